@@ -1,0 +1,1 @@
+"""TFX components: a signature, one library call, one write each."""

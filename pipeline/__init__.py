@@ -1,0 +1,1 @@
+"""The pipeline as a function of its settings, and what runs it."""

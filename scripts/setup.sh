@@ -1,0 +1,55 @@
+#!/bin/sh
+# Makes .venv from uv.lock, with a pinned uv and everything else it needs in .tools.
+# Writes nothing outside the checkout.
+set -eu
+cd "$(dirname "$0")/.."
+
+UV_VERSION=0.13.9
+uv=.tools/uv/bin/uv
+
+stop() {
+  echo "setup: $1" >&2
+  exit 1
+}
+
+# Prints the first Python 3.10 that runs; a pyenv shim may be there and resolve to nothing.
+find_python() {
+  for name in python3.10 python3 python; do
+    if "$name" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))' 2> /dev/null; then
+      echo "$name"
+      return
+    fi
+  done
+}
+
+install_uv() {
+  python=$(find_python)
+  rm -rf .tools/uv
+  if [ -n "$python" ] && "$python" -c 'import ensurepip, venv' 2> /dev/null; then
+    "$python" -m venv .tools/uv
+    .tools/uv/bin/python -m pip --disable-pip-version-check install --quiet --no-cache-dir \
+      "uv==$UV_VERSION" || stop "pip could not install uv $UV_VERSION; see its message above."
+  elif command -v uv > /dev/null; then
+    uv venv --quiet --no-project --python 3.10 .tools/uv
+    uv pip install --quiet --python .tools/uv/bin/python "uv==$UV_VERSION"
+  elif [ -n "$python" ]; then
+    stop "$python has no venv module: install it (on Debian and Ubuntu: apt install python3.10-venv)."
+  else
+    stop "no Python 3.10 found: install it so that python3.10 runs here, or install uv, which fetches one."
+  fi
+}
+
+system=$(uname -sm)
+[ "$system" = "Linux x86_64" ] || stop "TFX and tensorflow-addons need Linux on x86_64; this is $system."
+
+mkdir -p .tools/tmp
+unset VIRTUAL_ENV
+export TMPDIR="$PWD/.tools/tmp"
+export UV_CACHE_DIR="${UV_CACHE_DIR:-$PWD/.tools/uv-cache}"
+export UV_PYTHON_INSTALL_DIR="$PWD/.tools/python"
+export UV_PROJECT_ENVIRONMENT="$PWD/.venv"
+# TFX takes half a minute to import without its .pyc files.
+export UV_COMPILE_BYTECODE=1
+
+[ "$($uv --version 2> /dev/null | cut -d ' ' -f 2)" = "$UV_VERSION" ] || install_uv
+$uv sync --locked --all-extras --python "$(readlink -f .tools/uv/bin/python)"
