@@ -1,0 +1,1 @@
+"""Multiple-view geometry on tensors: cameras, rigid motion, triangulation, alignment."""

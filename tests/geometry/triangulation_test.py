@@ -1,0 +1,239 @@
+import hypothesis
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_mvlift.geometry import cameras, triangulation
+from tests import random_scenes
+
+BATCHES = [(), (1,), (2, 3), (0,)]
+seeds = hypothesis.strategies.integers(0, 2**32 - 1)
+few_examples = hypothesis.settings(max_examples=15, deadline=None)
+
+
+def seen(rng, *batch, num_views=4, num_joints=17):
+    """Points `[*batch, J, 3]`, the rig `[*batch, V]` and the keypoints that it sees."""
+    points = random_scenes.points(rng, *batch, num_joints)
+    camera = random_scenes.camera(rng, *batch, num_views)
+    keypoints_2d = np.zeros((*batch, num_views, num_joints, 2))
+    for index in np.ndindex(*batch, num_views):
+        single = random_scenes.one(camera, index)
+        in_view = random_scenes.move(points[index[:-1]], single)
+        keypoints_2d[index] = random_scenes.project(in_view, single)
+    return points, camera, keypoints_2d
+
+
+def image_error(points, camera, keypoints_2d):
+    """Distances in the images at unit focal length, `[V, J]`."""
+    in_views = cameras.camera_from_world(points, camera).numpy()
+    rays = cameras.rays(keypoints_2d, camera.intrinsics)
+    return np.linalg.norm(in_views[..., :2] / in_views[..., 2:] - rays, axis=-1)
+
+
+def test_triangulate_golden():
+    # Both cameras look along z, 1 m apart. (1/2, 1, 2) is at rays (1/4, 1/2) and (-1/4, 1/2).
+    axes = np.tile(np.eye(3), (2, 1, 1))
+    camera = cameras.Camera(axes, axes, np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]))
+    keypoints_2d = np.array([[[0.25, 0.5]], [[-0.25, 0.5]]])
+    points, is_seen = triangulation.triangulate(keypoints_2d, np.ones((2, 1)), camera)
+    np.testing.assert_allclose(points, [[0.5, 1, 2]], atol=1e-5)
+    assert is_seen.numpy().tolist() == [True]
+
+
+@few_examples
+@hypothesis.given(seed=seeds, num_views=hypothesis.strategies.integers(2, 6))
+def test_noise_free_points_are_found_whatever_the_weights(seed, num_views):
+    rng = np.random.default_rng(seed)
+    points, camera, keypoints_2d = seen(rng, num_views=num_views)
+    # Where all rays of a joint are almost parallel, it is anywhere along them.
+    rays = points - camera.center[:, np.newaxis]
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    hypothesis.assume(np.linalg.norm(np.cross(rays[0], rays[1]), axis=-1).min() > 0.3)
+    weights = rng.uniform(0.5, 1.0, (num_views, 17))
+    found, is_seen = triangulation.triangulate(keypoints_2d, weights, camera)
+    np.testing.assert_allclose(found, points, atol=1e-4)
+    assert is_seen.numpy().all()
+
+
+def test_views_of_zero_weight_do_not_count():
+    rng = np.random.default_rng(0)
+    points, camera, keypoints_2d = seen(rng)
+    weights = np.ones((4, 17))
+    for joint in range(17):
+        weights[joint % 4, joint] = 0.0
+        keypoints_2d[joint % 4, joint] += 500.0
+    found, is_seen = triangulation.triangulate(keypoints_2d, weights, camera)
+    np.testing.assert_allclose(found, points, atol=1e-5)
+    assert is_seen.numpy().all()
+
+
+def test_what_fewer_than_two_cameras_saw_is_told_and_finite():
+    rng = np.random.default_rng(0)
+    points, camera, keypoints_2d = seen(rng)
+    weights = np.ones((4, 17))
+    weights[:, 3] = 0.0
+    weights[1:, 5] = 0.0
+    weights[2:, 7] = 0.0
+    found, is_seen = triangulation.triangulate(keypoints_2d, weights, camera)
+    assert np.flatnonzero(~is_seen.numpy()).tolist() == [3, 5]
+    np.testing.assert_array_equal(found.numpy()[[3, 5]], np.zeros((2, 3)))
+    np.testing.assert_allclose(found.numpy()[7], points[7], atol=1e-4)
+
+
+def test_a_weight_of_root_two_counts_as_two_cameras():
+    rng = np.random.default_rng(0)
+    _, camera, keypoints_2d = seen(rng, num_views=3)
+    keypoints_2d += rng.normal(0.0, 10.0, keypoints_2d.shape)
+    weights = np.ones((3, 17)) * [[np.sqrt(2)], [1], [1]]
+    weighted, _ = triangulation.triangulate(keypoints_2d, weights, camera)
+    twice = [0, 0, 1, 2]
+    doubled = cameras.Camera(*(value[twice] for value in camera))
+    repeated, _ = triangulation.triangulate(keypoints_2d[twice], np.ones((4, 17)), doubled)
+    plain, _ = triangulation.triangulate(keypoints_2d, np.ones((3, 17)), camera)
+    np.testing.assert_allclose(weighted, repeated, atol=1e-6)
+    assert np.abs(weighted - plain).max() > 1e-3
+
+
+def test_reweighting_lowers_the_error_in_the_images():
+    # A near and two far cameras: the algebraic error counts pixels of the far ones more.
+    rng = np.random.default_rng(0)
+    points = random_scenes.points(rng, 200)
+    center = np.array([[0.0, 2.5, 0.0], [12.0, 0.0, 3.0], [0.0, -9.0, 2.0]])
+    rig = cameras.look_at(random_scenes.intrinsics(rng, 3), center, np.zeros((3, 3)), [0, 0, 1.0])
+    keypoints_2d = cameras.project(cameras.camera_from_world(points, rig), rig.intrinsics)
+    keypoints_2d = keypoints_2d + rng.normal(0.0, 10.0, keypoints_2d.shape)
+    errors = []
+    for num_reweightings in (0, 2):
+        found, _ = triangulation.triangulate(
+            keypoints_2d, np.ones((3, 200)), rig, num_reweightings=num_reweightings
+        )
+        errors.append(np.square(image_error(found, rig, keypoints_2d)).sum())
+    assert errors[1] < 0.98 * errors[0]
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_triangulation_of_any_batch_is_a_loop_over_instants(batch):
+    rng = np.random.default_rng(0)
+    _, camera, keypoints_2d = seen(rng, *batch, num_joints=4)
+    weights = rng.uniform(0.5, 1.0, (*batch, 4, 4))
+    found, is_seen = triangulation.triangulate(keypoints_2d, weights, camera)
+    assert (found.shape, is_seen.shape) == ((*batch, 4, 3), (*batch, 4))
+    for index in np.ndindex(batch):
+        single = random_scenes.one(camera, index)
+        expected, _ = triangulation.triangulate(keypoints_2d[index], weights[index], single)
+        np.testing.assert_allclose(found.numpy()[index], expected, atol=1e-9)
+
+
+def test_a_graph_of_unknown_batch_size_triangulates_as_eager_code():
+    rng = np.random.default_rng(0)
+    points, camera, keypoints_2d = seen(rng, 5)
+
+    def spec(*sizes):
+        return tf.TensorSpec([None, 4, *sizes], tf.float64)
+
+    rig = cameras.Camera(spec(3, 3), spec(3, 3), spec(3))
+    graph = tf.function(triangulation.triangulate, input_signature=[spec(17, 2), spec(17), rig])
+    found, _ = graph(keypoints_2d, np.ones((5, 4, 17)), camera)
+    np.testing.assert_allclose(found, points, atol=1e-5)
+
+
+def test_other_shapes_are_refused():
+    camera = random_scenes.camera(np.random.default_rng(0), 2)
+    with pytest.raises(ValueError, match=r"triangulate.*\(2, 4\)"):
+        triangulation.triangulate(np.zeros((2, 5, 2)), np.zeros((2, 4)), camera)
+    with pytest.raises(ValueError, match=r"triangulate.*\(2, 5, 3\)"):
+        triangulation.triangulate(np.zeros((2, 5, 3)), np.zeros((2, 5)), camera)
+
+
+def lifted(rng, *batch, num_views):
+    """A true pose as lifted from the first of the views, its root, and the views' arguments."""
+    points, camera, keypoints_2d = seen(rng, *batch, num_views=num_views)
+    first = cameras.Camera(*(np.take(value, 0, len(batch)) for value in camera))
+    pose = cameras.camera_from_world(points, first).numpy()
+    root = pose[..., 0, :]
+    each = cameras.Camera(*(np.expand_dims(value, len(batch)) for value in first))
+    rotation, center = cameras.relative_extrinsics(each, camera)
+    views = {
+        "rays": cameras.rays(keypoints_2d, camera.intrinsics),
+        "weights": np.ones((*batch, num_views, 17)),
+        "rotation": rotation,
+        "center": center,
+    }
+    return pose - root[..., np.newaxis, :], root, views
+
+
+def test_solve_root_position_golden():
+    # One camera, two joints at (0, 0, 0) and (1, 0, 0) from the root, on the rays (0, 0) and
+    # (1/4, 0): 1 / z = 1/4, so the root is 4 m ahead.
+    root = triangulation.solve_root_position(
+        np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]),
+        rays=np.array([[[0.0, 0.0], [0.25, 0.0]]]),
+        weights=np.ones((1, 2)),
+        rotation=np.eye(3)[np.newaxis],
+        center=np.zeros((1, 3)),
+    )
+    np.testing.assert_allclose(root, [0, 0, 4], atol=1e-4)
+
+
+@few_examples
+@hypothesis.given(seed=seeds, num_views=hypothesis.strategies.integers(1, 4))
+def test_the_true_pose_gives_its_true_root(seed, num_views):
+    pose, root, views = lifted(np.random.default_rng(seed), num_views=num_views)
+    views["weights"] = np.random.default_rng(seed).uniform(0.5, 1.0, (num_views, 17))
+    solved = triangulation.solve_root_position(pose, **views)
+    np.testing.assert_allclose(solved, root, atol=1e-3)
+
+
+def test_joints_of_zero_weight_do_not_move_the_root():
+    pose, root, views = lifted(np.random.default_rng(0), num_views=2)
+    views["weights"][1, 4] = 0.0
+    views["rays"] = views["rays"].numpy()
+    views["rays"][1, 4] += 3.0
+    solved = triangulation.solve_root_position(pose, **views)
+    np.testing.assert_allclose(solved, root, atol=1e-4)
+
+
+def test_the_root_of_joints_that_nobody_saw_is_finite_with_finite_gradients():
+    pose, _, views = lifted(np.random.default_rng(0), num_views=2)
+    pose = tf.constant(pose, tf.float32)
+    views = {name: tf.cast(value, tf.float32) for name, value in views.items()}
+    for weight in (0.0, 1e-6, 1.0):
+        views["weights"] = tf.fill([2, 17], weight)
+        with tf.GradientTape() as tape:
+            tape.watch(pose)
+            root = triangulation.solve_root_position(pose, **views)
+        assert np.isfinite(root).all()
+        assert np.isfinite(tape.gradient(root, pose)).all()
+
+
+@pytest.mark.parametrize("num_views", [1, 2, 4])
+def test_the_root_follows_the_pose_as_its_gradient_says(num_views):
+    pose, _, views = lifted(np.random.default_rng(0), num_views=num_views)
+    pose = tf.constant(pose)
+    with tf.GradientTape() as tape:
+        tape.watch(pose)
+        root = triangulation.solve_root_position(pose, **views)
+    jacobian = tape.jacobian(root, pose).numpy()
+    for joint, axis in ((0, 2), (5, 0), (16, 1)):
+        step = np.zeros((17, 3))
+        step[joint, axis] = 1e-5
+        ahead = triangulation.solve_root_position(pose + step, **views)
+        behind = triangulation.solve_root_position(pose - step, **views)
+        expected = (ahead - behind) / 2e-5
+        np.testing.assert_allclose(jacobian[:, joint, axis], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch", [(), (17,), (2, 3), (0,)])
+def test_roots_of_any_batch_are_solved_one_by_one(batch):
+    pose, root, views = lifted(np.random.default_rng(0), *batch, num_views=3)
+    solved = triangulation.solve_root_position(pose, **views)
+    assert solved.shape == (*batch, 3)
+    np.testing.assert_allclose(solved, root, atol=1e-3)
+
+
+def test_views_that_do_not_fit_a_pose_are_refused():
+    pose, _, views = lifted(np.random.default_rng(0), num_views=2)
+    with pytest.raises(ValueError, match=r"solve_root_position.*\(2, 16\)"):
+        triangulation.solve_root_position(pose, **(views | {"weights": np.ones((2, 16))}))
+    with pytest.raises(ValueError, match=r"solve_root_position.*\(1, 3\)"):
+        triangulation.solve_root_position(pose, **(views | {"center": np.zeros((1, 3))}))

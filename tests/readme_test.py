@@ -1,0 +1,45 @@
+import pathlib
+import re
+
+import numpy as np
+import pytest
+
+from keras_mvlift import configs
+from keras_mvlift.export import saved_model
+from keras_mvlift.training import lifters, objectives
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture
+def pushed_model(tmp_path, monkeypatch):
+    """A small untrained model where the README's example looks for one."""
+    config = configs.ModelConfig(backbone="res_linear", width=16)
+    lifter = lifters.build(config, objectives.TransformReprojection(), rig_distance=4.0)
+    description = {
+        "model": {"backbone": "res_linear", "width": 16},
+        "rig_distance": 4.0,
+        "intrinsics": np.diag([1000.0, 1000.0, 1.0]).tolist(),
+    }
+    saved_model.save(lifter, description, tmp_path / "output/mvlift/serving/mvlift/1")
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_readmes_example_runs_as_written(pushed_model, capsys):
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    names: dict = {}
+    exec(example, names)
+    assert capsys.readouterr().out.startswith("pelvis [")
+    assert names["pose"].pose_camera.shape == (100, 17, 3)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]],
+    ids=str,
+)
+def test_every_link_to_a_file_leads_somewhere(document):
+    text = (ROOT / document).read_text()
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    missing = [link for link in links if not (ROOT / document).parent.joinpath(link).exists()]
+    assert not missing
