@@ -1,0 +1,1 @@
+"""Recordings in, view pairs out: readers, the synthetic studio, splits, records."""

@@ -1,0 +1,141 @@
+"""From a clip to records: pairs to train on, pairs held out, views to test on, and a count."""
+
+import dataclasses
+import itertools
+from collections import Counter
+
+import numpy as np
+
+from keras_mvlift import configs, skeletons
+from keras_mvlift.datasets import examples, instants, seeds, sequences, splits, virtual_views
+from keras_mvlift.geometry import cameras
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What a clip gives.
+
+    Attributes:
+        train_pairs: Columns of pairs, real and virtual views, of the training frames.
+        held_out_pairs: Columns of pairs, real views only, of the test frames.
+        test_views: Columns of single views with reference poses, of the test frames.
+        counts: How many of what were used and left out.
+    """
+
+    train_pairs: examples.Columns
+    held_out_pairs: examples.Columns
+    test_views: examples.Columns
+    counts: dict[str, int]
+
+
+def prepare(
+    sequence: sequences.MultiViewSequence, split: splits.Split, config: configs.DataConfig
+) -> Prepared:
+    """Turns a clip into columns of records, with arrays throughout.
+
+    What cannot be used is counted and left out, never guessed: views that show too few joints,
+    instants with fewer than two such views, test instants whose reference has a hole. A clip
+    without a reference is tested against what all of its cameras triangulate.
+
+    Args:
+        sequence: The clip.
+        split: Which frames train and which test.
+        config: Stride, thresholds, virtual views and seed.
+    """
+    rng = seeds.generator(config.seed, "pairs", sequence.name)
+    frames = splits.Frames(*(frame[frame % config.stride == 0] for frame in split.frames(sequence)))
+    counts = Counter(frames=sequence.num_frames, train_frames=len(frames.train))
+    counts.update(test_frames=len(frames.test))
+    counts["unused_frames"] = sequence.num_frames - len(frames.train) - len(frames.test)
+    train = _usable(instants.of_sequence(sequence, frames.train), config, counts)
+    test = _usable(instants.of_sequence(sequence, frames.test), config, counts)
+    augmented = train
+    if config.num_virtual_views and len(train.frame):
+        augmented = virtual_views.add(train, config.num_virtual_views, config.min_confidence, rng)
+    tables = {
+        "train_pairs": _pairs(augmented, config, rng),
+        "held_out_pairs": _pairs(test, config, rng),
+        "test_views": _test_views(test, sequence, config, counts),
+    }
+    counts.update({name: len(columns["frame"]) for name, columns in tables.items()})
+    labeled = {name: columns | _about(sequence, columns) for name, columns in tables.items()}
+    return Prepared(**labeled, counts=dict(counts))
+
+
+def rig_distance(sequence: sequences.MultiViewSequence) -> float:
+    """Gives the mean distance in meters from the cameras to where their optical axes meet."""
+    meeting_point = cameras.meeting_point(sequence.camera).numpy()
+    return float(np.linalg.norm(sequence.camera.center - meeting_point, axis=-1).mean())
+
+
+def _usable(
+    seen: instants.Instants, config: configs.DataConfig, counts: Counter[str]
+) -> instants.Instants:
+    """Keeps the instants of two or more usable views; blanks and counts the other views."""
+    is_used = seen.is_used(config.min_joints)
+    is_kept = np.count_nonzero(is_used, axis=1) >= 2
+    counts["dropped_views"] += int(np.count_nonzero(~is_used))
+    counts["dropped_instants"] += int(np.count_nonzero(~is_kept))
+    counts["missing_joints"] += int(np.count_nonzero(seen.confidence[is_used] == 0))
+    blanked = seen._replace(
+        confidence=np.where(is_used[..., np.newaxis], seen.confidence, 0.0),
+        keypoints_2d=np.where(is_used[..., np.newaxis, np.newaxis], seen.keypoints_2d, 0.0),
+    )
+    return blanked.select(np.flatnonzero(is_kept))
+
+
+def _pairs(
+    seen: instants.Instants, config: configs.DataConfig, rng: np.random.Generator
+) -> examples.Columns:
+    """Pairs the usable views of each instant: all of them, or as many as the config draws."""
+    combinations = np.array([*itertools.combinations(range(len(seen.camera_names)), 2)], int)
+    combinations = combinations.reshape(-1, 2)
+    is_used = seen.is_used(config.min_joints)
+    is_pair = is_used[:, combinations[:, 0]] & is_used[:, combinations[:, 1]]
+    if config.pairs_per_instant:
+        draw = np.where(is_pair, rng.random(is_pair.shape), np.inf)
+        rank = draw.argsort(axis=1).argsort(axis=1)
+        is_pair &= rank < config.pairs_per_instant
+    instant, pair = np.nonzero(is_pair)
+    source, target = combinations[pair].T
+    return examples.pair_columns(seen, instant, source, target)
+
+
+def _test_views(
+    seen: instants.Instants,
+    sequence: sequences.MultiViewSequence,
+    config: configs.DataConfig,
+    counts: Counter[str],
+) -> examples.Columns:
+    """Lays out every usable view with the reference pose in its camera's axes, root at 0."""
+    pose_world = _reference(seen, sequence, config)
+    is_known = np.isfinite(pose_world).all(axis=(1, 2))
+    counts["instants_without_reference"] += int(np.count_nonzero(~is_known))
+    instant, view = np.nonzero(seen.is_used(config.min_joints) & is_known[:, np.newaxis])
+    columns = examples.view_columns(seen, instant, view)
+    pose = pose_world[instant]
+    relative = pose - pose[:, skeletons.ROOT : skeletons.ROOT + 1]
+    in_camera_axes = relative @ columns["rotation"].swapaxes(-1, -2)
+    return columns | {
+        "frame": seen.frame[instant],
+        examples.REFERENCE_POSE: in_camera_axes,
+    }
+
+
+def _reference(
+    seen: instants.Instants, sequence: sequences.MultiViewSequence, config: configs.DataConfig
+) -> np.ndarray:
+    """Gives `[T, J, 3]`, meters, world frame, NaN where unknown: the clip's, or triangulated."""
+    if sequence.pose_world is not None:
+        return sequence.pose_world[seen.frame]
+    points, is_seen = instants.triangulate(seen, config.min_confidence)
+    return np.where(is_seen[..., np.newaxis], points, np.nan)
+
+
+def _about(sequence: sequences.MultiViewSequence, columns: examples.Columns) -> examples.Columns:
+    """Says of every row where it comes from, and how sure each real camera was in its clip."""
+    num_rows = len(columns["frame"])
+    names = {"clip": sequence.name, "subject": sequence.subject, "action": sequence.action}
+    about = {key: np.full(num_rows, name, dtype=object) for key, name in names.items()}
+    camera_confidence = sequence.confidence.mean(axis=(1, 2))
+    return about | {"camera_confidence": np.tile(camera_confidence, (num_rows, 1))}

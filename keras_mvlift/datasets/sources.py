@@ -1,0 +1,82 @@
+"""Every kind of recording by name, opened from a config."""
+
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from keras_mvlift import configs
+from keras_mvlift.datasets import pose2sim, sequences, splits, synthetic
+
+
+class Source(Protocol):
+    """A set of clips; what every reader is behind its own format."""
+
+    def clips(self) -> list[str]:
+        """Gives the clips' names, in an order that does not change."""
+
+    def read(self, clip: str) -> sequences.MultiViewSequence:
+        """Reads one clip."""
+
+    def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
+        """Reads all clips."""
+
+
+SOURCES: dict[str, Any] = {
+    "pose2sim": pose2sim.Pose2SimSource,
+    "studio": synthetic.Studio,
+    "motion_studio": synthetic.MotionStudio,
+}
+
+# The argument by which a source takes the folder or file it reads; the studio reads none.
+_ROOTS = {"pose2sim": "root", "motion_studio": "path"}
+
+
+def open_source(config: configs.DataConfig, data_root: str) -> Source:
+    """Opens the configured source.
+
+    Args:
+        config: Names the source and its own arguments.
+        data_root: The folder or file it reads; empty for a source that reads none.
+
+    Raises:
+        ValueError: If the source is unknown, or refuses an argument.
+    """
+    options = json.loads(config.source_options)
+    if config.source in _ROOTS:
+        options[_ROOTS[config.source]] = data_root
+    return _make("source", SOURCES, config.source, options)
+
+
+def open_split(config: configs.DataConfig) -> splits.Split:
+    """Makes the configured split.
+
+    Raises:
+        ValueError: If the split is unknown, or refuses an argument.
+    """
+    return _make("split", splits.SPLITS, config.split, json.loads(config.split_options))
+
+
+def fingerprint(data_root: str) -> str:
+    """Gives a digest of the names, sizes and times of change of the files below a folder."""
+    digest = hashlib.sha256()
+    root = pathlib.Path(data_root)
+    paths = sorted(path for path in root.rglob("*") if path.is_file()) if data_root else []
+    for path in [root] if data_root and root.is_file() else paths:
+        status = os.stat(path)
+        digest.update(f"{path.relative_to(root)} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _make(field: str, registry: dict[str, Any], name: str, options: dict[str, Any]) -> Any:
+    if name not in registry:
+        raise ValueError(f"`{field}` must be one of {', '.join(registry)}. Received: {name!r}.")
+    arguments = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in options.items()
+    }
+    try:
+        return registry[name](**arguments)
+    except TypeError as error:
+        raise ValueError(f"`{field}_options` must fit {name!r}. Received: {error}.") from error

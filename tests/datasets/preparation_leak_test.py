@@ -1,0 +1,91 @@
+"""No 3D label may reach what training reads, and no clip may be too poor to be prepared."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_mvlift import configs
+from keras_mvlift.datasets import examples, preparation, splits
+from tests.datasets import clips
+
+SPLIT = splits.ByBlocks(num_blocks=2, block_length=4, gap=3)
+CONFIG = configs.DataConfig(num_virtual_views=3, pairs_per_instant=5)
+VIEW = {
+    "keypoints_2d": 34,
+    "confidence": 17,
+    "intrinsics": 9,
+    "rotation": 9,
+    "center": 3,
+    "camera": 1,
+}
+ABOUT = {"frame": 1, "clip": 1, "subject": 1, "action": 1, "camera_confidence": 4}
+PAIR = {f"{side}/{field}": size for side in ("source", "target") for field, size in VIEW.items()}
+
+
+def records(clip):
+    """The raw records of each table, their features put in one order: the encoder's differs."""
+    prepared = preparation.prepare(clip, SPLIT, CONFIG)
+    tables = (prepared.train_pairs, prepared.held_out_pairs, prepared.test_views)
+    return tuple([ordered(record) for record in examples.encode(table)] for table in tables)
+
+
+def ordered(record):
+    return tf.train.Example.FromString(record).SerializeToString(deterministic=True)
+
+
+def sizes(record):
+    """The number of values of each feature of a raw record."""
+    features = tf.train.Example.FromString(record).features.feature
+    lists = {name: getattr(value, value.WhichOneof("kind")) for name, value in features.items()}
+    return {name: len(values.value) for name, values in lists.items()}
+
+
+def test_records_to_train_on_hold_two_views_and_nothing_else():
+    train, held_out, _ = records(clips.exact())
+    for record in train + held_out:
+        assert sizes(record) == PAIR | ABOUT | {"baseline": 1}
+
+
+def test_test_views_alone_hold_a_reference_pose():
+    *_, test_views = records(clips.exact())
+    for record in test_views:
+        assert sizes(record) == VIEW | ABOUT | {examples.REFERENCE_POSE: 51}
+
+
+@pytest.mark.parametrize(
+    "pose_world",
+    [
+        None,
+        np.full((40, 17, 3), np.nan),
+        np.random.default_rng(1).normal(size=(40, 17, 3)),
+    ],
+    ids=["none", "holes", "another"],
+)
+def test_the_true_pose_changes_no_byte_of_what_training_reads(pose_world):
+    clip = clips.exact()
+    train, held_out, test_views = records(clip)
+    other = records(dataclasses.replace(clip, pose_world=pose_world))
+    assert train == other[0]
+    assert held_out == other[1]
+    assert test_views != other[2]
+
+
+@pytest.mark.parametrize(
+    ("clip", "split"),
+    [
+        (clips.exact(), splits.BySubject(test_subjects=("S9",))),
+        (clips.exact(), splits.BySubject(test_subjects=("S1",))),
+        (clips.exact(num_views=1), SPLIT),
+        (clips.hide(clips.exact(), np.s_[:]), SPLIT),
+        (dataclasses.replace(clips.hide(clips.exact(), np.s_[:]), pose_world=None), SPLIT),
+        (clips.hide(clips.exact(), np.s_[:, 8:12]), splits.ByBlocks(num_blocks=1)),
+    ],
+    ids=["train_only", "test_only", "one_camera", "nobody", "nobody_and_no_reference", "hole"],
+)
+def test_a_clip_that_leaves_a_table_empty_is_prepared(clip, split):
+    for config in (CONFIG, configs.DataConfig()):
+        prepared = preparation.prepare(clip, split, config)
+        for name in ("train_pairs", "held_out_pairs", "test_views"):
+            assert len(examples.encode(getattr(prepared, name))) == prepared.counts[name]
