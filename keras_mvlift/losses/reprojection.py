@@ -1,0 +1,54 @@
+"""Eq. (2): each lifted pose against the view it was lifted from."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from keras_mvlift.datasets import views
+from keras_mvlift.geometry import cameras
+from keras_mvlift.losses import distances
+
+
+def loss(
+    poses: tuple[tf.Tensor, tf.Tensor],
+    pair: views.ViewPair,
+    distance: Callable[[tf.Tensor], tf.Tensor] = distances.norm,
+) -> tf.Tensor:
+    """Computes `Σ_i w1_i ‖X1_i - ρ_1(Ỹ1_i)‖ + w2_i ‖X2_i - ρ_2(Ỹ2_i)‖`.
+
+    Args:
+        poses: Global poses lifted from source and target, `[B, J, 3]`, meters, each in its
+            own camera's frame.
+        pair: The two views.
+        distance: The ‖·‖.
+
+    Returns:
+        `[B]`, pixels times confidence.
+
+    References:
+        Li et al., eq. (2).
+    """
+    return sum(
+        error(pose, view, view.confidence, distance) for pose, view in zip(poses, pair, strict=True)
+    )
+
+
+def error(
+    pose_camera: tf.Tensor,
+    view: views.View,
+    weight: tf.Tensor,
+    distance: Callable[[tf.Tensor], tf.Tensor] = distances.norm,
+) -> tf.Tensor:
+    """Sums a pose's weighted distances to the keypoints of a view.
+
+    Args:
+        pose_camera: `[B, J, 3]`, meters, frame of the view's camera.
+        view: The view.
+        weight: `[B, J]`.
+        distance: The ‖·‖.
+
+    Returns:
+        `[B]`, pixels times the unit of the weight.
+    """
+    projected = cameras.project(pose_camera, view.camera.intrinsics)
+    return tf.reduce_sum(weight * distance(view.keypoints_2d - projected), axis=-1)

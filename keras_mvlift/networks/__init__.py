@@ -1,0 +1,1 @@
+"""Backbones and root heads: plain functional Keras models from rays to poses."""

@@ -1,0 +1,65 @@
+"""The residual backbone of the paper and of Martinez et al."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from keras_mvlift import skeletons
+from keras_mvlift.networks import dropout as dropouts
+
+# BatchNorm networks with Keras' usual output initialization start meters away from any pose.
+OUTPUT_STDDEV = 0.002
+
+
+def residual(
+    num_outputs: int,
+    *,
+    name: str,
+    seed: int,
+    width: int = 1024,
+    num_blocks: int = 4,
+    layers_per_block: int = 2,
+    dropout: float = 0.25,
+    num_joints: int = skeletons.H36M_17.num_joints,
+) -> keras.Model:
+    """Builds the network: a dense layer, residual blocks, a linear layer.
+
+    Args:
+        num_outputs: Numbers it gives per view.
+        name: Of the model.
+        seed: Of the initial weights and of the dropout masks.
+        width: Units of each dense layer.
+        num_blocks: Residual blocks; the paper has 4, ResLinear 2.
+        layers_per_block: Dense layers per block, each with batch norm, ReLU and dropout.
+        dropout: Share of units dropped in training.
+        num_joints: Joints of the input.
+
+    Returns:
+        A model from rays `[B, J, 2]` to `[B, num_outputs]`.
+
+    References:
+        Li et al., section "Network"; Martinez et al., A simple yet effective baseline for 3d
+        human pose estimation, ICCV 2017.
+    """
+    seeds = iter(range(seed * 1000, seed * 1000 + 1000))
+
+    def dense_layer(x: tf.Tensor) -> tf.Tensor:
+        initializer = keras.initializers.HeNormal(next(seeds))
+        x = keras.layers.Dense(width, kernel_initializer=initializer)(x)
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.ReLU()(x)
+        return dropouts.Dropout(dropout, seed=next(seeds))(x)
+
+    rays = keras.Input((num_joints, 2), name="rays")
+    x = dense_layer(keras.layers.Flatten()(rays))
+    for _ in range(num_blocks):
+        shortcut = x
+        for _ in range(layers_per_block):
+            x = dense_layer(x)
+        x = keras.layers.Add()([x, shortcut])
+    near_zero = keras.initializers.RandomNormal(stddev=OUTPUT_STDDEV, seed=next(seeds))
+    outputs = keras.layers.Dense(num_outputs, kernel_initializer=near_zero, dtype="float32")(x)
+    return keras.Model(rays, outputs, name=name)
+
+
+NUM_BLOCKS = {"paper": 4, "res_linear": 2}
+"""The residual backbones by name."""
