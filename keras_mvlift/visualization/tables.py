@@ -1,0 +1,165 @@
+"""Prints what `results.json` says; docs/results.md says what is in it."""
+
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+from rich import box, console, padding, table, text
+
+WIDTH = 100
+"""Columns of a page that is not a terminal's."""
+
+MIN_WIDTH = 80
+"""The least columns in which names and numbers have room; a narrower terminal breaks the lines."""
+
+_COLUMNS = {
+    "mpjpe_mm": "MPJPE\nmm",
+    "n_mpjpe_mm": "N-MPJPE\nmm",
+    "p_mpjpe_mm": "P-MPJPE\nmm",
+    "pck_150": "PCK@150\n%",
+    "auc": "AUC\n%",
+}
+_BASELINES = {
+    "triangulation": "triangu-\nlation\nMPJPE mm",
+    "mean_pose": "mean\npose\nMPJPE mm",
+}
+_BASELINE_FIGURE = "mpjpe_mm"
+
+_AVERAGES = {
+    "mean_over_actions": "mean over actions",
+    "overall": "mean over views",
+    "median_over_cameras": "median over cameras",
+}
+_HEADLINE = "mean_over_actions"
+_SLICES = {"per_action": "action", "per_camera": "camera"}
+
+# A rule below the headings, blanks elsewhere, and nothing that a plain terminal cannot show.
+_BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+
+_NOTE = "Triangulation sees every camera, the model one, the mean pose none."
+
+_LABEL_WIDTH = 11
+_MAX_CLIPS = 3
+
+
+def render(results: Mapping[str, Any], width: int = WIDTH) -> str:
+    """Writes results as plain text.
+
+    Args:
+        results: What `results.json` holds.
+        width: Columns that the page keeps to, but for long paths and lines of code, which are
+            never broken; taken as `MIN_WIDTH` where less.
+
+    Returns:
+        Lines without colors.
+    """
+    page = console.Console(file=io.StringIO(), width=max(width, MIN_WIDTH), color_system=None)
+    return "".join(f"{line}\n" for line in _lines(results, page))
+
+
+def show(results: Mapping[str, Any], file: TextIO | None = None) -> None:
+    """Prints results: in bold and color on a terminal, plainly to a file or pipe.
+
+    Args:
+        results: What `results.json` holds.
+        file: Where to; None for standard output.
+    """
+    page = console.Console(file=file)
+    page.width = max(page.width, MIN_WIDTH) if page.is_terminal else WIDTH
+    for line in _lines(results, page):
+        # What the encoding lacks is escaped, so that printing results never fails.
+        printable = line.encode(page.encoding, "backslashreplace").decode(page.encoding)
+        print(printable, file=page.file)
+
+
+def results_table(results: Mapping[str, Any]) -> table.Table:
+    """Lays out the figures of the model beside those of what it is compared with.
+
+    Args:
+        results: What `results.json` holds.
+
+    Returns:
+        A row for each average, action and camera.
+    """
+    page = table.Table(
+        box=_BOX, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style=""
+    )
+    page.add_column("", overflow="fold")
+    for heading in ("Views", *_COLUMNS.values(), *_BASELINES.values()):
+        page.add_column(heading, justify="right")
+    for group in _groups(results):
+        for name, path in group:
+            style = "bold" if path == (_HEADLINE,) else None
+            page.add_row(*_cells(results, name, path), style=style)
+        page.add_section()
+    return page
+
+
+def _groups(results: Mapping[str, Any]) -> Iterator[list[tuple[str, tuple[str, ...]]]]:
+    """Names rows, and where their figures are."""
+    yield [(name, (key,)) for key, name in _AVERAGES.items()]
+    for key, kind in _SLICES.items():
+        yield [(f"{kind} {name}", (key, name)) for name in results[key]]
+
+
+def _cells(results: Mapping[str, Any], name: str, path: tuple[str, ...]) -> Iterator[text.Text]:
+    figures = _at(results, path)
+    num_examples = figures.get("num_examples")
+    yield text.Text(name)
+    yield text.Text("" if num_examples is None else str(num_examples))
+    for key in _COLUMNS:
+        yield _number(figures.get(key))
+    for key in _BASELINES:
+        yield _number(_at(results["baselines"][key], path).get(_BASELINE_FIGURE))
+
+
+def _at(figures: Mapping[str, Any], path: tuple[str, ...]) -> Mapping[str, Any]:
+    for key in path:
+        figures = figures.get(key, {})
+    return figures
+
+
+def _number(value: float | None) -> text.Text:
+    return text.Text("" if value is None else f"{value:.1f}")
+
+
+def _lines(results: Mapping[str, Any], page: console.Console) -> list[str]:
+    with page.capture() as captured:
+        for part in (results_table(results), *_about(results)):
+            # A path or a line of code goes on beyond the edge: broken, it could not be copied.
+            page.print(part, soft_wrap=isinstance(part, text.Text), highlight=False)
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
+    """Says what was measured, whether it is good enough, and where everything is."""
+    yield text.Text(f"\n{_NOTE}", "dim")
+    yield text.Text()
+    if results["blessed"]:
+        yield _line("Blessed", "yes", "green")
+    else:
+        yield _line("Blessed", "no", "bold red")
+    for reason in results["reasons"]:
+        yield padding.Padding(text.Text(f"- {reason}"), (0, 0, 0, _LABEL_WIDTH))
+    data = results["data"]
+    clips = ", ".join(data["clips"][:_MAX_CLIPS])
+    more = len(data["clips"]) - _MAX_CLIPS
+    yield _line("Data", f"{data['source']}: {clips}" + (f" and {more} more" if more > 0 else ""))
+    yield _line("", f"{data['train_pairs']} training pairs, {data['test_views']} test views")
+    if data["data_root"]:
+        yield _line("", f"from {data['data_root']}")
+    if "reference" in data:
+        yield _line("Reference", data["reference"])
+    yield _line("Recipe", f"{results['recipe']}, seed {results['seed']}")
+    yield _line("Model", results["model"] or "none pushed")
+    if results["model"]:
+        yield _line("Python", f'model = keras_mvlift.load_model("{results["model"]}")')
+        yield _line("", "pose = model.lift(keypoints_2d, confidence, camera=intrinsics)")
+    yield _line("Picture", results["picture"])
+    yield _line("Results", results["results"])
+    yield _line("Log", results["log"])
+
+
+def _line(label: str, value: str, style: str = "") -> text.Text:
+    parts = ((label.ljust(_LABEL_WIDTH), "dim"), (value, style))
+    return text.Text.assemble(*parts)

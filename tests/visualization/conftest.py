@@ -1,0 +1,85 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from keras_mvlift import skeletons
+
+# Pixels below and right of the image's corner: a person who stands, arms spread.
+STANDING = {
+    "pelvis": (500, 500),
+    "right_hip": (480, 500),
+    "right_knee": (475, 620),
+    "right_ankle": (470, 740),
+    "left_hip": (520, 500),
+    "left_knee": (525, 620),
+    "left_ankle": (530, 740),
+    "spine": (500, 430),
+    "thorax": (500, 360),
+    "nose": (505, 330),
+    "head": (500, 290),
+    "left_shoulder": (540, 365),
+    "left_elbow": (610, 370),
+    "left_wrist": (680, 375),
+    "right_shoulder": (460, 365),
+    "right_elbow": (390, 370),
+    "right_wrist": (320, 375),
+}
+
+
+@pytest.fixture
+def keypoints_2d():
+    return np.array([STANDING[joint] for joint in skeletons.H36M_17.joints], np.float64)
+
+
+@pytest.fixture
+def pose(keypoints_2d):
+    """`[17, 3]`, meters, the left side farther from the camera than the right."""
+    plane = (keypoints_2d - keypoints_2d[0]) / 300.0
+    return np.concatenate([plane, plane[:, :1] / 2], axis=-1)
+
+
+@pytest.fixture
+def results():
+    """A run's results; no two figures are equal."""
+    numbers = (value / 10 for value in itertools.count(101))
+    names = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm", "pck_150", "auc")
+
+    def figures(**counts):
+        return {name: next(numbers) for name in names} | counts
+
+    def measured(**counts):
+        return {
+            "overall": figures(**counts),
+            "mean_over_actions": figures(),
+            "median_over_cameras": figures(),
+            "per_action": {name: figures(**counts) for name in ("walking", "balancing")},
+            "per_camera": {name: figures(**counts) for name in ("cam1", "cam2")},
+        }
+
+    return measured(num_examples=80) | {
+        "baselines": {"triangulation": measured(), "mean_pose": measured()},
+        "data": {
+            "source": "pose2sim",
+            "data_root": "recordings/first",
+            "clips": ["trial_1"],
+            "reference": "recorded",
+            "train_pairs": 5460,
+            "test_views": 160,
+            "counts": {"train_pairs": 5460, "test_views": 160, "dropped_views": 3},
+        },
+        "seed": 7,
+        "recipe": "solved_root",
+        "blessed": True,
+        "reasons": [],
+        "model": "output/mvlift/serving/mvlift/1732123456",
+        "picture": "output/mvlift/picture.png",
+        "results": "output/mvlift/results.json",
+        "log": "output/mvlift/logs/20251122-170440.log",
+    }
+
+
+@pytest.fixture
+def failed(results):
+    reasons = ["mpjpe_mm 91.2 is not at most 80.", "p_mpjpe_mm 70.1 is not at most 65."]
+    return results | {"blessed": False, "reasons": reasons, "model": None}

@@ -1,0 +1,167 @@
+import copy
+import io
+import re
+
+import pytest
+
+from keras_mvlift.visualization import tables
+
+FIGURES = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm", "pck_150", "auc")
+ROWS = {
+    "mean over actions": ("mean_over_actions",),
+    "mean over views": ("overall",),
+    "median over cameras": ("median_over_cameras",),
+    "action walking": ("per_action", "walking"),
+    "action balancing": ("per_action", "balancing"),
+    "camera cam1": ("per_camera", "cam1"),
+    "camera cam2": ("per_camera", "cam2"),
+}
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def _at(figures, path):
+    for key in path:
+        figures = figures[key]
+    return figures
+
+
+def _row(page, name):
+    (line,) = [line for line in page.splitlines() if line.startswith(f"{name} ")]
+    return line.removeprefix(name).split()
+
+
+@pytest.mark.parametrize(("name", "path"), ROWS.items())
+def test_a_row_has_the_models_figures_and_then_the_baselines_mpjpe(results, name, path):
+    figures = _at(results, path)
+    expected = [f"{figures[name]:.1f}" for name in FIGURES]
+    for baseline in ("triangulation", "mean_pose"):
+        expected.append(f"{_at(results['baselines'][baseline], path)['mpjpe_mm']:.1f}")
+    views = [str(figures["num_examples"])] if "num_examples" in figures else []
+    assert _row(tables.render(results), name) == views + expected
+
+
+def test_the_headline_comes_first(results):
+    lines = tables.render(results).splitlines()
+    rule = next(index for index, line in enumerate(lines) if re.fullmatch("-+", line))
+    assert lines[rule + 1].startswith("mean over actions ")
+
+
+def test_columns_stand_in_the_order_of_their_headings(results):
+    page = tables.render(results)
+    heads = ("Views", "MPJPE", "N-MPJPE", "P-MPJPE", "PCK@150", "AUC", "triangu-", "mean\n")
+    above = "".join(page.partition("---")[0].splitlines(keepends=True))
+    ends = [re.search(rf"(?<![\w-]){re.escape(head)}", above).end() for head in heads]
+    widths = [len(above[:end].splitlines()[-1]) for end in ends]
+    assert widths == sorted(widths)
+    assert len(set(widths)) == len(widths)
+
+
+def test_a_slice_that_a_baseline_lacks_stays_blank(results):
+    del results["baselines"]["mean_pose"]["per_action"]["walking"]
+    assert len(_row(tables.render(results), "action walking")) == 1 + len(FIGURES) + 1
+
+
+def test_a_blessed_model_is_shown_with_the_code_that_uses_it(results):
+    page = tables.render(results)
+    assert re.search(r"^Blessed +yes$", page, re.M)
+    assert re.search(rf"^Model +{results['model']}$", page, re.M)
+    assert f'model = keras_mvlift.load_model("{results["model"]}")\n' in page
+
+
+def test_a_model_that_is_not_blessed_is_shown_with_each_reason(failed):
+    page = tables.render(failed)
+    assert re.search(r"^Blessed +no$", page, re.M)
+    for reason in failed["reasons"]:
+        assert f"- {reason}\n" in page
+    assert re.search(r"^Model +none pushed$", page, re.M)
+    assert "load_model" not in page
+
+
+@pytest.mark.parametrize("key", ["picture", "results", "log"])
+def test_every_file_is_named(results, key):
+    assert re.search(rf"^{key.capitalize()} +{results[key]}$", tables.render(results), re.M)
+
+
+def test_data_recipe_and_seed_are_named(results):
+    page = tables.render(results)
+    assert "pose2sim: trial_1\n" in page
+    assert "5460 training pairs, 160 test views\n" in page
+    assert "from recordings/first\n" in page
+    assert "solved_root, seed 7\n" in page
+
+
+def test_of_many_clips_the_first_are_named_and_the_others_counted(results):
+    results["data"]["clips"] = [f"clip_{index}" for index in range(12)]
+    assert "clip_0, clip_1, clip_2 and 9 more\n" in tables.render(results)
+
+
+def test_a_page_keeps_to_100_columns(failed):
+    for kind in ("per_action", "per_camera"):
+        failed[kind] = {f"{name} {'long ' * 20}": value for name, value in failed[kind].items()}
+    failed["reasons"] = ["A reason of many words. " * 10]
+    page = tables.render(failed, 100)
+    assert max(map(len, page.splitlines())) <= 100
+    assert page.count("words.") == 10
+
+
+@pytest.mark.parametrize("width", [20, 80])
+def test_no_name_or_number_is_cut_on_a_narrow_terminal(results, width):
+    results["per_action"]["a_name_without_a_blank"] = results["per_action"].pop("walking")
+    page = tables.render(results, width).partition("Blessed")[0]
+    assert max(map(len, page.splitlines())) <= tables.MIN_WIDTH
+    names = "".join(line[:13].strip() for line in page.splitlines())
+    assert "a_name_without_a_blank" in names
+    for path in ROWS.values():
+        for name in FIGURES if "walking" not in path else ():
+            assert f"{_at(results, path)[name]:.1f}" in page
+
+
+def test_a_terminal_narrower_than_the_table_is_given_it_whole(results, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    terminal = Terminal()
+    tables.show(results, terminal)
+    assert "-" * tables.MIN_WIDTH in terminal.getvalue()
+
+
+def test_a_long_path_is_not_broken(results):
+    results["model"] = "/".join(["folder"] * 40)
+    assert f'load_model("{results["model"]}")\n' in tables.render(results)
+
+
+def test_names_are_printed_as_they_are(results):
+    results["per_action"]["[bold]:smile:"] = results["per_action"].pop("walking")
+    assert "action [bold]:smile: " in tables.render(results)
+
+
+def test_a_stream_that_is_no_terminal_gets_the_plain_page(results):
+    stream = io.StringIO()
+    tables.show(results, stream)
+    assert stream.getvalue() == tables.render(results)
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_a_terminal_gets_the_headline_in_bold(results, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    terminal = Terminal()
+    tables.show(results, terminal)
+    assert "\x1b[1mmean over actions" in terminal.getvalue()
+
+
+def test_an_ascii_stream_gets_every_line_in_ascii(results):
+    results["per_camera"]["Kamera für Füße"] = copy.deepcopy(results["per_camera"]["cam1"])
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
+    tables.show(results, stream)
+    stream.flush()
+    page = stream.buffer.getvalue().decode("ascii")
+    assert "Kamera f\\xfcr" in page
+    assert len(page.splitlines()) == len(tables.render(results).splitlines())
+
+
+def test_our_own_words_are_ascii(results, failed):
+    assert (tables.render(results) + tables.render(failed)).isascii()
