@@ -1,0 +1,1 @@
+"""Where the figures that the documentation states come from, a command each."""

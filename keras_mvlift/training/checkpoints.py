@@ -1,0 +1,42 @@
+"""Epoch-wise checkpoints: a stage that is killed goes on where its last epoch ended."""
+
+import pathlib
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+
+class EpochCheckpoints(keras.callbacks.Callback):
+    """Saves the whole training state after each epoch, and restores the last one.
+
+    The state is the model, dropout generators included, the optimizer and the epoch. With the
+    order of the pairs fixed by seed and epoch, a resumed run ends with the weights of an
+    unbroken one.
+
+    Args:
+        folder: Where checkpoints lie; one folder per stage and settings.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        super().__init__()
+        self.folder = folder
+
+    def restore(self, model: keras.Model) -> int:
+        """Restores a compiled model; gives the number of epochs done."""
+        done = tf.Variable(0, dtype=tf.int64, trainable=False)
+        checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epochs_done=done)
+        self.manager = tf.train.CheckpointManager(checkpoint, str(self.folder), max_to_keep=1)
+        self.epochs_done = done
+        if self.manager.latest_checkpoint:
+            # What the optimizer makes only in its first step is restored then. After the last
+            # epoch there is none, which is no reason to complain.
+            status = checkpoint.restore(self.manager.latest_checkpoint)
+            status.assert_existing_objects_matched().expect_partial()
+        return int(done)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Saves."""
+        del logs
+        self.epochs_done.assign(epoch + 1)
+        self.manager.save(checkpoint_number=epoch + 1)

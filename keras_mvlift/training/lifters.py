@@ -1,0 +1,89 @@
+"""From a config to a model, to a file, and back."""
+
+import functools
+import json
+import pathlib
+from typing import Any
+
+import tensorflow as tf
+
+from keras_mvlift import configs, skeletons
+from keras_mvlift.networks import residual
+from keras_mvlift.training import multi_view_lifter, objectives, recipes
+
+FOLDER = pathlib.PurePath("assets.extra", "keras_mvlift")
+"""Where a SavedModel keeps what only this library reads; Pusher copies it along."""
+DESCRIPTION = "model.json"
+
+_LIFTING_WEIGHTS = "lifting_network.weights.h5"
+_ROOT_WEIGHTS = "root_network.weights.h5"
+
+
+def build(
+    config: configs.ModelConfig, objective: objectives.Objective, rig_distance: float
+) -> multi_view_lifter.MultiViewLifter:
+    """Builds an untrained model.
+
+    Args:
+        config: The networks and the recipe.
+        objective: What training minimizes.
+        rig_distance: Meters, from the cameras to the meeting point of their optical axes.
+    """
+    recipe = recipes.RECIPES[config.recipe]
+    num_outputs = 3 * skeletons.H36M_17.num_joints
+    backbone = functools.partial(
+        residual.residual,
+        width=config.width,
+        num_blocks=residual.NUM_BLOCKS[config.backbone],
+        layers_per_block=config.layers_per_block,
+        dropout=config.dropout,
+    )
+    # Two seeds apart, so that the branches do not start alike.
+    lifting_seed, root_seed = 2 * config.seed, 2 * config.seed + 1
+    return multi_view_lifter.MultiViewLifter(
+        backbone(num_outputs, name="lifting_network", seed=lifting_seed),
+        backbone(3, name="root_network", seed=root_seed),
+        recipe.root_head(rig_distance),
+        recipe,
+        objective,
+    )
+
+
+def save(
+    lifter: multi_view_lifter.MultiViewLifter, description: dict[str, Any], folder: pathlib.Path
+) -> None:
+    """Writes what `load` needs into `folder`.
+
+    Args:
+        lifter: The model.
+        description: With `"model"`, its `ModelConfig` as a dict, and `"rig_distance"`.
+        folder: Made if need be.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lifter.lifting_network.save_weights(folder / _LIFTING_WEIGHTS)
+    lifter.root_network.save_weights(folder / _ROOT_WEIGHTS)
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
+
+
+def load(
+    folder: pathlib.Path, objective: objectives.Objective
+) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
+    """Reads a model and its description.
+
+    Raises:
+        FileNotFoundError: If the folder does not hold a model of this library.
+    """
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no model of keras_mvlift lies there.")
+    description = json.loads(path.read_text())
+    config = configs.ModelConfig.from_json(json.dumps(description["model"]))
+    lifter = build(config, objective, description["rig_distance"])
+    lifter.lifting_network.load_weights(folder / _LIFTING_WEIGHTS)
+    lifter.root_network.load_weights(folder / _ROOT_WEIGHTS)
+    return lifter, description
+
+
+def weights_of(lifter: multi_view_lifter.MultiViewLifter) -> list[tf.Variable]:
+    """Gives the variables of both networks, the lifting network's first."""
+    return [*lifter.lifting_network.variables, *lifter.root_network.variables]

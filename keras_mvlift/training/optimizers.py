@@ -1,0 +1,34 @@
+"""The optimizer of a stage."""
+
+import tensorflow_addons as tfa
+from tensorflow import keras
+
+from keras_mvlift import configs
+
+
+def build(config: configs.StageConfig, steps_per_epoch: int) -> keras.optimizers.legacy.Optimizer:
+    """Builds Adam with the paper's staircase, clipped and averaged as the config says.
+
+    The moving average of the weights is tensorflow-addons': it keeps its averages in optimizer
+    slots, which go into the checkpoint, and works only around Keras' legacy optimizers.
+
+    Args:
+        config: The stage's settings.
+        steps_per_epoch: Steps per epoch.
+    """
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = config.learning_rate
+    if config.decay_every:
+        learning_rate = keras.optimizers.schedules.ExponentialDecay(
+            config.learning_rate,
+            decay_steps=config.decay_every * steps_per_epoch,
+            decay_rate=config.decay_rate,
+            staircase=True,
+        )
+    clip_norm = config.clip_norm or None
+    adam = keras.optimizers.legacy.Adam(learning_rate, global_clipnorm=clip_norm)
+    if not config.weight_averaging:
+        return adam
+    # The wrapper hands Adam gradients that Adam no longer clips, so it clips them itself.
+    return tfa.optimizers.MovingAverage(
+        adam, config.weight_averaging, dynamic_decay=True, global_clipnorm=clip_norm
+    )

@@ -1,0 +1,89 @@
+"""One short clip of the synthetic studio as records, and networks of a few units to train on it."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mvlift import configs
+from keras_mvlift.datasets import examples, preparation, splits, synthetic, views
+from keras_mvlift.training import lifters, multi_view_lifter, objectives, stages
+
+RIG_DISTANCE = 5.0
+BATCH_SIZE = 16
+NUM_BATCHES = 5
+
+
+def film(**studio):
+    """Films 24 frames with four cameras; the rates of a real detector unless told otherwise."""
+    shown = synthetic.Studio(num_subjects=1, num_clips=1, num_frames=24, **studio)
+    return shown.read(shown.clips()[0])
+
+
+def film_exactly(**studio):
+    """Films with a detector that never errs; what is hidden is still less sure."""
+    perfect = {"noise_px": 0.0, "gross_error_rate": 0.0, "missing_rate": 0.0}
+    return film(**perfect | {"dropped_view_rate": 0.0} | studio)
+
+
+def prepare(clip):
+    """Gives 84 pairs of 14 frames to train on, 36 held out and 24 test views of 6 frames."""
+    split = splits.ByBlocks(num_blocks=1, block_length=6, gap=2)
+    return preparation.prepare(clip, split, configs.DataConfig())
+
+
+def write(path, columns):
+    """Writes columns as a shard of records; gives its path as text."""
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        for record in examples.encode(columns):
+            writer.write(record)
+    return str(path)
+
+
+def pair(columns, num_pairs=BATCH_SIZE):
+    """Gives the first pairs of columns as a batch."""
+    records = examples.encode({name: values[:num_pairs] for name, values in columns.items()})
+    return examples.decode_pairs(tf.constant(records))
+
+
+def pose_camera(clip, columns, side, num_pairs=BATCH_SIZE):
+    """Gives the true poses `[B, J, 3]`, meters, in the frame of one side's camera."""
+    rotation, center = (columns[f"{side}/{field}"][:num_pairs] for field in ("rotation", "center"))
+    offset = clip.pose_world[columns["frame"][:num_pairs]] - center[:, np.newaxis]
+    return np.einsum("bij,bkj->bki", rotation, offset).astype(np.float32)
+
+
+def lifter(recipe="solved_root", objective=None, **model) -> multi_view_lifter.MultiViewLifter:
+    """Builds networks of two layers of 16 units, without dropout unless told otherwise."""
+    tiny = {"backbone": "res_linear", "layers_per_block": 1, "width": 16, "dropout": 0.0}
+    config = configs.ModelConfig(recipe=recipe, **tiny | model)
+    return lifters.build(config, objective or objectives.TransformReprojection(), RIG_DISTANCE)
+
+
+def weights(model):
+    """Gives the values of both networks' variables."""
+    return [variable.numpy() for variable in lifters.weights_of(model)]
+
+
+def run(model, folder, train, held_out=(), **stage):
+    """Trains on the records in `train`, keeping everything below `folder`; gives the history."""
+    config = configs.FinetuneConfig(**{"num_epochs": 4, "batch_size": BATCH_SIZE} | stage)
+    files = stages.Files([train], [*held_out], folder / "checkpoints", folder / "logs")
+    return stages.run(model, config, files, "Finetune")
+
+
+def same(first, second):
+    """Says whether two lists of arrays are equal to the bit."""
+    return all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def random_pair(seed=0, num_pairs=3) -> views.ViewPair:
+    """Draws pairs that fit no pose: every keypoint and confidence is any number."""
+    rng = np.random.default_rng(seed)
+    batch = pair(prepare(film()).train_pairs, num_pairs)
+
+    def redrawn(view):
+        shape = view.confidence.shape
+        keypoints_2d = tf.constant(rng.uniform(0, 1000, (*shape, 2)), tf.float32)
+        confidence = tf.constant(rng.uniform(0.1, 1, shape), tf.float32)
+        return view._replace(keypoints_2d=keypoints_2d, confidence=confidence)
+
+    return views.ViewPair(*(redrawn(view) for view in batch))

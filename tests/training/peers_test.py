@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from keras_mvlift import configs
+from keras_mvlift.datasets import views
+from keras_mvlift.geometry import cameras
+from keras_mvlift.training import lifters, multi_view_lifter, objectives, peers
+
+NUM_VIEWS = 64
+
+
+@pytest.fixture
+def lifter() -> multi_view_lifter.MultiViewLifter:
+    config = configs.ModelConfig(backbone="res_linear", width=16, dropout=0.0)
+    return lifters.build(config, objectives.TransformReprojection(), rig_distance=4.0)
+
+
+@pytest.fixture
+def labeled() -> tuple[views.View, tf.Tensor]:
+    rng = np.random.default_rng(0)
+    keypoints_2d = rng.uniform(0, 1000, (NUM_VIEWS, 17, 2)).astype(np.float32)
+    camera = cameras.Camera(
+        np.tile(np.float32([[1000, 0, 500], [0, 1000, 500], [0, 0, 1]]), (NUM_VIEWS, 1, 1)),
+        np.tile(np.eye(3, dtype=np.float32), (NUM_VIEWS, 1, 1)),
+        np.zeros((NUM_VIEWS, 3), np.float32),
+    )
+    confidence = np.ones((NUM_VIEWS, 17), np.float32)
+    pose = rng.normal(0, 0.3, (NUM_VIEWS, 17, 3)).astype(np.float32)
+    view = tf.nest.map_structure(tf.constant, views.View(keypoints_2d, confidence, camera))
+    return view, tf.constant(pose - pose[:, :1])
+
+
+def test_labels_bring_the_lifted_pose_nearer_to_them(lifter, labeled):
+    keras.utils.set_random_seed(0)
+    view, pose = labeled
+    config = configs.FinetuneConfig(num_epochs=100, batch_size=16, decay_every=0)
+
+    def error() -> float:
+        return float(tf.reduce_mean(tf.abs(lifter(view).root_relative_pose - pose)))
+
+    before = error()
+    peers.train_supervised(lifter, config, view, pose, steps_per_epoch=4)
+    assert error() < 0.7 * before
+
+
+def test_the_root_network_is_left_alone(lifter, labeled):
+    config = configs.FinetuneConfig(num_epochs=1, batch_size=16)
+    lifter(labeled[0])
+    before = [weight.numpy() for weight in lifter.root_network.trainable_variables]
+    peers.train_supervised(lifter, config, *labeled, steps_per_epoch=2)
+    after = lifter.root_network.trainable_variables
+    assert all(np.array_equal(old, new) for old, new in zip(before, after, strict=True))

@@ -1,0 +1,221 @@
+import multiprocessing
+import os
+import pathlib
+import shutil
+import signal
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from keras_mvlift import configs
+from keras_mvlift.datasets import view_pairs
+from keras_mvlift.training import guards, multi_view_lifter, objectives, stages
+from tests import tiny_studio
+
+# All that has a state of its own: dropout, Adam's moments, averages of weights, a staircase.
+MODEL = {"dropout": 0.25}
+STAGE = {"num_epochs": 4, "weight_averaging": 0.9, "decay_every": 2}
+KILLED_IN_EPOCH = 2
+
+
+@pytest.fixture(scope="module")
+def columns():
+    return tiny_studio.prepare(tiny_studio.film())
+
+
+@pytest.fixture(scope="module")
+def records(columns, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records")
+    train = tiny_studio.write(folder / "train.gz", columns.train_pairs)
+    held_out = tiny_studio.write(folder / "held_out.gz", columns.held_out_pairs)
+    return {"train": train, "held_out": [held_out]}
+
+
+class Run(NamedTuple):
+    """A stage that was run.
+
+    Attributes:
+        lifter: As it was left.
+        history: As it was given.
+        folder: Where it wrote.
+        first_epochs: Where it began to read the records.
+        steps: The trainable weights before the first step and after each.
+    """
+
+    lifter: multi_view_lifter.MultiViewLifter
+    history: list[dict[str, float]]
+    folder: pathlib.Path
+    first_epochs: list[int]
+    steps: list[list[np.ndarray]]
+
+
+def train(folder, records):
+    """Runs the stage under watch."""
+    lifter, first_epochs, steps, load = tiny_studio.lifter(**MODEL), [], [], view_pairs.load
+
+    def watched(*arguments, first_epoch, **options):
+        first_epochs.append(first_epoch)
+        return load(*arguments, first_epoch=first_epoch, **options)
+
+    def note(*_):
+        steps.append([weight.numpy() for weight in lifter.trainable_variables])
+
+    note()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(view_pairs, "load", watched)
+        patch.setattr(guards.StopOnNonFiniteLoss, "on_train_batch_end", note)
+        history = tiny_studio.run(lifter, folder, **records, **STAGE)
+    return Run(lifter, history, folder, first_epochs, steps)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, records):
+    return train(tmp_path_factory.mktemp("unbroken"), records)
+
+
+def epochs(history):
+    return [int(row["epoch"]) for row in history]
+
+
+def train_until_killed(folder, records):
+    class Kill(guards.StopOnNonFiniteLoss):
+        def on_train_batch_end(self, batch, logs):
+            super().on_train_batch_end(batch, logs)
+            if (self.epoch, batch) == (KILLED_IN_EPOCH, 1):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    guards.StopOnNonFiniteLoss = Kill
+    tiny_studio.run(tiny_studio.lifter(**MODEL), folder, **records, **STAGE)
+
+
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory, records):
+    """A stage that was killed in the middle of an epoch, and run again."""
+    folder = tmp_path_factory.mktemp("killed")
+    spawn = multiprocessing.get_context("spawn")
+    process = spawn.Process(target=train_until_killed, args=(folder, records))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    return train(folder, records)
+
+
+def test_a_killed_stage_goes_on_behind_its_last_whole_epoch(resumed):
+    assert resumed.first_epochs == [KILLED_IN_EPOCH]
+    num_epochs = STAGE["num_epochs"] - KILLED_IN_EPOCH
+    assert len(resumed.steps) == 1 + num_epochs * tiny_studio.NUM_BATCHES
+
+
+def test_a_resumed_stage_has_each_epoch_once_in_its_history(resumed, unbroken):
+    assert epochs(resumed.history) == list(range(STAGE["num_epochs"]))
+    assert resumed.history == unbroken.history
+
+
+def test_a_resumed_stage_ends_with_the_weights_of_an_unbroken_one_to_the_bit(resumed, unbroken):
+    assert tiny_studio.same(*(tiny_studio.weights(run.lifter) for run in (resumed, unbroken)))
+
+
+def test_a_stage_killed_behind_its_last_epoch_trains_no_more(unbroken, records, tmp_path):
+    folder = shutil.copytree(unbroken.folder, tmp_path / "again")
+    # Killed while it noted an epoch that it had not saved, at that.
+    with (folder / "checkpoints" / "history.csv").open("a") as file:
+        file.write("4,1.0,2.0\n")
+    again = train(folder, records)
+    assert len(again.steps) == 1
+    assert again.history == unbroken.history
+    assert tiny_studio.same(*(tiny_studio.weights(run.lifter) for run in (again, unbroken)))
+
+
+def test_the_history_holds_the_losses_of_each_epoch_with_those_held_out(unbroken):
+    first, *_, last = unbroken.history
+    parts = ["loss", "reprojection", "root", "transform_reprojection"]
+    assert [*first] == ["epoch", *parts, *(f"val_{part}" for part in parts)]
+    assert last["loss"] < first["loss"]
+    logged, kept = (
+        (unbroken.folder / name / "history.csv").read_text() for name in ("logs", "checkpoints")
+    )
+    assert logged == kept
+    assert len(logged.splitlines()) == 1 + STAGE["num_epochs"]
+
+
+def test_a_stage_leaves_logs_for_tensorboard(unbroken):
+    logs = (unbroken.folder / "logs").rglob("*tfevents*")
+    assert {path.parent.name for path in logs} == {"train", "validation"}
+
+
+def test_an_epoch_of_the_staircase_is_as_many_steps_as_batches_fit_the_pairs(unbroken):
+    # 84 pairs in batches of 16 are 5 steps, and the rate falls after 2 epochs.
+    optimizer = unbroken.lifter.optimizer
+    assert int(optimizer.iterations) == 5 * STAGE["num_epochs"]
+    rates = [float(optimizer.learning_rate(step)) for step in (9, 10)]
+    assert rates == pytest.approx([1e-3, 1e-4])
+
+
+def test_the_model_ends_with_the_average_of_its_weights(unbroken):
+    average, *steps = unbroken.steps
+    for index, weights in enumerate(steps):
+        decay = min(STAGE["weight_averaging"], (1 + index) / (10 + index))
+        moved = zip(average, weights, strict=True)
+        average = [decay * old + (1 - decay) * new for old, new in moved]
+    variables = unbroken.lifter.trainable_variables
+    for weight, expected, last in zip(variables, average, steps[-1], strict=True):
+        np.testing.assert_allclose(weight, expected, atol=1e-6)
+        assert not np.array_equal(weight, last)
+
+
+def test_weights_are_decided_by_the_seed(tmp_path, records):
+    def learn(name, seed):
+        lifter = tiny_studio.lifter(**MODEL)
+        tiny_studio.run(lifter, tmp_path / name, records["train"], num_epochs=1, seed=seed)
+        return tiny_studio.weights(lifter)
+
+    first, second, other = learn("first", 0), learn("second", 0), learn("other", 1)
+    assert tiny_studio.same(first, second)
+    assert not tiny_studio.same(first, other)
+
+
+def test_nothing_held_out_leaves_no_trace_in_the_history(tmp_path, records):
+    lifter = tiny_studio.lifter()
+    (row,) = tiny_studio.run(lifter, tmp_path, records["train"], num_epochs=1)
+    assert [*row] == ["epoch", "loss", "reprojection", "root", "transform_reprojection"]
+
+
+def test_no_epoch_leaves_the_model_as_it_is(tmp_path, records):
+    lifter = tiny_studio.lifter()
+    before = tiny_studio.weights(lifter)
+    assert tiny_studio.run(lifter, tmp_path, **records, num_epochs=0, weight_averaging=0.9) == []
+    assert tiny_studio.same(before, tiny_studio.weights(lifter))
+
+
+def test_a_batch_larger_than_the_data_is_refused(tmp_path, records):
+    rule = r"Finetune: `batch_size` must be at most the number of pairs, 84. Received: 85."
+    with pytest.raises(ValueError, match=rule):
+        tiny_studio.run(tiny_studio.lifter(), tmp_path, **records, batch_size=85)
+
+
+def test_a_learning_rate_that_explodes_stops_the_stage_naming_step_and_epoch(tmp_path, records):
+    squared = objectives.TransformReprojection(distance="squared_norm")
+    lifter = tiny_studio.lifter("paper", squared)
+    with pytest.raises(guards.NonFiniteLossError, match=r"^Finetune: .* at step 2 of epoch 1"):
+        tiny_studio.run(lifter, tmp_path, **records, learning_rate=1e30, clip_norm=0.0)
+
+
+def test_a_keypoint_that_is_no_number_stops_the_stage(tmp_path, columns):
+    spoiled = columns.train_pairs["source/keypoints_2d"].copy()
+    spoiled[:, 3] = np.nan
+    path = tiny_studio.write(
+        tmp_path / "spoiled.gz", columns.train_pairs | {"source/keypoints_2d": spoiled}
+    )
+    with pytest.raises(guards.NonFiniteLossError, match=r"^Finetune: .* at step 1 of epoch 1"):
+        tiny_studio.run(tiny_studio.lifter("paper"), tmp_path, path)
+
+
+def test_pretraining_minimizes_consistency():
+    assert stages.objective(configs.PretrainConfig()) == objectives.Consistency()
+
+
+def test_fine_tuning_minimizes_what_its_config_says():
+    chosen = {"transform_weight": 0.5, "confidence_weighting": "none", "distance": "squared_norm"}
+    expected = objectives.TransformReprojection(**chosen)
+    assert stages.objective(configs.FinetuneConfig(**chosen)) == expected
