@@ -1,0 +1,120 @@
+"""The SavedModel: plain TensorFlow operations, three signatures, nothing of Keras."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mvlift import skeletons
+from keras_mvlift.datasets import examples, views
+from keras_mvlift.geometry import cameras
+from keras_mvlift.training import lifters, multi_view_lifter
+
+_NUM_JOINTS = skeletons.H36M_17.num_joints
+_KEYPOINTS = tf.TensorSpec([None, _NUM_JOINTS, 2], tf.float32, "keypoints_2d")
+_CONFIDENCE = tf.TensorSpec([None, _NUM_JOINTS], tf.float32, "confidence")
+_INTRINSICS = tf.TensorSpec([None, 3, 3], tf.float32, "intrinsics")
+
+
+class ServingModule(tf.Module):
+    """The two networks behind three signatures.
+
+    Args:
+        lifter: The trained model.
+        intrinsics: `[3, 3]`, pixels, taken for a camera that a request does not describe.
+    """
+
+    def __init__(self, lifter: multi_view_lifter.MultiViewLifter, intrinsics: np.ndarray):
+        super().__init__()
+        self._lift = lambda view: lifter(view, training=False)
+        self._intrinsics = tf.constant(intrinsics, tf.float32)
+        # The variables alone: tracking the Keras models would save their layers' own functions.
+        self.variables_to_save = lifters.weights_of(lifter)
+
+    @tf.function(input_signature=[_KEYPOINTS, _CONFIDENCE])
+    def serving_default(
+        self, keypoints_2d: tf.Tensor, confidence: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Lifts poses seen by a camera like those of training.
+
+        Args:
+            keypoints_2d: `[B, 17, 2]`, pixels.
+            confidence: `[B, 17]`, 0 for a joint that was not seen.
+
+        Returns:
+            `root_relative_pose`, `[B, 17, 3]`, meters, camera axes.
+        """
+        batch = tf.shape(keypoints_2d)[0]
+        intrinsics = tf.broadcast_to(self._intrinsics, [batch, 3, 3])
+        lifted = self.lift_camera(keypoints_2d, confidence, intrinsics)
+        return {"root_relative_pose": lifted["root_relative_pose"]}
+
+    @tf.function(input_signature=[_KEYPOINTS, _CONFIDENCE, _INTRINSICS])
+    def lift_camera(
+        self, keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Lifts poses seen by known cameras.
+
+        Args:
+            keypoints_2d: `[B, 17, 2]`, pixels, without lens distortion.
+            confidence: `[B, 17]`, 0 for a joint that was not seen.
+            intrinsics: `[B, 3, 3]`, pixels.
+
+        Returns:
+            `root_relative_pose` `[B, 17, 3]`, `root_position` `[B, 3]` and their sum
+            `pose_camera` `[B, 17, 3]`, meters, camera frame.
+        """
+        batch = tf.shape(keypoints_2d)[0]
+        camera = cameras.Camera(
+            intrinsics,
+            rotation=tf.eye(3, batch_shape=[batch]),
+            center=tf.zeros([batch, 3]),
+        )
+        lifted = self._lift(views.View(keypoints_2d, confidence, camera))
+        root_position = lifted.root_position
+        return {
+            "root_relative_pose": lifted.root_relative_pose,
+            "root_position": root_position,
+            "pose_camera": lifted.root_relative_pose + root_position[:, tf.newaxis],
+        }
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
+    def serving_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Lifts serialized `tf.Example` records of single views.
+
+        Args:
+            serialized: `[B]`, with features `keypoints_2d`, `confidence` and `intrinsics`.
+
+        Returns:
+            `root_relative_pose` flattened to `[B, 51]`, meters, camera axes.
+        """
+        view = examples.decode_views(serialized)
+        lifted = self.lift_camera(view.keypoints_2d, view.confidence, view.camera.intrinsics)
+        flat = tf.reshape(lifted["root_relative_pose"], [-1, 3 * _NUM_JOINTS])
+        return {"root_relative_pose": flat}
+
+
+def save(
+    lifter: multi_view_lifter.MultiViewLifter, description: dict[str, Any], folder: pathlib.Path
+) -> None:
+    """Writes a SavedModel with what `lifters.load` and `load_model` read beside it.
+
+    Args:
+        lifter: The trained model.
+        description: With `"model"`, `"rig_distance"` and `"intrinsics"`, `[3, 3]` in pixels.
+        folder: The SavedModel's folder.
+    """
+    module = ServingModule(lifter, np.asarray(description["intrinsics"]))
+    signatures = {
+        name: getattr(module, name)
+        for name in ("serving_default", "lift_camera", "serving_examples")
+    }
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+    skeleton = skeletons.H36M_17
+    about = description | {
+        "skeleton": skeleton.name,
+        "joints": list(skeleton.joints),
+        "parents": list(skeleton.parents),
+    }
+    lifters.save(lifter, about, folder / lifters.FOLDER)
