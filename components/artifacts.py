@@ -1,0 +1,15 @@
+"""Artifact types of this pipeline beside TFX's own."""
+
+from tfx.types import artifact
+
+
+class Baselines(artifact.Artifact):
+    """`baselines.json`: the figures of what a model is compared with."""
+
+    TYPE_NAME = "MVLiftBaselines"
+
+
+class Report(artifact.Artifact):
+    """`results.json` and `picture.png` of a run."""
+
+    TYPE_NAME = "MVLiftReport"

@@ -1,0 +1,1 @@
+"""Recordings to TFRecords of view pairs and of test views."""

@@ -1,0 +1,89 @@
+"""Puts the figures of a run together, with a picture."""
+
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow_model_analysis as tfma
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from components import artifacts, evaluation
+from components import baselines as baselines_component
+from components.example_gen import executor
+from keras_mvlift import inference
+from keras_mvlift.metrics import baselines, results, summary
+from keras_mvlift.visualization import pictures
+
+RESULTS, PICTURE = "results.json", "picture.png"
+
+
+@component
+def Report(
+    evaluated: InputArtifact[standard_artifacts.ModelEvaluation],
+    blessing: InputArtifact[standard_artifacts.ModelBlessing],
+    pushed: InputArtifact[standard_artifacts.PushedModel],
+    model: InputArtifact[standard_artifacts.Model],
+    examples: InputArtifact[standard_artifacts.Examples],
+    test_examples: InputArtifact[standard_artifacts.Examples],
+    figures: InputArtifact[artifacts.Baselines],
+    report: OutputArtifact[artifacts.Report],
+    data: Parameter[str],
+    seed: Parameter[int],
+    code_version: Parameter[str],
+) -> None:
+    """Writes `results.json` and draws what the model makes of one test instant."""
+    del code_version
+    folder = pathlib.Path(report.uri)
+    is_blessed = bool(blessing.get_int_custom_property("blessed"))
+    dataset = executor.read_dataset(examples.uri)
+    lifter = inference.load_model(path_utils.serving_model_path(model.uri))
+    written = results.with_averages(evaluation.read(evaluated.uri)) | {
+        "baselines": baselines_component.read(figures.uri),
+        "blessed": is_blessed,
+        "reasons": evaluation.why(tfma.load_validation_result(evaluated.uri)),
+        "model": pushed.get_string_custom_property("pushed_destination") or None,
+        "recipe": lifter.description["model"]["recipe"],
+        "data": json.loads(data) | _about(dataset),
+        "seed": seed,
+    }
+    (folder / RESULTS).write_text(json.dumps(written, indent=2, sort_keys=True))
+    test = baselines.read_test_views(baselines_component.pattern(test_examples.uri, "test"))
+    draw(folder / PICTURE, lifter, test)
+
+
+def draw(path: pathlib.Path, lifter: inference.Lifter, test: baselines.TestViews) -> None:
+    """Draws every view of the test instant whose error is the median."""
+    view = test.view
+    lifted = lifter.lift(view.keypoints_2d, view.confidence, camera=view.camera)
+    error = summary.per_pose(test.reference_pose, lifted.root_relative_pose)["mpjpe_mm"]
+    error = np.asarray(error)
+    instants = np.unique(test.instant)
+    per_instant = np.array([error[test.instant == instant].mean() for instant in instants])
+    middle = instants[np.argsort(per_instant)[len(instants) // 2]]
+    rows = [
+        pictures.Row(
+            keypoints_2d=view.keypoints_2d[index],
+            confidence=view.confidence[index],
+            pose_pred=lifted.root_relative_pose[index],
+            pose_reference=test.reference_pose[index],
+            title=f"{test.camera[index]}, {test.action[index]}, frame {test.frame[index]}",
+            error_mm=float(error[index]),
+        )
+        for index in np.flatnonzero(test.instant == middle)
+    ]
+    pictures.lifted_poses(path, rows)
+
+
+def _about(dataset: dict[str, Any]) -> dict[str, Any]:
+    counts = dataset["counts"]
+    return {
+        "clips": [clip["clip"] for clip in dataset["clips"]],
+        "reference": dataset["reference"],
+        "train_pairs": counts["train_pairs"],
+        "test_views": counts["test_views"],
+        "counts": counts,
+    }

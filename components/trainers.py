@@ -1,0 +1,106 @@
+"""What TFX's Trainer runs: a stage of training, from pairs to a SavedModel."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from components.example_gen import executor
+from keras_mvlift import configs
+from keras_mvlift.export import saved_model
+from keras_mvlift.training import lifters, multi_view_lifter, recipes, stages
+
+RUN_FN = "components.trainers.run_fn"
+PRETRAIN, FINETUNE = "pretrain", "finetune"
+
+_CONFIGS: dict[str, type[configs.StageConfig]] = {
+    PRETRAIN: configs.PretrainConfig,
+    FINETUNE: configs.FinetuneConfig,
+}
+
+
+def custom_config(
+    model: configs.ModelConfig, stage: configs.StageConfig, checkpoint_root: str, code_version: str
+) -> dict[str, str]:
+    """Packs what `run_fn` needs for `Trainer(custom_config=...)`.
+
+    Args:
+        model: The networks and the recipe.
+        stage: The stage's settings; their type names the stage.
+        checkpoint_root: A folder that outlives a killed run.
+        code_version: Identifies the code, so that results of older code are not reused.
+    """
+    name = FINETUNE if isinstance(stage, configs.FinetuneConfig) else PRETRAIN
+    return {
+        "stage": name,
+        "stage_config": stage.to_json(),
+        "model_config": model.to_json(),
+        "checkpoint_root": checkpoint_root,
+        "code_version": code_version,
+    }
+
+
+def run_fn(fn_args: Any) -> None:
+    """Trains and writes a model; TFX calls it with `FnArgs`."""
+    custom = fn_args.custom_config
+    config = _CONFIGS[custom["stage"]].from_json(custom["stage_config"])
+    model_config = configs.ModelConfig.from_json(custom["model_config"])
+    keras.utils.set_random_seed(config.seed)
+    tf.config.experimental.enable_op_determinism()
+    lifter, description = _start(fn_args, model_config, config)
+    checkpoint_folder = _checkpoint_folder(fn_args)
+    if custom["stage"] == PRETRAIN and not recipes.RECIPES[model_config.recipe].needs_pretraining:
+        note = f"Nothing to pre-train: recipe {model_config.recipe!r} starts from any weights."
+        history: list[dict[str, float]] = []
+    else:
+        note = ""
+        files = stages.Files(
+            train=_files(fn_args.train_files),
+            held_out=_files(fn_args.eval_files),
+            checkpoints=checkpoint_folder,
+            logs=pathlib.Path(fn_args.model_run_dir),
+        )
+        history = stages.run(lifter, config, files, custom["stage"].capitalize())
+    description[custom["stage"]] = {
+        "config": dataclasses.asdict(config),
+        "num_epochs": len(history),
+        "last_epoch": history[-1] if history else {},
+        "note": note,
+    }
+    saved_model.save(lifter, description, pathlib.Path(fn_args.serving_model_dir))
+    shutil.rmtree(checkpoint_folder, ignore_errors=True)
+
+
+def _start(
+    fn_args: Any, model_config: configs.ModelConfig, config: configs.StageConfig
+) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
+    """Builds a model, or loads the one of the stage before."""
+    objective = stages.objective(config)
+    if fn_args.base_model:
+        return lifters.load(pathlib.Path(fn_args.base_model) / lifters.FOLDER, objective)
+    split_folder = os.path.dirname(fn_args.train_files[0])
+    dataset = executor.read_dataset(os.path.dirname(split_folder))
+    description = {
+        "model": dataclasses.asdict(model_config),
+        "rig_distance": dataset["rig_distance"],
+        "intrinsics": dataset["intrinsics"],
+    }
+    return lifters.build(model_config, objective, dataset["rig_distance"]), description
+
+
+def _checkpoint_folder(fn_args: Any) -> pathlib.Path:
+    """Gives the folder of exactly this stage, settings, code and inputs."""
+    custom = fn_args.custom_config
+    inputs = [custom, fn_args.train_files, fn_args.base_model]
+    digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    return pathlib.Path(custom["checkpoint_root"]) / f"{custom['stage']}-{digest[:16]}"
+
+
+def _files(patterns: list[str]) -> list[str]:
+    return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))

@@ -1,0 +1,88 @@
+"""A quiet console: one line per component, everything else in a log file that is named."""
+
+import contextlib
+import logging
+import os
+import pathlib
+import re
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from typing import TextIO
+
+from absl import logging as absl_logging
+
+_RUNNING = re.compile(r"^Component (\S+) is running\.$")
+_FINISHED = re.compile(r"^Component (\S+) is finished\.$")
+_CACHED = "cached execution"
+
+
+@contextlib.contextmanager
+def quiet(log_path: pathlib.Path) -> Iterator[None]:
+    """Sends logs, warnings and what native code prints to a file; shows progress instead.
+
+    Native code writes to file descriptor 2, so the descriptor itself goes to the file, while
+    Python's `sys.stderr`, where progress bars draw, stays on the console.
+
+    Args:
+        log_path: The file, made anew.
+    """
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    console_descriptor = os.dup(2)
+    console, former = os.fdopen(console_descriptor, "w", buffering=1), sys.stderr
+    with log_path.open("w", buffering=1) as log:
+        os.dup2(log.fileno(), 2)
+        sys.stderr = console
+        try:
+            with _logging_to(log, console):
+                yield
+        finally:
+            console.flush()
+            os.dup2(console_descriptor, 2)
+            sys.stderr = former
+
+
+@contextlib.contextmanager
+def _logging_to(log: TextIO, console: TextIO) -> Iterator[None]:
+    root = logging.getLogger()
+    former_handlers, former_level = root.handlers[:], root.level
+    to_file = logging.StreamHandler(log)
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root.handlers = [to_file, ComponentLines(console)]
+    root.setLevel(logging.INFO)
+    absl_logging.set_verbosity(absl_logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        logging.captureWarnings(False)
+        root.handlers, root.level = former_handlers, former_level
+
+
+class ComponentLines(logging.Handler):
+    """Turns the runner's log records into a line per component with its time.
+
+    Args:
+        console: Where the lines go.
+    """
+
+    def __init__(self, console: TextIO):
+        super().__init__(logging.INFO)
+        self._console = console
+        self._started = 0.0
+        self._is_cached = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Notes the start, prints at the end."""
+        message = record.getMessage()
+        if _RUNNING.match(message):
+            self._started, self._is_cached = time.monotonic(), False
+        elif _CACHED in message:
+            self._is_cached = True
+        elif finished := _FINISHED.match(message):
+            seconds = time.monotonic() - self._started
+            how = "cached" if self._is_cached else f"{seconds:.1f} s"
+            print(f"  {finished[1]:<28}{how:>8}", file=self._console)

@@ -1,0 +1,165 @@
+"""Runs the pipeline on this machine.
+
+Usage:
+    tfx run create --pipeline pipeline/local.py
+    tfx run create --pipeline pipeline/local.py --runtime_parameter data_root=my_recording
+    python pipeline/local.py --data_root=my_recording --num_epochs=60
+"""
+
+import argparse
+import contextlib
+import datetime
+import json
+import logging
+import os
+import pathlib
+import re
+import shutil
+import sys
+
+_DEFAULT_NAME = "mvlift"
+_OUTPUT_ROOT = pathlib.Path(__file__).resolve().parents[1] / "output"
+
+# Beam notes the step in which an error came up. An error that it cannot rebuild, or that comes
+# from another thread or process, becomes a RuntimeError with class or traceback as text.
+_BEAM_STEP = re.compile(r" \[while running '[^']*'\]")
+_BEAM_CLASS = re.compile(r"^([A-Za-z_]\w*\.)*[A-Za-z_]\w*: ")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Reads the options; the CLI's `--runtime_parameter name=value` becomes `--name=value`."""
+    parser = argparse.ArgumentParser(
+        prog="pipeline/local.py", description="Runs the pipeline on this machine."
+    )
+    parser.add_argument(
+        "--data_root", help="a recording in Pose2Sim's layout; default: the embedded one"
+    )
+    parser.add_argument(
+        "--output_root",
+        type=pathlib.Path,
+        default=_OUTPUT_ROOT,
+        help="all that a run writes lies in OUTPUT_ROOT/<pipeline name>; default: %(default)s",
+    )
+    parser.add_argument("--num_epochs", type=int, help="of the fine-tuning stage")
+    parser.add_argument("--seed", type=int, help="of everything that is drawn")
+    parser.add_argument(
+        "--settings", type=pathlib.Path, help="a JSON file; docs/settings.md says what it may hold"
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the pipeline and shows its report; gives the exit status."""
+    options = parse(arguments)
+    _prepare_environment()
+    # Only now, so that `--help` and a wrong option answer at once, and logs are quiet from here.
+    from pipeline import console
+
+    started = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    home = options.output_root.resolve() / _pipeline_name(options)
+    log = home / "logs" / f"{started}.log"
+    print(f"Running the pipeline. Full log: {_short(log)}", flush=True)
+    with console.quiet(log):
+        try:
+            return _run(options, home, log)
+        except Exception as error:  # every failure ends in one sentence; the log has the rest
+            logging.exception("The run failed.")
+            print(f"The run failed: {_sentence(error)}", file=sys.stderr)
+            print(f"The log says more: {_short(log)}", file=sys.stderr)
+            return 1
+
+
+def _run(options: argparse.Namespace, home: pathlib.Path, log: pathlib.Path) -> int:
+    from tfx.orchestration.local import local_dag_runner
+
+    from components import gates
+    from pipeline import mvlift, runs
+
+    config, data_root = _configured(options)
+    connection = runs.metadata_connection(home / "metadata" / "metadata.db")
+    folders = mvlift.Folders(
+        artifacts=str(home / "artifacts"),
+        checkpoints=str(home / "checkpoints"),
+        serving=str(home / "serving" / "mvlift"),
+    )
+    pipeline = mvlift.create_pipeline(config, data_root, folders, connection)
+    former = runs.latest(connection)
+    status = 0
+    try:
+        local_dag_runner.LocalDagRunner().run(pipeline)
+    except gates.NotBlessedError:
+        status = 1
+    current = runs.latest(connection)
+    if current != former:
+        _show_report(runs.report_folder(connection, current), home, log)
+    return status
+
+
+def _pipeline_name(options: argparse.Namespace) -> str:
+    """Gives the pipeline's name before anything heavy is imported; what is wrong is told later."""
+    from pipeline import settings
+
+    with contextlib.suppress(ValueError, KeyError):
+        if options.settings:
+            return settings.PipelineConfig(name=settings.read(options.settings)["name"]).name
+    return _DEFAULT_NAME
+
+
+def _configured(options: argparse.Namespace) -> tuple:
+    from keras_mvlift.datasets import pose2sim
+    from pipeline import presets, settings
+
+    config = presets.recording() if options.data_root else presets.demo()
+    if options.settings:
+        config = config.updated(settings.read(options.settings))
+    if options.num_epochs is not None:
+        config = config.with_num_epochs(options.num_epochs)
+    if options.seed is not None:
+        config = config.with_seed(options.seed)
+    if options.data_root:
+        return config, str(pathlib.Path(options.data_root).resolve())
+    return config, pose2sim.demo_root() if config.data.source == "pose2sim" else ""
+
+
+def _show_report(folder: pathlib.Path | None, home: pathlib.Path, log: pathlib.Path) -> None:
+    """Puts the run's results where scripts look for them, and prints them."""
+    from components import report
+    from keras_mvlift.visualization import tables
+
+    if folder is None:
+        return
+    written = json.loads((folder / report.RESULTS).read_text())
+    places = {"results": home / report.RESULTS, "picture": home / report.PICTURE, "log": log}
+    results = written | {name: _short(path) for name, path in places.items()}
+    if results["model"]:
+        results["model"] = _short(pathlib.Path(results["model"]))
+    shutil.copy(folder / report.PICTURE, places["picture"])
+    partial = places["results"].with_suffix(".partial")
+    partial.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
+    partial.replace(places["results"])
+    tables.show(results)
+
+
+def _prepare_environment() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    os.environ.setdefault("MPLCONFIGDIR", str(_OUTPUT_ROOT / ".matplotlib"))
+
+
+def _short(path: pathlib.Path) -> str:
+    """Gives a path below the current folder relative to it."""
+    current = pathlib.Path.cwd()
+    return str(path.relative_to(current)) if path.is_relative_to(current) else str(path)
+
+
+def _sentence(error: BaseException) -> str:
+    """Gives an error's own words, without what Beam puts around them."""
+    words = str(error).strip()
+    if words.startswith("Traceback "):
+        words = words.splitlines()[-1]
+    if isinstance(error, RuntimeError) and _BEAM_STEP.search(words):
+        words = _BEAM_CLASS.sub("", words)
+    return _BEAM_STEP.sub("", words) or type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

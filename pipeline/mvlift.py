@@ -1,0 +1,164 @@
+"""The pipeline: a pure function of its settings and three folders."""
+
+import json
+from typing import NamedTuple
+
+from ml_metadata.proto import metadata_store_pb2
+from tfx import types
+from tfx.components.evaluator import component as evaluator
+from tfx.components.example_validator import component as example_validator
+from tfx.components.pusher import component as pusher
+from tfx.components.statistics_gen import component as statistics_gen
+from tfx.components.trainer import component as trainer
+from tfx.dsl.components.base import base_node
+from tfx.dsl.components.common import resolver
+from tfx.orchestration import pipeline
+from tfx.proto import pusher_pb2, trainer_pb2
+from tfx.types import standard_artifacts
+
+from components import baselines, curated_schema, evaluation, gates, report, resolvers, trainers
+from components.example_gen import component as example_gen
+from pipeline import code_version, settings
+
+
+class Folders(NamedTuple):
+    """Where a pipeline writes; only its runner knows.
+
+    Attributes:
+        artifacts: What components hand to each other.
+        checkpoints: What training goes on from after it was killed.
+        serving: Numbered versions of the blessed models.
+    """
+
+    artifacts: str
+    checkpoints: str
+    serving: str
+
+
+def create_pipeline(
+    config: settings.PipelineConfig,
+    data_root: str,
+    folders: Folders,
+    metadata_connection: metadata_store_pb2.ConnectionConfig,
+) -> pipeline.Pipeline:
+    """Chains the components.
+
+    Args:
+        config: What is done.
+        data_root: What the source reads; empty for a source that reads nothing.
+        folders: Where it is written.
+        metadata_connection: Where ML Metadata is kept.
+    """
+    version = code_version.code_version()
+    examples = example_gen.RecordingExampleGen(config.data.to_json(), data_root, version)
+    checks = _checks(examples)
+    training = _training(config, examples, checks, folders, version)
+    judging = _judging(config, examples, training[-1], folders, data_root, version)
+    return pipeline.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=folders.artifacts,
+        components=[examples, *checks, *training, *judging],
+        metadata_connection_config=metadata_connection,
+        beam_pipeline_args=list(config.beam_pipeline_args),
+        enable_cache=True,
+    )
+
+
+def _checks(examples: base_node.BaseNode) -> list[base_node.BaseNode]:
+    """Holds both kinds of records against their schemas; the gates stop the run."""
+    nodes: list[base_node.BaseNode] = []
+    for output, kind, name in (
+        ("examples", curated_schema.PAIRS, "Pairs"),
+        ("test_examples", curated_schema.TEST_VIEWS, "TestViews"),
+    ):
+        schema = curated_schema.CuratedSchema(text=curated_schema.read(kind)).with_id(
+            f"Schema.{name}"
+        )
+        statistics = statistics_gen.StatisticsGen(examples.outputs[output]).with_id(
+            f"StatisticsGen.{name}"
+        )
+        validator = example_validator.ExampleValidator(
+            statistics.outputs["statistics"],
+            schema.outputs["schema"],
+            custom_validation_config=curated_schema.rules(kind),
+        ).with_id(f"ExampleValidator.{name}")
+        gate = gates.DataGate(anomalies=validator.outputs["anomalies"]).with_id(f"DataGate.{name}")
+        nodes += [schema, statistics, validator, gate]
+    return nodes
+
+
+def _training(
+    config: settings.PipelineConfig,
+    examples: base_node.BaseNode,
+    checks: list[base_node.BaseNode],
+    folders: Folders,
+    version: str,
+) -> list[base_node.BaseNode]:
+    """Pre-trains, then fine-tunes from there. Neither is given the test views."""
+    nodes: list[base_node.BaseNode] = []
+    for name, stage in (("Pretrain", config.pretrain), ("Finetune", config.finetune)):
+        node = trainer.Trainer(
+            run_fn=trainers.RUN_FN,
+            examples=examples.outputs["examples"],
+            base_model=nodes[-1].outputs["model"] if nodes else None,
+            train_args=trainer_pb2.TrainArgs(splits=["train"]),
+            eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
+            custom_config=trainers.custom_config(config.model, stage, folders.checkpoints, version),
+        ).with_id(f"Trainer.{name}")
+        node.add_upstream_nodes(checks)
+        nodes.append(node)
+    return nodes
+
+
+def _judging(
+    config: settings.PipelineConfig,
+    examples: base_node.BaseNode,
+    trained: base_node.BaseNode,
+    folders: Folders,
+    data_root: str,
+    version: str,
+) -> list[base_node.BaseNode]:
+    """Evaluates, pushes what is blessed, reports either way, and stops at what is not."""
+    last_blessed = resolver.Resolver(
+        strategy_class=resolvers.LastOtherBlessedModel,
+        candidate=trained.outputs["model"],
+        model=types.Channel(type=standard_artifacts.Model),
+        model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+    ).with_id("LastBlessedModel")
+    judge = evaluator.Evaluator(
+        examples=examples.outputs["test_examples"],
+        model=trained.outputs["model"],
+        baseline_model=last_blessed.outputs["model"],
+        example_splits=["test"],
+        eval_config=evaluation.eval_config(
+            bounds=config.bounds, relative_worsening=config.worsening, baseline=True
+        ),
+    )
+    push = pusher.Pusher(
+        model=trained.outputs["model"],
+        model_blessing=judge.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=folders.serving)
+        ),
+    )
+    compared = baselines.Baselines(
+        examples=examples.outputs["examples"],
+        test_examples=examples.outputs["test_examples"],
+        min_confidence=config.data.min_confidence,
+        code_version=version,
+    )
+    written = report.Report(
+        evaluated=judge.outputs["evaluation"],
+        blessing=judge.outputs["blessing"],
+        pushed=push.outputs["pushed_model"],
+        model=trained.outputs["model"],
+        examples=examples.outputs["examples"],
+        test_examples=examples.outputs["test_examples"],
+        figures=compared.outputs["figures"],
+        data=json.dumps({"source": config.data.source, "data_root": data_root}, sort_keys=True),
+        seed=config.model.seed,
+        code_version=version,
+    )
+    gate = gates.BlessingGate(blessing=judge.outputs["blessing"])
+    gate.add_upstream_node(written)
+    return [last_blessed, judge, push, compared, written, gate]
