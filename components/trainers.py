@@ -91,7 +91,8 @@ def _start(
         "rig_distance": dataset["rig_distance"],
         "intrinsics": dataset["intrinsics"],
     }
-    return lifters.build(model_config, objective, dataset["rig_distance"]), description
+    lifter = lifters.build(model_config, objective, dataset["rig_distance"], dataset["intrinsics"])
+    return lifter, description
 
 
 def _checkpoint_folder(fn_args: Any) -> pathlib.Path:

@@ -12,6 +12,9 @@ RECIPES = ("paper", "ray_root", "solved_root")
 BACKBONES = ("paper", "res_linear")
 CONFIDENCE_WEIGHTINGS = ("source", "target", "product", "none")
 DISTANCES = ("norm", "squared_norm")
+NETWORK_INPUTS = ("rays", "screen")
+INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform")
+VIRTUAL_POINTS = ("triangulated", "reference")
 
 Config = TypeVar("Config", bound="Json")
 
@@ -47,6 +50,11 @@ class ModelConfig(Json):
         width: Units of each dense layer; the paper's 1024.
         layers_per_block: Dense layers of a block. The paper says two for its own network.
         dropout: Share of units dropped. Unknown in the paper; Martinez et al. have 0.5.
+        network_input: `"rays"` (camera-normalized) or `"screen"` (pixels scaled alike for all
+            cameras). Unknown in the paper.
+        initializer: Keras' name of the dense layers' initialization. Unknown in the paper.
+        output_stddev: Standard deviation of the output layers' weights at the start. Unknown in
+            the paper; networks that start meters away from any pose converge badly.
         seed: Of the initial weights and the dropout masks.
     """
 
@@ -55,11 +63,17 @@ class ModelConfig(Json):
     width: int = 1024
     layers_per_block: int = 2
     dropout: float = 0.25
+    network_input: str = "rays"
+    initializer: str = "he_normal"
+    output_stddev: float = 0.002
     seed: int = 0
 
     def __post_init__(self) -> None:
         _one_of("recipe", self.recipe, RECIPES)
         _one_of("backbone", self.backbone, BACKBONES)
+        _one_of("network_input", self.network_input, NETWORK_INPUTS)
+        _one_of("initializer", self.initializer, INITIALIZERS)
+        _at_least("output_stddev", self.output_stddev, 0)
         _at_least("width", self.width, 1)
         _at_least("layers_per_block", self.layers_per_block, 1)
         if not 0 <= self.dropout < 1:
@@ -150,6 +164,10 @@ class DataConfig(Json):
         min_joints: Joints that a view must show to be used.
         min_confidence: Detections less sure are left out of triangulation.
         num_virtual_views: Virtual cameras per instant; 0 for none. The paper adds 8 to 4.
+        virtual_points: What they see: `"triangulated"` from the detections, free of 3D labels, or
+            the `"reference"`, as the paper may have it, which is a 3D label.
+        virtual_elevation_margin: Radians by which they may stand higher or lower than the real
+            cameras. Unknown in the paper.
         pairs_per_instant: Pairs drawn of an instant's views; 0 for all.
         seed: Of the virtual cameras and of the draws.
     """
@@ -162,6 +180,8 @@ class DataConfig(Json):
     min_joints: int = 8
     min_confidence: float = 0.3
     num_virtual_views: int = 0
+    virtual_points: str = "triangulated"
+    virtual_elevation_margin: float = 0.09
     pairs_per_instant: int = 0
     seed: int = 0
 
@@ -169,6 +189,8 @@ class DataConfig(Json):
         _at_least("stride", self.stride, 1)
         _at_least("min_joints", self.min_joints, 1)
         _at_least("num_virtual_views", self.num_virtual_views, 0)
+        _one_of("virtual_points", self.virtual_points, VIRTUAL_POINTS)
+        _at_least("virtual_elevation_margin", self.virtual_elevation_margin, 0)
         _at_least("pairs_per_instant", self.pairs_per_instant, 0)
         if not 0 <= self.min_confidence <= 1:
             raise ValueError(

@@ -51,7 +51,7 @@ def prepare(
     test = _usable(instants.of_sequence(sequence, frames.test), config, counts)
     augmented = train
     if config.num_virtual_views and len(train.frame):
-        augmented = virtual_views.add(train, config.num_virtual_views, config.min_confidence, rng)
+        augmented = _augmented(train, sequence, config, rng)
     tables = {
         "train_pairs": _pairs(augmented, config, rng),
         "held_out_pairs": _pairs(test, config, rng),
@@ -66,6 +66,31 @@ def rig_distance(sequence: sequences.MultiViewSequence) -> float:
     """Gives the mean distance in meters from the cameras to where their optical axes meet."""
     meeting_point = cameras.meeting_point(sequence.camera).numpy()
     return float(np.linalg.norm(sequence.camera.center - meeting_point, axis=-1).mean())
+
+
+def _augmented(
+    seen: instants.Instants,
+    sequence: sequences.MultiViewSequence,
+    config: configs.DataConfig,
+    rng: np.random.Generator,
+) -> instants.Instants:
+    """Adds the virtual views; only the config's `virtual_points` lets them see the reference."""
+    points = None
+    if config.virtual_points == "reference":
+        if sequence.pose_world is None:
+            raise ValueError(
+                f"Clip {sequence.name!r}: `pose_world` must be there for "
+                "virtual_points='reference'. Received: None."
+            )
+        points = sequence.pose_world[seen.frame]
+    return virtual_views.add(
+        seen,
+        config.num_virtual_views,
+        config.min_confidence,
+        rng,
+        points=points,
+        elevation_margin=config.virtual_elevation_margin,
+    )
 
 
 def _usable(

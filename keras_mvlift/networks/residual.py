@@ -19,6 +19,8 @@ def residual(
     num_blocks: int = 4,
     layers_per_block: int = 2,
     dropout: float = 0.25,
+    initializer: str = "he_normal",
+    output_stddev: float = OUTPUT_STDDEV,
     num_joints: int = skeletons.H36M_17.num_joints,
 ) -> keras.Model:
     """Builds the network: a dense layer, residual blocks, a linear layer.
@@ -31,10 +33,12 @@ def residual(
         num_blocks: Residual blocks; the paper has 4, ResLinear 2.
         layers_per_block: Dense layers per block, each with batch norm, ReLU and dropout.
         dropout: Share of units dropped in training.
+        initializer: Keras' name of the dense layers' initialization.
+        output_stddev: Standard deviation of the output layer's weights at the start.
         num_joints: Joints of the input.
 
     Returns:
-        A model from rays `[B, J, 2]` to `[B, num_outputs]`.
+        A model from joints `[B, J, 2]`, such as rays, to `[B, num_outputs]`.
 
     References:
         Li et al., section "Network"; Martinez et al., A simple yet effective baseline for 3d
@@ -43,22 +47,22 @@ def residual(
     seeds = iter(range(seed * 1000, seed * 1000 + 1000))
 
     def dense_layer(x: tf.Tensor) -> tf.Tensor:
-        initializer = keras.initializers.HeNormal(next(seeds))
-        x = keras.layers.Dense(width, kernel_initializer=initializer)(x)
+        start = {"class_name": initializer, "config": {"seed": next(seeds)}}
+        x = keras.layers.Dense(width, kernel_initializer=keras.initializers.get(start))(x)
         x = keras.layers.BatchNormalization()(x)
         x = keras.layers.ReLU()(x)
         return dropouts.Dropout(dropout, seed=next(seeds))(x)
 
-    rays = keras.Input((num_joints, 2), name="rays")
-    x = dense_layer(keras.layers.Flatten()(rays))
+    joints = keras.Input((num_joints, 2), name="joints")
+    x = dense_layer(keras.layers.Flatten()(joints))
     for _ in range(num_blocks):
         shortcut = x
         for _ in range(layers_per_block):
             x = dense_layer(x)
         x = keras.layers.Add()([x, shortcut])
-    near_zero = keras.initializers.RandomNormal(stddev=OUTPUT_STDDEV, seed=next(seeds))
+    near_zero = keras.initializers.RandomNormal(stddev=output_stddev, seed=next(seeds))
     outputs = keras.layers.Dense(num_outputs, kernel_initializer=near_zero, dtype="float32")(x)
-    return keras.Model(rays, outputs, name=name)
+    return keras.Model(joints, outputs, name=name)
 
 
 NUM_BLOCKS = {"paper": 4, "res_linear": 2}

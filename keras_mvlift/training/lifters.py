@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_mvlift import configs, skeletons
-from keras_mvlift.networks import residual
+from keras_mvlift.networks import inputs, residual
 from keras_mvlift.training import multi_view_lifter, objectives, recipes
 
 FOLDER = pathlib.PurePath("assets.extra", "keras_mvlift")
@@ -20,7 +20,10 @@ _ROOT_WEIGHTS = "root_network.weights.h5"
 
 
 def build(
-    config: configs.ModelConfig, objective: objectives.Objective, rig_distance: float
+    config: configs.ModelConfig,
+    objective: objectives.Objective,
+    rig_distance: float,
+    intrinsics: Any = None,
 ) -> multi_view_lifter.MultiViewLifter:
     """Builds an untrained model.
 
@@ -28,6 +31,7 @@ def build(
         config: The networks and the recipe.
         objective: What training minimizes.
         rig_distance: Meters, from the cameras to the meeting point of their optical axes.
+        intrinsics: `[3, 3]`, pixels, of the mean camera; read by `network_input="screen"` alone.
     """
     recipe = recipes.RECIPES[config.recipe]
     num_outputs = 3 * skeletons.H36M_17.num_joints
@@ -37,6 +41,8 @@ def build(
         num_blocks=residual.NUM_BLOCKS[config.backbone],
         layers_per_block=config.layers_per_block,
         dropout=config.dropout,
+        initializer=config.initializer,
+        output_stddev=config.output_stddev,
     )
     # Two seeds apart, so that the branches do not start alike.
     lifting_seed, root_seed = 2 * config.seed, 2 * config.seed + 1
@@ -46,6 +52,7 @@ def build(
         recipe.root_head(rig_distance),
         recipe,
         objective,
+        inputs.by_name(config.network_input, intrinsics),
     )
 
 
@@ -78,7 +85,7 @@ def load(
         raise FileNotFoundError(f"{path}: no model of keras_mvlift lies there.")
     description = json.loads(path.read_text())
     config = configs.ModelConfig.from_json(json.dumps(description["model"]))
-    lifter = build(config, objective, description["rig_distance"])
+    lifter = build(config, objective, description["rig_distance"], description.get("intrinsics"))
     lifter.lifting_network.load_weights(folder / _LIFTING_WEIGHTS)
     lifter.root_network.load_weights(folder / _ROOT_WEIGHTS)
     return lifter, description

@@ -3,8 +3,9 @@
 import tensorflow as tf
 from tensorflow import keras
 
+from keras_mvlift import skeletons
 from keras_mvlift.datasets import views
-from keras_mvlift.skeletons import ROOT
+from keras_mvlift.networks import inputs
 from keras_mvlift.training import lifted, objectives, recipes
 
 
@@ -12,11 +13,12 @@ class MultiViewLifter(keras.Model):
     """Learns to lift single views from pairs of calibrated views, without 3D labels.
 
     Args:
-        lifting_network: From rays `[B, J, 2]` to `[B, 3 J]`.
-        root_network: From rays `[B, J, 2]` to `[B, 3]`.
+        lifting_network: From the input `[B, J, 2]` to `[B, 3 J]`.
+        root_network: From the input `[B, J, 2]` to `[B, 3]`.
         recipe: How pose and root are joined.
         root_head: Turns the root network's outputs and the rays into a position.
         objective: From global poses and their pair to named losses per example.
+        network_input: What the networks see of a view.
 
     Call arguments:
         view: A batch of `View`.
@@ -40,6 +42,7 @@ class MultiViewLifter(keras.Model):
         root_head: keras.layers.Layer,
         recipe: recipes.Recipe,
         objective: objectives.Objective,
+        network_input: inputs.Input = inputs.rays,
     ):
         super().__init__()
         self.lifting_network = lifting_network
@@ -47,17 +50,18 @@ class MultiViewLifter(keras.Model):
         self.root_head = root_head
         self.recipe = recipe
         self.objective = objective
+        self.network_input = network_input
         names = ("loss", *objective.parts, "root")
         self.loss_means = {name: keras.metrics.Mean(name) for name in names}
 
     def call(self, view: views.View, training: bool = False) -> lifted.Lifted:
         """Lifts single views."""
-        rays = view.rays
-        outputs = self.lifting_network(rays, training=training)
-        pose = tf.reshape(outputs, [-1, rays.shape[-2], 3])
-        root_outputs = self.root_network(rays, training=training)
-        root_position = self.root_head((root_outputs, rays))
-        return lifted.Lifted(pose - pose[:, ROOT : ROOT + 1], root_position)
+        seen = self.network_input(view)
+        outputs = self.lifting_network(seen, training=training)
+        pose = tf.reshape(outputs, [-1, seen.shape[-2], 3])
+        root_outputs = self.root_network(seen, training=training)
+        root_position = self.root_head((root_outputs, view.rays))
+        return lifted.Lifted(pose - pose[:, skeletons.ROOT : skeletons.ROOT + 1], root_position)
 
     def train_step(self, pair: views.ViewPair) -> dict[str, tf.Tensor]:
         """Takes one step on a batch of pairs."""

@@ -89,3 +89,22 @@ def test_a_clip_that_leaves_a_table_empty_is_prepared(clip, split):
         prepared = preparation.prepare(clip, split, config)
         for name in ("train_pairs", "held_out_pairs", "test_views"):
             assert len(examples.encode(getattr(prepared, name))) == prepared.counts[name]
+
+
+def test_virtual_cameras_see_the_reference_only_when_it_is_asked_for_by_name():
+    clip = clips.exact()
+    moved = dataclasses.replace(clip, pose_world=clip.pose_world + 0.1)
+    by_name = dataclasses.replace(CONFIG, virtual_points="reference")
+
+    def seen(of, config):
+        return preparation.prepare(of, SPLIT, config).train_pairs["target/keypoints_2d"]
+
+    assert np.array_equal(seen(clip, CONFIG), seen(moved, CONFIG))
+    assert not np.array_equal(seen(clip, by_name), seen(moved, by_name))
+
+
+def test_asking_for_the_reference_where_there_is_none_is_refused():
+    clip = dataclasses.replace(clips.exact(), pose_world=None)
+    by_name = dataclasses.replace(CONFIG, virtual_points="reference")
+    with pytest.raises(ValueError, match="`pose_world` must be there"):
+        preparation.prepare(clip, SPLIT, by_name)

@@ -79,7 +79,7 @@ def test_virtual_cameras_stand_on_the_rigs_sphere_and_aim_at_the_root(clip):
         np.arcsin(real_offset[..., 2] / real_distance),
         np.arcsin(offset[..., 2] / distance),
     )
-    margin = np.deg2rad(5.01)
+    margin = virtual_views.ELEVATION_MARGIN + 1e-4
     assert (up >= real_up.min(axis=1, keepdims=True) - margin).all()
     assert (up <= real_up.max(axis=1, keepdims=True) + margin).all()
     center = camera.intrinsics[..., :2, 2]
