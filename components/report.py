@@ -32,6 +32,7 @@ def Report(
     figures: InputArtifact[artifacts.Baselines],
     report: OutputArtifact[artifacts.Report],
     data: Parameter[str],
+    bounds: Parameter[str],
     seed: Parameter[int],
     code_version: Parameter[str],
 ) -> None:
@@ -44,6 +45,7 @@ def Report(
     written = results.with_averages(evaluation.read(evaluated.uri)) | {
         "baselines": baselines_component.read(figures.uri),
         "blessed": is_blessed,
+        "bounds": json.loads(bounds),
         "reasons": evaluation.why(tfma.load_validation_result(evaluated.uri)),
         "model": pushed.get_string_custom_property("pushed_destination") or None,
         "recipe": lifter.description["model"]["recipe"],

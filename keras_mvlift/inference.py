@@ -133,7 +133,7 @@ class Lifter:
                 f"`camera` must have intrinsics of shape [3, 3] or {list(shape)}. "
                 f"Received: {list(intrinsics.shape)}."
             )
-        if intrinsics[..., 0, 0].min() <= 0 or intrinsics[..., 1, 1].min() <= 0:
+        if (intrinsics[..., [0, 1], [0, 1]] <= 0).any():
             raise ValueError(f"`camera` must have positive focal lengths. Received: {intrinsics}.")
         return np.broadcast_to(intrinsics, shape)
 

@@ -53,11 +53,12 @@ def create_pipeline(
     examples = example_gen.RecordingExampleGen(config.data.to_json(), data_root, version)
     checks = _checks(examples)
     training = _training(config, examples, checks, folders, version)
-    judging = _judging(config, examples, training[-1], folders, data_root, version)
+    decided = _deciding(config, examples, training[-1], folders)
+    reporting = _reporting(config, examples, training[-1], decided, data_root, version)
     return pipeline.Pipeline(
         pipeline_name=config.name,
         pipeline_root=folders.artifacts,
-        components=[examples, *checks, *training, *judging],
+        components=[examples, *checks, *training, *decided, *reporting],
         metadata_connection_config=metadata_connection,
         beam_pipeline_args=list(config.beam_pipeline_args),
         enable_cache=True,
@@ -110,15 +111,13 @@ def _training(
     return nodes
 
 
-def _judging(
+def _deciding(
     config: settings.PipelineConfig,
     examples: base_node.BaseNode,
     trained: base_node.BaseNode,
     folders: Folders,
-    data_root: str,
-    version: str,
 ) -> list[base_node.BaseNode]:
-    """Evaluates, pushes what is blessed, reports either way, and stops at what is not."""
+    """Evaluates the model beside the last blessed one, and pushes it if it is blessed."""
     last_blessed = resolver.Resolver(
         strategy_class=resolvers.LastOtherBlessedModel,
         candidate=trained.outputs["model"],
@@ -141,6 +140,19 @@ def _judging(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=folders.serving)
         ),
     )
+    return [last_blessed, judge, push]
+
+
+def _reporting(
+    config: settings.PipelineConfig,
+    examples: base_node.BaseNode,
+    trained: base_node.BaseNode,
+    decided: list[base_node.BaseNode],
+    data_root: str,
+    version: str,
+) -> list[base_node.BaseNode]:
+    """Reports, whatever was decided; then stops the run at a model that is not blessed."""
+    _, judge, push = decided
     compared = baselines.Baselines(
         examples=examples.outputs["examples"],
         test_examples=examples.outputs["test_examples"],
@@ -156,9 +168,10 @@ def _judging(
         test_examples=examples.outputs["test_examples"],
         figures=compared.outputs["figures"],
         data=json.dumps({"source": config.data.source, "data_root": data_root}, sort_keys=True),
+        bounds=json.dumps(dict(config.bounds), sort_keys=True),
         seed=config.model.seed,
         code_version=version,
     )
     gate = gates.BlessingGate(blessing=judge.outputs["blessing"])
     gate.add_upstream_node(written)
-    return [last_blessed, judge, push, compared, written, gate]
+    return [compared, written, gate]

@@ -51,11 +51,11 @@ def triangulated(test: TestViews, min_confidence: float) -> np.ndarray:
 
     Args:
         test: The views.
-        min_confidence: Detections below it are left out, where enough others remain.
+        min_confidence: Detections below it are left out.
 
     Returns:
-        `[N, J, 3]`, meters, camera axes, root at 0. A joint that fewer than two cameras saw is
-        at the root, an error as large as the joint is far from it.
+        `[N, J, 3]`, meters, camera axes, root at 0. A joint that fewer than two cameras saw, or
+        whose root they did not, is at the root: an error as large as the joint is far from it.
     """
     names, column = np.unique(test.camera, return_inverse=True)
     shape = (test.instant.max() + 1, len(names))

@@ -38,6 +38,15 @@ _BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 _NOTE = "Triangulation sees every camera, the model one, the mean pose none."
 
+# What preparation counts and leaves out, in the words of a person.
+_LEFT_OUT = {
+    "unused_frames": "frames between the splits",
+    "dropped_views": "views with too few joints",
+    "dropped_instants": "instants with fewer than two views",
+    "instants_without_reference": "instants without a reference",
+    "missing_joints": "joints not seen",
+}
+
 _LABEL_WIDTH = 11
 _MAX_CLIPS = 3
 
@@ -136,7 +145,7 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
     yield text.Text(f"\n{_NOTE}", "dim")
     yield text.Text()
     if results["blessed"]:
-        yield _line("Blessed", "yes", "green")
+        yield _line("Blessed", f"yes{_kept(results)}", "green")
     else:
         yield _line("Blessed", "no", "bold red")
     for reason in results["reasons"]:
@@ -146,6 +155,10 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
     more = len(data["clips"]) - _MAX_CLIPS
     yield _line("Data", f"{data['source']}: {clips}" + (f" and {more} more" if more > 0 else ""))
     yield _line("", f"{data['train_pairs']} training pairs, {data['test_views']} test views")
+    counts = data.get("counts", {})
+    left_out = [f"{counts[key]} {name}" for key, name in _LEFT_OUT.items() if counts.get(key)]
+    if left_out:
+        yield _line("", f"left out: {', '.join(left_out)}")
     if data["data_root"]:
         yield _line("", f"from {data['data_root']}")
     if "reference" in data:
@@ -158,6 +171,14 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
     yield _line("Picture", results["picture"])
     yield _line("Results", results["results"])
     yield _line("Log", results["log"])
+
+
+def _kept(results: Mapping[str, Any]) -> str:
+    """Says which bounds a blessed model keeps."""
+    bounds = results.get("bounds", {})
+    measured = results["overall"]
+    kept = [f"{key} {measured[key]:.1f} (bound {bounds[key]:.1f})" for key in sorted(bounds)]
+    return f": {', '.join(kept)}" if kept else ""
 
 
 def _line(label: str, value: str, style: str = "") -> text.Text:

@@ -21,12 +21,12 @@ def view():
 
 
 def test_rays_remove_the_views_own_lens(view):
-    # (600 - 100) / 1000 and (300 - 50) / 1000.
+    # 500 px right and 250 px down of the principal point at a focal length of 1000 px.
     np.testing.assert_allclose(inputs.by_name("rays")(view), [[[0.5, 0.25], [0.0, 0.0]]])
 
 
 def test_screen_scales_all_cameras_alike(view):
-    # (600 - 100) / 500 and (300 - 50) / 500.
+    # 500 px right and 250 px down of the principal point at the mean focal length, 500 px.
     seen = inputs.by_name("screen", INTRINSICS)(view)
     np.testing.assert_allclose(seen, [[[1.0, 0.5], [0.0, 0.0]]])
 

@@ -165,3 +165,13 @@ def test_an_ascii_stream_gets_every_line_in_ascii(results):
 
 def test_our_own_words_are_ascii(results, failed):
     assert (tables.render(results) + tables.render(failed)).isascii()
+
+
+def test_a_blessed_model_is_shown_with_the_bounds_it_keeps(results):
+    bounded = results | {"bounds": {"mpjpe_mm": 80.0}}
+    measured = f"{results['overall']['mpjpe_mm']:.1f}"
+    assert f"yes: mpjpe_mm {measured} (bound 80.0)" in tables.render(bounded)
+
+
+def test_what_was_left_out_is_counted(results):
+    assert "left out: 3 views with too few joints" in tables.render(results)
