@@ -48,6 +48,7 @@ def quiet(log_path: pathlib.Path) -> Iterator[None]:
 def _logging_to(log: TextIO, console: TextIO) -> Iterator[None]:
     root = logging.getLogger()
     former_handlers, former_level = root.handlers[:], root.level
+    former_verbosity = absl_logging.get_verbosity()
     to_file = logging.StreamHandler(log)
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root.handlers = [to_file, ComponentLines(console)]
@@ -59,7 +60,9 @@ def _logging_to(log: TextIO, console: TextIO) -> Iterator[None]:
             yield
     finally:
         logging.captureWarnings(False)
-        root.handlers, root.level = former_handlers, former_level
+        absl_logging.set_verbosity(former_verbosity)
+        root.handlers = former_handlers
+        root.setLevel(former_level)
 
 
 class ComponentLines(logging.Handler):

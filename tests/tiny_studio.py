@@ -1,15 +1,20 @@
 """One short clip of the synthetic studio as records, and networks of a few units to train on it."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import examples, preparation, splits, synthetic, views
-from keras_mvlift.training import lifters, multi_view_lifter, objectives, stages
+from keras_mvlift.export import saved_model
+from keras_mvlift.training import lifters, objectives, stages
 
 RIG_DISTANCE = 5.0
 BATCH_SIZE = 16
 NUM_BATCHES = 5
+TINY = {"backbone": "res_linear", "layers_per_block": 1, "width": 16, "dropout": 0.0}
+INTRINSICS = np.array([[1100, 0, 510], [0, 1120, 490], [0, 0, 1]], np.float32)
 
 
 def film(**studio):
@@ -51,11 +56,24 @@ def pose_camera(clip, columns, side, num_pairs=BATCH_SIZE):
     return np.einsum("bij,bkj->bki", rotation, offset).astype(np.float32)
 
 
-def lifter(recipe="solved_root", objective=None, **model) -> multi_view_lifter.MultiViewLifter:
+def lifter(recipe="solved_root", objective=None, **model):
     """Builds networks of two layers of 16 units, without dropout unless told otherwise."""
-    tiny = {"backbone": "res_linear", "layers_per_block": 1, "width": 16, "dropout": 0.0}
-    config = configs.ModelConfig(recipe=recipe, **tiny | model)
+    config = configs.ModelConfig(recipe=recipe, **TINY | model)
     return lifters.build(config, objective or objectives.TransformReprojection(), RIG_DISTANCE)
+
+
+def trained(**model):
+    """Builds networks that say something, the same each time; at first poses are millimeters."""
+    moved = lifter(**model)
+    for seed, weight in enumerate(lifters.weights_of(moved)):
+        weight.assign_add(tf.random.stateless_uniform(weight.shape, [seed, 0], 0.0, 0.3))
+    return moved
+
+
+def save(model, folder):
+    """Exports networks built without options, with a mean camera of `INTRINSICS`."""
+    about = {"model": dataclasses.asdict(configs.ModelConfig(**TINY)), "rig_distance": RIG_DISTANCE}
+    saved_model.save(model, about | {"intrinsics": INTRINSICS.tolist()}, folder)
 
 
 def weights(model):
@@ -75,7 +93,7 @@ def same(first, second):
     return all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
 
 
-def random_pair(seed=0, num_pairs=3) -> views.ViewPair:
+def random_pair(seed=0, num_pairs=3):
     """Draws pairs that fit no pose: every keypoint and confidence is any number."""
     rng = np.random.default_rng(seed)
     batch = pair(prepare(film()).train_pairs, num_pairs)

@@ -107,7 +107,8 @@ class WriteClip(beam.DoFn):
             "test": prepared.test_views,
         }
         for split, columns in tables.items():
-            write_records(os.path.join(self._folders[split], shard), examples.encode(columns))
+            records = _in_fixed_order(examples.encode(columns))
+            write_records(os.path.join(self._folders[split], shard), records)
         about = {
             "clip": job.clip,
             "subject": sequence.subject,
@@ -120,6 +121,12 @@ class WriteClip(beam.DoFn):
             "counts": prepared.counts,
         }
         return [about]
+
+
+def _in_fixed_order(records: list[bytes]) -> list[bytes]:
+    # Equal features are written in another order each time unless protobuf is told otherwise.
+    parse = tf.train.Example.FromString
+    return [parse(record).SerializeToString(deterministic=True) for record in records]
 
 
 def write_records(path: str, records: list[bytes]) -> None:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from keras_mvlift import skeletons
 from keras_mvlift.datasets import examples, views
 from keras_mvlift.geometry import cameras, triangulation
-from keras_mvlift.skeletons import ROOT
 
 
 class TestViews(NamedTuple):
@@ -76,9 +76,9 @@ def triangulated(test: TestViews, min_confidence: float) -> np.ndarray:
     keypoints_2d = scatter(test.view.keypoints_2d)
     points, is_seen = triangulation.triangulate(keypoints_2d, weights, camera)
     pose_world, is_seen = points.numpy()[test.instant], is_seen.numpy()[test.instant]
-    relative = pose_world - pose_world[:, ROOT : ROOT + 1]
+    relative = pose_world - pose_world[:, skeletons.ROOT : skeletons.ROOT + 1]
     relative = np.where(
-        is_seen[..., np.newaxis] & is_seen[:, ROOT, np.newaxis, np.newaxis], relative, 0.0
+        is_seen[..., np.newaxis] & is_seen[:, skeletons.ROOT, np.newaxis, np.newaxis], relative, 0.0
     )
     return relative @ test.view.camera.rotation.swapaxes(-1, -2)
 
@@ -98,9 +98,9 @@ def mean_pose(pairs: tf.data.Dataset, min_confidence: float) -> np.ndarray:
         stacked = tf.nest.map_structure(lambda *sides: tf.stack(sides, axis=1), *pair)
         weights = tf.where(stacked.confidence >= min_confidence, stacked.confidence, 0.0)
         points, is_seen = triangulation.triangulate(stacked.keypoints_2d, weights, stacked.camera)
-        relative = points - points[:, ROOT : ROOT + 1]
+        relative = points - points[:, skeletons.ROOT : skeletons.ROOT + 1]
         in_views = tf.einsum("bvij,bkj->bvki", stacked.camera.rotation, relative)
-        is_whole = tf.cast(is_seen & is_seen[:, ROOT : ROOT + 1], points.dtype)
+        is_whole = tf.cast(is_seen & is_seen[:, skeletons.ROOT : skeletons.ROOT + 1], points.dtype)
         total += tf.reduce_sum(in_views * is_whole[:, tf.newaxis, :, tf.newaxis], axis=[0, 1])
         count += 2.0 * tf.reduce_sum(is_whole, axis=0)[:, tf.newaxis]
     return tf.math.divide_no_nan(total, count).numpy()

@@ -4,13 +4,13 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from google.protobuf import json_format
 from tfx.components.evaluator import executor
-from tfx.types import artifact_utils, standard_artifacts
+from tfx.types import standard_artifacts
 
 from components import evaluation
 from keras_mvlift.metrics import summary
+from tests.components import judged_examples
 
-NUM_EXAMPLES, NUM_JOINTS = 24, 17
-ACTIONS, CAMERAS = ("walking", "sitting", "eating"), ("left", "right")
+NUM_EXAMPLES, NUM_JOINTS = 24, judged_examples.NUM_JOINTS
 
 
 @pytest.fixture(scope="module")
@@ -25,35 +25,6 @@ def references():
 def predict(references, scale):
     """What the model below answers to the keypoints of `references`."""
     return references * np.array([scale, scale, 0], np.float32)
-
-
-def example(index, reference):
-    numbers = {
-        "reference_pose": reference,
-        "keypoints_2d": reference[:, :2],
-        "confidence": np.ones(NUM_JOINTS),
-        "intrinsics": np.eye(3),
-    }
-    words = {"action": ACTIONS[index % 3], "camera": CAMERAS[index % 2]}
-    feature = {
-        key: tf.train.Feature(float_list=tf.train.FloatList(value=np.ravel(value)))
-        for key, value in numbers.items()
-    }
-    for key, word in words.items():
-        feature[key] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[word.encode()]))
-    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
-
-
-def write_examples(root, references):
-    artifact = standard_artifacts.Examples()
-    artifact.uri = str(root)
-    artifact.split_names = artifact_utils.encode_split_names(["eval"])
-    (root / "Split-eval").mkdir(parents=True)
-    path = str(root / "Split-eval" / "data-00000-of-00001.gz")
-    with tf.io.TFRecordWriter(path, "GZIP") as writer:
-        for index, reference in enumerate(references):
-            writer.write(example(index, reference))
-    return artifact
 
 
 class FlatLifter(tf.Module):
@@ -90,8 +61,8 @@ def save_model(root, scale, with_root=False):
 def scene(tmp_path_factory, references):
     root = tmp_path_factory.mktemp("scene")
     return {
-        "examples": write_examples(root / "examples", references),
-        "no_examples": write_examples(root / "no_examples", references[:0]),
+        "examples": judged_examples.write(root / "examples", references),
+        "no_examples": judged_examples.write(root / "no_examples", references[:0]),
         "good": save_model(root / "good", 1.0),
         "bad": save_model(root / "bad", 0.5, with_root=True),
     }
@@ -152,7 +123,10 @@ def test_overall_numbers_equal_the_librarys(first_run, references):
     assert type(overall["num_examples"]) is int
 
 
-@pytest.mark.parametrize(("slices", "names"), [("per_action", ACTIONS), ("per_camera", CAMERAS)])
+@pytest.mark.parametrize(
+    ("slices", "names"),
+    [("per_action", judged_examples.ACTIONS), ("per_camera", judged_examples.CAMERAS)],
+)
 def test_slices_equal_the_librarys_numbers_on_their_examples(first_run, references, slices, names):
     report = evaluation.read(first_run[0])
     assert set(report) == {"overall", "per_action", "per_camera"}

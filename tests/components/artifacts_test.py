@@ -1,0 +1,13 @@
+from components import artifacts
+
+
+def test_types_have_names_of_their_own():
+    names = {kind.TYPE_NAME for kind in (artifacts.Baselines, artifacts.Report)}
+    assert names == {"MVLiftBaselines", "MVLiftReport"}
+
+
+def test_artifacts_can_be_made_where_tfx_makes_them():
+    report = artifacts.Report()
+    report.uri = "somewhere"
+    assert report.mlmd_artifact.uri == "somewhere"
+    assert report.type_name == "MVLiftReport"

@@ -1,0 +1,64 @@
+import pytest
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx.types import standard_artifacts
+from tfx.utils import io_utils
+
+from components import curated_schema
+from keras_mvlift.datasets import preparation, sources
+from tests.components import studio_examples
+
+KINDS = (curated_schema.PAIRS, curated_schema.TEST_VIEWS)
+
+
+def schema(kind):
+    return text_format.Parse(curated_schema.read(kind), schema_pb2.Schema())
+
+
+@pytest.fixture(scope="module")
+def columns():
+    config = studio_examples.config()
+    source, split = sources.open_source(config, ""), sources.open_split(config)
+    train, test = (
+        preparation.prepare(source.read(clip), split, config)
+        for clip in (studio_examples.TRAIN_CLIPS[0], studio_examples.TEST_CLIPS[0])
+    )
+    return {curated_schema.PAIRS: train.train_pairs, curated_schema.TEST_VIEWS: test.test_views}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_schema_names_every_feature_of_the_records_and_no_other(kind, columns):
+    assert {feature.name for feature in schema(kind).feature} == set(columns[kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_schema_wants_every_feature_in_every_record(kind):
+    assert {feature.presence.min_fraction for feature in schema(kind).feature} == {1.0}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_number_may_be_nan(kind):
+    floats = [f for f in schema(kind).feature if f.type == schema_pb2.FLOAT]
+    assert floats
+    assert all(f.float_domain.disallow_nan and f.float_domain.disallow_inf for f in floats)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rules_are_about_features_of_the_schema(kind):
+    steps = [rule.feature_path.step[0] for rule in curated_schema.rules(kind).feature_validations]
+    assert steps
+    assert set(steps) <= {feature.name for feature in schema(kind).feature}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_component_writes_what_tfx_reads(kind, tmp_path):
+    artifact = standard_artifacts.Schema()
+    artifact.uri = str(tmp_path)
+    curated_schema.CuratedSchema.test_call(text=curated_schema.read(kind), schema=artifact)
+    path = io_utils.get_only_uri_in_dir(str(tmp_path))
+    assert io_utils.SchemaReader().read(path) == schema(kind)
+
+
+def test_the_cache_knows_the_schemas_text():
+    node = curated_schema.CuratedSchema(text="feature { name: 'x' }")
+    assert node.exec_properties["text"] == "feature { name: 'x' }"

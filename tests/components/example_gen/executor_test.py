@@ -1,0 +1,243 @@
+import json
+import pathlib
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components import baselines
+from components.example_gen import executor
+from keras_mvlift import configs
+from keras_mvlift.datasets import examples, pose2sim, preparation, sources
+from tests.components import studio_examples
+
+FORMATS = pathlib.Path(__file__).parents[3] / "docs" / "formats.md"
+DEMO = configs.DataConfig(
+    source_options='{"reference": "opensim/Balancing_for_IK.trc"}', stride=3, num_virtual_views=1
+)
+TABLES = {"train": "train_pairs", "eval": "held_out_pairs", "test": "test_views"}
+ARTIFACTS = {split: name for name, splits in executor.SPLITS.items() for split in splits}
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    config = studio_examples.config()
+    return config, "", studio_examples.generate(tmp_path_factory.mktemp("studio"), config)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    root = pose2sim.demo_root()
+    artifacts = studio_examples.generate(tmp_path_factory.mktemp("demo"), DEMO, root)
+    return DEMO, root, artifacts
+
+
+def prepared(config, data_root):
+    """What preparation gives for each clip."""
+    split = sources.open_split(config)
+    source = sources.open_source(config, data_root)
+    return {clip: preparation.prepare(source.read(clip), split, config) for clip in source.clips()}
+
+
+def columns(rows):
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def files(artifacts):
+    """Every file below the artifacts."""
+    return {
+        (name, str(path.relative_to(artifact.uri))): path.read_bytes()
+        for name, artifact in artifacts.items()
+        for path in pathlib.Path(artifact.uri).rglob("*")
+        if path.is_file()
+    }
+
+
+def documented(kind, following):
+    """Feature names that docs/formats.md lists for a kind of record."""
+    text = FORMATS.read_text()
+    section = text[text.index(f"**{kind}**") : text.index(following)]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def all_rows(artifacts, split):
+    paths = studio_examples.shards(artifacts[ARTIFACTS[split]], split)
+    return [row for path in paths for row in studio_examples.records(path)]
+
+
+@pytest.mark.parametrize("recording", ["studio", "demo"])
+def test_records_are_exactly_what_preparation_gives(recording, request):
+    config, data_root, artifacts = request.getfixturevalue(recording)
+    clips = prepared(config, data_root)
+    for index, (split, table) in [(i, pair) for i in range(len(clips)) for pair in TABLES.items()]:
+        expected = getattr([*clips.values()][index], table)
+        name = f"data_tfrecord-{index:05d}-of-{len(clips):05d}.gz"
+        folder = executor.split_folder(artifacts[ARTIFACTS[split]].uri, split)
+        path = pathlib.Path(folder, name)
+        assert path.is_file() == bool(len(expected["frame"]))
+        if path.is_file():
+            written = columns(studio_examples.records(path))
+            assert set(written) == set(expected)
+            for key, values in expected.items():
+                flat = values.reshape(len(values), -1)
+                is_text, is_float = flat.dtype == object, flat.dtype == np.float64
+                flat = (
+                    flat.astype("S") if is_text else flat.astype(np.float32) if is_float else flat
+                )
+                np.testing.assert_array_equal(written[key], flat)
+
+
+def test_each_clip_has_a_shard_in_each_split_it_adds_to(studio):
+    _, _, artifacts = studio
+    names = {
+        split: [path.name for path in studio_examples.shards(artifacts[ARTIFACTS[split]], split)]
+        for split in TABLES
+    }
+    first, second = (f"data_tfrecord-0000{i}-of-00004.gz" for i in (0, 1))
+    third, fourth = (f"data_tfrecord-0000{i}-of-00004.gz" for i in (2, 3))
+    assert names == {"train": [first, second], "eval": [third, fourth], "test": [third, fourth]}
+
+
+def test_artifacts_name_their_splits(studio):
+    _, _, artifacts = studio
+    assert artifacts["examples"].split_names == '["train", "eval"]'
+    assert artifacts["test_examples"].split_names == '["test"]'
+
+
+def test_dataset_json_sums_up_the_clips(studio):
+    config, data_root, artifacts = studio
+    dataset = executor.read_dataset(artifacts["examples"].uri)
+    source = sources.open_source(config, data_root)
+    counts = [clip.counts for clip in prepared(config, data_root).values()]
+    assert [clip["clip"] for clip in dataset["clips"]] == sorted(studio_examples.CLIPS)
+    assert {clip["subject"] for clip in dataset["clips"]} == {"S01", "S02"}
+    assert {clip["frame_rate"] for clip in dataset["clips"]} == {25.0}
+    assert dataset["counts"] == {key: sum(count[key] for count in counts) for key in counts[0]}
+    assert dataset["counts"]["test_views"] == len(all_rows(artifacts, "test"))
+    assert dataset["reference"] == "recorded"
+    np.testing.assert_allclose(dataset["intrinsics"], source.camera.intrinsics.mean(axis=0))
+    distance = preparation.rig_distance(source.read(studio_examples.CLIPS[0]))
+    assert dataset["rig_distance"] == pytest.approx(distance)
+
+
+def test_dataset_json_says_where_references_are_triangulated(tmp_path):
+    config = configs.DataConfig(stride=3)
+    artifacts = studio_examples.generate(tmp_path, config, pose2sim.demo_root())
+    assert executor.read_dataset(artifacts["examples"].uri)["reference"] == "triangulated"
+
+
+def test_threads_write_the_same_bytes_as_one_worker(studio, tmp_path):
+    config, data_root, artifacts = studio
+    arguments = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
+    threaded = studio_examples.generate(tmp_path, config, data_root, arguments)
+    assert files(threaded) == files(artifacts)
+
+
+def test_the_order_in_which_workers_finish_does_not_show():
+    clips = [
+        {
+            "clip": f"clip_{i}",
+            "counts": {"train_pairs": 1, "test_views": 1},
+            "reference": "recorded",
+        }
+        | {"rig_distance": 10.0**-i, "intrinsics": [[0.1 * i]]}
+        for i in range(7)
+    ]
+    assert executor.summarize(clips) == executor.summarize(clips[::-1])
+
+
+@pytest.mark.parametrize("recording", ["studio", "demo"])
+def test_examples_hold_the_documented_features_and_no_3d(recording, request):
+    _, _, artifacts = request.getfixturevalue(recording)
+    for split in executor.SPLITS[executor.EXAMPLES]:
+        for row in all_rows(artifacts, split):
+            assert set(row) == documented("Pairs", "**Test views**")
+            # Seventeen keypoints and confidences, two matrices, a center, a number per camera.
+            assert {len(values) for values in row.values()} == {34, 17, 9, 3, 4, 1}
+            for side in ("source", "target"):
+                assert len(row[f"{side}/keypoints_2d"]) == 34
+
+
+def test_no_point_in_examples_but_the_cameras_centers(studio):
+    config, data_root, artifacts = studio
+    rig = sources.open_source(config, data_root).camera.center.astype(np.float32)
+    for split in executor.SPLITS[executor.EXAMPLES]:
+        for row in all_rows(artifacts, split):
+            for side in ("source", "target"):
+                name = row[f"{side}/camera"][0].decode()
+                if name.startswith("camera_"):
+                    center = rig[int(name.removeprefix("camera_")) - 1]
+                    np.testing.assert_array_equal(row[f"{side}/center"], center)
+                else:
+                    assert name == "virtual_0"
+
+
+def test_virtual_cameras_are_seen_in_training_alone(studio):
+    _, _, artifacts = studio
+    names = {
+        split: {row["target/camera"][0] for row in all_rows(artifacts, split)}
+        for split in executor.SPLITS[executor.EXAMPLES]
+    }
+    assert b"virtual_0" in names["train"]
+    assert b"virtual_0" not in names["eval"]
+
+
+def test_test_examples_hold_the_documented_features(studio):
+    _, _, artifacts = studio
+    shared = {"keypoints_2d", "confidence", "intrinsics", "rotation", "center", "camera"}
+    shared |= {"clip", "subject", "action", "frame", "camera_confidence"}
+    for row in all_rows(artifacts, "test"):
+        assert set(row) == shared | {examples.REFERENCE_POSE}
+        assert len(row[examples.REFERENCE_POSE]) == 51
+
+
+@pytest.mark.parametrize(
+    ("test_subjects", "kind"), [(["S01", "S02"], "train_pairs"), (["S09"], "test_views")]
+)
+def test_nothing_to_train_or_test_on_is_refused(test_subjects, kind, tmp_path):
+    config = studio_examples.config(test_subjects=test_subjects)
+    with pytest.raises(ValueError, match=f"`{kind}` must not be empty: .*'{kind}': 0"):
+        studio_examples.generate(tmp_path, config)
+
+
+def test_an_unknown_source_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(ValueError, match=r"`source` must be one of pose2sim.*'cinema'"):
+        studio_examples.generate(tmp_path, configs.DataConfig(source="cinema"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_clip_that_fails_leaves_no_shard(tmp_path, monkeypatch):
+    write, written = tf.io.TFRecordWriter.write, []
+
+    def write_until_full(writer, record):
+        if b"S01_turning_01" in record:
+            written.append(record)
+            if len(written) > 3:
+                raise OSError("disk full")
+        write(writer, record)
+
+    monkeypatch.setattr(tf.io.TFRecordWriter, "write", write_until_full)
+    with pytest.raises(OSError, match="disk full"):
+        studio_examples.generate(tmp_path, studio_examples.config())
+    found = {path.name for path in (tmp_path / "examples" / "Split-train").iterdir()}
+    assert "data_tfrecord-00001-of-00004.gz" not in found
+    assert "data_tfrecord-00001-of-00004.gz.partial" in found
+    matched = pathlib.Path("/").glob(baselines.pattern(str(tmp_path / "examples"), "train")[1:])
+    assert {path.suffix for path in matched} <= {".gz"}
+    assert not (tmp_path / "examples" / executor.DATASET).exists()
+
+
+def test_a_shard_written_again_replaces_the_half_written_one(tmp_path):
+    path = tmp_path / "data.gz"
+    with pytest.raises(TypeError):
+        executor.write_records(str(path), [b"first", None])
+    executor.write_records(str(path), [b"first", b"second"])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["data.gz"]
+
+
+def test_what_is_known_of_the_set_is_json(studio):
+    _, _, artifacts = studio
+    text = pathlib.Path(artifacts["examples"].uri, executor.DATASET).read_text()
+    assert json.dumps(json.loads(text), indent=2, sort_keys=True) == text

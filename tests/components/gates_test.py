@@ -1,0 +1,194 @@
+import dataclasses
+import pathlib
+import re
+
+import numpy as np
+import pytest
+from tfx.components.example_validator import executor as example_validator
+from tfx.components.statistics_gen import executor as statistics_gen
+from tfx.types import artifact_utils, standard_artifacts
+
+from components import curated_schema, gates
+from components.example_gen import executor
+from keras_mvlift.datasets import examples, preparation, sources
+from tests.components import studio_examples
+
+TEN_CENTIMETERS = "No two cameras stand 0.1 m apart; the calibration may be in another unit"
+
+
+def scaled(clip, factor):
+    """The cameras' centers in another unit."""
+    camera = clip.camera._replace(center=clip.camera.center * factor)
+    return dataclasses.replace(clip, camera=camera)
+
+
+def blind(clip):
+    """One camera that sees nobody."""
+    confidence, keypoints_2d = clip.confidence.copy(), clip.keypoints_2d.copy()
+    confidence[1], keypoints_2d[1] = 0, 0
+    return dataclasses.replace(clip, confidence=confidence, keypoints_2d=keypoints_2d)
+
+
+def mislabeled(clip, factor):
+    """The reference in another unit."""
+    return dataclasses.replace(clip, pose_world=clip.pose_world * factor)
+
+
+class Judge:
+    """Runs TFX's StatisticsGen and ExampleValidator on records, as the pipeline does."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def anomalies(self, kind, tables):
+        """Gives the validator's artifact for the columns of each split."""
+        artifact = self.artifact(standard_artifacts.Examples)
+        artifact.split_names = artifact_utils.encode_split_names(list(tables))
+        for split, columns in tables.items():
+            folder = pathlib.Path(executor.split_folder(artifact.uri, split))
+            folder.mkdir()
+            executor.write_records(str(folder / "data.gz"), examples.encode(columns))
+        statistics = self.artifact(standard_artifacts.ExampleStatistics)
+        inputs, outputs = {"examples": [artifact]}, {"statistics": [statistics]}
+        statistics_gen.Executor().Do(inputs, outputs, {"exclude_splits": "null"})
+        schema = self.artifact(standard_artifacts.Schema)
+        curated_schema.CuratedSchema.test_call(text=curated_schema.read(kind), schema=schema)
+        anomalies = self.artifact(standard_artifacts.ExampleAnomalies)
+        inputs = {"statistics": [statistics], "schema": [schema]}
+        properties = {"custom_validation_config": curated_schema.rules(kind)}
+        example_validator.Executor().Do(inputs, {"anomalies": [anomalies]}, properties)
+        return anomalies
+
+    def artifact(self, kind):
+        artifact = kind()
+        artifact.uri = str(self.root / kind.TYPE_NAME)
+        pathlib.Path(artifact.uri).mkdir()
+        return artifact
+
+
+@pytest.fixture
+def judge(tmp_path):
+    return Judge(tmp_path)
+
+
+def prepared(spoil, *spoil_arguments):
+    config = studio_examples.config()
+    source, split = sources.open_source(config, ""), sources.open_split(config)
+    train, test = (
+        preparation.prepare(spoil(source.read(clip), *spoil_arguments), split, config)
+        for clip in (studio_examples.TRAIN_CLIPS[0], studio_examples.TEST_CLIPS[0])
+    )
+    pairs = {"train": train.train_pairs, "eval": test.held_out_pairs}
+    return {curated_schema.PAIRS: pairs, curated_schema.TEST_VIEWS: {"test": test.test_views}}
+
+
+def phrases(anomalies):
+    splits = artifact_utils.decode_split_names(anomalies.split_names)
+    return gates.read_anomalies(anomalies.uri, splits)
+
+
+def test_good_test_views_pass(judge):
+    test_views = prepared(lambda clip: clip)[curated_schema.TEST_VIEWS]
+    anomalies = judge.anomalies(curated_schema.TEST_VIEWS, test_views)
+    assert phrases(anomalies) == []
+    gates.DataGate.test_call(anomalies=anomalies)
+
+
+def test_good_pairs_pass_even_where_two_virtual_cameras_stand_close_by_chance(judge):
+    pairs = prepared(lambda clip: clip)[curated_schema.PAIRS]
+    pairs["train"]["baseline"][0] = 0.001
+    anomalies = judge.anomalies(curated_schema.PAIRS, pairs)
+    assert phrases(anomalies) == []
+    gates.DataGate.test_call(anomalies=anomalies)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil", "expected"),
+    [
+        (
+            curated_schema.PAIRS,
+            (blind,),
+            [
+                "train: camera_confidence: .*low values: 0<0.01",
+                "eval: camera_confidence: .* 0<0.01",
+            ],
+        ),
+        (curated_schema.TEST_VIEWS, (blind,), ["test: camera_confidence: .*low values: 0<0.01"]),
+        (
+            curated_schema.PAIRS,
+            (scaled, 1000.0),
+            [
+                "train: baseline: .*high value: .*>100",
+                "train: source/center: .*low values: .*<-100.*high value: .*>100",
+                "train: target/center: ",
+                "eval: baseline: ",
+                "eval: source/center: ",
+                "eval: target/center: ",
+            ],
+        ),
+        (curated_schema.TEST_VIEWS, (scaled, 1000.0), ["test: center: .*high value: .*>100"]),
+        (
+            curated_schema.PAIRS,
+            (scaled, 0.001),
+            [f"train: baseline: {TEN_CENTIMETERS}$", f"eval: baseline: {TEN_CENTIMETERS}$"],
+        ),
+        (
+            curated_schema.TEST_VIEWS,
+            (mislabeled, 1000.0),
+            ["test: reference_pose: .*low values: .*<-3.*high value: .*>3"],
+        ),
+        (
+            curated_schema.TEST_VIEWS,
+            (mislabeled, 0.001),
+            ["test: reference_pose: No joint lies 0.1 m from the pelvis; the reference may be"],
+        ),
+    ],
+    ids=[
+        "pairs of a blind camera",
+        "test views of a blind camera",
+        "pairs of a rig in millimeters",
+        "test views of a rig in millimeters",
+        "pairs of a rig in kilometers",
+        "references in millimeters",
+        "references in kilometers",
+    ],
+)
+def test_what_is_wrong_with_the_data_stops_the_run(kind, spoil, expected, judge):
+    anomalies = judge.anomalies(kind, prepared(*spoil)[kind])
+    found = phrases(anomalies)
+    assert len(found) == len(expected)
+    for phrase, pattern in zip(found, expected, strict=True):
+        assert re.match(pattern, phrase)
+    with pytest.raises(gates.DataAnomalyError) as stopped:
+        gates.DataGate.test_call(anomalies=anomalies)
+    assert str(stopped.value) == f"The data must fit the schema. Received: {'; '.join(found)}."
+
+
+def test_3d_labels_among_the_pairs_stop_the_run(judge):
+    pairs = prepared(lambda clip: clip)[curated_schema.PAIRS]
+    num_pairs = len(pairs["train"]["frame"])
+    pairs["train"] |= {examples.REFERENCE_POSE: np.zeros((num_pairs, 17, 3))}
+    (found,) = phrases(judge.anomalies(curated_schema.PAIRS, pairs))
+    assert found == "train: reference_pose: New column (column in data but not in schema)"
+
+
+def test_a_missing_feature_stops_the_run(judge):
+    pairs = prepared(lambda clip: clip)[curated_schema.PAIRS]
+    del pairs["eval"]["source/rotation"]
+    (found,) = phrases(judge.anomalies(curated_schema.PAIRS, pairs))
+    assert found == "eval: source/rotation: Column is completely missing"
+
+
+def blessing(blessed):
+    artifact = standard_artifacts.ModelBlessing()
+    artifact.set_int_custom_property("blessed", blessed)
+    return artifact
+
+
+def test_a_blessed_model_passes():
+    gates.BlessingGate.test_call(blessing=blessing(1))
+
+
+def test_a_model_that_is_not_blessed_stops_the_run():
+    with pytest.raises(gates.NotBlessedError, match="not pushed; the report says why"):
+        gates.BlessingGate.test_call(blessing=blessing(0))

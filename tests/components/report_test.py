@@ -1,0 +1,162 @@
+import json
+import pathlib
+import types
+
+import jsonschema
+import numpy as np
+import pytest
+from google.protobuf import json_format
+from PIL import Image
+from tfx.components.evaluator import executor as evaluator
+from tfx.types import standard_artifacts
+
+from components import artifacts, baselines, evaluation, report, trainers
+from components.example_gen import executor
+from keras_mvlift import configs, inference
+from keras_mvlift.metrics import baselines as measures
+from keras_mvlift.metrics import summary
+from keras_mvlift.visualization import pictures
+from tests.components import studio_examples
+
+SCHEMA = pathlib.Path(__file__).parents[2] / "docs" / "results.schema.json"
+# What the runner adds, which alone knows where everything lies in the end.
+PLACES = {"results": "results.json", "picture": "picture.png", "log": "a.log"}
+BOUNDS = {"mpjpe_mm": 1.0, "pck_150": 0.0}
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    root = tmp_path_factory.mktemp("studio")
+    return studio_examples.generate(root, studio_examples.config())
+
+
+def artifact(kind, uri):
+    made = kind()
+    made.uri = str(uri)
+    pathlib.Path(uri).mkdir(exist_ok=True)
+    return made
+
+
+@pytest.fixture(scope="module")
+def model(examples, tmp_path_factory):
+    """An untrained model."""
+    made = artifact(standard_artifacts.Model, tmp_path_factory.mktemp("model"))
+    model_config = configs.ModelConfig(backbone="res_linear", layers_per_block=1, width=16)
+    trainers.run_fn(
+        types.SimpleNamespace(
+            custom_config=trainers.custom_config(
+                model_config, configs.PretrainConfig(), f"{made.uri}/checkpoints", "abc"
+            ),
+            train_files=[f"{executor.split_folder(examples['examples'].uri, 'train')}/*"],
+            base_model=None,
+            serving_model_dir=f"{made.uri}/Format-Serving",
+        )
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def written(examples, model, tmp_path_factory):
+    """The folder of the report on a model that missed its bounds."""
+    root = tmp_path_factory.mktemp("report")
+    evaluated = artifact(standard_artifacts.ModelEvaluation, root / "evaluation")
+    blessing = artifact(standard_artifacts.ModelBlessing, root / "blessing")
+    evaluator.Executor().Do(
+        {"examples": [examples["test_examples"]], "model": [model]},
+        {"evaluation": [evaluated], "blessing": [blessing]},
+        {
+            "eval_config": json_format.MessageToJson(evaluation.eval_config(BOUNDS)),
+            "example_splits": '["test"]',
+        },
+    )
+    figures = artifact(artifacts.Baselines, root / "figures")
+    baselines.Baselines.test_call(
+        **examples, figures=figures, min_confidence=0.3, code_version="abc"
+    )
+    made = artifact(artifacts.Report, root / "report")
+    report.Report.test_call(
+        evaluated=evaluated,
+        blessing=blessing,
+        pushed=artifact(standard_artifacts.PushedModel, root / "pushed"),
+        model=model,
+        **examples,
+        figures=figures,
+        report=made,
+        data=json.dumps({"source": "studio", "data_root": ""}),
+        bounds=json.dumps(BOUNDS),
+        seed=5,
+        code_version="abc",
+    )
+    return pathlib.Path(made.uri)
+
+
+@pytest.fixture
+def found(written):
+    return json.loads((written / report.RESULTS).read_text())
+
+
+def read_test_views(examples):
+    uri = examples["test_examples"].uri
+    return measures.read_test_views(baselines.pattern(uri, "test"))
+
+
+def lift(model, test):
+    lifter = inference.load_model(f"{model.uri}/Format-Serving")
+    view = test.view
+    return lifter, lifter.lift(view.keypoints_2d, view.confidence, camera=view.camera)
+
+
+def test_results_keep_the_documented_schema(found):
+    jsonschema.validate(found | PLACES, json.loads(SCHEMA.read_text()))
+
+
+def test_results_are_the_models_own(found, examples, model):
+    test = read_test_views(examples)
+    _, lifted = lift(model, test)
+    expected = summary.summary(test.reference_pose, lifted.root_relative_pose)
+    for name in summary.NAMES:
+        assert found["overall"][name] == pytest.approx(expected[name], rel=1e-4)
+    assert found["overall"]["num_examples"] == len(test.frame)
+    means = [figures["mpjpe_mm"] for figures in found["per_action"].values()]
+    assert found["mean_over_actions"]["mpjpe_mm"] == pytest.approx(np.mean(means))
+
+
+def test_results_say_why_a_model_is_not_blessed(found):
+    error = found["overall"]["mpjpe_mm"]
+    assert found["blessed"] is False
+    assert found["model"] is None
+    assert found["reasons"] == [f"mpjpe_mm {error:g} is not at most 1."]
+    assert found["bounds"] == BOUNDS
+
+
+def test_results_say_what_was_trained_and_how(found, examples):
+    dataset = executor.read_dataset(examples["examples"].uri)
+    assert found["data"]["source"] == "studio"
+    assert found["data"]["clips"] == sorted(studio_examples.CLIPS)
+    assert found["data"]["counts"] == dataset["counts"]
+    assert found["data"]["train_pairs"] == dataset["counts"]["train_pairs"]
+    assert found["data"]["reference"] == "recorded"
+    assert (found["recipe"], found["seed"]) == ("solved_root", 5)
+
+
+def test_the_picture_has_a_row_for_each_camera(written):
+    with Image.open(written / report.PICTURE) as picture:
+        assert picture.size == pictures.size(4)
+
+
+def test_the_picture_shows_the_instant_of_the_median_error(examples, model, monkeypatch, tmp_path):
+    test, drawn = read_test_views(examples), []
+    monkeypatch.setattr(pictures, "lifted_poses", lambda path, rows: drawn.extend(rows))
+    lifter, lifted = lift(model, test)
+    report.draw(tmp_path / "picture.png", lifter, test)
+    error = np.linalg.norm(lifted.root_relative_pose - test.reference_pose, axis=-1).mean(axis=-1)
+    keys = list(zip(test.clip, test.frame, strict=True))
+    means = {key: error[[other == key for other in keys]].mean() for key in set(keys)}
+    middle = sorted(means, key=means.get)[len(means) // 2]
+    shown = [index for index, key in enumerate(keys) if key == middle]
+    assert len(drawn) == len(shown) >= 2
+    for row, index in zip(drawn, shown, strict=True):
+        assert row.title == f"{test.camera[index]}, {test.action[index]}, frame {middle[1]}"
+        assert row.error_mm == pytest.approx(1000 * error[index], rel=1e-4)
+        np.testing.assert_allclose(row.pose_reference, test.reference_pose[index], rtol=1e-6)
+        np.testing.assert_allclose(row.keypoints_2d, test.view.keypoints_2d[index], rtol=1e-6)

@@ -1,0 +1,61 @@
+"""What the ExampleGen writes for a studio of two people who walk and turn for a moment."""
+
+import json
+import pathlib
+
+import tensorflow as tf
+from tfx.types import standard_artifacts
+
+from components.example_gen import executor
+from keras_mvlift import configs
+
+CLIPS = ("S01_walking_01", "S01_turning_01", "S02_walking_01", "S02_turning_01")
+TRAIN_CLIPS, TEST_CLIPS = CLIPS[:2], CLIPS[2:]
+
+
+def config(num_frames=6, test_subjects=("S02",), **options):
+    """Trains on one person with a virtual camera more, tests on the other."""
+    studio = {"num_subjects": 2, "num_clips": 2, "num_frames": num_frames, "seed": 3} | options
+    return configs.DataConfig(
+        source="studio",
+        source_options=json.dumps(studio),
+        split="subject",
+        split_options=json.dumps({"test_subjects": test_subjects}),
+        num_virtual_views=1,
+    )
+
+
+def generate(root, data_config, data_root="", beam_pipeline_args=("--runner=DirectRunner",)):
+    """Runs the executor; gives its artifacts by name."""
+    artifacts = {name: standard_artifacts.Examples() for name in executor.SPLITS}
+    for name, artifact in artifacts.items():
+        artifact.uri = str(root / name)
+    context = executor.Executor.Context(
+        beam_pipeline_args=list(beam_pipeline_args), tmp_dir=str(root / "tmp")
+    )
+    properties = {
+        executor.DATA_CONFIG: data_config.to_json(),
+        executor.DATA_ROOT: str(data_root),
+        executor.CODE_VERSION: "",
+    }
+    outputs = {name: [artifact] for name, artifact in artifacts.items()}
+    executor.Executor(context).Do({}, outputs, properties)
+    return artifacts
+
+
+def shards(artifact, split):
+    """Gives the files of a split."""
+    return sorted(pathlib.Path(executor.split_folder(artifact.uri, split)).iterdir())
+
+
+def records(path):
+    """Reads a shard's examples as dicts from feature name to values."""
+    serialized = tf.data.TFRecordDataset(str(path), "GZIP").as_numpy_iterator()
+    return [_values(tf.train.Example.FromString(record)) for record in serialized]
+
+
+def _values(example):
+    features = example.features.feature
+    return {
+        name: getattr(value, value.WhichOneof("kind")).value for name, value in features.items()
+    }

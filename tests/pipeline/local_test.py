@@ -1,0 +1,124 @@
+import json
+import pathlib
+
+import pytest
+
+from keras_mvlift.datasets import errors, pose2sim
+from pipeline import local, presets
+
+
+def test_every_option_may_be_left_out():
+    options = local.parse([])
+    assert options.data_root is None
+    assert options.output_root == pathlib.Path(local.__file__).parents[1] / "output"
+    assert (options.num_epochs, options.seed, options.settings) == (None, None, None)
+
+
+def test_options_come_as_the_cli_hands_them_over():
+    options = local.parse(
+        ["--data_root=my recording", "--output_root=out", "--num_epochs=3", "--seed=7"]
+        + ["--settings=mine.json"]
+    )
+    assert vars(options) == {
+        "data_root": "my recording",
+        "output_root": pathlib.Path("out"),
+        "num_epochs": 3,
+        "seed": 7,
+        "settings": pathlib.Path("mine.json"),
+    }
+
+
+@pytest.mark.parametrize("argument", ["--epochs=3", "--num_epochs=many", "file"])
+def test_what_is_no_option_is_a_usage_error(argument, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        local.parse([argument])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: pipeline/local.py")
+
+
+def configured(*arguments):
+    return local._configured(local.parse([*arguments]))
+
+
+def test_the_demo_is_the_default():
+    assert configured() == (presets.demo(), pose2sim.demo_root())
+
+
+def test_a_recording_of_ones_own_is_taken_by_its_absolute_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert configured("--data_root=mine") == (presets.recording(), str(tmp_path / "mine"))
+
+
+def test_options_override_settings_and_settings_the_preset(tmp_path):
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({"finetune": {"num_epochs": 30, "seed": 1, "batch_size": 9}}))
+    config, _ = configured(f"--settings={path}", "--num_epochs=60", "--seed=7")
+    assert (config.finetune.num_epochs, config.finetune.decay_every) == (60, 30)
+    assert (config.finetune.seed, config.finetune.batch_size) == (7, 9)
+    assert config.data.source_options == presets.demo().data.source_options
+
+
+def test_a_source_that_reads_nothing_has_no_root(tmp_path):
+    path = tmp_path / "settings.json"
+    path.write_text('{"data": {"source": "studio"}}')
+    assert configured(f"--settings={path}")[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "sentence"),
+    [
+        (None, "mvlift", "`settings` must be a file. Received: [Errno 2] No such file"),
+        ("{", "mvlift", "`settings` must be JSON. Received: Expecting property name"),
+        ('{"name": "mine", "x": 1}', "mine", "`settings` must hold fields of ['beam_pipeline_"),
+        ('{"name": "../mine"}', "mvlift", "`name` must be a folder's name. Received: '../mine'."),
+        ('{"bounds": {"mpjpe": 1}}', "mvlift", "`bounds` must name metrics of ('mpjpe_mm', "),
+    ],
+)
+def test_a_failure_is_a_sentence_and_an_exit_status(content, name, sentence, tmp_path, capfd):
+    path = tmp_path / "settings.json"
+    if content is not None:
+        path.write_text(content)
+    status = local.main([f"--settings={path}", f"--output_root={tmp_path / 'out'}"])
+    (log,) = (tmp_path / "out" / name / "logs").iterdir()
+    shown = capfd.readouterr()
+    assert status == 1
+    assert shown.out == f"Running the pipeline. Full log: {log}\n"
+    failed, more = shown.err.splitlines()
+    assert failed.startswith("The run failed: ")
+    assert sentence in failed
+    assert more == f"The log says more: {log}"
+    assert "Traceback (most recent call last)" in log.read_text()
+
+
+RECORDING_ERROR = errors.RecordingError("a.trc", "Units", "be m or mm", "ft")
+BEAM_WORDS = f"keras_mvlift.datasets.errors.RecordingError: {RECORDING_ERROR} [while running 'X']"
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (RECORDING_ERROR, str(RECORDING_ERROR)),
+        # As Beam raises it in this thread, from another one, and where it can rebuild it.
+        (RuntimeError(BEAM_WORDS), str(RECORDING_ERROR)),
+        (RuntimeError(f"Traceback (most recent call last):\n  ...\n{BEAM_WORDS}\n"),)
+        + (str(RECORDING_ERROR),),
+        (ValueError("`x` must be 1. Received: 2. [while running 'X']"),)
+        + ("`x` must be 1. Received: 2.",),
+        (RuntimeError("tfx.some.Thing: what it says"), "tfx.some.Thing: what it says"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_the_sentence_is_the_errors_own(error, sentence):
+    assert local._sentence(error) == sentence
+
+
+def test_an_error_tells_more_than_what_caused_it():
+    with pytest.raises(ValueError, match="the recording") as raised:
+        raise ValueError("the recording") from KeyError("some internal name")
+    assert local._sentence(raised.value) == "the recording"
+
+
+def test_paths_below_the_current_folder_are_short(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert local._short(tmp_path / "a" / "b") == "a/b"
+    assert local._short(pathlib.Path("/elsewhere")) == "/elsewhere"

@@ -1,0 +1,156 @@
+import json
+
+import pytest
+from google.protobuf import json_format
+from ml_metadata.proto import metadata_store_pb2
+from tfx.dsl.compiler import compiler
+
+from components import curated_schema, trainers
+from keras_mvlift import configs
+from pipeline import mvlift, presets, settings
+
+FOLDERS = mvlift.Folders("artifacts", "checkpoints", "serving")
+EXAMPLE_GEN = "RecordingExampleGen"
+TRAINERS = ("Trainer.Pretrain", "Trainer.Finetune")
+CHECKS = tuple(
+    f"{check}.{name}"
+    for check in ("Schema", "StatisticsGen", "ExampleValidator", "DataGate")
+    for name in ("Pairs", "TestViews")
+)
+
+
+def create(config, data_root="recording"):
+    connection = metadata_store_pb2.ConnectionConfig()
+    connection.fake_database.SetInParent()
+    return mvlift.create_pipeline(config, data_root, FOLDERS, connection)
+
+
+def compiled(config):
+    """Gives the nodes that a runner is handed, by name."""
+    ir = compiler.Compiler().compile(create(config))
+    return {node.pipeline_node.node_info.id: node.pipeline_node for node in ir.nodes}
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    return compiled(presets.studio())
+
+
+def channels(node):
+    """Gives what a node reads, as pairs of a node and its output."""
+    return {
+        (channel.producer_node_query.id, channel.output_key)
+        for spec in node.inputs.inputs.values()
+        for channel in spec.channels
+        if channel.producer_node_query.id
+    }
+
+
+def all_channels(nodes, name):
+    """Gives what a node reads, directly and through what it reads."""
+    found, new = set(), channels(nodes[name])
+    while new:
+        found |= new
+        new = {channel for producer, _ in new for channel in channels(nodes[producer])} - found
+    return found
+
+
+def properties(nodes, name):
+    parameters = nodes[name].parameters.parameters
+    return {key: value.field_value.string_value for key, value in parameters.items()}
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_trainers_read_nothing_that_comes_of_test_views(nodes, name):
+    assert (EXAMPLE_GEN, "test_examples") not in all_channels(nodes, name)
+    assert (EXAMPLE_GEN, "examples") in channels(nodes[name])
+
+
+def test_test_views_go_to_checks_judges_and_the_report_alone(nodes):
+    readers = {
+        name for name, node in nodes.items() if (EXAMPLE_GEN, "test_examples") in channels(node)
+    }
+    assert readers == {"StatisticsGen.TestViews", "Evaluator", "Baselines", "Report"}
+
+
+def test_finetuning_goes_on_from_the_pretrained_model(nodes):
+    assert channels(nodes["Trainer.Pretrain"]) == {(EXAMPLE_GEN, "examples")}
+    assert channels(nodes["Trainer.Finetune"]) == {
+        (EXAMPLE_GEN, "examples"),
+        ("Trainer.Pretrain", "model"),
+    }
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_training_waits_for_all_checks(nodes, name):
+    assert set(CHECKS) <= set(nodes[name].upstream_nodes)
+
+
+def test_the_finetuned_model_is_judged_pushed_and_reported(nodes):
+    for name in ("LastBlessedModel", "Evaluator", "Pusher", "Report"):
+        assert ("Trainer.Finetune", "model") in channels(nodes[name])
+        assert ("Trainer.Pretrain", "model") not in channels(nodes[name])
+    assert ("Evaluator", "blessing") in channels(nodes["Pusher"])
+    assert ("LastBlessedModel", "model") in channels(nodes["Evaluator"])
+
+
+def test_a_run_stops_at_a_model_that_is_not_blessed_after_its_report(nodes):
+    assert "Report" in nodes["BlessingGate"].upstream_nodes
+    assert [*nodes][-1] == "BlessingGate"
+
+
+def test_the_evaluator_blesses_by_the_settings_bounds():
+    config = presets.demo().updated({"bounds": {"auc": 12.5}, "worsening": {}})
+    judged = json.loads(properties(compiled(config), "Evaluator")["eval_config"])
+    thresholds = [
+        threshold["threshold"]
+        for spec in judged["metrics_specs"]
+        for metric in spec["metrics"]
+        for threshold in metric.get("per_slice_thresholds", [])
+    ]
+    assert thresholds == [{"value_threshold": {"lower_bound": 12.5}}]
+
+
+def test_stages_are_told_their_settings_and_code(nodes):
+    config = presets.studio()
+    for name, stage in zip(TRAINERS, (config.pretrain, config.finetune), strict=True):
+        told = properties(nodes, name)
+        custom = json.loads(told["custom_config"])
+        assert told["run_fn"] == trainers.RUN_FN
+        assert type(stage).from_json(custom["stage_config"]) == stage
+        assert configs.ModelConfig.from_json(custom["model_config"]) == config.model
+        assert custom["checkpoint_root"] == FOLDERS.checkpoints
+        assert len(custom["code_version"]) == 16
+
+
+def test_the_code_is_part_of_what_the_cache_knows(nodes):
+    versions = {properties(nodes, name)["code_version"] for name in (EXAMPLE_GEN, "Report")}
+    assert versions == {json.loads(properties(nodes, TRAINERS[0])["custom_config"])["code_version"]}
+
+
+def test_schemas_and_rules_are_part_of_what_the_cache_knows(nodes):
+    for kind, name in ((curated_schema.PAIRS, "Pairs"), (curated_schema.TEST_VIEWS, "TestViews")):
+        assert properties(nodes, f"Schema.{name}")["text"] == curated_schema.read(kind)
+        told = properties(nodes, f"ExampleValidator.{name}")["custom_validation_config"]
+        rules = curated_schema.rules(kind)
+        assert json_format.Parse(told, type(rules)()) == rules
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_presets_differ_in_settings_not_in_shape(name, nodes):
+    assert [*compiled(presets.PRESETS[name]())] == [*nodes]
+
+
+def test_equal_settings_give_equal_pipelines():
+    first, second = (compiler.Compiler().compile(create(presets.demo())) for _ in range(2))
+    assert first == second
+
+
+def test_beam_runs_as_the_settings_say():
+    config = settings.PipelineConfig(beam_pipeline_args=("--direct_num_workers=2",))
+    assert create(config).beam_pipeline_args == ["--direct_num_workers=2"]
+
+
+def test_bounds_on_what_is_not_measured_are_refused():
+    with pytest.raises(ValueError, match=r"`bounds` must name metrics of .*\['mpjpe'\]"):
+        create(settings.PipelineConfig(bounds={"mpjpe": 80.0}))

@@ -1,0 +1,75 @@
+import pathlib
+
+import pytest
+from tfx.dsl.component.experimental import annotations, decorators
+from tfx.orchestration import pipeline
+from tfx.orchestration.local import local_dag_runner
+
+from components import artifacts
+from pipeline import runs
+
+
+@decorators.component
+def Write(
+    report: annotations.OutputArtifact[artifacts.Report], word: annotations.Parameter[str]
+) -> None:
+    (pathlib.Path(report.uri) / "word").write_text(word)
+
+
+@decorators.component
+def Fail(report: annotations.InputArtifact[artifacts.Report]) -> None:
+    raise ValueError(report.uri)
+
+
+@pytest.fixture
+def connection(tmp_path):
+    return runs.metadata_connection(tmp_path / "metadata" / "metadata.db")
+
+
+@pytest.fixture
+def run(connection, tmp_path):
+    """Runs a pipeline that reports a word; gives the number of the run."""
+
+    def run_pipeline(word, fails=False):
+        write = Write(word=word)
+        failing = [Fail(report=write.outputs["report"])] if fails else []
+        local_dag_runner.LocalDagRunner().run(
+            pipeline.Pipeline(
+                pipeline_name="reporting",
+                pipeline_root=str(tmp_path / "artifacts"),
+                components=[write, *failing],
+                metadata_connection_config=connection,
+                enable_cache=True,
+            )
+        )
+        return runs.latest(connection)
+
+    return run_pipeline
+
+
+def reported(connection, number):
+    return (runs.report_folder(connection, number) / "word").read_text()
+
+
+def test_without_a_run_there_is_no_latest(connection):
+    assert runs.latest(connection) == 0
+    assert runs.report_folder(connection, 0) is None
+
+
+def test_each_run_has_its_report(connection, run):
+    first, second = run("first"), run("second")
+    assert 0 < first < second == runs.latest(connection)
+    assert reported(connection, first) == "first"
+    assert reported(connection, second) == "second"
+
+
+def test_a_run_answered_from_the_cache_has_the_report_of_the_former(connection, run):
+    first, other, again = run("first"), run("other"), run("first")
+    assert again > other > first
+    assert runs.report_folder(connection, again) == runs.report_folder(connection, first)
+
+
+def test_a_run_that_fails_after_its_report_has_it(connection, run):
+    with pytest.raises(ValueError, match="artifacts"):
+        run("failed", fails=True)
+    assert reported(connection, runs.latest(connection)) == "failed"

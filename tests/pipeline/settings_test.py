@@ -1,0 +1,111 @@
+import json
+
+import pytest
+
+from keras_mvlift import configs
+from pipeline import settings
+
+
+def test_what_a_settings_file_leaves_out_stays():
+    former = settings.PipelineConfig(
+        data=configs.DataConfig(stride=3, source_options='{"subject": "anna"}'),
+        model=configs.ModelConfig(width=64),
+    )
+    updated = former.updated({"data": {"min_joints": 5}, "finetune": {"num_epochs": 7}})
+    assert updated.data == configs.DataConfig(
+        stride=3, source_options='{"subject": "anna"}', min_joints=5
+    )
+    assert updated.finetune == configs.FinetuneConfig(num_epochs=7)
+    assert (updated.model, updated.pretrain) == (former.model, former.pretrain)
+    assert (updated.name, updated.bounds) == (former.name, former.bounds)
+
+
+def test_fields_of_the_pipeline_itself_are_replaced_whole():
+    updated = settings.PipelineConfig(bounds={"mpjpe_mm": 80.0}).updated(
+        {
+            "name": "mine",
+            "bounds": {"auc": 50},
+            "worsening": {},
+            "beam_pipeline_args": ["--direct_num_workers=2"],
+        }
+    )
+    assert (updated.name, updated.bounds, updated.worsening) == ("mine", {"auc": 50}, {})
+    assert updated.beam_pipeline_args == ("--direct_num_workers=2",)
+
+
+def test_options_are_written_as_objects_and_travel_as_text():
+    split = {"split": "clip", "split_options": {"test_clips": ["b", "a"]}}
+    updated = settings.PipelineConfig().updated({"data": split})
+    assert json.loads(updated.data.split_options) == {"test_clips": ["b", "a"]}
+    assert configs.DataConfig.from_json(updated.data.to_json()) == updated.data
+
+
+def test_another_source_does_not_inherit_the_options_of_the_former():
+    former = settings.PipelineConfig().updated({"data": {"source_options": {"subject": "anna"}}})
+    assert former.updated({"data": {"source": "studio"}}).data.source_options == "{}"
+    assert former.updated({"data": {"source": "pose2sim"}}).data == former.data
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 3}, r"`settings` must hold fields of \['beam_pipeline_args', .*\['epochs'\]"),
+        ({"model": 3}, "`model` must be an object. Received: 3"),
+        ({"model": {"depth": 3}}, r"`ModelConfig` has no such fields. Received: \['depth'\]"),
+        ({"model": {"recipe": "soup"}}, "`recipe` must be one of paper, .* Received: 'soup'"),
+        ({"data": {"stride": 0}}, "`stride` must be at least 1. Received: 0"),
+        ({"finetune": {"num_epochs": -1}}, "`num_epochs` must be at least 0. Received: -1"),
+        ({"name": 5}, "`name` must be a folder's name. Received: 5"),
+        ({"name": "../elsewhere"}, "`name` must be a folder's name. Received: '../elsewhere'"),
+        ({"name": ""}, "`name` must be a folder's name. Received: ''"),
+        ({"bounds": [80]}, r"`bounds` must be an object of numbers. Received: \(80,\)"),
+        ({"worsening": {"auc": "1"}}, "`worsening` must be an object of numbers.*'1'"),
+        ({"beam_pipeline_args": "--x"}, "`beam_pipeline_args` must be a list of words.*'--x'"),
+    ],
+)
+def test_what_settings_may_not_say_is_refused_by_name(changes, message):
+    with pytest.raises(ValueError, match=message):
+        settings.PipelineConfig().updated(changes)
+
+
+def test_read_gives_what_the_file_says(tmp_path):
+    path = tmp_path / "settings.json"
+    path.write_text('{"name": "mine", "model": {"width": 8}}')
+    assert settings.read(path) == {"name": "mine", "model": {"width": 8}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "settings.json: `settings` must be a file. Received: .*No such file"),
+        (b"{name: 1}", "settings.json: `settings` must be JSON. Received: Expecting property"),
+        (b"\xff\xfe\x00", "settings.json: `settings` must be JSON. Received: 'utf-8' codec"),
+        (b"[1]", r"settings.json: `settings` must be a JSON object. Received: \[1\]"),
+    ],
+)
+def test_a_file_that_holds_no_settings_is_refused_by_name(content, message, tmp_path):
+    path = tmp_path / "settings.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        settings.read(path)
+
+
+@pytest.mark.parametrize(
+    ("num_epochs", "decay_every"), [(300, 100), (30, 10), (60, 20), (4, 1), (1, 1), (0, 1)]
+)
+def test_decays_keep_their_share_of_the_epochs(num_epochs, decay_every):
+    scaled = settings.PipelineConfig().with_num_epochs(num_epochs)
+    assert scaled.finetune == configs.FinetuneConfig(num_epochs=num_epochs, decay_every=decay_every)
+    assert scaled.pretrain == configs.PretrainConfig()
+
+
+def test_a_constant_rate_stays_constant():
+    constant = settings.PipelineConfig(finetune=configs.FinetuneConfig(decay_every=0))
+    assert constant.with_num_epochs(7).finetune.decay_every == 0
+
+
+def test_a_seed_is_everyones():
+    seeded = settings.PipelineConfig().with_seed(7)
+    parts = (seeded.data, seeded.model, seeded.pretrain, seeded.finetune)
+    assert [part.seed for part in parts] == [7, 7, 7, 7]

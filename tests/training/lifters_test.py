@@ -1,0 +1,152 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from keras_mvlift import configs
+from keras_mvlift.networks import dropout
+from keras_mvlift.training import lifters, objectives
+from tests import tiny_studio
+
+MODEL = {"backbone": "res_linear", "width": 8, "layers_per_block": 1, "dropout": 0.5}
+OBJECTIVE = objectives.TransformReprojection()
+RAYS = tf.constant(np.random.default_rng(0).normal(0, 0.2, (4, 17, 2)), tf.float32)
+
+
+def build(rig_distance=5.0, **model):
+    return lifters.build(configs.ModelConfig(**MODEL | model), OBJECTIVE, rig_distance)
+
+
+def layers(network, kind):
+    return [layer for layer in network.layers if isinstance(layer, kind)]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "layers_per_block", "num_layers"),
+    # One in, one out, and between them four or two blocks.
+    [("paper", 2, 1 + 4 * 2 + 1), ("paper", 1, 1 + 4 * 1 + 1), ("res_linear", 2, 1 + 2 * 2 + 1)],
+)
+def test_both_networks_have_the_backbone_of_the_config(backbone, layers_per_block, num_layers):
+    lifter = build(backbone=backbone, layers_per_block=layers_per_block, width=9)
+    for network, num_outputs in ((lifter.lifting_network, 51), (lifter.root_network, 3)):
+        units = [layer.units for layer in layers(network, keras.layers.Dense)]
+        assert units == [9] * (num_layers - 1) + [num_outputs]
+        assert {layer.rate for layer in layers(network, dropout.Dropout)} == {0.5}
+
+
+@pytest.mark.parametrize("recipe", configs.RECIPES)
+def test_the_recipe_of_the_config_decides_root_head_and_join(recipe):
+    lifter = build(recipe=recipe, rig_distance=3.5)
+    assert getattr(lifter.root_head, "rig_distance", None) == (None if recipe == "paper" else 3.5)
+    assert lifter.objective is OBJECTIVE
+    assert lifter.recipe.needs_pretraining is (recipe == "paper")
+
+
+def test_the_two_networks_start_apart():
+    lifter = build()
+    kernels = [
+        network.layers[2].kernel for network in (lifter.lifting_network, lifter.root_network)
+    ]
+    assert kernels[0].shape == kernels[1].shape
+    assert not np.array_equal(*kernels)
+
+
+def test_initial_weights_and_dropout_masks_are_decided_by_the_seed():
+    def start(seed):
+        lifter = build(seed=seed)
+        dropped = [network(RAYS, training=True).numpy() for network in networks(lifter)]
+        return [*tiny_studio.weights(lifter), *dropped]
+
+    def networks(lifter):
+        return lifter.lifting_network, lifter.root_network
+
+    assert tiny_studio.same(start(0), start(0))
+    assert not any(
+        np.array_equal(*pair) and np.ptp(pair[0]) > 0
+        for pair in zip(start(0), start(1), strict=True)
+    )
+
+
+def test_no_seed_starts_a_network_as_another_seed_starts_the_other():
+    kernels = [
+        network.layers[2].kernel.numpy().tobytes()
+        for lifter in (build(seed=seed) for seed in range(3))
+        for network in (lifter.lifting_network, lifter.root_network)
+    ]
+    assert len(set(kernels)) == len(kernels)
+
+
+def test_the_lifting_networks_variables_come_first():
+    lifter = build()
+    expected = [*lifter.lifting_network.variables, *lifter.root_network.variables]
+    assert [*map(id, lifters.weights_of(lifter))] == [*map(id, expected)]
+
+
+def description(**model):
+    config = configs.ModelConfig(**MODEL | model)
+    return {"model": dataclasses.asdict(config), "rig_distance": 3.5, "note": "told"}
+
+
+@pytest.mark.parametrize("recipe", configs.RECIPES)
+def test_a_saved_model_comes_back_as_it_was(tmp_path, recipe):
+    lifter = build(recipe=recipe, rig_distance=3.5)
+    for weight in lifters.weights_of(lifter):
+        weight.assign_add(tf.random.stateless_uniform(weight.shape, [1, 2]))
+    lifters.save(lifter, description(recipe=recipe), tmp_path / "new" / "folder")
+    again, about = lifters.load(tmp_path / "new" / "folder", objectives.Consistency())
+    assert about == description(recipe=recipe)
+    assert again.objective == objectives.Consistency()
+    assert again.recipe is lifter.recipe
+    assert tiny_studio.same(tiny_studio.weights(again), tiny_studio.weights(lifter))
+    for network in ("lifting_network", "root_network"):
+        outputs = [getattr(one, network)(RAYS) for one in (again, lifter)]
+        np.testing.assert_array_equal(*outputs)
+    heads = [one.root_head((tf.ones([4, 3]), RAYS)) for one in (again, lifter)]
+    np.testing.assert_array_equal(*heads)
+
+
+def test_the_description_is_json_that_people_can_read(tmp_path):
+    lifters.save(build(), description(), tmp_path)
+    text = (tmp_path / lifters.DESCRIPTION).read_text()
+    assert json.loads(text) == description()
+    assert text == json.dumps(description(), indent=2, sort_keys=True) + "\n"
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"model\.json: no model of keras_mvlift lies there"
+    ):
+        lifters.load(tmp_path, OBJECTIVE)
+
+
+@pytest.mark.parametrize("recipe", configs.RECIPES)
+def test_networks_and_root_head_come_back_from_their_configs(recipe):
+    lifter = build(recipe=recipe, rig_distance=3.5)
+    for network in (lifter.lifting_network, lifter.root_network):
+        again = keras.Model.from_config(network.get_config())
+        assert again.get_config() == network.get_config()
+        again.set_weights(network.get_weights())
+        np.testing.assert_array_equal(again(RAYS), network(RAYS))
+    head = keras.layers.deserialize(keras.layers.serialize(lifter.root_head))
+    assert head.get_config() == lifter.root_head.get_config()
+    outputs = tf.ones([4, 3])
+    np.testing.assert_array_equal(head((outputs, RAYS)), lifter.root_head((outputs, RAYS)))
+
+
+def test_networks_that_see_the_screen_keep_the_mean_camera(tmp_path):
+    config = configs.ModelConfig(**MODEL, network_input="screen")
+    intrinsics = tiny_studio.INTRINSICS.tolist()
+    lifter = lifters.build(config, OBJECTIVE, 3.5, intrinsics)
+    about = description(network_input="screen") | {"intrinsics": intrinsics}
+    lifters.save(lifter, about, tmp_path)
+    again, _ = lifters.load(tmp_path, OBJECTIVE)
+    view = tiny_studio.random_pair().source
+    np.testing.assert_array_equal(again(view).root_relative_pose, lifter(view).root_relative_pose)
+    # The root head still places the root near its ray.
+    position = lifter(view).root_position
+    np.testing.assert_allclose(position[:, :2] / position[:, 2:], view.rays[:, 0], atol=0.1)
+    other = lifters.build(config, OBJECTIVE, 3.5, 0.5 * tiny_studio.INTRINSICS)
+    assert np.any(other(view).root_relative_pose != lifter(view).root_relative_pose)
