@@ -52,4 +52,5 @@ export UV_PROJECT_ENVIRONMENT="$PWD/.venv"
 export UV_COMPILE_BYTECODE=1
 
 [ "$($uv --version 2> /dev/null | cut -d ' ' -f 2)" = "$UV_VERSION" ] || install_uv
-$uv sync --locked --all-extras --python "$(readlink -f .tools/uv/bin/python)"
+echo "Setting up .venv from uv.lock; the first time it downloads 1 GB and takes some minutes."
+$uv sync --quiet --locked --all-extras --python "$(readlink -f .tools/uv/bin/python)"

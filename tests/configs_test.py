@@ -1,10 +1,11 @@
 import dataclasses
+import inspect
 import json
 
 import pytest
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import sources, splits
+from keras_mvlift.datasets import sources, splits, virtual_views
 from keras_mvlift.losses import distances, weighting
 from keras_mvlift.networks import residual
 
@@ -13,6 +14,8 @@ CHANGED = [
     configs.ModelConfig(recipe="paper", backbone="res_linear", width=64, dropout=0.0, seed=3),
     configs.PretrainConfig(num_epochs=0, batch_size=2, clip_norm=0.0, weight_averaging=0.999),
     configs.FinetuneConfig(transform_weight=0.0, confidence_weighting="none", decay_every=0),
+    configs.ModelConfig(network_input="screen", initializer="glorot_uniform", output_stddev=0.1),
+    configs.DataConfig(virtual_points="reference", virtual_elevation_margin=0.0),
     configs.DataConfig(source="studio", source_options='{"num_clips": 1}', stride=4),
 ]
 
@@ -53,6 +56,19 @@ def test_the_names_allowed_are_the_names_known():
     assert configs.DataConfig().split in splits.SPLITS
 
 
+def test_no_3d_label_is_used_unless_asked_for():
+    assert configs.DataConfig().virtual_points == "triangulated"
+
+
+def test_defaults_are_those_of_what_they_set():
+    config = configs.ModelConfig()
+    defaults = inspect.signature(residual.residual).parameters
+    for field in ("width", "layers_per_block", "dropout", "initializer", "output_stddev"):
+        assert getattr(config, field) == defaults[field].default
+    margin = configs.DataConfig().virtual_elevation_margin
+    assert margin == virtual_views.ELEVATION_MARGIN
+
+
 @pytest.mark.parametrize("kind", ALL)
 def test_unknown_fields_are_refused(kind):
     with pytest.raises(ValueError, match=f"`{kind.__name__}` has no such fields.*'colour', 'size'"):
@@ -73,6 +89,9 @@ def test_configs_do_not_change(kind):
         (configs.ModelConfig, "width", 0, "must be at least 1"),
         (configs.ModelConfig, "layers_per_block", 0, "must be at least 1"),
         (configs.ModelConfig, "dropout", 1.0, r"must lie in \[0, 1\)"),
+        (configs.ModelConfig, "network_input", "pixels", "must be one of rays, screen"),
+        (configs.ModelConfig, "initializer", "he", "must be one of he_normal, he_uniform"),
+        (configs.ModelConfig, "output_stddev", -0.1, "must be at least 0"),
         (configs.ModelConfig, "dropout", -0.1, r"must lie in \[0, 1\)"),
         (configs.PretrainConfig, "num_epochs", -1, "must be at least 0"),
         (configs.PretrainConfig, "batch_size", 1, "must be at least 2"),
@@ -91,6 +110,8 @@ def test_configs_do_not_change(kind):
         (configs.DataConfig, "stride", 0, "must be at least 1"),
         (configs.DataConfig, "min_joints", 0, "must be at least 1"),
         (configs.DataConfig, "num_virtual_views", -1, "must be at least 0"),
+        (configs.DataConfig, "virtual_points", "true", "must be one of triangulated, reference"),
+        (configs.DataConfig, "virtual_elevation_margin", -0.1, "must be at least 0"),
         (configs.DataConfig, "pairs_per_instant", -1, "must be at least 0"),
         (configs.DataConfig, "min_confidence", 1.1, r"must lie in \[0, 1\]"),
         (configs.DataConfig, "min_confidence", -0.1, r"must lie in \[0, 1\]"),

@@ -103,6 +103,28 @@ def test_virtual_cameras_see_the_reference_only_when_it_is_asked_for_by_name():
     assert not np.array_equal(seen(clip, by_name), seen(moved, by_name))
 
 
+def test_held_out_pairs_are_free_of_the_reference_even_when_it_is_asked_for():
+    clip = clips.exact()
+    moved = dataclasses.replace(clip, pose_world=clip.pose_world + 0.1)
+    config = configs.DataConfig(num_virtual_views=3, virtual_points="reference")
+    first, second = (preparation.prepare(c, SPLIT, config) for c in (clip, moved))
+    for name, column in first.held_out_pairs.items():
+        np.testing.assert_array_equal(column, second.held_out_pairs[name])
+    fields = [table.train_pairs["target/keypoints_2d"] for table in (first, second)]
+    is_virtual = np.char.startswith(first.train_pairs["target/camera"].astype(str), "virtual")
+    np.testing.assert_array_equal(np.not_equal(*fields).any(axis=(1, 2)), is_virtual)
+
+
+def test_the_margin_of_the_config_reaches_the_virtual_cameras():
+    centers = [
+        preparation.prepare(
+            clips.exact(), SPLIT, dataclasses.replace(CONFIG, virtual_elevation_margin=margin)
+        ).train_pairs["target/center"]
+        for margin in (0.0, 0.3)
+    ]
+    assert not np.allclose(*centers)
+
+
 def test_asking_for_the_reference_where_there_is_none_is_refused():
     clip = dataclasses.replace(clips.exact(), pose_world=None)
     by_name = dataclasses.replace(CONFIG, virtual_points="reference")

@@ -71,6 +71,12 @@ def test_pairs_are_mixed_across_files(pattern):
     assert any(min(first) < 9 and max(first) >= 10 for first in firsts)
 
 
+def test_files_are_read_in_an_order_of_their_own_each_epoch(pattern, monkeypatch):
+    # In chunks of one record nothing else is mixed: an epoch begins as one of the files.
+    monkeypatch.setattr(view_pairs, "_CHUNK", 1)
+    assert {epoch[0] for epoch in epochs(load(pattern), 12)} == {0, 9, 10}
+
+
 @pytest.mark.usefixtures("chunk")
 def test_the_same_seed_gives_the_same_order_and_another_another(pattern):
     first, again, other = (epochs(load(pattern, seed=seed), 2) for seed in (3, 3, 4))

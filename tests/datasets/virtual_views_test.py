@@ -87,6 +87,38 @@ def test_virtual_cameras_stand_on_the_rigs_sphere_and_aim_at_the_root(clip):
     np.testing.assert_allclose(camera.intrinsics[0, 0], real.camera.intrinsics[0].mean(axis=0))
 
 
+def test_virtual_cameras_stand_as_much_higher_and_lower_as_asked(clip):
+    # The cameras and the subject are of one height, and so are all the virtual ones by themselves.
+    aim = np.array([0.0, 0.0, 2.0])
+    level = clip.camera._replace(center=clip.camera.center * [1, 1, 0] + aim)
+    real = instants.of_sequence(dataclasses.replace(clip, camera=level), FRAMES)
+    highest = []
+    for margin in (0.0, 0.5):
+        rng, points = np.random.default_rng(0), np.tile(aim, (30, 17, 1))
+        views = virtual_views.add(real, 6, 0.3, rng, points=points, elevation_margin=margin)
+        offset = virtual(views)[0].center - aim
+        highest.append(np.arcsin(offset[..., 2] / np.linalg.norm(offset, axis=-1)).max())
+    np.testing.assert_allclose(highest[0], 0.0, atol=1e-6)
+    assert 0.4 < highest[1] <= 0.5
+
+
+def test_points_may_be_given_instead_with_holes_where_they_are_unknown(noisy):
+    points = noisy.pose_world[FRAMES] + 0.2
+    points[4, 7] = np.nan
+    real = instants.of_sequence(noisy, FRAMES)
+    views = virtual_views.add(real, NUM_VIEWS, 0.3, np.random.default_rng(0), points=points)
+    camera, keypoints_2d, confidence = virtual(views)
+    hidden = np.zeros((30, NUM_VIEWS, 17), bool)
+    hidden[4, :, 7] = True
+    np.testing.assert_array_equal(confidence == 0, hidden)
+    assert (keypoints_2d[hidden] == 0).all()
+    for index in np.ndindex(len(FRAMES), NUM_VIEWS):
+        single = random_scenes.one(camera, index)
+        expected = random_scenes.project(random_scenes.move(points[index[0]], single), single)
+        seen = ~hidden[index]
+        np.testing.assert_allclose(keypoints_2d[index][seen], expected[seen], atol=1e-6)
+
+
 def test_virtual_cameras_stand_all_around_and_anew_at_each_instant(clip):
     camera, _, _ = virtual(add(clip)[1])
     offset = camera.center - clip.pose_world[FRAMES, np.newaxis, skeletons.ROOT]

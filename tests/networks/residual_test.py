@@ -58,6 +58,23 @@ def test_it_starts_near_zero():
             assert np.abs(outputs).mean() < 0.15
 
 
+@pytest.mark.parametrize("initializer", configs.INITIALIZERS)
+def test_dense_layers_start_as_asked(initializer):
+    model = build(width=256, num_blocks=1, initializer=initializer)
+    (kernel, _) = (w for w in model.get_weights() if w.shape == (256, 256))
+    # He: a variance of 2 / 256; Glorot: of 2 / 512. A uniform one ends at sqrt(3) deviations.
+    stddev = np.sqrt(2 / 256 if initializer.startswith("he") else 2 / 512)
+    np.testing.assert_allclose(kernel.std(), stddev, rtol=0.02)
+    assert (np.abs(kernel).max() < 1.75 * stddev) == initializer.endswith("uniform")
+
+
+def test_the_last_layer_starts_as_spread_as_asked():
+    for stddev in (0.002, 0.1):
+        kernel = build(width=256, output_stddev=stddev).layers[-1].get_weights()[0]
+        np.testing.assert_allclose(kernel.std(), stddev, rtol=0.03)
+    assert (build(output_stddev=0.0)(RAYS).numpy() == 0).all()
+
+
 def test_a_blocks_input_is_added_to_its_output():
     model = build(num_blocks=1, layers_per_block=1, dropout=0.0)
     dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]

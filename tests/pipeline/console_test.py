@@ -30,8 +30,8 @@ def test_native_code_warnings_and_logs_go_to_the_file(log, capfd):
 
 def test_what_python_prints_stays_on_the_console(log, capfd):
     with console.quiet(log):
-        print("progress", file=sys.stderr)
-        print("a table")
+        sys.stderr.write("progress\n")
+        sys.stdout.write("a table\n")
     assert capfd.readouterr() == ("a table\n", "progress\n")
     assert log.read_text() == ""
 
@@ -68,7 +68,7 @@ def test_the_file_is_made_anew(log):
 def test_runs_follow_each_other(log, capfd):
     for word in ("first", "second"):
         with console.quiet(log):
-            print(word, file=sys.stderr)
+            sys.stderr.write(f"{word}\n")
     assert capfd.readouterr().err == "first\nsecond\n"
 
 

@@ -15,10 +15,8 @@ def test_every_option_may_be_left_out():
 
 
 def test_options_come_as_the_cli_hands_them_over():
-    options = local.parse(
-        ["--data_root=my recording", "--output_root=out", "--num_epochs=3", "--seed=7"]
-        + ["--settings=mine.json"]
-    )
+    words = ("data_root=my recording", "output_root=out", "num_epochs=3", "seed=7")
+    options = local.parse([f"--{word}" for word in (*words, "settings=mine.json")])
     assert vars(options) == {
         "data_root": "my recording",
         "output_root": pathlib.Path("out"),
@@ -92,6 +90,8 @@ def test_a_failure_is_a_sentence_and_an_exit_status(content, name, sentence, tmp
 
 RECORDING_ERROR = errors.RecordingError("a.trc", "Units", "be m or mm", "ft")
 BEAM_WORDS = f"keras_mvlift.datasets.errors.RecordingError: {RECORDING_ERROR} [while running 'X']"
+BEAM_TEXT = f"Traceback (most recent call last):\n  ...\n{BEAM_WORDS}\n"
+REBUILT = ValueError("`x` must be 1. Received: 2. [while running 'X']")
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,12 @@ BEAM_WORDS = f"keras_mvlift.datasets.errors.RecordingError: {RECORDING_ERROR} [w
         (RECORDING_ERROR, str(RECORDING_ERROR)),
         # As Beam raises it in this thread, from another one, and where it can rebuild it.
         (RuntimeError(BEAM_WORDS), str(RECORDING_ERROR)),
-        (RuntimeError(f"Traceback (most recent call last):\n  ...\n{BEAM_WORDS}\n"),)
-        + (str(RECORDING_ERROR),),
-        (ValueError("`x` must be 1. Received: 2. [while running 'X']"),)
-        + ("`x` must be 1. Received: 2.",),
+        (RuntimeError(BEAM_TEXT), str(RECORDING_ERROR)),
+        (REBUILT, "`x` must be 1. Received: 2."),
         (RuntimeError("tfx.some.Thing: what it says"), "tfx.some.Thing: what it says"),
         (MemoryError(), "MemoryError"),
     ],
+    ids=lambda value: type(value).__name__,
 )
 def test_the_sentence_is_the_errors_own(error, sentence):
     assert local._sentence(error) == sentence

@@ -10,14 +10,14 @@ from pipeline import runs
 
 
 @decorators.component
-def Write(
+def write(
     report: annotations.OutputArtifact[artifacts.Report], word: annotations.Parameter[str]
 ) -> None:
     (pathlib.Path(report.uri) / "word").write_text(word)
 
 
 @decorators.component
-def Fail(report: annotations.InputArtifact[artifacts.Report]) -> None:
+def fail(report: annotations.InputArtifact[artifacts.Report]) -> None:
     raise ValueError(report.uri)
 
 
@@ -31,13 +31,13 @@ def run(connection, tmp_path):
     """Runs a pipeline that reports a word; gives the number of the run."""
 
     def run_pipeline(word, fails=False):
-        write = Write(word=word)
-        failing = [Fail(report=write.outputs["report"])] if fails else []
+        writing = write(word=word)
+        failing = [fail(report=writing.outputs["report"])] if fails else []
         local_dag_runner.LocalDagRunner().run(
             pipeline.Pipeline(
                 pipeline_name="reporting",
                 pipeline_root=str(tmp_path / "artifacts"),
-                components=[write, *failing],
+                components=[writing, *failing],
                 metadata_connection_config=connection,
                 enable_cache=True,
             )

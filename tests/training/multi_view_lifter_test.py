@@ -137,6 +137,16 @@ def test_root_heads_have_the_last_word_on_the_root(pair):
     np.testing.assert_allclose(bounded[:, 2], np.full(16, tiny_studio.RIG_DISTANCE), atol=0.5)
 
 
+@pytest.mark.parametrize("recipe", configs.RECIPES)
+def test_each_view_is_compared_as_itself(recipe, pair):
+    lifter = tiny_studio.trained(recipe=recipe)
+    joined = lifter.recipe.join(lifter(pair.source), lifter(pair.target), pair)
+    expected = lifter.objective(joined.poses, pair) | {"root": joined.root_loss}
+    report = lifter.test_step(pair)
+    for name, loss in expected.items():
+        np.testing.assert_allclose(report[name], np.mean(loss), rtol=1e-4)
+
+
 def test_the_reported_loss_is_the_sum_of_its_parts(pair):
     report = tiny_studio.lifter().test_step(pair)
     assert list(report) == ["loss", "reprojection", "transform_reprojection", "root"]
@@ -181,6 +191,22 @@ def changes(before, after):
         np.concatenate([np.ravel(w) for net in nets for w in net]) for nets in (before, after)
     )
     return new - old
+
+
+def test_a_step_drops_units_and_updates_batch_statistics(pair):
+    lifter = tiny_studio.lifter(dropout=0.5)
+    lifter.compile(keras.optimizers.legacy.SGD(0.0))
+
+    def state():
+        layers = [*lifter.lifting_network.layers, *lifter.root_network.layers]
+        statistics = [layer.moving_mean for layer in layers if hasattr(layer, "moving_mean")]
+        generators = [layer.generator.state for layer in layers if hasattr(layer, "generator")]
+        return [value.numpy() for value in (*statistics, *generators)]
+
+    before = state()
+    lifter.train_step(pair)
+    assert len(before) == 2 * 2 * 3
+    assert not any(map(np.array_equal, before, state()))
 
 
 @pytest.mark.parametrize("recipe", configs.RECIPES)

@@ -9,6 +9,7 @@ from keras_mvlift.geometry import cameras
 from keras_mvlift.training import lifters, multi_view_lifter, objectives, peers
 
 NUM_VIEWS = 64
+INTRINSICS = np.array([[1000, 0, 500], [0, 1000, 500], [0, 0, 1]], np.float32)
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def labeled() -> tuple[views.View, tf.Tensor]:
     rng = np.random.default_rng(0)
     keypoints_2d = rng.uniform(0, 1000, (NUM_VIEWS, 17, 2)).astype(np.float32)
     camera = cameras.Camera(
-        np.tile(np.float32([[1000, 0, 500], [0, 1000, 500], [0, 0, 1]]), (NUM_VIEWS, 1, 1)),
+        np.tile(INTRINSICS, (NUM_VIEWS, 1, 1)),
         np.tile(np.eye(3, dtype=np.float32), (NUM_VIEWS, 1, 1)),
         np.zeros((NUM_VIEWS, 3), np.float32),
     )
