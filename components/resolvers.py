@@ -19,12 +19,13 @@ class LastOtherBlessedModel(resolver.ResolverStrategy):
     def resolve_artifacts(
         self, store: MetadataStore, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
-        """Gives the model and its blessing, or empty lists."""
-        candidates = {artifact.id for artifact in input_dict.get(CANDIDATE, [])}
+        """Gives the model and its blessing, or empty lists, and the candidate as it came.
+
+        TFX looks for every key of the input in the answer.
+        """
+        candidates = {artifact.id for artifact in input_dict[CANDIDATE]}
         others = [model for model in input_dict[MODEL] if model.id not in candidates]
-        nothing: dict[str, list[types.Artifact]] = {MODEL: [], BLESSING: []}
-        if not others:
-            return nothing
         strategy = latest_blessed_model_strategy.LatestBlessedModelStrategy()
         channels = {MODEL: others, BLESSING: input_dict[BLESSING]}
-        return strategy.resolve_artifacts(store, channels) or nothing
+        found = strategy.resolve_artifacts(store, channels) or {MODEL: [], BLESSING: []}
+        return {CANDIDATE: input_dict[CANDIDATE]} | found

@@ -1,6 +1,12 @@
+import pathlib
+
 import pytest
 from ml_metadata.proto import metadata_store_pb2
-from tfx.orchestration import metadata
+from tfx import types
+from tfx.dsl.component.experimental import annotations, decorators
+from tfx.dsl.components.common import resolver
+from tfx.orchestration import metadata, pipeline
+from tfx.orchestration.local import local_dag_runner
 from tfx.types import artifact_utils, standard_artifacts
 
 from components import resolvers
@@ -43,11 +49,11 @@ def read(store, name):
     return artifact_utils.deserialize_artifacts(kinds[0], found) if kinds else []
 
 
-def resolve(store, candidate=None):
+def resolve(store, candidate):
     channels = {"model": read(store, "Model"), "model_blessing": read(store, "ModelBlessing")}
-    if candidate is not None:
-        channels["candidate"] = [candidate]
+    channels["candidate"] = [candidate]
     found = resolvers.LastOtherBlessedModel().resolve_artifacts(store, channels)
+    assert found.pop("candidate") == [candidate]
     return {name: [artifact.uri for artifact in artifacts] for name, artifacts in found.items()}
 
 
@@ -90,5 +96,55 @@ def test_a_model_that_nothing_judged_is_not_found(store):
     assert resolve(store, model(store, "candidate")) == NOTHING
 
 
-def test_nothing_is_found_in_an_empty_store(store):
-    assert resolve(store) == NOTHING
+@decorators.component
+def train(
+    model: annotations.OutputArtifact[standard_artifacts.Model], seed: annotations.Parameter[int]
+) -> None:
+    (pathlib.Path(model.uri) / "seed").write_text(str(seed))
+
+
+@decorators.component
+def bless(
+    model: annotations.InputArtifact[standard_artifacts.Model],
+    blessing: annotations.OutputArtifact[standard_artifacts.ModelBlessing],
+) -> None:
+    blessing.set_int_custom_property("current_model_id", model.id)
+    blessing.set_int_custom_property("blessed", 1)
+
+
+def run(folder, seed):
+    """Runs a pipeline that blesses every model; gives the seed of the one that was resolved."""
+    connection = metadata.sqlite_metadata_connection_config(str(folder / "metadata.db"))
+    trained = train(seed=seed)
+    last_blessed = resolver.Resolver(
+        strategy_class=resolvers.LastOtherBlessedModel,
+        candidate=trained.outputs["model"],
+        model=types.Channel(type=standard_artifacts.Model),
+        model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+    ).with_id("LastBlessedModel")
+    judged = bless(model=trained.outputs["model"])
+    judged.add_upstream_node(last_blessed)
+    local_dag_runner.LocalDagRunner().run(
+        pipeline.Pipeline(
+            pipeline_name="blessing",
+            pipeline_root=str(folder / "artifacts"),
+            components=[trained, last_blessed, judged],
+            metadata_connection_config=connection,
+            enable_cache=True,
+        )
+    )
+    with metadata.Metadata(connection) as handle:
+        execution = handle.store.get_executions_by_type(last_blessed.type)[-1]
+        events = handle.store.get_events_by_execution_ids([execution.id])
+        chosen = [e.artifact_id for e in events if e.path.steps[0].key == "model"]
+        return [
+            int((pathlib.Path(artifact.uri) / "seed").read_text())
+            for artifact in handle.store.get_artifacts_by_id(chosen)
+        ]
+
+
+def test_a_pipeline_finds_the_model_that_was_blessed_before_its_own(tmp_path):
+    assert run(tmp_path, seed=1) == []
+    assert run(tmp_path, seed=1) == []
+    assert run(tmp_path, seed=2) == [1]
+    assert run(tmp_path, seed=2) == [1]

@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import examples, preparation, splits
+from keras_mvlift.geometry import cameras
+from tests import random_scenes
 from tests.datasets import clips
 
 SPLIT = splits.ByBlocks(num_blocks=2, block_length=4, gap=3)
@@ -113,6 +115,18 @@ def test_held_out_pairs_are_free_of_the_reference_even_when_it_is_asked_for():
     fields = [table.train_pairs["target/keypoints_2d"] for table in (first, second)]
     is_virtual = np.char.startswith(first.train_pairs["target/camera"].astype(str), "virtual")
     np.testing.assert_array_equal(np.not_equal(*fields).any(axis=(1, 2)), is_virtual)
+
+
+def test_the_reference_is_seen_in_its_own_frame():
+    clip = clips.exact()
+    config = configs.DataConfig(num_virtual_views=1, virtual_points="reference")
+    columns = preparation.prepare(clip, SPLIT, config).train_pairs
+    for row in np.flatnonzero(columns["target/camera"] == "virtual_0")[::5]:
+        fields = (columns[f"target/{field}"][row] for field in cameras.Camera._fields)
+        camera = cameras.Camera(*fields)
+        moved = random_scenes.move(clip.pose_world[columns["frame"][row]], camera)
+        expected = random_scenes.project(moved, camera)
+        np.testing.assert_allclose(columns["target/keypoints_2d"][row], expected, atol=1e-6)
 
 
 def test_the_margin_of_the_config_reaches_the_virtual_cameras():

@@ -104,12 +104,12 @@ def test_virtual_cameras_stand_as_much_higher_and_lower_as_asked(clip):
 
 def test_points_may_be_given_instead_with_holes_where_they_are_unknown(noisy):
     points = noisy.pose_world[FRAMES] + 0.2
-    points[4, 7] = np.nan
+    points[4, 7] = points[5, skeletons.ROOT] = np.nan
     real = instants.of_sequence(noisy, FRAMES)
     views = virtual_views.add(real, NUM_VIEWS, 0.3, np.random.default_rng(0), points=points)
     camera, keypoints_2d, confidence = virtual(views)
     hidden = np.zeros((30, NUM_VIEWS, 17), bool)
-    hidden[4, :, 7] = True
+    hidden[4, :, 7] = hidden[5, :, skeletons.ROOT] = True
     np.testing.assert_array_equal(confidence == 0, hidden)
     assert (keypoints_2d[hidden] == 0).all()
     for index in np.ndindex(len(FRAMES), NUM_VIEWS):
