@@ -22,7 +22,7 @@ def prepared(clip):
 
 
 @pytest.fixture(scope="module")
-def test(prepared, tmp_path_factory):
+def recorded(prepared, tmp_path_factory):
     """All test views, written as two shards."""
     folder = tmp_path_factory.mktemp("test_views")
     for name, index in (("a", slice(0, 10)), ("b", slice(10, None))):
@@ -31,14 +31,14 @@ def test(prepared, tmp_path_factory):
     return baselines.read_test_views(str(folder / "*.gz"))
 
 
-def select(test, index):
+def select(recorded, index):
     """Takes some of the views."""
-    view = tf.nest.map_structure(lambda value: value[index], test.view)
-    return baselines.TestViews(view, *(field[index] for field in test[1:]))
+    view = tf.nest.map_structure(lambda value: value[index], recorded.view)
+    return baselines.TestViews(view, *(field[index] for field in recorded[1:]))
 
 
-def edited(test, **fields):
-    return test._replace(view=test.view._replace(**fields))
+def edited(recorded, **fields):
+    return recorded._replace(view=recorded.view._replace(**fields))
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +50,17 @@ def complete(tmp_path_factory):
     return baselines.read_test_views(tiny_studio.write(path, columns))
 
 
-def test_test_views_are_read_from_all_shards_in_order(test, prepared, clip):
-    assert test.frame.tolist() == prepared.test_views["frame"].tolist()
-    assert len(test.frame) == NUM_FRAMES * NUM_VIEWS
-    assert set(test.clip) == {clip.name}
-    assert set(test.action) == {clip.action}
-    assert set(test.camera) == set(clip.camera_names)
+def test_test_views_are_read_from_all_shards_in_order(recorded, prepared, clip):
+    assert recorded.frame.tolist() == prepared.test_views["frame"].tolist()
+    assert len(recorded.frame) == NUM_FRAMES * NUM_VIEWS
+    assert set(recorded.clip) == {clip.name}
+    assert set(recorded.action) == {clip.action}
+    assert set(recorded.camera) == set(clip.camera_names)
     np.testing.assert_allclose(
-        test.view.keypoints_2d, prepared.test_views["keypoints_2d"], rtol=1e-6
+        recorded.view.keypoints_2d, prepared.test_views["keypoints_2d"], rtol=1e-6
     )
     expected = prepared.test_views["reference_pose"]
-    np.testing.assert_allclose(test.reference_pose, expected, atol=1e-6)
+    np.testing.assert_allclose(recorded.reference_pose, expected, atol=1e-6)
 
 
 def test_views_of_one_frame_of_one_clip_share_an_instant(prepared, tmp_path):

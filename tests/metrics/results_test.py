@@ -14,7 +14,7 @@ GROUPS = ("overall", "per_action", "per_camera", "mean_over_actions", "median_ov
 
 
 @pytest.fixture(scope="module")
-def test():
+def recorded():
     pose = np.random.default_rng(0).normal(0, 0.3, (4, 17, 3))
     camera = cameras.Camera(np.zeros((4, 3, 3)), np.zeros((4, 3, 3)), np.zeros((4, 3)))
     return baselines.TestViews(
@@ -29,10 +29,10 @@ def test():
 
 
 @pytest.fixture(scope="module")
-def figures(test):
-    pose_pred = test.reference_pose.copy()
+def figures(recorded):
+    pose_pred = recorded.reference_pose.copy()
     pose_pred[:, 5, 1] += OFF_BY_MM / 1000
-    return results.of_poses(test, pose_pred)
+    return results.of_poses(recorded, pose_pred)
 
 
 def mpjpe(figures):
@@ -74,12 +74,12 @@ def test_averages_are_taken_of_every_figure():
 
     measured = {
         "overall": group(0.0),
-        "per_action": {"one": group(1.0), "other": group(4.0)},
+        "per_action": {"one": group(1.0), "two": group(2.0), "three": group(6.0)},
         "per_camera": {"a": group(1.0), "b": group(9.0), "c": group(2.0)},
     }
     averaged = results.with_averages(measured)
     assert averaged == measured | {
-        "mean_over_actions": group(2.5),
+        "mean_over_actions": group(3.0),
         "median_over_cameras": group(2.0),
     }
 
@@ -90,10 +90,10 @@ def test_figures_are_numbers_and_names_that_go_to_json(figures):
     assert {type(value) for value in values} == {float}
 
 
-def test_figures_are_those_of_the_evaluation(test, figures):
+def test_figures_are_those_of_the_evaluation(recorded, figures):
     # Which measures each pose, and takes the mean.
-    pose_pred = tf.constant(test.reference_pose * 0.9)
-    expected = summary.per_pose(tf.constant(test.reference_pose), pose_pred)
-    overall = results.of_poses(test, pose_pred.numpy())["overall"]
+    pose_pred = tf.constant(recorded.reference_pose * [0.4, 0.5, 0.6])
+    expected = summary.per_pose(tf.constant(recorded.reference_pose), pose_pred)
+    overall = results.of_poses(recorded, pose_pred.numpy())["overall"]
     for name, value in expected.items():
         assert overall[name] == pytest.approx(float(np.mean(value)))

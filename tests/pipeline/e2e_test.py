@@ -1,0 +1,244 @@
+"""Runs the whole pipeline through the real command line, on a studio of two people."""
+
+import json
+import shutil
+
+import jsonschema
+import pytest
+
+from keras_mvlift.visualization import tables
+from tests import tiny_studio
+from tests.datasets import recordings
+from tests.pipeline import studio_runs
+
+pytestmark = pytest.mark.e2e
+
+SCHEMA = json.loads((studio_runs.ROOT / "docs" / "results.schema.json").read_text())
+COMPONENTS = [
+    "RecordingExampleGen",
+    *("Schema.Pairs", "Schema.TestViews", "StatisticsGen.Pairs", "StatisticsGen.TestViews"),
+    *("ExampleValidator.Pairs", "ExampleValidator.TestViews"),
+    *("DataGate.Pairs", "DataGate.TestViews", "Trainer.Pretrain", "Trainer.Finetune"),
+    *("LastBlessedModel", "Evaluator", "Pusher", "Baselines", "Report", "BlessingGate"),
+]
+# Epochs that the killed run has surely saved.
+NUM_DONE = 3
+RECORDING = {
+    "name": "recording",
+    "data": {
+        "source_options": {"reference": "opensim/reference.trc"},
+        "split_options": {"num_blocks": 1, "block_length": 2, "gap": 0},
+        "num_virtual_views": 0,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workshop")
+    (folder / "home").mkdir()
+    return studio_runs.Workshop(folder)
+
+
+@pytest.fixture(scope="module")
+def settings(workshop):
+    return workshop.settings("tiny.json")
+
+
+@pytest.fixture(scope="module")
+def first(workshop, settings):
+    run = studio_runs.ended(workshop.run_create(settings=settings, output_root="out"))
+    assert run.status == 0, run.stderr
+    return run, workshop.results("out")
+
+
+@pytest.fixture(scope="module")
+def second(first, workshop, settings):
+    return studio_runs.ended(workshop.run_create(settings=settings, output_root="out"))
+
+
+@pytest.fixture(scope="module")
+def resumed(workshop, settings):
+    """A run that was killed in fine-tuning, and the next one."""
+    process = workshop.run_create(settings=settings, output_root="killed")
+    checkpoints = workshop.home("killed") / "checkpoints"
+    studio_runs.wait_for_epoch(process, checkpoints, NUM_DONE + 1)
+    studio_runs.kill(process)
+    killed = studio_runs.ended(process)
+    run = studio_runs.ended(workshop.run_create(settings=settings, output_root="killed"))
+    return killed, run
+
+
+@pytest.fixture(scope="module")
+def in_turn(first, second, workshop, settings):
+    """Runs that end with status 1, by name."""
+    large = workshop.settings("large_batch.json", finetune={"batch_size": 100_000})
+    # Less trained than the blessed model, and asked to be better.
+    short = {"num_epochs": 1, "decay_every": 0, "batch_size": 32}
+    strict = workshop.settings(
+        "strict.json", finetune=short, bounds={"mpjpe_mm": 1.0}, worsening={"mpjpe_mm": -0.5}
+    )
+    (workshop.folder / "recording.json").write_text(json.dumps(RECORDING))
+    recordings.write(workshop.folder / "whole", num_views=3, num_frames=6)
+    for name in ("broken", "blind"):
+        shutil.copytree(workshop.folder / "whole", workshop.folder / name)
+    reference = workshop.folder / "broken" / "opensim" / "reference.trc"
+    reference.write_text(reference.read_text().replace("\tm\t", "\tft\t"))
+    for path in (workshop.folder / "blind" / "pose" / "cam2_json").iterdir():
+        path.write_text(blinded(path.read_text()))
+    runs = {
+        "large_batch": [f"--settings={large}", "--output_root=out"],
+        "mended": [f"--settings={settings}", "--output_root=out"],
+        "strict": [f"--settings={strict}", "--output_root=out"],
+    }
+    for name in ("broken", "blind"):
+        runs[name] = [f"--data_root={name}", "--settings=recording.json", f"--output_root={name}"]
+    return dict(zip(runs, workshop.run_in_turn(*runs.values()), strict=True))
+
+
+def blinded(text):
+    frame = json.loads(text)
+    for person in frame["people"]:
+        person["pose_keypoints_2d"][2::3] = [0.0] * (len(person["pose_keypoints_2d"]) // 3)
+    return json.dumps(frame)
+
+
+def log_of(stdout):
+    return stdout.splitlines()[-1].split()[-1]
+
+
+def test_a_run_shows_its_components_and_nothing_else(first):
+    run, _ = first
+    assert sorted(run.components) == sorted(COMPONENTS)
+    assert "cached" not in run.components.values()
+    assert run.progress[0] == 0
+    assert run.progress[-1] == 100
+    assert run.other_lines == []
+
+
+def test_a_run_prints_its_results(first):
+    run, results = first
+    announced, log = f"Running the pipeline. Full log: {results['log']}", results["log"]
+    created = "Creating a run for pipeline: tiny"
+    assert run.stdout == "\n".join(["CLI", announced, created, tables.render(results)])
+    assert log.startswith("out/tiny/logs/")
+
+
+def test_results_keep_the_documented_schema(first, workshop):
+    _, results = first
+    jsonschema.validate(results, SCHEMA)
+    assert results["blessed"]
+    assert results["data"]["clips"] == [
+        f"{subject}_{action}_01" for subject in ("S01", "S02") for action in ("turning", "walking")
+    ]
+    for key in ("results", "picture", "log"):
+        assert (workshop.folder / results[key]).is_file()
+
+
+def test_the_full_log_is_in_the_file(first, workshop):
+    log = (workshop.folder / first[1]["log"]).read_text()
+    assert "Component Trainer.Finetune is finished." in log
+    assert "Traceback" not in log
+
+
+def test_the_pushed_model_needs_nothing_of_ours(first, workshop):
+    model = workshop.folder / first[1]["model"]
+    served = workshop.serve(model)
+    assert model.parent == workshop.home("out") / "serving" / "mvlift"
+    assert served.status == 0, served.stderr
+    shapes = "('pose_camera', 3, 17, 3) ('root_position', 3, 3) ('root_relative_pose', 3, 17, 3)"
+    assert served.stdout.strip() == shapes
+
+
+def test_a_second_run_is_answered_from_the_cache_and_shows_its_results(first, second, workshop):
+    cached = {name for name, how in second.components.items() if how == "cached"}
+    # Which model is compared with is looked up each time.
+    assert cached == {*COMPONENTS} - {"LastBlessedModel"}
+    assert second.status == 0
+    assert second.progress == second.other_lines == []
+    _, results = first
+    again = results | {"log": second.stdout.splitlines()[1].split()[-1]}
+    assert second.stdout.endswith(tables.render(again))
+    assert len(list((workshop.home("out") / "serving" / "mvlift").iterdir())) == 1
+
+
+def test_a_killed_run_goes_on_where_it_was(resumed, workshop):
+    killed, run = resumed
+    done = {name for name, how in run.components.items() if how == "cached"}
+    assert killed.status == -9
+    assert set(killed.components) == done
+    assert "Trainer.Pretrain" in done
+    assert run.status == 0
+    assert run.other_lines == []
+    history = next(workshop.home("killed").glob("artifacts/Trainer.Finetune/*/*/history.csv"))
+    epochs = [line.split(",")[0] for line in history.read_text().splitlines()[1:]]
+    assert epochs == [str(epoch) for epoch in range(studio_runs.NUM_EPOCHS)]
+    # What was done before was not done again.
+    assert 1 < len(set(run.progress)) <= studio_runs.NUM_EPOCHS + 1 - NUM_DONE
+
+
+def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(first, resumed, workshop):
+    assert tiny_studio.same(workshop.weights("killed"), workshop.weights("out"))
+    assert not any((workshop.home("killed") / "checkpoints").iterdir())
+
+
+def test_a_failed_component_is_told_in_a_sentence(in_turn):
+    run = in_turn["large_batch"]
+    assert run.status == 1
+    failed, more = run.other_lines
+    assert failed.startswith("The run failed: Finetune: `batch_size` must be at most the number of")
+    assert more == f"The log says more: {log_of(run.stdout)}"
+    assert set(run.components) == {*COMPONENTS[: COMPONENTS.index("Trainer.Finetune")]} | {
+        "Baselines"
+    }
+
+
+def test_a_mended_run_goes_on_from_what_was_done(in_turn):
+    run = in_turn["mended"]
+    assert run.status == 0
+    assert {name for name, how in run.components.items() if how != "cached"} == {"LastBlessedModel"}
+
+
+def test_a_model_that_misses_its_bounds_is_reported_and_not_pushed(in_turn, workshop):
+    run, results = in_turn["strict"], workshop.results("out")
+    jsonschema.validate(results, SCHEMA)
+    assert run.status == 1
+    assert run.components["Trainer.Pretrain"] == "cached"
+    assert "BlessingGate" not in run.components
+    assert (results["blessed"], results["model"]) == (False, None)
+    missed, fell_behind = sorted(results["reasons"])
+    assert missed.endswith(" is not at most 1.")
+    assert fell_behind.endswith(" from the baseline; allowed: -50%.")
+    assert run.stdout.endswith(tables.render(results))
+    assert len(list((workshop.home("out") / "serving" / "mvlift").iterdir())) == 1
+
+
+def test_a_broken_file_is_named(in_turn):
+    run = in_turn["broken"]
+    assert run.status == 1
+    assert run.components == {}
+    failed, _ = run.other_lines
+    assert "broken/opensim/reference.trc: `header` must have a TRC header" in failed
+    assert failed.endswith("Received: KeyError: 'ft'.")
+
+
+def test_anomalies_stop_the_run_before_training(in_turn, workshop):
+    run = in_turn["blind"]
+    assert run.status == 1
+    failed, _ = run.other_lines
+    assert "The data must fit the schema. Received: train: camera_confidence: " in failed
+    assert "Unexpectedly low values: 0<0.01" in failed
+    assert not [name for name in run.components if name.startswith("Trainer")]
+    assert not (workshop.folder / "blind" / "recording" / "results.json").exists()
+
+
+def test_the_stock_command_registers_the_pipeline(workshop):
+    # A copy, so that it writes below its own folder.
+    (workshop.folder / "pipeline").mkdir()
+    shutil.copy(studio_runs.LOCAL, workshop.folder / "pipeline")
+    path = "--pipeline_path=pipeline/local.py"
+    run = studio_runs.ended(workshop.tfx("pipeline", "create", "--engine=local", path))
+    assert run.status == 0, run.stderr
+    assert 'Pipeline "mvlift" created successfully.' in run.stdout
+    registered = json.loads((workshop.folder / "home/mvlift/pipeline_args.json").read_text())
+    assert registered["pipeline_root"] == str(workshop.folder / "output/mvlift/artifacts")
