@@ -4,7 +4,9 @@ import tensorflow as tf
 
 from keras_mvlift.losses import distances
 
-ALL = pytest.mark.parametrize("distance", distances.DISTANCES.values(), ids=str)
+ALL = pytest.mark.parametrize(
+    "distance", distances.DISTANCES.values(), ids=distances.DISTANCES.keys()
+)
 
 
 def test_norm_golden():

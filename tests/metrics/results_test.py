@@ -90,7 +90,7 @@ def test_figures_are_numbers_and_names_that_go_to_json(figures):
     assert {type(value) for value in values} == {float}
 
 
-def test_figures_are_those_of_the_evaluation(recorded, figures):
+def test_figures_are_those_of_the_evaluation(recorded):
     # Which measures each pose, and takes the mean.
     pose_pred = tf.constant(recorded.reference_pose * [0.4, 0.5, 0.6])
     expected = summary.per_pose(tf.constant(recorded.reference_pose), pose_pred)

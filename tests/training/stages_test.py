@@ -201,7 +201,6 @@ def test_a_learning_rate_that_explodes_stops_the_stage_naming_step_and_epoch(tmp
         tiny_studio.run(lifter, tmp_path, **records, learning_rate=1e30, clip_norm=0.0)
 
 
-@pytest.mark.xfail(reason="losses.distances.norm takes NaN for zero", strict=True)
 def test_a_keypoint_that_is_no_number_stops_the_stage(tmp_path, columns):
     spoiled = columns.train_pairs["source/keypoints_2d"].copy()
     spoiled[:, 3] = np.nan
