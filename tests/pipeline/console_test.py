@@ -36,6 +36,16 @@ def test_what_python_prints_stays_on_the_console(log, capfd):
     assert log.read_text() == ""
 
 
+@pytest.fixture
+def terse():
+    """Another verbosity than the one that the log file asks for."""
+    former = absl_logging.get_verbosity()
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    yield
+    absl_logging.set_verbosity(former)
+
+
+@pytest.mark.usefixtures("terse")
 def test_everything_is_as_before_afterwards(log, capfd):
     root = logging.getLogger()
     before = (sys.stderr, root.handlers[:], root.level, absl_logging.get_verbosity())
