@@ -88,6 +88,7 @@ class Pose2SimSource:
             keypoints_2d=np.where(confidence[..., np.newaxis] > 0, undistorted, 0.0),
             confidence=confidence,
             pose_world=self._reference(root, last + 1 - first),
+            distortion=calibration.distortion,
         )
 
     def _detections(

@@ -7,7 +7,15 @@ from collections import Counter
 import numpy as np
 
 from keras_mvlift import configs, skeletons
-from keras_mvlift.datasets import examples, instants, seeds, sequences, splits, virtual_views
+from keras_mvlift.datasets import (
+    errors,
+    examples,
+    instants,
+    seeds,
+    sequences,
+    splits,
+    virtual_views,
+)
 from keras_mvlift.geometry import cameras
 
 
@@ -35,7 +43,8 @@ def prepare(
 
     What cannot be used is counted and left out, never guessed: views that show too few joints,
     instants with fewer than two such views, test instants whose reference has a hole. A clip
-    without a reference is tested against what all of its cameras triangulate.
+    without a reference is tested against what all of its cameras triangulate; one with a
+    reference may be tested on a single camera.
 
     Args:
         sequence: The clip.
@@ -48,7 +57,8 @@ def prepare(
     counts.update(test_frames=len(frames.test))
     counts["unused_frames"] = sequence.num_frames - len(frames.train) - len(frames.test)
     train = _usable(instants.of_sequence(sequence, frames.train), config, counts)
-    test = _usable(instants.of_sequence(sequence, frames.test), config, counts)
+    min_views = 2 if sequence.pose_world is None else 1
+    test = _usable(instants.of_sequence(sequence, frames.test), config, counts, min_views)
     augmented = train
     if config.num_virtual_views and len(train.frame):
         augmented = _augmented(train, sequence, config, rng)
@@ -78,10 +88,8 @@ def _augmented(
     points = None
     if config.virtual_points == "reference":
         if sequence.pose_world is None:
-            raise ValueError(
-                f"Clip {sequence.name!r}: `pose_world` must be there for "
-                "virtual_points='reference'. Received: None."
-            )
+            rule = "be there for virtual_points='reference'"
+            raise errors.RecordingError(f"Clip {sequence.name!r}", "pose_world", rule, None)
         points = sequence.pose_world[seen.frame]
     return virtual_views.add(
         seen,
@@ -94,11 +102,11 @@ def _augmented(
 
 
 def _usable(
-    seen: instants.Instants, config: configs.DataConfig, counts: Counter[str]
+    seen: instants.Instants, config: configs.DataConfig, counts: Counter[str], min_views: int = 2
 ) -> instants.Instants:
-    """Keeps the instants of two or more usable views; blanks and counts the other views."""
+    """Keeps the instants of enough usable views; blanks and counts the other views."""
     is_used = seen.is_used(config.min_joints)
-    is_kept = np.count_nonzero(is_used, axis=1) >= 2
+    is_kept = np.count_nonzero(is_used, axis=1) >= min_views
     counts["dropped_views"] += int(np.count_nonzero(~is_used))
     counts["dropped_instants"] += int(np.count_nonzero(~is_kept))
     counts["missing_joints"] += int(np.count_nonzero(seen.confidence[is_used] == 0))

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_mvlift import skeletons
+from keras_mvlift.datasets import errors
 from keras_mvlift.geometry import cameras
 
 
@@ -28,9 +29,11 @@ class MultiViewSequence:
         confidence: `[V, T, J]`, in [0, 1]; 0 where not seen.
         pose_world: `[T, J, 3]`, meters, world frame, NaN where unknown; None without a reference.
             For evaluation only.
+        distortion: `[V, 5]`, OpenCV's `(k1, k2, p1, p2, k3)` that the reader removed from the
+            keypoints; None if it removed none.
 
     Raises:
-        ValueError: If a shape or value breaks these rules; names clip, field, rule and value.
+        RecordingError: If a shape or value breaks these rules; names clip, field, rule and value.
     """
 
     name: str
@@ -42,11 +45,12 @@ class MultiViewSequence:
     keypoints_2d: np.ndarray
     confidence: np.ndarray
     pose_world: np.ndarray | None = None
+    distortion: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         camera = cameras.Camera(*(np.asarray(value, np.float64) for value in self.camera))
         object.__setattr__(self, "camera", camera)
-        for field in ("keypoints_2d", "confidence", "pose_world"):
+        for field in ("keypoints_2d", "confidence", "pose_world", "distortion"):
             if getattr(self, field) is not None:
                 object.__setattr__(self, field, np.asarray(getattr(self, field), np.float64))
         num_views, num_joints = len(self.camera_names), skeletons.H36M_17.num_joints
@@ -67,10 +71,10 @@ class MultiViewSequence:
         is_proper = np.linalg.det(camera.rotation) > 0
         is_rotation = np.allclose(gram, np.eye(3), atol=1e-4) and is_proper.all()
         self._require(bool(is_rotation), "camera.rotation", "hold rotations", camera.rotation)
-        if self.pose_world is not None:
-            shape = (num_frames, num_joints, 3)
-            received = self.pose_world.shape
-            self._require(received == shape, "pose_world", f"have shape {shape}", received)
+        optional = {"pose_world": (num_frames, num_joints, 3), "distortion": (num_views, 5)}
+        for field, shape in optional.items():
+            received = getattr(getattr(self, field), "shape", shape)
+            self._require(received == shape, field, f"have shape {shape}", received)
 
     @property
     def num_frames(self) -> int:
@@ -93,4 +97,4 @@ class MultiViewSequence:
 
     def _require(self, holds: bool, field: str, rule: str, received: object) -> None:
         if not holds:
-            raise ValueError(f"Clip {self.name!r}: `{field}` must {rule}. Received: {received}.")
+            raise errors.RecordingError(f"Clip {self.name!r}", field, rule, received)

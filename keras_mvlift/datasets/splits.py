@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift.datasets import sequences
+from keras_mvlift.datasets import errors, sequences
 
 
 class Frames(NamedTuple):
@@ -70,14 +70,16 @@ class ByBlocks:
         """Splits the frames of a clip.
 
         Raises:
-            ValueError: If the clip is too short to leave a training frame between the blocks.
+            RecordingError: If the clip is too short to leave a training frame between the blocks.
         """
         share = sequence.num_frames / self.num_blocks
         if share <= self.block_length + 2 * self.gap:
-            raise ValueError(
-                f"Clip {sequence.name!r}: `frames` must number more than "
-                f"{self.num_blocks * (self.block_length + 2 * self.gap)} for {self}. "
-                f"Received: {sequence.num_frames}."
+            least = self.num_blocks * (self.block_length + 2 * self.gap)
+            raise errors.RecordingError(
+                f"Clip {sequence.name!r}",
+                "frames",
+                f"number more than {least} for {self}",
+                sequence.num_frames,
             )
         starts = np.arange(self.num_blocks) * share + (share - self.block_length) / 2
         offset = np.arange(sequence.num_frames) - starts.astype(int)[:, np.newaxis]

@@ -95,13 +95,22 @@ def test_views_of_few_joints_do_not_help_to_triangulate(clip):
 
 def test_instants_of_one_view_are_left_out_and_counted(clip):
     clip = clips.hide(clips.hide(clip, np.s_[1:, [0, 2, 9]]), np.s_[:, 30])
-    prepared = prepare(clip)
+    prepared = prepare(dataclasses.replace(clip, pose_world=None))
     assert prepared.counts["dropped_instants"] == 4
     assert prepared.counts["dropped_views"] == 3 * 3 + 4
     assert not {0, 2} & set(frames(prepared.train_pairs))
     assert not {9, 30} & set(frames(prepared.test_views) + frames(prepared.held_out_pairs))
     assert prepared.counts["train_pairs"] == 18 * 6
     assert prepared.counts["test_views"] == 6 * 4
+
+
+def test_a_single_camera_is_tested_where_the_pose_is_recorded(clip):
+    clip = clips.hide(clips.hide(clip, np.s_[1:, [0, 9]]), np.s_[:, 30])
+    prepared = prepare(clip)
+    assert prepared.counts["dropped_instants"] == 2
+    assert 9 in frames(prepared.test_views)
+    assert not {9, 30} & set(frames(prepared.held_out_pairs))
+    assert prepared.counts["test_views"] == 6 * 4 + 1
 
 
 def test_counts_are_the_numbers_of_rows_and_add_up(clip):
@@ -116,9 +125,7 @@ def test_counts_are_the_numbers_of_rows_and_add_up(clip):
     used = counts["train_frames"] + counts["test_frames"]
     assert used + counts["unused_frames"] == counts["frames"] == 40
     kept = {
-        frame
-        for name in ("train_pairs", "held_out_pairs")
-        for frame in frames(getattr(prepared, name))
+        frame for name in ("train_pairs", "test_views") for frame in frames(getattr(prepared, name))
     }
     assert len(kept) == used - counts["dropped_instants"]
 

@@ -78,6 +78,7 @@ def rotated(rotation):
         ({"keypoints_2d": np.zeros((2, 3, 16, 2))}, r"`keypoints_2d` must.*\(2, 3, 17, 2\)"),
         ({"keypoints_2d": np.zeros((2, 3, 17, 3))}, r"Received: \(2, 3, 17, 3\)"),
         ({"confidence": np.zeros((2, 4, 17))}, r"`confidence` must have shape \(2, 3, 17\)"),
+        ({"distortion": np.zeros((3, 5))}, r"`distortion` must have shape \(2, 5\)"),
         ({"pose_world": np.zeros((4, 17, 3))}, r"`pose_world` must have shape \(3, 17, 3\)"),
         (changed("keypoints_2d", (0, 1, 2), np.nan), "`keypoints_2d` must be finite.*NaN"),
         (changed("confidence", (0, 1, 2), np.inf), "`confidence` must be finite"),

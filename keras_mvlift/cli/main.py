@@ -1,0 +1,40 @@
+"""The entry point of `keras-mvlift`."""
+
+import argparse
+import importlib
+import os
+import sys
+import types
+
+# Command to what `--help` says of it. Each is a module of this package with `add_arguments` and
+# `run`, imported only when it is called.
+_COMMANDS: dict[str, str] = {}
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Reads the command and its options."""
+    parser = argparse.ArgumentParser(
+        prog="keras-mvlift", description="Tools around lifting 2D joints to 3D poses."
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    named = next((word for word in arguments if word in _COMMANDS), None)
+    for name, purpose in _COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=f"{purpose}.")
+        if name == named:
+            _module(name).add_arguments(command)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command; gives the exit status: 0, 1 for what it found wrong, 2 for wrong usage."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _module(options.command).run(options)
+    except (ValueError, OSError) as error:
+        print(f"keras-mvlift {options.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def _module(command: str) -> types.ModuleType:
+    return importlib.import_module(f"keras_mvlift.cli.{command.replace('-', '_')}")
