@@ -1,5 +1,8 @@
 """The one error that readers raise for files they cannot use."""
 
+import contextlib
+from collections.abc import Iterator
+
 
 class RecordingError(ValueError):
     """A file of a recording breaks a rule.
@@ -18,3 +21,27 @@ class RecordingError(ValueError):
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         """Rebuilds the error from its parts, so that it crosses process borders."""
         return RecordingError, (self.path, self.field, self.rule, self.received)
+
+
+@contextlib.contextmanager
+def parsing(path: object, field: str, rule: str) -> Iterator[None]:
+    """Turns whatever a parser raises into a `RecordingError` about the file it was given.
+
+    Parsers of other people's formats fail in every way there is when bytes are damaged. Only the
+    call of the parser belongs inside.
+
+    Args:
+        path: The file that is parsed.
+        field: The part of it that is parsed.
+        rule: What that part must be.
+
+    Raises:
+        RecordingError: In place of any error raised inside.
+    """
+    try:
+        yield
+    except RecordingError:
+        raise
+    except Exception as error:
+        received = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise RecordingError(path, field, rule, received) from error
