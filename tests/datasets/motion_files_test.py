@@ -49,13 +49,15 @@ def test_what_is_no_archive_is_refused(tmp_path):
             motion_files.names(str(path))
 
 
-def test_pickled_objects_are_never_loaded(tmp_path):
+def test_pickled_objects_are_no_motions(tmp_path):
     path = tmp_path / "pickled.npz"
-    np.savez(path, a=np.array([{"x": 1}], dtype=object))
-    with pytest.raises(ValueError, match="allow_pickle=False"):
-        motion_files.read(str(path), "a")
+    np.savez(path, a=np.array([{"x": 1}], dtype=object), b=np.array({"x": 1}))
+    for name, received in (("a", "object"), ("b", "dict")):
+        rule = f"`{name}` must hold finite floating-point numbers. Received: {received}"
+        with pytest.raises(errors.RecordingError, match=rule):
+            motion_files.read(str(path), name)
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere.npz"):
+    with pytest.raises(errors.RecordingError, match=r"nowhere.npz: `file` must be a file that ex"):
         motion_files.names(str(tmp_path / "nowhere.npz"))
