@@ -3,9 +3,12 @@
 The library's own set is Human3.6M's 17 joints. A converter builds each of its joints as the mean
 of one or more joints of a detector's set; in 2D the mean of two image points stands for the
 projection of the mean of two points in space, which is exact up to perspective.
+
+A joint has the same name in every set, as far as the sets agree on where it is.
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -68,69 +71,91 @@ H36M_17 = Skeleton(
     right=(1, 2, 3, 14, 15, 16),
 )
 
-_COCO_17 = (
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
+_COCO_JOINTS = (
+    *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
+    *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
+    *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
 )
 _FEET = (
-    "left_big_toe",
-    "left_small_toe",
-    "left_heel",
-    "right_big_toe",
-    "right_small_toe",
-    "right_heel",
+    *("left_big_toe", "left_small_toe", "left_heel"),
+    *("right_big_toe", "right_small_toe", "right_heel"),
 )
 
-BODY_25 = Skeleton(
-    name="body_25",
-    joints=(
-        "nose",
-        "neck",
-        "right_shoulder",
-        "right_elbow",
-        "right_wrist",
-        "left_shoulder",
-        "left_elbow",
-        "left_wrist",
-        "pelvis",
-        "right_hip",
-        "right_knee",
-        "right_ankle",
-        "left_hip",
-        "left_knee",
-        "left_ankle",
-        "right_eye",
-        "left_eye",
-        "right_ear",
-        "left_ear",
-        *_FEET,
+
+def _detector(name: str, joints: tuple[str, ...], chains: tuple[str, ...] = ()) -> Skeleton:
+    """Makes a detector's set: the names tell the sides, chains of joints the tree."""
+    left = tuple(index for index, joint in enumerate(joints) if "left" in joint)
+    right = tuple(joints.index(joints[index].replace("left", "right")) for index in left)
+    bones = (bone for chain in chains for bone in itertools.pairwise(chain.split()))
+    parents = {child: joints.index(parent) for parent, child in bones}
+    tree = tuple(parents.get(joint, -1) for joint in joints) if chains else ()
+    return Skeleton(name=name, joints=joints, parents=tree, left=left, right=right)
+
+
+# The tree of the detectors whose sets have a pelvis and a neck.
+_CHAINS = (
+    "pelvis neck nose",
+    *("pelvis left_hip left_knee left_ankle left_heel", "left_ankle left_big_toe left_small_toe"),
+    *("neck left_shoulder left_elbow left_wrist", "nose left_eye left_ear"),
+    *("pelvis right_hip right_knee right_ankle right_heel", "nose right_eye right_ear"),
+    *("right_ankle right_big_toe right_small_toe", "neck right_shoulder right_elbow right_wrist"),
+)
+
+COCO_17 = _detector("coco_17", _COCO_JOINTS)
+"""COCO's keypoints, AlphaPose's and MMPose's default."""
+
+BODY_25 = _detector(
+    "body_25",
+    (
+        *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist"),
+        *("left_shoulder", "left_elbow", "left_wrist", "pelvis"),
+        *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+        *("right_eye", "left_eye", "right_ear", "left_ear", *_FEET),
+    ),
+    _CHAINS,
+)
+"""OpenPose's default."""
+
+BODY_25B = _detector("body_25b", (*_COCO_JOINTS, "neck", "head", *_FEET))
+"""OpenPose's experimental set: COCO's, and neck, top of the head and feet."""
+
+HALPE_26 = _detector(
+    "halpe_26",
+    (
+        *(*_COCO_JOINTS, "head", "neck", "pelvis"),
+        *("left_big_toe", "right_big_toe", "left_small_toe", "right_small_toe"),
+        *("left_heel", "right_heel"),
+    ),
+    (*_CHAINS, "neck head"),
+)
+"""Halpe's body: COCO's, and head, neck, pelvis and feet; RTMPose's and AlphaPose's."""
+
+MEDIAPIPE_33 = _detector(
+    "mediapipe_33",
+    (
+        *("nose", "left_eye_inner", "left_eye", "left_eye_outer"),
+        *("right_eye_inner", "right_eye", "right_eye_outer"),
+        *("left_ear", "right_ear", "mouth_left", "mouth_right"),
+        *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
+        *("left_wrist", "right_wrist", "left_pinky", "right_pinky"),
+        *("left_index", "right_index", "left_thumb", "right_thumb"),
+        *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
+        *("left_heel", "right_heel", "left_foot_index", "right_foot_index"),
     ),
 )
+"""MediaPipe Pose's landmarks."""
 
-BODY_25B = Skeleton(name="body_25b", joints=(*_COCO_17, "neck", "head", *_FEET))
+SKELETONS = {
+    skeleton.name: skeleton
+    for skeleton in (H36M_17, COCO_17, BODY_25, BODY_25B, HALPE_26, MEDIAPIPE_33)
+}
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (H36M_17, BODY_25, BODY_25B)}
-
-# How a joint of `H36M_17` is made where the other set has none of that name: the first recipe all
-# of whose joints exist there. BODY_25 has no top of the head; the ears' middle stands for it.
+# How a joint is made where the other set has none of that name: the first recipe all of whose
+# joints exist there. Where a set has no top of the head, the ears' middle stands for it.
 _RECIPES: dict[str, tuple[tuple[str, ...], ...]] = {
     "pelvis": (("left_hip", "right_hip"),),
     "thorax": (("neck",), ("left_shoulder", "right_shoulder")),
+    "neck": (("thorax",), ("left_shoulder", "right_shoulder")),
     "spine": (
         ("pelvis", "neck"),
         ("left_hip", "right_hip", "neck", "neck"),
@@ -141,28 +166,29 @@ _RECIPES: dict[str, tuple[tuple[str, ...], ...]] = {
 
 
 class Converter:
-    """Turns joints of any named set, in 2D or 3D, into those of `H36M_17`.
+    """Turns joints of any named set, in 2D or 3D, into those of another.
 
     Args:
         joints: The names of the given joints, in their order.
+        target: The set to make.
 
     Raises:
-        ValueError: If a joint of `H36M_17` cannot be made from them.
+        ValueError: If a joint of `target` cannot be made from them.
 
     Example:
         >>> Converter(BODY_25B.joints).keypoints(keypoints_2d)  # [..., 25, 2] -> [..., 17, 2]
     """
 
-    def __init__(self, joints: tuple[str, ...]):
+    def __init__(self, joints: tuple[str, ...], target: Skeleton = H36M_17):
         self.num_joints = len(joints)
-        self._weights = np.zeros((H36M_17.num_joints, len(joints)))
-        for row, joint in zip(self._weights, H36M_17.joints, strict=True):
-            for part in _parts(joint, joints):
+        self._weights = np.zeros((target.num_joints, len(joints)))
+        for row, joint in zip(self._weights, target.joints, strict=True):
+            for part in _parts(joint, joints, target):
                 row[joints.index(part)] += 1
         self._weights /= self._weights.sum(axis=1, keepdims=True)
 
     def keypoints(self, keypoints: np.ndarray) -> np.ndarray:
-        """Converts points `[..., K, D]` to `[..., 17, D]`, in the same unit and frame."""
+        """Converts points `[..., K, D]` to `[..., J, D]`, in the same unit and frame."""
         if keypoints.shape[-2] != self.num_joints:
             raise ValueError(
                 f"`keypoints` must have {self.num_joints} joints. Received: {keypoints.shape}."
@@ -170,13 +196,52 @@ class Converter:
         return np.einsum("jk,...kd->...jd", self._weights, keypoints)
 
     def confidence(self, confidence: np.ndarray) -> np.ndarray:
-        """Converts confidences `[..., K]` to `[..., 17]`: the least of the parts'."""
+        """Converts confidences `[..., K]` to `[..., J]`: the least of the parts'."""
         used = self._weights > 0
         return np.where(used, confidence[..., np.newaxis, :], np.inf).min(axis=-1)
 
 
-def _parts(joint: str, joints: tuple[str, ...]) -> tuple[str, ...]:
+def by_name(name: str) -> Skeleton:
+    """Finds a joint set by its name.
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
+    if name not in SKELETONS:
+        known = ", ".join(SKELETONS)
+        raise ValueError(f"`skeleton` must be one of {known}. Received: {name!r}.")
+    return SKELETONS[name]
+
+
+def convert(
+    keypoints: np.ndarray, confidence: np.ndarray, source: str, target: str = H36M_17.name
+) -> tuple[np.ndarray, np.ndarray]:
+    """Turns a detector's joints into those of another named set.
+
+    Args:
+        keypoints: `[..., K, D]`, any unit and frame.
+        confidence: `[..., K]`, 0 where not seen.
+        source: The name of the set they come in.
+        target: The name of the set to make.
+
+    Returns:
+        `[..., J, D]` and `[..., J]`; a joint made of several is as sure as the least sure of them.
+
+    Raises:
+        ValueError: If a name or the number of joints is wrong, or a joint cannot be made.
+    """
+    joints = by_name(source).joints
+    expected = (*keypoints.shape[:-2], len(joints))
+    if keypoints.shape[-2:-1] != (len(joints),) or confidence.shape != expected:
+        rule = f"`keypoints` and `confidence` must have the {len(joints)} joints of {source}"
+        raise ValueError(f"{rule}. Received: {keypoints.shape} and {confidence.shape}.")
+    converter = Converter(joints, by_name(target))
+    return converter.keypoints(keypoints), converter.confidence(confidence)
+
+
+def _parts(joint: str, joints: tuple[str, ...], target: Skeleton) -> tuple[str, ...]:
     for parts in ((joint,), *_RECIPES.get(joint, ())):
         if all(part in joints for part in parts):
             return parts
-    raise ValueError(f"`joints` must allow to build {joint!r} of h36m_17. Received: {joints}.")
+    rule = f"allow to build {joint!r} of {target.name}"
+    raise ValueError(f"`joints` must {rule}. Received: {joints}.")

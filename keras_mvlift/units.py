@@ -28,6 +28,7 @@ class Unit(NamedTuple):
 
 
 METERS = Unit("m", 1.0)
+CENTIMETERS = Unit("cm", 1e-2)
 MILLIMETERS = Unit("mm", 1e-3)
 
-UNITS = {unit.name: unit for unit in (METERS, MILLIMETERS)}
+UNITS = {unit.name: unit for unit in (METERS, CENTIMETERS, MILLIMETERS)}

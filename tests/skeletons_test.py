@@ -1,15 +1,15 @@
 import dataclasses
 import itertools
 
+import hypothesis
 import numpy as np
 import pytest
 
 from keras_mvlift import skeletons
 
 SETS = pytest.mark.parametrize("skeleton", skeletons.SKELETONS.values(), ids=lambda s: s.name)
-DETECTORS = pytest.mark.parametrize(
-    "skeleton", [skeletons.BODY_25, skeletons.BODY_25B], ids=lambda s: s.name
-)
+DETECTED = [known for known in skeletons.SKELETONS.values() if known is not skeletons.H36M_17]
+DETECTORS = pytest.mark.parametrize("skeleton", DETECTED, ids=lambda s: s.name)
 TARGET = skeletons.H36M_17.joints
 
 
@@ -53,11 +53,29 @@ def test_h36m_17_is_a_tree_below_the_pelvis():
     assert sorted(bones) == sorted(bone for chain in chains for bone in itertools.pairwise(chain))
 
 
-def test_left_and_right_are_mirror_images_by_name():
-    skeleton = skeletons.H36M_17
+@SETS
+def test_left_and_right_are_mirror_images_by_name(skeleton):
+    joints = skeleton.joints
     for left, right in zip(skeleton.left, skeleton.right, strict=True):
-        assert TARGET[left].replace("left_", "right_") == TARGET[right] != TARGET[left]
-    assert sum(joint.startswith("left_") for joint in TARGET) == len(skeleton.left)
+        assert joints[left].replace("left", "right") == joints[right] != joints[left]
+    sides = [sum(side in joint for joint in joints) for side in ("left", "right")]
+    assert sides == [len(skeleton.left), len(skeleton.right)]
+
+
+@pytest.mark.parametrize("skeleton", [skeletons.BODY_25, skeletons.HALPE_26], ids=lambda s: s.name)
+def test_sets_with_a_pelvis_and_a_neck_are_trees_below_the_pelvis(skeleton):
+    joints = skeleton.joints
+    assert [joints[i] for i, parent in enumerate(skeleton.parents) if parent < 0] == ["pelvis"]
+    for joint in range(skeleton.num_joints):
+        steps = 0
+        while skeleton.parents[joint] >= 0:
+            joint, steps = skeleton.parents[joint], steps + 1
+            assert steps < skeleton.num_joints
+    bones = [(joints[parent], joints[child]) for parent, child in skeleton.bones]
+    assert {("pelvis", "left_hip"), ("right_knee", "right_ankle"), ("neck", "nose")} <= set(bones)
+    # A bone of the left has its mirror image on the right.
+    mirror = {(a.replace("left", "right"), b.replace("left", "right")) for a, b in bones}
+    assert mirror <= set(bones)
 
 
 @pytest.mark.parametrize(
@@ -69,11 +87,18 @@ def test_left_and_right_are_mirror_images_by_name():
         (skeletons.BODY_25B, {"nose": 0, "left_eye": 1, "left_shoulder": 5, "right_elbow": 8}),
         (skeletons.BODY_25B, {"left_hip": 11, "right_ankle": 16, "neck": 17, "head": 18}),
         (skeletons.BODY_25B, {"left_big_toe": 19, "right_heel": 24}),
+        (skeletons.COCO_17, {"nose": 0, "right_ear": 4, "left_wrist": 9, "right_ankle": 16}),
+        (skeletons.HALPE_26, {"left_shoulder": 5, "head": 17, "neck": 18, "pelvis": 19}),
+        (skeletons.HALPE_26, {"left_big_toe": 20, "right_big_toe": 21, "right_heel": 25}),
+        (skeletons.MEDIAPIPE_33, {"nose": 0, "left_eye": 2, "right_ear": 8, "mouth_left": 9}),
+        (skeletons.MEDIAPIPE_33, {"left_shoulder": 11, "right_wrist": 16, "left_index": 19}),
+        (skeletons.MEDIAPIPE_33, {"left_hip": 23, "right_ankle": 28, "right_foot_index": 32}),
     ],
 )
 def test_detectors_number_their_joints_so(skeleton, numbers):
     assert {joint: skeleton.joints.index(joint) for joint in numbers} == numbers
-    assert skeleton.num_joints == 25
+    # Each set's name ends in the number of its joints.
+    assert str(skeleton.num_joints) == "".join(filter(str.isdigit, skeleton.name))
 
 
 @DETECTORS
@@ -81,20 +106,13 @@ def test_joints_of_one_name_are_passed_on_and_the_thorax_is_the_neck(skeleton):
     given, made = convert(skeleton)
     for joint in set(TARGET) & set(given):
         np.testing.assert_allclose(made[joint], given[joint])
-    np.testing.assert_allclose(made["thorax"], given["neck"])
-
-
-def test_body_25_gives_a_spine_half_way_up_and_the_ears_middle_as_head():
-    given, made = convert(skeletons.BODY_25)
-    np.testing.assert_allclose(made["spine"], (given["pelvis"] + given["neck"]) / 2)
-    np.testing.assert_allclose(made["head"], (given["left_ear"] + given["right_ear"]) / 2)
-
-
-def test_body_25b_gives_the_hips_middle_as_pelvis():
-    given, made = convert(skeletons.BODY_25B)
-    pelvis = (given["left_hip"] + given["right_hip"]) / 2
-    np.testing.assert_allclose(made["pelvis"], pelvis)
-    np.testing.assert_allclose(made["spine"], (pelvis + given["neck"]) / 2)
+    shoulders = (given["left_shoulder"] + given["right_shoulder"]) / 2
+    np.testing.assert_allclose(made["thorax"], given.get("neck", shoulders))
+    ears = (given["left_ear"] + given["right_ear"]) / 2
+    np.testing.assert_allclose(made["head"], given.get("head", ears))
+    hips = (given["left_hip"] + given["right_hip"]) / 2
+    np.testing.assert_allclose(made["pelvis"], given.get("pelvis", hips))
+    np.testing.assert_allclose(made["spine"], (made["pelvis"] + made["thorax"]) / 2)
 
 
 def test_joints_without_a_neck_give_the_shoulders_middle_as_thorax():
@@ -106,6 +124,16 @@ def test_joints_without_a_neck_give_the_shoulders_middle_as_thorax():
     np.testing.assert_allclose(made["spine"], (pelvis + thorax) / 2)
 
 
+def test_a_neck_is_made_of_the_thorax_or_else_of_the_shoulders():
+    target = skeletons.Skeleton(name="neck_1", joints=("neck",))
+    points, given = named(skeletons.H36M_17)
+    (made,) = skeletons.Converter(TARGET, target).keypoints(points)
+    np.testing.assert_array_equal(made, given["thorax"])
+    points, given = named(skeletons.COCO_17)
+    (made,) = skeletons.Converter(skeletons.COCO_17.joints, target).keypoints(points)
+    np.testing.assert_allclose(made, (given["left_shoulder"] + given["right_shoulder"]) / 2)
+
+
 def test_h36m_17_itself_stays_as_it_is_in_any_order():
     points, given = named(skeletons.H36M_17)
     order = np.random.default_rng(1).permutation(17)
@@ -115,10 +143,22 @@ def test_h36m_17_itself_stays_as_it_is_in_any_order():
 
 
 @DETECTORS
+@hypothesis.given(order=hypothesis.strategies.randoms(use_true_random=False))
+def test_joints_in_any_order_give_the_same(skeleton, order):
+    points, _ = named(skeleton)
+    expected = skeletons.Converter(skeleton.joints).keypoints(points)
+    shuffled = list(range(skeleton.num_joints))
+    order.shuffle(shuffled)
+    joints = tuple(skeleton.joints[index] for index in shuffled)
+    made = skeletons.Converter(joints).keypoints(points[shuffled])
+    np.testing.assert_allclose(made, expected, atol=1e-12)
+
+
+@DETECTORS
 @pytest.mark.parametrize("batch", [(), (1,), (2, 3), (0,)])
 def test_any_batch_shape_and_3d_as_2d(skeleton, batch):
     converter = skeletons.Converter(skeleton.joints)
-    points = np.random.default_rng(0).normal(size=(*batch, 25, 3))
+    points = np.random.default_rng(0).normal(size=(*batch, skeleton.num_joints, 3))
     made = converter.keypoints(points)
     assert made.shape == (*batch, 17, 3)
     assert converter.confidence(points[..., 0]).shape == (*batch, 17)
@@ -147,3 +187,28 @@ def test_points_of_another_number_of_joints_are_refused():
     converter = skeletons.Converter(skeletons.BODY_25.joints)
     with pytest.raises(ValueError, match=r"must have 25 joints. Received: \(4, 26, 2\)"):
         converter.keypoints(np.zeros((4, 26, 2)))
+
+
+def test_joints_are_converted_by_the_names_of_their_sets():
+    points, given = named(skeletons.HALPE_26)
+    confidence = np.linspace(0.1, 0.9, 26)
+    made, sure = skeletons.convert(points, confidence, "halpe_26", "coco_17")
+    np.testing.assert_array_equal(made, [given[joint] for joint in skeletons.COCO_17.joints])
+    np.testing.assert_array_equal(sure, confidence[:17])
+    made, sure = skeletons.convert(points, confidence, "halpe_26")
+    np.testing.assert_allclose(dict(zip(TARGET, made, strict=True))["thorax"], given["neck"])
+    assert sure.shape == (17,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("coco", "h36m_17"), "`skeleton` must be one of h36m_17, coco_17.*Received: 'coco'"),
+        (("body_25", "coco"), "`skeleton` must be one of .*Received: 'coco'"),
+        (("coco_17", "h36m_17"), r"have the 17 joints of coco_17. Received: \(25, 2\) and \(25,\)"),
+        (("body_25b", "mediapipe_33"), "must allow to build 'left_eye_inner' of mediapipe_33"),
+    ],
+)
+def test_conversions_that_cannot_be_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        skeletons.convert(np.zeros((25, 2)), np.zeros(25), *arguments)

@@ -24,4 +24,8 @@ def test_there_and_back_is_the_same_length(unit, length):
 
 
 def test_units_are_found_by_their_symbol():
-    assert units.UNITS == {"m": units.METERS, "mm": units.MILLIMETERS}
+    assert units.UNITS == {
+        "m": units.METERS,
+        "cm": units.CENTIMETERS,
+        "mm": units.MILLIMETERS,
+    }
