@@ -14,8 +14,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import errors, openpose, qualisys, sequences, trc
-from keras_mvlift.geometry import cameras, distortion
+from keras_mvlift.datasets import clocks, errors, references, sequences
+from keras_mvlift.datasets.calibrations import calibration as calibrations
+from keras_mvlift.datasets.calibrations import formats, lenses, qualisys, toml_file
+from keras_mvlift.datasets.detections import openpose, streams, tracks
 
 
 def demo_root() -> str:
@@ -42,8 +44,10 @@ class Pose2SimSource:
         subject: Who is seen.
         action: What they do.
         frame_rate: Frames per second; checked against the reference's, if there is one.
-        skeleton: The detections' joint set, `"body_25b"` or `"body_25"`.
+        skeleton: The detections' joint set, by its name in `skeletons`.
         reference: The reference's path below `root`; empty for none.
+        calibration: A Pose2Sim TOML to use instead of the Qualisys file, such as one that
+            `keras-mvlift calibrate --refine` wrote: its path, from `root` if not absolute.
     """
 
     root: str
@@ -53,6 +57,7 @@ class Pose2SimSource:
     frame_rate: float = 60.0
     skeleton: str = "body_25b"
     reference: str = ""
+    calibration: str = ""
 
     def clips(self) -> list[str]:
         """Gives the one clip's name."""
@@ -69,15 +74,18 @@ class Pose2SimSource:
             RecordingError: If a file or folder is missing or not as stated above.
         """
         root = pathlib.Path(self.root)
-        calibration = qualisys.read(_only(root / "calibration", "*.qca.txt"))
+        calibration = self._calibration(root)
         folders = _camera_folders(root / "pose", len(calibration.names))
-        views = [openpose.read_folder(folder) for folder in folders]
-        first, last = _frame_range(views, folders)
-        detections = np.stack(
-            [self._detections(*pair, first, last) for pair in zip(views, folders, strict=True)]
-        )
-        confidence = np.clip(detections[..., 2], 0.0, 1.0)
-        undistorted = _undistort(detections[..., :2], calibration)
+        skeleton = self._skeleton(root)
+        views = [openpose.read(folder, skeleton) for folder in folders]
+        keypoints_2d, raw_confidence = _side_by_side(views, folders)
+        # Here joints are made first and freed from distortion then. The other order, which
+        # `RigSource` takes, moves joints that are means by a quarter of a pixel at most.
+        converter = skeletons.Converter(skeleton.joints)
+        confidence = converter.confidence(raw_confidence)
+        bent = converter.keypoints(keypoints_2d)
+        undistorted, is_undone = lenses.undistort(bent, calibration)
+        confidence = np.where(is_undone, confidence, 0.0)
         return sequences.MultiViewSequence(
             name=clip,
             subject=self.subject,
@@ -87,44 +95,28 @@ class Pose2SimSource:
             camera=calibration.camera,
             keypoints_2d=np.where(confidence[..., np.newaxis] > 0, undistorted, 0.0),
             confidence=confidence,
-            pose_world=self._reference(root, last + 1 - first),
+            pose_world=self._reference(root, keypoints_2d.shape[1]),
             distortion=calibration.distortion,
         )
 
-    def _detections(
-        self, frames: dict[int, np.ndarray], folder: pathlib.Path, first: int, last: int
-    ) -> np.ndarray:
-        """Gives `[T, 17, 3]`, x, y and confidence, zero where nobody was seen."""
-        num_joints = next(len(person) for person in frames.values() if len(person))
-        joints = openpose.joint_names(num_joints, self.skeleton, folder)
-        raw = np.zeros((last + 1 - first, num_joints, 3))
-        for number, person in frames.items():
-            if len(person) not in (0, num_joints):
-                rule = f"have {num_joints} joints in every frame"
-                raise errors.RecordingError(folder, f"frame {number}", rule, len(person))
-            # Stays zero where nobody was seen.
-            raw[number - first, : len(person)] = person
-        converter = skeletons.Converter(joints)
-        confidence = converter.confidence(raw[..., 2])[..., np.newaxis]
-        return np.concatenate([converter.keypoints(raw[..., :2]), confidence], axis=-1)
+    def _calibration(self, root: pathlib.Path) -> calibrations.Calibration:
+        if not self.calibration:
+            return qualisys.read(_only(root / "calibration", "*.qca.txt"))
+        path = root / self.calibration
+        calibration = toml_file.read(path)
+        formats.check_usable(path, calibration)
+        return calibration
+
+    def _skeleton(self, root: pathlib.Path) -> skeletons.Skeleton:
+        if self.skeleton not in skeletons.SKELETONS:
+            rule = f"be one of {', '.join(skeletons.SKELETONS)}"
+            raise errors.RecordingError(root, "skeleton", rule, self.skeleton)
+        return skeletons.SKELETONS[self.skeleton]
 
     def _reference(self, root: pathlib.Path, num_frames: int) -> np.ndarray | None:
         if not self.reference:
             return None
-        path = root / self.reference
-        if not path.is_file():
-            raise errors.RecordingError(path, "reference", "be a file", "nothing there")
-        markers = trc.read(path)
-        if len(markers.points_world) != num_frames or markers.frame_rate != self.frame_rate:
-            rule = f"have {num_frames} frames at {self.frame_rate} Hz, as the detections"
-            received = f"{len(markers.points_world)} at {markers.frame_rate} Hz"
-            raise errors.RecordingError(path, "frames", rule, received)
-        try:
-            converter = skeletons.Converter(markers.names)
-        except ValueError as error:
-            rule = "allow to build the joints of h36m_17"
-            raise errors.RecordingError(path, "markers", rule, ", ".join(markers.names)) from error
-        return converter.keypoints(markers.points_world)
+        return references.read(root / self.reference, num_frames, self.frame_rate)
 
 
 def _only(folder: pathlib.Path, pattern: str) -> pathlib.Path:
@@ -149,19 +141,16 @@ def _camera_folders(pose: pathlib.Path, num_cameras: int) -> list[pathlib.Path]:
     return folders
 
 
-def _frame_range(
-    views: list[dict[int, np.ndarray]], folders: list[pathlib.Path]
-) -> tuple[int, int]:
-    for frames, folder in zip(views, folders, strict=True):
-        if not any(map(len, frames.values())):
+def _side_by_side(
+    views: list[tracks.Track], folders: list[pathlib.Path]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gives keypoints `[V, T, K, 2]` and confidence `[V, T, K]` from the first frame on."""
+    for view, folder in zip(views, folders, strict=True):
+        if not (view.confidence > 0).any():
             raise errors.RecordingError(folder, "people", "be there in a frame", "nobody in any")
-    numbers = [number for frames in views for number in frames]
-    return min(numbers), max(numbers)
-
-
-def _undistort(keypoints_2d: np.ndarray, calibration: qualisys.Calibration) -> np.ndarray:
-    intrinsics = calibration.camera.intrinsics[:, np.newaxis]
-    rays = cameras.rays(keypoints_2d, intrinsics)
-    ideal = distortion.undistort(rays, calibration.distortion[:, np.newaxis]).numpy()
-    focal = np.diagonal(intrinsics, axis1=-2, axis2=-1)[..., np.newaxis, :2]
-    return ideal * focal + intrinsics[..., np.newaxis, :2, 2]
+    first = int(min(view.frames[0] for view in views))
+    positions = [clocks.positions_by_number(view.frames, first) for view in views]
+    num_frames = clocks.length(positions)
+    clocks.check_length(folders[0].parent, num_frames)
+    joined = [streams.Stream(*pair) for pair in zip(views, positions, strict=True)]
+    return streams.side_by_side(joined, num_frames, views[0].confidence.shape[1])

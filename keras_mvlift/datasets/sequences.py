@@ -31,6 +31,8 @@ class MultiViewSequence:
             For evaluation only.
         distortion: `[V, 5]`, OpenCV's `(k1, k2, p1, p2, k3)` that the reader removed from the
             keypoints; None if it removed none.
+        absent: Names of cameras that did not film this clip; their confidence is 0 throughout,
+            which is no defect then.
 
     Raises:
         RecordingError: If a shape or value breaks these rules; names clip, field, rule and value.
@@ -46,6 +48,7 @@ class MultiViewSequence:
     confidence: np.ndarray
     pose_world: np.ndarray | None = None
     distortion: np.ndarray | None = None
+    absent: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         camera = cameras.Camera(*(np.asarray(value, np.float64) for value in self.camera))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_mvlift import units
-from keras_mvlift.datasets import errors
+from keras_mvlift.datasets import errors, files
 
 _NUM_HEADER_LINES = 5
 # OpenSim's (x, y, z) with y up is our world's (y, z, x) with z up.
@@ -35,7 +35,7 @@ def read(path: pathlib.Path) -> Markers:
     Raises:
         RecordingError: If the header or a row does not have the form of the format.
     """
-    lines = path.read_text().splitlines()
+    lines = files.read_text(path, "header").splitlines()
     try:
         header = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=True))
         unit, frame_rate = units.UNITS[header["Units"].strip()], float(header["DataRate"])

@@ -7,6 +7,7 @@ import pytest
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import errors, pose2sim
+from keras_mvlift.datasets.calibrations import qualisys, toml_file
 from keras_mvlift.geometry import cameras, distortion
 from tests.datasets import recordings
 
@@ -73,6 +74,18 @@ def test_lens_distortion_is_removed(root):
     again = again * focal + camera.intrinsics[:, np.newaxis, np.newaxis, :2, 2]
     assert np.abs(bent - straight.keypoints_2d).max() > 1
     np.testing.assert_allclose(again, straight.keypoints_2d, atol=1e-6)
+
+
+def test_another_calibration_takes_the_place_of_the_folder_s(root):
+    rig = qualisys.read(root / "calibration" / "Calib.qca.txt")
+    moved = rig._replace(camera=rig.camera._replace(center=rig.camera.center + 0.5))
+    toml_file.write(root / "refined.toml", moved)
+    before = source(root).read("clip")
+    after = source(root, calibration="refined.toml").read("clip")
+    np.testing.assert_allclose(after.camera.center, before.camera.center + 0.5, atol=1e-9)
+    np.testing.assert_allclose(after.keypoints_2d, before.keypoints_2d, atol=1e-6)
+    with pytest.raises(errors.RecordingError, match=r"other\.toml: `calibration` must be a file"):
+        source(root, calibration="other.toml").read("clip")
 
 
 def test_folders_are_in_the_order_of_their_numbers(tmp_path):
@@ -150,15 +163,15 @@ def nobody(root):
         (nobody, "pose/cam2_json", "people", "be there in a frame. Received: nobody"),
         (
             lambda root: frame(root, 1, 3).write_text(recordings.detections(np.ones((26, 3)))),
-            "pose/cam1_json",
-            "frame 3",
-            "have 25 joints in every frame. Received: 26",
+            "pose/cam1_json/cam01.0003.json",
+            "pose_keypoints_2d",
+            "have the 25 joints of body_25b. Received: 26",
         ),
         (
             lambda root: frame(root, 1, 0).write_text('{"people": ['),
             "pose/cam1_json/cam01.0000.json",
             "people",
-            "hold OpenPose's.*JSONDecodeError",
+            "be JSON.*JSONDecodeError",
         ),
         (lambda root: (root / REFERENCE).unlink(), REFERENCE, "reference", "be a file"),
         (shorter_reference, REFERENCE, "frames", "have 4 frames at 60.0 Hz.*Received: 3 at 60.0"),
@@ -186,7 +199,7 @@ def test_a_broken_recording_is_refused_by_file_field_rule_and_value(
 
 
 def test_detections_of_another_skeleton_are_refused(root):
-    with pytest.raises(errors.RecordingError, match=r"be one of .*body_25b. Received: coco"):
+    with pytest.raises(errors.RecordingError, match=r"be one of .*body_25b.*Received: coco"):
         source(root, skeleton="coco").read("clip")
     with pytest.raises(errors.RecordingError, match=r"have the 17 joints of h36m_17. Received: 25"):
         source(root, skeleton="h36m_17").read("clip")

@@ -58,7 +58,7 @@ def cut(text, line, end):
         (lambda text: "", "IndexError"),
         (lambda text: "\n".join(text.splitlines()[:5]), "IndexError"),
         (lambda text: text.replace("Units", "Unit"), "KeyError: 'Units'"),
-        (lambda text: text.replace("\tm\t", "\tcm\t"), "KeyError: 'cm'"),
+        (lambda text: text.replace("\tm\t", "\tkm\t"), "KeyError: 'km'"),
         (lambda text: text.replace("DataRate\t", "Rate\t", 1), "KeyError: 'DataRate'"),
         (lambda text: cut(text, 2, 8), "ValueError"),
         (lambda text: cut(text, 7, 40), "ValueError"),

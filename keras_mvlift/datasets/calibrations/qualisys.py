@@ -6,13 +6,13 @@ the position is the camera's center in the world in millimeters, focal lengths a
 """
 
 import pathlib
-from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 
 from keras_mvlift import units
-from keras_mvlift.datasets import errors
+from keras_mvlift.datasets import errors, xml_files
+from keras_mvlift.datasets.calibrations import calibration as calibrations
 from keras_mvlift.geometry import cameras
 
 _SUBPIXELS = 64.0
@@ -20,37 +20,23 @@ _SUBPIXELS = 64.0
 _FLIP = np.diag([1.0, -1.0, -1.0])
 
 
-class Calibration(NamedTuple):
-    """A calibrated rig with lenses.
-
-    Attributes:
-        names: `V` camera names.
-        camera: Fields `[V, ...]`.
-        distortion: `[V, 5]`, OpenCV's `(k1, k2, p1, p2, k3)`.
-    """
-
-    names: tuple[str, ...]
-    camera: cameras.Camera
-    distortion: np.ndarray
-
-
-def read(path: pathlib.Path) -> Calibration:
+def read(path: pathlib.Path) -> calibrations.Calibration:
     """Reads a calibration.
 
     Raises:
         RecordingError: If the file is not such a calibration, or a number in it is missing.
     """
-    try:
-        elements = ElementTree.parse(path).getroot().findall(".//camera")
-    except ElementTree.ParseError as error:
-        raise errors.RecordingError(path, "calibration", "be XML", error) from error
+    elements = xml_files.read(path, "calibration").findall(".//camera")
     if not elements:
         raise errors.RecordingError(path, "camera", "exist", "no such element")
-    intrinsics, rotation, center, distortion = (
+    intrinsics, rotation, center, distortion, sizes = (
         np.stack(values) for values in zip(*(_camera(path, e) for e in elements), strict=True)
     )
     names = tuple(element.get("serial", str(i)) for i, element in enumerate(elements, start=1))
-    return Calibration(names, cameras.Camera(intrinsics, rotation, center), distortion)
+    if len(set(names)) < len(names):
+        raise errors.RecordingError(path, "serial", "be each camera's own", ", ".join(names))
+    camera = cameras.Camera(intrinsics, rotation, center)
+    return calibrations.Calibration(names, camera, distortion, sizes)
 
 
 def _camera(path: pathlib.Path, element: ElementTree.Element) -> tuple[np.ndarray, ...]:
@@ -58,7 +44,11 @@ def _camera(path: pathlib.Path, element: ElementTree.Element) -> tuple[np.ndarra
         return np.array([_number(path, element, tag, name) for name in names])
 
     focal = numbers("intrinsic", "focalLengthU", "focalLengthV") / _SUBPIXELS
+    if (focal <= 0).any():
+        field = f"{element.get('serial')}/intrinsic"
+        raise errors.RecordingError(path, field, "have positive focal lengths", focal.tolist())
     corner = numbers("fov_video", "left", "top")
+    size = numbers("fov_video", "right", "bottom") + 1.0 - corner
     principal_point = numbers("intrinsic", "centerPointU", "centerPointV") / _SUBPIXELS - corner
     intrinsics = np.diag([*focal, 1.0])
     intrinsics[:2, 2] = principal_point
@@ -70,7 +60,7 @@ def _camera(path: pathlib.Path, element: ElementTree.Element) -> tuple[np.ndarra
     center = units.MILLIMETERS.to_meters(numbers("transform", "x", "y", "z"))
     lens = [f"radialDistortion{i}" for i in (1, 2)] + [f"tangentalDistortion{i}" for i in (1, 2)]
     distortion = numbers("intrinsic", *lens, "radialDistortion3")
-    return intrinsics, _FLIP @ rotation, center, distortion
+    return intrinsics, _FLIP @ rotation, center, distortion, size
 
 
 def _number(path: pathlib.Path, element: ElementTree.Element, tag: str, name: str) -> float:

@@ -1,0 +1,1 @@
+"""Calibrations of rigs, in each format that they come in."""

@@ -1,0 +1,179 @@
+"""A calibrated rig, and the one door through which a file's cameras become one.
+
+Every reader hands over the numbers as they stand in its file, as entries; what they must be is
+checked here, for all formats alike.
+"""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.spatial import transform
+
+from keras_mvlift import units
+from keras_mvlift.datasets import errors
+from keras_mvlift.geometry import cameras
+
+_NUM_COEFFICIENTS = 5
+# Files hold rotations in single precision, or rounded.
+_ROTATION_TOLERANCE = 1e-4
+
+
+class Calibration(NamedTuple):
+    """A rig with lenses.
+
+    Attributes:
+        names: `V` camera names, each once.
+        camera: Fields `[V, ...]`; rotation and center are NaN where a file does not say them.
+        distortion: `[V, 5]`, OpenCV's `(k1, k2, p1, p2, k3)`.
+        image_sizes: `[V, 2]`, width and height, pixels; 0 where a file does not say them.
+    """
+
+    names: tuple[str, ...]
+    camera: cameras.Camera
+    distortion: np.ndarray
+    image_sizes: np.ndarray
+
+    @property
+    def has_extrinsics(self) -> bool:
+        """Tells whether it is known of every camera where it stands and looks."""
+        known = np.isfinite(self.camera.rotation).all() and np.isfinite(self.camera.center).all()
+        return bool(known)
+
+    def select(self, names: Sequence[str]) -> "Calibration":
+        """Gives the rig of the named cameras, in their order.
+
+        Raises:
+            ValueError: If there is no camera of a name.
+        """
+        unknown = [name for name in names if name not in self.names]
+        if unknown:
+            known = ", ".join(self.names)
+            raise ValueError(f"`names` must be some of {known}. Received: {unknown[0]!r}.")
+        index = [self.names.index(name) for name in names]
+        camera = cameras.Camera(*(np.asarray(value)[index] for value in self.camera))
+        return Calibration(tuple(names), camera, self.distortion[index], self.image_sizes[index])
+
+
+class Entry(NamedTuple):
+    """A camera as its file states it, unchecked.
+
+    Attributes:
+        name: The camera's name.
+        intrinsics: 3 × 3, pixels.
+        distortion: OpenCV's coefficients.
+        rotation: Camera from world, 3 × 3 or a rotation vector; None if the file has none.
+        translation: OpenCV's, camera frame, in the file's unit; None if the file has none.
+        image_size: Width and height, pixels; None if the file has none.
+    """
+
+    name: str
+    intrinsics: Any
+    distortion: Any
+    rotation: Any = None
+    translation: Any = None
+    image_size: Any = None
+
+
+def build(path: pathlib.Path, entries: Sequence[Entry], unit: units.Unit) -> Calibration:
+    """Makes a calibration of a file's cameras.
+
+    Args:
+        path: The file, for errors.
+        entries: Its cameras, in its order.
+        unit: The unit of the translations.
+
+    Raises:
+        RecordingError: If there is no camera, two have one name, or a number is missing or
+            cannot be; names the camera and its field.
+    """
+    if not entries:
+        raise errors.RecordingError(path, "cameras", "be there", "none")
+    names = tuple(entry.name for entry in entries)
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise errors.RecordingError(path, "name", "be each camera's own", name)
+    intrinsics = np.stack([_intrinsics(path, entry) for entry in entries])
+    distortion = np.stack([_distortion(path, entry) for entry in entries])
+    rotation = np.stack([_rotation(path, entry) for entry in entries])
+    translation = np.stack([_translation(path, entry) for entry in entries])
+    center = -np.einsum("vji,vj->vi", rotation, unit.to_meters(translation))
+    sizes = np.stack([_image_size(path, entry) for entry in entries])
+    return Calibration(names, cameras.Camera(intrinsics, rotation, center), distortion, sizes)
+
+
+def _intrinsics(path: pathlib.Path, entry: Entry) -> np.ndarray:
+    field = f"{entry.name}/matrix"
+    matrix = _numbers(path, field, entry.intrinsics)
+    if matrix.shape != (3, 3) or (np.diagonal(matrix)[:2] <= 0).any():
+        rule = "be 3 by 3 with positive focal lengths"
+        raise errors.RecordingError(path, field, rule, matrix.tolist())
+    zeros = np.abs([matrix[0, 1], *matrix[1:, 0], matrix[2, 1], matrix[2, 2] - 1.0])
+    if (zeros > 1e-6 * matrix[0, 0]).any():
+        rule = "have no skew, and 0, 0, 1 as last row"
+        raise errors.RecordingError(path, field, rule, matrix.tolist())
+    return matrix
+
+
+def _distortion(path: pathlib.Path, entry: Entry) -> np.ndarray:
+    field = f"{entry.name}/distortions"
+    given = _numbers(path, field, entry.distortion).ravel()
+    if len(given) < _NUM_COEFFICIENTS - 1 or given[_NUM_COEFFICIENTS:].any():
+        rule = (
+            "be OpenCV's 4 or 5 coefficients k1, k2, p1, p2, k3; a rational, thin-prism or fisheye "
+            "lens is not read"
+        )
+        raise errors.RecordingError(path, field, rule, given.tolist())
+    return np.append(given, 0.0)[:_NUM_COEFFICIENTS]
+
+
+def _rotation(path: pathlib.Path, entry: Entry) -> np.ndarray:
+    field = f"{entry.name}/rotation"
+    if (entry.rotation is None) != (entry.translation is None):
+        rule = "be there together with the translation, or neither"
+        received = "no rotation" if entry.rotation is None else "no translation"
+        raise errors.RecordingError(path, field, rule, received)
+    if entry.rotation is None:
+        return np.full((3, 3), np.nan)
+    given = _numbers(path, field, entry.rotation)
+    if given.size == 3:
+        return transform.Rotation.from_rotvec(given.ravel()).as_matrix()
+    if given.shape != (3, 3):
+        rule = "be a rotation vector or a 3 by 3 matrix"
+        raise errors.RecordingError(path, field, rule, given.tolist())
+    is_orthogonal = np.allclose(given @ given.T, np.eye(3), atol=_ROTATION_TOLERANCE)
+    if not is_orthogonal or np.linalg.det(given) < 0:
+        raise errors.RecordingError(path, field, "hold a rotation", given.tolist())
+    return given
+
+
+def _translation(path: pathlib.Path, entry: Entry) -> np.ndarray:
+    if entry.translation is None:
+        return np.full(3, np.nan)
+    field = f"{entry.name}/translation"
+    given = _numbers(path, field, entry.translation)
+    if given.size != 3:
+        raise errors.RecordingError(path, field, "hold 3 numbers", given.tolist())
+    return given.ravel()
+
+
+def _image_size(path: pathlib.Path, entry: Entry) -> np.ndarray:
+    if entry.image_size is None:
+        return np.zeros(2)
+    field = f"{entry.name}/size"
+    given = _numbers(path, field, entry.image_size).ravel()
+    if len(given) != 2 or (given < 0).any():
+        raise errors.RecordingError(path, field, "hold width and height", given.tolist())
+    return given
+
+
+def _numbers(path: pathlib.Path, field: str, value: object) -> np.ndarray:
+    """Gives a finite array; nothing else comes out of a file."""
+    if value is None:
+        raise errors.RecordingError(path, field, "be there", "nothing")
+    with errors.parsing(path, field, "hold numbers"):
+        numbers = np.asarray(value, np.float64)
+    if not np.isfinite(numbers).all():
+        raise errors.RecordingError(path, field, "be finite", numbers.tolist())
+    return numbers

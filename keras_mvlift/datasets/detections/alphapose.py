@@ -1,0 +1,46 @@
+"""AlphaPose's JSON output: one file a camera, a list of all people in all frames.
+
+Confidences of its COCO models may exceed 1, since they are read off unnormalized heat maps. They
+are cut at 1, not scaled: a scale taken from one file would make another file's 0.5 mean something
+else.
+"""
+
+import pathlib
+import re
+from typing import Any
+
+from keras_mvlift import skeletons
+from keras_mvlift.datasets import errors, files
+from keras_mvlift.datasets.detections import tracks
+
+_FRAME_NUMBER = re.compile(r"([0-9]{1,18})(?:\.[A-Za-z]+)?$")
+
+
+def read(path: pathlib.Path, skeleton: skeletons.Skeleton) -> tracks.Track:
+    """Reads one camera's detections of the person most surely seen in each frame.
+
+    Args:
+        path: The file; each entry's `image_id` ends in its frame number, as `"0.jpg"` does.
+        skeleton: The detector's joint set.
+
+    Raises:
+        RecordingError: If the file is missing or not AlphaPose's.
+    """
+    entries = files.read_json(path, "results")
+    if not isinstance(entries, list):
+        rule = "be AlphaPose's list of people"
+        raise errors.RecordingError(path, "results", rule, type(entries).__name__)
+    people: dict[int, list[Any]] = {}
+    for index, entry in enumerate(entries):
+        with errors.parsing(path, f"[{index}]", "have an `image_id` and `keypoints`"):
+            image, keypoints = str(entry["image_id"]), entry["keypoints"]
+        match = _FRAME_NUMBER.search(image)
+        if match is None:
+            rule = "end in a frame number"
+            raise errors.RecordingError(path, f"[{index}].image_id", rule, image)
+        people.setdefault(int(match.group(1)), []).append(keypoints)
+    frames = [
+        tracks.Frame(number, path, f"keypoints of frame {number}", seen)
+        for number, seen in people.items()
+    ]
+    return tracks.follow(frames, skeleton)
