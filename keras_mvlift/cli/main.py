@@ -5,10 +5,15 @@ import importlib
 import os
 import sys
 import types
+import warnings
 
 # Command to what `--help` says of it. Each is a module of this package with `add_arguments` and
 # `run`, imported only when it is called.
-_COMMANDS: dict[str, str] = {}
+_COMMANDS: dict[str, str] = {
+    "calibrate": "estimate or refine the cameras' places from detections",
+    "check-rig": "report what is right and wrong with a rig before training",
+    "simulate": "write a simulated release of a dataset",
+}
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -27,7 +32,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command; gives the exit status: 0, 1 for what it found wrong, 2 for wrong usage."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # TensorFlow announces missing GPU libraries as errors; what matters is raised in Python.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.filterwarnings("ignore", "You are using a non-supported Python", FutureWarning)
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         return _module(options.command).run(options)

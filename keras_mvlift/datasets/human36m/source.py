@@ -1,0 +1,238 @@
+"""Human3.6M as a source of clips, whatever its files."""
+
+import dataclasses
+import functools
+import pathlib
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from keras_mvlift.datasets import errors, sequences
+from keras_mvlift.datasets.human36m import (
+    actions,
+    canonpose,
+    checks,
+    layouts,
+    lenses,
+    protocol,
+    rig,
+)
+
+FRAME_RATE = 50.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Human36MSource:
+    """Human3.6M's takes, one clip each, seen by the four cameras of its laboratory.
+
+    The layouts of files are described in docs/human36m.md.
+
+    Args:
+        root: The folder.
+        poses: `"cdf"` for the original release's poses, `"videopose3d"` for those of
+            `data_3d_h36m.npz`, `"none"` for none, or `"auto"` for the first of these there is.
+        detections: Which 2D keypoints: `"D2_Positions"`; what the name of one of VideoPose3D's
+            archives ends in, such as `"cpn_ft_h36m_dbb"` or `"gt"`; a file below `root`, as
+            `.npz` or `.parquet` of this library's layout or CanonPose's `.pickle`; or `"auto"`
+            where the folder has one kind alone.
+        train_subjects: Subjects to train on; both lists together are read.
+        test_subjects: Subjects to test on.
+        drop: Takes to leave out, such as `"S11 Directions"`.
+        shifted_takes: What to do about S9's takes whose motion capture is shifted: `"keep"` them,
+            as papers on lifting do, `"drop"` them, or `"correct"` them by 200 mm.
+        remove_distortion: Whether the lenses' distortion is removed from the keypoints.
+        max_extra_frames: By how many frames detections may outlast the poses, or without poses
+            the shortest camera's; these are cut.
+
+    Raises:
+        ValueError: If an argument breaks its rule.
+    """
+
+    root: str
+    poses: str = layouts.AUTO
+    detections: str = layouts.AUTO
+    train_subjects: tuple[str, ...] = protocol.TRAIN_SUBJECTS
+    test_subjects: tuple[str, ...] = protocol.TEST_SUBJECTS
+    drop: tuple[str, ...] = protocol.DROPPED_TAKES
+    shifted_takes: str = "keep"
+    remove_distortion: bool = True
+    max_extra_frames: int = 250
+
+    def __post_init__(self) -> None:
+        self._require(self.poses in layouts.POSES, "poses", f"be one of {layouts.POSES}")
+        known = protocol.SHIFTED_TAKES_CHOICES
+        self._require(self.shifted_takes in known, "shifted_takes", f"be one of {known}")
+        self._require(self.max_extra_frames >= 0, "max_extra_frames", "not be negative")
+        for field in ("train_subjects", "test_subjects"):
+            subjects = getattr(self, field)
+            are_named = all(re.fullmatch(r"S\d+", subject) for subject in subjects)
+            self._require(are_named, field, "name subjects such as S1")
+        num_subjects = len(self.train_subjects) + len(self.test_subjects)
+        is_disjoint = len({*self.train_subjects, *self.test_subjects}) == num_subjects
+        self._require(is_disjoint, "test_subjects", "name none twice or for both uses")
+        for name in self.drop:
+            protocol.take(name)
+
+    def clips(self) -> list[str]:
+        """Gives the clips' names, sorted by subject, action and number.
+
+        Raises:
+            RecordingError: If the folder lacks poses or detections of a subject, or has a take
+                twice, or a subject's cameras are not known.
+        """
+        return list(self._takes)
+
+    def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
+        """Reads all clips, one after the other."""
+        return (self.read(clip) for clip in self.clips())
+
+    def read(self, clip: str) -> sequences.MultiViewSequence:
+        """Reads a take.
+
+        Raises:
+            RecordingError: If a file is missing, damaged, or says what cannot be.
+            ValueError: If there is no such clip.
+        """
+        if clip not in self._takes:
+            raise ValueError(f"`clip` must be one of `clips()`. Received: clip={clip!r}.")
+        subject, name = self._takes[clip]
+        action, label = canonpose.TAKE, canonpose.TAKE
+        if name != canonpose.TAKE:
+            take = actions.parse(name, pathlib.Path(self.root) / subject)
+            action, label = take.action, take.label
+        pose_world = None if self._poses is None else self._poses.read(subject, name)
+        if pose_world is not None and self._is_shifted(subject, name):
+            pose_world = pose_world - protocol.SHIFT
+        views = self._detections.read(subject, label)
+        num_frames = self._num_frames(views, pose_world)
+        keypoints_2d = np.stack([view.keypoints_2d[:num_frames] for view in views])
+        confidence = np.stack([view.confidence[:num_frames] for view in views])
+        camera = rig.camera(subject)
+        if self.remove_distortion:
+            keypoints_2d, confidence = _straighten(keypoints_2d, confidence, camera.intrinsics)
+        return sequences.MultiViewSequence(
+            name=clip,
+            subject=subject,
+            action=action,
+            frame_rate=FRAME_RATE,
+            camera_names=rig.CAMERAS,
+            camera=camera,
+            keypoints_2d=keypoints_2d,
+            confidence=confidence,
+            pose_world=pose_world,
+            distortion=rig.DISTORTION if self.remove_distortion else None,
+        )
+
+    def choices(self) -> list[str]:
+        """Says in sentences what was chosen, by the settings or by what the folder has.
+
+        Raises:
+            RecordingError: As of `clips`.
+        """
+        asked = self.train_subjects + self.test_subjects
+        skipped = sorted({*self._detections.subjects()} - {*asked}, key=_subject_number)
+        lens = "removed, in the release's own form" if self.remove_distortion else "left in"
+        return [
+            f"Poses: {self._poses or 'none; tested is against what the cameras triangulate'}.",
+            f"Detections: {self._detections}.",
+            f"Subjects: {', '.join(self.train_subjects) or 'none'} for training, "
+            f"{', '.join(self.test_subjects) or 'none'} for testing; "
+            f"with detections but left out: {', '.join(skipped) or 'none'}.",
+            f"Takes: {len(self._takes)}, at {FRAME_RATE:g} frames per second; "
+            f"dropped: {', '.join(self.drop) or 'none'}.",
+            f"Shifted takes ({', '.join(protocol.SHIFTED_TAKES)}): {self.shifted_takes}.",
+            f"Lens distortion: {lens}.",
+            f"Detections may outlast poses by {self.max_extra_frames} frames, which are cut.",
+        ]
+
+    @functools.cached_property
+    def _poses(self) -> layouts.PoseReader | None:
+        is_takeless = isinstance(self._detections, canonpose.Detections)
+        kind = layouts.NONE if is_takeless and self.poses == layouts.AUTO else self.poses
+        return layouts.poses(pathlib.Path(self.root), kind)
+
+    @functools.cached_property
+    def _detections(self) -> layouts.DetectionReader:
+        return layouts.detections(pathlib.Path(self.root), self.detections)
+
+    @functools.cached_property
+    def _takes(self) -> dict[str, tuple[str, str]]:
+        """Gives subject and take, as the files name it, of each clip."""
+        self._check_folder()
+        asked = sorted(self.train_subjects + self.test_subjects, key=_subject_number)
+        left_out = {protocol.take(name) for name in self.drop}
+        if self.shifted_takes == "drop":
+            left_out |= {*protocol.SHIFTED_TAKES}
+        takes: dict[str, tuple[str, str]] = {}
+        for subject in asked:
+            reader = self._poses or self._detections
+            for name in sorted(reader.takes(subject), key=actions.order):
+                clip = actions.clip(subject, name)
+                if clip in takes:
+                    rule = "be there in one spelling"
+                    received = f"{takes[clip][1]!r} and {name!r}"
+                    raise errors.RecordingError(self.root, f"{subject} takes", rule, received)
+                if f"{subject} {actions.label(name)}" not in left_out:
+                    takes[clip] = subject, name
+        return takes
+
+    def _check_folder(self) -> None:
+        root = pathlib.Path(self.root)
+        if not root.is_dir():
+            raise errors.RecordingError(root, "root", "be a folder", "nothing there")
+        for subject in self.train_subjects + self.test_subjects:
+            if subject not in rig.SUBJECTS:
+                rule = f"be one of {', '.join(rig.SUBJECTS)}, whose cameras' places are known"
+                raise errors.RecordingError(root, "subject", rule, subject)
+        absent = {*self.train_subjects, *self.test_subjects} - {*self._detections.subjects()}
+        if absent:
+            rule = "cover all subjects that are asked for"
+            received = f"{self._detections}, without {', '.join(sorted(absent))}"
+            raise errors.RecordingError(root, "detections", rule, received)
+        if isinstance(self._detections, canonpose.Detections) and (
+            self._poses is not None or self.test_subjects
+        ):
+            rule = "be () and `poses` 'none' or 'auto', with CanonPose's detections"
+            received = f"{self.test_subjects} and {self.poses!r}"
+            raise errors.RecordingError(root, "test_subjects", rule, received)
+        if self.shifted_takes == "correct" and self._detections.is_projected:
+            rule = "not be 'correct' with projections of the shifted poses"
+            raise errors.RecordingError(root, "shifted_takes", rule, str(self._detections))
+
+    def _is_shifted(self, subject: str, name: str) -> bool:
+        is_named = f"{subject} {actions.label(name)}" in protocol.SHIFTED_TAKES
+        return self.shifted_takes == "correct" and is_named
+
+    def _num_frames(self, views: list[checks.Detections], pose_world: np.ndarray | None) -> int:
+        """Gives the number of frames that poses and all views have."""
+        lengths = [len(view.keypoints_2d) for view in views]
+        num_frames, other = min(lengths), "another camera"
+        if pose_world is not None:
+            num_frames, other = len(pose_world), "the poses"
+        num_extra = 0 if self._detections.is_projected else self.max_extra_frames
+        for view, length in zip(views, lengths, strict=True):
+            if not num_frames <= length <= num_frames + num_extra:
+                rule = f"have {num_frames} to {num_frames + num_extra} frames, as {other}"
+                raise errors.RecordingError(view.path, view.field, rule, length)
+        return num_frames
+
+    def _require(self, holds: bool, name: str, rule: str) -> None:
+        if not holds:
+            raise ValueError(f"`{name}` must {rule}. Received: {name}={getattr(self, name)!r}.")
+
+
+def _subject_number(subject: str) -> tuple[int, str]:
+    digits = subject[1:]
+    return int(digits) if digits.isdecimal() else 0, subject
+
+
+def _straighten(
+    keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Removes distortion; what no ray of the lens can show is not seen."""
+    straight = lenses.undistort(
+        keypoints_2d, intrinsics[:, np.newaxis], rig.DISTORTION[:, np.newaxis]
+    )
+    is_seen = (confidence > 0) & np.isfinite(straight).all(axis=-1)
+    return np.where(is_seen[..., np.newaxis], straight, 0.0), np.where(is_seen, confidence, 0.0)

@@ -1,0 +1,49 @@
+import sys
+import types
+
+import pytest
+
+from keras_mvlift.cli import main, simulate
+from keras_mvlift.datasets.human36m import source
+
+
+def test_a_simulated_human36m_is_written_and_can_be_read(tmp_path, capsys):
+    out = tmp_path / "h36m"
+    options = ["--subjects", "S1", "S9", "--takes", "2", "--frames", "6", "--seed", "3"]
+    assert main.main(["simulate", "human36m", str(out), *options]) == 0
+    assert f"{out}: a simulated human36m" in capsys.readouterr().out
+    release = source.Human36MSource(
+        root=str(out), detections="gt", train_subjects=("S1",), test_subjects=("S9",)
+    )
+    assert [clip.num_frames for clip in release] == [6] * 4
+
+
+def test_a_folder_that_holds_anything_is_refused(tmp_path, capsys):
+    (tmp_path / "mine").write_text("")
+    assert main.main(["simulate", "human36m", str(tmp_path)]) == 1
+    assert "keras-mvlift simulate: `out` must be an empty folder" in capsys.readouterr().err
+
+
+def test_a_subject_that_is_not_there_is_refused(tmp_path, capsys):
+    out = str(tmp_path / "out")
+    assert main.main(["simulate", "human36m", out, "--subjects", "S2"]) == 1
+    assert "`subjects` must name some of" in capsys.readouterr().err
+
+
+def test_an_unknown_dataset_is_wrong_usage(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main.main(["simulate", "imagenet", str(tmp_path / "out")])
+    assert "human36m" in capsys.readouterr().err
+
+
+def test_an_argument_that_is_not_the_datasets_is_refused(tmp_path, monkeypatch, capsys):
+    calls = []
+    module = types.ModuleType("simulation")
+    module.write_release = lambda root, *, seed=0: calls.append((root, seed))
+    monkeypatch.setitem(sys.modules, "simulation", module)
+    monkeypatch.setitem(simulate._SIMULATIONS, "fixed", "simulation")
+    out = tmp_path / "out"
+    assert main.main(["simulate", "fixed", str(out), "--takes", "3"]) == 1
+    assert "`num_takes` must be left out with fixed" in capsys.readouterr().err
+    assert main.main(["simulate", "fixed", str(out), "--seed", "7"]) == 0
+    assert calls == [(out, 7)]

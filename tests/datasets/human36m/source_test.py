@@ -1,0 +1,220 @@
+import pickle
+
+import numpy as np
+import pytest
+
+from keras_mvlift import configs
+from keras_mvlift.datasets import errors, sources
+from keras_mvlift.datasets.human36m import (
+    cdf,
+    lenses,
+    original,
+    rig,
+    source,
+    videopose3d,
+)
+from tests.datasets.human36m import releases
+
+CPN = "cpn_ft_h36m_dbb"
+KINDS = {"D2_Positions": "exact_2d", "gt": "exact_2d", CPN: "", "detections.npz": ""}
+
+
+@pytest.fixture
+def release(tmp_path):
+    return tmp_path, releases.write(tmp_path, num_takes=6)
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """All takes of the subjects that the field treats in a special way."""
+    root = tmp_path_factory.mktemp("full")
+    options = {"subjects": ("S9", "S11"), "num_takes": 30, "num_frames": 3, "shift_takes": True}
+    return root, releases.write(root, **options, formats=("videopose3d",))
+
+
+def open_full(root, **options):
+    given = {"train_subjects": (), "test_subjects": ("S9", "S11"), "detections": CPN}
+    return source.Human36MSource(root=str(root), **(given | options))
+
+
+def straight(keypoints_2d, subject):
+    """Removes the lens from what was written, but keeps what is not seen at 0."""
+    intrinsics = rig.camera(subject).intrinsics[:, np.newaxis]
+    undistorted = lenses.undistort(keypoints_2d, intrinsics, rig.DISTORTION[:, np.newaxis])
+    return np.where(keypoints_2d != 0, undistorted, 0.0)
+
+
+@pytest.mark.parametrize("poses", ["cdf", "videopose3d"])
+@pytest.mark.parametrize("detections", [*KINDS, "detections.parquet"])
+def test_every_layout_is_read_back(release, poses, detections):
+    root, takes = release
+    reader = releases.open_source(root, poses=poses, detections=detections)
+    assert reader.clips() == sorted(takes, key=lambda clip: (clip.split("_")[0], clip))
+    clip = reader.read("S1_Photo_1")
+    take = takes["S1_Photo_1"]
+    written = take.exact_2d if KINDS.get(detections) else take.keypoints_2d[:, :8]
+    np.testing.assert_allclose(clip.keypoints_2d, straight(written, "S1"), atol=1e-3)
+    np.testing.assert_allclose(clip.pose_world, take.pose_world, atol=1e-6)
+    if detections.startswith("detections"):
+        np.testing.assert_allclose(clip.confidence, take.confidence[:, :8], atol=1e-6)
+    else:
+        np.testing.assert_array_equal(clip.confidence, (written != 0).any(axis=-1))
+
+
+def test_canonpose_is_read_back_without_poses(release):
+    root, takes = release
+    reader = releases.open_source(root, detections="detections.pickle", test_subjects=())
+    assert reader.clips() == ["S1_All"]
+    (clip,) = reader
+    assert (clip.action, clip.pose_world) == ("All", None)
+    assert clip.num_frames == 6 * 8
+    first = straight(takes["S1_Directions_1"].keypoints_2d[:, :8], "S1")
+    np.testing.assert_allclose(clip.keypoints_2d[:, :8, :9], first[:, :, :9], atol=1e-3)
+
+
+def test_a_clip_says_what_it_is(release):
+    clip = releases.open_source(release[0]).read("S9_Photo_1")
+    assert (clip.name, clip.subject, clip.action) == ("S9_Photo_1", "S9", "Photo")
+    assert (clip.frame_rate, clip.camera_names) == (50.0, rig.CAMERAS)
+    np.testing.assert_array_equal(clip.distortion, rig.DISTORTION)
+    for field, expected in zip(clip.camera, rig.camera("S9"), strict=True):
+        np.testing.assert_array_equal(field, expected)
+
+
+def test_distortion_may_be_left_in(release):
+    root, takes = release
+    clip = releases.open_source(root, remove_distortion=False).read("S1_Photo_1")
+    np.testing.assert_allclose(clip.keypoints_2d, takes["S1_Photo_1"].exact_2d, atol=1e-3)
+    assert clip.distortion is None
+
+
+def test_detections_whose_lens_has_no_inverse_are_not_seen(release):
+    root, _ = release
+    path = original.keypoints_path(root, "S1", "Directions 1", rig.CAMERAS[1])
+    values = cdf.read(path, 64)
+    values[5, :2] = 1e7
+    path.unlink()
+    cdf.write(path, values)
+    clip = releases.open_source(root).read("S1_Directions_1")
+    assert np.argwhere(clip.confidence == 0).tolist() == [[1, 5, 0]]
+    assert not clip.keypoints_2d[1, 5, 0].any()
+
+
+def test_the_source_is_known_by_name_and_crosses_process_borders(release):
+    root, _ = release
+    options = '{"detections": "D2_Positions", "train_subjects": ["S1"], "test_subjects": ["S9"]}'
+    config = configs.DataConfig(source="human36m", source_options=options)
+    reader = sources.open_source(config, str(root))
+    assert reader == releases.open_source(root)
+    clips = reader.clips()
+    assert pickle.loads(pickle.dumps(reader)).clips() == clips
+
+
+def test_the_field_drops_a_take_and_numbers_the_others_as_it_likes(full):
+    clips = open_full(full[0]).clips()
+    assert len(clips) == 59
+    assert "S9_Directions" in clips
+    assert "S11_Directions" not in clips
+    assert {"S11_Directions_1", "S11_Phoning_2", "S11_Phoning_3"} <= {*clips}
+    assert len(open_full(full[0], drop=()).clips()) == 60
+    fewer = open_full(full[0], drop=("S9 WalkingDog", "S11 Directions")).clips()
+    assert "S9_WalkDog" not in fewer
+    assert len(fewer) == 58
+
+
+SHIFTED = ("S9_Greeting", "S9_SittingDown_1", "S9_Waiting_1")
+
+
+def test_shifted_takes_are_kept_dropped_or_corrected(full):
+    root, takes = full
+    kept, corrected = open_full(root), open_full(root, shifted_takes="correct")
+    for clip in SHIFTED:
+        written = takes[clip].pose_world
+        np.testing.assert_allclose(kept.read(clip).pose_world, written, atol=1e-6)
+        mended = corrected.read(clip).pose_world
+        np.testing.assert_allclose(mended, written - [0.2, 0, 0], atol=1e-6)
+    other = corrected.read("S9_Greeting_1").pose_world
+    np.testing.assert_allclose(other, takes["S9_Greeting_1"].pose_world, atol=1e-6)
+    dropped = open_full(root, shifted_takes="drop").clips()
+    assert {*kept.clips()} - {*dropped} == {*SHIFTED}
+
+
+def test_projections_of_shifted_poses_cannot_be_corrected(full):
+    with pytest.raises(errors.RecordingError, match="not be 'correct' with projections"):
+        open_full(full[0], shifted_takes="correct", detections="gt").clips()
+
+
+def test_every_choice_is_said(full):
+    lines = open_full(full[0], shifted_takes="drop", max_extra_frames=7).choices()
+    text = "\n".join(lines)
+    for said in (
+        "Poses: data_3d_h36m.npz",
+        "Detections: data_2d_h36m_cpn_ft_h36m_dbb.npz, detections.",
+        "Subjects: none for training, S9, S11 for testing; with detections but left out: S2.",
+        "Takes: 56, at 50 frames per second; dropped: S11 Directions.",
+        "Shifted takes (S9 Greeting, S9 SittingDown 1, S9 Waiting 1): drop.",
+        "Lens distortion: removed, in the release's own form.",
+        "outlast poses by 7 frames",
+    ):
+        assert said in text
+
+
+def longer(root, num_frames):
+    """Lets one camera's detections of a take have another length."""
+    path = videopose3d.keypoints_path(root, CPN)
+    with np.load(path, allow_pickle=True) as archive:
+        content = {key: archive[key].item() for key in archive.files}
+    views = content["positions_2d"]["S1"]["Eating 1"]
+    views[2] = np.resize(views[2], (num_frames, 17, 2))
+    np.savez_compressed(path, **content)
+
+
+@pytest.mark.parametrize("num_frames", [8, 18])
+def test_detections_may_be_longer_than_poses_and_are_cut(release, num_frames):
+    root, _ = release
+    longer(root, num_frames)
+    clip = releases.open_source(root, detections=CPN, max_extra_frames=10).read("S1_Eating_1")
+    assert clip.num_frames == 8
+
+
+@pytest.mark.parametrize("num_frames", [7, 19])
+def test_detections_shorter_or_much_longer_than_poses_are_refused(release, num_frames):
+    root, _ = release
+    longer(root, num_frames)
+    reader = releases.open_source(root, detections=CPN, max_extra_frames=10)
+    with pytest.raises(errors.RecordingError, match="have 8 to 18 frames, as the poses") as caught:
+        reader.read("S1_Eating_1")
+    assert caught.value.field == "positions_2d S1 Eating 1 58860488"
+    assert caught.value.received == num_frames
+
+
+def test_without_poses_cameras_are_cut_to_the_shortest(release):
+    root, takes = release
+    options = {"poses": "none", "detections": "detections.npz"}
+    clip = releases.open_source(root, **options).read("S1_Eating_1")
+    assert clip.pose_world is None
+    assert [takes["S1_Eating_1"].num_video_frames(camera) for camera in range(4)] == [9, 10, 11, 8]
+    assert clip.num_frames == 8
+    with pytest.raises(errors.RecordingError, match=r"have 8 to 10 frames, as another.*: 11"):
+        releases.open_source(root, **options, max_extra_frames=2).read("S1_Eating_1")
+
+
+def test_projections_must_be_as_long_as_poses(release):
+    root, _ = release
+    path = original.keypoints_path(root, "S1", "Directions 1", rig.CAMERAS[1])
+    values = cdf.read(path, 64)
+    path.unlink()
+    cdf.write(path, np.concatenate([values, values[:1]]))
+    with pytest.raises(errors.RecordingError, match=r"have 8 to 8 frames.*Received: 9") as caught:
+        releases.open_source(root).read("S1_Directions_1")
+    assert caught.value.path == path
+
+
+def test_an_unknown_action_is_listed_and_refused_when_read(release):
+    root, _ = release
+    path = original.pose_path(root, "S1", "Directions 1")
+    path.rename(path.with_name("Juggling 1.cdf"))
+    reader = releases.open_source(root)
+    assert "S1_Juggling_1" in reader.clips()
+    with pytest.raises(errors.RecordingError, match=r"`action` must be one of.*'Juggling 1'"):
+        reader.read("S1_Juggling_1")
