@@ -1,0 +1,1 @@
+"""Where cameras stand and look, found from the people they see."""

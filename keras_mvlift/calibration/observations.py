@@ -1,0 +1,118 @@
+"""What a rig saw, as a calibration needs it: points seen by several views, and how surely."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_mvlift import skeletons
+from keras_mvlift.datasets import errors, sequences
+
+LIMBS = tuple(
+    f"{side}_{joint}"
+    for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    for side in ("left", "right")
+)
+"""The joints that detectors find from any side; most others are made of them."""
+
+
+class Observations(NamedTuple):
+    """Points in space as each view saw them.
+
+    Attributes:
+        keypoints_2d: `[V, N, 2]`, pixels, without lens distortion; 0 where not seen.
+        weights: `[V, N]`, the confidence, in [0, 1]; 0 where not seen or not surely enough.
+        frame: `[N]`, which frame, counted over all clips.
+        joint: `[N]`, which joint, an index of `skeletons.H36M_17`.
+    """
+
+    keypoints_2d: np.ndarray
+    weights: np.ndarray
+    frame: np.ndarray
+    joint: np.ndarray
+
+    def select(self, tracks: np.ndarray) -> "Observations":
+        """Gives the chosen of the N points."""
+        return Observations(
+            self.keypoints_2d[:, tracks],
+            self.weights[:, tracks],
+            self.frame[tracks],
+            self.joint[tracks],
+        )
+
+    def views(self, index: Sequence[int]) -> "Observations":
+        """Gives the observations of the chosen views."""
+        chosen = list(index)
+        return self._replace(keypoints_2d=self.keypoints_2d[chosen], weights=self.weights[chosen])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which of the detections are used.
+
+    Args:
+        joints: Names of joints of `skeletons.H36M_17`.
+        min_confidence: Less sure detections are left out.
+        max_frames: So many frames, evenly spaced over all clips, are used at most.
+
+    Raises:
+        ValueError: If an argument breaks its rule.
+    """
+
+    joints: tuple[str, ...] = LIMBS
+    min_confidence: float = 0.3
+    max_frames: int = 100
+
+    def __post_init__(self) -> None:
+        if not self.joints or not set(self.joints) <= set(skeletons.H36M_17.joints):
+            known = ", ".join(skeletons.H36M_17.joints)
+            raise ValueError(f"`joints` must be some of {known}. Received: {self.joints}.")
+        if not 0 <= self.min_confidence < 1:
+            received = f"min_confidence={self.min_confidence}"
+            raise ValueError(f"`min_confidence` must lie in [0, 1). Received: {received}.")
+        if self.max_frames < 1:
+            received = f"max_frames={self.max_frames}"
+            raise ValueError(f"`max_frames` must be positive. Received: {received}.")
+
+
+def gather(clips: Sequence[sequences.MultiViewSequence], choice: Choice) -> Observations:
+    """Collects the points that two or more views saw, frames evenly spaced.
+
+    Args:
+        clips: Recordings by one rig, whose cameras did not move.
+        choice: Which detections are used.
+
+    Raises:
+        ValueError: If there is no clip.
+        RecordingError: If clips have other cameras, or no frame shows a point to two views.
+    """
+    _require_one_rig(clips)
+    joints = np.array([skeletons.H36M_17.joints.index(name) for name in choice.joints])
+    keypoints_2d = np.concatenate([clip.keypoints_2d[:, :, joints] for clip in clips], axis=1)
+    confidence = np.concatenate([clip.confidence[:, :, joints] for clip in clips], axis=1)
+    weights = np.where(confidence > choice.min_confidence, confidence, 0.0)
+    is_shared = np.count_nonzero(weights, axis=0) >= 2
+    frames = np.flatnonzero(is_shared.any(axis=-1))
+    if not len(frames):
+        rule = f"be above {choice.min_confidence} for a joint in two views at once"
+        raise errors.RecordingError(f"Clip {clips[0].name!r}", "confidence", rule, "none")
+    if len(frames) > choice.max_frames:
+        frames = frames[np.linspace(0, len(frames) - 1, choice.max_frames).round().astype(int)]
+    frame, joint = np.nonzero(is_shared[frames])
+    frame = frames[frame]
+    return Observations(
+        keypoints_2d[:, frame, joint], weights[:, frame, joint], frame, joints[joint]
+    )
+
+
+def _require_one_rig(clips: Sequence[sequences.MultiViewSequence]) -> None:
+    if not clips:
+        raise ValueError("`clips` must hold one clip or more. Received: none.")
+    first = clips[0]
+    for clip in clips[1:]:
+        same = np.array_equal(clip.camera.intrinsics, first.camera.intrinsics)
+        if clip.camera_names != first.camera_names or not same:
+            rule = f"be those of clip {first.name!r}"
+            names = ", ".join(clip.camera_names)
+            raise errors.RecordingError(f"Clip {clip.name!r}", "camera", rule, names)

@@ -1,0 +1,211 @@
+"""Where one camera stands relative to another, up to the distance, from what both saw.
+
+Fundamental matrix by RANSAC, essential matrix, its four decompositions, the one of them that has
+the points in front; then the five numbers it consists of are fitted to the correspondences.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from scipy import optimize
+from scipy.spatial import transform
+
+from keras_mvlift.calibration import observations, robust_fundamental
+from keras_mvlift.datasets import errors
+from keras_mvlift.geometry import eight_point, epipolar
+
+MIN_CORRESPONDENCES = 50
+_MAX_CORRESPONDENCES = 2000
+# Detections agree with two cameras within this angle, radians; 11 pixels at a focal length of 1145.
+_THRESHOLD = 0.01
+_MIN_INLIER_SHARE = 0.6
+_MIN_SHARE_IN_FRONT = 0.9
+# Joints must wander by this share of the person's size in the image.
+_MIN_MOTION = 0.1
+# Of `eight_point.conditioning`: 1 to 1.5 of points in a plane, 2 of someone who stands and waves,
+# 4 and more of someone who walks, turns, squats or boxes.
+_MIN_CONDITIONING = 2.0
+_FIT_ROUNDS = 3
+# The loss turns from squared to linear at so many times the median distance.
+_LOSS_OVER_MEDIAN = 1.5
+_MIN_LOSS_SCALE = 1e-9
+
+
+class RelativePose(NamedTuple):
+    """The target camera in the source's frame.
+
+    Attributes:
+        rotation: `[3, 3]`, target from source.
+        center: `[3]`, of length one.
+        is_inlier: `[N]`, which of the observations agree.
+        quality: How well the pair fixes points: the weights' sum over inliers, each times the
+            sine of the angle at which its rays cross.
+    """
+
+    rotation: np.ndarray
+    center: np.ndarray
+    is_inlier: np.ndarray
+    quality: float
+
+    def inverse(self) -> "RelativePose":
+        """Gives the source camera in the target's frame."""
+        return self._replace(rotation=self.rotation.T, center=-self.rotation @ self.center)
+
+
+def estimate(
+    seen: observations.Observations,
+    intrinsics: np.ndarray,
+    names: tuple[str, str],
+    seed: int = 0,
+) -> RelativePose:
+    """Finds the relative extrinsics of two cameras.
+
+    Args:
+        seen: What the two views saw.
+        intrinsics: `[2, 3, 3]`, pixels.
+        names: The cameras' names, for errors.
+        seed: Of the drawing in RANSAC.
+
+    Raises:
+        RecordingError: If the observations do not determine them: too few are shared, the person
+            hardly moved or only within a plane, most disagree, or an image is mirrored. Says
+            which, and what to do.
+    """
+    tracks = np.flatnonzero((seen.weights > 0).all(axis=0))
+    _require(
+        len(tracks) >= MIN_CORRESPONDENCES,
+        names,
+        f"see {MIN_CORRESPONDENCES} joints or more together; let people walk where both look",
+        len(tracks),
+    )
+    used = seen.select(_evenly(tracks, _MAX_CORRESPONDENCES))
+    moved = motion(used)
+    rule = f"see joints move by {_MIN_MOTION} of the person's size; let them walk about and turn"
+    _require(moved >= _MIN_MOTION, names, rule, f"{moved:.3f}")
+    start = _from_fundamental(used, intrinsics, names, seed)
+    rays = _rays(seen.keypoints_2d, intrinsics)
+    weights = seen.weights.min(axis=0)
+    rotation, center = _fit(*start, rays[:, tracks], weights[tracks])
+    return _assess(rotation, center, rays, weights)
+
+
+def motion(seen: observations.Observations) -> float:
+    """Measures how far joints wandered, in sizes of the person, in the view that saw most of it.
+
+    Both are medians, which gross errors do not move: of the joints' interquartile ranges over
+    time, and over time of the joints' root mean square distance from their mean.
+    """
+    return max(_motion(view, seen.frame, seen.joint) for view in seen.keypoints_2d)
+
+
+def _motion(keypoints_2d: np.ndarray, frame: np.ndarray, joint: np.ndarray) -> float:
+    ranges = [
+        np.linalg.norm(np.subtract(*np.percentile(keypoints_2d[joint == each], [75, 25], axis=0)))
+        for each in np.unique(joint)
+    ]
+    _, index = np.unique(frame, return_inverse=True)
+    count = np.bincount(index)
+    mean = np.stack([np.bincount(index, axis) / count for axis in keypoints_2d.T], axis=-1)
+    squared = np.sum(np.square(keypoints_2d - mean[index]), axis=-1)
+    size = np.median(np.sqrt(np.bincount(index, squared) / count))
+    return float(np.median(ranges) / max(size, 1e-9))
+
+
+def _from_fundamental(
+    seen: observations.Observations, intrinsics: np.ndarray, names: tuple[str, str], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    points, weights = seen.keypoints_2d, seen.weights.min(axis=0)
+    threshold_px = _THRESHOLD * np.mean(intrinsics[:, [0, 1], [0, 1]])
+    found = robust_fundamental.fit(
+        points[0], points[1], weights, threshold_px=threshold_px, seed=seed
+    )
+    share = found.is_inlier.mean()
+    rule = (
+        f"agree on {_MIN_INLIER_SHARE:.0%} of the joints within {threshold_px:.0f} pixels; check "
+        "that they are synchronized, show the same person, and took neither left for right"
+    )
+    _require(share >= _MIN_INLIER_SHARE, names, rule, f"{share:.0%}")
+    inliers = points[:, found.is_inlier]
+    conditioning = float(eight_point.conditioning(inliers[0], inliers[1], weights[found.is_inlier]))
+    rule = (
+        f"see people in more than a plane, a conditioning of {_MIN_CONDITIONING} or more; let "
+        "them walk to and fro, and turn"
+    )
+    _require(conditioning >= _MIN_CONDITIONING, names, rule, f"{conditioning:.2f}")
+    essential = epipolar.essential_from_fundamental(found.fundamental, *intrinsics)
+    rotation, center, in_front = epipolar.cheirality(essential, *_rays(inliers, intrinsics))
+    rule = (
+        f"have {_MIN_SHARE_IN_FRONT:.0%} of the joints in front of both; check that neither image "
+        "is mirrored, and that they are synchronized"
+    )
+    _require(float(in_front) >= _MIN_SHARE_IN_FRONT, names, rule, f"{in_front:.0%}")
+    return rotation, center
+
+
+def _fit(
+    rotation: np.ndarray, center: np.ndarray, rays: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Minimizes the Sampson distances over the rotation and the direction of the baseline."""
+    for _ in range(_FIT_ROUNDS):
+        distance = np.abs(_sampson(rotation, center, rays))
+        used = distance < _THRESHOLD
+        residuals = functools.partial(_residuals, rotation, center, rays[:, used], weights[used])
+        scale = max(_LOSS_OVER_MEDIAN * float(np.median(distance)), _MIN_LOSS_SCALE)
+        solution = optimize.least_squares(residuals, np.zeros(5), loss="soft_l1", f_scale=scale)
+        rotation, center = _moved(rotation, center, solution.x)
+    return rotation, center
+
+
+def _residuals(
+    rotation: np.ndarray,
+    center: np.ndarray,
+    rays: np.ndarray,
+    weights: np.ndarray,
+    move: np.ndarray,
+) -> np.ndarray:
+    return weights * _sampson(*_moved(rotation, center, move), rays)
+
+
+def _moved(
+    rotation: np.ndarray, center: np.ndarray, move: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Turns the target camera by `move[:3]` and shifts it across the baseline by `move[3:]`."""
+    turned = transform.Rotation.from_rotvec(move[:3]).as_matrix() @ rotation
+    across = np.linalg.svd(center[np.newaxis])[2][1:]
+    shifted = center + move[3:] @ across
+    return turned, shifted / np.linalg.norm(shifted)
+
+
+def _assess(
+    rotation: np.ndarray, center: np.ndarray, rays: np.ndarray, weights: np.ndarray
+) -> RelativePose:
+    is_inlier = (np.abs(_sampson(rotation, center, rays)) < _THRESHOLD) & (weights > 0)
+    in_source, in_target = epipolar.depths(rotation, center, *rays)
+    is_inlier &= (in_source > 0) & (in_target > 0)
+    ray, other = (epipolar.homogeneous(view) for view in rays)
+    sine = np.linalg.norm(np.cross(ray, other @ rotation), axis=-1)
+    sine /= np.linalg.norm(ray, axis=-1) * np.linalg.norm(other, axis=-1)
+    return RelativePose(rotation, center, is_inlier, float(np.sum((weights * sine)[is_inlier])))
+
+
+def _sampson(rotation: np.ndarray, center: np.ndarray, rays: np.ndarray) -> np.ndarray:
+    essential = epipolar.essential_from_relative(rotation, center)
+    return epipolar.sampson_distance(essential, *rays)
+
+
+def _rays(keypoints_2d: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    focal = np.diagonal(intrinsics, axis1=-2, axis2=-1)[:, np.newaxis, :2]
+    return (keypoints_2d - intrinsics[:, np.newaxis, :2, 2]) / focal
+
+
+def _evenly(index: np.ndarray, count: int) -> np.ndarray:
+    if len(index) <= count:
+        return index
+    return index[np.linspace(0, len(index) - 1, count).round().astype(int)]
+
+
+def _require(holds: bool, names: tuple[str, str], rule: str, received: object) -> None:
+    if not holds:
+        where = f"Cameras {names[0]!r} and {names[1]!r}"
+        raise errors.RecordingError(where, "keypoints_2d", rule, received)

@@ -1,0 +1,126 @@
+import time
+
+import hypothesis
+import numpy as np
+import pytest
+from scipy.spatial import transform
+
+from keras_mvlift.calibration import alignment, bundle_adjustment, reprojection
+from keras_mvlift.geometry import cameras
+from tests.calibration import rooms
+
+
+def shaken(camera, rng, shift=0.05, turn=0.02):
+    """All cameras but the first, shifted and turned."""
+    count = len(camera.center) - 1
+    turns = transform.Rotation.from_rotvec(rng.normal(0.0, turn, (count, 3))).as_matrix()
+    rotation, center = camera.rotation.copy(), camera.center.copy()
+    rotation[1:] = turns @ rotation[1:]
+    center[1:] += rng.normal(0.0, shift, (count, 3))
+    return cameras.Camera(camera.intrinsics, rotation, center)
+
+
+def distances(camera, target):
+    """Meters and degrees between two rigs of any size and world."""
+    moved = alignment.align(camera, target, reach=4.5, with_scale=True)
+    distance, angle = alignment.differences(moved, target)
+    return distance.max(), np.degrees(angle.max())
+
+
+@hypothesis.settings(max_examples=4, deadline=None)
+@hypothesis.given(
+    seed=hypothesis.strategies.integers(0, 2**32 - 1),
+    num_cameras=hypothesis.strategies.integers(3, 6),
+)
+def test_exact_detections_give_the_exact_rig(seed, num_cameras):
+    camera, _, seen = rooms.room(num_cameras, num_points=120, seed=seed)
+    start = shaken(camera, np.random.default_rng(seed))
+    found = bundle_adjustment.adjust(start, seen)
+    distance, angle = distances(found, camera)
+    assert distance < 1e-6
+    assert angle < 1e-5
+
+
+def test_two_cameras_are_enough():
+    camera, _, seen = rooms.room(6)
+    camera, seen = rooms.one_rig(camera, (0, 1)), seen.views((0, 1))
+    found = bundle_adjustment.adjust(shaken(camera, np.random.default_rng(0)), seen)
+    assert distances(found, camera)[0] < 1e-6
+
+
+def test_the_first_camera_stays():
+    camera, _, seen = rooms.room(noise_px=2.0)
+    found = bundle_adjustment.adjust(shaken(camera, np.random.default_rng(0)), seen)
+    np.testing.assert_array_equal(found.rotation[0], camera.rotation[0])
+    np.testing.assert_array_equal(found.center[0], camera.center[0])
+    np.testing.assert_array_equal(found.intrinsics, camera.intrinsics)
+
+
+def test_noise_is_averaged():
+    camera, _, seen = rooms.room(num_points=1200, noise_px=3.0)
+    start = shaken(camera, np.random.default_rng(0))
+    found = bundle_adjustment.adjust(start, seen)
+    distance, angle = distances(found, camera)
+    assert distance < 0.01
+    assert angle < 0.15
+    before, after = (np.nanmedian(reprojection.errors_px(rig, seen)) for rig in (start, found))
+    assert after < 4.0 < before
+
+
+def test_a_fifth_of_gross_errors_does_no_harm():
+    camera, _, seen = rooms.room(num_points=1200, noise_px=2.0)
+    rng = np.random.default_rng(0)
+    is_gross = rng.random(seen.weights.shape) < 0.2
+    seen.keypoints_2d[is_gross] += rng.uniform(-300, 300, (np.count_nonzero(is_gross), 2))
+    found = bundle_adjustment.adjust(shaken(camera, rng), seen)
+    distance, angle = distances(found, camera)
+    assert distance < 0.02
+    assert angle < 0.3
+
+
+def test_confidence_tells_whom_to_believe():
+    camera, _, seen = rooms.room(num_points=240)
+    rng = np.random.default_rng(0)
+    unsure = rng.random(seen.weights.shape) < 0.4
+    seen.keypoints_2d[unsure] += rng.normal(0.0, 20.0, (np.count_nonzero(unsure), 2))
+    start = shaken(camera, rng)
+    believing = bundle_adjustment.adjust(start, seen)
+    doubting = bundle_adjustment.adjust(start, seen._replace(weights=np.where(unsure, 0.05, 1.0)))
+    assert distances(doubting, camera)[0] < 0.5 * distances(believing, camera)[0]
+
+
+def test_the_jacobian_is_what_the_points_cannot_undo():
+    # With the points where they fit best, the gradient of the cameras' problem is exact, though
+    # the residuals' derivatives leave out how the projection onto the points' part turns.
+    camera, _, seen = rooms.room(num_cameras=3, num_points=60, noise_px=3.0)
+    problem = bundle_adjustment._Problem(camera, seen)
+    moves = np.random.default_rng(0).normal(0.0, 0.02, 12)
+    gradient = problem.jacobian(moves).T @ problem.residuals(moves)
+    for index in range(12):
+        step = np.zeros(12)
+        step[index] = 1e-5
+        losses = [np.sum(np.square(problem.residuals(moves + s * step))) / 2 for s in (1, -1)]
+        expected = (losses[0] - losses[1]) / 2e-5
+        np.testing.assert_allclose(gradient[index], expected, rtol=1e-3, atol=5.0)
+
+
+def test_points_behind_or_on_one_line_with_their_cameras_are_not_used():
+    camera, points, _ = rooms.room(num_cameras=2)
+    points[0] = camera.center[0] - camera.rotation[0, 2]
+    points[1] = 0.4 * camera.center[0] + 0.6 * camera.center[1]
+    usable = bundle_adjustment.is_usable(camera, rooms.seen_by(camera, points))
+    assert not usable[:2].any()
+    assert usable[2:].mean() > 0.9
+
+
+def test_too_few_points_are_refused():
+    camera, _, seen = rooms.room(num_points=20)
+    with pytest.raises(ValueError, match=r"`seen` must hold 50 points .* Received: 20"):
+        bundle_adjustment.adjust(camera, seen)
+
+
+def test_a_hundred_frames_take_seconds_of_one_core():
+    camera, _, seen = rooms.room(num_points=1700, noise_px=3.0)
+    start = time.process_time()
+    bundle_adjustment.adjust(shaken(camera, np.random.default_rng(0)), seen)
+    assert time.process_time() - start < 20.0

@@ -1,0 +1,80 @@
+import json
+
+import numpy as np
+import pytest
+
+from keras_mvlift.cli import main
+from keras_mvlift.datasets import pose2sim
+from keras_mvlift.datasets.calibrations import toml_file
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return pose2sim.demo_root()
+
+
+def test_refining_writes_a_calibration_and_says_what_it_changed(demo, tmp_path, capsys):
+    output, report = tmp_path / "refined.toml", tmp_path / "report.json"
+    arguments = ["calibrate", demo, "--refine", "--output", str(output), "--report", str(report)]
+    assert main.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "100 frames, 100 of them used" in printed
+    written = json.loads(report.read_text())["all"]
+    for when in ("before", "after"):
+        assert f"{written[when]['median_px']:.2f}" in printed
+    assert written["after"]["median_px"] < 0.6 * written["before"]["median_px"]
+    rig = toml_file.read(output)
+    assert rig.names == ("cam1", "cam2", "cam3", "cam4")
+    before = next(iter(pose2sim.Pose2SimSource(root=demo)))
+    moved = np.linalg.norm(rig.camera.center - before.camera.center, axis=-1)
+    np.testing.assert_allclose(np.sqrt(np.mean(moved**2)), written["moved_m"], rtol=1e-6)
+    np.testing.assert_allclose(rig.distortion, before.distortion)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["refined.toml", "report.json"]
+
+
+def test_a_distance_sets_the_scale(demo, tmp_path, capsys):
+    output = tmp_path / "estimated.toml"
+    arguments = ["calibrate", demo, "--distance", "cam1", "cam2", "2.5", "--output", str(output)]
+    assert main.main(arguments) == 0
+    center = toml_file.read(output).camera.center
+    np.testing.assert_allclose(np.linalg.norm(center[0] - center[1]), 2.5, rtol=1e-6)
+    assert "pairs of cameras" in capsys.readouterr().err
+
+
+def test_a_file_that_is_there_stays(demo, tmp_path, capsys):
+    output = tmp_path / "mine.toml"
+    output.write_text("mine")
+    assert main.main(["calibrate", demo, "--refine", "--output", str(output)]) == 1
+    assert "`--force` overwrites" in capsys.readouterr().err
+    assert output.read_text() == "mine"
+    assert main.main(["calibrate", demo, "--refine", "--output", str(output), "--force"]) == 0
+    assert toml_file.read(output).has_extrinsics
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--distance", "cam1", "cam9", "2"], "must be of two of the cameras cam1, cam2"),
+        (["--distance", "cam1", "cam2", "far"], "two cameras and a number of meters"),
+        (["--distance", "cam1", "cam2", "-2"], "must be positive, meters"),
+    ],
+)
+def test_a_wrong_distance_is_one_sentence(demo, tmp_path, capsys, options, message):
+    arguments = ["calibrate", demo, *options, "--output", str(tmp_path / "out.toml")]
+    assert main.main(arguments) == 1
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_neither_or_both_tasks_are_wrong_usage(demo, tmp_path):
+    output = ["--output", str(tmp_path / "out.toml")]
+    with pytest.raises(SystemExit, match="2"):
+        main.main(["calibrate", demo, *output])
+    with pytest.raises(SystemExit, match="2"):
+        main.main(["calibrate", demo, "--refine", "--distance", "a", "b", "1", *output])
+
+
+def test_an_output_without_a_folder_is_refused(demo, tmp_path, capsys):
+    output = tmp_path / "nowhere" / "out.toml"
+    assert main.main(["calibrate", demo, "--refine", "--output", str(output)]) == 1
+    assert "must be a folder" in capsys.readouterr().err
