@@ -40,7 +40,7 @@ _NOTE = "Triangulation sees every camera, the model one, the mean pose none."
 
 # What preparation counts and leaves out, in the words of a person.
 _LEFT_OUT = {
-    "unused_frames": "frames between the splits",
+    "unused_frames": "frames by stride or between splits",
     "dropped_views": "views with too few joints",
     "dropped_instants": "instants with fewer than two views",
     "instants_without_reference": "instants without a reference",
@@ -119,7 +119,7 @@ def _cells(results: Mapping[str, Any], name: str, path: tuple[str, ...]) -> Iter
     for key in _COLUMNS:
         yield _number(figures.get(key))
     for key in _BASELINES:
-        yield _number(_at(results["baselines"][key], path).get(_BASELINE_FIGURE))
+        yield _number(_at(results["baselines"].get(key, {}), path).get(_BASELINE_FIGURE))
 
 
 def _at(figures: Mapping[str, Any], path: tuple[str, ...]) -> Mapping[str, Any]:

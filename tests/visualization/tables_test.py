@@ -65,6 +65,11 @@ def test_a_slice_that_a_baseline_lacks_stays_blank(results):
     assert len(_row(tables.render(results), "action walking")) == 1 + len(FIGURES) + 1
 
 
+def test_a_baseline_that_was_not_measured_stays_blank(results):
+    del results["baselines"]["triangulation"]
+    assert len(_row(tables.render(results), "action walking")) == 1 + len(FIGURES) + 1
+
+
 def test_a_blessed_model_is_shown_with_the_code_that_uses_it(results):
     page = tables.render(results)
     assert re.search(r"^Blessed +yes$", page, re.M)

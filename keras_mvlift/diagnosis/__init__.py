@@ -1,0 +1,1 @@
+"""What is right and wrong with a rig, told from its clips before anyone trains."""

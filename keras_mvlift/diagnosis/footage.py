@@ -1,0 +1,221 @@
+"""What a rig's cameras saw, in the few frames that a check looks at."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_mvlift.datasets import sequences
+from keras_mvlift.geometry import cameras
+
+MIN_CONFIDENCE = 0.3
+"""Detections below it count as not seen; our choice, that of the preparation."""
+
+RUN_FRAMES = 500
+"""Frames taken from a clip in one piece, which the search for time offsets needs."""
+
+MAX_FRAMES = 2000
+"""Frames looked at in all, unless told otherwise."""
+
+
+class Views(NamedTuple):
+    """Chosen views, one after the other, and who saw what.
+
+    Attributes:
+        camera: Fields `[P, ...]`.
+        rays: `[P, N, 2]`, at depth one.
+        is_seen: `[P, N]`.
+        person_size: `[P]`, at depth one.
+    """
+
+    camera: cameras.Camera
+    rays: np.ndarray
+    is_seen: np.ndarray
+    person_size: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Footage:
+    """Frames of one rig, in runs without gaps.
+
+    Attributes:
+        camera_names: `V` names.
+        camera: NumPy arrays, fields `[V, ...]`.
+        keypoints_2d: `[V, T, J, 2]`, pixels.
+        confidence: `[V, T, J]`, 0 where not seen or below `MIN_CONFIDENCE`.
+        detector_confidence: `[V, T, J]`, the same as the detector gave it.
+        run: `[T]`, the number of the run that a frame belongs to.
+        frame_rate: Frames per second.
+        distortion: `[V, 5]`, OpenCV's coefficients that the reader removed; zero for none.
+    """
+
+    camera_names: tuple[str, ...]
+    camera: cameras.Camera
+    keypoints_2d: np.ndarray
+    confidence: np.ndarray
+    detector_confidence: np.ndarray
+    run: np.ndarray
+    frame_rate: float
+    distortion: np.ndarray
+
+    @property
+    def num_views(self) -> int:
+        """The number of cameras, `V`."""
+        return len(self.camera_names)
+
+    @property
+    def num_frames(self) -> int:
+        """The number of frames, `T`."""
+        return len(self.run)
+
+    @property
+    def rays(self) -> np.ndarray:
+        """The viewing rays of the keypoints, `[V, T, J, 2]`, at depth one."""
+        intrinsics = self.camera.intrinsics[:, np.newaxis, np.newaxis]
+        focal = intrinsics[..., [0, 1], [0, 1]]
+        return (self.keypoints_2d - intrinsics[..., :2, 2]) / focal
+
+    @functools.cached_property
+    def person_size(self) -> np.ndarray:
+        """The person's size in each image, `[V]`, pixels: the diagonal of the joints' box."""
+        seen = (self.confidence > 0)[..., np.newaxis]
+        low = np.where(seen, self.keypoints_2d, np.inf).min(axis=2)
+        high = np.where(seen, self.keypoints_2d, -np.inf).max(axis=2)
+        diagonal = np.linalg.norm(np.where(high > low, high - low, 0.0), axis=-1)
+        return np.array([np.median(view[view > 0]) if view.any() else 1.0 for view in diagonal])
+
+    def views(self, camera: np.ndarray, image: np.ndarray | None = None) -> Views:
+        """Takes views by number.
+
+        Args:
+            camera: `[P]`, numbers of cameras.
+            image: `[P]`, whose detections they are given; their own without.
+        """
+        image = camera if image is None else image
+        chosen = cameras.Camera(*(field[camera] for field in self.camera))
+        flat = self.keypoints_2d[image].reshape(len(image), -1, 2)
+        focal = chosen.intrinsics[:, np.newaxis, [0, 1], [0, 1]]
+        return Views(
+            chosen,
+            (flat - chosen.intrinsics[:, np.newaxis, :2, 2]) / focal,
+            self.confidence[image].reshape(len(image), -1) > 0,
+            self.person_size[image] / chosen.intrinsics[:, 0, 0],
+        )
+
+    def replace_camera(self, **fields: np.ndarray) -> "Footage":
+        """Gives the footage with other intrinsics, rotations or centers."""
+        return dataclasses.replace(self, camera=self.camera._replace(**fields))
+
+    def replace_images(self, keypoints_2d: np.ndarray, confidence: np.ndarray) -> "Footage":
+        """Gives the footage with other detections."""
+        return dataclasses.replace(self, keypoints_2d=keypoints_2d, confidence=confidence)
+
+    def mixed(self, other: "Footage", chosen: np.ndarray) -> "Footage":
+        """Takes the chosen cameras, `[V]` bool, and what they saw, from other footage."""
+
+        def pick(mine: np.ndarray, others: np.ndarray) -> np.ndarray:
+            return np.where(chosen.reshape(-1, *(1,) * (mine.ndim - 1)), others, mine)
+
+        return dataclasses.replace(
+            self,
+            camera=cameras.Camera(*map(pick, self.camera, other.camera)),
+            keypoints_2d=pick(self.keypoints_2d, other.keypoints_2d),
+            confidence=pick(self.confidence, other.confidence),
+        )
+
+    def shifted(self, offsets: np.ndarray) -> "Footage":
+        """Moves each camera's frames ahead by its offset, `[V]`; what leaves its run is not seen.
+
+        Frame t of camera v becomes its frame t + offsets[v].
+        """
+        index = np.arange(self.num_frames) + np.asarray(offsets)[:, np.newaxis]
+        inside = (index >= 0) & (index < self.num_frames)
+        index = np.clip(index, 0, self.num_frames - 1)
+        inside &= self.run[index] == self.run
+        views = np.arange(self.num_views)[:, np.newaxis]
+        confidence = np.where(inside[..., np.newaxis], self.confidence[views, index], 0.0)
+        keypoints_2d = self.keypoints_2d[views, index]
+        return dataclasses.replace(self, keypoints_2d=keypoints_2d, confidence=confidence)
+
+    def reordered(self, order: Sequence[int]) -> "Footage":
+        """Gives what view `order[v]` saw to camera v."""
+        index = list(order)
+        return dataclasses.replace(
+            self,
+            keypoints_2d=self.keypoints_2d[index],
+            confidence=self.confidence[index],
+            detector_confidence=self.detector_confidence[index],
+        )
+
+    def head(self, max_frames: int) -> "Footage":
+        """Takes no more than so many frames, the first ones."""
+        return self._frames(np.arange(min(max_frames, self.num_frames)))
+
+    def thinned(self, max_frames: int) -> "Footage":
+        """Takes no more than so many frames, evenly spread."""
+        return self._frames(spread(self.num_frames, max_frames))
+
+    def _frames(self, index: np.ndarray) -> "Footage":
+        return dataclasses.replace(
+            self,
+            keypoints_2d=self.keypoints_2d[:, index],
+            confidence=self.confidence[:, index],
+            detector_confidence=self.detector_confidence[:, index],
+            run=self.run[index],
+        )
+
+
+def spread(count: int, wanted: int) -> np.ndarray:
+    """Chooses `wanted` of `count` things evenly; all, if there are fewer."""
+    if count <= wanted:
+        return np.arange(count)
+    return np.linspace(0, count - 1, wanted).round().astype(int)
+
+
+def of_sequences(
+    clips: Sequence[sequences.MultiViewSequence], max_frames: int = MAX_FRAMES
+) -> Footage:
+    """Takes runs of frames from clips of one rig, evenly spread, always the same ones.
+
+    Args:
+        clips: Clips of the same cameras.
+        max_frames: Frames in all; whole runs are taken until they are reached.
+    """
+    first = clips[0]
+    length = min(RUN_FRAMES, max_frames)
+    runs = [(clip, start) for clip in clips for start in _starts(clip.num_frames, length)]
+    typical = np.mean([min(clip.num_frames, length) for clip, _ in runs])
+    chosen = spread(len(runs), max(1, int(max_frames // typical)))
+    pieces = [
+        clip.frames(slice(start, start + length)) for clip, start in (runs[i] for i in chosen)
+    ]
+    confidence = np.concatenate([piece.confidence for piece in pieces], axis=1)
+    distortion = first.distortion
+    return Footage(
+        camera_names=first.camera_names,
+        camera=first.camera,
+        keypoints_2d=np.concatenate([piece.keypoints_2d for piece in pieces], axis=1),
+        confidence=np.where(confidence >= MIN_CONFIDENCE, confidence, 0.0),
+        detector_confidence=confidence,
+        run=np.repeat(np.arange(len(pieces)), [piece.num_frames for piece in pieces]),
+        frame_rate=first.frame_rate,
+        distortion=np.zeros((first.num_views, 5)) if distortion is None else distortion,
+    )
+
+
+def _starts(num_frames: int, length: int) -> range:
+    """Gives where the whole runs of a clip start; a short clip is one run."""
+    return range(0, max(num_frames - length, 0) + 1, length)
+
+
+def rigs(
+    clips: Sequence[sequences.MultiViewSequence],
+) -> list[list[sequences.MultiViewSequence]]:
+    """Sorts clips by the rig that filmed them: same names, same calibration, same frame rate."""
+    groups: dict[tuple[object, ...], list[sequences.MultiViewSequence]] = {}
+    for clip in clips:
+        calibration = b"".join(np.ascontiguousarray(field).tobytes() for field in clip.camera)
+        groups.setdefault((clip.camera_names, clip.frame_rate, calibration), []).append(clip)
+    return list(groups.values())

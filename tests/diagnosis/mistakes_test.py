@@ -1,0 +1,13 @@
+from keras_mvlift.diagnosis import calibration_mistakes, image_mistakes, mistakes
+
+ALL = (*calibration_mistakes.MISTAKES, *image_mistakes.MISTAKES)
+
+
+def test_each_says_what_is_wrong_and_what_to_do():
+    for mistake in ALL:
+        assert isinstance(mistake, mistakes.Mistake)
+        # A clause, put into "In cam1 ..."; a sentence.
+        assert mistake.cause[0].islower(), mistake.name
+        assert mistake.cause[-1] != ".", mistake.name
+        assert mistake.remedy[0].isupper(), mistake.name
+        assert mistake.remedy[-1] == ".", mistake.name

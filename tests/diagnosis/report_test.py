@@ -1,0 +1,99 @@
+import json
+import pathlib
+import re
+
+import jsonschema
+import pytest
+
+from keras_mvlift.diagnosis import calibration_mistakes, image_mistakes, report
+from tests.diagnosis import planted
+
+DOCS = pathlib.Path(__file__).parents[2] / "docs"
+SCHEMA = json.loads((DOCS / "check_rig.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+PAGE = (DOCS / "check_rig.md").read_text()
+
+
+def data(reports):
+    # Through JSON, which knows no NaN.
+    return json.loads(json.dumps(report.as_data(reports), allow_nan=False))
+
+
+def spoiled(name, num_views=4):
+    clips = planted.sequences(num_views)
+    camera = planted.spoil(report.footages.of_sequences(clips), name).camera
+    return [report.dataclasses.replace(clip, camera=camera) for clip in clips]
+
+
+def test_the_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("num_views", [2, 4])
+def test_a_healthy_rig_keeps_the_schema(num_views):
+    figures = data(report.check(planted.sequences(num_views)))
+    VALIDATOR.validate(figures)
+    assert figures["is_healthy"]
+    (rig,) = figures["rigs"]
+    assert rig["findings"] == []
+    assert rig["corrected"] is None
+    left_out = rig["as_read"]["cameras"]["camera_1"]["leave_one_out_px"]["median"]
+    assert (left_out is None) == (num_views == 2)
+
+
+def test_a_rig_with_a_mistake_keeps_the_schema_and_is_measured_again():
+    figures = data(report.check(spoiled("millimeters_for_meters")))
+    VALIDATOR.validate(figures)
+    assert not figures["is_healthy"]
+    (rig,) = figures["rigs"]
+    assert [finding["name"] for finding in rig["findings"]] == ["millimeters_for_meters"]
+    tall, mended = (rig[key]["person"]["height_m"] for key in ("as_read", "corrected"))
+    assert tall == pytest.approx(1000 * mended, rel=0.02)
+
+
+def test_a_figure_under_another_name_is_refused():
+    figures = data(report.check(planted.sequences(2)))
+    figures["rigs"][0]["as_read"]["person"]["height"] = 1.0
+    assert not VALIDATOR.is_valid(figures)
+
+
+def test_rigs_are_checked_one_by_one():
+    clips = [*planted.sequences(2), *spoiled("rotation_transposed")]
+    reports = report.check(clips)
+    assert [rig.has_errors for rig in reports] == [False, True]
+    VALIDATOR.validate(data(reports))
+
+
+@pytest.mark.parametrize(
+    ("clips", "max_frames", "rule"),
+    [
+        ([], 10, "at least one clip"),
+        ([planted.select(planted.sequences()[0], [0])], 10, "two or more cameras"),
+        ([planted.sequences()[0].frames(slice(0, 0))], 10, "each with frames"),
+        (planted.sequences(), 0, "`max_frames` must be positive. Received: 0"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused_by_rule(clips, max_frames, rule):
+    with pytest.raises(ValueError, match=rule):
+        report.check(clips, max_frames)
+
+
+def test_a_single_frame_can_be_checked():
+    VALIDATOR.validate(data(report.check([planted.sequences()[0].frames(slice(0, 1))])))
+
+
+def test_nobody_at_all_can_be_checked():
+    clip = planted.sequences()[0]
+    empty = report.dataclasses.replace(clip, confidence=0 * clip.confidence)
+    figures = data(report.check([empty]))
+    VALIDATOR.validate(figures)
+    names = [finding["name"] for finding in figures["rigs"][0]["findings"]]
+    assert names[0] == "nothing_shared"
+
+
+def test_the_page_names_every_cause():
+    named = set(re.findall(r"`(\w+)`", PAGE))
+    mistakes = (*calibration_mistakes.MISTAKES, *image_mistakes.MISTAKES)
+    assert {mistake.name for mistake in mistakes} <= named
+    others = "time_shift cameras_out_of_order distortion_removed_twice calibration_off unexplained"
+    assert set(others.split()) <= named

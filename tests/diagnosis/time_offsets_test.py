@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from keras_mvlift.diagnosis import time_offsets, verdicts
+from tests.diagnosis import planted
+
+
+@pytest.mark.parametrize(
+    "offsets", [[0, 4], [0, 0, -2], [0, 0, 0, 7], [0, 4, 8, 12], [0, 0, 0, -45], [0] * 7 + [3]]
+)
+def test_planted_offsets_are_estimated(offsets):
+    clean = planted.footage(len(offsets), seed=1)
+    estimate = time_offsets.estimate(planted.late(clean, offsets))
+    assert estimate.frames.tolist() == offsets
+    np.testing.assert_allclose(estimate.refined, offsets, atol=0.2)
+    assert estimate.after < estimate.before
+
+
+def test_the_largest_group_of_cameras_is_taken_to_be_right():
+    estimate = time_offsets.estimate(planted.late(planted.footage(), [5, 0, 0, 0]))
+    assert estimate.frames.tolist() == [5, 0, 0, 0]
+
+
+def test_a_person_who_stands_still_tells_no_offset():
+    clean = planted.footage()
+    frozen = clean.replace_images(
+        np.broadcast_to(clean.keypoints_2d[:, :1], clean.keypoints_2d.shape),
+        np.broadcast_to(clean.confidence[:, :1], clean.confidence.shape),
+    )
+    assert [f.name for f in verdicts.reach(frozen).found if f.name == "time_shift"] == []
+
+
+@pytest.mark.parametrize(
+    ("offsets", "late"),
+    [([0, 0, 0, 1], ["camera_4"]), ([0, -20, 0], ["camera_2"]), ([0, 3], ["camera_3"])],
+)
+def test_a_time_shift_is_found_by_name_with_frames_and_seconds(offsets, late):
+    clean = planted.footage(len(offsets), seed=1)
+    (finding,) = verdicts.reach(planted.late(clean, offsets)).found
+    assert finding.name == "time_shift"
+    assert list(finding.cameras) == late
+    (frames,) = (offset for offset in offsets if offset)
+    assert finding.details == {
+        "offset_frames": {late[0]: frames},
+        "offset_seconds": {late[0]: frames / clean.frame_rate},
+    }
+    told = f"{late[0]} is {'late' if frames > 0 else 'early'} by {abs(frames)} frame"
+    assert told in finding.sentence

@@ -1,0 +1,77 @@
+import dataclasses
+import html.parser
+import re
+
+import pytest
+
+from keras_mvlift.diagnosis import report
+from keras_mvlift.visualization import rig_report
+from tests.diagnosis import planted
+
+# Attributes by which a page loads something.
+LOADING = {"src", "href", "xlink:href", "data", "action", "poster", "srcset"}
+
+
+class Reader(html.parser.HTMLParser):
+    """Gathers a page's text and what it would load."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.words, self.loaded, self.tags = [], [], []
+        self.feed(page)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.loaded += [value for name, value in attrs if name in LOADING]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def spoiled():
+    clips = planted.sequences(3)
+    camera = planted.spoil(report.footages.of_sequences(clips), "opengl_axes", [1]).camera
+    return report.check([dataclasses.replace(clip, camera=camera) for clip in clips])
+
+
+def test_the_findings_are_at_the_top_in_plain_words(spoiled):
+    page = Reader(rig_report.render(spoiled)).text
+    (finding,) = spoiled[0].found
+    assert finding.name == "opengl_axes"
+    assert "1 error found." in page
+    assert finding.sentence in page
+    assert finding.remedy in page
+    assert page.index(finding.sentence) < page.index("Cameras, once mended")
+
+
+def test_the_page_loads_nothing(spoiled):
+    page = rig_report.render(spoiled)
+    read = Reader(page)
+    assert not {"script", "link", "img", "iframe", "object"} & set(read.tags)
+    assert all(value.startswith(("#", "data:image/png;base64,")) for value in read.loaded)
+    assert all(url.startswith("#") for url in re.findall(r"url\(([^)]*)\)", page))
+    assert "@import" not in page
+
+
+def test_before_and_after_are_both_drawn(spoiled):
+    page = rig_report.render(spoiled)
+    assert page.count("<svg") == 2 * len(rig_report._PLOTS)
+    assert "Once mended" in page
+    assert "As it was read" in page
+
+
+def test_a_healthy_rig_is_said_to_be(tmp_path):
+    reports = report.check(planted.sequences(2))
+    rig_report.write(tmp_path / "rig.html", reports)
+    page = (tmp_path / "rig.html").read_text(encoding="utf-8")
+    assert "Nothing wrong found." in page
+    assert page.count("<svg") == len(rig_report._PLOTS)
+    assert rig_report.render(reports) == page
+
+
+def test_names_are_escaped():
+    (rig,) = report.check(planted.sequences(2))
+    page = rig_report.render([rig._replace(clips=("<script>alert(1)</script>",))])
+    assert "<script>" not in page
