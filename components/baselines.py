@@ -31,10 +31,10 @@ def Baselines(
     test = baselines.read_test_views(pattern(test_examples.uri, "test"))
     pairs = view_pairs.load_once(pattern(examples.uri, "train"), _BATCH_SIZE)
     mean_pose = baselines.mean_pose(pairs, min_confidence) + 0 * test.reference_pose
-    measured = {
-        "triangulation": results.of_poses(test, baselines.triangulated(test, min_confidence)),
-        "mean_pose": results.of_poses(test, mean_pose),
-    }
+    measured = {"mean_pose": results.of_poses(test, mean_pose)}
+    if baselines.has_several_views(test):
+        pose = baselines.triangulated(test, min_confidence)
+        measured["triangulation"] = results.of_poses(test, pose)
     path = pathlib.Path(figures.uri) / BASELINES
     path.write_text(json.dumps(measured, indent=2, sort_keys=True))
 

@@ -160,7 +160,8 @@ class DataConfig(Json):
         source_options: That source's own arguments as JSON, without its folder.
         split: A name of `splits.SPLITS`.
         split_options: That split's own arguments as JSON.
-        stride: Every how many frames one is taken.
+        stride: Every how many frames one is taken to train on.
+        test_stride: Every how many frames one is taken to test on.
         min_joints: Joints that a view must show to be used.
         min_confidence: Detections less sure are left out of triangulation.
         num_virtual_views: Virtual cameras per instant; 0 for none. The paper adds 8 to 4.
@@ -169,6 +170,7 @@ class DataConfig(Json):
         virtual_elevation_margin: Radians by which they may stand higher or lower than the real
             cameras. Unknown in the paper.
         pairs_per_instant: Pairs drawn of an instant's views; 0 for all.
+        max_lost_share: The share of the clips that may turn out unreadable before a run fails.
         seed: Of the virtual cameras and of the draws.
     """
 
@@ -177,25 +179,28 @@ class DataConfig(Json):
     split: str = "blocks"
     split_options: str = "{}"
     stride: int = 1
+    test_stride: int = 1
     min_joints: int = 8
     min_confidence: float = 0.3
     num_virtual_views: int = 0
     virtual_points: str = "triangulated"
     virtual_elevation_margin: float = 0.09
     pairs_per_instant: int = 0
+    max_lost_share: float = 0.05
     seed: int = 0
 
     def __post_init__(self) -> None:
         _at_least("stride", self.stride, 1)
+        _at_least("test_stride", self.test_stride, 1)
         _at_least("min_joints", self.min_joints, 1)
         _at_least("num_virtual_views", self.num_virtual_views, 0)
         _one_of("virtual_points", self.virtual_points, VIRTUAL_POINTS)
         _at_least("virtual_elevation_margin", self.virtual_elevation_margin, 0)
         _at_least("pairs_per_instant", self.pairs_per_instant, 0)
-        if not 0 <= self.min_confidence <= 1:
-            raise ValueError(
-                f"`min_confidence` must lie in [0, 1]. Received: {self.min_confidence}."
-            )
+        for name in ("min_confidence", "max_lost_share"):
+            share = getattr(self, name)
+            if not 0 <= share <= 1:
+                raise ValueError(f"`{name}` must lie in [0, 1]. Received: {share}.")
 
 
 def _freeze(value: Any) -> Any:

@@ -115,6 +115,9 @@ def test_configs_do_not_change(kind):
         (configs.DataConfig, "pairs_per_instant", -1, "must be at least 0"),
         (configs.DataConfig, "min_confidence", 1.1, r"must lie in \[0, 1\]"),
         (configs.DataConfig, "min_confidence", -0.1, r"must lie in \[0, 1\]"),
+        (configs.DataConfig, "max_lost_share", 1.1, r"must lie in \[0, 1\]"),
+        (configs.DataConfig, "max_lost_share", -0.1, r"must lie in \[0, 1\]"),
+        (configs.DataConfig, "max_lost_share", float("nan"), r"must lie in \[0, 1\]"),
     ],
 )
 def test_values_that_break_a_rule_are_refused(kind, field, value, rule):

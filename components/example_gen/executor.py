@@ -2,18 +2,18 @@
 
 import json
 import os
-from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import tensorflow as tf
+from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
+from components.example_gen import clip_writer, dead_letters, shards, summaries
 from keras_mvlift import configs
-from keras_mvlift.datasets import examples, preparation, sources
+from keras_mvlift.datasets import sources
 
 DATA_CONFIG, DATA_ROOT, CODE_VERSION = "data_config", "data_root", "code_version"
 FINGERPRINT = "input_fingerprint"
@@ -22,25 +22,13 @@ SPLITS = {EXAMPLES: ["train", "eval"], TEST_EXAMPLES: ["test"]}
 """The splits of each output artifact."""
 
 DATASET = "dataset.json"
-"""What the whole set has in common, beside the splits of `EXAMPLES`."""
+"""What the whole set has in common, beside the splits of `EXAMPLES`; written last."""
 
-
-class Job(NamedTuple):
-    """One clip to write.
-
-    Attributes:
-        clip: Its name in the source.
-        number: Its place among the clips; names its shard.
-        num_clips: How many there are.
-    """
-
-    clip: str
-    number: int
-    num_clips: int
+_OUTCOMES = os.path.join(shards.PARTIAL, "outcomes.json")
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Writes one shard per clip and split, and `dataset.json`."""
+    """Writes one shard per clip and split, `dead_letters.json` and, at the end, `dataset.json`."""
 
     def Do(
         self,
@@ -51,124 +39,86 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Runs the Beam pipeline.
 
         Raises:
-            ValueError: If the recordings leave nothing to train or to test on.
+            ValueError: If more clips were lost than the config allows, or what is left gives
+                nothing to train or to test on.
         """
         del input_dict
         config = configs.DataConfig.from_json(exec_properties[DATA_CONFIG])
         data_root = exec_properties[DATA_ROOT]
-        clips = sources.open_source(config, data_root).clips()
-        folders = {
-            name: artifact_utils.get_single_instance(artifacts).uri
-            for name, artifacts in output_dict.items()
-        }
-        for name, artifacts in output_dict.items():
-            split_names = artifact_utils.encode_split_names(SPLITS[name])
-            artifact_utils.get_single_instance(artifacts).split_names = split_names
-        jobs = [Job(clip, number, len(clips)) for number, clip in enumerate(clips)]
-        for folder in _split_folders(folders).values():
-            tf.io.gfile.makedirs(folder)
+        source = sources.open_source(config, data_root)
+        clips, choices = source.clips(), _choices(source)
+        roots = _prepare(output_dict)
+        self._write_clips(clips, config, data_root, roots)
+        outcomes = _read_outcomes(roots[EXAMPLES])
+        losses = [outcome.loss for outcome in outcomes if outcome.loss]
+        logging.info("Read %d clips, lost %d.", len(clips) - len(losses), len(losses))
+        listed = dead_letters.to_json(losses, len(clips))
+        shards.write_text(roots[EXAMPLES], dead_letters.DEAD_LETTERS, listed)
+        _refuse_too_many(losses, len(clips), config.max_lost_share, roots[EXAMPLES])
+        abouts = [outcome.about for outcome in outcomes if outcome.about]
+        summary = summaries.summarize(abouts, len(losses), choices)
+        shards.write_text(roots[EXAMPLES], DATASET, summary)
+        for root in roots.values():
+            shards.clear(root, [])
+
+    def _write_clips(
+        self, clips: list[str], config: configs.DataConfig, data_root: str, roots: dict[str, str]
+    ) -> None:
+        jobs = [clip_writer.Job(clip, number, len(clips)) for number, clip in enumerate(clips)]
+        of_split = {split: roots[name] for name, splits in SPLITS.items() for split in splits}
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
                 | "Clips" >> beam.Create(jobs)
                 | "Spread" >> beam.Reshuffle()
-                | "Write" >> beam.ParDo(WriteClip(config, data_root, _split_folders(folders)))
+                | "Write" >> beam.ParDo(clip_writer.WriteClip(config, data_root, of_split))
                 | "Gather" >> beam.combiners.ToList()
-                | "Summarize" >> beam.Map(summarize)
-                | "Note" >> beam.Map(_write_text, os.path.join(folders[EXAMPLES], DATASET))
+                | "Note" >> beam.Map(_write_outcomes, roots[EXAMPLES])
             )
 
 
-class WriteClip(beam.DoFn):
-    """Writes the records of one clip; gives what is to be known of it.
-
-    Args:
-        config: How records are made.
-        data_root: What the source reads.
-        folders: The folder of each split.
-    """
-
-    def __init__(self, config: configs.DataConfig, data_root: str, folders: dict[str, str]):
-        self._config, self._data_root, self._folders = config, data_root, folders
-
-    def setup(self) -> None:
-        """Opens the source once per worker."""
-        self._source = sources.open_source(self._config, self._data_root)
-        self._split = sources.open_split(self._config)
-
-    def process(self, job: Job) -> list[dict[str, Any]]:
-        """Reads the clip, writes its shards."""
-        sequence = self._source.read(job.clip)
-        prepared = preparation.prepare(sequence, self._split, self._config)
-        shard = f"data_tfrecord-{job.number:05d}-of-{job.num_clips:05d}.gz"
-        tables = {
-            "train": prepared.train_pairs,
-            "eval": prepared.held_out_pairs,
-            "test": prepared.test_views,
-        }
-        for split, columns in tables.items():
-            records = _in_fixed_order(examples.encode(columns))
-            write_records(os.path.join(self._folders[split], shard), records)
-        about = {
-            "clip": job.clip,
-            "subject": sequence.subject,
-            "action": sequence.action,
-            "frame_rate": sequence.frame_rate,
-            "cameras": list(sequence.camera_names),
-            "rig_distance": preparation.rig_distance(sequence),
-            "intrinsics": np.asarray(sequence.camera.intrinsics).mean(axis=0).tolist(),
-            "reference": "recorded" if sequence.pose_world is not None else "triangulated",
-            "counts": prepared.counts,
-        }
-        return [about]
+def _choices(source: sources.Source) -> list[str]:
+    """Gives what the source chose of its field's protocol, and logs it."""
+    choices = source.choices() if hasattr(source, "choices") else []
+    for choice in choices:
+        logging.info("Protocol: %s", choice)
+    return choices
 
 
-def _in_fixed_order(records: list[bytes]) -> list[bytes]:
-    # Equal features are written in another order each time unless protobuf is told otherwise.
-    parse = tf.train.Example.FromString
-    return [parse(record).SerializeToString(deterministic=True) for record in records]
+def _prepare(output_dict: dict[str, list[types.Artifact]]) -> dict[str, str]:
+    """Makes empty folders of the splits; gives the folder of each artifact."""
+    roots = {}
+    for name, artifacts in output_dict.items():
+        artifact = artifact_utils.get_single_instance(artifacts)
+        artifact.split_names = artifact_utils.encode_split_names(SPLITS[name])
+        folders = [shards.folder(split) for split in SPLITS[name]]
+        shards.clear(artifact.uri, [DATASET, dead_letters.DEAD_LETTERS, *folders])
+        for folder in folders:
+            tf.io.gfile.makedirs(os.path.join(artifact.uri, folder))
+        roots[name] = artifact.uri
+    return roots
 
 
-def write_records(path: str, records: list[bytes]) -> None:
-    """Writes a shard whole or not at all; writes none without records."""
-    if not records:
+def _write_outcomes(outcomes: list[clip_writer.Outcome], root: str) -> None:
+    # Workers may be other processes on other machines: what they say comes back in a file.
+    shards.write_text(root, _OUTCOMES, json.dumps(sorted(outcomes, key=lambda x: x.number)))
+
+
+def _read_outcomes(root: str) -> list[clip_writer.Outcome]:
+    with tf.io.gfile.GFile(os.path.join(root, _OUTCOMES)) as file:
+        return [clip_writer.Outcome(*outcome) for outcome in json.loads(file.read())]
+
+
+def _refuse_too_many(
+    losses: list[dead_letters.Loss], num_clips: int, max_lost_share: float, root: str
+) -> None:
+    if not dead_letters.are_too_many(losses, num_clips, max_lost_share):
         return
-    partial = f"{path}.partial"
-    with tf.io.TFRecordWriter(partial, "GZIP") as writer:
-        for record in records:
-            writer.write(record)
-    tf.io.gfile.rename(partial, path, overwrite=True)
-
-
-def summarize(clips: list[dict[str, Any]]) -> str:
-    """Puts together what the clips have in common.
-
-    Returns:
-        JSON: the clips, the sums of their counts, the mean rig distance in meters, the mean
-        intrinsics in pixels.
-
-    Raises:
-        ValueError: If there is nothing to train or to test on.
-    """
-    # Workers hand clips over in any order, and a mean of floats depends on it.
-    clips = sorted(clips, key=lambda clip: clip["clip"])
-    counts: Counter[str] = Counter()
-    for clip in clips:
-        counts.update(clip["counts"])
-    for kind in ("train_pairs", "test_views"):
-        if not counts[kind]:
-            raise ValueError(
-                f"`{kind}` must not be empty: the recordings and the split leave nothing to use. "
-                f"Received: {dict(counts)}."
-            )
-    summary = {
-        "clips": clips,
-        "counts": dict(counts),
-        "reference": " and ".join(sorted({clip["reference"] for clip in clips})),
-        "rig_distance": float(np.mean([clip["rig_distance"] for clip in clips])),
-        "intrinsics": np.mean([clip["intrinsics"] for clip in clips], axis=0).tolist(),
-    }
-    return json.dumps(summary, indent=2, sort_keys=True)
+    # TFX removes the folder of an artifact whose component fails; the list is to outlive it.
+    folder, number = os.path.split(root.rstrip("/"))
+    kept = os.path.join(folder, f"{number}.{dead_letters.DEAD_LETTERS}")
+    tf.io.gfile.copy(os.path.join(root, dead_letters.DEAD_LETTERS), kept, overwrite=True)
+    raise ValueError(dead_letters.complaint(losses, num_clips, max_lost_share, kept))
 
 
 def read_dataset(examples_uri: str) -> dict[str, Any]:
@@ -177,19 +127,6 @@ def read_dataset(examples_uri: str) -> dict[str, Any]:
         return json.loads(file.read())
 
 
-def _split_folders(folders: dict[str, str]) -> dict[str, str]:
-    return {
-        split: split_folder(folders[name], split)
-        for name, splits in SPLITS.items()
-        for split in splits
-    }
-
-
 def split_folder(uri: str, split: str) -> str:
     """Gives the folder of a split, as TFX lays it out."""
-    return os.path.join(uri, f"Split-{split}")
-
-
-def _write_text(text: str, path: str) -> None:
-    with tf.io.gfile.GFile(path, "w") as file:
-        file.write(text)
+    return os.path.join(uri, shards.folder(split))

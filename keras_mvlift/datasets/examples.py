@@ -5,13 +5,13 @@ There are two kinds. A *pair* holds two views of an instant, `source/...` and `t
 evaluation reads it. docs/formats.md lists every feature.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import instants, views
+from keras_mvlift.datasets import instants, record_templates, views
 from keras_mvlift.geometry import cameras
 
 REFERENCE_POSE = "reference_pose"
@@ -77,27 +77,16 @@ def encode(columns: Mapping[str, np.ndarray]) -> list[bytes]:
         columns: Feature name to `[N, ...]`: floats, integers or strings.
 
     Returns:
-        `N` serialized records.
+        `N` serialized records, the same bytes for the same rows.
     """
-    # Only the pipeline's environment has the coder; training and inference never write records.
-    import pyarrow as pa
-    from tfx_bsl.coders import example_coder
+    return record_templates.serialize(columns)
 
-    def to_arrow(values: np.ndarray) -> pa.Array:
-        flat = values.reshape(len(values), -1)
-        offsets = np.arange(0, flat.size + 1, flat.shape[1])
-        if values.dtype == object:
-            items = pa.array([str(value).encode() for value in flat.ravel()], pa.large_binary())
-        else:
-            is_integer = np.issubdtype(values.dtype, np.integer)
-            items = pa.array(flat.ravel().astype(np.int64 if is_integer else np.float32))
-        return pa.LargeListArray.from_arrays(offsets, items)
 
-    names = sorted(columns)
-    if not len(columns[names[0]]):
-        return []
-    batch = pa.RecordBatch.from_arrays([to_arrow(columns[name]) for name in names], names)
-    return example_coder.RecordBatchToExamplesEncoder(None).encode(batch)
+def blocks(columns: Columns, num_rows: int) -> Iterator[Columns]:
+    """Cuts columns into blocks of at most so many rows, in their order, without copying."""
+    total = len(next(iter(columns.values())))
+    for start in range(0, total, num_rows):
+        yield {name: values[start : start + num_rows] for name, values in columns.items()}
 
 
 def decode_pairs(serialized: tf.Tensor) -> views.ViewPair:

@@ -25,7 +25,7 @@ class Prepared:
 
     Attributes:
         train_pairs: Columns of pairs, real and virtual views, of the training frames.
-        held_out_pairs: Columns of pairs, real views only, of the test frames.
+        held_out_pairs: Columns of pairs, real views only, of the held-out frames.
         test_views: Columns of single views with reference poses, of the test frames.
         counts: How many of what were used and left out.
     """
@@ -52,19 +52,22 @@ def prepare(
         config: Stride, thresholds, virtual views and seed.
     """
     rng = seeds.generator(config.seed, "pairs", sequence.name)
-    frames = splits.Frames(*(frame[frame % config.stride == 0] for frame in split.frames(sequence)))
+    frames = _strided(split.frames(sequence), config)
     counts = Counter(frames=sequence.num_frames, train_frames=len(frames.train))
     counts.update(test_frames=len(frames.test))
-    counts["unused_frames"] = sequence.num_frames - len(frames.train) - len(frames.test)
+    counts["unused_frames"] = sequence.num_frames - len(np.unique(np.concatenate(frames)))
     train = _usable(instants.of_sequence(sequence, frames.train), config, counts)
     min_views = 2 if sequence.pose_world is None else 1
     test = _usable(instants.of_sequence(sequence, frames.test), config, counts, min_views)
+    held_out = test
+    if not np.array_equal(frames.held_out, frames.test):
+        held_out = _usable(instants.of_sequence(sequence, frames.held_out), config, counts)
     augmented = train
     if config.num_virtual_views and len(train.frame):
         augmented = _augmented(train, sequence, config, rng)
     tables = {
         "train_pairs": _pairs(augmented, config, rng),
-        "held_out_pairs": _pairs(test, config, rng),
+        "held_out_pairs": _pairs(held_out, config, rng),
         "test_views": _test_views(test, sequence, config, counts),
     }
     counts.update({name: len(columns["frame"]) for name, columns in tables.items()})
@@ -73,7 +76,13 @@ def prepare(
 
 
 def rig_distance(sequence: sequences.MultiViewSequence) -> float:
-    """Gives the mean distance in meters from the cameras to where their optical axes meet."""
+    """Gives the mean distance in meters from the cameras to where their optical axes meet.
+
+    Raises:
+        ValueError: If there is only one camera.
+    """
+    if sequence.num_views < 2:
+        raise ValueError(f"`sequence` must have two cameras. Received: {sequence.num_views}.")
     meeting_point = cameras.meeting_point(sequence.camera).numpy()
     return float(np.linalg.norm(sequence.camera.center - meeting_point, axis=-1).mean())
 
@@ -99,6 +108,14 @@ def _augmented(
         points=points,
         elevation_margin=config.virtual_elevation_margin,
     )
+
+
+def _strided(frames: splits.Frames, config: configs.DataConfig) -> splits.Frames:
+    def every(stride: int, frame: np.ndarray) -> np.ndarray:
+        return frame[frame % stride == 0]
+
+    test, held_out = (every(config.test_stride, frame) for frame in (frames.test, frames.held_out))
+    return splits.Frames(every(config.stride, frames.train), test, held_out)
 
 
 def _usable(
@@ -166,9 +183,10 @@ def _reference(
 
 
 def _about(sequence: sequences.MultiViewSequence, columns: examples.Columns) -> examples.Columns:
-    """Says of every row where it comes from, and how sure each real camera was in its clip."""
+    """Says of every row where it comes from, and how sure each camera was in its clip."""
     num_rows = len(columns["frame"])
     names = {"clip": sequence.name, "subject": sequence.subject, "action": sequence.action}
     about = {key: np.full(num_rows, name, dtype=object) for key, name in names.items()}
-    camera_confidence = sequence.confidence.mean(axis=(1, 2))
+    present = [name not in sequence.absent for name in sequence.camera_names]
+    camera_confidence = sequence.confidence[present].mean(axis=(1, 2))
     return about | {"camera_confidence": np.tile(camera_confidence, (num_rows, 1))}

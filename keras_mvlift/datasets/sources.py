@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import pose2sim, sequences, splits, synthetic
+from keras_mvlift.datasets import pose2sim, rig_recordings, sequences, splits, synthetic
+from keras_mvlift.datasets.human36m import source as human36m_source
+from keras_mvlift.datasets.mpi_inf_3dhp import source as mpi_inf_3dhp_source
 
 
 class Source(Protocol):
@@ -26,12 +28,23 @@ class Source(Protocol):
 
 SOURCES: dict[str, Any] = {
     "pose2sim": pose2sim.Pose2SimSource,
+    "rig": rig_recordings.RigSource,
     "studio": synthetic.Studio,
     "motion_studio": synthetic.MotionStudio,
+    "human36m": human36m_source.Human36MSource,
+    "mpi_inf_3dhp": mpi_inf_3dhp_source.MPIINF3DHPSource,
 }
 
+_MANIFEST_SUFFIXES = (".yaml", ".yml")
+
 # The argument by which a source takes the folder or file it reads; the studio reads none.
-_ROOTS = {"pose2sim": "root", "motion_studio": "path"}
+_ROOTS = {
+    "human36m": "root",
+    "mpi_inf_3dhp": "root",
+    "motion_studio": "path",
+    "pose2sim": "root",
+    "rig": "root",
+}
 
 
 def open_source(config: configs.DataConfig, data_root: str) -> Source:
@@ -60,9 +73,14 @@ def open_split(config: configs.DataConfig) -> splits.Split:
 
 
 def fingerprint(data_root: str) -> str:
-    """Gives a digest of the names, sizes and times of change of the files below a folder."""
+    """Gives a digest of the names, sizes and times of change of the files below a folder.
+
+    A manifest stands for its folder, where all that it names lies.
+    """
     digest = hashlib.sha256()
     root = pathlib.Path(data_root)
+    if root.is_file() and root.suffix in _MANIFEST_SUFFIXES:
+        root = root.parent
     paths = sorted(path for path in root.rglob("*") if path.is_file()) if data_root else []
     for path in [root] if data_root and root.is_file() else paths:
         status = os.stat(path)

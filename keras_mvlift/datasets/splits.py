@@ -13,21 +13,34 @@ class Frames(NamedTuple):
 
     Attributes:
         train: `[T_train]`, for training.
-        test: `[T_test]`, for evaluation.
+        test: `[T_test]`, single views for evaluation.
+        held_out: `[T_held_out]`, pairs for the loss on what is not trained on; mostly the same as
+            `test`.
     """
 
     train: np.ndarray
     test: np.ndarray
+    held_out: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BySubject:
-    """Tests on people never seen in training."""
+    """Tests on people never seen in training.
+
+    Args:
+        test_subjects: The people to test on.
+        held_out_clips: Clips that neither train nor test, for the loss on what is not trained on;
+            for data whose test clips have a single camera and so no pairs.
+    """
 
     test_subjects: tuple[str, ...]
+    held_out_clips: tuple[str, ...] = ()
 
     def frames(self, sequence: sequences.MultiViewSequence) -> Frames:
         """Gives a clip whole to the side of its subject."""
+        if sequence.name in self.held_out_clips:
+            every, none = np.arange(sequence.num_frames), np.arange(0)
+            return Frames(train=none, test=none, held_out=every)
         return _whole(sequence, sequence.subject in self.test_subjects)
 
 
@@ -85,9 +98,8 @@ class ByBlocks:
         offset = np.arange(sequence.num_frames) - starts.astype(int)[:, np.newaxis]
         is_test = (offset >= 0) & (offset < self.block_length)
         is_near = (offset >= -self.gap) & (offset < self.block_length + self.gap)
-        return Frames(
-            train=np.flatnonzero(~is_near.any(axis=0)), test=np.flatnonzero(is_test.any(axis=0))
-        )
+        test = np.flatnonzero(is_test.any(axis=0))
+        return Frames(train=np.flatnonzero(~is_near.any(axis=0)), test=test, held_out=test)
 
 
 SPLITS = {"subject": BySubject, "clip": ByClip, "blocks": ByBlocks}
@@ -96,4 +108,5 @@ Split = BySubject | ByClip | ByBlocks
 
 def _whole(sequence: sequences.MultiViewSequence, is_test: bool) -> Frames:
     every, none = np.arange(sequence.num_frames), np.arange(0)
-    return Frames(train=none, test=every) if is_test else Frames(train=every, test=none)
+    train, test = (none, every) if is_test else (every, none)
+    return Frames(train, test, held_out=test)

@@ -4,8 +4,15 @@ import tensorflow as tf
 
 from keras_mvlift.datasets import examples
 
-# Records are shuffled within chunks of this many, chunks being made of files in random order.
+# Records are shuffled within chunks of this many.
 _CHUNK = 65_536
+
+# A file holds one clip, and a chunk holds few files' worth: so that it holds records of many clips,
+# this many files are read by turns, this many records at a time.
+_NUM_FILES, _NUM_RECORDS = 16, 16
+
+# Records that are counted at once.
+_COUNTED = 4096
 
 
 def load(
@@ -26,17 +33,24 @@ def load(
         Batches of `ViewPair`, fields `[batch_size, ...]`.
 
     Raises:
-        ValueError: If there is no such file.
+        ValueError: If there is no such file, or the files hold less than a batch.
     """
     files = sorted(tf.io.gfile.glob(file_pattern))
     if not files:
         raise ValueError(f"`file_pattern` must match a file. Received: {file_pattern!r}.")
+    num_pairs = _count(_read(files).take(batch_size))
+    if num_pairs < batch_size:
+        # Epochs without a batch would follow each other for ever.
+        rule = f"`batch_size` must be at most the number of pairs, {num_pairs}"
+        raise ValueError(f"{rule}. Received: {batch_size}.")
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        records = tf.data.TFRecordDataset(_shuffle(tf.constant(files), seed, number, 0), "GZIP")
+        shuffled = tf.data.Dataset.from_tensor_slices(_shuffle(tf.constant(files), seed, number, 0))
+        records = shuffled.interleave(_read, cycle_length=_NUM_FILES, block_length=_NUM_RECORDS)
+        # Records stay in their chunk's tensor up to the batch: one by one they take twice as long.
         chunks = records.batch(_CHUNK).enumerate(1)
-        shuffled = chunks.map(lambda index, chunk: _shuffle(chunk, seed, number, index))
-        return shuffled.unbatch().batch(batch_size, drop_remainder=True)
+        mixed = chunks.map(lambda index, chunk: _shuffle(chunk, seed, number, index)).prefetch(1)
+        return mixed.rebatch(batch_size, drop_remainder=True)
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
     batches = epochs.flat_map(epoch)
@@ -45,16 +59,27 @@ def load(
 
 def load_once(file_pattern: str | list[str], batch_size: int) -> tf.data.Dataset:
     """Reads every pair once, in the order of the files; the last batch may be smaller."""
-    return _records(file_pattern).batch(batch_size).map(examples.decode_pairs)
+    batches = _read(_matching(file_pattern)).batch(batch_size)
+    return batches.map(examples.decode_pairs, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def count(file_pattern: str | list[str]) -> int:
     """Counts the records."""
-    return int(_records(file_pattern).reduce(tf.constant(0, tf.int64), lambda n, _: n + 1))
+    return _count(_read(_matching(file_pattern)))
 
 
-def _records(file_pattern: str | list[str]) -> tf.data.Dataset:
-    files = tf.data.Dataset.list_files(file_pattern, shuffle=False)
+def _count(records: tf.data.Dataset) -> int:
+    chunks = records.batch(_COUNTED)
+    return int(
+        chunks.reduce(tf.constant(0, tf.int64), lambda n, chunk: n + tf.size(chunk, tf.int64))
+    )
+
+
+def _matching(file_pattern: str | list[str]) -> tf.data.Dataset:
+    return tf.data.Dataset.list_files(file_pattern, shuffle=False)
+
+
+def _read(files: tf.Tensor | list[str] | tf.data.Dataset) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(files, compression_type="GZIP")
 
 

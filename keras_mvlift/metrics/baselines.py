@@ -46,6 +46,11 @@ def read_test_views(file_pattern: str) -> TestViews:
     )
 
 
+def has_several_views(test: TestViews) -> bool:
+    """Tells whether any instant was seen by two cameras, so that triangulation can be measured."""
+    return bool((np.bincount(test.instant) > 1).any())
+
+
 def triangulated(test: TestViews, min_confidence: float) -> np.ndarray:
     """Triangulates each instant from all of its views.
 

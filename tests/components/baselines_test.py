@@ -1,8 +1,11 @@
+import glob
 import json
 import pathlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from tfx.types import standard_artifacts
 
 from components import artifacts, baselines
 from components.example_gen import executor
@@ -51,6 +54,24 @@ def test_what_sees_without_error_triangulates_without_error(figures):
     written = baselines.read(figures)
     assert written["triangulation"]["overall"]["pck_150"] > 95
     assert written["mean_pose"]["overall"]["mpjpe_mm"] > 100
+
+
+def test_a_single_test_camera_is_compared_with_the_mean_pose_alone(examples, tmp_path):
+    alone = standard_artifacts.Examples()
+    alone.uri = str(tmp_path / "alone")
+    folder = pathlib.Path(executor.split_folder(alone.uri, "test"))
+    folder.mkdir(parents=True)
+    files = sorted(glob.glob(baselines.pattern(examples["test_examples"].uri, "test")))
+    for path in files:
+        records = list(tf.data.TFRecordDataset(path, "GZIP").as_numpy_iterator())
+        with tf.io.TFRecordWriter(str(folder / pathlib.Path(path).name), "GZIP") as writer:
+            for record in (record for record in records if b"camera_1" in record):
+                writer.write(record)
+    artifact = artifacts.Baselines()
+    artifact.uri = str(tmp_path)
+    given = examples | {"test_examples": alone, "figures": artifact}
+    baselines.Baselines.test_call(**given, min_confidence=MIN_CONFIDENCE, code_version="abc")
+    assert set(baselines.read(artifact.uri)) == {"mean_pose"}
 
 
 def test_the_file_is_json(figures):

@@ -9,7 +9,7 @@ from tfx.components.statistics_gen import executor as statistics_gen
 from tfx.types import artifact_utils, standard_artifacts
 
 from components import curated_schema, gates
-from components.example_gen import executor
+from components.example_gen import shards
 from keras_mvlift.datasets import examples, preparation, sources
 from tests.components import studio_examples
 
@@ -45,9 +45,7 @@ class Judge:
         artifact = self.artifact(standard_artifacts.Examples)
         artifact.split_names = artifact_utils.encode_split_names(list(tables))
         for split, columns in tables.items():
-            folder = pathlib.Path(executor.split_folder(artifact.uri, split))
-            folder.mkdir()
-            executor.write_records(str(folder / "data.gz"), examples.encode(columns))
+            shards.write(artifact.uri, f"{shards.folder(split)}/data.gz", columns)
         statistics = self.artifact(standard_artifacts.ExampleStatistics)
         inputs, outputs = {"examples": [artifact]}, {"statistics": [statistics]}
         statistics_gen.Executor().Do(inputs, outputs, {"exclude_splits": "null"})

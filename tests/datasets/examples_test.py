@@ -91,6 +91,13 @@ def test_no_rows_are_no_records(seen, pairs):
     assert examples.encode(empty) == []
 
 
+def test_blocks_hold_every_row_once_and_in_order(pairs):
+    sizes = [len(block["frame"]) for block in examples.blocks(pairs, 2)]
+    assert sizes == [2, 1]
+    records = [record for block in examples.blocks(pairs, 2) for record in examples.encode(block)]
+    assert records == examples.encode(pairs)
+
+
 def test_decoding_pairs_reads_nothing_but_the_views(pairs):
     extended = pairs | {"pose": np.full((3, 17, 3), np.nan)}
     plain, same = (

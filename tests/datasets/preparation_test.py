@@ -60,12 +60,23 @@ def test_no_test_frame_is_within_the_gap_of_a_training_frame(clip):
     assert np.abs(np.subtract.outer(train, test)).min() == SPLIT.gap + 1
 
 
-def test_a_stride_takes_every_so_many_frames_and_counts_the_others_as_unused(clip):
-    prepared = prepare(clip, stride=4)
+def test_strides_take_every_so_many_frames_and_count_the_others_as_unused(clip):
+    prepared = prepare(clip, stride=4, test_stride=4)
     assert frames(prepared.test_views) == [8, 28]
     assert frames(prepared.train_pairs) == [0, 4, 16, 20, 24, 36]
     counts = prepared.counts
     assert (counts["train_frames"], counts["test_frames"], counts["unused_frames"]) == (6, 2, 32)
+    every = prepare(clip, stride=4)
+    assert frames(every.test_views) == frames(every.held_out_pairs) == TEST_FRAMES
+    assert every.counts["unused_frames"] == 40 - 6 - 8
+
+
+def test_a_held_out_clip_gives_pairs_but_nothing_to_train_or_test_on(clip):
+    split = splits.BySubject(test_subjects=("S9",), held_out_clips=(clip.name,))
+    prepared = preparation.prepare(clip, split, configs.DataConfig(num_virtual_views=2))
+    assert len(prepared.held_out_pairs["frame"]) == 40 * 6
+    assert len(prepared.train_pairs["frame"]) == len(prepared.test_views["frame"]) == 0
+    assert prepared.counts["unused_frames"] == 0
 
 
 def test_views_of_few_joints_are_left_out_and_counted(clip):
@@ -212,9 +223,23 @@ def test_every_row_says_where_it_comes_from(clip):
         np.testing.assert_allclose(columns["camera_confidence"], sureness)
 
 
+def test_only_a_camera_that_was_meant_to_film_may_be_found_blind(clip):
+    blind = clips.hide(clip, np.s_[1])
+    absent = dataclasses.replace(blind, absent=("camera_1",))
+    for seen, num_values in ((blind, 4), (absent, 3)):
+        sureness = prepare(seen).test_views["camera_confidence"]
+        assert sureness.shape[1] == num_values
+        assert (sureness == 0).any() == (num_values == 4)
+
+
 def test_rig_distance_is_how_far_the_cameras_are_from_where_they_look():
     center = np.array([[3.0, 0.0, 0.0], [0.0, -5.0, 0.0], [0.0, 0.0, 7.0]]) + 1
     axes = cameras.look_at(np.tile(np.eye(3), (3, 1, 1)), center, np.ones((3, 3)), [1.0, 1.0, 1.0])
     clip = clips.exact(3, 2, camera=axes)
     # 3, 5 and 7 m from (1, 1, 1).
     np.testing.assert_allclose(preparation.rig_distance(clip), 5.0, atol=1e-4)
+
+
+def test_a_lone_camera_has_no_rig_distance():
+    with pytest.raises(ValueError, match=r"must have two cameras\. Received: 1"):
+        preparation.rig_distance(clips.exact(1, 2))

@@ -41,7 +41,7 @@ def test_splits_are_opened_with_their_options():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"source": "film"}, "`source` must be one of pose2sim, studio.*Received: 'film'"),
+        ({"source": "film"}, "`source` must be one of pose2sim, rig, studio.*Received: 'film'"),
         ({"source_options": '{"size": 1}'}, "`source_options` must fit 'pose2sim'.*'size'"),
         (
             {"source": "studio", "source_options": '{"num_clips": 0}'},

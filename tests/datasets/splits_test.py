@@ -24,7 +24,7 @@ def test_blocks_golden():
 def test_no_test_frame_is_within_the_gap_of_a_training_frame(num_blocks, block_length, gap, more):
     num_frames = num_blocks * (block_length + 2 * gap) + more
     split = splits.ByBlocks(num_blocks=num_blocks, block_length=block_length, gap=gap)
-    train, test = split.frames(clips.exact(2, num_frames))
+    train, test, _ = split.frames(clips.exact(2, num_frames))
     assert len(test) == num_blocks * block_length
     assert len(train) == num_frames - num_blocks * (block_length + 2 * gap) == more
     assert np.abs(train[:, np.newaxis] - test).min() == gap + 1
@@ -46,14 +46,23 @@ def test_blocks_that_cannot_be_are_refused(broken):
 
 
 def sides(split, **fields):
-    """The numbers of training and test frames of a clip of five."""
-    return tuple(map(len, split.frames(clips.exact(2, 5, **fields))))
+    """The numbers of training and test frames of a clip of five; the latter are held out."""
+    frames = split.frames(clips.exact(2, 5, **fields))
+    np.testing.assert_array_equal(frames.held_out, frames.test)
+    return len(frames.train), len(frames.test)
 
 
 def test_clips_of_test_subjects_test_whole_and_others_train():
     split = splits.BySubject(test_subjects=("S9", "S11"))
     assert sides(split, subject="S11", name="walk") == (0, 5)
     assert sides(split, subject="S1", name="S9") == (5, 0)
+
+
+def test_held_out_clips_neither_train_nor_test():
+    split = splits.BySubject(test_subjects=("S9",), held_out_clips=("walk",))
+    for subject in ("S1", "S9"):
+        frames = split.frames(clips.exact(2, 5, subject=subject, name="walk"))
+        assert list(map(len, frames)) == [0, 0, 5]
 
 
 def test_test_clips_test_whole_and_others_train():

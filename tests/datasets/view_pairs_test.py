@@ -119,6 +119,21 @@ def test_count_counts_the_records_of_all_files(pattern):
     assert view_pairs.count(sorted(tf.io.gfile.glob(pattern))[:2]) == 10
 
 
+def test_an_epoch_that_fills_no_batch_is_refused(pattern):
+    assert len(next(iter(view_pairs.load(pattern, NUM_PAIRS, seed=0))).source.confidence) == 23
+    rule = r"`batch_size` must be at most the number of pairs, 23. Received: 24"
+    with pytest.raises(ValueError, match=rule):
+        view_pairs.load(pattern, NUM_PAIRS + 1, seed=0)
+
+
+def test_a_chunk_holds_records_of_more_files_than_it_would_in_their_order(pattern, monkeypatch):
+    monkeypatch.setattr(view_pairs, "_CHUNK", 6)
+    monkeypatch.setattr(view_pairs, "_NUM_RECORDS", 2)
+    chunks = [epoch[:BATCH] for epoch in epochs(load(pattern), 6)]
+    # The files hold the numbers below 9, 9 itself, and those above.
+    assert all(min(chunk) < 9 < max(chunk) for chunk in chunks)
+
+
 def test_a_pattern_without_files_is_refused(tmp_path):
     pattern = str(tmp_path / "*.gz")
     with pytest.raises(ValueError, match=r"`file_pattern` must match a file. Received: .*\*\.gz"):

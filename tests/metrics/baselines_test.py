@@ -159,3 +159,9 @@ def test_a_joint_that_no_pair_saw_is_at_the_root_of_the_mean_pose(prepared):
     np.testing.assert_array_equal(pose[5], np.zeros(3))
     assert np.isfinite(pose).all()
     assert np.abs(pose[4]).max() > 0
+
+
+def test_one_camera_alone_cannot_be_compared_with_triangulation(recorded):
+    assert baselines.has_several_views(recorded)
+    alone = select(recorded, np.flatnonzero(recorded.camera == recorded.camera[0]))
+    assert not baselines.has_several_views(alone)

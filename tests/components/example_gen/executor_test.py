@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import baselines
 from components.example_gen import executor
 from keras_mvlift import configs
 from keras_mvlift.datasets import examples, pose2sim, preparation, sources
@@ -135,19 +134,6 @@ def test_threads_write_the_same_bytes_as_one_worker(studio, tmp_path):
     assert files(threaded) == files(artifacts)
 
 
-def test_the_order_in_which_workers_finish_does_not_show():
-    clips = [
-        {
-            "clip": f"clip_{i}",
-            "counts": {"train_pairs": 1, "test_views": 1},
-            "reference": "recorded",
-        }
-        | {"rig_distance": 10.0**-i, "intrinsics": [[0.1 * i]]}
-        for i in range(7)
-    ]
-    assert executor.summarize(clips) == executor.summarize(clips[::-1])
-
-
 @pytest.mark.parametrize("recording", ["studio", "demo"])
 def test_examples_hold_the_documented_features_and_no_3d(recording, request):
     _, _, artifacts = request.getfixturevalue(recording)
@@ -208,7 +194,7 @@ def test_an_unknown_source_is_refused_before_anything_is_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_clip_that_fails_leaves_no_shard(tmp_path, monkeypatch):
+def test_an_error_in_the_middle_of_a_shard_leaves_none(tmp_path, monkeypatch):
     write, written = tf.io.TFRecordWriter.write, []
 
     def write_until_full(writer, record):
@@ -222,19 +208,31 @@ def test_a_clip_that_fails_leaves_no_shard(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         studio_examples.generate(tmp_path, studio_examples.config())
     found = {path.name for path in (tmp_path / "examples" / "Split-train").iterdir()}
-    assert "data_tfrecord-00001-of-00004.gz" not in found
-    assert "data_tfrecord-00001-of-00004.gz.partial" in found
-    matched = pathlib.Path("/").glob(baselines.pattern(str(tmp_path / "examples"), "train")[1:])
-    assert {path.suffix for path in matched} <= {".gz"}
+    assert found <= {"data_tfrecord-00000-of-00004.gz"}
     assert not (tmp_path / "examples" / executor.DATASET).exists()
 
 
-def test_a_shard_written_again_replaces_the_half_written_one(tmp_path):
-    path = tmp_path / "data.gz"
-    with pytest.raises(TypeError):
-        executor.write_records(str(path), [b"first", None])
-    executor.write_records(str(path), [b"first", b"second"])
-    assert [entry.name for entry in tmp_path.iterdir()] == ["data.gz"]
+def test_what_an_earlier_attempt_left_is_gone(studio, tmp_path):
+    config, data_root, artifacts = studio
+    left = ("partial/half.gz", "Split-train/data_tfrecord-00007-of-00009.gz", executor.DATASET)
+    for name in left:
+        path = tmp_path / "examples" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half")
+    assert files(studio_examples.generate(tmp_path, config, data_root)) == files(artifacts)
+
+
+def test_nothing_is_there_beside_the_splits_but_what_is_documented(studio):
+    _, _, artifacts = studio
+    names = {
+        name: sorted(path.name for path in pathlib.Path(artifact.uri).iterdir())
+        for name, artifact in artifacts.items()
+    }
+    notes = ["dataset.json", "dead_letters.json"]
+    assert names == {
+        "examples": ["Split-eval", "Split-train", *notes],
+        "test_examples": ["Split-test"],
+    }
 
 
 def test_what_is_known_of_the_set_is_json(studio):

@@ -1,0 +1,53 @@
+"""What the clips of a set have in common."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from components.example_gen import dead_letters
+
+
+def summarize(
+    clips: list[dict[str, Any]], num_lost: int = 0, choices: list[str] | None = None
+) -> str:
+    """Puts together what the clips have in common.
+
+    Args:
+        clips: What is to be known of each clip that was read, in any order.
+        num_lost: How many clips were lost beside them.
+        choices: What the source chose of its field's protocol, in words.
+
+    Returns:
+        JSON: the clips, the sums of their counts, and of those that give pairs to train on the
+        mean rig distance in meters and the mean intrinsics in pixels.
+
+    Raises:
+        ValueError: If there is nothing to train or to test on.
+    """
+    # Workers hand clips over in any order, and a mean of floats depends on it.
+    clips = sorted(clips, key=lambda clip: clip["clip"])
+    counts: Counter[str] = Counter()
+    for clip in clips:
+        counts.update(clip["counts"])
+    for kind in ("train_pairs", "test_views"):
+        if not counts[kind]:
+            raise ValueError(
+                f"`{kind}` must not be empty: the recordings and the split leave nothing to use. "
+                f"Received: {dict(counts)}."
+            )
+    # Networks are made for the cameras they train on; a lone test camera is at no rig's distance.
+    trained = [clip for clip in clips if clip["counts"]["train_pairs"]]
+    summary = {
+        "clips": clips,
+        "counts": dict(counts),
+        "read_clips": len(clips),
+        "lost_clips": num_lost,
+        "dead_letters": dead_letters.DEAD_LETTERS,
+        "choices": choices or [],
+        "reference": " and ".join(sorted({clip["reference"] for clip in clips})),
+        "rig_distance": float(np.mean([clip["rig_distance"] for clip in trained])),
+        "intrinsics": np.mean([clip["intrinsics"] for clip in trained], axis=0).tolist(),
+    }
+    return json.dumps(summary, indent=2, sort_keys=True)

@@ -1,0 +1,39 @@
+import time
+
+import numpy as np
+import pytest
+
+from benchmarks import measured
+
+NUM_BYTES = 300_000_000
+
+
+def hold(seconds):
+    held = np.ones(NUM_BYTES, np.uint8)
+    time.sleep(seconds)
+    return int(held[:3].sum())
+
+
+def fail():
+    raise KeyError("nothing")
+
+
+def test_a_call_gives_its_result_its_time_and_its_memory():
+    found = measured.call(hold, 0.5)
+    assert found.result == 3
+    assert 0.5 <= found.seconds < 10
+    assert 0 < found.start_bytes < NUM_BYTES
+    assert NUM_BYTES <= found.peak_bytes - found.start_bytes < 1.5 * NUM_BYTES
+
+
+def test_memory_of_children_is_counted():
+    assert measured.call(call_hold).peak_bytes > NUM_BYTES
+
+
+def call_hold():
+    return measured.call(hold, 0.5).result
+
+
+def test_a_call_that_fails_is_no_measurement():
+    with pytest.raises(RuntimeError, match="`fail` must end well"):
+        measured.call(fail)

@@ -1,0 +1,29 @@
+"""Training reads pairs several times as fast as a reader that parses them one by one."""
+
+import json
+import sys
+
+import pytest
+
+from benchmarks import reading
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """Runs the quick trial from its command line."""
+    path = tmp_path_factory.mktemp("figures") / "figures.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["reading", "--quick", "--json", str(path)])
+        reading.main()
+    return {row["run"]: row for row in json.loads(path.read_text())}
+
+
+def test_pairs_are_read_at_twice_the_rate(rows):
+    assert rows[reading.BATCHED]["ratio"] >= 2
+
+
+def test_both_read_the_same_number_of_pairs(rows):
+    pairs = {name: row["pairs"] for name, row in rows.items()}
+    assert pairs[reading.BATCHED] == pairs[reading.ONE_BY_ONE]
+    rest = pairs["view_pairs.count"] - pairs[reading.BATCHED]
+    assert 0 <= rest < reading.BATCH_SIZE

@@ -1,0 +1,60 @@
+import json
+
+import numpy as np
+import pytest
+
+from components.example_gen import summaries
+
+
+def clip(number, **fields):
+    given = {
+        "clip": f"clip_{number}",
+        "counts": {"train_pairs": 1, "test_views": 1},
+        "reference": "recorded",
+        "rig_distance": 10.0**-number,
+        "intrinsics": [[0.1 * number]],
+    }
+    return given | fields
+
+
+def summarize(*clips, **options):
+    return json.loads(summaries.summarize([*clips], **options))
+
+
+def test_the_order_in_which_workers_finish_does_not_show():
+    clips = [clip(number) for number in range(7)]
+    assert summaries.summarize(clips) == summaries.summarize(clips[::-1])
+
+
+def test_counts_are_added_up_and_clips_counted():
+    summary = summarize(clip(0), clip(1, counts={"test_views": 4, "train_pairs": 2}), num_lost=3)
+    assert summary["counts"] == {"train_pairs": 3, "test_views": 5}
+    assert (summary["read_clips"], summary["lost_clips"]) == (2, 3)
+    assert summary["dead_letters"] == "dead_letters.json"
+
+
+def test_cameras_that_nobody_trains_on_do_not_count_in_the_means():
+    tested = {"counts": {"train_pairs": 0, "test_views": 9}, "intrinsics": [[99.0]]}
+    alone = clip(2, **tested, rig_distance=None)
+    elsewhere = clip(3, **tested)
+    summary = summarize(clip(0), clip(1), alone, elsewhere)
+    np.testing.assert_allclose(summary["rig_distance"], 0.55)
+    np.testing.assert_allclose(summary["intrinsics"], [[0.05]])
+    assert summary["clips"][2]["rig_distance"] is None
+
+
+def test_choices_are_kept_in_their_order():
+    assert summarize(clip(0), choices=["b", "a"])["choices"] == ["b", "a"]
+    assert summarize(clip(0))["choices"] == []
+
+
+def test_references_of_both_kinds_are_both_named():
+    summary = summarize(clip(0), clip(1, reference="triangulated"))
+    assert summary["reference"] == "recorded and triangulated"
+
+
+@pytest.mark.parametrize("kind", ["train_pairs", "test_views"])
+def test_nothing_to_train_or_test_on_is_refused(kind):
+    counts = {"train_pairs": 1, "test_views": 1} | {kind: 0}
+    with pytest.raises(ValueError, match=f"`{kind}` must not be empty: .*'{kind}': 0"):
+        summarize(clip(0, counts=counts))
