@@ -1,6 +1,6 @@
 # Everything these targets write stays inside the checkout.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check clean
+.PHONY: help setup demo demo-h36m demo-3dhp test check clean
 
 bin := $(CURDIR)/.venv/bin
 stamp := .venv/.setup
@@ -12,7 +12,7 @@ export MPLCONFIGDIR := $(CURDIR)/output/.matplotlib
 export XDG_CACHE_HOME := $(CURDIR)/output/.cache
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 setup: $(stamp)  ## make .venv from uv.lock; needs Python 3.10, or uv
 
@@ -22,6 +22,25 @@ $(stamp): pyproject.toml uv.lock .python-version pipeline/tfx_cli.pth scripts/se
 
 demo: $(stamp)  ## run the local pipeline on the embedded recording
 	. .venv/bin/activate && tfx run create --pipeline pipeline/local.py
+
+# What a licence holder types, but for the folder and for settings fit for a small machine.
+demo-h36m: output/simulated_h36m  ## the same on a simulated release of Human3.6M
+	. .venv/bin/activate && tfx run create --pipeline pipeline/local.py \
+	  --runtime_parameter data_root=$< --runtime_parameter settings=pipeline/demo_h36m.json
+
+demo-3dhp: output/simulated_3dhp  ## the same on a simulated release of MPI-INF-3DHP
+	. .venv/bin/activate && tfx run create --pipeline pipeline/local.py \
+	  --runtime_parameter data_root=$< --runtime_parameter settings=pipeline/demo_3dhp.json
+
+output/simulated_h36m: | $(stamp)
+	rm -rf $@.partial
+	$(bin)/keras-mvlift simulate human36m $@.partial --takes 15 --frames 200
+	mv $@.partial $@
+
+output/simulated_3dhp: | $(stamp)
+	rm -rf $@.partial
+	$(bin)/keras-mvlift simulate mpi_inf_3dhp $@.partial --frames 300
+	mv $@.partial $@
 
 test: $(stamp)  ## run the tests; ARGS="-k cameras" goes to pytest
 	$(bin)/python -m pytest $(ARGS)

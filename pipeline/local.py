@@ -7,7 +7,6 @@ Usage:
 """
 
 import argparse
-import contextlib
 import datetime
 import json
 import logging
@@ -17,7 +16,8 @@ import re
 import shutil
 import sys
 
-_DEFAULT_NAME = "mvlift"
+from pipeline import configuration
+
 _OUTPUT_ROOT = pathlib.Path(__file__).resolve().parents[1] / "output"
 
 # Beam notes the step in which an error came up. An error that it cannot rebuild, or that comes
@@ -32,7 +32,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         prog="pipeline/local.py", description="Runs the pipeline on this machine."
     )
     parser.add_argument(
-        "--data_root", help="a recording in Pose2Sim's layout; default: the embedded one"
+        "--data_root",
+        help="a folder of Human3.6M, MPI-INF-3DHP, Pose2Sim, or a rig.yaml; default: the demo's",
     )
     parser.add_argument(
         "--output_root",
@@ -55,13 +56,16 @@ def main(arguments: list[str]) -> int:
     # Only now, so that `--help` and a wrong option answer at once, and logs are quiet from here.
     from pipeline import console
 
+    request = configuration.Request(
+        options.data_root, options.settings, options.num_epochs, options.seed
+    )
     started = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    home = options.output_root.resolve() / _pipeline_name(options)
+    home = options.output_root.resolve() / configuration.pipeline_name(request)
     log = home / "logs" / f"{started}.log"
     print(f"Running the pipeline. Full log: {_short(log)}", flush=True)
     with console.quiet(log):
         try:
-            return _run(options, home, log)
+            return _run(request, home, log)
         except Exception as error:  # every failure ends in one sentence; the log has the rest
             logging.exception("The run failed.")
             print(f"The run failed: {_sentence(error)}", file=sys.stderr)
@@ -69,13 +73,13 @@ def main(arguments: list[str]) -> int:
             return 1
 
 
-def _run(options: argparse.Namespace, home: pathlib.Path, log: pathlib.Path) -> int:
+def _run(request: configuration.Request, home: pathlib.Path, log: pathlib.Path) -> int:
     from tfx.orchestration.local import local_dag_runner
 
     from components import gates
     from pipeline import mvlift, runs
 
-    config, data_root = _configured(options)
+    config, data_root = configuration.configure(request)
     connection = runs.metadata_connection(home / "metadata" / "metadata.db")
     folders = mvlift.Folders(
         artifacts=str(home / "artifacts"),
@@ -93,32 +97,6 @@ def _run(options: argparse.Namespace, home: pathlib.Path, log: pathlib.Path) -> 
     if current != former:
         _show_report(runs.report_folder(connection, current), home, log)
     return status
-
-
-def _pipeline_name(options: argparse.Namespace) -> str:
-    """Gives the pipeline's name before anything heavy is imported; what is wrong is told later."""
-    from pipeline import settings
-
-    with contextlib.suppress(ValueError, KeyError):
-        if options.settings:
-            return settings.PipelineConfig(name=settings.read(options.settings)["name"]).name
-    return _DEFAULT_NAME
-
-
-def _configured(options: argparse.Namespace) -> tuple:
-    from keras_mvlift.datasets import pose2sim
-    from pipeline import presets, settings
-
-    config = presets.recording() if options.data_root else presets.demo()
-    if options.settings:
-        config = config.updated(settings.read(options.settings))
-    if options.num_epochs is not None:
-        config = config.with_num_epochs(options.num_epochs)
-    if options.seed is not None:
-        config = config.with_seed(options.seed)
-    if options.data_root:
-        return config, str(pathlib.Path(options.data_root).resolve())
-    return config, pose2sim.demo_root() if config.data.source == "pose2sim" else ""
 
 
 def _show_report(folder: pathlib.Path | None, home: pathlib.Path, log: pathlib.Path) -> None:

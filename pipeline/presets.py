@@ -5,6 +5,19 @@ import json
 from keras_mvlift import configs
 from pipeline import settings
 
+NAMES = {
+    "demo": "mvlift",
+    "recording": "recording",
+    "rig": "rig",
+    "human36m": "human36m",
+    "mpi_inf_3dhp": "mpi_inf_3dhp",
+    "studio": "mvlift_studio",
+}
+"""Preset to the name of its pipeline."""
+
+DATA_SETS = ("rig", "human36m", "mpi_inf_3dhp")
+"""The presets that are named like the source that they are for."""
+
 
 def demo() -> settings.PipelineConfig:
     """Gives the settings for the embedded recording: four cameras, a hundred frames, one person.
@@ -17,16 +30,67 @@ def demo() -> settings.PipelineConfig:
         "action": "balancing",
         "reference": "opensim/Balancing_for_IK.trc",
     }
-    return recording().updated({"data": {"source_options": options}})
+    changes = {"name": NAMES["demo"], "data": {"source_options": options}}
+    return recording().updated(changes)
 
 
 def recording() -> settings.PipelineConfig:
     """Gives the settings for one short recording in Pose2Sim's layout, without a reference."""
     return settings.PipelineConfig(
+        name=NAMES["recording"],
         data=configs.DataConfig(source="pose2sim", split="blocks", num_virtual_views=8),
         model=configs.ModelConfig(backbone="res_linear", width=256),
         finetune=configs.FinetuneConfig(num_epochs=45, decay_every=15, batch_size=128),
         bounds={"mpjpe_mm": 80.0, "p_mpjpe_mm": 65.0},
+    )
+
+
+def rig(data_root: str) -> settings.PipelineConfig:
+    """Gives the settings for a manifest: its test clips, or blocks of frames without any."""
+    from keras_mvlift.datasets import rig_recordings
+
+    test_clips = rig_recordings.RigSource(root=data_root).test_clips()
+    split: dict[str, object] = {"split": "clip", "split_options": {"test_clips": test_clips}}
+    changes = {"name": NAMES["rig"], "data": {"source": "rig", **(split if test_clips else {})}}
+    return recording().updated(changes)
+
+
+def human36m() -> settings.PipelineConfig:
+    """Gives the settings for Human3.6M: the paper's network and split, tested at 50 fps.
+
+    Training on every fifth frame, the number of pairs and the number of epochs are ours to choose.
+    """
+    return _data_set("human36m", ("S9", "S11"), stride=5)
+
+
+def mpi_inf_3dhp() -> settings.PipelineConfig:
+    """Gives the settings for MPI-INF-3DHP: chest-high cameras, the official test set.
+
+    The test clips have one camera each, so that one training clip is held out for the loss.
+    """
+    test_subjects = ("TS1", "TS2", "TS3", "TS4", "TS5", "TS6")
+    changes = {
+        "source_options": {"training_stride": 5},
+        "split_options": {"test_subjects": test_subjects, "held_out_clips": ["S8_Seq2"]},
+    }
+    return _data_set("mpi_inf_3dhp", test_subjects).updated({"data": changes})
+
+
+def _data_set(
+    name: str, test_subjects: tuple[str, ...], stride: int = 1
+) -> settings.PipelineConfig:
+    return settings.PipelineConfig(
+        name=NAMES[name],
+        data=configs.DataConfig(
+            source=name,
+            split="subject",
+            split_options=json.dumps({"test_subjects": test_subjects}),
+            stride=stride,
+            num_virtual_views=8,
+            pairs_per_instant=12,
+        ),
+        finetune=configs.FinetuneConfig(num_epochs=60, decay_every=20),
+        bounds={"mpjpe_mm": 100.0, "p_mpjpe_mm": 80.0},
     )
 
 
@@ -35,7 +99,7 @@ def studio() -> settings.PipelineConfig:
     people = {"num_subjects": 6, "num_clips": 5, "num_frames": 100}
     split = {"test_subjects": ["S05", "S06"]}
     return settings.PipelineConfig(
-        name="mvlift_studio",
+        name=NAMES["studio"],
         data=configs.DataConfig(
             source="studio",
             source_options=json.dumps(people, sort_keys=True),
@@ -47,4 +111,20 @@ def studio() -> settings.PipelineConfig:
     )
 
 
-PRESETS = {"demo": demo, "recording": recording, "studio": studio}
+PRESETS = {
+    "demo": demo,
+    "recording": recording,
+    "human36m": human36m,
+    "mpi_inf_3dhp": mpi_inf_3dhp,
+    "studio": studio,
+}
+
+
+def make(name: str, data_root: str) -> settings.PipelineConfig:
+    """Makes a preset for the data at hand.
+
+    Args:
+        name: One of `NAMES`.
+        data_root: What the preset's source reads.
+    """
+    return rig(data_root) if name == "rig" else PRESETS[name]()

@@ -99,7 +99,7 @@ def in_turn(first, second, workshop, settings):
 def blinded(text):
     frame = json.loads(text)
     for person in frame["people"]:
-        person["pose_keypoints_2d"][2::3] = [0.0] * (len(person["pose_keypoints_2d"]) // 3)
+        person["pose_keypoints_2d"][2::3] = [0.001] * (len(person["pose_keypoints_2d"]) // 3)
     return json.dumps(frame)
 
 
@@ -227,7 +227,7 @@ def test_anomalies_stop_the_run_before_training(in_turn, workshop):
     assert run.status == 1
     failed, _ = run.other_lines
     assert "The data must fit the schema. Received: train: camera_confidence: " in failed
-    assert "Unexpectedly low values: 0<0.01" in failed
+    assert "Unexpectedly low values: 0.001<0.01" in failed
     assert not [name for name in run.components if name.startswith("Trainer")]
     assert not (workshop.folder / "blind" / "recording" / "results.json").exists()
 

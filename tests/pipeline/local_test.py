@@ -1,10 +1,9 @@
-import json
 import pathlib
 
 import pytest
 
-from keras_mvlift.datasets import errors, pose2sim
-from pipeline import local, presets
+from keras_mvlift.datasets import errors
+from pipeline import local
 
 
 def test_every_option_may_be_left_out():
@@ -32,34 +31,6 @@ def test_what_is_no_option_is_a_usage_error(argument, capsys):
         local.parse([argument])
     assert stopped.value.code == 2
     assert capsys.readouterr().err.startswith("usage: pipeline/local.py")
-
-
-def configured(*arguments):
-    return local._configured(local.parse([*arguments]))
-
-
-def test_the_demo_is_the_default():
-    assert configured() == (presets.demo(), pose2sim.demo_root())
-
-
-def test_a_recording_of_ones_own_is_taken_by_its_absolute_path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert configured("--data_root=mine") == (presets.recording(), str(tmp_path / "mine"))
-
-
-def test_options_override_settings_and_settings_the_preset(tmp_path):
-    path = tmp_path / "settings.json"
-    path.write_text(json.dumps({"finetune": {"num_epochs": 30, "seed": 1, "batch_size": 9}}))
-    config, _ = configured(f"--settings={path}", "--num_epochs=60", "--seed=7")
-    assert (config.finetune.num_epochs, config.finetune.decay_every) == (60, 30)
-    assert (config.finetune.seed, config.finetune.batch_size) == (7, 9)
-    assert config.data.source_options == presets.demo().data.source_options
-
-
-def test_a_source_that_reads_nothing_has_no_root(tmp_path):
-    path = tmp_path / "settings.json"
-    path.write_text('{"data": {"source": "studio"}}')
-    assert configured(f"--settings={path}")[1] == ""
 
 
 @pytest.mark.parametrize(

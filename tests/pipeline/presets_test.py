@@ -2,17 +2,37 @@ import json
 
 import pytest
 
-from keras_mvlift.datasets import pose2sim, sources
+from keras_mvlift.datasets import pose2sim, rig_simulation, sources
+from keras_mvlift.datasets.human36m import simulation as human36m
+from keras_mvlift.datasets.mpi_inf_3dhp import simulation as mpi_inf_3dhp
 from keras_mvlift.metrics import summary
 from pipeline import presets
 
 
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory):
+    """What each source reads; simulated where the data is licensed."""
+    folder = tmp_path_factory.mktemp("roots")
+    few = {"num_takes": 1, "num_frames": 3, "formats": ("videopose3d",)}
+    list(human36m.write_release(folder / "human36m", **few))
+    (folder / "human36m" / "data_2d_h36m_gt.npz").unlink()
+    few = {"num_frames": 2, "formats": ("p_stmo",)}
+    list(mpi_inf_3dhp.write_release(folder / "mpi_inf_3dhp", **few))
+    return {
+        "pose2sim": pose2sim.demo_root(),
+        "human36m": str(folder / "human36m"),
+        "mpi_inf_3dhp": str(folder / "mpi_inf_3dhp" / "p_stmo"),
+        "studio": "",
+    }
+
+
 @pytest.mark.parametrize("name", presets.PRESETS)
-def test_a_presets_source_and_split_open(name):
-    config = presets.PRESETS[name]().data
-    data_root = pose2sim.demo_root() if config.source == "pose2sim" else ""
-    assert sources.open_source(config, data_root).clips()
-    sources.open_split(config)
+def test_a_presets_source_and_split_open(name, roots):
+    config = presets.make(name, "").data
+    clips = sources.open_source(config, roots[config.source]).clips()
+    assert clips != []
+    split = sources.open_split(config)
+    assert set(getattr(split, "held_out_clips", ())) <= set(clips)
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)
@@ -31,6 +51,20 @@ def test_a_presets_rate_decays_within_its_epochs(name):
 def test_the_demo_has_a_reference_and_other_recordings_none():
     assert json.loads(presets.demo().data.source_options)["reference"].endswith(".trc")
     assert presets.recording().data.source_options == "{}"
+
+
+@pytest.mark.parametrize("with_tests", [True, False])
+def test_a_rig_tests_on_the_clips_that_its_manifest_names(with_tests, tmp_path):
+    clips = rig_simulation.write_rig(str(tmp_path), num_frames=3)
+    manifest = tmp_path / "rig.yaml"
+    if not with_tests:
+        lines = [line for line in manifest.read_text().splitlines() if "test:" not in line]
+        manifest.write_text("\n".join(lines))
+    data = presets.make("rig", str(tmp_path)).data
+    assert data.source == "rig"
+    assert data.split == ("clip" if with_tests else "blocks")
+    if with_tests:
+        assert sources.open_split(data).test_clips == (clips[-1].name,)
 
 
 def test_the_studio_tests_on_people_it_does_not_train_on():

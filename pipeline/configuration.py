@@ -1,0 +1,70 @@
+"""From what is typed to what is run."""
+
+import contextlib
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pipeline import layouts, presets, settings
+
+
+class Request(NamedTuple):
+    """What was typed.
+
+    Attributes:
+        data_root: What to read; None for the embedded recording.
+        settings: A JSON file of settings, or None.
+        num_epochs: Of the second stage, or None.
+        seed: Of everything that is drawn, or None.
+    """
+
+    data_root: str | None = None
+    settings: pathlib.Path | None = None
+    num_epochs: int | None = None
+    seed: int | None = None
+
+
+def configure(request: Request) -> tuple[settings.PipelineConfig, str]:
+    """Chooses the preset that fits the data and lays over it what was asked for.
+
+    Returns:
+        The config, and what its source reads; empty for a source that reads nothing.
+
+    Raises:
+        ValueError: If settings break a rule, or the data is of no known kind.
+    """
+    overrides = settings.read(request.settings) if request.settings else {}
+    preset = _preset(request.data_root, overrides)
+    root = "" if request.data_root is None else str(pathlib.Path(request.data_root).resolve())
+    config = presets.make(preset, root).updated(overrides)
+    if request.num_epochs is not None:
+        config = config.with_num_epochs(request.num_epochs)
+    if request.seed is not None:
+        config = config.with_seed(request.seed)
+    if not root and config.data.source == "pose2sim":
+        from keras_mvlift.datasets import pose2sim
+
+        return config, pose2sim.demo_root()
+    return config, root
+
+
+def pipeline_name(request: Request) -> str:
+    """Gives the pipeline's name; what is wrong with a request is left for `configure` to say."""
+    name = presets.NAMES["demo"]
+    with contextlib.suppress(ValueError, OSError):
+        overrides = settings.read(request.settings) if request.settings else {}
+        with contextlib.suppress(ValueError, OSError):
+            name = presets.NAMES[_preset(request.data_root, overrides)]
+        name = settings.PipelineConfig(name=overrides.get("name", name)).name
+    return name
+
+
+def _preset(data_root: str | None, overrides: Mapping[str, Any]) -> str:
+    """Gives the name of the preset: by the source that is asked for, else by the files."""
+    if data_root is None:
+        return "demo"
+    data = overrides.get("data")
+    source = data.get("source") if isinstance(data, Mapping) else None
+    if source is None:
+        return layouts.recognize(data_root)
+    return source if source in presets.DATA_SETS else "recording"
