@@ -175,6 +175,8 @@ def main() -> None:
     parser.add_argument("--scratch", help="where to write; a temporary folder without")
     parser.add_argument("--json", type=pathlib.Path, help="a file to write the figures to")
     options = parser.parse_args()
+    if options.scratch:
+        pathlib.Path(options.scratch).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         rows = run(QUICK if options.quick else FULL, pathlib.Path(folder))
     show(rows)

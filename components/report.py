@@ -49,7 +49,7 @@ def Report(
         "reasons": evaluation.why(tfma.load_validation_result(evaluated.uri)),
         "model": pushed.get_string_custom_property("pushed_destination") or None,
         "recipe": lifter.description["model"]["recipe"],
-        "data": json.loads(data) | _about(dataset),
+        "data": json.loads(data) | _about(dataset, examples.uri),
         "seed": seed,
     }
     (folder / RESULTS).write_text(json.dumps(written, indent=2, sort_keys=True))
@@ -80,9 +80,14 @@ def draw(path: pathlib.Path, lifter: inference.Lifter, test: baselines.TestViews
     pictures.lifted_poses(path, rows)
 
 
-def _about(dataset: dict[str, Any]) -> dict[str, Any]:
+def _about(dataset: dict[str, Any], examples_uri: str) -> dict[str, Any]:
     counts = dataset["counts"]
-    return {
+    lost = {
+        "lost_clips": dataset["lost_clips"],
+        "dead_letters": str(pathlib.Path(examples_uri, dataset["dead_letters"])),
+    }
+    return (lost if dataset["lost_clips"] else {}) | {
+        "choices": dataset["choices"],
         "clips": [clip["clip"] for clip in dataset["clips"]],
         "reference": dataset["reference"],
         "train_pairs": counts["train_pairs"],

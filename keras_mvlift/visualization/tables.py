@@ -159,6 +159,8 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
     left_out = [f"{counts[key]} {name}" for key, name in _LEFT_OUT.items() if counts.get(key)]
     if left_out:
         yield _line("", f"left out: {', '.join(left_out)}")
+    if data.get("lost_clips"):
+        yield _line("", f"not usable: {data['lost_clips']} clips, listed in {data['dead_letters']}")
     if data["data_root"]:
         yield _line("", f"from {data['data_root']}")
     if "reference" in data:

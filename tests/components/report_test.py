@@ -139,6 +139,15 @@ def test_results_say_what_was_trained_and_how(found, examples):
     assert (found["recipe"], found["seed"]) == ("solved_root", 5)
 
 
+def test_results_name_the_list_of_clips_that_could_not_be_used(found):
+    assert "lost_clips" not in found["data"]
+    dataset = {"clips": [], "counts": {"train_pairs": 1, "test_views": 1}, "choices": ["a"]}
+    dataset |= {"reference": "recorded", "lost_clips": 2, "dead_letters": "lost.json"}
+    data = report._about(dataset, "examples/1")
+    assert (data["lost_clips"], data["choices"]) == (2, ["a"])
+    assert data["dead_letters"] == str(pathlib.Path("examples/1/lost.json"))
+
+
 def test_the_picture_has_a_row_for_each_camera(written):
     with Image.open(written / report.PICTURE) as picture:
         assert picture.size == pictures.size(4)

@@ -178,5 +178,11 @@ def test_a_blessed_model_is_shown_with_the_bounds_it_keeps(results):
     assert f"yes: mpjpe_mm {measured} (bound 80.0)" in tables.render(bounded)
 
 
+def test_clips_that_could_not_be_used_are_counted_and_their_list_is_named(results):
+    assert "not usable" not in tables.render(results)
+    results["data"] |= {"lost_clips": 2, "dead_letters": "artifacts/dead_letters.json"}
+    assert "not usable: 2 clips, listed in artifacts/dead_letters.json\n" in tables.render(results)
+
+
 def test_what_was_left_out_is_counted(results):
     assert "left out: 3 views with too few joints" in tables.render(results)
