@@ -21,13 +21,22 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import examples, preparation, splits, synthetic, views
+from keras_mvlift.datasets import examples, instants, preparation, splits, synthetic, views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import summary
-from keras_mvlift.training import lifters, multi_view_lifter, peers, stages
+from keras_mvlift.training import (
+    instant_lifter,
+    lifters,
+    multi_view_lifter,
+    objectives,
+    optimizers,
+    peers,
+    stages,
+)
 
 SUPERVISED, NOT_PRETRAINED = "supervised", "paper, not pre-trained"
-RUNS = (SUPERVISED, "solved_root", "ray_root", "paper", NOT_PRETRAINED)
+ALL_VIEWS = "solved_root, all views"
+RUNS = (SUPERVISED, ALL_VIEWS, "solved_root", "ray_root", "paper", NOT_PRETRAINED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,6 +88,7 @@ class Data(NamedTuple):
     Attributes:
         folder: Holds the record file of training pairs.
         num_pairs: How many there are.
+        instants: All views of the same instants, fields `[T, V, ...]`.
         train: The same views with labels; the supervised run alone sees them.
         test: Views of other people.
         rig_distance: Meters.
@@ -86,6 +96,7 @@ class Data(NamedTuple):
 
     folder: pathlib.Path
     num_pairs: int
+    instants: views.View
     train: Labeled
     test: Labeled
     rig_distance: float
@@ -102,6 +113,9 @@ def make_data(studio: synthetic.Studio, folder: pathlib.Path) -> Data:
     with tf.io.TFRecordWriter(str(folder / "pairs.gz"), "GZIP") as writer:
         for record in records:
             writer.write(record)
+    seen = [preparation.training_instants(clip, split, config) for clip in clips]
+    parts = [instants.to_view(part) for part in seen if len(part.frame)]
+    together = tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
     # The pipeline writes no labels of training people; this asks for them as if all were tests.
     everyone = splits.BySubject(test_subjects=tuple(clip.subject for clip in clips))
     labels = [
@@ -111,25 +125,42 @@ def make_data(studio: synthetic.Studio, folder: pathlib.Path) -> Data:
     ]
     test = [clip.test_views for clip in prepared]
     distance = preparation.rig_distance(clips[0])
-    return Data(folder, len(records), _labeled(labels), _labeled(test), distance)
+    return Data(folder, len(records), together, _labeled(labels), _labeled(test), distance)
 
 
 def run(name: str, trial: Trial, data: Data, seed: int) -> dict[str, float]:
     """Trains one model and measures it on the test people; gives `summary.NAMES`."""
     keras.utils.set_random_seed(seed)
-    recipe = {SUPERVISED: "solved_root", NOT_PRETRAINED: "paper"}.get(name, name)
+    recipe = {NOT_PRETRAINED: "paper"}.get(name, name.split(",")[0])
+    recipe = "solved_root" if name == SUPERVISED else recipe
     model = configs.ModelConfig(recipe=recipe, backbone="res_linear", width=trial.width, seed=seed)
     finetune = dataclasses.replace(trial.finetune, seed=seed)
     lifter = lifters.build(model, stages.objective(finetune), data.rig_distance)
+    steps = data.num_pairs // finetune.batch_size
     if name == SUPERVISED:
-        steps = data.num_pairs // finetune.batch_size
         peers.train_supervised(lifter, finetune, *data.train, steps)
+    elif name == ALL_VIEWS:
+        lifter = _all_views(model, finetune, data, steps)
     else:
         if name == "paper":
             _pretrain(lifter, model, dataclasses.replace(trial.pretrain, seed=seed), data)
         _stage(lifter, finetune, data)
     lift = tf.function(lambda view: lifter(view, training=False).root_relative_pose)
     return summary.summary(data.test.pose, lift(data.test.view).numpy())
+
+
+def _all_views(
+    model: configs.ModelConfig, config: configs.FinetuneConfig, data: Data, steps: int
+) -> multi_view_lifter.MultiViewLifter:
+    """Trains on all views of an instant; a step lifts as many views as one on pairs."""
+    objective = objectives.AllViewsReprojection(transform_weight=config.transform_weight)
+    lifter = lifters.build(model, objective, data.rig_distance, model=instant_lifter.InstantLifter)
+    lifter.compile(optimizers.build(config, steps))
+    slices = tf.data.Dataset.from_tensor_slices(data.instants)
+    shuffled = slices.shuffle(len(data.instants.confidence), seed=config.seed).repeat()
+    batches = shuffled.batch(2 * config.batch_size, drop_remainder=True)
+    lifter.fit(batches, steps_per_epoch=steps, epochs=config.num_epochs, verbose=0)
+    return lifter
 
 
 def _pretrain(
@@ -185,11 +216,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compares the recipes.")
     parser.add_argument("--quick", action="store_true", help="a minute or two")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", nargs="+", choices=RUNS, default=RUNS, help="some of them")
     options = parser.parse_args()
     trial = QUICK if options.quick else FULL
     with tempfile.TemporaryDirectory() as folder:
         data = make_data(trial.studio, pathlib.Path(folder))
-        show({name: run(name, trial, data, options.seed) for name in RUNS})
+        show({name: run(name, trial, data, options.seed) for name in options.runs})
 
 
 if __name__ == "__main__":

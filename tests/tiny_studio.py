@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_mvlift import configs
 from keras_mvlift.datasets import examples, preparation, splits, synthetic, views
 from keras_mvlift.export import saved_model
-from keras_mvlift.training import lifters, objectives, stages
+from keras_mvlift.training import lifters, multi_view_lifter, objectives, stages
 
 RIG_DISTANCE = 5.0
 BATCH_SIZE = 16
@@ -56,10 +56,13 @@ def pose_camera(clip, columns, side, num_pairs=BATCH_SIZE):
     return np.einsum("bij,bkj->bki", rotation, offset).astype(np.float32)
 
 
-def lifter(recipe="solved_root", objective=None, **model):
+def lifter(
+    recipe="solved_root", objective=None, model=multi_view_lifter.MultiViewLifter, **settings
+):
     """Builds networks of two layers of 16 units, without dropout unless told otherwise."""
-    config = configs.ModelConfig(recipe=recipe, **TINY | model)
-    return lifters.build(config, objective or objectives.TransformReprojection(), RIG_DISTANCE)
+    config = configs.ModelConfig(recipe=recipe, **TINY | settings)
+    objective = objective or objectives.TransformReprojection()
+    return lifters.build(config, objective, RIG_DISTANCE, model=model)
 
 
 def trained(**model):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift.datasets import sequences
+from keras_mvlift.datasets import sequences, views
 from keras_mvlift.geometry import cameras, triangulation
 
 
@@ -78,3 +78,29 @@ def concatenate_views(first: Instants, second: Instants) -> Instants:
         np.concatenate([first.confidence, second.confidence], axis=1),
         camera,
     )
+
+
+def to_view(seen: Instants, num_views: int = 0) -> views.View:
+    """Gives all views of each instant as one batch for training.
+
+    Args:
+        seen: `T` instants.
+        num_views: Views to fill up to, with such as see nothing; 0 for none.
+
+    Returns:
+        NumPy arrays in single precision, fields `[T, V, ...]`.
+    """
+    missing = max(num_views - len(seen.camera_names), 0)
+
+    def filled(values: np.ndarray, filling: np.ndarray) -> np.ndarray:
+        values = np.asarray(values, np.float32)
+        shape = (len(values), missing, *values.shape[2:])
+        return np.concatenate([values, np.broadcast_to(filling.astype(np.float32), shape)], axis=1)
+
+    zero, identity = np.zeros(()), np.eye(3)
+    camera = cameras.Camera(
+        filled(seen.camera.intrinsics, identity),
+        filled(seen.camera.rotation, identity),
+        filled(seen.camera.center, zero),
+    )
+    return views.View(filled(seen.keypoints_2d, zero), filled(seen.confidence, zero), camera)

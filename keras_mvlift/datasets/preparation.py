@@ -75,6 +75,18 @@ def prepare(
     return Prepared(**labeled, counts=dict(counts))
 
 
+def training_instants(
+    sequence: sequences.MultiViewSequence, split: splits.Split, config: configs.DataConfig
+) -> instants.Instants:
+    """Gives the instants whose pairs `prepare` makes to train on, virtual views included."""
+    rng = seeds.generator(config.seed, "pairs", sequence.name)
+    frames = _strided(split.frames(sequence), config)
+    seen = _usable(instants.of_sequence(sequence, frames.train), config, Counter())
+    if config.num_virtual_views and len(seen.frame):
+        return _augmented(seen, sequence, config, rng)
+    return seen
+
+
 def rig_distance(sequence: sequences.MultiViewSequence) -> float:
     """Gives the mean distance in meters from the cameras to where their optical axes meet.
 

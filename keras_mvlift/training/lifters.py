@@ -3,6 +3,7 @@
 import functools
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -21,9 +22,11 @@ _ROOT_WEIGHTS = "root_network.weights.h5"
 
 def build(
     config: configs.ModelConfig,
-    objective: objectives.Objective,
+    objective: Any,
     rig_distance: float,
     intrinsics: Any = None,
+    *,
+    model: Callable[..., multi_view_lifter.MultiViewLifter] = multi_view_lifter.MultiViewLifter,
 ) -> multi_view_lifter.MultiViewLifter:
     """Builds an untrained model.
 
@@ -32,6 +35,7 @@ def build(
         objective: What training minimizes.
         rig_distance: Meters, from the cameras to the meeting point of their optical axes.
         intrinsics: `[3, 3]`, pixels, of the mean camera; read by `network_input="screen"` alone.
+        model: The class to make: it decides what a batch is.
     """
     recipe = recipes.RECIPES[config.recipe]
     num_outputs = 3 * skeletons.H36M_17.num_joints
@@ -46,7 +50,7 @@ def build(
     )
     # Two seeds apart, so that the branches do not start alike.
     lifting_seed, root_seed = 2 * config.seed, 2 * config.seed + 1
-    return multi_view_lifter.MultiViewLifter(
+    return model(
         backbone(num_outputs, name="lifting_network", seed=lifting_seed),
         backbone(3, name="root_network", seed=root_seed),
         recipe.root_head(rig_distance),

@@ -1,12 +1,14 @@
 """The model that trains on pairs of views. What is saved and served are its two networks."""
 
+from typing import Any
+
 import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.networks import inputs
-from keras_mvlift.training import lifted, objectives, recipes
+from keras_mvlift.training import lifted, recipes
 
 
 class MultiViewLifter(keras.Model):
@@ -17,7 +19,8 @@ class MultiViewLifter(keras.Model):
         root_network: From the input `[B, J, 2]` to `[B, 3]`.
         recipe: How pose and root are joined.
         root_head: Turns the root network's outputs and the rays into a position.
-        objective: From global poses and their pair to named losses per example.
+        objective: From global poses and their pair to named losses per example, as
+            `objectives.Objective`.
         network_input: What the networks see of a view.
 
     Call arguments:
@@ -41,7 +44,7 @@ class MultiViewLifter(keras.Model):
         root_network: keras.Model,
         root_head: keras.layers.Layer,
         recipe: recipes.Recipe,
-        objective: objectives.Objective,
+        objective: Any,
         network_input: inputs.Input = inputs.rays,
     ):
         super().__init__()
@@ -66,7 +69,7 @@ class MultiViewLifter(keras.Model):
     def train_step(self, pair: views.ViewPair) -> dict[str, tf.Tensor]:
         """Takes one step on a batch of pairs."""
         with tf.GradientTape() as tape:
-            losses = self._pair_losses(pair, training=True)
+            losses = self.losses_of(pair, training=True)
             loss = tf.add_n(list(losses.values()))
             # Replicas' gradients are summed; each sees its share of the batch.
             share = loss / tf.distribute.get_strategy().num_replicas_in_sync
@@ -76,7 +79,7 @@ class MultiViewLifter(keras.Model):
 
     def test_step(self, pair: views.ViewPair) -> dict[str, tf.Tensor]:
         """Measures the loss on a batch of pairs."""
-        losses = self._pair_losses(pair, training=False)
+        losses = self.losses_of(pair, training=False)
         return self._report(losses | {"loss": tf.add_n(list(losses.values()))})
 
     @property
@@ -84,7 +87,8 @@ class MultiViewLifter(keras.Model):
         """The running means of the losses, reset at each epoch."""
         return list(self.loss_means.values())
 
-    def _pair_losses(self, pair: views.ViewPair, training: bool) -> dict[str, tf.Tensor]:
+    def losses_of(self, pair: Any, training: bool) -> dict[str, tf.Tensor]:
+        """Gives the means over a batch, here of `ViewPair`, of what training minimizes."""
         source, target = self._lift_both(pair, training)
         joined = self.recipe.join(source, target, pair)
         losses = self.objective(joined.poses, pair) | {"root": joined.root_loss}

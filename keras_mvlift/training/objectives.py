@@ -6,6 +6,7 @@ from typing import ClassVar, Protocol
 import tensorflow as tf
 
 from keras_mvlift.datasets import views
+from keras_mvlift.geometry import cameras
 from keras_mvlift.losses import (
     distances,
     pretraining,
@@ -61,4 +62,45 @@ class TransformReprojection:
         return {
             "reprojection": reprojection.loss(poses, pair, distance),
             "transform_reprojection": self.transform_weight * moved,
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AllViewsReprojection:
+    """Eq. (7) for a pose that is compared with all views of its instant, not with one other.
+
+    Args:
+        transform_weight: λ, of every view but the one that the pose was lifted from.
+        confidence_weighting: A name of `weighting.WEIGHTINGS`.
+        distance: A name of `distances.DISTANCES`.
+    """
+
+    parts: ClassVar[tuple[str, ...]] = ("reprojection", "transform_reprojection")
+
+    transform_weight: float = 1.0
+    confidence_weighting: str = "target"
+    distance: str = "norm"
+
+    def __call__(
+        self, pose_camera: tf.Tensor, own: views.View, seen: views.View, is_own: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Gives the parts of the loss, `[B]` each.
+
+        Args:
+            pose_camera: Global poses `[B, J, 3]`, meters, in the frames of their own cameras.
+            own: The views that they were lifted from, fields `[B, ...]`.
+            seen: All views of their instants, fields `[B, V, ...]`.
+            is_own: `[B, V]`, 1 for the view that the pose was lifted from, else 0.
+        """
+        first = tf.nest.map_structure(lambda field: field[:, tf.newaxis], own)
+        moved = cameras.target_from_source(pose_camera[:, tf.newaxis], first.camera, seen.camera)
+        weight = weighting.WEIGHTINGS[self.confidence_weighting]
+        weights = tf.where(
+            is_own[..., tf.newaxis] > 0, seen.confidence, weight(first.confidence, seen.confidence)
+        )
+        error = reprojection.error(moved, seen, weights, distances.DISTANCES[self.distance])
+        return {
+            "reprojection": tf.reduce_sum(is_own * error, axis=-1),
+            "transform_reprojection": self.transform_weight
+            * tf.reduce_sum((1.0 - is_own) * error, axis=-1),
         }

@@ -85,3 +85,18 @@ def test_views_side_by_side_keep_their_order(clip):
     np.testing.assert_array_equal(both.confidence[:, 3:], second.confidence)
     for field, expected in zip(both.camera, first.camera, strict=True):
         np.testing.assert_array_equal(field, np.concatenate([expected, expected], axis=1))
+
+
+def test_a_batch_of_all_views_may_be_filled_up_with_views_that_see_nothing():
+    clip = clips.exact(num_views=3, num_frames=5)
+    seen = instants.of_sequence(clip, np.array([4, 1]))
+    view = instants.to_view(seen, num_views=5)
+    assert {value.dtype for value in (*view[:2], *view.camera)} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(view.keypoints_2d[:, :3], seen.keypoints_2d, rtol=1e-6)
+    np.testing.assert_allclose(view.camera.center[:, :3], seen.camera.center, rtol=1e-6)
+    assert view.confidence.shape == (2, 5, 17)
+    assert not view.confidence[:, 3:].any()
+    assert not view.keypoints_2d[:, 3:].any()
+    for matrix in (view.camera.intrinsics, view.camera.rotation):
+        np.testing.assert_array_equal(matrix[:, 3:], np.broadcast_to(np.eye(3), (2, 2, 3, 3)))
+    assert instants.to_view(seen).confidence.shape == (2, 3, 17)

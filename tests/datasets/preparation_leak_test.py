@@ -144,3 +144,18 @@ def test_asking_for_the_reference_where_there_is_none_is_refused():
     by_name = dataclasses.replace(CONFIG, virtual_points="reference")
     with pytest.raises(ValueError, match="`pose_world` must be there"):
         preparation.prepare(clip, SPLIT, by_name)
+
+
+def test_instants_to_train_on_are_those_of_the_pairs_and_know_no_reference():
+    clip = clips.exact()
+    moved = dataclasses.replace(clip, pose_world=clip.pose_world + 1.0)
+    without = dataclasses.replace(clip, pose_world=None)
+    pairs = preparation.prepare(clip, SPLIT, CONFIG).train_pairs
+    seen = [preparation.training_instants(each, SPLIT, CONFIG) for each in (clip, moved, without)]
+    for other in seen[1:]:
+        np.testing.assert_array_equal(other.keypoints_2d, seen[0].keypoints_2d)
+    row = list(seen[0].frame).index(pairs["frame"][0])
+    view = seen[0].camera_names.index(pairs["source/camera"][0])
+    keypoints_2d = pairs["source/keypoints_2d"][0]
+    np.testing.assert_array_equal(keypoints_2d, seen[0].keypoints_2d[row, view])
+    assert set(seen[0].frame) == set(pairs["frame"])

@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from keras_mvlift import configs
+from keras_mvlift.datasets import instants, preparation, splits, views
+from keras_mvlift.geometry import cameras
+from keras_mvlift.training import instant_lifter, objectives, recipes
+from tests import tiny_studio
+
+EVERYTHING = splits.BySubject(test_subjects=())
+
+
+def lifter(objective=None, **settings):
+    objective = objective or objectives.AllViewsReprojection()
+    return tiny_studio.lifter(objective=objective, model=instant_lifter.InstantLifter, **settings)
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return tiny_studio.film_exactly()
+
+
+@pytest.fixture(scope="module")
+def seen(clip):
+    """All views of 24 instants."""
+    view = instants.to_view(
+        preparation.training_instants(clip, EVERYTHING, configs.DataConfig(source="studio"))
+    )
+    return tf.nest.map_structure(tf.constant, view)
+
+
+def first_of(seen, view):
+    return tf.nest.map_structure(lambda field: field[:, view], seen)
+
+
+def hidden(seen, view):
+    confidence = seen.confidence.numpy()
+    confidence[:, view] = 0
+    return seen._replace(confidence=tf.constant(confidence))
+
+
+def test_fit_lowers_the_loss(seen):
+    model = lifter(dropout=0.1)
+    model.compile(keras.optimizers.legacy.Adam(1e-2))
+    batches = tf.data.Dataset.from_tensors(seen).repeat()
+    losses = model.fit(batches, steps_per_epoch=5, epochs=5, verbose=0).history["loss"]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_true_poses_have_their_roots_solved_exactly(clip, seen):
+    own = first_of(seen, 1)
+    camera = cameras.Camera(*(field[:, tf.newaxis] for field in own.camera))
+    world = tf.constant(clip.pose_world[:, np.newaxis], tf.float32)
+    pose = cameras.camera_from_world(world, camera)[:, 0]
+    root = instant_lifter.solve_root(pose - pose[:, :1], own, seen)
+    np.testing.assert_allclose(root, pose[:, 0], atol=2e-4)
+
+
+def test_two_views_are_the_pair_of_recipe_solved_root(seen):
+    # The most confident view is lifted: here the first, as the other is made less sure.
+    two = tf.nest.map_structure(lambda field: field[:, :2], seen)
+    two = two._replace(confidence=two.confidence * tf.constant([1.0, 0.5])[:, tf.newaxis])
+    model = lifter(objectives.AllViewsReprojection(confidence_weighting="source"))
+    pair = views.ViewPair(first_of(two, 0), first_of(two, 1))
+    source = model(pair.source)
+    pose = recipes.solved_root(source, model(pair.target), pair).poses[0]
+    expected = objectives.TransformReprojection()((pose, pose), pair)
+    losses = model.losses_of(two, training=False)
+    own = tf.reduce_mean(objectives.reprojection.error(pose, pair.source, pair.source.confidence))
+    moved = cameras.target_from_source(pose, pair.source.camera, pair.target.camera)
+    weights = objectives.weighting.source(pair.source.confidence, pair.target.confidence)
+    other = tf.reduce_mean(objectives.reprojection.error(moved, pair.target, weights))
+    assert set(losses) == {*expected, "root"}
+    np.testing.assert_allclose(losses["reprojection"], own, rtol=1e-4)
+    np.testing.assert_allclose(losses["transform_reprojection"], other, rtol=1e-4)
+
+
+def test_the_weight_of_other_views_scales_their_part_alone(seen):
+    plain, doubled = (
+        lifter(objectives.AllViewsReprojection(transform_weight=weight)).losses_of(seen, False)
+        for weight in (1.0, 2.0)
+    )
+    np.testing.assert_allclose(doubled["reprojection"], plain["reprojection"], rtol=1e-5)
+    twice = 2 * plain["transform_reprojection"]
+    np.testing.assert_allclose(doubled["transform_reprojection"], twice, rtol=1e-5)
+
+
+def test_a_view_that_an_instant_lacks_changes_nothing(clip, seen):
+    training = preparation.training_instants(clip, EVERYTHING, configs.DataConfig(source="studio"))
+    filled = tf.nest.map_structure(tf.constant, instants.to_view(training, num_views=6))
+    assert filled.confidence.shape[1] == 6
+    model = lifter()
+    expected, losses = (model.losses_of(batch, training=False) for batch in (seen, filled))
+    for name, loss in losses.items():
+        np.testing.assert_allclose(loss, expected[name], rtol=1e-5)
+
+
+def test_views_that_show_too_few_joints_are_not_lifted_from(seen):
+    model = lifter()
+    blind = hidden(hidden(seen, 0), 2).confidence
+    drawn = np.concatenate([model._draw(blind).numpy() for _ in range(20)])
+    assert set(drawn) == {1, 3}
+    assert 0.4 < np.mean(drawn == 1) < 0.6
+
+
+def test_a_seed_decides_what_is_drawn(seen):
+    def draws(seed):
+        model = lifter()
+        model.generator.reset_from_seed(seed)
+        return model._draw(seen.confidence).numpy()
+
+    np.testing.assert_array_equal(draws(1), draws(1))
+    assert (draws(1) != draws(2)).any()
+
+
+def test_the_first_step_has_finite_gradients(seen):
+    model = lifter()
+    with tf.GradientTape() as tape:
+        loss = tf.add_n(list(model.losses_of(seen, training=True).values()))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+    assert sum(np.abs(gradient).sum() for gradient in gradients) > 0
