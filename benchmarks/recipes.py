@@ -181,8 +181,8 @@ def _stage(
     lifter: multi_view_lifter.MultiViewLifter, config: configs.StageConfig, data: Data
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        places = [pathlib.Path(folder) / name for name in ("checkpoints", "logs")]
-        files = stages.Files([str(data.folder / "pairs.gz")], [], *places)
+        checkpoints, logs = (pathlib.Path(folder) / name for name in ("checkpoints", "logs"))
+        files = stages.Files([str(data.folder / "pairs.gz")], [], checkpoints, logs)
         stages.run(lifter, config, files, type(config).__name__.removesuffix("Config"))
 
 

@@ -65,6 +65,7 @@ def run_fn(fn_args: Any) -> None:
             held_out=_files(fn_args.eval_files),
             checkpoints=checkpoint_folder,
             logs=pathlib.Path(fn_args.model_run_dir),
+            num_views=_dataset(fn_args)["num_views"] if stages.takes_instants(config) else 0,
         )
         history = stages.run(lifter, config, files, custom["stage"].capitalize())
     description[custom["stage"]] = {
@@ -81,18 +82,25 @@ def _start(
     fn_args: Any, model_config: configs.ModelConfig, config: configs.StageConfig
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
     """Builds a model, or loads the one of the stage before."""
-    objective = stages.objective(config)
+    objective, model = stages.objective(config), stages.model(config)
     if fn_args.base_model:
-        return lifters.load(pathlib.Path(fn_args.base_model) / lifters.FOLDER, objective)
-    split_folder = os.path.dirname(fn_args.train_files[0])
-    dataset = executor.read_dataset(os.path.dirname(split_folder))
+        return lifters.load(pathlib.Path(fn_args.base_model) / lifters.FOLDER, objective, model)
+    dataset = _dataset(fn_args)
     description = {
         "model": dataclasses.asdict(model_config),
         "rig_distance": dataset["rig_distance"],
         "intrinsics": dataset["intrinsics"],
     }
-    lifter = lifters.build(model_config, objective, dataset["rig_distance"], dataset["intrinsics"])
+    lifter = lifters.build(
+        model_config, objective, dataset["rig_distance"], dataset["intrinsics"], model=model
+    )
     return lifter, description
+
+
+def _dataset(fn_args: Any) -> dict[str, Any]:
+    """Reads what is common to all records."""
+    split_folder = os.path.dirname(fn_args.train_files[0])
+    return executor.read_dataset(os.path.dirname(split_folder))
 
 
 def _checkpoint_folder(fn_args: Any) -> pathlib.Path:

@@ -14,6 +14,7 @@ CONFIDENCE_WEIGHTINGS = ("source", "target", "product", "none")
 DISTANCES = ("norm", "squared_norm")
 NETWORK_INPUTS = ("rays", "screen")
 INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform")
+VIEWS = ("pair", "all")
 VIRTUAL_POINTS = ("triangulated", "reference")
 
 Config = TypeVar("Config", bound="Json")
@@ -132,6 +133,9 @@ class FinetuneConfig(StageConfig):
     """The second stage, on eq. (7).
 
     Attributes:
+        views: What a lifted pose is compared with: one other view, `"pair"`, as in the paper, or
+            `"all"` views of its instant, in recipe `solved_root` alone. A batch holds as many pairs
+            or instants; of a pair both views are lifted, of an instant one.
         transform_weight: λ; set per dataset in the paper, to values it does not give.
         confidence_weighting: Whose confidence weights an error in the other view: `"source"`,
             as eq. (5) is printed, `"target"`, `"product"` or `"none"`.
@@ -140,12 +144,14 @@ class FinetuneConfig(StageConfig):
 
     num_epochs: int = 300
     decay_every: int = 100
+    views: str = "pair"
     transform_weight: float = 1.0
     confidence_weighting: str = "source"
     distance: str = "norm"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _one_of("views", self.views, VIEWS)
         _at_least("transform_weight", self.transform_weight, 0)
         _one_of("confidence_weighting", self.confidence_weighting, CONFIDENCE_WEIGHTINGS)
         _one_of("distance", self.distance, DISTANCES)

@@ -18,6 +18,8 @@ from tfx.types import standard_artifacts
 
 from components import baselines, curated_schema, evaluation, gates, report, resolvers, trainers
 from components.example_gen import component as example_gen
+from components.example_gen import executor as example_gen_executor
+from keras_mvlift.training import stages
 from pipeline import code_version, settings
 
 
@@ -75,12 +77,15 @@ def _checks(examples: base_node.BaseNode) -> list[base_node.BaseNode]:
         schema = curated_schema.CuratedSchema(text=curated_schema.read(kind)).with_id(
             f"Schema.{name}"
         )
-        statistics = statistics_gen.StatisticsGen(examples.outputs[output]).with_id(
-            f"StatisticsGen.{name}"
-        )
+        # Whole instants hold the same views as the pairs.
+        excluded = example_gen_executor.INSTANT_SPLITS
+        statistics = statistics_gen.StatisticsGen(
+            examples.outputs[output], exclude_splits=excluded
+        ).with_id(f"StatisticsGen.{name}")
         validator = example_validator.ExampleValidator(
             statistics.outputs["statistics"],
             schema.outputs["schema"],
+            exclude_splits=excluded,
             custom_validation_config=curated_schema.rules(kind),
         ).with_id(f"ExampleValidator.{name}")
         gate = gates.DataGate(anomalies=validator.outputs["anomalies"]).with_id(f"DataGate.{name}")
@@ -98,12 +103,16 @@ def _training(
     """Pre-trains, then fine-tunes from there. Neither is given the test views."""
     nodes: list[base_node.BaseNode] = []
     for name, stage in (("Pretrain", config.pretrain), ("Finetune", config.finetune)):
+        is_whole = stages.takes_instants(stage)
+        train, held_out = (
+            example_gen_executor.INSTANT_SPLITS if is_whole else example_gen_executor.PAIR_SPLITS
+        )
         node = trainer.Trainer(
             run_fn=trainers.RUN_FN,
             examples=examples.outputs["examples"],
             base_model=nodes[-1].outputs["model"] if nodes else None,
-            train_args=trainer_pb2.TrainArgs(splits=["train"]),
-            eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
+            train_args=trainer_pb2.TrainArgs(splits=[train]),
+            eval_args=trainer_pb2.EvalArgs(splits=[held_out]),
             custom_config=trainers.custom_config(config.model, stage, folders.checkpoints, version),
         ).with_id(f"Trainer.{name}")
         node.add_upstream_nodes(checks)

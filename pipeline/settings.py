@@ -58,6 +58,9 @@ class PipelineConfig:
         arguments = self.beam_pipeline_args
         is_list = isinstance(arguments, tuple) and all(isinstance(word, str) for word in arguments)
         _require(is_list, "beam_pipeline_args", "be a list of words", arguments)
+        is_joined = self.finetune.views == "pair" or self.model.recipe == "solved_root"
+        rule = "be 'pair' unless the recipe is 'solved_root'"
+        _require(is_joined, "finetune.views", rule, self.finetune.views)
 
     def with_seed(self, seed: int) -> "PipelineConfig":
         """Gives every part of the pipeline the same seed."""

@@ -15,7 +15,13 @@ from keras_mvlift.datasets import errors, preparation, sequences, sources
 COUNTERS = "example_gen"
 """The namespace of Beam's counters `read_clips` and `lost_clips`."""
 
-_TABLES = {"train": "train_pairs", "eval": "held_out_pairs", "test": "test_views"}
+_TABLES = {
+    "train": "train_pairs",
+    "eval": "held_out_pairs",
+    "train_instants": "train_instants",
+    "eval_instants": "held_out_instants",
+    "test": "test_views",
+}
 
 
 class Job(NamedTuple):
@@ -80,11 +86,16 @@ class WriteClip(beam.DoFn):
             columns = getattr(prepared, _TABLES[split])
             shards.write(root, f"{shards.folder(split)}/{shard}", columns)
         self._num_read.inc()
-        yield Outcome(job.number, _about(job.clip, sequence, prepared.counts), None)
+        num_virtual_views = self._config.num_virtual_views
+        about = _about(job.clip, sequence, prepared.counts, num_virtual_views)
+        yield Outcome(job.number, about, None)
 
 
 def _about(
-    clip: str, sequence: sequences.MultiViewSequence, counts: dict[str, int]
+    clip: str,
+    sequence: sequences.MultiViewSequence,
+    counts: dict[str, int],
+    num_virtual_views: int,
 ) -> dict[str, Any]:
     # The optical axis of a lone camera meets no other.
     distance = preparation.rig_distance(sequence) if sequence.num_views > 1 else None
@@ -94,6 +105,7 @@ def _about(
         "action": sequence.action,
         "frame_rate": sequence.frame_rate,
         "cameras": list(sequence.camera_names),
+        "num_views": sequence.num_views + num_virtual_views,
         "rig_distance": distance,
         "intrinsics": np.asarray(sequence.camera.intrinsics).mean(axis=0).tolist(),
         "reference": "recorded" if sequence.pose_world is not None else "triangulated",

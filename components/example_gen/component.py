@@ -27,7 +27,8 @@ class RecordingExampleGenSpec(types.ComponentSpec):
 class RecordingExampleGen(base_beam_component.BaseBeamComponent):
     """Turns multi-view recordings into TFRecords.
 
-    `outputs["examples"]` holds view pairs, splits `train` and `eval`, and no 3D whatever.
+    `outputs["examples"]` holds view pairs, splits `train` and `eval`, the same instants with all
+    of their views, splits `train_instants` and `eval_instants`, and no 3D whatever.
     `outputs["test_examples"]` holds single views with their reference pose, split `test`; it goes
     to evaluation, never to a trainer.
 

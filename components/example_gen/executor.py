@@ -18,8 +18,9 @@ from keras_mvlift.datasets import sources
 DATA_CONFIG, DATA_ROOT, CODE_VERSION = "data_config", "data_root", "code_version"
 FINGERPRINT = "input_fingerprint"
 EXAMPLES, TEST_EXAMPLES = "examples", "test_examples"
-SPLITS = {EXAMPLES: ["train", "eval"], TEST_EXAMPLES: ["test"]}
-"""The splits of each output artifact."""
+PAIR_SPLITS, INSTANT_SPLITS = ["train", "eval"], ["train_instants", "eval_instants"]
+SPLITS = {EXAMPLES: [*PAIR_SPLITS, *INSTANT_SPLITS], TEST_EXAMPLES: ["test"]}
+"""The splits of each output artifact: what training reads in pairs and again in whole instants."""
 
 DATASET = "dataset.json"
 """What the whole set has in common, beside the splits of `EXAMPLES`; written last."""

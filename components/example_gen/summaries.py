@@ -47,6 +47,7 @@ def summarize(
         "dead_letters": dead_letters.DEAD_LETTERS,
         "choices": choices or [],
         "reference": " and ".join(sorted({clip["reference"] for clip in clips})),
+        "num_views": max(clip["num_views"] for clip in trained),
         "rig_distance": float(np.mean([clip["rig_distance"] for clip in trained])),
         "intrinsics": np.mean([clip["intrinsics"] for clip in trained], axis=0).tolist(),
     }

@@ -1,8 +1,9 @@
 """Views as `tf.Example` records: the one place where they are written and read.
 
-There are two kinds. A *pair* holds two views of an instant, `source/...` and `target/...`, and no
-3D at all; training reads nothing else. A *test view* holds one view and its reference pose; only
-evaluation reads it. docs/formats.md lists every feature.
+There are three kinds. A *pair* holds two views of an instant, `source/...` and `target/...`, an
+*instant* holds all of them, `views/...`, and neither any 3D at all; training reads nothing else. A
+*test view* holds one view and its reference pose; only evaluation reads it. docs/formats.md lists
+every feature.
 """
 
 from collections.abc import Iterator, Mapping
@@ -58,6 +59,13 @@ def pair_columns(
     }
 
 
+def instant_columns(seen: instants.Instants) -> Columns:
+    """Lays out instants with all of their views as columns, one row per instant."""
+    fields = {"keypoints_2d": seen.keypoints_2d, "confidence": seen.confidence}
+    fields |= {name: np.asarray(value) for name, value in seen.camera._asdict().items()}
+    return {f"views/{name}": values for name, values in fields.items()} | {"frame": seen.frame}
+
+
 def view_columns(seen: instants.Instants, instant: np.ndarray, view: np.ndarray) -> Columns:
     """Lays out single views as columns, one row per view; see `pair_columns`."""
     return {
@@ -96,6 +104,33 @@ def decode_pairs(serialized: tf.Tensor) -> views.ViewPair:
     return views.ViewPair(source, target)
 
 
+def decode_instants(serialized: tf.Tensor, num_views: int) -> views.View:
+    """Parses a batch of instant records, `[B]`.
+
+    Args:
+        serialized: Records of at most `num_views` views each.
+        num_views: `V`; views that an instant lacks are such as see nothing.
+
+    Returns:
+        Fields `[B, V, ...]`.
+    """
+    features = {
+        f"views/{name}": tf.io.FixedLenSequenceFeature(shape, tf.float32, allow_missing=True)
+        for name, shape in _VIEW_SHAPES.items()
+    }
+    parsed = tf.io.parse_example(serialized, features)
+    filled = {name: _filled(values, num_views) for name, values in parsed.items()}
+    view = _view(filled, "views/")
+    # A camera of zeros has no rays, and what is not a number stays so however little it weighs.
+    is_absent = tf.equal(view.camera.intrinsics[..., 2:, 2:], 0)
+    identity = tf.eye(3)
+    camera = view.camera._replace(
+        intrinsics=tf.where(is_absent, identity, view.camera.intrinsics),
+        rotation=tf.where(is_absent, identity, view.camera.rotation),
+    )
+    return view._replace(camera=camera)
+
+
 def decode_views(serialized: tf.Tensor) -> views.View:
     """Parses a batch of test-view records, `[B]`, leaving the reference unread."""
     return _view(_parse(serialized, _VIEW_SHAPES), "")
@@ -113,6 +148,13 @@ def decode_references(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 def _parse(serialized: tf.Tensor, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tf.Tensor]:
     features = {name: tf.io.FixedLenFeature(shape, tf.float32) for name, shape in shapes.items()}
     return tf.io.parse_example(serialized, features)
+
+
+def _filled(values: tf.Tensor, num_views: int) -> tf.Tensor:
+    """Fills `[B, v, ...]` with zeros to `[B, num_views, ...]`."""
+    missing = num_views - tf.shape(values)[1]
+    paddings = [[0, 0], [0, missing], *([[0, 0]] * (len(values.shape) - 2))]
+    return tf.ensure_shape(tf.pad(values, paddings), [None, num_views, *values.shape[2:]])
 
 
 def _view(parsed: Mapping[str, tf.Tensor], prefix: str) -> views.View:

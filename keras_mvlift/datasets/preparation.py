@@ -25,13 +25,17 @@ class Prepared:
 
     Attributes:
         train_pairs: Columns of pairs, real and virtual views, of the training frames.
+        train_instants: Columns of the same frames with all of their views.
         held_out_pairs: Columns of pairs, real views only, of the held-out frames.
+        held_out_instants: Columns of the same frames with all of their views.
         test_views: Columns of single views with reference poses, of the test frames.
         counts: How many of what were used and left out.
     """
 
     train_pairs: examples.Columns
+    train_instants: examples.Columns
     held_out_pairs: examples.Columns
+    held_out_instants: examples.Columns
     test_views: examples.Columns
     counts: dict[str, int]
 
@@ -67,7 +71,9 @@ def prepare(
         augmented = _augmented(train, sequence, config, rng)
     tables = {
         "train_pairs": _pairs(augmented, config, rng),
+        "train_instants": examples.instant_columns(augmented),
         "held_out_pairs": _pairs(held_out, config, rng),
+        "held_out_instants": examples.instant_columns(_of_several_views(held_out, config)),
         "test_views": _test_views(test, sequence, config, counts),
     }
     counts.update({name: len(columns["frame"]) for name, columns in tables.items()})
@@ -144,6 +150,11 @@ def _usable(
         keypoints_2d=np.where(is_used[..., np.newaxis, np.newaxis], seen.keypoints_2d, 0.0),
     )
     return blanked.select(np.flatnonzero(is_kept))
+
+
+def _of_several_views(seen: instants.Instants, config: configs.DataConfig) -> instants.Instants:
+    is_several = np.count_nonzero(seen.is_used(config.min_joints), axis=1) >= 2
+    return seen.select(np.flatnonzero(is_several))
 
 
 def _pairs(

@@ -1,8 +1,13 @@
 """Records of view pairs as a `tf.data` pipeline."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
 from keras_mvlift.datasets import examples
+
+Decode = Callable[[tf.Tensor], Any]
 
 # Records are shuffled within chunks of this many.
 _CHUNK = 65_536
@@ -16,7 +21,12 @@ _COUNTED = 4096
 
 
 def load(
-    file_pattern: str | list[str], batch_size: int, *, seed: int, first_epoch: int = 0
+    file_pattern: str | list[str],
+    batch_size: int,
+    *,
+    seed: int,
+    first_epoch: int = 0,
+    decode: Decode = examples.decode_pairs,
 ) -> tf.data.Dataset:
     """Streams shuffled batches of pairs, epoch after epoch without end.
 
@@ -28,9 +38,10 @@ def load(
         batch_size: Pairs per batch; the rest of an epoch that fills no batch is left out.
         seed: Of the order.
         first_epoch: The epoch to begin with.
+        decode: What parses a batch, where the records are not pairs but instants.
 
     Returns:
-        Batches of `ViewPair`, fields `[batch_size, ...]`.
+        Batches of `ViewPair`, fields `[batch_size, ...]`, or of what `decode` makes.
 
     Raises:
         ValueError: If there is no such file, or the files hold less than a batch.
@@ -54,13 +65,15 @@ def load(
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
     batches = epochs.flat_map(epoch)
-    return batches.map(examples.decode_pairs, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return batches.map(decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def load_once(file_pattern: str | list[str], batch_size: int) -> tf.data.Dataset:
+def load_once(
+    file_pattern: str | list[str], batch_size: int, decode: Decode = examples.decode_pairs
+) -> tf.data.Dataset:
     """Reads every pair once, in the order of the files; the last batch may be smaller."""
     batches = _read(_matching(file_pattern)).batch(batch_size)
-    return batches.map(examples.decode_pairs, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return batches.map(decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def count(file_pattern: str | list[str]) -> int:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_mvlift import configs, skeletons
 from keras_mvlift.networks import inputs, residual
-from keras_mvlift.training import multi_view_lifter, objectives, recipes
+from keras_mvlift.training import multi_view_lifter, recipes
 
 FOLDER = pathlib.PurePath("assets.extra", "keras_mvlift")
 """Where a SavedModel keeps what only this library reads; Pusher copies it along."""
@@ -77,7 +77,9 @@ def save(
 
 
 def load(
-    folder: pathlib.Path, objective: objectives.Objective
+    folder: pathlib.Path,
+    objective: Any,
+    model: Callable[..., multi_view_lifter.MultiViewLifter] = multi_view_lifter.MultiViewLifter,
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
     """Reads a model and its description.
 
@@ -89,7 +91,8 @@ def load(
         raise FileNotFoundError(f"{path}: no model of keras_mvlift lies there.")
     description = json.loads(path.read_text())
     config = configs.ModelConfig.from_json(json.dumps(description["model"]))
-    lifter = build(config, objective, description["rig_distance"], description.get("intrinsics"))
+    intrinsics = description.get("intrinsics")
+    lifter = build(config, objective, description["rig_distance"], intrinsics, model=model)
     lifter.lifting_network.load_weights(folder / _LIFTING_WEIGHTS)
     lifter.root_network.load_weights(folder / _ROOT_WEIGHTS)
     return lifter, description

@@ -1,18 +1,35 @@
 """One stage of training, from records to a trained model."""
 
 import csv
+import functools
 import pathlib
 import shutil
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import tensorflow as tf
 import tensorflow_addons as tfa
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import view_pairs
-from keras_mvlift.training import checkpoints, guards, multi_view_lifter, objectives, optimizers
+from keras_mvlift.datasets import examples, view_pairs
+from keras_mvlift.training import (
+    checkpoints,
+    guards,
+    instant_lifter,
+    multi_view_lifter,
+    objectives,
+    optimizers,
+)
 
 _HISTORY = "history.csv"
+
+# By `FinetuneConfig.views`.
+_OBJECTIVES = {
+    "pair": objectives.TransformReprojection,
+    "all": objectives.AllViewsReprojection,
+}
+_MODELS = {"pair": multi_view_lifter.MultiViewLifter, "all": instant_lifter.InstantLifter}
 
 
 class Files(NamedTuple):
@@ -23,23 +40,42 @@ class Files(NamedTuple):
         held_out: Record files of pairs to measure the loss on; empty for none.
         checkpoints: A folder that outlives a killed run; this stage and settings alone use it.
         logs: A folder for TensorBoard and the history.
+        num_views: Most views of an instant, where the records are instants; 0 where they are pairs.
     """
 
     train: list[str]
     held_out: list[str]
     checkpoints: pathlib.Path
     logs: pathlib.Path
+    num_views: int = 0
+
+    @property
+    def decode(self) -> Callable[[tf.Tensor], Any]:
+        """What parses a batch of the records."""
+        if not self.num_views:
+            return examples.decode_pairs
+        return functools.partial(examples.decode_instants, num_views=self.num_views)
 
 
-def objective(config: configs.StageConfig) -> objectives.Objective:
+def objective(config: configs.StageConfig) -> Any:
     """Gives what a stage minimizes."""
-    if isinstance(config, configs.FinetuneConfig):
-        return objectives.TransformReprojection(
-            transform_weight=config.transform_weight,
-            confidence_weighting=config.confidence_weighting,
-            distance=config.distance,
-        )
-    return objectives.Consistency()
+    if not isinstance(config, configs.FinetuneConfig):
+        return objectives.Consistency()
+    return _OBJECTIVES[config.views](
+        transform_weight=config.transform_weight,
+        confidence_weighting=config.confidence_weighting,
+        distance=config.distance,
+    )
+
+
+def takes_instants(config: configs.StageConfig) -> bool:
+    """Tells whether a stage reads instants rather than pairs."""
+    return isinstance(config, configs.FinetuneConfig) and config.views == "all"
+
+
+def model(config: configs.StageConfig) -> type[multi_view_lifter.MultiViewLifter]:
+    """Gives the class of the model that a stage trains."""
+    return _MODELS[config.views if isinstance(config, configs.FinetuneConfig) else "pair"]
 
 
 def run(
@@ -66,8 +102,14 @@ def run(
     epochs_done = saver.restore(lifter)
     history = _history(files.checkpoints, epochs_done)
     lifter.fit(
-        view_pairs.load(files.train, config.batch_size, seed=config.seed, first_epoch=epochs_done),
-        validation_data=view_pairs.load_once(files.held_out, config.batch_size)
+        view_pairs.load(
+            files.train,
+            config.batch_size,
+            seed=config.seed,
+            first_epoch=epochs_done,
+            decode=files.decode,
+        ),
+        validation_data=view_pairs.load_once(files.held_out, config.batch_size, files.decode)
         if files.held_out
         else None,
         steps_per_epoch=steps,
@@ -86,11 +128,11 @@ def run(
 
 
 def _steps_per_epoch(config: configs.StageConfig, files: Files, name: str) -> int:
-    num_pairs = view_pairs.count(files.train)
-    steps = num_pairs // config.batch_size
+    num_records = view_pairs.count(files.train)
+    steps = num_records // config.batch_size
     if not steps:
         raise ValueError(
-            f"{name}: `batch_size` must be at most the number of pairs, {num_pairs}. "
+            f"{name}: `batch_size` must be at most the number of records, {num_records}. "
             f"Received: {config.batch_size}."
         )
     return steps

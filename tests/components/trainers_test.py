@@ -37,6 +37,9 @@ def train(examples, tmp_path_factory):
     """Runs a stage as TFX's Trainer does; gives the SavedModel's folder."""
 
     def run(stage, recipe="solved_root", base_model=None, checkpoint_root=None, code_version="abc"):
+        train, held_out = (
+            executor.INSTANT_SPLITS if stages.takes_instants(stage) else executor.PAIR_SPLITS
+        )
         root = tmp_path_factory.mktemp("trainer")
         model = configs.ModelConfig(recipe=recipe, **MODEL)
         checkpoint_root = checkpoint_root or root / "checkpoints"
@@ -45,8 +48,8 @@ def train(examples, tmp_path_factory):
                 custom_config=trainers.custom_config(
                     model, stage, str(checkpoint_root), code_version
                 ),
-                train_files=[f"{executor.split_folder(examples, 'train')}/*"],
-                eval_files=[f"{executor.split_folder(examples, 'eval')}/*"],
+                train_files=[f"{executor.split_folder(examples, train)}/*"],
+                eval_files=[f"{executor.split_folder(examples, held_out)}/*"],
                 base_model=base_model and str(base_model),
                 serving_model_dir=str(root / "Format-Serving"),
                 model_run_dir=str(root / "run"),
@@ -180,3 +183,13 @@ def test_checkpoints_are_those_of_the_same_settings_code_and_inputs(train, tmp_p
 def test_a_batch_larger_than_the_set_is_refused_by_name(train):
     with pytest.raises(ValueError, match=r"Finetune: `batch_size` must be at most .* 120\..*99999"):
         train(dataclasses.replace(FINETUNE, batch_size=99_999))
+
+
+def test_a_stage_on_all_views_goes_on_from_the_stage_before(train, pretrained):
+    stage = dataclasses.replace(FINETUNE, views="all", batch_size=8)
+    folder = train(stage, base_model=pretrained)
+    description = json.loads((folder / lifters.FOLDER / lifters.DESCRIPTION).read_text())
+    assert description["finetune"]["config"]["views"] == "all"
+    assert description["finetune"]["num_epochs"] == 3
+    assert description["finetune"]["last_epoch"]["val_loss"] > 0
+    assert set(tf.saved_model.load(str(folder)).signatures) == SIGNATURES

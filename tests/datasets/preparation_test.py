@@ -43,7 +43,9 @@ def test_a_whole_clip_gives_every_pair_of_every_instant(clip):
         "missing_joints": 0,
         "instants_without_reference": 0,
         "train_pairs": 20 * 6,
+        "train_instants": 20,
         "held_out_pairs": 8 * 6,
+        "held_out_instants": 8,
         "test_views": 8 * 4,
     }
     names = pair_names(prepared.train_pairs)

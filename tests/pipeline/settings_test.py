@@ -109,3 +109,10 @@ def test_a_seed_is_everyones():
     seeded = settings.PipelineConfig().with_seed(7)
     parts = (seeded.data, seeded.model, seeded.pretrain, seeded.finetune)
     assert [part.seed for part in parts] == [7, 7, 7, 7]
+
+
+@pytest.mark.parametrize("recipe", ["paper", "ray_root"])
+def test_only_a_solved_root_is_compared_with_all_views(recipe):
+    changes = {"model": {"recipe": recipe}, "finetune": {"views": "all"}}
+    with pytest.raises(ValueError, match=r"`finetune\.views` must be 'pair' unless.*'all'"):
+        settings.PipelineConfig().updated(changes)

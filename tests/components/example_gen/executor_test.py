@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.example_gen import executor
+from components.example_gen import executor, shards
 from keras_mvlift import configs
 from keras_mvlift.datasets import examples, pose2sim, preparation, sources
 from tests.components import studio_examples
@@ -15,7 +15,13 @@ FORMATS = pathlib.Path(__file__).parents[3] / "docs" / "formats.md"
 DEMO = configs.DataConfig(
     source_options='{"reference": "opensim/Balancing_for_IK.trc"}', stride=3, num_virtual_views=1
 )
-TABLES = {"train": "train_pairs", "eval": "held_out_pairs", "test": "test_views"}
+TABLES = {
+    "train": "train_pairs",
+    "eval": "held_out_pairs",
+    "train_instants": "train_instants",
+    "eval_instants": "held_out_instants",
+    "test": "test_views",
+}
 ARTIFACTS = {split: name for name, splits in executor.SPLITS.items() for split in splits}
 
 
@@ -96,12 +102,15 @@ def test_each_clip_has_a_shard_in_each_split_it_adds_to(studio):
     }
     first, second = (f"data_tfrecord-0000{i}-of-00004.gz" for i in (0, 1))
     third, fourth = (f"data_tfrecord-0000{i}-of-00004.gz" for i in (2, 3))
-    assert names == {"train": [first, second], "eval": [third, fourth], "test": [third, fourth]}
+    for split, found in names.items():
+        assert found == ([first, second] if split.startswith("train") else [third, fourth])
 
 
 def test_artifacts_name_their_splits(studio):
     _, _, artifacts = studio
-    assert artifacts["examples"].split_names == '["train", "eval"]'
+    assert artifacts["examples"].split_names == (
+        '["train", "eval", "train_instants", "eval_instants"]'
+    )
     assert artifacts["test_examples"].split_names == '["test"]'
 
 
@@ -137,9 +146,9 @@ def test_threads_write_the_same_bytes_as_one_worker(studio, tmp_path):
 @pytest.mark.parametrize("recording", ["studio", "demo"])
 def test_examples_hold_the_documented_features_and_no_3d(recording, request):
     _, _, artifacts = request.getfixturevalue(recording)
-    for split in executor.SPLITS[executor.EXAMPLES]:
+    for split in executor.PAIR_SPLITS:
         for row in all_rows(artifacts, split):
-            assert set(row) == documented("Pairs", "**Test views**")
+            assert set(row) == documented("Pairs", "**Instants**")
             # Seventeen keypoints and confidences, two matrices, a center, a number per camera.
             assert {len(values) for values in row.values()} == {34, 17, 9, 3, 4, 1}
             for side in ("source", "target"):
@@ -149,7 +158,7 @@ def test_examples_hold_the_documented_features_and_no_3d(recording, request):
 def test_no_point_in_examples_but_the_cameras_centers(studio):
     config, data_root, artifacts = studio
     rig = sources.open_source(config, data_root).camera.center.astype(np.float32)
-    for split in executor.SPLITS[executor.EXAMPLES]:
+    for split in executor.PAIR_SPLITS:
         for row in all_rows(artifacts, split):
             for side in ("source", "target"):
                 name = row[f"{side}/camera"][0].decode()
@@ -164,7 +173,7 @@ def test_virtual_cameras_are_seen_in_training_alone(studio):
     _, _, artifacts = studio
     names = {
         split: {row["target/camera"][0] for row in all_rows(artifacts, split)}
-        for split in executor.SPLITS[executor.EXAMPLES]
+        for split in executor.PAIR_SPLITS
     }
     assert b"virtual_0" in names["train"]
     assert b"virtual_0" not in names["eval"]
@@ -230,7 +239,7 @@ def test_nothing_is_there_beside_the_splits_but_what_is_documented(studio):
     }
     notes = ["dataset.json", "dead_letters.json"]
     assert names == {
-        "examples": ["Split-eval", "Split-train", *notes],
+        "examples": [*sorted(map(shards.folder, executor.SPLITS["examples"])), *notes],
         "test_examples": ["Split-test"],
     }
 

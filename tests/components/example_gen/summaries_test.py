@@ -12,6 +12,7 @@ def clip(number, **fields):
         "counts": {"train_pairs": 1, "test_views": 1},
         "reference": "recorded",
         "rig_distance": 10.0**-number,
+        "num_views": 4 + number,
         "intrinsics": [[0.1 * number]],
     }
     return given | fields
@@ -40,6 +41,7 @@ def test_cameras_that_nobody_trains_on_do_not_count_in_the_means():
     summary = summarize(clip(0), clip(1), alone, elsewhere)
     np.testing.assert_allclose(summary["rig_distance"], 0.55)
     np.testing.assert_allclose(summary["intrinsics"], [[0.05]])
+    assert summary["num_views"] == 5
     assert summary["clips"][2]["rig_distance"] is None
 
 
