@@ -1,6 +1,6 @@
 # Everything these targets write stays inside the checkout.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-h36m demo-3dhp test check clean
+.PHONY: help setup demo demo-h36m demo-3dhp experiments-quick test check clean
 
 bin := $(CURDIR)/.venv/bin
 stamp := .venv/.setup
@@ -41,6 +41,9 @@ output/simulated_3dhp: | $(stamp)
 	rm -rf $@.partial
 	$(bin)/keras-mvlift simulate mpi_inf_3dhp $@.partial --frames 300
 	mv $@.partial $@
+
+experiments-quick: $(stamp)  ## small runs of the paper's tables on the synthetic studio
+	$(bin)/keras-mvlift experiments --quick --output output/experiments/quick
 
 test: $(stamp)  ## run the tests; ARGS="-k cameras" goes to pytest
 	$(bin)/python -m pytest $(ARGS)

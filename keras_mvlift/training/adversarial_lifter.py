@@ -1,0 +1,170 @@
+"""The paper's baseline Reproj+ADV: single views, and a critic that has seen other people's poses.
+
+It uses 3D data: `unpaired_poses`, which the label-free recipes do not have. They are of other
+clips and other people than the views, and nothing says which pose belongs to which view.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+from tensorflow import keras
+
+from keras_mvlift.datasets import views
+from keras_mvlift.geometry import rotations
+from keras_mvlift.losses import adversarial, distances, reprojection
+from keras_mvlift.training import multi_view_lifter
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdversarialOptions:
+    """The choices of adversarial training; the paper states none of them.
+
+    Attributes:
+        critic_weight: Weight of the critic's opinion beside eq. (2), pixels per meter.
+        num_critic_steps: Steps of the critic per step of the lifter.
+        penalty_weight: Weight of the gradient penalty; Gulrajani et al.'s 10.
+        max_tilt: Radians by which skeletons lean, beside being turned about the vertical axis.
+        distance: A name of `distances.DISTANCES`.
+        seed: Of the poses drawn, the turns, and the points of the penalty.
+    """
+
+    critic_weight: float = 300.0
+    num_critic_steps: int = 2
+    penalty_weight: float = 10.0
+    max_tilt: float = 0.1
+    distance: str = "norm"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("critic_weight", 0), ("penalty_weight", 0), ("max_tilt", 0)):
+            if not getattr(self, name) >= least:
+                received = getattr(self, name)
+                raise ValueError(f"`{name}` must be at least {least}. Received: {received}.")
+        if not self.num_critic_steps >= 1:
+            raise ValueError(
+                f"`num_critic_steps` must be at least 1. Received: {self.num_critic_steps}."
+            )
+        if self.distance not in distances.DISTANCES:
+            known = ", ".join(distances.DISTANCES)
+            raise ValueError(f"`distance` must be one of {known}. Received: {self.distance!r}.")
+
+
+class AdversarialLifter(keras.Model):
+    """Trains a lifter's two networks on single views against a critic.
+
+    A step first improves the critic, then both networks on eq. (2) of the one view plus the
+    critic's opinion of the turned skeleton. No second view is read; of the extrinsics only the
+    camera's rotation is, which says where up is.
+
+    Args:
+        lifter: Its networks are trained in place; its recipe and objective are left alone.
+        critic: From skeletons `[B, J, 3]` to scores `[B]`.
+        unpaired_poses: `[M, J, 3]`, meters, upright axes, root at 0: true 3D poses of other
+            clips and people.
+        options: Weights, steps, turns.
+
+    Example:
+        >>> adversary = AdversarialLifter(lifter, critic.critic(seed=0), unpaired_poses)
+        >>> adversary.compile(keras.optimizers.legacy.Adam(1e-3), critic_optimizer())
+        >>> adversary.fit(single_views, steps_per_epoch=100)
+    """
+
+    def __init__(
+        self,
+        lifter: multi_view_lifter.MultiViewLifter,
+        critic: keras.Model,
+        unpaired_poses: tf.Tensor,
+        options: AdversarialOptions | None = None,
+    ):
+        super().__init__()
+        unpaired_poses = tf.convert_to_tensor(unpaired_poses, tf.float32)
+        if unpaired_poses.shape.rank != 3 or 0 in unpaired_poses.shape:
+            received = unpaired_poses.shape
+            raise ValueError(f"`unpaired_poses` must have shape [M, J, 3]. Received: {received}.")
+        self.lifter, self.critic = lifter, critic
+        self.unpaired_poses = unpaired_poses
+        self.options = options or AdversarialOptions()
+        self.generator = tf.random.Generator.from_seed(self.options.seed)
+        names = ("loss", "reprojection", "adversarial", "critic", "penalty")
+        self.loss_means = {name: keras.metrics.Mean(name) for name in names}
+
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        critic_optimizer: keras.optimizers.Optimizer,
+    ) -> None:
+        """Takes the two optimizers, of the lifter's networks and of the critic."""
+        super().compile(optimizer)
+        self.critic_optimizer = critic_optimizer
+
+    def train_step(self, view: views.View) -> dict[str, tf.Tensor]:
+        """Takes some steps of the critic and one of the lifter on a batch of single views."""
+        networks = (self.lifter.lifting_network, self.lifter.root_network)
+        variables = [weight for network in networks for weight in network.trainable_variables]
+        with tf.GradientTape() as tape:
+            lifted = self.lifter(view, training=True)
+            pose = lifted.root_relative_pose
+            upright = rotations.rotate(pose, rotations.inverse(view.camera.rotation))
+            losses = self._critic_steps(tf.stop_gradient(upright))
+            pose_camera = pose + lifted.root_position[:, tf.newaxis]
+            losses["reprojection"] = self._reprojection(pose_camera, view)
+            losses["adversarial"] = self.options.critic_weight * self._opinion(upright)
+            losses["loss"] = losses["reprojection"] + losses["adversarial"]
+        gradients = tape.gradient(losses["loss"], variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return self._report(losses)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The running means of the losses, reset at each epoch."""
+        return list(self.loss_means.values())
+
+    def _critic_steps(self, upright: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Improves the critic; each step turns the skeletons anew and draws new real ones."""
+        for _ in range(self.options.num_critic_steps):
+            losses = self._critic_step(upright)
+        return losses
+
+    def _critic_step(self, upright: tf.Tensor) -> dict[str, tf.Tensor]:
+        predicted, real = self._turned(upright), self._turned(self._drawn(tf.shape(upright)[0]))
+        share = tf.random.stateless_uniform(tf.shape(real)[:1], self._seed())
+        variables = self.critic.trainable_variables
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(
+                adversarial.critic_loss(self.critic(real), self.critic(predicted))
+            )
+            penalty = tf.reduce_mean(
+                adversarial.gradient_penalty(self.critic, real, predicted, share)
+            )
+            total = loss + self.options.penalty_weight * penalty
+        gradients = tape.gradient(total, variables)
+        self.critic_optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return {"critic": loss, "penalty": penalty}
+
+    def _reprojection(self, pose_camera: tf.Tensor, view: views.View) -> tf.Tensor:
+        distance = distances.DISTANCES[self.options.distance]
+        return tf.reduce_mean(reprojection.error(pose_camera, view, view.confidence, distance))
+
+    def _opinion(self, upright: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(adversarial.generator_loss(self.critic(self._turned(upright))))
+
+    def _drawn(self, num: tf.Tensor) -> tf.Tensor:
+        limit = len(self.unpaired_poses)
+        index = tf.random.stateless_uniform([num], self._seed(), 0, limit, tf.int32)
+        return tf.gather(self.unpaired_poses, index)
+
+    def _turned(self, upright: tf.Tensor) -> tf.Tensor:
+        return adversarial.turned(upright, self._seed(), self.options.max_tilt)
+
+    def _seed(self) -> tf.Tensor:
+        return self.generator.make_seeds(1)[:, 0]
+
+    def _report(self, losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        for name, loss in losses.items():
+            self.loss_means[name].update_state(loss)
+        return {name: mean.result() for name, mean in self.loss_means.items()}
+
+
+def critic_optimizer(learning_rate: float = 1e-3) -> keras.optimizers.legacy.Optimizer:
+    """Gives the critic's Adam, without momentum, as usual against a moving target."""
+    return keras.optimizers.legacy.Adam(learning_rate, beta_1=0.0, beta_2=0.9)
