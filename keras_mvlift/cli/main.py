@@ -12,6 +12,7 @@ import warnings
 _COMMANDS: dict[str, str] = {
     "calibrate": "estimate or refine the cameras' places from detections",
     "check-rig": "report what is right and wrong with a rig before training",
+    "experiments": "measure the paper's tables and ours on the data at hand",
     "simulate": "write a simulated release of a dataset",
 }
 

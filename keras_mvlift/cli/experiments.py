@@ -1,0 +1,100 @@
+"""Measures the paper's tables and ours: `keras-mvlift experiments --quick`."""
+
+import argparse
+import json
+import pathlib
+import sys
+
+from keras_mvlift.experiments import harness, profiles, results, tables
+from keras_mvlift.visualization import curves, experiment_report, experiment_tables
+
+_INTERRUPTED = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument("--quick", action="store_true", help="minutes on two cores, not hours")
+    parser.add_argument("--motions", nargs="+", default=[], help=".npz files of recorded motions")
+    parser.add_argument("--data-root", help="recordings; goes with --source")
+    parser.add_argument("--source", help="their kind: human36m, mpi_inf_3dhp, rig, pose2sim")
+    parser.add_argument("--only", nargs="+", default=[*tables.TABLES], help="some of the tables")
+    parser.add_argument("--seeds", nargs="+", type=int, help="one run of each row for each")
+    parser.add_argument("--output", type=pathlib.Path, help="a folder; by default of the profile")
+    parser.add_argument("--list", action="store_true", help="name the tables and their rows")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs what is not finished, and writes tables, figures and the report of all that is.
+
+    Raises:
+        ValueError: If an argument breaks its rule.
+        RecordingError: If the data cannot be read.
+    """
+    profile = profiles.PROFILES["quick" if options.quick else "full"]
+    if options.list:
+        print(_listing())
+        return 0
+    experiments = harness.Experiments(
+        profile,
+        profiles.open_origin(profile, options.motions, options.data_root, options.source),
+        _chosen(options.only),
+        options.seeds or profile.seeds,
+        options.output or pathlib.Path("output", "experiments", profile.name),
+    )
+    try:
+        experiments.run()
+    except KeyboardInterrupt:
+        left = len(experiments.to_do())
+        print(f"Interrupted; {left} cells are left. Run it again to go on.", file=sys.stderr)
+        return _INTERRUPTED
+    measured = results.gather(experiments)
+    write(measured, experiments.folder)
+    print(f"{experiments.folder / 'report.html'}: {_outcome(measured)}")
+    return 0
+
+
+def write(measured: dict[str, object], folder: pathlib.Path) -> None:
+    """Writes `results.json`, `tables.md`, `figures/` and `report.html`.
+
+    Args:
+        measured: As `results.gather` gives it.
+        folder: Made if need be.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # Rows stay in their order, the published ones too.
+    text = json.dumps(measured, indent=1, allow_nan=False)
+    (folder / "results.json").write_text(text + "\n")
+    # From here on what is shown is what is written, tuples and numbers of NumPy included.
+    shown = json.loads(text)
+    (folder / "tables.md").write_text(experiment_tables.markdown(shown), encoding="utf-8")
+    drawn = curves.write(shown, folder / "figures")
+    experiment_report.write(folder / "report.html", shown, drawn)
+
+
+def _chosen(names: list[str]) -> list[tables.Table]:
+    unknown = sorted(set(names) - set(tables.TABLES))
+    if unknown:
+        known = ", ".join(tables.TABLES)
+        raise ValueError(f"`only` must name some of {known}. Received: {', '.join(unknown)}.")
+    return [table for name, table in tables.TABLES.items() if name in names]
+
+
+def _listing() -> str:
+    lines = []
+    for table in tables.TABLES.values():
+        lines.append(f"{table.name}: {table.title}")
+        lines += [f"    {row.name}" for row in table.rows]
+    return "\n".join(lines)
+
+
+def _outcome(measured: dict[str, object]) -> str:
+    every = [
+        cell["status"]
+        for table in measured["tables"]  # type: ignore[attr-defined]
+        for row in table["rows"]
+        for cell in row["cells"]
+    ]
+    counts = {status: every.count(status) for status in dict.fromkeys(every)}
+    return ", ".join(
+        f"{count} cells {status.replace('_', ' ')}" for status, count in counts.items()
+    )

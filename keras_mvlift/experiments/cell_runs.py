@@ -1,0 +1,78 @@
+"""Runs one cell: trains, measures, and says so whatever happens."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from keras_mvlift.experiments import methods, origins, training_data, variants
+from keras_mvlift.metrics import baselines, summary
+from keras_mvlift.training import guards
+
+Poses = np.ndarray | None
+
+
+def run(
+    cell: variants.Cell, get_data: Callable[[], training_data.TrainingData]
+) -> tuple[dict[str, Any], Poses]:
+    """Runs a cell.
+
+    Args:
+        cell: What to run.
+        get_data: Makes or recalls the cell's data.
+
+    Returns:
+        The record, with a `status`: `"done"`; `"diverged"` where the loss stopped being a number,
+        which is a result; `"not_applicable"` where the data cannot give what the variant needs;
+        `"failed"` for any other error. And the test views' poses `[N, J, 3]`, meters, camera axes,
+        where it is done.
+    """
+    start = time.monotonic()
+    curve: methods.Curve = []
+    record: dict[str, Any] = {"status": "done", "error": None, "figures": None}
+    poses = None
+    try:
+        data = get_data()
+        keras.utils.set_random_seed(cell.seed)
+        poses = methods.METHODS[cell.variant.method](cell, data, curve)
+        record |= _measured(data.test, poses)
+    except guards.NonFiniteLossError as error:
+        record |= {"status": "diverged", "error": str(error)}
+    except origins.NotApplicableError as error:
+        record |= {"status": "not_applicable", "error": str(error)}
+    # Whatever a cell runs into, the others are still worth running.
+    except Exception as error:
+        record |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+    finally:
+        keras.backend.clear_session()
+    record["curve"] = [
+        entry for entry in curve if np.isfinite([entry["loss"], entry["mpjpe_mm"]]).all()
+    ]
+    record["seconds"] = round(time.monotonic() - start, 2)
+    return record, poses if record["status"] == "done" else None
+
+
+def _measured(test: baselines.TestViews, poses: np.ndarray) -> dict[str, Any]:
+    if not np.isfinite(poses).all():
+        return {"status": "diverged", "error": "Poses must be finite. Received: NaN or infinity."}
+
+    def figures(index: np.ndarray) -> dict[str, float]:
+        pose_true = tf.constant(test.reference_pose[index])
+        return summary.summary(pose_true, tf.constant(poses[index], tf.float32))
+
+    everything = np.full(len(poses), True)
+    per_action = {str(name): figures(test.action == name) for name in np.unique(test.action)}
+    mean = {
+        name: float(np.mean([values[name] for values in per_action.values()]))
+        for name in summary.NAMES
+    }
+    return {
+        "figures": {
+            "overall": figures(everything),
+            "mean_over_actions": mean,
+            "per_action": per_action,
+        }
+    }

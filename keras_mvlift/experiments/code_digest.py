@@ -1,0 +1,40 @@
+"""Identifies the code that decides a cell's figures."""
+
+import functools
+import hashlib
+import pathlib
+
+import keras_mvlift
+
+# What only chooses, shows or stores is left out: a new row of a table leaves old cells valid.
+_DECIDES = (
+    "configs.py",
+    "skeletons.py",
+    "units.py",
+    "datasets",
+    "geometry",
+    "losses",
+    "metrics",
+    "networks",
+    "training",
+    "experiments/cell_runs.py",
+    "experiments/methods.py",
+    "experiments/motion_clips.py",
+    "experiments/origins.py",
+    "experiments/training_data.py",
+)
+
+
+@functools.cache
+def code_digest() -> str:
+    """Gives 16 letters that change with the sources of all that trains or measures."""
+    return _digest(pathlib.Path(keras_mvlift.__file__).parent)
+
+
+def _digest(root: pathlib.Path) -> str:
+    digest = hashlib.sha256()
+    for part in _DECIDES:
+        path = root / part
+        for source in [path] if path.is_file() else sorted(path.rglob("*.py")):
+            digest.update(f"{source.relative_to(root)}\n".encode() + source.read_bytes())
+    return digest.hexdigest()[:16]

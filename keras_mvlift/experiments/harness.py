@@ -1,0 +1,131 @@
+"""Runs the cells of a plan that are not finished yet, one after the other."""
+
+import collections
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import tqdm
+
+from keras_mvlift.experiments import (
+    cell_runs,
+    cell_store,
+    code_digest,
+    origins,
+    profiles,
+    tables,
+    training_data,
+    variants,
+)
+
+# Data sets kept in memory; cells are sorted by theirs.
+_NUM_KEPT = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiments:
+    """What is asked for, and where what was measured is kept.
+
+    Args:
+        profile: The budget.
+        origin: The data at hand.
+        chosen: The tables whose rows to run.
+        seeds: A run of every row for each.
+        folder: Keeps the cells.
+    """
+
+    profile: profiles.Profile
+    origin: origins.Origin
+    chosen: Sequence[tables.Table]
+    seeds: Sequence[int]
+    folder: pathlib.Path
+
+    def __post_init__(self) -> None:
+        if not self.chosen or not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(
+                "`chosen` and `seeds` must not be empty, and name each seed once. "
+                f"Received: {len(self.chosen)} tables and seeds={list(self.seeds)}."
+            )
+        described = self.origin.describe()
+        store = cell_store.CellStore(self.folder / "cells")
+        object.__setattr__(self, "description", described)
+        object.__setattr__(self, "store", store)
+
+    description: dict[str, Any] = dataclasses.field(init=False)
+    store: cell_store.CellStore = dataclasses.field(init=False)
+
+    def cell(self, row: tables.Row, seed: int) -> variants.Cell:
+        """Gives what a row and a seed stand for."""
+        return variants.Cell(variant=row.variant, budget=self.profile.budget, seed=seed)
+
+    def digest(self, cell: variants.Cell) -> str:
+        """Gives the name of a cell's files: of its settings, the data and the code."""
+        about = [dataclasses.asdict(cell), self.description, code_digest.code_digest()]
+        return variants.digest(about)
+
+    def data_digest(self, settings: variants.DataSettings) -> str:
+        """Gives the name of the file that keeps a test set's true poses."""
+        about = [dataclasses.asdict(settings), self.description, code_digest.code_digest()]
+        return f"truth_{variants.digest(about)}"
+
+    def to_do(self) -> list[variants.Cell]:
+        """Gives the cells that are not finished; those of the same data follow each other."""
+        every = {
+            self.digest(cell): cell
+            for table in self.chosen
+            for row in table.rows
+            for cell in (self.cell(row, seed) for seed in self.seeds)
+        }
+        left = [cell for digest, cell in every.items() if not self.store.is_finished(digest)]
+        order = list(dict.fromkeys(cell.variant.data for cell in left))
+        return sorted(left, key=lambda cell: order.index(cell.variant.data))
+
+    def run(self, is_quiet: bool = False) -> None:
+        """Runs what is to do; a cell that fails says so in its file and is tried again next time.
+
+        Args:
+            is_quiet: Whether to show no progress bar.
+        """
+        loaded: collections.OrderedDict[variants.DataSettings, training_data.TrainingData]
+        loaded = collections.OrderedDict()
+        for cell in _bar(self.to_do(), is_quiet):
+            record, poses = cell_runs.run(cell, lambda cell=cell: self._data(cell, loaded))  # type: ignore[misc]
+            digest = self.digest(cell)
+            if poses is not None:
+                self.store.write_poses(digest, pose=poses)
+            data = loaded.get(cell.variant.data)
+            about = {
+                "format": 1,
+                "settings": dataclasses.asdict(cell),
+                "data": data and data.about,
+                "truth": self.data_digest(cell.variant.data),
+                "code": code_digest.code_digest(),
+            }
+            self.store.write(digest, about | record)
+
+    def _data(
+        self,
+        cell: variants.Cell,
+        loaded: "collections.OrderedDict[variants.DataSettings, training_data.TrainingData]",
+    ) -> training_data.TrainingData:
+        settings = cell.variant.data
+        if settings not in loaded:
+            while len(loaded) >= _NUM_KEPT:
+                loaded.popitem(last=False)
+            data = training_data.TrainingData(self.origin, settings)
+            test = data.test
+            self.store.write_poses(
+                self.data_digest(settings),
+                pose=test.reference_pose,
+                clip=test.clip,
+                camera=test.camera,
+                frame=test.frame,
+            )
+            loaded[settings] = data
+        return loaded[settings]
+
+
+def _bar(cells: Sequence[variants.Cell], is_quiet: bool) -> Iterable[variants.Cell]:
+    # Cells cost alike: the mean of all says more of the time left than the last ones.
+    return tqdm.tqdm(cells, desc="experiments", unit="cell", smoothing=0, disable=is_quiet)

@@ -1,0 +1,171 @@
+"""Clips as arrays in memory: views of instants to train on, labels for peers, test views."""
+
+import dataclasses
+import functools
+import itertools
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mvlift.datasets import examples, instants, preparation, sequences, splits, views
+from keras_mvlift.experiments import origins, variants
+from keras_mvlift.geometry import cameras
+from keras_mvlift.metrics import baselines
+
+
+@dataclasses.dataclass(frozen=True)
+class _Labels:
+    """Turns a split around: the training frames are given as test frames, with their poses."""
+
+    split: splits.Split
+
+    def frames(self, sequence: sequences.MultiViewSequence) -> splits.Frames:
+        train = self.split.frames(sequence).train
+        return splits.Frames(train[:0], train, train[:0])
+
+
+class TrainingData:
+    """What the cells that share `DataSettings` share.
+
+    Args:
+        origin: Gives the clips.
+        settings: How the cells want them.
+
+    Attributes:
+        seen: All views of each training instant, virtual ones included, fields `[N, V, ...]`;
+            confidence 0 throughout for a view that an instant lacks.
+        pairs: `[P, 3]`, index of the instant and of its two views, of all pairs to train on.
+        test: Views to test on.
+        rig_distance: Meters.
+        min_confidence: Detections less sure are left out of triangulation.
+        about: Counts of clips, people and frames.
+
+    Raises:
+        NotApplicableError: If the origin cannot give such data.
+        ValueError: If nothing is left to train or to test on.
+    """
+
+    def __init__(self, origin: origins.Origin, settings: variants.DataSettings):
+        self._clips = origin.load(settings)
+        self._share = settings.train_share
+        self._config = dataclasses.replace(
+            self._clips.config, num_virtual_views=settings.num_virtual_views
+        )
+        self.min_confidence = self._config.min_confidence
+        trained = [clip for clip in self._clips.clips if len(self._frames(clip).train)]
+        tested = [clip for clip in self._clips.clips if len(self._frames(clip).test)]
+        if not trained or not tested:
+            raise ValueError("The data must hold clips to train on and clips to test on.")
+        self._trained = trained
+        self.rig_distance = preparation.rig_distance(trained[0])
+        self.seen = _join([self._shortened(clip) for clip in trained])
+        self.pairs = _pairs(self.seen.confidence, self._config.min_joints)
+        self.test = self._lay_out(tested, self._clips.split)
+        self.about = {
+            "clips": len(self._clips.clips),
+            "train_people": len({clip.subject for clip in trained}),
+            "test_people": len({clip.subject for clip in tested}),
+            "train_instants": len(self.seen.confidence),
+            "cameras": trained[0].num_views,
+            "test_views": len(self.test.reference_pose),
+        }
+
+    @functools.cached_property
+    def labeled(self) -> baselines.TestViews:
+        """The training views of real cameras with true poses, for the supervised peers."""
+        return self._lay_out(self._trained, _Labels(self._clips.split))
+
+    @functools.cached_property
+    def pseudo_labeled(self) -> baselines.TestViews:
+        """The same views with poses that are triangulated from all detections of the instant."""
+        blind = [dataclasses.replace(clip, pose_world=None) for clip in self._trained]
+        return self._lay_out(blind, _Labels(self._clips.split))
+
+    def _frames(self, clip: sequences.MultiViewSequence) -> splits.Frames:
+        return self._clips.split.frames(clip)
+
+    def _shortened(self, clip: sequences.MultiViewSequence) -> instants.Instants:
+        seen = preparation.training_instants(clip, self._clips.split, self._config)
+        return seen.select(np.arange(int(np.ceil(self._share * len(seen.frame)))))
+
+    def _lay_out(
+        self, clips: list[sequences.MultiViewSequence], split: splits.Split | _Labels
+    ) -> baselines.TestViews:
+        config = dataclasses.replace(self._config, num_virtual_views=0)
+        if isinstance(split, _Labels):
+            config = dataclasses.replace(config, test_stride=config.stride)
+        tables = [preparation.prepare(clip, split, config).test_views for clip in clips]  # type: ignore[arg-type]
+        if isinstance(split, _Labels):
+            tables = [self._first_share(table) for table in tables]
+        return _test_views(tables)
+
+    def _first_share(self, table: examples.Columns) -> examples.Columns:
+        frames = np.unique(table["frame"])
+        last = int(np.ceil(self._share * len(frames)))
+        is_kept = np.isin(table["frame"], frames[:last])
+        return {name: values[is_kept] for name, values in table.items()}
+
+
+def pair_batches(data: TrainingData, batch_size: int, seed: int) -> tf.data.Dataset:
+    """Gives shuffled batches of `ViewPair`, fields `[batch_size, ...]`, without end."""
+    rows = tf.data.Dataset.from_tensor_slices(data.pairs)
+    order = rows.shuffle(len(data.pairs), seed=seed).repeat().batch(batch_size, True)
+    seen = tf.nest.map_structure(tf.constant, data.seen)
+
+    def pair(index: tf.Tensor) -> views.ViewPair:
+        sides = (tf.gather(index, [0, side], axis=1) for side in (1, 2))
+        return views.ViewPair(
+            *(tf.nest.map_structure(lambda x, at=at: tf.gather_nd(x, at), seen) for at in sides)
+        )
+
+    return order.map(pair).prefetch(2)
+
+
+def labeled_batches(labeled: baselines.TestViews, batch_size: int, seed: int) -> tf.data.Dataset:
+    """Gives shuffled batches of views and poses `[batch_size, J, 3]`, meters, without end."""
+    rows = tf.data.Dataset.range(len(labeled.reference_pose))
+    order = rows.shuffle(len(labeled.reference_pose), seed=seed).repeat().batch(batch_size, True)
+    columns = tf.nest.map_structure(tf.constant, (labeled.view, labeled.reference_pose))
+    return order.map(
+        lambda index: tf.nest.map_structure(lambda x: tf.gather(x, index), columns)
+    ).prefetch(2)
+
+
+def _join(clips: list[instants.Instants]) -> views.View:
+    num_views = max(len(seen.camera_names) for seen in clips)
+    parts = [instants.to_view(seen, num_views) for seen in clips]
+    return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
+
+
+def _pairs(confidence: np.ndarray, min_joints: int) -> np.ndarray:
+    is_used = np.count_nonzero(confidence > 0, axis=-1) >= min_joints
+    both = np.array([*itertools.combinations(range(is_used.shape[1]), 2)], np.int64).reshape(-1, 2)
+    instant, index = np.nonzero(is_used[:, both[:, 0]] & is_used[:, both[:, 1]])
+    return np.concatenate([instant[:, np.newaxis], both[index]], axis=1)
+
+
+def _test_views(tables: list[examples.Columns]) -> baselines.TestViews:
+    columns = {
+        name: np.concatenate([table[name] for table in tables])
+        for name in tables[0]
+        if name != "camera_confidence"
+    }
+    number = {
+        name: values.astype(np.float32) for name, values in columns.items() if _is_float(values)
+    }
+    keys = np.stack([columns["clip"].astype(str), columns["frame"].astype(str)], axis=1)
+    _, instant = np.unique(keys, axis=0, return_inverse=True)
+    camera = cameras.Camera(*(number[field] for field in cameras.Camera._fields))
+    return baselines.TestViews(
+        views.View(number["keypoints_2d"], number["confidence"], camera),
+        number[examples.REFERENCE_POSE],
+        instant,
+        columns["action"].astype(str),
+        columns["camera"].astype(str),
+        columns["clip"].astype(str),
+        columns["frame"],
+    )
+
+
+def _is_float(values: np.ndarray) -> bool:
+    return bool(np.issubdtype(values.dtype, np.floating))

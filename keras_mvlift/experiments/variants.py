@@ -1,0 +1,116 @@
+"""What a cell of a table stands for, as frozen dataclasses."""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+Option = str | float | int | bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Filming:
+    """How motions are filmed and detected; the arguments of `film_sets.FilmSet`.
+
+    Attributes:
+        rig: `"h36m_like"` or `"ring"`.
+        num_cameras: `V`; 4 with `"h36m_like"`.
+        noise_px: As of `detectors.Detector`, and so are the three rates.
+        gross_error_rate: The share of keypoints that are blunders.
+        missing_rate: The share of joints that are not found.
+        dropped_view_rate: The share of images in which nobody is found.
+    """
+
+    rig: str = "h36m_like"
+    num_cameras: int = 4
+    noise_px: float = 5.0
+    gross_error_rate: float = 0.01
+    missing_rate: float = 0.01
+    dropped_view_rate: float = 0.005
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """What a cell changes about the data at hand.
+
+    Attributes:
+        filming: How motions are filmed; None for the origin's own way. Recordings take None alone.
+        test_filming: How the test people are filmed; None for the same as in training.
+        num_virtual_views: Virtual cameras per training instant.
+        train_share: The share of each clip's training frames that is used, from its start.
+    """
+
+    filming: Filming | None = None
+    test_filming: Filming | None = None
+    num_virtual_views: int = 0
+    train_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.train_share <= 1:
+            raise ValueError(f"`train_share` must lie in (0, 1]. Received: {self.train_share}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Variant:
+    """What one row of a table measures; everything else is the budget's.
+
+    Attributes:
+        method: A name of `methods.METHODS`.
+        recipe: A name of `recipes.RECIPES`.
+        backbone: A name of `configs.BACKBONES`.
+        is_pretrained: Whether eq. (6) comes first; None for as the recipe needs.
+        transform_weight: λ.
+        confidence_weighting: A name of `configs.CONFIDENCE_WEIGHTINGS`.
+        distance: A name of `configs.DISTANCES`.
+        data: What is changed about the data.
+        options: What the method alone knows, as pairs of name and value.
+    """
+
+    method: str = "self_supervised"
+    recipe: str = "solved_root"
+    backbone: str = "paper"
+    is_pretrained: bool | None = None
+    transform_weight: float = 1.0
+    confidence_weighting: str = "source"
+    distance: str = "norm"
+    data: DataSettings = DataSettings()
+    options: tuple[tuple[str, Option], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What all cells of a run spend alike.
+
+    Attributes:
+        width: Units of each dense layer.
+        dropout: Share of units dropped.
+        batch_size: Pairs per step; a step of a method on single views takes twice as many views.
+        num_epochs: Epochs on the method's own loss.
+        num_pretrain_epochs: Epochs on eq. (6), before those.
+        steps_per_epoch: Steps per epoch, however much data there is.
+        decay_every: Epochs between decays of the learning rate.
+    """
+
+    width: int = 1024
+    dropout: float = 0.25
+    batch_size: int = 1024
+    num_epochs: int = 60
+    num_pretrain_epochs: int = 5
+    steps_per_epoch: int = 100
+    decay_every: int = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One run: a variant within a budget, from one seed."""
+
+    variant: Variant
+    budget: Budget
+    seed: int
+
+
+def digest(value: Any) -> str:
+    """Gives 16 letters that stand for a dataclass or JSON value."""
+    plain = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
+    text = json.dumps(plain, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

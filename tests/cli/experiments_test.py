@@ -1,0 +1,71 @@
+import json
+
+import pytest
+
+from keras_mvlift.cli import experiments, main
+from keras_mvlift.experiments import harness, profiles, tables
+from tests.experiments import tiny_experiments
+from tests.visualization import experiment_results
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Puts the tiny profile and one table of two rows in place of the quick ones."""
+    monkeypatch.setitem(profiles.PROFILES, "quick", tiny_experiments.PROFILE)
+    monkeypatch.setattr(tables, "TABLES", {"small": tiny_experiments.SMALL})
+
+
+def test_a_run_trains_and_writes_all_outputs(tiny, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main.main(["experiments", "--quick", "--output", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out / 'report.html'}: 2 cells done\n"
+    results = json.loads((out / "results.json").read_text())
+    (table,) = results["tables"]
+    assert [row["overall"]["mpjpe_mm"]["seeds"] for row in table["rows"]] == [1, 1]
+    assert [case["view"]["clip"][:3] for case in table["cases"]] == ["S03"] * 3
+    ours = next(row for row in table["rows"] if row["name"] == "triangulation")
+    value = ours["overall"]["mpjpe_mm"]["mean"]
+    assert f"{value:.1f} (1)" in (out / "tables.md").read_text()
+    assert f"{value:.1f} (1)" in (out / "report.html").read_text()
+    assert {path.name for path in (out / "figures").iterdir()} == {"small.png", "small.svg"}
+
+
+def test_published_rows_stay_in_the_papers_order(tmp_path):
+    rows = {"Trans Reproj": [59.0], "ADV": [106.6]}
+    measured = experiment_results.make()
+    measured["tables"][0]["published"][0]["rows"] = rows
+    experiments.write(measured, tmp_path)
+    for name in ("results.json", "tables.md", "report.html"):
+        text = (tmp_path / name).read_text()
+        assert text.index("Trans Reproj") < text.index("ADV")
+
+
+def test_an_interrupt_is_a_sentence(tiny, tmp_path, monkeypatch, capsys):
+    def interrupt(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(harness.Experiments, "run", interrupt)
+    status = main.main(["experiments", "--quick", "--output", str(tmp_path)])
+    assert status == experiments._INTERRUPTED
+    assert capsys.readouterr().err == "Interrupted; 2 cells are left. Run it again to go on.\n"
+
+
+def test_tables_and_rows_are_listed_without_running_any(capsys, tmp_path):
+    assert main.main(["experiments", "--list", "--output", str(tmp_path / "out")]) == 0
+    listed = capsys.readouterr().out
+    for table in tables.TABLES.values():
+        assert f"{table.name}: {table.title}\n" in listed
+    assert "    Trans Reproj+DA\n" in listed
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_table_is_refused_by_name(capsys, tmp_path):
+    arguments = ["experiments", "--only", "table9", "--output", str(tmp_path)]
+    assert main.main(arguments) == 1
+    assert "`only` must name some of table1, " in capsys.readouterr().err
+
+
+def test_motions_that_are_not_there_are_a_sentence(capsys, tmp_path):
+    arguments = ["experiments", "--motions", str(tmp_path / "none.npz"), "--output", str(tmp_path)]
+    assert main.main(arguments) == 1
+    assert "none.npz" in capsys.readouterr().err

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from keras_mvlift.experiments import cell_runs, methods, origins
+from keras_mvlift.metrics import summary
+from keras_mvlift.training import guards
+from tests.experiments import tiny_experiments
+
+
+@pytest.fixture(scope="module")
+def data():
+    return tiny_experiments.data()
+
+
+def run(monkeypatch, data, method):
+    monkeypatch.setitem(methods.METHODS, "triangulation", method)
+    return cell_runs.run(tiny_experiments.cell(method="triangulation"), lambda: data)
+
+
+def test_figures_are_measured_overall_and_per_action(monkeypatch, data):
+    poses = data.test.reference_pose + np.where(np.arange(17)[:, np.newaxis] > 8, 0.1, 0.0)
+    poses[data.test.action == "walking"] = data.test.reference_pose[data.test.action == "walking"]
+    record, kept = run(monkeypatch, data, lambda *_: poses)
+    figures = record["figures"]
+    assert record["status"] == "done"
+    assert figures["per_action"]["walking"]["mpjpe_mm"] == pytest.approx(0, abs=0.01)
+    others = [f["mpjpe_mm"] for a, f in figures["per_action"].items() if a != "walking"]
+    # Eight of 17 joints are off by 100 mm along each axis.
+    np.testing.assert_allclose(others, 100 * np.sqrt(3) * 8 / 17, rtol=1e-3)
+    assert figures["mean_over_actions"]["mpjpe_mm"] == pytest.approx(
+        np.mean([0, *others]), rel=1e-3
+    )
+    assert set(figures["overall"]) == set(summary.NAMES)
+    assert kept is poses
+
+
+def test_a_loss_that_is_no_number_is_a_result_with_its_curve(monkeypatch, data):
+    def diverge(cell, data, curve):
+        curve += [
+            {"stage": "finetune", "epoch": 1, "loss": 3.0, "mpjpe_mm": 200.0},
+            {"stage": "finetune", "epoch": 2, "loss": float("inf"), "mpjpe_mm": 300.0},
+        ]
+        raise guards.NonFiniteLossError("the loss must be finite")
+
+    record, poses = run(monkeypatch, data, diverge)
+    assert (record["status"], record["figures"], poses) == ("diverged", None, None)
+    assert [entry["epoch"] for entry in record["curve"]] == [1]
+
+
+def test_poses_that_are_no_numbers_are_no_figures(monkeypatch, data):
+    record, poses = run(monkeypatch, data, lambda *_: np.full((3, 17, 3), np.nan))
+    assert (record["status"], record["figures"], poses) == ("diverged", None, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(origins.NotApplicableError("no rig"), "not_applicable"), (KeyError("x"), "failed")],
+)
+def test_an_error_is_a_record(monkeypatch, data, error, status):
+    def fail(*_):
+        raise error
+
+    record, _ = run(monkeypatch, data, fail)
+    assert record["status"] == status
+    assert str(error) in record["error"]
+
+
+def test_data_that_cannot_be_made_are_a_record():
+    def refuse():
+        raise origins.NotApplicableError("Recordings cannot be filmed again.")
+
+    record, _ = cell_runs.run(tiny_experiments.cell(), refuse)
+    assert record["status"] == "not_applicable"

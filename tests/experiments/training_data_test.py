@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from keras_mvlift.experiments import training_data, variants
+from keras_mvlift.metrics import summary
+from tests.experiments import tiny_experiments
+
+
+@pytest.fixture(scope="module")
+def data():
+    return tiny_experiments.data()
+
+
+def test_nobody_is_in_training_and_in_test(data):
+    assert set(np.char.partition(data.test.clip, "_")[:, 0]) == {"S03"}
+    assert set(np.char.partition(data.labeled.clip, "_")[:, 0]) == {"S01", "S02"}
+    assert (data.about["train_people"], data.about["test_people"]) == (2, 1)
+
+
+def test_pairs_are_of_two_usable_views(data):
+    instant, source, target = data.pairs.T
+    assert (source < target).all()
+    for view in (source, target):
+        assert (np.count_nonzero(data.seen.confidence[instant, view], axis=-1) >= 8).all()
+    assert len(np.unique(data.pairs, axis=0)) == len(data.pairs)
+
+
+def test_a_batch_holds_the_views_that_its_pairs_name(data):
+    pair = next(iter(training_data.pair_batches(data, 8, seed=0)))
+    keypoints = data.seen.keypoints_2d.reshape(-1, 34)
+    for side in pair:
+        rows = np.reshape(side.keypoints_2d, (8, 34))
+        at = [np.flatnonzero((keypoints == row).all(axis=1)) for row in rows]
+        assert all(len(found) for found in at)
+        centers = data.seen.camera.center.reshape(-1, 3)[[found[0] for found in at]]
+        np.testing.assert_array_equal(side.camera.center, centers)
+    assert not np.array_equal(pair.source.camera.center, pair.target.camera.center)
+
+
+def test_an_epoch_of_batches_is_shuffled_by_its_seed(data):
+    first, again, other = (
+        next(iter(training_data.pair_batches(data, 8, seed=seed))).source.keypoints_2d
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_pseudo_labels_come_from_detections_and_labels_from_the_truth(data):
+    keys = [
+        {key: index for index, key in enumerate(zip(t.clip, t.frame, t.camera, strict=True))}
+        for t in (data.labeled, data.pseudo_labeled)
+    ]
+    shared = sorted(set(keys[0]) & set(keys[1]))
+    true, pseudo = (
+        table.reference_pose[[key[name] for name in shared]]
+        for table, key in zip((data.labeled, data.pseudo_labeled), keys, strict=True)
+    )
+    error = summary.summary(true, pseudo)["mpjpe_mm"]
+    assert 5 < error < 100
+
+
+def test_a_labeled_batch_keeps_views_and_poses_together(data):
+    view, pose = next(iter(training_data.labeled_batches(data.labeled, 4, seed=0)))
+    for keypoints, truth in zip(view.keypoints_2d, pose, strict=True):
+        at = (data.labeled.view.keypoints_2d == keypoints.numpy()).all(axis=(1, 2))
+        np.testing.assert_array_equal(data.labeled.reference_pose[at][0], truth)
+
+
+def test_a_share_takes_the_first_frames_of_each_clip_for_all_methods(data):
+    half = tiny_experiments.data(train_share=0.5)
+    assert half.about["train_instants"] == pytest.approx(data.about["train_instants"] / 2, abs=11)
+    assert half.labeled.frame.max() == 1
+    np.testing.assert_array_equal(half.test.reference_pose, data.test.reference_pose)
+
+
+def test_virtual_views_are_trained_on_but_neither_labeled_nor_tested(data):
+    augmented = tiny_experiments.data(num_virtual_views=3)
+    assert augmented.seen.confidence.shape[1] == 7
+    assert len(augmented.pairs) > 3 * len(data.pairs)
+    assert set(augmented.labeled.camera) == set(augmented.test.camera) == set(data.test.camera)
+
+
+def test_the_test_people_may_be_filmed_by_another_rig(data):
+    ring = variants.Filming(rig="ring", num_cameras=3)
+    moved = tiny_experiments.data(test_filming=ring)
+    assert set(moved.test.camera) == {"camera_1", "camera_2", "camera_3"}
+    np.testing.assert_array_equal(moved.seen.keypoints_2d, data.seen.keypoints_2d)

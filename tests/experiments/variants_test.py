@@ -1,0 +1,31 @@
+import dataclasses
+
+import pytest
+
+from keras_mvlift.datasets import synthetic
+from keras_mvlift.experiments import variants
+
+
+def test_equal_settings_have_one_digest_and_every_field_changes_it():
+    cell = variants.Cell(variant=variants.Variant(), budget=variants.Budget(), seed=0)
+    assert variants.digest(cell) == variants.digest(dataclasses.replace(cell))
+    ring = variants.DataSettings(filming=variants.Filming(rig="ring"))
+    others = [
+        dataclasses.replace(cell, seed=1),
+        dataclasses.replace(cell, budget=variants.Budget(width=2)),
+        dataclasses.replace(cell, variant=variants.Variant(options=(("a", 1),))),
+        dataclasses.replace(cell, variant=variants.Variant(data=ring)),
+    ]
+    assert len({variants.digest(other) for other in [cell, *others]}) == 5
+
+
+@pytest.mark.parametrize("share", [0.0, 1.1])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(ValueError, match=r"`train_share` must lie in \(0, 1\]"):
+        variants.DataSettings(train_share=share)
+
+
+def test_a_filming_is_what_a_studio_takes():
+    filming = variants.Filming(rig="ring", num_cameras=3, noise_px=1.0)
+    studio = synthetic.Studio(**dataclasses.asdict(filming))
+    assert (len(studio.camera.center), studio.detector.noise_px) == (3, 1.0)
