@@ -1,0 +1,205 @@
+"""Windows of frames around the views of records, made at reading.
+
+Records hold single frames, and a shard holds a whole clip, so that windows need not be written:
+one of 243 frames would take 243 times the room. A camera's frames are gathered from all pairs that
+it is in. Windows of virtual cameras there are none, for they stand elsewhere at each instant.
+
+On two cores that other work kept busy, an epoch gave 7,200 pairs of windows of 27 frames a second,
+and 6,000 of 243 frames, within 0.9 GB; `python -m benchmarks.window_reading` measures it.
+"""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from keras_mvlift.datasets import examples, view_tracks, views
+
+# Clips whose windows are mixed with each other, and which are in memory together.
+_NUM_CLIPS = 8
+
+# Records of a clip that are read at once.
+_CHUNK = 65_536
+
+_PAIR, _VIEW = ("source/", "target/"), ("",)
+_VIRTUAL = "virtual_.*"
+
+
+class Windows(NamedTuple):
+    """What a window is.
+
+    Attributes:
+        num_frames: `T`, odd, the temporal network's.
+        is_causal: Whether a window ends with the frame that is lifted, which else is its middle.
+        step: Frames of the clip from one frame of a window to the next; no less than the stride
+            that the records were made with.
+        max_gap: Missing frames in a row, in steps, that are filled by repetition.
+    """
+
+    num_frames: int
+    is_causal: bool = False
+    step: int = 1
+    max_gap: int = view_tracks.MAX_GAP
+
+
+class _Group(NamedTuple):
+    """Clips in memory.
+
+    Attributes:
+        tracks: Their views.
+        cell: `[N, S]`, the cells of each record's views, two of a pair.
+    """
+
+    tracks: view_tracks.Tracks
+    cell: tf.Tensor
+
+
+def load(
+    file_pattern: str | list[str],
+    batch_size: int,
+    windows: Windows,
+    *,
+    seed: int,
+    first_epoch: int = 0,
+) -> tf.data.Dataset:
+    """Streams shuffled batches of pairs of windowed views, epoch after epoch without end.
+
+    The order of an epoch depends on the seed and the epoch's number alone, so that a run that
+    resumes at an epoch sees what an unbroken run would have seen.
+
+    Args:
+        file_pattern: Gzip-compressed TFRecord files of pairs, each with whole clips.
+        batch_size: Pairs per batch; the rest of an epoch that fills no batch is left out.
+        windows: What a window is.
+        seed: Of the order.
+        first_epoch: The epoch to begin with.
+
+    Returns:
+        Batches of `ViewPair` of `WindowedView`, fields `[batch_size, ...]`.
+
+    Raises:
+        ValueError: If there is no such file, or the files hold less than a batch of real views.
+    """
+    files = _matching(file_pattern)
+    num_pairs = _count_real(files, batch_size)
+    if num_pairs < batch_size:
+        # Epochs without a batch would follow each other for ever.
+        rule = f"`batch_size` must be at most the number of pairs of real views, {num_pairs}"
+        raise ValueError(f"{rule}. Received: {batch_size}.")
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        order_seed = tf.random.experimental.stateless_fold_in([seed, 0], number)
+        shuffled = tf.random.experimental.stateless_shuffle(tf.constant(files), order_seed)
+        groups = _groups(shuffled, _NUM_CLIPS, _PAIR, windows).enumerate()
+
+        def mixed(index: tf.Tensor, group: _Group) -> tf.data.Dataset:
+            group_seed = tf.random.experimental.stateless_fold_in(order_seed, index + 1)
+            cell = tf.random.experimental.stateless_shuffle(group.cell, group_seed)
+            return _batches(group._replace(cell=cell), batch_size, windows)
+
+        return groups.flat_map(mixed).rebatch(batch_size, drop_remainder=True)
+
+    epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+    return epochs.flat_map(epoch).map(lambda *sides: views.ViewPair(*sides)).prefetch(1)
+
+
+def load_once(file_pattern: str | list[str], batch_size: int, windows: Windows) -> tf.data.Dataset:
+    """Reads every pair of real views once, in the order of the files; see `load`."""
+    batches = _in_order(file_pattern, batch_size, windows, _PAIR)
+    return batches.map(lambda *sides: views.ViewPair(*sides)).prefetch(1)
+
+
+def load_views_once(
+    file_pattern: str | list[str], batch_size: int, windows: Windows
+) -> tf.data.Dataset:
+    """Reads every test view once, in the order of the files, as batches of `WindowedView`."""
+    return _in_order(file_pattern, batch_size, windows, _VIEW).map(lambda view: view).prefetch(1)
+
+
+def _in_order(
+    file_pattern: str | list[str], batch_size: int, windows: Windows, sides: tuple[str, ...]
+) -> tf.data.Dataset:
+    groups = _groups(tf.constant(_matching(file_pattern)), 1, sides, windows)
+    batches = groups.flat_map(lambda group: _batches(group, batch_size, windows))
+    return batches.rebatch(batch_size)
+
+
+def _groups(
+    files: tf.Tensor, num_files: int, sides: tuple[str, ...], windows: Windows
+) -> tf.data.Dataset:
+    """Reads so many files at a time, the next ones while these are in use."""
+    together = tf.data.Dataset.from_tensor_slices(files).batch(num_files)
+    records = together.map(lambda some: _real(_read(some), sides))
+    return (
+        records.filter(lambda serialized: tf.size(serialized) > 0)
+        .map(lambda serialized: _group(serialized, sides, windows))
+        .prefetch(1)
+    )
+
+
+def _batches(group: _Group, batch_size: int, windows: Windows) -> tf.data.Dataset:
+    offset = view_tracks.offsets(windows.num_frames, is_causal=windows.is_causal)
+
+    def batch(cell: tf.Tensor) -> tuple[Any, ...]:
+        sides = tf.unstack(cell, num=group.cell.shape[1], axis=1)
+        return tuple(view_tracks.window(group.tracks, side, offset) for side in sides)
+
+    cells = tf.data.Dataset.from_tensor_slices(group.cell).batch(batch_size)
+    return cells.map(batch, tf.data.AUTOTUNE)
+
+
+def _group(serialized: tf.Tensor, sides: tuple[str, ...], windows: Windows) -> _Group:
+    decode = examples.decode_pairs if sides == _PAIR else examples.decode_views
+    decoded = decode(serialized)
+    pair = decoded if sides == _PAIR else (decoded,)
+    both = tf.nest.map_structure(lambda *fields: tf.concat(fields, axis=0), *pair)
+    columns = _columns(serialized, sides)
+    tracks = [tf.strings.join([columns["clip"], columns[f"{side}camera"]], "\n") for side in sides]
+    laid, cell = view_tracks.lay(
+        both,
+        tf.unique(tf.concat(tracks, axis=0)).idx,
+        tf.tile(columns["frame"], [len(sides)]),
+        step=windows.step,
+        max_gap=windows.max_gap,
+    )
+    return _Group(laid, tf.transpose(tf.reshape(cell, [len(sides), -1])))
+
+
+def _real(serialized: tf.Tensor, sides: tuple[str, ...]) -> tf.Tensor:
+    """Leaves the records of virtual views out."""
+    columns = _columns(serialized, sides)
+    is_virtual = [tf.strings.regex_full_match(columns[f"{side}camera"], _VIRTUAL) for side in sides]
+    return tf.boolean_mask(serialized, ~tf.reduce_any(is_virtual, axis=0))
+
+
+def _columns(serialized: tf.Tensor, sides: tuple[str, ...]) -> dict[str, tf.Tensor]:
+    features = {
+        name: tf.io.FixedLenFeature((), tf.string)
+        for name in ("clip", *(f"{side}camera" for side in sides))
+    }
+    return tf.io.parse_example(
+        serialized, features | {"frame": tf.io.FixedLenFeature((), tf.int64)}
+    )
+
+
+def _read(files: tf.Tensor) -> tf.Tensor:
+    """Reads all records of files, `[N]`."""
+    chunks = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(_CHUNK)
+    return chunks.reduce(
+        tf.constant([], tf.string), lambda read, chunk: tf.concat([read, chunk], axis=0)
+    )
+
+
+def _matching(file_pattern: str | list[str]) -> list[str]:
+    files = sorted(tf.io.gfile.glob(file_pattern))
+    if not files:
+        raise ValueError(f"`file_pattern` must match a file. Received: {file_pattern!r}.")
+    return files
+
+
+def _count_real(files: list[str], at_most: int) -> int:
+    num_pairs = 0
+    for file in files:
+        num_pairs += int(tf.size(_real(_read(tf.constant([file])), _PAIR)))
+        if num_pairs >= at_most:
+            break
+    return min(num_pairs, at_most)

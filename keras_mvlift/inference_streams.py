@@ -1,0 +1,204 @@
+"""Lifting a video frame by frame as it comes, with a temporal network; NumPy is all it takes.
+
+A dilated convolution needs a few earlier inputs of its own, not the frames of the whole window. So
+each keeps its latest inputs in a ring, and a frame costs one step of each layer, however long the
+window is. The poses are those of the whole clip.
+"""
+
+import collections
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+Arrays = Mapping[str, np.ndarray]
+"""A temporal network, as of `networks.folded.fold`."""
+
+
+def read(path: str | os.PathLike[str]) -> Arrays:
+    """Reads what `networks.folded.save` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+class OutputStream:
+    """A temporal network that is given one frame at a time.
+
+    Before the first frame the clip is taken to have stood still, and so it is after the last, as
+    a temporal network takes it for the ends of a clip.
+
+    Args:
+        arrays: The network.
+
+    Attributes:
+        delay: By how many frames outputs come later: 0 for a causal network, else half a window.
+
+    Example:
+        >>> stream = OutputStream(read("lifting_network.npz"))
+        >>> outputs = [stream.push(rays) for rays in clip]  # None for the first `delay`
+        >>> outputs += stream.finish()
+    """
+
+    def __init__(self, arrays: Arrays):
+        self._arrays = arrays
+        sizes = [int(size) for size in arrays["filter_widths"]]
+        self._is_causal = bool(arrays["is_causal"])
+        self.delay = 0 if self._is_causal else (int(np.prod(sizes)) - 1) // 2
+        self._sizes = sizes
+        self._latest: np.ndarray | None = None
+        self._start()
+
+    def push(self, joints: np.ndarray) -> np.ndarray | None:
+        """Takes the next frame.
+
+        Args:
+            joints: What the network sees, `[..., J, 2]`, such as rays; leading axes, for several
+                people or cameras at once, stay the same from frame to frame.
+
+        Returns:
+            `[..., num_outputs]` of the frame that came `delay` frames before, None if none did.
+        """
+        latest = np.asarray(joints, np.float32)
+        self._latest = latest
+        self._num_pushed += 1
+        outputs = self._step(latest.reshape(*latest.shape[:-2], -1))
+        return outputs if self._num_pushed > self.delay else None
+
+    def finish(self) -> list[np.ndarray]:
+        """Gives the outputs `[..., num_outputs]` of the frames still due; a new clip may follow."""
+        due = []
+        if self._latest is not None:
+            due = [self.push(self._latest) for _ in range(self.delay)]
+        self._start()
+        return [outputs for outputs in due if outputs is not None]
+
+    def _start(self) -> None:
+        dilations = np.cumprod([1, *self._sizes[:-1]])
+        self._rings = [
+            _Ring(size, int(dilation))
+            for size, dilation in zip(self._sizes, dilations, strict=True)
+        ]
+        self._latest = None
+        self._num_pushed = 0
+
+    def _step(self, x: np.ndarray) -> np.ndarray:
+        x = self._dense_layer(_flat(self._rings[0].push(x)), 0)
+        for block, ring in enumerate(self._rings[1:], start=1):
+            taps = ring.push(x)
+            shortcut = taps[..., -1 if self._is_causal else ring.size // 2, :]
+            inner = self._dense_layer(_flat(taps), 2 * block - 1)
+            x = shortcut + self._dense_layer(inner, 2 * block)
+        return x @ self._arrays["kernel_outputs"] + self._arrays["bias_outputs"]
+
+    def _dense_layer(self, x: np.ndarray, number: int) -> np.ndarray:
+        sums = x @ self._arrays[f"kernel_{number}"] + self._arrays[f"bias_{number}"]
+        return np.maximum(sums, 0.0)
+
+
+class PoseStream:
+    """Lifts one person, or several side by side, frame by frame.
+
+    Args:
+        lifting_network: The network of the poses.
+        root_network: The network of the root positions; None for none.
+        root_head: Turns the root network's outputs `[B, 3]` and the rays `[B, J, 2]` into positions
+            `[B, 3]`, as the model's own does; needed with `root_network`.
+
+    Attributes:
+        delay: By how many frames poses come later.
+    """
+
+    def __init__(
+        self,
+        lifting_network: Arrays,
+        root_network: Arrays | None = None,
+        root_head: Any = None,
+    ):
+        if (root_network is None) != (root_head is None):
+            raise ValueError("`root_network` and `root_head` must be given together.")
+        self._poses = OutputStream(lifting_network)
+        self._roots = None if root_network is None else OutputStream(root_network)
+        self._root_head = root_head
+        self.delay = self._poses.delay
+        self._rays: collections.deque[np.ndarray] = collections.deque(maxlen=self.delay + 1)
+
+    def push(
+        self, keypoints_2d: Any, confidence: Any, intrinsics: Any
+    ) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """Takes the next frame.
+
+        Args:
+            keypoints_2d: `[..., J, 2]`, pixels, without lens distortion.
+            confidence: `[..., J]`, 0 for a joint that was not seen. A frame in which nobody was
+                seen repeats the one before.
+            intrinsics: `[3, 3]` or `[..., 3, 3]`, pixels.
+
+        Returns:
+            Of the frame that came `delay` frames before the pose, `[..., J, 3]`, meters, root at 0,
+            camera axes, and the root position `[..., 3]`, meters, camera frame, None without its
+            network. None if no frame did.
+        """
+        rays = _rays(keypoints_2d, confidence, intrinsics)
+        if self._rays:
+            is_empty = ~(np.asarray(confidence) > 0).any(axis=-1)[..., np.newaxis, np.newaxis]
+            rays = np.where(is_empty, self._rays[-1], rays)
+        self._rays.append(rays)
+        outputs = self._poses.push(rays)
+        root_outputs = None if self._roots is None else self._roots.push(rays)
+        return None if outputs is None else self._posed(outputs, root_outputs, self._rays[0])
+
+    def finish(self) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """Gives the poses still due, as `push` does; a new clip may follow."""
+        due = self._poses.finish()
+        roots = [None] * len(due) if self._roots is None else self._roots.finish()
+        rays = list(self._rays)[len(self._rays) - len(due) :]
+        self._rays.clear()
+        return [self._posed(*frame) for frame in zip(due, roots, rays, strict=True)]
+
+    def _posed(
+        self, outputs: np.ndarray, root_outputs: np.ndarray | None, rays: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        pose = outputs.reshape(*rays.shape[:-1], 3)
+        root_position = None
+        if root_outputs is not None:
+            flat = root_outputs.reshape(-1, 3), rays.reshape(-1, *rays.shape[-2:])
+            root_position = np.asarray(self._root_head(flat)).reshape(root_outputs.shape)
+        return pose - pose[..., :1, :], root_position
+
+
+class _Ring:
+    """The latest inputs of a dilated convolution.
+
+    Args:
+        size: Its taps.
+        dilation: Frames from one to the next.
+    """
+
+    def __init__(self, size: int, dilation: int):
+        self.size = size
+        self._ages = dilation * np.arange(size - 1, -1, -1)
+        self._inputs: np.ndarray | None = None
+        self._index = 0
+
+    def push(self, x: np.ndarray) -> np.ndarray:
+        """Takes `[..., C]`; gives the taps `[..., size, C]`, the earliest first."""
+        length = self._ages[0] + 1
+        if self._inputs is None:
+            # All frames before the first are like it, and so are all layers' outputs for them.
+            self._inputs = np.repeat(x[np.newaxis], length, axis=0)
+        self._index = (self._index + 1) % length
+        self._inputs[self._index] = x
+        return np.moveaxis(self._inputs[(self._index - self._ages) % length], 0, -2)
+
+
+def _flat(taps: np.ndarray) -> np.ndarray:
+    return taps.reshape(*taps.shape[:-2], -1)
+
+
+def _rays(keypoints_2d: Any, confidence: Any, intrinsics: Any) -> np.ndarray:
+    matrix = np.asarray(intrinsics, np.float32)
+    focal = np.stack([matrix[..., 0, 0], matrix[..., 1, 1]], axis=-1)[..., np.newaxis, :]
+    center = matrix[..., np.newaxis, :2, 2]
+    rays = (np.asarray(keypoints_2d, np.float32) - center) / focal
+    return np.where(np.asarray(confidence)[..., np.newaxis] > 0, rays, np.float32(0.0))

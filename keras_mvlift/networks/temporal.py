@@ -1,0 +1,172 @@
+"""The temporal backbone of Pavllo et al.: from a window of 2D poses to one of its frames' pose.
+
+A convolution over `w` frames is a dense layer on `w` frames laid side by side. So the network that
+lifts one frame of each window, for training, and the one that lifts every frame of a clip, by
+dilated convolutions, are made of the very same layers; they only lay other frames side by side.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import tensorflow as tf
+from tensorflow import keras
+
+from keras_mvlift import skeletons
+from keras_mvlift.networks import dropout as dropouts
+from keras_mvlift.networks import frames, residual
+
+FILTER_WIDTHS = (3, 3, 3, 3, 3)
+"""Frames of each convolution; a window has their product, 243."""
+
+
+def temporal(
+    num_outputs: int,
+    *,
+    name: str,
+    seed: int,
+    filter_widths: Sequence[int] = FILTER_WIDTHS,
+    is_causal: bool = False,
+    width: int = 1024,
+    dropout: float = 0.25,
+    momentum: float = 0.99,
+    initializer: str = "he_normal",
+    output_stddev: float = residual.OUTPUT_STDDEV,
+    num_joints: int = skeletons.H36M_17.num_joints,
+) -> keras.Model:
+    """Builds the network that lifts one frame of each window, for training.
+
+    Args:
+        num_outputs: Numbers it gives per window.
+        name: Of the model.
+        seed: Of the initial weights and of the dropout masks.
+        filter_widths: Frames of each of two or more convolutions: odd, and more than one, or one
+            in all of them. A window has their product.
+        is_causal: Whether the frame that is lifted is a window's last, not its middle.
+        width: Channels of each layer.
+        dropout: Share of units dropped in training.
+        momentum: Of the batch norms' moving averages.
+        initializer: Keras' name of the layers' initialization.
+        output_stddev: Standard deviation of the output layer's weights at the start.
+        num_joints: Joints of the input.
+
+    Returns:
+        A model from joints `[B, T, J, 2]`, such as rays, to `[B, num_outputs]`.
+
+    Raises:
+        ValueError: If the filter widths are not such.
+
+    References:
+        Pavllo et al., 3D human pose estimation in video with temporal convolutions and
+        semi-supervised training, CVPR 2019, section 3.
+    """
+    _check(filter_widths)
+    seeds = iter(range(seed * 1000, seed * 1000 + 1000))
+    layers: dict[str, keras.layers.Layer] = {}
+    for number in range(2 * len(filter_widths) - 1):
+        layers |= _dense_layer(number, width, dropout, momentum, initializer, seeds)
+    for block, size in enumerate(filter_widths[1:], start=1):
+        index = size - 1 if is_causal else size // 2
+        layers[f"shortcut_{block}"] = frames.PickFrame(index, size, name=f"shortcut_{block}")
+    near_zero = keras.initializers.RandomNormal(stddev=output_stddev, seed=next(seeds))
+    layers["outputs"] = keras.layers.Dense(
+        num_outputs, kernel_initializer=near_zero, dtype="float32", name="outputs"
+    )
+    joints = keras.Input((math.prod(filter_widths), num_joints, 2), name="joints")
+    stacks = [frames.StackFrames(size, stride=size) for size in filter_widths]
+    outputs = _connect(joints, stacks, layers)
+    only = keras.layers.Reshape((num_outputs,), dtype="float32")(outputs)
+    return keras.Model(joints, only, name=name)
+
+
+def dilated(model: keras.Model) -> keras.Model:
+    """Builds the network that lifts every frame of a clip at once, of the same layers.
+
+    It shares the variables of `model`: what one learns the other knows.
+
+    Args:
+        model: What `temporal` built.
+
+    Returns:
+        A model from joints `[B, T, J, 2]` of clips of any length to `[B, T, num_outputs]`. As
+        many frames as a window lacks at the clip's ends are repetitions of its first and last.
+    """
+    before, after = _edges(model)
+    joints = keras.Input((None, *model.input_shape[2:]), name="joints")
+    layers = {layer.name: layer for layer in model.layers}
+    sizes = filter_widths(model)
+    stacks = [
+        frames.StackFrames(size, dilation=math.prod(sizes[:level]))
+        for level, size in enumerate(sizes)
+    ]
+    outputs = _connect(frames.ReplicateEdges(before, after)(joints), stacks, layers)
+    return keras.Model(joints, outputs, name=model.name)
+
+
+def filter_widths(model: keras.Model) -> tuple[int, ...]:
+    """Gives the frames of each convolution of what `temporal` built."""
+    stacks = [layer for layer in model.layers if isinstance(layer, frames.StackFrames)]
+    return tuple(stack.size for stack in stacks)
+
+
+def is_causal(model: keras.Model) -> bool:
+    """Tells whether what `temporal` built lifts a window's last frame."""
+    shortcuts = [layer for layer in model.layers if isinstance(layer, frames.PickFrame)]
+    return any(layer.index == layer.size - 1 for layer in shortcuts if layer.size > 1)
+
+
+def _check(filter_widths: Sequence[int]) -> None:
+    is_odd = all(size >= 1 and size % 2 == 1 for size in filter_widths)
+    if len(filter_widths) < 2 or not is_odd or (1 in filter_widths and max(filter_widths) > 1):
+        rule = "two or more odd numbers, above 1 or all 1"
+        raise ValueError(f"`filter_widths` must be {rule}. Received: {tuple(filter_widths)}.")
+
+
+def _edges(model: keras.Model) -> tuple[int, int]:
+    num_lacking = math.prod(filter_widths(model)) - 1
+    after = 0 if is_causal(model) else num_lacking // 2
+    return num_lacking - after, after
+
+
+def _dense_layer(
+    number: int,
+    width: int,
+    dropout: float,
+    momentum: float,
+    initializer: str,
+    seeds: Iterator[int],
+) -> dict[str, keras.layers.Layer]:
+    start = {"class_name": initializer, "config": {"seed": next(seeds)}}
+    parts = {
+        # The batch norm takes any bias away.
+        "dense": keras.layers.Dense(
+            width,
+            use_bias=False,
+            kernel_initializer=keras.initializers.get(start),
+            name=f"dense_{number}",
+        ),
+        "norm": keras.layers.BatchNormalization(momentum=momentum, name=f"norm_{number}"),
+        "relu": keras.layers.ReLU(name=f"relu_{number}"),
+        "dropout": dropouts.Dropout(dropout, seed=next(seeds), name=f"dropout_{number}"),
+    }
+    return {f"{part}_{number}": layer for part, layer in parts.items()}
+
+
+def _connect(
+    joints: tf.Tensor,
+    stacks: Sequence[keras.layers.Layer],
+    layers: Mapping[str, keras.layers.Layer],
+) -> tf.Tensor:
+    """Gives the outputs `[B, T', num_outputs]` for every place where all filters fit."""
+
+    def dense_layer(x: tf.Tensor, number: int) -> tf.Tensor:
+        for part in ("dense", "norm", "relu", "dropout"):
+            x = layers[f"{part}_{number}"](x)
+        return x
+
+    flat = keras.layers.Reshape((-1, joints.shape[-2] * joints.shape[-1]))(joints)
+    x = dense_layer(stacks[0](flat), 0)
+    for block, stack in enumerate(stacks[1:], start=1):
+        stacked = stack(x)
+        x = dense_layer(dense_layer(stacked, 2 * block - 1), 2 * block)
+        x = keras.layers.Add()([x, layers[f"shortcut_{block}"](stacked)])
+    return layers["outputs"](x)

@@ -1,0 +1,37 @@
+"""Temporal networks of few units that say something, as after training."""
+
+import numpy as np
+
+from keras_mvlift.networks import temporal
+
+FILTER_WIDTHS = (3, 5, 3)
+NUM_FRAMES = 45
+
+
+def trained(num_outputs=51, seed=0, **options):
+    """Builds a network of which weights and statistics are any numbers, outputs about meters."""
+    small = {"filter_widths": FILTER_WIDTHS, "width": 16, "output_stddev": 0.1}
+    model = temporal.temporal(num_outputs, name="net", seed=seed, **(small | options))
+    rng = np.random.default_rng(seed)
+    for variable in model.variables:
+        if variable.dtype.is_floating:
+            low = 0.5 if "variance" in variable.name or "gamma" in variable.name else -0.1
+            variable.assign_add(rng.uniform(low, low + 0.2, variable.shape))
+    return model
+
+
+def clip(num_frames, *leading, seed=0):
+    """Draws rays `[..., T, 17, 2]` of frames that have nothing to do with each other."""
+    shape = (*leading, num_frames, 17, 2)
+    return np.random.default_rng(seed).normal(0.0, 0.3, shape).astype(np.float32)
+
+
+def windows(frames, is_causal, num_frames=NUM_FRAMES):
+    """Cuts `[T, J, 2]` into the window of each of its frames, by a loop."""
+    before = num_frames - 1 if is_causal else num_frames // 2
+    last = len(frames) - 1
+    cut = [
+        [frames[min(max(frame - before + index, 0), last)] for index in range(num_frames)]
+        for frame in range(len(frames))
+    ]
+    return np.array(cut)
