@@ -1,5 +1,6 @@
 """What a model is compared with: triangulation from all cameras, and the mean pose."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import tensorflow as tf
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import examples, views
-from keras_mvlift.geometry import cameras, triangulation
+from keras_mvlift.geometry import triangulation
 
 
 class TestViews(NamedTuple):
@@ -51,16 +52,16 @@ def has_several_views(test: TestViews) -> bool:
     return bool((np.bincount(test.instant) > 1).any())
 
 
-def triangulated(test: TestViews, min_confidence: float) -> np.ndarray:
-    """Triangulates each instant from all of its views.
+def by_instant(test: TestViews) -> tuple[views.View, np.ndarray]:
+    """Lays out test views by instant and camera.
 
     Args:
         test: The views.
-        min_confidence: Detections below it are left out.
 
     Returns:
-        `[N, J, 3]`, meters, camera axes, root at 0. A joint that fewer than two cameras saw, or
-        whose root they did not, is at the root: an error as large as the joint is far from it.
+        NumPy arrays in double precision, fields `[T, V, ...]`, in which view `n` of the test lies
+        at `[test.instant[n], column[n]]`, and the column, `[N]`. A view that an instant lacks has
+        confidence 0 and intrinsics of 1.
     """
     names, column = np.unique(test.camera, return_inverse=True)
     shape = (test.instant.max() + 1, len(names))
@@ -70,16 +71,33 @@ def triangulated(test: TestViews, min_confidence: float) -> np.ndarray:
         table[test.instant, column] = values
         return table
 
-    camera = cameras.Camera(*(scatter(field) for field in test.view.camera))
-    # Where an instant lacks a view, any invertible intrinsics do: its weights are zero.
-    is_absent = camera.intrinsics[..., 2, 2] == 0
-    camera = camera._replace(
-        intrinsics=np.where(is_absent[..., np.newaxis, np.newaxis], np.eye(3), camera.intrinsics)
-    )
-    confidence = scatter(test.view.confidence)
-    weights = np.where(confidence >= min_confidence, confidence, 0.0)
-    keypoints_2d = scatter(test.view.keypoints_2d)
-    points, is_seen = triangulation.triangulate(keypoints_2d, weights, camera)
+    view = tf.nest.map_structure(scatter, test.view)
+    # Any invertible intrinsics do.
+    is_absent = (view.camera.intrinsics[..., 2, 2] == 0)[..., np.newaxis, np.newaxis]
+    intrinsics = np.where(is_absent, np.eye(3), view.camera.intrinsics)
+    return view._replace(camera=view.camera._replace(intrinsics=intrinsics)), column
+
+
+def triangulated(
+    test: TestViews,
+    min_confidence: float,
+    solve: Callable[..., tuple[tf.Tensor, ...]] = triangulation.triangulate,
+) -> np.ndarray:
+    """Triangulates each instant from all of its views.
+
+    Args:
+        test: The views.
+        min_confidence: Detections below it are left out.
+        solve: `triangulation.triangulate`, or `robust_triangulation.triangulate` where detections
+            may be grossly wrong.
+
+    Returns:
+        `[N, J, 3]`, meters, camera axes, root at 0. A joint that fewer than two cameras saw, or
+        whose root they did not, is at the root: an error as large as the joint is far from it.
+    """
+    seen, _ = by_instant(test)
+    weights = np.where(seen.confidence >= min_confidence, seen.confidence, 0.0)
+    points, is_seen, *_ = solve(seen.keypoints_2d, weights, seen.camera)
     pose_world, is_seen = points.numpy()[test.instant], is_seen.numpy()[test.instant]
     relative = pose_world - pose_world[:, skeletons.ROOT : skeletons.ROOT + 1]
     relative = np.where(
