@@ -1,4 +1,7 @@
-"""Baselines that are trained. They see 3D labels, and are made only when asked for by name."""
+"""The lifting network trained on poses, to compare with: 3D labels, or what stands in for them.
+
+3D labels are seen only when asked for by name.
+"""
 
 import tensorflow as tf
 from tensorflow import keras
@@ -10,7 +13,10 @@ from keras_mvlift.training import multi_view_lifter, optimizers
 
 
 class SupervisedLifter(keras.Model):
-    """The lifting network trained on 3D labels, to compare with.
+    """Trains the lifting network of a lifter on poses.
+
+    A batch is `(View, pose)` or `(View, pose, weight)`: root-relative poses `[B, J, 3]`, meters,
+    and the weight `[B, J]` of each joint, 0 where the pose does not know it.
 
     Args:
         lifter: Its lifting network is trained; its root network is left alone.
@@ -21,13 +27,13 @@ class SupervisedLifter(keras.Model):
         self.lifter = lifter
         self.loss_mean = keras.metrics.Mean("loss")
 
-    def train_step(self, data: tuple[views.View, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Takes one step on views and their root-relative poses `[B, J, 3]`, meters."""
-        view, pose_true = data
+    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+        """Takes one step on a batch."""
+        view, pose_true, weight = keras.utils.unpack_x_y_sample_weight(data)
         variables = self.lifter.lifting_network.trainable_variables
         with tf.GradientTape() as tape:
             pose = self.lifter(view, training=True).root_relative_pose
-            loss = tf.reduce_mean(tf.reduce_sum(distances.norm(pose - pose_true), axis=-1))
+            loss = tf.reduce_mean(pose_loss(pose, pose_true, weight))
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         self.loss_mean.update_state(loss)
         return {"loss": self.loss_mean.result()}
@@ -38,12 +44,28 @@ class SupervisedLifter(keras.Model):
         return [self.loss_mean]
 
 
+def pose_loss(pose: tf.Tensor, pose_true: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
+    """Sums the weighted distances of joints.
+
+    Args:
+        pose: `[B, J, 3]`, meters.
+        pose_true: `[B, J, 3]`, meters.
+        weight: `[B, J]`; without, 1 for each.
+
+    Returns:
+        `[B]`, meters times the unit of the weight.
+    """
+    error = distances.norm(pose - pose_true)
+    return tf.reduce_sum(error if weight is None else weight * error, axis=-1)
+
+
 def train_supervised(
     lifter: multi_view_lifter.MultiViewLifter,
     config: configs.StageConfig,
     view: views.View,
     pose: tf.Tensor,
     steps_per_epoch: int,
+    weight: tf.Tensor | None = None,
 ) -> None:
     """Trains the lifting network in place on labeled views, with a stage's settings.
 
@@ -54,10 +76,29 @@ def train_supervised(
         view: All labeled views, fields `[N, ...]`.
         pose: Their root-relative poses, `[N, J, 3]`, meters, camera axes.
         steps_per_epoch: Steps per epoch.
+        weight: `[N, J]`, of each joint's error, 0 where the pose does not know the joint; without,
+            1 for each.
     """
     supervised = SupervisedLifter(lifter)
     supervised.compile(optimizers.build(config, steps_per_epoch))
-    labeled = tf.data.Dataset.from_tensor_slices((view, pose))
-    shuffled = labeled.shuffle(len(pose), seed=config.seed).repeat()
-    batches = shuffled.batch(2 * config.batch_size, drop_remainder=True)
+    parts = (view, pose) if weight is None else (view, pose, weight)
+    batches = shuffled_batches(parts, 2 * config.batch_size, config.seed)
     supervised.fit(batches, steps_per_epoch=steps_per_epoch, epochs=config.num_epochs, verbose=0)
+
+
+def shuffled_batches(parts: tuple[tf.Tensor, ...], batch_size: int, seed: int) -> tf.data.Dataset:
+    """Gives batches of arrays in memory without end, epoch after epoch in another order.
+
+    Args:
+        parts: Arrays, or tuples of them, that all have `N` rows.
+        batch_size: Rows per batch; epochs run into each other where it does not divide `N`.
+        seed: Of the order.
+    """
+    tensors = tf.nest.map_structure(tf.convert_to_tensor, parts)
+    num_rows = len(tf.nest.flatten(tensors)[0])
+    order = tf.data.Dataset.range(num_rows).shuffle(num_rows, seed=seed).repeat()
+
+    def rows(index: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tf.nest.map_structure(lambda field: tf.gather(field, index), tensors)
+
+    return order.batch(batch_size, drop_remainder=True).map(rows).prefetch(2)

@@ -53,3 +53,42 @@ def test_the_root_network_is_left_alone(lifter, labeled):
     peers.train_supervised(lifter, config, *labeled, steps_per_epoch=2)
     after = lifter.root_network.trainable_variables
     assert all(np.array_equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def test_a_joint_of_weight_zero_teaches_nothing(lifter, labeled):
+    view, pose = labeled
+    weight = np.ones((NUM_VIEWS, 17), np.float32)
+    weight[:, 5] = 0.0
+    spoiled = pose.numpy()
+    spoiled[:, 5] = 1000.0
+    config = configs.FinetuneConfig(num_epochs=1, batch_size=16)
+    trained = []
+    for target in (pose, tf.constant(spoiled)):
+        keras.utils.set_random_seed(0)
+        model = lifters.build(
+            configs.ModelConfig(backbone="res_linear", width=16, dropout=0.0),
+            objectives.TransformReprojection(),
+            rig_distance=4.0,
+        )
+        peers.train_supervised(model, config, view, target, 2, weight)
+        trained.append(model(view).root_relative_pose.numpy())
+    np.testing.assert_array_equal(*trained)
+
+
+def test_the_loss_is_the_weighted_sum_of_lengths():
+    # Joint 0 is off by (3, 4, 0), joint 1 by (0, 0, 2): 0.5 * 5 + 2 * 2.
+    pose = tf.constant([[[3.0, 4, 0], [0, 0, 2]]])
+    loss = peers.pose_loss(pose, tf.zeros_like(pose), tf.constant([[0.5, 2.0]]))
+    np.testing.assert_allclose(loss, [6.5])
+    np.testing.assert_allclose(peers.pose_loss(pose, tf.zeros_like(pose)), [7.0])
+
+
+def test_batches_keep_rows_together_and_come_in_another_order():
+    parts = (np.arange(10), {"twice": 2 * np.arange(10)})
+    batches = peers.shuffled_batches(parts, 5, seed=0).take(4)
+    rows = [(first.numpy(), second["twice"].numpy()) for first, second in batches]
+    for first, twice in rows:
+        np.testing.assert_array_equal(twice, 2 * first)
+    epochs = [np.concatenate([rows[i][0], rows[i + 1][0]]) for i in (0, 2)]
+    assert [sorted(epoch) for epoch in epochs] == [[*range(10)]] * 2
+    assert (epochs[0] != epochs[1]).any()
