@@ -1,0 +1,246 @@
+"""The models whose scores with and without labels are compared: trained well and badly."""
+
+import copy
+import dataclasses
+from typing import Any
+
+import numpy as np
+import scipy.spatial
+import tensorflow as tf
+from tensorflow import keras
+
+from keras_mvlift import configs
+from keras_mvlift.experiments import origins, training_data, variants
+from keras_mvlift.geometry import cameras
+from keras_mvlift.metrics import baselines, held_out_scores, pose_error
+from keras_mvlift.training import (
+    instant_lifter,
+    lifters,
+    multi_view_lifter,
+    objectives,
+    optimizers,
+    peers,
+    pseudo_labels,
+    recipes,
+    semi_supervised,
+)
+
+ERRORS = {
+    "mpjpe_mm": pose_error.mpjpe,
+    "n_mpjpe_mm": pose_error.n_mpjpe,
+    "p_mpjpe_mm": pose_error.p_mpjpe,
+}
+# One view in so many is labeled for the semi-supervised run.
+_LABELED_EVERY = 50
+# Times that a run is scored; after so many of them the learning rate falls to a tenth.
+_NUM_SCORES, _DECAY_EVERY = 3, 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """A way to train.
+
+    Attributes:
+        method: `"pairs"`, `"instants"`, `"supervised"`, `"semi"` or a name of
+            `pseudo_labels.VARIANTS`.
+        recipe: A name of `recipes.RECIPES`.
+        share: Of the steps.
+        width: Units of each dense layer, as a share of the trial's.
+        transform_weight: λ.
+        noise_px: Of the training detections.
+        degrees: By which the training cameras are turned, each about an axis of its own.
+        scale: By which the training rig is too large.
+    """
+
+    method: str = "pairs"
+    recipe: str = "solved_root"
+    share: float = 1.0
+    width: float = 1.0
+    transform_weight: float = 1.0
+    noise_px: float = 5.0
+    degrees: float = 0.0
+    scale: float = 1.0
+
+
+RUNS = {
+    "supervised": Run(method="supervised"),
+    "semi-supervised, 2 % labels": Run(method="semi"),
+    "labels, plain triangulation": Run(method="plain"),
+    "labels, weighted triangulation": Run(method="weighted"),
+    "labels, robust triangulation": Run(method="robust"),
+    "solved_root, all views": Run(method="instants"),
+    "solved_root": Run(),
+    "solved_root, half the steps": Run(share=0.5),
+    "solved_root, an eighth of the steps": Run(share=0.125),
+    "solved_root, a quarter of the width": Run(width=0.25),
+    "solved_root, noise 12 px": Run(noise_px=12.0),
+    "solved_root, cameras off by 1 degree": Run(degrees=1.0),
+    "solved_root, cameras off by 3 degrees": Run(degrees=3.0),
+    "solved_root, rig 10 % too large": Run(scale=1.1),
+    "ray_root": Run(recipe="ray_root"),
+    "paper, pre-trained": Run(recipe="paper"),
+    "ray_root, own view alone": Run(recipe="ray_root", transform_weight=0.0),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trial:
+    """The size of a comparison.
+
+    Attributes:
+        width: Units of each dense layer of the two-block network.
+        num_steps: Steps of a whole run.
+        batch_size: Pairs, or half the views, of a step.
+        degrees: By which the cameras are turned that the last score is measured with.
+    """
+
+    width: int = 256
+    num_steps: int = 400
+    batch_size: int = 128
+    degrees: float = 1.0
+
+
+def turned(camera: cameras.Camera, degrees: float, scale: float, seed: int) -> cameras.Camera:
+    """Gives a wrong calibration: each camera turned about an axis of its own, the rig scaled.
+
+    Args:
+        camera: A rig, fields `[..., V, ...]`.
+        degrees: How far.
+        scale: On the centers.
+        seed: Of the axes.
+    """
+    rng = np.random.default_rng(seed)
+    num_views = np.shape(camera.center)[-2]
+    axis = rng.normal(size=(num_views, 3))
+    axis /= np.linalg.norm(axis, axis=-1, keepdims=True)
+    turn = scipy.spatial.transform.Rotation.from_rotvec(np.radians(degrees) * axis).as_matrix()
+    rotation = (turn @ camera.rotation).astype(np.float32)
+    return camera._replace(rotation=rotation, center=np.float32(scale) * camera.center)
+
+
+def train(
+    run: Run, trial: Trial, data: training_data.TrainingData, seed: int
+) -> list[dict[str, float]]:
+    """Trains a model and scores it now and then, last of all at the end."""
+    keras.utils.set_random_seed(seed)
+    steps = max(int(run.share * trial.num_steps) // _NUM_SCORES, 1)
+    config = configs.FinetuneConfig(
+        num_epochs=_NUM_SCORES, batch_size=trial.batch_size, decay_every=_DECAY_EVERY, seed=seed
+    )
+    objective = objectives.TransformReprojection(transform_weight=run.transform_weight)
+    lifter = _build(run, trial, data.rig_distance, seed, objective)
+    if recipes.RECIPES[run.recipe].needs_pretraining:
+        _pretrain(lifter, run, trial, data, seed)
+    model, batches = _model_and_batches(lifter, run, trial, data, seed)
+    model.compile(optimizers.build(config, steps))
+    scores: list[dict[str, float]] = []
+
+    def score(epoch: int, logs: Any) -> None:
+        del logs
+        scores.append({"step": steps * (epoch + 1), **measure(lifter, data.test, trial.degrees)})
+
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=score)
+    model.fit(batches, steps_per_epoch=steps, epochs=_NUM_SCORES, callbacks=[callback], verbose=0)
+    return scores
+
+
+def measure(
+    lifter: multi_view_lifter.MultiViewLifter, test: baselines.TestViews, degrees: float
+) -> dict[str, float]:
+    """Scores a model with and without labels."""
+    result = lifter(tf.nest.map_structure(tf.constant, test.view), training=False)
+    pose, root = (field.numpy() for field in result)
+    seen, column = baselines.by_instant(test)
+    wrong = turned(seen.camera, degrees, 1.0, seed=1)
+    fields = (field[test.instant, column].astype(np.float32) for field in wrong)
+    off = test._replace(view=test.view._replace(camera=cameras.Camera(*fields)))
+    # Two of the cameras stand for a rig of two.
+    index = np.flatnonzero(np.isin(test.camera, np.unique(test.camera)[:2]))
+    two = baselines.TestViews(*tf.nest.map_structure(lambda field: field[index], tuple(test)))
+    ways = held_out_scores.PLACEMENTS
+    score = held_out_scores.score_test_views
+    scores = {way: score(test, pose, root, placement=way) for way in ways} | {
+        "two cameras": score(two, pose[index]),
+        "bad calibration": score(off, pose),
+    }
+    flat = {f"{way}/{name}": x for way, found in scores.items() for name, x in found.items()}
+    true = tf.constant(test.reference_pose)
+    return flat | {
+        name: pose_error.MILLIMETERS_PER_METER * float(tf.reduce_mean(error(true, pose)))
+        for name, error in ERRORS.items()
+    }
+
+
+def _build(
+    run: Run, trial: Trial, rig_distance: float, seed: int, objective: Any
+) -> multi_view_lifter.MultiViewLifter:
+    config = configs.ModelConfig(
+        recipe=run.recipe, backbone="res_linear", width=int(run.width * trial.width), seed=seed
+    )
+    if run.method == "instants":
+        every = objectives.AllViewsReprojection()
+        return lifters.build(config, every, rig_distance, model=instant_lifter.InstantLifter)
+    return lifters.build(config, objective, rig_distance)
+
+
+def _pretrain(
+    lifter: multi_view_lifter.MultiViewLifter,
+    run: Run,
+    trial: Trial,
+    data: training_data.TrainingData,
+    seed: int,
+) -> None:
+    config = configs.PretrainConfig(num_epochs=1, batch_size=trial.batch_size, seed=seed)
+    first = _build(run, trial, data.rig_distance, seed, objectives.Consistency())
+    steps = max(trial.num_steps // _NUM_SCORES, 1)
+    first.compile(optimizers.build(config, steps))
+    batches = training_data.pair_batches(data, trial.batch_size, seed)
+    first.fit(batches, steps_per_epoch=steps, verbose=0)
+    for variable, trained in zip(
+        lifters.weights_of(lifter), lifters.weights_of(first), strict=True
+    ):
+        variable.assign(trained)
+
+
+def _model_and_batches(
+    lifter: multi_view_lifter.MultiViewLifter,
+    run: Run,
+    trial: Trial,
+    data: training_data.TrainingData,
+    seed: int,
+) -> tuple[keras.Model, tf.data.Dataset]:
+    size = trial.batch_size
+    if run.method == "instants":
+        return lifter, peers.shuffled_batches((data.seen,), 2 * size, seed).map(lambda seen: seen)
+    pairs = training_data.pair_batches(data, size, seed)
+    if run.method == "pairs":
+        return lifter, pairs
+    true = pseudo_labels.Labels(
+        data.labeled.view,
+        data.labeled.reference_pose,
+        np.ones(data.labeled.reference_pose.shape[:2], np.float32),
+    )
+    if run.method == "semi":
+        few = true.select(np.arange(0, len(true.pose), _LABELED_EVERY))
+        scale = semi_supervised.pixels_per_meter(few, data.rig_distance)
+        model = semi_supervised.SemiSupervisedLifter(lifter, scale)
+        return model, semi_supervised.batches(pairs, few, size, seed)
+    labels = true
+    if run.method != "supervised":
+        labels = pseudo_labels.labels(data.seen, run.method, data.min_confidence)
+    return peers.SupervisedLifter(lifter), peers.shuffled_batches(tuple(labels), 2 * size, seed)
+
+
+def make_data(
+    run: Run, origin: origins.Origin, made: dict[float, training_data.TrainingData]
+) -> training_data.TrainingData:
+    """Films the people as a run wants it; those that are tested on, always alike."""
+    if run.noise_px not in made:
+        settings = variants.DataSettings(
+            filming=variants.Filming(noise_px=run.noise_px), test_filming=variants.Filming()
+        )
+        made[run.noise_px] = training_data.TrainingData(origin, settings)
+    data = copy.copy(made[run.noise_px])
+    camera = turned(data.seen.camera, run.degrees, run.scale, seed=0)
+    data.seen = data.seen._replace(camera=camera)
+    return data

@@ -1,0 +1,189 @@
+"""A score without labels: poses lifted from one view, against the views that they never saw.
+
+A pose that is right in three dimensions falls on the keypoints of every other camera; one that is
+right only in the image that it was lifted from does not. To be compared with a view, a pose needs a
+root position, and each way to find one tells something else:
+
+- anchored: where the other views triangulate the root joint. As in MPJPE, a joint is wrong by its
+  place relative to the root: a body that stands off its own root is wrong throughout.
+- solved: by the least squares of recipe `solved_root`. The whole body says where it is, and what is
+  left is the error of its shape; of a body that stands off its root, the root alone is wrong.
+- predicted: by the root position network. The error holds that network's mistakes, too.
+
+The first two use all views but the one compared with, which is held out of all that is compared
+with it.
+
+What is left for a perfect pose is the detector's own error in the view compared with, so the score
+ranks models on the same views; it does not compare data sets.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from keras_mvlift import skeletons
+from keras_mvlift.datasets import views
+from keras_mvlift.geometry import cameras, triangulation
+from keras_mvlift.metrics import pose_error
+
+
+class Errors(NamedTuple):
+    """How far poses are from the views that they were not lifted from.
+
+    Attributes:
+        px: `[..., A, B, J]`, pixels, of a pose lifted from view A in view B.
+        mm: `[..., A, B, J]`, the same in millimeters across at the subject's distance from B.
+        weight: `[..., A, B, J]`, confidence of the keypoint; 0 where A is B, where A is not lifted
+            from, where the keypoint is not seen and where the subject's distance is not known.
+    """
+
+    px: tf.Tensor
+    mm: tf.Tensor
+    weight: tf.Tensor
+
+
+def errors(pose_world: tf.Tensor, seen: views.View, min_joints: int = 8) -> Errors:
+    """Compares poses with the views that they were not lifted from.
+
+    Args:
+        pose_world: `[..., A, B, J, 3]`, meters, world frame: the pose lifted from view A, placed to
+            be compared with view B, as by `solved` or `predicted`.
+        seen: All views of each instant, fields `[..., V, ...]`, with A = B = V; confidence 0
+            throughout for a view that an instant lacks.
+        min_joints: Joints that a view must show to be lifted from.
+
+    Raises:
+        ValueError: If the shapes are not the ones stated above.
+    """
+    tf.debugging.assert_shapes(
+        [(pose_world, (..., "V", "V", "J", 3)), (seen.confidence, (..., "V", "J"))],
+        message="held_out_views.errors",
+    )
+    other = _of_any_lifted(seen)
+    projected = cameras.project(
+        cameras.camera_from_world(pose_world, other.camera), other.camera.intrinsics
+    )
+    px = tf.norm(projected - other.keypoints_2d, axis=-1)
+    depth, is_known = subject_depth(seen)
+    pixels_per_unit = tf.sqrt(tf.linalg.det(seen.camera.intrinsics))
+    mm_per_px = pose_error.MILLIMETERS_PER_METER * depth / pixels_per_unit
+    is_lifted = _is_shown(seen, min_joints)
+    is_compared = is_lifted[..., :, tf.newaxis] & is_known[..., tf.newaxis, :]
+    is_compared &= ~tf.eye(seen.confidence.shape[-2], dtype=tf.bool)
+    weight = tf.where(is_compared[..., tf.newaxis], other.confidence, tf.zeros_like(px))
+    return Errors(px, px * mm_per_px[..., tf.newaxis, :, tf.newaxis], weight)
+
+
+def subject_depth(seen: views.View) -> tuple[tf.Tensor, tf.Tensor]:
+    """Measures how far the subject is from each camera, by triangulation: no model has a say in it.
+
+    Args:
+        seen: All views of each instant, fields `[..., V, ...]`.
+
+    Returns:
+        `[..., V]`, meters along the optical axis, of the mean joint; and whether it is known.
+    """
+    points, is_seen = triangulation.triangulate(seen.keypoints_2d, seen.confidence, seen.camera)
+    weight = tf.cast(is_seen, points.dtype)[..., tf.newaxis]
+    total = tf.reduce_sum(weight, axis=-2)
+    middle = tf.math.divide_no_nan(tf.reduce_sum(weight * points, axis=-2), total)
+    in_views = cameras.camera_from_world(middle[..., tf.newaxis, tf.newaxis, :], seen.camera)
+    depth = in_views[..., 0, 2]
+    return depth, (total > 0) & (depth > cameras.MIN_DEPTH)
+
+
+def anchored(root_relative_pose: tf.Tensor, seen: views.View, min_joints: int = 8) -> tf.Tensor:
+    """Places poses by the root joint, triangulated from all views but the one compared with.
+
+    Where an instant has two views only, both say where the root is. Where fewer than two views show
+    the root joint, the pose is placed as by `solved`.
+
+    Args:
+        root_relative_pose: `[..., V, J, 3]`, meters, root at 0, axes of the view lifted from.
+        seen: All views of each instant, fields `[..., V, ...]`.
+        min_joints: Joints that a view must show to count as one.
+
+    Returns:
+        `[..., A, B, J, 3]`, meters, world frame.
+    """
+    root = slice(skeletons.ROOT, skeletons.ROOT + 1)
+    # B, then the views that say where the root is.
+    each = _of_any_lifted(seen)
+    is_other = tf.linalg.matrix_transpose(_is_other(seen, min_joints))[..., tf.newaxis]
+    weights = is_other * each.confidence[..., root]
+    keypoints_2d = tf.repeat(each.keypoints_2d[..., root, :], weights.shape[-2], axis=-4)
+    root_world, is_known = triangulation.triangulate(keypoints_2d, weights, each.camera)
+    turned = tf.linalg.matmul(root_relative_pose, seen.camera.rotation)
+    placed = turned[..., tf.newaxis, :, :] + root_world[..., tf.newaxis, :, :, :]
+    fallback = solved(root_relative_pose, seen, min_joints)
+    return tf.where(is_known[..., tf.newaxis, :, :, tf.newaxis], placed, fallback)
+
+
+def predicted(
+    root_relative_pose: tf.Tensor, root_position: tf.Tensor, seen: views.View
+) -> tf.Tensor:
+    """Places poses by the root position network.
+
+    Args:
+        root_relative_pose: `[..., V, J, 3]`, meters, root at 0, axes of the view lifted from.
+        root_position: `[..., V, 3]`, meters, its frame.
+        seen: All views of each instant, fields `[..., V, ...]`.
+
+    Returns:
+        `[..., A, B, J, 3]`, meters, world frame, the same for all B.
+    """
+    pose_camera = root_relative_pose + root_position[..., tf.newaxis, :]
+    pose_world = cameras.world_from_camera(pose_camera, seen.camera)
+    return tf.repeat(pose_world[..., tf.newaxis, :, :], seen.confidence.shape[-2], axis=-3)
+
+
+def solved(root_relative_pose: tf.Tensor, seen: views.View, min_joints: int = 8) -> tf.Tensor:
+    """Places poses by the root that explains them best in all views but the one compared with.
+
+    Where an instant has two views only, both say where the root is: from the view lifted from alone
+    its distance is too uncertain, and the root takes three numbers of the other view's many.
+
+    Args:
+        root_relative_pose: `[..., V, J, 3]`, meters, root at 0, axes of the view lifted from.
+        seen: All views of each instant, fields `[..., V, ...]`.
+        min_joints: Joints that a view must show to count as one.
+
+    Returns:
+        `[..., A, B, J, 3]`, meters, world frame.
+    """
+    # World axes, root at the world's origin.
+    turned = tf.linalg.matmul(root_relative_pose, seen.camera.rotation)
+    each = _of_any_lifted(seen)
+    in_views = cameras.camera_from_world(turned[..., tf.newaxis, :, :], each.camera)
+    left, right = triangulation.normal_equations(
+        each.rays, each.confidence, each.camera.rotation, in_views
+    )
+    is_other = _is_other(seen, min_joints)
+    left = tf.einsum("...acjxy,...cb->...abxy", left, is_other)
+    left = tf.repeat(left, is_other.shape[-1], axis=-4)
+    right = tf.einsum("...acjx,...cb->...abx", right, is_other)
+    root_world = triangulation.solve(left, right)
+    return turned[..., tf.newaxis, :, :] + root_world[..., tf.newaxis, :]
+
+
+def _is_other(seen: views.View, min_joints: int) -> tf.Tensor:
+    """Gives 1 for the views C that say where the root is to be compared with B, `[..., C, B]`."""
+    is_few = tf.math.count_nonzero(_is_shown(seen, min_joints), axis=-1) <= 2
+    num_views = seen.confidence.shape[-2]
+    others = 1.0 - tf.eye(num_views, dtype=seen.confidence.dtype)
+    return tf.where(is_few[..., tf.newaxis, tf.newaxis], tf.ones_like(others), others)
+
+
+def _is_shown(seen: views.View, min_joints: int) -> tf.Tensor:
+    return tf.math.count_nonzero(seen.confidence > 0, axis=-1) >= min_joints
+
+
+def _of_any_lifted(seen: views.View) -> views.View:
+    """Adds an axis for the view lifted from: fields `[..., 1, V, ...]`."""
+    intrinsics, rotation, center = seen.camera
+    camera = cameras.Camera(
+        tf.expand_dims(intrinsics, -4), tf.expand_dims(rotation, -4), tf.expand_dims(center, -3)
+    )
+    return views.View(
+        tf.expand_dims(seen.keypoints_2d, -4), tf.expand_dims(seen.confidence, -3), camera
+    )
