@@ -5,8 +5,8 @@ to JSON and back, which is how they travel through a pipeline.
 """
 
 import dataclasses
-import json
-from typing import Any, TypeVar
+
+from keras_mvlift import config_rules
 
 RECIPES = ("paper", "ray_root", "solved_root")
 BACKBONES = ("paper", "res_linear")
@@ -17,32 +17,9 @@ INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform")
 VIEWS = ("pair", "all")
 VIRTUAL_POINTS = ("triangulated", "reference")
 
-Config = TypeVar("Config", bound="Json")
-
-
-class Json:
-    """A dataclass that goes to JSON and back."""
-
-    def to_json(self) -> str:
-        """Writes the fields, sorted, so that equal configs give equal text."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)  # type: ignore[call-overload]
-
-    @classmethod
-    def from_json(cls: type[Config], text: str) -> Config:
-        """Reads what `to_json` wrote.
-
-        Raises:
-            ValueError: If a field is unknown or breaks its rule.
-        """
-        values = json.loads(text)
-        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        if unknown:
-            raise ValueError(f"`{cls.__name__}` has no such fields. Received: {sorted(unknown)}.")
-        return cls(**{name: _freeze(value) for name, value in values.items()})
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelConfig(Json):
+class ModelConfig(config_rules.Json):
     """The two networks and how they are joined.
 
     Attributes:
@@ -70,19 +47,19 @@ class ModelConfig(Json):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _one_of("recipe", self.recipe, RECIPES)
-        _one_of("backbone", self.backbone, BACKBONES)
-        _one_of("network_input", self.network_input, NETWORK_INPUTS)
-        _one_of("initializer", self.initializer, INITIALIZERS)
-        _at_least("output_stddev", self.output_stddev, 0)
-        _at_least("width", self.width, 1)
-        _at_least("layers_per_block", self.layers_per_block, 1)
+        config_rules.one_of("recipe", self.recipe, RECIPES)
+        config_rules.one_of("backbone", self.backbone, BACKBONES)
+        config_rules.one_of("network_input", self.network_input, NETWORK_INPUTS)
+        config_rules.one_of("initializer", self.initializer, INITIALIZERS)
+        config_rules.at_least("output_stddev", self.output_stddev, 0)
+        config_rules.at_least("width", self.width, 1)
+        config_rules.at_least("layers_per_block", self.layers_per_block, 1)
         if not 0 <= self.dropout < 1:
             raise ValueError(f"`dropout` must lie in [0, 1). Received: {self.dropout}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class StageConfig(Json):
+class StageConfig(config_rules.Json):
     """What both training stages choose.
 
     Attributes:
@@ -107,10 +84,10 @@ class StageConfig(Json):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _at_least("num_epochs", self.num_epochs, 0)
-        _at_least("batch_size", self.batch_size, 2)
-        _at_least("decay_every", self.decay_every, 0)
-        _at_least("clip_norm", self.clip_norm, 0)
+        config_rules.at_least("num_epochs", self.num_epochs, 0)
+        config_rules.at_least("batch_size", self.batch_size, 2)
+        config_rules.at_least("decay_every", self.decay_every, 0)
+        config_rules.at_least("clip_norm", self.clip_norm, 0)
         if not self.learning_rate > 0:
             raise ValueError(f"`learning_rate` must be positive. Received: {self.learning_rate}.")
         if not 0 < self.decay_rate <= 1:
@@ -151,14 +128,16 @@ class FinetuneConfig(StageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _one_of("views", self.views, VIEWS)
-        _at_least("transform_weight", self.transform_weight, 0)
-        _one_of("confidence_weighting", self.confidence_weighting, CONFIDENCE_WEIGHTINGS)
-        _one_of("distance", self.distance, DISTANCES)
+        config_rules.one_of("views", self.views, VIEWS)
+        config_rules.at_least("transform_weight", self.transform_weight, 0)
+        config_rules.one_of(
+            "confidence_weighting", self.confidence_weighting, CONFIDENCE_WEIGHTINGS
+        )
+        config_rules.one_of("distance", self.distance, DISTANCES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataConfig(Json):
+class DataConfig(config_rules.Json):
     """Where sequences come from and what records are made of them.
 
     Attributes:
@@ -196,28 +175,14 @@ class DataConfig(Json):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _at_least("stride", self.stride, 1)
-        _at_least("test_stride", self.test_stride, 1)
-        _at_least("min_joints", self.min_joints, 1)
-        _at_least("num_virtual_views", self.num_virtual_views, 0)
-        _one_of("virtual_points", self.virtual_points, VIRTUAL_POINTS)
-        _at_least("virtual_elevation_margin", self.virtual_elevation_margin, 0)
-        _at_least("pairs_per_instant", self.pairs_per_instant, 0)
+        config_rules.at_least("stride", self.stride, 1)
+        config_rules.at_least("test_stride", self.test_stride, 1)
+        config_rules.at_least("min_joints", self.min_joints, 1)
+        config_rules.at_least("num_virtual_views", self.num_virtual_views, 0)
+        config_rules.one_of("virtual_points", self.virtual_points, VIRTUAL_POINTS)
+        config_rules.at_least("virtual_elevation_margin", self.virtual_elevation_margin, 0)
+        config_rules.at_least("pairs_per_instant", self.pairs_per_instant, 0)
         for name in ("min_confidence", "max_lost_share"):
             share = getattr(self, name)
             if not 0 <= share <= 1:
                 raise ValueError(f"`{name}` must lie in [0, 1]. Received: {share}.")
-
-
-def _freeze(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"`{name}` must be one of {', '.join(allowed)}. Received: {value!r}.")
-
-
-def _at_least(name: str, value: float, least: float) -> None:
-    if not value >= least:
-        raise ValueError(f"`{name}` must be at least {least}. Received: {value}.")

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from keras_mvlift import configs
+from keras_mvlift import config_rules, configs
 
-_PARTS: dict[str, type[configs.Json]] = {
+_PARTS: dict[str, type[config_rules.Json]] = {
     "data": configs.DataConfig,
     "model": configs.ModelConfig,
     "pretrain": configs.PretrainConfig,

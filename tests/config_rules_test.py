@@ -1,0 +1,36 @@
+import dataclasses
+import math
+
+import pytest
+
+from keras_mvlift import config_rules
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe(config_rules.Json):
+    flour: float = 1.0
+    steps: tuple[str, ...] = ("knead", "rest")
+
+
+def test_a_dataclass_comes_back_from_json_hashable():
+    again = Recipe.from_json(Recipe(flour=2.0, steps=("bake",)).to_json())
+    assert again == Recipe(flour=2.0, steps=("bake",))
+    assert hash(again) == hash(Recipe(flour=2.0, steps=("bake",)))
+
+
+def test_an_unknown_field_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"`Recipe` has no such fields. Received: \['sugar'\]"):
+        Recipe.from_json('{"sugar": 1}')
+
+
+def test_a_name_that_is_not_known_is_refused_with_those_that_are():
+    config_rules.one_of("bread", "rye", ("rye", "wheat"))
+    with pytest.raises(ValueError, match=r"`bread` must be one of rye, wheat. Received: 'oat'"):
+        config_rules.one_of("bread", "oat", ("rye", "wheat"))
+
+
+@pytest.mark.parametrize("value", [-1.0, math.nan])
+def test_what_is_below_its_bound_is_refused(value):
+    config_rules.at_least("flour", 0.0, 0)
+    with pytest.raises(ValueError, match="`flour` must be at least 0"):
+        config_rules.at_least("flour", value, 0)
