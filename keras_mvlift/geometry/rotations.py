@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from keras_mvlift.geometry import graphics
 
+_SMALL_SQUARED_ANGLE = 1e-6
+
 
 def rotate(points: tf.Tensor, rotation: tf.Tensor) -> tf.Tensor:
     """Rotates sets of points, one matrix per set.
@@ -42,6 +44,29 @@ def from_axis_angle(axis: tf.Tensor, angle: tf.Tensor) -> tf.Tensor:
     axis = tf.convert_to_tensor(axis)
     angle = tf.convert_to_tensor(angle, dtype=axis.dtype)
     return graphics.rotation_matrix_3d.from_axis_angle(axis, angle[..., tf.newaxis])
+
+
+def from_rotation_vector(vector: tf.Tensor) -> tf.Tensor:
+    """Makes rotation matrices from axes times angles, with finite gradients at no rotation too.
+
+    Args:
+        vector: `[..., 3]`, radians.
+
+    Returns:
+        `[..., 3, 3]`.
+    """
+    vector = tf.convert_to_tensor(vector)
+    squared = tf.reduce_sum(tf.square(vector), axis=-1)[..., tf.newaxis, tf.newaxis]
+    is_small = squared < _SMALL_SQUARED_ANGLE
+    # The root's gradient at zero is infinite; there the first terms of the series are exact.
+    angle = tf.sqrt(tf.where(is_small, tf.ones_like(squared), squared))
+    first = tf.where(is_small, 1 - squared / 6, tf.sin(angle) / angle)
+    second = tf.where(is_small, 0.5 - squared / 24, (1 - tf.cos(angle)) / tf.square(angle))
+    x, y, z = tf.unstack(vector, axis=-1)
+    zero = tf.zeros_like(x)
+    rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
+    cross = tf.stack([tf.stack(row, axis=-1) for row in rows], axis=-2)
+    return tf.eye(3, dtype=vector.dtype) + first * cross + second * tf.linalg.matmul(cross, cross)
 
 
 def inverse(rotation: tf.Tensor) -> tf.Tensor:

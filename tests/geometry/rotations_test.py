@@ -110,3 +110,20 @@ def test_a_graph_of_unknown_batch_size_rotates_as_eager_code():
 def test_other_shapes_are_refused(points, rotation, message):
     with pytest.raises(ValueError, match=message):
         rotations.rotate(np.zeros(points), np.zeros(rotation))
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-5, 9e-4, 1.1e-3, 0.5, 3.0])
+def test_a_rotation_vector_is_an_axis_times_an_angle(angle):
+    axis = np.array([2.0, -1.0, 2.0]) / 3
+    rotation = rotations.from_rotation_vector(angle * axis)
+    expected = rotations.from_axis_angle(axis, np.array(angle))
+    np.testing.assert_allclose(rotation, expected, atol=1e-12)
+
+
+def test_no_rotation_has_the_gradient_of_a_small_one():
+    vector = tf.Variable(np.zeros(3))
+    with tf.GradientTape() as tape:
+        rotation = rotations.from_rotation_vector(vector)
+    # A turn about z moves x towards y.
+    by_vector = tape.jacobian(rotation, vector)[1, 0]
+    np.testing.assert_allclose(by_vector, [0, 0, 1], atol=1e-12)
