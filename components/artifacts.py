@@ -13,3 +13,9 @@ class Report(artifact.Artifact):
     """`results.json` and `picture.png` of a run."""
 
     TYPE_NAME = "MVLiftReport"
+
+
+class HeldOutScores(artifact.Artifact):
+    """`held_out.json`: how well a model explains views that it did not lift from."""
+
+    TYPE_NAME = "MVLiftHeldOutScores"

@@ -12,7 +12,7 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import validation_result_pb2
 from tensorflow_model_analysis.slicer import slicer_lib
 
-from components import tfma_metrics
+from components import held_out, tfma_metrics
 from keras_mvlift.metrics import pck, summary
 
 SIGNATURE = "serving_examples"
@@ -36,7 +36,8 @@ def eval_config(
 
     Args:
         bounds: The worst value that blesses, by metric of `summary.NAMES` and in its unit: the
-            most that an error, the least that a share may be.
+            most that an error, the least that a share may be. Those of `held_out.NAMES` are for
+            `evaluator.Evaluator` to hold; TFMA sees none of it.
         worsening: How much worse than the baseline's a value may be, by metric and in its unit;
             below 0 it asks for an improvement.
         relative_worsening: The same as a share of the baseline's value.
@@ -50,7 +51,10 @@ def eval_config(
         ValueError: If a metric is unknown, or models are compared without a baseline.
     """
     bounds, worsening, relative = bounds or {}, worsening or {}, relative_worsening or {}
-    _check_names("bounds", bounds)
+    _check_names("bounds", bounds, (*summary.NAMES, *held_out.NAMES))
+    if any(name in held_out.NAMES for name in bounds):
+        # Where all thresholds are others', TFX would bless nothing.
+        bounds = {"mpjpe_mm": math.inf, **bounds}
     _check_names("worsening", worsening)
     _check_names("relative_worsening", relative)
     if (worsening or relative) and not baseline:
@@ -117,10 +121,12 @@ def why(validation: tfma.ValidationResult) -> list[str]:
     return reasons
 
 
-def _check_names(argument: str, thresholds: Mapping[str, float]) -> None:
-    unknown = sorted(set(thresholds) - set(summary.NAMES))
+def _check_names(
+    argument: str, thresholds: Mapping[str, float], names: Sequence[str] = summary.NAMES
+) -> None:
+    unknown = sorted(set(thresholds) - set(names))
     if unknown:
-        raise ValueError(f"`{argument}` must name metrics of {summary.NAMES}. Received: {unknown}.")
+        raise ValueError(f"`{argument}` must name metrics of {names}. Received: {unknown}.")
 
 
 def _model_specs(baseline: bool) -> list[tfma.ModelSpec]:

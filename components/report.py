@@ -11,10 +11,10 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components import artifacts, evaluation
+from components import artifacts, evaluation, held_out
 from components import baselines as baselines_component
 from components.example_gen import executor
-from keras_mvlift import inference
+from keras_mvlift import inference, inference_tracks
 from keras_mvlift.metrics import baselines, results, summary
 from keras_mvlift.visualization import pictures
 
@@ -30,6 +30,7 @@ def Report(
     examples: InputArtifact[standard_artifacts.Examples],
     test_examples: InputArtifact[standard_artifacts.Examples],
     figures: InputArtifact[artifacts.Baselines],
+    scores: InputArtifact[artifacts.HeldOutScores],
     report: OutputArtifact[artifacts.Report],
     data: Parameter[str],
     bounds: Parameter[str],
@@ -46,12 +47,16 @@ def Report(
         "baselines": baselines_component.read(figures.uri),
         "blessed": is_blessed,
         "bounds": json.loads(bounds),
-        "reasons": evaluation.why(tfma.load_validation_result(evaluated.uri)),
+        "reasons": evaluation.why(tfma.load_validation_result(evaluated.uri))
+        + held_out.why(held_out.read(scores.uri), json.loads(bounds)),
         "model": pushed.get_string_custom_property("pushed_destination") or None,
         "recipe": lifter.description["model"]["recipe"],
         "data": json.loads(data) | _about(dataset, examples.uri),
         "seed": seed,
     }
+    written |= {"held_out": held_out.read(scores.uri)} if held_out.read(scores.uri) else {}
+    tuned = lifter.description.get("finetune", {}).get("tuned")
+    written |= {"tuned": tuned} if tuned else {}
     (folder / RESULTS).write_text(json.dumps(written, indent=2, sort_keys=True))
     test = baselines.read_test_views(baselines_component.pattern(test_examples.uri, "test"))
     draw(folder / PICTURE, lifter, test)
@@ -60,7 +65,7 @@ def Report(
 def draw(path: pathlib.Path, lifter: inference.Lifter, test: baselines.TestViews) -> None:
     """Draws every view of the test instant whose error is the median."""
     view = test.view
-    lifted = lifter.lift(view.keypoints_2d, view.confidence, camera=view.camera)
+    lifted = inference_tracks.lift(lifter, test)
     error = summary.per_pose(test.reference_pose, lifted.root_relative_pose)["mpjpe_mm"]
     error = np.asarray(error)
     instants = np.unique(test.instant)

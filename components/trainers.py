@@ -50,38 +50,36 @@ def run_fn(fn_args: Any) -> None:
     """Trains and writes a model; TFX calls it with `FnArgs`."""
     custom = fn_args.custom_config
     config = _CONFIGS[custom["stage"]].from_json(custom["stage_config"])
+    tuned = _tuned(fn_args)
+    config = dataclasses.replace(config, **tuned)
     model_config = configs.ModelConfig.from_json(custom["model_config"])
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
-    lifter, description = _start(fn_args, model_config, config)
-    checkpoint_folder = _checkpoint_folder(fn_args)
+    lifter, description = start(fn_args, model_config, config)
+    checkpoint_folder = checkpoints_of(fn_args)
     if custom["stage"] == PRETRAIN and not recipes.RECIPES[model_config.recipe].needs_pretraining:
         note = f"Nothing to pre-train: recipe {model_config.recipe!r} starts from any weights."
         history: list[dict[str, float]] = []
     else:
         note = ""
-        files = stages.Files(
-            train=_files(fn_args.train_files),
-            held_out=_files(fn_args.eval_files),
-            checkpoints=checkpoint_folder,
-            logs=pathlib.Path(fn_args.model_run_dir),
-            num_views=_dataset(fn_args)["num_views"] if stages.takes_instants(config) else 0,
-        )
+        logs = pathlib.Path(fn_args.model_run_dir)
+        files = records(fn_args, model_config, config, checkpoint_folder, logs)
         history = stages.run(lifter, config, files, custom["stage"].capitalize())
     description[custom["stage"]] = {
         "config": dataclasses.asdict(config),
         "num_epochs": len(history),
         "last_epoch": history[-1] if history else {},
         "note": note,
-    }
+        **({"tuned": tuned} if tuned else {}),
+    } | stages.about(lifter)
     saved_model.save(lifter, description, pathlib.Path(fn_args.serving_model_dir))
     shutil.rmtree(checkpoint_folder, ignore_errors=True)
 
 
-def _start(
+def start(
     fn_args: Any, model_config: configs.ModelConfig, config: configs.StageConfig
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
-    """Builds a model, or loads the one of the stage before."""
+    """Builds a model, or loads the one of the stage before; gives it and its description."""
     objective, model = stages.objective(config), stages.model(config)
     if fn_args.base_model:
         return lifters.load(pathlib.Path(fn_args.base_model) / lifters.FOLDER, objective, model)
@@ -97,16 +95,39 @@ def _start(
     return lifter, description
 
 
+def records(
+    fn_args: Any,
+    model_config: configs.ModelConfig,
+    config: configs.StageConfig,
+    checkpoint_folder: pathlib.Path,
+    logs: pathlib.Path,
+) -> stages.Files:
+    """Finds what a stage reads."""
+    return stages.Files(
+        train=_files(fn_args.train_files),
+        held_out=_files(fn_args.eval_files),
+        checkpoints=checkpoint_folder,
+        logs=logs,
+        num_views=_dataset(fn_args)["num_views"] if stages.takes_instants(config) else 0,
+        windows=lifters.window_of(model_config),
+    )
+
+
 def _dataset(fn_args: Any) -> dict[str, Any]:
     """Reads what is common to all records."""
     split_folder = os.path.dirname(fn_args.train_files[0])
     return executor.read_dataset(os.path.dirname(split_folder))
 
 
-def _checkpoint_folder(fn_args: Any) -> pathlib.Path:
+def _tuned(fn_args: Any) -> dict[str, Any]:
+    """Gives the settings that a Tuner found, if one was asked."""
+    return dict((getattr(fn_args, "hyperparameters", None) or {}).get("values", {}))
+
+
+def checkpoints_of(fn_args: Any) -> pathlib.Path:
     """Gives the folder of exactly this stage, settings, code and inputs."""
     custom = fn_args.custom_config
-    inputs = [custom, fn_args.train_files, fn_args.base_model]
+    inputs = [custom, fn_args.train_files, fn_args.base_model, _tuned(fn_args)]
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     return pathlib.Path(custom["checkpoint_root"]) / f"{custom['stage']}-{digest[:16]}"
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 Config = TypeVar("Config", bound="Json")
@@ -46,6 +47,20 @@ def at_least(name: str, value: float, least: float) -> None:
     """
     if not value >= least:
         raise ValueError(f"`{name}` must be at least {least}. Received: {value}.")
+
+
+def filter_widths(name: str, widths: Sequence[int]) -> None:
+    """Holds a field to what the convolutions of a temporal backbone can be.
+
+    Raises:
+        ValueError: If it is not two or more odd numbers, above 1 or all 1.
+    """
+    is_list = isinstance(widths, tuple | list)
+    is_odd = is_list and all(isinstance(size, int) and size > 0 and size % 2 for size in widths)
+    if not is_odd or len(widths) < 2 or (1 in widths and max(widths) > 1):
+        received = tuple(widths) if is_list else widths
+        rule = "two or more odd numbers, above 1 or all 1"
+        raise ValueError(f"`{name}` must be {rule}. Received: {received}.")
 
 
 def _freeze(value: Any) -> Any:

@@ -6,10 +6,11 @@ to JSON and back, which is how they travel through a pipeline.
 
 import dataclasses
 
-from keras_mvlift import config_rules
+from keras_mvlift import config_rules, finetune_switches
 
 RECIPES = ("paper", "ray_root", "solved_root")
-BACKBONES = ("paper", "res_linear")
+TEMPORAL = "temporal_dilated"
+BACKBONES = ("paper", "res_linear", TEMPORAL)
 CONFIDENCE_WEIGHTINGS = ("source", "target", "product", "none")
 DISTANCES = ("norm", "squared_norm")
 NETWORK_INPUTS = ("rays", "screen")
@@ -24,15 +25,22 @@ class ModelConfig(config_rules.Json):
 
     Attributes:
         recipe: `"paper"`, `"ray_root"` or `"solved_root"`; docs/method.md compares them.
-        backbone: `"paper"` (four residual blocks) or `"res_linear"` (two).
-        width: Units of each dense layer; the paper's 1024.
-        layers_per_block: Dense layers of a block. The paper says two for its own network.
+        backbone: `"paper"` (four residual blocks), `"res_linear"` (two), or `"temporal_dilated"`,
+            which sees a window of frames around the one that it lifts.
+        width: Units of each layer; the paper's 1024.
+        layers_per_block: Dense layers of a residual block. The paper says two for its own network.
+        filter_widths: Frames of each convolution of `"temporal_dilated"`, which alone reads this
+            and the next two. A window has their product, 243.
+        is_causal: Whether it lifts a window's last frame, not its middle.
+        frame_step: Frames of the clip from one frame of a window to the next.
         dropout: Share of units dropped. Unknown in the paper; Martinez et al. have 0.5.
         network_input: `"rays"` (camera-normalized) or `"screen"` (pixels scaled alike for all
-            cameras). Unknown in the paper.
+            cameras; single-frame backbones only). Unknown in the paper.
         initializer: Keras' name of the dense layers' initialization. Unknown in the paper.
         output_stddev: Standard deviation of the output layers' weights at the start. Unknown in
             the paper; networks that start meters away from any pose converge badly.
+        uncertainty: Whether a network of its own tells how far off each joint is likely to be; for
+            single-frame backbones.
         seed: Of the initial weights and the dropout masks.
     """
 
@@ -40,10 +48,14 @@ class ModelConfig(config_rules.Json):
     backbone: str = "paper"
     width: int = 1024
     layers_per_block: int = 2
+    filter_widths: tuple[int, ...] = (3, 3, 3, 3, 3)
+    is_causal: bool = False
+    frame_step: int = 1
     dropout: float = 0.25
     network_input: str = "rays"
     initializer: str = "he_normal"
     output_stddev: float = 0.002
+    uncertainty: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -54,8 +66,22 @@ class ModelConfig(config_rules.Json):
         config_rules.at_least("output_stddev", self.output_stddev, 0)
         config_rules.at_least("width", self.width, 1)
         config_rules.at_least("layers_per_block", self.layers_per_block, 1)
+        config_rules.filter_widths("filter_widths", self.filter_widths)
+        config_rules.at_least("frame_step", self.frame_step, 1)
         if not 0 <= self.dropout < 1:
             raise ValueError(f"`dropout` must lie in [0, 1). Received: {self.dropout}.")
+        if self.is_temporal and self.network_input != "rays":
+            rule = f"`network_input` must be 'rays' where the backbone is {self.backbone!r}"
+            raise ValueError(f"{rule}. Received: {self.network_input!r}.")
+
+        if self.is_temporal and self.uncertainty:
+            rule = f"`uncertainty` must be False where the backbone is {self.backbone!r}"
+            raise ValueError(f"{rule}. Received: True.")
+
+    @property
+    def is_temporal(self) -> bool:
+        """Whether the backbone sees windows of frames."""
+        return self.backbone == TEMPORAL
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,6 +97,8 @@ class StageConfig(config_rules.Json):
         clip_norm: Global norm to which gradients are clipped; 0 for none. Unknown in the paper.
         weight_averaging: Decay of the moving average of the weights that is kept at the end; 0
             for none, as in the paper.
+        patience: Epochs without a better score in held-out views after which the stage ends and
+            goes back to its best epoch; 0 for all epochs and the last, as in the paper.
         seed: Of the order of the pairs.
     """
 
@@ -81,6 +109,7 @@ class StageConfig(config_rules.Json):
     decay_every: int = 0
     clip_norm: float = 1.0
     weight_averaging: float = 0.0
+    patience: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -88,6 +117,7 @@ class StageConfig(config_rules.Json):
         config_rules.at_least("batch_size", self.batch_size, 2)
         config_rules.at_least("decay_every", self.decay_every, 0)
         config_rules.at_least("clip_norm", self.clip_norm, 0)
+        config_rules.at_least("patience", self.patience, 0)
         if not self.learning_rate > 0:
             raise ValueError(f"`learning_rate` must be positive. Received: {self.learning_rate}.")
         if not 0 < self.decay_rate <= 1:
@@ -106,8 +136,8 @@ class PretrainConfig(StageConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FinetuneConfig(StageConfig):
-    """The second stage, on eq. (7).
+class FinetuneConfig(StageConfig, finetune_switches.FinetuneSwitches):
+    """The second stage, on eq. (7), with the switches of `FinetuneSwitches`.
 
     Attributes:
         views: What a lifted pose is compared with: one other view, `"pair"`, as in the paper, or
@@ -134,6 +164,7 @@ class FinetuneConfig(StageConfig):
             "confidence_weighting", self.confidence_weighting, CONFIDENCE_WEIGHTINGS
         )
         config_rules.one_of("distance", self.distance, DISTANCES)
+        self.check_switches(self.views)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,21 @@
 import dataclasses
 import json
 import pathlib
-import warnings
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from keras_mvlift import (
+    inference_clip_streams,
+    inference_flips,
+    inference_inputs,
+    inference_streams,
+    inference_uncertainty,
+)
+
 _DESCRIPTION = pathlib.PurePath("assets.extra", "keras_mvlift", "model.json")
+_STREAMED = ("lifting_network.npz", "root_network.npz")
 _SAVED_MODEL = "saved_model.pb"
 # A pipeline's output folder keeps its pushed versions here; see pipeline/local.py.
 _PUSHED = pathlib.PurePath("serving", "mvlift")
@@ -25,12 +33,14 @@ class LiftedPose:
             z away from the camera.
         root_position: `[..., 3]`, meters, camera frame; None without a camera.
         pose_camera: `[..., J, 3]`, meters, camera frame; None without a camera.
+        joint_uncertainty: `[..., J]`, meters; None of a model that does not predict it.
     """
 
     joint_names: tuple[str, ...]
     root_relative_pose: np.ndarray
     root_position: np.ndarray | None = None
     pose_camera: np.ndarray | None = None
+    joint_uncertainty: np.ndarray | None = None
 
 
 class Lifter:
@@ -44,33 +54,31 @@ class Lifter:
         description: All that training noted about the model.
     """
 
-    def __init__(self, path: pathlib.Path):
-        description = path / _DESCRIPTION
-        if not description.is_file():
-            raise FileNotFoundError(f"{description}: not there; no model of keras_mvlift.")
+    _signature = "lift_camera"
+    _is_for_clips = False
+
+    def __init__(self, path: pathlib.Path, description: dict[str, Any]):
         self.path = path
-        self.description: dict[str, Any] = json.loads(description.read_text())
-        self.joint_names = tuple(self.description["joints"])
-        self.parents = tuple(self.description["parents"])
-        self.intrinsics = np.asarray(self.description["intrinsics"], np.float32)
+        self.description = description
+        self.joint_names = tuple(description["joints"])
+        self.parents = tuple(description["parents"])
+        self.intrinsics = np.asarray(description["intrinsics"], np.float32)
         self._model = tf.saved_model.load(str(path))
-        self._lift = self._model.signatures["lift_camera"]
 
     def lift(
-        self,
-        keypoints_2d: Any,
-        confidence: Any = None,
-        camera: Any = None,
+        self, keypoints_2d: Any, confidence: Any = None, camera: Any = None, flip: bool = False
     ) -> LiftedPose:
         """Lifts 2D joints to 3D poses.
 
         Args:
-            keypoints_2d: `[..., J, 2]`, pixels, without lens distortion.
+            keypoints_2d: `[..., J, 2]`, pixels, without lens distortion; `[..., T, J, 2]`, the
+                frames of clips, for a `ClipLifter`.
             confidence: `[..., J]`, in [0, 1], 0 for a joint that was not seen; left out, every
                 joint was.
             camera: The intrinsics `[3, 3]` or `[..., 3, 3]`, pixels, or anything that has them
                 as its attribute `intrinsics`. Left out, a camera like those of training is
                 taken, with a warning, and no position is given.
+            flip: Whether the mirrored person is lifted, too, and the mean of both given.
 
         Returns:
             The poses, with the leading axes of `keypoints_2d`.
@@ -79,63 +87,96 @@ class Lifter:
             ValueError: If a shape is wrong, or a value is not finite, or a confidence lies
                 outside [0, 1].
         """
-        keypoints = self._checked_keypoints(keypoints_2d)
-        leading = keypoints.shape[:-2]
-        seen = self._checked_confidence(confidence, leading)
-        intrinsics = self._checked_intrinsics(camera, leading)
-        lifted = self._lift(
-            keypoints_2d=tf.constant(keypoints.reshape(-1, *keypoints.shape[-2:])),
-            confidence=tf.constant(seen.reshape(-1, seen.shape[-1])),
-            intrinsics=tf.constant(intrinsics.reshape(-1, 3, 3)),
+        checked = inference_inputs.keypoints_2d(keypoints_2d, self.joint_names, self._is_for_clips)
+        leading = checked.shape[:-2]
+        seen = inference_inputs.confidence(confidence, checked.shape[:-1])
+        intrinsics = inference_inputs.intrinsics(camera, leading, self.intrinsics)
+        run = inference_flips.averaged(self._run, self.joint_names) if flip else self._run
+        pose, root_position = run(checked, seen, intrinsics)
+        lifted = self._lifted(pose, None if camera is None else root_position)
+        uncertainty = inference_uncertainty.predict(self._model, checked, seen, intrinsics)
+        return dataclasses.replace(lifted, joint_uncertainty=uncertainty)
+
+    def _run(
+        self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Gives poses `[..., J, 3]`, root at 0, and root positions `[..., 3]`."""
+        leading = keypoints_2d.shape[:-2]
+        batch = (-1, *leading[len(leading) - self._is_for_clips :])
+        lifted = self._model.signatures[self._signature](
+            keypoints_2d=tf.constant(keypoints_2d.reshape(*batch, *keypoints_2d.shape[-2:])),
+            confidence=tf.constant(confidence.reshape(*batch, confidence.shape[-1])),
+            intrinsics=tf.constant(intrinsics.reshape(*batch, 3, 3)),
         )
-        pose, root, pose_camera = (
-            lifted[name].numpy().reshape(*leading, *lifted[name].shape[1:])
-            for name in ("root_relative_pose", "root_position", "pose_camera")
-        )
-        if camera is None:
+        pose, root_position = lifted["root_relative_pose"], lifted["root_position"]
+        return pose.numpy().reshape(*leading, -1, 3), root_position.numpy().reshape(*leading, 3)
+
+    def _lifted(self, pose: np.ndarray, root_position: np.ndarray | None) -> LiftedPose:
+        if root_position is None:
             return LiftedPose(self.joint_names, pose)
-        return LiftedPose(self.joint_names, pose, root, pose_camera)
+        pose_camera = pose + root_position[..., np.newaxis, :]
+        return LiftedPose(self.joint_names, pose, root_position, pose_camera)
 
-    def _checked_keypoints(self, value: Any) -> np.ndarray:
-        num_joints = len(self.joint_names)
-        keypoints = _finite("keypoints_2d", value)
-        if keypoints.ndim < 2 or keypoints.shape[-2:] != (num_joints, 2):
-            raise ValueError(
-                f"`keypoints_2d` must have shape [..., {num_joints}, 2], the joints being "
-                f"{', '.join(self.joint_names)}. Received: {list(keypoints.shape)}."
-            )
-        return keypoints
 
-    def _checked_confidence(self, value: Any, leading: tuple[int, ...]) -> np.ndarray:
-        shape = (*leading, len(self.joint_names))
-        confidence = np.ones(shape, np.float32) if value is None else _finite("confidence", value)
-        if confidence.shape != shape:
-            raise ValueError(
-                f"`confidence` must have shape {list(shape)}. Received: {list(confidence.shape)}."
-            )
-        low, high = confidence.min(initial=1), confidence.max(initial=0)
-        if low < 0 or high > 1:
-            raise ValueError(f"`confidence` must lie in [0, 1]. Received: {low} to {high}.")
-        return confidence
+class ClipLifter(Lifter):
+    """A trained model that lifts a frame by those around it; it takes clips, or frame by frame.
 
-    def _checked_intrinsics(self, camera: Any, leading: tuple[int, ...]) -> np.ndarray:
-        shape = (*leading, 3, 3)
-        if camera is None:
-            warnings.warn(
-                "`camera` was left out: taking the mean camera of training, "
-                f"focal length {self.intrinsics[0, 0]:.0f} px.",
-                stacklevel=3,
-            )
-            return np.broadcast_to(self.intrinsics, shape)
-        intrinsics = _finite("camera", getattr(camera, "intrinsics", camera))
-        if intrinsics.shape not in ((3, 3), shape):
-            raise ValueError(
-                f"`camera` must have intrinsics of shape [3, 3] or {list(shape)}. "
-                f"Received: {list(intrinsics.shape)}."
-            )
-        if (intrinsics[..., [0, 1], [0, 1]] <= 0).any():
-            raise ValueError(f"`camera` must have positive focal lengths. Received: {intrinsics}.")
-        return np.broadcast_to(intrinsics, shape)
+    A frame in which nobody is seen repeats the one before; frames before anybody is seen repeat the
+    first in which somebody is.
+
+    Attributes:
+        num_frames: Frames of its window.
+        is_causal: Whether it lifts a window's last frame, not its middle.
+        frame_step: Frames of a clip from one frame of a window to the next, as in training. For
+            clips of another frame rate than training's, it may be set to another number.
+    """
+
+    _signature = "lift_clip"
+    _is_for_clips = True
+
+    def __init__(self, path: pathlib.Path, description: dict[str, Any]):
+        super().__init__(path, description)
+        window = description["window"]
+        self.num_frames, self.is_causal = window["num_frames"], window["is_causal"]
+        self.frame_step = window["frame_step"]
+
+    def stream(self) -> inference_clip_streams.ClipStream:
+        """Gives what lifts a clip frame by frame, to the same poses."""
+        folder = self.path / _DESCRIPTION.parent
+        lifting, root = (inference_streams.read(folder / name) for name in _STREAMED)
+        return inference_clip_streams.ClipStream(
+            [self._pose_stream(lifting, root) for _ in range(self.frame_step)],
+            self.joint_names,
+            self.intrinsics,
+            self._lifted,
+        )
+
+    def _run(
+        self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        pose = np.zeros((*keypoints_2d.shape[:-1], 3), np.float32)
+        root_position = np.zeros((*keypoints_2d.shape[:-2], 3), np.float32)
+        if pose.size:
+            # Frames that far apart are clips of their own.
+            for start in range(min(self.frame_step, keypoints_2d.shape[-3])):
+                frames = slice(start, None, self.frame_step)
+                pose[..., frames, :, :], root_position[..., frames, :] = super()._run(
+                    keypoints_2d[..., frames, :, :],
+                    confidence[..., frames, :],
+                    intrinsics[..., frames, :, :],
+                )
+        return pose, root_position
+
+    def _pose_stream(
+        self, lifting: inference_streams.Arrays, root: inference_streams.Arrays
+    ) -> inference_streams.PoseStream:
+        head = self._model.signatures["root_position"]
+
+        def root_position(outputs_and_rays: tuple[np.ndarray, np.ndarray]) -> tf.Tensor:
+            outputs, rays = (tf.constant(array, tf.float32) for array in outputs_and_rays)
+            return head(outputs=outputs, rays=rays)["root_position"]
+
+        return inference_streams.PoseStream(lifting, root, root_position)
 
 
 def load_model(path: str | pathlib.Path) -> Lifter:
@@ -146,7 +187,7 @@ def load_model(path: str | pathlib.Path) -> Lifter:
             taken, or a pipeline's output folder.
 
     Returns:
-        The model.
+        The model: a `ClipLifter` if it lifts a frame by those around it, else a `Lifter`.
 
     Raises:
         FileNotFoundError: If no model lies there.
@@ -159,26 +200,20 @@ def load_model(path: str | pathlib.Path) -> Lifter:
     root = pathlib.Path(path)
     for folder in (root, root / _PUSHED):
         if (folder / _SAVED_MODEL).is_file():
-            return Lifter(folder)
+            return _lifter(folder)
         versions = [child for child in folder.glob("*") if (child / _SAVED_MODEL).is_file()]
         numbered = [version for version in versions if version.name.isdecimal()]
         if numbered:
-            return Lifter(max(numbered, key=lambda version: int(version.name)))
+            return _lifter(max(numbered, key=lambda version: int(version.name)))
     raise FileNotFoundError(
         f"{root}: must be a SavedModel, a folder of its numbered versions or a pipeline's output "
         "folder; no saved_model.pb was found."
     )
 
 
-def _finite(name: str, value: Any) -> np.ndarray:
-    try:
-        array = np.asarray(value, np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"`{name}` must be an array of numbers. Received: {error}.") from error
-    if not np.isfinite(array).all():
-        bad = int(np.count_nonzero(~np.isfinite(array)))
-        raise ValueError(
-            f"`{name}` must be finite; give a joint that was not seen confidence 0. "
-            f"Received: {bad} of {array.size} values NaN or infinite."
-        )
-    return array
+def _lifter(path: pathlib.Path) -> Lifter:
+    file = path / _DESCRIPTION
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: not there; no model of keras_mvlift.")
+    description: dict[str, Any] = json.loads(file.read_text())
+    return (ClipLifter if "window" in description else Lifter)(path, description)

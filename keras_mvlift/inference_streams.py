@@ -49,12 +49,14 @@ class OutputStream:
         self._latest: np.ndarray | None = None
         self._start()
 
-    def push(self, joints: np.ndarray) -> np.ndarray | None:
+    def push(self, joints: np.ndarray, is_first: np.ndarray | None = None) -> np.ndarray | None:
         """Takes the next frame.
 
         Args:
             joints: What the network sees, `[..., J, 2]`, such as rays; leading axes, for several
                 people or cameras at once, stay the same from frame to frame.
+            is_first: `[...]`, of whom this is the first frame that counts: all before is then taken
+                to have been like it.
 
         Returns:
             `[..., num_outputs]` of the frame that came `delay` frames before, None if none did.
@@ -62,7 +64,8 @@ class OutputStream:
         latest = np.asarray(joints, np.float32)
         self._latest = latest
         self._num_pushed += 1
-        outputs = self._step(latest.reshape(*latest.shape[:-2], -1))
+        is_first = np.zeros(latest.shape[:-2], bool) if is_first is None else is_first
+        outputs = self._step(latest.reshape(*latest.shape[:-2], -1), is_first)
         return outputs if self._num_pushed > self.delay else None
 
     def finish(self) -> list[np.ndarray]:
@@ -82,10 +85,10 @@ class OutputStream:
         self._latest = None
         self._num_pushed = 0
 
-    def _step(self, x: np.ndarray) -> np.ndarray:
-        x = self._dense_layer(_flat(self._rings[0].push(x)), 0)
+    def _step(self, x: np.ndarray, is_first: np.ndarray) -> np.ndarray:
+        x = self._dense_layer(_flat(self._rings[0].push(x, is_first)), 0)
         for block, ring in enumerate(self._rings[1:], start=1):
-            taps = ring.push(x)
+            taps = ring.push(x, is_first)
             shortcut = taps[..., -1 if self._is_causal else ring.size // 2, :]
             inner = self._dense_layer(_flat(taps), 2 * block - 1)
             x = shortcut + self._dense_layer(inner, 2 * block)
@@ -122,6 +125,7 @@ class PoseStream:
         self._root_head = root_head
         self.delay = self._poses.delay
         self._rays: collections.deque[np.ndarray] = collections.deque(maxlen=self.delay + 1)
+        self._was_seen: np.ndarray | None = None
 
     def push(
         self, keypoints_2d: Any, confidence: Any, intrinsics: Any
@@ -131,7 +135,8 @@ class PoseStream:
         Args:
             keypoints_2d: `[..., J, 2]`, pixels, without lens distortion.
             confidence: `[..., J]`, 0 for a joint that was not seen. A frame in which nobody was
-                seen repeats the one before.
+                seen repeats the one before; those before anybody was seen repeat the first in
+                which somebody was, as far as they are still to come.
             intrinsics: `[3, 3]` or `[..., 3, 3]`, pixels.
 
         Returns:
@@ -140,12 +145,16 @@ class PoseStream:
             network. None if no frame did.
         """
         rays = _rays(keypoints_2d, confidence, intrinsics)
+        is_seen = (np.asarray(confidence) > 0).any(axis=-1)
+        is_first = is_seen if self._was_seen is None else is_seen & ~self._was_seen
+        self._was_seen = is_seen if self._was_seen is None else is_seen | self._was_seen
         if self._rays:
-            is_empty = ~(np.asarray(confidence) > 0).any(axis=-1)[..., np.newaxis, np.newaxis]
-            rays = np.where(is_empty, self._rays[-1], rays)
+            rays = np.where(is_seen[..., np.newaxis, np.newaxis], rays, self._rays[-1])
+        for earlier in self._rays:
+            earlier[is_first] = rays[is_first]
         self._rays.append(rays)
-        outputs = self._poses.push(rays)
-        root_outputs = None if self._roots is None else self._roots.push(rays)
+        outputs = self._poses.push(rays, is_first)
+        root_outputs = None if self._roots is None else self._roots.push(rays, is_first)
         return None if outputs is None else self._posed(outputs, root_outputs, self._rays[0])
 
     def finish(self) -> list[tuple[np.ndarray, np.ndarray | None]]:
@@ -154,6 +163,7 @@ class PoseStream:
         roots = [None] * len(due) if self._roots is None else self._roots.finish()
         rays = list(self._rays)[len(self._rays) - len(due) :]
         self._rays.clear()
+        self._was_seen = None
         return [self._posed(*frame) for frame in zip(due, roots, rays, strict=True)]
 
     def _posed(
@@ -181,12 +191,13 @@ class _Ring:
         self._inputs: np.ndarray | None = None
         self._index = 0
 
-    def push(self, x: np.ndarray) -> np.ndarray:
+    def push(self, x: np.ndarray, is_first: np.ndarray) -> np.ndarray:
         """Takes `[..., C]`; gives the taps `[..., size, C]`, the earliest first."""
         length = self._ages[0] + 1
         if self._inputs is None:
-            # All frames before the first are like it, and so are all layers' outputs for them.
             self._inputs = np.repeat(x[np.newaxis], length, axis=0)
+        # All frames before the first are like it, and so are all layers' outputs for them.
+        self._inputs[:, is_first] = x[is_first]
         self._index = (self._index + 1) % length
         self._inputs[self._index] = x
         return np.moveaxis(self._inputs[(self._index - self._ages) % length], 0, -2)

@@ -1,24 +1,37 @@
 """The pipeline: a pure function of its settings and three folders."""
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
-from tfx.components.evaluator import component as evaluator
 from tfx.components.example_validator import component as example_validator
 from tfx.components.pusher import component as pusher
 from tfx.components.statistics_gen import component as statistics_gen
 from tfx.components.trainer import component as trainer
+from tfx.components.tuner import component as tuner
 from tfx.dsl.components.base import base_node
 from tfx.dsl.components.common import resolver
 from tfx.orchestration import pipeline
 from tfx.proto import pusher_pb2, trainer_pb2
 from tfx.types import standard_artifacts
 
-from components import baselines, curated_schema, evaluation, gates, report, resolvers, trainers
+from components import (
+    baselines,
+    curated_schema,
+    evaluation,
+    evaluator,
+    gates,
+    held_out,
+    report,
+    resolvers,
+    track_predictions,
+    trainers,
+    tuning,
+)
 from components.example_gen import component as example_gen
 from components.example_gen import executor as example_gen_executor
+from keras_mvlift import configs
 from keras_mvlift.training import stages
 from pipeline import code_version, settings
 
@@ -55,7 +68,7 @@ def create_pipeline(
     examples = example_gen.RecordingExampleGen(config.data.to_json(), data_root, version)
     checks = _checks(examples)
     training = _training(config, examples, checks, folders, version)
-    decided = _deciding(config, examples, training[-1], folders)
+    decided = _deciding(config, examples, training[-1], folders, version)
     reporting = _reporting(config, examples, training[-1], decided, data_root, version)
     return pipeline.Pipeline(
         pipeline_name=config.name,
@@ -100,24 +113,48 @@ def _training(
     folders: Folders,
     version: str,
 ) -> list[base_node.BaseNode]:
-    """Pre-trains, then fine-tunes from there. Neither is given the test views."""
-    nodes: list[base_node.BaseNode] = []
-    for name, stage in (("Pretrain", config.pretrain), ("Finetune", config.finetune)):
-        is_whole = stages.takes_instants(stage)
-        train, held_out = (
-            example_gen_executor.INSTANT_SPLITS if is_whole else example_gen_executor.PAIR_SPLITS
+    """Pre-trains, then fine-tunes from there, tuned before if asked to; no test views for any."""
+    where = (folders.checkpoints, version)
+    pretrain = trainer.Trainer(
+        run_fn=trainers.RUN_FN,
+        custom_config=trainers.custom_config(config.model, config.pretrain, *where),
+        **_records(config.pretrain, examples),
+    ).with_id("Trainer.Pretrain")
+    nodes: list[base_node.BaseNode] = [pretrain]
+    start = _records(config.finetune, examples) | {"base_model": pretrain.outputs["model"]}
+    best = None
+    if config.tune.num_trials:
+        trial = config.with_num_epochs(config.tune.num_epochs).finetune
+        search = tuner.Tuner(
+            tuner_fn=tuning.TUNER_FN,
+            custom_config=tuning.custom_config(config.tune, config.model, trial, *where),
+            **start,
         )
-        node = trainer.Trainer(
-            run_fn=trainers.RUN_FN,
-            examples=examples.outputs["examples"],
-            base_model=nodes[-1].outputs["model"] if nodes else None,
-            train_args=trainer_pb2.TrainArgs(splits=[train]),
-            eval_args=trainer_pb2.EvalArgs(splits=[held_out]),
-            custom_config=trainers.custom_config(config.model, stage, folders.checkpoints, version),
-        ).with_id(f"Trainer.{name}")
+        best = search.outputs["best_hyperparameters"]
+        nodes.append(search)
+    finetune = trainer.Trainer(
+        run_fn=trainers.RUN_FN,
+        hyperparameters=best,
+        custom_config=trainers.custom_config(config.model, config.finetune, *where),
+        **start,
+    ).with_id("Trainer.Finetune")
+    nodes.append(finetune)
+    for node in nodes:
         node.add_upstream_nodes(checks)
-        nodes.append(node)
     return nodes
+
+
+def _records(stage: configs.StageConfig, examples: base_node.BaseNode) -> dict[str, Any]:
+    """Gives what a stage trains on, and what is held out from it."""
+    is_whole = stages.takes_instants(stage)
+    train, unseen = (
+        example_gen_executor.INSTANT_SPLITS if is_whole else example_gen_executor.PAIR_SPLITS
+    )
+    return {
+        "examples": examples.outputs["examples"],
+        "train_args": trainer_pb2.TrainArgs(splits=[train]),
+        "eval_args": trainer_pb2.EvalArgs(splits=[unseen]),
+    }
 
 
 def _deciding(
@@ -125,8 +162,16 @@ def _deciding(
     examples: base_node.BaseNode,
     trained: base_node.BaseNode,
     folders: Folders,
+    version: str,
 ) -> list[base_node.BaseNode]:
     """Evaluates the model beside the last blessed one, and pushes it if it is blessed."""
+    unlabeled = held_out.HeldOutViews(
+        model=trained.outputs["model"],
+        examples=examples.outputs["examples"],
+        test_examples=examples.outputs["test_examples"],
+        min_joints=config.data.min_joints,
+        code_version=version,
+    )
     last_blessed = resolver.Resolver(
         strategy_class=resolvers.LastOtherBlessedModel,
         candidate=trained.outputs["model"],
@@ -137,10 +182,15 @@ def _deciding(
         examples=examples.outputs["test_examples"],
         model=trained.outputs["model"],
         baseline_model=last_blessed.outputs["model"],
+        held_out=unlabeled.outputs["scores"],
         example_splits=["test"],
+        module_path=track_predictions.EXTRACTORS_MODULE,
         eval_config=evaluation.eval_config(
             bounds=config.bounds, relative_worsening=config.worsening, baseline=True
         ),
+        held_out_bounds={
+            name: value for name, value in config.bounds.items() if name in held_out.NAMES
+        },
     )
     push = pusher.Pusher(
         model=trained.outputs["model"],
@@ -149,7 +199,7 @@ def _deciding(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=folders.serving)
         ),
     )
-    return [last_blessed, judge, push]
+    return [unlabeled, last_blessed, judge, push]
 
 
 def _reporting(
@@ -161,7 +211,7 @@ def _reporting(
     version: str,
 ) -> list[base_node.BaseNode]:
     """Reports, whatever was decided; then stops the run at a model that is not blessed."""
-    _, judge, push = decided
+    unlabeled, _, judge, push = decided
     compared = baselines.Baselines(
         examples=examples.outputs["examples"],
         test_examples=examples.outputs["test_examples"],
@@ -176,6 +226,7 @@ def _reporting(
         examples=examples.outputs["examples"],
         test_examples=examples.outputs["test_examples"],
         figures=compared.outputs["figures"],
+        scores=unlabeled.outputs["scores"],
         data=json.dumps({"source": config.data.source, "data_root": data_root}, sort_keys=True),
         bounds=json.dumps(dict(config.bounds), sort_keys=True),
         seed=config.model.seed,

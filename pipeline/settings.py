@@ -7,13 +7,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from keras_mvlift import config_rules, configs
+from keras_mvlift import config_rules, configs, tune_config
+from pipeline import window_rules
 
 _PARTS: dict[str, type[config_rules.Json]] = {
     "data": configs.DataConfig,
     "model": configs.ModelConfig,
     "pretrain": configs.PretrainConfig,
     "finetune": configs.FinetuneConfig,
+    "tune": tune_config.TuneConfig,
 }
 
 _FOLDER_NAME = re.compile(r"\w[\w.-]*")
@@ -29,6 +31,7 @@ class PipelineConfig:
         model: The networks and the recipe.
         pretrain: The first stage.
         finetune: The second stage.
+        tune: The search for the second stage's λ and learning rate, if any.
         bounds: The worst values that bless a model, by metric: an error's most, a share's least.
         worsening: How much worse than the last blessed model a value may be, as a share of it.
         beam_pipeline_args: Where and how Beam runs.
@@ -42,6 +45,7 @@ class PipelineConfig:
     model: configs.ModelConfig = dataclasses.field(default_factory=configs.ModelConfig)
     pretrain: configs.PretrainConfig = dataclasses.field(default_factory=configs.PretrainConfig)
     finetune: configs.FinetuneConfig = dataclasses.field(default_factory=configs.FinetuneConfig)
+    tune: tune_config.TuneConfig = dataclasses.field(default_factory=tune_config.TuneConfig)
     bounds: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"mpjpe_mm": 150.0})
     worsening: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"mpjpe_mm": 0.1})
     beam_pipeline_args: tuple[str, ...] = ("--runner=DirectRunner",)
@@ -61,6 +65,10 @@ class PipelineConfig:
         is_joined = self.finetune.views == "pair" or self.model.recipe == "solved_root"
         rule = "be 'pair' unless the recipe is 'solved_root'"
         _require(is_joined, "finetune.views", rule, self.finetune.views)
+        rule = "be 0 for a backbone that sees windows: trials are scored frame by frame"
+        is_scored = not (self.model.is_temporal and self.tune.num_trials)
+        _require(is_scored, "tune.num_trials", rule, self.tune.num_trials)
+        window_rules.check(self.data, self.model, self.pretrain, self.finetune)
 
     def with_seed(self, seed: int) -> "PipelineConfig":
         """Gives every part of the pipeline the same seed."""

@@ -34,3 +34,11 @@ def test_what_is_below_its_bound_is_refused(value):
     config_rules.at_least("flour", 0.0, 0)
     with pytest.raises(ValueError, match="`flour` must be at least 0"):
         config_rules.at_least("flour", value, 0)
+
+
+@pytest.mark.parametrize("widths", [3, (), (3,), (3, 4), (3, 1), (3, -3), (3.0, 3), "33"])
+def test_filters_that_no_temporal_network_has_are_refused(widths):
+    config_rules.filter_widths("filters", (3, 5))
+    config_rules.filter_widths("filters", [1, 1])
+    with pytest.raises(ValueError, match=r"`filters` must be two or more odd .* Received: "):
+        config_rules.filter_widths("filters", widths)

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import sources, splits, virtual_views
+from keras_mvlift.datasets import sources, splits, view_windows, virtual_views
 from keras_mvlift.losses import distances, weighting
-from keras_mvlift.networks import residual
+from keras_mvlift.networks import residual, temporal
 
 ALL = (configs.ModelConfig, configs.PretrainConfig, configs.FinetuneConfig, configs.DataConfig)
 CHANGED = [
@@ -16,6 +16,7 @@ CHANGED = [
     configs.FinetuneConfig(transform_weight=0.0, confidence_weighting="none", decay_every=0),
     configs.ModelConfig(network_input="screen", initializer="glorot_uniform", output_stddev=0.1),
     configs.DataConfig(virtual_points="reference", virtual_elevation_margin=0.0),
+    configs.ModelConfig(backbone="temporal_dilated", filter_widths=(3, 5), frame_step=2),
     configs.DataConfig(source="studio", source_options='{"num_clips": 1}', stride=4),
 ]
 
@@ -51,7 +52,7 @@ def test_the_defaults_are_the_papers():
 def test_the_names_allowed_are_the_names_known():
     assert configs.CONFIDENCE_WEIGHTINGS == tuple(weighting.WEIGHTINGS)
     assert configs.DISTANCES == tuple(distances.DISTANCES)
-    assert configs.BACKBONES == tuple(residual.NUM_BLOCKS)
+    assert configs.BACKBONES == (*residual.NUM_BLOCKS, configs.TEMPORAL)
     assert configs.DataConfig().source in sources.SOURCES
     assert configs.DataConfig().split in splits.SPLITS
 
@@ -65,6 +66,10 @@ def test_defaults_are_those_of_what_they_set():
     defaults = inspect.signature(residual.residual).parameters
     for field in ("width", "layers_per_block", "dropout", "initializer", "output_stddev"):
         assert getattr(config, field) == defaults[field].default
+    temporal_defaults = inspect.signature(temporal.temporal).parameters
+    for field in ("filter_widths", "is_causal", "width", "dropout", "initializer", "output_stddev"):
+        assert getattr(config, field) == temporal_defaults[field].default
+    assert config.frame_step == view_windows.Windows(1).step
     margin = configs.DataConfig().virtual_elevation_margin
     assert margin == virtual_views.ELEVATION_MARGIN
 
@@ -93,10 +98,13 @@ def test_configs_do_not_change(kind):
         (configs.ModelConfig, "initializer", "he", "must be one of he_normal, he_uniform"),
         (configs.ModelConfig, "output_stddev", -0.1, "must be at least 0"),
         (configs.ModelConfig, "dropout", -0.1, r"must lie in \[0, 1\)"),
+        (configs.ModelConfig, "filter_widths", 3, "must be two or more odd numbers"),
+        (configs.ModelConfig, "frame_step", 0, "must be at least 1"),
         (configs.PretrainConfig, "num_epochs", -1, "must be at least 0"),
         (configs.PretrainConfig, "batch_size", 1, "must be at least 2"),
         (configs.PretrainConfig, "decay_every", -1, "must be at least 0"),
         (configs.PretrainConfig, "clip_norm", -1.0, "must be at least 0"),
+        (configs.FinetuneConfig, "patience", -1, "must be at least 0"),
         (configs.PretrainConfig, "learning_rate", 0.0, "must be positive"),
         (configs.PretrainConfig, "learning_rate", float("nan"), "must be positive"),
         (configs.FinetuneConfig, "learning_rate", -1e-3, "must be positive"),
@@ -123,3 +131,10 @@ def test_configs_do_not_change(kind):
 def test_values_that_break_a_rule_are_refused(kind, field, value, rule):
     with pytest.raises(ValueError, match=f"`{field}`.*{rule}.*Received: {value!r}"):
         kind(**{field: value})
+
+
+def test_a_temporal_backbone_sees_rays_alone():
+    assert configs.ModelConfig(backbone="temporal_dilated").is_temporal
+    assert not configs.ModelConfig(network_input="screen").is_temporal
+    with pytest.raises(ValueError, match=r"`network_input` must be 'rays' .*temporal_dilated.*sc"):
+        configs.ModelConfig(backbone="temporal_dilated", network_input="screen")

@@ -145,6 +145,23 @@ def test_a_clip_that_begins_with_nobody_repeats_nothing_of_the_one_before():
         np.testing.assert_array_equal(given[0], expected[0])
 
 
+def test_a_person_who_comes_late_was_there_all_along_for_what_is_still_due():
+    # Two people side by side, the second of whom is seen from frame 30 on.
+    clips = [film(60, seed) for seed in (0, 1)]
+    keypoints_2d, confidence = (np.stack(parts, axis=1) for parts in zip(*clips, strict=True))
+    confidence[:30, 1] = 0.0
+    frames = zip(keypoints_2d, confidence, [INTRINSICS] * 60, strict=True)
+    results, _ = run(pose_stream(is_causal=False), frames)
+    seen = (keypoints_2d - [510, 490]) / [1100, 1120] * (confidence > 0)[..., np.newaxis]
+    seen[:30, 1] = seen[30, 1]
+    # Half a window before frame 30 poses of the second were given out.
+    for person, first in ((0, 0), (1, 30 - 22)):
+        pose, root_position = whole_clip(False, seen[:, person].astype(np.float32))
+        given = [np.stack(parts)[first:, person] for parts in zip(*results, strict=True)]
+        np.testing.assert_allclose(given[0], pose[first:], atol=1e-5)
+        np.testing.assert_allclose(given[1], root_position[first:], atol=1e-5)
+
+
 def test_without_a_root_network_there_is_no_position():
     stream = inference_streams.PoseStream(folded.fold(LIFTING[True]))
     pose, root_position = stream.push(np.zeros((17, 2)), np.ones(17), INTRINSICS)

@@ -92,4 +92,7 @@ def test_using_a_model_takes_tensorflow_and_numpy_alone(folder, tmp_path):
     arguments = [sys.executable, "-c", ELSEWHERE, str(folder)]
     done = subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["keras_mvlift", "keras_mvlift.inference"]
+    ours = [name.removeprefix("keras_mvlift") for name in done.stdout.split()]
+    light = (".inference", ".mirror_images")
+    assert all(name == "" or name.startswith(light) for name in ours)
+    assert ".inference" in ours

@@ -1,8 +1,15 @@
 """Temporal networks of few units that say something, as after training."""
 
-import numpy as np
+import dataclasses
 
+import numpy as np
+import tensorflow as tf
+
+from keras_mvlift import configs
+from keras_mvlift.export import saved_model
 from keras_mvlift.networks import temporal
+from keras_mvlift.training import lifters, objectives
+from tests import tiny_studio
 
 FILTER_WIDTHS = (3, 5, 3)
 NUM_FRAMES = 45
@@ -35,3 +42,39 @@ def windows(frames, is_causal, num_frames=NUM_FRAMES):
         for frame in range(len(frames))
     ]
     return np.array(cut)
+
+
+CONFIG = configs.ModelConfig(
+    backbone="temporal_dilated", filter_widths=(3, 3), width=16, dropout=0.0, output_stddev=0.1
+)
+"""A model of windows of 9 frames."""
+
+
+def lifter(**changes):
+    """Builds a model of `CONFIG` that says something, as after training."""
+    config = dataclasses.replace(CONFIG, **changes)
+    built = lifters.build(config, objectives.TransformReprojection(), tiny_studio.RIG_DISTANCE)
+    for seed, weight in enumerate(lifters.weights_of(built)):
+        weight.assign_add(tf.random.stateless_uniform(weight.shape, [seed, 0], 0.0, 0.1))
+    return built
+
+
+def save(folder, **changes):
+    """Exports such a model; gives it."""
+    built = lifter(**changes)
+    about = {
+        "model": dataclasses.asdict(dataclasses.replace(CONFIG, **changes)),
+        "rig_distance": tiny_studio.RIG_DISTANCE,
+        "intrinsics": tiny_studio.INTRINSICS.tolist(),
+    }
+    saved_model.save(built, about, folder)
+    return built
+
+
+def film(num_frames, *leading, seed=0):
+    """Draws keypoints `[..., T, 17, 2]` and confidences; a tenth of the joints is not seen."""
+    rng = np.random.default_rng(seed)
+    shape = (*leading, num_frames, 17)
+    confidence = rng.uniform(0.1, 1, shape).astype(np.float32)
+    confidence[rng.random(shape) < 0.1] = 0.0
+    return rng.uniform(300, 700, (*shape, 2)).astype(np.float32), confidence

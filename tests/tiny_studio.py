@@ -73,9 +73,19 @@ def trained(**model):
     return moved
 
 
-def save(model, folder):
-    """Exports networks built without options, with a mean camera of `INTRINSICS`."""
-    about = {"model": dataclasses.asdict(configs.ModelConfig(**TINY)), "rig_distance": RIG_DISTANCE}
+def trained_uncertainty():
+    """Builds networks, one of which says of each joint of each view something else."""
+    moved = trained(uncertainty=True)
+    last = moved.uncertainty.network.get_layer("log_scale")
+    last.bias.assign(tf.linspace(-4.0, -2.0, last.bias.shape[0]))
+    last.kernel.assign(tf.random.stateless_uniform(last.kernel.shape, [1, 0], -3e-4, 3e-4))
+    return moved
+
+
+def save(model, folder, **settings):
+    """Exports networks, with a mean camera of `INTRINSICS`; settings are those they have."""
+    config = dataclasses.asdict(configs.ModelConfig(**TINY | settings))
+    about = {"model": config, "rig_distance": RIG_DISTANCE}
     saved_model.save(model, about | {"intrinsics": INTRINSICS.tolist()}, folder)
 
 

@@ -80,7 +80,7 @@ def load(
         ValueError: If there is no such file, or the files hold less than a batch of real views.
     """
     files = _matching(file_pattern)
-    num_pairs = _count_real(files, batch_size)
+    num_pairs = _count_real(files, at_most=batch_size)
     if num_pairs < batch_size:
         # Epochs without a batch would follow each other for ever.
         rule = f"`batch_size` must be at most the number of pairs of real views, {num_pairs}"
@@ -106,6 +106,11 @@ def load_once(file_pattern: str | list[str], batch_size: int, windows: Windows) 
     """Reads every pair of real views once, in the order of the files; see `load`."""
     batches = _in_order(file_pattern, batch_size, windows, _PAIR)
     return batches.map(lambda *sides: views.ViewPair(*sides)).prefetch(1)
+
+
+def count(file_pattern: str | list[str]) -> int:
+    """Counts the pairs of real views."""
+    return _count_real(_matching(file_pattern))
 
 
 def load_views_once(
@@ -196,10 +201,10 @@ def _matching(file_pattern: str | list[str]) -> list[str]:
     return files
 
 
-def _count_real(files: list[str], at_most: int) -> int:
+def _count_real(files: list[str], at_most: int | None = None) -> int:
     num_pairs = 0
     for file in files:
         num_pairs += int(tf.size(_real(_read(tf.constant([file])), _PAIR)))
-        if num_pairs >= at_most:
-            break
-    return min(num_pairs, at_most)
+        if at_most is not None and num_pairs >= at_most:
+            return at_most
+    return num_pairs

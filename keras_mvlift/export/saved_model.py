@@ -1,4 +1,4 @@
-"""The SavedModel: plain TensorFlow operations, three signatures, nothing of Keras."""
+"""The SavedModel: plain TensorFlow operations, a few signatures, nothing of Keras."""
 
 import pathlib
 from typing import Any
@@ -6,10 +6,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_mvlift import skeletons
+from keras_mvlift import configs, skeletons
 from keras_mvlift.datasets import examples, views
+from keras_mvlift.export import clip_serving, uncertainty_serving
 from keras_mvlift.geometry import cameras
+from keras_mvlift.networks import folded
 from keras_mvlift.training import lifters, multi_view_lifter
+
+_SIGNATURES = ("serving_default", "lift_camera", "serving_examples")
 
 _NUM_JOINTS = skeletons.H36M_17.num_joints
 _KEYPOINTS = tf.TensorSpec([None, _NUM_JOINTS, 2], tf.float32, "keypoints_2d")
@@ -28,6 +32,8 @@ class ServingModule(tf.Module):
     def __init__(self, lifter: multi_view_lifter.MultiViewLifter, intrinsics: np.ndarray):
         super().__init__()
         self._lift = lambda view: lifter(view, training=False)
+        if lifter.uncertainty is not None:
+            self.joint_uncertainty = uncertainty_serving.signature(lifter.uncertainty)
         self._intrinsics = tf.constant(intrinsics, tf.float32)
         # The variables alone: tracking the Keras models would save their layers' own functions.
         self.variables_to_save = lifters.weights_of(lifter)
@@ -105,11 +111,15 @@ def save(
         description: With `"model"`, `"rig_distance"` and `"intrinsics"`, `[3, 3]` in pixels.
         folder: The SavedModel's folder.
     """
-    module = ServingModule(lifter, np.asarray(description["intrinsics"]))
-    signatures = {
-        name: getattr(module, name)
-        for name in ("serving_default", "lift_camera", "serving_examples")
-    }
+    window = lifters.window_of(configs.ModelConfig(**description["model"]))
+    make, names = (
+        (clip_serving.ClipServingModule, clip_serving.SIGNATURES)
+        if window
+        else (ServingModule, _SIGNATURES)
+    )
+    module = make(lifter, np.asarray(description["intrinsics"]))
+    more = (uncertainty_serving.SIGNATURE,) if lifter.uncertainty is not None else ()
+    signatures = {name: getattr(module, name) for name in (*names, *more)}
     tf.saved_model.save(module, str(folder), signatures=signatures)
     skeleton = skeletons.H36M_17
     about = description | {
@@ -117,4 +127,14 @@ def save(
         "joints": list(skeleton.joints),
         "parents": list(skeleton.parents),
     }
+    if not window:
+        lifters.save(lifter, about, folder / lifters.FOLDER)
+        return
+    about["window"] = {
+        "num_frames": window.num_frames,
+        "is_causal": window.is_causal,
+        "frame_step": window.step,
+    }
     lifters.save(lifter, about, folder / lifters.FOLDER)
+    for network in (lifter.lifting_network, lifter.root_network):
+        folded.save(network, folder / lifters.FOLDER / f"{network.name}.npz")

@@ -50,5 +50,9 @@ def error(
     Returns:
         `[B]`, pixels times the unit of the weight.
     """
-    projected = cameras.project(pose_camera, view.camera.intrinsics)
-    return tf.reduce_sum(weight * distance(view.keypoints_2d - projected), axis=-1)
+    return tf.reduce_sum(weight * distance(residual(pose_camera, view)), axis=-1)
+
+
+def residual(pose_camera: tf.Tensor, view: views.View) -> tf.Tensor:
+    """Gives the way from a pose's image to the keypoints of a view, `[B, J, 2]`, pixels."""
+    return view.keypoints_2d - cameras.project(pose_camera, view.camera.intrinsics)

@@ -1,6 +1,6 @@
 """What a model is compared with: triangulation from all cameras, and the mean pose."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +36,12 @@ class TestViews(NamedTuple):
 def read_test_views(file_pattern: str) -> TestViews:
     """Reads all records of test views into memory."""
     files = tf.data.Dataset.list_files(file_pattern, shuffle=False)
-    records = tf.constant(list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()))
+    return decode_test_views(list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()))
+
+
+def decode_test_views(serialized: Sequence[bytes]) -> TestViews:
+    """Parses records of test views."""
+    records = tf.constant(serialized)
     view = tf.nest.map_structure(lambda value: value.numpy(), examples.decode_views(records))
     about = {name: value.numpy() for name, value in examples.decode_references(records).items()}
     clip, action, camera = (about[name].astype(str) for name in ("clip", "action", "camera"))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import skeletons
+from keras_mvlift import config_rules, skeletons
 from keras_mvlift.networks import dropout as dropouts
 from keras_mvlift.networks import frames, residual
 
@@ -59,7 +59,7 @@ def temporal(
         Pavllo et al., 3D human pose estimation in video with temporal convolutions and
         semi-supervised training, CVPR 2019, section 3.
     """
-    _check(filter_widths)
+    config_rules.filter_widths("filter_widths", filter_widths)
     seeds = iter(range(seed * 1000, seed * 1000 + 1000))
     layers: dict[str, keras.layers.Layer] = {}
     for number in range(2 * len(filter_widths) - 1):
@@ -112,13 +112,6 @@ def is_causal(model: keras.Model) -> bool:
     """Tells whether what `temporal` built lifts a window's last frame."""
     shortcuts = [layer for layer in model.layers if isinstance(layer, frames.PickFrame)]
     return any(layer.index == layer.size - 1 for layer in shortcuts if layer.size > 1)
-
-
-def _check(filter_widths: Sequence[int]) -> None:
-    is_odd = all(size >= 1 and size % 2 == 1 for size in filter_widths)
-    if len(filter_widths) < 2 or not is_odd or (1 in filter_widths and max(filter_widths) > 1):
-        rule = "two or more odd numbers, above 1 or all 1"
-        raise ValueError(f"`filter_widths` must be {rule}. Received: {tuple(filter_widths)}.")
 
 
 def _edges(model: keras.Model) -> tuple[int, int]:

@@ -22,10 +22,17 @@ class EpochCheckpoints(keras.callbacks.Callback):
         super().__init__()
         self.folder = folder
 
-    def restore(self, model: keras.Model) -> int:
-        """Restores a compiled model; gives the number of epochs done."""
+    def restore(self, model: keras.Model, state: dict[str, Any] | None = None) -> int:
+        """Restores a compiled model; gives the number of epochs done.
+
+        Args:
+            model: The model.
+            state: Variables by name that are saved and restored with it.
+        """
         done = tf.Variable(0, dtype=tf.int64, trainable=False)
-        checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epochs_done=done)
+        checkpoint = tf.train.Checkpoint(
+            model=model, optimizer=model.optimizer, epochs_done=done, **state or {}
+        )
         self.manager = tf.train.CheckpointManager(checkpoint, str(self.folder), max_to_keep=1)
         self.epochs_done = done
         if self.manager.latest_checkpoint:

@@ -1,5 +1,6 @@
 """Measures held-out views after each epoch, for Keras' own early stopping and logs to use."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from tensorflow import keras
 
 from keras_mvlift.datasets import views
 from keras_mvlift.metrics import held_out_scores
-from keras_mvlift.training import multi_view_lifter
+from keras_mvlift.training import lifted, multi_view_lifter
 
 # Views lifted at once.
 _BATCH_SIZE = 8192
@@ -46,11 +47,13 @@ class HeldOutViews(keras.callbacks.Callback):
         self.lifter = lifter
         self.placement = placement
         self.min_joints = min_joints
+        self._lift: Callable[[views.View], lifted.Lifted] | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures."""
         del epoch
-        found = score(self.lifter or self.model, self.seen, self.placement, self.min_joints)
+        self._lift = self._lift or _graph(self.lifter or self.model)
+        found = _score(self._lift, self.seen, self.placement, self.min_joints)
         if logs is not None:
             logs.update({f"val_held_out_{name}": value for name, value in found.items()})
 
@@ -75,16 +78,30 @@ def score(
     Raises:
         ValueError: If nothing could be compared.
     """
+    return _score(_graph(lifter), seen, placement, min_joints)
+
+
+def _graph(
+    lifter: multi_view_lifter.MultiViewLifter,
+) -> Callable[[views.View], lifted.Lifted]:
+    return tf.function(lambda view: lifter(view, training=False), reduce_retracing=True)
+
+
+def _score(
+    lift: Callable[[views.View], lifted.Lifted],
+    seen: views.View,
+    placement: str,
+    min_joints: int,
+) -> dict[str, float]:
     shape = np.shape(seen.confidence)
     flat = tf.nest.map_structure(
         lambda field: np.reshape(field, (-1, *np.shape(field)[2:])).astype(np.float32), seen
     )
-    call = tf.function(lambda view: lifter(view, training=False))
     parts = []
     for start in range(0, shape[0] * shape[1], _BATCH_SIZE):
         rows = slice(start, start + _BATCH_SIZE)
         some = tf.nest.map_structure(lambda field, rows=rows: tf.constant(field[rows]), flat)
-        parts.append(tf.nest.map_structure(lambda x: x.numpy(), call(some)))
+        parts.append(tf.nest.map_structure(lambda x: x.numpy(), lift(some)))
     pose, root = (np.concatenate(fields) for fields in zip(*parts, strict=True))
     return held_out_scores.score(
         seen,

@@ -2,15 +2,18 @@
 
 import functools
 import json
+import math
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+from tensorflow import keras
 
 from keras_mvlift import configs, skeletons
-from keras_mvlift.networks import inputs, residual
-from keras_mvlift.training import multi_view_lifter, recipes
+from keras_mvlift.datasets import view_windows
+from keras_mvlift.networks import inputs, residual, temporal
+from keras_mvlift.training import joint_uncertainty, multi_view_lifter, recipes
 
 FOLDER = pathlib.PurePath("assets.extra", "keras_mvlift")
 """Where a SavedModel keeps what only this library reads; Pusher copies it along."""
@@ -18,6 +21,7 @@ DESCRIPTION = "model.json"
 
 _LIFTING_WEIGHTS = "lifting_network.weights.h5"
 _ROOT_WEIGHTS = "root_network.weights.h5"
+_UNCERTAINTY_WEIGHTS = "uncertainty_network.weights.h5"
 
 
 def build(
@@ -39,25 +43,20 @@ def build(
     """
     recipe = recipes.RECIPES[config.recipe]
     num_outputs = 3 * skeletons.H36M_17.num_joints
-    backbone = functools.partial(
-        residual.residual,
-        width=config.width,
-        num_blocks=residual.NUM_BLOCKS[config.backbone],
-        layers_per_block=config.layers_per_block,
-        dropout=config.dropout,
-        initializer=config.initializer,
-        output_stddev=config.output_stddev,
-    )
+    backbone = _backbone(config)
     # Two seeds apart, so that the branches do not start alike.
     lifting_seed, root_seed = 2 * config.seed, 2 * config.seed + 1
-    return model(
+    lifter = model(
         backbone(num_outputs, name="lifting_network", seed=lifting_seed),
         backbone(3, name="root_network", seed=root_seed),
         recipe.root_head(rig_distance),
         recipe,
         objective,
-        inputs.by_name(config.network_input, intrinsics),
+        inputs.by_name("windows" if config.is_temporal else config.network_input, intrinsics),
     )
+    if config.uncertainty:
+        lifter.predict_uncertainty(joint_uncertainty.JointUncertainty(config.seed))
+    return lifter
 
 
 def save(
@@ -73,6 +72,8 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     lifter.lifting_network.save_weights(folder / _LIFTING_WEIGHTS)
     lifter.root_network.save_weights(folder / _ROOT_WEIGHTS)
+    if lifter.uncertainty is not None:
+        lifter.uncertainty.network.save_weights(folder / _UNCERTAINTY_WEIGHTS)
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
 
 
@@ -95,9 +96,41 @@ def load(
     lifter = build(config, objective, description["rig_distance"], intrinsics, model=model)
     lifter.lifting_network.load_weights(folder / _LIFTING_WEIGHTS)
     lifter.root_network.load_weights(folder / _ROOT_WEIGHTS)
+    if lifter.uncertainty is not None:
+        lifter.uncertainty.network.load_weights(folder / _UNCERTAINTY_WEIGHTS)
     return lifter, description
 
 
+def window_of(config: configs.ModelConfig) -> view_windows.Windows | None:
+    """Gives the windows that a config's networks see; None where they see single frames."""
+    if not config.is_temporal:
+        return None
+    num_frames = math.prod(config.filter_widths)
+    return view_windows.Windows(num_frames, config.is_causal, config.frame_step)
+
+
 def weights_of(lifter: multi_view_lifter.MultiViewLifter) -> list[tf.Variable]:
-    """Gives the variables of both networks, the lifting network's first."""
-    return [*lifter.lifting_network.variables, *lifter.root_network.variables]
+    """Gives the variables of all networks, the lifting network's first."""
+    networks = [lifter.lifting_network, lifter.root_network]
+    networks += [] if lifter.uncertainty is None else [lifter.uncertainty.network]
+    return [variable for network in networks for variable in network.variables]
+
+
+def _backbone(config: configs.ModelConfig) -> Callable[..., keras.Model]:
+    build: functools.partial[keras.Model]
+    if config.is_temporal:
+        build = functools.partial(
+            temporal.temporal, filter_widths=config.filter_widths, is_causal=config.is_causal
+        )
+    else:
+        num_blocks = residual.NUM_BLOCKS[config.backbone]
+        build = functools.partial(
+            residual.residual, num_blocks=num_blocks, layers_per_block=config.layers_per_block
+        )
+    return functools.partial(
+        build,
+        width=config.width,
+        dropout=config.dropout,
+        initializer=config.initializer,
+        output_stddev=config.output_stddev,
+    )

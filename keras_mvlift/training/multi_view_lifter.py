@@ -8,7 +8,7 @@ from tensorflow import keras
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.networks import inputs
-from keras_mvlift.training import lifted, recipes
+from keras_mvlift.training import joint_uncertainty, lifted, recipes
 
 
 class MultiViewLifter(keras.Model):
@@ -56,6 +56,12 @@ class MultiViewLifter(keras.Model):
         self.network_input = network_input
         names = ("loss", *objective.parts, "root")
         self.loss_means = {name: keras.metrics.Mean(name) for name in names}
+        self.uncertainty: joint_uncertainty.JointUncertainty | None = None
+
+    def predict_uncertainty(self, uncertainty: joint_uncertainty.JointUncertainty) -> None:
+        """Trains a prediction of how far off joints are along from now on; before `compile`."""
+        self.uncertainty = uncertainty
+        self.loss_means["uncertainty"] = keras.metrics.Mean("uncertainty")
 
     def call(self, view: views.View, training: bool = False) -> lifted.Lifted:
         """Lifts single views."""
@@ -92,6 +98,8 @@ class MultiViewLifter(keras.Model):
         source, target = self._lift_both(pair, training)
         joined = self.recipe.join(source, target, pair)
         losses = self.objective(joined.poses, pair) | {"root": joined.root_loss}
+        if self.uncertainty is not None:
+            losses["uncertainty"] = self.uncertainty.pair_loss(joined.poses, pair, training)
         return {name: tf.reduce_mean(loss) for name, loss in losses.items()}
 
     def _lift_both(

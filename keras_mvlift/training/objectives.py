@@ -9,8 +9,10 @@ from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.losses import (
     distances,
+    image_spaces,
     pretraining,
     reprojection,
+    robust_weighting,
     transform_reprojection,
     weighting,
 )
@@ -46,6 +48,7 @@ class TransformReprojection:
         transform_weight: λ.
         confidence_weighting: A name of `weighting.WEIGHTINGS`.
         distance: A name of `distances.DISTANCES`.
+        image_space: A name of `image_spaces.IMAGE_SPACES`.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("reprojection", "transform_reprojection")
@@ -53,11 +56,13 @@ class TransformReprojection:
     transform_weight: float = 1.0
     confidence_weighting: str = "source"
     distance: str = "norm"
+    image_space: str = "pixels"
 
     def __call__(self, poses: Poses, pair: views.ViewPair) -> dict[str, tf.Tensor]:
         """Gives the parts of the loss, `[B]` each."""
         distance = distances.DISTANCES[self.distance]
         weight = weighting.WEIGHTINGS[self.confidence_weighting]
+        pair = views.ViewPair(*image_spaces.IMAGE_SPACES[self.image_space](*pair))
         moved = transform_reprojection.loss(poses, pair, distance, weight)
         return {
             "reprojection": reprojection.loss(poses, pair, distance),
@@ -73,6 +78,10 @@ class AllViewsReprojection:
         transform_weight: λ, of every view but the one that the pose was lifted from.
         confidence_weighting: A name of `weighting.WEIGHTINGS`.
         distance: A name of `distances.DISTANCES`.
+        image_space: A name of `image_spaces.IMAGE_SPACES`.
+        robust_loss: Whether joints count less, the larger their errors are.
+        robust_kernel: How much less: a name of `robust_triangulation.KERNELS`.
+        robust_scale_px: The kernel's scale; 0 for one of each instant's own.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("reprojection", "transform_reprojection")
@@ -80,6 +89,10 @@ class AllViewsReprojection:
     transform_weight: float = 1.0
     confidence_weighting: str = "target"
     distance: str = "norm"
+    image_space: str = "pixels"
+    robust_loss: bool = False
+    robust_kernel: str = "cauchy"
+    robust_scale_px: float = 0.0
 
     def __call__(
         self, pose_camera: tf.Tensor, own: views.View, seen: views.View, is_own: tf.Tensor
@@ -92,15 +105,24 @@ class AllViewsReprojection:
             seen: All views of their instants, fields `[B, V, ...]`.
             is_own: `[B, V]`, 1 for the view that the pose was lifted from, else 0.
         """
+        (seen,) = image_spaces.IMAGE_SPACES[self.image_space](seen)
         first = tf.nest.map_structure(lambda field: field[:, tf.newaxis], own)
         moved = cameras.target_from_source(pose_camera[:, tf.newaxis], first.camera, seen.camera)
         weight = weighting.WEIGHTINGS[self.confidence_weighting]
         weights = tf.where(
             is_own[..., tf.newaxis] > 0, seen.confidence, weight(first.confidence, seen.confidence)
         )
+        if self.robust_loss:
+            weights *= self._robust_weights(moved, seen)
         error = reprojection.error(moved, seen, weights, distances.DISTANCES[self.distance])
         return {
             "reprojection": tf.reduce_sum(is_own * error, axis=-1),
             "transform_reprojection": self.transform_weight
             * tf.reduce_sum((1.0 - is_own) * error, axis=-1),
         }
+
+    def _robust_weights(self, moved: tf.Tensor, seen: views.View) -> tf.Tensor:
+        errors = distances.norm(reprojection.residual(moved, seen))
+        return robust_weighting.weights(
+            errors, seen.confidence, self.robust_kernel, self.robust_scale_px
+        )

@@ -1,5 +1,8 @@
 """The optimizer of a stage."""
 
+import contextlib
+from collections.abc import Iterator
+
 import tensorflow_addons as tfa
 from tensorflow import keras
 
@@ -32,3 +35,18 @@ def build(config: configs.StageConfig, steps_per_epoch: int) -> keras.optimizers
     return tfa.optimizers.MovingAverage(
         adam, config.weight_averaging, dynamic_decay=True, global_clipnorm=clip_norm
     )
+
+
+@contextlib.contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """Lends a model in training the average of its weights, if its optimizer keeps one."""
+    if not isinstance(model.optimizer, tfa.optimizers.MovingAverage):
+        yield
+        return
+    own = [variable.numpy() for variable in model.trainable_variables]
+    model.optimizer.assign_average_vars(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, own, strict=True):
+            variable.assign(value)

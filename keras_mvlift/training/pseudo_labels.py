@@ -15,16 +15,11 @@ import tensorflow as tf
 
 from keras_mvlift import configs, skeletons
 from keras_mvlift.datasets import views
-from keras_mvlift.geometry import robust_triangulation, triangulation
-from keras_mvlift.training import multi_view_lifter, peers
+from keras_mvlift.geometry import triangulation
+from keras_mvlift.training import agreement, multi_view_lifter, peers
 
 # Instants that are triangulated at once: robust triangulation keeps every pair of views in memory.
 _BATCH_SIZE = 1024
-
-# Views that agree about a joint: fewer, and a robust label is none.
-_MIN_AGREEING = 2
-# Of a robust weight, above which a view agrees.
-_AGREEMENT = 0.1
 
 
 class Labels(NamedTuple):
@@ -60,9 +55,8 @@ def _weighted(seen: views.View) -> Points:
 
 
 def _robust(seen: views.View) -> Points:
-    found = robust_triangulation.triangulate(seen.keypoints_2d, seen.confidence, seen.camera)
-    agreeing = tf.math.count_nonzero(found.trust > _AGREEMENT, axis=-2)
-    return found.points.numpy(), (found.is_seen & (agreeing >= _MIN_AGREEING)).numpy()
+    found = agreement.of(seen)
+    return found.points.numpy(), found.is_known.numpy()
 
 
 VARIANTS: dict[str, Callable[[views.View], Points]] = {

@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import json
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -12,14 +13,19 @@ import tensorflow_addons as tfa
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import examples, view_pairs
+from keras_mvlift.datasets import distinct_cameras, examples, view_pairs, view_windows
 from keras_mvlift.training import (
+    camera_refinement,
     checkpoints,
+    early_stopping,
     guards,
+    held_out_records,
     instant_lifter,
+    instant_switches,
     multi_view_lifter,
     objectives,
     optimizers,
+    uncertainty_calibration,
 )
 
 _HISTORY = "history.csv"
@@ -29,7 +35,6 @@ _OBJECTIVES = {
     "pair": objectives.TransformReprojection,
     "all": objectives.AllViewsReprojection,
 }
-_MODELS = {"pair": multi_view_lifter.MultiViewLifter, "all": instant_lifter.InstantLifter}
 
 
 class Files(NamedTuple):
@@ -41,6 +46,7 @@ class Files(NamedTuple):
         checkpoints: A folder that outlives a killed run; this stage and settings alone use it.
         logs: A folder for TensorBoard and the history.
         num_views: Most views of an instant, where the records are instants; 0 where they are pairs.
+        windows: What the networks see of a pair's clip; None for the two frames alone.
     """
 
     train: list[str]
@@ -48,6 +54,28 @@ class Files(NamedTuple):
     checkpoints: pathlib.Path
     logs: pathlib.Path
     num_views: int = 0
+    windows: view_windows.Windows | None = None
+
+    def num_records(self) -> int:
+        """Counts what there is to train on."""
+        if self.windows:
+            return view_windows.count(self.train)
+        return view_pairs.count(self.train)
+
+    def batches(self, config: configs.StageConfig, first_epoch: int) -> tf.data.Dataset:
+        """Streams what there is to train on, in a random order, without end."""
+        order: dict[str, int] = {"seed": config.seed, "first_epoch": first_epoch}
+        if self.windows:
+            return view_windows.load(self.train, config.batch_size, self.windows, **order)
+        return view_pairs.load(self.train, config.batch_size, decode=self.decode, **order)
+
+    def held_out_batches(self, batch_size: int) -> tf.data.Dataset | None:
+        """Gives what the loss is measured on; None where nothing is held out."""
+        if not self.held_out:
+            return None
+        if self.windows:
+            return view_windows.load_once(self.held_out, batch_size, self.windows)
+        return view_pairs.load_once(self.held_out, batch_size, self.decode)
 
     @property
     def decode(self) -> Callable[[tf.Tensor], Any]:
@@ -61,11 +89,10 @@ def objective(config: configs.StageConfig) -> Any:
     """Gives what a stage minimizes."""
     if not isinstance(config, configs.FinetuneConfig):
         return objectives.Consistency()
-    return _OBJECTIVES[config.views](
-        transform_weight=config.transform_weight,
-        confidence_weighting=config.confidence_weighting,
-        distance=config.distance,
-    )
+    names = ["transform_weight", "confidence_weighting", "distance", "image_space"]
+    if config.views == "all":
+        names += ["robust_loss", "robust_kernel", "robust_scale_px"]
+    return _OBJECTIVES[config.views](**{name: getattr(config, name) for name in names})
 
 
 def takes_instants(config: configs.StageConfig) -> bool:
@@ -73,9 +100,12 @@ def takes_instants(config: configs.StageConfig) -> bool:
     return isinstance(config, configs.FinetuneConfig) and config.views == "all"
 
 
-def model(config: configs.StageConfig) -> type[multi_view_lifter.MultiViewLifter]:
-    """Gives the class of the model that a stage trains."""
-    return _MODELS[config.views if isinstance(config, configs.FinetuneConfig) else "pair"]
+def model(config: configs.StageConfig) -> Callable[..., multi_view_lifter.MultiViewLifter]:
+    """Gives what makes the model that a stage trains."""
+    if not isinstance(config, configs.FinetuneConfig) or config.views == "pair":
+        return multi_view_lifter.MultiViewLifter
+    switches = instant_switches.of_config(config)
+    return functools.partial(instant_lifter.InstantLifter, switches=switches)
 
 
 def run(
@@ -93,33 +123,35 @@ def run(
         The losses of each epoch.
 
     Raises:
-        ValueError: If the records do not fill one batch.
+        ValueError: If the records do not fill one batch, a stage with `patience` has no held-out
+            records, or windows of whole instants are asked for.
         NonFiniteLossError: If the loss stops being a number.
     """
+    _check_windows(config, files, name)
     steps = _steps_per_epoch(config, files, name)
+    if isinstance(config, configs.FinetuneConfig) and config.refine_extrinsics:
+        known = distinct_cameras.of_records(files.train, files.num_views)
+        lifter.refine_extrinsics(camera_refinement.CameraRefinement(known))
     lifter.compile(optimizers.build(config, steps))
     saver = checkpoints.EpochCheckpoints(files.checkpoints)
-    epochs_done = saver.restore(lifter)
+    best = _best_epoch(lifter, config, files)
+    epochs_done = saver.restore(lifter, best.state if best else None)
+    is_done = best is not None and best.is_done(epochs_done)
     history = _history(files.checkpoints, epochs_done)
     lifter.fit(
-        view_pairs.load(
-            files.train,
-            config.batch_size,
-            seed=config.seed,
-            first_epoch=epochs_done,
-            decode=files.decode,
-        ),
-        validation_data=view_pairs.load_once(files.held_out, config.batch_size, files.decode)
-        if files.held_out
-        else None,
+        files.batches(config, epochs_done),
+        validation_data=files.held_out_batches(config.batch_size),
         steps_per_epoch=steps,
-        epochs=config.num_epochs,
+        epochs=epochs_done if is_done else config.num_epochs,
         initial_epoch=epochs_done,
-        callbacks=_callbacks(saver, history, files, name),
+        callbacks=_callbacks(best, saver, history, files, name),
         verbose=0,
     )
-    if config.weight_averaging and config.num_epochs:
+    if best:
+        best.restore()
+    elif config.weight_averaging and config.num_epochs:
         lifter.optimizer.assign_average_vars(lifter.trainable_variables)
+    _calibrate(lifter, files)
     shutil.copy(history, files.logs / _HISTORY)
     with history.open() as file:
         rows = list(csv.DictReader(file))
@@ -127,8 +159,39 @@ def run(
     return [{key: float(x) for key, x in row.items() if x != "NA"} for row in rows]
 
 
+def _check_windows(config: configs.StageConfig, files: Files, name: str) -> None:
+    # Whole instants, and the score that ends a stage, are read frame by frame.
+    for field, value, rule in (
+        ("views", files.num_views and "all", "be 'pair'"),
+        ("patience", config.patience, "be 0"),
+    ):
+        if files.windows and value:
+            whose = "for networks that see windows of frames"
+            raise ValueError(f"{name}: `{field}` must {rule} {whose}. Received: {value!r}.")
+
+
+def about(lifter: multi_view_lifter.MultiViewLifter) -> dict[str, Any]:
+    """Tells, as JSON, what a stage found beside the networks' weights."""
+    found: dict[str, Any] = {}
+    if isinstance(lifter, instant_lifter.InstantLifter) and lifter.refinement is not None:
+        found["cameras"] = lifter.refinement.report()
+    if lifter.uncertainty is not None and lifter.uncertainty.calibration:
+        found["uncertainty"] = json.loads(lifter.uncertainty.calibration)
+    return found
+
+
+def _calibrate(lifter: multi_view_lifter.MultiViewLifter, files: Files) -> None:
+    if lifter.uncertainty is None or not files.held_out:
+        return
+    seen = held_out_records.read(files.held_out, files.num_views)
+    if isinstance(lifter, instant_lifter.InstantLifter) and lifter.refinement is not None:
+        seen = lifter.refinement(tf.nest.map_structure(tf.constant, seen))
+    found = uncertainty_calibration.calibrate(lifter, lifter.uncertainty, seen)
+    lifter.uncertainty.calibration = json.dumps(found)
+
+
 def _steps_per_epoch(config: configs.StageConfig, files: Files, name: str) -> int:
-    num_records = view_pairs.count(files.train)
+    num_records = files.num_records()
     steps = num_records // config.batch_size
     if not steps:
         raise ValueError(
@@ -136,6 +199,15 @@ def _steps_per_epoch(config: configs.StageConfig, files: Files, name: str) -> in
             f"Received: {config.batch_size}."
         )
     return steps
+
+
+def _best_epoch(
+    lifter: multi_view_lifter.MultiViewLifter, config: configs.StageConfig, files: Files
+) -> early_stopping.BestEpoch | None:
+    if not config.patience:
+        return None
+    seen = held_out_records.read(files.held_out, files.num_views)
+    return early_stopping.BestEpoch(seen, lifter, config.patience)
 
 
 def _history(folder: pathlib.Path, epochs_done: int) -> pathlib.Path:
@@ -149,7 +221,11 @@ def _history(folder: pathlib.Path, epochs_done: int) -> pathlib.Path:
 
 
 def _callbacks(
-    saver: checkpoints.EpochCheckpoints, history: pathlib.Path, files: Files, name: str
+    best: early_stopping.BestEpoch | None,
+    saver: checkpoints.EpochCheckpoints,
+    history: pathlib.Path,
+    files: Files,
+    name: str,
 ) -> list[keras.callbacks.Callback]:
     files.logs.mkdir(parents=True, exist_ok=True)
     bar = tfa.callbacks.TQDMProgressBar(
@@ -159,6 +235,8 @@ def _callbacks(
     )
     return [
         guards.StopOnNonFiniteLoss(name),
+        # Before those that write its score down.
+        *([best] if best else []),
         bar,
         keras.callbacks.TensorBoard(str(files.logs), write_graph=False, profile_batch=0),
         keras.callbacks.CSVLogger(str(history), append=True),

@@ -47,6 +47,8 @@ _LEFT_OUT = {
     "missing_joints": "joints not seen",
 }
 
+_SPLITS = {"test": "test", "eval": "held-out"}
+
 _LABEL_WIDTH = 11
 _MAX_CLIPS = 3
 
@@ -150,6 +152,7 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
         yield _line("Blessed", "no", "bold red")
     for reason in results["reasons"]:
         yield padding.Padding(text.Text(f"- {reason}"), (0, 0, 0, _LABEL_WIDTH))
+    yield from _held_out(results)
     data = results["data"]
     clips = ", ".join(data["clips"][:_MAX_CLIPS])
     more = len(data["clips"]) - _MAX_CLIPS
@@ -165,6 +168,9 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
         yield _line("", f"from {data['data_root']}")
     if "reference" in data:
         yield _line("Reference", data["reference"])
+    if "tuned" in results:
+        tuned = ", ".join(f"{name} {value:.3g}" for name, value in sorted(results["tuned"].items()))
+        yield _line("Tuned", tuned)
     yield _line("Recipe", f"{results['recipe']}, seed {results['seed']}")
     yield _line("Model", results["model"] or "none pushed")
     if results["model"]:
@@ -175,10 +181,20 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
     yield _line("Log", results["log"])
 
 
+def _held_out(results: Mapping[str, Any]) -> Iterator[text.Text]:
+    """Says how far poses are from the views that they were not lifted from."""
+    if "held_out" in results:
+        score = results["held_out"]
+        instants = f"{score['num_instants']} {_SPLITS[score['measured_on']]} instants"
+        away = "median {median_px:.1f} px, {median_mm:.1f} mm".format(**score)
+        yield _line("Held out", f"views not lifted from: {away}; {instants}, no labels")
+
+
 def _kept(results: Mapping[str, Any]) -> str:
     """Says which bounds a blessed model keeps."""
     bounds = results.get("bounds", {})
-    measured = results["overall"]
+    unlabeled = results.get("held_out", {})
+    measured = results["overall"] | {f"held_out_{key}": unlabeled[key] for key in unlabeled}
     kept = [f"{key} {measured[key]:.1f} (bound {bounds[key]:.1f})" for key in sorted(bounds)]
     return f": {', '.join(kept)}" if kept else ""
 

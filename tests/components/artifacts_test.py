@@ -2,8 +2,9 @@ from components import artifacts
 
 
 def test_types_have_names_of_their_own():
-    names = {kind.TYPE_NAME for kind in (artifacts.Baselines, artifacts.Report)}
-    assert names == {"MVLiftBaselines", "MVLiftReport"}
+    kinds = (artifacts.Baselines, artifacts.HeldOutScores, artifacts.Report)
+    names = {kind.TYPE_NAME for kind in kinds}
+    assert names == {"MVLiftBaselines", "MVLiftHeldOutScores", "MVLiftReport"}
 
 
 def test_artifacts_can_be_made_where_tfx_makes_them():

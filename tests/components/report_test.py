@@ -10,7 +10,7 @@ from PIL import Image
 from tfx.components.evaluator import executor as evaluator
 from tfx.types import standard_artifacts
 
-from components import artifacts, baselines, evaluation, report, trainers
+from components import artifacts, baselines, evaluation, held_out, report, trainers
 from components.example_gen import executor
 from keras_mvlift import configs, inference
 from keras_mvlift.metrics import baselines as measures
@@ -21,7 +21,15 @@ from tests.components import studio_examples
 SCHEMA = pathlib.Path(__file__).parents[2] / "docs" / "results.schema.json"
 # What the runner adds, which alone knows where everything lies in the end.
 PLACES = {"results": "results.json", "picture": "picture.png", "log": "a.log"}
-BOUNDS = {"mpjpe_mm": 1.0, "pck_150": 0.0}
+BOUNDS = {"mpjpe_mm": 1.0, "pck_150": 0.0, "held_out_mean_mm": 20.0}
+SCORES = {
+    "mean_px": 5.0,
+    "median_px": 4.0,
+    "mean_mm": 30.0,
+    "median_mm": 20.0,
+    "num_instants": 3,
+    "measured_on": "test",
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +57,7 @@ def model(examples, tmp_path_factory):
             ),
             train_files=[f"{executor.split_folder(examples['examples'].uri, 'train')}/*"],
             base_model=None,
+            hyperparameters=None,
             serving_model_dir=f"{made.uri}/Format-Serving",
         )
     )
@@ -73,6 +82,8 @@ def written(examples, model, tmp_path_factory):
     baselines.Baselines.test_call(
         **examples, figures=figures, min_confidence=0.3, code_version="abc"
     )
+    scores = artifact(artifacts.HeldOutScores, root / "scores")
+    (root / "scores" / held_out.SCORES).write_text(json.dumps(SCORES))
     made = artifact(artifacts.Report, root / "report")
     report.Report.test_call(
         evaluated=evaluated,
@@ -81,6 +92,7 @@ def written(examples, model, tmp_path_factory):
         model=model,
         **examples,
         figures=figures,
+        scores=scores,
         report=made,
         data=json.dumps({"source": "studio", "data_root": ""}),
         bounds=json.dumps(BOUNDS),
@@ -125,8 +137,16 @@ def test_results_say_why_a_model_is_not_blessed(found):
     error = found["overall"]["mpjpe_mm"]
     assert found["blessed"] is False
     assert found["model"] is None
-    assert found["reasons"] == [f"mpjpe_mm {error:g} is not at most 1."]
+    assert found["reasons"] == [
+        f"mpjpe_mm {error:g} is not at most 1.",
+        "held_out_mean_mm 30 is not at most 20.",
+    ]
     assert found["bounds"] == BOUNDS
+
+
+def test_results_hold_the_score_without_labels(found):
+    assert found["held_out"] == SCORES
+    assert "tuned" not in found
 
 
 def test_results_say_what_was_trained_and_how(found, examples):

@@ -36,7 +36,14 @@ def examples(tmp_path_factory):
 def train(examples, tmp_path_factory):
     """Runs a stage as TFX's Trainer does; gives the SavedModel's folder."""
 
-    def run(stage, recipe="solved_root", base_model=None, checkpoint_root=None, code_version="abc"):
+    def run(
+        stage,
+        recipe="solved_root",
+        base_model=None,
+        checkpoint_root=None,
+        code_version="abc",
+        hyperparameters=None,
+    ):
         train, held_out = (
             executor.INSTANT_SPLITS if stages.takes_instants(stage) else executor.PAIR_SPLITS
         )
@@ -51,6 +58,7 @@ def train(examples, tmp_path_factory):
                 train_files=[f"{executor.split_folder(examples, train)}/*"],
                 eval_files=[f"{executor.split_folder(examples, held_out)}/*"],
                 base_model=base_model and str(base_model),
+                hyperparameters=hyperparameters,
                 serving_model_dir=str(root / "Format-Serving"),
                 model_run_dir=str(root / "run"),
             )
@@ -193,3 +201,13 @@ def test_a_stage_on_all_views_goes_on_from_the_stage_before(train, pretrained):
     assert description["finetune"]["num_epochs"] == 3
     assert description["finetune"]["last_epoch"]["val_loss"] > 0
     assert set(tf.saved_model.load(str(folder)).signatures) == SIGNATURES
+
+
+def test_what_a_search_found_takes_the_place_of_the_settings(train, unbroken):
+    found = {"learning_rate": 0.002, "transform_weight": 3.0}
+    model = train(FINETUNE, hyperparameters={"space": [], "values": found})
+    about = description(model)["finetune"]
+    assert about["tuned"] == found
+    assert configs.FinetuneConfig(**about["config"]) == dataclasses.replace(FINETUNE, **found)
+    assert not tiny_studio.same(weights(model), weights(unbroken))
+    assert "tuned" not in description(unbroken)["finetune"]

@@ -36,7 +36,7 @@ def test_by_default_it_is_the_papers():
     assert dense[0].input_shape == (None, 34)
     assert model.name == "lifting_network"
     assert residual.NUM_BLOCKS == {"paper": 4, "res_linear": 2}
-    assert set(residual.NUM_BLOCKS) == set(configs.BACKBONES)
+    assert {*residual.NUM_BLOCKS, configs.TEMPORAL} == set(configs.BACKBONES)
 
 
 @pytest.mark.parametrize("num_outputs", [3, 51])

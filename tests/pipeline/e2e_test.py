@@ -19,7 +19,8 @@ COMPONENTS = [
     *("Schema.Pairs", "Schema.TestViews", "StatisticsGen.Pairs", "StatisticsGen.TestViews"),
     *("ExampleValidator.Pairs", "ExampleValidator.TestViews"),
     *("DataGate.Pairs", "DataGate.TestViews", "Trainer.Pretrain", "Trainer.Finetune"),
-    *("LastBlessedModel", "Evaluator", "Pusher", "Baselines", "Report", "BlessingGate"),
+    *("HeldOutViews", "LastBlessedModel", "Evaluator", "Pusher", "Baselines", "Report"),
+    "BlessingGate",
 ]
 # Epochs that the killed run has surely saved.
 NUM_DONE = 3

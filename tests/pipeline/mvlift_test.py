@@ -5,7 +5,7 @@ from google.protobuf import json_format
 from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import compiler
 
-from components import curated_schema, trainers
+from components import curated_schema, trainers, tuning
 from keras_mvlift import configs
 from pipeline import mvlift, presets, settings
 
@@ -70,7 +70,8 @@ def test_test_views_go_to_checks_judges_and_the_report_alone(nodes):
     readers = {
         name for name, node in nodes.items() if (EXAMPLE_GEN, "test_examples") in channels(node)
     }
-    assert readers == {"StatisticsGen.TestViews", "Evaluator", "Baselines", "Report"}
+    judges = {"HeldOutViews", "Evaluator", "Baselines", "Report"}
+    assert readers == {"StatisticsGen.TestViews", *judges}
 
 
 def test_finetuning_goes_on_from_the_pretrained_model(nodes):
@@ -87,7 +88,7 @@ def test_training_waits_for_all_checks(nodes, name):
 
 
 def test_the_finetuned_model_is_judged_pushed_and_reported(nodes):
-    for name in ("LastBlessedModel", "Evaluator", "Pusher", "Report"):
+    for name in ("HeldOutViews", "LastBlessedModel", "Evaluator", "Pusher", "Report"):
         assert ("Trainer.Finetune", "model") in channels(nodes[name])
         assert ("Trainer.Pretrain", "model") not in channels(nodes[name])
     assert ("Evaluator", "blessing") in channels(nodes["Pusher"])
@@ -109,6 +110,36 @@ def test_the_evaluator_blesses_by_the_settings_bounds():
         for threshold in metric.get("per_slice_thresholds", [])
     ]
     assert thresholds == [{"value_threshold": {"lower_bound": 12.5}}]
+
+
+def test_the_evaluator_holds_the_score_without_labels_to_its_bounds(nodes):
+    config = presets.demo().updated({"bounds": {"held_out_median_mm": 60.0, "auc": 12.5}})
+    told = properties(compiled(config), "Evaluator")
+    assert json.loads(told["held_out_bounds"]) == {"held_out_median_mm": 60.0}
+    assert "held_out" not in told["eval_config"]
+    for name in ("Evaluator", "Report"):
+        assert ("HeldOutViews", "scores") in channels(nodes[name])
+
+
+@pytest.mark.parametrize(("views", "split"), [("pair", "train"), ("all", "train_instants")])
+def test_a_search_finds_the_settings_of_finetuning(views, split):
+    changes = {"tune": {"num_trials": 4, "num_epochs": 5}, "finetune": {"views": views}}
+    config = presets.studio().updated(changes)
+    tuned = compiled(config)
+    told = properties(tuned, "Tuner")
+    custom = json.loads(told["custom_config"])
+    trial = configs.FinetuneConfig.from_json(custom["stage_config"])
+    assert json.loads(told["train_args"])["splits"] == [split]
+    assert told["tuner_fn"] == tuning.TUNER_FN
+    assert json.loads(custom["tune_config"])["num_trials"] == 4
+    assert (trial.num_epochs, trial.decay_every) == (5, 2)
+    assert channels(tuned["Tuner"]) == {(EXAMPLE_GEN, "examples"), ("Trainer.Pretrain", "model")}
+    assert set(CHECKS) <= set(tuned["Tuner"].upstream_nodes)
+    assert channels(tuned["Trainer.Finetune"]) == {
+        (EXAMPLE_GEN, "examples"),
+        ("Trainer.Pretrain", "model"),
+        ("Tuner", "best_hyperparameters"),
+    }
 
 
 def test_stages_are_told_their_settings_and_code(nodes):

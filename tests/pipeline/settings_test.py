@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from keras_mvlift import configs
+from keras_mvlift import configs, tune_config
 from pipeline import settings
 
 
@@ -54,6 +54,7 @@ def test_another_source_does_not_inherit_the_options_of_the_former():
         ({"model": {"depth": 3}}, r"`ModelConfig` has no such fields. Received: \['depth'\]"),
         ({"model": {"recipe": "soup"}}, "`recipe` must be one of paper, .* Received: 'soup'"),
         ({"data": {"stride": 0}}, "`stride` must be at least 1. Received: 0"),
+        ({"tune": {"learning_rate": [1]}}, r"`learning_rate` must be two positive .*\(1,\)"),
         ({"finetune": {"num_epochs": -1}}, "`num_epochs` must be at least 0. Received: -1"),
         ({"name": 5}, "`name` must be a folder's name. Received: 5"),
         ({"name": "../elsewhere"}, "`name` must be a folder's name. Received: '../elsewhere'"),
@@ -107,12 +108,25 @@ def test_a_constant_rate_stays_constant():
 
 def test_a_seed_is_everyones():
     seeded = settings.PipelineConfig().with_seed(7)
-    parts = (seeded.data, seeded.model, seeded.pretrain, seeded.finetune)
-    assert [part.seed for part in parts] == [7, 7, 7, 7]
+    parts = (seeded.data, seeded.model, seeded.pretrain, seeded.finetune, seeded.tune)
+    assert [part.seed for part in parts] == [7, 7, 7, 7, 7]
 
 
 @pytest.mark.parametrize("recipe", ["paper", "ray_root"])
 def test_only_a_solved_root_is_compared_with_all_views(recipe):
     changes = {"model": {"recipe": recipe}, "finetune": {"views": "all"}}
     with pytest.raises(ValueError, match=r"`finetune\.views` must be 'pair' unless.*'all'"):
+        settings.PipelineConfig().updated(changes)
+
+
+def test_a_search_is_set_like_any_part():
+    updated = settings.PipelineConfig().updated({"tune": {"num_trials": 3, "seed": 1}})
+    assert updated.tune == tune_config.TuneConfig(num_trials=3, seed=1)
+    again = updated.updated({"tune": {"transform_weight": [0.5, 2.0]}})
+    assert (again.tune.num_trials, again.tune.transform_weight) == (3, (0.5, 2.0))
+
+
+def test_windows_of_frames_are_not_searched_on():
+    changes = {"model": {"backbone": "temporal_dilated"}, "tune": {"num_trials": 3}}
+    with pytest.raises(ValueError, match=r"`tune\.num_trials` must be 0 for .* Received: 3"):
         settings.PipelineConfig().updated(changes)

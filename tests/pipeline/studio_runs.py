@@ -33,7 +33,7 @@ SETTINGS = {
 }
 
 _COMPONENT = re.compile(r"  (\S+) +(cached|\d+\.\d s)")
-_PROGRESS = re.compile(r"  \w+ +(\d+) % \S* +\d+/\d+ epochs, (\d\d:\d\d|\?) left")
+_PROGRESS = re.compile(r"  \w[\w /]*? +(\d+) % \S* +\d+/\d+ epochs, (\d\d:\d\d|\?) left")
 
 _SERVE = """
 import sys

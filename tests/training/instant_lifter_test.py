@@ -6,7 +6,14 @@ from tensorflow import keras
 from keras_mvlift import configs
 from keras_mvlift.datasets import instants, preparation, splits, views
 from keras_mvlift.geometry import cameras
-from keras_mvlift.training import instant_lifter, objectives, recipes
+from keras_mvlift.training import (
+    agreement,
+    instant_lifter,
+    mirroring,
+    objectives,
+    recipes,
+    stages,
+)
 from tests import tiny_studio
 
 EVERYTHING = splits.BySubject(test_subjects=())
@@ -15,6 +22,12 @@ EVERYTHING = splits.BySubject(test_subjects=())
 def lifter(objective=None, **settings):
     objective = objective or objectives.AllViewsReprojection()
     return tiny_studio.lifter(objective=objective, model=instant_lifter.InstantLifter, **settings)
+
+
+def switched(**changes):
+    """Builds a model as a stage with these switches does."""
+    config = configs.FinetuneConfig(views="all", **changes)
+    return tiny_studio.lifter(objective=stages.objective(config), model=stages.model(config))
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +60,6 @@ def test_fit_lowers_the_loss(seen):
     batches = tf.data.Dataset.from_tensors(seen).repeat()
     losses = model.fit(batches, steps_per_epoch=5, epochs=5, verbose=0).history["loss"]
     assert losses[-1] < 0.8 * losses[0]
-
-
-def test_true_poses_have_their_roots_solved_exactly(clip, seen):
-    own = first_of(seen, 1)
-    camera = cameras.Camera(*(field[:, tf.newaxis] for field in own.camera))
-    world = tf.constant(clip.pose_world[:, np.newaxis], tf.float32)
-    pose = cameras.camera_from_world(world, camera)[:, 0]
-    root = instant_lifter.solve_root(pose - pose[:, :1], own, seen)
-    np.testing.assert_allclose(root, pose[:, 0], atol=2e-4)
 
 
 def test_two_views_are_the_pair_of_recipe_solved_root(seen):
@@ -122,3 +126,88 @@ def test_the_first_step_has_finite_gradients(seen):
     gradients = tape.gradient(loss, model.trainable_variables)
     assert all(np.isfinite(gradient).all() for gradient in gradients)
     assert sum(np.abs(gradient).sum() for gradient in gradients) > 0
+
+
+EVERY_SWITCH = {
+    "image_space": "rays",
+    "flip_augmentation": True,
+    "robust_steps": 1,
+    "robust_loss": True,
+    "gauss_newton_steps": 1,
+    "agreement_weighting": True,
+    "triangulation_weight": 0.5,
+    "symmetry_weight": 0.1,
+    "bone_length_weight": 0.1,
+}
+
+
+def test_with_every_switch_the_first_step_has_finite_gradients(seen):
+    model = switched(**EVERY_SWITCH)
+    with tf.GradientTape() as tape:
+        losses = model.losses_of(seen, training=True)
+        loss = tf.add_n(list(losses.values()))
+    assert set(losses) | {"loss"} == set(model.loss_means)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_half_of_the_instants_are_mirrored_in_training_alone(seen, monkeypatch):
+    marked = []
+
+    def note(is_mirrored, views_of_instants):
+        marked.append(is_mirrored.numpy())
+        return views_of_instants
+
+    monkeypatch.setattr(mirroring, "mirrored_where", note)
+    model = switched(flip_augmentation=True)
+    model.losses_of(seen, training=False)
+    assert not marked
+    for _ in range(8):
+        model.losses_of(seen, training=True)
+    assert 0.4 < np.mean(marked) < 0.6
+    assert 0 < np.mean(marked[0]) < 1
+
+
+def test_an_untrained_model_has_the_same_loss_of_mirrored_instants(seen):
+    model = switched()
+    mirrored = mirroring.mirrored(seen)
+    # All its poses are points, nearly, and so are their mirror images.
+    expected, losses = (model.losses_of(batch, training=False) for batch in (seen, mirrored))
+    np.testing.assert_allclose(losses["reprojection"], expected["reprojection"], rtol=0.02)
+
+
+def test_the_triangulated_pose_counts_in_the_first_epochs_alone(seen):
+    model = switched(triangulation_weight=1.0, triangulation_epochs=2)
+    model.compile(keras.optimizers.legacy.Adam(1e-3), run_eagerly=True)
+    few = tf.nest.map_structure(lambda field: field[:2], seen)
+    batches = tf.data.Dataset.from_tensors(few).repeat()
+    history = model.fit(batches, steps_per_epoch=1, epochs=3, verbose=0).history
+    assert np.array_equal(np.array(history["triangulation"]) > 0, [True, True, False])
+
+
+def test_a_view_that_disagrees_counts_no_more_but_is_still_lifted_from(seen):
+    keypoints_2d, confidence = seen.keypoints_2d.numpy(), seen.confidence.numpy()
+    confidence[:, 0] = 1.0
+    confidence[:, 1:] = 0.9
+    keypoints_2d[:, 0, 6] += 500.0
+    wrong = seen._replace(keypoints_2d=tf.constant(keypoints_2d), confidence=confidence)
+    plain, trusting = switched(), switched(agreement_weighting=True)
+    confidence = confidence.copy()
+    confidence[:, 0, 6] = 0.0
+    without = wrong._replace(confidence=confidence)
+    before, after, expected = (
+        model.losses_of(batch, training=False)["reprojection"].numpy()
+        for model, batch in ((plain, wrong), (trusting, wrong), (plain, without))
+    )
+    assert before > expected + 200.0
+    np.testing.assert_allclose(after, expected, rtol=0.02)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_what_views_agree_on_may_be_found_beforehand(seen, flip):
+    changes = {"triangulation_weight": 1.0, "flip_augmentation": flip}
+    known = tf.nest.map_structure(tf.constant, agreement.beforehand(seen))
+    first, second = (switched(**changes).losses_of(batch, training=True) for batch in (seen, known))
+    for name, loss in first.items():
+        np.testing.assert_allclose(second[name], loss, rtol=1e-3, err_msg=name)
+    assert second["triangulation"] > 0

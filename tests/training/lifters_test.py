@@ -1,4 +1,3 @@
-import dataclasses
 import json
 
 import numpy as np
@@ -7,7 +6,8 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.networks import dropout
+from keras_mvlift.datasets import view_windows
+from keras_mvlift.networks import dropout, inputs, temporal
 from keras_mvlift.training import lifters, objectives
 from tests import tiny_studio
 
@@ -72,7 +72,7 @@ def test_the_lifting_networks_variables_come_first():
 
 def description(**model):
     config = configs.ModelConfig(**MODEL | model)
-    return {"model": dataclasses.asdict(config), "rig_distance": 3.5, "note": "told"}
+    return {"model": json.loads(config.to_json()), "rig_distance": 3.5, "note": "told"}
 
 
 @pytest.mark.parametrize("recipe", configs.RECIPES)
@@ -135,3 +135,31 @@ def test_networks_that_see_the_screen_keep_the_mean_camera(tmp_path):
     assert np.any(pose != lifter(view).root_relative_pose)
     # What the networks see has twice the size now; the root is still near its ray.
     np.testing.assert_allclose(position[:, :2] / position[:, 2:], view.rays[:, 0], atol=0.1)
+
+
+TEMPORAL = {"backbone": "temporal_dilated", "filter_widths": (3, 5), "is_causal": True}
+
+
+def test_temporal_networks_have_the_filters_of_the_config():
+    lifter = build(**TEMPORAL, frame_step=2)
+    for network, num_outputs in ((lifter.lifting_network, 51), (lifter.root_network, 3)):
+        assert (temporal.filter_widths(network), temporal.is_causal(network)) == ((3, 5), True)
+        assert network.input_shape == (None, 15, 17, 2)
+        units = [layer.units for layer in layers(network, keras.layers.Dense)]
+        assert units == [8] * 3 + [num_outputs]
+        assert {layer.rate for layer in layers(network, dropout.Dropout)} == {0.5}
+    config = configs.ModelConfig(**MODEL | TEMPORAL, frame_step=2)
+    assert lifters.window_of(config) == view_windows.Windows(15, is_causal=True, step=2)
+    assert lifters.window_of(configs.ModelConfig()) is None
+    assert lifters.window_of(configs.ModelConfig(backbone="temporal_dilated")).num_frames == 243
+
+
+def test_a_saved_temporal_model_comes_back_as_it_was(tmp_path):
+    lifter = build(**TEMPORAL)
+    for weight in lifters.weights_of(lifter):
+        weight.assign_add(tf.random.stateless_uniform(weight.shape, [1, 2]))
+    lifters.save(lifter, description(**TEMPORAL), tmp_path)
+    again, _ = lifters.load(tmp_path, OBJECTIVE)
+    seen = tf.random.stateless_uniform([2, 15, 17, 2], [3, 4])
+    np.testing.assert_array_equal(again.lifting_network(seen), lifter.lifting_network(seen))
+    assert again.network_input is inputs.windows

@@ -115,3 +115,56 @@ def test_an_objective_gives_the_parts_that_it_names_one_number_per_pair(objectiv
 def test_every_choice_that_a_config_may_name_exists(poses, pair, weighting, distance):
     chosen = objectives.TransformReprojection(confidence_weighting=weighting, distance=distance)
     assert np.isfinite(list(chosen(poses, pair).values())).all()
+
+
+def test_in_rays_errors_are_angles_times_the_mean_focal_length(poses, pair):
+    chosen = objectives.TransformReprojection(image_space="rays")
+    zoomed = pair.target.camera.intrinsics * tf.constant(
+        [[2.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1.0] * 3]
+    )
+    camera = pair.target.camera._replace(intrinsics=zoomed)
+    pair = pair._replace(target=pair.target._replace(camera=camera))
+    lengths = [view.camera.intrinsics.numpy()[:, [0, 1], [0, 1]] for view in pair]
+    focal = tf.constant(np.diag([np.mean(lengths), np.mean(lengths), 1.0]), tf.float32)
+
+    def of_one_focal_length(view):
+        camera = view.camera._replace(intrinsics=tf.stack([focal] * NUM_PAIRS))
+        return view._replace(keypoints_2d=focal[0, 0] * view.rays, camera=camera)
+
+    converted = pair._make(of_one_focal_length(view) for view in pair)
+    np.testing.assert_allclose(list(chosen(poses, pair).values()), slow(poses, converted), 1e-4)
+    assert not np.allclose(slow(poses, converted), slow(poses, pair), rtol=0.01)
+
+
+def of_all_views(poses, pair, **options):
+    """Compares the first pose with both views as all views of an instant."""
+    seen = tf.nest.map_structure(lambda *sides: tf.stack(sides, axis=1), *pair)
+    is_own = tf.constant([[1.0, 0.0]] * NUM_PAIRS)
+    chosen = objectives.AllViewsReprojection(**options)
+    return chosen(poses[0], pair.source, seen, is_own)
+
+
+@pytest.mark.parametrize("image_space", configs.finetune_switches.IMAGE_SPACES)
+def test_all_views_are_measured_where_pairs_are(poses, pair, image_space):
+    losses = of_all_views(poses, pair, image_space=image_space)
+    pairs = objectives.TransformReprojection(image_space=image_space, confidence_weighting="target")
+    # The second pose is the first one moved, so that each part is there twice.
+    across = objectives.cameras.target_from_source(poses[0], pair.source.camera, pair.target.camera)
+    own = pairs((poses[0], across), pair)["reprojection"]
+    both = losses["reprojection"] + losses["transform_reprojection"]
+    np.testing.assert_allclose(both, own, rtol=1e-4)
+
+
+def test_a_robust_loss_counts_large_errors_less(poses, pair):
+    losses = of_all_views(poses, pair, robust_loss=True, robust_scale_px=200.0)
+    expected = np.zeros((2, NUM_PAIRS))
+    for index in range(NUM_PAIRS):
+        (pose, own, _, other), _ = both_ways(poses, pair, index)
+        images = random_scenes.project(pose, own.camera)
+        moves = moved(pose, own.camera, other.camera)
+        across = random_scenes.project(moves, other.camera)
+        for part, (view, image) in enumerate([(own, images), (other, across)]):
+            error = norm(view.keypoints_2d - image)
+            trust = 1 / (1 + np.square(error / 200.0))
+            expected[part, index] = np.sum(view.confidence * trust * error)
+    np.testing.assert_allclose(list(losses.values()), expected, rtol=1e-4)

@@ -10,7 +10,7 @@ import pytest
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import view_pairs
-from keras_mvlift.training import guards, multi_view_lifter, objectives, stages
+from keras_mvlift.training import guards, instant_switches, multi_view_lifter, objectives, stages
 from tests import tiny_studio
 
 # All that has a state of its own: dropout, Adam's moments, averages of weights, a staircase.
@@ -219,3 +219,17 @@ def test_fine_tuning_minimizes_what_its_config_says():
     chosen = {"transform_weight": 0.5, "confidence_weighting": "none", "distance": "squared_norm"}
     expected = objectives.TransformReprojection(**chosen)
     assert stages.objective(configs.FinetuneConfig(**chosen)) == expected
+
+
+def test_what_beyond_eq_7_a_config_asks_for_reaches_objective_and_model():
+    pairs = configs.FinetuneConfig(image_space="rays")
+    assert stages.objective(pairs) == objectives.TransformReprojection(image_space="rays")
+    loss = {"robust_loss": True, "robust_kernel": "huber", "robust_scale_px": 3.0}
+    config = configs.FinetuneConfig(views="all", image_space="rays", gauss_newton_steps=2, **loss)
+    expected = objectives.AllViewsReprojection(
+        image_space="rays", confidence_weighting="source", **loss
+    )
+    assert stages.objective(config) == expected
+    lifter = tiny_studio.lifter(objective=expected, model=stages.model(config))
+    assert lifter.switches == instant_switches.of_config(config)
+    assert lifter.switches.root_solver.gauss_newton_steps == 2

@@ -25,6 +25,14 @@ STANDING = {
     "right_elbow": (390, 370),
     "right_wrist": (320, 375),
 }
+HELD_OUT = {
+    "mean_px": 6.25,
+    "median_px": 4.5,
+    "mean_mm": 31.25,
+    "median_mm": 22.5,
+    "num_instants": 40,
+    "measured_on": "eval",
+}
 
 
 @pytest.fixture
@@ -70,6 +78,7 @@ def results():
         },
         "seed": 7,
         "recipe": "solved_root",
+        "held_out": HELD_OUT,
         "blessed": True,
         "reasons": [],
         "model": "output/mvlift/serving/mvlift/1732123456",

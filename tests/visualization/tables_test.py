@@ -186,3 +186,21 @@ def test_clips_that_could_not_be_used_are_counted_and_their_list_is_named(result
 
 def test_what_was_left_out_is_counted(results):
     assert "left out: 3 views with too few joints" in tables.render(results)
+
+
+def test_the_score_without_labels_is_told_in_a_line(results):
+    (line,) = [line for line in tables.render(results).splitlines() if line.startswith("Held out")]
+    assert line.endswith("median 4.5 px, 22.5 mm; 40 held-out instants, no labels")
+    del results["held_out"]
+    assert "Held out" not in tables.render(results)
+
+
+def test_a_bound_without_labels_is_shown_with_what_kept_it(results):
+    bounded = results | {"bounds": {"held_out_median_mm": 60.0}}
+    assert "Blessed    yes: held_out_median_mm 22.5 (bound 60.0)" in tables.render(bounded)
+
+
+def test_what_a_search_found_is_told(results):
+    assert "Tuned" not in tables.render(results)
+    tuned = results | {"tuned": {"transform_weight": 2.5, "learning_rate": 0.00123}}
+    assert "Tuned      learning_rate 0.00123, transform_weight 2.5\n" in tables.render(tuned)

@@ -1,0 +1,91 @@
+"""What a user gives to a trained model, checked: NumPy arrays of single precision come out."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def keypoints_2d(value: Any, joint_names: Sequence[str], is_clip: bool = False) -> np.ndarray:
+    """Checks keypoints.
+
+    Args:
+        value: `[..., J, 2]`, pixels.
+        joint_names: `J` names.
+        is_clip: Whether the shape must be `[..., T, J, 2]`, with frames.
+
+    Raises:
+        ValueError: If the shape is wrong or a value is not finite.
+    """
+    num_joints, axes = len(joint_names), ", T" if is_clip else ""
+    keypoints = _finite("keypoints_2d", value)
+    if keypoints.ndim < 2 + is_clip or keypoints.shape[-2:] != (num_joints, 2):
+        raise ValueError(
+            f"`keypoints_2d` must have shape [...{axes}, {num_joints}, 2], the joints being "
+            f"{', '.join(joint_names)}. Received: {list(keypoints.shape)}."
+        )
+    return keypoints
+
+
+def confidence(value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Checks confidences, `shape`; None stands for 1.
+
+    Raises:
+        ValueError: If the shape is wrong, a value is not finite or it lies outside [0, 1].
+    """
+    checked = np.ones(shape, np.float32) if value is None else _finite("confidence", value)
+    if checked.shape != shape:
+        raise ValueError(
+            f"`confidence` must have shape {list(shape)}. Received: {list(checked.shape)}."
+        )
+    low, high = checked.min(initial=1), checked.max(initial=0)
+    if low < 0 or high > 1:
+        raise ValueError(f"`confidence` must lie in [0, 1]. Received: {low} to {high}.")
+    return checked
+
+
+def intrinsics(camera: Any, leading: tuple[int, ...], mean: np.ndarray) -> np.ndarray:
+    """Checks a camera and gives its intrinsics, `[*leading, 3, 3]`.
+
+    Args:
+        camera: Intrinsics `[3, 3]` or `[*leading, 3, 3]`, pixels, or anything that has them as its
+            attribute `intrinsics`; None for `mean`, with a warning.
+        leading: The axes of the views.
+        mean: `[3, 3]`, pixels, of the mean camera of training.
+
+    Raises:
+        ValueError: If the shape is wrong, a value is not finite or a focal length not positive.
+    """
+    shape = (*leading, 3, 3)
+    if camera is None:
+        warnings.warn(
+            "`camera` was left out: taking the mean camera of training, "
+            f"focal length {mean[0, 0]:.0f} px.",
+            # The caller of the method that calls this.
+            stacklevel=3,
+        )
+        return np.broadcast_to(mean, shape)
+    checked = _finite("camera", getattr(camera, "intrinsics", camera))
+    if checked.shape not in ((3, 3), shape):
+        raise ValueError(
+            f"`camera` must have intrinsics of shape [3, 3] or {list(shape)}. "
+            f"Received: {list(checked.shape)}."
+        )
+    if (checked[..., [0, 1], [0, 1]] <= 0).any():
+        raise ValueError(f"`camera` must have positive focal lengths. Received: {checked}.")
+    return np.broadcast_to(checked, shape)
+
+
+def _finite(name: str, value: Any) -> np.ndarray:
+    try:
+        array = np.asarray(value, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`{name}` must be an array of numbers. Received: {error}.") from error
+    if not np.isfinite(array).all():
+        bad = int(np.count_nonzero(~np.isfinite(array)))
+        raise ValueError(
+            f"`{name}` must be finite; give a joint that was not seen confidence 0. "
+            f"Received: {bad} of {array.size} values NaN or infinite."
+        )
+    return array

@@ -1,0 +1,62 @@
+"""What a stage finds beside the networks' weights, from records to the description."""
+
+import json
+
+import numpy as np
+import pytest
+
+from keras_mvlift import configs
+from keras_mvlift.training import lifters, objectives, stages
+from tests import tiny_studio
+
+STAGE = configs.FinetuneConfig(num_epochs=1, batch_size=7, views="all", refine_extrinsics=True)
+
+
+def train(folder, files, config=STAGE):
+    objective = objectives.AllViewsReprojection()
+    lifter = tiny_studio.lifter(objective=objective, model=stages.model(config), uncertainty=True)
+    written = files._replace(checkpoints=folder / "checkpoints", logs=folder / "logs")
+    return lifter, stages.run(lifter, config, written, "Finetune")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records")
+    columns = tiny_studio.prepare(tiny_studio.film())
+    train_file = tiny_studio.write(folder / "train.gz", columns.train_instants)
+    held_out = tiny_studio.write(folder / "held_out.gz", columns.held_out_instants)
+    return stages.Files([train_file], [held_out], folder, folder, num_views=4)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, files):
+    folder = tmp_path_factory.mktemp("trained")
+    return folder, *train(folder, files)
+
+
+def test_a_stage_tells_how_cameras_moved_and_how_sure_poses_are(trained):
+    _, lifter, history = trained
+    found = json.loads(json.dumps(stages.about(lifter)))
+    assert [row["num_instants"] for row in found["cameras"]] == [14] * 4
+    assert min(row["turned_degrees"] for row in found["cameras"]) > 0
+    assert found["uncertainty"]["factor"] > 0
+    assert {"extrinsics", "uncertainty", "val_extrinsics", "val_uncertainty"} <= {*history[-1]}
+
+
+def test_a_stage_that_was_done_goes_on_with_its_corrections(trained, files):
+    folder, lifter, _ = trained
+    again, _ = train(folder, files)
+    np.testing.assert_array_equal(again.refinement.parameters, lifter.refinement.parameters)
+    assert tiny_studio.same(
+        *([x.numpy() for x in model.lifting_network.variables] for model in (again, lifter))
+    )
+
+
+def test_a_model_without_either_tells_nothing():
+    assert stages.about(tiny_studio.lifter()) == {}
+
+
+def test_the_weights_of_a_model_include_those_that_say_how_sure_it_is(trained):
+    _, lifter, _ = trained
+    names = {id(variable) for variable in lifters.weights_of(lifter)}
+    assert {id(variable) for variable in lifter.uncertainty.network.variables} <= names
