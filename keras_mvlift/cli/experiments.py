@@ -5,18 +5,35 @@ import json
 import pathlib
 import sys
 
-from keras_mvlift.experiments import harness, profiles, results, tables
+from keras_mvlift.experiments import harness, origins, profiles, results, rows, tables
 from keras_mvlift.visualization import curves, experiment_report, experiment_tables
 
 _INTERRUPTED = 130
+_ELSEWHERE = {
+    "data-root": "other recordings, for what is tested on another rig",
+    "source": "their kind",
+    "source-options": "that source's own, as JSON",
+}
+_FULL_ONLY = " (full profile only)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("--quick", action="store_true", help="minutes on two cores, not hours")
+    parser.add_argument(
+        "--profile",
+        choices=profiles.PROFILES,
+        default="full",
+        help="how large: minutes, some hours or days on two cores",
+    )
+    parser.add_argument(
+        "--quick", dest="profile", action="store_const", const="quick", help="--profile quick"
+    )
     parser.add_argument("--motions", nargs="+", default=[], help=".npz files of recorded motions")
     parser.add_argument("--data-root", help="recordings; goes with --source")
     parser.add_argument("--source", help="their kind: human36m, mpi_inf_3dhp, rig, pose2sim")
+    parser.add_argument("--source-options", default="{}", help="the source's own, as JSON")
+    for name, text in _ELSEWHERE.items():
+        parser.add_argument(f"--test-{name}", help=text)
     parser.add_argument("--only", nargs="+", default=[*tables.TABLES], help="some of the tables")
     parser.add_argument("--seeds", nargs="+", type=int, help="one run of each row for each")
     parser.add_argument("--output", type=pathlib.Path, help="a folder; by default of the profile")
@@ -30,13 +47,13 @@ def run(options: argparse.Namespace) -> int:
         ValueError: If an argument breaks its rule.
         RecordingError: If the data cannot be read.
     """
-    profile = profiles.PROFILES["quick" if options.quick else "full"]
+    profile = profiles.PROFILES[options.profile]
     if options.list:
         print(_listing())
         return 0
     experiments = harness.Experiments(
         profile,
-        profiles.open_origin(profile, options.motions, options.data_root, options.source),
+        _origin(profile, options),
         _chosen(options.only),
         options.seeds or profile.seeds,
         options.output or pathlib.Path("output", "experiments", profile.name),
@@ -71,7 +88,19 @@ def write(measured: dict[str, object], folder: pathlib.Path) -> None:
     experiment_report.write(folder / "report.html", shown, drawn)
 
 
-def _chosen(names: list[str]) -> list[tables.Table]:
+def _origin(profile: profiles.Profile, options: argparse.Namespace) -> origins.Origin:
+    near, far = (
+        profiles.Recordings(
+            getattr(options, f"{prefix}data_root"),
+            getattr(options, f"{prefix}source"),
+            getattr(options, f"{prefix}source_options") or "{}",
+        )
+        for prefix in ("", "test_")
+    )
+    return profiles.open_origin(profile, options.motions, near, far)
+
+
+def _chosen(names: list[str]) -> list[rows.Table]:
     unknown = sorted(set(names) - set(tables.TABLES))
     if unknown:
         known = ", ".join(tables.TABLES)
@@ -83,7 +112,7 @@ def _listing() -> str:
     lines = []
     for table in tables.TABLES.values():
         lines.append(f"{table.name}: {table.title}")
-        lines += [f"    {row.name}" for row in table.rows]
+        lines += [f"    {row.name}{'' if row.is_quick else _FULL_ONLY}" for row in table.rows]
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import occlusion, rigs
+from keras_mvlift.datasets import detector_bias, occlusion, rigs
 from keras_mvlift.geometry import cameras
 
 PERSON_HEIGHT = 1.7
@@ -61,21 +61,24 @@ class Detector:
             or a joint seen somewhere else. Their confidence is lowered, not 0.
         missing_rate: The share of joints that are not found.
         dropped_view_rate: The share of images in which nobody is found.
+        bias_px: Standard deviation over joints and directions of view, in each of x and y,
+            pixels, of what is off in every image alike; for a person 400 pixels tall.
 
     Raises:
-        ValueError: If `noise_px` is negative or a rate lies outside [0, 1].
+        ValueError: If `noise_px` or `bias_px` is negative or a rate lies outside [0, 1].
     """
 
     noise_px: float = 3.0
     gross_error_rate: float = 0.01
     missing_rate: float = 0.01
     dropped_view_rate: float = 0.005
+    bias_px: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.noise_px < np.inf:
-            raise ValueError(
-                f"`noise_px` must be a number, 0 or more. Received: noise_px={self.noise_px}."
-            )
+        for name in ("noise_px", "bias_px"):
+            size = getattr(self, name)
+            if not 0 <= size < np.inf:
+                raise ValueError(f"`{name}` must be a number, 0 or more. Received: {name}={size}.")
         for name in ("gross_error_rate", "missing_rate", "dropped_view_rate"):
             rate = getattr(self, name)
             if not 0 <= rate <= 1:
@@ -108,6 +111,9 @@ class Detector:
         height_px = _height_px(points_camera, np.asarray(camera.intrinsics))
         confidence = _confidence(points_camera, girth, rng)
         keypoints_2d = exact + self._noise(confidence, height_px, rng)
+        if self.bias_px:
+            size = self.bias_px * height_px[..., np.newaxis] / REFERENCE_HEIGHT_PX
+            keypoints_2d = keypoints_2d + size * detector_bias.offsets(points_camera)
         keypoints_2d, confidence = self._blunder(keypoints_2d, confidence, height_px, rng)
         seen = points_camera[..., 2] > cameras.MIN_DEPTH
         seen &= _inside(exact, image_size) & _inside(keypoints_2d, image_size)

@@ -20,10 +20,11 @@ class FilmSet(abc.ABC):
         rig: `"h36m_like"` or `"ring"`.
         num_cameras: `V`, 2 or more; 4 with `"h36m_like"`.
         rig_jitter: Standard deviation of the cameras' places and aims, meters.
-        noise_px: As of `detectors.Detector`, and so are the three rates.
+        noise_px: As of `detectors.Detector`, and so are the three rates and `bias_px`.
         gross_error_rate: The share of keypoints that are blunders.
         missing_rate: The share of joints that are not found.
         dropped_view_rate: The share of images in which nobody is found.
+        bias_px: How far off joints are in every image alike.
         seed: Not negative. A clip depends on the settings and its own name alone, not on what was
             read before it.
 
@@ -39,6 +40,7 @@ class FilmSet(abc.ABC):
     gross_error_rate: float = 0.01
     missing_rate: float = 0.01
     dropped_view_rate: float = 0.005
+    bias_px: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,5 +1,6 @@
 """Runs one cell: trains, measures, and says so whatever happens."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +9,15 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift.experiments import methods, origins, training_data, variants
-from keras_mvlift.metrics import baselines, summary
+from keras_mvlift.experiments import (
+    joint_shares,
+    methods,
+    origins,
+    training_data,
+    training_runs,
+    variants,
+)
+from keras_mvlift.metrics import baselines, held_out_scores, summary
 from keras_mvlift.training import guards
 
 Poses = np.ndarray | None
@@ -31,8 +39,8 @@ def run(
         where it is done.
     """
     start = time.monotonic()
-    curve: methods.Curve = []
-    record: dict[str, Any] = {"status": "done", "error": None, "figures": None}
+    curve: training_runs.Curve = []
+    record: dict[str, Any] = {"status": "done", "error": None, "figures": None, "test": None}
     poses = None
     try:
         data = get_data()
@@ -70,9 +78,26 @@ def _measured(test: baselines.TestViews, poses: np.ndarray) -> dict[str, Any]:
         for name in summary.NAMES
     }
     return {
+        "test": _digest(test),
         "figures": {
-            "overall": figures(everything),
+            "overall": figures(everything)
+            | joint_shares.measure(test.reference_pose, poses.astype(np.float32))
+            | _held_out(test, poses),
             "mean_over_actions": mean,
             "per_action": per_action,
-        }
+        },
     }
+
+
+def _held_out(test: baselines.TestViews, poses: np.ndarray) -> dict[str, float]:
+    """Gives the score without labels, nothing where no instant was seen by two cameras."""
+    if not baselines.has_several_views(test):
+        return {}
+    found = held_out_scores.score_test_views(test, poses)
+    return {f"held_out_{name}": value for name, value in found.items()}
+
+
+def _digest(test: baselines.TestViews) -> str:
+    """Tells test data apart by what they hold, whatever was trained on."""
+    parts = (test.view.keypoints_2d, test.view.confidence, test.reference_pose)
+    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]

@@ -11,6 +11,7 @@ _DECIDES = (
     "configs.py",
     "skeletons.py",
     "units.py",
+    "calibration",
     "datasets",
     "geometry",
     "losses",
@@ -18,10 +19,20 @@ _DECIDES = (
     "networks",
     "training",
     "experiments/cell_runs.py",
+    "experiments/epoch_curves.py",
+    "experiments/film_tracks.py",
+    "experiments/joint_shares.py",
+    "experiments/label_free_methods.py",
     "experiments/methods.py",
     "experiments/motion_clips.py",
     "experiments/origins.py",
+    "experiments/peer_methods.py",
+    "experiments/recording_clips.py",
+    "experiments/rig_changes.py",
+    "experiments/temporal_methods.py",
     "experiments/training_data.py",
+    "experiments/training_runs.py",
+    "experiments/window_data.py",
 )
 
 

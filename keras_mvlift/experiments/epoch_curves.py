@@ -12,6 +12,12 @@ from keras_mvlift.metrics import baselines, pose_error
 NUM_VIEWS = 512
 
 
+def indices(test: baselines.TestViews) -> np.ndarray:
+    """Chooses the views that are measured after each epoch, at most `NUM_VIEWS`."""
+    total = len(test.reference_pose)
+    return np.unique(np.linspace(0, total - 1, min(total, NUM_VIEWS)).astype(int))
+
+
 class EpochCurve(keras.callbacks.Callback):
     """Appends `stage`, `epoch`, `loss` and `mpjpe_mm` to a list after each epoch.
 
@@ -30,8 +36,7 @@ class EpochCurve(keras.callbacks.Callback):
         curve: list[dict[str, Any]],
     ):
         super().__init__()
-        total = len(test.reference_pose)
-        index = np.unique(np.linspace(0, total - 1, min(total, NUM_VIEWS)).astype(int))
+        index = indices(test)
         self.view = tf.nest.map_structure(lambda field: tf.constant(field[index]), test.view)
         self.pose_true = tf.constant(test.reference_pose[index])
         self.stage, self.curve = stage, curve

@@ -14,7 +14,7 @@ from keras_mvlift.experiments import (
     code_digest,
     origins,
     profiles,
-    tables,
+    rows,
     training_data,
     variants,
 )
@@ -37,7 +37,7 @@ class Experiments:
 
     profile: profiles.Profile
     origin: origins.Origin
-    chosen: Sequence[tables.Table]
+    chosen: Sequence[rows.Table]
     seeds: Sequence[int]
     folder: pathlib.Path
 
@@ -55,7 +55,11 @@ class Experiments:
     description: dict[str, Any] = dataclasses.field(init=False)
     store: cell_store.CellStore = dataclasses.field(init=False)
 
-    def cell(self, row: tables.Row, seed: int) -> variants.Cell:
+    def rows_of(self, table: rows.Table) -> list[rows.Row]:
+        """Gives the rows of a table that the profile has."""
+        return [row for row in table.rows if row.is_quick or not self.profile.is_quick]
+
+    def cell(self, row: rows.Row, seed: int) -> variants.Cell:
         """Gives what a row and a seed stand for."""
         return variants.Cell(variant=row.variant, budget=self.profile.budget, seed=seed)
 
@@ -74,7 +78,7 @@ class Experiments:
         every = {
             self.digest(cell): cell
             for table in self.chosen
-            for row in table.rows
+            for row in self.rows_of(table)
             for cell in (self.cell(row, seed) for seed in self.seeds)
         }
         left = [cell for digest, cell in every.items() if not self.store.is_finished(digest)]

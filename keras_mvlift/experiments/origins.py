@@ -1,15 +1,21 @@
 """The data at hand: made-up people, recorded motions, or recordings by real cameras."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+
+import numpy as np
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import sequences, sources, splits, synthetic
-from keras_mvlift.experiments import motion_clips, variants
+from keras_mvlift.experiments import motion_clips, recording_clips, variants
+
+# The studio's clips have so many times the frames where those between are wanted.
+_STUDIO_STEP = 5
 
 
 class NotApplicableError(ValueError):
@@ -24,11 +30,14 @@ class Clips:
         clips: Training and test clips.
         split: Tells which frames of them train and which test.
         config: Strides and thresholds.
+        numbers: Name of a clip to its frames' numbers in the recording, where frames were left
+            out; None where frames are counted as they are.
     """
 
     clips: Sequence[sequences.MultiViewSequence]
     split: splits.Split
     config: configs.DataConfig
+    numbers: Mapping[str, np.ndarray] | None = None
 
 
 class Origin(Protocol):
@@ -71,21 +80,21 @@ class StudioOrigin:
 
     def load(self, settings: variants.DataSettings) -> Clips:
         """Films the people."""
-        train, test = _filmings(settings)
-        names = self._studio(train).clips()
+        step = _STUDIO_STEP if settings.has_frames_between else 1
+        train, test = (self._studio(filming, step) for filming in _filmings(settings))
+        names = train.clips()
         subjects = sorted({name.split("_")[0] for name in names})
         test_subjects = tuple(subjects[-self.num_test_subjects :])
         clips = [
-            self._studio(test if name.split("_")[0] in test_subjects else train).read(name)
-            for name in names
+            (test if name.split("_")[0] in test_subjects else train).read(name) for name in names
         ]
-        return _made_up(clips, test_subjects)
+        return _made_up(clips, test_subjects, step, step)
 
-    def _studio(self, filming: variants.Filming) -> synthetic.Studio:
+    def _studio(self, filming: variants.Filming, step: int) -> synthetic.Studio:
         return synthetic.Studio(
             num_subjects=self.num_subjects,
-            num_frames=self.num_frames,
-            frame_rate=self.frame_rate,
+            num_frames=step * self.num_frames,
+            frame_rate=step * self.frame_rate,
             seed=self.seed,
             **dataclasses.asdict(filming),
         )
@@ -126,12 +135,15 @@ class MotionOrigin:
         filmings = dict(zip((False, True), _filmings(settings), strict=True))
         limits = {False: self.max_train_frames, True: self.max_test_frames}
         clips: list[sequences.MultiViewSequence] = []
+        strides = []
         for is_test, filming in filmings.items():
             group = [clip for clip in found if (clip.subject in test_subjects) == is_test]
             stride = motion_clips.stride(group, limits[is_test])
+            step = 1 if settings.has_frames_between else stride
+            strides.append(stride // step)
             studio = motion_clips.studio(dataclasses.asdict(filming), self.seed)
-            clips += [motion_clips.film(clip, studio, stride, self.frame_rate) for clip in group]
-        return _made_up(clips, test_subjects)
+            clips += [motion_clips.film(clip, studio, step, self.frame_rate) for clip in group]
+        return _made_up(clips, test_subjects, *strides)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -141,15 +153,27 @@ class RecordingOrigin:
     Attributes:
         config: Source, split, strides.
         data_root: What the source reads.
+        test_config: Of other recordings, by other cameras, for the cells that are tested elsewhere;
+            None for none.
+        test_data_root: What their source reads.
     """
 
     config: configs.DataConfig
     data_root: str
+    test_config: configs.DataConfig | None = None
+    test_data_root: str = ""
 
     def describe(self) -> dict[str, Any]:
-        """Says what the data are."""
-        about = json.loads(self.config.to_json())
-        return {**about, "files": sources.fingerprint(self.data_root)}
+        """Says what the data are.
+
+        Raises:
+            ValueError: If the config names no source that there is.
+            RecordingError: If the folder holds nothing that the source reads.
+        """
+        about = _described(self.config, self.data_root)
+        if self.test_config:
+            about["tested_elsewhere"] = _described(self.test_config, self.test_data_root)
+        return about
 
     def load(self, settings: variants.DataSettings) -> Clips:
         """Reads the clips.
@@ -157,10 +181,35 @@ class RecordingOrigin:
         Raises:
             NotApplicableError: If the cell wants them filmed in another way.
         """
-        if settings.filming or settings.test_filming:
+        if settings.filming or (settings.test_filming and not self.test_config):
             raise NotApplicableError("Recordings cannot be filmed again.")
-        clips = list(sources.open_source(self.config, self.data_root))
-        return Clips(clips, sources.open_split(self.config), self.config)
+        if settings.has_frames_between:
+            if settings.test_filming:
+                raise NotApplicableError("Two recordings have strides of their own.")
+            whole = recording_clips.read(self.config, self.data_root, is_whole=True)
+            return _recorded(whole, self.config)
+        found = self._far.joined(self._near) if settings.test_filming else self._near
+        return _recorded(found, dataclasses.replace(self.config, stride=1, test_stride=1))
+
+    @functools.cached_property
+    def _near(self) -> recording_clips.Recordings:
+        return recording_clips.read(self.config, self.data_root)
+
+    @functools.cached_property
+    def _far(self) -> recording_clips.Recordings:
+        return recording_clips.read(self.test_config or self.config, self.test_data_root)
+
+
+def _described(config: configs.DataConfig, data_root: str) -> dict[str, Any]:
+    # What is wrong with the folder, or with the choice of its files, is said when clips are listed.
+    names = sources.open_source(config, data_root).clips()
+    about = json.loads(config.to_json())
+    return {**about, "files": sources.fingerprint(data_root), "num_clips": len(names)}
+
+
+def _recorded(found: recording_clips.Recordings, config: configs.DataConfig) -> Clips:
+    split = recording_clips.GivenFrames(found.frames)
+    return Clips(found.clips, split, config, found.numbers)  # type: ignore[arg-type]
 
 
 def _filmings(settings: variants.DataSettings) -> tuple[variants.Filming, variants.Filming]:
@@ -168,6 +217,11 @@ def _filmings(settings: variants.DataSettings) -> tuple[variants.Filming, varian
     return train, settings.test_filming or train
 
 
-def _made_up(clips: Sequence[sequences.MultiViewSequence], test_subjects: tuple[str, ...]) -> Clips:
-    config = configs.DataConfig(source="studio")
+def _made_up(
+    clips: Sequence[sequences.MultiViewSequence],
+    test_subjects: tuple[str, ...],
+    stride: int,
+    test_stride: int,
+) -> Clips:
+    config = configs.DataConfig(source="studio", stride=stride, test_stride=test_stride)
     return Clips(clips, splits.BySubject(test_subjects=test_subjects), config)

@@ -1,6 +1,7 @@
 """How large a run is."""
 
 import dataclasses
+from typing import NamedTuple
 
 from keras_mvlift import configs
 from keras_mvlift.experiments import origins, variants
@@ -17,7 +18,9 @@ class Profile:
         max_train_frames: Of recorded motions; 0 for all.
         max_test_frames: The same for the test people.
         stride: Every how many frames of recordings one is trained on.
+        test_stride: Every how many frames of Human3.6M, which has many, one is tested on.
         seeds: Without `--seeds`.
+        is_quick: Whether rows that are for the full profile only are left out.
     """
 
     name: str
@@ -26,7 +29,9 @@ class Profile:
     max_train_frames: int
     max_test_frames: int
     stride: int
+    test_stride: int
     seeds: tuple[int, ...]
+    is_quick: bool = False
 
 
 QUICK = Profile(
@@ -34,17 +39,39 @@ QUICK = Profile(
     budget=variants.Budget(
         width=128,
         dropout=0.1,
+        filter_widths=(3, 3, 3),
         batch_size=128,
-        num_epochs=14,
+        num_epochs=10,
         num_pretrain_epochs=2,
         steps_per_epoch=40,
-        decay_every=10,
+        decay_every=7,
     ),
     studio=origins.StudioOrigin(num_subjects=10, num_test_subjects=2, num_frames=40),
     max_train_frames=2500,
     max_test_frames=400,
     stride=10,
+    test_stride=50,
     seeds=(0,),
+    is_quick=True,
+)
+MEDIUM = Profile(
+    name="medium",
+    budget=variants.Budget(
+        width=256,
+        filter_widths=(3, 3, 3),
+        batch_size=256,
+        num_epochs=10,
+        num_pretrain_epochs=2,
+        steps_per_epoch=200,
+        decay_every=7,
+    ),
+    studio=origins.StudioOrigin(num_subjects=20, num_test_subjects=4, num_frames=60),
+    max_train_frames=20_000,
+    max_test_frames=3_000,
+    stride=5,
+    test_stride=20,
+    seeds=(0, 1, 2),
+    is_quick=True,
 )
 FULL = Profile(
     name="full",
@@ -60,9 +87,10 @@ FULL = Profile(
     max_train_frames=40_000,
     max_test_frames=5_000,
     stride=5,
+    test_stride=5,
     seeds=(0, 1, 2),
 )
-PROFILES = {profile.name: profile for profile in (QUICK, FULL)}
+PROFILES = {profile.name: profile for profile in (QUICK, MEDIUM, FULL)}
 
 # How each kind of recording is split, as its community does; other kinds by blocks of frames.
 _SPLITS = {
@@ -74,32 +102,58 @@ _SPLITS = {
 }
 
 
+class Recordings(NamedTuple):
+    """Where recordings are.
+
+    Attributes:
+        data_root: What the source reads; None for no recordings.
+        source: A name of `sources.SOURCES`.
+        options: The source's own arguments as JSON.
+    """
+
+    data_root: str | None = None
+    source: str | None = None
+    options: str = "{}"
+
+
+NO_RECORDINGS = Recordings()
+
+
 def open_origin(
-    profile: Profile, motions: list[str], data_root: str | None, source: str | None
+    profile: Profile,
+    motions: list[str],
+    recordings: Recordings = NO_RECORDINGS,
+    elsewhere: Recordings = NO_RECORDINGS,
 ) -> origins.Origin:
     """Gives the data at hand: recordings, motions, or without both made-up people.
 
     Args:
         profile: Limits how much is taken.
         motions: Files of motions.
-        data_root: Recordings, of the kind `source`, a name of `sources.SOURCES`.
-        source: The kind.
+        recordings: Recordings.
+        elsewhere: Others, by other cameras, to test on in rows about that.
 
     Raises:
         ValueError: If the arguments contradict each other.
     """
-    if bool(data_root) != bool(source) or (motions and data_root):
+    for given in (recordings, elsewhere):
+        if bool(given.data_root) != bool(given.source) or (motions and given.data_root):
+            raise ValueError(
+                "`data_root` and `source` must be given together, and not with `motions`. "
+                f"Received: data_root={given.data_root}, source={given.source}, motions={motions}."
+            )
+    if elsewhere.data_root and not recordings.data_root:
         raise ValueError(
-            "`data_root` and `source` must be given together, and not with `motions`. "
-            f"Received: data_root={data_root}, source={source}, motions={motions}."
+            "`test_data_root` must be given with `data_root`. "
+            f"Received: test_data_root={elsewhere.data_root}, data_root=None."
         )
-    if data_root and source:
-        config = configs.DataConfig(
-            source=source,
-            stride=profile.stride,
-            **_SPLITS.get(source, {}),  # type: ignore[arg-type]
+    if recordings.data_root:
+        return origins.RecordingOrigin(
+            config=_config(profile, recordings),
+            data_root=recordings.data_root,
+            test_config=_config(profile, elsewhere) if elsewhere.data_root else None,
+            test_data_root=elsewhere.data_root or "",
         )
-        return origins.RecordingOrigin(config=config, data_root=data_root)
     if motions:
         return origins.MotionOrigin(
             paths=tuple(motions),
@@ -107,3 +161,13 @@ def open_origin(
             max_test_frames=profile.max_test_frames,
         )
     return profile.studio
+
+
+def _config(profile: Profile, recordings: Recordings) -> configs.DataConfig:
+    return configs.DataConfig(
+        source=recordings.source or "",
+        source_options=recordings.options,
+        stride=profile.stride,
+        test_stride=profile.test_stride if recordings.source == "human36m" else 1,
+        **_SPLITS.get(recordings.source or "", {}),  # type: ignore[arg-type]
+    )

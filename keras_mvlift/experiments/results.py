@@ -6,8 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift.experiments import cases, code_digest, harness, published, tables
-from keras_mvlift.metrics import summary
+from keras_mvlift.experiments import (
+    cases,
+    code_digest,
+    correlations,
+    harness,
+    published,
+    rows,
+)
 
 FORMAT = 1
 
@@ -18,6 +24,7 @@ def gather(experiments: harness.Experiments) -> dict[str, Any]:
     Returns:
         As docs/experiments.md describes it.
     """
+    measured = [_table(experiments, table) for table in experiments.chosen]
     return {
         "format": FORMAT,
         "profile": experiments.profile.name,
@@ -25,18 +32,19 @@ def gather(experiments: harness.Experiments) -> dict[str, Any]:
         "seeds": list(experiments.seeds),
         "code": code_digest.code_digest(),
         "data": experiments.description | {"counts": _counts(experiments)},
-        "tables": [_table(experiments, table) for table in experiments.chosen],
+        "tables": measured,
+        "score_without_labels": correlations.correlate(measured),
     }
 
 
 def spread(figures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float | int | None]]:
-    """Gives mean, sample standard deviation and count over seeds for each of `summary.NAMES`.
+    """Gives mean, sample standard deviation and count over seeds for each figure.
 
     Args:
         figures: Of one row, for each seed that gave any. The deviation of one is None.
     """
     result: dict[str, dict[str, float | int | None]] = {}
-    for name in summary.NAMES if figures else ():
+    for name in figures[0] if figures else ():
         values = [values[name] for values in figures]
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
         result[name] = {"mean": float(np.mean(values)), "spread": deviation, "seeds": len(values)}
@@ -48,7 +56,7 @@ def _counts(experiments: harness.Experiments) -> dict[str, Any] | None:
     records = [
         record
         for table in experiments.chosen
-        for row in table.rows
+        for row in experiments.rows_of(table)
         for _, record in _records(experiments, row)
         if record.get("data")
     ]
@@ -56,32 +64,34 @@ def _counts(experiments: harness.Experiments) -> dict[str, Any] | None:
     return next((record["data"] for record in plain or records), None)
 
 
-def _records(experiments: harness.Experiments, row: tables.Row) -> list[tuple[int, dict[str, Any]]]:
+def _records(experiments: harness.Experiments, row: rows.Row) -> list[tuple[int, dict[str, Any]]]:
     """Gives the records of a row that there are, by seed."""
     digests = {seed: experiments.digest(experiments.cell(row, seed)) for seed in experiments.seeds}
     found = ((seed, digest, experiments.store.read(digest)) for seed, digest in digests.items())
     return [(seed, {"digest": digest, **record}) for seed, digest, record in found if record]
 
 
-def _table(experiments: harness.Experiments, table: tables.Table) -> dict[str, Any]:
-    rows = [_row(row, _records(experiments, row)) for row in table.rows]
-    result = {
+def _table(experiments: harness.Experiments, table: rows.Table) -> dict[str, Any]:
+    shown = experiments.rows_of(table)
+    measured = [_row(row, _records(experiments, row)) for row in shown]
+    return {
         "name": table.name,
         "title": table.title,
         "note": table.note,
         "is_per_action": table.is_per_action,
         "has_curves": table.has_curves,
-        "rows": rows,
+        "has_joint_shares": table.has_joint_shares,
+        "rows": measured,
+        "left_out": [row.name for row in table.rows if row not in shown],
         "published": published.TABLES[table.published] if table.published else (),
-        "cases": cases.choose(experiments.store, rows) if table.has_cases else [],
+        "cases": cases.choose(experiments.store, measured) if table.has_cases else [],
     }
-    return result
 
 
-def _row(row: tables.Row, records: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
+def _row(row: rows.Row, records: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
     done = [record["figures"] for _, record in records if record["figures"]]
     actions = sorted({name for figures in done for name in figures["per_action"]})
-    kept = ("digest", "truth", "status", "error", "seconds", "figures", "curve")
+    kept = ("digest", "truth", "test", "status", "error", "seconds", "figures", "curve")
     return {
         "name": row.name,
         "variant": dataclasses.asdict(row.variant),

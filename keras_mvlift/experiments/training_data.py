@@ -3,12 +3,14 @@
 import dataclasses
 import functools
 import itertools
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from keras_mvlift.datasets import examples, instants, preparation, sequences, splits, views
-from keras_mvlift.experiments import origins, variants
+from keras_mvlift.experiments import film_tracks, origins, rig_changes, variants
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines
 
@@ -36,8 +38,10 @@ class TrainingData:
             confidence 0 throughout for a view that an instant lacks.
         pairs: `[P, 3]`, index of the instant and of its two views, of all pairs to train on.
         test: Views to test on.
+        place: `[N, 2]`, each training instant's clip, by number, and frame.
         rig_distance: Meters.
         min_confidence: Detections less sure are left out of triangulation.
+        min_joints: Joints that a view must show to be used.
         about: Counts of clips, people and frames.
 
     Raises:
@@ -52,13 +56,19 @@ class TrainingData:
             self._clips.config, num_virtual_views=settings.num_virtual_views
         )
         self.min_confidence = self._config.min_confidence
+        self.min_joints = self._config.min_joints
         trained = [clip for clip in self._clips.clips if len(self._frames(clip).train)]
         tested = [clip for clip in self._clips.clips if len(self._frames(clip).test)]
         if not trained or not tested:
             raise ValueError("The data must hold clips to train on and clips to test on.")
-        self._trained = trained
-        self.rig_distance = preparation.rig_distance(trained[0])
-        self.seen = _join([self._shortened(clip) for clip in trained])
+        self._trained, self._tested = trained, tested
+        self._believed = [
+            dataclasses.replace(clip, camera=camera)
+            for clip, camera in zip(trained, rig_changes.believed(trained, settings), strict=True)
+        ]
+        self.rig_distance = preparation.rig_distance(self._believed[0])
+        chosen = [self._shortened(clip) for clip in self._believed]
+        self.seen, self.place = _join(chosen), _places(chosen)
         self.pairs = _pairs(self.seen.confidence, self._config.min_joints)
         self.test = self._lay_out(tested, self._clips.split)
         self.about = {
@@ -76,10 +86,36 @@ class TrainingData:
         return self._lay_out(self._trained, _Labels(self._clips.split))
 
     @functools.cached_property
-    def pseudo_labeled(self) -> baselines.TestViews:
-        """The same views with poses that are triangulated from all detections of the instant."""
-        blind = [dataclasses.replace(clip, pose_world=None) for clip in self._trained]
-        return self._lay_out(blind, _Labels(self._clips.split))
+    def film(self) -> film_tracks.FilmTracks:
+        """The real training views and those of the frames between."""
+        return film_tracks.of_views(self._every_instant, self.min_joints)
+
+    @functools.cached_property
+    def points(self) -> film_tracks.FilmTracks:
+        """What these views triangulate."""
+        return film_tracks.of_points(self._every_instant, self.min_confidence)
+
+    @functools.cached_property
+    def test_film(self) -> tuple[film_tracks.FilmTracks, np.ndarray]:
+        """The test views and those of the frames between, and the cells of the test views."""
+        every = self._lay_out(self._tested, self._clips.split, test_stride=1)
+        return film_tracks.of_test_views(every, self.test)
+
+    @functools.cached_property
+    def num_real_views(self) -> np.ndarray:
+        """How many of its views `[N]` are real at each training instant."""
+        return np.array([clip.num_views for clip in self._believed])[self.place[:, 0]]
+
+    @property
+    def _every_instant(self) -> list[instants.Instants]:
+        every = dataclasses.replace(self._config, stride=1, num_virtual_views=0)
+        split = self._clips.split
+        return [preparation.training_instants(clip, split, every) for clip in self._believed]
+
+    def view_at(self) -> Callable[[tf.Tensor], views.View]:
+        """Gives a function from `[B, 2]`, instant and view, to views, fields `[B, ...]`."""
+        seen = tf.nest.map_structure(tf.constant, self.seen)
+        return lambda index: tf.nest.map_structure(lambda field: tf.gather_nd(field, index), seen)
 
     def _frames(self, clip: sequences.MultiViewSequence) -> splits.Frames:
         return self._clips.split.frames(clip)
@@ -89,15 +125,25 @@ class TrainingData:
         return seen.select(np.arange(int(np.ceil(self._share * len(seen.frame)))))
 
     def _lay_out(
-        self, clips: list[sequences.MultiViewSequence], split: splits.Split | _Labels
+        self,
+        clips: list[sequences.MultiViewSequence],
+        split: splits.Split | _Labels,
+        **changes: int,
     ) -> baselines.TestViews:
-        config = dataclasses.replace(self._config, num_virtual_views=0)
+        config = dataclasses.replace(self._config, num_virtual_views=0, **changes)  # type: ignore[arg-type]
         if isinstance(split, _Labels):
             config = dataclasses.replace(config, test_stride=config.stride)
-        tables = [preparation.prepare(clip, split, config).test_views for clip in clips]  # type: ignore[arg-type]
+        tables = [self._numbered(preparation.prepare(clip, split, config)) for clip in clips]  # type: ignore[arg-type]
         if isinstance(split, _Labels):
             tables = [self._first_share(table) for table in tables]
         return _test_views(tables)
+
+    def _numbered(self, prepared: preparation.Prepared) -> examples.Columns:
+        """Gives the test views with their frames' numbers in the recording."""
+        table = prepared.test_views
+        if self._clips.numbers is None or not len(table["frame"]):
+            return table
+        return table | {"frame": self._clips.numbers[table["clip"][0]][table["frame"]]}
 
     def _first_share(self, table: examples.Columns) -> examples.Columns:
         frames = np.unique(table["frame"])
@@ -106,35 +152,40 @@ class TrainingData:
         return {name: values[is_kept] for name, values in table.items()}
 
 
-def pair_batches(data: TrainingData, batch_size: int, seed: int) -> tf.data.Dataset:
+class Pairs(Protocol):
+    """What pairs are drawn from: `TrainingData`, or the same with windows.
+
+    Attributes:
+        pairs: `[P, 3]`, index of the instant and of its two views.
+    """
+
+    pairs: np.ndarray
+
+    def view_at(self) -> Callable[[tf.Tensor], Any]:
+        """Gives a function from `[B, 2]`, instant and view, to views, fields `[B, ...]`."""
+
+
+def pair_batches(data: Pairs, batch_size: int, seed: int) -> tf.data.Dataset:
     """Gives shuffled batches of `ViewPair`, fields `[batch_size, ...]`, without end."""
     rows = tf.data.Dataset.from_tensor_slices(data.pairs)
     order = rows.shuffle(len(data.pairs), seed=seed).repeat().batch(batch_size, True)
-    seen = tf.nest.map_structure(tf.constant, data.seen)
+    view_at = data.view_at()
 
     def pair(index: tf.Tensor) -> views.ViewPair:
-        sides = (tf.gather(index, [0, side], axis=1) for side in (1, 2))
-        return views.ViewPair(
-            *(tf.nest.map_structure(lambda x, at=at: tf.gather_nd(x, at), seen) for at in sides)
-        )
+        return views.ViewPair(*(view_at(tf.gather(index, [0, side], axis=1)) for side in (1, 2)))
 
     return order.map(pair).prefetch(2)
-
-
-def labeled_batches(labeled: baselines.TestViews, batch_size: int, seed: int) -> tf.data.Dataset:
-    """Gives shuffled batches of views and poses `[batch_size, J, 3]`, meters, without end."""
-    rows = tf.data.Dataset.range(len(labeled.reference_pose))
-    order = rows.shuffle(len(labeled.reference_pose), seed=seed).repeat().batch(batch_size, True)
-    columns = tf.nest.map_structure(tf.constant, (labeled.view, labeled.reference_pose))
-    return order.map(
-        lambda index: tf.nest.map_structure(lambda x: tf.gather(x, index), columns)
-    ).prefetch(2)
 
 
 def _join(clips: list[instants.Instants]) -> views.View:
     num_views = max(len(seen.camera_names) for seen in clips)
     parts = [instants.to_view(seen, num_views) for seen in clips]
     return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
+
+
+def _places(clips: list[instants.Instants]) -> np.ndarray:
+    number = np.repeat(np.arange(len(clips)), [len(seen.frame) for seen in clips])
+    return np.stack([number, np.concatenate([seen.frame for seen in clips])], axis=1)
 
 
 def _pairs(confidence: np.ndarray, min_joints: int) -> np.ndarray:

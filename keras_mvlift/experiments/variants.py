@@ -15,10 +15,11 @@ class Filming:
     Attributes:
         rig: `"h36m_like"` or `"ring"`.
         num_cameras: `V`; 4 with `"h36m_like"`.
-        noise_px: As of `detectors.Detector`, and so are the three rates.
+        noise_px: As of `detectors.Detector`, and so are the three rates and `bias_px`.
         gross_error_rate: The share of keypoints that are blunders.
         missing_rate: The share of joints that are not found.
         dropped_view_rate: The share of images in which nobody is found.
+        bias_px: How far off joints are in every image alike.
     """
 
     rig: str = "h36m_like"
@@ -27,6 +28,7 @@ class Filming:
     gross_error_rate: float = 0.01
     missing_rate: float = 0.01
     dropped_view_rate: float = 0.005
+    bias_px: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,14 +40,26 @@ class DataSettings:
         test_filming: How the test people are filmed; None for the same as in training.
         num_virtual_views: Virtual cameras per training instant.
         train_share: The share of each clip's training frames that is used, from its start.
+        calibration_error: Degrees by which each training camera is turned about an axis of its own,
+            in what methods without labels see of it; the labels and the test are as they were.
+        has_extrinsics: Whether the training cameras' places are known; if not, they are recovered
+            from the detections and one distance.
+        has_frames_between: Whether the film's frames between those that are trained and tested on
+            are there, for windows around them.
     """
 
     filming: Filming | None = None
     test_filming: Filming | None = None
     num_virtual_views: int = 0
     train_share: float = 1.0
+    calibration_error: float = 0.0
+    has_extrinsics: bool = True
+    has_frames_between: bool = False
 
     def __post_init__(self) -> None:
+        if not self.calibration_error >= 0:
+            received = self.calibration_error
+            raise ValueError(f"`calibration_error` must not be negative. Received: {received}.")
         if not 0 < self.train_share <= 1:
             raise ValueError(f"`train_share` must lie in (0, 1]. Received: {self.train_share}.")
 
@@ -84,6 +98,7 @@ class Budget:
     Attributes:
         width: Units of each dense layer.
         dropout: Share of units dropped.
+        filter_widths: Frames of each convolution of the temporal backbone.
         batch_size: Pairs per step; a step of a method on single views takes twice as many views.
         num_epochs: Epochs on the method's own loss.
         num_pretrain_epochs: Epochs on eq. (6), before those.
@@ -93,6 +108,7 @@ class Budget:
 
     width: int = 1024
     dropout: float = 0.25
+    filter_widths: tuple[int, ...] = (3, 3, 3, 3, 3)
     batch_size: int = 1024
     num_epochs: int = 60
     num_pretrain_epochs: int = 5

@@ -10,7 +10,7 @@ from matplotlib import figure as mpl_figure
 from matplotlib import style, ticker
 from matplotlib.backends import backend_agg
 
-from keras_mvlift.visualization import colors
+from keras_mvlift.visualization import colors, score_scatter
 
 DOTS_PER_INCH = 160
 # Okabe and Ito's palette; lines of the same color differ in their dashes.
@@ -37,29 +37,37 @@ Draw = Callable[[Mapping[str, Any]], mpl_figure.Figure]
 
 
 def write(results: Mapping[str, Any], folder: pathlib.Path) -> dict[str, str]:
-    """Draws what tables ask for, as `<table>.png` and `<table>.svg`.
+    """Draws what tables ask for, and the score without labels, as `<name>.png` and `<name>.svg`.
 
     Args:
         results: The content of `results.json`.
         folder: Made if need be.
 
     Returns:
-        Name of the table to its figure's SVG.
+        Name of the table, or `score_scatter.NAME`, to its figure's SVG.
     """
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {}
     for table in results["tables"]:
         draw = _drawing(table)
-        if draw is None:
-            continue
-        with style.context(_STYLE):
-            figure = draw(table)
-            figure.savefig(folder / f"{table['name']}.png", dpi=DOTS_PER_INCH)
-            buffer = io.StringIO()
-            figure.savefig(buffer, format="svg", metadata={"Date": None})
-        drawn[table["name"]] = buffer.getvalue()
-        (folder / f"{table['name']}.svg").write_text(buffer.getvalue(), encoding="utf-8")
+        if draw is not None:
+            drawn[table["name"]] = _write(draw, table, folder / table["name"])
+    if results["score_without_labels"]:
+        path = folder / score_scatter.NAME
+        drawn[score_scatter.NAME] = _write(
+            score_scatter.draw, results["score_without_labels"], path
+        )
     return drawn
+
+
+def _write(draw: Callable[[Any], mpl_figure.Figure], about: Any, path: pathlib.Path) -> str:
+    with style.context(_STYLE):
+        figure = draw(about)
+        figure.savefig(path.with_suffix(".png"), dpi=DOTS_PER_INCH)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    path.with_suffix(".svg").write_text(buffer.getvalue(), encoding="utf-8")
+    return buffer.getvalue()
 
 
 def epochs(table: Mapping[str, Any]) -> mpl_figure.Figure:

@@ -10,7 +10,7 @@ import jinja2
 import markupsafe
 
 from keras_mvlift import skeletons
-from keras_mvlift.visualization import colors, experiment_tables
+from keras_mvlift.visualization import colors, experiment_tables, score_scatter
 
 _TEMPLATE = "experiment_report.html"
 _TRUE = "true"
@@ -37,7 +37,10 @@ def render(results: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     )
     return environment.get_template(_TEMPLATE).render(
         lines=experiment_tables.data_lines(results),
-        tables=[_table(table, figures.get(table["name"])) for table in results["tables"]],
+        tables=[
+            *(_table(table, figures.get(table["name"])) for table in results["tables"]),
+            *_score(results, figures.get(score_scatter.NAME)),
+        ],
         skeleton=_script({"bones": _bones(), "colors": _colors()}),
     )
 
@@ -50,14 +53,12 @@ def write(
 
 
 def _table(table: Mapping[str, Any], figure: str | None) -> dict[str, Any]:
-    # What stands before the drawing, the XML declaration and a link to the format, no page wants.
-    svg = None if figure is None else markupsafe.Markup(figure[figure.index("<svg") :])
     return {
         "name": table["name"],
         "title": table["title"],
-        "note": table["note"],
+        "notes": experiment_tables.notes(table),
         "grids": list(experiment_tables.grids(table)),
-        "figure": svg,
+        "figure": _svg(figure),
         "cases": [_case(case) for case in table["cases"]],
         "errors": [
             f"{row['name']}, seed {cell['seed']}: {cell['error']}"
@@ -66,6 +67,25 @@ def _table(table: Mapping[str, Any], figure: str | None) -> dict[str, Any]:
             if cell["error"]
         ],
     }
+
+
+def _score(results: Mapping[str, Any], figure: str | None) -> list[dict[str, Any]]:
+    """Gives a further section in the form of a table's, where there is something to show."""
+    section = {
+        "name": score_scatter.NAME,
+        "title": experiment_tables.SCORE_TITLE,
+        "notes": [experiment_tables.SCORE_NOTE],
+        "grids": list(experiment_tables.score_grids(results)),
+        "figure": _svg(figure),
+        "cases": [],
+        "errors": [],
+    }
+    return [section] if results["score_without_labels"] else []
+
+
+def _svg(figure: str | None) -> markupsafe.Markup | None:
+    # What stands before the drawing, the XML declaration and a link to the format, no page wants.
+    return None if figure is None else markupsafe.Markup(figure[figure.index("<svg") :])
 
 
 def _case(case: Mapping[str, Any]) -> dict[str, Any]:

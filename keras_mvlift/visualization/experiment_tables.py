@@ -11,7 +11,27 @@ _COLUMNS = {
     "P-MPJPE, mm": "p_mpjpe_mm",
     "PCK at 150 mm": "pck_150",
     "AUC": "auc",
+    "held-out views, mean px": "held_out_mean_px",
+    "held-out views, median mm": "held_out_median_mm",
 }
+_JOINT_SHARES = {
+    "PCK at 150 mm, 14 joints": "pck_150_14",
+    "AUC, 14 joints": "auc_14",
+    "PCK at 150 mm, 17 joints": "pck_150",
+    "AUC, 17 joints": "auc",
+}
+_SCORES = {
+    "mean, px": "held_out_mean_px",
+    "median, px": "held_out_median_px",
+    "mean, mm": "held_out_mean_mm",
+    "median, mm": "held_out_median_mm",
+}
+SCORE_TITLE = "Score without labels: errors in held-out views against MPJPE"
+SCORE_NOTE = (
+    "A pose lifted from one view is reprojected into the others. Over all cells above that were "
+    "tested on the same data, however they were trained: does the error in those views, for which "
+    "nothing needs a label, tell of the error in 3D?"
+)
 _PROTOCOLS = {"Protocol 1, MPJPE, mm": "mpjpe_mm", "Protocol 2, P-MPJPE, mm": "p_mpjpe_mm"}
 _WORDS = {"diverged": "diverged", "failed": "failed", "not_applicable": "not on these data"}
 
@@ -38,14 +58,35 @@ def grids(table: Mapping[str, Any]) -> Iterator[Grid]:
         for title, figure in _PROTOCOLS.items():
             yield _per_action(table, title, figure)
     else:
+        columns = _JOINT_SHARES if table.get("has_joint_shares") else _COLUMNS
         rows = [
-            [row["name"], *(_cell(row, row["overall"], figure) for figure in _COLUMNS.values())]
+            [row["name"], *(_cell(row, row["overall"], figure) for figure in columns.values())]
             for row in table["rows"]
         ]
-        yield Grid("Measured here", ["", *_COLUMNS], rows, False)
+        yield Grid("Measured here", ["", *columns], rows, False)
     for part in table["published"]:
         rows = [[name, *map(_plain, values)] for name, values in part["rows"].items()]
         yield Grid(f"As published: {part['title']}", ["", *part["columns"]], rows, True)
+
+
+def notes(table: Mapping[str, Any]) -> list[str]:
+    """Says what to know when reading a table, and which rows a short run leaves out."""
+    left_out = f"In the full profile also: {', '.join(table['left_out'])}."
+    return [note for note in (table["note"], left_out if table["left_out"] else "") if note]
+
+
+def score_grids(results: Mapping[str, Any]) -> Iterator[Grid]:
+    """Lays out how the score without labels and MPJPE correlate, for each test set."""
+    for number, group in enumerate(results["score_without_labels"], 1):
+        rows = [
+            [
+                label,
+                *(_correlation(group["scores"][name][kind]) for kind in ("pearson", "spearman")),
+            ]
+            for label, name in _SCORES.items()
+        ]
+        title = f"Test set {number}: {len(group['cells'])} cells"
+        yield Grid(title, ["error in held-out views", "Pearson", "Spearman"], rows, False)
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -58,9 +99,11 @@ def markdown(results: Mapping[str, Any]) -> str:
     text = "\n".join(blocks) + "\n"
     for table in results["tables"]:
         text += f"\n## {table['title']}\n"
-        text += f"\n{table['note']}\n" if table["note"] else ""
-        for grid in grids(table):
-            text += f"\n**{grid.title}**\n\n{_markdown(grid)}"
+        text += "".join(f"\n{note}\n" for note in notes(table))
+        text += "".join(map(_markdown, grids(table)))
+    if results["score_without_labels"]:
+        text += f"\n## {SCORE_TITLE}\n\n{SCORE_NOTE}\n"
+        text += "".join(map(_markdown, score_grids(results)))
     return text
 
 
@@ -122,7 +165,12 @@ def _plain(value: float | None) -> str:
     return MISSING if value is None else f"{value:.1f}"
 
 
+def _correlation(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.3f}"
+
+
 def _markdown(grid: Grid) -> str:
     rule = ["---", *("---:" for _ in grid.headings[1:])]
     lines: list[Sequence[str]] = [grid.headings, rule, *grid.rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"\n**{grid.title}**\n\n{table}"

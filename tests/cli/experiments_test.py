@@ -56,6 +56,7 @@ def test_tables_and_rows_are_listed_without_running_any(capsys, tmp_path):
     for table in tables.TABLES.values():
         assert f"{table.name}: {table.title}\n" in listed
     assert "    Trans Reproj+DA\n" in listed
+    assert "    pseudo labels, weighted (full profile only)\n" in listed
     assert not (tmp_path / "out").exists()
 
 

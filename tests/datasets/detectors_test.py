@@ -176,3 +176,17 @@ def test_the_same_dice_give_the_same_detections(motion):
 def test_settings_that_cannot_be_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         detectors.Detector(**settings)
+
+
+def test_a_bias_is_the_same_in_every_take_and_grows_with_bias_px(motion):
+    small, large = (
+        _detect(motion, bias_px=bias, seed=seed)[0] - _exact(motion)
+        for bias, seed in ((2.0, 0), (6.0, 1))
+    )
+    np.testing.assert_allclose(large, 3 * small, atol=1e-6)
+    assert 1.0 < small.std() < 4.0
+
+
+def test_a_negative_bias_is_refused():
+    with pytest.raises(ValueError, match="`bias_px` must be a number, 0 or more"):
+        detectors.Detector(bias_px=-1.0)

@@ -28,25 +28,25 @@ def row(name, digest, truth="truth_1", status="done"):
 
 
 def test_the_best_median_and_worst_view_of_ours_are_shown_with_all_rows(store):
-    best, median, worst = cases.choose(store, [row("peer", "peer"), row("solved root", "ours")])
+    best, median, worst = cases.choose(store, [row("peer", "peer"), row(cases.OURS, "ours")])
     assert [case["view"]["clip"] for case in (best, median, worst)] == [
         "clip_0",
         "clip_2",
         "clip_3",
     ]
-    assert list(worst["poses"]) == ["true", "peer", "solved root"]
-    assert worst["poses"]["solved root"]["mpjpe_mm"] == pytest.approx(90, abs=0.5)
+    assert list(worst["poses"]) == ["true", "peer", cases.OURS]
+    assert worst["poses"][cases.OURS]["mpjpe_mm"] == pytest.approx(90, abs=0.5)
     assert worst["poses"]["peer"]["mpjpe_mm"] == pytest.approx(50, abs=0.5)
-    true, ours = (np.array(worst["poses"][name]["joints"]) for name in ("true", "solved root"))
+    true, ours = (np.array(worst["poses"][name]["joints"]) for name in ("true", cases.OURS))
     np.testing.assert_allclose(ours - true, np.tile([90, 0, 0], (17, 1)), atol=1)
 
 
 def test_rows_of_other_views_and_unfinished_rows_are_left_out(store):
     rows = [
-        row("solved root", "ours"),
+        row(cases.OURS, "ours"),
         row("elsewhere", "peer", truth="truth_2"),
         row("broken", "none", status="failed"),
         {"name": "not run", "cells": []},
     ]
-    assert list(cases.choose(store, rows)[0]["poses"]) == ["true", "solved root"]
+    assert list(cases.choose(store, rows)[0]["poses"]) == ["true", cases.OURS]
     assert cases.choose(store, rows[2:]) == []

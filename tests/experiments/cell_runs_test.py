@@ -1,7 +1,9 @@
+import copy
+
 import numpy as np
 import pytest
 
-from keras_mvlift.experiments import cell_runs, methods, origins
+from keras_mvlift.experiments import cell_runs, correlations, methods, origins
 from keras_mvlift.metrics import summary
 from keras_mvlift.training import guards
 from tests.experiments import tiny_experiments
@@ -30,8 +32,36 @@ def test_figures_are_measured_overall_and_per_action(monkeypatch, data):
     assert figures["mean_over_actions"]["mpjpe_mm"] == pytest.approx(
         np.mean([0, *others]), rel=1e-3
     )
-    assert set(figures["overall"]) == set(summary.NAMES)
+    assert set(figures["overall"]) > {*summary.NAMES, *correlations.SCORES}
+    assert set(figures["mean_over_actions"]) == set(summary.NAMES)
     assert kept is poses
+
+
+def test_true_poses_score_better_without_labels_than_wrong_ones(monkeypatch, data):
+    wrong = data.test.reference_pose * np.array([1.0, 1.0, 0.3])
+    scores = [
+        run(monkeypatch, data, lambda *_, poses=poses: poses)[0]["figures"]["overall"]
+        for poses in (data.test.reference_pose, wrong)
+    ]
+    for name in correlations.SCORES:
+        assert scores[0][name] < 0.9 * scores[1][name]
+
+
+def test_views_of_single_cameras_have_no_score_without_labels(monkeypatch, data):
+    alone = copy.copy(data)
+    alone.test = data.test._replace(instant=np.arange(len(data.test.instant)))
+    record, _ = run(monkeypatch, alone, lambda *_: data.test.reference_pose)
+    assert not set(record["figures"]["overall"]) & set(correlations.SCORES)
+
+
+def test_test_data_are_told_apart_by_what_they_hold(monkeypatch, data):
+    twin, other = copy.copy(data), copy.copy(data)
+    other.test = data.test._replace(reference_pose=1.01 * data.test.reference_pose)
+    tests = [
+        run(monkeypatch, some, lambda *_: data.test.reference_pose)[0]["test"]
+        for some in (data, twin, other)
+    ]
+    assert tests[0] == tests[1] != tests[2]
 
 
 def test_a_loss_that_is_no_number_is_a_result_with_its_curve(monkeypatch, data):

@@ -1,14 +1,15 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from keras_mvlift.experiments import code_digest, methods, origins, tables, variants
+from keras_mvlift.experiments import code_digest, methods, origins, rows, variants
 from tests.experiments import tiny_experiments
 
 
 def triangulation(name="one", seed_option=0):
-    return tables.row(name, method="triangulation", options=(("mark", seed_option),))
+    return rows.row(name, method="triangulation", options=(("mark", seed_option),))
 
 
 @pytest.fixture
@@ -86,10 +87,17 @@ def test_a_failure_is_recorded_tried_again_and_stops_nobody(tmp_path, calls, mon
 
 
 def test_rows_of_several_tables_that_ask_the_same_are_run_once(tmp_path, calls):
-    twin = tables.Row("another name", ROWS[0].variant)
+    twin = rows.Row("another name", ROWS[0].variant)
     plan = tiny_experiments.experiments(tmp_path, ROWS[0], twin)
     plan.run(is_quiet=True)
     assert len(calls) == 1
+
+
+def test_rows_for_long_runs_are_no_cells_of_a_quick_one(tmp_path):
+    some = [ROWS[0], rows.row("long", recipe="paper", is_quick=False)]
+    plan = tiny_experiments.experiments(tmp_path, *some)
+    quick = dataclasses.replace(plan, profile=dataclasses.replace(plan.profile, is_quick=True))
+    assert (len(plan.to_do()), len(quick.to_do())) == (2, 1)
 
 
 def test_other_data_budgets_seeds_and_code_are_other_cells(tmp_path, monkeypatch):
@@ -106,7 +114,7 @@ def test_other_data_budgets_seeds_and_code_are_other_cells(tmp_path, monkeypatch
 
 def test_cells_of_the_same_data_follow_each_other(tmp_path):
     other = variants.DataSettings(train_share=0.5)
-    mixed = [tables.row("a"), tables.row("b", data=other), tables.row("c", recipe="ray_root")]
+    mixed = [rows.row("a"), rows.row("b", data=other), rows.row("c", recipe="ray_root")]
     order = [cell.variant.data for cell in tiny_experiments.experiments(tmp_path, *mixed).to_do()]
     assert order == [variants.DataSettings(), variants.DataSettings(), other]
 

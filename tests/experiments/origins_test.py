@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift import configs
-from keras_mvlift.experiments import origins, variants
+from keras_mvlift.experiments import origins, training_data, variants
 from tests.experiments import motion_clips_test, tiny_experiments
 
 
@@ -48,3 +48,63 @@ def test_recordings_are_read_and_not_filmed_again():
     with pytest.raises(origins.NotApplicableError):
         origin.load(variants.DataSettings(filming=variants.Filming()))
     assert origin.describe()["source"] == "studio"
+
+
+def test_frames_between_leave_the_lifted_ones_where_they_were(tmp_path):
+    names = ("01_1", "02_1", "03_1")
+    path = motion_clips_test.write(tmp_path / "a.npz", *names, num_frames=12)
+    origin = origins.MotionOrigin(paths=(path,), max_train_frames=8, max_test_frames=5)
+    thin = origin.load(variants.DataSettings())
+    film = origin.load(variants.DataSettings(has_frames_between=True))
+    assert (film.config.stride, film.config.test_stride) == (3, 3)
+    assert (thin.config.stride, thin.config.test_stride) == (1, 1)
+    for few, every in zip(thin.clips, film.clips, strict=True):
+        assert (few.num_frames, every.num_frames) == (4, 12)
+        # Not the place in the room, which depends on the whole way.
+        relative = [clip.pose_world - clip.pose_world[:, :1] for clip in (few, every)]
+        np.testing.assert_allclose(relative[0], relative[1][::3], atol=1e-9)
+
+
+def test_the_studio_s_frames_between_are_of_the_same_seconds():
+    film = tiny_experiments.STUDIO.load(variants.DataSettings(has_frames_between=True))
+    thin = tiny_experiments.STUDIO.load(variants.DataSettings())
+    few, every = thin.clips[0], film.clips[0]
+    assert every.num_frames == film.config.stride * few.num_frames
+    assert every.num_frames / every.frame_rate == few.num_frames / few.frame_rate
+
+
+def _studio(stride, num_subjects):
+    options = f'{{"num_subjects": {num_subjects}, "num_clips": 1, "num_frames": 8}}'
+    return configs.DataConfig(
+        source="studio",
+        source_options=options,
+        split="subject",
+        split_options='{"test_subjects": ["S02"]}',
+        stride=stride,
+        test_stride=stride,
+    )
+
+
+def test_other_recordings_are_tested_on_where_a_row_wants_another_rig():
+    origin = origins.RecordingOrigin(
+        config=_studio(2, 3), data_root="", test_config=_studio(4, 2), test_data_root=""
+    )
+    near = origin.load(variants.DataSettings())
+    far = origin.load(variants.DataSettings(test_filming=variants.Filming()))
+    assert [clip.name for clip in near.clips] == [f"S0{n}_walking_01" for n in (1, 2, 3)]
+    names = ["S01_walking_01", "S03_walking_01", "elsewhere_S02_walking_01"]
+    assert [clip.name for clip in far.clips] == names
+    assert [clip.num_frames for clip in far.clips] == [4, 4, 2]
+    assert origin.describe()["tested_elsewhere"]["num_clips"] == 2
+    for refused in ({"filming": variants.Filming()}, {"has_frames_between": True}):
+        with pytest.raises(origins.NotApplicableError):
+            origin.load(variants.DataSettings(test_filming=variants.Filming(), **refused))
+
+
+def test_frames_of_recordings_keep_their_numbers():
+    origin = origins.RecordingOrigin(config=_studio(3, 2), data_root="")
+    data = training_data.TrainingData(origin, variants.DataSettings())
+    assert set(data.test.frame) == {0, 3, 6}
+    whole = training_data.TrainingData(origin, variants.DataSettings(has_frames_between=True))
+    np.testing.assert_array_equal(whole.test.frame, data.test.frame)
+    np.testing.assert_array_equal(whole.seen.keypoints_2d, data.seen.keypoints_2d)

@@ -4,11 +4,16 @@ from keras_mvlift.experiments import origins, profiles
 
 
 def test_without_data_people_are_made_up():
-    assert profiles.open_origin(profiles.QUICK, [], None, None) is profiles.QUICK.studio
+    assert profiles.open_origin(profiles.QUICK, []) is profiles.QUICK.studio
+
+
+def test_the_quick_profile_alone_leaves_rows_out():
+    assert profiles.QUICK.is_quick
+    assert not profiles.FULL.is_quick
 
 
 def test_motions_are_limited_by_the_profile():
-    origin = profiles.open_origin(profiles.QUICK, ["a.npz"], None, None)
+    origin = profiles.open_origin(profiles.QUICK, ["a.npz"])
     assert isinstance(origin, origins.MotionOrigin)
     assert origin.max_train_frames == profiles.QUICK.max_train_frames > 0
 
@@ -18,14 +23,49 @@ def test_motions_are_limited_by_the_profile():
     [("human36m", "subject", '{"test_subjects": ["S9", "S11"]}'), ("rig", "blocks", "{}")],
 )
 def test_recordings_are_split_as_their_community_does(source, split, options):
-    origin = profiles.open_origin(profiles.FULL, [], "data", source)
+    origin = profiles.open_origin(profiles.FULL, [], profiles.Recordings("data", source))
     assert (origin.config.split, origin.config.split_options) == (split, options)
     assert origin.config.stride == profiles.FULL.stride
 
 
+def test_of_human36m_alone_test_frames_are_thinned():
+    strides = [
+        profiles.open_origin(
+            profiles.QUICK, [], profiles.Recordings("data", source)
+        ).config.test_stride
+        for source in ("human36m", "mpi_inf_3dhp")
+    ]
+    assert strides == [profiles.QUICK.test_stride, 1]
+
+
+def test_other_recordings_are_tested_on_as_their_community_does():
+    origin = profiles.open_origin(
+        profiles.FULL,
+        [],
+        profiles.Recordings("near", "human36m", '{"detections": "gt"}'),
+        profiles.Recordings("far", "mpi_inf_3dhp"),
+    )
+    assert (origin.data_root, origin.test_data_root) == ("near", "far")
+    assert origin.config.source_options == '{"detections": "gt"}'
+    assert "TS6" in origin.test_config.split_options
+
+
 @pytest.mark.parametrize(
-    "arguments", [([], "data", None), ([], None, "rig"), (["a.npz"], "data", "rig")]
+    "arguments",
+    [
+        ([], profiles.Recordings("data", None)),
+        ([], profiles.Recordings(None, "rig")),
+        (["a.npz"], profiles.Recordings("data", "rig")),
+        ([], profiles.Recordings("data", "rig"), profiles.Recordings("other", None)),
+    ],
 )
 def test_contradicting_arguments_are_refused(arguments):
     with pytest.raises(ValueError, match="must be given together, and not with `motions`"):
         profiles.open_origin(profiles.QUICK, *arguments)
+
+
+def test_other_recordings_alone_are_refused():
+    with pytest.raises(ValueError, match="`test_data_root` must be given with `data_root`"):
+        profiles.open_origin(
+            profiles.QUICK, [], profiles.NO_RECORDINGS, profiles.Recordings("data", "rig")
+        )

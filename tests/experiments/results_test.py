@@ -1,14 +1,15 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from keras_mvlift.experiments import methods, results, tables
+from keras_mvlift.experiments import methods, results, rows
 from tests.experiments import tiny_experiments
 
 ROWS = [
-    tables.row("fine", method="triangulation"),
-    tables.row("bad", method="triangulation", options=(("mark", 1),)),
+    rows.row("fine", method="triangulation"),
+    rows.row("bad", method="triangulation", options=(("mark", 1),)),
 ]
 
 
@@ -49,11 +50,29 @@ def test_results_are_json(gathered):
 
 def test_what_was_not_run_is_missing_not_wrong(tmp_path):
     plan = tiny_experiments.experiments(tmp_path)
-    rows = results.gather(plan)["tables"][0]["rows"]
-    assert [(row["cells"], row["overall"]) for row in rows] == [([], {})] * 2
+    shown = results.gather(plan)["tables"][0]["rows"]
+    assert [(row["cells"], row["overall"]) for row in shown] == [([], {})] * 2
+
+
+def test_the_score_without_labels_has_a_mean_and_cells_to_correlate(gathered):
+    fine, _ = gathered["tables"][0]["rows"]
+    scores = [cell["figures"]["overall"]["held_out_mean_px"] for cell in fine["cells"]]
+    assert fine["overall"]["held_out_mean_px"]["mean"] == pytest.approx(np.mean(scores))
+    # Two cells are too few.
+    assert gathered["score_without_labels"] == []
+    assert len({cell["test"] for cell in fine["cells"]}) == 1
+
+
+def test_rows_of_the_full_profile_are_named_where_they_are_left_out(tmp_path):
+    shown = [ROWS[0], rows.row("long", method="triangulation", is_quick=False)]
+    plan = tiny_experiments.experiments(tmp_path, *shown)
+    quick = dataclasses.replace(plan, profile=dataclasses.replace(plan.profile, is_quick=True))
+    for profile, names, left_out in ((plan, ["fine", "long"], []), (quick, ["fine"], ["long"])):
+        (table,) = results.gather(profile)["tables"]
+        assert ([row["name"] for row in table["rows"]], table["left_out"]) == (names, left_out)
 
 
 def test_the_spread_of_one_seed_is_unknown():
-    one = results.spread([dict.fromkeys(results.summary.NAMES, 3.0)])
+    one = results.spread([{"auc": 3.0}])
     assert one["auc"] == {"mean": 3.0, "spread": None, "seeds": 1}
     assert results.spread([]) == {}

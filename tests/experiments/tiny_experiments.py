@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_mvlift.experiments import harness, origins, profiles, tables, training_data, variants
+from keras_mvlift.experiments import harness, origins, profiles, rows, training_data, variants
 
 BUDGET = variants.Budget(
     width=8,
@@ -21,14 +21,15 @@ PROFILE = profiles.Profile(
     max_train_frames=20,
     max_test_frames=10,
     stride=1,
+    test_stride=1,
     seeds=(0,),
 )
-SMALL = tables.Table(
+SMALL = rows.Table(
     name="small",
     title="Small",
     rows=(
-        tables.row("solved root"),
-        tables.row("triangulation", method="triangulation"),
+        rows.row("solved root"),
+        rows.row("triangulation", method="triangulation"),
     ),
     is_per_action=True,
     has_curves=True,

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from keras_mvlift.experiments import training_data, variants
-from keras_mvlift.metrics import summary
 from tests.experiments import tiny_experiments
 
 
@@ -44,27 +43,6 @@ def test_an_epoch_of_batches_is_shuffled_by_its_seed(data):
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
-
-
-def test_pseudo_labels_come_from_detections_and_labels_from_the_truth(data):
-    keys = [
-        {key: index for index, key in enumerate(zip(t.clip, t.frame, t.camera, strict=True))}
-        for t in (data.labeled, data.pseudo_labeled)
-    ]
-    shared = sorted(set(keys[0]) & set(keys[1]))
-    true, pseudo = (
-        table.reference_pose[[key[name] for name in shared]]
-        for table, key in zip((data.labeled, data.pseudo_labeled), keys, strict=True)
-    )
-    error = summary.summary(true, pseudo)["mpjpe_mm"]
-    assert 5 < error < 100
-
-
-def test_a_labeled_batch_keeps_views_and_poses_together(data):
-    view, pose = next(iter(training_data.labeled_batches(data.labeled, 4, seed=0)))
-    for keypoints, truth in zip(view.keypoints_2d, pose, strict=True):
-        at = (data.labeled.view.keypoints_2d == keypoints.numpy()).all(axis=(1, 2))
-        np.testing.assert_array_equal(data.labeled.reference_pose[at][0], truth)
 
 
 def test_a_share_takes_the_first_frames_of_each_clip_for_all_methods(data):

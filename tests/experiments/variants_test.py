@@ -25,7 +25,13 @@ def test_a_share_that_is_none_is_refused(share):
         variants.DataSettings(train_share=share)
 
 
+def test_a_negative_calibration_error_is_refused():
+    with pytest.raises(ValueError, match="`calibration_error` must not be negative"):
+        variants.DataSettings(calibration_error=-1.0)
+
+
 def test_a_filming_is_what_a_studio_takes():
-    filming = variants.Filming(rig="ring", num_cameras=3, noise_px=1.0)
+    filming = variants.Filming(rig="ring", num_cameras=3, noise_px=1.0, bias_px=2.0)
     studio = synthetic.Studio(**dataclasses.asdict(filming))
-    assert (len(studio.camera.center), studio.detector.noise_px) == (3, 1.0)
+    assert len(studio.camera.center) == 3
+    assert (studio.detector.noise_px, studio.detector.bias_px) == (1.0, 2.0)

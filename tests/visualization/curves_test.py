@@ -11,7 +11,7 @@ def lines(figure, panel):
 
 def test_figures_are_written_as_png_and_svg_for_the_tables_that_have_some(tmp_path):
     drawn = curves.write(experiment_results.make(), tmp_path / "figures")
-    assert set(drawn) == {"figure6", "cameras"}
+    assert set(drawn) == {"figure6", "cameras", "score_without_labels"}
     for name, svg in drawn.items():
         assert (tmp_path / "figures" / f"{name}.svg").read_text() == svg
         with Image.open(tmp_path / "figures" / f"{name}.png") as image:
@@ -47,7 +47,7 @@ def test_a_sweep_is_drawn_over_the_numbers_of_its_rows():
 
 
 def test_nothing_is_drawn_of_rows_without_figures(tmp_path):
-    results = experiment_results.make()
+    results = experiment_results.make() | {"score_without_labels": []}
     for table in results["tables"]:
         for row in table["rows"]:
             row.update(cells=[], overall={})

@@ -83,6 +83,21 @@ def test_figures_published_tables_and_errors_are_shown():
     assert "other, seed 0: the loss must be finite" in text
 
 
+def test_the_score_without_labels_has_a_section_of_its_own():
+    results = experiment_results.make()
+    text = experiment_report.render(results, {"score_without_labels": SVG})
+    assert 'href="#score_without_labels"' in text
+    assert "<td>0.988</td>" in text
+    section = text[text.index('<h2 id="score_without_labels"') :]
+    assert '<svg xmlns="http://www.w3.org/2000/svg"><g/></svg>' in section
+    results["score_without_labels"] = []
+    assert "score_without_labels" not in experiment_report.render(results, {})
+
+
+def test_rows_that_a_short_run_leaves_out_are_named():
+    assert "In the full profile also: long one, long two." in page()
+
+
 def test_a_written_page_is_the_rendered_one(tmp_path):
     experiment_report.write(tmp_path / "report.html", experiment_results.make(), {"cameras": SVG})
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == page()

@@ -48,6 +48,7 @@ def _table(name, title, rows, **changes):
         "rows": rows,
         "published": [],
         "cases": [],
+        "left_out": [],
     }
     return table | changes
 
@@ -62,6 +63,7 @@ _PER_ACTION = _table(
     ],
     is_per_action=True,
     note="Mind <this>.",
+    left_out=["long one", "long two"],
     published=[{"title": "Human3.6M", "columns": ["Walk"], "rows": {"ours": [43.8], "b": [None]}}],
 )
 _CURVES = _table(
@@ -79,6 +81,18 @@ _SWEEP = _table(
         }
     ],
 )
+_SCORE_NAMES = tuple(
+    f"held_out_{kind}_{unit}" for unit in ("px", "mm") for kind in ("mean", "median")
+)
+_SCORES = {
+    "test": "0123",
+    "cells": [
+        {"row": f"t: {number}", "seed": 0, "mpjpe_mm": 50.0 * number}
+        | dict.fromkeys(_SCORE_NAMES, 4.0 * number)
+        for number in (1, 2, 3, 4)
+    ],
+    "scores": {name: {"pearson": 0.9876, "spearman": None} for name in _SCORE_NAMES},
+}
 _RESULTS = {
     "format": 1,
     "profile": "tiny",
@@ -92,6 +106,7 @@ _RESULTS = {
         "counts": {"clips": 12, "test_people": 3},
     },
     "tables": [_PER_ACTION, _CURVES, _SWEEP],
+    "score_without_labels": [_SCORES],
 }
 
 

@@ -13,6 +13,8 @@ GOLDEN = """\
 
 Mind <this>.
 
+In the full profile also: long one, long two.
+
 **Measured here: Protocol 1, MPJPE, mm**
 
 |  | walking | mean over actions | mean over frames |
@@ -35,19 +37,47 @@ Mind <this>.
 | --- | ---: |
 | ours | 43.8 |
 | b | - |
+
+## Score without labels: errors in held-out views against MPJPE
+"""
+GOLDEN_SCORES = """
+**Test set 1: 4 cells**
+
+| error in held-out views | Pearson | Spearman |
+| --- | ---: | ---: |
+| mean, px | 0.988 | - |
+| median, px | 0.988 | - |
+| mean, mm | 0.988 | - |
+| median, mm | 0.988 | - |
 """
 
 
 def test_markdown_golden():
     results = experiment_results.make()
     results["tables"] = results["tables"][:1]
-    assert experiment_tables.markdown(results) == GOLDEN
+    note = f"\n{experiment_tables.SCORE_NOTE}\n"
+    assert experiment_tables.markdown(results) == GOLDEN + note + GOLDEN_SCORES
 
 
-def test_a_table_without_actions_has_five_figures_and_a_seed_alone_no_spread():
+def test_without_scores_there_is_no_section_about_them():
+    results = experiment_results.make() | {"score_without_labels": []}
+    assert "Score without labels" not in experiment_tables.markdown(results)
+
+
+def test_a_score_without_labels_stands_beside_the_errors():
+    table = experiment_results.make()["tables"][2]
+    score = {"mean": 12.34, "spread": None, "seeds": 1}
+    table["rows"][0]["overall"]["held_out_mean_px"] = score
+    (grid,) = experiment_tables.grids(table)
+    column = grid.headings.index("held-out views, mean px")
+    assert [row[column] for row in grid.rows] == ["12.3 (1)", "-"]
+
+
+def test_a_table_without_actions_has_all_figures_and_a_seed_alone_no_spread():
     (grid,) = experiment_tables.grids(experiment_results.make()["tables"][2])
-    assert grid.headings == ["", "MPJPE, mm", "N-MPJPE, mm", "P-MPJPE, mm", "PCK at 150 mm", "AUC"]
-    assert grid.rows[0] == ["2", "90.0 (1)", "81.0 (1)", "45.0 (1)", "72.0 (1)", "36.0 (1)"]
+    assert grid.headings[1:4] == ["MPJPE, mm", "N-MPJPE, mm", "P-MPJPE, mm"]
+    figures = ["90.0 (1)", "81.0 (1)", "45.0 (1)", "72.0 (1)", "36.0 (1)"]
+    assert grid.rows[0] == ["2", *figures, "-", "-"]
     assert grid.rows[1][1] == "60.0 ± 2.0 (2)"
 
 

@@ -1,0 +1,144 @@
+"""What the method is compared with: labels, labels by triangulation, other people's poses."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mvlift.datasets import views
+from keras_mvlift.experiments import (
+    label_free_methods,
+    origins,
+    training_data,
+    training_runs,
+    variants,
+)
+from keras_mvlift.geometry import robust_triangulation, rotations, triangulation
+from keras_mvlift.metrics import baselines
+from keras_mvlift.networks import critic
+from keras_mvlift.training import (
+    adversarial_lifter,
+    peers,
+    pseudo_labels,
+    semi_supervised,
+    stages,
+)
+
+# Of the labeled views, those that a method with few labels gets.
+_LABELED_SHARE = 0.02
+
+
+def supervised(
+    cell: variants.Cell, data: training_data.TrainingData, curve: training_runs.Curve
+) -> np.ndarray:
+    """Trains the lifting network on true poses."""
+    return _on_labels(cell, data, curve, _true(data.labeled))
+
+
+def from_pseudo_labels(
+    cell: variants.Cell, data: training_data.TrainingData, curve: training_runs.Curve
+) -> np.ndarray:
+    """Trains the lifting network on poses triangulated from all detections of an instant.
+
+    Option `labels` is a name of `pseudo_labels.VARIANTS`.
+    """
+    options = {"labels": "weighted"} | training_runs.method_options(cell)
+    found = pseudo_labels.labels(data.seen, options["labels"], data.min_confidence)
+    return _on_labels(cell, data, curve, found)
+
+
+def few_labels(
+    cell: variants.Cell, data: training_data.TrainingData, curve: training_runs.Curve
+) -> np.ndarray:
+    """Trains without labels on everything, and beside it on few true poses, evenly spread.
+
+    Options `label_share` and `label_weight`; the latter is of the loss on labels in pixels.
+    """
+    default = {"label_share": _LABELED_SHARE, "label_weight": 1.0}
+    options = default | training_runs.method_options(cell)
+    config = training_runs.finetune_config(cell)
+    lifter = label_free_methods.build(cell, data, config)
+    every = _true(data.labeled)
+    step = max(round(1 / options["label_share"]), 1)
+    few = every.select(np.arange(0, len(every.pose), step))
+    scale = semi_supervised.pixels_per_meter(few, data.rig_distance)
+    model = semi_supervised.SemiSupervisedLifter(lifter, scale, options["label_weight"])
+    unlabeled = label_free_methods.batches_of(config, data, cell.seed)
+    batches = semi_supervised.batches(unlabeled, few, config.batch_size, cell.seed)
+    training_runs.fit(model, lifter, batches, config, cell, data, curve)
+    return training_runs.lift(lifter, data.test.view)
+
+
+def adversarial(
+    cell: variants.Cell, data: training_data.TrainingData, curve: training_runs.Curve
+) -> np.ndarray:
+    """Trains on single views of one half of the clips against true poses of the other half.
+
+    Options are those of `adversarial_lifter.AdversarialOptions`.
+    """
+    config = training_runs.finetune_config(cell)
+    lifter = training_runs.build(cell, data, stages.objective(config))
+    if label_free_methods.is_pretrained(cell.variant):
+        training_runs.pretrain(lifter, cell, data, curve)
+    single_views, unpaired_poses = halves(data.labeled)
+    options = adversarial_lifter.AdversarialOptions(
+        distance=config.distance, seed=cell.seed, **training_runs.method_options(cell)
+    )
+    model = adversarial_lifter.AdversarialLifter(
+        lifter, critic.critic(seed=cell.seed), unpaired_poses, options
+    )
+    shuffled = peers.shuffled_batches((single_views,), 2 * config.batch_size, cell.seed)
+    batches = shuffled.map(lambda view: view)
+    judge = adversarial_lifter.critic_optimizer()
+    training_runs.fit(model, lifter, batches, config, cell, data, curve, critic_optimizer=judge)
+    return training_runs.lift(lifter, data.test.view)
+
+
+def from_all_test_views(
+    cell: variants.Cell, data: training_data.TrainingData, curve: training_runs.Curve
+) -> np.ndarray:
+    """Triangulates the test views of each instant: what all cameras together could know.
+
+    Option `is_robust` weights detections by how well they agree, too.
+    """
+    del curve
+    if not baselines.has_several_views(data.test):
+        raise origins.NotApplicableError("No test instant was seen by several cameras.")
+    is_robust = training_runs.method_options(cell).get("is_robust", False)
+    solve = robust_triangulation.triangulate if is_robust else triangulation.triangulate
+    return baselines.triangulated(data.test, data.min_confidence, solve)
+
+
+def halves(labeled: baselines.TestViews) -> tuple[views.View, np.ndarray]:
+    """Parts views, clip by clip in turns, and gives the one half's views and the other's poses.
+
+    Returns:
+        Views, fields `[N, ...]`, and poses `[M, J, 3]`, meters, world axes, root at 0.
+
+    Raises:
+        ValueError: If the views are of fewer than two clips.
+    """
+    clips, index = np.unique(labeled.clip, return_inverse=True)
+    if len(clips) < 2:
+        raise ValueError(f"Unpaired poses need two training clips or more. Received: {len(clips)}.")
+    is_seen = index % 2 == 0
+    single_views = tf.nest.map_structure(lambda field: field[is_seen], labeled.view)
+    rotation = labeled.view.camera.rotation[~is_seen]
+    upright = rotations.rotate(labeled.reference_pose[~is_seen], rotations.inverse(rotation))
+    return single_views, upright.numpy()
+
+
+def _true(labeled: baselines.TestViews) -> pseudo_labels.Labels:
+    weight = np.ones(labeled.reference_pose.shape[:2], np.float32)
+    return pseudo_labels.Labels(labeled.view, labeled.reference_pose, weight)
+
+
+def _on_labels(
+    cell: variants.Cell,
+    data: training_data.TrainingData,
+    curve: training_runs.Curve,
+    labeled: pseudo_labels.Labels,
+) -> np.ndarray:
+    config = training_runs.finetune_config(cell)
+    lifter = training_runs.build(cell, data, stages.objective(config))
+    batches = peers.shuffled_batches(tuple(labeled), 2 * config.batch_size, cell.seed)
+    training_runs.fit(peers.SupervisedLifter(lifter), lifter, batches, config, cell, data, curve)
+    return training_runs.lift(lifter, data.test.view)

@@ -1,0 +1,35 @@
+import dataclasses
+
+from keras_mvlift import finetune_switches
+from keras_mvlift.experiments import ablation_tables, variants
+
+TABLES = {table.name: table for table in ablation_tables.ABLATIONS}
+# Of the sizes of what another switch turns on.
+_SIZES = {"robust_kernel", "robust_scale_px"}
+
+
+def test_no_switch_is_without_a_row():
+    switches = {field.name for field in dataclasses.fields(finetune_switches.FinetuneSwitches)}
+    shown = {
+        name
+        for table in (TABLES["switches"], TABLES["image_space"])
+        for row in table.rows
+        for name, _ in row.variant.options
+    }
+    assert switches - shown == _SIZES
+
+
+def test_the_ends_of_lambda_are_in_the_quick_profile():
+    assert [row.name for row in TABLES["lambda"].rows if row.is_quick] == ["0", "1", "3"]
+
+
+def test_rows_of_an_ablation_differ_in_nothing_else():
+    for name, fields in (("lambda", {"transform_weight"}), ("norm", {"distance"})):
+        first, *others = (row.variant for row in TABLES[name].rows)
+        for variant in others:
+            changed = {
+                field.name
+                for field in dataclasses.fields(variants.Variant)
+                if getattr(first, field.name) != getattr(variant, field.name)
+            }
+            assert changed == fields

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from keras_mvlift.experiments import label_free_methods, training_runs
+from keras_mvlift.training import instant_lifter
+from tests.experiments import tiny_experiments
+
+ALL_VIEWS = (("views", "all"),)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return tiny_experiments.data()
+
+
+@pytest.mark.parametrize("options", [(), ALL_VIEWS])
+def test_training_lowers_the_loss(data, options):
+    curve = []
+    label_free_methods.self_supervised(tiny_experiments.cell(options=options), data, curve)
+    assert curve[1]["loss"] < curve[0]["loss"]
+
+
+@pytest.mark.parametrize("recipe", ["paper", "solved_root"])
+def test_pretraining_comes_first_where_it_is_needed_or_asked_for(data, recipe, monkeypatch):
+    stages = []
+    monkeypatch.setattr(
+        training_runs, "fit", lambda *arguments: stages.append(type(arguments[3]).__name__)
+    )
+    for given in (None, True, False):
+        cell = tiny_experiments.cell(recipe=recipe, is_pretrained=given)
+        label_free_methods.self_supervised(cell, data, [])
+    both, one = ["PretrainConfig", "FinetuneConfig"], ["FinetuneConfig"]
+    assert stages == (both if recipe == "paper" else one) + both + one
+
+
+def test_instants_come_twice_as_many_as_pairs_and_with_two_usable_views_or_more(data):
+    config = training_runs.finetune_config(tiny_experiments.cell(options=ALL_VIEWS))
+    seen = next(iter(label_free_methods.batches_of(config, data, 0)))
+    assert seen.confidence.shape == (32, 4, 17)
+    usable = np.count_nonzero(seen.confidence > 0, axis=-1) >= 8
+    assert (usable.sum(axis=-1) >= 2).all()
+
+
+def test_switches_of_the_stage_reach_the_lifter(data):
+    options = (*ALL_VIEWS, ("gauss_newton_steps", 2), ("refine_extrinsics", True))
+    cell = tiny_experiments.cell(options=options)
+    lifter = label_free_methods.build(cell, data, training_runs.finetune_config(cell))
+    assert isinstance(lifter, instant_lifter.InstantLifter)
+    assert lifter.switches.root_solver.gauss_newton_steps == 2
+    assert len(lifter.refinement.known.center) == 4

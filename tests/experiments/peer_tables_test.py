@@ -1,0 +1,18 @@
+from keras_mvlift.experiments import peer_tables
+
+
+def test_each_condition_is_put_to_the_same_methods():
+    by_condition = {}
+    for row in peer_tables.ROBUSTNESS.rows:
+        method, condition = row.name.split("; ")
+        by_condition.setdefault(condition, {})[method] = row.variant
+    first, *others = by_condition.values()
+    assert len(others) == 4
+    for compared in others:
+        assert list(compared) == list(first)
+        assert len({variant.data for variant in compared.values()}) == 1
+
+
+def test_a_wrong_calibration_is_of_training_alone():
+    wrong = [row.variant.data for row in peer_tables.ROBUSTNESS.rows if "off by 1°" in row.name]
+    assert {(data.calibration_error, data.test_filming) for data in wrong} == {(1.0, None)}

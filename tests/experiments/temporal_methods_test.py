@@ -1,0 +1,42 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from keras_mvlift.experiments import temporal_methods, training_runs, variants, window_data
+from tests.experiments import tiny_experiments
+
+BUDGET = dataclasses.replace(tiny_experiments.BUDGET, filter_widths=(3, 3))
+
+
+@pytest.fixture(scope="module")
+def data():
+    return tiny_experiments.data(has_frames_between=True, num_virtual_views=2)
+
+
+def cell(**changes):
+    variant = variants.Variant(method="temporal", backbone="temporal_dilated", **changes)
+    return variants.Cell(variant=variant, budget=BUDGET, seed=0)
+
+
+def test_every_test_view_is_lifted_and_the_loss_falls(data):
+    curve = []
+    poses = temporal_methods.self_supervised(cell(), data, curve)
+    assert poses.shape == data.test.reference_pose.shape
+    assert np.isfinite(poses).all()
+    assert curve[1]["loss"] < curve[0]["loss"]
+
+
+def test_the_budget_says_how_long_windows_are_and_the_option_where_they_end(data):
+    windows = temporal_methods.windows(cell(options=(("is_causal", True),)))
+    assert windows == (9, True, 1, windows.max_gap)
+    assert temporal_methods.windows(cell()).is_causal is False
+
+
+def test_the_network_is_built_for_these_windows(data):
+    causal = cell(options=(("is_causal", True),))
+    given = window_data.WindowedData(data, temporal_methods.windows(causal))
+    lifter = training_runs.build(causal, given, training_runs.objectives.Consistency())
+    assert lifter.lifting_network.input_shape == (None, 9, 17, 2)
+    network = window_data.temporal
+    assert network.is_causal(lifter.lifting_network)
