@@ -128,6 +128,7 @@ def test_virtual_views_have_no_windows(tmp_path, pattern):
     tiny_studio.write(tmp_path / "1.gz", virtual)
     real = [name for name in everything(pattern) if name[0] < 1000]
     assert sorted(everything(str(tmp_path / "*.gz"))) == sorted(real)
+    assert view_windows.count(str(tmp_path / "*.gz")) == len(real) > 0
 
 
 def test_test_views_are_read_in_their_order(tmp_path):
@@ -149,5 +150,6 @@ def test_what_fills_no_batch_is_refused(pattern, tmp_path):
     rule = r"`batch_size` must be at most the number of pairs of real views, 135. Received: 136"
     with pytest.raises(ValueError, match=rule):
         view_windows.load(pattern, num_pairs + 1, windows, seed=0)
-    with pytest.raises(ValueError, match="`file_pattern` must match a file"):
-        view_windows.load(str(tmp_path / "*.gz"), 1, windows, seed=0)
+    for read in (view_windows.count, lambda files: view_windows.load(files, 1, windows, seed=0)):
+        with pytest.raises(ValueError, match="`file_pattern` must match a file"):
+            read(str(tmp_path / "*.gz"))

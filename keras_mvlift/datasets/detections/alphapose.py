@@ -9,6 +9,8 @@ import pathlib
 import re
 from typing import Any
 
+import numpy as np
+
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import errors, files
 from keras_mvlift.datasets.detections import tracks
@@ -26,11 +28,21 @@ def read(path: pathlib.Path, skeleton: skeletons.Skeleton) -> tracks.Track:
     Raises:
         RecordingError: If the file is missing or not AlphaPose's.
     """
+    return tracks.follow(frames(path), skeleton)
+
+
+def frames(path: pathlib.Path) -> list[tracks.Frame]:
+    """Reads all people in all frames, with AlphaPose's `idx` of each where it has tracked them.
+
+    Raises:
+        RecordingError: If the file is missing or not AlphaPose's.
+    """
     entries = files.read_json(path, "results")
     if not isinstance(entries, list):
         rule = "be AlphaPose's list of people"
         raise errors.RecordingError(path, "results", rule, type(entries).__name__)
     people: dict[int, list[Any]] = {}
+    ids: dict[int, list[Any]] = {}
     for index, entry in enumerate(entries):
         with errors.parsing(path, f"[{index}]", "have an `image_id` and `keypoints`"):
             image, keypoints = str(entry["image_id"]), entry["keypoints"]
@@ -38,9 +50,11 @@ def read(path: pathlib.Path, skeleton: skeletons.Skeleton) -> tracks.Track:
         if match is None:
             rule = "end in a frame number"
             raise errors.RecordingError(path, f"[{index}].image_id", rule, image)
-        people.setdefault(int(match.group(1)), []).append(keypoints)
-    frames = [
-        tracks.Frame(number, path, f"keypoints of frame {number}", seen)
+        number = int(match.group(1))
+        people.setdefault(number, []).append(keypoints)
+        # A number, or a list of one.
+        ids.setdefault(number, []).extend(np.ravel(entry.get("idx", [])).tolist())
+    return [
+        tracks.Frame(number, path, f"keypoints of frame {number}", seen, ids[number])
         for number, seen in people.items()
     ]
-    return tracks.follow(frames, skeleton)

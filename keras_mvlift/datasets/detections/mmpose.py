@@ -21,12 +21,21 @@ def read(path: pathlib.Path, skeleton: skeletons.Skeleton) -> tracks.Track:
     Raises:
         RecordingError: If the file is missing or not MMPose's.
     """
+    return tracks.follow(frames(path), skeleton)
+
+
+def frames(path: pathlib.Path) -> list[tracks.Frame]:
+    """Reads all people in all frames.
+
+    Raises:
+        RecordingError: If the file is missing or not MMPose's.
+    """
     content = files.read_json(path, "frames")
-    frames = content.get("instance_info") if isinstance(content, dict) else content
-    if not isinstance(frames, list):
+    listed = content.get("instance_info") if isinstance(content, dict) else content
+    if not isinstance(listed, list):
         rule = "be MMPose's list of frames, or hold it as `instance_info`"
-        raise errors.RecordingError(path, "frames", rule, type(frames).__name__)
-    return tracks.follow([_frame(path, *item) for item in enumerate(frames)], skeleton)
+        raise errors.RecordingError(path, "frames", rule, type(listed).__name__)
+    return [_frame(path, *item) for item in enumerate(listed)]
 
 
 def _frame(path: pathlib.Path, index: int, frame: Any) -> tracks.Frame:

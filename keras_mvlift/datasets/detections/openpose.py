@@ -25,10 +25,19 @@ def read(folder: pathlib.Path, skeleton: skeletons.Skeleton) -> tracks.Track:
         RecordingError: If there is no such file, or one of them is not OpenPose's, or two are
             of one frame.
     """
+    return tracks.follow(frames(folder), skeleton)
+
+
+def frames(folder: pathlib.Path) -> list[tracks.Frame]:
+    """Reads all people in all frames, with OpenPose's `person_id` of each where it knows them.
+
+    Raises:
+        RecordingError: If there is no such file, or one of them is not OpenPose's.
+    """
     paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
     if not paths:
         raise errors.RecordingError(folder, "*.json", "exist", "no such file")
-    return tracks.follow([_frame(path) for path in paths], skeleton)
+    return [_frame(path) for path in paths]
 
 
 def _frame(path: pathlib.Path) -> tracks.Frame:
@@ -38,6 +47,10 @@ def _frame(path: pathlib.Path) -> tracks.Frame:
     content = files.read_json(path, "people")
     rule = "hold OpenPose's `people` with `pose_keypoints_2d` as (x, y, confidence) triples"
     with errors.parsing(path, "people", rule):
-        people = [person[_FIELD] for person in content["people"]]
         # Where it looked for a person and found no joint, OpenPose writes an empty list.
-        return tracks.Frame(int(match.group(1)), path, _FIELD, [p for p in people if len(p)])
+        people = [person for person in content["people"] if len(person[_FIELD])]
+        seen = [person[_FIELD] for person in people]
+        ids = [number for person in people for number in person.get("person_id", ())]
+    # It writes -1 for a person that it has not tracked.
+    known = [number for number in ids if number != -1]
+    return tracks.Frame(int(match.group(1)), path, _FIELD, seen, known)

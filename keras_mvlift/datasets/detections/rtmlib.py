@@ -26,15 +26,24 @@ def read(path: pathlib.Path, skeleton: skeletons.Skeleton) -> tracks.Track:
     Raises:
         RecordingError: If the file is missing or not of that form.
     """
+    return tracks.follow(frames(path), skeleton)
+
+
+def frames(path: pathlib.Path) -> list[tracks.Frame]:
+    """Reads all people in all frames.
+
+    Raises:
+        RecordingError: If the file is missing or not of that form.
+    """
     if path.is_dir():
-        return openpose.read(path, skeleton)
+        return openpose.frames(path)
     if path.suffix == ".npz":
-        return tracks.follow(_of_arrays(path), skeleton)
+        return _of_arrays(path)
     content = files.read_json(path, "frames")
     if not isinstance(content, list):
         rule = "be a list with `keypoints` and `scores` of each frame"
         raise errors.RecordingError(path, "frames", rule, type(content).__name__)
-    return tracks.follow([_frame(path, *item) for item in enumerate(content)], skeleton)
+    return [_frame(path, *item) for item in enumerate(content)]
 
 
 def _frame(path: pathlib.Path, index: int, frame: Any) -> tracks.Frame:

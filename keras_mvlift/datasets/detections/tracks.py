@@ -40,12 +40,41 @@ class Frame(NamedTuple):
         path: The file it stands in.
         field: Where in it.
         people: For each person `3 K` numbers: x, y and confidence of each joint.
+        ids: For each person who the detector says it is; empty where it does not say.
     """
 
     number: Any
     path: pathlib.Path
     field: str
     people: Sequence[Any]
+    ids: Sequence[Any] = ()
+
+
+class Crowd(NamedTuple):
+    """Everybody in all frames.
+
+    Attributes:
+        numbers: `[F]`, the frames' numbers, in the order of the frames.
+        owner: `[P]`, the frame, of `F`, that each person is in.
+        people: `[P, K, 3]`, x, y and confidence of at least 0.
+    """
+
+    numbers: np.ndarray
+    owner: np.ndarray
+    people: np.ndarray
+
+
+def gather(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Crowd:
+    """Checks frames, in any order, and gives all people in them.
+
+    Raises:
+        RecordingError: As `follow` does.
+    """
+    numbers = _numbers(frames)
+    people = _people(frames, skeleton)
+    owner = np.repeat(np.arange(len(frames)), [len(frame.people) for frame in frames])
+    _check(frames, owner, people)
+    return Crowd(numbers, owner, people)
 
 
 def follow(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Track:
@@ -61,10 +90,7 @@ def follow(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Track:
         RecordingError: If two frames have one number, or a person has another number of joints, a
             number that is not finite, or a negative confidence; names file, frame and rule.
     """
-    numbers = _numbers(frames)
-    people = _people(frames, skeleton)
-    owner = np.repeat(np.arange(len(frames)), [len(frame.people) for frame in frames])
-    _check(frames, owner, people)
+    numbers, owner, people = gather(frames, skeleton)
     chosen, seen = most_surely_seen(owner, people)
     person = np.zeros((len(frames), skeleton.num_joints, 3))
     person[seen] = people[chosen]

@@ -1,0 +1,1 @@
+"""Poses over time in files: what lifting gives, and the 2D tracks that it takes."""

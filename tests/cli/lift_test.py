@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+
+from keras_mvlift.cli import lift, main
+from keras_mvlift.datasets import pose2sim
+from keras_mvlift.pose_files import formats
+from tests import tiny_studio
+
+ROOT = pose2sim.demo_root()
+CALIBRATION = f"{ROOT}/calibration/Calib.qca.txt"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "saved"
+    tiny_studio.save(tiny_studio.trained(), folder)
+    return folder
+
+
+@pytest.fixture
+def seen(tmp_path):
+    path = tmp_path / "seen.npz"
+    np.savez(
+        path, keypoints_2d=np.random.default_rng(0).uniform(300, 700, (6, 17, 2)), frame_rate=50
+    )
+    return path
+
+
+def run(*arguments):
+    return main.main(["lift", *map(str, arguments)])
+
+
+def test_a_folder_of_detections_becomes_poses_in_the_world(model, tmp_path, capsys):
+    output = tmp_path / "poses.json"
+    camera = ["--calibration", CALIBRATION, "--camera", camera_name()]
+    told = ["--skeleton", "body_25b", "--frame-rate", 60]
+    folder = f"{ROOT}/pose/cam1_json"
+    assert run(folder, "--model", model, "--output", output, *camera, *told, "--smooth") == 0
+    printed = capsys.readouterr()
+    assert "100 frames" in printed.out
+    assert "world coordinates" in printed.out
+    clip = formats.read(output)
+    assert (clip.space, clip.frame_rate, clip.num_frames) == ("world", 60.0, 100)
+    assert clip.about["model"] == str(model)
+    assert clip.about["is_smoothed"] is True
+    assert clip.image_size == (1088, 1920)
+
+
+def camera_name():
+    with open(CALIBRATION) as file:
+        return file.read().split('serial="')[1].split('"')[0]
+
+
+@pytest.mark.parametrize("ending", [*formats.ENDINGS, ".html"])
+def test_every_ending_is_written(model, seen, tmp_path, ending, capsys):
+    output = tmp_path / f"poses{ending}"
+    intrinsics = ["--intrinsics", 1100, 1120, 510, 490, "--distortion", -0.1, 0.05]
+    assert run(seen, "--model", model, "--output", output, *intrinsics) == 0
+    assert output.stat().st_size > 1000
+    told = f"{output}: 1 person, 6 frames, 6 poses, camera coordinates\n"
+    assert capsys.readouterr().out == told
+
+
+def test_a_camera_left_out_is_a_warning_of_one_line(model, seen, tmp_path, capsys):
+    output = tmp_path / "poses.npz"
+    assert run(seen, "--model", model, "--output", output) == 0
+    error = capsys.readouterr().err
+    assert error.startswith("keras-mvlift lift: `camera` was left out: taking the mean camera")
+    assert error.count("\n") == 1
+    assert formats.read(output).space == "root"
+
+
+def test_a_field_of_view_needs_the_image(model, seen, tmp_path, capsys):
+    output = tmp_path / "poses.npz"
+    asked = [seen, "--model", model, "--output", output, "--fov", 60]
+    assert run(*asked) == 1
+    assert "`image-size` must be given with --fov." in capsys.readouterr().err
+    assert run(*asked, "--image-size", 1000, 1000, "--space", "root") == 0
+    clip = formats.read(output)
+    assert (clip.space, clip.image_size) == ("root", (1000, 1000))
+    assert clip.about["camera"] == "horizontal field of view 60 degrees"
+
+
+def test_what_is_there_stays_unless_forced(model, seen, tmp_path, capsys):
+    output = tmp_path / "poses.csv"
+    output.write_text("old")
+    asked = [seen, "--model", model, "--output", output, "--intrinsics", 1100, 1120, 510, 490]
+    assert run(*asked) == 1
+    assert "is there already; `--force` overwrites a file." in capsys.readouterr().err
+    assert output.read_text() == "old"
+    assert run(*asked, "--force") == 0
+    assert output.read_text().startswith("track,frame")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--output", "poses.xlsx"], "`output` must end in .json, .csv, .npz, .trc, .c3d, .bvh,"),
+        (["--output", "gone/poses.csv"], "gone must be a folder to write poses.csv to."),
+        (["--model", "gone"], "gone: must be a SavedModel"),
+        (["--frame-rate", "0"], "`frame_rate` must be a number above 0. Received: 0.0."),
+        (["--camera", "cam1"], "`camera` must come with --calibration. Received: cam1 alone."),
+        (["--distortion", "0.1"], "`distortion` must come with --intrinsics."),
+        (["--image-size", "0", "9"], "`image-size` must be above 0. Received: 0 9."),
+        (["--calibration", "gone.toml"], "gone.toml: `calibration` must be a file that exists"),
+        (["--space", "world"], "`camera` must be known, with rotation and center, for world"),
+    ],
+)
+def test_what_does_not_do_is_one_sentence(
+    model, seen, tmp_path, monkeypatch, capsys, arguments, sentence
+):
+    monkeypatch.chdir(tmp_path)
+    assert run(seen, "--model", model, "--output", "poses.csv", *arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("keras-mvlift lift: ")
+    assert sentence in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "poses.csv").exists()
+
+
+def test_input_that_is_not_there_is_one_sentence(model, tmp_path, capsys):
+    assert run(tmp_path / "gone.npz", "--model", model, "--output", tmp_path / "a.csv") == 1
+    assert "`file` must be a file that exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--space", "scene"], ["--fov", "wide"]])
+def test_wrong_usage_ends_with_2(seen, arguments):
+    with pytest.raises(SystemExit) as caught:
+        run(seen, "--model", "a", "--output", "a.csv", *arguments)
+    assert caught.value.code == 2
+
+
+def test_pictures_are_endings_too():
+    assert {".html", ".mp4", ".gif"} < {*lift.ENDINGS}
