@@ -41,5 +41,23 @@ def test_the_readmes_example_runs_as_written(pushed_model, capsys):
 def test_every_link_to_a_file_leads_somewhere(document):
     text = (ROOT / document).read_text()
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
-    missing = [link for link in links if not (ROOT / document).parent.joinpath(link).exists()]
-    assert not missing
+    assert not [link for link in links if not leads_somewhere(ROOT / document, link)]
+
+
+def leads_somewhere(document, link):
+    """Follows a link to a file, and to a heading in it."""
+    name, _, anchor = link.partition("#")
+    target = document.parent / name if name else document
+    return target.exists() and (not anchor or anchor in headings(target))
+
+
+def headings(document):
+    """Gives the anchors that a page of Markdown gets from its headings."""
+    titles = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_a_link_to_no_heading_leads_nowhere():
+    assert leads_somewhere(ROOT / "README.md", "docs/method.md#three-recipes")
+    assert not leads_somewhere(ROOT / "README.md", "docs/method.md#four-recipes")
+    assert not leads_somewhere(ROOT / "README.md", "docs/methods.md")

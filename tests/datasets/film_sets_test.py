@@ -37,9 +37,9 @@ def test_rig_jitter_moves_the_cameras():
 
 def test_the_detector_has_the_sets_settings():
     detector = EmptySet(
-        noise_px=7.0, gross_error_rate=0.1, missing_rate=0.2, dropped_view_rate=0.3
+        noise_px=7.0, gross_error_rate=0.1, missing_rate=0.2, dropped_view_rate=0.3, bias_px=4.0
     ).detector
-    assert dataclasses.astuple(detector) == (7.0, 0.1, 0.2, 0.3)
+    assert dataclasses.astuple(detector) == (7.0, 0.1, 0.2, 0.3, 4.0)
 
 
 def test_settings_survive_a_round_trip_through_a_dictionary():
