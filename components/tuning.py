@@ -20,7 +20,7 @@ from keras_mvlift import configs, tune_config
 from keras_mvlift.training import guards, held_out_callback, held_out_records, stages
 
 TUNER_FN = "components.tuning.tuner_fn"
-OBJECTIVE = "held_out_median_mm"
+OBJECTIVE = "held_out_mean_mm"
 
 _FOLDER = "search"
 
@@ -147,7 +147,7 @@ class Search(base_tuner.BaseTuner):
         )
         seen = held_out_records.read(files.held_out, files.num_views)
         stages.run(lifter, config, files, name)
-        return held_out_callback.score(lifter, seen)["median_mm"]
+        return held_out_callback.score(lifter, seen)["mean_mm"]
 
     def _failed(self) -> list[trial.Trial]:
         return [one for one in self.oracle.trials.values() if one.message]

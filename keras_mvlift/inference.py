@@ -63,7 +63,10 @@ class Lifter:
         self.joint_names = tuple(description["joints"])
         self.parents = tuple(description["parents"])
         self.intrinsics = np.asarray(description["intrinsics"], np.float32)
-        self._model = tf.saved_model.load(str(path))
+        self._model = self._open()
+
+    def _open(self) -> Any:
+        return tf.saved_model.load(str(self.path))
 
     def lift(
         self, keypoints_2d: Any, confidence: Any = None, camera: Any = None, flip: bool = False
@@ -108,8 +111,10 @@ class Lifter:
             confidence=tf.constant(confidence.reshape(*batch, confidence.shape[-1])),
             intrinsics=tf.constant(intrinsics.reshape(*batch, 3, 3)),
         )
-        pose, root_position = lifted["root_relative_pose"], lifted["root_position"]
-        return pose.numpy().reshape(*leading, -1, 3), root_position.numpy().reshape(*leading, 3)
+        pose, root_position = (
+            lifted[name].numpy() for name in ("root_relative_pose", "root_position")
+        )
+        return pose.reshape(*leading, *pose.shape[-2:]), root_position.reshape(*leading, 3)
 
     def _lifted(self, pose: np.ndarray, root_position: np.ndarray | None) -> LiftedPose:
         if root_position is None:

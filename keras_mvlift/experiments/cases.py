@@ -8,7 +8,7 @@ import numpy as np
 from keras_mvlift.experiments import cell_store
 from keras_mvlift.metrics import pose_error
 
-OURS = "solved root, all views"
+OURS = "solved root, all views and triangulated pose"
 """The row whose errors choose the cases; the first row that has poses, where it has none."""
 
 

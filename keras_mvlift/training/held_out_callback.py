@@ -30,7 +30,7 @@ class HeldOutViews(keras.callbacks.Callback):
     Example:
         >>> callbacks = [
         ...     HeldOutViews(held_out_scores.of_pairs(pairs)),
-        ...     keras.callbacks.EarlyStopping("val_held_out_median_mm", patience=10),
+        ...     keras.callbacks.EarlyStopping("val_held_out_mean_mm", patience=10),
         ... ]
         >>> lifter.fit(batches, steps_per_epoch=100, epochs=300, callbacks=callbacks)
     """
