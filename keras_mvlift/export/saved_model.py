@@ -11,18 +11,21 @@ from keras_mvlift.datasets import examples, views
 from keras_mvlift.export import clip_serving, uncertainty_serving
 from keras_mvlift.geometry import cameras
 from keras_mvlift.networks import folded
+from keras_mvlift.serving import warm_up_requests
 from keras_mvlift.training import lifters, multi_view_lifter
 
-_SIGNATURES = ("serving_default", "lift_camera", "serving_examples")
+SIGNATURES = ("serving_default", "lift_camera", "lift_world", "serving_examples")
 
 _NUM_JOINTS = skeletons.H36M_17.num_joints
 _KEYPOINTS = tf.TensorSpec([None, _NUM_JOINTS, 2], tf.float32, "keypoints_2d")
 _CONFIDENCE = tf.TensorSpec([None, _NUM_JOINTS], tf.float32, "confidence")
 _INTRINSICS = tf.TensorSpec([None, 3, 3], tf.float32, "intrinsics")
+_ROTATION = tf.TensorSpec([None, 3, 3], tf.float32, "rotation")
+_CENTER = tf.TensorSpec([None, 3], tf.float32, "center")
 
 
 class ServingModule(tf.Module):
-    """The two networks behind three signatures.
+    """The two networks behind the signatures `SIGNATURES`.
 
     Args:
         lifter: The trained model.
@@ -85,6 +88,31 @@ class ServingModule(tf.Module):
             "pose_camera": lifted.root_relative_pose + root_position[:, tf.newaxis],
         }
 
+    @tf.function(input_signature=[_KEYPOINTS, _CONFIDENCE, _INTRINSICS, _ROTATION, _CENTER])
+    def lift_world(
+        self,
+        keypoints_2d: tf.Tensor,
+        confidence: tf.Tensor,
+        intrinsics: tf.Tensor,
+        rotation: tf.Tensor,
+        center: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Lifts poses seen by cameras whose places are known.
+
+        Args:
+            keypoints_2d: `[B, 17, 2]`, pixels, without lens distortion.
+            confidence: `[B, 17]`, 0 for a joint that was not seen.
+            intrinsics: `[B, 3, 3]`, pixels.
+            rotation: `[B, 3, 3]`, camera from world.
+            center: `[B, 3]`, meters, world frame: where the camera stands.
+
+        Returns:
+            What `lift_camera` gives and `pose_world` `[B, 17, 3]`, meters, world frame.
+        """
+        lifted = self.lift_camera(keypoints_2d, confidence, intrinsics)
+        camera = cameras.Camera(intrinsics, rotation, center)
+        return lifted | {"pose_world": cameras.world_from_camera(lifted["pose_camera"], camera)}
+
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
     def serving_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         """Lifts serialized `tf.Example` records of single views.
@@ -115,12 +143,13 @@ def save(
     make, names = (
         (clip_serving.ClipServingModule, clip_serving.SIGNATURES)
         if window
-        else (ServingModule, _SIGNATURES)
+        else (ServingModule, SIGNATURES)
     )
     module = make(lifter, np.asarray(description["intrinsics"]))
     more = (uncertainty_serving.SIGNATURE,) if lifter.uncertainty is not None else ()
     signatures = {name: getattr(module, name) for name in (*names, *more)}
     tf.saved_model.save(module, str(folder), signatures=signatures)
+    warm_up_requests.write(folder, num_frames=window.num_frames if window else 1)
     skeleton = skeletons.H36M_17
     about = description | {
         "skeleton": skeleton.name,

@@ -19,7 +19,7 @@ from tests.components import studio_examples
 MODEL = {"backbone": "res_linear", "layers_per_block": 1, "width": 16}
 PRETRAIN = configs.PretrainConfig(num_epochs=2, batch_size=32)
 FINETUNE = configs.FinetuneConfig(num_epochs=3, batch_size=32, decay_every=2)
-SIGNATURES = {"serving_default", "lift_camera", "serving_examples"}
+SIGNATURES = {"serving_default", "lift_camera", "lift_world", "serving_examples"}
 
 
 class KilledError(Exception):

@@ -13,7 +13,7 @@ from keras_mvlift.geometry import cameras
 from keras_mvlift.training import lifters
 from tests import tiny_studio
 
-SIGNATURES = ("serving_default", "lift_camera", "serving_examples")
+SIGNATURES = ("serving_default", "lift_camera", "lift_world", "serving_examples")
 TOLERANCE = 1e-5
 
 # Calls all signatures where nothing but TensorFlow can be imported.
@@ -35,8 +35,11 @@ records = tf.constant(list(tf.data.TFRecordDataset(records, "GZIP").as_numpy_ite
 results = {}
 for size in (1, 7):
     first = {name: value[:size] for name, value in views.items()}
+    placed = ("rotation", "center")
     for name, output in {
-        "lift_camera": model.signatures["lift_camera"](**first),
+        "lift_world": model.signatures["lift_world"](**first),
+        "lift_camera": model.signatures["lift_camera"](
+            **{key: value for key, value in first.items() if key not in placed}),
         "serving_default": model.signatures["serving_default"](
             keypoints_2d=first["keypoints_2d"], confidence=first["confidence"]),
         "serving_examples": model.signatures["serving_examples"](examples=records[:size]),
@@ -83,7 +86,7 @@ def view_of(columns, intrinsics=None):
 def elsewhere(folder, columns, tmp_path_factory):
     """What the signatures gave in a process without our packages; operations it did not know."""
     root = tmp_path_factory.mktemp("elsewhere")
-    names = ("keypoints_2d", "confidence", "intrinsics")
+    names = ("keypoints_2d", "confidence", "intrinsics", "rotation", "center")
     inputs, outputs = str(root / "inputs.npz"), str(root / "outputs.npz")
     np.savez(inputs, **{name: columns[name].astype(np.float32) for name in names})
     records = tiny_studio.write(root / "records.gz", columns)
@@ -119,6 +122,20 @@ def test_lift_camera_gives_what_the_networks_give(elsewhere, lifter, columns, si
     for name, value in expected.items():
         result = results[f"{size}/lift_camera/{name}"]
         np.testing.assert_allclose(result, value, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_lift_world_moves_poses_to_where_the_cameras_are(elsewhere, columns, size):
+    results, _ = elsewhere
+    given = {name.split("/")[2]: results[name] for name in results if f"{size}/lift_world" in name}
+    pose_world = given.pop("pose_world")
+    for name, value in given.items():
+        np.testing.assert_array_equal(value, results[f"{size}/lift_camera/{name}"])
+    assert set(given) == {"root_relative_pose", "root_position", "pose_camera"}
+    rotation, center = columns["rotation"][:size], columns["center"][:size]
+    back = np.einsum("bij,bkj->bki", rotation, pose_world - center[:, np.newaxis])
+    np.testing.assert_allclose(back, given["pose_camera"], atol=TOLERANCE)
+    assert np.abs(pose_world - given["pose_camera"]).max() > 0.5
 
 
 @pytest.mark.parametrize("size", [1, 7])

@@ -1,0 +1,73 @@
+"""Moves people from one version of a served model to another, and back.
+
+`keras-mvlift rollout serving/config/models.config try 1795372969 --server grpc://localhost:8500`
+"""
+
+import argparse
+import pathlib
+
+from keras_mvlift.serving import addresses, rollouts, version_labels
+
+_MOVES = {
+    "start": "all labels mean VERSION; for a server that is not running",
+    "try": "canary means VERSION, once it is loaded",
+    "promote": "stable means what canary does",
+    "withdraw": "canary means what stable does",
+    "rollback": "stable and canary mean what stable did before",
+    "show": "tell the labels",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n".join(f"  {name:<10}{purpose}" for name, purpose in _MOVES.items())
+    parser.add_argument("config", type=pathlib.Path, help="the server's model config")
+    parser.add_argument("move", choices=_MOVES, help="see below")
+    parser.add_argument("version", type=int, nargs="?", help="with start and try: its number")
+    parser.add_argument(
+        "--server", metavar="ADDRESS", help="wait for it, grpc://HOST[:PORT] or http://..."
+    )
+    parser.add_argument(
+        "--wait", type=float, default=rollouts.WAIT, metavar="SECONDS", help="at most so long"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Moves labels and tells them.
+
+    Raises:
+        ValueError: If the config or an option does not do; says why.
+        OSError: If the server does not follow.
+    """
+    needs_version = options.move in ("start", "try")
+    if needs_version != (options.version is not None):
+        rule = "be given with start and try, and with nothing else"
+        raise ValueError(f"`version` must {rule}. Received: {options.version}.")
+    if options.version is not None and options.version < 1:
+        raise ValueError(f"`version` must be 1 or more. Received: {options.version}.")
+    print(_told(_labels(options)))
+    return 0
+
+
+def _labels(options: argparse.Namespace) -> version_labels.Labels:
+    path: pathlib.Path = options.config
+    if options.move == "show":
+        return version_labels.labels(path, version_labels.read(path))
+    if options.move == "start":
+        labels = version_labels.started(options.version)
+        config = version_labels.read(path)
+        version_labels.write(path, version_labels.steps(path, config, labels, is_start=True)[0])
+        return labels
+    changes = {
+        "try": lambda old: old.tried(options.version),
+        "promote": version_labels.Labels.promoted,
+        "withdraw": version_labels.Labels.withdrawn,
+        "rollback": version_labels.Labels.rolled_back,
+    }
+    server = None if options.server is None else addresses.parse(options.server)
+    return rollouts.apply(path, changes[options.move], server, options.wait)
+
+
+def _told(labels: version_labels.Labels) -> str:
+    return "\n".join(f"{name:<10}{version}" for name, version in labels._asdict().items())

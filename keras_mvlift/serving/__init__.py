@@ -1,0 +1,1 @@
+"""Trained models behind TensorFlow Serving: clients, warm-up requests, versions by label."""

@@ -1,0 +1,89 @@
+import onnxruntime
+import pytest
+import tensorflow as tf
+
+from keras_mvlift.cli import export, main
+from tests import temporal_networks, tiny_studio
+
+INPUTS = {"keypoints_2d", "confidence", "intrinsics"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "saved"
+    tiny_studio.save(tiny_studio.trained(), folder)
+    return folder
+
+
+def run(*arguments):
+    return main.main(["export", *map(str, arguments)])
+
+
+def inputs_of(path):
+    """The names of a file's inputs, read by the format's own runtime."""
+    if path.suffix == ".onnx":
+        return {value.name for value in onnxruntime.InferenceSession(str(path)).get_inputs()}
+    (signature,) = tf.lite.Interpreter(str(path)).get_signature_list().values()
+    return {*signature["inputs"]}
+
+
+@pytest.mark.parametrize("name", export.FORMATS)
+def test_every_format_is_written_in_one_line(model, tmp_path, name, capfd):
+    path = tmp_path / f"lifter{export.FORMATS[name].ending}"
+    assert run(model, "--format", name, "--output", path) == 0
+    printed = capfd.readouterr()
+    assert printed.out == f"{path}: {name}, {path.stat().st_size / 1e6:.2f} MB\n"
+    # The command itself turns these off before TensorFlow is imported.
+    others = [line for line in printed.err.splitlines() if "tensorflow/core/" not in line]
+    assert others == []
+    assert inputs_of(path) == INPUTS
+
+
+def test_weights_are_kept_as_the_format_says(model, tmp_path):
+    sizes = {}
+    for name in ("tflite", "tflite_float16"):
+        path = tmp_path / f"{name}.tflite"
+        run(model, "--format", name, "--output", path)
+        sizes[name] = path.stat().st_size
+    assert sizes["tflite_float16"] < sizes["tflite"]
+
+
+def test_another_ending_is_refused(tmp_path, capsys):
+    path = tmp_path / "lifter.onnx"
+    assert run("nothing", "--format", "tflite", "--output", path) == 1
+    rule = "`output` must end in .tflite. Received: lifter.onnx.\n"
+    assert capsys.readouterr().err == f"keras-mvlift export: {rule}"
+
+
+def test_a_file_that_is_there_is_overwritten_by_force_only(model, tmp_path, capsys):
+    path = tmp_path / "lifter.tflite"
+    path.write_text("mine")
+    asked = [model, "--format", "tflite", "--output", path]
+    assert run(*asked) == 1
+    assert "is there already; `--force` overwrites a file." in capsys.readouterr().err
+    assert path.read_text() == "mine"
+    assert run(*asked, "--force") == 0
+    assert inputs_of(path) == INPUTS
+
+
+def test_no_model_is_a_sentence_and_leaves_no_file(tmp_path, capsys):
+    path = tmp_path / "lifter.tflite"
+    assert run(tmp_path, "--format", "tflite", "--output", path) == 1
+    assert "no saved_model.pb was found" in capsys.readouterr().err
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_folder_that_is_not_there_is_named(model, tmp_path, capsys):
+    path = tmp_path / "nowhere" / "lifter.tflite"
+    assert run(model, "--format", "tflite", "--output", path) == 1
+    assert "nowhere must be a folder to write lifter.tflite to." in capsys.readouterr().err
+
+
+def test_a_model_of_windows_is_refused_in_one_line(tmp_path, capsys):
+    temporal_networks.save(tmp_path / "saved")
+    path = tmp_path / "lifter.tflite"
+    assert run(tmp_path / "saved", "--format", "tflite", "--output", path) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("keras-mvlift export: `model` must lift single frames to be exported.")
+    assert error.count("\n") == 1
+    assert not path.exists()

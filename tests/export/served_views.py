@@ -1,0 +1,71 @@
+"""Views as signatures and exported files take them, and what the Keras model makes of them."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mvlift import configs
+from keras_mvlift.datasets import views
+from keras_mvlift.geometry import cameras
+from keras_mvlift.training import lifters, objectives
+from tests import tiny_studio
+
+# Meters: 0.1 mm.
+TOLERANCE = 1e-4
+# Layers of fewer weights than 1024 are not quantized.
+WIDTH = 64
+
+
+def saved(folder, **settings):
+    """Saves a model that says something into `folder` and gives it; settings are its config's."""
+    settings = {"width": WIDTH, "output_stddev": 0.1, **settings}
+    config = configs.ModelConfig(**tiny_studio.TINY | settings)
+    lifter = lifters.build(
+        config,
+        objectives.TransformReprojection(),
+        tiny_studio.RIG_DISTANCE,
+        tiny_studio.INTRINSICS,
+    )
+    for seed, weight in enumerate(lifters.weights_of(lifter)):
+        weight.assign_add(tf.random.stateless_uniform(weight.shape, [seed, 0], 0.0, 0.03))
+    if lifter.uncertainty is not None:
+        last = lifter.uncertainty.network.get_layer("log_scale")
+        last.bias.assign(tf.linspace(-4.0, -2.0, last.bias.shape[0]))
+        last.kernel.assign(tf.random.stateless_uniform(last.kernel.shape, [1, 0], -3e-3, 3e-3))
+    tiny_studio.save(lifter, folder, **settings)
+    return lifter
+
+
+def inputs():
+    """Gives 24 views of the studio in which a fifth of the joints is missing."""
+    columns = tiny_studio.prepare(tiny_studio.film(missing_rate=0.2)).test_views
+    names = ("keypoints_2d", "confidence", "intrinsics")
+    return {name: columns[name].astype(np.float32) for name in names}
+
+
+def first(given, size):
+    return {name: value[:size] for name, value in given.items()}
+
+
+def lifted(lifter, given):
+    """What the Keras model gives, by the names of the outputs."""
+    # Where the camera stands is not looked at.
+    camera = cameras.Camera(given["intrinsics"], given["intrinsics"], given["intrinsics"][:, 0])
+    view = tf.nest.map_structure(
+        tf.constant, views.View(given["keypoints_2d"], given["confidence"], camera)
+    )
+    pose, root_position = (value.numpy() for value in lifter(view))
+    outputs = {"root_relative_pose": pose, "root_position": root_position}
+    outputs["pose_camera"] = pose + root_position[:, np.newaxis]
+    if lifter.uncertainty is not None:
+        outputs["joint_uncertainty"] = lifter.uncertainty(view).numpy()
+    return outputs
+
+
+def differences(given, expected):
+    """Gives the largest difference of each output, meters."""
+    assert set(given) == set(expected)
+    # Poses of the size of people, so that a tolerance says something.
+    assert np.abs(expected["root_relative_pose"]).max() > 0.1
+    for name, value in expected.items():
+        assert given[name].shape == value.shape
+    return {name: float(np.abs(given[name] - expected[name]).max()) for name in expected}

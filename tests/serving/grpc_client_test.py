@@ -1,0 +1,64 @@
+"""What only gRPC does; clients_test.py holds what both clients do."""
+
+import subprocess
+import sys
+
+import grpc
+import numpy as np
+import pytest
+
+from keras_mvlift.serving import addresses, grpc_client
+from tests import tiny_studio
+from tests.serving import stand_in
+
+CERTIFICATE = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost".split()
+
+# gRPC reads once which authorities it is to trust, so a process of its own is told.
+ASKS = """
+import sys
+from keras_mvlift.serving import addresses, grpc_client, server_errors
+try:
+    print(grpc_client.GrpcClient(addresses.parse(sys.argv[1]), 5.0).versions())
+except server_errors.ServerError as error:
+    print(error.code)
+"""
+
+
+def request(num_people):
+    return {
+        "keypoints_2d": np.full((num_people, 17, 2), 500, np.float32),
+        "confidence": np.ones((num_people, 17), np.float32),
+        "intrinsics": np.tile(tiny_studio.INTRINSICS, (num_people, 1, 1)),
+    }
+
+
+def test_messages_may_be_larger_than_grpcs_own_bound(folder):
+    with stand_in.serving({1: folder}) as (_, found):
+        client = grpc_client.GrpcClient(addresses.parse(found["grpc"]), 20.0)
+        # The stand-in itself receives no more than gRPC's own 4 MiB.
+        many = request(15_000)
+        assert sum(value.nbytes for value in many.values()) < 4 << 20
+        answer = client.predict("lift_camera", many)
+    assert sum(value.nbytes for value in answer.values()) > 4 << 20
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    key, proof = tmp_path / "key.pem", tmp_path / "proof.pem"
+    name = ["-addext", "subjectAltName=DNS:localhost"]
+    made = [*CERTIFICATE, "-keyout", str(key), "-out", str(proof), *name]
+    subprocess.run(made, check=True, capture_output=True)
+    return key, proof
+
+
+def test_grpcs_speaks_to_a_server_that_proves_who_it_is_and_to_no_other(folder, certificate):
+    key, proof = certificate
+    credentials = grpc.ssl_server_credentials([(key.read_bytes(), proof.read_bytes())])
+    with stand_in.serving({1: folder}, credentials=credentials) as (_, found):
+        address = found["grpc"].replace("127.0.0.1", "localhost")
+        assert address.startswith("grpcs://")
+        program = [sys.executable, "-c", ASKS, address]
+        for roots, said in ((str(proof), "{1: 'AVAILABLE'}"), ("/dev/null", "UNAVAILABLE")):
+            environment = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": roots, "TF_CPP_MIN_LOG_LEVEL": "3"}
+            done = subprocess.run(program, env=environment, capture_output=True, text=True)
+            assert done.stdout.strip() == said, done.stderr
