@@ -40,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     # TensorFlow announces missing GPU libraries as errors; what matters is raised in Python.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", "You are using a non-supported Python", FutureWarning)
+    addons_end = r"\s*TensorFlow Addons \(TFA\) has ended development"
+    warnings.filterwarnings("ignore", addons_end, UserWarning)
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         return _module(options.command).run(options)

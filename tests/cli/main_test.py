@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import types
 
 import pytest
@@ -62,3 +64,11 @@ def test_every_command_can_be_imported():
         module = main._module(name)
         assert callable(module.run), name
         assert callable(module.add_arguments), name
+
+
+def test_a_command_that_loads_the_whole_stack_warns_of_nothing():
+    told = "import sys; from keras_mvlift.cli import main; sys.exit(main.main())"
+    asked = [sys.executable, "-c", told, "experiments", "--list"]
+    listed = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert "table1" in listed.stdout
+    assert listed.stderr == ""
