@@ -171,10 +171,7 @@ def _pretrain(
 ) -> None:
     first = lifters.build(model, stages.objective(config), data.rig_distance)
     _stage(first, config, data)
-    for variable, trained in zip(
-        lifters.weights_of(lifter), lifters.weights_of(first), strict=True
-    ):
-        variable.assign(trained)
+    lifters.copy_weights(first, lifter)
 
 
 def _stage(

@@ -196,10 +196,7 @@ def _pretrain(
     first.compile(optimizers.build(config, steps))
     batches = training_data.pair_batches(data, trial.batch_size, seed)
     first.fit(batches, steps_per_epoch=steps, verbose=0)
-    for variable, trained in zip(
-        lifters.weights_of(lifter), lifters.weights_of(first), strict=True
-    ):
-        variable.assign(trained)
+    lifters.copy_weights(first, lifter)
 
 
 def _model_and_batches(

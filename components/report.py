@@ -42,19 +42,20 @@ def Report(
     folder = pathlib.Path(report.uri)
     is_blessed = bool(blessing.get_int_custom_property("blessed"))
     dataset = executor.read_dataset(examples.uri)
+    held_out_scores = held_out.read(scores.uri)
     lifter = inference.load_model(path_utils.serving_model_path(model.uri))
     written = results.with_averages(evaluation.read(evaluated.uri)) | {
         "baselines": baselines_component.read(figures.uri),
         "blessed": is_blessed,
         "bounds": json.loads(bounds),
         "reasons": evaluation.why(tfma.load_validation_result(evaluated.uri))
-        + held_out.why(held_out.read(scores.uri), json.loads(bounds)),
+        + held_out.why(held_out_scores, json.loads(bounds)),
         "model": pushed.get_string_custom_property("pushed_destination") or None,
         "recipe": lifter.description["model"]["recipe"],
         "data": json.loads(data) | _about(dataset, examples.uri),
         "seed": seed,
     }
-    written |= {"held_out": held_out.read(scores.uri)} if held_out.read(scores.uri) else {}
+    written |= {"held_out": held_out_scores} if held_out_scores else {}
     tuned = lifter.description.get("finetune", {}).get("tuned")
     written |= {"tuned": tuned} if tuned else {}
     (folder / RESULTS).write_text(json.dumps(written, indent=2, sort_keys=True))

@@ -115,10 +115,7 @@ def pretrain(
     first = build(cell, data, objectives.Consistency())
     batches = training_data.pair_batches(data, config.batch_size, cell.seed)
     fit(first, first, batches, config, cell, data, curve)
-    for variable, trained in zip(
-        lifters.weights_of(lifter), lifters.weights_of(first), strict=True
-    ):
-        variable.assign(trained)
+    lifters.copy_weights(first, lifter)
 
 
 def lift(lifter: multi_view_lifter.MultiViewLifter, view: views.View) -> np.ndarray:

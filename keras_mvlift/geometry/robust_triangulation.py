@@ -11,13 +11,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_mvlift.geometry import cameras, triangulation
+from keras_mvlift.geometry import cameras, medians, triangulation
 
 # No detector is surer than this in x and y; errors that are all smaller are all the same.
 MIN_DEVIATION_PX = 0.25
-
-# The median length of a vector of two standard normal numbers.
-_MEDIAN_LENGTH = 1.1774
 
 
 class Kernel(NamedTuple):
@@ -211,19 +208,13 @@ def _scale(errors: tf.Tensor, weights: tf.Tensor, kernel: Kernel, scale_px: floa
     if scale_px:
         return tf.fill([1, 1], tf.cast(scale_px, errors.dtype))
     is_used = (weights > 0) & _is_seen(weights)[..., tf.newaxis, :]
-    count = tf.math.count_nonzero(is_used, axis=[-2, -1])
-    # Those that are not used come last.
-    flat = tf.where(is_used, errors, tf.fill([], tf.cast(float("inf"), errors.dtype)))
-    ordered = tf.sort(tf.reshape(flat, tf.concat([tf.shape(count), [-1]], axis=0)), axis=-1)
-    middle = tf.maximum(count - 1, 0)[..., tf.newaxis] // 2
-    median = tf.gather(ordered, middle, axis=-1, batch_dims=-1)[..., 0]
+    count = tf.math.count_nonzero(is_used, axis=[-2, -1])[..., tf.newaxis, tf.newaxis]
+    median = medians.median(errors, is_used)
     # Of the two numbers of each error, three per joint went into its point.
-    num_fitted = 3 * tf.math.count_nonzero(_is_seen(weights), axis=-1)
+    num_fitted = 3 * tf.math.count_nonzero(_is_seen(weights), axis=-1)[..., tf.newaxis, tf.newaxis]
     total, free = (tf.cast(x, errors.dtype) for x in (2 * count, 2 * count - num_fitted))
-    deviation = median / _MEDIAN_LENGTH * tf.sqrt(total / tf.maximum(free, 1))
-    is_known = (count > 0) & (deviation > MIN_DEVIATION_PX)
-    deviation = tf.where(is_known, deviation, tf.cast(MIN_DEVIATION_PX, errors.dtype))
-    return kernel.width * deviation[..., tf.newaxis, tf.newaxis]
+    deviation = median / medians.MEDIAN_LENGTH * tf.sqrt(total / tf.maximum(free, 1))
+    return kernel.width * tf.maximum(deviation, tf.cast(MIN_DEVIATION_PX, errors.dtype))
 
 
 def _is_seen(weights: tf.Tensor) -> tf.Tensor:

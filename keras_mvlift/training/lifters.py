@@ -134,3 +134,11 @@ def _backbone(config: configs.ModelConfig) -> Callable[..., keras.Model]:
         initializer=config.initializer,
         output_stddev=config.output_stddev,
     )
+
+
+def copy_weights(
+    source: multi_view_lifter.MultiViewLifter, target: multi_view_lifter.MultiViewLifter
+) -> None:
+    """Gives the networks of `target` the weights of those of `source`, which are built alike."""
+    for variable, value in zip(weights_of(target), weights_of(source), strict=True):
+        variable.assign(value)

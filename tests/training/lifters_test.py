@@ -163,3 +163,20 @@ def test_a_saved_temporal_model_comes_back_as_it_was(tmp_path):
     seen = tf.random.stateless_uniform([2, 15, 17, 2], [3, 4])
     np.testing.assert_array_equal(again.lifting_network(seen), lifter.lifting_network(seen))
     assert again.network_input is inputs.windows
+
+
+def test_copied_weights_give_the_same_poses_and_stay_apart():
+    source, target = build(), build()
+    first = source.lifting_network.trainable_variables[0]
+    first.assign_add(tf.ones_like(first))
+    lifters.copy_weights(source, target)
+    for copied, given in zip(lifters.weights_of(target), lifters.weights_of(source), strict=True):
+        np.testing.assert_array_equal(copied, given)
+    copied = lifters.weights_of(target)[0].numpy()
+    first.assign_add(tf.ones_like(first))
+    np.testing.assert_array_equal(lifters.weights_of(target)[0], copied)
+
+
+def test_weights_of_other_networks_are_refused():
+    with pytest.raises(ValueError, match="shape"):
+        lifters.copy_weights(build(), build(width=9))
