@@ -31,6 +31,7 @@ from keras_mvlift.training import (
     objectives,
     optimizers,
     peers,
+    stage_files,
     stages,
 )
 
@@ -179,7 +180,7 @@ def _stage(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         checkpoints, logs = (pathlib.Path(folder) / name for name in ("checkpoints", "logs"))
-        files = stages.Files([str(data.folder / "pairs.gz")], [], checkpoints, logs)
+        files = stage_files.Files([str(data.folder / "pairs.gz")], [], checkpoints, logs)
         stages.run(lifter, config, files, type(config).__name__.removesuffix("Config"))
 
 

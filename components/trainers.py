@@ -14,7 +14,7 @@ from tensorflow import keras
 from components.example_gen import executor
 from keras_mvlift import configs
 from keras_mvlift.export import saved_model
-from keras_mvlift.training import lifters, multi_view_lifter, recipes, stages
+from keras_mvlift.training import lifters, multi_view_lifter, recipes, stage_files, stages
 
 RUN_FN = "components.trainers.run_fn"
 PRETRAIN, FINETUNE = "pretrain", "finetune"
@@ -101,14 +101,16 @@ def records(
     config: configs.StageConfig,
     checkpoint_folder: pathlib.Path,
     logs: pathlib.Path,
-) -> stages.Files:
+) -> stage_files.Files:
     """Finds what a stage reads."""
-    return stages.Files(
+    dataset = _dataset(fn_args) if stages.takes_instants(config) else {}
+    return stage_files.Files(
         train=_files(fn_args.train_files),
         held_out=_files(fn_args.eval_files),
         checkpoints=checkpoint_folder,
         logs=logs,
-        num_views=_dataset(fn_args)["num_views"] if stages.takes_instants(config) else 0,
+        num_views=dataset.get("num_views", 0),
+        num_pairs=dataset.get("counts", {}).get("train_pairs", 0),
         windows=lifters.window_of(model_config),
     )
 

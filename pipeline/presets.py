@@ -1,8 +1,9 @@
 """Settings that are known to work, by name."""
 
 import json
+from typing import Any
 
-from keras_mvlift import configs
+from keras_mvlift import configs, recipe_defaults
 from pipeline import settings
 
 NAMES = {
@@ -17,6 +18,9 @@ NAMES = {
 
 DATA_SETS = ("rig", "human36m", "mpi_inf_3dhp")
 """The presets that are named like the source that they are for."""
+
+
+_SMALL = configs.ModelConfig(backbone="res_linear", width=256)
 
 
 def demo() -> settings.PipelineConfig:
@@ -39,8 +43,8 @@ def recording() -> settings.PipelineConfig:
     return settings.PipelineConfig(
         name=NAMES["recording"],
         data=configs.DataConfig(source="pose2sim", split="blocks", num_virtual_views=8),
-        model=configs.ModelConfig(backbone="res_linear", width=256),
-        finetune=configs.FinetuneConfig(num_epochs=45, decay_every=15, batch_size=128),
+        model=_SMALL,
+        finetune=_finetuning(_SMALL, num_epochs=45, decay_every=15, batch_size=128),
         bounds={"mpjpe_mm": 80.0, "p_mpjpe_mm": 65.0},
     )
 
@@ -89,7 +93,7 @@ def _data_set(
             num_virtual_views=8,
             pairs_per_instant=12,
         ),
-        finetune=configs.FinetuneConfig(num_epochs=60, decay_every=20),
+        finetune=_finetuning(configs.ModelConfig(), num_epochs=60, decay_every=20),
         bounds={"mpjpe_mm": 100.0, "p_mpjpe_mm": 80.0},
     )
 
@@ -106,9 +110,13 @@ def studio() -> settings.PipelineConfig:
             split="subject",
             split_options=json.dumps(split, sort_keys=True),
         ),
-        model=configs.ModelConfig(backbone="res_linear", width=256),
-        finetune=configs.FinetuneConfig(num_epochs=30, decay_every=10, batch_size=256),
+        model=_SMALL,
+        finetune=_finetuning(_SMALL, num_epochs=30, decay_every=10, batch_size=256),
     )
+
+
+def _finetuning(model: configs.ModelConfig, **schedule: Any) -> configs.FinetuneConfig:
+    return configs.FinetuneConfig(**schedule, **recipe_defaults.finetuning(model))
 
 
 PRESETS = {

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from keras_mvlift import config_rules, configs, tune_config
+from keras_mvlift import config_rules, configs, recipe_defaults, tune_config
 from pipeline import window_rules
 
 _PARTS: dict[str, type[config_rules.Json]] = {
@@ -44,7 +44,11 @@ class PipelineConfig:
     data: configs.DataConfig = dataclasses.field(default_factory=configs.DataConfig)
     model: configs.ModelConfig = dataclasses.field(default_factory=configs.ModelConfig)
     pretrain: configs.PretrainConfig = dataclasses.field(default_factory=configs.PretrainConfig)
-    finetune: configs.FinetuneConfig = dataclasses.field(default_factory=configs.FinetuneConfig)
+    finetune: configs.FinetuneConfig = dataclasses.field(
+        default_factory=lambda: configs.FinetuneConfig(
+            **recipe_defaults.finetuning(configs.ModelConfig())
+        )
+    )
     tune: tune_config.TuneConfig = dataclasses.field(default_factory=tune_config.TuneConfig)
     bounds: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"mpjpe_mm": 150.0})
     worsening: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"mpjpe_mm": 0.1})
@@ -101,10 +105,30 @@ class PipelineConfig:
             raise ValueError(
                 f"`settings` must hold fields of {sorted(known)}. Received: {sorted(unknown)}."
             )
-        changes = {name: self._updated_field(name, value) for name, value in settings.items()}
+        changes = {
+            name: self._updated_field(name, value)
+            for name, value in settings.items()
+            if name != "finetune"
+        }
+        if settings.keys() & {"model", "finetune"}:
+            changes["finetune"] = self._finetuned(changes.get("model", self.model), settings)
         return dataclasses.replace(self, **changes)
 
+    def _finetuned(
+        self, model: configs.ModelConfig, settings: Mapping[str, Any]
+    ) -> configs.FinetuneConfig:
+        former = dataclasses.asdict(self.finetune)
+        given = settings.get("finetune", {})
+        _require(isinstance(given, Mapping), "finetune", "be an object", given)
+        fields = recipe_defaults.changed(former, self.model, model, given)
+        return configs.FinetuneConfig.from_json(json.dumps(fields))
+
     def _updated_field(self, name: str, value: Any) -> Any:
+        if name == "infra_validation":
+            _require(isinstance(value, Mapping), name, "be an object", value)
+            former = dataclasses.asdict(self.infra_validation)
+            text = json.dumps(former | dict(value))
+            return infra_config.InfraValidationConfig.from_json(text)
         if name not in _PARTS:
             return tuple(value) if isinstance(value, list) else value
         _require(isinstance(value, Mapping), name, "be an object", value)

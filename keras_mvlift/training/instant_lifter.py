@@ -72,14 +72,16 @@ class InstantLifter(multi_view_lifter.MultiViewLifter):
         super().__init__(lifting_network, root_network, root_head, recipe, objective, *options)
         self.generator = tf.random.Generator.from_seed(seed)
         self.switches = switches
-        self.loss_means |= {name: keras.metrics.Mean(name) for name in switches.extra_losses.parts}
+        # A dictionary that is changed in place cannot be written to a checkpoint.
+        more = {name: keras.metrics.Mean(name) for name in switches.extra_losses.parts}
+        self.loss_means = {**self.loss_means, **more}
         self.triangulation_share = tf.Variable(1.0, trainable=False, name="triangulation_share")
         self.refinement: camera_refinement.CameraRefinement | None = None
 
     def refine_extrinsics(self, refinement: camera_refinement.CameraRefinement) -> None:
         """Trains corrections of the cameras along from now on; before `compile`."""
         self.refinement = refinement
-        self.loss_means["extrinsics"] = keras.metrics.Mean("extrinsics")
+        self.loss_means = {**self.loss_means, "extrinsics": keras.metrics.Mean("extrinsics")}
 
     def fit(
         self, *args: Any, callbacks: Sequence[keras.callbacks.Callback] = (), **options: Any

@@ -6,14 +6,14 @@ import json
 import pathlib
 import shutil
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_addons as tfa
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import distinct_cameras, examples, view_pairs, view_windows
+from keras_mvlift.datasets import distinct_cameras
 from keras_mvlift.training import (
     camera_refinement,
     checkpoints,
@@ -25,6 +25,7 @@ from keras_mvlift.training import (
     multi_view_lifter,
     objectives,
     optimizers,
+    stage_files,
     uncertainty_calibration,
 )
 
@@ -35,54 +36,6 @@ _OBJECTIVES = {
     "pair": objectives.TransformReprojection,
     "all": objectives.AllViewsReprojection,
 }
-
-
-class Files(NamedTuple):
-    """Where a stage reads and writes.
-
-    Attributes:
-        train: Record files of pairs to train on.
-        held_out: Record files of pairs to measure the loss on; empty for none.
-        checkpoints: A folder that outlives a killed run; this stage and settings alone use it.
-        logs: A folder for TensorBoard and the history.
-        num_views: Most views of an instant, where the records are instants; 0 where they are pairs.
-        windows: What the networks see of a pair's clip; None for the two frames alone.
-    """
-
-    train: list[str]
-    held_out: list[str]
-    checkpoints: pathlib.Path
-    logs: pathlib.Path
-    num_views: int = 0
-    windows: view_windows.Windows | None = None
-
-    def num_records(self) -> int:
-        """Counts what there is to train on."""
-        if self.windows:
-            return view_windows.count(self.train)
-        return view_pairs.count(self.train)
-
-    def batches(self, config: configs.StageConfig, first_epoch: int) -> tf.data.Dataset:
-        """Streams what there is to train on, in a random order, without end."""
-        order: dict[str, int] = {"seed": config.seed, "first_epoch": first_epoch}
-        if self.windows:
-            return view_windows.load(self.train, config.batch_size, self.windows, **order)
-        return view_pairs.load(self.train, config.batch_size, decode=self.decode, **order)
-
-    def held_out_batches(self, batch_size: int) -> tf.data.Dataset | None:
-        """Gives what the loss is measured on; None where nothing is held out."""
-        if not self.held_out:
-            return None
-        if self.windows:
-            return view_windows.load_once(self.held_out, batch_size, self.windows)
-        return view_pairs.load_once(self.held_out, batch_size, self.decode)
-
-    @property
-    def decode(self) -> Callable[[tf.Tensor], Any]:
-        """What parses a batch of the records."""
-        if not self.num_views:
-            return examples.decode_pairs
-        return functools.partial(examples.decode_instants, num_views=self.num_views)
 
 
 def objective(config: configs.StageConfig) -> Any:
@@ -109,7 +62,10 @@ def model(config: configs.StageConfig) -> Callable[..., multi_view_lifter.MultiV
 
 
 def run(
-    lifter: multi_view_lifter.MultiViewLifter, config: configs.StageConfig, files: Files, name: str
+    lifter: multi_view_lifter.MultiViewLifter,
+    config: configs.StageConfig,
+    files: stage_files.Files,
+    name: str,
 ) -> list[dict[str, float]]:
     """Trains a model in place, going on from the stage's last checkpoint if there is one.
 
@@ -140,7 +96,7 @@ def run(
     history = _history(files.checkpoints, epochs_done)
     lifter.fit(
         files.batches(config, epochs_done),
-        validation_data=files.held_out_batches(config.batch_size),
+        validation_data=files.held_out_batches(config),
         steps_per_epoch=steps,
         epochs=epochs_done if is_done else config.num_epochs,
         initial_epoch=epochs_done,
@@ -159,7 +115,7 @@ def run(
     return [{key: float(x) for key, x in row.items() if x != "NA"} for row in rows]
 
 
-def _check_windows(config: configs.StageConfig, files: Files, name: str) -> None:
+def _check_windows(config: configs.StageConfig, files: stage_files.Files, name: str) -> None:
     # Whole instants, and the score that ends a stage, are read frame by frame.
     for field, value, rule in (
         ("views", files.num_views and "all", "be 'pair'"),
@@ -180,7 +136,7 @@ def about(lifter: multi_view_lifter.MultiViewLifter) -> dict[str, Any]:
     return found
 
 
-def _calibrate(lifter: multi_view_lifter.MultiViewLifter, files: Files) -> None:
+def _calibrate(lifter: multi_view_lifter.MultiViewLifter, files: stage_files.Files) -> None:
     if lifter.uncertainty is None or not files.held_out:
         return
     seen = held_out_records.read(files.held_out, files.num_views)
@@ -190,19 +146,19 @@ def _calibrate(lifter: multi_view_lifter.MultiViewLifter, files: Files) -> None:
     lifter.uncertainty.calibration = json.dumps(found)
 
 
-def _steps_per_epoch(config: configs.StageConfig, files: Files, name: str) -> int:
-    num_records = files.num_records()
-    steps = num_records // config.batch_size
+def _steps_per_epoch(config: configs.StageConfig, files: stage_files.Files, name: str) -> int:
+    num_pairs = files.count_pairs()
+    steps = num_pairs // config.batch_size
     if not steps:
         raise ValueError(
-            f"{name}: `batch_size` must be at most the number of records, {num_records}. "
+            f"{name}: `batch_size` must be at most the number of pairs, {num_pairs}. "
             f"Received: {config.batch_size}."
         )
     return steps
 
 
 def _best_epoch(
-    lifter: multi_view_lifter.MultiViewLifter, config: configs.StageConfig, files: Files
+    lifter: multi_view_lifter.MultiViewLifter, config: configs.StageConfig, files: stage_files.Files
 ) -> early_stopping.BestEpoch | None:
     if not config.patience:
         return None
@@ -224,7 +180,7 @@ def _callbacks(
     best: early_stopping.BestEpoch | None,
     saver: checkpoints.EpochCheckpoints,
     history: pathlib.Path,
-    files: Files,
+    files: stage_files.Files,
     name: str,
 ) -> list[keras.callbacks.Callback]:
     files.logs.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,12 @@
+import dataclasses
 import json
 
 import pytest
 
 from keras_mvlift import configs, tune_config
 from pipeline import settings
+
+MODEL = {"recipe": "solved_root", "backbone": "paper"}
 
 
 def test_what_a_settings_file_leaves_out_stays():
@@ -15,7 +18,7 @@ def test_what_a_settings_file_leaves_out_stays():
     assert updated.data == configs.DataConfig(
         stride=3, source_options='{"subject": "anna"}', min_joints=5
     )
-    assert updated.finetune == configs.FinetuneConfig(num_epochs=7)
+    assert updated.finetune == dataclasses.replace(former.finetune, num_epochs=7)
     assert (updated.model, updated.pretrain) == (former.model, former.pretrain)
     assert (updated.name, updated.bounds) == (former.name, former.bounds)
 
@@ -56,6 +59,9 @@ def test_another_source_does_not_inherit_the_options_of_the_former():
         ({"data": {"stride": 0}}, "`stride` must be at least 1. Received: 0"),
         ({"tune": {"learning_rate": [1]}}, r"`learning_rate` must be two positive .*\(1,\)"),
         ({"finetune": {"num_epochs": -1}}, "`num_epochs` must be at least 0. Received: -1"),
+        ({"infra_validation": "on"}, "`infra_validation` must be an object. Received: 'on'"),
+        ({"infra_validation": {"image": "x"}}, r"`InfraValidationConfig` has no .*\['image'\]"),
+        ({"infra_validation": {"tag": "a b"}}, "`tag` must be the name of an image's part"),
         ({"name": 5}, "`name` must be a folder's name. Received: 5"),
         ({"name": "../elsewhere"}, "`name` must be a folder's name. Received: '../elsewhere'"),
         ({"name": ""}, "`name` must be a folder's name. Received: ''"),
@@ -97,7 +103,9 @@ def test_a_file_that_holds_no_settings_is_refused_by_name(content, message, tmp_
 )
 def test_decays_keep_their_share_of_the_epochs(num_epochs, decay_every):
     scaled = settings.PipelineConfig().with_num_epochs(num_epochs)
-    assert scaled.finetune == configs.FinetuneConfig(num_epochs=num_epochs, decay_every=decay_every)
+    finetune = settings.PipelineConfig().finetune
+    expected = dataclasses.replace(finetune, num_epochs=num_epochs, decay_every=decay_every)
+    assert scaled.finetune == expected
     assert scaled.pretrain == configs.PretrainConfig()
 
 
@@ -110,6 +118,24 @@ def test_a_seed_is_everyones():
     seeded = settings.PipelineConfig().with_seed(7)
     parts = (seeded.data, seeded.model, seeded.pretrain, seeded.finetune, seeded.tune)
     assert [part.seed for part in parts] == [7, 7, 7, 7, 7]
+
+
+@pytest.mark.parametrize(
+    "model", [{"recipe": "paper"}, {"recipe": "ray_root"}, {"backbone": "temporal_dilated"}]
+)
+def test_networks_that_cannot_see_all_views_are_trained_on_pairs(model):
+    former = settings.PipelineConfig()
+    assert former.finetune.views == "all"
+    finetune = {"num_epochs": 9, "patience": 0}
+    updated = former.updated({"model": model, "finetune": finetune}).finetune
+    assert (updated.views, updated.num_epochs) == ("pair", 9)
+    assert updated == configs.FinetuneConfig(num_epochs=9)
+    assert former.updated({"model": model}).updated({"model": MODEL}).finetune == former.finetune
+
+
+def test_pairs_may_be_asked_for():
+    finetune = settings.PipelineConfig().updated({"finetune": {"views": "pair"}}).finetune
+    assert finetune == configs.FinetuneConfig()
 
 
 @pytest.mark.parametrize("recipe", ["paper", "ray_root"])

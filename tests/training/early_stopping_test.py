@@ -13,6 +13,7 @@ from keras_mvlift.training import (
     instant_lifter,
     objectives,
     optimizers,
+    stage_files,
     stages,
 )
 from tests import tiny_studio
@@ -114,12 +115,13 @@ def test_a_stage_on_all_views_is_scored_on_whole_instants(records, tmp_path):
     objective = objectives.AllViewsReprojection()
     lifter = tiny_studio.lifter(objective=objective, model=instant_lifter.InstantLifter)
     config = configs.FinetuneConfig(num_epochs=2, batch_size=4, views="all", patience=1)
-    files = stages.Files(
+    files = stage_files.Files(
         [records["train_instants"]],
         [records["held_out_instants"]],
         tmp_path / "checkpoints",
         tmp_path / "logs",
         num_views=4,
+        num_pairs=84,
     )
     history = stages.run(lifter, config, files, "Finetune")
     seen = held_out_records.read(files.held_out, 4)

@@ -189,7 +189,7 @@ def test_no_epoch_leaves_the_model_as_it_is(tmp_path, records):
 
 
 def test_a_batch_larger_than_the_data_is_refused(tmp_path, records):
-    rule = r"Finetune: `batch_size` must be at most the number of records, 84. Received: 85."
+    rule = r"Finetune: `batch_size` must be at most the number of pairs, 84. Received: 85."
     with pytest.raises(ValueError, match=rule):
         tiny_studio.run(tiny_studio.lifter(), tmp_path, **records, batch_size=85)
 

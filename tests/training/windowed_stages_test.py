@@ -4,7 +4,7 @@ import pytest
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import preparation, splits, view_windows
-from keras_mvlift.training import lifters, stages
+from keras_mvlift.training import lifters, stage_files, stages
 from tests import temporal_networks, tiny_studio
 
 CONFIG = configs.FinetuneConfig(num_epochs=2, batch_size=tiny_studio.BATCH_SIZE)
@@ -29,7 +29,7 @@ def run(records, tmp_path):
         lifter = temporal_networks.lifter()
         windows = windows or lifters.window_of(temporal_networks.CONFIG)
         folders = (tmp_path / "checkpoints", tmp_path / "logs")
-        about = stages.Files([train], [held_out], *folders, windows=windows, **files)
+        about = stage_files.Files([train], [held_out], *folders, windows=windows, **files)
         return lifter, stages.run(lifter, config, about, "Finetune")
 
     return run
@@ -74,7 +74,7 @@ def test_the_windows_are_those_asked_for(run, monkeypatch):
     [
         ({"views": "all"}, {"num_views": 5}, "`views` must be 'pair' .* windows .*: 'all'"),
         ({"patience": 3}, {}, "`patience` must be 0 .* windows of frames. Received: 3"),
-        ({"batch_size": 85}, {}, "`batch_size` must be at most the number of records, 84"),
+        ({"batch_size": 85}, {}, "`batch_size` must be at most the number of pairs, 84"),
     ],
 )
 def test_what_windows_cannot_do_is_refused(run, change, files, rule):

@@ -1,0 +1,69 @@
+"""What a stage of training reads, and where it writes."""
+
+import pathlib
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from keras_mvlift import configs
+from keras_mvlift.datasets import view_pairs, view_windows
+from keras_mvlift.training import instant_batches, instant_switches
+
+
+class Files(NamedTuple):
+    """Where a stage reads and writes.
+
+    Attributes:
+        train: Record files of pairs to train on.
+        held_out: Record files of pairs to measure the loss on; empty for none.
+        checkpoints: A folder that outlives a killed run; this stage and settings alone use it.
+        logs: A folder for TensorBoard and the history.
+        num_views: Most views of an instant, where the records are instants; 0 where they are pairs.
+        num_pairs: Pairs that the instants' views make, where the records are instants: an epoch
+            lifts as many views of them as of pairs.
+        windows: What the networks see of a pair's clip; None for the two frames alone.
+    """
+
+    train: list[str]
+    held_out: list[str]
+    checkpoints: pathlib.Path
+    logs: pathlib.Path
+    num_views: int = 0
+    num_pairs: int = 0
+    windows: view_windows.Windows | None = None
+
+    def count_pairs(self) -> int:
+        """Counts what there is to train on."""
+        if self.windows:
+            return view_windows.count(self.train)
+        return self.num_pairs if self.num_views else view_pairs.count(self.train)
+
+    def batches(self, config: configs.StageConfig, first_epoch: int) -> tf.data.Dataset:
+        """Streams what there is to train on, in a random order, without end."""
+        order: dict[str, Any] = {"seed": config.seed, "first_epoch": first_epoch}
+        if self.windows:
+            return view_windows.load(self.train, config.batch_size, self.windows, **order)
+        if not self.num_views:
+            return view_pairs.load(self.train, config.batch_size, **order)
+        order["num_batches"] = self.num_pairs // config.batch_size
+        # Of a pair two views are lifted, of an instant one.
+        return instant_batches.load(
+            self._instants(self.train, config), 2 * config.batch_size, **order
+        )
+
+    def held_out_batches(self, config: configs.StageConfig) -> tf.data.Dataset | None:
+        """Gives what the loss is measured on; None where nothing is held out."""
+        if not self.held_out:
+            return None
+        if self.windows:
+            return view_windows.load_once(self.held_out, config.batch_size, self.windows)
+        if not self.num_views:
+            return view_pairs.load_once(self.held_out, config.batch_size)
+        instants = self._instants(self.held_out, config)
+        return instant_batches.load_once(instants, 2 * config.batch_size)
+
+    def _instants(self, files: list[str], config: Any) -> instant_batches.Seen:
+        # Cameras that are trained along change what the views agree on.
+        needs_agreement = instant_switches.of_config(config).needs_agreement
+        needs_agreement &= not config.refine_extrinsics
+        return instant_batches.read(files, self.num_views, needs_agreement)
