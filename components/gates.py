@@ -33,6 +33,16 @@ def BlessingGate(blessing: InputArtifact[standard_artifacts.ModelBlessing]) -> N
         raise NotBlessedError("The model is not blessed and was not pushed; the report says why.")
 
 
+@component
+def InfraGate(blessing: InputArtifact[standard_artifacts.InfraBlessing]) -> None:
+    """Stops the run at a model that TensorFlow Serving did not serve; it was not pushed."""
+    if not blessing.get_int_custom_property("blessed"):
+        raise NotBlessedError(
+            "The model was not pushed: TensorFlow Serving did not load it or did not answer; the "
+            "log says why."
+        )
+
+
 def read_anomalies(uri: str, splits: list[str]) -> list[str]:
     """Gives a phrase for each anomaly that an ExampleValidator found."""
     phrases = []

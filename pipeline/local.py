@@ -76,10 +76,13 @@ def main(arguments: list[str]) -> int:
 def _run(request: configuration.Request, home: pathlib.Path, log: pathlib.Path) -> int:
     from tfx.orchestration.local import local_dag_runner
 
-    from components import gates
+    from components import gates, infra_validator
     from pipeline import mvlift, runs
 
     config, data_root = configuration.configure(request)
+    if config.infra_validation.is_wanted:
+        # Now, not after hours of training.
+        infra_validator.require_docker(config.infra_validation.docker_url)
     connection = runs.metadata_connection(home / "metadata" / "metadata.db")
     folders = mvlift.Folders(
         artifacts=str(home / "artifacts"),

@@ -33,7 +33,7 @@ from components.example_gen import component as example_gen
 from components.example_gen import executor as example_gen_executor
 from keras_mvlift import configs
 from keras_mvlift.training import stages
-from pipeline import code_version, settings
+from pipeline import code_version, infra_validation, settings
 
 
 class Folders(NamedTuple):
@@ -192,14 +192,16 @@ def _deciding(
             name: value for name, value in config.bounds.items() if name in held_out.NAMES
         },
     )
+    infra = infra_validation.nodes(config, examples, trained, judge)
     push = pusher.Pusher(
         model=trained.outputs["model"],
         model_blessing=judge.outputs["blessing"],
+        infra_blessing=infra[0].outputs["blessing"] if infra else None,
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=folders.serving)
         ),
     )
-    return [unlabeled, last_blessed, judge, push]
+    return [unlabeled, last_blessed, judge, *infra, push]
 
 
 def _reporting(
@@ -211,7 +213,7 @@ def _reporting(
     version: str,
 ) -> list[base_node.BaseNode]:
     """Reports, whatever was decided; then stops the run at a model that is not blessed."""
-    unlabeled, _, judge, push = decided
+    unlabeled, _, judge, *infra, push = decided
     compared = baselines.Baselines(
         examples=examples.outputs["examples"],
         test_examples=examples.outputs["test_examples"],
@@ -232,6 +234,8 @@ def _reporting(
         seed=config.model.seed,
         code_version=version,
     )
-    gate = gates.BlessingGate(blessing=judge.outputs["blessing"])
-    gate.add_upstream_node(written)
-    return [compared, written, gate]
+    stops = [gates.InfraGate(blessing=node.outputs["blessing"]) for node in infra]
+    stops.append(gates.BlessingGate(blessing=judge.outputs["blessing"]))
+    for gate in stops:
+        gate.add_upstream_node(written)
+    return [compared, written, *stops]

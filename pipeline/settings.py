@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_mvlift import config_rules, configs, recipe_defaults, tune_config
-from pipeline import window_rules
+from pipeline import infra_config, window_rules
 
 _PARTS: dict[str, type[config_rules.Json]] = {
     "data": configs.DataConfig,
@@ -34,6 +34,7 @@ class PipelineConfig:
         tune: The search for the second stage's λ and learning rate, if any.
         bounds: The worst values that bless a model, by metric: an error's most, a share's least.
         worsening: How much worse than the last blessed model a value may be, as a share of it.
+        infra_validation: TensorFlow Serving's image that a model must load in, if any.
         beam_pipeline_args: Where and how Beam runs.
 
     Raises:
@@ -52,6 +53,9 @@ class PipelineConfig:
     tune: tune_config.TuneConfig = dataclasses.field(default_factory=tune_config.TuneConfig)
     bounds: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"mpjpe_mm": 150.0})
     worsening: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"mpjpe_mm": 0.1})
+    infra_validation: infra_config.InfraValidationConfig = dataclasses.field(
+        default_factory=infra_config.InfraValidationConfig
+    )
     beam_pipeline_args: tuple[str, ...] = ("--runner=DirectRunner",)
 
     def __post_init__(self) -> None:

@@ -190,3 +190,13 @@ def test_a_blessed_model_passes():
 def test_a_model_that_is_not_blessed_stops_the_run():
     with pytest.raises(gates.NotBlessedError, match="not pushed; the report says why"):
         gates.BlessingGate.test_call(blessing=blessing(0))
+
+
+def test_a_model_that_was_not_served_stops_the_run(tmp_path):
+    blessing = standard_artifacts.InfraBlessing()
+    blessing.uri = str(tmp_path)
+    blessing.set_int_custom_property("blessed", 1)
+    gates.InfraGate.test_call(blessing=blessing)
+    blessing.set_int_custom_property("blessed", 0)
+    with pytest.raises(gates.NotBlessedError, match="TensorFlow Serving did not load it"):
+        gates.InfraGate.test_call(blessing=blessing)

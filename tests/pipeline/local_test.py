@@ -40,6 +40,11 @@ def test_what_is_no_option_is_a_usage_error(argument, capsys):
         ("{", "mvlift", "`settings` must be JSON. Received: Expecting property name"),
         ('{"name": "mine", "x": 1}', "mine", "`settings` must hold fields of ['beam_pipeline_"),
         ('{"name": "../mine"}', "mvlift", "`name` must be a folder's name. Received: '../mine'."),
+        (
+            '{"infra_validation": {"tag": "1", "docker_url": "tcp://127.0.0.1:1"}}',
+            "mvlift",
+            "`infra_validation` must reach Docker, by a `docker_url` if not by its socket",
+        ),
         ('{"bounds": {"mpjpe": 1}}', "mvlift", "`bounds` must name metrics of ('mpjpe_mm', "),
     ],
 )

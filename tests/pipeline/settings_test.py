@@ -36,6 +36,12 @@ def test_fields_of_the_pipeline_itself_are_replaced_whole():
     assert updated.beam_pipeline_args == ("--direct_num_workers=2",)
 
 
+def test_what_a_served_model_must_do_is_set_like_any_part():
+    first = settings.PipelineConfig().updated({"infra_validation": {"tag": "2.15.1"}})
+    second = first.updated({"infra_validation": {"num_tries": 5}}).with_seed(3).infra_validation
+    assert (second.tag, second.num_tries, second.num_examples) == ("2.15.1", 5, 8)
+
+
 def test_options_are_written_as_objects_and_travel_as_text():
     split = {"split": "clip", "split_options": {"test_clips": ["b", "a"]}}
     updated = settings.PipelineConfig().updated({"data": split})
