@@ -1,6 +1,7 @@
 # Everything these targets write stays inside the checkout.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-h36m demo-3dhp experiments-quick browser test test-serving check clean
+.PHONY: help setup demo demo-h36m demo-3dhp airflow kubeflow experiments-quick browser test \
+  test-serving test-environments check clean
 
 bin := $(CURDIR)/.venv/bin
 stamp := .venv/.setup
@@ -42,6 +43,12 @@ output/simulated_3dhp: | $(stamp)
 	$(bin)/keras-mvlift simulate mpi_inf_3dhp $@.partial --frames 300
 	mv $@.partial $@
 
+airflow: $(stamp)  ## run a small pipeline as a DAG of Airflow, in an environment of its own
+	@scripts/airflow.sh
+
+kubeflow: $(stamp)  ## compile for Kubeflow and Vertex; hold the result against KFP's schema
+	@scripts/kubeflow.sh
+
 experiments-quick: $(stamp)  ## small runs of the paper's tables on the synthetic studio
 	$(bin)/keras-mvlift experiments --quick --output output/experiments/quick
 
@@ -57,6 +64,9 @@ test: $(stamp)  ## run the tests; ARGS="-k cameras" goes to pytest
 test-serving: $(stamp)  ## test clients on a server: SERVER=grpc://HOST:PORT/MODEL MODEL=FOLDER
 	$(bin)/python -m pytest -n0 tests/serving/remote_lifters_test.py \
 	  $(if $(SERVER),--server $(SERVER) --served-model $(or $(MODEL),output/mvlift)) $(ARGS)
+
+test-environments: $(stamp)  ## try the wheel's core on the lock's and the newest TensorFlow
+	$(bin)/python scripts/environments.py $(PYTHONS)
 
 check: $(stamp)  ## format, lint, types, import directions
 	$(bin)/ruff format --check

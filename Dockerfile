@@ -1,0 +1,35 @@
+# syntax=docker/dockerfile:1
+# The pipeline with all that uv.lock pins, for tasks of Kubeflow and Vertex and for Beam's workers.
+# Nothing is taken but the lock, the sources below, and the base; docs/orchestrators.md builds it.
+FROM python:3.10-slim-bookworm
+
+ENV PATH=/opt/mvlift/.venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    TF_CPP_MIN_LOG_LEVEL=1 \
+    MPLCONFIGDIR=/home/mvlift/.matplotlib \
+    UV_COMPILE_BYTECODE=1 \
+    UV_LINK_MODE=copy \
+    UV_NO_CACHE=1 \
+    UV_PYTHON_DOWNLOADS=never
+
+WORKDIR /opt/mvlift
+
+# The version that scripts/setup.sh pins, too.
+RUN python -m pip install --no-cache-dir uv==0.13.9
+
+COPY pyproject.toml uv.lock .python-version README.md LICENSE ./
+RUN uv sync --frozen --no-default-groups --extra pipeline --extra kubeflow --no-install-project
+
+COPY keras_mvlift ./keras_mvlift
+COPY components ./components
+COPY pipeline ./pipeline
+RUN uv sync --frozen --no-default-groups --extra pipeline --extra kubeflow --no-editable \
+    && useradd --create-home --uid 1000 mvlift
+
+# By number, which a cluster can hold against its rules.
+USER 1000
+WORKDIR /home/mvlift
+
+# Tasks name their command themselves; by itself the image runs the pipeline on one machine.
+ENTRYPOINT ["python"]
+CMD ["-m", "pipeline.local", "--help"]

@@ -1,0 +1,28 @@
+"""TFX's ExampleValidator where properties arrive as text, as they do in a container."""
+
+from typing import Any
+
+from google.protobuf import json_format
+from tensorflow_data_validation.anomalies.proto import custom_validation_config_pb2
+from tfx import types
+from tfx.components.example_validator import executor
+from tfx.types import standard_component_specs
+
+RULES = standard_component_specs.CUSTOM_VALIDATION_CONFIG_KEY
+
+
+class Executor(executor.Executor):
+    """Parses the rules; TFX leaves that to the local runner's launcher and to nothing else."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> Any:
+        """Runs TFX's executor."""
+        rules = exec_properties.get(RULES)
+        if isinstance(rules, str):
+            parsed = json_format.Parse(rules, custom_validation_config_pb2.CustomValidationConfig())
+            exec_properties = exec_properties | {RULES: parsed}
+        return super().Do(input_dict, output_dict, exec_properties)
