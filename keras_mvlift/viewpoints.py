@@ -5,8 +5,14 @@ import math
 
 import numpy as np
 
+from keras_mvlift import argument_rules
+
 # Of whoever gives a field of view. Beyond it a lens is a fisheye, of which this knows nothing.
 _MAX_DEGREES = 170.0
+
+# Of calibrations that were written with few decimals.
+_ROTATION_TOLERANCE = 1e-2
+_NUMBERS = ("intrinsics", "distortion", "rotation", "center")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +39,11 @@ class Viewpoint:
     origin: str = "given"
 
     def __post_init__(self) -> None:
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if value is not None or name == "intrinsics":
+                array = argument_rules.numbers(name, value, np.float64)
+                object.__setattr__(self, name, array)
         matrix = self.intrinsics
         is_camera = matrix.shape == (3, 3) and np.isfinite(matrix).all()
         if not is_camera or (matrix[[0, 1], [0, 1]] <= 0).any() or (matrix[2] != [0, 0, 1]).any():
@@ -45,6 +56,22 @@ class Viewpoint:
             raise ValueError(f"`distortion` must {rule}. Received: {self.distortion.tolist()}.")
         if (self.rotation is None) != (self.center is None):
             raise ValueError("`rotation` and `center` must be given together. Received: one.")
+        self._check_place()
+        if self.image_size is not None:
+            _check_size(self.image_size)
+
+    def _check_place(self) -> None:
+        if self.rotation is None or self.center is None:
+            return
+        is_known = self.rotation.shape == (3, 3) and bool(np.isfinite(self.rotation).all())
+        is_turn = is_known and np.linalg.det(self.rotation) > 0
+        off = self.rotation.T @ self.rotation - np.eye(3) if is_turn else np.inf
+        if not (np.abs(off) < _ROTATION_TOLERANCE).all():
+            rule = "be [3, 3], a rotation, camera from world"
+            raise argument_rules.ArgumentError("rotation", rule, self.rotation.tolist())
+        if self.center.shape != (3,) or not np.isfinite(self.center).all():
+            rule = "be [3], finite, meters"
+            raise argument_rules.ArgumentError("center", rule, self.center.tolist())
 
     @property
     def has_place(self) -> bool:
@@ -76,6 +103,7 @@ def from_intrinsics(
         ValueError: If a focal length is not positive, or there are more coefficients.
     """
     matrix = np.array([[focal_x, 0.0, center_x], [0.0, focal_y, center_y], [0.0, 0.0, 1.0]])
+    distortion = tuple(argument_rules.numbers("distortion", distortion, np.float64).ravel())
     if len(distortion) > 5:
         rule = "be at most k1, k2, p1, p2, k3"
         raise ValueError(f"`distortion` must {rule}. Received: {list(distortion)}.")
@@ -93,12 +121,11 @@ def from_field_of_view(degrees: float, image_size: tuple[int, int]) -> Viewpoint
     Raises:
         ValueError: If there is no such camera.
     """
-    if not 0 < degrees <= _MAX_DEGREES:
+    if not 0 < argument_rules.number("fov", degrees) <= _MAX_DEGREES:
         rule = f"be above 0 and at most {_MAX_DEGREES:g} degrees"
         raise ValueError(f"`fov` must {rule}. Received: {degrees}.")
+    _check_size(image_size)
     width, height = image_size
-    if width <= 0 or height <= 0:
-        raise ValueError(f"`image_size` must be positive. Received: {image_size}.")
     focal = 0.5 * width / math.tan(math.radians(degrees) / 2)
     seen = from_intrinsics(focal, focal, width / 2, height / 2)
     origin = f"horizontal field of view {degrees:g} degrees"
@@ -125,3 +152,11 @@ def like_training(intrinsics: np.ndarray, image_size: tuple[int, int] | None) ->
     origin = f"a field of view like training's, focal length {focal:.0f} px"
     seen = from_intrinsics(focal, focal, width / 2, height / 2)
     return dataclasses.replace(seen, image_size=image_size, origin=origin)
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    is_pair = isinstance(size, (tuple, list)) and len(size) == 2
+    if not is_pair or not all(isinstance(side, int) and side > 0 for side in size):
+        raise argument_rules.ArgumentError(
+            "image_size", "be width and height in whole pixels", size
+        )

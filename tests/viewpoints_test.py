@@ -52,7 +52,10 @@ def test_without_its_place_there_is_no_world():
         (lambda: viewpoints.from_intrinsics(1, 1, 2, 3, (1,) * 6), "`distortion` must be at most"),
         (lambda: viewpoints.from_intrinsics(1, 1, 2, 3, (np.inf,)), "`distortion` must be OpenCV"),
         (lambda: viewpoints.from_field_of_view(180, (9, 9)), "`fov` must be above 0 and at most"),
-        (lambda: viewpoints.from_field_of_view(60, (0, 9)), "`image_size` must be positive."),
+        (
+            lambda: viewpoints.from_field_of_view(60, (0, 9)),
+            "`image_size` must be width and",
+        ),
         (
             lambda: viewpoints.Viewpoint(intrinsics=MATRIX, center=np.zeros(3)),
             "`rotation` and `center` must be given together.",

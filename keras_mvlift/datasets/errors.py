@@ -3,6 +3,8 @@
 import contextlib
 from collections.abc import Iterator
 
+from keras_mvlift import argument_rules
+
 
 class RecordingError(ValueError):
     """A file of a recording breaks a rule.
@@ -36,12 +38,15 @@ def parsing(path: object, field: str, rule: str) -> Iterator[None]:
         rule: What that part must be.
 
     Raises:
-        RecordingError: In place of any error raised inside.
+        RecordingError: In place of any error raised inside; of an `ArgumentError` it keeps field,
+            rule and what came.
     """
     try:
         yield
     except RecordingError:
         raise
+    except argument_rules.ArgumentError as error:
+        raise RecordingError(path, error.field, error.rule, error.received) from error
     except Exception as error:
         received = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise RecordingError(path, field, rule, received) from error

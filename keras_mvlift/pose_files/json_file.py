@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_mvlift import argument_rules
 from keras_mvlift.datasets import errors, files
 from keras_mvlift.pose_files import partial_files, pose_clip
 
@@ -81,7 +82,7 @@ def _of_track(track: pose_clip.Track) -> dict[str, Any]:
 
 def _to_track(content: dict[str, Any]) -> pose_clip.Track:
     fields = {
-        name: _to_array(content[name], num_axes)
+        name: _to_array(name, content[name], num_axes)
         for name, (_, num_axes) in _FIELDS.items()
         if name in content
     }
@@ -104,7 +105,7 @@ def _to_lists(values: np.ndarray, decimals: int) -> list[Any]:
     ]
 
 
-def _to_array(lists: Any, num_axes: int) -> np.ndarray:
+def _to_array(name: str, lists: Any, num_axes: int) -> np.ndarray:
     absent = [float("nan")] * num_axes if num_axes else float("nan")
     filled = [[absent if joint is None else joint for joint in frame] for frame in lists]
-    return np.array(filled, np.float64)
+    return argument_rules.numbers(name, filled, np.float64)

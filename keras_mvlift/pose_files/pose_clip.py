@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift import skeletons
+from keras_mvlift import argument_rules, skeletons
 
 SPACES = ("root", "camera", "world")
 """Where a pose may be: around its root, in camera axes; from the camera; in the world, z up."""
@@ -42,6 +42,8 @@ class Track:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise _error("name", "be a text that is not empty", repr(self.name))
+        if not isinstance(self.is_reference, bool):
+            raise _error("is_reference", "be true or false", repr(self.is_reference))
         _check_points("pose", self.pose, 3)
         per_joint = self.pose.shape[:2]
         for name in ("confidence", "uncertainty", "keypoint_confidence"):
@@ -136,10 +138,13 @@ class PoseClip:
         size = self.image_size
         if size is None:
             return
-        if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        is_pair = isinstance(size, (tuple, list)) and len(size) == 2
+        if not is_pair or not all(isinstance(side, int) and side > 0 for side in size):
             raise _error("image_size", "be width and height in whole pixels", size)
 
     def _check_about(self) -> None:
+        if not isinstance(self.about, dict):
+            raise _error("about", "be texts to JSON values", type(self.about).__name__)
         try:
             json.dumps(self.about, allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -189,4 +194,4 @@ def _shape(values: Any) -> str:
 
 
 def _error(name: str, rule: str, received: Any) -> ValueError:
-    return ValueError(f"`{name}` must {rule}. Received: {received}.")
+    return argument_rules.ArgumentError(name, rule, received)

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_mvlift import skeletons
+from keras_mvlift import argument_rules, skeletons
 from keras_mvlift.pose_files import pose_clip
 
 
@@ -39,14 +39,16 @@ class Tracks2D:
             received = getattr(self, name).shape
             if received != expected or 0 in expected:
                 rule = "be of at least one person, frame and joint, all that are named"
-                raise ValueError(f"`{name}` must {rule}. Received: shape {list(received)}.")
+                told = f"shape {list(received)}"
+                raise argument_rules.ArgumentError(name, rule, told)
         if len(set(self.names)) < len(self.names):
-            raise ValueError(f"`names` must each be there once. Received: {self.names}.")
-        if not np.isfinite(self.keypoints_2d).all():
-            raise ValueError("`keypoints_2d` must be finite. Received: NaN or infinity.")
+            raise argument_rules.ArgumentError("names", "each be there once", self.names)
+        # In single precision, in which they are lifted.
+        if not (np.abs(self.keypoints_2d) <= np.finfo(np.float32).max).all():
+            raise argument_rules.ArgumentError("keypoints_2d", "be finite", "NaN or infinity")
         low, high = self.confidence.min(), self.confidence.max()
         if not (low >= 0 and high <= 1):
-            raise ValueError(f"`confidence` must lie in [0, 1]. Received: {low} to {high}.")
+            raise argument_rules.ArgumentError("confidence", "lie in [0, 1]", f"{low} to {high}")
 
     @property
     def num_frames(self) -> int:
@@ -79,16 +81,20 @@ def of_arrays(
     Raises:
         ValueError: If a shape or value is not as stated above.
     """
-    keypoints = np.asarray(keypoints_2d, np.float64)
+    keypoints = argument_rules.numbers("keypoints_2d", keypoints_2d, np.float64)
     if keypoints.ndim not in (2, 3, 4) or keypoints.shape[-2:] != (len(joint_names), 2):
         count = len(joint_names)
         rule = f"have shape [{count}, 2], [T, {count}, 2] or [T, P, {count}, 2]"
-        raise ValueError(f"`keypoints_2d` must {rule}. Received: {list(keypoints.shape)}.")
+        raise argument_rules.ArgumentError("keypoints_2d", rule, list(keypoints.shape))
     is_seen = ~np.isnan(keypoints).any(axis=-1)
-    seen = np.ones(is_seen.shape) if confidence is None else np.asarray(confidence, np.float64)
+    seen = (
+        np.ones(is_seen.shape)
+        if confidence is None
+        else argument_rules.numbers("confidence", confidence, np.float64)
+    )
     if seen.shape != is_seen.shape:
         rule = f"have shape {list(is_seen.shape)}"
-        raise ValueError(f"`confidence` must {rule}. Received: {list(seen.shape)}.")
+        raise argument_rules.ArgumentError("confidence", rule, list(seen.shape))
     seen = np.where(is_seen, seen, 0.0)
     keypoints, seen = _people_first(keypoints, 4), _people_first(seen, 3)
     return Tracks2D(
@@ -110,7 +116,7 @@ def of_clip(clip: pose_clip.PoseClip) -> Tracks2D:
     """
     tracks = [track for track in clip.tracks if track.keypoints_2d is not None]
     if not tracks:
-        raise ValueError("`tracks` must hold `keypoints_2d`. Received: none that does.")
+        raise argument_rules.ArgumentError("tracks", "hold `keypoints_2d`", "none that does")
     keypoints = [track.keypoints_2d for track in tracks if track.keypoints_2d is not None]
     confidence = [
         np.ones(track.pose.shape[:2])

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import archives, clocks, errors
-from keras_mvlift.pose_files import npz_file, tracks_2d, tracks_2d_detections
+from keras_mvlift.pose_files import npz_file, partial_files, tracks_2d, tracks_2d_detections
 
 _FIELDS = (
     *("keypoints_2d", "confidence", "joint_names", "skeleton"),
@@ -42,13 +42,38 @@ def read(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tracks2D:
     wanted = tuple(name for name in _FIELDS if name in present or name == "keypoints_2d")
     arrays = archives.read_npz(path, wanted)
     with errors.parsing(path, "keypoints_2d", "be [T, K, 2] or [T, P, K, 2]"):
-        shape = arrays["keypoints_2d"].shape
+        shape = np.shape(arrays["keypoints_2d"])
+        if len(shape) not in (3, 4):
+            rule = "have shape [T, K, 2] or [T, P, K, 2]"
+            raise errors.RecordingError(path, "keypoints_2d", rule, list(shape))
         clocks.check_length(path, shape[0])
         return tracks_2d.of_arrays(
             arrays["keypoints_2d"],
             arrays.get("confidence"),
             joint_names=_joints(path, arrays, shape[-2], skeleton),
             **_facts(path, arrays),
+        )
+
+
+def write(tracks: tracks_2d.Tracks2D, path: pathlib.Path) -> None:
+    """Writes 2D tracks so that `read` gives them again, to a thousandth of a pixel.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    shown = np.where(tracks.confidence[..., np.newaxis] > 0, tracks.keypoints_2d, np.nan)
+    facts: dict[str, Any] = {"first_frame": tracks.first_frame, "names": list(tracks.names)}
+    if tracks.frame_rate is not None:
+        facts["frame_rate"] = tracks.frame_rate
+    if tracks.image_size is not None:
+        facts["image_size"] = tracks.image_size
+    with partial_files.replacing(path) as partial:
+        np.savez_compressed(
+            partial,
+            keypoints_2d=np.swapaxes(shown, 0, 1).astype(np.float32),
+            confidence=np.swapaxes(tracks.confidence, 0, 1).astype(np.float32),
+            joint_names=list(tracks.joint_names),
+            **facts,
         )
 
 

@@ -1,6 +1,6 @@
 """Draws frames of a clip as pictures: the 2D input on the left, the skeletons on the right."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import matplotlib
 import numpy as np
@@ -8,6 +8,7 @@ from matplotlib import axes as mpl_axes
 from matplotlib import collections as mpl_collections
 from matplotlib import colors as mpl_colors
 from matplotlib import figure as mpl_figure
+from matplotlib import image as mpl_image
 from matplotlib import patches as mpl_patches
 from matplotlib.backends import backend_agg
 
@@ -27,10 +28,19 @@ _INPUT_SHARE = 0.42
 # The least half of what is shown, in meters or pixels, so that a point does not fill it.
 _SMALLEST_HALF = 0.5
 _IMAGE = "#F4F5F7"
+# Matplotlib draws patches at 1 and lines at 2.
+_BEHIND_LINES = 1.5
+
+Images = Callable[[int], np.ndarray | None]
+"""Gives the image that a frame was lifted from, `[height, width, 3]`, uint8, RGB, or None."""
 
 
 def draw(
-    clip: pose_clip.PoseClip, frames: Iterable[int], size: tuple[int, int], title: str = ""
+    clip: pose_clip.PoseClip,
+    frames: Iterable[int],
+    size: tuple[int, int],
+    title: str = "",
+    images: Images | None = None,
 ) -> Iterator[np.ndarray]:
     """Draws frames one by one.
 
@@ -39,6 +49,7 @@ def draw(
         frames: Indices from 0.
         size: Width and height in pixels.
         title: A line above.
+        images: What lies below the 2D input; asked for each of `frames` in turn.
 
     Yields:
         `[height, width, 3]`, uint8, RGB.
@@ -51,7 +62,7 @@ def draw(
         clock = figure.text(0.98, 0.03, "", ha="right", color=colors.FAINT_TEXT, fontsize=letters)
         figure.text(0.02, 0.98, title, va="top", color=colors.TEXT, fontsize=1.2 * letters)
         _name_tracks(clip, figure, letters)
-        panels = _panels(clip, figure, _BONE * inches[1] * _POINTS_PER_INCH)
+        panels = _panels(clip, figure, _BONE * inches[1] * _POINTS_PER_INCH, images)
         for frame in frames:
             for panel in panels:
                 panel.show(frame)
@@ -111,7 +122,28 @@ def _name_tracks(clip: pose_clip.PoseClip, figure: mpl_figure.Figure, letters: f
         across += words.get_window_extent().width / figure.bbox.width + 0.02
 
 
-def _panels(clip: pose_clip.PoseClip, figure: mpl_figure.Figure, width: float) -> list[_Panel]:
+class _Backdrop:
+    """What a camera saw, in the place of its image."""
+
+    def __init__(self, axes: mpl_axes.Axes, size: tuple[int, int], images: Images):
+        self._images = images
+        place = (0, size[0], size[1], 0)
+        # Over the blank area, behind the lines; the axes keep the limits that they have.
+        self._shown = mpl_image.AxesImage(axes, extent=place, zorder=_BEHIND_LINES)
+        self._shown.set_data(np.zeros((1, 1, 3), np.uint8))
+        self._shown.set_visible(False)
+        axes.add_image(self._shown)
+
+    def show(self, frame: int) -> None:
+        picture = self._images(frame)
+        self._shown.set_visible(picture is not None)
+        if picture is not None:
+            self._shown.set_data(picture)
+
+
+def _panels(
+    clip: pose_clip.PoseClip, figure: mpl_figure.Figure, width: float, images: Images | None
+) -> list[_Panel | _Backdrop]:
     seen = track_places.inputs(clip.tracks)
     left = _INPUT_SHARE if seen else 0.0
     scene = [
@@ -121,7 +153,7 @@ def _panels(clip: pose_clip.PoseClip, figure: mpl_figure.Figure, width: float) -
     axes = figure.add_axes((left, 0.1, 1 - left, 0.82))
     axes.set_axis_off()
     _frame(axes, _box([points for _, points, _ in scene], _SMALLEST_HALF))
-    panels = [_Panel(axes, clip, scene, width)]
+    panels: list[_Panel | _Backdrop] = [_Panel(axes, clip, scene, width)]
     if seen:
         image = [
             (found.track, found.keypoints_2d, _opacity(clip, found.track.keypoint_confidence))
@@ -131,6 +163,8 @@ def _panels(clip: pose_clip.PoseClip, figure: mpl_figure.Figure, width: float) -
         axes.set_axis_off()
         _frame_image(axes, clip, [points for _, points, _ in image])
         panels.append(_Panel(axes, clip, image, 0.6 * width))
+        if images is not None and clip.image_size is not None:
+            panels.append(_Backdrop(axes, clip.image_size, images))
     return panels
 
 

@@ -1,6 +1,7 @@
 """Writes poses over time as a film: what was lifted beside the skeletons, as .mp4 or .gif."""
 
 import fractions
+import functools
 import itertools
 import os
 import pathlib
@@ -20,6 +21,8 @@ _GIF_COLORS = 64
 # Of the encoder, 0 for lossless to 51; lines and plain areas stay clean at this one.
 _MP4_QUALITY = "20"
 
+_Draw = Callable[[range], Iterator[np.ndarray]]
+
 
 def write(
     clip: pose_clip.PoseClip,
@@ -27,6 +30,7 @@ def write(
     size: tuple[int, int] = (960, 540),
     title: str = "",
     verbose: bool = False,
+    images: movie_frames.Images | None = None,
 ) -> None:
     """Films a clip.
 
@@ -37,6 +41,7 @@ def write(
         size: Width and height in pixels; even for .mp4.
         title: A line above the pictures.
         verbose: Whether a progress bar is shown.
+        images: What lies below the 2D input; asked for frames in rising order.
 
     Raises:
         ValueError: If the path ends in something else or the size does not do.
@@ -52,16 +57,22 @@ def write(
         raise ValueError(f"`size` must {rule}. Received: {size}.")
     partial = target.with_name(f".{target.name}.partial{ending}")
     try:
-        _WRITERS[ending](clip, partial, size, title, verbose)
+        draw = functools.partial(_pictures, clip, size, title, verbose, images)
+        _WRITERS[ending](clip, partial, size, draw)
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def _pictures(
-    clip: pose_clip.PoseClip, frames: range, size: tuple[int, int], title: str, verbose: bool
+    clip: pose_clip.PoseClip,
+    size: tuple[int, int],
+    title: str,
+    verbose: bool,
+    images: movie_frames.Images | None,
+    frames: range,
 ) -> Iterator[np.ndarray]:
-    drawn = movie_frames.draw(clip, frames, size, title)
+    drawn = movie_frames.draw(clip, frames, size, title, images)
     # Results go to the standard output.
     shown_on = console.Console(stderr=True)
     return iter(
@@ -70,7 +81,7 @@ def _pictures(
 
 
 def _write_mp4(
-    clip: pose_clip.PoseClip, path: pathlib.Path, size: tuple[int, int], title: str, verbose: bool
+    clip: pose_clip.PoseClip, path: pathlib.Path, size: tuple[int, int], draw: _Draw
 ) -> None:
     # The film's encoder is an extra, and a .gif does without.
     import av
@@ -82,19 +93,19 @@ def _write_mp4(
         stream = film.add_stream("libx264", rate=rate, options={"crf": _MP4_QUALITY})
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
-        for picture in _pictures(clip, frames, size, title, verbose):
+        for picture in draw(frames):
             film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         film.mux(stream.encode(None))
 
 
 def _write_gif(
-    clip: pose_clip.PoseClip, path: pathlib.Path, size: tuple[int, int], title: str, verbose: bool
+    clip: pose_clip.PoseClip, path: pathlib.Path, size: tuple[int, int], draw: _Draw
 ) -> None:
     step = max(1, round(clip.frame_rate / MAX_GIF_RATE))
     frames = range(0, clip.num_frames, step)
     pictures = (
         Image.fromarray(picture).quantize(_GIF_COLORS, Image.Quantize.MAXCOVERAGE)
-        for picture in _pictures(clip, frames, size, title, verbose)
+        for picture in draw(frames)
     )
     first = next(pictures)
     first.save(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift.pose_files import pose_clip
+from keras_mvlift.pose_files import partial_files, pose_clip
 from keras_mvlift.visualization import packed_arrays, pages, pose_errors, scenes, track_places
 
 _TEMPLATE = "pose_viewer.html"
@@ -65,8 +65,9 @@ def write(
     title: str = "Poses",
     images: Mapping[int, str] | None = None,
 ) -> None:
-    """Writes a clip as an HTML file; see `render`."""
-    pathlib.Path(path).write_text(render(clip, title, images), encoding="utf-8")
+    """Writes a clip as an HTML file, whole or not at all; see `render`."""
+    with partial_files.replacing(pathlib.Path(path)) as partial:
+        partial.write_text(render(clip, title, images), encoding="utf-8")
 
 
 def _check_images(images: Mapping[int, str], num_frames: int) -> None:

@@ -5,6 +5,7 @@ from keras_mvlift.cli import lift, main
 from keras_mvlift.datasets import pose2sim
 from keras_mvlift.pose_files import formats
 from tests import tiny_studio
+from tests.video import made_films
 
 ROOT = pose2sim.demo_root()
 CALIBRATION = f"{ROOT}/calibration/Calib.qca.txt"
@@ -49,6 +50,23 @@ def test_a_folder_of_detections_becomes_poses_in_the_world(model, tmp_path, caps
 def camera_name():
     with open(CALIBRATION) as file:
         return file.read().split('serial="')[1].split('"')[0]
+
+
+def test_a_video_is_lifted_and_what_was_detected_lifts_the_same(model, tmp_path, capfd):
+    pytest.importorskip("mediapipe", reason="MediaPipe comes with the extra `video`.")
+    film = made_films.write(tmp_path / "walk.mp4", np.stack(4 * [made_films.full_length()]))
+    kept, page, again = (tmp_path / name for name in ("seen.npz", "page.html", "again.json"))
+    told = ["--model", model, "--fov", 50]
+    assert run(film, *told, "--output", page, "--detections", kept) == 0
+    # The detector's own words stay out of the way.
+    assert capfd.readouterr().err == ""
+    assert page.read_text().count("data:image/jpeg") == 4
+    assert run(film, *told, "--output", tmp_path / "poses.json") == 0
+    assert run(kept, *told, "--output", again) == 0
+    first, second = formats.read(tmp_path / "poses.json"), formats.read(again)
+    assert (first.frame_rate, first.image_size, first.space) == (25.0, (272, 480), "camera")
+    assert first.tracks[0].is_present.all()
+    np.testing.assert_allclose(first.tracks[0].pose, second.tracks[0].pose, atol=2e-3)
 
 
 @pytest.mark.parametrize("ending", [*formats.ENDINGS, ".html"])
@@ -130,5 +148,19 @@ def test_wrong_usage_ends_with_2(seen, arguments):
     assert caught.value.code == 2
 
 
-def test_pictures_are_endings_too():
-    assert {".html", ".mp4", ".gif"} < {*lift.ENDINGS}
+@pytest.mark.parametrize("interrupted", ["detect", "write"])
+def test_what_is_interrupted_ends_at_once_and_leaves_nothing(
+    model, seen, tmp_path, monkeypatch, capsys, interrupted
+):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    owner, name = {
+        "detect": (lift.lift_input, "read"),
+        "write": (lift.lift_output.formats, "write"),
+    }[interrupted]
+    monkeypatch.setattr(owner, name, stop)
+    output = tmp_path / "poses.csv"
+    assert run(seen, "--model", model, "--output", output) == 130
+    assert capsys.readouterr().err.endswith("keras-mvlift lift: interrupted.\n")
+    assert not output.exists()

@@ -5,7 +5,7 @@ import pytest
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import errors
-from keras_mvlift.pose_files import npz_file, tracks_2d_arrays
+from keras_mvlift.pose_files import npz_file, tracks_2d, tracks_2d_arrays
 from tests.pose_files import people
 
 RNG = np.random.default_rng(0)
@@ -73,7 +73,10 @@ def test_what_rtmlib_gives_and_what_lifting_wrote_is_read(tmp_path):
     [
         ({"keypoints": KEYPOINTS[:, 0]}, "`scores` must be an array of the archive."),
         ({"poses": KEYPOINTS}, "`keypoints_2d` must be an array of the archive. Received: poses."),
-        ({"keypoints_2d": KEYPOINTS[0, 0, 0]}, "`keypoints_2d` must be [T, K, 2] or [T, P, K, 2]."),
+        (
+            {"keypoints_2d": KEYPOINTS[0, 0, 0]},
+            "`keypoints_2d` must have shape [T, K, 2]",
+        ),
         ({"keypoints_2d": np.zeros((3, 25, 2))}, "`skeleton` must be said"),
         ({"keypoints_2d": KEYPOINTS, "skeleton": "coco"}, "`skeleton` must be one of h36m_17"),
         ({"keypoints_2d": KEYPOINTS, "confidence": CONFIDENCE[0]}, "`confidence` must have shape"),
@@ -85,3 +88,16 @@ def test_what_rtmlib_gives_and_what_lifting_wrote_is_read(tmp_path):
 def test_what_does_not_fit_is_refused_by_field(tmp_path, arrays, sentence):
     with pytest.raises(errors.RecordingError, match=re.escape(sentence)):
         read(tmp_path, **arrays)
+
+
+@pytest.mark.parametrize("facts", [{}, {"frame_rate": 29.97, "image_size": (640, 480)}])
+def test_tracks_that_are_written_are_read_again(tmp_path, facts):
+    seen = np.where(RNG.uniform(size=(6, 2, 17)) < 0.2, 0, CONFIDENCE)
+    tracks = tracks_2d.of_arrays(*(KEYPOINTS, seen), names=("anna", "ben"), first_frame=7, **facts)
+    tracks_2d_arrays.write(tracks, tmp_path / "kept.npz")
+    again = tracks_2d_arrays.read(tmp_path / "kept.npz")
+    for name in ("names", "joint_names", "frame_rate", "first_frame", "image_size"):
+        assert getattr(again, name) == getattr(tracks, name)
+    np.testing.assert_allclose(again.keypoints_2d, tracks.keypoints_2d, atol=1e-3)
+    np.testing.assert_allclose(again.confidence, tracks.confidence, atol=1e-6)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.npz"]

@@ -52,7 +52,7 @@ def test_the_least_table_is_one_person_surely_seen(tmp_path):
         ("anna,5", "anna,five", "`frame` must hold numbers or nothing."),
         ("ben,5,0.10,nose", "anna,5,0.10,head", "one row for each joint of a person in a frame. "),
         (",20,", ",", "`table` must have 7 cells in each row. Received: anna,5,0.10,head,10,0.9."),
-        ("10,20", "10,inf", "`table` must be 2D tracks."),
+        ("10,20", "10,inf", "`keypoints_2d` must be finite."),
         ("0.14", "0.10", "`time` must grow with the frames."),
         ("0.9\n", "1.9\n", "`confidence` must lie in [0, 1]. Received: 0.0 to 1.9."),
         ("anna,5", '"anna,5', "`table` must be comma-separated values."),

@@ -10,8 +10,8 @@ SIZE = (480, 272)
 OTHER = pose_clips.track("person 2", shift=(1.0, 0.0, 0.0))
 
 
-def draw(clip, frames=(0,), title=""):
-    return list(movie_frames.draw(clip, frames, SIZE, title))
+def draw(clip, frames=(0,), title="", images=None):
+    return list(movie_frames.draw(clip, frames, SIZE, title, images))
 
 
 def places(picture, color):
@@ -92,3 +92,31 @@ def test_the_title_is_drawn():
     top = SIZE[1] // 8
     assert (plain[:top] != titled[:top]).any()
     np.testing.assert_array_equal(plain[2 * top :], titled[2 * top :])
+
+
+def test_the_image_lies_below_the_input_in_its_place():
+    clip = pose_clips.clip(image_size=(640, 480))
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:24, :32] = (0, 200, 0)
+    asked = []
+
+    def images(frame):
+        asked.append(frame)
+        return picture if frame else None
+
+    without, shown = draw(clip, (0, 3), images=images)
+    assert asked == [0, 3]
+    plain, _ = draw(clip, (0, 3))
+    np.testing.assert_array_equal(without, plain)
+    # The quarter that is green is the upper left one, and the skeleton is still to be seen on it.
+    down, across = np.nonzero(np.abs(shown - np.array([0.0, 200, 0])).max(axis=-1) < 12)
+    black_down, black_across = np.nonzero(shown.max(axis=-1) < 12)
+    assert down.max() < black_down.max() - 30
+    assert across.max() < black_across.max() - 30
+    assert down.min() <= black_down.min() + 1
+    blue = places(shown, colors.LEFT)
+    assert blue.min() < SIZE[0] * 0.42
+    # The skeletons beside it are as they were.
+    right = slice(int(SIZE[0] * 0.42), None)
+    _, beside = draw(clip, (0, 3))
+    np.testing.assert_array_equal(shown[:, right], beside[:, right])

@@ -48,6 +48,14 @@ def test_a_film_of_one_frame_can_be_written(tmp_path):
         assert (tmp_path / f"film.{ending}").stat().st_size > 0
 
 
+@pytest.mark.parametrize(("ending", "asked"), [("mp4", 12), ("gif", 6)])
+def test_images_are_asked_for_in_order(tmp_path, ending, asked):
+    frames = []
+    clip = pose_clips.clip(frame_rate=50.0)
+    pose_movie.write(clip, tmp_path / f"film.{ending}", size=SIZE, images=frames.append)
+    assert frames == [*range(0, 12, 12 // asked)]
+
+
 def test_progress_is_shown_where_it_is_asked_for(tmp_path, capsys):
     pose_movie.write(pose_clips.clip(), tmp_path / "film.gif", size=SIZE)
     assert capsys.readouterr() == ("", "")

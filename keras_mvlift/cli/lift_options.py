@@ -1,0 +1,103 @@
+"""What `keras-mvlift lift` can be told."""
+
+import argparse
+import pathlib
+
+from keras_mvlift import skeletons
+from keras_mvlift.pose_files import formats, pose_clip, tracks_2d_formats
+
+VIDEO_ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm")
+"""As `films.ENDINGS`, which only the extra `video` can say."""
+
+PICTURE_ENDINGS = (".html", ".mp4", ".gif")
+"""Of what is to be looked at."""
+
+ENDINGS = (*formats.ENDINGS, *PICTURE_ENDINGS)
+"""Of all that can be written."""
+
+DETECTIONS_ENDING = ".npz"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    seen = ", ".join(tracks_2d_formats.ENDINGS)
+    videos = ", ".join(VIDEO_ENDINGS)
+    parser.add_argument(
+        "input",
+        type=pathlib.Path,
+        help=f"a video ({videos}), in which MediaPipe finds one person; or 2D joints: a folder of "
+        f"OpenPose's JSON, or a file ({seen})",
+    )
+    parser.add_argument("--model", help="a trained model's folder")
+    parser.add_argument(
+        "--server",
+        metavar="ADDRESS",
+        help="TensorFlow Serving, grpc://HOST[:PORT][/MODEL] or http://...; --model then tells the "
+        "camera of training and a temporal model's frames, and may be left out",
+    )
+    parser.add_argument(
+        "--output", type=pathlib.Path, required=True, help=f"what to write: {', '.join(ENDINGS)}"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite files that are there")
+    _add_input(parser.add_argument_group("input, where it does not tell"))
+    _add_camera(parser.add_argument_group("camera, by default one like those of training"))
+    _add_result(parser.add_argument_group("result"))
+    _add_pictures(parser.add_argument_group("video"))
+
+
+def _add_input(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--skeleton", choices=skeletons.SKELETONS, help="the joint set")
+    group.add_argument("--frame-rate", type=float, metavar="HZ", help="frames per second")
+    group.add_argument("--image-size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"))
+
+
+def _add_camera(group: argparse._ArgumentGroup) -> None:
+    camera = group.add_mutually_exclusive_group()
+    camera.add_argument("--fov", type=float, metavar="DEGREES", help="horizontal field of view")
+    camera.add_argument(
+        "--intrinsics", type=float, nargs=4, metavar=("FX", "FY", "CX", "CY"), help="pixels"
+    )
+    camera.add_argument("--calibration", type=pathlib.Path, metavar="FILE", help="a rig's file")
+    group.add_argument("--camera", metavar="NAME", help="which of the calibration's")
+    group.add_argument(
+        "--distortion",
+        type=float,
+        nargs="+",
+        default=[],
+        metavar="K1",
+        help="with --intrinsics: OpenCV's k1 k2 p1 p2 k3, or the first of them",
+    )
+
+
+def _add_result(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--space", choices=pose_clip.SPACES, help="by default the most that the camera tells"
+    )
+    group.add_argument("--smooth", action="store_true", help="smooth over time (One-Euro)")
+    group.add_argument(
+        "--reference",
+        type=pathlib.Path,
+        metavar="FILE.trc",
+        help="known poses in the calibration's world: the error is printed, and shown in pages",
+    )
+
+
+def _add_pictures(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--detections",
+        type=pathlib.Path,
+        metavar=f"FILE{DETECTIONS_ENDING}",
+        help="keep the 2D joints, to be lifted again without looking for them",
+    )
+    group.add_argument(
+        "--video",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="what to show below 2D joints that INPUT holds; INPUT itself where it is a video",
+    )
+    group.add_argument(
+        "--images",
+        type=int,
+        metavar="N",
+        help="the most of the video's frames in a page, 300 by default; 0 for none",
+    )

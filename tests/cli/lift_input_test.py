@@ -1,0 +1,113 @@
+import argparse
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from keras_mvlift import skeletons, viewpoints
+from keras_mvlift.cli import lift_input, lift_options
+from keras_mvlift.datasets import errors
+from tests.video import made_films
+
+
+def options(*arguments):
+    parser = argparse.ArgumentParser()
+    lift_options.add_arguments(parser)
+    return parser.parse_args([*map(str, arguments), "--output", "poses.csv"])
+
+
+@pytest.fixture
+def film(tmp_path):
+    return made_films.write(tmp_path / "film.MP4", np.stack(3 * [made_films.full_length()]))
+
+
+@pytest.fixture
+def seen(tmp_path):
+    path = tmp_path / "seen.npz"
+    np.savez(path, keypoints_2d=np.random.default_rng(0).uniform(300, 700, (6, 17, 2)))
+    return path
+
+
+def test_a_person_is_found_in_a_video(film):
+    pytest.importorskip("mediapipe", reason="MediaPipe comes with the extra `video`.")
+    told = options(film)
+    tracks = lift_input.read(told, lift_input.film(told))
+    assert tracks.joint_names == skeletons.MEDIAPIPE_33.joints
+    assert (tracks.num_frames, tracks.frame_rate, tracks.image_size) == (3, 25.0, (272, 480))
+
+
+def test_a_video_tells_what_2d_joints_do_not(film, seen):
+    told = options(seen, "--video", film)
+    tracks = lift_input.read(told, lift_input.film(told))
+    assert (tracks.num_frames, tracks.frame_rate, tracks.image_size) == (6, 25.0, (272, 480))
+
+
+def test_no_video_is_opened_where_none_is_named(seen):
+    assert lift_input.film(options(seen)) is None
+
+
+@pytest.mark.parametrize(
+    "told", [["--video", "a.mp4"], ["--skeleton", "coco_17"], ["--image-size", 9, 9]]
+)
+def test_what_is_for_2d_joints_is_refused_with_a_video(film, told):
+    rule = rf"`{told[0][2:]}` must come with 2D joints only\. Received: .*film\.MP4"
+    with pytest.raises(ValueError, match=rule):
+        lift_input.film(options(film, *told))
+
+
+def test_a_camera_that_does_not_do_is_refused_before_the_search(film, monkeypatch):
+    told = options(film, "--fov", 300)
+    video = lift_input.film(told)
+    monkeypatch.setattr(lift_input, "_module", lambda name: pytest.fail(f"{name} was asked for"))
+    with pytest.raises(ValueError, match="`fov` must be above 0"):
+        lift_input.read(told, video)
+
+
+def test_frames_that_come_unevenly_are_a_warning(tmp_path):
+    path = made_films.write(tmp_path / "film.mp4", ticks=[0, 4, 8, 12, 40, 50])
+    told = options(path)
+    warned = pytest.warns(UserWarning, match="taking their mean rate, 10 per second")
+    # Nobody is in it.
+    with warned, pytest.raises(errors.RecordingError):
+        lift_input.read(told, lift_input.film(told))
+
+
+def test_another_size_than_the_calibrations_is_a_warning():
+    camera = viewpoints.from_field_of_view(60, (1088, 1920))
+    with pytest.warns(UserWarning, match="has 1080 x 1920 pixels, the calibration's 1088 x 1920"):
+        lift_input.warn_of_size(camera, (1080, 1920))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lift_input.warn_of_size(camera, (1088, 1920))
+        lift_input.warn_of_size(camera, None)
+        lift_input.warn_of_size(None, (1080, 1920))
+
+
+def test_a_given_size_goes_before_the_files(seen):
+    told = options(seen, "--image-size", 640, 480)
+    assert lift_input.read(told, None).image_size == (640, 480)
+
+
+def test_the_camera_is_told_by_one_of_three():
+    assert not lift_input.tells_camera(options("a.npz"))
+    assert lift_input.tells_camera(options("a.npz", "--fov", 60))
+    assert lift_input.tells_camera(options("a.npz", "--intrinsics", 1, 1, 1, 1))
+    assert lift_input.tells_camera(options("a.npz", "--calibration", "a.toml"))
+
+
+def test_progress_shows_how_far_it_is_and_how_long_it_takes(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert list(lift_input.progress("detect", 4)(iter(range(4)))) == [0, 1, 2, 3]
+    assert "0/4 [00:00<?, ?frame/s]" in capsys.readouterr().err
+
+
+def test_without_the_extra_the_error_says_what_to_install(film):
+    code = "import pathlib, sys, types; sys.modules['av'] = None\n"
+    code += "from keras_mvlift.cli import lift_input\n"
+    code += "untold = dict.fromkeys(['video', 'skeleton', 'image_size'])\n"
+    code += "path = pathlib.Path(sys.argv[1])\n"
+    code += "lift_input.film(types.SimpleNamespace(input=path, **untold))"
+    failed = subprocess.run([sys.executable, "-c", code, film], capture_output=True, text=True)
+    assert "ValueError: Videos must be read by PyAV: pip install 'keras-mvlift" in failed.stderr
