@@ -1,7 +1,7 @@
 """Using a trained model: TensorFlow and NumPy are all it takes."""
 
 import dataclasses
-import json
+import math
 import pathlib
 from typing import Any
 
@@ -9,16 +9,18 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import (
+    argument_rules,
     inference_clip_streams,
+    inference_files,
     inference_flips,
     inference_inputs,
+    inference_shipped,
+    inference_single_view,
     inference_streams,
     inference_uncertainty,
 )
 
-_DESCRIPTION = pathlib.PurePath("assets.extra", "keras_mvlift", "model.json")
 _STREAMED = ("lifting_network.npz", "root_network.npz")
-_SAVED_MODEL = "saved_model.pb"
 # A pipeline's output folder keeps its pushed versions here; see pipeline/local.py.
 _PUSHED = pathlib.PurePath("serving", "mvlift")
 
@@ -64,9 +66,10 @@ class Lifter:
         self.parents = tuple(description["parents"])
         self.intrinsics = np.asarray(description["intrinsics"], np.float32)
         self._model = self._open()
+        self._single_view = inference_single_view.of(self._model, description, self.intrinsics)
 
     def _open(self) -> Any:
-        return tf.saved_model.load(str(self.path))
+        return inference_files.open_model(self.path)
 
     def lift(
         self, keypoints_2d: Any, confidence: Any = None, camera: Any = None, flip: bool = False
@@ -105,6 +108,11 @@ class Lifter:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Gives poses `[..., J, 3]`, root at 0, and root positions `[..., 3]`."""
         leading = keypoints_2d.shape[:-2]
+        if self._single_view is not None and math.prod(leading) == 1:
+            pose, root_position = self._single_view.lift(
+                keypoints_2d.reshape(-1, 2), confidence.reshape(-1), intrinsics.reshape(3, 3)
+            )
+            return pose.reshape(*leading, *pose.shape), root_position.reshape(*leading, 3)
         batch = (-1, *leading[len(leading) - self._is_for_clips :])
         lifted = self._model.signatures[self._signature](
             keypoints_2d=tf.constant(keypoints_2d.reshape(*batch, *keypoints_2d.shape[-2:])),
@@ -147,7 +155,7 @@ class ClipLifter(Lifter):
 
     def stream(self) -> inference_clip_streams.ClipStream:
         """Gives what lifts a clip frame by frame, to the same poses."""
-        folder = self.path / _DESCRIPTION.parent
+        folder = self.path / inference_files.DESCRIPTION.parent
         lifting, root = (inference_streams.read(folder / name) for name in _STREAMED)
         return inference_clip_streams.ClipStream(
             [self._pose_stream(lifting, root) for _ in range(self.frame_step)],
@@ -189,36 +197,42 @@ def load_model(path: str | pathlib.Path) -> Lifter:
 
     Args:
         path: A SavedModel's folder, a folder of numbered versions, of which the newest is
-            taken, or a pipeline's output folder.
+            taken, a pipeline's output folder, or the name of a model that comes with the package,
+            `"studio"`. A model that lies in a folder of that name goes first.
 
     Returns:
         The model: a `ClipLifter` if it lifts a frame by those around it, else a `Lifter`.
 
     Raises:
         FileNotFoundError: If no model lies there.
+        ValueError: If a file of it is damaged.
 
     Example:
         >>> model = keras_mvlift.load_model("output/mvlift")
         >>> pose = model.lift(keypoints_2d, confidence, camera=intrinsics)
         >>> pose.pose_camera  # [..., 17, 3], meters
     """
+    if not isinstance(path, (str, pathlib.PurePath)):
+        raise argument_rules.ArgumentError("path", "be a folder's path", type(path).__name__)
     root = pathlib.Path(path)
     for folder in (root, root / _PUSHED):
-        if (folder / _SAVED_MODEL).is_file():
+        if (folder / inference_files.SAVED_MODEL).is_file():
             return _lifter(folder)
-        versions = [child for child in folder.glob("*") if (child / _SAVED_MODEL).is_file()]
+        versions = [
+            child for child in folder.glob("*") if (child / inference_files.SAVED_MODEL).is_file()
+        ]
         numbered = [version for version in versions if version.name.isdecimal()]
         if numbered:
             return _lifter(max(numbered, key=lambda version: int(version.name)))
+    if str(path) in inference_shipped.names():
+        return _lifter(inference_shipped.folder(str(path)))
     raise FileNotFoundError(
         f"{root}: must be a SavedModel, a folder of its numbered versions or a pipeline's output "
-        "folder; no saved_model.pb was found."
+        "folder; no saved_model.pb was found. Nor is it the name of a model that comes with the "
+        f"package: {', '.join(inference_shipped.names())}."
     )
 
 
 def _lifter(path: pathlib.Path) -> Lifter:
-    file = path / _DESCRIPTION
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: not there; no model of keras_mvlift.")
-    description: dict[str, Any] = json.loads(file.read_text())
+    description = inference_files.description(path)
     return (ClipLifter if "window" in description else Lifter)(path, description)

@@ -6,6 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from keras_mvlift import argument_rules
+
+_NOT_SEEN = "; give a joint that was not seen confidence 0"
+
 
 def keypoints_2d(value: Any, joint_names: Sequence[str], is_clip: bool = False) -> np.ndarray:
     """Checks keypoints.
@@ -19,7 +23,7 @@ def keypoints_2d(value: Any, joint_names: Sequence[str], is_clip: bool = False) 
         ValueError: If the shape is wrong or a value is not finite.
     """
     num_joints, axes = len(joint_names), ", T" if is_clip else ""
-    keypoints = _finite("keypoints_2d", value)
+    keypoints = _finite("keypoints_2d", value, _NOT_SEEN)
     if keypoints.ndim < 2 + is_clip or keypoints.shape[-2:] != (num_joints, 2):
         raise ValueError(
             f"`keypoints_2d` must have shape [...{axes}, {num_joints}, 2], the joints being "
@@ -34,7 +38,9 @@ def confidence(value: Any, shape: tuple[int, ...]) -> np.ndarray:
     Raises:
         ValueError: If the shape is wrong, a value is not finite or it lies outside [0, 1].
     """
-    checked = np.ones(shape, np.float32) if value is None else _finite("confidence", value)
+    checked = (
+        np.ones(shape, np.float32) if value is None else _finite("confidence", value, _NOT_SEEN)
+    )
     if checked.shape != shape:
         raise ValueError(
             f"`confidence` must have shape {list(shape)}. Received: {list(checked.shape)}."
@@ -55,7 +61,8 @@ def intrinsics(camera: Any, leading: tuple[int, ...], mean: np.ndarray) -> np.nd
         mean: `[3, 3]`, pixels, of the mean camera of training.
 
     Raises:
-        ValueError: If the shape is wrong, a value is not finite or a focal length not positive.
+        ValueError: If the shape is wrong, a value is not finite, a focal length not positive or
+            the last row not 0, 0, 1.
     """
     shape = (*leading, 3, 3)
     if camera is None:
@@ -72,20 +79,18 @@ def intrinsics(camera: Any, leading: tuple[int, ...], mean: np.ndarray) -> np.nd
             f"`camera` must have intrinsics of shape [3, 3] or {list(shape)}. "
             f"Received: {list(checked.shape)}."
         )
-    if (checked[..., [0, 1], [0, 1]] <= 0).any():
-        raise ValueError(f"`camera` must have positive focal lengths. Received: {checked}.")
+    is_wrong = (checked[..., [0, 1], [0, 1]] <= 0).any(axis=-1)
+    is_wrong |= (checked[..., 2, :] != [0, 0, 1]).any(axis=-1)
+    if is_wrong.any():
+        rule = "have positive focal lengths and 0, 0, 1 as last row of its intrinsics"
+        raise argument_rules.ArgumentError("camera", rule, checked[is_wrong][0].tolist())
     return np.broadcast_to(checked, shape)
 
 
-def _finite(name: str, value: Any) -> np.ndarray:
-    try:
-        array = np.asarray(value, np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"`{name}` must be an array of numbers. Received: {error}.") from error
+def _finite(name: str, value: Any, advice: str = "") -> np.ndarray:
+    array = argument_rules.numbers(name, value, np.float32)
     if not np.isfinite(array).all():
         bad = int(np.count_nonzero(~np.isfinite(array)))
-        raise ValueError(
-            f"`{name}` must be finite; give a joint that was not seen confidence 0. "
-            f"Received: {bad} of {array.size} values NaN or infinite."
-        )
+        received = f"{bad} of {array.size} values NaN or infinite"
+        raise argument_rules.ArgumentError(name, f"be finite{advice}", received)
     return array

@@ -144,7 +144,7 @@ class PoseStream:
             camera axes, and the root position `[..., 3]`, meters, camera frame, None without its
             network. None if no frame did.
         """
-        rays = _rays(keypoints_2d, confidence, intrinsics)
+        rays = seen_rays(keypoints_2d, confidence, intrinsics)
         is_seen = (np.asarray(confidence) > 0).any(axis=-1)
         is_first = is_seen if self._was_seen is None else is_seen & ~self._was_seen
         self._was_seen = is_seen if self._was_seen is None else is_seen | self._was_seen
@@ -207,7 +207,8 @@ def _flat(taps: np.ndarray) -> np.ndarray:
     return taps.reshape(*taps.shape[:-2], -1)
 
 
-def _rays(keypoints_2d: Any, confidence: Any, intrinsics: Any) -> np.ndarray:
+def seen_rays(keypoints_2d: Any, confidence: Any, intrinsics: Any) -> np.ndarray:
+    """Gives the viewing rays `[..., J, 2]` of a view, 0 for joints that were not seen."""
     matrix = np.asarray(intrinsics, np.float32)
     focal = np.stack([matrix[..., 0, 0], matrix[..., 1, 1]], axis=-1)[..., np.newaxis, :]
     center = matrix[..., np.newaxis, :2, 2]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_mvlift import inference, skeletons, smoothing, viewpoints
+from keras_mvlift import argument_rules, inference, skeletons, smoothing, viewpoints
 from keras_mvlift.pose_files import pose_clip, tracks_2d
 
 MIN_JOINTS = 6
@@ -62,6 +62,7 @@ def lift(
     Raises:
         ValueError: If the arguments do not fit each other or do not tell what is asked for.
     """
+    _check_types(model, tracks, viewpoint)
     rate = _frame_rate(tracks, frame_rate)
     seen_from = _viewpoint(model, tracks, viewpoint)
     target = space or _most(viewpoint)
@@ -91,6 +92,16 @@ def lift(
     )
 
 
+def _check_types(model: Any, tracks: Any, viewpoint: Any) -> None:
+    if not hasattr(model, "lift"):
+        raise argument_rules.ArgumentError("model", "come from `load_model`", type(model).__name__)
+    rule = "be people's 2D joints, such as `tracks_2d.of_arrays` gives"
+    argument_rules.require_type("tracks", tracks, tracks_2d.Tracks2D, rule)
+    if viewpoint is not None:
+        rule = "be a camera, such as `viewpoints.from_intrinsics` gives"
+        argument_rules.require_type("viewpoint", viewpoint, viewpoints.Viewpoint, rule)
+
+
 def _frame_rate(tracks: tracks_2d.Tracks2D, given: float | None) -> float:
     rate = tracks.frame_rate if given is None else given
     if rate is None and tracks.num_frames == 1:
@@ -98,7 +109,7 @@ def _frame_rate(tracks: tracks_2d.Tracks2D, given: float | None) -> float:
         return 1.0
     if rate is None:
         raise ValueError("`frame_rate` must be given, for the input tells none. Received: nothing.")
-    return float(rate)
+    return argument_rules.number("frame_rate", rate)
 
 
 def _most(viewpoint: viewpoints.Viewpoint | None) -> str:

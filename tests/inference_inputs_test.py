@@ -10,6 +10,7 @@ from keras_mvlift import inference_inputs, skeletons
 
 JOINTS = skeletons.H36M_17.joints
 MEAN = np.diag([1000.0, 1000.0, 1.0]).astype(np.float32)
+DOUBLE = np.diag([2.0, 2.0, 1.0]).astype(np.float32)
 
 
 def test_keypoints_of_a_clip_have_frames():
@@ -29,7 +30,7 @@ def test_confidence_that_is_left_out_is_one():
 def test_a_camera_is_given_to_each_view():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        given = inference_inputs.intrinsics(SimpleNamespace(intrinsics=2 * MEAN), (4, 3), MEAN)
+        given = inference_inputs.intrinsics(SimpleNamespace(intrinsics=MEAN * DOUBLE), (4, 3), MEAN)
     assert given.shape == (4, 3, 3, 3)
     assert (given[..., 0, 0] == 2000).all()
     with pytest.warns(UserWarning, match="focal length 1000 px"):

@@ -7,6 +7,8 @@ import sys
 import types
 import warnings
 
+from keras_mvlift.cli import extras
+
 # Command to what `--help` says of it. Each is a module of this package with `add_arguments` and
 # `run`, imported only when it is called.
 _COMMANDS: dict[str, str] = {
@@ -27,10 +29,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         prog="keras-mvlift", description="Tools around lifting 2D joints to 3D poses."
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    named = next((word for word in arguments if word in _COMMANDS), None)
     for name, purpose in _COMMANDS.items():
         command = commands.add_parser(name, help=purpose, description=f"{purpose}.")
-        if name == named:
+        if name == _command(arguments):
             _module(name).add_arguments(command)
     return parser.parse_args(arguments)
 
@@ -42,12 +43,22 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", "You are using a non-supported Python", FutureWarning)
     addons_end = r"\s*TensorFlow Addons \(TFA\) has ended development"
     warnings.filterwarnings("ignore", addons_end, UserWarning)
-    options = parse(sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
     try:
+        options = parse(given)
         return _module(options.command).run(options)
+    except ModuleNotFoundError as error:
+        told = extras.advice(error)
+        if told is None:
+            raise
     except (ValueError, OSError) as error:
-        print(f"keras-mvlift {options.command}: {error}", file=sys.stderr)
-        return 1
+        told = str(error)
+    print(f"keras-mvlift {_command(given)}: {told}", file=sys.stderr)
+    return 1
+
+
+def _command(arguments: list[str]) -> str | None:
+    return next((word for word in arguments if word in _COMMANDS), None)
 
 
 def _module(command: str) -> types.ModuleType:

@@ -17,6 +17,8 @@ _MOVES = {
     "show": "tell the labels",
 }
 
+_VERSION_LIMIT = 1 << 63
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
@@ -44,8 +46,9 @@ def run(options: argparse.Namespace) -> int:
     if needs_version != (options.version is not None):
         rule = "be given with start and try, and with nothing else"
         raise ValueError(f"`version` must {rule}. Received: {options.version}.")
-    if options.version is not None and options.version < 1:
-        raise ValueError(f"`version` must be 1 or more. Received: {options.version}.")
+    if options.version is not None and not 1 <= options.version < _VERSION_LIMIT:
+        rule = "be 1 or more" if options.version < 1 else f"be less than {_VERSION_LIMIT}"
+        raise ValueError(f"`version` must {rule}. Received: {options.version}.")
     print(_told(_labels(options)))
     return 0
 

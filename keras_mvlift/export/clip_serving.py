@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import skeletons
+from keras_mvlift.export import request_checks
 from keras_mvlift.geometry import cameras
 from keras_mvlift.networks import temporal
 from keras_mvlift.training import lifters, multi_view_lifter
@@ -60,6 +61,8 @@ class ClipServingModule(tf.Module):
         Returns:
             `root_relative_pose`, `[B, 17, 3]`, meters, camera axes.
         """
+        axes = (None, None, _NUM_JOINTS, 2)
+        keypoints_2d = request_checks.shaped("keypoints_2d", keypoints_2d, *axes)
         batch = tf.shape(keypoints_2d)[0]
         intrinsics = tf.broadcast_to(self._intrinsics, [batch, 3, 3])
         lifted = self.lift_window(keypoints_2d, confidence, intrinsics)
@@ -80,6 +83,8 @@ class ClipServingModule(tf.Module):
             `root_relative_pose` `[B, 17, 3]`, `root_position` `[B, 3]` and their sum
             `pose_camera` `[B, 17, 3]`, meters, camera frame.
         """
+        keypoints_2d, confidence = request_checks.seen(keypoints_2d, confidence, None, None)
+        intrinsics, keypoints_2d = request_checks.camera(intrinsics, keypoints_2d, None)
         shape = tf.shape(keypoints_2d)
         rule = f"`T` must be {self._num_frames}, the frames of a window."
         tf.debugging.assert_equal(shape[1], self._num_frames, rule)
@@ -103,6 +108,10 @@ class ClipServingModule(tf.Module):
         Returns:
             What `lift_window` gives, for each frame, `[B, T, ...]`.
         """
+        keypoints_2d, confidence = request_checks.seen(keypoints_2d, confidence, None, None)
+        intrinsics, keypoints_2d = request_checks.camera(intrinsics, keypoints_2d, None, None)
+        rule = "`T` must be 1 or more, the frames of a clip."
+        tf.debugging.assert_positive(tf.shape(keypoints_2d)[1], rule)
         rays = _seen_rays(keypoints_2d, confidence, intrinsics)
         batch, num_frames = tf.unstack(tf.shape(rays)[:2])
         outputs, root_outputs = self._networks(rays)
@@ -121,6 +130,8 @@ class ClipServingModule(tf.Module):
             outputs: `[B, 3]`, of the root network.
             rays: `[B, 17, 2]`, of the frame that is lifted.
         """
+        outputs = request_checks.shaped("outputs", outputs, None, 3)
+        rays = request_checks.shaped("rays", rays, None, _NUM_JOINTS, 2)
         return {"root_position": self._root_head(outputs, rays)}
 
 

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import views
+from keras_mvlift.export import request_checks
 from keras_mvlift.geometry import cameras
 from keras_mvlift.training import joint_uncertainty
 
@@ -34,6 +35,8 @@ def signature(
     def predict(
         keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
     ) -> dict[str, tf.Tensor]:
+        keypoints_2d, confidence = request_checks.seen(keypoints_2d, confidence, None)
+        intrinsics, keypoints_2d = request_checks.camera(intrinsics, keypoints_2d, None)
         # Where the camera stands is not looked at.
         camera = cameras.Camera(intrinsics, intrinsics, intrinsics[:, 0])
         return {SIGNATURE: uncertainty(views.View(keypoints_2d, confidence, camera))}

@@ -24,6 +24,11 @@ class LinearRoot(keras.layers.Layer):
         outputs, _ = inputs
         return outputs
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Gives the numbers of the formula: none."""
+        return {}
+
 
 @keras.saving.register_keras_serializable("keras_mvlift")
 class RayRoot(keras.layers.Layer):
@@ -51,6 +56,11 @@ class RayRoot(keras.layers.Layer):
         depth = self.rig_distance * tf.exp(_LOG_DEPTH_RANGE * bounded[:, 2:])
         ray = rays[:, skeletons.ROOT] + _OFFSET_RANGE * bounded[:, :2]
         return tf.concat([ray * depth, depth], axis=-1)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Gives the numbers of the formula: `a`, `b` and `z_rig`."""
+        return {"a": _LOG_DEPTH_RANGE, "b": _OFFSET_RANGE, "z_rig": self.rig_distance}
 
     def get_config(self) -> dict[str, Any]:
         """Gives the constructor's arguments."""

@@ -66,7 +66,7 @@ class GrpcClient:
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Calls a signature."""
         spec = predict_requests.model_spec(self.address, signature)
-        request = predict_requests.encode(spec, inputs)
+        request = predict_requests.encode(spec, clients.arrays(inputs))
         return predict_requests.decode(self._call(self._prediction.Predict, request, signature))
 
     def signatures(self) -> dict[str, clients.Signature]:

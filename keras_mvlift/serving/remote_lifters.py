@@ -68,12 +68,14 @@ class _Remote:
         def call(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
             arrays = {name: np.asarray(tensor) for name, tensor in inputs.items()}
             size = len(next(iter(arrays.values())))
+            if not size:
+                return self._nothing(signature, arrays)
             answers = [
                 self.client.predict(
                     signature,
                     {name: array[start : start + MAX_AT_ONCE] for name, array in arrays.items()},
                 )
-                for start in range(0, max(size, 1), MAX_AT_ONCE)
+                for start in range(0, size, MAX_AT_ONCE)
             ]
             return {
                 name: tf.constant(np.concatenate([answer[name] for answer in answers]))
@@ -81,6 +83,16 @@ class _Remote:
             }
 
         return call
+
+    def _nothing(self, signature: str, arrays: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
+        """Gives what nobody is lifted to, which no server need be asked."""
+        # Of the inputs' unknown axes and the outputs', the second is that of frames.
+        num_frames = next(iter(arrays.values())).shape[1]
+        sizes = {name: axes[1:] for name, axes in self._signatures[signature].outputs.items()}
+        return {
+            name: tf.zeros([0, *(num_frames if axis is None else axis for axis in axes)])
+            for name, axes in sizes.items()
+        }
 
 
 class RemoteLifter(_Remote, inference.Lifter):

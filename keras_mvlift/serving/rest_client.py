@@ -10,6 +10,7 @@ import numpy as np
 import tenacity
 import urllib3
 
+from keras_mvlift import argument_rules
 from keras_mvlift.serving import addresses, clients, server_errors
 
 _HEADERS = {"Content-Type": "application/json"}
@@ -33,7 +34,7 @@ class RestClient:
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Calls a signature."""
-        named = {name: _json(array) for name, array in inputs.items()}
+        named = {name: _json(name, array) for name, array in clients.arrays(inputs).items()}
         asked = {"signature_name": signature, "inputs": named}
         outputs = self._field(self._call(":predict", asked, signature), "outputs", signature)
         if not isinstance(outputs, dict):
@@ -90,7 +91,8 @@ class RestClient:
         except urllib3.exceptions.HTTPError as error:
             raise self._error(subject, "UNAVAILABLE", str(error)) from error
         try:
-            told = json.loads(answer.data)
+            # A server repeats what it was sent, which need not be text.
+            told = json.loads(answer.data.decode(errors="replace"))
         except ValueError as error:
             code = server_errors.code_of_status(answer.status)
             said = f"HTTP {answer.status} without JSON"
@@ -114,8 +116,11 @@ def _is_transient(error: BaseException) -> bool:
     return isinstance(error, server_errors.ServerError) and error.code in server_errors.TRANSIENT
 
 
-def _json(array: np.ndarray) -> Any:
-    if array.dtype.kind in "SO":
+def _json(name: str, array: np.ndarray) -> Any:
+    if not array.size:
+        rule = "hold something to be sent as JSON, whose empty lists tell no shape"
+        raise argument_rules.ArgumentError(name, rule, f"shape {list(array.shape)}")
+    if array.dtype == object:
         return [{"b64": base64.b64encode(each).decode()} for each in array.tolist()]
     return array.tolist()
 

@@ -8,16 +8,21 @@ _RULES = {
     "RESOURCE_EXHAUSTED": "have room for it",
     "NOT_FOUND": "serve this model, in this version or under this label",
     "INVALID_ARGUMENT": "take the request",
+    "FAILED_PRECONDITION": "have this signature",
 }
 _BY_HTTP_STATUS = {
     400: "INVALID_ARGUMENT",
     404: "NOT_FOUND",
+    412: "FAILED_PRECONDITION",
     408: "DEADLINE_EXCEEDED",
     429: "RESOURCE_EXHAUSTED",
     502: "UNAVAILABLE",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+# A server may repeat all that it was sent.
+_MOST = 600
+
 TRANSIENT = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
 """Codes after which the same request may well succeed."""
 
@@ -35,6 +40,7 @@ class ServerError(ConnectionError):
     def __init__(self, address: addresses.Address, subject: str, code: str, detail: str):
         rule = _RULES.get(code, "answer as TensorFlow Serving does")
         said = " ".join(detail.split()).rstrip(".") or "no more"
+        said = said if len(said) <= _MOST else f"{said[:_MOST]}..."
         super().__init__(
             f"{address}: `{subject}`: the server must {rule}. Received: {code}: {said}."
         )

@@ -74,3 +74,8 @@ def test_a_rig_at_no_distance_is_refused(rig_distance):
     message = f"`rig_distance` must be positive. Received: {rig_distance}"
     with pytest.raises(ValueError, match=message):
         root_heads.RayRoot(rig_distance)
+
+
+def test_the_numbers_of_the_formula_are_told():
+    assert root_heads.RayRoot(4.0).numbers == {"a": 0.7, "b": 0.1, "z_rig": 4.0}
+    assert root_heads.LinearRoot().numbers == {}

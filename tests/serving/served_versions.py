@@ -4,6 +4,7 @@ import threading
 import time
 
 import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2
 
 tf1 = tf.compat.v1
 
@@ -36,9 +37,18 @@ class Version:
         feeds = {signature.inputs[name].name: value for name, value in inputs.items()}
         fetches = {name: tensor.name for name, tensor in signature.outputs.items()}
         try:
-            return self.session.run(fetches, feeds)
-        except (ValueError, tf.errors.InvalidArgumentError) as error:
-            raise RefusedError("INVALID_ARGUMENT", str(error)) from error
+            return dict(zip(fetches, self.fed(feeds, [*fetches.values()]), strict=True))
+        except tf.errors.OpError as error:
+            raise RefusedError("INVALID_ARGUMENT", error.message) from error
+        except UnicodeDecodeError as error:
+            # What was sent is repeated, and Python cannot read it; the server does not try.
+            said = error.object.decode(errors="replace")
+            raise RefusedError("INVALID_ARGUMENT", said) from error
+
+    def fed(self, feeds, fetches):
+        """Runs as the server does, without Python's own look at what is fed."""
+        options = config_pb2.CallableOptions(feed=[*feeds], fetch=fetches)
+        return self.session._make_callable_from_options(options)(*feeds.values())
 
 
 class Versions:

@@ -1,0 +1,106 @@
+"""Lifting one view; NumPy is all it takes.
+
+For a single view the time goes into reading the weights once, and into starting operations, and
+NumPy takes less for both than TensorFlow; from two views on it takes more.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_mvlift import inference_streams
+
+FOLDED = "folded"
+"""What a SavedModel calls the weights, and its description the notes."""
+
+Layers = Sequence[tuple[np.ndarray, np.ndarray]]
+"""Of each dense layer its kernel `[C', 1, C]`, outputs first, and its bias `[C']`."""
+
+
+class SingleViewLifter:
+    """Two residual networks and a root head, as `export.folded_lifters` left them in a SavedModel.
+
+    Args:
+        model: What `tf.saved_model.load` gave.
+        notes: Of `folded_lifters.notes`.
+        intrinsics: `[3, 3]`, pixels, of the mean camera of training.
+    """
+
+    def __init__(self, model: Any, notes: dict[str, Any], intrinsics: np.ndarray):
+        self._model, self._root = model, notes["root"]
+        self._layers_per_block: int = notes["layers_per_block"]
+        self._screen = intrinsics if notes["network_input"] == "screen" else None
+
+    def lift(
+        self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lifts one view.
+
+        Args:
+            keypoints_2d: `[J, 2]`, pixels, without lens distortion.
+            confidence: `[J]`, 0 for a joint that was not seen.
+            intrinsics: `[3, 3]`, pixels.
+
+        Returns:
+            The pose `[J, 3]`, root at 0, and the root position `[3]`, meters.
+        """
+        rays = inference_streams.seen_rays(keypoints_2d, confidence, intrinsics)
+        seen = rays
+        if self._screen is not None:
+            seen = inference_streams.seen_rays(keypoints_2d, confidence, self._screen)
+        outputs, root_outputs = (self._run(layers, seen.ravel()) for layers in self._networks)
+        pose = outputs.reshape(-1, 3)
+        return pose - pose[0], self._root_position(root_outputs, rays)
+
+    @functools.cached_property
+    def _networks(self) -> list[Layers]:
+        """The lifting and the root network, laid out at the first call."""
+        return [_layers(self._model.folded[name]) for name in ("lifting_network", "root_network")]
+
+    def _run(self, layers: Layers, x: np.ndarray) -> np.ndarray:
+        first, *inner, last = layers
+        x = _dense_layer(x, *first)
+        for start in range(0, len(inner), self._layers_per_block):
+            shortcut = x
+            for kernel, bias in inner[start : start + self._layers_per_block]:
+                x = _dense_layer(x, kernel, bias)
+            x = x + shortcut
+        kernel, bias = last
+        return _times(kernel, x) + bias
+
+    def _root_position(self, outputs: np.ndarray, rays: np.ndarray) -> np.ndarray:
+        """Reads the outputs `[3]` as `networks.root_heads` does."""
+        if not self._root:
+            return outputs
+        bounded = np.tanh(outputs)
+        depth = np.float32(self._root["z_rig"]) * np.exp(np.float32(self._root["a"]) * bounded[2:])
+        ray = rays[0] + np.float32(self._root["b"]) * bounded[:2]
+        return np.concatenate([ray * depth, depth])
+
+
+def of(model: Any, description: dict[str, Any], intrinsics: np.ndarray) -> SingleViewLifter | None:
+    """Gives what lifts single views with a model's weights; None where they are not at hand."""
+    if FOLDED not in description or not hasattr(model, FOLDED):
+        return None
+    return SingleViewLifter(model, description[FOLDED], intrinsics)
+
+
+def _layers(weights: Sequence[Any]) -> Layers:
+    # Those of half precision are rounded already; the arithmetic is single.
+    arrays = [np.ascontiguousarray(weight.numpy().astype(np.float32).T) for weight in weights]
+    kernels = [array[:, np.newaxis] for array in arrays[::2]]
+    return list(zip(kernels, arrays[1::2], strict=True))
+
+
+def _dense_layer(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    sums = _times(kernel, x)
+    sums += bias
+    return np.maximum(sums, 0.0, out=sums)
+
+
+def _times(kernel: np.ndarray, x: np.ndarray) -> np.ndarray:
+    # Row by row: a matrix BLAS would share out among threads that wait for each other spinning,
+    # which takes ten times as long where other processes have work, too.
+    return (kernel @ x[:, np.newaxis])[:, 0, 0]

@@ -1,0 +1,95 @@
+"""The checks alone; what a server says with them is in `tests/serving/bad_requests_test.py`."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_mvlift.export import request_checks
+from tests import tiny_studio
+
+REFUSES = tf.errors.InvalidArgumentError
+KEYPOINTS, CONFIDENCE = np.full((2, 3, 17, 2), 500.0), np.ones((2, 3, 17))
+INTRINSICS = np.tile(tiny_studio.INTRINSICS, (2, 3, 1, 1))
+TURNED = np.array([[[0, -1, 0], [1, 0, 0], [0, 0, 1]]] * 2, np.float32)
+CENTER = np.ones((2, 3), np.float32)
+
+
+def tensors(*arrays):
+    return [tf.constant(array, tf.float32) for array in arrays]
+
+
+def changed(array, value, index):
+    array = np.array(array)
+    array[index] = value
+    return array
+
+
+def test_what_is_good_comes_out_as_it_came():
+    given = tensors(KEYPOINTS, CONFIDENCE, INTRINSICS)
+    seen = request_checks.seen(*given[:2], None, None)
+    camera = request_checks.camera(given[2], given[0], None, None)
+    place = request_checks.place(*tensors(TURNED, CENTER), given[0])
+    expected = [KEYPOINTS, CONFIDENCE, INTRINSICS, KEYPOINTS, TURNED, CENTER]
+    for value, same in zip([*seen, *camera, *place], expected, strict=True):
+        np.testing.assert_array_equal(value, same)
+
+
+def test_nobody_at_all_is_good():
+    seen = request_checks.seen(*tensors(KEYPOINTS[:0], CONFIDENCE[:0]), None, None)
+    assert seen[0].shape == (0, 3, 17, 2)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_keypoints_are_finite_where_they_are_read(value):
+    bad = changed(KEYPOINTS, value, (1, 2, 3, 1))
+    with pytest.raises(REFUSES, match="`keypoints_2d` must be finite where"):
+        request_checks.seen(*tensors(bad, CONFIDENCE), None, None)
+    unseen = changed(CONFIDENCE, 0.0, (1, 2, 3))
+    request_checks.seen(*tensors(bad, unseen), None, None)
+
+
+@pytest.mark.parametrize("value", [np.nan, -0.1, 1.1])
+def test_confidence_lies_between_0_and_1(value):
+    bad = changed(CONFIDENCE, value, (1, 2, 3))
+    with pytest.raises(REFUSES, match=r"`confidence` must lie in \[0, 1\]"):
+        request_checks.seen(*tensors(KEYPOINTS, bad), None, None)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_every_view_has_a_confidence_and_a_camera(frames):
+    with pytest.raises(REFUSES, match="`confidence` must be of as many views"):
+        request_checks.seen(*tensors(KEYPOINTS, CONFIDENCE[:, :frames]), None, None)
+    with pytest.raises(REFUSES, match="`intrinsics` must be of as many views"):
+        request_checks.camera(*tensors(INTRINSICS[:, :frames], KEYPOINTS), None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "index"), [(0.0, (0, 0)), (-1.0, (1, 1)), (np.nan, (0, 2)), (1.0, (2, 1))]
+)
+def test_intrinsics_are_those_of_a_camera(value, index):
+    bad = changed(INTRINSICS, value, (1, 1, *index))
+    with pytest.raises(REFUSES, match="`intrinsics` must be finite, with positive focal"):
+        request_checks.camera(*tensors(bad, KEYPOINTS), None, None)
+
+
+@pytest.mark.parametrize("factor", [1.02, -1.0, np.nan])
+def test_a_rotation_is_one(factor):
+    with pytest.raises(REFUSES, match="`rotation` must be a rotation"):
+        request_checks.place(*tensors(factor * TURNED, CENTER, KEYPOINTS))
+
+
+def test_a_center_is_finite():
+    with pytest.raises(REFUSES, match="`center` must be finite"):
+        request_checks.place(*tensors(TURNED, np.inf * CENTER, KEYPOINTS))
+
+
+def test_another_shape_than_was_promised_is_refused_by_name():
+    @tf.function(input_signature=[tf.TensorSpec([None, 17], tf.float32)])
+    def promised(value):
+        return request_checks.shaped("confidence", value, None, 17)
+
+    graph = promised.get_concrete_function().graph
+    names = [operation.name for operation in graph.get_operations()]
+    assert "confidence_must_have_the_stated_shape" in names
+    with pytest.raises(REFUSES, match=r"\[2,3,17\] is not compatible with .* \[\?,17\]"):
+        request_checks.shaped("confidence", *tensors(CONFIDENCE), None, 17)

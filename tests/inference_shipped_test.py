@@ -1,0 +1,133 @@
+import importlib
+import pathlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from keras_mvlift import inference, inference_shipped, skeletons
+from keras_mvlift.cli import main
+from keras_mvlift.datasets import pose2sim, synthetic
+from keras_mvlift.metrics import pose_error
+
+PACKAGE = pathlib.Path(inference_shipped.__file__).parent
+MEGABYTE = 1e6
+
+# Lifts where nothing that training needs can be imported.
+ELSEWHERE = """
+import sys
+import keras_mvlift
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        ours = ("keras_mvlift.training", "keras_mvlift.networks", "keras_mvlift.datasets")
+        foreign = ("tensorflow_addons", "tensorflow_graphics", "scipy", "benchmarks")
+        if name.startswith(ours) or name.split(".")[0] in foreign:
+            raise ImportError(name)
+sys.meta_path.insert(0, Block())
+import numpy as np
+model = keras_mvlift.load_model("studio")
+print(model.lift(np.full((17, 2), 500.0)).root_relative_pose.shape)
+"""
+
+
+@pytest.fixture(scope="module")
+def model():
+    return inference.load_model("studio")
+
+
+@pytest.fixture(scope="module")
+def clip():
+    """People whom no training has seen, who sit, walk and wave."""
+    studio = synthetic.Studio(
+        num_subjects=1,
+        actions=("walking", "waving", "sitting"),
+        num_clips=3,
+        num_frames=30,
+        seed=77,
+    )
+    return [studio.read(name) for name in studio.clips()]
+
+
+def errors(model, clips, error):
+    found = []
+    for clip in clips:
+        for view in range(clip.num_views):
+            camera = [np.asarray(field)[view] for field in clip.camera]
+            lifted = model.lift(clip.keypoints_2d[view], clip.confidence[view], camera=camera[0])
+            true = clip.pose_world - clip.pose_world[:, :1]
+            found.append(error((true @ camera[1].T).astype(np.float32), lifted.root_relative_pose))
+    return 1000.0 * np.mean(found)
+
+
+def test_it_is_loaded_by_its_name_and_a_folder_of_that_name_goes_first(
+    model, tmp_path, monkeypatch
+):
+    assert "studio" in inference_shipped.names()
+    assert model.path == inference_shipped.folder("studio")
+    assert model.joint_names == skeletons.H36M_17.joints
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studio").mkdir()
+    assert inference.load_model("studio").path == model.path
+    (tmp_path / "studio" / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"studio/.*model\.json"):
+        inference.load_model("studio")
+
+
+def test_an_unknown_name_is_told_the_names(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"studoi: .* comes with the package: studio\."):
+        inference.load_model("studoi")
+    arguments = ["lift", f"{pose2sim.demo_root()}/pose/cam1_json", "--skeleton", "body_25b"]
+    camera = ["--frame-rate", "60", "--fov", "40", "--image-size", "1088", "1920"]
+    output = ["--output", str(tmp_path / "poses.json")]
+    assert main.main([*arguments, *camera, *output, "--model", "studoi"]) != 0
+    assert "comes with the package: studio" in capsys.readouterr().err
+    assert main.main([*arguments, *camera, *output, "--model", "studio"]) == 0
+    assert "100 frames, 200 poses" in capsys.readouterr().out
+
+
+def test_it_knows_people_it_never_saw(model, clip):
+    class MeanPose:
+        def lift(self, keypoints_2d, confidence, camera):
+            pose = np.broadcast_to(self.pose, (*confidence.shape, 3))
+            return inference.LiftedPose(skeletons.H36M_17.joints, pose.astype(np.float32))
+
+    mean = MeanPose()
+    poses = [
+        model.lift(each.keypoints_2d[0], each.confidence[0], camera=each.camera.intrinsics[0])
+        for each in clip
+    ]
+    mean.pose = np.mean([pose.root_relative_pose.mean(axis=0) for pose in poses], axis=0)
+    assert errors(model, clip, pose_error.mpjpe) < 110.0
+    assert errors(model, clip, pose_error.p_mpjpe) < 75.0
+    assert errors(mean, clip, pose_error.mpjpe) > 180.0
+
+
+def test_joints_that_are_missing_do_not_break_it(model, clip):
+    lost = np.isin(skeletons.H36M_17.joints, ("left_knee", "left_ankle", "right_ankle", "nose"))
+    for each in clip:
+        each.confidence[..., lost] = 0.0
+    assert errors(model, clip, pose_error.p_mpjpe) < 110.0
+
+
+def test_it_lifts_where_nothing_of_training_can_be_imported(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(17, 3)\n"
+
+
+def test_it_is_small_enough_for_a_package():
+    size = sum(path.stat().st_size for path in (PACKAGE / "models").rglob("*"))
+    assert size < 5 * MEGABYTE
+
+
+def test_the_card_names_a_command_that_is_there_and_says_what_matters():
+    card = (inference_shipped.folder("studio") / inference_shipped.CARD).read_text()
+    (command,) = re.findall(r"python -m ([\w.]+) --motions", card)
+    assert callable(importlib.import_module(command).main)
+    for word in ("No 3D label", "CMU", "seed", "MPJPE", "fails", "license"):
+        assert word.lower() in card.lower(), word

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_mvlift.networks import folded_residual, residual
+
+SHAPES = [(4, 2), (2, 1), (1, 3)]
+
+
+def trained(num_blocks, layers_per_block):
+    """Builds a network of which weights and statistics are any numbers."""
+    model = residual.residual(
+        51,
+        name="net",
+        seed=0,
+        width=16,
+        num_blocks=num_blocks,
+        layers_per_block=layers_per_block,
+        output_stddev=0.1,
+    )
+    for seed, variable in enumerate(model.variables):
+        if variable.dtype.is_floating:
+            low = 0.5 if "variance" in variable.name or "gamma" in variable.name else -0.1
+            noise = tf.random.stateless_uniform(variable.shape, [seed, 0], low, low + 0.2)
+            variable.assign_add(noise)
+    return model
+
+
+def joints(num_views):
+    return np.random.default_rng(0).normal(0.0, 0.3, (num_views, 17, 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("num_blocks", "layers_per_block"), SHAPES)
+def test_it_gives_what_the_network_gives(num_blocks, layers_per_block):
+    model = trained(num_blocks, layers_per_block)
+    folded = folded_residual.FoldedResidual(model)
+    assert folded.layers_per_block == layers_per_block
+    expected = model(joints(5)).numpy()
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(folded(joints(5)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_no_batch_norm_is_left():
+    folded = folded_residual.FoldedResidual(trained(2, 1))
+    shapes = [tuple(weight.shape) for weight in folded.weights]
+    square = [(16, 16), (16,)]
+    assert shapes == [(34, 16), (16,), *square, *square, (16, 51), (51,)]
+    graph = tf.function(folded).get_concrete_function(tf.TensorSpec([None, 17, 2])).graph
+    operations = {operation.type for operation in graph.get_operations()}
+    assert not {"Rsqrt", "Sub", "Mul"} & operations
+
+
+def test_it_does_not_train():
+    with pytest.raises(ValueError, match="`training` must be False"):
+        folded_residual.FoldedResidual(trained(2, 1))(joints(1), training=True)
