@@ -10,6 +10,7 @@ class FoldedResidual(tf.Module):
 
     Args:
         model: What `residual.residual` built.
+        dtype: What weights are rounded to; they are reckoned with in single precision.
 
     Attributes:
         layers_per_block: Dense layers of a residual block.
@@ -21,22 +22,22 @@ class FoldedResidual(tf.Module):
         training: Must be False.
 
     Returns:
-        `[B, num_outputs]`, what `model` gives.
+        `[B, num_outputs]`, what `model` gives, up to the rounding of its weights.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, dtype: tf.DType = tf.float32):
         super().__init__()
         arrays = _fold(model)
         self.layers_per_block = layers_per_block(model)
-        self.weights = [tf.Variable(array, trainable=False) for array in arrays]
+        self.weights = [tf.Variable(tf.cast(array, dtype), trainable=False) for array in arrays]
 
     def __call__(self, joints: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Gives what the network gives."""
         if training:
             raise ValueError("`training` must be False: nothing is learned here. Received: True.")
-        layers = list(zip(self.weights[::2], self.weights[1::2], strict=True))
-        first, *inner, last = layers
-        x = tf.reshape(joints, [-1, joints.shape[-2] * joints.shape[-1]])
+        weights = [tf.cast(weight, tf.float32) for weight in self.weights]
+        first, *inner, last = zip(weights[::2], weights[1::2], strict=True)
+        x = tf.reshape(joints, [-1, first[0].shape[0]])
         x = tf.nn.relu(_dense(x, *first))
         for start in range(0, len(inner), self.layers_per_block):
             shortcut = x
@@ -56,7 +57,7 @@ def layers_per_block(model: keras.Model) -> int:
     return (num_layers - 2) // num_blocks
 
 
-def _dense(x: tf.Tensor, kernel: tf.Variable, bias: tf.Variable) -> tf.Tensor:
+def _dense(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     return tf.nn.bias_add(tf.matmul(x, kernel), bias)
 
 
