@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from benchmarks import partial_views, studio_model
+from keras_mvlift import skeletons
+from keras_mvlift.datasets import views
+from keras_mvlift.geometry import cameras
+from tests import tiny_studio
+
+JOINTS = skeletons.H36M_17.joints
+
+
+@pytest.fixture(scope="module")
+def view():
+    columns = tiny_studio.prepare(tiny_studio.film_exactly()).test_views
+    fields = ("keypoints_2d", "confidence", "intrinsics", "rotation", "center")
+    keypoints_2d, confidence, *camera = (columns[name].astype(np.float32) for name in fields)
+    return tf.nest.map_structure(
+        tf.constant, views.View(keypoints_2d, confidence, cameras.Camera(*camera))
+    )
+
+
+@pytest.fixture(scope="module")
+def lifter():
+    return studio_model.build(studio_model.FINETUNE, width=16)
+
+
+def test_in_training_alone_a_part_of_the_view_is_lifted(lifter, view, monkeypatch):
+    seen = []
+    of = partial_views.centered_views.of
+    monkeypatch.setattr(
+        partial_views.centered_views, "of", lambda view: seen.append(view) or of(view)
+    )
+    for training in (False, True):
+        lifter(view, training=training)
+    np.testing.assert_array_equal(seen[0].confidence, view.confidence)
+    is_seen = np.asarray(view.confidence) > 0
+    share = (seen[1].confidence.numpy()[is_seen] > 0).mean()
+    assert 0.8 < share < 0.97
+
+
+def test_cameras_are_rolled_in_training_alone_and_poses_turned_back(lifter, view, monkeypatch):
+    angles = []
+    rolled = partial_views.centered_views.Centered.rolled
+
+    def noted(self, angle):
+        angles.append(angle.numpy())
+        return rolled(self, angle)
+
+    monkeypatch.setattr(partial_views.centered_views.Centered, "rolled", noted)
+    lifter(view, training=True)
+    lifter.roll.assign(0.2)
+    lifter(view, training=True)
+    lifter(view, training=False)
+    lifter.roll.assign(0.0)
+    still, moved = angles
+    assert (still == 0).all()
+    assert 0.1 < moved.std() < 0.3
+
+
+def test_the_root_is_at_zero_and_the_person_before_the_camera(lifter, view):
+    pose, root_position = lifter(view)
+    np.testing.assert_allclose(pose[:, skeletons.ROOT], 0.0, atol=1e-6)
+    assert (root_position.numpy()[:, 2] > 1.0).all()
+    # On the ray to the pelvis, as far as an untrained network leaves it there.
+    rays = root_position[:, :2] / root_position[:, 2:]
+    np.testing.assert_allclose(rays, view.rays[:, skeletons.ROOT], atol=0.11)
+
+
+def test_a_turned_camera_gives_the_turned_pose(lifter, view):
+    angle = np.radians(10.0)
+    turn = np.array(
+        [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
+    )
+    straight = np.concatenate([view.rays, np.ones((*view.rays.shape[:2], 1))], axis=-1) @ turn.T
+    pixels = cameras.project(straight.astype(np.float32), view.camera.intrinsics)
+    # Networks whose outputs are the size of people say something.
+    lifter.lifting_network.layers[-1].kernel.assign_add(
+        tf.random.stateless_uniform(
+            lifter.lifting_network.layers[-1].kernel.shape, [0, 0], -0.2, 0.2
+        )
+    )
+    pose = lifter(view).root_relative_pose.numpy()
+    other = lifter(view._replace(keypoints_2d=pixels)).root_relative_pose.numpy()
+    assert np.abs(pose).max() > 0.1
+    error = np.abs(other - pose @ turn.T).mean()
+    assert error < 0.2 * np.abs(other - pose).mean()
+
+
+def test_the_ears_middle_stands_for_the_head_where_all_is_seen(view):
+    keypoints_2d = np.zeros((3, 17, 2), np.float32)
+    head, nose, thorax = (JOINTS.index(joint) for joint in ("head", "nose", "thorax"))
+    keypoints_2d[:, [head, nose, thorax]] = [[100.0, 100.0], [150.0, 150.0], [100.0, 300.0]]
+    confidence = np.ones((3, 17), np.float32)
+    confidence[1, nose] = 0.0
+    given = views.View(tf.constant(keypoints_2d), tf.constant(confidence), view.camera)
+    moved = partial_views.with_ears(given, tf.constant([True, True, False])).keypoints_2d.numpy()
+    np.testing.assert_allclose(moved[0, head], [110.0, 154.0], atol=1e-3)
+    moved[0, head] = keypoints_2d[0, head]
+    np.testing.assert_array_equal(moved, keypoints_2d)
