@@ -5,7 +5,9 @@ NumPy takes less for both than TensorFlow; from two views on it takes more.
 """
 
 import functools
+import os
 from collections.abc import Sequence
+from concurrent import futures
 from typing import Any
 
 import numpy as np
@@ -50,7 +52,11 @@ class SingleViewLifter:
         seen = rays
         if self._screen is not None:
             seen = inference_streams.seen_rays(keypoints_2d, confidence, self._screen)
-        outputs, root_outputs = (self._run(layers, seen.ravel()) for layers in self._networks)
+        lifting_layers, root_layers = self._networks
+        # Each network is read from memory by a core of its own.
+        running = _helper().submit(self._run, root_layers, seen.ravel())
+        outputs = self._run(lifting_layers, seen.ravel())
+        root_outputs = running.result()
         pose = outputs.reshape(-1, 3)
         return pose - pose[0], self._root_position(root_outputs, rays)
 
@@ -85,6 +91,16 @@ def of(model: Any, description: dict[str, Any], intrinsics: np.ndarray) -> Singl
     if FOLDED not in description or not hasattr(model, FOLDED):
         return None
     return SingleViewLifter(model, description[FOLDED], intrinsics)
+
+
+@functools.cache
+def _helper() -> futures.Executor:
+    """Gives a second thread; NumPy lets it run beside the first."""
+    return futures.ThreadPoolExecutor(1, "lift")
+
+
+# A process that is forked off has the first thread alone.
+os.register_at_fork(after_in_child=_helper.cache_clear)
 
 
 def _layers(weights: Sequence[Any]) -> Layers:

@@ -1,6 +1,7 @@
 """One view alone is lifted by NumPy; it says what the same view says among others."""
 
 import json
+import multiprocessing
 import shutil
 
 import numpy as np
@@ -87,3 +88,17 @@ def test_a_model_without_such_weights_lifts_by_tensorflow(folder, tmp_path):
     )
     lifted = model.lift(KEYPOINTS[:1], CONFIDENCE[:1], OTHER)
     np.testing.assert_array_equal(lifted.root_position, expected["root_position"])
+
+
+def test_a_process_that_was_forked_off_lifts_too(folder):
+    model = inference.load_model(folder)
+    expected = model.lift(KEYPOINTS[0], CONFIDENCE[0], OTHER).pose_camera
+
+    def lift_again():
+        again = model.lift(KEYPOINTS[0], CONFIDENCE[0], OTHER).pose_camera
+        np.testing.assert_array_equal(again, expected)
+
+    forked = multiprocessing.get_context("fork").Process(target=lift_again, daemon=True)
+    forked.start()
+    forked.join(timeout=30)
+    assert forked.exitcode == 0
