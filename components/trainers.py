@@ -14,7 +14,14 @@ from tensorflow import keras
 from components.example_gen import executor
 from keras_mvlift import configs
 from keras_mvlift.export import saved_model
-from keras_mvlift.training import lifters, multi_view_lifter, recipes, stage_files, stages
+from keras_mvlift.training import (
+    lifters,
+    multi_view_lifter,
+    recipes,
+    stage_files,
+    stages,
+    strategies,
+)
 
 RUN_FN = "components.trainers.run_fn"
 PRETRAIN, FINETUNE = "pretrain", "finetune"
@@ -72,14 +79,24 @@ def run_fn(fn_args: Any) -> None:
         "note": note,
         **({"tuned": tuned} if tuned else {}),
     } | stages.about(lifter)
-    saved_model.save(lifter, description, pathlib.Path(fn_args.serving_model_dir))
-    shutil.rmtree(checkpoint_folder, ignore_errors=True)
+    strategy = lifter.distribute_strategy
+    with strategies.own_folder(strategy, pathlib.Path(fn_args.serving_model_dir)) as folder:
+        saved_model.save(lifter, description, folder)
+    if strategies.is_chief(strategy):
+        shutil.rmtree(checkpoint_folder, ignore_errors=True)
 
 
 def start(
     fn_args: Any, model_config: configs.ModelConfig, config: configs.StageConfig
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
     """Builds a model, or loads the one of the stage before; gives it and its description."""
+    with strategies.of_name(config.strategy).scope():
+        return _start(fn_args, model_config, config)
+
+
+def _start(
+    fn_args: Any, model_config: configs.ModelConfig, config: configs.StageConfig
+) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
     objective, model = stages.objective(config), stages.model(config)
     if fn_args.base_model:
         return lifters.load(pathlib.Path(fn_args.base_model) / lifters.FOLDER, objective, model)

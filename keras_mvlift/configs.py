@@ -17,6 +17,7 @@ NETWORK_INPUTS = ("rays", "screen")
 INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform")
 VIEWS = ("pair", "all")
 VIRTUAL_POINTS = ("triangulated", "reference")
+STRATEGIES = ("none", "mirrored", "multi_worker")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,8 @@ class StageConfig(config_rules.Json):
             for none, as in the paper.
         patience: Epochs without a better score in held-out views after which the stage ends and
             goes back to its best epoch; 0 for all epochs and the last, as in the paper.
+        strategy: How a batch is spread: `"none"`, `"mirrored"` over all GPUs of this machine, or
+            `"multi_worker"` over the processes that `TF_CONFIG` lists.
         seed: Of the order of the pairs.
     """
 
@@ -110,9 +113,11 @@ class StageConfig(config_rules.Json):
     clip_norm: float = 1.0
     weight_averaging: float = 0.0
     patience: int = 0
+    strategy: str = "none"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        config_rules.one_of("strategy", self.strategy, STRATEGIES)
         config_rules.at_least("num_epochs", self.num_epochs, 0)
         config_rules.at_least("batch_size", self.batch_size, 2)
         config_rules.at_least("decay_every", self.decay_every, 0)

@@ -16,11 +16,13 @@ class EpochCheckpoints(keras.callbacks.Callback):
 
     Args:
         folder: Where checkpoints lie; one folder per stage and settings.
+        written: Where to save, if elsewhere: of several workers only one saves into `folder`.
     """
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path, written: pathlib.Path | None = None):
         super().__init__()
         self.folder = folder
+        self.written = written or folder
 
     def restore(self, model: keras.Model, state: dict[str, Any] | None = None) -> int:
         """Restores a compiled model; gives the number of epochs done.
@@ -33,14 +35,14 @@ class EpochCheckpoints(keras.callbacks.Callback):
         checkpoint = tf.train.Checkpoint(
             model=model, optimizer=model.optimizer, epochs_done=done, **state or {}
         )
-        self.manager = tf.train.CheckpointManager(checkpoint, str(self.folder), max_to_keep=1)
+        self.manager = tf.train.CheckpointManager(checkpoint, str(self.written), max_to_keep=1)
         self.epochs_done = done
-        if self.manager.latest_checkpoint:
+        if latest := tf.train.latest_checkpoint(str(self.folder)):
             # What the optimizer makes only in its first step is restored then. After the last
             # epoch there is none, which is no reason to complain.
-            status = checkpoint.restore(self.manager.latest_checkpoint)
+            status = checkpoint.restore(latest)
             status.assert_existing_objects_matched().expect_partial()
-        return int(done)
+        return int(done.numpy())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves."""

@@ -43,7 +43,7 @@ class BestEpoch(held_out_callback.HeldOutViews):
         logs = {} if logs is None else logs
         with optimizers.averaged(self.trained):
             super().on_epoch_end(epoch, logs)
-            if logs[MONITOR] < self.state["score"]:
+            if logs[MONITOR] < self.state["score"].numpy():
                 self.state["score"].assign(logs[MONITOR])
                 self.state["epoch"].assign(epoch)
                 self._assign(self.state["weights"], lifters.weights_of(self.trained))
@@ -51,12 +51,12 @@ class BestEpoch(held_out_callback.HeldOutViews):
 
     def is_done(self, epochs_done: int) -> bool:
         """Tells whether a stage has trained long enough."""
-        best = int(self.state["epoch"])
+        best = int(self.state["epoch"].numpy())
         return best >= 0 and epochs_done - 1 - best >= self.patience
 
     def restore(self) -> None:
         """Gives the model the weights of the best epoch, if there was any."""
-        if int(self.state["epoch"]) >= 0:
+        if int(self.state["epoch"].numpy()) >= 0:
             self._assign(lifters.weights_of(self.trained), self.state["weights"])
 
     @staticmethod

@@ -17,6 +17,7 @@ from keras_mvlift.training import (
     multi_view_lifter,
     objectives,
     recipes,
+    shared_batches,
     warm_up,
 )
 
@@ -107,7 +108,8 @@ class InstantLifter(multi_view_lifter.MultiViewLifter):
         if self.refinement is not None:
             data = self.refinement(_views_of(data))
         if training and self.switches.flip_augmentation:
-            is_mirrored = self.generator.uniform(tf.shape(_views_of(data).confidence)[:1]) < 0.5
+            num_instants = tf.shape(_views_of(data).confidence)[0]
+            is_mirrored = shared_batches.uniform(self.generator, num_instants) < 0.5
             data = mirroring.mirrored_where(is_mirrored, data)
         seen = _views_of(data)
         index = self._draw(seen.confidence) if training else _surest(seen.confidence)
@@ -133,7 +135,9 @@ class InstantLifter(multi_view_lifter.MultiViewLifter):
     def _draw(self, confidence: tf.Tensor) -> tf.Tensor:
         """Draws one of each instant's usable views, all equally likely, `[B]`."""
         num_joints = tf.math.count_nonzero(confidence > 0, axis=-1, dtype=tf.int32)
-        draw = self.generator.uniform(tf.shape(num_joints))
+        shape = tf.shape(num_joints)
+        draw = shared_batches.uniform(self.generator, tf.reduce_prod(shape))
+        draw = tf.reshape(draw, shape)
         return tf.argmax(tf.where(num_joints >= MIN_JOINTS, draw + 1.0, draw), axis=-1)
 
 

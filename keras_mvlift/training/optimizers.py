@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
+import tensorflow as tf
 import tensorflow_addons as tfa
 from tensorflow import keras
 
@@ -35,6 +36,16 @@ def build(config: configs.StageConfig, steps_per_epoch: int) -> keras.optimizers
     return tfa.optimizers.MovingAverage(
         adam, config.weight_averaging, dynamic_decay=True, global_clipnorm=clip_norm
     )
+
+
+def prepare(model: keras.Model) -> None:
+    """Makes what an optimizer remembers of each weight, where it would else come too late.
+
+    In a strategy's scope it is made and restored in the first step; a stage that was killed behind
+    its last epoch takes none.
+    """
+    if tf.distribute.has_strategy():
+        model.optimizer._create_all_weights(model.trainable_variables)
 
 
 @contextlib.contextmanager

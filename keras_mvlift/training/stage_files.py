@@ -46,10 +46,13 @@ class Files(NamedTuple):
         if not self.num_views:
             return view_pairs.load(self.train, config.batch_size, **order)
         order["num_batches"] = self.num_pairs // config.batch_size
-        # Of a pair two views are lifted, of an instant one.
         return instant_batches.load(
-            self._instants(self.train, config), 2 * config.batch_size, **order
+            self._instants(self.train, config), self.num_rows(config), **order
         )
+
+    def num_rows(self, config: configs.StageConfig) -> int:
+        """Gives the pairs or instants of a batch: of a pair two views are lifted, of those one."""
+        return 2 * config.batch_size if self.num_views else config.batch_size
 
     def held_out_batches(self, config: configs.StageConfig) -> tf.data.Dataset | None:
         """Gives what the loss is measured on; None where nothing is held out."""
@@ -60,7 +63,7 @@ class Files(NamedTuple):
         if not self.num_views:
             return view_pairs.load_once(self.held_out, config.batch_size)
         instants = self._instants(self.held_out, config)
-        return instant_batches.load_once(instants, 2 * config.batch_size)
+        return instant_batches.load_once(instants, self.num_rows(config))
 
     def _instants(self, files: list[str], config: Any) -> instant_batches.Seen:
         # Cameras that are trained along change what the views agree on.

@@ -1,5 +1,6 @@
 """One stage of training, from records to a trained model."""
 
+import contextlib
 import csv
 import functools
 import json
@@ -25,7 +26,9 @@ from keras_mvlift.training import (
     multi_view_lifter,
     objectives,
     optimizers,
+    shared_batches,
     stage_files,
+    strategies,
     uncertainty_calibration,
 )
 
@@ -70,9 +73,9 @@ def run(
     """Trains a model in place, going on from the stage's last checkpoint if there is one.
 
     Args:
-        lifter: The model to train.
+        lifter: The model to train; it is trained with the strategy in whose scope it was built.
         config: The stage's settings.
-        files: Where to read and write.
+        files: Where to read and write. With several workers the chief alone writes there.
         name: Of the stage, for messages and the progress bar.
 
     Returns:
@@ -80,27 +83,57 @@ def run(
 
     Raises:
         ValueError: If the records do not fill one batch, a stage with `patience` has no held-out
-            records, or windows of whole instants are asked for.
+            records, windows of whole instants are asked for, or the strategy is not the model's.
         NonFiniteLossError: If the loss stops being a number.
+        WorkerLostError: If another worker ended before training did.
     """
     _check_windows(config, files, name)
     steps = _steps_per_epoch(config, files, name)
+    strategy = lifter.distribute_strategy
+    strategies.check(lifter, config.strategy, config.batch_size)
+    with contextlib.ExitStack() as stack:
+        if strategy is not tf.distribute.get_strategy():
+            stack.enter_context(strategy.scope())
+        stack.enter_context(strategies.naming_lost_workers(strategy, name))
+        checkpoint_folder, logs = (
+            stack.enter_context(strategies.own_folder(strategy, folder))
+            for folder in (files.checkpoints, files.logs)
+        )
+        written = files._replace(checkpoints=checkpoint_folder, logs=logs)
+        return _run(lifter, config, files, written, steps, name)
+
+
+def _run(
+    lifter: multi_view_lifter.MultiViewLifter,
+    config: configs.StageConfig,
+    files: stage_files.Files,
+    written: stage_files.Files,
+    steps: int,
+    name: str,
+) -> list[dict[str, float]]:
+    strategy = lifter.distribute_strategy
     if isinstance(config, configs.FinetuneConfig) and config.refine_extrinsics:
         known = distinct_cameras.of_records(files.train, files.num_views)
         lifter.refine_extrinsics(camera_refinement.CameraRefinement(known))
+    strategies.synchronize(lifter)
     lifter.compile(optimizers.build(config, steps))
-    saver = checkpoints.EpochCheckpoints(files.checkpoints)
+    optimizers.prepare(lifter)
+    saver = checkpoints.EpochCheckpoints(files.checkpoints, written.checkpoints)
     best = _best_epoch(lifter, config, files)
     epochs_done = saver.restore(lifter, best.state if best else None)
     is_done = best is not None and best.is_done(epochs_done)
-    history = _history(files.checkpoints, epochs_done)
+    rows = _rows(files.checkpoints, epochs_done)
+    # Nothing is written before all workers have read what lies there.
+    strategies.check_same(strategy, epochs_done)
+    history = _history(written.checkpoints, rows)
+    batches = files.batches(config, epochs_done)
     lifter.fit(
-        files.batches(config, epochs_done),
-        validation_data=files.held_out_batches(config),
+        shared_batches.share(strategy, batches, files.num_rows(config)),
+        **shared_batches.repeat(strategy, files.held_out_batches(config)),
         steps_per_epoch=steps,
         epochs=epochs_done if is_done else config.num_epochs,
         initial_epoch=epochs_done,
-        callbacks=_callbacks(best, saver, history, files, name),
+        callbacks=_callbacks(best, saver, history, written.logs, name),
         verbose=0,
     )
     if best:
@@ -108,11 +141,11 @@ def run(
     elif config.weight_averaging and config.num_epochs:
         lifter.optimizer.assign_average_vars(lifter.trainable_variables)
     _calibrate(lifter, files)
-    shutil.copy(history, files.logs / _HISTORY)
+    shutil.copy(history, written.logs / _HISTORY)
     with history.open() as file:
-        rows = list(csv.DictReader(file))
+        table = list(csv.DictReader(file))
     # Keras writes columns of validation losses, as "NA", even where nothing was held out.
-    return [{key: float(x) for key, x in row.items() if x != "NA"} for row in rows]
+    return [{key: float(x) for key, x in row.items() if x != "NA"} for row in table]
 
 
 def _check_windows(config: configs.StageConfig, files: stage_files.Files, name: str) -> None:
@@ -166,13 +199,17 @@ def _best_epoch(
     return early_stopping.BestEpoch(seen, lifter, config.patience)
 
 
-def _history(folder: pathlib.Path, epochs_done: int) -> pathlib.Path:
-    """Cuts the history to the epochs that the checkpoint knows of."""
+def _rows(folder: pathlib.Path, epochs_done: int) -> list[str]:
+    """Gives the lines of the history that are of epochs that the checkpoint knows of."""
     path = folder / _HISTORY
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return lines[: epochs_done + 1]
+
+
+def _history(folder: pathlib.Path, rows: list[str]) -> pathlib.Path:
     folder.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(lines[: epochs_done + 1]))
+    path = folder / _HISTORY
+    path.write_text("".join(rows))
     return path
 
 
@@ -180,10 +217,11 @@ def _callbacks(
     best: early_stopping.BestEpoch | None,
     saver: checkpoints.EpochCheckpoints,
     history: pathlib.Path,
-    files: stage_files.Files,
+    logs: pathlib.Path,
     name: str,
 ) -> list[keras.callbacks.Callback]:
-    files.logs.mkdir(parents=True, exist_ok=True)
+    logs.mkdir(parents=True, exist_ok=True)
+    is_chief = strategies.is_chief(tf.distribute.get_strategy())
     bar = tfa.callbacks.TQDMProgressBar(
         overall_bar_format=f"  {name:<10}{{percentage:4.0f}} % {{bar:30}} {{n_fmt}}/{{total_fmt}} "
         "epochs, {remaining} left",
@@ -193,8 +231,8 @@ def _callbacks(
         guards.StopOnNonFiniteLoss(name),
         # Before those that write its score down.
         *([best] if best else []),
-        bar,
-        keras.callbacks.TensorBoard(str(files.logs), write_graph=False, profile_batch=0),
+        *([bar] if is_chief else []),
+        keras.callbacks.TensorBoard(str(logs), write_graph=False, profile_batch=0),
         keras.callbacks.CSVLogger(str(history), append=True),
         saver,
     ]

@@ -71,6 +71,17 @@ def test_only_the_last_checkpoint_is_kept(tmp_path):
     assert [path.name for path in tmp_path.glob("*.index")] == ["ckpt-3.index"]
 
 
+def test_what_is_saved_elsewhere_leaves_the_folder_that_is_read_as_it_was(tmp_path):
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    saved(shared, num_epochs=1)
+    before = {path: path.read_bytes() for path in shared.iterdir()}
+    saver = checkpoints.EpochCheckpoints(shared, own)
+    assert saver.restore(compiled()) == 1
+    saver.on_epoch_end(1)
+    assert {path: path.read_bytes() for path in shared.iterdir()} == before
+    assert [path.name for path in own.glob("*.index")] == ["ckpt-2.index"]
+
+
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     saved(tmp_path, num_epochs=1)
     with pytest.raises(ValueError, match="incompatible"):

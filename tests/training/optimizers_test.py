@@ -89,3 +89,18 @@ def test_the_average_forgets_its_start_quickly_and_its_present_slowly():
         expected = decay * expected + (1 - decay) * float(variable)
     optimizer.assign_average_vars([variable])
     np.testing.assert_allclose(variable, expected, rtol=1e-5)
+
+
+def test_in_the_scope_of_a_strategy_averages_are_there_before_the_first_step():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        model = keras.Sequential([keras.layers.Dense(1, input_shape=(2,))])
+        model.compile(build(weight_averaging=0.5))
+        weights = model.trainable_variables
+        with pytest.raises(KeyError):
+            model.optimizer.get_slot(weights[0], "average")
+        optimizers.prepare(model)
+        average = model.optimizer.get_slot(weights[0], "average")
+        average.assign(tf.constant([[3.0], [4.0]]))
+        model.optimizer.assign_average_vars(weights)
+    np.testing.assert_array_equal(weights[0], [[3.0], [4.0]])

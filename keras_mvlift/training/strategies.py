@@ -1,0 +1,169 @@
+"""How training is spread over devices and machines, by name.
+
+Whatever the strategy, a step is one over the whole batch: the replicas share its rows, batch norm
+takes its statistics over all of them, and gradients are summed.
+"""
+
+import contextlib
+import functools
+import pathlib
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+
+import tensorflow as tf
+from tensorflow import keras
+
+from keras_mvlift import config_rules, configs
+from keras_mvlift.training import clusters
+
+
+class WorkerLostError(ConnectionError):
+    """Another worker ended before training did."""
+
+
+def of_name(name: str) -> tf.distribute.Strategy:
+    """Makes a strategy; a model is trained with the one in whose scope it is built.
+
+    Args:
+        name: `"none"`, `"mirrored"` for all GPUs of this machine (with fewer than two of them, the
+            same as none), or `"multi_worker"` for the processes that the environment's `TF_CONFIG`
+            lists, all of which run the same program; asked for before TensorFlow does any work.
+
+    Raises:
+        ValueError: If there is no such strategy, or `TF_CONFIG` is missing or malformed.
+        RuntimeError: If TensorFlow was at work before its workers could be joined.
+
+    Example:
+        >>> strategy = strategies.of_name(config.strategy)
+        >>> with strategy.scope():
+        ...     lifter = lifters.build(model_config, stages.objective(config), rig_distance=5.0)
+        >>> stages.run(lifter, config, files, "Finetune")
+    """
+    config_rules.one_of("strategy", name, configs.STRATEGIES)
+    return _MAKERS[name]()
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Tells whether this process is the one that writes what all share."""
+    return bool(strategy.extended.should_checkpoint)
+
+
+@contextlib.contextmanager
+def own_folder(strategy: tf.distribute.Strategy, folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives where to write what belongs into `folder`: there, or where it vanishes.
+
+    Saving sums over all workers, so all of them save; what the chief writes is kept.
+    """
+    if is_chief(strategy):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as own:
+        yield pathlib.Path(own)
+
+
+def check(model: keras.Model, name: str, batch_size: int) -> None:
+    """Holds a model to the strategy that a stage names, and a batch to what replicas can share.
+
+    Raises:
+        ValueError: If the model was not built in the scope of such a strategy, or the rows of a
+            batch cannot be shared alike, two or more to each replica.
+    """
+    strategy = model.distribute_strategy
+    if (name == "multi_worker") != _has_workers(strategy):
+        rule = "`strategy` must be the one in whose scope the model was built"
+        raise ValueError(f"{rule}, {type(strategy).__name__}. Received: {name!r}.")
+    replicas = strategy.num_replicas_in_sync
+    if replicas > 1 and (batch_size % replicas or batch_size < 2 * replicas):
+        rule = f"`batch_size` must be a multiple, two times or more, of the {replicas} replicas"
+        raise ValueError(f"{rule}. Received: {batch_size}.")
+
+
+def check_same(strategy: tf.distribute.Strategy, epochs_done: int) -> None:
+    """Waits for all workers, and holds them to the same epoch.
+
+    Raises:
+        ValueError: If they restored different ones.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return
+
+    @tf.function
+    def all_of_them() -> tf.Tensor:
+        return strategy.gather(strategy.run(lambda: tf.constant([epochs_done])), axis=0)
+
+    found = sorted({int(epoch) for epoch in all_of_them().numpy()})
+    if len(found) > 1:
+        rule = "`checkpoints` must be a folder that all workers share"
+        raise ValueError(f"{rule}. Received: folders with {found} epochs.")
+
+
+def synchronize(model: keras.Model) -> None:
+    """Lets batch norm take its statistics over all replicas, and logs tell what all of them saw."""
+    if model.distribute_strategy.num_replicas_in_sync == 1:
+        return
+    # Each replica already reports the mean over all; Keras would add those means up.
+    model.distribute_reduction_method = "first"
+    for layer in model.submodules:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized, layer.fused = True, False
+
+
+@contextlib.contextmanager
+def naming_lost_workers(strategy: tf.distribute.Strategy, name: str) -> Iterator[None]:
+    """Says that a worker was lost where TensorFlow says what call it was waiting for.
+
+    Args:
+        strategy: That of the model.
+        name: Of the stage.
+
+    Raises:
+        WorkerLostError: If one was.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if not (_has_workers(strategy) and isinstance(error, _LOST)):
+            raise
+        found = _REPORTED.search(str(error))
+        raise WorkerLostError(
+            f"{name}: {found.group(1) if found else 'a worker'} was lost. Started again, all "
+            "workers go on behind the last epoch that was saved."
+        ) from error
+
+
+_REPORTED = re.compile(r"Error reported from (/job:\w+/task:\d+)")
+# What a collective operation ends with where a peer no longer answers, here or in its turn.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
+
+
+def _has_workers(strategy: tf.distribute.Strategy) -> bool:
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def _mirrored() -> tf.distribute.Strategy:
+    several = len(tf.config.list_logical_devices("GPU")) > 1
+    return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
+
+
+@functools.cache
+def _multi_worker() -> tf.distribute.Strategy:
+    # Once per process: TensorFlow joins the others a single time.
+    clusters.check_environment()
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:
+        rule = "must be asked for before TensorFlow does any work in this process"
+        raise RuntimeError(f"Strategy 'multi_worker' {rule}. Received: {error}") from error
+
+
+_MAKERS: dict[str, Callable[[], tf.distribute.Strategy]] = {
+    "none": tf.distribute.get_strategy,
+    "mirrored": _mirrored,
+    "multi_worker": _multi_worker,
+}
