@@ -35,7 +35,7 @@ def write(root: str, name: str, columns: examples.Columns) -> None:
     """
     if not len(next(iter(columns.values()))):
         return
-    with _whole(root, name) as path, tf.io.TFRecordWriter(path, _OPTIONS) as writer:
+    with whole(root, name) as path, tf.io.TFRecordWriter(path, _OPTIONS) as writer:
         for block in examples.blocks(columns, _NUM_ROWS):
             for record in examples.encode(block):
                 writer.write(record)
@@ -43,7 +43,7 @@ def write(root: str, name: str, columns: examples.Columns) -> None:
 
 def write_text(root: str, name: str, text: str) -> None:
     """Writes a text file, whole or not at all."""
-    with _whole(root, name) as path, tf.io.gfile.GFile(path, "w") as file:
+    with whole(root, name) as path, tf.io.gfile.GFile(path, "w") as file:
         file.write(text)
 
 
@@ -58,7 +58,7 @@ def clear(root: str, names: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def _whole(root: str, name: str) -> Iterator[str]:
+def whole(root: str, name: str) -> Iterator[str]:
     """Gives a path to write to, of this attempt alone; moves it to its place at the end."""
     # A runner may try a clip again while the first attempt is still at it.
     path = os.path.join(root, PARTIAL, f"{os.path.basename(name)}.{uuid.uuid4().hex}")

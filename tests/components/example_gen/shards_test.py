@@ -91,9 +91,9 @@ def test_an_error_in_the_middle_leaves_the_former_file(tmp_path):
 
 
 def test_two_attempts_at_a_shard_do_not_meet(tmp_path):
-    with shards._whole(str(tmp_path), NAME) as first:
+    with shards.whole(str(tmp_path), NAME) as first:
         pathlib.Path(first).write_text("first")
-        with shards._whole(str(tmp_path), NAME) as second:
+        with shards.whole(str(tmp_path), NAME) as second:
             pathlib.Path(second).write_text("second")
         assert (tmp_path / NAME).read_text() == "second"
     assert (tmp_path / NAME).read_text() == "first"

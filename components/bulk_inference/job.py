@@ -1,0 +1,199 @@
+"""Lifts files of stored views with Beam, into a folder that is there whole or not at all."""
+
+import contextlib
+import dataclasses
+import functools
+import glob
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options import pipeline_options
+from apache_beam.utils import shared
+
+from components.bulk_inference import letters, lift_file, pose_writers, progress
+from components.example_gen import shards
+from keras_mvlift import argument_rules, inference, inference_shipped
+
+SUMMARY = "_lifted.json"
+"""Beside the poses: how many, of which files. Readers of folders leave such names out."""
+
+_OUTCOMES = os.path.join(shards.PARTIAL, "outcomes.json")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BulkLift:
+    """What is to be lifted.
+
+    Attributes:
+        model: What `inference.load_model` takes; it must lift single frames.
+        inputs: Patterns of files: Parquet ends in `.parquet`, compressed TFRecords in `.gz`, and
+            any other file is TFRecords.
+        output: The folder to make. All workers must reach it, as they must the input.
+        form: Of `pose_writers.FORMATS`.
+        max_lost_share: The share of the records, and of the files, that may turn out unusable
+            before the run fails.
+        batch_size: Views that are lifted at once.
+
+    Raises:
+        ValueError: If a field is not as stated above.
+    """
+
+    model: str
+    inputs: tuple[str, ...]
+    output: str
+    form: str = "parquet"
+    max_lost_share: float = 0.05
+    batch_size: int = 4096
+
+    def __post_init__(self) -> None:
+        if self.form not in pose_writers.FORMATS:
+            rule = f"be one of {', '.join(pose_writers.FORMATS)}"
+            raise argument_rules.ArgumentError("form", rule, repr(self.form))
+        if not 0 <= self.max_lost_share <= 1:
+            rule = "lie in [0, 1]"
+            raise argument_rules.ArgumentError("max_lost_share", rule, self.max_lost_share)
+        if self.batch_size < 1:
+            raise argument_rules.ArgumentError("batch_size", "be at least 1", self.batch_size)
+        for name, paths in (("inputs", self.inputs), ("output", (self.output,))):
+            if any("://" in path for path in paths):
+                rule = "be paths of files; mount a bucket to reach it by one"
+                raise argument_rules.ArgumentError(name, rule, ", ".join(paths))
+
+
+def run(
+    bulk: BulkLift, beam_pipeline_args: Sequence[str] = (), is_watched: bool = False
+) -> dict[str, Any]:
+    """Lifts the files, each by one worker, into one file of poses each.
+
+    Args:
+        bulk: What is lifted.
+        beam_pipeline_args: Arguments of Beam; none are its DirectRunner in this process.
+        is_watched: Whether to show a progress bar.
+
+    Returns:
+        What `SUMMARY` holds.
+
+    Raises:
+        FileNotFoundError: If no file is of a pattern, or there is no such model.
+        FileExistsError: If the output is there already.
+        ValueError: If the model does not lift single frames, or too much was lost.
+    """
+    output = os.path.abspath(bulk.output)
+    if os.path.lexists(output):
+        raise FileExistsError(f"{output}: `output` must not exist. Received: it does.")
+    paths, handle = _files(bulk.inputs), shared.Shared()
+    lifter = handle.acquire(functools.partial(inference.load_model, bulk.model))
+    model = _model(bulk.model, lifter)
+    # Of this run alone: an earlier one may have been killed, or be still at it.
+    work = f"{output}.partial-{uuid.uuid4().hex[:8]}"
+    os.makedirs(os.path.join(work, shards.PARTIAL))
+    try:
+        lift = lift_file.LiftFile(model, handle, work, bulk.form, bulk.batch_size, is_watched)
+        with progress.shown(work, len(paths)) if is_watched else contextlib.nullcontext():
+            _run(lift, paths, work, beam_pipeline_args)
+        summary = _summary(bulk, _outcomes(work, len(paths)), output, work)
+        shards.write_text(work, SUMMARY, json.dumps(summary, indent=2, sort_keys=True))
+        shards.clear(work, [])
+        os.rename(work, output)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    return summary
+
+
+def _files(patterns: Sequence[str]) -> list[str]:
+    found = set()
+    for pattern in patterns:
+        paths = [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
+        if not paths:
+            raise FileNotFoundError(f"{pattern}: `inputs` must match files. Received: none.")
+        found |= set(map(os.path.abspath, paths))
+    return sorted(found)
+
+
+def _model(given: str, lifter: inference.Lifter) -> str:
+    """Gives what workers load: the version that is the newest now, however long they take."""
+    if isinstance(lifter, inference.ClipLifter):
+        received = f"{lifter.path}, which lifts a frame by those around it"
+        raise argument_rules.ArgumentError("model", "lift single frames", received)
+    if given in inference_shipped.names() and lifter.path == inference_shipped.folder(given):
+        # It lies elsewhere where workers have it.
+        return given
+    return os.path.abspath(lifter.path)
+
+
+def _run(
+    lift: lift_file.LiftFile, paths: list[str], work: str, beam_pipeline_args: Sequence[str]
+) -> None:
+    jobs = [lift_file.Job(path, number, len(paths)) for number, path in enumerate(paths)]
+    options = pipeline_options.PipelineOptions(list(beam_pipeline_args))
+    with beam.Pipeline(options=options) as pipeline:
+        _ = (
+            pipeline
+            | "Files" >> beam.Create(jobs)
+            | "Spread" >> beam.Reshuffle()
+            | "Lift" >> beam.ParDo(lift)
+            | "Gather" >> beam.combiners.ToList()
+            | "Note" >> beam.Map(_write_outcomes, work)
+        )
+
+
+def _write_outcomes(outcomes: list[lift_file.Outcome], work: str) -> None:
+    # Workers may be other processes on other machines: what they say comes back in a file.
+    shards.write_text(work, _OUTCOMES, json.dumps(sorted(outcomes, key=lambda x: x.number)))
+
+
+def _outcomes(work: str, num_files: int) -> list[lift_file.Outcome]:
+    with open(os.path.join(work, _OUTCOMES), encoding="utf-8") as file:
+        outcomes = [lift_file.Outcome(*outcome) for outcome in json.load(file)]
+    if [outcome.number for outcome in outcomes] != list(range(num_files)):
+        raise RuntimeError(f"{num_files} files must come back. Received: {len(outcomes)}.")
+    return outcomes
+
+
+def _summary(
+    bulk: BulkLift, outcomes: list[lift_file.Outcome], output: str, work: str
+) -> dict[str, Any]:
+    lost_files = [outcome for outcome in outcomes if outcome.output is None]
+    num_poses, num_lost = (
+        sum(getattr(outcome, name) for outcome in outcomes) for name in ("num_poses", "num_lost")
+    )
+    first = [letter for outcome in outcomes for letter in outcome.first_lost]
+    for kind, lost, total in (
+        ("files", len(lost_files), len(outcomes)),
+        ("records", num_lost, num_poses + num_lost),
+    ):
+        if letters.are_too_many(lost, total, bulk.max_lost_share):
+            listed = _keep_letters(work, output)
+            told = first if kind == "records" else [one.first_lost[0] for one in lost_files]
+            told_of = (kind, lost, total, bulk.max_lost_share)
+            raise ValueError(letters.complaint(*told_of, told, listed))
+    return {
+        "poses": num_poses,
+        "lost_records": num_lost,
+        "lost_files": len(lost_files),
+        "files": [
+            {
+                "input": outcome.input,
+                "output": outcome.output,
+                "poses": outcome.num_poses,
+                "lost_records": outcome.num_lost,
+            }
+            for outcome in outcomes
+        ],
+    }
+
+
+def _keep_letters(work: str, output: str) -> str:
+    """Moves the lists to a folder beside the output, in the place of those of an earlier run."""
+    kept = f"{output}.dead_letters"
+    shutil.rmtree(kept, ignore_errors=True)
+    os.makedirs(kept)
+    for path in glob.glob(os.path.join(glob.escape(work), "_dead_letters-*")):
+        os.rename(path, os.path.join(kept, os.path.basename(path)))
+    return kept
