@@ -1,7 +1,7 @@
 # Everything these targets write stays inside the checkout.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-h36m demo-3dhp airflow kubeflow experiments-quick browser test \
-  test-serving test-environments check clean
+  test-serving test-environments test-faults check clean
 
 bin := $(CURDIR)/.venv/bin
 stamp := .venv/.setup
@@ -67,6 +67,9 @@ test-serving: $(stamp)  ## test clients on a server: SERVER=grpc://HOST:PORT/MOD
 
 test-environments: $(stamp)  ## try the wheel's core on the lock's and the newest TensorFlow
 	$(bin)/python scripts/environments.py $(PYTHONS)
+
+test-faults: $(stamp)  ## kill runs in each component, fill the disk, lose a worker of Beam
+	PYTHONPATH=. $(bin)/python scripts/faults.py $(ARGS)
 
 check: $(stamp)  ## format, lint, types, import directions
 	$(bin)/ruff format --check

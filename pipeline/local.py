@@ -25,6 +25,12 @@ _OUTPUT_ROOT = pathlib.Path(__file__).resolve().parents[1] / "output"
 _BEAM_STEP = re.compile(r" \[while running '[^']*'\]")
 _BEAM_CLASS = re.compile(r"^([A-Za-z_]\w*\.)*[A-Za-z_]\w*: ")
 
+# What it says when the connection to a worker process breaks.
+_BEAM_LOSS = "Channel closed prematurely"
+
+# As the system and SQLite say it.
+_WANT_OF_SPACE = ("No space left on device", "disk is full", "Disk quota exceeded")
+
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Reads the options; the CLI's `--runtime_parameter name=value` becomes `--name=value`."""
@@ -54,7 +60,7 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     _prepare_environment()
     # Only now, so that `--help` and a wrong option answer at once, and logs are quiet from here.
-    from pipeline import console
+    from pipeline import console, locks
 
     request = configuration.Request(
         options.data_root, options.settings, options.num_epochs, options.seed
@@ -63,14 +69,27 @@ def main(arguments: list[str]) -> int:
     home = options.output_root.resolve() / configuration.pipeline_name(request)
     log = home / "logs" / f"{started}.log"
     print(f"Running the pipeline. Full log: {_short(log)}", flush=True)
-    with console.quiet(log):
-        try:
-            return _run(request, home, log)
-        except Exception as error:  # every failure ends in one sentence; the log has the rest
-            logging.exception("The run failed.")
-            print(f"The run failed: {_sentence(error)}", file=sys.stderr)
-            print(f"The log says more: {_short(log)}", file=sys.stderr)
-            return 1
+    try:
+        with locks.held(home / "run.lock"), console.quiet(log):
+            return _logged_run(request, home, log)
+    except locks.BusyError as error:
+        print(f"The run failed: {error}", file=sys.stderr)
+    except OSError as error:  # there is no log yet
+        sentence = f"`output_root` must be a folder to write to. Received: {error}."
+        print(f"The run failed: {sentence}", file=sys.stderr)
+    return 1
+
+
+def _logged_run(request: configuration.Request, home: pathlib.Path, log: pathlib.Path) -> int:
+    try:
+        return _run(request, home, log)
+    except Exception as error:  # every failure ends in one sentence; the log has the rest
+        logging.exception("The run failed.")
+        print(f"The run failed: {_sentence(error)}", file=sys.stderr)
+        if _is_for_want_of_space(str(error)):
+            print(f"Make space on the disk of {home}, then run again.", file=sys.stderr)
+        print(f"The log says more: {_short(log)}", file=sys.stderr)
+        return 1
 
 
 def _run(request: configuration.Request, home: pathlib.Path, log: pathlib.Path) -> int:
@@ -84,6 +103,7 @@ def _run(request: configuration.Request, home: pathlib.Path, log: pathlib.Path) 
         # Now, not after hours of training.
         infra_validator.require_docker(config.infra_validation.docker_url)
     connection = runs.metadata_connection(home / "metadata" / "metadata.db")
+    runs.require_usable(connection, home / "artifacts")
     folders = mvlift.Folders(
         artifacts=str(home / "artifacts"),
         checkpoints=str(home / "checkpoints"),
@@ -114,8 +134,9 @@ def _show_report(folder: pathlib.Path | None, home: pathlib.Path, log: pathlib.P
     results = written | {name: _short(path) for name, path in places.items()}
     if results["model"]:
         results["model"] = _short(pathlib.Path(results["model"]))
-    shutil.copy(folder / report.PICTURE, places["picture"])
-    partial = places["results"].with_suffix(".partial")
+    partial = home / "results.partial"
+    shutil.copy(folder / report.PICTURE, partial)
+    partial.replace(places["picture"])
     partial.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
     partial.replace(places["results"])
     tables.show(results)
@@ -132,9 +153,15 @@ def _short(path: pathlib.Path) -> str:
     return str(path.relative_to(current)) if path.is_relative_to(current) else str(path)
 
 
+def _is_for_want_of_space(words: str) -> bool:
+    return any(phrase in words for phrase in _WANT_OF_SPACE)
+
+
 def _sentence(error: BaseException) -> str:
     """Gives an error's own words, without what Beam puts around them."""
     words = str(error).strip()
+    if _BEAM_LOSS in words:
+        return "A worker process of Beam was lost: it was killed, or memory ran out. Run again."
     if words.startswith("Traceback "):
         words = words.splitlines()[-1]
     if isinstance(error, RuntimeError) and _BEAM_STEP.search(words):

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx.components.example_validator import component as example_validator
-from tfx.components.pusher import component as pusher
 from tfx.components.statistics_gen import component as statistics_gen
 from tfx.components.trainer import component as trainer
 from tfx.components.tuner import component as tuner
@@ -23,6 +22,7 @@ from components import (
     evaluator,
     gates,
     held_out,
+    pusher,
     report,
     resolvers,
     track_predictions,

@@ -2,6 +2,7 @@ import io
 import logging
 import os
 import sys
+import threading
 import warnings
 
 import pytest
@@ -130,3 +131,27 @@ def test_the_runners_records_reach_the_console(log, capfd):
         logging.info("Component %s is finished.", "Pusher")
     assert capfd.readouterr().err == "  Pusher                         0.0 s\n"
     assert "Component Pusher is running." in log.read_text()
+
+
+def test_a_disk_without_space_costs_the_log_and_nothing_else(tmp_path, capfd):
+    full = tmp_path / "run.log"
+    full.symlink_to("/dev/full")
+    with console.quiet(full):
+        logging.info("Component %s is running.", "Pusher")
+        os.write(1, b"the work goes on\n")
+        logging.info("Component %s is finished.", "Pusher")
+    line = "  Pusher                         0.0 s\n"
+    assert capfd.readouterr() == ("the work goes on\n", line)
+
+
+def test_what_ends_a_thread_is_logged(log, capfd):
+    def end():
+        raise KeyError("some internal name")
+
+    with console.quiet(log):
+        thread = threading.Thread(target=end, name="reader")
+        thread.start()
+        thread.join()
+    assert "Thread reader ended." in log.read_text()
+    assert "KeyError: 'some internal name'" in log.read_text()
+    assert capfd.readouterr() == ("", "")

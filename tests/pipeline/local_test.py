@@ -1,9 +1,22 @@
+import errno
+import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
 from keras_mvlift.datasets import errors
-from pipeline import local
+from pipeline import configuration, local
+from tests.pipeline import studio_runs
+
+HOLD = """
+import pathlib, sys
+from pipeline import locks
+with locks.held(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_every_option_may_be_left_out():
@@ -64,6 +77,58 @@ def test_a_failure_is_a_sentence_and_an_exit_status(content, name, sentence, tmp
     assert "Traceback (most recent call last)" in log.read_text()
 
 
+def test_an_output_root_that_is_no_folder_is_a_sentence(tmp_path, capfd):
+    (tmp_path / "out").write_text("a file")
+    assert local.main([f"--output_root={tmp_path / 'out'}"]) == 1
+    (failed,) = capfd.readouterr().err.splitlines()
+    assert failed == (
+        "The run failed: `output_root` must be a folder to write to. Received: [Errno 20] Not a "
+        f"directory: '{tmp_path / 'out' / 'mvlift'}'."
+    )
+
+
+def test_a_home_where_a_run_is_going_on_is_left_alone(tmp_path, capfd):
+    home = tmp_path / "out" / "mvlift"
+    command = [sys.executable, "-c", HOLD, str(home / "run.lock")]
+    with subprocess.Popen(
+        command, cwd=studio_runs.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        holder.stdout.readline()
+        status = local.main([f"--output_root={tmp_path / 'out'}"])
+        holder.communicate()
+    (failed,) = capfd.readouterr().err.splitlines()
+    assert status == 1
+    assert failed.startswith("The run failed: `output_root` must have no other run of this")
+    assert f"Received: process {holder.pid}, started " in failed
+    assert [path.name for path in home.iterdir()] == ["run.lock"]
+
+
+def test_a_damaged_database_is_a_sentence_and_stays_as_it_is(tmp_path, capfd):
+    path = tmp_path / "out" / "mvlift" / "metadata" / "metadata.db"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\x07" * 20_000)
+    assert local.main([f"--output_root={tmp_path / 'out'}"]) == 1
+    failed, _ = capfd.readouterr().err.splitlines()
+    assert f"{path} must be a database of ML Metadata. Received: file is not a database." in failed
+    assert path.read_bytes() == b"\x07" * 20_000
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), RuntimeError("database or disk is full")],
+    ids=["system", "SQLite"],
+)
+def test_a_full_disk_is_named(error, tmp_path, capfd, monkeypatch):
+    def fail(request):
+        raise error
+
+    monkeypatch.setattr(configuration, "configure", fail)
+    assert local.main([f"--output_root={tmp_path}"]) == 1
+    failed, advice, _ = capfd.readouterr().err.splitlines()
+    assert failed == f"The run failed: {error}"
+    assert advice == f"Make space on the disk of {tmp_path / 'mvlift'}, then run again."
+
+
 RECORDING_ERROR = errors.RecordingError("a.trc", "Units", "be m or mm", "ft")
 BEAM_WORDS = f"keras_mvlift.datasets.errors.RecordingError: {RECORDING_ERROR} [while running 'X']"
 BEAM_TEXT = f"Traceback (most recent call last):\n  ...\n{BEAM_WORDS}\n"
@@ -79,6 +144,10 @@ REBUILT = ValueError("`x` must be 1. Received: 2. [while running 'X']")
         (RuntimeError(BEAM_TEXT), str(RECORDING_ERROR)),
         (REBUILT, "`x` must be 1. Received: 2."),
         (RuntimeError("tfx.some.Thing: what it says"), "tfx.some.Thing: what it says"),
+        (
+            RuntimeError("Channel closed prematurely."),
+            "A worker process of Beam was lost: it was killed, or memory ran out. Run again.",
+        ),
         (MemoryError(), "MemoryError"),
     ],
     ids=lambda value: type(value).__name__,

@@ -1,4 +1,7 @@
+import contextlib
+import os
 import pathlib
+import sqlite3
 
 import pytest
 from tfx.dsl.component.experimental import annotations, decorators
@@ -73,3 +76,54 @@ def test_a_run_that_fails_after_its_report_has_it(connection, run):
     with pytest.raises(ValueError, match="artifacts"):
         run("failed", fails=True)
     assert reported(connection, runs.latest(connection)) == "failed"
+
+
+def sqlite(path, *statements):
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        for statement in statements:
+            database.execute(statement)
+
+
+def database(connection):
+    return pathlib.Path(connection.sqlite.filename_uri)
+
+
+DAMAGES = {
+    "file is not a database": lambda path: path.write_bytes(b"\x07" * 20_000),
+    "database disk image is malformed": lambda path: os.truncate(path, 30_000),
+    "MLMD database version 99 is greater": lambda path: sqlite(
+        path, "UPDATE MLMDEnv SET schema_version = 99"
+    ),
+    "There are a subset of tables": lambda path: sqlite(path, "DROP TABLE Event"),
+}
+
+
+@pytest.mark.parametrize("words", DAMAGES)
+def test_a_damaged_database_is_refused_with_what_to_do(connection, tmp_path, words):
+    runs.require_usable(connection, tmp_path / "artifacts")
+    DAMAGES[words](database(connection))
+    before = database(connection).read_bytes()
+    with pytest.raises(runs.MetadataError) as raised:
+        runs.require_usable(connection, tmp_path / "artifacts")
+    sentence = str(raised.value)
+    assert (
+        f"{database(connection)} must be a database of ML Metadata. Received: {words}" in sentence
+    )
+    assert f"move {tmp_path / 'metadata'} and {tmp_path / 'artifacts'} away" in sentence
+    assert database(connection).read_bytes() == before
+
+
+def test_artifacts_that_no_run_is_known_of_are_not_written_among(connection, tmp_path, run):
+    run("first")
+    runs.require_usable(connection, tmp_path / "artifacts")
+    database(connection).unlink()
+    with pytest.raises(runs.MetadataError, match=r"must know of the runs that wrote .*artifacts"):
+        runs.require_usable(connection, tmp_path / "artifacts")
+    (tmp_path / "artifacts").rename(tmp_path / "moved")
+    runs.require_usable(connection, tmp_path / "artifacts")
+
+
+def test_a_database_that_cannot_be_opened_is_not_called_damaged(connection, tmp_path):
+    database(connection).mkdir()
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        runs.require_usable(connection, tmp_path / "artifacts")
