@@ -69,7 +69,7 @@ test-environments: $(stamp)  ## try the wheel's core on the lock's and the newes
 	$(bin)/python scripts/environments.py $(PYTHONS)
 
 test-faults: $(stamp)  ## kill runs in each component, fill the disk, lose a worker of Beam
-	PYTHONPATH=. $(bin)/python scripts/faults.py $(ARGS)
+	TF_CPP_MIN_LOG_LEVEL=3 PYTHONPATH=. $(bin)/python scripts/faults.py $(ARGS)
 
 check: $(stamp)  ## format, lint, types, import directions
 	$(bin)/ruff format --check
