@@ -30,22 +30,15 @@ from typing import NamedTuple
 
 import psutil
 
+from tests.pipeline import studio_runs
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "output" / "faults"
 TIMEOUT = 600.0  # Seconds.
 MOMENTS = ("start", "middle", "end")
-SETTINGS = {
+SETTINGS = studio_runs.SETTINGS | {
     "name": "faults",
-    "data": {
-        "source": "studio",
-        "source_options": {"num_subjects": 2, "num_clips": 2, "num_frames": 12},
-        "split": "subject",
-        "split_options": {"test_subjects": ["S02"]},
-    },
-    "model": {"backbone": "res_linear", "layers_per_block": 1, "width": 16},
-    "finetune": {"num_epochs": 5, "decay_every": 0, "batch_size": 32},
-    "bounds": {"mpjpe_mm": 100_000.0},
-    "worsening": {},
+    "finetune": studio_runs.SETTINGS["finetune"] | {"num_epochs": 5},
 }
 # What a disk holds when it is full, in bytes of a file: fails on the log, ML Metadata, a model.
 FILE_SIZES = (20_000, 150_000, 500_000)
