@@ -4,6 +4,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import skeletons
+from keras_mvlift.networks import batch_norm
 from keras_mvlift.networks import dropout as dropouts
 
 # BatchNorm networks with Keras' usual output initialization start meters away from any pose.
@@ -49,7 +50,7 @@ def residual(
     def dense_layer(x: tf.Tensor) -> tf.Tensor:
         start = {"class_name": initializer, "config": {"seed": next(seeds)}}
         x = keras.layers.Dense(width, kernel_initializer=keras.initializers.get(start))(x)
-        x = keras.layers.BatchNormalization()(x)
+        x = batch_norm.BatchNormalization()(x)
         x = keras.layers.ReLU()(x)
         return dropouts.Dropout(dropout, seed=next(seeds))(x)
 

@@ -12,8 +12,8 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import config_rules, skeletons
+from keras_mvlift.networks import batch_norm, frames, residual
 from keras_mvlift.networks import dropout as dropouts
-from keras_mvlift.networks import frames, residual
 
 FILTER_WIDTHS = (3, 3, 3, 3, 3)
 """Frames of each convolution; a window has their product, 243."""
@@ -137,7 +137,7 @@ def _dense_layer(
             kernel_initializer=keras.initializers.get(start),
             name=f"dense_{number}",
         ),
-        "norm": keras.layers.BatchNormalization(momentum=momentum, name=f"norm_{number}"),
+        "norm": batch_norm.BatchNormalization(momentum=momentum, name=f"norm_{number}"),
         "relu": keras.layers.ReLU(name=f"relu_{number}"),
         "dropout": dropouts.Dropout(dropout, seed=next(seeds), name=f"dropout_{number}"),
     }

@@ -24,6 +24,21 @@ def test_it_drops_its_share_and_scales_up_the_rest():
     np.testing.assert_allclose((kept == 0).mean(), 0.25, atol=0.01)
 
 
+@pytest.mark.parametrize("rate", [0.1, 0.25, 0.5, 0.9])
+@pytest.mark.parametrize("shape", [(300, 33), (40, 7, 34), (2000, 1)])
+def test_any_rate_is_met_in_inputs_of_any_shape(rate, shape):
+    layer = dropout.Dropout(rate, seed=0)
+    kept = np.stack([layer(tf.ones(shape), training=True) for _ in range(4)])
+    assert kept.shape == (4, *shape)
+    assert (kept > 0).mean() == pytest.approx(1 - rate, abs=5 * np.sqrt(0.25 / kept.size))
+    assert kept.max() == pytest.approx(1 / (1 - rate), rel=1e-3)
+    # Neighbors, which share a random word, are dropped apart from each other.
+    is_kept = (kept > 0).astype(float)
+    if shape[-1] > 1:
+        both = (is_kept[..., 1:] * is_kept[..., :-1]).mean()
+        assert both == pytest.approx((1 - rate) ** 2, abs=0.01)
+
+
 def test_outside_training_and_at_rate_zero_it_passes_on():
     inputs = tf.random.stateless_normal((4, 3), [0, 0])
     np.testing.assert_array_equal(made(0.5)(inputs), inputs)

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from keras_mvlift.networks import batch_norm
+
+SHAPES = [(64, 8), (16, 5, 8), (2, 8)]
+
+
+def inputs_of(shape):
+    return tf.random.stateless_normal(shape, [0, 1], mean=3.0, stddev=2.0)
+
+
+def made(kind, shape):
+    layer = kind(momentum=0.9)
+    layer.build((None, *shape[1:]))
+    gamma, beta = np.random.default_rng(0).normal(size=(2, shape[-1]))
+    layer.gamma.assign(gamma)
+    layer.beta.assign(beta)
+    return layer
+
+
+def step(layer, inputs, training=True):
+    """The outputs, the gradients of an uneven sum of them, and what was learned."""
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = layer(inputs, training=training)
+        loss = tf.reduce_sum(tf.sin(outputs))
+    return outputs, *tape.gradient(loss, [inputs, layer.gamma, layer.beta]), *layer.weights
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("training", [True, False])
+def test_it_norms_and_learns_as_keras_own(shape, training):
+    ours, keras_own = (
+        made(kind, shape)
+        for kind in (batch_norm.BatchNormalization, keras.layers.BatchNormalization)
+    )
+    inputs = inputs_of(shape)
+    before = ours.moving_mean.numpy()
+    for _ in range(3):
+        found, expected = (step(layer, inputs, training) for layer in (ours, keras_own))
+    for mine, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-4)
+    assert np.array_equal(ours.moving_mean, before) == (not training)
+
+
+def test_training_takes_the_fused_operation():
+    layer = made(batch_norm.BatchNormalization, (8, 4))
+    graph = tf.function(lambda x: layer(x, training=True)).get_concrete_function(tf.ones((8, 4)))
+    assert "FusedBatchNormV3" in {node.op for node in graph.graph.as_graph_def().node}
+
+
+def test_over_replicas_it_is_keras_own():
+    layer = made(batch_norm.BatchNormalization, (8, 4))
+    layer.synchronized, layer.fused = True, False
+    graph = tf.function(lambda x: layer(x, training=True)).get_concrete_function(tf.ones((8, 4)))
+    assert "FusedBatchNormV3" not in {node.op for node in graph.graph.as_graph_def().node}
+
+
+def test_a_batch_of_any_size_keeps_its_shape():
+    layer = made(batch_norm.BatchNormalization, (3, 2, 4))
+    norm = tf.function(
+        lambda x: layer(x, training=True), input_signature=[tf.TensorSpec((None, None, 4))]
+    )
+    assert norm(inputs_of((3, 2, 4))).shape == (3, 2, 4)
+
+
+def test_a_saved_model_gives_the_same_output(tmp_path):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, batch_norm.BatchNormalization()(inputs))
+    model(inputs_of((9, 3)), training=True)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert type(again.layers[-1]) is batch_norm.BatchNormalization
+    np.testing.assert_array_equal(again(tf.ones((4, 3))), model(tf.ones((4, 3))))
+
+
+def test_it_takes_weights_that_keras_own_layer_saved(tmp_path):
+    def model(kind):
+        inputs = keras.Input((3,))
+        return keras.Model(inputs, kind()(inputs))
+
+    first, second = model(keras.layers.BatchNormalization), model(batch_norm.BatchNormalization)
+    first(inputs_of((9, 3)), training=True)
+    first.save_weights(tmp_path / "model.weights.h5")
+    second.load_weights(tmp_path / "model.weights.h5")
+    for mine, other in zip(second.get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, other)
