@@ -29,14 +29,21 @@ def normal_equations(
     Returns:
         `[..., J, 3, 3]` and `[..., J, 3]`, to be summed over whatever shares one shift.
     """
-    rows = (
-        rotation[..., tf.newaxis, :2, :] - rays[..., tf.newaxis] * rotation[..., tf.newaxis, 2:, :]
-    )
-    residual = points[..., :2] - rays * points[..., 2:]
+    rows, residual = _equations(rays, rotation, points)
     weighted = tf.square(weights)[..., tf.newaxis, tf.newaxis] * rows
     left = tf.linalg.matmul(rows, weighted, transpose_a=True)
     right = -tf.linalg.matvec(weighted, residual, transpose_a=True)
     return left, right
+
+
+def _equations(
+    rays: tf.Tensor, rotation: tf.Tensor, points: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Gives rows of the unknown shift `[..., J, 2, 3]`, and what they miss by `[..., J, 2]`."""
+    rows = (
+        rotation[..., tf.newaxis, :2, :] - rays[..., tf.newaxis] * rotation[..., tf.newaxis, 2:, :]
+    )
+    return rows, points[..., :2] - rays * points[..., 2:]
 
 
 def solve(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
@@ -93,8 +100,14 @@ def solve_root_position(
     tf.debugging.assert_shapes(shapes, message="triangulation.solve_root_position")
     pose = root_relative_pose[..., tf.newaxis, :, :] - center[..., tf.newaxis, :]
     points = tf.linalg.matmul(pose, rotation, transpose_b=True)
-    left, right = normal_equations(rays, weights, rotation, points)
-    return solve(tf.reduce_sum(left, axis=[-4, -3]), tf.reduce_sum(right, axis=[-3, -2]))
+    rows, residual = _equations(rays, rotation, points)
+    weighted = tf.square(weights)[..., tf.newaxis, tf.newaxis] * rows
+    # All rows of an instant share the shift: one product for each instant, not for each joint.
+    batch = tf.shape(residual)[:-3]
+    rows, weighted = (tf.reshape(x, tf.concat([batch, [-1, 3]], 0)) for x in (rows, weighted))
+    residual = tf.reshape(residual, tf.concat([batch, [-1]], 0))
+    left = tf.linalg.matmul(rows, weighted, transpose_a=True)
+    return solve(left, -tf.linalg.matvec(weighted, residual, transpose_a=True))
 
 
 def triangulate(
