@@ -25,7 +25,7 @@ import rich.box
 import rich.console
 import rich.table
 
-from benchmarks import export_formats, torch_networks
+from benchmarks import export_formats, torch_process
 from keras_mvlift import configs, inference
 from keras_mvlift.datasets import synthetic
 from keras_mvlift.export import saved_model
@@ -66,7 +66,7 @@ def run(
     made: dict[str, export_formats.Format],
     batch_sizes: tuple[int, ...],
     num_rounds: int,
-    torch: torch_networks.TorchNetworks | None = None,
+    torch: torch_process.TorchNetworks | None = None,
 ) -> list[dict[str, Any]]:
     """Measures every format with batches of each size; a row each.
 
@@ -121,12 +121,14 @@ def timed(call: Callable[[], object], num_calls: int) -> list[float]:
     return taken
 
 
-def latencies(timers: dict[str, Timer], num_rounds: int) -> dict[str, np.ndarray]:
-    """Gives the seconds of each call, `[num_rounds * CALLS_IN_A_ROW]`, of each format."""
+def latencies(
+    timers: dict[str, Timer], num_rounds: int, num_calls: int = CALLS_IN_A_ROW
+) -> dict[str, np.ndarray]:
+    """Gives the seconds of each call, `[num_rounds * num_calls]`, of each that takes turns."""
     taken: dict[str, list[float]] = {name: [] for name in timers}
     for _ in range(num_rounds):
         for name, timer in timers.items():
-            taken[name] += timer(CALLS_IN_A_ROW)
+            taken[name] += timer(num_calls)
     return {name: np.array(seconds) for name, seconds in taken.items()}
 
 
@@ -194,13 +196,13 @@ def main() -> None:
 
 def _torch(
     python: pathlib.Path | None, lifter: inference.Lifter
-) -> torch_networks.TorchNetworks | None:
+) -> torch_process.TorchNetworks | None:
     if python is None:
         return None
     config = configs.ModelConfig(**lifter.description["model"])
     num_blocks = residual.NUM_BLOCKS[config.backbone]
     shape = (config.width, num_blocks, config.layers_per_block)
-    return torch_networks.TorchNetworks(python, *shape, export_formats.NUM_THREADS)
+    return torch_process.TorchNetworks(python, *shape, export_formats.NUM_THREADS)
 
 
 if __name__ == "__main__":

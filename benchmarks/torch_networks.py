@@ -1,73 +1,16 @@
-"""Two PyTorch networks of the shape of a model's, timed in a process of their own.
+"""Two PyTorch networks of the shape of a model's, timed: what `torch_process` runs.
 
-As a program it needs PyTorch and NumPy alone: it reads lines of a batch size and a number of calls,
-and answers each with a JSON list of the seconds that the calls took.
+It needs PyTorch and NumPy alone. It reads lines of a batch size and a number of calls, and answers
+each with a JSON list of the seconds that the calls took.
 """
 
 import json
-import pathlib
-import subprocess
 import sys
 import time
 from typing import Any
 
 _STATISTICS_SEED = 0
 _NUM_JOINTS = 17
-
-
-class TorchNetworks:
-    """The process; `close` ends it.
-
-    Args:
-        python: An interpreter that has PyTorch.
-        width: Units of each dense layer.
-        num_blocks: Residual blocks.
-        layers_per_block: Dense layers of each.
-        num_threads: That PyTorch may use.
-
-    Raises:
-        ValueError: If the interpreter does not run it.
-    """
-
-    def __init__(
-        self,
-        python: pathlib.Path,
-        width: int,
-        num_blocks: int,
-        layers_per_block: int,
-        num_threads: int,
-    ):
-        numbers = (width, num_blocks, layers_per_block, num_threads)
-        self._process = subprocess.Popen(
-            [str(python), __file__, *map(str, numbers)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.size = int(self._answer("size"))
-
-    def seconds(self, batch_size: int, num_calls: int) -> list[float]:
-        """Gives what each of some calls in a row takes, `[num_calls]`."""
-        return list(self._answer(f"{batch_size} {num_calls}"))
-
-    def close(self) -> None:
-        """Ends the process."""
-        self._process.communicate()
-
-    def _answer(self, line: str) -> Any:
-        process = self._process
-        if process.stdin is None or process.stdout is None:
-            raise ValueError("`process` must have pipes. Received: none.")
-        try:
-            process.stdin.write(f"{line}\n")
-            process.stdin.flush()
-            said = process.stdout.readline()
-        except BrokenPipeError:
-            said = ""
-        if not said:
-            received = f"exit status {process.wait()} of {process.args!r}"
-            raise ValueError(f"`torch-python` must have PyTorch and NumPy. Received: {received}.")
-        return json.loads(said)
 
 
 def _network(torch: Any, num_outputs: int, width: int, num_blocks: int, layers: int) -> Any:

@@ -87,6 +87,7 @@ def fit(
     steps = cell.budget.steps_per_epoch
     stage = type(config).__name__.removesuffix("Config").lower()
     model.compile(optimizers.build(config, steps), **optimizer)
+    optimizers.prepare(model)
     model.fit(
         batches,
         steps_per_epoch=steps,

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator
 
-import tensorflow as tf
 import tensorflow_addons as tfa
 from tensorflow import keras
 
@@ -39,13 +38,12 @@ def build(config: configs.StageConfig, steps_per_epoch: int) -> keras.optimizers
 
 
 def prepare(model: keras.Model) -> None:
-    """Makes what an optimizer remembers of each weight, where it would else come too late.
+    """Makes what an optimizer remembers of each weight, before the first step would.
 
-    In a strategy's scope it is made and restored in the first step; a stage that was killed behind
-    its last epoch takes none.
+    A step in which variables are made is traced twice, and a stage that was killed behind its last
+    epoch takes none, so that a strategy would not restore them.
     """
-    if tf.distribute.has_strategy():
-        model.optimizer._create_all_weights(model.trainable_variables)
+    model.optimizer._create_all_weights(model.trainable_variables)
 
 
 @contextlib.contextmanager

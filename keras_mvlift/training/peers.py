@@ -81,6 +81,7 @@ def train_supervised(
     """
     supervised = SupervisedLifter(lifter)
     supervised.compile(optimizers.build(config, steps_per_epoch))
+    optimizers.prepare(supervised)
     parts = (view, pose) if weight is None else (view, pose, weight)
     batches = shuffled_batches(parts, 2 * config.batch_size, config.seed)
     supervised.fit(batches, steps_per_epoch=steps_per_epoch, epochs=config.num_epochs, verbose=0)

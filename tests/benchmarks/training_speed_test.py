@@ -1,0 +1,89 @@
+"""What is measured of training steps, and that PyTorch is only timed if it takes the same steps."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from tensorflow import keras
+
+from benchmarks import training_speed, training_steps
+from keras_mvlift.datasets import views
+
+SOLVED = "solved_root"
+STAND_IN = """#!{python}
+import json, sys
+import numpy
+losses, scale = {losses}, float(numpy.load(sys.argv[2])["clip_norm"])
+for line in sys.stdin:
+    what, count = line.split()
+    print(json.dumps(losses if what == "losses" else [scale] * int(count)), flush=True)
+"""
+
+
+@pytest.fixture(scope="module", name="seen")
+def _seen():
+    return training_steps.filmed(32)
+
+
+def stand_in(folder, losses):
+    path = folder / "python"
+    path.write_text(STAND_IN.format(python=sys.executable, losses=losses))
+    path.chmod(0o755)
+    return path
+
+
+def test_all_runs_are_measured_and_written(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "figures.json"
+    arguments = ["--quick", "--json", str(path), "--runs", SOLVED, training_steps.ALL_VIEWS]
+    monkeypatch.setattr(sys, "argv", ["training_speed", *arguments])
+    training_speed.main()
+    rows = json.loads(path.read_text())
+    assert [row["recipe"] for row in rows] == [SOLVED, training_steps.ALL_VIEWS]
+    for row in rows:
+        assert row["width"] == 32
+        assert 0 < row["least_ms"] <= row["p50_ms"]
+        assert row["pairs_per_second"] == pytest.approx(16 / row["least_ms"] * 1000)
+        assert row["times_pytorch"] is None
+        assert row["share_of_limit"] > 0
+        assert row["outside_networks"] < 1
+        assert row["num_traces"] == 1
+    shown = capsys.readouterr().out
+    assert "solved_root, all views" in shown
+    assert "PyTorch was not measured" in shown
+
+
+def test_steps_of_other_losses_are_not_timed(tmp_path, seen):
+    python = stand_in(tmp_path, [1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=r"PyTorch's losses must be ours.*\[1.0, 2.0, 3.0\]"):
+        training_speed.measure(SOLVED, 8, training_speed.QUICK, seen, python)
+
+
+def test_steps_of_the_same_losses_are_timed(tmp_path, seen):
+    lifter = training_steps.build(SOLVED, 8, dropout=0.0)
+    step = training_steps.stepper(lifter, training_steps.batch_of(SOLVED, seen, 16))
+    python = stand_in(tmp_path, [step() for _ in range(3)])
+    row = training_speed.measure(SOLVED, 8, training_speed.QUICK, seen, python)
+    # The stand-in says that a step takes one second.
+    assert row["times_pytorch"] == pytest.approx(1000 / row["least_ms"])
+
+
+def test_a_step_trains_on_the_pairs_that_it_is_given(seen):
+    pair = training_steps.batch_of(SOLVED, seen, 16)
+    assert isinstance(pair, views.ViewPair)
+    for number, view in enumerate(pair):
+        np.testing.assert_array_equal(view.confidence, seen.confidence[:16, number])
+    lifter = training_steps.build(SOLVED, 8)
+    before = lifter.get_weights()
+    step = training_steps.stepper(lifter, pair)
+    losses = [step() for _ in range(20)]
+    assert not np.array_equal(lifter.get_weights()[0], before[0])
+    assert losses[-1] < losses[0]
+
+
+def test_products_of_a_step_are_those_of_its_dense_layers():
+    lifter = training_steps.build(SOLVED, 8)
+    kernels = [34 * 8, *[8 * 8] * 8]
+    expected = sum(2 * kernels[0] + 3 * (sum(kernels[1:]) + 8 * outputs) for outputs in (3 * 17, 3))
+    assert training_steps.products_per_step(lifter, 8) == expected / 8**2
+    assert len([x for x in lifter.root_network.layers if isinstance(x, keras.layers.Dense)]) == 10
