@@ -30,9 +30,9 @@ from keras_mvlift.training import agreement, instant_switches, optimizers, peers
 
 MODEL = configs.ModelConfig(backbone="res_linear", width=512, dropout=0.1)
 FINETUNE = configs.FinetuneConfig(
-    num_epochs=9,
+    num_epochs=15,
     batch_size=512,
-    decay_every=3,
+    decay_every=5,
     decay_rate=0.3,
     views="all",
     triangulation_weight=1.0,
@@ -41,7 +41,7 @@ FINETUNE = configs.FinetuneConfig(
     flip_augmentation=True,
 )
 ROLLED = dataclasses.replace(
-    FINETUNE, num_epochs=2, decay_every=1, decay_rate=0.2, learning_rate=5e-4
+    FINETUNE, num_epochs=3, decay_every=1, decay_rate=0.2, learning_rate=5e-4
 )
 """The last epochs, in which cameras are rolled."""
 _ROLL = np.radians(12.0)
