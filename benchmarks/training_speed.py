@@ -25,6 +25,7 @@ import rich.console
 import rich.table
 
 from benchmarks import exports, torch_process, training_steps
+from keras_mvlift import configs
 from keras_mvlift.datasets import views
 
 STEP, NETWORKS, PRODUCTS, TORCH = "step", "networks", "products", "PyTorch"
@@ -41,12 +42,14 @@ class Size:
         batch_size: Pairs of a step.
         num_rounds: How often each takes its turn.
         num_calls: Steps of a turn.
+        precision: What the networks reckon in; PyTorch and the products keep to float32.
     """
 
     widths: tuple[int, ...] = (256, 1024)
     batch_size: int = 1024
     num_rounds: int = 6
     num_calls: int = 4
+    precision: str = "float32"
 
 
 QUICK = Size(widths=(32,), batch_size=16, num_rounds=2, num_calls=2)
@@ -56,11 +59,12 @@ def measure(
     run: str, width: int, size: Size, seen: views.View, torch_python: pathlib.Path | None = None
 ) -> dict[str, Any]:
     """Measures one run of `training_steps.RUNS` at one width; ratios are of the least times."""
-    lifter, num_views = training_steps.build(run, width), 2 * size.batch_size
+    build = functools.partial(training_steps.build, run, width, precision=size.precision)
+    lifter, num_views = build(), 2 * size.batch_size
     batch = training_steps.batch_of(run, seen, size.batch_size)
     calls = {
         STEP: training_steps.stepper(lifter, batch),
-        NETWORKS: training_steps.networks_alone(training_steps.build(run, width), num_views),
+        NETWORKS: training_steps.networks_alone(build(), num_views),
         PRODUCTS: training_steps.products(num_views, width),
     }
     timers: dict[str, exports.Timer] = {
@@ -130,6 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measures training steps.")
     parser.add_argument("--widths", type=int, nargs="+", help="units of each dense layer")
     parser.add_argument("--batch_size", type=int, help="pairs of a step")
+    parser.add_argument("--precision", choices=configs.PRECISIONS, help="of our networks")
     parser.add_argument("--runs", nargs="+", choices=training_steps.RUNS, help="some of them")
     parser.add_argument("--quick", action="store_true", help="some seconds, tiny networks")
     parser.add_argument("--json", type=pathlib.Path, help="a file to write the figures to")
@@ -138,7 +143,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     size = QUICK if options.quick else Size()
-    chosen = {"widths": options.widths, "batch_size": options.batch_size}
+    chosen = {name: getattr(options, name) for name in ("widths", "batch_size", "precision")}
     size = dataclasses.replace(size, **{name: value for name, value in chosen.items() if value})
     seen = training_steps.filmed(2 * size.batch_size)
     rows = [

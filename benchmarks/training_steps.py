@@ -35,14 +35,20 @@ def filmed(num_instants: int) -> views.View:
     return instants.to_view(instants.of_sequence(clip, np.arange(num_instants)))
 
 
-def build(run: str, width: int, *, dropout: float = 0.25) -> multi_view_lifter.MultiViewLifter:
+def build(
+    run: str, width: int, *, dropout: float = 0.25, precision: str = "float32"
+) -> multi_view_lifter.MultiViewLifter:
     """Builds what a run trains, compiled as a stage compiles it."""
     model = configs.ModelConfig(recipe=run.split(",")[0], width=width, dropout=dropout)
     config = configs.FinetuneConfig()
     if run == ALL_VIEWS:
         config = dataclasses.replace(config, **recipe_defaults.finetuning(model))
     lifter = lifters.build(
-        model, stages.objective(config), RIG_DISTANCE, model=stages.model(config)
+        model,
+        stages.objective(config),
+        RIG_DISTANCE,
+        model=stages.model(config),
+        precision=precision,
     )
     lifter.compile(optimizers.build(config, _STEPS_PER_EPOCH))
     optimizers.prepare(lifter)

@@ -99,7 +99,9 @@ def _start(
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
     objective, model = stages.objective(config), stages.model(config)
     if fn_args.base_model:
-        return lifters.load(pathlib.Path(fn_args.base_model) / lifters.FOLDER, objective, model)
+        return lifters.load(
+            pathlib.Path(fn_args.base_model) / lifters.FOLDER, objective, model, config.precision
+        )
     dataset = _dataset(fn_args)
     description = {
         "model": dataclasses.asdict(model_config),
@@ -107,7 +109,12 @@ def _start(
         "intrinsics": dataset["intrinsics"],
     }
     lifter = lifters.build(
-        model_config, objective, dataset["rig_distance"], dataset["intrinsics"], model=model
+        model_config,
+        objective,
+        dataset["rig_distance"],
+        dataset["intrinsics"],
+        model=model,
+        precision=config.precision,
     )
     return lifter, description
 

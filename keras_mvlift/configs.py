@@ -18,6 +18,7 @@ INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform")
 VIEWS = ("pair", "all")
 VIRTUAL_POINTS = ("triangulated", "reference")
 STRATEGIES = ("none", "mirrored", "multi_worker")
+PRECISIONS = ("float32", "mixed_bfloat16")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,8 @@ class StageConfig(config_rules.Json):
             goes back to its best epoch; 0 for all epochs and the last, as in the paper.
         strategy: How a batch is spread: `"none"`, `"mirrored"` over all GPUs of this machine, or
             `"multi_worker"` over the processes that `TF_CONFIG` lists.
+        precision: What the networks' layers reckon in: `"float32"`, or `"mixed_bfloat16"`, for
+            processors and GPUs that are faster at it. Weights, geometry and losses stay float32.
         seed: Of the order of the pairs.
     """
 
@@ -114,10 +117,12 @@ class StageConfig(config_rules.Json):
     weight_averaging: float = 0.0
     patience: int = 0
     strategy: str = "none"
+    precision: str = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
         config_rules.one_of("strategy", self.strategy, STRATEGIES)
+        config_rules.one_of("precision", self.precision, PRECISIONS)
         config_rules.at_least("num_epochs", self.num_epochs, 0)
         config_rules.at_least("batch_size", self.batch_size, 2)
         config_rules.at_least("decay_every", self.decay_every, 0)

@@ -57,12 +57,16 @@ def pose_camera(clip, columns, side, num_pairs=BATCH_SIZE):
 
 
 def lifter(
-    recipe="solved_root", objective=None, model=multi_view_lifter.MultiViewLifter, **settings
+    recipe="solved_root",
+    objective=None,
+    model=multi_view_lifter.MultiViewLifter,
+    precision="float32",
+    **settings,
 ):
     """Builds networks of two layers of 16 units, without dropout unless told otherwise."""
     config = configs.ModelConfig(recipe=recipe, **TINY | settings)
     objective = objective or objectives.TransformReprojection()
-    return lifters.build(config, objective, RIG_DISTANCE, model=model)
+    return lifters.build(config, objective, RIG_DISTANCE, model=model, precision=precision)
 
 
 def trained(**model):

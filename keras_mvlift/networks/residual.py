@@ -47,15 +47,16 @@ def residual(
     """
     seeds = iter(range(seed * 1000, seed * 1000 + 1000))
 
-    def dense_layer(x: tf.Tensor) -> tf.Tensor:
-        start = {"class_name": initializer, "config": {"seed": next(seeds)}}
-        x = keras.layers.Dense(width, kernel_initializer=keras.initializers.get(start))(x)
+    def dense_layer(x: tf.Tensor, dtype: str | None = None) -> tf.Tensor:
+        start = keras.initializers.get({"class_name": initializer, "config": {"seed": next(seeds)}})
+        x = keras.layers.Dense(width, kernel_initializer=start, dtype=dtype)(x)
         x = batch_norm.BatchNormalization()(x)
         x = keras.layers.ReLU()(x)
         return dropouts.Dropout(dropout, seed=next(seeds))(x)
 
     joints = keras.Input((num_joints, 2), name="joints")
-    x = dense_layer(keras.layers.Flatten()(joints))
+    # In half precision a joint would be seen a pixel off.
+    x = dense_layer(keras.layers.Flatten(dtype="float32")(joints), dtype="float32")
     for _ in range(num_blocks):
         shortcut = x
         for _ in range(layers_per_block):

@@ -72,7 +72,10 @@ def temporal(
         num_outputs, kernel_initializer=near_zero, dtype="float32", name="outputs"
     )
     joints = keras.Input((math.prod(filter_widths), num_joints, 2), name="joints")
-    stacks = [frames.StackFrames(size, stride=size) for size in filter_widths]
+    first, *others = filter_widths
+    # In half precision a joint would be seen a pixel off.
+    stacks = [frames.StackFrames(first, stride=first, dtype="float32")]
+    stacks += [frames.StackFrames(size, stride=size) for size in others]
     outputs = _connect(joints, stacks, layers)
     only = keras.layers.Reshape((num_outputs,), dtype="float32")(outputs)
     return keras.Model(joints, only, name=name)
@@ -135,6 +138,7 @@ def _dense_layer(
             width,
             use_bias=False,
             kernel_initializer=keras.initializers.get(start),
+            dtype=None if number else "float32",
             name=f"dense_{number}",
         ),
         "norm": batch_norm.BatchNormalization(momentum=momentum, name=f"norm_{number}"),
@@ -156,7 +160,8 @@ def _connect(
             x = layers[f"{part}_{number}"](x)
         return x
 
-    flat = keras.layers.Reshape((-1, joints.shape[-2] * joints.shape[-1]))(joints)
+    num_inputs = joints.shape[-2] * joints.shape[-1]
+    flat = keras.layers.Reshape((-1, num_inputs), dtype="float32")(joints)
     x = dense_layer(stacks[0](flat), 0)
     for block, stack in enumerate(stacks[1:], start=1):
         stacked = stack(x)

@@ -1,16 +1,17 @@
 """From a config to a model, to a file, and back."""
 
+import contextlib
 import functools
 import json
 import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import configs, skeletons
+from keras_mvlift import config_rules, configs, skeletons
 from keras_mvlift.datasets import view_windows
 from keras_mvlift.networks import inputs, residual, temporal
 from keras_mvlift.training import joint_uncertainty, multi_view_lifter, recipes
@@ -31,6 +32,7 @@ def build(
     intrinsics: Any = None,
     *,
     model: Callable[..., multi_view_lifter.MultiViewLifter] = multi_view_lifter.MultiViewLifter,
+    precision: str = "float32",
 ) -> multi_view_lifter.MultiViewLifter:
     """Builds an untrained model.
 
@@ -40,15 +42,19 @@ def build(
         rig_distance: Meters, from the cameras to the meeting point of their optical axes.
         intrinsics: `[3, 3]`, pixels, of the mean camera; read by `network_input="screen"` alone.
         model: The class to make: it decides what a batch is.
+        precision: A name of `configs.PRECISIONS`: what the networks reckon in as they train.
     """
     recipe = recipes.RECIPES[config.recipe]
     num_outputs = 3 * skeletons.H36M_17.num_joints
     backbone = _backbone(config)
     # Two seeds apart, so that the branches do not start alike.
     lifting_seed, root_seed = 2 * config.seed, 2 * config.seed + 1
+    with _policy(precision):
+        lifting_network = backbone(num_outputs, name="lifting_network", seed=lifting_seed)
+        root_network = backbone(3, name="root_network", seed=root_seed)
     lifter = model(
-        backbone(num_outputs, name="lifting_network", seed=lifting_seed),
-        backbone(3, name="root_network", seed=root_seed),
+        lifting_network,
+        root_network,
         recipe.root_head(rig_distance),
         recipe,
         objective,
@@ -81,8 +87,9 @@ def load(
     folder: pathlib.Path,
     objective: Any,
     model: Callable[..., multi_view_lifter.MultiViewLifter] = multi_view_lifter.MultiViewLifter,
+    precision: str = "float32",
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
-    """Reads a model and its description.
+    """Reads a model and its description, to lift with or to train on.
 
     Raises:
         FileNotFoundError: If the folder does not hold a model of this library.
@@ -93,12 +100,31 @@ def load(
     description = json.loads(path.read_text())
     config = configs.ModelConfig.from_json(json.dumps(description["model"]))
     intrinsics = description.get("intrinsics")
-    lifter = build(config, objective, description["rig_distance"], intrinsics, model=model)
+    lifter = build(
+        config,
+        objective,
+        description["rig_distance"],
+        intrinsics,
+        model=model,
+        precision=precision,
+    )
     lifter.lifting_network.load_weights(folder / _LIFTING_WEIGHTS)
     lifter.root_network.load_weights(folder / _ROOT_WEIGHTS)
     if lifter.uncertainty is not None:
         lifter.uncertainty.network.load_weights(folder / _UNCERTAINTY_WEIGHTS)
     return lifter, description
+
+
+@contextlib.contextmanager
+def _policy(precision: str) -> Iterator[None]:
+    """Has layers that are made meanwhile reckon in a precision; what they learn stays float32."""
+    config_rules.one_of("precision", precision, configs.PRECISIONS)
+    former = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(precision)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(former)
 
 
 def window_of(config: configs.ModelConfig) -> view_windows.Windows | None:

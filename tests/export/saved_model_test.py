@@ -201,3 +201,16 @@ def test_the_description_names_the_joints_and_their_parents(folder):
     skeleton = skeletons.H36M_17
     assert about["skeleton"] == skeleton.name
     assert (about["joints"], about["parents"]) == ([*skeleton.joints], [*skeleton.parents])
+
+
+def test_what_learned_in_half_precision_lifts_in_single(tmp_path, lifter, columns, folder):
+    half = tiny_studio.lifter(precision="mixed_bfloat16")
+    lifters.copy_weights(lifter, half)
+    tiny_studio.save(half, tmp_path)
+    seen = {name: columns[name].astype(np.float32) for name in ("keypoints_2d", "confidence")}
+    poses = []
+    for path in (tmp_path, folder):
+        lift = tf.saved_model.load(str(path)).signatures["serving_default"]
+        tensors = {name: tf.constant(value) for name, value in seen.items()}
+        poses.append(lift(**tensors)["root_relative_pose"])
+    np.testing.assert_array_equal(*poses)

@@ -180,3 +180,49 @@ def test_copied_weights_give_the_same_poses_and_stay_apart():
 def test_weights_of_other_networks_are_refused():
     with pytest.raises(ValueError, match="shape"):
         lifters.copy_weights(build(), build(width=9))
+
+
+def in_half(backbone="res_linear", **model):
+    if backbone == configs.TEMPORAL:
+        model |= {"filter_widths": (3, 3)}
+    config = configs.ModelConfig(**MODEL | {"backbone": backbone} | model)
+    return [
+        lifters.build(config, OBJECTIVE, 5.0, precision=precision)
+        for precision in ("mixed_bfloat16", "float32")
+    ]
+
+
+@pytest.mark.parametrize("backbone", configs.BACKBONES)
+def test_layers_in_half_precision_learn_in_single(backbone):
+    lifter, exact = in_half(backbone)
+    assert keras.mixed_precision.global_policy().name == "float32"
+    for network, other in (
+        (lifter.lifting_network, exact.lifting_network),
+        (lifter.root_network, exact.root_network),
+    ):
+        assert {weight.dtype for weight in network.trainable_variables} == {tf.float32}
+        dense = [layer.compute_dtype for layer in layers(network, keras.layers.Dense)]
+        # What comes in is told apart by less than half precision holds, and what goes out.
+        assert [dense[0], dense[-1]] == ["float32", "float32"]
+        assert set(dense[1:-1]) == {"bfloat16"}
+        shape = [4, *network.input_shape[1:]]
+        seen = tf.random.stateless_normal(shape, [0, 0], stddev=0.2)
+        found, expected = network(seen), other(seen)
+        assert found.dtype == tf.float32
+        scale = np.abs(expected).max()
+        assert 0 < np.abs(found - expected).max() < 0.03 * scale
+
+
+def test_weights_learned_in_half_precision_are_read_in_any(tmp_path):
+    lifter, _ = in_half()
+    lifters.save(lifter, description(), tmp_path)
+    exact, _ = lifters.load(tmp_path, OBJECTIVE)
+    half, _ = lifters.load(tmp_path, OBJECTIVE, precision="mixed_bfloat16")
+    for loaded, dtype in ((exact, "float32"), (half, "bfloat16")):
+        assert tiny_studio.same(tiny_studio.weights(loaded), tiny_studio.weights(lifter))
+        assert layers(loaded.lifting_network, keras.layers.ReLU)[-1].compute_dtype == dtype
+
+
+def test_other_precisions_are_refused():
+    with pytest.raises(ValueError, match=r"`precision` must be one of .*Received: 'float16'"):
+        lifters.build(configs.ModelConfig(**MODEL), OBJECTIVE, 5.0, precision="float16")
