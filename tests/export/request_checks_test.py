@@ -78,6 +78,14 @@ def test_a_rotation_is_one(factor):
         request_checks.place(*tensors(factor * TURNED, CENTER, KEYPOINTS))
 
 
+@pytest.mark.parametrize("name", ["rotation", "center"])
+def test_every_person_has_a_place(name):
+    given = {"rotation": TURNED, "center": CENTER}
+    given[name] = given[name][:1]
+    with pytest.raises(REFUSES, match=f"`{name}` must be of as many views"):
+        request_checks.place(*tensors(given["rotation"], given["center"], KEYPOINTS))
+
+
 def test_a_center_is_finite():
     with pytest.raises(REFUSES, match="`center` must be finite"):
         request_checks.place(*tensors(TURNED, np.inf * CENTER, KEYPOINTS))
