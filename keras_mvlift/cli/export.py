@@ -8,8 +8,6 @@ import importlib
 import pathlib
 from typing import NamedTuple
 
-from keras_mvlift import inference
-
 _MEGABYTE = 1e6
 
 
@@ -55,6 +53,9 @@ def run(options: argparse.Namespace) -> int:
     """
     chosen = FORMATS[options.format]
     _require_writable(options.output, chosen.ending, options.force)
+    # TensorFlow is imported only now: `--help` and what is refused are told at once.
+    from keras_mvlift import inference
+
     module = importlib.import_module(f"keras_mvlift.export.{chosen.module}")
     module.write(inference.load_model(options.model), options.output, **chosen.options)
     size = options.output.stat().st_size / _MEGABYTE

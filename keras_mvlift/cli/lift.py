@@ -10,10 +10,15 @@ import importlib
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from keras_mvlift import inference, lifting, smoothing
+from keras_mvlift import smoothing
 from keras_mvlift.cli import lift_input, lift_options, lift_output
 from keras_mvlift.pose_files import tracks_2d_arrays
+
+# TensorFlow is imported only to lift, so that `--help` and what is refused are told at once.
+if TYPE_CHECKING:
+    from keras_mvlift import inference
 
 add_arguments = lift_options.add_arguments
 
@@ -50,6 +55,8 @@ def _run(options: argparse.Namespace) -> None:
         tracks_2d_arrays.write(tracks, options.detections)
     viewpoint = lift_input.viewpoint(options, tracks.image_size)
     lift_input.warn_of_size(viewpoint, tracks.image_size)
+    from keras_mvlift import lifting
+
     clip = lifting.lift(
         model,
         tracks,
@@ -82,7 +89,9 @@ def _show(message: Warning | str, *_: object, **__: object) -> None:
     print(f"keras-mvlift lift: {message}", file=sys.stderr)
 
 
-def _model(options: argparse.Namespace) -> inference.Lifter:
+def _model(options: argparse.Namespace) -> "inference.Lifter":
+    from keras_mvlift import inference
+
     local = None if options.model is None else inference.load_model(options.model)
     if options.server is None:
         if local is None:

@@ -5,11 +5,14 @@ import dataclasses
 import importlib
 import pathlib
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from keras_mvlift import reference_poses, viewpoints
+from keras_mvlift import viewpoints
 from keras_mvlift.cli import lift_input, lift_options
 from keras_mvlift.pose_files import formats, pose_clip
+
+if TYPE_CHECKING:
+    from keras_mvlift import reference_poses
 
 
 def check(options: argparse.Namespace) -> None:
@@ -113,6 +116,9 @@ def with_reference(
     Raises:
         ValueError: If the file does not do; says why.
     """
+    # It needs TensorFlow, which `--help` does not.
+    from keras_mvlift import reference_poses
+
     reference, has_axes = reference_poses.read(path, clip, viewpoint)
     lines = []
     for track in clip.tracks:
@@ -124,7 +130,7 @@ def with_reference(
     return clip, lines
 
 
-def _numbers(errors: reference_poses.Errors) -> str:
+def _numbers(errors: "reference_poses.Errors") -> str:
     after = f"P-MPJPE {errors.p_mpjpe_mm:.1f} mm (after the best turn, shift and scale)"
     if errors.mpjpe_mm is None:
         return f"{after}; for MPJPE the camera's place must be known"

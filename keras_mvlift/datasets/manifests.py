@@ -6,12 +6,14 @@ import json
 import pathlib
 import re
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jsonschema
 import numpy as np
 
 from keras_mvlift.datasets import errors, yaml_files
+
+if TYPE_CHECKING:
+    import jsonschema
 
 FILE_NAMES = ("rig.yaml", "rig.yml")
 """What a manifest is called in its folder."""
@@ -121,7 +123,7 @@ def _clip(entry: dict[str, Any], frame_rate: float) -> Clip:
 
 
 def _validate(path: pathlib.Path, content: Any) -> None:
-    found = _Validator(schema()).iter_errors(content)
+    found = _validator_class()(schema()).iter_errors(content)
     # The outermost and first: what is wrong further in may follow from it.
     error = min(found, key=lambda error: len(error.absolute_path), default=None)
     if error is not None:
@@ -129,24 +131,26 @@ def _validate(path: pathlib.Path, content: Any) -> None:
         raise errors.RecordingError(path, field, rule, received)
 
 
-def _is_number(checker: jsonschema.TypeChecker, value: Any) -> bool:
+@functools.cache
+def _validator_class() -> "type[jsonschema.protocols.Validator]":
+    # Only now: with the checkers of formats that stand beside it, it takes a second to import.
+    import jsonschema
+
+    # To JSON Schema 12.0 is an integer, and NaN a number that is not too great.
+    types = {"number": _is_number, "integer": _is_integer}
+    base = jsonschema.Draft202012Validator
+    return jsonschema.validators.extend(base, type_checker=base.TYPE_CHECKER.redefine_many(types))
+
+
+def _is_number(checker: "jsonschema.TypeChecker", value: Any) -> bool:
     return checker.is_type(value, "integer") or (isinstance(value, float) and np.isfinite(value))
 
 
-def _is_integer(checker: jsonschema.TypeChecker, value: Any) -> bool:
+def _is_integer(checker: "jsonschema.TypeChecker", value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-# To JSON Schema 12.0 is an integer, and NaN a number that is not too great.
-_Validator = jsonschema.validators.extend(
-    jsonschema.Draft202012Validator,
-    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"number": _is_number, "integer": _is_integer}
-    ),
-)
-
-
-def _explain(error: jsonschema.ValidationError) -> tuple[str, str, Any]:
+def _explain(error: "jsonschema.ValidationError") -> tuple[str, str, Any]:
     """Gives field, rule and value of what breaks the schema."""
     field = re.sub(r"^\.", "", error.json_path.removeprefix("$")) or "manifest"
     limit = error.validator_value

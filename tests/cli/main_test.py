@@ -6,6 +6,18 @@ import pytest
 
 from keras_mvlift.cli import main
 
+# Those that start at once.
+LIGHT = ("export", "lift", "rollout", "simulate", "view")
+HELP = """
+import contextlib, sys
+from keras_mvlift.cli import main
+from keras_mvlift.datasets import manifests
+for command in sys.argv[1:]:
+    with contextlib.suppress(SystemExit):
+        main.main([command, "--help"])
+print("heavy:", *{"jsonschema", "matplotlib", "tensorflow"} & {*sys.modules})
+"""
+
 
 @pytest.fixture
 def command(monkeypatch):
@@ -64,6 +76,13 @@ def test_every_command_can_be_imported():
         module = main._module(name)
         assert callable(module.run), name
         assert callable(module.add_arguments), name
+
+
+def test_help_imports_nothing_heavy():
+    asked = [sys.executable, "-c", HELP, *LIGHT]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert sum(line.startswith("usage: ") for line in told) == len(LIGHT)
+    assert told[-1].split() == ["heavy:"]
 
 
 def test_a_command_that_loads_the_whole_stack_warns_of_nothing():

@@ -19,6 +19,7 @@ from pipeline import tfx_cli
 BIN = pathlib.Path(sys.executable).parent
 
 TINY_PIPELINE = """
+import gc
 import sys
 
 from tfx.dsl.component.experimental import annotations, decorators
@@ -35,6 +36,7 @@ def Say(word: annotations.Parameter[str]) -> None:
 
 if __name__ == "__main__":
     print("arguments", sys.argv)
+    print("garbage", gc.isenabled(), gc.get_freeze_count() > 100_000)
     print("neighbour", neighbour.__file__)
     root = neighbour.__file__ + ".output"
     word = sys.argv[1] if len(sys.argv) > 1 else "nothing"
@@ -110,6 +112,8 @@ def test_pipeline_option_runs_the_file_as_python_would(shell, first_run):
     assert first_run.returncode == 0, first_run.stderr
     assert f"arguments ['{shell.folder}/local.py', '--word=hello']" in first_run.stdout
     assert "said --word=hello" in first_run.stdout
+    # Looked for again, but not in what was imported before.
+    assert "garbage True True" in first_run.stdout
 
 
 @pytest.mark.e2e

@@ -14,6 +14,8 @@ from keras_mvlift import configs, recipe_defaults
 from keras_mvlift.training import clusters, guards, stage_files, stages, strategies
 from tests import tiny_studio
 
+pytestmark = pytest.mark.e2e
+
 # Everything that replicas might do apart: batch norm, draws, clipped gradients, averaged weights.
 # Without dropout, whose masks are each replica's own.
 PAIRS = {"num_epochs": 1, "batch_size": 16, "weight_averaging": 0.9}
