@@ -105,6 +105,8 @@ class StageConfig(config_rules.Json):
             `"multi_worker"` over the processes that `TF_CONFIG` lists.
         precision: What the networks' layers reckon in: `"float32"`, or `"mixed_bfloat16"`, for
             processors and GPUs that are faster at it. Weights, geometry and losses stay float32.
+        resident_gb: Most memory that pairs may take to be kept there, read once and each view
+            once, on the GPU if one trains; more of them are streamed anew in each epoch.
         seed: Of the order of the pairs.
     """
 
@@ -118,6 +120,7 @@ class StageConfig(config_rules.Json):
     patience: int = 0
     strategy: str = "none"
     precision: str = "float32"
+    resident_gb: float = 2.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -128,6 +131,7 @@ class StageConfig(config_rules.Json):
         config_rules.at_least("decay_every", self.decay_every, 0)
         config_rules.at_least("clip_norm", self.clip_norm, 0)
         config_rules.at_least("patience", self.patience, 0)
+        config_rules.at_least("resident_gb", self.resident_gb, 0)
         if not self.learning_rate > 0:
             raise ValueError(f"`learning_rate` must be positive. Received: {self.learning_rate}.")
         if not 0 < self.decay_rate <= 1:

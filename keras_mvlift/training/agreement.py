@@ -8,8 +8,8 @@ import tensorflow as tf
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras, robust_triangulation
 
-# Instants that are triangulated at once.
-_BATCH_SIZE = 2048
+# Joints' hypotheses held against views at once, those of 2,048 instants of four views.
+_MAX_TRIALS = 2048 * 28
 _MIN_AGREEING = 2
 # Of a robust weight, above which a view agrees.
 _AGREEMENT = 0.1
@@ -61,12 +61,21 @@ def of(seen: views.View) -> Agreement:
 def beforehand(seen: views.View) -> AgreedViews:
     """Finds what all instants of a data set agree on, as NumPy arrays, fields `[N, V, ...]`."""
     find = tf.function(of)
-    parts = []
-    for start in range(0, len(seen.confidence), _BATCH_SIZE):
-        rows = slice(start, start + _BATCH_SIZE)
+    parts, num_rows = [], num_at_once(seen.confidence.shape[1])
+    for start in range(0, len(seen.confidence), num_rows):
+        rows = slice(start, start + num_rows)
         some = tf.nest.map_structure(lambda field, rows=rows: tf.constant(field[rows]), seen)
         parts.append(tf.nest.map_structure(lambda field: field.numpy(), find(some)))
     return AgreedViews(seen, tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts))
+
+
+def num_at_once(num_views: int) -> int:
+    """Gives how many instants of so many views take a bounded memory.
+
+    All views together and every two of them propose a point, which is held against all views.
+    """
+    num_hypotheses = 1 + num_views * (num_views - 1) // 2
+    return max(_MAX_TRIALS // (num_hypotheses * num_views), 1)
 
 
 def nothing(seen: views.View) -> Agreement:

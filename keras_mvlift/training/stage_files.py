@@ -7,7 +7,14 @@ import tensorflow as tf
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import view_pairs, view_windows
-from keras_mvlift.training import instant_batches, instant_switches
+from keras_mvlift.training import (
+    instant_batches,
+    instant_switches,
+    pair_batches,
+    resident_lifter,
+)
+
+_GIGABYTE = 1e9
 
 
 class Files(NamedTuple):
@@ -38,13 +45,24 @@ class Files(NamedTuple):
             return view_windows.count(self.train)
         return self.num_pairs if self.num_views else view_pairs.count(self.train)
 
-    def batches(self, config: configs.StageConfig, first_epoch: int) -> tf.data.Dataset:
-        """Streams what there is to train on, in a random order, without end."""
+    def batches(
+        self,
+        config: configs.StageConfig,
+        first_epoch: int,
+        keep: resident_lifter.Keep | None = None,
+    ) -> tf.data.Dataset:
+        """Gives what there is to train on, in a random order, without end.
+
+        Args:
+            config: The stage's settings.
+            first_epoch: The epoch to begin with.
+            keep: Takes the views of pairs that fit in memory; batches are then of their rows.
+        """
         order: dict[str, Any] = {"seed": config.seed, "first_epoch": first_epoch}
         if self.windows:
             return view_windows.load(self.train, config.batch_size, self.windows, **order)
         if not self.num_views:
-            return view_pairs.load(self.train, config.batch_size, **order)
+            return self._pairs(config, order, keep)
         order["num_batches"] = self.num_pairs // config.batch_size
         return instant_batches.load(
             self._instants(self.train, config), self.num_rows(config), **order
@@ -61,9 +79,24 @@ class Files(NamedTuple):
         if self.windows:
             return view_windows.load_once(self.held_out, config.batch_size, self.windows)
         if not self.num_views:
-            return view_pairs.load_once(self.held_out, config.batch_size)
+            kept = pair_batches.read(self.held_out, config.resident_gb * _GIGABYTE)
+            if kept is None:
+                return view_pairs.load_once(self.held_out, config.batch_size)
+            return pair_batches.look_up(kept, pair_batches.load_once(kept, config.batch_size))
         instants = self._instants(self.held_out, config)
         return instant_batches.load_once(instants, self.num_rows(config))
+
+    def _pairs(
+        self, config: configs.StageConfig, order: dict[str, Any], keep: resident_lifter.Keep | None
+    ) -> tf.data.Dataset:
+        kept = pair_batches.read(self.train, config.resident_gb * _GIGABYTE)
+        if kept is None:
+            return view_pairs.load(self.train, config.batch_size, **order)
+        rows = pair_batches.load(kept, config.batch_size, **order)
+        if keep is None:
+            return pair_batches.look_up(kept, rows)
+        keep(kept.views)
+        return rows
 
     def _instants(self, files: list[str], config: Any) -> instant_batches.Seen:
         # Cameras that are trained along change what the views agree on.

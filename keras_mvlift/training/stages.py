@@ -26,6 +26,7 @@ from keras_mvlift.training import (
     multi_view_lifter,
     objectives,
     optimizers,
+    resident_lifter,
     shared_batches,
     stage_files,
     strategies,
@@ -59,7 +60,7 @@ def takes_instants(config: configs.StageConfig) -> bool:
 def model(config: configs.StageConfig) -> Callable[..., multi_view_lifter.MultiViewLifter]:
     """Gives what makes the model that a stage trains."""
     if not isinstance(config, configs.FinetuneConfig) or config.views == "pair":
-        return multi_view_lifter.MultiViewLifter
+        return resident_lifter.ResidentLifter
     switches = instant_switches.of_config(config)
     return functools.partial(instant_lifter.InstantLifter, switches=switches)
 
@@ -126,7 +127,7 @@ def _run(
     # Nothing is written before all workers have read what lies there.
     strategies.check_same(strategy, epochs_done)
     history = _history(written.checkpoints, rows)
-    batches = files.batches(config, epochs_done)
+    batches = files.batches(config, epochs_done, resident_lifter.keeper(lifter))
     lifter.fit(
         shared_batches.share(strategy, batches, files.num_rows(config)),
         **shared_batches.repeat(strategy, files.held_out_batches(config)),

@@ -110,8 +110,15 @@ def test_no_gradient_goes_to_the_cameras(scene):
 
 
 def test_what_is_found_beforehand_is_what_a_step_would_find(scene, monkeypatch):
-    monkeypatch.setattr(agreement, "_BATCH_SIZE", 1)
+    monkeypatch.setattr(agreement, "_MAX_TRIALS", 1)
     seen, found = agreement.beforehand(tf.nest.map_structure(np.asarray, scene[1]))
     assert seen.confidence.shape == SHAPE
     for field, expected in zip(found, agreement.of(scene[1]), strict=True):
         np.testing.assert_allclose(field, expected, atol=1e-9)
+
+
+def test_twice_the_views_are_triangulated_in_parts_that_take_no_more_memory():
+    # Of 4 views all and 6 twos are held against 4, of 8 all and 28 twos against 8.
+    assert agreement.num_at_once(4) == 2048
+    assert agreement.num_at_once(8) == 2048 * (7 * 4) // (29 * 8)
+    assert agreement.num_at_once(1000) == 1

@@ -1,11 +1,20 @@
 import itertools
 import types
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_mvlift import configs, recipe_defaults
 from keras_mvlift.datasets import views
-from keras_mvlift.training import agreement, lifters, objectives, stage_files, stages
+from keras_mvlift.training import (
+    agreement,
+    lifters,
+    objectives,
+    pair_batches,
+    stage_files,
+    stages,
+)
 from tests import tiny_studio
 
 NUM_VIEWS = 4
@@ -61,6 +70,19 @@ def test_what_the_views_agree_on_is_found_beforehand_unless_cameras_move(instant
     expected = views.View if switches else agreement.AgreedViews
     assert isinstance(next(iter(instants.batches(config, 0))), expected)
     assert isinstance(next(iter(instants.held_out_batches(config))), expected)
+
+
+def test_pairs_are_kept_where_they_fit_and_streamed_where_not(pairs):
+    kept, streamed = [], configs.FinetuneConfig(batch_size=9, resident_gb=0.00001)
+    rows = next(iter(pairs.batches(PAIRS, 0, kept.append)))
+    assert isinstance(pair_batches.take(kept[0], rows), views.ViewPair)
+    batch = next(iter(pairs.batches(streamed, 0, kept.append)))
+    assert isinstance(batch, views.ViewPair)
+    assert len(kept) == 1
+    for first, second in zip(
+        pairs.held_out_batches(PAIRS), pairs.held_out_batches(streamed), strict=True
+    ):
+        tf.nest.map_structure(np.testing.assert_array_equal, first, second)
 
 
 def test_without_held_out_records_there_are_no_batches_of_them(pairs, instants):

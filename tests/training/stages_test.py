@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import view_pairs
-from keras_mvlift.training import guards, instant_switches, multi_view_lifter, objectives, stages
+from keras_mvlift.training import (
+    guards,
+    instant_switches,
+    multi_view_lifter,
+    objectives,
+    pair_batches,
+    stages,
+)
 from tests import tiny_studio
 
 # All that has a state of its own: dropout, Adam's moments, averages of weights, a staircase.
@@ -52,7 +58,7 @@ class Run(NamedTuple):
 
 def train(folder, records):
     """Runs the stage under watch."""
-    lifter, first_epochs, steps, load = tiny_studio.lifter(**MODEL), [], [], view_pairs.load
+    lifter, first_epochs, steps, load = tiny_studio.lifter(**MODEL), [], [], pair_batches.load
 
     def watched(*arguments, first_epoch, **options):
         first_epochs.append(first_epoch)
@@ -63,7 +69,7 @@ def train(folder, records):
 
     note()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(view_pairs, "load", watched)
+        patch.setattr(pair_batches, "load", watched)
         patch.setattr(guards.StopOnNonFiniteLoss, "on_train_batch_end", note)
         history = tiny_studio.run(lifter, folder, **records, **STAGE)
     return Run(lifter, history, folder, first_epochs, steps)
