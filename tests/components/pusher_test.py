@@ -133,6 +133,20 @@ def test_versions_rise_whatever_the_clock_says(push, base):
     assert second.get_string_custom_property("pushed_version") == str(late + 1)
 
 
+def test_a_model_of_the_same_size_and_time_is_another(push, base, monkeypatch):
+    is_same = pusher._is_same
+
+    def is_same_of_one_moment(*folders):
+        for path in (path for folder in folders for path in folder.rglob("*")):
+            os.utime(path, (0, 0))
+        return is_same(*folders)
+
+    monkeypatch.setattr(pusher, "_is_same", is_same_of_one_moment)
+    push("this")
+    push("that")
+    assert versions(base) == ["this", "that"]
+
+
 def test_the_latest_model_is_not_pushed_twice_but_a_former_one_is(push, base):
     first, again = push("first"), push("first")
     property_of = "pushed_destination"
