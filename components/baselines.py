@@ -3,7 +3,9 @@
 import json
 import os
 import pathlib
+from collections.abc import Sequence
 
+from tfx import types
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
@@ -20,16 +22,16 @@ _BATCH_SIZE = 4096
 
 @component
 def Baselines(
-    examples: InputArtifact[standard_artifacts.Examples],
-    test_examples: InputArtifact[standard_artifacts.Examples],
+    examples: InputArtifact[list[standard_artifacts.Examples]],
+    test_examples: InputArtifact[list[standard_artifacts.Examples]],
     figures: OutputArtifact[artifacts.Baselines],
     min_confidence: Parameter[float],
     code_version: Parameter[str],
 ) -> None:
     """Measures triangulation from all cameras and the mean pose on the test views."""
     del code_version
-    test = baselines.read_test_views(pattern(test_examples.uri, "test"))
-    pairs = view_pairs.load_once(pattern(examples.uri, "train"), _BATCH_SIZE)
+    test = baselines.read_test_views(patterns(test_examples, "test"))
+    pairs = view_pairs.load_once(patterns(examples, "train"), _BATCH_SIZE)
     mean_pose = baselines.mean_pose(pairs, min_confidence) + 0 * test.reference_pose
     measured = {"mean_pose": results.of_poses(test, mean_pose)}
     if baselines.has_several_views(test):
@@ -42,6 +44,11 @@ def Baselines(
 def read(figures_uri: str) -> dict[str, results.Figures]:
     """Reads what the component wrote: baseline to figures."""
     return json.loads((pathlib.Path(figures_uri) / BASELINES).read_text())
+
+
+def patterns(examples: Sequence[types.Artifact], split: str) -> list[str]:
+    """Gives the patterns of the files of a split, of several artifacts."""
+    return [pattern(artifact.uri, split) for artifact in examples]
 
 
 def pattern(examples_uri: str, split: str) -> str:

@@ -1,9 +1,10 @@
 """Components that stop a run where TFX's own only take note."""
 
+import logging
 import os
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
-from tfx.dsl.component.experimental.annotations import InputArtifact
+from tfx.dsl.component.experimental.annotations import InputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.types.artifact_utils import decode_split_names
@@ -12,6 +13,10 @@ from tfx.utils import io_utils
 
 class DataAnomalyError(ValueError):
     """The data breaks the schema."""
+
+
+class DriftError(ValueError):
+    """The data is unlike what was trained on."""
 
 
 class NotBlessedError(ValueError):
@@ -24,6 +29,20 @@ def DataGate(anomalies: InputArtifact[standard_artifacts.ExampleAnomalies]) -> N
     found = read_anomalies(anomalies.uri, decode_split_names(anomalies.split_names))
     if found:
         raise DataAnomalyError("The data must fit the schema. Received: " + "; ".join(found) + ".")
+
+
+@component
+def DriftGate(
+    anomalies: InputArtifact[standard_artifacts.ExampleAnomalies], stops: Parameter[bool]
+) -> None:
+    """Warns of a span that is unlike those trained on, or stops the run at it."""
+    found = read_anomalies(anomalies.uri, decode_split_names(anomalies.split_names))
+    if not found:
+        return
+    told = f"Span {anomalies.span} must be like a span of the window. Received: {'; '.join(found)}"
+    if stops:
+        raise DriftError(told)
+    logging.warning(told)
 
 
 @component
@@ -47,9 +66,7 @@ def read_anomalies(uri: str, splits: list[str]) -> list[str]:
     """Gives a phrase for each anomaly that an ExampleValidator found."""
     phrases = []
     for split in splits:
-        path = os.path.join(uri, f"Split-{split}", "SchemaDiff.pb")
-        anomalies = anomalies_pb2.Anomalies()
-        anomalies.ParseFromString(io_utils.read_bytes_file(path))
+        anomalies = load_anomalies(uri, split)
         phrases += [
             f"{split}: {feature}: {_reasons(info)}"
             for feature, info in sorted(anomalies.anomaly_info.items())
@@ -57,6 +74,14 @@ def read_anomalies(uri: str, splits: list[str]) -> list[str]:
         if anomalies.HasField("dataset_anomaly_info"):
             phrases.append(f"{split}: {anomalies.dataset_anomaly_info.description}")
     return phrases
+
+
+def load_anomalies(uri: str, split: str) -> anomalies_pb2.Anomalies:
+    """Reads what an ExampleValidator wrote of a split."""
+    path = os.path.join(uri, f"Split-{split}", "SchemaDiff.pb")
+    anomalies = anomalies_pb2.Anomalies()
+    anomalies.ParseFromString(io_utils.read_bytes_file(path))
+    return anomalies
 
 
 def _reasons(info: anomalies_pb2.AnomalyInfo) -> str:

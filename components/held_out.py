@@ -2,11 +2,12 @@
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tfx import types
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
@@ -31,8 +32,8 @@ _TEST, _EVAL = "test", "eval"
 @component
 def HeldOutViews(
     model: InputArtifact[standard_artifacts.Model],
-    examples: InputArtifact[standard_artifacts.Examples],
-    test_examples: InputArtifact[standard_artifacts.Examples],
+    examples: InputArtifact[list[standard_artifacts.Examples]],
+    test_examples: InputArtifact[list[standard_artifacts.Examples]],
     scores: OutputArtifact[artifacts.HeldOutScores],
     min_joints: Parameter[int],
     code_version: Parameter[str],
@@ -40,7 +41,7 @@ def HeldOutViews(
     """Lifts every view of the test instants, or of those held out, and compares it with others."""
     del code_version
     lifter = inference.load_model(path_utils.serving_model_path(model.uri))
-    test, measured_on = unseen_views(examples.uri, test_examples.uri)
+    test, measured_on = unseen_views(examples, test_examples)
     found: dict[str, Any] = {}
     if test is not None:
         pose = inference_tracks.lift(lifter, test).root_relative_pose
@@ -51,25 +52,27 @@ def HeldOutViews(
     (pathlib.Path(scores.uri) / SCORES).write_text(json.dumps(found, indent=2, sort_keys=True))
 
 
-def unseen_views(examples_uri: str, test_uri: str) -> tuple[baselines.TestViews | None, str]:
+def unseen_views(
+    examples: Sequence[types.Artifact], test_examples: Sequence[types.Artifact]
+) -> tuple[baselines.TestViews | None, str]:
     """Chooses the views to score a model on, none of which it was trained on.
 
     Args:
-        examples_uri: Records to train on, and those held out.
-        test_uri: Records of test views.
+        examples: Records to train on, and those held out.
+        test_examples: Records of test views.
 
     Returns:
         The test views, if they come with a recorded reference and some show the same instant; else
         those of the held-out instants, of which no reference was asked; None if there are
         neither. And the split that they are of.
     """
-    dataset = executor.read_dataset(examples_uri)
-    test = baselines.read_test_views(baselines_component.pattern(test_uri, _TEST))
+    dataset = executor.read_datasets(examples)
+    test = baselines.read_test_views(baselines_component.patterns(test_examples, _TEST))
     if "recorded" in dataset["reference"] and baselines.has_several_views(test):
         return test, _TEST
     if not dataset["counts"].get("held_out_instants"):
         return None, _EVAL
-    files = baselines_component.pattern(examples_uri, "eval_instants")
+    files = baselines_component.patterns(examples, "eval_instants")
     return _read_instants(files, max(clip["num_views"] for clip in dataset["clips"])), _EVAL
 
 
@@ -98,7 +101,7 @@ def why(scores: Mapping[str, Any], bounds: Mapping[str, float]) -> list[str]:
     return reasons
 
 
-def _read_instants(file_pattern: str, num_views: int) -> baselines.TestViews:
+def _read_instants(file_pattern: list[str], num_views: int) -> baselines.TestViews:
     """Reads whole instants as single views, of which nothing true is known."""
     files = tf.data.Dataset.list_files(file_pattern, shuffle=False)
     records = list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator())

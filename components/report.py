@@ -2,16 +2,18 @@
 
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow_model_analysis as tfma
+from tfx import types
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components import artifacts, evaluation, held_out
+from components import artifacts, drift_validator, evaluation, held_out
 from components import baselines as baselines_component
 from components.example_gen import executor
 from keras_mvlift import inference, inference_tracks
@@ -27,8 +29,8 @@ def Report(
     blessing: InputArtifact[standard_artifacts.ModelBlessing],
     pushed: InputArtifact[standard_artifacts.PushedModel],
     model: InputArtifact[standard_artifacts.Model],
-    examples: InputArtifact[standard_artifacts.Examples],
-    test_examples: InputArtifact[standard_artifacts.Examples],
+    examples: InputArtifact[list[standard_artifacts.Examples]],
+    test_examples: InputArtifact[list[standard_artifacts.Examples]],
     figures: InputArtifact[artifacts.Baselines],
     scores: InputArtifact[artifacts.HeldOutScores],
     report: OutputArtifact[artifacts.Report],
@@ -36,12 +38,13 @@ def Report(
     bounds: Parameter[str],
     seed: Parameter[int],
     code_version: Parameter[str],
+    drift: InputArtifact[standard_artifacts.ExampleAnomalies] = None,
 ) -> None:
     """Writes `results.json` and draws what the model makes of one test instant."""
     del code_version
     folder = pathlib.Path(report.uri)
     is_blessed = bool(blessing.get_int_custom_property("blessed"))
-    dataset = executor.read_dataset(examples.uri)
+    dataset = executor.read_datasets(examples)
     held_out_scores = held_out.read(scores.uri)
     lifter = inference.load_model(path_utils.serving_model_path(model.uri))
     written = results.with_averages(evaluation.read(evaluated.uri)) | {
@@ -52,14 +55,17 @@ def Report(
         + held_out.why(held_out_scores, json.loads(bounds)),
         "model": pushed.get_string_custom_property("pushed_destination") or None,
         "recipe": lifter.description["model"]["recipe"],
-        "data": json.loads(data) | _about(dataset, examples.uri),
+        "data": json.loads(data) | _about(dataset, examples),
         "seed": seed,
     }
     written |= {"held_out": held_out_scores} if held_out_scores else {}
     tuned = lifter.description.get("finetune", {}).get("tuned")
     written |= {"tuned": tuned} if tuned else {}
+    started = lifter.description.get("warm_start")
+    written |= {"warm_start": started} if started else {}
+    written |= {"drift": drift_validator.about(drift)} if drift is not None else {}
     (folder / RESULTS).write_text(json.dumps(written, indent=2, sort_keys=True))
-    test = baselines.read_test_views(baselines_component.pattern(test_examples.uri, "test"))
+    test = baselines.read_test_views(baselines_component.patterns(test_examples, "test"))
     draw(folder / PICTURE, lifter, test)
 
 
@@ -86,17 +92,20 @@ def draw(path: pathlib.Path, lifter: inference.Lifter, test: baselines.TestViews
     pictures.lifted_poses(path, rows)
 
 
-def _about(dataset: dict[str, Any], examples_uri: str) -> dict[str, Any]:
+def _about(dataset: dict[str, Any], examples: Sequence[types.Artifact]) -> dict[str, Any]:
     counts = dataset["counts"]
-    lost = {
-        "lost_clips": dataset["lost_clips"],
-        "dead_letters": str(pathlib.Path(examples_uri, dataset["dead_letters"])),
-    }
-    return (lost if dataset["lost_clips"] else {}) | {
-        "choices": dataset["choices"],
-        "clips": [clip["clip"] for clip in dataset["clips"]],
-        "reference": dataset["reference"],
-        "train_pairs": counts["train_pairs"],
-        "test_views": counts["test_views"],
-        "counts": counts,
-    }
+    lists = [str(pathlib.Path(one.uri, dataset["dead_letters"])) for one in examples]
+    lost = {"lost_clips": dataset["lost_clips"], "dead_letters": ", ".join(lists)}
+    spans = executor.spans_of(dataset)
+    return (
+        (lost if dataset["lost_clips"] else {})
+        | ({"spans": spans} if spans else {})
+        | {
+            "choices": dataset["choices"],
+            "clips": [clip["clip"] for clip in dataset["clips"]],
+            "reference": dataset["reference"],
+            "train_pairs": counts["train_pairs"],
+            "test_views": counts["test_views"],
+            "counts": counts,
+        }
+    )

@@ -11,7 +11,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from components.example_gen import executor
+from components import warm_starts
+from components.example_gen import executor, summaries
 from keras_mvlift import configs
 from keras_mvlift.export import saved_model
 from keras_mvlift.training import (
@@ -33,8 +34,12 @@ _CONFIGS: dict[str, type[configs.StageConfig]] = {
 
 
 def custom_config(
-    model: configs.ModelConfig, stage: configs.StageConfig, checkpoint_root: str, code_version: str
-) -> dict[str, str]:
+    model: configs.ModelConfig,
+    stage: configs.StageConfig,
+    checkpoint_root: str,
+    code_version: str,
+    warm_start: bool = False,
+) -> dict[str, Any]:
     """Packs what `run_fn` needs for `Trainer(custom_config=...)`.
 
     Args:
@@ -42,6 +47,7 @@ def custom_config(
         stage: The stage's settings; their type names the stage.
         checkpoint_root: A folder that outlives a killed run.
         code_version: Identifies the code, so that results of older code are not reused.
+        warm_start: Whether the first stage looks for a blessed model to go on from.
     """
     name = FINETUNE if isinstance(stage, configs.FinetuneConfig) else PRETRAIN
     return {
@@ -50,6 +56,7 @@ def custom_config(
         "model_config": model.to_json(),
         "checkpoint_root": checkpoint_root,
         "code_version": code_version,
+        **({warm_starts.KEY: True} if warm_start else {}),
     }
 
 
@@ -64,11 +71,9 @@ def run_fn(fn_args: Any) -> None:
     tf.config.experimental.enable_op_determinism()
     lifter, description = start(fn_args, model_config, config)
     checkpoint_folder = checkpoints_of(fn_args)
-    if custom["stage"] == PRETRAIN and not recipes.RECIPES[model_config.recipe].needs_pretraining:
-        note = f"Nothing to pre-train: recipe {model_config.recipe!r} starts from any weights."
-        history: list[dict[str, float]] = []
-    else:
-        note = ""
+    history: list[dict[str, float]] = []
+    note = _note(custom["stage"], model_config, description)
+    if not note:
         logs = pathlib.Path(fn_args.model_run_dir)
         files = records(fn_args, model_config, config, checkpoint_folder, logs)
         history = stages.run(lifter, config, files, custom["stage"].capitalize())
@@ -86,6 +91,17 @@ def run_fn(fn_args: Any) -> None:
         shutil.rmtree(checkpoint_folder, ignore_errors=True)
 
 
+def _note(stage: str, model_config: configs.ModelConfig, description: dict[str, Any]) -> str:
+    """Says why a stage has nothing to do; nothing where it has."""
+    if stage != PRETRAIN:
+        return ""
+    if description.get(warm_starts.KEY, {}).get("model"):
+        return "Nothing to pre-train: the weights are those of the last blessed model."
+    if not recipes.RECIPES[model_config.recipe].needs_pretraining:
+        return f"Nothing to pre-train: recipe {model_config.recipe!r} starts from any weights."
+    return ""
+
+
 def start(
     fn_args: Any, model_config: configs.ModelConfig, config: configs.StageConfig
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
@@ -97,25 +113,27 @@ def start(
 def _start(
     fn_args: Any, model_config: configs.ModelConfig, config: configs.StageConfig
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
-    objective, model = stages.objective(config), stages.model(config)
-    if fn_args.base_model:
-        return lifters.load(
-            pathlib.Path(fn_args.base_model) / lifters.FOLDER, objective, model, config.precision
-        )
+    objective = stages.objective(config)
+    options: dict[str, Any] = {"model": stages.model(config), "precision": config.precision}
+    former = fn_args.base_model and pathlib.Path(fn_args.base_model)
+    if former and fn_args.custom_config["stage"] != PRETRAIN:
+        return lifters.load(former / lifters.FOLDER, objective, **options)
     dataset = _dataset(fn_args)
     description = {
         "model": dataclasses.asdict(model_config),
         "rig_distance": dataset["rig_distance"],
         "intrinsics": dataset["intrinsics"],
+        **({"spans": spans} if (spans := executor.spans_of(dataset)) else {}),
     }
-    lifter = lifters.build(
-        model_config,
-        objective,
-        dataset["rig_distance"],
-        dataset["intrinsics"],
-        model=model,
-        precision=config.precision,
-    )
+    lifter = None
+    if former:
+        lifter, about = warm_starts.load(former, model_config, objective, **options)
+        description |= about
+    elif fn_args.custom_config.get(warm_starts.KEY):
+        description |= warm_starts.none_yet()
+    if lifter is None:
+        cameras = (dataset["rig_distance"], dataset["intrinsics"])
+        lifter = lifters.build(model_config, objective, *cameras, **options)
     return lifter, description
 
 
@@ -140,9 +158,9 @@ def records(
 
 
 def _dataset(fn_args: Any) -> dict[str, Any]:
-    """Reads what is common to all records."""
-    split_folder = os.path.dirname(fn_args.train_files[0])
-    return executor.read_dataset(os.path.dirname(split_folder))
+    """Reads what is common to all records, of one artifact or of several spans."""
+    roots = [os.path.dirname(os.path.dirname(pattern)) for pattern in fn_args.train_files]
+    return summaries.combine([executor.read_dataset(root) for root in roots])
 
 
 def _tuned(fn_args: Any) -> dict[str, Any]:

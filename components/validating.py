@@ -1,4 +1,7 @@
-"""TFX's ExampleValidator where properties arrive as text, as they do in a container."""
+"""TFX's ExampleValidator, which says of its verdict which span it is about.
+
+And where properties arrive as text, as they do in a container, it parses them.
+"""
 
 from typing import Any
 
@@ -12,7 +15,10 @@ RULES = standard_component_specs.CUSTOM_VALIDATION_CONFIG_KEY
 
 
 class Executor(executor.Executor):
-    """Parses the rules; TFX leaves that to the local runner's launcher and to nothing else."""
+    """Hands the span on, and parses the rules.
+
+    TFX leaves the one undone, and the other to the local runner's launcher and to nothing else.
+    """
 
     def Do(
         self,
@@ -21,6 +27,8 @@ class Executor(executor.Executor):
         exec_properties: dict[str, Any],
     ) -> Any:
         """Runs TFX's executor."""
+        (anomalies,) = output_dict[standard_component_specs.ANOMALIES_KEY]
+        anomalies.span = input_dict[standard_component_specs.STATISTICS_KEY][0].span
         rules = exec_properties.get(RULES)
         if isinstance(rules, str):
             parsed = json_format.Parse(rules, custom_validation_config_pb2.CustomValidationConfig())

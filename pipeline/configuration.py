@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from components.example_gen import spans
 from pipeline import layouts, presets, settings
 
 
@@ -12,7 +13,8 @@ class Request(NamedTuple):
     """What was typed.
 
     Attributes:
-        data_root: What to read; None for the embedded recording.
+        data_root: What to read; None for the embedded recording. `{SPAN}` in it stands for the
+            newest of numbered recordings.
         settings: A JSON file of settings, or None.
         num_epochs: Of the second stage, or None.
         seed: Of everything that is drawn, or None.
@@ -36,7 +38,7 @@ def configure(request: Request) -> tuple[settings.PipelineConfig, str]:
     overrides = settings.read(request.settings) if request.settings else {}
     preset = _preset(request.data_root, overrides)
     root = "" if request.data_root is None else str(pathlib.Path(request.data_root).resolve())
-    config = presets.make(preset, root).updated(overrides)
+    config = presets.make(preset, _newest(root)).updated(overrides)
     if request.num_epochs is not None:
         config = config.with_num_epochs(request.num_epochs)
     if request.seed is not None:
@@ -59,6 +61,10 @@ def pipeline_name(request: Request) -> str:
     return name
 
 
+def _newest(data_root: str) -> str:
+    return spans.newest(data_root).path if spans.are_in(data_root) else data_root
+
+
 def _preset(data_root: str | None, overrides: Mapping[str, Any]) -> str:
     """Gives the name of the preset: by the source that is asked for, else by the files."""
     if data_root is None:
@@ -66,5 +72,5 @@ def _preset(data_root: str | None, overrides: Mapping[str, Any]) -> str:
     data = overrides.get("data")
     source = data.get("source") if isinstance(data, Mapping) else None
     if source is None:
-        return layouts.recognize(data_root)
+        return layouts.recognize(_newest(data_root))
     return source if source in presets.DATA_SETS else "recording"

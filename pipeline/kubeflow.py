@@ -15,15 +15,15 @@ from typing import Any
 import yaml
 from kfp.pipeline_spec import pipeline_spec_pb2
 from ml_metadata.proto import metadata_store_pb2
-from tfx.components.example_validator import component as example_validator
 from tfx.components.trainer import component as trainer
 from tfx.components.tuner import component as tuner
-from tfx.dsl.components.base import base_node, executor_spec
+from tfx.dsl.components.base import base_node
 from tfx.dsl.components.common import resolver
 from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
-from components import resolvers, validating
+from components import resolvers
+from components.example_gen import spans
 from pipeline import configuration, container, mvlift
 
 RESOLVER = "-resolver"
@@ -50,8 +50,13 @@ def compiled(options: argparse.Namespace) -> dict[str, Any]:
     """Gives the job, as JSON has it.
 
     Raises:
-        ValueError: If settings break a rule, or it is not said what is read.
+        ValueError: If settings break a rule, or it is not said what is read, or that is spans.
     """
+    if options.data_root and spans.are_in(options.data_root):
+        rule = (
+            "hold no {SPAN}: the platform has no resolver of spans, as Airflow and this machine do"
+        )
+        raise ValueError(f"`data_root` must {rule}. Received: {options.data_root}.")
     request = configuration.Request(options.data_root, options.settings)
     config, data_root = configuration.configure(request)
     if data_root and options.data_root is None:
@@ -86,8 +91,6 @@ def _adapt(node: base_node.BaseNode, machine: Any) -> None:
         strategy = latest_blessed_model_strategy.LatestBlessedModelStrategy
         resolver.Resolver.__init__(node, strategy_class=strategy, **channels)
         node.with_id(name)
-    if isinstance(node, example_validator.ExampleValidator):
-        node.executor_spec = executor_spec.ExecutorClassSpec(validating.Executor)
     if isinstance(node, trainer.Trainer | tuner.Tuner) and machine.ByteSize():
         node.with_platform_config(machine)
     # Names of tasks hold no dots.

@@ -8,6 +8,7 @@ Usage:
 
 import argparse
 import datetime
+import gc
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ import pathlib
 import re
 import shutil
 import sys
+from typing import Any, NamedTuple
 
 from pipeline import configuration
 
@@ -28,8 +30,29 @@ _BEAM_CLASS = re.compile(r"^([A-Za-z_]\w*\.)*[A-Za-z_]\w*: ")
 # What it says when the connection to a worker process breaks.
 _BEAM_LOSS = "Channel closed prematurely"
 
+DONE, NOT_BLESSED, REFUSED, FAILED, UNABLE = "done", "not blessed", "refused", "failed", "unable"
+"""How a run ends: with a model that is blessed, or not; at data that cannot be used; at anything
+else that went wrong on the way; or for want of something that no data can give."""
+
 # As the system and SQLite say it.
 _WANT_OF_SPACE = ("No space left on device", "disk is full", "Disk quota exceeded")
+
+
+class Outcome(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        kind: One of the names above.
+        reason: A sentence; empty for a run that came to its end.
+    """
+
+    kind: str
+    reason: str = ""
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        return int(self.kind != DONE)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -57,8 +80,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str]) -> int:
     """Runs the pipeline and shows its report; gives the exit status."""
+    return outcome(arguments).status
+
+
+def outcome(arguments: list[str]) -> Outcome:
+    """Runs the pipeline and shows its report; tells how it ended."""
     options = parse(arguments)
-    _prepare_environment()
+    prepare_environment()
     # Only now, so that `--help` and a wrong option answer at once, and logs are quiet from here.
     from pipeline import console, locks
 
@@ -73,29 +101,49 @@ def main(arguments: list[str]) -> int:
         with locks.held(home / "run.lock"), console.quiet(log):
             return _logged_run(request, home, log)
     except locks.BusyError as error:
-        print(f"The run failed: {error}", file=sys.stderr)
+        sentence = str(error)
     except OSError as error:  # there is no log yet
         sentence = f"`output_root` must be a folder to write to. Received: {error}."
-        print(f"The run failed: {sentence}", file=sys.stderr)
-    return 1
+    print(f"The run failed: {sentence}", file=sys.stderr)
+    return Outcome(UNABLE, sentence)
 
 
-def _logged_run(request: configuration.Request, home: pathlib.Path, log: pathlib.Path) -> int:
+def _logged_run(request: configuration.Request, home: pathlib.Path, log: pathlib.Path) -> Outcome:
+    is_running = False
     try:
-        return _run(request, home, log)
+        pipeline, connection = _prepared(request, home)
+        is_running = True
+        return _run(pipeline, connection, home, log)
     except Exception as error:  # every failure ends in one sentence; the log has the rest
         logging.exception("The run failed.")
-        print(f"The run failed: {_sentence(error)}", file=sys.stderr)
+        sentence = _sentence(error)
+        print(f"The run failed: {sentence}", file=sys.stderr)
         if _is_for_want_of_space(str(error)):
             print(f"Make space on the disk of {home}, then run again.", file=sys.stderr)
         print(f"The log says more: {_short(log)}", file=sys.stderr)
-        return 1
+        return Outcome(_kind(error, is_running), sentence)
 
 
-def _run(request: configuration.Request, home: pathlib.Path, log: pathlib.Path) -> int:
-    from tfx.orchestration.local import local_dag_runner
+def _kind(error: Exception, is_running: bool) -> str:
+    from components import gates
+    from components.example_gen import dead_letters
+    from keras_mvlift.datasets import errors
 
-    from components import gates, infra_validator
+    of_data = (
+        errors.RecordingError,
+        dead_letters.UnusableError,
+        gates.DataAnomalyError,
+        gates.DriftError,
+    )
+    if isinstance(error, of_data):
+        return REFUSED
+    is_of_machine = isinstance(error, OSError) or _is_for_want_of_space(str(error))
+    return FAILED if is_running and not is_of_machine else UNABLE
+
+
+def _prepared(request: configuration.Request, home: pathlib.Path) -> tuple[Any, Any]:
+    """Makes the pipeline; gives it, and the connection to what is known of former runs."""
+    from components import infra_validator
     from pipeline import mvlift, runs
 
     config, data_root = configuration.configure(request)
@@ -109,17 +157,25 @@ def _run(request: configuration.Request, home: pathlib.Path, log: pathlib.Path) 
         checkpoints=str(home / "checkpoints"),
         serving=str(home / "serving" / "mvlift"),
     )
-    pipeline = mvlift.create_pipeline(config, data_root, folders, connection)
+    return mvlift.create_pipeline(config, data_root, folders, connection), connection
+
+
+def _run(pipeline: Any, connection: Any, home: pathlib.Path, log: pathlib.Path) -> Outcome:
+    from tfx.orchestration.local import local_dag_runner
+
+    from components import gates
+    from pipeline import runs
+
     former = runs.latest(connection)
-    status = 0
+    ended = Outcome(DONE)
     try:
         local_dag_runner.LocalDagRunner().run(pipeline)
-    except gates.NotBlessedError:
-        status = 1
+    except gates.NotBlessedError as error:
+        ended = Outcome(NOT_BLESSED, str(error))
     current = runs.latest(connection)
     if current != former:
         _show_report(runs.report_folder(connection, current), home, log)
-    return status
+    return ended
 
 
 def _show_report(folder: pathlib.Path | None, home: pathlib.Path, log: pathlib.Path) -> None:
@@ -142,7 +198,8 @@ def _show_report(folder: pathlib.Path | None, home: pathlib.Path, log: pathlib.P
     tables.show(results)
 
 
-def _prepare_environment() -> None:
+def prepare_environment() -> None:
+    """Quietens what is imported from now on, in this process and those that it starts."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     os.environ.setdefault("MPLCONFIGDIR", str(_OUTPUT_ROOT / ".matplotlib"))
 
@@ -170,4 +227,7 @@ def _sentence(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    # Or Python, ending, looks through all that was ever imported, which takes it seconds.
+    gc.freeze()
+    sys.exit(status)

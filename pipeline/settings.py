@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_mvlift import config_rules, configs, recipe_defaults, tune_config
-from pipeline import infra_config, window_rules
+from pipeline import infra_config, span_config, window_rules
 
 _PARTS: dict[str, type[config_rules.Json]] = {
     "data": configs.DataConfig,
@@ -16,6 +16,13 @@ _PARTS: dict[str, type[config_rules.Json]] = {
     "pretrain": configs.PretrainConfig,
     "finetune": configs.FinetuneConfig,
     "tune": tune_config.TuneConfig,
+}
+
+# Of objects without options of their own, and without a seed.
+_OBJECTS: dict[str, type[config_rules.Json]] = {
+    "infra_validation": infra_config.InfraValidationConfig,
+    "window": span_config.WindowConfig,
+    "drift": span_config.DriftConfig,
 }
 
 _FOLDER_NAME = re.compile(r"\w[\w.-]*")
@@ -35,7 +42,9 @@ class PipelineConfig:
         bounds: The worst values that bless a model, by metric: an error's most, a share's least.
         worsening: How much worse than the last blessed model a value may be, as a share of it.
         infra_validation: TensorFlow Serving's image that a model must load in, if any.
-        beam_pipeline_args: Where and how Beam runs.
+        window: What a run on spans trains on, and where it starts.
+        drift: How far a new span may be from those before it.
+        beam_pipeline_args: Where and how Beam runs; empty for its DirectRunner in this process.
 
     Raises:
         ValueError: If a field is not of its type, or the name is not fit for a folder.
@@ -56,7 +65,11 @@ class PipelineConfig:
     infra_validation: infra_config.InfraValidationConfig = dataclasses.field(
         default_factory=infra_config.InfraValidationConfig
     )
-    beam_pipeline_args: tuple[str, ...] = ("--runner=DirectRunner",)
+    window: span_config.WindowConfig = dataclasses.field(default_factory=span_config.WindowConfig)
+    drift: span_config.DriftConfig = dataclasses.field(default_factory=span_config.DriftConfig)
+    # Given any word, TFX packs all of itself for workers elsewhere, once for each component: two
+    # seconds, and 25 MB that it leaves in the temporary folder.
+    beam_pipeline_args: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         is_name = isinstance(self.name, str) and _FOLDER_NAME.fullmatch(self.name)
@@ -128,11 +141,10 @@ class PipelineConfig:
         return configs.FinetuneConfig.from_json(json.dumps(fields))
 
     def _updated_field(self, name: str, value: Any) -> Any:
-        if name == "infra_validation":
+        if name in _OBJECTS:
             _require(isinstance(value, Mapping), name, "be an object", value)
-            former = dataclasses.asdict(self.infra_validation)
-            text = json.dumps(former | dict(value))
-            return infra_config.InfraValidationConfig.from_json(text)
+            changed = dataclasses.asdict(getattr(self, name)) | dict(value)
+            return _OBJECTS[name].from_json(json.dumps(changed))
         if name not in _PARTS:
             return tuple(value) if isinstance(value, list) else value
         _require(isinstance(value, Mapping), name, "be an object", value)

@@ -52,6 +52,11 @@ class Outcome(NamedTuple):
     loss: dead_letters.Loss | None
 
 
+def prefix(span: int | None) -> str:
+    """Gives what tells the clips of a span from those of the same names in other spans."""
+    return "" if span is None else f"{span:05d}/"
+
+
 class WriteClip(beam.DoFn):
     """Writes the records of one clip; gives its outcome.
 
@@ -59,10 +64,14 @@ class WriteClip(beam.DoFn):
         config: How records are made.
         data_root: What the source reads.
         roots: For each split the folder of its artifact.
+        prefix: Put before a clip's name in the records.
     """
 
-    def __init__(self, config: configs.DataConfig, data_root: str, roots: dict[str, str]):
+    def __init__(
+        self, config: configs.DataConfig, data_root: str, roots: dict[str, str], prefix: str = ""
+    ):
         self._config, self._data_root, self._roots = config, data_root, roots
+        self._prefix = prefix
         self._num_read = metrics.Metrics.counter(COUNTERS, "read_clips")
         self._num_lost = metrics.Metrics.counter(COUNTERS, "lost_clips")
 
@@ -81,13 +90,16 @@ class WriteClip(beam.DoFn):
             logging.warning("Lost clip %s: %s", job.clip, error)
             yield Outcome(job.number, None, dead_letters.of(job.clip, error))
             return
+        name = self._prefix + job.clip
         shard = f"data_tfrecord-{job.number:05d}-of-{job.num_clips:05d}.gz"
         for split, root in self._roots.items():
-            columns = getattr(prepared, _TABLES[split])
+            columns = dict(getattr(prepared, _TABLES[split]))
+            # The split and the draws go by the clip's own name.
+            columns["clip"] = np.full(len(columns["frame"]), name, dtype=object)
             shards.write(root, f"{shards.folder(split)}/{shard}", columns)
         self._num_read.inc()
         num_virtual_views = self._config.num_virtual_views
-        about = _about(job.clip, sequence, prepared.counts, num_virtual_views)
+        about = _about(name, sequence, prepared.counts, num_virtual_views)
         yield Outcome(job.number, about, None)
 
 

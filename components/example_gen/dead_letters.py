@@ -13,6 +13,10 @@ DEAD_LETTERS = "dead_letters.json"
 _NUM_TOLD, _LENGTH_TOLD = 5, 300
 
 
+class UnusableError(ValueError):
+    """A recording leaves too little to use."""
+
+
 class Loss(TypedDict):
     """A lost clip.
 

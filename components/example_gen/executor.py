@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -11,7 +12,7 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
-from components.example_gen import clip_writer, dead_letters, shards, summaries
+from components.example_gen import clip_writer, dead_letters, shards, spans, summaries
 from keras_mvlift import configs
 from keras_mvlift.datasets import sources
 
@@ -40,7 +41,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Runs the Beam pipeline.
 
         Raises:
-            ValueError: If more clips were lost than the config allows, or what is left gives
+            UnusableError: If more clips were lost than the config allows, or what is left gives
                 nothing to train or to test on.
         """
         del input_dict
@@ -49,7 +50,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         source = sources.open_source(config, data_root)
         clips, choices = source.clips(), _choices(source)
         roots = _prepare(output_dict)
-        self._write_clips(clips, config, data_root, roots)
+        span = exec_properties.get(spans.SPAN)
+        _number(output_dict, exec_properties)
+        self._write_clips(clips, config, data_root, roots, clip_writer.prefix(span))
         outcomes = _read_outcomes(roots[EXAMPLES])
         losses = [outcome.loss for outcome in outcomes if outcome.loss]
         logging.info("Read %d clips, lost %d.", len(clips) - len(losses), len(losses))
@@ -57,13 +60,19 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         shards.write_text(roots[EXAMPLES], dead_letters.DEAD_LETTERS, listed)
         _refuse_too_many(losses, len(clips), config.max_lost_share, roots[EXAMPLES])
         abouts = [outcome.about for outcome in outcomes if outcome.about]
-        summary = summaries.summarize(abouts, len(losses), choices)
-        shards.write_text(roots[EXAMPLES], DATASET, summary)
+        about_span = {} if span is None else {"span": span, "split": config.split}
+        summary = summaries.summarize(abouts, len(losses), choices) | about_span
+        shards.write_text(roots[EXAMPLES], DATASET, summaries.to_json(summary))
         for root in roots.values():
             shards.clear(root, [])
 
     def _write_clips(
-        self, clips: list[str], config: configs.DataConfig, data_root: str, roots: dict[str, str]
+        self,
+        clips: list[str],
+        config: configs.DataConfig,
+        data_root: str,
+        roots: dict[str, str],
+        prefix: str,
     ) -> None:
         jobs = [clip_writer.Job(clip, number, len(clips)) for number, clip in enumerate(clips)]
         of_split = {split: roots[name] for name, splits in SPLITS.items() for split in splits}
@@ -72,7 +81,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 pipeline
                 | "Clips" >> beam.Create(jobs)
                 | "Spread" >> beam.Reshuffle()
-                | "Write" >> beam.ParDo(clip_writer.WriteClip(config, data_root, of_split))
+                | "Write" >> beam.ParDo(clip_writer.WriteClip(config, data_root, of_split, prefix))
                 | "Gather" >> beam.combiners.ToList()
                 | "Note" >> beam.Map(_write_outcomes, roots[EXAMPLES])
             )
@@ -100,6 +109,18 @@ def _prepare(output_dict: dict[str, list[types.Artifact]]) -> dict[str, str]:
     return roots
 
 
+def _number(output_dict: dict[str, list[types.Artifact]], properties: dict[str, Any]) -> None:
+    """Says of the artifacts which span they are, where TFX's resolvers and its StatisticsGen look.
+
+    The resolvers read custom properties, which TFX's ExampleGen sets; the others the properties.
+    """
+    for name in (spans.SPAN, spans.VERSION):
+        if name in properties:
+            for artifact in map(artifact_utils.get_single_instance, output_dict.values()):
+                setattr(artifact, name, properties[name])
+                artifact.set_int_custom_property(name, properties[name])
+
+
 def _write_outcomes(outcomes: list[clip_writer.Outcome], root: str) -> None:
     # Workers may be other processes on other machines: what they say comes back in a file.
     shards.write_text(root, _OUTCOMES, json.dumps(sorted(outcomes, key=lambda x: x.number)))
@@ -119,13 +140,24 @@ def _refuse_too_many(
     folder, number = os.path.split(root.rstrip("/"))
     kept = os.path.join(folder, f"{number}.{dead_letters.DEAD_LETTERS}")
     tf.io.gfile.copy(os.path.join(root, dead_letters.DEAD_LETTERS), kept, overwrite=True)
-    raise ValueError(dead_letters.complaint(losses, num_clips, max_lost_share, kept))
+    complaint = dead_letters.complaint(losses, num_clips, max_lost_share, kept)
+    raise dead_letters.UnusableError(complaint)
 
 
 def read_dataset(examples_uri: str) -> dict[str, Any]:
     """Reads `dataset.json` of an `EXAMPLES` artifact."""
     with tf.io.gfile.GFile(os.path.join(examples_uri, DATASET)) as file:
         return json.loads(file.read())
+
+
+def read_datasets(examples: Sequence[types.Artifact]) -> dict[str, Any]:
+    """Reads what several `EXAMPLES` artifacts have in common; of one, what its file says."""
+    return summaries.combine([read_dataset(artifact.uri) for artifact in examples])
+
+
+def spans_of(dataset: dict[str, Any]) -> list[int]:
+    """Gives the numbers of the spans that a set is of; none where it is of no span."""
+    return dataset.get("spans", [dataset["span"]] if "span" in dataset else [])
 
 
 def split_folder(uri: str, split: str) -> str:

@@ -11,7 +11,7 @@ from components.example_gen import dead_letters
 
 def summarize(
     clips: list[dict[str, Any]], num_lost: int = 0, choices: list[str] | None = None
-) -> str:
+) -> dict[str, Any]:
     """Puts together what the clips have in common.
 
     Args:
@@ -20,11 +20,11 @@ def summarize(
         choices: What the source chose of its field's protocol, in words.
 
     Returns:
-        JSON: the clips, the sums of their counts, and of those that give pairs to train on the
-        mean rig distance in meters and the mean intrinsics in pixels.
+        The clips, the sums of their counts, and of those that give pairs to train on the mean rig
+        distance in meters and the mean intrinsics in pixels.
 
     Raises:
-        ValueError: If there is nothing to train or to test on.
+        UnusableError: If there is nothing to train or to test on.
     """
     # Workers hand clips over in any order, and a mean of floats depends on it.
     clips = sorted(clips, key=lambda clip: clip["clip"])
@@ -33,13 +33,13 @@ def summarize(
         counts.update(clip["counts"])
     for kind in ("train_pairs", "test_views"):
         if not counts[kind]:
-            raise ValueError(
+            raise dead_letters.UnusableError(
                 f"`{kind}` must not be empty: the recordings and the split leave nothing to use. "
                 f"Received: {dict(counts)}."
             )
     # Networks are made for the cameras they train on; a lone test camera is at no rig's distance.
     trained = [clip for clip in clips if clip["counts"]["train_pairs"]]
-    summary = {
+    return {
         "clips": clips,
         "counts": dict(counts),
         "read_clips": len(clips),
@@ -51,4 +51,44 @@ def summarize(
         "rig_distance": float(np.mean([clip["rig_distance"] for clip in trained])),
         "intrinsics": np.mean([clip["intrinsics"] for clip in trained], axis=0).tolist(),
     }
+
+
+def to_json(summary: dict[str, Any]) -> str:
+    """Writes a summary, sorted, so that equal ones give equal text."""
     return json.dumps(summary, indent=2, sort_keys=True)
+
+
+def combine(summaries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Puts together what several sets have in common, such as the spans of a window.
+
+    Args:
+        summaries: One for each set, in any order.
+
+    Returns:
+        Of a single set what came; of several the same of all of their clips, with `"spans"`.
+
+    Raises:
+        ValueError: If a person trains in one set and tests in another although sets are split by
+            people, as where the settings changed in between.
+    """
+    if len(summaries) == 1:
+        return summaries[0]
+    clips = [clip for summary in summaries for clip in summary["clips"]]
+    if any(summary.get("split") == "subject" for summary in summaries):
+        _check_people(clips)
+    lost = sum(summary["lost_clips"] for summary in summaries)
+    choices = [choice for summary in summaries for choice in summary["choices"]]
+    spans = sorted(summary["span"] for summary in summaries)
+    return summarize(clips, lost, list(dict.fromkeys(choices))) | {"spans": spans}
+
+
+def _check_people(clips: list[dict[str, Any]]) -> None:
+    trained, tested = (
+        {clip["subject"] for clip in clips if clip["counts"][kind]}
+        for kind in ("train_pairs", "test_views")
+    )
+    if both := sorted(trained & tested):
+        raise ValueError(
+            "`split_options` must keep a person to train or to test on in all spans of a window. "
+            f"Received: {', '.join(both)} on both sides."
+        )

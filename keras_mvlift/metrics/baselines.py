@@ -33,7 +33,7 @@ class TestViews(NamedTuple):
     frame: np.ndarray
 
 
-def read_test_views(file_pattern: str) -> TestViews:
+def read_test_views(file_pattern: str | list[str]) -> TestViews:
     """Reads all records of test views into memory."""
     files = tf.data.Dataset.list_files(file_pattern, shuffle=False)
     return decode_test_views(list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()))

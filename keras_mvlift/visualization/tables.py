@@ -166,6 +166,7 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
         yield _line("", f"not usable: {data['lost_clips']} clips, listed in {data['dead_letters']}")
     if data["data_root"]:
         yield _line("", f"from {data['data_root']}")
+    yield from _spans(results)
     if "reference" in data:
         yield _line("Reference", data["reference"])
     if "tuned" in results:
@@ -179,6 +180,26 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
     yield _line("Picture", results["picture"])
     yield _line("Results", results["results"])
     yield _line("Log", results["log"])
+
+
+def _spans(results: Mapping[str, Any]) -> Iterator[text.Text]:
+    """Says of a run on spans which it trained on, where it started, and what drifted."""
+    if "spans" in results["data"]:
+        yield _line("Spans", ", ".join(str(span) for span in results["data"]["spans"]))
+    start = results.get("warm_start", {})
+    if start:
+        goes_on = f"went on from the last blessed model, {start['model']}"
+        yield _line("", goes_on if start["model"] else start["note"])
+    drift = results.get("drift", {})
+    if drift.get("flagged"):
+        off = ", ".join(
+            f"{name} {drift['measured'][name]:.3f} (at most {drift['thresholds'][name]:g})"
+            for name in drift["flagged"]
+        )
+        told = f"span {drift['span']} is unlike span {drift['compared_with']}: {off}"
+        yield _line("Drift", told, "bold yellow")
+    elif drift.get("compared_with") is not None:
+        yield _line("Drift", f"none: span {drift['span']} is like span {drift['compared_with']}")
 
 
 def _held_out(results: Mapping[str, Any]) -> Iterator[text.Text]:

@@ -29,7 +29,10 @@ def figures(examples, tmp_path_factory):
     artifact = artifacts.Baselines()
     artifact.uri = str(tmp_path_factory.mktemp("figures"))
     baselines.Baselines.test_call(
-        **examples, figures=artifact, min_confidence=MIN_CONFIDENCE, code_version="abc"
+        **studio_examples.lists(examples),
+        figures=artifact,
+        min_confidence=MIN_CONFIDENCE,
+        code_version="abc",
     )
     return artifact.uri
 
@@ -69,8 +72,10 @@ def test_a_single_test_camera_is_compared_with_the_mean_pose_alone(examples, tmp
                 writer.write(record)
     artifact = artifacts.Baselines()
     artifact.uri = str(tmp_path)
-    given = examples | {"test_examples": alone, "figures": artifact}
-    baselines.Baselines.test_call(**given, min_confidence=MIN_CONFIDENCE, code_version="abc")
+    given = studio_examples.lists(examples | {"test_examples": alone})
+    baselines.Baselines.test_call(
+        **given, figures=artifact, min_confidence=MIN_CONFIDENCE, code_version="abc"
+    )
     assert set(baselines.read(artifact.uri)) == {"mean_pose"}
 
 

@@ -62,3 +62,22 @@ def test_the_component_writes_what_tfx_reads(kind, tmp_path):
 def test_the_cache_knows_the_schemas_text():
     node = curated_schema.CuratedSchema(text="feature { name: 'x' }")
     assert node.exec_properties["text"] == "feature { name: 'x' }"
+
+
+def test_comparators_are_set_on_both_sides_of_a_pair_and_nothing_else_is_asked():
+    thresholds = {"confidence": 0.3, "camera": 0.2, "center": 0.0}
+    text = curated_schema.comparators(curated_schema.PAIRS, thresholds)
+    compared = {
+        feature.name: feature for feature in text_format.Parse(text, schema_pb2.Schema()).feature
+    }
+    known = {feature.name: feature.type for feature in schema(curated_schema.PAIRS).feature}
+    assert {name: feature.type for name, feature in compared.items()} == known
+    asked = {field.name for feature in compared.values() for field, _ in feature.ListFields()}
+    assert asked == {"name", "type", "drift_comparator"}
+    found = {name for name, one in compared.items() if one.HasField("drift_comparator")}
+    assert found == {
+        f"{side}/{x}" for side in ("source", "target") for x in ("confidence", "camera")
+    }
+    confidence, camera = compared["target/confidence"], compared["source/camera"]
+    assert confidence.drift_comparator.jensen_shannon_divergence.threshold == 0.3
+    assert camera.drift_comparator.infinity_norm.threshold == 0.2

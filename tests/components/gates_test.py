@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.example_validator import executor as example_validator
 from tfx.components.statistics_gen import executor as statistics_gen
 from tfx.types import artifact_utils, standard_artifacts
@@ -200,3 +201,32 @@ def test_a_model_that_was_not_served_stops_the_run(tmp_path):
     blessing.set_int_custom_property("blessed", 0)
     with pytest.raises(gates.NotBlessedError, match="TensorFlow Serving did not load it"):
         gates.InfraGate.test_call(blessing=blessing)
+
+
+@pytest.fixture
+def drifted(tmp_path):
+    artifact = standard_artifacts.ExampleAnomalies()
+    artifact.uri, artifact.span = str(tmp_path), 4
+    artifact.split_names = artifact_utils.encode_split_names(["train"])
+    found = anomalies_pb2.Anomalies()
+    kind = anomalies_pb2.AnomalyInfo.COMPARATOR_JENSEN_SHANNON_DIVERGENCE_HIGH
+    found.anomaly_info["source/center"].reason.add(type=kind, description="It is far.")
+    path = tmp_path / "Split-train" / "SchemaDiff.pb"
+    path.parent.mkdir()
+    path.write_bytes(found.SerializeToString())
+    return artifact
+
+
+def test_drift_is_warned_of_or_stops_the_run(drifted, caplog):
+    told = "Span 4 must be like a span of the window. Received: train: source/center: It is far."
+    gates.DriftGate.test_call(anomalies=drifted, stops=False)
+    assert told in caplog.messages
+    with pytest.raises(gates.DriftError) as stopped:
+        gates.DriftGate.test_call(anomalies=drifted, stops=True)
+    assert str(stopped.value) == told
+
+
+def test_a_span_like_the_others_passes(drifted, caplog):
+    pathlib.Path(drifted.uri, "Split-train", "SchemaDiff.pb").write_bytes(b"")
+    gates.DriftGate.test_call(anomalies=drifted, stops=True)
+    assert caplog.messages == []

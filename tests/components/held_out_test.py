@@ -44,7 +44,11 @@ def measure(model, examples, root):
     scores = artifacts.HeldOutScores()
     scores.uri = str(root)
     held_out.HeldOutViews.test_call(
-        model=model, **examples, scores=scores, min_joints=8, code_version="abc"
+        model=model,
+        **studio_examples.lists(examples),
+        scores=scores,
+        min_joints=8,
+        code_version="abc",
     )
     return held_out.read(scores.uri)
 

@@ -80,7 +80,7 @@ def written(examples, model, tmp_path_factory):
     )
     figures = artifact(artifacts.Baselines, root / "figures")
     baselines.Baselines.test_call(
-        **examples, figures=figures, min_confidence=0.3, code_version="abc"
+        **studio_examples.lists(examples), figures=figures, min_confidence=0.3, code_version="abc"
     )
     scores = artifact(artifacts.HeldOutScores, root / "scores")
     (root / "scores" / held_out.SCORES).write_text(json.dumps(SCORES))
@@ -90,7 +90,7 @@ def written(examples, model, tmp_path_factory):
         blessing=blessing,
         pushed=artifact(standard_artifacts.PushedModel, root / "pushed"),
         model=model,
-        **examples,
+        **studio_examples.lists(examples),
         figures=figures,
         scores=scores,
         report=made,
@@ -163,7 +163,9 @@ def test_results_name_the_list_of_clips_that_could_not_be_used(found):
     assert "lost_clips" not in found["data"]
     dataset = {"clips": [], "counts": {"train_pairs": 1, "test_views": 1}, "choices": ["a"]}
     dataset |= {"reference": "recorded", "lost_clips": 2, "dead_letters": "lost.json"}
-    data = report._about(dataset, "examples/1")
+    examples = standard_artifacts.Examples()
+    examples.uri = "examples/1"
+    data = report._about(dataset, [examples])
     assert (data["lost_clips"], data["choices"]) == (2, ["a"])
     assert data["dead_letters"] == str(pathlib.Path("examples/1/lost.json"))
 

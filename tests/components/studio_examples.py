@@ -25,21 +25,21 @@ def config(num_frames=6, test_subjects=("S02",), **options):
     )
 
 
-def generate(root, data_config, data_root="", beam_pipeline_args=("--runner=DirectRunner",)):
-    """Runs the executor; gives its artifacts by name."""
+def generate(root, data_config, data_root="", beam_pipeline_args=(), **properties):
+    """Runs the executor, with properties of a span if told; gives its artifacts by name."""
     artifacts = {name: standard_artifacts.Examples() for name in executor.SPLITS}
     for name, artifact in artifacts.items():
         artifact.uri = str(root / name)
     context = executor.Executor.Context(
         beam_pipeline_args=list(beam_pipeline_args), tmp_dir=str(root / "tmp")
     )
-    properties = {
+    told = properties | {
         executor.DATA_CONFIG: data_config.to_json(),
         executor.DATA_ROOT: str(data_root),
         executor.CODE_VERSION: "",
     }
     outputs = {name: [artifact] for name, artifact in artifacts.items()}
-    executor.Executor(context).Do({}, outputs, properties)
+    executor.Executor(context).Do({}, outputs, told)
     return artifacts
 
 
@@ -59,3 +59,8 @@ def _values(example):
     return {
         name: getattr(value, value.WhichOneof("kind")).value for name, value in features.items()
     }
+
+
+def lists(artifacts):
+    """Gives artifacts as TFX hands over those of a channel that may hold several."""
+    return {name: [artifact] for name, artifact in artifacts.items()}

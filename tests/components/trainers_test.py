@@ -11,8 +11,7 @@ import tensorflow as tf
 from components import trainers
 from components.example_gen import executor
 from keras_mvlift import configs
-from keras_mvlift.datasets import view_pairs
-from keras_mvlift.training import checkpoints, lifters, objectives, stages
+from keras_mvlift.training import checkpoints, lifters, objectives, pair_batches, stages
 from tests import tiny_studio
 from tests.components import studio_examples
 
@@ -81,13 +80,13 @@ def pretrained(train):
 @pytest.fixture
 def first_epochs(monkeypatch):
     """Notes the epoch that each training begins with."""
-    noted, load = [], view_pairs.load
+    noted, load = [], pair_batches.load
 
     def load_and_note(*arguments, first_epoch=0, **options):
         noted.append(first_epoch)
         return load(*arguments, first_epoch=first_epoch, **options)
 
-    monkeypatch.setattr(view_pairs, "load", load_and_note)
+    monkeypatch.setattr(pair_batches, "load", load_and_note)
     return noted
 
 
@@ -143,6 +142,15 @@ def test_finetuning_starts_from_the_pretrained_weights(train, pretrained):
     assert not tiny_studio.same(weights(moved), weights(pretrained))
     assert description(moved)["pretrain"] == description(pretrained)["pretrain"]
     assert description(moved)["finetune"]["num_epochs"] == 1
+
+
+def test_a_stage_learns_in_the_precision_of_its_settings(train, pretrained, unbroken):
+    half = dataclasses.replace(FINETUNE, precision="mixed_bfloat16")
+    for model, former in ((train(half), None), (train(half, "paper", pretrained), pretrained)):
+        single = train(FINETUNE, "paper", former) if former else unbroken
+        losses = [description(one)["finetune"]["last_epoch"]["loss"] for one in (model, single)]
+        assert losses[0] != losses[1]
+        assert losses[0] == pytest.approx(losses[1], rel=0.05)
 
 
 def test_history_and_settings_of_a_stage_are_kept(unbroken):

@@ -9,8 +9,8 @@ from components import curated_schema, gates, validating
 RULES = curated_schema.rules(curated_schema.TEST_VIEWS)
 
 
-def anomalies_of(folder, rules):
-    """Validates statistics of poses that are 5 cm large; gives what was found."""
+def validate(folder, rules, span=0):
+    """Validates statistics of poses that are 5 cm large; gives the artifact."""
     kinds = {
         "statistics": standard_artifacts.ExampleStatistics,
         "schema": standard_artifacts.Schema,
@@ -32,14 +32,19 @@ def anomalies_of(folder, rules):
         (folder / name).parent.mkdir(parents=True)
         (folder / name).write_bytes(content)
     artifacts["statistics"].split_names = artifact_utils.encode_split_names(["test"])
+    artifacts["statistics"].span = span
     inputs = {name: [artifacts[name]] for name in ("statistics", "schema")}
     outputs = {"anomalies": [artifacts["anomalies"]]}
     validating.Executor().Do(inputs, outputs, {validating.RULES: rules})
-    return gates.read_anomalies(artifacts["anomalies"].uri, ["test"])
+    return artifacts["anomalies"]
 
 
 @pytest.mark.parametrize("written", [str, None], ids=["text", "message"])
 def test_rules_are_taken_as_text_and_as_a_message(written, tmp_path):
     rules = json_format.MessageToJson(RULES) if written else RULES
-    found = anomalies_of(tmp_path, rules)
+    found = gates.read_anomalies(validate(tmp_path, rules).uri, ["test"])
     assert any("reference_pose: " in phrase and "another unit" in phrase for phrase in found)
+
+
+def test_a_verdict_says_which_span_it_is_about(tmp_path):
+    assert validate(tmp_path, RULES, span=6).span == 6

@@ -80,3 +80,11 @@ def test_what_is_wrong_is_said_by_configure_alone(tmp_path):
     assert name(settings=tmp_path / "missing.json") == "mvlift"
     with pytest.raises(errors.RecordingError, match="`data_root` must exist"):
         configured(missing)
+
+
+def test_of_numbered_recordings_the_newest_tells_the_preset_and_all_stay_named(tmp_path):
+    put(tmp_path, "spans/00002/data_3d_h36m.npz")
+    put(tmp_path, "spans/00010/calibration/Calib.qca.txt")
+    root = f"{tmp_path}/spans/{{SPAN}}"
+    assert configured(root) == (presets.recording(), root)
+    assert name(data_root=root) == "recording"

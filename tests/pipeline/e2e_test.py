@@ -6,6 +6,7 @@ import shutil
 import jsonschema
 import pytest
 
+from benchmarks import pipeline_overhead
 from keras_mvlift.visualization import tables
 from tests import tiny_studio
 from tests.datasets import recordings
@@ -136,10 +137,14 @@ def test_results_keep_the_documented_schema(first, workshop):
         assert (workshop.folder / results[key]).is_file()
 
 
-def test_the_full_log_is_in_the_file(first, workshop):
+def test_the_full_log_is_in_the_file_and_tells_the_times(first, workshop):
     log = (workshop.folder / first[1]["log"]).read_text()
     assert "Component Trainer.Finetune is finished." in log
-    assert "Traceback" not in log
+    # Nor is TFX packed for workers elsewhere.
+    assert not [word for word in ("Traceback", "sdist") if word in log]
+    timed = {part.name: part for part in pipeline_overhead.components(log) if part.executed}
+    assert {*timed} == {*COMPONENTS} - {"LastBlessedModel"}
+    assert all(0 < part.own_seconds < part.seconds for part in timed.values())
 
 
 def test_the_pushed_model_needs_nothing_of_ours(first, workshop):

@@ -124,3 +124,8 @@ def test_the_compiled_tasks_run_in_containers_as_written(job, tmp_path, monkeypa
     assert (platform.path("Baselines", "figures") / "baselines.json").is_file()
     splits = platform.reported["RecordingExampleGen", "test_examples"]["metadata"]["split_names"]
     assert json.loads(splits) == ["test"]
+
+
+def test_spans_are_refused_as_the_platform_cannot_resolve_them(settings):
+    with pytest.raises(ValueError, match=r"`data_root` must hold no {SPAN}: .* /gcs/films/{SPAN}"):
+        compiled(settings, "--data_root=/gcs/films/{SPAN}")

@@ -1,11 +1,15 @@
 import errno
+import gc
 import os
 import pathlib
+import runpy
 import subprocess
 import sys
 
 import pytest
 
+from components import gates
+from components.example_gen import dead_letters
 from keras_mvlift.datasets import errors
 from pipeline import configuration, local
 from tests.pipeline import studio_runs
@@ -129,6 +133,32 @@ def test_a_full_disk_is_named(error, tmp_path, capfd, monkeypatch):
     assert advice == f"Make space on the disk of {tmp_path / 'mvlift'}, then run again."
 
 
+@pytest.mark.parametrize(
+    ("error", "is_running", "kind"),
+    [
+        (errors.RecordingError("a", "b", "c", "d"), False, local.REFUSED),
+        (dead_letters.UnusableError("too many lost"), True, local.REFUSED),
+        (gates.DataAnomalyError("anomalies"), True, local.REFUSED),
+        (gates.DriftError("drift"), True, local.REFUSED),
+        (ValueError("wrong settings"), False, local.UNABLE),
+        (OSError("no folder"), True, local.UNABLE),
+        (RuntimeError("database or disk is full"), True, local.UNABLE),
+        (RuntimeError("anything else"), True, local.FAILED),
+        (ValueError("a batch larger than the set"), True, local.FAILED),
+    ],
+    ids=lambda value: str(value),
+)
+def test_how_a_run_ends_tells_whether_its_data_is_to_blame(error, is_running, kind):
+    assert local._kind(error, is_running) == kind
+
+
+def test_only_a_blessed_model_is_status_zero(tmp_path):
+    assert [local.Outcome(kind).status for kind in (local.DONE, local.NOT_BLESSED)] == [0, 1]
+    ended = local.outcome([f"--data_root={tmp_path}", f"--output_root={tmp_path}"])
+    assert ended.kind == local.REFUSED
+    assert "`data_root` must hold one of" in ended.reason
+
+
 RECORDING_ERROR = errors.RecordingError("a.trc", "Units", "be m or mm", "ft")
 BEAM_WORDS = f"keras_mvlift.datasets.errors.RecordingError: {RECORDING_ERROR} [while running 'X']"
 BEAM_TEXT = f"Traceback (most recent call last):\n  ...\n{BEAM_WORDS}\n"
@@ -166,3 +196,13 @@ def test_paths_below_the_current_folder_are_short(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert local._short(tmp_path / "a" / "b") == "a/b"
     assert local._short(pathlib.Path("/elsewhere")) == "/elsewhere"
+
+
+def test_python_as_it_ends_does_not_look_through_all_that_was_imported(tmp_path, monkeypatch):
+    frozen = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(True))
+    words = ["--settings=missing.json", f"--output_root={tmp_path}"]
+    monkeypatch.setattr(sys, "argv", [local.__file__, *words])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(local.__file__, run_name="__main__")
+    assert (ended.value.code, frozen) == (1, [True])

@@ -25,6 +25,7 @@ SETTINGS = {
         "source_options": {"num_subjects": 2, "num_clips": 2, "num_frames": 12},
         "split": "subject",
         "split_options": {"test_subjects": ["S02"]},
+        "num_virtual_views": 1,
     },
     "model": {"backbone": "res_linear", "layers_per_block": 1, "width": 16},
     "finetune": {"num_epochs": NUM_EPOCHS, "decay_every": 0, "batch_size": 32},

@@ -204,3 +204,26 @@ def test_what_a_search_found_is_told(results):
     assert "Tuned" not in tables.render(results)
     tuned = results | {"tuned": {"transform_weight": 2.5, "learning_rate": 0.00123}}
     assert "Tuned      learning_rate 0.00123, transform_weight 2.5\n" in tables.render(tuned)
+
+
+def test_a_run_on_spans_tells_which_they_are_where_it_started_and_what_drifted(results):
+    assert "Spans" not in tables.render(results)
+    drift = {
+        "span": 7,
+        "compared_with": 5,
+        "flagged": ["source/confidence"],
+        "measured": {"source/confidence": 0.31234},
+        "thresholds": {"source/confidence": 0.05},
+    }
+    start = {"model": "Trainer.Finetune/model/12", "note": ""}
+    told = {"data": results["data"] | {"spans": [5, 7]}, "warm_start": start, "drift": drift}
+    page = tables.render(results | told)
+    assert "Spans      5, 7\n           went on from the last blessed model, Trainer.Fine" in page
+    unlike = "Drift      span 7 is unlike span 5: source/confidence 0.312 (at most 0.05)\n"
+    assert unlike in page
+    calm = told | {"drift": drift | {"flagged": []}, "warm_start": {"model": None, "note": "New."}}
+    page = tables.render(results | calm)
+    assert "Drift      none: span 7 is like span 5\n" in page
+    assert "           New.\n" in page
+    first = drift | {"flagged": [], "compared_with": None}
+    assert "Drift" not in tables.render(results | told | {"drift": first})

@@ -5,7 +5,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 from tfx.orchestration.portable import data_types
 
-from components.example_gen import driver, executor
+from components.example_gen import driver, executor, spans
 
 
 @pytest.fixture
@@ -71,3 +71,18 @@ def test_fingerprint_changes_with_the_set_of_files(recording, change):
     else:
         path.rename(path.with_name("3.json"))
     assert fingerprint(recording) != former
+
+
+def test_the_newest_span_is_read_and_its_number_told(recording, tmp_path):
+    (tmp_path / "00003").mkdir()
+    recording.rename(tmp_path / "00012")
+    root = f"{tmp_path}/{{SPAN}}"
+    in_memory = metadata_store_pb2.ConnectionConfig()
+    in_memory.fake_database.SetInParent()
+    found = driver.Driver(metadata.Metadata(in_memory)).run(
+        data_types.ExecutionInfo(exec_properties={executor.DATA_ROOT: root})
+    )
+    told = found.exec_properties
+    assert told[executor.DATA_ROOT].string_value == str(tmp_path / "00012")
+    assert (told[spans.SPAN].int_value, told[spans.VERSION].int_value) == (12, 0)
+    assert told[executor.FINGERPRINT].string_value == fingerprint(tmp_path / "00012")

@@ -19,7 +19,7 @@ def clip(number, **fields):
 
 
 def summarize(*clips, **options):
-    return json.loads(summaries.summarize([*clips], **options))
+    return json.loads(summaries.to_json(summaries.summarize([*clips], **options)))
 
 
 def test_the_order_in_which_workers_finish_does_not_show():
@@ -60,3 +60,36 @@ def test_nothing_to_train_or_test_on_is_refused(kind):
     counts = {"train_pairs": 1, "test_views": 1} | {kind: 0}
     with pytest.raises(ValueError, match=f"`{kind}` must not be empty: .*'{kind}': 0"):
         summarize(clip(0, counts=counts))
+
+
+def of_span(span, *clips, split="blocks"):
+    return summaries.summarize([*clips], num_lost=span) | {"span": span, "split": split}
+
+
+def test_spans_are_summed_up_as_one_set():
+    near, far = clip(0, rig_distance=4.0), clip(1, rig_distance=6.0, num_views=7)
+    found = summaries.combine([of_span(3, far), of_span(2, near)])
+    assert found["spans"] == [2, 3]
+    assert found["rig_distance"] == 5.0
+    assert found["num_views"] == 7
+    assert found["counts"] == {key: 2 * value for key, value in near["counts"].items()}
+    assert (found["read_clips"], found["lost_clips"]) == (2, 5)
+
+
+def test_a_single_set_stays_as_it_is():
+    alone = summaries.summarize([clip(0)])
+    assert summaries.combine([alone]) is alone
+
+
+def test_a_person_who_changes_sides_between_spans_is_refused():
+    trains, tests = {"train_pairs": 1, "test_views": 0}, {"train_pairs": 0, "test_views": 1}
+    anna, ben = clip(0, subject="anna", counts=trains), clip(1, subject="ben", counts=tests)
+    former = of_span(1, anna, ben, split="subject")
+    assert summaries.combine([of_span(2, anna, ben, split="subject"), former])["spans"] == [1, 2]
+    turned = [anna | {"counts": tests}, ben | {"counts": trains}]
+    with pytest.raises(
+        ValueError, match=r"`split_options` must keep a person .* anna, ben on both"
+    ):
+        summaries.combine([of_span(2, *turned, split="subject"), former])
+    # Of a clip's frames some may train and some test.
+    assert summaries.combine([of_span(2, *turned), of_span(1, anna, ben)])["spans"] == [1, 2]

@@ -1,0 +1,27 @@
+import pytest
+
+from components import curated_schema
+from components.example_gen import component as example_gen
+from pipeline import checks
+
+
+@pytest.fixture(scope="module")
+def made():
+    examples = example_gen.RecordingExampleGen("{}", "", "")
+    return {node.id: node for node in checks.nodes(examples)}
+
+
+def test_both_kinds_of_records_are_checked_against_their_schemas(made):
+    for kind, name in ((curated_schema.PAIRS, "Pairs"), (curated_schema.TEST_VIEWS, "TestViews")):
+        assert made[f"Schema.{name}"].exec_properties["text"] == curated_schema.read(kind)
+        given = made[f"ExampleValidator.{name}"].inputs
+        assert given["schema"].producer_component_id == f"Schema.{name}"
+        assert given["statistics"].producer_component_id == f"StatisticsGen.{name}"
+        gate = made[f"DataGate.{name}"].inputs["anomalies"]
+        assert gate.producer_component_id == f"ExampleValidator.{name}"
+
+
+def test_instants_are_not_looked_at_twice(made):
+    for name in ("StatisticsGen.Pairs", "ExampleValidator.Pairs"):
+        excluded = made[name].exec_properties["exclude_splits"]
+        assert excluded == '["train_instants", "eval_instants"]'

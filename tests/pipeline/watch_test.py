@@ -1,0 +1,152 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pipeline import inbox, local, span_ledger, watch
+from tests.pipeline import local_test, studio_runs
+
+KILL = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+
+
+@pytest.fixture
+def watched(tmp_path):
+    folder = tmp_path / "in"
+    for name in ("a", "b", "c"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "rig.yaml").write_text(name)
+    return folder
+
+
+class Runs:
+    """Stands for the pipeline: ends as it is told, and notes which recording was the newest."""
+
+    def __init__(self, watched, *kinds):
+        self._spans, self._kinds = watched / inbox.SPANS, [*kinds]
+        self.read, self.arguments = [], []
+
+    def __call__(self, arguments):
+        self.arguments.append(arguments)
+        newest = max(path for path in self._spans.iterdir() if path.is_dir())
+        self.read.append((newest / "rig.yaml").read_text())
+        kind = self._kinds.pop(0) if self._kinds else local.DONE
+        return local.Outcome(kind, "" if kind == local.DONE else f"It is {kind}.")
+
+
+def follow(watched, *kinds, **options):
+    """Follows the folder until nothing is left to do."""
+    runs = Runs(watched, *kinds)
+    words = [f"--{name}={value}" for name, value in ({"settle_seconds": 0} | options).items()]
+    return runs, watch.main([str(watched), "--once", *words], runs)
+
+
+def states(watched):
+    return [entry.state for entry in span_ledger.Ledger(watched / inbox.SPANS).entries]
+
+
+def lost(watched):
+    listed = json.loads((watched / inbox.SPANS / watch.DEAD_LETTERS).read_text())
+    return [clip["clip"] for clip in listed["clips"]]
+
+
+def test_each_recording_is_the_newest_span_of_a_run_of_its_own(watched):
+    runs, status = follow(watched, output_root=watched.parent / "out")
+    assert (status, runs.read) == (0, ["a", "b", "c"])
+    assert states(watched) == [local.DONE] * 3
+    (arguments,) = {tuple(words) for words in runs.arguments}
+    options = local.parse([*arguments])
+    assert options.data_root == f"{watched}/spans/{{SPAN:5}}"
+    assert options.output_root == watched.parent / "out"
+    again, _ = follow(watched)
+    assert again.read == []
+
+
+def test_a_model_that_is_not_blessed_ends_a_span_as_a_blessed_one_does(watched):
+    runs, status = follow(watched, local.NOT_BLESSED)
+    assert (status, runs.read) == (0, ["a", "b", "c"])
+    assert states(watched) == [local.NOT_BLESSED, local.DONE, local.DONE]
+    assert lost(watched) == []
+
+
+def test_a_broken_recording_is_listed_and_the_next_goes_on(watched, capfd):
+    runs, status = follow(watched, local.DONE, local.REFUSED)
+    assert (status, runs.read) == (0, ["a", "b", "c"])
+    assert states(watched) == [local.DONE, local.REFUSED, local.DONE]
+    assert lost(watched) == ["b"]
+    assert "Lost span 2, b: It is refused." in capfd.readouterr().err
+
+
+def test_a_recording_that_breaks_runs_is_given_up_after_three(watched):
+    runs, _ = follow(watched, *[local.FAILED] * watch.MAX_ATTEMPTS)
+    assert runs.read == ["a", "a", "a", "b", "c"]
+    assert states(watched) == [local.FAILED, local.DONE, local.DONE]
+    assert lost(watched) == ["a"]
+
+
+def test_what_is_no_fault_of_a_recording_costs_it_nothing(watched):
+    for _ in range(watch.MAX_ATTEMPTS + 1):
+        runs, status = follow(watched, local.UNABLE)
+        assert (status, runs.read) == (1, ["a"])
+        assert states(watched) == [span_ledger.CLAIMED]
+    runs, status = follow(watched)
+    assert (status, runs.read) == (0, ["a", "b", "c"])
+
+
+def test_a_watch_that_was_killed_goes_on_with_the_span_that_it_was_at(watched):
+    def die(arguments):
+        raise KeyboardInterrupt
+
+    assert watch.main([str(watched), "--once", "--settle_seconds=0"], die) == 1
+    assert states(watched) == [span_ledger.CLAIMED]
+    runs, _ = follow(watched)
+    assert runs.read == ["a", "b", "c"]
+
+
+def test_a_half_copied_recording_waits(watched):
+    (watched / "b").rename(watched / "b.partial")
+    runs, status = follow(watched)
+    assert (status, runs.read) == (0, ["a", "c"])
+    (watched / "b.partial").rename(watched / "b")
+    assert follow(watched)[0].read == ["b"]
+    assert follow(watched, settle_seconds=3600)[0].read == []
+
+
+def test_two_do_not_follow_one_folder(watched, capfd):
+    lock = watched / inbox.SPANS / "watch.lock"
+    command = [sys.executable, "-c", local_test.HOLD, str(lock)]
+    with subprocess.Popen(
+        command, cwd=studio_runs.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        holder.stdout.readline()
+        runs, status = follow(watched)
+        holder.communicate()
+    assert (status, runs.read) == (1, [])
+    assert f"Another process follows {watched}" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [(None, "`settings` must be a file"), ('{"window": {"num_spans": 0}}', "`num_spans` must be")],
+)
+def test_wrong_settings_claim_nothing(text, sentence, watched, capfd):
+    path = watched.parent / "settings.json"
+    if text:
+        path.write_text(text)
+    runs, status = follow(watched, settings=path)
+    assert (status, runs.read) == (1, [])
+    assert sentence in capfd.readouterr().err
+    assert not (watched / inbox.SPANS).exists()
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path, capfd):
+    assert watch.main([str(tmp_path / "no"), "--once"]) == 1
+    assert "`watched` must be a folder" in capfd.readouterr().err
+
+
+def test_a_run_whose_process_is_killed_failed(monkeypatch):
+    # A start is a run in a process of its own: here one that kills itself.
+    monkeypatch.setattr(local, "outcome", exec)
+    ended = watch.apart(KILL)
+    assert ended.kind == local.FAILED
+    assert "killed" in ended.reason
