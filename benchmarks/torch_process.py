@@ -102,13 +102,13 @@ class TorchTraining:
         program = str(_FOLDER / "torch_training.py")
         self._process = TorchProcess(python, program, (start, num_threads))
 
-    def losses(self, num_steps: int) -> list[float]:
-        """Gives the losses of the first steps from the start's weights, without dropout."""
-        return list(self._process.answer(f"losses {num_steps}"))
+    def start(self) -> list[float]:
+        """Gives the loss at the start, without dropout, and the norm of its gradient."""
+        return list(self._process.answer("start"))
 
     def seconds(self, num_steps: int) -> list[float]:
         """Gives what each of some steps in a row takes, `[num_steps]`, with dropout."""
-        return list(self._process.answer(f"seconds {num_steps}"))
+        return list(self._process.answer(f"{num_steps}"))
 
     def close(self) -> None:
         """Ends the process."""

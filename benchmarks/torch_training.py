@@ -1,7 +1,7 @@
 """The training step of `MultiViewLifter` on pairs, in PyTorch: what `torch_process` runs.
 
-It needs PyTorch and NumPy alone. Each line asks for the losses of the first steps, without dropout,
-or for the seconds of some, with dropout, and is answered with a JSON list.
+It needs PyTorch and NumPy alone. A line asks for the loss and its gradient's norm at the start,
+without dropout, or for the seconds of some steps, with it, and is answered with a JSON list.
 """
 
 import json
@@ -76,13 +76,18 @@ class _Step:
         shift = other["center"] - self.seen["center"]
         self.center = torch.einsum("bij,bj->bi", self.seen["rotation"], shift)
 
-    def __call__(self) -> float:
+    def __call__(self) -> None:
+        self.gradient()
+        torch.nn.utils.clip_grad_norm_(self.weights, self.clip_norm)
+        self.optimizer.step()
+
+    def gradient(self) -> tuple[float, float]:
+        """Gives the loss and the norm of its gradient, which the weights then have."""
         self.optimizer.zero_grad()
         loss = self.loss()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.weights, self.clip_norm)
-        self.optimizer.step()
-        return float(loss.detach())
+        norms = torch.stack([weight.grad.norm() for weight in self.weights])
+        return float(loss.detach()), float(norms.norm())
 
     def loss(self) -> torch.Tensor:
         rays = self._rays(self.seen)
@@ -146,13 +151,11 @@ def main() -> None:
     torch.manual_seed(0)
     step = _Step(start, float(start["dropout"]))
     for line in sys.stdin:
-        what, count = line.split()
-        answer = []
-        if what == "losses":
-            exact = _Step(start, 0.0)
-            answer = [exact() for _ in range(int(count))]
+        if line.strip() == "start":
+            answer = [*_Step(start, 0.0).gradient()]
         else:
-            for _ in range(int(count)):
+            answer = []
+            for _ in range(int(line)):
                 before = time.perf_counter()
                 step()
                 answer.append(time.perf_counter() - before)

@@ -3,10 +3,10 @@
     python -m benchmarks.training_speed --torch-python PYTHON    the table of docs/performance.md
     python -m benchmarks.training_speed --quick                  as the test does
 
-PYTHON is an interpreter of an environment that has PyTorch and NumPy; before it is timed, its first
-losses must be ours. What is compared takes turns, so that what else the machine does meets all
-alike, and the least time of each counts. On a machine with a GPU our steps run there; PyTorch's do
-not.
+PYTHON is an interpreter of an environment that has PyTorch and NumPy; before it is timed, its loss
+and gradient must be ours. What is compared takes turns, so that what else the machine does meets
+all alike, and the least time of each counts. On a machine with a GPU our steps run there; PyTorch's
+do not.
 """
 
 import argparse
@@ -29,8 +29,8 @@ from keras_mvlift import configs
 from keras_mvlift.datasets import views
 
 STEP, NETWORKS, PRODUCTS, TORCH = "step", "networks", "products", "PyTorch"
-# Steps without dropout that must have PyTorch's losses, and how nearly: rounding grows.
-_NUM_CHECKED, _FIRST, _LATER = 3, 1e-4, 2e-2
+# How nearly PyTorch must have our loss, and the norm of our gradient.
+_TOLERANCE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,16 +98,15 @@ def measure(
 def _torch(
     run: str, width: int, pair: views.ViewPair, python: pathlib.Path, folder: pathlib.Path
 ) -> torch_process.TorchTraining:
-    """Starts PyTorch at our weights, and holds its losses against ours."""
+    """Starts PyTorch at our weights, and holds its loss and gradient against ours."""
     lifter = training_steps.build(run, width, dropout=0.0)
     training_steps.write_start(lifter, pair, folder / "start.npz")
     torch = torch_process.TorchTraining(python, folder / "start.npz", os.cpu_count() or 1)
-    theirs = torch.losses(_NUM_CHECKED)
-    step = training_steps.stepper(lifter, pair)
-    ours = [step() for _ in range(_NUM_CHECKED)]
-    bounds = [_FIRST] + [_LATER] * (_NUM_CHECKED - 1)
-    if not np.all(np.abs(np.divide(theirs, ours) - 1) < bounds):
-        raise ValueError(f"PyTorch's losses must be ours, {ours}. Received: {theirs}.")
+    theirs, ours = torch.start(), training_steps.loss_and_gradient(lifter, pair)
+    if not np.allclose(theirs, ours, rtol=_TOLERANCE):
+        torch.close()
+        rule = f"PyTorch's loss and the norm of its gradient must be ours, {ours}"
+        raise ValueError(f"{rule}. Received: {theirs}.")
     return torch
 
 

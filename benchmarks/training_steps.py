@@ -77,6 +77,16 @@ def stepper(lifter: multi_view_lifter.MultiViewLifter, batch: Any) -> Callable[[
     return step
 
 
+def loss_and_gradient(
+    lifter: multi_view_lifter.MultiViewLifter, pair: views.ViewPair
+) -> list[float]:
+    """Gives the loss of a step that is not taken, and the norm of its gradient before clipping."""
+    with tf.GradientTape() as tape:
+        loss = tf.add_n([*lifter.losses_of(pair, training=True).values()])
+    gradients = tape.gradient(loss, lifter.trainable_variables)
+    return [float(loss), float(tf.linalg.global_norm(gradients))]
+
+
 def networks_alone(
     lifter: multi_view_lifter.MultiViewLifter, num_views: int
 ) -> Callable[[], float]:
