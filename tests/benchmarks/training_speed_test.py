@@ -17,7 +17,7 @@ import json, sys
 import numpy
 first, scale = {first}, float(numpy.load(sys.argv[2])["clip_norm"])
 for line in sys.stdin:
-    print(json.dumps(first if line == "start\n" else [scale] * int(line)), flush=True)
+    print(json.dumps(first if line.strip() == "start" else [scale] * int(line)), flush=True)
 """
 
 
