@@ -23,7 +23,7 @@ def former(tmp_path_factory):
 
 def load(folder, config):
     objective = objectives.TransformReprojection()
-    return warm_starts.load(folder, config, objective, multi_view_lifter.MultiViewLifter)
+    return warm_starts.load(folder, config, objective, model=multi_view_lifter.MultiViewLifter)
 
 
 @pytest.mark.parametrize("changes", [{}, {"dropout": 0.5, "seed": 3, "output_stddev": 0.1}])
