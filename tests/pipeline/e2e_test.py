@@ -144,9 +144,7 @@ def test_the_full_log_is_in_the_file_and_tells_the_times(first, workshop):
     assert not [word for word in ("Traceback", "sdist") if word in log]
     timed = {part.name: part for part in pipeline_overhead.components(log) if part.executed}
     assert {*timed} == {*COMPONENTS} - {"LastBlessedModel"}
-    # Of a schema there is less than a millisecond to do.
     assert all(0 <= part.own_seconds < part.seconds for part in timed.values())
-    assert timed["Trainer.Finetune"].own_seconds > 0
 
 
 def test_the_pushed_model_needs_nothing_of_ours(first, workshop):
