@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import training_steps
 from components.example_gen import shards
 from keras_mvlift import configs, recipe_defaults
 from keras_mvlift.datasets import (
@@ -21,19 +22,12 @@ from keras_mvlift.datasets import (
 )
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.losses import distances, reprojection
-from keras_mvlift.training import (
-    agreement,
-    lifters,
-    optimizers,
-    pair_batches,
-    stages,
-)
+from keras_mvlift.training import agreement, pair_batches
 
 BATCH_SIZE = 1024
 # Small networks, where it is not they that are measured.
 WIDTH = 64
 _FRAMES_OF_CLIP = 1000
-_DISTANCE = 5.0
 _TIMES = 8
 
 
@@ -91,7 +85,7 @@ def compare(folder: pathlib.Path, num_cameras: int) -> Done:
     config = configs.FinetuneConfig(**recipe_defaults.finetuning(model))
     seen = _instants(num_cameras)
     batch = agreement.AgreedViews(seen, agreement.nothing(seen))
-    _, take = _step(model, config, batch)
+    take = training_steps.stepper(training_steps.compiled(model, config), batch)
     return _timed(take, BATCH_SIZE * num_cameras)
 
 
@@ -142,7 +136,8 @@ def step(folder: pathlib.Path, width: int) -> Done:
         tf.nest.map_structure(lambda field, side=side: field[:, side], seen) for side in (0, 1)
     )
     model = configs.ModelConfig(recipe="paper", width=width)
-    lifter, take = _step(model, configs.FinetuneConfig(), views.ViewPair(source, target))
+    lifter = training_steps.compiled(model, configs.FinetuneConfig())
+    take = training_steps.stepper(lifter, views.ViewPair(source, target))
     sizes = {rank: 0 for rank in (1, 2)}
     for weight in lifter.trainable_weights:
         sizes[weight.shape.rank] += weight.shape.num_elements()
@@ -173,7 +168,7 @@ def _train(folder: pathlib.Path) -> Done:
     pairs = cast(pair_batches.Pairs, pair_batches.read(str(folder / "*.gz"), math.inf))
     reading = time.perf_counter() - start
     model, config = configs.ModelConfig(recipe="paper", width=WIDTH), configs.FinetuneConfig()
-    lifter = _lifter(model, config)
+    lifter: Any = training_steps.compiled(model, config)
     lifter.keep(pairs.views)
     rows, num_pairs = pair_batches.load(pairs, BATCH_SIZE, seed=0), len(pairs.rows)
     lifter.fit(rows, steps_per_epoch=1, verbose=0)
@@ -198,19 +193,6 @@ def _instants(num_cameras: int) -> views.View:
     studio = _studio(num_cameras, 1, BATCH_SIZE)
     seen = instants.of_sequence(studio.read(studio.clips()[0]), np.arange(BATCH_SIZE))
     return tf.nest.map_structure(tf.constant, instants.to_view(seen))
-
-
-def _lifter(model: configs.ModelConfig, config: configs.StageConfig) -> Any:
-    lifter = lifters.build(model, stages.objective(config), _DISTANCE, model=stages.model(config))
-    lifter.compile(optimizers.build(config, 1))
-    return lifter
-
-
-def _step(model: configs.ModelConfig, config: configs.StageConfig, batch: Any) -> tuple[Any, Job]:
-    lifter = _lifter(model, config)
-    train = lifter.make_train_function()
-    batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
-    return lifter, lambda: train(batches)
 
 
 def _timed(job: Job, units: float) -> Done:

@@ -24,16 +24,11 @@ import rich.console
 import rich.table
 import tensorflow as tf
 
+from benchmarks import training_steps
 from components.example_gen import shards
 from keras_mvlift import configs, recipe_defaults
 from keras_mvlift.datasets import preparation, splits, synthetic, view_pairs
-from keras_mvlift.training import (
-    instant_batches,
-    lifters,
-    optimizers,
-    pair_batches,
-    stages,
-)
+from keras_mvlift.training import instant_batches, pair_batches
 
 STREAMED, KEPT, LOOKED_UP, INSTANTS = (
     "pairs, streamed",
@@ -47,7 +42,6 @@ INPUTS = {PAPER: (STREAMED, KEPT, LOOKED_UP), ALL_VIEWS: (INSTANTS,)}
 RATIO = "ratio"
 # Of what is kept, which is soon over; the stream gives one.
 EPOCHS = 5
-_RIG_DISTANCE = 5.0
 
 Job = Callable[[], int]
 """Takes or makes batches in a row; gives how many."""
@@ -170,15 +164,10 @@ def _step(recipe: str, width: int, batch: Any, steps: int) -> Job:
     """Gives what takes steps as `fit` does, without all that `fit` does around them."""
     model = configs.ModelConfig(recipe=recipe, width=width)
     config = configs.FinetuneConfig(**recipe_defaults.finetuning(model))
-    lifter = lifters.build(
-        model, stages.objective(config), _RIG_DISTANCE, model=stages.model(config)
-    )
-    lifter.compile(optimizers.build(config, steps))
-    train, batches = lifter.make_train_function(), tf.data.Dataset.from_tensors(batch).repeat()
+    step = training_steps.stepper(training_steps.compiled(model, config), batch)
 
     def take() -> int:
-        iterator = iter(batches)
-        losses = [train(iterator)["loss"] for _ in range(steps)]
+        losses = [step() for _ in range(steps)]
         tf.debugging.assert_all_finite(losses[-1], "loss")
         return steps
 

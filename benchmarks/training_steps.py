@@ -43,6 +43,13 @@ def build(
     config = configs.FinetuneConfig()
     if run == ALL_VIEWS:
         config = dataclasses.replace(config, **recipe_defaults.finetuning(model))
+    return compiled(model, config, precision)
+
+
+def compiled(
+    model: configs.ModelConfig, config: configs.FinetuneConfig, precision: str = "float32"
+) -> multi_view_lifter.MultiViewLifter:
+    """Builds what a stage trains, and compiles it as the stage does."""
     lifter = lifters.build(
         model,
         stages.objective(config),

@@ -5,6 +5,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+# Values of a byte.
+_NUM_BYTES = 256
+
 
 @keras.saving.register_keras_serializable("keras_mvlift")
 class Dropout(keras.layers.Layer):
@@ -12,7 +15,8 @@ class Dropout(keras.layers.Layer):
 
     Keras keeps the random state of its own layer out of checkpoints, so that a run that resumes
     draws other masks than one that never stopped. This one tracks its generator. It also draws
-    a byte for each input, or two, where Keras draws four: random numbers are most of its time.
+    a byte for each input, or two, where Keras draws four: random numbers are most of its time. So a
+    rate is met to the 65,536th, and what is left is scaled by the rate that is.
 
     Args:
         rate: Share of the inputs to drop, in [0, 1).
@@ -46,7 +50,7 @@ class Dropout(keras.layers.Layer):
 
     def _draw(self, shape: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, int]:
         """Draws whole numbers, all of so many values equally likely."""
-        dtype = tf.uint8 if (self.rate * tf.uint8.max + self.rate).is_integer() else tf.uint16
+        dtype = tf.uint8 if (self.rate * _NUM_BYTES).is_integer() else tf.uint16
         num_words = -(-shape[-1] * dtype.size // tf.uint32.size)
         words_shape = tf.concat([shape[:-1], [num_words]], axis=0)
         words = tf.random.stateless_uniform(
