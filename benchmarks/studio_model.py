@@ -183,7 +183,11 @@ def main() -> None:
     trained_on = [motion for motion in motions if motion.subject not in tested][:: size.every]
     held_out = [motion for motion in motions if motion.subject in tested][:: size.every]
     model = export(train(trained_on, size, options.seed), options.seed, options.output)
-    scores = studio_scores.held_out(model, held_out, options.seed + _TEST_SEED)
+    seed = options.seed + _TEST_SEED
+    scores = studio_scores.held_out(model, held_out, seed)
+    for person in sorted(tested):
+        own = [motion for motion in held_out if motion.subject == person]
+        scores[f"person {person}"] = studio_scores.held_out(model, own, seed)["as detected"]
     scores |= studio_scores.demo_rig(model)
     (options.output / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
     _show(scores)

@@ -1,16 +1,13 @@
 """Dead letters: the records and files that could not be lifted, and why."""
 
 import json
-import textwrap
 from typing import TypedDict
 
 from components.bulk_inference import view_rows
+from components.example_gen import dead_letters
 
-NUM_TOLD = 5
+NUM_TOLD = dead_letters.NUM_TOLD
 """Losses that an error tells of itself."""
-
-# Characters of each of them.
-_LENGTH_TOLD = 300
 
 
 class Letter(TypedDict):
@@ -60,15 +57,8 @@ def complaint(
         first: Letters of some.
         listed: Where all are.
     """
-    told = [
-        textwrap.shorten(_sentence(letter), _LENGTH_TOLD, placeholder=" ...")
-        for letter in first[:NUM_TOLD]
-    ]
-    return (
-        f"`max_lost_share` lets a run lose {max_lost_share:.1%} of its {kind}. "
-        f"Received: {num_lost} of {total} lost, {num_lost / total:.1%}; all are listed in "
-        f"{listed}; the first: {' | '.join(told)}"
-    )
+    told = [dead_letters.shortened(_sentence(letter)) for letter in first[:NUM_TOLD]]
+    return dead_letters.sentence(kind, num_lost, total, max_lost_share, told, listed)
 
 
 def _sentence(letter: Letter) -> str:

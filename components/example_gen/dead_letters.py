@@ -9,8 +9,11 @@ from keras_mvlift.datasets import errors
 DEAD_LETTERS = "dead_letters.json"
 """The list, beside `dataset.json`; where too many were lost, beside the artifact's folder."""
 
-# Losses that an error tells of itself, and characters of each.
-_NUM_TOLD, _LENGTH_TOLD = 5, 300
+NUM_TOLD = 5
+"""Losses that an error tells of itself."""
+
+# Characters of each of them.
+_LENGTH_TOLD = 300
 
 
 class UnusableError(ValueError):
@@ -66,13 +69,30 @@ def complaint(losses: list[Loss], num_clips: int, max_lost_share: float, listed:
         max_lost_share: The share that may be lost.
         listed: Where the whole list is.
     """
-    told = [
-        f"{loss['clip']}: {textwrap.shorten(loss['message'], _LENGTH_TOLD, placeholder=' ...')}"
-        for loss in losses[:_NUM_TOLD]
-    ]
-    share = len(losses) / num_clips
+    told = [f"{loss['clip']}: {shortened(loss['message'])}" for loss in losses[:NUM_TOLD]]
+    return sentence("clips", len(losses), num_clips, max_lost_share, told, listed)
+
+
+def sentence(
+    kind: str, num_lost: int, total: int, max_lost_share: float, told: list[str], listed: str
+) -> str:
+    """Says that too many were lost.
+
+    Args:
+        kind: What is counted, such as `"clips"`.
+        num_lost: How many of them were lost.
+        total: How many there are.
+        max_lost_share: The share that may be lost.
+        told: Why the first were.
+        listed: Where all are.
+    """
     return (
-        f"`max_lost_share` lets a run lose {max_lost_share:.1%} of its clips. "
-        f"Received: {len(losses)} of {num_clips} lost, {share:.1%}; all are listed in {listed}; "
-        f"the first: {' | '.join(told)}"
+        f"`max_lost_share` lets a run lose {max_lost_share:.1%} of its {kind}. "
+        f"Received: {num_lost} of {total} lost, {num_lost / total:.1%}; all are listed in "
+        f"{listed}; the first: {' | '.join(told)}"
     )
+
+
+def shortened(text: str) -> str:
+    """Cuts what an error tells of one loss."""
+    return textwrap.shorten(text, _LENGTH_TOLD, placeholder=" ...")
