@@ -39,7 +39,7 @@ def _network(start: Any, name: str, dropout: float) -> torch.nn.Sequential:
 
     def dense_layer(number: int) -> list[torch.nn.Module]:
         layer = dense(number)
-        norm = torch.nn.BatchNorm1d(layer.out_features, eps=1e-3, momentum=0.01)
+        norm = torch.nn.BatchNorm1d(layer.out_features)
         return [layer, norm, torch.nn.ReLU(), torch.nn.Dropout(dropout)]
 
     size, num_blocks = int(start["layers_per_block"]), int(start["num_blocks"])
@@ -54,7 +54,8 @@ def _network(start: Any, name: str, dropout: float) -> torch.nn.Sequential:
 def _project(points: torch.Tensor, intrinsics: torch.Tensor) -> torch.Tensor:
     focal = torch.diagonal(intrinsics, dim1=-2, dim2=-1)[:, None, :2]
     depth = points[..., 2:].clamp(min=_MIN_DEPTH)
-    return points[..., :2] / depth * focal + intrinsics[:, None, :2, 2]
+    stretch = 1 + (depth - points[..., 2:]) / _MIN_DEPTH
+    return stretch * points[..., :2] / depth * focal + intrinsics[:, None, :2, 2]
 
 
 class _Step:
@@ -93,9 +94,9 @@ class _Step:
         rays = self._rays(self.seen)
         outputs, root_outputs = (network(rays.flatten(1)) for network in self.networks)
         pose = outputs.view(-1, rays.shape[1], 3)
-        pose = pose - pose[:, :1]
         root, root_loss = self._root(root_outputs, rays), torch.zeros(1)
         if self.is_solved:
+            pose = pose - pose[:, :1]
             solved = self._solve(pose, rays)
             root_loss = (root - solved.detach()).norm(dim=-1).clamp(max=_MAX_ROOT_ERROR)
             root = solved

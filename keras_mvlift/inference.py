@@ -189,7 +189,10 @@ class ClipLifter(Lifter):
             outputs, rays = (tf.constant(array, tf.float32) for array in outputs_and_rays)
             return head(outputs=outputs, rays=rays)["root_position"]
 
-        return inference_streams.PoseStream(lifting, root, root_position)
+        has_free_root = self.description.get("has_free_root", False)
+        return inference_streams.PoseStream(
+            lifting, root, root_position, has_free_root=has_free_root
+        )
 
 
 def load_model(path: str | pathlib.Path) -> Lifter:

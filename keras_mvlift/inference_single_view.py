@@ -33,6 +33,8 @@ class SingleViewLifter:
     def __init__(self, model: Any, notes: dict[str, Any], intrinsics: np.ndarray):
         self._model, self._root = model, notes["root"]
         self._layers_per_block: int = notes["layers_per_block"]
+        # Models of before 0.2 have no such note.
+        self._has_free_root: bool = notes.get("has_free_root", False)
         self._screen = intrinsics if notes["network_input"] == "screen" else None
 
     def lift(
@@ -58,7 +60,10 @@ class SingleViewLifter:
         outputs = self._run(lifting_layers, seen.ravel())
         root_outputs = running.result()
         pose = outputs.reshape(-1, 3)
-        return pose - pose[0], self._root_position(root_outputs, rays)
+        root_position = self._root_position(root_outputs, rays)
+        if self._has_free_root:
+            root_position = root_position + pose[0]
+        return pose - pose[0], root_position
 
     @functools.cached_property
     def _networks(self) -> list[Layers]:

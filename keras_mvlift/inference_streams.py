@@ -107,6 +107,7 @@ class PoseStream:
         root_network: The network of the root positions; None for none.
         root_head: Turns the root network's outputs `[B, 3]` and the rays `[B, J, 2]` into positions
             `[B, 3]`, as the model's own does; needed with `root_network`.
+        has_free_root: Whether the pose's own root joint adds to that position.
 
     Attributes:
         delay: By how many frames poses come later.
@@ -117,12 +118,15 @@ class PoseStream:
         lifting_network: Arrays,
         root_network: Arrays | None = None,
         root_head: Any = None,
+        *,
+        has_free_root: bool = False,
     ):
         if (root_network is None) != (root_head is None):
             raise ValueError("`root_network` and `root_head` must be given together.")
         self._poses = OutputStream(lifting_network)
         self._roots = None if root_network is None else OutputStream(root_network)
         self._root_head = root_head
+        self._has_free_root = has_free_root
         self.delay = self._poses.delay
         self._rays: collections.deque[np.ndarray] = collections.deque(maxlen=self.delay + 1)
         self._was_seen: np.ndarray | None = None
@@ -174,6 +178,8 @@ class PoseStream:
         if root_outputs is not None:
             flat = root_outputs.reshape(-1, 3), rays.reshape(-1, *rays.shape[-2:])
             root_position = np.asarray(self._root_head(flat)).reshape(root_outputs.shape)
+            if self._has_free_root:
+                root_position = root_position + pose[..., 0, :]
         return pose - pose[..., :1, :], root_position
 
 

@@ -41,6 +41,7 @@ class ClipServingModule(tf.Module):
         self._lift_window = lambda seen: lifter(seen, training=False)
         self._networks = lambda rays: [network(rays, training=False) for network in networks]
         self._root_head = lambda *inputs: lifter.root_head(inputs)
+        self._has_free_root = lifter.recipe.has_free_root
         is_causal = temporal.is_causal(lifter.lifting_network)
         self._num_frames = lifter.lifting_network.input_shape[1]
         self._lifted_frame = self._num_frames - 1 if is_causal else self._num_frames // 2
@@ -116,15 +117,20 @@ class ClipServingModule(tf.Module):
         batch, num_frames = tf.unstack(tf.shape(rays)[:2])
         outputs, root_outputs = self._networks(rays)
         pose = tf.reshape(outputs, [batch, num_frames, _NUM_JOINTS, 3])
-        root_position = self._root_head(
+        predicted = self._root_head(
             tf.reshape(root_outputs, [-1, 3]), tf.reshape(rays, [-1, _NUM_JOINTS, 2])
         )
-        root = slice(skeletons.ROOT, skeletons.ROOT + 1)
-        return _with_sum(pose - pose[:, :, root], tf.reshape(root_position, [batch, num_frames, 3]))
+        root_position = tf.reshape(predicted, [batch, num_frames, 3])
+        root_joint = pose[:, :, skeletons.ROOT]
+        if self._has_free_root:
+            root_position += root_joint
+        return _with_sum(pose - root_joint[:, :, tf.newaxis], root_position)
 
     @tf.function(input_signature=[_OUTPUTS, _RAYS])
     def root_position(self, outputs: tf.Tensor, rays: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Gives the root position `[B, 3]`, meters, camera frame, as streaming needs it.
+        """Computes the predicted root `[B, 3]`, meters, camera frame, as streaming needs it.
+
+        The root joint of a pose lies off it where the description says `has_free_root`.
 
         Args:
             outputs: `[B, 3]`, of the root network.

@@ -38,10 +38,12 @@ def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict
         network_input: Of `configs.ModelConfig`.
 
     Returns:
-        `layers_per_block`, `network_input` and `root`, the numbers of the root head.
+        `layers_per_block`, `network_input`, `root`, the numbers of the root head, and
+        `has_free_root`, whether the pose's own root joint adds to the predicted root.
     """
     return {
         "layers_per_block": folded_residual.layers_per_block(lifter.lifting_network),
         "network_input": network_input,
         "root": lifter.root_head.numbers,
+        "has_free_root": lifter.recipe.has_free_root,
     }

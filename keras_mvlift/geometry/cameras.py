@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from keras_mvlift.geometry import graphics, rotations
 
-# Projection divides by the depth. Below this depth it is continued as if the point were there,
-# which keeps values and gradients finite; no person stands ten centimeters from a lens.
+# Projection divides by the depth. Below this depth 1 / z is continued by its tangent, which keeps
+# values and gradients finite; no person stands ten centimeters from a lens.
 MIN_DEPTH = 0.1
 
 
@@ -143,8 +143,9 @@ def project(points_camera: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:
     """Projects points in front of a camera onto its image: the paper's ρ.
 
     Args:
-        points_camera: `[..., J, 3]`, meters, camera frame. Points nearer than `MIN_DEPTH`
-            or behind the camera are projected as if they lay at that depth.
+        points_camera: `[..., J, 3]`, meters, camera frame. For points nearer than `MIN_DEPTH`
+            or behind the camera `1 / z` is continued linearly, `(2 - z / MIN_DEPTH) / MIN_DEPTH`:
+            the farther behind, the larger their image, so that an error pushes them out.
         intrinsics: `[..., 3, 3]`, pixels.
 
     Returns:
@@ -161,8 +162,10 @@ def project(points_camera: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:
     tf.debugging.assert_shapes(
         [(points_camera, (..., "J", 3)), (intrinsics, (..., 3, 3))], message="cameras.project"
     )
-    depth = tf.maximum(points_camera[..., 2:], tf.cast(MIN_DEPTH, points_camera.dtype))
-    guarded = tf.concat([points_camera[..., :2], depth], axis=-1)
+    least = tf.cast(MIN_DEPTH, points_camera.dtype)
+    depth = tf.maximum(points_camera[..., 2:], least)
+    stretch = 1.0 + (depth - points_camera[..., 2:]) / least
+    guarded = tf.concat([stretch * points_camera[..., :2], depth], axis=-1)
     focal, principal_point = (value[..., tf.newaxis, :] for value in _focal_and_center(intrinsics))
     return graphics.perspective.project(guarded, focal, principal_point)
 

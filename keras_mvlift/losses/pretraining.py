@@ -10,8 +10,9 @@ from keras_mvlift.losses import distances
 def loss(poses: tuple[tf.Tensor, tf.Tensor], pair: views.ViewPair) -> tf.Tensor:
     """Computes `Σ_i ‖τ_1to2(Ỹ1_i) - Ỹ2_i‖ + ‖τ_2to1(Ỹ2_i) - Ỹ1_i‖`.
 
-    It gives no valid poses by itself; it moves the roots away from the cameras, where the
-    projection of eq. (1) is singular.
+    It leads to no valid poses by itself; it moves the roots away from the cameras, where the
+    projection of eq. (1) is singular. τ keeps lengths, so that both terms are the same: one of
+    them is computed, and counts twice.
 
     Args:
         poses: Global poses lifted from source and target, `[B, J, 3]`, meters, each in its
@@ -26,6 +27,5 @@ def loss(poses: tuple[tf.Tensor, tf.Tensor], pair: views.ViewPair) -> tf.Tensor:
     """
     pose_source, pose_target = poses
     source, target = pair.source.camera, pair.target.camera
-    forth = cameras.target_from_source(pose_source, source, target) - pose_target
-    back = cameras.target_from_source(pose_target, target, source) - pose_source
-    return tf.reduce_sum(distances.norm(forth) + distances.norm(back), axis=-1)
+    difference = cameras.target_from_source(pose_source, source, target) - pose_target
+    return 2.0 * tf.reduce_sum(distances.norm(difference), axis=-1)

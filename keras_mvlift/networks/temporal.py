@@ -28,7 +28,6 @@ def temporal(
     is_causal: bool = False,
     width: int = 1024,
     dropout: float = 0.25,
-    momentum: float = 0.99,
     initializer: str = "he_normal",
     output_stddev: float = residual.OUTPUT_STDDEV,
     num_joints: int = skeletons.H36M_17.num_joints,
@@ -44,7 +43,6 @@ def temporal(
         is_causal: Whether the frame that is lifted is a window's last, not its middle.
         width: Channels of each layer.
         dropout: Share of units dropped in training.
-        momentum: Of the batch norms' moving averages.
         initializer: Keras' name of the layers' initialization.
         output_stddev: Standard deviation of the output layer's weights at the start.
         num_joints: Joints of the input.
@@ -63,7 +61,7 @@ def temporal(
     seeds = iter(range(seed * 1000, seed * 1000 + 1000))
     layers: dict[str, keras.layers.Layer] = {}
     for number in range(2 * len(filter_widths) - 1):
-        layers |= _dense_layer(number, width, dropout, momentum, initializer, seeds)
+        layers |= _dense_layer(number, width, dropout, initializer, seeds)
     for block, size in enumerate(filter_widths[1:], start=1):
         index = size - 1 if is_causal else size // 2
         layers[f"shortcut_{block}"] = frames.PickFrame(index, size, name=f"shortcut_{block}")
@@ -127,7 +125,6 @@ def _dense_layer(
     number: int,
     width: int,
     dropout: float,
-    momentum: float,
     initializer: str,
     seeds: Iterator[int],
 ) -> dict[str, keras.layers.Layer]:
@@ -141,7 +138,7 @@ def _dense_layer(
             dtype=None if number else "float32",
             name=f"dense_{number}",
         ),
-        "norm": batch_norm.BatchNormalization(momentum=momentum, name=f"norm_{number}"),
+        "norm": batch_norm.BatchNormalization(name=f"norm_{number}"),
         "relu": keras.layers.ReLU(name=f"relu_{number}"),
         "dropout": dropouts.Dropout(dropout, seed=next(seeds), name=f"dropout_{number}"),
     }

@@ -1,4 +1,4 @@
-"""What the two networks say of a view."""
+"""A view's pose and root as lifted, and a pair's poses once they are joined."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,12 @@ import tensorflow as tf
 
 
 class Lifted(NamedTuple):
-    """A view's pose before the root joins it.
+    """A view's pose before the root joins it. Their sum is the global pose `Ỹ`.
 
     Attributes:
-        root_relative_pose: `[B, J, 3]`, meters, root at 0, camera axes.
-        root_position: `[B, 3]`, meters, camera frame, as the root position network predicts it.
+        root_relative_pose: `[B, J, 3]`, meters, root joint at 0, camera axes: `Y - Y_root`.
+        root_position: `[B, 3]`, meters, camera frame: where the root joint is, which is
+            `r + Y_root` where a recipe leaves the root free, else the predicted root `r`.
     """
 
     root_relative_pose: tf.Tensor

@@ -20,6 +20,8 @@ FOLDER = pathlib.PurePath("assets.extra", "keras_mvlift")
 """Where a SavedModel keeps what only this library reads; Pusher copies it along."""
 DESCRIPTION = "model.json"
 
+# In the description: whether the pose's own root joint adds to the predicted root.
+_FREE_ROOT = "has_free_root"
 _LIFTING_WEIGHTS = "lifting_network.weights.h5"
 _ROOT_WEIGHTS = "root_network.weights.h5"
 _UNCERTAINTY_WEIGHTS = "uncertainty_network.weights.h5"
@@ -80,7 +82,8 @@ def save(
     lifter.root_network.save_weights(folder / _ROOT_WEIGHTS)
     if lifter.uncertainty is not None:
         lifter.uncertainty.network.save_weights(folder / _UNCERTAINTY_WEIGHTS)
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
+    about = description | {_FREE_ROOT: lifter.recipe.has_free_root}
+    (folder / DESCRIPTION).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
 
 
 def load(
@@ -93,6 +96,7 @@ def load(
 
     Raises:
         FileNotFoundError: If the folder does not hold a model of this library.
+        ValueError: If it is of a version that pinned root joints which are free today.
     """
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -108,6 +112,12 @@ def load(
         model=model,
         precision=precision,
     )
+    if lifter.recipe.has_free_root and not description.get(_FREE_ROOT):
+        raise ValueError(
+            f"{path}: `{_FREE_ROOT}` must be true for recipe {config.recipe!r}. Received: "
+            f"{description.get(_FREE_ROOT)}. An earlier version trained this model with its root "
+            "joint pinned to the predicted root; train it anew."
+        )
     lifter.lifting_network.load_weights(folder / _LIFTING_WEIGHTS)
     lifter.root_network.load_weights(folder / _ROOT_WEIGHTS)
     if lifter.uncertainty is not None:

@@ -68,9 +68,13 @@ class MultiViewLifter(keras.Model):
         seen = self.network_input(view)
         outputs = self.lifting_network(seen, training=training)
         pose = tf.reshape(outputs, [-1, seen.shape[-2], 3])
+        root_joint = pose[:, skeletons.ROOT]
         root_outputs = self.root_network(seen, training=training)
         root_position = self.root_head((root_outputs, view.rays))
-        return lifted.Lifted(pose - pose[:, skeletons.ROOT : skeletons.ROOT + 1], root_position)
+        if self.recipe.has_free_root:
+            # The sum, `Ỹ = Y + r`, is what training compares: all of its joints can be learned.
+            root_position += root_joint
+        return lifted.Lifted(pose - root_joint[:, tf.newaxis], root_position)
 
     def train_step(self, pair: views.ViewPair) -> dict[str, tf.Tensor]:
         """Takes one step on a batch of pairs."""

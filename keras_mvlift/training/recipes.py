@@ -19,7 +19,7 @@ from keras_mvlift.training import lifted
 def predicted_root(
     source: lifted.Lifted, target: lifted.Lifted, pair: views.ViewPair
 ) -> lifted.Joined:
-    """Joins each pose with the root that the root position network predicts: `Ỹ = Y + r`."""
+    """Joins pose and root as the networks predict them: `Ỹ = Y + r`."""
     del pair
     poses = tuple(
         view.root_relative_pose + view.root_position[:, tf.newaxis] for view in (source, target)
@@ -68,15 +68,20 @@ class Recipe:
         root_head: Makes the root network's last layer from the rig's distance in meters.
         join: Makes global poses of what the networks say of a pair.
         needs_pretraining: Whether it converges only from a pre-trained start.
+        has_free_root: Whether the root joint of a pose may lie off the predicted root, as in the
+            paper. Were it pinned there, each error of the root network would be an offset of all
+            other joints, which they would learn to make up for. A solved root fits the pose
+            wherever its root joint is.
     """
 
     root_head: Callable[[float], keras.layers.Layer]
     join: Callable[[lifted.Lifted, lifted.Lifted, views.ViewPair], lifted.Joined]
     needs_pretraining: bool
+    has_free_root: bool
 
 
 RECIPES = {
-    "paper": Recipe(lambda rig_distance: root_heads.LinearRoot(), predicted_root, True),
-    "ray_root": Recipe(root_heads.RayRoot, predicted_root, False),
-    "solved_root": Recipe(root_heads.RayRoot, solved_root, False),
+    "paper": Recipe(lambda rig_distance: root_heads.LinearRoot(), predicted_root, True, True),
+    "ray_root": Recipe(root_heads.RayRoot, predicted_root, False, True),
+    "solved_root": Recipe(root_heads.RayRoot, solved_root, False, False),
 }

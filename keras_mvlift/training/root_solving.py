@@ -127,9 +127,10 @@ class _Instant:
         With image `f p / z` of `(p, z) = A r + ...`, these are `f (A_c - (p_c / z) A_z) / z`.
         """
         depth = tf.maximum(moved[..., 2:], cameras.MIN_DEPTH)
-        # Nearer than that, projection does not depend on the depth.
-        slope = tf.where(moved[..., 2:] > cameras.MIN_DEPTH, moved[..., :2] / depth, 0.0)
-        across = self.rotation[..., tf.newaxis, :2, :]
+        # Nearer than that, projection follows the tangent of 1 / z.
+        stretch = 1.0 + (depth - moved[..., 2:]) / cameras.MIN_DEPTH
+        slope = moved[..., :2] / depth
+        across = stretch[..., tf.newaxis] * self.rotation[..., tf.newaxis, :2, :]
         along = self.rotation[..., tf.newaxis, 2:, :]
         focal = tf.linalg.diag_part(self.seen.camera.intrinsics)[..., tf.newaxis, :2]
         return (focal / depth)[..., tf.newaxis] * (across - slope[..., tf.newaxis] * along)

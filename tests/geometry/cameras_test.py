@@ -134,11 +134,42 @@ def test_projection_has_finite_gradients_at_and_behind_the_camera(depth):
     assert np.isfinite(tape.gradient(keypoints_2d, points)).all()
 
 
-def test_behind_the_camera_projection_continues_from_the_least_depth():
-    # At 0.1 m: 320 + 500 * 0.3 / 0.1 and 240 - 500 * 0.2 / 0.1.
-    for depth in (-5.0, 0.0, 0.1):
+def test_behind_the_camera_projection_continues_along_the_tangent_of_the_depth():
+    # 1 / z is 10 at 0.1 m, with a slope of -100: 20 at the camera, 70 at half a meter behind it.
+    for depth, inverse in ((0.1, 10.0), (0.0, 20.0), (-0.5, 70.0)):
         keypoints_2d = cameras.project(np.array([[0.3, -0.2, depth]]), INTRINSICS)
-        np.testing.assert_allclose(keypoints_2d, [[1820, -760]])
+        expected = [[320 + 500 * 0.3 * inverse, 240 - 500 * 0.2 * inverse]]
+        np.testing.assert_allclose(keypoints_2d, expected)
+
+
+@pytest.mark.parametrize("depth", [2.0, 0.1001, 0.0999, 0.05, 0.0, -0.3, -4.0])
+def test_gradients_of_projection_are_the_slopes_on_both_sides_of_the_least_depth(depth):
+    point, step = np.array([[0.3, -0.2, depth]]), 1e-6
+    expected = np.stack(
+        [
+            (
+                cameras.project(point + shift, INTRINSICS)
+                - cameras.project(point - shift, INTRINSICS)
+            )
+            / (2 * step)
+            for shift in step * np.eye(3)
+        ],
+        axis=-1,
+    )[0]
+    points = tf.constant(point)
+    with tf.GradientTape() as tape:
+        tape.watch(points)
+        keypoints_2d = cameras.project(points, INTRINSICS)
+    jacobian = tape.jacobian(keypoints_2d, points)[0, :, 0]
+    np.testing.assert_allclose(jacobian, expected, rtol=1e-6, atol=1e-4)
+
+
+def test_an_error_pushes_a_point_out_from_behind_the_camera():
+    points = tf.constant([[0.3, -0.2, -1.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(points)
+        error = tf.norm(cameras.project(points, INTRINSICS) - [[330.0, 230.0]])
+    assert tape.gradient(error, points)[0, 2] < -100
 
 
 @pytest.mark.parametrize("batch", BATCHES)

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift.networks import batch_norm
+from keras_mvlift.networks import batch_norm, joint_scales, residual, temporal
 
 SHAPES = [(64, 8), (16, 5, 8), (2, 8)]
 
@@ -13,7 +13,7 @@ def inputs_of(shape):
 
 
 def made(kind, shape):
-    layer = kind(momentum=0.9)
+    layer = kind(momentum=0.7, epsilon=1e-2)
     layer.build((None, *shape[1:]))
     gamma, beta = np.random.default_rng(0).normal(size=(2, shape[-1]))
     layer.gamma.assign(gamma)
@@ -44,6 +44,25 @@ def test_it_norms_and_learns_as_keras_own(shape, training):
     for mine, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-4)
     assert np.array_equal(ours.moving_mean, before) == (not training)
+
+
+def test_its_defaults_are_those_of_the_papers_framework():
+    layer = batch_norm.BatchNormalization()
+    assert (layer.momentum, layer.epsilon) == (0.9, 1e-5)
+
+
+NETWORKS = {
+    "residual": lambda: residual.residual(3, name="n", seed=0, width=4, num_blocks=1),
+    "temporal": lambda: temporal.temporal(3, name="n", seed=0, width=4, filter_widths=(3, 3)),
+    "joint_scales": lambda: joint_scales.joint_scales(name="n", seed=0, width=4),
+}
+
+
+@pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
+def test_every_network_norms_by_them(build):
+    norms = [x for x in build().layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert norms
+    assert {(layer.momentum, layer.epsilon) for layer in norms} == {(0.9, 1e-5)}
 
 
 def test_training_takes_the_fused_operation():

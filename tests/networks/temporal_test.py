@@ -111,10 +111,9 @@ def test_layers_start_as_asked(initializer):
     assert (np.abs(kernel).max() < 1.75 * stddev) == initializer.endswith("uniform")
 
 
-def test_dropout_and_momentum_are_as_asked():
-    model = build(dropout=0.4, momentum=0.9)
+def test_dropout_is_as_asked():
+    model = build(dropout=0.4)
     assert {layer.rate for layer in of_kind(model, dropout.Dropout)} == {0.4}
-    assert {layer.momentum for layer in of_kind(model, keras.layers.BatchNormalization)} == {0.9}
     assert not np.array_equal(model(WINDOWS, training=True), model(WINDOWS, training=True))
 
 

@@ -82,7 +82,8 @@ def test_a_saved_model_comes_back_as_it_was(tmp_path, recipe):
         weight.assign_add(tf.random.stateless_uniform(weight.shape, [1, 2]))
     lifters.save(lifter, description(recipe=recipe), tmp_path / "new" / "folder")
     again, about = lifters.load(tmp_path / "new" / "folder", objectives.Consistency())
-    assert about == description(recipe=recipe)
+    has_free_root = recipe != "solved_root"
+    assert about == description(recipe=recipe) | {"has_free_root": has_free_root}
     assert again.objective == objectives.Consistency()
     assert again.recipe is lifter.recipe
     assert tiny_studio.same(tiny_studio.weights(again), tiny_studio.weights(lifter))
@@ -96,8 +97,19 @@ def test_a_saved_model_comes_back_as_it_was(tmp_path, recipe):
 def test_the_description_is_json_that_people_can_read(tmp_path):
     lifters.save(build(), description(), tmp_path)
     text = (tmp_path / lifters.DESCRIPTION).read_text()
-    assert json.loads(text) == description()
-    assert text == json.dumps(description(), indent=2, sort_keys=True) + "\n"
+    expected = description() | {"has_free_root": False}
+    assert json.loads(text) == expected
+    assert text == json.dumps(expected, indent=2, sort_keys=True) + "\n"
+
+
+@pytest.mark.parametrize("recipe", ["paper", "ray_root"])
+def test_a_model_whose_root_joint_was_pinned_is_refused(tmp_path, recipe):
+    lifters.save(build(recipe=recipe), description(recipe=recipe), tmp_path)
+    path = tmp_path / lifters.DESCRIPTION
+    path.write_text(json.dumps(description(recipe=recipe)))
+    rule = rf"model\.json: `has_free_root` must be true for recipe '{recipe}'. Received: None"
+    with pytest.raises(ValueError, match=rule):
+        lifters.load(tmp_path, OBJECTIVE)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):

@@ -129,6 +129,59 @@ def test_what_is_lifted_has_its_root_at_zero(pair):
     assert np.abs(lifted.root_relative_pose[:, 1:]).min() > 0
 
 
+def predicted(lifter, view):
+    """What the two networks and the root head say: all joints of Y, and r."""
+    seen = lifter.network_input(view)
+    pose = tf.reshape(lifter.lifting_network(seen), [-1, 17, 3])
+    return pose, lifter.root_head((lifter.root_network(seen), view.rays))
+
+
+@pytest.mark.parametrize("recipe", ["paper", "ray_root"])
+@pytest.mark.parametrize(
+    "objective", [objectives.Consistency(), objectives.TransformReprojection()]
+)
+def test_losses_see_poses_whose_root_joint_is_not_the_predicted_root(recipe, objective, pair):
+    lifter = tiny_studio.trained(recipe=recipe)
+    seen = []
+
+    class Watch:
+        parts = objective.parts
+
+        def __call__(self, poses, pair):
+            seen.extend(poses)
+            return objective(poses, pair)
+
+    lifter.objective = Watch()
+    lifter.losses_of(pair, training=False)
+    assert len(seen) == 2
+    for pose_camera, view in zip(seen, pair, strict=True):
+        pose, root = predicted(lifter, view)
+        np.testing.assert_allclose(pose_camera, pose + root[:, tf.newaxis], atol=1e-5)
+        off = np.linalg.norm(pose_camera[:, 0] - root, axis=-1)
+        assert off.min() > 0.01
+
+
+@pytest.mark.parametrize("recipe", ["paper", "ray_root"])
+@pytest.mark.parametrize(
+    "objective", [objectives.Consistency(), objectives.TransformReprojection()]
+)
+def test_the_root_joints_own_outputs_are_trained(recipe, objective, pair):
+    lifter = tiny_studio.trained(recipe=recipe, objective=objective)
+    with tf.GradientTape() as tape:
+        loss = tf.add_n(list(lifter.losses_of(pair, training=True).values()))
+    gradient = tape.gradient(loss, lifter.lifting_network.layers[-1].kernel)
+    of_joints = np.abs(np.reshape(gradient, [-1, 17, 3])).sum(axis=(0, 2))
+    # Pinned, the root joint would bear what all the others get, with the opposite sign.
+    assert 0 < of_joints[0] < 0.5 * of_joints[1:].sum()
+
+
+def test_a_solved_root_is_where_the_root_network_says(pair):
+    lifter = tiny_studio.trained(recipe="solved_root")
+    np.testing.assert_array_equal(
+        lifter(pair.source).root_position, predicted(lifter, pair.source)[1]
+    )
+
+
 def test_root_heads_have_the_last_word_on_the_root(pair):
     # An untrained network says nearly nothing: at the camera, or on the ray at the rig's distance.
     unbounded = tiny_studio.lifter("paper")(pair.source).root_position

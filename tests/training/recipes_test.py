@@ -49,6 +49,11 @@ def test_only_the_papers_recipe_needs_pretraining():
     assert needs == {"paper": True, "ray_root": False, "solved_root": False}
 
 
+def test_only_a_solved_root_pins_the_root_joint():
+    frees = {name: recipe.has_free_root for name, recipe in recipes.RECIPES.items()}
+    assert frees == {"paper": True, "ray_root": True, "solved_root": False}
+
+
 def test_only_the_papers_root_is_unbounded():
     heads = {name: recipe.root_head(4.0) for name, recipe in recipes.RECIPES.items()}
     assert type(heads.pop("paper")) is root_heads.LinearRoot

@@ -112,7 +112,9 @@ def test_on_jittery_keypoints_frames_around_help():
         ("several", several, inputs.windows),
     ):
         model = lifter(build=build, network_input=seen_as)
-        config = configs.FinetuneConfig(num_epochs=8, batch_size=32, learning_rate=3e-3)
+        config = configs.FinetuneConfig(
+            num_epochs=8, batch_size=32, learning_rate=3e-3, decay_every=6
+        )
         peers.train_supervised(model, config, seen, pose, steps_per_epoch=28)
         error = model(unseen).root_relative_pose - expected
         errors[name] = float(np.linalg.norm(error, axis=-1).mean())
