@@ -14,7 +14,8 @@ BACKBONES = ("paper", "res_linear", TEMPORAL)
 CONFIDENCE_WEIGHTINGS = ("source", "target", "product", "none")
 DISTANCES = ("norm", "squared_norm")
 NETWORK_INPUTS = ("rays", "screen")
-INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform")
+FAN_IN_UNIFORM = "fan_in_uniform"
+INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform", FAN_IN_UNIFORM)
 VIEWS = ("pair", "all")
 VIRTUAL_POINTS = ("triangulated", "reference")
 STRATEGIES = ("none", "mirrored", "multi_worker")
@@ -38,7 +39,8 @@ class ModelConfig(config_rules.Json):
         dropout: Share of units dropped. Unknown in the paper; Martinez et al. have 0.5.
         network_input: `"rays"` (camera-normalized) or `"screen"` (pixels scaled alike for all
             cameras; single-frame backbones only). Unknown in the paper.
-        initializer: Keras' name of the dense layers' initialization. Unknown in the paper.
+        initializer: Keras' name of the dense layers' initialization, or `"fan_in_uniform"`,
+            PyTorch's, which is likely the paper's: within the inverse root of the inputs' number.
         output_stddev: Standard deviation of the output layers' weights at the start. Unknown in
             the paper; networks that start meters away from any pose converge badly.
         uncertainty: Whether a network of its own tells how far off each joint is likely to be; for
@@ -96,7 +98,8 @@ class StageConfig(config_rules.Json):
         learning_rate: Of Adam at the start; the paper's 1e-3.
         decay_rate: Factor on the learning rate after each `decay_every` epochs; the paper's 0.1.
         decay_every: Epochs between decays; 0 for a constant rate. The paper's 100 in fine-tuning.
-        clip_norm: Global norm to which gradients are clipped; 0 for none. Unknown in the paper.
+        clip_norm: Global norm to which gradients are clipped; 0 for none, as in the paper. That the
+            other recipes clip to 1 is our choice.
         weight_averaging: Decay of the moving average of the weights that is kept at the end; 0
             for none, as in the paper.
         patience: Epochs without a better score in held-out views after which the stage ends and

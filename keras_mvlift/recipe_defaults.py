@@ -1,6 +1,6 @@
-"""What fine-tuning is by default, which depends on the networks and their recipe."""
+"""What a stage of training is by default, which depends on the networks and their recipe."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_mvlift import configs
@@ -17,33 +17,44 @@ _ALL_VIEWS: dict[str, Any] = {
 }
 
 
+# The paper clips no gradients. Other recipes do, by a choice of ours.
+_CLIP_NORM = 1.0
+
+
+def pretraining(model: configs.ModelConfig) -> dict[str, Any]:
+    """Returns the fields of `PretrainConfig` that follow the recipe."""
+    return {"clip_norm": 0.0 if model.recipe == "paper" else _CLIP_NORM}
+
+
 def finetuning(model: configs.ModelConfig) -> dict[str, Any]:
-    """Gives the fields of `FinetuneConfig` that do best, as far as measured (docs/method.md).
+    """Returns the fields of `FinetuneConfig` that do best, as far as measured (docs/method.md).
 
     Recipe `solved_root` is trained on all views of an instant and on the pose that they
     triangulate; other recipes, and networks that see windows of frames, on pairs as in the paper.
     """
     joins_all_views = model.recipe == "solved_root" and not model.is_temporal
-    return dict(_ALL_VIEWS if joins_all_views else _PAIRS)
+    return pretraining(model) | (_ALL_VIEWS if joins_all_views else _PAIRS)
 
 
 def changed(
+    stage: Callable[[configs.ModelConfig], dict[str, Any]],
     fields: Mapping[str, Any],
     former: configs.ModelConfig,
     model: configs.ModelConfig,
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Changes the settings of fine-tuning; what nobody chose follows the networks.
+    """Changes the settings of a stage; what nobody chose follows the networks.
 
     Args:
-        fields: Those of a `FinetuneConfig`.
+        stage: `pretraining` or `finetuning`.
+        fields: Those of the stage's config.
         former: The networks that they were for.
         model: The networks that they shall be for.
         given: Fields that are chosen now.
     """
     fields = dict(fields)
-    if finetuning(former).items() <= fields.items():
-        fields |= finetuning(model)
+    if stage(former).items() <= fields.items():
+        fields |= stage(model)
     if given.get("views") == "pair" and fields["views"] != "pair":
         fields |= _PAIRS
     return fields | dict(given)

@@ -18,12 +18,15 @@ class Request(NamedTuple):
         settings: A JSON file of settings, or None.
         num_epochs: Of the second stage, or None.
         seed: Of everything that is drawn, or None.
+        preset: A name of `presets.VARIANTS`, what to do with the data, or None for what the
+            settings say, `"default"` if nothing.
     """
 
     data_root: str | None = None
     settings: pathlib.Path | None = None
     num_epochs: int | None = None
     seed: int | None = None
+    preset: str | None = None
 
 
 def configure(request: Request) -> tuple[settings.PipelineConfig, str]:
@@ -35,10 +38,10 @@ def configure(request: Request) -> tuple[settings.PipelineConfig, str]:
     Raises:
         ValueError: If settings break a rule, or the data is of no known kind.
     """
-    overrides = settings.read(request.settings) if request.settings else {}
+    overrides, variant = _asked(request)
     preset = _preset(request.data_root, overrides)
     root = "" if request.data_root is None else str(pathlib.Path(request.data_root).resolve())
-    config = presets.make(preset, _newest(root)).updated(overrides)
+    config = presets.make(preset, _newest(root), variant).updated(overrides)
     if request.num_epochs is not None:
         config = config.with_num_epochs(request.num_epochs)
     if request.seed is not None:
@@ -54,11 +57,19 @@ def pipeline_name(request: Request) -> str:
     """Gives the pipeline's name; what is wrong with a request is left for `configure` to say."""
     name = presets.NAMES["demo"]
     with contextlib.suppress(ValueError, OSError):
-        overrides = settings.read(request.settings) if request.settings else {}
+        overrides, variant = _asked(request)
         with contextlib.suppress(ValueError, OSError):
             name = presets.NAMES[_preset(request.data_root, overrides)]
+            name = presets.name_of(name, variant)
         name = settings.PipelineConfig(name=overrides.get("name", name)).name
     return name
+
+
+def _asked(request: Request) -> tuple[dict[str, Any], str]:
+    """Returns what the settings file says, but for the preset, and the preset's variant."""
+    overrides = settings.read(request.settings) if request.settings else {}
+    variant = overrides.pop("preset", "default")
+    return overrides, request.preset or variant
 
 
 def _newest(data_root: str) -> str:

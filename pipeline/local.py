@@ -3,6 +3,7 @@
 Usage:
     tfx run create --pipeline pipeline/local.py
     tfx run create --pipeline pipeline/local.py --runtime_parameter data_root=my_recording
+    tfx run create --pipeline pipeline/local.py --runtime_parameter preset=paper
     python pipeline/local.py --data_root=my_recording --num_epochs=60
 """
 
@@ -70,6 +71,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         default=_OUTPUT_ROOT,
         help="all that a run writes lies in OUTPUT_ROOT/<pipeline name>; default: %(default)s",
     )
+    parser.add_argument(
+        "--preset",
+        choices=("default", "paper"),
+        help="`paper` trains on view pairs by eqs. (6) and (7) alone, as the paper does; default: "
+        "what the settings say, else `default`, which goes beyond the paper",
+    )
     parser.add_argument("--num_epochs", type=int, help="of the fine-tuning stage")
     parser.add_argument("--seed", type=int, help="of everything that is drawn")
     parser.add_argument(
@@ -91,7 +98,7 @@ def outcome(arguments: list[str]) -> Outcome:
     from pipeline import console, locks
 
     request = configuration.Request(
-        options.data_root, options.settings, options.num_epochs, options.seed
+        options.data_root, options.settings, options.num_epochs, options.seed, options.preset
     )
     started = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     home = options.output_root.resolve() / configuration.pipeline_name(request)

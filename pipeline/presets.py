@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from keras_mvlift import configs, recipe_defaults
+from keras_mvlift import config_rules, configs, recipe_defaults
 from pipeline import settings
 
 NAMES = {
@@ -115,6 +115,26 @@ def studio() -> settings.PipelineConfig:
     )
 
 
+def paper(preset: settings.PipelineConfig) -> settings.PipelineConfig:
+    """Returns what the paper does with the data of a preset, in a pipeline of its own.
+
+    View pairs, eq. (6) for 20 epochs, then eq. (7) for 300 with a tenth of the learning rate after
+    each 100; width 1024, four blocks, no clipping. The paper's eight virtual views are an option:
+    settings `{"data": {"num_virtual_views": 8}}`.
+    """
+    stages = {"learning_rate": 1e-3, "batch_size": 1024}
+    return preset.updated(
+        {
+            "name": name_of(preset.name, "paper"),
+            "data": {"num_virtual_views": 0},
+            "model": {"recipe": "paper", "backbone": "paper", "width": 1024}
+            | {"initializer": configs.FAN_IN_UNIFORM},
+            "pretrain": {"num_epochs": 20, **stages},
+            "finetune": {"num_epochs": 300, "decay_every": 100, "decay_rate": 0.1, **stages},
+        }
+    )
+
+
 def _finetuning(model: configs.ModelConfig, **schedule: Any) -> configs.FinetuneConfig:
     return configs.FinetuneConfig(**schedule, **recipe_defaults.finetuning(model))
 
@@ -128,11 +148,25 @@ PRESETS = {
 }
 
 
-def make(name: str, data_root: str) -> settings.PipelineConfig:
+def name_of(name: str, variant: str) -> str:
+    """Returns the name of the pipeline that does something else than the default."""
+    return name if variant == "default" else f"{name}_{variant}"
+
+
+VARIANTS = {"default": lambda preset: preset, "paper": paper}
+"""What to do with the data of a preset: the default, or the paper's own road."""
+
+
+def make(name: str, data_root: str, variant: str = "default") -> settings.PipelineConfig:
     """Makes a preset for the data at hand.
 
     Args:
         name: One of `NAMES`.
         data_root: What the preset's source reads.
+        variant: One of `VARIANTS`.
+
+    Raises:
+        ValueError: If there is no such variant.
     """
-    return rig(data_root) if name == "rig" else PRESETS[name]()
+    config_rules.one_of("preset", variant, tuple(VARIANTS))
+    return VARIANTS[variant](rig(data_root) if name == "rig" else PRESETS[name]())

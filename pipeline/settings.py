@@ -18,6 +18,9 @@ _PARTS: dict[str, type[config_rules.Json]] = {
     "tune": tune_config.TuneConfig,
 }
 
+# What of each stage follows the recipe.
+_STAGES = {"pretrain": recipe_defaults.pretraining, "finetune": recipe_defaults.finetuning}
+
 # Of objects without options of their own, and without a seed.
 _OBJECTS: dict[str, type[config_rules.Json]] = {
     "infra_validation": infra_config.InfraValidationConfig,
@@ -125,20 +128,21 @@ class PipelineConfig:
         changes = {
             name: self._updated_field(name, value)
             for name, value in settings.items()
-            if name != "finetune"
+            if name not in _STAGES
         }
-        if settings.keys() & {"model", "finetune"}:
-            changes["finetune"] = self._finetuned(changes.get("model", self.model), settings)
+        for name in _STAGES:
+            if settings.keys() & {"model", name}:
+                changes[name] = self._stage(name, changes.get("model", self.model), settings)
         return dataclasses.replace(self, **changes)
 
-    def _finetuned(
-        self, model: configs.ModelConfig, settings: Mapping[str, Any]
-    ) -> configs.FinetuneConfig:
-        former = dataclasses.asdict(self.finetune)
-        given = settings.get("finetune", {})
-        _require(isinstance(given, Mapping), "finetune", "be an object", given)
-        fields = recipe_defaults.changed(former, self.model, model, given)
-        return configs.FinetuneConfig.from_json(json.dumps(fields))
+    def _stage(
+        self, name: str, model: configs.ModelConfig, settings: Mapping[str, Any]
+    ) -> config_rules.Json:
+        former = dataclasses.asdict(getattr(self, name))
+        given = settings.get(name, {})
+        _require(isinstance(given, Mapping), name, "be an object", given)
+        fields = recipe_defaults.changed(_STAGES[name], former, self.model, model, given)
+        return _PARTS[name].from_json(json.dumps(fields))
 
     def _updated_field(self, name: str, value: Any) -> Any:
         if name in _OBJECTS:

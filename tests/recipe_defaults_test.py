@@ -10,6 +10,10 @@ RAY = configs.ModelConfig(recipe="ray_root")
 TEMPORAL = configs.ModelConfig(backbone=configs.TEMPORAL)
 
 
+def changed(*arguments):
+    return recipe_defaults.changed(recipe_defaults.finetuning, *arguments)
+
+
 def fields(model, **changes):
     config = configs.FinetuneConfig(**recipe_defaults.finetuning(model) | changes)
     return dataclasses.asdict(config)
@@ -22,19 +26,26 @@ def test_a_solved_root_is_trained_on_all_views_and_their_triangulated_pose():
 
 
 @pytest.mark.parametrize("model", [PAPER, RAY, TEMPORAL])
-def test_what_cannot_see_all_views_is_trained_as_the_paper_does(model):
-    assert configs.FinetuneConfig(**recipe_defaults.finetuning(model)) == configs.FinetuneConfig()
+def test_what_cannot_see_all_views_is_trained_on_pairs(model):
+    found = configs.FinetuneConfig(**recipe_defaults.finetuning(model))
+    assert dataclasses.replace(found, clip_norm=1.0) == configs.FinetuneConfig()
+
+
+@pytest.mark.parametrize("stage", [recipe_defaults.pretraining, recipe_defaults.finetuning])
+def test_the_papers_recipe_alone_clips_no_gradients(stage):
+    norms = {model.recipe: stage(model)["clip_norm"] for model in (PAPER, RAY, SOLVED)}
+    assert norms == {"paper": 0.0, "ray_root": 1.0, "solved_root": 1.0}
 
 
 @pytest.mark.parametrize(("former", "model"), [(SOLVED, PAPER), (PAPER, SOLVED), (SOLVED, SOLVED)])
 def test_what_nobody_chose_follows_the_recipe(former, model):
-    changed = recipe_defaults.changed(fields(former, num_epochs=7), former, model, {})
-    assert changed == fields(model, num_epochs=7)
+    found = changed(fields(former, num_epochs=7), former, model, {})
+    assert found == fields(model, num_epochs=7)
 
 
 def test_what_was_chosen_before_stays():
     chosen = fields(SOLVED, triangulation_weight=0.5)
-    assert recipe_defaults.changed(chosen, SOLVED, SOLVED, {"num_epochs": 3}) == {
+    assert changed(chosen, SOLVED, SOLVED, {"num_epochs": 3}) == {
         **chosen,
         "num_epochs": 3,
     }
@@ -42,9 +53,9 @@ def test_what_was_chosen_before_stays():
 
 def test_what_is_chosen_now_wins():
     given = {"triangulation_weight": 0.0, "seed": 4}
-    assert recipe_defaults.changed(fields(PAPER), PAPER, SOLVED, given) == fields(SOLVED, **given)
+    assert changed(fields(PAPER), PAPER, SOLVED, given) == fields(SOLVED, **given)
 
 
 def test_pairs_alone_turn_off_what_needs_all_views():
-    changed = recipe_defaults.changed(fields(SOLVED), SOLVED, SOLVED, {"views": "pair"})
-    assert configs.FinetuneConfig(**changed) == configs.FinetuneConfig()
+    found = changed(fields(SOLVED), SOLVED, SOLVED, {"views": "pair"})
+    assert configs.FinetuneConfig(**found) == configs.FinetuneConfig()

@@ -6,7 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import configs
+from keras_mvlift.datasets import view_tracks, views
 from keras_mvlift.export import saved_model
+from keras_mvlift.geometry import cameras
 from keras_mvlift.networks import temporal
 from keras_mvlift.training import lifters, objectives
 from tests import tiny_studio
@@ -69,6 +71,17 @@ def save(folder, **changes):
     }
     saved_model.save(built, about, folder)
     return built
+
+
+def window(keypoints_2d, confidence, is_causal):
+    """Makes the window of each frame of a clip `[T, 17, 2]` as training does."""
+    eye = np.tile(np.eye(3, dtype=np.float32), (len(confidence), 1, 1))
+    intrinsics = np.broadcast_to(tiny_studio.INTRINSICS, eye.shape)
+    seen = np.where(confidence[..., np.newaxis] > 0, keypoints_2d, 0)
+    view = views.View(seen, confidence, cameras.Camera(intrinsics, eye, eye[:, 0]))
+    tracks, cell = view_tracks.lay(view, np.zeros(len(eye), int), np.arange(len(eye)))
+    offset = view_tracks.offsets(9, is_causal=is_causal)
+    return view_tracks.window(tracks, cell, offset)
 
 
 def film(num_frames, *leading, seed=0):

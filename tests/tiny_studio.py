@@ -86,11 +86,12 @@ def trained_uncertainty():
     return moved
 
 
-def save(model, folder, **settings):
+def save(model, folder, half_precision=False, **settings):
     """Exports networks, with a mean camera of `INTRINSICS`; settings are those they have."""
     config = dataclasses.asdict(configs.ModelConfig(**TINY | settings))
     about = {"model": config, "rig_distance": RIG_DISTANCE}
-    saved_model.save(model, about | {"intrinsics": INTRINSICS.tolist()}, folder)
+    about |= {"intrinsics": INTRINSICS.tolist()}
+    saved_model.save(model, about, folder, half_precision=half_precision)
 
 
 def weights(model):

@@ -48,7 +48,7 @@ def residual(
     seeds = iter(range(seed * 1000, seed * 1000 + 1000))
 
     def dense_layer(x: tf.Tensor, dtype: str | None = None) -> tf.Tensor:
-        start = keras.initializers.get({"class_name": initializer, "config": {"seed": next(seeds)}})
+        start = initial(initializer, next(seeds))
         x = keras.layers.Dense(width, kernel_initializer=start, dtype=dtype)(x)
         x = batch_norm.BatchNormalization()(x)
         x = keras.layers.ReLU()(x)
@@ -65,6 +65,19 @@ def residual(
     near_zero = keras.initializers.RandomNormal(stddev=output_stddev, seed=next(seeds))
     outputs = keras.layers.Dense(num_outputs, kernel_initializer=near_zero, dtype="float32")(x)
     return keras.Model(joints, outputs, name=name)
+
+
+def initial(name: str, seed: int) -> keras.initializers.Initializer:
+    """Makes what draws the first weights of a dense layer.
+
+    Args:
+        name: Keras' name of an initializer, or `"fan_in_uniform"`, PyTorch's default: uniform
+            within the inverse square root of the number of inputs.
+        seed: Of the draw.
+    """
+    if name == "fan_in_uniform":
+        return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform", seed=seed)
+    return keras.initializers.get({"class_name": name, "config": {"seed": seed}})
 
 
 NUM_BLOCKS = {"paper": 4, "res_linear": 2}

@@ -128,13 +128,12 @@ def _dense_layer(
     initializer: str,
     seeds: Iterator[int],
 ) -> dict[str, keras.layers.Layer]:
-    start = {"class_name": initializer, "config": {"seed": next(seeds)}}
     parts = {
         # The batch norm takes any bias away.
         "dense": keras.layers.Dense(
             width,
             use_bias=False,
-            kernel_initializer=keras.initializers.get(start),
+            kernel_initializer=residual.initial(initializer, next(seeds)),
             dtype=None if number else "float32",
             name=f"dense_{number}",
         ),

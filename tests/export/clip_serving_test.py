@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.datasets import view_tracks, views
 from keras_mvlift.export import clip_serving
-from keras_mvlift.geometry import cameras
 from tests import temporal_networks, tiny_studio
 
 NUM_FRAMES = 9
@@ -46,17 +44,6 @@ def call(model, name, *arrays):
     return {key: value.numpy() for key, value in model.signatures[name](**inputs).items()}
 
 
-def windows(keypoints_2d, confidence, is_causal):
-    """Makes the window of each frame of a clip as training does."""
-    eye = np.tile(np.eye(3, dtype=np.float32), (len(confidence), 1, 1))
-    intrinsics = np.broadcast_to(tiny_studio.INTRINSICS, eye.shape)
-    seen = np.where(confidence[..., np.newaxis] > 0, keypoints_2d, 0)
-    view = views.View(seen, confidence, cameras.Camera(intrinsics, eye, eye[:, 0]))
-    tracks, cell = view_tracks.lay(view, np.zeros(len(eye), int), np.arange(len(eye)))
-    offset = view_tracks.offsets(NUM_FRAMES, is_causal=is_causal)
-    return view_tracks.window(tracks, cell, offset)
-
-
 def along(num_frames):
     return np.tile(tiny_studio.INTRINSICS, (1, num_frames, 1, 1))
 
@@ -68,7 +55,7 @@ def test_a_temporal_model_has_signatures_of_its_own(models):
 @BOTH
 def test_windows_are_lifted_as_in_training(models, is_causal):
     lifter, model, _ = models[is_causal]
-    window = windows(*temporal_networks.film(20), is_causal)
+    window = temporal_networks.window(*temporal_networks.film(20), is_causal)
     pose, root_position = lifter(window)
     assert np.abs(pose).max() > 0.1
     parts = (window.window_keypoints_2d, window.window_confidence + 1e-3)
@@ -88,7 +75,7 @@ def test_windows_are_lifted_as_in_training(models, is_causal):
 def test_a_clip_is_lifted_as_its_windows_are(models, is_causal, num_frames):
     lifter, model, _ = models[is_causal]
     keypoints_2d, confidence = temporal_networks.film(num_frames)
-    pose, root_position = lifter(windows(keypoints_2d, confidence, is_causal))
+    pose, root_position = lifter(temporal_networks.window(keypoints_2d, confidence, is_causal))
     given = call(model, "lift_clip", keypoints_2d[None], confidence[None], along(num_frames))
     np.testing.assert_allclose(given["root_relative_pose"][0], pose, atol=1e-4)
     np.testing.assert_allclose(given["root_position"][0], root_position, atol=1e-4)

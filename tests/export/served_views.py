@@ -46,13 +46,18 @@ def first(given, size):
     return {name: value[:size] for name, value in given.items()}
 
 
-def lifted(lifter, given):
-    """What the Keras model gives, by the names of the outputs."""
+def view_of(given):
+    """The same as a `View`."""
     # Where the camera stands is not looked at.
     camera = cameras.Camera(given["intrinsics"], given["intrinsics"], given["intrinsics"][:, 0])
-    view = tf.nest.map_structure(
+    return tf.nest.map_structure(
         tf.constant, views.View(given["keypoints_2d"], given["confidence"], camera)
     )
+
+
+def lifted(lifter, given):
+    """What the Keras model gives, by the names of the outputs."""
+    view = view_of(given)
     pose, root_position = (value.numpy() for value in lifter(view))
     outputs = {"root_relative_pose": pose, "root_position": root_position}
     outputs["pose_camera"] = pose + root_position[:, np.newaxis]

@@ -106,7 +106,8 @@ def test_it_starts_near_zero():
 def test_layers_start_as_asked(initializer):
     kernel = build(width=128, initializer=initializer).get_layer("dense_1").kernel.numpy()
     # Of 384 inputs and 128 outputs; He: a variance of 2 / 384, Glorot: of 2 / 512.
-    stddev = np.sqrt(2 / 384 if initializer.startswith("he") else 2 / 512)
+    variance = {"he": 2 / 384, "gl": 2 / 512, "fa": 1 / (3 * 384)}[initializer[:2]]
+    stddev = np.sqrt(variance)
     np.testing.assert_allclose(kernel.std(), stddev, rtol=0.02)
     assert (np.abs(kernel).max() < 1.75 * stddev) == initializer.endswith("uniform")
 

@@ -63,6 +63,18 @@ def test_options_override_settings_and_settings_the_preset(tmp_path):
     assert config.data.source_options == presets.demo().data.source_options
 
 
+@pytest.mark.parametrize("is_typed", [True, False])
+def test_the_papers_road_is_asked_for_by_one_word(is_typed, tmp_path):
+    words = {"data": {"num_virtual_views": 8}, **({} if is_typed else {"preset": "paper"})}
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps(words))
+    request = configuration.Request(settings=path, preset="paper" if is_typed else None)
+    config, _ = configuration.configure(request)
+    assert (config.model.recipe, config.finetune.num_epochs) == ("paper", 300)
+    assert config.data.num_virtual_views == 8
+    assert configuration.pipeline_name(request) == config.name == "mvlift_paper"
+
+
 def test_a_source_that_reads_nothing_has_no_root(tmp_path):
     path = put(tmp_path, "settings.json", '{"data": {"source": "studio"}}')
     assert configured(settings=path)[1] == ""

@@ -48,6 +48,32 @@ def test_a_presets_rate_decays_within_its_epochs(name):
     assert 0 < stage.decay_every < stage.num_epochs
 
 
+@pytest.mark.parametrize("name", ["demo", "human36m", "mpi_inf_3dhp"])
+def test_the_papers_variant_is_the_papers_road(name):
+    default, config = presets.make(name, ""), presets.make(name, "", "paper")
+    assert (config.name, config.bounds) == (f"{default.name}_paper", default.bounds)
+    assert (config.data.source, config.data.split) == (default.data.source, default.data.split)
+    model = config.model
+    assert (model.recipe, model.backbone, model.width) == ("paper", "paper", 1024)
+    assert (model.layers_per_block, model.initializer) == (2, "fan_in_uniform")
+    first, second = config.pretrain, config.finetune
+    assert (first.num_epochs, first.decay_every, first.clip_norm) == (20, 0, 0.0)
+    assert (second.num_epochs, second.decay_every, second.decay_rate) == (300, 100, 0.1)
+    assert (first.learning_rate, second.learning_rate, second.clip_norm) == (1e-3, 1e-3, 0.0)
+    assert (second.views, second.confidence_weighting, second.distance) == (
+        "pair",
+        "source",
+        "norm",
+    )
+    assert second.triangulation_weight == 0.0
+    assert config.data.num_virtual_views == 0
+
+
+def test_a_variant_that_is_not_known_is_refused():
+    with pytest.raises(ValueError, match=r"`preset` must be one of.*paper.*Received: 'papr'"):
+        presets.make("demo", "", "papr")
+
+
 def test_the_demo_has_a_reference_and_other_recordings_none():
     assert json.loads(presets.demo().data.source_options)["reference"].endswith(".trc")
     assert presets.recording().data.source_options == "{}"

@@ -135,8 +135,17 @@ def test_networks_that_cannot_see_all_views_are_trained_on_pairs(model):
     finetune = {"num_epochs": 9, "patience": 0}
     updated = former.updated({"model": model, "finetune": finetune}).finetune
     assert (updated.views, updated.num_epochs) == ("pair", 9)
-    assert updated == configs.FinetuneConfig(num_epochs=9)
+    clip_norm = 0.0 if model.get("recipe") == "paper" else 1.0
+    assert updated == configs.FinetuneConfig(num_epochs=9, clip_norm=clip_norm)
     assert former.updated({"model": model}).updated({"model": MODEL}).finetune == former.finetune
+
+
+def test_the_first_stage_follows_the_recipe_but_for_what_is_chosen():
+    former = settings.PipelineConfig()
+    assert former.pretrain.clip_norm == 1.0
+    assert former.updated({"model": {"recipe": "paper"}}).pretrain.clip_norm == 0.0
+    chosen = {"model": {"recipe": "paper"}, "pretrain": {"clip_norm": 2.0}}
+    assert former.updated(chosen).pretrain.clip_norm == 2.0
 
 
 def test_pairs_may_be_asked_for():
