@@ -57,7 +57,11 @@ class TrainingData:
         )
         self.min_confidence = self._config.min_confidence
         self.min_joints = self._config.min_joints
-        trained = [clip for clip in self._clips.clips if len(self._frames(clip).train)]
+        trained = [
+            rig_changes.first_cameras(clip, settings.num_train_cameras)
+            for clip in self._clips.clips
+            if len(self._frames(clip).train)
+        ]
         tested = [clip for clip in self._clips.clips if len(self._frames(clip).test)]
         if not trained or not tested:
             raise ValueError("The data must hold clips to train on and clips to test on.")

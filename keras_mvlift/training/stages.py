@@ -48,7 +48,7 @@ def objective(config: configs.StageConfig) -> Any:
         return objectives.Consistency()
     names = ["transform_weight", "confidence_weighting", "distance", "image_space"]
     if config.views == "all":
-        names += ["robust_loss", "robust_kernel", "robust_scale_px"]
+        names += ["reprojection_weight", "robust_loss", "robust_kernel", "robust_scale_px"]
     return _OBJECTIVES[config.views](**{name: getattr(config, name) for name in names})
 
 

@@ -64,3 +64,10 @@ def test_the_test_people_may_be_filmed_by_another_rig(data):
     moved = tiny_experiments.data(test_filming=ring)
     assert set(moved.test.camera) == {"camera_1", "camera_2", "camera_3"}
     np.testing.assert_array_equal(moved.seen.keypoints_2d, data.seen.keypoints_2d)
+
+
+def test_few_cameras_are_of_training_and_its_labels_alone(data):
+    few = tiny_experiments.data(num_train_cameras=2)
+    assert few.seen.confidence.shape[1] == few.about["cameras"] == 2
+    assert set(few.labeled.camera) == {"camera_1", "camera_2"}
+    np.testing.assert_array_equal(few.test.view.keypoints_2d, data.test.view.keypoints_2d)
