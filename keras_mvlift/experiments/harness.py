@@ -19,6 +19,9 @@ from keras_mvlift.experiments import (
     variants,
 )
 
+Found = dict[str, dict[int, dict[str, Any]]]
+"""Digest of a variant to seed to record, which has its `digest` beside it."""
+
 # Data sets kept in memory; cells are sorted by theirs.
 _NUM_KEPT = 2
 
@@ -33,6 +36,8 @@ class Experiments:
         chosen: The tables whose rows to run.
         seeds: A run of every row for each.
         folder: Keeps the cells.
+        known: The tables of which finished cells are shown, whoever asked for them; without any,
+            those that are chosen.
     """
 
     profile: profiles.Profile
@@ -40,6 +45,7 @@ class Experiments:
     chosen: Sequence[rows.Table]
     seeds: Sequence[int]
     folder: pathlib.Path
+    known: Sequence[rows.Table] = ()
 
     def __post_init__(self) -> None:
         if not self.chosen or not self.seeds or len(set(self.seeds)) < len(self.seeds):
@@ -67,6 +73,19 @@ class Experiments:
         """Gives the name of a cell's files: of its settings, the data and the code."""
         about = [dataclasses.asdict(cell), self.description, code_digest.code_digest()]
         return variants.digest(about)
+
+    def found(self) -> Found:
+        """Reads the cells of this budget, these data and this code that lie in the folder."""
+        budget = variants.digest(self.profile.budget)
+        found: Found = {}
+        for digest in self.store.digests():
+            record = self.store.read(digest) or {}
+            settings = record.get("settings", {})
+            about = [settings, self.description, code_digest.code_digest()]
+            if digest == variants.digest(about) and variants.digest(settings["budget"]) == budget:
+                by_seed = found.setdefault(variants.digest(settings["variant"]), {})
+                by_seed[settings["seed"]] = {"digest": digest, **record}
+        return found
 
     def data_digest(self, settings: variants.DataSettings) -> str:
         """Gives the name of the file that keeps a test set's true poses."""

@@ -70,8 +70,8 @@ def grids(table: Mapping[str, Any]) -> Iterator[Grid]:
 
 
 def notes(table: Mapping[str, Any]) -> list[str]:
-    """Says what to know when reading a table, and which rows a short run leaves out."""
-    left_out = f"In the full profile also: {', '.join(table['left_out'])}."
+    """Says what to know when reading a table, and which of its rows were not run."""
+    left_out = f"Further rows, not run here: {', '.join(table['left_out'])}."
     return [note for note in (table["note"], left_out if table["left_out"] else "") if note]
 
 

@@ -13,7 +13,7 @@ GOLDEN = """\
 
 Mind <this>.
 
-In the full profile also: long one, long two.
+Further rows, not run here: long one, long two.
 
 **Measured here: Protocol 1, MPJPE, mm**
 
