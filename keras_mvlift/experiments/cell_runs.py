@@ -24,13 +24,16 @@ Poses = np.ndarray | None
 
 
 def run(
-    cell: variants.Cell, get_data: Callable[[], training_data.TrainingData]
+    cell: variants.Cell,
+    get_data: Callable[[], training_data.TrainingData],
+    watch: training_runs.Watch,
 ) -> tuple[dict[str, Any], Poses]:
     """Runs a cell.
 
     Args:
         cell: What to run.
         get_data: Makes or recalls the cell's data.
+        watch: Keeps checkpoints, from which a cell goes on that was interrupted.
 
     Returns:
         The record, with a `status`: `"done"`; `"diverged"` where the loss stopped being a number,
@@ -39,13 +42,12 @@ def run(
         where it is done.
     """
     start = time.monotonic()
-    curve: training_runs.Curve = []
     record: dict[str, Any] = {"status": "done", "error": None, "figures": None, "test": None}
     poses = None
     try:
         data = get_data()
         keras.utils.set_random_seed(cell.seed)
-        poses = methods.METHODS[cell.variant.method](cell, data, curve)
+        poses = methods.METHODS[cell.variant.method](cell, data, watch)
         record |= _measured(data.test, poses)
     except guards.NonFiniteLossError as error:
         record |= {"status": "diverged", "error": str(error)}
@@ -57,7 +59,7 @@ def run(
     finally:
         keras.backend.clear_session()
     record["curve"] = [
-        entry for entry in curve if np.isfinite([entry["loss"], entry["mpjpe_mm"]]).all()
+        entry for entry in watch.curve if np.isfinite([entry["loss"], entry["mpjpe_mm"]]).all()
     ]
     record["seconds"] = round(time.monotonic() - start, 2)
     return record, poses if record["status"] == "done" else None

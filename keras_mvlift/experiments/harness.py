@@ -3,7 +3,8 @@
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import tqdm
@@ -16,6 +17,7 @@ from keras_mvlift.experiments import (
     profiles,
     rows,
     training_data,
+    training_runs,
     variants,
 )
 
@@ -112,9 +114,23 @@ class Experiments:
         """
         loaded: collections.OrderedDict[variants.DataSettings, training_data.TrainingData]
         loaded = collections.OrderedDict()
-        for cell in _bar(self.to_do(), is_quiet):
-            record, poses = cell_runs.run(cell, lambda cell=cell: self._data(cell, loaded))  # type: ignore[misc]
+        # Cells cost alike: the mean of all says more of the time left than the last ones.
+        bar = tqdm.tqdm(
+            self.to_do(), desc="experiments", unit="cell", smoothing=0, disable=is_quiet
+        )
+        for cell in bar:
             digest = self.digest(cell)
+            folder, name = self.folder / "checkpoints" / digest, self._name(cell)
+            watch = training_runs.Watch(
+                folder,
+                lambda text, name=name: bar.set_postfix_str(f"{name}: {text}"),  # type: ignore[misc]
+            )
+            watch.show("data")
+            record, poses = cell_runs.run(
+                cell,
+                lambda cell=cell: self._data(cell, loaded),  # type: ignore[misc]
+                watch,
+            )
             if poses is not None:
                 self.store.write_poses(digest, pose=poses)
             data = loaded.get(cell.variant.data)
@@ -126,6 +142,13 @@ class Experiments:
                 "code": code_digest.code_digest(),
             }
             self.store.write(digest, about | record)
+            if record["status"] in cell_store.FINISHED:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _name(self, cell: variants.Cell) -> str:
+        """Gives the name of the first row that a cell is of."""
+        every = (row for table in self.chosen for row in table.rows)
+        return next(row.name for row in every if row.variant == cell.variant)
 
     def _data(
         self,
@@ -147,8 +170,3 @@ class Experiments:
             )
             loaded[settings] = data
         return loaded[settings]
-
-
-def _bar(cells: Sequence[variants.Cell], is_quiet: bool) -> Iterable[variants.Cell]:
-    # Cells cost alike: the mean of all says more of the time left than the last ones.
-    return tqdm.tqdm(cells, desc="experiments", unit="cell", smoothing=0, disable=is_quiet)

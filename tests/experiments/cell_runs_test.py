@@ -1,9 +1,10 @@
 import copy
+import pathlib
 
 import numpy as np
 import pytest
 
-from keras_mvlift.experiments import cell_runs, correlations, methods, origins
+from keras_mvlift.experiments import cell_runs, correlations, methods, origins, training_runs
 from keras_mvlift.metrics import summary
 from keras_mvlift.training import guards
 from tests.experiments import tiny_experiments
@@ -16,7 +17,8 @@ def data():
 
 def run(monkeypatch, data, method):
     monkeypatch.setitem(methods.METHODS, "triangulation", method)
-    return cell_runs.run(tiny_experiments.cell(method="triangulation"), lambda: data)
+    cell = tiny_experiments.cell(method="triangulation")
+    return cell_runs.run(cell, lambda: data, training_runs.Watch(pathlib.Path("unused")))
 
 
 def test_figures_are_measured_overall_and_per_action(monkeypatch, data):
@@ -65,8 +67,8 @@ def test_test_data_are_told_apart_by_what_they_hold(monkeypatch, data):
 
 
 def test_a_loss_that_is_no_number_is_a_result_with_its_curve(monkeypatch, data):
-    def diverge(cell, data, curve):
-        curve += [
+    def diverge(cell, data, watch):
+        watch.curve += [
             {"stage": "finetune", "epoch": 1, "loss": 3.0, "mpjpe_mm": 200.0},
             {"stage": "finetune", "epoch": 2, "loss": float("inf"), "mpjpe_mm": 300.0},
         ]
@@ -95,9 +97,9 @@ def test_an_error_is_a_record(monkeypatch, data, error, status):
     assert str(error) in record["error"]
 
 
-def test_data_that_cannot_be_made_are_a_record():
+def test_data_that_cannot_be_made_are_a_record(tmp_path):
     def refuse():
         raise origins.NotApplicableError("Recordings cannot be filmed again.")
 
-    record, _ = cell_runs.run(tiny_experiments.cell(), refuse)
+    record, _ = cell_runs.run(tiny_experiments.cell(), refuse, training_runs.Watch(tmp_path))
     assert record["status"] == "not_applicable"

@@ -17,7 +17,7 @@ ROWS = [
 def gathered(tmp_path, monkeypatch):
     """Two seeds; the error is 10 mm, and 20 mm with the other; the second row fails."""
 
-    def measure(cell, data, curve):
+    def measure(cell, data, watch):
         if cell.variant.options:
             raise RuntimeError("no memory")
         shift = np.where(np.arange(17)[:, np.newaxis] == 16, [17, 0, 0], 0.0)
