@@ -7,6 +7,7 @@ import json
 import pathlib
 import sys
 
+from keras_mvlift import configs
 from keras_mvlift.experiments import harness, origins, profiles, results, rows, tables
 from keras_mvlift.visualization import curves, experiment_report, experiment_tables
 
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--profile",
         choices=profiles.PROFILES,
         default="full",
-        help="how large: minutes, some hours or days on two cores",
+        help="how large: minutes, some hours or days on two cores, or long, few rows for a GPU",
     )
     parser.add_argument(
         "--quick", dest="profile", action="store_const", const="quick", help="--profile quick"
@@ -36,8 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source-options", default="{}", help="the source's own, as JSON")
     for name, text in _ELSEWHERE.items():
         parser.add_argument(f"--test-{name}", help=text)
-    parser.add_argument("--only", nargs="+", default=[*tables.TABLES], help="some of the tables")
+    parser.add_argument("--only", nargs="+", help="some of the tables; by default of the profile")
     parser.add_argument("--rows", nargs="+", help="some of their rows, by their whole names")
+    parser.add_argument("--steps", type=int, help="of training, in place of the profile's")
+    parser.add_argument("--width", type=int, help="units of a layer, in place of the profile's")
+    parser.add_argument("--precision", choices=configs.PRECISIONS, help="by default float32")
     parser.add_argument("--seeds", nargs="+", type=int, help="one run of each row for each")
     parser.add_argument("--output", type=pathlib.Path, help="a folder; by default of the profile")
     parser.add_argument("--list", action="store_true", help="name the tables and their rows")
@@ -50,14 +54,16 @@ def run(options: argparse.Namespace) -> int:
         ValueError: If an argument breaks its rule.
         RecordingError: If the data cannot be read.
     """
-    profile = profiles.PROFILES[options.profile]
+    profile = profiles.changed(
+        profiles.PROFILES[options.profile], options.steps, options.width, options.precision
+    )
     if options.list:
         print(_listing())
         return 0
     experiments = harness.Experiments(
         profile,
         _origin(profile, options),
-        _chosen(options.only, options.rows),
+        _chosen(options.only or tables.of_profile(profile), options.rows),
         options.seeds or profile.seeds,
         options.output or pathlib.Path("output", "experiments", profile.name),
         known=list(tables.TABLES.values()),

@@ -48,7 +48,7 @@ def run(
         data = get_data()
         keras.utils.set_random_seed(cell.seed)
         poses = methods.METHODS[cell.variant.method](cell, data, watch)
-        record |= _measured(data.test, poses)
+        record |= _measured(data.test, data.test_subject, poses)
     except guards.NonFiniteLossError as error:
         record |= {"status": "diverged", "error": str(error)}
     except origins.NotApplicableError as error:
@@ -65,7 +65,7 @@ def run(
     return record, poses if record["status"] == "done" else None
 
 
-def _measured(test: baselines.TestViews, poses: np.ndarray) -> dict[str, Any]:
+def _measured(test: baselines.TestViews, subject: np.ndarray, poses: np.ndarray) -> dict[str, Any]:
     if not np.isfinite(poses).all():
         return {"status": "diverged", "error": "Poses must be finite. Received: NaN or infinity."}
 
@@ -87,6 +87,7 @@ def _measured(test: baselines.TestViews, poses: np.ndarray) -> dict[str, Any]:
             | _held_out(test, poses),
             "mean_over_actions": mean,
             "per_action": per_action,
+            "per_person": {name: figures(subject == name) for name in np.unique(subject).tolist()},
         },
     }
 

@@ -56,6 +56,28 @@ def spread(figures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float 
     return result
 
 
+def over_people(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | int | None]]:
+    """Adds to `spread` how much people differ.
+
+    Args:
+        cells: The figures of one row's cells, for each seed.
+
+    Returns:
+        Of each figure that is measured of every person what `spread` gives of all test views, and
+        `people`, their number, and `people_spread`, the sample standard deviation over them of the
+        mean over seeds; None for a single one.
+    """
+    overall = spread([figures["overall"] for figures in cells])
+    people = [figures["per_person"] for figures in cells]
+    result: dict[str, dict[str, float | int | None]] = {}
+    # All cells of a row are tested on the same people.
+    for name in next(iter(people[0].values())) if people else ():
+        means = [np.mean([of[person][name] for of in people]) for person in people[0]]
+        deviation = float(np.std(means, ddof=1)) if len(means) > 1 else None
+        result[name] = {**overall[name], "people": len(means), "people_spread": deviation}
+    return result
+
+
 def _shown(
     experiments: harness.Experiments, found: harness.Found
 ) -> list[tuple[rows.Table, list[str]]]:
@@ -125,8 +147,12 @@ def _row(row: rows.Row, records: Mapping[int, dict[str, Any]]) -> dict[str, Any]
             {"seed": seed} | {name: record[name] for name in kept}
             for seed, record in records.items()
         ],
-        "overall": spread([figures["overall"] for figures in done]),
+        "overall": spread([figures["overall"] for figures in done]) | over_people(done),
         "mean_over_actions": spread([figures["mean_over_actions"] for figures in done]),
+        "per_person": {
+            person: spread([figures["per_person"][person] for figures in done])
+            for person in (done[0]["per_person"] if done else ())
+        },
         "per_action": {
             action: spread([f["per_action"][action] for f in done if action in f["per_action"]])
             for action in actions

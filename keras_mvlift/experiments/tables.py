@@ -6,6 +6,7 @@ from keras_mvlift.experiments import (
     condition_tables,
     paper_tables,
     peer_tables,
+    profiles,
     rows,
 )
 
@@ -21,5 +22,12 @@ TABLES: dict[str, rows.Table] = {
         *ablation_tables.ABLATIONS,
         *condition_tables.CONDITIONS,
         paper_tables.GENERALIZATION,
+        paper_tables.LONG,
     )
 }
+
+
+def of_profile(profile: profiles.Profile) -> list[str]:
+    """Gives the names of the tables that a profile runs where none are named."""
+    own = {name for other in profiles.PROFILES.values() for name in other.tables}
+    return [*profile.tables] or [name for name in TABLES if name not in own]

@@ -37,6 +37,7 @@ class TrainingData:
             confidence 0 throughout for a view that an instant lacks.
         pairs: `[P, 3]`, index of the instant and of its two views, of all pairs to train on.
         test: Views to test on.
+        test_subject: `[N]`, who is seen in each of them.
         place: `[N, 2]`, each training instant's clip, by number, and frame.
         rig_distance: Meters.
         min_confidence: Detections less sure are left out of triangulation.
@@ -74,6 +75,8 @@ class TrainingData:
         self.seen, self.place = _join(chosen), _places(chosen)
         self.pairs = _pairs(self.seen.confidence, self._config.min_joints)
         self.test = self._lay_out(tested, self._clips.split)
+        subjects = {clip.name: clip.subject for clip in tested}
+        self.test_subject = np.array([subjects[name] for name in self.test.clip])
         self.about = {
             "clips": len(self._clips.clips),
             "train_people": len({clip.subject for clip in trained}),

@@ -44,6 +44,7 @@ def finetune_config(cell: variants.Cell) -> configs.FinetuneConfig:
         "num_epochs": budget.num_epochs,
         "batch_size": budget.batch_size,
         "decay_every": budget.decay_every,
+        "precision": budget.precision,
         "transform_weight": variant.transform_weight,
         "confidence_weighting": variant.confidence_weighting,
         "distance": variant.distance,
@@ -72,7 +73,9 @@ def build(
         seed=cell.seed,
     )
     objective = stages.objective(config)
-    return lifters.build(model, objective, data.rig_distance, model=stages.model(config))
+    return lifters.build(
+        model, objective, data.rig_distance, model=stages.model(config), precision=config.precision
+    )
 
 
 def fit(
@@ -124,7 +127,10 @@ def pretrain(
     """Gives a lifter the weights that eq. (6) leads to."""
     budget = cell.budget
     config = configs.PretrainConfig(
-        num_epochs=budget.num_pretrain_epochs, batch_size=budget.batch_size, seed=cell.seed
+        num_epochs=budget.num_pretrain_epochs,
+        batch_size=budget.batch_size,
+        precision=budget.precision,
+        seed=cell.seed,
     )
     first = build(cell, data, config)
     fit(first, config, data.pair_source(), cell, data, watch)

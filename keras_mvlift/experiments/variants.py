@@ -110,6 +110,7 @@ class Budget:
         num_pretrain_epochs: Epochs on eq. (6), before those.
         steps_per_epoch: Steps per epoch, however much data there is.
         decay_every: Epochs between decays of the learning rate.
+        precision: A name of `configs.PRECISIONS`: what the networks' layers reckon in.
     """
 
     width: int = 1024
@@ -120,6 +121,7 @@ class Budget:
     num_pretrain_epochs: int = 5
     steps_per_epoch: int = 100
     decay_every: int = 20
+    precision: str = "float32"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

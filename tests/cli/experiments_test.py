@@ -94,3 +94,13 @@ def test_an_unknown_row_is_refused_and_the_nearest_are_named(capsys, tmp_path):
     assert "`rows` must be names that --list shows of the tables chosen; nearest are" in error
     assert "'paper'" in error
     assert "Received: 'papr'" in error
+
+
+def test_steps_width_and_precision_make_other_cells(tiny, tmp_path, capsys):
+    out = ["experiments", "--quick", "--rows", "solved root", "--output", str(tmp_path)]
+    assert main.main([*out, "--steps", "3", "--width", "4", "--precision", "mixed_bfloat16"]) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    chosen = {"num_epochs": 1, "steps_per_epoch": 3, "width": 4, "precision": "mixed_bfloat16"}
+    assert chosen.items() <= results["budget"].items()
+    (cell,) = results["tables"][0]["rows"][0]["cells"]
+    assert (cell["status"], len(cell["curve"])) == ("done", 1)

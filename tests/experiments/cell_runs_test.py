@@ -39,6 +39,19 @@ def test_figures_are_measured_overall_and_per_action(monkeypatch, data):
     assert kept is poses
 
 
+def test_figures_are_measured_for_each_person(monkeypatch, data):
+    poses = data.test.reference_pose + np.where(np.arange(17)[:, np.newaxis] > 8, 0.1, 0.0)
+    two = copy.copy(data)
+    two.test_subject = np.where(np.arange(len(poses)) < 5, "S8", "S9")
+    poses[:5] = data.test.reference_pose[:5]
+    record, _ = run(monkeypatch, two, lambda *_: poses)
+    people = record["figures"]["per_person"]
+    assert {*people} == {"S8", "S9"}
+    assert people["S8"]["mpjpe_mm"] == pytest.approx(0, abs=0.01)
+    assert people["S9"]["mpjpe_mm"] == pytest.approx(100 * np.sqrt(3) * 8 / 17, rel=1e-3)
+    assert set(people["S8"]) == set(summary.NAMES)
+
+
 def test_true_poses_score_better_without_labels_than_wrong_ones(monkeypatch, data):
     wrong = data.test.reference_pose * np.array([1.0, 1.0, 0.3])
     scores = [

@@ -31,9 +31,12 @@ def gathered(tmp_path, monkeypatch):
 
 def test_mean_spread_and_number_of_seeds_are_told(gathered):
     fine, bad = gathered["tables"][0]["rows"]
-    assert fine["overall"]["mpjpe_mm"] == pytest.approx(
-        {"mean": 15.0, "spread": np.sqrt(50), "seeds": 2}, rel=1e-3
-    )
+    figure = fine["overall"]["mpjpe_mm"]
+    # There is one test person.
+    assert (figure.pop("people"), figure.pop("people_spread")) == (1, None)
+    expected = {"mean": 15.0, "spread": np.sqrt(50), "seeds": 2}
+    assert figure == pytest.approx(expected, rel=1e-3)
+    assert fine["per_person"]["S03"]["mpjpe_mm"] == pytest.approx(expected, rel=1e-3)
     assert (bad["overall"], [cell["status"] for cell in bad["cells"]]) == ({}, ["failed"] * 2)
 
 
@@ -140,3 +143,22 @@ def test_cells_of_other_budgets_or_code_are_not_shown(tmp_path, perfect, monkeyp
     monkeypatch.setattr(results.harness.code_digest, "code_digest", lambda: "another")
     same = planned(tmp_path, KNOWN[0].rows[1])
     assert names(results.gather(same)) == {"both": ["other"]}
+
+
+def test_the_spread_over_people_is_that_of_their_means_over_seeds():
+    def cell(overall, first, second):
+        people = {"S1": {"auc": first}, "S2": {"auc": second}}
+        return {"overall": {"auc": overall, "held_out": 1.0}, "per_person": people}
+
+    found = results.over_people([cell(3.0, 1.0, 4.0), cell(5.0, 3.0, 8.0)])
+    assert set(found) == {"auc"}
+    # Means over seeds are 2 and 6.
+    assert found["auc"]["people_spread"] == pytest.approx(np.sqrt(8))
+    assert found["auc"] | {"people_spread": None} == {
+        "mean": 4.0,
+        "spread": pytest.approx(np.sqrt(2)),
+        "seeds": 2,
+        "people": 2,
+        "people_spread": None,
+    }
+    assert results.over_people([]) == {}

@@ -88,3 +88,7 @@ def test_few_cameras_are_of_training_and_its_labels_alone(data):
     assert few.seen.confidence.shape[1] == few.about["cameras"] == 2
     assert set(few.labeled.camera) == {"camera_1", "camera_2"}
     np.testing.assert_array_equal(few.test.view.keypoints_2d, data.test.view.keypoints_2d)
+
+
+def test_every_test_view_says_who_is_seen(data):
+    assert data.test_subject.tolist() == ["S03"] * len(data.test.clip)
