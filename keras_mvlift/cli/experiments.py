@@ -60,13 +60,15 @@ def run(options: argparse.Namespace) -> int:
     if options.list:
         print(_listing())
         return 0
+    chosen = _chosen(options.only or tables.of_profile(profile), options.rows)
+    known = {*tables.known_to(profile), *(table.name for table in chosen)}
     experiments = harness.Experiments(
         profile,
         _origin(profile, options),
-        _chosen(options.only or tables.of_profile(profile), options.rows),
+        chosen,
         options.seeds or profile.seeds,
         options.output or pathlib.Path("output", "experiments", profile.name),
-        known=list(tables.TABLES.values()),
+        known=[table for name, table in tables.TABLES.items() if name in known],
     )
     try:
         experiments.run()

@@ -27,7 +27,13 @@ TABLES: dict[str, rows.Table] = {
 }
 
 
+def known_to(profile: profiles.Profile) -> list[str]:
+    """Gives the names of the tables that a report of a profile shows if their cells are there."""
+    others = (other for other in profiles.PROFILES.values() if other.name != profile.name)
+    foreign = {name for other in others for name in other.tables}
+    return [name for name in TABLES if name not in foreign]
+
+
 def of_profile(profile: profiles.Profile) -> list[str]:
     """Gives the names of the tables that a profile runs where none are named."""
-    own = {name for other in profiles.PROFILES.values() for name in other.tables}
-    return [*profile.tables] or [name for name in TABLES if name not in own]
+    return [*profile.tables] or known_to(profile)

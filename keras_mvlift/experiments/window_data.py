@@ -55,11 +55,12 @@ class WindowedData:
         view_at, num_views = self.view_at(), self._data.seen.confidence.shape[1]
 
         def look_up(rows: tf.Tensor) -> views.ViewPair:
-            sides = (tf.stack([side // num_views, side % num_views], axis=1) for side in rows)
-            return views.ViewPair(*map(view_at, sides))
+            sides = tf.unstack(tf.cast(rows, tf.int64), axis=1)
+            index = (tf.stack([side // num_views, side % num_views], axis=1) for side in sides)
+            return views.ViewPair(*map(view_at, index))
 
         pairs = pair_batches.of_instants(self._data.seen, self._data.pairs)
-        return stage_data.Pairs(pairs, lambda rows: look_up(tf.unstack(rows, axis=1)))
+        return stage_data.Pairs(pairs, look_up)
 
     def view_at(self) -> ViewAt:
         """Gives a function from `[B, 2]`, instant and view, to views with windows."""

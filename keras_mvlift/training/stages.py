@@ -155,8 +155,7 @@ class _Stage(NamedTuple):
                 # Before those that write their scores down.
                 *([best] if best else []),
                 *watching,
-                *([_tensorboard(logs)] if logs else []),
-                keras.callbacks.CSVLogger(str(path), append=True),
+                *_writers(path, logs),
                 saver,
             ],
             verbose=0,
@@ -246,6 +245,10 @@ def _bar(name: str) -> keras.callbacks.Callback:
     )
 
 
-def _tensorboard(logs: pathlib.Path) -> keras.callbacks.Callback:
+def _writers(path: pathlib.Path, logs: pathlib.Path | None) -> list[keras.callbacks.Callback]:
+    history = keras.callbacks.CSVLogger(str(path), append=True)
+    if logs is None:
+        return [history]
     logs.mkdir(parents=True, exist_ok=True)
-    return keras.callbacks.TensorBoard(str(logs), write_graph=False, profile_batch=0)
+    board = keras.callbacks.TensorBoard(str(logs), write_graph=False, profile_batch=0)
+    return [board, history]

@@ -110,3 +110,8 @@ def test_the_long_table_holds_what_long_runs_are_for():
     film = variant("long", "Trans Reproj, TemporalDilated")
     assert (film.recipe, film.method) == ("paper", "temporal")
     assert film.data == variants.DataSettings(has_frames_between=True)
+
+
+def test_a_table_of_another_profile_is_not_known_to_a_report():
+    assert "long" not in tables.known_to(profiles.QUICK)
+    assert tables.known_to(profiles.LONG) == [*tables.TABLES]
