@@ -81,10 +81,12 @@ def test_test_data_are_told_apart_by_what_they_hold(monkeypatch, data):
 
 def test_a_loss_that_is_no_number_is_a_result_with_its_curve(monkeypatch, data):
     def diverge(cell, data, watch):
-        watch.curve += [
-            {"stage": "finetune", "epoch": 1, "loss": 3.0, "mpjpe_mm": 200.0},
-            {"stage": "finetune", "epoch": 2, "loss": float("inf"), "mpjpe_mm": 300.0},
-        ]
+        watch.curve.extend(
+            [
+                {"stage": "finetune", "epoch": 1, "loss": 3.0, "mpjpe_mm": 200.0},
+                {"stage": "finetune", "epoch": 2, "loss": float("inf"), "mpjpe_mm": 300.0},
+            ]
+        )
         raise guards.NonFiniteLossError("the loss must be finite")
 
     record, poses = run(monkeypatch, data, diverge)
