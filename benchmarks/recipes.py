@@ -31,6 +31,7 @@ from keras_mvlift.training import (
     objectives,
     optimizers,
     peers,
+    stage_data,
     stage_files,
     stages,
 )
@@ -139,7 +140,7 @@ def run(name: str, trial: Trial, data: Data, seed: int) -> dict[str, float]:
     lifter = lifters.build(model, stages.objective(finetune), data.rig_distance)
     steps = data.num_pairs // finetune.batch_size
     if name == SUPERVISED:
-        peers.train_supervised(lifter, finetune, *data.train, steps)
+        _supervised(lifter, finetune, data, steps)
     elif name == ALL_VIEWS:
         lifter = _all_views(model, finetune, data, steps)
     else:
@@ -148,6 +149,18 @@ def run(name: str, trial: Trial, data: Data, seed: int) -> dict[str, float]:
         _stage(lifter, finetune, data)
     lift = tf.function(lambda view: lifter(view, training=False).root_relative_pose)
     return summary.summary(data.test.pose, lift(data.test.view).numpy())
+
+
+def _supervised(
+    lifter: multi_view_lifter.MultiViewLifter,
+    config: configs.FinetuneConfig,
+    data: Data,
+    steps: int,
+) -> None:
+    source = stage_data.Rows(tuple(data.train))
+    with tempfile.TemporaryDirectory() as folder:
+        arrays = stage_data.Arrays(source=source, steps=steps, checkpoints=pathlib.Path(folder))
+        stages.run(peers.SupervisedLifter(lifter), config, arrays, SUPERVISED)
 
 
 def _all_views(

@@ -23,6 +23,7 @@ from keras_mvlift.training import (
     pseudo_labels,
     recipes,
     semi_supervised,
+    stage_data,
 )
 
 ERRORS = {
@@ -131,7 +132,8 @@ def train(
     lifter = _build(run, trial, data.rig_distance, seed, objective)
     if recipes.RECIPES[run.recipe].needs_pretraining:
         _pretrain(lifter, run, trial, data, seed)
-    model, batches = _model_and_batches(lifter, run, trial, data, seed)
+    model, source = _model_and_source(lifter, run, data)
+    batches = source.batches(config, 0, None)
     model.compile(optimizers.build(config, steps))
     scores: list[dict[str, float]] = []
 
@@ -194,24 +196,17 @@ def _pretrain(
     first = _build(run, trial, data.rig_distance, seed, objectives.Consistency())
     steps = max(trial.num_steps // _NUM_SCORES, 1)
     first.compile(optimizers.build(config, steps))
-    batches = training_data.pair_batches(data, trial.batch_size, seed)
-    first.fit(batches, steps_per_epoch=steps, verbose=0)
+    first.fit(data.pair_source().batches(config, 0, None), steps_per_epoch=steps, verbose=0)
     lifters.copy_weights(first, lifter)
 
 
-def _model_and_batches(
-    lifter: multi_view_lifter.MultiViewLifter,
-    run: Run,
-    trial: Trial,
-    data: training_data.TrainingData,
-    seed: int,
-) -> tuple[keras.Model, tf.data.Dataset]:
-    size = trial.batch_size
+def _model_and_source(
+    lifter: multi_view_lifter.MultiViewLifter, run: Run, data: training_data.TrainingData
+) -> tuple[keras.Model, stage_data.Source]:
     if run.method == "instants":
-        return lifter, peers.shuffled_batches((data.seen,), 2 * size, seed).map(lambda seen: seen)
-    pairs = training_data.pair_batches(data, size, seed)
+        return lifter, stage_data.Rows(data.seen)
     if run.method == "pairs":
-        return lifter, pairs
+        return lifter, data.pair_source()
     true = pseudo_labels.Labels(
         data.labeled.view,
         data.labeled.reference_pose,
@@ -220,12 +215,13 @@ def _model_and_batches(
     if run.method == "semi":
         few = true.select(np.arange(0, len(true.pose), _LABELED_EVERY))
         scale = semi_supervised.pixels_per_meter(few, data.rig_distance)
+        labeled = stage_data.Rows(tuple(few), rows_per_pair=1)
         model = semi_supervised.SemiSupervisedLifter(lifter, scale)
-        return model, semi_supervised.batches(pairs, few, size, seed)
+        return model, stage_data.Beside(data.pair_source(), labeled)
     labels = true
     if run.method != "supervised":
         labels = pseudo_labels.labels(data.seen, run.method, data.min_confidence)
-    return peers.SupervisedLifter(lifter), peers.shuffled_batches(tuple(labels), 2 * size, seed)
+    return peers.SupervisedLifter(lifter), stage_data.Rows(tuple(labels))
 
 
 def make_data(

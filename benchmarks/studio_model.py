@@ -26,7 +26,14 @@ from keras_mvlift.datasets import rigs
 from keras_mvlift.experiments import motion_clips
 from keras_mvlift.export import saved_model
 from keras_mvlift.networks import residual
-from keras_mvlift.training import agreement, instant_switches, optimizers, peers, recipes, stages
+from keras_mvlift.training import (
+    agreement,
+    instant_switches,
+    optimizers,
+    recipes,
+    stage_data,
+    stages,
+)
 
 MODEL = configs.ModelConfig(backbone="res_linear", width=512, dropout=0.1)
 FINETUNE = configs.FinetuneConfig(
@@ -134,8 +141,8 @@ def train(
         FINETUNE, num_epochs=size.num_epochs, decay_every=decay_every, seed=seed
     )
     lifter = build(config, size.width)
-    parts = (agreement.beforehand(seen),)
-    batches = peers.shuffled_batches(parts, config.batch_size, seed).map(lambda seen: seen)
+    source = stage_data.Rows(agreement.beforehand(seen), rows_per_pair=1)
+    batches = source.batches(config, 0)
     steps = size.steps_per_epoch
     for stage, roll in ((config, 0.0), (ROLLED, _ROLL)):
         lifter.roll.assign(roll)

@@ -9,6 +9,7 @@ KERNELS = ("geman_mcclure", "cauchy", "huber")
 
 # Those that only a pose compared with all views of its instant can have.
 _OF_ALL_VIEWS = (
+    "reprojection_weight",
     "flip_augmentation",
     "robust_steps",
     "robust_loss",
@@ -29,6 +30,8 @@ class FinetuneSwitches(config_rules.Json):
     the pixels that they would be at the person's distance: 1 weighs them like a view's error.
 
     Attributes:
+        reprojection_weight: Of eqs. (2) and (5) alike; 0 for the triangulated pose alone, with the
+            weight that `triangulation_weight` then has to give it in all epochs.
         image_space: Where eqs. (2) and (5) are measured: in each view's `"pixels"`, as in the
             paper, or in `"rays"`, as if all views had the mean focal length.
         flip_augmentation: Whether an instant is mirrored with probability 1/2, its cameras too.
@@ -50,6 +53,7 @@ class FinetuneSwitches(config_rules.Json):
             that are trained along, where calibration is doubtful.
     """
 
+    reprojection_weight: float = 1.0
     image_space: str = "pixels"
     flip_augmentation: bool = False
     robust_steps: int = 0
@@ -80,6 +84,7 @@ class FinetuneSwitches(config_rules.Json):
         for name in ("triangulation_weight", "symmetry_weight", "bone_length_weight"):
             config_rules.at_least(name, getattr(self, name), 0)
         config_rules.at_least("triangulation_epochs", self.triangulation_epochs, 0)
+        config_rules.at_least("reprojection_weight", self.reprojection_weight, 0)
         if views != "all":
             self._refuse(_OF_ALL_VIEWS, f"needs `views='all'`, not {views!r}")
         if not self.robust_steps and not self.robust_loss:
@@ -87,6 +92,17 @@ class FinetuneSwitches(config_rules.Json):
             self._refuse(names, "needs `robust_steps` or `robust_loss`")
         if not self.triangulation_weight:
             self._refuse(("triangulation_epochs",), "needs `triangulation_weight`")
+        if not self.reprojection_weight:
+            self._check_without_reprojection()
+
+    def _check_without_reprojection(self) -> None:
+        # Of the other losses only the triangulated pose determines a pose.
+        if not self.triangulation_weight or self.triangulation_epochs:
+            rule = "needs `triangulation_weight`, and 0 `triangulation_epochs`, where it is 0"
+            received = f"{self.triangulation_weight} and {self.triangulation_epochs}"
+            raise ValueError(f"`reprojection_weight` {rule}. Received: {received}.")
+        names = ("robust_loss", "refine_extrinsics")
+        self._refuse(names, "needs a `reprojection_weight` above 0")
 
     def _refuse(self, names: tuple[str, ...], rule: str) -> None:
         defaults = {field.name: field.default for field in dataclasses.fields(FinetuneSwitches)}

@@ -5,6 +5,7 @@ import pytest
 from keras_mvlift import configs, finetune_switches
 
 CHANGED = {
+    "reprojection_weight": 0.5,
     "image_space": "rays",
     "flip_augmentation": True,
     "robust_steps": 2,
@@ -28,6 +29,7 @@ OF_ALL_VIEWS = {
 def test_every_switch_is_off_and_changes_something_here():
     off = dataclasses.asdict(finetune_switches.FinetuneSwitches())
     assert not any(value == off[name] for name, value in CHANGED.items())
+    assert off.pop("reprojection_weight") == 1.0
     assert off.pop("image_space") == "pixels"
     assert off.pop("robust_kernel") == "cauchy"
     assert not any(off.values())
@@ -73,6 +75,7 @@ def test_either_robust_switch_takes_a_kernel_and_a_scale(switch):
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
+        ("reprojection_weight", -0.5, "must be at least 0"),
         ("image_space", "screen", "must be one of pixels, rays"),
         ("robust_kernel", "tukey", "must be one of geman_mcclure, cauchy, huber"),
         ("robust_steps", -1, "must be at least 0"),
@@ -87,3 +90,26 @@ def test_either_robust_switch_takes_a_kernel_and_a_scale(switch):
 def test_values_that_break_a_rule_are_refused(name, value, rule):
     with pytest.raises(ValueError, match=f"`{name}` {rule}.*Received: {value!r}"):
         configs.FinetuneConfig(views="all", **{name: value})
+
+
+def test_the_triangulated_pose_may_stand_alone():
+    config = configs.FinetuneConfig(views="all", triangulation_weight=1.0, reprojection_weight=0.0)
+    assert configs.FinetuneConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    "others",
+    [{}, {"bone_length_weight": 1.0}, {"triangulation_weight": 1.0, "triangulation_epochs": 3}],
+    ids=str,
+)
+def test_without_reprojection_something_else_must_determine_the_pose_in_all_epochs(others):
+    rule = "`reprojection_weight` needs `triangulation_weight`, and 0 `triangulation_epochs`"
+    with pytest.raises(ValueError, match=rule):
+        configs.FinetuneConfig(views="all", reprojection_weight=0.0, **others)
+
+
+@pytest.mark.parametrize("name", ["robust_loss", "refine_extrinsics"])
+def test_what_only_reprojection_looks_at_is_refused_without_it(name):
+    alone = {"triangulation_weight": 1.0, "reprojection_weight": 0.0, name: True}
+    with pytest.raises(ValueError, match=f"`{name}` needs a `reprojection_weight` above 0"):
+        configs.FinetuneConfig(views="all", **alone)

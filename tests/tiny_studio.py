@@ -8,7 +8,14 @@ import tensorflow as tf
 from keras_mvlift import configs
 from keras_mvlift.datasets import examples, preparation, splits, synthetic, views
 from keras_mvlift.export import saved_model
-from keras_mvlift.training import lifters, multi_view_lifter, objectives, stage_files, stages
+from keras_mvlift.training import (
+    lifters,
+    multi_view_lifter,
+    objectives,
+    stage_data,
+    stage_files,
+    stages,
+)
 
 RIG_DISTANCE = 5.0
 BATCH_SIZE = 16
@@ -104,6 +111,19 @@ def run(model, folder, train, held_out=(), **stage):
     config = configs.FinetuneConfig(**{"num_epochs": 4, "batch_size": BATCH_SIZE} | stage)
     files = stage_files.Files([train], [*held_out], folder / "checkpoints", folder / "logs")
     return stages.run(model, config, files, "Finetune")
+
+
+def run_rows(model, folder, values, steps, **stage):
+    """Trains on rows of arrays in memory; gives the history."""
+    config = configs.FinetuneConfig(**{"num_epochs": 4, "batch_size": BATCH_SIZE} | stage)
+    source = stage_data.Rows(values)
+    return stages.run(
+        model,
+        config,
+        stage_data.Arrays(source=source, steps=steps, checkpoints=folder),
+        "Finetune",
+        callbacks=[],
+    )
 
 
 def same(first, second):

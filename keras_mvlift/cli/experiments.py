@@ -1,10 +1,13 @@
 """Measures the paper's tables and ours: `keras-mvlift experiments --quick`."""
 
 import argparse
+import dataclasses
+import difflib
 import json
 import pathlib
 import sys
 
+from keras_mvlift import configs
 from keras_mvlift.experiments import harness, origins, profiles, results, rows, tables
 from keras_mvlift.visualization import curves, experiment_report, experiment_tables
 
@@ -23,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--profile",
         choices=profiles.PROFILES,
         default="full",
-        help="how large: minutes, some hours or days on two cores",
+        help="how large: minutes, some hours or days on two cores, or long, few rows for a GPU",
     )
     parser.add_argument(
         "--quick", dest="profile", action="store_const", const="quick", help="--profile quick"
@@ -34,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source-options", default="{}", help="the source's own, as JSON")
     for name, text in _ELSEWHERE.items():
         parser.add_argument(f"--test-{name}", help=text)
-    parser.add_argument("--only", nargs="+", default=[*tables.TABLES], help="some of the tables")
+    parser.add_argument("--only", nargs="+", help="some of the tables; by default of the profile")
+    parser.add_argument("--rows", nargs="+", help="some of their rows, by their whole names")
+    parser.add_argument("--steps", type=int, help="of training, in place of the profile's")
+    parser.add_argument("--width", type=int, help="units of a layer, in place of the profile's")
+    parser.add_argument("--precision", choices=configs.PRECISIONS, help="by default float32")
     parser.add_argument("--seeds", nargs="+", type=int, help="one run of each row for each")
     parser.add_argument("--output", type=pathlib.Path, help="a folder; by default of the profile")
     parser.add_argument("--list", action="store_true", help="name the tables and their rows")
@@ -47,16 +54,21 @@ def run(options: argparse.Namespace) -> int:
         ValueError: If an argument breaks its rule.
         RecordingError: If the data cannot be read.
     """
-    profile = profiles.PROFILES[options.profile]
+    profile = profiles.changed(
+        profiles.PROFILES[options.profile], options.steps, options.width, options.precision
+    )
     if options.list:
         print(_listing())
         return 0
+    chosen = _chosen(options.only or tables.of_profile(profile), options.rows)
+    known = {*tables.known_to(profile), *(table.name for table in chosen)}
     experiments = harness.Experiments(
         profile,
         _origin(profile, options),
-        _chosen(options.only),
+        chosen,
         options.seeds or profile.seeds,
         options.output or pathlib.Path("output", "experiments", profile.name),
+        known=[table for name, table in tables.TABLES.items() if name in known],
     )
     try:
         experiments.run()
@@ -100,12 +112,31 @@ def _origin(profile: profiles.Profile, options: argparse.Namespace) -> origins.O
     return profiles.open_origin(profile, options.motions, near, far)
 
 
-def _chosen(names: list[str]) -> list[rows.Table]:
+def _chosen(names: list[str], row_names: list[str] | None) -> list[rows.Table]:
     unknown = sorted(set(names) - set(tables.TABLES))
     if unknown:
         known = ", ".join(tables.TABLES)
         raise ValueError(f"`only` must name some of {known}. Received: {', '.join(unknown)}.")
-    return [table for name, table in tables.TABLES.items() if name in names]
+    chosen = [table for name, table in tables.TABLES.items() if name in names]
+    return chosen if row_names is None else _with_rows(chosen, row_names)
+
+
+def _with_rows(chosen: list[rows.Table], names: list[str]) -> list[rows.Table]:
+    """Leaves the tables the rows of these names, whatever the profile says of them."""
+    known = list(dict.fromkeys(row.name for table in chosen for row in table.rows))
+    for name in names:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
+            listed = ", ".join(map(repr, nearest))
+            rule = "`rows` must be names that --list shows of the tables chosen"
+            raise ValueError(f"{rule}; nearest are {listed}. Received: {name!r}.")
+    cut = [dataclasses.replace(table, rows=_named(table, names)) for table in chosen]
+    return [table for table in cut if table.rows]
+
+
+def _named(table: rows.Table, names: list[str]) -> tuple[rows.Row, ...]:
+    found = (row for row in table.rows if row.name in names)
+    return tuple(dataclasses.replace(row, is_quick=True) for row in found)
 
 
 def _listing() -> str:

@@ -24,13 +24,16 @@ Poses = np.ndarray | None
 
 
 def run(
-    cell: variants.Cell, get_data: Callable[[], training_data.TrainingData]
+    cell: variants.Cell,
+    get_data: Callable[[], training_data.TrainingData],
+    watch: training_runs.Watch,
 ) -> tuple[dict[str, Any], Poses]:
     """Runs a cell.
 
     Args:
         cell: What to run.
         get_data: Makes or recalls the cell's data.
+        watch: Keeps checkpoints, from which a cell goes on that was interrupted.
 
     Returns:
         The record, with a `status`: `"done"`; `"diverged"` where the loss stopped being a number,
@@ -39,14 +42,13 @@ def run(
         where it is done.
     """
     start = time.monotonic()
-    curve: training_runs.Curve = []
     record: dict[str, Any] = {"status": "done", "error": None, "figures": None, "test": None}
     poses = None
     try:
         data = get_data()
         keras.utils.set_random_seed(cell.seed)
-        poses = methods.METHODS[cell.variant.method](cell, data, curve)
-        record |= _measured(data.test, poses)
+        poses = methods.METHODS[cell.variant.method](cell, data, watch)
+        record |= _measured(data.test, data.test_subject, poses)
     except guards.NonFiniteLossError as error:
         record |= {"status": "diverged", "error": str(error)}
     except origins.NotApplicableError as error:
@@ -57,13 +59,13 @@ def run(
     finally:
         keras.backend.clear_session()
     record["curve"] = [
-        entry for entry in curve if np.isfinite([entry["loss"], entry["mpjpe_mm"]]).all()
+        entry for entry in watch.curve if np.isfinite([entry["loss"], entry["mpjpe_mm"]]).all()
     ]
     record["seconds"] = round(time.monotonic() - start, 2)
     return record, poses if record["status"] == "done" else None
 
 
-def _measured(test: baselines.TestViews, poses: np.ndarray) -> dict[str, Any]:
+def _measured(test: baselines.TestViews, subject: np.ndarray, poses: np.ndarray) -> dict[str, Any]:
     if not np.isfinite(poses).all():
         return {"status": "diverged", "error": "Poses must be finite. Received: NaN or infinity."}
 
@@ -85,6 +87,7 @@ def _measured(test: baselines.TestViews, poses: np.ndarray) -> dict[str, Any]:
             | _held_out(test, poses),
             "mean_over_actions": mean,
             "per_action": per_action,
+            "per_person": {name: figures(subject == name) for name in np.unique(subject).tolist()},
         },
     }
 

@@ -28,6 +28,10 @@ class CellStore:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
+    def digests(self) -> list[str]:
+        """Lists the cells that there are."""
+        return sorted(path.stem for path in self.folder.glob("*.json"))
+
     def read(self, digest: str) -> dict[str, Any] | None:
         """Gives a cell's record, None where there is none, or none that can be read."""
         try:

@@ -8,7 +8,11 @@ import keras_mvlift
 
 # What only chooses, shows or stores is left out: a new row of a table leaves old cells valid.
 _DECIDES = (
+    "argument_rules.py",
+    "config_rules.py",
     "configs.py",
+    "finetune_switches.py",
+    "mirror_images.py",
     "skeletons.py",
     "units.py",
     "calibration",

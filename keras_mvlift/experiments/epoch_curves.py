@@ -1,5 +1,6 @@
 """The loss and the error on the test people after each epoch, for curves. Nothing learns of it."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from keras_mvlift.metrics import baselines, pose_error
 
 # Test views, spread evenly, that are measured after each epoch.
 NUM_VIEWS = 512
+ERROR = "test_mpjpe_mm"
+"""The name of the error in the logs."""
 
 
 def indices(test: baselines.TestViews) -> np.ndarray:
@@ -19,37 +22,45 @@ def indices(test: baselines.TestViews) -> np.ndarray:
 
 
 class EpochCurve(keras.callbacks.Callback):
-    """Appends `stage`, `epoch`, `loss` and `mpjpe_mm` to a list after each epoch.
+    """Adds the error of a lifter, as `ERROR`, to the logs of each epoch.
 
     Args:
         lifter: What is measured; it may be a part of the model that is trained.
         test: The test views, of which `NUM_VIEWS` are measured.
-        stage: Named in each entry.
-        curve: The list.
     """
 
-    def __init__(
-        self,
-        lifter: keras.Model,
-        test: baselines.TestViews,
-        stage: str,
-        curve: list[dict[str, Any]],
-    ):
+    def __init__(self, lifter: keras.Model, test: baselines.TestViews):
         super().__init__()
         index = indices(test)
         self.view = tf.nest.map_structure(lambda field: tf.constant(field[index]), test.view)
         self.pose_true = tf.constant(test.reference_pose[index])
-        self.stage, self.curve = stage, curve
         self.lifter = lifter
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures."""
+        del epoch
         pose = self.lifter(self.view, training=False).root_relative_pose
         error = tf.reduce_mean(pose_error.mpjpe(self.pose_true, pose))
-        entry = {
-            "stage": self.stage,
-            "epoch": epoch + 1,
-            "loss": float((logs or {})["loss"]),
-            "mpjpe_mm": pose_error.MILLIMETERS_PER_METER * float(error),
+        if logs is not None:
+            logs[ERROR] = pose_error.MILLIMETERS_PER_METER * float(error)
+
+
+def entries(stage: str, history: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Turns the history of a stage into entries of a curve.
+
+    Args:
+        stage: Named in each entry.
+        history: What `stages.history` gives of a stage that `EpochCurve` watched.
+
+    Returns:
+        For each epoch `stage`, `epoch` from 1, `loss` and `mpjpe_mm`.
+    """
+    return [
+        {
+            "stage": stage,
+            "epoch": int(row["epoch"]) + 1,
+            "loss": row["loss"],
+            "mpjpe_mm": row[ERROR],
         }
-        self.curve.append(entry)
+        for row in history
+    ]

@@ -29,9 +29,11 @@ class FilmTracks:
         self._length = int(np.max(frame, initial=0)) + 1
         key = self._key(track, frame)
         order = np.argsort(key)
-        self.tracks, cell = view_tracks.lay(
-            tf.nest.map_structure(tf.constant, view), tf.constant(track), tf.constant(frame)
-        )
+        # On a GPU they would be copied back for each batch.
+        with tf.device("CPU:0"):
+            self.tracks, cell = view_tracks.lay(
+                tf.nest.map_structure(tf.constant, view), tf.constant(track), tf.constant(frame)
+            )
         self._keys, self._cells = key[order], cell.numpy()[order]
 
     def cells(self, track: np.ndarray, frame: np.ndarray) -> np.ndarray:

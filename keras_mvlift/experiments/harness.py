@@ -3,7 +3,8 @@
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import tqdm
@@ -16,8 +17,12 @@ from keras_mvlift.experiments import (
     profiles,
     rows,
     training_data,
+    training_runs,
     variants,
 )
+
+Found = dict[str, dict[int, dict[str, Any]]]
+"""Digest of a variant to seed to record, which has its `digest` beside it."""
 
 # Data sets kept in memory; cells are sorted by theirs.
 _NUM_KEPT = 2
@@ -33,6 +38,8 @@ class Experiments:
         chosen: The tables whose rows to run.
         seeds: A run of every row for each.
         folder: Keeps the cells.
+        known: The tables of which finished cells are shown, whoever asked for them; without any,
+            those that are chosen.
     """
 
     profile: profiles.Profile
@@ -40,6 +47,7 @@ class Experiments:
     chosen: Sequence[rows.Table]
     seeds: Sequence[int]
     folder: pathlib.Path
+    known: Sequence[rows.Table] = ()
 
     def __post_init__(self) -> None:
         if not self.chosen or not self.seeds or len(set(self.seeds)) < len(self.seeds):
@@ -68,6 +76,19 @@ class Experiments:
         about = [dataclasses.asdict(cell), self.description, code_digest.code_digest()]
         return variants.digest(about)
 
+    def found(self) -> Found:
+        """Reads the cells of this budget, these data and this code that lie in the folder."""
+        budget = variants.digest(self.profile.budget)
+        found: Found = {}
+        for digest in self.store.digests():
+            record = self.store.read(digest) or {}
+            settings = record.get("settings", {})
+            about = [settings, self.description, code_digest.code_digest()]
+            if digest == variants.digest(about) and variants.digest(settings["budget"]) == budget:
+                by_seed = found.setdefault(variants.digest(settings["variant"]), {})
+                by_seed[settings["seed"]] = {"digest": digest, **record}
+        return found
+
     def data_digest(self, settings: variants.DataSettings) -> str:
         """Gives the name of the file that keeps a test set's true poses."""
         about = [dataclasses.asdict(settings), self.description, code_digest.code_digest()]
@@ -93,9 +114,23 @@ class Experiments:
         """
         loaded: collections.OrderedDict[variants.DataSettings, training_data.TrainingData]
         loaded = collections.OrderedDict()
-        for cell in _bar(self.to_do(), is_quiet):
-            record, poses = cell_runs.run(cell, lambda cell=cell: self._data(cell, loaded))  # type: ignore[misc]
+        # Cells cost alike: the mean of all says more of the time left than the last ones.
+        bar = tqdm.tqdm(
+            self.to_do(), desc="experiments", unit="cell", smoothing=0, disable=is_quiet
+        )
+        for cell in bar:
             digest = self.digest(cell)
+            folder, name = self.folder / "checkpoints" / digest, self._name(cell)
+            watch = training_runs.Watch(
+                folder,
+                lambda text, name=name: bar.set_postfix_str(f"{name}: {text}"),  # type: ignore[misc]
+            )
+            watch.show("data")
+            record, poses = cell_runs.run(
+                cell,
+                lambda cell=cell: self._data(cell, loaded),  # type: ignore[misc]
+                watch,
+            )
             if poses is not None:
                 self.store.write_poses(digest, pose=poses)
             data = loaded.get(cell.variant.data)
@@ -107,6 +142,13 @@ class Experiments:
                 "code": code_digest.code_digest(),
             }
             self.store.write(digest, about | record)
+            if record["status"] in cell_store.FINISHED:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _name(self, cell: variants.Cell) -> str:
+        """Gives the name of the first row that a cell is of."""
+        every = (row for table in self.chosen for row in table.rows)
+        return next(row.name for row in every if row.variant == cell.variant)
 
     def _data(
         self,
@@ -128,8 +170,3 @@ class Experiments:
             )
             loaded[settings] = data
         return loaded[settings]
-
-
-def _bar(cells: Sequence[variants.Cell], is_quiet: bool) -> Iterable[variants.Cell]:
-    # Cells cost alike: the mean of all says more of the time left than the last ones.
-    return tqdm.tqdm(cells, desc="experiments", unit="cell", smoothing=0, disable=is_quiet)

@@ -13,9 +13,9 @@ from keras_mvlift.experiments import (
     variants,
 )
 
-Method = Callable[[variants.Cell, training_data.TrainingData, training_runs.Curve], np.ndarray]
+Method = Callable[[variants.Cell, training_data.TrainingData, training_runs.Watch], np.ndarray]
 """From a cell and its data to poses `[N, J, 3]` of the test views, meters, camera axes; what it
-measures on the way is appended to the curve, which outlives a failure."""
+measures on the way is appended to the watch's curve, which outlives a failure."""
 
 METHODS: dict[str, Method] = {
     "self_supervised": label_free_methods.self_supervised,

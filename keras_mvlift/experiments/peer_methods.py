@@ -19,7 +19,7 @@ from keras_mvlift.training import (
     peers,
     pseudo_labels,
     semi_supervised,
-    stages,
+    stage_data,
 )
 
 # Of the labeled views, those that a method with few labels gets.
@@ -27,14 +27,14 @@ _LABELED_SHARE = 0.02
 
 
 def supervised(
-    cell: variants.Cell, data: training_data.TrainingData, curve: training_runs.Curve
+    cell: variants.Cell, data: training_data.TrainingData, watch: training_runs.Watch
 ) -> np.ndarray:
     """Trains the lifting network on true poses."""
-    return _on_labels(cell, data, curve, _true(data.labeled))
+    return _on_labels(cell, data, watch, _true(data.labeled))
 
 
 def from_pseudo_labels(
-    cell: variants.Cell, data: training_data.TrainingData, curve: training_runs.Curve
+    cell: variants.Cell, data: training_data.TrainingData, watch: training_runs.Watch
 ) -> np.ndarray:
     """Trains the lifting network on poses triangulated from all detections of an instant.
 
@@ -42,11 +42,11 @@ def from_pseudo_labels(
     """
     options = {"labels": "weighted"} | training_runs.method_options(cell)
     found = pseudo_labels.labels(data.seen, options["labels"], data.min_confidence)
-    return _on_labels(cell, data, curve, found)
+    return _on_labels(cell, data, watch, found)
 
 
 def few_labels(
-    cell: variants.Cell, data: training_data.TrainingData, curve: training_runs.Curve
+    cell: variants.Cell, data: training_data.TrainingData, watch: training_runs.Watch
 ) -> np.ndarray:
     """Trains without labels on everything, and beside it on few true poses, evenly spread.
 
@@ -55,29 +55,30 @@ def few_labels(
     default = {"label_share": _LABELED_SHARE, "label_weight": 1.0}
     options = default | training_runs.method_options(cell)
     config = training_runs.finetune_config(cell)
-    lifter = label_free_methods.build(cell, data, config)
+    lifter = training_runs.build(cell, data, config)
     every = _true(data.labeled)
     step = max(round(1 / options["label_share"]), 1)
     few = every.select(np.arange(0, len(every.pose), step))
     scale = semi_supervised.pixels_per_meter(few, data.rig_distance)
     model = semi_supervised.SemiSupervisedLifter(lifter, scale, options["label_weight"])
-    unlabeled = label_free_methods.batches_of(config, data, cell.seed)
-    batches = semi_supervised.batches(unlabeled, few, config.batch_size, cell.seed)
-    training_runs.fit(model, lifter, batches, config, cell, data, curve)
+    source = stage_data.Beside(
+        label_free_methods.source_of(config, data), stage_data.Rows(tuple(few), rows_per_pair=1)
+    )
+    training_runs.fit(model, config, source, cell, data, watch)
     return training_runs.lift(lifter, data.test.view)
 
 
 def adversarial(
-    cell: variants.Cell, data: training_data.TrainingData, curve: training_runs.Curve
+    cell: variants.Cell, data: training_data.TrainingData, watch: training_runs.Watch
 ) -> np.ndarray:
     """Trains on single views of one half of the clips against true poses of the other half.
 
     Options are those of `adversarial_lifter.AdversarialOptions`.
     """
     config = training_runs.finetune_config(cell)
-    lifter = training_runs.build(cell, data, stages.objective(config))
+    lifter = training_runs.build(cell, data, config)
     if label_free_methods.is_pretrained(cell.variant):
-        training_runs.pretrain(lifter, cell, data, curve)
+        training_runs.pretrain(lifter, cell, data, watch)
     single_views, unpaired_poses = halves(data.labeled)
     options = adversarial_lifter.AdversarialOptions(
         distance=config.distance, seed=cell.seed, **training_runs.method_options(cell)
@@ -85,21 +86,18 @@ def adversarial(
     model = adversarial_lifter.AdversarialLifter(
         lifter, critic.critic(seed=cell.seed), unpaired_poses, options
     )
-    shuffled = peers.shuffled_batches((single_views,), 2 * config.batch_size, cell.seed)
-    batches = shuffled.map(lambda view: view)
-    judge = adversarial_lifter.critic_optimizer()
-    training_runs.fit(model, lifter, batches, config, cell, data, curve, critic_optimizer=judge)
+    training_runs.fit(model, config, stage_data.Rows(single_views), cell, data, watch)
     return training_runs.lift(lifter, data.test.view)
 
 
 def from_all_test_views(
-    cell: variants.Cell, data: training_data.TrainingData, curve: training_runs.Curve
+    cell: variants.Cell, data: training_data.TrainingData, watch: training_runs.Watch
 ) -> np.ndarray:
     """Triangulates the test views of each instant: what all cameras together could know.
 
     Option `is_robust` weights detections by how well they agree, too.
     """
-    del curve
+    del watch
     if not baselines.has_several_views(data.test):
         raise origins.NotApplicableError("No test instant was seen by several cameras.")
     is_robust = training_runs.method_options(cell).get("is_robust", False)
@@ -134,11 +132,11 @@ def _true(labeled: baselines.TestViews) -> pseudo_labels.Labels:
 def _on_labels(
     cell: variants.Cell,
     data: training_data.TrainingData,
-    curve: training_runs.Curve,
+    watch: training_runs.Watch,
     labeled: pseudo_labels.Labels,
 ) -> np.ndarray:
     config = training_runs.finetune_config(cell)
-    lifter = training_runs.build(cell, data, stages.objective(config))
-    batches = peers.shuffled_batches(tuple(labeled), 2 * config.batch_size, cell.seed)
-    training_runs.fit(peers.SupervisedLifter(lifter), lifter, batches, config, cell, data, curve)
+    lifter = training_runs.build(cell, data, config)
+    model = peers.SupervisedLifter(lifter)
+    training_runs.fit(model, config, stage_data.Rows(tuple(labeled)), cell, data, watch)
     return training_runs.lift(lifter, data.test.view)

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import NamedTuple
 
-from keras_mvlift import configs
+from keras_mvlift import config_rules, configs
 from keras_mvlift.experiments import origins, variants
 
 
@@ -21,6 +21,8 @@ class Profile:
         test_stride: Every how many frames of Human3.6M, which has many, one is tested on.
         seeds: Without `--seeds`.
         is_quick: Whether rows that are for the full profile only are left out.
+        tables: Names of those that are run where nothing else is asked for; none for all that are
+            no other profile's own.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Profile:
     test_stride: int
     seeds: tuple[int, ...]
     is_quick: bool = False
+    tables: tuple[str, ...] = ()
 
 
 QUICK = Profile(
@@ -90,7 +93,64 @@ FULL = Profile(
     test_stride=5,
     seeds=(0, 1, 2),
 )
-PROFILES = {profile.name: profile for profile in (QUICK, MEDIUM, FULL)}
+LONG = Profile(
+    name="long",
+    budget=variants.Budget(
+        width=512,
+        filter_widths=(3, 3, 3, 3),
+        batch_size=256,
+        num_epochs=60,
+        num_pretrain_epochs=5,
+        steps_per_epoch=200,
+        decay_every=20,
+    ),
+    studio=FULL.studio,
+    max_train_frames=40_000,
+    max_test_frames=5_000,
+    stride=5,
+    test_stride=5,
+    seeds=(0,),
+    is_quick=True,
+    tables=("long",),
+)
+PROFILES = {profile.name: profile for profile in (QUICK, MEDIUM, FULL, LONG)}
+
+
+def changed(
+    profile: Profile,
+    steps: int | None = None,
+    width: int | None = None,
+    precision: str | None = None,
+) -> Profile:
+    """Gives a profile of another budget; what is None stays.
+
+    Args:
+        profile: As it was.
+        steps: Of the main stage, in epochs as long as before; the learning rate falls after as
+            large a share of them.
+        width: Units of each dense layer.
+        precision: A name of `configs.PRECISIONS`.
+
+    Raises:
+        ValueError: If there are no whole epochs of so many steps, or the width is not positive.
+    """
+    budget = profile.budget
+    if steps is not None:
+        num_epochs, rest = divmod(steps, budget.steps_per_epoch)
+        if rest or num_epochs < 1:
+            rule = f"`steps` must be a multiple of the {budget.steps_per_epoch} of an epoch"
+            raise ValueError(f"{rule}. Received: {steps}.")
+        decay_every = round(budget.decay_every * num_epochs / budget.num_epochs)
+        decay_every = max(decay_every, 1) if budget.decay_every else 0
+        budget = dataclasses.replace(budget, num_epochs=num_epochs, decay_every=decay_every)
+    if width is not None:
+        config_rules.at_least("width", width, 1)
+        budget = dataclasses.replace(budget, width=width)
+    if precision is not None:
+        config_rules.one_of("precision", precision, configs.PRECISIONS)
+        budget = dataclasses.replace(budget, precision=precision)
+    return dataclasses.replace(profile, budget=budget)
+
 
 # How each kind of recording is split, as its community does; other kinds by blocks of frames.
 _SPLITS = {

@@ -1,5 +1,6 @@
-"""Training cameras that stand or look otherwise than methods are told, or that nobody told of."""
+"""Training cameras that are few, or that stand or look otherwise than methods are told."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -32,6 +33,24 @@ def believed(clips: Clips, settings: variants.DataSettings) -> list[cameras.Came
     if settings.calibration_error:
         rigs = [turned(camera, settings.calibration_error) for camera in rigs]
     return rigs
+
+
+def first_cameras(
+    clip: sequences.MultiViewSequence, num_cameras: int
+) -> sequences.MultiViewSequence:
+    """Gives a clip as its first cameras saw it; 0 for all of them."""
+    if not num_cameras:
+        return clip
+    names = clip.camera_names[:num_cameras]
+    return dataclasses.replace(
+        clip,
+        camera_names=names,
+        camera=cameras.Camera(*(field[:num_cameras] for field in clip.camera)),
+        keypoints_2d=clip.keypoints_2d[:num_cameras],
+        confidence=clip.confidence[:num_cameras],
+        distortion=None if clip.distortion is None else clip.distortion[:num_cameras],
+        absent=tuple(name for name in clip.absent if name in names),
+    )
 
 
 def turned(camera: cameras.Camera, degrees: float) -> cameras.Camera:

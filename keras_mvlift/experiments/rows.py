@@ -14,6 +14,8 @@ ALL_VIEWS: dict[str, Any] = {"views": "all", "confidence_weighting": "target"}
 """A pose compared with all views; the surer a detection, the more its own error counts."""
 SOLVED: dict[str, Any] = {**ALL_VIEWS, "triangulation_weight": 1.0}
 """What pays of the recipe solved root's switches: the triangulated pose beside the reprojection."""
+TRIANGULATED: dict[str, Any] = {**SOLVED, "reprojection_weight": 0.0}
+"""The triangulated pose alone: robust pseudo labels with the offset solved in closed form."""
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(configs.FinetuneConfig)}
 AUGMENTED = variants.DataSettings(num_virtual_views=8)
 

@@ -6,6 +6,7 @@ from keras_mvlift.experiments import (
     condition_tables,
     paper_tables,
     peer_tables,
+    profiles,
     rows,
 )
 
@@ -21,5 +22,18 @@ TABLES: dict[str, rows.Table] = {
         *ablation_tables.ABLATIONS,
         *condition_tables.CONDITIONS,
         paper_tables.GENERALIZATION,
+        paper_tables.LONG,
     )
 }
+
+
+def known_to(profile: profiles.Profile) -> list[str]:
+    """Gives the names of the tables that a report of a profile shows if their cells are there."""
+    others = (other for other in profiles.PROFILES.values() if other.name != profile.name)
+    foreign = {name for other in others for name in other.tables}
+    return [name for name in TABLES if name not in foreign]
+
+
+def of_profile(profile: profiles.Profile) -> list[str]:
+    """Gives the names of the tables that a profile runs where none are named."""
+    return [*profile.tables] or known_to(profile)

@@ -15,14 +15,14 @@ from keras_mvlift.experiments import (
 
 
 def self_supervised(
-    cell: variants.Cell, data: training_data.TrainingData, curve: training_runs.Curve
+    cell: variants.Cell, data: training_data.TrainingData, watch: training_runs.Watch
 ) -> np.ndarray:
     """Trains on pairs of windows by eq. (7), where need be after eq. (6).
 
     Option `is_causal` lifts a window's last frame, not its middle.
     """
     windowed = window_data.WindowedData(data, windows(cell))
-    lifter = label_free_methods.train(cell, windowed, curve)  # type: ignore[arg-type]
+    lifter = label_free_methods.train(cell, windowed, watch)  # type: ignore[arg-type]
     return windowed.lift(lifter)
 
 

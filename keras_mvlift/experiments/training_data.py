@@ -3,8 +3,6 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable
-from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +11,7 @@ from keras_mvlift.datasets import examples, instants, preparation, sequences, sp
 from keras_mvlift.experiments import film_tracks, origins, rig_changes, variants
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines
+from keras_mvlift.training import pair_batches, stage_data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +37,7 @@ class TrainingData:
             confidence 0 throughout for a view that an instant lacks.
         pairs: `[P, 3]`, index of the instant and of its two views, of all pairs to train on.
         test: Views to test on.
+        test_subject: `[N]`, who is seen in each of them.
         place: `[N, 2]`, each training instant's clip, by number, and frame.
         rig_distance: Meters.
         min_confidence: Detections less sure are left out of triangulation.
@@ -57,7 +57,11 @@ class TrainingData:
         )
         self.min_confidence = self._config.min_confidence
         self.min_joints = self._config.min_joints
-        trained = [clip for clip in self._clips.clips if len(self._frames(clip).train)]
+        trained = [
+            rig_changes.first_cameras(clip, settings.num_train_cameras)
+            for clip in self._clips.clips
+            if len(self._frames(clip).train)
+        ]
         tested = [clip for clip in self._clips.clips if len(self._frames(clip).test)]
         if not trained or not tested:
             raise ValueError("The data must hold clips to train on and clips to test on.")
@@ -71,6 +75,8 @@ class TrainingData:
         self.seen, self.place = _join(chosen), _places(chosen)
         self.pairs = _pairs(self.seen.confidence, self._config.min_joints)
         self.test = self._lay_out(tested, self._clips.split)
+        subjects = {clip.name: clip.subject for clip in tested}
+        self.test_subject = np.array([subjects[name] for name in self.test.clip])
         self.about = {
             "clips": len(self._clips.clips),
             "train_people": len({clip.subject for clip in trained}),
@@ -112,10 +118,14 @@ class TrainingData:
         split = self._clips.split
         return [preparation.training_instants(clip, split, every) for clip in self._believed]
 
-    def view_at(self) -> Callable[[tf.Tensor], views.View]:
-        """Gives a function from `[B, 2]`, instant and view, to views, fields `[B, ...]`."""
-        seen = tf.nest.map_structure(tf.constant, self.seen)
-        return lambda index: tf.nest.map_structure(lambda field: tf.gather_nd(field, index), seen)
+    def pair_source(self) -> stage_data.Pairs:
+        """Gives what pairs of views are drawn from."""
+        return stage_data.Pairs(pair_batches.of_instants(self.seen, self.pairs))
+
+    def paired_instants(self) -> views.View:
+        """Gives the instants that have two usable views or more."""
+        index = np.unique(self.pairs[:, 0])
+        return tf.nest.map_structure(lambda field: np.asarray(field)[index], self.seen)
 
     def _frames(self, clip: sequences.MultiViewSequence) -> splits.Frames:
         return self._clips.split.frames(clip)
@@ -150,31 +160,6 @@ class TrainingData:
         last = int(np.ceil(self._share * len(frames)))
         is_kept = np.isin(table["frame"], frames[:last])
         return {name: values[is_kept] for name, values in table.items()}
-
-
-class Pairs(Protocol):
-    """What pairs are drawn from: `TrainingData`, or the same with windows.
-
-    Attributes:
-        pairs: `[P, 3]`, index of the instant and of its two views.
-    """
-
-    pairs: np.ndarray
-
-    def view_at(self) -> Callable[[tf.Tensor], Any]:
-        """Gives a function from `[B, 2]`, instant and view, to views, fields `[B, ...]`."""
-
-
-def pair_batches(data: Pairs, batch_size: int, seed: int) -> tf.data.Dataset:
-    """Gives shuffled batches of `ViewPair`, fields `[batch_size, ...]`, without end."""
-    rows = tf.data.Dataset.from_tensor_slices(data.pairs)
-    order = rows.shuffle(len(data.pairs), seed=seed).repeat().batch(batch_size, True)
-    view_at = data.view_at()
-
-    def pair(index: tf.Tensor) -> views.ViewPair:
-        return views.ViewPair(*(view_at(tf.gather(index, [0, side], axis=1)) for side in (1, 2)))
-
-    return order.map(pair).prefetch(2)
 
 
 def _join(clips: list[instants.Instants]) -> views.View:

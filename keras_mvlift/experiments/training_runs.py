@@ -1,6 +1,8 @@
-"""What methods share: settings, an untrained lifter, training with a curve, lifting."""
+"""What methods share: settings, an untrained lifter, training under watch, lifting."""
 
 import dataclasses
+import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,23 @@ from tensorflow import keras
 from keras_mvlift import configs
 from keras_mvlift.datasets import views
 from keras_mvlift.experiments import epoch_curves, training_data, variants
-from keras_mvlift.training import guards, lifters, multi_view_lifter, objectives, optimizers
+from keras_mvlift.training import lifters, multi_view_lifter, stage_data, stages
 
-Curve = list[dict[str, Any]]
-"""What is measured after each epoch; it outlives a failure."""
+
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """What is kept, and shown, of a cell while it runs.
+
+    Attributes:
+        folder: Keeps the checkpoints of its stages.
+        show: Is told the stage and the epoch.
+        curve: What was measured after each epoch; it outlives a failure.
+    """
+
+    folder: pathlib.Path
+    show: Callable[[str], None] = lambda text: None
+    curve: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
 
 STAGE_OPTIONS = frozenset(field.name for field in dataclasses.fields(configs.FinetuneConfig))
 """Options of a variant that are settings of the main stage."""
@@ -29,6 +44,7 @@ def finetune_config(cell: variants.Cell) -> configs.FinetuneConfig:
         "num_epochs": budget.num_epochs,
         "batch_size": budget.batch_size,
         "decay_every": budget.decay_every,
+        "precision": budget.precision,
         "transform_weight": variant.transform_weight,
         "confidence_weighting": variant.confidence_weighting,
         "distance": variant.distance,
@@ -44,10 +60,10 @@ def method_options(cell: variants.Cell) -> dict[str, Any]:
 
 
 def build(
-    cell: variants.Cell, data: training_data.TrainingData, objective: Any, **options: Any
+    cell: variants.Cell, data: training_data.TrainingData, config: configs.StageConfig
 ) -> multi_view_lifter.MultiViewLifter:
-    """Builds an untrained lifter; options go to `lifters.build`."""
-    config = configs.ModelConfig(
+    """Builds the untrained lifter of a stage."""
+    model = configs.ModelConfig(
         recipe=cell.variant.recipe,
         backbone=cell.variant.backbone,
         width=cell.budget.width,
@@ -56,66 +72,68 @@ def build(
         is_causal=method_options(cell).get("is_causal", False),
         seed=cell.seed,
     )
-    return lifters.build(config, objective, data.rig_distance, **options)
+    objective = stages.objective(config)
+    return lifters.build(
+        model, objective, data.rig_distance, model=stages.model(config), precision=config.precision
+    )
 
 
 def fit(
     model: keras.Model,
-    lifter: multi_view_lifter.MultiViewLifter,
-    batches: tf.data.Dataset,
     config: configs.StageConfig,
+    source: stage_data.Source,
     cell: variants.Cell,
     data: training_data.TrainingData,
-    curve: Curve,
-    **optimizer: Any,
+    watch: Watch,
 ) -> None:
-    """Trains a model, and measures the lifter within it after each epoch.
+    """Trains a model as the pipeline does, from its last checkpoint on, under watch.
 
     Args:
-        model: What is trained.
-        lifter: The model, or a part of it.
-        batches: Batches of what the model takes, without end.
+        model: As `stages.run` takes it.
         config: The stage's settings.
+        source: What its batches are drawn from.
         cell: Says how many steps an epoch has.
-        data: Of its test views some are measured.
-        curve: Gets an entry for each epoch.
-        optimizer: Further arguments of the model's `compile`.
+        data: Of its test views some are measured after each epoch.
+        watch: Gets an entry for each epoch, also of one that ends badly.
 
     Raises:
         NonFiniteLossError: If the loss stops being a number.
     """
-    steps = cell.budget.steps_per_epoch
     stage = type(config).__name__.removesuffix("Config").lower()
-    model.compile(optimizers.build(config, steps), **optimizer)
-    optimizers.prepare(model)
-    model.fit(
-        batches,
-        steps_per_epoch=steps,
-        epochs=config.num_epochs,
-        callbacks=[
-            guards.StopOnNonFiniteLoss(stage),
-            epoch_curves.EpochCurve(lifter, data.test, stage, curve),
-        ],
-        verbose=0,
+    trained = stage_data.Arrays(
+        source=source,
+        steps=cell.budget.steps_per_epoch,
+        checkpoints=watch.folder / stage,
+        seen=data.seen if getattr(config, "refine_extrinsics", False) else None,
     )
-    if config.weight_averaging and config.num_epochs:
-        model.optimizer.assign_average_vars(lifter.trainable_variables)
+    callbacks = [
+        epoch_curves.EpochCurve(getattr(model, "lifter", model), data.test),
+        keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, _: watch.show(f"{stage} {epoch + 1}/{config.num_epochs}")
+        ),
+    ]
+    try:
+        stages.run(model, config, trained, stage.capitalize(), callbacks)
+    finally:
+        watch.curve.extend(epoch_curves.entries(stage, stages.history(trained.checkpoints)))
 
 
 def pretrain(
     lifter: multi_view_lifter.MultiViewLifter,
     cell: variants.Cell,
     data: training_data.TrainingData,
-    curve: Curve,
+    watch: Watch,
 ) -> None:
     """Gives a lifter the weights that eq. (6) leads to."""
     budget = cell.budget
     config = configs.PretrainConfig(
-        num_epochs=budget.num_pretrain_epochs, batch_size=budget.batch_size, seed=cell.seed
+        num_epochs=budget.num_pretrain_epochs,
+        batch_size=budget.batch_size,
+        precision=budget.precision,
+        seed=cell.seed,
     )
-    first = build(cell, data, objectives.Consistency())
-    batches = training_data.pair_batches(data, config.batch_size, cell.seed)
-    fit(first, first, batches, config, cell, data, curve)
+    first = build(cell, data, config)
+    fit(first, config, data.pair_source(), cell, data, watch)
     lifters.copy_weights(first, lifter)
 
 

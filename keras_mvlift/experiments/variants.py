@@ -42,6 +42,8 @@ class DataSettings:
         train_share: The share of each clip's training frames that is used, from its start.
         calibration_error: Degrees by which each training camera is turned about an axis of its own,
             in what methods without labels see of it; the labels and the test are as they were.
+        num_train_cameras: How many of the rig's cameras, the first ones, are trained on; 0 for all.
+            The test has all of them.
         has_extrinsics: Whether the training cameras' places are known; if not, they are recovered
             from the detections and one distance.
         has_frames_between: Whether the film's frames between those that are trained and tested on
@@ -53,6 +55,7 @@ class DataSettings:
     num_virtual_views: int = 0
     train_share: float = 1.0
     calibration_error: float = 0.0
+    num_train_cameras: int = 0
     has_extrinsics: bool = True
     has_frames_between: bool = False
 
@@ -60,6 +63,9 @@ class DataSettings:
         if not self.calibration_error >= 0:
             received = self.calibration_error
             raise ValueError(f"`calibration_error` must not be negative. Received: {received}.")
+        if self.num_train_cameras != 0 and self.num_train_cameras < 2:
+            received = self.num_train_cameras
+            raise ValueError(f"`num_train_cameras` must be 0, or 2 or more. Received: {received}.")
         if not 0 < self.train_share <= 1:
             raise ValueError(f"`train_share` must lie in (0, 1]. Received: {self.train_share}.")
 
@@ -104,6 +110,7 @@ class Budget:
         num_pretrain_epochs: Epochs on eq. (6), before those.
         steps_per_epoch: Steps per epoch, however much data there is.
         decay_every: Epochs between decays of the learning rate.
+        precision: A name of `configs.PRECISIONS`: what the networks' layers reckon in.
     """
 
     width: int = 1024
@@ -114,6 +121,7 @@ class Budget:
     num_pretrain_epochs: int = 5
     steps_per_epoch: int = 100
     decay_every: int = 20
+    precision: str = "float32"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

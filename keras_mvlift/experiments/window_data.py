@@ -12,12 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import view_tracks, view_windows, windowed_views
+from keras_mvlift.datasets import view_tracks, view_windows, views, windowed_views
 from keras_mvlift.experiments import epoch_curves, film_tracks, training_data
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines
 from keras_mvlift.networks import temporal
-from keras_mvlift.training import multi_view_lifter
+from keras_mvlift.training import multi_view_lifter, pair_batches, stage_data
 
 ViewAt = Callable[[tf.Tensor], windowed_views.WindowedView]
 
@@ -30,13 +30,12 @@ class WindowedData:
         windows: What a window is, in frames of the film.
 
     Attributes:
-        pairs: As of the data.
         rig_distance: As of the data.
         test: The test views, with windows, that are measured after each epoch.
     """
 
     def __init__(self, data: training_data.TrainingData, windows: view_windows.Windows):
-        self.pairs, self.rig_distance = data.pairs, data.rig_distance
+        self.rig_distance = data.rig_distance
         self._data = data
         self._offset = view_tracks.offsets(windows.num_frames, is_causal=windows.is_causal)
         self._num_real = data.num_real_views
@@ -51,10 +50,24 @@ class WindowedData:
         self._test_film, self._test_cell = data.test_film
         self.test = self._windowed(epoch_curves.indices(data.test))
 
+    def pair_source(self) -> stage_data.Pairs:
+        """Gives what pairs of windowed views are drawn from, the pairs of the data."""
+        view_at, num_views = self.view_at(), self._data.seen.confidence.shape[1]
+
+        def look_up(rows: tf.Tensor) -> views.ViewPair:
+            sides = tf.unstack(tf.cast(rows, tf.int64), axis=1)
+            index = (tf.stack([side // num_views, side % num_views], axis=1) for side in sides)
+            return views.ViewPair(*map(view_at, index))
+
+        pairs = pair_batches.of_instants(self._data.seen, self._data.pairs)
+        return stage_data.Pairs(pairs, look_up)
+
     def view_at(self) -> ViewAt:
         """Gives a function from `[B, 2]`, instant and view, to views with windows."""
-        seen = tf.nest.map_structure(tf.constant, self._data.seen)
-        cell = tf.constant(self._cell)
+        # On a GPU they would be copied back for each batch.
+        with tf.device("CPU:0"):
+            seen = tf.nest.map_structure(tf.constant, self._data.seen)
+            cell = tf.constant(self._cell)
 
         def view_at(index: tf.Tensor) -> windowed_views.WindowedView:
             view = tf.nest.map_structure(lambda field: tf.gather_nd(field, index), seen)

@@ -65,7 +65,7 @@ class AdversarialLifter(keras.Model):
 
     Example:
         >>> adversary = AdversarialLifter(lifter, critic.critic(seed=0), unpaired_poses)
-        >>> adversary.compile(keras.optimizers.legacy.Adam(1e-3), critic_optimizer())
+        >>> adversary.compile(keras.optimizers.legacy.Adam(1e-3))
         >>> adversary.fit(single_views, steps_per_epoch=100)
     """
 
@@ -91,11 +91,13 @@ class AdversarialLifter(keras.Model):
     def compile(
         self,
         optimizer: keras.optimizers.Optimizer,
-        critic_optimizer: keras.optimizers.Optimizer,
+        judge: keras.optimizers.legacy.Optimizer | None = None,
     ) -> None:
-        """Takes the two optimizers, of the lifter's networks and of the critic."""
+        """Takes the optimizer of the lifter's networks, and the critic's if not the usual one."""
         super().compile(optimizer)
-        self.critic_optimizer = critic_optimizer
+        self.critic_optimizer = judge or critic_optimizer()
+        # Made before the first step, so that checkpoints restore them and it is traced once.
+        self.critic_optimizer._create_all_weights(self.critic.trainable_variables)
 
     def train_step(self, view: views.View) -> dict[str, tf.Tensor]:
         """Takes some steps of the critic and one of the lifter on a batch of single views."""

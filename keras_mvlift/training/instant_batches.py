@@ -1,4 +1,4 @@
-"""Instants in memory, of each of which a view is drawn again and again."""
+"""Instants in memory, of each of which a view is drawn again and again; and rows of any kind."""
 
 from collections.abc import Callable
 from typing import Any
@@ -38,13 +38,13 @@ def read(file_pattern: str | list[str], num_views: int, needs_agreement: bool = 
     return agreement.beforehand(seen) if needs_agreement else seen
 
 
-def count(seen: Seen) -> int:
+def count(seen: Any) -> int:
     """Counts the instants."""
     return len(tf.nest.flatten(seen)[0])
 
 
 def load(
-    seen: Seen, batch_size: int, *, num_batches: int, seed: int, first_epoch: int = 0
+    seen: Any, batch_size: int, *, num_batches: int, seed: int, first_epoch: int = 0
 ) -> tf.data.Dataset:
     """Draws batches of instants, epoch after epoch without end.
 
@@ -53,7 +53,7 @@ def load(
     run would have seen.
 
     Args:
-        seen: What `read` gave.
+        seen: What `read` gave, or any structure of arrays `[N, ...]`.
         batch_size: Instants per batch; may be more than there are.
         num_batches: In an epoch.
         seed: Of the order.
@@ -83,6 +83,8 @@ def load_once(seen: Seen, batch_size: int) -> tf.data.Dataset:
     return tf.data.Dataset.range(count(seen)).batch(batch_size).map(_take(seen))
 
 
-def _take(seen: Seen) -> Callable[[tf.Tensor], Any]:
-    values = tf.nest.map_structure(tf.constant, seen)
+def _take(seen: Any) -> Callable[[tf.Tensor], Any]:
+    # On a GPU they would be copied back for each batch.
+    with tf.device("CPU:0"):
+        values = tf.nest.map_structure(tf.constant, seen)
     return lambda index: tf.nest.map_structure(lambda field: tf.gather(field, index), values)

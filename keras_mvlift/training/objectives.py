@@ -82,9 +82,9 @@ class AllViewsReprojection:
         robust_loss: Whether joints count less, the larger their errors are.
         robust_kernel: How much less: a name of `robust_triangulation.KERNELS`.
         robust_scale_px: The kernel's scale; 0 for one of each instant's own.
+        reprojection_weight: Of both equations; at 0 nothing is projected, and the root that is
+            solved for teaches the root network alone.
     """
-
-    parts: ClassVar[tuple[str, ...]] = ("reprojection", "transform_reprojection")
 
     transform_weight: float = 1.0
     confidence_weighting: str = "target"
@@ -93,6 +93,12 @@ class AllViewsReprojection:
     robust_loss: bool = False
     robust_kernel: str = "cauchy"
     robust_scale_px: float = 0.0
+    reprojection_weight: float = 1.0
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the parts of the loss, none where the weight is 0."""
+        return ("reprojection", "transform_reprojection") if self.reprojection_weight else ()
 
     def __call__(
         self, pose_camera: tf.Tensor, own: views.View, seen: views.View, is_own: tf.Tensor
@@ -105,6 +111,8 @@ class AllViewsReprojection:
             seen: All views of their instants, fields `[B, V, ...]`.
             is_own: `[B, V]`, 1 for the view that the pose was lifted from, else 0.
         """
+        if not self.reprojection_weight:
+            return {}
         (seen,) = image_spaces.IMAGE_SPACES[self.image_space](seen)
         first = tf.nest.map_structure(lambda field: field[:, tf.newaxis], own)
         moved = cameras.target_from_source(pose_camera[:, tf.newaxis], first.camera, seen.camera)
@@ -115,6 +123,7 @@ class AllViewsReprojection:
         if self.robust_loss:
             weights *= self._robust_weights(moved, seen)
         error = reprojection.error(moved, seen, weights, distances.DISTANCES[self.distance])
+        error *= self.reprojection_weight
         return {
             "reprojection": tf.reduce_sum(is_own * error, axis=-1),
             "transform_reprojection": self.transform_weight

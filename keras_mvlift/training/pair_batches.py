@@ -75,6 +75,22 @@ def read(file_pattern: str | list[str], max_bytes: float) -> Pairs | None:
     return Pairs(np.concatenate(tables), np.concatenate(rows).astype(np.int32))
 
 
+def of_instants(seen: views.View, index: np.ndarray) -> Pairs:
+    """Makes pairs of the views of instants.
+
+    Args:
+        seen: All views of each instant, fields `[N, V, ...]`.
+        index: `[P, 3]`, each pair's instant, and the numbers of its two views.
+    """
+    num_views = seen.confidence.shape[1]
+    fields = [
+        np.reshape(field, (-1, size))
+        for field, size in zip(tf.nest.flatten(seen), _SIZES, strict=True)
+    ]
+    rows = num_views * index[:, :1] + index[:, 1:]
+    return Pairs(np.concatenate(fields, axis=1).astype(np.float32), rows.astype(np.int32))
+
+
 def load(pairs: Pairs, batch_size: int, *, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
     """Draws batches of pairs, epoch after epoch without end.
 

@@ -6,10 +6,8 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import configs
-from keras_mvlift.datasets import views
 from keras_mvlift.losses import distances
-from keras_mvlift.training import multi_view_lifter, optimizers
+from keras_mvlift.training import multi_view_lifter
 
 
 class SupervisedLifter(keras.Model):
@@ -57,49 +55,3 @@ def pose_loss(pose: tf.Tensor, pose_true: tf.Tensor, weight: tf.Tensor | None = 
     """
     error = distances.norm(pose - pose_true)
     return tf.reduce_sum(error if weight is None else weight * error, axis=-1)
-
-
-def train_supervised(
-    lifter: multi_view_lifter.MultiViewLifter,
-    config: configs.StageConfig,
-    view: views.View,
-    pose: tf.Tensor,
-    steps_per_epoch: int,
-    weight: tf.Tensor | None = None,
-) -> None:
-    """Trains the lifting network in place on labeled views, with a stage's settings.
-
-    Args:
-        lifter: The model.
-        config: Epochs, optimizer, seed; a batch holds `2 * batch_size` views, as many as that
-            many pairs.
-        view: All labeled views, fields `[N, ...]`.
-        pose: Their root-relative poses, `[N, J, 3]`, meters, camera axes.
-        steps_per_epoch: Steps per epoch.
-        weight: `[N, J]`, of each joint's error, 0 where the pose does not know the joint; without,
-            1 for each.
-    """
-    supervised = SupervisedLifter(lifter)
-    supervised.compile(optimizers.build(config, steps_per_epoch))
-    optimizers.prepare(supervised)
-    parts = (view, pose) if weight is None else (view, pose, weight)
-    batches = shuffled_batches(parts, 2 * config.batch_size, config.seed)
-    supervised.fit(batches, steps_per_epoch=steps_per_epoch, epochs=config.num_epochs, verbose=0)
-
-
-def shuffled_batches(parts: tuple[tf.Tensor, ...], batch_size: int, seed: int) -> tf.data.Dataset:
-    """Gives batches of arrays in memory without end, epoch after epoch in another order.
-
-    Args:
-        parts: Arrays, or tuples of them, that all have `N` rows.
-        batch_size: Rows per batch; epochs run into each other where it does not divide `N`.
-        seed: Of the order.
-    """
-    tensors = tf.nest.map_structure(tf.convert_to_tensor, parts)
-    num_rows = len(tf.nest.flatten(tensors)[0])
-    order = tf.data.Dataset.range(num_rows).shuffle(num_rows, seed=seed).repeat()
-
-    def rows(index: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return tf.nest.map_structure(lambda field: tf.gather(field, index), tensors)
-
-    return order.batch(batch_size, drop_remainder=True).map(rows).prefetch(2)

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_mvlift import configs, skeletons
+from keras_mvlift import skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import triangulation
-from keras_mvlift.training import agreement, multi_view_lifter, peers
+from keras_mvlift.training import agreement
 
 # Instants that are triangulated at once: robust triangulation keeps every pair of views in memory.
 _BATCH_SIZE = 1024
@@ -127,14 +127,3 @@ def labels(
     view = tf.nest.map_structure(lambda field: np.asarray(field)[instant, column], seen)
     pose = relative[instant] @ view.camera.rotation.swapaxes(-1, -2)
     return Labels(view, pose.astype(np.float32), is_known[instant].astype(np.float32))
-
-
-def train(
-    lifter: multi_view_lifter.MultiViewLifter,
-    config: configs.StageConfig,
-    labeled: Labels,
-    steps_per_epoch: int,
-) -> None:
-    """Trains the lifting network in place on labels, as `peers.train_supervised` does."""
-    view, pose, weight = labeled
-    peers.train_supervised(lifter, config, view, pose, steps_per_epoch, weight)

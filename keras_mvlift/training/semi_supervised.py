@@ -6,8 +6,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import configs
-from keras_mvlift.training import multi_view_lifter, optimizers, peers, pseudo_labels
+from keras_mvlift.training import multi_view_lifter, peers, pseudo_labels
 
 
 class SemiSupervisedLifter(keras.Model):
@@ -59,49 +58,3 @@ def pixels_per_meter(labeled: pseudo_labels.Labels, rig_distance: float) -> floa
     """Gives how many pixels a meter across spans at the rig's distance, in the mean view."""
     focal = np.asarray(labeled.view.camera.intrinsics)[..., [0, 1], [0, 1]]
     return float(focal.mean() / rig_distance)
-
-
-def batches(
-    unlabeled: tf.data.Dataset, labeled: pseudo_labels.Labels, batch_size: int, seed: int
-) -> tf.data.Dataset:
-    """Puts a batch of labeled views beside each batch to train on without labels.
-
-    Args:
-        unlabeled: Batches without end of what the lifter trains on by itself.
-        labeled: The labeled views; they come up as often as need be.
-        batch_size: Of the labeled views.
-        seed: Of the labeled views' order.
-    """
-    rows = peers.shuffled_batches(tuple(labeled), batch_size, seed)
-    return tf.data.Dataset.zip((unlabeled, rows))
-
-
-def train(
-    lifter: multi_view_lifter.MultiViewLifter,
-    config: configs.StageConfig,
-    unlabeled: tf.data.Dataset,
-    labeled: pseudo_labels.Labels,
-    steps_per_epoch: int,
-    *,
-    rig_distance: float,
-    label_weight: float = 1.0,
-) -> None:
-    """Trains a lifter in place, with a stage's settings.
-
-    Args:
-        lifter: The model.
-        config: Epochs, optimizer, seed; a batch holds `batch_size` labeled views.
-        unlabeled: Batches without end of what the lifter trains on by itself.
-        labeled: The labeled views; `Labels.select` takes few of many.
-        steps_per_epoch: Steps per epoch.
-        rig_distance: Meters, from the cameras to the meeting point of their optical axes.
-        label_weight: Of the loss on labels, both being in pixels.
-    """
-    model = SemiSupervisedLifter(lifter, pixels_per_meter(labeled, rig_distance), label_weight)
-    model.compile(optimizers.build(config, steps_per_epoch))
-    model.fit(
-        batches(unlabeled, labeled, config.batch_size, config.seed),
-        steps_per_epoch=steps_per_epoch,
-        epochs=config.num_epochs,
-        verbose=0,
-    )

@@ -1,4 +1,4 @@
-"""What a stage of training reads, and where it writes."""
+"""Records that a stage of training reads, and where it writes."""
 
 import pathlib
 from typing import Any, NamedTuple
@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import view_pairs, view_windows
+from keras_mvlift.datasets import distinct_cameras, view_pairs, view_windows, views
 from keras_mvlift.training import (
+    held_out_records,
     instant_batches,
     instant_switches,
     pair_batches,
@@ -18,7 +19,7 @@ _GIGABYTE = 1e9
 
 
 class Files(NamedTuple):
-    """Where a stage reads and writes.
+    """Where a stage reads and writes; one kind of `stage_data.StageData`.
 
     Attributes:
         train: Record files of pairs to train on.
@@ -44,6 +45,36 @@ class Files(NamedTuple):
         if self.windows:
             return view_windows.count(self.train)
         return self.num_pairs if self.num_views else view_pairs.count(self.train)
+
+    def check(self, config: configs.StageConfig, name: str) -> None:
+        """Refuses what networks that see windows of frames cannot have.
+
+        Raises:
+            ValueError: If whole instants or `patience` are asked for with windows.
+        """
+        # Whole instants, and the score that ends a stage, are read frame by frame.
+        for field, value, rule in (
+            ("views", self.num_views and "all", "be 'pair'"),
+            ("patience", config.patience, "be 0"),
+        ):
+            if self.windows and value:
+                whose = "for networks that see windows of frames"
+                raise ValueError(f"{name}: `{field}` must {rule} {whose}. Received: {value!r}.")
+
+    def steps_per_epoch(self, config: configs.StageConfig, name: str) -> int:
+        """Gives how many batches the pairs fill.
+
+        Raises:
+            ValueError: If they fill none.
+        """
+        num_pairs = self.count_pairs()
+        steps = num_pairs // config.batch_size
+        if not steps:
+            raise ValueError(
+                f"{name}: `batch_size` must be at most the number of pairs, {num_pairs}. "
+                f"Received: {config.batch_size}."
+            )
+        return steps
 
     def batches(
         self,
@@ -85,6 +116,14 @@ class Files(NamedTuple):
             return pair_batches.look_up(kept, pair_batches.load_once(kept, config.batch_size))
         instants = self._instants(self.held_out, config)
         return instant_batches.load_once(instants, self.num_rows(config))
+
+    def held_out_views(self) -> views.View | None:
+        """Reads the held-out instants to score them without labels; None without any."""
+        return held_out_records.read(self.held_out, self.num_views) if self.held_out else None
+
+    def known_cameras(self) -> distinct_cameras.DistinctCameras:
+        """Finds the cameras that come back from instant to instant."""
+        return distinct_cameras.of_records(self.train, self.num_views)
 
     def _pairs(
         self, config: configs.StageConfig, order: dict[str, Any], keep: resident_lifter.Keep | None

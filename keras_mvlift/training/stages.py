@@ -1,4 +1,4 @@
-"""One stage of training, from records to a trained model."""
+"""One stage of training, from records or arrays to a trained model."""
 
 import contextlib
 import csv
@@ -6,21 +6,19 @@ import functools
 import json
 import pathlib
 import shutil
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tensorflow_addons as tfa
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import distinct_cameras
 from keras_mvlift.training import (
     camera_refinement,
     checkpoints,
     early_stopping,
     guards,
-    held_out_records,
     instant_lifter,
     instant_switches,
     multi_view_lifter,
@@ -28,7 +26,7 @@ from keras_mvlift.training import (
     optimizers,
     resident_lifter,
     shared_batches,
-    stage_files,
+    stage_data,
     strategies,
     uncertainty_calibration,
 )
@@ -48,7 +46,7 @@ def objective(config: configs.StageConfig) -> Any:
         return objectives.Consistency()
     names = ["transform_weight", "confidence_weighting", "distance", "image_space"]
     if config.views == "all":
-        names += ["robust_loss", "robust_kernel", "robust_scale_px"]
+        names += ["reprojection_weight", "robust_loss", "robust_kernel", "robust_scale_px"]
     return _OBJECTIVES[config.views](**{name: getattr(config, name) for name in names})
 
 
@@ -66,98 +64,128 @@ def model(config: configs.StageConfig) -> Callable[..., multi_view_lifter.MultiV
 
 
 def run(
-    lifter: multi_view_lifter.MultiViewLifter,
+    model: keras.Model,
     config: configs.StageConfig,
-    files: stage_files.Files,
+    data: stage_data.StageData,
     name: str,
+    callbacks: Sequence[keras.callbacks.Callback] | None = None,
 ) -> list[dict[str, float]]:
     """Trains a model in place, going on from the stage's last checkpoint if there is one.
 
     Args:
-        lifter: The model to train; it is trained with the strategy in whose scope it was built.
+        model: The model to train, a `MultiViewLifter`, or what trains one that it has as its
+            `lifter`; it is trained with the strategy in whose scope it was built.
         config: The stage's settings.
-        files: Where to read and write. With several workers the chief alone writes there.
+        data: What to train on, and where to write. With several workers the chief alone writes.
         name: Of the stage, for messages and the progress bar.
+        callbacks: What watches in place of the progress bar; what they add to the logs of an epoch
+            is in its history.
 
     Returns:
         The losses of each epoch.
 
     Raises:
-        ValueError: If the records do not fill one batch, a stage with `patience` has no held-out
-            records, windows of whole instants are asked for, or the strategy is not the model's.
+        ValueError: If the data do not fill one batch or lack what the stage asks for, as held-out
+            records for `patience`, or the strategy is not the model's.
         NonFiniteLossError: If the loss stops being a number.
         WorkerLostError: If another worker ended before training did.
     """
-    _check_windows(config, files, name)
-    steps = _steps_per_epoch(config, files, name)
-    strategy = lifter.distribute_strategy
-    strategies.check(lifter, config.strategy, config.batch_size)
+    data.check(config, name)
+    steps = data.steps_per_epoch(config, name)
+    strategy = model.distribute_strategy
+    strategies.check(model, config.strategy, config.batch_size)
     with contextlib.ExitStack() as stack:
         if strategy is not tf.distribute.get_strategy():
             stack.enter_context(strategy.scope())
         stack.enter_context(strategies.naming_lost_workers(strategy, name))
-        checkpoint_folder, logs = (
-            stack.enter_context(strategies.own_folder(strategy, folder))
-            for folder in (files.checkpoints, files.logs)
+        written, logs = (
+            folder and stack.enter_context(strategies.own_folder(strategy, folder))
+            for folder in (data.checkpoints, data.logs)
         )
-        written = files._replace(checkpoints=checkpoint_folder, logs=logs)
-        return _run(lifter, config, files, written, steps, name)
+        stage = _Stage(model, config, data, steps, name)
+        watching = [_bar(name)] if callbacks is None else [*callbacks]
+        return stage.run(watching, written or data.checkpoints, logs)
 
 
-def _run(
-    lifter: multi_view_lifter.MultiViewLifter,
-    config: configs.StageConfig,
-    files: stage_files.Files,
-    written: stage_files.Files,
-    steps: int,
-    name: str,
-) -> list[dict[str, float]]:
-    strategy = lifter.distribute_strategy
-    if isinstance(config, configs.FinetuneConfig) and config.refine_extrinsics:
-        known = distinct_cameras.of_records(files.train, files.num_views)
-        lifter.refine_extrinsics(camera_refinement.CameraRefinement(known))
-    strategies.synchronize(lifter)
-    lifter.compile(optimizers.build(config, steps))
-    optimizers.prepare(lifter)
-    saver = checkpoints.EpochCheckpoints(files.checkpoints, written.checkpoints)
-    best = _best_epoch(lifter, config, files)
-    epochs_done = saver.restore(lifter, best.state if best else None)
-    is_done = best is not None and best.is_done(epochs_done)
-    rows = _rows(files.checkpoints, epochs_done)
-    # Nothing is written before all workers have read what lies there.
-    strategies.check_same(strategy, epochs_done)
-    history = _history(written.checkpoints, rows)
-    batches = files.batches(config, epochs_done, resident_lifter.keeper(lifter))
-    lifter.fit(
-        shared_batches.share(strategy, batches, files.num_rows(config)),
-        **shared_batches.repeat(strategy, files.held_out_batches(config)),
-        steps_per_epoch=steps,
-        epochs=epochs_done if is_done else config.num_epochs,
-        initial_epoch=epochs_done,
-        callbacks=_callbacks(best, saver, history, written.logs, name),
-        verbose=0,
-    )
-    if best:
-        best.restore()
-    elif config.weight_averaging and config.num_epochs:
-        lifter.optimizer.assign_average_vars(lifter.trainable_variables)
-    _calibrate(lifter, files)
-    shutil.copy(history, written.logs / _HISTORY)
-    with history.open() as file:
+class _Stage(NamedTuple):
+    """A stage whose folders are made."""
+
+    model: keras.Model
+    config: configs.StageConfig
+    data: stage_data.StageData
+    steps: int
+    name: str
+
+    @property
+    def lifter(self) -> multi_view_lifter.MultiViewLifter:
+        """The lifter that is trained: the model, or that in it."""
+        return getattr(self.model, "lifter", self.model)
+
+    def run(
+        self,
+        watching: list[keras.callbacks.Callback],
+        written: pathlib.Path,
+        logs: pathlib.Path | None,
+    ) -> list[dict[str, float]]:
+        """Trains; writes below the last two folders."""
+        model, config, data, lifter = self.model, self.config, self.data, self.lifter
+        strategy = model.distribute_strategy
+        if isinstance(config, configs.FinetuneConfig) and config.refine_extrinsics:
+            lifter.refine_extrinsics(camera_refinement.CameraRefinement(data.known_cameras()))
+        strategies.synchronize(model)
+        model.compile(optimizers.build(config, self.steps))
+        optimizers.prepare(model)
+        saver = checkpoints.EpochCheckpoints(data.checkpoints, written)
+        best = _best_epoch(lifter, config, data)
+        epochs_done = saver.restore(model, best.state if best else None)
+        is_done = best is not None and best.is_done(epochs_done)
+        rows = _rows(data.checkpoints, epochs_done)
+        # Nothing is written before all workers have read what lies there.
+        strategies.check_same(strategy, epochs_done)
+        path = _history(written, rows)
+        batches = data.batches(config, epochs_done, resident_lifter.keeper(model))
+        model.fit(
+            shared_batches.share(strategy, batches, data.num_rows(config)),
+            **shared_batches.repeat(strategy, data.held_out_batches(config)),
+            steps_per_epoch=self.steps,
+            epochs=epochs_done if is_done else config.num_epochs,
+            initial_epoch=epochs_done,
+            callbacks=[
+                guards.StopOnNonFiniteLoss(self.name),
+                # Before those that write their scores down.
+                *([best] if best else []),
+                *watching,
+                *_writers(path, logs),
+                saver,
+            ],
+            verbose=0,
+        )
+        if best:
+            best.restore()
+        elif config.weight_averaging and config.num_epochs:
+            model.optimizer.assign_average_vars(lifter.trainable_variables)
+        _calibrate(lifter, data)
+        if logs:
+            shutil.copy(path, logs / _HISTORY)
+        return history(written)
+
+
+def history(folder: pathlib.Path) -> list[dict[str, float]]:
+    """Reads what a stage noted of each of its epochs, finished or not.
+
+    Args:
+        folder: The stage's folder of checkpoints.
+
+    Returns:
+        Losses by name for each epoch; none where the stage has not begun.
+    """
+    path = folder / _HISTORY
+    if not path.exists():
+        return []
+    with path.open() as file:
         table = list(csv.DictReader(file))
     # Keras writes columns of validation losses, as "NA", even where nothing was held out.
     return [{key: float(x) for key, x in row.items() if x != "NA"} for row in table]
-
-
-def _check_windows(config: configs.StageConfig, files: stage_files.Files, name: str) -> None:
-    # Whole instants, and the score that ends a stage, are read frame by frame.
-    for field, value, rule in (
-        ("views", files.num_views and "all", "be 'pair'"),
-        ("patience", config.patience, "be 0"),
-    ):
-        if files.windows and value:
-            whose = "for networks that see windows of frames"
-            raise ValueError(f"{name}: `{field}` must {rule} {whose}. Received: {value!r}.")
 
 
 def about(lifter: multi_view_lifter.MultiViewLifter) -> dict[str, Any]:
@@ -170,33 +198,26 @@ def about(lifter: multi_view_lifter.MultiViewLifter) -> dict[str, Any]:
     return found
 
 
-def _calibrate(lifter: multi_view_lifter.MultiViewLifter, files: stage_files.Files) -> None:
-    if lifter.uncertainty is None or not files.held_out:
+def _calibrate(lifter: multi_view_lifter.MultiViewLifter, data: stage_data.StageData) -> None:
+    seen = None if lifter.uncertainty is None else data.held_out_views()
+    if seen is None:
         return
-    seen = held_out_records.read(files.held_out, files.num_views)
     if isinstance(lifter, instant_lifter.InstantLifter) and lifter.refinement is not None:
         seen = lifter.refinement(tf.nest.map_structure(tf.constant, seen))
     found = uncertainty_calibration.calibrate(lifter, lifter.uncertainty, seen)
     lifter.uncertainty.calibration = json.dumps(found)
 
 
-def _steps_per_epoch(config: configs.StageConfig, files: stage_files.Files, name: str) -> int:
-    num_pairs = files.count_pairs()
-    steps = num_pairs // config.batch_size
-    if not steps:
-        raise ValueError(
-            f"{name}: `batch_size` must be at most the number of pairs, {num_pairs}. "
-            f"Received: {config.batch_size}."
-        )
-    return steps
-
-
 def _best_epoch(
-    lifter: multi_view_lifter.MultiViewLifter, config: configs.StageConfig, files: stage_files.Files
+    lifter: multi_view_lifter.MultiViewLifter,
+    config: configs.StageConfig,
+    data: stage_data.StageData,
 ) -> early_stopping.BestEpoch | None:
     if not config.patience:
         return None
-    seen = held_out_records.read(files.held_out, files.num_views)
+    seen = data.held_out_views()
+    if seen is None:
+        raise ValueError("No instant is held out: the score without labels needs some.")
     return early_stopping.BestEpoch(seen, lifter, config.patience)
 
 
@@ -214,26 +235,20 @@ def _history(folder: pathlib.Path, rows: list[str]) -> pathlib.Path:
     return path
 
 
-def _callbacks(
-    best: early_stopping.BestEpoch | None,
-    saver: checkpoints.EpochCheckpoints,
-    history: pathlib.Path,
-    logs: pathlib.Path,
-    name: str,
-) -> list[keras.callbacks.Callback]:
-    logs.mkdir(parents=True, exist_ok=True)
-    is_chief = strategies.is_chief(tf.distribute.get_strategy())
-    bar = tfa.callbacks.TQDMProgressBar(
+def _bar(name: str) -> keras.callbacks.Callback:
+    if not strategies.is_chief(tf.distribute.get_strategy()):
+        return keras.callbacks.Callback()
+    return tfa.callbacks.TQDMProgressBar(
         overall_bar_format=f"  {name:<10}{{percentage:4.0f}} % {{bar:30}} {{n_fmt}}/{{total_fmt}} "
         "epochs, {remaining} left",
         show_epoch_progress=False,
     )
-    return [
-        guards.StopOnNonFiniteLoss(name),
-        # Before those that write its score down.
-        *([best] if best else []),
-        *([bar] if is_chief else []),
-        keras.callbacks.TensorBoard(str(logs), write_graph=False, profile_batch=0),
-        keras.callbacks.CSVLogger(str(history), append=True),
-        saver,
-    ]
+
+
+def _writers(path: pathlib.Path, logs: pathlib.Path | None) -> list[keras.callbacks.Callback]:
+    history = keras.callbacks.CSVLogger(str(path), append=True)
+    if logs is None:
+        return [history]
+    logs.mkdir(parents=True, exist_ok=True)
+    board = keras.callbacks.TensorBoard(str(logs), write_graph=False, profile_batch=0)
+    return [board, history]

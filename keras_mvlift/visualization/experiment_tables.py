@@ -70,8 +70,8 @@ def grids(table: Mapping[str, Any]) -> Iterator[Grid]:
 
 
 def notes(table: Mapping[str, Any]) -> list[str]:
-    """Says what to know when reading a table, and which rows a short run leaves out."""
-    left_out = f"In the full profile also: {', '.join(table['left_out'])}."
+    """Says what to know when reading a table, and which of its rows were not run."""
+    left_out = f"Further rows, not run here: {', '.join(table['left_out'])}."
     return [note for note in (table["note"], left_out if table["left_out"] else "") if note]
 
 
@@ -115,13 +115,16 @@ def data_lines(results: Mapping[str, Any]) -> list[str]:
     filming = data.get("filming") or {}
     filmed = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in filming.items())
     steps = budget["num_epochs"] * budget["steps_per_epoch"]
+    reckoned = budget.get("precision", "float32")
+    precision = "" if reckoned == "float32" else f" in {reckoned}"
     lines = [f"Data: {_source(data)}; {counted or 'nothing measured yet'}."]
     lines += [f"Filmed, where a table says nothing else: {filmed}."] if filmed else []
     return [
         *lines,
         f"Profile {results['profile']}: width {budget['width']}, {steps} steps of "
-        f"{budget['batch_size']} pairs; seeds {', '.join(map(str, results['seeds']))}.",
-        "A cell is the mean over seeds ± their standard deviation (number of seeds).",
+        f"{budget['batch_size']} pairs{precision}; seeds {', '.join(map(str, results['seeds']))}.",
+        "A cell is the mean over seeds ± their standard deviation (number of seeds) and, where "
+        "there are several test people, [± the standard deviation over them].",
     ]
 
 
@@ -158,7 +161,9 @@ def _cell(row: Mapping[str, Any], figures: Mapping[str, Any], name: str) -> str:
         return ", ".join(failures) or MISSING
     value = figures[name]
     deviation = "" if value["spread"] is None else f" ± {value['spread']:.1f}"
-    return ", ".join([f"{value['mean']:.1f}{deviation} ({value['seeds']})", *failures])
+    of_people = value.get("people_spread")
+    people = "" if of_people is None else f" [± {of_people:.1f}]"
+    return ", ".join([f"{value['mean']:.1f}{deviation} ({value['seeds']}){people}", *failures])
 
 
 def _plain(value: float | None) -> str:

@@ -70,3 +70,37 @@ def test_motions_that_are_not_there_are_a_sentence(capsys, tmp_path):
     arguments = ["experiments", "--motions", str(tmp_path / "none.npz"), "--output", str(tmp_path)]
     assert main.main(arguments) == 1
     assert "none.npz" in capsys.readouterr().err
+
+
+def test_rows_are_chosen_by_name_and_added_to_what_is_there(tiny, tmp_path, capsys):
+    out = ["--quick", "--output", str(tmp_path)]
+    assert main.main(["experiments", *out, "--rows", "triangulation"]) == 0
+    assert capsys.readouterr().out.endswith("report.html: 1 cells done\n")
+    assert main.main(["experiments", *out, "--rows", "solved root"]) == 0
+    (table,) = json.loads((tmp_path / "results.json").read_text())["tables"]
+    assert [row["name"] for row in table["rows"]] == ["solved root", "triangulation"]
+
+
+def test_a_row_of_the_full_profile_runs_in_a_quick_one_when_it_is_named():
+    name = "pseudo labels, weighted"
+    (table,) = experiments._chosen([*tables.TABLES], [name])
+    assert [(row.name, row.is_quick) for row in table.rows] == [(name, True)]
+
+
+def test_an_unknown_row_is_refused_and_the_nearest_are_named(capsys, tmp_path):
+    arguments = ["experiments", "--rows", "papr", "--output", str(tmp_path)]
+    assert main.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert "`rows` must be names that --list shows of the tables chosen; nearest are" in error
+    assert "'paper'" in error
+    assert "Received: 'papr'" in error
+
+
+def test_steps_width_and_precision_make_other_cells(tiny, tmp_path, capsys):
+    out = ["experiments", "--quick", "--rows", "solved root", "--output", str(tmp_path)]
+    assert main.main([*out, "--steps", "3", "--width", "4", "--precision", "mixed_bfloat16"]) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    chosen = {"num_epochs": 1, "steps_per_epoch": 3, "width": 4, "precision": "mixed_bfloat16"}
+    assert chosen.items() <= results["budget"].items()
+    (cell,) = results["tables"][0]["rows"][0]["cells"]
+    assert (cell["status"], len(cell["curve"])) == ("done", 1)

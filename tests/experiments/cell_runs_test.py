@@ -1,9 +1,10 @@
 import copy
+import pathlib
 
 import numpy as np
 import pytest
 
-from keras_mvlift.experiments import cell_runs, correlations, methods, origins
+from keras_mvlift.experiments import cell_runs, correlations, methods, origins, training_runs
 from keras_mvlift.metrics import summary
 from keras_mvlift.training import guards
 from tests.experiments import tiny_experiments
@@ -16,7 +17,8 @@ def data():
 
 def run(monkeypatch, data, method):
     monkeypatch.setitem(methods.METHODS, "triangulation", method)
-    return cell_runs.run(tiny_experiments.cell(method="triangulation"), lambda: data)
+    cell = tiny_experiments.cell(method="triangulation")
+    return cell_runs.run(cell, lambda: data, training_runs.Watch(pathlib.Path("unused")))
 
 
 def test_figures_are_measured_overall_and_per_action(monkeypatch, data):
@@ -35,6 +37,19 @@ def test_figures_are_measured_overall_and_per_action(monkeypatch, data):
     assert set(figures["overall"]) > {*summary.NAMES, *correlations.SCORES}
     assert set(figures["mean_over_actions"]) == set(summary.NAMES)
     assert kept is poses
+
+
+def test_figures_are_measured_for_each_person(monkeypatch, data):
+    poses = data.test.reference_pose + np.where(np.arange(17)[:, np.newaxis] > 8, 0.1, 0.0)
+    two = copy.copy(data)
+    two.test_subject = np.where(np.arange(len(poses)) < 5, "S8", "S9")
+    poses[:5] = data.test.reference_pose[:5]
+    record, _ = run(monkeypatch, two, lambda *_: poses)
+    people = record["figures"]["per_person"]
+    assert {*people} == {"S8", "S9"}
+    assert people["S8"]["mpjpe_mm"] == pytest.approx(0, abs=0.01)
+    assert people["S9"]["mpjpe_mm"] == pytest.approx(100 * np.sqrt(3) * 8 / 17, rel=1e-3)
+    assert set(people["S8"]) == set(summary.NAMES)
 
 
 def test_true_poses_score_better_without_labels_than_wrong_ones(monkeypatch, data):
@@ -65,11 +80,13 @@ def test_test_data_are_told_apart_by_what_they_hold(monkeypatch, data):
 
 
 def test_a_loss_that_is_no_number_is_a_result_with_its_curve(monkeypatch, data):
-    def diverge(cell, data, curve):
-        curve += [
-            {"stage": "finetune", "epoch": 1, "loss": 3.0, "mpjpe_mm": 200.0},
-            {"stage": "finetune", "epoch": 2, "loss": float("inf"), "mpjpe_mm": 300.0},
-        ]
+    def diverge(cell, data, watch):
+        watch.curve.extend(
+            [
+                {"stage": "finetune", "epoch": 1, "loss": 3.0, "mpjpe_mm": 200.0},
+                {"stage": "finetune", "epoch": 2, "loss": float("inf"), "mpjpe_mm": 300.0},
+            ]
+        )
         raise guards.NonFiniteLossError("the loss must be finite")
 
     record, poses = run(monkeypatch, data, diverge)
@@ -95,9 +112,9 @@ def test_an_error_is_a_record(monkeypatch, data, error, status):
     assert str(error) in record["error"]
 
 
-def test_data_that_cannot_be_made_are_a_record():
+def test_data_that_cannot_be_made_are_a_record(tmp_path):
     def refuse():
         raise origins.NotApplicableError("Recordings cannot be filmed again.")
 
-    record, _ = cell_runs.run(tiny_experiments.cell(), refuse)
+    record, _ = cell_runs.run(tiny_experiments.cell(), refuse, training_runs.Watch(tmp_path))
     assert record["status"] == "not_applicable"

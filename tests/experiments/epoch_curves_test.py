@@ -9,7 +9,7 @@ from tests.experiments import tiny_experiments
 def off_by(data, monkeypatch, limit):
     """Measures a lifter whose poses are true but for 0.1 m at one of 17 joints."""
     monkeypatch.setattr(epoch_curves, "NUM_VIEWS", limit)
-    curve, seen = [], []
+    logs, seen = {"loss": np.float32(2.5)}, []
 
     def lifter(view, training):
         assert not training
@@ -18,20 +18,20 @@ def off_by(data, monkeypatch, limit):
         pose[:, 3, 0] += 0.1
         return lifted.Lifted(pose, None)
 
-    callback = epoch_curves.EpochCurve(lifter, data.test, "finetune", curve)
-    callback.on_epoch_end(4, {"loss": np.float32(2.5)})
-    return curve, seen
+    callback = epoch_curves.EpochCurve(lifter, data.test)
+    callback.on_epoch_end(4, logs)
+    return logs, seen
 
 
 @pytest.mark.parametrize("limit", [7, 10**6])
-def test_an_epoch_is_an_entry_measured_on_no_more_views_than_wanted(monkeypatch, limit):
+def test_an_epoch_is_measured_on_no_more_views_than_wanted(monkeypatch, limit):
     data = tiny_experiments.data()
-    (entry,), seen = off_by(data, monkeypatch, limit)
-    assert entry | {"mpjpe_mm": None} == {
-        "stage": "finetune",
-        "epoch": 5,
-        "loss": 2.5,
-        "mpjpe_mm": None,
-    }
-    assert entry["mpjpe_mm"] == pytest.approx(100 / 17, rel=1e-4)
+    logs, seen = off_by(data, monkeypatch, limit)
+    assert logs == {"loss": 2.5, epoch_curves.ERROR: pytest.approx(100 / 17, rel=1e-4)}
     assert seen == [min(limit, len(data.test.frame))]
+
+
+def test_a_history_becomes_entries_of_a_curve():
+    history = [{"epoch": 0.0, "loss": 3.0, "root": 1.0, epoch_curves.ERROR: 90.0}]
+    (entry,) = epoch_curves.entries("finetune", history)
+    assert entry == {"stage": "finetune", "epoch": 1, "loss": 3.0, "mpjpe_mm": 90.0}

@@ -4,7 +4,15 @@ import json
 import numpy as np
 import pytest
 
-from keras_mvlift.experiments import code_digest, methods, origins, rows, variants
+from keras_mvlift.experiments import (
+    code_digest,
+    epoch_curves,
+    methods,
+    origins,
+    rows,
+    variants,
+)
+from keras_mvlift.training import guards
 from tests.experiments import tiny_experiments
 
 
@@ -17,7 +25,7 @@ def calls(monkeypatch):
     """Counts the cells that are really run; they are as quick as can be."""
     made = []
 
-    def measure(cell, data, curve):
+    def measure(cell, data, watch):
         made.append((dict(cell.variant.options)["mark"], cell.seed))
         return data.test.reference_pose
 
@@ -54,10 +62,10 @@ def test_a_cell_whose_file_is_lost_is_run_again_and_no_other(tmp_path, calls):
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path, calls, monkeypatch):
     measure = methods.METHODS["triangulation"]
 
-    def interrupted(cell, data, curve):
+    def interrupted(cell, data, watch):
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return measure(cell, data, curve)
+        return measure(cell, data, watch)
 
     plan = tiny_experiments.experiments(tmp_path, *ROWS)
     monkeypatch.setitem(methods.METHODS, "triangulation", interrupted)
@@ -72,10 +80,10 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path, calls, monkeypatch):
 def test_a_failure_is_recorded_tried_again_and_stops_nobody(tmp_path, calls, monkeypatch):
     measure = methods.METHODS["triangulation"]
 
-    def failing(cell, data, curve):
+    def failing(cell, data, watch):
         if dict(cell.variant.options)["mark"] == 0:
             raise RuntimeError("no memory")
-        return measure(cell, data, curve)
+        return measure(cell, data, watch)
 
     monkeypatch.setitem(methods.METHODS, "triangulation", failing)
     plan = tiny_experiments.experiments(tmp_path, *ROWS)
@@ -134,3 +142,59 @@ def test_no_seeds_or_a_seed_twice_are_refused(tmp_path):
     for seeds in ((), (1, 1)):
         with pytest.raises(ValueError, match="must not be empty, and name each seed once"):
             tiny_experiments.experiments(tmp_path, seeds=seeds)
+
+
+def test_a_killed_cell_goes_on_behind_its_last_epoch_and_ends_as_an_unbroken_one(
+    tmp_path, monkeypatch
+):
+    # Two stages, and two networks more whose state counts: the critic's, and its optimizer's.
+    row = rows.row("adversarial", recipe="paper", method="adversarial")
+    whole, broken = (tiny_experiments.experiments(tmp_path / name, row) for name in "wb")
+    whole.run(is_quiet=True)
+    measure = epoch_curves.EpochCurve.on_epoch_end
+
+    def interrupted(self, epoch, logs):
+        if epoch == 1:
+            raise KeyboardInterrupt
+        measure(self, epoch, logs)
+
+    digest = broken.digest(broken.cell(row, 0))
+    folder = broken.folder / "checkpoints" / digest
+    with monkeypatch.context() as patch:
+        patch.setattr(epoch_curves.EpochCurve, "on_epoch_end", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            broken.run(is_quiet=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["finetune", "pretrain"]
+    steps = []
+    monkeypatch.setattr(
+        guards.StopOnNonFiniteLoss, "on_train_batch_end", lambda *_: steps.append(1)
+    )
+    broken.run(is_quiet=True)
+    assert len(steps) == tiny_experiments.BUDGET.steps_per_epoch
+    expected, found = (plan.store.read(digest) for plan in (whole, broken))
+    assert found["status"] == "done"
+    assert found["figures"] == expected["figures"]
+    assert found["curve"] == expected["curve"]
+    assert [entry["stage"] for entry in found["curve"]] == ["pretrain", "finetune", "finetune"]
+    assert not folder.exists()
+
+
+def test_a_cell_that_failed_keeps_its_checkpoints(tmp_path, monkeypatch):
+    def failing(cell, data, watch):
+        watch.folder.mkdir(parents=True)
+        raise RuntimeError("no memory")
+
+    monkeypatch.setitem(methods.METHODS, "triangulation", failing)
+    plan = tiny_experiments.experiments(tmp_path, ROWS[0])
+    plan.run(is_quiet=True)
+    assert (tmp_path / "checkpoints" / plan.digest(plan.cell(ROWS[0], 0))).exists()
+
+
+def test_the_row_the_stage_and_the_epoch_are_shown(tmp_path, monkeypatch, capsys):
+    def measure(cell, data, watch):
+        watch.show("finetune 1/2")
+        return data.test.reference_pose
+
+    monkeypatch.setitem(methods.METHODS, "triangulation", measure)
+    tiny_experiments.experiments(tmp_path, ROWS[2]).run()
+    assert "2: finetune 1/2" in capsys.readouterr().err

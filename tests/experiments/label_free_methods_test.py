@@ -14,9 +14,10 @@ def data():
 
 
 @pytest.mark.parametrize("options", [(), ALL_VIEWS])
-def test_training_lowers_the_loss(data, options):
-    curve = []
-    label_free_methods.self_supervised(tiny_experiments.cell(options=options), data, curve)
+def test_training_lowers_the_loss(data, options, tmp_path):
+    watch = training_runs.Watch(tmp_path)
+    label_free_methods.self_supervised(tiny_experiments.cell(options=options), data, watch)
+    curve = watch.curve
     assert curve[1]["loss"] < curve[0]["loss"]
 
 
@@ -24,18 +25,18 @@ def test_training_lowers_the_loss(data, options):
 def test_pretraining_comes_first_where_it_is_needed_or_asked_for(data, recipe, monkeypatch):
     stages = []
     monkeypatch.setattr(
-        training_runs, "fit", lambda *arguments: stages.append(type(arguments[3]).__name__)
+        training_runs, "fit", lambda *arguments: stages.append(type(arguments[1]).__name__)
     )
     for given in (None, True, False):
         cell = tiny_experiments.cell(recipe=recipe, is_pretrained=given)
-        label_free_methods.self_supervised(cell, data, [])
+        label_free_methods.self_supervised(cell, data, None)
     both, one = ["PretrainConfig", "FinetuneConfig"], ["FinetuneConfig"]
     assert stages == (both if recipe == "paper" else one) + both + one
 
 
 def test_instants_come_twice_as_many_as_pairs_and_with_two_usable_views_or_more(data):
     config = training_runs.finetune_config(tiny_experiments.cell(options=ALL_VIEWS))
-    seen = next(iter(label_free_methods.batches_of(config, data, 0)))
+    seen = next(iter(label_free_methods.source_of(config, data).batches(config, 0, None)))
     assert seen.confidence.shape == (32, 4, 17)
     usable = np.count_nonzero(seen.confidence > 0, axis=-1) >= 8
     assert (usable.sum(axis=-1) >= 2).all()
@@ -44,7 +45,12 @@ def test_instants_come_twice_as_many_as_pairs_and_with_two_usable_views_or_more(
 def test_switches_of_the_stage_reach_the_lifter(data):
     options = (*ALL_VIEWS, ("gauss_newton_steps", 2), ("refine_extrinsics", True))
     cell = tiny_experiments.cell(options=options)
-    lifter = label_free_methods.build(cell, data, training_runs.finetune_config(cell))
+    lifter = training_runs.build(cell, data, training_runs.finetune_config(cell))
     assert isinstance(lifter, instant_lifter.InstantLifter)
     assert lifter.switches.root_solver.gauss_newton_steps == 2
+
+
+def test_cameras_that_are_trained_along_are_those_of_the_data(data, tmp_path):
+    cell = tiny_experiments.cell(options=(*ALL_VIEWS, ("refine_extrinsics", True)))
+    lifter = label_free_methods.train(cell, data, training_runs.Watch(tmp_path))
     assert len(lifter.refinement.known.center) == 4

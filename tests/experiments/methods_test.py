@@ -1,6 +1,6 @@
 import pytest
 
-from keras_mvlift.experiments import methods
+from keras_mvlift.experiments import methods, training_runs
 from tests.experiments import tiny_experiments
 
 TRAINED = {
@@ -19,11 +19,11 @@ def data():
 
 # The temporal one needs windows, and has tests of its own.
 @pytest.mark.parametrize("method", sorted({*methods.METHODS} - {"temporal"}))
-def test_a_method_lifts_every_test_view_and_tells_its_epochs(data, method):
-    curve = []
+def test_a_method_lifts_every_test_view_and_tells_its_epochs(data, method, tmp_path):
+    watch = training_runs.Watch(tmp_path)
     options = tuple(TRAINED.get(method, {}).items())
     poses = methods.METHODS[method](
-        tiny_experiments.cell(method=method, options=options), data, curve
+        tiny_experiments.cell(method=method, options=options), data, watch
     )
     assert poses.shape == data.test.reference_pose.shape
-    assert [entry["epoch"] for entry in curve] == ([1, 2] if method in TRAINED else [])
+    assert [entry["epoch"] for entry in watch.curve] == ([1, 2] if method in TRAINED else [])

@@ -17,8 +17,8 @@ def fitted(monkeypatch):
     """What would be trained, on what, is kept; nothing is."""
     calls = []
 
-    def fit(model, lifter, batches, *_, **__):
-        calls.append((model, next(iter(batches))))
+    def fit(model, config, source, *_):
+        calls.append((model, next(iter(source.batches(config, 0, None)))))
 
     monkeypatch.setattr(training_runs, "fit", fit)
     return calls
@@ -28,9 +28,13 @@ def error(data, poses):
     return float(np.mean(pose_error.mpjpe(data.test.reference_pose, poses.astype(np.float32))))
 
 
-def test_a_seed_gives_the_same_poses_and_another_seed_others(data):
-    cells = [tiny_experiments.cell(seed) for seed in (0, 0, 1)]
-    runs = [peer_methods.supervised(cell, data, []) for cell in cells]
+def test_a_seed_gives_the_same_poses_and_another_seed_others(data, tmp_path):
+    runs = [
+        peer_methods.supervised(
+            tiny_experiments.cell(seed), data, training_runs.Watch(tmp_path / f"{number}")
+        )
+        for number, seed in enumerate((0, 0, 1))
+    ]
     np.testing.assert_allclose(runs[0], runs[1], atol=1e-6)
     assert np.abs(runs[0] - runs[2]).max() > 1e-4
 
@@ -38,7 +42,7 @@ def test_a_seed_gives_the_same_poses_and_another_seed_others(data):
 @pytest.mark.parametrize("variant", pseudo_labels.VARIANTS)
 def test_pseudo_labels_are_triangulated_as_asked_from_what_was_seen(data, fitted, variant):
     options = (("labels", variant),)
-    peer_methods.from_pseudo_labels(tiny_experiments.cell(options=options), data, [])
+    peer_methods.from_pseudo_labels(tiny_experiments.cell(options=options), data, None)
     ((_, (_, pose, _)),) = fitted
     expected = pseudo_labels.labels(data.seen, variant, data.min_confidence).pose
     found = np.reshape(pose[0], (1, -1))
@@ -47,7 +51,7 @@ def test_pseudo_labels_are_triangulated_as_asked_from_what_was_seen(data, fitted
 
 def test_few_labels_are_few_and_beside_all_that_is_unlabeled(data, fitted):
     options = (("views", "all"), ("label_share", 0.05))
-    peer_methods.few_labels(tiny_experiments.cell(options=options), data, [])
+    peer_methods.few_labels(tiny_experiments.cell(options=options), data, None)
     ((model, (seen, (view, pose, weight))),) = fitted
     assert isinstance(model, semi_supervised.SemiSupervisedLifter)
     assert seen.confidence.shape == (32, 4, 17)
@@ -74,7 +78,7 @@ def test_one_clip_cannot_be_parted(data):
 
 
 def test_supervised_training_weighs_every_joint(data, fitted):
-    peer_methods.supervised(tiny_experiments.cell(), data, [])
+    peer_methods.supervised(tiny_experiments.cell(), data, None)
     ((model, (_, _, weight)),) = fitted
     assert isinstance(model, peers.SupervisedLifter)
     np.testing.assert_array_equal(weight, np.ones((32, 17)))
@@ -82,14 +86,14 @@ def test_supervised_training_weighs_every_joint(data, fitted):
 
 @pytest.mark.parametrize("options", [(), (("is_robust", True),)])
 def test_triangulation_of_all_test_views_is_near_the_truth(data, options):
-    poses = peer_methods.from_all_test_views(tiny_experiments.cell(options=options), data, [])
+    poses = peer_methods.from_all_test_views(tiny_experiments.cell(options=options), data, None)
     untrained = np.zeros_like(data.test.reference_pose)
     assert error(data, poses) < error(data, untrained) / 3
 
 
 def test_robust_triangulation_is_another_one(data):
     plain, robust = (
-        peer_methods.from_all_test_views(tiny_experiments.cell(options=options), data, [])
+        peer_methods.from_all_test_views(tiny_experiments.cell(options=options), data, None)
         for options in ((), (("is_robust", True),))
     )
     assert np.abs(plain - robust).max() > 0.01
@@ -99,4 +103,4 @@ def test_triangulation_of_single_cameras_does_not_apply(data):
     alone = data.test._replace(instant=np.arange(len(data.test.instant)))
     single = type("Data", (), {"test": alone})
     with pytest.raises(origins.NotApplicableError, match="seen by several cameras"):
-        peer_methods.from_all_test_views(tiny_experiments.cell(), single, [])
+        peer_methods.from_all_test_views(tiny_experiments.cell(), single, None)

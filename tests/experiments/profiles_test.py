@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from keras_mvlift.experiments import origins, profiles
@@ -69,3 +71,31 @@ def test_other_recordings_alone_are_refused():
         profiles.open_origin(
             profiles.QUICK, [], profiles.NO_RECORDINGS, profiles.Recordings("data", "rig")
         )
+
+
+def test_other_steps_keep_epochs_as_long_and_the_staircase_in_proportion():
+    budget = profiles.changed(profiles.LONG, steps=24_000).budget
+    assert (budget.num_epochs, budget.decay_every, budget.steps_per_epoch) == (120, 40, 200)
+    short = profiles.changed(profiles.LONG, steps=400).budget
+    assert (short.num_epochs, short.decay_every) == (2, 1)
+    assert profiles.changed(profiles.LONG) == profiles.LONG
+
+
+def test_width_and_precision_are_of_the_budget():
+    profile = profiles.changed(profiles.QUICK, width=64, precision="mixed_bfloat16")
+    expected = dataclasses.replace(profiles.QUICK.budget, width=64, precision="mixed_bfloat16")
+    assert profile == dataclasses.replace(profiles.QUICK, budget=expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"steps": 250}, "`steps` must be a multiple of the 200 of an epoch. Received: 250"),
+        ({"steps": 0}, "`steps` must be a multiple of the 200 of an epoch. Received: 0"),
+        ({"width": 0}, "`width` must be at least 1"),
+        ({"precision": "half"}, "`precision` must be one of float32, mixed_bfloat16"),
+    ],
+)
+def test_budgets_that_cannot_be_are_refused(changes, rule):
+    with pytest.raises(ValueError, match=rule):
+        profiles.changed(profiles.LONG, **changes)

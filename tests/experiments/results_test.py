@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from keras_mvlift.experiments import methods, results, rows
+from keras_mvlift.experiments import harness, methods, results, rows
 from tests.experiments import tiny_experiments
 
 ROWS = [
@@ -17,7 +17,7 @@ ROWS = [
 def gathered(tmp_path, monkeypatch):
     """Two seeds; the error is 10 mm, and 20 mm with the other; the second row fails."""
 
-    def measure(cell, data, curve):
+    def measure(cell, data, watch):
         if cell.variant.options:
             raise RuntimeError("no memory")
         shift = np.where(np.arange(17)[:, np.newaxis] == 16, [17, 0, 0], 0.0)
@@ -31,9 +31,12 @@ def gathered(tmp_path, monkeypatch):
 
 def test_mean_spread_and_number_of_seeds_are_told(gathered):
     fine, bad = gathered["tables"][0]["rows"]
-    assert fine["overall"]["mpjpe_mm"] == pytest.approx(
-        {"mean": 15.0, "spread": np.sqrt(50), "seeds": 2}, rel=1e-3
-    )
+    figure = fine["overall"]["mpjpe_mm"]
+    # There is one test person.
+    assert (figure.pop("people"), figure.pop("people_spread")) == (1, None)
+    expected = {"mean": 15.0, "spread": np.sqrt(50), "seeds": 2}
+    assert figure == pytest.approx(expected, rel=1e-3)
+    assert fine["per_person"]["S03"]["mpjpe_mm"] == pytest.approx(expected, rel=1e-3)
     assert (bad["overall"], [cell["status"] for cell in bad["cells"]]) == ({}, ["failed"] * 2)
 
 
@@ -76,3 +79,86 @@ def test_the_spread_of_one_seed_is_unknown():
     one = results.spread([{"auc": 3.0}])
     assert one["auc"] == {"mean": 3.0, "spread": None, "seeds": 1}
     assert results.spread([]) == {}
+
+
+KNOWN = [
+    dataclasses.replace(tiny_experiments.SMALL, name=name, rows=tuple(shown))
+    for name, shown in {
+        "both": [*ROWS[:1], rows.row("other", method="triangulation", options=(("mark", 2),))],
+        "same cell again": [ROWS[0]],
+        "nothing": [rows.row("solved root")],
+    }.items()
+]
+
+
+def names(gathered):
+    return {table["name"]: [row["name"] for row in table["rows"]] for table in gathered["tables"]}
+
+
+def planned(folder, *asked, seeds=(0,), profile=tiny_experiments.PROFILE):
+    """Plans rows of the first of the tables above."""
+    table = dataclasses.replace(KNOWN[0], rows=asked)
+    return harness.Experiments(
+        profile, tiny_experiments.STUDIO, [table], seeds, folder, known=KNOWN
+    )
+
+
+@pytest.fixture
+def perfect(monkeypatch):
+    monkeypatch.setitem(methods.METHODS, "triangulation", lambda _, data, __: data.test[1])
+
+
+def test_a_later_run_shows_what_earlier_ones_finished(tmp_path, perfect):
+    first, second = (planned(tmp_path, row) for row in KNOWN[0].rows)
+    first.run(is_quiet=True)
+    assert names(results.gather(second)) == {"both": ["fine", "other"]}
+    assert results.gather(first)["tables"][0]["left_out"] == ["other"]
+    second.run(is_quiet=True)
+    assert names(results.gather(first)) == {"both": ["fine", "other"]}
+
+
+def test_seeds_of_earlier_runs_are_counted_and_named(tmp_path, perfect):
+    planned(tmp_path, ROWS[0], seeds=(3, 1)).run(is_quiet=True)
+    later = planned(tmp_path, ROWS[0], seeds=(2,))
+    later.run(is_quiet=True)
+    gathered = results.gather(later)
+    assert gathered["seeds"] == [2, 1, 3]
+    (row,) = gathered["tables"][0]["rows"]
+    assert [cell["seed"] for cell in row["cells"]] == [1, 2, 3]
+    assert row["overall"]["mpjpe_mm"]["seeds"] == 3
+
+
+def test_a_table_is_shown_for_the_sake_of_cells_that_no_other_shows(tmp_path, perfect):
+    planned(tmp_path, ROWS[0]).run(is_quiet=True)
+    elsewhere = dataclasses.replace(planned(tmp_path, ROWS[0]), chosen=[KNOWN[2]])
+    assert list(names(results.gather(elsewhere))) == ["both", "nothing"]
+
+
+def test_cells_of_other_budgets_or_code_are_not_shown(tmp_path, perfect, monkeypatch):
+    planned(tmp_path, ROWS[0]).run(is_quiet=True)
+    budget = dataclasses.replace(tiny_experiments.BUDGET, width=9)
+    wider = dataclasses.replace(tiny_experiments.PROFILE, budget=budget)
+    other = planned(tmp_path, KNOWN[0].rows[1], profile=wider)
+    assert names(results.gather(other)) == {"both": ["other"]}
+    monkeypatch.setattr(results.harness.code_digest, "code_digest", lambda: "another")
+    same = planned(tmp_path, KNOWN[0].rows[1])
+    assert names(results.gather(same)) == {"both": ["other"]}
+
+
+def test_the_spread_over_people_is_that_of_their_means_over_seeds():
+    def cell(overall, first, second):
+        people = {"S1": {"auc": first}, "S2": {"auc": second}}
+        return {"overall": {"auc": overall, "held_out": 1.0}, "per_person": people}
+
+    found = results.over_people([cell(3.0, 1.0, 4.0), cell(5.0, 3.0, 8.0)])
+    assert set(found) == {"auc"}
+    # Means over seeds are 2 and 6.
+    assert found["auc"]["people_spread"] == pytest.approx(np.sqrt(8))
+    assert found["auc"] | {"people_spread": None} == {
+        "mean": 4.0,
+        "spread": pytest.approx(np.sqrt(2)),
+        "seeds": 2,
+        "people": 2,
+        "people_spread": None,
+    }
+    assert results.over_people([]) == {}

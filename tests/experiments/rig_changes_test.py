@@ -65,3 +65,15 @@ def test_methods_without_labels_see_the_wrong_rig_and_labels_and_test_the_true_o
     np.testing.assert_array_equal(wrong.labeled.reference_pose, data.labeled.reference_pose)
     np.testing.assert_array_equal(wrong.test.view.camera.rotation, data.test.view.camera.rotation)
     assert wrong.rig_distance != data.rig_distance
+
+
+def test_the_first_cameras_of_a_rig_see_what_they_saw(clips):
+    lens = np.arange(20.0).reshape(4, 5)
+    clip = dataclasses.replace(clips[0], distortion=lens, absent=("camera_4",))
+    few = rig_changes.first_cameras(clip, 2)
+    assert few.camera_names == clip.camera_names[:2]
+    assert few.absent == ()
+    for name in ("keypoints_2d", "confidence", "distortion"):
+        np.testing.assert_array_equal(getattr(few, name), getattr(clip, name)[:2])
+    np.testing.assert_array_equal(few.camera.center, clip.camera.center[:2])
+    assert rig_changes.first_cameras(clip, 0) is clip

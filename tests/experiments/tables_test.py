@@ -3,7 +3,14 @@ import dataclasses
 import pytest
 
 from keras_mvlift import configs
-from keras_mvlift.experiments import methods, published, tables, training_runs, variants
+from keras_mvlift.experiments import (
+    methods,
+    profiles,
+    published,
+    tables,
+    training_runs,
+    variants,
+)
 from keras_mvlift.training import adversarial_lifter, pseudo_labels, recipes
 
 ROWS = [row for table in tables.TABLES.values() for row in table.rows]
@@ -77,3 +84,34 @@ def test_options_of_methods_are_known_to_them():
     for row in ROWS:
         cell = variants.Cell(variant=row.variant, budget=BUDGET, seed=0)
         assert set(training_runs.method_options(cell)) <= known.get(row.variant.method, set())
+
+
+def test_a_table_of_a_profile_is_run_by_that_alone_unless_it_is_named():
+    assert tables.of_profile(profiles.LONG) == ["long"]
+    everything = [name for name in tables.TABLES if name != "long"]
+    for profile in (profiles.QUICK, profiles.MEDIUM, profiles.FULL):
+        assert tables.of_profile(profile) == everything
+
+
+def test_the_long_table_holds_what_long_runs_are_for():
+    names = [row.name for row in tables.TABLES["long"].rows]
+    assert names == [
+        "Reproj",
+        "Reproj+ADV",
+        "Trans Reproj",
+        "Trans Reproj+DA",
+        "solved root",
+        "solved root, all views and triangulated pose",
+        "triangulated pose alone",
+        "supervised (3D labels)",
+        "Trans Reproj, TemporalDilated",
+    ]
+    assert all(row.is_quick for row in tables.TABLES["long"].rows)
+    film = variant("long", "Trans Reproj, TemporalDilated")
+    assert (film.recipe, film.method) == ("paper", "temporal")
+    assert film.data == variants.DataSettings(has_frames_between=True)
+
+
+def test_a_table_of_another_profile_is_not_known_to_a_report():
+    assert "long" not in tables.known_to(profiles.QUICK)
+    assert tables.known_to(profiles.LONG) == [*tables.TABLES]

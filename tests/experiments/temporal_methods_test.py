@@ -19,13 +19,13 @@ def cell(**changes):
     return variants.Cell(variant=variant, budget=BUDGET, seed=0)
 
 
-def test_every_test_view_is_lifted_and_the_loss_falls(data):
-    curve = []
+def test_every_test_view_is_lifted_and_the_loss_falls(data, tmp_path):
+    watch = training_runs.Watch(tmp_path)
     longer = dataclasses.replace(cell(), budget=dataclasses.replace(BUDGET, num_epochs=5))
-    poses = temporal_methods.self_supervised(longer, data, curve)
+    poses = temporal_methods.self_supervised(longer, data, watch)
     assert poses.shape == data.test.reference_pose.shape
     assert np.isfinite(poses).all()
-    assert curve[-1]["loss"] < curve[0]["loss"]
+    assert watch.curve[-1]["loss"] < watch.curve[0]["loss"]
 
 
 def test_the_budget_says_how_long_windows_are_and_the_option_where_they_end(data):
@@ -37,7 +37,7 @@ def test_the_budget_says_how_long_windows_are_and_the_option_where_they_end(data
 def test_the_network_is_built_for_these_windows(data):
     causal = cell(options=(("is_causal", True),))
     given = window_data.WindowedData(data, temporal_methods.windows(causal))
-    lifter = training_runs.build(causal, given, training_runs.objectives.Consistency())
+    lifter = training_runs.build(causal, given, training_runs.finetune_config(causal))
     assert lifter.lifting_network.input_shape == (None, 9, 17, 2)
     network = window_data.temporal
     assert network.is_causal(lifter.lifting_network)

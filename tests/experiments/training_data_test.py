@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from keras_mvlift.experiments import training_data, variants
+from keras_mvlift import configs
+from keras_mvlift.datasets import preparation
+from keras_mvlift.experiments import variants
+from keras_mvlift.training import stage_data, stage_files
+from tests import tiny_studio
 from tests.experiments import tiny_experiments
 
 
@@ -25,7 +30,8 @@ def test_pairs_are_of_two_usable_views(data):
 
 
 def test_a_batch_holds_the_views_that_its_pairs_name(data):
-    pair = next(iter(training_data.pair_batches(data, 8, seed=0)))
+    config = configs.FinetuneConfig(batch_size=8)
+    pair = next(iter(data.pair_source().batches(config, 0, None)))
     keypoints = data.seen.keypoints_2d.reshape(-1, 34)
     for side in pair:
         rows = np.reshape(side.keypoints_2d, (8, 34))
@@ -36,13 +42,24 @@ def test_a_batch_holds_the_views_that_its_pairs_name(data):
     assert not np.array_equal(pair.source.camera.center, pair.target.camera.center)
 
 
-def test_an_epoch_of_batches_is_shuffled_by_its_seed(data):
-    first, again, other = (
-        next(iter(training_data.pair_batches(data, 8, seed=seed))).source.keypoints_2d
-        for seed in (0, 0, 1)
-    )
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, other)
+def test_pairs_are_drawn_as_the_pipeline_draws_them(data, tmp_path):
+    clips = tiny_experiments.STUDIO.load(variants.DataSettings())
+    prepared = [preparation.prepare(c, clips.split, clips.config).train_pairs for c in clips.clips]
+    tables = [table for table in prepared if len(table["frame"])]
+    paths = [tiny_studio.write(tmp_path / f"{n:03}.gz", table) for n, table in enumerate(tables)]
+    files = stage_files.Files(paths, [], tmp_path, tmp_path)
+    config = configs.FinetuneConfig(batch_size=64, seed=3)
+    steps = files.steps_per_epoch(config, "Finetune")
+    arrays = stage_data.Arrays(source=data.pair_source(), steps=steps, checkpoints=tmp_path)
+    assert len(data.pairs) == files.count_pairs()
+    drawn = [source.batches(config, 2, None).take(3) for source in (files, arrays)]
+    for one, other in zip(*drawn, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+
+
+def test_instants_are_those_of_a_pair(data):
+    usable = np.count_nonzero(data.seen.confidence > 0, axis=-1) >= 8
+    assert len(data.paired_instants().confidence) == np.count_nonzero(usable.sum(axis=-1) >= 2)
 
 
 def test_a_share_takes_the_first_frames_of_each_clip_for_all_methods(data):
@@ -64,3 +81,14 @@ def test_the_test_people_may_be_filmed_by_another_rig(data):
     moved = tiny_experiments.data(test_filming=ring)
     assert set(moved.test.camera) == {"camera_1", "camera_2", "camera_3"}
     np.testing.assert_array_equal(moved.seen.keypoints_2d, data.seen.keypoints_2d)
+
+
+def test_few_cameras_are_of_training_and_its_labels_alone(data):
+    few = tiny_experiments.data(num_train_cameras=2)
+    assert few.seen.confidence.shape[1] == few.about["cameras"] == 2
+    assert set(few.labeled.camera) == {"camera_1", "camera_2"}
+    np.testing.assert_array_equal(few.test.view.keypoints_2d, data.test.view.keypoints_2d)
+
+
+def test_every_test_view_says_who_is_seen(data):
+    assert data.test_subject.tolist() == ["S03"] * len(data.test.clip)

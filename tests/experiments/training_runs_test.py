@@ -1,8 +1,11 @@
+import copy
+import dataclasses
+
 import numpy as np
 import pytest
 
-from keras_mvlift.experiments import training_data, training_runs
-from keras_mvlift.training import lifters, stages
+from keras_mvlift.experiments import training_runs
+from keras_mvlift.training import guards, lifters
 from tests.experiments import tiny_experiments
 
 
@@ -28,37 +31,75 @@ def test_options_go_to_the_stage_where_it_knows_them_and_else_to_the_method():
     assert training_runs.method_options(cell) == {"labels": "plain"}
 
 
-def trained(data, **options):
+def trained(data, folder, **options):
     cell = tiny_experiments.cell(options=tuple(options.items()))
     config = training_runs.finetune_config(cell)
-    lifter = training_runs.build(cell, data, stages.objective(config))
-    batches = training_data.pair_batches(data, config.batch_size, 0)
-    training_runs.fit(lifter, lifter, batches, config, cell, data, [])
-    return training_runs.lift(lifter, data.test.view)
+    lifter = training_runs.build(cell, data, config)
+    watch = training_runs.Watch(folder)
+    training_runs.fit(lifter, config, data.pair_source(), cell, data, watch)
+    return training_runs.lift(lifter, data.test.view), watch
 
 
-def test_averaged_weights_are_those_that_are_measured(data):
-    averaged = trained(data, weight_averaging=0.99)
+def test_averaged_weights_are_those_that_are_measured(data, tmp_path):
+    averaged, _ = trained(data, tmp_path / "averaged", weight_averaging=0.99)
     assert np.isfinite(averaged).all()
-    assert np.abs(averaged - trained(data)).max() > 1e-5
+    assert np.abs(averaged - trained(data, tmp_path / "last")[0]).max() > 1e-5
 
 
-def test_pretraining_leaves_its_weights_in_the_lifter(data):
-    cell = tiny_experiments.cell(recipe="paper")
+def test_a_stage_that_was_stopped_goes_on_and_its_curve_is_whole(data, tmp_path):
+    expected, whole = trained(data, tmp_path / "unbroken", num_epochs=4)
+    trained(data, tmp_path / "stopped", num_epochs=2)
+    poses, watch = trained(data, tmp_path / "stopped", num_epochs=4)
+    np.testing.assert_array_equal(poses, expected)
+    assert watch.curve == whole.curve
+    assert [entry["epoch"] for entry in whole.curve] == [1, 2, 3, 4]
+
+
+def test_a_loss_that_is_no_number_leaves_the_curve_of_the_epochs_before(data, tmp_path):
+    trained(data, tmp_path, num_epochs=1)
+    spoiled, watch = copy.copy(data), training_runs.Watch(tmp_path)
+    spoiled.seen = data.seen._replace(keypoints_2d=np.nan * data.seen.keypoints_2d)
+    cell = tiny_experiments.cell()
     config = training_runs.finetune_config(cell)
-    lifter = training_runs.build(cell, data, stages.objective(config))
+    lifter = training_runs.build(cell, data, config)
+    with pytest.raises(guards.NonFiniteLossError):
+        training_runs.fit(lifter, config, spoiled.pair_source(), cell, data, watch)
+    assert [entry["epoch"] for entry in watch.curve] == [1]
+
+
+def test_stage_and_epoch_are_shown(data, tmp_path):
+    shown = []
+    cell = tiny_experiments.cell(recipe="paper")
+    lifter = training_runs.build(cell, data, training_runs.finetune_config(cell))
+    watch = training_runs.Watch(tmp_path, shown.append)
+    training_runs.pretrain(lifter, cell, data, watch)
+    assert shown == ["pretrain 1/1"]
+
+
+def test_pretraining_leaves_its_weights_in_the_lifter(data, tmp_path):
+    cell = tiny_experiments.cell(recipe="paper")
+    lifter = training_runs.build(cell, data, training_runs.finetune_config(cell))
     before = [weight.numpy() for weight in lifters.weights_of(lifter)]
-    curve = []
-    training_runs.pretrain(lifter, cell, data, curve)
+    watch = training_runs.Watch(tmp_path)
+    training_runs.pretrain(lifter, cell, data, watch)
     after = [weight.numpy() for weight in lifters.weights_of(lifter)]
-    assert [entry["stage"] for entry in curve] == ["pretrain"]
+    assert [entry["stage"] for entry in watch.curve] == ["pretrain"]
     assert any(np.abs(old - new).max() > 1e-4 for old, new in zip(before, after, strict=True))
 
 
 def test_views_are_lifted_part_by_part_as_they_are_at_once(data, monkeypatch):
     cell = tiny_experiments.cell()
     config = training_runs.finetune_config(cell)
-    lifter = training_runs.build(cell, data, stages.objective(config))
+    lifter = training_runs.build(cell, data, config)
     whole = training_runs.lift(lifter, data.test.view)
     monkeypatch.setattr(training_runs, "_BATCH_SIZE", 7)
     np.testing.assert_allclose(training_runs.lift(lifter, data.test.view), whole, atol=1e-5)
+
+
+def test_layers_reckon_in_the_precision_of_the_budget(data):
+    budget = dataclasses.replace(tiny_experiments.BUDGET, precision="mixed_bfloat16")
+    cell = dataclasses.replace(tiny_experiments.cell(), budget=budget)
+    config = training_runs.finetune_config(cell)
+    lifter = training_runs.build(cell, data, config)
+    assert config.precision == "mixed_bfloat16"
+    assert "bfloat16" in {layer.compute_dtype for layer in lifter.lifting_network.layers}

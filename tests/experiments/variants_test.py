@@ -35,3 +35,8 @@ def test_a_filming_is_what_a_studio_takes():
     studio = synthetic.Studio(**dataclasses.asdict(filming))
     assert len(studio.camera.center) == 3
     assert (studio.detector.noise_px, studio.detector.bias_px) == (1.0, 2.0)
+
+
+def test_a_single_training_camera_is_refused():
+    with pytest.raises(ValueError, match="`num_train_cameras` must be 0, or 2 or more"):
+        variants.DataSettings(num_train_cameras=1)

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_mvlift import configs, inference_streams
 from keras_mvlift.datasets import view_windows
-from keras_mvlift.experiments import training_data, variants, window_data
+from keras_mvlift.experiments import variants, window_data
 from keras_mvlift.geometry import cameras
 from keras_mvlift.networks import folded
 from keras_mvlift.training import lifters, objectives
@@ -48,7 +49,7 @@ def test_the_frame_that_is_lifted_is_where_the_window_has_it(data, is_causal, is
     view = windowed(data, is_causal).view_at()(index)
     place = NUM_FRAMES - 1 if is_causal else NUM_FRAMES // 2
     np.testing.assert_allclose(view.window_keypoints_2d[:, place], view.keypoints_2d, atol=0.05)
-    expected = data.view_at()(index)
+    expected = tf.nest.map_structure(lambda field: field[tuple(index.T)], data.seen)
     np.testing.assert_array_equal(view.keypoints_2d, expected.keypoints_2d)
     np.testing.assert_array_equal(view.confidence, expected.confidence)
     for field, value in zip(view.camera, expected.camera, strict=True):
@@ -85,8 +86,9 @@ def test_a_virtual_camera_stands_still_and_sees_what_was_triangulated(data):
 
 
 def test_pairs_are_those_of_single_frames(data):
+    config = configs.FinetuneConfig(batch_size=8, seed=3)
     one, other = (
-        next(iter(training_data.pair_batches(given, 8, seed=3))) for given in (data, windowed(data))
+        next(iter(given.pair_source().batches(config, 0, None))) for given in (data, windowed(data))
     )
     for side, expected in zip(other, one, strict=True):
         np.testing.assert_array_equal(side.keypoints_2d, expected.keypoints_2d)

@@ -211,3 +211,21 @@ def test_what_views_agree_on_may_be_found_beforehand(seen, flip):
     for name, loss in first.items():
         np.testing.assert_allclose(second[name], loss, rtol=1e-3, err_msg=name)
     assert second["triangulation"] > 0
+
+
+def test_the_triangulated_pose_alone_teaches_both_networks(seen):
+    alone = switched(triangulation_weight=1.0, reprojection_weight=0.0)
+    both = switched(triangulation_weight=1.0)
+    losses, expected = (model.losses_of(seen, training=False) for model in (alone, both))
+    assert set(losses) == {"triangulation", "root"} == set(alone.loss_means) - {"loss"}
+    for name, loss in losses.items():
+        np.testing.assert_allclose(loss, expected[name], rtol=1e-5)
+    with tf.GradientTape(persistent=True) as tape:
+        losses = alone.losses_of(seen, training=True)
+    lifting, root = (
+        network.trainable_variables for network in (alone.lifting_network, alone.root_network)
+    )
+    assert all(np.abs(g).sum() > 0 for g in tape.gradient(losses["triangulation"], lifting)[-2:])
+    assert all(np.abs(g).sum() > 0 for g in tape.gradient(losses["root"], root)[-2:])
+    # The root is solved for the pose as it is; the pose does not move towards it.
+    assert tape.gradient(losses["root"], lifting) == [None] * len(lifting)

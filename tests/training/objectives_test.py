@@ -168,3 +168,16 @@ def test_a_robust_loss_counts_large_errors_less(poses, pair):
             trust = 1 / (1 + np.square(error / 200.0))
             expected[part, index] = np.sum(view.confidence * trust * error)
     np.testing.assert_allclose(list(losses.values()), expected, rtol=1e-4)
+
+
+def test_one_weight_counts_for_both_equations(poses, pair):
+    whole, half = (of_all_views(poses, pair, reprojection_weight=w) for w in (1.0, 0.5))
+    assert set(half) == {"reprojection", "transform_reprojection"}
+    for name, loss in whole.items():
+        np.testing.assert_allclose(half[name], loss / 2, rtol=1e-6)
+
+
+def test_without_weight_nothing_is_projected(poses, pair, monkeypatch):
+    monkeypatch.delattr(objectives.reprojection, "error")
+    assert of_all_views(poses, pair, reprojection_weight=0.0) == {}
+    assert objectives.AllViewsReprojection(reprojection_weight=0.0).parts == ()

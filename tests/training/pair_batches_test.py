@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.datasets import view_pairs, views
+from keras_mvlift import configs
+from keras_mvlift.datasets import instants, preparation, splits, view_pairs, views
 from keras_mvlift.training import pair_batches
 from tests import tiny_studio
 
@@ -108,3 +109,18 @@ def test_a_batch_of_more_pairs_than_there_are_is_refused(pairs):
     rule = f"`batch_size` must be at most the number of pairs, {len(pairs.rows)}. Received: 9999"
     with pytest.raises(ValueError, match=rule):
         pair_batches.load(pairs, 9999, seed=0)
+
+
+def test_pairs_of_instants_hold_the_views_that_are_named():
+    clip = tiny_studio.film()
+    everything = splits.BySubject(test_subjects=())
+    seen = instants.to_view(
+        preparation.training_instants(clip, everything, configs.DataConfig(source="studio"))
+    )
+    found = pair_batches.of_instants(seen, np.array([[2, 0, 3], [5, 1, 2]]))
+    pair = pair_batches.take(tf.constant(found.views), tf.constant(found.rows))
+    for side, (instant, view) in zip(pair, (([2, 5], [0, 1]), ([2, 5], [3, 2])), strict=True):
+        expected = tf.nest.map_structure(lambda x, at=(instant, view): x[at], seen)
+        tf.nest.map_structure(
+            lambda field, value: np.testing.assert_allclose(field, value, rtol=1e-6), side, expected
+        )

@@ -7,6 +7,7 @@ from keras_mvlift import configs
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.training import lifters, multi_view_lifter, objectives, peers
+from tests import tiny_studio
 
 NUM_VIEWS = 64
 INTRINSICS = np.array([[1000, 0, 500], [0, 1000, 500], [0, 0, 1]], np.float32)
@@ -33,44 +34,44 @@ def labeled() -> tuple[views.View, tf.Tensor]:
     return view, tf.constant(pose - pose[:, :1])
 
 
-def test_labels_bring_the_lifted_pose_nearer_to_them(lifter, labeled):
+def test_labels_bring_the_lifted_pose_nearer_to_them(lifter, labeled, tmp_path):
     keras.utils.set_random_seed(0)
     view, pose = labeled
-    config = configs.FinetuneConfig(num_epochs=100, batch_size=16, decay_every=0)
 
     def error() -> float:
         return float(tf.reduce_mean(tf.abs(lifter(view).root_relative_pose - pose)))
 
     before = error()
-    peers.train_supervised(lifter, config, view, pose, steps_per_epoch=4)
+    model = peers.SupervisedLifter(lifter)
+    tiny_studio.run_rows(model, tmp_path, labeled, 40, num_epochs=10, decay_every=0)
     assert error() < 0.7 * before
 
 
-def test_the_root_network_is_left_alone(lifter, labeled):
-    config = configs.FinetuneConfig(num_epochs=1, batch_size=16)
+def test_the_root_network_is_left_alone(lifter, labeled, tmp_path):
     lifter(labeled[0])
     before = [weight.numpy() for weight in lifter.root_network.trainable_variables]
-    peers.train_supervised(lifter, config, *labeled, steps_per_epoch=2)
+    tiny_studio.run_rows(peers.SupervisedLifter(lifter), tmp_path, labeled, 2, num_epochs=1)
     after = lifter.root_network.trainable_variables
     assert all(np.array_equal(old, new) for old, new in zip(before, after, strict=True))
 
 
-def test_a_joint_of_weight_zero_teaches_nothing(lifter, labeled):
+def test_a_joint_of_weight_zero_teaches_nothing(labeled, tmp_path):
     view, pose = labeled
     weight = np.ones((NUM_VIEWS, 17), np.float32)
     weight[:, 5] = 0.0
     spoiled = pose.numpy()
     spoiled[:, 5] = 1000.0
-    config = configs.FinetuneConfig(num_epochs=1, batch_size=16)
     trained = []
-    for target in (pose, tf.constant(spoiled)):
+    for name, target in (("true", pose), ("spoiled", tf.constant(spoiled))):
         keras.utils.set_random_seed(0)
         model = lifters.build(
             configs.ModelConfig(backbone="res_linear", width=16, dropout=0.0),
             objectives.TransformReprojection(),
             rig_distance=4.0,
         )
-        peers.train_supervised(model, config, view, target, 2, weight)
+        values = (view, target, weight)
+        student = peers.SupervisedLifter(model)
+        tiny_studio.run_rows(student, tmp_path / name, values, 2, num_epochs=1)
         trained.append(model(view).root_relative_pose.numpy())
     np.testing.assert_array_equal(*trained)
 
@@ -81,14 +82,3 @@ def test_the_loss_is_the_weighted_sum_of_lengths():
     loss = peers.pose_loss(pose, tf.zeros_like(pose), tf.constant([[0.5, 2.0]]))
     np.testing.assert_allclose(loss, [6.5])
     np.testing.assert_allclose(peers.pose_loss(pose, tf.zeros_like(pose)), [7.0])
-
-
-def test_batches_keep_rows_together_and_come_in_another_order():
-    parts = (np.arange(10), {"twice": 2 * np.arange(10)})
-    batches = peers.shuffled_batches(parts, 5, seed=0).take(4)
-    rows = [(first.numpy(), second["twice"].numpy()) for first, second in batches]
-    for first, twice in rows:
-        np.testing.assert_array_equal(twice, 2 * first)
-    epochs = [np.concatenate([rows[i][0], rows[i + 1][0]]) for i in (0, 2)]
-    assert [sorted(epoch) for epoch in epochs] == [[*range(10)]] * 2
-    assert (epochs[0] != epochs[1]).any()

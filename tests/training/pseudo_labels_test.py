@@ -5,7 +5,7 @@ from tensorflow import keras
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import instants, preparation, splits
-from keras_mvlift.training import pseudo_labels
+from keras_mvlift.training import peers, pseudo_labels
 from tests import tiny_studio
 
 EVERYTHING = splits.BySubject(test_subjects=())
@@ -126,7 +126,7 @@ def test_an_unknown_variant_is_refused_by_name(seen):
         pseudo_labels.labels(seen, "best")
 
 
-def test_training_brings_the_lifted_pose_nearer_to_the_labels(seen):
+def test_training_brings_the_lifted_pose_nearer_to_the_labels(seen, tmp_path):
     keras.utils.set_random_seed(0)
     lifter = tiny_studio.lifter()
     labeled = pseudo_labels.labels(seen)
@@ -136,6 +136,6 @@ def test_training_brings_the_lifted_pose_nearer_to_the_labels(seen):
         return np.abs(pose - labeled.pose)[labeled.weight > 0].mean()
 
     before = error()
-    config = configs.FinetuneConfig(num_epochs=60, batch_size=16, decay_every=0)
-    pseudo_labels.train(lifter, config, labeled, steps_per_epoch=3)
+    student, values = peers.SupervisedLifter(lifter), tuple(labeled)
+    tiny_studio.run_rows(student, tmp_path, values, 30, num_epochs=6, decay_every=0)
     assert error() < 0.7 * before

@@ -4,8 +4,15 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import view_pairs
-from keras_mvlift.training import optimizers, peers, pseudo_labels, semi_supervised
+from keras_mvlift.training import (
+    optimizers,
+    pair_batches,
+    peers,
+    pseudo_labels,
+    semi_supervised,
+    stage_data,
+    stages,
+)
 from tests import tiny_studio
 
 
@@ -13,7 +20,7 @@ from tests import tiny_studio
 def pairs(tmp_path_factory):
     columns = tiny_studio.prepare(tiny_studio.film()).train_pairs
     path = tiny_studio.write(tmp_path_factory.mktemp("pairs") / "pairs.gz", columns)
-    return view_pairs.load(path, tiny_studio.BATCH_SIZE, seed=0)
+    return stage_data.Pairs(pair_batches.read(path, 1e9))
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +34,13 @@ def few():
     return pseudo_labels.Labels(view, pose - pose[:, :1], weight)
 
 
+CONFIG = configs.FinetuneConfig(num_epochs=20, batch_size=tiny_studio.BATCH_SIZE, decay_every=0)
+
+
+def beside(pairs, few):
+    return stage_data.Beside(pairs, stage_data.Rows(tuple(few), rows_per_pair=1))
+
+
 def one_step(pairs, few, label_weight, steps=1):
     keras.utils.set_random_seed(0)
     lifter = tiny_studio.lifter()
@@ -34,7 +48,7 @@ def one_step(pairs, few, label_weight, steps=1):
     optimizer = optimizers.build(configs.FinetuneConfig(num_epochs=1), steps)
     # Tracing a graph would take longer than these few steps.
     model.compile(optimizer, run_eagerly=True)
-    batches = semi_supervised.batches(pairs, few, 8, seed=0)
+    batches = beside(pairs, few).batches(CONFIG, 0, None)
     history = model.fit(batches, steps_per_epoch=steps, epochs=1, verbose=0).history
     return {name: values[0] for name, values in history.items()}, tiny_studio.weights(lifter)
 
@@ -46,7 +60,7 @@ def test_the_loss_is_the_sum_of_both_in_pixels(pairs, few):
     np.testing.assert_allclose(doubled["labels"], 2 * losses["labels"], rtol=1e-5)
     np.testing.assert_allclose(doubled["label_free"], losses["label_free"], rtol=1e-5)
     lifter = tiny_studio.lifter()
-    rows = next(iter(peers.shuffled_batches(tuple(few), 8, seed=0)))
+    rows = next(iter(beside(pairs, few).labeled.batches(CONFIG, 0)))
     pose = lifter(rows[0], training=True).root_relative_pose
     expected = 200 * tf.reduce_mean(peers.pose_loss(pose, *rows[1:]))
     np.testing.assert_allclose(losses["labels"], expected, rtol=1e-4)
@@ -68,7 +82,7 @@ def test_a_meter_is_focal_length_over_distance_in_pixels(few):
     assert semi_supervised.pixels_per_meter(labeled, 5.0) == pytest.approx(220.0)
 
 
-def test_training_fits_the_labels_and_trains_the_root_network(pairs, few):
+def test_training_fits_the_labels_and_trains_the_root_network(pairs, few, tmp_path):
     keras.utils.set_random_seed(0)
     lifter = tiny_studio.lifter()
     view = tf.nest.map_structure(tf.constant, few.view)
@@ -77,7 +91,9 @@ def test_training_fits_the_labels_and_trains_the_root_network(pairs, few):
         return float(tf.reduce_mean(tf.abs(lifter(view).root_relative_pose - few.pose)))
 
     before, roots = error(), lifter.root_network.get_weights()
-    config = configs.FinetuneConfig(num_epochs=20, batch_size=16, decay_every=0)
-    semi_supervised.train(lifter, config, pairs, few, 5, rig_distance=tiny_studio.RIG_DISTANCE)
+    scale = semi_supervised.pixels_per_meter(few, tiny_studio.RIG_DISTANCE)
+    model = semi_supervised.SemiSupervisedLifter(lifter, scale)
+    data = stage_data.Arrays(source=beside(pairs, few), steps=5, checkpoints=tmp_path)
+    stages.run(model, CONFIG, data, "Finetune", callbacks=[])
     assert error() < 0.7 * before
     assert not tiny_studio.same(roots, lifter.root_network.get_weights())

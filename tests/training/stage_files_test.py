@@ -88,6 +88,12 @@ def test_pairs_are_kept_where_they_fit_and_streamed_where_not(pairs):
 def test_without_held_out_records_there_are_no_batches_of_them(pairs, instants):
     for files, config in ((pairs, PAIRS), (instants, ALL_VIEWS)):
         assert files._replace(held_out=[]).held_out_batches(config) is None
+        assert files._replace(held_out=[]).held_out_views() is None
+        assert len(files.held_out_views().confidence)
+
+
+def test_the_cameras_of_instants_are_found(instants):
+    assert len(instants.known_cameras().center) == NUM_VIEWS
 
 
 def test_a_stage_on_all_views_that_was_stopped_ends_as_an_unbroken_one(instants, tmp_path):

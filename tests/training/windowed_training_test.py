@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import configs, skeletons
+from keras_mvlift import skeletons
 from keras_mvlift.datasets import view_tracks, view_windows, views, windowed_views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.networks import inputs, residual, temporal
@@ -96,7 +96,7 @@ def jittery_windows(seed, num_clips=30, num_frames=60):
     return view_tracks.window(tracks, cell, offset), pose.astype(np.float32)
 
 
-def test_on_jittery_keypoints_frames_around_help():
+def test_on_jittery_keypoints_frames_around_help(tmp_path):
     seen, pose = jittery_windows(1)
     unseen, expected = jittery_windows(2)
 
@@ -112,10 +112,9 @@ def test_on_jittery_keypoints_frames_around_help():
         ("several", several, inputs.windows),
     ):
         model = lifter(build=build, network_input=seen_as)
-        config = configs.FinetuneConfig(
-            num_epochs=8, batch_size=32, learning_rate=3e-3, decay_every=6
-        )
-        peers.train_supervised(model, config, seen, pose, steps_per_epoch=28)
+        student = peers.SupervisedLifter(model)
+        stage = {"batch_size": 32, "learning_rate": 3e-3, "decay_every": 6}
+        tiny_studio.run_rows(student, tmp_path / name, (seen, pose), 28, num_epochs=8, **stage)
         error = model(unseen).root_relative_pose - expected
         errors[name] = float(np.linalg.norm(error, axis=-1).mean())
     assert errors["several"] < 0.8 * errors["single"]

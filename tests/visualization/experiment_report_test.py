@@ -95,7 +95,7 @@ def test_the_score_without_labels_has_a_section_of_its_own():
 
 
 def test_rows_that_a_short_run_leaves_out_are_named():
-    assert "In the full profile also: long one, long two." in page()
+    assert "Further rows, not run here: long one, long two." in page()
 
 
 def test_a_written_page_is_the_rendered_one(tmp_path):

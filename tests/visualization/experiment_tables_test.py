@@ -7,13 +7,14 @@ GOLDEN = """\
 - Data: motions of walks.npz; 12 clips, 3 test people.
 - Filmed, where a table says nothing else: rig ring, noise px 5.0.
 - Profile tiny: width 8, 6 steps of 16 pairs; seeds 0, 1.
-- A cell is the mean over seeds ± their standard deviation (number of seeds).
+- A cell is the mean over seeds ± their standard deviation (number of seeds) and, \
+where there are several test people, [± the standard deviation over them].
 
 ## Table 1
 
 Mind <this>.
 
-In the full profile also: long one, long two.
+Further rows, not run here: long one, long two.
 
 **Measured here: Protocol 1, MPJPE, mm**
 
@@ -93,3 +94,20 @@ def test_what_is_published_is_never_in_a_grid_of_what_was_measured():
     assert [grid.is_published for grid in grids] == [False, False, True]
     measured = [value for grid in grids[:2] for row in grid.rows for value in row]
     assert not any("43.8" in value for value in measured)
+
+
+def test_the_spread_over_people_stands_in_brackets_where_it_is_known():
+    table = experiment_results.make()["tables"][2]
+    overall = [row["overall"]["mpjpe_mm"] for row in table["rows"]]
+    overall[0] |= {"people": 5, "people_spread": 7.25}
+    overall[1] |= {"people": 1, "people_spread": None}
+    (grid,) = experiment_tables.grids(table)
+    assert [row[1] for row in grid.rows] == ["90.0 (1) [± 7.2]", "60.0 ± 2.0 (2)"]
+
+
+def test_another_precision_is_named():
+    results = experiment_results.make()
+    assert " in " not in experiment_tables.data_lines(results)[2]
+    results["budget"]["precision"] = "mixed_bfloat16"
+    line = experiment_tables.data_lines(results)[2]
+    assert line == ("Profile tiny: width 8, 6 steps of 16 pairs in mixed_bfloat16; seeds 0, 1.")

@@ -1,0 +1,105 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_mvlift import configs
+from keras_mvlift.datasets import views
+from keras_mvlift.training import pair_batches, stage_data
+from tests import tiny_studio
+
+CONFIG = configs.FinetuneConfig(batch_size=9, seed=3)
+STEPS = 4
+VALUES = {"number": np.arange(50, dtype=np.float32), "twice": 2 * np.arange(50)}
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    columns = tiny_studio.prepare(tiny_studio.film()).train_pairs
+    path = tiny_studio.write(tmp_path_factory.mktemp("pairs") / "pairs.gz", columns)
+    return pair_batches.read(path, 1e9)
+
+
+def arrays(source, **changes):
+    return stage_data.Arrays(source=source, steps=STEPS, checkpoints="unused", **changes)
+
+
+def taken(source, first_epoch, num_batches):
+    batches = arrays(source).batches(CONFIG, first_epoch, None).take(num_batches)
+    return [np.concatenate([np.ravel(x) for x in tf.nest.flatten(batch)]) for batch in batches]
+
+
+@pytest.mark.parametrize("kind", ["pairs", "windows", "rows", "beside"])
+def test_from_an_epoch_on_all_is_as_from_the_start(pairs, kind):
+    source = {
+        "pairs": stage_data.Pairs(pairs),
+        "windows": stage_data.Pairs(pairs, look_up=lambda rows: rows),
+        "rows": stage_data.Rows(VALUES),
+        "beside": stage_data.Beside(stage_data.Pairs(pairs), stage_data.Rows(VALUES)),
+    }[kind]
+    whole = taken(source, 0, 6 * STEPS)
+    assert tiny_studio.same(taken(source, 5, STEPS), whole[5 * STEPS :])
+    assert not np.array_equal(whole[0], whole[1])
+
+
+def test_a_pass_has_each_row_once_in_an_order_of_its_own(pairs):
+    def numbers(first_batch, num_batches):
+        batches = stage_data.Rows(VALUES).batches(CONFIG, first_batch)
+        return [batch["number"].numpy() for batch in batches.take(num_batches)]
+
+    # Of 50 rows two batches of 18 make a pass.
+    first, second = numbers(0, 2), numbers(2, 2)
+    assert {len(batch) for batch in first} == {18}
+    for drawn in (first, second):
+        assert len(set(np.concatenate(drawn))) == 36
+    assert not np.array_equal(first, second)
+    (batch,) = stage_data.Rows(VALUES).batches(CONFIG, 0).take(1)
+    np.testing.assert_array_equal(batch["twice"], 2 * batch["number"])
+
+
+def test_instants_take_as_many_batches_to_a_pass_as_their_pairs():
+    many = stage_data.Rows(VALUES, num_pairs=45)
+    batches = [batch["number"].numpy() for batch in many.batches(CONFIG, 0).take(5)]
+    # 90 rows are 50 once and 40 of them again.
+    counts = np.bincount(np.concatenate(batches).astype(int), minlength=50)
+    assert (counts.min(), counts.max(), counts.sum()) == (1, 2, 90)
+
+
+def test_pairs_are_kept_where_they_fit_and_looked_up_where_not(pairs):
+    kept, source = [], stage_data.Pairs(pairs)
+    rows = next(iter(source.batches(CONFIG, 0, kept.append)))
+    assert kept[0] is pairs.views
+    small = configs.FinetuneConfig(batch_size=9, seed=3, resident_gb=0.00001)
+    looked_up = next(iter(source.batches(small, 0, kept.append)))
+    assert len(kept) == 1
+    expected = pair_batches.take(tf.constant(kept[0]), rows)
+    assert isinstance(looked_up, views.ViewPair)
+    tf.nest.map_structure(np.testing.assert_array_equal, looked_up, expected)
+
+
+def test_labels_stand_beside_as_many_pairs_or_twice_as_many_instants(pairs):
+    labeled = stage_data.Rows(VALUES, rows_per_pair=1)
+    for unlabeled, num_rows in ((stage_data.Pairs(pairs), 9), (stage_data.Rows(VALUES), 18)):
+        source = stage_data.Beside(unlabeled, labeled)
+        first, few = next(iter(source.batches(CONFIG, 0, None)))
+        assert (len(tf.nest.flatten(first)[0]), len(few["number"])) == (num_rows, 9)
+        assert arrays(source).num_rows(CONFIG) == num_rows
+
+
+def test_fewer_pairs_than_a_batch_are_refused(pairs):
+    config = configs.FinetuneConfig(batch_size=100)
+    with pytest.raises(ValueError, match="`batch_size` must be at most the number of pairs, 84"):
+        stage_data.Pairs(pairs).batches(config, 0, None)
+
+
+def test_patience_is_refused_where_nothing_is_held_out():
+    with pytest.raises(ValueError, match=r"Finetune: `patience` must be 0 .* Received: 2"):
+        arrays(None).check(configs.FinetuneConfig(patience=2), "Finetune")
+
+
+def test_an_epoch_has_the_steps_that_were_chosen_however_much_there_is():
+    data = arrays(stage_data.Rows(VALUES))
+    assert data.steps_per_epoch(CONFIG, "Finetune") == STEPS
+    batches = data.batches(CONFIG, 0, None)
+    assert len(list(itertools.islice(batches, 3 * STEPS))) == 3 * STEPS
