@@ -137,7 +137,7 @@ def run(name: str, trial: Trial, data: Data, seed: int) -> dict[str, float]:
     recipe = "solved_root" if name == SUPERVISED else recipe
     model = configs.ModelConfig(recipe=recipe, backbone="res_linear", width=trial.width, seed=seed)
     finetune = dataclasses.replace(trial.finetune, seed=seed)
-    lifter = lifters.build(model, stages.objective(finetune), data.rig_distance)
+    lifter = lifters.build(model, stages.objective(finetune, recipe), data.rig_distance)
     steps = data.num_pairs // finetune.batch_size
     if name == SUPERVISED:
         _supervised(lifter, finetune, data, steps)
@@ -183,7 +183,7 @@ def _pretrain(
     config: configs.PretrainConfig,
     data: Data,
 ) -> None:
-    first = lifters.build(model, stages.objective(config), data.rig_distance)
+    first = lifters.build(model, stages.objective(config, model.recipe), data.rig_distance)
     _stage(first, config, data)
     lifters.copy_weights(first, lifter)
 

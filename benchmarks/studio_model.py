@@ -112,7 +112,7 @@ def build(
         *networks,
         recipe.root_head(_RIG_DISTANCE),
         recipe,
-        stages.objective(config),
+        stages.objective(config, "solved_root"),
         seed=config.seed,
         switches=instant_switches.of_config(config),
     )

@@ -52,7 +52,7 @@ def compiled(
     """Builds what a stage trains, and compiles it as the stage does."""
     lifter = lifters.build(
         model,
-        stages.objective(config),
+        stages.objective(config, model.recipe),
         RIG_DISTANCE,
         model=stages.model(config),
         precision=precision,

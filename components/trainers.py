@@ -18,7 +18,6 @@ from keras_mvlift.export import saved_model
 from keras_mvlift.training import (
     lifters,
     multi_view_lifter,
-    recipes,
     stage_files,
     stages,
     strategies,
@@ -72,7 +71,7 @@ def run_fn(fn_args: Any) -> None:
     lifter, description = start(fn_args, model_config, config)
     checkpoint_folder = checkpoints_of(fn_args)
     history: list[dict[str, float]] = []
-    note = _note(custom["stage"], model_config, description)
+    note = _note(custom["stage"], description)
     if not note:
         logs = pathlib.Path(fn_args.model_run_dir)
         files = records(fn_args, model_config, config, checkpoint_folder, logs)
@@ -91,14 +90,10 @@ def run_fn(fn_args: Any) -> None:
         shutil.rmtree(checkpoint_folder, ignore_errors=True)
 
 
-def _note(stage: str, model_config: configs.ModelConfig, description: dict[str, Any]) -> str:
+def _note(stage: str, description: dict[str, Any]) -> str:
     """Says why a stage has nothing to do; nothing where it has."""
-    if stage != PRETRAIN:
-        return ""
-    if description.get(warm_starts.KEY, {}).get("model"):
+    if stage == PRETRAIN and description.get(warm_starts.KEY, {}).get("model"):
         return "Nothing to pre-train: the weights are those of the last blessed model."
-    if not recipes.RECIPES[model_config.recipe].needs_pretraining:
-        return f"Nothing to pre-train: recipe {model_config.recipe!r} starts from any weights."
     return ""
 
 
@@ -113,7 +108,7 @@ def start(
 def _start(
     fn_args: Any, model_config: configs.ModelConfig, config: configs.StageConfig
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
-    objective = stages.objective(config)
+    objective = stages.objective(config, model_config.recipe)
     options: dict[str, Any] = {"model": stages.model(config), "precision": config.precision}
     former = fn_args.base_model and pathlib.Path(fn_args.base_model)
     if former and fn_args.custom_config["stage"] != PRETRAIN:

@@ -23,7 +23,12 @@ _CLIP_NORM = 1.0
 
 def pretraining(model: configs.ModelConfig) -> dict[str, Any]:
     """Returns the fields of `PretrainConfig` that follow the recipe."""
-    return {"clip_norm": 0.0 if model.recipe == "paper" else _CLIP_NORM}
+    return {"clip_norm": clip_norm(model.recipe)}
+
+
+def clip_norm(recipe: str) -> float:
+    """Returns the global norm to which a recipe's gradients are clipped, 0 for none."""
+    return 0.0 if recipe == "paper" else _CLIP_NORM
 
 
 def finetuning(model: configs.ModelConfig) -> dict[str, Any]:

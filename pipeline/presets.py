@@ -44,7 +44,7 @@ def recording() -> settings.PipelineConfig:
         name=NAMES["recording"],
         data=configs.DataConfig(source="pose2sim", split="blocks", num_virtual_views=8),
         model=_SMALL,
-        finetune=_finetuning(_SMALL, num_epochs=45, decay_every=15, batch_size=128),
+        **_stages(_SMALL, 5, num_epochs=45, decay_every=15, batch_size=128),
         bounds={"mpjpe_mm": 80.0, "p_mpjpe_mm": 65.0},
     )
 
@@ -93,7 +93,7 @@ def _data_set(
             num_virtual_views=8,
             pairs_per_instant=12,
         ),
-        finetune=_finetuning(configs.ModelConfig(), num_epochs=60, decay_every=20),
+        **_stages(configs.ModelConfig(), 10, num_epochs=60, decay_every=20),
         bounds={"mpjpe_mm": 100.0, "p_mpjpe_mm": 80.0},
     )
 
@@ -111,7 +111,7 @@ def studio() -> settings.PipelineConfig:
             split_options=json.dumps(split, sort_keys=True),
         ),
         model=_SMALL,
-        finetune=_finetuning(_SMALL, num_epochs=30, decay_every=10, batch_size=256),
+        **_stages(_SMALL, 5, num_epochs=30, decay_every=10, batch_size=256),
     )
 
 
@@ -135,8 +135,17 @@ def paper(preset: settings.PipelineConfig) -> settings.PipelineConfig:
     )
 
 
-def _finetuning(model: configs.ModelConfig, **schedule: Any) -> configs.FinetuneConfig:
-    return configs.FinetuneConfig(**schedule, **recipe_defaults.finetuning(model))
+def _stages(
+    model: configs.ModelConfig, num_pretrain_epochs: int, batch_size: int = 1024, **schedule: Any
+) -> dict[str, Any]:
+    """Returns the settings of both stages, which have batches of one size."""
+    both = {"batch_size": batch_size}
+    pretrain = {"num_epochs": num_pretrain_epochs} | recipe_defaults.pretraining(model)
+    finetune = schedule | recipe_defaults.finetuning(model)
+    return {
+        "pretrain": configs.PretrainConfig(**both, **pretrain),
+        "finetune": configs.FinetuneConfig(**both, **finetune),
+    }
 
 
 PRESETS = {

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from keras_mvlift import configs
+from keras_mvlift import configs, recipe_defaults
 from keras_mvlift.experiments import training_runs, variants
 from keras_mvlift.training import recipes
 
@@ -76,9 +76,10 @@ def row(name: str, *, is_quick: bool = True, **changes: Any) -> Row:
         field.name for field in dataclasses.fields(variants.Variant)
     }
     settings = {key: changes.pop(key) for key in sorted(changes) if key in stage}
-    chosen = tuple((key, value) for key, value in settings.items() if value != _DEFAULTS[key])
-    options = (*changes.pop("options", ()), *chosen)
-    variant = variants.Variant(**(SMALL | changes), options=options)
+    variant = variants.Variant(**(SMALL | changes))
+    defaults = _DEFAULTS | {"clip_norm": recipe_defaults.clip_norm(variant.recipe)}
+    chosen = tuple((key, value) for key, value in settings.items() if value != defaults[key])
+    variant = dataclasses.replace(variant, options=(*variant.options, *chosen))
     if variant.is_pretrained == recipes.RECIPES[variant.recipe].needs_pretraining:
         variant = dataclasses.replace(variant, is_pretrained=None)
     return Row(name, variant, is_quick)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import configs
+from keras_mvlift import configs, recipe_defaults
 from keras_mvlift.datasets import views
 from keras_mvlift.experiments import epoch_curves, training_data, variants
 from keras_mvlift.training import lifters, multi_view_lifter, stage_data, stages
@@ -49,6 +49,7 @@ def finetune_config(cell: variants.Cell) -> configs.FinetuneConfig:
         "confidence_weighting": variant.confidence_weighting,
         "distance": variant.distance,
         "seed": cell.seed,
+        "clip_norm": recipe_defaults.clip_norm(variant.recipe),
     }
     chosen = {name: value for name, value in variant.options if name in STAGE_OPTIONS}
     return configs.FinetuneConfig(**(settings | chosen))
@@ -72,7 +73,7 @@ def build(
         is_causal=method_options(cell).get("is_causal", False),
         seed=cell.seed,
     )
-    objective = stages.objective(config)
+    objective = stages.objective(config, cell.variant.recipe)
     return lifters.build(
         model, objective, data.rig_distance, model=stages.model(config), precision=config.precision
     )
@@ -124,12 +125,13 @@ def pretrain(
     data: training_data.TrainingData,
     watch: Watch,
 ) -> None:
-    """Gives a lifter the weights that eq. (6) leads to."""
-    budget = cell.budget
+    """Gives a lifter the weights that the recipe's first stage leads to."""
+    finetune = finetune_config(cell)
     config = configs.PretrainConfig(
-        num_epochs=budget.num_pretrain_epochs,
-        batch_size=budget.batch_size,
-        precision=budget.precision,
+        num_epochs=cell.budget.num_pretrain_epochs,
+        batch_size=finetune.batch_size,
+        precision=finetune.precision,
+        clip_norm=finetune.clip_norm,
         seed=cell.seed,
     )
     first = build(cell, data, config)

@@ -31,7 +31,7 @@ class Objective(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Consistency:
-    """Eq. (6), the pre-training stage's objective."""
+    """Eq. (6), what the paper pre-trains on."""
 
     parts: ClassVar[tuple[str, ...]] = ("consistency",)
 

@@ -13,7 +13,7 @@ from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.losses import distances
 from keras_mvlift.networks import root_heads
-from keras_mvlift.training import lifted
+from keras_mvlift.training import lifted, objectives
 
 
 def predicted_root(
@@ -68,6 +68,8 @@ class Recipe:
         root_head: Makes the root network's last layer from the rig's distance in meters.
         join: Makes global poses of what the networks say of a pair.
         needs_pretraining: Whether it converges only from a pre-trained start.
+        first_objective: What the first stage minimizes on view pairs: eq. (6), as in the paper;
+            where the root is solved for, poses without extent agree by eq. (6), and it is eq. (7).
         has_free_root: Whether the root joint of a pose may lie off the predicted root, as in the
             paper. Were it pinned there, each error of the root network would be an offset of all
             other joints, which they would learn to make up for. A solved root fits the pose
@@ -77,11 +79,30 @@ class Recipe:
     root_head: Callable[[float], keras.layers.Layer]
     join: Callable[[lifted.Lifted, lifted.Lifted, views.ViewPair], lifted.Joined]
     needs_pretraining: bool
+    first_objective: objectives.Objective
     has_free_root: bool
 
 
 RECIPES = {
-    "paper": Recipe(lambda rig_distance: root_heads.LinearRoot(), predicted_root, True, True),
-    "ray_root": Recipe(root_heads.RayRoot, predicted_root, False, True),
-    "solved_root": Recipe(root_heads.RayRoot, solved_root, False, False),
+    "paper": Recipe(
+        root_head=lambda rig_distance: root_heads.LinearRoot(),
+        join=predicted_root,
+        needs_pretraining=True,
+        first_objective=objectives.Consistency(),
+        has_free_root=True,
+    ),
+    "ray_root": Recipe(
+        root_head=root_heads.RayRoot,
+        join=predicted_root,
+        needs_pretraining=False,
+        first_objective=objectives.Consistency(),
+        has_free_root=True,
+    ),
+    "solved_root": Recipe(
+        root_head=root_heads.RayRoot,
+        join=solved_root,
+        needs_pretraining=False,
+        first_objective=objectives.TransformReprojection(),
+        has_free_root=False,
+    ),
 }

@@ -24,6 +24,7 @@ from keras_mvlift.training import (
     multi_view_lifter,
     objectives,
     optimizers,
+    recipes,
     resident_lifter,
     shared_batches,
     stage_data,
@@ -40,10 +41,15 @@ _OBJECTIVES = {
 }
 
 
-def objective(config: configs.StageConfig) -> Any:
-    """Gives what a stage minimizes."""
+def objective(config: configs.StageConfig, recipe: str) -> Any:
+    """Returns what a stage minimizes.
+
+    Args:
+        config: The stage's settings; their type tells the stage.
+        recipe: A name of `recipes.RECIPES`, which decides on the first stage.
+    """
     if not isinstance(config, configs.FinetuneConfig):
-        return objectives.Consistency()
+        return recipes.RECIPES[recipe].first_objective
     names = ["transform_weight", "confidence_weighting", "distance", "image_space"]
     if config.views == "all":
         names += ["reprojection_weight", "robust_loss", "robust_kernel", "robust_scale_px"]

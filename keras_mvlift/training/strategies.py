@@ -37,7 +37,8 @@ def of_name(name: str) -> tf.distribute.Strategy:
     Example:
         >>> strategy = strategies.of_name(config.strategy)
         >>> with strategy.scope():
-        ...     lifter = lifters.build(model_config, stages.objective(config), rig_distance=5.0)
+        ...     objective = stages.objective(config, model_config.recipe)
+        ...     lifter = lifters.build(model_config, objective, rig_distance=5.0)
         >>> stages.run(lifter, config, files, "Finetune")
     """
     config_rules.one_of("strategy", name, configs.STRATEGIES)

@@ -115,11 +115,12 @@ def weights(model):
     return tiny_studio.weights(lifter)
 
 
-def test_a_recipe_that_starts_from_any_weights_is_not_pretrained(train, examples):
+def test_a_recipe_that_starts_from_any_weights_learns_of_pairs_first(train, examples):
     model = train(PRETRAIN)
     about = description(model)
-    assert about["pretrain"]["num_epochs"] == 0
-    assert about["pretrain"]["note"].startswith("Nothing to pre-train: recipe 'solved_root'")
+    assert about["pretrain"]["num_epochs"] == 2
+    assert about["pretrain"]["note"] == ""
+    assert about["pretrain"]["last_epoch"]["transform_reprojection"] > 0
     assert about["model"]["width"] == 16
     assert about["rig_distance"] == executor.read_dataset(examples)["rig_distance"]
     assert set(tf.saved_model.load(str(model)).signatures) == SIGNATURES

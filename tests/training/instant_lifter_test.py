@@ -27,7 +27,9 @@ def lifter(objective=None, **settings):
 def switched(**changes):
     """Builds a model as a stage with these switches does."""
     config = configs.FinetuneConfig(views="all", **changes)
-    return tiny_studio.lifter(objective=stages.objective(config), model=stages.model(config))
+    return tiny_studio.lifter(
+        objective=stages.objective(config, "solved_root"), model=stages.model(config)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def instants(columns, pairs, tmp_path_factory):
 
 def train(folder, files, config):
     files = files._replace(checkpoints=folder / "checkpoints", logs=folder / "logs")
-    objective = stages.objective(config)
+    objective = stages.objective(config, "solved_root")
     lifter = tiny_studio.lifter(objective=objective, model=stages.model(config))
     history = stages.run(lifter, config, files, "Finetune")
     return lifter, history
@@ -112,4 +112,4 @@ def test_a_stage_on_all_views_that_was_stopped_ends_as_an_unbroken_one(instants,
 
 def test_the_default_objective_weighs_by_who_is_compared_with():
     expected = objectives.AllViewsReprojection(confidence_weighting="target")
-    assert stages.objective(ALL_VIEWS) == expected
+    assert stages.objective(ALL_VIEWS, "solved_root") == expected

@@ -15,6 +15,7 @@ from keras_mvlift.training import (
     multi_view_lifter,
     objectives,
     pair_batches,
+    recipes,
     stages,
 )
 from tests import tiny_studio
@@ -217,25 +218,30 @@ def test_a_keypoint_that_is_no_number_stops_the_stage(tmp_path, columns):
         tiny_studio.run(tiny_studio.lifter("paper"), tmp_path, path)
 
 
-def test_pretraining_minimizes_consistency():
-    assert stages.objective(configs.PretrainConfig()) == objectives.Consistency()
+def test_the_first_stage_minimizes_what_the_recipe_says():
+    first = {name: stages.objective(configs.PretrainConfig(), name) for name in recipes.RECIPES}
+    assert first == {
+        "paper": objectives.Consistency(),
+        "ray_root": objectives.Consistency(),
+        "solved_root": objectives.TransformReprojection(),
+    }
 
 
 def test_fine_tuning_minimizes_what_its_config_says():
     chosen = {"transform_weight": 0.5, "confidence_weighting": "none", "distance": "squared_norm"}
     expected = objectives.TransformReprojection(**chosen)
-    assert stages.objective(configs.FinetuneConfig(**chosen)) == expected
+    assert stages.objective(configs.FinetuneConfig(**chosen), "paper") == expected
 
 
 def test_what_beyond_eq_7_a_config_asks_for_reaches_objective_and_model():
     pairs = configs.FinetuneConfig(image_space="rays")
-    assert stages.objective(pairs) == objectives.TransformReprojection(image_space="rays")
+    assert stages.objective(pairs, "paper") == objectives.TransformReprojection(image_space="rays")
     loss = {"robust_loss": True, "robust_kernel": "huber", "robust_scale_px": 3.0}
     config = configs.FinetuneConfig(views="all", image_space="rays", gauss_newton_steps=2, **loss)
     expected = objectives.AllViewsReprojection(
         image_space="rays", confidence_weighting="source", **loss
     )
-    assert stages.objective(config) == expected
+    assert stages.objective(config, "solved_root") == expected
     lifter = tiny_studio.lifter(objective=expected, model=stages.model(config))
     assert lifter.switches == instant_switches.of_config(config)
     assert lifter.switches.root_solver.gauss_newton_steps == 2

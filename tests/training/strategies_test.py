@@ -47,7 +47,7 @@ def train(folder, files, strategy="none"):
         config = configs.FinetuneConfig(**stage, strategy=strategy)
         with made.scope():
             lifter = tiny_studio.lifter(
-                objective=stages.objective(config), model=stages.model(config)
+                objective=stages.objective(config, "solved_root"), model=stages.model(config)
             )
         own = {"checkpoints": folder / name / "checkpoints", "logs": folder / name / "logs"}
         histories[name] = stages.run(lifter, config, files[name]._replace(**own), name)

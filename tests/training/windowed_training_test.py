@@ -113,8 +113,8 @@ def test_on_jittery_keypoints_frames_around_help(tmp_path):
     ):
         model = lifter(build=build, network_input=seen_as)
         student = peers.SupervisedLifter(model)
-        stage = {"batch_size": 32, "learning_rate": 3e-3, "decay_every": 6}
-        tiny_studio.run_rows(student, tmp_path / name, (seen, pose), 28, num_epochs=8, **stage)
+        stage = {"batch_size": 32, "learning_rate": 3e-3, "decay_every": 12}
+        tiny_studio.run_rows(student, tmp_path / name, (seen, pose), 28, num_epochs=16, **stage)
         error = model(unseen).root_relative_pose - expected
         errors[name] = float(np.linalg.norm(error, axis=-1).mean())
     assert errors["several"] < 0.8 * errors["single"]
