@@ -143,6 +143,15 @@ def test_joints_out_of_the_image_or_behind_the_camera_are_not_seen(motion):
         assert (keypoints_2d == 0).all()
 
 
+def test_what_is_right_behind_the_camera_is_not_seen():
+    # On the optical axis, where a point at any depth would be in the middle of the image.
+    camera = rigs.ring(1)
+    behind = camera.center[0] - 2.0 * camera.rotation[0, 2]
+    keypoints_2d, confidence = _detect(np.tile(behind, (5, 17, 1)), camera)
+    assert (confidence == 0).all()
+    assert (keypoints_2d == 0).all()
+
+
 def test_what_is_seen_lies_in_the_image(motion):
     camera = rigs.ring(3, radius=2.2)
     keypoints_2d, confidence = _detect(motion, camera, noise_px=5.0, gross_error_rate=0.1)
