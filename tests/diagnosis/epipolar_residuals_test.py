@@ -22,7 +22,7 @@ def test_distance_golden():
 
 def test_each_image_is_measured_by_the_person_in_it():
     # As above, 0.03 off in both; the person is 0.5 tall in one image and 0.1 in the other:
-    # (0.03 / 0.5 + 0.03 / 0.1) / 2.
+    # the mean of 0.03 / 0.5 and 0.03 / 0.1.
     first = cameras.Camera(np.eye(3)[None], np.eye(3)[None], np.zeros((1, 3)))
     second = first._replace(center=np.array([[1.0, 0.0, 0.0]]))
     seen = np.ones((1, 1), bool)
