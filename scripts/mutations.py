@@ -11,6 +11,7 @@ pass on an unbroken copy. The exit status is 1 unless every mutation was noticed
 
 import argparse
 import collections
+import functools
 import importlib
 import json
 import multiprocessing
@@ -254,40 +255,45 @@ def _attempt(job: tuple[Mutation, str]) -> tuple[Mutation, Outcome]:
 
 def try_out(mutations: Sequence[Mutation], num_jobs: int, is_console: bool) -> int:
     """Tries all mutations, prints what becomes of each, and returns how many were noticed."""
-    jobs, texts = [], product_files(ROOT)
-    outcomes: list[Outcome] = []
-    bar = tqdm.tqdm(total=len(mutations), unit="mutation", desc="unbroken", smoothing=0)
-
-    def note(mutation: Mutation, outcome: Outcome) -> None:
-        outcomes.append(outcome)
-        bar.write(f"{outcome.seconds:6.1f} s  {mutation.name}: {outcome.verdict}")
-        if is_console:
-            bar.write(outcome.console)
-        bar.update()
-
+    texts = product_files(ROOT)
+    jobs: list[tuple[Mutation, str]] = []
+    outcomes: dict[Mutation, Outcome] = {}
     for mutation in mutations:
         try:
             place(mutation, texts)
             jobs.append((mutation, node(mutation, ROOT)))
         except RefusedError as error:
-            note(mutation, Outcome(str(error)))
+            outcomes[mutation] = Outcome(str(error))
     by_file = collections.defaultdict(set)
     for _, test in jobs:
         by_file[test.partition("::")[0]].add(test)
     forked = multiprocessing.get_context("fork")
-    with bar, tempfile.TemporaryDirectory() as folder:
-        with forked.Pool(num_jobs, _start, (folder,)) as pool:
-            is_passing: dict[str, bool] = {}
-            for found in pool.imap_unordered(_passing, map(sorted, by_file.values())):
-                is_passing |= found
-            bar.set_description("broken")
-            for mutation, test in jobs:
-                if not is_passing[test]:
-                    note(mutation, Outcome(f"the test fails on what is not broken: {test}"))
-            sound = [job for job in jobs if is_passing[job[1]]]
-            for mutation, outcome in pool.imap_unordered(_attempt, sound):
-                note(mutation, outcome)
-    return sum(outcome.verdict.startswith("killed") for outcome in outcomes)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        forked.Pool(num_jobs, _start, (folder,)) as pool,
+    ):
+        files = pool.imap_unordered(_passing, map(sorted, by_file.values()))
+        bar = functools.partial(tqdm.tqdm, smoothing=0)
+        is_passing: dict[str, bool] = {}
+        for found in bar(files, "unbroken", len(by_file), unit="file"):
+            is_passing |= found
+        for mutation, test in jobs:
+            if not is_passing[test]:
+                outcomes[mutation] = Outcome(f"the test fails on what is not broken: {test}")
+        for mutation, outcome in outcomes.items():
+            _print(mutation, outcome, is_console)
+        sound = [job for job in jobs if is_passing[job[1]]]
+        tried = pool.imap_unordered(_attempt, sound)
+        for mutation, outcome in bar(tried, "broken", len(sound), unit="mutation"):
+            outcomes[mutation] = outcome
+            _print(mutation, outcome, is_console)
+    return sum(outcome.verdict.startswith("killed") for outcome in outcomes.values())
+
+
+def _print(mutation: Mutation, outcome: Outcome, is_console: bool) -> None:
+    tqdm.tqdm.write(f"{outcome.seconds:6.1f} s  {mutation.name}: {outcome.verdict}")
+    if is_console:
+        tqdm.tqdm.write(outcome.console)
 
 
 def warm_up(mutations: Iterable[Mutation]) -> None:
