@@ -1,7 +1,7 @@
 # Everything these targets write stays inside the checkout.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-h36m demo-3dhp airflow kubeflow experiments-quick browser test \
-  test-serving test-environments test-faults check clean
+  test-serving test-environments test-faults test-mutations check clean
 
 bin := $(CURDIR)/.venv/bin
 stamp := .venv/.setup
@@ -71,6 +71,10 @@ test-environments: $(stamp)  ## try the wheel's core on the lock's and the newes
 
 test-faults: $(stamp)  ## kill runs in each component, fill the disk, lose a worker of Beam
 	TF_CPP_MIN_LOG_LEVEL=3 PYTHONPATH=. $(bin)/python scripts/faults.py $(ARGS)
+
+# Before files are moved and merged, and after: what notices is found by its name, not its place.
+test-mutations: $(stamp)  ## break the product in many small ways; a test must notice each
+	$(bin)/python scripts/mutations.py $(ARGS)
 
 check: $(stamp)  ## format, lint, types, import directions
 	$(bin)/ruff format --check

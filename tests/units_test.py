@@ -8,6 +8,7 @@ from keras_mvlift import units
 def test_goldens():
     assert units.MILLIMETERS.to_meters(1500.0) == 1.5
     assert units.MILLIMETERS.from_meters(1.5) == 1500.0
+    assert units.CENTIMETERS.to_meters(150.0) == 1.5
     assert units.METERS.to_meters(1.5) == units.METERS.from_meters(1.5) == 1.5
 
 

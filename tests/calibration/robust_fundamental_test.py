@@ -27,6 +27,18 @@ def test_wrong_correspondences_are_told_from_right_ones(outliers):
     assert np.abs(epipolar.sampson_distance(found.fundamental, *clean)).mean() < 0.5
 
 
+def test_the_score_counts_how_well_right_points_agree_and_wrong_ones_not_at_all():
+    points, is_wrong = scene(0.3)
+    weights = np.random.default_rng(2).uniform(0.5, 1.5, 300)
+    found = robust_fundamental.fit(*points, weights, threshold_px=5.0)
+    # 1 - (d / 5)² of each, and 0 from 5 pixels on.
+    distance = epipolar.sampson_distance(found.fundamental, *points)
+    agreement = np.where(np.abs(distance) < 5.0, 1.0 - np.square(distance / 5.0), 0.0)
+    assert found.score == pytest.approx(agreement @ weights, rel=1e-9)
+    assert found.score < 0.98 * weights[found.is_inlier].sum()
+    assert np.abs(distance[is_wrong]).max() > 50.0
+
+
 def test_the_same_seed_gives_the_same_matrix():
     points, _ = scene(0.3)
     fits = [

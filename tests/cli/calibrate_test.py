@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift.cli import main
-from keras_mvlift.datasets import pose2sim
+from keras_mvlift.datasets import pose2sim, rig_simulation
 from keras_mvlift.datasets.calibrations import toml_file
 
 
@@ -72,6 +72,18 @@ def test_neither_or_both_tasks_are_wrong_usage(demo, tmp_path):
         main.main(["calibrate", demo, *output])
     with pytest.raises(SystemExit, match="2"):
         main.main(["calibrate", demo, "--refine", "--distance", "a", "b", "1", *output])
+
+
+def test_cameras_whose_places_nobody_tells_cannot_be_refined(tmp_path, capsys):
+    rig_simulation.write_rig(str(tmp_path / "rig"), num_frames=3)
+    path = tmp_path / "rig" / "Calib.toml"
+    rig = toml_file.read(path)
+    lost = rig.camera._replace(rotation=rig.camera.rotation * np.nan)
+    toml_file.write(path, rig._replace(camera=lost))
+    output = tmp_path / "out.toml"
+    assert main.main(["calibrate", str(path.parent), "--refine", "--output", str(output)]) == 1
+    assert "`--refine` needs a calibration with places" in capsys.readouterr().err
+    assert not output.exists()
 
 
 def test_an_output_without_a_folder_is_refused(demo, tmp_path, capsys):

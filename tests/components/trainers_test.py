@@ -220,3 +220,20 @@ def test_what_a_search_found_takes_the_place_of_the_settings(train, unbroken):
     assert configs.FinetuneConfig(**about["config"]) == dataclasses.replace(FINETUNE, **found)
     assert not tiny_studio.same(weights(model), weights(unbroken))
     assert "tuned" not in description(unbroken)["finetune"]
+
+
+def test_checkpoints_of_other_inputs_lie_in_other_folders():
+    custom = trainers.custom_config(configs.ModelConfig(), configs.FinetuneConfig(), "root", "code")
+
+    def folder(**changes):
+        given = {"custom_config": custom, "train_files": ["a/*.gz"], "base_model": None}
+        return trainers.checkpoints_of(types.SimpleNamespace(**given | changes))
+
+    changes = (
+        {"train_files": ["b/*.gz"]},
+        {"base_model": "former"},
+        {"custom_config": custom | {"code_version": "other"}},
+        {"hyperparameters": {"values": {"learning_rate": 0.1}}},
+    )
+    assert folder() == folder()
+    assert len({folder(), *(folder(**change) for change in changes)}) == 5

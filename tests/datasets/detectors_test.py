@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import detectors, motions, occlusion, people, rigs
+from keras_mvlift.datasets import detector_bias, detectors, motions, occlusion, people, rigs
 
 CAMERA = rigs.h36m_like()
 PERFECT = {
@@ -143,6 +143,15 @@ def test_joints_out_of_the_image_or_behind_the_camera_are_not_seen(motion):
         assert (keypoints_2d == 0).all()
 
 
+def test_what_is_right_behind_the_camera_is_not_seen():
+    # On the optical axis, where a point at any depth would be in the middle of the image.
+    camera = rigs.ring(1)
+    behind = camera.center[0] - 2.0 * camera.rotation[0, 2]
+    keypoints_2d, confidence = _detect(np.tile(behind, (5, 17, 1)), camera)
+    assert (confidence == 0).all()
+    assert (keypoints_2d == 0).all()
+
+
 def test_what_is_seen_lies_in_the_image(motion):
     camera = rigs.ring(3, radius=2.2)
     keypoints_2d, confidence = _detect(motion, camera, noise_px=5.0, gross_error_rate=0.1)
@@ -185,6 +194,27 @@ def test_a_bias_is_the_same_in_every_take_and_grows_with_bias_px(motion):
     )
     np.testing.assert_allclose(large, 3 * small, atol=1e-6)
     assert 1.0 < small.std() < 4.0
+
+
+def test_a_bias_is_proportional_to_the_persons_height_in_the_image(motion):
+    near, far = rigs.ring(3, radius=4.0), rigs.ring(3, radius=8.0)
+    bias = [
+        _detect(motion[:100], camera, bias_px=3.0)[0] - _exact(motion[:100], camera)
+        for camera in (near, far)
+    ]
+    sizes = [np.abs(part).mean() for part in bias]
+    np.testing.assert_allclose(sizes[0] / sizes[1], 2.0, rtol=0.05)
+
+
+def test_a_person_400_pixels_tall_has_the_asked_bias(motion):
+    # 1.7 m are 400 pixels where a meter is 400 / 1.7 of them.
+    camera = rigs.ring(1)
+    depth = camera.intrinsics[0, 1, 1] * 1.7 / 400.0
+    standing = rigs.camera_from_world(motion[:1], camera)
+    points_camera = standing - standing[..., :1, :] + np.array([0.0, 0.0, depth])
+    placed = points_camera[0] @ camera.rotation[0] + camera.center[0]
+    bias = _detect(placed, camera, bias_px=3.0)[0] - _exact(placed, camera)
+    np.testing.assert_allclose(bias, 3.0 * detector_bias.offsets(points_camera), atol=1e-6)
 
 
 def test_a_negative_bias_is_refused():

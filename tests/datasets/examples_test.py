@@ -74,6 +74,19 @@ def test_views_and_references_survive_encoding(test_views):
     assert decoded == {name: test_views[name].tolist() for name in texts}
 
 
+def test_instants_survive_encoding_and_views_that_they_lack_have_plain_cameras(seen):
+    records = tf.constant(examples.encode(examples.instant_columns(seen)))
+    num_real = len(seen.camera_names)
+    view = examples.decode_instants(records, num_views=num_real + 2)
+    for field, value in zip(FIELDS, (*view[:2], *view.camera), strict=True):
+        np.testing.assert_array_equal(value[:, :num_real], np.float32(of(seen, field)))
+    lacking = tf.nest.map_structure(lambda field: field[:, num_real:], view)
+    assert not np.any(lacking.confidence)
+    for matrix in (lacking.camera.intrinsics, lacking.camera.rotation):
+        np.testing.assert_array_equal(matrix, np.tile(np.eye(3), (3, 2, 1, 1)))
+    assert np.isfinite(cameras.rays(view.keypoints_2d, view.camera.intrinsics)).all()
+
+
 def test_any_tf_example_reader_finds_the_same_values(test_views):
     record = examples.encode(test_views)[1]
     feature = tf.train.Example.FromString(record).features.feature

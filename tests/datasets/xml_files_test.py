@@ -32,7 +32,8 @@ def test_a_document_type_is_refused_before_its_entities_are_read(tmp_path, text,
     rule = "`rig` must be XML without a document type. Received: ValueError: a document type a"
     with pytest.raises(errors.RecordingError, match=rule):
         xml_files.read(path, "rig")
-    assert time.perf_counter() - begin < 1
+    # The bomb would take for ever.
+    assert time.perf_counter() - begin < 10
 
 
 def test_a_file_that_is_too_large_is_refused(tmp_path, monkeypatch):

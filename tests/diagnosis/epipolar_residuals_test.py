@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift.diagnosis import epipolar_residuals
+from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.geometry import cameras
 from tests.diagnosis import planted
 
@@ -17,6 +18,17 @@ def test_distance_golden():
     rays = np.array([[[0.2, 0.1]]]), np.array([[[-0.7, 0.4]]])
     for distance in epipolar_residuals.distances(matrix, *rays):
         np.testing.assert_allclose(distance, [[0.3]])
+
+
+def test_each_image_is_measured_by_the_person_in_it():
+    # As above, 0.03 off in both; the person is 0.5 tall in one image and 0.1 in the other:
+    # the mean of 0.03 / 0.5 and 0.03 / 0.1.
+    first = cameras.Camera(np.eye(3)[None], np.eye(3)[None], np.zeros((1, 3)))
+    second = first._replace(center=np.array([[1.0, 0.0, 0.0]]))
+    seen = np.ones((1, 1), bool)
+    near = footages.Views(first, np.array([[[0.2, 0.1]]]), seen, np.array([0.5]))
+    far = footages.Views(second, np.array([[[-0.7, 0.13]]]), seen, np.array([0.1]))
+    np.testing.assert_allclose(epipolar_residuals.of_views(near, far), [0.18])
 
 
 def test_exact_detections_have_no_residual():

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,22 @@ def test_planted_offsets_are_estimated(offsets):
     assert estimate.frames.tolist() == offsets
     np.testing.assert_allclose(estimate.refined, offsets, atol=0.2)
     assert estimate.after < estimate.before
+
+
+def test_offsets_are_refined_to_parts_of_a_frame():
+    # Every second frame, and of one camera those between: half a frame early.
+    dense = planted.footage(3, seed=1, num_frames=300, noise_px=1.0)
+    keypoints_2d, confidence = dense.keypoints_2d[:, ::2].copy(), dense.confidence[:, ::2].copy()
+    keypoints_2d[2], confidence[2] = dense.keypoints_2d[2, 1::2], dense.confidence[2, 1::2]
+    thinned = dataclasses.replace(
+        dense,
+        keypoints_2d=keypoints_2d,
+        confidence=confidence,
+        detector_confidence=confidence,
+        run=dense.run[::2],
+    )
+    estimate = time_offsets.estimate(thinned)
+    np.testing.assert_allclose(estimate.refined[2], -0.5, atol=0.15)
 
 
 def test_the_largest_group_of_cameras_is_taken_to_be_right():

@@ -67,6 +67,11 @@ def test_no_clip_gives_both_views_and_unpaired_poses(data):
     is_seen = np.isin(labeled.clip, np.unique(labeled.clip)[::2])
     np.testing.assert_array_equal(single_views.keypoints_2d, labeled.view.keypoints_2d[is_seen])
     assert len(unpaired) == np.count_nonzero(~is_seen) > 0
+    # Turned upright, joints are as far from the root as before.
+    lengths, expected = (
+        np.linalg.norm(poses, axis=-1) for poses in (unpaired, labeled.reference_pose[~is_seen])
+    )
+    np.testing.assert_allclose(lengths, expected, atol=1e-5)
     # Upright axes have z up: heads are above hips.
     assert (unpaired[:, 10, 2] > unpaired[:, 0, 2]).mean() > 0.9
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -33,6 +34,33 @@ def test_a_presets_source_and_split_open(name, roots):
     assert clips != []
     split = sources.open_split(config)
     assert set(getattr(split, "held_out_clips", ())) <= set(clips)
+
+
+# Written out, not taken from the library: these are the published protocols.
+TRAINED_ON = {
+    "human36m": {"S1", "S5", "S6", "S7", "S8"},
+    "mpi_inf_3dhp": {"S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8"},
+}
+TESTED_ON = {
+    "human36m": {"S9", "S11"},
+    "mpi_inf_3dhp": {"TS1", "TS2", "TS3", "TS4", "TS5", "TS6"},
+}
+
+
+@pytest.mark.parametrize("name", TESTED_ON)
+def test_a_data_set_trains_and_tests_on_the_people_of_its_protocol(name, roots):
+    config = presets.make(name, "").data
+    split = sources.open_split(config)
+    source = sources.open_source(config, roots[name])
+    if name == "mpi_inf_3dhp":
+        source = dataclasses.replace(source, first_frames="all")
+    trained_on, tested_on = set(), set()
+    for clip in source:
+        frames = split.frames(clip)
+        trained_on |= {clip.subject} if len(frames.train) else set()
+        tested_on |= {clip.subject} if len(frames.test) else set()
+    assert trained_on == TRAINED_ON[name]
+    assert tested_on == TESTED_ON[name]
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)

@@ -112,6 +112,16 @@ def test_a_rig_as_a_whole_cannot_move(seen):
     assert np.linalg.norm(left) < 2e-3 * np.linalg.norm(movement)
 
 
+def test_corrections_move_cameras_against_each_other_only(seen):
+    layer = refinement(seen)
+    layer.parameters.assign(np.tile([0.0, 0.0, 0.0, 0.5, -0.3, 0.2], (NUM_VIEWS, 1)))
+    for correction in layer.corrections():
+        np.testing.assert_allclose(correction, 0.0, atol=1e-6)
+    _, shift = moved(layer).corrections()
+    assert np.abs(shift).max() > 0.005
+    np.testing.assert_allclose(np.mean(shift, axis=0), 0.0, atol=1e-6)
+
+
 def test_what_is_left_free_is_all_but_seven_numbers_of_each_rig(seen):
     known = distinct_cameras.collect([seen])
     rank = functools.partial(np.linalg.matrix_rank, tol=1e-6)

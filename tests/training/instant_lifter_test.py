@@ -111,6 +111,18 @@ def test_views_that_show_too_few_joints_are_not_lifted_from(seen):
     assert 0.4 < np.mean(drawn == 1) < 0.6
 
 
+def test_eight_joints_are_enough_to_lift_from_and_seven_are_not(seen):
+    confidence = np.zeros(seen.confidence.shape, np.float32)
+    confidence[:, 1, :8] = 0.01
+    confidence[:, 2, :7] = 0.99
+    model = lifter()
+    drawn = np.concatenate([model._draw(tf.constant(confidence)).numpy() for _ in range(20)])
+    assert set(drawn) == {1}
+    confidence[:, 2, 7] = 0.99
+    drawn = np.concatenate([model._draw(tf.constant(confidence)).numpy() for _ in range(20)])
+    assert set(drawn) == {1, 2}
+
+
 def test_a_seed_decides_what_is_drawn(seen):
     def draws(seed):
         model = lifter()
@@ -203,6 +215,33 @@ def test_a_view_that_disagrees_counts_no_more_but_is_still_lifted_from(seen):
     )
     assert before > expected + 200.0
     np.testing.assert_allclose(after, expected, rtol=0.02)
+
+
+def test_the_network_sees_joints_that_no_view_agrees_with_and_the_losses_do_not(seen):
+    confidence = np.full(seen.confidence.shape, 0.9, np.float32)
+    confidence[:, 0] = 1.0
+    seen = seen._replace(confidence=tf.constant(confidence))
+    found = agreement.of(seen)
+    trust = found.trust.numpy()
+    trust[:, 0, 5:9] = 0.0
+    found = found._replace(trust=tf.constant(trust))
+    model = switched(agreement_weighting=True)
+    networks, losses, look, compare = [], [], model.network_input, model.objective
+
+    def watched_look(view):
+        networks.append(view)
+        return look(view)
+
+    def watched_compare(pose_camera, own, others, is_own):
+        losses.append((own, others))
+        return compare(pose_camera, own, others, is_own)
+
+    model.network_input, model.objective = watched_look, watched_compare
+    model.losses_of(agreement.AgreedViews(seen, found), training=False)
+    (shown,), ((own, others),) = networks, losses
+    np.testing.assert_array_equal(shown.confidence, confidence[:, 0])
+    np.testing.assert_array_equal(others.confidence, confidence * trust)
+    np.testing.assert_array_equal(own.confidence, confidence[:, 0] * trust[:, 0])
 
 
 @pytest.mark.parametrize("flip", [False, True])

@@ -155,6 +155,17 @@ def test_all_views_are_measured_where_pairs_are(poses, pair, image_space):
     np.testing.assert_allclose(both, own, rtol=1e-4)
 
 
+@pytest.mark.parametrize("weighting", configs.CONFIDENCE_WEIGHTINGS)
+def test_the_own_view_is_weighed_by_its_confidence_whatever_weighs_others(poses, pair, weighting):
+    losses = of_all_views(poses, pair, confidence_weighting=weighting)
+    expected = np.zeros(NUM_PAIRS)
+    for index in range(NUM_PAIRS):
+        (pose, own, _, _), _ = both_ways(poses, pair, index)
+        image = random_scenes.project(pose, own.camera)
+        expected[index] = np.sum(own.confidence * norm(own.keypoints_2d - image))
+    np.testing.assert_allclose(losses["reprojection"], expected, rtol=1e-4)
+
+
 def test_a_robust_loss_counts_large_errors_less(poses, pair):
     losses = of_all_views(poses, pair, robust_loss=True, robust_scale_px=200.0)
     expected = np.zeros((2, NUM_PAIRS))

@@ -71,8 +71,8 @@ def test_a_film_of_one_frame_is_a_film(tmp_path):
 
 def broken(tmp_path, kind):
     path = tmp_path / "film.mp4"
-    if kind == "sound":
-        made_films.write_sound(path)
+    if kind in ("sound", "song"):
+        made_films.write_sound(path, has_cover=kind == "song")
     elif kind == "folder":
         path.mkdir()
     elif kind == "no frame":
@@ -91,6 +91,7 @@ def broken(tmp_path, kind):
         ("empty", r"`video` must hold frames\. Received: an empty file"),
         ("text", "`video` must be a video that FFmpeg reads"),
         ("sound", r"`video` must hold moving pictures\. Received: audio"),
+        ("song", r"`video` must hold moving pictures\. Received: audio, video"),
         ("no frame", "`frame.*` must be "),
     ],
 )

@@ -48,13 +48,20 @@ def write(path, pictures=None, rate=25, ticks=None):
     return path
 
 
-def write_sound(path):
-    """Writes a file that holds nothing to see."""
+def write_sound(path, has_cover=False):
+    """Writes a file that holds nothing to see, or a song's cover alone."""
     with av.open(str(path), "w") as film:
+        if has_cover:
+            cover = film.add_stream("png")
+            cover.width, cover.height, cover.pix_fmt = WIDTH, HEIGHT, "rgb24"
+            cover.disposition = av.stream.Disposition.attached_pic
         stream = film.add_stream("aac", rate=44100)
         sound = np.zeros((1, 4096), np.float32)
         frame = av.AudioFrame.from_ndarray(sound, format="fltp", layout="mono")
         frame.rate = 44100
+        if has_cover:
+            picture = av.VideoFrame.from_ndarray(drawn(1)[0], format="rgb24")
+            film.mux([*cover.encode(picture), *cover.encode(None)])
         film.mux(stream.encode(frame))
         film.mux(stream.encode(None))
     return path

@@ -3,7 +3,9 @@ import pytest
 from keras_mvlift.datasets.human36m import protocol, rig
 
 
-def test_the_subjects_are_all_that_have_poses():
+def test_the_fields_protocols_train_on_five_people_and_test_on_two():
+    assert protocol.TRAIN_SUBJECTS == ("S1", "S5", "S6", "S7", "S8")
+    assert protocol.TEST_SUBJECTS == ("S9", "S11")
     assert sorted(protocol.TRAIN_SUBJECTS + protocol.TEST_SUBJECTS) == sorted(rig.SUBJECTS)
 
 

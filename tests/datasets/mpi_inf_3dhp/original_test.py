@@ -63,6 +63,15 @@ def test_a_test_subject_has_a_clip_an_activity_and_they_share_out_the_valid_fram
     assert lenses[0, 0, 0] > 1600
 
 
+def test_the_reference_of_a_test_clip_is_of_universal_size(root):
+    whole = test_set.read(annotation_path(root))
+    reader = folders(root)
+    clips = [reader.test_clip("TS5", name).sequence for name in reader.test_clips("TS5")]
+    reference = np.concatenate([clip.pose_world for clip in clips])
+    np.testing.assert_allclose(reference, whole.universal_pose @ test_set.ROTATION)
+    assert np.abs(whole.universal_pose - whole.pose_camera).max() > 0.01
+
+
 def test_a_subject_whose_file_is_broken_has_one_clip_that_tells_why(root):
     reader, path = folders(root), annotation_path(root)
     path.write_bytes(path.read_bytes()[:700])

@@ -12,6 +12,11 @@ def test_the_table_has_eight_subjects_twice():
     assert fast == [("S1", "Seq2"), ("S3", "Seq1"), ("S3", "Seq2"), ("S5", "Seq1"), ("S5", "Seq2")]
 
 
+def test_the_test_set_shows_six_people():
+    assert protocol.TEST_SUBJECTS == ("TS1", "TS2", "TS3", "TS4", "TS5", "TS6")
+    assert not {*protocol.TEST_SUBJECTS} & {*protocol.SUBJECTS}
+
+
 def test_camera_sets_are_within_one_another():
     sets = {name: set(cameras) for name, cameras in protocol.CAMERA_SETS.items()}
     assert sets["chest"] < sets["vnect"] < sets["relevant"] < sets["regular"]
