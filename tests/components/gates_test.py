@@ -77,7 +77,7 @@ def prepared(spoil, *spoil_arguments):
         preparation.prepare(spoil(source.read(clip), *spoil_arguments), split, config)
         for clip in (studio_examples.TRAIN_CLIPS[0], studio_examples.TEST_CLIPS[0])
     )
-    pairs = {"train": train.train_pairs, "eval": test.held_out_pairs}
+    pairs = {"train": train.train_pairs, "eval": train.held_out_pairs}
     return {curated_schema.PAIRS: pairs, curated_schema.TEST_VIEWS: {"test": test.test_views}}
 
 
