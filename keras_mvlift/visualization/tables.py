@@ -37,10 +37,9 @@ _SLICES = {"per_action": "action", "per_camera": "camera"}
 # A rule below the headings, blanks elsewhere, and nothing that a plain terminal cannot show.
 _BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
-_NOTE = (
-    "Triangulation sees every camera, the model one, as does the nearest training view; "
-    "the constant\npose none."
-)
+_NOTE = """
+Triangulation sees every camera, the model one. Without the model one could
+answer with the pose of the nearest training view, or with a constant pose."""
 
 # What preparation counts and leaves out, in the words of a person.
 _LEFT_OUT = {
@@ -102,7 +101,7 @@ def results_table(results: Mapping[str, Any]) -> table.Table:
     )
     page.add_column("", overflow="fold")
     for heading in ("Views", *_COLUMNS.values(), *_BASELINES.values()):
-        page.add_column(heading, justify="right")
+        page.add_column(heading, justify="right", no_wrap=True)
     for group in _groups(results):
         for name, path in group:
             style = "bold" if path == (_HEADLINE,) else None
@@ -149,7 +148,7 @@ def _lines(results: Mapping[str, Any], page: console.Console) -> list[str]:
 
 def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
     """Says what was measured, whether it is good enough, and where everything is."""
-    yield text.Text(f"\n{_NOTE}{_coverage(results)}", "dim")
+    yield text.Text(f"{_NOTE}{_coverage(results)}", "dim")
     yield text.Text()
     if results["blessed"]:
         yield _line("Blessed", f"yes{_kept(results)}", "green")
@@ -194,7 +193,7 @@ def _coverage(results: Mapping[str, Any]) -> str:
     share = _at(results["baselines"], ("triangulation", "overall")).get("coverage", 100.0)
     if share == 100.0:
         return ""
-    return f" Triangulation places {share:.1f} % of the joints, the others do not count."
+    return f"\nTriangulation places {share:.1f} % of the joints; the others do not count."
 
 
 def _spans(results: Mapping[str, Any]) -> Iterator[text.Text]:

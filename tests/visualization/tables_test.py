@@ -202,7 +202,7 @@ def test_joints_that_triangulation_or_the_reference_lack_are_told(results):
     results["baselines"]["triangulation"]["overall"]["coverage"] = 98.76
     results["data"]["reference_coverage"] = 94.1
     page = tables.render(results)
-    assert " Triangulation places 98.8 % of the joints, the others do not count.\n" in page
+    assert "\nTriangulation places 98.8 % of the joints; the others do not count.\n" in page
     assert re.search(r"^Reference +recorded, 94.1 % of the joints$", page, re.M)
     assert max(map(len, page.splitlines())) <= tables.WIDTH
 
