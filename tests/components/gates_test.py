@@ -93,6 +93,12 @@ def test_good_test_views_pass(judge):
     gates.DataGate.test_call(anomalies=anomalies)
 
 
+def test_a_reference_that_lacks_a_joint_passes(judge):
+    test_views = prepared(lambda clip: clip)[curated_schema.TEST_VIEWS]
+    test_views["test"]["reference_pose"][:, 9] = np.nan
+    assert phrases(judge.anomalies(curated_schema.TEST_VIEWS, test_views)) == []
+
+
 def test_good_pairs_pass_even_where_two_virtual_cameras_stand_close_by_chance(judge):
     pairs = prepared(lambda clip: clip)[curated_schema.PAIRS]
     pairs["train"]["baseline"][0] = 0.001

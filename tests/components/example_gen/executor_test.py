@@ -98,6 +98,18 @@ def test_records_are_exactly_what_preparation_gives(recording, request):
                 np.testing.assert_array_equal(written[key], flat)
 
 
+@pytest.mark.parametrize("recording", ["studio", "demo"])
+def test_no_frame_is_in_two_splits(recording, request):
+    _, _, artifacts = request.getfixturevalue(recording)
+    for kind in ("", "_instants"):
+        parts = [
+            {(row["clip"][0], row["frame"][0]) for row in all_rows(artifacts, split)}
+            for split in (f"train{kind}", f"eval{kind}", "test")
+        ]
+        assert all(parts)
+        assert len(set.union(*parts)) == sum(map(len, parts))
+
+
 def test_each_clip_has_a_shard_in_each_split_it_adds_to(studio):
     _, _, artifacts = studio
     names = {
