@@ -1,7 +1,7 @@
 # Everything these targets write stays inside the checkout.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-h36m demo-3dhp airflow kubeflow experiments-quick browser test \
-  test-serving test-environments test-faults test-mutations check clean
+.PHONY: help setup demo demo-block demo-h36m demo-3dhp airflow kubeflow experiments-quick browser \
+  test test-serving test-environments test-faults test-mutations check clean
 
 bin := $(CURDIR)/.venv/bin
 stamp := .venv/.setup
@@ -23,6 +23,10 @@ $(stamp): pyproject.toml uv.lock .python-version pipeline/tfx_cli.pth scripts/se
 
 demo: $(stamp)  ## run the local pipeline on the embedded recording
 	. .venv/bin/activate && tfx run create --pipeline pipeline/local.py
+
+demo-block: $(stamp)  ## the same, tested on a block of 40 frames far from those trained on
+	. .venv/bin/activate && tfx run create --pipeline pipeline/local.py \
+	  --runtime_parameter settings=pipeline/demo_block.json
 
 # What a licence holder types, but for the folder and for settings fit for a small machine.
 demo-h36m: output/simulated_h36m  ## the same on a simulated release of Human3.6M

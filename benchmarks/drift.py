@@ -120,7 +120,7 @@ def statistics(clips: Iterable[sequences.MultiViewSequence]) -> drift_validator.
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for number, clip in enumerate(clips):
-            prepared = preparation.prepare(clip, splits.ByBlocks(), config)
+            prepared = preparation.prepare(clip, splits.ByBlocks(held_out_share=0.1), config)
             for split, table in _TABLES.items():
                 shards.write(folder, f"{split}/{number:05d}.gz", getattr(prepared, table))
         for split in _TABLES:

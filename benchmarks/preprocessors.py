@@ -16,7 +16,7 @@ from keras_mvlift import configs, skeletons
 from keras_mvlift.datasets import examples, sequences, sources
 
 RUNNER = "--runner=DirectRunner"
-SPLITS = ("train", "eval", "test")
+SPLITS = ("train", "test")
 
 
 class Written(NamedTuple):
@@ -24,7 +24,7 @@ class Written(NamedTuple):
 
     Attributes:
         num_clips: Clips read.
-        num_pairs: Records of pairs, those held out included.
+        num_pairs: Records of pairs.
         num_views: Records of test views.
         num_bytes: Of all files of records.
     """
@@ -47,9 +47,8 @@ def in_batches(
     outputs = {name: [artifact] for name, artifact in artifacts.items()}
     executor.Executor(context).Do({}, outputs, properties)
     counts = executor.read_dataset(artifacts[executor.EXAMPLES].uri)["counts"]
-    num_pairs = counts["train_pairs"] + counts["held_out_pairs"]
     num_clips = len(sources.open_source(config, data_root).clips())
-    return Written(num_clips, num_pairs, counts["test_views"], _num_bytes(folder))
+    return Written(num_clips, counts["train_pairs"], counts["test_views"], _num_bytes(folder))
 
 
 def one_by_one(
@@ -58,7 +57,7 @@ def one_by_one(
     """Builds each record by itself, as Beam's and TensorFlow's guides do.
 
     Takes every so many of the clips, to come to `num_clips`. Knows no more than the benchmark
-    needs: every view is whole, whole clips train or test, and nothing is virtual.
+    needs: every view is whole, whole clips train or test, nothing is held out or virtual.
     """
     every = sources.open_source(config, data_root).clips()
     clips = every[:: max(len(every) // num_clips, 1)][:num_clips]
@@ -78,8 +77,7 @@ def one_by_one(
     result.wait_until_finish()
     counters = result.metrics().query()["counters"]
     counts = {counter.key.metric.name: counter.committed for counter in counters}
-    num_pairs = counts.get("train", 0) + counts.get("eval", 0)
-    return Written(len(clips), num_pairs, counts.get("test", 0), _num_bytes(folder))
+    return Written(len(clips), counts.get("train", 0), counts.get("test", 0), _num_bytes(folder))
 
 
 class BuildRecords(beam.DoFn):
@@ -102,11 +100,12 @@ class BuildRecords(beam.DoFn):
         is_test = len(self._split.frames(sequence).test) > 0
         for frame in range(sequence.num_frames):
             known = about | {"frame": frame}
+            if is_test:
+                for view in range(sequence.num_views):
+                    yield self._tagged("test", known | _test_view(sequence, frame, view))
+                continue
             for source, target in itertools.combinations(range(sequence.num_views), 2):
-                pair = known | _pair(sequence, frame, source, target)
-                yield self._tagged("eval" if is_test else "train", pair)
-            for view in range(sequence.num_views) if is_test else ():
-                yield self._tagged("test", known | _test_view(sequence, frame, view))
+                yield self._tagged("train", known | _pair(sequence, frame, source, target))
 
     def _tagged(self, split: str, features: dict[str, Any]) -> beam.pvalue.TaggedOutput:
         self._counters[split].inc()

@@ -62,14 +62,13 @@ def unseen_views(
         test_examples: Records of test views.
 
     Returns:
-        The test views, if they come with a recorded reference and some show the same instant; else
-        those of the held-out instants, of which no reference was asked; None if there are
-        neither. And the split that they are of.
+        The test views, if some show the same instant; else those of the held-out instants; None
+        if there are neither. And the split that they are of.
     """
-    dataset = executor.read_datasets(examples)
     test = baselines.read_test_views(baselines_component.patterns(test_examples, _TEST))
-    if "recorded" in dataset["reference"] and baselines.has_several_views(test):
+    if baselines.has_several_views(test):
         return test, _TEST
+    dataset = executor.read_datasets(examples)
     if not dataset["counts"].get("held_out_instants"):
         return None, _EVAL
     files = baselines_component.patterns(examples, "eval_instants")

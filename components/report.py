@@ -17,7 +17,7 @@ from components import artifacts, drift_validator, evaluation, held_out
 from components import baselines as baselines_component
 from components.example_gen import executor
 from keras_mvlift import inference, inference_tracks
-from keras_mvlift.metrics import baselines, results, summary
+from keras_mvlift.metrics import baselines, pck, results, summary
 from keras_mvlift.visualization import pictures
 
 RESULTS, PICTURE = "results.json", "picture.png"
@@ -46,6 +46,8 @@ def Report(
     is_blessed = bool(blessing.get_int_custom_property("blessed"))
     dataset = executor.read_datasets(examples)
     held_out_scores = held_out.read(scores.uri)
+    test = baselines.read_test_views(baselines_component.patterns(test_examples, "test"))
+    known = float(np.isfinite(test.reference_pose).mean())
     lifter = inference.load_model(path_utils.serving_model_path(model.uri))
     written = results.with_averages(evaluation.read(evaluated.uri)) | {
         "baselines": baselines_component.read(figures.uri),
@@ -55,7 +57,9 @@ def Report(
         + held_out.why(held_out_scores, json.loads(bounds)),
         "model": pushed.get_string_custom_property("pushed_destination") or None,
         "recipe": lifter.description["model"]["recipe"],
-        "data": json.loads(data) | _about(dataset, examples),
+        "data": json.loads(data)
+        | _about(dataset, examples)
+        | {"reference_coverage": pck.PERCENT * known},
         "seed": seed,
     }
     written |= {"held_out": held_out_scores} if held_out_scores else {}
@@ -65,12 +69,13 @@ def Report(
     written |= {"warm_start": started} if started else {}
     written |= {"drift": drift_validator.about(drift)} if drift is not None else {}
     (folder / RESULTS).write_text(json.dumps(written, indent=2, sort_keys=True))
-    test = baselines.read_test_views(baselines_component.patterns(test_examples, "test"))
-    draw(folder / PICTURE, lifter, test)
+    draw(folder / PICTURE, lifter, test, _note(written))
 
 
-def draw(path: pathlib.Path, lifter: inference.Lifter, test: baselines.TestViews) -> None:
-    """Draws every view of the test instant whose error is the median."""
+def draw(
+    path: pathlib.Path, lifter: inference.Lifter, test: baselines.TestViews, note: str = ""
+) -> None:
+    """Draws every view of the test instant whose error is the median, and a note below."""
     view = test.view
     lifted = inference_tracks.lift(lifter, test)
     error = summary.per_pose(test.reference_pose, lifted.root_relative_pose)["mpjpe_mm"]
@@ -89,7 +94,22 @@ def draw(path: pathlib.Path, lifter: inference.Lifter, test: baselines.TestViews
         )
         for index in np.flatnonzero(test.instant == middle)
     ]
-    pictures.lifted_poses(path, rows)
+    pictures.lifted_poses(path, rows, note)
+
+
+def _note(written: dict[str, Any]) -> str:
+    """Says how the model compares, over all test views."""
+    names = {
+        baselines_component.NEAREST_VIEW: "nearest training view",
+        baselines_component.CONSTANT_POSE: "constant pose",
+        baselines_component.TRIANGULATION: "triangulation from all cameras",
+    }
+    figures = {"MPJPE over all test views, mm: model": written} | {
+        name: written["baselines"][key]
+        for key, name in names.items()
+        if key in written["baselines"]
+    }
+    return ", ".join(f"{name} {of['overall']['mpjpe_mm']:.1f}" for name, of in figures.items())
 
 
 def _about(dataset: dict[str, Any], examples: Sequence[types.Artifact]) -> dict[str, Any]:

@@ -8,8 +8,13 @@ from components import curated_schema, gates, validating
 from components.example_gen import executor
 
 
-def nodes(examples: base_node.BaseNode) -> list[base_node.BaseNode]:
-    """Holds both kinds of records against their schemas; the gates stop the run."""
+def nodes(examples: base_node.BaseNode, holds_out: bool) -> list[base_node.BaseNode]:
+    """Holds both kinds of records against their schemas; the gates stop the run.
+
+    Args:
+        examples: The ExampleGen.
+        holds_out: Whether its split `eval` holds anything.
+    """
     made: list[base_node.BaseNode] = []
     for output, kind, name in (
         ("examples", curated_schema.PAIRS, "Pairs"),
@@ -19,7 +24,7 @@ def nodes(examples: base_node.BaseNode) -> list[base_node.BaseNode]:
             f"Schema.{name}"
         )
         # Whole instants hold the same views as the pairs.
-        excluded = executor.INSTANT_SPLITS
+        excluded = executor.INSTANT_SPLITS + ([] if holds_out else [executor.HELD_OUT_SPLIT])
         statistics = statistics_gen.StatisticsGen(
             examples.outputs[output], exclude_splits=excluded
         ).with_id(f"StatisticsGen.{name}")

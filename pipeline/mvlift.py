@@ -31,8 +31,9 @@ from components.example_gen import component as example_gen
 from components.example_gen import executor as example_gen_executor
 from components.example_gen import spans
 from keras_mvlift import configs
+from keras_mvlift.datasets import sources
 from keras_mvlift.training import stages
-from pipeline import checks, code_version, continuous, infra_validation, settings
+from pipeline import checks, choosing, code_version, continuous, infra_validation, settings
 
 
 class Folders(NamedTuple):
@@ -65,8 +66,9 @@ def create_pipeline(
         metadata_connection: Where ML Metadata is kept.
     """
     version = code_version.code_version()
-    examples = example_gen.RecordingExampleGen(config.data.to_json(), data_root, version)
-    checked = checks.nodes(examples)
+    data = choosing.data(config, spans.are_in(data_root))
+    examples = example_gen.RecordingExampleGen(data.to_json(), data_root, version)
+    checked = checks.nodes(examples, sources.open_split(data).holds_out)
     records, start, drift = examples.outputs, {}, {}
     if spans.are_in(data_root):
         followed = continuous.follow(config, examples, checked)

@@ -37,9 +37,20 @@ def film_exactly(**studio):
 
 
 def prepare(clip):
-    """Gives 84 pairs of 14 frames to train on, 36 held out and 24 test views of 6 frames."""
+    """Gives 84 pairs of 14 frames to train on, 36 held out and 24 test views of 6 frames.
+
+    A clip this short has no frames for a part more: what is held out is what is tested.
+    """
     split = splits.ByBlocks(num_blocks=1, block_length=6, gap=2)
-    return preparation.prepare(clip, split, configs.DataConfig())
+    prepared = preparation.prepare(clip, split, configs.DataConfig())
+    middle = clip.frames(split.frames(clip).test)
+    aside = splits.ByClip(test_clips=(), held_out_clips=(clip.name,))
+    held_out = preparation.prepare(middle, aside, configs.DataConfig())
+    return dataclasses.replace(
+        prepared,
+        held_out_pairs=held_out.held_out_pairs,
+        held_out_instants=held_out.held_out_instants,
+    )
 
 
 def write(path, columns):

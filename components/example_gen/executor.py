@@ -19,7 +19,11 @@ from keras_mvlift.datasets import sources
 DATA_CONFIG, DATA_ROOT, CODE_VERSION = "data_config", "data_root", "code_version"
 FINGERPRINT = "input_fingerprint"
 EXAMPLES, TEST_EXAMPLES = "examples", "test_examples"
-PAIR_SPLITS, INSTANT_SPLITS = ["train", "eval"], ["train_instants", "eval_instants"]
+HELD_OUT_SPLIT = "eval"
+"""What neither trains nor tests, but chooses; without records where the split holds nothing out."""
+
+PAIR_SPLITS = ["train", HELD_OUT_SPLIT]
+INSTANT_SPLITS = [f"{split}_instants" for split in PAIR_SPLITS]
 SPLITS = {EXAMPLES: [*PAIR_SPLITS, *INSTANT_SPLITS], TEST_EXAMPLES: ["test"]}
 """The splits of each output artifact: what training reads in pairs and again in whole instants."""
 
@@ -42,7 +46,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
         Raises:
             UnusableError: If more clips were lost than the config allows, or what is left gives
-                nothing to train or to test on.
+                nothing to train or to test on, or nothing to hold out where that was asked for.
         """
         del input_dict
         config = configs.DataConfig.from_json(exec_properties[DATA_CONFIG])
@@ -62,6 +66,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         abouts = [outcome.about for outcome in outcomes if outcome.about]
         about_span = {} if span is None else {"span": span, "split": config.split}
         summary = summaries.summarize(abouts, len(losses), choices) | about_span
+        if sources.open_split(config).holds_out:
+            summaries.require(summary["counts"], "held_out_pairs")
         shards.write_text(roots[EXAMPLES], DATASET, summaries.to_json(summary))
         for root in roots.values():
             shards.clear(root, [])

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,12 +32,7 @@ def summarize(
     counts: Counter[str] = Counter()
     for clip in clips:
         counts.update(clip["counts"])
-    for kind in ("train_pairs", "test_views"):
-        if not counts[kind]:
-            raise dead_letters.UnusableError(
-                f"`{kind}` must not be empty: the recordings and the split leave nothing to use. "
-                f"Received: {dict(counts)}."
-            )
+    require(counts, "train_pairs", "test_views")
     # Networks are made for the cameras they train on; a lone test camera is at no rig's distance.
     trained = [clip for clip in clips if clip["counts"]["train_pairs"]]
     return {
@@ -51,6 +47,20 @@ def summarize(
         "rig_distance": float(np.mean([clip["rig_distance"] for clip in trained])),
         "intrinsics": np.mean([clip["intrinsics"] for clip in trained], axis=0).tolist(),
     }
+
+
+def require(counts: Mapping[str, int], *kinds: str) -> None:
+    """Refuses a set that lacks a kind of records.
+
+    Raises:
+        UnusableError: If there are none of one.
+    """
+    for kind in kinds:
+        if not counts.get(kind):
+            raise dead_letters.UnusableError(
+                f"`{kind}` must not be empty: the recordings and the split leave nothing to use. "
+                f"Received: {dict(counts)}."
+            )
 
 
 def to_json(summary: dict[str, Any]) -> str:

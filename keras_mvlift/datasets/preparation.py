@@ -26,7 +26,8 @@ class Prepared:
     Attributes:
         train_pairs: Columns of pairs, real and virtual views, of the training frames.
         train_instants: Columns of the same frames with all of their views.
-        held_out_pairs: Columns of pairs, real views only, of the held-out frames.
+        held_out_pairs: Columns of pairs, real views only, of the held-out frames, which neither
+            train nor test: for early stopping, tuning and calibration.
         held_out_instants: Columns of the same frames with all of their views.
         test_views: Columns of single views with reference poses, of the test frames.
         counts: How many of what were used and left out.
@@ -46,26 +47,27 @@ def prepare(
     """Turns a clip into columns of records, with arrays throughout.
 
     What cannot be used is counted and left out, never guessed: views that show too few joints,
-    instants with fewer than two such views, test instants whose reference has a hole. A clip
+    instants with fewer than two such views, test instants whose reference lacks its root or has
+    too few joints. A joint that a reference lacks is NaN in it. A clip
     without a reference is tested against what all of its cameras triangulate; one with a
     reference may be tested on a single camera.
 
     Args:
         sequence: The clip.
-        split: Which frames train and which test.
+        split: Which frames train, which test and which choose.
         config: Stride, thresholds, virtual views and seed.
     """
     rng = seeds.generator(config.seed, "pairs", sequence.name)
     frames = _strided(split.frames(sequence), config)
-    counts = Counter(frames=sequence.num_frames, train_frames=len(frames.train))
-    counts.update(test_frames=len(frames.test))
+    counts = Counter(
+        {"frames": sequence.num_frames}
+        | {f"{part}_frames": len(frame) for part, frame in frames._asdict().items()}
+    )
     counts["unused_frames"] = sequence.num_frames - len(np.unique(np.concatenate(frames)))
     train = _usable(instants.of_sequence(sequence, frames.train), config, counts)
     min_views = 2 if sequence.pose_world is None else 1
     test = _usable(instants.of_sequence(sequence, frames.test), config, counts, min_views)
-    held_out = test
-    if not np.array_equal(frames.held_out, frames.test):
-        held_out = _usable(instants.of_sequence(sequence, frames.held_out), config, counts)
+    held_out = _usable(instants.of_sequence(sequence, frames.held_out), config, counts)
     augmented = train
     if config.num_virtual_views and len(train.frame):
         augmented = _augmented(train, sequence, config, rng)
@@ -73,11 +75,13 @@ def prepare(
         "train_pairs": _pairs(augmented, config, rng),
         "train_instants": examples.instant_columns(augmented),
         "held_out_pairs": _pairs(held_out, config, rng),
-        "held_out_instants": examples.instant_columns(_of_several_views(held_out, config)),
+        "held_out_instants": examples.instant_columns(held_out),
         "test_views": _test_views(test, sequence, config, counts),
     }
     counts.update({name: len(columns["frame"]) for name, columns in tables.items()})
-    labeled = {name: columns | _about(sequence, columns) for name, columns in tables.items()}
+    seen = np.concatenate([frames.train, frames.held_out])
+    labeled = {name: columns | _about(sequence, seen, columns) for name, columns in tables.items()}
+    labeled["test_views"] |= _about(sequence, np.arange(sequence.num_frames), tables["test_views"])
     return Prepared(**labeled, counts=dict(counts))
 
 
@@ -132,8 +136,8 @@ def _strided(frames: splits.Frames, config: configs.DataConfig) -> splits.Frames
     def every(stride: int, frame: np.ndarray) -> np.ndarray:
         return frame[frame % stride == 0]
 
-    test, held_out = (every(config.test_stride, frame) for frame in (frames.test, frames.held_out))
-    return splits.Frames(every(config.stride, frames.train), test, held_out)
+    train, held_out = (every(config.stride, frame) for frame in (frames.train, frames.held_out))
+    return splits.Frames(train, every(config.test_stride, frames.test), held_out)
 
 
 def _usable(
@@ -150,11 +154,6 @@ def _usable(
         keypoints_2d=np.where(is_used[..., np.newaxis, np.newaxis], seen.keypoints_2d, 0.0),
     )
     return blanked.select(np.flatnonzero(is_kept))
-
-
-def _of_several_views(seen: instants.Instants, config: configs.DataConfig) -> instants.Instants:
-    is_several = np.count_nonzero(seen.is_used(config.min_joints), axis=1) >= 2
-    return seen.select(np.flatnonzero(is_several))
 
 
 def _pairs(
@@ -180,10 +179,16 @@ def _test_views(
     config: configs.DataConfig,
     counts: Counter[str],
 ) -> examples.Columns:
-    """Lays out every usable view with the reference pose in its camera's axes, root at 0."""
+    """Lays out every usable view with the reference pose in its camera's axes, root at 0.
+
+    A joint that the reference lacks is NaN; without its root, or with few joints, it is none.
+    """
     pose_world = _reference(seen, sequence, config)
-    is_known = np.isfinite(pose_world).all(axis=(1, 2))
+    has_joint = np.isfinite(pose_world).all(axis=-1)
+    num_known = np.count_nonzero(has_joint, axis=-1)
+    is_known = has_joint[:, skeletons.ROOT] & (num_known >= config.min_joints)
     counts["instants_without_reference"] += int(np.count_nonzero(~is_known))
+    counts["missing_reference_joints"] += int(np.count_nonzero(~has_joint[is_known]))
     instant, view = np.nonzero(seen.is_used(config.min_joints) & is_known[:, np.newaxis])
     columns = examples.view_columns(seen, instant, view)
     pose = pose_world[instant]
@@ -205,11 +210,14 @@ def _reference(
     return np.where(is_seen[..., np.newaxis], points, np.nan)
 
 
-def _about(sequence: sequences.MultiViewSequence, columns: examples.Columns) -> examples.Columns:
-    """Says of every row where it comes from, and how sure each camera was in its clip."""
+def _about(
+    sequence: sequences.MultiViewSequence, frame: np.ndarray, columns: examples.Columns
+) -> examples.Columns:
+    """Says of every row where it comes from, and how sure each camera was in the given frames."""
     num_rows = len(columns["frame"])
     names = {"clip": sequence.name, "subject": sequence.subject, "action": sequence.action}
     about = {key: np.full(num_rows, name, dtype=object) for key, name in names.items()}
     present = [name not in sequence.absent for name in sequence.camera_names]
-    camera_confidence = sequence.confidence[present].mean(axis=(1, 2))
+    total = sequence.confidence[present][:, frame].sum(axis=(1, 2))
+    camera_confidence = total / max(len(frame) * sequence.confidence.shape[2], 1)
     return about | {"camera_confidence": np.tile(camera_confidence, (num_rows, 1))}

@@ -1,4 +1,4 @@
-"""What a model is compared with: triangulation from all cameras, and the mean pose."""
+"""What a model is compared with: triangulation, the nearest training view, a constant pose."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -9,6 +9,9 @@ import tensorflow as tf
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import examples, views
 from keras_mvlift.geometry import triangulation
+
+# Views that are compared with all known ones at once.
+_VIEWS_AT_ONCE = 256
 
 
 class TestViews(NamedTuple):
@@ -87,6 +90,7 @@ def triangulated(
     test: TestViews,
     min_confidence: float,
     solve: Callable[..., tuple[tf.Tensor, ...]] = triangulation.triangulate,
+    unplaced: float = 0.0,
 ) -> np.ndarray:
     """Triangulates each instant from all of its views.
 
@@ -95,40 +99,133 @@ def triangulated(
         min_confidence: Detections below it are left out.
         solve: `triangulation.triangulate`, or `robust_triangulation.triangulate` where detections
             may be grossly wrong.
+        unplaced: The coordinates of a joint that could not be placed: NaN leaves it out of
+            figures, 0 puts it at the root, an error as large as the joint is far from it.
 
     Returns:
-        `[N, J, 3]`, meters, camera axes, root at 0. A joint that fewer than two cameras saw, or
-        whose root they did not, is at the root: an error as large as the joint is far from it.
+        `[N, J, 3]`, meters, camera axes, root at 0.
     """
     seen, _ = by_instant(test)
-    weights = np.where(seen.confidence >= min_confidence, seen.confidence, 0.0)
-    points, is_seen, *_ = solve(seen.keypoints_2d, weights, seen.camera)
-    pose_world, is_seen = points.numpy()[test.instant], is_seen.numpy()[test.instant]
-    relative = pose_world - pose_world[:, skeletons.ROOT : skeletons.ROOT + 1]
-    relative = np.where(
-        is_seen[..., np.newaxis] & is_seen[:, skeletons.ROOT, np.newaxis, np.newaxis], relative, 0.0
-    )
-    return relative @ test.view.camera.rotation.swapaxes(-1, -2)
+    pose = triangulated_poses(seen, min_confidence, solve)[test.instant]
+    pose = np.where(np.isnan(pose), unplaced, pose)
+    return in_camera_axes(pose, test.view.camera.rotation)
 
 
-def mean_pose(pairs: tf.data.Dataset, min_confidence: float) -> np.ndarray:
-    """Averages the poses that pairs of training views give by triangulation.
+def triangulated_poses(
+    seen: views.View,
+    min_confidence: float,
+    solve: Callable[..., tuple[tf.Tensor, ...]] = triangulation.triangulate,
+) -> np.ndarray:
+    """Triangulates instants from all of their views.
 
     Args:
-        pairs: Batches of `ViewPair`.
+        seen: Fields `[T, V, ...]`; confidence 0 throughout for a view that an instant lacks.
         min_confidence: Detections below it are left out.
+        solve: As in `triangulated`.
 
     Returns:
-        `[J, 3]`, meters, camera axes, root at 0.
+        `[T, J, 3]`, meters, world axes, root at 0; NaN for a joint that fewer than two cameras
+        saw, and for all joints where they did not see the root.
     """
-    total, count = 0.0, 0.0
-    for pair in pairs:
-        stacked = tf.nest.map_structure(lambda *sides: tf.stack(sides, axis=1), *pair)
-        weights = tf.where(stacked.confidence >= min_confidence, stacked.confidence, 0.0)
-        points, is_seen = triangulation.triangulate(stacked.keypoints_2d, weights, stacked.camera)
-        relative = points - points[:, skeletons.ROOT : skeletons.ROOT + 1]
-        in_views = tf.einsum("bvij,bkj->bvki", stacked.camera.rotation, relative)
-        is_whole = tf.cast(is_seen & is_seen[:, skeletons.ROOT : skeletons.ROOT + 1], points.dtype)
-        total += tf.reduce_sum(in_views * is_whole[:, tf.newaxis, :, tf.newaxis], axis=[0, 1])
-        count += 2.0 * tf.reduce_sum(is_whole, axis=0)[:, tf.newaxis]
-    return tf.math.divide_no_nan(total, count).numpy()
+    weights = np.where(seen.confidence >= min_confidence, seen.confidence, 0.0)
+    points, is_seen, *_ = solve(seen.keypoints_2d, weights, seen.camera)
+    points = np.where(is_seen.numpy()[..., np.newaxis], points.numpy(), np.nan)
+    return points - points[:, skeletons.ROOT : skeletons.ROOT + 1]
+
+
+def in_camera_axes(pose: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """Turns poses `[..., J, 3]`, world axes, root at 0, by rotations `[..., 3, 3]`."""
+    return pose @ np.asarray(rotation).swapaxes(-1, -2)
+
+
+def constant_pose(pose: np.ndarray) -> np.ndarray:
+    """Averages poses in world axes: what is best answered without looking.
+
+    An average in camera axes would mix what cameras see from all around into a pose of no size.
+
+    Args:
+        pose: `[T, J, 3]`, meters, world axes, root at 0, NaN where unknown, as
+            `triangulated_poses` gives them of training instants.
+
+    Returns:
+        `[J, 3]`, meters, world axes, root at 0; NaN for a joint that is never known.
+    """
+    is_known = np.isfinite(pose)
+    count = is_known.sum(axis=0)
+    total = np.where(is_known, pose, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def nearest_views(
+    keypoints_2d: np.ndarray,
+    confidence: np.ndarray,
+    known_keypoints_2d: np.ndarray,
+    known_confidence: np.ndarray,
+) -> np.ndarray:
+    """Finds for each view the known view that looks most like it.
+
+    Views are compared by the mean squared distance of the joints that both show, once both are
+    centered at the root (at the mean of the joints where it was not seen) and scaled to the same
+    mean square.
+
+    Args:
+        keypoints_2d: `[N, J, 2]`, pixels.
+        confidence: `[N, J]`, 0 where not seen.
+        known_keypoints_2d: `[M, J, 2]`, pixels, of any cameras.
+        known_confidence: `[M, J]`, 0 where not seen.
+
+    Returns:
+        `[N]`, indices into the known views.
+    """
+    known, is_known = _normalized(known_keypoints_2d, known_confidence)
+    shapes, is_seen = _normalized(keypoints_2d, confidence)
+    known_squares = np.square(known).sum(axis=-1)
+    nearest = []
+    for start in range(0, len(shapes), _VIEWS_AT_ONCE):
+        rows = slice(start, start + _VIEWS_AT_ONCE)
+        squares = np.square(shapes[rows]).sum(axis=-1)
+        flat = shapes[rows].reshape(len(squares), -1)
+        # What a view does not show is 0 in it, and so in the products.
+        distance = squares @ is_known.T + is_seen[rows] @ known_squares.T
+        distance -= 2 * flat @ known.reshape(len(known), -1).T
+        shared = is_seen[rows] @ is_known.T
+        mean = np.where(shared > 0, distance / np.maximum(shared, 1), np.inf)
+        nearest.append(mean.argmin(axis=1))
+    return np.concatenate(nearest)
+
+
+def nearest_poses(
+    test: TestViews, seen: views.View, pose: np.ndarray, min_joints: int = 8
+) -> np.ndarray:
+    """Answers each test view with the pose of the training view that looks most like it.
+
+    Args:
+        test: The views.
+        seen: The training instants, fields `[T, V, ...]`.
+        pose: `[T, J, 3]`, meters, world axes, root at 0, what `triangulated_poses` gives of them.
+        min_joints: Joints that a training view must show. Of their poses only those count in
+            which as many joints are known as in any.
+
+    Returns:
+        `[N, J, 3]`, meters, camera axes, root at 0, NaN where unknown.
+    """
+    num_known = np.isfinite(pose).all(axis=-1).sum(axis=-1)
+    is_shown = np.count_nonzero(seen.confidence, axis=-1) >= min_joints
+    instant, view = np.nonzero(is_shown & (num_known == num_known.max())[:, np.newaxis])
+    known = tf.nest.map_structure(lambda field: np.asarray(field)[instant, view], seen)
+    nearest = nearest_views(
+        test.view.keypoints_2d, test.view.confidence, known.keypoints_2d, known.confidence
+    )
+    return in_camera_axes(pose[instant[nearest]], known.camera.rotation[nearest])
+
+
+def _normalized(keypoints_2d: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centers and scales views; gives `[N, J, 2]`, 0 where not seen, and what is seen as 0 or 1."""
+    is_seen = (np.asarray(confidence) > 0).astype(np.float32)
+    shown = np.asarray(keypoints_2d) * is_seen[..., np.newaxis]
+    count = np.maximum(is_seen.sum(axis=-1), 1)[:, np.newaxis]
+    is_rooted = is_seen[:, skeletons.ROOT, np.newaxis] > 0
+    center = np.where(is_rooted, shown[:, skeletons.ROOT], shown.sum(axis=1) / count)
+    centered = (shown - center[:, np.newaxis]) * is_seen[..., np.newaxis]
+    size = np.sqrt(np.square(centered).sum(axis=(1, 2), keepdims=True) / count[..., np.newaxis])
+    return (centered / np.where(size > 0, size, 1.0)).astype(np.float32), is_seen

@@ -1,7 +1,8 @@
 """Shares of joints found within a distance: PCK, and the area under its curve.
 
 The functions give shares in [0, 1]; the Keras metrics report them times 100, as papers print
-them. A joint counts as found if it lies strictly nearer than the threshold once the roots coincide.
+them. A joint counts as found if it lies strictly nearer than the threshold once the roots coincide;
+one that the true pose lacks, NaN in it, does not count at all.
 """
 
 from collections.abc import Sequence
@@ -54,8 +55,8 @@ def pck(
         Mehta et al., Monocular 3D human pose estimation in the wild using improved CNN
         supervision, 3DV 2017, section 6.
     """
-    found = _errors_mm(pose_true, pose_pred, joints) < threshold_mm
-    return tf.reduce_mean(tf.cast(found, tf.float32), axis=-1)
+    found = tf.cast(_errors_mm(pose_true, pose_pred) < threshold_mm, tf.float32)
+    return _mean(found, pose_true, joints)
 
 
 def pck_auc(
@@ -79,9 +80,9 @@ def pck_auc(
     References:
         Mehta et al., 3DV 2017, section 6.
     """
-    errors = _errors_mm(pose_true, pose_pred, joints)
+    errors = _errors_mm(pose_true, pose_pred)
     found = errors[..., tf.newaxis] < tf.constant(AUC_THRESHOLDS_MM, errors.dtype)
-    return tf.reduce_mean(tf.cast(found, tf.float32), axis=[-2, -1])
+    return _mean(tf.reduce_mean(tf.cast(found, tf.float32), axis=-1), pose_true, joints)
 
 
 @keras.saving.register_keras_serializable(package="keras_mvlift")
@@ -140,15 +141,19 @@ def _plain(joints: Sequence[int] | None) -> list[int] | None:
     return None if joints is None else [int(joint) for joint in joints]
 
 
-def _errors_mm(
-    pose_true: tf.Tensor, pose_pred: tf.Tensor, joints: Sequence[int] | None
-) -> tf.Tensor:
-    errors = pose_error.MILLIMETERS_PER_METER * pose_error.joint_errors(pose_true, pose_pred)
+def _errors_mm(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
+    return pose_error.MILLIMETERS_PER_METER * pose_error.joint_errors(pose_true, pose_pred)
+
+
+def _mean(share: tf.Tensor, pose_true: tf.Tensor, joints: Sequence[int] | None) -> tf.Tensor:
+    """Averages `[..., J]` over the joints that count."""
     if joints is None:
-        return errors
-    num_joints = errors.shape[-1]
+        return pose_error.mean_over_joints(share, pose_true)
+    num_joints = share.shape[-1]
     if not joints or (num_joints and not all(0 <= joint < num_joints for joint in joints)):
         raise ValueError(
             f"`joints` must be one or more indices below {num_joints}. Received: {joints}."
         )
-    return tf.gather(errors, joints, axis=-1)
+    is_known = tf.gather(pose_error.known_joints(pose_true), joints, axis=-1)
+    share = tf.where(is_known, tf.gather(share, joints, axis=-1), 0.0)
+    return tf.reduce_sum(share, axis=-1) / tf.reduce_sum(tf.cast(is_known, share.dtype), axis=-1)

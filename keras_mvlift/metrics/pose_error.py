@@ -1,7 +1,8 @@
 """Mean distances between true and predicted joints: MPJPE, N-MPJPE and P-MPJPE.
 
 The functions take and give meters; the Keras metrics, whose names end in `_mm`, report
-millimeters. Every joint counts, the root too, as in Human3.6M's protocols 1 and 2.
+millimeters. Every joint counts, the root too, as in Human3.6M's protocols 1 and 2; a joint that the
+true pose lacks, NaN in it, does not. What is NaN in a prediction makes the error NaN.
 """
 
 import keras
@@ -21,13 +22,34 @@ def joint_errors(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
         pose_pred: `[..., J, 3]`, meters, same frame but for the root's position.
 
     Returns:
-        `[..., J]`, meters, 0 for the root; its gradient at 0 is 0.
+        `[..., J]`, meters, 0 for the root; its gradient at 0 is 0. NaN for joints that the true
+        pose lacks.
 
     Raises:
         ValueError: If the shapes are not the ones stated above.
     """
     pose_true, pose_pred = _checked(pose_true, pose_pred)
     return _distance(_relative_to_root(pose_true), _relative_to_root(pose_pred))
+
+
+def known_joints(pose_true: tf.Tensor) -> tf.Tensor:
+    """Tells which joints `[..., J]` of poses `[..., J, 3]` are there: those that are not NaN.
+
+    Relative to the root, which is to say none where the root is not.
+    """
+    relative = _relative_to_root(tf.convert_to_tensor(pose_true))
+    return tf.reduce_all(tf.math.is_finite(relative), axis=-1)
+
+
+def mean_over_joints(values: tf.Tensor, pose_true: tf.Tensor) -> tf.Tensor:
+    """Averages values of joints, `[..., J]`, over those that a true pose `[..., J, 3]` has.
+
+    Returns:
+        `[...]`; NaN for a pose without joints.
+    """
+    is_known = known_joints(pose_true)
+    total = tf.reduce_sum(tf.where(is_known, values, tf.zeros_like(values)), axis=-1)
+    return total / tf.reduce_sum(tf.cast(is_known, values.dtype), axis=-1)
 
 
 def mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
@@ -46,7 +68,7 @@ def mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
     References:
         Ionescu et al., Human3.6M, PAMI 2014, eq. (8).
     """
-    return tf.reduce_mean(joint_errors(pose_true, pose_pred), axis=-1)
+    return mean_over_joints(joint_errors(pose_true, pose_pred), pose_true)
 
 
 def n_mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
@@ -71,8 +93,9 @@ def n_mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
     """
     pose_true, pose_pred = _checked(pose_true, pose_pred)
     pose_true, pose_pred = _relative_to_root(pose_true), _relative_to_root(pose_pred)
-    scaled = procrustes.align_scale(pose_pred, pose_true)
-    return tf.reduce_mean(_distance(pose_true, scaled), axis=-1)
+    is_known = known_joints(pose_true)[..., tf.newaxis]
+    true, pred = (tf.where(is_known, x, tf.zeros_like(x)) for x in (pose_true, pose_pred))
+    return mean_over_joints(_distance(true, procrustes.align_scale(pred, true)), pose_true)
 
 
 def p_mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
@@ -92,8 +115,12 @@ def p_mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
         Martinez et al., A simple yet effective baseline for 3D human pose estimation, ICCV 2017.
     """
     pose_true, pose_pred = _checked(pose_true, pose_pred)
-    aligned = procrustes.align(pose_pred, pose_true)
-    return tf.reduce_mean(_distance(pose_true, aligned), axis=-1)
+    is_known = known_joints(pose_true)
+    true, pred = (
+        tf.where(is_known[..., tf.newaxis], x, tf.zeros_like(x)) for x in (pose_true, pose_pred)
+    )
+    aligned = procrustes.align(pred, true, tf.cast(is_known, pred.dtype))
+    return mean_over_joints(_distance(true, aligned), pose_true)
 
 
 @keras.saving.register_keras_serializable(package="keras_mvlift")

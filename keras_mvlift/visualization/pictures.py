@@ -21,7 +21,7 @@ DOTS_PER_INCH = 160
 WIDTH = 9.0
 _PANEL_WIDTH, _PANEL_HEIGHT = 2.45, 2.125
 _LEFTS = (0.7, 3.8, 6.4)
-_HEADINGS, _TITLE, _BELOW_PANEL, _FOOT = 0.375, 0.25, 0.375, 0.625
+_HEADINGS, _TITLE, _BELOW_PANEL, _NOTE, _FOOT = 0.375, 0.25, 0.375, 0.25, 0.625
 
 # How many colors the file's palette has; drawn lines have few, their smoothed edges the rest.
 _NUM_COLORS = 128
@@ -137,15 +137,16 @@ def lifted_pose(
     lifted_poses(path, [row])
 
 
-def lifted_poses(path: str | os.PathLike[str], rows: Sequence[Row]) -> None:
+def lifted_poses(path: str | os.PathLike[str], rows: Sequence[Row], note: str = "") -> None:
     """Draws several views below each other, all poses at one scale; equal rows, equal bytes.
 
     Each row has the 2D joints and the lifted pose from the front and from the side, in color
-    over the reference in grey. The file measures `size(len(rows))` pixels.
+    over the reference in grey. The file measures `size(len(rows), bool(note))` pixels.
 
     Args:
         path: The PNG file.
         rows: The views, such as those of one instant.
+        note: A line below them; none if empty.
 
     Raises:
         ValueError: If there is no row.
@@ -154,24 +155,25 @@ def lifted_poses(path: str | os.PathLike[str], rows: Sequence[Row]) -> None:
         raise ValueError(f"`rows` must hold at least one view. Received: {rows}.")
     # Not what the user's matplotlibrc says, so that a picture is the same everywhere.
     with style.context(_STYLE, after_reset=True):
-        canvas = _drawn(rows)
+        canvas = _drawn(rows, note)
         canvas.draw()
     # With a palette, and without what matplotlib would note of itself.
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     image.quantize(_NUM_COLORS, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
 
 
-def size(num_rows: int) -> tuple[int, int]:
+def size(num_rows: int, has_note: bool = False) -> tuple[int, int]:
     """Gives width and height of a picture of so many views, pixels."""
-    return round(WIDTH * DOTS_PER_INCH), round(_height(num_rows) * DOTS_PER_INCH)
+    return round(WIDTH * DOTS_PER_INCH), round(_height(num_rows, has_note) * DOTS_PER_INCH)
 
 
-def _height(num_rows: int) -> float:
-    return _HEADINGS + num_rows * (_TITLE + _PANEL_HEIGHT + _BELOW_PANEL) + _FOOT
+def _height(num_rows: int, has_note: bool) -> float:
+    foot = _FOOT + _NOTE * has_note
+    return _HEADINGS + num_rows * (_TITLE + _PANEL_HEIGHT + _BELOW_PANEL) + foot
 
 
-def _drawn(rows: Sequence[Row]) -> backend_agg.FigureCanvasAgg:
-    height = _height(len(rows))
+def _drawn(rows: Sequence[Row], note: str) -> backend_agg.FigureCanvasAgg:
+    height = _height(len(rows), bool(note))
     figure = mpl_figure.Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH)
     canvas = backend_agg.FigureCanvasAgg(figure)
     poses = [pose for row in rows for pose in (row.pose_pred, row.pose_reference)]
@@ -186,6 +188,7 @@ def _drawn(rows: Sequence[Row]) -> backend_agg.FigureCanvasAgg:
         panels = [_panel(figure, left, top - _PANEL_HEIGHT) for left in _LEFTS]
         _draw(panels, row, shown)
     _name_axes(panels)
+    _text(figure, WIDTH / 2, _FOOT, note[:_MAX_LETTERS], ha="center")
     legends.draw(figure, any(row.pose_reference is not None for row in rows))
     return canvas
 

@@ -21,7 +21,8 @@ _COLUMNS = {
 }
 _BASELINES = {
     "triangulation": "triangu-\nlation\nMPJPE mm",
-    "mean_pose": "mean\npose\nMPJPE mm",
+    "nearest_view": "nearest\nview\nMPJPE mm",
+    "constant_pose": "constant\npose\nMPJPE mm",
 }
 _BASELINE_FIGURE = "mpjpe_mm"
 
@@ -36,7 +37,9 @@ _SLICES = {"per_action": "action", "per_camera": "camera"}
 # A rule below the headings, blanks elsewhere, and nothing that a plain terminal cannot show.
 _BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
-_NOTE = "Triangulation sees every camera, the model one, the mean pose none."
+_NOTE = """
+Triangulation sees every camera, the model one. Without the model one could
+answer with the pose of the nearest training view, or with a constant pose."""
 
 # What preparation counts and leaves out, in the words of a person.
 _LEFT_OUT = {
@@ -45,6 +48,7 @@ _LEFT_OUT = {
     "dropped_instants": "instants with fewer than two views",
     "instants_without_reference": "instants without a reference",
     "missing_joints": "joints not seen",
+    "missing_reference_joints": "joints without a reference",
 }
 
 _SPLITS = {"test": "test", "eval": "held-out"}
@@ -97,7 +101,7 @@ def results_table(results: Mapping[str, Any]) -> table.Table:
     )
     page.add_column("", overflow="fold")
     for heading in ("Views", *_COLUMNS.values(), *_BASELINES.values()):
-        page.add_column(heading, justify="right")
+        page.add_column(heading, justify="right", no_wrap=True)
     for group in _groups(results):
         for name, path in group:
             style = "bold" if path == (_HEADLINE,) else None
@@ -144,7 +148,7 @@ def _lines(results: Mapping[str, Any], page: console.Console) -> list[str]:
 
 def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
     """Says what was measured, whether it is good enough, and where everything is."""
-    yield text.Text(f"\n{_NOTE}", "dim")
+    yield text.Text(f"{_NOTE}{_coverage(results)}", "dim")
     yield text.Text()
     if results["blessed"]:
         yield _line("Blessed", f"yes{_kept(results)}", "green")
@@ -168,7 +172,9 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
         yield _line("", f"from {data['data_root']}")
     yield from _spans(results)
     if "reference" in data:
-        yield _line("Reference", data["reference"])
+        known = data.get("reference_coverage", 100.0)
+        share = "" if known == 100.0 else f", {known:.1f} % of the joints"
+        yield _line("Reference", data["reference"] + share)
     if "tuned" in results:
         tuned = ", ".join(f"{name} {value:.3g}" for name, value in sorted(results["tuned"].items()))
         yield _line("Tuned", tuned)
@@ -180,6 +186,14 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
     yield _line("Picture", results["picture"])
     yield _line("Results", results["results"])
     yield _line("Log", results["log"])
+
+
+def _coverage(results: Mapping[str, Any]) -> str:
+    """Says how much of the reference triangulation placed, where that was not all."""
+    share = _at(results["baselines"], ("triangulation", "overall")).get("coverage", 100.0)
+    if share == 100.0:
+        return ""
+    return f"\nTriangulation places {share:.1f} % of the joints; the others do not count."
 
 
 def _spans(results: Mapping[str, Any]) -> Iterator[text.Text]:

@@ -1,15 +1,11 @@
-import glob
 import json
 import pathlib
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from tfx.types import standard_artifacts
 
 from components import artifacts, baselines
 from components.example_gen import executor
-from keras_mvlift.datasets import view_pairs
 from keras_mvlift.metrics import baselines as measures
 from keras_mvlift.metrics import results, summary
 from tests.components import studio_examples
@@ -39,49 +35,63 @@ def figures(examples, tmp_path_factory):
 
 def test_figures_are_those_of_the_library(examples, figures):
     test = measures.read_test_views(baselines.pattern(examples["test_examples"].uri, "test"))
-    pairs = view_pairs.load_once(baselines.pattern(examples["examples"].uri, "train"), 32)
-    mean_pose = np.tile(measures.mean_pose(pairs, MIN_CONFIDENCE), (len(test.frame), 1, 1))
-    triangulated = measures.triangulated(test, MIN_CONFIDENCE)
+    seen = baselines.training_instants([examples["examples"]])
+    pose = measures.triangulated_poses(seen, MIN_CONFIDENCE)
+    constant = measures.constant_pose(pose)
+    poses = {
+        "triangulation": measures.triangulated(test, MIN_CONFIDENCE, unplaced=np.nan),
+        "nearest_view": measures.nearest_poses(test, seen, pose),
+        "constant_pose": measures.in_camera_axes(constant, test.view.camera.rotation),
+    }
     written = baselines.read(figures)
-    assert set(written) == {"triangulation", "mean_pose"}
-    for name, pose in (("triangulation", triangulated), ("mean_pose", mean_pose)):
+    assert set(written) == set(poses)
+    for name, given in poses.items():
         assert set(written[name]["per_camera"]) == {f"camera_{i}" for i in range(1, 5)}
         assert set(written[name]["per_action"]) == {"walking", "turning"}
-        expected = results.of_poses(test, pose)
+        expected = results.of_poses(test, given)
         for part in ("overall", "mean_over_actions", "median_over_cameras"):
             assert written[name][part] == pytest.approx(expected[part], rel=1e-4)
 
 
+def test_training_instants_are_those_of_the_real_cameras(examples):
+    seen = baselines.training_instants([examples["examples"]])
+    # Four cameras and a virtual one, which saw every instant.
+    assert seen.confidence.shape == (8, 5, 17)
+    assert seen.confidence[:, :4].any(axis=(0, 2)).all()
+    assert not seen.confidence[:, 4].any()
+
+
+def test_of_many_training_instants_every_so_many_are_looked_at(examples, monkeypatch):
+    everything = baselines.training_instants([examples["examples"]])
+    monkeypatch.setattr(baselines, "MAX_INSTANTS", 3)
+    some = baselines.training_instants([examples["examples"]])
+    np.testing.assert_array_equal(some.keypoints_2d, everything.keypoints_2d[::3])
+
+
 def test_what_sees_without_error_triangulates_without_error(figures):
-    # A joint that a body hides from all cameras but one stays at the root, so it is a median.
     written = baselines.read(figures)
-    assert written["triangulation"]["overall"]["pck_150"] > 95
-    assert written["mean_pose"]["overall"]["mpjpe_mm"] > 100
+    overall = written["triangulation"]["overall"]
+    assert overall["mpjpe_mm"] < 1
+    assert overall["coverage"] == 100
+    assert written["constant_pose"]["overall"]["mpjpe_mm"] > 50
 
 
-def test_a_single_test_camera_is_compared_with_the_mean_pose_alone(examples, tmp_path):
-    alone = standard_artifacts.Examples()
-    alone.uri = str(tmp_path / "alone")
-    folder = pathlib.Path(executor.split_folder(alone.uri, "test"))
-    folder.mkdir(parents=True)
-    files = sorted(glob.glob(baselines.pattern(examples["test_examples"].uri, "test")))
-    for path in files:
-        records = list(tf.data.TFRecordDataset(path, "GZIP").as_numpy_iterator())
-        with tf.io.TFRecordWriter(str(folder / pathlib.Path(path).name), "GZIP") as writer:
-            for record in (record for record in records if b"camera_1" in record):
-                writer.write(record)
+def test_a_single_test_camera_is_compared_with_what_it_can_see_alone(examples, tmp_path):
+    test = studio_examples.of_camera(
+        examples["test_examples"], "test", "camera_1", tmp_path / "alone"
+    )
     artifact = artifacts.Baselines()
     artifact.uri = str(tmp_path)
-    given = studio_examples.lists(examples | {"test_examples": alone})
+    given = studio_examples.lists(examples | {"test_examples": test})
     baselines.Baselines.test_call(
         **given, figures=artifact, min_confidence=MIN_CONFIDENCE, code_version="abc"
     )
-    assert set(baselines.read(artifact.uri)) == {"mean_pose"}
+    assert set(baselines.read(artifact.uri)) == {"nearest_view", "constant_pose"}
 
 
 def test_the_file_is_json(figures):
     text = pathlib.Path(figures, baselines.BASELINES).read_text()
-    assert set(json.loads(text)["mean_pose"]["overall"]) == set(summary.NAMES)
+    assert set(json.loads(text)["constant_pose"]["overall"]) == {*summary.NAMES, "coverage"}
 
 
 def test_the_pattern_matches_finished_shards_alone(tmp_path):

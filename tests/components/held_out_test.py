@@ -62,7 +62,7 @@ def told_otherwise(examples, root, **changes):
     return examples | {"examples": copy}
 
 
-def test_test_instants_with_a_recorded_reference_are_scored(model, examples, tmp_path):
+def test_test_instants_are_scored(model, examples, tmp_path):
     uri = examples["test_examples"].uri
     test = measures.read_test_views(baselines.pattern(uri, "test"))
     view = test.view
@@ -75,10 +75,17 @@ def test_test_instants_with_a_recorded_reference_are_scored(model, examples, tmp
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_without_a_recorded_reference_held_out_instants_are_scored(model, examples, tmp_path):
-    blind = told_otherwise(examples, tmp_path, reference="triangulated")
-    found = measure(model, blind, tmp_path)
-    files = baselines.pattern(blind["examples"].uri, "eval_instants")
+@pytest.fixture(scope="module")
+def alone(examples, tmp_path_factory):
+    """The same records, but for the test views of all cameras but one."""
+    root = tmp_path_factory.mktemp("alone") / "test"
+    test = studio_examples.of_camera(examples["test_examples"], "test", "camera_1", root)
+    return examples | {"test_examples": test}
+
+
+def test_where_a_camera_tests_alone_held_out_instants_are_scored(model, alone, tmp_path):
+    found = measure(model, alone, tmp_path)
+    files = baselines.pattern(alone["examples"].uri, "eval_instants")
     seen = held_out_records.read(files, num_views=5)
     folder = pathlib.Path(model.uri, "Format-Serving", lifters.FOLDER)
     lifter, _ = lifters.load(folder, objectives.TransformReprojection())
@@ -96,9 +103,8 @@ def test_of_many_instants_some_of_all_are_scored(model, examples, tmp_path, monk
     assert some["mean_px"] == pytest.approx(everything["mean_px"], rel=0.5)
 
 
-def test_no_instant_in_two_views_is_no_score(model, examples, tmp_path):
-    alone = told_otherwise(examples, tmp_path, reference="triangulated", counts={})
-    found = measure(model, alone, tmp_path)
+def test_no_instant_in_two_views_is_no_score(model, alone, tmp_path):
+    found = measure(model, told_otherwise(alone, tmp_path, counts={}), tmp_path)
     assert found == {}
     bounds = {"held_out_mean_px": 1.0, "mpjpe_mm": 1.0}
     assert held_out.why(found, bounds) == [

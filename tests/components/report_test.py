@@ -172,12 +172,12 @@ def test_results_name_the_list_of_clips_that_could_not_be_used(found):
 
 def test_the_picture_has_a_row_for_each_camera(written):
     with Image.open(written / report.PICTURE) as picture:
-        assert picture.size == pictures.size(4)
+        assert picture.size == pictures.size(4, has_note=True)
 
 
 def test_the_picture_shows_the_instant_of_the_median_error(examples, model, monkeypatch, tmp_path):
     test, drawn = read_test_views(examples), []
-    monkeypatch.setattr(pictures, "lifted_poses", lambda path, rows: drawn.extend(rows))
+    monkeypatch.setattr(pictures, "lifted_poses", lambda path, rows, note: drawn.extend(rows))
     lifter, lifted = lift(model, test)
     report.draw(tmp_path / "picture.png", lifter, test)
     error = np.linalg.norm(lifted.root_relative_pose - test.reference_pose, axis=-1).mean(axis=-1)

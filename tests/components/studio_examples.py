@@ -14,13 +14,18 @@ TRAIN_CLIPS, TEST_CLIPS = CLIPS[:2], CLIPS[2:]
 
 
 def config(num_frames=6, test_subjects=("S02",), **options):
-    """Trains on one person with a virtual camera more, tests on the other."""
+    """Trains on one person with a virtual camera more, tests on the other.
+
+    The last two frames of training clips are held out.
+    """
     studio = {"num_subjects": 2, "num_clips": 2, "num_frames": num_frames, "seed": 3} | options
     return configs.DataConfig(
         source="studio",
         source_options=json.dumps(studio),
         split="subject",
-        split_options=json.dumps({"test_subjects": test_subjects}),
+        split_options=json.dumps(
+            {"test_subjects": test_subjects, "held_out_share": 2 / num_frames, "gap": 0}
+        ),
         num_virtual_views=1,
     )
 
@@ -59,6 +64,21 @@ def _values(example):
     return {
         name: getattr(value, value.WhichOneof("kind")).value for name, value in features.items()
     }
+
+
+def of_camera(artifact, split, camera, root):
+    """Copies an artifact of test views; of a split it keeps the records of one camera."""
+    alone = standard_artifacts.Examples()
+    alone.uri = str(root)
+    folder = pathlib.Path(executor.split_folder(alone.uri, split))
+    folder.mkdir(parents=True)
+    for path in shards(artifact, split):
+        serialized = tf.data.TFRecordDataset(str(path), "GZIP").as_numpy_iterator()
+        with tf.io.TFRecordWriter(str(folder / path.name), "GZIP") as writer:
+            for record in serialized:
+                if camera.encode() in record:
+                    writer.write(record)
+    return alone
 
 
 def lists(artifacts):

@@ -1,4 +1,4 @@
-"""No 3D label may reach what training reads, and no clip may be too poor to be prepared."""
+"""No 3D label or test frame may reach what training reads, and no clip may be too poor."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from keras_mvlift.geometry import cameras
 from tests import random_scenes
 from tests.datasets import clips
 
-SPLIT = splits.ByBlocks(num_blocks=2, block_length=4, gap=3)
+SPLIT = splits.ByBlocks(num_blocks=2, block_length=4, gap=3, held_out_share=0.1)
 CONFIG = configs.DataConfig(num_virtual_views=3, pairs_per_instant=5)
 VIEW = {
     "keypoints_2d": 34,
@@ -26,10 +26,13 @@ ABOUT = {"frame": 1, "clip": 1, "subject": 1, "action": 1, "camera_confidence": 
 PAIR = {f"{side}/{field}": size for side in ("source", "target") for field, size in VIEW.items()}
 
 
-def records(clip):
+READ_IN_TRAINING = ("train_pairs", "train_instants", "held_out_pairs", "held_out_instants")
+
+
+def records(clip, names=("train_pairs", "held_out_pairs", "test_views")):
     """The raw records of each table, their features put in one order: the encoder's differs."""
     prepared = preparation.prepare(clip, SPLIT, CONFIG)
-    tables = (prepared.train_pairs, prepared.held_out_pairs, prepared.test_views)
+    tables = [getattr(prepared, name) for name in names]
     return tuple([ordered(record) for record in examples.encode(table)] for table in tables)
 
 
@@ -72,6 +75,19 @@ def test_the_true_pose_changes_no_byte_of_what_training_reads(pose_world):
     assert train == other[0]
     assert held_out == other[1]
     assert test_views != other[2]
+
+
+def test_what_test_frames_show_changes_no_byte_of_what_training_reads():
+    clip, rng = clips.exact(), np.random.default_rng(2)
+    test = SPLIT.frames(clip).test
+    keypoints_2d, confidence = clip.keypoints_2d.copy(), clip.confidence.copy()
+    keypoints_2d[:, test] += rng.normal(0.0, 100.0, keypoints_2d[:, test].shape)
+    confidence[:, test] = rng.uniform(size=confidence[:, test].shape)
+    other = dataclasses.replace(clip, keypoints_2d=keypoints_2d, confidence=confidence)
+    before, after = (records(one, READ_IN_TRAINING) for one in (clip, other))
+    assert all(before)
+    assert before == after
+    assert records(clip)[-1] != records(other)[-1]
 
 
 @pytest.mark.parametrize(

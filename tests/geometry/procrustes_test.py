@@ -25,6 +25,14 @@ def test_align_golden_of_poses_that_are_not_similar():
     np.testing.assert_allclose(procrustes.align(pose, target), 0.6 * pose, atol=1e-12)
 
 
+def test_joints_without_weight_pull_at_nothing():
+    rng = np.random.default_rng(0)
+    pose, target = random_scenes.points(rng, 9), random_scenes.points(rng, 9)
+    weights = np.repeat([1.0, 0.0], [6, 3])
+    alone = procrustes.align(pose[:6], target[:6])
+    np.testing.assert_allclose(procrustes.align(pose, target, weights)[:6], alone, atol=1e-12)
+
+
 def test_align_scale_golden():
     # (2 * 1 + 2 * 1 + 0) / (4 + 4 + 4) = 1/3 of the pose.
     pose = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0]])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.datasets import view_pairs
+from keras_mvlift.datasets import instants
 from keras_mvlift.geometry import robust_triangulation
 from keras_mvlift.metrics import baselines
 from tests import tiny_studio
@@ -151,41 +151,96 @@ def test_views_are_laid_out_by_instant_and_camera(complete):
     np.testing.assert_array_equal(seen.camera.intrinsics[absent], np.eye(3))
 
 
-def slow_mean_pose(clip, columns):
-    """Averages what each pair sees of the truth, a joint of a view at a time."""
-    total, count = np.zeros((17, 3)), np.zeros(17)
-    for row, frame in enumerate(columns["frame"]):
-        sides = [
-            columns[f"{side}/confidence"][row] >= MIN_CONFIDENCE for side in ("source", "target")
-        ]
-        is_seen = sides[0] & sides[1]
-        for side in ("source", "target"):
-            for joint in range(17):
-                if is_seen[joint] and is_seen[0]:
-                    offset = clip.pose_world[frame, joint] - clip.pose_world[frame, 0]
-                    total[joint] += columns[f"{side}/rotation"][row] @ offset
-                    count[joint] += 1
-    # Some joint of some pair was not seen, or this would not say much.
-    assert 0 < count.min() < count.max() < 2 * len(columns["frame"])
-    return total / count[:, np.newaxis]
+@pytest.fixture(scope="module")
+def trained(clip, prepared):
+    """The training instants, and the truth of them in world axes, root at 0."""
+    frame = prepared.train_instants["frame"]
+    seen = instants.to_view(instants.of_sequence(clip, frame))
+    return seen, clip.pose_world[frame] - clip.pose_world[frame, :1]
 
 
-def test_the_mean_pose_is_that_of_what_the_pairs_see(clip, prepared, tmp_path):
-    path = tiny_studio.write(tmp_path / "pairs.gz", prepared.train_pairs)
-    # The last of these batches is smaller than the others.
-    pose = baselines.mean_pose(view_pairs.load_once(path, 25), MIN_CONFIDENCE)
-    np.testing.assert_allclose(pose, slow_mean_pose(clip, prepared.train_pairs), atol=1e-4)
+def test_triangulated_poses_are_the_truth_of_what_two_cameras_saw(trained):
+    seen, truth = trained
+    pose = baselines.triangulated_poses(seen, MIN_CONFIDENCE)
+    count = (seen.confidence >= MIN_CONFIDENCE).sum(axis=1)
+    is_seen = (count >= 2) & (count[:, :1] >= 2)
+    np.testing.assert_array_equal(np.isfinite(pose).all(axis=-1), is_seen)
+    assert not is_seen.all()
+    np.testing.assert_allclose(pose[is_seen], truth[is_seen], atol=1e-4)
 
 
-def test_a_joint_that_no_pair_saw_is_at_the_root_of_the_mean_pose(prepared):
-    pair = tiny_studio.pair(prepared.train_pairs)
-    confidence = pair.source.confidence.numpy()
-    confidence[:, 5] = 0.0
-    blind = pair._replace(source=pair.source._replace(confidence=tf.constant(confidence)))
-    pose = baselines.mean_pose(tf.data.Dataset.from_tensors(blind), MIN_CONFIDENCE)
-    np.testing.assert_array_equal(pose[5], np.zeros(3))
-    assert np.isfinite(pose).all()
-    assert np.abs(pose[4]).max() > 0
+def test_the_constant_pose_is_the_mean_of_what_is_known_golden():
+    pose = np.full((3, 17, 3), np.nan)
+    pose[:, 4] = [[1.0, 2.0, 3.0], [3.0, 2.0, 1.0], [np.nan] * 3]
+    constant = baselines.constant_pose(pose)
+    np.testing.assert_allclose(constant[4], [2.0, 2.0, 2.0])
+    assert np.isnan(np.delete(constant, 4, axis=0)).all()
+
+
+def test_the_constant_pose_is_as_every_camera_would_see_it(complete, clip):
+    pose = clip.pose_world[:1] - clip.pose_world[:1, :1]
+    turned = baselines.in_camera_axes(baselines.constant_pose(pose), complete.view.camera.rotation)
+    for row, name in enumerate(complete.camera):
+        rotation = clip.camera.rotation[clip.camera_names.index(name)]
+        np.testing.assert_allclose(turned[row], pose[0] @ rotation.T, atol=1e-6)
+
+
+def test_the_nearest_view_is_found_wherever_and_however_large_it_is():
+    rng = np.random.default_rng(0)
+    known = rng.normal(0.0, 100.0, (30, 17, 2))
+    index = rng.permutation(30)
+    shown = 0.3 * known[index] + rng.normal(0.0, 500.0, (30, 1, 2))
+    shown += rng.normal(0.0, 0.3, shown.shape)
+    found = baselines.nearest_views(shown, np.ones((30, 17)), known, np.ones((30, 17)))
+    np.testing.assert_array_equal(found, index)
+
+
+def test_joints_that_a_view_does_not_show_do_not_count():
+    rng = np.random.default_rng(0)
+    known = rng.normal(0.0, 100.0, (30, 17, 2))
+    confidence = np.ones((30, 17))
+    confidence[:, 9:] = 0.0
+    spoiled = np.where(confidence[..., np.newaxis] > 0, known, 1e6)
+    # The scale is that of the joints seen, so that fewer of them are another size.
+    found = baselines.nearest_views(spoiled, confidence, known, confidence)
+    np.testing.assert_array_equal(found, np.arange(30))
+
+
+def test_batches_do_not_show_in_the_nearest_views(monkeypatch):
+    rng = np.random.default_rng(0)
+    shown, known = rng.normal(size=(2, 20, 17, 2))
+    sure = rng.uniform(size=(20, 17)) > 0.2
+    whole = baselines.nearest_views(shown, sure, known, sure[::-1])
+    monkeypatch.setattr(baselines, "_VIEWS_AT_ONCE", 7)
+    np.testing.assert_array_equal(baselines.nearest_views(shown, sure, known, sure[::-1]), whole)
+
+
+def test_a_training_view_seen_again_is_answered_with_its_own_pose(complete):
+    seen, _ = baselines.by_instant(complete)
+    pose = baselines.triangulated_poses(seen, MIN_CONFIDENCE)
+    answered = baselines.nearest_poses(complete, seen, pose)
+    np.testing.assert_allclose(answered, complete.reference_pose, atol=1e-4)
+
+
+def test_poses_that_lack_joints_answer_only_where_none_has_more(complete):
+    seen, _ = baselines.by_instant(complete)
+    pose = baselines.triangulated_poses(seen, MIN_CONFIDENCE)
+    pose[1:, 5] = np.nan
+    assert np.isfinite(baselines.nearest_poses(complete, seen, pose)).all()
+    pose[0, 5] = np.nan
+    answered = baselines.nearest_poses(complete, seen, pose)
+    assert np.isnan(answered[:, 5]).all()
+    assert np.isfinite(np.delete(answered, 5, axis=1)).all()
+
+
+def test_a_joint_that_could_not_be_placed_may_be_left_out(complete):
+    confidence = np.copy(complete.view.confidence)
+    confidence[complete.camera != complete.camera[0], 5] = 0.0
+    blind = edited(complete, confidence=confidence)
+    pose = baselines.triangulated(blind, MIN_CONFIDENCE, unplaced=np.nan)
+    assert np.isnan(pose[:, 5]).all()
+    others = np.delete(np.arange(17), 5)
+    np.testing.assert_allclose(pose[:, others], complete.reference_pose[:, others], atol=1e-4)
 
 
 def test_one_camera_alone_cannot_be_compared_with_triangulation(recorded):

@@ -19,6 +19,15 @@ def test_pck_golden():
     np.testing.assert_allclose(pck.pck(*off_by(149, 10, 151)), 0.75)
 
 
+def test_joints_that_the_true_pose_lacks_do_not_count():
+    pose_true, pose_pred = off_by(10, 200, 300)
+    pose_true[3] = np.nan
+    np.testing.assert_allclose(pck.pck(pose_true, pose_pred), 2 / 3, rtol=1e-6)
+    np.testing.assert_allclose(pck.pck(pose_true, pose_pred, joints=(1, 2, 3)), 1 / 2)
+    expected = pck.pck_auc(pose_true[:3], pose_pred[:3])
+    np.testing.assert_allclose(pck.pck_auc(pose_true, pose_pred), expected, rtol=1e-6)
+
+
 def test_a_joint_at_the_threshold_is_not_found():
     # 125 mm is 1/8 m, which a float holds exactly.
     np.testing.assert_allclose(pck.pck(*off_by(125), threshold_mm=125), 0.5)

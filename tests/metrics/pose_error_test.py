@@ -38,6 +38,17 @@ def test_mpjpe_golden():
     np.testing.assert_allclose(pose_error.mpjpe(CORNER, pose_pred), 0.15, rtol=1e-5)
 
 
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_joints_that_the_true_pose_lacks_do_not_count(function, poses):
+    pose_true, pose_pred = poses
+    lacking = pose_true.copy()
+    lacking[:, 12:] = np.nan
+    expected = function(pose_true[:, :12], pose_pred[:, :12])
+    np.testing.assert_allclose(function(lacking, pose_pred), expected, rtol=1e-4)
+    pose_pred[0, 5] = np.nan
+    assert np.isnan(function(lacking, pose_pred)).tolist() == [True] + [False] * 63
+
+
 def test_n_mpjpe_golden():
     # About the root the joints are x, y, z of length 1; predicted are 2x, 2y and 0. The scale
     # s = (2 + 2) / (4 + 4) = 1/2 makes x and y right and leaves z off by 1: 1 / 4 joints.

@@ -41,10 +41,37 @@ def mpjpe(figures):
 
 def test_all_groups_hold_all_figures(figures):
     assert tuple(figures) == GROUPS
-    for name in ("overall", "mean_over_actions", "median_over_cameras"):
+    covered = (*summary.NAMES, results.COVERAGE)
+    assert tuple(figures["overall"]) == covered
+    for name in ("mean_over_actions", "median_over_cameras"):
         assert tuple(figures[name]) == summary.NAMES
     for name in ("per_action", "per_camera"):
-        assert {tuple(group) for group in figures[name].values()} == {summary.NAMES}
+        assert {tuple(group) for group in figures[name].values()} == {covered}
+
+
+def test_joints_that_a_pose_lacks_are_left_out_and_told(recorded):
+    # Of each pose a joint is 100 mm off; two lack another, one its root, which is to lack all.
+    pose_pred = recorded.reference_pose.copy()
+    pose_pred[:, 5, 1] += 0.1
+    pose_pred[:2, 7] = np.nan
+    pose_pred[2, 0] = np.nan
+    found = results.of_poses(recorded, pose_pred)
+    assert mpjpe(found["overall"]) == pytest.approx((100 / 16 + 100 / 16 + 100 / 17) / 3, rel=1e-4)
+    assert found["overall"]["coverage"] == pytest.approx(100 * (16 + 16 + 17) / (4 * 17))
+    assert found["per_camera"]["a"]["coverage"] == pytest.approx(100 * 33 / 34)
+    # The third pose alone is of camera c.
+    assert set(found["per_camera"]) == {"a", "b"}
+    assert results.of_poses(recorded, np.full_like(pose_pred, np.nan)) == {}
+
+
+def test_joints_that_the_reference_lacks_count_nowhere(recorded):
+    pose_pred, reference = recorded.reference_pose.copy(), recorded.reference_pose.copy()
+    pose_pred[:, 5, 1] += 0.1
+    pose_pred[:, 9] += 5.0
+    reference[:, 9] = np.nan
+    found = results.of_poses(recorded._replace(reference_pose=reference), pose_pred)
+    assert mpjpe(found["overall"]) == pytest.approx(100 / 16, rel=1e-4)
+    assert found["overall"]["coverage"] == 100
 
 
 def test_overall_is_the_mean_over_poses(figures):

@@ -5,10 +5,14 @@ from components.example_gen import component as example_gen
 from pipeline import checks
 
 
+def nodes(holds_out):
+    examples = example_gen.RecordingExampleGen("{}", "", "")
+    return {node.id: node for node in checks.nodes(examples, holds_out)}
+
+
 @pytest.fixture(scope="module")
 def made():
-    examples = example_gen.RecordingExampleGen("{}", "", "")
-    return {node.id: node for node in checks.nodes(examples)}
+    return nodes(holds_out=True)
 
 
 def test_both_kinds_of_records_are_checked_against_their_schemas(made):
@@ -25,3 +29,9 @@ def test_instants_are_not_looked_at_twice(made):
     for name in ("StatisticsGen.Pairs", "ExampleValidator.Pairs"):
         excluded = made[name].exec_properties["exclude_splits"]
         assert excluded == '["train_instants", "eval_instants"]'
+
+
+def test_a_split_without_records_is_not_looked_at():
+    for name in ("StatisticsGen.Pairs", "ExampleValidator.Pairs"):
+        excluded = nodes(holds_out=False)[name].exec_properties["exclude_splits"]
+        assert excluded == '["train_instants", "eval_instants", "eval"]'

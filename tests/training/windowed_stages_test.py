@@ -14,12 +14,11 @@ CONFIG = configs.FinetuneConfig(num_epochs=2, batch_size=tiny_studio.BATCH_SIZE)
 def records(tmp_path_factory):
     """Pairs of 14 frames to train on, a virtual camera among five, and of 6 held out."""
     folder = tmp_path_factory.mktemp("records")
-    split = splits.ByBlocks(num_blocks=1, block_length=6, gap=2)
-    columns = preparation.prepare(
-        tiny_studio.film(), split, configs.DataConfig(num_virtual_views=1)
-    )
+    split, clip = splits.ByBlocks(num_blocks=1, block_length=6, gap=2), tiny_studio.film()
+    columns = preparation.prepare(clip, split, configs.DataConfig(num_virtual_views=1))
     train = tiny_studio.write(folder / "train.gz", columns.train_pairs)
-    return train, tiny_studio.write(folder / "held_out.gz", columns.held_out_pairs)
+    held_out = tiny_studio.prepare(clip).held_out_pairs
+    return train, tiny_studio.write(folder / "held_out.gz", held_out)
 
 
 @pytest.fixture

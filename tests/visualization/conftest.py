@@ -25,6 +25,7 @@ STANDING = {
     "right_elbow": (390, 370),
     "right_wrist": (320, 375),
 }
+BASELINES = ("triangulation", "nearest_view", "constant_pose")
 HELD_OUT = {
     "mean_px": 6.25,
     "median_px": 4.5,
@@ -66,7 +67,7 @@ def results():
         }
 
     return measured(num_examples=80) | {
-        "baselines": {"triangulation": measured(), "mean_pose": measured()},
+        "baselines": {name: measured() for name in BASELINES},
         "data": {
             "source": "pose2sim",
             "data_root": "recordings/first",

@@ -52,6 +52,17 @@ def test_a_picture_is_a_png_of_the_stated_size(tmp_path, row, num_rows, height):
     assert 0.01 < (pixels < 200).any(axis=-1).mean() < 0.2
 
 
+def test_a_note_stands_below_all_rows(tmp_path, row):
+    shown = []
+    for note in ("", "model 52.0, constant pose 114.2", "model 53.0, constant pose 114.2"):
+        pictures.lifted_poses(tmp_path / "picture.png", [row], note)
+        _, size, pixels = _pixels(tmp_path / "picture.png")
+        assert size == pictures.size(1, has_note=bool(note)) == (1440, 640 if note else 600)
+        shown.append(pixels)
+    np.testing.assert_array_equal(shown[0][:490], shown[1][:490])
+    assert (shown[1] != shown[2]).any()
+
+
 def test_four_views_stay_below_200_kb(file_of, row):
     rng = np.random.default_rng(0)
     noisy = [

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from keras_mvlift.visualization import tables
+from tests.visualization import conftest
 
 FIGURES = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm", "pck_150", "auc")
 ROWS = {
@@ -38,7 +39,7 @@ def _row(page, name):
 def test_a_row_has_the_models_figures_and_then_the_baselines_mpjpe(results, name, path):
     figures = _at(results, path)
     expected = [f"{figures[name]:.1f}" for name in FIGURES]
-    for baseline in ("triangulation", "mean_pose"):
+    for baseline in conftest.BASELINES:
         expected.append(f"{_at(results['baselines'][baseline], path)['mpjpe_mm']:.1f}")
     views = [str(figures["num_examples"])] if "num_examples" in figures else []
     assert _row(tables.render(results), name) == views + expected
@@ -52,7 +53,17 @@ def test_the_headline_comes_first(results):
 
 def test_columns_stand_in_the_order_of_their_headings(results):
     page = tables.render(results)
-    heads = ("Views", "MPJPE", "N-MPJPE", "P-MPJPE", "PCK@150", "AUC", "triangu-", "mean\n")
+    heads = (
+        "Views",
+        "MPJPE",
+        "N-MPJPE",
+        "P-MPJPE",
+        "PCK@150",
+        "AUC",
+        "triangu-",
+        "nearest",
+        "constant",
+    )
     above = "".join(page.partition("---")[0].splitlines(keepends=True))
     ends = [re.search(rf"(?<![\w-]){re.escape(head)}", above).end() for head in heads]
     widths = [len(above[:end].splitlines()[-1]) for end in ends]
@@ -61,13 +72,13 @@ def test_columns_stand_in_the_order_of_their_headings(results):
 
 
 def test_a_slice_that_a_baseline_lacks_stays_blank(results):
-    del results["baselines"]["mean_pose"]["per_action"]["walking"]
-    assert len(_row(tables.render(results), "action walking")) == 1 + len(FIGURES) + 1
+    del results["baselines"]["constant_pose"]["per_action"]["walking"]
+    assert len(_row(tables.render(results), "action walking")) == 1 + len(FIGURES) + 2
 
 
 def test_a_baseline_that_was_not_measured_stays_blank(results):
     del results["baselines"]["triangulation"]
-    assert len(_row(tables.render(results), "action walking")) == 1 + len(FIGURES) + 1
+    assert len(_row(tables.render(results), "action walking")) == 1 + len(FIGURES) + 2
 
 
 def test_a_blessed_model_is_shown_with_the_code_that_uses_it(results):
@@ -182,6 +193,18 @@ def test_clips_that_could_not_be_used_are_counted_and_their_list_is_named(result
     assert "not usable" not in tables.render(results)
     results["data"] |= {"lost_clips": 2, "dead_letters": "artifacts/dead_letters.json"}
     assert "not usable: 2 clips, listed in artifacts/dead_letters.json\n" in tables.render(results)
+
+
+def test_joints_that_triangulation_or_the_reference_lack_are_told(results):
+    page = tables.render(results)
+    assert "Triangulation places" not in page
+    assert re.search(r"^Reference +recorded$", page, re.M)
+    results["baselines"]["triangulation"]["overall"]["coverage"] = 98.76
+    results["data"]["reference_coverage"] = 94.1
+    page = tables.render(results)
+    assert "\nTriangulation places 98.8 % of the joints; the others do not count.\n" in page
+    assert re.search(r"^Reference +recorded, 94.1 % of the joints$", page, re.M)
+    assert max(map(len, page.splitlines())) <= tables.WIDTH
 
 
 def test_what_was_left_out_is_counted(results):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 import re
@@ -13,7 +14,10 @@ from tests.components import studio_examples
 
 FORMATS = pathlib.Path(__file__).parents[3] / "docs" / "formats.md"
 DEMO = configs.DataConfig(
-    source_options='{"reference": "opensim/Balancing_for_IK.trc"}', stride=3, num_virtual_views=1
+    source_options='{"reference": "opensim/Balancing_for_IK.trc"}',
+    split_options='{"held_out_share": 0.1}',
+    stride=3,
+    num_virtual_views=1,
 )
 TABLES = {
     "train": "train_pairs",
@@ -94,6 +98,18 @@ def test_records_are_exactly_what_preparation_gives(recording, request):
                 np.testing.assert_array_equal(written[key], flat)
 
 
+@pytest.mark.parametrize("recording", ["studio", "demo"])
+def test_no_frame_is_in_two_splits(recording, request):
+    _, _, artifacts = request.getfixturevalue(recording)
+    for kind in ("", "_instants"):
+        parts = [
+            {(row["clip"][0], row["frame"][0]) for row in all_rows(artifacts, split)}
+            for split in (f"train{kind}", f"eval{kind}", "test")
+        ]
+        assert all(parts)
+        assert len(set.union(*parts)) == sum(map(len, parts))
+
+
 def test_each_clip_has_a_shard_in_each_split_it_adds_to(studio):
     _, _, artifacts = studio
     names = {
@@ -103,7 +119,7 @@ def test_each_clip_has_a_shard_in_each_split_it_adds_to(studio):
     first, second = (f"data_tfrecord-0000{i}-of-00004.gz" for i in (0, 1))
     third, fourth = (f"data_tfrecord-0000{i}-of-00004.gz" for i in (2, 3))
     for split, found in names.items():
-        assert found == ([first, second] if split.startswith("train") else [third, fourth])
+        assert found == ([third, fourth] if split == "test" else [first, second])
 
 
 def test_artifacts_name_their_splits(studio):
@@ -194,6 +210,13 @@ def test_test_examples_hold_the_documented_features(studio):
 def test_nothing_to_train_or_test_on_is_refused(test_subjects, kind, tmp_path):
     config = studio_examples.config(test_subjects=test_subjects)
     with pytest.raises(ValueError, match=f"`{kind}` must not be empty: .*'{kind}': 0"):
+        studio_examples.generate(tmp_path, config)
+
+
+def test_nothing_held_out_is_refused_where_it_was_asked_for(tmp_path):
+    options = {"test_subjects": ["S02"], "held_out_clips": ["S03_walking_01"]}
+    config = dataclasses.replace(studio_examples.config(), split_options=json.dumps(options))
+    with pytest.raises(ValueError, match="`held_out_pairs` must not be empty"):
         studio_examples.generate(tmp_path, config)
 
 
