@@ -12,11 +12,12 @@ NAMES = {
     "rig": "rig",
     "human36m": "human36m",
     "mpi_inf_3dhp": "mpi_inf_3dhp",
+    "aistpp": "aistpp",
     "studio": "mvlift_studio",
 }
 """Preset to the name of its pipeline."""
 
-DATA_SETS = ("rig", "human36m", "mpi_inf_3dhp")
+DATA_SETS = ("rig", "human36m", "mpi_inf_3dhp", "aistpp")
 """The presets that are named like the source that they are for."""
 
 
@@ -80,6 +81,20 @@ def mpi_inf_3dhp() -> settings.PipelineConfig:
     return _data_set("mpi_inf_3dhp", test_subjects).updated({"data": changes})
 
 
+def aistpp(data_root: str) -> settings.PipelineConfig:
+    """Gives the settings for AIST++: the official dancers and held-out clips, at 10 Hz.
+
+    Its scale is nominal, so that a model is judged by errors that do not know it.
+    """
+    from keras_mvlift.datasets import aistpp as dataset
+
+    split = dataset.AISTPPSource(root=data_root).splits()
+    config = _data_set("aistpp", (), stride=6)
+    changes = {"data": {"split_options": split, "test_stride": 6}}
+    bounds = {"n_mpjpe_mm": 100.0, "p_mpjpe_mm": 80.0}
+    return config.updated(changes | {"bounds": bounds, "worsening": {"n_mpjpe_mm": 0.1}})
+
+
 def _data_set(
     name: str, test_subjects: tuple[str, ...], stride: int = 1
 ) -> settings.PipelineConfig:
@@ -128,6 +143,9 @@ PRESETS = {
 }
 
 
+_OF_FOLDER = {"rig": rig, "aistpp": aistpp}
+
+
 def make(name: str, data_root: str) -> settings.PipelineConfig:
     """Makes a preset for the data at hand.
 
@@ -135,4 +153,4 @@ def make(name: str, data_root: str) -> settings.PipelineConfig:
         name: One of `NAMES`.
         data_root: What the preset's source reads.
     """
-    return rig(data_root) if name == "rig" else PRESETS[name]()
+    return _OF_FOLDER[name](data_root) if name in _OF_FOLDER else PRESETS[name]()

@@ -59,6 +59,8 @@ def prepare(
     frames = _strided(split.frames(sequence), config)
     counts = Counter(frames=sequence.num_frames, train_frames=len(frames.train))
     counts.update(test_frames=len(frames.test))
+    if sequence.out_of_sync:
+        counts["out_of_sync_cameras"] = len(sequence.out_of_sync)
     counts["unused_frames"] = sequence.num_frames - len(np.unique(np.concatenate(frames)))
     train = _usable(instants.of_sequence(sequence, frames.train), config, counts)
     min_views = 2 if sequence.pose_world is None else 1

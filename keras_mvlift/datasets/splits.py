@@ -29,8 +29,8 @@ class BySubject:
 
     Args:
         test_subjects: The people to test on.
-        held_out_clips: Clips that neither train nor test, for the loss on what is not trained on;
-            for data whose test clips have a single camera and so no pairs.
+        held_out_clips: Clips that neither train nor test, for the loss on what is not trained on.
+            Without any, the test clips are held out.
     """
 
     test_subjects: tuple[str, ...]
@@ -38,10 +38,11 @@ class BySubject:
 
     def frames(self, sequence: sequences.MultiViewSequence) -> Frames:
         """Gives a clip whole to the side of its subject."""
+        every, none = np.arange(sequence.num_frames), np.arange(0)
         if sequence.name in self.held_out_clips:
-            every, none = np.arange(sequence.num_frames), np.arange(0)
             return Frames(train=none, test=none, held_out=every)
-        return _whole(sequence, sequence.subject in self.test_subjects)
+        frames = _whole(sequence, sequence.subject in self.test_subjects)
+        return frames._replace(held_out=none) if self.held_out_clips else frames
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
