@@ -143,7 +143,8 @@ PRESETS = {
 }
 
 
-_OF_FOLDER = {"rig": rig, "aistpp": aistpp}
+OF_FOLDER = {"rig": rig, "aistpp": aistpp}
+"""The presets that depend on what the folder holds."""
 
 
 def make(name: str, data_root: str) -> settings.PipelineConfig:
@@ -153,4 +154,4 @@ def make(name: str, data_root: str) -> settings.PipelineConfig:
         name: One of `NAMES`.
         data_root: What the preset's source reads.
     """
-    return _OF_FOLDER[name](data_root) if name in _OF_FOLDER else PRESETS[name]()
+    return OF_FOLDER[name](data_root) if name in OF_FOLDER else PRESETS[name]()

@@ -8,7 +8,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = ("keras_mvlift", "components", "pipeline")
 KERAS_FREE = re.compile(r"keras_mvlift/(geometry/|datasets/|skeletons)")
 DRAWERS = {"utils", "helpers", "common", "misc"}
-MAX_FILE_LINES = 250
+MAX_FILE_LINES = 450
 MAX_BODY_LINES = 40
 
 

@@ -41,7 +41,7 @@ _NOTE = "Triangulation sees every camera, the model one, the mean pose none."
 # What preparation counts and leaves out, in the words of a person.
 _LEFT_OUT = {
     "unused_frames": "frames by stride or between splits",
-    "out_of_sync_cameras": "cameras of clips, out of sync with the others",
+    "out_of_sync_cameras": "cameras out of sync",
     "dropped_views": "views with too few joints",
     "dropped_instants": "instants with fewer than two views",
     "instants_without_reference": "instants without a reference",
