@@ -58,12 +58,12 @@ MAX_CONFIDENCE = 1.2
 
 # A joint so sure is compared across cameras, and an ear or nose so sure stands for the head.
 _SURE = 0.5
-# Of the distances of a pair of cameras. Not the median: who rests is where they were, so that a
-# late camera is off in the other half of the frames.
+# Of the distances of a pair of cameras. Higher than the median, as a late camera is off only while
+# the dancer moves.
 _PERCENTILE = 75.0
 _MAX_CHECKED_FRAMES = 200
 _MIN_CORRESPONDENCES = 50
-# How many times as far off as the typical camera one must be, too, to be out of sync.
+# A camera out of sync is also this many times as far off as the sequence's typical camera.
 _LEAST_RATIO = 2.0
 # One in so many training clips is held out where there is no official list.
 _HELD_OUT_EVERY = 10
@@ -80,7 +80,7 @@ _NOSE = _JOINTS.index("nose")
 class AISTPPSource:
     """AIST++'s sequences, one clip each.
 
-    Conventions of the files and choices of the reader are told in docs/aistpp.md.
+    The files' conventions and the reader's choices are described in docs/aistpp.md.
 
     Args:
         root: The folder.
@@ -241,7 +241,9 @@ class AISTPPSource:
         if not self.max_residual_px:
             return []
         residual = epipolar_residuals(keypoints_2d, confidence, rig.camera)
-        least = max(self.max_residual_px, _LEAST_RATIO * float(np.nanmedian(residual)))
+        known = residual[np.isfinite(residual)]
+        typical = float(np.median(known)) if len(known) else 0.0
+        least = max(self.max_residual_px, _LEAST_RATIO * typical)
         return [CAMERAS[index] for index in np.flatnonzero(residual > least)]
 
     def _require(self, holds: bool, name: str, rule: str) -> None:
@@ -350,7 +352,7 @@ def _parse(path: pathlib.Path, name: str) -> tuple[str, str]:
 
 
 def _dancer(name: str) -> str:
-    """Returns the dancer of a sequence; nobody of what is none, which `_parse` refuses."""
+    """Returns the dancer of a sequence; empty if the name is not one's."""
     found = _NAME.fullmatch(name)
     return found[2] if found else ""
 

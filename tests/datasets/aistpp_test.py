@@ -151,6 +151,9 @@ def test_whether_and_among_which_cameras_one_is_out_of_sync_may_be_chosen(writte
     assert open_source(root, max_residual_px=0).read(FIRST).camera_names == aistpp.CAMERAS
     others = open_source(root, cameras=("c03", "c01")).read(FIRST)
     assert (others.camera_names, others.out_of_sync) == (("c03", "c01"), ())
+    whole = open_source(root).read(FIRST)
+    np.testing.assert_array_equal(others.keypoints_2d, whole.keypoints_2d[[2, 0]])
+    np.testing.assert_array_equal(others.camera.center, whole.camera.center[[2, 0]])
     with pytest.raises(errors.RecordingError, match=r"`cameras` must name one that .*c05"):
         open_source(root, cameras=("c05",)).read(FIRST)
 
