@@ -16,6 +16,10 @@ _SIGNS = {
         ("S*/Seq*/annot.mat", "mpi_inf_3dhp_test_set", "data_train_3dhp.npz"),
         "MPI-INF-3DHP's `S*/Seq*/annot.mat` or `data_train_3dhp.npz`",
     ),
+    "aistpp": (
+        ("keypoints2d/*_cAll_*.pkl", "cameras/mapping.txt"),
+        "AIST++'s `keypoints2d` and `cameras/mapping.txt`",
+    ),
 }
 
 

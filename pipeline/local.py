@@ -63,7 +63,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--data_root",
-        help="a folder of Human3.6M, MPI-INF-3DHP, Pose2Sim, or a rig.yaml; default: the demo's",
+        help="a folder of Human3.6M, MPI-INF-3DHP, AIST++ or Pose2Sim, or a rig.yaml; default: the "
+        "demo's",
     )
     parser.add_argument(
         "--output_root",

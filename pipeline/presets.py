@@ -12,11 +12,12 @@ NAMES = {
     "rig": "rig",
     "human36m": "human36m",
     "mpi_inf_3dhp": "mpi_inf_3dhp",
+    "aistpp": "aistpp",
     "studio": "mvlift_studio",
 }
 """Preset to the name of its pipeline."""
 
-DATA_SETS = ("rig", "human36m", "mpi_inf_3dhp")
+DATA_SETS = ("rig", "human36m", "mpi_inf_3dhp", "aistpp")
 """The presets that are named like the source that they are for."""
 
 
@@ -78,6 +79,20 @@ def mpi_inf_3dhp() -> settings.PipelineConfig:
         "split_options": {"test_subjects": test_subjects, "held_out_clips": ["S8_Seq2"]},
     }
     return _data_set("mpi_inf_3dhp", test_subjects).updated({"data": changes})
+
+
+def aistpp(data_root: str) -> settings.PipelineConfig:
+    """Gives the settings for AIST++: the official dancers and held-out clips, at 10 Hz.
+
+    Its scale is nominal, so that a model is judged by errors that do not know it.
+    """
+    from keras_mvlift.datasets import aistpp as dataset
+
+    split = dataset.AISTPPSource(root=data_root).splits()
+    config = _data_set("aistpp", (), stride=6)
+    changes = {"data": {"split_options": split, "test_stride": 6}}
+    bounds = {"n_mpjpe_mm": 100.0, "p_mpjpe_mm": 80.0}
+    return config.updated(changes | {"bounds": bounds, "worsening": {"n_mpjpe_mm": 0.1}})
 
 
 def _data_set(
@@ -157,6 +172,10 @@ PRESETS = {
 }
 
 
+OF_FOLDER = {"rig": rig, "aistpp": aistpp}
+"""The presets that depend on what the folder holds."""
+
+
 def name_of(name: str, variant: str) -> str:
     """Returns the name of the pipeline that does something else than the default."""
     return name if variant == "default" else f"{name}_{variant}"
@@ -178,4 +197,4 @@ def make(name: str, data_root: str, variant: str = "default") -> settings.Pipeli
         ValueError: If there is no such variant.
     """
     config_rules.one_of("preset", variant, tuple(VARIANTS))
-    return VARIANTS[variant](rig(data_root) if name == "rig" else PRESETS[name]())
+    return VARIANTS[variant](OF_FOLDER[name](data_root) if name in OF_FOLDER else PRESETS[name]())

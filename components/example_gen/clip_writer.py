@@ -90,6 +90,9 @@ class WriteClip(beam.DoFn):
             logging.warning("Lost clip %s: %s", job.clip, error)
             yield Outcome(job.number, None, dead_letters.of(job.clip, error))
             return
+        if sequence.out_of_sync:
+            late = ", ".join(sequence.out_of_sync)
+            logging.warning("Left out of clip %s: %s, out of sync.", job.clip, late)
         name = self._prefix + job.clip
         shard = f"data_tfrecord-{job.number:05d}-of-{job.num_clips:05d}.gz"
         for split, root in self._roots.items():
@@ -117,6 +120,7 @@ def _about(
         "action": sequence.action,
         "frame_rate": sequence.frame_rate,
         "cameras": list(sequence.camera_names),
+        "out_of_sync": list(sequence.out_of_sync),
         "num_views": sequence.num_views + num_virtual_views,
         "rig_distance": distance,
         "intrinsics": np.asarray(sequence.camera.intrinsics).mean(axis=0).tolist(),

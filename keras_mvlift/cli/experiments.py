@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--motions", nargs="+", default=[], help=".npz files of recorded motions")
     parser.add_argument("--data-root", help="recordings; goes with --source")
-    parser.add_argument("--source", help="their kind: human36m, mpi_inf_3dhp, rig, pose2sim")
+    parser.add_argument(
+        "--source", help="their kind: human36m, mpi_inf_3dhp, aistpp, rig, pose2sim"
+    )
     parser.add_argument("--source-options", default="{}", help="the source's own, as JSON")
     for name, text in _ELSEWHERE.items():
         parser.add_argument(f"--test-{name}", help=text)

@@ -13,6 +13,7 @@ import tqdm
 # all is written.
 _SIMULATIONS = {
     "human36m": "keras_mvlift.datasets.human36m.simulation",
+    "aistpp": "keras_mvlift.datasets.aistpp_simulation",
     "mpi_inf_3dhp": "keras_mvlift.datasets.mpi_inf_3dhp.simulation",
 }
 

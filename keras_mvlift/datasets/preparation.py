@@ -63,6 +63,8 @@ def prepare(
         {"frames": sequence.num_frames}
         | {f"{part}_frames": len(frame) for part, frame in frames._asdict().items()}
     )
+    if sequence.out_of_sync:
+        counts["out_of_sync_cameras"] = len(sequence.out_of_sync)
     counts["unused_frames"] = sequence.num_frames - len(np.unique(np.concatenate(frames)))
     train = _usable(instants.of_sequence(sequence, frames.train), config, counts)
     min_views = 2 if sequence.pose_world is None else 1

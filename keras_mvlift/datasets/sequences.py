@@ -33,6 +33,8 @@ class MultiViewSequence:
             keypoints; None if it removed none.
         absent: Names of cameras that did not film this clip; their confidence is 0 throughout,
             which is no defect then.
+        out_of_sync: Names of cameras that the reader left out, as they show other instants than
+            the others do; they are not among `camera_names`.
 
     Raises:
         RecordingError: If a shape or value breaks these rules; names clip, field, rule and value.
@@ -49,6 +51,7 @@ class MultiViewSequence:
     pose_world: np.ndarray | None = None
     distortion: np.ndarray | None = None
     absent: tuple[str, ...] = ()
+    out_of_sync: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         camera = cameras.Camera(*(np.asarray(value, np.float64) for value in self.camera))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import pose2sim, rig_recordings, sequences, splits, synthetic
+from keras_mvlift.datasets import aistpp, pose2sim, rig_recordings, sequences, splits, synthetic
 from keras_mvlift.datasets.human36m import source as human36m_source
 from keras_mvlift.datasets.mpi_inf_3dhp import source as mpi_inf_3dhp_source
 
@@ -33,12 +33,14 @@ SOURCES: dict[str, Any] = {
     "motion_studio": synthetic.MotionStudio,
     "human36m": human36m_source.Human36MSource,
     "mpi_inf_3dhp": mpi_inf_3dhp_source.MPIINF3DHPSource,
+    "aistpp": aistpp.AISTPPSource,
 }
 
 _MANIFEST_SUFFIXES = (".yaml", ".yml")
 
 # The argument by which a source takes the folder or file it reads; the studio reads none.
 _ROOTS = {
+    "aistpp": "root",
     "human36m": "root",
     "mpi_inf_3dhp": "root",
     "motion_studio": "path",

@@ -1,9 +1,11 @@
 """How large a run is."""
 
 import dataclasses
+import json
 from typing import NamedTuple
 
 from keras_mvlift import config_rules, configs
+from keras_mvlift.datasets import aistpp
 from keras_mvlift.experiments import origins, variants
 
 
@@ -18,7 +20,7 @@ class Profile:
         max_train_frames: Of recorded motions; 0 for all.
         max_test_frames: The same for the test people.
         stride: Every how many frames of recordings one is trained on.
-        test_stride: Every how many frames of Human3.6M, which has many, one is tested on.
+        test_stride: Every how many frames of Human3.6M or AIST++ one is tested on; both have many.
         seeds: Without `--seeds`.
         is_quick: Whether rows that are for the full profile only are left out.
         tables: Names of those that are run where nothing else is asked for; none for all that are
@@ -152,12 +154,19 @@ def changed(
     return dataclasses.replace(profile, budget=budget)
 
 
+# Of these not every frame is tested on.
+_LARGE = ("human36m", "aistpp")
+
 # How each kind of recording is split, as its community does; other kinds by blocks of frames.
 _SPLITS = {
     "human36m": {"split": "subject", "split_options": '{"test_subjects": ["S9", "S11"]}'},
     "mpi_inf_3dhp": {
         "split": "subject",
         "split_options": '{"test_subjects": ["TS1", "TS2", "TS3", "TS4", "TS5", "TS6"]}',
+    },
+    "aistpp": {
+        "split": "subject",
+        "split_options": json.dumps({"test_subjects": aistpp.TEST_SUBJECTS}),
     },
 }
 
@@ -228,6 +237,6 @@ def _config(profile: Profile, recordings: Recordings) -> configs.DataConfig:
         source=recordings.source or "",
         source_options=recordings.options,
         stride=profile.stride,
-        test_stride=profile.test_stride if recordings.source == "human36m" else 1,
+        test_stride=profile.test_stride if recordings.source in _LARGE else 1,
         **_SPLITS.get(recordings.source or "", {}),  # type: ignore[arg-type]
     )

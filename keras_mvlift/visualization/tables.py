@@ -44,6 +44,7 @@ answer with the pose of the nearest training view, or with a constant pose."""
 # What preparation counts and leaves out, in the words of a person.
 _LEFT_OUT = {
     "unused_frames": "frames by stride or between splits",
+    "out_of_sync_cameras": "cameras out of sync",
     "dropped_views": "views with too few joints",
     "dropped_instants": "instants with fewer than two views",
     "instants_without_reference": "instants without a reference",

@@ -4,6 +4,7 @@ import types
 import pytest
 
 from keras_mvlift.cli import main, simulate
+from keras_mvlift.datasets import aistpp
 from keras_mvlift.datasets.human36m import source
 
 
@@ -16,6 +17,15 @@ def test_a_simulated_human36m_is_written_and_can_be_read(tmp_path, capsys):
         root=str(out), detections="gt", train_subjects=("S1",), test_subjects=("S9",)
     )
     assert [clip.num_frames for clip in release] == [6] * 4
+
+
+def test_a_simulated_aistpp_is_written_and_can_be_read(tmp_path, capsys):
+    out = tmp_path / "aistpp"
+    options = ["--subjects", "d04", "d06", "--takes", "1", "--frames", "6", "--seed", "3"]
+    assert main.main(["simulate", "aistpp", str(out), *options]) == 0
+    assert f"{out}: a simulated aistpp" in capsys.readouterr().out
+    clips = [*aistpp.AISTPPSource(root=str(out))]
+    assert [(clip.subject, clip.num_frames) for clip in clips] == [("d04", 6), ("d06", 6)]
 
 
 def test_a_folder_that_holds_anything_is_refused(tmp_path, capsys):

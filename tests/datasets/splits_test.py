@@ -141,6 +141,14 @@ def test_held_out_clips_neither_train_nor_test():
         assert list(map(len, frames)) == [0, 0, 5]
 
 
+def test_where_clips_are_held_out_the_test_clips_are_not():
+    split = splits.BySubject(test_subjects=("S9",), held_out_clips=("walk",))
+    frames = split.frames(clips.exact(2, 5, subject="S9", name="run"))
+    assert list(map(len, frames)) == [0, 5, 0]
+    frames = split.frames(clips.exact(2, 5, subject="S1", name="run"))
+    assert list(map(len, frames)) == [5, 0, 0]
+
+
 def test_test_clips_test_whole_and_others_train():
     split = splits.ByClip(test_clips=("walk", "run"))
     assert sides(split, subject="S1", name="run") == (0, 20, 0)

@@ -1,7 +1,9 @@
 import dataclasses
+import json
 
 import pytest
 
+from keras_mvlift.datasets import aistpp
 from keras_mvlift.experiments import origins, profiles
 
 
@@ -22,7 +24,11 @@ def test_motions_are_limited_by_the_profile():
 
 @pytest.mark.parametrize(
     ("source", "split", "options"),
-    [("human36m", "subject", '{"test_subjects": ["S9", "S11"]}'), ("rig", "blocks", "{}")],
+    [
+        ("human36m", "subject", '{"test_subjects": ["S9", "S11"]}'),
+        ("aistpp", "subject", f'{{"test_subjects": {json.dumps(aistpp.TEST_SUBJECTS)}}}'),
+        ("rig", "blocks", "{}"),
+    ],
 )
 def test_recordings_are_split_as_their_community_does(source, split, options):
     origin = profiles.open_origin(profiles.FULL, [], profiles.Recordings("data", source))
@@ -30,14 +36,14 @@ def test_recordings_are_split_as_their_community_does(source, split, options):
     assert origin.config.stride == profiles.FULL.stride
 
 
-def test_of_human36m_alone_test_frames_are_thinned():
+def test_of_large_sets_alone_test_frames_are_thinned():
     strides = [
         profiles.open_origin(
             profiles.QUICK, [], profiles.Recordings("data", source)
         ).config.test_stride
-        for source in ("human36m", "mpi_inf_3dhp")
+        for source in ("human36m", "aistpp", "mpi_inf_3dhp")
     ]
-    assert strides == [profiles.QUICK.test_stride, 1]
+    assert strides == [profiles.QUICK.test_stride, profiles.QUICK.test_stride, 1]
 
 
 def test_other_recordings_are_tested_on_as_their_community_does():

@@ -13,6 +13,8 @@ FILES = {
     "S1/Seq1/annot.mat": "mpi_inf_3dhp",
     "mpi_inf_3dhp_test_set/TS1/annot_data.mat": "mpi_inf_3dhp",
     "data_train_3dhp.npz": "mpi_inf_3dhp",
+    "keypoints2d/gBR_sBM_cAll_d04_mBR0_ch01.pkl": "aistpp",
+    "cameras/mapping.txt": "aistpp",
 }
 
 
@@ -39,7 +41,7 @@ def test_a_manifest_may_be_named_itself(tmp_path):
 
 
 def test_what_is_recognized_has_a_preset():
-    assert set(FILES.values()) - {"rig"} <= set(presets.PRESETS)
+    assert set(FILES.values()) <= {*presets.PRESETS, *presets.OF_FOLDER} == {*presets.NAMES}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from keras_mvlift.datasets import pose2sim, rig_simulation, sources
+from keras_mvlift.datasets import aistpp_simulation, pose2sim, rig_simulation, sources
 from keras_mvlift.datasets.human36m import simulation as human36m
 from keras_mvlift.datasets.mpi_inf_3dhp import simulation as mpi_inf_3dhp
 from keras_mvlift.metrics import summary
@@ -119,6 +119,19 @@ def test_a_rig_tests_on_the_clips_that_its_manifest_names(with_tests, tmp_path):
     assert data.split == ("clip" if with_tests else "blocks")
     if with_tests:
         assert sources.open_split(data).test_clips == (clips[-1].name,)
+
+
+def test_aistpp_tests_and_holds_out_as_its_lists_say_and_judges_what_knows_no_scale(tmp_path):
+    few = {"subjects": ("d05", "d06"), "num_takes": 2, "num_frames": 2}
+    names = [one.name for one in aistpp_simulation.write_release(tmp_path, **few)]
+    config = presets.make("aistpp", str(tmp_path))
+    split = sources.open_split(config.data)
+    assert split.test_subjects == ("d06",)
+    assert split.held_out_clips == (names[1],)
+    assert sources.open_source(config.data, str(tmp_path)).clips() == names
+    assert (config.data.stride, config.data.test_stride) == (6, 6)
+    assert {*config.bounds, *config.worsening} == {"n_mpjpe_mm", "p_mpjpe_mm"}
+    assert config.name == config.data.source == "aistpp"
 
 
 def test_the_studio_tests_on_people_it_does_not_train_on():

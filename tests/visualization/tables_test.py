@@ -209,6 +209,9 @@ def test_joints_that_triangulation_or_the_reference_lack_are_told(results):
 
 def test_what_was_left_out_is_counted(results):
     assert "left out: 3 views with too few joints" in tables.render(results)
+    results["data"]["counts"]["out_of_sync_cameras"] = 5
+    told = "left out: 5 cameras out of sync, 3 views with too few joints"
+    assert told in tables.render(results)
 
 
 def test_the_score_without_labels_is_told_in_a_line(results):

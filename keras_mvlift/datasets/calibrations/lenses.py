@@ -34,8 +34,9 @@ def undistort(
         is_undone = _solves(ideal, rays, coefficients)
         # The fixed-point iteration is slow for strong lenses, and may leave the right branch.
         rest = ~is_undone
-        ideal[rest] = _newton(rays[rest], coefficients[rest])
-        is_undone[rest] = _solves(ideal[rest], rays[rest], coefficients[rest])
+        if rest.any():
+            ideal[rest] = _newton(rays[rest], coefficients[rest])
+            is_undone[rest] = _solves(ideal[rest], rays[rest], coefficients[rest])
     focal = np.diagonal(intrinsics, axis1=-2, axis2=-1)[..., np.newaxis, :2]
     pixels = ideal * focal + intrinsics[..., np.newaxis, :2, 2]
     return pixels, is_undone & np.isfinite(pixels).all(axis=-1)

@@ -92,6 +92,15 @@ def test_a_lone_camera_is_at_no_rigs_distance(root):
     assert outcome.about["counts"]["test_views"] == 10
 
 
+def test_cameras_that_were_left_out_are_told_and_counted(root, caplog, monkeypatch):
+    late = dataclasses.replace(RECORDED, out_of_sync=("camera_9",))
+    monkeypatch.setitem(SHELF, "training", late)
+    (outcome,), _ = write(root, "training")
+    assert "Left out of clip training: camera_9, out of sync." in caplog.text
+    assert outcome.about["out_of_sync"] == ["camera_9"]
+    assert outcome.about["counts"]["out_of_sync_cameras"] == 1
+
+
 def test_a_clip_that_cannot_be_read_is_lost_and_the_others_are_written(root, caplog):
     outcomes, counts = write(root, "training", "torn", "lone")
     assert outcomes[1].about is None
