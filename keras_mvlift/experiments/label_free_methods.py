@@ -43,10 +43,11 @@ def source_of(
     """
     if not stages.takes_instants(config):
         return data.pair_source()
-    seen: instant_batches.Seen = data.paired_instants()
+    seen = data.paired_instants()
+    values: instant_batches.Seen = seen
     if instant_switches.of_config(config).needs_agreement and not config.refine_extrinsics:
-        seen = agreement.beforehand(seen)
-    return stage_data.Rows(seen, num_pairs=len(data.pairs))
+        values = agreement.beforehand(seen)
+    return stage_data.Rows(values, num_pairs=len(data.pairs))
 
 
 def is_pretrained(variant: variants.Variant) -> bool:

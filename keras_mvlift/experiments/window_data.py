@@ -57,7 +57,7 @@ class WindowedData:
         def look_up(rows: tf.Tensor) -> views.ViewPair:
             sides = tf.unstack(tf.cast(rows, tf.int64), axis=1)
             index = (tf.stack([side // num_views, side % num_views], axis=1) for side in sides)
-            return views.ViewPair(*map(view_at, index))
+            return views.ViewPair(*map(view_at, index))  # type: ignore[arg-type]
 
         pairs = pair_batches.of_instants(self._data.seen, self._data.pairs)
         return stage_data.Pairs(pairs, look_up)

@@ -205,7 +205,9 @@ def about(lifter: multi_view_lifter.MultiViewLifter) -> dict[str, Any]:
 
 
 def _calibrate(lifter: multi_view_lifter.MultiViewLifter, data: stage_data.StageData) -> None:
-    seen = None if lifter.uncertainty is None else data.held_out_views()
+    if lifter.uncertainty is None:
+        return
+    seen = data.held_out_views()
     if seen is None:
         return
     if isinstance(lifter, instant_lifter.InstantLifter) and lifter.refinement is not None:

@@ -10,7 +10,7 @@ from keras_mvlift.training import pair_batches, stage_data
 from tests import tiny_studio
 
 CONFIG = configs.FinetuneConfig(batch_size=9, seed=3)
-STEPS = 4
+STEPS = 3
 VALUES = {"number": np.arange(50, dtype=np.float32), "twice": 2 * np.arange(50)}
 
 
