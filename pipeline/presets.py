@@ -154,12 +154,12 @@ def _stages(
     model: configs.ModelConfig, num_pretrain_epochs: int, batch_size: int = 1024, **schedule: Any
 ) -> dict[str, Any]:
     """Returns the settings of both stages, which have batches of one size."""
-    both = {"batch_size": batch_size}
-    pretrain = {"num_epochs": num_pretrain_epochs} | recipe_defaults.pretraining(model)
-    finetune = schedule | recipe_defaults.finetuning(model)
+    both: dict[str, Any] = {"batch_size": batch_size}
+    pretrain = both | {"num_epochs": num_pretrain_epochs} | recipe_defaults.pretraining(model)
+    finetune = both | schedule | recipe_defaults.finetuning(model)
     return {
-        "pretrain": configs.PretrainConfig(**both, **pretrain),
-        "finetune": configs.FinetuneConfig(**both, **finetune),
+        "pretrain": configs.PretrainConfig(**pretrain),
+        "finetune": configs.FinetuneConfig(**finetune),
     }
 
 
