@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift.experiments import (
@@ -17,7 +16,7 @@ from keras_mvlift.experiments import (
     training_runs,
     variants,
 )
-from keras_mvlift.metrics import baselines, held_out_scores, summary
+from keras_mvlift.metrics import baselines, held_out_scores, results
 from keras_mvlift.training import guards
 
 Poses = np.ndarray | None
@@ -48,7 +47,8 @@ def run(
         data = get_data()
         keras.utils.set_random_seed(cell.seed)
         poses = methods.METHODS[cell.variant.method](cell, data, watch)
-        record |= _measured(data.test, data.test_subject, poses)
+        is_partial = cell.variant.method in methods.PARTIAL
+        record |= _measured(data, poses, is_partial=is_partial)
     except guards.NonFiniteLossError as error:
         record |= {"status": "diverged", "error": str(error)}
     except origins.NotApplicableError as error:
@@ -65,29 +65,25 @@ def run(
     return record, poses if record["status"] == "done" else None
 
 
-def _measured(test: baselines.TestViews, subject: np.ndarray, poses: np.ndarray) -> dict[str, Any]:
-    if not np.isfinite(poses).all():
+def _measured(
+    data: training_data.TrainingData, poses: np.ndarray, *, is_partial: bool
+) -> dict[str, Any]:
+    """Measures poses; joints that are NaN are left out if a method may leave joints open."""
+    test, is_known = data.test, np.isfinite(poses).all(axis=-1)
+    if not is_partial and not is_known.all():
         return {"status": "diverged", "error": "Poses must be finite. Received: NaN or infinity."}
-
-    def figures(index: np.ndarray) -> dict[str, float]:
-        pose_true = tf.constant(test.reference_pose[index])
-        return summary.summary(pose_true, tf.constant(poses[index], tf.float32))
-
-    everything = np.full(len(poses), True)
-    per_action = {str(name): figures(test.action == name) for name in np.unique(test.action)}
-    mean = {
-        name: float(np.mean([values[name] for values in per_action.values()]))
-        for name in summary.NAMES
-    }
+    figures = results.of_poses(test, poses)
+    per_person = results.of_poses(test._replace(action=data.test_subject), poses)["per_action"]
+    pose_true = np.where(is_known[..., np.newaxis], test.reference_pose, np.nan)
+    shares = joint_shares.measure(pose_true, np.nan_to_num(poses).astype(np.float32))
+    scores = _held_out(test, poses) if is_known.all() else {}
     return {
         "test": _digest(test),
         "figures": {
-            "overall": figures(everything)
-            | joint_shares.measure(test.reference_pose, poses.astype(np.float32))
-            | _held_out(test, poses),
-            "mean_over_actions": mean,
-            "per_action": per_action,
-            "per_person": {name: figures(subject == name) for name in np.unique(subject).tolist()},
+            "overall": figures["overall"] | shares | scores,
+            "mean_over_actions": figures["mean_over_actions"],
+            "per_action": figures["per_action"],
+            "per_person": per_person,
         },
     }
 

@@ -95,14 +95,33 @@ def from_all_test_views(
 ) -> np.ndarray:
     """Triangulates the test views of each instant: what all cameras together could know.
 
-    Option `is_robust` weights detections by how well they agree, too.
+    Joints that could not be placed are NaN. Option `is_robust` weights detections by how well they
+    agree, too.
     """
     del watch
     if not baselines.has_several_views(data.test):
         raise origins.NotApplicableError("No test instant was seen by several cameras.")
     is_robust = training_runs.method_options(cell).get("is_robust", False)
     solve = robust_triangulation.triangulate if is_robust else triangulation.triangulate
-    return baselines.triangulated(data.test, data.min_confidence, solve)
+    return baselines.triangulated(data.test, data.min_confidence, solve, unplaced=np.nan)
+
+
+def constant_pose(
+    cell: variants.Cell, data: training_data.TrainingData, watch: training_runs.Watch
+) -> np.ndarray:
+    """Answers every test view with the mean of the triangulated training poses in world axes."""
+    del cell, watch
+    pose = baselines.constant_pose(baselines.triangulated_poses(data.seen, data.min_confidence))
+    return baselines.in_camera_axes(pose, data.test.view.camera.rotation)
+
+
+def nearest_view(
+    cell: variants.Cell, data: training_data.TrainingData, watch: training_runs.Watch
+) -> np.ndarray:
+    """Answers a test view with the triangulated pose of the training view that looks most alike."""
+    del cell, watch
+    pose = baselines.triangulated_poses(data.seen, data.min_confidence)
+    return baselines.nearest_poses(data.test, data.seen, pose, data.min_joints)
 
 
 def halves(labeled: baselines.TestViews) -> tuple[views.View, np.ndarray]:
@@ -119,14 +138,18 @@ def halves(labeled: baselines.TestViews) -> tuple[views.View, np.ndarray]:
         raise ValueError(f"Unpaired poses need two training clips or more. Received: {len(clips)}.")
     is_seen = index % 2 == 0
     single_views = tf.nest.map_structure(lambda field: field[is_seen], labeled.view)
-    rotation = labeled.view.camera.rotation[~is_seen]
-    upright = rotations.rotate(labeled.reference_pose[~is_seen], rotations.inverse(rotation))
+    # Of the others, those that the critic can look at whole.
+    is_shown = ~is_seen & np.isfinite(labeled.reference_pose).all(axis=(1, 2))
+    rotation = labeled.view.camera.rotation[is_shown]
+    upright = rotations.rotate(labeled.reference_pose[is_shown], rotations.inverse(rotation))
     return single_views, upright.numpy()
 
 
 def _true(labeled: baselines.TestViews) -> pseudo_labels.Labels:
-    weight = np.ones(labeled.reference_pose.shape[:2], np.float32)
-    return pseudo_labels.Labels(labeled.view, labeled.reference_pose, weight)
+    """Makes labels of true poses; a joint that the reference lacks does not count."""
+    is_known = np.isfinite(labeled.reference_pose).all(axis=-1)
+    pose = np.where(is_known[..., np.newaxis], labeled.reference_pose, 0.0)
+    return pseudo_labels.Labels(labeled.view, pose, is_known.astype(np.float32))
 
 
 def _on_labels(

@@ -15,9 +15,9 @@ def data():
     return tiny_experiments.data()
 
 
-def run(monkeypatch, data, method):
-    monkeypatch.setitem(methods.METHODS, "triangulation", method)
-    cell = tiny_experiments.cell(method="triangulation")
+def run(monkeypatch, data, method, name="supervised"):
+    monkeypatch.setitem(methods.METHODS, name, method)
+    cell = tiny_experiments.cell(method=name)
     return cell_runs.run(cell, lambda: data, training_runs.Watch(pathlib.Path("unused")))
 
 
@@ -49,7 +49,7 @@ def test_figures_are_measured_for_each_person(monkeypatch, data):
     assert {*people} == {"S8", "S9"}
     assert people["S8"]["mpjpe_mm"] == pytest.approx(0, abs=0.01)
     assert people["S9"]["mpjpe_mm"] == pytest.approx(100 * np.sqrt(3) * 8 / 17, rel=1e-3)
-    assert set(people["S8"]) == set(summary.NAMES)
+    assert set(people["S8"]) == {*summary.NAMES, "coverage"}
 
 
 def test_true_poses_score_better_without_labels_than_wrong_ones(monkeypatch, data):
@@ -95,8 +95,23 @@ def test_a_loss_that_is_no_number_is_a_result_with_its_curve(monkeypatch, data):
 
 
 def test_poses_that_are_no_numbers_are_no_figures(monkeypatch, data):
-    record, poses = run(monkeypatch, data, lambda *_: np.full((3, 17, 3), np.nan))
-    assert (record["status"], record["figures"], poses) == ("diverged", None, None)
+    poses = data.test.reference_pose.copy()
+    poses[0, 3] = np.nan
+    record, kept = run(monkeypatch, data, lambda *_: poses)
+    assert (record["status"], record["figures"], kept) == ("diverged", None, None)
+
+
+@pytest.mark.parametrize("name", methods.PARTIAL)
+def test_joints_that_a_baseline_leaves_open_are_left_out_and_counted(monkeypatch, data, name):
+    poses = data.test.reference_pose.copy()
+    poses[:, 3] += [0.0, 0.1, 0.0]
+    poses[:, 5] = np.nan
+    record, _ = run(monkeypatch, data, lambda *_: poses, name)
+    overall = record["figures"]["overall"]
+    # One joint of the sixteen that are left is off.
+    assert overall["mpjpe_mm"] == pytest.approx(100 / 16, rel=1e-3)
+    assert overall["coverage"] == pytest.approx(100 * 16 / 17)
+    assert not set(overall) & set(correlations.SCORES)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
+import copy
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_mvlift.experiments import origins, peer_methods, training_runs
-from keras_mvlift.metrics import pose_error
+from keras_mvlift.metrics import baselines, pose_error
 from keras_mvlift.training import peers, pseudo_labels, semi_supervised
 from tests.experiments import tiny_experiments
 
@@ -109,3 +112,26 @@ def test_triangulation_of_single_cameras_does_not_apply(data):
     single = type("Data", (), {"test": alone})
     with pytest.raises(origins.NotApplicableError, match="seen by several cameras"):
         peer_methods.from_all_test_views(tiny_experiments.cell(), single, None)
+
+
+def test_a_constant_pose_stands_still_in_the_world(data):
+    cell = tiny_experiments.cell(method="constant_pose")
+    poses = peer_methods.constant_pose(cell, data, None)
+    world = np.einsum("nji,nkj->nki", data.test.view.camera.rotation, poses)
+    np.testing.assert_allclose(world, np.broadcast_to(world[0], world.shape), atol=1e-5)
+
+
+def test_a_training_view_is_answered_with_its_own_pose(data):
+    cell = tiny_experiments.cell(method="nearest_view")
+    seen = data.seen
+    own = copy.copy(data)
+    own.test = data.test._replace(
+        view=tf.nest.map_structure(lambda field: np.asarray(field)[:, 1], seen)
+    )
+    poses = peer_methods.nearest_view(cell, own, None)
+    points = baselines.triangulated_poses(seen, data.min_confidence)
+    expected = baselines.in_camera_axes(points, own.test.view.camera.rotation)
+    is_whole = np.isfinite(expected).all(axis=(1, 2))
+    is_whole &= np.count_nonzero(own.test.view.confidence, axis=-1) == 17
+    assert is_whole.sum() > 5
+    np.testing.assert_allclose(poses[is_whole], expected[is_whole], atol=1e-5)
