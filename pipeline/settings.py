@@ -21,6 +21,9 @@ _PARTS: dict[str, type[config_rules.Json]] = {
 # What of each stage follows the recipe.
 _STAGES = {"pretrain": recipe_defaults.pretraining, "finetune": recipe_defaults.finetuning}
 
+# What the first stage takes from what is chosen for the second, unless it is chosen for itself.
+_SHARED = ("batch_size", "precision", "strategy", "resident_gb")
+
 # Of objects without options of their own, and without a seed.
 _OBJECTS: dict[str, type[config_rules.Json]] = {
     "infra_validation": infra_config.InfraValidationConfig,
@@ -131,7 +134,7 @@ class PipelineConfig:
             if name not in _STAGES
         }
         for name in _STAGES:
-            if settings.keys() & {"model", name}:
+            if settings.keys() & {"model", "finetune", name}:
                 changes[name] = self._stage(name, changes.get("model", self.model), settings)
         return dataclasses.replace(self, **changes)
 
@@ -141,6 +144,10 @@ class PipelineConfig:
         former = dataclasses.asdict(getattr(self, name))
         given = settings.get(name, {})
         _require(isinstance(given, Mapping), name, "be an object", given)
+        if name == "pretrain":
+            second = settings.get("finetune", {})
+            _require(isinstance(second, Mapping), "finetune", "be an object", second)
+            given = {key: second[key] for key in _SHARED if key in second} | given
         fields = recipe_defaults.changed(_STAGES[name], former, self.model, model, given)
         return _PARTS[name].from_json(json.dumps(fields))
 

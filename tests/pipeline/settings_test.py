@@ -140,6 +140,16 @@ def test_networks_that_cannot_see_all_views_are_trained_on_pairs(model):
     assert former.updated({"model": model}).updated({"model": MODEL}).finetune == former.finetune
 
 
+def test_the_first_stage_takes_batches_and_machines_from_the_second_unless_it_has_its_own():
+    former = settings.PipelineConfig()
+    second = {"batch_size": 32, "precision": "mixed_bfloat16", "num_epochs": 9}
+    first = former.updated({"finetune": second}).pretrain
+    assert (first.batch_size, first.precision) == (32, "mixed_bfloat16")
+    assert first.num_epochs == former.pretrain.num_epochs
+    own = {"finetune": second, "pretrain": {"batch_size": 64}}
+    assert former.updated(own).pretrain.batch_size == 64
+
+
 def test_the_first_stage_follows_the_recipe_but_for_what_is_chosen():
     former = settings.PipelineConfig()
     assert former.pretrain.clip_norm == 1.0

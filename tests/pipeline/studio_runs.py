@@ -28,6 +28,7 @@ SETTINGS = {
         "num_virtual_views": 1,
     },
     "model": {"backbone": "res_linear", "layers_per_block": 1, "width": 16},
+    "pretrain": {"num_epochs": 2, "batch_size": 32},
     "finetune": {"num_epochs": NUM_EPOCHS, "decay_every": 0, "batch_size": 32},
     "bounds": {"mpjpe_mm": 100_000.0},
     "worsening": {},
