@@ -5,6 +5,9 @@ import dataclasses
 from keras_mvlift import config_rules
 
 IMAGE_SPACES = ("pixels", "rays")
+# Meters. The slope of 1 / z there is a 25th of that at ten centimeters: where nothing is clipped,
+# one stray point behind a camera would outweigh all others for hundreds of steps.
+LEAST_DEPTH = 0.5
 KERNELS = ("geman_mcclure", "cauchy", "huber")
 
 # Those that only a pose compared with all views of its instant can have.
@@ -26,14 +29,17 @@ _OF_ALL_VIEWS = (
 class FinetuneSwitches(config_rules.Json):
     """What may be changed about eq. (7); docs/method.md derives each.
 
-    All but `image_space` need `views="all"`. Three weigh losses that are lengths, which count as
-    the pixels that they would be at the person's distance: 1 weighs them like a view's error.
+    All but `image_space` and `least_depth` need `views="all"`. Three weigh losses that are
+    lengths, which count as the pixels that they would be at the person's distance: 1 weighs them
+    like a view's error.
 
     Attributes:
         reprojection_weight: Of eqs. (2) and (5) alike; 0 for the triangulated pose alone, with the
             weight that `triangulation_weight` then has to give it in all epochs.
         image_space: Where eqs. (2) and (5) are measured: in each view's `"pixels"`, as in the
             paper, or in `"rays"`, as if all views had the mean focal length.
+        least_depth: Meters from a camera below which eqs. (2) and (5) continue `1 / z` by its
+            tangent, also behind the camera. Unknown in the paper; 0.001 is as good as no guard.
         flip_augmentation: Whether an instant is mirrored with probability 1/2, its cameras too.
         robust_steps: How often the root is solved again with weights that fall with the
             reprojection error.
@@ -55,6 +61,7 @@ class FinetuneSwitches(config_rules.Json):
 
     reprojection_weight: float = 1.0
     image_space: str = "pixels"
+    least_depth: float = LEAST_DEPTH
     flip_augmentation: bool = False
     robust_steps: int = 0
     robust_loss: bool = False
@@ -78,6 +85,8 @@ class FinetuneSwitches(config_rules.Json):
             ValueError: If one breaks its rule, or would change nothing.
         """
         config_rules.one_of("image_space", self.image_space, IMAGE_SPACES)
+        if not self.least_depth > 0:
+            raise ValueError(f"`least_depth` must be positive. Received: {self.least_depth}.")
         config_rules.one_of("robust_kernel", self.robust_kernel, KERNELS)
         for name in ("robust_steps", "robust_scale_px", "gauss_newton_steps"):
             config_rules.at_least(name, getattr(self, name), 0)

@@ -7,6 +7,7 @@ from keras_mvlift import configs, finetune_switches
 CHANGED = {
     "reprojection_weight": 0.5,
     "image_space": "rays",
+    "least_depth": 0.2,
     "flip_augmentation": True,
     "robust_steps": 2,
     "robust_loss": True,
@@ -22,7 +23,14 @@ CHANGED = {
 OF_ALL_VIEWS = {
     name: value
     for name, value in CHANGED.items()
-    if name not in ("image_space", "robust_kernel", "robust_scale_px", "triangulation_epochs")
+    if name
+    not in (
+        "image_space",
+        "least_depth",
+        "robust_kernel",
+        "robust_scale_px",
+        "triangulation_epochs",
+    )
 }
 
 
@@ -32,12 +40,21 @@ def test_every_switch_is_off_and_changes_something_here():
     assert off.pop("reprojection_weight") == 1.0
     assert off.pop("image_space") == "pixels"
     assert off.pop("robust_kernel") == "cauchy"
+    assert off.pop("least_depth") == 0.5
     assert not any(off.values())
 
 
 def test_all_views_may_have_every_switch_at_once_and_keep_it_in_json():
     config = configs.FinetuneConfig(views="all", **CHANGED)
     assert configs.FinetuneConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize("least_depth", [0.0, -1.0, float("nan")])
+def test_a_least_depth_that_guards_nothing_is_refused(least_depth):
+    with pytest.raises(
+        ValueError, match=f"`least_depth` must be positive. Received: {least_depth}"
+    ):
+        configs.FinetuneConfig(least_depth=least_depth)
 
 
 def test_every_recipe_may_measure_in_rays():

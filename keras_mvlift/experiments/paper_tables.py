@@ -45,16 +45,17 @@ FIGURE_6 = rows.Table(
         )
         for recipe, clipped, clipping in (
             ("paper", "", {}),
-            ("paper", ", clipped", {"clip_norm": 1.0}),
+            ("paper", ", no depth guard", {"least_depth": 0.001}),
+            ("paper", ", no depth guard, clipped", {"least_depth": 0.001, "clip_norm": 1.0}),
             ("ray_root", "", {}),
             ("solved_root", "", {}),
         )
         for word, given in (("with", True), ("without", False))
     ),
     has_curves=True,
-    note="Rows with pre-training take its epochs in addition. The paper clips no gradients, and so "
-    "does its recipe; clipped to a norm of 1, it converges from any weights, and hides what "
-    "pre-training does. Recipe solved root pre-trains on pairs by eq. (7).",
+    note="Rows with pre-training take its epochs in addition. The paper clips no gradients, and "
+    "tells of no guard near depth 0. With a guard, which our recipe has, or with gradients clipped to 1, "
+    "it converges from any weights. Recipe solved root pre-trains on pairs by eq. (7).",
 )
 LONG = rows.Table(
     name="long",

@@ -81,7 +81,10 @@ def adversarial(
         training_runs.pretrain(lifter, cell, data, watch)
     single_views, unpaired_poses = halves(data.labeled)
     options = adversarial_lifter.AdversarialOptions(
-        distance=config.distance, seed=cell.seed, **training_runs.method_options(cell)
+        distance=config.distance,
+        least_depth=config.least_depth,
+        seed=cell.seed,
+        **training_runs.method_options(cell),
     )
     model = adversarial_lifter.AdversarialLifter(
         lifter, critic.critic(seed=cell.seed), unpaired_poses, options

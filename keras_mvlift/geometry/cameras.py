@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_mvlift.geometry import graphics, rotations
 
 # Projection divides by the depth. Below this depth 1 / z is continued by its tangent, which keeps
-# values and gradients finite; no person stands ten centimeters from a lens.
+# values and gradients finite; nothing is seen ten centimeters from a lens.
 MIN_DEPTH = 0.1
 
 
@@ -139,14 +139,17 @@ def relative_extrinsics(source: Camera, target: Camera) -> tuple[tf.Tensor, tf.T
     return rotation, center
 
 
-def project(points_camera: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:
+def project(
+    points_camera: tf.Tensor, intrinsics: tf.Tensor, least_depth: float = MIN_DEPTH
+) -> tf.Tensor:
     """Projects points in front of a camera onto its image: the paper's ρ.
 
     Args:
-        points_camera: `[..., J, 3]`, meters, camera frame. For points nearer than `MIN_DEPTH`
-            or behind the camera `1 / z` is continued linearly, `(2 - z / MIN_DEPTH) / MIN_DEPTH`:
-            the farther behind, the larger their image, so that an error pushes them out.
+        points_camera: `[..., J, 3]`, meters, camera frame.
         intrinsics: `[..., 3, 3]`, pixels.
+        least_depth: `z_0`, meters. For points nearer than that, or behind the camera, `1 / z` is
+            continued linearly, `(2 - z / z_0) / z_0`: the farther behind, the larger their image,
+            so that an error pushes them out.
 
     Returns:
         `[..., J, 2]`, pixels.
@@ -162,7 +165,7 @@ def project(points_camera: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:
     tf.debugging.assert_shapes(
         [(points_camera, (..., "J", 3)), (intrinsics, (..., 3, 3))], message="cameras.project"
     )
-    least = tf.cast(MIN_DEPTH, points_camera.dtype)
+    least = tf.cast(least_depth, points_camera.dtype)
     depth = tf.maximum(points_camera[..., 2:], least)
     stretch = 1.0 + (depth - points_camera[..., 2:]) / least
     guarded = tf.concat([stretch * points_camera[..., :2], depth], axis=-1)

@@ -13,6 +13,7 @@ def loss(
     poses: tuple[tf.Tensor, tf.Tensor],
     pair: views.ViewPair,
     distance: Callable[[tf.Tensor], tf.Tensor] = distances.norm,
+    least_depth: float = cameras.MIN_DEPTH,
 ) -> tf.Tensor:
     """Computes `Σ_i w1_i ‖X1_i - ρ_1(Ỹ1_i)‖ + w2_i ‖X2_i - ρ_2(Ỹ2_i)‖`.
 
@@ -21,6 +22,7 @@ def loss(
             own camera's frame.
         pair: The two views.
         distance: The ‖·‖.
+        least_depth: Meters, as of `cameras.project`.
 
     Returns:
         `[B]`, pixels times confidence.
@@ -29,7 +31,8 @@ def loss(
         Li et al., eq. (2).
     """
     return sum(
-        error(pose, view, view.confidence, distance) for pose, view in zip(poses, pair, strict=True)
+        error(pose, view, view.confidence, distance, least_depth)
+        for pose, view in zip(poses, pair, strict=True)
     )
 
 
@@ -38,6 +41,7 @@ def error(
     view: views.View,
     weight: tf.Tensor,
     distance: Callable[[tf.Tensor], tf.Tensor] = distances.norm,
+    least_depth: float = cameras.MIN_DEPTH,
 ) -> tf.Tensor:
     """Sums a pose's weighted distances to the keypoints of a view.
 
@@ -46,13 +50,16 @@ def error(
         view: The view.
         weight: `[B, J]`.
         distance: The ‖·‖.
+        least_depth: Meters, as of `cameras.project`.
 
     Returns:
         `[B]`, pixels times the unit of the weight.
     """
-    return tf.reduce_sum(weight * distance(residual(pose_camera, view)), axis=-1)
+    return tf.reduce_sum(weight * distance(residual(pose_camera, view, least_depth)), axis=-1)
 
 
-def residual(pose_camera: tf.Tensor, view: views.View) -> tf.Tensor:
-    """Gives the way from a pose's image to the keypoints of a view, `[B, J, 2]`, pixels."""
-    return view.keypoints_2d - cameras.project(pose_camera, view.camera.intrinsics)
+def residual(
+    pose_camera: tf.Tensor, view: views.View, least_depth: float = cameras.MIN_DEPTH
+) -> tf.Tensor:
+    """Computes the way from a pose's image to the keypoints of a view, `[B, J, 2]`, pixels."""
+    return view.keypoints_2d - cameras.project(pose_camera, view.camera.intrinsics, least_depth)

@@ -14,6 +14,7 @@ def loss(
     pair: views.ViewPair,
     distance: Callable[[tf.Tensor], tf.Tensor] = distances.norm,
     weight: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = weighting.source,
+    least_depth: float = cameras.MIN_DEPTH,
 ) -> tf.Tensor:
     """Computes `Σ_i w1_i ‖X2_i - ρ_2(τ_1to2(Ỹ1_i))‖ + w2_i ‖X1_i - ρ_1(τ_2to1(Ỹ2_i))‖`.
 
@@ -24,6 +25,7 @@ def loss(
         distance: The ‖·‖.
         weight: Makes a joint's weight from the confidences of the view it is lifted from and
             of the view it is compared with.
+        least_depth: Meters, as of `cameras.project`.
 
     Returns:
         `[B]`, pixels times confidence.
@@ -35,5 +37,5 @@ def loss(
     for pose, (source, target) in zip(poses, (pair, pair.swapped), strict=True):
         moved = cameras.target_from_source(pose, source.camera, target.camera)
         weights = weight(source.confidence, target.confidence)
-        total += reprojection.error(moved, target, weights, distance)
+        total += reprojection.error(moved, target, weights, distance, least_depth)
     return total

@@ -9,6 +9,7 @@ import dataclasses
 import tensorflow as tf
 from tensorflow import keras
 
+from keras_mvlift import finetune_switches
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import rotations
 from keras_mvlift.losses import adversarial, distances, reprojection
@@ -25,6 +26,7 @@ class AdversarialOptions:
         penalty_weight: Weight of the gradient penalty; Gulrajani et al.'s 10.
         max_tilt: Radians by which skeletons lean, beside being turned about the vertical axis.
         distance: A name of `distances.DISTANCES`.
+        least_depth: Meters, as of `cameras.project`.
         seed: Of the poses drawn, the turns, and the points of the penalty.
     """
 
@@ -33,6 +35,7 @@ class AdversarialOptions:
     penalty_weight: float = 10.0
     max_tilt: float = 0.1
     distance: str = "norm"
+    least_depth: float = finetune_switches.LEAST_DEPTH
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -145,7 +148,10 @@ class AdversarialLifter(keras.Model):
 
     def _reprojection(self, pose_camera: tf.Tensor, view: views.View) -> tf.Tensor:
         distance = distances.DISTANCES[self.options.distance]
-        return tf.reduce_mean(reprojection.error(pose_camera, view, view.confidence, distance))
+        errors = reprojection.error(
+            pose_camera, view, view.confidence, distance, self.options.least_depth
+        )
+        return tf.reduce_mean(errors)
 
     def _opinion(self, upright: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(adversarial.generator_loss(self.critic(self._turned(upright))))

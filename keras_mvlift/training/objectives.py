@@ -5,6 +5,7 @@ from typing import ClassVar, Protocol
 
 import tensorflow as tf
 
+from keras_mvlift import finetune_switches
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.losses import (
@@ -49,6 +50,7 @@ class TransformReprojection:
         confidence_weighting: A name of `weighting.WEIGHTINGS`.
         distance: A name of `distances.DISTANCES`.
         image_space: A name of `image_spaces.IMAGE_SPACES`.
+        least_depth: Meters, as of `cameras.project`.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("reprojection", "transform_reprojection")
@@ -57,15 +59,16 @@ class TransformReprojection:
     confidence_weighting: str = "source"
     distance: str = "norm"
     image_space: str = "pixels"
+    least_depth: float = finetune_switches.LEAST_DEPTH
 
     def __call__(self, poses: Poses, pair: views.ViewPair) -> dict[str, tf.Tensor]:
         """Gives the parts of the loss, `[B]` each."""
         distance = distances.DISTANCES[self.distance]
         weight = weighting.WEIGHTINGS[self.confidence_weighting]
         pair = views.ViewPair(*image_spaces.IMAGE_SPACES[self.image_space](*pair))
-        moved = transform_reprojection.loss(poses, pair, distance, weight)
+        moved = transform_reprojection.loss(poses, pair, distance, weight, self.least_depth)
         return {
-            "reprojection": reprojection.loss(poses, pair, distance),
+            "reprojection": reprojection.loss(poses, pair, distance, self.least_depth),
             "transform_reprojection": self.transform_weight * moved,
         }
 
@@ -79,6 +82,7 @@ class AllViewsReprojection:
         confidence_weighting: A name of `weighting.WEIGHTINGS`.
         distance: A name of `distances.DISTANCES`.
         image_space: A name of `image_spaces.IMAGE_SPACES`.
+        least_depth: Meters, as of `cameras.project`.
         robust_loss: Whether joints count less, the larger their errors are.
         robust_kernel: How much less: a name of `robust_triangulation.KERNELS`.
         robust_scale_px: The kernel's scale; 0 for one of each instant's own.
@@ -90,6 +94,7 @@ class AllViewsReprojection:
     confidence_weighting: str = "target"
     distance: str = "norm"
     image_space: str = "pixels"
+    least_depth: float = finetune_switches.LEAST_DEPTH
     robust_loss: bool = False
     robust_kernel: str = "cauchy"
     robust_scale_px: float = 0.0
@@ -122,7 +127,8 @@ class AllViewsReprojection:
         )
         if self.robust_loss:
             weights *= self._robust_weights(moved, seen)
-        error = reprojection.error(moved, seen, weights, distances.DISTANCES[self.distance])
+        distance = distances.DISTANCES[self.distance]
+        error = reprojection.error(moved, seen, weights, distance, self.least_depth)
         error *= self.reprojection_weight
         return {
             "reprojection": tf.reduce_sum(is_own * error, axis=-1),
@@ -131,7 +137,7 @@ class AllViewsReprojection:
         }
 
     def _robust_weights(self, moved: tf.Tensor, seen: views.View) -> tf.Tensor:
-        errors = distances.norm(reprojection.residual(moved, seen))
+        errors = distances.norm(reprojection.residual(moved, seen, self.least_depth))
         return robust_weighting.weights(
             errors, seen.confidence, self.robust_kernel, self.robust_scale_px
         )

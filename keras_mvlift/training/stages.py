@@ -50,7 +50,7 @@ def objective(config: configs.StageConfig, recipe: str) -> Any:
     """
     if not isinstance(config, configs.FinetuneConfig):
         return recipes.RECIPES[recipe].first_objective
-    names = ["transform_weight", "confidence_weighting", "distance", "image_space"]
+    names = ["transform_weight", "confidence_weighting", "distance", "image_space", "least_depth"]
     if config.views == "all":
         names += ["reprojection_weight", "robust_loss", "robust_kernel", "robust_scale_px"]
     return _OBJECTIVES[config.views](**{name: getattr(config, name) for name in names})

@@ -107,3 +107,44 @@ def test_it_takes_weights_that_keras_own_layer_saved(tmp_path):
     second.load_weights(tmp_path / "model.weights.h5")
     for mine, other in zip(second.get_weights(), first.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, other)
+
+
+def seen_poses(seed, num_poses):
+    """Draws poses `[N, 17, 3]` that are mixed of a few, and their rays 4 m away, with noise."""
+    rng = np.random.default_rng(seed)
+    few = 0.3 * np.random.default_rng(0).normal(size=(5, 17, 3))
+    pose = np.einsum("nk,kjd->njd", rng.normal(size=(num_poses, 5)), few)
+    rays = pose[..., :2] / np.maximum(4.0 + pose[..., 2:], 1.0)
+    return (rays + rng.normal(0, 0.01, rays.shape)).astype(np.float32), pose.astype(np.float32)
+
+
+def refresh(network, rays):
+    """Gives every norm the statistics of the weights that the network has now."""
+    norms = [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
+    former = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 0.0
+    network(rays, training=True)
+    for layer, momentum in zip(norms, former, strict=True):
+        layer.momentum = momentum
+
+
+def test_after_a_short_run_the_statistics_are_those_of_the_weights():
+    keras.utils.set_random_seed(0)
+    network = residual.residual(51, name="n", seed=0, width=64, num_blocks=2, dropout=0.0)
+    rays, pose = seen_poses(1, 4096)
+    # As a stage does: the rate falls to a tenth behind the fourth of six epochs.
+    rate = keras.optimizers.schedules.ExponentialDecay(1e-3, 4 * 32, 0.1, staircase=True)
+    network.compile(keras.optimizers.legacy.Adam(rate), "mse")
+    network.fit(rays, pose.reshape(-1, 51), batch_size=128, epochs=6, verbose=0)
+    unseen, expected = seen_poses(2, 2000)
+
+    def error():
+        found = np.reshape(network(unseen), expected.shape)
+        return np.linalg.norm(found - expected, axis=-1).mean()
+
+    before = error()
+    refresh(network, rays)
+    # Small beside poses, so that the statistics matter.
+    assert before < 0.5 * np.linalg.norm(expected, axis=-1).mean()
+    assert abs(error() - before) < 0.02 * before

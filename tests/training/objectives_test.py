@@ -144,6 +144,22 @@ def of_all_views(poses, pair, **options):
     return chosen(poses[0], pair.source, seen, is_own)
 
 
+@pytest.mark.parametrize("least_depth", [0.3, 0.5])
+def test_behind_a_camera_errors_grow_with_the_least_depths_slope(pair, least_depth):
+    behind = tuple(
+        tf.constant([[[0.3, 0.0, -1.0]] * 17] * len(pair.source.confidence)) for _ in pair
+    )
+    found = objectives.TransformReprojection(least_depth=least_depth)(behind, pair)
+    # 1 / z is continued as (2 - z / z_0) / z_0.
+    inverse = (2 + 1 / least_depth) / least_depth
+    expected = 0.0
+    for view in pair:
+        image = view.camera.intrinsics[:, :2, 2] + view.camera.intrinsics[:, :2, 0] * 0.3 * inverse
+        distance = np.linalg.norm(image[:, np.newaxis] - view.keypoints_2d, axis=-1)
+        expected += (view.confidence * distance).numpy().sum(axis=-1)
+    np.testing.assert_allclose(found["reprojection"], expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize("image_space", configs.finetune_switches.IMAGE_SPACES)
 def test_all_views_are_measured_where_pairs_are(poses, pair, image_space):
     losses = of_all_views(poses, pair, image_space=image_space)
