@@ -54,8 +54,8 @@ FIGURE_6 = rows.Table(
     ),
     has_curves=True,
     note="Rows with pre-training take its epochs in addition. The paper clips no gradients, and "
-    "tells of no guard near depth 0. With a guard, which our recipe has, or with gradients clipped to 1, "
-    "it converges from any weights. Recipe solved root pre-trains on pairs by eq. (7).",
+    "tells of no guard near depth 0. With a guard, which our recipe has, or with gradients clipped "
+    "to 1, it converges from any weights. Recipe solved root pre-trains on pairs by eq. (7).",
 )
 LONG = rows.Table(
     name="long",
