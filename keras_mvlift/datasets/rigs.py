@@ -98,7 +98,9 @@ def project(points_camera: np.ndarray, camera: cameras.Camera) -> np.ndarray:
         `[V, T, J, 2]`, pixels; as `cameras.project` gives it.
     """
     intrinsics = np.asarray(camera.intrinsics)[:, np.newaxis, np.newaxis]
-    rays = points_camera[..., :2] / np.maximum(points_camera[..., 2:], cameras.MIN_DEPTH)
+    depth = np.maximum(points_camera[..., 2:], cameras.MIN_DEPTH)
+    stretch = 1.0 + (depth - points_camera[..., 2:]) / cameras.MIN_DEPTH
+    rays = stretch * points_camera[..., :2] / depth
     return rays * intrinsics[..., [0, 1], [0, 1]] + intrinsics[..., :2, 2]
 
 

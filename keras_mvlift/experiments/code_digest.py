@@ -13,6 +13,7 @@ _DECIDES = (
     "configs.py",
     "finetune_switches.py",
     "mirror_images.py",
+    "recipe_defaults.py",
     "skeletons.py",
     "units.py",
     "calibration",

@@ -27,7 +27,7 @@ def model(examples, tmp_path_factory):
     """An untrained model."""
     made = standard_artifacts.Model()
     made.uri = str(tmp_path_factory.mktemp("model"))
-    stage = configs.PretrainConfig()
+    stage = configs.PretrainConfig(num_epochs=0, batch_size=16)
     trainers.run_fn(
         types.SimpleNamespace(
             custom_config=trainers.custom_config(MODEL, stage, f"{made.uri}/checkpoints", "abc"),
@@ -35,6 +35,8 @@ def model(examples, tmp_path_factory):
             base_model=None,
             hyperparameters=None,
             serving_model_dir=f"{made.uri}/Format-Serving",
+            eval_files=[],
+            model_run_dir=f"{made.uri}/run",
         )
     )
     return made

@@ -53,12 +53,17 @@ def model(examples, tmp_path_factory):
     trainers.run_fn(
         types.SimpleNamespace(
             custom_config=trainers.custom_config(
-                model_config, configs.PretrainConfig(), f"{made.uri}/checkpoints", "abc"
+                model_config,
+                configs.PretrainConfig(num_epochs=0, batch_size=16),
+                f"{made.uri}/checkpoints",
+                "abc",
             ),
             train_files=[f"{executor.split_folder(examples['examples'].uri, 'train')}/*"],
             base_model=None,
             hyperparameters=None,
             serving_model_dir=f"{made.uri}/Format-Serving",
+            eval_files=[],
+            model_run_dir=f"{made.uri}/run",
         )
     )
     return made

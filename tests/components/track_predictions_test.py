@@ -18,8 +18,8 @@ from tests.components import studio_examples
 SINGLE = configs.ModelConfig(backbone="res_linear", layers_per_block=1, width=16)
 STAGES = {
     "temporal": configs.FinetuneConfig(num_epochs=1, batch_size=32),
-    # Trains nothing in this recipe.
-    "single": configs.PretrainConfig(),
+    # Trains nothing.
+    "single": configs.PretrainConfig(num_epochs=0, batch_size=32),
 }
 
 
@@ -106,7 +106,7 @@ def test_each_model_is_judged_by_what_it_lifts_as_it_sees(
 
 def test_the_report_draws_what_a_temporal_model_lifts(examples, models, tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(pictures, "lifted_poses", lambda path, rows: drawn.extend(rows))
+    monkeypatch.setattr(pictures, "lifted_poses", lambda path, rows, note: drawn.extend(rows))
     lifter, test, _ = expected(examples, models["temporal"])
     report.draw(tmp_path / "picture.png", lifter, test)
     poses = inference_tracks.lift(lifter, test).root_relative_pose

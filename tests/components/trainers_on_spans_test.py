@@ -67,11 +67,11 @@ def test_the_first_stage_goes_on_from_a_blessed_model_of_the_same_networks(windo
     assert tiny_studio.same(tiny_studio.weights(started), tiny_studio.weights(blessed))
     assert about["warm_start"]["model"].endswith("model/5")
     assert about["rig_distance"] == tiny_studio.RIG_DISTANCE
-    assert trainers._note("pretrain", MODEL, about).startswith("Nothing to pre-train: the weights")
+    assert trainers._note("pretrain", about).startswith("Nothing to pre-train: the weights")
     other = configs.ModelConfig(**TINY, recipe="paper")
     drawn, about = trainers.start(given, other, PRETRAIN)
     assert not tiny_studio.same(tiny_studio.weights(drawn), tiny_studio.weights(blessed))
     assert "(recipe)" in about["warm_start"]["note"]
     assert about["rig_distance"] != tiny_studio.RIG_DISTANCE
     # It is pre-trained as any that starts from scratch.
-    assert trainers._note("pretrain", other, about) == ""
+    assert trainers._note("pretrain", about) == ""

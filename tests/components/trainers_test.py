@@ -198,7 +198,7 @@ def test_checkpoints_are_those_of_the_same_settings_code_and_inputs(train, tmp_p
 
 
 def test_a_batch_larger_than_the_set_is_refused_by_name(train):
-    with pytest.raises(ValueError, match=r"Finetune: `batch_size` must be at most .* 120\..*99999"):
+    with pytest.raises(ValueError, match=r"Finetune: `batch_size` must be at most .* 80\..*99999"):
         train(dataclasses.replace(FINETUNE, batch_size=99_999))
 
 

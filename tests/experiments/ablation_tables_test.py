@@ -1,9 +1,9 @@
 import dataclasses
 
 from keras_mvlift import finetune_switches
-from keras_mvlift.experiments import ablation_tables, variants
+from keras_mvlift.experiments import tables, variants
 
-TABLES = {table.name: table for table in ablation_tables.ABLATIONS}
+TABLES = tables.TABLES
 # Of the sizes of what another switch turns on.
 _SIZES = {"robust_kernel", "robust_scale_px"}
 
@@ -12,7 +12,7 @@ def test_no_switch_is_without_a_row():
     switches = {field.name for field in dataclasses.fields(finetune_switches.FinetuneSwitches)}
     shown = {
         name
-        for table in (TABLES["switches"], TABLES["image_space"])
+        for table in (TABLES[name] for name in ("switches", "image_space", "figure6", "peers"))
         for row in table.rows
         for name, _ in row.variant.options
     }

@@ -2,7 +2,14 @@
 
 import pytest
 
-from keras_mvlift.experiments import cell_runs, joint_shares, profiles, training_data, variants
+from keras_mvlift.experiments import (
+    cell_runs,
+    joint_shares,
+    profiles,
+    training_data,
+    training_runs,
+    variants,
+)
 from tests.datasets.mpi_inf_3dhp import releases
 from tests.experiments import tiny_experiments
 
@@ -19,14 +26,19 @@ def data(tmp_path_factory):
     return training_data.TrainingData(origin, variants.DataSettings())
 
 
-def test_views_of_one_camera_are_lifted_and_measured_over_fourteen_joints(data):
+def run(method, data, folder):
+    watch = training_runs.Watch(folder)
+    return cell_runs.run(tiny_experiments.cell(method=method), lambda: data, watch)
+
+
+def test_views_of_one_camera_are_lifted_and_measured_over_fourteen_joints(data, tmp_path):
     assert (data.about["cameras"], set(data.test.instant)) == (5, set(range(len(data.test.frame))))
-    record, poses = cell_runs.run(tiny_experiments.cell(method="supervised"), lambda: data)
+    record, poses = run("supervised", data, tmp_path)
     assert record["status"] == "done"
     assert set(joint_shares.NAMES) <= set(record["figures"]["overall"])
     assert poses.shape == data.test.reference_pose.shape
 
 
-def test_what_needs_several_test_cameras_is_not_applicable(data):
-    record, _ = cell_runs.run(tiny_experiments.cell(method="triangulation"), lambda: data)
+def test_what_needs_several_test_cameras_is_not_applicable(data, tmp_path):
+    record, _ = run("triangulation", data, tmp_path)
     assert record["status"] == "not_applicable"

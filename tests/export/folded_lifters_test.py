@@ -49,5 +49,7 @@ def test_its_weights_lie_by_the_names_of_the_networks():
 def test_the_notes_tell_how_to_use_them():
     notes = folded_lifters.notes(tiny_studio.lifter(), "rays")
     numbers = {"a": 0.7, "b": 0.1, "z_rig": tiny_studio.RIG_DISTANCE}
-    assert notes == {"layers_per_block": 1, "network_input": "rays", "root": numbers}
-    assert folded_lifters.notes(tiny_studio.lifter("paper"), "screen")["root"] == {}
+    expected = {"layers_per_block": 1, "network_input": "rays", "root": numbers}
+    assert notes == expected | {"has_free_root": False}
+    of_paper = folded_lifters.notes(tiny_studio.lifter("paper"), "screen")
+    assert (of_paper["root"], of_paper["has_free_root"]) == ({}, True)

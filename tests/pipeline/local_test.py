@@ -31,13 +31,14 @@ def test_every_option_may_be_left_out():
 
 
 def test_options_come_as_the_cli_hands_them_over():
-    words = ("data_root=my recording", "output_root=out", "num_epochs=3", "seed=7")
+    words = ("data_root=my recording", "output_root=out", "num_epochs=3", "seed=7", "preset=paper")
     options = local.parse([f"--{word}" for word in (*words, "settings=mine.json")])
     assert vars(options) == {
         "data_root": "my recording",
         "output_root": pathlib.Path("out"),
         "num_epochs": 3,
         "seed": 7,
+        "preset": "paper",
         "settings": pathlib.Path("mine.json"),
     }
 

@@ -166,7 +166,12 @@ def test_two_workers_one_of_which_was_killed_report_the_losses_of_one(folder, al
         history = found(folder, False, index)[stage]
         assert [[*row] for row in history] == [[*row] for row in expected]
         for row, expected_row in zip(history, expected, strict=True):
-            assert row == pytest.approx(expected_row, rel=1e-4)
+            # Norms' statistics are summed over workers in single precision, and what is measured
+            # outside of training rests on them.
+            measured = {name: row.pop(name) for name in [*row] if name.startswith("val_")}
+            expected_measured = {name: expected_row[name] for name in measured}
+            assert measured == pytest.approx(expected_measured, rel=5e-4)
+            assert row == pytest.approx({name: expected_row[name] for name in row}, rel=1e-4)
 
 
 def test_two_workers_end_with_the_same_weights(folder, ended):
