@@ -21,7 +21,7 @@ from keras_mvlift.datasets import (
     views,
 )
 from keras_mvlift.geometry import cameras, triangulation
-from keras_mvlift.losses import distances, reprojection
+from keras_mvlift.losses import reprojection
 from keras_mvlift.training import agreement, pair_batches
 
 BATCH_SIZE = 1024
@@ -106,7 +106,7 @@ def geometry(folder: pathlib.Path, num_joints: int) -> Done:
         seen = views.View(keypoints_2d, confidence, camera)
         found, _ = triangulation.triangulate(keypoints_2d, confidence, camera)
         again = cameras.camera_from_world(found[:, tf.newaxis], camera)
-        return reprojection.error(again, seen, confidence, distances.norm)
+        return reprojection.error(again, seen, confidence, reprojection.norm)
 
     return _timed(compared, BATCH_SIZE * 4 * num_joints)
 

@@ -18,7 +18,7 @@ import scipy.stats
 
 from benchmarks import scored_runs
 from keras_mvlift.experiments import origins, training_data
-from keras_mvlift.metrics import held_out_scores
+from keras_mvlift.metrics import held_out_views
 
 
 def correlations(rows: Sequence[dict[str, float]]) -> dict[tuple[str, str], tuple[float, float]]:
@@ -38,7 +38,7 @@ def correlations(rows: Sequence[dict[str, float]]) -> dict[tuple[str, str], tupl
 def show(last: dict[str, dict[str, float]]) -> None:
     """Prints what models scored, and how the scores go with the errors."""
     console = rich.console.Console(width=160)
-    ways = (*held_out_scores.PLACEMENTS, "two cameras", "bad calibration")
+    ways = (*held_out_views.PLACEMENTS, "two cameras", "bad calibration")
     names = [*scored_runs.ERRORS, *(f"{way}/median_mm" for way in ways)]
     table = rich.table.Table("model", *names, box=rich.box.MARKDOWN)
     for name, row in last.items():

@@ -12,7 +12,7 @@ from tensorflow import keras
 from keras_mvlift import configs
 from keras_mvlift.experiments import origins, training_data, variants
 from keras_mvlift.geometry import cameras
-from keras_mvlift.metrics import baselines, held_out_scores, pose_error
+from keras_mvlift.metrics import baselines, held_out_views, pose_error
 from keras_mvlift.training import (
     instant_lifter,
     lifters,
@@ -159,8 +159,8 @@ def measure(
     # Two of the cameras stand for a rig of two.
     index = np.flatnonzero(np.isin(test.camera, np.unique(test.camera)[:2]))
     two = baselines.TestViews(*tf.nest.map_structure(lambda field: field[index], tuple(test)))
-    ways = held_out_scores.PLACEMENTS
-    score = held_out_scores.score_test_views
+    ways = held_out_views.PLACEMENTS
+    score = held_out_views.score_test_views
     scores = {way: score(test, pose, root, placement=way) for way in ways} | {
         "two cameras": score(two, pose[index]),
         "bad calibration": score(off, pose),

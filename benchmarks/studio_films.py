@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import studio_bodies
-from keras_mvlift.datasets import detectors, motions, rigs, seeds, views
+from keras_mvlift.datasets import detectors, motions, seeds, views
 from keras_mvlift.experiments import motion_clips
-from keras_mvlift.geometry import cameras
+from keras_mvlift.geometry import cameras, rigs
 
 FRAME_RATE = 60.0
 FOCAL_LENGTHS = (700.0, 2200.0)

@@ -22,9 +22,9 @@ from tensorflow import keras
 
 from benchmarks import partial_views, studio_films, studio_motions, studio_scores
 from keras_mvlift import configs, inference, skeletons
-from keras_mvlift.datasets import rigs
 from keras_mvlift.experiments import motion_clips
 from keras_mvlift.export import saved_model
+from keras_mvlift.geometry import rigs
 from keras_mvlift.networks import residual
 from keras_mvlift.training import (
     agreement,

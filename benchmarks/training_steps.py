@@ -11,7 +11,7 @@ from tensorflow import keras
 
 from keras_mvlift import configs, recipe_defaults
 from keras_mvlift.datasets import instants, synthetic, views
-from keras_mvlift.networks import residual, root_heads
+from keras_mvlift.networks import residual
 from keras_mvlift.training import (
     agreement,
     lifters,
@@ -165,7 +165,7 @@ def write_start(
         "dropout": model.dropout,
         "learning_rate": config.learning_rate,
         "clip_norm": config.clip_norm,
-        **root_heads.RayRoot(RIG_DISTANCE).numbers,
+        **residual.RayRoot(RIG_DISTANCE).numbers,
     }
     np.savez(path, **start)
 

@@ -16,7 +16,7 @@ from components import artifacts
 from components.example_gen import executor
 from keras_mvlift.datasets import examples as examples_module
 from keras_mvlift.datasets import views
-from keras_mvlift.metrics import baselines, results
+from keras_mvlift.metrics import baselines, pose_error
 
 BASELINES = "baselines.json"
 TRIANGULATION, NEAREST_VIEW, CONSTANT_POSE = "triangulation", "nearest_view", "constant_pose"
@@ -45,7 +45,7 @@ def Baselines(
     }
     if baselines.has_several_views(test):
         poses[TRIANGULATION] = baselines.triangulated(test, min_confidence, unplaced=np.nan)
-    found = {name: results.of_poses(test, given) for name, given in poses.items()}
+    found = {name: pose_error.figures_of_poses(test, given) for name, given in poses.items()}
     measured = {name: of_baseline for name, of_baseline in found.items() if of_baseline}
     path = pathlib.Path(figures.uri) / BASELINES
     path.write_text(json.dumps(measured, indent=2, sort_keys=True))
@@ -72,7 +72,7 @@ def training_instants(examples: Sequence[types.Artifact]) -> views.View:
     return view._replace(confidence=np.where(is_real[..., np.newaxis], view.confidence, 0.0))
 
 
-def read(figures_uri: str) -> dict[str, results.Figures]:
+def read(figures_uri: str) -> dict[str, pose_error.Figures]:
     """Reads what the component wrote: baseline to figures."""
     return json.loads((pathlib.Path(figures_uri) / BASELINES).read_text())
 

@@ -13,7 +13,7 @@ from tensorflow_model_analysis.proto import validation_result_pb2
 from tensorflow_model_analysis.slicer import slicer_lib
 
 from components import held_out, tfma_metrics
-from keras_mvlift.metrics import pck, summary
+from keras_mvlift.metrics import pose_error
 
 SIGNATURE = "serving_examples"
 LABEL_KEY = "reference_pose"
@@ -35,9 +35,9 @@ def eval_config(
     TFX's Evaluator drops the baseline and the comparisons, and only the bounds count.
 
     Args:
-        bounds: The worst value that blesses, by metric of `summary.NAMES` and in its unit: the
-            most that an error, the least that a share may be. Those of `held_out.NAMES` are for
-            `evaluator.Evaluator` to hold; TFMA sees none of it.
+        bounds: The worst value that blesses, by metric of `pose_error.FIGURE_NAMES` and in its
+            unit: the most that an error, the least that a share may be. Those of `held_out.NAMES`
+            are for `evaluator.Evaluator` to hold; TFMA sees none of it.
         worsening: How much worse than the baseline's a value may be, by metric and in its unit;
             below 0 it asks for an improvement.
         relative_worsening: The same as a share of the baseline's value.
@@ -51,7 +51,7 @@ def eval_config(
         ValueError: If a metric is unknown, or models are compared without a baseline.
     """
     bounds, worsening, relative = bounds or {}, worsening or {}, relative_worsening or {}
-    _check_names("bounds", bounds, (*summary.NAMES, *held_out.NAMES))
+    _check_names("bounds", bounds, (*pose_error.FIGURE_NAMES, *held_out.NAMES))
     if any(name in held_out.NAMES for name in bounds):
         # Where all thresholds are others', TFX would bless nothing.
         bounds = {"mpjpe_mm": math.inf, **bounds}
@@ -64,7 +64,7 @@ def eval_config(
         )
     metrics = [
         _metric(name, _threshold(name, bounds.get(name), worsening.get(name), relative.get(name)))
-        for name in summary.NAMES
+        for name in pose_error.FIGURE_NAMES
     ]
     return tfma.EvalConfig(
         model_specs=_model_specs(baseline),
@@ -83,8 +83,8 @@ def read(evaluation_uri: str) -> dict[str, Any]:
         evaluation_uri: The folder that TFMA wrote.
 
     Returns:
-        `overall`, a dict of `summary.NAMES` in their units and `num_examples`; and for each
-        slicing feature, as in `per_action`, a dict from its values to such dicts.
+        `overall`, a dict of `pose_error.FIGURE_NAMES` in their units and `num_examples`; and for
+        each slicing feature, as in `per_action`, a dict from its values to such dicts.
 
     Raises:
         ValueError: If the evaluation saw no example.
@@ -122,7 +122,7 @@ def why(validation: tfma.ValidationResult) -> list[str]:
 
 
 def _check_names(
-    argument: str, thresholds: Mapping[str, float], names: Sequence[str] = summary.NAMES
+    argument: str, thresholds: Mapping[str, float], names: Sequence[str] = pose_error.FIGURE_NAMES
 ) -> None:
     unknown = sorted(set(thresholds) - set(names))
     if unknown:
@@ -160,7 +160,7 @@ def _metric(name: str, threshold: tfma.MetricThreshold) -> tfma.MetricConfig:
 def _threshold(
     name: str, bound: float | None, worsening: float | None, relative: float | None
 ) -> tfma.MetricThreshold:
-    is_error = name in summary.ERRORS
+    is_error = name in pose_error.ERROR_NAMES
     sign = 1.0 if is_error else -1.0
     threshold = tfma.MetricThreshold()
     if worsening is not None or relative is not None:
@@ -185,7 +185,7 @@ def _numbers(metrics: tfma.MetricsForSlice) -> dict[str, float]:
         for entry in metrics.metric_keys_and_values
         if entry.key.model_name in ("", tfma.CANDIDATE_KEY) and not entry.key.is_diff
     }
-    numbers = {name: values[name] for name in summary.NAMES}
+    numbers = {name: values[name] for name in pose_error.FIGURE_NAMES}
     return {**numbers, "num_examples": int(values["example_count"])}
 
 
@@ -204,5 +204,7 @@ def _sentence(failure: validation_result_pb2.ValidationFailure) -> str:
 def _allowed(failure: validation_result_pb2.ValidationFailure) -> str:
     change = failure.metric_threshold.change_threshold
     absolute = [f"{change.absolute.value:+g}"] if change.HasField("absolute") else []
-    relative = [f"{change.relative.value * pck.PERCENT:+g}%"] if change.HasField("relative") else []
+    relative = (
+        [f"{change.relative.value * pose_error.PERCENT:+g}%"] if change.HasField("relative") else []
+    )
     return " and ".join(absolute + relative)

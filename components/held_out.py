@@ -18,12 +18,12 @@ from components import baselines as baselines_component
 from components.example_gen import executor
 from keras_mvlift import inference, inference_tracks
 from keras_mvlift.datasets import examples as examples_module
-from keras_mvlift.metrics import baselines, held_out_scores
+from keras_mvlift.metrics import baselines, held_out_views
 from keras_mvlift.training import held_out_records
 
 SCORES = "held_out.json"
 PREFIX = "held_out_"
-NAMES = tuple(PREFIX + name for name in held_out_scores.NAMES)
+NAMES = tuple(PREFIX + name for name in held_out_views.SCORE_NAMES)
 """What bounds may be set on; the lower the better."""
 
 _TEST, _EVAL = "test", "eval"
@@ -46,7 +46,7 @@ def HeldOutViews(
     if test is not None:
         pose = inference_tracks.lift(lifter, test).root_relative_pose
         some, index = _some_instants(test)
-        score = held_out_scores.score_test_views(some, pose[index], min_joints=min_joints)
+        score = held_out_views.score_test_views(some, pose[index], min_joints=min_joints)
         about = {"num_instants": len(np.unique(some.instant)), "measured_on": measured_on}
         found = {**score, **about}
     (pathlib.Path(scores.uri) / SCORES).write_text(json.dumps(found, indent=2, sort_keys=True))

@@ -17,7 +17,7 @@ from components import artifacts, drift_validator, evaluation, held_out
 from components import baselines as baselines_component
 from components.example_gen import executor
 from keras_mvlift import inference, inference_tracks
-from keras_mvlift.metrics import baselines, pck, results, summary
+from keras_mvlift.metrics import baselines, pose_error
 from keras_mvlift.visualization import pictures
 
 RESULTS, PICTURE = "results.json", "picture.png"
@@ -49,7 +49,7 @@ def Report(
     test = baselines.read_test_views(baselines_component.patterns(test_examples, "test"))
     known = float(np.isfinite(test.reference_pose).mean())
     lifter = inference.load_model(path_utils.serving_model_path(model.uri))
-    written = results.with_averages(evaluation.read(evaluated.uri)) | {
+    written = pose_error.with_averages(evaluation.read(evaluated.uri)) | {
         "baselines": baselines_component.read(figures.uri),
         "blessed": is_blessed,
         "bounds": json.loads(bounds),
@@ -59,7 +59,7 @@ def Report(
         "recipe": lifter.description["model"]["recipe"],
         "data": json.loads(data)
         | _about(dataset, examples)
-        | {"reference_coverage": pck.PERCENT * known},
+        | {"reference_coverage": pose_error.PERCENT * known},
         "seed": seed,
     }
     written |= {"held_out": held_out_scores} if held_out_scores else {}
@@ -78,7 +78,7 @@ def draw(
     """Draws every view of the test instant whose error is the median, and a note below."""
     view = test.view
     lifted = inference_tracks.lift(lifter, test)
-    error = summary.per_pose(test.reference_pose, lifted.root_relative_pose)["mpjpe_mm"]
+    error = pose_error.per_pose(test.reference_pose, lifted.root_relative_pose)["mpjpe_mm"]
     error = np.asarray(error)
     instants = np.unique(test.instant)
     per_instant = np.array([error[test.instant == instant].mean() for instant in instants])

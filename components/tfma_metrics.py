@@ -1,4 +1,4 @@
-"""The five numbers of `keras_mvlift.metrics.summary` as TensorFlow Model Analysis metrics.
+"""The five numbers of `keras_mvlift.metrics.pose_error` as TensorFlow Model Analysis metrics.
 
 Labels and predictions are flattened root-relative poses: `[J * 3]`, meters. All five numbers of a
 model come from one shared private computation, which measures poses in batches; each metric then
@@ -13,7 +13,7 @@ import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 
-from keras_mvlift.metrics import summary
+from keras_mvlift.metrics import pose_error
 
 # Poses that wait in an accumulator until they are measured together, which at this size takes a
 # small part of the time that TFMA itself spends on them.
@@ -29,12 +29,14 @@ class PoseSums:
 
     Attributes:
         num_poses: How many poses are measured.
-        totals: `[5]`, the sums of `summary.NAMES` over them.
+        totals: `[5]`, the sums of `pose_error.FIGURE_NAMES` over them.
         waiting: Pairs of a true and a predicted pose, each `[J * 3]`, meters.
     """
 
     num_poses: int = 0
-    totals: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(len(summary.NAMES)))
+    totals: np.ndarray = dataclasses.field(
+        default_factory=lambda: np.zeros(len(pose_error.FIGURE_NAMES))
+    )
     waiting: list[tuple[np.ndarray, np.ndarray]] = dataclasses.field(default_factory=list)
 
     def measure(self) -> "PoseSums":
@@ -42,8 +44,10 @@ class PoseSums:
         if self.waiting:
             poses = np.asarray(self.waiting, np.float32)
             pose_true, pose_pred = poses.reshape(len(poses), 2, -1, 3).swapaxes(0, 1)
-            measured = summary.per_pose(pose_true, pose_pred)
-            self.totals += [np.sum(measured[name], dtype=np.float64) for name in summary.NAMES]
+            measured = pose_error.per_pose(pose_true, pose_pred)
+            self.totals += [
+                np.sum(measured[name], dtype=np.float64) for name in pose_error.FIGURE_NAMES
+            ]
             self.num_poses += len(poses)
             self.waiting = []
         return self
@@ -143,7 +147,7 @@ def _computations(
 
     def mean(results: dict[tfma.metrics.MetricKey, PoseSums]) -> dict:
         sums = results[shared]
-        return {key: sums.totals[summary.NAMES.index(number)] / sums.num_poses}
+        return {key: sums.totals[pose_error.FIGURE_NAMES.index(number)] / sums.num_poses}
 
     return [
         tfma.metrics.MetricComputation([shared], None, _PoseCombiner(shared, eval_config)),

@@ -44,7 +44,7 @@ class FinetuneSwitches(config_rules.Json):
         robust_steps: How often the root is solved again with weights that fall with the
             reprojection error.
         robust_loss: Whether such weights also weigh eqs. (2) and (5).
-        robust_kernel: How they fall: a name of `robust_triangulation.KERNELS`.
+        robust_kernel: How they fall: a name of `triangulation.KERNELS`.
         robust_scale_px: The kernel's scale; 0 for a multiple of each instant's median error.
         gauss_newton_steps: Steps from the root of the least algebraic error to that of the least
             projected error.

@@ -6,7 +6,7 @@ import pytest
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import sources, splits, view_windows, virtual_views
-from keras_mvlift.losses import distances, weighting
+from keras_mvlift.losses import reprojection
 from keras_mvlift.networks import residual, temporal
 
 ALL = (configs.ModelConfig, configs.PretrainConfig, configs.FinetuneConfig, configs.DataConfig)
@@ -50,8 +50,8 @@ def test_the_defaults_are_the_papers():
 
 
 def test_the_names_allowed_are_the_names_known():
-    assert configs.CONFIDENCE_WEIGHTINGS == tuple(weighting.WEIGHTINGS)
-    assert configs.DISTANCES == tuple(distances.DISTANCES)
+    assert configs.CONFIDENCE_WEIGHTINGS == tuple(reprojection.WEIGHTINGS)
+    assert configs.DISTANCES == tuple(reprojection.DISTANCES)
     assert configs.BACKBONES == (*residual.NUM_BLOCKS, configs.TEMPORAL)
     assert configs.DataConfig().source in sources.SOURCES
     assert configs.DataConfig().split in splits.SPLITS

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift import inference, inference_files
-from keras_mvlift.networks import inputs
+from keras_mvlift.networks import residual
 from tests import tiny_studio
 
 OTHER = np.array([[900, 0, 480], [0, 910, 520], [0, 0, 1]], np.float32)
@@ -28,7 +28,7 @@ KINDS = {
 def save(folder, **settings):
     kind = {key: value for key, value in settings.items() if key != "network_input"}
     built = tiny_studio.trained(**kind)
-    built.network_input = inputs.by_name(
+    built.network_input = residual.input_by_name(
         settings.get("network_input", "rays"), tiny_studio.INTRINSICS
     )
     tiny_studio.save(built, folder, **settings)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift import inference_streams
-from keras_mvlift.networks import folded, root_heads, temporal
+from keras_mvlift.networks import folded, residual, temporal
 from tests import temporal_networks
 
 INTRINSICS = np.array([[1100, 0, 510], [0, 1120, 490], [0, 0, 1]], np.float32)
@@ -98,12 +98,12 @@ def film(num_frames, seed=0):
 def whole_clip(is_causal, seen):
     pose = temporal.dilated(LIFTING[is_causal])(seen[np.newaxis])[0].numpy().reshape(-1, 17, 3)
     outputs = temporal.dilated(ROOT[is_causal])(seen[np.newaxis])[0]
-    return pose - pose[:, :1], root_heads.RayRoot(5.0)((outputs, seen))
+    return pose - pose[:, :1], residual.RayRoot(5.0)((outputs, seen))
 
 
 def pose_stream(is_causal):
     networks = (folded.fold(model[is_causal]) for model in (LIFTING, ROOT))
-    return inference_streams.PoseStream(*networks, root_heads.RayRoot(5.0))
+    return inference_streams.PoseStream(*networks, residual.RayRoot(5.0))
 
 
 @BOTH
@@ -168,7 +168,7 @@ def test_without_a_root_network_there_is_no_position():
     assert pose.shape == (17, 3)
     assert root_position is None
     with pytest.raises(ValueError, match="`root_network` and `root_head` must be given together"):
-        inference_streams.PoseStream(folded.fold(LIFTING[True]), root_head=root_heads.LinearRoot())
+        inference_streams.PoseStream(folded.fold(LIFTING[True]), root_head=residual.LinearRoot())
 
 
 def test_a_file_is_all_that_a_stream_needs(tmp_path):

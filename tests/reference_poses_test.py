@@ -6,7 +6,7 @@ import pytest
 
 from keras_mvlift import reference_poses, viewpoints
 from keras_mvlift.datasets import errors, pose2sim, references
-from keras_mvlift.geometry import rotations
+from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import pose_error
 from keras_mvlift.pose_files import trc_file
 from tests.visualization import pose_clips
@@ -60,7 +60,7 @@ def test_errors_are_the_papers(tmp_path):
 
 def test_without_the_cameras_place_only_what_no_turn_changes_is_told(tmp_path):
     clip = seen("root")
-    turn = rotations.from_axis_angle(np.array([0.0, 0.0, 1.0]), np.array([0.7]))
+    turn = cameras.from_axis_angle(np.array([0.0, 0.0, 1.0]), np.array([0.7]))
     scaled = dataclasses.replace(clip.tracks[0], pose=1.1 * clip.tracks[0].pose @ np.array(turn))
     reference, has_axes = reference_poses.read(known(tmp_path), clip)
     assert not has_axes

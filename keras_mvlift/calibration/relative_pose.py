@@ -13,7 +13,7 @@ from scipy.spatial import transform
 
 from keras_mvlift.calibration import observations, robust_fundamental
 from keras_mvlift.datasets import errors
-from keras_mvlift.geometry import eight_point, epipolar
+from keras_mvlift.geometry import epipolar
 
 MIN_CORRESPONDENCES = 50
 _MAX_CORRESPONDENCES = 2000
@@ -23,7 +23,7 @@ _MIN_INLIER_SHARE = 0.6
 _MIN_SHARE_IN_FRONT = 0.9
 # Joints must wander by this share of the person's size in the image.
 _MIN_MOTION = 0.1
-# Of `eight_point.conditioning`: 1 to 1.5 of points in a plane, 2 of someone who stands and waves,
+# Of `epipolar.conditioning`: 1 to 1.5 of points in a plane, 2 of someone who stands and waves,
 # 4 and more of someone who walks, turns, squats or boxes.
 _MIN_CONDITIONING = 2.0
 _FIT_ROUNDS = 3
@@ -127,7 +127,7 @@ def _from_fundamental(
     )
     _require(share >= _MIN_INLIER_SHARE, names, rule, f"{share:.0%}")
     inliers = points[:, found.is_inlier]
-    conditioning = float(eight_point.conditioning(inliers[0], inliers[1], weights[found.is_inlier]))
+    conditioning = float(epipolar.conditioning(inliers[0], inliers[1], weights[found.is_inlier]))
     rule = (
         f"see people in more than a plane, a conditioning of {_MIN_CONDITIONING} or more; let "
         "them walk to and fro, and turn"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift.geometry import eight_point, epipolar
+from keras_mvlift.geometry import epipolar
 
 _BATCH = 256
 _MAX_BATCHES = 16
@@ -58,15 +58,15 @@ def fit(
         ValueError: If fewer than 8 correspondences have a weight.
     """
     is_drawn = weights > 0
-    if np.count_nonzero(is_drawn) < eight_point.NUM_MINIMAL:
-        rule = f"`weights` must be positive for {eight_point.NUM_MINIMAL} correspondences or more"
+    if np.count_nonzero(is_drawn) < epipolar.NUM_MINIMAL:
+        rule = f"`weights` must be positive for {epipolar.NUM_MINIMAL} correspondences or more"
         raise ValueError(f"{rule}. Received: {np.count_nonzero(is_drawn)}.")
     pair = (source_points, target_points)
     rng = np.random.default_rng(seed)
     best, best_score, best_share = np.zeros((3, 3)), -1.0, 0.0
     for num_batches in range(1, _MAX_BATCHES + 1):
         samples = _draw(rng, weights)
-        drawn = eight_point.fit(source_points[samples], target_points[samples])
+        drawn = epipolar.fit(source_points[samples], target_points[samples])
         scores, _ = _score(drawn, *pair, weights, threshold_px)
         promising = drawn[np.argsort(-scores, kind="stable")[:_NUM_IMPROVED]]
         improved = _improve(promising, *pair, weights, threshold_px)
@@ -85,7 +85,7 @@ def _draw(rng: np.random.Generator, weights: np.ndarray) -> np.ndarray:
     # The greatest of Gumbel variables shifted by logarithms are a sample without replacement.
     with np.errstate(divide="ignore"):
         keys = np.log(weights) + rng.gumbel(size=(_BATCH, len(weights)))
-    return np.argpartition(-keys, eight_point.NUM_MINIMAL - 1)[:, : eight_point.NUM_MINIMAL]
+    return np.argpartition(-keys, epipolar.NUM_MINIMAL - 1)[:, : epipolar.NUM_MINIMAL]
 
 
 def _score(
@@ -111,7 +111,7 @@ def _improve(
     for _ in range(_IMPROVEMENT_STEPS):
         agreement = _agreement(fundamental, source_points, target_points, threshold_px)
         # The weight of Tukey's loss, whose derivative fades out at the threshold.
-        fundamental = eight_point.fit(
+        fundamental = epipolar.fit(
             np.broadcast_to(source_points, (len(agreement), *source_points.shape)),
             np.broadcast_to(target_points, (len(agreement), *target_points.shape)),
             weights * np.square(agreement),
@@ -132,5 +132,5 @@ def _agreement(
 
 def _num_needed(share: float) -> float:
     """Gives how many samples hold a clean one with certainty; eq. (4.18)."""
-    clean = min(max(share, 1e-3) ** eight_point.NUM_MINIMAL, 1 - 1e-12)
+    clean = min(max(share, 1e-3) ** epipolar.NUM_MINIMAL, 1 - 1e-12)
     return float(np.log(1 - _CERTAINTY) / np.log(1 - clean))

@@ -15,11 +15,11 @@ import numpy as np
 from scipy.spatial import transform
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import aistpp, motions, people, rigs, seeds
+from keras_mvlift.datasets import aistpp, motions, people, seeds
 from keras_mvlift.datasets.calibrations import calibration as calibrations
 from keras_mvlift.datasets.calibrations import lenses, worlds
 from keras_mvlift.datasets.detections import simulated_bodies
-from keras_mvlift.geometry import cameras
+from keras_mvlift.geometry import cameras, rigs
 
 MAX_TAKES = 10
 LATE_CAMERA = "c05"

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import detector_bias, occlusion, rigs
-from keras_mvlift.geometry import cameras
+from keras_mvlift.datasets import detector_bias, occlusion
+from keras_mvlift.geometry import cameras, rigs
 
 PERSON_HEIGHT = 1.7
 REFERENCE_HEIGHT_PX = 400.0

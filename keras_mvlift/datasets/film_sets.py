@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from keras_mvlift.datasets import detectors, rigs, seeds, sequences
-from keras_mvlift.geometry import cameras
+from keras_mvlift.datasets import detectors, seeds, sequences
+from keras_mvlift.geometry import cameras, rigs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

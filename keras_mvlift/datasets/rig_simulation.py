@@ -8,13 +8,13 @@ import numpy as np
 import yaml
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import manifests, rigs, seeds, sequences, synthetic
+from keras_mvlift.datasets import manifests, seeds, sequences, synthetic
 from keras_mvlift.datasets.calibrations import calibration as calibrations
 from keras_mvlift.datasets.calibrations import lenses, worlds
 from keras_mvlift.datasets.calibrations import simulation as calibration_simulation
 from keras_mvlift.datasets.detections import simulated_bodies, simulated_streams
 from keras_mvlift.datasets.detections import simulation as detection_simulation
-from keras_mvlift.geometry import cameras
+from keras_mvlift.geometry import cameras, rigs
 
 FRAME_RATE = 50.0
 

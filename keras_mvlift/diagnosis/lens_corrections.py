@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_mvlift.diagnosis import epipolar_residuals
 from keras_mvlift.diagnosis import footage as footages
-from keras_mvlift.geometry import distortion
+from keras_mvlift.geometry import cameras
 
 MAX_UNCERTAINTY = 0.16
 """A share less sure than this is no evidence: right and wrong are 1 apart, three times twice it."""
@@ -45,7 +45,7 @@ class LensShares(NamedTuple):
 
 def undo(footage: footages.Footage) -> footages.Footage:
     """Bends the keypoints as the lenses do, which takes back the reader's correction."""
-    bent = distortion.distort(footage.rays, footage.distortion[:, np.newaxis]).numpy()
+    bent = cameras.distort(footage.rays, footage.distortion[:, np.newaxis]).numpy()
     intrinsics = footage.camera.intrinsics[:, np.newaxis, np.newaxis]
     points = bent * intrinsics[..., [0, 1], [0, 1]] + intrinsics[..., :2, 2]
     return footage.replace_images(points, footage.confidence)

@@ -16,7 +16,7 @@ from keras_mvlift.experiments import (
     training_runs,
     variants,
 )
-from keras_mvlift.metrics import baselines, held_out_scores, results
+from keras_mvlift.metrics import baselines, held_out_views, pose_error
 from keras_mvlift.training import guards
 
 Poses = np.ndarray | None
@@ -72,8 +72,10 @@ def _measured(
     test, is_known = data.test, np.isfinite(poses).all(axis=-1)
     if not is_partial and not is_known.all():
         return {"status": "diverged", "error": "Poses must be finite. Received: NaN or infinity."}
-    figures = results.of_poses(test, poses)
-    per_person = results.of_poses(test._replace(action=data.test_subject), poses)["per_action"]
+    figures = pose_error.figures_of_poses(test, poses)
+    per_person = pose_error.figures_of_poses(test._replace(action=data.test_subject), poses)[
+        "per_action"
+    ]
     pose_true = np.where(is_known[..., np.newaxis], test.reference_pose, np.nan)
     shares = joint_shares.measure(pose_true, np.nan_to_num(poses).astype(np.float32))
     scores = _held_out(test, poses) if is_known.all() else {}
@@ -92,7 +94,7 @@ def _held_out(test: baselines.TestViews, poses: np.ndarray) -> dict[str, float]:
     """Gives the score without labels, nothing where no instant was seen by two cameras."""
     if not baselines.has_several_views(test):
         return {}
-    found = held_out_scores.score_test_views(test, poses)
+    found = held_out_views.score_test_views(test, poses)
     return {f"held_out_{name}": value for name, value in found.items()}
 
 

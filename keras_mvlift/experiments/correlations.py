@@ -5,10 +5,10 @@ from typing import Any
 
 from scipy import stats
 
-from keras_mvlift.metrics import held_out_scores
+from keras_mvlift.metrics import held_out_views
 
 ERROR = "mpjpe_mm"
-SCORES = tuple(f"held_out_{name}" for name in held_out_scores.NAMES)
+SCORES = tuple(f"held_out_{name}" for name in held_out_views.SCORE_NAMES)
 # Of fewer cells a correlation says nothing.
 MIN_CELLS = 4
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_mvlift.metrics import pck
+from keras_mvlift.metrics import pose_error
 
 NAMES = ("pck_150_14", "auc_14")
 """Shares of the joints `pck.OFFICIAL_JOINTS` times 100, the higher the better."""
@@ -23,8 +23,8 @@ def measure(pose_true: np.ndarray, pose_pred: np.ndarray) -> dict[str, float]:
     """
     shares = [
         [
-            share(pose_true[start:end], pose_pred[start:end], joints=pck.OFFICIAL_JOINTS)
-            for share in (pck.pck, pck.pck_auc)
+            share(pose_true[start:end], pose_pred[start:end], joints=pose_error.OFFICIAL_JOINTS)
+            for share in (pose_error.pck, pose_error.pck_auc)
         ]
         for start, end in (
             (start, start + _BATCH_SIZE) for start in range(0, len(pose_true), _BATCH_SIZE)
@@ -32,6 +32,6 @@ def measure(pose_true: np.ndarray, pose_pred: np.ndarray) -> dict[str, float]:
     ]
     columns = (np.concatenate(column) for column in zip(*shares, strict=True))
     return {
-        name: pck.PERCENT * float(column.mean(dtype=np.float64))
+        name: pose_error.PERCENT * float(column.mean(dtype=np.float64))
         for name, column in zip(NAMES, columns, strict=True)
     }

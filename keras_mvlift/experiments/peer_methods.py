@@ -11,7 +11,7 @@ from keras_mvlift.experiments import (
     training_runs,
     variants,
 )
-from keras_mvlift.geometry import robust_triangulation, rotations, triangulation
+from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.metrics import baselines
 from keras_mvlift.networks import critic
 from keras_mvlift.training import (
@@ -105,7 +105,7 @@ def from_all_test_views(
     if not baselines.has_several_views(data.test):
         raise origins.NotApplicableError("No test instant was seen by several cameras.")
     is_robust = training_runs.method_options(cell).get("is_robust", False)
-    solve = robust_triangulation.triangulate if is_robust else triangulation.triangulate
+    solve = triangulation.triangulate_robustly if is_robust else triangulation.triangulate
     return baselines.triangulated(data.test, data.min_confidence, solve, unplaced=np.nan)
 
 
@@ -144,7 +144,7 @@ def halves(labeled: baselines.TestViews) -> tuple[views.View, np.ndarray]:
     # Of the others, those that the critic can look at whole.
     is_shown = ~is_seen & np.isfinite(labeled.reference_pose).all(axis=(1, 2))
     rotation = labeled.view.camera.rotation[is_shown]
-    upright = rotations.rotate(labeled.reference_pose[is_shown], rotations.inverse(rotation))
+    upright = cameras.rotate(labeled.reference_pose[is_shown], cameras.inverse(rotation))
     return single_views, upright.numpy()
 
 

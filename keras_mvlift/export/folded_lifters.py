@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_mvlift.networks import folded_residual
+from keras_mvlift.networks import folded
 from keras_mvlift.training import multi_view_lifter
 
 
@@ -15,8 +15,8 @@ def fold(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.MultiVi
     """Gives a model that lifts as `lifter` does outside of training, and cannot be trained."""
     # Of its own class, which may look at views in its own way.
     return type(lifter)(
-        folded_residual.FoldedResidual(lifter.lifting_network),
-        folded_residual.FoldedResidual(lifter.root_network),
+        folded.FoldedResidual(lifter.lifting_network),
+        folded.FoldedResidual(lifter.root_network),
         lifter.root_head,
         lifter.recipe,
         lifter.objective,
@@ -42,7 +42,7 @@ def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict
         `has_free_root`, whether the pose's own root joint adds to the predicted root.
     """
     return {
-        "layers_per_block": folded_residual.layers_per_block(lifter.lifting_network),
+        "layers_per_block": folded.layers_per_block(lifter.lifting_network),
         "network_input": network_input,
         "root": lifter.root_head.numbers,
         "has_free_root": lifter.recipe.has_free_root,

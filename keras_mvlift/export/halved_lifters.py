@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_mvlift.networks import folded_residual
+from keras_mvlift.networks import folded
 from keras_mvlift.training import lifters, multi_view_lifter
 
 
@@ -26,8 +26,8 @@ def halved(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.Multi
         raise ValueError(f"{rule} {what}. Received: True.")
     # Of its own class, which may look at views in its own way.
     return type(lifter)(
-        folded_residual.FoldedResidual(lifter.lifting_network, tf.float16),
-        folded_residual.FoldedResidual(lifter.root_network, tf.float16),
+        folded.FoldedResidual(lifter.lifting_network, tf.float16),
+        folded.FoldedResidual(lifter.root_network, tf.float16),
         lifter.root_head,
         lifter.recipe,
         lifter.objective,
@@ -38,7 +38,7 @@ def halved(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.Multi
 def is_halved(lifter: multi_view_lifter.MultiViewLifter) -> bool:
     """Tells whether `halved` gave a model."""
     network = lifter.lifting_network
-    is_folded = isinstance(network, folded_residual.FoldedResidual)
+    is_folded = isinstance(network, folded.FoldedResidual)
     return is_folded and network.weights[0].dtype == tf.float16
 
 

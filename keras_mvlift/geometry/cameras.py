@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_mvlift.geometry import graphics, rotations
+from keras_mvlift.geometry import graphics
 
 # Projection divides by the depth. Below this depth 1 / z is continued by its tangent, which keeps
 # values and gradients finite; nothing is seen ten centimeters from a lens.
@@ -69,7 +69,7 @@ def from_opencv(intrinsics: tf.Tensor, rotation: tf.Tensor, translation: tf.Tens
     tf.debugging.assert_shapes(
         [(rotation, (..., 3, 3)), (translation, (..., 3))], message="cameras.from_opencv"
     )
-    center = -tf.linalg.matvec(rotations.inverse(rotation), translation)
+    center = -tf.linalg.matvec(inverse(rotation), translation)
     return from_center(intrinsics, rotation, center)
 
 
@@ -99,12 +99,12 @@ def camera_from_world(points_world: tf.Tensor, camera: Camera) -> tf.Tensor:
     """Moves points `[..., J, 3]`, meters, from the world to the camera frame."""
     # Before the subtraction, which would broadcast a single coordinate.
     tf.debugging.assert_shapes([(points_world, (..., "J", 3))], message="camera_from_world")
-    return rotations.rotate(points_world - camera.center[..., tf.newaxis, :], camera.rotation)
+    return rotate(points_world - camera.center[..., tf.newaxis, :], camera.rotation)
 
 
 def world_from_camera(points_camera: tf.Tensor, camera: Camera) -> tf.Tensor:
     """Moves points `[..., J, 3]`, meters, from the camera to the world frame."""
-    rotated = rotations.rotate(points_camera, rotations.inverse(camera.rotation))
+    rotated = rotate(points_camera, inverse(camera.rotation))
     return rotated + camera.center[..., tf.newaxis, :]
 
 
@@ -125,7 +125,7 @@ def target_from_source(points_source: tf.Tensor, source: Camera, target: Camera)
     """
     tf.debugging.assert_shapes([(points_source, (..., "J", 3))], message="target_from_source")
     rotation, center = relative_extrinsics(source, target)
-    return rotations.rotate(points_source - center[..., tf.newaxis, :], rotation)
+    return rotate(points_source - center[..., tf.newaxis, :], rotation)
 
 
 def relative_extrinsics(source: Camera, target: Camera) -> tuple[tf.Tensor, tf.Tensor]:
@@ -216,3 +216,136 @@ def meeting_point(camera: Camera) -> tf.Tensor:
 def _focal_and_center(intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     focal = tf.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], axis=-1)
     return focal, intrinsics[..., :2, 2]
+
+
+# Rotations of points by matrices of any batch shape.
+
+_SMALL_SQUARED_ANGLE = 1e-6
+
+
+def rotate(points: tf.Tensor, rotation: tf.Tensor) -> tf.Tensor:
+    """Rotates sets of points, one matrix per set.
+
+    Args:
+        points: `[..., J, 3]`, any unit.
+        rotation: `[..., 3, 3]`, broadcastable to the leading axes of `points`.
+
+    Returns:
+        `[..., J, 3]`, `rotation @ point` for each point.
+
+    Raises:
+        ValueError: If a trailing dimension is not the one stated above.
+    """
+    points = tf.convert_to_tensor(points)
+    rotation = tf.convert_to_tensor(rotation, dtype=points.dtype)
+    _check_trailing(points, rotation)
+    # Without an axis for the joints, a batch of J matrices would silently broadcast over them.
+    rotation = rotation[..., tf.newaxis, :, :]
+    if points.shape.is_fully_defined() and rotation.shape.is_fully_defined():
+        return graphics.rotation_matrix_3d.rotate(points, rotation)
+    # tensorflow_graphics compares batch shapes statically and refuses unknown ones.
+    return tf.linalg.matvec(rotation, points)
+
+
+def from_axis_angle(axis: tf.Tensor, angle: tf.Tensor) -> tf.Tensor:
+    """Makes rotation matrices from axes and angles.
+
+    Args:
+        axis: `[..., 3]`, unit vectors.
+        angle: `[...]`, radians, counter-clockwise seen against the axis.
+
+    Returns:
+        `[..., 3, 3]`.
+    """
+    axis = tf.convert_to_tensor(axis)
+    angle = tf.convert_to_tensor(angle, dtype=axis.dtype)
+    return graphics.rotation_matrix_3d.from_axis_angle(axis, angle[..., tf.newaxis])
+
+
+def from_rotation_vector(vector: tf.Tensor) -> tf.Tensor:
+    """Makes rotation matrices from axes times angles, with finite gradients at no rotation too.
+
+    Args:
+        vector: `[..., 3]`, radians.
+
+    Returns:
+        `[..., 3, 3]`.
+    """
+    vector = tf.convert_to_tensor(vector)
+    squared = tf.reduce_sum(tf.square(vector), axis=-1)[..., tf.newaxis, tf.newaxis]
+    is_small = squared < _SMALL_SQUARED_ANGLE
+    # The root's gradient at zero is infinite; there the first terms of the series are exact.
+    angle = tf.sqrt(tf.where(is_small, tf.ones_like(squared), squared))
+    first = tf.where(is_small, 1 - squared / 6, tf.sin(angle) / angle)
+    second = tf.where(is_small, 0.5 - squared / 24, (1 - tf.cos(angle)) / tf.square(angle))
+    x, y, z = tf.unstack(vector, axis=-1)
+    zero = tf.zeros_like(x)
+    rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
+    cross = tf.stack([tf.stack(row, axis=-1) for row in rows], axis=-2)
+    return tf.eye(3, dtype=vector.dtype) + first * cross + second * tf.linalg.matmul(cross, cross)
+
+
+def inverse(rotation: tf.Tensor) -> tf.Tensor:
+    """Inverts rotation matrices `[..., 3, 3]`, which transposes them."""
+    return tf.linalg.matrix_transpose(rotation)
+
+
+def _check_trailing(points: tf.Tensor, rotation: tf.Tensor) -> None:
+    if points.shape.rank is not None and (points.shape.rank < 2 or points.shape[-1] != 3):
+        raise ValueError(f"`points` must have shape [..., J, 3]. Received: {points.shape}.")
+    if rotation.shape.rank is not None and rotation.shape[-2:] != (3, 3):
+        raise ValueError(f"`rotation` must have shape [..., 3, 3]. Received: {rotation.shape}.")
+
+
+# Lens distortion: removed in the readers, met nowhere behind them.
+
+_NUM_ITERATIONS = 20
+
+
+def distort(rays: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
+    """Applies OpenCV's five-parameter distortion to rays.
+
+    Args:
+        rays: `[..., J, 2]`, rays of an ideal camera.
+        coefficients: `[..., 5]`, `(k1, k2, p1, p2, k3)`, no unit.
+
+    Returns:
+        `[..., J, 2]`, rays as the lens bends them.
+
+    Raises:
+        ValueError: If a trailing dimension is not the one stated above.
+
+    References:
+        OpenCV, Camera Calibration and 3D Reconstruction, "Detailed Description".
+    """
+    rays = tf.convert_to_tensor(rays)
+    radial, tangential = _distortion(rays, tf.convert_to_tensor(coefficients, rays.dtype))
+    return rays * radial + tangential
+
+
+def undistort(rays: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
+    """Inverts `distort` by fixed-point iteration; same shapes, units and errors."""
+    distorted = tf.convert_to_tensor(rays)
+    coefficients = tf.convert_to_tensor(coefficients, distorted.dtype)
+    rays = distorted
+    for _ in range(_NUM_ITERATIONS):
+        radial, tangential = _distortion(rays, coefficients)
+        rays = (distorted - tangential) / radial
+    return rays
+
+
+def _distortion(rays: tf.Tensor, coefficients: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    shapes = [(rays, (..., "J", 2)), (coefficients, (..., 5))]
+    tf.debugging.assert_shapes(shapes, message="distortion")
+    k1, k2, p1, p2, k3 = tf.unstack(coefficients[..., tf.newaxis, :], axis=-1)
+    x, y = tf.unstack(rays, axis=-1)
+    squared = x * x + y * y
+    radial = 1 + squared * (k1 + squared * (k2 + squared * k3))
+    tangential = tf.stack(
+        [
+            2 * p1 * x * y + p2 * (squared + 2 * x * x),
+            p1 * (squared + 2 * y * y) + 2 * p2 * x * y,
+        ],
+        axis=-1,
+    )
+    return radial[..., tf.newaxis], tangential

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from keras_mvlift.geometry import rotations
-from keras_mvlift.losses import distances
+from keras_mvlift.geometry import cameras
+from keras_mvlift.losses import reprojection
 
 Critic = Callable[[tf.Tensor], tf.Tensor]
 
@@ -59,7 +59,7 @@ def gradient_penalty(
         tape.watch(between)
         scores = critic(between)
     gradient = tape.gradient(scores, between, unconnected_gradients="zero")
-    slope = distances.norm(tf.reshape(gradient, [tf.shape(gradient)[0], -1]))
+    slope = reprojection.norm(tf.reshape(gradient, [tf.shape(gradient)[0], -1]))
     return tf.square(slope - 1.0)
 
 
@@ -80,8 +80,8 @@ def random_rotations(num: int | tf.Tensor, seed: tf.Tensor, max_tilt: float = 0.
     zero = tf.zeros_like(heading)
     vertical = tf.stack([zero, zero, zero + 1.0], axis=-1)
     level = tf.stack([tf.cos(direction), tf.sin(direction), zero], axis=-1)
-    turn = rotations.from_axis_angle(vertical, heading)
-    return tf.matmul(rotations.from_axis_angle(level, max_tilt * angles[2]), turn)
+    turn = cameras.from_axis_angle(vertical, heading)
+    return tf.matmul(cameras.from_axis_angle(level, max_tilt * angles[2]), turn)
 
 
 def turned(root_relative_pose: tf.Tensor, seed: tf.Tensor, max_tilt: float = 0.0) -> tf.Tensor:
@@ -96,4 +96,4 @@ def turned(root_relative_pose: tf.Tensor, seed: tf.Tensor, max_tilt: float = 0.0
         `[B, J, 3]`.
     """
     rotation = random_rotations(tf.shape(root_relative_pose)[0], seed, max_tilt)
-    return rotations.rotate(root_relative_pose, rotation)
+    return cameras.rotate(root_relative_pose, rotation)

@@ -4,10 +4,13 @@ Each prior alone is content with a body of no size; they only make sense beside 
 the scale, such as the reprojection into a second view.
 """
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
-from keras_mvlift import skeletons
-from keras_mvlift.losses import distances
+from keras_mvlift import mirror_images, skeletons
+from keras_mvlift.geometry import cameras
+from keras_mvlift.losses import reprojection
 
 
 def bone_lengths(pose: tf.Tensor, skeleton: skeletons.Skeleton = skeletons.H36M_17) -> tf.Tensor:
@@ -28,7 +31,7 @@ def bone_lengths(pose: tf.Tensor, skeleton: skeletons.Skeleton = skeletons.H36M_
         [(pose, (..., skeleton.num_joints, 3))], message="priors.bone_lengths"
     )
     parents, children = zip(*skeleton.bones, strict=True)
-    return distances.norm(tf.gather(pose, children, axis=-2) - tf.gather(pose, parents, axis=-2))
+    return reprojection.norm(tf.gather(pose, children, axis=-2) - tf.gather(pose, parents, axis=-2))
 
 
 def symmetry(pose: tf.Tensor, skeleton: skeletons.Skeleton = skeletons.H36M_17) -> tf.Tensor:
@@ -68,7 +71,7 @@ def variation(
     lengths = bone_lengths(pose, skeleton)
     names, index = tf.unique(subject)
     means = tf.math.unsorted_segment_mean(lengths, index, tf.size(names))
-    return distances.squared_norm(lengths - tf.gather(means, index))
+    return reprojection.squared_norm(lengths - tf.gather(means, index))
 
 
 def deviation(
@@ -88,7 +91,7 @@ def deviation(
     lengths = bone_lengths(pose, skeleton)
     expected = tf.stop_gradient(tf.convert_to_tensor(expected_lengths, lengths.dtype))
     difference = lengths - expected
-    return distances.squared_norm(tf.where(expected > 0, difference, tf.zeros_like(difference)))
+    return reprojection.squared_norm(tf.where(expected > 0, difference, tf.zeros_like(difference)))
 
 
 def running_means(
@@ -119,3 +122,96 @@ def running_means(
     is_seen = tf.math.unsorted_segment_sum(ones, subject, num_subjects) > 0
     moved = tf.where(mean_lengths > 0, momentum * mean_lengths + (1 - momentum) * means, means)
     return tf.where(is_seen, moved, mean_lengths)
+
+
+# A lifted pose against points that were triangulated from all views of its instant.
+
+
+class TriangulatedTarget(NamedTuple):
+    """What triangulation says of a pose. No gradient goes there.
+
+    Attributes:
+        pose_camera: `[..., J, 3]`, meters, camera frame; 0 where not known.
+        is_known: `[..., J]`, whether the joint's place is.
+    """
+
+    pose_camera: tf.Tensor
+    is_known: tf.Tensor
+
+
+def triangulated_target(
+    points: tf.Tensor, is_known: tf.Tensor, camera: cameras.Camera
+) -> TriangulatedTarget:
+    """Moves triangulated points into the frame of a camera.
+
+    Args:
+        points: `[..., J, 3]`, meters, world frame.
+        is_known: `[..., J]`.
+        camera: Fields `[..., ...]`.
+    """
+    pose = tf.stop_gradient(cameras.camera_from_world(points, camera))
+    return TriangulatedTarget(
+        tf.where(is_known[..., tf.newaxis], pose, tf.zeros_like(pose)), is_known
+    )
+
+
+def triangulated_pose_loss(
+    root_relative_pose: tf.Tensor, expected: TriangulatedTarget
+) -> tf.Tensor:
+    """Sums the distances to the joints that are known, the pose being where it fits them best.
+
+    The root's position is solved for in closed form: where the known joints of both have the same
+    mean. A pose that is put at the triangulated root instead would learn the error of that one
+    point in all joints.
+
+    Args:
+        root_relative_pose: `[..., J, 3]`, meters, camera axes.
+        expected: The triangulated pose.
+
+    Returns:
+        `[...]`, meters.
+    """
+    weight = tf.cast(expected.is_known, root_relative_pose.dtype)[..., tf.newaxis]
+    error = weight * (expected.pose_camera - root_relative_pose)
+    count = tf.reduce_sum(weight, axis=-2, keepdims=True)
+    root_position = tf.math.divide_no_nan(tf.reduce_sum(error, axis=-2, keepdims=True), count)
+    return tf.reduce_sum(reprojection.norm(error - weight * root_position), axis=-1)
+
+
+def triangulated_bone_loss(
+    root_relative_pose: tf.Tensor,
+    expected: TriangulatedTarget,
+    skeleton: skeletons.Skeleton = skeletons.H36M_17,
+) -> tf.Tensor:
+    """Sums the differences from the triangulated bones' lengths, whatever their directions.
+
+    A bone is as long as its mirror image, so that the mean of both is expected of either.
+
+    Args:
+        root_relative_pose: `[..., J, 3]`, meters.
+        expected: The triangulated pose.
+        skeleton: The joints, with their bones and sides.
+
+    Returns:
+        `[...]`, meters.
+    """
+    length, is_known = _expected_lengths(expected, skeleton)
+    difference = tf.abs(bone_lengths(root_relative_pose, skeleton) - length)
+    return tf.reduce_sum(tf.where(is_known, difference, tf.zeros_like(difference)), axis=-1)
+
+
+def _expected_lengths(
+    expected: TriangulatedTarget, skeleton: skeletons.Skeleton
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Gives each bone's length and whether it is known, `[..., K]`."""
+    parents, children = zip(*skeleton.bones, strict=True)
+    lengths = bone_lengths(expected.pose_camera, skeleton)
+    is_known = tf.gather(expected.is_known, children, axis=-1)
+    is_known &= tf.gather(expected.is_known, parents, axis=-1)
+    images = mirror_images.of(skeleton.joints)
+    # A bone is told by the joint it leads to.
+    order = [children.index(images[child]) for child in children]
+    weight = tf.cast(is_known, lengths.dtype)
+    total = weight * lengths + tf.gather(weight * lengths, order, axis=-1)
+    count = weight + tf.gather(weight, order, axis=-1)
+    return tf.math.divide_no_nan(total, count), count > 0

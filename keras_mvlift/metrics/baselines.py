@@ -97,7 +97,7 @@ def triangulated(
     Args:
         test: The views.
         min_confidence: Detections below it are left out.
-        solve: `triangulation.triangulate`, or `robust_triangulation.triangulate` where detections
+        solve: `triangulation.triangulate`, or `triangulation.triangulate_robustly` where detections
             may be grossly wrong.
         unplaced: The coordinates of a joint that could not be placed: NaN leaves it out of
             figures, 0 puts it at the root, an error as large as the joint is far from it.

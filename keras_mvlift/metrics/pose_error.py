@@ -1,15 +1,22 @@
-"""Mean distances between true and predicted joints: MPJPE, N-MPJPE and P-MPJPE.
+"""Errors of poses as papers report them: MPJPE, N-MPJPE, P-MPJPE, PCK, AUC.
+
+Mean distances between true and predicted joints: MPJPE, N-MPJPE and P-MPJPE.
 
 The functions take and give meters; the Keras metrics, whose names end in `_mm`, report
 millimeters. Every joint counts, the root too, as in Human3.6M's protocols 1 and 2; a joint that the
 true pose lacks, NaN in it, does not. What is NaN in a prediction makes the error NaN.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import skeletons
 from keras_mvlift.geometry import procrustes
+from keras_mvlift.metrics import baselines
 
 MILLIMETERS_PER_METER = 1000.0
 
@@ -198,3 +205,279 @@ def _distance(points: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     is_zero = tf.equal(squared, 0)
     length = tf.sqrt(tf.where(is_zero, tf.ones_like(squared), squared))
     return tf.where(is_zero, tf.zeros_like(squared), length)
+
+
+# Shares of joints found within a distance: PCK, and the area under its curve.
+#
+# The functions give shares in [0, 1]; the Keras metrics report them times 100, as papers print
+# them. A joint counts as found if it lies strictly nearer than the threshold once the roots
+# coincide; one that the true pose lacks, NaN in it, does not count at all.
+
+PCK_THRESHOLD_MM = 150.0
+"""Half a head, roughly; the choice of MPI-INF-3DHP's authors."""
+
+AUC_THRESHOLDS_MM = tuple(np.linspace(0.0, 150.0, 31).tolist())
+"""0, 5, ..., 150: the curve whose mean MPI-INF-3DHP's test code reports as the AUC."""
+
+OFFICIAL_JOINTS = tuple(
+    index
+    for index, joint in enumerate(skeletons.H36M_17.joints)
+    if joint not in ("pelvis", "spine", "nose")
+)
+"""The 14 joints of `H36M_17` that MPI-INF-3DHP's test code counts; many ports count all 17."""
+
+PERCENT = 100.0
+
+
+def pck(
+    pose_true: tf.Tensor,
+    pose_pred: tf.Tensor,
+    threshold_mm: float = PCK_THRESHOLD_MM,
+    joints: Sequence[int] | None = None,
+) -> tf.Tensor:
+    """Computes the share of joints that lie strictly nearer than a threshold, roots aligned.
+
+    Args:
+        pose_true: `[..., J, 3]`, meters.
+        pose_pred: `[..., J, 3]`, meters.
+        threshold_mm: The distance, millimeters.
+        joints: Indices of the joints that count, such as `OFFICIAL_JOINTS`; None for all that
+            are given, of which the root is always found.
+
+    Returns:
+        `[...]`, in [0, 1].
+
+    Raises:
+        ValueError: If the shapes are not the ones stated above, or a joint is not there.
+
+    References:
+        Mehta et al., Monocular 3D human pose estimation in the wild using improved CNN
+        supervision, 3DV 2017, section 6.
+    """
+    found = tf.cast(_errors_mm(pose_true, pose_pred) < threshold_mm, tf.float32)
+    return _mean(found, pose_true, joints)
+
+
+def pck_auc(
+    pose_true: tf.Tensor, pose_pred: tf.Tensor, joints: Sequence[int] | None = None
+) -> tf.Tensor:
+    """Computes the mean of the PCK over the thresholds 0, 5, ..., 150 mm.
+
+    No joint is strictly nearer than 0 mm, so that a perfect pose reaches 30 / 31.
+
+    Args:
+        pose_true: `[..., J, 3]`, meters.
+        pose_pred: `[..., J, 3]`, meters.
+        joints: As in `pck`.
+
+    Returns:
+        `[...]`, in [0, 30 / 31].
+
+    Raises:
+        ValueError: If the shapes are not the ones stated above, or a joint is not there.
+
+    References:
+        Mehta et al., 3DV 2017, section 6.
+    """
+    errors = _errors_mm(pose_true, pose_pred)
+    found = errors[..., tf.newaxis] < tf.constant(AUC_THRESHOLDS_MM, errors.dtype)
+    return _mean(tf.reduce_mean(tf.cast(found, tf.float32), axis=-1), pose_true, joints)
+
+
+@keras.saving.register_keras_serializable(package="keras_mvlift")
+class PCK(keras.metrics.MeanMetricWrapper):
+    """The mean of `pck` over poses, times 100.
+
+    Args:
+        threshold_mm: The distance, millimeters.
+        joints: Indices of the joints that count; None for all.
+        name: The name it is reported by; by default the threshold's, as in `pck_150`.
+        dtype: The type it is computed in.
+
+    Call arguments:
+        y_true: `[..., J, 3]`, meters.
+        y_pred: `[..., J, 3]`, meters.
+
+    Example:
+        >>> model.compile(loss="mse", metrics=[PCK(joints=OFFICIAL_JOINTS)])
+    """
+
+    def __init__(
+        self,
+        threshold_mm: float = PCK_THRESHOLD_MM,
+        joints: Sequence[int] | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
+    ):
+        name = name or f"pck_{threshold_mm:g}"
+        super().__init__(_pck_100, name, dtype, threshold_mm=threshold_mm, joints=_plain(joints))
+
+
+@keras.saving.register_keras_serializable(package="keras_mvlift")
+class AUC3D(keras.metrics.MeanMetricWrapper):
+    """The mean of `pck_auc` over poses, times 100; otherwise as `PCK`."""
+
+    def __init__(
+        self,
+        joints: Sequence[int] | None = None,
+        name: str = "auc",
+        dtype: str | None = None,
+    ):
+        super().__init__(_auc_100, name, dtype, joints=_plain(joints))
+
+
+def _pck_100(
+    y_true: tf.Tensor, y_pred: tf.Tensor, threshold_mm: float, joints: Sequence[int] | None
+) -> tf.Tensor:
+    return PERCENT * pck(y_true, y_pred, threshold_mm, joints)
+
+
+def _auc_100(y_true: tf.Tensor, y_pred: tf.Tensor, joints: Sequence[int] | None) -> tf.Tensor:
+    return PERCENT * pck_auc(y_true, y_pred, joints)
+
+
+def _plain(joints: Sequence[int] | None) -> list[int] | None:
+    return None if joints is None else [int(joint) for joint in joints]
+
+
+def _errors_mm(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
+    return MILLIMETERS_PER_METER * joint_errors(pose_true, pose_pred)
+
+
+def _mean(share: tf.Tensor, pose_true: tf.Tensor, joints: Sequence[int] | None) -> tf.Tensor:
+    """Averages `[..., J]` over the joints that count."""
+    if joints is None:
+        return mean_over_joints(share, pose_true)
+    num_joints = share.shape[-1]
+    if not joints or (num_joints and not all(0 <= joint < num_joints for joint in joints)):
+        raise ValueError(
+            f"`joints` must be one or more indices below {num_joints}. Received: {joints}."
+        )
+    is_known = tf.gather(known_joints(pose_true), joints, axis=-1)
+    share = tf.where(is_known, tf.gather(share, joints, axis=-1), 0.0)
+    return tf.reduce_sum(share, axis=-1) / tf.reduce_sum(tf.cast(is_known, share.dtype), axis=-1)
+
+
+# The five numbers that a pose estimator is reported by, in the units of the papers.
+
+ERROR_NAMES = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm")
+"""Millimeters, the lower the better."""
+
+SHARE_NAMES = ("pck_150", "auc")
+"""Shares of joints times 100, the higher the better."""
+
+FIGURE_NAMES = ERROR_NAMES + SHARE_NAMES
+
+# Poses measured at once: the AUC compares each joint with 31 thresholds, which for a whole test
+# set at once would be gigabytes.
+_BATCH_SIZE = 8192
+
+
+def per_pose(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Measures each pose.
+
+    Args:
+        pose_true: `[..., J, 3]`, meters, any frame.
+        pose_pred: `[..., J, 3]`, meters, same frame but for the root's position.
+
+    Returns:
+        `[...]` for each of `FIGURE_NAMES`: errors in millimeters, shares of all `J` joints times
+        100.
+
+    Raises:
+        ValueError: If the shapes are not the ones stated above.
+    """
+    errors = (mpjpe, n_mpjpe, p_mpjpe)
+    shares = (pck, pck_auc)
+    values = [MILLIMETERS_PER_METER * error(pose_true, pose_pred) for error in errors]
+    values += [PERCENT * share(pose_true, pose_pred) for share in shares]
+    return dict(zip(FIGURE_NAMES, values, strict=True))
+
+
+def summary(pose_true: np.ndarray, pose_pred: np.ndarray) -> dict[str, float]:
+    """Measures many poses by the mean over them.
+
+    Args:
+        pose_true: `[N, J, 3]`, meters, any frame.
+        pose_pred: `[N, J, 3]`, meters, same frame but for the root's position.
+
+    Returns:
+        The mean over the poses for each of `FIGURE_NAMES`, in its unit.
+
+    Raises:
+        ValueError: If the shapes are not the ones stated above, or there is no pose.
+    """
+    if len(pose_true) == 0 or len(pose_true) != len(pose_pred):
+        raise ValueError(
+            "`pose_true` and `pose_pred` must hold equally many poses, and at least one. "
+            f"Received: {np.shape(pose_true)} and {np.shape(pose_pred)}."
+        )
+    batches = [
+        per_pose(pose_true[start : start + _BATCH_SIZE], pose_pred[start : start + _BATCH_SIZE])
+        for start in range(0, len(pose_true), _BATCH_SIZE)
+    ]
+    return {
+        name: float(np.concatenate([batch[name] for batch in batches]).mean(dtype=np.float64))
+        for name in FIGURE_NAMES
+    }
+
+
+# The figures of a run as `results.json` has them: overall, per action, per camera.
+
+Figures = dict[str, Any]
+
+COVERAGE = "coverage"
+"""The share of the reference's joints that poses have, times 100."""
+
+
+def figures_of_poses(test: baselines.TestViews, pose_pred: np.ndarray) -> Figures:
+    """Measures poses as the pipeline's evaluator measures the model.
+
+    Args:
+        test: What is true.
+        pose_pred: `[N, J, 3]`, meters, camera axes; a joint that is NaN is left out.
+
+    Returns:
+        `overall`, `per_action` and `per_camera`, each of `FIGURE_NAMES` and `COVERAGE`, over the
+        poses that have joints; `per_action` and `per_camera` lack those without any, and where no
+        pose has any there is nothing.
+    """
+    is_known = np.isfinite(test.reference_pose).all(axis=-1)
+    is_compared = is_known & np.isfinite(pose_pred).all(axis=-1)
+    pose_true = np.where(is_compared[..., np.newaxis], test.reference_pose, np.nan)
+    pose_pred = np.where(is_compared[..., np.newaxis], pose_pred, 0.0)
+    # The root alone is no pose, and without it there are no roots to align.
+    is_pose = is_compared[:, skeletons.ROOT] & (np.count_nonzero(is_compared, axis=-1) > 1)
+    if not is_pose.any():
+        return {}
+
+    def figures(index: np.ndarray) -> dict[str, float]:
+        rows = index & is_pose
+        share = is_compared[rows].sum() / is_known[index].sum()
+        return summary(pose_true[rows], pose_pred[rows]) | {COVERAGE: PERCENT * float(share)}
+
+    def per(names: np.ndarray) -> dict[str, dict[str, float]]:
+        return {str(name): figures(names == name) for name in np.unique(names[is_pose])}
+
+    everything = np.full(len(pose_pred), True)
+    measured = {
+        "overall": figures(everything),
+        "per_action": per(test.action),
+        "per_camera": per(test.camera),
+    }
+    return with_averages(measured)
+
+
+def with_averages(figures: Figures) -> Figures:
+    """Adds the plain mean over actions, as papers report it, and the median over cameras."""
+    return figures | {
+        "mean_over_actions": _across(figures["per_action"], np.mean),
+        "median_over_cameras": _across(figures["per_camera"], np.median),
+    }
+
+
+def _across(slices: Mapping[str, Mapping[str, float]], average: Any) -> dict[str, float]:
+    return {
+        name: float(average([figures[name] for figures in slices.values()]))
+        for name in FIGURE_NAMES
+    }

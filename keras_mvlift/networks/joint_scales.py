@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import skeletons
-from keras_mvlift.networks import batch_norm
+from keras_mvlift.networks import residual
 
 # Meters: what every joint starts with, and between which any answer lies.
 _FIRST_SCALE, _MIN_SCALE, _MAX_SCALE = 0.1, 1e-3, 3.0
@@ -38,7 +38,7 @@ def joint_scales(
     for _ in range(num_layers):
         start = keras.initializers.HeNormal(seed=next(seeds))
         x = keras.layers.Dense(width, kernel_initializer=start)(x)
-        x = batch_norm.BatchNormalization()(x)
+        x = residual.BatchNormalization()(x)
         x = keras.layers.ReLU()(x)
     log_scale = keras.layers.Dense(
         num_joints,

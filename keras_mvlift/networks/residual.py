@@ -1,11 +1,15 @@
-"""The residual backbone of the paper and of Martinez et al."""
+"""The residual backbone of the paper and of Martinez et al., and the layers it is made of."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import skeletons
-from keras_mvlift.networks import batch_norm
-from keras_mvlift.networks import dropout as dropouts
+from keras_mvlift.datasets import views, windowed_views
+from keras_mvlift.geometry import cameras
 
 # BatchNorm networks with Keras' usual output initialization start meters away from any pose.
 OUTPUT_STDDEV = 0.002
@@ -50,9 +54,9 @@ def residual(
     def dense_layer(x: tf.Tensor, dtype: str | None = None) -> tf.Tensor:
         start = initial(initializer, next(seeds))
         x = keras.layers.Dense(width, kernel_initializer=start, dtype=dtype)(x)
-        x = batch_norm.BatchNormalization()(x)
+        x = BatchNormalization()(x)
         x = keras.layers.ReLU()(x)
-        return dropouts.Dropout(dropout, seed=next(seeds))(x)
+        return Dropout(dropout, seed=next(seeds))(x)
 
     joints = keras.Input((num_joints, 2), name="joints")
     # In half precision a joint would be seen a pixel off.
@@ -82,3 +86,222 @@ def initial(name: str, seed: int) -> keras.initializers.Initializer:
 
 NUM_BLOCKS = {"paper": 4, "res_linear": 2}
 """The residual backbones by name."""
+
+# Batch norm that trains by TensorFlow's fused operation, which Keras keeps for images.
+
+# PyTorch's defaults, in which the paper was written; its momentum of 0.1 is 0.9 in Keras' words.
+# Keras' own 0.99 lags behind runs of a few hundred steps: the statistics that a model is tested
+# with are then not those of the weights that it has.
+MOMENTUM, EPSILON = 0.9, 1e-5
+
+
+@keras.saving.register_keras_serializable("keras_mvlift")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras' batch norm over all axes but the last, in about half its time in training.
+
+    Outside of training, and where statistics are taken over several replicas, it is Keras' own.
+
+    Args:
+        momentum: What stays of the moving statistics in a step.
+        epsilon: Added to variances.
+        options: Those of Keras' layer.
+
+    Call arguments:
+        inputs: `[..., C]`, of rank 2 or more.
+        training: Whether to norm by the batch's statistics, and to learn from them.
+    """
+
+    def __init__(self, *, momentum: float = MOMENTUM, epsilon: float = EPSILON, **options: Any):
+        super().__init__(momentum=momentum, epsilon=epsilon, **options)
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Makes the weights, and notes the shape, which Keras' own layer leaves out."""
+        super().build(input_shape)
+        keras.layers.Layer.build(self, input_shape)
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Norms by the statistics of the batch or by those of the past."""
+        if not training or self.synchronized:
+            return super().call(inputs, training=training)
+        # An image of one pixel for each example.
+        num_channels = inputs.shape[-1]
+        pixels = tf.reshape(inputs, [-1, 1, 1, num_channels])
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            pixels, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+        )
+        # The operation corrects for the degree of freedom that the mean took, Keras does not.
+        count = tf.cast(tf.shape(pixels)[0], variance.dtype)
+        self._learn(self.moving_mean, mean)
+        self._learn(self.moving_variance, variance * (count - 1.0) / count)
+        return tf.reshape(outputs, tf.shape(inputs))
+
+    def _learn(self, moving: tf.Variable, now: tf.Tensor) -> None:
+        moving.assign_sub((moving - now) * (1.0 - self.momentum))
+
+
+# Dropout whose random state is part of the checkpoint.
+
+# Values of a byte.
+_NUM_BYTES = 256
+
+
+@keras.saving.register_keras_serializable("keras_mvlift")
+class Dropout(keras.layers.Layer):
+    """Drops inputs at random in training, as `keras.layers.Dropout`.
+
+    Keras keeps the random state of its own layer out of checkpoints, so that a run that resumes
+    draws other masks than one that never stopped. This one tracks its generator. It also draws
+    a byte for each input, or two, where Keras draws four: random numbers are most of its time. So a
+    rate is met to the 65,536th, and what is left is scaled by the rate that is.
+
+    Args:
+        rate: Share of the inputs to drop, in [0, 1).
+        seed: Of the masks.
+
+    Call arguments:
+        inputs: Any shape.
+        training: Whether to drop.
+    """
+
+    def __init__(self, rate: float, seed: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise ValueError(f"`rate` must lie in [0, 1). Received: rate={rate}.")
+        self.rate, self.seed = rate, seed
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Makes the generator inside whatever distribution strategy is in scope."""
+        self.generator = tf.random.Generator.from_seed(self.seed)
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Drops or passes on."""
+        if not training or not self.rate:
+            return inputs
+        seed = self.generator.make_seeds(1)[:, 0]
+        draws, num_values = self._draw(tf.shape(inputs), seed)
+        num_dropped = min(max(round(self.rate * num_values), 1), num_values - 1)
+        scale = tf.constant(num_values / (num_values - num_dropped), inputs.dtype)
+        return inputs * (tf.cast(draws >= num_dropped, inputs.dtype) * scale)
+
+    def _draw(self, shape: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, int]:
+        """Draws whole numbers, all of so many values equally likely."""
+        dtype = tf.uint8 if (self.rate * _NUM_BYTES).is_integer() else tf.uint16
+        num_words = -(-shape[-1] * dtype.size // tf.uint32.size)
+        words_shape = tf.concat([shape[:-1], [num_words]], axis=0)
+        words = tf.random.stateless_uniform(
+            words_shape, seed, minval=None, maxval=None, dtype=tf.uint32
+        )
+        # Each word becomes an axis of its parts.
+        parts = tf.reshape(tf.bitcast(words, dtype), tf.concat([shape[:-1], [-1]], axis=0))
+        return parts[..., : shape[-1]], dtype.max + 1
+
+    def get_config(self) -> dict[str, Any]:
+        """Gives the constructor's arguments."""
+        return super().get_config() | {"rate": self.rate, "seed": self.seed}
+
+
+# What the networks see of a view; the paper does not say how it normalizes its input.
+
+Input = Callable[[Any], tf.Tensor]
+
+
+def ray_input(view: views.View) -> tf.Tensor:
+    """Gives the viewing rays `[B, J, 2]`: each camera's intrinsics removed, 0 where not seen."""
+    return view.rays
+
+
+def window_input(view: windowed_views.WindowedView) -> tf.Tensor:
+    """Gives the viewing rays `[B, T, J, 2]` of a window, for a temporal network."""
+    return view.window_rays
+
+
+def screen_input(view: views.View, intrinsics: tf.Tensor) -> tf.Tensor:
+    """Gives pixels scaled alike for all cameras; the networks then depend on the lens.
+
+    Args:
+        view: The view.
+        intrinsics: `[3, 3]`, pixels, of the mean camera of training.
+
+    Returns:
+        `[B, J, 2]`, 0 where not seen.
+    """
+    scaled = cameras.rays(view.keypoints_2d, tf.cast(intrinsics, view.keypoints_2d.dtype))
+    return tf.where(view.confidence[..., tf.newaxis] > 0, scaled, tf.zeros_like(scaled))
+
+
+def input_by_name(name: str, intrinsics: Any = None) -> Input:
+    """Gives the input of that name: `"rays"`, `"windows"`, or `"screen"`, which needs `intrinsics`.
+
+    Raises:
+        ValueError: If `"screen"` is not given intrinsics.
+    """
+    if name == "rays":
+        return ray_input
+    if name == "windows":
+        return window_input
+    if intrinsics is None:
+        raise ValueError(f"`intrinsics` must be given for the input {name!r}. Received: None.")
+    return functools.partial(screen_input, intrinsics=tf.constant(intrinsics, tf.float32))
+
+
+# What the root position network's three outputs mean.
+
+_LOG_DEPTH_RANGE = 0.7
+_OFFSET_RANGE = 0.1
+
+
+@keras.saving.register_keras_serializable("keras_mvlift")
+class LinearRoot(keras.layers.Layer):
+    """The root position as the paper has it: the outputs themselves, in meters.
+
+    Call arguments:
+        inputs: Outputs `[B, 3]` and rays `[B, J, 2]`.
+    """
+
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """Gives the root position `[B, 3]`, meters, camera frame."""
+        outputs, _ = inputs
+        return outputs
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Gives the numbers of the formula: none."""
+        return {}
+
+
+@keras.saving.register_keras_serializable("keras_mvlift")
+class RayRoot(keras.layers.Layer):
+    """The root position near the root joint's ray, at a depth around the rig's own distance.
+
+    `xy = (ray + b tanh(q_xy)) z`, `z = z_rig exp(a tanh(q_z))`.
+
+    Args:
+        rig_distance: `z_rig`, meters, from the cameras to the meeting point of their axes.
+
+    Call arguments:
+        inputs: Outputs `q` `[B, 3]` and rays `[B, J, 2]`.
+    """
+
+    def __init__(self, rig_distance: float, **kwargs: Any):
+        super().__init__(**kwargs)
+        if not rig_distance > 0:
+            raise ValueError(f"`rig_distance` must be positive. Received: {rig_distance}.")
+        self.rig_distance = rig_distance
+
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """Gives the root position `[B, 3]`, meters, camera frame."""
+        outputs, rays = inputs
+        bounded = tf.tanh(outputs)
+        depth = self.rig_distance * tf.exp(_LOG_DEPTH_RANGE * bounded[:, 2:])
+        ray = rays[:, skeletons.ROOT] + _OFFSET_RANGE * bounded[:, :2]
+        return tf.concat([ray * depth, depth], axis=-1)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Gives the numbers of the formula: `a`, `b` and `z_rig`."""
+        return {"a": _LOG_DEPTH_RANGE, "b": _OFFSET_RANGE, "z_rig": self.rig_distance}
+
+    def get_config(self) -> dict[str, Any]:
+        """Gives the constructor's arguments."""
+        return super().get_config() | {"rig_distance": self.rig_distance}

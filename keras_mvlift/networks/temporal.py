@@ -7,13 +7,13 @@ dilated convolutions, are made of the very same layers; they only lay other fram
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import config_rules, skeletons
-from keras_mvlift.networks import batch_norm, frames, residual
-from keras_mvlift.networks import dropout as dropouts
+from keras_mvlift.networks import residual as dropouts
 
 FILTER_WIDTHS = (3, 3, 3, 3, 3)
 """Frames of each convolution; a window has their product, 243."""
@@ -29,7 +29,7 @@ def temporal(
     width: int = 1024,
     dropout: float = 0.25,
     initializer: str = "he_normal",
-    output_stddev: float = residual.OUTPUT_STDDEV,
+    output_stddev: float = dropouts.OUTPUT_STDDEV,
     num_joints: int = skeletons.H36M_17.num_joints,
 ) -> keras.Model:
     """Builds the network that lifts one frame of each window, for training.
@@ -64,7 +64,7 @@ def temporal(
         layers |= _dense_layer(number, width, dropout, initializer, seeds)
     for block, size in enumerate(filter_widths[1:], start=1):
         index = size - 1 if is_causal else size // 2
-        layers[f"shortcut_{block}"] = frames.PickFrame(index, size, name=f"shortcut_{block}")
+        layers[f"shortcut_{block}"] = PickFrame(index, size, name=f"shortcut_{block}")
     near_zero = keras.initializers.RandomNormal(stddev=output_stddev, seed=next(seeds))
     layers["outputs"] = keras.layers.Dense(
         num_outputs, kernel_initializer=near_zero, dtype="float32", name="outputs"
@@ -72,8 +72,8 @@ def temporal(
     joints = keras.Input((math.prod(filter_widths), num_joints, 2), name="joints")
     first, *others = filter_widths
     # In half precision a joint would be seen a pixel off.
-    stacks = [frames.StackFrames(first, stride=first, dtype="float32")]
-    stacks += [frames.StackFrames(size, stride=size) for size in others]
+    stacks = [StackFrames(first, stride=first, dtype="float32")]
+    stacks += [StackFrames(size, stride=size) for size in others]
     outputs = _connect(joints, stacks, layers)
     only = keras.layers.Reshape((num_outputs,), dtype="float32")(outputs)
     return keras.Model(joints, only, name=name)
@@ -96,22 +96,21 @@ def dilated(model: keras.Model) -> keras.Model:
     layers = {layer.name: layer for layer in model.layers}
     sizes = filter_widths(model)
     stacks = [
-        frames.StackFrames(size, dilation=math.prod(sizes[:level]))
-        for level, size in enumerate(sizes)
+        StackFrames(size, dilation=math.prod(sizes[:level])) for level, size in enumerate(sizes)
     ]
-    outputs = _connect(frames.ReplicateEdges(before, after)(joints), stacks, layers)
+    outputs = _connect(ReplicateEdges(before, after)(joints), stacks, layers)
     return keras.Model(joints, outputs, name=model.name)
 
 
 def filter_widths(model: keras.Model) -> tuple[int, ...]:
     """Gives the frames of each convolution of what `temporal` built."""
-    stacks = [layer for layer in model.layers if isinstance(layer, frames.StackFrames)]
+    stacks = [layer for layer in model.layers if isinstance(layer, StackFrames)]
     return tuple(stack.size for stack in stacks)
 
 
 def is_causal(model: keras.Model) -> bool:
     """Tells whether what `temporal` built lifts a window's last frame."""
-    shortcuts = [layer for layer in model.layers if isinstance(layer, frames.PickFrame)]
+    shortcuts = [layer for layer in model.layers if isinstance(layer, PickFrame)]
     return any(layer.index == layer.size - 1 for layer in shortcuts if layer.size > 1)
 
 
@@ -133,11 +132,11 @@ def _dense_layer(
         "dense": keras.layers.Dense(
             width,
             use_bias=False,
-            kernel_initializer=residual.initial(initializer, next(seeds)),
+            kernel_initializer=dropouts.initial(initializer, next(seeds)),
             dtype=None if number else "float32",
             name=f"dense_{number}",
         ),
-        "norm": batch_norm.BatchNormalization(name=f"norm_{number}"),
+        "norm": dropouts.BatchNormalization(name=f"norm_{number}"),
         "relu": keras.layers.ReLU(name=f"relu_{number}"),
         "dropout": dropouts.Dropout(dropout, seed=next(seeds), name=f"dropout_{number}"),
     }
@@ -164,3 +163,112 @@ def _connect(
         x = dense_layer(dense_layer(stacked, 2 * block - 1), 2 * block)
         x = keras.layers.Add()([x, layers[f"shortcut_{block}"](stacked)])
     return layers["outputs"](x)
+
+
+# Layers that say which frames of a clip a temporal network looks at.
+
+
+@keras.saving.register_keras_serializable("keras_mvlift")
+class StackFrames(keras.layers.Layer):
+    """Lays the frames that one filter covers side by side: a dense layer on it is a convolution.
+
+    Args:
+        size: Frames of the filter.
+        stride: Frames from one place of the filter to the next.
+        dilation: Frames from one tap of the filter to the next.
+
+    Call arguments:
+        inputs: `[B, T, C]`.
+
+    Returns:
+        `[B, T', size C]`, the earliest frame first, for every place where the filter fits.
+    """
+
+    def __init__(self, size: int, stride: int = 1, dilation: int = 1, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.size, self.stride, self.dilation = size, stride, dilation
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Slices and concatenates; frames that no two filters share are only laid out anew."""
+        num_channels = inputs.shape[-1]
+        if self.stride == self.size and self.dilation == 1:
+            num_places = tf.shape(inputs)[1] // self.size
+            whole = inputs[:, : num_places * self.size]
+            stacked = tf.reshape(whole, [-1, num_places, self.size * num_channels])
+        else:
+            starts = [tap * self.dilation for tap in range(self.size)]
+            end = tf.shape(inputs)[1] - starts[-1]
+            taps = [inputs[:, start : end + start : self.stride] for start in starts]
+            stacked = tf.concat(taps, axis=-1)
+        return tf.ensure_shape(stacked, self.compute_output_shape(inputs.shape))
+
+    def compute_output_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
+        """Gives `[B, T', size C]`, with `T'` unknown where `T` is."""
+        batch, num_frames, num_channels = input_shape
+        if num_frames is not None:
+            num_frames = (num_frames - (self.size - 1) * self.dilation - 1) // self.stride + 1
+        return tf.TensorShape([batch, num_frames, self.size * num_channels])
+
+    def get_config(self) -> dict[str, Any]:
+        """Gives the constructor's arguments."""
+        own = {"size": self.size, "stride": self.stride, "dilation": self.dilation}
+        return super().get_config() | own
+
+
+@keras.saving.register_keras_serializable("keras_mvlift")
+class PickFrame(keras.layers.Layer):
+    """Takes one of the frames that `StackFrames` laid side by side.
+
+    Args:
+        index: Which, the earliest being 0.
+        size: Frames of the filter.
+
+    Call arguments:
+        inputs: `[B, T, size C]`.
+
+    Returns:
+        `[B, T, C]`.
+    """
+
+    def __init__(self, index: int, size: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.index, self.size = index, size
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Slices."""
+        num_channels = inputs.shape[-1] // self.size
+        return inputs[..., self.index * num_channels : (self.index + 1) * num_channels]
+
+    def get_config(self) -> dict[str, Any]:
+        """Gives the constructor's arguments."""
+        return super().get_config() | {"index": self.index, "size": self.size}
+
+
+@keras.saving.register_keras_serializable("keras_mvlift")
+class ReplicateEdges(keras.layers.Layer):
+    """Repeats the first and the last frame of a clip.
+
+    Args:
+        before: How often the first is put before it.
+        after: How often the last is put behind it.
+
+    Call arguments:
+        inputs: `[B, T, ...]`, with at least one frame.
+
+    Returns:
+        `[B, before + T + after, ...]`.
+    """
+
+    def __init__(self, before: int, after: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.before, self.after = before, after
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Repeats."""
+        last = tf.shape(inputs)[1] - 1
+        frame = tf.clip_by_value(tf.range(-self.before, last + self.after + 1), 0, last)
+        return tf.gather(inputs, frame, axis=1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Gives the constructor's arguments."""
+        return super().get_config() | {"before": self.before, "after": self.after}

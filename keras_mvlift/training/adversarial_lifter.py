@@ -11,8 +11,8 @@ from tensorflow import keras
 
 from keras_mvlift import finetune_switches
 from keras_mvlift.datasets import views
-from keras_mvlift.geometry import rotations
-from keras_mvlift.losses import adversarial, distances, reprojection
+from keras_mvlift.geometry import cameras
+from keras_mvlift.losses import adversarial, reprojection
 from keras_mvlift.training import multi_view_lifter
 
 
@@ -25,7 +25,7 @@ class AdversarialOptions:
         num_critic_steps: Steps of the critic per step of the lifter.
         penalty_weight: Weight of the gradient penalty; Gulrajani et al.'s 10.
         max_tilt: Radians by which skeletons lean, beside being turned about the vertical axis.
-        distance: A name of `distances.DISTANCES`.
+        distance: A name of `reprojection.DISTANCES`.
         least_depth: Meters, as of `cameras.project`.
         seed: Of the poses drawn, the turns, and the points of the penalty.
     """
@@ -47,8 +47,8 @@ class AdversarialOptions:
             raise ValueError(
                 f"`num_critic_steps` must be at least 1. Received: {self.num_critic_steps}."
             )
-        if self.distance not in distances.DISTANCES:
-            known = ", ".join(distances.DISTANCES)
+        if self.distance not in reprojection.DISTANCES:
+            known = ", ".join(reprojection.DISTANCES)
             raise ValueError(f"`distance` must be one of {known}. Received: {self.distance!r}.")
 
 
@@ -109,7 +109,7 @@ class AdversarialLifter(keras.Model):
         with tf.GradientTape() as tape:
             lifted = self.lifter(view, training=True)
             pose = lifted.root_relative_pose
-            upright = rotations.rotate(pose, rotations.inverse(view.camera.rotation))
+            upright = cameras.rotate(pose, cameras.inverse(view.camera.rotation))
             losses = self._critic_steps(tf.stop_gradient(upright))
             pose_camera = pose + lifted.root_position[:, tf.newaxis]
             losses["reprojection"] = self._reprojection(pose_camera, view)
@@ -147,7 +147,7 @@ class AdversarialLifter(keras.Model):
         return {"critic": loss, "penalty": penalty}
 
     def _reprojection(self, pose_camera: tf.Tensor, view: views.View) -> tf.Tensor:
-        distance = distances.DISTANCES[self.options.distance]
+        distance = reprojection.DISTANCES[self.options.distance]
         errors = reprojection.error(
             pose_camera, view, view.confidence, distance, self.options.least_depth
         )

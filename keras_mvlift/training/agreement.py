@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift.datasets import views
-from keras_mvlift.geometry import cameras, robust_triangulation
+from keras_mvlift.geometry import cameras, triangulation
 
 # Joints' hypotheses held against views at once, those of 2,048 instants of four views.
 _MAX_TRIALS = 2048 * 28
@@ -51,7 +51,7 @@ def of(seen: views.View) -> Agreement:
         seen: All views of each instant, fields `[B, V, ...]`; confidence 0 throughout for a view
             that an instant lacks.
     """
-    found = robust_triangulation.triangulate(seen.keypoints_2d, seen.confidence, _present(seen))
+    found = triangulation.triangulate_robustly(seen.keypoints_2d, seen.confidence, _present(seen))
     agreeing = tf.math.count_nonzero(found.trust > _AGREEMENT, axis=-2)
     is_known = found.is_seen & (agreeing >= _MIN_AGREEING)
     trust = tf.where(found.is_seen[..., tf.newaxis, :], found.trust, tf.ones_like(found.trust))

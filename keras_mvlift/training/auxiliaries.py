@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
-from keras_mvlift.losses import priors, triangulated
+from keras_mvlift.losses import priors
 from keras_mvlift.training import agreement, lifted
 
 
@@ -19,9 +19,9 @@ class Auxiliaries:
     sees it sideways.
 
     Args:
-        triangulation_weight: Of `triangulated.pose_loss`.
+        triangulation_weight: Of `priors.triangulated_pose_loss`.
         symmetry_weight: Of `priors.symmetry`.
-        bone_length_weight: Of `triangulated.bone_loss`.
+        bone_length_weight: Of `priors.triangulated_bone_loss`.
     """
 
     triangulation_weight: float = 0.0
@@ -57,14 +57,14 @@ class Auxiliaries:
             return {}
         pose, losses = result.root_relative_pose, {}
         scale = _pixels_per_meter(result, own.camera)
-        target = triangulated.target(found.points, found.is_known, own.camera)
+        target = priors.triangulated_target(found.points, found.is_known, own.camera)
         if self.triangulation_weight:
-            length = triangulated.pose_loss(pose, target)
+            length = priors.triangulated_pose_loss(pose, target)
             losses["triangulation"] = share * self.triangulation_weight * scale * length
         if self.symmetry_weight:
             losses["symmetry"] = self.symmetry_weight * scale * priors.symmetry(pose)
         if self.bone_length_weight:
-            length = triangulated.bone_loss(pose, target)
+            length = priors.triangulated_bone_loss(pose, target)
             losses["bone_length"] = self.bone_length_weight * scale * length
         return losses
 

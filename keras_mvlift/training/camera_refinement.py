@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift.datasets import distinct_cameras, views
-from keras_mvlift.geometry import cameras, rotations
+from keras_mvlift.geometry import cameras
 
 # Cameras are told apart by these numbers; records hold them in single precision.
 _TOLERANCE = 1e-4
@@ -69,7 +69,7 @@ class CameraRefinement(keras.layers.Layer):
         index, is_known = self._find(seen.camera)
         turn, shift = self.corrections()
         turned = tf.linalg.matmul(
-            tf.gather(rotations.from_rotation_vector(turn), index), seen.camera.rotation
+            tf.gather(cameras.from_rotation_vector(turn), index), seen.camera.rotation
         )
         rotation = tf.where(is_known[..., tf.newaxis, tf.newaxis], turned, seen.camera.rotation)
         moved = seen.camera.center + tf.gather(shift, index)
@@ -88,7 +88,7 @@ class CameraRefinement(keras.layers.Layer):
     def report(self) -> list[dict[str, object]]:
         """Tells, as JSON, where each camera was said to be and by how much it was corrected."""
         turn, shift = (np.asarray(value, np.float64) for value in self.corrections())
-        turned = rotations.from_rotation_vector(tf.constant(turn)) @ self.known.rotation
+        turned = cameras.from_rotation_vector(tf.constant(turn)) @ self.known.rotation
         return [
             {
                 "given_center": self.known.center[camera].tolist(),

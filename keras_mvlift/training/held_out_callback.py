@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift.datasets import views
-from keras_mvlift.metrics import held_out_scores
+from keras_mvlift.metrics import held_out_views
 from keras_mvlift.training import lifted, multi_view_lifter
 
 # Views lifted at once.
@@ -22,14 +22,14 @@ class HeldOutViews(keras.callbacks.Callback):
 
     Args:
         seen: All views of some held-out instants, fields `[T, V, ...]`, in memory; for pairs,
-            `held_out_scores.of_pairs` gives them.
+            `held_out_views.views_of_pairs` gives them.
         lifter: What is measured; without, the model that is trained.
-        placement: A name of `held_out_scores.PLACEMENTS`.
+        placement: A name of `held_out_views.PLACEMENTS`.
         min_joints: Joints that a view must show to be lifted from.
 
     Example:
         >>> callbacks = [
-        ...     HeldOutViews(held_out_scores.of_pairs(pairs)),
+        ...     HeldOutViews(held_out_views.views_of_pairs(pairs)),
         ...     keras.callbacks.EarlyStopping("val_held_out_mean_mm", patience=10),
         ... ]
         >>> lifter.fit(batches, steps_per_epoch=100, epochs=300, callbacks=callbacks)
@@ -69,11 +69,11 @@ def score(
     Args:
         lifter: The model.
         seen: All views of each instant, fields `[T, V, ...]`.
-        placement: A name of `held_out_scores.PLACEMENTS`.
+        placement: A name of `held_out_views.PLACEMENTS`.
         min_joints: Joints that a view must show to be lifted from.
 
     Returns:
-        Mean and median, `held_out_scores.NAMES`.
+        Mean and median, `held_out_views.SCORE_NAMES`.
 
     Raises:
         ValueError: If nothing could be compared.
@@ -103,7 +103,7 @@ def _score(
         some = tf.nest.map_structure(lambda field, rows=rows: tf.constant(field[rows]), flat)
         parts.append(tf.nest.map_structure(lambda x: x.numpy(), lift(some)))
     pose, root = (np.concatenate(fields) for fields in zip(*parts, strict=True))
-    return held_out_scores.score(
+    return held_out_views.score(
         seen,
         pose.reshape(*shape, 3),
         root.reshape(*shape[:2], 3),

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift.datasets import examples, view_pairs, views
-from keras_mvlift.metrics import held_out_scores
+from keras_mvlift.metrics import held_out_views
 
 MAX_RECORDS = 20_000
 """More of them make the score hardly surer, and it is taken after each epoch."""
@@ -39,7 +39,7 @@ def read(
     def decode(serialized: tf.Tensor) -> Any:
         if num_views:
             return examples.decode_instants(serialized, num_views)
-        return held_out_scores.of_pairs(examples.decode_pairs(serialized))
+        return held_out_views.views_of_pairs(examples.decode_pairs(serialized))
 
     rng = np.random.default_rng(0)
     parts = []

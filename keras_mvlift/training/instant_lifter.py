@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift.datasets import views
-from keras_mvlift.losses import distances
+from keras_mvlift.losses import reprojection
 from keras_mvlift.training import (
     agreement,
     camera_refinement,
@@ -154,5 +154,5 @@ def _surest(confidence: tf.Tensor) -> tf.Tensor:
 
 
 def _root_loss(result: lifted.Lifted, root_position: tf.Tensor) -> tf.Tensor:
-    error = distances.norm(result.root_position - tf.stop_gradient(root_position))
+    error = reprojection.norm(result.root_position - tf.stop_gradient(root_position))
     return tf.minimum(error, _MAX_ROOT_ERROR)

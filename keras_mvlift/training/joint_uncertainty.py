@@ -11,7 +11,7 @@ from tensorflow import keras
 
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
-from keras_mvlift.losses import distances
+from keras_mvlift.losses import reprojection
 from keras_mvlift.networks import joint_scales
 
 # Meters. A pose that is still anywhere teaches nothing about how sure poses are.
@@ -101,6 +101,6 @@ def distances_across(pose_camera: tf.Tensor, own: views.View, others: views.View
     first = cameras.Camera(*(field[:, tf.newaxis] for field in own.camera))
     moved = cameras.target_from_source(pose_camera[:, tf.newaxis], first, others.camera)
     projected = cameras.project(moved, others.camera.intrinsics)
-    px = distances.norm(projected - others.keypoints_2d)
+    px = reprojection.norm(projected - others.keypoints_2d)
     pixels_per_unit = tf.sqrt(tf.linalg.det(others.camera.intrinsics))[..., tf.newaxis]
     return px * tf.maximum(moved[..., 2], cameras.MIN_DEPTH) / pixels_per_unit

@@ -13,7 +13,7 @@ from tensorflow import keras
 
 from keras_mvlift import config_rules, configs, skeletons
 from keras_mvlift.datasets import view_windows
-from keras_mvlift.networks import inputs, residual, temporal
+from keras_mvlift.networks import residual, temporal
 from keras_mvlift.training import joint_uncertainty, multi_view_lifter, recipes
 
 FOLDER = pathlib.PurePath("assets.extra", "keras_mvlift")
@@ -60,7 +60,9 @@ def build(
         recipe.root_head(rig_distance),
         recipe,
         objective,
-        inputs.by_name("windows" if config.is_temporal else config.network_input, intrinsics),
+        residual.input_by_name(
+            "windows" if config.is_temporal else config.network_input, intrinsics
+        ),
     )
     if config.uncertainty:
         lifter.predict_uncertainty(joint_uncertainty.JointUncertainty(config.seed))

@@ -7,7 +7,7 @@ from tensorflow import keras
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import views
-from keras_mvlift.networks import inputs
+from keras_mvlift.networks import residual
 from keras_mvlift.training import joint_uncertainty, lifted, recipes
 
 
@@ -45,7 +45,7 @@ class MultiViewLifter(keras.Model):
         root_head: keras.layers.Layer,
         recipe: recipes.Recipe,
         objective: Any,
-        network_input: inputs.Input = inputs.rays,
+        network_input: residual.Input = residual.ray_input,
     ):
         super().__init__()
         self.lifting_network = lifting_network

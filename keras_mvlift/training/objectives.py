@@ -8,15 +8,7 @@ import tensorflow as tf
 from keras_mvlift import finetune_switches
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
-from keras_mvlift.losses import (
-    distances,
-    image_spaces,
-    pretraining,
-    reprojection,
-    robust_weighting,
-    transform_reprojection,
-    weighting,
-)
+from keras_mvlift.losses import reprojection
 
 Poses = tuple[tf.Tensor, tf.Tensor]
 
@@ -38,7 +30,7 @@ class Consistency:
 
     def __call__(self, poses: Poses, pair: views.ViewPair) -> dict[str, tf.Tensor]:
         """Gives the parts of the loss, `[B]` each."""
-        return {"consistency": pretraining.loss(poses, pair)}
+        return {"consistency": reprojection.pretraining_loss(poses, pair)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,9 +39,9 @@ class TransformReprojection:
 
     Args:
         transform_weight: λ.
-        confidence_weighting: A name of `weighting.WEIGHTINGS`.
-        distance: A name of `distances.DISTANCES`.
-        image_space: A name of `image_spaces.IMAGE_SPACES`.
+        confidence_weighting: A name of `reprojection.WEIGHTINGS`.
+        distance: A name of `reprojection.DISTANCES`.
+        image_space: A name of `reprojection.IMAGE_SPACES`.
         least_depth: Meters, as of `cameras.project`.
     """
 
@@ -63,10 +55,10 @@ class TransformReprojection:
 
     def __call__(self, poses: Poses, pair: views.ViewPair) -> dict[str, tf.Tensor]:
         """Gives the parts of the loss, `[B]` each."""
-        distance = distances.DISTANCES[self.distance]
-        weight = weighting.WEIGHTINGS[self.confidence_weighting]
-        pair = views.ViewPair(*image_spaces.IMAGE_SPACES[self.image_space](*pair))
-        moved = transform_reprojection.loss(poses, pair, distance, weight, self.least_depth)
+        distance = reprojection.DISTANCES[self.distance]
+        weight = reprojection.WEIGHTINGS[self.confidence_weighting]
+        pair = views.ViewPair(*reprojection.IMAGE_SPACES[self.image_space](*pair))
+        moved = reprojection.transform_loss(poses, pair, distance, weight, self.least_depth)
         return {
             "reprojection": reprojection.loss(poses, pair, distance, self.least_depth),
             "transform_reprojection": self.transform_weight * moved,
@@ -79,12 +71,12 @@ class AllViewsReprojection:
 
     Args:
         transform_weight: λ, of every view but the one that the pose was lifted from.
-        confidence_weighting: A name of `weighting.WEIGHTINGS`.
-        distance: A name of `distances.DISTANCES`.
-        image_space: A name of `image_spaces.IMAGE_SPACES`.
+        confidence_weighting: A name of `reprojection.WEIGHTINGS`.
+        distance: A name of `reprojection.DISTANCES`.
+        image_space: A name of `reprojection.IMAGE_SPACES`.
         least_depth: Meters, as of `cameras.project`.
         robust_loss: Whether joints count less, the larger their errors are.
-        robust_kernel: How much less: a name of `robust_triangulation.KERNELS`.
+        robust_kernel: How much less: a name of `triangulation.KERNELS`.
         robust_scale_px: The kernel's scale; 0 for one of each instant's own.
         reprojection_weight: Of both equations; at 0 nothing is projected, and the root that is
             solved for teaches the root network alone.
@@ -118,16 +110,16 @@ class AllViewsReprojection:
         """
         if not self.reprojection_weight:
             return {}
-        (seen,) = image_spaces.IMAGE_SPACES[self.image_space](seen)
+        (seen,) = reprojection.IMAGE_SPACES[self.image_space](seen)
         first = tf.nest.map_structure(lambda field: field[:, tf.newaxis], own)
         moved = cameras.target_from_source(pose_camera[:, tf.newaxis], first.camera, seen.camera)
-        weight = weighting.WEIGHTINGS[self.confidence_weighting]
+        weight = reprojection.WEIGHTINGS[self.confidence_weighting]
         weights = tf.where(
             is_own[..., tf.newaxis] > 0, seen.confidence, weight(first.confidence, seen.confidence)
         )
         if self.robust_loss:
             weights *= self._robust_weights(moved, seen)
-        distance = distances.DISTANCES[self.distance]
+        distance = reprojection.DISTANCES[self.distance]
         error = reprojection.error(moved, seen, weights, distance, self.least_depth)
         error *= self.reprojection_weight
         return {
@@ -137,7 +129,7 @@ class AllViewsReprojection:
         }
 
     def _robust_weights(self, moved: tf.Tensor, seen: views.View) -> tf.Tensor:
-        errors = distances.norm(reprojection.residual(moved, seen, self.least_depth))
-        return robust_weighting.weights(
+        errors = reprojection.norm(reprojection.residual(moved, seen, self.least_depth))
+        return reprojection.robust_weights(
             errors, seen.confidence, self.robust_kernel, self.robust_scale_px
         )

@@ -6,7 +6,7 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift.losses import distances
+from keras_mvlift.losses import reprojection
 from keras_mvlift.training import multi_view_lifter
 
 
@@ -53,5 +53,5 @@ def pose_loss(pose: tf.Tensor, pose_true: tf.Tensor, weight: tf.Tensor | None = 
     Returns:
         `[B]`, meters times the unit of the weight.
     """
-    error = distances.norm(pose - pose_true)
+    error = reprojection.norm(pose - pose_true)
     return tf.reduce_sum(error if weight is None else weight * error, axis=-1)

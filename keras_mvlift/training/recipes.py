@@ -11,8 +11,8 @@ from tensorflow import keras
 
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras, triangulation
-from keras_mvlift.losses import distances
-from keras_mvlift.networks import root_heads
+from keras_mvlift.losses import reprojection
+from keras_mvlift.networks import residual
 from keras_mvlift.training import lifted, objectives
 
 
@@ -41,7 +41,7 @@ def solved_root(
         poses.append(view.root_relative_pose + root_position[:, tf.newaxis])
         error = view.root_position - tf.stop_gradient(root_position)
         # The solved root of an untrained pose can lie anywhere; nearer than this is what counts.
-        root_loss += tf.minimum(distances.norm(error), _MAX_ROOT_ERROR)
+        root_loss += tf.minimum(reprojection.norm(error), _MAX_ROOT_ERROR)
     return lifted.Joined(tuple(poses), root_loss)
 
 
@@ -85,21 +85,21 @@ class Recipe:
 
 RECIPES = {
     "paper": Recipe(
-        root_head=lambda rig_distance: root_heads.LinearRoot(),
+        root_head=lambda rig_distance: residual.LinearRoot(),
         join=predicted_root,
         needs_pretraining=True,
         first_objective=objectives.Consistency(),
         has_free_root=True,
     ),
     "ray_root": Recipe(
-        root_head=root_heads.RayRoot,
+        root_head=residual.RayRoot,
         join=predicted_root,
         needs_pretraining=False,
         first_objective=objectives.Consistency(),
         has_free_root=True,
     ),
     "solved_root": Recipe(
-        root_head=root_heads.RayRoot,
+        root_head=residual.RayRoot,
         join=solved_root,
         needs_pretraining=False,
         first_objective=objectives.TransformReprojection(),

@@ -5,8 +5,8 @@ import dataclasses
 import tensorflow as tf
 
 from keras_mvlift.datasets import views
-from keras_mvlift.geometry import cameras, rotations, triangulation
-from keras_mvlift.losses import distances, image_spaces, robust_weighting
+from keras_mvlift.geometry import cameras, triangulation
+from keras_mvlift.losses import reprojection
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,9 +21,9 @@ class RootSolver:
             reprojection error.
         gauss_newton_steps: Steps towards the least projected error, with such weights if
             `robust_steps` are taken. A step that would enlarge the error is not taken.
-        robust_kernel: A name of `robust_triangulation.KERNELS`.
+        robust_kernel: A name of `triangulation.KERNELS`.
         robust_scale_px: The kernel's scale; 0 for one of each instant's own.
-        image_space: A name of `image_spaces.IMAGE_SPACES`, where errors are measured.
+        image_space: A name of `reprojection.IMAGE_SPACES`, where errors are measured.
     """
 
     robust_steps: int = 0
@@ -45,7 +45,7 @@ class RootSolver:
         Returns:
             `[B, 3]`, meters, frames of their own cameras.
         """
-        (seen,) = image_spaces.IMAGE_SPACES[self.image_space](seen)
+        (seen,) = reprojection.IMAGE_SPACES[self.image_space](seen)
         first = cameras.Camera(*(field[:, tf.newaxis] for field in own.camera))
         instant = _Instant(
             root_relative_pose, seen, *cameras.relative_extrinsics(first, seen.camera)
@@ -61,8 +61,8 @@ class RootSolver:
         confidence = instant.seen.confidence
         if not self.robust_steps:
             return confidence
-        errors = distances.norm(instant.residual(instant.moved(root_position)))
-        trust = robust_weighting.weights(
+        errors = reprojection.norm(instant.residual(instant.moved(root_position)))
+        trust = reprojection.robust_weights(
             errors, confidence, self.robust_kernel, self.robust_scale_px
         )
         # Weights multiply errors, and trust their squares.
@@ -99,7 +99,7 @@ class _Instant:
         """Gives the poses in the frames of all views, `[B, V, J, 3]`."""
         shift = root_position[:, tf.newaxis] - self.center
         points = self.pose[:, tf.newaxis] + shift[..., tf.newaxis, :]
-        return rotations.rotate(points, self.rotation)
+        return cameras.rotate(points, self.rotation)
 
     def residual(self, moved: tf.Tensor) -> tf.Tensor:
         """Gives the ways from the keypoints to the images, `[B, V, J, 2]`, pixels."""
@@ -137,4 +137,4 @@ class _Instant:
 
 
 def _cost(residual: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.square(weights) * distances.squared_norm(residual), axis=[-2, -1])
+    return tf.reduce_sum(tf.square(weights) * reprojection.squared_norm(residual), axis=[-2, -1])

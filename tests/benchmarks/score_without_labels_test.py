@@ -1,13 +1,13 @@
 import pytest
 
 from benchmarks import score_without_labels, scored_runs
-from keras_mvlift.metrics import held_out_scores
+from keras_mvlift.metrics import held_out_views
 
-WAYS = (*held_out_scores.PLACEMENTS, "two cameras", "bad calibration")
+WAYS = (*held_out_views.PLACEMENTS, "two cameras", "bad calibration")
 
 
 def row(score, error):
-    scores = {f"{way}/{name}": score for way in WAYS for name in held_out_scores.NAMES}
+    scores = {f"{way}/{name}": score for way in WAYS for name in held_out_views.SCORE_NAMES}
     return scores | dict.fromkeys(scored_runs.ERRORS, error)
 
 

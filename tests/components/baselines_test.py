@@ -7,7 +7,7 @@ import pytest
 from components import artifacts, baselines
 from components.example_gen import executor
 from keras_mvlift.metrics import baselines as measures
-from keras_mvlift.metrics import results, summary
+from keras_mvlift.metrics import pose_error
 from tests.components import studio_examples
 
 MIN_CONFIDENCE = 0.3
@@ -48,7 +48,7 @@ def test_figures_are_those_of_the_library(examples, figures):
     for name, given in poses.items():
         assert set(written[name]["per_camera"]) == {f"camera_{i}" for i in range(1, 5)}
         assert set(written[name]["per_action"]) == {"walking", "turning"}
-        expected = results.of_poses(test, given)
+        expected = pose_error.figures_of_poses(test, given)
         for part in ("overall", "mean_over_actions", "median_over_cameras"):
             assert written[name][part] == pytest.approx(expected[part], rel=1e-4)
 
@@ -91,7 +91,10 @@ def test_a_single_test_camera_is_compared_with_what_it_can_see_alone(examples, t
 
 def test_the_file_is_json(figures):
     text = pathlib.Path(figures, baselines.BASELINES).read_text()
-    assert set(json.loads(text)["constant_pose"]["overall"]) == {*summary.NAMES, "coverage"}
+    assert set(json.loads(text)["constant_pose"]["overall"]) == {
+        *pose_error.FIGURE_NAMES,
+        "coverage",
+    }
 
 
 def test_the_pattern_matches_finished_shards_alone(tmp_path):

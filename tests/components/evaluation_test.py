@@ -7,7 +7,7 @@ from tfx.components.evaluator import executor
 from tfx.types import standard_artifacts
 
 from components import evaluation
-from keras_mvlift.metrics import summary
+from keras_mvlift.metrics import pose_error
 from tests.components import judged_examples
 
 NUM_EXAMPLES, NUM_JOINTS = 24, judged_examples.NUM_JOINTS
@@ -92,9 +92,9 @@ def reasons(uri):
 @pytest.fixture(scope="module")
 def first_run(scene, tmp_path_factory, references):
     """A good model that nothing was blessed before, held to its own overall numbers."""
-    own = summary.summary(references, predict(references, 1.0))
-    bounds = {name: value + 0.001 for name, value in own.items() if name in summary.ERRORS}
-    bounds |= {name: value - 0.001 for name, value in own.items() if name in summary.SHARES}
+    own = pose_error.summary(references, predict(references, 1.0))
+    bounds = {name: value + 0.001 for name, value in own.items() if name in pose_error.ERROR_NAMES}
+    bounds |= {name: value - 0.001 for name, value in own.items() if name in pose_error.SHARE_NAMES}
     config = evaluation.eval_config(bounds, worsening={"mpjpe_mm": 0.0}, baseline=True)
     root = tmp_path_factory.mktemp("first_run")
     return run_evaluator(config, root, scene["examples"], scene["good"])
@@ -114,7 +114,7 @@ def second_run(scene, tmp_path_factory):
 
 
 def numbers(references, predictions):
-    return {**summary.summary(references, predictions), "num_examples": len(references)}
+    return {**pose_error.summary(references, predictions), "num_examples": len(references)}
 
 
 def test_overall_numbers_equal_the_librarys(first_run, references):
@@ -157,8 +157,8 @@ def test_of_two_models_the_candidate_is_read(second_run, references):
 
 def test_a_model_worse_than_bounds_and_baseline_is_not_blessed_and_told_why(second_run, references):
     uri, blessed = second_run
-    good = summary.summary(references, predict(references, 1.0))
-    bad = summary.summary(references, predict(references, 0.5))
+    good = pose_error.summary(references, predict(references, 1.0))
+    bad = pose_error.summary(references, predict(references, 0.5))
     change = {name: f"{bad[name] - good[name]:+g}" for name in bad}
     assert not blessed
     # n_mpjpe does not mind the scale: it is within its 1 % and not among the reasons.

@@ -10,7 +10,7 @@ from components import artifacts, baselines, held_out, trainers
 from components.example_gen import executor
 from keras_mvlift import configs, inference
 from keras_mvlift.metrics import baselines as measures
-from keras_mvlift.metrics import held_out_scores
+from keras_mvlift.metrics import held_out_views
 from keras_mvlift.training import held_out_callback, held_out_records, lifters, objectives
 from tests.components import studio_examples
 
@@ -70,7 +70,7 @@ def test_test_instants_are_scored(model, examples, tmp_path):
     view = test.view
     lifter = inference.load_model(f"{model.uri}/Format-Serving")
     lifted = lifter.lift(view.keypoints_2d, view.confidence, camera=view.camera)
-    expected = held_out_scores.score_test_views(test, lifted.root_relative_pose)
+    expected = held_out_views.score_test_views(test, lifted.root_relative_pose)
     found = measure(model, examples, tmp_path)
     assert found.pop("measured_on") == "test"
     assert found.pop("num_instants") == test.instant.max() + 1

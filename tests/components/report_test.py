@@ -14,7 +14,7 @@ from components import artifacts, baselines, evaluation, held_out, report, train
 from components.example_gen import executor
 from keras_mvlift import configs, inference
 from keras_mvlift.metrics import baselines as measures
-from keras_mvlift.metrics import summary
+from keras_mvlift.metrics import pose_error
 from keras_mvlift.visualization import pictures
 from tests.components import studio_examples
 
@@ -130,8 +130,8 @@ def test_results_keep_the_documented_schema(found):
 def test_results_are_the_models_own(found, examples, model):
     test = read_test_views(examples)
     _, lifted = lift(model, test)
-    expected = summary.summary(test.reference_pose, lifted.root_relative_pose)
-    for name in summary.NAMES:
+    expected = pose_error.summary(test.reference_pose, lifted.root_relative_pose)
+    for name in pose_error.FIGURE_NAMES:
         assert found["overall"][name] == pytest.approx(expected[name], rel=1e-4)
     assert found["overall"]["num_examples"] == len(test.frame)
     means = [figures["mpjpe_mm"] for figures in found["per_action"].values()]

@@ -5,7 +5,7 @@ import tensorflow_model_analysis as tfma
 from apache_beam.testing import util
 
 from components import evaluation, tfma_metrics
-from keras_mvlift.metrics import summary
+from keras_mvlift.metrics import pose_error
 
 OVERALL, WALKING = (), (("action", "walking"),)
 
@@ -47,9 +47,9 @@ def test_metrics_equal_the_library_in_every_slice():
     def check(results):
         by_slice = {slice_key: values(metrics) for slice_key, metrics in results}
         assert set(by_slice) == {OVERALL, WALKING}
-        expected = {**summary.summary(*poses), "example_count": 30}
+        expected = {**pose_error.summary(*poses), "example_count": 30}
         assert by_slice[OVERALL] == pytest.approx(expected, rel=1e-5)
-        walking = summary.summary(*(pose[::3] for pose in poses))
+        walking = pose_error.summary(*(pose[::3] for pose in poses))
         assert by_slice[WALKING] == pytest.approx({**walking, "example_count": 10}, rel=1e-5)
 
     slice_keys = [[OVERALL, WALKING], [OVERALL], [OVERALL]]
@@ -64,7 +64,7 @@ def test_labels_may_keep_the_shape_of_a_pose():
 
     def check(results):
         ((_, metrics),) = results
-        expected = {**summary.summary(*poses), "example_count": 4}
+        expected = {**pose_error.summary(*poses), "example_count": 4}
         assert values(metrics) == pytest.approx(expected, rel=1e-5)
 
     evaluate(examples, evaluation.eval_config(), check)
@@ -92,7 +92,7 @@ def test_all_metrics_share_one_computation():
         for computation in metric_class().computations()
         if isinstance(computation, tfma.metrics.MetricComputation)
     ]
-    assert len(computations) == len(summary.NAMES)
+    assert len(computations) == len(pose_error.FIGURE_NAMES)
     assert len(set(computations)) == 1
 
 
@@ -104,9 +104,9 @@ def test_two_models_do_not_share_a_computation():
 
 
 def test_each_number_has_its_metric():
-    assert tuple(tfma_metrics.CLASSES) == summary.NAMES
+    assert tuple(tfma_metrics.CLASSES) == pose_error.FIGURE_NAMES
     assert [metric_class().name for metric_class in tfma_metrics.CLASSES.values()] == [
-        *summary.NAMES
+        *pose_error.FIGURE_NAMES
     ]
 
 
@@ -123,7 +123,7 @@ def measured(poses, splits):
         for example in extracts(*(pose[split] for pose in poses), [[OVERALL]]):
             combiner.add_input(accumulator, tfma.metrics.StandardMetricInputs(example))
     ((_, result),) = combiner.extract_output(combiner.merge_accumulators(sums)).items()
-    return dict(zip(summary.NAMES, result.totals / result.num_poses, strict=True))
+    return dict(zip(pose_error.FIGURE_NAMES, result.totals / result.num_poses, strict=True))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 1000])
@@ -131,7 +131,7 @@ def test_neither_batches_nor_shards_show_in_the_result(batch_size, monkeypatch):
     monkeypatch.setattr(tfma_metrics, "_BATCH_SIZE", batch_size)
     poses = random_poses(10)
     splits = [slice(0, 7), slice(7, 10), slice(0, 0)]
-    assert measured(poses, splits) == pytest.approx(summary.summary(*poses), rel=1e-5)
+    assert measured(poses, splits) == pytest.approx(pose_error.summary(*poses), rel=1e-5)
 
 
 def test_poses_wait_for_a_batch_and_no_longer(monkeypatch):

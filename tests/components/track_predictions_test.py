@@ -10,7 +10,7 @@ from components import baselines, evaluation, report, track_predictions, trainer
 from components.example_gen import executor
 from keras_mvlift import configs, inference, inference_tracks
 from keras_mvlift.metrics import baselines as measures
-from keras_mvlift.metrics import summary
+from keras_mvlift.metrics import pose_error
 from keras_mvlift.visualization import pictures
 from tests import temporal_networks
 from tests.components import studio_examples
@@ -82,7 +82,7 @@ def expected(examples, model):
     test = measures.read_test_views(baselines.pattern(examples["test_examples"].uri, "test"))
     lifter = inference.load_model(f"{model.uri}/Format-Serving")
     lifted = inference_tracks.lift(lifter, test)
-    return lifter, test, summary.summary(test.reference_pose, lifted.root_relative_pose)
+    return lifter, test, pose_error.summary(test.reference_pose, lifted.root_relative_pose)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_each_model_is_judged_by_what_it_lifts_as_it_sees(
     lifter, test, figures = expected(examples, models[candidate])
     assert isinstance(lifter, inference.ClipLifter) == (candidate == "temporal")
     assert found["overall"]["num_examples"] == len(test.frame)
-    for name in summary.NAMES:
+    for name in pose_error.FIGURE_NAMES:
         assert found["overall"][name] == pytest.approx(figures[name], rel=1e-4)
     assert set(found["per_camera"]) == set(test.camera)
     assert set(found["per_action"]) == set(test.action)

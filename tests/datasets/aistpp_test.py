@@ -8,15 +8,8 @@ import numpy as np
 import pytest
 
 from keras_mvlift import configs, skeletons
-from keras_mvlift.datasets import (
-    aistpp,
-    aistpp_simulation,
-    errors,
-    preparation,
-    rigs,
-    sources,
-    splits,
-)
+from keras_mvlift.datasets import aistpp, aistpp_simulation, errors, preparation, sources, splits
+from keras_mvlift.geometry import rigs
 from tests.datasets import damage, gadgets
 
 REAL = pathlib.Path(

@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from keras_mvlift.datasets import rigs, sequences
+from keras_mvlift.datasets import sequences
+from keras_mvlift.geometry import rigs
 from tests import random_scenes
 
 

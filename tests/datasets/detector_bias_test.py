@@ -1,6 +1,7 @@
 import numpy as np
 
-from keras_mvlift.datasets import detector_bias, motions, people, rigs
+from keras_mvlift.datasets import detector_bias, motions, people
+from keras_mvlift.geometry import rigs
 
 
 def seen(num_frames=200):

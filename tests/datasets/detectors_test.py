@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import detector_bias, detectors, motions, occlusion, people, rigs
+from keras_mvlift.datasets import detector_bias, detectors, motions, occlusion, people
+from keras_mvlift.geometry import rigs
 
 CAMERA = rigs.h36m_like()
 PERFECT = {

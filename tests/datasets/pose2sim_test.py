@@ -8,7 +8,7 @@ import pytest
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import errors, pose2sim
 from keras_mvlift.datasets.calibrations import qualisys, toml_file
-from keras_mvlift.geometry import cameras, distortion
+from keras_mvlift.geometry import cameras
 from tests.datasets import recordings
 
 REFERENCE = "opensim/reference.trc"
@@ -69,7 +69,7 @@ def test_lens_distortion_is_removed(root):
     (root / "calibration" / "Calib.qca.txt").write_text(recordings.calibration(camera, lens))
     bent = source(root).read("clip").keypoints_2d
     rays = cameras.rays(bent, camera.intrinsics[:, np.newaxis])
-    again = distortion.distort(rays, lens).numpy()
+    again = cameras.distort(rays, lens).numpy()
     focal = camera.intrinsics[:, np.newaxis, np.newaxis, [0, 1], [0, 1]]
     again = again * focal + camera.intrinsics[:, np.newaxis, np.newaxis, :2, 2]
     assert np.abs(bent - straight.keypoints_2d).max() > 1

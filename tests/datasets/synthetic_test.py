@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import detectors, motions, people, rigs, synthetic
-from keras_mvlift.geometry import cameras
+from keras_mvlift.datasets import detectors, motions, people, synthetic
+from keras_mvlift.geometry import cameras, rigs
 
 PERFECT = {"noise_px": 0.0, "gross_error_rate": 0.0, "missing_rate": 0.0, "dropped_view_rate": 0.0}
 SMALL = {"num_subjects": 2, "num_clips": 3, "num_frames": 20}

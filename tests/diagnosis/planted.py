@@ -8,7 +8,7 @@ import numpy as np
 from keras_mvlift.datasets import synthetic
 from keras_mvlift.diagnosis import calibration_mistakes, image_mistakes
 from keras_mvlift.diagnosis import footage as footages
-from keras_mvlift.geometry import cameras, distortion
+from keras_mvlift.geometry import cameras
 
 CALIBRATION = {mistake.name: mistake for mistake in calibration_mistakes.MISTAKES}
 IMAGE = {mistake.name: mistake for mistake in image_mistakes.MISTAKES}
@@ -82,7 +82,7 @@ def late(clean, offsets):
 def removed_twice(clean, lens=LENS):
     """Removes a lens's distortion from keypoints that have none."""
     lenses = np.tile(lens, (clean.num_views, 1))
-    bent = distortion.undistort(clean.rays, lenses[:, np.newaxis]).numpy()
+    bent = cameras.undistort(clean.rays, lenses[:, np.newaxis]).numpy()
     intrinsics = clean.camera.intrinsics[:, np.newaxis, np.newaxis]
     points = bent * intrinsics[..., [0, 1], [0, 1]] + intrinsics[..., :2, 2]
     spoiled = clean.replace_images(points, clean.confidence)

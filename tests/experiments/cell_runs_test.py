@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift.experiments import cell_runs, correlations, methods, origins, training_runs
-from keras_mvlift.metrics import summary
+from keras_mvlift.metrics import pose_error
 from keras_mvlift.training import guards
 from tests.experiments import tiny_experiments
 
@@ -34,8 +34,8 @@ def test_figures_are_measured_overall_and_per_action(monkeypatch, data):
     assert figures["mean_over_actions"]["mpjpe_mm"] == pytest.approx(
         np.mean([0, *others]), rel=1e-3
     )
-    assert set(figures["overall"]) > {*summary.NAMES, *correlations.SCORES}
-    assert set(figures["mean_over_actions"]) == set(summary.NAMES)
+    assert set(figures["overall"]) > {*pose_error.FIGURE_NAMES, *correlations.SCORES}
+    assert set(figures["mean_over_actions"]) == set(pose_error.FIGURE_NAMES)
     assert kept is poses
 
 
@@ -49,7 +49,7 @@ def test_figures_are_measured_for_each_person(monkeypatch, data):
     assert {*people} == {"S8", "S9"}
     assert people["S8"]["mpjpe_mm"] == pytest.approx(0, abs=0.01)
     assert people["S9"]["mpjpe_mm"] == pytest.approx(100 * np.sqrt(3) * 8 / 17, rel=1e-3)
-    assert set(people["S8"]) == {*summary.NAMES, "coverage"}
+    assert set(people["S8"]) == {*pose_error.FIGURE_NAMES, "coverage"}
 
 
 def test_true_poses_score_better_without_labels_than_wrong_ones(monkeypatch, data):

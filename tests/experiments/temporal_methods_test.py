@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift.experiments import temporal_methods, training_runs, variants, window_data
+from keras_mvlift.networks import temporal
 from tests.experiments import tiny_experiments
 
 BUDGET = dataclasses.replace(tiny_experiments.BUDGET, filter_widths=(3, 3))
@@ -39,5 +40,5 @@ def test_the_network_is_built_for_these_windows(data):
     given = window_data.WindowedData(data, temporal_methods.windows(causal))
     lifter = training_runs.build(causal, given, training_runs.finetune_config(causal))
     assert lifter.lifting_network.input_shape == (None, 9, 17, 2)
-    network = window_data.temporal
+    network = temporal
     assert network.is_causal(lifter.lifting_network)

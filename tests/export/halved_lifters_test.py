@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_mvlift import configs, inference
 from keras_mvlift.export import saved_model
-from keras_mvlift.networks import folded_residual
+from keras_mvlift.networks import folded
 from keras_mvlift.training import lifters
 from tests import tiny_studio
 from tests.export import served_views
@@ -65,7 +65,7 @@ def test_weights_take_two_bytes_each_and_lie_there_once(whole, half):
 
 
 def test_rounded_weights_cannot_be_trained(whole):
-    network = folded_residual.FoldedResidual(whole[0].lifting_network, tf.float16)
+    network = folded.FoldedResidual(whole[0].lifting_network, tf.float16)
     with pytest.raises(ValueError, match=r"`training` must be False: .* Received: True"):
         network(tf.zeros([1, 17, 2]), training=True)
     assert network.trainable_variables == ()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.losses import distances, reprojection
+from keras_mvlift.losses import reprojection
 from tests.losses import pairs
 
 
@@ -58,15 +58,15 @@ def test_an_error_is_counted_by_its_weight_and_distance():
     view, weight = pair.source._replace(keypoints_2d=keypoints_2d), np.full((3, 17), 0.5)
     error = reprojection.error(poses[0], view, weight)
     np.testing.assert_allclose(error, [2.5] * 3)
-    squared = reprojection.error(poses[0], view, weight, distances.squared_norm)
+    squared = reprojection.error(poses[0], view, weight, reprojection.squared_norm)
     np.testing.assert_allclose(squared, [12.5] * 3)
 
 
 def test_the_distance_reaches_both_views():
     poses, pair = pairs.spoiled()
-    loss = reprojection.loss(poses, pair, distances.squared_norm)
+    loss = reprojection.loss(poses, pair, reprojection.squared_norm)
     expected = sum(
-        reprojection.error(pose, view, view.confidence, distances.squared_norm)
+        reprojection.error(pose, view, view.confidence, reprojection.squared_norm)
         for pose, view in zip(poses, pair, strict=True)
     )
     np.testing.assert_allclose(loss, expected)

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift.datasets import instants
-from keras_mvlift.geometry import robust_triangulation
+from keras_mvlift.geometry import triangulation
 from keras_mvlift.metrics import baselines
 from tests import tiny_studio
 
@@ -129,7 +129,7 @@ def test_robust_triangulation_bears_a_gross_detection(complete):
     keypoints_2d = np.copy(complete.view.keypoints_2d)
     keypoints_2d[complete.camera == complete.camera[0], 5] += 100.0
     spoiled = edited(complete, keypoints_2d=keypoints_2d)
-    pose = baselines.triangulated(spoiled, MIN_CONFIDENCE, robust_triangulation.triangulate)
+    pose = baselines.triangulated(spoiled, MIN_CONFIDENCE, triangulation.triangulate_robustly)
     np.testing.assert_allclose(pose, complete.reference_pose, atol=2e-3)
     plain = baselines.triangulated(spoiled, MIN_CONFIDENCE)
     assert np.abs(plain - complete.reference_pose).max() > 0.05

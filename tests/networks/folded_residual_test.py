@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.networks import folded_residual, residual
+from keras_mvlift.networks import folded as networks_folded
+from keras_mvlift.networks import residual
 
 SHAPES = [(4, 2), (2, 1), (1, 3)]
 
@@ -33,7 +34,7 @@ def joints(num_views):
 @pytest.mark.parametrize(("num_blocks", "layers_per_block"), SHAPES)
 def test_it_gives_what_the_network_gives(num_blocks, layers_per_block):
     model = trained(num_blocks, layers_per_block)
-    folded = folded_residual.FoldedResidual(model)
+    folded = networks_folded.FoldedResidual(model)
     assert folded.layers_per_block == layers_per_block
     expected = model(joints(5)).numpy()
     assert np.abs(expected).max() > 0.1
@@ -41,7 +42,7 @@ def test_it_gives_what_the_network_gives(num_blocks, layers_per_block):
 
 
 def test_no_batch_norm_is_left():
-    folded = folded_residual.FoldedResidual(trained(2, 1))
+    folded = networks_folded.FoldedResidual(trained(2, 1))
     shapes = [tuple(weight.shape) for weight in folded.weights]
     square = [(16, 16), (16,)]
     assert shapes == [(34, 16), (16,), *square, *square, (16, 51), (51,)]
@@ -52,4 +53,4 @@ def test_no_batch_norm_is_left():
 
 def test_it_does_not_train():
     with pytest.raises(ValueError, match="`training` must be False"):
-        folded_residual.FoldedResidual(trained(2, 1))(joints(1), training=True)
+        networks_folded.FoldedResidual(trained(2, 1))(joints(1), training=True)

@@ -4,7 +4,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.networks import dropout, residual
+from keras_mvlift.networks import residual
 
 SMALL = {"width": 16, "num_blocks": 2}
 RAYS = np.random.default_rng(0).normal(0.0, 0.2, (64, 17, 2)).astype(np.float32)
@@ -23,7 +23,7 @@ def test_it_has_the_layers_of_its_blocks(num_blocks, layers_per_block):
     model = build(num_blocks=num_blocks, layers_per_block=layers_per_block)
     hidden = 1 + num_blocks * layers_per_block
     assert count(model, keras.layers.Dense) == hidden + 1
-    for kind in (keras.layers.BatchNormalization, keras.layers.ReLU, dropout.Dropout):
+    for kind in (keras.layers.BatchNormalization, keras.layers.ReLU, residual.Dropout):
         assert count(model, kind) == hidden
     assert count(model, keras.layers.Add) == num_blocks
 
@@ -99,13 +99,13 @@ def test_no_two_layers_start_alike():
     model = build(num_blocks=2, dropout=0.5)
     kernels = [w for w in model.get_weights() if w.shape == (16, 16)]
     assert len({kernel.tobytes() for kernel in kernels}) == 4
-    drops = [layer for layer in model.layers if isinstance(layer, dropout.Dropout)]
+    drops = [layer for layer in model.layers if isinstance(layer, residual.Dropout)]
     assert len({layer.seed for layer in drops}) == 5
 
 
 def test_dropout_is_the_share_asked_for():
     model = build(dropout=0.4)
-    rates = {layer.rate for layer in model.layers if isinstance(layer, dropout.Dropout)}
+    rates = {layer.rate for layer in model.layers if isinstance(layer, residual.Dropout)}
     assert rates == {0.4}
     assert not np.array_equal(model(RAYS, training=True), model(RAYS, training=True))
     np.testing.assert_array_equal(model(RAYS), model(RAYS))

@@ -4,7 +4,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.networks import dropout, temporal
+from keras_mvlift.networks import residual, temporal
 from tests import temporal_networks
 
 SMALL = {"width": 16, "filter_widths": (3, 3)}
@@ -114,7 +114,7 @@ def test_layers_start_as_asked(initializer):
 
 def test_dropout_is_as_asked():
     model = build(dropout=0.4)
-    assert {layer.rate for layer in of_kind(model, dropout.Dropout)} == {0.4}
+    assert {layer.rate for layer in of_kind(model, residual.Dropout)} == {0.4}
     assert not np.array_equal(model(WINDOWS, training=True), model(WINDOWS, training=True))
 
 
@@ -124,7 +124,7 @@ def test_the_same_seed_gives_the_same_network_and_no_two_layers_are_alike():
     kernels = [layer.kernel.numpy() for layer in of_kind(first, keras.layers.Dense)]
     assert not np.array_equal(kernels[0], other.get_layer("dense_0").kernel)
     assert not np.array_equal(kernels[1][:16], kernels[2])
-    assert len({layer.seed for layer in of_kind(first, dropout.Dropout)}) == 3
+    assert len({layer.seed for layer in of_kind(first, residual.Dropout)}) == 3
 
 
 def test_it_survives_its_file_in_both_forms(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from keras_mvlift.datasets import aistpp_simulation, pose2sim, rig_simulation, sources
 from keras_mvlift.datasets.human36m import simulation as human36m
 from keras_mvlift.datasets.mpi_inf_3dhp import simulation as mpi_inf_3dhp
-from keras_mvlift.metrics import summary
+from keras_mvlift.metrics import pose_error
 from pipeline import presets
 
 
@@ -67,7 +67,7 @@ def test_a_data_set_trains_and_tests_on_the_people_of_its_protocol(name, roots):
 def test_a_preset_judges_by_what_is_measured(name):
     config = presets.PRESETS[name]()
     assert config.bounds
-    assert {*config.bounds, *config.worsening} <= set(summary.NAMES)
+    assert {*config.bounds, *config.worsening} <= set(pose_error.FIGURE_NAMES)
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)

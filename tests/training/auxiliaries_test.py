@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.losses import priors, triangulated
+from keras_mvlift.losses import priors
 from keras_mvlift.training import agreement, auxiliaries, lifted
 from tests.losses import pairs
 
@@ -39,11 +39,11 @@ def test_without_weights_there_are_no_losses(inputs):
 def test_a_length_counts_as_its_pixels_at_the_root_times_its_weight(inputs, name):
     result, own, found = inputs
     pose = result.root_relative_pose
-    target = triangulated.target(found.points, found.is_known, own.camera)
+    target = priors.triangulated_target(found.points, found.is_known, own.camera)
     length = {
-        "triangulation": triangulated.pose_loss(pose, target),
+        "triangulation": priors.triangulated_pose_loss(pose, target),
         "symmetry": priors.symmetry(pose),
-        "bone_length": triangulated.bone_loss(pose, target),
+        "bone_length": priors.triangulated_bone_loss(pose, target),
     }[name]
     chosen = auxiliaries.Auxiliaries(**{f"{name}_weight": 0.3})
     assert chosen.parts == (name,)

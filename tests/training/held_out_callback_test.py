@@ -4,7 +4,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift.datasets import view_pairs
-from keras_mvlift.metrics import held_out_scores
+from keras_mvlift.metrics import held_out_views
 from keras_mvlift.training import held_out_callback
 from tests import tiny_studio
 
@@ -16,7 +16,7 @@ def prepared():
 
 @pytest.fixture(scope="module")
 def seen(prepared):
-    return held_out_scores.of_pairs(tiny_studio.pair(prepared.held_out_pairs))
+    return held_out_views.views_of_pairs(tiny_studio.pair(prepared.held_out_pairs))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def fit(batches, callbacks, learning_rate=1e-3, epochs=3):
 def test_each_epoch_is_scored_by_the_model_it_left(batches, seen):
     lifter, history = fit(batches, [held_out_callback.HeldOutViews(seen)])
     expected = held_out_callback.score(lifter, seen)
-    assert set(expected) == set(held_out_scores.NAMES)
+    assert set(expected) == set(held_out_views.SCORE_NAMES)
     for name, value in expected.items():
         column = history[f"val_held_out_{name}"]
         assert len(set(column)) == 3
@@ -62,10 +62,10 @@ def test_views_are_lifted_by_themselves_and_laid_out_again(seen, monkeypatch):
         lifter(tf.nest.map_structure(lambda x, at=at: x[:, at], seen)).root_relative_pose.numpy()
         for at in (0, 1)
     ]
-    by_hand = held_out_scores.score(seen, np.stack(poses, axis=1))
+    by_hand = held_out_views.score(seen, np.stack(poses, axis=1))
     monkeypatch.setattr(held_out_callback, "_BATCH_SIZE", 5)
     in_batches = held_out_callback.score(lifter, seen)
-    for name in held_out_scores.NAMES:
+    for name in held_out_views.SCORE_NAMES:
         assert expected[name] == pytest.approx(by_hand[name], rel=1e-3)
         assert in_batches[name] == pytest.approx(by_hand[name], rel=1e-3)
 

@@ -6,6 +6,7 @@ from tensorflow import keras
 from keras_mvlift import configs
 from keras_mvlift.datasets import instants, preparation, splits, views
 from keras_mvlift.geometry import cameras
+from keras_mvlift.losses import reprojection
 from keras_mvlift.training import (
     agreement,
     instant_lifter,
@@ -74,10 +75,10 @@ def test_two_views_are_the_pair_of_recipe_solved_root(seen):
     pose = recipes.solved_root(source, model(pair.target), pair).poses[0]
     expected = objectives.TransformReprojection()((pose, pose), pair)
     losses = model.losses_of(two, training=False)
-    own = tf.reduce_mean(objectives.reprojection.error(pose, pair.source, pair.source.confidence))
+    own = tf.reduce_mean(reprojection.error(pose, pair.source, pair.source.confidence))
     moved = cameras.target_from_source(pose, pair.source.camera, pair.target.camera)
-    weights = objectives.weighting.source(pair.source.confidence, pair.target.confidence)
-    other = tf.reduce_mean(objectives.reprojection.error(moved, pair.target, weights))
+    weights = reprojection.weight_by_source(pair.source.confidence, pair.target.confidence)
+    other = tf.reduce_mean(reprojection.error(moved, pair.target, weights))
     assert set(losses) == {*expected, "root"}
     np.testing.assert_allclose(losses["reprojection"], own, rtol=1e-4)
     np.testing.assert_allclose(losses["transform_reprojection"], other, rtol=1e-4)

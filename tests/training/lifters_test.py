@@ -7,7 +7,7 @@ from tensorflow import keras
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import view_windows
-from keras_mvlift.networks import dropout, inputs, temporal
+from keras_mvlift.networks import residual, temporal
 from keras_mvlift.training import lifters, objectives
 from tests import tiny_studio
 
@@ -34,7 +34,7 @@ def test_both_networks_have_the_backbone_of_the_config(backbone, layers_per_bloc
     for network, num_outputs in ((lifter.lifting_network, 51), (lifter.root_network, 3)):
         units = [layer.units for layer in layers(network, keras.layers.Dense)]
         assert units == [9] * (num_layers - 1) + [num_outputs]
-        assert {layer.rate for layer in layers(network, dropout.Dropout)} == {0.5}
+        assert {layer.rate for layer in layers(network, residual.Dropout)} == {0.5}
 
 
 @pytest.mark.parametrize("recipe", configs.RECIPES)
@@ -50,7 +50,7 @@ def starts(seed):
     lifter = build(seed=seed)
     for network in (lifter.lifting_network, lifter.root_network):
         kernels = [layer.kernel for layer in layers(network, keras.layers.Dense)]
-        masks = [layer.generator.state for layer in layers(network, dropout.Dropout)]
+        masks = [layer.generator.state for layer in layers(network, residual.Dropout)]
         yield [value.numpy() for value in (*kernels, *masks)]
 
 
@@ -159,7 +159,7 @@ def test_temporal_networks_have_the_filters_of_the_config():
         assert network.input_shape == (None, 15, 17, 2)
         units = [layer.units for layer in layers(network, keras.layers.Dense)]
         assert units == [8] * 3 + [num_outputs]
-        assert {layer.rate for layer in layers(network, dropout.Dropout)} == {0.5}
+        assert {layer.rate for layer in layers(network, residual.Dropout)} == {0.5}
     config = configs.ModelConfig(**MODEL | TEMPORAL, frame_step=2)
     assert lifters.window_of(config) == view_windows.Windows(15, is_causal=True, step=2)
     assert lifters.window_of(configs.ModelConfig()) is None
@@ -174,7 +174,7 @@ def test_a_saved_temporal_model_comes_back_as_it_was(tmp_path):
     again, _ = lifters.load(tmp_path, OBJECTIVE)
     seen = tf.random.stateless_uniform([2, 15, 17, 2], [3, 4])
     np.testing.assert_array_equal(again.lifting_network(seen), lifter.lifting_network(seen))
-    assert again.network_input is inputs.windows
+    assert again.network_input is residual.window_input
 
 
 def test_copied_weights_give_the_same_poses_and_stay_apart():

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import views
-from keras_mvlift.geometry import cameras, rotations, triangulation
+from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.training import agreement, mirroring
 from tests import random_scenes
 
@@ -55,7 +55,7 @@ def test_a_mirrored_camera_sees_the_mirror_image_of_what_it_saw(scene):
 
 def test_mirrored_cameras_are_turned_not_reflected(scene):
     rotation = mirroring.mirrored(scene[1]).camera.rotation
-    identity = tf.linalg.matmul(rotation, rotations.inverse(rotation))
+    identity = tf.linalg.matmul(rotation, cameras.inverse(rotation))
     np.testing.assert_allclose(identity, np.broadcast_to(np.eye(3), identity.shape), atol=1e-12)
     np.testing.assert_allclose(np.linalg.det(rotation), 1.0)
 

@@ -3,6 +3,8 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift import configs
+from keras_mvlift.geometry import cameras
+from keras_mvlift.losses import reprojection
 from keras_mvlift.training import objectives
 from tests import random_scenes, tiny_studio
 
@@ -165,7 +167,7 @@ def test_all_views_are_measured_where_pairs_are(poses, pair, image_space):
     losses = of_all_views(poses, pair, image_space=image_space)
     pairs = objectives.TransformReprojection(image_space=image_space, confidence_weighting="target")
     # The second pose is the first one moved, so that each part is there twice.
-    across = objectives.cameras.target_from_source(poses[0], pair.source.camera, pair.target.camera)
+    across = cameras.target_from_source(poses[0], pair.source.camera, pair.target.camera)
     own = pairs((poses[0], across), pair)["reprojection"]
     both = losses["reprojection"] + losses["transform_reprojection"]
     np.testing.assert_allclose(both, own, rtol=1e-4)
@@ -205,6 +207,6 @@ def test_one_weight_counts_for_both_equations(poses, pair):
 
 
 def test_without_weight_nothing_is_projected(poses, pair, monkeypatch):
-    monkeypatch.delattr(objectives.reprojection, "error")
+    monkeypatch.delattr(reprojection, "error")
     assert of_all_views(poses, pair, reprojection_weight=0.0) == {}
     assert objectives.AllViewsReprojection(reprojection_weight=0.0).parts == ()

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift import configs
-from keras_mvlift.networks import root_heads
+from keras_mvlift.networks import residual
 from keras_mvlift.training import lifted, objectives, recipes
 from tests import tiny_studio
 
@@ -56,8 +56,8 @@ def test_only_a_solved_root_pins_the_root_joint():
 
 def test_only_the_papers_root_is_unbounded():
     heads = {name: recipe.root_head(4.0) for name, recipe in recipes.RECIPES.items()}
-    assert type(heads.pop("paper")) is root_heads.LinearRoot
-    assert {type(head) for head in heads.values()} == {root_heads.RayRoot}
+    assert type(heads.pop("paper")) is residual.LinearRoot
+    assert {type(head) for head in heads.values()} == {residual.RayRoot}
     assert {head.rig_distance for head in heads.values()} == {4.0}
 
 

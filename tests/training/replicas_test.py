@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift.datasets import view_pairs
-from keras_mvlift.networks import root_heads
+from keras_mvlift.networks import residual
 from keras_mvlift.training import multi_view_lifter, objectives, recipes
 from tests import tiny_studio
 
@@ -24,7 +24,7 @@ def network(num_outputs, seed):
 
 
 def without_statistics():
-    head = root_heads.RayRoot(tiny_studio.RIG_DISTANCE)
+    head = residual.RayRoot(tiny_studio.RIG_DISTANCE)
     objective = objectives.TransformReprojection()
     recipe = recipes.RECIPES["ray_root"]
     networks = network(51, 0), network(3, 1)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
-from keras_mvlift.losses import image_spaces
+from keras_mvlift.losses import reprojection
 from keras_mvlift.training import root_solving
 from tests import random_scenes
 
@@ -53,7 +53,7 @@ def best(pose, seen, row, start, **loss):
     return fit.x
 
 
-@pytest.mark.parametrize("image_space", image_spaces.IMAGE_SPACES)
+@pytest.mark.parametrize("image_space", reprojection.IMAGE_SPACES)
 @pytest.mark.parametrize("steps", [(0, 0), (2, 0), (0, 2), (1, 1)])
 def test_true_poses_have_their_roots_solved_exactly(steps, image_space):
     pose, root, seen = scene()
@@ -83,7 +83,7 @@ def test_one_step_takes_most_of_the_way():
 
 def test_rays_find_the_least_error_between_rays():
     pose, root, seen = scene(noise_px=40.0)
-    (converted,) = image_spaces.rays(seen)
+    (converted,) = reprojection.in_rays(seen)
     found = solve(pose, seen, gauss_newton_steps=4, image_space="rays")
     for row in range(SHAPE[0]):
         expected = best(pose, converted, row, root[row])

@@ -8,7 +8,7 @@ from tensorflow import keras
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import view_tracks, view_windows, views, windowed_views
 from keras_mvlift.geometry import cameras
-from keras_mvlift.networks import inputs, residual, temporal
+from keras_mvlift.networks import residual, temporal
 from keras_mvlift.training import multi_view_lifter, objectives, peers, recipes
 from tests import tiny_studio
 
@@ -21,7 +21,7 @@ def train(tmp_path_factory):
     return tiny_studio.write(path, tiny_studio.prepare(tiny_studio.film()).train_pairs)
 
 
-def lifter(recipe="solved_root", network_input=inputs.windows, build=None):
+def lifter(recipe="solved_root", network_input=residual.window_input, build=None):
     def default(num_outputs, **about):
         return temporal.temporal(
             num_outputs, filter_widths=WIDTHS, width=WIDTH, dropout=0.0, **about
@@ -108,8 +108,8 @@ def test_on_jittery_keypoints_frames_around_help(tmp_path):
 
     errors = {}
     for name, build, seen_as in (
-        ("single", single, inputs.rays),
-        ("several", several, inputs.windows),
+        ("single", single, residual.ray_input),
+        ("several", several, residual.window_input),
     ):
         model = lifter(build=build, network_input=seen_as)
         student = peers.SupervisedLifter(model)
@@ -123,7 +123,7 @@ def test_on_jittery_keypoints_frames_around_help(tmp_path):
 def test_windowed_views_are_what_the_input_takes(train):
     pair = next(iter(view_windows.load_once(train, 2, view_windows.Windows(NUM_FRAMES))))
     assert isinstance(pair.source, windowed_views.WindowedView)
-    assert inputs.by_name("windows")(pair.source).shape == (2, NUM_FRAMES, 17, 2)
+    assert residual.input_by_name("windows")(pair.source).shape == (2, NUM_FRAMES, 17, 2)
     np.testing.assert_array_equal(
-        inputs.by_name("windows")(pair.source)[:, NUM_FRAMES // 2], pair.source.rays
+        residual.input_by_name("windows")(pair.source)[:, NUM_FRAMES // 2], pair.source.rays
     )

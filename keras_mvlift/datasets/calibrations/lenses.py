@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_mvlift.datasets.calibrations import calibration as calibrations
-from keras_mvlift.geometry import cameras, distortion
+from keras_mvlift.geometry import cameras
 
 # In the plane at distance 1; at a focal length of 1000 pixels a hundred-thousandth of a pixel.
 _TOLERANCE = 1e-8
@@ -29,7 +29,7 @@ def undistort(
     coefficients = np.broadcast_to(
         calibration.distortion[:, np.newaxis, np.newaxis], (*rays.shape[:-1], 5)
     )
-    ideal = np.array(distortion.undistort(rays, calibration.distortion[:, np.newaxis]))
+    ideal = np.array(cameras.undistort(rays, calibration.distortion[:, np.newaxis]))
     with np.errstate(all="ignore"):
         is_undone = _solves(ideal, rays, coefficients)
         # The fixed-point iteration is slow for strong lenses, and may leave the right branch.
@@ -69,7 +69,7 @@ def distort(keypoints_2d: np.ndarray, calibration: calibrations.Calibration) -> 
     """Bends keypoints `[V, T, K, 2]`, pixels, as the lenses do; the inverse of `undistort`."""
     intrinsics = calibration.camera.intrinsics[:, np.newaxis]
     rays = cameras.rays(keypoints_2d, intrinsics)
-    bent = distortion.distort(rays, calibration.distortion[:, np.newaxis]).numpy()
+    bent = cameras.distort(rays, calibration.distortion[:, np.newaxis]).numpy()
     focal = np.diagonal(intrinsics, axis1=-2, axis2=-1)[..., np.newaxis, :2]
     return bent * focal + intrinsics[..., np.newaxis, :2, 2]
 
@@ -111,5 +111,5 @@ def _solve(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
 
 
 def _distort(rays: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """As `distortion.distort`, with coefficients of each ray, `[..., 5]`."""
-    return distortion.distort(rays[..., np.newaxis, :], coefficients).numpy()[..., 0, :]
+    """As `cameras.distort`, with coefficients of each ray, `[..., 5]`."""
+    return cameras.distort(rays[..., np.newaxis, :], coefficients).numpy()[..., 0, :]

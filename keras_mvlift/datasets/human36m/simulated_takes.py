@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift.datasets import detectors, motions, people, rigs, seeds, synthetic
+from keras_mvlift.datasets import detectors, motions, people, seeds, synthetic
 from keras_mvlift.datasets.human36m import actions, lenses, protocol, rig
+from keras_mvlift.geometry import rigs
 
 FRAME_RATE = 50.0
 EXTRA_FRAMES = 3

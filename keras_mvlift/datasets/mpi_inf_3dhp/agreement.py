@@ -8,8 +8,8 @@ another order, breaks one or the other.
 import numpy as np
 
 from keras_mvlift import skeletons, units
-from keras_mvlift.datasets import errors, rigs
-from keras_mvlift.geometry import cameras, triangulation
+from keras_mvlift.datasets import errors
+from keras_mvlift.geometry import cameras, rigs, triangulation
 
 # Ours. Users of the release report reprojection to less than a hundredth of a pixel; cameras that
 # were touched, mixed up or calibrated anew are off by tens of pixels and of millimeters.

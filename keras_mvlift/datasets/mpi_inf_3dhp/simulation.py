@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_mvlift import units
-from keras_mvlift.datasets import detectors, people, rigs, seeds
+from keras_mvlift.datasets import detectors, people, seeds
 from keras_mvlift.datasets.mpi_inf_3dhp import (
     calibration,
     joints,
@@ -28,7 +28,7 @@ from keras_mvlift.datasets.mpi_inf_3dhp import (
     test_set,
     training_set,
 )
-from keras_mvlift.geometry import cameras
+from keras_mvlift.geometry import cameras, rigs
 
 FORMATS = ("original", "p_stmo", "detections")
 

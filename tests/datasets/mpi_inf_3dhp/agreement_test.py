@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import errors, rigs
+from keras_mvlift.datasets import errors
 from keras_mvlift.datasets.mpi_inf_3dhp import agreement
-from keras_mvlift.geometry import cameras
+from keras_mvlift.geometry import cameras, rigs
 from tests.datasets import clips
 
 NAMES = ("a", "b", "c", "d")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import rigs
 from keras_mvlift.datasets.mpi_inf_3dhp import p_stmo, protocol, simulated_rig
+from keras_mvlift.geometry import rigs
 
 
 def test_the_rig_stands_at_the_heights_stated_and_sees_the_room():

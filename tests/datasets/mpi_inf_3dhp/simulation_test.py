@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import rigs
 from keras_mvlift.datasets.mpi_inf_3dhp import joints, simulation
+from keras_mvlift.geometry import rigs
 from tests.datasets.mpi_inf_3dhp import releases
 
 

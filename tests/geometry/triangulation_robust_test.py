@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.geometry import cameras, robust_triangulation, triangulation
+from keras_mvlift.geometry import cameras, triangulation
 from tests import random_scenes
 
 NUM_JOINTS, NUM_INSTANTS = 17, 40
@@ -50,12 +50,10 @@ def error(found, points):
 
 
 @hypothesis.settings(max_examples=4, deadline=None)
-@hypothesis.given(
-    seed=seeds, kernel=hypothesis.strategies.sampled_from([*robust_triangulation.KERNELS])
-)
+@hypothesis.given(seed=seeds, kernel=hypothesis.strategies.sampled_from([*triangulation.KERNELS]))
 def test_exact_detections_give_the_points(seed, kernel):
     points, camera, keypoints_2d = scene(seed, noise_px=0.0)
-    found = robust_triangulation.triangulate(
+    found = triangulation.triangulate_robustly(
         keypoints_2d, ones(keypoints_2d), camera, kernel=kernel
     )
     np.testing.assert_allclose(found.points, points, atol=1e-6)
@@ -68,7 +66,7 @@ def test_one_gross_detection_of_four_does_not_pull():
     clean, _ = triangulation.triangulate(keypoints_2d, ones(keypoints_2d), camera)
     spoiled, is_wrong = with_gross_errors(keypoints_2d)
     plain, _ = triangulation.triangulate(spoiled, ones(spoiled), camera)
-    robust = robust_triangulation.triangulate(spoiled, ones(spoiled), camera)
+    robust = triangulation.triangulate_robustly(spoiled, ones(spoiled), camera)
     assert error(plain, points).mean() > 8 * error(clean, points).mean()
     # Three views remain; they are worse than four by a third.
     assert error(robust.points, points).mean() < 1.6 * error(clean, points).mean()
@@ -82,7 +80,9 @@ def test_a_kernel_that_never_forgets_is_pulled_farther():
     spoiled, _ = with_gross_errors(keypoints_2d)
     errors = [
         error(
-            robust_triangulation.triangulate(spoiled, ones(spoiled), camera, kernel=kernel).points,
+            triangulation.triangulate_robustly(
+                spoiled, ones(spoiled), camera, kernel=kernel
+            ).points,
             points,
         ).mean()
         for kernel in ("geman_mcclure", "cauchy", "huber")
@@ -95,7 +95,7 @@ def test_a_view_that_is_biased_pulls_less():
     points, camera, keypoints_2d = scene()
     keypoints_2d[:, 1, [3, 6, 13, 16]] += [20.0, 10.0]
     plain, _ = triangulation.triangulate(keypoints_2d, ones(keypoints_2d), camera)
-    robust = robust_triangulation.triangulate(keypoints_2d, ones(keypoints_2d), camera)
+    robust = triangulation.triangulate_robustly(keypoints_2d, ones(keypoints_2d), camera)
     biased = [3, 6, 13, 16]
     plain_error, robust_error = (error(x, points)[:, biased].mean() for x in (plain, robust.points))
     assert robust_error < 0.7 * plain_error
@@ -104,15 +104,15 @@ def test_a_view_that_is_biased_pulls_less():
 def test_gaussian_noise_alone_costs_little():
     points, camera, keypoints_2d = scene(noise_px=5.0)
     plain, _ = triangulation.triangulate(keypoints_2d, ones(keypoints_2d), camera)
-    robust = robust_triangulation.triangulate(keypoints_2d, ones(keypoints_2d), camera)
+    robust = triangulation.triangulate_robustly(keypoints_2d, ones(keypoints_2d), camera)
     assert error(robust.points, points).mean() < 1.06 * error(plain, points).mean()
 
 
 def test_single_precision_is_as_good():
     _, camera, keypoints_2d = scene()
     spoiled, _ = with_gross_errors(keypoints_2d)
-    double = robust_triangulation.triangulate(spoiled, ones(spoiled), camera)
-    single = robust_triangulation.triangulate(
+    double = triangulation.triangulate_robustly(spoiled, ones(spoiled), camera)
+    single = triangulation.triangulate_robustly(
         spoiled.astype(np.float32), ones(spoiled).astype(np.float32), camera
     )
     assert single.points.dtype == tf.float32
@@ -123,7 +123,7 @@ def test_single_precision_is_as_good():
 
 def test_residuals_are_distances_in_the_images():
     _, camera, keypoints_2d = scene()
-    found = robust_triangulation.triangulate(keypoints_2d, ones(keypoints_2d), camera)
+    found = triangulation.triangulate_robustly(keypoints_2d, ones(keypoints_2d), camera)
     for view in range(4):
         single = random_scenes.one(camera, (5, view))
         projected = random_scenes.project(
@@ -139,7 +139,7 @@ def test_what_fewer_than_two_cameras_saw_is_told_and_zero():
     weights[:, :, 3] = 0.0
     weights[:, 1:, 5] = 0.0
     weights[:, 2:, 7] = 0.0
-    found = robust_triangulation.triangulate(keypoints_2d, weights, camera)
+    found = triangulation.triangulate_robustly(keypoints_2d, weights, camera)
     assert np.flatnonzero(~found.is_seen.numpy()[0]).tolist() == [3, 5]
     for field in (found.points.numpy(), found.residual.numpy().swapaxes(1, 2)):
         np.testing.assert_array_equal(field[:, [3, 5]], np.zeros_like(field[:, [3, 5]]))
@@ -153,9 +153,9 @@ def test_views_of_zero_weight_do_not_count():
     _, camera, keypoints_2d = scene()
     weights = ones(keypoints_2d)
     weights[:, 2] = 0.0
-    expected = robust_triangulation.triangulate(keypoints_2d, weights, camera)
+    expected = triangulation.triangulate_robustly(keypoints_2d, weights, camera)
     keypoints_2d[:, 2] = 0.0
-    found = robust_triangulation.triangulate(keypoints_2d, weights, camera)
+    found = triangulation.triangulate_robustly(keypoints_2d, weights, camera)
     np.testing.assert_allclose(found.points, expected.points, atol=1e-9)
 
 
@@ -163,7 +163,7 @@ def test_confidence_decides_between_two_that_disagree():
     points, camera, keypoints_2d = scene(num_views=3, noise_px=1.0)
     keypoints_2d[:, 2] += [60.0, 60.0]
     weights = ones(keypoints_2d) * [[1.0], [1.0], [0.2]]
-    robust = robust_triangulation.triangulate(keypoints_2d, weights, camera)
+    robust = triangulation.triangulate_robustly(keypoints_2d, weights, camera)
     assert np.median(error(robust.points, points)) < 0.02
 
 
@@ -171,7 +171,7 @@ def test_a_given_scale_is_taken():
     _, camera, keypoints_2d = scene()
     keypoints_2d[:, 0] += [30.0, 0.0]
     wide, narrow = (
-        robust_triangulation.triangulate(
+        triangulation.triangulate_robustly(
             keypoints_2d, ones(keypoints_2d), camera, scale_px=scale
         ).trust.numpy()[:, 0]
         for scale in (1000.0, 5.0)
@@ -186,11 +186,11 @@ def test_any_batch_is_a_loop_over_instants(batch):
     spoiled, _ = with_gross_errors(keypoints_2d)
     index = np.arange(np.prod(batch, dtype=int)).reshape(batch)
     some = cameras.Camera(*(field[index] for field in camera))
-    found = robust_triangulation.triangulate(spoiled[index], ones(spoiled)[index], some)
+    found = triangulation.triangulate_robustly(spoiled[index], ones(spoiled)[index], some)
     assert (found.points.shape, found.trust.shape) == ((*batch, 17, 3), (*batch, 4, 17))
     for at in np.ndindex(batch):
         one = random_scenes.one(camera, index[at])
-        expected = robust_triangulation.triangulate(
+        expected = triangulation.triangulate_robustly(
             spoiled[index[at]], ones(spoiled)[index[at]], one
         )
         np.testing.assert_allclose(found.points.numpy()[at], expected.points, atol=1e-7)
@@ -199,12 +199,12 @@ def test_any_batch_is_a_loop_over_instants(batch):
 def test_an_unknown_kernel_is_refused_by_name():
     _, camera, keypoints_2d = scene()
     with pytest.raises(ValueError, match=r"`kernel` must be one of geman_mcclure.*'tukey'"):
-        robust_triangulation.triangulate(keypoints_2d, ones(keypoints_2d), camera, kernel="tukey")
+        triangulation.triangulate_robustly(keypoints_2d, ones(keypoints_2d), camera, kernel="tukey")
 
 
-@pytest.mark.parametrize("name", robust_triangulation.KERNELS)
+@pytest.mark.parametrize("name", triangulation.KERNELS)
 def test_a_kernels_weight_is_the_slope_of_its_loss(name):
-    kernel = robust_triangulation.KERNELS[name]
+    kernel = triangulation.KERNELS[name]
     ratio = tf.constant([0.0, 0.3, 0.9, 1.5, 30.0], tf.float64)
     with tf.GradientTape() as tape:
         tape.watch(ratio)

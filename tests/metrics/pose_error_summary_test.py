@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.metrics import pck, pose_error, summary
+from keras_mvlift.metrics import pose_error
 
 
 def random_poses(num_poses):
@@ -16,10 +16,10 @@ def test_summary_holds_the_papers_numbers_in_the_papers_units():
         "mpjpe_mm": 1000 * np.mean(pose_error.mpjpe(*poses)),
         "n_mpjpe_mm": 1000 * np.mean(pose_error.n_mpjpe(*poses)),
         "p_mpjpe_mm": 1000 * np.mean(pose_error.p_mpjpe(*poses)),
-        "pck_150": 100 * np.mean(pck.pck(*poses)),
-        "auc": 100 * np.mean(pck.pck_auc(*poses)),
+        "pck_150": 100 * np.mean(pose_error.pck(*poses)),
+        "auc": 100 * np.mean(pose_error.pck_auc(*poses)),
     }
-    result = summary.summary(*poses)
+    result = pose_error.summary(*poses)
     assert list(result) == list(expected)
     assert all(type(value) is float for value in result.values())
     np.testing.assert_allclose(list(result.values()), list(expected.values()), rtol=1e-5)
@@ -32,24 +32,24 @@ def test_summary_golden():
     pose_true = np.array([[[0, 0, 0], [0, 0.5, 0]]])
     pose_pred = np.array([[[0, 0, 0], [0, 0.53, 0]]])
     expected = [15, 0, 0, 100, 100 * 27 / 31]
-    result = list(summary.summary(pose_true, pose_pred).values())
+    result = list(pose_error.summary(pose_true, pose_pred).values())
     np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
 def test_batches_do_not_show_in_the_result(monkeypatch):
     poses = random_poses(20)
-    whole = summary.summary(*poses)
-    monkeypatch.setattr(summary, "_BATCH_SIZE", 7)
-    assert summary.summary(*poses) == pytest.approx(whole)
+    whole = pose_error.summary(*poses)
+    monkeypatch.setattr(pose_error, "_BATCH_SIZE", 7)
+    assert pose_error.summary(*poses) == pytest.approx(whole)
 
 
 def test_per_pose_has_a_number_for_each_pose():
-    values = summary.per_pose(*random_poses(3))
-    assert tuple(values) == summary.NAMES
+    values = pose_error.per_pose(*random_poses(3))
+    assert tuple(values) == pose_error.FIGURE_NAMES
     assert {value.shape.as_list()[0] for value in values.values()} == {3}
 
 
 @pytest.mark.parametrize(("num_true", "num_pred"), [(0, 0), (2, 3)])
 def test_a_mean_over_nothing_or_over_strangers_is_refused(num_true, num_pred):
     with pytest.raises(ValueError, match="must hold equally many poses, and at least one"):
-        summary.summary(np.zeros((num_true, 17, 3)), np.zeros((num_pred, 17, 3)))
+        pose_error.summary(np.zeros((num_true, 17, 3)), np.zeros((num_pred, 17, 3)))

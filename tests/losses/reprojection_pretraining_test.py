@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.losses import pretraining
+from keras_mvlift.losses import reprojection
 from tests.losses import pairs
 
 
@@ -14,7 +14,7 @@ def eq_6(pose_1, pose_2, camera_1, camera_2, *_):
 @pytest.mark.parametrize(("batch", "num_joints"), [(1, 17), (5, 17), (17, 17), (3, 3), (0, 17)])
 def test_it_is_eq_6_joint_by_joint(batch, num_joints):
     poses, pair = pairs.spoiled(batch, num_joints=num_joints)
-    loss = pretraining.loss(poses, pair)
+    loss = reprojection.pretraining_loss(poses, pair)
     assert loss.shape == (batch,)
     np.testing.assert_allclose(loss, pairs.by_hand(poses, pair, eq_6))
 
@@ -24,7 +24,7 @@ def test_it_is_zero_at_the_truth_with_finite_gradients():
     poses = tuple(map(tf.constant, poses))
     with tf.GradientTape() as tape:
         tape.watch(poses)
-        loss = pretraining.loss(poses, pair)
+        loss = reprojection.pretraining_loss(poses, pair)
     np.testing.assert_allclose(loss, np.zeros(3), atol=1e-12)
     for gradient in tape.gradient(loss, poses):
         assert np.isfinite(gradient).all()
@@ -36,7 +36,7 @@ def test_it_has_finite_gradients_where_the_poses_agree_to_the_last_bit():
     zero = tf.zeros_like(poses[0])
     with tf.GradientTape() as tape:
         tape.watch(zero)
-        loss = pretraining.loss((zero, zero), pair)
+        loss = reprojection.pretraining_loss((zero, zero), pair)
     assert np.isfinite(loss).all()
     assert np.isfinite(tape.gradient(loss, zero)).all()
 
@@ -46,10 +46,14 @@ def test_it_sees_no_keypoints():
     blind = pair._replace(
         source=pair.source._replace(keypoints_2d=np.zeros((3, 17, 2)), confidence=np.zeros((3, 17)))
     )
-    np.testing.assert_array_equal(pretraining.loss(poses, blind), pretraining.loss(poses, pair))
+    np.testing.assert_array_equal(
+        reprojection.pretraining_loss(poses, blind), reprojection.pretraining_loss(poses, pair)
+    )
 
 
 def test_a_root_moved_by_a_meter_costs_a_meter_a_joint_both_ways():
     poses, pair = pairs.exact()
     moved = poses[0] + np.array([0.0, 0.0, 1.0])
-    np.testing.assert_allclose(pretraining.loss((moved, poses[1]), pair), [2 * 17.0] * 3)
+    np.testing.assert_allclose(
+        reprojection.pretraining_loss((moved, poses[1]), pair), [2 * 17.0] * 3
+    )

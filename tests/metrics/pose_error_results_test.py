@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
-from keras_mvlift.metrics import baselines, results, summary
+from keras_mvlift.metrics import baselines, pose_error
 
 ACTIONS = ("walking", "walking", "walking", "sitting")
 CAMERAS = ("a", "b", "c", "a")
@@ -32,7 +32,7 @@ def recorded():
 def figures(recorded):
     pose_pred = recorded.reference_pose.copy()
     pose_pred[:, 5, 1] += OFF_BY_MM / 1000
-    return results.of_poses(recorded, pose_pred)
+    return pose_error.figures_of_poses(recorded, pose_pred)
 
 
 def mpjpe(figures):
@@ -41,10 +41,10 @@ def mpjpe(figures):
 
 def test_all_groups_hold_all_figures(figures):
     assert tuple(figures) == GROUPS
-    covered = (*summary.NAMES, results.COVERAGE)
+    covered = (*pose_error.FIGURE_NAMES, pose_error.COVERAGE)
     assert tuple(figures["overall"]) == covered
     for name in ("mean_over_actions", "median_over_cameras"):
-        assert tuple(figures[name]) == summary.NAMES
+        assert tuple(figures[name]) == pose_error.FIGURE_NAMES
     for name in ("per_action", "per_camera"):
         assert {tuple(group) for group in figures[name].values()} == {covered}
 
@@ -55,13 +55,13 @@ def test_joints_that_a_pose_lacks_are_left_out_and_told(recorded):
     pose_pred[:, 5, 1] += 0.1
     pose_pred[:2, 7] = np.nan
     pose_pred[2, 0] = np.nan
-    found = results.of_poses(recorded, pose_pred)
+    found = pose_error.figures_of_poses(recorded, pose_pred)
     assert mpjpe(found["overall"]) == pytest.approx((100 / 16 + 100 / 16 + 100 / 17) / 3, rel=1e-4)
     assert found["overall"]["coverage"] == pytest.approx(100 * (16 + 16 + 17) / (4 * 17))
     assert found["per_camera"]["a"]["coverage"] == pytest.approx(100 * 33 / 34)
     # The third pose alone is of camera c.
     assert set(found["per_camera"]) == {"a", "b"}
-    assert results.of_poses(recorded, np.full_like(pose_pred, np.nan)) == {}
+    assert pose_error.figures_of_poses(recorded, np.full_like(pose_pred, np.nan)) == {}
 
 
 def test_joints_that_the_reference_lacks_count_nowhere(recorded):
@@ -69,7 +69,7 @@ def test_joints_that_the_reference_lacks_count_nowhere(recorded):
     pose_pred[:, 5, 1] += 0.1
     pose_pred[:, 9] += 5.0
     reference[:, 9] = np.nan
-    found = results.of_poses(recorded._replace(reference_pose=reference), pose_pred)
+    found = pose_error.figures_of_poses(recorded._replace(reference_pose=reference), pose_pred)
     assert mpjpe(found["overall"]) == pytest.approx(100 / 16, rel=1e-4)
     assert found["overall"]["coverage"] == 100
 
@@ -97,14 +97,14 @@ def test_the_median_over_cameras_is_that_of_their_means(figures):
 
 def test_averages_are_taken_of_every_figure():
     def group(start):
-        return {name: start + index for index, name in enumerate(summary.NAMES)}
+        return {name: start + index for index, name in enumerate(pose_error.FIGURE_NAMES)}
 
     measured = {
         "overall": group(0.0),
         "per_action": {"one": group(1.0), "two": group(2.0), "three": group(6.0)},
         "per_camera": {"a": group(1.0), "b": group(9.0), "c": group(2.0)},
     }
-    averaged = results.with_averages(measured)
+    averaged = pose_error.with_averages(measured)
     assert averaged == measured | {
         "mean_over_actions": group(3.0),
         "median_over_cameras": group(2.0),
@@ -120,7 +120,7 @@ def test_figures_are_numbers_and_names_that_go_to_json(figures):
 def test_figures_are_those_of_the_evaluation(recorded):
     # Which measures each pose, and takes the mean.
     pose_pred = tf.constant(recorded.reference_pose * [0.4, 0.5, 0.6])
-    expected = summary.per_pose(tf.constant(recorded.reference_pose), pose_pred)
-    overall = results.of_poses(recorded, pose_pred.numpy())["overall"]
+    expected = pose_error.per_pose(tf.constant(recorded.reference_pose), pose_pred)
+    overall = pose_error.figures_of_poses(recorded, pose_pred.numpy())["overall"]
     for name, value in expected.items():
         assert overall[name] == pytest.approx(float(np.mean(value)))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.losses import weighting
+from keras_mvlift.losses import reprojection
 
 LIFTED_FROM = np.array([0.5, 0.8, 0.0, 0.9])
 COMPARED_WITH = np.array([0.25, 1.0, 0.6, 0.0])
@@ -18,11 +18,11 @@ COMPARED_WITH = np.array([0.25, 1.0, 0.6, 0.0])
     ],
 )
 def test_goldens(name, expected):
-    weights = weighting.WEIGHTINGS[name](LIFTED_FROM, COMPARED_WITH)
+    weights = reprojection.WEIGHTINGS[name](LIFTED_FROM, COMPARED_WITH)
     np.testing.assert_allclose(weights, expected)
 
 
-@pytest.mark.parametrize("weight", weighting.WEIGHTINGS.values(), ids=weighting.WEIGHTINGS)
+@pytest.mark.parametrize("weight", reprojection.WEIGHTINGS.values(), ids=reprojection.WEIGHTINGS)
 @pytest.mark.parametrize("batch", [(), (2, 3), (0,)])
 def test_any_batch_shape(weight, batch):
     lifted_from, compared_with = np.random.default_rng(0).uniform(size=(2, *batch, 17))

@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras_mvlift import configs
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
-from keras_mvlift.networks import inputs
+from keras_mvlift.networks import residual
 from keras_mvlift.training import lifters, objectives
 
 INTRINSICS = [[500.0, 0.0, 100.0], [0.0, 500.0, 50.0], [0.0, 0.0, 1.0]]
@@ -22,18 +22,18 @@ def view():
 
 def test_rays_remove_the_views_own_lens(view):
     # 500 px right and 250 px down of the principal point at a focal length of 1000 px.
-    np.testing.assert_allclose(inputs.by_name("rays")(view), [[[0.5, 0.25], [0.0, 0.0]]])
+    np.testing.assert_allclose(residual.input_by_name("rays")(view), [[[0.5, 0.25], [0.0, 0.0]]])
 
 
 def test_screen_scales_all_cameras_alike(view):
     # 500 px right and 250 px down of the principal point at the mean focal length, 500 px.
-    seen = inputs.by_name("screen", INTRINSICS)(view)
+    seen = residual.input_by_name("screen", INTRINSICS)(view)
     np.testing.assert_allclose(seen, [[[1.0, 0.5], [0.0, 0.0]]])
 
 
 def test_screen_without_intrinsics_is_refused():
     with pytest.raises(ValueError, match="`intrinsics` must be given for the input 'screen'"):
-        inputs.by_name("screen")
+        residual.input_by_name("screen")
 
 
 @pytest.mark.parametrize(("name", "is_same"), [("rays", True), ("screen", False)])

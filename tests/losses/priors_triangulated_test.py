@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_mvlift import skeletons
 from keras_mvlift.geometry import cameras
-from keras_mvlift.losses import triangulated
+from keras_mvlift.losses import priors
 from tests import random_scenes
 
 BONES = skeletons.H36M_17.bones
@@ -23,7 +23,7 @@ def scene(seed=0, batch=3):
 
 def target(points, is_known, camera):
     fields = cameras.Camera(*(tf.constant(field) for field in camera))
-    return triangulated.target(tf.convert_to_tensor(points), tf.constant(is_known), fields)
+    return priors.triangulated_target(tf.convert_to_tensor(points), tf.constant(is_known), fields)
 
 
 def test_the_target_is_the_pose_in_the_cameras_frame():
@@ -40,15 +40,15 @@ def test_a_pose_of_which_nothing_is_known_costs_nothing():
     points, is_known, camera, pose = scene()
     is_known[1] = False
     result = target(points, is_known, camera)
-    np.testing.assert_array_equal(triangulated.pose_loss(pose, result)[1], 0.0)
-    np.testing.assert_array_equal(triangulated.bone_loss(pose, result)[1], 0.0)
+    np.testing.assert_array_equal(priors.triangulated_pose_loss(pose, result)[1], 0.0)
+    np.testing.assert_array_equal(priors.triangulated_bone_loss(pose, result)[1], 0.0)
 
 
 def test_the_pose_loss_sums_the_distances_of_known_joints_once_their_means_are_the_same():
     points, is_known, camera, pose = scene()
     is_known[2, 0] = False
     result = target(points, is_known, camera)
-    for row, loss in enumerate(triangulated.pose_loss(pose, result).numpy()):
+    for row, loss in enumerate(priors.triangulated_pose_loss(pose, result).numpy()):
         known = np.flatnonzero(is_known[row])
         offset = pose[row, known] - result.pose_camera[row].numpy()[known]
         expected = sum(np.linalg.norm(error) for error in offset - offset.mean(axis=0))
@@ -59,10 +59,10 @@ def test_an_error_of_the_triangulated_root_is_one_joints_error():
     points, is_known, camera, _ = scene()
     result = target(points, np.ones_like(is_known), camera)
     pose = result.pose_camera.numpy() - result.pose_camera.numpy()[:, :1]
-    np.testing.assert_allclose(triangulated.pose_loss(pose, result), 0.0, atol=1e-12)
+    np.testing.assert_allclose(priors.triangulated_pose_loss(pose, result), 0.0, atol=1e-12)
     shifted = result.pose_camera.numpy() + np.eye(17)[:, :1] * [0.0, 0.0, 0.17]
     # The root is 0.16 from the mean's shift of 0.01, each of the others 0.01.
-    loss = triangulated.pose_loss(pose, result._replace(pose_camera=tf.constant(shifted)))
+    loss = priors.triangulated_pose_loss(pose, result._replace(pose_camera=tf.constant(shifted)))
     np.testing.assert_allclose(loss, 0.16 + 16 * 0.01)
 
 
@@ -81,15 +81,18 @@ def test_the_bone_loss_compares_each_bone_with_the_mean_of_both_sides():
             own = np.linalg.norm(pose[row, child] - pose[row, parent[child]])
             expected[row] += abs(own - np.mean(lengths))
     result = target(points, is_known, camera)
-    np.testing.assert_allclose(triangulated.bone_loss(pose, result), expected)
+    np.testing.assert_allclose(priors.triangulated_bone_loss(pose, result), expected)
 
 
 def test_the_bone_loss_minds_no_turn():
     points, is_known, camera, _ = scene()
     result = target(points, np.ones_like(is_known), camera)
     turned = result.pose_camera.numpy() @ random_scenes.rotation(np.random.default_rng(5), 3)
-    losses = triangulated.bone_loss(turned, result), triangulated.pose_loss(turned, result)
-    plain = triangulated.bone_loss(result.pose_camera, result)
+    losses = (
+        priors.triangulated_bone_loss(turned, result),
+        priors.triangulated_pose_loss(turned, result),
+    )
+    plain = priors.triangulated_bone_loss(result.pose_camera, result)
     np.testing.assert_allclose(losses[0], plain)
     assert (losses[1].numpy() > 1.0).all()
 
@@ -102,6 +105,8 @@ def test_gradients_are_finite_where_a_joint_is_right_and_go_to_the_pose_alone():
         result = target(points, is_known, camera)
         pose = result.pose_camera + 0.0
         tape.watch(pose)
-        loss = triangulated.pose_loss(pose, result) + triangulated.bone_loss(pose, result)
+        loss = priors.triangulated_pose_loss(pose, result) + priors.triangulated_bone_loss(
+            pose, result
+        )
     assert np.isfinite(tape.gradient(loss, pose)).all()
     assert tape.gradient(loss, points) is None

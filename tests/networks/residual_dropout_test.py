@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift.networks import dropout
+from keras_mvlift.networks import residual
 
 
 def masks(layer, count=1):
@@ -13,7 +13,7 @@ def masks(layer, count=1):
 
 
 def made(rate=0.25, seed=0):
-    layer = dropout.Dropout(rate, seed=seed)
+    layer = residual.Dropout(rate, seed=seed)
     layer.build((64, 32))
     return layer
 
@@ -27,7 +27,7 @@ def test_it_drops_its_share_and_scales_up_the_rest():
 @pytest.mark.parametrize("rate", [0.1, 0.25, 0.5, 0.9])
 @pytest.mark.parametrize("shape", [(300, 33), (40, 7, 34), (2000, 1)])
 def test_any_rate_is_met_in_inputs_of_any_shape(rate, shape):
-    layer = dropout.Dropout(rate, seed=0)
+    layer = residual.Dropout(rate, seed=0)
     kept = np.stack([layer(tf.ones(shape), training=True) for _ in range(4)])
     assert kept.shape == (4, *shape)
     assert (kept > 0).mean() == pytest.approx(1 - rate, abs=5 * np.sqrt(0.25 / kept.size))
@@ -67,7 +67,7 @@ def test_a_restored_checkpoint_goes_on_with_the_same_masks(tmp_path):
 def test_inside_a_model_too_the_state_is_in_the_checkpoint(tmp_path):
     def model():
         inputs = keras.Input((32,))
-        return keras.Model(inputs, dropout.Dropout(0.5, seed=1)(inputs))
+        return keras.Model(inputs, residual.Dropout(0.5, seed=1)(inputs))
 
     first, second, ones = model(), model(), tf.ones((8, 32))
     step = tf.function(lambda x: first(x, training=True))
@@ -86,16 +86,16 @@ def test_a_graph_draws_the_masks_of_eager_code():
 
 
 def test_it_survives_its_config():
-    layer = dropout.Dropout(0.3, seed=7, name="drop")
+    layer = residual.Dropout(0.3, seed=7, name="drop")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    assert type(again) is dropout.Dropout
+    assert type(again) is residual.Dropout
     assert again.get_config() == layer.get_config()
     assert (again.rate, again.seed, again.name) == (0.3, 7, "drop")
 
 
 def test_a_saved_model_gives_the_same_output(tmp_path):
     inputs = keras.Input((3,))
-    outputs = keras.layers.Dense(2)(dropout.Dropout(0.5, seed=1)(inputs))
+    outputs = keras.layers.Dense(2)(residual.Dropout(0.5, seed=1)(inputs))
     model = keras.Model(inputs, outputs)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
@@ -105,4 +105,4 @@ def test_a_saved_model_gives_the_same_output(tmp_path):
 @pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
 def test_other_rates_are_refused(rate):
     with pytest.raises(ValueError, match=rf"`rate` must lie in \[0, 1\). Received: rate={rate}"):
-        dropout.Dropout(rate, seed=0)
+        residual.Dropout(rate, seed=0)

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import rigs
-from keras_mvlift.geometry import cameras
+from keras_mvlift.geometry import cameras, rigs
 
 
 def _rng(seed=0):

@@ -4,7 +4,7 @@ import tensorflow as tf
 from keras_mvlift import finetune_switches
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
-from keras_mvlift.losses import image_spaces, reprojection
+from keras_mvlift.losses import reprojection
 from tests.losses import pairs
 
 
@@ -19,17 +19,17 @@ def slow_focal_length(*seen):
 
 
 def test_the_names_are_those_that_a_config_may_name():
-    assert tuple(image_spaces.IMAGE_SPACES) == finetune_switches.IMAGE_SPACES
+    assert tuple(reprojection.IMAGE_SPACES) == finetune_switches.IMAGE_SPACES
 
 
 def test_pixels_are_left_as_they_are():
     _, pair = spoiled()
-    assert all(new is old for new, old in zip(image_spaces.pixels(*pair), pair, strict=True))
+    assert all(new is old for new, old in zip(reprojection.in_pixels(*pair), pair, strict=True))
 
 
 def test_errors_in_rays_are_those_between_rays_times_the_mean_focal_length():
     poses, pair = spoiled()
-    converted = views.ViewPair(*image_spaces.rays(*pair))
+    converted = views.ViewPair(*reprojection.in_rays(*pair))
     focal = slow_focal_length(*pair)
     for pose, view, new in zip(poses, pair, converted, strict=True):
         expected = np.zeros(3)
@@ -44,7 +44,7 @@ def test_errors_in_rays_are_those_between_rays_times_the_mean_focal_length():
 
 def test_extrinsics_confidences_and_rays_stay():
     _, pair = spoiled()
-    for view, new in zip(pair, image_spaces.rays(*pair), strict=True):
+    for view, new in zip(pair, reprojection.in_rays(*pair), strict=True):
         assert new.camera.rotation is view.camera.rotation
         assert new.camera.center is view.camera.center
         assert new.confidence is view.confidence
@@ -60,7 +60,7 @@ def test_views_that_show_nothing_do_not_count():
     absent = absent._replace(
         camera=absent.camera._replace(intrinsics=tf.eye(3, batch_shape=[3], dtype=tf.float64))
     )
-    first, _ = image_spaces.rays(pair.source, absent)
+    first, _ = reprojection.in_rays(pair.source, absent)
     expected = slow_focal_length(pair.source)
     np.testing.assert_allclose(first.camera.intrinsics[:, 0, 0], expected)
     np.testing.assert_allclose(first.camera.intrinsics[:, 1, 1], expected)
@@ -69,5 +69,5 @@ def test_views_that_show_nothing_do_not_count():
 def test_nothing_to_see_is_still_a_number():
     _, pair = spoiled()
     blind = pair.source._replace(confidence=tf.zeros_like(pair.source.confidence))
-    (view,) = image_spaces.rays(blind)
+    (view,) = reprojection.in_rays(blind)
     assert all(np.isfinite(field).all() for field in tf.nest.flatten(view))

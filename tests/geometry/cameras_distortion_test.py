@@ -2,7 +2,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from keras_mvlift.geometry import distortion
+from keras_mvlift.geometry import cameras
 
 strategies = hypothesis.strategies
 few_examples = hypothesis.settings(max_examples=25, deadline=None)
@@ -21,7 +21,7 @@ few_examples = hypothesis.settings(max_examples=25, deadline=None)
     ],
 )
 def test_distort_golden(coefficients, expected):
-    distorted = distortion.distort(np.array([[0.5, 1.0]]), coefficients)
+    distorted = cameras.distort(np.array([[0.5, 1.0]]), coefficients)
     np.testing.assert_allclose(distorted, [expected])
 
 
@@ -34,18 +34,18 @@ def test_distort_golden(coefficients, expected):
 def test_undistort_undoes_distort(seed, radial, tangential):
     rays = np.random.default_rng(seed).uniform(-0.45, 0.45, (17, 2))
     coefficients = np.array([*radial, *tangential, 0.01])
-    distorted = distortion.distort(rays, coefficients)
+    distorted = cameras.distort(rays, coefficients)
     assert np.abs(distorted - rays).max() < 0.1
-    np.testing.assert_allclose(distortion.undistort(distorted, coefficients), rays, atol=1e-6)
+    np.testing.assert_allclose(cameras.undistort(distorted, coefficients), rays, atol=1e-6)
 
 
 def test_a_lens_without_distortion_changes_nothing():
     rays = np.random.default_rng(0).normal(size=(17, 2))
-    np.testing.assert_array_equal(distortion.distort(rays, np.zeros(5)), rays)
-    np.testing.assert_array_equal(distortion.undistort(rays, np.zeros(5)), rays)
+    np.testing.assert_array_equal(cameras.distort(rays, np.zeros(5)), rays)
+    np.testing.assert_array_equal(cameras.undistort(rays, np.zeros(5)), rays)
 
 
-@pytest.mark.parametrize("bend", [distortion.distort, distortion.undistort])
+@pytest.mark.parametrize("bend", [cameras.distort, cameras.undistort])
 @pytest.mark.parametrize("batch", [(), (1,), (2, 3), (0,), (17,), (5,)])
 def test_any_batch_shape_is_a_loop_over_single_lenses(bend, batch):
     rng = np.random.default_rng(0)
@@ -57,7 +57,7 @@ def test_any_batch_shape_is_a_loop_over_single_lenses(bend, batch):
         np.testing.assert_allclose(bent[index], bend(rays[index], coefficients[index]))
 
 
-@pytest.mark.parametrize("bend", [distortion.distort, distortion.undistort])
+@pytest.mark.parametrize("bend", [cameras.distort, cameras.undistort])
 @pytest.mark.parametrize(("rays", "coefficients"), [((4, 2), (4,)), ((4, 3), (5,)), ((2,), (5,))])
 def test_other_shapes_are_refused(bend, rays, coefficients):
     with pytest.raises(ValueError, match="distortion"):

@@ -3,7 +3,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from keras_mvlift.geometry import eight_point, epipolar
+from keras_mvlift.geometry import epipolar
 from tests import random_scenes
 
 seeds = hypothesis.strategies.integers(0, 2**32 - 1)
@@ -39,8 +39,8 @@ def assert_same(fundamental, expected, atol=1e-9):
 def test_exact_correspondences_give_the_true_matrix(seed, num_points):
     rng = np.random.default_rng(seed)
     expected, points = correspondences(rng, num_points=num_points)
-    hypothesis.assume(eight_point.conditioning(*points) > 1e3)
-    fundamental = eight_point.fit(*points)
+    hypothesis.assume(epipolar.conditioning(*points) > 1e3)
+    fundamental = epipolar.fit(*points)
     assert_same(fundamental, expected, atol=1e-7)
     np.testing.assert_allclose(epipolar.sampson_distance(fundamental, *points), 0.0, atol=1e-4)
 
@@ -50,7 +50,7 @@ def test_opencv_fits_the_same_matrix_to_noisy_points():
     _, points = correspondences(rng)
     points += rng.normal(0.0, 2.0, points.shape)
     theirs, _ = cv2.findFundamentalMat(points[0], points[1], cv2.FM_8POINT)
-    ours = eight_point.fit(*points)
+    ours = epipolar.fit(*points)
     distances = [np.abs(epipolar.sampson_distance(f, *points)).mean() for f in (ours, theirs)]
     # OpenCV normalizes by mean distances, we by mean squares, as the book.
     np.testing.assert_allclose(distances[0], distances[1], rtol=0.05)
@@ -59,7 +59,7 @@ def test_opencv_fits_the_same_matrix_to_noisy_points():
 def test_the_matrix_has_rank_two_and_norm_one():
     rng = np.random.default_rng(0)
     _, points = correspondences(rng)
-    fundamental = eight_point.fit(*(points + rng.normal(0.0, 2.0, points.shape)))
+    fundamental = epipolar.fit(*(points + rng.normal(0.0, 2.0, points.shape)))
     left = np.linalg.svd(fundamental)[0][:, 2]
     assert abs(np.linalg.det(fundamental)) < 1e-15
     np.testing.assert_allclose(left @ fundamental, 0.0, atol=1e-12)
@@ -71,7 +71,7 @@ def test_correspondences_of_zero_weight_do_not_count():
     expected, points = correspondences(rng)
     points[1, :5] += 200.0
     weights = np.r_[np.zeros(5), np.ones(25)]
-    assert_same(eight_point.fit(*points, weights), expected, atol=1e-7)
+    assert_same(epipolar.fit(*points, weights), expected, atol=1e-7)
 
 
 def test_a_weight_of_two_counts_as_two_points():
@@ -80,7 +80,7 @@ def test_a_weight_of_two_counts_as_two_points():
     points += rng.normal(0.0, 2.0, points.shape)
     twice = np.r_[np.arange(30), 0, 1, 2]
     weights = np.r_[np.full(3, 2.0), np.ones(27)]
-    assert_same(eight_point.fit(*points, weights), eight_point.fit(*points[:, twice]))
+    assert_same(epipolar.fit(*points, weights), epipolar.fit(*points[:, twice]))
 
 
 @pytest.mark.parametrize("shift", [0.0, 1e5])
@@ -89,7 +89,7 @@ def test_the_fit_does_not_depend_on_where_pixels_are_counted_from(shift):
     _, points = correspondences(rng)
     points += rng.normal(0.0, 2.0, points.shape)
     moved = points + shift
-    fitted, expected = eight_point.fit(*moved), eight_point.fit(*points)
+    fitted, expected = epipolar.fit(*moved), epipolar.fit(*points)
     np.testing.assert_allclose(
         np.abs(epipolar.sampson_distance(fitted, *moved)),
         np.abs(epipolar.sampson_distance(expected, *points)),
@@ -102,23 +102,23 @@ def test_points_of_a_plane_are_told_by_their_conditioning():
     _, points = correspondences(rng, num_points=200)
     _, flat = correspondences(rng, num_points=200, flat=True)
     noise = rng.normal(0.0, 2.0, points.shape)
-    assert eight_point.conditioning(*(points + noise)) > 10.0
-    assert 1.0 <= eight_point.conditioning(*(flat + noise)) < 1.5
-    assert eight_point.conditioning(*flat) == 1.0
+    assert epipolar.conditioning(*(points + noise)) > 10.0
+    assert 1.0 <= epipolar.conditioning(*(flat + noise)) < 1.5
+    assert epipolar.conditioning(*flat) == 1.0
 
 
 @pytest.mark.parametrize("batch", [(), (1,), (2, 3), (0,)])
 def test_any_batch_is_a_loop(batch):
     rng = np.random.default_rng(0)
     _, points = correspondences(rng, *batch)
-    fitted, conditioning = eight_point.fit(*points), eight_point.conditioning(*points)
+    fitted, conditioning = epipolar.fit(*points), epipolar.conditioning(*points)
     assert (fitted.shape, conditioning.shape) == ((*batch, 3, 3), batch)
     for index in np.ndindex(batch):
-        assert_same(fitted[index], eight_point.fit(points[0][index], points[1][index]))
+        assert_same(fitted[index], epipolar.fit(points[0][index], points[1][index]))
 
 
 def test_seven_points_and_unequal_numbers_are_refused():
     with pytest.raises(ValueError, match=r"8 points or more.*\(7, 2\)"):
-        eight_point.fit(np.zeros((7, 2)), np.zeros((7, 2)))
+        epipolar.fit(np.zeros((7, 2)), np.zeros((7, 2)))
     with pytest.raises(ValueError, match=r"same shape.*\(9, 2\) and \(8, 2\)"):
-        eight_point.fit(np.zeros((9, 2)), np.zeros((8, 2)))
+        epipolar.fit(np.zeros((9, 2)), np.zeros((8, 2)))

@@ -2,19 +2,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.losses import distances
+from keras_mvlift.losses import reprojection
 
 ALL = pytest.mark.parametrize(
-    "distance", distances.DISTANCES.values(), ids=distances.DISTANCES.keys()
+    "distance", reprojection.DISTANCES.values(), ids=reprojection.DISTANCES.keys()
 )
 
 
 def test_norm_golden():
-    np.testing.assert_allclose(distances.norm(np.array([[3.0, 4.0], [0.0, 0.0]])), [5, 0])
+    np.testing.assert_allclose(reprojection.norm(np.array([[3.0, 4.0], [0.0, 0.0]])), [5, 0])
 
 
 def test_squared_norm_golden():
-    np.testing.assert_allclose(distances.squared_norm(np.array([[3.0, 4.0], [0.0, 0.0]])), [25, 0])
+    np.testing.assert_allclose(
+        reprojection.squared_norm(np.array([[3.0, 4.0], [0.0, 0.0]])), [25, 0]
+    )
 
 
 @ALL
@@ -46,10 +48,10 @@ def test_the_gradient_of_the_norm_is_the_direction():
     vectors = tf.constant([[3.0, 4.0], [0.0, -1e-3]])
     with tf.GradientTape() as tape:
         tape.watch(vectors)
-        length = distances.norm(vectors)
+        length = reprojection.norm(vectors)
     np.testing.assert_allclose(tape.gradient(length, vectors), [[0.6, 0.8], [0, -1]], atol=1e-6)
 
 
 def test_distances_are_found_by_name():
-    assert distances.DISTANCES["norm"] is distances.norm
-    assert distances.DISTANCES["squared_norm"] is distances.squared_norm
+    assert reprojection.DISTANCES["norm"] is reprojection.norm
+    assert reprojection.DISTANCES["squared_norm"] is reprojection.squared_norm

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift.networks import batch_norm, joint_scales, residual, temporal
+from keras_mvlift.networks import joint_scales, residual, temporal
 
 SHAPES = [(64, 8), (16, 5, 8), (2, 8)]
 
@@ -34,8 +34,7 @@ def step(layer, inputs, training=True):
 @pytest.mark.parametrize("training", [True, False])
 def test_it_norms_and_learns_as_keras_own(shape, training):
     ours, keras_own = (
-        made(kind, shape)
-        for kind in (batch_norm.BatchNormalization, keras.layers.BatchNormalization)
+        made(kind, shape) for kind in (residual.BatchNormalization, keras.layers.BatchNormalization)
     )
     inputs = inputs_of(shape)
     before = ours.moving_mean.numpy()
@@ -47,7 +46,7 @@ def test_it_norms_and_learns_as_keras_own(shape, training):
 
 
 def test_its_defaults_are_those_of_the_papers_framework():
-    layer = batch_norm.BatchNormalization()
+    layer = residual.BatchNormalization()
     assert (layer.momentum, layer.epsilon) == (0.9, 1e-5)
 
 
@@ -66,20 +65,20 @@ def test_every_network_norms_by_them(build):
 
 
 def test_training_takes_the_fused_operation():
-    layer = made(batch_norm.BatchNormalization, (8, 4))
+    layer = made(residual.BatchNormalization, (8, 4))
     graph = tf.function(lambda x: layer(x, training=True)).get_concrete_function(tf.ones((8, 4)))
     assert "FusedBatchNormV3" in {node.op for node in graph.graph.as_graph_def().node}
 
 
 def test_over_replicas_it_is_keras_own():
-    layer = made(batch_norm.BatchNormalization, (8, 4))
+    layer = made(residual.BatchNormalization, (8, 4))
     layer.synchronized, layer.fused = True, False
     graph = tf.function(lambda x: layer(x, training=True)).get_concrete_function(tf.ones((8, 4)))
     assert "FusedBatchNormV3" not in {node.op for node in graph.graph.as_graph_def().node}
 
 
 def test_a_batch_of_any_size_keeps_its_shape():
-    layer = made(batch_norm.BatchNormalization, (3, 2, 4))
+    layer = made(residual.BatchNormalization, (3, 2, 4))
     norm = tf.function(
         lambda x: layer(x, training=True), input_signature=[tf.TensorSpec((None, None, 4))]
     )
@@ -88,11 +87,11 @@ def test_a_batch_of_any_size_keeps_its_shape():
 
 def test_a_saved_model_gives_the_same_output(tmp_path):
     inputs = keras.Input((3,))
-    model = keras.Model(inputs, batch_norm.BatchNormalization()(inputs))
+    model = keras.Model(inputs, residual.BatchNormalization()(inputs))
     model(inputs_of((9, 3)), training=True)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    assert type(again.layers[-1]) is batch_norm.BatchNormalization
+    assert type(again.layers[-1]) is residual.BatchNormalization
     np.testing.assert_array_equal(again(tf.ones((4, 3))), model(tf.ones((4, 3))))
 
 
@@ -101,7 +100,7 @@ def test_it_takes_weights_that_keras_own_layer_saved(tmp_path):
         inputs = keras.Input((3,))
         return keras.Model(inputs, kind()(inputs))
 
-    first, second = model(keras.layers.BatchNormalization), model(batch_norm.BatchNormalization)
+    first, second = model(keras.layers.BatchNormalization), model(residual.BatchNormalization)
     first(inputs_of((9, 3)), training=True)
     first.save_weights(tmp_path / "model.weights.h5")
     second.load_weights(tmp_path / "model.weights.h5")

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.geometry import rotations
+from keras_mvlift.geometry import cameras
 from tests import random_scenes
 
 BATCHES = [(), (1,), (2, 3), (0,)]
@@ -14,7 +14,7 @@ few_examples = hypothesis.settings(max_examples=15, deadline=None)
 def test_rotate_golden():
     # A quarter turn about z: x becomes y, y becomes -x.
     quarter_turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    rotated = rotations.rotate(np.array([[1.0, 0.0, 5.0], [0.0, 2.0, 6.0]]), quarter_turn)
+    rotated = cameras.rotate(np.array([[1.0, 0.0, 5.0], [0.0, 2.0, 6.0]]), quarter_turn)
     np.testing.assert_allclose(rotated, [[0, 1, 5], [-2, 0, 6]])
 
 
@@ -28,7 +28,7 @@ def test_rotate_golden():
     ],
 )
 def test_from_axis_angle_golden(axis, expected):
-    rotation = rotations.from_axis_angle(np.array(axis), np.pi / 2)
+    rotation = cameras.from_axis_angle(np.array(axis), np.pi / 2)
     np.testing.assert_allclose(rotation, expected, atol=1e-12)
 
 
@@ -37,10 +37,10 @@ def test_from_axis_angle_golden(axis, expected):
 def test_rotation_keeps_lengths_and_its_inverse_undoes_it(seed):
     rng = np.random.default_rng(seed)
     rotation, points = random_scenes.rotation(rng, 3), random_scenes.points(rng, 3, 5)
-    rotated = rotations.rotate(points, rotation)
+    rotated = cameras.rotate(points, rotation)
     lengths = np.linalg.norm(points, axis=-1)
     np.testing.assert_allclose(np.linalg.norm(rotated, axis=-1), lengths)
-    back = rotations.rotate(rotated, rotations.inverse(rotation))
+    back = cameras.rotate(rotated, cameras.inverse(rotation))
     np.testing.assert_allclose(back, points, atol=1e-12)
 
 
@@ -49,7 +49,7 @@ def test_rotation_keeps_lengths_and_its_inverse_undoes_it(seed):
 def test_an_axis_stays_and_what_is_across_turns_by_the_angle(seed, angle):
     rng = np.random.default_rng(seed)
     axis, across, _ = random_scenes.rotation(rng)
-    turned = rotations.rotate(np.stack([axis, across]), rotations.from_axis_angle(axis, angle))
+    turned = cameras.rotate(np.stack([axis, across]), cameras.from_axis_angle(axis, angle))
     expected = [axis, np.cos(angle) * across + np.sin(angle) * np.cross(axis, across)]
     np.testing.assert_allclose(turned, expected, atol=1e-12)
 
@@ -58,10 +58,10 @@ def test_an_axis_stays_and_what_is_across_turns_by_the_angle(seed, angle):
 def test_any_batch_shape_is_a_loop_over_single_rotations(batch):
     rng = np.random.default_rng(0)
     rotation, points = random_scenes.rotation(rng, *batch), random_scenes.points(rng, *batch, 4)
-    rotated = rotations.rotate(points, rotation).numpy()
-    axis_angle = rotations.from_axis_angle(rotation[..., 0], rng.uniform(size=batch))
+    rotated = cameras.rotate(points, rotation).numpy()
+    axis_angle = cameras.from_axis_angle(rotation[..., 0], rng.uniform(size=batch))
     assert rotated.shape == (*batch, 4, 3)
-    assert rotations.inverse(rotation).shape == (*batch, 3, 3)
+    assert cameras.inverse(rotation).shape == (*batch, 3, 3)
     assert axis_angle.shape == (*batch, 3, 3)
     for index in np.ndindex(batch):
         expected = [rotation[index] @ point for point in points[index]]
@@ -71,8 +71,8 @@ def test_any_batch_shape_is_a_loop_over_single_rotations(batch):
 def test_one_rotation_turns_many_sets_and_many_turn_one():
     rng = np.random.default_rng(0)
     rotation, points = random_scenes.rotation(rng, 3), random_scenes.points(rng, 3, 3)
-    one_rotation = rotations.rotate(points, rotation[0])
-    one_set = rotations.rotate(points[0], rotation)
+    one_rotation = cameras.rotate(points, rotation[0])
+    one_set = cameras.rotate(points[0], rotation)
     for index in range(3):
         expected = points[index] @ rotation[0].T
         np.testing.assert_allclose(one_rotation[index], expected, atol=1e-12)
@@ -82,7 +82,7 @@ def test_one_rotation_turns_many_sets_and_many_turn_one():
 def test_as_many_rotations_as_joints_do_not_turn_joint_by_joint():
     rng = np.random.default_rng(0)
     rotation, points = random_scenes.rotation(rng, 4), random_scenes.points(rng, 4, 4)
-    rotated = rotations.rotate(points, rotation)
+    rotated = cameras.rotate(points, rotation)
     for example in range(4):
         expected = points[example] @ rotation[example].T
         np.testing.assert_allclose(rotated[example], expected, atol=1e-12)
@@ -90,11 +90,11 @@ def test_as_many_rotations_as_joints_do_not_turn_joint_by_joint():
 
 def test_a_graph_of_unknown_batch_size_rotates_as_eager_code():
     signature = [tf.TensorSpec([None, 4, 3], tf.float64), tf.TensorSpec([None, 3, 3], tf.float64)]
-    graph = tf.function(rotations.rotate, input_signature=signature)
+    graph = tf.function(cameras.rotate, input_signature=signature)
     for batch in (4, 1, 0):
         rng = np.random.default_rng(0)
         rotation, points = random_scenes.rotation(rng, batch), random_scenes.points(rng, batch, 4)
-        expected = rotations.rotate(points, rotation)
+        expected = cameras.rotate(points, rotation)
         np.testing.assert_allclose(graph(points, rotation), expected, atol=1e-12)
 
 
@@ -109,21 +109,21 @@ def test_a_graph_of_unknown_batch_size_rotates_as_eager_code():
 )
 def test_other_shapes_are_refused(points, rotation, message):
     with pytest.raises(ValueError, match=message):
-        rotations.rotate(np.zeros(points), np.zeros(rotation))
+        cameras.rotate(np.zeros(points), np.zeros(rotation))
 
 
 @pytest.mark.parametrize("angle", [0.0, 1e-5, 9e-4, 1.1e-3, 0.5, 3.0])
 def test_a_rotation_vector_is_an_axis_times_an_angle(angle):
     axis = np.array([2.0, -1.0, 2.0]) / 3
-    rotation = rotations.from_rotation_vector(angle * axis)
-    expected = rotations.from_axis_angle(axis, np.array(angle))
+    rotation = cameras.from_rotation_vector(angle * axis)
+    expected = cameras.from_axis_angle(axis, np.array(angle))
     np.testing.assert_allclose(rotation, expected, atol=1e-12)
 
 
 def test_no_rotation_has_the_gradient_of_a_small_one():
     vector = tf.Variable(np.zeros(3))
     with tf.GradientTape() as tape:
-        rotation = rotations.from_rotation_vector(vector)
+        rotation = cameras.from_rotation_vector(vector)
     # A turn about z moves x towards y.
     by_vector = tape.jacobian(rotation, vector)[1, 0]
     np.testing.assert_allclose(by_vector, [0, 0, 1], atol=1e-12)
