@@ -22,7 +22,7 @@ from keras_mvlift.datasets import (
 )
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.losses import reprojection
-from keras_mvlift.training import agreement, pair_batches
+from keras_mvlift.training import batches, objectives
 
 BATCH_SIZE = 1024
 # Small networks, where it is not they that are measured.
@@ -71,9 +71,9 @@ def train_cameras(folder: pathlib.Path, num_cameras: int) -> Done:
 def agree(folder: pathlib.Path, num_cameras: int) -> Done:
     """Finds what all views of instants agree on; units are views."""
     del folder
-    num_rows = min(agreement.num_at_once(num_cameras), BATCH_SIZE)
+    num_rows = min(objectives.num_agreed_at_once(num_cameras), BATCH_SIZE)
     seen = tf.nest.map_structure(lambda field: field[:num_rows], _instants(num_cameras))
-    found = tf.function(agreement.of)
+    found = tf.function(objectives.agreement_of)
     # However many instants there are, so many are in memory.
     return _timed(lambda: found(seen), num_rows * num_cameras)._replace(kept=1)
 
@@ -84,7 +84,7 @@ def compare(folder: pathlib.Path, num_cameras: int) -> Done:
     model = configs.ModelConfig(width=WIDTH)
     config = configs.FinetuneConfig(**recipe_defaults.finetuning(model))
     seen = _instants(num_cameras)
-    batch = agreement.AgreedViews(seen, agreement.nothing(seen))
+    batch = objectives.AgreedViews(seen, objectives.no_agreement(seen))
     take = training_steps.stepper(training_steps.compiled(model, config), batch)
     return _timed(take, BATCH_SIZE * num_cameras)
 
@@ -165,12 +165,12 @@ def _prepare(folder: pathlib.Path, num_frames: int, num_cameras: int) -> Done:
 
 def _train(folder: pathlib.Path) -> Done:
     start = time.perf_counter()
-    pairs = cast(pair_batches.Pairs, pair_batches.read(str(folder / "*.gz"), math.inf))
+    pairs = cast(batches.Pairs, batches.read_pairs(str(folder / "*.gz"), math.inf))
     reading = time.perf_counter() - start
     model, config = configs.ModelConfig(recipe="paper", width=WIDTH), configs.FinetuneConfig()
     lifter: Any = training_steps.compiled(model, config)
     lifter.keep(pairs.views)
-    rows, num_pairs = pair_batches.load(pairs, BATCH_SIZE, seed=0), len(pairs.rows)
+    rows, num_pairs = batches.load_pairs(pairs, BATCH_SIZE, seed=0), len(pairs.rows)
     lifter.fit(rows, steps_per_epoch=1, verbose=0)
     start = time.perf_counter()
     lifter.fit(rows, steps_per_epoch=num_pairs // BATCH_SIZE, verbose=0)

@@ -28,7 +28,7 @@ from benchmarks import training_steps
 from components.example_gen import shards
 from keras_mvlift import configs, recipe_defaults
 from keras_mvlift.datasets import preparation, splits, synthetic, view_pairs
-from keras_mvlift.training import instant_batches, pair_batches
+from keras_mvlift.training import batches
 
 STREAMED, KEPT, LOOKED_UP, INSTANTS = (
     "pairs, streamed",
@@ -118,12 +118,12 @@ def run(trial: Trial, folder: pathlib.Path) -> tuple[list[dict[str, Any]], dict[
     """
     records = write(trial.studio, folder)
     start = time.perf_counter()
-    kept = cast(pair_batches.Pairs, pair_batches.read(records.pairs, math.inf))
+    kept = cast(batches.Pairs, batches.read_pairs(records.pairs, math.inf))
     about = {
         "pairs": records.num_pairs,
         "pairs_per_s": records.num_pairs / (time.perf_counter() - start),
         "views": len(kept.views),
-        "bytes_per_view": pair_batches.BYTES_PER_VIEW,
+        "bytes_per_view": batches.BYTES_PER_VIEW,
         "bytes_per_pair": kept.num_bytes / records.num_pairs,
     }
     inputs = _inputs(trial, records, kept)
@@ -132,7 +132,7 @@ def run(trial: Trial, folder: pathlib.Path) -> tuple[list[dict[str, Any]], dict[
         name: _make(each, num_batches if name == STREAMED else EPOCHS * num_batches)
         for name, each in inputs.items()
     }
-    table, take = tf.constant(kept.views), tf.function(pair_batches.take)
+    table, take = tf.constant(kept.views), tf.function(batches.take_pairs)
     found = map(functools.partial(take, table), inputs[LOOKED_UP])
     jobs[LOOKED_UP] = _make(found, EPOCHS * num_batches)
     for recipe in trial.recipes:
@@ -142,17 +142,17 @@ def run(trial: Trial, folder: pathlib.Path) -> tuple[list[dict[str, Any]], dict[
     return _rows(_rates(jobs, trial), trial), about
 
 
-def _inputs(trial: Trial, records: Records, kept: pair_batches.Pairs) -> dict[str, tf.data.Dataset]:
-    rows = pair_batches.load(kept, trial.batch_size, seed=0)
+def _inputs(trial: Trial, records: Records, kept: batches.Pairs) -> dict[str, tf.data.Dataset]:
+    rows = batches.load_pairs(kept, trial.batch_size, seed=0)
     inputs = {
         STREAMED: view_pairs.load(records.pairs, trial.batch_size, seed=0),
-        KEPT: pair_batches.look_up(kept, rows),
+        KEPT: batches.look_up(kept, rows),
         LOOKED_UP: rows,
     }
     if ALL_VIEWS in trial.recipes:
-        seen = instant_batches.read(records.instants, records.num_views, needs_agreement=True)
+        seen = batches.read_instants(records.instants, records.num_views, needs_agreement=True)
         order = {"num_batches": records.num_pairs // trial.batch_size, "seed": 0}
-        inputs[INSTANTS] = instant_batches.load(seen, 2 * trial.batch_size, **order)
+        inputs[INSTANTS] = batches.load_instants(seen, 2 * trial.batch_size, **order)
     return inputs
 
 

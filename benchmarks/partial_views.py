@@ -12,7 +12,7 @@ import tensorflow as tf
 from benchmarks import centered_views
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import views
-from keras_mvlift.training import instant_lifter, lifted
+from keras_mvlift.training import multi_view_lifter, objectives
 
 _JOINTS = skeletons.H36M_17.joints
 NUM_INPUTS = len(_JOINTS) + 1
@@ -43,7 +43,7 @@ _EARS = {"head": 0.58, "nose": 0.2, "thorax": 0.22}
 _EARS_SHARE = 0.35
 
 
-class PartialViewLifter(instant_lifter.InstantLifter):
+class PartialViewLifter(multi_view_lifter.InstantLifter):
     """An `InstantLifter` whose networks see centered views, and in training a part of each.
 
     Its networks take `[B, NUM_INPUTS, 2]`.
@@ -56,7 +56,7 @@ class PartialViewLifter(instant_lifter.InstantLifter):
         super().__init__(*arguments, **options)
         self.roll = tf.Variable(0.0, trainable=False, name="roll")
 
-    def call(self, view: views.View, training: bool = False) -> lifted.Lifted:
+    def call(self, view: views.View, training: bool = False) -> objectives.Lifted:
         """Lifts single views; in training, what is left of them."""
         if training:
             part = centered_views.of(self._part_of(view))
@@ -70,7 +70,7 @@ class PartialViewLifter(instant_lifter.InstantLifter):
         root_position = self.root_head((root_outputs, seen.rays))[:, tf.newaxis]
         pose = tf.reshape(outputs, [-1, len(_JOINTS), 3])
         relative = pose - pose[:, skeletons.ROOT : skeletons.ROOT + 1]
-        return lifted.Lifted(seen.back(relative), seen.back(root_position)[:, 0])
+        return objectives.Lifted(seen.back(relative), seen.back(root_position)[:, 0])
 
     def _part_of(self, view: views.View) -> views.View:
         num_views = tf.shape(view.confidence)[0]

@@ -14,14 +14,12 @@ from keras_mvlift.experiments import origins, training_data, variants
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
 from keras_mvlift.training import (
-    instant_lifter,
     lifters,
     multi_view_lifter,
     objectives,
     optimizers,
     peers,
     pseudo_labels,
-    recipes,
     semi_supervised,
     stage_data,
 )
@@ -44,7 +42,7 @@ class Run:
     Attributes:
         method: `"pairs"`, `"instants"`, `"supervised"`, `"semi"` or a name of
             `pseudo_labels.VARIANTS`.
-        recipe: A name of `recipes.RECIPES`.
+        recipe: A name of `multi_view_lifter.RECIPES`.
         share: Of the steps.
         width: Units of each dense layer, as a share of the trial's.
         transform_weight: λ.
@@ -130,7 +128,7 @@ def train(
     )
     objective = objectives.TransformReprojection(transform_weight=run.transform_weight)
     lifter = _build(run, trial, data.rig_distance, seed, objective)
-    if recipes.RECIPES[run.recipe].needs_pretraining:
+    if multi_view_lifter.RECIPES[run.recipe].needs_pretraining:
         _pretrain(lifter, run, trial, data, seed)
     model, source = _model_and_source(lifter, run, data)
     batches = source.batches(config, 0, None)
@@ -181,7 +179,7 @@ def _build(
     )
     if run.method == "instants":
         every = objectives.AllViewsReprojection()
-        return lifters.build(config, every, rig_distance, model=instant_lifter.InstantLifter)
+        return lifters.build(config, every, rig_distance, model=multi_view_lifter.InstantLifter)
     return lifters.build(config, objective, rig_distance)
 
 

@@ -26,14 +26,7 @@ from keras_mvlift.experiments import motion_clips
 from keras_mvlift.export import saved_model
 from keras_mvlift.geometry import rigs
 from keras_mvlift.networks import residual
-from keras_mvlift.training import (
-    agreement,
-    instant_switches,
-    optimizers,
-    recipes,
-    stage_data,
-    stages,
-)
+from keras_mvlift.training import multi_view_lifter, objectives, optimizers, stage_data, stages
 
 MODEL = configs.ModelConfig(backbone="res_linear", width=512, dropout=0.1)
 FINETUNE = configs.FinetuneConfig(
@@ -92,7 +85,7 @@ def build(
         config: The stage that is to train it.
         width: Units of each layer.
     """
-    recipe = recipes.RECIPES[MODEL.recipe]
+    recipe = multi_view_lifter.RECIPES[MODEL.recipe]
     # Two seeds apart, so that the branches do not start alike.
     networks = [
         residual.residual(
@@ -114,7 +107,7 @@ def build(
         recipe,
         stages.objective(config, "solved_root"),
         seed=config.seed,
-        switches=instant_switches.of_config(config),
+        switches=multi_view_lifter.of_config(config),
     )
 
 
@@ -141,7 +134,7 @@ def train(
         FINETUNE, num_epochs=size.num_epochs, decay_every=decay_every, seed=seed
     )
     lifter = build(config, size.width)
-    source = stage_data.Rows(agreement.beforehand(seen), rows_per_pair=1)
+    source = stage_data.Rows(objectives.agreed_beforehand(seen), rows_per_pair=1)
     batches = source.batches(config, 0)
     steps = size.steps_per_epoch
     for stage, roll in ((config, 0.0), (ROLLED, _ROLL)):

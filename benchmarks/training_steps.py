@@ -12,14 +12,7 @@ from tensorflow import keras
 from keras_mvlift import configs, recipe_defaults
 from keras_mvlift.datasets import instants, synthetic, views
 from keras_mvlift.networks import residual
-from keras_mvlift.training import (
-    agreement,
-    lifters,
-    multi_view_lifter,
-    optimizers,
-    recipes,
-    stages,
-)
+from keras_mvlift.training import lifters, multi_view_lifter, objectives, optimizers, stages
 
 RIG_DISTANCE = 5.0
 ALL_VIEWS = "solved_root, all views"
@@ -65,7 +58,7 @@ def compiled(
 def batch_of(run: str, seen: views.View, batch_size: int) -> Any:
     """Gives a step's batch: pairs, or twice as many instants, as a stage takes of them."""
     if run == ALL_VIEWS:
-        return tf.nest.map_structure(tf.constant, agreement.beforehand(seen))
+        return tf.nest.map_structure(tf.constant, objectives.agreed_beforehand(seen))
     sides = (
         tf.nest.map_structure(lambda x, i=i: tf.constant(x[:batch_size, i]), seen) for i in range(2)
     )
@@ -157,7 +150,7 @@ def write_start(
         for number, layer in enumerate(layers):
             start[f"{name}.{number}.kernel"] = layer.kernel.numpy()
             start[f"{name}.{number}.bias"] = layer.bias.numpy()
-    names = {recipe: name for name, recipe in recipes.RECIPES.items()}
+    names = {recipe: name for name, recipe in multi_view_lifter.RECIPES.items()}
     start |= {
         "recipe": names[lifter.recipe],
         "num_blocks": residual.NUM_BLOCKS[model.backbone],

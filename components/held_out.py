@@ -19,7 +19,7 @@ from components.example_gen import executor
 from keras_mvlift import inference, inference_tracks
 from keras_mvlift.datasets import examples as examples_module
 from keras_mvlift.metrics import baselines, held_out_views
-from keras_mvlift.training import held_out_records
+from keras_mvlift.training import held_out
 
 SCORES = "held_out.json"
 PREFIX = "held_out_"
@@ -125,7 +125,7 @@ def _read_instants(file_pattern: list[str], num_views: int) -> baselines.TestVie
 def _some_instants(test: baselines.TestViews) -> tuple[baselines.TestViews, np.ndarray]:
     """Spreads over the instants as many as are enough; gives their views, and which they are."""
     instants = np.unique(test.instant)
-    count = min(len(instants), held_out_records.MAX_RECORDS)
+    count = min(len(instants), held_out.MAX_RECORDS)
     kept = instants[np.linspace(0, len(instants) - 1, count).astype(int)]
     index = np.flatnonzero(np.isin(test.instant, kept))
     some = baselines.TestViews(*tf.nest.map_structure(lambda field: field[index], tuple(test)))

@@ -15,13 +15,7 @@ from components import warm_starts
 from components.example_gen import executor, summaries
 from keras_mvlift import configs
 from keras_mvlift.export import saved_model
-from keras_mvlift.training import (
-    lifters,
-    multi_view_lifter,
-    stage_files,
-    stages,
-    strategies,
-)
+from keras_mvlift.training import lifters, multi_view_lifter, stages, strategies
 
 RUN_FN = "components.trainers.run_fn"
 PRETRAIN, FINETUNE = "pretrain", "finetune"
@@ -138,10 +132,10 @@ def records(
     config: configs.StageConfig,
     checkpoint_folder: pathlib.Path,
     logs: pathlib.Path,
-) -> stage_files.Files:
+) -> stages.Files:
     """Finds what a stage reads."""
     dataset = _dataset(fn_args) if stages.takes_instants(config) else {}
-    return stage_files.Files(
+    return stages.Files(
         train=_files(fn_args.train_files),
         held_out=_files(fn_args.eval_files),
         checkpoints=checkpoint_folder,

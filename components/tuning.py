@@ -17,7 +17,7 @@ from tfx.components.tuner import component as tuner
 
 from components import trainers
 from keras_mvlift import configs, tune_config
-from keras_mvlift.training import guards, held_out_callback, held_out_records, stages
+from keras_mvlift.training import held_out, optimizers, stages
 
 TUNER_FN = "components.tuning.tuner_fn"
 OBJECTIVE = "held_out_mean_mm"
@@ -107,7 +107,7 @@ class Search(base_tuner.BaseTuner):
         name = f"Trial {len(self.oracle.trials)}/{self._tune.num_trials}"
         try:
             score = self._score(config, name, self._folder / f"trial-{trial.trial_id}")
-        except guards.NonFiniteLossError as error:
+        except optimizers.NonFiniteLossError as error:
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
         except Exception as error:
             # KerasTuner would go on with the next trial.
@@ -145,9 +145,9 @@ class Search(base_tuner.BaseTuner):
         files = trainers.records(
             self._fn_args, self._model, config, folder / "checkpoints", folder / "logs"
         )
-        seen = held_out_records.read(files.held_out, files.num_views)
+        seen = held_out.read_records(files.held_out, files.num_views)
         stages.run(lifter, config, files, name)
-        return held_out_callback.score(lifter, seen)["mean_mm"]
+        return held_out.score(lifter, seen)["mean_mm"]
 
     def _failed(self) -> list[trial.Trial]:
         return [one for one in self.oracle.trials.values() if one.message]

@@ -147,7 +147,7 @@ class StageConfig(config_rules.Json):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainConfig(StageConfig):
-    """The first stage, on view pairs: eq. (6), or what `recipes.Recipe` says in its place."""
+    """The first stage, on view pairs: eq. (6), or what `multi_view_lifter.Recipe` says instead."""
 
     num_epochs: int = 20
 

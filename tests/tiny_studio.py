@@ -8,14 +8,7 @@ import tensorflow as tf
 from keras_mvlift import configs
 from keras_mvlift.datasets import examples, preparation, splits, synthetic, views
 from keras_mvlift.export import saved_model
-from keras_mvlift.training import (
-    lifters,
-    multi_view_lifter,
-    objectives,
-    stage_data,
-    stage_files,
-    stages,
-)
+from keras_mvlift.training import lifters, multi_view_lifter, objectives, stage_data, stages
 
 RIG_DISTANCE = 5.0
 BATCH_SIZE = 16
@@ -120,7 +113,7 @@ def weights(model):
 def run(model, folder, train, held_out=(), **stage):
     """Trains on the records in `train`, keeping everything below `folder`; gives the history."""
     config = configs.FinetuneConfig(**{"num_epochs": 4, "batch_size": BATCH_SIZE} | stage)
-    files = stage_files.Files([train], [*held_out], folder / "checkpoints", folder / "logs")
+    files = stages.Files([train], [*held_out], folder / "checkpoints", folder / "logs")
     return stages.run(model, config, files, "Finetune")
 
 

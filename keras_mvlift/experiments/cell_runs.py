@@ -17,7 +17,7 @@ from keras_mvlift.experiments import (
     variants,
 )
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
-from keras_mvlift.training import guards
+from keras_mvlift.training import optimizers
 
 Poses = np.ndarray | None
 
@@ -49,7 +49,7 @@ def run(
         poses = methods.METHODS[cell.variant.method](cell, data, watch)
         is_partial = cell.variant.method in methods.PARTIAL
         record |= _measured(data, poses, is_partial=is_partial)
-    except guards.NonFiniteLossError as error:
+    except optimizers.NonFiniteLossError as error:
         record |= {"status": "diverged", "error": str(error)}
     except origins.NotApplicableError as error:
         record |= {"status": "not_applicable", "error": str(error)}

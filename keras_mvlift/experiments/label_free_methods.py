@@ -4,15 +4,7 @@ import numpy as np
 
 from keras_mvlift import configs
 from keras_mvlift.experiments import training_data, training_runs, variants
-from keras_mvlift.training import (
-    agreement,
-    instant_batches,
-    instant_switches,
-    multi_view_lifter,
-    recipes,
-    stage_data,
-    stages,
-)
+from keras_mvlift.training import batches, multi_view_lifter, objectives, stage_data, stages
 
 
 def self_supervised(
@@ -44,14 +36,14 @@ def source_of(
     if not stages.takes_instants(config):
         return data.pair_source()
     seen = data.paired_instants()
-    values: instant_batches.Seen = seen
-    if instant_switches.of_config(config).needs_agreement and not config.refine_extrinsics:
-        values = agreement.beforehand(seen)
+    values: batches.Seen = seen
+    if multi_view_lifter.of_config(config).needs_agreement and not config.refine_extrinsics:
+        values = objectives.agreed_beforehand(seen)
     return stage_data.Rows(values, num_pairs=len(data.pairs))
 
 
 def is_pretrained(variant: variants.Variant) -> bool:
     """Tells whether eq. (6) comes first."""
     if variant.is_pretrained is None:
-        return recipes.RECIPES[variant.recipe].needs_pretraining
+        return multi_view_lifter.RECIPES[variant.recipe].needs_pretraining
     return variant.is_pretrained

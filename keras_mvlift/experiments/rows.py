@@ -5,7 +5,7 @@ from typing import Any
 
 from keras_mvlift import configs, recipe_defaults
 from keras_mvlift.experiments import training_runs, variants
-from keras_mvlift.training import recipes
+from keras_mvlift.training import multi_view_lifter
 
 SMALL: dict[str, Any] = {"backbone": "res_linear"}
 """Of every row that names no backbone."""
@@ -80,7 +80,7 @@ def row(name: str, *, is_quick: bool = True, **changes: Any) -> Row:
     defaults = _DEFAULTS | {"clip_norm": recipe_defaults.clip_norm(variant.recipe)}
     chosen = tuple((key, value) for key, value in settings.items() if value != defaults[key])
     variant = dataclasses.replace(variant, options=(*variant.options, *chosen))
-    if variant.is_pretrained == recipes.RECIPES[variant.recipe].needs_pretraining:
+    if variant.is_pretrained == multi_view_lifter.RECIPES[variant.recipe].needs_pretraining:
         variant = dataclasses.replace(variant, is_pretrained=None)
     return Row(name, variant, is_quick)
 

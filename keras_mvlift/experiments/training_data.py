@@ -11,7 +11,7 @@ from keras_mvlift.datasets import examples, instants, preparation, sequences, sp
 from keras_mvlift.experiments import film_tracks, origins, rig_changes, variants
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines
-from keras_mvlift.training import pair_batches, stage_data
+from keras_mvlift.training import batches, stage_data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +120,7 @@ class TrainingData:
 
     def pair_source(self) -> stage_data.Pairs:
         """Gives what pairs of views are drawn from."""
-        return stage_data.Pairs(pair_batches.of_instants(self.seen, self.pairs))
+        return stage_data.Pairs(batches.pairs_of_instants(self.seen, self.pairs))
 
     def paired_instants(self) -> views.View:
         """Gives the instants that have two usable views or more."""

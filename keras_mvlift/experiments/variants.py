@@ -76,7 +76,7 @@ class Variant:
 
     Attributes:
         method: A name of `methods.METHODS`.
-        recipe: A name of `recipes.RECIPES`.
+        recipe: A name of `multi_view_lifter.RECIPES`.
         backbone: A name of `configs.BACKBONES`.
         is_pretrained: Whether eq. (6) comes first; None for as the recipe needs.
         transform_weight: λ.

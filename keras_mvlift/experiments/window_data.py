@@ -17,7 +17,7 @@ from keras_mvlift.experiments import epoch_curves, film_tracks, training_data
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines
 from keras_mvlift.networks import temporal
-from keras_mvlift.training import multi_view_lifter, pair_batches, stage_data
+from keras_mvlift.training import batches, multi_view_lifter, stage_data
 
 ViewAt = Callable[[tf.Tensor], windowed_views.WindowedView]
 
@@ -59,7 +59,7 @@ class WindowedData:
             index = (tf.stack([side // num_views, side % num_views], axis=1) for side in sides)
             return views.ViewPair(*map(view_at, index))  # type: ignore[arg-type]
 
-        pairs = pair_batches.of_instants(self._data.seen, self._data.pairs)
+        pairs = batches.pairs_of_instants(self._data.seen, self._data.pairs)
         return stage_data.Pairs(pairs, look_up)
 
     def view_at(self) -> ViewAt:

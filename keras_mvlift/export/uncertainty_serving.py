@@ -6,14 +6,14 @@ from keras_mvlift import skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.export import request_checks
 from keras_mvlift.geometry import cameras
-from keras_mvlift.training import joint_uncertainty
+from keras_mvlift.training import uncertainty
 
 SIGNATURE = "joint_uncertainty"
 _NUM_JOINTS = skeletons.H36M_17.num_joints
 
 
 def signature(
-    uncertainty: joint_uncertainty.JointUncertainty,
+    uncertainty: uncertainty.JointUncertainty,
 ) -> tf.types.experimental.GenericFunction:
     """Makes the signature.
 

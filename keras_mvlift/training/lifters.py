@@ -14,7 +14,7 @@ from tensorflow import keras
 from keras_mvlift import config_rules, configs, skeletons
 from keras_mvlift.datasets import view_windows
 from keras_mvlift.networks import residual, temporal
-from keras_mvlift.training import joint_uncertainty, multi_view_lifter, recipes
+from keras_mvlift.training import multi_view_lifter, uncertainty
 
 FOLDER = pathlib.PurePath("assets.extra", "keras_mvlift")
 """Where a SavedModel keeps what only this library reads; Pusher copies it along."""
@@ -46,7 +46,7 @@ def build(
         model: The class to make: it decides what a batch is.
         precision: A name of `configs.PRECISIONS`: what the networks reckon in as they train.
     """
-    recipe = recipes.RECIPES[config.recipe]
+    recipe = multi_view_lifter.RECIPES[config.recipe]
     num_outputs = 3 * skeletons.H36M_17.num_joints
     backbone = _backbone(config)
     # Two seeds apart, so that the branches do not start alike.
@@ -65,7 +65,7 @@ def build(
         ),
     )
     if config.uncertainty:
-        lifter.predict_uncertainty(joint_uncertainty.JointUncertainty(config.seed))
+        lifter.predict_uncertainty(uncertainty.JointUncertainty(config.seed))
     return lifter
 
 

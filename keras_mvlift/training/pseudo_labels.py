@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import triangulation
-from keras_mvlift.training import agreement
+from keras_mvlift.training import objectives
 
 # Instants that are triangulated at once: robust triangulation keeps every pair of views in memory.
 _BATCH_SIZE = 1024
@@ -55,7 +55,7 @@ def _weighted(seen: views.View) -> Points:
 
 
 def _robust(seen: views.View) -> Points:
-    found = agreement.of(seen)
+    found = objectives.agreement_of(seen)
     return found.points.numpy(), found.is_known.numpy()
 
 

@@ -9,13 +9,14 @@ import tensorflow as tf
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import distinct_cameras, views
-from keras_mvlift.training import instant_batches, pair_batches, resident_lifter
+from keras_mvlift.training import batches as training_batches
+from keras_mvlift.training import multi_view_lifter
 
 _GIGABYTE = 1e9
 
 
 class StageData(Protocol):
-    """What `stages.run` needs to know of its data; `stage_files.Files` and `Arrays` are such."""
+    """What `stages.run` needs to know of its data; `stages.Files` and `Arrays` are such."""
 
     @property
     def checkpoints(self) -> pathlib.Path:
@@ -35,7 +36,7 @@ class StageData(Protocol):
         """Returns the rows of a batch, which replicas share."""
 
     def batches(
-        self, config: configs.StageConfig, first_epoch: int, keep: resident_lifter.Keep | None
+        self, config: configs.StageConfig, first_epoch: int, keep: multi_view_lifter.Keep | None
     ) -> tf.data.Dataset:
         """Returns batches without end, the same from an epoch on whether or not it is the first."""
 
@@ -56,7 +57,7 @@ class Source(Protocol):
         """Returns the rows of a batch."""
 
     def batches(
-        self, config: configs.StageConfig, first_batch: int, keep: resident_lifter.Keep | None
+        self, config: configs.StageConfig, first_batch: int, keep: multi_view_lifter.Keep | None
     ) -> tf.data.Dataset:
         """Returns batches without end, from one on."""
 
@@ -70,7 +71,7 @@ class Pairs:
         look_up: From rows `[B, 2]` to what the model takes, where that is more than the views.
     """
 
-    pairs: pair_batches.Pairs
+    pairs: training_batches.Pairs
     look_up: Callable[[tf.Tensor], Any] | None = None
 
     def num_rows(self, config: configs.StageConfig) -> int:
@@ -78,7 +79,7 @@ class Pairs:
         return config.batch_size
 
     def batches(
-        self, config: configs.StageConfig, first_batch: int, keep: resident_lifter.Keep | None
+        self, config: configs.StageConfig, first_batch: int, keep: multi_view_lifter.Keep | None
     ) -> tf.data.Dataset:
         """Returns batches of `ViewPair`, or of rows where the views are kept by the model.
 
@@ -88,11 +89,11 @@ class Pairs:
         in_pass = max(len(self.pairs.rows) // config.batch_size, 1)
         first_pass, passed = divmod(first_batch, in_pass)
         order: dict[str, Any] = {"seed": config.seed, "first_epoch": first_pass}
-        rows = pair_batches.load(self.pairs, config.batch_size, **order).skip(passed)
+        rows = training_batches.load_pairs(self.pairs, config.batch_size, **order).skip(passed)
         if self.look_up is not None:
             return rows.map(self.look_up, tf.data.AUTOTUNE).prefetch(2)
         if keep is None or self.pairs.num_bytes > config.resident_gb * _GIGABYTE:
-            return pair_batches.look_up(self.pairs, rows)
+            return training_batches.look_up(self.pairs, rows)
         keep(self.pairs.views)
         return rows
 
@@ -119,16 +120,16 @@ class Rows:
         self,
         config: configs.StageConfig,
         first_batch: int,
-        keep: resident_lifter.Keep | None = None,
+        keep: multi_view_lifter.Keep | None = None,
     ) -> tf.data.Dataset:
         """Returns batches; there may be fewer rows than in one."""
         del keep
         num_pairs = self.num_pairs
         if num_pairs is None:
-            num_pairs = instant_batches.count(self.values) // self.rows_per_pair
+            num_pairs = training_batches.count_instants(self.values) // self.rows_per_pair
         in_pass = max(num_pairs // config.batch_size, 1)
         first_pass, passed = divmod(first_batch, in_pass)
-        drawn = instant_batches.load(
+        drawn = training_batches.load_instants(
             self.values,
             self.num_rows(config),
             num_batches=in_pass,
@@ -155,7 +156,7 @@ class Beside:
         return self.unlabeled.num_rows(config)
 
     def batches(
-        self, config: configs.StageConfig, first_batch: int, keep: resident_lifter.Keep | None
+        self, config: configs.StageConfig, first_batch: int, keep: multi_view_lifter.Keep | None
     ) -> tf.data.Dataset:
         """Returns pairs of batches."""
         sources = (self.unlabeled, self.labeled)
@@ -200,7 +201,7 @@ class Arrays:
         return self.source.num_rows(config)
 
     def batches(
-        self, config: configs.StageConfig, first_epoch: int, keep: resident_lifter.Keep | None
+        self, config: configs.StageConfig, first_epoch: int, keep: multi_view_lifter.Keep | None
     ) -> tf.data.Dataset:
         """Returns batches without end, from an epoch on."""
         return self.source.batches(config, first_epoch * self.steps, keep)

@@ -11,7 +11,8 @@ from components.example_gen import executor
 from keras_mvlift import configs, inference
 from keras_mvlift.metrics import baselines as measures
 from keras_mvlift.metrics import held_out_views
-from keras_mvlift.training import held_out_callback, held_out_records, lifters, objectives
+from keras_mvlift.training import held_out as training_held_out
+from keras_mvlift.training import lifters, objectives
 from tests.components import studio_examples
 
 MODEL = configs.ModelConfig(backbone="res_linear", layers_per_block=1, width=16)
@@ -88,17 +89,17 @@ def alone(examples, tmp_path_factory):
 def test_where_a_camera_tests_alone_held_out_instants_are_scored(model, alone, tmp_path):
     found = measure(model, alone, tmp_path)
     files = baselines.pattern(alone["examples"].uri, "eval_instants")
-    seen = held_out_records.read(files, num_views=5)
+    seen = training_held_out.read_records(files, num_views=5)
     folder = pathlib.Path(model.uri, "Format-Serving", lifters.FOLDER)
     lifter, _ = lifters.load(folder, objectives.TransformReprojection())
     assert found.pop("measured_on") == "eval"
     assert found.pop("num_instants") == len(seen.confidence)
-    assert found == pytest.approx(held_out_callback.score(lifter, seen), rel=1e-3)
+    assert found == pytest.approx(training_held_out.score(lifter, seen), rel=1e-3)
 
 
 def test_of_many_instants_some_of_all_are_scored(model, examples, tmp_path, monkeypatch):
     everything = measure(model, examples, tmp_path)
-    monkeypatch.setattr(held_out_records, "MAX_RECORDS", 5)
+    monkeypatch.setattr(training_held_out, "MAX_RECORDS", 5)
     some = measure(model, examples, tmp_path)
     assert (everything["num_instants"], some["num_instants"]) == (12, 5)
     assert some["mean_px"] != everything["mean_px"]

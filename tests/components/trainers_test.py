@@ -11,7 +11,7 @@ import tensorflow as tf
 from components import trainers
 from components.example_gen import executor
 from keras_mvlift import configs
-from keras_mvlift.training import checkpoints, lifters, objectives, pair_batches, stages
+from keras_mvlift.training import batches, lifters, objectives, stages
 from tests import tiny_studio
 from tests.components import studio_examples
 
@@ -80,20 +80,20 @@ def pretrained(train):
 @pytest.fixture
 def first_epochs(monkeypatch):
     """Notes the epoch that each training begins with."""
-    noted, load = [], pair_batches.load
+    noted, load = [], batches.load_pairs
 
     def load_and_note(*arguments, first_epoch=0, **options):
         noted.append(first_epoch)
         return load(*arguments, first_epoch=first_epoch, **options)
 
-    monkeypatch.setattr(pair_batches, "load", load_and_note)
+    monkeypatch.setattr(batches, "load_pairs", load_and_note)
     return noted
 
 
 @contextlib.contextmanager
 def killed_after(num_epochs):
     """Lets training die once so many epochs are saved."""
-    save = checkpoints.EpochCheckpoints.on_epoch_end
+    save = stages.EpochCheckpoints.on_epoch_end
 
     def save_and_die(callback, epoch, logs=None):
         save(callback, epoch, logs)
@@ -101,7 +101,7 @@ def killed_after(num_epochs):
             raise KilledError
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(checkpoints.EpochCheckpoints, "on_epoch_end", save_and_die)
+        patched.setattr(stages.EpochCheckpoints, "on_epoch_end", save_and_die)
         with pytest.raises(KilledError):
             yield
 

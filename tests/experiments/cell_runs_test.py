@@ -6,7 +6,7 @@ import pytest
 
 from keras_mvlift.experiments import cell_runs, correlations, methods, origins, training_runs
 from keras_mvlift.metrics import pose_error
-from keras_mvlift.training import guards
+from keras_mvlift.training import optimizers
 from tests.experiments import tiny_experiments
 
 
@@ -87,7 +87,7 @@ def test_a_loss_that_is_no_number_is_a_result_with_its_curve(monkeypatch, data):
                 {"stage": "finetune", "epoch": 2, "loss": float("inf"), "mpjpe_mm": 300.0},
             ]
         )
-        raise guards.NonFiniteLossError("the loss must be finite")
+        raise optimizers.NonFiniteLossError("the loss must be finite")
 
     record, poses = run(monkeypatch, data, diverge)
     assert (record["status"], record["figures"], poses) == ("diverged", None, None)

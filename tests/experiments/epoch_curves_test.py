@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift.experiments import epoch_curves
-from keras_mvlift.training import lifted
+from keras_mvlift.training import objectives
 from tests.experiments import tiny_experiments
 
 
@@ -16,7 +16,7 @@ def off_by(data, monkeypatch, limit):
         seen.append(len(view.confidence))
         pose = callback.pose_true.numpy()
         pose[:, 3, 0] += 0.1
-        return lifted.Lifted(pose, None)
+        return objectives.Lifted(pose, None)
 
     callback = epoch_curves.EpochCurve(lifter, data.test)
     callback.on_epoch_end(4, logs)

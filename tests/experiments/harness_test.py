@@ -12,7 +12,7 @@ from keras_mvlift.experiments import (
     rows,
     variants,
 )
-from keras_mvlift.training import guards
+from keras_mvlift.training import optimizers
 from tests.experiments import tiny_experiments
 
 
@@ -167,7 +167,7 @@ def test_a_killed_cell_goes_on_behind_its_last_epoch_and_ends_as_an_unbroken_one
     assert sorted(path.name for path in folder.iterdir()) == ["finetune", "pretrain"]
     steps = []
     monkeypatch.setattr(
-        guards.StopOnNonFiniteLoss, "on_train_batch_end", lambda *_: steps.append(1)
+        optimizers.StopOnNonFiniteLoss, "on_train_batch_end", lambda *_: steps.append(1)
     )
     broken.run(is_quiet=True)
     assert len(steps) == tiny_experiments.BUDGET.steps_per_epoch

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift.experiments import label_free_methods, training_runs
-from keras_mvlift.training import instant_lifter
+from keras_mvlift.training import multi_view_lifter
 from tests.experiments import tiny_experiments
 
 ALL_VIEWS = (("views", "all"),)
@@ -46,7 +46,7 @@ def test_switches_of_the_stage_reach_the_lifter(data):
     options = (*ALL_VIEWS, ("gauss_newton_steps", 2), ("refine_extrinsics", True))
     cell = tiny_experiments.cell(options=options)
     lifter = training_runs.build(cell, data, training_runs.finetune_config(cell))
-    assert isinstance(lifter, instant_lifter.InstantLifter)
+    assert isinstance(lifter, multi_view_lifter.InstantLifter)
     assert lifter.switches.root_solver.gauss_newton_steps == 2
 
 

@@ -11,7 +11,7 @@ from keras_mvlift.experiments import (
     training_runs,
     variants,
 )
-from keras_mvlift.training import adversarial_lifter, pseudo_labels, recipes
+from keras_mvlift.training import adversarial_lifter, multi_view_lifter, pseudo_labels
 
 ROWS = [row for table in tables.TABLES.values() for row in table.rows]
 BUDGET = variants.Budget()
@@ -21,7 +21,7 @@ def test_every_row_names_what_there_is():
     for row in ROWS:
         variant = row.variant
         assert variant.method in methods.METHODS
-        assert variant.recipe in recipes.RECIPES
+        assert variant.recipe in multi_view_lifter.RECIPES
         assert variant.backbone in configs.BACKBONES
 
 

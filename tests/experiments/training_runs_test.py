@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift.experiments import training_runs
-from keras_mvlift.training import guards, lifters
+from keras_mvlift.training import lifters, optimizers
 from tests.experiments import tiny_experiments
 
 
@@ -62,7 +62,7 @@ def test_a_loss_that_is_no_number_leaves_the_curve_of_the_epochs_before(data, tm
     cell = tiny_experiments.cell()
     config = training_runs.finetune_config(cell)
     lifter = training_runs.build(cell, data, config)
-    with pytest.raises(guards.NonFiniteLossError):
+    with pytest.raises(optimizers.NonFiniteLossError):
         training_runs.fit(lifter, config, spoiled.pair_source(), cell, data, watch)
     assert [entry["epoch"] for entry in watch.curve] == [1]
 

@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift.networks import joint_scales, residual, temporal
+from keras_mvlift.networks import residual, temporal
+from keras_mvlift.training import uncertainty
 
 SHAPES = [(64, 8), (16, 5, 8), (2, 8)]
 
@@ -53,7 +54,7 @@ def test_its_defaults_are_those_of_the_papers_framework():
 NETWORKS = {
     "residual": lambda: residual.residual(3, name="n", seed=0, width=4, num_blocks=1),
     "temporal": lambda: temporal.temporal(3, name="n", seed=0, width=4, filter_widths=(3, 3)),
-    "joint_scales": lambda: joint_scales.joint_scales(name="n", seed=0, width=4),
+    "joint_scales": lambda: uncertainty.joint_scales(name="n", seed=0, width=4),
 }
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.training import held_out_records
+from keras_mvlift.training import held_out
 from tests import tiny_studio
 
 
@@ -18,7 +18,7 @@ def pairs(prepared, tmp_path_factory):
 
 
 def test_pairs_are_instants_of_two_views(prepared, pairs):
-    seen = held_out_records.read(pairs)
+    seen = held_out.read_records(pairs)
     columns = prepared.held_out_pairs
     assert seen.confidence.shape == (36, 2, 17)
     for view, side in enumerate(("source", "target")):
@@ -31,7 +31,7 @@ def test_pairs_are_instants_of_two_views(prepared, pairs):
 def test_instants_have_all_of_their_views_and_room_for_more(prepared, tmp_path):
     columns = prepared.held_out_instants
     path = tiny_studio.write(tmp_path / "instants.gz", columns)
-    seen = held_out_records.read(path, num_views=5)
+    seen = held_out.read_records(path, num_views=5)
     assert seen.confidence.shape == (6, 5, 17)
     confidence = np.float32(columns["views/confidence"])
     np.testing.assert_array_equal(seen.confidence[:, :4], confidence)
@@ -39,8 +39,8 @@ def test_instants_have_all_of_their_views_and_room_for_more(prepared, tmp_path):
 
 
 def test_of_too_many_records_some_of_all_kinds_are_drawn_the_same_each_time(pairs):
-    everything = held_out_records.read(pairs)
-    some, again = (held_out_records.read(pairs, max_records=18) for _ in range(2))
+    everything = held_out.read_records(pairs)
+    some, again = (held_out.read_records(pairs, max_records=18) for _ in range(2))
     assert 9 <= len(some.confidence) <= 27
     tf.nest.map_structure(np.testing.assert_array_equal, some, again)
 
@@ -55,4 +55,4 @@ def test_nothing_held_out_is_an_error(tmp_path):
     empty = tiny_studio.write(tmp_path / "empty.gz", {"frame": np.zeros(0, np.int64)})
     for files in ([], [empty]):
         with pytest.raises(ValueError, match="No instant is held out"):
-            held_out_records.read(files)
+            held_out.read_records(files)

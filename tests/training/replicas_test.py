@@ -9,7 +9,7 @@ from tensorflow import keras
 
 from keras_mvlift.datasets import view_pairs
 from keras_mvlift.networks import residual
-from keras_mvlift.training import multi_view_lifter, objectives, recipes
+from keras_mvlift.training import multi_view_lifter, objectives
 from tests import tiny_studio
 
 STEPS = 3
@@ -26,7 +26,7 @@ def network(num_outputs, seed):
 def without_statistics():
     head = residual.RayRoot(tiny_studio.RIG_DISTANCE)
     objective = objectives.TransformReprojection()
-    recipe = recipes.RECIPES["ray_root"]
+    recipe = multi_view_lifter.RECIPES["ray_root"]
     networks = network(51, 0), network(3, 1)
     return multi_view_lifter.MultiViewLifter(*networks, head, recipe, objective)
 

@@ -5,8 +5,8 @@ from tensorflow import keras
 
 from keras_mvlift import configs
 from keras_mvlift.training import (
+    batches,
     optimizers,
-    pair_batches,
     peers,
     pseudo_labels,
     semi_supervised,
@@ -20,7 +20,7 @@ from tests import tiny_studio
 def pairs(tmp_path_factory):
     columns = tiny_studio.prepare(tiny_studio.film()).train_pairs
     path = tiny_studio.write(tmp_path_factory.mktemp("pairs") / "pairs.gz", columns)
-    return stage_data.Pairs(pair_batches.read(path, 1e9))
+    return stage_data.Pairs(batches.read_pairs(path, 1e9))
 
 
 @pytest.fixture(scope="module")

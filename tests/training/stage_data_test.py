@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import views
-from keras_mvlift.training import pair_batches, stage_data
+from keras_mvlift.training import batches, stage_data
 from tests import tiny_studio
 
 CONFIG = configs.FinetuneConfig(batch_size=9, seed=3)
@@ -18,7 +18,7 @@ VALUES = {"number": np.arange(50, dtype=np.float32), "twice": 2 * np.arange(50)}
 def pairs(tmp_path_factory):
     columns = tiny_studio.prepare(tiny_studio.film()).train_pairs
     path = tiny_studio.write(tmp_path_factory.mktemp("pairs") / "pairs.gz", columns)
-    return pair_batches.read(path, 1e9)
+    return batches.read_pairs(path, 1e9)
 
 
 def arrays(source, **changes):
@@ -73,7 +73,7 @@ def test_pairs_are_kept_where_they_fit_and_looked_up_where_not(pairs):
     small = configs.FinetuneConfig(batch_size=9, seed=3, resident_gb=0.00001)
     looked_up = next(iter(source.batches(small, 0, kept.append)))
     assert len(kept) == 1
-    expected = pair_batches.take(tf.constant(kept[0]), rows)
+    expected = batches.take_pairs(tf.constant(kept[0]), rows)
     assert isinstance(looked_up, views.ViewPair)
     tf.nest.map_structure(np.testing.assert_array_equal, looked_up, expected)
 

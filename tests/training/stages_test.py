@@ -9,15 +9,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift import configs
-from keras_mvlift.training import (
-    guards,
-    instant_switches,
-    multi_view_lifter,
-    objectives,
-    pair_batches,
-    recipes,
-    stages,
-)
+from keras_mvlift.training import batches, multi_view_lifter, objectives, optimizers, stages
 from tests import tiny_studio
 
 # All that has a state of its own: dropout, Adam's moments, averages of weights, a staircase.
@@ -59,7 +51,7 @@ class Run(NamedTuple):
 
 def train(folder, records):
     """Runs the stage under watch."""
-    lifter, first_epochs, steps, load = tiny_studio.lifter(**MODEL), [], [], pair_batches.load
+    lifter, first_epochs, steps, load = tiny_studio.lifter(**MODEL), [], [], batches.load_pairs
 
     def watched(*arguments, first_epoch, **options):
         first_epochs.append(first_epoch)
@@ -70,8 +62,8 @@ def train(folder, records):
 
     note()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pair_batches, "load", watched)
-        patch.setattr(guards.StopOnNonFiniteLoss, "on_train_batch_end", note)
+        patch.setattr(batches, "load_pairs", watched)
+        patch.setattr(optimizers.StopOnNonFiniteLoss, "on_train_batch_end", note)
         history = tiny_studio.run(lifter, folder, **records, **STAGE)
     return Run(lifter, history, folder, first_epochs, steps)
 
@@ -86,13 +78,13 @@ def epochs(history):
 
 
 def train_until_killed(folder, records):
-    class Kill(guards.StopOnNonFiniteLoss):
+    class Kill(optimizers.StopOnNonFiniteLoss):
         def on_train_batch_end(self, batch, logs):
             super().on_train_batch_end(batch, logs)
             if (self.epoch, batch) == (KILLED_IN_EPOCH, 1):
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    guards.StopOnNonFiniteLoss = Kill
+    optimizers.StopOnNonFiniteLoss = Kill
     tiny_studio.run(tiny_studio.lifter(**MODEL), folder, **records, **STAGE)
 
 
@@ -204,7 +196,7 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path, records):
 def test_a_learning_rate_that_explodes_stops_the_stage_naming_step_and_epoch(tmp_path, records):
     squared = objectives.TransformReprojection(distance="squared_norm")
     lifter = tiny_studio.lifter("paper", squared)
-    with pytest.raises(guards.NonFiniteLossError, match=r"^Finetune: .* at step 2 of epoch 1"):
+    with pytest.raises(optimizers.NonFiniteLossError, match=r"^Finetune: .* at step 2 of epoch 1"):
         tiny_studio.run(lifter, tmp_path, **records, learning_rate=1e30, clip_norm=0.0)
 
 
@@ -214,12 +206,14 @@ def test_a_keypoint_that_is_no_number_stops_the_stage(tmp_path, columns):
     path = tiny_studio.write(
         tmp_path / "spoiled.gz", columns.train_pairs | {"source/keypoints_2d": spoiled}
     )
-    with pytest.raises(guards.NonFiniteLossError, match=r"^Finetune: .* at step 1 of epoch 1"):
+    with pytest.raises(optimizers.NonFiniteLossError, match=r"^Finetune: .* at step 1 of epoch 1"):
         tiny_studio.run(tiny_studio.lifter("paper"), tmp_path, path)
 
 
 def test_the_first_stage_minimizes_what_the_recipe_says():
-    first = {name: stages.objective(configs.PretrainConfig(), name) for name in recipes.RECIPES}
+    first = {
+        name: stages.objective(configs.PretrainConfig(), name) for name in multi_view_lifter.RECIPES
+    }
     assert first == {
         "paper": objectives.Consistency(),
         "ray_root": objectives.Consistency(),
@@ -243,5 +237,5 @@ def test_what_beyond_eq_7_a_config_asks_for_reaches_objective_and_model():
     )
     assert stages.objective(config, "solved_root") == expected
     lifter = tiny_studio.lifter(objective=expected, model=stages.model(config))
-    assert lifter.switches == instant_switches.of_config(config)
+    assert lifter.switches == multi_view_lifter.of_config(config)
     assert lifter.switches.root_solver.gauss_newton_steps == 2

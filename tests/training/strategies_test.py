@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs, recipe_defaults
-from keras_mvlift.training import clusters, guards, stage_files, stages, strategies
+from keras_mvlift.training import optimizers, stages, strategies
 from tests import tiny_studio
 
 pytestmark = pytest.mark.e2e
@@ -30,12 +30,12 @@ PATIENCE_SECONDS = 300
 PLACES = [(is_killed, index) for is_killed in (True, False) for index in range(2)]
 
 
-class KillWorker(guards.StopOnNonFiniteLoss):
+class KillWorker(optimizers.StopOnNonFiniteLoss):
     """Kills the second of two workers in the middle of an epoch."""
 
     def on_train_batch_end(self, batch, logs):
         super().on_train_batch_end(batch, logs)
-        place = json.loads(os.environ[clusters.VARIABLE])["task"]["index"], self.epoch, batch
+        place = json.loads(os.environ[strategies.VARIABLE])["task"]["index"], self.epoch, batch
         if place == (1, KILLED_IN_EPOCH, 1):
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -74,13 +74,13 @@ def refusals(strategy, index):
 
 def work(folder, files, cluster, index, is_killed):
     """Is one of the workers; leaves what it found, and what it was told, in a file."""
-    os.environ[clusters.VARIABLE] = json.dumps(
+    os.environ[strategies.VARIABLE] = json.dumps(
         {"cluster": {"worker": cluster}, "task": {"type": "worker", "index": index}}
     )
     with (folder / f"said-{is_killed}-{index}").open("w") as said:
         os.dup2(said.fileno(), 2)
     if is_killed:
-        guards.StopOnNonFiniteLoss = KillWorker
+        optimizers.StopOnNonFiniteLoss = KillWorker
     try:
         found = train(folder / "shared", files, "multi_worker")
         found |= {"refusals": refusals(strategies.of_name("multi_worker"), index)}
@@ -127,7 +127,7 @@ def records(folder):
             tiny_studio.write(folder / f"{name}-train.gz", train_columns),
             tiny_studio.write(folder / f"{name}-held-out.gz", held_out_columns),
         )
-        files[name] = stage_files.Files([paths[0]], [paths[1]], folder, folder)
+        files[name] = stages.Files([paths[0]], [paths[1]], folder, folder)
     about = {"num_views": 4, "num_pairs": files["pairs"].count_pairs()}
     return files | {"instants": files["instants"]._replace(**about)}
 
@@ -233,7 +233,7 @@ def test_a_strategy_is_one_of_those_with_a_name():
 
 
 def test_several_workers_are_not_joined_without_being_named(monkeypatch):
-    monkeypatch.delenv(clusters.VARIABLE, raising=False)
+    monkeypatch.delenv(strategies.VARIABLE, raising=False)
     with pytest.raises(ValueError, match=r"`TF_CONFIG` must be set"):
         strategies.of_name("multi_worker")
 
@@ -242,7 +242,7 @@ def test_workers_are_joined_before_tensorflow_works_or_not_at_all(monkeypatch):
     tf.constant(0) + 1
     cluster = {"worker": free_addresses(2)}
     task = {"type": "worker", "index": 0}
-    monkeypatch.setenv(clusters.VARIABLE, json.dumps({"cluster": cluster, "task": task}))
+    monkeypatch.setenv(strategies.VARIABLE, json.dumps({"cluster": cluster, "task": task}))
     with pytest.raises(RuntimeError, match="must be asked for before TensorFlow does any work"):
         strategies.of_name("multi_worker")
 

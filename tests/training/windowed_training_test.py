@@ -9,7 +9,7 @@ from keras_mvlift import skeletons
 from keras_mvlift.datasets import view_tracks, view_windows, views, windowed_views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.networks import residual, temporal
-from keras_mvlift.training import multi_view_lifter, objectives, peers, recipes
+from keras_mvlift.training import multi_view_lifter, objectives, peers
 from tests import tiny_studio
 
 WIDTH, WIDTHS, NUM_FRAMES = 16, (3, 3), 9
@@ -27,7 +27,7 @@ def lifter(recipe="solved_root", network_input=residual.window_input, build=None
             num_outputs, filter_widths=WIDTHS, width=WIDTH, dropout=0.0, **about
         )
 
-    build, chosen = build or default, recipes.RECIPES[recipe]
+    build, chosen = build or default, multi_view_lifter.RECIPES[recipe]
     return multi_view_lifter.MultiViewLifter(
         build(51, name="lifting_network", seed=0),
         build(3, name="root_network", seed=1),

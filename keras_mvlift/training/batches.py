@@ -1,0 +1,349 @@
+"""Views in memory, and batches of them: pairs, instants, each replica's share."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mvlift import skeletons
+from keras_mvlift.datasets import examples, view_pairs, views
+from keras_mvlift.geometry import cameras
+from keras_mvlift.training import objectives
+
+_NUM_JOINTS = skeletons.H36M_17.num_joints
+_LIKE = views.View(
+    np.empty((_NUM_JOINTS, 2), np.float32),
+    np.empty(_NUM_JOINTS, np.float32),
+    cameras.Camera(
+        np.empty((3, 3), np.float32), np.empty((3, 3), np.float32), np.empty(3, np.float32)
+    ),
+)
+_SIZES = [field.size for field in tf.nest.flatten(_LIKE)]
+
+BYTES_PER_VIEW = 4 * sum(_SIZES)
+BYTES_PER_PAIR = 8
+"""What a pair takes beside its views: where they are."""
+
+# Pairs within which views are found again: those of an instant lie side by side.
+_READ_SIZE = 4096
+
+
+class Pairs(NamedTuple):
+    """Pairs of views as NumPy arrays.
+
+    Attributes:
+        views: `[N, 72]`, single precision, all numbers of a view in a row.
+        rows: `[P, 2]`, 32-bit integers, the rows of each pair's source and target.
+    """
+
+    views: np.ndarray
+    rows: np.ndarray
+
+    @property
+    def num_bytes(self) -> int:
+        """The memory that they take."""
+        return self.views.nbytes + self.rows.nbytes
+
+
+def read_pairs(file_pattern: str | list[str], max_bytes: float) -> Pairs | None:
+    """Reads all pairs, unless they take too much memory.
+
+    Args:
+        file_pattern: Gzip-compressed TFRecord files of pairs.
+        max_bytes: The most that they may take.
+
+    Returns:
+        The pairs in the order of the records; None if they would take more.
+
+    Raises:
+        ValueError: If there is no record.
+    """
+    if not max_bytes > 0:
+        return None
+    tables: list[np.ndarray] = []
+    rows: list[np.ndarray] = []
+    num_views, num_bytes = 0, 0
+    for pair in view_pairs.load_once(file_pattern, _READ_SIZE):
+        table, where = _distinct(pair)
+        tables.append(table)
+        rows.append(where + num_views)
+        num_views += len(table)
+        num_bytes += table.nbytes + where.nbytes
+        if num_bytes > max_bytes:
+            return None
+    if not rows:
+        raise ValueError(f"`file_pattern` must match pairs. Received: {file_pattern!r}.")
+    return Pairs(np.concatenate(tables), np.concatenate(rows).astype(np.int32))
+
+
+def pairs_of_instants(seen: views.View, index: np.ndarray) -> Pairs:
+    """Makes pairs of the views of instants.
+
+    Args:
+        seen: All views of each instant, fields `[N, V, ...]`.
+        index: `[P, 3]`, each pair's instant, and the numbers of its two views.
+    """
+    num_views = seen.confidence.shape[1]
+    fields = [
+        np.reshape(field, (-1, size))
+        for field, size in zip(tf.nest.flatten(seen), _SIZES, strict=True)
+    ]
+    rows = num_views * index[:, :1] + index[:, 1:]
+    return Pairs(np.concatenate(fields, axis=1).astype(np.float32), rows.astype(np.int32))
+
+
+def load_pairs(
+    pairs: Pairs, batch_size: int, *, seed: int, first_epoch: int = 0
+) -> tf.data.Dataset:
+    """Draws batches of pairs, epoch after epoch without end.
+
+    All pairs are shuffled anew in each epoch. The order depends on the seed and the epoch's number
+    alone, so that a run that resumes at an epoch sees what an unbroken run would have seen.
+
+    Args:
+        pairs: What `read_pairs` gave.
+        batch_size: Pairs per batch; the rest of an epoch that fills no batch is left out.
+        seed: Of the order.
+        first_epoch: The epoch to begin with.
+
+    Returns:
+        Batches `[batch_size, 2]` of rows, for `take_pairs`.
+
+    Raises:
+        ValueError: If there is less than a batch.
+    """
+    num_pairs = len(pairs.rows)
+    if num_pairs < batch_size:
+        # Epochs without a batch would follow each other for ever.
+        rule = f"`batch_size` must be at most the number of pairs, {num_pairs}"
+        raise ValueError(f"{rule}. Received: {batch_size}.")
+    rows = _on_host(pairs.rows)
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        order_seed = tf.random.experimental.stateless_fold_in([seed, 2], number)
+        order = tf.random.experimental.stateless_shuffle(tf.range(num_pairs), order_seed)
+        batches = tf.data.Dataset.from_tensors(order).rebatch(batch_size, drop_remainder=True)
+        return batches.map(lambda numbers: tf.gather(rows, numbers))
+
+    epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+    return epochs.flat_map(epoch).prefetch(tf.data.AUTOTUNE)
+
+
+def load_pairs_once(pairs: Pairs, batch_size: int) -> tf.data.Dataset:
+    """Gives the rows of every pair once, in order; the last batch may be smaller."""
+    return tf.data.Dataset.from_tensor_slices(_on_host(pairs.rows)).batch(batch_size)
+
+
+def look_up(pairs: Pairs, batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Turns batches of rows into batches of `ViewPair`, on the CPU."""
+    table = _on_host(pairs.views)
+    found = batches.map(lambda rows: take_pairs(table, rows), tf.data.AUTOTUNE)
+    return found.prefetch(tf.data.AUTOTUNE)
+
+
+def take_pairs(table: tf.Tensor, rows: tf.Tensor) -> views.ViewPair:
+    """Takes pairs out of a table of views.
+
+    Args:
+        table: `[N, 72]`, as of `Pairs.views`.
+        rows: `[B, 2]`, as of `Pairs.rows`.
+
+    Returns:
+        Fields `[B, ...]`.
+    """
+    source, target = tf.unstack(tf.gather(table, tf.transpose(rows)))
+    return views.ViewPair(_view(source), _view(target))
+
+
+def _view(values: tf.Tensor) -> views.View:
+    fields = tf.split(values, _SIZES, axis=-1)
+    shapes = (field.shape for field in tf.nest.flatten(_LIKE))
+    shaped = [tf.reshape(field, [-1, *shape]) for field, shape in zip(fields, shapes, strict=True)]
+    view: views.View = tf.nest.pack_sequence_as(_LIKE, shaped)
+    return view
+
+
+def _distinct(pair: views.ViewPair) -> tuple[np.ndarray, np.ndarray]:
+    """Gives each view of `B` pairs once, `[n, 72]`, and where each pair's are, `[B, 2]`."""
+    sides = [
+        np.concatenate([np.reshape(field, (len(field), -1)) for field in fields], axis=1)
+        for fields in (tf.nest.flatten(side) for side in pair)
+    ]
+    both = np.stack(sides, axis=1).reshape(-1, sum(_SIZES))
+    # Compared as bytes: equal to the bit is what the same view is.
+    keys = np.ascontiguousarray(both).view(np.dtype((np.void, BYTES_PER_VIEW)))[:, 0]
+    _, first, where = np.unique(keys, return_index=True, return_inverse=True)
+    return both[first], where.reshape(-1, 2).astype(np.int32)
+
+
+def _on_host(values: Any) -> tf.Tensor:
+    # On a GPU it would be copied back for each batch.
+    with tf.device("CPU:0"):
+        return tf.constant(values)
+
+
+Seen = views.View | objectives.AgreedViews
+
+
+def read_instants(
+    file_pattern: str | list[str], num_views: int, needs_agreement: bool = False
+) -> Seen:
+    """Reads all instants, some 400 bytes for each of their views.
+
+    Args:
+        file_pattern: Gzip-compressed TFRecord files of instants.
+        num_views: `V`, most views of an instant.
+        needs_agreement: Whether to find what the views agree on, once for all epochs.
+
+    Returns:
+        NumPy arrays, fields `[N, V, ...]`.
+
+    Raises:
+        ValueError: If there is no record.
+    """
+    batches = view_pairs.load_once(
+        file_pattern, _READ_SIZE, lambda records: examples.decode_instants(records, num_views)
+    )
+    parts = [tf.nest.map_structure(np.asarray, batch) for batch in batches]
+    if not parts:
+        raise ValueError(f"`file_pattern` must match instants. Received: {file_pattern!r}.")
+    seen = tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
+    return objectives.agreed_beforehand(seen) if needs_agreement else seen
+
+
+def count_instants(seen: Any) -> int:
+    """Counts the instants."""
+    return len(tf.nest.flatten(seen)[0])
+
+
+def load_instants(
+    seen: Any, batch_size: int, *, num_batches: int, seed: int, first_epoch: int = 0
+) -> tf.data.Dataset:
+    """Draws batches of instants, epoch after epoch without end.
+
+    Each instant is drawn once before any is drawn again. The order of an epoch depends on the
+    seed and the epoch's number alone, so that a run that resumes at an epoch sees what an unbroken
+    run would have seen.
+
+    Args:
+        seen: What `read_instants` gave, or any structure of arrays `[N, ...]`.
+        batch_size: Instants per batch; may be more than there are.
+        num_batches: In an epoch.
+        seed: Of the order.
+        first_epoch: The epoch to begin with.
+
+    Returns:
+        Batches of what `seen` is, fields `[batch_size, V, ...]`.
+    """
+    num_instants = count_instants(seen)
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        folded = tf.random.experimental.stateless_fold_in([seed, 1], number)
+
+        def shuffled(turn: tf.Tensor) -> tf.Tensor:
+            order_seed = tf.random.experimental.stateless_fold_in(folded, turn)
+            return tf.random.experimental.stateless_shuffle(tf.range(num_instants), order_seed)
+
+        turns = tf.data.Dataset.range(-(-num_batches * batch_size // num_instants))
+        return turns.map(shuffled).rebatch(batch_size, drop_remainder=True).take(num_batches)
+
+    epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+    return (
+        epochs.flat_map(epoch)
+        .map(_take_instants(seen), tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def load_instants_once(seen: Seen, batch_size: int) -> tf.data.Dataset:
+    """Gives every instant once, in order; the last batch may be smaller."""
+    return tf.data.Dataset.range(count_instants(seen)).batch(batch_size).map(_take_instants(seen))
+
+
+def _take_instants(seen: Any) -> Callable[[tf.Tensor], Any]:
+    # On a GPU they would be copied back for each batch.
+    with tf.device("CPU:0"):
+        values = tf.nest.map_structure(tf.constant, seen)
+    return lambda index: tf.nest.map_structure(lambda field: tf.gather(field, index), values)
+
+
+# Batches, and draws for their rows, that replicas share.
+#
+# Together the replicas see what one of them would have seen, in the same order.
+
+
+def share(strategy: tf.distribute.Strategy, batches: tf.data.Dataset, num_rows: int) -> Any:
+    """Gives each replica its rows of each batch.
+
+    Args:
+        strategy: That of the model.
+        batches: The same in each process; every batch has `num_rows` rows.
+        num_rows: A multiple of the number of replicas.
+
+    Returns:
+        What `fit` takes.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return batches
+    return strategy.distribute_datasets_from_function(
+        lambda context: rows_of_worker(context, batches, num_rows)
+    )
+
+
+def rows_of_worker(
+    context: tf.distribute.InputContext, batches: tf.data.Dataset, num_rows: int
+) -> tf.data.Dataset:
+    """Gives the rows of one worker, those of each of its replicas as a batch of their own."""
+    own = num_rows // context.num_input_pipelines
+    rows = slice(context.input_pipeline_id * own, (context.input_pipeline_id + 1) * own)
+    parts = batches.map(lambda batch: tf.nest.map_structure(lambda field: field[rows], batch))
+    of_replica = parts.rebatch(num_rows // context.num_replicas_in_sync, drop_remainder=True)
+    return of_replica.prefetch(tf.data.AUTOTUNE)
+
+
+def repeat(strategy: tf.distribute.Strategy, batches: tf.data.Dataset | None) -> dict[str, Any]:
+    """Gives every replica all rows of each batch, as the last may be too small to be shared.
+
+    Args:
+        strategy: That of the model.
+        batches: What the loss is measured on, without being trained on; None for nothing.
+
+    Returns:
+        Arguments of `fit`.
+    """
+    if strategy.num_replicas_in_sync == 1 or batches is None:
+        return {"validation_data": batches}
+    return {
+        "validation_data": strategy.distribute_datasets_from_function(
+            lambda context: rows_of_all(context, batches)
+        ),
+        "validation_steps": int(batches.reduce(0, lambda number, _: number + 1)),
+    }
+
+
+def rows_of_all(context: tf.distribute.InputContext, batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Gives each batch as often as a worker has replicas."""
+    times = context.num_replicas_in_sync // context.num_input_pipelines
+    return batches.flat_map(lambda batch: tf.data.Dataset.from_tensors(batch).repeat(times))
+
+
+def uniform(generator: tf.random.Generator, num: tf.Tensor | int) -> tf.Tensor:
+    """Draws from [0, 1) for the rows of a batch what one replica would have drawn for them.
+
+    A generator gives each replica numbers of its own. Here all replicas draw for the whole batch,
+    with the state that they have in common, and each takes its part.
+
+    Args:
+        generator: Made in the scope of the strategy.
+        num: Rows of this replica's part of a batch.
+    """
+    replica = tf.distribute.get_replica_context()
+    if not tf.distribute.has_strategy() or replica is None:
+        return generator.uniform([num])
+    num_all = num * replica.num_replicas_in_sync
+    state = tf.bitcast(generator.skip(num_all), tf.uint64)
+    drawn = tf.raw_ops.StatelessRandomUniformV2(
+        shape=[num_all], key=state[2:], counter=state[:2], alg=generator.algorithm
+    )
+    return drawn[replica.replica_id_in_sync_group * num :][:num]

@@ -1,0 +1,343 @@
+"""Held-out views while and after a model trains: logs, early stopping, its uncertainty."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from keras_mvlift.datasets import examples, view_pairs, views
+from keras_mvlift.metrics import held_out_views, pose_error
+from keras_mvlift.training import lifters, multi_view_lifter, objectives, optimizers
+from keras_mvlift.training import uncertainty as training_uncertainty
+
+# Views lifted at once.
+_SCORED_AT_ONCE = 8192
+
+
+class HeldOutViews(keras.callbacks.Callback):
+    """Adds the score without labels to the logs of each epoch, as `val_held_out_mean_px` and so on.
+
+    It must stand before the callbacks that read it in the list given to `fit`.
+
+    Args:
+        seen: All views of some held-out instants, fields `[T, V, ...]`, in memory; for pairs,
+            `held_out_views.views_of_pairs` gives them.
+        lifter: What is measured; without, the model that is trained.
+        placement: A name of `held_out_views.PLACEMENTS`.
+        min_joints: Joints that a view must show to be lifted from.
+
+    Example:
+        >>> callbacks = [
+        ...     HeldOutViews(held_out_views.views_of_pairs(pairs)),
+        ...     keras.callbacks.EarlyStopping("val_held_out_mean_mm", patience=10),
+        ... ]
+        >>> lifter.fit(batches, steps_per_epoch=100, epochs=300, callbacks=callbacks)
+    """
+
+    def __init__(
+        self,
+        seen: views.View,
+        lifter: multi_view_lifter.MultiViewLifter | None = None,
+        placement: str = "anchored",
+        min_joints: int = 8,
+    ):
+        super().__init__()
+        self.seen = tf.nest.map_structure(np.asarray, seen)
+        self.lifter = lifter
+        self.placement = placement
+        self.min_joints = min_joints
+        self._lift: Callable[[views.View], objectives.Lifted] | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Measures."""
+        del epoch
+        self._lift = self._lift or _graph(self.lifter or self.model)
+        found = _score(self._lift, self.seen, self.placement, self.min_joints)
+        if logs is not None:
+            logs.update({f"val_held_out_{name}": value for name, value in found.items()})
+
+
+def score(
+    lifter: multi_view_lifter.MultiViewLifter,
+    seen: views.View,
+    placement: str = "anchored",
+    min_joints: int = 8,
+) -> dict[str, float]:
+    """Lifts every view of some instants and compares it with the others.
+
+    Args:
+        lifter: The model.
+        seen: All views of each instant, fields `[T, V, ...]`.
+        placement: A name of `held_out_views.PLACEMENTS`.
+        min_joints: Joints that a view must show to be lifted from.
+
+    Returns:
+        Mean and median, `held_out_views.SCORE_NAMES`.
+
+    Raises:
+        ValueError: If nothing could be compared.
+    """
+    return _score(_graph(lifter), seen, placement, min_joints)
+
+
+def _graph(
+    lifter: multi_view_lifter.MultiViewLifter,
+) -> Callable[[views.View], objectives.Lifted]:
+    return tf.function(lambda view: lifter(view, training=False), reduce_retracing=True)
+
+
+def _score(
+    lift: Callable[[views.View], objectives.Lifted],
+    seen: views.View,
+    placement: str,
+    min_joints: int,
+) -> dict[str, float]:
+    shape = np.shape(seen.confidence)
+    flat = tf.nest.map_structure(
+        lambda field: np.reshape(field, (-1, *np.shape(field)[2:])).astype(np.float32), seen
+    )
+    parts = []
+    for start in range(0, shape[0] * shape[1], _SCORED_AT_ONCE):
+        rows = slice(start, start + _SCORED_AT_ONCE)
+        some = tf.nest.map_structure(lambda field, rows=rows: tf.constant(field[rows]), flat)
+        parts.append(tf.nest.map_structure(lambda x: x.numpy(), lift(some)))
+    pose, root = (np.concatenate(fields) for fields in zip(*parts, strict=True))
+    return held_out_views.score(
+        seen,
+        pose.reshape(*shape, 3),
+        root.reshape(*shape[:2], 3),
+        placement=placement,
+        min_joints=min_joints,
+    )
+
+
+# Ends a stage when held-out views are no longer explained better, and keeps its best epoch.
+
+MONITOR = "val_held_out_mean_mm"
+"""The mean ranks models more as their true errors do than the median; docs tell by how much."""
+
+
+class BestEpoch(HeldOutViews):
+    """Scores each epoch without labels, stops when the score is stuck, and keeps the best weights.
+
+    Unlike Keras' own early stopping, what it knows are variables, to go into the checkpoints of a
+    stage: one that was killed ends in the epoch, and with the weights, of an unbroken one. Where
+    weights are averaged, the averages are what is scored and kept.
+
+    Args:
+        seen: All views of some held-out instants, fields `[T, V, ...]`, in memory.
+        lifter: The model that is trained.
+        patience: Epochs without a better score after which training ends.
+
+    Attributes:
+        state: Variables by name: the best `score`, its `epoch` (-1 before any) and its `weights`.
+    """
+
+    def __init__(self, seen: views.View, lifter: multi_view_lifter.MultiViewLifter, patience: int):
+        super().__init__(seen, lifter)
+        self.trained = lifter
+        self.patience = patience
+        self.state = {
+            "score": tf.Variable(np.inf, trainable=False, dtype=tf.float64),
+            "epoch": tf.Variable(-1, trainable=False, dtype=tf.int64),
+            "weights": [tf.Variable(x, trainable=False) for x in lifters.weights_of(lifter)],
+        }
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Measures, and stops if it is time."""
+        logs = {} if logs is None else logs
+        with optimizers.averaged(self.trained):
+            super().on_epoch_end(epoch, logs)
+            if logs[MONITOR] < self.state["score"].numpy():
+                self.state["score"].assign(logs[MONITOR])
+                self.state["epoch"].assign(epoch)
+                self._assign(self.state["weights"], lifters.weights_of(self.trained))
+        self.model.stop_training = self.is_done(epoch + 1)
+
+    def is_done(self, epochs_done: int) -> bool:
+        """Tells whether a stage has trained long enough."""
+        best = int(self.state["epoch"].numpy())
+        return best >= 0 and epochs_done - 1 - best >= self.patience
+
+    def restore(self) -> None:
+        """Gives the model the weights of the best epoch, if there was any."""
+        if int(self.state["epoch"].numpy()) >= 0:
+            self._assign(lifters.weights_of(self.trained), self.state["weights"])
+
+    @staticmethod
+    def _assign(variables: list[tf.Variable], values: list[tf.Variable]) -> None:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
+# Held-out records in memory, to be scored without labels.
+
+MAX_RECORDS = 20_000
+"""More of them make the score hardly surer, and it is taken after each epoch."""
+
+_READ_AT_ONCE = 4096
+
+
+def read_records(
+    file_pattern: str | list[str], num_views: int = 0, max_records: int = MAX_RECORDS
+) -> views.View:
+    """Reads records as instants with all of their views.
+
+    Args:
+        file_pattern: Record files of pairs, or of whole instants.
+        num_views: Most views of an instant, where the records are instants; 0 where they are
+            pairs, which are instants of two views.
+        max_records: Of more than these, about as many are drawn, the same each time.
+
+    Returns:
+        NumPy arrays, fields `[T, V, ...]`; confidence 0 throughout for a view that an instant
+        lacks.
+
+    Raises:
+        ValueError: If there is no record.
+    """
+    count = view_pairs.count(file_pattern) if tf.io.gfile.glob(file_pattern) else 0
+    if not count:
+        raise ValueError("No instant is held out: the score without labels needs some.")
+
+    def decode(serialized: tf.Tensor) -> Any:
+        if num_views:
+            return examples.decode_instants(serialized, num_views)
+        return held_out_views.views_of_pairs(examples.decode_pairs(serialized))
+
+    rng = np.random.default_rng(0)
+    parts = []
+    for batch in view_pairs.load_once(file_pattern, _READ_AT_ONCE, decode):
+        # Every so many pairs would be those of the same two cameras.
+        is_drawn = rng.random(len(batch.confidence)) * count < max_records
+        parts.append(tf.nest.map_structure(lambda field, rows=is_drawn: field.numpy()[rows], batch))
+    return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
+
+
+# Holds predicted uncertainties to what happened in held-out views.
+#
+# Half of the held-out instants say by which factor predictions are to be multiplied so that the
+# share of joints of one standard deviation lies within them; the other half says how well that
+# holds.
+
+SHARE = math.erf(math.sqrt(0.5))
+"""The share of joints that lie within their predicted uncertainty: 0.683, one sigma."""
+
+_OTHER_SHARES = (0.5, 0.95)
+_NUM_GROUPS = 3
+_CALIBRATED_AT_ONCE = 512
+
+
+def calibrate_uncertainty(
+    lifter: multi_view_lifter.MultiViewLifter,
+    uncertainty: training_uncertainty.JointUncertainty,
+    seen: views.View,
+    min_joints: int = 8,
+) -> dict[str, Any]:
+    """Multiplies all predictions by one factor, fitted to the errors in held-out views.
+
+    Poses are placed by the root that explains them best in all views but the one compared with.
+
+    Args:
+        lifter: Lifts the poses.
+        uncertainty: Corrected in place.
+        seen: All views of two or more held-out instants, fields `[T, V, ...]`.
+        min_joints: Joints that a view must show to be lifted from.
+
+    Returns:
+        As JSON: the `factor`; the share of joints `within` the uncertainty in the half that it was
+        not fitted to, of all and of each third from the surest to the least sure; the
+        `multiples` of the uncertainty that hold other shares, fitted, and the shares they do hold,
+        `within_multiples`; Spearman's `rank_correlation` of prediction and error; and how many
+        errors that is.
+
+    Raises:
+        ValueError: If a half has nothing to compare.
+    """
+    error, scale, weight = _measured(lifter, uncertainty, seen, min_joints)
+    # Instants follow each other in time: blocks of them are less alike than every second.
+    is_fitted = np.arange(len(error)) < len(error) / 2
+    halves = [_flat(error[half], scale[half], weight[half]) for half in (is_fitted, ~is_fitted)]
+    if not all(len(half[0]) for half in halves):
+        raise ValueError("Uncertainties need two held-out instants or more that two views show.")
+    ratio = halves[0][0] / halves[0][1]
+    factor, *others = _quantiles(ratio, halves[0][2], (SHARE, *_OTHER_SHARES))
+    training_uncertainty.enlarge(uncertainty.network, factor)
+    multiples = [other / factor for other in others]
+    return {
+        "factor": factor,
+        "multiples": dict(zip(map(str, _OTHER_SHARES), multiples, strict=True)),
+    } | _check(halves[1][0], factor * halves[1][1], halves[1][2], multiples)
+
+
+def _measured(
+    lifter: multi_view_lifter.MultiViewLifter,
+    uncertainty: training_uncertainty.JointUncertainty,
+    seen: views.View,
+    min_joints: int,
+) -> tuple[np.ndarray, ...]:
+    """Gives errors, meters, predictions, meters, and weights, `[T, A, B, J]` each."""
+
+    @tf.function
+    def measure(some: views.View) -> tuple[tf.Tensor, ...]:
+        shape = tf.shape(some.confidence)
+        flat = tf.nest.map_structure(
+            lambda field: tf.reshape(field, tf.concat([[-1], tf.shape(field)[2:]], axis=0)), some
+        )
+        flat = tf.nest.map_structure(
+            lambda field, like: tf.ensure_shape(field, [None, *like.shape[2:]]), flat, some
+        )
+        pose = tf.reshape(
+            lifter(flat, training=False).root_relative_pose, tf.concat([shape, [3]], axis=0)
+        )
+        placed = held_out_views.solved(pose, some, min_joints)
+        found = held_out_views.errors(placed, some, min_joints)
+        scale = tf.reshape(uncertainty(flat, training=False), shape)[:, :, tf.newaxis]
+        meters = found.mm / pose_error.MILLIMETERS_PER_METER
+        return meters, tf.broadcast_to(scale, tf.shape(meters)), found.weight
+
+    parts = []
+    for start in range(0, len(seen.confidence), _CALIBRATED_AT_ONCE):
+        rows = slice(start, start + _CALIBRATED_AT_ONCE)
+        some = tf.nest.map_structure(
+            lambda field, rows=rows: tf.constant(field[rows], tf.float32), seen
+        )
+        parts.append([field.numpy() for field in measure(some)])
+    return tuple(np.concatenate(fields) for fields in zip(*parts, strict=True))
+
+
+def _flat(*fields: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Gives what was compared, `[N]` each; the weights come last."""
+    is_compared = fields[-1] > 0
+    return tuple(field[is_compared].astype(np.float64) for field in fields)
+
+
+def _quantiles(values: np.ndarray, weight: np.ndarray, shares: tuple[float, ...]) -> list[float]:
+    order = np.argsort(values)
+    cumulated = np.cumsum(weight[order])
+    index = np.searchsorted(cumulated, np.array(shares) * cumulated[-1])
+    return [float(value) for value in values[order][np.minimum(index, len(values) - 1)]]
+
+
+def _check(
+    error: np.ndarray, scale: np.ndarray, weight: np.ndarray, multiples: list[float]
+) -> dict[str, Any]:
+    def share(rows: np.ndarray, multiple: float = 1.0) -> float:
+        return float(np.average(error[rows] <= multiple * scale[rows], weights=weight[rows]))
+
+    groups = np.array_split(np.argsort(scale, kind="stable"), _NUM_GROUPS)
+    everything = np.arange(len(error))
+    ranks = [np.argsort(np.argsort(values, kind="stable")) for values in (error, scale)]
+    return {
+        "within": share(everything),
+        "within_by_third": [share(group) for group in groups if len(group)],
+        "within_multiples": {
+            str(other): share(everything, multiple)
+            for other, multiple in zip(_OTHER_SHARES, multiples, strict=True)
+        },
+        "rank_correlation": float(np.corrcoef(ranks[0], ranks[1])[0, 1]),
+        "num_errors": len(error),
+    }
