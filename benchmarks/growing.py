@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from benchmarks import training_steps
 from components.example_gen import shards
-from keras_mvlift import configs, recipe_defaults
+from keras_mvlift import configs
 from keras_mvlift.datasets import (
     instants,
     preparation,
@@ -82,7 +82,7 @@ def compare(folder: pathlib.Path, num_cameras: int) -> Done:
     """Takes steps that compare a pose with all views of its instant; units are views."""
     del folder
     model = configs.ModelConfig(width=WIDTH)
-    config = configs.FinetuneConfig(**recipe_defaults.finetuning(model))
+    config = configs.FinetuneConfig(**configs.finetuning(model))
     seen = _instants(num_cameras)
     batch = objectives.AgreedViews(seen, objectives.no_agreement(seen))
     take = training_steps.stepper(training_steps.compiled(model, config), batch)

@@ -26,7 +26,7 @@ import tensorflow as tf
 
 from benchmarks import training_steps
 from components.example_gen import shards
-from keras_mvlift import configs, recipe_defaults
+from keras_mvlift import configs
 from keras_mvlift.datasets import preparation, splits, synthetic, view_pairs
 from keras_mvlift.training import batches
 
@@ -163,7 +163,7 @@ def _make(batches: Iterable[Any], num_batches: int) -> Job:
 def _step(recipe: str, width: int, batch: Any, steps: int) -> Job:
     """Gives what takes steps as `fit` does, without all that `fit` does around them."""
     model = configs.ModelConfig(recipe=recipe, width=width)
-    config = configs.FinetuneConfig(**recipe_defaults.finetuning(model))
+    config = configs.FinetuneConfig(**configs.finetuning(model))
     step = training_steps.stepper(training_steps.compiled(model, config), batch)
 
     def take() -> int:

@@ -12,8 +12,8 @@ from apache_beam.options import pipeline_options
 from tfx.types import standard_artifacts
 
 from components.example_gen import executor
-from keras_mvlift import configs, skeletons
-from keras_mvlift.datasets import examples, sequences, sources
+from keras_mvlift import configs, skeletons, sources
+from keras_mvlift.datasets import examples, sequences
 
 RUNNER = "--runner=DirectRunner"
 SPLITS = ("train", "test")

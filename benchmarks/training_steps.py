@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import configs, recipe_defaults
+from keras_mvlift import configs
 from keras_mvlift.datasets import instants, synthetic, views
 from keras_mvlift.networks import residual
 from keras_mvlift.training import lifters, multi_view_lifter, objectives, optimizers, stages
@@ -35,7 +35,7 @@ def build(
     model = configs.ModelConfig(recipe=run.split(",")[0], width=width, dropout=dropout)
     config = configs.FinetuneConfig()
     if run == ALL_VIEWS:
-        config = dataclasses.replace(config, **recipe_defaults.finetuning(model))
+        config = dataclasses.replace(config, **configs.finetuning(model))
     return compiled(model, config, precision)
 
 

@@ -16,8 +16,9 @@ from tfx.utils import path_utils
 from components import artifacts
 from components import baselines as baselines_component
 from components.example_gen import executor
-from keras_mvlift import inference, inference_tracks
+from keras_mvlift import inference
 from keras_mvlift.datasets import examples as examples_module
+from keras_mvlift.lifting import lift
 from keras_mvlift.metrics import baselines, held_out_views
 from keras_mvlift.training import held_out
 
@@ -44,7 +45,7 @@ def HeldOutViews(
     test, measured_on = unseen_views(examples, test_examples)
     found: dict[str, Any] = {}
     if test is not None:
-        pose = inference_tracks.lift(lifter, test).root_relative_pose
+        pose = lift.lift_test_views(lifter, test).root_relative_pose
         some, index = _some_instants(test)
         score = held_out_views.score_test_views(some, pose[index], min_joints=min_joints)
         about = {"num_instants": len(np.unique(some.instant)), "measured_on": measured_on}

@@ -16,7 +16,8 @@ from tfx.utils import path_utils
 from components import artifacts, drift_validator, evaluation, held_out
 from components import baselines as baselines_component
 from components.example_gen import executor
-from keras_mvlift import inference, inference_tracks
+from keras_mvlift import inference
+from keras_mvlift.lifting import lift
 from keras_mvlift.metrics import baselines, pose_error
 from keras_mvlift.visualization import pictures
 
@@ -77,7 +78,7 @@ def draw(
 ) -> None:
     """Draws every view of the test instant whose error is the median, and a note below."""
     view = test.view
-    lifted = inference_tracks.lift(lifter, test)
+    lifted = lift.lift_test_views(lifter, test)
     error = pose_error.per_pose(test.reference_pose, lifted.root_relative_pose)["mpjpe_mm"]
     error = np.asarray(error)
     instants = np.unique(test.instant)

@@ -12,7 +12,8 @@ import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 
-from keras_mvlift import inference, inference_tracks
+from keras_mvlift import inference
+from keras_mvlift.lifting import lift
 from keras_mvlift.metrics import baselines
 
 EXTRACTORS_MODULE = "components.track_predictions"
@@ -56,7 +57,7 @@ class LiftTrack(beam.DoFn):
         extracts = list(track[1])
         test = baselines.decode_test_views([np.ravel(one[_INPUT])[0] for one in extracts])
         poses = {
-            name: inference_tracks.lift(model, test).root_relative_pose.reshape(len(extracts), -1)
+            name: lift.lift_test_views(model, test).root_relative_pose.reshape(len(extracts), -1)
             for name, model in self._models.items()
         }
         for index, extract in enumerate(extracts):

@@ -16,7 +16,7 @@ from tensorflow import keras
 from tfx.components.tuner import component as tuner
 
 from components import trainers
-from keras_mvlift import configs, tune_config
+from keras_mvlift import configs
 from keras_mvlift.training import held_out, optimizers, stages
 
 TUNER_FN = "components.tuning.tuner_fn"
@@ -26,7 +26,7 @@ _FOLDER = "search"
 
 
 def custom_config(
-    tune: tune_config.TuneConfig,
+    tune: configs.TuneConfig,
     model: configs.ModelConfig,
     stage: configs.FinetuneConfig,
     checkpoint_root: str,
@@ -78,7 +78,7 @@ class Search(base_tuner.BaseTuner):
     def __init__(self, fn_args: Any):
         custom = fn_args.custom_config
         self._fn_args = fn_args
-        self._tune = tune_config.TuneConfig.from_json(custom["tune_config"])
+        self._tune = configs.TuneConfig.from_json(custom["tune_config"])
         self._stage = configs.FinetuneConfig.from_json(custom["stage_config"])
         self._model = configs.ModelConfig.from_json(custom["model_config"])
         self._folder = trainers.checkpoints_of(fn_args)

@@ -5,8 +5,9 @@ to JSON and back, which is how they travel through a pipeline.
 """
 
 import dataclasses
-
-from keras_mvlift import config_rules, finetune_switches
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 RECIPES = ("paper", "ray_root", "solved_root")
 TEMPORAL = "temporal_dilated"
@@ -21,9 +22,52 @@ VIRTUAL_POINTS = ("triangulated", "reference")
 STRATEGIES = ("none", "mirrored", "multi_worker")
 PRECISIONS = ("float32", "mixed_bfloat16")
 
+# What all configs share: they go to JSON and back, and say which rule a field breaks.
+
+Config = TypeVar("Config", bound="Json")
+
+
+class Json:
+    """A dataclass that goes to JSON and back."""
+
+    def to_json(self) -> str:
+        """Writes the fields, sorted, so that equal configs give equal text."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)  # type: ignore[call-overload]
+
+    @classmethod
+    def from_json(cls: type[Config], text: str) -> Config:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            ValueError: If a field is unknown or breaks its rule.
+        """
+        values = json.loads(text)
+        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        if unknown:
+            raise ValueError(f"`{cls.__name__}` has no such fields. Received: {sorted(unknown)}.")
+        return cls(**{name: _freeze(value) for name, value in values.items()})
+
+
+def filter_widths(name: str, widths: Sequence[int]) -> None:
+    """Holds a field to what the convolutions of a temporal backbone can be.
+
+    Raises:
+        ValueError: If it is not two or more odd numbers, above 1 or all 1.
+    """
+    is_list = isinstance(widths, tuple | list)
+    is_odd = is_list and all(isinstance(size, int) and size > 0 and size % 2 for size in widths)
+    if not is_odd or len(widths) < 2 or (1 in widths and max(widths) > 1):
+        received = tuple(widths) if is_list else widths
+        rule = "two or more odd numbers, above 1 or all 1"
+        raise ValueError(f"`{name}` must be {rule}. Received: {received}.")
+
+
+def _freeze(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelConfig(config_rules.Json):
+class ModelConfig(Json):
     """The two networks and how they are joined.
 
     Attributes:
@@ -63,15 +107,15 @@ class ModelConfig(config_rules.Json):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        config_rules.one_of("recipe", self.recipe, RECIPES)
-        config_rules.one_of("backbone", self.backbone, BACKBONES)
-        config_rules.one_of("network_input", self.network_input, NETWORK_INPUTS)
-        config_rules.one_of("initializer", self.initializer, INITIALIZERS)
-        config_rules.at_least("output_stddev", self.output_stddev, 0)
-        config_rules.at_least("width", self.width, 1)
-        config_rules.at_least("layers_per_block", self.layers_per_block, 1)
-        config_rules.filter_widths("filter_widths", self.filter_widths)
-        config_rules.at_least("frame_step", self.frame_step, 1)
+        one_of("recipe", self.recipe, RECIPES)
+        one_of("backbone", self.backbone, BACKBONES)
+        one_of("network_input", self.network_input, NETWORK_INPUTS)
+        one_of("initializer", self.initializer, INITIALIZERS)
+        at_least("output_stddev", self.output_stddev, 0)
+        at_least("width", self.width, 1)
+        at_least("layers_per_block", self.layers_per_block, 1)
+        filter_widths("filter_widths", self.filter_widths)
+        at_least("frame_step", self.frame_step, 1)
         if not 0 <= self.dropout < 1:
             raise ValueError(f"`dropout` must lie in [0, 1). Received: {self.dropout}.")
         if self.is_temporal and self.network_input != "rays":
@@ -88,8 +132,17 @@ class ModelConfig(config_rules.Json):
         return self.backbone == TEMPORAL
 
 
+# The paper clips no gradients. Other recipes do, by a choice of ours.
+_CLIP_NORM = 1.0
+
+
+def clip_norm(recipe: str) -> float:
+    """Returns the global norm to which a recipe's gradients are clipped, 0 for none."""
+    return 0.0 if recipe == "paper" else _CLIP_NORM
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class StageConfig(config_rules.Json):
+class StageConfig(Json):
     """What both training stages choose.
 
     Attributes:
@@ -127,14 +180,14 @@ class StageConfig(config_rules.Json):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        config_rules.one_of("strategy", self.strategy, STRATEGIES)
-        config_rules.one_of("precision", self.precision, PRECISIONS)
-        config_rules.at_least("num_epochs", self.num_epochs, 0)
-        config_rules.at_least("batch_size", self.batch_size, 2)
-        config_rules.at_least("decay_every", self.decay_every, 0)
-        config_rules.at_least("clip_norm", self.clip_norm, 0)
-        config_rules.at_least("patience", self.patience, 0)
-        config_rules.at_least("resident_gb", self.resident_gb, 0)
+        one_of("strategy", self.strategy, STRATEGIES)
+        one_of("precision", self.precision, PRECISIONS)
+        at_least("num_epochs", self.num_epochs, 0)
+        at_least("batch_size", self.batch_size, 2)
+        at_least("decay_every", self.decay_every, 0)
+        at_least("clip_norm", self.clip_norm, 0)
+        at_least("patience", self.patience, 0)
+        at_least("resident_gb", self.resident_gb, 0)
         if not self.learning_rate > 0:
             raise ValueError(f"`learning_rate` must be positive. Received: {self.learning_rate}.")
         if not 0 < self.decay_rate <= 1:
@@ -145,6 +198,26 @@ class StageConfig(config_rules.Json):
             )
 
 
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Holds a field to a list of names.
+
+    Raises:
+        ValueError: If it is none of them.
+    """
+    if value not in allowed:
+        raise ValueError(f"`{name}` must be one of {', '.join(allowed)}. Received: {value!r}.")
+
+
+def at_least(name: str, value: float, least: float) -> None:
+    """Holds a field to a lower bound.
+
+    Raises:
+        ValueError: If it is less, or not a number.
+    """
+    if not value >= least:
+        raise ValueError(f"`{name}` must be at least {least}. Received: {value}.")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainConfig(StageConfig):
     """The first stage, on view pairs: eq. (6), or what `multi_view_lifter.Recipe` says instead."""
@@ -152,8 +225,127 @@ class PretrainConfig(StageConfig):
     num_epochs: int = 20
 
 
+# The second stage's switches: what the paper does not have. Each is off unless asked for.
+
+IMAGE_SPACES = ("pixels", "rays")
+# Meters. The slope of 1 / z there is a 25th of that at ten centimeters: where nothing is clipped,
+# one stray point behind a camera would outweigh all others for hundreds of steps.
+LEAST_DEPTH = 0.5
+KERNELS = ("geman_mcclure", "cauchy", "huber")
+
+# Those that only a pose compared with all views of its instant can have.
+_OF_ALL_VIEWS = (
+    "reprojection_weight",
+    "flip_augmentation",
+    "robust_steps",
+    "robust_loss",
+    "gauss_newton_steps",
+    "agreement_weighting",
+    "triangulation_weight",
+    "symmetry_weight",
+    "bone_length_weight",
+    "refine_extrinsics",
+)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FinetuneConfig(StageConfig, finetune_switches.FinetuneSwitches):
+class FinetuneSwitches(Json):
+    """What may be changed about eq. (7); docs/method.md derives each.
+
+    All but `image_space` and `least_depth` need `views="all"`. Three weigh losses that are
+    lengths, which count as the pixels that they would be at the person's distance: 1 weighs them
+    like a view's error.
+
+    Attributes:
+        reprojection_weight: Of eqs. (2) and (5) alike; 0 for the triangulated pose alone, with the
+            weight that `triangulation_weight` then has to give it in all epochs.
+        image_space: Where eqs. (2) and (5) are measured: in each view's `"pixels"`, as in the
+            paper, or in `"rays"`, as if all views had the mean focal length.
+        least_depth: Meters from a camera below which eqs. (2) and (5) continue `1 / z` by its
+            tangent, also behind the camera. Unknown in the paper; 0.001 is as good as no guard.
+        flip_augmentation: Whether an instant is mirrored with probability 1/2, its cameras too.
+        robust_steps: How often the root is solved again with weights that fall with the
+            reprojection error.
+        robust_loss: Whether such weights also weigh eqs. (2) and (5).
+        robust_kernel: How they fall: a name of `triangulation.KERNELS`.
+        robust_scale_px: The kernel's scale; 0 for a multiple of each instant's median error.
+        gauss_newton_steps: Steps from the root of the least algebraic error to that of the least
+            projected error.
+        agreement_weighting: Whether confidences are multiplied by how well the views agree on a
+            joint, whatever its lifted position.
+        triangulation_weight: Of the distance to the pose that is triangulated robustly from the
+            instant's views.
+        triangulation_epochs: Epochs in which that counts; 0 for all.
+        symmetry_weight: Of the differences between the bones of both sides.
+        bone_length_weight: Of the differences from the triangulated bones' lengths.
+        refine_extrinsics: Whether each camera that stays where it is gets a small turn and shift
+            that are trained along, where calibration is doubtful.
+    """
+
+    reprojection_weight: float = 1.0
+    image_space: str = "pixels"
+    least_depth: float = LEAST_DEPTH
+    flip_augmentation: bool = False
+    robust_steps: int = 0
+    robust_loss: bool = False
+    robust_kernel: str = "cauchy"
+    robust_scale_px: float = 0.0
+    gauss_newton_steps: int = 0
+    agreement_weighting: bool = False
+    triangulation_weight: float = 0.0
+    triangulation_epochs: int = 0
+    symmetry_weight: float = 0.0
+    bone_length_weight: float = 0.0
+    refine_extrinsics: bool = False
+
+    def check_switches(self, views: str) -> None:
+        """Holds the switches to their rules.
+
+        Args:
+            views: What a lifted pose is compared with.
+
+        Raises:
+            ValueError: If one breaks its rule, or would change nothing.
+        """
+        one_of("image_space", self.image_space, IMAGE_SPACES)
+        if not self.least_depth > 0:
+            raise ValueError(f"`least_depth` must be positive. Received: {self.least_depth}.")
+        one_of("robust_kernel", self.robust_kernel, KERNELS)
+        for name in ("robust_steps", "robust_scale_px", "gauss_newton_steps"):
+            at_least(name, getattr(self, name), 0)
+        for name in ("triangulation_weight", "symmetry_weight", "bone_length_weight"):
+            at_least(name, getattr(self, name), 0)
+        at_least("triangulation_epochs", self.triangulation_epochs, 0)
+        at_least("reprojection_weight", self.reprojection_weight, 0)
+        if views != "all":
+            self._refuse(_OF_ALL_VIEWS, f"needs `views='all'`, not {views!r}")
+        if not self.robust_steps and not self.robust_loss:
+            names = ("robust_kernel", "robust_scale_px")
+            self._refuse(names, "needs `robust_steps` or `robust_loss`")
+        if not self.triangulation_weight:
+            self._refuse(("triangulation_epochs",), "needs `triangulation_weight`")
+        if not self.reprojection_weight:
+            self._check_without_reprojection()
+
+    def _check_without_reprojection(self) -> None:
+        # Of the other losses only the triangulated pose determines a pose.
+        if not self.triangulation_weight or self.triangulation_epochs:
+            rule = "needs `triangulation_weight`, and 0 `triangulation_epochs`, where it is 0"
+            received = f"{self.triangulation_weight} and {self.triangulation_epochs}"
+            raise ValueError(f"`reprojection_weight` {rule}. Received: {received}.")
+        names = ("robust_loss", "refine_extrinsics")
+        self._refuse(names, "needs a `reprojection_weight` above 0")
+
+    def _refuse(self, names: tuple[str, ...], rule: str) -> None:
+        defaults = {field.name: field.default for field in dataclasses.fields(FinetuneSwitches)}
+        for name in names:
+            value = getattr(self, name)
+            if value != defaults[name]:
+                raise ValueError(f"`{name}` {rule}. Received: {value!r}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(StageConfig, FinetuneSwitches):
     """The second stage, on eq. (7), with the switches of `FinetuneSwitches`.
 
     Attributes:
@@ -175,17 +367,15 @@ class FinetuneConfig(StageConfig, finetune_switches.FinetuneSwitches):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        config_rules.one_of("views", self.views, VIEWS)
-        config_rules.at_least("transform_weight", self.transform_weight, 0)
-        config_rules.one_of(
-            "confidence_weighting", self.confidence_weighting, CONFIDENCE_WEIGHTINGS
-        )
-        config_rules.one_of("distance", self.distance, DISTANCES)
+        one_of("views", self.views, VIEWS)
+        at_least("transform_weight", self.transform_weight, 0)
+        one_of("confidence_weighting", self.confidence_weighting, CONFIDENCE_WEIGHTINGS)
+        one_of("distance", self.distance, DISTANCES)
         self.check_switches(self.views)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataConfig(config_rules.Json):
+class DataConfig(Json):
     """Where sequences come from and what records are made of them.
 
     Attributes:
@@ -223,14 +413,105 @@ class DataConfig(config_rules.Json):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        config_rules.at_least("stride", self.stride, 1)
-        config_rules.at_least("test_stride", self.test_stride, 1)
-        config_rules.at_least("min_joints", self.min_joints, 1)
-        config_rules.at_least("num_virtual_views", self.num_virtual_views, 0)
-        config_rules.one_of("virtual_points", self.virtual_points, VIRTUAL_POINTS)
-        config_rules.at_least("virtual_elevation_margin", self.virtual_elevation_margin, 0)
-        config_rules.at_least("pairs_per_instant", self.pairs_per_instant, 0)
+        at_least("stride", self.stride, 1)
+        at_least("test_stride", self.test_stride, 1)
+        at_least("min_joints", self.min_joints, 1)
+        at_least("num_virtual_views", self.num_virtual_views, 0)
+        one_of("virtual_points", self.virtual_points, VIRTUAL_POINTS)
+        at_least("virtual_elevation_margin", self.virtual_elevation_margin, 0)
+        at_least("pairs_per_instant", self.pairs_per_instant, 0)
         for name in ("min_confidence", "max_lost_share"):
             share = getattr(self, name)
             if not 0 <= share <= 1:
                 raise ValueError(f"`{name}` must lie in [0, 1]. Received: {share}.")
+
+
+# How λ and the learning rate are searched for, as a frozen dataclass.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TuneConfig(Json):
+    """A search before the second stage, by the score without labels.
+
+    The paper sets λ per data set and does not say how. The first trial is of the second stage's
+    own settings, the others are drawn, logarithmically even, from the ranges.
+
+    Attributes:
+        num_trials: How many settings are tried; 0 for no search.
+        num_epochs: Of each trial.
+        transform_weight: The least and the most λ.
+        learning_rate: The least and the most learning rate at the start.
+        seed: Of what is drawn.
+    """
+
+    num_trials: int = 0
+    num_epochs: int = 10
+    transform_weight: tuple[float, float] = (0.1, 10.0)
+    learning_rate: tuple[float, float] = (1e-4, 1e-2)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least("num_trials", self.num_trials, 0)
+        at_least("num_epochs", self.num_epochs, 1)
+        for name, limits in self.ranges.items():
+            if len(limits) != 2 or not 0 < limits[0] < limits[1]:
+                rule = "be two positive numbers, the lesser first"
+                raise ValueError(f"`{name}` must {rule}. Received: {limits}.")
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """The ranges by the name of the stage's setting."""
+        return {"transform_weight": self.transform_weight, "learning_rate": self.learning_rate}
+
+
+# What a stage of training is by default, which depends on the networks and their recipe.
+
+_PAIRS: dict[str, Any] = {
+    "views": "pair",
+    "confidence_weighting": "source",
+    "triangulation_weight": 0.0,
+}
+_ALL_VIEWS: dict[str, Any] = {
+    "views": "all",
+    "confidence_weighting": "target",
+    "triangulation_weight": 1.0,
+}
+
+
+def pretraining(model: ModelConfig) -> dict[str, Any]:
+    """Returns the fields of `PretrainConfig` that follow the recipe."""
+    return {"clip_norm": clip_norm(model.recipe)}
+
+
+def finetuning(model: ModelConfig) -> dict[str, Any]:
+    """Returns the fields of `FinetuneConfig` that do best, as far as measured (docs/method.md).
+
+    Recipe `solved_root` is trained on all views of an instant and on the pose that they
+    triangulate; other recipes, and networks that see windows of frames, on pairs as in the paper.
+    """
+    joins_all_views = model.recipe == "solved_root" and not model.is_temporal
+    return pretraining(model) | (_ALL_VIEWS if joins_all_views else _PAIRS)
+
+
+def changed(
+    stage: Callable[[ModelConfig], dict[str, Any]],
+    fields: Mapping[str, Any],
+    former: ModelConfig,
+    model: ModelConfig,
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Changes the settings of a stage; what nobody chose follows the networks.
+
+    Args:
+        stage: `pretraining` or `finetuning`.
+        fields: Those of the stage's config.
+        former: The networks that they were for.
+        model: The networks that they shall be for.
+        given: Fields that are chosen now.
+    """
+    fields = dict(fields)
+    if stage(former).items() <= fields.items():
+        fields |= stage(model)
+    if given.get("views") == "pair" and fields["views"] != "pair":
+        fields |= _PAIRS
+    return fields | dict(given)

@@ -1,24 +1,18 @@
 """Using a trained model: TensorFlow and NumPy are all it takes."""
 
+import collections
 import dataclasses
+import json
 import math
 import pathlib
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_mvlift import (
-    argument_rules,
-    inference_clip_streams,
-    inference_files,
-    inference_flips,
-    inference_inputs,
-    inference_shipped,
-    inference_single_view,
-    inference_streams,
-    inference_uncertainty,
-)
+from keras_mvlift import errors, numpy_networks, skeletons
 
 _STREAMED = ("lifting_network.npz", "root_network.npz")
 # A pipeline's output folder keeps its pushed versions here; see pipeline/local.py.
@@ -66,10 +60,10 @@ class Lifter:
         self.parents = tuple(description["parents"])
         self.intrinsics = np.asarray(description["intrinsics"], np.float32)
         self._model = self._open()
-        self._single_view = inference_single_view.of(self._model, description, self.intrinsics)
+        self._single_view = numpy_networks.of(self._model, description, self.intrinsics)
 
     def _open(self) -> Any:
-        return inference_files.open_model(self.path)
+        return open_model(self.path)
 
     def lift(
         self, keypoints_2d: Any, confidence: Any = None, camera: Any = None, flip: bool = False
@@ -93,14 +87,14 @@ class Lifter:
             ValueError: If a shape is wrong, or a value is not finite, or a confidence lies
                 outside [0, 1].
         """
-        checked = inference_inputs.keypoints_2d(keypoints_2d, self.joint_names, self._is_for_clips)
+        checked = check_keypoints_2d(keypoints_2d, self.joint_names, self._is_for_clips)
         leading = checked.shape[:-2]
-        seen = inference_inputs.confidence(confidence, checked.shape[:-1])
-        intrinsics = inference_inputs.intrinsics(camera, leading, self.intrinsics)
-        run = inference_flips.averaged(self._run, self.joint_names) if flip else self._run
+        seen = check_confidence(confidence, checked.shape[:-1])
+        intrinsics = check_intrinsics(camera, leading, self.intrinsics)
+        run = averaged_with_mirrored(self._run, self.joint_names) if flip else self._run
         pose, root_position = run(checked, seen, intrinsics)
         lifted = self._lifted(pose, None if camera is None else root_position)
-        uncertainty = inference_uncertainty.predict(self._model, checked, seen, intrinsics)
+        uncertainty = predict_uncertainty(self._model, checked, seen, intrinsics)
         return dataclasses.replace(lifted, joint_uncertainty=uncertainty)
 
     def _run(
@@ -131,6 +125,72 @@ class Lifter:
         return LiftedPose(self.joint_names, pose, root_position, pose_camera)
 
 
+# Lifting a clip frame by frame as it comes, in the words of `Lifter.lift`.
+
+
+class ClipStream:
+    """A clip that is lifted frame by frame as it comes; `ClipLifter.stream` makes it.
+
+    Args:
+        streams: As many as a window's step has frames; they take frames by turns.
+        joint_names: `J` names.
+        intrinsics: `[3, 3]`, pixels, taken for a camera that is left out.
+        lifted: Makes what `push` gives of a pose `[..., J, 3]` and a root position `[..., 3]`, None
+            without a camera.
+
+    Attributes:
+        delay: By how many frames poses come later than their frames.
+
+    Example:
+        >>> stream = model.stream()
+        >>> poses = [stream.push(*frame, camera) for frame in video]  # None for the first `delay`
+        >>> poses += stream.finish()
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[numpy_networks.PoseStream],
+        joint_names: Sequence[str],
+        intrinsics: np.ndarray,
+        lifted: Callable[[np.ndarray, np.ndarray | None], Any],
+    ):
+        self._streams, self._make = streams, lifted
+        self._joint_names, self._intrinsics = joint_names, intrinsics
+        self.delay = len(streams) * streams[0].delay
+        self._num_pushed = 0
+        # Of the frames still due.
+        self._has_camera: collections.deque[bool] = collections.deque()
+
+    def push(self, keypoints_2d: Any, confidence: Any = None, camera: Any = None) -> Any:
+        """Takes the next frame, `[..., J, 2]`; the arguments are those of `Lifter.lift`.
+
+        Returns:
+            The `LiftedPose` of the frame that came `delay` frames before, None if none did.
+        """
+        checked = check_keypoints_2d(keypoints_2d, self._joint_names)
+        seen = check_confidence(confidence, checked.shape[:-1])
+        leading = checked.shape[:-2]
+        intrinsics = check_intrinsics(camera, leading, self._intrinsics)
+        stream = self._streams[self._num_pushed % len(self._streams)]
+        self._num_pushed += 1
+        self._has_camera.append(camera is not None)
+        posed = stream.push(checked, seen, intrinsics)
+        return None if posed is None else self._lifted(*posed)
+
+    def finish(self) -> list[Any]:
+        """Gives the poses still due; a new clip may follow."""
+        due: dict[int, tuple[Any, Any]] = {}
+        for start, stream in enumerate(self._streams):
+            posed = stream.finish()
+            frames = range(start, self._num_pushed, len(self._streams))
+            due |= zip(frames[len(frames) - len(posed) :], posed, strict=True)
+        self._num_pushed = 0
+        return [self._lifted(*due[frame]) for frame in sorted(due)]
+
+    def _lifted(self, pose: np.ndarray, root_position: np.ndarray | None) -> Any:
+        return self._make(pose, root_position if self._has_camera.popleft() else None)
+
+
 class ClipLifter(Lifter):
     """A trained model that lifts a frame by those around it; it takes clips, or frame by frame.
 
@@ -153,11 +213,11 @@ class ClipLifter(Lifter):
         self.num_frames, self.is_causal = window["num_frames"], window["is_causal"]
         self.frame_step = window["frame_step"]
 
-    def stream(self) -> inference_clip_streams.ClipStream:
+    def stream(self) -> ClipStream:
         """Gives what lifts a clip frame by frame, to the same poses."""
-        folder = self.path / inference_files.DESCRIPTION.parent
-        lifting, root = (inference_streams.read(folder / name) for name in _STREAMED)
-        return inference_clip_streams.ClipStream(
+        folder = self.path / DESCRIPTION.parent
+        lifting, root = (numpy_networks.read(folder / name) for name in _STREAMED)
+        return ClipStream(
             [self._pose_stream(lifting, root) for _ in range(self.frame_step)],
             self.joint_names,
             self.intrinsics,
@@ -181,8 +241,8 @@ class ClipLifter(Lifter):
         return pose, root_position
 
     def _pose_stream(
-        self, lifting: inference_streams.Arrays, root: inference_streams.Arrays
-    ) -> inference_streams.PoseStream:
+        self, lifting: numpy_networks.Arrays, root: numpy_networks.Arrays
+    ) -> numpy_networks.PoseStream:
         head = self._model.signatures["root_position"]
 
         def root_position(outputs_and_rays: tuple[np.ndarray, np.ndarray]) -> tf.Tensor:
@@ -190,9 +250,7 @@ class ClipLifter(Lifter):
             return head(outputs=outputs, rays=rays)["root_position"]
 
         has_free_root = self.description.get("has_free_root", False)
-        return inference_streams.PoseStream(
-            lifting, root, root_position, has_free_root=has_free_root
-        )
+        return numpy_networks.PoseStream(lifting, root, root_position, has_free_root=has_free_root)
 
 
 def load_model(path: str | pathlib.Path) -> Lifter:
@@ -216,26 +274,287 @@ def load_model(path: str | pathlib.Path) -> Lifter:
         >>> pose.pose_camera  # [..., 17, 3], meters
     """
     if not isinstance(path, (str, pathlib.PurePath)):
-        raise argument_rules.ArgumentError("path", "be a folder's path", type(path).__name__)
+        raise errors.ArgumentError("path", "be a folder's path", type(path).__name__)
     root = pathlib.Path(path)
     for folder in (root, root / _PUSHED):
-        if (folder / inference_files.SAVED_MODEL).is_file():
+        if (folder / SAVED_MODEL).is_file():
             return _lifter(folder)
-        versions = [
-            child for child in folder.glob("*") if (child / inference_files.SAVED_MODEL).is_file()
-        ]
+        versions = [child for child in folder.glob("*") if (child / SAVED_MODEL).is_file()]
         numbered = [version for version in versions if version.name.isdecimal()]
         if numbered:
             return _lifter(max(numbered, key=lambda version: int(version.name)))
-    if str(path) in inference_shipped.names():
-        return _lifter(inference_shipped.folder(str(path)))
+    if str(path) in shipped_names():
+        return _lifter(shipped_folder(str(path)))
     raise FileNotFoundError(
         f"{root}: must be a SavedModel, a folder of its numbered versions or a pipeline's output "
         "folder; no saved_model.pb was found. Nor is it the name of a model that comes with the "
-        f"package: {', '.join(inference_shipped.names())}."
+        f"package: {', '.join(shipped_names())}."
     )
 
 
 def _lifter(path: pathlib.Path) -> Lifter:
-    description = inference_files.description(path)
+    description = read_description(path)
     return (ClipLifter if "window" in description else Lifter)(path, description)
+
+
+# What a user gives to a trained model, checked: NumPy arrays of single precision come out.
+
+_NOT_SEEN = "; give a joint that was not seen confidence 0"
+
+
+def check_keypoints_2d(value: Any, joint_names: Sequence[str], is_clip: bool = False) -> np.ndarray:
+    """Checks keypoints.
+
+    Args:
+        value: `[..., J, 2]`, pixels.
+        joint_names: `J` names.
+        is_clip: Whether the shape must be `[..., T, J, 2]`, with frames.
+
+    Raises:
+        ValueError: If the shape is wrong or a value is not finite.
+    """
+    num_joints, axes = len(joint_names), ", T" if is_clip else ""
+    keypoints = _finite("keypoints_2d", value, _NOT_SEEN)
+    if keypoints.ndim < 2 + is_clip or keypoints.shape[-2:] != (num_joints, 2):
+        raise ValueError(
+            f"`keypoints_2d` must have shape [...{axes}, {num_joints}, 2], the joints being "
+            f"{', '.join(joint_names)}. Received: {list(keypoints.shape)}."
+        )
+    return keypoints
+
+
+def check_confidence(value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Checks confidences, `shape`; None stands for 1.
+
+    Raises:
+        ValueError: If the shape is wrong, a value is not finite or it lies outside [0, 1].
+    """
+    checked = (
+        np.ones(shape, np.float32) if value is None else _finite("confidence", value, _NOT_SEEN)
+    )
+    if checked.shape != shape:
+        raise ValueError(
+            f"`confidence` must have shape {list(shape)}. Received: {list(checked.shape)}."
+        )
+    low, high = checked.min(initial=1), checked.max(initial=0)
+    if low < 0 or high > 1:
+        raise ValueError(f"`confidence` must lie in [0, 1]. Received: {low} to {high}.")
+    return checked
+
+
+def check_intrinsics(camera: Any, leading: tuple[int, ...], mean: np.ndarray) -> np.ndarray:
+    """Checks a camera and gives its intrinsics, `[*leading, 3, 3]`.
+
+    Args:
+        camera: Intrinsics `[3, 3]` or `[*leading, 3, 3]`, pixels, or anything that has them as its
+            attribute `check_intrinsics`; None for `mean`, with a warning.
+        leading: The axes of the views.
+        mean: `[3, 3]`, pixels, of the mean camera of training.
+
+    Raises:
+        ValueError: If the shape is wrong, a value is not finite, a focal length not positive or
+            the last row not 0, 0, 1.
+    """
+    shape = (*leading, 3, 3)
+    if camera is None:
+        warnings.warn(
+            "`camera` was left out: taking the mean camera of training, "
+            f"focal length {mean[0, 0]:.0f} px.",
+            # The caller of the method that calls this.
+            stacklevel=3,
+        )
+        return np.broadcast_to(mean, shape)
+    checked = _finite("camera", getattr(camera, "intrinsics", camera))
+    if checked.shape not in ((3, 3), shape):
+        raise ValueError(
+            f"`camera` must have intrinsics of shape [3, 3] or {list(shape)}. "
+            f"Received: {list(checked.shape)}."
+        )
+    is_wrong = (checked[..., [0, 1], [0, 1]] <= 0).any(axis=-1)
+    is_wrong |= (checked[..., 2, :] != [0, 0, 1]).any(axis=-1)
+    if is_wrong.any():
+        rule = "have positive focal lengths and 0, 0, 1 as last row of its intrinsics"
+        raise errors.ArgumentError("camera", rule, checked[is_wrong][0].tolist())
+    return np.broadcast_to(checked, shape)
+
+
+def _finite(name: str, value: Any, advice: str = "") -> np.ndarray:
+    array = errors.numbers(name, value, np.float32)
+    if not np.isfinite(array).all():
+        bad = int(np.count_nonzero(~np.isfinite(array)))
+        received = f"{bad} of {array.size} values NaN or infinite"
+        raise errors.ArgumentError(name, f"be finite{advice}", received)
+    return array
+
+
+# The files of a trained model: its SavedModel and what training noted about it.
+
+DESCRIPTION = pathlib.PurePath("assets.extra", "keras_mvlift", "model.json")
+"""Below a SavedModel's folder."""
+
+SAVED_MODEL = "saved_model.pb"
+
+_WINDOW = {"num_frames": int, "is_causal": bool, "frame_step": int}
+
+
+class ModelFileError(ValueError):
+    """A file of a model is damaged, or of something else."""
+
+
+def open_model(folder: pathlib.Path) -> Any:
+    """Loads a SavedModel.
+
+    Raises:
+        ModelFileError: If its files are missing or damaged.
+    """
+    try:
+        return tf.saved_model.load(str(folder))
+    except Exception as error:
+        # TensorFlow fails in every way there is where bytes are damaged; the first line says it.
+        said = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else "no more"
+        received = f"{type(error).__name__}: {said}"
+        raise _model_file_error(folder, SAVED_MODEL, "be a whole SavedModel", received) from error
+
+
+def read_description(folder: pathlib.Path) -> dict[str, Any]:
+    """Reads what training noted about a model.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ModelFileError: If it does not hold what a model needs.
+    """
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not there; no model of keras_mvlift.")
+    try:
+        told = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise _model_file_error(path, "file", "be JSON", error) from error
+    if not isinstance(told, dict):
+        raise _model_file_error(path, "file", "be a JSON object", type(told).__name__)
+    _check_joints(path, told)
+    _check_intrinsics(path, told)
+    _check_window(path, told)
+    return told
+
+
+def _check_joints(path: pathlib.Path, told: dict[str, Any]) -> None:
+    joints: Any = told.get("joints")
+    parents: Any = told.get("parents")
+    if not isinstance(joints, list) or not all(isinstance(name, str) for name in joints):
+        raise _model_file_error(path, "joints", "be a list of names", joints)
+    is_list = isinstance(parents, list) and all(isinstance(parent, int) for parent in parents)
+    if not is_list or len(parents) != len(joints):
+        raise _model_file_error(path, "parents", f"be {len(joints)} whole numbers", parents)
+
+
+def _check_intrinsics(path: pathlib.Path, told: dict[str, Any]) -> None:
+    try:
+        matrix = errors.numbers("intrinsics", told.get("intrinsics"), np.float64)
+    except errors.ArgumentError as error:
+        raise _model_file_error(path, error.field, error.rule, error.received) from error
+    if matrix.shape != (3, 3):
+        raise _model_file_error(
+            path, "intrinsics", "be [3, 3], pixels", f"shape {list(matrix.shape)}"
+        )
+
+
+def _check_window(path: pathlib.Path, told: dict[str, Any]) -> None:
+    if "window" not in told:
+        return
+    window = told["window"]
+    known = isinstance(window, dict) and all(
+        isinstance(window.get(name), kind) for name, kind in _WINDOW.items()
+    )
+    if not known:
+        raise _model_file_error(path, "window", f"hold {', '.join(_WINDOW)}", window)
+
+
+def _model_file_error(
+    path: pathlib.Path, field: str, rule: str, received: object
+) -> ModelFileError:
+    return ModelFileError(f"{path}: `{field}` must {rule}. Received: {received}.")
+
+
+# Lifting a person and the mirrored person, and taking the mean.
+
+Run = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""From keypoints `[..., J, 2]`, confidences `[..., J]` and intrinsics `[..., 3, 3]` to poses
+`[..., J, 3]` and root positions `[..., 3]`."""
+
+_MIRROR_SIGNS = np.array([-1.0, 1.0, 1.0], np.float32)
+
+
+def averaged_with_mirrored(run: Run, joint_names: Sequence[str]) -> Run:
+    """Makes a lift that is the mean of what `run` says of a view and of its mirror image.
+
+    A view is mirrored about the column of its principal point, which mirrors the person before the
+    camera; left and right joints change names.
+
+    Args:
+        run: What lifts.
+        joint_names: `J` names.
+    """
+    order = list(skeletons.mirror_images(tuple(joint_names)))
+
+    def run_both(
+        keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        pose, root_position = run(keypoints_2d, confidence, intrinsics)
+        mirrored = keypoints_2d[..., order, :].copy()
+        mirrored[..., 0] = 2 * intrinsics[..., np.newaxis, 0, 2] - mirrored[..., 0]
+        pose_mirrored, root_mirrored = run(mirrored, confidence[..., order], intrinsics)
+        pose_mirrored = pose_mirrored[..., order, :] * _MIRROR_SIGNS
+        return (pose + pose_mirrored) / 2, (root_position + root_mirrored * _MIRROR_SIGNS) / 2
+
+    return run_both
+
+
+# How far off joints are likely to be, of models that predict it.
+
+_UNCERTAINTY_SIGNATURE = "joint_uncertainty"
+
+
+def predict_uncertainty(
+    model: Any, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
+) -> np.ndarray | None:
+    """Asks a loaded SavedModel.
+
+    Args:
+        model: What `tf.saved_model.load` gave.
+        keypoints_2d: `[..., J, 2]`, pixels, without lens distortion.
+        confidence: `[..., J]`, 0 for a joint that was not seen.
+        intrinsics: `[..., 3, 3]`, pixels.
+
+    Returns:
+        `[..., J]`, meters; None where the model does not predict it.
+    """
+    if _UNCERTAINTY_SIGNATURE not in model.signatures:
+        return None
+    found = model.signatures[_UNCERTAINTY_SIGNATURE](
+        keypoints_2d=tf.constant(keypoints_2d.reshape(-1, *keypoints_2d.shape[-2:])),
+        confidence=tf.constant(confidence.reshape(-1, confidence.shape[-1])),
+        intrinsics=tf.constant(intrinsics.reshape(-1, 3, 3)),
+    )
+    return found[_UNCERTAINTY_SIGNATURE].numpy().reshape(confidence.shape)
+
+
+# Models that come with the package, each a folder of `models` with a card that tells of it.
+
+_SHIPPED_FOLDER = pathlib.Path(__file__).with_name("models")
+MODEL_CARD = "MODEL_CARD.md"
+"""Beside a SavedModel: how it was trained, what it scores and where it fails."""
+
+
+def shipped_names() -> tuple[str, ...]:
+    """Gives the models' names, sorted."""
+    return tuple(sorted(path.parent.name for path in _SHIPPED_FOLDER.glob(f"*/{MODEL_CARD}")))
+
+
+def shipped_folder(name: str) -> pathlib.Path:
+    """Gives a model's folder.
+
+    Args:
+        name: One of `names()`.
+    """
+    return _SHIPPED_FOLDER / name

@@ -4,8 +4,7 @@ import dataclasses
 import json
 from typing import Any
 
-from keras_mvlift import configs
-from keras_mvlift.datasets import sources
+from keras_mvlift import configs, sources
 from pipeline import settings
 
 _ENDS = {"held_out_share": 0.1}

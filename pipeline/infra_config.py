@@ -4,14 +4,14 @@ import dataclasses
 import re
 from typing import Any
 
-from keras_mvlift import config_rules
+from keras_mvlift import configs
 
 _IMAGE = re.compile(r"[\w][\w./:-]*")
 _TAG = re.compile(r"[\w][\w.-]{0,127}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class InfraValidationConfig(config_rules.Json):
+class InfraValidationConfig(configs.Json):
     """A check of each model in TensorFlow Serving's image, by Docker.
 
     Attributes:
@@ -45,7 +45,7 @@ class InfraValidationConfig(config_rules.Json):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
                 raise ValueError(f"`{name}` must be a whole number. Received: {value!r}.")
-            config_rules.at_least(name, value, 1)
+            configs.at_least(name, value, 1)
 
     @property
     def is_wanted(self) -> bool:

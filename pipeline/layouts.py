@@ -2,7 +2,7 @@
 
 import pathlib
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 
 # Preset to the patterns of which one file or folder is enough, and what to say of it.
 _SIGNS = {

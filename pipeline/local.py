@@ -135,7 +135,7 @@ def _logged_run(request: configuration.Request, home: pathlib.Path, log: pathlib
 def _kind(error: Exception, is_running: bool) -> str:
     from components import gates
     from components.example_gen import dead_letters
-    from keras_mvlift.datasets import errors
+    from keras_mvlift import errors
 
     of_data = (
         errors.RecordingError,

@@ -30,8 +30,7 @@ from components import (
 from components.example_gen import component as example_gen
 from components.example_gen import executor as example_gen_executor
 from components.example_gen import spans
-from keras_mvlift import configs
-from keras_mvlift.datasets import sources
+from keras_mvlift import configs, sources
 from keras_mvlift.training import stages
 from pipeline import checks, choosing, code_version, continuous, infra_validation, settings
 

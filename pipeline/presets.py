@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from keras_mvlift import config_rules, configs, recipe_defaults
+from keras_mvlift import configs
 from pipeline import settings
 
 NAMES = {
@@ -155,8 +155,8 @@ def _stages(
 ) -> dict[str, Any]:
     """Returns the settings of both stages, which have batches of one size."""
     both: dict[str, Any] = {"batch_size": batch_size}
-    pretrain = both | {"num_epochs": num_pretrain_epochs} | recipe_defaults.pretraining(model)
-    finetune = both | schedule | recipe_defaults.finetuning(model)
+    pretrain = both | {"num_epochs": num_pretrain_epochs} | configs.pretraining(model)
+    finetune = both | schedule | configs.finetuning(model)
     return {
         "pretrain": configs.PretrainConfig(**pretrain),
         "finetune": configs.FinetuneConfig(**finetune),
@@ -196,5 +196,5 @@ def make(name: str, data_root: str, variant: str = "default") -> settings.Pipeli
     Raises:
         ValueError: If there is no such variant.
     """
-    config_rules.one_of("preset", variant, tuple(VARIANTS))
+    configs.one_of("preset", variant, tuple(VARIANTS))
     return VARIANTS[variant](OF_FOLDER[name](data_root) if name in OF_FOLDER else PRESETS[name]())

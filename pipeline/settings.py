@@ -7,25 +7,25 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from keras_mvlift import config_rules, configs, recipe_defaults, tune_config
+from keras_mvlift import configs
 from pipeline import infra_config, span_config, window_rules
 
-_PARTS: dict[str, type[config_rules.Json]] = {
+_PARTS: dict[str, type[configs.Json]] = {
     "data": configs.DataConfig,
     "model": configs.ModelConfig,
     "pretrain": configs.PretrainConfig,
     "finetune": configs.FinetuneConfig,
-    "tune": tune_config.TuneConfig,
+    "tune": configs.TuneConfig,
 }
 
 # What of each stage follows the recipe.
-_STAGES = {"pretrain": recipe_defaults.pretraining, "finetune": recipe_defaults.finetuning}
+_STAGES = {"pretrain": configs.pretraining, "finetune": configs.finetuning}
 
 # What the first stage takes from what is chosen for the second, unless it is chosen for itself.
 _SHARED = ("batch_size", "precision", "strategy", "resident_gb")
 
 # Of objects without options of their own, and without a seed.
-_OBJECTS: dict[str, type[config_rules.Json]] = {
+_OBJECTS: dict[str, type[configs.Json]] = {
     "infra_validation": infra_config.InfraValidationConfig,
     "window": span_config.WindowConfig,
     "drift": span_config.DriftConfig,
@@ -61,11 +61,9 @@ class PipelineConfig:
     model: configs.ModelConfig = dataclasses.field(default_factory=configs.ModelConfig)
     pretrain: configs.PretrainConfig = dataclasses.field(default_factory=configs.PretrainConfig)
     finetune: configs.FinetuneConfig = dataclasses.field(
-        default_factory=lambda: configs.FinetuneConfig(
-            **recipe_defaults.finetuning(configs.ModelConfig())
-        )
+        default_factory=lambda: configs.FinetuneConfig(**configs.finetuning(configs.ModelConfig()))
     )
-    tune: tune_config.TuneConfig = dataclasses.field(default_factory=tune_config.TuneConfig)
+    tune: configs.TuneConfig = dataclasses.field(default_factory=configs.TuneConfig)
     bounds: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"mpjpe_mm": 150.0})
     worsening: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"mpjpe_mm": 0.1})
     infra_validation: infra_config.InfraValidationConfig = dataclasses.field(
@@ -140,7 +138,7 @@ class PipelineConfig:
 
     def _stage(
         self, name: str, model: configs.ModelConfig, settings: Mapping[str, Any]
-    ) -> config_rules.Json:
+    ) -> configs.Json:
         former = dataclasses.asdict(getattr(self, name))
         given = settings.get(name, {})
         _require(isinstance(given, Mapping), name, "be an object", given)
@@ -148,7 +146,7 @@ class PipelineConfig:
             second = settings.get("finetune", {})
             _require(isinstance(second, Mapping), "finetune", "be an object", second)
             given = {key: second[key] for key in _SHARED if key in second} | given
-        fields = recipe_defaults.changed(_STAGES[name], former, self.model, model, given)
+        fields = configs.changed(_STAGES[name], former, self.model, model, given)
         return _PARTS[name].from_json(json.dumps(fields))
 
     def _updated_field(self, name: str, value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_mvlift import config_rules
+from keras_mvlift import configs
 
 WARN, STOP = "warn", "stop"
 
@@ -14,7 +14,7 @@ _CAMERA_SHARE = 0.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class WindowConfig(config_rules.Json):
+class WindowConfig(configs.Json):
     """What a run on spans trains on, and where it starts.
 
     Attributes:
@@ -28,13 +28,13 @@ class WindowConfig(config_rules.Json):
     def __post_init__(self) -> None:
         if not isinstance(self.num_spans, int) or isinstance(self.num_spans, bool):
             raise ValueError(f"`num_spans` must be a whole number. Received: {self.num_spans!r}.")
-        config_rules.at_least("num_spans", self.num_spans, 1)
+        configs.at_least("num_spans", self.num_spans, 1)
         if not isinstance(self.warm_start, bool):
             raise ValueError(f"`warm_start` must be true or false. Received: {self.warm_start!r}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DriftConfig(config_rules.Json):
+class DriftConfig(configs.Json):
     """How far a new span may be from those before it.
 
     Each number is the most that a feature may be off: the Jensen-Shannon divergence, from 0 to 1,
@@ -59,7 +59,7 @@ class DriftConfig(config_rules.Json):
     camera: float = _CAMERA_SHARE
 
     def __post_init__(self) -> None:
-        config_rules.one_of("action", self.action, (WARN, STOP))
+        configs.one_of("action", self.action, (WARN, STOP))
         for name, most in self.thresholds.items():
             is_number = isinstance(most, int | float) and not isinstance(most, bool)
             if not is_number or not 0 <= most <= 1:

@@ -6,7 +6,7 @@ import os
 import pathlib
 import re
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 
 LEDGER = "ledger.json"
 

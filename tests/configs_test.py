@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from keras_mvlift import configs
-from keras_mvlift.datasets import sources, splits, view_windows, virtual_views
+from keras_mvlift import configs, sources
+from keras_mvlift.datasets import splits, view_windows, virtual_views
 from keras_mvlift.losses import reprojection
 from keras_mvlift.networks import residual, temporal
 

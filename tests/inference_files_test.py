@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from keras_mvlift import inference, inference_files
+from keras_mvlift import inference
 from tests import tiny_studio
 
 
@@ -20,8 +20,8 @@ def folder(whole, tmp_path):
 
 
 def test_what_is_whole_is_read(whole):
-    assert len(inference_files.description(whole)["joints"]) == 17
-    assert "lift_camera" in inference_files.open_model(whole).signatures
+    assert len(inference.read_description(whole)["joints"]) == 17
+    assert "lift_camera" in inference.open_model(whole).signatures
 
 
 @pytest.mark.parametrize(
@@ -39,23 +39,23 @@ def test_what_is_whole_is_read(whole):
     ],
 )
 def test_a_damaged_description_is_refused_by_name(folder, content, message):
-    path = folder / inference_files.DESCRIPTION
+    path = folder / inference.DESCRIPTION
     if isinstance(content, dict):
         content = json.dumps(json.loads(path.read_text()) | content).encode()
     path.write_bytes(content)
-    with pytest.raises(inference_files.ModelFileError, match=f"model.json: {message}"):
+    with pytest.raises(inference.ModelFileError, match=f"model.json: {message}"):
         inference.load_model(folder)
 
 
 def test_a_missing_description_is_no_model_of_ours(folder):
-    (folder / inference_files.DESCRIPTION).unlink()
+    (folder / inference.DESCRIPTION).unlink()
     with pytest.raises(FileNotFoundError, match="no model of keras_mvlift"):
         inference.load_model(folder)
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "junk", "no variables", "cut variables"])
 def test_a_damaged_savedmodel_is_one_sentence(folder, damage):
-    file = folder / inference_files.SAVED_MODEL
+    file = folder / inference.SAVED_MODEL
     (data,) = (folder / "variables").glob("*data*")
     if damage == "no variables":
         shutil.rmtree(folder / "variables")
@@ -64,9 +64,7 @@ def test_a_damaged_savedmodel_is_one_sentence(folder, damage):
     else:
         kept = {"empty": b"", "cut": file.read_bytes()[:5000], "junk": b"\xff\x00junk"}
         file.write_bytes(kept[damage])
-    with pytest.raises(
-        inference_files.ModelFileError, match="must be a whole SavedModel"
-    ) as caught:
+    with pytest.raises(inference.ModelFileError, match="must be a whole SavedModel") as caught:
         inference.load_model(folder)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"{folder}: `saved_model.pb`")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_mvlift import inference, inference_flips, skeletons
+from keras_mvlift import inference, skeletons
 from tests import tiny_studio
 
 JOINTS = skeletons.H36M_17
@@ -60,7 +60,7 @@ def test_a_lift_that_is_right_on_both_sides_stays_as_it_is():
         return pose, pose[..., 0, :]
 
     intrinsics = np.broadcast_to(INTRINSICS, (2, 3, 3, 3))
-    averaged = inference_flips.averaged(run, JOINTS.joints)
+    averaged = inference.averaged_with_mirrored(run, JOINTS.joints)
     results = averaged(KEYPOINTS, CONFIDENCE, intrinsics)
     for value, expected in zip(results, run(KEYPOINTS, CONFIDENCE, intrinsics), strict=True):
         np.testing.assert_allclose(value, expected, atol=1e-6)

@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 
-from keras_mvlift import inference, inference_shipped, skeletons
+from keras_mvlift import inference, skeletons
 from keras_mvlift.cli import main
 from keras_mvlift.datasets import pose2sim, synthetic
 from keras_mvlift.metrics import pose_error
 
-PACKAGE = pathlib.Path(inference_shipped.__file__).parent
+PACKAGE = pathlib.Path(inference.__file__).parent
 MEGABYTE = 1e6
 
 # Lifts where nothing that training needs can be imported.
@@ -64,8 +64,8 @@ def errors(model, clips, error):
 def test_it_is_loaded_by_its_name_and_a_folder_of_that_name_goes_first(
     model, tmp_path, monkeypatch
 ):
-    assert "studio" in inference_shipped.names()
-    assert model.path == inference_shipped.folder("studio")
+    assert "studio" in inference.shipped_names()
+    assert model.path == inference.shipped_folder("studio")
     assert model.joint_names == skeletons.H36M_17.joints
     monkeypatch.chdir(tmp_path)
     (tmp_path / "studio").mkdir()
@@ -126,7 +126,7 @@ def test_it_is_small_enough_for_a_package():
 
 
 def test_the_card_names_a_command_that_is_there_and_says_what_matters():
-    card = (inference_shipped.folder("studio") / inference_shipped.CARD).read_text()
+    card = (inference.shipped_folder("studio") / inference.MODEL_CARD).read_text()
     (command,) = re.findall(r"python -m ([\w.]+) --motions", card)
     assert callable(importlib.import_module(command).main)
     for word in ("No 3D label", "CMU", "seed", "MPJPE", "fails", "license"):

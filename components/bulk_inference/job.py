@@ -17,7 +17,7 @@ from apache_beam.utils import shared
 
 from components.bulk_inference import letters, lift_file, pose_writers, progress
 from components.example_gen import shards
-from keras_mvlift import argument_rules, inference, inference_shipped
+from keras_mvlift import errors, inference
 
 SUMMARY = "_lifted.json"
 """Beside the poses: how many, of which files. Readers of folders leave such names out."""
@@ -53,16 +53,16 @@ class BulkLift:
     def __post_init__(self) -> None:
         if self.form not in pose_writers.FORMATS:
             rule = f"be one of {', '.join(pose_writers.FORMATS)}"
-            raise argument_rules.ArgumentError("form", rule, repr(self.form))
+            raise errors.ArgumentError("form", rule, repr(self.form))
         if not 0 <= self.max_lost_share <= 1:
             rule = "lie in [0, 1]"
-            raise argument_rules.ArgumentError("max_lost_share", rule, self.max_lost_share)
+            raise errors.ArgumentError("max_lost_share", rule, self.max_lost_share)
         if self.batch_size < 1:
-            raise argument_rules.ArgumentError("batch_size", "be at least 1", self.batch_size)
+            raise errors.ArgumentError("batch_size", "be at least 1", self.batch_size)
         for name, paths in (("inputs", self.inputs), ("output", (self.output,))):
             if any("://" in path for path in paths):
                 rule = "be paths of files; mount a bucket to reach it by one"
-                raise argument_rules.ArgumentError(name, rule, ", ".join(paths))
+                raise errors.ArgumentError(name, rule, ", ".join(paths))
 
 
 def run(
@@ -120,8 +120,8 @@ def _model(given: str, lifter: inference.Lifter) -> str:
     """Gives what workers load: the version that is the newest now, however long they take."""
     if isinstance(lifter, inference.ClipLifter):
         received = f"{lifter.path}, which lifts a frame by those around it"
-        raise argument_rules.ArgumentError("model", "lift single frames", received)
-    if given in inference_shipped.names() and lifter.path == inference_shipped.folder(given):
+        raise errors.ArgumentError("model", "lift single frames", received)
+    if given in inference.shipped_names() and lifter.path == inference.shipped_folder(given):
         # It lies elsewhere where workers have it.
         return given
     return os.path.abspath(lifter.path)

@@ -22,8 +22,7 @@ from components.bulk_inference import (
     view_rows,
 )
 from components.example_gen import shards
-from keras_mvlift import inference
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors, inference
 
 COUNTERS = "bulk_inference"
 """The namespace of Beam's counters `lifted_views`, `lost_records` and `lost_files`."""

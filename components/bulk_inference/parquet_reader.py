@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.bulk_inference import view_rows
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 
 SUFFIX = ".parquet"
 

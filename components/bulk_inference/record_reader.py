@@ -7,7 +7,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from components.bulk_inference import view_rows
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 
 COMPRESSED = ".gz"
 """How the name of a compressed file ends."""

@@ -9,8 +9,8 @@ from absl import logging
 from apache_beam import metrics
 
 from components.example_gen import dead_letters, shards
-from keras_mvlift import configs
-from keras_mvlift.datasets import errors, preparation, sequences, sources
+from keras_mvlift import configs, errors, sources
+from keras_mvlift.datasets import preparation, sequences
 
 COUNTERS = "example_gen"
 """The namespace of Beam's counters `read_clips` and `lost_clips`."""

@@ -4,7 +4,7 @@ import json
 import textwrap
 from typing import TypedDict
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 
 DEAD_LETTERS = "dead_letters.json"
 """The list, beside `dataset.json`; where too many were lost, beside the artifact's folder."""

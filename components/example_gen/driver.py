@@ -7,7 +7,7 @@ from tfx.orchestration.portable import data_types
 from tfx.proto.orchestration import driver_output_pb2
 
 from components.example_gen import executor, spans
-from keras_mvlift.datasets import sources
+from keras_mvlift import sources
 
 
 class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):

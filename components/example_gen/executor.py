@@ -13,8 +13,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components.example_gen import clip_writer, dead_letters, shards, spans, summaries
-from keras_mvlift import configs
-from keras_mvlift.datasets import sources
+from keras_mvlift import configs, sources
 
 DATA_CONFIG, DATA_ROOT, CODE_VERSION = "data_config", "data_root", "code_version"
 FINGERPRINT = "input_fingerprint"

@@ -4,7 +4,7 @@ import pathlib
 import re
 from typing import NamedTuple
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 
 SPAN, VERSION = "span", "version"
 """Custom properties of an `Examples` artifact, of TFX's names."""

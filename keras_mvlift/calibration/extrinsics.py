@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_mvlift import errors
 from keras_mvlift.calibration import (
     alignment,
     bundle_adjustment,
@@ -20,7 +21,7 @@ from keras_mvlift.calibration import (
     spanning,
     worlds,
 )
-from keras_mvlift.datasets import errors, sequences
+from keras_mvlift.datasets import sequences
 from keras_mvlift.geometry import cameras
 
 _MIN_DETECTIONS = bundle_adjustment.MIN_POINTS

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import errors, sequences
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import sequences
 
 LIMBS = tuple(
     f"{side}_{joint}"

@@ -11,8 +11,8 @@ import numpy as np
 from scipy import optimize
 from scipy.spatial import transform
 
+from keras_mvlift import errors
 from keras_mvlift.calibration import observations, robust_fundamental
-from keras_mvlift.datasets import errors
 from keras_mvlift.geometry import epipolar
 
 MIN_CORRESPONDENCES = 50

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 import tqdm
 
+from keras_mvlift import errors
 from keras_mvlift.calibration import observations, relative_pose, reprojection
-from keras_mvlift.datasets import errors
 from keras_mvlift.geometry import cameras, epipolar
 
 _MIN_SHARED = 20

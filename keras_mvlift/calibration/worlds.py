@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 from keras_mvlift.calibration import observations
-from keras_mvlift.datasets import errors
 from keras_mvlift.geometry import cameras
 
 _SIDES = ("left", "right")

@@ -4,8 +4,8 @@ import argparse
 import json
 import pathlib
 
-from keras_mvlift import configs
-from keras_mvlift.datasets import manifests, sequences, sources
+from keras_mvlift import configs, sources
+from keras_mvlift.datasets import manifests, sequences
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import report
 from keras_mvlift.visualization import rig_report, rig_text

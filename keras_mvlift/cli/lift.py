@@ -12,9 +12,8 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from keras_mvlift import smoothing
 from keras_mvlift.cli import lift_input, lift_options, lift_output
-from keras_mvlift.pose_files import tracks_2d_arrays
+from keras_mvlift.lifting import smoothing, tracks_2d_files
 
 # TensorFlow is imported only to lift, so that `--help` and what is refused are told at once.
 if TYPE_CHECKING:
@@ -52,12 +51,12 @@ def _run(options: argparse.Namespace) -> None:
     model = _model(options)
     tracks = lift_input.read(options, video)
     if options.detections is not None:
-        tracks_2d_arrays.write(tracks, options.detections)
+        tracks_2d_files.write_arrays(tracks, options.detections)
     viewpoint = lift_input.viewpoint(options, tracks.image_size)
     lift_input.warn_of_size(viewpoint, tracks.image_size)
-    from keras_mvlift import lifting
+    from keras_mvlift.lifting import lift
 
-    clip = lifting.lift(
+    clip = lift.lift(
         model,
         tracks,
         viewpoint,

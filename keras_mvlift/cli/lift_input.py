@@ -9,9 +9,8 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from keras_mvlift import viewpoints
 from keras_mvlift.cli import lift_options
-from keras_mvlift.pose_files import tracks_2d, tracks_2d_formats
+from keras_mvlift.lifting import tracks_2d, tracks_2d_files, viewpoints
 
 
 def film(options: argparse.Namespace) -> Any:
@@ -30,7 +29,7 @@ def film(options: argparse.Namespace) -> Any:
             )
     path = options.input if is_input else options.video
     # Its libraries come with an extra.
-    return None if path is None else _module("films").inspect(path)
+    return None if path is None else _module("video").inspect(path)
 
 
 def read(options: argparse.Namespace, video: Any) -> tracks_2d.Tracks2D:
@@ -47,11 +46,11 @@ def read(options: argparse.Namespace, video: Any) -> tracks_2d.Tracks2D:
         # Its size is known, so that a camera that does not do is refused before the search.
         viewpoint(options, video.size)
         _warn_of_clock(options, video)
-        found: tracks_2d.Tracks2D = _module("detection").detect(
+        found: tracks_2d.Tracks2D = _module("person_detector").detect(
             video, progress("detect", video.num_frames)
         )
         return found
-    tracks = tracks_2d_formats.read(options.input, options.skeleton)
+    tracks = tracks_2d_files.read(options.input, options.skeleton)
     if video is not None:
         tracks = _of_video(tracks, video)
     return dataclasses.replace(tracks, image_size=_image_size(options) or tracks.image_size)
@@ -115,7 +114,7 @@ def viewpoint(
         return viewpoints.from_intrinsics(focal_x, focal_y, center_x, center_y, lens)
     if options.calibration is None:
         return None
-    calibrated = importlib.import_module("keras_mvlift.calibrated_viewpoints")
+    calibrated = importlib.import_module("keras_mvlift.lifting.calibrated_viewpoints")
     found: viewpoints.Viewpoint = calibrated.read(options.calibration, options.camera)
     return found
 
@@ -142,4 +141,4 @@ def progress(name: str, total: int | None = None) -> Callable[[Any], Iterable[An
 
 
 def _module(name: str) -> Any:
-    return importlib.import_module(f"keras_mvlift.video.{name}")
+    return importlib.import_module(f"keras_mvlift.lifting.{name}")

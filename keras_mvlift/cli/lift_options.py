@@ -4,7 +4,7 @@ import argparse
 import pathlib
 
 from keras_mvlift import skeletons
-from keras_mvlift.pose_files import formats, pose_clip, tracks_2d_formats
+from keras_mvlift.lifting import pose_clip, tracks_2d_files
 
 VIDEO_ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm")
 """As `films.ENDINGS`, which only the extra `video` can say."""
@@ -12,7 +12,7 @@ VIDEO_ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm")
 PICTURE_ENDINGS = (".html", ".mp4", ".gif")
 """Of what is to be looked at."""
 
-ENDINGS = (*formats.ENDINGS, *PICTURE_ENDINGS)
+ENDINGS = (*pose_clip.ENDINGS, *PICTURE_ENDINGS)
 """Of all that can be written."""
 
 DETECTIONS_ENDING = ".npz"
@@ -20,7 +20,7 @@ DETECTIONS_ENDING = ".npz"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    seen = ", ".join(tracks_2d_formats.ENDINGS)
+    seen = ", ".join(tracks_2d_files.ENDINGS)
     videos = ", ".join(VIDEO_ENDINGS)
     parser.add_argument(
         "input",

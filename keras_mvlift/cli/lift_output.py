@@ -7,12 +7,11 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from keras_mvlift import viewpoints
 from keras_mvlift.cli import lift_input, lift_options
-from keras_mvlift.pose_files import formats, pose_clip
+from keras_mvlift.lifting import pose_clip, viewpoints
 
 if TYPE_CHECKING:
-    from keras_mvlift import reference_poses
+    from keras_mvlift.lifting import reference_poses
 
 
 def check(options: argparse.Namespace) -> None:
@@ -63,7 +62,7 @@ def write(
     path = options.output
     ending = path.suffix.lower()
     if ending not in lift_options.PICTURE_ENDINGS:
-        return formats.write(_lifted(clip), path)
+        return pose_clip.write(_lifted(clip), path)
     shown = video is not None and options.images != 0
     (_write_page if ending == ".html" else _write_film)(clip, options, video if shown else None)
     return (path,)
@@ -78,7 +77,7 @@ def _write_page(clip: pose_clip.PoseClip, options: argparse.Namespace, video: An
     viewer = importlib.import_module("keras_mvlift.visualization.pose_viewer")
     images = None
     if video is not None:
-        pictures = importlib.import_module("keras_mvlift.video.pictures")
+        pictures = importlib.import_module("keras_mvlift.lifting.video")
         images = pictures.addresses(
             video,
             clip.num_frames,
@@ -93,9 +92,7 @@ def _write_film(clip: pose_clip.PoseClip, options: argparse.Namespace, video: An
     movie = importlib.import_module("keras_mvlift.visualization.pose_movie")
     images = None
     if video is not None:
-        images = importlib.import_module("keras_mvlift.video.pictures").Reel(
-            video, clip.first_frame
-        )
+        images = importlib.import_module("keras_mvlift.lifting.video").Reel(video, clip.first_frame)
     is_shown = sys.stderr.isatty()
     movie.write(clip, options.output, title=options.input.name, verbose=is_shown, images=images)
 
@@ -117,7 +114,7 @@ def with_reference(
         ValueError: If the file does not do; says why.
     """
     # It needs TensorFlow, which `--help` does not.
-    from keras_mvlift import reference_poses
+    from keras_mvlift.lifting import reference_poses
 
     reference, has_axes = reference_poses.read(path, clip, viewpoint)
     lines = []

@@ -4,8 +4,8 @@ import argparse
 import pathlib
 import webbrowser
 
-from keras_mvlift.pose_files import formats, pose_clip
-from keras_mvlift.visualization import pose_comparison, pose_viewer
+from keras_mvlift.lifting import pose_clip, pose_comparison
+from keras_mvlift.visualization import pose_viewer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +41,8 @@ def run(options: argparse.Namespace) -> int:
     page = options.output or options.result.with_suffix(".html")
     _require_page(page)
     paths = [options.result, *options.compare]
-    clips = {name: formats.read(path) for name, path in zip(_names(paths), paths, strict=True)}
-    reference = formats.read(options.reference) if options.reference else None
+    clips = {name: pose_clip.read(path) for name, path in zip(_names(paths), paths, strict=True)}
+    reference = pose_clip.read(options.reference) if options.reference else None
     pose_viewer.write(_combined(clips, reference), page, title=" and ".join(clips))
     print(page)
     if options.open:
@@ -55,7 +55,7 @@ def _combined(
 ) -> pose_clip.PoseClip:
     if len(clips) == 1 and reference is None:
         return next(iter(clips.values()))
-    return pose_comparison.combine(clips, reference)
+    return pose_comparison.combine_clips(clips, reference)
 
 
 def _names(paths: list[pathlib.Path]) -> list[str]:

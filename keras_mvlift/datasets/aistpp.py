@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift import skeletons, units
-from keras_mvlift.datasets import errors, files, sequences, unpickling
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import files, sequences, unpickling
 from keras_mvlift.datasets.calibrations import calibration as calibrations
 from keras_mvlift.datasets.calibrations import lenses, worlds
 from keras_mvlift.datasets.mpi_inf_3dhp import arrays
@@ -31,7 +31,7 @@ from keras_mvlift.geometry import cameras, epipolar
 FRAME_RATE = 60.0
 CAMERAS = tuple(f"c{number:02d}" for number in range(1, 10))
 IMAGE_SIZE = (1920, 1080)
-UNIT = units.CENTIMETERS
+UNIT = errors.CENTIMETERS
 UP = "y"
 """The axis of the files' world that points up."""
 

@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from keras_mvlift.datasets import errors, files, limits, unpickling
+from keras_mvlift import errors
+from keras_mvlift.datasets import files, limits, unpickling
 
 _FILE_RULE = "be an .npz archive"
 _SUFFIX = ".npy"

@@ -8,7 +8,8 @@ import pathlib
 
 import numpy as np
 
-from keras_mvlift.datasets import errors, files
+from keras_mvlift import errors
+from keras_mvlift.datasets import files
 
 MAX_FRAMES = 200_000
 """The most frames of a clip: more than an hour at 50 frames per second."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift.datasets import errors, limits
+from keras_mvlift import errors
+from keras_mvlift.datasets import limits
 
 _ITEM_BYTES = 8
 _SCALARS = (bool, int, float, complex, str, bytes, bytearray, type(None), np.generic)

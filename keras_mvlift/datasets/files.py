@@ -5,7 +5,8 @@ import pathlib
 import stat
 from typing import Any
 
-from keras_mvlift.datasets import errors, limits
+from keras_mvlift import errors
+from keras_mvlift.datasets import limits
 
 
 def size(path: pathlib.Path, field: str, max_bytes: int) -> int:

@@ -8,7 +8,7 @@ enough that a hostile file cannot take a machine down.
 import math
 from typing import Any
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 
 MAX_ARCHIVE_BYTES = 8 * 2**30
 MAX_JSON_BYTES = 256 * 2**20

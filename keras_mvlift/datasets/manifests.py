@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from keras_mvlift.datasets import errors, yaml_files
+from keras_mvlift import errors
+from keras_mvlift.datasets import yaml_files
 
 if TYPE_CHECKING:
     import jsonschema

@@ -4,7 +4,8 @@ import pathlib
 
 import numpy as np
 
-from keras_mvlift.datasets import errors, files, limits, matlab5, matlab73
+from keras_mvlift import errors
+from keras_mvlift.datasets import files, limits, matlab5, matlab73
 
 _MAGIC_BYTES = 520
 _HDF5 = b"\x89HDF\r\n\x1a\n"

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift.datasets import errors, limits
+from keras_mvlift import errors
+from keras_mvlift.datasets import limits
 
 _HEADER_BYTES = 128
 _BYTE_ORDERS = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}

@@ -10,7 +10,8 @@ import zlib
 import h5py
 import numpy as np
 
-from keras_mvlift.datasets import contents, errors, limits
+from keras_mvlift import errors
+from keras_mvlift.datasets import contents, limits
 
 _RULE = "be an array of real numbers or cells"
 _KINDS = "biuf"

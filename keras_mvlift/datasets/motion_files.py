@@ -8,8 +8,8 @@ import pathlib
 
 import numpy as np
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import archives, errors
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import archives
 
 
 def names(path: str) -> list[str]:

@@ -10,7 +10,8 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from keras_mvlift.datasets import errors, limits, pickle_stack, pickled_names
+from keras_mvlift import errors
+from keras_mvlift.datasets import limits, pickle_stack, pickled_names
 
 RULE = "hold NumPy arrays and plain containers only"
 # What an empty container takes in memory, and an item of a set.

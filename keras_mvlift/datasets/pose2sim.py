@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import clocks, errors, references, sequences
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import clocks, references, sequences
 from keras_mvlift.datasets.calibrations import calibration as calibrations
 from keras_mvlift.datasets.calibrations import formats, lenses, qualisys, toml_file
 from keras_mvlift.datasets.detections import openpose, streams, tracks

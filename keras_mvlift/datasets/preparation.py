@@ -6,16 +6,8 @@ from collections import Counter
 
 import numpy as np
 
-from keras_mvlift import configs, skeletons
-from keras_mvlift.datasets import (
-    errors,
-    examples,
-    instants,
-    seeds,
-    sequences,
-    splits,
-    virtual_views,
-)
+from keras_mvlift import configs, errors, skeletons
+from keras_mvlift.datasets import examples, instants, seeds, sequences, splits, virtual_views
 from keras_mvlift.geometry import cameras
 
 

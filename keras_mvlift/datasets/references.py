@@ -4,8 +4,8 @@ import pathlib
 
 import numpy as np
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import archives, errors, trc
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import archives, trc
 
 
 def read(path: pathlib.Path, num_frames: int, frame_rate: float) -> np.ndarray:

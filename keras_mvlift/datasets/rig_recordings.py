@@ -7,16 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import (
-    clocks,
-    errors,
-    files,
-    limits,
-    manifests,
-    references,
-    sequences,
-)
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import clocks, files, limits, manifests, references, sequences
 from keras_mvlift.datasets.calibrations import calibration as calibrations
 from keras_mvlift.datasets.calibrations import formats as calibration_formats
 from keras_mvlift.datasets.calibrations import lenses, worlds

@@ -4,8 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors, skeletons
 from keras_mvlift.geometry import cameras
 
 

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift.datasets import errors, sequences
+from keras_mvlift import errors
+from keras_mvlift.datasets import sequences
 
 
 class Frames(NamedTuple):

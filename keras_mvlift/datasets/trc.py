@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift import units
-from keras_mvlift.datasets import errors, files
+from keras_mvlift import errors
+from keras_mvlift.datasets import files
 
 _NUM_HEADER_LINES = 5
 _RULE = "have a TRC header and a full row of numbers for each frame"
@@ -55,9 +55,9 @@ def read(path: pathlib.Path) -> Markers:
         RecordingError: If the header or a row does not have the form of the format.
     """
     table = read_table(path)
-    if table.unit not in units.UNITS:
+    if table.unit not in errors.UNITS:
         raise errors.RecordingError(path, "header", _RULE, f"KeyError: {table.unit!r}")
-    points_world = units.UNITS[table.unit].to_meters(table.points)[..., _WORLD_FROM_OPENSIM]
+    points_world = errors.UNITS[table.unit].to_meters(table.points)[..., _WORLD_FROM_OPENSIM]
     return Markers(table.names, table.frame_rate, points_world)
 
 

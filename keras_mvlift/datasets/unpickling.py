@@ -8,7 +8,8 @@ import io
 import pathlib
 from typing import Any, BinaryIO
 
-from keras_mvlift.datasets import contents, errors, files, limits, pickle_machine
+from keras_mvlift import errors
+from keras_mvlift.datasets import contents, files, limits, pickle_machine
 
 
 def read(path: pathlib.Path) -> Any:

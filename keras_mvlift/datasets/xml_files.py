@@ -3,7 +3,8 @@
 import pathlib
 from xml.etree import ElementTree
 
-from keras_mvlift.datasets import errors, files, limits
+from keras_mvlift import errors
+from keras_mvlift.datasets import files, limits
 
 
 def read(path: pathlib.Path, field: str) -> ElementTree.Element:

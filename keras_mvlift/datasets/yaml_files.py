@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from keras_mvlift.datasets import errors, files
+from keras_mvlift import errors
+from keras_mvlift.datasets import files
 
 Constructor = Callable[[Any], Any]
 

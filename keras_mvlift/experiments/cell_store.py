@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift import units
+from keras_mvlift import errors
 
 FINISHED = ("done", "diverged", "not_applicable")
 """What a cell's `status` is where running it again would change nothing."""
@@ -66,7 +66,7 @@ class CellStore:
         with np.load(self.folder / f"{digest}.npz") as file:
             arrays = dict(file)
         return {
-            name: units.MILLIMETERS.to_meters(values.astype(np.float64))
+            name: errors.MILLIMETERS.to_meters(values.astype(np.float64))
             if values.dtype == np.int16
             else values
             for name, values in arrays.items()
@@ -81,5 +81,5 @@ class CellStore:
 
 def _millimeters(values: np.ndarray) -> np.ndarray:
     limits = np.iinfo(np.int16)
-    finite = np.nan_to_num(units.MILLIMETERS.from_meters(values.astype(np.float64)))
+    finite = np.nan_to_num(errors.MILLIMETERS.from_meters(values.astype(np.float64)))
     return np.rint(np.clip(finite, limits.min, limits.max)).astype(np.int16)

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from keras_mvlift import configs
-from keras_mvlift.datasets import sequences, sources, splits, synthetic
+from keras_mvlift import configs, sources
+from keras_mvlift.datasets import sequences, splits, synthetic
 from keras_mvlift.experiments import motion_clips, recording_clips, variants
 
 # The studio's clips have so many times the frames where those between are wanted.

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from typing import NamedTuple
 
-from keras_mvlift import config_rules, configs
+from keras_mvlift import configs
 from keras_mvlift.datasets import aistpp
 from keras_mvlift.experiments import origins, variants
 
@@ -146,10 +146,10 @@ def changed(
         decay_every = max(decay_every, 1) if budget.decay_every else 0
         budget = dataclasses.replace(budget, num_epochs=num_epochs, decay_every=decay_every)
     if width is not None:
-        config_rules.at_least("width", width, 1)
+        configs.at_least("width", width, 1)
         budget = dataclasses.replace(budget, width=width)
     if precision is not None:
-        config_rules.one_of("precision", precision, configs.PRECISIONS)
+        configs.one_of("precision", precision, configs.PRECISIONS)
         budget = dataclasses.replace(budget, precision=precision)
     return dataclasses.replace(profile, budget=budget)
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from keras_mvlift import configs
-from keras_mvlift.datasets import sequences, sources, splits
+from keras_mvlift import configs, sources
+from keras_mvlift.datasets import sequences, splits
 
 
 @dataclasses.dataclass(frozen=True)

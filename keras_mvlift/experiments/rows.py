@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from keras_mvlift import configs, recipe_defaults
+from keras_mvlift import configs
 from keras_mvlift.experiments import training_runs, variants
 from keras_mvlift.training import multi_view_lifter
 
@@ -77,7 +77,7 @@ def row(name: str, *, is_quick: bool = True, **changes: Any) -> Row:
     }
     settings = {key: changes.pop(key) for key in sorted(changes) if key in stage}
     variant = variants.Variant(**(SMALL | changes))
-    defaults = _DEFAULTS | {"clip_norm": recipe_defaults.clip_norm(variant.recipe)}
+    defaults = _DEFAULTS | {"clip_norm": configs.clip_norm(variant.recipe)}
     chosen = tuple((key, value) for key, value in settings.items() if value != defaults[key])
     variant = dataclasses.replace(variant, options=(*variant.options, *chosen))
     if variant.is_pretrained == multi_view_lifter.RECIPES[variant.recipe].needs_pretraining:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import configs, recipe_defaults
+from keras_mvlift import configs
 from keras_mvlift.datasets import views
 from keras_mvlift.experiments import epoch_curves, training_data, variants
 from keras_mvlift.training import lifters, multi_view_lifter, stage_data, stages
@@ -49,7 +49,7 @@ def finetune_config(cell: variants.Cell) -> configs.FinetuneConfig:
         "confidence_weighting": variant.confidence_weighting,
         "distance": variant.distance,
         "seed": cell.seed,
-        "clip_norm": recipe_defaults.clip_norm(variant.recipe),
+        "clip_norm": configs.clip_norm(variant.recipe),
     }
     chosen = {name: value for name, value in variant.options if name in STAGE_OPTIONS}
     return configs.FinetuneConfig(**(settings | chosen))

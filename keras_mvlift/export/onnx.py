@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_mvlift import inference
 from keras_mvlift.export import single_frames
-from keras_mvlift.pose_files import partial_files
+from keras_mvlift.lifting import pose_clip
 
 try:
     import onnx
@@ -41,7 +41,7 @@ def write(lifter: inference.Lifter, path: str | os.PathLike[str]) -> None:
     proto = _convert(exported)
     onnx.helper.set_model_props(proto, exported.notes)
     onnx.checker.check_model(proto)
-    with partial_files.replacing(pathlib.Path(path)) as partial:
+    with pose_clip.replacing(pathlib.Path(path)) as partial:
         onnx.save(proto, str(partial))
 
 

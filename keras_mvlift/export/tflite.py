@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_mvlift import inference
 from keras_mvlift.export import single_frames
-from keras_mvlift.pose_files import partial_files
+from keras_mvlift.lifting import pose_clip
 
 WEIGHTS = ("float32", "float16", "int8")
 """How weights are kept. With `"int8"` activations are quantized as they come (dynamic range)."""
@@ -39,7 +39,7 @@ def write(lifter: inference.Lifter, path: str | os.PathLike[str], weights: str =
         raise ValueError(f"`weights` must be one of {', '.join(WEIGHTS)}. Received: {weights!r}.")
     exported = single_frames.SingleFrames(lifter)
     content = _convert(exported, weights)
-    with partial_files.replacing(pathlib.Path(path)) as partial:
+    with pose_clip.replacing(pathlib.Path(path)) as partial:
         partial.write_bytes(content)
         # As TFLite's metadata has it: readers of the model do not look behind its end.
         with zipfile.ZipFile(partial, "a") as archive:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_mvlift import mirror_images, skeletons
+from keras_mvlift import skeletons
 from keras_mvlift.geometry import cameras
 from keras_mvlift.losses import reprojection
 
@@ -208,7 +208,7 @@ def _expected_lengths(
     lengths = bone_lengths(expected.pose_camera, skeleton)
     is_known = tf.gather(expected.is_known, children, axis=-1)
     is_known &= tf.gather(expected.is_known, parents, axis=-1)
-    images = mirror_images.of(skeleton.joints)
+    images = skeletons.mirror_images(skeleton.joints)
     # A bone is told by the joint it leads to.
     order = [children.index(images[child]) for child in children]
     weight = tf.cast(is_known, lengths.dtype)

@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import config_rules, skeletons
+from keras_mvlift import configs, skeletons
 from keras_mvlift.networks import residual as dropouts
 
 FILTER_WIDTHS = (3, 3, 3, 3, 3)
@@ -57,7 +57,7 @@ def temporal(
         Pavllo et al., 3D human pose estimation in video with temporal convolutions and
         semi-supervised training, CVPR 2019, section 3.
     """
-    config_rules.filter_widths("filter_widths", filter_widths)
+    configs.filter_widths("filter_widths", filter_widths)
     seeds = iter(range(seed * 1000, seed * 1000 + 1000))
     layers: dict[str, keras.layers.Layer] = {}
     for number in range(2 * len(filter_widths) - 1):

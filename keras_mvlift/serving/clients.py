@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from keras_mvlift import argument_rules
+from keras_mvlift import errors
 from keras_mvlift.serving import addresses
 
 DEADLINE = 10.0
@@ -66,7 +66,7 @@ def arrays(inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
     if size > MAX_BYTES:
         largest = max(sent, key=lambda name: sent[name].nbytes)
         rule = f"leave a request at {MAX_BYTES} bytes or less; send it in parts"
-        raise argument_rules.ArgumentError(largest, rule, f"{size} bytes")
+        raise errors.ArgumentError(largest, rule, f"{size} bytes")
     return sent
 
 
@@ -76,9 +76,9 @@ def _array(name: str, value: Any) -> np.ndarray:
         records = np.asarray(value, object)
         if records.ndim != 1 or not all(isinstance(record, bytes) for record in records):
             rule = "be an array of numbers, or a list of bytes"
-            raise argument_rules.ArgumentError(name, rule, f"objects of shape {[*records.shape]}")
+            raise errors.ArgumentError(name, rule, f"objects of shape {[*records.shape]}")
         return records
-    return argument_rules.numbers(name, value, np.float32)
+    return errors.numbers(name, value, np.float32)
 
 
 def connect(address: addresses.Address, deadline: float = DEADLINE) -> Client:

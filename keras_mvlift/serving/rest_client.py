@@ -10,7 +10,7 @@ import numpy as np
 import tenacity
 import urllib3
 
-from keras_mvlift import argument_rules
+from keras_mvlift import errors
 from keras_mvlift.serving import addresses, clients, server_errors
 
 _HEADERS = {"Content-Type": "application/json"}
@@ -119,7 +119,7 @@ def _is_transient(error: BaseException) -> bool:
 def _json(name: str, array: np.ndarray) -> Any:
     if not array.size:
         rule = "hold something to be sent as JSON, whose empty lists tell no shape"
-        raise argument_rules.ArgumentError(name, rule, f"shape {list(array.shape)}")
+        raise errors.ArgumentError(name, rule, f"shape {list(array.shape)}")
     if array.dtype == object:
         return [{"b64": base64.b64encode(each).decode()} for each in array.tolist()]
     return array.tolist()

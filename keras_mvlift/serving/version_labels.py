@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 
 _HEADER = """\
 # Which versions are served, by which labels: ModelServerConfig of TensorFlow Serving.

@@ -9,7 +9,7 @@ import dataclasses
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import finetune_switches
+from keras_mvlift import configs
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.losses import adversarial, reprojection
@@ -35,7 +35,7 @@ class AdversarialOptions:
     penalty_weight: float = 10.0
     max_tilt: float = 0.1
     distance: str = "norm"
-    least_depth: float = finetune_switches.LEAST_DEPTH
+    least_depth: float = configs.LEAST_DEPTH
     seed: int = 0
 
     def __post_init__(self) -> None:

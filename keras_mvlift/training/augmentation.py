@@ -14,14 +14,14 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import mirror_images, skeletons
+from keras_mvlift import skeletons
 from keras_mvlift.datasets import distinct_cameras, views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.training import objectives
 
 Seen = views.View | objectives.AgreedViews
 
-_ORDER = mirror_images.of(skeletons.H36M_17.joints)
+_ORDER = skeletons.mirror_images(skeletons.H36M_17.joints)
 _SIGNS = (-1.0, 1.0, 1.0)
 
 

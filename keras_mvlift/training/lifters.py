@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import config_rules, configs, skeletons
+from keras_mvlift import configs, skeletons
 from keras_mvlift.datasets import view_windows
 from keras_mvlift.networks import residual, temporal
 from keras_mvlift.training import multi_view_lifter, uncertainty
@@ -130,7 +130,7 @@ def load(
 @contextlib.contextmanager
 def _policy(precision: str) -> Iterator[None]:
     """Has layers that are made meanwhile reckon in a precision; what they learn stays float32."""
-    config_rules.one_of("precision", precision, configs.PRECISIONS)
+    configs.one_of("precision", precision, configs.PRECISIONS)
     former = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(precision)
     try:

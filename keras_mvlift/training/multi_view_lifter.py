@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import finetune_switches, skeletons
+from keras_mvlift import configs, skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.losses import reprojection
@@ -467,7 +467,7 @@ RECIPES = {
 }
 
 
-def of_config(config: finetune_switches.FinetuneSwitches) -> InstantSwitches:
+def of_config(config: configs.FinetuneSwitches) -> InstantSwitches:
     """Gives what a config asks for."""
     return InstantSwitches(
         root_solver=objectives.RootSolver(

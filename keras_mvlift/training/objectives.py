@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
-from keras_mvlift import finetune_switches
+from keras_mvlift import configs
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.losses import priors, reprojection
@@ -52,7 +52,7 @@ class TransformReprojection:
     confidence_weighting: str = "source"
     distance: str = "norm"
     image_space: str = "pixels"
-    least_depth: float = finetune_switches.LEAST_DEPTH
+    least_depth: float = configs.LEAST_DEPTH
 
     def __call__(self, poses: Poses, pair: views.ViewPair) -> dict[str, tf.Tensor]:
         """Gives the parts of the loss, `[B]` each."""
@@ -87,7 +87,7 @@ class AllViewsReprojection:
     confidence_weighting: str = "target"
     distance: str = "norm"
     image_space: str = "pixels"
-    least_depth: float = finetune_switches.LEAST_DEPTH
+    least_depth: float = configs.LEAST_DEPTH
     robust_loss: bool = False
     robust_kernel: str = "cauchy"
     robust_scale_px: float = 0.0

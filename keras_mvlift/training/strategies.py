@@ -17,7 +17,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import config_rules, configs
+from keras_mvlift import configs
 
 
 class WorkerLostError(ConnectionError):
@@ -43,7 +43,7 @@ def of_name(name: str) -> tf.distribute.Strategy:
         ...     lifter = lifters.build(model_config, objective, rig_distance=5.0)
         >>> stages.run(lifter, config, files, "Finetune")
     """
-    config_rules.one_of("strategy", name, configs.STRATEGIES)
+    configs.one_of("strategy", name, configs.STRATEGIES)
     return _MAKERS[name]()
 
 

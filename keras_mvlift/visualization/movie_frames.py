@@ -12,8 +12,8 @@ from matplotlib import image as mpl_image
 from matplotlib import patches as mpl_patches
 from matplotlib.backends import backend_agg
 
-from keras_mvlift.pose_files import pose_clip
-from keras_mvlift.visualization import colors, pose_errors, scenes, track_places
+from keras_mvlift.lifting import pose_clip, pose_comparison
+from keras_mvlift.visualization import colors, scenes, track_places
 
 SMALLEST_SIDE = 64
 _DOTS_PER_INCH = 100
@@ -177,7 +177,7 @@ def _projected(clip: pose_clip.PoseClip) -> np.ndarray:
     every = np.stack([scenes.points(track.pose, clip.space) for track in clip.tracks])
     seen = every @ np.stack([right, up], axis=-1)
     if track_places.are_apart(clip):
-        judges = pose_errors.references(clip.tracks, clip.parents.index(-1))
+        judges = pose_comparison.references_of(clip.tracks, clip.parents.index(-1))
         places = np.array(track_places.slots(clip.tracks, judges))
         seen[..., 0] += track_places.SPACING * places[:, np.newaxis, np.newaxis]
     return seen

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from rich import console, progress
 
-from keras_mvlift.pose_files import pose_clip
+from keras_mvlift.lifting import pose_clip
 from keras_mvlift.visualization import movie_frames
 
 MAX_GIF_RATE = 25.0

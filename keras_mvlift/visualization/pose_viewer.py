@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift.pose_files import partial_files, pose_clip
-from keras_mvlift.visualization import packed_arrays, pages, pose_errors, scenes, track_places
+from keras_mvlift.lifting import pose_clip, pose_comparison
+from keras_mvlift.visualization import packed_arrays, pages, scenes, track_places
 
 _TEMPLATE = "pose_viewer.html"
 _FOLDER = "pose_viewer"
@@ -66,7 +66,7 @@ def write(
     images: Mapping[int, str] | None = None,
 ) -> None:
     """Writes a clip as an HTML file, whole or not at all; see `render`."""
-    with partial_files.replacing(pathlib.Path(path)) as partial:
+    with pose_clip.replacing(pathlib.Path(path)) as partial:
         partial.write_text(render(clip, title, images), encoding="utf-8")
 
 
@@ -96,7 +96,7 @@ def _text(value: Any) -> str:
 def _data(clip: pose_clip.PoseClip, images: Mapping[int, str]) -> dict[str, Any]:
     center, radius = scenes.bounds(clip)
     root = clip.parents.index(-1)
-    judges = pose_errors.references(clip.tracks, root)
+    judges = pose_comparison.references_of(clip.tracks, root)
     return {
         "numFrames": clip.num_frames,
         "frameRate": clip.frame_rate,
@@ -145,12 +145,12 @@ def _track(clip: pose_clip.PoseClip, track: pose_clip.Track, judge: int | None) 
 
 
 def _error(name: str, pose: np.ndarray, reference: np.ndarray, root: int | None) -> dict[str, Any]:
-    joints = pose_errors.distances(pose, reference, root) * _MM_PER_METER
-    mean = float(pose_errors.mean(joints))
+    joints = pose_comparison.joint_distances(pose, reference, root) * _MM_PER_METER
+    mean = float(pose_comparison.mean_error(joints))
     return {
         "name": name,
         "mean": round(mean, 1) if np.isfinite(mean) else None,
-        "frames": _packed(pose_errors.mean(joints, axis=-1), _ERROR_MM),
+        "frames": _packed(pose_comparison.mean_error(joints, axis=-1), _ERROR_MM),
     }
 
 

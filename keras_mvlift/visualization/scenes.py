@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift.pose_files import pose_clip
+from keras_mvlift.lifting import pose_clip
 
 ELEVATION = 0.2
 """How far above the horizon a world is looked at from, radians."""

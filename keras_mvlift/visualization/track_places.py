@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift.pose_files import pose_clip
+from keras_mvlift.lifting import pose_clip
 
 SPACING = 1.3
 """Meters between neighbors."""
@@ -45,7 +45,8 @@ def slots(tracks: Sequence[pose_clip.Track], judges: Sequence[int | None]) -> li
 
     Args:
         tracks: References among them.
-        judges: For each track the index of its reference, as `pose_errors.references` gives them.
+        judges: For each track the index of its reference, as `pose_comparison.references_of` gives
+            them.
     """
     placed: dict[int, int] = {}
     judged = [index for index, track in enumerate(tracks) if not track.is_reference]

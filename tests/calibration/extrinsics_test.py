@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from keras_mvlift import errors
 from keras_mvlift.calibration import alignment, extrinsics, observations
-from keras_mvlift.datasets import errors
 from tests.calibration import rooms
 
 

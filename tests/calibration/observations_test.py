@@ -3,9 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 from keras_mvlift.calibration import observations
-from keras_mvlift.datasets import errors
 from tests.calibration import rooms
 
 

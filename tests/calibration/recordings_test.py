@@ -4,8 +4,9 @@ import shutil
 import numpy as np
 import pytest
 
+from keras_mvlift import errors
 from keras_mvlift.calibration import recordings
-from keras_mvlift.datasets import errors, pose2sim
+from keras_mvlift.datasets import pose2sim
 from keras_mvlift.datasets.calibrations import qualisys, toml_file
 
 MANIFEST = """

@@ -3,8 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from keras_mvlift import errors
 from keras_mvlift.calibration import observations, relative_pose
-from keras_mvlift.datasets import detectors, errors
+from keras_mvlift.datasets import detectors
 from keras_mvlift.geometry import cameras
 from tests.calibration import rooms
 

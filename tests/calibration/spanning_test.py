@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from keras_mvlift import errors
 from keras_mvlift.calibration import alignment, observations, spanning
-from keras_mvlift.datasets import errors
 from tests.calibration import rooms
 
 

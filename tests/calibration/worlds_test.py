@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from keras_mvlift import errors
 from keras_mvlift.calibration import observations, worlds
-from keras_mvlift.datasets import errors
 from keras_mvlift.geometry import cameras
 from tests import random_scenes
 from tests.calibration import rooms

@@ -6,10 +6,10 @@ import warnings
 import numpy as np
 import pytest
 
-from keras_mvlift import skeletons, viewpoints
+from keras_mvlift import errors, skeletons
 from keras_mvlift.cli import lift_input, lift_options
-from keras_mvlift.datasets import errors
-from tests.video import made_films
+from keras_mvlift.lifting import viewpoints
+from tests.lifting import made_films
 
 
 def options(*arguments):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from keras_mvlift.cli import lift_options, lift_output
-from keras_mvlift.pose_files import formats, trc_file
-from keras_mvlift.video import films
-from tests.video import made_films
+from keras_mvlift.lifting import mocap_files, pose_clip
+from keras_mvlift.lifting import video as videos
+from tests.lifting import made_films
 from tests.visualization import pose_clips
 
 
@@ -22,7 +22,7 @@ def options(output, *arguments):
 
 @pytest.fixture
 def film(tmp_path):
-    return films.inspect(made_films.write(tmp_path / "film.mp4", made_films.drawn(8)))
+    return videos.inspect(made_films.write(tmp_path / "film.mp4", made_films.drawn(8)))
 
 
 def images(page):
@@ -60,7 +60,7 @@ def test_a_film_shows_the_film(tmp_path, film):
 
 def referenced(tmp_path, clip):
     path = tmp_path / "known.trc"
-    trc_file.write(pose_clips.clip(), path)
+    mocap_files.write_trc(pose_clips.clip(), path)
     return lift_output.with_reference(clip, path, None)
 
 
@@ -73,7 +73,7 @@ def test_the_error_against_a_reference_is_told_and_shown_in_pictures_only(tmp_pa
     lift_output.write(clip, options(tmp_path / "page.html"))
     assert '"isReference": true' in (tmp_path / "page.html").read_text().replace('":t', '": t')
     lift_output.write(clip, options(tmp_path / "poses.json"))
-    assert [track.name for track in formats.read(tmp_path / "poses.json").tracks] == ["person 1"]
+    assert [track.name for track in pose_clip.read(tmp_path / "poses.json").tracks] == ["person 1"]
     assert lift_output.summary(clip) == "1 person, 12 frames, 12 poses, world coordinates"
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift.cli import main
-from keras_mvlift.pose_files import formats
+from keras_mvlift.lifting import pose_clip
 from tests import tiny_studio
 from tests.serving import stand_in
 
@@ -41,7 +41,7 @@ def test_a_server_lifts_what_the_model_here_lifts(model, servers, seen, tmp_path
     assert run(seen, here, "--model", model, *camera) == 0
     address = f"{servers[scheme]}/mvlift/labels/stable"
     assert run(seen, there, "--server", address, "--model", model, *camera) == 0
-    expected, lifted = formats.read(here), formats.read(there)
+    expected, lifted = pose_clip.read(here), pose_clip.read(there)
     assert lifted.space == expected.space == ("camera" if camera else "root")
     assert np.abs(expected.tracks[0].pose).max() > 0.1
     np.testing.assert_allclose(lifted.tracks[0].pose, expected.tracks[0].pose, atol=1e-4)
@@ -50,7 +50,7 @@ def test_a_server_lifts_what_the_model_here_lifts(model, servers, seen, tmp_path
 
 def test_a_known_camera_needs_no_model_here(servers, seen, tmp_path):
     assert run(seen, tmp_path / "a.npz", "--server", servers["grpc"], *CAMERA) == 0
-    assert formats.read(tmp_path / "a.npz").space == "camera"
+    assert pose_clip.read(tmp_path / "a.npz").space == "camera"
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@ import pytest
 
 from keras_mvlift.cli import lift, main
 from keras_mvlift.datasets import pose2sim
-from keras_mvlift.pose_files import formats
+from keras_mvlift.lifting import pose_clip
 from tests import tiny_studio
-from tests.video import made_films
+from tests.lifting import made_films
 
 ROOT = pose2sim.demo_root()
 CALIBRATION = f"{ROOT}/calibration/Calib.qca.txt"
@@ -40,7 +40,7 @@ def test_a_folder_of_detections_becomes_poses_in_the_world(model, tmp_path, caps
     printed = capsys.readouterr()
     assert "100 frames" in printed.out
     assert "world coordinates" in printed.out
-    clip = formats.read(output)
+    clip = pose_clip.read(output)
     assert (clip.space, clip.frame_rate, clip.num_frames) == ("world", 60.0, 100)
     assert clip.about["model"] == str(model)
     assert clip.about["is_smoothed"] is True
@@ -63,13 +63,13 @@ def test_a_video_is_lifted_and_what_was_detected_lifts_the_same(model, tmp_path,
     assert page.read_text().count("data:image/jpeg") == 4
     assert run(film, *told, "--output", tmp_path / "poses.json") == 0
     assert run(kept, *told, "--output", again) == 0
-    first, second = formats.read(tmp_path / "poses.json"), formats.read(again)
+    first, second = pose_clip.read(tmp_path / "poses.json"), pose_clip.read(again)
     assert (first.frame_rate, first.image_size, first.space) == (25.0, (272, 480), "camera")
     assert first.tracks[0].is_present.all()
     np.testing.assert_allclose(first.tracks[0].pose, second.tracks[0].pose, atol=2e-3)
 
 
-@pytest.mark.parametrize("ending", [*formats.ENDINGS, ".html"])
+@pytest.mark.parametrize("ending", [*pose_clip.ENDINGS, ".html"])
 def test_every_ending_is_written(model, seen, tmp_path, ending, capsys):
     output = tmp_path / f"poses{ending}"
     intrinsics = ["--intrinsics", 1100, 1120, 510, 490, "--distortion", -0.1, 0.05]
@@ -85,7 +85,7 @@ def test_a_camera_left_out_is_a_warning_of_one_line(model, seen, tmp_path, capsy
     error = capsys.readouterr().err
     assert error.startswith("keras-mvlift lift: `camera` was left out: taking the mean camera")
     assert error.count("\n") == 1
-    assert formats.read(output).space == "root"
+    assert pose_clip.read(output).space == "root"
 
 
 def test_a_field_of_view_needs_the_image(model, seen, tmp_path, capsys):
@@ -94,7 +94,7 @@ def test_a_field_of_view_needs_the_image(model, seen, tmp_path, capsys):
     assert run(*asked) == 1
     assert "`image-size` must be given with --fov." in capsys.readouterr().err
     assert run(*asked, "--image-size", 1000, 1000, "--space", "root") == 0
-    clip = formats.read(output)
+    clip = pose_clip.read(output)
     assert (clip.space, clip.image_size) == ("root", (1000, 1000))
     assert clip.about["camera"] == "horizontal field of view 60 degrees"
 
@@ -157,7 +157,7 @@ def test_what_is_interrupted_ends_at_once_and_leaves_nothing(
 
     owner, name = {
         "detect": (lift.lift_input, "read"),
-        "write": (lift.lift_output.formats, "write"),
+        "write": (pose_clip, "write"),
     }[interrupted]
     monkeypatch.setattr(owner, name, stop)
     output = tmp_path / "poses.csv"

@@ -4,7 +4,7 @@ import webbrowser
 import pytest
 
 from keras_mvlift.cli import main
-from keras_mvlift.pose_files import formats
+from keras_mvlift.lifting import pose_clip
 from tests.visualization import pose_clips
 
 
@@ -17,7 +17,7 @@ def results(tmp_path):
     """Files of two models and of the truth."""
     ours, theirs, reference = pose_clips.compared().tracks
     for name, track in (("ours", ours), ("theirs", theirs), ("truth", reference)):
-        formats.write(pose_clips.clip(track), tmp_path / f"{name}.json")
+        pose_clip.write(pose_clips.clip(track), tmp_path / f"{name}.json")
     return tmp_path
 
 
@@ -62,7 +62,7 @@ def test_the_page_is_opened_where_it_is_asked_for(results, monkeypatch):
 def test_what_cannot_be_shown_is_one_sentence(results, monkeypatch, capsys, arguments, sentence):
     monkeypatch.chdir(results)
     fast = dataclasses.replace(pose_clips.clip(), frame_rate=120.0)
-    formats.write(fast, results / "fast.json")
+    pose_clip.write(fast, results / "fast.json")
     (results / "bad.json").write_text("{")
     assert view(*arguments) == 1
     error = capsys.readouterr().err

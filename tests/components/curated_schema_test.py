@@ -5,7 +5,8 @@ from tfx.types import standard_artifacts
 from tfx.utils import io_utils
 
 from components import curated_schema
-from keras_mvlift.datasets import preparation, sources
+from keras_mvlift import sources
+from keras_mvlift.datasets import preparation
 from tests.components import studio_examples
 
 KINDS = (curated_schema.PAIRS, curated_schema.TEST_VIEWS)

@@ -11,7 +11,8 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components import curated_schema, gates
 from components.example_gen import shards
-from keras_mvlift.datasets import examples, preparation, sources
+from keras_mvlift import sources
+from keras_mvlift.datasets import examples, preparation
 from tests.components import studio_examples
 
 TEN_CENTIMETERS = "No two cameras stand 0.1 m apart; the calibration may be in another unit"

@@ -11,13 +11,13 @@ from tfx.utils import json_utils
 
 from components import tuning
 from components.example_gen import executor
-from keras_mvlift import configs, tune_config
+from keras_mvlift import configs
 from keras_mvlift.training import optimizers, stages
 from tests.components import studio_examples
 
 MODEL = configs.ModelConfig(backbone="res_linear", layers_per_block=1, width=16)
 STAGE = configs.FinetuneConfig(num_epochs=1, batch_size=64, decay_every=0, patience=1)
-TUNE = tune_config.TuneConfig(num_trials=2, num_epochs=1, learning_rate=(1e-3, 1e-1))
+TUNE = configs.TuneConfig(num_trials=2, num_epochs=1, learning_rate=(1e-3, 1e-1))
 
 
 @pytest.fixture(scope="module")
@@ -130,4 +130,4 @@ def test_other_settings_search_elsewhere():
     told = tuning.custom_config(TUNE, MODEL, STAGE, "checkpoints", "abc")
     assert told["stage"] == "tune"
     assert configs.FinetuneConfig.from_json(told["stage_config"]).patience == 0
-    assert tune_config.TuneConfig.from_json(told["tune_config"]) == TUNE
+    assert configs.TuneConfig.from_json(told["tune_config"]) == TUNE

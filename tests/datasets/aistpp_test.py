@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from keras_mvlift import configs, skeletons
-from keras_mvlift.datasets import aistpp, aistpp_simulation, errors, preparation, sources, splits
+from keras_mvlift import configs, errors, skeletons, sources
+from keras_mvlift.datasets import aistpp, aistpp_simulation, preparation, splits
 from keras_mvlift.geometry import rigs
 from tests.datasets import damage, gadgets
 

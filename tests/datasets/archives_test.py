@@ -7,7 +7,8 @@ import numpy as np
 import psutil
 import pytest
 
-from keras_mvlift.datasets import archives, errors, limits
+from keras_mvlift import errors
+from keras_mvlift.datasets import archives, limits
 from tests.datasets import damage
 
 MIB = 2**20

@@ -2,7 +2,8 @@ import hypothesis
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import clocks, errors
+from keras_mvlift import errors
+from keras_mvlift.datasets import clocks
 from tests.datasets import damage
 
 

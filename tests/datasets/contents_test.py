@@ -3,7 +3,8 @@ import time
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import contents, errors, limits
+from keras_mvlift import errors
+from keras_mvlift.datasets import contents, limits
 
 MIB = 2**20
 

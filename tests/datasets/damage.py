@@ -2,7 +2,7 @@
 
 import random
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 
 
 def variants(data, seed, count):

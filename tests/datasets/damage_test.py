@@ -2,7 +2,7 @@ import pathlib
 
 import pytest
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from tests.datasets import damage
 
 DATA = bytes(range(200))

@@ -4,7 +4,8 @@ import pathlib
 
 import pytest
 
-from keras_mvlift.datasets import errors, files, limits
+from keras_mvlift import errors
+from keras_mvlift.datasets import files, limits
 from tests.datasets import damage
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from keras_mvlift.datasets import errors, limits
+from keras_mvlift import errors
+from keras_mvlift.datasets import limits
 
 MIB = 2**20
 

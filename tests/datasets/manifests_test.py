@@ -5,8 +5,8 @@ import jsonschema
 import pytest
 import yaml
 
-from keras_mvlift import skeletons, units
-from keras_mvlift.datasets import clocks, errors, manifests
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import clocks, manifests
 from keras_mvlift.datasets.calibrations import formats as calibration_formats
 from keras_mvlift.datasets.calibrations import worlds
 from keras_mvlift.datasets.detections import formats as detection_formats
@@ -160,7 +160,7 @@ def test_the_schema_is_one_and_names_what_the_readers_know():
     calibration = schema["properties"]["calibration"]["properties"]
     detections = schema["properties"]["detections"]["properties"]
     assert set(calibration["format"]["enum"]) == set(calibration_formats.FORMATS)
-    assert set(calibration["unit"]["enum"]) == set(units.UNITS)
+    assert set(calibration["unit"]["enum"]) == set(errors.UNITS)
     assert set(calibration["up"]["enum"]) == set(worlds.AXES)
     assert set(detections["format"]["enum"]) == set(detection_formats.READERS)
     assert set(detections["skeleton"]["enum"]) == set(skeletons.SKELETONS)

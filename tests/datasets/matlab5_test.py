@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from keras_mvlift.datasets import errors, limits, matlab5
+from keras_mvlift import errors
+from keras_mvlift.datasets import limits, matlab5
 from tests.datasets import damage
 
 DOUBLE, CELL, COMPRESSED = 6, 1, 15

@@ -9,7 +9,8 @@ import numpy as np
 import psutil
 import pytest
 
-from keras_mvlift.datasets import errors, limits, matlab73
+from keras_mvlift import errors
+from keras_mvlift.datasets import limits, matlab73
 from tests.datasets import matlab_files
 
 MIB = 2**20

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from keras_mvlift.datasets import errors, matlab
+from keras_mvlift import errors
+from keras_mvlift.datasets import matlab
 from tests.datasets import matlab_files
 
 NUMERIC = [

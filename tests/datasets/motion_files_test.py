@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import errors, motion_files
+from keras_mvlift import errors
+from keras_mvlift.datasets import motion_files
 
 MOTION = np.arange(2 * 17 * 3, dtype=np.float32).reshape(2, 17, 3)
 

@@ -4,7 +4,8 @@ import pickletools
 
 import pytest
 
-from keras_mvlift.datasets import errors, pickle_machine
+from keras_mvlift import errors
+from keras_mvlift.datasets import pickle_machine
 
 
 def run(data, size=None):

@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import errors, pose2sim
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import pose2sim
 from keras_mvlift.datasets.calibrations import qualisys, toml_file
 from keras_mvlift.geometry import cameras
 from tests.datasets import recordings

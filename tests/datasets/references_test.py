@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import errors, references
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import references
 from tests.datasets import damage, recordings
 
 POSE = np.random.default_rng(0).normal(size=(4, 17, 3))

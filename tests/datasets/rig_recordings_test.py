@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import yaml
 
-from keras_mvlift import configs, skeletons
-from keras_mvlift.datasets import errors, pose2sim, preparation, sources
+from keras_mvlift import configs, errors, skeletons, sources
+from keras_mvlift.datasets import pose2sim, preparation
 from keras_mvlift.datasets import rig_recordings as rigs
 from keras_mvlift.datasets import rig_simulation as simulation
 from keras_mvlift.datasets.calibrations import toml_file

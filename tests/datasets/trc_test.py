@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import errors, trc
+from keras_mvlift import errors
+from keras_mvlift.datasets import trc
 from tests import random_scenes
 from tests.datasets import recordings
 

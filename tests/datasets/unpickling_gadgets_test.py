@@ -4,7 +4,8 @@ import pickle
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import archives, errors, unpickling
+from keras_mvlift import errors
+from keras_mvlift.datasets import archives, unpickling
 from tests.datasets import gadgets
 
 NAMES = sorted(gadgets.GADGETS)

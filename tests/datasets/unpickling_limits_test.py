@@ -6,7 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import errors, limits, unpickling
+from keras_mvlift import errors
+from keras_mvlift.datasets import limits, unpickling
 from tests.datasets import damage, gadgets
 
 MIB = 2**20

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import strategies
 from hypothesis.extra import numpy as numpy_strategies
 
-from keras_mvlift.datasets import archives, errors, unpickling
+from keras_mvlift import errors
+from keras_mvlift.datasets import archives, unpickling
 
 CODES = ["b1", *(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8))]
 CODES += ["f2", "f4", "f8", "f16", "c8", "c16", "c32", "S3", "U2"]

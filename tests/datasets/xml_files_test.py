@@ -2,7 +2,8 @@ import time
 
 import pytest
 
-from keras_mvlift.datasets import errors, limits, xml_files
+from keras_mvlift import errors
+from keras_mvlift.datasets import limits, xml_files
 from tests.datasets import damage
 
 LAUGHS = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10 if i else "ha" * 10}">' for i in range(30))

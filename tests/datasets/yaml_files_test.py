@@ -1,6 +1,7 @@
 import pytest
 
-from keras_mvlift.datasets import errors, yaml_files
+from keras_mvlift import errors
+from keras_mvlift.datasets import yaml_files
 from tests.datasets import damage
 
 

@@ -50,7 +50,7 @@ def world(model, keypoints_2d, confidence):
     )
     places = {"rotation": ROTATION, "center": CENTER}
     camera = viewpoints.Viewpoint(intrinsics=INTRINSICS, **places)
-    return np.stack([track.pose for track in lifting.lift(model, seen, camera).tracks])
+    return np.stack([track.pose for track in lift.lift(model, seen, camera).tracks])
 
 
 def signatures(folder):
@@ -89,8 +89,7 @@ def main():
 
 # Behind TensorFlow, so that what it imports of its own is not counted.
 import keras_mvlift  # noqa: E402
-from keras_mvlift import lifting, viewpoints  # noqa: E402
-from keras_mvlift.pose_files import tracks_2d  # noqa: E402
+from keras_mvlift.lifting import lift, tracks_2d, viewpoints  # noqa: E402
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,6 @@
 import dataclasses
 
-from keras_mvlift import finetune_switches
+from keras_mvlift import configs
 from keras_mvlift.experiments import tables, variants
 
 TABLES = tables.TABLES
@@ -9,7 +9,7 @@ _SIZES = {"robust_kernel", "robust_scale_px"}
 
 
 def test_no_switch_is_without_a_row():
-    switches = {field.name for field in dataclasses.fields(finetune_switches.FinetuneSwitches)}
+    switches = {field.name for field in dataclasses.fields(configs.FinetuneSwitches)}
     shown = {
         name
         for table in (TABLES[name] for name in ("switches", "image_space", "figure6", "peers"))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift import configs, inference_streams
+from keras_mvlift import configs, numpy_networks
 from keras_mvlift.datasets import view_windows
 from keras_mvlift.experiments import variants, window_data
 from keras_mvlift.geometry import cameras
@@ -113,7 +113,7 @@ def test_a_stream_of_frames_gives_the_same_poses(is_causal):
     given, model = windowed(data, is_causal), lifter(is_causal)
     film, cell = data.test_film
     first, last = int(film.tracks.first[cell[0]]), int(film.tracks.last[cell[0]])
-    stream = inference_streams.PoseStream(folded.fold(model.lifting_network))
+    stream = numpy_networks.PoseStream(folded.fold(model.lifting_network))
     view = film.tracks.view
     lifted = [
         stream.push(view.keypoints_2d[at], view.confidence[at], view.camera.intrinsics[at])

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_mvlift import finetune_switches
+from keras_mvlift import configs
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.losses import reprojection
@@ -19,7 +19,7 @@ def slow_focal_length(*seen):
 
 
 def test_the_names_are_those_that_a_config_may_name():
-    assert tuple(reprojection.IMAGE_SPACES) == finetune_switches.IMAGE_SPACES
+    assert tuple(reprojection.IMAGE_SPACES) == configs.IMAGE_SPACES
 
 
 def test_pixels_are_left_as_they_are():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift import configs, finetune_switches
+from keras_mvlift import configs
 from keras_mvlift.geometry import triangulation
 from keras_mvlift.losses import reprojection
 
@@ -17,8 +17,8 @@ FORMULAE = {
 
 
 def test_the_kernels_that_a_config_may_name_are_those_that_exist():
-    assert finetune_switches.KERNELS == tuple(triangulation.KERNELS)
-    assert configs.FinetuneConfig().robust_kernel in finetune_switches.KERNELS
+    assert configs.KERNELS == tuple(triangulation.KERNELS)
+    assert configs.FinetuneConfig().robust_kernel in configs.KERNELS
 
 
 @pytest.mark.parametrize("kernel", FORMULAE)

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from keras_mvlift.datasets import sources
+from keras_mvlift import sources
 from pipeline import choosing, presets
 
 CHOOSING = {

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from keras_mvlift.datasets import errors, pose2sim
+from keras_mvlift import errors
+from keras_mvlift.datasets import pose2sim
 from pipeline import configuration, presets
 
 

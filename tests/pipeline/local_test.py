@@ -10,7 +10,7 @@ import pytest
 
 from components import gates
 from components.example_gen import dead_letters
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from pipeline import configuration, local
 from tests.pipeline import studio_runs
 
@@ -161,7 +161,7 @@ def test_only_a_blessed_model_is_status_zero(tmp_path):
 
 
 RECORDING_ERROR = errors.RecordingError("a.trc", "Units", "be m or mm", "ft")
-BEAM_WORDS = f"keras_mvlift.datasets.errors.RecordingError: {RECORDING_ERROR} [while running 'X']"
+BEAM_WORDS = f"keras_mvlift.errors.RecordingError: {RECORDING_ERROR} [while running 'X']"
 BEAM_TEXT = f"Traceback (most recent call last):\n  ...\n{BEAM_WORDS}\n"
 REBUILT = ValueError("`x` must be 1. Received: 2. [while running 'X']")
 

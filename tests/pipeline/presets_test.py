@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from keras_mvlift.datasets import aistpp_simulation, pose2sim, rig_simulation, sources
+from keras_mvlift import sources
+from keras_mvlift.datasets import aistpp_simulation, pose2sim, rig_simulation
 from keras_mvlift.datasets.human36m import simulation as human36m
 from keras_mvlift.datasets.mpi_inf_3dhp import simulation as mpi_inf_3dhp
 from keras_mvlift.metrics import pose_error

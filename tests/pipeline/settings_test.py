@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from keras_mvlift import configs, tune_config
+from keras_mvlift import configs
 from pipeline import settings
 
 MODEL = {"recipe": "solved_root", "backbone": "paper"}
@@ -172,7 +172,7 @@ def test_only_a_solved_root_is_compared_with_all_views(recipe):
 
 def test_a_search_is_set_like_any_part():
     updated = settings.PipelineConfig().updated({"tune": {"num_trials": 3, "seed": 1}})
-    assert updated.tune == tune_config.TuneConfig(num_trials=3, seed=1)
+    assert updated.tune == configs.TuneConfig(num_trials=3, seed=1)
     again = updated.updated({"tune": {"transform_weight": [0.5, 2.0]}})
     assert (again.tune.num_trials, again.tune.transform_weight) == (3, (0.5, 2.0))
 

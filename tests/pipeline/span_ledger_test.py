@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from pipeline import span_ledger
 
 

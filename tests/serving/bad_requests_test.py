@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_mvlift import argument_rules
+from keras_mvlift import errors
 from keras_mvlift.datasets import examples
 from keras_mvlift.serving import addresses, clients, server_errors
 from tests import tiny_studio
@@ -27,7 +27,7 @@ def changed(name, value, index=(0, 1)):
 
 
 # What is changed, what is named and, of those that are found here, the kind of error.
-HERE, THERE = argument_rules.ArgumentError, server_errors.ServerError
+HERE, THERE = errors.ArgumentError, server_errors.ServerError
 VIEWS = {
     "joint count": (
         {"keypoints_2d": GOOD["keypoints_2d"][:, :16]},

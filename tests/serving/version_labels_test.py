@@ -4,7 +4,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.serving import version_labels
 
 SHIPPED = pathlib.Path(__file__).parents[2] / "serving" / "config" / "models.config"

@@ -162,7 +162,7 @@ def test_behind_a_camera_errors_grow_with_the_least_depths_slope(pair, least_dep
     np.testing.assert_allclose(found["reprojection"], expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("image_space", configs.finetune_switches.IMAGE_SPACES)
+@pytest.mark.parametrize("image_space", configs.IMAGE_SPACES)
 def test_all_views_are_measured_where_pairs_are(poses, pair, image_space):
     losses = of_all_views(poses, pair, image_space=image_space)
     pairs = objectives.TransformReprojection(image_space=image_space, confidence_weighting="target")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift import configs, recipe_defaults
+from keras_mvlift import configs
 from keras_mvlift.datasets import views
 from keras_mvlift.training import batches, lifters, objectives, stages
 from tests import tiny_studio
@@ -13,7 +13,7 @@ from tests import tiny_studio
 NUM_VIEWS = 4
 PAIRS = configs.FinetuneConfig(num_epochs=3, batch_size=9)
 ALL_VIEWS = configs.FinetuneConfig(
-    num_epochs=3, batch_size=9, **recipe_defaults.finetuning(configs.ModelConfig())
+    num_epochs=3, batch_size=9, **configs.finetuning(configs.ModelConfig())
 )
 
 

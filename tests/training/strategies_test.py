@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import configs, recipe_defaults
+from keras_mvlift import configs
 from keras_mvlift.training import optimizers, stages, strategies
 from tests import tiny_studio
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 # Everything that replicas might do apart: batch norm, draws, clipped gradients, averaged weights.
 # Without dropout, whose masks are each replica's own.
 PAIRS = {"num_epochs": 1, "batch_size": 16, "weight_averaging": 0.9}
-INSTANTS = recipe_defaults.finetuning(configs.ModelConfig()) | {
+INSTANTS = configs.finetuning(configs.ModelConfig()) | {
     "num_epochs": 3,
     "batch_size": 8,
     "flip_augmentation": True,

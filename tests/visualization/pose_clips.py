@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_mvlift import skeletons
-from keras_mvlift.pose_files import pose_clip
+from keras_mvlift.lifting import pose_clip
 
 J = skeletons.H36M_17.num_joints
 # The right side is at -x; meters, z up.

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.spatial import transform
 
-from keras_mvlift import units
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.geometry import cameras
 
 _NUM_COEFFICIENTS = 5
@@ -76,7 +75,7 @@ class Entry(NamedTuple):
     image_size: Any = None
 
 
-def build(path: pathlib.Path, entries: Sequence[Entry], unit: units.Unit) -> Calibration:
+def build(path: pathlib.Path, entries: Sequence[Entry], unit: errors.Unit) -> Calibration:
     """Makes a calibration of a file's cameras.
 
     Args:

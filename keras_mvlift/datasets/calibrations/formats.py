@@ -5,12 +5,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_mvlift import units
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.calibrations import calibration as calibrations
 from keras_mvlift.datasets.calibrations import opencv, qualisys, toml_file, worlds
 
-Reader = Callable[[pathlib.Path, units.Unit], calibrations.Calibration]
+Reader = Callable[[pathlib.Path, errors.Unit], calibrations.Calibration]
 
 READERS: dict[str, Reader] = {
     "pose2sim": toml_file.read,
@@ -34,7 +33,7 @@ def read(
     Args:
         path: The file; with `"opencv"` also a folder with a file per camera.
         file_format: One of `FORMATS`.
-        unit: The translations' unit, of `units.UNITS`; empty for the format's own.
+        unit: The translations' unit, of `errors.UNITS`; empty for the format's own.
         up: The axis of the file's world that points up, of `worlds.AXES`.
 
     Returns:
@@ -45,17 +44,17 @@ def read(
     """
     for field, value, known in (
         ("format", file_format, FORMATS),
-        ("unit", unit, ("", *units.UNITS)),
+        ("unit", unit, ("", *errors.UNITS)),
         ("up", up, worlds.AXES),
     ):
         if value not in known:
             raise errors.RecordingError(path, field, f"be one of {', '.join(known)}", value)
     if file_format == "qualisys":
-        if unit not in ("", units.MILLIMETERS.name):
+        if unit not in ("", errors.MILLIMETERS.name):
             raise errors.RecordingError(path, "unit", "be mm, as in all Qualisys files", unit)
         calibration = qualisys.read(path)
     else:
-        calibration = READERS[file_format](path, units.UNITS[unit or units.METERS.name])
+        calibration = READERS[file_format](path, errors.UNITS[unit or errors.METERS.name])
     return calibration._replace(camera=worlds.turn_camera(calibration.camera, up))
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift import units
-from keras_mvlift.datasets import errors, files, yaml_files
+from keras_mvlift import errors
+from keras_mvlift.datasets import files, yaml_files
 from keras_mvlift.datasets.calibrations import calibration as calibrations
 
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -30,7 +30,7 @@ _PINHOLE = ("plumb_bob", "pinhole", "opencv", "radtan")
 _FISHEYE_FLAGS = ("fisheye_model", "fisheye")
 
 
-def read(path: pathlib.Path, unit: units.Unit = units.METERS) -> calibrations.Calibration:
+def read(path: pathlib.Path, unit: errors.Unit = errors.METERS) -> calibrations.Calibration:
     """Reads a calibration.
 
     Args:

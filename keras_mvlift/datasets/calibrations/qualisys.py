@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from keras_mvlift import units
-from keras_mvlift.datasets import errors, xml_files
+from keras_mvlift import errors
+from keras_mvlift.datasets import xml_files
 from keras_mvlift.datasets.calibrations import calibration as calibrations
 from keras_mvlift.geometry import cameras
 
@@ -57,7 +57,7 @@ def _camera(path: pathlib.Path, element: ElementTree.Element) -> tuple[np.ndarra
     if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-4) or np.linalg.det(rotation) < 0:
         field = f"{element.get('serial')}/transform"
         raise errors.RecordingError(path, field, "hold a rotation in r11 to r33", entries.tolist())
-    center = units.MILLIMETERS.to_meters(numbers("transform", "x", "y", "z"))
+    center = errors.MILLIMETERS.to_meters(numbers("transform", "x", "y", "z"))
     lens = [f"radialDistortion{i}" for i in (1, 2)] + [f"tangentalDistortion{i}" for i in (1, 2)]
     distortion = numbers("intrinsic", *lens, "radialDistortion3")
     return intrinsics, _FLIP @ rotation, center, distortion, size

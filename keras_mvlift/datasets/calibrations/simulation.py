@@ -9,7 +9,7 @@ import numpy as np
 import tomli_w
 from scipy.spatial import transform
 
-from keras_mvlift import units
+from keras_mvlift import errors
 from keras_mvlift.datasets.calibrations import calibration as calibrations
 from keras_mvlift.datasets.calibrations import toml_file
 
@@ -25,7 +25,7 @@ def _anipose(folder: pathlib.Path, calibration: calibrations.Calibration) -> dic
     """As aniposelib, which has the unit of the board it was shown: millimeters, mostly."""
     tables = {
         f"cam_{index}": {"name": name, **table}
-        for index, (name, table) in enumerate(_tables(calibration, units.MILLIMETERS).items())
+        for index, (name, table) in enumerate(_tables(calibration, errors.MILLIMETERS).items())
     }
     metadata = {"metadata": {"adjusted": False, "error": 0.31}}
     (folder / "calibration.toml").write_text(tomli_w.dumps(tables | metadata))
@@ -35,7 +35,7 @@ def _anipose(folder: pathlib.Path, calibration: calibrations.Calibration) -> dic
 def _caliscope(folder: pathlib.Path, calibration: calibrations.Calibration) -> dict[str, str]:
     """As caliscope, whose cameras are numbers; a camera that is ignored is among them."""
     tables: dict[str, Any] = {"0": {"port": 0, "rotation_count": 0, "ignore": True}}
-    for name, table in _tables(calibration, units.METERS).items():
+    for name, table in _tables(calibration, errors.METERS).items():
         port = name.removeprefix("cam_")
         about = {"port": int(port), "rotation_count": 0, "error": 0.4, "ignore": False}
         tables[port] = about | table
@@ -63,7 +63,7 @@ def _qualisys_values(
     # Its cameras look along -z with y up.
     turned = rotation * [[1.0], [-1.0], [-1.0]]
     transforms = {f"r{i + 1}{j + 1}": turned[i, j] for i, j in np.ndindex(3, 3)}
-    place = dict(zip("xyz", units.MILLIMETERS.from_meters(center), strict=True))
+    place = dict(zip("xyz", errors.MILLIMETERS.from_meters(center), strict=True))
     width, height = calibration.image_sizes[index]
     lens = (
         *("radialDistortion1", "radialDistortion2"),
@@ -85,7 +85,7 @@ def _qualisys_values(
 def _opencv(folder: pathlib.Path, calibration: calibrations.Calibration) -> dict[str, str]:
     """As OpenCV's FileStorage, a file a camera."""
     (folder / "intrinsics").mkdir()
-    for name, table in _tables(calibration, units.METERS).items():
+    for name, table in _tables(calibration, errors.METERS).items():
         width, height = table["size"]
         rotation = transform.Rotation.from_rotvec(table["rotation"]).as_matrix()
         matrices = {
@@ -104,7 +104,7 @@ def _opencv(folder: pathlib.Path, calibration: calibrations.Calibration) -> dict
     return {"file": "intrinsics"}
 
 
-def _tables(calibration: calibrations.Calibration, unit: units.Unit) -> dict[str, dict[str, Any]]:
+def _tables(calibration: calibrations.Calibration, unit: errors.Unit) -> dict[str, dict[str, Any]]:
     """Gives the numbers that the TOML formats share, by camera."""
     intrinsics, rotation, center = (np.asarray(value) for value in calibration.camera)
     translation = unit.from_meters(-np.einsum("vij,vj->vi", rotation, center))

@@ -15,8 +15,8 @@ import numpy as np
 import tomli_w
 from scipy.spatial import transform
 
-from keras_mvlift import units
-from keras_mvlift.datasets import errors, files
+from keras_mvlift import errors
+from keras_mvlift.datasets import files
 from keras_mvlift.datasets.calibrations import calibration as calibrations
 
 if sys.version_info >= (3, 11):
@@ -27,7 +27,7 @@ else:
 _CAMERAS = "cameras"
 
 
-def read(path: pathlib.Path, unit: units.Unit = units.METERS) -> calibrations.Calibration:
+def read(path: pathlib.Path, unit: errors.Unit = errors.METERS) -> calibrations.Calibration:
     """Reads a calibration.
 
     Args:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import errors, files
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import files
 from keras_mvlift.datasets.detections import tracks
 
 _FRAME_NUMBER = re.compile(r"([0-9]{1,18})(?:\.[A-Za-z]+)?$")

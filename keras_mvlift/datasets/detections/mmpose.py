@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import errors, files
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import files
 from keras_mvlift.datasets.detections import tracks
 
 

@@ -6,8 +6,8 @@ Pose2Sim writes what RTMPose finds in the same form, and AlphaPose does when it 
 import pathlib
 import re
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import errors, files
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import files
 from keras_mvlift.datasets.detections import tracks
 
 _FRAME_NUMBER = re.compile(r"([0-9]{1,18})(?:_keypoints)?\.json$")

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import archives, errors, files
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import archives, files
 from keras_mvlift.datasets.detections import mmpose, openpose, tracks
 
 

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors, skeletons
 
 MAX_FRAME_NUMBER = 10**9
 """The greatest frame number; cameras that count on for years stay far below it."""

@@ -8,7 +8,7 @@ between subjects, and so does the spelling of three actions.
 import re
 from typing import NamedTuple
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 
 ACTIONS = (
     "Directions",

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift.datasets import errors, unpickling
+from keras_mvlift import errors
+from keras_mvlift.datasets import unpickling
 from keras_mvlift.datasets.human36m import checks, file_cache, joints, rig
 
 TAKE = "All"

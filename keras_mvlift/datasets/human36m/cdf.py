@@ -5,7 +5,8 @@ import pathlib
 import cdflib.cdfwrite
 import numpy as np
 
-from keras_mvlift.datasets import errors, files
+from keras_mvlift import errors
+from keras_mvlift.datasets import files
 from keras_mvlift.datasets.human36m import bounded_cdf
 
 VARIABLE = "Pose"

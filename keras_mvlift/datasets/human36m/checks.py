@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.human36m import rig
 
 # Meters. What a pelvis is from a thorax, and from the middle of the room's floor, half of a clip

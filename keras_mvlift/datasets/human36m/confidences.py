@@ -18,8 +18,8 @@ import re
 import numpy as np
 import pyarrow
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import archives, errors
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import archives
 from keras_mvlift.datasets.human36m import actions, cdf, checks, file_cache, parquet_process, rig
 
 _NUM_JOINTS = skeletons.H36M_17.num_joints

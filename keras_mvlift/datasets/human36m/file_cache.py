@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 
 Content = TypeVar("Content")
 

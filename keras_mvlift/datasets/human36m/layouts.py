@@ -6,7 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from keras_mvlift.datasets import errors, files
+from keras_mvlift import errors
+from keras_mvlift.datasets import files
 from keras_mvlift.datasets.human36m import (
     canonpose,
     checks,

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keras_mvlift import units
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.human36m import actions, cdf, checks, joints, rig
 
 
@@ -58,7 +57,7 @@ class Poses:
         """
         path = pose_path(self._root, subject, name)
         values = cdf.read(path, joints.NUM_RAW_JOINTS * 3)
-        raw = units.MILLIMETERS.to_meters(values).reshape(len(values), -1, 3)
+        raw = errors.MILLIMETERS.to_meters(values).reshape(len(values), -1, 3)
         return checks.pose(path, cdf.VARIABLE, joints.from_raw(raw), "mm")
 
 

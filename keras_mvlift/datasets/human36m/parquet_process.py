@@ -16,7 +16,8 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from keras_mvlift.datasets import errors, limits
+from keras_mvlift import errors
+from keras_mvlift.datasets import limits
 
 _TIMEOUT_SECONDS = 600
 # A process that refuses a file says so by this exit status.

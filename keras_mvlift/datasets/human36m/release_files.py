@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from keras_mvlift import skeletons, units
+from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.human36m import cdf, confidences, joints, original, rig, simulated_takes
 
 DETECTIONS = "cpn_ft_h36m_dbb"
@@ -45,7 +45,7 @@ class OriginalFiles:
         ]
         for folder in (path.parent, keypoints[0].parent):
             folder.mkdir(parents=True, exist_ok=True)
-        pose = units.MILLIMETERS.from_meters(joints.to_raw(take.pose_world))
+        pose = errors.MILLIMETERS.from_meters(joints.to_raw(take.pose_world))
         cdf.write(path, pose.reshape(len(pose), -1))
         for path, view in zip(keypoints, joints.to_raw(take.exact_2d), strict=True):
             cdf.write(path, view.reshape(len(view), -1))

@@ -6,7 +6,7 @@ and S4 have no published poses, and their extrinsics are not among these figures
 
 import numpy as np
 
-from keras_mvlift import units
+from keras_mvlift import errors
 from keras_mvlift.geometry import cameras
 
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
@@ -131,7 +131,7 @@ def camera(subject: str) -> cameras.Camera:
     for matrix, (fx, fy, cx, cy) in zip(intrinsics, _LENSES, strict=True):
         matrix[:] = [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]
     world_from_camera = np.stack([_rotation(quaternion) for quaternion in places[::2]])
-    center = units.MILLIMETERS.to_meters(np.array(places[1::2]))
+    center = errors.MILLIMETERS.to_meters(np.array(places[1::2]))
     return cameras.Camera(intrinsics, world_from_camera.swapaxes(-1, -2), center)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keras_mvlift.datasets import errors, sequences
+from keras_mvlift import errors
+from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.human36m import (
     actions,
     canonpose,

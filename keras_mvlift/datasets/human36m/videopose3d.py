@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import archives, errors
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import archives
 from keras_mvlift.datasets.human36m import actions, checks, file_cache, joints, rig
 
 GROUND_TRUTH = "gt"

@@ -7,8 +7,7 @@ another order, breaks one or the other.
 
 import numpy as np
 
-from keras_mvlift import skeletons, units
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors, skeletons
 from keras_mvlift.geometry import cameras, rigs, triangulation
 
 # Ours. Users of the release report reprojection to less than a hundredth of a pixel; cameras that
@@ -104,7 +103,7 @@ def world_from_camera(pose_camera: np.ndarray, camera: cameras.Camera) -> np.nda
 
 def _agree(path: object, camera_names: tuple[str, ...], pose: np.ndarray) -> None:
     off = np.linalg.norm(pose - np.median(pose, axis=0), axis=-1)
-    off_mm = units.MILLIMETERS.from_meters(_typical(off))
+    off_mm = errors.MILLIMETERS.from_meters(_typical(off))
     _require(path, camera_names, off_mm, WORLD_TOLERANCE_MM, "mm from the other cameras' pose")
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 
 # Pixels or millimeters; nothing in a studio or a meadow is a hundred meters away.
 _LARGEST = 1e5

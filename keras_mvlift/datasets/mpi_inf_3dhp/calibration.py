@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift import units
-from keras_mvlift.datasets import errors, files
+from keras_mvlift import errors
+from keras_mvlift.datasets import files
 from keras_mvlift.geometry import cameras
 
 HEADER = "Skeletool Camera Calibration File V1.0"
@@ -119,7 +119,7 @@ def _camera(
     frame[[0, 1, 0, 1], [0, 1, 2, 2]] = 0
     pinhole = (focal > 0).all() and np.array_equal(frame, np.diag([0, 0, 1, 1]))
     require(bool(pinhole), "intrinsic", "be a pinhole camera's: f 0 c 0 0 f c 0 0 0 1 0 0 0 0 1")
-    rotation, translation = extrinsic[:3, :3], units.MILLIMETERS.to_meters(extrinsic[:3, 3])
+    rotation, translation = extrinsic[:3, :3], errors.MILLIMETERS.to_meters(extrinsic[:3, 3])
     gram = rotation @ rotation.T
     is_rotation = np.allclose(gram, np.eye(3), atol=_ROTATION_TOLERANCE)
     is_proper = is_rotation and np.linalg.det(rotation) > 0

@@ -10,8 +10,8 @@ import pathlib
 
 import numpy as np
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import archives, errors, sequences
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import archives, sequences
 from keras_mvlift.datasets.mpi_inf_3dhp import arrays, layouts
 
 

@@ -6,7 +6,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from keras_mvlift.datasets import errors, sequences
+from keras_mvlift import errors
+from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.mpi_inf_3dhp import protocol
 
 LAYOUTS = ("original", "p_stmo")

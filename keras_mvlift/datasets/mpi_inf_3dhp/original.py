@@ -5,7 +5,8 @@ import pathlib
 
 import numpy as np
 
-from keras_mvlift.datasets import errors, sequences
+from keras_mvlift import errors
+from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.mpi_inf_3dhp import layouts, protocol, test_set, training_set
 
 

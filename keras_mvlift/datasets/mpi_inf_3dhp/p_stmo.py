@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift import units
-from keras_mvlift.datasets import archives, errors, sequences
+from keras_mvlift import errors
+from keras_mvlift.datasets import archives, sequences
 from keras_mvlift.datasets.mpi_inf_3dhp import (
     agreement,
     arrays,
@@ -153,4 +153,4 @@ def _points(
         arrays.require_finite(path, f"{field}/data_2d", image)
         arrays.require_finite(path, f"{field}/data_3d", space)
     chosen = joints.H36M_FROM_TEST
-    return image[:, chosen], units.MILLIMETERS.to_meters(space[:, chosen])
+    return image[:, chosen], errors.MILLIMETERS.to_meters(space[:, chosen])

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import scipy.io
 
-from keras_mvlift import units
+from keras_mvlift import errors
 from keras_mvlift.datasets.mpi_inf_3dhp import calibration
 
 # MATLAB puts a text of its own before HDF5's first byte.
@@ -32,7 +32,7 @@ def write_calibration(path: pathlib.Path, rig: calibration.Calibration) -> None:
         rotation, center = rig.camera.rotation[index], rig.camera.center[index]
         # The file's world has y up: its (x, y, z) are our (y, z, x).
         extrinsic[:3, :3] = rotation[:, [1, 2, 0]]
-        extrinsic[:3, 3] = units.MILLIMETERS.from_meters(-rotation @ center)
+        extrinsic[:3, 3] = errors.MILLIMETERS.from_meters(-rotation @ center)
         lines += [
             f"name          {name}",
             "  sensor      10 10",

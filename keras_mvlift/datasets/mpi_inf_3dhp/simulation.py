@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_mvlift import units
+from keras_mvlift import errors
 from keras_mvlift.datasets import detectors, people, seeds
 from keras_mvlift.datasets.mpi_inf_3dhp import (
     calibration,
@@ -134,7 +134,7 @@ def film(
     motion, turn = simulated_people.perform(actions, person, num_frames, frame_rate, rng)
     pose = simulated_people.with_28_joints(motion)
     pose_camera = rigs.camera_from_world(pose, camera)
-    annot3 = units.MILLIMETERS.from_meters(pose_camera)
+    annot3 = errors.MILLIMETERS.from_meters(pose_camera)
     detected = detectors.Detector().detect(
         motion, camera, rng, girth=person.girth, image_size=image_size
     )

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift import units
-from keras_mvlift.datasets import errors, matlab, sequences
+from keras_mvlift import errors
+from keras_mvlift.datasets import matlab, sequences
 from keras_mvlift.datasets.mpi_inf_3dhp import arrays, joints, protocol
 from keras_mvlift.geometry import cameras
 
@@ -74,7 +74,7 @@ def read(path: pathlib.Path) -> Annotation:
         value = arrays.checked(path, name, variables[name], shape).T[frame, 0]
         arrays.require_finite(path, name, value)
         points.append(value[:, joints.H36M_FROM_TEST])
-    pose, universal = (units.MILLIMETERS.to_meters(value) for value in points[1:])
+    pose, universal = (errors.MILLIMETERS.to_meters(value) for value in points[1:])
     return Annotation(points[0], pose, universal, activity, frame)
 
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift import units
-from keras_mvlift.datasets import errors, matlab
+from keras_mvlift import errors
+from keras_mvlift.datasets import matlab
 from keras_mvlift.datasets.mpi_inf_3dhp import agreement, arrays, calibration, joints, protocol
 
 ANNOTATION = "annot.mat"
@@ -50,7 +50,7 @@ def read(folder: pathlib.Path, cameras: tuple[int, ...], num_frames: int | None)
         raise errors.RecordingError(path, "frames", rule, lengths)
     num_frames = enough(path, "frames", lengths[0], num_frames)
     keypoints_2d = np.stack([points[:num_frames] for points in image])
-    pose_camera = units.MILLIMETERS.to_meters(np.stack([points[:num_frames] for points in space]))
+    pose_camera = errors.MILLIMETERS.to_meters(np.stack([points[:num_frames] for points in space]))
     for view, index in enumerate(cameras):
         arrays.require_finite(path, f"annot2{{{index}}}", keypoints_2d[view])
         arrays.require_finite(path, f"annot3{{{index}}}", space[view][:num_frames])

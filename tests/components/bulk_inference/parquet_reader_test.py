@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.bulk_inference import parquet_reader, view_rows
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from tests.components.bulk_inference import stored_views
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from components.bulk_inference import record_reader, view_rows
-from keras_mvlift.datasets import errors, examples
+from keras_mvlift import errors
+from keras_mvlift.datasets import examples
 from tests.components.bulk_inference import stored_views
 
 

@@ -6,8 +6,8 @@ import pytest
 from apache_beam.testing import test_pipeline
 
 from components.example_gen import clip_writer, shards
-from keras_mvlift import configs
-from keras_mvlift.datasets import errors, preparation, sources
+from keras_mvlift import configs, errors, sources
+from keras_mvlift.datasets import preparation
 from tests.datasets import clips
 
 CONFIG = configs.DataConfig(

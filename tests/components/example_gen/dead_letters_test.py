@@ -3,7 +3,7 @@ import json
 import pytest
 
 from components.example_gen import dead_letters
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 
 ERROR = errors.RecordingError("S1/walk.cdf", "Pose", "be finite", "NaN in frame 7")
 

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from components.example_gen import executor
-from keras_mvlift.datasets import examples, sources, view_pairs
+from keras_mvlift import sources
+from keras_mvlift.datasets import examples, view_pairs
 from tests.components import studio_examples
 
 # Four real cameras and, in training, a virtual one.

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from components.example_gen import executor, shards
-from keras_mvlift import configs
-from keras_mvlift.datasets import examples, pose2sim, preparation, sources
+from keras_mvlift import configs, sources
+from keras_mvlift.datasets import examples, pose2sim, preparation
 from tests.components import studio_examples
 
 FORMATS = pathlib.Path(__file__).parents[3] / "docs" / "formats.md"

@@ -1,7 +1,7 @@
 import pytest
 
 from components.example_gen import spans
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 
 
 @pytest.fixture

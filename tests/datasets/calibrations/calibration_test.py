@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from keras_mvlift import units
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.calibrations import calibration as calibrations
 from tests.datasets.calibrations import rigs_of_cameras
 
@@ -22,7 +21,7 @@ ENTRY = calibrations.Entry(
 
 
 def build(**changes):
-    return calibrations.build(PATH, [ENTRY._replace(**changes)], units.MILLIMETERS)
+    return calibrations.build(PATH, [ENTRY._replace(**changes)], errors.MILLIMETERS)
 
 
 def test_a_rotation_vector_is_opencvs_and_the_translation_is_not_the_center():
@@ -94,9 +93,9 @@ def test_a_camera_that_cannot_be_is_refused_by_name(changes, field, message):
 
 def test_a_file_without_cameras_or_with_one_name_twice_is_refused():
     with pytest.raises(errors.RecordingError, match=r"`cameras` must be there. Received: none"):
-        calibrations.build(PATH, [], units.METERS)
+        calibrations.build(PATH, [], errors.METERS)
     with pytest.raises(errors.RecordingError, match=r"`name` must be each camera's own.*left"):
-        calibrations.build(PATH, [ENTRY, ENTRY], units.METERS)
+        calibrations.build(PATH, [ENTRY, ENTRY], errors.METERS)
 
 
 def test_cameras_are_selected_in_the_order_asked_for():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.calibrations import formats, simulation, toml_file, worlds
 from tests.datasets.calibrations import rigs_of_cameras
 

@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from keras_mvlift import units
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.calibrations import opencv
 from tests.datasets import damage
 from tests.datasets.calibrations import rigs_of_cameras
@@ -53,7 +52,7 @@ def test_one_file_of_one_camera_is_called_like_the_file(tmp_path):
     storage = cv2.FileStorage(str(tmp_path / "left.yml"), cv2.FILE_STORAGE_WRITE)
     put(storage, rig, 0)
     storage.release()
-    read = opencv.read(tmp_path / "left.yml", units.MILLIMETERS)
+    read = opencv.read(tmp_path / "left.yml", errors.MILLIMETERS)
     assert read.names == ("left",)
     np.testing.assert_allclose(read.camera.center, rig.camera.center[:1] / 1000, atol=1e-9)
 

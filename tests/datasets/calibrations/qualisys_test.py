@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.calibrations import qualisys
 from keras_mvlift.geometry import cameras
 from tests import random_scenes

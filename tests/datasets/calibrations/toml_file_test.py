@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tomli
 
-from keras_mvlift import units
-from keras_mvlift.datasets import errors, pose2sim
+from keras_mvlift import errors
+from keras_mvlift.datasets import pose2sim
 from keras_mvlift.datasets.calibrations import qualisys, toml_file
 from tests.datasets import damage
 from tests.datasets.calibrations import rigs_of_cameras
@@ -88,7 +88,7 @@ def test_older_caliscope_files_have_a_table_a_camera_and_matrices(tmp_path):
 def test_translations_are_read_in_the_unit_told(tmp_path):
     path = tmp_path / "calibration.toml"
     path.write_text(f"[cam_0]\nname = 'left'\n{CAMERA}")
-    rig = toml_file.read(path, units.MILLIMETERS)
+    rig = toml_file.read(path, errors.MILLIMETERS)
     assert rig.names == ("left",)
     np.testing.assert_allclose(rig.camera.center, [[0, 0, -0.0015]])
 

@@ -3,8 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.detections import rtmlib
 from tests.datasets import damage, recordings
 

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.human36m import actions
 
 

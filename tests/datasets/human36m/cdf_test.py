@@ -4,7 +4,7 @@ import hypothesis.extra.numpy
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.human36m import cdf
 from tests.datasets import damage
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.human36m import file_cache
 
 

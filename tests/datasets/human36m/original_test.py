@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.human36m import cdf, joints, original, rig
 from tests.datasets.human36m import releases
 

@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.human36m import cdf, original, rig
 from tests.datasets import damage
 from tests.datasets.human36m import releases

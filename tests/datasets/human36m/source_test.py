@@ -3,8 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
-from keras_mvlift import configs
-from keras_mvlift.datasets import errors, sources
+from keras_mvlift import configs, errors, sources
 from keras_mvlift.datasets.human36m import (
     cdf,
     lenses,

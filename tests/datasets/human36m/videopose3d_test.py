@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_mvlift import skeletons
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.human36m import joints, videopose3d
 from tests.datasets import damage
 from tests.datasets.human36m import releases

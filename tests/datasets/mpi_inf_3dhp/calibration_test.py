@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.mpi_inf_3dhp import calibration, protocol, release_files, simulated_rig
 from tests import random_scenes
 from tests.datasets import damage

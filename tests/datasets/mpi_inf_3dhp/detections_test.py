@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import errors, sequences
+from keras_mvlift import errors
+from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.mpi_inf_3dhp import detections, layouts
 from tests.datasets import clips, damage
 

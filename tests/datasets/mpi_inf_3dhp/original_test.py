@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.mpi_inf_3dhp import original, protocol, test_set
 from tests.datasets.mpi_inf_3dhp import releases
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.mpi_inf_3dhp import joints, p_stmo, release_files
 from keras_mvlift.geometry import triangulation
 from tests.datasets import damage

@@ -4,8 +4,8 @@ import pickle
 import numpy as np
 import pytest
 
-from keras_mvlift import configs
-from keras_mvlift.datasets import errors, preparation, sources
+from keras_mvlift import configs, errors, sources
+from keras_mvlift.datasets import preparation
 from keras_mvlift.datasets.mpi_inf_3dhp import protocol, source
 from tests.datasets.mpi_inf_3dhp import releases
 

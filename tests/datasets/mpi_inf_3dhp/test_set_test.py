@@ -2,7 +2,7 @@ import h5py
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.mpi_inf_3dhp import joints, protocol, simulated_people, test_set
 from tests.datasets import damage
 from tests.datasets.mpi_inf_3dhp import releases

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from keras_mvlift.datasets import errors
+from keras_mvlift import errors
 from keras_mvlift.datasets.mpi_inf_3dhp import joints, release_files, training_set
 from keras_mvlift.geometry import triangulation
 from tests.datasets import damage

@@ -1,0 +1,160 @@
+"""What is refused and how it is said: arguments, files of recordings, units."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+# Complex numbers, times and texts, which NumPy would turn into some number.
+_NO_NUMBERS = "cmMSU"
+
+
+class ArgumentError(ValueError):
+    """An argument breaks a rule.
+
+    Args:
+        field: The argument, or the field of it.
+        rule: What it must be or do.
+        received: What came instead.
+    """
+
+    def __init__(self, field: str, rule: str, received: object):
+        super().__init__(f"`{field}` must {rule}. Received: {received}.")
+        self.field, self.rule, self.received = field, rule, received
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Rebuilds the error from its parts, so that it crosses process borders."""
+        return ArgumentError, (self.field, self.rule, self.received)
+
+
+def numbers(field: str, value: Any, dtype: npt.DTypeLike) -> np.ndarray:
+    """Turns what a user gave into an array, of any shape.
+
+    Raises:
+        ArgumentError: If it holds anything but real numbers, or lists of different lengths.
+    """
+    rule = "be an array of numbers"
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(field, rule, _said(error)) from error
+    if value is None or array.dtype.kind in _NO_NUMBERS:
+        received = "nothing" if value is None else f"an array of {array.dtype}"
+        if value is not None and array.size:
+            received += f", {array.flat[0].item()!r} first"
+        raise ArgumentError(field, rule, received)
+    try:
+        # What does not fit is infinite, and found where it may not be.
+        with np.errstate(over="ignore"):
+            return array.astype(dtype, copy=False)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ArgumentError(field, rule, _said(error)) from error
+
+
+def number(field: str, value: Any) -> float:
+    """Turns what a user gave into a number.
+
+    Raises:
+        ArgumentError: If it is none.
+    """
+    try:
+        return float(numbers(field, value, np.float64))
+    except (ArgumentError, TypeError) as error:
+        raise ArgumentError(field, "be a number", repr(value)) from error
+
+
+def require_type(field: str, value: Any, kind: type, rule: str) -> None:
+    """Refuses what is of another type.
+
+    Raises:
+        ArgumentError: If it is.
+    """
+    if not isinstance(value, kind):
+        raise ArgumentError(field, rule, type(value).__name__)
+
+
+def _said(error: Exception) -> str:
+    return str(error).rstrip(".")
+
+
+# The one error that readers raise for files they cannot use.
+
+
+class RecordingError(ValueError):
+    """A file of a recording breaks a rule.
+
+    Args:
+        path: The file or folder.
+        field: The field in it that breaks the rule.
+        rule: What the field must be or do.
+        received: What came instead.
+    """
+
+    def __init__(self, path: object, field: str, rule: str, received: object):
+        super().__init__(f"{path}: `{field}` must {rule}. Received: {received}.")
+        self.path, self.field, self.rule, self.received = path, field, rule, received
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Rebuilds the error from its parts, so that it crosses process borders."""
+        return RecordingError, (self.path, self.field, self.rule, self.received)
+
+
+@contextlib.contextmanager
+def parsing(path: object, field: str, rule: str) -> Iterator[None]:
+    """Turns whatever a parser raises into a `RecordingError` about the file it was given.
+
+    Parsers of other people's formats fail in every way there is when bytes are damaged. Only the
+    call of the parser belongs inside.
+
+    Args:
+        path: The file that is parsed.
+        field: The part of it that is parsed.
+        rule: What that part must be.
+
+    Raises:
+        RecordingError: In place of any error raised inside; of an `ArgumentError` it keeps field,
+            rule and what came.
+    """
+    try:
+        yield
+    except RecordingError:
+        raise
+    except ArgumentError as error:
+        raise RecordingError(path, error.field, error.rule, error.received) from error
+    except Exception as error:
+        received = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise RecordingError(path, field, rule, received) from error
+
+
+# Units other than meters, met where files are read and where metrics are reported.
+
+Number = TypeVar("Number", float, np.ndarray)
+
+
+class Unit(NamedTuple):
+    """A unit of length.
+
+    Attributes:
+        name: Its symbol.
+        meters: How many meters it is long.
+    """
+
+    name: str
+    meters: float
+
+    def to_meters(self, value: Number) -> Number:
+        """Converts a length in this unit, a number or an array, to meters."""
+        return value * self.meters
+
+    def from_meters(self, value: Number) -> Number:
+        """Converts a length in meters, a number or an array, to this unit."""
+        return value / self.meters
+
+
+METERS = Unit("m", 1.0)
+CENTIMETERS = Unit("cm", 1e-2)
+MILLIMETERS = Unit("mm", 1e-3)
+
+UNITS = {unit.name: unit for unit in (METERS, CENTIMETERS, MILLIMETERS)}

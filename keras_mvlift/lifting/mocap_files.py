@@ -1,0 +1,422 @@
+"""Poses for programs of motion capture, as BVH and TRC.
+
+Poses as BVH: a tree of bones and how it turns; centimeters and degrees, y up.
+
+Bones have their median lengths over the clip, so the joints of a clip whose bones change are not
+quite met. A joint that is absent for a while is interpolated. The format holds one person a file.
+"""
+
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_mvlift import errors
+from keras_mvlift.lifting import pose_clip
+
+_ROTATIONS = "Zrotation Xrotation Yrotation"
+# Meters; where the last bones end is not known, and viewers draw nothing without it.
+_END_LENGTH = 0.05
+
+
+def write_bvh(clip: pose_clip.PoseClip, path: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    """Writes each track to a file of its own: `path`, or `<path>.<track>.bvh` of several.
+
+    Raises:
+        ValueError: If a joint is absent throughout, which no tree can show.
+    """
+    several = len(clip.tracks) > 1
+    targets = [_named(path, track.name) if several else path for track in clip.tracks]
+    texts = [_bvh_text(clip, track) for track in clip.tracks]
+    for target, text in zip(targets, texts, strict=True):
+        with pose_clip.replacing(target) as partial:
+            partial.write_text(text, encoding="utf-8")
+    return tuple(targets)
+
+
+def _named(path: pathlib.Path, track: str) -> pathlib.Path:
+    return path.with_name(f"{path.stem}.{re.sub(r'[^A-Za-z0-9-]+', '_', track)}{path.suffix}")
+
+
+def _bvh_text(clip: pose_clip.PoseClip, track: pose_clip.Track) -> str:
+    points = y_up(_without_gaps(clip, track), clip.space)
+    motion = follow(points, clip.joint_names, clip.parents)
+    root = errors.CENTIMETERS.from_meters(motion.root)
+    degrees = np.degrees(euler_zxy(motion.rotation)).reshape(clip.num_frames, -1)
+    frames = np.concatenate([root, degrees], axis=1)
+    return "\n".join(
+        [
+            "HIERARCHY",
+            *_node(motion.nodes, 0, ""),
+            "MOTION",
+            f"Frames: {clip.num_frames}",
+            f"Frame Time: {1 / clip.frame_rate:.8f}",
+            *(" ".join(f"{value:.6f}" for value in frame) for frame in frames.tolist()),
+            "",
+        ]
+    )
+
+
+class Node(NamedTuple):
+    """A joint of the file.
+
+    Attributes:
+        name: Its name.
+        parent: The index of its parent among the nodes, -1 for the root.
+        offset: `[3]`, meters, from its parent, in the T-pose.
+    """
+
+    name: str
+    parent: int
+    offset: np.ndarray
+
+
+def _node(nodes: tuple[Node, ...], index: int, indent: str) -> Iterator[str]:
+    node, inner = nodes[index], f"{indent}  "
+    kind, channels = ("JOINT", f"3 {_ROTATIONS}")
+    if node.parent < 0:
+        kind, channels = "ROOT", f"6 Xposition Yposition Zposition {_ROTATIONS}"
+    yield f"{indent}{kind} {node.name}"
+    yield f"{indent}{{"
+    yield f"{inner}OFFSET {_centimeters(node.offset)}"
+    yield f"{inner}CHANNELS {channels}"
+    children = [child for child, other in enumerate(nodes) if other.parent == index]
+    for child in children:
+        yield from _node(nodes, child, inner)
+    if not children:
+        end = _END_LENGTH * rest_direction(node.name)
+        yield from (f"{inner}End Site", f"{inner}{{", f"{inner}  OFFSET {_centimeters(end)}")
+        yield f"{inner}}}"
+    yield f"{indent}}}"
+
+
+def _centimeters(offset: np.ndarray) -> str:
+    return " ".join(f"{value:.6f}" for value in errors.CENTIMETERS.from_meters(offset))
+
+
+def _without_gaps(clip: pose_clip.PoseClip, track: pose_clip.Track) -> np.ndarray:
+    """Gives the pose `[T, J, 3]`, meters, in straight lines over frames without a joint."""
+    is_present, frames = track.is_present, np.arange(clip.num_frames)
+    if not is_present.any(axis=0).all():
+        missing = clip.joint_names[int(np.argmin(is_present.any(axis=0)))]
+        raise ValueError(
+            f"`pose` of {track.name} must have every joint in some frame to be written as BVH. "
+            f"Received: {missing} in none."
+        )
+    filled = track.pose.astype(np.float64)
+    for joint in np.flatnonzero(~is_present.all(axis=0)):
+        known = is_present[:, joint]
+        for axis in range(3):
+            values = filled[known, joint, axis]
+            filled[:, joint, axis] = np.interp(frames, frames[known], values)
+    return filled
+
+
+# The tree of a BVH file, and how it must turn to follow a clip.
+#
+# A joint that several bones start from turns as its bones do at their nearest to a rigid body. In a
+# body they are not quite rigid, so each of them hangs on a joint of its own, without length, that
+# makes up for the rest: `pelvis_to_left_hip` between `pelvis` and `left_hip`.
+
+# In the T-pose, y up, facing z: the left side is on x.
+_REST = {
+    r"(left|right)_(hip|shoulder|elbow|wrist|hand)": (1.0, 0.0, 0.0),
+    r"(left|right)_(knee|ankle|foot|heel)": (0.0, -1.0, 0.0),
+    r"(left|right)_(big|small)_toe": (0.0, 0.0, 1.0),
+}
+_UP = (0.0, 1.0, 0.0)
+
+
+class Motion(NamedTuple):
+    """A tree and its motion.
+
+    Attributes:
+        nodes: `N` nodes, depth first.
+        root: `[T, 3]`, meters, y up.
+        rotation: `[T, N, 3, 3]`, of each node in its parent's axes.
+    """
+
+    nodes: tuple[Node, ...]
+    root: np.ndarray
+    rotation: np.ndarray
+
+
+def follow(points: np.ndarray, joint_names: tuple[str, ...], parents: tuple[int, ...]) -> Motion:
+    """Makes a tree with the median lengths of a track's bones follow it.
+
+    Args:
+        points: `[T, J, 3]`, meters, y up, finite.
+        joint_names: `J` names.
+        parents: `J` indices, each of an earlier joint, -1 for the root, which is the first.
+    """
+    tree = _Tree(joint_names, parents, points)
+    tree.grow(0, -1)
+    turned = np.stack(tree.turned, axis=1)
+    above = np.stack(
+        [
+            np.broadcast_to(np.eye(3), turned[:, 0].shape) if parent < 0 else turned[:, parent]
+            for parent in (node.parent for node in tree.nodes)
+        ],
+        axis=1,
+    )
+    rotation = np.swapaxes(above, -1, -2) @ turned
+    return Motion(tuple(tree.nodes), points[:, 0], rotation)
+
+
+def rest_direction(joint: str) -> np.ndarray:
+    """Gives the unit vector `[3]` from a joint's parent to it in the T-pose, y up, facing z."""
+    found = next((rest for name, rest in _REST.items() if re.fullmatch(name, joint)), _UP)
+    mirrored = (-1.0, 1.0, 1.0) if joint.startswith("right") else (1.0, 1.0, 1.0)
+    return np.array(found) * mirrored
+
+
+class _Tree:
+    """Grows bone by bone, each branch to its end before the next, as the file states them."""
+
+    def __init__(self, names: tuple[str, ...], parents: tuple[int, ...], points: np.ndarray):
+        self._names, self._parents = names, np.array(parents)
+        self._rest = np.array([rest_direction(name) for name in names])
+        bones = points - points[:, np.maximum(self._parents, 0)]
+        lengths = np.median(np.linalg.norm(bones, axis=-1), axis=0)
+        self._offsets = lengths[:, np.newaxis] * self._rest
+        self._directions = directions(bones)
+        self.nodes: list[Node] = []
+        self.turned: list[np.ndarray] = []
+
+    def grow(self, joint: int, parent: int) -> None:
+        """Adds a joint below a node, and all behind it."""
+        children = np.flatnonzero(self._parents == joint).tolist()
+        name = self._names[joint]
+        node = Node(name, parent, self._offsets[joint])
+        if len(children) > 1:
+            seen = self._directions[:, children]
+            hub = self._append(node, fit(self._rest[children], seen))
+            for child in children:
+                link = Node(f"{name}_to_{self._names[child]}", hub, np.zeros(3))
+                self.grow(child, self._append(link, self._aim(hub, child)))
+        elif children:
+            self.grow(children[0], self._append(node, self._aim(parent, children[0])))
+        else:
+            self._append(node, self.turned[parent])
+
+    def _append(self, node: Node, turned: np.ndarray) -> int:
+        self.nodes.append(node)
+        self.turned.append(turned)
+        return len(self.nodes) - 1
+
+    def _aim(self, node: int, child: int) -> np.ndarray:
+        """Turns on from a node, or from rest, so that the bone to a child points at it."""
+        start = np.broadcast_to(np.eye(3), (len(self._directions), 3, 3))
+        if node >= 0:
+            start = self.turned[node]
+        source = np.einsum("tij,j->ti", start, self._rest[child])
+        return swing(source, self._directions[:, child]) @ start
+
+
+# How bones of fixed lengths must turn to put joints where they are.
+#
+# Positions tell a rotation up to the twist around the bone; each bone takes the least turn from its
+# parent, so none twists on its own.
+
+# Meters; a shorter bone points nowhere.
+_LEAST_LENGTH = 1e-9
+# Cosine of the turn from which on its axis is not told by a cross product any more.
+_OPPOSITE = -1.0 + 1e-9
+
+
+def fit(rest: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Finds the rotations that turn a bundle of directions nearest to another.
+
+    Args:
+        rest: `[C, 3]`, unit vectors.
+        directions: `[T, C, 3]`, unit vectors, or 0 for one that does not count.
+
+    Returns:
+        `[T, 3, 3]`, proper rotations.
+
+    References:
+        Kabsch, A solution for the best rotation to relate two sets of vectors, 1976.
+    """
+    correlation = np.einsum("tci,cj->tij", directions, rest)
+    left, _, right = np.linalg.svd(correlation)
+    # A reflection may fit better than any rotation; flip the weakest axis.
+    left[..., -1] *= np.sign(np.linalg.det(left @ right))[..., np.newaxis]
+    return left @ right
+
+
+def swing(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Finds the least turns from one direction to another.
+
+    Args:
+        source: `[T, 3]`, unit vectors.
+        target: `[T, 3]`, unit vectors, or 0 for no turn.
+
+    Returns:
+        `[T, 3, 3]`, with `rotation @ source = target`.
+    """
+    is_known = np.linalg.norm(target, axis=-1, keepdims=True) > 0
+    target = np.where(is_known, target, source)
+    cosine = (source * target).sum(axis=-1)
+    cross = _cross_matrix(np.cross(source, target))
+    safe = np.where(cosine > _OPPOSITE, cosine, 1.0)[:, np.newaxis, np.newaxis]
+    rotation = np.eye(3) + cross + cross @ cross / (1.0 + safe)
+    axis = _across(source)
+    half_turn = 2.0 * axis[:, :, np.newaxis] * axis[:, np.newaxis] - np.eye(3)
+    return np.where((cosine > _OPPOSITE)[:, np.newaxis, np.newaxis], rotation, half_turn)
+
+
+def directions(bones: np.ndarray) -> np.ndarray:
+    """Makes vectors `[..., 3]` unit vectors; 0 where they have no length."""
+    length = np.linalg.norm(bones, axis=-1, keepdims=True)
+    return np.where(length > _LEAST_LENGTH, bones / np.maximum(length, _LEAST_LENGTH), 0.0)
+
+
+def euler_zxy(rotation: np.ndarray) -> np.ndarray:
+    """Writes rotations as `Rz(z) @ Rx(x) @ Ry(y)`.
+
+    Args:
+        rotation: `[T, ..., 3, 3]`.
+
+    Returns:
+        `[T, ..., 3]`, radians, z, x and y, without jumps of full turns over time.
+    """
+    x = np.arcsin(np.clip(rotation[..., 2, 1], -1.0, 1.0))
+    # With y or -y on the z axis only the sum of the other two is told: all of it is z.
+    is_locked = np.hypot(rotation[..., 2, 0], rotation[..., 2, 2]) < 1e-7
+    z = np.arctan2(-rotation[..., 0, 1], rotation[..., 1, 1])
+    locked_z = np.arctan2(rotation[..., 1, 0], rotation[..., 0, 0])
+    y = np.arctan2(-rotation[..., 2, 0], rotation[..., 2, 2])
+    angles = [np.where(is_locked, locked_z, z), x, np.where(is_locked, 0.0, y)]
+    return np.unwrap(np.stack(angles, axis=-1), axis=0)
+
+
+def _cross_matrix(vector: np.ndarray) -> np.ndarray:
+    x, y, z = np.moveaxis(vector, -1, 0)
+    zero = np.zeros_like(x)
+    rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
+    return np.moveaxis(np.array(rows), (0, 1), (-2, -1))
+
+
+def _across(vector: np.ndarray) -> np.ndarray:
+    """Gives unit vectors at right angles to unit vectors `[T, 3]`."""
+    axis = np.eye(3)[np.abs(vector).argmin(axis=-1)]
+    return directions(np.cross(vector, axis))
+
+
+# Poses as OpenSim's marker files: millimeters, y up, a column of three for each joint.
+
+_TRC_HEADER = (
+    *("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units"),
+    *("OrigDataRate", "OrigDataStartFrame", "OrigNumFrames"),
+)
+
+
+def write_trc(clip: pose_clip.PoseClip, path: pathlib.Path) -> None:
+    """Writes a clip; a joint that is absent is three empty cells."""
+    marked = markers_of_clip(clip)
+    points = errors.MILLIMETERS.from_meters(y_up(marked.points, clip.space))
+    flat = points.reshape(clip.num_frames, -1)
+    rows = [
+        "\t".join([str(number), f"{time:.6f}", *map(_cell, values)])
+        for number, time, values in zip(*_clock(clip), flat.tolist(), strict=True)
+    ]
+    lines = [*_trc_header(clip, path.name, marked.names), *rows]
+    with pose_clip.replacing(path) as partial:
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _trc_header(clip: pose_clip.PoseClip, name: str, names: tuple[str, ...]) -> list[str]:
+    rate, count, first = f"{clip.frame_rate:g}", clip.num_frames, clip.first_frame + 1
+    values = (rate, rate, count, len(names), "mm", rate, first, count)
+    parts = [f"{axis}{index + 1}" for index in range(len(names)) for axis in "XYZ"]
+    return [
+        f"PathFileType\t4\t(X/Y/Z)\t{name}",
+        "\t".join(_TRC_HEADER),
+        "\t".join(map(str, values)),
+        "\t".join(["Frame#", "Time", *(f"{marker}\t\t" for marker in names)]).rstrip("\t"),
+        "\t".join(["", "", *parts]),
+    ]
+
+
+def _clock(clip: pose_clip.PoseClip) -> tuple[list[int], list[float]]:
+    """Gives frame numbers, which the format counts from 1, and times in seconds."""
+    index = np.arange(clip.num_frames)
+    return (clip.first_frame + 1 + index).tolist(), (index / clip.frame_rate).tolist()
+
+
+def _cell(value: float) -> str:
+    return "" if value != value else f"{value:.4f}"
+
+
+# The axes of other programs' files.
+
+# The world's (x, y, z), z up, is OpenSim's (z, x, y), y up: both right-handed, as `datasets.trc`
+# reads it. In front of a camera what points up is -y.
+_Y_UP = {
+    "world": (np.array([1, 2, 0]), np.array([1.0, 1.0, 1.0])),
+    "camera": (np.array([0, 1, 2]), np.array([1.0, -1.0, -1.0])),
+}
+_Z_UP = {
+    "world": (np.array([0, 1, 2]), np.array([1.0, 1.0, 1.0])),
+    "camera": (np.array([0, 2, 1]), np.array([1.0, 1.0, -1.0])),
+}
+
+
+def y_up(points: np.ndarray, space: str) -> np.ndarray:
+    """Turns points `[..., 3]` of a space of `pose_clip.SPACES` so that y points up."""
+    return _turn(points, _Y_UP, space)
+
+
+def z_up(points: np.ndarray, space: str) -> np.ndarray:
+    """Turns points `[..., 3]` of a space of `pose_clip.SPACES` so that z points up."""
+    return _turn(points, _Z_UP, space)
+
+
+def _turn(
+    points: np.ndarray, turns: dict[str, tuple[np.ndarray, np.ndarray]], space: str
+) -> np.ndarray:
+    order, signs = turns["world" if space == "world" else "camera"]
+    return points[..., order] * signs
+
+
+# A clip's joints as the named markers of motion capture's files.
+
+MARKER_SEPARATOR = ":"
+"""Between a person and a joint, where there are several people."""
+
+
+class Markers(NamedTuple):
+    """All joints of all tracks side by side.
+
+    Attributes:
+        names: `M` names: joints, or `"person 1:left_hip"` where there are several tracks.
+        points: `[T, M, 3]`, meters, in the clip's space; NaN where absent.
+        confidence: `[T, M]`, in [0, 1]; NaN where it is not known.
+    """
+
+    names: tuple[str, ...]
+    points: np.ndarray
+    confidence: np.ndarray
+
+
+def markers_of_clip(clip: pose_clip.PoseClip) -> Markers:
+    """Lays a clip's tracks side by side."""
+    names = [
+        joint if len(clip.tracks) == 1 else f"{track.name}{MARKER_SEPARATOR}{joint}"
+        for track in clip.tracks
+        for joint in clip.joint_names
+    ]
+    points = np.concatenate([track.pose for track in clip.tracks], axis=1)
+    confidence = [
+        np.full(track.pose.shape[:2], np.nan) if track.confidence is None else track.confidence
+        for track in clip.tracks
+    ]
+    return Markers(tuple(names), points, np.concatenate(confidence, axis=1))
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Gives a marker's person, empty where it names none, and joint."""
+    person, _, joint = name.rpartition(MARKER_SEPARATOR)
+    return person.strip(), joint.strip()

@@ -1,0 +1,509 @@
+"""Poses over time: the one type that lifting gives, files hold and viewers show."""
+
+import contextlib
+import csv
+import dataclasses
+import importlib
+import json
+import math
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import archives, files
+
+SPACES = ("root", "camera", "world")
+"""Where a pose may be: around its root, in camera axes; from the camera; in the world, z up."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Track:
+    """One person, or one model's or a reference's view of a person.
+
+    Attributes:
+        name: Such as `"person 1"` or `"reference"`.
+        pose: `[T, J, 3]`, meters, in the clip's space; NaN where a joint is absent.
+        confidence: `[T, J]`, in [0, 1], of the 3D joint; None where it is not known.
+        uncertainty: `[T, J]`, meters, one standard deviation, where a model knows it; NaN where
+            a joint is absent.
+        keypoints_2d: `[T, J, 2]`, pixels, what was lifted; NaN where a joint was not seen.
+        keypoint_confidence: `[T, J]`, in [0, 1], of what was lifted; 0 where not seen.
+        is_reference: Whether it is what the others are judged against.
+
+    Raises:
+        ValueError: If a field does not have the shape or values stated above.
+    """
+
+    name: str
+    pose: np.ndarray
+    confidence: np.ndarray | None = None
+    uncertainty: np.ndarray | None = None
+    keypoints_2d: np.ndarray | None = None
+    keypoint_confidence: np.ndarray | None = None
+    is_reference: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise _error("name", "be a text that is not empty", repr(self.name))
+        if not isinstance(self.is_reference, bool):
+            raise _error("is_reference", "be true or false", repr(self.is_reference))
+        _check_points("pose", self.pose, 3)
+        per_joint = self.pose.shape[:2]
+        for name in ("confidence", "uncertainty", "keypoint_confidence"):
+            _check_per_joint(name, getattr(self, name), per_joint)
+        if self.keypoints_2d is not None:
+            _check_points("keypoints_2d", self.keypoints_2d, 2)
+            if self.keypoints_2d.shape[:2] != per_joint:
+                rule = f"have the frames and joints of `pose`, {list(per_joint)}"
+                raise _error("keypoints_2d", rule, list(self.keypoints_2d.shape))
+
+    @property
+    def num_frames(self) -> int:
+        """The number of frames, `T`."""
+        return self.pose.shape[0]
+
+    @property
+    def is_present(self) -> np.ndarray:
+        """`[T, J]`, where a joint has a position."""
+        return np.isfinite(self.pose).all(axis=-1)
+
+
+def _check_points(name: str, points: np.ndarray, num_axes: int) -> None:
+    axes = {2: "[T, J, 2]", 3: "[T, J, 3]"}[num_axes]
+    if not _is_array(points) or points.ndim != 3 or points.shape[-1] != num_axes:
+        raise _error(name, f"have shape {axes}", _shape(points))
+    if 0 in points.shape:
+        raise _error(name, "have at least one frame and one joint", _shape(points))
+    is_nan = np.isnan(points)
+    if np.isinf(points).any() or (is_nan.any(axis=-1) & ~is_nan.all(axis=-1)).any():
+        raise _error(name, "be finite, or NaN in all of a joint's numbers", "others")
+
+
+def _check_per_joint(name: str, values: np.ndarray | None, shape: tuple[int, ...]) -> None:
+    if values is None:
+        return
+    if not _is_array(values) or values.shape != shape:
+        raise _error(name, f"have the frames and joints of `pose`, {list(shape)}", _shape(values))
+    if name == "uncertainty":
+        if (values < 0).any() or np.isinf(values).any():
+            raise _error(name, "be finite and at least 0, or NaN", float(np.nanmin(values)))
+    elif not ((values >= 0) & (values <= 1)).all():
+        received = f"{values.min()} to {values.max()}"
+        raise _error(name, "lie in [0, 1]", received)
+
+
+def _is_array(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and values.dtype.kind == "f"
+
+
+def _shape(values: Any) -> str:
+    if not isinstance(values, np.ndarray):
+        return type(values).__name__
+    return f"{list(values.shape)} of {values.dtype}"
+
+
+def _error(name: str, rule: str, received: Any) -> ValueError:
+    return errors.ArgumentError(name, rule, received)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PoseClip:
+    """People over a stretch of time.
+
+    Attributes:
+        tracks: At least one, all with the same frames `T` and joints `J`, each of its own name.
+        space: `"root"`: around the pelvis, in camera axes, x right, y down, z away from the
+            camera; `"camera"`: the same axes, from the camera; `"world"`: z up.
+        frame_rate: Frames per second.
+        first_frame: The number of the first frame.
+        joint_names: `J` names.
+        parents: `J` indices of each joint's parent, -1 for the root.
+        image_size: Width and height in pixels of the image that was lifted.
+        about: Notes, such as the model's name: texts to JSON values.
+
+    Raises:
+        ValueError: If a field does not hold what is stated above.
+    """
+
+    tracks: tuple[Track, ...]
+    space: str
+    frame_rate: float
+    first_frame: int = 0
+    joint_names: tuple[str, ...] = skeletons.H36M_17.joints
+    parents: tuple[int, ...] = skeletons.H36M_17.parents
+    image_size: tuple[int, int] | None = None
+    about: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.space not in SPACES:
+            raise _error("space", f"be one of {', '.join(SPACES)}", repr(self.space))
+        if not _is_number(self.frame_rate) or not 0 < self.frame_rate < math.inf:
+            raise _error("frame_rate", "be a number above 0", self.frame_rate)
+        if not isinstance(self.first_frame, int) or self.first_frame < 0:
+            raise _error("first_frame", "be a whole number of at least 0", self.first_frame)
+        self._check_joints()
+        self._check_tracks()
+        self._check_image_size()
+        self._check_about()
+
+    @property
+    def num_frames(self) -> int:
+        """The number of frames, `T`."""
+        return self.tracks[0].num_frames
+
+    def _check_joints(self) -> None:
+        names = self.joint_names
+        if not names or len(set(names)) < len(names) or not all(map(_is_text, names)):
+            raise _error("joint_names", "be texts, each once", names)
+        is_tree = len(self.parents) == len(names) and all(
+            isinstance(parent, int) and -1 <= parent < child
+            for child, parent in enumerate(self.parents)
+        )
+        if not is_tree or list(self.parents).count(-1) != 1:
+            rule = f"name for each of {len(names)} joints an earlier one, -1 for the only root"
+            raise _error("parents", rule, self.parents)
+
+    def _check_tracks(self) -> None:
+        if not self.tracks:
+            raise _error("tracks", "hold somebody", "none")
+        shape = (self.num_frames, len(self.joint_names))
+        for track in self.tracks:
+            if track.pose.shape[:2] != shape:
+                rule = f"all have {shape[0]} frames and {shape[1]} joints"
+                raise _error("tracks", rule, f"{track.name} with {list(track.pose.shape[:2])}")
+        names = [track.name for track in self.tracks]
+        if len(set(names)) < len(names):
+            raise _error("tracks", "each have a name of its own", ", ".join(names))
+
+    def _check_image_size(self) -> None:
+        size = self.image_size
+        if size is None:
+            return
+        is_pair = isinstance(size, (tuple, list)) and len(size) == 2
+        if not is_pair or not all(isinstance(side, int) and side > 0 for side in size):
+            raise _error("image_size", "be width and height in whole pixels", size)
+
+    def _check_about(self) -> None:
+        if not isinstance(self.about, dict):
+            raise _error("about", "be texts to JSON values", type(self.about).__name__)
+        try:
+            json.dumps(self.about, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise _error("about", "hold JSON values only", error) from error
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+# Poses as JSON; `docs/pose_clip.schema.json` is its schema.
+#
+# Lengths are rounded to a hundredth of a millimeter, pixels and confidences to a thousandth. A
+# joint that is absent is `null`.
+
+JSON_FORMAT = "keras-mvlift poses"
+JSON_VERSION = 1
+
+# Field to its decimals and whether it has an axis behind the joints.
+_JSON_FIELDS = {
+    "pose": (5, 3),
+    "confidence": (3, 0),
+    "uncertainty": (5, 0),
+    "keypoints_2d": (3, 2),
+    "keypoint_confidence": (3, 0),
+}
+
+
+def write_json(clip: PoseClip, path: pathlib.Path) -> None:
+    """Writes a clip."""
+    content = {
+        "format": JSON_FORMAT,
+        "version": JSON_VERSION,
+        "space": clip.space,
+        "frame_rate": clip.frame_rate,
+        "first_frame": clip.first_frame,
+        "joint_names": clip.joint_names,
+        "parents": clip.parents,
+        "image_size": clip.image_size,
+        "about": clip.about,
+        "tracks": [_json_of_track(track) for track in clip.tracks],
+    }
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: pathlib.Path) -> PoseClip:
+    """Reads a clip that `write_json` wrote.
+
+    Raises:
+        RecordingError: If the file is missing or not of that form.
+    """
+    content = files.read_json(path)
+    is_ours = isinstance(content, dict) and content.get("format") == JSON_FORMAT
+    if not is_ours or content.get("version") != JSON_VERSION:
+        rule = f"be {JSON_FORMAT!r} of version {JSON_VERSION}"
+        received = content.get("format") if isinstance(content, dict) else type(content).__name__
+        raise errors.RecordingError(path, "format", rule, received)
+    with errors.parsing(path, "tracks", "be poses as docs/pose_clip.schema.json has them"):
+        size = content["image_size"]
+        return PoseClip(
+            tracks=tuple(map(_track_of_json, content["tracks"])),
+            space=content["space"],
+            frame_rate=content["frame_rate"],
+            first_frame=content["first_frame"],
+            joint_names=tuple(content["joint_names"]),
+            parents=tuple(content["parents"]),
+            image_size=None if size is None else tuple(size),
+            about=content["about"],
+        )
+
+
+def _json_of_track(track: Track) -> dict[str, Any]:
+    fields = {
+        name: _to_lists(getattr(track, name), decimals)
+        for name, (decimals, _) in _JSON_FIELDS.items()
+        if getattr(track, name) is not None
+    }
+    return {"name": track.name, "is_reference": track.is_reference, **fields}
+
+
+def _track_of_json(content: dict[str, Any]) -> Track:
+    fields = {
+        name: _to_array(name, content[name], num_axes)
+        for name, (_, num_axes) in _JSON_FIELDS.items()
+        if name in content
+    }
+    is_reference = content["is_reference"]
+    return Track(name=content["name"], is_reference=is_reference, **fields)
+
+
+def _to_lists(values: np.ndarray, decimals: int) -> list[Any]:
+    # Through float64, or single precision's own digits would stand behind the rounded ones.
+    rounded = np.round(values.astype(np.float64), decimals)
+    is_nan = np.isnan(rounded)
+    if values.ndim == 2:
+        rounded = rounded.astype(object)
+        rounded[is_nan] = None
+        return rounded.tolist()
+    is_absent = is_nan.any(axis=-1).tolist()
+    return [
+        [None if absent else joint for joint, absent in zip(*frame, strict=True)]
+        for frame in zip(rounded.tolist(), is_absent, strict=True)
+    ]
+
+
+def _to_array(name: str, lists: Any, num_axes: int) -> np.ndarray:
+    absent = [float("nan")] * num_axes if num_axes else float("nan")
+    filled = [[absent if joint is None else joint for joint in frame] for frame in lists]
+    return errors.numbers(name, filled, np.float64)
+
+
+# Poses as a table: a row for each joint of each track in each frame.
+#
+# The columns are `track`, `frame`, `time` (seconds from the first frame), `joint`, `x`, `y`, `z`
+# (meters, in the space that the column `space` names), `confidence`, `uncertainty` (meters),
+# `keypoint_x`, `keypoint_y` (pixels) and `keypoint_confidence`. What is absent is an empty cell.
+
+CSV_COLUMNS = (
+    *("track", "frame", "time", "joint", "space", "x", "y", "z", "confidence", "uncertainty"),
+    *("keypoint_x", "keypoint_y", "keypoint_confidence"),
+)
+_CSV_FIELDS = ("confidence", "uncertainty", "keypoints_2d", "keypoint_confidence")
+
+
+def write_csv(clip: PoseClip, path: pathlib.Path) -> None:
+    """Writes a clip."""
+    with (
+        replacing(path) as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(CSV_COLUMNS)
+        for track in clip.tracks:
+            table.writerows(_csv_rows(clip, track))
+
+
+def _csv_rows(clip: PoseClip, track: Track) -> Iterator[list[object]]:
+    numbers = _numbers(track).tolist()
+    for index, frame in enumerate(numbers):
+        start = (track.name, clip.first_frame + index, f"{index / clip.frame_rate:.6f}")
+        for joint, values in zip(clip.joint_names, frame, strict=True):
+            cells = ["" if value != value else f"{value:.5f}" for value in values]
+            yield [*start, joint, clip.space, *cells]
+
+
+def _numbers(track: Track) -> np.ndarray:
+    """Gives `[T, J, 8]`, the numbers in the columns' order; NaN where absent."""
+    shape = track.pose.shape[:2]
+    columns = [track.pose]
+    for name in _CSV_FIELDS:
+        values = getattr(track, name)
+        if values is None:
+            values = np.full((*shape, 2) if name == "keypoints_2d" else shape, np.nan)
+        columns.append(values.reshape(*shape, -1))
+    return np.concatenate(columns, axis=-1)
+
+
+# Poses as NumPy's arrays.
+#
+# `pose` `[N, T, J, 3]` and what else is known, of all N tracks: `confidence`, `uncertainty`,
+# `keypoints_2d` and `keypoint_confidence`, NaN throughout for a track of which it is not known;
+# `track_names`, `is_reference`, `joint_names`, `parents`, `space`, `frame_rate`, `first_frame`,
+# `image_size` (0 if unknown) and `about`, a JSON text.
+
+NPZ_OPTIONAL = ("confidence", "uncertainty", "keypoints_2d", "keypoint_confidence")
+
+
+def write_npz(clip: PoseClip, path: pathlib.Path) -> None:
+    """Writes a clip."""
+    arrays: dict[str, Any] = {
+        "pose": np.stack([track.pose for track in clip.tracks]),
+        "track_names": np.array([track.name for track in clip.tracks]),
+        "is_reference": np.array([track.is_reference for track in clip.tracks]),
+        "joint_names": np.array(clip.joint_names),
+        "parents": np.array(clip.parents),
+        "space": np.array(clip.space),
+        "frame_rate": np.array(float(clip.frame_rate)),
+        "first_frame": np.array(clip.first_frame),
+        "image_size": np.array(clip.image_size or (0, 0)),
+        "about": np.array(json.dumps(clip.about)),
+    }
+    for name in NPZ_OPTIONAL:
+        values = [getattr(track, name) for track in clip.tracks]
+        if any(value is not None for value in values):
+            arrays[name] = _stack(values)
+    with replacing(path) as partial:
+        np.savez_compressed(partial, **arrays)
+
+
+def read_npz(path: pathlib.Path) -> PoseClip:
+    """Reads a clip that `write_npz` wrote.
+
+    Raises:
+        RecordingError: If the file is missing or not of that form.
+    """
+    arrays = archives.read_npz(path)
+    with errors.parsing(path, "arrays", "be poses as `keras-mvlift lift` writes them"):
+        width, height = (int(side) for side in arrays["image_size"])
+        return PoseClip(
+            tracks=tuple(_track_of_arrays(arrays, index) for index in range(len(arrays["pose"]))),
+            space=str(arrays["space"]),
+            frame_rate=float(arrays["frame_rate"]),
+            first_frame=int(arrays["first_frame"]),
+            joint_names=tuple(map(str, arrays["joint_names"])),
+            parents=tuple(map(int, arrays["parents"])),
+            image_size=(width, height) if width and height else None,
+            about=json.loads(str(arrays["about"])),
+        )
+
+
+def _stack(values: list[np.ndarray | None]) -> np.ndarray:
+    known = next(value for value in values if value is not None)
+    unknown = np.full_like(known, np.nan)
+    return np.stack([unknown if value is None else value for value in values])
+
+
+def _track_of_arrays(arrays: dict[str, Any], index: int) -> Track:
+    fields = {name: arrays[name][index] for name in NPZ_OPTIONAL if name in arrays}
+    known = {name: value for name, value in fields.items() if not np.isnan(value).all()}
+    return Track(
+        name=str(arrays["track_names"][index]),
+        pose=arrays["pose"][index],
+        is_reference=bool(arrays["is_reference"][index]),
+        **known,
+    )
+
+
+# Every format of poses by its ending.
+
+# Ending to the module and its function, imported only when it is asked for: some need libraries
+# that lifting does not.
+_WRITERS = {
+    ".json": ("pose_clip", "write_json"),
+    ".csv": ("pose_clip", "write_csv"),
+    ".npz": ("pose_clip", "write_npz"),
+    ".trc": ("mocap_files", "write_trc"),
+    ".c3d": ("c3d_file", "write_c3d"),
+    ".bvh": ("mocap_files", "write_bvh"),
+}
+_READERS = {".json": ("pose_clip", "read_json"), ".npz": ("pose_clip", "read_npz")}
+
+ENDINGS = tuple(_WRITERS)
+"""Of all files that can be written."""
+
+
+def write(clip: PoseClip, path: str | os.PathLike[str]) -> tuple[pathlib.Path, ...]:
+    """Writes a clip in the format of the path's ending, each file whole or not at all.
+
+    Args:
+        clip: What to write.
+        path: A file ending in one of `ENDINGS`; what is there is replaced.
+
+    Returns:
+        The files that were written: one, but for a `.bvh` of several tracks, whose names stand
+        before the ending then.
+
+    Raises:
+        ValueError: If the ending is none of them, or the format cannot hold the clip.
+        OSError: If the file cannot be written.
+    """
+    target = pathlib.Path(path)
+    written: tuple[pathlib.Path, ...] | None = _function(target, _WRITERS, "write")(clip, target)
+    return (target,) if written is None else written
+
+
+def read(path: str | os.PathLike[str]) -> PoseClip:
+    """Reads a clip that was written as `.json` or `.npz`; the other formats hold less than a clip.
+
+    Raises:
+        RecordingError: If the ending is another, or the file is missing or not of its form.
+    """
+    source = pathlib.Path(path)
+    clip: PoseClip = _function(source, _READERS, "read")(source)
+    return clip
+
+
+def _function(path: pathlib.Path, known: Mapping[str, tuple[str, str]], purpose: str) -> Any:
+    ending = path.suffix.lower()
+    if ending not in known:
+        rule = f"end in {', '.join(known)} to {purpose} poses"
+        raise errors.RecordingError(path, "file name", rule, path.name)
+    module, name = known[ending]
+    return getattr(importlib.import_module(f"keras_mvlift.lifting.{module}"), name)
+
+
+# Files that are written whole or not at all.
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives a path beside `path` to write to, which takes its place once all is written.
+
+    What was there before stays if writing fails, and half a file never stands there.
+
+    Args:
+        path: The file to be written.
+
+    Raises:
+        FileNotFoundError: If its folder is not there.
+        IsADirectoryError: If it is a folder.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent} must be a folder to write {path.name} to.")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} must be a file to write to, not a folder.")
+    # Libraries tell the format by the ending, some in small letters only.
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix.lower()}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

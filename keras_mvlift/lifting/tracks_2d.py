@@ -1,0 +1,149 @@
+"""People's 2D joints over time in one camera's image: what lifting starts from."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_mvlift import errors, skeletons
+from keras_mvlift.lifting import pose_clip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tracks2D:
+    """People in the image of one camera.
+
+    Attributes:
+        names: `P` names, each once.
+        joint_names: `K` names, as in `skeletons`.
+        keypoints_2d: `[P, T, K, 2]`, pixels, as detected; 0 where not seen.
+        confidence: `[P, T, K]`, in [0, 1]; 0 where not seen.
+        frame_rate: Frames per second; None where it is not known.
+        first_frame: The number of the first frame.
+        image_size: Width and height, pixels; None where it is not known.
+
+    Raises:
+        ValueError: If a field does not hold what is stated above.
+    """
+
+    names: tuple[str, ...]
+    joint_names: tuple[str, ...]
+    keypoints_2d: np.ndarray
+    confidence: np.ndarray
+    frame_rate: float | None = None
+    first_frame: int = 0
+    image_size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        shape = (len(self.names), self.num_frames, len(self.joint_names))
+        for name, expected in (("keypoints_2d", (*shape, 2)), ("confidence", shape)):
+            received = getattr(self, name).shape
+            if received != expected or 0 in expected:
+                rule = "be of at least one person, frame and joint, all that are named"
+                told = f"shape {list(received)}"
+                raise errors.ArgumentError(name, rule, told)
+        if len(set(self.names)) < len(self.names):
+            raise errors.ArgumentError("names", "each be there once", self.names)
+        # In single precision, in which they are lifted.
+        if not (np.abs(self.keypoints_2d) <= np.finfo(np.float32).max).all():
+            raise errors.ArgumentError("keypoints_2d", "be finite", "NaN or infinity")
+        low, high = self.confidence.min(), self.confidence.max()
+        if not (low >= 0 and high <= 1):
+            raise errors.ArgumentError("confidence", "lie in [0, 1]", f"{low} to {high}")
+
+    @property
+    def num_frames(self) -> int:
+        """The number of frames, `T`."""
+        return self.keypoints_2d.shape[1]
+
+
+def of_arrays(
+    keypoints_2d: np.ndarray,
+    confidence: np.ndarray | None = None,
+    *,
+    joint_names: tuple[str, ...] = skeletons.H36M_17.joints,
+    names: tuple[str, ...] | None = None,
+    frame_rate: float | None = None,
+    first_frame: int = 0,
+    image_size: tuple[int, int] | None = None,
+) -> Tracks2D:
+    """Makes tracks of arrays, time first.
+
+    Args:
+        keypoints_2d: `[K, 2]`, `[T, K, 2]` or `[T, P, K, 2]`, pixels; NaN where not seen.
+        confidence: The same without the last axis, in [0, 1], 0 where not seen; None if it is
+            not known, 1 then for all that was seen.
+        joint_names: `K` names, as in `skeletons`.
+        names: `P` names; `"person 1"` and so on if None.
+        frame_rate: Frames per second.
+        first_frame: The number of the first frame.
+        image_size: Width and height, pixels.
+
+    Raises:
+        ValueError: If a shape or value is not as stated above.
+    """
+    keypoints = errors.numbers("keypoints_2d", keypoints_2d, np.float64)
+    if keypoints.ndim not in (2, 3, 4) or keypoints.shape[-2:] != (len(joint_names), 2):
+        count = len(joint_names)
+        rule = f"have shape [{count}, 2], [T, {count}, 2] or [T, P, {count}, 2]"
+        raise errors.ArgumentError("keypoints_2d", rule, list(keypoints.shape))
+    is_seen = ~np.isnan(keypoints).any(axis=-1)
+    seen = (
+        np.ones(is_seen.shape)
+        if confidence is None
+        else errors.numbers("confidence", confidence, np.float64)
+    )
+    if seen.shape != is_seen.shape:
+        rule = f"have shape {list(is_seen.shape)}"
+        raise errors.ArgumentError("confidence", rule, list(seen.shape))
+    seen = np.where(is_seen, seen, 0.0)
+    keypoints, seen = _people_first(keypoints, 4), _people_first(seen, 3)
+    return Tracks2D(
+        names=numbered(len(keypoints)) if names is None else names,
+        joint_names=joint_names,
+        keypoints_2d=np.where(seen[..., np.newaxis] > 0, keypoints, 0.0),
+        confidence=seen,
+        frame_rate=frame_rate,
+        first_frame=first_frame,
+        image_size=image_size,
+    )
+
+
+def of_clip(clip: pose_clip.PoseClip) -> Tracks2D:
+    """Gives what was lifted, of those tracks of a clip that tell it.
+
+    Raises:
+        ValueError: If none does.
+    """
+    tracks = [track for track in clip.tracks if track.keypoints_2d is not None]
+    if not tracks:
+        raise errors.ArgumentError("tracks", "hold `keypoints_2d`", "none that does")
+    keypoints = [track.keypoints_2d for track in tracks if track.keypoints_2d is not None]
+    confidence = [
+        np.ones(track.pose.shape[:2])
+        if track.keypoint_confidence is None
+        else track.keypoint_confidence
+        for track in tracks
+    ]
+    return of_arrays(
+        np.stack(keypoints, axis=1),
+        np.stack(confidence, axis=1),
+        joint_names=clip.joint_names,
+        names=tuple(track.name for track in tracks),
+        frame_rate=clip.frame_rate,
+        first_frame=clip.first_frame,
+        image_size=clip.image_size,
+    )
+
+
+def numbered(num_people: int) -> tuple[str, ...]:
+    """Gives the names of people who have none: `"person 1"` and so on."""
+    return tuple(f"person {number}" for number in range(1, num_people + 1))
+
+
+def _people_first(values: np.ndarray, num_axes: int) -> np.ndarray:
+    """Turns `[K, ...]`, `[T, K, ...]` or `[T, P, K, ...]` into `[P, T, K, ...]`."""
+    if values.ndim == num_axes - 2:
+        values = values[np.newaxis]
+    if values.ndim == num_axes - 1:
+        values = values[:, np.newaxis]
+    return np.swapaxes(values, 0, 1)

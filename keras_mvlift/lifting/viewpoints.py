@@ -1,0 +1,160 @@
+"""What is known of the camera that saw what is to be lifted."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from keras_mvlift import errors
+
+# Of whoever gives a field of view. Beyond it a lens is a fisheye, of which this knows nothing.
+_MAX_DEGREES = 170.0
+
+# Of calibrations that were written with few decimals.
+_ROTATION_TOLERANCE = 1e-2
+_NUMBERS = ("intrinsics", "distortion", "rotation", "center")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Viewpoint:
+    """A camera.
+
+    Attributes:
+        intrinsics: `[3, 3]`, pixels.
+        distortion: `[5]`, OpenCV's `(k1, k2, p1, p2, k3)`; None for a lens that bends nothing.
+        rotation: `[3, 3]`, camera from world; None where it is not known.
+        center: `[3]`, meters, world, z up; None where it is not known.
+        image_size: Width and height, pixels; None where it is not known.
+        origin: How it is known, in words.
+
+    Raises:
+        ValueError: If a number is not as stated above.
+    """
+
+    intrinsics: np.ndarray
+    distortion: np.ndarray | None = None
+    rotation: np.ndarray | None = None
+    center: np.ndarray | None = None
+    image_size: tuple[int, int] | None = None
+    origin: str = "given"
+
+    def __post_init__(self) -> None:
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if value is not None or name == "intrinsics":
+                array = errors.numbers(name, value, np.float64)
+                object.__setattr__(self, name, array)
+        matrix = self.intrinsics
+        is_camera = matrix.shape == (3, 3) and np.isfinite(matrix).all()
+        if not is_camera or (matrix[[0, 1], [0, 1]] <= 0).any() or (matrix[2] != [0, 0, 1]).any():
+            rule = "be [3, 3], pixels, with positive focal lengths and 0, 0, 1 as last row"
+            raise ValueError(f"`intrinsics` must {rule}. Received: {matrix.tolist()}.")
+        if self.distortion is not None and (
+            self.distortion.shape != (5,) or not np.isfinite(self.distortion).all()
+        ):
+            rule = "be OpenCV's k1, k2, p1, p2, k3"
+            raise ValueError(f"`distortion` must {rule}. Received: {self.distortion.tolist()}.")
+        if (self.rotation is None) != (self.center is None):
+            raise ValueError("`rotation` and `center` must be given together. Received: one.")
+        self._check_place()
+        if self.image_size is not None:
+            _check_size(self.image_size)
+
+    def _check_place(self) -> None:
+        if self.rotation is None or self.center is None:
+            return
+        is_known = self.rotation.shape == (3, 3) and bool(np.isfinite(self.rotation).all())
+        is_turn = is_known and np.linalg.det(self.rotation) > 0
+        off = self.rotation.T @ self.rotation - np.eye(3) if is_turn else np.inf
+        if not (np.abs(off) < _ROTATION_TOLERANCE).all():
+            rule = "be [3, 3], a rotation, camera from world"
+            raise errors.ArgumentError("rotation", rule, self.rotation.tolist())
+        if self.center.shape != (3,) or not np.isfinite(self.center).all():
+            rule = "be [3], finite, meters"
+            raise errors.ArgumentError("center", rule, self.center.tolist())
+
+    @property
+    def has_place(self) -> bool:
+        """Tells whether it is known where the camera stands and looks."""
+        return self.rotation is not None
+
+    def world_from_camera(self, points: np.ndarray) -> np.ndarray:
+        """Turns points `[..., 3]`, meters, from the camera's frame into the world's.
+
+        Raises:
+            ValueError: If it is not known where the camera stands.
+        """
+        if self.rotation is None or self.center is None:
+            rule = "be known, with rotation and center, for world coordinates"
+            raise ValueError(f"`camera` must {rule}. Received: {self.origin}.")
+        return points @ self.rotation + self.center
+
+
+def from_intrinsics(
+    focal_x: float,
+    focal_y: float,
+    center_x: float,
+    center_y: float,
+    distortion: tuple[float, ...] = (),
+) -> Viewpoint:
+    """Makes a camera of OpenCV's numbers: pixels, and k1, k2, p1, p2 and k3 or the first of them.
+
+    Raises:
+        ValueError: If a focal length is not positive, or there are more coefficients.
+    """
+    matrix = np.array([[focal_x, 0.0, center_x], [0.0, focal_y, center_y], [0.0, 0.0, 1.0]])
+    distortion = tuple(errors.numbers("distortion", distortion, np.float64).ravel())
+    if len(distortion) > 5:
+        rule = "be at most k1, k2, p1, p2, k3"
+        raise ValueError(f"`distortion` must {rule}. Received: {list(distortion)}.")
+    padded = np.array([*distortion, *[0.0] * (5 - len(distortion))])
+    return Viewpoint(intrinsics=matrix, distortion=padded if padded.any() else None)
+
+
+def from_field_of_view(degrees: float, image_size: tuple[int, int]) -> Viewpoint:
+    """Makes a camera that looks through the middle of its image with square pixels.
+
+    Args:
+        degrees: The horizontal field of view.
+        image_size: Width and height, pixels.
+
+    Raises:
+        ValueError: If there is no such camera.
+    """
+    if not 0 < errors.number("fov", degrees) <= _MAX_DEGREES:
+        rule = f"be above 0 and at most {_MAX_DEGREES:g} degrees"
+        raise ValueError(f"`fov` must {rule}. Received: {degrees}.")
+    _check_size(image_size)
+    width, height = image_size
+    focal = 0.5 * width / math.tan(math.radians(degrees) / 2)
+    seen = from_intrinsics(focal, focal, width / 2, height / 2)
+    origin = f"horizontal field of view {degrees:g} degrees"
+    return dataclasses.replace(seen, image_size=image_size, origin=origin)
+
+
+def like_training(intrinsics: np.ndarray, image_size: tuple[int, int] | None) -> Viewpoint:
+    """Takes a camera like those of training for one that is not known.
+
+    Args:
+        intrinsics: `[3, 3]`, pixels, the mean of training.
+        image_size: Width and height, pixels. With it the longer side is seen under the angle that
+            the longer side was in training, its principal point being in the middle; without it the
+            intrinsics are taken as they are.
+    """
+    known = np.asarray(intrinsics, np.float64)
+    if image_size is None:
+        focal = known[0, 0]
+        origin = f"the mean camera of training, focal length {focal:.0f} px"
+        return Viewpoint(intrinsics=known, origin=origin)
+    width, height = image_size
+    sides = 2.0 * known[[0, 1], 2]
+    focal = known[[0, 1], [0, 1]].mean() * max(width, height) / sides.max()
+    origin = f"a field of view like training's, focal length {focal:.0f} px"
+    seen = from_intrinsics(focal, focal, width / 2, height / 2)
+    return dataclasses.replace(seen, image_size=image_size, origin=origin)
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    is_pair = isinstance(size, (tuple, list)) and len(size) == 2
+    if not is_pair or not all(isinstance(side, int) and side > 0 for side in size):
+        raise errors.ArgumentError("image_size", "be width and height in whole pixels", size)

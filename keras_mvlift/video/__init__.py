@@ -1,1 +1,0 @@
-"""Videos in, people's 2D joints and small pictures out; needs the extra `video`."""

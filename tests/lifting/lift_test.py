@@ -1,0 +1,148 @@
+import dataclasses
+import re
+import types
+
+import numpy as np
+import pytest
+
+from keras_mvlift import inference, skeletons
+from keras_mvlift.lifting import lift as lifting_lift
+from keras_mvlift.lifting import smoothing, tracks_2d, viewpoints
+from tests import tiny_studio
+
+RNG = np.random.default_rng(0)
+TRACKS = tracks_2d.of_arrays(
+    RNG.uniform(300, 700, (6, 2, 17, 2)),
+    RNG.uniform(0.1, 1, (6, 2, 17)),
+    names=("anna", "ben"),
+    frame_rate=50.0,
+    first_frame=4,
+    image_size=(1000, 1000),
+)
+CAMERA = viewpoints.from_intrinsics(1100, 1120, 510, 490)
+ROTATION = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
+PLACED = dataclasses.replace(CAMERA, rotation=ROTATION, center=np.array([1.0, 2, 3]))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "saved"
+    tiny_studio.save(tiny_studio.trained(), folder)
+    return inference.load_model(folder)
+
+
+def changed(person, frame, confidence):
+    seen = TRACKS.confidence.copy()
+    seen[person, frame] = confidence
+    return dataclasses.replace(TRACKS, confidence=seen)
+
+
+def test_each_space_is_what_the_model_says_placed(model):
+    lifted = model.lift(TRACKS.keypoints_2d, TRACKS.confidence, CAMERA)
+    expected = {
+        "root": lifted.root_relative_pose,
+        "camera": lifted.pose_camera,
+        "world": np.einsum("ji,ptkj->ptki", ROTATION, lifted.pose_camera) + PLACED.center,
+    }
+    for space, poses in expected.items():
+        clip = lifting_lift.lift(model, TRACKS, PLACED, space=space)
+        assert (clip.space, clip.frame_rate, clip.first_frame) == (space, 50.0, 4)
+        assert [track.name for track in clip.tracks] == ["anna", "ben"]
+        found = np.stack([track.pose for track in clip.tracks])
+        np.testing.assert_allclose(found, poses, atol=1e-4)
+    np.testing.assert_array_equal(clip.tracks[1].confidence, TRACKS.confidence[1])
+    np.testing.assert_array_equal(clip.tracks[1].keypoints_2d, TRACKS.keypoints_2d[1])
+    assert (clip.joint_names, clip.image_size) == (model.joint_names, (1000, 1000))
+
+
+def test_the_space_is_the_most_that_the_camera_tells(model):
+    assert lifting_lift.lift(model, TRACKS, PLACED).space == "world"
+    assert lifting_lift.lift(model, TRACKS, CAMERA).space == "camera"
+    sentence = "`camera` was left out: taking a field of view like training's, focal length"
+    with pytest.warns(UserWarning, match=sentence):
+        assert lifting_lift.lift(model, TRACKS).space == "root"
+
+
+def test_a_frame_with_too_few_joints_has_no_pose_and_no_confidence(model):
+    few = np.where(np.arange(17) < lifting_lift.MIN_JOINTS - 1, 0.9, 0.0)
+    track = lifting_lift.lift(model, changed(1, 2, few), CAMERA).tracks[1]
+    assert np.flatnonzero(~track.is_present.any(axis=1)).tolist() == [2]
+    assert (track.confidence[2] == 0).all()
+    # What was seen is told all the same.
+    np.testing.assert_array_equal(track.keypoint_confidence[2], few)
+    assert np.isnan(track.keypoints_2d[2, -1]).all()
+    enough = np.where(np.arange(17) < lifting_lift.MIN_JOINTS, 0.9, 0.0)
+    assert lifting_lift.lift(model, changed(1, 2, enough), CAMERA).tracks[1].is_present.all()
+
+
+def test_joints_of_a_detector_become_the_models(model):
+    keypoints = RNG.uniform(300, 700, (3, 25, 2))
+    body = skeletons.BODY_25B.joints
+    tracks = tracks_2d.of_arrays(keypoints, joint_names=body, frame_rate=50.0)
+    (track,) = lifting_lift.lift(model, tracks, CAMERA).tracks
+    expected = skeletons.Converter(body).keypoints(keypoints)
+    np.testing.assert_allclose(track.keypoints_2d, expected)
+    lifted = model.lift(expected, None, CAMERA)
+    np.testing.assert_allclose(track.pose, lifted.pose_camera, atol=1e-4)
+
+
+def test_a_lens_is_made_straight_before_lifting_and_shown_bent(model):
+    bent = dataclasses.replace(CAMERA, distortion=np.array([-0.2, 0.05, 0, 0, 0]))
+    (track, _) = lifting_lift.lift(model, TRACKS, bent).tracks
+    np.testing.assert_array_equal(track.keypoints_2d, TRACKS.keypoints_2d[0])
+    straight = lifting_lift.lift(model, TRACKS, CAMERA).tracks[0]
+    assert np.abs(track.pose - straight.pose).max() > 1e-3
+
+
+def test_smoothing_takes_pose_and_root_each_on_its_own(model):
+    one_euro = smoothing.OneEuro()
+    lifted = model.lift(TRACKS.keypoints_2d[0], TRACKS.confidence[0], CAMERA)
+    pose = one_euro.smooth(lifted.root_relative_pose, 25.0)
+    expected = pose + one_euro.smooth(lifted.root_position, 25.0)[:, np.newaxis]
+    clip = lifting_lift.lift(model, TRACKS, CAMERA, one_euro=one_euro, frame_rate=25.0)
+    np.testing.assert_allclose(clip.tracks[0].pose, expected, atol=1e-4)
+    assert clip.about["is_smoothed"] is True
+
+
+def test_a_long_clip_is_lifted_in_parts_and_every_one_is_told(model, monkeypatch):
+    whole = lifting_lift.lift(model, TRACKS, CAMERA)
+    monkeypatch.setattr(lifting_lift, "_FRAMES_AT_ONCE", 4)
+    told = []
+    parts = lifting_lift.lift(
+        model, TRACKS, CAMERA, progress=lambda pieces: told.extend(pieces) or pieces
+    )
+    assert len(told) == 4
+    for one, other in zip(whole.tracks, parts.tracks, strict=True):
+        np.testing.assert_allclose(one.pose, other.pose, atol=1e-5)
+
+
+def test_a_models_own_uncertainty_goes_along(model):
+    def lift(keypoints, confidence, camera):
+        lifted = model.lift(keypoints, confidence, camera)
+        return dataclasses.replace(lifted, joint_uncertainty=np.full(confidence.shape, 0.02))
+
+    sure = types.SimpleNamespace(lift=lift, joint_names=model.joint_names, parents=model.parents)
+    track = lifting_lift.lift(sure, changed(1, 2, 0.0), CAMERA).tracks[1]
+    np.testing.assert_allclose(track.uncertainty[0], 0.02)
+    assert np.isnan(track.uncertainty[2]).all()
+    assert lifting_lift.lift(model, TRACKS, CAMERA).tracks[1].uncertainty is None
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "sentence"),
+    [
+        ({"frame_rate": None}, {}, "`frame_rate` must be given, for the input tells none."),
+        ({}, {"frame_rate": 0.0}, "`frame_rate` must be a number above 0. Received: 0.0."),
+        ({}, {"space": "scene"}, "`space` must be one of root, camera, world. Received: 'scene'."),
+        ({}, {"space": "world"}, "`camera` must be known, with rotation and center, for world"),
+        ({"joint_names": tuple(map(str, range(17)))}, {}, "must allow to build 'pelvis' of the"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_by_field(model, change, arguments, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        lifting_lift.lift(model, dataclasses.replace(TRACKS, **change), CAMERA, **arguments)
+
+
+def test_a_single_picture_needs_no_frame_rate(model):
+    picture = tracks_2d.of_arrays(TRACKS.keypoints_2d[0, 0])
+    assert lifting_lift.lift(model, picture, CAMERA).num_frames == 1

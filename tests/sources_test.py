@@ -1,0 +1,117 @@
+import os
+
+import numpy as np
+import pytest
+
+from keras_mvlift import configs, sources
+from keras_mvlift.datasets import pose2sim, splits, synthetic
+from tests.datasets import clips, recordings
+
+
+def test_the_studio_is_opened_with_its_options():
+    options = '{"num_clips": 2, "actions": ["boxing", "sitting"], "num_subjects": 1}'
+    config = configs.DataConfig(source="studio", source_options=options)
+    source = sources.open_source(config, "")
+    assert isinstance(source, synthetic.Studio)
+    assert source.clips() == ["S01_boxing_01", "S01_sitting_01"]
+
+
+def test_a_recording_is_opened_at_the_data_root(tmp_path):
+    recordings.write(tmp_path)
+    config = configs.DataConfig(source="pose2sim", source_options='{"name": "take"}')
+    source = sources.open_source(config, str(tmp_path))
+    assert isinstance(source, pose2sim.Pose2SimSource)
+    assert [clip.name for clip in source] == source.clips() == ["take"]
+
+
+def test_motions_are_opened_at_the_data_root(tmp_path):
+    path = tmp_path / "motions.npz"
+    np.savez(path, walk=clips.exact(2, 8).pose_world.astype(np.float32))
+    source = sources.open_source(configs.DataConfig(source="motion_studio"), str(path))
+    assert isinstance(source, synthetic.MotionStudio)
+    assert source.clips() == ["walk"]
+
+
+def test_splits_are_opened_with_their_options():
+    config = configs.DataConfig(split="subject", split_options='{"test_subjects": ["S9", "S11"]}')
+    assert sources.open_split(config) == splits.BySubject(test_subjects=("S9", "S11"))
+    assert sources.open_split(configs.DataConfig()) == splits.ByBlocks()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"source": "film"}, "`source` must be one of pose2sim, rig, studio.*Received: 'film'"),
+        ({"source_options": '{"size": 1}'}, "`source_options` must fit 'pose2sim'.*'size'"),
+        (
+            {"source": "studio", "source_options": '{"num_clips": 0}'},
+            "`num_clips` must be positive",
+        ),
+    ],
+)
+def test_sources_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        sources.open_source(configs.DataConfig(**settings), "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"split": "half"}, "`split` must be one of subject, clip, blocks. Received: 'half'"),
+        ({"split": "clip"}, "`split_options` must fit 'clip'.*'test_clips'"),
+        ({"split_options": '{"gap": -1}'}, "`gap` at least 0"),
+    ],
+)
+def test_splits_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        sources.open_split(configs.DataConfig(**settings))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a.json", "b/c.json"):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+        os.utime(path, (1, 1))
+    return tmp_path / "data"
+
+
+def touch(path):
+    os.utime(path, (2, 2))
+
+
+def write(path, text):
+    path.write_text(text)
+    os.utime(path, (1, 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: touch(folder / "b" / "c.json"),
+        lambda folder: write(folder / "a.json", "longer text"),
+        lambda folder: write(folder / "d.json", ""),
+        lambda folder: (folder / "b" / "c.json").unlink(),
+        lambda folder: (folder / "b" / "c.json").rename(folder / "b" / "d.json"),
+    ],
+    ids=["touched", "longer", "added", "removed", "renamed"],
+)
+def test_the_fingerprint_changes_with_the_files(folder, change):
+    before = sources.fingerprint(str(folder))
+    assert sources.fingerprint(str(folder)) == before
+    change(folder)
+    assert sources.fingerprint(str(folder)) != before
+
+
+def test_the_fingerprint_does_not_depend_on_where_the_folder_is(folder):
+    before = sources.fingerprint(str(folder))
+    moved = folder.rename(folder.with_name("moved"))
+    assert sources.fingerprint(str(moved)) == before
+
+
+def test_a_single_file_has_a_fingerprint_and_nothing_has_one_of_its_own(folder):
+    before = sources.fingerprint(str(folder / "a.json"))
+    touch(folder / "a.json")
+    assert sources.fingerprint(str(folder / "a.json")) != before
+    assert sources.fingerprint("") == sources.fingerprint("") != before
