@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from keras_mvlift.calibration import alignment, extrinsics, observations
+from keras_mvlift.calibration import extrinsics, observations, reports
 from keras_mvlift.datasets import synthetic
 
 _NUM_CAMERAS = (2, 4, 8)
@@ -55,8 +55,8 @@ def measure(num_cameras: int, num_frames: int, seed: int) -> tuple[float, float,
     choice = observations.Choice(max_frames=num_frames)
     found = extrinsics.estimate(clips, known_distance, choice, seed=seed)
     seconds = time.process_time() - start
-    moved = alignment.align(found.camera, true, reach=_REACH, with_scale=False)
-    distance, angle = alignment.differences(moved, true)
+    moved = reports.align(found.camera, true, reach=_REACH, with_scale=False)
+    distance, angle = reports.differences(moved, true)
     return float(distance.max()), float(angle.max()), seconds
 
 

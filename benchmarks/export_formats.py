@@ -11,7 +11,7 @@ import onnxruntime
 import tensorflow as tf
 
 from keras_mvlift import inference
-from keras_mvlift.export import onnx, single_frames, tflite
+from keras_mvlift.export import onnx, tflite
 
 Views = dict[str, np.ndarray]
 Run = Callable[[], dict[str, np.ndarray]]
@@ -67,7 +67,7 @@ def lift(lifter: inference.Lifter, views: Views) -> Run:
 
 def _saved_model(path: pathlib.Path, views: Views) -> Run:
     model = tf.saved_model.load(str(path))
-    signature = model.signatures[single_frames.SIGNATURE]
+    signature = model.signatures[tflite.SIGNATURE]
 
     def call() -> dict[str, np.ndarray]:
         # A signature does not keep its model alive.
@@ -89,5 +89,5 @@ def _onnx(path: pathlib.Path, views: Views) -> Run:
 
 def _tflite(path: pathlib.Path, views: Views) -> Run:
     interpreter = tf.lite.Interpreter(str(path), num_threads=NUM_THREADS)
-    runner = interpreter.get_signature_runner(single_frames.SIGNATURE)
+    runner = interpreter.get_signature_runner(tflite.SIGNATURE)
     return lambda: runner(**views)

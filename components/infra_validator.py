@@ -14,7 +14,7 @@ from tfx.proto import infra_validator_pb2
 from tfx.types import standard_component_specs
 from tfx.utils import proto_utils
 
-from keras_mvlift.serving import addresses
+from keras_mvlift.serving import clients
 
 SIGNATURE, SPLIT = "serving_examples", "test"
 
@@ -74,7 +74,7 @@ class InfraValidator(component.InfraValidator):
             serving_spec=infra_validator_pb2.ServingSpec(
                 tensorflow_serving=serving,
                 local_docker=infra_validator_pb2.LocalDockerConfig(client_base_url=docker_url),
-                model_name=addresses.DEFAULT_MODEL,
+                model_name=clients.DEFAULT_MODEL,
             ),
             validation_spec=infra_validator_pb2.ValidationSpec(
                 num_tries=num_tries, max_loading_time_seconds=max_loading_seconds

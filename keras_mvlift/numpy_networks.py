@@ -243,7 +243,7 @@ class SingleViewLifter:
 
     Args:
         model: What `tf.saved_model.load` gave.
-        notes: Of `folded_lifters.notes`.
+        notes: Of `compact.notes`.
         intrinsics: `[3, 3]`, pixels, of the mean camera of training.
     """
 

@@ -11,11 +11,13 @@ References:
     Golub and Pereyra, Separable nonlinear least squares, Inverse Problems 2003.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import optimize
 from scipy.spatial import transform
 
-from keras_mvlift.calibration import best_points, observations, projections, reprojection
+from keras_mvlift.calibration import observations
 from keras_mvlift.geometry import cameras, epipolar
 
 MIN_POINTS = 50
@@ -79,7 +81,7 @@ def adjust(camera: cameras.Camera, seen: observations.Observations) -> cameras.C
 
 def is_usable(camera: cameras.Camera, seen: observations.Observations) -> np.ndarray:
     """Tells which points a rig triangulates in front of it, from rays that cross, `[N]`."""
-    points = reprojection.triangulate(camera, seen)
+    points = observations.triangulate(camera, seen)
     is_seen = seen.weights > 0
     ray = points - np.asarray(camera.center)[:, np.newaxis]
     depth = np.einsum("vi,vni->vn", np.asarray(camera.rotation)[:, 2], ray)
@@ -92,16 +94,40 @@ def is_usable(camera: cameras.Camera, seen: observations.Observations) -> np.nda
     return in_front & (straightest < np.cos(_MIN_ANGLE))
 
 
+# Points seen by moved cameras, with the derivatives that a bundle adjustment needs.
+#
+# In NumPy: a solver calls it some thousand times on small arrays.
+
+
+class Linearized(NamedTuple):
+    """Residuals of all observations, shortened by the loss, and their derivatives.
+
+    Attributes:
+        residuals: `[V, N, 2]`, pixels times confidence.
+        by_point: `[V, N, 2, 3]`, with respect to the points.
+        by_turn: `[V, N, 2, 3]`, with respect to a rotation vector behind the camera's rotation.
+        above_by_point: `[V, N, 2, 3]`, as `by_point`, of the weighted squares above the loss.
+        curved_by_point: `[V, N, 2, 3]`, whose square is half the loss's second derivative, less
+            what comes from the bend of the projection.
+    """
+
+    residuals: np.ndarray
+    by_point: np.ndarray
+    by_turn: np.ndarray
+    above_by_point: np.ndarray
+    curved_by_point: np.ndarray
+
+
 class _Problem:
     """The residuals of a rig's observations as a function of how its cameras are moved."""
 
     def __init__(self, camera: cameras.Camera, seen: observations.Observations):
         self._start, self._seen = camera, seen
-        median = np.nanmedian(reprojection.errors_px(camera, seen))
+        median = np.nanmedian(observations.errors_px(camera, seen))
         self._scale = max(_LOSS_OVER_MEDIAN * median, _MIN_LOSS_SCALE_PX)
         # Of exact detections rounding is left, at which a solver would nibble for long.
         self.is_solved = median < _MIN_LOSS_SCALE_PX
-        self._points_of, self._last_points = b"", reprojection.triangulate(camera, seen)
+        self._points_of, self._last_points = b"", observations.triangulate(camera, seen)
 
     def camera(self, moves: np.ndarray) -> cameras.Camera:
         """Turns and shifts all cameras but the first; `moves` are 6 numbers for each."""
@@ -112,7 +138,7 @@ class _Problem:
     def without_gross_errors(self, moves: np.ndarray) -> observations.Observations:
         """Gives the observations that are not off by many times the median error."""
         points = self._points(moves, self.camera(moves))
-        distance = reprojection.errors_px(self.camera(moves), self._seen, points)
+        distance = observations.errors_px(self.camera(moves), self._seen, points)
         is_gross = distance > _GROSS_OVER_MEDIAN * np.nanmedian(distance)
         return self._seen._replace(weights=np.where(is_gross, 0.0, self._seen.weights))
 
@@ -120,20 +146,20 @@ class _Problem:
         """Gives all residuals, with the points where they fit best."""
         camera = self.camera(moves)
         points = self._points(moves, camera)
-        return projections.residuals(camera, points, self._seen, self._scale).ravel()
+        return view_residuals(camera, points, self._seen, self._scale).ravel()
 
     def jacobian(self, moves: np.ndarray) -> np.ndarray:
         """Gives the residuals' derivatives by `moves`, less what the points can undo."""
         camera = self.camera(moves)
         points = self._points(moves, camera)
-        now = projections.linearize(camera, points, self._seen, self._scale)
+        now = linearize(camera, points, self._seen, self._scale)
         by_camera = self._by_camera(now, moves)
         matrix = np.einsum("vnki,vnkj->nij", now.by_point, now.by_point)
         # [V, N, 3, P]: each point is pulled by each view's parameters.
         pulled = np.einsum("vnki,vnkp->nivp", now.by_point, by_camera)
         num_views, num_points = by_camera.shape[:2]
         pulled = pulled.reshape(num_points, 3, num_views * _PARAMETERS)
-        followed = best_points.solve(matrix, pulled, _DAMPING)
+        followed = solve(matrix, pulled, _DAMPING)
         reduced = -np.einsum("vnki,nip->vnkp", now.by_point, followed)
         reduced = reduced.reshape(num_views, num_points, 2, num_views, _PARAMETERS)
         view = np.arange(num_views)
@@ -141,7 +167,7 @@ class _Problem:
         # The first camera does not move.
         return reduced[..., 1:, :].reshape(2 * num_views * num_points, -1)
 
-    def _by_camera(self, now: projections.Linearized, moves: np.ndarray) -> np.ndarray:
+    def _by_camera(self, now: Linearized, moves: np.ndarray) -> np.ndarray:
         """Gives `[V, N, 2, 6]`, derivatives by the turn and the shift of the view's camera."""
         turn, _ = _per_camera(moves)
         by_turn = now.by_turn @ _left_jacobian(turn)[:, np.newaxis]
@@ -151,7 +177,7 @@ class _Problem:
         # The solver asks for the Jacobian where it has just asked for the residuals, and for
         # residuals near where it has been.
         if self._points_of != moves.tobytes():
-            found = best_points.fit(camera, self._last_points, self._seen, self._scale)
+            found = fit_points(camera, self._last_points, self._seen, self._scale)
             self._points_of, self._last_points = moves.tobytes(), found
         return self._last_points
 
@@ -174,3 +200,188 @@ def _left_jacobian(turn: np.ndarray) -> np.ndarray:
     second = np.where(angle > 1e-6, (safe - np.sin(safe)) / safe**3, 1 / 6)
     cross = epipolar.cross_matrix(turn)
     return np.eye(3) + first * cross + second * cross @ cross
+
+
+# The points that fit best what given cameras saw, by the loss of the bundle adjustment.
+
+_NUM_STEPS = 12
+_NUM_SAFE_STEPS = 4
+_FIRST_DAMPING = 1e-4
+_LESS, _MORE = 0.2, 10.0
+# Relative, of all points' loss.
+_POINT_TOLERANCE = 1e-9
+
+
+def fit_points(
+    camera: cameras.Camera, points: np.ndarray, seen: observations.Observations, scale: float
+) -> np.ndarray:
+    """Moves each point, by itself, to where its loss is least.
+
+    First by re-weighted least squares, then by Newton's method, both damped as Levenberg and
+    Marquardt do where a step makes it worse.
+
+    Args:
+        camera: The rig, fields `[V, ...]`, NumPy arrays.
+        points: `[N, 3]`, meters, world frame, from which to start.
+        seen: The rig's observations.
+        scale: Of the loss, pixels.
+
+    Returns:
+        `[N, 3]`, meters, world frame.
+    """
+    damping = np.full(len(points), _FIRST_DAMPING)
+    loss = _loss(view_residuals(camera, points, seen, scale))
+    for step in range(_NUM_STEPS):
+        now = linearize(camera, points, seen, scale)
+        # Far off, the loss's curvature says too little; near by, its upper bound is slow.
+        root = now.above_by_point if step < _NUM_SAFE_STEPS else now.curved_by_point
+        matrix = np.einsum("vnki,vnkj->nij", root, root)
+        gradient = np.einsum("vnki,vnk->ni", now.by_point, now.residuals)
+        tried = points - solve(matrix, gradient, damping)
+        loss_tried = _loss(view_residuals(camera, tried, seen, scale))
+        is_better = loss_tried <= loss
+        gain = np.sum(loss[is_better] - loss_tried[is_better])
+        points = np.where(is_better[:, np.newaxis], tried, points)
+        loss = np.where(is_better, loss_tried, loss)
+        damping = damping * np.where(is_better, _LESS, _MORE)
+        if is_better.all() and gain <= _POINT_TOLERANCE * loss.sum():
+            break
+    return points
+
+
+def solve(matrix: np.ndarray, right: np.ndarray, damping: np.ndarray | float) -> np.ndarray:
+    """Solves `[N, 3, 3]` systems with their diagonals raised by a share of the trace.
+
+    Args:
+        matrix: `[N, 3, 3]`, symmetric.
+        right: `[N, 3]` or `[N, 3, K]`.
+        damping: `[N]` or one for all.
+
+    Returns:
+        As `right`.
+    """
+    # The constant keeps the matrix regular for a point that no view weighs.
+    raised = np.trace(matrix, axis1=-2, axis2=-1) * damping + 1e-12
+    matrix = matrix + raised[:, np.newaxis, np.newaxis] * np.eye(3)
+    columns = right if right.ndim == 3 else right[..., np.newaxis]
+    return np.linalg.solve(matrix, columns).reshape(right.shape)
+
+
+def _loss(residuals: np.ndarray) -> np.ndarray:
+    return np.sum(np.square(residuals), axis=(0, -1))
+
+
+def view_residuals(
+    camera: cameras.Camera, points: np.ndarray, seen: observations.Observations, scale: float
+) -> np.ndarray:
+    """Gives the shortened residuals, `[V, N, 2]`, pixels times confidence; 0 where not seen.
+
+    Args:
+        camera: The rig, fields `[V, ...]`, NumPy arrays.
+        points: `[N, 3]`, meters, world frame.
+        seen: The rig's observations.
+        scale: Of the loss, pixels.
+    """
+    return shorten(_weighted(_in_views(camera, points), camera, seen), scale)
+
+
+def linearize(
+    camera: cameras.Camera, points: np.ndarray, seen: observations.Observations, scale: float
+) -> Linearized:
+    """Gives the shortened residuals and their derivatives; arguments as of `view_residuals`."""
+    in_views = _in_views(camera, points)
+    weighted = _weighted(in_views, camera, seen)
+    x, y, z = np.moveaxis(in_views, -1, 0)
+    # A point at the nearest depth no longer moves along the axis in the image.
+    ahead = z > cameras.MIN_DEPTH
+    z = np.maximum(z, cameras.MIN_DEPTH)
+    zero = np.zeros_like(z)
+    rows = [[1 / z, zero, -1.0 * ahead * x / z**2], [zero, 1 / z, -1.0 * ahead * y / z**2]]
+    by_view = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    by_view = _focal(camera)[..., np.newaxis] * by_view
+    by_view = seen.weights[..., np.newaxis, np.newaxis] * by_view
+    shortened = derivative(weighted, scale) @ by_view
+    root_weight = np.sqrt(weight(weighted, scale))[..., np.newaxis, np.newaxis]
+    rotation = camera.rotation[:, np.newaxis]
+    return Linearized(
+        residuals=shorten(weighted, scale),
+        by_point=shortened @ rotation,
+        by_turn=-shortened @ epipolar.cross_matrix(in_views),
+        above_by_point=root_weight * by_view @ rotation,
+        curved_by_point=curvature_root(weighted, scale) @ by_view @ rotation,
+    )
+
+
+def _in_views(camera: cameras.Camera, points: np.ndarray) -> np.ndarray:
+    return (points - camera.center[:, np.newaxis]) @ camera.rotation.swapaxes(-1, -2)
+
+
+def _weighted(
+    in_views: np.ndarray, camera: cameras.Camera, seen: observations.Observations
+) -> np.ndarray:
+    rays = in_views[..., :2] / np.maximum(in_views[..., 2:], cameras.MIN_DEPTH)
+    pixels = rays * _focal(camera) + camera.intrinsics[:, np.newaxis, :2, 2]
+    return seen.weights[..., np.newaxis] * (pixels - seen.keypoints_2d)
+
+
+def _focal(camera: cameras.Camera) -> np.ndarray:
+    return np.diagonal(camera.intrinsics, axis1=-2, axis2=-1)[:, np.newaxis, :2]
+
+
+# A loss that is quadratic near zero and linear far away, as residuals for a solver of squares.
+#
+# `scipy.optimize.least_squares` robustifies each number on its own; a detection is two numbers, and
+# what is gross about it is its distance. So residual vectors are shortened such that half their
+# square is the loss of their length.
+
+
+def shorten(residuals: np.ndarray, scale: float) -> np.ndarray:
+    """Shortens residual vectors `[..., 2]`: the square of each becomes its pseudo-Huber loss.
+
+    Args:
+        residuals: `[..., 2]`, pixels.
+        scale: Where the loss turns from squared to linear, pixels.
+
+    Returns:
+        `[..., 2]`, of squared length `2 scale² (√(1 + |r|² / scale²) - 1)`.
+
+    References:
+        Hartley and Zisserman, Multiple View Geometry, 2nd ed., appendix 6.8.
+    """
+    return _factor(residuals, scale)[..., np.newaxis] * residuals
+
+
+def derivative(residuals: np.ndarray, scale: float) -> np.ndarray:
+    """Gives the derivative of `shorten`, `[..., 2, 2]`, with respect to the residuals."""
+    factor = _factor(residuals, scale)
+    root = 2 / np.square(factor) - 1
+    slope = -1 / (2 * factor * root * np.square(root + 1))
+    outer = residuals[..., :, np.newaxis] * residuals[..., np.newaxis, :]
+    stretched = factor[..., np.newaxis, np.newaxis] * np.eye(2)
+    return stretched + (2 * slope / scale**2)[..., np.newaxis, np.newaxis] * outer
+
+
+def weight(residuals: np.ndarray, scale: float) -> np.ndarray:
+    """Gives the weight `[...]` with which a squared residual has the loss's slope.
+
+    Weighted squares lie above the loss and touch it where the weight was taken: who minimizes them
+    again and again never goes up.
+    """
+    return 1 / np.sqrt(1 + np.sum(np.square(residuals), axis=-1) / scale**2)
+
+
+def curvature_root(residuals: np.ndarray, scale: float) -> np.ndarray:
+    """Gives `[..., 2, 2]`, the root of half the loss's second derivative, which is never negative.
+
+    Across a residual that is the root of its weight w, along it that of w³.
+    """
+    root = np.sqrt(weight(residuals, scale))[..., np.newaxis, np.newaxis]
+    squared = np.sum(np.square(residuals), axis=-1)[..., np.newaxis, np.newaxis]
+    outer = residuals[..., :, np.newaxis] * residuals[..., np.newaxis, :]
+    along = outer / np.maximum(squared, np.finfo(np.float64).tiny)
+    return root * (np.eye(2) - (1 - np.square(root)) * along)
+
+
+def _factor(residuals: np.ndarray, scale: float) -> np.ndarray:
+    root = np.sqrt(1 + np.sum(np.square(residuals), axis=-1) / scale**2)
+    return np.sqrt(2 / (root + 1))

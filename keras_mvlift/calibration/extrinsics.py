@@ -5,24 +5,17 @@ there. Neither touches intrinsics.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import tqdm
 
-from keras_mvlift import errors
-from keras_mvlift.calibration import (
-    alignment,
-    bundle_adjustment,
-    observations,
-    reports,
-    reprojection,
-    scale,
-    spanning,
-    worlds,
-)
+from keras_mvlift import errors, skeletons
+from keras_mvlift.calibration import bundle_adjustment, observations, relative_pose, reports
 from keras_mvlift.datasets import sequences
-from keras_mvlift.geometry import cameras
+from keras_mvlift.geometry import cameras, epipolar
 
 _MIN_DETECTIONS = bundle_adjustment.MIN_POINTS
 
@@ -68,11 +61,11 @@ def estimate(
     seen = observations.gather(clips, choice)
     names, intrinsics = clips[0].camera_names, clips[0].camera.intrinsics
     _require_all_seeing(seen, names)
-    scale.check(names, known_distance)
-    start = spanning.place(seen, intrinsics, names, seed=seed, verbose=verbose)
+    check_distances(names, known_distance)
+    start = place_cameras(seen, intrinsics, names, seed=seed, verbose=verbose)
     camera = bundle_adjustment.adjust(start, seen)
-    camera = scale.resize(camera, scale.from_distances(camera, names, known_distance))
-    camera = worlds.upright(camera, reprojection.triangulate(camera, seen), seen)
+    camera = resized(camera, scale_from_distances(camera, names, known_distance))
+    camera = upright_world(camera, observations.triangulate(camera, seen), seen)
     start = _laid_on(start, camera, seen)
     return Calibrated(camera, _report(clips, choice, names, start, camera))
 
@@ -111,10 +104,10 @@ def _require_all_seeing(seen: observations.Observations, names: tuple[str, ...])
 def _laid_on(
     camera: cameras.Camera, target: cameras.Camera, seen: observations.Observations
 ) -> cameras.Camera:
-    points = reprojection.triangulate(target, seen)
+    points = observations.triangulate(target, seen)
     distance = np.linalg.norm(points - np.asarray(target.center)[:, np.newaxis], axis=-1)
     reach = float(np.nanmedian(distance))
-    return alignment.align(camera, target, reach=reach, with_scale=True)
+    return reports.align(camera, target, reach=reach, with_scale=True)
 
 
 def _report(
@@ -127,3 +120,255 @@ def _report(
     """Compares the rigs on up to ten times the frames that the calibration used."""
     wider = dataclasses.replace(choice, max_frames=10 * choice.max_frames)
     return reports.compare(names, before, after, observations.gather(clips, wider), choice)
+
+
+# A rig from its pairs: cameras are placed one after the other, best pairs first.
+#
+# The graph has cameras as nodes and pairs that see enough together as edges; a maximum spanning
+# tree of it (Prim's), by how well a pair fixes points, is the order. Each pair knows its baseline's
+# direction only; its length follows from points that the cameras placed before have fixed too.
+
+_MIN_SHARED = 20
+
+# By (source, target), in both directions.
+_Pairs = dict[tuple[int, int], relative_pose.RelativePose]
+
+
+def place_cameras(
+    seen: observations.Observations,
+    intrinsics: np.ndarray,
+    names: tuple[str, ...],
+    *,
+    seed: int = 0,
+    verbose: bool = False,
+) -> cameras.Camera:
+    """Places all cameras of a rig.
+
+    Args:
+        seen: What the rig saw.
+        intrinsics: `[V, 3, 3]`, pixels.
+        names: The cameras' names, for errors.
+        seed: Of the drawing in RANSAC.
+        verbose: Whether to show the progress over pairs.
+
+    Returns:
+        Fields `[V, ...]`, NumPy arrays, in a world of unknown scale whose origin and axes are one
+        of the cameras'.
+
+    Raises:
+        RecordingError: If a camera cannot be reached from the others; says why its pairs failed.
+    """
+    pairs, failures = _find_pairs(seen, intrinsics, names, seed, verbose)
+    if not pairs:
+        raise _unreachable(range(len(names)), names, failures)
+    (first, second), best = max(pairs.items(), key=lambda item: item[1].quality)
+    placed = {first: (np.eye(3), np.zeros(3)), second: (best.rotation, best.center)}
+    while len(placed) < len(names):
+        known = sorted(placed)
+        rig = _rig(placed, known, intrinsics)
+        points = observations.triangulate(rig, seen.views(known))
+        edge = _next(pairs, placed, np.isfinite(points[:, 0]))
+        if edge is None:
+            raise _unreachable(set(range(len(names))) - set(placed), names, failures)
+        pair, (rotation, center) = pairs[edge], placed[edge[0]]
+        rays = cameras.rays(seen.keypoints_2d[list(edge)], intrinsics[list(edge)]).numpy()
+        length = _baseline(pair, rays, (points - center) @ rotation[2])
+        placed[edge[1]] = pair.rotation @ rotation, center + length * pair.center @ rotation
+    return _rig(placed, range(len(names)), intrinsics)
+
+
+def _find_pairs(
+    seen: observations.Observations,
+    intrinsics: np.ndarray,
+    names: tuple[str, ...],
+    seed: int,
+    verbose: bool,
+) -> tuple[_Pairs, dict[tuple[int, int], errors.RecordingError]]:
+    """Finds the relative extrinsics of every two cameras, or why there are none."""
+    pairs: _Pairs = {}
+    failures = {}
+    every = list(itertools.combinations(range(len(names)), 2))
+    for pair in tqdm.tqdm(every, desc="pairs of cameras", unit="pair", disable=not verbose):
+        views = list(pair)
+        try:
+            found = relative_pose.estimate(
+                seen.views(views), intrinsics[views], (names[pair[0]], names[pair[1]]), seed
+            )
+        except errors.RecordingError as error:
+            failures[pair] = error
+            continue
+        pairs[pair], pairs[pair[::-1]] = found, found.inverse()
+    return pairs, failures
+
+
+def _next(pairs: _Pairs, placed: Iterable[int], is_known: np.ndarray) -> tuple[int, int] | None:
+    """Chooses the best pair of a placed and an unplaced camera; None if there is none."""
+    placed = set(placed)
+    open_edges = [
+        edge
+        for edge, pair in pairs.items()
+        if edge[0] in placed
+        and edge[1] not in placed
+        and np.count_nonzero(pair.is_inlier & is_known) >= _MIN_SHARED
+    ]
+    return max(open_edges, key=lambda edge: pairs[edge].quality, default=None)
+
+
+def _baseline(pair: relative_pose.RelativePose, rays: np.ndarray, depth: np.ndarray) -> float:
+    """Gives the length of a pair's baseline, from the depths of points in its source's frame."""
+    at_unit_length, _ = epipolar.depths(pair.rotation, pair.center, *rays)
+    ratio = (depth / at_unit_length)[pair.is_inlier]
+    return float(np.median(ratio[ratio > 0]))
+
+
+def _rig(
+    placed: dict[int, tuple[np.ndarray, np.ndarray]], index: Iterable[int], intrinsics: np.ndarray
+) -> cameras.Camera:
+    chosen = list(index)
+    rotation, center = (np.stack(value) for value in zip(*(placed[i] for i in chosen), strict=True))
+    return cameras.Camera(intrinsics[chosen], rotation, center)
+
+
+def _unreachable(
+    missing: Iterable[int],
+    names: tuple[str, ...],
+    failures: dict[tuple[int, int], errors.RecordingError],
+) -> errors.RecordingError:
+    lost = sorted(missing)
+    reasons = [str(error) for pair, error in failures.items() if set(pair) & set(lost)]
+    if len(names) == 2:
+        # The one reason says it all.
+        return next(iter(failures.values()))
+    where = "Cameras " + ", ".join(repr(names[index]) for index in lost)
+    rule = f"share {_MIN_SHARED} joints with two cameras that are placed already"
+    return errors.RecordingError(where, "keypoints_2d", rule, " ".join(reasons) or "none")
+
+
+# The size of a rig, of which images tell nothing, from distances between its cameras.
+
+
+def scale_from_distances(
+    camera: cameras.Camera,
+    names: tuple[str, ...],
+    known_distance: Mapping[tuple[str, str], float],
+) -> float:
+    """Gives the factor that brings a rig to its true size.
+
+    Args:
+        camera: The rig, of unknown scale, fields `[V, ...]`.
+        names: The cameras' names.
+        known_distance: Meters between the centers of two named cameras; of several the factor
+            fits all, in the sense of least squares.
+
+    Raises:
+        ValueError: If no distance is known, one is not positive, names no two cameras of the rig,
+            or names two that stand in one place.
+    """
+    check_distances(names, known_distance)
+    center = np.asarray(camera.center)
+    pairs = [[names.index(name) for name in pair] for pair in known_distance]
+    found = np.linalg.norm(np.subtract(*np.moveaxis(center[pairs], 1, 0)), axis=-1)
+    known = np.array(list(known_distance.values()))
+    if not found.any():
+        raise ValueError(f"`known_distance` must be of cameras apart. Received: {known_distance}.")
+    return float(known @ found / (found @ found))
+
+
+def check_distances(
+    names: tuple[str, ...], known_distance: Mapping[tuple[str, str], float]
+) -> None:
+    """Refuses distances that are not positive or not of two cameras; as `scale_from_distances`."""
+    if not known_distance:
+        raise ValueError("`known_distance` must hold one distance or more. Received: none.")
+    for pair, distance in known_distance.items():
+        if len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(names):
+            rule = f"`known_distance` must be of two of the cameras {', '.join(names)}"
+            raise ValueError(f"{rule}. Received: {' and '.join(pair)}.")
+        if not 0 < distance < np.inf:
+            rule = "`known_distance` must be positive, meters"
+            raise ValueError(f"{rule}. Received: {distance} of {' and '.join(pair)}.")
+
+
+def resized(camera: cameras.Camera, factor: float) -> cameras.Camera:
+    """Gives a rig `factor` times as large around the origin."""
+    return camera._replace(center=factor * np.asarray(camera.center))
+
+
+# A world with z up and the floor at 0, found from people who stand in it.
+
+_SIDES = ("left", "right")
+# So far over the floor an adult's ankle joint is, when the foot is flat on it; meters.
+_ANKLE_HEIGHT = 0.08
+# Ankles are taken to be on the floor in this share of the frames: a heel leaves it, a detection
+# falls below it.
+_LOWEST_PERCENT = 10.0
+# Of the mean of unit vectors from ankles to shoulders: 1 if people stand, 0 if they lie around.
+_MIN_UPRIGHTNESS = 0.8
+_MIN_FRAMES = 5
+
+
+def upright_world(
+    camera: cameras.Camera, points: np.ndarray, seen: observations.Observations
+) -> cameras.Camera:
+    """Turns and shifts a world so that people stand on its floor.
+
+    Up is the mean direction from the middle of the ankles to that of the shoulders, the floor is
+    below the lowest ankles, the origin below the mean of all points, and x to the right in the
+    first camera's image.
+
+    Args:
+        camera: The rig, meters, fields `[V, ...]`, NumPy arrays.
+        points: `[N, 3]`, meters, world frame; NaN where unknown.
+        seen: The observations that the points are from.
+
+    Returns:
+        The rig in the new world.
+
+    Raises:
+        RecordingError: If too few frames show ankles and shoulders, or people mostly do not stand.
+    """
+    ankles, shoulders = (_middles(points, seen, joint) for joint in ("ankle", "shoulder"))
+    body = shoulders - ankles
+    body = body[np.isfinite(body).all(axis=-1)]
+    if len(body) < _MIN_FRAMES:
+        rule = f"show ankles and shoulders in {_MIN_FRAMES} frames or more"
+        raise errors.RecordingError("The recording", "keypoints_2d", rule, len(body))
+    body /= np.linalg.norm(body, axis=-1, keepdims=True)
+    mean = body.mean(axis=0)
+    uprightness = np.linalg.norm(mean)
+    if uprightness < _MIN_UPRIGHTNESS:
+        rule = "show people who stand or walk, from whom up and down can be told"
+        raise errors.RecordingError("The recording", "keypoints_2d", rule, f"{uprightness:.2f}")
+    rotation = _axes(mean / uprightness, camera)
+    ankle = points[np.isin(seen.joint, [_index(side, "ankle") for side in _SIDES])] @ rotation[2]
+    floor = np.nanpercentile(ankle, _LOWEST_PERCENT) - _ANKLE_HEIGHT
+    origin = rotation @ np.nanmean(points, axis=0)
+    origin[2] = floor
+    turned = camera.rotation @ rotation.T
+    return cameras.Camera(camera.intrinsics, turned, camera.center @ rotation.T - origin)
+
+
+def _axes(up: np.ndarray, camera: cameras.Camera) -> np.ndarray:
+    """Gives the new world's axes in the old one, `[3, 3]`."""
+    right, down = camera.rotation[0, 0], camera.rotation[0, 1]
+    # A camera rolled by a quarter turn has its x axis along up; its y axis then is not.
+    across = right if np.abs(right @ up) < np.abs(down @ up) else down
+    x = across - (across @ up) * up
+    x /= np.linalg.norm(x)
+    return np.stack([x, np.cross(up, x), up])
+
+
+def _middles(points: np.ndarray, seen: observations.Observations, joint: str) -> np.ndarray:
+    """Gives, per frame, the middle of the left and the right joint, `[T, 3]`; NaN if unknown."""
+    frames, row = np.unique(seen.frame, return_inverse=True)
+    sides = []
+    for side in _SIDES:
+        position = np.full((len(frames), 3), np.nan)
+        is_joint = seen.joint == _index(side, joint)
+        position[row[is_joint]] = points[is_joint]
+        sides.append(position)
+    return np.mean(sides, axis=0)
+
+
+def _index(side: str, joint: str) -> int:
+    return skeletons.H36M_17.joints.index(f"{side}_{joint}")

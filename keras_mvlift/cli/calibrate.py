@@ -10,7 +10,7 @@ import pathlib
 
 from rich import box, console, table
 
-from keras_mvlift.calibration import extrinsics, recordings, reports
+from keras_mvlift.calibration import extrinsics, observations, reports
 from keras_mvlift.datasets.calibrations import toml_file
 
 
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     for target in (options.output, options.report):
         _require_writable(target, options.force)
     known_distance = _distances(options.distance or [])
-    recorded = recordings.read(options.path, verbose=True)
+    recorded = observations.read_recordings(options.path, verbose=True)
     if options.refine:
         if not recorded.calibration.has_extrinsics:
             rule = "`--refine` needs a calibration with places; give a `--distance` instead"

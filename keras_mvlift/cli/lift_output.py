@@ -74,7 +74,7 @@ def _lifted(clip: pose_clip.PoseClip) -> pose_clip.PoseClip:
 
 
 def _write_page(clip: pose_clip.PoseClip, options: argparse.Namespace, video: Any) -> None:
-    viewer = importlib.import_module("keras_mvlift.visualization.pose_viewer")
+    viewer = importlib.import_module("keras_mvlift.visualization.pages")
     images = None
     if video is not None:
         pictures = importlib.import_module("keras_mvlift.lifting.video")
@@ -85,7 +85,7 @@ def _write_page(clip: pose_clip.PoseClip, options: argparse.Namespace, video: An
             max_images=pictures.MAX_IMAGES if options.images is None else options.images,
             progress=lift_input.progress("images", video.num_frames),
         )
-    viewer.write(clip, options.output, title=options.input.name, images=images)
+    viewer.write_viewer(clip, options.output, title=options.input.name, images=images)
 
 
 def _write_film(clip: pose_clip.PoseClip, options: argparse.Namespace, video: Any) -> None:

@@ -6,7 +6,7 @@
 import argparse
 import pathlib
 
-from keras_mvlift.serving import addresses, rollouts, version_labels
+from keras_mvlift.serving import clients, rollouts
 
 _MOVES = {
     "start": "all labels mean VERSION; for a server that is not running",
@@ -53,24 +53,24 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _labels(options: argparse.Namespace) -> version_labels.Labels:
+def _labels(options: argparse.Namespace) -> rollouts.Labels:
     path: pathlib.Path = options.config
     if options.move == "show":
-        return version_labels.labels(path, version_labels.read(path))
+        return rollouts.labels_of(path, rollouts.read_config(path))
     if options.move == "start":
-        labels = version_labels.started(options.version)
-        config = version_labels.read(path)
-        version_labels.write(path, version_labels.steps(path, config, labels, is_start=True)[0])
+        labels = rollouts.started(options.version)
+        config = rollouts.read_config(path)
+        rollouts.write_config(path, rollouts.label_steps(path, config, labels, is_start=True)[0])
         return labels
     changes = {
         "try": lambda old: old.tried(options.version),
-        "promote": version_labels.Labels.promoted,
-        "withdraw": version_labels.Labels.withdrawn,
-        "rollback": version_labels.Labels.rolled_back,
+        "promote": rollouts.Labels.promoted,
+        "withdraw": rollouts.Labels.withdrawn,
+        "rollback": rollouts.Labels.rolled_back,
     }
-    server = None if options.server is None else addresses.parse(options.server)
+    server = None if options.server is None else clients.parse(options.server)
     return rollouts.apply(path, changes[options.move], server, options.wait)
 
 
-def _told(labels: version_labels.Labels) -> str:
+def _told(labels: rollouts.Labels) -> str:
     return "\n".join(f"{name:<10}{version}" for name, version in labels._asdict().items())

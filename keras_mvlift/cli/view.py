@@ -5,7 +5,7 @@ import pathlib
 import webbrowser
 
 from keras_mvlift.lifting import pose_clip, pose_comparison
-from keras_mvlift.visualization import pose_viewer
+from keras_mvlift.visualization import pages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     paths = [options.result, *options.compare]
     clips = {name: pose_clip.read(path) for name, path in zip(_names(paths), paths, strict=True)}
     reference = pose_clip.read(options.reference) if options.reference else None
-    pose_viewer.write(_combined(clips, reference), page, title=" and ".join(clips))
+    pages.write_viewer(_combined(clips, reference), page, title=" and ".join(clips))
     print(page)
     if options.open:
         webbrowser.open(page.resolve().as_uri())

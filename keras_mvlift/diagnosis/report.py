@@ -1,4 +1,4 @@
-"""A check's outcome as plain data: what `check-rig --json` writes."""
+"""What was measured of a rig and what was found, as plain data: `check-rig --json`."""
 
 import dataclasses
 import math
@@ -9,10 +9,46 @@ import numpy as np
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import sequences
-from keras_mvlift.diagnosis import epipolar_residuals, findings, measures, verdicts
+from keras_mvlift.diagnosis import findings, residuals, verdicts
 from keras_mvlift.diagnosis import footage as footages
 
 VERSION = 1
+
+
+class Measures(NamedTuple):
+    """What is measured of footage; errors in pixels, NaN where there is nothing to measure.
+
+    Attributes:
+        error: `[V, T, J]`, reprojection error, triangulated from all cameras.
+        left_out_error: `[V, T, J]`, the same, triangulated from the other cameras.
+        bias: `[V, 2]`, by how much each camera sees the person beside the triangulated one.
+        pair_error: `[V, V]`, the median distance from the epipolar lines of another camera.
+        offsets: The cameras' time offsets.
+        is_offset_told: `[V]`, whether the person moves enough to tell them.
+        nobody: `[V]`, the share of frames without a person.
+        too_few: `[V]`, the share of frames with fewer than `verdicts.MIN_JOINTS` joints.
+        distance: `[V]`, the median distance of the pelvis from each camera, meters.
+        path: `[T, 3]`, the pelvis, meters, world frame; NaN where unknown.
+        bone_lengths: As of `residuals.bone_lengths`, meters.
+        height: The person's standing height, meters.
+        facing: As of `residuals.facing`.
+        in_front: The share of joints in front of the cameras.
+    """
+
+    error: np.ndarray
+    left_out_error: np.ndarray
+    bias: np.ndarray
+    pair_error: np.ndarray
+    offsets: residuals.TimeOffsets
+    is_offset_told: np.ndarray
+    nobody: np.ndarray
+    too_few: np.ndarray
+    distance: np.ndarray
+    path: np.ndarray
+    bone_lengths: dict[str, float]
+    height: float
+    facing: float
+    in_front: float
 
 
 class RigReport(NamedTuple):
@@ -30,9 +66,9 @@ class RigReport(NamedTuple):
     clips: tuple[str, ...]
     footage: footages.Footage
     found: list[findings.Finding]
-    as_read: measures.Measures
+    as_read: Measures
     corrected: footages.Footage | None
-    after: measures.Measures | None
+    after: Measures | None
 
     @property
     def has_errors(self) -> bool:
@@ -70,9 +106,9 @@ def _check(clips: Sequence[sequences.MultiViewSequence], max_frames: int) -> Rig
         tuple(clip.name for clip in clips),
         footage,
         found,
-        measures.of(footage),
+        measure(footage),
         corrected if is_corrected else None,
-        measures.of(corrected) if is_corrected else None,
+        measure(corrected) if is_corrected else None,
     )
 
 
@@ -101,7 +137,7 @@ def _rig(report: RigReport) -> dict[str, Any]:
     }
 
 
-def _measured(footage: footages.Footage, measured: measures.Measures) -> dict[str, Any]:
+def _measured(footage: footages.Footage, measured: Measures) -> dict[str, Any]:
     joints = skeletons.H36M_17.joints
     return {
         "cameras": {
@@ -119,13 +155,13 @@ def _measured(footage: footages.Footage, measured: measures.Measures) -> dict[st
     }
 
 
-def joint_errors(measured: measures.Measures) -> np.ndarray:
+def joint_errors(measured: Measures) -> np.ndarray:
     """Gives the median reprojection error of each camera and joint, `[V, J]`, pixels."""
     error = measured.error.swapaxes(1, 2)
-    return epipolar_residuals.masked_median(error, np.isfinite(error))
+    return residuals.masked_median(error, np.isfinite(error))
 
 
-def _camera(footage: footages.Footage, measured: measures.Measures, view: int) -> dict[str, Any]:
+def _camera(footage: footages.Footage, measured: Measures, view: int) -> dict[str, Any]:
     offsets = measured.offsets
     is_told = bool(measured.is_offset_told[view])
     confidence = footage.detector_confidence[view]
@@ -146,7 +182,7 @@ def _camera(footage: footages.Footage, measured: measures.Measures, view: int) -
     }
 
 
-def _joint(footage: footages.Footage, measured: measures.Measures, joint: int) -> dict[str, Any]:
+def _joint(footage: footages.Footage, measured: Measures, joint: int) -> dict[str, Any]:
     confidence = footage.detector_confidence[..., joint]
     return {
         "reprojection_px": spread(measured.error[..., joint]),
@@ -180,3 +216,43 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# What is measured of a rig: errors, confidence, losses, offsets, sizes and distances.
+
+MIN_DIP = 1.1
+"""A time offset is told only where being wrong costs so many times as much."""
+
+
+def measure(footage: footages.Footage) -> Measures:
+    """Measures footage."""
+    placed = residuals.reproject(footage)
+    offsets = residuals.estimate_offsets(footage)
+    lengths = residuals.bone_lengths(placed.points, placed.is_seen)
+    pelvis = placed.points[:, skeletons.ROOT]
+    known = placed.is_seen[:, skeletons.ROOT]
+    away = np.linalg.norm(pelvis - footage.camera.center[:, np.newaxis], axis=-1)
+    depth = placed.depth[np.isfinite(placed.depth)]
+    nobody, too_few = verdicts.lost_frames(footage)
+    return Measures(
+        error=placed.error,
+        left_out_error=residuals.leaving_one_out(footage),
+        bias=verdicts.bias(footage),
+        pair_error=residuals.residual_matrix(footage) * np.median(footage.person_size),
+        offsets=offsets,
+        is_offset_told=_is_told(offsets),
+        nobody=nobody,
+        too_few=too_few,
+        distance=residuals.masked_median(away, np.broadcast_to(known, away.shape)),
+        path=np.where(known[:, np.newaxis], pelvis, np.nan),
+        bone_lengths=lengths,
+        height=residuals.body_height(lengths),
+        facing=residuals.facing(placed.points, placed.is_seen),
+        in_front=float((depth > 0).mean()) if len(depth) else float("nan"),
+    )
+
+
+def _is_told(offsets: residuals.TimeOffsets) -> np.ndarray:
+    curve = np.where(np.isfinite(offsets.curve), offsets.curve, -np.inf)
+    least = np.where(np.isfinite(offsets.curve), offsets.curve, np.inf).min(axis=-1)
+    return np.isfinite(least) & (curve.max(axis=-1) >= MIN_DIP * least)

@@ -5,17 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift.diagnosis import (
-    anatomy,
-    candidates,
-    epipolar_residuals,
-    findings,
-    image_mistakes,
-    lens_corrections,
-    remainders,
-    time_offsets,
-)
+from keras_mvlift.diagnosis import findings, mistakes, search
 from keras_mvlift.diagnosis import footage as footages
+from keras_mvlift.diagnosis import residuals as diagnosis_residuals
 
 AGREEMENT = 0.02
 """Pairs of cameras whose epipolar residual is less agree; shares of the person's size."""
@@ -66,7 +58,7 @@ def reach(footage: footages.Footage) -> Verdict:
     for _ in range(_MAX_CAUSES):
         if _is_sound(current):
             break
-        candidate = candidates.likeliest(current)
+        candidate = search.likeliest(current)
         corrected = candidate.undo(current)
         if not _is_decisive(current, corrected, candidate.is_in):
             break
@@ -79,50 +71,49 @@ def reach(footage: footages.Footage) -> Verdict:
         for finding, corrected in check(current):
             found.append(finding)
             current = corrected
-    found += remainders.find(current, EXPLAINED, AGREEMENT)
+    found += find(current, EXPLAINED, AGREEMENT)
     found.sort(key=lambda finding: finding.severity != findings.ERROR)
     return Verdict(found, current)
 
 
 def _worst(footage: footages.Footage) -> float:
-    residuals = epipolar_residuals.matrix(footage.thinned(candidates.TRIAL_FRAMES))
-    return float(np.nanmax(residuals)) if np.isfinite(residuals).any() else epipolar_residuals.CAP
+    residuals = diagnosis_residuals.residual_matrix(footage.thinned(search.TRIAL_FRAMES))
+    return float(np.nanmax(residuals)) if np.isfinite(residuals).any() else diagnosis_residuals.CAP
 
 
 def _is_sound(footage: footages.Footage) -> bool:
     if _worst(footage) > UNSUSPICIOUS:
         return False
-    look = candidates.plausibility(footage.thinned(candidates.TRIAL_FRAMES))
-    return look.in_front >= candidates.MIN_IN_FRONT
+    look = search.plausibility(footage.thinned(search.TRIAL_FRAMES))
+    return look.in_front >= search.MIN_IN_FRONT
 
 
 def _is_decisive(footage: footages.Footage, corrected: footages.Footage, is_in: np.ndarray) -> bool:
     before, after = (_residual(part, is_in) for part in (footage, corrected))
     looks = [
-        candidates.plausibility(part.thinned(candidates.TRIAL_FRAMES))
-        for part in (footage, corrected)
+        search.plausibility(part.thinned(search.TRIAL_FRAMES)) for part in (footage, corrected)
     ]
-    is_in_front = looks[1].in_front >= candidates.MIN_IN_FRONT
+    is_in_front = looks[1].in_front >= search.MIN_IN_FRONT
     if before / after >= DECISIVE_RATIO:
         # Two causes at once: the first one mended need not bring everything to its place.
         return is_in_front or looks[1].in_front >= looks[0].in_front
-    was_in_front = looks[0].in_front >= candidates.MIN_IN_FRONT
+    was_in_front = looks[0].in_front >= search.MIN_IN_FRONT
     return is_in_front and not was_in_front and after <= max(before, AGREEMENT)
 
 
 def _residual(footage: footages.Footage, is_in: np.ndarray) -> float:
     """Gives the mean residual of the pairs that a suspected camera is part of."""
-    residuals = epipolar_residuals.matrix(footage.thinned(candidates.TRIAL_FRAMES))[is_in]
-    return float(np.nanmean(residuals)) if np.isfinite(residuals).any() else epipolar_residuals.CAP
+    residuals = diagnosis_residuals.residual_matrix(footage.thinned(search.TRIAL_FRAMES))[is_in]
+    return float(np.nanmean(residuals)) if np.isfinite(residuals).any() else diagnosis_residuals.CAP
 
 
 def _named(
-    footage: footages.Footage, corrected: footages.Footage, candidate: candidates.Candidate
+    footage: footages.Footage, corrected: footages.Footage, candidate: search.Candidate
 ) -> findings.Finding:
     size = float(np.median(footage.person_size))
     before, after = (size * _residual(part, candidate.is_in) for part in (footage, corrected))
     names = tuple(np.array(footage.camera_names)[candidate.is_in].tolist())
-    at_least = "at least " if before >= 0.99 * size * epipolar_residuals.CAP else ""
+    at_least = "at least " if before >= 0.99 * size * diagnosis_residuals.CAP else ""
     sentence = (
         f"{candidate.cause}. Undoing it brings the epipolar error down from "
         f"{at_least}{before:.1f} to {after:.1f} px."
@@ -144,29 +135,29 @@ Checked = Iterator[tuple[findings.Finding, footages.Footage]]
 
 
 def _time_shift(footage: footages.Footage) -> Checked:
-    offsets = time_offsets.estimate(footage)
+    offsets = diagnosis_residuals.estimate_offsets(footage)
     views = np.arange(footage.num_views)
-    middle = time_offsets.MAX_SHIFT
+    middle = diagnosis_residuals.MAX_SHIFT
     as_it_is, at_best = offsets.curve[views, middle], offsets.curve[views, middle + offsets.frames]
     ratio = np.divide(as_it_is, at_best, out=np.zeros_like(at_best), where=at_best > 0)
     is_late = offsets.frames != 0
     if not is_late.any() or np.nan_to_num(ratio[is_late]).min() < SHIFT_RATIO:
         return
-    candidate = candidates.shifted(footage, offsets)
+    candidate = search.shifted(footage, offsets)
     corrected = candidate.undo(footage)
     if _worst(corrected) <= AGREEMENT:
         yield _named(footage, corrected, candidate), corrected
 
 
 def _lens(footage: footages.Footage) -> Checked:
-    estimate = lens_corrections.shares(footage)
-    is_in = lens_corrections.removed_twice(estimate)
+    estimate = mistakes.lens_shares(footage)
+    is_in = mistakes.removed_twice(estimate)
     if not is_in.any() or _worst(footage) > AGREEMENT:
         return
-    corrected = footage.mixed(lens_corrections.undo(footage), is_in)
+    corrected = footage.mixed(mistakes.undo_lens(footage), is_in)
     names = tuple(np.array(footage.camera_names)[is_in].tolist())
     before, after = (
-        float(np.mean(part.share[is_in])) for part in (estimate, lens_corrections.shares(corrected))
+        float(np.mean(part.share[is_in])) for part in (estimate, mistakes.lens_shares(corrected))
     )
     uncertainty = float(np.min(estimate.uncertainty[is_in]))
     yield (
@@ -189,11 +180,11 @@ def _lens(footage: footages.Footage) -> Checked:
 
 
 def _sides(footage: footages.Footage) -> Checked:
-    look = candidates.plausibility(footage.thinned(_LOOK_FRAMES))
-    if _worst(footage) > EXPLAINED or look.facing > -anatomy.MIN_FACING:
+    look = search.plausibility(footage.thinned(_LOOK_FRAMES))
+    if _worst(footage) > EXPLAINED or look.facing > -diagnosis_residuals.MIN_FACING:
         return
-    swapped = image_mistakes.swap_sides(footage)
-    after = candidates.plausibility(swapped.thinned(_LOOK_FRAMES)).facing
+    swapped = mistakes.swap_sides(footage)
+    after = search.plausibility(swapped.thinned(_LOOK_FRAMES)).facing
     yield (
         findings.Finding(
             name="sides_swapped",
@@ -214,8 +205,8 @@ def _sides(footage: footages.Footage) -> Checked:
 
 
 def _unit(footage: footages.Footage) -> Checked:
-    height = candidates.plausibility(footage.thinned(_LOOK_FRAMES)).height
-    low, high = anatomy.PLAUSIBLE_HEIGHT
+    height = search.plausibility(footage.thinned(_LOOK_FRAMES)).height
+    low, high = diagnosis_residuals.PLAUSIBLE_HEIGHT
     if _worst(footage) > EXPLAINED or not np.isfinite(height) or low <= height <= high:
         return
     name, factor = next(
@@ -242,3 +233,186 @@ def _unit(footage: footages.Footage) -> Checked:
         ),
         corrected if is_known else footage,
     )
+
+
+# What is left when no cause can be named: a calibration that is off, or detections that are.
+
+MAX_BIAS = 0.01
+"""A camera that sees everything shifted by more is off; shares of the person's size."""
+
+MIN_MEAN_CONFIDENCE = 0.5
+"""Less on average, and a camera's detections are called unsure."""
+
+MAX_LOST = 0.3
+"""More of the frames without a usable person, and a camera's frames are called lost."""
+
+MIN_JOINTS = 8
+"""A view with fewer joints is not used, as the preparation has it."""
+
+_MAX_FRAMES = 400
+
+
+def bias(footage: footages.Footage) -> np.ndarray:
+    """Measures by how much each camera sees the person beside where all cameras put them.
+
+    Returns:
+        `[V, 2]`, pixels: the median over frames and joints of seen minus projected; 0 for a
+        camera that shares no joint with another.
+    """
+    residual = diagnosis_residuals.reproject(footage.thinned(_MAX_FRAMES)).residual
+    flat = residual.reshape(footage.num_views, -1, 2)
+    seen = np.isfinite(flat)
+    median = diagnosis_residuals.masked_median(
+        np.where(seen, flat, 0.0).swapaxes(-1, -2), seen.swapaxes(-1, -2)
+    )
+    return np.nan_to_num(median)
+
+
+def find(footage: footages.Footage, explained: float, agreement: float) -> list[findings.Finding]:
+    """Says what else is off in footage from which the known causes were taken.
+
+    Args:
+        footage: The footage.
+        explained: A pair's residual beyond it is an error.
+        agreement: A pair's residual beyond it is a warning.
+    """
+    residuals = diagnosis_residuals.residual_matrix(footage.thinned(_MAX_FRAMES))
+    if not np.isfinite(residuals).any():
+        return [_nothing_shared(footage)]
+    found = []
+    worst = float(np.nanmax(residuals))
+    if worst > explained:
+        found.append(_unexplained(footage, residuals))
+    else:
+        shift = bias(footage)
+        is_off = np.linalg.norm(shift, axis=-1) > MAX_BIAS * footage.person_size
+        if is_off.any():
+            found.append(_calibration_off(footage, shift, is_off))
+        elif worst > agreement:
+            found.append(_noisy(footage, residuals))
+    return found + _unsure(footage) + _lost(footage)
+
+
+def lost_frames(footage: footages.Footage) -> tuple[np.ndarray, np.ndarray]:
+    """Gives the shares of frames `[V]` with nobody, and with too few joints to be used."""
+    count = (footage.confidence > 0).sum(axis=-1)
+    found = (footage.detector_confidence > 0).any(axis=-1)
+    return (~found).mean(axis=-1), (found & (count < MIN_JOINTS)).mean(axis=-1)
+
+
+def _nothing_shared(footage: footages.Footage) -> findings.Finding:
+    return findings.Finding(
+        name="nothing_shared",
+        severity=findings.ERROR,
+        cameras=footage.camera_names,
+        sentence="No two cameras ever saw the same joint in the same frame.",
+        remedy="Check that the recordings belong together, and their frame numbers.",
+        before=0.0,
+        after=None,
+        unit="joints",
+    )
+
+
+def _unexplained(footage: footages.Footage, residuals: np.ndarray) -> findings.Finding:
+    first, second = np.unravel_index(np.nanargmax(residuals), residuals.shape)
+    mean = np.nanmean(residuals, axis=-1)
+    # Cameras that agree with none of the others, or all of them.
+    is_off = np.nanmin(residuals, axis=-1) > np.nanmax(residuals) / 4
+    is_off = is_off if is_off.any() else mean >= mean.max() * 0.99
+    names = tuple(np.array(footage.camera_names)[is_off].tolist())
+    worst = float(residuals[first, second] * np.median(footage.person_size))
+    pair = f"{footage.camera_names[first]} and {footage.camera_names[second]}"
+    return findings.Finding(
+        name="unexplained",
+        severity=findings.ERROR,
+        cameras=names,
+        sentence=(
+            f"The cameras do not agree, and no single cause mends it: {pair} are {worst:.1f} px "
+            f"off each other's epipolar lines. Most likely it is "
+            f"{findings.listed(names, footage.camera_names)}."
+        ),
+        remedy="Calibrate anew; check that all cameras show the same person.",
+        before=worst,
+        after=None,
+        unit="px",
+    )
+
+
+def _calibration_off(
+    footage: footages.Footage, shift: np.ndarray, is_off: np.ndarray
+) -> findings.Finding:
+    length = np.linalg.norm(shift, axis=-1)
+    names = tuple(np.array(footage.camera_names)[is_off].tolist())
+    told = " and ".join(
+        f"about {length[view]:.0f} px in {footage.camera_names[view]}"
+        for view in np.flatnonzero(is_off)
+    )
+    return findings.Finding(
+        name="calibration_off",
+        severity=findings.WARNING,
+        cameras=names,
+        sentence=(
+            f"The calibration is off by {told}: there the person is seen beside where all "
+            "cameras put them, always to the same side. No known mistake explains it."
+        ),
+        remedy="Refine the calibration: keras-mvlift calibrate --refine.",
+        before=float(length[is_off].max()),
+        after=None,
+        unit="px",
+    )
+
+
+def _noisy(footage: footages.Footage, residuals: np.ndarray) -> findings.Finding:
+    worst = float(np.nanmax(residuals) * np.median(footage.person_size))
+    return findings.Finding(
+        name="detections_noisy",
+        severity=findings.WARNING,
+        cameras=footage.camera_names,
+        sentence=(
+            f"The cameras agree no better than {worst:.1f} px, without leaning to one side: the "
+            "detections are noisy, or lengths in the calibration are."
+        ),
+        remedy="Use a better detector, or refine the calibration.",
+        before=worst,
+        after=None,
+        unit="px",
+    )
+
+
+def _unsure(footage: footages.Footage) -> list[findings.Finding]:
+    found = footage.detector_confidence > 0
+    total = np.where(found, footage.detector_confidence, 0.0).sum(axis=(1, 2))
+    mean = total / np.maximum(found.sum(axis=(1, 2)), 1)
+    return [
+        findings.Finding(
+            name="detections_unsure",
+            severity=findings.WARNING,
+            cameras=(footage.camera_names[view],),
+            sentence=f"{footage.camera_names[view]} is unsure of what it sees: its mean "
+            f"confidence is {mean[view]:.2f}.",
+            remedy="Look at its images: light, sharpness, and how large the person is.",
+            before=float(mean[view]),
+            after=None,
+            unit="",
+        )
+        for view in np.flatnonzero(mean < MIN_MEAN_CONFIDENCE)
+    ]
+
+
+def _lost(footage: footages.Footage) -> list[findings.Finding]:
+    nobody, too_few = lost_frames(footage)
+    return [
+        findings.Finding(
+            name="frames_lost",
+            severity=findings.WARNING,
+            cameras=(footage.camera_names[view],),
+            sentence=f"{footage.camera_names[view]} loses {nobody[view] + too_few[view]:.0%} of "
+            f"its frames: {nobody[view]:.0%} show nobody, {too_few[view]:.0%} fewer than "
+            f"{MIN_JOINTS} joints.",
+            remedy="Check that the person is in its picture, and the detector's settings.",
+            before=float(nobody[view] + too_few[view]),
+            after=None,
+            unit="share of frames",
+        )
+        for view in np.flatnonzero(nobody + too_few > MAX_LOST)
+    ]

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_mvlift import inference
-from keras_mvlift.export import single_frames
+from keras_mvlift.export import tflite
 from keras_mvlift.lifting import pose_clip
 
 try:
@@ -30,14 +30,14 @@ def write(lifter: inference.Lifter, path: str | os.PathLike[str]) -> None:
 
     Args:
         lifter: Of `load_model`.
-        path: The file, with inputs and outputs as `single_frames.SingleFrames` has them and its
+        path: The file, with inputs and outputs as `tflite.SingleFrames` has them and its
             notes as the file's metadata; what is there is replaced.
 
     Raises:
         ValueError: If the model lifts a frame by those around it.
         OSError: If the file cannot be written.
     """
-    exported = single_frames.SingleFrames(lifter)
+    exported = tflite.SingleFrames(lifter)
     proto = _convert(exported)
     onnx.helper.set_model_props(proto, exported.notes)
     onnx.checker.check_model(proto)
@@ -45,7 +45,7 @@ def write(lifter: inference.Lifter, path: str | os.PathLike[str]) -> None:
         onnx.save(proto, str(partial))
 
 
-def _convert(exported: single_frames.SingleFrames) -> onnx.ModelProto:
+def _convert(exported: tflite.SingleFrames) -> onnx.ModelProto:
     function = exported.lift_camera
     proto, _ = tf2onnx.convert.from_function(
         function,

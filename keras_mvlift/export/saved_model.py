@@ -1,24 +1,17 @@
 """The SavedModel: plain TensorFlow operations, a few signatures, nothing of Keras."""
 
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import configs, skeletons
 from keras_mvlift.datasets import examples, views
-from keras_mvlift.export import (
-    clip_serving,
-    folded_lifters,
-    halved_lifters,
-    request_checks,
-    uncertainty_serving,
-)
+from keras_mvlift.export import compact, warm_up_requests
 from keras_mvlift.geometry import cameras
-from keras_mvlift.networks import folded
-from keras_mvlift.serving import warm_up_requests
-from keras_mvlift.training import lifters, multi_view_lifter
+from keras_mvlift.networks import folded, temporal
+from keras_mvlift.training import lifters, multi_view_lifter, uncertainty
 
 SIGNATURES = ("serving_default", "lift_camera", "lift_world", "serving_examples")
 
@@ -40,13 +33,13 @@ class ServingModule(tf.Module):
 
     def __init__(self, lifter: multi_view_lifter.MultiViewLifter, intrinsics: np.ndarray):
         super().__init__()
-        networks = lifter if halved_lifters.is_halved(lifter) else folded_lifters.fold(lifter)
+        networks = lifter if compact.is_halved(lifter) else compact.fold(lifter)
         self._lift = lambda view: networks(view, training=False)
         if lifter.uncertainty is not None:
-            self.joint_uncertainty = uncertainty_serving.signature(lifter.uncertainty)
+            self.joint_uncertainty = uncertainty_signature(lifter.uncertainty)
         self._intrinsics = tf.constant(intrinsics, tf.float32)
         # The variables alone: tracking the Keras models would save their layers' own functions.
-        self.folded = folded_lifters.weights_of(networks)
+        self.folded = compact.weights_of(networks)
         if lifter.uncertainty is not None:
             self.variables_to_save = lifter.uncertainty.network.variables
 
@@ -63,7 +56,7 @@ class ServingModule(tf.Module):
         Returns:
             `root_relative_pose`, `[B, 17, 3]`, meters, camera axes.
         """
-        keypoints_2d = request_checks.shaped("keypoints_2d", keypoints_2d, None, _NUM_JOINTS, 2)
+        keypoints_2d = check_shape("keypoints_2d", keypoints_2d, None, _NUM_JOINTS, 2)
         batch = tf.shape(keypoints_2d)[0]
         intrinsics = tf.broadcast_to(self._intrinsics, [batch, 3, 3])
         lifted = self.lift_camera(keypoints_2d, confidence, intrinsics)
@@ -84,8 +77,8 @@ class ServingModule(tf.Module):
             `root_relative_pose` `[B, 17, 3]`, `root_position` `[B, 3]` and their sum
             `pose_camera` `[B, 17, 3]`, meters, camera frame.
         """
-        keypoints_2d, confidence = request_checks.seen(keypoints_2d, confidence, None)
-        intrinsics, keypoints_2d = request_checks.camera(intrinsics, keypoints_2d, None)
+        keypoints_2d, confidence = check_keypoints(keypoints_2d, confidence, None)
+        intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None)
         batch = tf.shape(keypoints_2d)[0]
         camera = cameras.Camera(
             intrinsics,
@@ -121,7 +114,7 @@ class ServingModule(tf.Module):
         Returns:
             What `lift_camera` gives and `pose_world` `[B, 17, 3]`, meters, world frame.
         """
-        rotation, center = request_checks.place(rotation, center, keypoints_2d)
+        rotation, center = check_place(rotation, center, keypoints_2d)
         lifted = self.lift_camera(keypoints_2d, confidence, intrinsics)
         camera = cameras.Camera(intrinsics, rotation, center)
         return lifted | {"pose_world": cameras.world_from_camera(lifted["pose_camera"], camera)}
@@ -166,20 +159,16 @@ def save(
     window = lifters.window_of(config)
     notes = {} if window else _notes(lifter, config)
     if half_precision:
-        lifter = halved_lifters.halved(lifter)
-    make, names = (
-        (clip_serving.ClipServingModule, clip_serving.SIGNATURES)
-        if window
-        else (ServingModule, SIGNATURES)
-    )
+        lifter = compact.halved(lifter)
+    make, names = (ClipServingModule, CLIP_SIGNATURES) if window else (ServingModule, SIGNATURES)
     module = make(lifter, np.asarray(description["intrinsics"]))
-    more = (uncertainty_serving.SIGNATURE,) if lifter.uncertainty is not None else ()
+    more = (UNCERTAINTY_SIGNATURE,) if lifter.uncertainty is not None else ()
     signatures = {name: getattr(module, name) for name in (*names, *more)}
     tf.saved_model.save(module, str(folder), signatures=signatures)
     warm_up_requests.write(folder, num_frames=window.num_frames if window else 1)
     about = description | notes | _joints()
     if half_precision:
-        halved_lifters.save_description(about, folder / lifters.FOLDER)
+        compact.save_description(about, folder / lifters.FOLDER)
         return
     if window:
         about["window"] = {
@@ -208,4 +197,338 @@ def _notes(
     # A class with a way of its own to look at views is more than the notes tell.
     if type(lifter).call is not multi_view_lifter.MultiViewLifter.call:
         return {}
-    return {"folded": folded_lifters.notes(lifter, config.network_input)}
+    return {"folded": compact.notes(lifter, config.network_input)}
+
+
+# What the SavedModel of a temporal network does, in plain TensorFlow operations.
+
+CLIP_SIGNATURES = ("serving_default", "lift_window", "lift_clip", "root_position")
+_CLIP = (
+    tf.TensorSpec([None, None, _NUM_JOINTS, 2], tf.float32, "keypoints_2d"),
+    tf.TensorSpec([None, None, _NUM_JOINTS], tf.float32, "confidence"),
+)
+_CLIP_INTRINSICS = tf.TensorSpec([None, None, 3, 3], tf.float32, "intrinsics")
+_OUTPUTS = tf.TensorSpec([None, 3], tf.float32, "outputs")
+_RAYS = tf.TensorSpec([None, _NUM_JOINTS, 2], tf.float32, "rays")
+
+
+class ClipServingModule(tf.Module):
+    """Two temporal networks behind the signatures `CLIP_SIGNATURES`.
+
+    Frames are as far apart as those of a window in training. A frame in which nobody is seen
+    repeats the one before; frames before anybody is seen repeat the first in which somebody is.
+
+    Args:
+        lifter: The trained model.
+        intrinsics: `[3, 3]`, pixels, taken for a camera that a request does not describe.
+    """
+
+    def __init__(self, lifter: multi_view_lifter.MultiViewLifter, intrinsics: np.ndarray):
+        super().__init__()
+        networks = [temporal.dilated(x) for x in (lifter.lifting_network, lifter.root_network)]
+        self._lift_window = lambda seen: lifter(seen, training=False)
+        self._networks = lambda rays: [network(rays, training=False) for network in networks]
+        self._root_head = lambda *inputs: lifter.root_head(inputs)
+        self._has_free_root = lifter.recipe.has_free_root
+        is_causal = temporal.is_causal(lifter.lifting_network)
+        self._num_frames = lifter.lifting_network.input_shape[1]
+        self._lifted_frame = self._num_frames - 1 if is_causal else self._num_frames // 2
+        self._intrinsics = tf.constant(intrinsics, tf.float32)
+        # The variables alone: tracking the Keras models would save their layers' own functions.
+        self.variables_to_save = lifters.weights_of(lifter)
+
+    @tf.function(input_signature=_CLIP)
+    def serving_default(
+        self, keypoints_2d: tf.Tensor, confidence: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Lifts one frame of each window, seen by a camera like those of training.
+
+        Args:
+            keypoints_2d: `[B, T, 17, 2]`, pixels, `T` being the window's frames.
+            confidence: `[B, T, 17]`, 0 for a joint that was not seen.
+
+        Returns:
+            `root_relative_pose`, `[B, 17, 3]`, meters, camera axes.
+        """
+        axes = (None, None, _NUM_JOINTS, 2)
+        keypoints_2d = check_shape("keypoints_2d", keypoints_2d, *axes)
+        batch = tf.shape(keypoints_2d)[0]
+        intrinsics = tf.broadcast_to(self._intrinsics, [batch, 3, 3])
+        lifted = self.lift_window(keypoints_2d, confidence, intrinsics)
+        return {"root_relative_pose": lifted["root_relative_pose"]}
+
+    @tf.function(input_signature=[*_CLIP, _INTRINSICS])
+    def lift_window(
+        self, keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Lifts one frame of each window: its middle, or its last by a causal network.
+
+        Args:
+            keypoints_2d: `[B, T, 17, 2]`, pixels, without lens distortion.
+            confidence: `[B, T, 17]`, 0 for a joint that was not seen.
+            intrinsics: `[B, 3, 3]`, pixels.
+
+        Returns:
+            `root_relative_pose` `[B, 17, 3]`, `root_position` `[B, 3]` and their sum
+            `pose_camera` `[B, 17, 3]`, meters, camera frame.
+        """
+        keypoints_2d, confidence = check_keypoints(keypoints_2d, confidence, None, None)
+        intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None)
+        shape = tf.shape(keypoints_2d)
+        rule = f"`T` must be {self._num_frames}, the frames of a window."
+        tf.debugging.assert_equal(shape[1], self._num_frames, rule)
+        each = tf.broadcast_to(intrinsics[:, tf.newaxis], [shape[0], shape[1], 3, 3])
+        rays = _seen_rays(keypoints_2d, confidence, each)
+        rays = tf.ensure_shape(rays, [None, self._num_frames, _NUM_JOINTS, 2])
+        lifted = self._lift_window(_SeenWindow(rays[:, self._lifted_frame], rays))
+        return _with_sum(lifted.root_relative_pose, lifted.root_position)
+
+    @tf.function(input_signature=[*_CLIP, _CLIP_INTRINSICS])
+    def lift_clip(
+        self, keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Lifts every frame of each clip, of any length.
+
+        Args:
+            keypoints_2d: `[B, T, 17, 2]`, pixels, without lens distortion, with a frame or more.
+            confidence: `[B, T, 17]`, 0 for a joint that was not seen.
+            intrinsics: `[B, T, 3, 3]`, pixels.
+
+        Returns:
+            What `lift_window` gives, for each frame, `[B, T, ...]`.
+        """
+        keypoints_2d, confidence = check_keypoints(keypoints_2d, confidence, None, None)
+        intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None, None)
+        rule = "`T` must be 1 or more, the frames of a clip."
+        tf.debugging.assert_positive(tf.shape(keypoints_2d)[1], rule)
+        rays = _seen_rays(keypoints_2d, confidence, intrinsics)
+        batch, num_frames = tf.unstack(tf.shape(rays)[:2])
+        outputs, root_outputs = self._networks(rays)
+        pose = tf.reshape(outputs, [batch, num_frames, _NUM_JOINTS, 3])
+        predicted = self._root_head(
+            tf.reshape(root_outputs, [-1, 3]), tf.reshape(rays, [-1, _NUM_JOINTS, 2])
+        )
+        root_position = tf.reshape(predicted, [batch, num_frames, 3])
+        root_joint = pose[:, :, skeletons.ROOT]
+        if self._has_free_root:
+            root_position += root_joint
+        return _with_sum(pose - root_joint[:, :, tf.newaxis], root_position)
+
+    @tf.function(input_signature=[_OUTPUTS, _RAYS])
+    def root_position(self, outputs: tf.Tensor, rays: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Computes the predicted root `[B, 3]`, meters, camera frame, as streaming needs it.
+
+        The root joint of a pose lies off it where the description says `has_free_root`.
+
+        Args:
+            outputs: `[B, 3]`, of the root network.
+            rays: `[B, 17, 2]`, of the frame that is lifted.
+        """
+        outputs = check_shape("outputs", outputs, None, 3)
+        rays = check_shape("rays", rays, None, _NUM_JOINTS, 2)
+        return {"root_position": self._root_head(outputs, rays)}
+
+
+class _SeenWindow(NamedTuple):
+    """What a lifter reads of a `WindowedView`."""
+
+    rays: tf.Tensor
+    window_rays: tf.Tensor
+
+
+def _seen_rays(keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:
+    """Gives the viewing rays `[B, T, J, 2]`, frames in which nobody is seen filled."""
+    is_seen = confidence > 0
+    rays = tf.where(is_seen[..., tf.newaxis], cameras.rays(keypoints_2d, intrinsics), 0.0)
+    # Where the count of frames with somebody last rose is the last of them.
+    count = tf.cumsum(tf.cast(tf.reduce_any(is_seen, axis=-1), tf.int32), axis=1)
+    frame = tf.searchsorted(count, tf.maximum(count, 1))
+    return tf.gather(rays, tf.minimum(frame, tf.shape(rays)[1] - 1), batch_dims=1)
+
+
+def _with_sum(pose: tf.Tensor, root_position: tf.Tensor) -> dict[str, tf.Tensor]:
+    return {
+        "root_relative_pose": pose,
+        "root_position": root_position,
+        "pose_camera": pose + root_position[..., tf.newaxis, :],
+    }
+
+
+# The signature of models that predict how far off joints are.
+
+UNCERTAINTY_SIGNATURE = "joint_uncertainty"
+
+
+def uncertainty_signature(
+    uncertainty: uncertainty.JointUncertainty,
+) -> tf.types.experimental.GenericFunction:
+    """Makes the signature.
+
+    Args:
+        uncertainty: What predicts.
+
+    Returns:
+        From `keypoints_2d` `[B, 17, 2]`, pixels, `confidence` `[B, 17]` and `intrinsics`
+        `[B, 3, 3]`, pixels, to `joint_uncertainty` `[B, 17]`, meters.
+    """
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, _NUM_JOINTS, 2], tf.float32, "keypoints_2d"),
+            tf.TensorSpec([None, _NUM_JOINTS], tf.float32, "confidence"),
+            tf.TensorSpec([None, 3, 3], tf.float32, "intrinsics"),
+        ]
+    )
+    def predict(
+        keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        keypoints_2d, confidence = check_keypoints(keypoints_2d, confidence, None)
+        intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None)
+        # Where the camera stands is not looked at.
+        camera = cameras.Camera(intrinsics, intrinsics, intrinsics[:, 0])
+        return {UNCERTAINTY_SIGNATURE: uncertainty(views.View(keypoints_2d, confidence, camera))}
+
+    return predict
+
+
+# What a served model refuses, by the name of the input, in plain TensorFlow operations.
+#
+# A server feeds whatever it was sent, of any shape. Without these checks a matrix of another shape
+# would be read as the one that is asked for, one camera would be taken for everybody, and a value
+# that is not a number would come back as poses that are none.
+
+# Of single precision and of calibrations that were written with few decimals.
+_ROTATION_TOLERANCE = 1e-2
+
+_JOINTS = (skeletons.H36M_17.num_joints,)
+
+
+def check_shape(name: str, value: tf.Tensor, *axes: int | None) -> tf.Tensor:
+    """Refuses another shape than `axes`, of which those that are None have any length.
+
+    A tensor's own shape is what the signature promises; only this operation looks at what came.
+    """
+    return tf.ensure_shape(value, axes, name=f"{name}_must_have_the_stated_shape")
+
+
+def check_keypoints(
+    keypoints_2d: tf.Tensor, confidence: tf.Tensor, *axes: None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Refuses 2D joints that are none.
+
+    Args:
+        keypoints_2d: `[*axes, 17, 2]`, pixels; finite where the confidence is above 0, since
+            nothing reads the others.
+        confidence: `[*axes, 17]`, in [0, 1].
+        *axes: The leading axes, None each.
+
+    Returns:
+        Both, as they came.
+    """
+    keypoints_2d = check_shape("keypoints_2d", keypoints_2d, *axes, *_JOINTS, 2)
+    confidence = check_shape("confidence", confidence, *axes, *_JOINTS)
+    confidence, keypoints_2d = _together("confidence", confidence, keypoints_2d, len(axes))
+    in_range = tf.reduce_all((confidence >= 0) & (confidence <= 1))
+    # Not axis by axis against a broadcast confidence, which takes ten times as long.
+    is_finite = _is_finite(keypoints_2d[..., 0] + keypoints_2d[..., 1])
+    are_finite = tf.reduce_all(is_finite | (confidence <= 0))
+    return _require(
+        (keypoints_2d, confidence),
+        (in_range, "`confidence` must lie in [0, 1]. Received: a value that does not."),
+        (
+            are_finite,
+            "`keypoints_2d` must be finite where `confidence` is above 0. Received: NaN or "
+            "infinity.",
+        ),
+    )
+
+
+def check_camera(
+    intrinsics: tf.Tensor, keypoints_2d: tf.Tensor, *axes: None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Refuses intrinsics that are none.
+
+    Args:
+        intrinsics: `[*axes, 3, 3]`, pixels, with positive focal lengths and 0, 0, 1 as last row.
+        keypoints_2d: `[*axes, ...]`, that `check_keypoints` gave.
+        *axes: The leading axes, None each.
+
+    Returns:
+        Both, as they came.
+    """
+    intrinsics = check_shape("intrinsics", intrinsics, *axes, 3, 3)
+    intrinsics, keypoints_2d = _together("intrinsics", intrinsics, keypoints_2d, len(axes))
+    focal = tf.linalg.diag_part(intrinsics)[..., :2]
+    is_camera = (
+        tf.reduce_all(_is_finite(intrinsics))
+        & tf.reduce_all(focal > 0)
+        & tf.reduce_all(tf.equal(intrinsics[..., 2, :], [0.0, 0.0, 1.0]))
+    )
+    rule = "be finite, with positive focal lengths and 0, 0, 1 as last row"
+    told = f"`intrinsics` must {rule}. Received: a matrix that is not."
+    return _require((intrinsics, keypoints_2d), (is_camera, told))
+
+
+def check_place(
+    rotation: tf.Tensor, center: tf.Tensor, keypoints_2d: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Refuses extrinsics that are none.
+
+    Args:
+        rotation: `[B, 3, 3]`, a rotation to a hundredth.
+        center: `[B, 3]`, finite.
+        keypoints_2d: `[B, ...]`.
+
+    Returns:
+        Rotation and center, as they came.
+    """
+    rotation = check_shape("rotation", rotation, None, 3, 3)
+    center = check_shape("center", center, None, 3)
+    rotation, _ = _together("rotation", rotation, keypoints_2d, 1)
+    center, _ = _together("center", center, keypoints_2d, 1)
+    off = tf.abs(tf.matmul(rotation, rotation, transpose_a=True) - tf.eye(3))
+    # The third axis is the cross product of the others; a mirror has its opposite.
+    third = tf.linalg.cross(rotation[:, 0], rotation[:, 1])
+    is_turn = tf.reduce_all(off < _ROTATION_TOLERANCE) & tf.reduce_all(
+        tf.reduce_sum(third * rotation[:, 2], axis=-1) > 0
+    )
+    return _require(
+        (rotation, center),
+        (
+            is_turn,
+            "`rotation` must be a rotation, camera from world. Received: a matrix that is none.",
+        ),
+        (
+            tf.reduce_all(_is_finite(center)),
+            "`center` must be finite, meters. Received: NaN or infinity.",
+        ),
+    )
+
+
+def _together(
+    name: str, value: tf.Tensor, keypoints_2d: tf.Tensor, num_axes: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Refuses a value that has not the leading axes of the keypoints."""
+    axes, others = tf.shape(value)[:num_axes], tf.shape(keypoints_2d)[:num_axes]
+    told = f"`{name}` must be of as many views as `keypoints_2d`. Received, of either:"
+    is_same = tf.reduce_all(tf.equal(axes, others))
+    return _require((value, keypoints_2d), (is_same, told, axes, others))
+
+
+def _is_finite(value: tf.Tensor) -> tf.Tensor:
+    # False for NaN, too; operations that the formats of others have.
+    return tf.abs(value) < float("inf")
+
+
+def _require(
+    values: tuple[tf.Tensor, tf.Tensor], *rules: tuple[tf.Tensor, ...]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Gives the values once every rule holds: a condition and what is told where it does not."""
+    # Not `tf.debugging.Assert`, which hides the operation in a branch.
+    checks = [
+        tf.raw_ops.Assert(condition=holds, data=[tf.convert_to_tensor(part) for part in told])
+        for holds, *told in rules
+    ]
+    with tf.control_dependencies(checks):
+        first, second = (tf.identity(value) for value in values)
+    return first, second

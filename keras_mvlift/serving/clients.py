@@ -1,17 +1,17 @@
-"""The one way to speak to a server, whichever protocol it is."""
+"""The one way to speak to a server: its address, a client of its protocol, its errors."""
 
+import dataclasses
 import importlib
+import urllib.parse
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from keras_mvlift import errors
-from keras_mvlift.serving import addresses
 
 DEADLINE = 10.0
 """Seconds for a call and all its retries, where nobody says otherwise."""
-
 
 MAX_BYTES = (1 << 31) - (1 << 20)
 """Of a request; Protocol Buffers hold no more than 2 GiB."""
@@ -29,8 +29,58 @@ class Signature(NamedTuple):
     outputs: dict[str, tuple[int | None, ...]]
 
 
+DEFAULT_MODEL = "mvlift"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Address:
+    """A model on a server.
+
+    Attributes:
+        scheme: One of `SCHEMES`; those that end in s speak TLS.
+        host: A name or a number.
+        port: Of the host.
+        model: The model's name.
+        label: Which version by its label; None for none.
+        version: Which version by its number; None for none. With neither, the server's newest.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    model: str = DEFAULT_MODEL
+    label: str | None = None
+    version: int | None = None
+
+    @property
+    def target(self) -> str:
+        """Gives host and port as gRPC and HTTP take them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def path(self) -> str:
+        """Gives the model and its version, as TensorFlow Serving's paths have them."""
+        if self.label is not None:
+            return f"{self.model}/labels/{self.label}"
+        return self.model if self.version is None else f"{self.model}/versions/{self.version}"
+
+    @property
+    def is_grpc(self) -> bool:
+        """Tells gRPC from REST."""
+        return self.scheme.startswith("grpc")
+
+    @property
+    def is_secure(self) -> bool:
+        """Tells whether the server must prove who it is."""
+        return self.scheme.endswith("s")
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.target}/{self.path}"
+
+
 class Client(Protocol):
-    """Speaks to the server of one model. Every method raises `server_errors.ServerError`.
+    """Speaks to the server of one model. Every method raises `ServerError`.
 
     What `predict` is given it checks by `arrays` before it sends anything.
 
@@ -39,11 +89,11 @@ class Client(Protocol):
         deadline: Seconds for a call and all its retries.
     """
 
-    address: addresses.Address
+    address: Address
     deadline: float
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Calls a signature; a code of `server_errors.TRANSIENT` is tried again."""
+        """Calls a signature; a code of `TRANSIENT` is tried again."""
 
     def signatures(self) -> dict[str, Signature]:
         """Tells the signatures by name."""
@@ -81,7 +131,7 @@ def _array(name: str, value: Any) -> np.ndarray:
     return errors.numbers(name, value, np.float32)
 
 
-def connect(address: addresses.Address, deadline: float = DEADLINE) -> Client:
+def connect(address: Address, deadline: float = DEADLINE) -> Client:
     """Makes a client; nothing is sent yet.
 
     Raises:
@@ -98,3 +148,106 @@ def connect(address: addresses.Address, deadline: float = DEADLINE) -> Client:
         raise ValueError(f"`server` must {rule}. Received: {error}.") from error
     client: Client = getattr(module, kind)(address, deadline)
     return client
+
+
+# Where a model is served.
+
+SCHEMES = {"grpc": 8500, "grpcs": 8500, "http": 8501, "https": 443}
+"""Each with the port that is taken where none is given."""
+_FORM = "grpc[s]://HOST[:PORT][/MODEL[/labels/LABEL | /versions/VERSION]], or http[s]://..."
+
+
+def parse(text: str) -> Address:
+    """Reads an address, such as `grpc://localhost:8500/mvlift/labels/canary`.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    try:
+        parts = urllib.parse.urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise _refused(text) from error
+    if parts.scheme not in SCHEMES or not parts.hostname or parts.query or parts.fragment:
+        raise _refused(text)
+    if parts.username is not None or any(character.isspace() for character in text):
+        raise _refused(text)
+    address = Address(
+        scheme=parts.scheme,
+        host=parts.hostname,
+        port=SCHEMES[parts.scheme] if port is None else port,
+    )
+    return _of_model(text, address, parts.path.strip("/"))
+
+
+def _of_model(text: str, address: Address, path: str) -> Address:
+    match path.split("/") if path else []:
+        case []:
+            return address
+        case [model] if model:
+            return dataclasses.replace(address, model=model)
+        case [model, "labels", label] if model and label:
+            return dataclasses.replace(address, model=model, label=label)
+        case [model, "versions", version] if model and version.isdecimal():
+            return dataclasses.replace(address, model=model, version=int(version))
+    raise _refused(text)
+
+
+def _refused(text: str) -> ValueError:
+    return ValueError(f"`server` must be {_FORM}. Received: {text!r}.")
+
+
+# What goes wrong with a server, in one sentence.
+
+_RULES = {
+    "UNAVAILABLE": "be up and reachable",
+    "DEADLINE_EXCEEDED": "answer within the deadline",
+    "RESOURCE_EXHAUSTED": "have room for it",
+    "NOT_FOUND": "serve this model, in this version or under this label",
+    "INVALID_ARGUMENT": "take the request",
+    "FAILED_PRECONDITION": "have this signature",
+}
+_BY_HTTP_STATUS = {
+    400: "INVALID_ARGUMENT",
+    404: "NOT_FOUND",
+    412: "FAILED_PRECONDITION",
+    408: "DEADLINE_EXCEEDED",
+    429: "RESOURCE_EXHAUSTED",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+# A server may repeat all that it was sent.
+_MOST = 600
+
+TRANSIENT = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
+"""Codes after which the same request may well succeed."""
+
+
+class ServerError(ConnectionError):
+    """A server did not give what it was asked for.
+
+    Args:
+        address: The model.
+        subject: What was asked for: a signature's name, or `"server"` for anything else.
+        code: A name among gRPC's status codes.
+        detail: What the server or the connection said.
+    """
+
+    def __init__(self, address: Address, subject: str, code: str, detail: str):
+        rule = _RULES.get(code, "answer as TensorFlow Serving does")
+        said = " ".join(detail.split()).rstrip(".") or "no more"
+        said = said if len(said) <= _MOST else f"{said[:_MOST]}..."
+        super().__init__(
+            f"{address}: `{subject}`: the server must {rule}. Received: {code}: {said}."
+        )
+        self.address, self.subject, self.code, self.detail = address, subject, code, detail
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Rebuilds the error from its parts, so that it crosses process borders."""
+        return ServerError, (self.address, self.subject, self.code, self.detail)
+
+
+def code_of_status(status: int) -> str:
+    """Gives gRPC's name of an HTTP status."""
+    return _BY_HTTP_STATUS.get(status, "INTERNAL")

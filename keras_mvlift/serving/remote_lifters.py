@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import inference, skeletons
-from keras_mvlift.serving import addresses, clients
+from keras_mvlift.serving import clients
 
 MAX_AT_ONCE = 1024
 """Poses in a request; a server that batches takes no more than its `max_batch_size`."""
@@ -52,7 +52,7 @@ class _Remote:
 
         Raises:
             ValueError: Also if the camera is left out and no description was given.
-            ConnectionError: If the server does not answer; a `server_errors.ServerError`.
+            ConnectionError: If the server does not answer; a `clients.ServerError`.
         """
         if camera is None and not self.knows_training:
             raise ValueError(
@@ -114,7 +114,7 @@ class RemoteClipLifter(_Remote, inference.ClipLifter):
 
 
 def connect(
-    server: str | addresses.Address,
+    server: str | clients.Address,
     description: dict[str, Any] | None = None,
     deadline: float = clients.DEADLINE,
 ) -> RemoteLifter | RemoteClipLifter:
@@ -132,9 +132,9 @@ def connect(
 
     Raises:
         ValueError: If the address is none or the model is not one of ours.
-        ConnectionError: If the server does not answer; a `server_errors.ServerError`.
+        ConnectionError: If the server does not answer; a `clients.ServerError`.
     """
-    address = addresses.parse(server) if isinstance(server, str) else server
+    address = clients.parse(server) if isinstance(server, str) else server
     client = clients.connect(address, deadline)
     signatures = client.signatures()
     is_for_clips = _CLIPS in signatures

@@ -11,7 +11,7 @@ import tenacity
 import urllib3
 
 from keras_mvlift import errors
-from keras_mvlift.serving import addresses, clients, server_errors
+from keras_mvlift.serving import clients
 
 _HEADERS = {"Content-Type": "application/json"}
 
@@ -27,7 +27,7 @@ class RestClient:
         deadline: Seconds for a call and all its retries.
     """
 
-    def __init__(self, address: addresses.Address, deadline: float = clients.DEADLINE):
+    def __init__(self, address: clients.Address, deadline: float = clients.DEADLINE):
         self.address, self.deadline = address, deadline
         self._url = f"{address.scheme}://{address.target}/v1/models/{address.path}"
         self._pool = urllib3.PoolManager(retries=False)
@@ -94,12 +94,12 @@ class RestClient:
             # A server repeats what it was sent, which need not be text.
             told = json.loads(answer.data.decode(errors="replace"))
         except ValueError as error:
-            code = server_errors.code_of_status(answer.status)
+            code = clients.code_of_status(answer.status)
             said = f"HTTP {answer.status} without JSON"
             raise self._error(subject, code, said) from error
         if answer.status == 200:
             return told
-        code = server_errors.code_of_status(answer.status)
+        code = clients.code_of_status(answer.status)
         said = str(told.get("error", told)) if isinstance(told, dict) else str(told)
         raise self._error(subject, code, said)
 
@@ -108,12 +108,12 @@ class RestClient:
             raise self._error(subject, "INTERNAL", f"an answer without `{field}`")
         return told[field]
 
-    def _error(self, subject: str, code: str, said: str) -> server_errors.ServerError:
-        return server_errors.ServerError(self.address, subject, code, said)
+    def _error(self, subject: str, code: str, said: str) -> clients.ServerError:
+        return clients.ServerError(self.address, subject, code, said)
 
 
 def _is_transient(error: BaseException) -> bool:
-    return isinstance(error, server_errors.ServerError) and error.code in server_errors.TRANSIENT
+    return isinstance(error, clients.ServerError) and error.code in clients.TRANSIENT
 
 
 def _json(name: str, array: np.ndarray) -> Any:

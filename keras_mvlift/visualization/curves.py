@@ -10,24 +10,24 @@ from matplotlib import figure as mpl_figure
 from matplotlib import style, ticker
 from matplotlib.backends import backend_agg
 
-from keras_mvlift.visualization import colors, score_scatter
+from keras_mvlift.visualization import pictures, score_scatter
 
 DOTS_PER_INCH = 160
 # Okabe and Ito's palette; lines of the same color differ in their dashes.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _STYLE = {
-    "axes.edgecolor": colors.FRAME,
+    "axes.edgecolor": pictures.FRAME,
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
-    "grid.color": colors.GRID,
+    "grid.color": pictures.GRID,
     "legend.frameon": False,
     "svg.fonttype": "path",
     # The same figure is the same file.
     "svg.hashsalt": "keras_mvlift",
-    "text.color": colors.TEXT,
+    "text.color": pictures.TEXT,
     "text.parse_math": False,
 }
 _PANELS = {"loss": "loss", "mpjpe_mm": "MPJPE of test people, mm"}

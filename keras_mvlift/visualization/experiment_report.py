@@ -10,7 +10,7 @@ import jinja2
 import markupsafe
 
 from keras_mvlift import skeletons
-from keras_mvlift.visualization import colors, experiment_tables, score_scatter
+from keras_mvlift.visualization import experiment_tables, pictures, score_scatter
 
 _TEMPLATE = "experiment_report.html"
 _TRUE = "true"
@@ -102,9 +102,9 @@ def _bones() -> list[list[int]]:
 
 def _colors() -> list[str]:
     skeleton = skeletons.H36M_17
-    sides = {joint: colors.LEFT for joint in skeleton.left}
-    sides |= {joint: colors.RIGHT for joint in skeleton.right}
-    return [sides.get(joint, colors.MIDDLE) for joint in range(skeleton.num_joints)]
+    sides = {joint: pictures.LEFT for joint in skeleton.left}
+    sides |= {joint: pictures.RIGHT for joint in skeleton.right}
+    return [sides.get(joint, pictures.MIDDLE) for joint in range(skeleton.num_joints)]
 
 
 def _script(value: Any) -> markupsafe.Markup:

@@ -1,18 +1,24 @@
-"""Renders templates as HTML pages that need nothing else, and puts data into them."""
+"""HTML pages that need nothing else: templates, data in them, and the viewer of poses."""
 
+import base64
 import json
+import os
 import pathlib
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jinja2
 import markupsafe
+import numpy as np
+
+from keras_mvlift.lifting import pose_clip, pose_comparison
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 # `json.dumps` leaves these as they are, and a script would end at "</".
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
-def render(template: str, **values: Any) -> str:
+def fill(template: str, **values: Any) -> str:
     """Renders a template of ours; texts are escaped, and a name without a value is an error.
 
     Args:
@@ -29,7 +35,7 @@ def render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
-def part(name: str) -> markupsafe.Markup:
+def page_part(name: str) -> markupsafe.Markup:
     """Reads a style sheet or script of ours, to be put into a page as it is.
 
     Args:
@@ -38,7 +44,7 @@ def part(name: str) -> markupsafe.Markup:
     return markupsafe.Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
-def data(value: Any) -> markupsafe.Markup:
+def page_data(value: Any) -> markupsafe.Markup:
     """Writes JSON values for a `<script type="application/json">`, which no text in them can end.
 
     Raises:
@@ -48,3 +54,335 @@ def data(value: Any) -> markupsafe.Markup:
     for letter, escaped in _ESCAPES.items():
         text = text.replace(letter, escaped)
     return markupsafe.Markup(text)
+
+
+# Writes poses over time as one HTML page to turn, play and compare; it needs no network.
+
+_VIEWER_TEMPLATE = "pose_viewer.html"
+_VIEWER_FOLDER = "pose_viewer"
+# In the order in which they build on each other.
+_SCRIPTS = (
+    *("decoding", "playback", "orbit", "marks", "stage", "input_view", "error_curve", "palette"),
+    *("pointers", "legend", "keys", "page"),
+)
+# What is kept of positions, pixels, and errors in millimeters; and of confidences.
+_METERS, _PIXELS, _ERROR_MM, _SHARE = 0.001, 0.1, 0.1, 1 / 200
+_MM_PER_METER = 1000.0
+_IMAGE_START = "data:image/"
+_SPACES = {
+    "root": "around the pelvis, in the camera's axes",
+    "camera": "from the camera, in its axes",
+    "world": "in the world, z up",
+}
+
+
+def render_viewer(
+    clip: pose_clip.PoseClip, title: str = "Poses", images: Mapping[int, str] | None = None
+) -> str:
+    """Writes a clip as an HTML page.
+
+    A thousand frames of a person take about 270 kB with their input.
+
+    Args:
+        clip: Who is shown. Tracks that are no reference are judged by the nearest reference.
+        title: The page's heading.
+        images: Index of a frame from 0 to the image that was lifted, as a `data:image/` address;
+            each stays until the next one.
+
+    Returns:
+        The page; equal clips give equal pages.
+
+    Raises:
+        ValueError: If an image is no such address, or its frame is not in the clip.
+    """
+    _check_images(images or {}, clip.num_frames)
+    return fill(
+        _VIEWER_TEMPLATE,
+        title=title,
+        facts=_facts(clip),
+        about={key: _fact_text(value) for key, value in clip.about.items()},
+        style=page_part(f"{_VIEWER_FOLDER}/page.css"),
+        scripts=[page_part(f"{_VIEWER_FOLDER}/{name}.js") for name in _SCRIPTS],
+        clip=page_data(_data(clip, images or {})),
+    )
+
+
+def write_viewer(
+    clip: pose_clip.PoseClip,
+    path: str | os.PathLike[str],
+    title: str = "Poses",
+    images: Mapping[int, str] | None = None,
+) -> None:
+    """Writes a clip as an HTML file, whole or not at all; see `render_viewer`."""
+    with pose_clip.replacing(pathlib.Path(path)) as partial:
+        partial.write_text(render_viewer(clip, title, images), encoding="utf-8")
+
+
+def _check_images(images: Mapping[int, str], num_frames: int) -> None:
+    for frame, address in images.items():
+        if not 0 <= frame < num_frames:
+            raise ValueError(f"`images` must be of frames below {num_frames}. Received: {frame}.")
+        if not address.startswith(_IMAGE_START):
+            received = f"{address[:30]!r} of frame {frame}"
+            raise ValueError(f"`images` must start with {_IMAGE_START}. Received: {received}.")
+
+
+def _facts(clip: pose_clip.PoseClip) -> str:
+    count = "1 frame" if clip.num_frames == 1 else f"{clip.num_frames:,} frames"
+    seconds = clip.num_frames / clip.frame_rate
+    return f"{count} at {clip.frame_rate:g} per second ({seconds:.1f} s), {_SPACES[clip.space]}"
+
+
+def _fact_text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_fact_text, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_fact_text(part)}" for key, part in value.items())
+    return str(value)
+
+
+def _data(clip: pose_clip.PoseClip, images: Mapping[int, str]) -> dict[str, Any]:
+    center, radius = scene_bounds(clip)
+    root = clip.parents.index(-1)
+    judges = pose_comparison.references_of(clip.tracks, root)
+    return {
+        "numFrames": clip.num_frames,
+        "frameRate": clip.frame_rate,
+        "firstFrame": clip.first_frame,
+        "joints": [name.replace("_", " ") for name in clip.joint_names],
+        "parents": clip.parents,
+        "sides": [_side(name) for name in clip.joint_names],
+        "space": clip.space,
+        "axes": scene_axes(clip.space),
+        "viewpoint": scene_viewpoint(clip)._asdict(),
+        "center": center.round(4).tolist(),
+        "radius": round(radius, 4),
+        "imageSize": clip.image_size,
+        "images": sorted(images.items()),
+        "tracks": [
+            _track(clip, track, judge) for track, judge in zip(clip.tracks, judges, strict=True)
+        ],
+        "slots": track_slots(clip.tracks, judges),
+        "spacing": SPACING,
+        "areApart": are_apart(clip),
+        "inputs": [_input(found) for found in track_inputs(clip.tracks)],
+    }
+
+
+def _side(joint: str) -> str:
+    return next((side for side in ("left", "right") if side in joint.split("_")), "middle")
+
+
+def _track(clip: pose_clip.PoseClip, track: pose_clip.Track, judge: int | None) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "name": track.name,
+        "isReference": track.is_reference,
+        "reference": judge,
+        "pose": pack(scene_points(track.pose, clip.space), _METERS),
+        "confidence": _packed_or_nothing(track.confidence, _SHARE),
+        "uncertainty": _packed_or_nothing(track.uncertainty, _METERS),
+        "errors": [],
+    }
+    if judge is not None:
+        kinds = {"MPJPE": clip.parents.index(-1), "error as it stands": None}
+        if clip.space == "root":
+            kinds.popitem()
+        for name, root in kinds.items():
+            told["errors"].append(_error(name, track.pose, clip.tracks[judge].pose, root))
+    return told
+
+
+def _error(name: str, pose: np.ndarray, reference: np.ndarray, root: int | None) -> dict[str, Any]:
+    joints = pose_comparison.joint_distances(pose, reference, root) * _MM_PER_METER
+    mean = float(pose_comparison.mean_error(joints))
+    return {
+        "name": name,
+        "mean": round(mean, 1) if np.isfinite(mean) else None,
+        "frames": _packed_or_nothing(pose_comparison.mean_error(joints, axis=-1), _ERROR_MM),
+    }
+
+
+class Input(NamedTuple):
+    """A 2D input.
+
+    Attributes:
+        track: The first track that was lifted from it.
+        keypoints_2d: `[T, J, 2]`, pixels.
+        users: Indices of all tracks that were lifted from it.
+    """
+
+    track: pose_clip.Track
+    keypoints_2d: np.ndarray
+    users: list[int]
+
+
+def _input(found: Input) -> dict[str, Any]:
+    return {
+        "tracks": found.users,
+        "keypoints": pack(found.keypoints_2d, _PIXELS),
+        "confidence": _packed_or_nothing(found.track.keypoint_confidence, _SHARE),
+    }
+
+
+def _packed_or_nothing(values: np.ndarray | None, step: float) -> dict[str, Any] | None:
+    return None if values is None else pack(values[..., np.newaxis], step)
+
+
+# Packs arrays of measurements into small JSON values: whole steps, little-endian, in base64.
+
+# The smallest type whose steps reach is taken; its last value stands for NaN.
+_PACKED_TYPES = ("uint8", "uint16", "uint32")
+
+
+def pack(values: np.ndarray, step: float) -> dict[str, Any]:
+    """Rounds an array to multiples of a step and packs it.
+
+    A value is `offset[axis] + step * whole`, with `axis` the index in the last dimension, or NaN
+    where the whole number is `absent`.
+
+    Args:
+        values: `[..., D]`, finite or NaN; each of the `D` axes gets its own offset.
+        step: What values are rounded to, in their unit.
+
+    Returns:
+        JSON values: `type`, `offset` (`D` numbers), `step`, `absent`, `data`.
+
+    Raises:
+        ValueError: If `step` is not above 0, or values span more than four billion steps.
+    """
+    if not step > 0:
+        raise ValueError(f"`step` must be above 0. Received: {step}.")
+    is_known = np.isfinite(values)
+    axes = tuple(range(values.ndim - 1))
+    lowest = np.min(values, axis=axes, where=is_known, initial=np.inf)
+    # In whole steps, so that a value that is a multiple of the step stays it.
+    start = np.where(np.isfinite(lowest), np.round(lowest / step), 0.0)
+    steps = np.where(is_known, np.round(values / step) - start, 0.0)
+    kind = _smallest(steps.max(initial=0.0))
+    whole = np.where(is_known, steps, np.iinfo(kind).max).astype(np.dtype(kind).newbyteorder("<"))
+    return {
+        "type": kind,
+        "offset": [round(float(value), 9) for value in start * step],
+        "step": step,
+        "absent": int(np.iinfo(kind).max),
+        "data": base64.b64encode(whole.tobytes()).decode("ascii"),
+    }
+
+
+def _smallest(largest: float) -> str:
+    for kind in _PACKED_TYPES:
+        if largest < np.iinfo(kind).max:
+            return kind
+    raise ValueError(f"`values` must span fewer than 2**32 steps. Received: {largest:.3g} steps.")
+
+
+# Where poses of any space stand in a scene with z up, and where to look at them from.
+
+ELEVATION = 0.2
+"""How far above the horizon a world is looked at from, radians."""
+_MARGIN = 0.25
+_SMALLEST_RADIUS = 0.5
+
+
+class Viewpoint(NamedTuple):
+    """A direction to look in.
+
+    Attributes:
+        azimuth: Radians about z, counterclockwise from above; 0 looks along y.
+        elevation: Radians of the eye above the horizon.
+    """
+
+    azimuth: float
+    elevation: float
+
+
+def scene_points(positions: np.ndarray, space: str) -> np.ndarray:
+    """Turns points `[..., 3]` of a clip's space into the scene's axes: x right, y away, z up."""
+    if space == "world":
+        return positions
+    x, y, z = np.moveaxis(positions, -1, 0)
+    return np.stack([x, z, -y], axis=-1)
+
+
+def scene_axes(space: str) -> list[tuple[str, list[float]]]:
+    """Names the space's axes and gives their directions in the scene."""
+    # Adding zero turns a negative zero into a plain one.
+    directions = scene_points(np.eye(3), space) + 0.0
+    return [(name, row.tolist()) for name, row in zip("xyz", directions, strict=True)]
+
+
+def scene_viewpoint(clip: pose_clip.PoseClip) -> Viewpoint:
+    """Chooses where to look from: as the camera did, or in a world at the first person's front."""
+    if clip.space != "world":
+        return Viewpoint(0.0, 0.0)
+    names = clip.joint_names
+    pairs = [
+        (names.index(f"left_{joint}"), names.index(f"right_{joint}"))
+        for joint in ("hip", "shoulder")
+        if f"left_{joint}" in names and f"right_{joint}" in names
+    ]
+    for left, right in pairs:
+        across = clip.tracks[0].pose[:, left, :2] - clip.tracks[0].pose[:, right, :2]
+        across = across[np.isfinite(across).all(axis=-1)]
+        if len(across):
+            # Seen from the front, the left side is on the right.
+            return Viewpoint(float(np.arctan2(across[0, 1], across[0, 0])), ELEVATION)
+    return Viewpoint(0.0, ELEVATION)
+
+
+def scene_bounds(clip: pose_clip.PoseClip) -> tuple[np.ndarray, float]:
+    """Finds a ball around everybody: its center `[3]` in the scene and its radius, meters."""
+    every = np.concatenate([track.pose.reshape(-1, 3) for track in clip.tracks])
+    known = scene_points(every[np.isfinite(every).all(axis=-1)], clip.space)
+    if not len(known):
+        return np.zeros(3), 1.0
+    low, high = known.min(axis=0), known.max(axis=0)
+    center = (low + high) / 2
+    reach = float(np.linalg.norm(known - center, axis=-1).max())
+    return center, max(reach, _SMALLEST_RADIUS) + _MARGIN
+
+
+# What tracks of a clip share, and where they stand when they are side by side.
+
+SPACING = 1.3
+"""Meters between neighbors."""
+
+
+def track_inputs(tracks: Sequence[pose_clip.Track]) -> list[Input]:
+    """Lists each 2D input once; several models lift the same one, several people do not."""
+    found: list[Input] = []
+    for index, track in enumerate(tracks):
+        if track.keypoints_2d is None:
+            continue
+        for known in found:
+            if np.array_equal(known.keypoints_2d, track.keypoints_2d, equal_nan=True):
+                known.users.append(index)
+                break
+        else:
+            found.append(Input(track, track.keypoints_2d, [index]))
+    return found
+
+
+def track_slots(tracks: Sequence[pose_clip.Track], judges: Sequence[int | None]) -> list[int]:
+    """Gives each track its place in a row; a reference's is that of the first it judges.
+
+    Args:
+        tracks: References among them.
+        judges: For each track the index of its reference, as `pose_comparison.references_of` gives
+            them.
+    """
+    placed: dict[int, int] = {}
+    judged = [index for index, track in enumerate(tracks) if not track.is_reference]
+    for place, index in enumerate(judged):
+        placed[index] = place
+        judge = judges[index]
+        if judge is not None:
+            placed.setdefault(judge, place)
+    for index in range(len(tracks)):
+        placed.setdefault(index, len(set(placed.values())))
+    return [placed[index] for index in range(len(tracks))]
+
+
+def are_apart(clip: pose_clip.PoseClip) -> bool:
+    """Tells whether people would all stand in one place if they were not side by side."""
+    return clip.space == "root" and len(track_inputs(clip.tracks)) > 1

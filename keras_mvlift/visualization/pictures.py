@@ -2,19 +2,19 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import axes as mpl_axes
+from matplotlib import colors as mpl_colors
 from matplotlib import figure as mpl_figure
-from matplotlib import style
+from matplotlib import legend_handler, lines, patheffects, style, ticker
 from matplotlib import text as mpl_text
 from matplotlib.backends import backend_agg
 from PIL import Image
 
 from keras_mvlift import skeletons
-from keras_mvlift.visualization import colors, image_planes, legends, orthographic_views
 
 # Inches. Where they are eighths they are whole pixels, and sums of them stay exact.
 DOTS_PER_INCH = 160
@@ -29,28 +29,29 @@ _NUM_COLORS = 128
 # What a title leaves free at its row's end for the error, and a length that surely is too long.
 _ERROR_WIDTH, _MAX_LETTERS = 1.7, 200
 _HEADING_NAMES = ("Input: 2D joints", "Lifted pose, camera view", "Lifted pose, side view")
+TEXT, FAINT_TEXT, FRAME, GRID = "#222222", "#555555", "#888888", "#EBEBEB"
 
 _STYLE = {
     "axes.axisbelow": True,
-    "axes.edgecolor": colors.FRAME,
+    "axes.edgecolor": FRAME,
     "axes.grid": True,
-    "axes.labelcolor": colors.FAINT_TEXT,
+    "axes.labelcolor": FAINT_TEXT,
     "axes.labelpad": 2.0,
     "axes.labelsize": 9.0,
     "axes.linewidth": 0.8,
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
-    "grid.color": colors.GRID,
+    "grid.color": GRID,
     "grid.linewidth": 0.8,
-    "text.color": colors.TEXT,
+    "text.color": TEXT,
     # Names of clips and cameras are no formulae.
     "text.parse_math": False,
-    "xtick.color": colors.FRAME,
-    "xtick.labelcolor": colors.FAINT_TEXT,
+    "xtick.color": FRAME,
+    "xtick.labelcolor": FAINT_TEXT,
     "xtick.labelsize": 8.5,
     "xtick.major.size": 2.5,
-    "ytick.color": colors.FRAME,
-    "ytick.labelcolor": colors.FAINT_TEXT,
+    "ytick.color": FRAME,
+    "ytick.labelcolor": FAINT_TEXT,
     "ytick.labelsize": 8.5,
     "ytick.major.size": 2.5,
 }
@@ -177,9 +178,7 @@ def _drawn(rows: Sequence[Row], note: str) -> backend_agg.FigureCanvasAgg:
     figure = mpl_figure.Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH)
     canvas = backend_agg.FigureCanvasAgg(figure)
     poses = [pose for row in rows for pose in (row.pose_pred, row.pose_reference)]
-    shown = orthographic_views.extent(
-        [pose for pose in poses if pose is not None], _PANEL_WIDTH / _PANEL_HEIGHT
-    )
+    shown = extent([pose for pose in poses if pose is not None], _PANEL_WIDTH / _PANEL_HEIGHT)
     for left, name in zip(_LEFTS, _HEADING_NAMES, strict=True):
         _text(figure, left, height - 0.22, name, fontsize=10.5)
     for index, row in enumerate(rows):
@@ -189,7 +188,7 @@ def _drawn(rows: Sequence[Row], note: str) -> backend_agg.FigureCanvasAgg:
         _draw(panels, row, shown)
     _name_axes(panels)
     _text(figure, WIDTH / 2, _FOOT, note[:_MAX_LETTERS], ha="center")
-    legends.draw(figure, any(row.pose_reference is not None for row in rows))
+    draw_legend(figure, any(row.pose_reference is not None for row in rows))
     return canvas
 
 
@@ -218,15 +217,30 @@ def _title(figure: mpl_figure.Figure, row: Row, baseline: float) -> None:
         _text(figure, right, baseline, f"MPJPE {row.error_mm:.1f} mm", ha="right")
 
 
-def _draw(panels: Sequence[mpl_axes.Axes], row: Row, shown: orthographic_views.Extent) -> None:
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """What is drawn, meters; its middle is at the root across and at `down` below it.
+
+    Attributes:
+        down: How far below the root the middle is.
+        half_width: Half of it across.
+        half_height: Half of it from top to bottom.
+    """
+
+    down: float
+    half_width: float
+    half_height: float
+
+
+def _draw(panels: Sequence[mpl_axes.Axes], row: Row, shown: Extent) -> None:
     image, *views = panels
-    image_planes.draw(image, row.keypoints_2d, row.confidence, row.image_size)
-    directions = (orthographic_views.FRONT, orthographic_views.SIDE)
+    draw_keypoints(image, row.keypoints_2d, row.confidence, row.image_size)
+    directions = (FRONT, SIDE)
     for axes, direction in zip(views, directions, strict=True):
-        orthographic_views.set_limits(axes, shown)
+        set_limits(axes, shown)
         if row.pose_reference is not None:
-            orthographic_views.draw_reference(axes, row.pose_reference, direction)
-        orthographic_views.draw_lifted(axes, row.pose_pred, direction)
+            draw_reference(axes, row.pose_reference, direction)
+        draw_lifted(axes, row.pose_pred, direction)
     image.set_ylabel("y (px)")
     views[0].set_ylabel("y (m)")
     views[1].tick_params(labelleft=False)
@@ -235,3 +249,273 @@ def _draw(panels: Sequence[mpl_axes.Axes], row: Row, shown: orthographic_views.E
 def _name_axes(panels: Sequence[mpl_axes.Axes]) -> None:
     for axes, name in zip(panels, ("x (px)", "x (m)", "z (m), away from camera →"), strict=True):
         axes.set_xlabel(name)
+
+
+# Says what the colors and sizes of a picture mean.
+
+_CONFIDENCES = (0.2, 0.6, 1.0)
+
+
+def draw_legend(figure: mpl_figure.Figure, has_reference: bool) -> None:
+    """Puts a line of keys at the foot of a figure.
+
+    Args:
+        figure: Where to.
+        has_reference: Whether the key of the reference pose is among them.
+    """
+    sides = {"left": LEFT, "right": RIGHT, "middle": MIDDLE}
+    keys: dict[str, Any] = {
+        name: lines.Line2D(
+            [],
+            [],
+            color=color,
+            linewidth=BONE_WIDTH,
+            marker="o",
+            markersize=JOINT_SIZE,
+        )
+        for name, color in sides.items()
+    }
+    if has_reference:
+        keys["reference pose"] = lines.Line2D(
+            [], [], color=REFERENCE_COLOR, linewidth=REFERENCE_WIDTH
+        )
+    keys["confidence " + ", ".join(f"{value:g}" for value in _CONFIDENCES)] = tuple(
+        _legend_joint(value) for value in _CONFIDENCES
+    )
+    figure.legend(
+        list(keys.values()),
+        list(keys),
+        loc="lower center",
+        ncols=len(keys),
+        frameon=False,
+        columnspacing=1.8,
+        handlelength=2.2,
+        handler_map={tuple: legend_handler.HandlerTuple(ndivide=None)},
+    )
+
+
+def _legend_joint(confidence: float) -> lines.Line2D:
+    return lines.Line2D(
+        [],
+        [],
+        color=MIDDLE,
+        alpha=confidence_opacity(confidence),
+        linestyle="none",
+        marker="o",
+        markersize=confidence_area(confidence) ** 0.5,
+        markeredgewidth=0,
+    )
+
+
+# Which color stands for what. They differ in lightness too, so that no color vision mixes them.
+
+# Blue and vermilion of Okabe and Ito's palette, and near-black: of the third colors tried it is
+# the one that stays farthest from these and the grey in simulated protan, deutan and tritan vision.
+LEFT, RIGHT, MIDDLE = "#0072B2", "#D55E00", "#222222"
+REFERENCE_COLOR = "#C4C4C4"
+BACKGROUND = "#FFFFFF"
+
+
+def joint_color(joint: int, opacity: float = 1.0) -> tuple[float, float, float, float]:
+    """Gives the color of a joint of `H36M_17` and of the bone that leads to it, as RGBA."""
+    if joint in skeletons.H36M_17.left:
+        color = LEFT
+    else:
+        color = RIGHT if joint in skeletons.H36M_17.right else MIDDLE
+    return mpl_colors.to_rgba(color, opacity)
+
+
+# Draws 3D poses in parallel projection, so that lengths in meters can be read off.
+
+# The share of the largest pose's extent that stays free around it.
+MARGIN = 0.12
+
+# Meters: a smaller pose, such as one joint on another, is not blown up.
+_LEAST_HALF = 0.1
+
+# Points. The reference is the wider, so that it shows where the lifted pose covers it.
+BONE_WIDTH, REFERENCE_WIDTH = 2.0, 5.0
+JOINT_SIZE = 3.6
+
+
+@dataclasses.dataclass(frozen=True)
+class Direction:
+    """From where a pose is seen; down is always down.
+
+    Attributes:
+        across: The coordinate that grows to the right, as an index.
+        toward: The axis that points at the onlooker, `[3]`.
+    """
+
+    across: int
+    toward: tuple[float, float, float]
+
+
+FRONT = Direction(across=0, toward=(0.0, 0.0, -1.0))
+"""As the camera looks."""
+
+SIDE = Direction(across=2, toward=(1.0, 0.0, 0.0))
+"""From the right of the camera, which itself stands to the left of what is drawn."""
+
+_DOWN = 1
+
+
+def extent(poses: Iterable[np.ndarray], aspect: float = 1.0) -> Extent:
+    """Finds what holds all poses from the front and from the side.
+
+    Args:
+        poses: `[J, 3]` each, meters, root at 0, camera axes; NaN where unknown.
+        aspect: The width of what is drawn over its height.
+    """
+    points = np.concatenate([pose.reshape(-1, 3) for pose in poses])
+    points = points[np.isfinite(points).all(axis=-1)]
+    points = np.concatenate([points, np.zeros((1, 3))])
+    low, high = points[:, _DOWN].min(), points[:, _DOWN].max()
+    across = np.abs(points[:, [FRONT.across, SIDE.across]]).max()
+    half_height = max(float(across) / aspect, float(high - low) / 2, _LEAST_HALF) * (1 + MARGIN)
+    return Extent(float(low + high) / 2, half_height * aspect, half_height)
+
+
+def set_limits(axes: mpl_axes.Axes, shown: Extent) -> None:
+    """Makes the axes show an extent, y down, a meter being as wide as high."""
+    axes.set_aspect("equal")
+    axes.set(
+        xlim=(-shown.half_width, shown.half_width),
+        ylim=(shown.down + shown.half_height, shown.down - shown.half_height),
+    )
+    steps = ticker.MaxNLocator(nbins=5, steps=[1, 2, 5, 10])
+    axes.xaxis.set_major_locator(steps)
+    axes.yaxis.set_major_locator(steps)
+
+
+def draw_reference(axes: mpl_axes.Axes, pose: np.ndarray, direction: Direction) -> None:
+    """Draws a pose `[J, 3]`, meters, camera axes, as a grey shape; leaves out what is NaN."""
+    for joints in map(list, skeletons.H36M_17.bones):
+        axes.plot(
+            pose[joints, direction.across],
+            pose[joints, _DOWN],
+            color=REFERENCE_COLOR,
+            linewidth=REFERENCE_WIDTH,
+            solid_capstyle="round",
+        )
+
+
+def draw_lifted(axes: mpl_axes.Axes, pose: np.ndarray, direction: Direction) -> None:
+    """Draws a pose `[J, 3]`, meters, camera axes, what is nearer over what is farther."""
+    nearness = pose @ np.asarray(direction.toward)
+    bones = sorted(skeletons.H36M_17.bones, key=lambda bone: nearness[list(bone)].sum())
+    for bone in map(list, bones):
+        axes.plot(
+            pose[bone, direction.across],
+            pose[bone, _DOWN],
+            color=joint_color(bone[1]),
+            linewidth=BONE_WIDTH,
+            solid_capstyle="round",
+        )
+    for joint in np.argsort(nearness, kind="stable"):
+        axes.plot(
+            pose[joint, direction.across],
+            pose[joint, _DOWN],
+            color=joint_color(joint),
+            marker="o",
+            markersize=JOINT_SIZE,
+            markeredgewidth=0,
+        )
+
+
+# Draws 2D joints where the camera saw them.
+
+# The share of the joints' extent that a view without a known image shows around them.
+IMAGE_MARGIN = 0.1
+
+# Pixels: a smaller view, such as a single joint's, is not blown up.
+_LEAST_IMAGE_HALF = 10.0
+
+NOTHING_SEEN = "no joint was seen"
+
+# Points and square points: a joint of confidence 0 would just vanish, one of 1 is this large.
+_BONE_WIDTH, _OUTLINE_WIDTH = 1.8, 0.9
+_LEAST_AREA, _MOST_AREA = 3.0, 34.0
+_LEAST_OPACITY = 0.2
+
+# A person who fills this share of a panel's height is drawn with marks of full size.
+_FULL_SHARE, _LEAST_SCALE = 0.7, 0.4
+
+
+def draw_keypoints(
+    axes: mpl_axes.Axes,
+    keypoints_2d: np.ndarray,
+    confidence: np.ndarray,
+    image_size: tuple[int, int] | None = None,
+) -> None:
+    """Draws the joints that were seen, the larger and stronger the surer the detector was.
+
+    Args:
+        axes: Where to; its limits become the image's, y down, one pixel as wide as high.
+        keypoints_2d: `[J, 2]`, pixels.
+        confidence: `[J]`, in [0, 1]; 0 leaves a joint and its bones out.
+        image_size: The image's width and height, pixels; None to show the joints' surroundings.
+    """
+    is_seen = (confidence > 0) & np.isfinite(keypoints_2d).all(axis=-1)
+    _set_image_limits(axes, keypoints_2d[is_seen], image_size)
+    scale = _scale(axes, keypoints_2d[is_seen])
+    for parent, child in skeletons.H36M_17.bones:
+        if is_seen[parent] and is_seen[child]:
+            axes.plot(
+                *keypoints_2d[[parent, child]].T,
+                color=joint_color(child, confidence_opacity(min(confidence[[parent, child]]))),
+                linewidth=_BONE_WIDTH * scale,
+                solid_capstyle="round",
+            )
+    joints = np.flatnonzero(is_seen)
+    outline = patheffects.withStroke(linewidth=_OUTLINE_WIDTH * scale, foreground=BACKGROUND)
+    axes.scatter(
+        keypoints_2d[joints, 0],
+        keypoints_2d[joints, 1],
+        s=[confidence_area(confidence[joint]) * scale**2 for joint in joints],
+        c=[joint_color(joint, confidence_opacity(confidence[joint])) for joint in joints],
+        linewidths=0,
+        zorder=3,
+        path_effects=[outline],
+    )
+
+
+def confidence_area(confidence: float) -> float:
+    """Gives the area of a joint's mark, square points."""
+    return _LEAST_AREA + (_MOST_AREA - _LEAST_AREA) * confidence
+
+
+def confidence_opacity(confidence: float) -> float:
+    """Gives the opacity of a joint's mark, in [0, 1]."""
+    return _LEAST_OPACITY + (1 - _LEAST_OPACITY) * confidence
+
+
+def _set_image_limits(
+    axes: mpl_axes.Axes, seen: np.ndarray, image_size: tuple[int, int] | None
+) -> None:
+    axes.set_aspect("equal")
+    axes.set_anchor("NW")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(ticker.MaxNLocator(nbins=5, steps=[1, 2, 4, 5, 10]))
+    if not len(seen):
+        axes.text(0.5, 0.5, NOTHING_SEEN, transform=axes.transAxes, ha="center", va="center")
+    if image_size is not None:
+        axes.set(xlim=(0, image_size[0]), ylim=(image_size[1], 0))
+    elif len(seen):
+        low, high = seen.min(axis=0), seen.max(axis=0)
+        aspect = axes.bbox.width / axes.bbox.height
+        width, height = high - low
+        half = max(width / aspect / 2, height / 2, _LEAST_IMAGE_HALF) * (1 + 2 * IMAGE_MARGIN)
+        (x, y) = (low + high) / 2
+        axes.set(xlim=(x - half * aspect, x + half * aspect), ylim=(y + half, y - half))
+    else:
+        axes.set(xticks=[], yticks=[])
+
+
+def _scale(axes: mpl_axes.Axes, seen: np.ndarray) -> float:
+    """Makes the marks smaller where a person is small in a whole image."""
+    if not len(seen):
+        return 1.0
+    pixels_per_panel = abs(axes.get_ylim()[1] - axes.get_ylim()[0])
+    share = float((seen.max(axis=0) - seen.min(axis=0)).max()) / pixels_per_panel
+    return float(np.clip(share / _FULL_SHARE, _LEAST_SCALE, 1.0))

@@ -5,14 +5,22 @@ import functools
 import itertools
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import matplotlib
 import numpy as np
+from matplotlib import axes as mpl_axes
+from matplotlib import collections as mpl_collections
+from matplotlib import colors as mpl_colors
+from matplotlib import figure as mpl_figure
+from matplotlib import image as mpl_image
+from matplotlib import patches as mpl_patches
+from matplotlib.backends import backend_agg
 from PIL import Image
 from rich import console, progress
 
-from keras_mvlift.lifting import pose_clip
-from keras_mvlift.visualization import movie_frames
+from keras_mvlift.lifting import pose_clip, pose_comparison
+from keras_mvlift.visualization import pages, pictures
 
 MAX_GIF_RATE = 25.0
 """Frames per second of a .gif, which takes hundredths of seconds and much space for each."""
@@ -23,6 +31,8 @@ _MP4_QUALITY = "20"
 
 _Draw = Callable[[range], Iterator[np.ndarray]]
 
+Images = Callable[[int], np.ndarray | None]
+
 
 def write(
     clip: pose_clip.PoseClip,
@@ -30,7 +40,7 @@ def write(
     size: tuple[int, int] = (960, 540),
     title: str = "",
     verbose: bool = False,
-    images: movie_frames.Images | None = None,
+    images: Images | None = None,
 ) -> None:
     """Films a clip.
 
@@ -52,8 +62,8 @@ def write(
     ending = target.suffix.lower()
     if ending not in _WRITERS:
         raise ValueError(f"`path` must end in {' or '.join(_WRITERS)}. Received: {target.name}.")
-    if min(size) < movie_frames.SMALLEST_SIDE or any(side % 2 for side in size):
-        rule = f"be even numbers of at least {movie_frames.SMALLEST_SIDE}"
+    if min(size) < SMALLEST_SIDE or any(side % 2 for side in size):
+        rule = f"be even numbers of at least {SMALLEST_SIDE}"
         raise ValueError(f"`size` must {rule}. Received: {size}.")
     partial = target.with_name(f".{target.name}.partial{ending}")
     try:
@@ -69,10 +79,10 @@ def _pictures(
     size: tuple[int, int],
     title: str,
     verbose: bool,
-    images: movie_frames.Images | None,
+    images: Images | None,
     frames: range,
 ) -> Iterator[np.ndarray]:
-    drawn = movie_frames.draw(clip, frames, size, title, images)
+    drawn = draw_frames(clip, frames, size, title, images)
     # Results go to the standard output.
     shown_on = console.Console(stderr=True)
     return iter(
@@ -125,3 +135,229 @@ def _durations_ms(count: int, seconds: float) -> list[int]:
 
 
 _WRITERS: dict[str, Callable[..., None]] = {".mp4": _write_mp4, ".gif": _write_gif}
+
+# Draws frames of a clip as pictures: the 2D input on the left, the skeletons on the right.
+
+SMALLEST_SIDE = 64
+_DOTS_PER_INCH = 100
+_POINTS_PER_INCH = 72
+# Parts of the picture's height: of a bone's width, and of the letters.
+_BONE, _TEXT = 0.009, 0.032
+_PALEST = 0.15
+_MARGIN = 1.12
+# Okabe and Ito's, after the blue and vermilion that tell sides where one person is alone.
+_TRACK_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_INPUT_SHARE = 0.42
+# The least half of what is shown, in meters or pixels, so that a point does not fill it.
+_SMALLEST_HALF = 0.5
+_IMAGE = "#F4F5F7"
+# Matplotlib draws patches at 1 and lines at 2.
+_BEHIND_LINES = 1.5
+"""Gives the image that a frame was lifted from, `[height, width, 3]`, uint8, RGB, or None."""
+
+
+def draw_frames(
+    clip: pose_clip.PoseClip,
+    frames: Iterable[int],
+    size: tuple[int, int],
+    title: str = "",
+    images: Images | None = None,
+) -> Iterator[np.ndarray]:
+    """Draws frames one by one.
+
+    Args:
+        clip: Who is shown.
+        frames: Indices from 0.
+        size: Width and height in pixels.
+        title: A line above.
+        images: What lies below the 2D input; asked for each of `frames` in turn.
+
+    Yields:
+        `[height, width, 3]`, uint8, RGB.
+    """
+    inches = (size[0] / _DOTS_PER_INCH, size[1] / _DOTS_PER_INCH)
+    with matplotlib.rc_context({"path.simplify": False}):
+        figure = mpl_figure.Figure(
+            figsize=inches, dpi=_DOTS_PER_INCH, facecolor=pictures.BACKGROUND
+        )
+        canvas = backend_agg.FigureCanvasAgg(figure)
+        letters = _TEXT * inches[1] * _POINTS_PER_INCH
+        clock = figure.text(0.98, 0.03, "", ha="right", color=pictures.FAINT_TEXT, fontsize=letters)
+        figure.text(0.02, 0.98, title, va="top", color=pictures.TEXT, fontsize=1.2 * letters)
+        _name_tracks(clip, figure, letters)
+        panels = _panels(clip, figure, _BONE * inches[1] * _POINTS_PER_INCH, images)
+        for frame in frames:
+            for panel in panels:
+                panel.show(frame)
+            clock.set_text(f"{frame / clip.frame_rate:.2f} s")
+            canvas.draw()
+            yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+class _Panel:
+    """Tracks in one picture: points `[T, J, 2]` and opacities `[T, J]` of each."""
+
+    def __init__(
+        self,
+        axes: mpl_axes.Axes,
+        clip: pose_clip.PoseClip,
+        shown: Sequence[tuple[pose_clip.Track, np.ndarray, np.ndarray]],
+        width: float,
+    ):
+        self._bones = np.array(
+            [(parent, joint) for joint, parent in enumerate(clip.parents) if parent >= 0]
+        ).reshape(-1, 2)
+        self._shown = [
+            (points, opacity, _colors(clip, track), self._lines(axes, track, width))
+            for track, points, opacity in shown
+        ]
+
+    def _lines(
+        self, axes: mpl_axes.Axes, track: pose_clip.Track, width: float
+    ) -> mpl_collections.LineCollection:
+        lines = mpl_collections.LineCollection(
+            [],
+            linewidths=width * (0.5 if track.is_reference else 1.0),
+            linestyles=[(0, (1.6, 1.2)) if track.is_reference else "solid"],
+            capstyle="round",
+        )
+        axes.add_collection(lines, autolim=False)
+        return lines
+
+    def show(self, frame: int) -> None:
+        for points, opacity, rgba, lines in self._shown:
+            ends = points[frame][self._bones]
+            is_known = np.isfinite(ends).all(axis=(1, 2))
+            shade = rgba[self._bones[:, 1]].copy()
+            shade[:, 3] = opacity[frame][self._bones].min(axis=1)
+            lines.set_segments(list(ends[is_known]))
+            lines.set_color(list(shade[is_known]))
+
+
+def _name_tracks(clip: pose_clip.PoseClip, figure: mpl_figure.Figure, letters: float) -> None:
+    """Writes the names of several tracks below the pictures, each in its color."""
+    if len(clip.tracks) == 1:
+        return
+    across = 0.02
+    for track in clip.tracks:
+        color = _colors(clip, track)[clip.parents.index(-1)]
+        words = figure.text(across, 0.03, track.name, color=color, fontsize=letters, weight="bold")
+        across += words.get_window_extent().width / figure.bbox.width + 0.02
+
+
+class _Backdrop:
+    """What a camera saw, in the place of its image."""
+
+    def __init__(self, axes: mpl_axes.Axes, size: tuple[int, int], images: Images):
+        self._images = images
+        place = (0, size[0], size[1], 0)
+        # Over the blank area, behind the lines; the axes keep the limits that they have.
+        self._shown = mpl_image.AxesImage(axes, extent=place, zorder=_BEHIND_LINES)
+        self._shown.set_data(np.zeros((1, 1, 3), np.uint8))
+        self._shown.set_visible(False)
+        axes.add_image(self._shown)
+
+    def show(self, frame: int) -> None:
+        picture = self._images(frame)
+        self._shown.set_visible(picture is not None)
+        if picture is not None:
+            self._shown.set_data(picture)
+
+
+def _panels(
+    clip: pose_clip.PoseClip, figure: mpl_figure.Figure, width: float, images: Images | None
+) -> list[_Panel | _Backdrop]:
+    seen = pages.track_inputs(clip.tracks)
+    left = _INPUT_SHARE if seen else 0.0
+    scene = [
+        (track, points, _opacity(clip, track.confidence))
+        for track, points in zip(clip.tracks, _projected(clip), strict=True)
+    ]
+    axes = figure.add_axes((left, 0.1, 1 - left, 0.82))
+    axes.set_axis_off()
+    _frame(axes, _box([points for _, points, _ in scene], _SMALLEST_HALF))
+    panels: list[_Panel | _Backdrop] = [_Panel(axes, clip, scene, width)]
+    if seen:
+        image = [
+            (found.track, found.keypoints_2d, _opacity(clip, found.track.keypoint_confidence))
+            for found in seen
+        ]
+        axes = figure.add_axes((0.02, 0.1, _INPUT_SHARE - 0.04, 0.82))
+        axes.set_axis_off()
+        _frame_image(axes, clip, [points for _, points, _ in image])
+        panels.append(_Panel(axes, clip, image, 0.6 * width))
+        if images is not None and clip.image_size is not None:
+            panels.append(_Backdrop(axes, clip.image_size, images))
+    return panels
+
+
+def _projected(clip: pose_clip.PoseClip) -> np.ndarray:
+    """Gives `[tracks, T, J, 2]`, meters right and up, as seen from far away."""
+    azimuth, elevation = pages.scene_viewpoint(clip)
+    right = [np.cos(azimuth), np.sin(azimuth), 0.0]
+    away = [-np.sin(azimuth), np.cos(azimuth), 0.0]
+    up = np.sin(elevation) * np.array(away) + np.array([0.0, 0.0, np.cos(elevation)])
+    every = np.stack([pages.scene_points(track.pose, clip.space) for track in clip.tracks])
+    seen = every @ np.stack([right, up], axis=-1)
+    if pages.are_apart(clip):
+        judges = pose_comparison.references_of(clip.tracks, clip.parents.index(-1))
+        places = np.array(pages.track_slots(clip.tracks, judges))
+        seen[..., 0] += pages.SPACING * places[:, np.newaxis, np.newaxis]
+    return seen
+
+
+def _opacity(clip: pose_clip.PoseClip, confidence: np.ndarray | None) -> np.ndarray:
+    if confidence is None:
+        return np.ones((clip.num_frames, len(clip.joint_names)))
+    return _PALEST + (1 - _PALEST) * confidence
+
+
+def _colors(clip: pose_clip.PoseClip, track: pose_clip.Track) -> np.ndarray:
+    judged = [other.name for other in clip.tracks if not other.is_reference]
+    if track.is_reference and judged:
+        names = [pictures.FRAME] * len(clip.joint_names)
+    elif len(judged) > 1:
+        color = _TRACK_COLORS[judged.index(track.name) % len(_TRACK_COLORS)]
+        names = [color] * len(clip.joint_names)
+    else:
+        sides = {"left": pictures.LEFT, "right": pictures.RIGHT}
+        names = [
+            next((sides[side] for side in sides if side in joint.split("_")), pictures.MIDDLE)
+            for joint in clip.joint_names
+        ]
+    return np.array([mpl_colors.to_rgba(name) for name in names])
+
+
+def _box(points: Sequence[np.ndarray], smallest_half: float) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the middle `[2]` of points and half of their extent `[2]`, with a margin."""
+    every = np.concatenate([values.reshape(-1, 2) for values in points])
+    known = every[np.isfinite(every).all(axis=-1)]
+    if not len(known):
+        return np.zeros(2), np.full(2, smallest_half)
+    low, high = known.min(axis=0), known.max(axis=0)
+    return (low + high) / 2, _MARGIN * np.maximum((high - low) / 2, smallest_half)
+
+
+def _frame(axes: mpl_axes.Axes, box: tuple[np.ndarray, np.ndarray]) -> None:
+    """Shows a box as large as fits, both directions in one scale."""
+    middle, half = box
+    extent = axes.get_window_extent()
+    scale = max(half[0] / extent.width, half[1] / extent.height)
+    across, up = scale * extent.width, scale * extent.height
+    axes.set(xlim=(middle[0] - across, middle[0] + across), ylim=(middle[1] - up, middle[1] + up))
+
+
+def _frame_image(
+    axes: mpl_axes.Axes, clip: pose_clip.PoseClip, points: Sequence[np.ndarray]
+) -> None:
+    if clip.image_size is None:
+        middle, half = _box(points, _SMALLEST_HALF)
+    else:
+        middle = half = np.array(clip.image_size) / 2
+    _frame(axes, (middle, half))
+    corner = middle - half
+    area = mpl_patches.Rectangle(
+        (corner[0], corner[1]), 2 * half[0], 2 * half[1], facecolor=_IMAGE, edgecolor=pictures.GRID
+    )
+    axes.add_patch(area)
+    axes.invert_yaxis()

@@ -1,25 +1,139 @@
 """Writes the check of a rig as one HTML page that needs nothing else."""
 
+import io
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jinja2
+import numpy as np
+from matplotlib import axes as mpl_axes
+from matplotlib import figure as mpl_figure
+from matplotlib import style
 
-from keras_mvlift.diagnosis import findings, measures, report
+from keras_mvlift import skeletons
+from keras_mvlift.diagnosis import findings, report, residuals
 from keras_mvlift.diagnosis import footage as footages
-from keras_mvlift.visualization import rig_plots, rig_text
+from keras_mvlift.visualization import pictures, rig_text
 
 _TEMPLATE = "rig_report.html"
+
+
+def joint_errors(footage: footages.Footage, measured: report.Measures, salt: str) -> str:
+    """Draws the median reprojection error of every camera and joint."""
+    values = report.joint_errors(measured)
+    with style.context(_STYLE, after_reset=True):
+        figure = mpl_figure.Figure(figsize=(_WIDE, 1.5 + 0.3 * footage.num_views))
+        axes = figure.subplots()
+        _matrix(axes, values, "Reds")
+        names = [name.replace("_", " ") for name in skeletons.H36M_17.joints]
+        axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
+        axes.set_yticks(range(footage.num_views), footage.camera_names)
+    return _svg(figure, f"{salt}-joints")
+
+
+def pair_errors(footage: footages.Footage, measured: report.Measures, salt: str) -> str:
+    """Draws the median epipolar error of every pair of cameras."""
+    with style.context(_STYLE, after_reset=True):
+        figure = mpl_figure.Figure(figsize=(_HALF, max(_HEIGHT, 1.2 + 0.3 * footage.num_views)))
+        axes = figure.subplots()
+        _matrix(axes, measured.pair_error, "Reds")
+        views = range(footage.num_views)
+        axes.set_xticks(views, footage.camera_names, rotation=35, ha="right")
+        axes.set_yticks(views, footage.camera_names)
+    return _svg(figure, f"{salt}-pairs")
+
+
+def errors_over_time(footage: footages.Footage, measured: report.Measures, salt: str) -> str:
+    """Draws each camera's median reprojection error over the frames looked at."""
+    error = measured.error
+    bins = np.array_split(np.arange(footage.num_frames), min(_NUM_BINS, footage.num_frames))
+    middle = [float(part.mean()) for part in bins]
+    with style.context(_STYLE, after_reset=True):
+        figure = mpl_figure.Figure(figsize=(_WIDE, 2.8))
+        axes = figure.subplots()
+        for view, name in enumerate(footage.camera_names):
+            parts = [error[view, part].ravel() for part in bins]
+            values = [
+                np.median(p[np.isfinite(p)]) if np.isfinite(p).any() else np.nan for p in parts
+            ]
+            axes.plot(middle, values, label=name, linewidth=1.2, **camera_line(view))
+        for start in np.flatnonzero(np.diff(footage.run)) + 0.5:
+            axes.axvline(start, color=pictures.FRAME, linewidth=0.8, linestyle=":")
+        axes.set(xlabel="frame looked at", ylabel="median error (px)", ylim=(0, None))
+        axes.margins(x=0.01)
+        _legend(axes)
+    return _svg(figure, f"{salt}-time")
+
+
+def confidences(footage: footages.Footage, measured: report.Measures, salt: str) -> str:
+    """Draws how sure the detector is in each camera."""
+    del measured
+    edges = np.linspace(0, 1, 26)
+    with style.context(_STYLE, after_reset=True):
+        figure = mpl_figure.Figure(figsize=(_HALF, _HEIGHT))
+        axes = figure.subplots()
+        for view, name in enumerate(footage.camera_names):
+            values = footage.detector_confidence[view]
+            share = np.histogram(values, edges)[0] / max(values.size, 1)
+            looks = camera_line(view)
+            axes.stairs(100 * share, edges, label=name, linewidth=1.3, **looks)
+        axes.axvline(footages.MIN_CONFIDENCE, color=pictures.FRAME, linewidth=0.8, linestyle=":")
+        axes.set(xlabel="confidence; left of the dots not used", ylabel="joints (%)", xlim=(0, 1))
+        _legend(axes)
+    return _svg(figure, f"{salt}-confidence")
+
+
+def top_view(footage: footages.Footage, measured: report.Measures, salt: str) -> str:
+    """Draws where the cameras stand and look, and where the person goes, seen from above."""
+    center, forward = footage.camera.center, footage.camera.rotation[:, 2]
+    reach = float(np.nanmedian(np.linalg.norm(center - np.nanmedian(center, axis=0), axis=-1)))
+    path = measured.path
+    # Where the calibration is wrong a point can be anywhere; far off it would hide the rest.
+    inside = np.linalg.norm(path - np.median(center, axis=0), axis=-1) < 5 * max(reach, 1e-6)
+    path = np.where(inside[:, np.newaxis], path, np.nan)
+    with style.context(_STYLE, after_reset=True):
+        figure = mpl_figure.Figure(figsize=(_HALF, 4.6))
+        axes = figure.subplots()
+        for run in np.unique(footage.run):
+            axes.plot(*path[footage.run == run, :2].T, color=pictures.TEXT, linewidth=1)
+        for view, name in enumerate(footage.camera_names):
+            _camera(axes, center[view, :2], forward[view, :2], 0.3 * reach, view, name)
+        axes.set(xlabel="x (m)", ylabel="y (m)")
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.margins(0.15)
+    return _svg(figure, f"{salt}-top")
+
+
+def time_curves(footage: footages.Footage, measured: report.Measures, salt: str) -> str:
+    """Draws how well each camera agrees with the others, moved by so many frames."""
+    shifts = np.arange(-residuals.MAX_SHIFT, residuals.MAX_SHIFT + 1)
+    with style.context(_STYLE, after_reset=True):
+        figure = mpl_figure.Figure(figsize=(_HALF, 4.6))
+        axes = figure.subplots()
+        axes.axvline(0, color=pictures.FRAME, linewidth=0.8)
+        for view, name in enumerate(footage.camera_names):
+            looks = camera_line(view)
+            curve = 100 * measured.offsets.curve[view]
+            axes.plot(shifts, curve, label=name, linewidth=1.3, **looks)
+            least = measured.offsets.frames[view]
+            height = curve[least + residuals.MAX_SHIFT]
+            axes.plot(least, height, "o", markersize=5, color=looks["color"])
+        axes.set(xlabel="frames late", ylabel="epipolar error (% of the person's size)")
+        axes.set_ylim(0, None)
+        _legend(axes)
+    return _svg(figure, f"{salt}-offsets")
+
+
 # What is drawn, in the order of the page: caption, drawing, whether it takes the page's width.
 _PLOTS = (
-    ("Reprojection error of each joint, median, px", rig_plots.joint_errors, True),
-    ("Reprojection error over time, px", rig_plots.errors_over_time, True),
-    ("Epipolar error of each pair, median, px", rig_plots.pair_errors, False),
-    ("Confidence of the detections", rig_plots.confidences, False),
-    ("Cameras and the person's path from above", rig_plots.top_view, False),
-    ("Time offset: error of a camera moved in time", rig_plots.time_curves, False),
+    ("Reprojection error of each joint, median, px", joint_errors, True),
+    ("Reprojection error over time, px", errors_over_time, True),
+    ("Epipolar error of each pair, median, px", pair_errors, False),
+    ("Confidence of the detections", confidences, False),
+    ("Cameras and the person's path from above", top_view, False),
+    ("Time offset: error of a camera moved in time", time_curves, False),
 )
 
 
@@ -85,7 +199,7 @@ def _sections(rig: report.RigReport, number: int) -> Iterator[dict[str, Any]]:
 
 
 def _section(
-    title: str, footage: footages.Footage, measured: measures.Measures, salt: str
+    title: str, footage: footages.Footage, measured: report.Measures, salt: str
 ) -> dict[str, Any]:
     plots = [
         {"caption": caption, "svg": draw(footage, measured, salt), "is_wide": is_wide}
@@ -94,9 +208,104 @@ def _section(
     return {"title": title, "plots": plots}
 
 
-def _bones(measured: measures.Measures) -> str:
+def _bones(measured: report.Measures) -> str:
     lengths = ", ".join(
         f"{name.replace('_', ' ')} {100 * length:.1f}"
         for name, length in measured.bone_lengths.items()
     )
     return f"Length of the bone that ends at each joint, cm: {lengths or 'none known'}."
+
+
+# Which line stands for which camera: colors told apart by any eye, dashed where they repeat.
+
+# Okabe and Ito's palette without its yellow, which is too pale for a line.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#222222")
+_DASHES = ("-", "--", ":")
+
+
+def camera_line(view: int) -> dict[str, Any]:
+    """Gives the color and line style of a camera by its number, as Matplotlib takes them."""
+    turn, index = divmod(view, len(_COLORS))
+    return {"color": _COLORS[index], "linestyle": _DASHES[turn % len(_DASHES)]}
+
+
+# Draws what is measured of a rig, each plot as SVG to be put into a page.
+
+_STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "text.color": pictures.TEXT,
+    "axes.labelcolor": pictures.FAINT_TEXT,
+    "axes.edgecolor": pictures.FRAME,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": pictures.GRID,
+    "xtick.color": pictures.FAINT_TEXT,
+    "ytick.color": pictures.FAINT_TEXT,
+    "svg.fonttype": "path",
+}
+# Inches; a page shows an inch as 72 pixels.
+_WIDE, _HALF = 13.0, 6.3
+_HEIGHT = 3.4
+_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+_NUM_BINS = 250
+_DARK = 0.62
+
+
+def _svg(figure: mpl_figure.Figure, salt: str) -> str:
+    with style.context(_STYLE | {"svg.hashsalt": salt}):
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata=_NO_METADATA, bbox_inches="tight")
+    drawn = buffer.getvalue()
+    # The page is HTML: no XML declaration, no document type.
+    return drawn[drawn.index("<svg") :]
+
+
+def _matrix(axes: mpl_axes.Axes, values: np.ndarray, name: str) -> None:
+    known = values[np.isfinite(values)]
+    # A healthy rig is to look pale: the scale ends no lower than at twenty pixels.
+    top = max(20.0, float(known.max()) if len(known) else 0.0)
+    axes.imshow(values, cmap=name, vmin=0, vmax=top, aspect="auto")
+    axes.grid(False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            shade = "white" if value > _DARK * top else pictures.TEXT
+            digits = 1 if value < 99.95 else 0
+            axes.text(
+                column,
+                row,
+                f"{value:.{digits}f}",
+                ha="center",
+                va="center",
+                color=shade,
+                fontsize=8.5,
+            )
+
+
+def _camera(
+    axes: mpl_axes.Axes,
+    center: np.ndarray,
+    forward: np.ndarray,
+    length: float,
+    view: int,
+    name: str,
+) -> None:
+    looks = camera_line(view)
+    place = (float(center[0]), float(center[1]))
+    tip = (place[0] + length * float(forward[0]), place[1] + length * float(forward[1]))
+    axes.annotate(
+        "", tip, place, arrowprops={"arrowstyle": "-|>", "color": looks["color"], "linewidth": 1.5}
+    )
+    axes.plot(*center, "o", markersize=7, color=looks["color"])
+    away = -np.sign(forward[1]) if forward[1] else 1.0
+    axes.annotate(
+        name, place, xytext=(0, 9 * away), textcoords="offset points", ha="center", va="center"
+    )
+
+
+def _legend(axes: mpl_axes.Axes) -> None:
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8.5)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial import transform
 
-from keras_mvlift.calibration import alignment, bundle_adjustment, reprojection
+from keras_mvlift.calibration import bundle_adjustment, observations, reports
 from keras_mvlift.geometry import cameras
 from tests.calibration import rooms
 
@@ -22,8 +22,8 @@ def shaken(camera, rng, shift=0.05, turn=0.02):
 
 def distances(camera, target):
     """Meters and degrees between two rigs of any size and world."""
-    moved = alignment.align(camera, target, reach=4.5, with_scale=True)
-    distance, angle = alignment.differences(moved, target)
+    moved = reports.align(camera, target, reach=4.5, with_scale=True)
+    distance, angle = reports.differences(moved, target)
     return distance.max(), np.degrees(angle.max())
 
 
@@ -63,7 +63,7 @@ def test_noise_is_averaged():
     distance, angle = distances(found, camera)
     assert distance < 0.01
     assert angle < 0.15
-    before, after = (np.nanmedian(reprojection.errors_px(rig, seen)) for rig in (start, found))
+    before, after = (np.nanmedian(observations.errors_px(rig, seen)) for rig in (start, found))
     assert after < 4.0 < before
 
 

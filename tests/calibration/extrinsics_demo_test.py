@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.calibration import alignment, extrinsics, observations, reprojection
+from keras_mvlift.calibration import extrinsics, observations, reports
 from keras_mvlift.datasets import pose2sim
 
 # A few detections are off by hundreds of pixels, whatever the calibration.
@@ -27,7 +27,7 @@ def test_refining_halves_the_error(clip, refined):
     seen = observations.gather([clip], observations.Choice())
     means = []
     for camera in (clip.camera, refined.camera):
-        errors = reprojection.errors_px(camera, seen)
+        errors = observations.errors_px(camera, seen)
         errors = errors[np.isfinite(errors)]
         means.append(errors[errors < np.percentile(errors, 100 - GROSS_PERCENT)].mean())
     assert means[0] == pytest.approx(15.6, rel=0.02)
@@ -41,7 +41,7 @@ def test_one_distance_finds_the_rig_that_refining_finds(clip, refined):
     assert found.report.all.after.median_px == pytest.approx(
         refined.report.all.after.median_px, rel=0.01
     )
-    moved = alignment.align(found.camera, refined.camera, reach=4.0, with_scale=False)
-    centers, turns = alignment.differences(moved, refined.camera)
+    moved = reports.align(found.camera, refined.camera, reach=4.0, with_scale=False)
+    centers, turns = reports.differences(moved, refined.camera)
     assert centers.max() < 0.01
     assert np.degrees(turns.max()) < 0.1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.calibration import alignment, extrinsics, observations
+from keras_mvlift.calibration import extrinsics, observations, reports
 from tests.calibration import rooms
 
 
@@ -24,8 +24,8 @@ def blind(clips):
 
 
 def differences(found, clip):
-    moved = alignment.align(found.camera, clip.camera, reach=4.5, with_scale=False)
-    distance, angle = alignment.differences(moved, clip.camera)
+    moved = reports.align(found.camera, clip.camera, reach=4.5, with_scale=False)
+    distance, angle = reports.differences(moved, clip.camera)
     return distance.max(), np.degrees(angle.max())
 
 
@@ -76,7 +76,7 @@ def test_refining_brings_a_shaken_rig_back_into_its_own_world():
     shift = np.random.default_rng(0).normal(0.0, 0.05, camera.center.shape)
     shaken = camera._replace(center=camera.center + shift)
     found = extrinsics.refine([dataclasses.replace(clip, camera=shaken) for clip in clips])
-    distance, angle = alignment.differences(found.camera, camera)
+    distance, angle = reports.differences(found.camera, camera)
     assert found.report.all.after.median_px < 0.7 * found.report.all.before.median_px
     assert differences(found, clips[0])[0] < 0.06
     # Where the world is only the shaken cameras tell.

@@ -17,7 +17,7 @@ from tfx.utils import proto_utils
 
 from components import infra_validator
 from components.example_gen import shards
-from keras_mvlift.serving import addresses
+from keras_mvlift.serving import clients
 from tests import tiny_studio
 from tests.serving import stand_in
 
@@ -51,7 +51,7 @@ def test_the_server_is_the_image_that_was_named_by_docker_where_it_listens():
     assert list(spec.tensorflow_serving.tags) == ["2.15.1"]
     assert spec.WhichOneof("serving_platform") == "local_docker"
     assert spec.local_docker.client_base_url == "tcp://localhost:2375"
-    assert spec.model_name == addresses.DEFAULT_MODEL
+    assert spec.model_name == clients.DEFAULT_MODEL
     rules = told(make(), "validation_spec", infra_validator_pb2.ValidationSpec)
     assert (rules.num_tries, rules.max_loading_time_seconds) == (4, 90)
 
@@ -83,14 +83,12 @@ def model(tmp_path_factory):
 
 def test_what_tfx_would_ask_is_answered_by_the_model(examples, model):
     spec = told(make(), "request_spec", infra_validator_pb2.RequestSpec)
-    requests = request_builder.build_requests(addresses.DEFAULT_MODEL, model, examples, spec)
+    requests = request_builder.build_requests(clients.DEFAULT_MODEL, model, examples, spec)
     signatures = [request.model_spec.signature_name for request in requests]
     assert signatures == [infra_validator.SIGNATURE] * 3
     with stand_in.serving({1: pathlib.Path(model.uri, "Format-Serving")}) as (versions, found):
-        endpoint = addresses.parse(found["grpc"]).target
-        client = tensorflow_serving_client.TensorFlowServingClient(
-            endpoint, addresses.DEFAULT_MODEL
-        )
+        endpoint = clients.parse(found["grpc"]).target
+        client = tensorflow_serving_client.TensorFlowServingClient(endpoint, clients.DEFAULT_MODEL)
         client.WaitUntilModelLoaded(time.time() + 10, polling_interval_sec=1)
         before = versions.num_requests
         client.SendRequests(requests)

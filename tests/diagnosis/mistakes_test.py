@@ -1,6 +1,6 @@
-from keras_mvlift.diagnosis import calibration_mistakes, image_mistakes, mistakes
+from keras_mvlift.diagnosis import mistakes
 
-ALL = (*calibration_mistakes.MISTAKES, *image_mistakes.MISTAKES)
+ALL = (*mistakes.CALIBRATION_MISTAKES, *mistakes.IMAGE_MISTAKES)
 
 
 def test_each_says_what_is_wrong_and_what_to_do():

@@ -6,12 +6,12 @@ import functools
 import numpy as np
 
 from keras_mvlift.datasets import synthetic
-from keras_mvlift.diagnosis import calibration_mistakes, image_mistakes
 from keras_mvlift.diagnosis import footage as footages
+from keras_mvlift.diagnosis import mistakes
 from keras_mvlift.geometry import cameras
 
-CALIBRATION = {mistake.name: mistake for mistake in calibration_mistakes.MISTAKES}
-IMAGE = {mistake.name: mistake for mistake in image_mistakes.MISTAKES}
+CALIBRATION = {mistake.name: mistake for mistake in mistakes.CALIBRATION_MISTAKES}
+IMAGE = {mistake.name: mistake for mistake in mistakes.IMAGE_MISTAKES}
 # A lens like those of Human3.6M.
 LENS = np.array([-0.207, 0.248, -0.0014, -0.001, -0.003])
 # Of the four cameras of Human3.6M's room, two that do not face each other.
@@ -69,7 +69,7 @@ def turn(clean, degrees, size=1000):
 
 def mirror(clean, size=1000):
     """Mirrors images, in which a detector takes left for right."""
-    mirrored = image_mistakes.swap_sides(clean)
+    mirrored = mistakes.swap_sides(clean)
     points = mirrored.keypoints_2d * [-1, 1] + [size, 0]
     return clean.replace_images(points, mirrored.confidence)
 
@@ -110,7 +110,7 @@ CAMERA_SPOILERS = {
     "meters_for_centimeters": lambda r, c: (r, c / 100),
 }
 IMAGE_SPOILERS = {
-    "sides_swapped": image_mistakes.swap_sides,
+    "sides_swapped": mistakes.swap_sides,
     "image_mirrored": mirror,
     "image_turned_90": functools.partial(turn, degrees=90),
     "image_turned_180": functools.partial(turn, degrees=180),

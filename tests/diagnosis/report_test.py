@@ -5,7 +5,8 @@ import re
 import jsonschema
 import pytest
 
-from keras_mvlift.diagnosis import calibration_mistakes, image_mistakes, report
+from keras_mvlift.diagnosis import footage, report
+from keras_mvlift.diagnosis import mistakes as diagnosis_mistakes
 from tests.diagnosis import planted
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
@@ -21,7 +22,7 @@ def data(reports):
 
 def spoiled(name, num_views=4):
     clips = planted.sequences(num_views)
-    camera = planted.spoil(report.footages.of_sequences(clips), name).camera
+    camera = planted.spoil(footage.of_sequences(clips), name).camera
     return [report.dataclasses.replace(clip, camera=camera) for clip in clips]
 
 
@@ -93,7 +94,7 @@ def test_nobody_at_all_can_be_checked():
 
 def test_the_page_names_every_cause():
     named = set(re.findall(r"`(\w+)`", PAGE))
-    mistakes = (*calibration_mistakes.MISTAKES, *image_mistakes.MISTAKES)
+    mistakes = (*diagnosis_mistakes.CALIBRATION_MISTAKES, *diagnosis_mistakes.IMAGE_MISTAKES)
     assert {mistake.name for mistake in mistakes} <= named
     others = "time_shift cameras_out_of_order distortion_removed_twice calibration_off unexplained"
     assert set(others.split()) <= named

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift.datasets import detectors
-from keras_mvlift.diagnosis import anatomy, findings, verdicts
+from keras_mvlift.diagnosis import findings, residuals, verdicts
 from tests.diagnosis import planted
 
 
@@ -85,5 +85,5 @@ def test_a_height_that_no_unit_explains_has_no_made_up_unit():
     clean = planted.footage()
     (finding,) = verdicts.reach(clean.replace_camera(center=2.0 * clean.camera.center)).found
     assert finding.name == "scale_implausible"
-    assert finding.before > anatomy.PLAUSIBLE_HEIGHT[1]
+    assert finding.before > residuals.PLAUSIBLE_HEIGHT[1]
     assert finding.after is None

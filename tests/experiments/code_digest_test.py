@@ -18,7 +18,7 @@ def test_what_trains_or_measures_changes_the_digest_and_what_shows_does_not(tmp_
     now = code_digest.code_digest()
     for decides in ("losses/reprojection.py", "configs.py", "experiments/methods.py"):
         assert digest_after(tmp_path, decides) != now
-    for shows in ("experiments/tables.py", "cli/main.py", "visualization/colors.py"):
+    for shows in ("experiments/tables.py", "cli/main.py", "visualization/pictures.py"):
         assert digest_after(tmp_path, shows) == now
 
 

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_mvlift.calibration import alignment
+from keras_mvlift.calibration import reports
 from keras_mvlift.experiments import rig_changes, variants
 from tests.experiments import tiny_experiments
 
@@ -14,7 +14,7 @@ def clips():
 
 
 def degrees_apart(camera, other):
-    _, angle = alignment.differences(camera, other)
+    _, angle = reports.differences(camera, other)
     return np.degrees(angle)
 
 
@@ -30,7 +30,7 @@ def test_a_wrong_rig_is_turned_camera_by_camera_by_so_many_degrees(clips):
     np.testing.assert_array_equal(first.center, clips[0].camera.center)
     np.testing.assert_array_equal(first.rotation, second.rotation)
     # No turn of the whole rig undoes it.
-    back = alignment.align(first, clips[0].camera, reach=5.0, with_scale=True)
+    back = reports.align(first, clips[0].camera, reach=5.0, with_scale=True)
     assert degrees_apart(back, clips[0].camera).max() > 0.3
 
 
@@ -44,7 +44,7 @@ def test_an_unknown_rig_is_recovered_up_to_its_place_in_the_world(clips):
     true = clips[0].camera
     distance = [np.linalg.norm(rig.center[0] - rig.center[1]) for rig in (found[0], true)]
     assert distance[0] == pytest.approx(distance[1], rel=1e-6)
-    back = alignment.align(found[0], true, reach=5.0, with_scale=False)
+    back = reports.align(found[0], true, reach=5.0, with_scale=False)
     assert degrees_apart(back, true).max() < 2.0
 
 

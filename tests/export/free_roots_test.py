@@ -8,7 +8,7 @@ import tensorflow as tf
 from components.bulk_inference import pose_table, view_rows
 from keras_mvlift import inference
 from keras_mvlift.datasets import examples
-from keras_mvlift.export import halved_lifters, onnx, single_frames, tflite
+from keras_mvlift.export import compact, onnx, tflite
 from tests import temporal_networks, tiny_studio
 from tests.components.bulk_inference import stored_views
 from tests.export import served_views
@@ -97,7 +97,7 @@ def test_half_precision_says_where_it_is(model, inputs, tmp_path):
     tiny_studio.save(
         lifter, tmp_path / "half", half_precision=True, recipe=recipe, width=served_views.WIDTH
     )
-    expected = served_views.lifted(halved_lifters.halved(lifter), inputs)
+    expected = served_views.lifted(compact.halved(lifter), inputs)
     assert_same(inference.load_model(tmp_path / "half").lift(*inputs.values()), expected)
 
 
@@ -110,7 +110,7 @@ def test_files_of_other_runtimes_say_where_it_is(model, inputs, tmp_path):
     assert_same(dict(zip(names, session.run(None, inputs), strict=True)), expected)
     tflite.write(loaded, tmp_path / "model.tflite", "float32")
     interpreter = tf.lite.Interpreter(str(tmp_path / "model.tflite"))
-    assert_same(interpreter.get_signature_runner(single_frames.SIGNATURE)(**inputs), expected)
+    assert_same(interpreter.get_signature_runner(tflite.SIGNATURE)(**inputs), expected)
 
 
 def test_bulk_inference_says_where_it_is(model):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift import inference, skeletons
-from keras_mvlift.export import single_frames, tflite
+from keras_mvlift.export import tflite
 from tests import tiny_studio
 from tests.export import served_views
 
@@ -35,7 +35,7 @@ def file(request, folder, lifter):
 
 def run(path, inputs):
     interpreter = tf.lite.Interpreter(str(path))
-    return interpreter.get_signature_runner(single_frames.SIGNATURE)(**inputs)
+    return interpreter.get_signature_runner(tflite.SIGNATURE)(**inputs)
 
 
 @pytest.mark.parametrize("size", [1, 24])
@@ -48,7 +48,7 @@ def test_an_interpreter_gives_what_the_keras_model_gives(file, lifter, size):
 
 def test_one_interpreter_takes_batches_of_any_size(file):
     interpreter = tf.lite.Interpreter(str(file[1]))
-    runner = interpreter.get_signature_runner(single_frames.SIGNATURE)
+    runner = interpreter.get_signature_runner(tflite.SIGNATURE)
     inputs = served_views.inputs()
     for size in (24, 3, 7):
         result = runner(**served_views.first(inputs, size))

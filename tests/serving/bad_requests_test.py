@@ -5,7 +5,7 @@ import pytest
 
 from keras_mvlift import errors
 from keras_mvlift.datasets import examples
-from keras_mvlift.serving import addresses, clients, server_errors
+from keras_mvlift.serving import clients
 from tests import tiny_studio
 from tests.serving import stand_in
 
@@ -27,7 +27,7 @@ def changed(name, value, index=(0, 1)):
 
 
 # What is changed, what is named and, of those that are found here, the kind of error.
-HERE, THERE = errors.ArgumentError, server_errors.ServerError
+HERE, THERE = errors.ArgumentError, clients.ServerError
 VIEWS = {
     "joint count": (
         {"keypoints_2d": GOOD["keypoints_2d"][:, :16]},
@@ -91,7 +91,7 @@ RECORDS = {
 @pytest.fixture(scope="module", params=SCHEMES)
 def client(request, folder):
     with stand_in.serving({1: folder}) as (_, found):
-        yield clients.connect(addresses.parse(f"{found[request.param]}/mvlift"), 10.0)
+        yield clients.connect(clients.parse(f"{found[request.param]}/mvlift"), 10.0)
 
 
 @pytest.fixture(autouse=True)
@@ -101,11 +101,11 @@ def _stays_up(client):
     assert all(np.isfinite(values).all() for values in answer.values())
 
 
-def refused(client, signature, inputs, message, kind=server_errors.ServerError):
+def refused(client, signature, inputs, message, kind=clients.ServerError):
     with pytest.raises(kind, match=message) as caught:
         client.predict(signature, inputs)
     assert "\n" not in str(caught.value)
-    if kind is server_errors.ServerError:
+    if kind is clients.ServerError:
         assert caught.value.code == "INVALID_ARGUMENT"
 
 
@@ -132,9 +132,7 @@ def test_bad_records_are_refused_by_name(client, case):
 
 
 def test_a_signature_that_is_not_there_is_named(client):
-    with pytest.raises(
-        server_errors.ServerError, match=r"lift_moon.*have this signature"
-    ) as caught:
+    with pytest.raises(clients.ServerError, match=r"lift_moon.*have this signature") as caught:
         client.predict("lift_moon", GOOD)
     assert caught.value.code == "FAILED_PRECONDITION"
 

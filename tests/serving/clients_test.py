@@ -5,14 +5,14 @@ import time
 import numpy as np
 import pytest
 
-from keras_mvlift.serving import addresses, clients, server_errors
+from keras_mvlift.serving import clients
 from tests import tiny_studio
 from tests.serving import stand_in
 
 BOTH = pytest.mark.parametrize("scheme", ["grpc", "http"])
 TAKES = {"keypoints_2d": (None, 17, 2), "confidence": (None, 17), "intrinsics": (None, 3, 3)}
 GIVES = {"root_relative_pose", "root_position", "pose_camera"}
-TRANSIENT = pytest.mark.parametrize("code", server_errors.TRANSIENT)
+TRANSIENT = pytest.mark.parametrize("code", clients.TRANSIENT)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def _quiet(server):
 
 
 def connect(server, scheme, path="/mvlift", deadline=5.0):
-    return clients.connect(addresses.parse(server[1][scheme] + path), deadline)
+    return clients.connect(clients.parse(server[1][scheme] + path), deadline)
 
 
 def request(num_people=2):
@@ -42,7 +42,7 @@ def request(num_people=2):
 
 
 def refused(client, inputs, signature="lift_camera"):
-    with pytest.raises(server_errors.ServerError) as caught:
+    with pytest.raises(clients.ServerError) as caught:
         client.predict(signature, inputs)
     assert "\n" not in str(caught.value)
     assert caught.value.subject == signature
@@ -155,7 +155,7 @@ def test_a_slow_server_meets_the_deadline(server, scheme):
 @BOTH
 def test_a_server_that_is_down_is_said_within_the_deadline(scheme):
     start = time.monotonic()
-    client = clients.connect(addresses.parse(f"{scheme}://127.0.0.1:1"), 6.0)
+    client = clients.connect(clients.parse(f"{scheme}://127.0.0.1:1"), 6.0)
     assert refused(client, request()).code == "UNAVAILABLE"
     assert time.monotonic() - start < 6
 
@@ -163,4 +163,4 @@ def test_a_server_that_is_down_is_said_within_the_deadline(scheme):
 @pytest.mark.parametrize("deadline", [0, -1.0, float("nan")])
 def test_a_deadline_is_above_0(deadline):
     with pytest.raises(ValueError, match="`deadline` must be above 0 seconds"):
-        clients.connect(addresses.parse("grpc://localhost"), deadline)
+        clients.connect(clients.parse("grpc://localhost"), deadline)

@@ -7,7 +7,7 @@ import grpc
 import numpy as np
 import pytest
 
-from keras_mvlift.serving import addresses, grpc_client
+from keras_mvlift.serving import clients, grpc_client
 from tests import tiny_studio
 from tests.serving import stand_in
 
@@ -16,10 +16,10 @@ CERTIFICATE = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=local
 # gRPC reads once which authorities it is to trust, so a process of its own is told.
 ASKS = """
 import sys
-from keras_mvlift.serving import addresses, grpc_client, server_errors
+from keras_mvlift.serving import clients, grpc_client
 try:
-    print(grpc_client.GrpcClient(addresses.parse(sys.argv[1]), 5.0).versions())
-except server_errors.ServerError as error:
+    print(grpc_client.GrpcClient(clients.parse(sys.argv[1]), 5.0).versions())
+except clients.ServerError as error:
     print(error.code)
 """
 
@@ -34,7 +34,7 @@ def request(num_people):
 
 def test_messages_may_be_larger_than_grpcs_own_bound(folder):
     with stand_in.serving({1: folder}) as (_, found):
-        client = grpc_client.GrpcClient(addresses.parse(found["grpc"]), 20.0)
+        client = grpc_client.GrpcClient(clients.parse(found["grpc"]), 20.0)
         # The stand-in itself receives no more than gRPC's own 4 MiB.
         many = request(15_000)
         assert sum(value.nbytes for value in many.values()) < 4 << 20

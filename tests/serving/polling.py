@@ -3,7 +3,7 @@
 import contextlib
 import threading
 
-from keras_mvlift.serving import version_labels
+from keras_mvlift.serving import rollouts
 
 
 class Follower:
@@ -14,7 +14,7 @@ class Follower:
         self.refusals, self.states = [], []
 
     def poll(self):
-        model = version_labels.only_model(self.path, version_labels.read(self.path))
+        model = rollouts.only_model(self.path, rollouts.read_config(self.path))
         aspired = {*model.model_version_policy.specific.versions} & {*self.on_disk}
         labels = dict(model.version_labels)
         in_use = self.versions.labels

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift import inference, skeletons
-from keras_mvlift.serving import addresses, remote_lifters, server_errors
+from keras_mvlift.serving import clients, remote_lifters
 from tests import temporal_networks, tiny_studio
 from tests.serving import stand_in
 
@@ -78,10 +78,10 @@ def test_bad_input_is_refused_before_it_is_sent(remotes):
 
 def test_an_unknown_model_or_version_is_said_when_connecting(addresses_served):
     for address in addresses_served:
-        there = addresses.parse(address)
+        there = clients.parse(address)
         for path in ("gone", f"{there.model}/versions/99"):
             asked = f"{there.scheme}://{there.target}/{path}"
-            with pytest.raises(server_errors.ServerError, match="serve this model") as caught:
+            with pytest.raises(clients.ServerError, match="serve this model") as caught:
                 remote_lifters.connect(asked)
             assert caught.value.code == "NOT_FOUND"
 

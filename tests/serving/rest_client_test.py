@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.serving import addresses, rest_client, server_errors, warm_up_requests
+from keras_mvlift.export import warm_up_requests
+from keras_mvlift.serving import clients, rest_client
 from tests.serving import stand_in
 
 
@@ -23,7 +24,7 @@ def test_records_are_sent_as_the_bytes_they_are(folder):
     lift = tf.saved_model.load(str(folder)).signatures["serving_examples"]
     expected = lift(examples=tf.constant(records))["root_relative_pose"]
     with stand_in.serving({1: folder}) as (_, found):
-        client = rest_client.RestClient(addresses.parse(found["http"]))
+        client = rest_client.RestClient(clients.parse(found["http"]))
         answer = client.predict("serving_examples", {"examples": records})
     np.testing.assert_allclose(answer["root_relative_pose"], expected, atol=1e-4)
 
@@ -45,7 +46,7 @@ def answering(status, body):
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield rest_client.RestClient(addresses.parse(f"http://127.0.0.1:{server.server_port}"), 2.0)
+        yield rest_client.RestClient(clients.parse(f"http://127.0.0.1:{server.server_port}"), 2.0)
         server.shutdown()
 
 
@@ -62,13 +63,13 @@ def answering(status, body):
 )
 def test_an_answer_of_something_else_is_said(status, body, code, said):
     with answering(status, body) as client:
-        with pytest.raises(server_errors.ServerError) as caught:
+        with pytest.raises(clients.ServerError) as caught:
             client.versions()
     assert (caught.value.code, caught.value.detail) == (code, said)
 
 
 def test_certificates_of_https_are_asked_for(folder):
     with stand_in.serving({1: folder}) as (_, found):
-        address = addresses.parse(found["http"].replace("http", "https"))
-        with pytest.raises(server_errors.ServerError, match="SSL"):
+        address = clients.parse(found["http"].replace("http", "https"))
+        with pytest.raises(clients.ServerError, match="SSL"):
             rest_client.RestClient(address, 2.0).versions()

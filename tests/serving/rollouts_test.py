@@ -2,22 +2,22 @@ import shutil
 
 import pytest
 
-from keras_mvlift.serving import addresses, rollouts, version_labels
-from tests.serving import polling, stand_in, version_labels_test
+from keras_mvlift.serving import clients, rollouts
+from tests.serving import polling, rollouts_version_labels_test, stand_in
 
-Labels = version_labels.Labels
+Labels = rollouts.Labels
 
 
 @pytest.fixture
 def config(tmp_path):
-    return shutil.copy(version_labels_test.SHIPPED, tmp_path / "models.config")
+    return shutil.copy(rollouts_version_labels_test.SHIPPED, tmp_path / "models.config")
 
 
 @pytest.fixture
 def served(folder, config):
     with stand_in.serving({1: folder, 2: folder}) as (versions, found):
         with polling.following(config, versions) as follower:
-            yield follower, addresses.parse(found["grpc"])
+            yield follower, clients.parse(found["grpc"])
 
 
 def test_a_trial_promotion_and_roll_back_leave_no_label_without_a_version(config, served):
@@ -38,18 +38,18 @@ def test_a_trial_promotion_and_roll_back_leave_no_label_without_a_version(config
 
 
 def test_a_version_that_does_not_load_leaves_the_config_as_it_was(config, served):
-    before = version_labels.read(config)
+    before = rollouts.read_config(config)
     with pytest.raises(TimeoutError, match=r"loaded 1, 9 as stable 1, canary 1, .* within 0.2 s"):
         rollouts.apply(config, lambda old: old.tried(9), served[1], 0.2)
-    assert version_labels.read(config) == before
+    assert rollouts.read_config(config) == before
 
 
 def test_a_server_that_is_down_leaves_the_config_as_it_was(config):
-    before = version_labels.read(config)
-    down = addresses.parse("http://127.0.0.1:1")
+    before = rollouts.read_config(config)
+    down = clients.parse("http://127.0.0.1:1")
     with pytest.raises(TimeoutError, match=r"http://127\.0\.0\.1:1: the server must have loaded"):
         rollouts.apply(config, Labels.withdrawn, down, 0.1)
-    assert version_labels.read(config) == before
+    assert rollouts.read_config(config) == before
 
 
 def test_without_a_server_labels_move_among_loaded_versions_only(config):

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.core.framework import op_def_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_mvlift.serving import warm_up_requests
+from keras_mvlift.export import warm_up_requests
 from tests import temporal_networks, tiny_studio
 from tests.serving import c_runtime
 

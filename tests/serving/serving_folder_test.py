@@ -7,7 +7,8 @@ import pytest
 import yaml
 from google.protobuf import text_format
 
-from keras_mvlift.serving import addresses, remote_lifters, version_labels, warm_up_requests
+from keras_mvlift.export import warm_up_requests
+from keras_mvlift.serving import clients, remote_lifters, rollouts
 from tests.serving import config_messages, stand_in
 
 SERVING = pathlib.Path(__file__).parents[2] / "serving"
@@ -35,11 +36,11 @@ def parsed(name, message):
 
 def test_the_model_config_serves_what_clients_ask_for_by_all_labels(server):
     path = CONFIG / "models.config"
-    config = version_labels.read(path)
-    assert version_labels.only_model(path, config).name == addresses.DEFAULT_MODEL
-    assert version_labels.labels(path, config) == version_labels.started(1)
+    config = rollouts.read_config(path)
+    assert rollouts.only_model(path, config).name == clients.DEFAULT_MODEL
+    assert rollouts.labels_of(path, config) == rollouts.started(1)
     inside = {volume.rsplit(":", 2)[1] for volume in server["volumes"]}
-    assert version_labels.only_model(path, config).base_path in inside
+    assert rollouts.only_model(path, config).base_path in inside
 
 
 def test_batches_hold_the_largest_request_of_clients_and_of_warm_ups():
@@ -98,7 +99,7 @@ def test_the_health_check_tells_a_served_label_from_none(folder, server, label, 
     kind, *command = server["healthcheck"]["test"]
     assert kind == "CMD"
     with stand_in.serving({1: folder}, {label: 1}) as (_, found):
-        port = str(addresses.parse(found["http"]).port)
+        port = str(clients.parse(found["http"]).port)
         command[-1] = command[-1].replace("localhost/8501", f"127.0.0.1/{port}")
         done = subprocess.run(command, capture_output=True, timeout=10)
     assert (done.returncode == 0) == is_healthy

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.calibration import alignment
+from keras_mvlift.calibration import reports
 from keras_mvlift.datasets import distinct_cameras, instants, preparation, splits
 from keras_mvlift.geometry import cameras
 from keras_mvlift.training import augmentation, multi_view_lifter, objectives
@@ -57,8 +57,8 @@ def moved(layer, seed=0, size=0.3):
 def wrongness(camera, true):
     """Gives by how much relative extrinsics are wrong at most, degrees and meters."""
     rig = cameras.Camera(*(field[0].numpy() for field in camera))
-    rig = alignment.align(rig, true, reach=REACH, with_scale=True)
-    distance, angle = alignment.differences(rig, true)
+    rig = reports.align(rig, true, reach=REACH, with_scale=True)
+    distance, angle = reports.differences(rig, true)
     return np.degrees(angle).max(), distance.max()
 
 

@@ -7,7 +7,7 @@ from keras_mvlift.visualization import pages
 
 
 def test_no_text_in_data_can_end_its_script():
-    text = pages.data({"name": "</script><b>&"})
+    text = pages.page_data({"name": "</script><b>&"})
     assert "<" not in text
     assert ">" not in text
     assert json.loads(text) == {"name": "</script><b>&"}
@@ -15,14 +15,14 @@ def test_no_text_in_data_can_end_its_script():
 
 def test_numbers_that_are_not_finite_are_no_data():
     with pytest.raises(ValueError, match="JSON"):
-        pages.data([float("nan")])
+        pages.page_data([float("nan")])
 
 
 def test_a_value_that_the_template_needs_cannot_be_left_out():
     with pytest.raises(jinja2.UndefinedError):
-        pages.render("pose_viewer.html", title="Poses")
+        pages.fill("pose_viewer.html", title="Poses")
 
 
 def test_parts_come_as_they_are():
-    assert "<" in pages.part("pose_viewer/marks.js")
-    assert "&lt;" not in pages.part("pose_viewer/marks.js")
+    assert "<" in pages.page_part("pose_viewer/marks.js")
+    assert "&lt;" not in pages.page_part("pose_viewer/marks.js")

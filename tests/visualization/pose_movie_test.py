@@ -3,7 +3,7 @@ import cv2
 import pytest
 from PIL import Image
 
-from keras_mvlift.visualization import movie_frames, pose_movie
+from keras_mvlift.visualization import pose_movie
 from tests.visualization import pose_clips
 
 SIZE = (160, 96)
@@ -80,7 +80,7 @@ def test_what_cannot_be_filmed_is_refused(tmp_path, name, size, rule):
 def test_a_film_that_fails_leaves_nothing_and_the_old_one(tmp_path, monkeypatch, ending):
     old = tmp_path / f"film.{ending}"
     old.write_text("old")
-    draw = movie_frames.draw
+    draw = pose_movie.draw_frames
 
     def fail(*arguments):
         for index, picture in enumerate(draw(*arguments)):
@@ -89,7 +89,7 @@ def test_a_film_that_fails_leaves_nothing_and_the_old_one(tmp_path, monkeypatch,
                 raise OSError("disk full")
             yield picture
 
-    monkeypatch.setattr(movie_frames, "draw", fail)
+    monkeypatch.setattr(pose_movie, "draw_frames", fail)
     clip = pose_clips.clip(pose_clips.track(num_frames=100), frame_rate=10.0)
     with pytest.raises(OSError, match="disk full"):
         pose_movie.write(clip, old, size=SIZE)

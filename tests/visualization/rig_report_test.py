@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from keras_mvlift.diagnosis import report
+from keras_mvlift.diagnosis import footage, report
 from keras_mvlift.visualization import rig_report
 from tests.diagnosis import planted
 
@@ -32,7 +32,7 @@ class Reader(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def spoiled():
     clips = planted.sequences(3)
-    camera = planted.spoil(report.footages.of_sequences(clips), "opengl_axes", [1]).camera
+    camera = planted.spoil(footage.of_sequences(clips), "opengl_axes", [1]).camera
     return report.check([dataclasses.replace(clip, camera=camera) for clip in clips])
 
 

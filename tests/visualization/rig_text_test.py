@@ -1,7 +1,7 @@
 import dataclasses
 import io
 
-from keras_mvlift.diagnosis import report
+from keras_mvlift.diagnosis import footage, report
 from keras_mvlift.visualization import rig_text
 from tests.diagnosis import planted
 
@@ -9,7 +9,7 @@ from tests.diagnosis import planted
 def check(name=None, num_views=3):
     clips = planted.sequences(num_views)
     if name:
-        camera = planted.spoil(report.footages.of_sequences(clips), name).camera
+        camera = planted.spoil(footage.of_sequences(clips), name).camera
         clips = [dataclasses.replace(clip, camera=camera) for clip in clips]
     return report.check(clips)
 

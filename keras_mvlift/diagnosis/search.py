@@ -1,0 +1,230 @@
+"""Causes of disagreement to choose from, each tried and measured."""
+
+import functools
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_mvlift.diagnosis import findings, mistakes, residuals
+from keras_mvlift.diagnosis import footage as footages
+
+TRIAL_FRAMES = 120
+"""Frames, evenly spread, on which causes are tried."""
+
+MIN_IN_FRONT = 0.9
+"""The share of joints that must lie in front of the cameras."""
+
+# Causes whose residuals are this close are told apart by the person's height and bearing.
+_TIE_RATIO, _TIE = 1.3, 0.002
+_MAX_TIED = 12
+
+
+class Candidate(NamedTuple):
+    """A cause, and what the footage is without it.
+
+    Attributes:
+        name: As of a `findings.Finding`.
+        cause: What is wrong, a sentence without its period.
+        remedy: What to do about it.
+        is_in: `[V]`, which cameras have it.
+        undo: Corrects footage.
+        residual: The mean over pairs once corrected, on the frames of the trial.
+        details: As of a `findings.Finding`.
+    """
+
+    name: str
+    cause: str
+    remedy: str
+    is_in: np.ndarray
+    undo: mistakes.Undo
+    residual: float
+    details: dict[str, object]
+
+
+class Plausibility(NamedTuple):
+    """What speaks for a rig besides agreement.
+
+    Attributes:
+        in_front: The share of joints that lie in front of the cameras.
+        height: The person's, meters; NaN if unknown.
+        facing: As of `residuals.facing`.
+    """
+
+    in_front: float
+    height: float
+    facing: float
+
+    @property
+    def score(self) -> int:
+        """How much of it is as it should be; being in front counts most."""
+        low, high = residuals.PLAUSIBLE_HEIGHT
+        return (
+            4 * (self.in_front >= MIN_IN_FRONT)
+            + 2 * (low <= self.height <= high)
+            + (self.facing >= -residuals.MIN_FACING)
+        )
+
+
+def plausibility(footage: footages.Footage) -> Plausibility:
+    """Triangulates the person and looks at them."""
+    placed = residuals.reproject(footage)
+    depth = placed.depth[np.isfinite(placed.depth)]
+    lengths = residuals.bone_lengths(placed.points, placed.is_seen)
+    return Plausibility(
+        float((depth > 0).mean()) if len(depth) else 0.0,
+        residuals.body_height(lengths),
+        residuals.facing(placed.points, placed.is_seen),
+    )
+
+
+def likeliest(footage: footages.Footage) -> Candidate:
+    """Tries every cause and gives the one after which the cameras agree best.
+
+    Among causes that do about as well, the one that leaves a plausible person in front of the
+    cameras is chosen, then the one in the fewest cameras.
+    """
+    trial = footage.thinned(TRIAL_FRAMES)
+    found = sorted(_all(footage, trial), key=lambda candidate: candidate.residual)
+    limit = found[0].residual * _TIE_RATIO + _TIE
+    tied = [candidate for candidate in found if candidate.residual <= limit][:_MAX_TIED]
+    if len(tied) == 1:
+        return tied[0]
+
+    def rank(candidate: Candidate) -> tuple[float, ...]:
+        # Shifting needs the frames between those of the trial.
+        score = plausibility(candidate.undo(footage).thinned(TRIAL_FRAMES)).score
+        return score, -int(candidate.is_in.sum()), -candidate.residual
+
+    return max(tied, key=rank)
+
+
+def _listed(footage: footages.Footage, is_in: np.ndarray) -> str:
+    names = tuple(np.array(footage.camera_names)[is_in].tolist())
+    return findings.listed(names, footage.camera_names)
+
+
+def _undo(
+    mistake: mistakes.Mistake, is_in: np.ndarray, footage: footages.Footage
+) -> footages.Footage:
+    return footage.mixed(mistake.undo(footage), is_in)
+
+
+def _all(footage: footages.Footage, trial: footages.Footage) -> Iterator[Candidate]:
+    for mistake in (*mistakes.CALIBRATION_MISTAKES, *mistakes.IMAGE_MISTAKES):
+        for suspicion in find(trial, mistake, _TIE):
+            yield Candidate(
+                mistake.name,
+                f"In {_listed(footage, suspicion.is_in)} {mistake.cause}",
+                mistake.remedy,
+                suspicion.is_in,
+                functools.partial(_undo, mistake, suspicion.is_in),
+                suspicion.residual,
+                {},
+            )
+    yield reordered(trial)
+    yield shifted(footage, residuals.estimate_offsets(footage))
+
+
+def reordered(footage: footages.Footage) -> Candidate:
+    """Gives the best order of the cameras as a candidate; a few frames are enough."""
+    order, residual = mistakes.best_order(footage)
+    names = footage.camera_names
+    is_in = np.array(order) != np.arange(len(order))
+    told = ", ".join(
+        f"{names[camera]} needs those of {names[order[camera]]}" for camera in np.flatnonzero(is_in)
+    )
+    return Candidate(
+        "cameras_out_of_order",
+        f"Detections were given to the wrong cameras: {told}",
+        "Give each camera the detections of its own images.",
+        is_in,
+        lambda other: other.reordered(order),
+        residual if is_in.any() else np.inf,
+        {"order": {names[camera]: names[view] for camera, view in enumerate(order)}},
+    )
+
+
+def shifted(footage: footages.Footage, offsets: residuals.TimeOffsets) -> Candidate:
+    """Gives time offsets as a candidate."""
+    frames = {
+        name: int(offset)
+        for name, offset in zip(footage.camera_names, offsets.frames, strict=True)
+        if offset
+    }
+    corrected = footage.shifted(offsets.frames)
+    # Shifted, few frames may be left.
+    residual = residuals.mean_residual(corrected.thinned(TRIAL_FRAMES)) if frames else np.inf
+    told = ", ".join(
+        f"{name} is {'late' if frame > 0 else 'early'} by {abs(frame)} "
+        f"frame{'s' * (abs(frame) > 1)} ({abs(frame) / footage.frame_rate:.3f} s)"
+        for name, frame in frames.items()
+    )
+    seconds = {name: frame / footage.frame_rate for name, frame in frames.items()}
+    return Candidate(
+        "time_shift",
+        f"The cameras do not show the same instant: {told}",
+        "Drop as many frames at the start of a late camera's recording, or synchronize.",
+        offsets.frames != 0,
+        lambda other: other.shifted(offsets.frames),
+        residual if np.isfinite(residual) else np.inf,
+        {"offset_frames": frames, "offset_seconds": seconds},
+    )
+
+
+# Which cameras have a mistake: those for which undoing it makes the rig agree best.
+
+
+class Suspicion(NamedTuple):
+    """A mistake in some of the cameras, and how well the rig agrees without it.
+
+    Attributes:
+        mistake: The mistake.
+        is_in: `[V]`, which cameras have it.
+        residual: The mean over pairs of cameras once it is undone.
+    """
+
+    mistake: mistakes.Mistake
+    is_in: np.ndarray
+    residual: float
+
+
+def find(
+    footage: footages.Footage, mistake: mistakes.Mistake, tolerance: float = 0.0
+) -> list[Suspicion]:
+    """Tries a mistake in every subset of the cameras.
+
+    Args:
+        footage: A few frames.
+        mistake: What may be wrong.
+        tolerance: Subsets this close to the best are given too.
+
+    Returns:
+        The best subsets, the best one first; never the empty one.
+    """
+    index = residuals.pairs_of_views(footage.num_views)
+    undone = mistake.undo(footage)
+    versions = (footage, undone)
+    # residual[p, a, b]: of pair p, with the first camera in version a and the second in b.
+    residual = np.stack(
+        [
+            residuals.residuals_of_views(first, second)
+            for first in (version.views(index[:, 0]) for version in versions)
+            for second in (version.views(index[:, 1]) for version in versions)
+        ],
+        axis=-1,
+    ).reshape(-1, 2, 2)
+    subsets = _subsets(footage.num_views)
+    first, second = (subsets[:, side].astype(int) for side in index.T)
+    per_pair = residual[np.arange(len(index)), first, second]
+    mean = residuals.mean_of_pairs(per_pair)
+    order = np.argsort(mean, kind="stable")
+    near = order[mean[order] <= mean[order[0]] + tolerance]
+    return [Suspicion(mistake, subsets[row], float(mean[row])) for row in near]
+
+
+def _subsets(num_views: int) -> np.ndarray:
+    """Lists all subsets of the cameras but the empty one, the small ones first."""
+    subsets = np.array(list(itertools.product((False, True), repeat=num_views))[1:])
+    return subsets[np.argsort(subsets.sum(axis=-1), kind="stable")]

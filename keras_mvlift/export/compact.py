@@ -1,0 +1,99 @@
+"""Trained models of single frames as they are served: every batch norm folded away.
+
+Their weights lie in the SavedModel where `numpy_networks` finds them, with notes.
+"""
+
+import json
+import pathlib
+from typing import Any
+
+import tensorflow as tf
+
+from keras_mvlift.networks import folded
+from keras_mvlift.training import lifters, multi_view_lifter
+
+
+def fold(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.MultiViewLifter:
+    """Gives a model that lifts as `lifter` does outside of training, and cannot be trained."""
+    # Of its own class, which may look at views in its own way.
+    return type(lifter)(
+        folded.FoldedResidual(lifter.lifting_network),
+        folded.FoldedResidual(lifter.root_network),
+        lifter.root_head,
+        lifter.recipe,
+        lifter.objective,
+        lifter.network_input,
+    )
+
+
+def weights_of(folded: multi_view_lifter.MultiViewLifter) -> dict[str, list[tf.Variable]]:
+    """Gives the weights of both networks of what `fold` gave, kernels and biases by turns."""
+    networks = {"lifting_network": folded.lifting_network, "root_network": folded.root_network}
+    return {name: list(network.weights) for name, network in networks.items()}
+
+
+def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict[str, Any]:
+    """Gives what must be known to use the weights, beside them.
+
+    Args:
+        lifter: The trained model.
+        network_input: Of `configs.ModelConfig`.
+
+    Returns:
+        `layers_per_block`, `network_input`, `root`, the numbers of the root head, and
+        `has_free_root`, whether the pose's own root joint adds to the predicted root.
+    """
+    return {
+        "layers_per_block": folded.layers_per_block(lifter.lifting_network),
+        "network_input": network_input,
+        "root": lifter.root_head.numbers,
+        "has_free_root": lifter.recipe.has_free_root,
+    }
+
+
+# Networks stored in half the space: weights in half precision, arithmetic in single.
+
+
+def halved(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.MultiViewLifter:
+    """Gives a model that lifts alike from weights of half the size; it cannot be trained.
+
+    Args:
+        lifter: The trained model.
+
+    Raises:
+        ValueError: If it sees windows of frames, or predicts uncertainties.
+    """
+    is_temporal = len(lifter.lifting_network.input_shape) > 3
+    if is_temporal or lifter.uncertainty is not None:
+        what = "sees windows of frames" if is_temporal else "predicts uncertainties"
+        rule = "`half_precision` must be False for a model that"
+        raise ValueError(f"{rule} {what}. Received: True.")
+    # Of its own class, which may look at views in its own way.
+    return type(lifter)(
+        folded.FoldedResidual(lifter.lifting_network, tf.float16),
+        folded.FoldedResidual(lifter.root_network, tf.float16),
+        lifter.root_head,
+        lifter.recipe,
+        lifter.objective,
+        lifter.network_input,
+    )
+
+
+def is_halved(lifter: multi_view_lifter.MultiViewLifter) -> bool:
+    """Tells whether `halved` gave a model."""
+    network = lifter.lifting_network
+    is_folded = isinstance(network, folded.FoldedResidual)
+    return is_folded and network.weights[0].dtype == tf.float16
+
+
+def save_description(description: dict[str, Any], folder: pathlib.Path) -> None:
+    """Writes what `load_model` reads beside a SavedModel, and no weights to train on with.
+
+    Args:
+        description: As of `lifters.save`.
+        folder: That of the description, made if need be.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / lifters.DESCRIPTION).write_text(
+        json.dumps(description, indent=2, sort_keys=True) + "\n"
+    )

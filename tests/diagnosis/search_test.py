@@ -1,0 +1,37 @@
+import numpy as np
+
+from keras_mvlift.diagnosis import residuals, search
+from tests.diagnosis import planted
+
+
+def test_the_likeliest_cause_undoes_what_was_planted():
+    clean = planted.footage()
+    candidate = search.likeliest(planted.spoil(clean, "opengl_axes", [3]))
+    assert candidate.name == "opengl_axes"
+    assert np.flatnonzero(candidate.is_in).tolist() == [3]
+    trial = clean.thinned(search.TRIAL_FRAMES)
+    np.testing.assert_allclose(candidate.residual, residuals.mean_residual(trial))
+
+
+def test_millimeters_in_three_cameras_are_not_meters_for_millimeters_in_the_fourth():
+    clean = planted.footage()
+    spoiled = planted.spoil(clean, "millimeters_for_meters", [0, 1, 2])
+    candidate = search.likeliest(spoiled)
+    assert candidate.name == "millimeters_for_meters"
+    assert np.flatnonzero(candidate.is_in).tolist() == [0, 1, 2]
+
+
+def test_a_person_in_front_of_the_cameras_is_plausible():
+    clean = planted.footage()
+    look = search.plausibility(clean)
+    assert look.in_front > 0.99
+    assert 1.5 < look.height < 2.0
+    backwards = np.diag([-1.0, 1.0, -1.0]) @ clean.camera.rotation
+    turned = search.plausibility(clean.replace_camera(rotation=backwards))
+    assert turned.score < look.score
+
+
+def test_a_shift_says_who_is_late_by_how_much():
+    offsets = residuals.estimate_offsets(planted.late(planted.footage(), [0, 5, 0, 0]))
+    candidate = search.shifted(planted.late(planted.footage(), [0, 5, 0, 0]), offsets)
+    assert "camera_2 is late by 5 frames (0.200 s)" in candidate.cause

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from keras_mvlift import inference
+from keras_mvlift.export import warm_up_requests
+from tests import temporal_networks
+
+NUM_FRAMES = 9
+
+
+@pytest.fixture(scope="module")
+def clip_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips") / "1"
+    temporal_networks.save(folder, is_causal=True)
+    return folder
+
+
+def arrays(request):
+    return {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
+
+
+def signature_names(folder):
+    return {*tf.saved_model.load(str(folder)).signatures}
+
+
+def test_records_are_logs_of_requests_where_the_server_looks(folder):
+    path = folder / "assets.extra" / "tf_serving_warmup_requests"
+    logs = [
+        prediction_log_pb2.PredictionLog.FromString(record)
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    ]
+    assert {log.WhichOneof("log_type") for log in logs} == {"predict_log"}
+    assert 0 < len(logs) <= 1000
+    assert [log.predict_log.request for log in logs] == warm_up_requests.read(folder)
+
+
+@pytest.mark.parametrize("kind", ["folder", "clip_folder"])
+def test_every_signature_is_warmed_up_by_every_batch_size(kind, request):
+    folder = request.getfixturevalue(kind)
+    warmed = {
+        (each.model_spec.signature_name, len(next(iter(arrays(each).values()))))
+        for each in warm_up_requests.read(folder)
+    }
+    sizes = warm_up_requests.BATCH_SIZES
+    assert warmed == {(name, size) for name in signature_names(folder) for size in sizes}
+
+
+@pytest.mark.parametrize("kind", ["folder", "clip_folder"])
+def test_requests_are_of_people_and_windows_that_the_model_here_lifts(kind, request):
+    folder = request.getfixturevalue(kind)
+    model = inference.load_model(folder)
+    wanted = "lift_clip" if isinstance(model, inference.ClipLifter) else "lift_camera"
+    (found,) = [
+        arrays(each)
+        for each in warm_up_requests.read(folder)
+        if each.model_spec.signature_name == wanted
+        and each.inputs["confidence"].tensor_shape.dim[0].size == 1
+    ]
+    pose = model.lift(found["keypoints_2d"], found["confidence"], found["intrinsics"])
+    frames = (NUM_FRAMES,) if wanted == "lift_clip" else ()
+    assert pose.pose_camera.shape == (1, *frames, 17, 3)
+    assert np.isfinite(pose.pose_camera).all()
+    camera = found["intrinsics"].reshape(-1, 3, 3)[0]
+    np.testing.assert_array_equal(camera[[1, 2, 2, 2], [0, 0, 1, 2]], [0, 0, 0, 1])
+    joints = found["keypoints_2d"].reshape(-1, 17, 2)[0]
+    assert len(np.unique(joints, axis=0)) == 17
+    assert ((joints > 0) & (joints < [1920, 1080])).all()
+
+
+def test_text_that_is_no_record_is_refused(tmp_path):
+    module = tf.Module()
+    name = tf.TensorSpec([None], tf.string, "name")
+    module.greet = tf.function(lambda name: {"greeting": name}, input_signature=[name])
+    tf.saved_model.save(module, str(tmp_path), signatures={"greet": module.greet})
+    with pytest.raises(ValueError, match=r"must take records as `examples`\. Received: `name`"):
+        warm_up_requests.write(tmp_path)

@@ -1,0 +1,116 @@
+import base64
+import dataclasses
+import html.parser
+import json
+import re
+
+import numpy as np
+import pytest
+
+from keras_mvlift.visualization import pages
+from tests.visualization import pose_clips
+
+
+class Page(html.parser.HTMLParser):
+    """Tells the elements and their attributes, the data, and the text outside scripts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.data, self._inside = [], None, None
+        self.words = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._inside = dict(attrs).get("type", "code") if tag == "script" else tag
+
+    def handle_data(self, data):
+        if self._inside == "application/json" and self.data is None:
+            self.data = json.loads(data)
+        elif self._inside not in ("code", "style", "application/json"):
+            self.words.append(data)
+
+
+def test_the_page_needs_no_network():
+    text = pages.render_viewer(pose_clips.compared())
+    assert not re.search(r"https?:|@import|url\(|fetch\(|XMLHttpRequest|import\(|WebSocket", text)
+    links = [attrs.get("src") or attrs.get("href") for _, attrs in Page(text).elements]
+    assert set(filter(None, links)) == {"data:,"}
+    policies = [attrs["content"] for _, attrs in Page(text).elements if "http-equiv" in attrs]
+    assert policies[0].startswith("default-src 'none';")
+
+
+def test_every_control_has_a_label():
+    page = Page(pages.render_viewer(pose_clips.compared()))
+    ids = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
+    for name in ("aria-labelledby", "aria-describedby", "for"):
+        assert {attrs[name] for _, attrs in page.elements if name in attrs} <= ids
+    time = next(attrs for _, attrs in page.elements if attrs.get("id") == "time")
+    assert time["aria-label"] == "Frame"
+
+
+def test_the_pose_is_in_the_page_to_the_millimeter():
+    clip = pose_clips.compared()
+    packed = Page(pages.render_viewer(clip)).data["tracks"][1]["pose"]
+    whole = np.frombuffer(base64.b64decode(packed["data"]), packed["type"]).reshape(12, 17, 3)
+    found = np.array(packed["offset"]) + packed["step"] * whole
+    np.testing.assert_allclose(found, clip.tracks[1].pose, atol=0.0005 + 1e-9)
+
+
+def test_errors_are_the_papers_and_those_in_space():
+    clip = pose_clips.compared()
+    pose = clip.tracks[0].pose + np.array([0.0, 0.03, 0.04])
+    moved = dataclasses.replace(clip.tracks[0], pose=pose)
+    clip = dataclasses.replace(clip, tracks=(moved, *clip.tracks[1:]))
+    data = Page(pages.render_viewer(clip)).data
+    told = [[(e["name"], e["mean"]) for e in track["errors"]] for track in data["tracks"]]
+    assert told[0] == [("MPJPE", 0.0), ("error as it stands", 50.0)]
+    # 400 mm at one joint of 17.
+    assert told[1][0] == ("MPJPE", 23.5)
+    assert told[2] == []
+
+
+def test_root_relative_poses_have_one_kind_of_error():
+    clip = dataclasses.replace(pose_clips.compared(), space="root")
+    data = Page(pages.render_viewer(clip)).data
+    assert [error["name"] for error in data["tracks"][0]["errors"]] == ["MPJPE"]
+
+
+def test_ten_thousand_frames_take_a_few_megabytes():
+    num_frames = 10_000
+    rng = np.random.default_rng(0)
+    track = pose_clips.track(
+        num_frames=num_frames,
+        confidence=rng.uniform(size=(num_frames, 17)),
+        keypoint_confidence=rng.uniform(size=(num_frames, 17)),
+        shift=rng.normal(size=(num_frames, 17, 3)),
+    )
+    reference = pose_clips.track("reference", num_frames, is_reference=True)
+    assert len(pages.render_viewer(pose_clips.clip(track))) < 3e6
+    assert len(pages.render_viewer(pose_clips.clip(track, reference))) < 6e6
+
+
+def test_names_and_notes_are_text_and_no_markup():
+    clip = pose_clips.clip(pose_clips.track("</script><b>"), about={"<i>": ["<u>", {"a": 1}]})
+    text = pages.render_viewer(clip, title="<b>Title")
+    page = Page(text)
+    assert not {"b", "i", "u"} & {tag for tag, _ in page.elements}
+    assert page.data["tracks"][0]["name"] == "</script><b>"
+    assert "<u>, a: 1" in page.words
+
+
+def test_images_are_addresses_of_data_in_frames_of_the_clip():
+    images = {5: pose_clips.DOT, 0: pose_clips.DOT}
+    data = Page(pages.render_viewer(pose_clips.clip(), images=images)).data
+    assert [frame for frame, _ in data["images"]] == [0, 5]
+    with pytest.raises(ValueError, match=r"must start with data:image/. Received: 'frame.png'"):
+        pages.render_viewer(pose_clips.clip(), images={0: "frame.png"})
+    with pytest.raises(ValueError, match=r"`images` must be of frames below 12\. Received: 12"):
+        pages.render_viewer(pose_clips.clip(), images={12: pose_clips.DOT})
+
+
+def test_a_written_page_is_the_rendered_one(tmp_path):
+    pages.write_viewer(pose_clips.clip(), tmp_path / "page.html", title="Walk")
+    written = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert written == pages.render_viewer(pose_clips.clip(), title="Walk")
+    assert "<title>Walk</title>" in written
