@@ -25,7 +25,7 @@ import tensorflow as tf
 from benchmarks import exports, measured
 from components.bulk_inference import job
 from keras_mvlift import configs, inference
-from keras_mvlift.datasets import examples
+from keras_mvlift.datasets import tfrecords
 
 IN_MEMORY = "`model.lift` in memory"
 RATIO = "ratio"
@@ -92,7 +92,7 @@ def in_memory(model: str, path: str) -> float:
     return time.perf_counter() - start
 
 
-def _views(num_poses: int) -> examples.Columns:
+def _views(num_poses: int) -> tfrecords.Columns:
     """Gives views of people in the studio, each moved by some pixels."""
     seen = exports.studio_views(min(num_poses, _NUM_DISTINCT))
     rows = np.arange(num_poses)
@@ -110,7 +110,7 @@ def _views(num_poses: int) -> examples.Columns:
     }
 
 
-def _write(folder: pathlib.Path, number: int, columns: examples.Columns) -> None:
+def _write(folder: pathlib.Path, number: int, columns: tfrecords.Columns) -> None:
     lists = {
         name: pa.array(list(values.reshape(len(values), -1))) if values.ndim > 1 else values
         for name, values in columns.items()
@@ -118,7 +118,7 @@ def _write(folder: pathlib.Path, number: int, columns: examples.Columns) -> None
     pq.write_table(pa.table(lists), folder / FILES["parquet"].format(number))
     path = folder / FILES["tfrecord"].format(number)
     with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
-        for record in examples.encode(columns):
+        for record in tfrecords.encode(columns):
             writer.write(record)
 
 

@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from keras_mvlift.calibration import extrinsics, observations, reports
-from keras_mvlift.datasets import synthetic
+from keras_mvlift.studio import synthetic
 
 _NUM_CAMERAS = (2, 4, 8)
 _NUM_FRAMES = (25, 100, 200)

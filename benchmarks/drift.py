@@ -25,8 +25,9 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from components import curated_schema, drift_validator
 from components.example_gen import shards
 from keras_mvlift import configs
-from keras_mvlift.datasets import preparation, sequences, splits, synthetic
+from keras_mvlift.datasets import preparation, sequences
 from keras_mvlift.geometry import cameras
+from keras_mvlift.studio import synthetic
 from pipeline import span_config
 
 PEOPLE_A_DAY, CLIPS_A_PERSON, NUM_FRAMES = 2, 4, 100
@@ -120,7 +121,7 @@ def statistics(clips: Iterable[sequences.MultiViewSequence]) -> drift_validator.
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for number, clip in enumerate(clips):
-            prepared = preparation.prepare(clip, splits.ByBlocks(held_out_share=0.1), config)
+            prepared = preparation.prepare(clip, preparation.ByBlocks(held_out_share=0.1), config)
             for split, table in _TABLES.items():
                 shards.write(folder, f"{split}/{number:05d}.gz", getattr(prepared, table))
         for split in _TABLES:

@@ -17,22 +17,23 @@ import tensorflow as tf
 from tfx_bsl.coders import example_coder
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import examples, preparation, splits, synthetic
+from keras_mvlift.datasets import preparation, tfrecords
+from keras_mvlift.studio import synthetic
 
 LEVELS = (1, 2, 3, 4, 6)
 # The best of this many is taken: the machine is not ours alone.
 _NUM_TRIES = 3
 
 
-def columns(num_frames: int) -> examples.Columns:
+def columns(num_frames: int) -> tfrecords.Columns:
     """Films a clip with the studio and lays out its pairs."""
     studio = synthetic.Studio(num_subjects=1, num_clips=1, num_frames=num_frames)
-    split = splits.BySubject(test_subjects=())
+    split = preparation.BySubject(test_subjects=())
     clip = studio.read(studio.clips()[0])
     return preparation.prepare(clip, split, configs.DataConfig()).train_pairs
 
 
-def arrow(table: examples.Columns) -> list[bytes]:
+def arrow(table: tfrecords.Columns) -> list[bytes]:
     """Encodes with tfx_bsl, then puts the features in a fixed order, which it does not."""
     arrays = []
     for values in table.values():
@@ -74,9 +75,9 @@ def compress(records: list[bytes], level: int, path: pathlib.Path) -> None:
 def run(num_frames: int) -> list[tuple[str, float, float]]:
     """Gives name, records per second and bytes per record of each way."""
     table = columns(num_frames)
-    records = examples.encode(table)
+    records = tfrecords.encode(table)
     size = float(np.mean([len(record) for record in records]))
-    encoders = {"templates": examples.encode, "tfx_bsl, then ordered": arrow}
+    encoders = {"templates": tfrecords.encode, "tfx_bsl, then ordered": arrow}
     rows = []
     for name, encoder in encoders.items():
         encoding = rate(len(records), lambda encoder=encoder: encoder(table))  # type: ignore[misc]

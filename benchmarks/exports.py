@@ -27,9 +27,9 @@ import rich.table
 
 from benchmarks import export_formats, torch_process
 from keras_mvlift import configs, inference
-from keras_mvlift.datasets import synthetic
 from keras_mvlift.export import saved_model
 from keras_mvlift.networks import residual
+from keras_mvlift.studio import synthetic
 from keras_mvlift.training import lifters, objectives
 
 Timer = Callable[[int], list[float]]

@@ -12,16 +12,10 @@ import tensorflow as tf
 from benchmarks import training_steps
 from components.example_gen import shards
 from keras_mvlift import configs
-from keras_mvlift.datasets import (
-    instants,
-    preparation,
-    record_templates,
-    splits,
-    synthetic,
-    views,
-)
+from keras_mvlift.datasets import preparation, sequences, tfrecords, views
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.losses import reprojection
+from keras_mvlift.studio import synthetic
 from keras_mvlift.training import batches, objectives
 
 BATCH_SIZE = 1024
@@ -123,7 +117,7 @@ def records(folder: pathlib.Path, num_joints: int) -> Done:
     features = {name: tf.io.FixedLenFeature(shape, tf.float32) for name, shape in shapes.items()}
 
     def there_and_back() -> Any:
-        return tf.io.parse_example(record_templates.serialize(columns), features)
+        return tf.io.parse_example(tfrecords.serialize_columns(columns), features)
 
     return _timed(there_and_back, 16 * BATCH_SIZE * 3 * num_joints)
 
@@ -149,7 +143,7 @@ def step(folder: pathlib.Path, width: int) -> Done:
 def _prepare(folder: pathlib.Path, num_frames: int, num_cameras: int) -> Done:
     num_clips = num_frames // _FRAMES_OF_CLIP
     studio = _studio(num_cameras, num_clips, _FRAMES_OF_CLIP)
-    split, num_pairs, seconds = splits.BySubject(test_subjects=()), 0, 0.0
+    split, num_pairs, seconds = preparation.BySubject(test_subjects=()), 0, 0.0
     for clip in studio.clips():
         sequence = studio.read(clip)
         # The first clip of a process is prepared twice: what TensorFlow does once is not counted.
@@ -191,8 +185,8 @@ def _studio(num_cameras: int, num_clips: int, num_frames: int) -> synthetic.Stud
 def _instants(num_cameras: int) -> views.View:
     """Gives a batch of instants, fields `[B, V, ...]`."""
     studio = _studio(num_cameras, 1, BATCH_SIZE)
-    seen = instants.of_sequence(studio.read(studio.clips()[0]), np.arange(BATCH_SIZE))
-    return tf.nest.map_structure(tf.constant, instants.to_view(seen))
+    seen = sequences.instants_of_sequence(studio.read(studio.clips()[0]), np.arange(BATCH_SIZE))
+    return tf.nest.map_structure(tf.constant, sequences.to_view(seen))
 
 
 def _timed(job: Job, units: float) -> Done:

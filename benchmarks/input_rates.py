@@ -27,7 +27,8 @@ import tensorflow as tf
 from benchmarks import training_steps
 from components.example_gen import shards
 from keras_mvlift import configs
-from keras_mvlift.datasets import preparation, splits, synthetic, view_pairs
+from keras_mvlift.datasets import preparation, tfrecords
+from keras_mvlift.studio import synthetic
 from keras_mvlift.training import batches
 
 STREAMED, KEPT, LOOKED_UP, INSTANTS = (
@@ -99,7 +100,7 @@ class Records(NamedTuple):
 
 def write(studio: synthetic.Studio, folder: pathlib.Path) -> Records:
     """Writes the pairs and the instants of each clip."""
-    split, num_pairs = splits.BySubject(test_subjects=()), 0
+    split, num_pairs = preparation.BySubject(test_subjects=()), 0
     for clip in studio.clips():
         prepared = preparation.prepare(studio.read(clip), split, configs.DataConfig())
         shards.write(str(folder), f"{clip}.pairs.gz", prepared.train_pairs)
@@ -145,7 +146,7 @@ def run(trial: Trial, folder: pathlib.Path) -> tuple[list[dict[str, Any]], dict[
 def _inputs(trial: Trial, records: Records, kept: batches.Pairs) -> dict[str, tf.data.Dataset]:
     rows = batches.load_pairs(kept, trial.batch_size, seed=0)
     inputs = {
-        STREAMED: view_pairs.load(records.pairs, trial.batch_size, seed=0),
+        STREAMED: tfrecords.load(records.pairs, trial.batch_size, seed=0),
         KEPT: batches.look_up(kept, rows),
         LOOKED_UP: rows,
     }

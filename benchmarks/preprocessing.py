@@ -21,7 +21,8 @@ import rich.table
 
 from benchmarks import measured, preprocessors
 from keras_mvlift import configs
-from keras_mvlift.datasets.human36m import protocol, rig, simulation
+from keras_mvlift.datasets.human36m import protocol, rig
+from keras_mvlift.studio import human36m
 
 IN_BATCHES, ONE_BY_ONE = "ExampleGen", "one by one"
 RATIO = "ratio"
@@ -115,7 +116,7 @@ def _runs(trial: Trial, size: Size) -> Iterator[tuple[Any, ...]]:
 
 
 def _release(root: pathlib.Path, size: Size) -> None:
-    takes = simulation.write_release(
+    takes = human36m.write_release(
         root,
         subjects=rig.SUBJECTS,
         num_takes=size.num_takes,

@@ -13,7 +13,7 @@ from tfx.types import standard_artifacts
 
 from components.example_gen import executor
 from keras_mvlift import configs, skeletons, sources
-from keras_mvlift.datasets import examples, sequences
+from keras_mvlift.datasets import sequences, tfrecords
 
 RUNNER = "--runner=DirectRunner"
 SPLITS = ("train", "test")
@@ -129,7 +129,7 @@ def _test_view(sequence: sequences.MultiViewSequence, frame: int, view: int) -> 
     pose_world = sequence.pose_world[frame]  # type: ignore[index]
     relative = pose_world - pose_world[skeletons.ROOT]
     pose = relative @ sequence.camera.rotation[view].T
-    return _view(sequence, frame, view) | {examples.REFERENCE_POSE: pose}
+    return _view(sequence, frame, view) | {tfrecords.REFERENCE_POSE: pose}
 
 
 def _view(sequence: sequences.MultiViewSequence, frame: int, view: int) -> dict[str, Any]:

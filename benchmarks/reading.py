@@ -21,7 +21,8 @@ import tensorflow as tf
 
 from components.example_gen import shards
 from keras_mvlift import configs
-from keras_mvlift.datasets import preparation, splits, synthetic, view_pairs
+from keras_mvlift.datasets import preparation, tfrecords
+from keras_mvlift.studio import synthetic
 
 BATCHED, ONE_BY_ONE = "view_pairs.load", "parsed one by one"
 BATCH_SIZE = 1024
@@ -41,7 +42,7 @@ _SHAPES = {
 
 def write(studio: synthetic.Studio, folder: pathlib.Path) -> int:
     """Writes the pairs of each clip to a file; gives how many there are."""
-    split, num_pairs = splits.BySubject(test_subjects=()), 0
+    split, num_pairs = preparation.BySubject(test_subjects=()), 0
     for clip in studio.clips():
         prepared = preparation.prepare(studio.read(clip), split, configs.DataConfig())
         shards.write(str(folder), f"{clip}.gz", prepared.train_pairs)
@@ -70,11 +71,11 @@ def run(studio: synthetic.Studio, folder: pathlib.Path) -> list[dict[str, Any]]:
     pattern, num_batches = str(folder / "*.gz"), num_pairs // BATCH_SIZE
     datasets = {
         ONE_BY_ONE: one_by_one(pattern),
-        BATCHED: view_pairs.load(pattern, BATCH_SIZE, seed=0),
+        BATCHED: tfrecords.load(pattern, BATCH_SIZE, seed=0),
     }
     rows = [_row(name, dataset.take(num_batches)) for name, dataset in datasets.items()]
     start = time.perf_counter()
-    counted = view_pairs.count(pattern)
+    counted = tfrecords.count(pattern)
     seconds = time.perf_counter() - start
     rows.append({"run": "view_pairs.count", "pairs": counted, "seconds": seconds})
     for row in rows:

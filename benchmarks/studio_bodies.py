@@ -7,7 +7,8 @@ from the pelvis to the neck, the hips are closer together and the shoulders fart
 import numpy as np
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import articulation, curves, people, seeds
+from keras_mvlift.datasets import sequences
+from keras_mvlift.studio import people
 
 _PELVIS, _THORAX, _SPINE, _NOSE, _HEAD, _LEFT_SHOULDER, _RIGHT_SHOULDER = (
     skeletons.H36M_17.joints.index(joint)
@@ -35,12 +36,12 @@ def give(motion: np.ndarray, seed: int, subject: str, frame_rate: float) -> np.n
     Returns:
         `[T, J, 3]`, meters, z up.
     """
-    bones = people.draw(seed, subject).bone_lengths * _BONES
-    points = articulation.reproportion(motion, bones)
+    bones = people.draw_person(seed, subject).bone_lengths * _BONES
+    points = people.reproportion(motion, bones)
     points[:, _SPINE] = (points[:, _PELVIS] + points[:, _THORAX]) / 2
-    rng = seeds.generator(seed, "face", subject)
+    rng = sequences.seeded_generator(seed, "face", subject)
     size = (bones[_NOSE] + bones[_HEAD]) * np.exp(rng.normal(0.0, _FACE_SPREAD))
-    clock = curves.Clock(len(motion), frame_rate, rng)
+    clock = people.Clock(len(motion), frame_rate, rng)
     turn = rng.normal(0.0, _HEAD_TURN) + clock.drift(_HEAD_DRIFT)
     ahead, up = _axes(points, turn)
     for joint, (along, above) in ((_NOSE, _NOSE_PLACE), (_HEAD, _HEAD_PLACE)):

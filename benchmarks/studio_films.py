@@ -12,9 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import studio_bodies
-from keras_mvlift.datasets import detectors, motions, seeds, views
+from keras_mvlift.datasets import sequences, views
 from keras_mvlift.experiments import motion_clips
 from keras_mvlift.geometry import cameras, rigs
+from keras_mvlift.studio import actions
+from keras_mvlift.studio import filming as studio_filming
 
 FRAME_RATE = 60.0
 FOCAL_LENGTHS = (700.0, 2200.0)
@@ -40,7 +42,7 @@ class Filming:
         takes: How often each motion is filmed, each time on another body.
         segment: Frames that share a rig.
         stride: Every how many frames one is filmed.
-        noise_px: As of `detectors.Detector`.
+        noise_px: As of `studio_filming.Detector`.
         missing_rate: The share of joints that are not found.
         seed: Of bodies, rigs and detections.
     """
@@ -102,7 +104,7 @@ def rig(aim: np.ndarray, num_cameras: int, rng: np.random.Generator) -> cameras.
     elevation = np.radians(np.where(is_steep, steep, gentle))
     focal = _log_uniform(FOCAL_LENGTHS, num_cameras, rng)
     height_px = _log_uniform(_HEIGHTS_PX, num_cameras, rng)
-    distance = np.clip(focal * detectors.PERSON_HEIGHT / height_px, *DISTANCES)
+    distance = np.clip(focal * studio_filming.PERSON_HEIGHT / height_px, *DISTANCES)
     level = np.stack([np.cos(azimuth), np.sin(azimuth)], axis=-1) * np.cos(elevation)[:, None]
     away = np.concatenate([level, np.sin(elevation)[:, None]], axis=-1)
     center = aim + distance[:, None] * away
@@ -125,11 +127,11 @@ def _film_take(motion: motion_clips.Motion, take: int, filming: Filming) -> list
     rate = FRAME_RATE / filming.stride
     moved = studio_bodies.give(motion.positions[:: filming.stride], filming.seed, body, rate)
     length = max(filming.segment // filming.stride, 1)
-    rng = seeds.generator(filming.seed, "film", motion.name, str(take))
-    detector = detectors.Detector(noise_px=filming.noise_px, missing_rate=filming.missing_rate)
+    rng = sequences.seeded_generator(filming.seed, "film", motion.name, str(take))
+    detector = studio_filming.Detector(noise_px=filming.noise_px, missing_rate=filming.missing_rate)
     segments = []
     for start in range(0, len(moved), length):
-        pose = motions.into_room(moved[start : start + length], rng)
+        pose = actions.into_room(moved[start : start + length], rng)
         camera = rig(pose.mean(axis=(0, 1)), filming.num_cameras, rng)
         keypoints_2d, confidence = detector.detect(pose, camera, rng)
         segments.append(_instants(keypoints_2d, confidence, camera, pose, motion.subject))

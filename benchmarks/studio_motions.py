@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import seeds, synthetic
+from keras_mvlift.datasets import sequences
 from keras_mvlift.experiments import motion_clips
+from keras_mvlift.studio import synthetic
 
 FRAME_RATE = 60.0
 # What a mixture takes from the other motion.
@@ -27,7 +28,7 @@ def mixed(recorded: Sequence[motion_clips.Motion], seed: int) -> list[motion_cli
         recorded: The motions.
         seed: Of who gets whose.
     """
-    rng = seeds.generator(seed, "mixed")
+    rng = sequences.seeded_generator(seed, "mixed")
     others = rng.permutation(len(recorded))
     return [
         motion._replace(

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from benchmarks import partial_views, studio_films
 from keras_mvlift import inference, skeletons
-from keras_mvlift.datasets import pose2sim, views
+from keras_mvlift.datasets import views
+from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.experiments import motion_clips
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import pose_error

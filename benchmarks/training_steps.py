@@ -10,8 +10,9 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import instants, synthetic, views
+from keras_mvlift.datasets import sequences, views
 from keras_mvlift.networks import residual
+from keras_mvlift.studio import synthetic
 from keras_mvlift.training import lifters, multi_view_lifter, objectives, optimizers, stages
 
 RIG_DISTANCE = 5.0
@@ -25,7 +26,7 @@ def filmed(num_instants: int) -> views.View:
     """Gives what four cameras see of the studio's people, fields `[T, 4, ...]`."""
     studio = synthetic.Studio(num_subjects=1, num_clips=1, num_frames=num_instants)
     clip = studio.read(studio.clips()[0])
-    return instants.to_view(instants.of_sequence(clip, np.arange(num_instants)))
+    return sequences.to_view(sequences.instants_of_sequence(clip, np.arange(num_instants)))
 
 
 def build(

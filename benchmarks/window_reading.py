@@ -18,7 +18,8 @@ import rich.console
 import rich.table
 
 from benchmarks import measured, reading
-from keras_mvlift.datasets import synthetic, view_pairs, view_windows
+from keras_mvlift.datasets import tfrecords, view_windows
+from keras_mvlift.studio import synthetic
 
 BATCH_SIZE = 256
 NUM_FRAMES = (27, 81, 243)
@@ -30,7 +31,7 @@ QUICK = synthetic.Studio(num_subjects=1, num_clips=2, num_frames=200, frame_rate
 def read(pattern: str, num_frames: int) -> tuple[int, float]:
     """Gives the pairs of an epoch and the seconds that it took, its start included."""
     start = time.perf_counter()
-    num_batches = view_pairs.count(pattern) // BATCH_SIZE
+    num_batches = tfrecords.count(pattern) // BATCH_SIZE
     windows = view_windows.Windows(num_frames)
     batches = view_windows.load(pattern, BATCH_SIZE, windows, seed=0).take(num_batches)
     return sum(1 for _ in batches) * BATCH_SIZE, time.perf_counter() - start

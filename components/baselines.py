@@ -14,7 +14,7 @@ from tfx.types import standard_artifacts
 
 from components import artifacts
 from components.example_gen import executor
-from keras_mvlift.datasets import examples as examples_module
+from keras_mvlift.datasets import tfrecords as examples_module
 from keras_mvlift.datasets import views
 from keras_mvlift.metrics import baselines, pose_error
 

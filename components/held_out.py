@@ -17,7 +17,7 @@ from components import artifacts
 from components import baselines as baselines_component
 from components.example_gen import executor
 from keras_mvlift import inference
-from keras_mvlift.datasets import examples as examples_module
+from keras_mvlift.datasets import tfrecords as examples_module
 from keras_mvlift.lifting import lift
 from keras_mvlift.metrics import baselines, held_out_views
 from keras_mvlift.training import held_out

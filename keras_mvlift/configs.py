@@ -381,7 +381,7 @@ class DataConfig(Json):
     Attributes:
         source: A name of `sources.SOURCES`.
         source_options: That source's own arguments as JSON, without its folder.
-        split: A name of `splits.SPLITS`.
+        split: A name of `preparation.SPLITS`.
         split_options: That split's own arguments as JSON.
         stride: Every how many frames one is taken to train on.
         test_stride: Every how many frames one is taken to test on.

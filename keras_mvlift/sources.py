@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import aistpp, pose2sim, rig_recordings, sequences, splits, synthetic
+from keras_mvlift.datasets import aistpp, preparation, sequences
 from keras_mvlift.datasets.human36m import source as human36m_source
 from keras_mvlift.datasets.mpi_inf_3dhp import source as mpi_inf_3dhp_source
+from keras_mvlift.datasets.rigs import pose2sim, recordings
+from keras_mvlift.studio import synthetic
 
 
 class Source(Protocol):
@@ -28,7 +30,7 @@ class Source(Protocol):
 
 SOURCES: dict[str, Any] = {
     "pose2sim": pose2sim.Pose2SimSource,
-    "rig": rig_recordings.RigSource,
+    "rig": recordings.RigSource,
     "studio": synthetic.Studio,
     "motion_studio": synthetic.MotionStudio,
     "human36m": human36m_source.Human36MSource,
@@ -65,13 +67,13 @@ def open_source(config: configs.DataConfig, data_root: str) -> Source:
     return _make("source", SOURCES, config.source, options)
 
 
-def open_split(config: configs.DataConfig) -> splits.Split:
+def open_split(config: configs.DataConfig) -> preparation.Split:
     """Makes the configured split.
 
     Raises:
         ValueError: If the split is unknown, or refuses an argument.
     """
-    return _make("split", splits.SPLITS, config.split, json.loads(config.split_options))
+    return _make("split", preparation.SPLITS, config.split, json.loads(config.split_options))
 
 
 def fingerprint(data_root: str) -> str:

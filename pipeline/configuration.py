@@ -47,7 +47,7 @@ def configure(request: Request) -> tuple[settings.PipelineConfig, str]:
     if request.seed is not None:
         config = config.with_seed(request.seed)
     if not root and config.data.source == "pose2sim":
-        from keras_mvlift.datasets import pose2sim
+        from keras_mvlift.datasets.rigs import pose2sim
 
         return config, pose2sim.demo_root()
     return config, root

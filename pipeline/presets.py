@@ -52,9 +52,9 @@ def recording() -> settings.PipelineConfig:
 
 def rig(data_root: str) -> settings.PipelineConfig:
     """Gives the settings for a manifest: its test clips, or blocks of frames without any."""
-    from keras_mvlift.datasets import rig_recordings
+    from keras_mvlift.datasets.rigs import recordings
 
-    test_clips = rig_recordings.RigSource(root=data_root).test_clips()
+    test_clips = recordings.RigSource(root=data_root).test_clips()
     split: dict[str, object] = {"split": "clip", "split_options": {"test_clips": test_clips}}
     changes = {"name": NAMES["rig"], "data": {"source": "rig", **(split if test_clips else {})}}
     return recording().updated(changes)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keras_mvlift import configs, sources
-from keras_mvlift.datasets import splits, view_windows, virtual_views
+from keras_mvlift.datasets import preparation, view_windows
 from keras_mvlift.losses import reprojection
 from keras_mvlift.networks import residual, temporal
 
@@ -54,7 +54,7 @@ def test_the_names_allowed_are_the_names_known():
     assert configs.DISTANCES == tuple(reprojection.DISTANCES)
     assert configs.BACKBONES == (*residual.NUM_BLOCKS, configs.TEMPORAL)
     assert configs.DataConfig().source in sources.SOURCES
-    assert configs.DataConfig().split in splits.SPLITS
+    assert configs.DataConfig().split in preparation.SPLITS
 
 
 def test_no_3d_label_is_used_unless_asked_for():
@@ -71,7 +71,7 @@ def test_defaults_are_those_of_what_they_set():
         assert getattr(config, field) == temporal_defaults[field].default
     assert config.frame_step == view_windows.Windows(1).step
     margin = configs.DataConfig().virtual_elevation_margin
-    assert margin == virtual_views.ELEVATION_MARGIN
+    assert margin == preparation.ELEVATION_MARGIN
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -9,8 +9,9 @@ import pytest
 
 from keras_mvlift import inference, skeletons
 from keras_mvlift.cli import main
-from keras_mvlift.datasets import pose2sim, synthetic
+from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.metrics import pose_error
+from keras_mvlift.studio import synthetic
 
 PACKAGE = pathlib.Path(inference.__file__).parent
 MEGABYTE = 1e6

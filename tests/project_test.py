@@ -6,7 +6,7 @@ import re
 
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = ("keras_mvlift", "components", "pipeline")
-KERAS_FREE = re.compile(r"keras_mvlift/(geometry/|datasets/|skeletons)")
+KERAS_FREE = re.compile(r"keras_mvlift/(geometry/|datasets/|studio/|untrusted/|skeletons)")
 DRAWERS = {"utils", "helpers", "common", "misc"}
 MAX_BODY_LINES = 40
 

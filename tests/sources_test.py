@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from keras_mvlift import configs, sources
-from keras_mvlift.datasets import pose2sim, splits, synthetic
+from keras_mvlift.datasets import preparation
+from keras_mvlift.datasets.rigs import pose2sim
+from keras_mvlift.studio import synthetic
 from tests.datasets import clips, recordings
 
 
@@ -34,8 +36,8 @@ def test_motions_are_opened_at_the_data_root(tmp_path):
 
 def test_splits_are_opened_with_their_options():
     config = configs.DataConfig(split="subject", split_options='{"test_subjects": ["S9", "S11"]}')
-    assert sources.open_split(config) == splits.BySubject(test_subjects=("S9", "S11"))
-    assert sources.open_split(configs.DataConfig()) == splits.ByBlocks()
+    assert sources.open_split(config) == preparation.BySubject(test_subjects=("S9", "S11"))
+    assert sources.open_split(configs.DataConfig()) == preparation.ByBlocks()
 
 
 @pytest.mark.parametrize(

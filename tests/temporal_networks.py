@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import view_tracks, views
+from keras_mvlift.datasets import views
 from keras_mvlift.export import saved_model
 from keras_mvlift.geometry import cameras
 from keras_mvlift.networks import temporal
@@ -79,9 +79,9 @@ def window(keypoints_2d, confidence, is_causal):
     intrinsics = np.broadcast_to(tiny_studio.INTRINSICS, eye.shape)
     seen = np.where(confidence[..., np.newaxis] > 0, keypoints_2d, 0)
     view = views.View(seen, confidence, cameras.Camera(intrinsics, eye, eye[:, 0]))
-    tracks, cell = view_tracks.lay(view, np.zeros(len(eye), int), np.arange(len(eye)))
-    offset = view_tracks.offsets(9, is_causal=is_causal)
-    return view_tracks.window(tracks, cell, offset)
+    tracks, cell = views.lay(view, np.zeros(len(eye), int), np.arange(len(eye)))
+    offset = views.offsets(9, is_causal=is_causal)
+    return views.window(tracks, cell, offset)
 
 
 def film(num_frames, *leading, seed=0):

@@ -6,8 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import examples, preparation, splits, synthetic, views
+from keras_mvlift.datasets import preparation, tfrecords, views
 from keras_mvlift.export import saved_model
+from keras_mvlift.studio import synthetic
 from keras_mvlift.training import lifters, multi_view_lifter, objectives, stage_data, stages
 
 RIG_DISTANCE = 5.0
@@ -34,10 +35,10 @@ def prepare(clip):
 
     A clip this short has no frames for a part more: what is held out is what is tested.
     """
-    split = splits.ByBlocks(num_blocks=1, block_length=6, gap=2)
+    split = preparation.ByBlocks(num_blocks=1, block_length=6, gap=2)
     prepared = preparation.prepare(clip, split, configs.DataConfig())
     middle = clip.frames(split.frames(clip).test)
-    aside = splits.ByClip(test_clips=(), held_out_clips=(clip.name,))
+    aside = preparation.ByClip(test_clips=(), held_out_clips=(clip.name,))
     held_out = preparation.prepare(middle, aside, configs.DataConfig())
     return dataclasses.replace(
         prepared,
@@ -49,15 +50,15 @@ def prepare(clip):
 def write(path, columns):
     """Writes columns as a shard of records; gives its path as text."""
     with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
-        for record in examples.encode(columns):
+        for record in tfrecords.encode(columns):
             writer.write(record)
     return str(path)
 
 
 def pair(columns, num_pairs=BATCH_SIZE):
     """Gives the first pairs of columns as a batch."""
-    records = examples.encode({name: values[:num_pairs] for name, values in columns.items()})
-    return examples.decode_pairs(tf.constant(records))
+    records = tfrecords.encode({name: values[:num_pairs] for name, values in columns.items()})
+    return tfrecords.decode_pairs(tf.constant(records))
 
 
 def pose_camera(clip, columns, side, num_pairs=BATCH_SIZE):

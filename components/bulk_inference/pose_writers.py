@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from components.bulk_inference import view_rows
-from keras_mvlift.datasets import examples
+from keras_mvlift.datasets import tfrecords
 
 Write = Callable[[pa.Table], None]
 
@@ -62,7 +62,7 @@ def _records(table: pa.Table) -> list[bytes]:
         rows = np.flatnonzero(kind.reshape(-1) == number)
         names = [name for name, there in zip(table.column_names, has, strict=True) if there]
         part = table.select(names).take(pa.array(rows))
-        records[rows] = examples.encode({name: _values(part.column(name)) for name in names})
+        records[rows] = tfrecords.encode({name: _values(part.column(name)) for name in names})
     return records.tolist()
 
 

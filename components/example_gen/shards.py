@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from keras_mvlift.datasets import examples
+from keras_mvlift.datasets import tfrecords
 
 # Outside the folders that TFX's components read: a killed run may leave something in it.
 PARTIAL = "partial"
@@ -25,19 +25,19 @@ def folder(split: str) -> str:
     return f"Split-{split}"
 
 
-def write(root: str, name: str, columns: examples.Columns) -> None:
+def write(root: str, name: str, columns: tfrecords.Columns) -> None:
     """Writes a shard of records, whole or not at all; writes none without rows.
 
     Args:
         root: The folder of the artifact.
         name: The file's path below it.
-        columns: The rows, as of `examples.encode`.
+        columns: The rows, as of `tfrecords.encode`.
     """
     if not len(next(iter(columns.values()))):
         return
     with whole(root, name) as path, tf.io.TFRecordWriter(path, _OPTIONS) as writer:
-        for block in examples.blocks(columns, _NUM_ROWS):
-            for record in examples.encode(block):
+        for block in tfrecords.blocks(columns, _NUM_ROWS):
+            for record in tfrecords.encode(block):
                 writer.write(record)
 
 

@@ -9,9 +9,14 @@ import numpy as np
 import tqdm
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.datasets import manifests, pose2sim, rig_recordings, sequences
-from keras_mvlift.datasets.calibrations import calibration as calibrations
-from keras_mvlift.datasets.calibrations import qualisys
+from keras_mvlift.datasets import sequences
+from keras_mvlift.datasets.rigs import (
+    calibration_files,
+    calibrations,
+    manifests,
+    pose2sim,
+    recordings,
+)
 from keras_mvlift.geometry import cameras, triangulation
 
 LIMBS = tuple(
@@ -192,7 +197,7 @@ def read_recordings(path: pathlib.Path, *, verbose: bool = False) -> Recordings:
 
 
 def _described(path: pathlib.Path, verbose: bool) -> Recordings:
-    source = rig_recordings.RigSource(root=str(path))
+    source = recordings.RigSource(root=str(path))
     rig = source.rig
     clips = []
     for clip in tqdm.tqdm(source.manifest.clips, desc="clips", disable=not verbose):
@@ -215,7 +220,7 @@ def _described(path: pathlib.Path, verbose: bool) -> Recordings:
 def _pose2sim(path: pathlib.Path) -> Recordings:
     (clip,) = pose2sim.Pose2SimSource(root=str(path))
     (file,) = (path / "calibration").glob("*.qca.txt")
-    rig = qualisys.read(file)._replace(names=clip.camera_names)
+    rig = calibration_files.read_qualisys(file)._replace(names=clip.camera_names)
     return Recordings([_thinned(clip)], rig)
 
 

@@ -11,7 +11,7 @@ import pathlib
 from rich import box, console, table
 
 from keras_mvlift.calibration import extrinsics, observations, reports
-from keras_mvlift.datasets.calibrations import toml_file
+from keras_mvlift.datasets.rigs import calibration_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         found = extrinsics.estimate(recorded.clips, known_distance, verbose=True)
     print(render(found.report))
-    toml_file.write(options.output, recorded.calibration._replace(camera=found.camera))
+    calibration_files.write_toml(options.output, recorded.calibration._replace(camera=found.camera))
     if options.report:
         _write(options.report, found.report.to_json())
     return 0

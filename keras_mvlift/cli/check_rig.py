@@ -5,7 +5,8 @@ import json
 import pathlib
 
 from keras_mvlift import configs, sources
-from keras_mvlift.datasets import manifests, sequences
+from keras_mvlift.datasets import sequences
+from keras_mvlift.datasets.rigs import manifests
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import report
 from keras_mvlift.visualization import rig_report, rig_text

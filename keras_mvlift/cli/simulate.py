@@ -12,9 +12,9 @@ import tqdm
 # takes a folder and, by keyword, any of the arguments below; it may be an iterator that ends when
 # all is written.
 _SIMULATIONS = {
-    "human36m": "keras_mvlift.datasets.human36m.simulation",
-    "aistpp": "keras_mvlift.datasets.aistpp_simulation",
-    "mpi_inf_3dhp": "keras_mvlift.datasets.mpi_inf_3dhp.simulation",
+    "human36m": "keras_mvlift.studio.human36m",
+    "aistpp": "keras_mvlift.studio.aistpp",
+    "mpi_inf_3dhp": "keras_mvlift.studio.mpi_inf_3dhp",
 }
 
 

@@ -22,11 +22,10 @@ from typing import Any
 import numpy as np
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.datasets import files, sequences, unpickling
-from keras_mvlift.datasets.calibrations import calibration as calibrations
-from keras_mvlift.datasets.calibrations import lenses, worlds
-from keras_mvlift.datasets.mpi_inf_3dhp import arrays
+from keras_mvlift.datasets import sequences
+from keras_mvlift.datasets.rigs import calibrations
 from keras_mvlift.geometry import cameras, epipolar
+from keras_mvlift.untrusted import files, pickles
 
 FRAME_RATE = 60.0
 CAMERAS = tuple(f"c{number:02d}" for number in range(1, 10))
@@ -130,7 +129,7 @@ class AISTPPSource:
         path = self._path("keypoints2d", clip)
         genre, subject = _parse(path, clip)
         rig = self._rig(clip)
-        straight, confidence = lenses.straighten(*_detections(path), rig)
+        straight, confidence = calibrations.straighten(*_detections(path), rig)
         late = self._out_of_sync(straight, confidence, rig)
         used = [name for name in self.cameras if name not in late]
         if not used:
@@ -154,7 +153,7 @@ class AISTPPSource:
         )
 
     def splits(self) -> dict[str, list[str]]:
-        """Chooses who tests and what is held out, as arguments of `splits.BySubject`.
+        """Chooses who tests and what is held out, as arguments of `preparation.BySubject`.
 
         The official lists say so where they are there. Without, the dancers of `TEST_SUBJECTS`
         test, and one in ten of the others' clips is held out.
@@ -270,7 +269,7 @@ def read_cameras(path: pathlib.Path) -> calibrations.Calibration:
     if not rig.has_extrinsics:
         raise errors.RecordingError(path, "rotation", "be there for every camera", "not for all")
     rig = rig.select(CAMERAS)
-    return rig._replace(camera=worlds.turn_camera(rig.camera, UP))
+    return rig._replace(camera=calibrations.turn_camera(rig.camera, UP))
 
 
 def to_h36m(keypoints_2d: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -406,7 +405,7 @@ def _reference(path: pathlib.Path, num_frames: int) -> np.ndarray | None:
         return None
     field = "keypoints3d_optim"
     points = UNIT.to_meters(_array(path, field, (num_frames, len(_JOINTS), 3)))
-    pose = skeletons.Converter(_JOINTS).keypoints(worlds.turn_points(points, UP))
+    pose = skeletons.Converter(_JOINTS).keypoints(calibrations.turn_points(points, UP))
     is_whole = np.isfinite(points).all(axis=(1, 2))
     thorax = skeletons.H36M_17.joints.index("thorax")
     torso = np.linalg.norm(pose[is_whole, thorax] - pose[is_whole, skeletons.ROOT], axis=-1)
@@ -419,11 +418,11 @@ def _reference(path: pathlib.Path, num_frames: int) -> np.ndarray | None:
 
 def _array(path: pathlib.Path, field: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """Reads an array of a pickle in double precision; None in `shape` stands for any length."""
-    content = unpickling.read(path)
+    content = pickles.read(path)
     if not isinstance(content, dict) or field not in content:
         received = ", ".join(map(str, content)) if isinstance(content, dict) else type(content)
         raise errors.RecordingError(path, field, "be in the file", received)
-    values = arrays.checked(path, field, content[field], shape)
+    values = files.checked_array(path, field, content[field], shape)
     if np.isinf(values).any():
         raise errors.RecordingError(path, field, "be finite or NaN", "infinity")
     return values

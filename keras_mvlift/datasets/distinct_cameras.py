@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csgraph
 
-from keras_mvlift.datasets import examples, view_pairs, views
+from keras_mvlift.datasets import tfrecords, views
 
 # A camera that saw less is left out. A virtual camera is drawn anew for each instant and is seen
 # once.
@@ -72,8 +72,8 @@ def of_records(files: list[str], num_views: int) -> DistinctCameras:
         files: Gzip-compressed TFRecord files.
         num_views: Most views of an instant.
     """
-    decode = functools.partial(examples.decode_instants, num_views=num_views)
-    return collect(view_pairs.load_once(files, _BATCH_SIZE, decode))
+    decode = functools.partial(tfrecords.decode_instants, num_views=num_views)
+    return collect(tfrecords.load_once(files, _BATCH_SIZE, decode))
 
 
 def extrinsics(rotation: np.ndarray, center: np.ndarray) -> np.ndarray:

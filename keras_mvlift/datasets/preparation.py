@@ -3,11 +3,12 @@
 import dataclasses
 import itertools
 from collections import Counter
+from typing import NamedTuple
 
 import numpy as np
 
 from keras_mvlift import configs, errors, skeletons
-from keras_mvlift.datasets import examples, instants, seeds, sequences, splits, virtual_views
+from keras_mvlift.datasets import sequences, tfrecords
 from keras_mvlift.geometry import cameras
 
 
@@ -25,16 +26,201 @@ class Prepared:
         counts: How many of what were used and left out.
     """
 
-    train_pairs: examples.Columns
-    train_instants: examples.Columns
-    held_out_pairs: examples.Columns
-    held_out_instants: examples.Columns
-    test_views: examples.Columns
+    train_pairs: tfrecords.Columns
+    train_instants: tfrecords.Columns
+    held_out_pairs: tfrecords.Columns
+    held_out_instants: tfrecords.Columns
+    test_views: tfrecords.Columns
     counts: dict[str, int]
 
 
+# Which frames train, which test and which choose, so that neighbours do not leak.
+
+
+class Frames(NamedTuple):
+    """Frame indices of one clip, none of them in two parts.
+
+    Attributes:
+        train: `[T_train]`, for training.
+        test: `[T_test]`, single views for evaluation.
+        held_out: `[T_held_out]`, for what chooses: early stopping, tuning and the calibration of
+            uncertainty; empty where the split holds nothing out.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    held_out: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _HoldingOut:
+    """What all splits have in common: a part of its own for what chooses.
+
+    Args:
+        held_out_clips: Clips that neither train nor test.
+        held_out_share: The share of each training clip that is held out, at its end. A clip too
+            short to leave a frame to train on trains whole.
+        gap: Frames between parts of a clip, used by none.
+
+    Raises:
+        ValueError: If the share does not lie in [0, 1), or the gap is negative.
+    """
+
+    held_out_clips: tuple[str, ...] = ()
+    held_out_share: float = 0.0
+    gap: int = 5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.held_out_share < 1 or self.gap < 0:
+            raise ValueError(
+                "`held_out_share` must lie in [0, 1) and `gap` be at least 0. "
+                f"Received: {self.held_out_share} and {self.gap}."
+            )
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether anything is held out."""
+        return bool(self.held_out_clips or self.held_out_share)
+
+    def _whole(self, sequence: sequences.MultiViewSequence, is_test: bool) -> Frames:
+        """Gives a clip that is not held out to one side, but for the end of a training clip."""
+        every, none = np.arange(sequence.num_frames), np.arange(0)
+        if is_test:
+            return Frames(none, every, none)
+        return self._ended(sequence, Frames(every, none, none))
+
+    def _held_out(self, sequence: sequences.MultiViewSequence) -> Frames:
+        every, none = np.arange(sequence.num_frames), np.arange(0)
+        return Frames(none, none, every)
+
+    def _ended(self, sequence: sequences.MultiViewSequence, frames: Frames) -> Frames:
+        """Holds out the end of what trains."""
+        start = sequence.num_frames - int(np.ceil(self.held_out_share * sequence.num_frames))
+        train = frames.train[frames.train < start - self.gap]
+        held_out = frames.train[frames.train >= start]
+        if not self.held_out_share or not len(train) or not len(held_out):
+            return frames
+        return Frames(train, frames.test, held_out)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BySubject(_HoldingOut):
+    """Tests on people never seen in training.
+
+    Args:
+        test_subjects: The people to test on.
+        held_out_subjects: People who neither train nor test.
+        held_out_clips: Clips that neither train nor test.
+        held_out_share: The share of each training clip that is held out, at its end.
+        gap: Frames between parts of a clip, used by none.
+
+    Raises:
+        ValueError: If somebody is both to be tested on and held out.
+    """
+
+    test_subjects: tuple[str, ...]
+    held_out_subjects: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_apart("subjects", self.test_subjects, self.held_out_subjects)
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether anything is held out."""
+        return bool(self.held_out_subjects) or super().holds_out
+
+    def frames(self, sequence: sequences.MultiViewSequence) -> Frames:
+        """Gives a clip whole to the part of its subject, but for the ends of training clips."""
+        is_named = sequence.name in self.held_out_clips
+        if is_named or sequence.subject in self.held_out_subjects:
+            return self._held_out(sequence)
+        return self._whole(sequence, sequence.subject in self.test_subjects)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ByClip(_HoldingOut):
+    """Tests on clips never seen in training, of people who may have been.
+
+    Args:
+        test_clips: The clips to test on.
+        held_out_clips: Clips that neither train nor test.
+        held_out_share: The share of each training clip that is held out, at its end.
+        gap: Frames between parts of a clip, used by none.
+
+    Raises:
+        ValueError: If a clip is both to be tested on and held out.
+    """
+
+    test_clips: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_apart("clips", self.test_clips, self.held_out_clips)
+
+    def frames(self, sequence: sequences.MultiViewSequence) -> Frames:
+        """Gives a clip whole to its part, but for the ends of training clips."""
+        if sequence.name in self.held_out_clips:
+            return self._held_out(sequence)
+        return self._whole(sequence, sequence.name in self.test_clips)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ByBlocks(_HoldingOut):
+    """Tests on whole blocks of frames of each clip, each in the middle of its share of the clip.
+
+    Args:
+        num_blocks: Blocks per clip.
+        block_length: Frames per block.
+        gap: Frames between a block and the nearest training frame, used by neither.
+        held_out_clips: Clips that neither train nor test.
+        held_out_share: The share of each clip that is held out, at its end.
+
+    Raises:
+        ValueError: If a number is negative, or there is no block.
+    """
+
+    num_blocks: int = 2
+    block_length: int = 10
+
+    def __post_init__(self) -> None:
+        if self.num_blocks < 1 or self.block_length < 1 or self.gap < 0:
+            raise ValueError(
+                "`num_blocks` and `block_length` must be at least 1 and `gap` at least 0. "
+                f"Received: {self}."
+            )
+        super().__post_init__()
+
+    def frames(self, sequence: sequences.MultiViewSequence) -> Frames:
+        """Splits the frames of a clip.
+
+        Raises:
+            RecordingError: If the clip is too short to leave a training frame between the blocks.
+        """
+        if sequence.name in self.held_out_clips:
+            return self._held_out(sequence)
+        share = sequence.num_frames / self.num_blocks
+        if share <= self.block_length + 2 * self.gap:
+            least = self.num_blocks * (self.block_length + 2 * self.gap)
+            raise errors.RecordingError(
+                f"Clip {sequence.name!r}",
+                "frames",
+                f"number more than {least} for {self}",
+                sequence.num_frames,
+            )
+        starts = np.arange(self.num_blocks) * share + (share - self.block_length) / 2
+        offset = np.arange(sequence.num_frames) - starts.astype(int)[:, np.newaxis]
+        is_test = (offset >= 0) & (offset < self.block_length)
+        is_near = (offset >= -self.gap) & (offset < self.block_length + self.gap)
+        train, test = np.flatnonzero(~is_near.any(axis=0)), np.flatnonzero(is_test.any(axis=0))
+        return self._ended(sequence, Frames(train, test, np.arange(0)))
+
+
+Split = BySubject | ByClip | ByBlocks
+
+
 def prepare(
-    sequence: sequences.MultiViewSequence, split: splits.Split, config: configs.DataConfig
+    sequence: sequences.MultiViewSequence, split: Split, config: configs.DataConfig
 ) -> Prepared:
     """Turns a clip into columns of records, with arrays throughout.
 
@@ -49,7 +235,7 @@ def prepare(
         split: Which frames train, which test and which choose.
         config: Stride, thresholds, virtual views and seed.
     """
-    rng = seeds.generator(config.seed, "pairs", sequence.name)
+    rng = sequences.seeded_generator(config.seed, "pairs", sequence.name)
     frames = _strided(split.frames(sequence), config)
     counts = Counter(
         {"frames": sequence.num_frames}
@@ -58,18 +244,18 @@ def prepare(
     if sequence.out_of_sync:
         counts["out_of_sync_cameras"] = len(sequence.out_of_sync)
     counts["unused_frames"] = sequence.num_frames - len(np.unique(np.concatenate(frames)))
-    train = _usable(instants.of_sequence(sequence, frames.train), config, counts)
+    train = _usable(sequences.instants_of_sequence(sequence, frames.train), config, counts)
     min_views = 2 if sequence.pose_world is None else 1
-    test = _usable(instants.of_sequence(sequence, frames.test), config, counts, min_views)
-    held_out = _usable(instants.of_sequence(sequence, frames.held_out), config, counts)
+    test = _usable(sequences.instants_of_sequence(sequence, frames.test), config, counts, min_views)
+    held_out = _usable(sequences.instants_of_sequence(sequence, frames.held_out), config, counts)
     augmented = train
     if config.num_virtual_views and len(train.frame):
         augmented = _augmented(train, sequence, config, rng)
     tables = {
         "train_pairs": _pairs(augmented, config, rng),
-        "train_instants": examples.instant_columns(augmented),
+        "train_instants": tfrecords.instant_columns(augmented),
         "held_out_pairs": _pairs(held_out, config, rng),
-        "held_out_instants": examples.instant_columns(held_out),
+        "held_out_instants": tfrecords.instant_columns(held_out),
         "test_views": _test_views(test, sequence, config, counts),
     }
     counts.update({name: len(columns["frame"]) for name, columns in tables.items()})
@@ -80,12 +266,12 @@ def prepare(
 
 
 def training_instants(
-    sequence: sequences.MultiViewSequence, split: splits.Split, config: configs.DataConfig
-) -> instants.Instants:
+    sequence: sequences.MultiViewSequence, split: Split, config: configs.DataConfig
+) -> sequences.Instants:
     """Gives the instants whose pairs `prepare` makes to train on, virtual views included."""
-    rng = seeds.generator(config.seed, "pairs", sequence.name)
+    rng = sequences.seeded_generator(config.seed, "pairs", sequence.name)
     frames = _strided(split.frames(sequence), config)
-    seen = _usable(instants.of_sequence(sequence, frames.train), config, Counter())
+    seen = _usable(sequences.instants_of_sequence(sequence, frames.train), config, Counter())
     if config.num_virtual_views and len(seen.frame):
         return _augmented(seen, sequence, config, rng)
     return seen
@@ -104,11 +290,11 @@ def rig_distance(sequence: sequences.MultiViewSequence) -> float:
 
 
 def _augmented(
-    seen: instants.Instants,
+    seen: sequences.Instants,
     sequence: sequences.MultiViewSequence,
     config: configs.DataConfig,
     rng: np.random.Generator,
-) -> instants.Instants:
+) -> sequences.Instants:
     """Adds the virtual views; only the config's `virtual_points` lets them see the reference."""
     points = None
     if config.virtual_points == "reference":
@@ -116,7 +302,7 @@ def _augmented(
             rule = "be there for virtual_points='reference'"
             raise errors.RecordingError(f"Clip {sequence.name!r}", "pose_world", rule, None)
         points = sequence.pose_world[seen.frame]
-    return virtual_views.add(
+    return add_virtual_views(
         seen,
         config.num_virtual_views,
         config.min_confidence,
@@ -126,17 +312,17 @@ def _augmented(
     )
 
 
-def _strided(frames: splits.Frames, config: configs.DataConfig) -> splits.Frames:
+def _strided(frames: Frames, config: configs.DataConfig) -> Frames:
     def every(stride: int, frame: np.ndarray) -> np.ndarray:
         return frame[frame % stride == 0]
 
     train, held_out = (every(config.stride, frame) for frame in (frames.train, frames.held_out))
-    return splits.Frames(train, every(config.test_stride, frames.test), held_out)
+    return Frames(train, every(config.test_stride, frames.test), held_out)
 
 
 def _usable(
-    seen: instants.Instants, config: configs.DataConfig, counts: Counter[str], min_views: int = 2
-) -> instants.Instants:
+    seen: sequences.Instants, config: configs.DataConfig, counts: Counter[str], min_views: int = 2
+) -> sequences.Instants:
     """Keeps the instants of enough usable views; blanks and counts the other views."""
     is_used = seen.is_used(config.min_joints)
     is_kept = np.count_nonzero(is_used, axis=1) >= min_views
@@ -151,8 +337,8 @@ def _usable(
 
 
 def _pairs(
-    seen: instants.Instants, config: configs.DataConfig, rng: np.random.Generator
-) -> examples.Columns:
+    seen: sequences.Instants, config: configs.DataConfig, rng: np.random.Generator
+) -> tfrecords.Columns:
     """Pairs the usable views of each instant: all of them, or as many as the config draws."""
     combinations = np.array([*itertools.combinations(range(len(seen.camera_names)), 2)], int)
     combinations = combinations.reshape(-1, 2)
@@ -164,15 +350,15 @@ def _pairs(
         is_pair &= rank < config.pairs_per_instant
     instant, pair = np.nonzero(is_pair)
     source, target = combinations[pair].T
-    return examples.pair_columns(seen, instant, source, target)
+    return tfrecords.pair_columns(seen, instant, source, target)
 
 
 def _test_views(
-    seen: instants.Instants,
+    seen: sequences.Instants,
     sequence: sequences.MultiViewSequence,
     config: configs.DataConfig,
     counts: Counter[str],
-) -> examples.Columns:
+) -> tfrecords.Columns:
     """Lays out every usable view with the reference pose in its camera's axes, root at 0.
 
     A joint that the reference lacks is NaN; without its root, or with few joints, it is none.
@@ -184,29 +370,29 @@ def _test_views(
     counts["instants_without_reference"] += int(np.count_nonzero(~is_known))
     counts["missing_reference_joints"] += int(np.count_nonzero(~has_joint[is_known]))
     instant, view = np.nonzero(seen.is_used(config.min_joints) & is_known[:, np.newaxis])
-    columns = examples.view_columns(seen, instant, view)
+    columns = tfrecords.view_columns(seen, instant, view)
     pose = pose_world[instant]
     relative = pose - pose[:, skeletons.ROOT : skeletons.ROOT + 1]
     in_camera_axes = relative @ columns["rotation"].swapaxes(-1, -2)
     return columns | {
         "frame": seen.frame[instant],
-        examples.REFERENCE_POSE: in_camera_axes,
+        tfrecords.REFERENCE_POSE: in_camera_axes,
     }
 
 
 def _reference(
-    seen: instants.Instants, sequence: sequences.MultiViewSequence, config: configs.DataConfig
+    seen: sequences.Instants, sequence: sequences.MultiViewSequence, config: configs.DataConfig
 ) -> np.ndarray:
     """Gives `[T, J, 3]`, meters, world frame, NaN where unknown: the clip's, or triangulated."""
     if sequence.pose_world is not None:
         return sequence.pose_world[seen.frame]
-    points, is_seen = instants.triangulate(seen, config.min_confidence)
+    points, is_seen = sequences.triangulate(seen, config.min_confidence)
     return np.where(is_seen[..., np.newaxis], points, np.nan)
 
 
 def _about(
-    sequence: sequences.MultiViewSequence, frame: np.ndarray, columns: examples.Columns
-) -> examples.Columns:
+    sequence: sequences.MultiViewSequence, frame: np.ndarray, columns: tfrecords.Columns
+) -> tfrecords.Columns:
     """Says of every row where it comes from, and how sure each camera was in the given frames."""
     num_rows = len(columns["frame"])
     names = {"clip": sequence.name, "subject": sequence.subject, "action": sequence.action}
@@ -215,3 +401,117 @@ def _about(
     total = sequence.confidence[present][:, frame].sum(axis=(1, 2))
     camera_confidence = total / max(len(frame) * sequence.confidence.shape[2], 1)
     return about | {"camera_confidence": np.tile(camera_confidence, (num_rows, 1))}
+
+
+SPLITS = {"subject": BySubject, "clip": ByClip, "blocks": ByBlocks}
+
+
+def _require_apart(kind: str, tested: tuple[str, ...], held_out: tuple[str, ...]) -> None:
+    if both := sorted({*tested} & {*held_out}):
+        raise ValueError(
+            f"`held_out_{kind}` must name none of `test_{kind}`. Received: {', '.join(both)}."
+        )
+
+
+# Data augmentation by virtual cameras on the rig's sphere, without any 3D label.
+#
+# The points they see are triangulated from the 2D detections of the real views.
+
+# Real cameras are not all at one height; virtual ones spread a little beyond them, radians.
+ELEVATION_MARGIN = 0.09
+
+
+def add_virtual_views(
+    views: sequences.Instants,
+    num_views: int,
+    min_confidence: float,
+    rng: np.random.Generator,
+    *,
+    points: np.ndarray | None = None,
+    elevation_margin: float = ELEVATION_MARGIN,
+) -> sequences.Instants:
+    """Adds virtual views of the triangulated joints to the real ones.
+
+    At each instant the virtual cameras stand around the person: at an azimuth drawn at random
+    from the full circle, at an elevation and a distance drawn from the range of the real ones.
+
+    Args:
+        views: The real cameras' views.
+        num_views: Virtual views per instant.
+        min_confidence: Detections below it are left out of the triangulation.
+        rng: The source of the draws.
+        points: `[T, J, 3]`, meters, world frame, NaN where unknown: what the virtual cameras see
+            instead of triangulated joints. It makes 3D labels part of the training.
+        elevation_margin: Radians by which virtual cameras may stand higher or lower.
+
+    Returns:
+        The real views followed by the virtual ones. A joint that could not be triangulated has
+        confidence 0 there; the others have the mean confidence of the views that saw them.
+
+    References:
+        Li et al., section "Data augmentation", after Fang et al. 2018; there the projected
+        points are 3D poses.
+    """
+    points, is_seen = _seen_points(views, min_confidence, points)
+    subject = _subject_position(points, is_seen)
+    camera = _place(views.camera, subject, num_views, rng, elevation_margin)
+    points_camera = cameras.camera_from_world(points[:, np.newaxis], camera).numpy()
+    keypoints_2d = cameras.project(points_camera, camera.intrinsics).numpy()
+    is_used = (views.confidence >= min_confidence) & (views.confidence > 0)
+    confidence = np.where(is_used, views.confidence, 0.0).sum(1) / np.maximum(is_used.sum(1), 1)
+    in_front = points_camera[..., 2] > cameras.MIN_DEPTH
+    is_visible = is_seen[:, np.newaxis] & in_front
+    virtual = sequences.Instants(
+        views.frame,
+        tuple(f"virtual_{index}" for index in range(num_views)),
+        np.where(is_visible[..., np.newaxis], keypoints_2d, 0.0),
+        np.where(is_visible, confidence[:, np.newaxis], 0.0),
+        camera,
+    )
+    return sequences.concatenate_views(views, virtual)
+
+
+def _seen_points(
+    views: sequences.Instants, min_confidence: float, given: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    if given is None:
+        return sequences.triangulate(views, min_confidence)
+    is_known = np.isfinite(given).all(axis=-1)
+    return np.where(is_known[..., np.newaxis], given, 0.0), is_known
+
+
+def _subject_position(points: np.ndarray, is_seen: np.ndarray) -> np.ndarray:
+    """Gives `[T, 3]`: the root, or the mean of what was seen, or the clip's mean."""
+    count = is_seen.sum(axis=1)[:, np.newaxis]
+    mean = (points * is_seen[..., np.newaxis]).sum(axis=1) / np.maximum(count, 1)
+    mean = np.where(count > 0, mean, mean[count[:, 0] > 0].mean(axis=0) if count.any() else 0.0)
+    return np.where(is_seen[:, skeletons.ROOT, np.newaxis], points[:, skeletons.ROOT], mean)
+
+
+def _place(
+    real: cameras.Camera,
+    subject: np.ndarray,
+    num_views: int,
+    rng: np.random.Generator,
+    elevation_margin: float,
+) -> cameras.Camera:
+    """Draws cameras `[T, num_views]` on the sphere of the real ones around the subject."""
+    offset = np.asarray(real.center) - subject[:, np.newaxis]
+    distance = np.linalg.norm(offset, axis=-1)
+    elevation = np.arcsin(np.clip(offset[..., 2] / distance, -1.0, 1.0))
+    azimuth = rng.uniform(0.0, 2 * np.pi, (len(subject), num_views))
+    up = _draw_places(elevation, num_views, rng, elevation_margin)
+    away = np.stack([np.cos(azimuth) * np.cos(up), np.sin(azimuth) * np.cos(up), np.sin(up)], -1)
+    center = subject[:, np.newaxis] + _draw_places(distance, num_views, rng)[..., np.newaxis] * away
+    intrinsics = np.asarray(real.intrinsics).mean(axis=1, keepdims=True)
+    intrinsics = np.broadcast_to(intrinsics, (*azimuth.shape, 3, 3))
+    target = np.broadcast_to(subject[:, np.newaxis], center.shape)
+    placed = cameras.look_at(intrinsics, center, target, np.array([0.0, 0.0, 1.0]))
+    return cameras.Camera(*(value.numpy() for value in placed))
+
+
+def _draw_places(
+    values: np.ndarray, num_views: int, rng: np.random.Generator, margin: float = 0.0
+) -> np.ndarray:
+    low, high = values.min(axis=1, keepdims=True), values.max(axis=1, keepdims=True)
+    return rng.uniform(low - margin, high + margin, (len(values), num_views))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from keras_mvlift.datasets import examples, view_tracks, views
+from keras_mvlift.datasets import tfrecords, views
 
 # Clips whose windows are mixed with each other, and which are in memory together.
 _NUM_CLIPS = 8
@@ -38,7 +38,7 @@ class Windows(NamedTuple):
     num_frames: int
     is_causal: bool = False
     step: int = 1
-    max_gap: int = view_tracks.MAX_GAP
+    max_gap: int = views.MAX_GAP
 
 
 class _Group(NamedTuple):
@@ -49,7 +49,7 @@ class _Group(NamedTuple):
         cell: `[N, S]`, the cells of each record's views, two of a pair.
     """
 
-    tracks: view_tracks.Tracks
+    tracks: views.Tracks
     cell: tf.Tensor
 
 
@@ -142,24 +142,24 @@ def _groups(
 
 
 def _batches(group: _Group, batch_size: int, windows: Windows) -> tf.data.Dataset:
-    offset = view_tracks.offsets(windows.num_frames, is_causal=windows.is_causal)
+    offset = views.offsets(windows.num_frames, is_causal=windows.is_causal)
 
     def batch(cell: tf.Tensor) -> tuple[Any, ...]:
         sides = tf.unstack(cell, num=group.cell.shape[1], axis=1)
-        return tuple(view_tracks.window(group.tracks, side, offset) for side in sides)
+        return tuple(views.window(group.tracks, side, offset) for side in sides)
 
     cells = tf.data.Dataset.from_tensor_slices(group.cell).batch(batch_size)
     return cells.map(batch, tf.data.AUTOTUNE)
 
 
 def _group(serialized: tf.Tensor, sides: tuple[str, ...], windows: Windows) -> _Group:
-    decode = examples.decode_pairs if sides == _PAIR else examples.decode_views
+    decode = tfrecords.decode_pairs if sides == _PAIR else tfrecords.decode_views
     decoded = decode(serialized)
     pair = decoded if sides == _PAIR else (decoded,)
     both = tf.nest.map_structure(lambda *fields: tf.concat(fields, axis=0), *pair)
     columns = _columns(serialized, sides)
     tracks = [tf.strings.join([columns["clip"], columns[f"{side}camera"]], "\n") for side in sides]
-    laid, cell = view_tracks.lay(
+    laid, cell = views.lay(
         both,
         tf.unique(tf.concat(tracks, axis=0)).idx,
         tf.tile(columns["frame"], [len(sides)]),

@@ -37,3 +37,152 @@ class ViewPair(NamedTuple):
     def swapped(self) -> "ViewPair":
         """The pair with source and target exchanged."""
         return ViewPair(self.target, self.source)
+
+
+# Views with the frames around them, which is what a temporal network sees.
+
+
+class WindowedView(NamedTuple):
+    """A `View` and the frames of its window; stands where a `View` does, in pairs and in models.
+
+    Attributes:
+        keypoints_2d: `[..., J, 2]`, pixels, of the frame that is lifted.
+        confidence: `[..., J]`, in [0, 1], of that frame.
+        camera: Fields `[..., 3, 3]`, `[..., 3, 3]`, `[..., 3]`.
+        window_keypoints_2d: `[..., T, J, 2]`, pixels, 0 where not seen. A frame that is missing
+            repeats the one before it, or at a clip's start the one behind it.
+        window_confidence: `[..., T, J]`, in [0, 1]; 0 where not seen, and in repetitions.
+    """
+
+    keypoints_2d: tf.Tensor
+    confidence: tf.Tensor
+    camera: cameras.Camera
+    window_keypoints_2d: tf.Tensor
+    window_confidence: tf.Tensor
+
+    @property
+    def view(self) -> View:
+        """The frame that is lifted, alone."""
+        return View(self.keypoints_2d, self.confidence, self.camera)
+
+    @property
+    def rays(self) -> tf.Tensor:
+        """The viewing rays `[..., J, 2]` of the frame that is lifted, 0 where not seen."""
+        return self.view.rays
+
+    @property
+    def window_rays(self) -> tf.Tensor:
+        """The viewing rays `[..., T, J, 2]` of all frames, repetitions too; 0 where not seen."""
+        keypoints_2d = tf.convert_to_tensor(self.window_keypoints_2d)
+        rays = cameras.rays(keypoints_2d, self.camera.intrinsics[..., tf.newaxis, :, :])
+        # The confidence cannot tell what was not seen from what is repeated; the keypoint can.
+        is_seen = tf.reduce_any(keypoints_2d != 0, axis=-1, keepdims=True)
+        return tf.where(is_seen, rays, tf.zeros_like(rays))
+
+
+# Views of many clips and cameras, each camera's in the order of time, and windows of them.
+
+MAX_GAP = 10
+"""Frames of a window that may be missing in a row; more end a run, as a clip's end does."""
+
+
+class Tracks(NamedTuple):
+    """Runs of frames without gaps, one behind the other, in `G` cells.
+
+    Attributes:
+        view: Fields `[G, ...]`; the cell of a missing frame repeats the one before, with
+            confidence 0.
+        first: `[G]`, the first cell of each cell's run.
+        last: `[G]`, the last one.
+    """
+
+    view: View
+    first: tf.Tensor
+    last: tf.Tensor
+
+
+def lay(
+    view: View,
+    track: tf.Tensor,
+    frame: tf.Tensor,
+    *,
+    step: int = 1,
+    max_gap: int = MAX_GAP,
+) -> tuple[Tracks, tf.Tensor]:
+    """Lays views out in time.
+
+    Args:
+        view: Views in any order, fields `[N, ...]`; the same view may be there several times,
+            and one in which nobody was seen is best left out.
+        track: `[N]`, not negative: a number for each clip and camera.
+        frame: `[N]`, not negative: frame numbers within the clip.
+        step: Frames of the clip from one frame of a window to the next.
+        max_gap: Missing frames in a row, in steps, that are filled by repetition.
+
+    Returns:
+        The tracks, and `[N]`, the cell of each view.
+    """
+    track, frame = tf.cast(track, tf.int64), tf.cast(frame, tf.int64)
+    number, phase = frame // step, frame % step
+    # Neighbors in a run are one apart, and runs of two tracks further than any gap.
+    length = tf.reduce_max(number) + max_gap + 2
+    key = (track * step + phase) * length + number
+    times = tf.unique(tf.sort(key)).y
+    place = tf.searchsorted(times, key)
+    row = tf.math.unsorted_segment_min(tf.range(tf.size(key)), place, tf.size(times))
+    ahead = times[1:] - times[:-1]
+    is_end = tf.concat([ahead > max_gap + 1, [True]], axis=0)
+    num_cells = tf.where(is_end, 1, tf.cast(tf.concat([ahead, [1]], axis=0), tf.int32))
+    cell = tf.cumsum(num_cells, exclusive=True)
+    run = tf.cumsum(tf.cast(is_end, tf.int32), exclusive=True)
+    first = tf.gather(tf.math.segment_min(cell, run), run)
+    last = tf.gather(tf.math.segment_max(cell, run), run)
+    # From cells back to the views: a view's cell, and those of the missing frames behind it.
+    source = tf.repeat(tf.range(tf.size(times)), num_cells)
+    filled = _gather(view, tf.gather(row, source))
+    is_measured = tf.gather(cell, source) == tf.range(tf.size(source))
+    confidence = tf.where(is_measured[:, tf.newaxis], filled.confidence, 0.0)
+    tracks = Tracks(
+        filled._replace(confidence=confidence), tf.gather(first, source), tf.gather(last, source)
+    )
+    return tracks, tf.gather(cell, place)
+
+
+def offsets(num_frames: int, *, is_causal: bool) -> tf.Tensor:
+    """Gives `[T]`, the frames of a window counted from the one that is lifted.
+
+    Args:
+        num_frames: `T`, odd.
+        is_causal: Whether the window ends with that frame, which else is its middle.
+    """
+    after = 0 if is_causal else num_frames // 2
+    return tf.range(after - num_frames + 1, after + 1)
+
+
+def window(tracks: Tracks, cell: tf.Tensor, offset: tf.Tensor) -> WindowedView:
+    """Takes windows; beyond the ends of a run they repeat its first and last frame.
+
+    Args:
+        tracks: The views.
+        cell: `[B]`, the cells that are lifted.
+        offset: `[T]`, as `offsets` gives.
+
+    Returns:
+        Fields `[B, ...]`.
+    """
+    wanted = cell[:, tf.newaxis] + offset
+    ends = (tf.gather(end, cell)[:, tf.newaxis] for end in (tracks.first, tracks.last))
+    given = tf.clip_by_value(wanted, *ends)
+    confidence = tf.gather(tracks.view.confidence, given)
+    is_within = tf.cast(given == wanted, confidence.dtype)[..., tf.newaxis]
+    return WindowedView(
+        *_gather(tracks.view, cell),
+        window_keypoints_2d=tf.gather(tracks.view.keypoints_2d, given),
+        window_confidence=confidence * is_within,
+    )
+
+
+def _gather(view: View, index: tf.Tensor) -> View:
+    camera = cameras.Camera(*(tf.gather(field, index) for field in view.camera))
+    keypoints_2d = tf.gather(view.keypoints_2d, index)
+    return View(keypoints_2d, tf.gather(view.confidence, index), camera)

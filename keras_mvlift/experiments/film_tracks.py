@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from keras_mvlift.datasets import instants, view_tracks, views
+from keras_mvlift.datasets import sequences, views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines
 
@@ -31,7 +31,7 @@ class FilmTracks:
         order = np.argsort(key)
         # On a GPU they would be copied back for each batch.
         with tf.device("CPU:0"):
-            self.tracks, cell = view_tracks.lay(
+            self.tracks, cell = views.lay(
                 tf.nest.map_structure(tf.constant, view), tf.constant(track), tf.constant(frame)
             )
         self._keys, self._cells = key[order], cell.numpy()[order]
@@ -47,7 +47,7 @@ class FilmTracks:
         return np.asarray(track, np.int64) * self._length + np.asarray(frame, np.int64)
 
 
-def of_views(every: Sequence[instants.Instants], min_joints: int) -> FilmTracks:
+def of_views(every: Sequence[sequences.Instants], min_joints: int) -> FilmTracks:
     """Lays out what real cameras saw.
 
     Args:
@@ -71,7 +71,7 @@ def of_views(every: Sequence[instants.Instants], min_joints: int) -> FilmTracks:
     return _join(parts, track, frame)
 
 
-def of_points(every: Sequence[instants.Instants], min_confidence: float) -> FilmTracks:
+def of_points(every: Sequence[sequences.Instants], min_confidence: float) -> FilmTracks:
     """Lays out what the views of each instant triangulate, for virtual cameras to look at.
 
     Args:
@@ -82,7 +82,7 @@ def of_points(every: Sequence[instants.Instants], min_confidence: float) -> Film
         Tracks of which `keypoints_2d` holds points `[G, J, 3]`, meters, world frame, the
         confidence whether they are known, and whose cameras say nothing; clip `c` is track `c`.
     """
-    found = [instants.triangulate(seen, min_confidence) for seen in every]
+    found = [sequences.triangulate(seen, min_confidence) for seen in every]
     parts = [
         views.View(
             np.where(is_seen[..., np.newaxis], points, 0.0).astype(np.float32),

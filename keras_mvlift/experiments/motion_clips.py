@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_mvlift.datasets import motion_files, people, seeds, sequences, synthetic
+from keras_mvlift.datasets import sequences
+from keras_mvlift.studio import actions, people, synthetic
 
 # Where names tell of one person only, clips are dealt out to so many bodies.
 NUM_PSEUDO_SUBJECTS = 8
@@ -39,7 +40,7 @@ def read(paths: Sequence[str]) -> list[Motion]:
         RecordingError: If a file does not hold motions.
         ValueError: If two files name a clip alike.
     """
-    places = [(name, path) for path in paths for name in motion_files.names(path)]
+    places = [(name, path) for path in paths for name in actions.names(path)]
     names = [name for name, _ in places]
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -50,7 +51,7 @@ def read(paths: Sequence[str]) -> list[Motion]:
             name,
             name.split("_")[0] if len(firsts) > 1 else _pseudo_subject(name),
             "_".join(name.split("_")[1:-1]) or ANY_ACTION,
-            motion_files.read(path, name),
+            actions.read(path, name),
         )
         for name, path in places
     ]
@@ -90,12 +91,12 @@ def film(
         motion.positions[::stride],
         camera=studio.camera,
         frame_rate=frame_rate / stride,
-        rng=seeds.generator(studio.seed, "clip", motion.name),
+        rng=sequences.seeded_generator(studio.seed, "clip", motion.name),
         detector=studio.detector,
-        person=people.draw(studio.seed, motion.subject),
+        person=people.draw_person(studio.seed, motion.subject),
     )
 
 
 def _pseudo_subject(name: str) -> str:
-    number = seeds.generator(0, "subject", name).integers(NUM_PSEUDO_SUBJECTS)
+    number = sequences.seeded_generator(0, "subject", name).integers(NUM_PSEUDO_SUBJECTS)
     return f"P{number + 1:02d}"

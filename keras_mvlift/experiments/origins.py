@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from keras_mvlift import configs, sources
-from keras_mvlift.datasets import sequences, splits, synthetic
+from keras_mvlift.datasets import preparation, sequences
 from keras_mvlift.experiments import motion_clips, recording_clips, variants
+from keras_mvlift.studio import synthetic
 
 # The studio's clips have so many times the frames where those between are wanted.
 _STUDIO_STEP = 5
@@ -35,7 +36,7 @@ class Clips:
     """
 
     clips: Sequence[sequences.MultiViewSequence]
-    split: splits.Split
+    split: preparation.Split
     config: configs.DataConfig
     numbers: Mapping[str, np.ndarray] | None = None
 
@@ -224,4 +225,4 @@ def _made_up(
     test_stride: int,
 ) -> Clips:
     config = configs.DataConfig(source="studio", stride=stride, test_stride=test_stride)
-    return Clips(clips, splits.BySubject(test_subjects=test_subjects), config)
+    return Clips(clips, preparation.BySubject(test_subjects=test_subjects), config)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_mvlift import configs, sources
-from keras_mvlift.datasets import sequences, splits
+from keras_mvlift.datasets import preparation, sequences
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,9 +17,9 @@ class GivenFrames:
         by_clip: Name of a clip to its frames.
     """
 
-    by_clip: Mapping[str, splits.Frames]
+    by_clip: Mapping[str, preparation.Frames]
 
-    def frames(self, sequence: sequences.MultiViewSequence) -> splits.Frames:
+    def frames(self, sequence: sequences.MultiViewSequence) -> preparation.Frames:
         """Gives the frames of a clip."""
         return self.by_clip[sequence.name]
 
@@ -35,7 +35,7 @@ class Recordings:
     """
 
     clips: list[sequences.MultiViewSequence]
-    frames: dict[str, splits.Frames]
+    frames: dict[str, preparation.Frames]
     numbers: dict[str, np.ndarray]
 
     def joined(self, other: "Recordings") -> "Recordings":
@@ -89,5 +89,5 @@ def read(config: configs.DataConfig, data_root: str, *, is_whole: bool = False) 
     return Recordings(clips, frames, numbers)
 
 
-def _frames(train: np.ndarray, test: np.ndarray) -> splits.Frames:
-    return splits.Frames(train, test, held_out=train[:0])
+def _frames(train: np.ndarray, test: np.ndarray) -> preparation.Frames:
+    return preparation.Frames(train, test, held_out=train[:0])

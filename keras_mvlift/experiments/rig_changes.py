@@ -7,7 +7,7 @@ import numpy as np
 from scipy.spatial import transform
 
 from keras_mvlift.calibration import extrinsics
-from keras_mvlift.datasets import seeds, sequences
+from keras_mvlift.datasets import sequences
 from keras_mvlift.experiments import variants
 from keras_mvlift.geometry import cameras
 
@@ -60,7 +60,7 @@ def turned(camera: cameras.Camera, degrees: float) -> cameras.Camera:
         camera: Fields `[V, ...]`.
         degrees: How far.
     """
-    rng = seeds.generator(0, "calibration error")
+    rng = sequences.seeded_generator(0, "calibration error")
     axis = rng.normal(size=(len(camera.center), 3))
     axis /= np.linalg.norm(axis, axis=-1, keepdims=True)
     turn = transform.Rotation.from_rotvec(np.radians(degrees) * axis).as_matrix()

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
-from keras_mvlift.datasets import examples, instants, preparation, sequences, splits, views
+from keras_mvlift.datasets import preparation, sequences, tfrecords, views
 from keras_mvlift.experiments import film_tracks, origins, rig_changes, variants
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines
@@ -18,11 +18,11 @@ from keras_mvlift.training import batches, stage_data
 class _Labels:
     """Turns a split around: the training frames are given as test frames, with their poses."""
 
-    split: splits.Split
+    split: preparation.Split
 
-    def frames(self, sequence: sequences.MultiViewSequence) -> splits.Frames:
+    def frames(self, sequence: sequences.MultiViewSequence) -> preparation.Frames:
         train = self.split.frames(sequence).train
-        return splits.Frames(train[:0], train, train[:0])
+        return preparation.Frames(train[:0], train, train[:0])
 
 
 class TrainingData:
@@ -113,7 +113,7 @@ class TrainingData:
         return np.array([clip.num_views for clip in self._believed])[self.place[:, 0]]
 
     @property
-    def _every_instant(self) -> list[instants.Instants]:
+    def _every_instant(self) -> list[sequences.Instants]:
         every = dataclasses.replace(self._config, stride=1, num_virtual_views=0)
         split = self._clips.split
         return [preparation.training_instants(clip, split, every) for clip in self._believed]
@@ -127,17 +127,17 @@ class TrainingData:
         index = np.unique(self.pairs[:, 0])
         return tf.nest.map_structure(lambda field: np.asarray(field)[index], self.seen)
 
-    def _frames(self, clip: sequences.MultiViewSequence) -> splits.Frames:
+    def _frames(self, clip: sequences.MultiViewSequence) -> preparation.Frames:
         return self._clips.split.frames(clip)
 
-    def _shortened(self, clip: sequences.MultiViewSequence) -> instants.Instants:
+    def _shortened(self, clip: sequences.MultiViewSequence) -> sequences.Instants:
         seen = preparation.training_instants(clip, self._clips.split, self._config)
         return seen.select(np.arange(int(np.ceil(self._share * len(seen.frame)))))
 
     def _lay_out(
         self,
         clips: list[sequences.MultiViewSequence],
-        split: splits.Split | _Labels,
+        split: preparation.Split | _Labels,
         **changes: int,
     ) -> baselines.TestViews:
         config = dataclasses.replace(self._config, num_virtual_views=0, **changes)  # type: ignore[arg-type]
@@ -148,27 +148,27 @@ class TrainingData:
             tables = [self._first_share(table) for table in tables]
         return _test_views(tables)
 
-    def _numbered(self, prepared: preparation.Prepared) -> examples.Columns:
+    def _numbered(self, prepared: preparation.Prepared) -> tfrecords.Columns:
         """Gives the test views with their frames' numbers in the recording."""
         table = prepared.test_views
         if self._clips.numbers is None or not len(table["frame"]):
             return table
         return table | {"frame": self._clips.numbers[table["clip"][0]][table["frame"]]}
 
-    def _first_share(self, table: examples.Columns) -> examples.Columns:
+    def _first_share(self, table: tfrecords.Columns) -> tfrecords.Columns:
         frames = np.unique(table["frame"])
         last = int(np.ceil(self._share * len(frames)))
         is_kept = np.isin(table["frame"], frames[:last])
         return {name: values[is_kept] for name, values in table.items()}
 
 
-def _join(clips: list[instants.Instants]) -> views.View:
+def _join(clips: list[sequences.Instants]) -> views.View:
     num_views = max(len(seen.camera_names) for seen in clips)
-    parts = [instants.to_view(seen, num_views) for seen in clips]
+    parts = [sequences.to_view(seen, num_views) for seen in clips]
     return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
 
 
-def _places(clips: list[instants.Instants]) -> np.ndarray:
+def _places(clips: list[sequences.Instants]) -> np.ndarray:
     number = np.repeat(np.arange(len(clips)), [len(seen.frame) for seen in clips])
     return np.stack([number, np.concatenate([seen.frame for seen in clips])], axis=1)
 
@@ -180,7 +180,7 @@ def _pairs(confidence: np.ndarray, min_joints: int) -> np.ndarray:
     return np.concatenate([instant[:, np.newaxis], both[index]], axis=1)
 
 
-def _test_views(tables: list[examples.Columns]) -> baselines.TestViews:
+def _test_views(tables: list[tfrecords.Columns]) -> baselines.TestViews:
     columns = {
         name: np.concatenate([table[name] for table in tables])
         for name in tables[0]
@@ -194,7 +194,7 @@ def _test_views(tables: list[examples.Columns]) -> baselines.TestViews:
     camera = cameras.Camera(*(number[field] for field in cameras.Camera._fields))
     return baselines.TestViews(
         views.View(number["keypoints_2d"], number["confidence"], camera),
-        number[examples.REFERENCE_POSE],
+        number[tfrecords.REFERENCE_POSE],
         instant,
         columns["action"].astype(str),
         columns["camera"].astype(str),

@@ -10,12 +10,12 @@ Option = str | float | int | bool
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Filming:
-    """How motions are filmed and detected; the arguments of `film_sets.FilmSet`.
+    """How motions are filmed and detected; the arguments of `filming.FilmSet`.
 
     Attributes:
         rig: `"h36m_like"` or `"ring"`.
         num_cameras: `V`; 4 with `"h36m_like"`.
-        noise_px: As of `detectors.Detector`, and so are the three rates and `bias_px`.
+        noise_px: As of `filming.Detector`, and so are the three rates and `bias_px`.
         gross_error_rate: The share of keypoints that are blunders.
         missing_rate: The share of joints that are not found.
         dropped_view_rate: The share of images in which nobody is found.

@@ -12,14 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import view_tracks, view_windows, views, windowed_views
+from keras_mvlift.datasets import view_windows, views
 from keras_mvlift.experiments import epoch_curves, film_tracks, training_data
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines
 from keras_mvlift.networks import temporal
 from keras_mvlift.training import batches, multi_view_lifter, stage_data
 
-ViewAt = Callable[[tf.Tensor], windowed_views.WindowedView]
+ViewAt = Callable[[tf.Tensor], views.WindowedView]
 
 
 class WindowedData:
@@ -37,7 +37,7 @@ class WindowedData:
     def __init__(self, data: training_data.TrainingData, windows: view_windows.Windows):
         self.rig_distance = data.rig_distance
         self._data = data
-        self._offset = view_tracks.offsets(windows.num_frames, is_causal=windows.is_causal)
+        self._offset = views.offsets(windows.num_frames, is_causal=windows.is_causal)
         self._num_real = data.num_real_views
         clip, frame = data.place[:, :1], data.place[:, 1:]
         view = np.arange(self._num_real.max())
@@ -69,20 +69,20 @@ class WindowedData:
             seen = tf.nest.map_structure(tf.constant, self._data.seen)
             cell = tf.constant(self._cell)
 
-        def view_at(index: tf.Tensor) -> windowed_views.WindowedView:
+        def view_at(index: tf.Tensor) -> views.WindowedView:
             view = tf.nest.map_structure(lambda field: tf.gather_nd(field, index), seen)
             is_real = index[:, 1] < tf.gather(self._num_real, index[:, 0])
             # Any cell will do for a virtual view; what it gives is left out below.
             at = tf.stack([index[:, 0], tf.where(is_real, index[:, 1], 0)], axis=1)
             real_cell = tf.maximum(tf.gather_nd(cell, at), 0)
-            window = view_tracks.window(self._data.film.tracks, real_cell, self._offset)
+            window = views.window(self._data.film.tracks, real_cell, self._offset)
             keypoints_2d, confidence = window.window_keypoints_2d, window.window_confidence
             if self._has_virtual_views:
                 virtual_keypoints_2d, virtual = self._virtual(index[:, 0], view.camera)
                 chosen = is_real[:, tf.newaxis, tf.newaxis]
                 keypoints_2d = tf.where(chosen[..., tf.newaxis], keypoints_2d, virtual_keypoints_2d)
                 confidence = tf.where(chosen, confidence, virtual)
-            return windowed_views.WindowedView(
+            return views.WindowedView(
                 view.keypoints_2d, view.confidence, view.camera, keypoints_2d, confidence
             )
 
@@ -109,7 +109,7 @@ class WindowedData:
     def _virtual(self, instant: tf.Tensor, camera: cameras.Camera) -> tuple[tf.Tensor, tf.Tensor]:
         """Gives what cameras `[B, ...]` see of the windows around instants."""
         cell = tf.maximum(tf.gather(self._point_cell, instant), 0)
-        window = view_tracks.window(self._data.points.tracks, cell, self._offset)
+        window = views.window(self._data.points.tracks, cell, self._offset)
         still = tf.nest.map_structure(lambda field: field[:, tf.newaxis], camera)
         points_camera = cameras.camera_from_world(window.window_keypoints_2d, still)
         projected = cameras.project(points_camera, still.intrinsics)
@@ -123,12 +123,12 @@ class WindowedData:
         view = self._test_film.tracks.view
         one = tf.nest.map_structure(lambda field: field[first : first + 1], view)
         run = (field[first : last + 1][tf.newaxis] for field in view[:2])
-        return windowed_views.WindowedView(*one, *run).window_rays
+        return views.WindowedView(*one, *run).window_rays
 
     def _windowed(self, index: np.ndarray) -> baselines.TestViews:
         test = self._data.test
         cell = tf.constant(self._test_cell[index])
-        window = view_tracks.window(self._test_film.tracks, cell, self._offset)
+        window = views.window(self._test_film.tracks, cell, self._offset)
         chosen = {name: values[index] for name, values in test._asdict().items() if name != "view"}
         return baselines.TestViews(
             view=tf.nest.map_structure(lambda field: field.numpy(), window), **chosen

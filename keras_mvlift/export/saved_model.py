@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import configs, skeletons
-from keras_mvlift.datasets import examples, views
+from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.export import compact, warm_up_requests
 from keras_mvlift.geometry import cameras
 from keras_mvlift.networks import folded, temporal
@@ -129,7 +129,7 @@ class ServingModule(tf.Module):
         Returns:
             `root_relative_pose` flattened to `[B, 51]`, meters, camera axes.
         """
-        view = examples.decode_views(serialized)
+        view = tfrecords.decode_views(serialized)
         lifted = self.lift_camera(view.keypoints_2d, view.confidence, view.camera.intrinsics)
         flat = tf.reshape(lifted["root_relative_pose"], [-1, 3 * _NUM_JOINTS])
         return {"root_relative_pose": flat}

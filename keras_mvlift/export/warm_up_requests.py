@@ -10,7 +10,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import examples
+from keras_mvlift.datasets import tfrecords
 from keras_mvlift.serving import clients, grpc_client
 
 FILE = pathlib.PurePath("assets.extra", "tf_serving_warmup_requests")
@@ -121,4 +121,4 @@ def _records(batch_size: int) -> np.ndarray:
         name: np.asarray(_VALUES.get(name, np.zeros)([batch_size, *shape]), np.float32)
         for name, shape in shapes.items()
     }
-    return np.array(examples.encode(columns), object)
+    return np.array(tfrecords.encode(columns), object)

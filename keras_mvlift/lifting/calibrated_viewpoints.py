@@ -8,8 +8,7 @@ import pathlib
 import numpy as np
 
 from keras_mvlift import errors
-from keras_mvlift.datasets.calibrations import calibration as calibrations
-from keras_mvlift.datasets.calibrations import formats, lenses
+from keras_mvlift.datasets.rigs import calibration_files, calibrations
 from keras_mvlift.geometry import cameras
 from keras_mvlift.lifting import viewpoints
 
@@ -26,7 +25,7 @@ def read(
     Args:
         path: A file, or a folder of OpenCV's.
         name: The camera; None for the only one.
-        file_format: Of `formats.FORMATS`; empty to tell it from the ending.
+        file_format: Of `calibration_files.FORMATS`; empty to tell it from the ending.
 
     Raises:
         RecordingError: If it is no calibration, or has no such camera.
@@ -35,7 +34,7 @@ def read(
     if not told:
         rule = f"end in {', '.join(_FORMATS)}"
         raise errors.RecordingError(path, "calibration", rule, path.name)
-    calibration = formats.read(path, told)
+    calibration = calibration_files.read(path, told)
     if name is None and len(calibration.names) > 1:
         rule = f"be one of {', '.join(calibration.names)}"
         raise errors.RecordingError(path, "camera", rule, "nothing")
@@ -79,5 +78,5 @@ def straighten(
         keypoints_2d.reshape(1, -1, *keypoints_2d.shape[-2:]),
         confidence.reshape(1, -1, shape[-1]),
     )
-    straight, seen = lenses.straighten(*flat, calibration)
+    straight, seen = calibrations.straighten(*flat, calibration)
     return straight.reshape(keypoints_2d.shape), seen.reshape(shape)

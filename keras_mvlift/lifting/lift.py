@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_mvlift import errors, inference, skeletons
-from keras_mvlift.datasets import view_tracks
+from keras_mvlift.datasets import views
 from keras_mvlift.lifting import pose_clip, smoothing, tracks_2d, viewpoints
 from keras_mvlift.metrics import baselines
 
@@ -218,7 +218,7 @@ def lift_test_views(lifter: inference.Lifter, test: baselines.TestViews) -> infe
     Args:
         lifter: The model. A `ClipLifter` is given the frames of a clip and a camera together, as
             windows in training are: missing frames repeat the one before, up to
-            `view_tracks.MAX_GAP` of them in a row, and a longer gap ends a clip.
+            `views.MAX_GAP` of them in a row, and a longer gap ends a clip.
         test: The views, in any order, each once.
 
     Returns:
@@ -229,7 +229,7 @@ def lift_test_views(lifter: inference.Lifter, test: baselines.TestViews) -> infe
         return lifter.lift(view.keypoints_2d, view.confidence, camera=view.camera)
     names = np.stack([test.clip, test.camera], axis=1)
     _, track = np.unique(names, axis=0, return_inverse=True)
-    tracks, cell = view_tracks.lay(view, track.reshape(-1), test.frame, step=lifter.frame_step)
+    tracks, cell = views.lay(view, track.reshape(-1), test.frame, step=lifter.frame_step)
     # What is laid out is one step apart.
     steps = copy.copy(lifter)
     steps.frame_step = 1

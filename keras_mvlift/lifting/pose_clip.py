@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.datasets import archives, files
+from keras_mvlift.untrusted import archives, files
 
 SPACES = ("root", "camera", "world")
 """Where a pose may be: around its root, in camera axes; from the camera; in the world, z up."""

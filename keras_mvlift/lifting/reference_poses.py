@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.datasets import trc
+from keras_mvlift.datasets.rigs import trc
 from keras_mvlift.geometry import procrustes
 from keras_mvlift.lifting import pose_clip, viewpoints
 

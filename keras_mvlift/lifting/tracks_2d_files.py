@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.datasets import archives, clocks, files, limits, trc
-from keras_mvlift.datasets.detections import alphapose, mmpose, openpose, rtmlib, tracks
+from keras_mvlift.datasets.rigs import clocks, detections, trc
 from keras_mvlift.lifting import mocap_files, pose_clip, tracks_2d
+from keras_mvlift.untrusted import archives, files
 
 ENDINGS = (".json", ".npz", ".csv", ".trc", ".c3d")
 """Of files; a folder is a detector's."""
@@ -165,7 +165,7 @@ def read_table(path: pathlib.Path) -> tracks_2d.Tracks2D:
     Raises:
         RecordingError: If the file is missing or not of the form stated above.
     """
-    text = files.read_text(path, "table", limits.MAX_JSON_BYTES)
+    text = files.read_text(path, "table", files.MAX_JSON_BYTES)
     with errors.parsing(path, "table", "be comma-separated values"):
         header, *rows = list(csv.reader(io.StringIO(text), strict=True))
     columns = _columns(path, [name.strip() for name in header], [row for row in rows if row])
@@ -285,7 +285,7 @@ def read_c3d(path: pathlib.Path) -> tracks_2d.Tracks2D:
     # Only this format needs it.
     from keras_mvlift.lifting import c3d_file
 
-    files.size(path, "file", limits.MAX_ARCHIVE_BYTES)
+    files.size(path, "file", files.MAX_ARCHIVE_BYTES)
     content = c3d_file.read(path)
     _check_unit(path, "POINT:UNITS", content.unit)
     return _tracks(path, content.names, content.points, content.frame_rate, content.first_frame)
@@ -353,7 +353,7 @@ def read_detections(path: pathlib.Path, skeleton: str | None = None) -> tracks_2
     """
     frames = _reader(path)(path)
     joints = joint_set(path, _count(path, frames), skeleton)
-    crowd = tracks.gather(frames, joints)
+    crowd = detections.gather(frames, joints)
     is_seen = (crowd.people[..., 2] > 0).any(axis=-1)
     if not is_seen.any():
         raise errors.RecordingError(path, "people", "be there in a frame", "nobody in any")
@@ -378,21 +378,21 @@ def read_detections(path: pathlib.Path, skeleton: str | None = None) -> tracks_2
     )
 
 
-def _reader(path: pathlib.Path) -> Callable[[pathlib.Path], list[tracks.Frame]]:
+def _reader(path: pathlib.Path) -> Callable[[pathlib.Path], list[detections.Frame]]:
     """Tells whose output it is."""
     if path.is_dir():
-        return openpose.frames
+        return detections.openpose_frames
     if path.suffix.lower() == ".npz":
-        return rtmlib.frames
+        return detections.rtmlib_frames
     content = files.read_json(path)
     first = content[0] if isinstance(content, list) and content else content
     known = first if isinstance(first, dict) else {}
     if "image_id" in known:
-        return alphapose.frames
+        return detections.alphapose_frames
     if "frame_id" in known or "instance_info" in known:
-        return mmpose.frames
+        return detections.mmpose_frames
     if "keypoints" in known:
-        return rtmlib.frames
+        return detections.rtmlib_frames
     rule = "be detections of AlphaPose, MMPose or rtmlib, or a folder of OpenPose's"
     raise errors.RecordingError(path, "file", rule, f"{type(content).__name__} of something else")
 
@@ -413,7 +413,7 @@ def joint_set(path: pathlib.Path, count: int, name: str | None) -> skeletons.Ske
     return found
 
 
-def _count(path: pathlib.Path, frames: list[tracks.Frame]) -> int:
+def _count(path: pathlib.Path, frames: list[detections.Frame]) -> int:
     """Gives the number of joints of the first person."""
     person = next((person for frame in frames for person in frame.people), None)
     if person is None:
@@ -422,7 +422,9 @@ def _count(path: pathlib.Path, frames: list[tracks.Frame]) -> int:
         return np.size(person) // 3
 
 
-def _labels(frames: list[tracks.Frame], crowd: tracks.Crowd, is_seen: np.ndarray) -> np.ndarray:
+def _labels(
+    frames: list[detections.Frame], crowd: detections.Crowd, is_seen: np.ndarray
+) -> np.ndarray:
     """Gives for each person seen who it is, counted from 0."""
     owner = crowd.owner[is_seen]
     ids = [each for frame in frames for each in frame.ids]

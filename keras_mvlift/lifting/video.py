@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from keras_mvlift import errors
-from keras_mvlift.datasets import clocks, files
+from keras_mvlift.datasets.rigs import clocks
+from keras_mvlift.untrusted import files
 
 try:
     import av

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import examples, views
+from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.geometry import triangulation
 
 # Views that are compared with all known ones at once.
@@ -45,13 +45,13 @@ def read_test_views(file_pattern: str | list[str]) -> TestViews:
 def decode_test_views(serialized: Sequence[bytes]) -> TestViews:
     """Parses records of test views."""
     records = tf.constant(serialized)
-    view = tf.nest.map_structure(lambda value: value.numpy(), examples.decode_views(records))
-    about = {name: value.numpy() for name, value in examples.decode_references(records).items()}
+    view = tf.nest.map_structure(lambda value: value.numpy(), tfrecords.decode_views(records))
+    about = {name: value.numpy() for name, value in tfrecords.decode_references(records).items()}
     clip, action, camera = (about[name].astype(str) for name in ("clip", "action", "camera"))
     keys = np.stack([clip, about["frame"].astype(str)], axis=1)
     _, instant = np.unique(keys, axis=0, return_inverse=True)
     return TestViews(
-        view, about[examples.REFERENCE_POSE], instant, action, camera, clip, about["frame"]
+        view, about[tfrecords.REFERENCE_POSE], instant, action, camera, clip, about["frame"]
     )
 
 

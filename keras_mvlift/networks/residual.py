@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import views, windowed_views
+from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
 
 # BatchNorm networks with Keras' usual output initialization start meters away from any pose.
@@ -211,7 +211,7 @@ def ray_input(view: views.View) -> tf.Tensor:
     return view.rays
 
 
-def window_input(view: windowed_views.WindowedView) -> tf.Tensor:
+def window_input(view: views.WindowedView) -> tf.Tensor:
     """Gives the viewing rays `[B, T, J, 2]` of a window, for a temporal network."""
     return view.window_rays
 

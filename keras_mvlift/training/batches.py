@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import examples, view_pairs, views
+from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.training import objectives
 
@@ -64,7 +64,7 @@ def read_pairs(file_pattern: str | list[str], max_bytes: float) -> Pairs | None:
     tables: list[np.ndarray] = []
     rows: list[np.ndarray] = []
     num_views, num_bytes = 0, 0
-    for pair in view_pairs.load_once(file_pattern, _READ_SIZE):
+    for pair in tfrecords.load_once(file_pattern, _READ_SIZE):
         table, where = _distinct(pair)
         tables.append(table)
         rows.append(where + num_views)
@@ -202,8 +202,8 @@ def read_instants(
     Raises:
         ValueError: If there is no record.
     """
-    batches = view_pairs.load_once(
-        file_pattern, _READ_SIZE, lambda records: examples.decode_instants(records, num_views)
+    batches = tfrecords.load_once(
+        file_pattern, _READ_SIZE, lambda records: tfrecords.decode_instants(records, num_views)
     )
     parts = [tf.nest.map_structure(np.asarray, batch) for batch in batches]
     if not parts:

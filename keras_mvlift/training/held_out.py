@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift.datasets import examples, view_pairs, views
+from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.metrics import held_out_views, pose_error
 from keras_mvlift.training import lifters, multi_view_lifter, objectives, optimizers
 from keras_mvlift.training import uncertainty as training_uncertainty
@@ -199,18 +199,18 @@ def read_records(
     Raises:
         ValueError: If there is no record.
     """
-    count = view_pairs.count(file_pattern) if tf.io.gfile.glob(file_pattern) else 0
+    count = tfrecords.count(file_pattern) if tf.io.gfile.glob(file_pattern) else 0
     if not count:
         raise ValueError("No instant is held out: the score without labels needs some.")
 
     def decode(serialized: tf.Tensor) -> Any:
         if num_views:
-            return examples.decode_instants(serialized, num_views)
-        return held_out_views.views_of_pairs(examples.decode_pairs(serialized))
+            return tfrecords.decode_instants(serialized, num_views)
+        return held_out_views.views_of_pairs(tfrecords.decode_pairs(serialized))
 
     rng = np.random.default_rng(0)
     parts = []
-    for batch in view_pairs.load_once(file_pattern, _READ_AT_ONCE, decode):
+    for batch in tfrecords.load_once(file_pattern, _READ_AT_ONCE, decode):
         # Every so many pairs would be those of the same two cameras.
         is_drawn = rng.random(len(batch.confidence)) * count < max_records
         parts.append(tf.nest.map_structure(lambda field, rows=is_drawn: field.numpy()[rows], batch))

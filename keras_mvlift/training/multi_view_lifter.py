@@ -67,7 +67,7 @@ class MultiViewLifter(keras.Model):
         ...     configs.ModelConfig(), objectives.TransformReprojection(), rig_distance=5.0
         ... )
         >>> lifter.compile("adam")
-        >>> lifter.fit(view_pairs.load(files, 1024, seed=0), steps_per_epoch=100)
+        >>> lifter.fit(tfrecords.load(files, 1024, seed=0), steps_per_epoch=100)
     """
 
     def __init__(

@@ -14,7 +14,7 @@ import tensorflow_addons as tfa
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import distinct_cameras, view_pairs, view_windows, views
+from keras_mvlift.datasets import distinct_cameras, tfrecords, view_windows, views
 from keras_mvlift.training import (
     augmentation,
     held_out,
@@ -287,7 +287,7 @@ class Files(NamedTuple):
         """Counts what there is to train on."""
         if self.windows:
             return view_windows.count(self.train)
-        return self.num_pairs if self.num_views else view_pairs.count(self.train)
+        return self.num_pairs if self.num_views else tfrecords.count(self.train)
 
     def check(self, config: configs.StageConfig, name: str) -> None:
         """Refuses what networks that see windows of frames cannot have.
@@ -355,7 +355,7 @@ class Files(NamedTuple):
         if not self.num_views:
             kept = training_batches.read_pairs(self.held_out, config.resident_gb * _GIGABYTE)
             if kept is None:
-                return view_pairs.load_once(self.held_out, config.batch_size)
+                return tfrecords.load_once(self.held_out, config.batch_size)
             return training_batches.look_up(
                 kept, training_batches.load_pairs_once(kept, config.batch_size)
             )
@@ -378,7 +378,7 @@ class Files(NamedTuple):
     ) -> tf.data.Dataset:
         kept = training_batches.read_pairs(self.train, config.resident_gb * _GIGABYTE)
         if kept is None:
-            return view_pairs.load(self.train, config.batch_size, **order)
+            return tfrecords.load(self.train, config.batch_size, **order)
         rows = training_batches.load_pairs(kept, config.batch_size, **order)
         if keep is None:
             return training_batches.look_up(kept, rows)

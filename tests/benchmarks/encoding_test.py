@@ -1,12 +1,12 @@
 from benchmarks import encoding
-from keras_mvlift.datasets import examples
+from keras_mvlift.datasets import tfrecords
 
 NUM_FRAMES = 100
 
 
 def test_both_encoders_give_the_same_bytes():
     table = encoding.columns(NUM_FRAMES)
-    assert encoding.arrow(table) == examples.encode(table)
+    assert encoding.arrow(table) == tfrecords.encode(table)
 
 
 def test_templates_are_the_faster_and_higher_levels_the_smaller():

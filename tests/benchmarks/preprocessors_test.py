@@ -4,14 +4,15 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import preprocessing, preprocessors
-from keras_mvlift.datasets.human36m import rig, simulation
+from keras_mvlift.datasets.human36m import rig
+from keras_mvlift.studio import human36m
 
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
     root = tmp_path_factory.mktemp("release") / "h36m"
     options = {"num_takes": 1, "num_frames": 12, "num_distinct_takes": 1}
-    takes = simulation.write_release(root, subjects=rig.SUBJECTS, formats=("cdf",), **options)
+    takes = human36m.write_release(root, subjects=rig.SUBJECTS, formats=("cdf",), **options)
     assert len([*takes]) == 7
     return str(root)
 

@@ -3,7 +3,7 @@ import pytest
 
 from benchmarks import studio_bodies
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import synthetic
+from keras_mvlift.studio import synthetic
 
 JOINTS = skeletons.H36M_17.joints
 

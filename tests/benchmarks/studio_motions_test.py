@@ -3,7 +3,7 @@ import pytest
 
 from benchmarks import studio_motions
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import actions
+from keras_mvlift.studio import actions
 
 JOINTS = skeletons.H36M_17.joints
 LEGS = [index for index, joint in enumerate(JOINTS) if joint.split("_")[-1] in ("knee", "ankle")]

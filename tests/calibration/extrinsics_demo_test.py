@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift.calibration import extrinsics, observations, reports
-from keras_mvlift.datasets import pose2sim
+from keras_mvlift.datasets.rigs import pose2sim
 
 # A few detections are off by hundreds of pixels, whatever the calibration.
 GROSS_PERCENT = 0.4

@@ -6,8 +6,7 @@ import pytest
 
 from keras_mvlift import errors
 from keras_mvlift.calibration import observations
-from keras_mvlift.datasets import pose2sim
-from keras_mvlift.datasets.calibrations import qualisys, toml_file
+from keras_mvlift.datasets.rigs import calibration_files, pose2sim
 
 MANIFEST = """
 version: 1
@@ -30,10 +29,10 @@ def demo():
 @pytest.fixture
 def blind_rig(demo, tmp_path):
     """A manifest whose calibration has intrinsics only."""
-    rig = qualisys.read(next((demo / "calibration").glob("*.qca.txt")))
+    rig = calibration_files.read_qualisys(next((demo / "calibration").glob("*.qca.txt")))
     rig = rig.select(rig.names[:2])._replace(names=("cam1", "cam2"))
     lost = rig.camera._replace(rotation=rig.camera.rotation * np.nan)
-    toml_file.write(tmp_path / "calibration.toml", rig._replace(camera=lost))
+    calibration_files.write_toml(tmp_path / "calibration.toml", rig._replace(camera=lost))
     for name in ("cam1_json", "cam2_json"):
         shutil.copytree(demo / "pose" / name, tmp_path / name)
     (tmp_path / "rig.yaml").write_text(MANIFEST)

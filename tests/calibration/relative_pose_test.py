@@ -5,12 +5,12 @@ import pytest
 
 from keras_mvlift import errors
 from keras_mvlift.calibration import observations, relative_pose
-from keras_mvlift.datasets import detectors
 from keras_mvlift.geometry import cameras
+from keras_mvlift.studio import filming
 from tests.calibration import rooms
 
 CLIP = rooms.exact_clips(actions=("walking",))[0]
-DETECTOR = detectors.Detector()
+DETECTOR = filming.Detector()
 
 
 def estimate(clip, pair=(0, 1)):
@@ -34,7 +34,7 @@ def test_exact_detections_give_the_exact_pose(pair):
 
 
 def test_gross_errors_and_noise_leave_it_within_degrees():
-    detector = detectors.Detector(gross_error_rate=0.2)
+    detector = filming.Detector(gross_error_rate=0.2)
     found = estimate(rooms.refilmed(CLIP, CLIP.pose_world, detector), (0, 2))
     rotation, center = truth((0, 2))
     assert np.linalg.norm(found.rotation - rotation) < np.sqrt(2) * np.radians(2.0)

@@ -6,10 +6,10 @@ import numpy as np
 
 from keras_mvlift import skeletons
 from keras_mvlift.calibration import observations
-from keras_mvlift.datasets import detectors, synthetic
 from keras_mvlift.geometry import cameras, rigs
+from keras_mvlift.studio import filming, synthetic
 
-EXACT = detectors.Detector(
+EXACT = filming.Detector(
     noise_px=0.0, gross_error_rate=0.0, missing_rate=0.0, dropped_view_rate=0.0
 )
 

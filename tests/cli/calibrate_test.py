@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from keras_mvlift.cli import main
-from keras_mvlift.datasets import pose2sim, rig_simulation
-from keras_mvlift.datasets.calibrations import toml_file
+from keras_mvlift.datasets.rigs import calibration_files, pose2sim
+from keras_mvlift.studio import rigs
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def test_refining_writes_a_calibration_and_says_what_it_changed(demo, tmp_path, 
     for when in ("before", "after"):
         assert f"{written[when]['median_px']:.2f}" in printed
     assert written["after"]["median_px"] < 0.6 * written["before"]["median_px"]
-    rig = toml_file.read(output)
+    rig = calibration_files.read_toml(output)
     assert rig.names == ("cam1", "cam2", "cam3", "cam4")
     before = next(iter(pose2sim.Pose2SimSource(root=demo)))
     moved = np.linalg.norm(rig.camera.center - before.camera.center, axis=-1)
@@ -36,7 +36,7 @@ def test_a_distance_sets_the_scale(demo, tmp_path, capsys):
     output = tmp_path / "estimated.toml"
     arguments = ["calibrate", demo, "--distance", "cam1", "cam2", "2.5", "--output", str(output)]
     assert main.main(arguments) == 0
-    center = toml_file.read(output).camera.center
+    center = calibration_files.read_toml(output).camera.center
     np.testing.assert_allclose(np.linalg.norm(center[0] - center[1]), 2.5, rtol=1e-6)
     assert "pairs of cameras" in capsys.readouterr().err
 
@@ -48,7 +48,7 @@ def test_a_file_that_is_there_stays(demo, tmp_path, capsys):
     assert "`--force` overwrites" in capsys.readouterr().err
     assert output.read_text() == "mine"
     assert main.main(["calibrate", demo, "--refine", "--output", str(output), "--force"]) == 0
-    assert toml_file.read(output).has_extrinsics
+    assert calibration_files.read_toml(output).has_extrinsics
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_neither_or_both_tasks_are_wrong_usage(demo, tmp_path):
 
 
 def test_cameras_whose_places_nobody_tells_cannot_be_refined(tmp_path, capsys):
-    rig_simulation.write_rig(str(tmp_path / "rig"), num_frames=3)
+    rigs.write_rig(str(tmp_path / "rig"), num_frames=3)
     path = tmp_path / "rig" / "Calib.toml"
-    rig = toml_file.read(path)
+    rig = calibration_files.read_toml(path)
     lost = rig.camera._replace(rotation=rig.camera.rotation * np.nan)
-    toml_file.write(path, rig._replace(camera=lost))
+    calibration_files.write_toml(path, rig._replace(camera=lost))
     output = tmp_path / "out.toml"
     assert main.main(["calibrate", str(path.parent), "--refine", "--output", str(output)]) == 1
     assert "`--refine` needs a calibration with places" in capsys.readouterr().err

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from keras_mvlift.cli import main
-from keras_mvlift.datasets import pose2sim
+from keras_mvlift.datasets.rigs import pose2sim
 
 
 def check(*arguments):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift.cli import lift, main
-from keras_mvlift.datasets import pose2sim
+from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.lifting import pose_clip
 from tests import tiny_studio
 from tests.lifting import made_films

@@ -11,7 +11,7 @@ LIGHT = ("export", "lift", "rollout", "simulate", "view")
 HELP = """
 import contextlib, sys
 from keras_mvlift.cli import main
-from keras_mvlift.datasets import manifests
+from keras_mvlift.datasets.rigs import manifests
 for command in sys.argv[1:]:
     with contextlib.suppress(SystemExit):
         main.main([command, "--help"])

@@ -12,7 +12,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from components import curated_schema, gates
 from components.example_gen import shards
 from keras_mvlift import sources
-from keras_mvlift.datasets import examples, preparation
+from keras_mvlift.datasets import preparation, tfrecords
 from tests.components import studio_examples
 
 TEN_CENTIMETERS = "No two cameras stand 0.1 m apart; the calibration may be in another unit"
@@ -173,7 +173,7 @@ def test_what_is_wrong_with_the_data_stops_the_run(kind, spoil, expected, judge)
 def test_3d_labels_among_the_pairs_stop_the_run(judge):
     pairs = prepared(lambda clip: clip)[curated_schema.PAIRS]
     num_pairs = len(pairs["train"]["frame"])
-    pairs["train"] |= {examples.REFERENCE_POSE: np.zeros((num_pairs, 17, 3))}
+    pairs["train"] |= {tfrecords.REFERENCE_POSE: np.zeros((num_pairs, 17, 3))}
     (found,) = phrases(judge.anomalies(curated_schema.PAIRS, pairs))
     assert found == "train: reference_pose: New column (column in data but not in schema)"
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from keras_mvlift import configs, errors, skeletons, sources
-from keras_mvlift.datasets import aistpp, aistpp_simulation, preparation, splits
+from keras_mvlift.datasets import aistpp, preparation
 from keras_mvlift.geometry import rigs
-from tests.datasets import damage, gadgets
+from keras_mvlift.studio import aistpp as studio_aistpp
+from tests.untrusted import damage, gadgets
 
 REAL = pathlib.Path(
     os.environ.get("AISTPP_ROOT", pathlib.Path(__file__).parents[2] / "../shared/data/aistpp")
@@ -25,7 +26,7 @@ HEAD = skeletons.H36M_17.joints.index("head")
 def written(tmp_path_factory):
     root = tmp_path_factory.mktemp("aistpp")
     options = {"subjects": ("d04", "d06"), "num_takes": 3, "num_frames": 20}
-    return root, {one.name: one for one in aistpp_simulation.write_release(root, **options)}
+    return root, {one.name: one for one in studio_aistpp.write_release(root, **options)}
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ def test_one_camera_that_is_off_does_not_accuse_the_others(written):
 
 
 def test_left_out_cameras_are_counted(written):
-    split = splits.BySubject(test_subjects=("d06",))
+    split = preparation.BySubject(test_subjects=("d06",))
     prepared = [
         preparation.prepare(open_source(written[0]).read(clip), split, configs.DataConfig())
         for clip in (FIRST, SECOND)
@@ -212,7 +213,7 @@ def test_official_lists_say_who_tests_and_what_is_held_out(copied):
 
 def test_no_frame_trains_and_tests_and_held_out_clips_do_neither(written):
     source = open_source(written[0])
-    split = splits.BySubject(**{key: tuple(names) for key, names in source.splits().items()})
+    split = preparation.BySubject(**{key: tuple(names) for key, names in source.splits().items()})
     used = {clip.name: tuple(map(len, split.frames(clip))) for clip in source}
     assert used[FIRST] == used[SECOND] == (20, 0, 0)
     assert used[THIRD] == (0, 0, 20)

@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import examples, preparation, splits
+from keras_mvlift.datasets import preparation, tfrecords
 from keras_mvlift.geometry import cameras
 from tests import random_scenes
 from tests.datasets import clips
 
-SPLIT = splits.ByBlocks(num_blocks=2, block_length=4, gap=3, held_out_share=0.1)
+SPLIT = preparation.ByBlocks(num_blocks=2, block_length=4, gap=3, held_out_share=0.1)
 CONFIG = configs.DataConfig(num_virtual_views=3, pairs_per_instant=5)
 VIEW = {
     "keypoints_2d": 34,
@@ -33,7 +33,7 @@ def records(clip, names=("train_pairs", "held_out_pairs", "test_views")):
     """The raw records of each table, their features put in one order: the encoder's differs."""
     prepared = preparation.prepare(clip, SPLIT, CONFIG)
     tables = [getattr(prepared, name) for name in names]
-    return tuple([ordered(record) for record in examples.encode(table)] for table in tables)
+    return tuple([ordered(record) for record in tfrecords.encode(table)] for table in tables)
 
 
 def ordered(record):
@@ -56,7 +56,7 @@ def test_records_to_train_on_hold_two_views_and_nothing_else():
 def test_test_views_alone_hold_a_reference_pose():
     *_, test_views = records(clips.exact())
     for record in test_views:
-        assert sizes(record) == VIEW | ABOUT | {examples.REFERENCE_POSE: 51}
+        assert sizes(record) == VIEW | ABOUT | {tfrecords.REFERENCE_POSE: 51}
 
 
 @pytest.mark.parametrize(
@@ -93,12 +93,12 @@ def test_what_test_frames_show_changes_no_byte_of_what_training_reads():
 @pytest.mark.parametrize(
     ("clip", "split"),
     [
-        (clips.exact(), splits.BySubject(test_subjects=("S9",))),
-        (clips.exact(), splits.BySubject(test_subjects=("S1",))),
+        (clips.exact(), preparation.BySubject(test_subjects=("S9",))),
+        (clips.exact(), preparation.BySubject(test_subjects=("S1",))),
         (clips.exact(num_views=1), SPLIT),
         (clips.hide(clips.exact(), np.s_[:]), SPLIT),
         (dataclasses.replace(clips.hide(clips.exact(), np.s_[:]), pose_world=None), SPLIT),
-        (clips.hide(clips.exact(), np.s_[:, 8:12]), splits.ByBlocks(num_blocks=1)),
+        (clips.hide(clips.exact(), np.s_[:, 8:12]), preparation.ByBlocks(num_blocks=1)),
     ],
     ids=["train_only", "test_only", "one_camera", "nobody", "nobody_and_no_reference", "hole"],
 )
@@ -106,7 +106,7 @@ def test_a_clip_that_leaves_a_table_empty_is_prepared(clip, split):
     for config in (CONFIG, configs.DataConfig()):
         prepared = preparation.prepare(clip, split, config)
         for name in ("train_pairs", "held_out_pairs", "test_views"):
-            assert len(examples.encode(getattr(prepared, name))) == prepared.counts[name]
+            assert len(tfrecords.encode(getattr(prepared, name))) == prepared.counts[name]
 
 
 def test_virtual_cameras_see_the_reference_only_when_it_is_asked_for_by_name():

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from keras_mvlift import configs, skeletons
-from keras_mvlift.datasets import examples, instants, preparation, splits
+from keras_mvlift.datasets import preparation, sequences, tfrecords
 from keras_mvlift.geometry import cameras
 from tests import random_scenes
 from tests.datasets import clips
 
 # Of 40 frames: 8 to test, in two blocks; 4 held out at the end; 2 * 2 * 3 frames beside the blocks
 # and one more before the end for nothing; 15 to train.
-SPLIT = splits.ByBlocks(num_blocks=2, block_length=4, gap=3, held_out_share=0.1)
+SPLIT = preparation.ByBlocks(num_blocks=2, block_length=4, gap=3, held_out_share=0.1)
 TEST_FRAMES = [8, 9, 10, 11, 28, 29, 30, 31]
 HELD_OUT_FRAMES = [36, 37, 38, 39]
 
@@ -92,7 +92,7 @@ def test_strides_take_every_so_many_frames_and_count_the_others_as_unused(clip):
 
 
 def test_a_held_out_clip_gives_pairs_but_nothing_to_train_or_test_on(clip):
-    split = splits.BySubject(test_subjects=("S9",), held_out_clips=(clip.name,))
+    split = preparation.BySubject(test_subjects=("S9",), held_out_clips=(clip.name,))
     prepared = preparation.prepare(clip, split, configs.DataConfig(num_virtual_views=2))
     assert len(prepared.held_out_pairs["frame"]) == 40 * 6
     assert len(prepared.train_pairs["frame"]) == len(prepared.test_views["frame"]) == 0
@@ -205,7 +205,7 @@ def test_reference_poses_are_in_the_cameras_axes_with_the_root_at_zero(clip):
         single = random_scenes.one(clip.camera, clip.camera_names.index(name))
         pose = cameras.camera_from_world(clip.pose_world[frame], single).numpy()
         expected = pose - pose[skeletons.ROOT]
-        reference = columns[examples.REFERENCE_POSE][row].reshape(17, 3)
+        reference = columns[tfrecords.REFERENCE_POSE][row].reshape(17, 3)
         np.testing.assert_allclose(reference, expected, atol=1e-9)
 
 
@@ -226,8 +226,8 @@ def test_a_reference_counts_for_the_joints_that_it_has(clip):
     assert frames(prepared.test_views) == TEST_FRAMES
     assert prepared.counts["instants_without_reference"] == 0
     assert prepared.counts["missing_reference_joints"] == len(TEST_FRAMES)
-    given = prepare(clip).test_views[examples.REFERENCE_POSE]
-    pose = prepared.test_views[examples.REFERENCE_POSE]
+    given = prepare(clip).test_views[tfrecords.REFERENCE_POSE]
+    pose = prepared.test_views[tfrecords.REFERENCE_POSE]
     assert np.isnan(pose[:, 9]).all()
     others = np.delete(np.arange(17), 9)
     np.testing.assert_array_equal(pose[:, others], given[:, others])
@@ -237,7 +237,7 @@ def test_without_a_reference_the_test_is_against_what_all_cameras_triangulate(cl
     noise = np.random.default_rng(0).normal(0.0, 5.0, clip.keypoints_2d.shape)
     clip = dataclasses.replace(clip, keypoints_2d=clip.keypoints_2d + noise, pose_world=None)
     clip = clips.hide(clip, np.s_[1:, 9, 4])
-    points, _ = instants.triangulate(instants.of_sequence(clip, np.arange(40)), 0.3)
+    points, _ = sequences.triangulate(sequences.instants_of_sequence(clip, np.arange(40)), 0.3)
     prepared = prepare(clip)
     assert prepared.counts["missing_reference_joints"] == 1
     points[9, 4] = np.nan
@@ -245,7 +245,7 @@ def test_without_a_reference_the_test_is_against_what_all_cameras_triangulate(cl
     for row, (frame, name) in enumerate(zip(columns["frame"], columns["camera"], strict=True)):
         axes = clip.camera.rotation[clip.camera_names.index(name)]
         expected = (points[frame] - points[frame, skeletons.ROOT]) @ axes.T
-        reference = columns[examples.REFERENCE_POSE][row].reshape(17, 3)
+        reference = columns[tfrecords.REFERENCE_POSE][row].reshape(17, 3)
         np.testing.assert_allclose(reference, expected, atol=1e-9)
 
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import preparation, splits, view_pairs, view_windows
+from keras_mvlift.datasets import preparation, tfrecords, view_windows
 from tests import tiny_studio
 from tests.datasets import clips
 
@@ -19,7 +19,7 @@ def prepare(number, num_virtual_views=0, num_frames=NUM_FRAMES):
     clip = clips.exact(3, num_frames, name=f"clip_{number}")
     clip.keypoints_2d[:, :, 0, 0] = 1000 * number + 1 + np.arange(num_frames)
     config = configs.DataConfig(num_virtual_views=num_virtual_views)
-    return preparation.prepare(clip, splits.BySubject(test_subjects=()), config).train_pairs
+    return preparation.prepare(clip, preparation.BySubject(test_subjects=()), config).train_pairs
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_both_windows_show_the_frames_around_the_pair(pattern):
 
 def test_the_frame_that_is_lifted_is_the_pair_as_it_was_written(pattern):
     windowed = view_windows.load_once(pattern, BATCH, view_windows.Windows(3, is_causal=True))
-    for pair, expected in zip(windowed, view_pairs.load_once(pattern, BATCH), strict=True):
+    for pair, expected in zip(windowed, tfrecords.load_once(pattern, BATCH), strict=True):
         for view, written in zip(pair, expected, strict=True):
             tf.nest.map_structure(np.testing.assert_array_equal, view.view, written)
             last = view.window_keypoints_2d[:, -1]

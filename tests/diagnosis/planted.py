@@ -5,10 +5,10 @@ import functools
 
 import numpy as np
 
-from keras_mvlift.datasets import synthetic
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import mistakes
 from keras_mvlift.geometry import cameras
+from keras_mvlift.studio import synthetic
 
 CALIBRATION = {mistake.name: mistake for mistake in mistakes.CALIBRATION_MISTAKES}
 IMAGE = {mistake.name: mistake for mistake in mistakes.IMAGE_MISTAKES}

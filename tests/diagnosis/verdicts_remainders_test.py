@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import pose2sim
+from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.diagnosis import findings, verdicts
 from keras_mvlift.diagnosis import footage as footages
 from tests.diagnosis import planted

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import detectors
 from keras_mvlift.diagnosis import findings, residuals, verdicts
+from keras_mvlift.studio import filming
 from tests.diagnosis import planted
 
 
@@ -26,7 +26,7 @@ def test_a_detector_better_or_worse_makes_no_finding(noise_px):
 
 def test_blunders_and_missing_views_make_no_finding():
     rates = {"gross_error_rate": 0.08, "missing_rate": 0.1, "dropped_view_rate": 0.1}
-    assert rates.keys() <= vars(detectors.Detector()).keys()
+    assert rates.keys() <= vars(filming.Detector()).keys()
     assert found(planted.footage(seed=3, **rates)) == []
 
 

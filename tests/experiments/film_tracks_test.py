@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import instants, synthetic
+from keras_mvlift.datasets import sequences
 from keras_mvlift.experiments import film_tracks
+from keras_mvlift.studio import synthetic
 from tests.experiments import tiny_experiments
 
 STUDIO = synthetic.Studio(num_subjects=2, num_clips=1, num_frames=12, noise_px=0.0)
@@ -17,7 +18,7 @@ def clips():
 def every(clips):
     # The second clip lacks a frame, and its numbers do not begin at 0.
     frames = [np.arange(12), np.array([3, 4, 6, 7])]
-    return [instants.of_sequence(*both) for both in zip(clips, frames, strict=True)]
+    return [sequences.instants_of_sequence(*both) for both in zip(clips, frames, strict=True)]
 
 
 def test_each_view_is_found_again(clips, every):

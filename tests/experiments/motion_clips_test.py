@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.datasets import synthetic
 from keras_mvlift.experiments import motion_clips, origins, variants
+from keras_mvlift.studio import synthetic
 
 
 def write(path, *names, num_frames=6):

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from keras_mvlift.datasets import synthetic
 from keras_mvlift.experiments import variants
+from keras_mvlift.studio import synthetic
 
 
 def test_equal_settings_have_one_digest_and_every_field_changes_it():

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from components.bulk_inference import pose_table, view_rows
 from keras_mvlift import inference
-from keras_mvlift.datasets import examples
+from keras_mvlift.datasets import tfrecords
 from keras_mvlift.export import compact, onnx, tflite
 from tests import temporal_networks, tiny_studio
 from tests.components.bulk_inference import stored_views
@@ -61,7 +61,7 @@ def test_signatures_say_where_it_is(model, inputs):
     world = served["lift_world"](**tensors, **place)
     assert_same(world, expected)
     np.testing.assert_allclose(world["pose_world"], expected["pose_camera"] + 1, atol=TOLERANCE)
-    records = tf.constant(examples.encode(inputs | _place(batch)))
+    records = tf.constant(tfrecords.encode(inputs | _place(batch)))
     flat = served["serving_examples"](examples=records)["root_relative_pose"]
     np.testing.assert_allclose(
         tf.reshape(flat, [-1, 17, 3]), expected["root_relative_pose"], atol=TOLERANCE

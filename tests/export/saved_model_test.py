@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import examples, views
+from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.training import lifters
 from tests import tiny_studio
@@ -176,7 +176,7 @@ def test_where_a_joint_that_was_not_seen_lies_does_not_matter(folder, columns, v
 
 def test_dropout_and_batch_statistics_rest_when_served(folder, columns):
     lift = tf.saved_model.load(str(folder)).signatures["serving_examples"]
-    records = tf.constant(examples.encode(columns))
+    records = tf.constant(tfrecords.encode(columns))
     first, second = (lift(examples=records)["root_relative_pose"] for _ in range(2))
     np.testing.assert_array_equal(first, second)
     alone = lift(examples=records[:1])["root_relative_pose"]

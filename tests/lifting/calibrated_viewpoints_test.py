@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.datasets import pose2sim
-from keras_mvlift.datasets.calibrations import qualisys
+from keras_mvlift.datasets.rigs import calibration_files, pose2sim
 from keras_mvlift.lifting import calibrated_viewpoints, viewpoints
 
 CALIBRATION = pathlib.Path(pose2sim.demo_root(), "calibration", "Calib.qca.txt")
@@ -14,7 +13,7 @@ LENS = (-0.3, 0.1, 0.001, -0.002, 0.01)
 
 
 def test_a_camera_of_a_rig_is_known_by_its_name():
-    rig = qualisys.read(CALIBRATION)
+    rig = calibration_files.read_qualisys(CALIBRATION)
     name = rig.names[2]
     seen = calibrated_viewpoints.read(CALIBRATION, name)
     np.testing.assert_allclose(seen.intrinsics, rig.camera.intrinsics[2])
@@ -27,7 +26,7 @@ def test_a_camera_of_a_rig_is_known_by_its_name():
 
 @pytest.mark.parametrize("name", [None, "cam9"])
 def test_a_camera_that_is_not_there_is_refused_with_those_that_are(name):
-    known = ", ".join(qualisys.read(CALIBRATION).names)
+    known = ", ".join(calibration_files.read_qualisys(CALIBRATION).names)
     with pytest.raises(errors.RecordingError, match=f"`camera` must be one of {known}"):
         calibrated_viewpoints.read(CALIBRATION, name)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift import configs, inference
-from keras_mvlift.datasets import preparation, splits, view_windows
+from keras_mvlift.datasets import preparation, view_windows
 from keras_mvlift.lifting import lift
 from keras_mvlift.metrics import baselines
 from tests import temporal_networks, tiny_studio
@@ -15,7 +15,7 @@ FRAMES = [0, 1, 2, 3, 4, 6, 7, 20, 21, 22, 23]
 def records(tmp_path_factory):
     """Test views of four cameras, in no order; gives their file."""
     clip = tiny_studio.film_exactly()
-    split = splits.BySubject(test_subjects=(clip.subject,))
+    split = preparation.BySubject(test_subjects=(clip.subject,))
     columns = preparation.prepare(clip, split, configs.DataConfig()).test_views
     kept = np.flatnonzero(np.isin(columns["frame"], FRAMES))
     kept = np.random.default_rng(0).permutation(kept)

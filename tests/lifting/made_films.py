@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from matplotlib import cbook
 
-from keras_mvlift.datasets import pose2sim
+from keras_mvlift.datasets.rigs import pose2sim
 
 WIDTH, HEIGHT = 96, 64
 CODECS = {".webm": "libvpx", ".avi": "mpeg4"}

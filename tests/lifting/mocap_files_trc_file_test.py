@@ -1,7 +1,7 @@
 import numpy as np
 import trc as independent
 
-from keras_mvlift.datasets import trc
+from keras_mvlift.datasets.rigs import trc
 from keras_mvlift.lifting import mocap_files
 from tests.lifting import people
 

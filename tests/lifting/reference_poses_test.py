@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.datasets import pose2sim, references
+from keras_mvlift.datasets.rigs import pose2sim, recordings
 from keras_mvlift.geometry import cameras
 from keras_mvlift.lifting import mocap_files, reference_poses, viewpoints
 from keras_mvlift.metrics import pose_error
@@ -73,7 +73,9 @@ def test_the_rigs_own_reference_is_read_as_training_reads_it():
     path = pathlib.Path(pose2sim.demo_root(), "opensim", "Balancing_for_IK.trc")
     clip = pose_clips.clip(pose_clips.track(num_frames=100), frame_rate=60.0)
     reference, _ = reference_poses.read(path, clip)
-    np.testing.assert_allclose(reference.pose, references.read(path, 100, 60.0), atol=1e-9)
+    np.testing.assert_allclose(
+        reference.pose, recordings.read_reference(path, 100, 60.0), atol=1e-9
+    )
 
 
 def test_frames_of_another_count_are_found_by_their_numbers(tmp_path):

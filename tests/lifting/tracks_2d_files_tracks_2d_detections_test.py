@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.datasets.detections import simulation
 from keras_mvlift.lifting import tracks_2d_files
+from keras_mvlift.studio import rigs
 
 RNG = np.random.default_rng(0)
 BODY = np.concatenate([RNG.uniform(0, 200, (17, 2)), np.full((17, 1), 0.8)], axis=1)
@@ -41,9 +41,9 @@ def renumber(path, idx):
     path.write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize("detector", simulation.WRITERS)
+@pytest.mark.parametrize("detector", rigs.DETECTION_WRITERS)
 def test_people_of_every_detector_are_told_apart(tmp_path, detector):
-    name = simulation.WRITERS[detector](tmp_path / "cam", FRAMES)
+    name = rigs.DETECTION_WRITERS[detector](tmp_path / "cam", FRAMES)
     if detector == "alphapose":
         renumber(tmp_path / name, 0)
     assert_followed(tracks_2d_files.read_detections(tmp_path / name, "coco_17"))
@@ -55,7 +55,7 @@ def test_people_of_every_detector_are_told_apart(tmp_path, detector):
 def test_the_detectors_own_numbers_count_more_than_places(tmp_path, detector):
     # They swap places from frame to frame; only the numbers tell.
     frames = [(number, crowd(0)[:: 1 if number % 2 else -1]) for number in range(6)]
-    name = simulation.WRITERS[detector](tmp_path / "cam", frames)
+    name = rigs.DETECTION_WRITERS[detector](tmp_path / "cam", frames)
     if detector == "openpose":
         for path in (tmp_path / name).iterdir():
             content = json.loads(path.read_text())
@@ -70,7 +70,7 @@ def test_the_detectors_own_numbers_count_more_than_places(tmp_path, detector):
 def test_openposes_number_for_nobody_tells_nobody(tmp_path):
     # One at a time, and far apart: -1 is not one person's number.
     frames = [(number, crowd(0)[[number // 6]]) for number in range(12)]
-    name = simulation.WRITERS["openpose"](tmp_path / "cam", frames)
+    name = rigs.DETECTION_WRITERS["openpose"](tmp_path / "cam", frames)
     assert len(tracks_2d_files.read_detections(tmp_path / name).names) == 2
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.datasets import instants
+from keras_mvlift.datasets import sequences
 from keras_mvlift.geometry import triangulation
 from keras_mvlift.metrics import baselines
 from tests import tiny_studio
@@ -155,7 +155,7 @@ def test_views_are_laid_out_by_instant_and_camera(complete):
 def trained(clip, prepared):
     """The training instants, and the truth of them in world axes, root at 0."""
     frame = prepared.train_instants["frame"]
-    seen = instants.to_view(instants.of_sequence(clip, frame))
+    seen = sequences.to_view(sequences.instants_of_sequence(clip, frame))
     return seen, clip.pose_world[frame] - clip.pose_world[frame, :1]
 
 

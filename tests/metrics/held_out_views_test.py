@@ -3,12 +3,12 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import instants, preparation, splits
+from keras_mvlift.datasets import preparation, sequences
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import held_out_views
 from tests import tiny_studio
 
-EVERYTHING = splits.BySubject(test_subjects=())
+EVERYTHING = preparation.BySubject(test_subjects=())
 NUM_VIEWS = 4
 
 
@@ -21,7 +21,7 @@ def clip():
 def seen(clip):
     """All views of 24 instants, in double precision."""
     config = configs.DataConfig(source="studio")
-    view = instants.to_view(preparation.training_instants(clip, EVERYTHING, config))
+    view = sequences.to_view(preparation.training_instants(clip, EVERYTHING, config))
     return tf.nest.map_structure(lambda field: tf.cast(field, tf.float64), view)
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.datasets import pose2sim
+from keras_mvlift.datasets.rigs import pose2sim
 from pipeline import configuration, presets
 
 

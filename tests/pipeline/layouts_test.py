@@ -1,7 +1,7 @@
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.datasets import pose2sim
+from keras_mvlift.datasets.rigs import pose2sim
 from pipeline import layouts, presets
 
 FILES = {

@@ -4,10 +4,9 @@ import json
 import pytest
 
 from keras_mvlift import sources
-from keras_mvlift.datasets import aistpp_simulation, pose2sim, rig_simulation
-from keras_mvlift.datasets.human36m import simulation as human36m
-from keras_mvlift.datasets.mpi_inf_3dhp import simulation as mpi_inf_3dhp
+from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.metrics import pose_error
+from keras_mvlift.studio import aistpp, human36m, mpi_inf_3dhp, rigs
 from pipeline import presets
 
 
@@ -110,7 +109,7 @@ def test_the_demo_has_a_reference_and_other_recordings_none():
 
 @pytest.mark.parametrize("with_tests", [True, False])
 def test_a_rig_tests_on_the_clips_that_its_manifest_names(with_tests, tmp_path):
-    clips = rig_simulation.write_rig(str(tmp_path), num_frames=3)
+    clips = rigs.write_rig(str(tmp_path), num_frames=3)
     manifest = tmp_path / "rig.yaml"
     if not with_tests:
         lines = [line for line in manifest.read_text().splitlines() if "test:" not in line]
@@ -124,7 +123,7 @@ def test_a_rig_tests_on_the_clips_that_its_manifest_names(with_tests, tmp_path):
 
 def test_aistpp_tests_and_holds_out_as_its_lists_say_and_judges_what_knows_no_scale(tmp_path):
     few = {"subjects": ("d05", "d06"), "num_takes": 2, "num_frames": 2}
-    names = [one.name for one in aistpp_simulation.write_release(tmp_path, **few)]
+    names = [one.name for one in aistpp.write_release(tmp_path, **few)]
     config = presets.make("aistpp", str(tmp_path))
     split = sources.open_split(config.data)
     assert split.test_subjects == ("d06",)

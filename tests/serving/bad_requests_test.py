@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.datasets import examples
+from keras_mvlift.datasets import tfrecords
 from keras_mvlift.serving import clients
 from tests import tiny_studio
 from tests.serving import stand_in
@@ -75,7 +75,7 @@ PLACES = {
 
 def records(**columns):
     told = {**GOOD, **PLACE, **columns}
-    return examples.encode({name: array for name, array in told.items() if array is not None})
+    return tfrecords.encode({name: array for name, array in told.items() if array is not None})
 
 
 RECORDS = {

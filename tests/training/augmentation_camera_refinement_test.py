@@ -9,7 +9,7 @@ from tensorflow import keras
 
 from keras_mvlift import configs
 from keras_mvlift.calibration import reports
-from keras_mvlift.datasets import distinct_cameras, instants, preparation, splits
+from keras_mvlift.datasets import distinct_cameras, preparation, sequences
 from keras_mvlift.geometry import cameras
 from keras_mvlift.training import augmentation, multi_view_lifter, objectives
 from tests import tiny_studio
@@ -33,8 +33,8 @@ def true(clip):
 @pytest.fixture(scope="module")
 def seen(clip, true):
     """What they saw, with each camera said to be turned by a degree."""
-    everything = splits.BySubject(test_subjects=())
-    view = instants.to_view(
+    everything = preparation.BySubject(test_subjects=())
+    view = sequences.to_view(
         preparation.training_instants(clip, everything, configs.DataConfig(source="studio"))
     )
     axis = np.random.default_rng(0).normal(size=(NUM_VIEWS, 3))

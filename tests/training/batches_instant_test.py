@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.datasets import view_pairs, views
+from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.training import batches as training_batches
 from keras_mvlift.training import objectives
 from tests import tiny_studio
@@ -100,4 +100,4 @@ def test_files_of_no_records_are_refused(tmp_path):
         pass
     with pytest.raises(ValueError, match=r"`file_pattern` must match instants.*none\.gz"):
         training_batches.read_instants(str(tmp_path / "none.gz"), NUM_VIEWS)
-    assert view_pairs.count(str(tmp_path / "none.gz")) == 0
+    assert tfrecords.count(str(tmp_path / "none.gz")) == 0

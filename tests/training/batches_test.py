@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import instants, preparation, splits, view_pairs, views
+from keras_mvlift.datasets import preparation, sequences, tfrecords, views
 from keras_mvlift.training import batches
 from tests import tiny_studio
 
@@ -41,8 +41,8 @@ def resident(pairs, num_batches, **options):
 
 
 def test_an_epoch_holds_the_pairs_that_the_stream_does(files, pairs):
-    num_pairs = view_pairs.count(files)
-    streamed = flat(next(iter(view_pairs.load(files, num_pairs, seed=0))))
+    num_pairs = tfrecords.count(files)
+    streamed = flat(next(iter(tfrecords.load(files, num_pairs, seed=0))))
     (kept,) = resident(pairs, 1, batch_size=num_pairs)
     assert sorted(kept) == sorted(streamed)
     # Two views of a pair are told apart, and no pair is there twice.
@@ -68,7 +68,7 @@ def test_an_epochs_order_depends_on_the_seed_and_its_number_alone(pairs):
 
 def test_pairs_come_once_in_the_order_of_the_records(files, pairs):
     kept = batches.look_up(pairs, batches.load_pairs_once(pairs, BATCH_SIZE))
-    streamed = view_pairs.load_once(files, BATCH_SIZE)
+    streamed = tfrecords.load_once(files, BATCH_SIZE)
     for found, expected in zip(kept, streamed, strict=True):
         assert isinstance(found, views.ViewPair)
         tf.nest.map_structure(np.testing.assert_array_equal, found, expected)
@@ -113,8 +113,8 @@ def test_a_batch_of_more_pairs_than_there_are_is_refused(pairs):
 
 def test_pairs_of_instants_hold_the_views_that_are_named():
     clip = tiny_studio.film()
-    everything = splits.BySubject(test_subjects=())
-    seen = instants.to_view(
+    everything = preparation.BySubject(test_subjects=())
+    seen = sequences.to_view(
         preparation.training_instants(clip, everything, configs.DataConfig(source="studio"))
     )
     found = batches.pairs_of_instants(seen, np.array([[2, 0, 3], [5, 1, 2]]))

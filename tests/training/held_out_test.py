@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift.datasets import view_pairs
+from keras_mvlift.datasets import tfrecords
 from keras_mvlift.metrics import held_out_views
 from keras_mvlift.training import held_out
 from tests import tiny_studio
@@ -23,7 +23,7 @@ def seen(prepared):
 def batches(prepared, tmp_path_factory):
     path = tmp_path_factory.mktemp("pairs") / "pairs.gz"
     tiny_studio.write(path, prepared.train_pairs)
-    return view_pairs.load(str(path), tiny_studio.BATCH_SIZE, seed=0)
+    return tfrecords.load(str(path), tiny_studio.BATCH_SIZE, seed=0)
 
 
 def fit(batches, callbacks, learning_rate=1e-3, epochs=3):

@@ -5,16 +5,16 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import instants, preparation, splits
+from keras_mvlift.datasets import preparation, sequences
 from keras_mvlift.training import held_out
 from tests import tiny_studio
 
 
 @pytest.fixture(scope="module")
 def seen():
-    everything = splits.BySubject(test_subjects=())
+    everything = preparation.BySubject(test_subjects=())
     config = configs.DataConfig(source="studio")
-    return instants.to_view(preparation.training_instants(tiny_studio.film(), everything, config))
+    return sequences.to_view(preparation.training_instants(tiny_studio.film(), everything, config))
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import instants, preparation, splits, views
+from keras_mvlift.datasets import preparation, sequences, views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.losses import reprojection
 from keras_mvlift.training import augmentation, multi_view_lifter, objectives, stages
 from tests import tiny_studio
 
-EVERYTHING = splits.BySubject(test_subjects=())
+EVERYTHING = preparation.BySubject(test_subjects=())
 
 
 def lifter(objective=None, **settings):
@@ -36,7 +36,7 @@ def clip():
 @pytest.fixture(scope="module")
 def seen(clip):
     """All views of 24 instants."""
-    view = instants.to_view(
+    view = sequences.to_view(
         preparation.training_instants(clip, EVERYTHING, configs.DataConfig(source="studio"))
     )
     return tf.nest.map_structure(tf.constant, view)
@@ -91,7 +91,7 @@ def test_the_weight_of_other_views_scales_their_part_alone(seen):
 
 def test_a_view_that_an_instant_lacks_changes_nothing(clip, seen):
     training = preparation.training_instants(clip, EVERYTHING, configs.DataConfig(source="studio"))
-    filled = tf.nest.map_structure(tf.constant, instants.to_view(training, num_views=6))
+    filled = tf.nest.map_structure(tf.constant, sequences.to_view(training, num_views=6))
     assert filled.confidence.shape[1] == 6
     model = lifter()
     expected, losses = (model.losses_of(batch, training=False) for batch in (seen, filled))

@@ -4,17 +4,17 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import instants, preparation, splits
+from keras_mvlift.datasets import preparation, sequences
 from keras_mvlift.training import multi_view_lifter, objectives
 from tests import tiny_studio
 
 
 @pytest.fixture(scope="module")
 def seen():
-    everything = splits.BySubject(test_subjects=())
+    everything = preparation.BySubject(test_subjects=())
     config = configs.DataConfig(source="studio")
     clip = tiny_studio.film()
-    view = instants.to_view(preparation.training_instants(clip, everything, config))
+    view = sequences.to_view(preparation.training_instants(clip, everything, config))
     return tf.nest.map_structure(lambda field: tf.constant(field[:4]), view)
 
 

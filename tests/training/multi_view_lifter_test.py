@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import view_pairs
+from keras_mvlift.datasets import tfrecords
 from keras_mvlift.geometry import graphics
 from keras_mvlift.training import objectives
 from tests import tiny_studio
@@ -39,12 +39,12 @@ def train(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pair(train):
-    return next(iter(view_pairs.load(train, tiny_studio.BATCH_SIZE, seed=0)))
+    return next(iter(tfrecords.load(train, tiny_studio.BATCH_SIZE, seed=0)))
 
 
 def fit(lifter, train, *callbacks, num_epochs=1):
     return lifter.fit(
-        view_pairs.load(train, tiny_studio.BATCH_SIZE, seed=0),
+        tfrecords.load(train, tiny_studio.BATCH_SIZE, seed=0),
         steps_per_epoch=tiny_studio.NUM_BATCHES,
         epochs=num_epochs,
         callbacks=[*callbacks],
@@ -210,7 +210,7 @@ def test_the_reported_loss_is_the_sum_of_its_parts(pair):
 
 def test_reported_losses_are_means_over_the_steps_since_the_last_reset(train):
     lifter = tiny_studio.lifter()
-    batches = list(view_pairs.load(train, tiny_studio.BATCH_SIZE, seed=0).take(2))
+    batches = list(tfrecords.load(train, tiny_studio.BATCH_SIZE, seed=0).take(2))
     first = float(lifter.test_step(batches[0])["loss"])
     both = float(lifter.test_step(batches[1])["loss"])
     lifter.reset_metrics()

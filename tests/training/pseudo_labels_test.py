@@ -4,11 +4,11 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import instants, preparation, splits
+from keras_mvlift.datasets import preparation, sequences
 from keras_mvlift.training import peers, pseudo_labels
 from tests import tiny_studio
 
-EVERYTHING = splits.BySubject(test_subjects=())
+EVERYTHING = preparation.BySubject(test_subjects=())
 VARIANTS = [*pseudo_labels.VARIANTS]
 
 
@@ -21,7 +21,7 @@ def clip():
 def seen(clip):
     """All views of 24 instants."""
     config = configs.DataConfig(source="studio")
-    return instants.to_view(preparation.training_instants(clip, EVERYTHING, config))
+    return sequences.to_view(preparation.training_instants(clip, EVERYTHING, config))
 
 
 @pytest.fixture(scope="module")

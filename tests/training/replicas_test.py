@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift.datasets import view_pairs
+from keras_mvlift.datasets import tfrecords
 from keras_mvlift.networks import residual
 from keras_mvlift.training import multi_view_lifter, objectives
 from tests import tiny_studio
@@ -46,10 +46,10 @@ def learn(make, batches):
 
 def learn_both(train, doubled):
     """Trains a network without batch statistics, and one with them on halves that are alike."""
-    plain = learn(without_statistics, view_pairs.load(train, tiny_studio.BATCH_SIZE, seed=0))
+    plain = learn(without_statistics, tfrecords.load(train, tiny_studio.BATCH_SIZE, seed=0))
     # Batch norm takes its statistics per replica. Both replicas get the same half of each batch,
     # so that the statistics of a half are those of the whole.
-    halves = view_pairs.load_once(doubled, tiny_studio.BATCH_SIZE).take(1).repeat()
+    halves = tfrecords.load_once(doubled, tiny_studio.BATCH_SIZE).take(1).repeat()
     residual = learn(lambda: tiny_studio.lifter("ray_root"), halves)
     return plain, residual
 

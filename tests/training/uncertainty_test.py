@@ -4,7 +4,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import instants, preparation, splits
+from keras_mvlift.datasets import preparation, sequences
 from keras_mvlift.geometry import cameras
 from keras_mvlift.training import lifters, multi_view_lifter, objectives
 from keras_mvlift.training import uncertainty as training_uncertainty
@@ -20,9 +20,9 @@ def clip():
 
 @pytest.fixture(scope="module")
 def seen(clip):
-    everything = splits.BySubject(test_subjects=())
+    everything = preparation.BySubject(test_subjects=())
     config = configs.DataConfig(source="studio")
-    view = instants.to_view(preparation.training_instants(clip, everything, config))
+    view = sequences.to_view(preparation.training_instants(clip, everything, config))
     return tf.nest.map_structure(tf.constant, view)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import preparation, splits, view_windows
+from keras_mvlift.datasets import preparation, view_windows
 from keras_mvlift.training import lifters, stages
 from tests import temporal_networks, tiny_studio
 
@@ -14,7 +14,7 @@ CONFIG = configs.FinetuneConfig(num_epochs=2, batch_size=tiny_studio.BATCH_SIZE)
 def records(tmp_path_factory):
     """Pairs of 14 frames to train on, a virtual camera among five, and of 6 held out."""
     folder = tmp_path_factory.mktemp("records")
-    split, clip = splits.ByBlocks(num_blocks=1, block_length=6, gap=2), tiny_studio.film()
+    split, clip = preparation.ByBlocks(num_blocks=1, block_length=6, gap=2), tiny_studio.film()
     columns = preparation.prepare(clip, split, configs.DataConfig(num_virtual_views=1))
     train = tiny_studio.write(folder / "train.gz", columns.train_pairs)
     held_out = tiny_studio.prepare(clip).held_out_pairs

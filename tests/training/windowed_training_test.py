@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import view_tracks, view_windows, views, windowed_views
+from keras_mvlift.datasets import view_windows, views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.networks import residual, temporal
 from keras_mvlift.training import multi_view_lifter, objectives, peers
@@ -91,9 +91,9 @@ def jittery_windows(seed, num_clips=30, num_frames=60):
     camera = cameras.Camera(*(tf.constant(x, tf.float32) for x in (eye, eye, 0 * pose[:, 0])))
     view = views.View(tf.constant(seen, tf.float32), tf.ones(pose.shape[:2]), camera)
     clip, frame = np.divmod(np.arange(len(pose)), num_frames)
-    tracks, cell = view_tracks.lay(view, clip, frame)
-    offset = view_tracks.offsets(NUM_FRAMES, is_causal=False)
-    return view_tracks.window(tracks, cell, offset), pose.astype(np.float32)
+    tracks, cell = views.lay(view, clip, frame)
+    offset = views.offsets(NUM_FRAMES, is_causal=False)
+    return views.window(tracks, cell, offset), pose.astype(np.float32)
 
 
 def test_on_jittery_keypoints_frames_around_help(tmp_path):
@@ -122,7 +122,7 @@ def test_on_jittery_keypoints_frames_around_help(tmp_path):
 
 def test_windowed_views_are_what_the_input_takes(train):
     pair = next(iter(view_windows.load_once(train, 2, view_windows.Windows(NUM_FRAMES))))
-    assert isinstance(pair.source, windowed_views.WindowedView)
+    assert isinstance(pair.source, views.WindowedView)
     assert residual.input_by_name("windows")(pair.source).shape == (2, NUM_FRAMES, 17, 2)
     np.testing.assert_array_equal(
         residual.input_by_name("windows")(pair.source)[:, NUM_FRAMES // 2], pair.source.rays

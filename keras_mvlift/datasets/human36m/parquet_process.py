@@ -17,7 +17,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from keras_mvlift import errors
-from keras_mvlift.datasets import limits
+from keras_mvlift.untrusted import files
 
 _TIMEOUT_SECONDS = 600
 # A process that refuses a file says so by this exit status.
@@ -109,7 +109,7 @@ def _rows(path: str, subject: str, take: str) -> dict[str, Any]:
 def main(arguments: list[str]) -> int:
     """Writes what a function of this module gives to the standard output, as an archive."""
     function, *rest = arguments
-    resource.setrlimit(resource.RLIMIT_AS, (limits.MAX_CONTENT_BYTES, limits.MAX_CONTENT_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (files.MAX_CONTENT_BYTES, files.MAX_CONTENT_BYTES))
     try:
         found = _columns(*rest) if function == _columns.__name__ else _rows(*rest)
         output = io.BytesIO()

@@ -1,8 +1,11 @@
-"""What the field leaves out of Human3.6M or mends in it, and who trains and who tests."""
+"""Human3.6M as the field uses it: who trains, who tests, its actions and joints."""
+
+import re
+from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift.datasets.human36m import actions
+from keras_mvlift import errors, skeletons
 
 TRAIN_SUBJECTS = ("S1", "S5", "S6", "S7", "S8")
 TEST_SUBJECTS = ("S9", "S11")
@@ -30,4 +33,174 @@ def take(name: str) -> str:
         ValueError: If it is not of that form.
     """
     subject, _, label = name.partition(" ")
-    return f"{subject} {actions.parse(label, f'Take {name!r}').label}"
+    return f"{subject} {parse_take(label, f'Take {name!r}').label}"
+
+
+# The names of Human3.6M's actions and takes, made one.
+#
+# Every subject performs each of the 15 actions twice. The files name a take by its action, for one
+# of the two with a number behind it ("Directions", "Directions 1"), but not by a rule: numbers
+# differ between subjects, and so does the spelling of three actions.
+
+ACTIONS = (
+    "Directions",
+    "Discussion",
+    "Eating",
+    "Greeting",
+    "Phoning",
+    "Photo",
+    "Posing",
+    "Purchases",
+    "Sitting",
+    "SittingDown",
+    "Smoking",
+    "Waiting",
+    "WalkDog",
+    "WalkTogether",
+    "Walking",
+)
+"""The 15 actions, as the field's archives spell them."""
+
+_OTHER_SPELLINGS = {
+    "TakingPhoto": "Photo",
+    "WalkingDog": "WalkDog",
+    "WalkingTogether": "WalkTogether",
+}
+_TAKE_NAME = re.compile(r"([A-Za-z]+)(?: (\d+))?")
+
+
+class Take(NamedTuple):
+    """One take of an action.
+
+    Attributes:
+        action: One of `ACTIONS`.
+        number: The number behind the action's name, as digits; empty if there is none.
+    """
+
+    action: str
+    number: str
+
+    @property
+    def label(self) -> str:
+        """The take's name with its action in the one spelling, such as `"Photo 1"`."""
+        return f"{self.action} {self.number}".rstrip()
+
+
+def parse_take(name: str, path: object) -> Take:
+    """Reads a take's name, whatever its spelling.
+
+    Args:
+        name: The action's name, with or without a number.
+        path: The file it comes from, for the error.
+
+    Raises:
+        RecordingError: If it names none of the 15 actions.
+    """
+    match = _TAKE_NAME.fullmatch(name)
+    action = _OTHER_SPELLINGS.get(match[1], match[1]) if match else None
+    if match is None or action not in ACTIONS:
+        rule = f"be one of {', '.join(ACTIONS)}, with or without a number"
+        raise errors.RecordingError(path, "action", rule, repr(name))
+    return Take(action, match[2] or "")
+
+
+def action_label(name: str) -> str:
+    """Gives a take's name in the one spelling; of an unknown action, the name as it is."""
+    try:
+        return parse_take(name, "").label
+    except errors.RecordingError:
+        return name
+
+
+def clip_name(subject: str, name: str) -> str:
+    """Gives the name of a subject's take as a clip, such as `"S1_Photo_1"`.
+
+    Unknown actions get a name too, so that the clip is listed and its reading says what is wrong.
+    """
+    return re.sub(r"[^A-Za-z0-9]+", "_", f"{subject} {action_label(name)}")
+
+
+def take_order(name: str) -> tuple[str, int, str]:
+    """Gives the key by which a subject's takes are sorted: the action, then the number."""
+    first, _, last = action_label(name).partition(" ")
+    return first, int(last) if last.isdecimal() else 0, last
+
+
+# Human3.6M's joints: the 32 of its motion capture, and the 17 of them that move.
+#
+# The 17 are `skeletons.H36M_17` in its own order; what is called "neck" or "nose" there is the same
+# joint. The other 15 lie on one of them or are ends of hands and feet that nobody uses.
+
+NUM_RAW_JOINTS = 32
+
+FROM_RAW = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
+"""The place of each joint of `H36M_17` among the 32."""
+
+# For each of the 32, the joint of `H36M_17` that it is, or whose place it takes in
+# `joints_to_raw`: toes that of the ankle, hands that of the wrist, collars that of the thorax.
+_TO_RAW = (
+    *(0, 1, 2, 3, 3, 3, 4, 5, 6, 6, 6, 0, 7, 8, 9, 10),
+    *(8, 11, 12, 13, 13, 13, 13, 13, 8, 14, 15, 16, 16, 16, 16, 16),
+)
+
+HOURGLASS_16 = skeletons.Skeleton(
+    name="hourglass_16",
+    joints=(
+        "right_ankle",
+        "right_knee",
+        "right_hip",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "pelvis",
+        "spine",
+        "thorax",
+        "head",
+        "right_wrist",
+        "right_elbow",
+        "right_shoulder",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+    ),
+)
+"""The joints of Stacked Hourglass detectors, in MPII's order; there is no nose among them."""
+
+_FROM_HOURGLASS = tuple(skeletons.H36M_17.joints.index(joint) for joint in HOURGLASS_16.joints)
+
+
+def joints_from_raw(points: np.ndarray) -> np.ndarray:
+    """Takes the 17 joints `[..., 17, D]` out of the 32 `[..., 32, D]`."""
+    return points[..., FROM_RAW, :]
+
+
+def joints_to_raw(points: np.ndarray) -> np.ndarray:
+    """Lays 17 joints `[..., 17, D]` out as 32 `[..., 32, D]`; the others repeat a neighbor."""
+    return points[..., _TO_RAW, :]
+
+
+def joints_from_hourglass(
+    keypoints: np.ndarray, confidence: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lays out Stacked Hourglass joints as `H36M_17`; the nose, which it lacks, is not seen.
+
+    Args:
+        keypoints: `[..., 16, D]`.
+        confidence: `[..., 16]`.
+
+    Returns:
+        `[..., 17, D]` and `[..., 17]`, both 0 at the nose.
+    """
+    num_joints = skeletons.H36M_17.num_joints
+    points = np.zeros((*keypoints.shape[:-2], num_joints, keypoints.shape[-1]))
+    seen = np.zeros((*confidence.shape[:-1], num_joints))
+    points[..., _FROM_HOURGLASS, :] = keypoints
+    seen[..., _FROM_HOURGLASS] = confidence
+    return points, seen
+
+
+def joints_to_hourglass(
+    keypoints: np.ndarray, confidence: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inverts `joints_from_hourglass`; what it says of the nose is lost."""
+    return keypoints[..., _FROM_HOURGLASS, :], confidence[..., _FROM_HOURGLASS]

@@ -4,23 +4,48 @@ import dataclasses
 import functools
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import numpy as np
 
 from keras_mvlift import errors
 from keras_mvlift.datasets import sequences
-from keras_mvlift.datasets.human36m import (
-    actions,
-    canonpose,
-    checks,
-    layouts,
-    lenses,
-    protocol,
-    rig,
-)
+from keras_mvlift.datasets.human36m import detections, protocol, release, rig
+from keras_mvlift.untrusted import files
 
 FRAME_RATE = 50.0
+
+# Which of the layouts, in which Human3.6M goes around, a folder has, and readers of them.
+
+AUTO, NONE = "auto", "none"
+
+
+class PoseReader(Protocol):
+    """A set of poses."""
+
+    def takes(self, subject: str) -> list[str]:
+        """Gives the names of a subject's takes, as the files have them."""
+
+    def read(self, subject: str, name: str) -> np.ndarray:
+        """Reads a take's poses, `[T, J, 3]`, meters, world frame."""
+
+
+class DetectionReader(Protocol):
+    """A set of detections."""
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether they are the motion capture's own projections, frame by frame."""
+
+    def subjects(self) -> list[str]:
+        """Gives the subjects of which there are detections."""
+
+    def takes(self, subject: str) -> list[str]:
+        """Gives the names of a subject's takes, as the files have them."""
+
+    def read(self, subject: str, label: str) -> list[rig.Detections]:
+        """Reads what the four cameras saw; `label` is the take's name in the one spelling."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,8 +76,8 @@ class Human36MSource:
     """
 
     root: str
-    poses: str = layouts.AUTO
-    detections: str = layouts.AUTO
+    poses: str = AUTO
+    detections: str = AUTO
     train_subjects: tuple[str, ...] = protocol.TRAIN_SUBJECTS
     test_subjects: tuple[str, ...] = protocol.TEST_SUBJECTS
     drop: tuple[str, ...] = protocol.DROPPED_TAKES
@@ -61,7 +86,7 @@ class Human36MSource:
     max_extra_frames: int = 250
 
     def __post_init__(self) -> None:
-        self._require(self.poses in layouts.POSES, "poses", f"be one of {layouts.POSES}")
+        self._require(self.poses in POSES, "poses", f"be one of {POSES}")
         known = protocol.SHIFTED_TAKES_CHOICES
         self._require(self.shifted_takes in known, "shifted_takes", f"be one of {known}")
         self._require(self.max_extra_frames >= 0, "max_extra_frames", "not be negative")
@@ -98,9 +123,9 @@ class Human36MSource:
         if clip not in self._takes:
             raise ValueError(f"`clip` must be one of `clips()`. Received: clip={clip!r}.")
         subject, name = self._takes[clip]
-        action, label = canonpose.TAKE, canonpose.TAKE
-        if name != canonpose.TAKE:
-            take = actions.parse(name, pathlib.Path(self.root) / subject)
+        action, label = release.CANONPOSE_TAKE, release.CANONPOSE_TAKE
+        if name != release.CANONPOSE_TAKE:
+            take = protocol.parse_take(name, pathlib.Path(self.root) / subject)
             action, label = take.action, take.label
         pose_world = None if self._poses is None else self._poses.read(subject, name)
         if pose_world is not None and self._is_shifted(subject, name):
@@ -148,14 +173,14 @@ class Human36MSource:
         ]
 
     @functools.cached_property
-    def _poses(self) -> layouts.PoseReader | None:
-        is_takeless = isinstance(self._detections, canonpose.Detections)
-        kind = layouts.NONE if is_takeless and self.poses == layouts.AUTO else self.poses
-        return layouts.poses(pathlib.Path(self.root), kind)
+    def _poses(self) -> PoseReader | None:
+        is_takeless = isinstance(self._detections, release.CanonPoseDetections)
+        kind = NONE if is_takeless and self.poses == AUTO else self.poses
+        return pose_reader(pathlib.Path(self.root), kind)
 
     @functools.cached_property
-    def _detections(self) -> layouts.DetectionReader:
-        return layouts.detections(pathlib.Path(self.root), self.detections)
+    def _detections(self) -> DetectionReader:
+        return detection_reader(pathlib.Path(self.root), self.detections)
 
     @functools.cached_property
     def _takes(self) -> dict[str, tuple[str, str]]:
@@ -168,13 +193,13 @@ class Human36MSource:
         takes: dict[str, tuple[str, str]] = {}
         for subject in asked:
             reader = self._poses or self._detections
-            for name in sorted(reader.takes(subject), key=actions.order):
-                clip = actions.clip(subject, name)
+            for name in sorted(reader.takes(subject), key=protocol.take_order):
+                clip = protocol.clip_name(subject, name)
                 if clip in takes:
                     rule = "be there in one spelling"
                     received = f"{takes[clip][1]!r} and {name!r}"
                     raise errors.RecordingError(self.root, f"{subject} takes", rule, received)
-                if f"{subject} {actions.label(name)}" not in left_out:
+                if f"{subject} {protocol.action_label(name)}" not in left_out:
                     takes[clip] = subject, name
         return takes
 
@@ -191,7 +216,7 @@ class Human36MSource:
             rule = "cover all subjects that are asked for"
             received = f"{self._detections}, without {', '.join(sorted(absent))}"
             raise errors.RecordingError(root, "detections", rule, received)
-        if isinstance(self._detections, canonpose.Detections) and (
+        if isinstance(self._detections, release.CanonPoseDetections) and (
             self._poses is not None or self.test_subjects
         ):
             rule = "be () and `poses` 'none' or 'auto', with CanonPose's detections"
@@ -202,10 +227,10 @@ class Human36MSource:
             raise errors.RecordingError(root, "shifted_takes", rule, str(self._detections))
 
     def _is_shifted(self, subject: str, name: str) -> bool:
-        is_named = f"{subject} {actions.label(name)}" in protocol.SHIFTED_TAKES
+        is_named = f"{subject} {protocol.action_label(name)}" in protocol.SHIFTED_TAKES
         return self.shifted_takes == "correct" and is_named
 
-    def _num_frames(self, views: list[checks.Detections], pose_world: np.ndarray | None) -> int:
+    def _num_frames(self, views: list[rig.Detections], pose_world: np.ndarray | None) -> int:
         """Gives the number of frames that poses and all views have."""
         lengths = [len(view.keypoints_2d) for view in views]
         num_frames, other = min(lengths), "another camera"
@@ -232,8 +257,78 @@ def _straighten(
     keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Removes distortion; what no ray of the lens can show is not seen."""
-    straight = lenses.undistort(
-        keypoints_2d, intrinsics[:, np.newaxis], rig.DISTORTION[:, np.newaxis]
-    )
+    straight = rig.undistort(keypoints_2d, intrinsics[:, np.newaxis], rig.DISTORTION[:, np.newaxis])
     is_seen = (confidence > 0) & np.isfinite(straight).all(axis=-1)
     return np.where(is_seen[..., np.newaxis], straight, 0.0), np.where(is_seen, confidence, 0.0)
+
+
+POSES = (AUTO, "cdf", "videopose3d", NONE)
+PROJECTIONS = "D2_Positions"
+"""What the exact projections of the original release are called."""
+
+_BY_SUFFIX: dict[str, Callable[[pathlib.Path], DetectionReader]] = {
+    ".npz": detections.Archive,
+    ".parquet": detections.Table,
+    ".pickle": release.CanonPoseDetections,
+    ".pkl": release.CanonPoseDetections,
+}
+
+
+def pose_reader(root: pathlib.Path, kind: str) -> PoseReader | None:
+    """Opens the poses of a folder.
+
+    Args:
+        root: The folder.
+        kind: One of `POSES`; with `"auto"` the original release goes before the archives.
+
+    Returns:
+        A reader, that says in words what it reads; None without poses.
+    """
+    has_original = bool(release.cdf_subjects(root))
+    has_archive = release.archive_pose_path(root).is_file()
+    if kind == "cdf" or (kind == AUTO and has_original):
+        return release.CDFPoses(root)
+    if kind == "videopose3d" or (kind == AUTO and has_archive):
+        return release.ArchivePoses(root)
+    return None
+
+
+def detection_reader(root: pathlib.Path, name: str) -> DetectionReader:
+    """Opens the detections of a folder.
+
+    Args:
+        root: The folder.
+        name: `"D2_Positions"`; or what the name of one of VideoPose3D's archives ends in, such as
+            `"cpn_ft_h36m_dbb"`; or a file below the folder with a suffix that tells its layout;
+            or `"auto"` for the only ones in the folder.
+
+    Raises:
+        RecordingError: If a file is outside of the folder, or `"auto"` has no or several choices.
+    """
+    if name == AUTO:
+        found = detection_names(root)
+        if len(found) != 1:
+            rule = "be named, unless the folder has one kind of detections"
+            received = f"{AUTO!r} with {', '.join(found) or 'none'}"
+            raise errors.RecordingError(root, "detections", rule, received)
+        (name,) = found
+    suffix = pathlib.PurePosixPath(name).suffix
+    if name == PROJECTIONS:
+        return release.CDFProjections(root)
+    if suffix in _BY_SUFFIX:
+        return _BY_SUFFIX[suffix](files.inside(root, name, root, "detections"))
+    path = release.archive_keypoints_path(root, name)
+    files.inside(root, path.name if path.parent == root else name, root, "detections")
+    return release.ArchiveDetections(root, name)
+
+
+def detection_names(root: pathlib.Path) -> list[str]:
+    """Gives the names of all detections that a folder has, as `detection_reader` takes them."""
+    projections = [PROJECTIONS] if release.CDFProjections(root).subjects() else []
+    archives = release.detector_names(root)
+    known = {
+        release.archive_pose_path(root),
+        *(release.archive_keypoints_path(root, a) for a in archives),
+    }
+    paths = sorted(path for path in root.glob("*") if path.suffix in _BY_SUFFIX)
+    return projections + archives + [path.name for path in paths if path not in known]

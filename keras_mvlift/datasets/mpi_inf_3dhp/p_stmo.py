@@ -13,17 +13,10 @@ from typing import Any
 import numpy as np
 
 from keras_mvlift import errors
-from keras_mvlift.datasets import archives, sequences
-from keras_mvlift.datasets.mpi_inf_3dhp import (
-    agreement,
-    arrays,
-    calibration,
-    joints,
-    layouts,
-    protocol,
-    test_set,
-    training_set,
-)
+from keras_mvlift.datasets import sequences
+from keras_mvlift.datasets.mpi_inf_3dhp import protocol, release
+from keras_mvlift.datasets.mpi_inf_3dhp import rig as mpi_inf_3dhp_rig
+from keras_mvlift.untrusted import archives, files
 
 # Focal lengths and principal point, pixels: the release's focal length indoors, the rest as
 # fitted to the original test set to a pixel or two.
@@ -51,15 +44,15 @@ class Archives:
     first_frames: str | int
     calibration: str
 
-    def training_clip(self, subject: str, sequence: str) -> layouts.Clip:
+    def training_clip(self, subject: str, sequence: str) -> protocol.Clip:
         """Reads a sequence of the training set, without reference.
 
         Raises:
             RecordingError: If a file is missing or not as it must be.
         """
         rig_path = pathlib.Path(self.root) / self.calibration
-        rig = calibration.read(rig_path, self.cameras)
-        path = pathlib.Path(self.root) / layouts.TRAINING_ARCHIVE
+        rig = mpi_inf_3dhp_rig.read_calibration(rig_path, self.cameras)
+        path = pathlib.Path(self.root) / protocol.TRAINING_ARCHIVE
         field = f"{subject} {sequence}"
         views, frame_rate = _take(path, field, _entry(path, field))
         wanted = protocol.first_frames(subject, sequence, self.first_frames)
@@ -68,12 +61,12 @@ class Archives:
         if len(set(lengths)) > 1:
             rule = "have as many frames in every camera"
             raise errors.RecordingError(path, field, rule, lengths)
-        num_frames = training_set.enough(path, field, lengths[0], wanted)
+        num_frames = release.enough(path, field, lengths[0], wanted)
         keypoints_2d, pose = (
             np.stack([part[:num_frames] for part in parts]) for parts in zip(*points, strict=True)
         )
-        agreement.require_equal_poses(rig_path, rig.names, pose, rig.camera)
-        agreement.require_meeting_rays(rig_path, rig.names, keypoints_2d, rig.camera)
+        mpi_inf_3dhp_rig.require_equal_poses(rig_path, rig.names, pose, rig.camera)
+        mpi_inf_3dhp_rig.require_meeting_rays(rig_path, rig.names, keypoints_2d, rig.camera)
         clip = sequences.MultiViewSequence(
             name=f"{subject}_{sequence}",
             subject=subject,
@@ -85,31 +78,31 @@ class Archives:
             confidence=np.ones(keypoints_2d.shape[:-1]),
         )
         names = tuple(f"{subject}/{sequence}/{name}" for name in rig.names)
-        return layouts.Clip(clip, np.arange(num_frames), names)
+        return protocol.Clip(clip, np.arange(num_frames), names)
 
     def test_clips(self, subject: str) -> list[str]:
         """Gives the subject's one clip; the archives do not tell activities."""
         return [subject]
 
-    def test_clip(self, subject: str, name: str) -> layouts.Clip:
+    def test_clip(self, subject: str, name: str) -> protocol.Clip:
         """Reads the valid frames of a test clip.
 
         Raises:
             RecordingError: If the archive is missing or not as it must be.
         """
-        path = pathlib.Path(self.root) / layouts.TEST_ARCHIVE
+        path = pathlib.Path(self.root) / protocol.TEST_ARCHIVE
         entry = _entry(path, subject)
         keypoints_2d, pose = _points(path, "data", {subject: entry}, subject, is_finite=False)
         shape = (len(keypoints_2d),)
-        valid = arrays.checked(path, f"{subject}/valid", entry.get("valid"), shape)
-        frame = test_set.valid_frames(path, f"{subject}/valid", valid)
+        valid = files.checked_array(path, f"{subject}/valid", entry.get("valid"), shape)
+        frame = release.valid_frames(path, f"{subject}/valid", valid)
         keypoints_2d, pose = keypoints_2d[frame], pose[frame]
         for field, value in (("data_2d", keypoints_2d), ("data_3d", pose)):
-            arrays.require_finite(path, f"{subject}/{field}", value)
+            files.require_finite(path, f"{subject}/{field}", value)
         fx, fy, cx, cy = TEST_LENSES[subject]
-        camera = test_set.camera(np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]))
-        clip = test_set.sequence(subject, "", camera, keypoints_2d, pose)
-        return layouts.Clip(clip, frame, (subject,))
+        camera = release.test_camera(np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]))
+        clip = release.test_sequence(subject, "", camera, keypoints_2d, pose)
+        return protocol.Clip(clip, frame, (subject,))
 
 
 def _entry(path: pathlib.Path, key: str) -> Any:
@@ -145,12 +138,14 @@ def _points(
     if not isinstance(view, dict):
         received = ", ".join(map(str, views)) or "none"
         raise errors.RecordingError(path, field, "be a view of the archive", received[:200])
-    num_joints = len(joints.TEST_17)
-    image = arrays.checked(path, f"{field}/data_2d", view.get("data_2d"), (None, num_joints, 2))
+    num_joints = len(protocol.TEST_17)
+    image = files.checked_array(
+        path, f"{field}/data_2d", view.get("data_2d"), (None, num_joints, 2)
+    )
     shape = (len(image), num_joints, 3)
-    space = arrays.checked(path, f"{field}/data_3d", view.get("data_3d"), shape)
+    space = files.checked_array(path, f"{field}/data_3d", view.get("data_3d"), shape)
     if is_finite:
-        arrays.require_finite(path, f"{field}/data_2d", image)
-        arrays.require_finite(path, f"{field}/data_3d", space)
-    chosen = joints.H36M_FROM_TEST
+        files.require_finite(path, f"{field}/data_2d", image)
+        files.require_finite(path, f"{field}/data_3d", space)
+    chosen = protocol.H36M_FROM_TEST
     return image[:, chosen], errors.MILLIMETERS.to_meters(space[:, chosen])

@@ -1,6 +1,13 @@
 """How the field trains and tests on MPI-INF-3DHP: who, what, how many frames."""
 
-from typing import NamedTuple
+import dataclasses
+import pathlib
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import sequences
 
 
 class Take(NamedTuple):
@@ -87,3 +94,175 @@ def first_frames(subject: str, sequence: str, choice: str | int) -> int | None:
     if choice == "table":
         return TAKES[subject, sequence].num_frames
     return None if choice == "all" else int(choice)
+
+
+# MPI-INF-3DHP's joint sets, and where the joints of `H36M_17` lie in them.
+
+ALL_28 = (
+    "spine3",
+    "spine4",
+    "spine2",
+    "spine",
+    "pelvis",
+    "neck",
+    "head",
+    "head_top",
+    "left_clavicle",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "left_hand",
+    "right_clavicle",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "right_hand",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "left_foot",
+    "left_toe",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "right_foot",
+    "right_toe",
+)
+"""The joints of the training set's annotations, in their order."""
+
+TEST_17 = (
+    "head_top",
+    "neck",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "pelvis",
+    "spine",
+    "head",
+)
+"""The joints of the test set's annotations, and of P-STMO's archives, in their order."""
+
+# What this set calls the joints that our names, after Human3.6M's figures, place elsewhere: its
+# neck is between the shoulders, its head at the height of the nose.
+_OWN_NAMES = {"thorax": "neck", "nose": "head", "head": "head_top"}
+
+
+def _indices(joints: tuple[str, ...]) -> list[int]:
+    return [joints.index(_OWN_NAMES.get(joint, joint)) for joint in skeletons.H36M_17.joints]
+
+
+H36M_FROM_28 = _indices(ALL_28)
+"""Of each joint of `H36M_17`, its index in `ALL_28`."""
+
+H36M_FROM_TEST = _indices(TEST_17)
+"""Of each joint of `H36M_17`, its index in `TEST_17`."""
+
+TEST_FROM_28 = [ALL_28.index(joint) for joint in TEST_17]
+"""Of each joint of `TEST_17`, its index in `ALL_28`."""
+
+NUM_SCORED = 14
+
+SCORED = tuple(H36M_FROM_TEST.index(joint) for joint in range(NUM_SCORED))
+"""The joints that count for PCK and AUC, in the order of the official evaluation, as indices of
+`H36M_17`: all but pelvis, spine and head."""
+
+# The two forms in which the field keeps MPI-INF-3DHP, and which of them a folder holds.
+
+LAYOUTS = ("original", "p_stmo")
+
+# The release's own folder, the one that its archive unpacks to, and MMPose's.
+_TRAINING_FOLDERS = ("", "train")
+_TEST_FOLDERS = (
+    "mpi_inf_3dhp_test_set",
+    "mpi_inf_3dhp_test_set/mpi_inf_3dhp_test_set",
+    "test",
+    "",
+)
+
+TRAINING_ARCHIVE = "data_train_3dhp.npz"
+TEST_ARCHIVE = "data_test_3dhp.npz"
+
+
+class Clip(NamedTuple):
+    """A clip, and where it comes from.
+
+    Attributes:
+        sequence: The clip, with the 2D joints of its annotation.
+        frame: `[T]`, the index in the files of each of its frames.
+        views: `V` names that the views have in a file of detections.
+    """
+
+    sequence: sequences.MultiViewSequence
+    frame: np.ndarray
+    views: tuple[str, ...]
+
+    def every(self, stride: int) -> "Clip":
+        """Gives the clip of every how manieth frame, from the first on."""
+        if stride == 1:
+            return self
+        sequence = self.sequence.frames(slice(None, None, stride))
+        sequence = dataclasses.replace(sequence, frame_rate=sequence.frame_rate / stride)
+        return Clip(sequence, self.frame[::stride], self.views)
+
+
+class Layout(Protocol):
+    """What reads one of the forms."""
+
+    def training_clip(self, subject: str, sequence: str) -> Clip:
+        """Reads a sequence of the training set."""
+
+    def test_clips(self, subject: str) -> list[str]:
+        """Gives the names of the clips that a subject of the test set has."""
+
+    def test_clip(self, subject: str, name: str) -> Clip:
+        """Reads one of them."""
+
+
+def find(root: str) -> str:
+    """Tells which of `LAYOUTS` a folder holds.
+
+    Raises:
+        RecordingError: If it holds none, or both.
+    """
+    base = pathlib.Path(root)
+    folders = [base / folder for folder in (*_TRAINING_FOLDERS, *_TEST_FOLDERS)]
+    found = {
+        "original": any(
+            (folder / subject).is_dir()
+            for folder in folders
+            for subject in (*SUBJECTS, *TEST_SUBJECTS)
+        ),
+        "p_stmo": any((base / name).is_file() for name in (TRAINING_ARCHIVE, TEST_ARCHIVE)),
+    }
+    names = [name for name in LAYOUTS if found[name]]
+    if not names:
+        rule = f"hold the release's folders S1 to S8 or TS1 to TS6, or {TRAINING_ARCHIVE}"
+        raise errors.RecordingError(root, "layout", rule, "neither")
+    if len(names) > 1:
+        rule = "be one of the two that are there; the option `layout` chooses"
+        raise errors.RecordingError(root, "layout", rule, ", ".join(names))
+    return names[0]
+
+
+def training_folder(root: str, subject: str, sequence: str) -> pathlib.Path:
+    """Gives the folder of a training sequence: the first that exists of those it may be in."""
+    return _first(root, _TRAINING_FOLDERS, subject) / sequence
+
+
+def test_folder(root: str, subject: str) -> pathlib.Path:
+    """Gives the folder of a subject of the test set."""
+    return _first(root, _TEST_FOLDERS, subject)
+
+
+def _first(root: str, bases: tuple[str, ...], name: str) -> pathlib.Path:
+    candidates = [pathlib.Path(root) / base / name for base in bases]
+    return next((path for path in candidates if path.is_dir()), candidates[0])

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Iterator
 
 from keras_mvlift.datasets import sequences
-from keras_mvlift.datasets.mpi_inf_3dhp import detections, layouts, original, p_stmo, protocol
+from keras_mvlift.datasets.mpi_inf_3dhp import p_stmo, protocol, release
 
 _TRAINING_REFERENCES = {
     "original": "annot3, metric, checked against annot2 and the calibration",
@@ -56,7 +56,7 @@ class MPIINF3DHPSource:
     calibration: str = "camera.calibration"
 
     def __post_init__(self) -> None:
-        known = ("auto", *layouts.LAYOUTS)
+        known = ("auto", *protocol.LAYOUTS)
         self._require(self.layout in known, "layout", f"be one of {', '.join(known)}")
         sets = protocol.CAMERA_SETS
         self._require(self.camera_set in sets, "camera_set", f"be one of {', '.join(sets)}")
@@ -99,7 +99,7 @@ class MPIINF3DHPSource:
             found = whole.every(self.training_stride)
         if not self.detections:
             return found.sequence
-        return detections.replace(pathlib.Path(self.root) / self.detections, found)
+        return release.replace_detections(pathlib.Path(self.root) / self.detections, found)
 
     def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
         """Reads all clips, one after the other."""
@@ -127,13 +127,13 @@ class MPIINF3DHPSource:
 
     @functools.cached_property
     def _layout(self) -> str:
-        return layouts.find(self.root) if self.layout == "auto" else self.layout
+        return protocol.find(self.root) if self.layout == "auto" else self.layout
 
     @functools.cached_property
-    def _reader(self) -> layouts.Layout:
+    def _reader(self) -> protocol.Layout:
         cameras = protocol.CAMERA_SETS[self.camera_set]
         if self._layout == "original":
-            return original.OriginalFolders(
+            return release.OriginalFolders(
                 root=self.root, cameras=cameras, first_frames=self.first_frames
             )
         return p_stmo.Archives(

@@ -7,7 +7,7 @@ import pytest
 
 from components.bulk_inference import job
 from keras_mvlift import inference
-from keras_mvlift.datasets import examples
+from keras_mvlift.datasets import tfrecords
 from tests import temporal_networks
 from tests.components.bulk_inference import stored_views
 
@@ -91,7 +91,7 @@ def test_an_output_that_exists_is_refused_and_left_alone(model, tmp_path):
 
 def test_an_error_in_the_middle_leaves_nothing(model, tmp_path, monkeypatch):
     path = stored_views.write(tmp_path / "views.gz", stored_views.columns(9))
-    encode, calls = examples.encode, []
+    encode, calls = tfrecords.encode, []
 
     def encode_until_full(columns):
         calls.append(columns)
@@ -99,7 +99,7 @@ def test_an_error_in_the_middle_leaves_nothing(model, tmp_path, monkeypatch):
             raise OSError("disk full")
         return encode(columns)
 
-    monkeypatch.setattr(examples, "encode", encode_until_full)
+    monkeypatch.setattr(tfrecords, "encode", encode_until_full)
     with pytest.raises(OSError, match="disk full"):
         job.run(bulk(model, path, tmp_path / "out", form="tfrecord", batch_size=4))
     assert [child.name for child in tmp_path.iterdir()] == ["views.gz"]

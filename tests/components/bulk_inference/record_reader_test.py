@@ -3,7 +3,7 @@ import pytest
 
 from components.bulk_inference import record_reader, view_rows
 from keras_mvlift import errors
-from keras_mvlift.datasets import examples
+from keras_mvlift.datasets import tfrecords
 from tests.components.bulk_inference import stored_views
 
 
@@ -15,7 +15,7 @@ def read(path, records, batch_size=8):
 @pytest.mark.parametrize("name", ["views.gz", "views.tfrecord"])
 def test_records_come_in_batches_in_their_order(tmp_path, name):
     drawn = stored_views.columns(10)
-    batches = read(tmp_path / name, examples.encode(drawn), 4)
+    batches = read(tmp_path / name, tfrecords.encode(drawn), 4)
     assert [len(batch.keys["frame"]) for batch in batches] == [4, 4, 2]
     frames = [frame for batch in batches for frame in batch.keys["frame"].to_pylist()]
     assert frames == [*range(0, 50, 5)]
@@ -24,7 +24,7 @@ def test_records_come_in_batches_in_their_order(tmp_path, name):
 
 
 def test_what_is_absent_is_null(tmp_path):
-    (batch,) = read(tmp_path / "views.gz", examples.encode(stored_views.columns(2, place=False)))
+    (batch,) = read(tmp_path / "views.gz", tfrecords.encode(stored_views.columns(2, place=False)))
     assert batch.numbers["rotation"].lengths.tolist() == [0, 0]
     assert batch.keys["subject"].to_pylist() == [None, None]
     assert batch.keys["camera"].to_pylist() == ["left", "right"]
@@ -32,7 +32,7 @@ def test_what_is_absent_is_null(tmp_path):
 
 def odd(**changed):
     """A record with another feature."""
-    (record,) = examples.encode(stored_views.columns(1) | changed)
+    (record,) = tfrecords.encode(stored_views.columns(1) | changed)
     return record
 
 
@@ -48,7 +48,7 @@ def odd(**changed):
     ],
 )
 def test_an_odd_record_is_refused_alone(tmp_path, record, field, rule):
-    good = examples.encode(stored_views.columns(3))
+    good = tfrecords.encode(stored_views.columns(3))
     (batch,) = read(tmp_path / "views.gz", [*good[:2], record, good[2]])
     found = {row: (refusal.field, refusal.rule) for row, refusal in batch.refusals.items()}
     assert found == {2: (field, rule)}
@@ -60,14 +60,14 @@ def test_an_odd_record_is_refused_alone(tmp_path, record, field, rule):
 def test_a_record_without_a_field_is_refused_by_its_name(tmp_path):
     drawn = stored_views.columns(1)
     del drawn["intrinsics"]
-    (batch,) = read(tmp_path / "views.gz", examples.encode(drawn))
+    (batch,) = read(tmp_path / "views.gz", tfrecords.encode(drawn))
     _, refusals = view_rows.check(batch)
     assert refusals == {0: view_rows.Refusal("intrinsics", "hold 9 numbers, 3 x 3", 0)}
 
 
 def test_a_damaged_file_is_refused_by_name(tmp_path):
     path = tmp_path / "views.gz"
-    stored_views.write_records(path, examples.encode(stored_views.columns(20)))
+    stored_views.write_records(path, tfrecords.encode(stored_views.columns(20)))
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(errors.RecordingError, match=r"views.gz: `records` must be whole TFRecords"):
         list(record_reader.read(str(path), 4))

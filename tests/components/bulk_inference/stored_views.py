@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from components.bulk_inference import view_rows
-from keras_mvlift.datasets import examples
+from keras_mvlift.datasets import tfrecords
 from tests import tiny_studio
 
 KINDS = {"parquet": "views.parquet", "tfrecord": "views.gz"}
@@ -47,7 +47,7 @@ NUMBERS = view_rows.NUMBERS
 def write(path, drawn):
     """Writes columns as the ending of the path says; gives the path."""
     if path.suffix != ".parquet":
-        write_records(path, examples.encode(drawn))
+        write_records(path, tfrecords.encode(drawn))
         return path
     arrays = {
         name: values.reshape(len(values), -1).tolist() if name in NUMBERS else values

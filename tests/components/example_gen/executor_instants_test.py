@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from components.example_gen import executor
 from keras_mvlift import sources
-from keras_mvlift.datasets import examples, view_pairs
+from keras_mvlift.datasets import tfrecords
 from tests.components import studio_examples
 
 # Four real cameras and, in training, a virtual one.
@@ -58,9 +58,9 @@ def test_they_are_read_as_batches_of_all_views(artifact):
     first = rows(artifact, "eval_instants")[0]
 
     def decode(records):
-        return examples.decode_instants(records, num_views=6)
+        return tfrecords.decode_instants(records, num_views=6)
 
-    view = next(iter(view_pairs.load_once(files, 3, decode)))
+    view = next(iter(tfrecords.load_once(files, 3, decode)))
     assert view.keypoints_2d.shape == (3, 6, 17, 2)
     expected = np.reshape(first["views/keypoints_2d"], (4, 17, 2))
     np.testing.assert_array_equal(view.keypoints_2d[0, :4], expected)
@@ -71,6 +71,6 @@ def test_they_are_read_as_batches_of_all_views(artifact):
 
 def test_more_views_than_were_announced_are_refused(artifact):
     files = [str(path) for path in studio_examples.shards(artifact, "eval_instants")]
-    batches = view_pairs.load_once(files, 3, lambda records: examples.decode_instants(records, 3))
+    batches = tfrecords.load_once(files, 3, lambda records: tfrecords.decode_instants(records, 3))
     with pytest.raises(tf.errors.InvalidArgumentError):
         next(iter(batches))

@@ -9,8 +9,11 @@ import pytest
 
 from components.example_gen import executor
 from keras_mvlift import configs
-from keras_mvlift.datasets import pose2sim
-from keras_mvlift.datasets.human36m import actions, cdf, original, simulation
+from keras_mvlift.datasets.human36m import protocol
+from keras_mvlift.datasets.human36m import release as human36m_release
+from keras_mvlift.datasets.rigs import pose2sim
+from keras_mvlift.studio import human36m
+from keras_mvlift.untrusted import cdf
 from tests.components import studio_examples
 
 CAMERA = "55011271"
@@ -69,7 +72,7 @@ def release(tmp_path_factory):
     """Seven takes of each of two people."""
     root = tmp_path_factory.mktemp("release") / "h36m"
     options = {"num_takes": NUM_TAKES, "num_frames": NUM_FRAMES, "num_distinct_takes": 1}
-    takes = simulation.write_release(root, subjects=("S1", "S9"), formats=("cdf",), **options)
+    takes = human36m.write_release(root, subjects=("S1", "S9"), formats=("cdf",), **options)
     assert len([*takes]) == 2 * NUM_TAKES
     return root
 
@@ -79,8 +82,8 @@ def damaged(release, tmp_path_factory):
     root = tmp_path_factory.mktemp("damaged") / "h36m"
     shutil.copytree(release, root)
     for take, damage in ({take: damage for take, (damage, _) in DAMAGES.items()}).items():
-        damage(original.keypoints_path(root, "S1", take, CAMERA))
-    rename(original.keypoints_path(root, "S1", UNKNOWN, CAMERA))
+        damage(human36m_release.cdf_keypoints_path(root, "S1", take, CAMERA))
+    rename(human36m_release.cdf_keypoints_path(root, "S1", UNKNOWN, CAMERA))
     return root
 
 
@@ -114,9 +117,9 @@ def shards(artifacts):
 
 @pytest.mark.parametrize("take", DAMAGES)
 def test_a_damaged_clip_is_lost_with_its_file_field_and_reason(take, examples, damaged):
-    path = original.keypoints_path(damaged, "S1", take, CAMERA)
+    path = human36m_release.cdf_keypoints_path(damaged, "S1", take, CAMERA)
     [loss] = [loss for loss in listed(examples)["clips"] if loss["file"] == str(path)]
-    assert loss["clip"] == actions.clip("S1", take)
+    assert loss["clip"] == protocol.clip_name("S1", take)
     assert DAMAGES[take][1] in loss["reason"]
     assert loss["message"].startswith(f"{path}: `{loss['field']}` must ")
 

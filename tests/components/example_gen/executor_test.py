@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from components.example_gen import executor, shards
 from keras_mvlift import configs, sources
-from keras_mvlift.datasets import examples, pose2sim, preparation
+from keras_mvlift.datasets import preparation, tfrecords
+from keras_mvlift.datasets.rigs import pose2sim
 from tests.components import studio_examples
 
 FORMATS = pathlib.Path(__file__).parents[3] / "docs" / "formats.md"
@@ -200,8 +201,8 @@ def test_test_examples_hold_the_documented_features(studio):
     shared = {"keypoints_2d", "confidence", "intrinsics", "rotation", "center", "camera"}
     shared |= {"clip", "subject", "action", "frame", "camera_confidence"}
     for row in all_rows(artifacts, "test"):
-        assert set(row) == shared | {examples.REFERENCE_POSE}
-        assert len(row[examples.REFERENCE_POSE]) == 51
+        assert set(row) == shared | {tfrecords.REFERENCE_POSE}
+        assert len(row[tfrecords.REFERENCE_POSE]) == 51
 
 
 @pytest.mark.parametrize(

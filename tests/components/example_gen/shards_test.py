@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from components.example_gen import shards
-from keras_mvlift.datasets import examples
+from keras_mvlift.datasets import tfrecords
 
 NAME = "Split-train/data_tfrecord-00000-of-00001.gz"
 COLUMNS = {
@@ -46,7 +46,7 @@ def files(folder):
 def test_a_shard_holds_the_rows_in_their_order(tmp_path):
     shards.write(str(tmp_path), NAME, COLUMNS)
     assert files(tmp_path) == [NAME]
-    assert read(tmp_path / NAME) == examples.encode(COLUMNS)
+    assert read(tmp_path / NAME) == tfrecords.encode(COLUMNS)
 
 
 def test_equal_rows_are_equal_files(tmp_path):
@@ -62,13 +62,13 @@ def test_no_rows_are_no_file(tmp_path):
 
 
 def test_no_more_than_a_block_of_records_is_in_memory(tmp_path, monkeypatch):
-    encode, sizes = examples.encode, []
+    encode, sizes = tfrecords.encode, []
 
     def noting(columns):
         sizes.append(len(columns["frame"]))
         return encode(columns)
 
-    monkeypatch.setattr(examples, "encode", noting)
+    monkeypatch.setattr(tfrecords, "encode", noting)
     shards.write(str(tmp_path), NAME, COLUMNS)
     assert max(sizes) < 5000
     assert sum(sizes) == 10_000

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from keras_mvlift import configs, skeletons
-from keras_mvlift.datasets import preparation, splits
-from keras_mvlift.datasets.human36m import simulation
+from keras_mvlift.datasets import preparation
 from keras_mvlift.geometry import cameras, triangulation
+from keras_mvlift.studio import human36m
 from tests.datasets.human36m import releases
 
-SPLIT = splits.BySubject(test_subjects=("S9",))
+SPLIT = preparation.BySubject(test_subjects=("S9",))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_detections_meet_near_the_reference(release):
 
 
 def test_a_release_of_all_subjects_lists_the_fields_209_clips(tmp_path):
-    takes = simulation.write_release(tmp_path, num_frames=1, num_distinct_takes=1, formats=("cdf",))
+    takes = human36m.write_release(tmp_path, num_frames=1, num_distinct_takes=1, formats=("cdf",))
     assert sum(1 for _ in takes) == 210
     everyone = {
         "train_subjects": ("S1", "S5", "S6", "S7", "S8"),

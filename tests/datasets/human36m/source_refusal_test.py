@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.datasets.human36m import cdf, original, rig
-from tests.datasets import damage
+from keras_mvlift.datasets.human36m import release, rig
+from keras_mvlift.untrusted import cdf
 from tests.datasets.human36m import releases
+from tests.untrusted import damage
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_a_subject_without_poses_or_detections_is_refused(root):
         releases.open_source(root, **asked).clips()
     shutil.copytree(root / "S1", root / "S5")
     assert len(releases.open_source(root, **asked).clips()) == 6
-    shutil.rmtree(original.pose_path(root, "S5", "").parent)
+    shutil.rmtree(release.cdf_pose_path(root, "S5", "").parent)
     with pytest.raises(errors.RecordingError, match=r"S5.*D3_Positions.*no such file"):
         releases.open_source(root, **asked).clips()
 
@@ -65,9 +66,11 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
 
 
 def test_a_take_in_two_spellings_is_refused(root):
-    path = original.pose_path(root, "S1", "TakingPhoto")
+    path = release.cdf_pose_path(root, "S1", "TakingPhoto")
     for name in ("TakingPhoto", "Photo"):
-        shutil.copy(original.pose_path(root, "S1", "Directions 1"), path.with_name(f"{name}.cdf"))
+        shutil.copy(
+            release.cdf_pose_path(root, "S1", "Directions 1"), path.with_name(f"{name}.cdf")
+        )
     with pytest.raises(errors.RecordingError, match=r"one spelling.*'Photo' and 'Taking"):
         releases.open_source(root).clips()
 
@@ -82,8 +85,8 @@ def test_canonpose_is_for_training_alone(tmp_path):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_frame_without_a_number_is_refused_by_name(root, value):
     for path, width in (
-        (original.pose_path(root, "S1", "Directions 1"), 96),
-        (original.keypoints_path(root, "S1", "Directions 1", rig.CAMERAS[3]), 64),
+        (release.cdf_pose_path(root, "S1", "Directions 1"), 96),
+        (release.cdf_keypoints_path(root, "S1", "Directions 1", rig.CAMERAS[3]), 64),
     ):
         data, values = path.read_bytes(), cdf.read(path, width)
         values[4, 10] = value
@@ -96,8 +99,8 @@ def test_a_frame_without_a_number_is_refused_by_name(root, value):
 
 
 def test_one_broken_clip_leaves_the_others_readable(root):
-    original.pose_path(root, "S1", "Directions 1").write_bytes(b"")
-    original.keypoints_path(root, "S9", "Discussion 1", rig.CAMERAS[0]).unlink()
+    release.cdf_pose_path(root, "S1", "Directions 1").write_bytes(b"")
+    release.cdf_keypoints_path(root, "S9", "Discussion 1", rig.CAMERAS[0]).unlink()
     reader, refused = releases.open_source(root), []
     for clip in reader.clips():
         try:
@@ -109,7 +112,7 @@ def test_one_broken_clip_leaves_the_others_readable(root):
 
 
 def test_damage_ends_in_a_refusal_or_in_a_clip(root):
-    path = original.pose_path(root, "S1", "Directions 1")
+    path = release.cdf_pose_path(root, "S1", "Directions 1")
 
     def read():
         releases.open_source(root).read("S1_Directions_1")

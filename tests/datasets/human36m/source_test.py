@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 
 from keras_mvlift import configs, errors, sources
-from keras_mvlift.datasets.human36m import (
-    cdf,
-    lenses,
-    original,
-    rig,
-    source,
-    videopose3d,
-)
+from keras_mvlift.datasets.human36m import release as human36m_release
+from keras_mvlift.datasets.human36m import rig, source
+from keras_mvlift.untrusted import cdf
 from tests.datasets.human36m import releases
 
 CPN = "cpn_ft_h36m_dbb"
@@ -39,7 +34,7 @@ def open_full(root, **options):
 def straight(keypoints_2d, subject):
     """Removes the lens from what was written, but keeps what is not seen at 0."""
     intrinsics = rig.camera(subject).intrinsics[:, np.newaxis]
-    undistorted = lenses.undistort(keypoints_2d, intrinsics, rig.DISTORTION[:, np.newaxis])
+    undistorted = rig.undistort(keypoints_2d, intrinsics, rig.DISTORTION[:, np.newaxis])
     return np.where(keypoints_2d != 0, undistorted, 0.0)
 
 
@@ -89,7 +84,7 @@ def test_distortion_may_be_left_in(release):
 
 def test_detections_whose_lens_has_no_inverse_are_not_seen(release):
     root, _ = release
-    path = original.keypoints_path(root, "S1", "Directions 1", rig.CAMERAS[1])
+    path = human36m_release.cdf_keypoints_path(root, "S1", "Directions 1", rig.CAMERAS[1])
     values = cdf.read(path, 64)
     values[5, :2] = 1e7
     path.unlink()
@@ -160,7 +155,7 @@ def test_every_choice_is_said(full):
 
 def longer(root, num_frames):
     """Lets one camera's detections of a take have another length."""
-    path = videopose3d.keypoints_path(root, CPN)
+    path = human36m_release.archive_keypoints_path(root, CPN)
     with np.load(path, allow_pickle=True) as archive:
         content = {key: archive[key].item() for key in archive.files}
     views = content["positions_2d"]["S1"]["Eating 1"]
@@ -200,7 +195,7 @@ def test_without_poses_cameras_are_cut_to_the_shortest(release):
 
 def test_projections_must_be_as_long_as_poses(release):
     root, _ = release
-    path = original.keypoints_path(root, "S1", "Directions 1", rig.CAMERAS[1])
+    path = human36m_release.cdf_keypoints_path(root, "S1", "Directions 1", rig.CAMERAS[1])
     values = cdf.read(path, 64)
     path.unlink()
     cdf.write(path, np.concatenate([values, values[:1]]))
@@ -211,7 +206,7 @@ def test_projections_must_be_as_long_as_poses(release):
 
 def test_an_unknown_action_is_listed_and_refused_when_read(release):
     root, _ = release
-    path = original.pose_path(root, "S1", "Directions 1")
+    path = human36m_release.cdf_pose_path(root, "S1", "Directions 1")
     path.rename(path.with_name("Juggling 1.cdf"))
     reader = releases.open_source(root)
     assert "S1_Juggling_1" in reader.clips()

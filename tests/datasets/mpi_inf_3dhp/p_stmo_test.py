@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.datasets.mpi_inf_3dhp import joints, p_stmo, release_files
+from keras_mvlift.datasets.mpi_inf_3dhp import p_stmo, protocol
 from keras_mvlift.geometry import triangulation
-from tests.datasets import damage
+from keras_mvlift.studio import mpi_inf_3dhp
 from tests.datasets.mpi_inf_3dhp import releases
+from tests.untrusted import damage
 
 CHEST = tuple(releases.CHEST)
-ORDER = [joints.TEST_FROM_28[joint] for joint in joints.H36M_FROM_TEST]
+ORDER = [protocol.TEST_FROM_28[joint] for joint in protocol.H36M_FROM_TEST]
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def archives(root, **options):
 def change(root, edit, name="data_train_3dhp.npz"):
     # Our own file, so that loading its pickle is safe.
     data = np.load(root / name, allow_pickle=True)["data"].item()
-    release_files.write_archive(root / name, edit(data) or data)
+    mpi_inf_3dhp.write_archive(root / name, edit(data) or data)
 
 
 def test_a_training_clip_is_read_back(root):

@@ -1,1 +1,0 @@
-"""Calibrations of rigs, in each format that they come in."""

@@ -1,0 +1,193 @@
+"""Detections with confidences, in layouts of this library's own: an archive, or a table.
+
+`.npz`: plain arrays, nothing pickled, under the keys
+
+    <subject>/<take>/<camera>/keypoints_2d   [T, 17, 2] floats, pixels
+    <subject>/<take>/<camera>/confidence     [T, 17] floats in [0, 1]
+
+`.parquet`: one row per frame and camera, with the columns `SCHEMA`; rows in any order, though a
+clip is found faster where its rows are together.
+
+Joints are those of `skeletons.H36M_17`; pixels are those of the video, lens distortion included.
+"""
+
+import itertools
+import pathlib
+import re
+
+import numpy as np
+import pyarrow
+
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets.human36m import parquet_process, protocol, rig
+from keras_mvlift.untrusted import archives, cdf
+
+_NUM_JOINTS = skeletons.H36M_17.num_joints
+SCHEMA = pyarrow.schema(
+    {
+        "subject": pyarrow.string(),
+        "take": pyarrow.string(),
+        "camera": pyarrow.string(),
+        "frame": pyarrow.int32(),
+        "keypoints_2d": pyarrow.list_(pyarrow.float32()),
+        "confidence": pyarrow.list_(pyarrow.float32()),
+    }
+)
+"""The table's columns; `keypoints_2d` has 34 values, x and y by turns, `confidence` 17."""
+
+_STRINGS = re.compile(r"(large_)?string")
+_INTEGERS = re.compile(r"u?int(8|16|32|64)")
+_LISTS = re.compile(r"(large_)?list<\w+: (halffloat|float|double)( not null)?>")
+# What kind a column is of, in words, and how to tell; any precision will do.
+_KINDS = {
+    **{name: ("strings", _STRINGS.fullmatch) for name in ("subject", "take", "camera")},
+    "frame": ("integers", _INTEGERS.fullmatch),
+    **{name: ("lists of floats", _LISTS.fullmatch) for name in ("keypoints_2d", "confidence")},
+}
+
+_ARRAYS = ("keypoints_2d", "confidence")
+_KEY = re.compile(r"(S\d+)/([^/]+)/(\d+)/(keypoints_2d|confidence)")
+
+
+def key(subject: str, label: str, camera: str) -> str:
+    """Gives what an archive's keys for one camera's view of a take begin with."""
+    return f"{subject}/{label}/{camera}"
+
+
+def rows(
+    subject: str, label: str, camera: str, keypoints_2d: np.ndarray, confidence: np.ndarray
+) -> pyarrow.Table:
+    """Lays one camera's view of a take out as rows of the table.
+
+    Args:
+        subject: Who is seen.
+        label: The take.
+        camera: The camera's name.
+        keypoints_2d: `[T, J, 2]`, pixels.
+        confidence: `[T, J]`.
+    """
+    num_frames = len(keypoints_2d)
+    columns = {
+        **{
+            name: [value] * num_frames
+            for name, value in (("subject", subject), ("take", label), ("camera", camera))
+        },
+        "frame": np.arange(num_frames, dtype=np.int32),
+        "keypoints_2d": [*keypoints_2d.reshape(num_frames, -1)],
+        "confidence": [*confidence.reshape(num_frames, -1)],
+    }
+    return pyarrow.table(columns, SCHEMA)
+
+
+class _File:
+    """What both layouts share: who is in the file, and in which takes."""
+
+    is_projected = False
+
+    def __init__(self, path: pathlib.Path):
+        self._path = path
+
+    def __str__(self) -> str:
+        return f"{self._path.name}, with confidences"
+
+    def subjects(self) -> list[str]:
+        """Gives the subjects of which there are detections."""
+        return sorted({subject for subject, _ in self._index()})
+
+    def takes(self, subject: str) -> list[str]:
+        """Gives the names of a subject's takes, as the file has them."""
+        return sorted(take for owner, take in self._index() if owner == subject)
+
+    def read(self, subject: str, label: str) -> list[rig.Detections]:
+        """Reads what the four cameras saw in a take.
+
+        Raises:
+            RecordingError: If a camera is missing, or holds something else.
+        """
+        named = {protocol.action_label(take): take for take in self.takes(subject)}
+        return self._views(subject, named.get(label, label))
+
+    def _index(self) -> frozenset[tuple[str, str]]:
+        raise NotImplementedError
+
+    def _views(self, subject: str, take: str) -> list[rig.Detections]:
+        raise NotImplementedError
+
+
+class Archive(_File):
+    """Detections in an `.npz` archive; of it, a clip's arrays alone are read."""
+
+    def _index(self) -> frozenset[tuple[str, str]]:
+        matches = [_KEY.fullmatch(name) for name in archive_names(self._path)]
+        return frozenset((match[1], match[2]) for match in matches if match)
+
+    def _views(self, subject: str, take: str) -> list[rig.Detections]:
+        prefixes = [key(subject, take, camera) for camera in rig.CAMERAS]
+        names = [[f"{prefix}/{field}" for field in _ARRAYS] for prefix in prefixes]
+        arrays = archives.read_npz(self._path, tuple(itertools.chain(*names)))
+        return [
+            rig.check_detections(self._path, prefix, *(arrays[name] for name in pair))
+            for prefix, pair in zip(prefixes, names, strict=True)
+        ]
+
+
+class Table(_File):
+    """Detections in a Parquet file; of it, the row groups that hold the clip are read."""
+
+    def _index(self) -> frozenset[tuple[str, str]]:
+        return table_takes(self._path)
+
+    def _views(self, subject: str, take: str) -> list[rig.Detections]:
+        found = parquet_process.rows(self._path, subject, take)
+        prefixes = {camera: key(subject, take, camera) for camera in rig.CAMERAS}
+        arrays = {
+            name: self._values(found, name, width, prefixes[rig.CAMERAS[0]])
+            for name, width in (("keypoints_2d", 2 * _NUM_JOINTS), ("confidence", _NUM_JOINTS))
+        }
+        return [self._view(found, arrays, camera, prefix) for camera, prefix in prefixes.items()]
+
+    def _view(
+        self,
+        found: dict[str, np.ndarray],
+        arrays: dict[str, np.ndarray],
+        camera: str,
+        field: str,
+    ) -> rig.Detections:
+        own = np.flatnonzero(found["camera"] == camera)
+        own = own[np.argsort(found["frame"][own], kind="stable")]
+        if not 1 <= len(own) <= cdf.MAX_FRAMES:
+            rule = f"have 1 to {cdf.MAX_FRAMES} rows"
+            raise errors.RecordingError(self._path, field, rule, len(own))
+        if not np.array_equal(found["frame"][own], np.arange(len(own))):
+            rule = "have each frame from 0 on once"
+            raise errors.RecordingError(self._path, f"{field} frame", rule, f"{len(own)} rows")
+        keypoints_2d = arrays["keypoints_2d"][own].reshape(len(own), _NUM_JOINTS, 2)
+        return rig.check_detections(self._path, field, keypoints_2d, arrays["confidence"][own])
+
+    def _values(
+        self, found: dict[str, np.ndarray], name: str, width: int, field: str
+    ) -> np.ndarray:
+        lengths, values = found[f"{name}_length"], found[name]
+        if not (lengths == width).all() or len(values) != width * len(lengths):
+            rule = f"have {width} values in every row"
+            received = f"{lengths.min()} to {lengths.max()}"
+            raise errors.RecordingError(self._path, f"{field} {name}", rule, received)
+        return values.reshape(len(lengths), width)
+
+
+@cdf.PerVersion
+def archive_names(path: pathlib.Path) -> frozenset[str]:
+    """Gives an archive's keys; known until the file changes."""
+    return frozenset(archives.names(path))
+
+
+@cdf.PerVersion
+def table_takes(path: pathlib.Path) -> frozenset[tuple[str, str]]:
+    """Checks a table's columns and gives its subjects and takes; known until the file changes."""
+    found = parquet_process.columns(path)
+    kinds = dict(zip(found["name"].tolist(), found["type"].tolist(), strict=True))
+    for name, (wanted, is_kind) in _KINDS.items():
+        if not is_kind(kinds.get(name, "")):
+            received = kinds.get(name, "no such column")
+            raise errors.RecordingError(path, name, f"be a column of {wanted}", received)
+    return frozenset(zip(found["subject"].tolist(), found["take"].tolist(), strict=True))

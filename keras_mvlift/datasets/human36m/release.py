@@ -1,0 +1,403 @@
+"""Human3.6M's poses and detections, in each form in which they are passed on.
+
+Human3.6M's original release: motion capture and its projections in CDF files.
+
+<root>/S<n>/MyPoseFeatures/D3_Positions/<take>.cdf            32 joints, mm, world frame
+<root>/S<n>/MyPoseFeatures/D2_Positions/<take>.<camera>.cdf   32 joints, pixels, lens included
+"""
+
+import pathlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets.human36m import protocol, rig
+from keras_mvlift.untrusted import archives, cdf, pickles
+
+
+def cdf_pose_path(root: pathlib.Path, subject: str, name: str) -> pathlib.Path:
+    """Gives the file of a take's poses."""
+    return root / subject / "MyPoseFeatures" / "D3_Positions" / f"{name}.cdf"
+
+
+def cdf_keypoints_path(root: pathlib.Path, subject: str, name: str, camera: str) -> pathlib.Path:
+    """Gives the file of a take's projections into one camera."""
+    return root / subject / "MyPoseFeatures" / "D2_Positions" / f"{name}.{camera}.cdf"
+
+
+def cdf_subjects(root: pathlib.Path) -> list[str]:
+    """Gives the subjects that have poses."""
+    return [path.parts[-3] for path in sorted(root.glob("S*/MyPoseFeatures/D3_Positions"))]
+
+
+class CDFPoses:
+    """The poses of the original release."""
+
+    def __init__(self, root: pathlib.Path):
+        self._root = root
+
+    def __str__(self) -> str:
+        return "D3_Positions, the original release's motion capture"
+
+    def takes(self, subject: str) -> list[str]:
+        """Gives the names of a subject's takes, as the files have them.
+
+        Raises:
+            RecordingError: If there is none.
+        """
+        folder = cdf_pose_path(self._root, subject, "").parent
+        found = [path.stem for path in _visible(folder)]
+        if not found:
+            raise errors.RecordingError(folder, "*.cdf", "be there", "no such file")
+        return found
+
+    def read(self, subject: str, name: str) -> np.ndarray:
+        """Reads a take's poses, `[T, J, 3]`, meters, world frame.
+
+        Raises:
+            RecordingError: If the file is missing, damaged, or holds something else.
+        """
+        path = cdf_pose_path(self._root, subject, name)
+        values = cdf.read(path, protocol.NUM_RAW_JOINTS * 3)
+        raw = errors.MILLIMETERS.to_meters(values).reshape(len(values), -1, 3)
+        return rig.check_pose(path, cdf.VARIABLE, protocol.joints_from_raw(raw), "mm")
+
+
+class CDFProjections:
+    """The exact projections of the original release, lens included."""
+
+    is_projected = True
+
+    def __init__(self, root: pathlib.Path):
+        self._root = root
+
+    def __str__(self) -> str:
+        return "D2_Positions, exact projections of the motion capture"
+
+    def subjects(self) -> list[str]:
+        """Gives the subjects that have projections."""
+        found = sorted(self._root.glob("S*/MyPoseFeatures/D2_Positions"))
+        return [path.parts[-3] for path in found]
+
+    def takes(self, subject: str) -> list[str]:
+        """Gives the names of a subject's takes, as the files have them."""
+        folder = cdf_keypoints_path(self._root, subject, "", "").parent
+        return sorted({path.stem.rpartition(".")[0] for path in _visible(folder)})
+
+    def read(self, subject: str, label: str) -> list[rig.Detections]:
+        """Reads a take's projections into the four cameras, sure of every joint.
+
+        Raises:
+            RecordingError: If a file is missing, damaged, or holds something else.
+        """
+        named = {protocol.action_label(name): name for name in self.takes(subject)}
+        return [*self._views(subject, named.get(label, label))]
+
+    def _views(self, subject: str, name: str) -> Iterator[rig.Detections]:
+        for camera in rig.CAMERAS:
+            path = cdf_keypoints_path(self._root, subject, name, camera)
+            values = cdf.read(path, protocol.NUM_RAW_JOINTS * 2)
+            keypoints_2d = protocol.joints_from_raw(values.reshape(len(values), -1, 2))
+            yield rig.check_detections(path, cdf.VARIABLE, keypoints_2d)
+
+
+def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Lists a folder's CDF files, without those that other systems hide beside them."""
+    return sorted(path for path in folder.glob("*.cdf") if not path.name.startswith("."))
+
+
+# Human3.6M in VideoPose3D's archives.
+#
+# <root>/data_3d_h36m.npz          `positions_3d`: subject, take -> [T, 32, 3], meters, world frame
+# <root>/data_2d_h36m_<name>.npz   `positions_2d`: subject, take -> a [T, K, 2] per camera, pixels;
+#                                  `metadata`: which joints these are
+#
+# Both are pickled inside, and come whole into memory: once per process, as long as they do not
+# change.
+
+GROUND_TRUTH = "gt"
+"""The name under which exact projections go."""
+
+_PREFIX = "data_2d_h36m_"
+
+
+class Layout(NamedTuple):
+    """A joint set as an archive's metadata describe it.
+
+    Attributes:
+        num_joints: `K`.
+        left: The joints of the left side.
+        right: The joints of the right side.
+    """
+
+    num_joints: int
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+
+
+LAYOUTS = {
+    "h36m": Layout(17, skeletons.H36M_17.left, skeletons.H36M_17.right),
+    "coco": Layout(17, (1, 3, 5, 7, 9, 11, 13, 15), (2, 4, 6, 8, 10, 12, 14, 16)),
+    "mpii": Layout(16, (3, 4, 5, 13, 14, 15), (0, 1, 2, 10, 11, 12)),
+}
+"""The joint sets that are understood, by the names that the archives give them."""
+
+
+def archive_pose_path(root: pathlib.Path) -> pathlib.Path:
+    """Gives the archive of poses."""
+    return root / "data_3d_h36m.npz"
+
+
+def archive_keypoints_path(root: pathlib.Path, name: str) -> pathlib.Path:
+    """Gives the archive of a detector's output."""
+    return root / f"{_PREFIX}{name}.npz"
+
+
+def detector_names(root: pathlib.Path) -> list[str]:
+    """Gives the names of the detectors of which there are archives."""
+    paths = sorted(root.glob(f"{_PREFIX}*.npz"))
+    return [path.stem.removeprefix(_PREFIX) for path in paths]
+
+
+class ArchivePoses:
+    """The poses of the archives."""
+
+    def __init__(self, root: pathlib.Path):
+        self._path = archive_pose_path(root)
+
+    def __str__(self) -> str:
+        return f"{self._path.name}, the archive of the motion capture"
+
+    def takes(self, subject: str) -> list[str]:
+        """Gives the names of a subject's takes, as the archive has them.
+
+        Raises:
+            RecordingError: If there is none, or the archive cannot be read.
+        """
+        return _takes(self._path, "positions_3d", subject)
+
+    def read(self, subject: str, name: str) -> np.ndarray:
+        """Reads a take's poses, `[T, J, 3]`, meters, world frame.
+
+        Raises:
+            RecordingError: If they are not of the form described above.
+        """
+        field = f"positions_3d {subject} {name}"
+        raw = _member(self._path, "positions_3d", subject, name)
+        points = rig.check_array(self._path, field, raw, (protocol.NUM_RAW_JOINTS, 3))
+        return rig.check_pose(self._path, field, protocol.joints_from_raw(points), "m")
+
+
+class ArchiveDetections:
+    """A detector's output, or exact projections, in an archive.
+
+    Args:
+        root: The folder of the archives.
+        name: What the archive's name ends in, such as `"cpn_ft_h36m_dbb"`.
+    """
+
+    def __init__(self, root: pathlib.Path, name: str):
+        self._path, self._name = archive_keypoints_path(root, name), name
+
+    def __str__(self) -> str:
+        kind = "exact projections of the motion capture" if self.is_projected else "detections"
+        return f"{self._path.name}, {kind}"
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether these are the motion capture's own projections."""
+        return self._name == GROUND_TRUTH
+
+    def subjects(self) -> list[str]:
+        """Gives the subjects of which there are detections, with poses or without."""
+        return sorted(map(str, _content(self._path, "positions_2d")))
+
+    def takes(self, subject: str) -> list[str]:
+        """Gives the names of a subject's takes, as the archive has them."""
+        return _takes(self._path, "positions_2d", subject)
+
+    def read(self, subject: str, label: str) -> list[rig.Detections]:
+        """Reads what the four cameras saw in a take.
+
+        Joints of another set are converted. A third column, which the published archives do not
+        have, is taken as confidence.
+
+        Raises:
+            RecordingError: If it is not of the form described above.
+        """
+        field = f"positions_2d {subject} {label}"
+        named = {protocol.action_label(take): take for take in self.takes(subject)}
+        views = _member(self._path, "positions_2d", subject, named.get(label, label))
+        is_list = isinstance(views, (list, tuple)) or getattr(views, "ndim", 0) in (1, 4)
+        if not is_list or len(views) != len(rig.CAMERAS):
+            rule = f"be a list of the {len(rig.CAMERAS)} cameras' arrays"
+            received = f"{type(views).__name__} of {len(views) if is_list else 'no'} entries"
+            raise errors.RecordingError(self._path, field, rule, received)
+        layout = _layout(self._path)
+        return [
+            self._view(f"{field} {camera}", view, layout)
+            for camera, view in zip(rig.CAMERAS, views, strict=True)
+        ]
+
+    def _view(self, field: str, view: Any, layout: str) -> rig.Detections:
+        num_joints, width = LAYOUTS[layout].num_joints, 2
+        if isinstance(view, np.ndarray) and view.ndim == 3 and view.shape[2] == 3:
+            width = 3
+        values = rig.check_array(self._path, field, view, (num_joints, width))
+        is_found = (values[..., :2] != 0).any(axis=-1)
+        confidence = values[..., 2] if width == 3 else is_found.astype(np.float64)
+        return rig.check_detections(
+            self._path, field, *_CONVERTERS[layout](values[..., :2], confidence)
+        )
+
+
+def _from_coco(keypoints: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    converter = skeletons.Converter(skeletons.SKELETONS["coco_17"].joints)
+    return converter.keypoints(keypoints), converter.confidence(confidence)
+
+
+_CONVERTERS = {
+    "h36m": lambda keypoints, confidence: (keypoints, confidence),
+    "coco": _from_coco,
+    "mpii": protocol.joints_from_hourglass,
+}
+
+
+def _content(path: pathlib.Path, key: str) -> dict[str, Any]:
+    content = load_archive(path)
+    if not isinstance(content.get(key), dict):
+        received = type(content.get(key)).__name__ if key in content else "no such key"
+        raise errors.RecordingError(path, key, "be a dictionary of subjects", received)
+    return content[key]
+
+
+@cdf.PerVersion
+def load_archive(path: pathlib.Path) -> dict[str, Any]:
+    """Reads an archive whole; it stays in memory until the file changes."""
+    return archives.read_npz(path)
+
+
+def _takes(path: pathlib.Path, key: str, subject: str) -> list[str]:
+    takes = _content(path, key).get(subject)
+    if not isinstance(takes, dict) or not takes:
+        received = "no such key" if takes is None else type(takes).__name__
+        rule = "be a dictionary of takes"
+        raise errors.RecordingError(path, f"{key} {subject}", rule, received)
+    return sorted(map(str, takes))
+
+
+def _member(path: pathlib.Path, key: str, subject: str, name: str) -> Any:
+    takes = _content(path, key).get(subject)
+    if not isinstance(takes, dict) or name not in takes:
+        raise errors.RecordingError(path, f"{key} {subject} {name}", "be there", "no such key")
+    return takes[name]
+
+
+def _layout(path: pathlib.Path) -> str:
+    """Finds which joints an archive has, from its metadata."""
+    metadata = _content(path, "metadata")
+    with errors.parsing(path, "metadata", "have `num_joints` and `keypoints_symmetry`"):
+        left, right = (tuple(map(int, side)) for side in metadata["keypoints_symmetry"])
+        received = Layout(int(metadata["num_joints"]), left, right)
+    name = metadata.get("layout_name")
+    for known, layout in LAYOUTS.items():
+        if received == layout and name in (None, known):
+            return known
+    rule = f"describe the joints of {', '.join(LAYOUTS)}"
+    raise errors.RecordingError(path, "metadata", rule, f"{name!r} with {received}")
+
+
+# CanonPose's pickle of detections with confidences: 16 joints, four cameras, no poses.
+#
+#     subjects             N numbers: who is seen
+#     poses_2d_pred        camera -> [N, 32], pixels: the x of all joints, then the y of all joints
+#     confidences          camera -> [N, 16]
+#
+# Frames of a subject follow each other; which take they are of is not in the file, so that a
+# subject is one clip.
+
+CANONPOSE_TAKE = "All"
+"""What a subject's only clip is called."""
+
+_NUM_JOINTS = protocol.HOURGLASS_16.num_joints
+
+
+class CanonPoseDetections:
+    """The detections of a pickle; it comes whole into memory, once per process."""
+
+    is_projected = False
+
+    def __init__(self, path: pathlib.Path):
+        self._path = path
+
+    def __str__(self) -> str:
+        return f"{self._path.name}, CanonPose's detections with confidences; for training only"
+
+    def subjects(self) -> list[str]:
+        """Gives the subjects of which there are detections."""
+        return sorted(f"S{number}" for number in np.unique(self._numbers()))
+
+    def takes(self, subject: str) -> list[str]:
+        """Gives the one clip of a subject."""
+        if subject not in self.subjects():
+            rule = "name every subject asked for"
+            received = f"{', '.join(self.subjects())} without {subject}"
+            raise errors.RecordingError(self._path, "subjects", rule, received)
+        return [CANONPOSE_TAKE]
+
+    def read(self, subject: str, label: str) -> list[rig.Detections]:
+        """Reads what the four cameras saw of a subject; nobody has a nose.
+
+        Raises:
+            RecordingError: If the file is not of the form described above.
+        """
+        numbers = self._numbers()
+        index = np.flatnonzero(numbers == int(subject[1:]))
+        if label != CANONPOSE_TAKE or not len(index):
+            rule = f"be {CANONPOSE_TAKE!r} of a subject of the file"
+            raise errors.RecordingError(self._path, "clip", rule, f"{subject} {label}")
+        return [self._view(camera, index, len(numbers)) for camera in rig.CAMERAS]
+
+    def _view(self, camera: str, index: np.ndarray, num_frames: int) -> rig.Detections:
+        fields = (("poses_2d_pred", 2 * _NUM_JOINTS), ("confidences", _NUM_JOINTS))
+        rows, confidence = (
+            self._array(field, camera, width, num_frames)[index] for field, width in fields
+        )
+        keypoints_2d = rows.reshape(len(rows), 2, _NUM_JOINTS).swapaxes(-1, -2)
+        field = f"poses_2d_pred {camera}"
+        return rig.check_detections(
+            self._path, field, *protocol.joints_from_hourglass(keypoints_2d, confidence)
+        )
+
+    def _array(self, field: str, camera: str, width: int, num_frames: int) -> np.ndarray:
+        views = self._content().get(field)
+        if not isinstance(views, dict) or camera not in views:
+            raise errors.RecordingError(self._path, f"{field} {camera}", "be there", "no such key")
+        values = rig.check_array(self._path, f"{field} {camera}", views[camera], (width,))
+        if len(values) != num_frames:
+            rule = f"have a row for each of the {num_frames} subjects"
+            raise errors.RecordingError(self._path, f"{field} {camera}", rule, len(values))
+        return values
+
+    def _numbers(self) -> np.ndarray:
+        with errors.parsing(self._path, "subjects", "be a list of numbers"):
+            numbers = np.asarray(self._content()["subjects"])
+        if numbers.ndim != 1 or not len(numbers) or numbers.dtype.kind not in "iu":
+            received = f"{numbers.dtype} of shape {numbers.shape}"
+            raise errors.RecordingError(self._path, "subjects", "be a list of numbers", received)
+        return numbers
+
+    def _content(self) -> dict[str, Any]:
+        content = load_canonpose(self._path)
+        if not isinstance(content, dict):
+            rule = "be a dictionary"
+            raise errors.RecordingError(self._path, "file", rule, type(content).__name__)
+        return content
+
+
+@cdf.PerVersion
+def load_canonpose(path: pathlib.Path) -> Any:
+    """Reads a pickle whole; it stays in memory until the file changes."""
+    return pickles.read(path)

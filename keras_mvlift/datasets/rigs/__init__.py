@@ -1,0 +1,1 @@
+"""Recordings of anybody's rig: calibrations, detections, manifests."""

@@ -1,0 +1,365 @@
+"""Every format of calibrations by name, read into meters and a world with z up."""
+
+import os
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import tomli_w
+from scipy.spatial import transform
+
+from keras_mvlift import errors
+from keras_mvlift.datasets.rigs import calibrations
+from keras_mvlift.geometry import cameras
+from keras_mvlift.untrusted import files, yaml_files
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+Reader = Callable[[pathlib.Path, errors.Unit], calibrations.Calibration]
+
+
+def read_opencv(path: pathlib.Path, unit: errors.Unit = errors.METERS) -> calibrations.Calibration:
+    """Reads a calibration.
+
+    Args:
+        path: The file, or the folder of one file per camera.
+        unit: The unit of its translations.
+
+    Raises:
+        RecordingError: If a file is not such a calibration, has a lens that is not read, or a
+            number in it is missing or cannot be.
+    """
+    if path.is_dir():
+        found = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
+        contents = [(file.stem, _opencv_content(file)) for file in found]
+    else:
+        content = _opencv_content(path)
+        is_one = any(name in content for name in _OPENCV_NAMES["intrinsics"])
+        contents = [(path.stem, content)] if is_one else _opencv_cameras(content)
+    return calibrations.build(path, [_opencv_entry(path, *item) for item in contents], unit)
+
+
+def read_toml(path: pathlib.Path, unit: errors.Unit = errors.METERS) -> calibrations.Calibration:
+    """Reads a calibration.
+
+    Args:
+        path: The file.
+        unit: The unit of its translations.
+
+    Raises:
+        RecordingError: If the file is not such a calibration, has a fisheye lens, or a number in
+            it is missing or cannot be.
+    """
+    text = files.read_text(path, "calibration")
+    with errors.parsing(path, "calibration", "be TOML"):
+        tables = tomllib.loads(text)
+    entries = [_toml_entry(path, name, table) for name, table in _toml_cameras(tables).items()]
+    return calibrations.build(path, entries, unit)
+
+
+READERS: dict[str, Reader] = {
+    "pose2sim": read_toml,
+    "anipose": read_toml,
+    "caliscope": read_toml,
+    "opencv": read_opencv,
+}
+"""Formats that do not fix the unit of their translations."""
+
+FORMATS = (*READERS, "qualisys")
+
+# Nobody films a person with cameras further apart, or nearer to each other, than this.
+_SPACING = (0.05, 200.0)
+
+
+def read(
+    path: pathlib.Path, file_format: str, unit: str = "", up: str = "z"
+) -> calibrations.Calibration:
+    """Reads a calibration.
+
+    Args:
+        path: The file; with `"opencv"` also a folder with a file per camera.
+        file_format: One of `FORMATS`.
+        unit: The translations' unit, of `errors.UNITS`; empty for the format's own.
+        up: The axis of the file's world that points up, of `calibrations.UP_AXES`.
+
+    Returns:
+        The rig, in meters and a world with z up; its extrinsics may be unknown.
+
+    Raises:
+        RecordingError: If the file is not such a calibration, or an argument does not fit.
+    """
+    for field, value, known in (
+        ("format", file_format, FORMATS),
+        ("unit", unit, ("", *errors.UNITS)),
+        ("up", up, calibrations.UP_AXES),
+    ):
+        if value not in known:
+            raise errors.RecordingError(path, field, f"be one of {', '.join(known)}", value)
+    if file_format == "qualisys":
+        if unit not in ("", errors.MILLIMETERS.name):
+            raise errors.RecordingError(path, "unit", "be mm, as in all Qualisys files", unit)
+        calibration = read_qualisys(path)
+    else:
+        calibration = READERS[file_format](path, errors.UNITS[unit or errors.METERS.name])
+    return calibration._replace(camera=calibrations.turn_camera(calibration.camera, up))
+
+
+def check_usable(path: pathlib.Path, calibration: calibrations.Calibration) -> None:
+    """Refuses a rig that nothing can be trained on.
+
+    Args:
+        path: The file it was read from, for errors.
+        calibration: In meters.
+
+    Raises:
+        RecordingError: If there are fewer than two cameras, it is not known where they stand, or
+            they stand so far apart or near together that the unit must be wrong.
+    """
+    names = ", ".join(calibration.names)
+    if len(calibration.names) < 2:
+        raise errors.RecordingError(path, "cameras", "be two or more", names)
+    if not calibration.has_extrinsics:
+        is_known = np.isfinite(calibration.camera.center).all(axis=-1)
+        missing = [
+            name for name, known in zip(calibration.names, is_known, strict=True) if not known
+        ]
+        rule = "have rotation and translation; run `keras-mvlift calibrate` to estimate them"
+        received = f"none of {', '.join(missing)}"
+        raise errors.RecordingError(path, "cameras", rule, received)
+    center = calibration.camera.center
+    first, second = np.triu_indices(len(center), 1)
+    spacing = float(np.median(np.linalg.norm(center[first] - center[second], axis=-1)))
+    least, most = _SPACING
+    if not least <= spacing <= most:
+        guess = "millimeters read as meters" if spacing > most else "meters read as millimeters"
+        rule = f"stand {least} to {most} m apart; set the calibration's `unit`"
+        received = f"a median of {spacing:.4g} m, which looks like {guess}"
+        raise errors.RecordingError(path, "cameras", rule, received)
+
+
+# Calibrations in OpenCV's FileStorage, YAML or JSON: one file a camera, or one of all.
+#
+# In a folder each file is a camera, called like the file. In a file of all, each camera is a
+# mapping under its name. Programs call the same matrices by several names; all that are usual are
+# read. ROS's `camera_info` is of the same form without rotation and translation.
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+_OPENCV_NAMES = {
+    "intrinsics": ("camera_matrix", "cameraMatrix", "K", "intrinsics", "M", "matrix"),
+    "distortion": (
+        *("distortion_coefficients", "dist_coeffs", "distCoeffs", "dist_coeff"),
+        *("distortion", "dist", "D"),
+    ),
+    "rotation": ("R", "rotation", "rotation_matrix", "rvec"),
+    "translation": ("T", "t", "translation", "translation_vector", "tvec"),
+    "image_size": ("image_size", "imageSize", "size"),
+}
+_MODELS = ("distortion_model", "camera_model", "model")
+_PINHOLE = ("plumb_bob", "pinhole", "opencv", "radtan")
+_FISHEYE_FLAGS = ("fisheye_model", "fisheye")
+
+
+def _opencv_content(path: pathlib.Path) -> dict[str, Any]:
+    is_json = path.suffix == ".json"
+    tags = {"tag:yaml.org,2002:opencv-matrix": dict}
+    content = (
+        files.read_json(path, "calibration")
+        if is_json
+        else yaml_files.read(path, "calibration", tags)
+    )
+    if not isinstance(content, dict):
+        rule = "be a mapping of OpenCV's matrices"
+        raise errors.RecordingError(path, "calibration", rule, type(content).__name__)
+    return content
+
+
+def _opencv_cameras(content: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (name, value)
+        for name, value in content.items()
+        if isinstance(value, dict) and any(key in value for key in _OPENCV_NAMES["intrinsics"])
+    ]
+
+
+def _opencv_entry(path: pathlib.Path, name: str, content: dict[str, Any]) -> calibrations.Entry:
+    for key in _FISHEYE_FLAGS:
+        if content.get(key):
+            rule = "be 0; a fisheye lens is not read"
+            raise errors.RecordingError(path, f"{name}/{key}", rule, content[key])
+    for key in _MODELS:
+        if key in content and str(content[key]).lower() not in _PINHOLE:
+            rule = f"be one of {', '.join(_PINHOLE)}; another lens is not read"
+            raise errors.RecordingError(path, f"{name}/{key}", rule, content[key])
+    found = {
+        field: _matrix(path, f"{name}/{key}", content[key])
+        for field, keys in _OPENCV_NAMES.items()
+        for key in reversed(keys)
+        if key in content
+    }
+    if "image_width" in content and "image_height" in content:
+        found["image_size"] = [content["image_width"], content["image_height"]]
+    missing = {"intrinsics": None, "distortion": None}
+    return calibrations.Entry(name=name, **(missing | found))
+
+
+def _matrix(path: pathlib.Path, field: str, value: Any) -> Any:
+    """Gives the array of a matrix as FileStorage writes it; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    rule = "be a matrix of `rows` by `cols` with as many numbers as `data`"
+    with errors.parsing(path, field, rule):
+        data = np.asarray(value["data"], np.float64)
+        return data.reshape(value["rows"], value["cols"])
+
+
+# Qualisys Track Manager's camera calibration files, `*.qca.txt`.
+#
+# They are XML. The rotation is written with y and z of the camera flipped against OpenCV's axes,
+# the position is the camera's center in the world in millimeters, focal lengths and centers are in
+# 64ths of a pixel.
+
+_SUBPIXELS = 64.0
+# Qualisys cameras look along -z with y up; ours look along +z with y down.
+_FLIP = np.diag([1.0, -1.0, -1.0])
+
+
+def read_qualisys(path: pathlib.Path) -> calibrations.Calibration:
+    """Reads a calibration.
+
+    Raises:
+        RecordingError: If the file is not such a calibration, or a number in it is missing.
+    """
+    elements = files.read_xml(path, "calibration").findall(".//camera")
+    if not elements:
+        raise errors.RecordingError(path, "camera", "exist", "no such element")
+    intrinsics, rotation, center, distortion, sizes = (
+        np.stack(values)
+        for values in zip(*(_qualisys_camera(path, e) for e in elements), strict=True)
+    )
+    names = tuple(element.get("serial", str(i)) for i, element in enumerate(elements, start=1))
+    if len(set(names)) < len(names):
+        raise errors.RecordingError(path, "serial", "be each camera's own", ", ".join(names))
+    camera = cameras.Camera(intrinsics, rotation, center)
+    return calibrations.Calibration(names, camera, distortion, sizes)
+
+
+def _qualisys_camera(path: pathlib.Path, element: ElementTree.Element) -> tuple[np.ndarray, ...]:
+    def numbers(tag: str, *names: str) -> np.ndarray:
+        return np.array([_qualisys_number(path, element, tag, name) for name in names])
+
+    focal = numbers("intrinsic", "focalLengthU", "focalLengthV") / _SUBPIXELS
+    if (focal <= 0).any():
+        field = f"{element.get('serial')}/intrinsic"
+        raise errors.RecordingError(path, field, "have positive focal lengths", focal.tolist())
+    corner = numbers("fov_video", "left", "top")
+    size = numbers("fov_video", "right", "bottom") + 1.0 - corner
+    principal_point = numbers("intrinsic", "centerPointU", "centerPointV") / _SUBPIXELS - corner
+    intrinsics = np.diag([*focal, 1.0])
+    intrinsics[:2, 2] = principal_point
+    entries = numbers("transform", *(f"r{i}{j}" for i in (1, 2, 3) for j in (1, 2, 3)))
+    rotation = entries.reshape(3, 3)
+    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-4) or np.linalg.det(rotation) < 0:
+        field = f"{element.get('serial')}/transform"
+        raise errors.RecordingError(path, field, "hold a rotation in r11 to r33", entries.tolist())
+    center = errors.MILLIMETERS.to_meters(numbers("transform", "x", "y", "z"))
+    lens = [f"radialDistortion{i}" for i in (1, 2)] + [f"tangentalDistortion{i}" for i in (1, 2)]
+    distortion = numbers("intrinsic", *lens, "radialDistortion3")
+    return intrinsics, _FLIP @ rotation, center, distortion, size
+
+
+def _qualisys_number(
+    path: pathlib.Path, element: ElementTree.Element, tag: str, name: str
+) -> float:
+    child = element.find(tag)
+    text = None if child is None else child.get(name)
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = np.nan
+    if not np.isfinite(value):
+        field = f"{element.get('serial')}/{tag}/{name}"
+        raise errors.RecordingError(path, field, "be a finite number", text)
+    return value
+
+
+# Calibrations in TOML, a table a camera: Pose2Sim's, aniposelib's and caliscope's.
+#
+# The three share their keys: `matrix`, `distortions`, `rotation` and `translation` camera from
+# world as OpenCV has them, `size`, `fisheye`. Where a camera's table has a `name` that is its name,
+# else the table's own, or `cam_<n>` for caliscope's `[cameras.<n>]`. caliscope's `rotation_count`
+# turns pictures on the screen; detections and calibration are of the picture as it was recorded.
+
+_CAMERAS = "cameras"
+
+
+def write_toml(path: pathlib.Path, calibration: calibrations.Calibration) -> None:
+    """Writes a calibration as Pose2Sim does, whole or not at all; meters.
+
+    Cameras whose place is not known are written without rotation and translation. What is read
+    back is the same up to the rounding of the rotation's vector.
+    """
+    tables = {
+        f"cam_{index + 1:02d}": _toml_table(calibration, index)
+        for index in range(len(calibration.names))
+    }
+    metadata = {"metadata": {"adjusted": False, "error": 0.0}}
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(tomli_w.dumps(tables | metadata).encode())
+    os.replace(partial, path)
+
+
+def _toml_cameras(tables: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Finds the cameras' tables; those of boards, volumes and metadata are none."""
+    if isinstance(tables.get(_CAMERAS), dict):
+        found = {f"cam_{key}": table for key, table in tables[_CAMERAS].items()}
+    else:
+        found = {
+            key: table
+            for key, table in tables.items()
+            if isinstance(table, dict) and (key.startswith("cam") or "matrix" in table)
+        }
+    return {
+        key: table
+        for key, table in found.items()
+        if not (isinstance(table, dict) and table.get("ignore"))
+    }
+
+
+def _toml_entry(path: pathlib.Path, key: str, table: Any) -> calibrations.Entry:
+    if not isinstance(table, dict):
+        raise errors.RecordingError(path, key, "be a table", table)
+    name = str(table.get("name", key))
+    if table.get("fisheye"):
+        rule = "be false; a fisheye lens is not read"
+        raise errors.RecordingError(path, f"{name}/fisheye", rule, table["fisheye"])
+    return calibrations.Entry(
+        name=name,
+        intrinsics=table.get("matrix"),
+        distortion=table.get("distortions"),
+        rotation=table.get("rotation"),
+        translation=table.get("translation"),
+        image_size=table.get("size"),
+    )
+
+
+def _toml_table(calibration: calibrations.Calibration, index: int) -> dict[str, Any]:
+    intrinsics, rotation, center = (np.asarray(value)[index] for value in calibration.camera)
+    distortion = calibration.distortion[index]
+    # Pose2Sim writes four coefficients; the fifth is told only where it is needed.
+    table = {
+        "name": calibration.names[index],
+        "size": calibration.image_sizes[index].tolist(),
+        "matrix": intrinsics.tolist(),
+        "distortions": (distortion if distortion[4] else distortion[:4]).tolist(),
+    }
+    if np.isfinite(rotation).all() and np.isfinite(center).all():
+        table["rotation"] = transform.Rotation.from_matrix(rotation).as_rotvec().tolist()
+        table["translation"] = (-rotation @ center).tolist()
+    return table | {"fisheye": False}

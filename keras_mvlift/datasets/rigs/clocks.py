@@ -1,0 +1,108 @@
+"""Streams of cameras that started at different moments or run at different rates, joined.
+
+A clip has a clock: frame 0 at its start, the next a frame period later. Each frame of a camera
+has a position on it, in frames; it becomes the clip's frame nearest to it.
+"""
+
+import pathlib
+
+import numpy as np
+
+from keras_mvlift import errors
+from keras_mvlift.untrusted import files
+
+MAX_FRAMES = 200_000
+"""The most frames of a clip: more than an hour at 50 frames per second."""
+
+
+def positions_by_number(frames: np.ndarray, first_frame: int) -> np.ndarray:
+    """Places frames `[N]` by their numbers; `first_frame` is the clip's frame 0."""
+    return (frames - first_frame).astype(np.float64)
+
+
+def positions_by_time(
+    frames: np.ndarray, seconds: np.ndarray, *, first_frame: int, start: float, frame_rate: float
+) -> np.ndarray:
+    """Places frames `[N]` by time stamps.
+
+    Args:
+        frames: Frame numbers.
+        seconds: `[M]`, the time of each frame from `first_frame` on; NaN for frames without one.
+        first_frame: The number of the frame that `seconds` begins with.
+        start: When the clip's frame 0 is, on the clock of `seconds`.
+        frame_rate: The clip's frames per second.
+
+    Returns:
+        `[N]`, in frames of the clip; NaN for frames without a time stamp.
+    """
+    row = frames - first_frame
+    has_time = (row >= 0) & (row < len(seconds))
+    times = np.full(len(frames), np.nan)
+    times[has_time] = seconds[row[has_time]]
+    return (times - start) * frame_rate
+
+
+def length(positions: list[np.ndarray]) -> int:
+    """Gives how many frames a clip needs to hold all positions from its frame 0 on."""
+    last = np.nanmax(np.concatenate([*positions, np.array([-1.0])]))
+    # Beyond the limit it matters no more how long it is, and infinity has no number.
+    return int(np.floor(np.minimum(last, MAX_FRAMES) + 0.5)) + 1
+
+
+def check_length(path: object, num_frames: int) -> None:
+    """Refuses a clip that frame numbers or time stamps make absurdly long.
+
+    Raises:
+        RecordingError: If it has more than `MAX_FRAMES` frames, or none.
+    """
+    if not 0 < num_frames <= MAX_FRAMES:
+        rule = f"span 1 to {MAX_FRAMES} frames from the clip's frame 0 on"
+        raise errors.RecordingError(path, "frames", rule, num_frames)
+
+
+def assign(positions: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Finds for each frame of a clip the frame of a stream that is nearest, within half a period.
+
+    Args:
+        positions: `[N]`, in frames of the clip; NaN for none.
+        num_frames: `T`, the clip's.
+
+    Returns:
+        `[M]`, frames of the clip that have one, ascending, and `[M]`, the stream's index of each.
+        Each frame of the stream is used at most once.
+    """
+    index = np.flatnonzero((positions >= -0.5) & (positions < num_frames - 0.5))
+    slot = np.floor(positions[index] + 0.5).astype(np.int64)
+    ranking = np.lexsort((np.abs(positions[index] - slot), slot))
+    slots, first = np.unique(slot[ranking], return_index=True)
+    return slots, index[ranking[first]]
+
+
+def read_times(path: pathlib.Path) -> np.ndarray:
+    """Reads the time stamps of a stream.
+
+    Args:
+        path: A text file with a line for each frame: its time in seconds, or comma-separated
+            columns of which the first line names one `seconds`.
+
+    Returns:
+        `[M]`, seconds.
+
+    Raises:
+        RecordingError: If a line holds no finite number, or the time does not go on.
+    """
+    lines = [line for line in files.read_text(path, "timestamps").splitlines() if line.strip()]
+    header = [name.strip() for name in lines[0].split(",")] if lines else []
+    column, rows = 0, lines
+    if "seconds" in header:
+        column, rows = header.index("seconds"), lines[1:]
+    with errors.parsing(path, "seconds", "be a number on each line"):
+        seconds = np.array([float(row.split(",")[column]) for row in rows])
+    if not len(seconds) or not np.isfinite(seconds).all():
+        received = "no line" if not len(seconds) else "NaN or infinity"
+        raise errors.RecordingError(path, "seconds", "be finite on at least one line", received)
+    back = np.flatnonzero(np.diff(seconds) <= 0)
+    if len(back):
+        received = f"{seconds[back[0]]} before {seconds[back[0] + 1]}"
+        raise errors.RecordingError(path, "seconds", "go up from frame to frame", received)
+    return seconds

@@ -1,0 +1,209 @@
+"""A rig's manifest, `rig.yaml`: where what lies, who is who, and which clips are for testing."""
+
+import difflib
+import functools
+import json
+import pathlib
+import re
+from importlib import resources
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from keras_mvlift import errors
+from keras_mvlift.untrusted import yaml_files
+
+if TYPE_CHECKING:
+    import jsonschema
+
+FILE_NAMES = ("rig.yaml", "rig.yml")
+"""What a manifest is called in its folder."""
+
+_SCHEMA = "schemas/rig.schema.json"
+
+
+class CalibrationFile(NamedTuple):
+    """Where the calibration is, and how to read it."""
+
+    file: str
+    format: str
+    unit: str = ""
+    up: str = "z"
+
+
+class DetectionFormat(NamedTuple):
+    """How to read the detections of all views."""
+
+    format: str
+    skeleton: str
+
+
+class View(NamedTuple):
+    """What one camera saw of a clip."""
+
+    path: str
+    first_frame: int = 0
+    timestamps: str = ""
+
+
+class Clip(NamedTuple):
+    """One recording of one person."""
+
+    name: str
+    subject: str
+    action: str
+    views: dict[str, View]
+    test: bool = False
+    frame_rate: float = 0.0
+    num_frames: int = 0
+    start: float | None = None
+    reference: str = ""
+
+
+class Manifest(NamedTuple):
+    """A whole manifest; the schema beside this module says what each field means."""
+
+    path: pathlib.Path
+    frame_rate: float
+    calibration: CalibrationFile
+    detections: DetectionFormat
+    clips: tuple[Clip, ...]
+    cameras: tuple[str, ...] = ()
+
+
+def read(root: pathlib.Path) -> Manifest:
+    """Reads a manifest.
+
+    Args:
+        root: The file, or the folder that holds it as `rig.yaml`.
+
+    Raises:
+        RecordingError: If there is none, or a field breaks the schema, or names what the manifest
+            does not have; names the field, its rule and what came.
+    """
+    path = find(root)
+    content = yaml_files.read(path, "manifest")
+    _validate(path, content)
+    clips = tuple(_clip(entry, float(content["frame_rate"])) for entry in content["clips"])
+    manifest = Manifest(
+        path=path,
+        frame_rate=float(content["frame_rate"]),
+        calibration=CalibrationFile(**content["calibration"]),
+        detections=DetectionFormat(**content["detections"]),
+        clips=clips,
+        cameras=tuple(content.get("cameras", ())),
+    )
+    _check_names(manifest)
+    return manifest
+
+
+def find(root: pathlib.Path) -> pathlib.Path:
+    """Finds the manifest that is a file or lies in a folder.
+
+    Raises:
+        RecordingError: If there is none.
+    """
+    if not root.is_dir():
+        return root
+    found = [root / name for name in FILE_NAMES if (root / name).is_file()]
+    if len(found) != 1:
+        received = " and ".join(path.name for path in found) or "none"
+        raise errors.RecordingError(root, FILE_NAMES[0], "be the folder's one manifest", received)
+    return found[0]
+
+
+@functools.cache
+def schema() -> dict[str, Any]:
+    """Gives the JSON Schema of manifests."""
+    return json.loads(resources.files("keras_mvlift.datasets").joinpath(_SCHEMA).read_text())
+
+
+def _clip(entry: dict[str, Any], frame_rate: float) -> Clip:
+    views = {camera: View(**view) for camera, view in entry["views"].items()}
+    return Clip(**({"frame_rate": frame_rate} | entry | {"views": views}))
+
+
+def _validate(path: pathlib.Path, content: Any) -> None:
+    found = _validator_class()(schema()).iter_errors(content)
+    # The outermost and first: what is wrong further in may follow from it.
+    error = min(found, key=lambda error: len(error.absolute_path), default=None)
+    if error is not None:
+        field, rule, received = _explain(error)
+        raise errors.RecordingError(path, field, rule, received)
+
+
+@functools.cache
+def _validator_class() -> "type[jsonschema.protocols.Validator]":
+    # Only now: with the checkers of formats that stand beside it, it takes a second to import.
+    import jsonschema
+
+    # To JSON Schema 12.0 is an integer, and NaN a number that is not too great.
+    types = {"number": _is_number, "integer": _is_integer}
+    base = jsonschema.Draft202012Validator
+    return jsonschema.validators.extend(base, type_checker=base.TYPE_CHECKER.redefine_many(types))
+
+
+def _is_number(checker: "jsonschema.TypeChecker", value: Any) -> bool:
+    return checker.is_type(value, "integer") or (isinstance(value, float) and np.isfinite(value))
+
+
+def _is_integer(checker: "jsonschema.TypeChecker", value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _explain(error: "jsonschema.ValidationError") -> tuple[str, str, Any]:
+    """Gives field, rule and value of what breaks the schema."""
+    field = re.sub(r"^\.", "", error.json_path.removeprefix("$")) or "manifest"
+    limit = error.validator_value
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        unknown = sorted(set(error.instance) - set(known))[0]
+        nearest = difflib.get_close_matches(unknown, known, n=1, cutoff=0.0)[0]
+        rule = f"have no key but {', '.join(known)}"
+        return field, rule, f"{unknown!r}; nearest is {nearest!r}"
+    if error.validator == "required":
+        missing = [name for name in limit if name not in error.instance]
+        return f"{field}.{missing[0]}", "be there", "nothing"
+    return (
+        field,
+        _RULES.get(error.validator, "fit the schema: {}").format(_words(limit)),
+        (_shortened(error.instance)),
+    )
+
+
+_RULES = {
+    "type": "be of type {}",
+    "const": "be {}",
+    "enum": "be one of {}",
+    "pattern": "match {}",
+    "minimum": "be at least {}",
+    "maximum": "be at most {}",
+    "exclusiveMinimum": "be greater than {}",
+    "minLength": "not be empty",
+    "maxLength": "have at most {} characters",
+    "minItems": "have at least {} entries",
+    "minProperties": "have at least {} entries",
+    "uniqueItems": "name each once",
+}
+
+
+def _words(limit: Any) -> str:
+    return ", ".join(map(str, limit)) if isinstance(limit, list) else str(limit)
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _check_names(manifest: Manifest) -> None:
+    """Refuses clips of one name, and views of cameras that are not listed."""
+    names = [clip.name for clip in manifest.clips]
+    for index, clip in enumerate(manifest.clips):
+        if clip.name in names[:index]:
+            rule = "be each clip's own"
+            raise errors.RecordingError(manifest.path, f"clips[{index}].name", rule, clip.name)
+        unknown = [name for name in clip.views if manifest.cameras and name not in manifest.cameras]
+        if unknown:
+            rule = f"name some of the cameras {', '.join(manifest.cameras)}"
+            raise errors.RecordingError(manifest.path, f"clips[{index}].views", rule, unknown[0])

@@ -1,0 +1,255 @@
+"""Recordings of anyone's own rig, described by a manifest."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import sequences
+from keras_mvlift.datasets.rigs import calibration_files as calibration_formats
+from keras_mvlift.datasets.rigs import calibrations, clocks, manifests, trc
+from keras_mvlift.datasets.rigs import detections as detection_formats
+from keras_mvlift.untrusted import archives, files
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RigSource:
+    """The clips of a manifest.
+
+    Args:
+        root: The manifest, or the folder that holds it as `rig.yaml`.
+        calibration: A calibration in Pose2Sim's TOML, meters and z up, that stands in for the
+            manifest's, as `keras-mvlift calibrate` writes it; a path from the manifest's folder.
+
+    Example:
+        >>> source = RigSource(root="lab")
+        >>> source.clips(), source.test_clips()
+        (['anna_yoga', 'ben_yoga'], ['ben_yoga'])
+    """
+
+    root: str
+    calibration: str = ""
+
+    def clips(self) -> list[str]:
+        """Gives the clips' names, in the manifest's order.
+
+        Raises:
+            RecordingError: If the manifest or the calibration is broken, or it is not known where
+                the cameras stand.
+        """
+        self._check_rig()
+        return [clip.name for clip in self.manifest.clips]
+
+    def test_clips(self) -> list[str]:
+        """Gives the names of the clips that the manifest keeps for testing."""
+        return [clip.name for clip in self.manifest.clips if clip.test]
+
+    def choices(self) -> list[str]:
+        """Says how the recordings are read, a line each."""
+        described, detections = self.manifest.calibration, self.manifest.detections
+        calibration = f"{described.file} ({described.format}, {described.up} up)"
+        return [
+            f"cameras: {', '.join(self.rig.names)}",
+            f"calibration: {self.calibration or calibration}",
+            f"detections: {detections.format}, {detections.skeleton}",
+            f"test clips: {', '.join(self.test_clips()) or 'none'}",
+        ]
+
+    def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
+        """Reads all clips, one after the other."""
+        return (self.read(clip) for clip in self.clips())
+
+    def read(self, clip: str) -> sequences.MultiViewSequence:
+        """Reads a clip.
+
+        Raises:
+            ValueError: If there is no such clip.
+            RecordingError: If the rig or one of the clip's files is broken; another clip's files
+                are not looked at.
+        """
+        self._check_rig()
+        keypoints_2d, confidence = self.detections(clip)
+        entry = self._clip(clip)
+        return sequences.MultiViewSequence(
+            name=clip,
+            subject=entry.subject,
+            action=entry.action,
+            frame_rate=entry.frame_rate,
+            camera_names=self.rig.names,
+            camera=self.rig.camera,
+            keypoints_2d=keypoints_2d,
+            confidence=confidence,
+            pose_world=self._reference(entry, keypoints_2d.shape[1]),
+            distortion=self.rig.distortion,
+            absent=tuple(name for name in self.rig.names if name not in entry.views),
+        )
+
+    def detections(self, clip: str) -> tuple[np.ndarray, np.ndarray]:
+        """Reads what the cameras saw in a clip; where they stand need not be known.
+
+        Returns:
+            Keypoints `[V, T, 17, 2]`, pixels, without lens distortion, and confidence `[V, T, 17]`;
+            both are 0 where a joint was not seen.
+
+        Raises:
+            ValueError: If there is no such clip.
+            RecordingError: If one of the clip's files is broken.
+        """
+        entry = self._clip(clip)
+        skeleton = skeletons.by_name(self.manifest.detections.skeleton)
+        views = self._streams(entry)
+        positions = [view.positions for view in views if view is not None]
+        num_frames = entry.num_frames or clocks.length(positions)
+        where = f"{self.manifest.path}: clip {clip!r}"
+        clocks.check_length(where, num_frames)
+        shape = (len(views), num_frames, skeleton.num_joints, 2)
+        files.check_shape(where, "frames", shape, np.dtype(np.float64).itemsize)
+        bent, seen = detection_formats.side_by_side(views, num_frames, skeleton.num_joints)
+        if not seen.any():
+            raise errors.RecordingError(where, "people", "be there in a frame", "nobody in any")
+        straight, seen = calibrations.straighten(bent, seen, self.rig)
+        converter = skeletons.Converter(skeleton.joints)
+        confidence = converter.confidence(seen)
+        is_seen = confidence[..., np.newaxis] > 0
+        return np.where(is_seen, converter.keypoints(straight), 0.0), confidence
+
+    @functools.cached_property
+    def manifest(self) -> manifests.Manifest:
+        """The manifest."""
+        return manifests.read(pathlib.Path(self.root))
+
+    @functools.cached_property
+    def rig(self) -> calibrations.Calibration:
+        """The cameras that are used, meters, z up; where they stand may be unknown."""
+        described = self.manifest.calibration
+        if self.calibration:
+            path = self.manifest.path.parent / self.calibration
+            calibration = calibration_formats.read(path, "pose2sim")
+        else:
+            path = self._path(described.file, "calibration.file")
+            calibration = calibration_formats.read(
+                path, described.format, described.unit, described.up
+            )
+        names = self.manifest.cameras or calibration.names
+        if not set(names) <= set(calibration.names):
+            rule = f"name some of the calibration's: {', '.join(calibration.names)}"
+            raise errors.RecordingError(self.manifest.path, "cameras", rule, ", ".join(names))
+        return calibration.select(names)
+
+    def _check_rig(self) -> None:
+        path = self.manifest.path.parent / (self.calibration or self.manifest.calibration.file)
+        calibration_formats.check_usable(path, self.rig)
+
+    def _clip(self, name: str) -> manifests.Clip:
+        for entry in self.manifest.clips:
+            if entry.name == name:
+                return entry
+        raise ValueError(f"`clip` must be one of `clips()`. Received: clip={name!r}.")
+
+    def _path(self, relative: str, field: str) -> pathlib.Path:
+        return files.inside(self.manifest.path.parent, relative, self.manifest.path, field)
+
+    def _streams(self, clip: manifests.Clip) -> list[detection_formats.Stream | None]:
+        """Reads the clip's views, in the order of the rig's cameras."""
+        field = f"clips.{clip.name}.views"
+        unknown = [name for name in clip.views if name not in self.rig.names]
+        if unknown:
+            rule = f"name some of the cameras {', '.join(self.rig.names)}"
+            raise errors.RecordingError(self.manifest.path, field, rule, unknown[0])
+        stamps = {
+            name: clocks.read_times(self._path(view.timestamps, f"{field}.{name}.timestamps"))
+            for name, view in clip.views.items()
+            if view.timestamps
+        }
+        start = self._start(clip, stamps) if stamps else 0.0
+        return [
+            self._stream(clip, name, stamps.get(name), start) if name in clip.views else None
+            for name in self.rig.names
+        ]
+
+    def _stream(
+        self, clip: manifests.Clip, name: str, seconds: np.ndarray | None, start: float
+    ) -> detection_formats.Stream:
+        view = clip.views[name]
+        detections = self.manifest.detections
+        path = self._path(view.path, f"clips.{clip.name}.views.{name}.path")
+        skeleton = skeletons.by_name(detections.skeleton)
+        track = detection_formats.READERS[detections.format](path, skeleton)
+        if seconds is None:
+            positions = clocks.positions_by_number(track.frames, view.first_frame)
+        else:
+            positions = clocks.positions_by_time(
+                track.frames,
+                seconds,
+                first_frame=view.first_frame,
+                start=start,
+                frame_rate=clip.frame_rate,
+            )
+        return detection_formats.Stream(track, positions)
+
+    def _start(self, clip: manifests.Clip, stamps: dict[str, np.ndarray]) -> float:
+        """Gives the time of the clip's frame 0: as told, or when the first camera started."""
+        if clip.start is not None:
+            return clip.start
+        if len(stamps) < len(clip.views):
+            rule = "be there, as only some of the clip's views have time stamps"
+            field = f"clips.{clip.name}.start"
+            raise errors.RecordingError(self.manifest.path, field, rule, "nothing")
+        return float(min(seconds[0] for seconds in stamps.values()))
+
+    def _reference(self, clip: manifests.Clip, num_frames: int) -> np.ndarray | None:
+        if not clip.reference:
+            return None
+        path = self._path(clip.reference, f"clips.{clip.name}.reference")
+        pose = read_reference(path, num_frames, clip.frame_rate)
+        return calibrations.turn_points(pose, self.manifest.calibration.up)
+
+
+# The 3D poses that some recordings come with; for evaluation only.
+
+
+def read_reference(path: pathlib.Path, num_frames: int, frame_rate: float) -> np.ndarray:
+    """Reads the reference of a clip.
+
+    Args:
+        path: OpenSim's `*.trc`, or an `.npz` file with `pose_world` `[T, 17, 3]`, meters.
+        num_frames: `T`, the clip's.
+        frame_rate: The clip's frames per second; an `.npz` file says nothing of it.
+
+    Returns:
+        `[T, 17, 3]`, meters, in the file's world (of a `*.trc`, turned z up); NaN where unknown.
+
+    Raises:
+        RecordingError: If the file is missing, or of other joints, frames or rate.
+    """
+    if not path.is_file():
+        raise errors.RecordingError(path, "reference", "be a file", "nothing there")
+    if path.suffix == ".npz":
+        return _of_arrays(path, num_frames)
+    markers = trc.read(path)
+    if len(markers.points_world) != num_frames or markers.frame_rate != frame_rate:
+        rule = f"have {num_frames} frames at {frame_rate} Hz, as the detections"
+        received = f"{len(markers.points_world)} at {markers.frame_rate} Hz"
+        raise errors.RecordingError(path, "frames", rule, received)
+    try:
+        converter = skeletons.Converter(markers.names)
+    except ValueError as error:
+        rule = "allow to build the joints of h36m_17"
+        raise errors.RecordingError(path, "markers", rule, ", ".join(markers.names)) from error
+    return converter.keypoints(markers.points_world)
+
+
+def _of_arrays(path: pathlib.Path, num_frames: int) -> np.ndarray:
+    content = archives.read_npz(path, ("pose_world",))
+    with errors.parsing(path, "pose_world", "hold numbers"):
+        pose_world = np.asarray(content["pose_world"], np.float64)
+    expected = (num_frames, skeletons.H36M_17.num_joints, 3)
+    if pose_world.shape != expected:
+        rule = f"have shape {expected}, frames as the detections"
+        raise errors.RecordingError(path, "pose_world", rule, pose_world.shape)
+    if np.isinf(pose_world).any():
+        raise errors.RecordingError(path, "pose_world", "be finite or NaN", "infinity")
+    return pose_world

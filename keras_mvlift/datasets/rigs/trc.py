@@ -1,0 +1,88 @@
+"""OpenSim's marker files, `*.trc`: tab-separated, y up."""
+
+import pathlib
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_mvlift import errors
+from keras_mvlift.untrusted import files
+
+_NUM_HEADER_LINES = 5
+_RULE = "have a TRC header and a full row of numbers for each frame"
+# OpenSim's (x, y, z) with y up is our world's (y, z, x) with z up.
+_WORLD_FROM_OPENSIM = [2, 0, 1]
+_SIDES = {"R": "right_", "L": "left_"}
+
+
+class Markers(NamedTuple):
+    """Marker trajectories.
+
+    Attributes:
+        names: `K` joint names, as in `skeletons`.
+        frame_rate: Frames per second.
+        points_world: `[T, K, 3]`, meters, world frame with z up; NaN where missing.
+    """
+
+    names: tuple[str, ...]
+    frame_rate: float
+    points_world: np.ndarray
+
+
+class Table(NamedTuple):
+    """What a marker file holds, as it stands there.
+
+    Attributes:
+        names: `K` joint names, as in `skeletons`.
+        frame_rate: Frames per second.
+        unit: The symbol of the unit of length.
+        frames: `[T]`, frame numbers.
+        points: `[T, K, 3]`, in the file's unit and axes; NaN where missing.
+    """
+
+    names: tuple[str, ...]
+    frame_rate: float
+    unit: str
+    frames: np.ndarray
+    points: np.ndarray
+
+
+def read(path: pathlib.Path) -> Markers:
+    """Reads a marker file.
+
+    Raises:
+        RecordingError: If the header or a row does not have the form of the format.
+    """
+    table = read_table(path)
+    if table.unit not in errors.UNITS:
+        raise errors.RecordingError(path, "header", _RULE, f"KeyError: {table.unit!r}")
+    points_world = errors.UNITS[table.unit].to_meters(table.points)[..., _WORLD_FROM_OPENSIM]
+    return Markers(table.names, table.frame_rate, points_world)
+
+
+def read_table(path: pathlib.Path) -> Table:
+    """Reads a marker file as it stands.
+
+    Raises:
+        RecordingError: If the header or a row does not have the form of the format.
+    """
+    lines = files.read_text(path, "header").splitlines()
+    try:
+        header = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=True))
+        unit, frame_rate = header["Units"].strip(), float(header["DataRate"])
+        names = [name for name in lines[3].split("\t")[2:] if name.strip()]
+        rows = [line.rstrip("\n").split("\t") for line in lines[_NUM_HEADER_LINES:] if line.strip()]
+        width = 2 + 3 * len(names)
+        values = np.array([[float(cell or "nan") for cell in row[:width]] for row in rows])
+        points = values[:, 2:].reshape(len(rows), len(names), 3)
+    except (IndexError, KeyError, ValueError) as error:
+        received = f"{type(error).__name__}: {error}"
+        raise errors.RecordingError(path, "header", _RULE, received) from error
+    return Table(tuple(_joint(name) for name in names), frame_rate, unit, values[:, 0], points)
+
+
+def _joint(marker: str) -> str:
+    """Turns OpenSim's `RBigToe` into `right_big_toe`."""
+    side, rest = (_SIDES[marker[0]], marker[1:]) if re.match("[RL][A-Z]", marker) else ("", marker)
+    return side + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", rest).lower()

@@ -1,0 +1,1 @@
+"""Made-up people, filmed by made-up cameras."""

@@ -1,0 +1,430 @@
+"""How the studio films: a detector imitated, joints hidden, cameras placed.
+
+A 2D keypoint detector's output, imitated: noise, confidences, blunders and misses.
+
+The numbers are ours. They give, in a room of Human3.6M's size, errors of the size and with the
+tails that OpenPose and its kin show, and confidences that tell good joints from bad ones only
+roughly, as theirs do.
+"""
+
+import abc
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_mvlift import skeletons
+from keras_mvlift.datasets import sequences
+from keras_mvlift.geometry import cameras, rigs
+
+PERSON_HEIGHT = 1.7
+REFERENCE_HEIGHT_PX = 400.0
+
+_CLEAR_CONFIDENCE, _HIDDEN_CONFIDENCE = 0.92, 0.32
+_CONFIDENCE_SPREAD = 0.06
+_CONFIDENCE_LIMITS = (0.05, 0.99)
+# The noise's deviation is 1 + growth (1 - confidence)^2 times as large, and itself varies
+# log-normally by tail (1 - confidence): the less sure, the farther off, now and then far off.
+_NOISE_GROWTH = 4.0
+_NOISE_TAIL = 1.0
+# Half of the noise's variance is new in each frame, half drifts over so many frames.
+_DRIFT_FRAMES = 6
+# Blunders last so many frames, misses of the whole person so many.
+_BLUNDER_FRAMES = 4
+_DROP_FRAMES = 12
+# A blunder keeps such a share of its confidence, and throws a joint such shares of the height.
+_BLUNDER_CONFIDENCE = (0.4, 0.8)
+_BLUNDER_DISTANCE = (0.15, 0.5)
+
+_NOISE_BY_ENDING = {
+    "pelvis": 1.2,
+    "hip": 1.3,
+    "ankle": 1.1,
+    "spine": 1.2,
+    "nose": 0.8,
+    "head": 0.8,
+    "shoulder": 0.9,
+    "wrist": 1.2,
+}
+_JOINT_NOISE = np.array(
+    [_NOISE_BY_ENDING.get(joint.split("_")[-1], 1.0) for joint in skeletons.H36M_17.joints]
+)
+# Limbs that are mistaken for each other, as joint indices: both legs, both arms.
+_TWINS = (((4, 5, 6), (1, 2, 3)), ((11, 12, 13), (14, 15, 16)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Detector:
+    """How well a detector sees.
+
+    Args:
+        noise_px: Standard deviation in each of x and y, pixels, of a clearly seen elbow of a
+            person 400 pixels tall. It grows with the person's size in the image.
+        gross_error_rate: The share of keypoints that are blunders: left and right limbs swapped,
+            or a joint seen somewhere else. Their confidence is lowered, not 0.
+        missing_rate: The share of joints that are not found.
+        dropped_view_rate: The share of images in which nobody is found.
+        bias_px: Standard deviation over joints and directions of view, in each of x and y,
+            pixels, of what is off in every image alike; for a person 400 pixels tall.
+
+    Raises:
+        ValueError: If `noise_px` or `bias_px` is negative or a rate lies outside [0, 1].
+    """
+
+    noise_px: float = 3.0
+    gross_error_rate: float = 0.01
+    missing_rate: float = 0.01
+    dropped_view_rate: float = 0.005
+    bias_px: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("noise_px", "bias_px"):
+            size = getattr(self, name)
+            if not 0 <= size < np.inf:
+                raise ValueError(f"`{name}` must be a number, 0 or more. Received: {name}={size}.")
+        for name in ("gross_error_rate", "missing_rate", "dropped_view_rate"):
+            rate = getattr(self, name)
+            if not 0 <= rate <= 1:
+                raise ValueError(f"`{name}` must lie in [0, 1]. Received: {name}={rate}.")
+
+    def detect(
+        self,
+        motion: np.ndarray,
+        camera: cameras.Camera,
+        rng: np.random.Generator,
+        *,
+        girth: float = 1.0,
+        image_size: tuple[int, int] = rigs.IMAGE_SIZE,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Detects a person's joints in the images of a rig.
+
+        Args:
+            motion: `[T, J, 3]`, meters, world frame.
+            camera: The rig, fields `[V, ...]`.
+            rng: Random numbers.
+            girth: How thick the body is, which decides what it hides.
+            image_size: Width and height, pixels.
+
+        Returns:
+            Keypoints `[V, T, J, 2]`, pixels, and confidence `[V, T, J]` in [0, 1]. Both are 0
+            where a joint is missed, behind the camera or out of the image.
+        """
+        points_camera = rigs.camera_from_world(motion, camera)
+        exact = rigs.project(points_camera, camera)
+        height_px = _height_px(points_camera, np.asarray(camera.intrinsics))
+        confidence = _confidence(points_camera, girth, rng)
+        keypoints_2d = exact + self._noise(confidence, height_px, rng)
+        if self.bias_px:
+            size = self.bias_px * height_px[..., np.newaxis] / REFERENCE_HEIGHT_PX
+            keypoints_2d = keypoints_2d + size * offsets(points_camera)
+        keypoints_2d, confidence = self._blunder(keypoints_2d, confidence, height_px, rng)
+        seen = points_camera[..., 2] > cameras.MIN_DEPTH
+        seen &= _inside(exact, image_size) & _inside(keypoints_2d, image_size)
+        seen &= ~self._missed(seen.shape, rng)
+        return np.where(seen[..., np.newaxis], keypoints_2d, 0.0), np.where(seen, confidence, 0.0)
+
+    def _noise(
+        self, confidence: np.ndarray, height_px: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        doubt = 1.0 - confidence
+        deviation = self.noise_px * _JOINT_NOISE * height_px / REFERENCE_HEIGHT_PX
+        deviation = deviation * (1.0 + _NOISE_GROWTH * doubt * doubt)
+        deviation *= np.exp(_NOISE_TAIL * doubt * rng.standard_normal(doubt.shape))
+        shape = (*doubt.shape, 2)
+        steady = (rng.standard_normal(shape) + _drifting(shape, rng)) * np.sqrt(0.5)
+        return deviation[..., np.newaxis] * steady
+
+    def _blunder(
+        self,
+        keypoints_2d: np.ndarray,
+        confidence: np.ndarray,
+        height_px: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Swaps limbs and throws joints, each for half of the asked share of keypoints."""
+        shape = confidence.shape
+        swapped, order = self._swaps(shape, rng)
+        keypoints_2d = np.take_along_axis(keypoints_2d, order[..., np.newaxis], axis=-2)
+        confidence = np.take_along_axis(confidence, order, axis=-1)
+        thrown = _held(rng.random, shape, _BLUNDER_FRAMES) < self.gross_error_rate / 2
+        keypoints_2d = keypoints_2d + _throws(height_px, shape, rng) * thrown[..., np.newaxis]
+        lowered = confidence * rng.uniform(*_BLUNDER_CONFIDENCE, shape)
+        wrong = np.maximum(lowered, _CONFIDENCE_LIMITS[0])
+        return keypoints_2d, np.where(swapped | thrown, wrong, confidence)
+
+    def _swaps(
+        self, shape: tuple[int, ...], rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Gives which joints are swapped, `[V, T, J]`, and from which joint each one comes."""
+        num_joints = shape[-1]
+        twins = sum(len(left) + len(right) for left, right in _TWINS)
+        rate = self.gross_error_rate / 2 * num_joints / twins
+        order = np.tile(np.arange(num_joints), (*shape[:2], 1))
+        for left, right in _TWINS:
+            swap = _held(rng.random, (*shape[:2], 1), _BLUNDER_FRAMES) < rate
+            order[..., left + right] = np.where(swap, right + left, left + right)
+        return order != np.arange(num_joints), order
+
+    def _missed(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        dropped = _held(rng.random, (*shape[:2], 1), _DROP_FRAMES) < self.dropped_view_rate
+        return dropped | (rng.random(shape) < self.missing_rate)
+
+
+def _height_px(points_camera: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    """Gives the height that a standing person would have in the image there, `[V, T, 1]`."""
+    depth = np.maximum(points_camera[..., skeletons.ROOT, 2:], cameras.MIN_DEPTH)
+    return intrinsics[:, np.newaxis, 1, 1:2] * PERSON_HEIGHT / depth
+
+
+def _throws(height_px: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Draws how far off a joint is seen, `[V, T, J, 2]`, pixels."""
+    angle = 2 * np.pi * _held(rng.random, shape, _BLUNDER_FRAMES)
+    low, high = _BLUNDER_DISTANCE
+    distance = height_px * (low + (high - low) * _held(rng.random, shape, _BLUNDER_FRAMES))
+    return distance[..., np.newaxis] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+
+
+def _confidence(points_camera: np.ndarray, girth: float, rng: np.random.Generator) -> np.ndarray:
+    hidden = hidden_joints(points_camera, girth)
+    mean = _CLEAR_CONFIDENCE + (_HIDDEN_CONFIDENCE - _CLEAR_CONFIDENCE) * hidden
+    return np.clip(mean + _CONFIDENCE_SPREAD * _drifting(hidden.shape, rng), *_CONFIDENCE_LIMITS)
+
+
+def _inside(keypoints_2d: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    return ((keypoints_2d >= 0) & (keypoints_2d < image_size)).all(axis=-1)
+
+
+def _held(
+    draw: Callable[[tuple[int, ...]], np.ndarray], shape: tuple[int, ...], num_frames: int
+) -> np.ndarray:
+    """Draws `[V, T, ...]` values that stay the same for some frames."""
+    views, frames, *rest = shape
+    drawn = draw((views, -(-frames // num_frames), *rest))
+    return np.repeat(drawn, num_frames, axis=1)[:, :frames]
+
+
+def _drifting(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Draws `[V, T, ...]` standard normal values that drift from frame to frame."""
+    views, frames, *rest = shape
+    knots = rng.standard_normal((views, frames // _DRIFT_FRAMES + 2, *rest))
+    index, rest_of_frame = np.divmod(np.arange(frames), _DRIFT_FRAMES)
+    share = (rest_of_frame / _DRIFT_FRAMES).reshape(-1, *(1 for _ in rest))
+    between = knots[:, index] * (1 - share) + knots[:, index + 1] * share
+    # The mean of two is less spread than either.
+    return between / np.sqrt((1 - share) ** 2 + share**2)
+
+
+# Where a 2D keypoint detector puts joints in every image alike, beside the truth.
+#
+# Datasets draw joints in other places than bodies have them, and what is learned from them is off
+# by the same amount again and again: so much for people seen from the front, so much from the side.
+# No averaging over frames removes it, and views from different sides do not agree about it.
+
+_RIGHT_HIP, _LEFT_HIP = (skeletons.H36M_17.joints.index(name) for name in ("right_hip", "left_hip"))
+# A detector's habits are its own, whoever films: they depend on no studio's seed.
+_SEED = 0
+_NUM_TERMS = 3
+
+
+def offsets(points_camera: np.ndarray) -> np.ndarray:
+    """Gives the direction and relative size by which each joint is seen beside its place.
+
+    Args:
+        points_camera: `[V, T, J, 3]`, meters, camera frames.
+
+    Returns:
+        `[V, T, J, 2]`, right and down in the image; over joints and directions of view, zero on
+        average, with a standard deviation of about 1 in each. Equal poses have equal offsets.
+    """
+    num_joints = points_camera.shape[-2]
+    rng = sequences.seeded_generator(_SEED, "detector bias")
+    # Half of the variance is the same from all sides; cosine and sine share the other half.
+    habits = np.sqrt(0.5) * rng.standard_normal((_NUM_TERMS, num_joints, 2))
+    return np.einsum("vtk,kjc->vtjc", _seen_from(points_camera), habits)
+
+
+def _seen_from(points_camera: np.ndarray) -> np.ndarray:
+    """Gives 1, and the cosine and sine of the hips' direction seen from above, `[V, T, 3]`."""
+    hips = points_camera[..., _LEFT_HIP, :] - points_camera[..., _RIGHT_HIP, :]
+    level = hips[..., [0, 2]]
+    length = np.linalg.norm(level, axis=-1, keepdims=True)
+    # Hips right above each other have no such direction.
+    level = np.divide(level, length, out=np.zeros_like(level), where=length > 0)
+    return np.concatenate([np.ones_like(length), level], axis=-1)
+
+
+# Which joints a camera cannot see because the person's own body is in the way.
+
+
+class Capsule(NamedTuple):
+    """A rounded cylinder, as which a part of the body is taken.
+
+    Attributes:
+        ends: The joints at its ends.
+        radius: Meters, for a person of mean girth.
+        spares: Joints that it never hides, its ends aside.
+    """
+
+    ends: tuple[str, str]
+    radius: float
+    spares: tuple[str, ...] = ()
+
+
+_TRUNK = ("pelvis", "spine", "thorax", "nose", "left_hip", "right_hip")
+_CAPSULES = (
+    Capsule(("pelvis", "thorax"), 0.10, _TRUNK),
+    Capsule(("nose", "head"), 0.09, ("thorax",)),
+    *(
+        capsule
+        for side in ("left", "right")
+        for capsule in (
+            Capsule((f"{side}_hip", f"{side}_shoulder"), 0.08, _TRUNK),
+            Capsule((f"{side}_hip", f"{side}_knee"), 0.07),
+            Capsule((f"{side}_knee", f"{side}_ankle"), 0.05),
+            Capsule((f"{side}_shoulder", f"{side}_elbow"), 0.045),
+            Capsule((f"{side}_elbow", f"{side}_wrist"), 0.04),
+        )
+    ),
+)
+# Meters over which a joint goes from seen to hidden, across and along the line of sight.
+_SOFT_EDGE = 0.04
+# Meters. Joints nearer to the camera than this are out of any image anyway.
+_MIN_DEPTH = 0.1
+_MIN_SQUARED_LENGTH = 1e-8
+
+
+def hidden_joints(points_camera: np.ndarray, girth: float = 1.0) -> np.ndarray:
+    """Tells how far each joint is hidden behind other parts of the body.
+
+    A joint is hidden if it lies within a part's outline in the image, and behind the part's
+    surface. The outline is that of a capsule seen from the side: exact enough for a confidence.
+
+    Args:
+        points_camera: `[..., J, 3]`, meters, camera frame.
+        girth: How thick the body is, 1 for the mean.
+
+    Returns:
+        `[..., J]` in [0, 1], float32; 0 is in full sight, 1 fully hidden.
+    """
+    points = np.ascontiguousarray(np.moveaxis(points_camera, -1, 0), dtype=np.float32)
+    depth = np.maximum(points[2], _MIN_DEPTH)
+    rays = points[:2] / depth
+    most = np.zeros_like(depth)
+    for capsule in _CAPSULES:
+        covered = _covered(rays, depth, capsule, girth)
+        spared = [skeletons.H36M_17.joints.index(joint) for joint in capsule.ends + capsule.spares]
+        covered[..., spared] = 0.0
+        np.maximum(most, covered, out=most)
+    return most
+
+
+def _covered(rays: np.ndarray, depth: np.ndarray, capsule: Capsule, girth: float) -> np.ndarray:
+    """Tells how far one capsule covers each joint, `[..., J]`; rays `[2, ..., J]`."""
+    start, end = (skeletons.H36M_17.joints.index(joint) for joint in capsule.ends)
+    (x, y), radius = rays - rays[..., start, np.newaxis], np.float32(capsule.radius * girth)
+    axis_x, axis_y = x[..., end, np.newaxis], y[..., end, np.newaxis]
+    squared_length = np.maximum(axis_x * axis_x + axis_y * axis_y, _MIN_SQUARED_LENGTH)
+    along = (x * axis_x + y * axis_y) / squared_length
+    np.clip(along, 0.0, 1.0, out=along)
+    # Depth is not linear along an image line; over a limb at some meters it nearly is.
+    near, far = depth[..., start, np.newaxis], depth[..., end, np.newaxis]
+    depth_there = near + along * (far - near)
+    distance = np.hypot(x - along * axis_x, y - along * axis_y) * depth_there
+    across = np.clip((radius - distance) / _SOFT_EDGE + 0.5, 0.0, 1.0)
+    behind = np.clip((depth - depth_there - radius) / _SOFT_EDGE, 0.0, 1.0)
+    return across * behind
+
+
+# What synthetic studios share: the cameras, the detector and the seed.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FilmSet(abc.ABC):
+    """The cameras, the detector and the seed of a studio.
+
+    Args:
+        num_subjects: How many bodies there are.
+        rig: `"h36m_like"` or `"ring"`.
+        num_cameras: `V`, 2 or more; 4 with `"h36m_like"`.
+        rig_jitter: Standard deviation of the cameras' places and aims, meters.
+        noise_px: As of `Detector`, and so are the three rates and `bias_px`.
+        gross_error_rate: The share of keypoints that are blunders.
+        missing_rate: The share of joints that are not found.
+        dropped_view_rate: The share of images in which nobody is found.
+        bias_px: How far off joints are in every image alike.
+        seed: Not negative. A clip depends on the settings and its own name alone, not on what was
+            read before it.
+
+    Raises:
+        ValueError: If an argument breaks its rule; names argument, rule and value.
+    """
+
+    num_subjects: int = 5
+    rig: str = "h36m_like"
+    num_cameras: int = 4
+    rig_jitter: float = 0.1
+    noise_px: float = 3.0
+    gross_error_rate: float = 0.01
+    missing_rate: float = 0.01
+    dropped_view_rate: float = 0.005
+    bias_px: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._require(self.num_subjects >= 1, "num_subjects", "be positive")
+        self._require(self.rig in _RIGS, "rig", f"be one of {', '.join(_RIGS)}")
+        self._require(self.num_cameras >= 2, "num_cameras", "be 2 or more")
+        is_free = self.rig != "h36m_like" or self.num_cameras == rigs.NUM_H36M_CAMERAS
+        rule = f"be {rigs.NUM_H36M_CAMERAS} with rig='h36m_like'"
+        self._require(is_free, "num_cameras", rule)
+        self._require(self.rig_jitter >= 0, "rig_jitter", "not be negative")
+        self._require(self.seed >= 0, "seed", "not be negative")
+        # It checks the noise and the rates.
+        _ = self.detector
+
+    @functools.cached_property
+    def camera(self) -> cameras.Camera:
+        """The rig, the same for all clips, fields `[V, ...]`, NumPy arrays."""
+        return _RIGS[self.rig](self, sequences.seeded_generator(self.seed, "rig"))
+
+    @functools.cached_property
+    def detector(self) -> Detector:
+        """The detector that looks at the images."""
+        names = [field.name for field in dataclasses.fields(Detector)]
+        return Detector(**{name: getattr(self, name) for name in names})
+
+    @abc.abstractmethod
+    def clips(self) -> list[str]:
+        """Gives the clips' names, always in the same order."""
+
+    @abc.abstractmethod
+    def read(self, clip: str) -> sequences.MultiViewSequence:
+        """Films a clip.
+
+        Raises:
+            ValueError: If there is no such clip.
+        """
+
+    def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
+        """Films all clips, one after the other."""
+        return (self.read(clip) for clip in self.clips())
+
+    def _require(self, holds: bool, name: str, rule: str) -> None:
+        if not holds:
+            raise ValueError(f"`{name}` must {rule}. Received: {name}={getattr(self, name)!r}.")
+
+
+def _h36m_like(film_set: FilmSet, rng: np.random.Generator) -> cameras.Camera:
+    return rigs.h36m_like(film_set.rig_jitter, rng)
+
+
+def _ring(film_set: FilmSet, rng: np.random.Generator) -> cameras.Camera:
+    return rigs.ring(film_set.num_cameras, jitter=film_set.rig_jitter, rng=rng)
+
+
+_RIGS: dict[str, Callable[[FilmSet, np.random.Generator], cameras.Camera]] = {
+    "h36m_like": _h36m_like,
+    "ring": _ring,
+}

@@ -1,0 +1,388 @@
+"""A simulated release of Human3.6M: the real one's files, with people out of the studio.
+
+For those who want to see the pipeline run on Human3.6M before they have it. Cameras, lenses, file
+formats, names and lengths are those of the release; motions and detections are the studio's.
+"""
+
+import functools
+import pathlib
+import pickle
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import sequences
+from keras_mvlift.datasets.human36m import detections, protocol, release, rig
+from keras_mvlift.geometry import rigs
+from keras_mvlift.studio import actions as studio_actions
+from keras_mvlift.studio import filming, people, synthetic
+from keras_mvlift.untrusted import cdf
+
+MAX_TAKES = 2 * len(protocol.ACTIONS)
+EXTRA_FRAMES = 3
+
+
+class SimulatedTake(NamedTuple):
+    """A take, as the cameras' images show it.
+
+    Attributes:
+        subject: One of `rig.SUBJECTS`.
+        name: The take's name in the original release, irregular as there.
+        pose_world: `[T, J, 3]`, meters, world frame.
+        exact_2d: `[4, T, J, 2]`, pixels, with lens distortion: where the joints are.
+        keypoints_2d: `[4, T + EXTRA_FRAMES, J, 2]`, pixels, with lens distortion: where a detector
+            sees them; 0 where it does not.
+        confidence: `[4, T + EXTRA_FRAMES, J]`, in [0, 1]; 0 where not seen.
+    """
+
+    subject: str
+    name: str
+    pose_world: np.ndarray
+    exact_2d: np.ndarray
+    keypoints_2d: np.ndarray
+    confidence: np.ndarray
+
+    @property
+    def label(self) -> str:
+        """The take's name in the archives' spelling."""
+        return protocol.action_label(self.name)
+
+    def num_video_frames(self, camera: int) -> int:
+        """Gives the number of frames of a camera's video; each differs a little."""
+        return len(self.pose_world) + (camera + 1) % (EXTRA_FRAMES + 1)
+
+
+# The files of a simulated release, in each of the layouts in which Human3.6M goes around.
+
+DETECTIONS = "cpn_ft_h36m_dbb"
+
+UNLABELED_SUBJECT = "S2"
+_UNLABELED_FRAMES = 4
+
+
+class ReleaseFiles(Protocol):
+    """Files that takes are added to."""
+
+    def add(self, take: SimulatedTake) -> None:
+        """Writes a take, or keeps it for the end."""
+
+    def close(self) -> None:
+        """Writes what waited for the last take."""
+
+
+class OriginalFiles:
+    """The original release: CDF files of motion capture and of its projections."""
+
+    def __init__(self, root: pathlib.Path):
+        self._root = root
+
+    def add(self, take: SimulatedTake) -> None:
+        """Writes five files."""
+        path = release.cdf_pose_path(self._root, take.subject, take.name)
+        keypoints = [
+            release.cdf_keypoints_path(self._root, take.subject, take.name, name)
+            for name in rig.CAMERAS
+        ]
+        for folder in (path.parent, keypoints[0].parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        pose = errors.MILLIMETERS.from_meters(protocol.joints_to_raw(take.pose_world))
+        cdf.write(path, pose.reshape(len(pose), -1))
+        for path, view in zip(keypoints, protocol.joints_to_raw(take.exact_2d), strict=True):
+            cdf.write(path, view.reshape(len(view), -1))
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+class Archives:
+    """VideoPose3D's archives, in memory until the last take."""
+
+    def __init__(self, root: pathlib.Path):
+        self._root = root
+        self._poses: dict[str, Any] = {}
+        self._exact: dict[str, Any] = {}
+        self._detected: dict[str, Any] = {}
+
+    def add(self, take: SimulatedTake) -> None:
+        """Keeps a take."""
+        pose = protocol.joints_to_raw(take.pose_world).astype(np.float32)
+        self._poses.setdefault(take.subject, {})[take.label] = pose
+        exact = [*take.exact_2d.astype(np.float32)]
+        self._exact.setdefault(take.subject, {})[take.label] = exact
+        detected = [
+            view[: take.num_video_frames(camera)].astype(np.float32)
+            for camera, view in enumerate(take.keypoints_2d)
+        ]
+        self._detected.setdefault(take.subject, {})[take.label] = detected
+        # The published detections cover subjects without poses, too.
+        unlabeled = [view[:_UNLABELED_FRAMES] for view in detected]
+        self._detected.setdefault(UNLABELED_SUBJECT, {}).setdefault(take.label, unlabeled)
+
+    def close(self) -> None:
+        """Writes three archives."""
+        poses = np.array(self._poses, object)
+        np.savez_compressed(self._root / "data_3d_h36m.npz", positions_3d=poses)
+        symmetry = [[*skeletons.H36M_17.left], [*skeletons.H36M_17.right]]
+        metadata = {"num_joints": skeletons.H36M_17.num_joints, "keypoints_symmetry": symmetry}
+        self._save("gt", self._exact, metadata)
+        self._save(DETECTIONS, self._detected, {"layout_name": "h36m", **metadata})
+
+    def _save(self, name: str, positions: dict[str, Any], metadata: dict[str, Any]) -> None:
+        path = self._root / f"data_2d_h36m_{name}.npz"
+        arrays = {"positions_2d": positions, "metadata": metadata}
+        np.savez_compressed(path, **{key: np.array(v, object) for key, v in arrays.items()})
+
+
+class ConfidenceFiles:
+    """Detections with confidences, as an archive without pickles and as a Parquet table."""
+
+    def __init__(self, root: pathlib.Path):
+        root.mkdir(parents=True, exist_ok=True)
+        self._archive = zipfile.ZipFile(root / "detections.npz", "w", zipfile.ZIP_STORED)
+        self._table = pyarrow.parquet.ParquetWriter(root / "detections.parquet", detections.SCHEMA)
+
+    def add(self, take: SimulatedTake) -> None:
+        """Writes a take."""
+        for camera, name in enumerate(rig.CAMERAS):
+            frames = slice(take.num_video_frames(camera))
+            keypoints_2d = take.keypoints_2d[camera, frames].astype(np.float32)
+            confidence = take.confidence[camera, frames].astype(np.float32)
+            key = detections.key(take.subject, take.label, name)
+            for field, values in (("keypoints_2d", keypoints_2d), ("confidence", confidence)):
+                with self._archive.open(f"{key}/{field}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, values, allow_pickle=False)
+            rows = detections.rows(take.subject, take.label, name, keypoints_2d, confidence)
+            self._table.write_table(rows)
+
+    def close(self) -> None:
+        """Ends both files."""
+        self._archive.close()
+        self._table.close()
+
+
+class CanonPoseFile:
+    """CanonPose's pickle, in memory until the last take."""
+
+    def __init__(self, root: pathlib.Path):
+        self._path = root / "detections.pickle"
+        self._subjects: list[int] = []
+        self._poses: dict[str, list[np.ndarray]] = {name: [] for name in rig.CAMERAS}
+        self._confidences: dict[str, list[np.ndarray]] = {name: [] for name in rig.CAMERAS}
+
+    def add(self, take: SimulatedTake) -> None:
+        """Keeps a take."""
+        num_frames = len(take.pose_world)
+        self._subjects += [int(take.subject[1:])] * num_frames
+        for camera, name in enumerate(rig.CAMERAS):
+            seen = take.keypoints_2d[camera, :num_frames], take.confidence[camera, :num_frames]
+            keypoints_2d, confidence = protocol.joints_to_hourglass(*seen)
+            rows = keypoints_2d.swapaxes(-1, -2).reshape(num_frames, -1)
+            self._poses[name].append(rows.astype(np.float32))
+            self._confidences[name].append(confidence.astype(np.float32))
+
+    def close(self) -> None:
+        """Writes the file."""
+        content = {
+            "subjects": self._subjects,
+            "poses_2d_pred": {name: np.concatenate(v) for name, v in self._poses.items()},
+            "confidences": {name: np.concatenate(v) for name, v in self._confidences.items()},
+        }
+        self._path.write_bytes(pickle.dumps(content))
+
+
+RELEASE_FORMATS: dict[str, Callable[[pathlib.Path], ReleaseFiles]] = {
+    "cdf": OriginalFiles,
+    "videopose3d": Archives,
+    "confidence": ConfidenceFiles,
+    "canonpose": CanonPoseFile,
+}
+
+
+def write_release(
+    root: str | pathlib.Path,
+    *,
+    subjects: tuple[str, ...] = rig.SUBJECTS,
+    num_takes: int = MAX_TAKES,
+    num_frames: int = 500,
+    num_distinct_takes: int = MAX_TAKES,
+    seed: int = 0,
+    formats: tuple[str, ...] = tuple(RELEASE_FORMATS),
+    detector: filming.Detector | None = None,
+    shift_takes: bool = False,
+) -> Iterator[SimulatedTake]:
+    """Writes a simulated release, a take at a time.
+
+    Arguments are checked at once. The takes are written as the result is iterated over, and the
+    archives once it ends.
+
+    Args:
+        root: A folder that is empty or not there yet.
+        subjects: Some of `rig.SUBJECTS`.
+        num_takes: Takes per subject, up to 30.
+        num_frames: Frames per take, of the motion capture.
+        num_distinct_takes: How many takes of a subject are filmed; the others repeat them under
+            other names, which is faster.
+        seed: Not negative. A take depends on it and its own name alone.
+        formats: Some of `RELEASE_FORMATS`.
+        detector: How well joints are seen; `filming.Detector()` without.
+        shift_takes: Whether the takes of S9 that are shifted in the real release are here.
+
+    Yields:
+        Each take, once it is written.
+
+    Raises:
+        FileExistsError: If the folder holds anything.
+        ValueError: If another argument breaks its rule.
+    """
+    root = pathlib.Path(root)
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise FileExistsError(f"`root` must be an empty folder or not there. Received: {root}.")
+    _some_of("subjects", subjects, rig.SUBJECTS)
+    _some_of("formats", formats, tuple(RELEASE_FORMATS))
+    counts = {"num_takes": num_takes, "num_distinct_takes": num_distinct_takes}
+    for name, count in counts.items():
+        if not 1 <= count <= MAX_TAKES:
+            raise ValueError(f"`{name}` must lie in [1, {MAX_TAKES}]. Received: {count}.")
+    if num_frames < 1 or seed < 0:
+        rule = "`num_frames` must be positive and `seed` not negative"
+        raise ValueError(f"{rule}. Received: num_frames={num_frames}, seed={seed}.")
+    takes = (
+        take
+        for subject in subjects
+        for take in perform_take(
+            subject,
+            num_takes=num_takes,
+            num_frames=num_frames,
+            num_distinct_takes=num_distinct_takes,
+            seed=seed,
+            detector=detector or filming.Detector(),
+            shift_takes=shift_takes,
+        )
+    )
+    return _written(root, takes, formats)
+
+
+def _written(
+    root: pathlib.Path, takes: Iterator[SimulatedTake], formats: tuple[str, ...]
+) -> Iterator[SimulatedTake]:
+    root.mkdir(parents=True, exist_ok=True)
+    files = [RELEASE_FORMATS[name](root) for name in formats]
+    for take in takes:
+        for file in files:
+            file.add(take)
+        yield take
+    for file in files:
+        file.close()
+
+
+def _some_of(name: str, chosen: tuple[str, ...], known: tuple[str, ...]) -> None:
+    if not chosen or not set(chosen) <= set(known) or len(set(chosen)) < len(chosen):
+        rule = f"name some of {', '.join(known)}, each once"
+        raise ValueError(f"`{name}` must {rule}. Received: {chosen}.")
+
+
+# Takes of a simulated Human3.6M: the studio's people before the release's own cameras.
+
+FRAME_RATE = 50.0
+"""By how many frames, at most, the simulated videos outlast the motion capture."""
+
+# What the studio performs in place of each action.
+_MOTIONS = {
+    "Directions": "gesturing",
+    "Discussion": "gesturing",
+    "Eating": "reaching",
+    "Greeting": "waving",
+    "Phoning": "phoning",
+    "Photo": "reaching",
+    "Posing": "boxing",
+    "Purchases": "bending",
+    "Sitting": "sitting",
+    "SittingDown": "squatting",
+    "Smoking": "phoning",
+    "Waiting": "turning",
+    "WalkDog": "walking",
+    "WalkTogether": "walking",
+    "Walking": "walking",
+}
+# Spellings and numbers in which subjects of the real release differ from the others.
+_IRREGULAR = {
+    "S1": {
+        "Photo 1": "TakingPhoto 1",
+        "Photo": "TakingPhoto",
+        "WalkDog 1": "WalkingDog 1",
+        "WalkDog": "WalkingDog",
+    },
+    "S5": {"Directions": "Directions 2"},
+    "S7": {"Waiting": "Waiting 2"},
+    "S11": {"Phoning 1": "Phoning 3", "Phoning": "Phoning 2"},
+}
+
+
+def take_names(subject: str, num_takes: int) -> list[str]:
+    """Gives the names of a subject's first takes: every action once, then every one again."""
+    labels = [f"{action} 1" for action in protocol.ACTIONS] + [*protocol.ACTIONS]
+    return [_IRREGULAR.get(subject, {}).get(label, label) for label in labels[:num_takes]]
+
+
+def perform_take(
+    subject: str,
+    *,
+    num_takes: int,
+    num_frames: int,
+    num_distinct_takes: int,
+    seed: int,
+    detector: filming.Detector,
+    shift_takes: bool,
+) -> Iterator[SimulatedTake]:
+    """Films a subject's takes, one at a time; arguments as of `simulation.write_release`."""
+    film = functools.lru_cache(maxsize=num_distinct_takes)(
+        functools.partial(_film, num_frames=num_frames, seed=seed, detector=detector)
+    )
+    for index, name in enumerate(take_names(subject, num_takes)):
+        own = take_names(subject, num_takes)[index % num_distinct_takes]
+        take = film(subject, own)._replace(name=name)
+        is_shifted = shift_takes and f"{subject} {take.label}" in protocol.SHIFTED_TAKES
+        yield _shifted(take) if is_shifted else take
+
+
+def _film(
+    subject: str, name: str, *, num_frames: int, seed: int, detector: filming.Detector
+) -> SimulatedTake:
+    rng = sequences.seeded_generator(seed, "human36m", subject, name)
+    person = people.draw_person(seed, subject)
+    action = _MOTIONS[protocol.parse_take(name, "").action]
+    motion = studio_actions.perform(action, person, num_frames + EXTRA_FRAMES, FRAME_RATE, rng)
+    seen, confidence = synthetic.film(
+        motion, rig.camera(subject), rng=rng, detector=detector, girth=person.girth
+    )
+    bent = _through_lenses(seen, subject)
+    keypoints_2d = np.where(confidence[..., np.newaxis] > 0, bent, 0.0)
+    pose = motion[:num_frames].astype(np.float64)
+    return SimulatedTake(subject, name, pose, _exact(pose, subject), keypoints_2d, confidence)
+
+
+def _shifted(take: SimulatedTake) -> SimulatedTake:
+    """Shifts the motion capture, and with it what is projected from it, not the detections."""
+    pose = take.pose_world + protocol.SHIFT
+    return take._replace(pose_world=pose, exact_2d=_exact(pose, take.subject))
+
+
+def _exact(pose_world: np.ndarray, subject: str) -> np.ndarray:
+    camera = rig.camera(subject)
+    return _through_lenses(
+        rigs.project(rigs.camera_from_world(pose_world, camera), camera), subject
+    )
+
+
+def _through_lenses(keypoints_2d: np.ndarray, subject: str) -> np.ndarray:
+    intrinsics = rig.camera(subject).intrinsics[:, np.newaxis]
+    return rig.distort(keypoints_2d, intrinsics, rig.DISTORTION[:, np.newaxis])
+
+
+"""The name under which the archives have the simulated detector's output."""
+"""The layouts by name."""

@@ -1,0 +1,138 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from keras_mvlift import errors
+from keras_mvlift.datasets.rigs import calibration_files
+from tests.datasets.rigs import rigs_of_cameras
+from tests.untrusted import damage
+
+
+def put(storage, rig, index, *, vector=False):
+    """Writes a camera as OpenCV itself does."""
+    intrinsics, rotation, center = (value[index] for value in rig.camera)
+    storage.write("image_width", int(rig.image_sizes[index, 0]))
+    storage.write("image_height", int(rig.image_sizes[index, 1]))
+    storage.write("camera_matrix", intrinsics)
+    storage.write("distortion_coefficients", rig.distortion[index : index + 1])
+    storage.write("rvec" if vector else "R", cv2.Rodrigues(rotation)[0] if vector else rotation)
+    storage.write("tvec" if vector else "T", (-rotation @ center)[:, np.newaxis])
+
+
+@pytest.mark.parametrize("suffix", ["yml", "yaml", "json"])
+@pytest.mark.parametrize("vector", [False, True])
+def test_a_folder_of_files_that_opencv_wrote_is_read(tmp_path, suffix, vector):
+    rig = rigs_of_cameras.draw()
+    for index, name in enumerate(rig.names):
+        storage = cv2.FileStorage(str(tmp_path / f"{name}.{suffix}"), cv2.FILE_STORAGE_WRITE)
+        put(storage, rig, index, vector=vector)
+        storage.release()
+    (tmp_path / "notes.txt").write_text("not a camera")
+    rigs_of_cameras.assert_same(calibration_files.read_opencv(tmp_path), rig, atol=1e-9)
+
+
+@pytest.mark.parametrize("suffix", ["yml", "json"])
+def test_one_file_of_all_cameras_that_opencv_wrote_is_read(tmp_path, suffix):
+    rig = rigs_of_cameras.draw()
+    path = tmp_path / f"rig.{suffix}"
+    storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
+    storage.write("calibration_time", "today")
+    for index, name in enumerate(rig.names):
+        storage.startWriteStruct(name, cv2.FILE_NODE_MAP)
+        put(storage, rig, index)
+        storage.endWriteStruct()
+    storage.release()
+    rigs_of_cameras.assert_same(calibration_files.read_opencv(path), rig, atol=1e-9)
+
+
+def test_one_file_of_one_camera_is_called_like_the_file(tmp_path):
+    rig = rigs_of_cameras.draw()
+    storage = cv2.FileStorage(str(tmp_path / "left.yml"), cv2.FILE_STORAGE_WRITE)
+    put(storage, rig, 0)
+    storage.release()
+    read = calibration_files.read_opencv(tmp_path / "left.yml", errors.MILLIMETERS)
+    assert read.names == ("left",)
+    np.testing.assert_allclose(read.camera.center, rig.camera.center[:1] / 1000, atol=1e-9)
+
+
+INFO = """
+image_width: 640
+image_height: 480
+camera_name: left
+camera_matrix:
+  rows: 3
+  cols: 3
+  data: [500, 0, 320, 0, 500, 240, 0, 0, 1]
+distortion_model: plumb_bob
+distortion_coefficients:
+  rows: 1
+  cols: 5
+  data: [0.1, -1e-2, 0, 0, 0]
+"""
+
+
+def test_ros_camera_info_is_read_without_a_place(tmp_path):
+    path = tmp_path / "left.yaml"
+    path.write_text(INFO)
+    read = calibration_files.read_opencv(path)
+    assert not read.has_extrinsics
+    assert read.distortion.tolist() == [[0.1, -0.01, 0, 0, 0]]
+    assert read.image_sizes.tolist() == [[640, 480]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "message"),
+    [
+        ("plumb_bob", "equidistant", "left/distortion_model", "be one of plumb_bob.*equidistant"),
+        ("plumb_bob", "rational_polynomial", "left/distortion_model", "another lens is not read"),
+        ("camera_name: left", "fisheye_model: 1", "left/fisheye_model", "a fisheye lens"),
+        ("rows: 3", "rows: 4", "left/camera_matrix", "be a matrix of `rows` by `cols`"),
+        ("  cols: 3\n", "", "left/camera_matrix", "be a matrix.*KeyError"),
+        ("camera_matrix", "other_matrix", "cameras", "be there. Received: none"),
+        ("distortion_coefficients", "other", "left/distortions", "be there. Received: nothing"),
+        ("data: [500", "data: [many", "left/camera_matrix", "ValueError.*many"),
+        (
+            "image_width: 640",
+            "width: !!python/object:os.system {x: 1}",
+            "calibration",
+            "be plain YAML",
+        ),
+    ],
+)
+def test_a_file_that_is_not_a_calibration_is_refused(tmp_path, old, new, field, message):
+    path = tmp_path / "left.yaml"
+    path.write_text(INFO.replace(old, new))
+    with pytest.raises(errors.RecordingError, match=message) as caught:
+        calibration_files.read_opencv(path)
+    assert (caught.value.path, caught.value.field) == (path, field)
+
+
+def test_a_list_is_no_calibration(tmp_path):
+    path = tmp_path / "rig.json"
+    path.write_text(json.dumps([1, 2]))
+    with pytest.raises(errors.RecordingError, match=r"be a mapping.*Received: list"):
+        calibration_files.read_opencv(path)
+
+
+def test_two_files_of_one_camera_are_refused(tmp_path):
+    for suffix in ("yaml", "yml"):
+        (tmp_path / f"left.{suffix}").write_text(INFO)
+    with pytest.raises(errors.RecordingError, match=r"be each camera's own. Received: left"):
+        calibration_files.read_opencv(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["yml", "json"])
+def test_damaged_files_end_in_our_error(tmp_path, suffix):
+    path = tmp_path / f"left.{suffix}"
+    storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
+    put(storage, rigs_of_cameras.draw(), 0)
+    storage.release()
+    data = path.read_bytes()
+    assert (
+        damage.assert_only_our_errors(
+            lambda: calibration_files.read_opencv(path), path, data, count=200
+        )
+        > 60
+    )

@@ -1,0 +1,21 @@
+import numpy as np
+import pytest
+
+from keras_mvlift import skeletons
+from keras_mvlift.datasets.rigs import detections
+from keras_mvlift.studio import rigs
+
+
+@pytest.mark.parametrize("skeleton", skeletons.SKELETONS.values(), ids=lambda s: s.name)
+@pytest.mark.parametrize("detection_format", detections.READERS)
+def test_every_format_gives_the_same_track(tmp_path, detection_format, skeleton):
+    rng = np.random.default_rng(0)
+    crowd = rng.uniform([1, 1, 0.3], [1000, 1000, 0.9], (4, 2, skeleton.num_joints, 3))
+    crowd[:, 0, :, 2] *= 0.3
+    crowd[1, 1, 0] = 0.0
+    people = [(number, crowd[row]) for row, number in enumerate([5, 6, 8, 9])]
+    written = rigs.DETECTION_WRITERS[detection_format](tmp_path / "clip" / "cam1", people)
+    track = detections.READERS[detection_format](tmp_path / "clip" / written, skeleton)
+    assert track.frames.tolist() == [5, 6, 8, 9]
+    np.testing.assert_allclose(track.keypoints_2d, crowd[:, 1, :, :2], atol=1e-4)
+    np.testing.assert_allclose(track.confidence, crowd[:, 1, :, 2], atol=1e-4)

@@ -1,0 +1,85 @@
+import pathlib
+
+import numpy as np
+import pytest
+
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets.rigs import detections
+
+PATH = pathlib.Path("seen.json")
+COCO = skeletons.COCO_17
+
+
+def person(confidence, seed=0):
+    points = np.random.default_rng(seed).uniform(1, 1000, (17, 3))
+    points[:, 2] = confidence
+    return points
+
+
+def frame(number, *people):
+    return detections.Frame(
+        number, PATH, f"frame {number}", [each.ravel().tolist() for each in people]
+    )
+
+
+def test_frames_are_put_in_order_and_gaps_stay():
+    track = detections.follow([frame(9, person(0.9)), frame(2, person(0.2)), frame(4)], COCO)
+    assert track.frames.tolist() == [2, 4, 9]
+    assert track.confidence[:, 0].tolist() == [0.2, 0.0, 0.9]
+    np.testing.assert_array_equal(track.keypoints_2d[[0, 2]], [person(0)[:, :2]] * 2)
+    assert (track.keypoints_2d[1] == 0).all()
+
+
+def test_the_person_most_surely_seen_is_chosen_by_the_sum_before_confidences_are_cut():
+    loud, steady = person(0.3), person(0.9, seed=1)
+    # Cut first, its sum would be 1 + 16 * 0.3 = 5.8, less than 15.3.
+    loud[0, 2] = 20.0
+    track = detections.follow([frame(0, steady, loud)], COCO)
+    np.testing.assert_array_equal(track.keypoints_2d[0], loud[:, :2])
+    assert track.confidence[0].tolist() == [1.0] + [0.3] * 16
+
+
+def test_each_frame_has_its_own_choice_and_of_equals_the_first():
+    people = np.zeros((5, 2, 3))
+    people[:, :, 2] = [[0.1, 0.2], [0.2, 0.2], [0.2, 0.2], [0.5, 0.1], [0.4, 0.1]]
+    chosen, seen = detections.most_surely_seen(np.array([0, 0, 0, 3, 3]), people)
+    assert (chosen.tolist(), seen.tolist()) == ([1, 3], [0, 3])
+
+
+@pytest.mark.parametrize("frames", [[], [frame(0), frame(1)]], ids=["no frame", "nobody"])
+def test_nobody_is_a_track_too(frames):
+    track = detections.follow(frames, COCO)
+    assert track.confidence.shape == (len(frames), 17)
+    assert not track.confidence.any()
+
+
+def test_people_may_be_rows_of_joints():
+    nested = detections.Frame(0, PATH, "frame", [person(0.4).tolist()])
+    mixed = detections.Frame(1, PATH, "frame", [person(0.4).ravel().tolist()])
+    track = detections.follow([nested, mixed], COCO)
+    np.testing.assert_array_equal(track.keypoints_2d[0], track.keypoints_2d[1])
+
+
+@pytest.mark.parametrize(
+    ("bad", "field", "message"),
+    [
+        (frame(3), "frame number", "be the only one of its frame. Received: 3"),
+        (frame(-1), "frame number", "be from 0 to 1000000000. Received: -1"),
+        (frame(10**12), "frame number", "be from 0 to 1000000000"),
+        (frame("4"), "frame number", "Received: 4"),
+        (frame(5, np.ones((18, 3))), "frame 5", "have the 17 joints of coco_17. Received: 18"),
+        (frame(5, np.ones(50)), "frame 5", "have the 17 joints.*Received: 50 numbers"),
+        (frame(5, person(np.nan)), "frame 5", "be finite.*Received: nan"),
+        (frame(5, person(0.5), person(-0.1)), "frame 5", "at least 0. Received: -0.1"),
+        (
+            detections.Frame(5, PATH, "frame 5", ["no numbers"]),
+            "frame 5",
+            "hold x, y and confidence",
+        ),
+        (detections.Frame(5, PATH, "frame 5", [{"x": 1}]), "frame 5", "hold x, y and confidence"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_file_and_frame(bad, field, message):
+    with pytest.raises(errors.RecordingError, match=message) as caught:
+        detections.follow([frame(3, person(0.5)), bad], COCO)
+    assert (caught.value.path, caught.value.field) == (PATH, field)

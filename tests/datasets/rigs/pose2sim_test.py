@@ -1,0 +1,210 @@
+import dataclasses
+import importlib.util
+import shutil
+
+import numpy as np
+import pytest
+
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets.rigs import calibration_files, pose2sim
+from keras_mvlift.geometry import cameras
+from tests.datasets import recordings
+
+REFERENCE = "opensim/reference.trc"
+
+
+def source(root, **options):
+    return pose2sim.Pose2SimSource(root=str(root), name="clip", **options)
+
+
+@pytest.fixture
+def root(tmp_path):
+    recordings.write(tmp_path)
+    return tmp_path
+
+
+def frame(root, view, number):
+    return root / "pose" / f"cam{view}_json" / f"cam0{view}.{number:04d}.json"
+
+
+@pytest.mark.parametrize("skeleton", [skeletons.BODY_25, skeletons.BODY_25B], ids=lambda s: s.name)
+def test_what_was_written_is_read_back(tmp_path, skeleton):
+    written = recordings.write(tmp_path, skeleton, num_views=3)
+    clip = source(tmp_path, skeleton=skeleton.name).read("clip")
+    converter = skeletons.Converter(skeleton.joints)
+    expected = converter.keypoints(written.keypoints_2d)
+    np.testing.assert_allclose(clip.keypoints_2d, expected, atol=1e-6)
+    np.testing.assert_allclose(clip.confidence, converter.confidence(written.confidence))
+    for field, expected in zip(clip.camera, written.camera, strict=True):
+        np.testing.assert_allclose(field, expected, atol=1e-9)
+    assert clip.camera_names == ("cam1", "cam2", "cam3")
+    assert clip.pose_world is None
+
+
+def test_the_reference_is_the_same_joints_in_the_same_world(root, tmp_path_factory):
+    written = recordings.write(tmp_path_factory.mktemp("again"))
+    clip = source(root, reference=REFERENCE).read("clip")
+    expected = skeletons.Converter(skeletons.BODY_25B.joints).keypoints(written.points_world)
+    np.testing.assert_allclose(clip.pose_world, expected, atol=1e-9)
+    # Joints that are no means of others project exactly where they were detected.
+    wrist = skeletons.H36M_17.joints.index("left_wrist")
+    moved = cameras.camera_from_world(clip.pose_world[:, wrist], clip.camera)
+    seen = cameras.project(moved, clip.camera.intrinsics)
+    np.testing.assert_allclose(seen, clip.keypoints_2d[:, :, wrist], atol=1e-6)
+
+
+def test_a_clip_says_what_it_is(root):
+    options = {"subject": "S7", "action": "balancing", "frame_rate": 60.0}
+    reader = source(root, **options)
+    assert reader.clips() == ["clip"]
+    (clip,) = reader
+    assert dict(options, name="clip").items() <= dataclasses.asdict(clip).items()
+
+
+def test_lens_distortion_is_removed(root):
+    lens = np.array([-0.1, 0.1, 1e-3, -1e-3, 0.0])
+    straight = source(root).read("clip")
+    camera = straight.camera
+    (root / "calibration" / "Calib.qca.txt").write_text(recordings.calibration(camera, lens))
+    bent = source(root).read("clip").keypoints_2d
+    rays = cameras.rays(bent, camera.intrinsics[:, np.newaxis])
+    again = cameras.distort(rays, lens).numpy()
+    focal = camera.intrinsics[:, np.newaxis, np.newaxis, [0, 1], [0, 1]]
+    again = again * focal + camera.intrinsics[:, np.newaxis, np.newaxis, :2, 2]
+    assert np.abs(bent - straight.keypoints_2d).max() > 1
+    np.testing.assert_allclose(again, straight.keypoints_2d, atol=1e-6)
+
+
+def test_another_calibration_takes_the_place_of_the_folder_s(root):
+    rig = calibration_files.read_qualisys(root / "calibration" / "Calib.qca.txt")
+    moved = rig._replace(camera=rig.camera._replace(center=rig.camera.center + 0.5))
+    calibration_files.write_toml(root / "refined.toml", moved)
+    before = source(root).read("clip")
+    after = source(root, calibration="refined.toml").read("clip")
+    np.testing.assert_allclose(after.camera.center, before.camera.center + 0.5, atol=1e-9)
+    np.testing.assert_allclose(after.keypoints_2d, before.keypoints_2d, atol=1e-6)
+    with pytest.raises(errors.RecordingError, match=r"other\.toml: `calibration` must be a file"):
+        source(root, calibration="other.toml").read("clip")
+
+
+def test_folders_are_in_the_order_of_their_numbers(tmp_path):
+    recordings.write(tmp_path)
+    (tmp_path / "pose" / "cam1_json").rename(tmp_path / "pose" / "cam10_json")
+    assert source(tmp_path).read("clip").camera_names == ("cam2", "cam10")
+
+
+def test_frames_that_one_camera_lacks_show_nobody_there(root):
+    whole = source(root).read("clip")
+    frame(root, 1, 2).unlink()
+    frame(root, 2, 0).write_text(recordings.detections())
+    clip = source(root).read("clip")
+    absent = np.zeros((2, 4), bool)
+    absent[[0, 1], [2, 0]] = True
+    assert (clip.confidence[absent] == 0).all()
+    assert (clip.keypoints_2d[absent] == 0).all()
+    np.testing.assert_array_equal(clip.confidence[~absent], whole.confidence[~absent])
+    np.testing.assert_array_equal(clip.keypoints_2d[~absent], whole.keypoints_2d[~absent])
+
+
+def test_frames_in_which_nobody_is_seen_at_all_stay_in_step_with_the_reference(root):
+    whole = source(root, reference=REFERENCE).read("clip")
+    for view in (1, 2):
+        for number in (0, 3):
+            frame(root, view, number).write_text(recordings.detections())
+    clip = source(root, reference=REFERENCE).read("clip")
+    np.testing.assert_array_equal(clip.pose_world, whole.pose_world)
+    np.testing.assert_array_equal(clip.keypoints_2d[:, 1:3], whole.keypoints_2d[:, 1:3])
+    assert (clip.confidence[:, [0, 3]] == 0).all()
+
+
+def test_joints_not_seen_are_zero_and_confidence_is_cut_at_one(root):
+    person = np.full((25, 3), [500.0, 600.0, 1.2])
+    person[skeletons.BODY_25B.joints.index("left_hip")] = 0.0
+    frame(root, 1, 1).write_text(recordings.detections(person))
+    clip = source(root).read("clip")
+    hidden = [skeletons.H36M_17.joints.index(joint) for joint in ("left_hip", "pelvis", "spine")]
+    assert np.flatnonzero(clip.confidence[0, 1] == 0).tolist() == sorted(hidden)
+    assert (clip.keypoints_2d[0, 1, hidden] == 0).all()
+    assert clip.confidence[0, 1].max() == 1.0
+
+
+def second_calibration(root):
+    shutil.copy(root / "calibration" / "Calib.qca.txt", root / "calibration" / "B.qca.txt")
+
+
+def other_reference(root, **options):
+    points = np.zeros((4, len(options.get("markers", recordings.MARKERS)), 3))
+    (root / REFERENCE).write_text(recordings.reference(points, **options))
+
+
+def shorter_reference(root):
+    text = (root / REFERENCE).read_text()
+    (root / REFERENCE).write_text(text[: text[:-1].rindex("\n") + 1])
+
+
+def nobody(root):
+    for number in range(4):
+        frame(root, 2, number).write_text(recordings.detections())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "path", "field", "message"),
+    [
+        (lambda root: shutil.rmtree(root), "calibration", "*.qca.txt", "no such file"),
+        (lambda root: shutil.rmtree(root / "pose"), "pose", "*_json", "camera, 2. Received: none"),
+        (
+            lambda root: shutil.rmtree(root / "pose" / "cam2_json"),
+            "pose",
+            "*_json",
+            "hold one folder per calibrated camera, 2. Received: cam1_json",
+        ),
+        (second_calibration, "calibration", "*.qca.txt", "exactly one.*B.qca.txt, Calib.qca.txt"),
+        (nobody, "pose/cam2_json", "people", "be there in a frame. Received: nobody"),
+        (
+            lambda root: frame(root, 1, 3).write_text(recordings.detections(np.ones((26, 3)))),
+            "pose/cam1_json/cam01.0003.json",
+            "pose_keypoints_2d",
+            "have the 25 joints of body_25b. Received: 26",
+        ),
+        (
+            lambda root: frame(root, 1, 0).write_text('{"people": ['),
+            "pose/cam1_json/cam01.0000.json",
+            "people",
+            "be JSON.*JSONDecodeError",
+        ),
+        (lambda root: (root / REFERENCE).unlink(), REFERENCE, "reference", "be a file"),
+        (shorter_reference, REFERENCE, "frames", "have 4 frames at 60.0 Hz.*Received: 3 at 60.0"),
+        (
+            lambda root: other_reference(root, frame_rate=50),
+            REFERENCE,
+            "frames",
+            "have 4 frames at 60.0 Hz.*Received: 4 at 50.0",
+        ),
+        (
+            lambda root: other_reference(root, markers=recordings.MARKERS[1:]),
+            REFERENCE,
+            "markers",
+            "allow to build the joints of h36m_17. Received: right_knee,",
+        ),
+    ],
+)
+def test_a_broken_recording_is_refused_by_file_field_rule_and_value(
+    root, spoil, path, field, message
+):
+    spoil(root)
+    with pytest.raises(errors.RecordingError, match=message) as caught:
+        source(root, reference=REFERENCE).read("clip")
+    assert (caught.value.path, caught.value.field) == (root / path, field)
+
+
+def test_detections_of_another_skeleton_are_refused(root):
+    with pytest.raises(errors.RecordingError, match=r"be one of .*body_25b.*Received: coco"):
+        source(root, skeleton="coco").read("clip")
+    with pytest.raises(errors.RecordingError, match=r"have the 17 joints of h36m_17. Received: 25"):
+        source(root, skeleton="h36m_17").read("clip")
+
+
+def test_a_missing_demo_package_is_told_with_the_way_to_install_it(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match=r"pose2sim==0.4.15: `make setup`"):
+        pose2sim.demo_root()

@@ -1,0 +1,246 @@
+import json
+import pathlib
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+
+from keras_mvlift import configs, errors, skeletons, sources
+from keras_mvlift.datasets import preparation
+from keras_mvlift.datasets.rigs import calibration_files, pose2sim
+from keras_mvlift.datasets.rigs import recordings as rigs
+from keras_mvlift.studio import rigs as simulation
+from tests.datasets.rigs import rigs_of_cameras
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    root = tmp_path_factory.mktemp("written")
+    return root, simulation.write_rig(str(root), num_frames=6)
+
+
+@pytest.fixture
+def root(written, tmp_path):
+    return pathlib.Path(shutil.copytree(written[0], tmp_path / "rig"))
+
+
+def source(root, **options):
+    return rigs.RigSource(root=str(root), **options)
+
+
+def edit(root, change):
+    """Changes the manifest."""
+    content = yaml.safe_load((root / "rig.yaml").read_text())
+    change(content)
+    (root / "rig.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def test_clips_are_the_manifests_and_the_test_clips_are_marked(written):
+    root, clips = written
+    reader = source(root)
+    assert reader.clips() == [clip.name for clip in clips]
+    assert reader.test_clips() == [clips[-1].name]
+    assert source(root / "rig.yaml").clips() == reader.clips()
+    assert [clip.name for clip in reader] == [clip.name for clip in clips]
+
+
+def test_a_clip_says_what_it_is(written):
+    root, clips = written
+    read = source(root).read(clips[1].name)
+    for field in ("name", "subject", "action", "frame_rate", "camera_names"):
+        assert getattr(read, field) == getattr(clips[1], field)
+    np.testing.assert_allclose(read.distortion, clips[1].distortion, atol=1e-12)
+
+
+def test_a_view_that_is_missing_is_not_seen_throughout(written):
+    root, clips = written
+    read = source(root).read(clips[-1].name)
+    assert read.absent == read.camera_names[:1]
+    assert (read.confidence[0] == 0).all()
+    assert (read.confidence[1:] > 0).any(axis=(1, 2)).all()
+
+
+def test_a_source_crosses_process_borders_and_opens_from_a_config(written):
+    root, clips = written
+    config = configs.DataConfig(source="rig", source_options='{"calibration": ""}')
+    reader = sources.open_source(config, str(root))
+    assert reader == source(root)
+    reader.clips()
+    again = pickle.loads(pickle.dumps(reader)).read(clips[0].name)
+    np.testing.assert_array_equal(again.keypoints_2d, source(root).read(clips[0].name).keypoints_2d)
+
+
+def test_a_clip_makes_view_pairs(written):
+    root, clips = written
+    config = configs.DataConfig(
+        source="rig", split="clip", split_options=json.dumps({"test_clips": ["none"]})
+    )
+    split = sources.open_split(config)
+    prepared = preparation.prepare(source(root).read(clips[0].name), split, config)
+    assert len(prepared.train_pairs["frame"]) > 6
+
+
+def test_choices_are_a_line_each(written):
+    root, clips = written
+    assert source(root).choices() == [
+        "cameras: cam_1, cam_2, cam_3",
+        "calibration: Calib.toml (pose2sim, z up)",
+        "detections: openpose, body_25b",
+        f"test clips: {clips[-1].name}",
+    ]
+
+
+def test_cameras_may_be_fewer_and_in_another_order(root, written):
+    whole = source(root).read(written[1][0].name)
+
+    def change(content):
+        content["cameras"] = ["cam_3", "cam_2"]
+        for clip in content["clips"]:
+            clip["views"].pop("cam_1", None)
+
+    edit(root, change)
+    fewer = source(root).read(whole.name)
+    assert fewer.camera_names == ("cam_3", "cam_2")
+    np.testing.assert_array_equal(fewer.keypoints_2d, whole.keypoints_2d[[2, 1]])
+    np.testing.assert_array_equal(fewer.camera.center, whole.camera.center[[2, 1]])
+
+
+def test_a_broken_clip_does_not_keep_the_others_from_being_read(root, written):
+    broken, good = (clip.name for clip in written[1])
+    path = next((root / broken).rglob("*.json"))
+    path.write_text('{"people": [')
+    reader = source(root)
+    assert reader.clips() == [broken, good]
+    with pytest.raises(errors.RecordingError, match=r"be JSON") as caught:
+        reader.read(broken)
+    assert caught.value.path == path
+    assert reader.read(good).name == good
+    with pytest.raises(ValueError, match=r"`clip` must be one of `clips\(\)`.*'other'"):
+        reader.read("other")
+
+
+def test_a_rig_without_extrinsics_has_detections_and_waits_for_calibrate(root, written):
+    rig = calibration_files.read_toml(root / "Calib.toml")
+    calibration_files.write_toml(root / "Calib.toml", rigs_of_cameras.without_extrinsics(rig))
+    reader, name = source(root), written[1][0].name
+    for attempt in (reader.clips, lambda: reader.read(name)):
+        with pytest.raises(errors.RecordingError, match=r"run `keras-mvlift calibrate`"):
+            attempt()
+    keypoints_2d, confidence = reader.detections(name)
+    np.testing.assert_allclose(keypoints_2d, written[1][0].keypoints_2d, atol=1e-3)
+    assert confidence.shape == (3, 6, 17)
+    # What the command writes is named by the config, beside the manifest.
+    calibration_files.write_toml(root / "estimated.toml", rig)
+    again = source(root, calibration="estimated.toml").read(name)
+    np.testing.assert_allclose(again.camera.center, written[1][0].camera.center, atol=1e-9)
+
+
+def first_view(content):
+    return content["clips"][0]["views"]["cam_1"]
+
+
+def other_camera(content):
+    del content["cameras"]
+    content["clips"][0]["views"]["cam_9"] = {"path": "x"}
+
+
+def some_time_stamps(content):
+    first_view(content)["timestamps"] = "times.csv"
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "message"),
+    [
+        (
+            lambda c: first_view(c).update(path="../a"),
+            "views.cam_1.path",
+            "stays inside the folder",
+        ),
+        (lambda c: first_view(c).update(path="/etc"), "views.cam_1.path", "stays inside"),
+        (lambda c: first_view(c).update(path="none"), "*.json", "exist. Received: no such file"),
+        (lambda c: c["clips"][0].update(reference="a.npz"), "reference", "be a file"),
+        (lambda c: c["clips"][0].update(reference="../a.npz"), "reference", "stays inside"),
+        (lambda c: c["clips"][0].update(num_frames=7), "pose_world", r"\(7, 17, 3\)"),
+        (other_camera, "views", "the cameras cam_1, cam_2, cam_3. Received: cam_9"),
+        (some_time_stamps, "start", "only some of the clip's views have time stamps"),
+        (lambda c: first_view(c).update(timestamps="../t"), "timestamps", "stays inside"),
+    ],
+)
+def test_a_clip_that_cannot_be_read_says_which_field(root, written, change, field, message):
+    edit(root, change)
+    (root / "times.csv").write_text("0.5\n")
+    reader = source(root)
+    first, last = reader.clips()
+    with pytest.raises(errors.RecordingError, match=message) as caught:
+        reader.read(first)
+    assert caught.value.field.endswith(field)
+    assert reader.read(last).name == last
+
+
+def far(content):
+    for view in content["clips"][0]["views"].values():
+        view["first_frame"] = 10**6
+
+
+def test_a_clip_before_all_its_frames_or_with_nobody_is_refused(root):
+    edit(root, far)
+    name = source(root).clips()[0]
+    with pytest.raises(errors.RecordingError, match=r"`people` must be there in a frame"):
+        source(root).read(name)
+    edit(root, lambda content: content["clips"][0].pop("num_frames"))
+    with pytest.raises(errors.RecordingError, match=r"span 1 to 200000 frames.*Received: 0"):
+        source(root).read(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "message"),
+    [
+        (
+            lambda c: c["calibration"].update(file="../Calib.toml"),
+            "calibration.file",
+            "stays inside",
+        ),
+        (lambda c: c["calibration"].update(file="none.toml"), "calibration", "exists"),
+        (
+            lambda c: c["cameras"].append("cam_9"),
+            "cameras",
+            "the calibration's: cam_1, cam_2, cam_3",
+        ),
+        (lambda c: c["calibration"].update(unit="mm"), "cameras", "meters read as millimeters"),
+        (lambda c: c.pop("frame_rate"), "manifest.frame_rate", "be there"),
+    ],
+)
+def test_a_broken_rig_is_refused_before_any_clip(root, change, field, message):
+    edit(root, change)
+    with pytest.raises(errors.RecordingError, match=message) as caught:
+        source(root).clips()
+    assert caught.value.field == field
+
+
+def test_pose2sims_demo_is_read_as_by_its_own_reader(tmp_path):
+    folder = pathlib.Path(pose2sim.demo_root())
+    for name in ("calibration", "pose", "opensim"):
+        shutil.copytree(folder / name, tmp_path / name)
+    views = {f"cam_{i:02d}": {"path": f"pose/cam{i}_json"} for i in (1, 2, 3, 4)}
+    reference = "opensim/Balancing_for_IK.trc"
+    clip = {"name": "demo", "subject": "him", "action": "balancing", "views": views}
+    manifest = {
+        "version": 1,
+        "frame_rate": 60,
+        "calibration": {"file": "calibration/Calib.qca.txt", "format": "qualisys"},
+        "detections": {"format": "openpose", "skeleton": "body_25b"},
+        "clips": [clip | {"reference": reference}],
+    }
+    (tmp_path / "rig.yaml").write_text(yaml.safe_dump(manifest))
+    expected = pose2sim.Pose2SimSource(root=str(folder), reference=reference).read("demo")
+    read = source(tmp_path).read("demo")
+    np.testing.assert_array_equal(read.confidence, expected.confidence)
+    np.testing.assert_array_equal(read.pose_world, expected.pose_world)
+    np.testing.assert_array_equal(read.camera.center, expected.camera.center)
+    # Joints that are means of others are straightened before they are made, not after.
+    means = [skeletons.H36M_17.joints.index(joint) for joint in ("pelvis", "spine")]
+    apart = np.abs(read.keypoints_2d - expected.keypoints_2d)
+    assert np.delete(apart, means, axis=2).max() < 1e-9
+    assert 0.001 < apart[:, :, means].max() < 0.3

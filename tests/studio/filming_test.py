@@ -1,0 +1,223 @@
+import numpy as np
+import pytest
+
+from keras_mvlift.geometry import rigs
+from keras_mvlift.studio import actions, filming, people
+
+CAMERA = rigs.h36m_like()
+PERFECT = {
+    "noise_px": 0.0,
+    "gross_error_rate": 0.0,
+    "missing_rate": 0.0,
+    "dropped_view_rate": 0.0,
+}
+
+
+@pytest.fixture(scope="module")
+def motion():
+    person = people.draw_person(0, "S01")
+    takes = [
+        actions.perform(action, person, 300, 25.0, np.random.default_rng(0))
+        for action in ("gesturing", "walking", "sitting", "boxing")
+    ]
+    return np.concatenate(takes)
+
+
+def _detect(motion, camera=CAMERA, seed=0, **settings):
+    detector = filming.Detector(**(PERFECT | settings))
+    return detector.detect(motion, camera, np.random.default_rng(seed))
+
+
+def _exact(motion, camera=CAMERA):
+    return rigs.project(rigs.camera_from_world(motion, camera), camera)
+
+
+def _error(motion, keypoints_2d, camera=CAMERA):
+    return np.linalg.norm(keypoints_2d - _exact(motion, camera), axis=-1)
+
+
+def test_a_perfect_detector_sees_every_joint_where_it_is(motion):
+    keypoints_2d, confidence = _detect(motion)
+    assert confidence.min() > 0
+    np.testing.assert_allclose(keypoints_2d, _exact(motion), atol=1e-9)
+
+
+def test_noise_has_about_the_asked_size_for_clear_joints(motion):
+    keypoints_2d, confidence = _detect(motion, noise_px=4.0)
+    clear = confidence > 0.9
+    # Of a two-dimensional Gaussian of deviation 4 the median distance is 4 sqrt(2 ln 2) = 4.7.
+    np.testing.assert_allclose(np.median(_error(motion, keypoints_2d)[clear]), 4.7, rtol=0.25)
+
+
+def test_noise_is_proportional_to_noise_px(motion):
+    small, large = (_detect(motion, noise_px=noise)[0] - _exact(motion) for noise in (1.0, 3.0))
+    seen = np.abs(large) < 100
+    np.testing.assert_allclose(large[seen], 3 * small[seen], atol=1e-6)
+
+
+def test_noise_rises_as_confidence_falls_and_its_tails_grow_heavier(motion):
+    keypoints_2d, confidence = _detect(motion, noise_px=3.0)
+    error = _error(motion, keypoints_2d)
+    groups = [error[(confidence > low) & (confidence <= low + 0.25)] for low in (0.2, 0.5, 0.75)]
+    medians = [np.median(group) for group in groups]
+    assert medians[0] > 1.5 * medians[1] > 1.5 * medians[2]
+    unsure, sure = (np.percentile(group, 99) / np.median(group) for group in (groups[0], groups[2]))
+    assert unsure > 1.2 * sure
+
+
+def test_noise_grows_with_the_persons_size_in_the_image(motion):
+    near, far = rigs.ring(3, radius=3.0), rigs.ring(3, radius=6.0)
+    standing = motion[:100]
+    errors = [
+        np.median(_error(standing, _detect(standing, camera, noise_px=2.0)[0], camera))
+        for camera in (near, far)
+    ]
+    np.testing.assert_allclose(errors[0] / errors[1], 2.0, rtol=0.25)
+
+
+def test_noise_is_partly_the_same_in_neighboring_frames(motion):
+    noise = _detect(motion, noise_px=3.0)[0] - _exact(motion)
+    now, next_ = noise[:, :-1].clip(-10, 10).ravel(), noise[:, 1:].clip(-10, 10).ravel()
+    assert 0.25 < np.corrcoef(now, next_)[0, 1] < 0.65
+
+
+def test_occluded_joints_have_lower_confidence(motion):
+    _, confidence = _detect(motion)
+    hidden = filming.hidden_joints(rigs.camera_from_world(motion, CAMERA))
+    assert 0.05 < (hidden > 0.9).mean() < 0.4
+    assert confidence[hidden > 0.9].mean() < confidence[hidden == 0].mean() - 0.4
+    assert confidence[hidden > 0.9].min() > 0
+
+
+def test_gross_errors_appear_at_about_the_asked_rate(motion):
+    for rate in (0.02, 0.2):
+        keypoints_2d, _ = _detect(motion, gross_error_rate=rate)
+        wrong = _error(motion, keypoints_2d) > 1e-6
+        np.testing.assert_allclose(wrong.mean(), rate, rtol=0.3)
+
+
+def test_gross_errors_have_lowered_confidence_that_is_not_zero(motion):
+    _, before = _detect(motion)
+    keypoints_2d, after = _detect(motion, gross_error_rate=0.1)
+    exact = _exact(motion)
+    out = ((keypoints_2d == 0) & (exact != 0)).any(axis=-1)
+    wrong = (_error(motion, keypoints_2d) > 1e-6) & ~out
+    assert after[wrong].min() > 0
+    assert after[wrong].mean() < 0.75 * before[wrong].mean()
+    np.testing.assert_array_equal(after[~wrong & ~out], before[~wrong & ~out])
+
+
+def test_gross_errors_swap_limbs_and_throw_joints_far(motion):
+    keypoints_2d, confidence = _detect(motion, gross_error_rate=0.1)
+    exact = _exact(motion)
+    left, right = [4, 5, 6], [1, 2, 3]
+    swapped = np.isclose(keypoints_2d[..., left, :], exact[..., right, :]).all(axis=(-1, -2))
+    assert swapped.mean() > 0.02
+    pelvis = _error(motion, keypoints_2d)[..., 0][confidence[..., 0] > 0]
+    # The pelvis has no twin: it is right or far off, between 0.15 and 0.5 of a person's height.
+    assert (pelvis[pelvis > 1e-6] > 30).all()
+    assert 0.02 < (pelvis > 1e-6).mean() < 0.1
+
+
+def test_missed_joints_appear_at_the_asked_rate_with_confidence_zero(motion):
+    keypoints_2d, confidence = _detect(motion, missing_rate=0.1)
+    np.testing.assert_allclose((confidence == 0).mean(), 0.1, rtol=0.1)
+    assert (keypoints_2d[confidence == 0] == 0).all()
+    assert (keypoints_2d[confidence > 0] != 0).all()
+
+
+def test_dropped_views_lose_all_joints_for_a_while(motion):
+    _, confidence = _detect(motion, dropped_view_rate=0.2)
+    lost = (confidence == 0).mean(axis=-1)
+    assert set(np.unique(lost)) == {0.0, 1.0}
+    np.testing.assert_allclose(lost.mean(), 0.2, rtol=0.4)
+    changes = np.abs(np.diff(lost, axis=1)).sum()
+    assert changes < 0.1 * lost.size
+
+
+def test_joints_out_of_the_image_or_behind_the_camera_are_not_seen(motion):
+    motion = motion[:100]
+    aside, behind = motion + np.array([0.0, 9.0, 0.0]), motion + 2 * rigs.ring(1).center
+    for moved in (aside, behind):
+        keypoints_2d, confidence = _detect(moved, rigs.ring(1), noise_px=3.0)
+        assert (confidence == 0).all()
+        assert (keypoints_2d == 0).all()
+
+
+def test_what_is_right_behind_the_camera_is_not_seen():
+    # On the optical axis, where a point at any depth would be in the middle of the image.
+    camera = rigs.ring(1)
+    behind = camera.center[0] - 2.0 * camera.rotation[0, 2]
+    keypoints_2d, confidence = _detect(np.tile(behind, (5, 17, 1)), camera)
+    assert (confidence == 0).all()
+    assert (keypoints_2d == 0).all()
+
+
+def test_what_is_seen_lies_in_the_image(motion):
+    camera = rigs.ring(3, radius=2.2)
+    keypoints_2d, confidence = _detect(motion, camera, noise_px=5.0, gross_error_rate=0.1)
+    seen = confidence > 0
+    assert 0.3 < seen.mean() < 0.98
+    assert keypoints_2d.min() >= 0
+    assert keypoints_2d[seen].max() < 1000
+    narrow = filming.Detector().detect(
+        motion, camera, np.random.default_rng(0), image_size=(500, 1000)
+    )[0]
+    assert narrow[..., 0].max() < 500 < narrow[..., 1].max()
+
+
+def test_the_same_dice_give_the_same_detections(motion):
+    first, again, other = (_detect(motion, seed=seed, noise_px=3.0) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+    assert not np.array_equal(first[0], other[0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"noise_px": -1.0}, "`noise_px` must be a number, 0 or more. Received: noise_px=-1.0"),
+        ({"noise_px": float("nan")}, "`noise_px`.*Received: noise_px=nan"),
+        ({"gross_error_rate": 1.5}, r"`gross_error_rate` must lie in \[0, 1\]. Received.*1.5"),
+        ({"missing_rate": -0.1}, r"`missing_rate` must lie in \[0, 1\]. Received.*-0.1"),
+        ({"dropped_view_rate": 2}, r"`dropped_view_rate` must lie in \[0, 1\]. Received.*2"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        filming.Detector(**settings)
+
+
+def test_a_bias_is_the_same_in_every_take_and_grows_with_bias_px(motion):
+    small, large = (
+        _detect(motion, bias_px=bias, seed=seed)[0] - _exact(motion)
+        for bias, seed in ((2.0, 0), (6.0, 1))
+    )
+    np.testing.assert_allclose(large, 3 * small, atol=1e-6)
+    assert 1.0 < small.std() < 4.0
+
+
+def test_a_bias_is_proportional_to_the_persons_height_in_the_image(motion):
+    near, far = rigs.ring(3, radius=4.0), rigs.ring(3, radius=8.0)
+    bias = [
+        _detect(motion[:100], camera, bias_px=3.0)[0] - _exact(motion[:100], camera)
+        for camera in (near, far)
+    ]
+    sizes = [np.abs(part).mean() for part in bias]
+    np.testing.assert_allclose(sizes[0] / sizes[1], 2.0, rtol=0.05)
+
+
+def test_a_person_400_pixels_tall_has_the_asked_bias(motion):
+    # 1.7 m are 400 pixels where a meter is 400 / 1.7 of them.
+    camera = rigs.ring(1)
+    depth = camera.intrinsics[0, 1, 1] * 1.7 / 400.0
+    standing = rigs.camera_from_world(motion[:1], camera)
+    points_camera = standing - standing[..., :1, :] + np.array([0.0, 0.0, depth])
+    placed = points_camera[0] @ camera.rotation[0] + camera.center[0]
+    bias = _detect(placed, camera, bias_px=3.0)[0] - _exact(placed, camera)
+    np.testing.assert_allclose(bias, 3.0 * filming.offsets(points_camera), atol=1e-6)
+
+
+def test_a_negative_bias_is_refused():
+    with pytest.raises(ValueError, match="`bias_px` must be a number, 0 or more"):
+        filming.Detector(bias_px=-1.0)

@@ -1,0 +1,242 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from keras_mvlift import skeletons
+from keras_mvlift.geometry import cameras, rigs
+from keras_mvlift.studio import actions, filming, people, synthetic
+
+PERFECT = {"noise_px": 0.0, "gross_error_rate": 0.0, "missing_rate": 0.0, "dropped_view_rate": 0.0}
+SMALL = {"num_subjects": 2, "num_clips": 3, "num_frames": 20}
+ARRAYS = ("keypoints_2d", "confidence", "pose_world")
+
+
+def _same(first, second):
+    return all(np.array_equal(getattr(first, name), getattr(second, name)) for name in ARRAYS)
+
+
+def _bone_lengths(motion):
+    parents, children = np.transpose(skeletons.H36M_17.bones)
+    return np.linalg.norm(motion[:, children] - motion[:, parents], axis=-1)
+
+
+def _single(camera, view):
+    return cameras.Camera(*(np.asarray(value)[view] for value in camera))
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    person = people.draw_person(99, "actor")
+    rng = np.random.default_rng(0)
+    return {
+        f"{number:02d}_{action}": actions.perform(action, person, 40, 60.0, rng).astype(np.float32)
+        for number, action in enumerate(("walking", "boxing", "sitting", "bending"))
+    }
+
+
+@pytest.fixture(scope="module")
+def path(recorded, tmp_path_factory):
+    path = tmp_path_factory.mktemp("motions") / "motions.npz"
+    np.savez(path, **recorded)
+    return str(path)
+
+
+def test_clips_are_named_after_subject_action_and_take():
+    studio = synthetic.Studio(num_subjects=2, num_clips=3, actions=("boxing", "sitting"))
+    assert studio.clips() == [
+        "S01_boxing_01",
+        "S01_sitting_01",
+        "S01_boxing_02",
+        "S02_boxing_01",
+        "S02_sitting_01",
+        "S02_boxing_02",
+    ]
+
+
+def test_a_clip_says_what_it_is():
+    studio = synthetic.Studio(**SMALL, frame_rate=30.0, rig="ring", num_cameras=5)
+    clip = studio.read("S02_turning_01")
+    assert (clip.name, clip.subject, clip.action) == ("S02_turning_01", "S02", "turning")
+    assert (clip.frame_rate, clip.num_frames, clip.num_views) == (30.0, 20, 5)
+    assert len(set(clip.camera_names)) == 5
+    assert clip.pose_world.shape == (20, 17, 3)
+
+
+def test_a_clip_does_not_depend_on_what_was_read_before():
+    first, second = synthetic.Studio(**SMALL), synthetic.Studio(**SMALL)
+    forward = {clip: first.read(clip) for clip in first.clips()}
+    backward = {clip: second.read(clip) for clip in reversed(second.clips())}
+    assert all(_same(forward[clip], backward[clip]) for clip in forward)
+    assert [_same(clip, forward[clip.name]) for clip in first] == [True] * 6
+
+
+def test_a_clip_does_not_depend_on_how_many_others_there_are():
+    few = synthetic.Studio(num_subjects=1, num_clips=1, num_frames=20)
+    many = synthetic.Studio(num_subjects=3, num_clips=22, num_frames=20)
+    assert _same(few.read("S01_walking_01"), many.read("S01_walking_01"))
+
+
+def test_seeds_subjects_and_takes_differ():
+    studio = synthetic.Studio(num_subjects=2, num_clips=2, actions=("boxing",), num_frames=20)
+    other = dataclasses.replace(studio, seed=1)
+    clips = [studio.read(clip).pose_world for clip in studio.clips()]
+    clips.append(other.read("S01_boxing_01").pose_world)
+    for index, clip in enumerate(clips):
+        for later in clips[index + 1 :]:
+            assert np.abs(clip - later).max() > 0.05
+
+
+def test_a_subject_has_one_body_in_all_clips_and_subjects_differ():
+    lengths = {}
+    for clip in synthetic.Studio(**SMALL):
+        lengths.setdefault(clip.subject, []).append(_bone_lengths(clip.pose_world))
+    for subject, found in lengths.items():
+        expected = people.draw_person(0, subject).bone_lengths[1:]
+        np.testing.assert_allclose(np.concatenate(found), np.tile(expected, (60, 1)), rtol=1e-6)
+    assert np.abs(lengths["S01"][0][0] - lengths["S02"][0][0]).max() > 0.005
+
+
+def test_noise_free_keypoints_are_the_projections_of_the_true_pose():
+    for rig, num_cameras in (("h36m_like", 4), ("ring", 3)):
+        studio = synthetic.Studio(**SMALL, **PERFECT, rig=rig, num_cameras=num_cameras)
+        clip = studio.read("S01_walking_01")
+        assert (clip.confidence > 0).all()
+        for view in range(num_cameras):
+            camera = _single(clip.camera, view)
+            points_camera = cameras.camera_from_world(clip.pose_world, camera)
+            expected = cameras.project(points_camera, camera.intrinsics)
+            np.testing.assert_allclose(clip.keypoints_2d[view], expected, atol=1e-6)
+
+
+def test_detections_are_as_noisy_as_asked():
+    errors = []
+    for noise_px in (1.0, 4.0):
+        noisy = synthetic.Studio(**SMALL, **(PERFECT | {"noise_px": noise_px}))
+        exact = synthetic.Studio(**SMALL, **PERFECT)
+        pairs = ((noisy.read(clip), exact.read(clip)) for clip in exact.clips())
+        errors.append(np.median([np.abs(a.keypoints_2d - b.keypoints_2d) for a, b in pairs]))
+    np.testing.assert_allclose(errors[1] / errors[0], 4.0, rtol=0.01)
+
+
+def test_settings_reach_the_detector():
+    clip = synthetic.Studio(**SMALL, **(PERFECT | {"missing_rate": 1.0})).read("S01_walking_01")
+    assert (clip.confidence == 0).all()
+    assert (clip.keypoints_2d == 0).all()
+
+
+def test_poses_in_camera_frames_are_far_from_their_mean():
+    studio = synthetic.Studio(num_subjects=2, num_frames=50)
+    poses = np.concatenate([rigs.camera_from_world(s.pose_world, s.camera) for s in studio], axis=1)
+    relative = (poses - poses[:, :, :1]).reshape(-1, 17, 3)
+    assert np.linalg.norm(relative - relative.mean(axis=0), axis=-1).mean() > 0.15
+
+
+def test_film_accepts_tensors_and_refuses_other_shapes():
+    camera = cameras.Camera(*(cameras.tf.constant(value) for value in rigs.ring(3)))
+    motion = actions.perform(
+        "waving", people.draw_person(0, "a"), 5, 25.0, np.random.default_rng(0)
+    )
+    keypoints_2d, confidence = synthetic.film(motion, camera, rng=np.random.default_rng(0))
+    assert (keypoints_2d.shape, confidence.shape) == ((3, 5, 17, 2), (3, 5, 17))
+    with pytest.raises(ValueError, match=r"`motion` must have shape \[T, 17, 3\].*\(5, 16, 3\)"):
+        synthetic.film(motion[:, :16], camera, rng=np.random.default_rng(0))
+
+
+def test_a_thicker_body_hides_more_of_itself():
+    motion = actions.perform(
+        "sitting", people.draw_person(0, "a"), 200, 25.0, np.random.default_rng(0)
+    )
+    thin, thick = (
+        synthetic.film(motion, rigs.h36m_like(), rng=np.random.default_rng(0), girth=girth)[1]
+        for girth in (0.8, 1.3)
+    )
+    assert thick.mean() < thin.mean() - 0.01
+
+
+def test_from_motion_keeps_its_own_body_without_a_person(recorded):
+    clip = synthetic.from_motion(
+        "clip",
+        "anyone",
+        "sitting",
+        recorded["02_sitting"] + [50.0, 3.0, -1.0],
+        camera=rigs.ring(2),
+        frame_rate=60.0,
+        rng=np.random.default_rng(0),
+        detector=filming.Detector(**PERFECT),
+    )
+    expected = _bone_lengths(recorded["02_sitting"])
+    np.testing.assert_allclose(_bone_lengths(clip.pose_world), expected, atol=1e-5)
+    assert np.linalg.norm(clip.pose_world[:, 0, :2], axis=-1).max() < 1.5
+    assert (clip.confidence > 0).all()
+
+
+def test_a_motion_studio_films_all_motions_of_a_file_or_the_asked_ones(path, recorded):
+    assert synthetic.MotionStudio(path=path).clips() == sorted(recorded)
+    some = synthetic.MotionStudio(path=path, motions=("02_sitting", "00_walking"))
+    assert [clip.name for clip in some] == ["02_sitting", "00_walking"]
+    assert some.read("02_sitting").frame_rate == 60.0
+
+
+def test_a_motion_studio_keeps_true_bone_directions_but_for_the_heading(path, recorded):
+    for clip in synthetic.MotionStudio(path=path):
+        directions = []
+        for motion in (recorded[clip.name].astype(np.float64), clip.pose_world):
+            parents, children = np.transpose(skeletons.H36M_17.bones)
+            bones = motion[:, children] - motion[:, parents]
+            directions.append(bones / np.linalg.norm(bones, axis=-1, keepdims=True))
+        before, after = directions
+        np.testing.assert_allclose(after[..., 2], before[..., 2], atol=1e-5)
+        angles = [np.arctan2(bones[..., 1], bones[..., 0]) for bones in directions]
+        turned = np.exp(1j * (angles[1] - angles[0]))[np.abs(before[..., 2]) < 0.9]
+        np.testing.assert_allclose(turned, turned[0], atol=1e-3)
+
+
+def test_a_motion_studio_gives_each_motion_a_made_up_body(path):
+    subjects = set()
+    for seed in range(4):
+        for clip in synthetic.MotionStudio(path=path, num_subjects=3, seed=seed):
+            expected = people.draw_person(seed, clip.subject).bone_lengths[1:]
+            lengths = _bone_lengths(clip.pose_world)
+            np.testing.assert_allclose(lengths, np.tile(expected, (40, 1)), rtol=1e-5)
+            subjects.add(clip.subject)
+    assert subjects == {"S01", "S02", "S03"}
+
+
+def test_a_motion_studio_reads_clips_in_any_order(path):
+    first, second = (synthetic.MotionStudio(path=path) for _ in range(2))
+    forward = {clip.name: clip for clip in first}
+    assert all(_same(second.read(clip), forward[clip]) for clip in reversed(second.clips()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_clips": 0}, "`num_clips` must be positive. Received: num_clips=0"),
+        ({"num_frames": 0}, "`num_frames` must be positive. Received: num_frames=0"),
+        ({"frame_rate": 0.0}, "`frame_rate` must be positive. Received: frame_rate=0.0"),
+        ({"actions": ("flying",)}, r"`actions` must name some of walking.*\('flying',\)"),
+        ({"actions": ()}, r"`actions` must name some of walking.*Received: actions=\(\)"),
+        ({"actions": ("boxing", "boxing")}, "`actions` must name each once.*boxing"),
+        ({"num_cameras": 5}, "`num_cameras` must be 4 with rig='h36m_like'"),
+    ],
+)
+def test_a_studio_that_cannot_be_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        synthetic.Studio(**settings)
+
+
+def test_a_motion_studio_that_cannot_be_is_refused(path):
+    with pytest.raises(ValueError, match="`frame_rate` must be positive"):
+        synthetic.MotionStudio(path=path, frame_rate=-1.0)
+    with pytest.raises(ValueError, match="`motions` must name each once"):
+        synthetic.MotionStudio(path=path, motions=("a", "a"))
+
+
+def test_an_unknown_clip_is_refused(path):
+    with pytest.raises(ValueError, match=r"`clip` must be one of `clips\(\)`.*'S09_boxing_01'"):
+        synthetic.Studio(**SMALL).read("S09_boxing_01")
+    with pytest.raises(ValueError, match="`nothing` must be a motion of the file"):
+        synthetic.MotionStudio(path=path).read("nothing")
+    with pytest.raises(ValueError, match=r"`clip` must be one of `clips\(\)`.*'01_boxing'"):
+        synthetic.MotionStudio(path=path, motions=("00_walking",)).read("01_boxing")
