@@ -17,7 +17,8 @@ import rich.table
 import scipy.stats
 
 from benchmarks import scored_runs
-from keras_mvlift.experiments import origins, training_data
+from keras_mvlift.experiments import data as training_data
+from keras_mvlift.experiments import origins
 from keras_mvlift.metrics import held_out_views
 
 

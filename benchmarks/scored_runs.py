@@ -10,19 +10,11 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.experiments import origins, training_data, variants
+from keras_mvlift.experiments import data as training_data
+from keras_mvlift.experiments import origins, peers, variants
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
-from keras_mvlift.training import (
-    lifters,
-    multi_view_lifter,
-    objectives,
-    optimizers,
-    peers,
-    pseudo_labels,
-    semi_supervised,
-    stage_data,
-)
+from keras_mvlift.training import lifters, multi_view_lifter, objectives, optimizers, stage_data
 
 ERRORS = {
     "mpjpe_mm": pose_error.mpjpe,
@@ -41,7 +33,7 @@ class Run:
 
     Attributes:
         method: `"pairs"`, `"instants"`, `"supervised"`, `"semi"` or a name of
-            `pseudo_labels.VARIANTS`.
+            `peers.LABELINGS`.
         recipe: A name of `multi_view_lifter.RECIPES`.
         share: Of the steps.
         width: Units of each dense layer, as a share of the trial's.
@@ -205,20 +197,20 @@ def _model_and_source(
         return lifter, stage_data.Rows(data.seen)
     if run.method == "pairs":
         return lifter, data.pair_source()
-    true = pseudo_labels.Labels(
+    true = peers.Labels(
         data.labeled.view,
         data.labeled.reference_pose,
         np.ones(data.labeled.reference_pose.shape[:2], np.float32),
     )
     if run.method == "semi":
         few = true.select(np.arange(0, len(true.pose), _LABELED_EVERY))
-        scale = semi_supervised.pixels_per_meter(few, data.rig_distance)
+        scale = peers.pixels_per_meter(few, data.rig_distance)
         labeled = stage_data.Rows(tuple(few), rows_per_pair=1)
-        model = semi_supervised.SemiSupervisedLifter(lifter, scale)
+        model = peers.SemiSupervisedLifter(lifter, scale)
         return model, stage_data.Beside(data.pair_source(), labeled)
     labels = true
     if run.method != "supervised":
-        labels = pseudo_labels.labels(data.seen, run.method, data.min_confidence)
+        labels = peers.pseudo_labels(data.seen, run.method, data.min_confidence)
     return peers.SupervisedLifter(lifter), stage_data.Rows(tuple(labels))
 
 

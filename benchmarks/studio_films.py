@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from benchmarks import studio_bodies
 from keras_mvlift.datasets import sequences, views
-from keras_mvlift.experiments import motion_clips
+from keras_mvlift.experiments import origins
 from keras_mvlift.geometry import cameras, rigs
 from keras_mvlift.studio import actions
 from keras_mvlift.studio import filming as studio_filming
@@ -75,7 +75,7 @@ class Film(NamedTuple):
         return Film(seen, self.pose_world[index], self.subject[index])
 
 
-def film(recorded: Sequence[motion_clips.Motion], filming: Filming) -> Film:
+def film(recorded: Sequence[origins.Motion], filming: Filming) -> Film:
     """Films motions, each take on another body, each segment with another rig."""
     parts = [
         _film_take(motion, take, filming) for motion in recorded for take in range(filming.takes)
@@ -122,7 +122,7 @@ def _log_uniform(limits: tuple[float, float], number: int, rng: np.random.Genera
     return np.exp(rng.uniform(low, high, number))
 
 
-def _film_take(motion: motion_clips.Motion, take: int, filming: Filming) -> list[Film]:
+def _film_take(motion: origins.Motion, take: int, filming: Filming) -> list[Film]:
     body = f"{motion.subject}/{take}"
     rate = FRAME_RATE / filming.stride
     moved = studio_bodies.give(motion.positions[:: filming.stride], filming.seed, body, rate)

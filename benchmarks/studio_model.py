@@ -22,7 +22,7 @@ from tensorflow import keras
 
 from benchmarks import partial_views, studio_films, studio_motions, studio_scores
 from keras_mvlift import configs, inference, skeletons
-from keras_mvlift.experiments import motion_clips
+from keras_mvlift.experiments import origins
 from keras_mvlift.export import saved_model
 from keras_mvlift.geometry import rigs
 from keras_mvlift.networks import residual
@@ -112,7 +112,7 @@ def build(
 
 
 def train(
-    recorded: Sequence[motion_clips.Motion], size: Size, seed: int
+    recorded: Sequence[origins.Motion], size: Size, seed: int
 ) -> partial_views.PartialViewLifter:
     """Trains a model on what cameras see of motions, mixtures of them and made-up ones.
 
@@ -178,8 +178,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a moment's training, to try it out")
     options = parser.parse_args()
     size = QUICK if options.quick else FULL
-    motions = motion_clips.read(options.motions)
-    tested = motion_clips.test_subjects(motions)
+    motions = origins.read_motions(options.motions)
+    tested = origins.pseudo_test_subjects(motions)
     trained_on = [motion for motion in motions if motion.subject not in tested][:: size.every]
     held_out = [motion for motion in motions if motion.subject in tested][:: size.every]
     model = export(train(trained_on, size, options.seed), options.seed, options.output)

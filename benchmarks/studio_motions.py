@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import sequences
-from keras_mvlift.experiments import motion_clips
+from keras_mvlift.experiments import origins
 from keras_mvlift.studio import synthetic
 
 FRAME_RATE = 60.0
@@ -21,7 +21,7 @@ _LEFT_HIP, _RIGHT_HIP = (
 )
 
 
-def mixed(recorded: Sequence[motion_clips.Motion], seed: int) -> list[motion_clips.Motion]:
+def mixed(recorded: Sequence[origins.Motion], seed: int) -> list[origins.Motion]:
     """Gives each motion's legs the upper body of another, so that arms do not tell of legs.
 
     Args:
@@ -39,14 +39,14 @@ def mixed(recorded: Sequence[motion_clips.Motion], seed: int) -> list[motion_cli
     ]
 
 
-def made_up(seed: int, num_people: int) -> list[motion_clips.Motion]:
+def made_up(seed: int, num_people: int) -> list[origins.Motion]:
     """Gives motions that follow rules: people who sit, bend, reach, wave."""
     studio = synthetic.Studio(
         num_subjects=num_people, num_frames=300, frame_rate=FRAME_RATE, seed=seed
     )
     clips = (studio.read(clip) for clip in studio.clips())
     return [
-        motion_clips.Motion(clip.name, f"made-up {clip.subject}", clip.action, clip.pose_world)
+        origins.Motion(clip.name, f"made-up {clip.subject}", clip.action, clip.pose_world)
         for clip in clips
         if clip.pose_world is not None
     ]

@@ -10,7 +10,7 @@ from benchmarks import partial_views, studio_films
 from keras_mvlift import inference, skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.datasets.rigs import pose2sim
-from keras_mvlift.experiments import motion_clips
+from keras_mvlift.experiments import origins
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import pose_error
 
@@ -47,7 +47,7 @@ CHANGES: dict[str, Change] = {
 """What befalls the views that are lifted."""
 
 
-def held_out(model: inference.Lifter, recorded: list[motion_clips.Motion], seed: int) -> Scores:
+def held_out(model: inference.Lifter, recorded: list[origins.Motion], seed: int) -> Scores:
     """Scores a model on motions, filmed by rigs and on bodies that training did not have."""
     film = studio_films.film(recorded, studio_films.Filming(stride=_EVERY_FRAMES, seed=seed))
     is_used = np.count_nonzero(film.seen.confidence > 0, axis=-1) >= _MIN_JOINTS

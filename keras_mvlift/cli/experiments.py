@@ -8,8 +8,7 @@ import pathlib
 import sys
 
 from keras_mvlift import configs
-from keras_mvlift.experiments import harness, origins, profiles, results, rows, tables
-from keras_mvlift.visualization import curves, experiment_report, experiment_tables
+from keras_mvlift.experiments import origins, profiles, report, results, runs, tables
 
 _INTERRUPTED = 130
 _ELSEWHERE = {
@@ -64,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     chosen = _chosen(options.only or tables.of_profile(profile), options.rows)
     known = {*tables.known_to(profile), *(table.name for table in chosen)}
-    experiments = harness.Experiments(
+    experiments = runs.Experiments(
         profile,
         _origin(profile, options),
         chosen,
@@ -97,9 +96,9 @@ def write(measured: dict[str, object], folder: pathlib.Path) -> None:
     (folder / "results.json").write_text(text + "\n")
     # From here on what is shown is what is written, tuples and numbers of NumPy included.
     shown = json.loads(text)
-    (folder / "tables.md").write_text(experiment_tables.markdown(shown), encoding="utf-8")
-    drawn = curves.write(shown, folder / "figures")
-    experiment_report.write(folder / "report.html", shown, drawn)
+    (folder / "tables.md").write_text(report.markdown(shown), encoding="utf-8")
+    drawn = report.write_curves(shown, folder / "figures")
+    report.write(folder / "report.html", shown, drawn)
 
 
 def _origin(profile: profiles.Profile, options: argparse.Namespace) -> origins.Origin:
@@ -114,7 +113,7 @@ def _origin(profile: profiles.Profile, options: argparse.Namespace) -> origins.O
     return profiles.open_origin(profile, options.motions, near, far)
 
 
-def _chosen(names: list[str], row_names: list[str] | None) -> list[rows.Table]:
+def _chosen(names: list[str], row_names: list[str] | None) -> list[tables.Table]:
     unknown = sorted(set(names) - set(tables.TABLES))
     if unknown:
         known = ", ".join(tables.TABLES)
@@ -123,7 +122,7 @@ def _chosen(names: list[str], row_names: list[str] | None) -> list[rows.Table]:
     return chosen if row_names is None else _with_rows(chosen, row_names)
 
 
-def _with_rows(chosen: list[rows.Table], names: list[str]) -> list[rows.Table]:
+def _with_rows(chosen: list[tables.Table], names: list[str]) -> list[tables.Table]:
     """Leaves the tables the rows of these names, whatever the profile says of them."""
     known = list(dict.fromkeys(row.name for table in chosen for row in table.rows))
     for name in names:
@@ -136,7 +135,7 @@ def _with_rows(chosen: list[rows.Table], names: list[str]) -> list[rows.Table]:
     return [table for table in cut if table.rows]
 
 
-def _named(table: rows.Table, names: list[str]) -> tuple[rows.Row, ...]:
+def _named(table: tables.Table, names: list[str]) -> tuple[tables.Row, ...]:
     found = (row for row in table.rows if row.name in names)
     return tuple(dataclasses.replace(row, is_quick=True) for row in found)
 

@@ -1,33 +1,392 @@
 """How a cell gets its poses. Another method is one function and one line of `METHODS`."""
 
+import dataclasses
+import math
+import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
+from tensorflow import keras
 
-from keras_mvlift.experiments import (
-    label_free_methods,
-    peer_methods,
-    temporal_methods,
-    training_data,
-    training_runs,
-    variants,
+from keras_mvlift import configs
+from keras_mvlift.datasets import view_windows, views
+from keras_mvlift.experiments import adversarial as experiments_adversarial
+from keras_mvlift.experiments import data as training_data
+from keras_mvlift.experiments import epoch_curves, origins, peers, variants
+from keras_mvlift.geometry import cameras, triangulation
+from keras_mvlift.metrics import baselines
+from keras_mvlift.training import (
+    batches,
+    lifters,
+    multi_view_lifter,
+    objectives,
+    stage_data,
+    stages,
 )
 
-Method = Callable[[variants.Cell, training_data.TrainingData, training_runs.Watch], np.ndarray]
+# What methods share: settings, an untrained lifter, training under watch, lifting.
+
+
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """What is kept, and shown, of a cell while it runs.
+
+    Attributes:
+        folder: Keeps the checkpoints of its stages.
+        show: Is told the stage and the epoch.
+        curve: What was measured after each epoch; it outlives a failure.
+    """
+
+    folder: pathlib.Path
+    show: Callable[[str], None] = lambda text: None
+    curve: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+
+Method = Callable[[variants.Cell, training_data.TrainingData, Watch], np.ndarray]
 """From a cell and its data to poses `[N, J, 3]` of the test views, meters, camera axes; what it
 measures on the way is appended to the watch's curve, which outlives a failure."""
 
 PARTIAL = ("triangulation", "constant_pose", "nearest_view")
 """The methods that train nothing, and leave joints open, as NaN, that they know nothing of."""
 
+
+# The method itself: trained on calibrated views, without labels.
+
+
+def self_supervised(
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
+) -> np.ndarray:
+    """Trains by eq. (7) on pairs or on all views of instants, where need be after eq. (6)."""
+    return lift(train(cell, data, watch), data.test.view)
+
+
+def supervised(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
+    """Trains the lifting network on true poses."""
+    return _on_labels(cell, data, watch, _true(data.labeled))
+
+
+def from_pseudo_labels(
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
+) -> np.ndarray:
+    """Trains the lifting network on poses triangulated from all detections of an instant.
+
+    Option `labels` is a name of `peers.LABELINGS`.
+    """
+    options = {"labels": "weighted"} | method_options(cell)
+    found = peers.pseudo_labels(data.seen, options["labels"], data.min_confidence)
+    return _on_labels(cell, data, watch, found)
+
+
+def few_labels(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
+    """Trains without labels on everything, and beside it on few true poses, evenly spread.
+
+    Options `label_share` and `label_weight`; the latter is of the loss on labels in pixels.
+    """
+    default = {"label_share": _LABELED_SHARE, "label_weight": 1.0}
+    options = default | method_options(cell)
+    config = finetune_config(cell)
+    lifter = build(cell, data, config)
+    every = _true(data.labeled)
+    step = max(round(1 / options["label_share"]), 1)
+    few = every.select(np.arange(0, len(every.pose), step))
+    scale = peers.pixels_per_meter(few, data.rig_distance)
+    model = peers.SemiSupervisedLifter(lifter, scale, options["label_weight"])
+    source = stage_data.Beside(
+        source_of(config, data), stage_data.Rows(tuple(few), rows_per_pair=1)
+    )
+    fit(model, config, source, cell, data, watch)
+    return lift(lifter, data.test.view)
+
+
+def adversarial(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
+    """Trains on single views of one half of the clips against true poses of the other half.
+
+    Options are those of `experiments_adversarial.AdversarialOptions`.
+    """
+    config = finetune_config(cell)
+    lifter = build(cell, data, config)
+    if is_pretrained(cell.variant):
+        pretrain(lifter, cell, data, watch)
+    single_views, unpaired_poses = halves(data.labeled)
+    options = experiments_adversarial.AdversarialOptions(
+        distance=config.distance,
+        least_depth=config.least_depth,
+        seed=cell.seed,
+        **method_options(cell),
+    )
+    model = experiments_adversarial.AdversarialLifter(
+        lifter, experiments_adversarial.critic(seed=cell.seed), unpaired_poses, options
+    )
+    fit(model, config, stage_data.Rows(single_views), cell, data, watch)
+    return lift(lifter, data.test.view)
+
+
+def from_all_test_views(
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
+) -> np.ndarray:
+    """Triangulates the test views of each instant: what all cameras together could know.
+
+    Joints that could not be placed are NaN. Option `is_robust` weights detections by how well they
+    agree, too.
+    """
+    del watch
+    if not baselines.has_several_views(data.test):
+        raise origins.NotApplicableError("No test instant was seen by several cameras.")
+    is_robust = method_options(cell).get("is_robust", False)
+    solve = triangulation.triangulate_robustly if is_robust else triangulation.triangulate
+    return baselines.triangulated(data.test, data.min_confidence, solve, unplaced=np.nan)
+
+
+def constant_pose(
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
+) -> np.ndarray:
+    """Answers every test view with the mean of the triangulated training poses in world axes."""
+    del cell, watch
+    pose = baselines.constant_pose(baselines.triangulated_poses(data.seen, data.min_confidence))
+    return baselines.in_camera_axes(pose, data.test.view.camera.rotation)
+
+
+def nearest_view(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
+    """Answers a test view with the triangulated pose of the training view that looks most alike."""
+    del cell, watch
+    pose = baselines.triangulated_poses(data.seen, data.min_confidence)
+    return baselines.nearest_poses(data.test, data.seen, pose, data.min_joints)
+
+
+# The method with the temporal backbone, which sees windows of frames.
+
+
+def self_supervised_by_windows(
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
+) -> np.ndarray:
+    """Trains on pairs of windows by eq. (7), where need be after eq. (6).
+
+    Option `is_causal` lifts a window's last frame, not its middle.
+    """
+    windowed = training_data.WindowedData(data, windows_of(cell))
+    lifter = train(cell, windowed, watch)  # type: ignore[arg-type]
+    return windowed.lift(lifter)
+
+
 METHODS: dict[str, Method] = {
-    "self_supervised": label_free_methods.self_supervised,
-    "temporal": temporal_methods.self_supervised,
-    "supervised": peer_methods.supervised,
-    "pseudo_labels": peer_methods.from_pseudo_labels,
-    "semi_supervised": peer_methods.few_labels,
-    "adversarial": peer_methods.adversarial,
-    "triangulation": peer_methods.from_all_test_views,
-    "constant_pose": peer_methods.constant_pose,
-    "nearest_view": peer_methods.nearest_view,
+    "self_supervised": self_supervised,
+    "temporal": self_supervised_by_windows,
+    "supervised": supervised,
+    "pseudo_labels": from_pseudo_labels,
+    "semi_supervised": few_labels,
+    "adversarial": adversarial,
+    "triangulation": from_all_test_views,
+    "constant_pose": constant_pose,
+    "nearest_view": nearest_view,
 }
+
+
+def train(
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
+) -> multi_view_lifter.MultiViewLifter:
+    """Gives the trained lifter; one that sees windows takes `training_data.WindowedData`."""
+    config = finetune_config(cell)
+    lifter = build(cell, data, config)
+    if is_pretrained(cell.variant):
+        pretrain(lifter, cell, data, watch)
+    fit(lifter, config, source_of(config, data), cell, data, watch)
+    return lifter
+
+
+def source_of(
+    config: configs.FinetuneConfig, data: training_data.TrainingData
+) -> stage_data.Source:
+    """Gives what batches of pairs, or of instants, are drawn from, as the stage wants.
+
+    Of a pair both views are lifted, of an instant one: twice as many instants are as much work.
+    """
+    if not stages.takes_instants(config):
+        return data.pair_source()
+    seen = data.paired_instants()
+    values: batches.Seen = seen
+    if multi_view_lifter.of_config(config).needs_agreement and not config.refine_extrinsics:
+        values = objectives.agreed_beforehand(seen)
+    return stage_data.Rows(values, num_pairs=len(data.pairs))
+
+
+def is_pretrained(variant: variants.Variant) -> bool:
+    """Tells whether eq. (6) comes first."""
+    if variant.is_pretrained is None:
+        return multi_view_lifter.RECIPES[variant.recipe].needs_pretraining
+    return variant.is_pretrained
+
+
+# What the method is compared with: labels, labels by triangulation, other people's poses.
+
+# Of the labeled views, those that a method with few labels gets.
+_LABELED_SHARE = 0.02
+
+
+def halves(labeled: baselines.TestViews) -> tuple[views.View, np.ndarray]:
+    """Parts views, clip by clip in turns, and gives the one half's views and the other's poses.
+
+    Returns:
+        Views, fields `[N, ...]`, and poses `[M, J, 3]`, meters, world axes, root at 0.
+
+    Raises:
+        ValueError: If the views are of fewer than two clips.
+    """
+    clips, index = np.unique(labeled.clip, return_inverse=True)
+    if len(clips) < 2:
+        raise ValueError(f"Unpaired poses need two training clips or more. Received: {len(clips)}.")
+    is_seen = index % 2 == 0
+    single_views = tf.nest.map_structure(lambda field: field[is_seen], labeled.view)
+    # Of the others, those that the critic can look at whole.
+    is_shown = ~is_seen & np.isfinite(labeled.reference_pose).all(axis=(1, 2))
+    rotation = labeled.view.camera.rotation[is_shown]
+    upright = cameras.rotate(labeled.reference_pose[is_shown], cameras.inverse(rotation))
+    return single_views, upright.numpy()
+
+
+def _true(labeled: baselines.TestViews) -> peers.Labels:
+    """Makes labels of true poses; a joint that the reference lacks does not count."""
+    is_known = np.isfinite(labeled.reference_pose).all(axis=-1)
+    pose = np.where(is_known[..., np.newaxis], labeled.reference_pose, 0.0)
+    return peers.Labels(labeled.view, pose, is_known.astype(np.float32))
+
+
+def _on_labels(
+    cell: variants.Cell,
+    data: training_data.TrainingData,
+    watch: Watch,
+    labeled: peers.Labels,
+) -> np.ndarray:
+    config = finetune_config(cell)
+    lifter = build(cell, data, config)
+    model = peers.SupervisedLifter(lifter)
+    fit(model, config, stage_data.Rows(tuple(labeled)), cell, data, watch)
+    return lift(lifter, data.test.view)
+
+
+def windows_of(cell: variants.Cell) -> view_windows.Windows:
+    """Gives what the cell's network sees."""
+    is_causal = method_options(cell).get("is_causal", False)
+    return view_windows.Windows(math.prod(cell.budget.filter_widths), is_causal)
+
+
+STAGE_OPTIONS = frozenset(field.name for field in dataclasses.fields(configs.FinetuneConfig))
+"""Options of a variant that are settings of the main stage."""
+
+# Test views lifted at once.
+_BATCH_SIZE = 8192
+
+
+def finetune_config(cell: variants.Cell) -> configs.FinetuneConfig:
+    """Gives the settings of the main stage, those among the variant's options included."""
+    variant, budget = cell.variant, cell.budget
+    settings: dict[str, Any] = {
+        "num_epochs": budget.num_epochs,
+        "batch_size": budget.batch_size,
+        "decay_every": budget.decay_every,
+        "precision": budget.precision,
+        "transform_weight": variant.transform_weight,
+        "confidence_weighting": variant.confidence_weighting,
+        "distance": variant.distance,
+        "seed": cell.seed,
+        "clip_norm": configs.clip_norm(variant.recipe),
+    }
+    chosen = {name: value for name, value in variant.options if name in STAGE_OPTIONS}
+    return configs.FinetuneConfig(**(settings | chosen))
+
+
+def method_options(cell: variants.Cell) -> dict[str, Any]:
+    """Gives the options that the method alone knows."""
+    return {name: value for name, value in cell.variant.options if name not in STAGE_OPTIONS}
+
+
+def build(
+    cell: variants.Cell, data: training_data.TrainingData, config: configs.StageConfig
+) -> multi_view_lifter.MultiViewLifter:
+    """Builds the untrained lifter of a stage."""
+    model = configs.ModelConfig(
+        recipe=cell.variant.recipe,
+        backbone=cell.variant.backbone,
+        width=cell.budget.width,
+        dropout=cell.budget.dropout,
+        filter_widths=cell.budget.filter_widths,
+        is_causal=method_options(cell).get("is_causal", False),
+        seed=cell.seed,
+    )
+    objective = stages.objective(config, cell.variant.recipe)
+    return lifters.build(
+        model, objective, data.rig_distance, model=stages.model(config), precision=config.precision
+    )
+
+
+def fit(
+    model: keras.Model,
+    config: configs.StageConfig,
+    source: stage_data.Source,
+    cell: variants.Cell,
+    data: training_data.TrainingData,
+    watch: Watch,
+) -> None:
+    """Trains a model as the pipeline does, from its last checkpoint on, under watch.
+
+    Args:
+        model: As `stages.run` takes it.
+        config: The stage's settings.
+        source: What its batches are drawn from.
+        cell: Says how many steps an epoch has.
+        data: Of its test views some are measured after each epoch.
+        watch: Gets an entry for each epoch, also of one that ends badly.
+
+    Raises:
+        NonFiniteLossError: If the loss stops being a number.
+    """
+    stage = type(config).__name__.removesuffix("Config").lower()
+    trained = stage_data.Arrays(
+        source=source,
+        steps=cell.budget.steps_per_epoch,
+        checkpoints=watch.folder / stage,
+        seen=data.seen if getattr(config, "refine_extrinsics", False) else None,
+    )
+    callbacks = [
+        epoch_curves.EpochCurve(getattr(model, "lifter", model), data.test),
+        keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, _: watch.show(f"{stage} {epoch + 1}/{config.num_epochs}")
+        ),
+    ]
+    try:
+        stages.run(model, config, trained, stage.capitalize(), callbacks)
+    finally:
+        watch.curve.extend(epoch_curves.entries(stage, stages.history(trained.checkpoints)))
+
+
+def pretrain(
+    lifter: multi_view_lifter.MultiViewLifter,
+    cell: variants.Cell,
+    data: training_data.TrainingData,
+    watch: Watch,
+) -> None:
+    """Gives a lifter the weights that the recipe's first stage leads to."""
+    finetune = finetune_config(cell)
+    config = configs.PretrainConfig(
+        num_epochs=cell.budget.num_pretrain_epochs,
+        batch_size=finetune.batch_size,
+        precision=finetune.precision,
+        clip_norm=finetune.clip_norm,
+        seed=cell.seed,
+    )
+    first = build(cell, data, config)
+    fit(first, config, data.pair_source(), cell, data, watch)
+    lifters.copy_weights(first, lifter)
+
+
+def lift(lifter: multi_view_lifter.MultiViewLifter, view: views.View) -> np.ndarray:
+    """Gives root-relative poses `[N, J, 3]`, meters, camera axes."""
+    total = len(view.confidence)
+    parts = [
+        tf.nest.map_structure(lambda field, start=start: field[start : start + _BATCH_SIZE], view)
+        for start in range(0, total, _BATCH_SIZE)
+    ]
+    return np.concatenate(
+        [lifter(part, training=False).root_relative_pose.numpy() for part in parts]
+    )

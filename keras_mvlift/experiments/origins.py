@@ -6,14 +6,14 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from keras_mvlift import configs, sources
 from keras_mvlift.datasets import preparation, sequences
-from keras_mvlift.experiments import motion_clips, recording_clips, variants
-from keras_mvlift.studio import synthetic
+from keras_mvlift.experiments import variants
+from keras_mvlift.studio import actions, people, synthetic
 
 # The studio's clips have so many times the frames where those between are wanted.
 _STUDIO_STEP = 5
@@ -131,20 +131,62 @@ class MotionOrigin:
 
     def load(self, settings: variants.DataSettings) -> Clips:
         """Films the motions."""
-        found = motion_clips.read(self.paths)
-        test_subjects = motion_clips.test_subjects(found)
+        found = read_motions(self.paths)
+        test_subjects = pseudo_test_subjects(found)
         filmings = dict(zip((False, True), _filmings(settings), strict=True))
         limits = {False: self.max_train_frames, True: self.max_test_frames}
         clips: list[sequences.MultiViewSequence] = []
         strides = []
         for is_test, filming in filmings.items():
             group = [clip for clip in found if (clip.subject in test_subjects) == is_test]
-            stride = motion_clips.stride(group, limits[is_test])
+            stride = motion_stride(group, limits[is_test])
             step = 1 if settings.has_frames_between else stride
             strides.append(stride // step)
-            studio = motion_clips.studio(dataclasses.asdict(filming), self.seed)
-            clips += [motion_clips.film(clip, studio, step, self.frame_rate) for clip in group]
+            studio = motion_studio(dataclasses.asdict(filming), self.seed)
+            clips += [film_motions(clip, studio, step, self.frame_rate) for clip in group]
         return _made_up(clips, test_subjects, *strides)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recordings:
+    """Clips that were read.
+
+    Attributes:
+        clips: The clips.
+        frames: Name of a clip to which frames of it train and which test.
+        numbers: Name of a clip to the number of each of its frames in the recording.
+    """
+
+    clips: list[sequences.MultiViewSequence]
+    frames: dict[str, preparation.Frames]
+    numbers: dict[str, np.ndarray]
+
+    def joined(self, other: "Recordings") -> "Recordings":
+        """Gives the other's frames to train on, and these to test on, under names of their own."""
+        near, far = other._side("train", ""), self._side("test", "elsewhere_")
+        return Recordings(
+            near.clips + far.clips, near.frames | far.frames, near.numbers | far.numbers
+        )
+
+    def _side(self, side: str, prefix: str) -> "Recordings":
+        none = np.arange(0)
+        frames = {
+            name: _frames(**({"train": none, "test": none} | {side: getattr(given, side)}))
+            for name, given in self.frames.items()
+        }
+        return Recordings(
+            [
+                dataclasses.replace(clip, name=prefix + clip.name)
+                for clip in self.clips
+                if len(getattr(frames[clip.name], side))
+            ],
+            {prefix + name: given for name, given in frames.items()},
+            {prefix + name: number for name, number in self.numbers.items()},
+        )
+
+
+def _frames(train: np.ndarray, test: np.ndarray) -> preparation.Frames:
+    return preparation.Frames(train, test, held_out=train[:0])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -187,18 +229,18 @@ class RecordingOrigin:
         if settings.has_frames_between:
             if settings.test_filming:
                 raise NotApplicableError("Two recordings have strides of their own.")
-            whole = recording_clips.read(self.config, self.data_root, is_whole=True)
+            whole = read_recordings(self.config, self.data_root, is_whole=True)
             return _recorded(whole, self.config)
         found = self._far.joined(self._near) if settings.test_filming else self._near
         return _recorded(found, dataclasses.replace(self.config, stride=1, test_stride=1))
 
     @functools.cached_property
-    def _near(self) -> recording_clips.Recordings:
-        return recording_clips.read(self.config, self.data_root)
+    def _near(self) -> Recordings:
+        return read_recordings(self.config, self.data_root)
 
     @functools.cached_property
-    def _far(self) -> recording_clips.Recordings:
-        return recording_clips.read(self.test_config or self.config, self.test_data_root)
+    def _far(self) -> Recordings:
+        return read_recordings(self.test_config or self.config, self.test_data_root)
 
 
 def _described(config: configs.DataConfig, data_root: str) -> dict[str, Any]:
@@ -208,8 +250,8 @@ def _described(config: configs.DataConfig, data_root: str) -> dict[str, Any]:
     return {**about, "files": sources.fingerprint(data_root), "num_clips": len(names)}
 
 
-def _recorded(found: recording_clips.Recordings, config: configs.DataConfig) -> Clips:
-    split = recording_clips.GivenFrames(found.frames)
+def _recorded(found: Recordings, config: configs.DataConfig) -> Clips:
+    split = GivenFrames(found.frames)
     return Clips(found.clips, split, config, found.numbers)  # type: ignore[arg-type]
 
 
@@ -226,3 +268,146 @@ def _made_up(
 ) -> Clips:
     config = configs.DataConfig(source="studio", stride=stride, test_stride=test_stride)
     return Clips(clips, preparation.BySubject(test_subjects=test_subjects), config)
+
+
+# Recorded motions with the people who move, told from the clips' names.
+
+# Where names tell of one person only, clips are dealt out to so many bodies.
+NUM_PSEUDO_SUBJECTS = 8
+# One of so many people is tested on.
+_TEST_EVERY = 4
+ANY_ACTION = "any"
+
+
+class Motion(NamedTuple):
+    """A motion and who moves.
+
+    Attributes:
+        name: The clip's name.
+        subject: Who moves.
+        action: What they do; `ANY_ACTION` where the name does not tell.
+        positions: `[T, J, 3]`, meters, z up.
+    """
+
+    name: str
+    subject: str
+    action: str
+    positions: np.ndarray
+
+
+def read_motions(paths: Sequence[str]) -> list[Motion]:
+    """Reads all motions of some files.
+
+    A name such as `35_walk_02` is of subject 35, who walks; `35_02` does not tell the action.
+
+    Raises:
+        RecordingError: If a file does not hold motions.
+        ValueError: If two files name a clip alike.
+    """
+    places = [(name, path) for path in paths for name in actions.names(path)]
+    names = [name for name, _ in places]
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(f"`paths` must name each clip once. Received twice: {twice[:5]}.")
+    firsts = {name.split("_")[0] for name in names}
+    return [
+        Motion(
+            name,
+            name.split("_")[0] if len(firsts) > 1 else _pseudo_subject(name),
+            "_".join(name.split("_")[1:-1]) or ANY_ACTION,
+            actions.read(path, name),
+        )
+        for name, path in places
+    ]
+
+
+def pseudo_test_subjects(motions: Sequence[Motion]) -> tuple[str, ...]:
+    """Gives the people to test on: every fourth, the last one included.
+
+    Raises:
+        ValueError: If there are fewer than two people.
+    """
+    subjects = sorted({motion.subject for motion in motions})
+    if len(subjects) < 2:
+        raise ValueError(f"`motions` must be of two subjects or more. Received: {subjects}.")
+    return tuple(sorted(subjects[::-1][::_TEST_EVERY]))
+
+
+def motion_stride(motions: Sequence[Motion], max_frames: int) -> int:
+    """Gives every how many frames one is to be taken to have at most so many; 0 for all."""
+    total = sum(len(motion.positions) for motion in motions)
+    return max(-(-total // max_frames), 1) if max_frames else 1
+
+
+def motion_studio(filming: dict[str, Any], seed: int) -> synthetic.Studio:
+    """Makes the rig and the detector of a filming."""
+    return synthetic.Studio(seed=seed, **filming)
+
+
+def film_motions(
+    motion: Motion, studio: synthetic.Studio, stride: int, frame_rate: float
+) -> sequences.MultiViewSequence:
+    """Films every `motion_stride`-th frame of a motion on its subject's body."""
+    return synthetic.from_motion(
+        motion.name,
+        motion.subject,
+        motion.action,
+        motion.positions[::stride],
+        camera=studio.camera,
+        frame_rate=frame_rate / stride,
+        rng=sequences.seeded_generator(studio.seed, "clip", motion.name),
+        detector=studio.detector,
+        person=people.draw_person(studio.seed, motion.subject),
+    )
+
+
+def _pseudo_subject(name: str) -> str:
+    number = sequences.seeded_generator(0, "subject", name).integers(NUM_PSEUDO_SUBJECTS)
+    return f"P{number + 1:02d}"
+
+
+# Recordings as clips, of which only the frames that are used stay in memory.
+
+
+@dataclasses.dataclass(frozen=True)
+class GivenFrames:
+    """A split that names the frames of each clip.
+
+    Attributes:
+        by_clip: Name of a clip to its frames.
+    """
+
+    by_clip: Mapping[str, preparation.Frames]
+
+    def frames(self, sequence: sequences.MultiViewSequence) -> preparation.Frames:
+        """Gives the frames of a clip."""
+        return self.by_clip[sequence.name]
+
+
+def read_recordings(
+    config: configs.DataConfig, data_root: str, *, is_whole: bool = False
+) -> Recordings:
+    """Reads recordings, clip by clip.
+
+    Args:
+        config: Source, split and strides.
+        data_root: What the source reads.
+        is_whole: Whether the frames that the strides leave out are kept.
+
+    Raises:
+        ValueError: If the config names no source or split that there is.
+        RecordingError: If a clip cannot be read.
+    """
+    split = sources.open_split(config)
+    clips, frames, numbers = [], {}, {}
+    for clip in sources.open_source(config, data_root):
+        given = split.frames(clip)
+        number = np.arange(clip.num_frames)
+        if not is_whole:
+            train = given.train[given.train % config.stride == 0]
+            test = given.test[given.test % config.test_stride == 0]
+            number = np.union1d(train, test).astype(int)
+            given = _frames(np.searchsorted(number, train), np.searchsorted(number, test))
+        clips.append(clip if is_whole else clip.frames(number))
+        frames[clip.name], numbers[clip.name] = given, number
+    return Recordings(clips, frames, numbers)

@@ -5,22 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
-from keras_mvlift.experiments import (
-    cases,
-    cell_store,
-    code_digest,
-    correlations,
-    harness,
-    published,
-    rows,
-    variants,
-)
+from keras_mvlift.experiments import cells, published, runs, tables, variants
+from keras_mvlift.metrics import held_out_views, pose_error
 
 FORMAT = 1
 
 
-def gather(experiments: harness.Experiments) -> dict[str, Any]:
+def gather(experiments: runs.Experiments) -> dict[str, Any]:
     """Gathers the cells of all tables, finished or not, of this run and of earlier ones.
 
     Returns:
@@ -35,10 +28,10 @@ def gather(experiments: harness.Experiments) -> dict[str, Any]:
         "profile": experiments.profile.name,
         "budget": dataclasses.asdict(experiments.profile.budget),
         "seeds": [*experiments.seeds, *sorted(seeds)],
-        "code": code_digest.code_digest(),
+        "code": cells.code_digest(),
         "data": experiments.description | {"counts": _counts(found)},
         "tables": measured,
-        "score_without_labels": correlations.correlate(measured),
+        "score_without_labels": correlate(measured),
     }
 
 
@@ -79,8 +72,8 @@ def over_people(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float
 
 
 def _shown(
-    experiments: harness.Experiments, found: harness.Found
-) -> list[tuple[rows.Table, list[str]]]:
+    experiments: runs.Experiments, found: runs.Found
+) -> list[tuple[tables.Table, list[str]]]:
     """Chooses tables and names of their rows: what was asked for, and what is finished anyway.
 
     A cell may belong to several tables. One that nobody asked for is left out if it has but a
@@ -102,15 +95,15 @@ def _shown(
     return [(table, shown[table.name]) for table in known if table.name in shown]
 
 
-def _records(row: rows.Row, found: harness.Found) -> dict[int, dict[str, Any]]:
+def _records(row: tables.Row, found: runs.Found) -> dict[int, dict[str, Any]]:
     return dict(sorted(found.get(variants.digest(row.variant), {}).items()))
 
 
-def _is_finished(row: rows.Row, found: harness.Found) -> bool:
-    return any(r["status"] in cell_store.FINISHED for r in _records(row, found).values())
+def _is_finished(row: tables.Row, found: runs.Found) -> bool:
+    return any(r["status"] in cells.FINISHED for r in _records(row, found).values())
 
 
-def _counts(found: harness.Found) -> dict[str, Any] | None:
+def _counts(found: runs.Found) -> dict[str, Any] | None:
     """Gives the counts of the data that no row changes, or else of any row's."""
     plain = variants.digest(variants.DataSettings())
     records = [r for by_seed in found.values() for r in by_seed.values() if r.get("data")]
@@ -119,7 +112,7 @@ def _counts(found: harness.Found) -> dict[str, Any] | None:
 
 
 def _table(
-    experiments: harness.Experiments, table: rows.Table, names: list[str], found: harness.Found
+    experiments: runs.Experiments, table: tables.Table, names: list[str], found: runs.Found
 ) -> dict[str, Any]:
     measured = [_row(row, _records(row, found)) for row in table.rows if row.name in names]
     return {
@@ -132,11 +125,11 @@ def _table(
         "rows": measured,
         "left_out": [row.name for row in table.rows if row.name not in names],
         "published": published.TABLES[table.published] if table.published else (),
-        "cases": cases.choose(experiments.store, measured) if table.has_cases else [],
+        "cases": choose(experiments.store, measured) if table.has_cases else [],
     }
 
 
-def _row(row: rows.Row, records: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+def _row(row: tables.Row, records: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
     done = [record["figures"] for record in records.values() if record["figures"]]
     actions = sorted({name for figures in done for name in figures["per_action"]})
     kept = ("digest", "truth", "test", "status", "error", "seconds", "figures", "curve")
@@ -157,4 +150,113 @@ def _row(row: rows.Row, records: Mapping[int, dict[str, Any]]) -> dict[str, Any]
             action: spread([f["per_action"][action] for f in done if action in f["per_action"]])
             for action in actions
         },
+    }
+
+
+# Single poses to look at: where one row of a table did best, middling and worst.
+
+OURS = "solved root, all views and triangulated pose"
+"""The row whose errors choose the cases; the first row that has poses, where it has none."""
+
+
+def choose(store: cells.CellStore, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Gives the best, the median and the worst test view with what each row made of it.
+
+    Args:
+        store: Where the poses are.
+        rows: Of one table, as `gather` lays them out; the first seed of each is shown.
+            Rows that were tested on other views than the chosen row are left out.
+
+    Returns:
+        For each case `title`, `view` (clip, camera, frame), and `poses`: name of the row, or
+        `"true"`, to `mpjpe_mm` and `joints`, `[J, 3]`, whole millimeters, camera axes.
+    """
+    done = {
+        row["name"]: cell for row in rows for cell in row["cells"][:1] if cell["status"] == "done"
+    }
+    if not done:
+        return []
+    chosen = done.get(OURS) or next(iter(done.values()))
+    truth = store.read_poses(chosen["truth"])
+    poses = {
+        name: store.read_poses(cell["digest"])["pose"]
+        for name, cell in done.items()
+        if cell["truth"] == chosen["truth"]
+    }
+    errors = {name: _errors_mm(truth["pose"], pose) for name, pose in poses.items()}
+    name = OURS if OURS in poses else next(iter(poses))
+    order = np.argsort(errors[name])
+    picked = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
+    return [
+        {
+            "title": f"{title.capitalize()} of {len(order)} views for {name}",
+            "view": {
+                "clip": str(truth["clip"][index]),
+                "camera": str(truth["camera"][index]),
+                "frame": int(truth["frame"][index]),
+            },
+            "poses": {"true": _pose(truth["pose"][index], 0.0)}
+            | {row: _pose(pose[index], errors[row][index]) for row, pose in poses.items()},
+        }
+        for title, index in picked.items()
+    ]
+
+
+def _errors_mm(pose_true: np.ndarray, pose_pred: np.ndarray) -> np.ndarray:
+    return pose_error.MILLIMETERS_PER_METER * np.linalg.norm(pose_pred - pose_true, axis=-1).mean(
+        axis=-1
+    )
+
+
+def _pose(joints: np.ndarray, error_mm: float) -> dict[str, Any]:
+    return {
+        "mpjpe_mm": float(error_mm),
+        "joints": np.rint(pose_error.MILLIMETERS_PER_METER * joints).astype(int).tolist(),
+    }
+
+
+# How well the score without labels tells good runs from bad ones, over all cells of a run.
+
+ERROR = "mpjpe_mm"
+SCORES = tuple(f"held_out_{name}" for name in held_out_views.SCORE_NAMES)
+# Of fewer cells a correlation says nothing.
+MIN_CELLS = 4
+
+
+def correlate(tables: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Correlates scores and errors of the cells that were tested on the same data.
+
+    Args:
+        tables: Those of `results.json`; a cell of several tables counts once.
+
+    Returns:
+        For each test set with so many cells that it says something, the largest first: `test`,
+        its digest; `cells`, each with `row`, `seed`, the error and the scores; `scores`, name to
+        `pearson` and `spearman`, both of the score and the error.
+    """
+    by_test: dict[str, dict[str, dict[str, Any]]] = {}
+    for table in tables:
+        for row in table["rows"]:
+            for cell in row["cells"]:
+                overall = (cell["figures"] or {}).get("overall", {})
+                if all(name in overall for name in SCORES):
+                    point = {"row": f"{table['name']}: {row['name']}", "seed": cell["seed"]}
+                    point |= {name: overall[name] for name in (ERROR, *SCORES)}
+                    by_test.setdefault(cell["test"], {}).setdefault(cell["digest"], point)
+    found = [(test, list(cells.values())) for test, cells in by_test.items()]
+    return [
+        {"test": test, "cells": cells, "scores": {name: _both(cells, name) for name in SCORES}}
+        for test, cells in sorted(found, key=lambda item: -len(item[1]))
+        if len(cells) >= MIN_CELLS
+    ]
+
+
+def _both(cells: Sequence[Mapping[str, Any]], name: str) -> dict[str, float | None]:
+    errors, scores = [cell[ERROR] for cell in cells], [cell[name] for cell in cells]
+    # Of equal numbers there is no correlation.
+    if min(len(set(errors)), len(set(scores))) < 2:
+        return {"pearson": None, "spearman": None}
+    return {
+        "pearson": float(stats.pearsonr(scores, errors)[0]),
+        "spearman": float(stats.spearmanr(scores, errors)[0]),
     }

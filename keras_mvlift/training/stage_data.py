@@ -145,7 +145,7 @@ class Beside:
 
     Args:
         unlabeled: What the lifter trains on by itself.
-        labeled: `pseudo_labels.Labels`; they come up as often as need be.
+        labeled: `peers.Labels`; they come up as often as need be.
     """
 
     unlabeled: Source

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from keras_mvlift.cli import experiments, main
-from keras_mvlift.experiments import harness, profiles, tables
+from keras_mvlift.experiments import profiles, runs, tables
 from tests.experiments import tiny_experiments
 from tests.visualization import experiment_results
 
@@ -44,7 +44,7 @@ def test_an_interrupt_is_a_sentence(tiny, tmp_path, monkeypatch, capsys):
     def interrupt(self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(harness.Experiments, "run", interrupt)
+    monkeypatch.setattr(runs.Experiments, "run", interrupt)
     status = main.main(["experiments", "--quick", "--output", str(tmp_path)])
     assert status == experiments._INTERRUPTED
     assert capsys.readouterr().err == "Interrupted; 2 cells are left. Run it again to go on.\n"

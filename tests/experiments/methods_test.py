@@ -1,6 +1,6 @@
 import pytest
 
-from keras_mvlift.experiments import methods, training_runs
+from keras_mvlift.experiments import methods
 from tests.experiments import tiny_experiments
 
 TRAINED = {
@@ -20,7 +20,7 @@ def data():
 # The temporal one needs windows, and has tests of its own.
 @pytest.mark.parametrize("method", sorted({*methods.METHODS} - {"temporal"}))
 def test_a_method_lifts_every_test_view_and_tells_its_epochs(data, method, tmp_path):
-    watch = training_runs.Watch(tmp_path)
+    watch = methods.Watch(tmp_path)
     options = tuple(TRAINED.get(method, {}).items())
     poses = methods.METHODS[method](
         tiny_experiments.cell(method=method, options=options), data, watch

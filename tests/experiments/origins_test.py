@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from keras_mvlift import configs
-from keras_mvlift.experiments import origins, training_data, variants
-from tests.experiments import motion_clips_test, tiny_experiments
+from keras_mvlift.experiments import data as training_data
+from keras_mvlift.experiments import origins, variants
+from tests.experiments import origins_motion_clips_test, tiny_experiments
 
 
 def test_the_studio_films_each_side_as_it_is_told():
@@ -28,10 +29,10 @@ def test_motions_are_described_by_their_content_not_their_place(tmp_path):
     described = []
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
-        path = motion_clips_test.write(tmp_path / folder / "a.npz", "01_1", "02_1")
+        path = origins_motion_clips_test.write(tmp_path / folder / "a.npz", "01_1", "02_1")
         described.append(origins.MotionOrigin(paths=(path,)).describe())
     assert described[0] == described[1]
-    path = motion_clips_test.write(tmp_path / "one" / "a.npz", "01_1", "02_1", num_frames=7)
+    path = origins_motion_clips_test.write(tmp_path / "one" / "a.npz", "01_1", "02_1", num_frames=7)
     assert origins.MotionOrigin(paths=(path,)).describe() != described[0]
 
 
@@ -52,7 +53,7 @@ def test_recordings_are_read_and_not_filmed_again():
 
 def test_frames_between_leave_the_lifted_ones_where_they_were(tmp_path):
     names = ("01_1", "02_1", "03_1")
-    path = motion_clips_test.write(tmp_path / "a.npz", *names, num_frames=12)
+    path = origins_motion_clips_test.write(tmp_path / "a.npz", *names, num_frames=12)
     origin = origins.MotionOrigin(paths=(path,), max_train_frames=8, max_test_frames=5)
     thin = origin.load(variants.DataSettings())
     film = origin.load(variants.DataSettings(has_frames_between=True))

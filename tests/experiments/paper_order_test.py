@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 
-from keras_mvlift.experiments import harness, profiles, tables
+from keras_mvlift.experiments import profiles, runs, tables
 
 pytestmark = pytest.mark.e2e
 
@@ -31,7 +31,7 @@ def mpjpe_mm(tmp_path_factory):
         )
         for name, names in ROWS.items()
     ]
-    experiments = harness.Experiments(
+    experiments = runs.Experiments(
         profile=profiles.QUICK,
         origin=profiles.QUICK.studio,
         chosen=chosen,

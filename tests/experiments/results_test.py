@@ -4,12 +4,12 @@ import json
 import numpy as np
 import pytest
 
-from keras_mvlift.experiments import harness, methods, results, rows
+from keras_mvlift.experiments import cells, methods, results, runs, tables
 from tests.experiments import tiny_experiments
 
 ROWS = [
-    rows.row("fine", method="triangulation"),
-    rows.row("bad", method="triangulation", options=(("mark", 1),)),
+    tables.row("fine", method="triangulation"),
+    tables.row("bad", method="triangulation", options=(("mark", 1),)),
 ]
 
 
@@ -67,7 +67,7 @@ def test_the_score_without_labels_has_a_mean_and_cells_to_correlate(gathered):
 
 
 def test_rows_of_the_full_profile_are_named_where_they_are_left_out(tmp_path):
-    shown = [ROWS[0], rows.row("long", method="triangulation", is_quick=False)]
+    shown = [ROWS[0], tables.row("long", method="triangulation", is_quick=False)]
     plan = tiny_experiments.experiments(tmp_path, *shown)
     quick = dataclasses.replace(plan, profile=dataclasses.replace(plan.profile, is_quick=True))
     for profile, names, left_out in ((plan, ["fine", "long"], []), (quick, ["fine"], ["long"])):
@@ -84,9 +84,9 @@ def test_the_spread_of_one_seed_is_unknown():
 KNOWN = [
     dataclasses.replace(tiny_experiments.SMALL, name=name, rows=tuple(shown))
     for name, shown in {
-        "both": [*ROWS[:1], rows.row("other", method="triangulation", options=(("mark", 2),))],
+        "both": [*ROWS[:1], tables.row("other", method="triangulation", options=(("mark", 2),))],
         "same cell again": [ROWS[0]],
-        "nothing": [rows.row("solved root")],
+        "nothing": [tables.row("solved root")],
     }.items()
 ]
 
@@ -98,9 +98,7 @@ def names(gathered):
 def planned(folder, *asked, seeds=(0,), profile=tiny_experiments.PROFILE):
     """Plans rows of the first of the tables above."""
     table = dataclasses.replace(KNOWN[0], rows=asked)
-    return harness.Experiments(
-        profile, tiny_experiments.STUDIO, [table], seeds, folder, known=KNOWN
-    )
+    return runs.Experiments(profile, tiny_experiments.STUDIO, [table], seeds, folder, known=KNOWN)
 
 
 @pytest.fixture
@@ -140,7 +138,7 @@ def test_cells_of_other_budgets_or_code_are_not_shown(tmp_path, perfect, monkeyp
     wider = dataclasses.replace(tiny_experiments.PROFILE, budget=budget)
     other = planned(tmp_path, KNOWN[0].rows[1], profile=wider)
     assert names(results.gather(other)) == {"both": ["other"]}
-    monkeypatch.setattr(results.harness.code_digest, "code_digest", lambda: "another")
+    monkeypatch.setattr(cells, "code_digest", lambda: "another")
     same = planned(tmp_path, KNOWN[0].rows[1])
     assert names(results.gather(same)) == {"both": ["other"]}
 

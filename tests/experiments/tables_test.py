@@ -4,14 +4,15 @@ import pytest
 
 from keras_mvlift import configs
 from keras_mvlift.experiments import (
+    adversarial,
     methods,
+    peers,
     profiles,
     published,
     tables,
-    training_runs,
     variants,
 )
-from keras_mvlift.training import adversarial_lifter, multi_view_lifter, pseudo_labels
+from keras_mvlift.training import multi_view_lifter
 
 ROWS = [row for table in tables.TABLES.values() for row in table.rows]
 BUDGET = variants.Budget()
@@ -27,7 +28,7 @@ def test_every_row_names_what_there_is():
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_the_settings_of_every_row_are_allowed_together(row):
-    training_runs.finetune_config(variants.Cell(variant=row.variant, budget=BUDGET, seed=0))
+    methods.finetune_config(variants.Cell(variant=row.variant, budget=BUDGET, seed=0))
 
 
 def test_rows_of_a_table_have_names_and_variants_of_their_own():
@@ -69,7 +70,7 @@ def test_the_tables_hold_what_they_promise():
     names = {name: [row.name for row in table.rows] for name, table in tables.TABLES.items()}
     assert names["table1"][:4] == ["Reproj", "Reproj+ADV", "Trans Reproj", "Trans Reproj+DA"]
     used = {dict(variant.options).get("labels") for variant in (row.variant for row in ROWS)}
-    assert used - {None} <= set(pseudo_labels.VARIANTS)
+    assert used - {None} <= set(peers.LABELINGS)
     assert variant("table1", "Reproj+ADV").method == "adversarial"
 
 
@@ -79,11 +80,11 @@ def test_options_of_methods_are_known_to_them():
         "semi_supervised": {"label_share", "label_weight"},
         "temporal": {"is_causal"},
         "triangulation": {"is_robust"},
-        "adversarial": {f.name for f in dataclasses.fields(adversarial_lifter.AdversarialOptions)},
+        "adversarial": {f.name for f in dataclasses.fields(adversarial.AdversarialOptions)},
     }
     for row in ROWS:
         cell = variants.Cell(variant=row.variant, budget=BUDGET, seed=0)
-        assert set(training_runs.method_options(cell)) <= known.get(row.variant.method, set())
+        assert set(methods.method_options(cell)) <= known.get(row.variant.method, set())
 
 
 def test_a_table_of_a_profile_is_run_by_that_alone_unless_it_is_named():

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from keras_mvlift.experiments import harness, origins, profiles, rows, training_data, variants
+from keras_mvlift.experiments import data as training_data
+from keras_mvlift.experiments import origins, profiles, runs, tables, variants
 
 BUDGET = variants.Budget(
     width=8,
@@ -24,12 +25,12 @@ PROFILE = profiles.Profile(
     test_stride=1,
     seeds=(0,),
 )
-SMALL = rows.Table(
+SMALL = tables.Table(
     name="small",
     title="Small",
     rows=(
-        rows.row("solved root"),
-        rows.row("triangulation", method="triangulation"),
+        tables.row("solved root"),
+        tables.row("triangulation", method="triangulation"),
     ),
     is_per_action=True,
     has_curves=True,
@@ -40,7 +41,7 @@ SMALL = rows.Table(
 def experiments(folder, *rows, seeds=(0,), origin=STUDIO):
     """Plans a table, `SMALL` unless rows are given."""
     table = dataclasses.replace(SMALL, rows=rows) if rows else SMALL
-    return harness.Experiments(PROFILE, origin, [table], seeds, folder)
+    return runs.Experiments(PROFILE, origin, [table], seeds, folder)
 
 
 def cell(seed=0, **variant):

@@ -7,9 +7,10 @@ from tensorflow import keras
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import view_windows, views
+from keras_mvlift.experiments import peers
 from keras_mvlift.geometry import cameras
 from keras_mvlift.networks import residual, temporal
-from keras_mvlift.training import multi_view_lifter, objectives, peers
+from keras_mvlift.training import multi_view_lifter, objectives
 from tests import tiny_studio
 
 WIDTH, WIDTHS, NUM_FRAMES = 16, (3, 3), 9

@@ -1,0 +1,356 @@
+"""The paper's baseline Reproj+ADV: single views, and a critic that has seen other people's poses.
+
+It uses 3D data: `unpaired_poses`, which the label-free recipes do not have. They are of other
+clips and other people than the views, and nothing says which pose belongs to which view.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from keras_mvlift import configs, skeletons
+from keras_mvlift.datasets import views
+from keras_mvlift.geometry import cameras
+from keras_mvlift.losses import reprojection
+from keras_mvlift.training import multi_view_lifter
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdversarialOptions:
+    """The choices of adversarial training; the paper states none of them.
+
+    Attributes:
+        critic_weight: Weight of the critic's opinion beside eq. (2), pixels per meter.
+        num_critic_steps: Steps of the critic per step of the lifter.
+        penalty_weight: Weight of the gradient penalty; Gulrajani et al.'s 10.
+        max_tilt: Radians by which skeletons lean, beside being turned about the vertical axis.
+        distance: A name of `reprojection.DISTANCES`.
+        least_depth: Meters, as of `cameras.project`.
+        seed: Of the poses drawn, the turns, and the points of the penalty.
+    """
+
+    critic_weight: float = 300.0
+    num_critic_steps: int = 2
+    penalty_weight: float = 10.0
+    max_tilt: float = 0.1
+    distance: str = "norm"
+    least_depth: float = configs.LEAST_DEPTH
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("critic_weight", 0), ("penalty_weight", 0), ("max_tilt", 0)):
+            if not getattr(self, name) >= least:
+                received = getattr(self, name)
+                raise ValueError(f"`{name}` must be at least {least}. Received: {received}.")
+        if not self.num_critic_steps >= 1:
+            raise ValueError(
+                f"`num_critic_steps` must be at least 1. Received: {self.num_critic_steps}."
+            )
+        if self.distance not in reprojection.DISTANCES:
+            known = ", ".join(reprojection.DISTANCES)
+            raise ValueError(f"`distance` must be one of {known}. Received: {self.distance!r}.")
+
+
+class AdversarialLifter(keras.Model):
+    """Trains a lifter's two networks on single views against a critic.
+
+    A step first improves the critic, then both networks on eq. (2) of the one view plus the
+    critic's opinion of the turned skeleton. No second view is read; of the extrinsics only the
+    camera's rotation is, which says where up is.
+
+    Args:
+        lifter: Its networks are trained in place; its recipe and objective are left alone.
+        critic: From skeletons `[B, J, 3]` to scores `[B]`.
+        unpaired_poses: `[M, J, 3]`, meters, upright axes, root at 0: true 3D poses of other
+            clips and people.
+        options: Weights, steps, turns.
+
+    Example:
+        >>> adversary = AdversarialLifter(lifter, critic(seed=0), unpaired_poses)
+        >>> adversary.compile(keras.optimizers.legacy.Adam(1e-3))
+        >>> adversary.fit(single_views, steps_per_epoch=100)
+    """
+
+    def __init__(
+        self,
+        lifter: multi_view_lifter.MultiViewLifter,
+        critic: keras.Model,
+        unpaired_poses: tf.Tensor,
+        options: AdversarialOptions | None = None,
+    ):
+        super().__init__()
+        unpaired_poses = tf.convert_to_tensor(unpaired_poses, tf.float32)
+        if unpaired_poses.shape.rank != 3 or 0 in unpaired_poses.shape:
+            received = unpaired_poses.shape
+            raise ValueError(f"`unpaired_poses` must have shape [M, J, 3]. Received: {received}.")
+        self.lifter, self.critic = lifter, critic
+        self.unpaired_poses = unpaired_poses
+        self.options = options or AdversarialOptions()
+        self.generator = tf.random.Generator.from_seed(self.options.seed)
+        names = ("loss", "reprojection", "adversarial", "critic", "penalty")
+        self.loss_means = {name: keras.metrics.Mean(name) for name in names}
+
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        judge: keras.optimizers.legacy.Optimizer | None = None,
+    ) -> None:
+        """Takes the optimizer of the lifter's networks, and the critic's if not the usual one."""
+        super().compile(optimizer)
+        self.critic_optimizer = judge or critic_optimizer()
+        # Made before the first step, so that checkpoints restore them and it is traced once.
+        self.critic_optimizer._create_all_weights(self.critic.trainable_variables)
+
+    def train_step(self, view: views.View) -> dict[str, tf.Tensor]:
+        """Takes some steps of the critic and one of the lifter on a batch of single views."""
+        networks = (self.lifter.lifting_network, self.lifter.root_network)
+        variables = [weight for network in networks for weight in network.trainable_variables]
+        with tf.GradientTape() as tape:
+            lifted = self.lifter(view, training=True)
+            pose = lifted.root_relative_pose
+            upright = cameras.rotate(pose, cameras.inverse(view.camera.rotation))
+            losses = self._critic_steps(tf.stop_gradient(upright))
+            pose_camera = pose + lifted.root_position[:, tf.newaxis]
+            losses["reprojection"] = self._reprojection(pose_camera, view)
+            losses["adversarial"] = self.options.critic_weight * self._opinion(upright)
+            losses["loss"] = losses["reprojection"] + losses["adversarial"]
+        gradients = tape.gradient(losses["loss"], variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return self._report(losses)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The running means of the losses, reset at each epoch."""
+        return list(self.loss_means.values())
+
+    def _critic_steps(self, upright: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Improves the critic; each step turns the skeletons anew and draws new real ones."""
+        for _ in range(self.options.num_critic_steps):
+            losses = self._critic_step(upright)
+        return losses
+
+    def _critic_step(self, upright: tf.Tensor) -> dict[str, tf.Tensor]:
+        predicted, real = self._turned(upright), self._turned(self._drawn(tf.shape(upright)[0]))
+        share = tf.random.stateless_uniform(tf.shape(real)[:1], self._seed())
+        variables = self.critic.trainable_variables
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(critic_loss(self.critic(real), self.critic(predicted)))
+            penalty = tf.reduce_mean(gradient_penalty(self.critic, real, predicted, share))
+            total = loss + self.options.penalty_weight * penalty
+        gradients = tape.gradient(total, variables)
+        self.critic_optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return {"critic": loss, "penalty": penalty}
+
+    def _reprojection(self, pose_camera: tf.Tensor, view: views.View) -> tf.Tensor:
+        distance = reprojection.DISTANCES[self.options.distance]
+        errors = reprojection.error(
+            pose_camera, view, view.confidence, distance, self.options.least_depth
+        )
+        return tf.reduce_mean(errors)
+
+    def _opinion(self, upright: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(generator_loss(self.critic(self._turned(upright))))
+
+    def _drawn(self, num: tf.Tensor) -> tf.Tensor:
+        limit = len(self.unpaired_poses)
+        index = tf.random.stateless_uniform([num], self._seed(), 0, limit, tf.int32)
+        return tf.gather(self.unpaired_poses, index)
+
+    def _turned(self, upright: tf.Tensor) -> tf.Tensor:
+        return turned(upright, self._seed(), self.options.max_tilt)
+
+    def _seed(self) -> tf.Tensor:
+        return self.generator.make_seeds(1)[:, 0]
+
+    def _report(self, losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        for name, loss in losses.items():
+            self.loss_means[name].update_state(loss)
+        return {name: mean.result() for name, mean in self.loss_means.items()}
+
+
+def critic_optimizer(learning_rate: float = 1e-3) -> keras.optimizers.legacy.Optimizer:
+    """Gives the critic's Adam, without momentum, as usual against a moving target."""
+    return keras.optimizers.legacy.Adam(learning_rate, beta_1=0.0, beta_2=0.9)
+
+
+# A critic of 3D skeletons: the higher the score, the more a skeleton looks like a real one.
+
+_LEAK = 0.2
+
+
+@keras.saving.register_keras_serializable("keras_mvlift")
+class KinematicChains(keras.layers.Layer):
+    """Inner products of all bones with each other: their lengths and the angles between them.
+
+    Args:
+        bones: Pairs (parent, child) of joint indices.
+
+    Call arguments:
+        inputs: Skeletons `[B, J, 3]`, meters.
+
+    Returns:
+        `[B, K (K + 1) / 2]` for `K` bones, square meters; the same for a turned skeleton.
+
+    References:
+        Wandt and Rosenhahn, RepNet, CVPR 2019, section 3.2.
+    """
+
+    def __init__(self, bones: tuple[tuple[int, int], ...], **kwargs: Any):
+        super().__init__(**kwargs)
+        self.bones = tuple((parent, child) for parent, child in bones)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Gives the upper triangle of the bones' Gram matrix, row by row."""
+        parents, children = zip(*self.bones, strict=True)
+        bones = tf.gather(inputs, children, axis=1) - tf.gather(inputs, parents, axis=1)
+        products = tf.matmul(bones, bones, transpose_b=True)
+        size = len(self.bones)
+        upper = [row * size + column for row in range(size) for column in range(row, size)]
+        return tf.gather(tf.reshape(products, [-1, size * size]), upper, axis=1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Gives the constructor's arguments."""
+        return super().get_config() | {"bones": self.bones}
+
+
+def critic(
+    *,
+    seed: int,
+    width: int = 128,
+    num_blocks: int = 1,
+    skeleton: skeletons.Skeleton = skeletons.H36M_17,
+    name: str = "critic",
+) -> keras.Model:
+    """Builds the critic: two ways of dense residual layers, on coordinates and on bones.
+
+    It has no batch norm, which would make a skeleton's score depend on the others of its batch
+    and break the gradient penalty, and runs in float32 under any policy: the penalty
+    differentiates twice.
+
+    Args:
+        seed: Of the initial weights.
+        width: Units of each dense layer.
+        num_blocks: Residual blocks of two dense layers in either way.
+        skeleton: The joints, with their bones.
+        name: Of the model.
+
+    Returns:
+        A model from root-relative skeletons `[B, J, 3]`, meters, upright axes, to scores `[B]`.
+    """
+    seeds = iter(range(seed * 1000, seed * 1000 + 1000))
+
+    def dense(x: tf.Tensor, units: int = width) -> tf.Tensor:
+        start = keras.initializers.HeNormal(seed=next(seeds))
+        return keras.layers.Dense(units, kernel_initializer=start, dtype="float32")(x)
+
+    def activated(x: tf.Tensor) -> tf.Tensor:
+        return keras.layers.LeakyReLU(_LEAK, dtype="float32")(dense(x))
+
+    def residual(x: tf.Tensor) -> tf.Tensor:
+        x = activated(x)
+        for _ in range(num_blocks):
+            x = keras.layers.Add(dtype="float32")([x, activated(activated(x))])
+        return x
+
+    pose = keras.Input((skeleton.num_joints, 3), name="root_relative_pose", dtype="float32")
+    coordinates = residual(keras.layers.Flatten(dtype="float32")(pose))
+    chains = residual(KinematicChains(skeleton.bones, dtype="float32")(pose))
+    both = keras.layers.Concatenate(dtype="float32")([coordinates, chains])
+    scores = dense(activated(both), units=1)
+    return keras.Model(pose, keras.layers.Reshape((), dtype="float32")(scores), name=name)
+
+
+# Does a predicted skeleton look like a person from every side? The losses of a WGAN-GP.
+#
+# The critic scores root-relative skeletons in upright axes, z up. Before it sees one, the skeleton
+# is turned at random, so that a pose that is right in its own image alone, flat or flipped in
+# depth, gives itself away.
+
+Critic = Callable[[tf.Tensor], tf.Tensor]
+
+
+def critic_loss(score_real: tf.Tensor, score_predicted: tf.Tensor) -> tf.Tensor:
+    """Computes what the critic minimizes: `D(predicted) - D(real)`, `[B]`, without the penalty.
+
+    References:
+        Gulrajani et al., Improved Training of Wasserstein GANs, NeurIPS 2017, eq. (3).
+    """
+    return score_predicted - score_real
+
+
+def generator_loss(score_predicted: tf.Tensor) -> tf.Tensor:
+    """Computes what the lifting network minimizes: `-D(predicted)`, `[B]`."""
+    return -score_predicted
+
+
+def gradient_penalty(
+    critic: Critic, real: tf.Tensor, predicted: tf.Tensor, share: tf.Tensor
+) -> tf.Tensor:
+    """Computes `(‖∇D(x)‖ - 1)²` at a point `x` between each real and predicted skeleton.
+
+    With it the critic's scores are meters: it rises by at most one per meter of all joints.
+
+    Args:
+        critic: From skeletons `[B, J, 3]` to scores `[B]`.
+        real: `[B, J, 3]`, meters.
+        predicted: `[B, J, 3]`, meters; may coincide with `real`.
+        share: `[B]`, in [0, 1], where between `predicted` and `real` to look.
+
+    Returns:
+        `[B]`. Its gradient is finite, also where the critic is flat.
+
+    References:
+        Gulrajani et al., eq. (3).
+    """
+    real, predicted, share = (tf.convert_to_tensor(x) for x in (real, predicted, share))
+    tf.debugging.assert_shapes(
+        [(real, ("B", "J", 3)), (predicted, ("B", "J", 3)), (share, ("B",))],
+        message="adversarial.gradient_penalty",
+    )
+    between = predicted + share[:, tf.newaxis, tf.newaxis] * (real - predicted)
+    with tf.GradientTape() as tape:
+        tape.watch(between)
+        scores = critic(between)
+    gradient = tape.gradient(scores, between, unconnected_gradients="zero")
+    slope = reprojection.norm(tf.reshape(gradient, [tf.shape(gradient)[0], -1]))
+    return tf.square(slope - 1.0)
+
+
+def random_rotations(num: int | tf.Tensor, seed: tf.Tensor, max_tilt: float = 0.0) -> tf.Tensor:
+    """Draws rotations by any angle about the vertical axis, then tilts them a little.
+
+    Args:
+        num: `B`, how many.
+        seed: `[2]`, integers; the same rotations for the same seed.
+        max_tilt: Radians; the angle by which the vertical axis leans is uniform up to it, and it
+            leans any way.
+
+    Returns:
+        `[B, 3, 3]`, z up before and nearly so after.
+    """
+    angles = tf.random.stateless_uniform([3, num], seed)
+    heading, direction = 2 * math.pi * angles[0], 2 * math.pi * angles[1]
+    zero = tf.zeros_like(heading)
+    vertical = tf.stack([zero, zero, zero + 1.0], axis=-1)
+    level = tf.stack([tf.cos(direction), tf.sin(direction), zero], axis=-1)
+    turn = cameras.from_axis_angle(vertical, heading)
+    return tf.matmul(cameras.from_axis_angle(level, max_tilt * angles[2]), turn)
+
+
+def turned(root_relative_pose: tf.Tensor, seed: tf.Tensor, max_tilt: float = 0.0) -> tf.Tensor:
+    """Turns each upright skeleton by a random rotation of its own.
+
+    Args:
+        root_relative_pose: `[B, J, 3]`, meters, upright axes, root at 0.
+        seed: `[2]`, integers.
+        max_tilt: Radians.
+
+    Returns:
+        `[B, J, 3]`.
+    """
+    rotation = random_rotations(tf.shape(root_relative_pose)[0], seed, max_tilt)
+    return cameras.rotate(root_relative_pose, rotation)

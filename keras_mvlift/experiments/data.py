@@ -1,0 +1,519 @@
+"""Clips as arrays in memory: views of instants to train on, labels for peers, test views."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+from scipy.spatial import transform
+
+from keras_mvlift import skeletons
+from keras_mvlift.calibration import extrinsics
+from keras_mvlift.datasets import preparation, sequences, tfrecords, view_windows, views
+from keras_mvlift.experiments import epoch_curves, origins, variants
+from keras_mvlift.geometry import cameras
+from keras_mvlift.metrics import baselines
+from keras_mvlift.networks import temporal
+from keras_mvlift.training import batches, multi_view_lifter, stage_data
+
+
+@dataclasses.dataclass(frozen=True)
+class _Labels:
+    """Turns a split around: the training frames are given as test frames, with their poses."""
+
+    split: preparation.Split
+
+    def frames(self, sequence: sequences.MultiViewSequence) -> preparation.Frames:
+        train = self.split.frames(sequence).train
+        return preparation.Frames(train[:0], train, train[:0])
+
+
+class FilmTracks:
+    """Tracks of views, and the cell of each.
+
+    Args:
+        view: Fields `[N, ...]`, NumPy arrays.
+        track: `[N]`, a number for each clip and camera.
+        frame: `[N]`, frame numbers within the clip.
+
+    Attributes:
+        tracks: The views, fields `[G, ...]`.
+    """
+
+    def __init__(self, view: views.View, track: np.ndarray, frame: np.ndarray):
+        self._length = int(np.max(frame, initial=0)) + 1
+        key = self._key(track, frame)
+        order = np.argsort(key)
+        # On a GPU they would be copied back for each batch.
+        with tf.device("CPU:0"):
+            self.tracks, cell = views.lay(
+                tf.nest.map_structure(tf.constant, view), tf.constant(track), tf.constant(frame)
+            )
+        self._keys, self._cells = key[order], cell.numpy()[order]
+
+    def cells(self, track: np.ndarray, frame: np.ndarray) -> np.ndarray:
+        """Gives the cells of views by their tracks and frames, -1 where there is none."""
+        key = self._key(track, frame)
+        place = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
+        is_there = (self._keys[place] == key) & (np.asarray(frame) < self._length)
+        return np.where(is_there, self._cells[place], -1)
+
+    def _key(self, track: np.ndarray, frame: np.ndarray) -> np.ndarray:
+        return np.asarray(track, np.int64) * self._length + np.asarray(frame, np.int64)
+
+
+class TrainingData:
+    """What the cells that share `DataSettings` share.
+
+    Args:
+        origin: Gives the clips.
+        settings: How the cells want them.
+
+    Attributes:
+        seen: All views of each training instant, virtual ones included, fields `[N, V, ...]`;
+            confidence 0 throughout for a view that an instant lacks.
+        pairs: `[P, 3]`, index of the instant and of its two views, of all pairs to train on.
+        test: Views to test on.
+        test_subject: `[N]`, who is seen in each of them.
+        place: `[N, 2]`, each training instant's clip, by number, and frame.
+        rig_distance: Meters.
+        min_confidence: Detections less sure are left out of triangulation.
+        min_joints: Joints that a view must show to be used.
+        about: Counts of clips, people and frames.
+
+    Raises:
+        NotApplicableError: If the origin cannot give such data.
+        ValueError: If nothing is left to train or to test on.
+    """
+
+    def __init__(self, origin: origins.Origin, settings: variants.DataSettings):
+        self._clips = origin.load(settings)
+        self._share = settings.train_share
+        self._config = dataclasses.replace(
+            self._clips.config, num_virtual_views=settings.num_virtual_views
+        )
+        self.min_confidence = self._config.min_confidence
+        self.min_joints = self._config.min_joints
+        trained = [
+            first_cameras(clip, settings.num_train_cameras)
+            for clip in self._clips.clips
+            if len(self._frames(clip).train)
+        ]
+        tested = [clip for clip in self._clips.clips if len(self._frames(clip).test)]
+        if not trained or not tested:
+            raise ValueError("The data must hold clips to train on and clips to test on.")
+        self._trained, self._tested = trained, tested
+        self._believed = [
+            dataclasses.replace(clip, camera=camera)
+            for clip, camera in zip(trained, believed(trained, settings), strict=True)
+        ]
+        self.rig_distance = preparation.rig_distance(self._believed[0])
+        chosen = [self._shortened(clip) for clip in self._believed]
+        self.seen, self.place = _join(chosen), _places(chosen)
+        self.pairs = _pairs(self.seen.confidence, self._config.min_joints)
+        self.test = self._lay_out(tested, self._clips.split)
+        subjects = {clip.name: clip.subject for clip in tested}
+        self.test_subject = np.array([subjects[name] for name in self.test.clip])
+        self.about = {
+            "clips": len(self._clips.clips),
+            "train_people": len({clip.subject for clip in trained}),
+            "test_people": len({clip.subject for clip in tested}),
+            "train_instants": len(self.seen.confidence),
+            "cameras": trained[0].num_views,
+            "test_views": len(self.test.reference_pose),
+        }
+
+    @functools.cached_property
+    def labeled(self) -> baselines.TestViews:
+        """The training views of real cameras with true poses, for the supervised peers."""
+        return self._lay_out(self._trained, _Labels(self._clips.split))
+
+    @functools.cached_property
+    def film(self) -> FilmTracks:
+        """The real training views and those of the frames between."""
+        return of_views(self._every_instant, self.min_joints)
+
+    @functools.cached_property
+    def points(self) -> FilmTracks:
+        """What these views triangulate."""
+        return of_points(self._every_instant, self.min_confidence)
+
+    @functools.cached_property
+    def test_film(self) -> tuple[FilmTracks, np.ndarray]:
+        """The test views and those of the frames between, and the cells of the test views."""
+        every = self._lay_out(self._tested, self._clips.split, test_stride=1)
+        return of_test_views(every, self.test)
+
+    @functools.cached_property
+    def num_real_views(self) -> np.ndarray:
+        """How many of its views `[N]` are real at each training instant."""
+        return np.array([clip.num_views for clip in self._believed])[self.place[:, 0]]
+
+    @property
+    def _every_instant(self) -> list[sequences.Instants]:
+        every = dataclasses.replace(self._config, stride=1, num_virtual_views=0)
+        split = self._clips.split
+        return [preparation.training_instants(clip, split, every) for clip in self._believed]
+
+    def pair_source(self) -> stage_data.Pairs:
+        """Gives what pairs of views are drawn from."""
+        return stage_data.Pairs(batches.pairs_of_instants(self.seen, self.pairs))
+
+    def paired_instants(self) -> views.View:
+        """Gives the instants that have two usable views or more."""
+        index = np.unique(self.pairs[:, 0])
+        return tf.nest.map_structure(lambda field: np.asarray(field)[index], self.seen)
+
+    def _frames(self, clip: sequences.MultiViewSequence) -> preparation.Frames:
+        return self._clips.split.frames(clip)
+
+    def _shortened(self, clip: sequences.MultiViewSequence) -> sequences.Instants:
+        seen = preparation.training_instants(clip, self._clips.split, self._config)
+        return seen.select(np.arange(int(np.ceil(self._share * len(seen.frame)))))
+
+    def _lay_out(
+        self,
+        clips: list[sequences.MultiViewSequence],
+        split: preparation.Split | _Labels,
+        **changes: int,
+    ) -> baselines.TestViews:
+        config = dataclasses.replace(self._config, num_virtual_views=0, **changes)  # type: ignore[arg-type]
+        if isinstance(split, _Labels):
+            config = dataclasses.replace(config, test_stride=config.stride)
+        tables = [self._numbered(preparation.prepare(clip, split, config)) for clip in clips]  # type: ignore[arg-type]
+        if isinstance(split, _Labels):
+            tables = [self._first_share(table) for table in tables]
+        return _test_views(tables)
+
+    def _numbered(self, prepared: preparation.Prepared) -> tfrecords.Columns:
+        """Gives the test views with their frames' numbers in the recording."""
+        table = prepared.test_views
+        if self._clips.numbers is None or not len(table["frame"]):
+            return table
+        return table | {"frame": self._clips.numbers[table["clip"][0]][table["frame"]]}
+
+    def _first_share(self, table: tfrecords.Columns) -> tfrecords.Columns:
+        frames = np.unique(table["frame"])
+        last = int(np.ceil(self._share * len(frames)))
+        is_kept = np.isin(table["frame"], frames[:last])
+        return {name: values[is_kept] for name, values in table.items()}
+
+
+def _join(clips: list[sequences.Instants]) -> views.View:
+    num_views = max(len(seen.camera_names) for seen in clips)
+    parts = [sequences.to_view(seen, num_views) for seen in clips]
+    return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
+
+
+def _places(clips: list[sequences.Instants]) -> np.ndarray:
+    number = np.repeat(np.arange(len(clips)), [len(seen.frame) for seen in clips])
+    return np.stack([number, np.concatenate([seen.frame for seen in clips])], axis=1)
+
+
+def _pairs(confidence: np.ndarray, min_joints: int) -> np.ndarray:
+    is_used = np.count_nonzero(confidence > 0, axis=-1) >= min_joints
+    both = np.array([*itertools.combinations(range(is_used.shape[1]), 2)], np.int64).reshape(-1, 2)
+    instant, index = np.nonzero(is_used[:, both[:, 0]] & is_used[:, both[:, 1]])
+    return np.concatenate([instant[:, np.newaxis], both[index]], axis=1)
+
+
+def _test_views(tables: list[tfrecords.Columns]) -> baselines.TestViews:
+    columns = {
+        name: np.concatenate([table[name] for table in tables])
+        for name in tables[0]
+        if name != "camera_confidence"
+    }
+    number = {
+        name: values.astype(np.float32) for name, values in columns.items() if _is_float(values)
+    }
+    keys = np.stack([columns["clip"].astype(str), columns["frame"].astype(str)], axis=1)
+    _, instant = np.unique(keys, axis=0, return_inverse=True)
+    camera = cameras.Camera(*(number[field] for field in cameras.Camera._fields))
+    return baselines.TestViews(
+        views.View(number["keypoints_2d"], number["confidence"], camera),
+        number[tfrecords.REFERENCE_POSE],
+        instant,
+        columns["action"].astype(str),
+        columns["camera"].astype(str),
+        columns["clip"].astype(str),
+        columns["frame"],
+    )
+
+
+def _is_float(values: np.ndarray) -> bool:
+    return bool(np.issubdtype(values.dtype, np.floating))
+
+
+# Views with the frames around them, from memory, for the temporal backbone.
+#
+# What is lifted are the very views that other cells train and are tested on. The frames around them
+# are those of the film, which such cells leave out; windows stay within the frames of their side of
+# the split. A virtual camera stands still for a window, and sees what the detections of each frame
+# triangulate.
+
+ViewAt = Callable[[tf.Tensor], views.WindowedView]
+
+
+class WindowedData:
+    """`TrainingData` with windows; stands where it does, for methods that train on pairs.
+
+    Args:
+        data: The views that are lifted.
+        windows: What a window is, in frames of the film.
+
+    Attributes:
+        rig_distance: As of the data.
+        test: The test views, with windows, that are measured after each epoch.
+    """
+
+    def __init__(self, data: TrainingData, windows: view_windows.Windows):
+        self.rig_distance = data.rig_distance
+        self._data = data
+        self._offset = views.offsets(windows.num_frames, is_causal=windows.is_causal)
+        self._num_real = data.num_real_views
+        clip, frame = data.place[:, :1], data.place[:, 1:]
+        view = np.arange(self._num_real.max())
+        self._cell = data.film.cells(
+            MAX_VIEWS * clip + view, np.broadcast_to(frame, (len(frame), len(view)))
+        )
+        self._has_virtual_views = data.seen.confidence.shape[1] > len(view)
+        if self._has_virtual_views:
+            self._point_cell = data.points.cells(clip[:, 0], frame[:, 0])
+        self._test_film, self._test_cell = data.test_film
+        self.test = self._windowed(epoch_curves.indices(data.test))
+
+    def pair_source(self) -> stage_data.Pairs:
+        """Gives what pairs of windowed views are drawn from, the pairs of the data."""
+        view_at, num_views = self.view_at(), self._data.seen.confidence.shape[1]
+
+        def look_up(rows: tf.Tensor) -> views.ViewPair:
+            sides = tf.unstack(tf.cast(rows, tf.int64), axis=1)
+            index = (tf.stack([side // num_views, side % num_views], axis=1) for side in sides)
+            return views.ViewPair(*map(view_at, index))  # type: ignore[arg-type]
+
+        pairs = batches.pairs_of_instants(self._data.seen, self._data.pairs)
+        return stage_data.Pairs(pairs, look_up)
+
+    def view_at(self) -> ViewAt:
+        """Gives a function from `[B, 2]`, instant and view, to views with windows."""
+        # On a GPU they would be copied back for each batch.
+        with tf.device("CPU:0"):
+            seen = tf.nest.map_structure(tf.constant, self._data.seen)
+            cell = tf.constant(self._cell)
+
+        def view_at(index: tf.Tensor) -> views.WindowedView:
+            view = tf.nest.map_structure(lambda field: tf.gather_nd(field, index), seen)
+            is_real = index[:, 1] < tf.gather(self._num_real, index[:, 0])
+            # Any cell will do for a virtual view; what it gives is left out below.
+            at = tf.stack([index[:, 0], tf.where(is_real, index[:, 1], 0)], axis=1)
+            real_cell = tf.maximum(tf.gather_nd(cell, at), 0)
+            window = views.window(self._data.film.tracks, real_cell, self._offset)
+            keypoints_2d, confidence = window.window_keypoints_2d, window.window_confidence
+            if self._has_virtual_views:
+                virtual_keypoints_2d, virtual = self._virtual(index[:, 0], view.camera)
+                chosen = is_real[:, tf.newaxis, tf.newaxis]
+                keypoints_2d = tf.where(chosen[..., tf.newaxis], keypoints_2d, virtual_keypoints_2d)
+                confidence = tf.where(chosen, confidence, virtual)
+            return views.WindowedView(
+                view.keypoints_2d, view.confidence, view.camera, keypoints_2d, confidence
+            )
+
+        return view_at
+
+    def lift(self, lifter: multi_view_lifter.MultiViewLifter) -> np.ndarray:
+        """Gives root-relative poses `[N, J, 3]` of all test views, meters, camera axes.
+
+        The network runs over whole films, which gives what it gives for each window.
+        """
+        network = temporal.dilated(lifter.lifting_network)
+        tracks = self._test_film.tracks
+        firsts, place = np.unique(tracks.first.numpy(), return_index=True)
+        lasts = tracks.last.numpy()[place]
+        outputs = np.concatenate(
+            [
+                network(self._rays(first, last), training=False).numpy()[0]
+                for first, last in zip(firsts, lasts, strict=True)
+            ]
+        )
+        pose = outputs[self._test_cell].reshape(len(self._test_cell), -1, 3)
+        return pose - pose[:, skeletons.ROOT : skeletons.ROOT + 1]
+
+    def _virtual(self, instant: tf.Tensor, camera: cameras.Camera) -> tuple[tf.Tensor, tf.Tensor]:
+        """Gives what cameras `[B, ...]` see of the windows around instants."""
+        cell = tf.maximum(tf.gather(self._point_cell, instant), 0)
+        window = views.window(self._data.points.tracks, cell, self._offset)
+        still = tf.nest.map_structure(lambda field: field[:, tf.newaxis], camera)
+        points_camera = cameras.camera_from_world(window.window_keypoints_2d, still)
+        projected = cameras.project(points_camera, still.intrinsics)
+        is_known = tf.reduce_any(window.window_keypoints_2d != 0, axis=-1)
+        is_visible = is_known & (points_camera[..., 2] > cameras.MIN_DEPTH)
+        keypoints_2d = tf.where(is_visible[..., tf.newaxis], projected, 0.0)
+        return keypoints_2d, tf.where(is_visible, window.window_confidence, 0.0)
+
+    def _rays(self, first: int, last: int) -> tf.Tensor:
+        """Gives the rays `[1, T, J, 2]` of a run of frames, as windows have them."""
+        view = self._test_film.tracks.view
+        one = tf.nest.map_structure(lambda field: field[first : first + 1], view)
+        run = (field[first : last + 1][tf.newaxis] for field in view[:2])
+        return views.WindowedView(*one, *run).window_rays
+
+    def _windowed(self, index: np.ndarray) -> baselines.TestViews:
+        test = self._data.test
+        cell = tf.constant(self._test_cell[index])
+        window = views.window(self._test_film.tracks, cell, self._offset)
+        chosen = {name: values[index] for name, values in test._asdict().items() if name != "view"}
+        return baselines.TestViews(
+            view=tf.nest.map_structure(lambda field: field.numpy(), window), **chosen
+        )
+
+
+# Views of clips in the order of time, found again by clip, camera and frame.
+
+MAX_VIEWS = 1024
+"""More cameras than any rig has."""
+
+
+def of_views(every: Sequence[sequences.Instants], min_joints: int) -> FilmTracks:
+    """Lays out what real cameras saw.
+
+    Args:
+        every: The instants of each clip, without virtual views.
+        min_joints: Joints that a view must show.
+
+    Returns:
+        View `v` of clip `c` is track `MAX_VIEWS c + v`.
+    """
+    used = [np.nonzero(seen.is_used(min_joints)) for seen in every]
+    parts = [
+        views.View(
+            seen.keypoints_2d[at].astype(np.float32),
+            seen.confidence[at].astype(np.float32),
+            cameras.Camera(*(field[at].astype(np.float32) for field in seen.camera)),
+        )
+        for seen, at in zip(every, used, strict=True)
+    ]
+    track = [MAX_VIEWS * number + view for number, (_, view) in enumerate(used)]
+    frame = [seen.frame[instant] for seen, (instant, _) in zip(every, used, strict=True)]
+    return _join_tracks(parts, track, frame)
+
+
+def of_points(every: Sequence[sequences.Instants], min_confidence: float) -> FilmTracks:
+    """Lays out what the views of each instant triangulate, for virtual cameras to look at.
+
+    Args:
+        every: The instants of each clip, without virtual views.
+        min_confidence: Detections below it are left out.
+
+    Returns:
+        Tracks of which `keypoints_2d` holds points `[G, J, 3]`, meters, world frame, the
+        confidence whether they are known, and whose cameras say nothing; clip `c` is track `c`.
+    """
+    found = [sequences.triangulate(seen, min_confidence) for seen in every]
+    parts = [
+        views.View(
+            np.where(is_seen[..., np.newaxis], points, 0.0).astype(np.float32),
+            is_seen.astype(np.float32),
+            cameras.Camera(*(np.zeros([len(points), 1], np.float32) for _ in range(3))),
+        )
+        for points, is_seen in found
+    ]
+    track = [np.full(len(seen.frame), number) for number, seen in enumerate(every)]
+    return _join_tracks(parts, track, [seen.frame for seen in every])
+
+
+def of_test_views(
+    every: baselines.TestViews, wanted: baselines.TestViews
+) -> tuple[FilmTracks, np.ndarray]:
+    """Lays out test views; gives the cells of those that are wanted, too."""
+    keys = [np.stack([test.clip, test.camera], axis=1) for test in (every, wanted)]
+    _, track = np.unique(np.concatenate(keys), axis=0, return_inverse=True)
+    tracks = FilmTracks(every.view, track[: len(every.frame)], every.frame)
+    return tracks, tracks.cells(track[len(every.frame) :], wanted.frame)
+
+
+def _join_tracks(
+    parts: list[views.View], track: list[np.ndarray], frame: list[np.ndarray]
+) -> FilmTracks:
+    view = tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
+    return FilmTracks(view, np.concatenate(track), np.concatenate(frame))
+
+
+# Training cameras that are few, or that stand or look otherwise than methods are told.
+
+Clips = Sequence[sequences.MultiViewSequence]
+
+
+def believed(clips: Clips, settings: variants.DataSettings) -> list[cameras.Camera]:
+    """Gives what methods without labels are told of each clip's cameras.
+
+    Args:
+        clips: Training clips, with their true cameras.
+        settings: Whether extrinsics are known, and how wrong they are.
+
+    Returns:
+        A rig for each clip, fields `[V, ...]`.
+
+    Raises:
+        RecordingError: If the detections do not determine an unknown rig.
+    """
+    rigs = [clip.camera for clip in clips]
+    if not settings.has_extrinsics:
+        rigs = _per_rig(clips, recovered)
+    if settings.calibration_error:
+        rigs = [turned(camera, settings.calibration_error) for camera in rigs]
+    return rigs
+
+
+def first_cameras(
+    clip: sequences.MultiViewSequence, num_cameras: int
+) -> sequences.MultiViewSequence:
+    """Gives a clip as its first cameras saw it; 0 for all of them."""
+    if not num_cameras:
+        return clip
+    names = clip.camera_names[:num_cameras]
+    return dataclasses.replace(
+        clip,
+        camera_names=names,
+        camera=cameras.Camera(*(field[:num_cameras] for field in clip.camera)),
+        keypoints_2d=clip.keypoints_2d[:num_cameras],
+        confidence=clip.confidence[:num_cameras],
+        distortion=None if clip.distortion is None else clip.distortion[:num_cameras],
+        absent=tuple(name for name in clip.absent if name in names),
+    )
+
+
+def turned(camera: cameras.Camera, degrees: float) -> cameras.Camera:
+    """Turns each camera where it stands, about an axis of its own, the same for all rigs.
+
+    Args:
+        camera: Fields `[V, ...]`.
+        degrees: How far.
+    """
+    rng = sequences.seeded_generator(0, "calibration error")
+    axis = rng.normal(size=(len(camera.center), 3))
+    axis /= np.linalg.norm(axis, axis=-1, keepdims=True)
+    turn = transform.Rotation.from_rotvec(np.radians(degrees) * axis).as_matrix()
+    return camera._replace(rotation=turn @ camera.rotation)
+
+
+def recovered(clips: Clips) -> cameras.Camera:
+    """Finds where a rig's cameras are from what they saw, and from how far the first two are apart.
+
+    Args:
+        clips: All by the same rig, of whose extrinsics only that distance is looked at.
+    """
+    first = clips[0]
+    distance = float(np.linalg.norm(first.camera.center[0] - first.camera.center[1]))
+    return extrinsics.estimate(clips, {first.camera_names[:2]: distance}).camera  # type: ignore[dict-item]
+
+
+def _per_rig(clips: Clips, change: Callable[[Clips], cameras.Camera]) -> list[cameras.Camera]:
+    """Asks once for each of the rigs that filmed the clips."""
+    keys = [b"".join(np.asarray(field).tobytes() for field in clip.camera) for clip in clips]
+    found = {
+        key: change([clip for clip, own in zip(clips, keys, strict=True) if own == key])
+        for key in dict.fromkeys(keys)
+    }
+    return [found[key] for key in keys]

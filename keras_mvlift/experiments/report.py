@@ -1,0 +1,476 @@
+"""Writes experiments as one HTML page: tables, figures, skeletons to turn; it needs no more."""
+
+import io
+import json
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jinja2
+import markupsafe
+from matplotlib import axes as mpl_axes
+from matplotlib import figure as mpl_figure
+from matplotlib import style, ticker
+from matplotlib.backends import backend_agg
+
+from keras_mvlift import skeletons
+from keras_mvlift.visualization import pictures
+
+_TEMPLATE = "experiment_report.html"
+_TRUE = "true"
+# `json.dumps` leaves these as they are, and a script would end at "</".
+_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+
+
+def render(results: Mapping[str, Any], figures: Mapping[str, str]) -> str:
+    """Writes results as an HTML page.
+
+    Args:
+        results: The content of `results.json`.
+        figures: Name of a table to the SVG below it, as `write_curves` gives them.
+
+    Returns:
+        The page; equal results give equal pages.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(
+            pathlib.Path(__file__).parents[1] / "visualization" / "templates"
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(_TEMPLATE).render(
+        lines=data_lines(results),
+        tables=[
+            *(_table(table, figures.get(table["name"])) for table in results["tables"]),
+            *_score(results, figures.get(SCORE_PICTURE)),
+        ],
+        skeleton=_script({"bones": _bones(), "colors": _colors()}),
+    )
+
+
+def write(
+    path: str | os.PathLike[str], results: Mapping[str, Any], figures: Mapping[str, str]
+) -> None:
+    """Writes results as an HTML file; see `render`."""
+    pathlib.Path(path).write_text(render(results, figures), encoding="utf-8")
+
+
+def _table(table: Mapping[str, Any], figure: str | None) -> dict[str, Any]:
+    return {
+        "name": table["name"],
+        "title": table["title"],
+        "notes": notes(table),
+        "grids": list(grids(table)),
+        "figure": _svg(figure),
+        "cases": [_case(case) for case in table["cases"]],
+        "errors": [
+            f"{row['name']}, seed {cell['seed']}: {cell['error']}"
+            for row in table["rows"]
+            for cell in row["cells"]
+            if cell["error"]
+        ],
+    }
+
+
+def _score(results: Mapping[str, Any], figure: str | None) -> list[dict[str, Any]]:
+    """Gives a further section in the form of a table's, where there is something to show."""
+    section = {
+        "name": SCORE_PICTURE,
+        "title": SCORE_TITLE,
+        "notes": [SCORE_NOTE],
+        "grids": list(score_grids(results)),
+        "figure": _svg(figure),
+        "cases": [],
+        "errors": [],
+    }
+    return [section] if results["score_without_labels"] else []
+
+
+def _svg(figure: str | None) -> markupsafe.Markup | None:
+    # What stands before the drawing, the XML declaration and a link to the format, no page wants.
+    return None if figure is None else markupsafe.Markup(figure[figure.index("<svg") :])
+
+
+def _case(case: Mapping[str, Any]) -> dict[str, Any]:
+    # The page draws all poses over the first one.
+    named = sorted(case["poses"].items(), key=lambda item: item[0] != _TRUE)
+    poses = [{"name": name, **pose} for name, pose in named]
+    return {"title": case["title"], "view": case["view"], "poses": _script(poses), "named": poses}
+
+
+def _bones() -> list[list[int]]:
+    parents = skeletons.H36M_17.parents
+    return [[parent, joint] for joint, parent in enumerate(parents) if parent >= 0]
+
+
+def _colors() -> list[str]:
+    skeleton = skeletons.H36M_17
+    sides = {joint: pictures.LEFT for joint in skeleton.left}
+    sides |= {joint: pictures.RIGHT for joint in skeleton.right}
+    return [sides.get(joint, pictures.MIDDLE) for joint in range(skeleton.num_joints)]
+
+
+def _script(value: Any) -> markupsafe.Markup:
+    text = json.dumps(value, separators=(",", ":"))
+    for letter, escaped in _ESCAPES.items():
+        text = text.replace(letter, escaped)
+    # Every letter that could end the element is escaped above.
+    return markupsafe.Markup(text)
+
+
+# The tables of experiments as rows of text, and those as Markdown.
+
+MISSING = "-"
+
+_COLUMNS = {
+    "MPJPE, mm": "mpjpe_mm",
+    "N-MPJPE, mm": "n_mpjpe_mm",
+    "P-MPJPE, mm": "p_mpjpe_mm",
+    "PCK at 150 mm": "pck_150",
+    "AUC": "auc",
+    "held-out views, mean px": "held_out_mean_px",
+    "held-out views, median mm": "held_out_median_mm",
+}
+_JOINT_SHARES = {
+    "PCK at 150 mm, 14 joints": "pck_150_14",
+    "AUC, 14 joints": "auc_14",
+    "PCK at 150 mm, 17 joints": "pck_150",
+    "AUC, 17 joints": "auc",
+}
+_SCORES = {
+    "mean, px": "held_out_mean_px",
+    "median, px": "held_out_median_px",
+    "mean, mm": "held_out_mean_mm",
+    "median, mm": "held_out_median_mm",
+}
+SCORE_TITLE = "Score without labels: errors in held-out views against MPJPE"
+SCORE_NOTE = (
+    "A pose lifted from one view is reprojected into the others. Over all cells above that were "
+    "tested on the same data, however they were trained: does the error in those views, for which "
+    "nothing needs a label, tell of the error in 3D?"
+)
+_PROTOCOLS = {"Protocol 1, MPJPE, mm": "mpjpe_mm", "Protocol 2, P-MPJPE, mm": "p_mpjpe_mm"}
+_WORDS = {"diverged": "diverged", "failed": "failed", "not_applicable": "not on these data"}
+
+
+class Grid(NamedTuple):
+    """A table as text.
+
+    Attributes:
+        title: Above it.
+        headings: Of its columns, the rows' names included.
+        rows: One text per heading.
+        is_published: Whether the figures are the paper's, not ours.
+    """
+
+    title: str
+    headings: list[str]
+    rows: list[list[str]]
+    is_published: bool
+
+
+def grids(table: Mapping[str, Any]) -> Iterator[Grid]:
+    """Lays out a table of `results.json`: what was measured, then what was published."""
+    if table["is_per_action"]:
+        for title, figure in _PROTOCOLS.items():
+            yield _per_action(table, title, figure)
+    else:
+        columns = _JOINT_SHARES if table.get("has_joint_shares") else _COLUMNS
+        rows = [
+            [row["name"], *(_cell(row, row["overall"], figure) for figure in columns.values())]
+            for row in table["rows"]
+        ]
+        yield Grid("Measured here", ["", *columns], rows, False)
+    for part in table["published"]:
+        rows = [[name, *map(_plain, values)] for name, values in part["rows"].items()]
+        yield Grid(f"As published: {part['title']}", ["", *part["columns"]], rows, True)
+
+
+def notes(table: Mapping[str, Any]) -> list[str]:
+    """Says what to know when reading a table, and which of its rows were not run."""
+    left_out = f"Further rows, not run here: {', '.join(table['left_out'])}."
+    return [note for note in (table["note"], left_out if table["left_out"] else "") if note]
+
+
+def score_grids(results: Mapping[str, Any]) -> Iterator[Grid]:
+    """Lays out how the score without labels and MPJPE correlate, for each test set."""
+    for number, group in enumerate(results["score_without_labels"], 1):
+        rows = [
+            [
+                label,
+                *(_correlation(group["scores"][name][kind]) for kind in ("pearson", "spearman")),
+            ]
+            for label, name in _SCORES.items()
+        ]
+        title = f"Test set {number}: {len(group['cells'])} cells"
+        yield Grid(title, ["error in held-out views", "Pearson", "Spearman"], rows, False)
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """Writes all tables as Markdown.
+
+    Args:
+        results: The content of `results.json`.
+    """
+    blocks = ["# Experiments", "", *(f"- {line}" for line in data_lines(results))]
+    text = "\n".join(blocks) + "\n"
+    for table in results["tables"]:
+        text += f"\n## {table['title']}\n"
+        text += "".join(f"\n{note}\n" for note in notes(table))
+        text += "".join(map(_markdown, grids(table)))
+    if results["score_without_labels"]:
+        text += f"\n## {SCORE_TITLE}\n\n{SCORE_NOTE}\n"
+        text += "".join(map(_markdown, score_grids(results)))
+    return text
+
+
+def data_lines(results: Mapping[str, Any]) -> list[str]:
+    """Says in some lines what was measured on what, and how to read a cell."""
+    data, budget = results["data"], results["budget"]
+    counts = data.get("counts") or {}
+    counted = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items())
+    filming = data.get("filming") or {}
+    filmed = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in filming.items())
+    steps = budget["num_epochs"] * budget["steps_per_epoch"]
+    reckoned = budget.get("precision", "float32")
+    precision = "" if reckoned == "float32" else f" in {reckoned}"
+    lines = [f"Data: {_source(data)}; {counted or 'nothing measured yet'}."]
+    lines += [f"Filmed, where a table says nothing else: {filmed}."] if filmed else []
+    return [
+        *lines,
+        f"Profile {results['profile']}: width {budget['width']}, {steps} steps of "
+        f"{budget['batch_size']} pairs{precision}; seeds {', '.join(map(str, results['seeds']))}.",
+        "A cell is the mean over seeds ± their standard deviation (number of seeds) and, where "
+        "there are several test people, [± the standard deviation over them].",
+    ]
+
+
+def _source(data: Mapping[str, Any]) -> str:
+    paths = data.get("paths")
+    names = f" of {', '.join(path['name'] for path in paths)}" if paths else ""
+    return f"{data['source'].replace('_', ' ')}{names}"
+
+
+def _per_action(table: Mapping[str, Any], title: str, figure: str) -> Grid:
+    actions = list(dict.fromkeys(name for row in table["rows"] for name in row["per_action"]))
+    rows = [
+        [
+            row["name"],
+            *(_cell(row, row["per_action"].get(action, {}), figure) for action in actions),
+            _cell(row, row["mean_over_actions"], figure),
+            _cell(row, row["overall"], figure),
+        ]
+        for row in table["rows"]
+    ]
+    headings = ["", *actions, "mean over actions", "mean over frames"]
+    return Grid(f"Measured here: {title}", headings, rows, False)
+
+
+def _cell(row: Mapping[str, Any], figures: Mapping[str, Any], name: str) -> str:
+    """Writes a figure, and how many seeds gave none."""
+    statuses = [cell["status"] for cell in row["cells"]]
+    failures = [
+        f"{statuses.count(status)} {words}"
+        for status, words in _WORDS.items()
+        if status in statuses
+    ]
+    if name not in figures:
+        return ", ".join(failures) or MISSING
+    value = figures[name]
+    deviation = "" if value["spread"] is None else f" ± {value['spread']:.1f}"
+    of_people = value.get("people_spread")
+    people = "" if of_people is None else f" [± {of_people:.1f}]"
+    return ", ".join([f"{value['mean']:.1f}{deviation} ({value['seeds']}){people}", *failures])
+
+
+def _plain(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.1f}"
+
+
+def _correlation(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.3f}"
+
+
+def _markdown(grid: Grid) -> str:
+    rule = ["---", *("---:" for _ in grid.headings[1:])]
+    lines: list[Sequence[str]] = [grid.headings, rule, *grid.rows]
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"\n**{grid.title}**\n\n{table}"
+
+
+# Figures of experiments: losses and errors over the epochs, and errors over what was varied.
+
+DOTS_PER_INCH = 160
+# Okabe and Ito's palette; lines of the same color differ in their dashes.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_STYLE = {
+    "axes.edgecolor": pictures.FRAME,
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "grid.color": pictures.GRID,
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    # The same figure is the same file.
+    "svg.hashsalt": "keras_mvlift",
+    "text.color": pictures.TEXT,
+    "text.parse_math": False,
+}
+_PANELS = {"loss": "loss", "mpjpe_mm": "MPJPE of test people, mm"}
+_ERRORS = {"mpjpe_mm": "MPJPE", "p_mpjpe_mm": "P-MPJPE"}
+
+Draw = Callable[[Mapping[str, Any]], mpl_figure.Figure]
+
+
+def write_curves(results: Mapping[str, Any], folder: pathlib.Path) -> dict[str, str]:
+    """Draws what tables ask for, and the score without labels, as `<name>.png` and `<name>.svg`.
+
+    Args:
+        results: The content of `results.json`.
+        folder: Made if need be.
+
+    Returns:
+        Name of the table, or `SCORE_PICTURE`, to its figure's SVG.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = {}
+    for table in results["tables"]:
+        draw = _drawing(table)
+        if draw is not None:
+            drawn[table["name"]] = _write(draw, table, folder / table["name"])
+    if results["score_without_labels"]:
+        path = folder / SCORE_PICTURE
+        drawn[SCORE_PICTURE] = _write(draw_scores, results["score_without_labels"], path)
+    return drawn
+
+
+def _write(draw: Callable[[Any], mpl_figure.Figure], about: Any, path: pathlib.Path) -> str:
+    with style.context(_STYLE):
+        figure = draw(about)
+        figure.savefig(path.with_suffix(".png"), dpi=DOTS_PER_INCH)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    path.with_suffix(".svg").write_text(buffer.getvalue(), encoding="utf-8")
+    return buffer.getvalue()
+
+
+def epochs(table: Mapping[str, Any]) -> mpl_figure.Figure:
+    """Draws loss and error of each row's first seed after each epoch, both on log scales.
+
+    Epochs of pre-training, whose loss is another, are numbered up to 0 and have no loss drawn.
+    """
+    figure, panels = _figure(len(_PANELS))
+    for index, row in enumerate(table["rows"]):
+        curve = row["cells"][0]["curve"] if row["cells"] else []
+        num_before = sum(entry["stage"] == "pretrain" for entry in curve)
+        for panel, name in zip(panels, _PANELS, strict=True):
+            points = [
+                (number - num_before, entry[name])
+                for number, entry in enumerate(curve, 1)
+                if name != "loss" or entry["stage"] != "pretrain"
+            ]
+            panel.plot(
+                *zip(*points, strict=True), label=row["name"], **_curve_line(index)
+            ) if points else None
+    for panel, label in zip(panels, _PANELS.values(), strict=True):
+        panel.set(xlabel="epoch", ylabel=label, yscale="log")
+        panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+        # The default labels are formulae, which the style leaves as they are.
+        panel.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+        panel.yaxis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(2, 0.5)))
+    panels[0].legend(fontsize=8)
+    return figure
+
+
+def sweep(table: Mapping[str, Any]) -> mpl_figure.Figure:
+    """Draws both protocols' errors over the number that the rows are named after."""
+    figure, (panel,) = _figure(1)
+    rows = [row for row in table["rows"] if row["overall"]]
+    values = [float(row["name"]) for row in rows]
+    for index, (name, label) in enumerate(_ERRORS.items()):
+        means = [row["overall"][name]["mean"] for row in rows]
+        spreads = [row["overall"][name]["spread"] or 0.0 for row in rows]
+        panel.errorbar(
+            values, means, spreads, label=label, marker="o", capsize=3, **_curve_line(index)
+        )
+    panel.set(xlabel=table["title"], ylabel="mm, lower is better")
+    panel.set_ylim(bottom=0)
+    panel.legend()
+    return figure
+
+
+def _drawing(table: Mapping[str, Any]) -> Draw | None:
+    if table["has_curves"]:
+        has_points = any(row["cells"] and row["cells"][0]["curve"] for row in table["rows"])
+        return epochs if has_points else None
+    names = [row["name"] for row in table["rows"] if row["overall"]]
+    return sweep if len(names) > 1 and all(map(_is_number, names)) else None
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _figure(num_panels: int) -> tuple[mpl_figure.Figure, list[mpl_axes.Axes]]:
+    figure = mpl_figure.Figure(figsize=(5.0 * num_panels, 3.6), layout="constrained")
+    backend_agg.FigureCanvasAgg(figure)
+    return figure, list(figure.subplots(1, num_panels, squeeze=False)[0])
+
+
+def _curve_line(index: int) -> dict[str, Any]:
+    dashes = ("-", "--")[index % 2]
+    return {"color": _COLORS[index // 2 % len(_COLORS)], "linestyle": dashes, "linewidth": 1.6}
+
+
+# The score without labels over the error that it stands for, a point for each cell.
+
+SCORE_PICTURE = "score_without_labels"
+"""Of the figure's files."""
+
+_SCORE_PANELS = {
+    "held_out_mean_px": "mean error in held-out views, px",
+    "held_out_median_mm": "median error in held-out views, mm",
+}
+
+
+def draw_scores(correlations: Sequence[Mapping[str, Any]]) -> mpl_figure.Figure:
+    """Draws a panel for pixels and one for millimeters, both on log scales.
+
+    Args:
+        correlations: The list `score_without_labels` of `results.json`.
+    """
+    figure = mpl_figure.Figure(figsize=(10.0, 3.8), layout="constrained")
+    backend_agg.FigureCanvasAgg(figure)
+    panels: Sequence[mpl_axes.Axes] = figure.subplots(1, len(_SCORE_PANELS))
+    for panel, (score, label) in zip(panels, _SCORE_PANELS.items(), strict=True):
+        for color, group in zip(_COLORS, correlations, strict=False):
+            cells = group["cells"]
+            panel.scatter(
+                [cell["mpjpe_mm"] for cell in cells],
+                [cell[score] for cell in cells],
+                s=18,
+                color=color,
+                alpha=0.75,
+                label=f"{len(cells)} cells, Spearman {_label(group['scores'][score]['spearman'])}",
+            )
+        panel.set(xlabel="MPJPE, mm", ylabel=label, xscale="log", yscale="log")
+        for axis in (panel.xaxis, panel.yaxis):
+            # The default labels are formulae, which the style leaves as they are.
+            axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+            axis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(2, 0.5)))
+        panel.legend(fontsize=8, title="one color for each test set", title_fontsize=8)
+    return figure
+
+
+def _label(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
