@@ -22,13 +22,13 @@ import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components import curated_schema, drift_validator
-from components.example_gen import shards
+from components import checks, spans
+from components.example_gen import files
 from keras_mvlift import configs
 from keras_mvlift.datasets import preparation, sequences
 from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import synthetic
-from pipeline import span_config
+from pipeline import settings
 
 PEOPLE_A_DAY, CLIPS_A_PERSON, NUM_FRAMES = 2, 4, 100
 _CALIBRATION_ERROR = 0.003
@@ -115,7 +115,7 @@ def without_camera(index: int) -> Change:
     return change
 
 
-def statistics(clips: Iterable[sequences.MultiViewSequence]) -> drift_validator.Statistics:
+def statistics(clips: Iterable[sequences.MultiViewSequence]) -> spans.Statistics:
     """Gives what StatisticsGen gives of a day's pairs, by split."""
     config = configs.DataConfig(num_virtual_views=_NUM_VIRTUAL_VIEWS)
     found = {}
@@ -123,24 +123,22 @@ def statistics(clips: Iterable[sequences.MultiViewSequence]) -> drift_validator.
         for number, clip in enumerate(clips):
             prepared = preparation.prepare(clip, preparation.ByBlocks(held_out_share=0.1), config)
             for split, table in _TABLES.items():
-                shards.write(folder, f"{split}/{number:05d}.gz", getattr(prepared, table))
+                files.write(folder, f"{split}/{number:05d}.gz", getattr(prepared, table))
         for split in _TABLES:
             pattern = str(pathlib.Path(folder, split, "*.gz"))
             found[split] = tfdv.generate_statistics_from_tfrecord(pattern)
     return found
 
 
-def measure(
-    new: drift_validator.Statistics, former: drift_validator.Statistics
-) -> dict[str, float]:
+def measure(new: spans.Statistics, former: spans.Statistics) -> dict[str, float]:
     """Gives how far each feature is off, on that side of the pairs where it is farther."""
-    names = span_config.DriftConfig().thresholds
+    names = settings.DriftConfig().thresholds
     # As a threshold of 0 compares nothing.
-    text = curated_schema.comparators(curated_schema.PAIRS, dict.fromkeys(names, 1e-9))
+    text = checks.comparators(checks.PAIRS, dict.fromkeys(names, 1e-9))
     schema = text_format.Parse(text, schema_pb2.Schema())
-    _, found = drift_validator.compare(new, {0: former}, schema)
+    _, found = spans.compare(new, {0: former}, schema)
     most: dict[str, float] = collections.defaultdict(float)
-    for name, (value, _) in drift_validator.measured(found.values()).items():
+    for name, (value, _) in spans.measured(found.values()).items():
         feature = name.rpartition("/")[-1]
         most[feature] = max(most[feature], value)
     return {name: most[name] for name in names}
@@ -175,7 +173,7 @@ def changes() -> dict[str, tuple[dict[str, Any], list[Change]]]:
 def rows(num_days: int = 6, num_frames: int = NUM_FRAMES) -> Iterator[Row]:
     """Measures days of one rig, and changed days, against the first."""
 
-    def day(number: int, made: Iterable[Change] = (), **options: Any) -> drift_validator.Statistics:
+    def day(number: int, made: Iterable[Change] = (), **options: Any) -> spans.Statistics:
         clips = film(number, num_frames=num_frames, **options)
         for change in (*made, calibrated(number)):
             clips = map(change, clips)
@@ -190,7 +188,7 @@ def rows(num_days: int = 6, num_frames: int = NUM_FRAMES) -> Iterator[Row]:
 
 def main() -> None:
     """Prints the table; what is beyond its threshold is in bold."""
-    thresholds = span_config.DriftConfig().thresholds
+    thresholds = settings.DriftConfig().thresholds
     sys.stdout.write(
         "| | " + " | ".join(thresholds) + " |\n|---|" + "---|" * len(thresholds) + "\n"
     )

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import training_steps
-from components.example_gen import shards
+from components.example_gen import files
 from keras_mvlift import configs
 from keras_mvlift.datasets import preparation, sequences, tfrecords, views
 from keras_mvlift.geometry import cameras, triangulation
@@ -150,7 +150,7 @@ def _prepare(folder: pathlib.Path, num_frames: int, num_cameras: int) -> Done:
         for _ in range(1 if num_pairs else 2):
             start = time.perf_counter()
             prepared = preparation.prepare(sequence, split, configs.DataConfig())
-            shards.write(str(folder), f"{clip}.gz", prepared.train_pairs)
+            files.write(str(folder), f"{clip}.gz", prepared.train_pairs)
             last = time.perf_counter() - start
         seconds += last
         num_pairs += prepared.counts["train_pairs"]

@@ -25,7 +25,7 @@ import rich.table
 import tensorflow as tf
 
 from benchmarks import training_steps
-from components.example_gen import shards
+from components.example_gen import files
 from keras_mvlift import configs
 from keras_mvlift.datasets import preparation, tfrecords
 from keras_mvlift.studio import synthetic
@@ -103,8 +103,8 @@ def write(studio: synthetic.Studio, folder: pathlib.Path) -> Records:
     split, num_pairs = preparation.BySubject(test_subjects=()), 0
     for clip in studio.clips():
         prepared = preparation.prepare(studio.read(clip), split, configs.DataConfig())
-        shards.write(str(folder), f"{clip}.pairs.gz", prepared.train_pairs)
-        shards.write(str(folder), f"{clip}.instants.gz", prepared.train_instants)
+        files.write(str(folder), f"{clip}.pairs.gz", prepared.train_pairs)
+        files.write(str(folder), f"{clip}.instants.gz", prepared.train_instants)
         num_pairs += prepared.counts["train_pairs"]
     pairs, seen = (str(folder / f"*.{kind}.gz") for kind in ("pairs", "instants"))
     return Records(pairs, seen, num_pairs, studio.num_cameras)

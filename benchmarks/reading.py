@@ -19,7 +19,7 @@ import rich.console
 import rich.table
 import tensorflow as tf
 
-from components.example_gen import shards
+from components.example_gen import files
 from keras_mvlift import configs
 from keras_mvlift.datasets import preparation, tfrecords
 from keras_mvlift.studio import synthetic
@@ -45,7 +45,7 @@ def write(studio: synthetic.Studio, folder: pathlib.Path) -> int:
     split, num_pairs = preparation.BySubject(test_subjects=()), 0
     for clip in studio.clips():
         prepared = preparation.prepare(studio.read(clip), split, configs.DataConfig())
-        shards.write(str(folder), f"{clip}.gz", prepared.train_pairs)
+        files.write(str(folder), f"{clip}.gz", prepared.train_pairs)
         num_pairs += prepared.counts["train_pairs"]
     return num_pairs
 

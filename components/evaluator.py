@@ -5,11 +5,19 @@ comes measured, and a bound that it misses takes back what TFMA's thresholds gav
 blessing, for the Pusher and for the search of the last blessed model.
 """
 
+import dataclasses
+import functools
 import json
+import math
 import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+import apache_beam as beam
+import numpy as np
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import validation_result_pb2
+from tensorflow_model_analysis.slicer import slicer_lib
 from tfx import types
 from tfx.components.evaluator import constants
 from tfx.components.evaluator import executor as tfx_executor
@@ -18,7 +26,11 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import io_utils, json_utils
 
-from components import artifacts, held_out
+from components import artifacts
+from components import scores as components_scores
+from keras_mvlift import inference
+from keras_mvlift.lifting import lift
+from keras_mvlift.metrics import baselines, pose_error
 
 HELD_OUT, BOUNDS = "held_out", "held_out_bounds"
 
@@ -36,8 +48,10 @@ class Executor(tfx_executor.Executor):
     ) -> None:
         """Runs TFMA."""
         super().Do(input_dict, output_dict, exec_properties)
-        scores = held_out.read(artifact_utils.get_single_uri(input_dict[HELD_OUT]))
-        if held_out.why(scores, json.loads(exec_properties[BOUNDS])):
+        scores = components_scores.read_held_out(
+            artifact_utils.get_single_uri(input_dict[HELD_OUT])
+        )
+        if components_scores.why(scores, json.loads(exec_properties[BOUNDS])):
             _take_back(artifact_utils.get_single_instance(output_dict["blessing"]))
 
 
@@ -56,6 +70,16 @@ class EvaluatorSpec(types.ComponentSpec):
     TYPE_ANNOTATION = _STANDARD.TYPE_ANNOTATION
 
 
+def _take_back(blessing: types.Artifact) -> None:
+    blessed = os.path.join(blessing.uri, constants.BLESSED_FILE_NAME)
+    if fileio.exists(blessed):
+        fileio.remove(blessed)
+    io_utils.write_string_file(os.path.join(blessing.uri, constants.NOT_BLESSED_FILE_NAME), "")
+    blessing.set_int_custom_property(
+        constants.ARTIFACT_PROPERTY_BLESSED_KEY, constants.NOT_BLESSED_VALUE
+    )
+
+
 class Evaluator(base_beam_component.BaseBeamComponent):
     """Evaluates a model beside the last blessed one, and blesses it if it keeps all thresholds.
 
@@ -66,7 +90,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         held_out: The candidate's score without labels.
         example_splits: Splits of the examples.
         eval_config: TFMA's rules, with at least one threshold.
-        held_out_bounds: The most that bless, by name of `held_out.NAMES`.
+        held_out_bounds: The most that bless, by name of `components_scores.NAMES`.
         module_path: The module of `custom_extractors`, if TFMA's own do not do.
     """
 
@@ -100,11 +124,428 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         )
 
 
-def _take_back(blessing: types.Artifact) -> None:
-    blessed = os.path.join(blessing.uri, constants.BLESSED_FILE_NAME)
-    if fileio.exists(blessed):
-        fileio.remove(blessed)
-    io_utils.write_string_file(os.path.join(blessing.uri, constants.NOT_BLESSED_FILE_NAME), "")
-    blessing.set_int_custom_property(
-        constants.ARTIFACT_PROPERTY_BLESSED_KEY, constants.NOT_BLESSED_VALUE
+# How a pose estimator is judged by TensorFlow Model Analysis: the rules, the results, the reasons.
+#
+# `eval_config` is what TFX's Evaluator is given; `read` and `why` read what it wrote.
+
+SIGNATURE = "serving_examples"
+LABEL_KEY = "reference_pose"
+PREDICTION_KEY = "root_relative_pose"
+SLICE_KEYS = ("action", "camera")
+
+
+def eval_config(
+    bounds: Mapping[str, float] | None = None,
+    worsening: Mapping[str, float] | None = None,
+    relative_worsening: Mapping[str, float] | None = None,
+    baseline: bool = False,
+    slice_keys: Sequence[str] = SLICE_KEYS,
+) -> tfma.EvalConfig:
+    """Makes the rules of an evaluation: which model, which numbers, which slices, what blesses.
+
+    Thresholds look at all examples together, not at each slice. A model is blessed if it keeps
+    all of them; TFX blesses none where there are none. Given no blessed model to compare with,
+    TFX's Evaluator drops the baseline and the comparisons, and only the bounds count.
+
+    Args:
+        bounds: The worst value that blesses, by metric of `pose_error.FIGURE_NAMES` and in its
+            unit: the most that an error, the least that a share may be. Those of
+            `components_scores.NAMES` are for `Evaluator` to hold; TFMA sees none of it.
+        worsening: How much worse than the baseline's a value may be, by metric and in its unit;
+            below 0 it asks for an improvement.
+        relative_worsening: The same as a share of the baseline's value.
+        baseline: Whether the last blessed model is evaluated too.
+        slice_keys: The features that each tell slices apart.
+
+    Returns:
+        The config; TFMA's `example_count` comes with the metrics.
+
+    Raises:
+        ValueError: If a metric is unknown, or models are compared without a baseline.
+    """
+    bounds, worsening, relative = bounds or {}, worsening or {}, relative_worsening or {}
+    _check_names("bounds", bounds, (*pose_error.FIGURE_NAMES, *components_scores.NAMES))
+    if any(name in components_scores.NAMES for name in bounds):
+        # Where all thresholds are others', TFX would bless nothing.
+        bounds = {"mpjpe_mm": math.inf, **bounds}
+    _check_names("worsening", worsening)
+    _check_names("relative_worsening", relative)
+    if (worsening or relative) and not baseline:
+        raise ValueError(
+            "`baseline` must be true where models are compared. Received: "
+            f"baseline={baseline}, worsening={worsening}, relative_worsening={relative}."
+        )
+    metrics = [
+        _metric(name, _threshold(name, bounds.get(name), worsening.get(name), relative.get(name)))
+        for name in pose_error.FIGURE_NAMES
+    ]
+    return tfma.EvalConfig(
+        model_specs=_model_specs(baseline),
+        slicing_specs=[tfma.SlicingSpec()]
+        + [tfma.SlicingSpec(feature_keys=[key]) for key in slice_keys],
+        metrics_specs=[
+            tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="ExampleCount"), *metrics])
+        ],
     )
+
+
+def read(evaluation_uri: str) -> dict[str, Any]:
+    """Reads the candidate's results.
+
+    Args:
+        evaluation_uri: The folder that TFMA wrote.
+
+    Returns:
+        `overall`, a dict of `pose_error.FIGURE_NAMES` in their units and `num_examples`; and for
+        each slicing feature, as in `per_action`, a dict from its values to such dicts.
+
+    Raises:
+        ValueError: If the evaluation saw no example.
+    """
+    slices = {
+        slicer_lib.deserialize_slice_key(metrics.slice_key): _numbers(metrics)
+        for metrics in tfma.load_metrics(evaluation_uri)
+    }
+    if () not in slices:
+        raise ValueError(
+            "`evaluation_uri` must hold an evaluation of at least one example. "
+            f"Received: {evaluation_uri}."
+        )
+    report: dict[str, Any] = {"overall": slices.pop(())}
+    # Each slicing spec of `eval_config` names one feature.
+    for ((feature, value),) in sorted(slices):
+        report.setdefault(f"per_{feature}", {})[value] = slices[((feature, value),)]
+    return report
+
+
+def why(validation: tfma.ValidationResult) -> list[str]:
+    """Says why a model is not blessed.
+
+    Args:
+        validation: What `tfma.load_validation_result` gives for the folder that TFMA wrote.
+
+    Returns:
+        A sentence for each reason, none for a blessed model.
+    """
+    reasons = ["No threshold was set."] if validation.missing_thresholds else []
+    reasons += ["No example was evaluated."] if validation.missing_slices else []
+    for per_slice in validation.metric_validations_per_slice:
+        reasons += [_sentence(failure) for failure in per_slice.failures]
+    return reasons
+
+
+def _check_names(
+    argument: str, thresholds: Mapping[str, float], names: Sequence[str] = pose_error.FIGURE_NAMES
+) -> None:
+    unknown = sorted(set(thresholds) - set(names))
+    if unknown:
+        raise ValueError(f"`{argument}` must name metrics of {names}. Received: {unknown}.")
+
+
+def _model_specs(baseline: bool) -> list[tfma.ModelSpec]:
+    make_spec = functools.partial(
+        tfma.ModelSpec,
+        model_type=tfma.TF_GENERIC,
+        signature_name=SIGNATURE,
+        label_key=LABEL_KEY,
+        prediction_key=PREDICTION_KEY,
+    )
+    if not baseline:
+        return [make_spec()]
+    return [
+        make_spec(name=tfma.CANDIDATE_KEY),
+        make_spec(name=tfma.BASELINE_KEY, is_baseline=True),
+    ]
+
+
+def _metric(name: str, threshold: tfma.MetricThreshold) -> tfma.MetricConfig:
+    metric_class = CLASSES[name]
+    config = tfma.MetricConfig(class_name=metric_class.__name__, module=metric_class.__module__)
+    if threshold.ByteSize():
+        # A `MetricConfig.threshold` would hold for every slice, the hardest action too.
+        everything = tfma.PerSliceMetricThreshold(
+            slicing_specs=[tfma.SlicingSpec()], threshold=threshold
+        )
+        config.per_slice_thresholds.append(everything)
+    return config
+
+
+def _threshold(
+    name: str, bound: float | None, worsening: float | None, relative: float | None
+) -> tfma.MetricThreshold:
+    is_error = name in pose_error.ERROR_NAMES
+    sign = 1.0 if is_error else -1.0
+    threshold = tfma.MetricThreshold()
+    if worsening is not None or relative is not None:
+        lower, higher = tfma.MetricDirection.LOWER_IS_BETTER, tfma.MetricDirection.HIGHER_IS_BETTER
+        threshold.change_threshold.direction = lower if is_error else higher
+        # TFX drops comparisons of a first model and blesses none without a threshold: there
+        # would never be a baseline. Any number but NaN keeps this bound.
+        bound = sign * math.inf if bound is None else bound
+    if worsening is not None:
+        threshold.change_threshold.absolute.value = sign * worsening
+    if relative is not None:
+        threshold.change_threshold.relative.value = sign * relative
+    if bound is not None:
+        value = threshold.value_threshold
+        (value.upper_bound if is_error else value.lower_bound).value = bound
+    return threshold
+
+
+def _numbers(metrics: tfma.MetricsForSlice) -> dict[str, float]:
+    values = {
+        entry.key.name: entry.value.double_value.value
+        for entry in metrics.metric_keys_and_values
+        if entry.key.model_name in ("", tfma.CANDIDATE_KEY) and not entry.key.is_diff
+    }
+    numbers = {name: values[name] for name in pose_error.FIGURE_NAMES}
+    return {**numbers, "num_examples": int(values["example_count"])}
+
+
+def _sentence(failure: validation_result_pb2.ValidationFailure) -> str:
+    name, value = failure.metric_key.name, failure.metric_value.double_value.value
+    bounds = failure.metric_threshold.value_threshold
+    if not failure.HasField("metric_value"):
+        return f"{name} was not computed."
+    if failure.metric_threshold.HasField("change_threshold"):
+        return f"{name} changed by {value:+g} from the baseline; allowed: {_allowed(failure)}."
+    if bounds.HasField("upper_bound"):
+        return f"{name} {value:g} is not at most {bounds.upper_bound.value:g}."
+    return f"{name} {value:g} is not at least {bounds.lower_bound.value:g}."
+
+
+def _allowed(failure: validation_result_pb2.ValidationFailure) -> str:
+    change = failure.metric_threshold.change_threshold
+    absolute = [f"{change.absolute.value:+g}"] if change.HasField("absolute") else []
+    relative = (
+        [f"{change.relative.value * pose_error.PERCENT:+g}%"] if change.HasField("relative") else []
+    )
+    return " and ".join(absolute + relative)
+
+
+# The five numbers of `keras_mvlift.metrics.pose_error` as TensorFlow Model Analysis metrics.
+#
+# Labels and predictions are flattened root-relative poses: `[J * 3]`, meters. All five numbers of a
+# model come from one shared private computation, which measures poses in batches; each metric then
+# picks its own. Name them in an EvalConfig by class and module, as `components.evaluator` does.
+
+# Poses that wait in an accumulator until they are measured together, which at this size takes a
+# small part of the time that TFMA itself spends on them.
+_BATCH_SIZE = 512
+
+_SHARED = "_pose_sums"
+"""TFMA leaves results whose name begins with an underscore out of what it writes."""
+
+
+@dataclasses.dataclass
+class PoseSums:
+    """What is known of some poses: the sums over those measured, and those that still wait.
+
+    Attributes:
+        num_poses: How many poses are measured.
+        totals: `[5]`, the sums of `pose_error.FIGURE_NAMES` over them.
+        waiting: Pairs of a true and a predicted pose, each `[J * 3]`, meters.
+    """
+
+    num_poses: int = 0
+    totals: np.ndarray = dataclasses.field(
+        default_factory=lambda: np.zeros(len(pose_error.FIGURE_NAMES))
+    )
+    waiting: list[tuple[np.ndarray, np.ndarray]] = dataclasses.field(default_factory=list)
+
+    def measure(self) -> "PoseSums":
+        """Measures the poses that wait."""
+        if self.waiting:
+            poses = np.asarray(self.waiting, np.float32)
+            pose_true, pose_pred = poses.reshape(len(poses), 2, -1, 3).swapaxes(0, 1)
+            measured = pose_error.per_pose(pose_true, pose_pred)
+            self.totals += [
+                np.sum(measured[name], dtype=np.float64) for name in pose_error.FIGURE_NAMES
+            ]
+            self.num_poses += len(poses)
+            self.waiting = []
+        return self
+
+
+class _PoseCombiner(beam.CombineFn):
+    def __init__(self, key: tfma.metrics.MetricKey, eval_config: tfma.EvalConfig | None):
+        self._key = key
+        self._eval_config = eval_config
+
+    def create_accumulator(self) -> PoseSums:
+        return PoseSums()
+
+    def add_input(
+        self, accumulator: PoseSums, element: tfma.metrics.StandardMetricInputs
+    ) -> PoseSums:
+        for label, prediction, _ in tfma.metrics.to_label_prediction_example_weight(
+            element,
+            eval_config=self._eval_config,
+            model_name=self._key.model_name,
+            output_name=self._key.output_name,
+            flatten=False,
+            squeeze=False,
+        ):
+            accumulator.waiting.append(_pair(label, prediction))
+        return accumulator.measure() if len(accumulator.waiting) >= _BATCH_SIZE else accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[PoseSums]) -> PoseSums:
+        merged = PoseSums()
+        for accumulator in accumulators:
+            merged.num_poses += accumulator.num_poses
+            merged.totals += accumulator.totals
+            merged.waiting += accumulator.waiting
+        return merged
+
+    def compact(self, accumulator: PoseSums) -> PoseSums:
+        return accumulator.measure()
+
+    def extract_output(self, accumulator: PoseSums) -> dict[tfma.metrics.MetricKey, PoseSums]:
+        return {self._key: accumulator.measure()}
+
+
+class _PoseMetric(tfma.metrics.Metric):
+    number: str
+
+    def __init__(self, name: str | None = None):
+        compute = functools.partial(_computations, number=self.number)
+        super().__init__(tfma.metrics.merge_per_key_computations(compute), name=name or self.number)
+
+
+class MPJPE(_PoseMetric):
+    """The mean per-joint position error, roots aligned, in millimeters."""
+
+    number = "mpjpe_mm"
+
+
+class NMPJPE(_PoseMetric):
+    """The MPJPE after the best scale, in millimeters."""
+
+    number = "n_mpjpe_mm"
+
+
+class PMPJPE(_PoseMetric):
+    """The MPJPE after the best rotation, translation and scale, in millimeters."""
+
+    number = "p_mpjpe_mm"
+
+
+class PCK(_PoseMetric):
+    """The share of joints strictly nearer than 150 mm, roots aligned, times 100."""
+
+    number = "pck_150"
+
+
+class AUC3D(_PoseMetric):
+    """The mean of the PCK over the thresholds 0, 5, ..., 150 mm, times 100."""
+
+    number = "auc"
+
+
+CLASSES = {metric.number: metric for metric in (MPJPE, NMPJPE, PMPJPE, PCK, AUC3D)}
+"""The metric that reports each of `summary.NAMES`."""
+
+
+def _computations(
+    name: str,
+    eval_config: tfma.EvalConfig | None = None,
+    model_name: str = "",
+    output_name: str = "",
+    *,
+    number: str,
+) -> tfma.metrics.MetricComputations:
+    make_key = functools.partial(
+        tfma.metrics.MetricKey, model_name=model_name, output_name=output_name
+    )
+    key, shared = make_key(name), make_key(_SHARED)
+
+    def mean(results: dict[tfma.metrics.MetricKey, PoseSums]) -> dict:
+        sums = results[shared]
+        return {key: sums.totals[pose_error.FIGURE_NAMES.index(number)] / sums.num_poses}
+
+    return [
+        tfma.metrics.MetricComputation([shared], None, _PoseCombiner(shared, eval_config)),
+        tfma.metrics.DerivedMetricComputation([key], mean),
+    ]
+
+
+def _pair(label: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    pair = np.ravel(label), np.ravel(prediction)
+    if pair[0].size != pair[1].size or pair[0].size % 3 or not pair[0].size:
+        raise ValueError(
+            "The label and the prediction must both hold J * 3 numbers, a flattened pose. "
+            f"Received: {pair[0].size} and {pair[1].size}."
+        )
+    return pair
+
+
+# How TFX's Evaluator comes to the poses of models that see frames around the one that they lift.
+#
+# TensorFlow Model Analysis gives a model examples of one frame each, in any order. Here it gathers
+# the test views of each clip and camera, and every model, the candidate and the baseline, lifts
+# them as it sees them: a track at once, or frame by frame. `EXTRACTORS_MODULE` is given to the
+# Evaluator.
+
+EXTRACTORS_MODULE = "components.evaluator"
+
+_INPUT, _FEATURES, _PREDICTIONS = tfma.INPUT_KEY, tfma.FEATURES_KEY, tfma.PREDICTIONS_KEY
+
+
+def custom_extractors(
+    eval_shared_model: Any, eval_config: tfma.EvalConfig, tensor_adapter_config: Any
+) -> list[tfma.extractors.Extractor]:
+    """Gives what TFMA does to each example before it measures; TFX's Evaluator calls it."""
+    del tensor_adapter_config
+    models = eval_shared_model if isinstance(eval_shared_model, list) else [eval_shared_model]
+    paths = {model.model_name: model.model_path for model in models}
+    return [
+        tfma.extractors.FeaturesExtractor(eval_config),
+        tfma.extractors.LabelsExtractor(eval_config),
+        tfma.extractors.ExampleWeightsExtractor(eval_config),
+        tfma.extractors.UnbatchExtractor(),
+        tfma.extractors.Extractor("LiftTracks", _lift_tracks(paths)),
+        tfma.extractors.SliceKeyExtractor(eval_config=eval_config),
+    ]
+
+
+class LiftTrack(beam.DoFn):
+    """Adds the poses that models lift to the extracts of a clip and camera.
+
+    Args:
+        paths: Name to SavedModel; a single model's predictions go without its name.
+    """
+
+    def __init__(self, paths: dict[str, str]):
+        self._paths = paths
+
+    def setup(self) -> None:
+        """Loads the models, once for all tracks that a worker is given."""
+        self._models = {name: inference.load_model(path) for name, path in self._paths.items()}
+
+    def process(self, track: tuple[Any, Iterable[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+        """Takes a key and the extracts of one example each; gives them back with predictions."""
+        extracts = list(track[1])
+        test = baselines.decode_test_views([np.ravel(one[_INPUT])[0] for one in extracts])
+        poses = {
+            name: lift.lift_test_views(model, test).root_relative_pose.reshape(len(extracts), -1)
+            for name, model in self._models.items()
+        }
+        for index, extract in enumerate(extracts):
+            lifted = {name: pose[index] for name, pose in poses.items()}
+            alone = lifted if len(lifted) > 1 else next(iter(lifted.values()))
+            yield extract | {_PREDICTIONS: alone}
+
+
+@beam.ptransform_fn
+def _lift_tracks(extracts: beam.PCollection, paths: dict[str, str]) -> beam.PCollection:
+    return (
+        extracts
+        | "KeyByTrack" >> beam.Map(lambda extract: (_track(extract), extract))
+        | "GatherTracks" >> beam.GroupByKey()
+        | "Lift" >> beam.ParDo(LiftTrack(paths))
+    )
+
+
+def _track(extract: dict[str, Any]) -> tuple[bytes, bytes]:
+    clip, camera = (np.ravel(extract[_FEATURES][name])[0] for name in ("clip", "camera"))
+    return clip, camera

@@ -13,8 +13,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components import artifacts, drift_validator, evaluation, held_out
-from components import baselines as baselines_component
+from components import artifacts, evaluator, spans
+from components import scores as baselines_component
 from components.example_gen import executor
 from keras_mvlift import inference
 from keras_mvlift.lifting import lift
@@ -46,16 +46,16 @@ def Report(
     folder = pathlib.Path(report.uri)
     is_blessed = bool(blessing.get_int_custom_property("blessed"))
     dataset = executor.read_datasets(examples)
-    held_out_scores = held_out.read(scores.uri)
+    held_out_scores = baselines_component.read_held_out(scores.uri)
     test = baselines.read_test_views(baselines_component.patterns(test_examples, "test"))
     known = float(np.isfinite(test.reference_pose).mean())
     lifter = inference.load_model(path_utils.serving_model_path(model.uri))
-    written = pose_error.with_averages(evaluation.read(evaluated.uri)) | {
-        "baselines": baselines_component.read(figures.uri),
+    written = pose_error.with_averages(evaluator.read(evaluated.uri)) | {
+        "baselines": baselines_component.read_baselines(figures.uri),
         "blessed": is_blessed,
         "bounds": json.loads(bounds),
-        "reasons": evaluation.why(tfma.load_validation_result(evaluated.uri))
-        + held_out.why(held_out_scores, json.loads(bounds)),
+        "reasons": evaluator.why(tfma.load_validation_result(evaluated.uri))
+        + baselines_component.why(held_out_scores, json.loads(bounds)),
         "model": pushed.get_string_custom_property("pushed_destination") or None,
         "recipe": lifter.description["model"]["recipe"],
         "data": json.loads(data)
@@ -68,7 +68,7 @@ def Report(
     written |= {"tuned": tuned} if tuned else {}
     started = lifter.description.get("warm_start")
     written |= {"warm_start": started} if started else {}
-    written |= {"drift": drift_validator.about(drift)} if drift is not None else {}
+    written |= {"drift": spans.about(drift)} if drift is not None else {}
     (folder / RESULTS).write_text(json.dumps(written, indent=2, sort_keys=True))
     draw(folder / PICTURE, lifter, test, _note(written))
 

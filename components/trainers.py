@@ -1,21 +1,34 @@
 """What TFX's Trainer runs: a stage of training, from pairs to a SavedModel."""
 
+import contextlib
 import dataclasses
 import hashlib
+import io
 import json
+import logging
+import math
 import os
 import pathlib
 import shutil
 from typing import Any
 
+import keras_tuner
 import tensorflow as tf
+from keras_tuner.engine import base_tuner, trial
 from tensorflow import keras
+from tfx.components.tuner import component as tuner
 
-from components import warm_starts
-from components.example_gen import executor, summaries
+from components.example_gen import executor
 from keras_mvlift import configs
 from keras_mvlift.export import saved_model
-from keras_mvlift.training import lifters, multi_view_lifter, stages, strategies
+from keras_mvlift.training import (
+    held_out,
+    lifters,
+    multi_view_lifter,
+    optimizers,
+    stages,
+    strategies,
+)
 
 RUN_FN = "components.trainers.run_fn"
 PRETRAIN, FINETUNE = "pretrain", "finetune"
@@ -49,7 +62,7 @@ def custom_config(
         "model_config": model.to_json(),
         "checkpoint_root": checkpoint_root,
         "code_version": code_version,
-        **({warm_starts.KEY: True} if warm_start else {}),
+        **({KEY: True} if warm_start else {}),
     }
 
 
@@ -86,7 +99,7 @@ def run_fn(fn_args: Any) -> None:
 
 def _note(stage: str, description: dict[str, Any]) -> str:
     """Says why a stage has nothing to do; nothing where it has."""
-    if stage == PRETRAIN and description.get(warm_starts.KEY, {}).get("model"):
+    if stage == PRETRAIN and description.get(KEY, {}).get("model"):
         return "Nothing to pre-train: the weights are those of the last blessed model."
     return ""
 
@@ -116,10 +129,10 @@ def _start(
     }
     lifter = None
     if former:
-        lifter, about = warm_starts.load(former, model_config, objective, **options)
+        lifter, about = load(former, model_config, objective, **options)
         description |= about
-    elif fn_args.custom_config.get(warm_starts.KEY):
-        description |= warm_starts.none_yet()
+    elif fn_args.custom_config.get(KEY):
+        description |= none_yet()
     if lifter is None:
         cameras = (dataset["rig_distance"], dataset["intrinsics"])
         lifter = lifters.build(model_config, objective, *cameras, **options)
@@ -149,7 +162,7 @@ def records(
 def _dataset(fn_args: Any) -> dict[str, Any]:
     """Reads what is common to all records, of one artifact or of several spans."""
     roots = [os.path.dirname(os.path.dirname(pattern)) for pattern in fn_args.train_files]
-    return summaries.combine([executor.read_dataset(root) for root in roots])
+    return executor.combine([executor.read_dataset(root) for root in roots])
 
 
 def _tuned(fn_args: Any) -> dict[str, Any]:
@@ -167,3 +180,196 @@ def checkpoints_of(fn_args: Any) -> pathlib.Path:
 
 def _files(patterns: list[str]) -> list[str]:
     return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
+
+
+# What TFX's Tuner runs: short fine-tuning stages, compared by the score without labels.
+
+TUNER_FN = "components.trainers.tuner_fn"
+OBJECTIVE = "held_out_mean_mm"
+
+_FOLDER = "search"
+
+
+def tuner_config(
+    tune: configs.TuneConfig,
+    model: configs.ModelConfig,
+    stage: configs.FinetuneConfig,
+    checkpoint_root: str,
+    code_version: str,
+) -> dict[str, str]:
+    """Packs what `tuner_fn` needs for `Tuner(custom_config=...)`.
+
+    Args:
+        tune: The search.
+        model: The networks and the recipe.
+        stage: The settings of a trial, but for those that are searched for.
+        checkpoint_root: A folder that outlives a killed run.
+        code_version: Identifies the code, so that results of older code are not reused.
+    """
+    # A trial is scored as its last epoch left it, as the stage itself will be at its end.
+    whole = dataclasses.replace(stage, patience=0)
+    packed = custom_config(model, whole, checkpoint_root, code_version)
+    return packed | {"stage": "tune", "tune_config": tune.to_json()}
+
+
+def tuner_fn(fn_args: Any) -> tuner.TunerFnResult:
+    """Prepares the search; TFX calls it with `FnArgs`, and then searches."""
+    # KerasTuner says on the console that it goes on.
+    with contextlib.redirect_stdout(io.StringIO()):
+        search = Search(fn_args)
+    return tuner.TunerFnResult(tuner=search, fit_kwargs={"verbose": 0})
+
+
+class GivenFirst(keras_tuner.oracles.RandomSearchOracle):
+    """Tries the settings as they were given, then draws others."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Chooses the settings of a trial."""
+        if not self.trials:
+            given = {entry.name: entry.default for entry in self.hyperparameters.space}
+            return {"status": trial.TrialStatus.RUNNING, "values": given}
+        return super().populate_space(trial_id)
+
+
+class Search(base_tuner.BaseTuner):
+    """Trains a model per trial and scores it in held-out views.
+
+    A search that was killed goes on with the trial, and within it with the epoch, where it was.
+
+    Args:
+        fn_args: TFX's, with `tuner_config` of this module.
+    """
+
+    def __init__(self, fn_args: Any):
+        custom = fn_args.custom_config
+        self._fn_args = fn_args
+        self._tune = configs.TuneConfig.from_json(custom["tune_config"])
+        self._stage = configs.FinetuneConfig.from_json(custom["stage_config"])
+        self._model = configs.ModelConfig.from_json(custom["model_config"])
+        self._folder = checkpoints_of(fn_args)
+        space = keras_tuner.HyperParameters()
+        for name, (least, most) in self._tune.ranges.items():
+            given = getattr(self._stage, name)
+            space.Float(name, least, most, sampling="log", default=given)
+        oracle = GivenFirst(
+            keras_tuner.Objective(OBJECTIVE, "min"),
+            max_trials=self._tune.num_trials,
+            # To KerasTuner 0 is no seed.
+            seed=self._tune.seed + 1,
+            hyperparameters=space,
+        )
+        super().__init__(oracle, directory=str(self._folder), project_name=_FOLDER)
+
+    def run_trial(self, trial: trial.Trial, verbose: int = 0) -> dict[str, float]:
+        """Trains and scores.
+
+        Raises:
+            FailedTrialError: If the settings let training explode.
+            FatalError: If training fails in a way that other settings would not mend.
+        """
+        del verbose
+        config = dataclasses.replace(self._stage, **trial.hyperparameters.values)
+        name = f"Trial {len(self.oracle.trials)}/{self._tune.num_trials}"
+        try:
+            score = self._score(config, name, self._folder / f"trial-{trial.trial_id}")
+        except optimizers.NonFiniteLossError as error:
+            raise keras_tuner.errors.FailedTrialError(str(error)) from error
+        except Exception as error:
+            # KerasTuner would go on with the next trial.
+            raise keras_tuner.errors.FatalError(str(error)) from error
+        if not math.isfinite(score):
+            raise keras_tuner.errors.FailedTrialError(f"{name}: the score is {score}.")
+        logging.info("%s: %s of %s: %g", name, OBJECTIVE, trial.hyperparameters.values, score)
+        return {OBJECTIVE: score}
+
+    def on_search_end(self) -> None:
+        """Leaves nothing behind.
+
+        Raises:
+            ValueError: If no trial ended with a score.
+        """
+        if not any(one.score is not None for one in self.oracle.trials.values()):
+            failures = [str(one.message).strip().splitlines()[-1] for one in self._failed()]
+            raise ValueError(f"No trial ended with a score. Received: {'; '.join(failures)}")
+        shutil.rmtree(self._folder)
+
+    def search_space_summary(self, extended: bool = False) -> None:
+        """Logs the ranges; KerasTuner prints them."""
+        del extended
+        logging.info("Searching in %s", self._tune.ranges)
+
+    def results_summary(self, num_trials: int = 10) -> None:
+        """Logs the best trials; KerasTuner prints them."""
+        for one in self.oracle.get_best_trials(num_trials):
+            logging.info("%s %g: %s", OBJECTIVE, one.score, one.hyperparameters.values)
+
+    def _score(self, config: configs.FinetuneConfig, name: str, folder: pathlib.Path) -> float:
+        keras.utils.set_random_seed(config.seed)
+        tf.config.experimental.enable_op_determinism()
+        lifter, _ = start(self._fn_args, self._model, config)
+        files = records(self._fn_args, self._model, config, folder / "checkpoints", folder / "logs")
+        seen = held_out.read_records(files.held_out, files.num_views)
+        stages.run(lifter, config, files, name)
+        return held_out.score(lifter, seen)["mean_mm"]
+
+    def _failed(self) -> list[trial.Trial]:
+        return [one for one in self.oracle.trials.values() if one.message]
+
+
+# Where training on a window of spans starts: at the last blessed model, if it fits.
+
+KEY = "warm_start"
+"""Of a stage's custom config: whether a blessed model is gone on from; of a description: which."""
+
+# What may differ: the first says how weights are trained, the others how they are first drawn.
+_FREE = {"dropout", "initializer", "output_stddev", "seed"}
+
+# Of a model's folder as TFX lays it out: component, output, number.
+_NUM_TOLD = 3
+
+
+def load(
+    former: pathlib.Path,
+    config: configs.ModelConfig,
+    objective: Any,
+    **options: Any,
+) -> tuple[multi_view_lifter.MultiViewLifter | None, dict[str, Any]]:
+    """Builds a model with the weights of a former one.
+
+    The cameras that the former one was made for stay, as its weights were trained with them.
+
+    Args:
+        former: A SavedModel's folder.
+        config: The networks to build.
+        objective: What training minimizes.
+        options: As of `lifters.build`: what to make.
+
+    Returns:
+        The model, None if its networks are of another kind, and what a description tells of it.
+    """
+    start, description = lifters.load(former / lifters.FOLDER, objective)
+    name = "/".join(former.parent.parts[-_NUM_TOLD:])
+    if different := differences(config, description):
+        note = (
+            f"The last blessed model, {name}, is of other networks ({', '.join(different)}): "
+            "training starts from scratch."
+        )
+        return None, {KEY: {"model": None, "note": note}}
+    cameras = {key: description[key] for key in ("rig_distance", "intrinsics")}
+    lifter = lifters.build(config, objective, **cameras, **options)
+    lifters.copy_weights(start, lifter)
+    return lifter, cameras | {KEY: {"model": name, "note": "", "spans": description.get("spans")}}
+
+
+def none_yet() -> dict[str, Any]:
+    """Gives what a description tells where no former model was blessed."""
+    note = "No model was blessed on earlier spans: training starts from scratch."
+    return {KEY: {"model": None, "note": note}}
+
+
+def differences(config: configs.ModelConfig, description: dict[str, Any]) -> list[str]:
+    """Names the fields in which networks are not those of a description."""
+    # Fields that were not there yet have their defaults.
+    former = configs.ModelConfig.from_json(json.dumps(description["model"]))
+    mine, theirs = dataclasses.asdict(config), dataclasses.asdict(former)
+    return sorted(name for name in mine if name not in _FREE and mine[name] != theirs[name])

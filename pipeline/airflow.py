@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline import configuration, mvlift, nodes, runs
+from pipeline import local, mvlift, nodes, presets
 
 try:
     from airflow import models
@@ -34,12 +34,12 @@ def make_dag(environment: Mapping[str, str] = os.environ) -> Any:
         ValueError: If settings break a rule, or the data is of no known kind.
     """
     settings = environment.get(SETTINGS)
-    request = configuration.Request(
+    request = presets.Request(
         environment.get(DATA_ROOT), pathlib.Path(settings) if settings else None
     )
-    config, data_root = configuration.configure(request)
+    config, data_root = presets.configure(request)
     home = pathlib.Path(environment.get(OUTPUT_ROOT, "output")).resolve() / config.name
-    connection = runs.metadata_connection(home / "metadata" / "metadata.db")
+    connection = local.metadata_connection(home / "metadata" / "metadata.db")
     folders = mvlift.Folders(
         artifacts=str(home / "artifacts"),
         checkpoints=str(home / "checkpoints"),

@@ -10,7 +10,7 @@ import argparse
 import shlex
 import sys
 
-from components.bulk_inference import job, pose_writers
+from components.bulk_inference import job, lift_file
 
 # What a shell gives for a program that Ctrl-C ended.
 _INTERRUPTED = 130
@@ -27,7 +27,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="files or patterns: Parquet (.parquet) or TFRecords (.gz: compressed)",
     )
     parser.add_argument("--output", required=True, help="a folder that does not exist yet")
-    parser.add_argument("--format", choices=[*pose_writers.FORMATS], default="parquet")
+    parser.add_argument("--format", choices=[*lift_file.FORMATS], default="parquet")
     parser.add_argument(
         "--max_lost_share",
         type=float,

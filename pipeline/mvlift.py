@@ -1,38 +1,36 @@
 """The pipeline: a pure function of its settings and three folders."""
 
+import dataclasses
+import functools
+import hashlib
 import json
+import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
+from tfx.components.example_validator import component as example_validator
+from tfx.components.statistics_gen import component as statistics_gen
 from tfx.components.trainer import component as trainer
 from tfx.components.tuner import component as tuner
-from tfx.dsl.components.base import base_node
+from tfx.dsl.components.base import base_node, executor_spec
 from tfx.dsl.components.common import resolver
 from tfx.orchestration import pipeline
 from tfx.proto import pusher_pb2, trainer_pb2
 from tfx.types import standard_artifacts
 
-from components import (
-    baselines,
-    evaluation,
-    evaluator,
-    gates,
-    held_out,
-    pusher,
-    report,
-    resolvers,
-    track_predictions,
-    trainers,
-    tuning,
-)
+import components
+import keras_mvlift
+from components import checks as components_checks
+from components import evaluator, infra_validator, pusher, report, scores, trainers
+from components import spans as components_spans
 from components.example_gen import component as example_gen
 from components.example_gen import executor as example_gen_executor
-from components.example_gen import spans
+from components.example_gen import files
 from keras_mvlift import configs, sources
 from keras_mvlift.training import stages
-from pipeline import checks, choosing, code_version, continuous, infra_validation, settings
+from pipeline import settings
 
 
 class Folders(NamedTuple):
@@ -64,13 +62,13 @@ def create_pipeline(
         folders: Where it is written.
         metadata_connection: Where ML Metadata is kept.
     """
-    version = code_version.code_version()
-    data = choosing.data(config, spans.are_in(data_root))
+    version = code_version()
+    data = data_for_choosing(config, files.are_in(data_root))
     examples = example_gen.RecordingExampleGen(data.to_json(), data_root, version)
-    checked = checks.nodes(examples, sources.open_split(data).holds_out)
+    checked = check_nodes(examples, sources.open_split(data).holds_out)
     records, start, drift = examples.outputs, {}, {}
-    if spans.are_in(data_root):
-        followed = continuous.follow(config, examples, checked)
+    if files.are_in(data_root):
+        followed = follow(config, examples, checked)
         checked += followed.nodes
         records, start = followed.window.outputs, followed.start
         drift = {"drift": followed.anomalies}
@@ -112,8 +110,8 @@ def _training(
     if config.tune.num_trials:
         trial = config.with_num_epochs(config.tune.num_epochs).finetune
         search = tuner.Tuner(
-            tuner_fn=tuning.TUNER_FN,
-            custom_config=tuning.custom_config(config.tune, config.model, trial, *where),
+            tuner_fn=trainers.TUNER_FN,
+            custom_config=trainers.tuner_config(config.tune, config.model, trial, *where),
             **given,
         )
         best = search.outputs["best_hyperparameters"]
@@ -154,7 +152,7 @@ def _deciding(
     version: str,
 ) -> list[base_node.BaseNode]:
     """Evaluates the model beside the last blessed one, and pushes it if it is blessed."""
-    unlabeled = held_out.HeldOutViews(
+    unlabeled = scores.HeldOutViews(
         model=trained.outputs["model"],
         examples=records["examples"],
         test_examples=records["test_examples"],
@@ -162,7 +160,7 @@ def _deciding(
         code_version=version,
     )
     last_blessed = resolver.Resolver(
-        strategy_class=resolvers.LastOtherBlessedModel,
+        strategy_class=components_spans.LastOtherBlessedModel,
         candidate=trained.outputs["model"],
         model=types.Channel(type=standard_artifacts.Model),
         model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
@@ -173,15 +171,15 @@ def _deciding(
         baseline_model=last_blessed.outputs["model"],
         held_out=unlabeled.outputs["scores"],
         example_splits=["test"],
-        module_path=track_predictions.EXTRACTORS_MODULE,
-        eval_config=evaluation.eval_config(
+        module_path=evaluator.EXTRACTORS_MODULE,
+        eval_config=evaluator.eval_config(
             bounds=config.bounds, relative_worsening=config.worsening, baseline=True
         ),
         held_out_bounds={
-            name: value for name, value in config.bounds.items() if name in held_out.NAMES
+            name: value for name, value in config.bounds.items() if name in scores.NAMES
         },
     )
-    infra = infra_validation.nodes(config, examples, trained, judge)
+    infra = infra_validation_nodes(config, examples, trained, judge)
     push = pusher.Pusher(
         model=trained.outputs["model"],
         model_blessing=judge.outputs["blessing"],
@@ -204,7 +202,7 @@ def _reporting(
 ) -> list[base_node.BaseNode]:
     """Reports, whatever was decided; then stops the run at a model that is not blessed."""
     unlabeled, _, judge, *infra, push = decided
-    compared = baselines.Baselines(
+    compared = scores.Baselines(
         examples=records["examples"],
         test_examples=records["test_examples"],
         min_confidence=config.data.min_confidence,
@@ -225,8 +223,234 @@ def _reporting(
         code_version=version,
         **drift,
     )
-    stops = [gates.InfraGate(blessing=node.outputs["blessing"]) for node in infra]
-    stops.append(gates.BlessingGate(blessing=judge.outputs["blessing"]))
+    stops = [components_checks.InfraGate(blessing=node.outputs["blessing"]) for node in infra]
+    stops.append(components_checks.BlessingGate(blessing=judge.outputs["blessing"]))
     for gate in stops:
         gate.add_upstream_node(written)
     return [compared, written, *stops]
+
+
+# The checks of new records: a run stops at those that break their schema.
+
+
+def check_nodes(examples: base_node.BaseNode, holds_out: bool) -> list[base_node.BaseNode]:
+    """Holds both kinds of records against their schemas; the gates stop the run.
+
+    Args:
+        examples: The ExampleGen.
+        holds_out: Whether its split `eval` holds anything.
+    """
+    made: list[base_node.BaseNode] = []
+    for output, kind, name in (
+        ("examples", components_checks.PAIRS, "Pairs"),
+        ("test_examples", components_checks.TEST_VIEWS, "TestViews"),
+    ):
+        schema = components_checks.CuratedSchema(text=components_checks.read(kind)).with_id(
+            f"Schema.{name}"
+        )
+        # Whole instants hold the same views as the pairs.
+        excluded = example_gen_executor.INSTANT_SPLITS + (
+            [] if holds_out else [example_gen_executor.HELD_OUT_SPLIT]
+        )
+        statistics = statistics_gen.StatisticsGen(
+            examples.outputs[output], exclude_splits=excluded
+        ).with_id(f"StatisticsGen.{name}")
+        validator = example_validator.ExampleValidator(
+            statistics.outputs["statistics"],
+            schema.outputs["schema"],
+            exclude_splits=excluded,
+            custom_validation_config=components_checks.rules(kind),
+        ).with_id(f"ExampleValidator.{name}")
+        validator.executor_spec = executor_spec.ExecutorClassSpec(components_checks.Executor)
+        gate = components_checks.DataGate(anomalies=validator.outputs["anomalies"]).with_id(
+            f"DataGate.{name}"
+        )
+        made += [schema, statistics, validator, gate]
+    return made
+
+
+# TensorFlow Serving's word before a model is pushed, where it is asked for.
+
+
+def infra_validation_nodes(
+    config: settings.PipelineConfig,
+    examples: base_node.BaseNode,
+    trained: base_node.BaseNode,
+    judge: base_node.BaseNode,
+) -> list[base_node.BaseNode]:
+    """Makes the node that tries a judged model in TensorFlow Serving, or none.
+
+    Args:
+        config: With `infra_validation`.
+        examples: With the test views.
+        trained: With the model.
+        judge: What must have judged it.
+    """
+    if not config.infra_validation.is_wanted:
+        return []
+    # Models of windows have no signature of records.
+    asked = None if config.model.is_temporal else examples.outputs["test_examples"]
+    node = infra_validator.InfraValidator(
+        trained.outputs["model"], asked, **config.infra_validation.options
+    )
+    node.add_upstream_node(judge)
+    return [node]
+
+
+# What a run on spans has more: a window of them, a model to go on from, a look at drift.
+
+DRIFT = "Drift"
+
+
+class Followed(NamedTuple):
+    """The nodes of a run on spans, by what others need of them.
+
+    Attributes:
+        nodes: All of them.
+        window: Its outputs are the records of the window's spans.
+        anomalies: What is known of drift.
+        start: What the first stage takes more than others do.
+    """
+
+    nodes: list[base_node.BaseNode]
+    window: base_node.BaseNode
+    anomalies: types.BaseChannel
+    start: dict[str, Any]
+
+
+def follow(
+    config: settings.PipelineConfig,
+    examples: base_node.BaseNode,
+    checks: list[base_node.BaseNode],
+) -> Followed:
+    """Makes the nodes between the checks of a new span and the training on a window of spans."""
+    newest = {components_spans.NEWEST: examples.outputs[example_gen_executor.EXAMPLES]}
+    validators = [node.id for node in checks if node.id.startswith("ExampleValidator.")]
+    if config.drift.action == settings.STOP:
+        validators.append(f"ExampleValidator.{DRIFT}")
+    verdicts = {
+        f"{components_spans.VERDICT}{index}": _history(
+            standard_artifacts.ExampleAnomalies, name, "anomalies"
+        )
+        for index, name in enumerate(validators)
+    }
+    (statistics,) = (node for node in checks if node.id == "StatisticsGen.Pairs")
+    drift = _drift(config, checks, statistics, newest | verdicts)
+    window = resolver.Resolver(
+        strategy_class=components_spans.RollingSpans,
+        config={"num_spans": config.window.num_spans},
+        # TFX takes a node's output of this run and of all runs for one, so it is another's.
+        **{components_spans.NEWEST: statistics.outputs["statistics"]},
+        **verdicts,
+        **{
+            name: _history(standard_artifacts.Examples, examples.id, name)
+            for name in example_gen_executor.SPLITS
+        },
+    ).with_id("RollingWindow")
+    nodes, start = [*drift, window], {}
+    if config.window.warm_start:
+        former = resolver.Resolver(
+            strategy_class=components_spans.LastBlessedBefore,
+            **newest,
+            **{components_spans.MODEL: types.Channel(type=standard_artifacts.Model)},
+            **{components_spans.BLESSING: types.Channel(type=standard_artifacts.ModelBlessing)},
+        ).with_id("LastBlessedBefore")
+        nodes.append(former)
+        start = {"base_model": former.outputs[components_spans.MODEL]}
+    for node in (window, *nodes[len(drift) + 1 :]):
+        node.add_upstream_nodes([*checks, *drift])
+    (validator,) = (node for node in drift if node.id == f"ExampleValidator.{DRIFT}")
+    return Followed(nodes, window, validator.outputs["anomalies"], start)
+
+
+def _drift(
+    config: settings.PipelineConfig,
+    checks: list[base_node.BaseNode],
+    statistics: base_node.BaseNode,
+    channels: dict[str, types.BaseChannel],
+) -> list[base_node.BaseNode]:
+    """Compares what the new span trains on with the window before it."""
+    former = resolver.Resolver(
+        strategy_class=components_spans.RollingSpans,
+        config={"num_spans": config.window.num_spans, "is_former": True},
+        **channels,
+        statistics=_history(standard_artifacts.ExampleStatistics, statistics.id, "statistics"),
+    ).with_id("FormerSpans")
+    text = components_checks.comparators(components_checks.PAIRS, config.drift.thresholds)
+    schema = components_checks.CuratedSchema(text=text).with_id(f"Schema.{DRIFT}")
+    validator = components_spans.DriftValidator(
+        statistics.outputs["statistics"],
+        former.outputs["statistics"],
+        schema.outputs["schema"],
+        exclude_splits=example_gen_executor.INSTANT_SPLITS,
+    ).with_id(f"ExampleValidator.{DRIFT}")
+    gate = components_checks.DriftGate(
+        anomalies=validator.outputs["anomalies"], stops=config.drift.action == settings.STOP
+    ).with_id(f"{DRIFT}Gate")
+    former.add_upstream_nodes(checks)
+    return [former, schema, validator, gate]
+
+
+def _history(kind: type[types.Artifact], producer: str, output: str) -> types.BaseChannel:
+    """Gives all that a node of this pipeline ever wrote, in this run and before."""
+    return types.Channel(type=kind, producer_component_id=producer, output_key=output)
+
+
+# Identifies the code, which TFX's cache keys do not know.
+
+
+@functools.cache
+def code_version() -> str:
+    """Gives a digest of the sources of the library and the components.
+
+    TFX answers a component from its cache when inputs and properties are the same; it does not
+    look at the code behind an executor or a `run_fn`. This digest goes along as a property.
+    """
+    digest = hashlib.sha256()
+    for package in (keras_mvlift, components):
+        root = pathlib.Path(package.__file__ or "").parent
+        for path in sorted(root.rglob("*.py")):
+            digest.update(str(path.relative_to(root)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+# What chooses in a pipeline, and the part of the data that it chooses by.
+
+_ENDS = {"held_out_share": 0.1}
+_HUMAN36M = {"held_out_subjects": ["S8"]}
+"""A person, as the test is on people who were not trained on."""
+
+
+def choosers(config: settings.PipelineConfig) -> list[str]:
+    """Names the settings that let something choose by what was not trained on."""
+    is_asked = {
+        "pretrain.patience": config.pretrain.patience > 0,
+        "finetune.patience": config.finetune.patience > 0,
+        "tune.num_trials": config.tune.num_trials > 0,
+        "model.uncertainty": config.model.uncertainty,
+    }
+    return [name for name, asked in is_asked.items() if asked]
+
+
+def data_for_choosing(
+    config: settings.PipelineConfig, is_followed: bool = False
+) -> configs.DataConfig:
+    """Gives the data with a part held out from training and test, where one is needed.
+
+    Early stopping, tuning and the calibration of uncertainty look at that part alone, so that no
+    test frame chooses anything. What the split already holds out is left as it is.
+
+    Args:
+        config: The pipeline's settings.
+        is_followed: Whether recordings keep coming: drift of the cameras is looked for in what is
+            held out.
+    """
+    split = sources.open_split(config.data)
+    if split.holds_out or not (choosers(config) or is_followed):
+        return config.data
+    options: dict[str, Any] = json.loads(config.data.split_options)
+    is_human36m = (config.data.source, config.data.split) == ("human36m", "subject")
+    named = {*_HUMAN36M["held_out_subjects"]} & {*options.get("test_subjects", ())}
+    options |= _HUMAN36M if is_human36m and not named else _ENDS
+    return dataclasses.replace(config.data, split_options=json.dumps(options, sort_keys=True))

@@ -1,9 +1,13 @@
 """Settings that are known to work, by name."""
 
+import contextlib
 import json
-from typing import Any
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from keras_mvlift import configs
+from components.example_gen import files
+from keras_mvlift import configs, errors
 from pipeline import settings
 
 NAMES = {
@@ -19,7 +23,6 @@ NAMES = {
 
 DATA_SETS = ("rig", "human36m", "mpi_inf_3dhp", "aistpp")
 """The presets that are named like the source that they are for."""
-
 
 _SMALL = configs.ModelConfig(backbone="res_linear", width=256)
 
@@ -171,7 +174,6 @@ PRESETS = {
     "studio": studio,
 }
 
-
 OF_FOLDER = {"rig": rig, "aistpp": aistpp}
 """The presets that depend on what the folder holds."""
 
@@ -198,3 +200,129 @@ def make(name: str, data_root: str, variant: str = "default") -> settings.Pipeli
     """
     configs.one_of("preset", variant, tuple(VARIANTS))
     return VARIANTS[variant](OF_FOLDER[name](data_root) if name in OF_FOLDER else PRESETS[name]())
+
+
+# From what is typed to what is run.
+
+
+class Request(NamedTuple):
+    """What was typed.
+
+    Attributes:
+        data_root: What to read; None for the embedded recording. `{SPAN}` in it stands for the
+            newest of numbered recordings.
+        settings: A JSON file of settings, or None.
+        num_epochs: Of the second stage, or None.
+        seed: Of everything that is drawn, or None.
+        preset: A name of `VARIANTS`, what to do with the data, or None for what the
+            settings say, `"default"` if nothing.
+    """
+
+    data_root: str | None = None
+    settings: pathlib.Path | None = None
+    num_epochs: int | None = None
+    seed: int | None = None
+    preset: str | None = None
+
+
+def configure(request: Request) -> tuple[settings.PipelineConfig, str]:
+    """Chooses the preset that fits the data and lays over it what was asked for.
+
+    Returns:
+        The config, and what its source reads; empty for a source that reads nothing.
+
+    Raises:
+        ValueError: If settings break a rule, or the data is of no known kind.
+    """
+    overrides, variant = _asked(request)
+    preset = _preset(request.data_root, overrides)
+    root = "" if request.data_root is None else str(pathlib.Path(request.data_root).resolve())
+    config = make(preset, _newest(root), variant).updated(overrides)
+    if request.num_epochs is not None:
+        config = config.with_num_epochs(request.num_epochs)
+    if request.seed is not None:
+        config = config.with_seed(request.seed)
+    if not root and config.data.source == "pose2sim":
+        from keras_mvlift.datasets.rigs import pose2sim
+
+        return config, pose2sim.demo_root()
+    return config, root
+
+
+def pipeline_name(request: Request) -> str:
+    """Gives the pipeline's name; what is wrong with a request is left for `configure` to say."""
+    name = NAMES["demo"]
+    with contextlib.suppress(ValueError, OSError):
+        overrides, variant = _asked(request)
+        with contextlib.suppress(ValueError, OSError):
+            name = NAMES[_preset(request.data_root, overrides)]
+            name = name_of(name, variant)
+        name = settings.PipelineConfig(name=overrides.get("name", name)).name
+    return name
+
+
+def _asked(request: Request) -> tuple[dict[str, Any], str]:
+    """Returns what the settings file says, but for the preset, and the preset's variant."""
+    overrides = settings.read(request.settings) if request.settings else {}
+    variant = overrides.pop("preset", "default")
+    return overrides, request.preset or variant
+
+
+def _newest(data_root: str) -> str:
+    return files.newest(data_root).path if files.are_in(data_root) else data_root
+
+
+def _preset(data_root: str | None, overrides: Mapping[str, Any]) -> str:
+    """Gives the name of the preset: by the source that is asked for, else by the files."""
+    if data_root is None:
+        return "demo"
+    data = overrides.get("data")
+    source = data.get("source") if isinstance(data, Mapping) else None
+    if source is None:
+        return recognize(_newest(data_root))
+    return source if source in DATA_SETS else "recording"
+
+
+# Which data a folder holds, told by the files in it.
+
+# Preset to the patterns of which one file or folder is enough, and what to say of it.
+_SIGNS = {
+    "rig": (("rig.yaml", "rig.yml"), "a manifest `rig.yaml`"),
+    "recording": (("calibration/*.qca.txt", "pose/*_json"), "Pose2Sim's `calibration` and `pose`"),
+    "human36m": (
+        ("data_3d_h36m.npz", "data_2d_h36m_*.npz", "S*/MyPoseFeatures", "detections.pickle"),
+        "Human3.6M's `S*/MyPoseFeatures` or `data_3d_h36m.npz`",
+    ),
+    "mpi_inf_3dhp": (
+        ("S*/Seq*/annot.mat", "mpi_inf_3dhp_test_set", "data_train_3dhp.npz"),
+        "MPI-INF-3DHP's `S*/Seq*/annot.mat` or `data_train_3dhp.npz`",
+    ),
+    "aistpp": (
+        ("keypoints2d/*_cAll_*.pkl", "cameras/mapping.txt"),
+        "AIST++'s `keypoints2d` and `cameras/mapping.txt`",
+    ),
+}
+
+
+def recognize(data_root: str) -> str:
+    """Tells the preset that fits a folder or a manifest.
+
+    Raises:
+        RecordingError: If there is nothing, or nothing known, or signs of two kinds of data.
+    """
+    root = pathlib.Path(data_root)
+    if not root.exists():
+        raise errors.RecordingError(root, "data_root", "exist", "no such file or folder")
+    if root.is_file() and root.suffix in {".yaml", ".yml"}:
+        return "rig"
+    found = [
+        preset
+        for preset, (patterns, _) in _SIGNS.items()
+        if any(any(root.glob(pattern)) for pattern in patterns)
+    ]
+    if len(found) != 1:
+        known = ", ".join(words for _, words in _SIGNS.values())
+        entries = sorted(path.name for path in root.iterdir())[:8] if root.is_dir() else [root.name]
+        received = f"signs of {' and '.join(found)}" if found else ", ".join(entries) or "nothing"
+        raise errors.RecordingError(root, "data_root", f"hold one of {known}", received)
+    return found[0]

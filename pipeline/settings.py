@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_mvlift import configs
-from pipeline import infra_config, span_config, window_rules
 
 _PARTS: dict[str, type[configs.Json]] = {
     "data": configs.DataConfig,
@@ -24,14 +23,138 @@ _STAGES = {"pretrain": configs.pretraining, "finetune": configs.finetuning}
 # What the first stage takes from what is chosen for the second, unless it is chosen for itself.
 _SHARED = ("batch_size", "precision", "strategy", "resident_gb")
 
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InfraValidationConfig(configs.Json):
+    """A check of each model in TensorFlow Serving's image, by Docker.
+
+    Attributes:
+        tag: Of the image, such as `"2.15.1"`; empty for no check.
+        serving_image: The image.
+        num_examples: Test views that the server is asked to lift; models of windows are only
+            loaded, which runs their warm-up requests.
+        num_tries: How often the server is started before a model is refused.
+        max_loading_seconds: The most for a start.
+        docker_url: Where Docker listens, such as `"tcp://localhost:2375"`; empty for its socket.
+
+    Raises:
+        ValueError: If a field is not as stated above.
+    """
+
+    tag: str = ""
+    serving_image: str = "tensorflow/serving"
+    num_examples: int = 8
+    num_tries: int = 2
+    max_loading_seconds: int = 120
+    docker_url: str = ""
+
+    def __post_init__(self) -> None:
+        for name, rule in (("tag", _TAG), ("serving_image", _IMAGE), ("docker_url", None)):
+            value = getattr(self, name)
+            is_one = isinstance(value, str) and (rule is None or rule.fullmatch(value))
+            if not is_one and not (name == "tag" and value == ""):
+                told = "text" if rule is None else "the name of an image's part"
+                raise ValueError(f"`{name}` must be {told}. Received: {value!r}.")
+        for name in ("num_examples", "num_tries", "max_loading_seconds"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise ValueError(f"`{name}` must be a whole number. Received: {value!r}.")
+            configs.at_least(name, value, 1)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Tells whether models are checked."""
+        return bool(self.tag)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the component takes."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WindowConfig(configs.Json):
+    """What a run on spans trains on, and where it starts.
+
+    Attributes:
+        num_spans: The newest and so many less one before it are trained and tested on.
+        warm_start: Whether training goes on from the last blessed model.
+    """
+
+    num_spans: int = 5
+    warm_start: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.num_spans, int) or isinstance(self.num_spans, bool):
+            raise ValueError(f"`num_spans` must be a whole number. Received: {self.num_spans!r}.")
+        configs.at_least("num_spans", self.num_spans, 1)
+        if not isinstance(self.warm_start, bool):
+            raise ValueError(f"`warm_start` must be true or false. Received: {self.warm_start!r}.")
+
+
+# How a pipeline follows new recordings, as frozen dataclasses; docs/continuous.md tells more.
+
+WARN, STOP = "warn", "stop"
+
+# Of the Jensen-Shannon divergence. By measure (benchmarks/drift.py), days of one simulated rig,
+# other people and motions, differ by less, and a rig or a detector that changed by more.
+_KEYPOINTS, _CONFIDENCE, _LENSES, _PLACES = 0.12, 0.05, 0.05, 0.07
+# Of the share of pairs that a camera is in; by the same measure.
+_CAMERA_SHARE = 0.1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DriftConfig(configs.Json):
+    """How far a new span may be from those before it.
+
+    Each number is the most that a feature may be off: the Jensen-Shannon divergence, from 0 to 1,
+    or for `camera` the change of a camera's share of the pairs; 0 compares nothing.
+
+    Attributes:
+        action: `"warn"`, or `"stop"` the run and train no later one on the span.
+        keypoints_2d: Where joints are seen, pixels.
+        confidence: How sure the detector is.
+        intrinsics: Focal lengths and image centers.
+        rotation: How the cameras are turned.
+        center: Where the cameras stand.
+        camera: How often each camera sees somebody.
+    """
+
+    action: str = WARN
+    keypoints_2d: float = _KEYPOINTS
+    confidence: float = _CONFIDENCE
+    intrinsics: float = _LENSES
+    rotation: float = _PLACES
+    center: float = _PLACES
+    camera: float = _CAMERA_SHARE
+
+    def __post_init__(self) -> None:
+        configs.one_of("action", self.action, (WARN, STOP))
+        for name, most in self.thresholds.items():
+            is_number = isinstance(most, int | float) and not isinstance(most, bool)
+            if not is_number or not 0 <= most <= 1:
+                raise ValueError(f"`{name}` must lie in [0, 1]. Received: {most!r}.")
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The numbers by feature."""
+        fields = dataclasses.asdict(self)
+        return {name: most for name, most in fields.items() if name != "action"}
+
+
 # Of objects without options of their own, and without a seed.
 _OBJECTS: dict[str, type[configs.Json]] = {
-    "infra_validation": infra_config.InfraValidationConfig,
-    "window": span_config.WindowConfig,
-    "drift": span_config.DriftConfig,
+    "infra_validation": InfraValidationConfig,
+    "window": WindowConfig,
+    "drift": DriftConfig,
 }
 
 _FOLDER_NAME = re.compile(r"\w[\w.-]*")
+
+# The server that a model must load in before it is pushed, as a frozen dataclass.
+
+_IMAGE = re.compile(r"[\w][\w./:-]*")
+_TAG = re.compile(r"[\w][\w.-]{0,127}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,11 +189,11 @@ class PipelineConfig:
     tune: configs.TuneConfig = dataclasses.field(default_factory=configs.TuneConfig)
     bounds: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"mpjpe_mm": 150.0})
     worsening: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"mpjpe_mm": 0.1})
-    infra_validation: infra_config.InfraValidationConfig = dataclasses.field(
-        default_factory=infra_config.InfraValidationConfig
+    infra_validation: InfraValidationConfig = dataclasses.field(
+        default_factory=InfraValidationConfig
     )
-    window: span_config.WindowConfig = dataclasses.field(default_factory=span_config.WindowConfig)
-    drift: span_config.DriftConfig = dataclasses.field(default_factory=span_config.DriftConfig)
+    window: WindowConfig = dataclasses.field(default_factory=WindowConfig)
+    drift: DriftConfig = dataclasses.field(default_factory=DriftConfig)
     # Given any word, TFX packs all of itself for workers elsewhere, once for each component: two
     # seconds, and 25 MB that it leaves in the temporary folder.
     beam_pipeline_args: tuple[str, ...] = ()
@@ -93,7 +216,7 @@ class PipelineConfig:
         rule = "be 0 for a backbone that sees windows: trials are scored frame by frame"
         is_scored = not (self.model.is_temporal and self.tune.num_trials)
         _require(is_scored, "tune.num_trials", rule, self.tune.num_trials)
-        window_rules.check(self.data, self.model, self.pretrain, self.finetune)
+        check(self.data, self.model, self.pretrain, self.finetune)
 
     def with_seed(self, seed: int) -> "PipelineConfig":
         """Gives every part of the pipeline the same seed."""
@@ -191,3 +314,36 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 def _require(holds: bool, field: str, rule: str, received: object) -> None:
     if not holds:
         raise ValueError(f"`{field}` must {rule}. Received: {received!r}.")
+
+
+# What a backbone that sees windows of frames asks of the rest of a pipeline.
+
+
+def check(
+    data: configs.DataConfig, model: configs.ModelConfig, *stages: configs.StageConfig
+) -> None:
+    """Holds the parts of a pipeline to each other; backbones of single frames ask nothing.
+
+    Raises:
+        ValueError: If a field does not go with the backbone.
+    """
+    if not model.is_temporal:
+        return
+    rules = [
+        ("data.num_virtual_views", data.num_virtual_views, 0, "virtual cameras make no windows"),
+        *(("patience", stage.patience, 0, "its score is of single frames") for stage in stages),
+        *(
+            ("finetune.views", stage.views, "pair", "whole instants are read frame by frame")
+            for stage in stages
+            if isinstance(stage, configs.FinetuneConfig)
+        ),
+    ]
+    for field, value, needed, why in rules:
+        if value != needed:
+            whose = f"with backbone {model.backbone!r}: {why}"
+            raise ValueError(f"`{field}` must be {needed!r} {whose}. Received: {value!r}.")
+    for field in ("stride", "test_stride"):
+        stride = getattr(data, field)
+        if model.frame_step % stride:
+            rule = f"a multiple of `data.{field}`, {stride}, or windows have holes"
+            raise ValueError(f"`model.frame_step` must be {rule}. Received: {model.frame_step}.")

@@ -8,17 +8,22 @@ Usage:
 import argparse
 import concurrent.futures
 import dataclasses
+import json
+import math
 import multiprocessing
+import os
 import pathlib
+import re
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import process
 
-from components.example_gen import dead_letters
-from pipeline import inbox, local, locks, settings, span_ledger
+from components.example_gen import files
+from keras_mvlift import errors
+from pipeline import local, settings
 
-DEAD_LETTERS = dead_letters.DEAD_LETTERS
+DEAD_LETTERS = files.DEAD_LETTERS
 """The list of recordings that could not be used, beside the ledger."""
 
 MAX_ATTEMPTS = 3
@@ -63,9 +68,9 @@ def main(arguments: list[str], run: Run | None = None) -> int:
     local.prepare_environment()
     try:
         _check(options)
-        with locks.held(options.watched / inbox.SPANS / "watch.lock"):
+        with local.held(options.watched / SPANS / "watch.lock"):
             return _follow(options, run or apart)
-    except locks.BusyError:
+    except local.BusyError:
         message = f"Another process follows {options.watched}; one at a time can."
     except (ValueError, OSError) as error:
         message = str(error)
@@ -96,11 +101,11 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _follow(options: argparse.Namespace, run: Run) -> int:
-    ledger = span_ledger.Ledger(options.watched / inbox.SPANS)
+    ledger = Ledger(options.watched / SPANS)
     ledger.settle(options.watched)
     while True:
         entry = ledger.open
-        ready = [] if entry else inbox.ready(options.watched, options.settle_seconds)
+        ready = [] if entry else ready_recordings(options.watched, options.settle_seconds)
         if entry or ready:
             entry = entry or ledger.claim(ready[0])
             if not ledger.open:
@@ -116,12 +121,94 @@ def _follow(options: argparse.Namespace, run: Run) -> int:
 
 
 def _arguments(options: argparse.Namespace) -> list[str]:
-    newest = options.watched.resolve() / inbox.SPANS / "{SPAN:5}"
+    newest = options.watched.resolve() / SPANS / "{SPAN:5}"
     given = {"data_root": newest, "settings": options.settings, "output_root": options.output_root}
     return [f"--{name}={value}" for name, value in given.items() if value is not None]
 
 
-def _note(ledger: span_ledger.Ledger, entry: span_ledger.Entry, ended: local.Outcome) -> None:
+CLAIMED = "claimed"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A span.
+
+    Attributes:
+        span: Its number.
+        recording: What its folder was called when it came.
+        state: `CLAIMED`, or how its run ended.
+        reason: Why, where it could not be used or no model came of it.
+        attempts: Runs that failed on it so far.
+    """
+
+    span: int
+    recording: str
+    state: str = CLAIMED
+    reason: str = ""
+    attempts: int = 0
+
+
+class Ledger:
+    """Numbers recordings by moving them to `NUMBER/`, each once and for ever.
+
+    What is to be moved is written down before it is, so that a process that was killed in between
+    goes on where it was.
+
+    Args:
+        folder: Where spans lie and the file is; made if it is not there.
+
+    Raises:
+        RecordingError: If the file is not what `Ledger` wrote.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder, self._path = folder, folder / LEDGER
+        folder.mkdir(parents=True, exist_ok=True)
+        self._entries = _read(self._path)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All spans, by their numbers."""
+        return [self._entries[span] for span in sorted(self._entries)]
+
+    @property
+    def open(self) -> Entry | None:
+        """The span that has no outcome yet, if there is one; there are never two."""
+        return next((entry for entry in self.entries if entry.state == CLAIMED), None)
+
+    def claim(self, recording: pathlib.Path) -> Entry:
+        """Gives a recording the next number and moves it to its place."""
+        used = [int(one.name) for one in self.folder.iterdir() if _NUMBER.fullmatch(one.name)]
+        span = max([0, *used, *self._entries]) + 1
+        entry = Entry(span=span, recording=recording.name)
+        self.note(entry)
+        self.settle(recording.parent)
+        return entry
+
+    def settle(self, inbox: pathlib.Path) -> None:
+        """Moves the claimed recording to its place, unless it is there already."""
+        entry = self.open
+        if entry is None or self.place(entry).exists():
+            return
+        recording = inbox / entry.recording
+        if recording.exists():
+            recording.rename(self.place(entry))
+        else:
+            # It was taken back before it was moved: its number stays unused.
+            self.note(dataclasses.replace(entry, state="gone", reason="It was taken away."))
+
+    def place(self, entry: Entry) -> pathlib.Path:
+        """Gives the folder of a span."""
+        return self.folder / f"{entry.span:05d}"
+
+    def note(self, entry: Entry) -> None:
+        """Writes down what is known of a span."""
+        self._entries[entry.span] = entry
+        entries = [dataclasses.asdict(entry) for entry in self.entries]
+        write(self._path, json.dumps({"spans": entries}, indent=2))
+
+
+def _note(ledger: Ledger, entry: Entry, ended: local.Outcome) -> None:
     """Writes down how a run ended; a recording that is lost is put on the list of those."""
     if ended.kind == local.UNABLE:
         return
@@ -135,10 +222,10 @@ def _note(ledger: span_ledger.Ledger, entry: span_ledger.Entry, ended: local.Out
     _list_lost(ledger)
 
 
-def _list_lost(ledger: span_ledger.Ledger) -> None:
+def _list_lost(ledger: Ledger) -> None:
     """Writes the list of all recordings that are lost, as ExampleGen does that of lost clips."""
     lost = [
-        dead_letters.Loss(
+        files.Loss(
             clip=entry.recording,
             file=str(ledger.place(entry)),
             field="recording",
@@ -148,9 +235,95 @@ def _list_lost(ledger: span_ledger.Ledger) -> None:
         for entry in ledger.entries
         if entry.state in _LOST
     ]
-    text = dead_letters.to_json(lost, len(ledger.entries))
-    span_ledger.write(ledger.folder / DEAD_LETTERS, text)
+    text = files.to_json(lost, len(ledger.entries))
+    write(ledger.folder / DEAD_LETTERS, text)
+
+
+# Which recording is which span, and what became of it: a file that is whole at any time.
+
+LEDGER = "ledger.json"
+
+_NUMBER = re.compile(r"\d+")
+
+
+def _read(path: pathlib.Path) -> dict[int, Entry]:
+    if not path.exists():
+        return {}
+    try:
+        found = [Entry(**fields) for fields in json.loads(path.read_text())["spans"]]
+    except (ValueError, KeyError, TypeError) as error:
+        rule = "hold the spans as they were written"
+        raise errors.RecordingError(path, "spans", rule, error) from error
+    return {entry.span: entry for entry in found}
+
+
+def write(path: pathlib.Path, text: str) -> None:
+    """Writes a file, whole or not at all, however the machine ends."""
+    partial = path.with_suffix(".partial")
+    with partial.open("w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+# Recordings in a watched folder: which have come whole.
+
+SPANS = "spans"
+
+_UNFINISHED = (".partial", ".part", ".tmp", ".filepart", ".crdownload")
+
+
+def ready_recordings(folder: pathlib.Path, settle_seconds: float) -> list[pathlib.Path]:
+    """Lists the recordings that nothing was written to for a while, the oldest first.
+
+    A recording is a folder. One whose name begins with a dot or ends as that of an unfinished copy
+    is left alone until it is renamed.
+
+    Args:
+        folder: The watched folder.
+        settle_seconds: The while.
+    """
+    found = {
+        path: changed
+        for path in folder.iterdir()
+        if is_recording(path) and (changed := last_change(path)) is not None
+    }
+    now = time.time()
+    quiet = [path for path, changed in found.items() if now - changed >= settle_seconds]
+    return sorted(quiet, key=lambda path: (found[path], path.name))
+
+
+def is_recording(path: pathlib.Path) -> bool:
+    """Tells whether a path may be a recording."""
+    is_hidden = path.name.startswith(".")
+    is_named = path.name != SPANS and not path.name.lower().endswith(_UNFINISHED)
+    return path.is_dir() and not path.is_symlink() and is_named and not is_hidden
+
+
+def last_change(folder: pathlib.Path) -> float | None:
+    """Gives when something below a folder last changed, seconds since 1970; None if it is empty.
+
+    What is still changing gives infinity.
+
+    It is the system's own time of change, which copying does not take over from the original.
+    """
+    files = 0
+    newest = folder.stat().st_ctime
+    for path in folder.rglob("*"):
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            # It was renamed meanwhile, so something changed just now.
+            return math.inf
+        files += path.is_file()
+        if path.name.lower().endswith(_UNFINISHED):
+            return math.inf
+        newest = max(newest, status.st_ctime)
+    return newest if files else None
 
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
+"""The state of a span that has no outcome yet."""
+"""The folder that recordings are moved to."""

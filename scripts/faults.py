@@ -263,7 +263,7 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     warnings.simplefilter("ignore")
     # Once, for all forks; nothing is run here, which a fork would not survive.
-    from pipeline import mvlift, runs  # noqa: F401
+    from pipeline import local  # noqa: F401
 
     for kind in options.kinds or kinds:
         print(f"== {kind}", flush=True)

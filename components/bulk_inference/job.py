@@ -7,22 +7,24 @@ import glob
 import json
 import os
 import shutil
+import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
+import tqdm
 from apache_beam.options import pipeline_options
 from apache_beam.utils import shared
 
-from components.bulk_inference import letters, lift_file, pose_writers, progress
-from components.example_gen import shards
+from components.bulk_inference import lift_file
+from components.example_gen import files
 from keras_mvlift import errors, inference
 
 SUMMARY = "_lifted.json"
 """Beside the poses: how many, of which files. Readers of folders leave such names out."""
 
-_OUTCOMES = os.path.join(shards.PARTIAL, "outcomes.json")
+_OUTCOMES = os.path.join(files.PARTIAL, "outcomes.json")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,7 @@ class BulkLift:
         inputs: Patterns of files: Parquet ends in `.parquet`, compressed TFRecords in `.gz`, and
             any other file is TFRecords.
         output: The folder to make. All workers must reach it, as they must the input.
-        form: Of `pose_writers.FORMATS`.
+        form: Of `lift_file.FORMATS`.
         max_lost_share: The share of the records, and of the files, that may turn out unusable
             before the run fails.
         batch_size: Views that are lifted at once.
@@ -51,8 +53,8 @@ class BulkLift:
     batch_size: int = 4096
 
     def __post_init__(self) -> None:
-        if self.form not in pose_writers.FORMATS:
-            rule = f"be one of {', '.join(pose_writers.FORMATS)}"
+        if self.form not in lift_file.FORMATS:
+            rule = f"be one of {', '.join(lift_file.FORMATS)}"
             raise errors.ArgumentError("form", rule, repr(self.form))
         if not 0 <= self.max_lost_share <= 1:
             rule = "lie in [0, 1]"
@@ -91,14 +93,14 @@ def run(
     model = _model(bulk.model, lifter)
     # Of this run alone: an earlier one may have been killed, or be still at it.
     work = f"{output}.partial-{uuid.uuid4().hex[:8]}"
-    os.makedirs(os.path.join(work, shards.PARTIAL))
+    os.makedirs(os.path.join(work, files.PARTIAL))
     try:
         lift = lift_file.LiftFile(model, handle, work, bulk.form, bulk.batch_size, is_watched)
-        with progress.shown(work, len(paths)) if is_watched else contextlib.nullcontext():
+        with shown(work, len(paths)) if is_watched else contextlib.nullcontext():
             _run(lift, paths, work, beam_pipeline_args)
         summary = _summary(bulk, _outcomes(work, len(paths)), output, work)
-        shards.write_text(work, SUMMARY, json.dumps(summary, indent=2, sort_keys=True))
-        shards.clear(work, [])
+        files.write_text(work, SUMMARY, json.dumps(summary, indent=2, sort_keys=True))
+        files.clear(work, [])
         os.rename(work, output)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
@@ -145,7 +147,7 @@ def _run(
 
 def _write_outcomes(outcomes: list[lift_file.Outcome], work: str) -> None:
     # Workers may be other processes on other machines: what they say comes back in a file.
-    shards.write_text(work, _OUTCOMES, json.dumps(sorted(outcomes, key=lambda x: x.number)))
+    files.write_text(work, _OUTCOMES, json.dumps(sorted(outcomes, key=lambda x: x.number)))
 
 
 def _outcomes(work: str, num_files: int) -> list[lift_file.Outcome]:
@@ -168,11 +170,11 @@ def _summary(
         ("files", len(lost_files), len(outcomes)),
         ("records", num_lost, num_poses + num_lost),
     ):
-        if letters.are_too_many(lost, total, bulk.max_lost_share):
+        if lift_file.are_too_many(lost, total, bulk.max_lost_share):
             listed = _keep_letters(work, output)
             told = first if kind == "records" else [one.first_lost[0] for one in lost_files]
             told_of = (kind, lost, total, bulk.max_lost_share)
-            raise ValueError(letters.complaint(*told_of, told, listed))
+            raise ValueError(lift_file.complaint(*told_of, told, listed))
     return {
         "poses": num_poses,
         "lost_records": num_lost,
@@ -197,3 +199,47 @@ def _keep_letters(work: str, output: str) -> str:
     for path in glob.glob(os.path.join(glob.escape(work), "_dead_letters-*")):
         os.rename(path, os.path.join(kept, os.path.basename(path)))
     return kept
+
+
+# A bar that tells how many poses the workers have lifted, from the notes that they leave.
+
+# Seconds between two looks.
+_INTERVAL = 1.0
+
+
+@contextlib.contextmanager
+def shown(root: str, num_files: int) -> Iterator[None]:
+    """Shows a bar while workers write below a folder."""
+    is_over = threading.Event()
+    with tqdm.tqdm(desc="lift", unit="pose", unit_scale=True) as bar:
+        thread = threading.Thread(target=_watch, args=(root, num_files, bar, is_over), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join()
+
+
+def count(root: str) -> tuple[int, int]:
+    """Counts the files that were begun, and the poses in them."""
+    folder = os.path.join(root, lift_file.PROGRESS)
+    poses = []
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(folder):
+            with open(os.path.join(folder, name), encoding="ascii") as file:
+                text = file.read()
+            # A note that is being written is empty for a moment.
+            poses.append(int(text) if text.isdecimal() else 0)
+    return len(poses), sum(poses)
+
+
+def _watch(root: str, num_files: int, bar: tqdm.tqdm, is_over: threading.Event) -> None:
+    while True:
+        was_over = is_over.wait(_INTERVAL)
+        num_begun, num_poses = count(root)
+        bar.set_postfix_str(f"{num_begun} of {num_files} files begun", refresh=False)
+        # A note may be lost for a moment, but nothing is unlifted.
+        bar.update(max(num_poses - bar.n, 0))
+        if was_over:
+            return

@@ -2,32 +2,31 @@
 
 import contextlib
 import functools
+import json
 import os
 import time
-from collections.abc import Iterator
-from typing import NamedTuple, TextIO
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TextIO, TypedDict
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+import tensorflow as tf
 from absl import logging
 from apache_beam import metrics
 from apache_beam.utils import shared
 
-from components.bulk_inference import (
-    letters,
-    parquet_reader,
-    pose_table,
-    pose_writers,
-    record_reader,
-    view_rows,
-)
-from components.example_gen import shards
+import keras_mvlift
+from components.bulk_inference import readers
+from components.example_gen import files
 from keras_mvlift import errors, inference
+from keras_mvlift.datasets import tfrecords
 
 COUNTERS = "bulk_inference"
 """The namespace of Beam's counters `lifted_views`, `lost_records` and `lost_files`."""
 
-PROGRESS = os.path.join(shards.PARTIAL, "progress")
+PROGRESS = os.path.join(files.PARTIAL, "progress")
 """The folder of notes, one a file: how many poses it has so far."""
 
 # Seconds between two notes.
@@ -48,6 +47,22 @@ class Job(NamedTuple):
     num_files: int
 
 
+class Letter(TypedDict):
+    """What was lost, and why.
+
+    Attributes:
+        file: The file.
+        record: The record's number in it, from 0; None if the whole file is lost.
+        field: The field that breaks a rule.
+        reason: The rule and what came instead.
+    """
+
+    file: str
+    record: int | None
+    field: str
+    reason: str
+
+
 class Outcome(NamedTuple):
     """What became of a file.
 
@@ -65,7 +80,12 @@ class Outcome(NamedTuple):
     output: str | None
     num_poses: int
     num_lost: int
-    first_lost: list[letters.Letter]
+    first_lost: list[Letter]
+
+
+# Writes tables of poses as Parquet or as TFRecords of `tf.Example`.
+
+Write = Callable[[pa.Table], None]
 
 
 class LiftFile(beam.DoFn):
@@ -75,7 +95,7 @@ class LiftFile(beam.DoFn):
         model: What `inference.load_model` takes, on the workers.
         handle: Under which threads of a process share what is loaded.
         root: The folder to write to.
-        form: Of `pose_writers.FORMATS`.
+        form: Of `FORMATS`.
         batch_size: Views that are lifted at once.
         is_watched: Whether to leave notes of the progress.
     """
@@ -99,7 +119,7 @@ class LiftFile(beam.DoFn):
     def setup(self) -> None:
         """Loads the model, once a process."""
         self._lifter = self._handle.acquire(functools.partial(inference.load_model, self._model))
-        self._columns = pose_table.schema(self._lifter)
+        self._columns = schema(self._lifter)
 
     def process(self, job: Job) -> Iterator[Outcome]:
         """Lifts the file, or says why it cannot be read."""
@@ -107,9 +127,9 @@ class LiftFile(beam.DoFn):
             outcome = self._lift(job)
         except errors.RecordingError as error:
             logging.warning("Lost %s", error)
-            refusal = view_rows.Refusal(error.field, error.rule, error.received)
-            letter = letters.of(job.path, None, refusal)
-            shards.write_text(self._root, letters_name(job), letters.line(letter))
+            refusal = readers.Refusal(error.field, error.rule, error.received)
+            letter = of(job.path, None, refusal)
+            files.write_text(self._root, letters_name(job), line(letter))
             self._num_lost_files.inc()
             yield Outcome(job.number, job.path, None, 0, 0, [letter])
             return
@@ -118,15 +138,15 @@ class LiftFile(beam.DoFn):
         yield outcome
 
     def _lift(self, job: Job) -> Outcome:
-        name = f"poses-{_place(job)}{pose_writers.SUFFIXES[self._form]}"
+        name = f"poses-{_place(job)}{SUFFIXES[self._form]}"
         num_poses, num_lost, noted = 0, 0, 0.0
-        first: list[letters.Letter] = []
+        first: list[Letter] = []
         with self._open(job, name) as (write, log):
             for table, lost in self._batches(job.path):
                 write(table)
-                log.writelines(map(letters.line, lost))
+                log.writelines(map(line, lost))
                 num_poses, num_lost = num_poses + len(table), num_lost + len(lost)
-                first += lost[: letters.NUM_TOLD - len(first)]
+                first += lost[: NUM_TOLD - len(first)]
                 if self._is_watched and time.monotonic() - noted > _INTERVAL:
                     noted = time.monotonic()
                     _note(self._root, job, num_poses)
@@ -139,23 +159,24 @@ class LiftFile(beam.DoFn):
         return Outcome(job.number, job.path, name, num_poses, num_lost, first)
 
     @contextlib.contextmanager
-    def _open(self, job: Job, name: str) -> Iterator[tuple[pose_writers.Write, TextIO]]:
-        opened = pose_writers.FORMATS[self._form]
-        with shards.whole(self._root, name) as path, opened(path, self._columns) as write:
-            with shards.whole(self._root, letters_name(job)) as listed:
+    def _open(self, job: Job, name: str) -> Iterator[tuple[Write, TextIO]]:
+        opened = FORMATS[self._form]
+        with files.whole(self._root, name) as path, opened(path, self._columns) as write:
+            with files.whole(self._root, letters_name(job)) as listed:
                 with open(listed, "w", encoding="utf-8") as log:
                     yield write, log
 
-    def _batches(self, path: str) -> Iterator[tuple[pa.Table, list[letters.Letter]]]:
+    def _batches(self, path: str) -> Iterator[tuple[pa.Table, list[Letter]]]:
         """Gives poses, and letters of the records between them that are no views."""
-        reader = parquet_reader if path.endswith(parquet_reader.SUFFIX) else record_reader
+        is_table = path.endswith(readers.SUFFIX)
+        read = readers.read_parquet if is_table else readers.read_records
         start = 0
-        for rows in reader.read(path, self._batch_size):
-            views, refusals = view_rows.check(rows)
-            table = pose_table.lift(self._lifter, views, self._columns)
+        for rows in read(path, self._batch_size):
+            views, refusals = readers.check(rows)
+            table = lift(self._lifter, views, self._columns)
             yield (
                 table,
-                [letters.of(path, start + row, refusals[row]) for row in sorted(refusals)],
+                [of(path, start + row, refusals[row]) for row in sorted(refusals)],
             )
             start += len(table) + len(refusals)
 
@@ -174,3 +195,202 @@ def _note(root: str, job: Job, num_poses: int) -> None:
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, str(job.number)), "w", encoding="ascii") as file:
         file.write(str(num_poses))
+
+
+# Lifted poses as Arrow tables of one schema, whatever the input was.
+
+_CAMERA_AXES = "camera axes: x right, y down, z away from the camera"
+_FRAMES = {
+    "root_relative_pose": f"root at 0, {_CAMERA_AXES}",
+    "root_position": f"from the camera, {_CAMERA_AXES}",
+    "pose_camera": f"from the camera, {_CAMERA_AXES}",
+    "pose_world": "world",
+    "joint_uncertainty": "none",
+}
+"""Columns of numbers, all meters, in this order behind the keys."""
+
+UNCERTAINTY, WORLD = "joint_uncertainty", "pose_world"
+_LIST = pa.list_(pa.field("element", pa.float32(), nullable=False))
+
+
+def schema(lifter: inference.Lifter) -> pa.Schema:
+    """Describes the table: a list of numbers a row, its shape, unit and frame in its metadata.
+
+    Args:
+        lifter: The model; only one that predicts it gives `joint_uncertainty`.
+    """
+    is_told = has_uncertainty(lifter)
+    names = [name for name in _FRAMES if name != UNCERTAINTY or is_told]
+    num_joints = len(lifter.joint_names)
+    shapes = {name: [num_joints, 3] for name in names}
+    shapes |= {"root_position": [3], UNCERTAINTY: [num_joints]}
+    keys = [pa.field(name, kind) for name, kind in readers.KEYS.items()]
+    numbers = [
+        pa.field(
+            name,
+            _LIST,
+            nullable=name == WORLD,
+            metadata={"shape": json.dumps(shapes[name]), "unit": "m", "frame": _FRAMES[name]},
+        )
+        for name in names
+    ]
+    about = {
+        "joint_names": json.dumps(lifter.joint_names),
+        "parents": json.dumps(lifter.parents),
+        "keras_mvlift": keras_mvlift.__version__,
+    }
+    return pa.schema([*keys, *numbers], metadata=about)
+
+
+def has_uncertainty(lifter: inference.Lifter) -> bool:
+    """Tells whether a model predicts how far off its joints are."""
+    nobody = np.zeros((len(lifter.joint_names), 2))
+    return lifter.lift(nobody, camera=lifter.intrinsics).joint_uncertainty is not None
+
+
+def lift(lifter: inference.Lifter, views: readers.Views, columns: pa.Schema) -> pa.Table:
+    """Lifts views.
+
+    Args:
+        lifter: The model.
+        views: `[M, ...]`.
+        columns: Of `schema`.
+
+    Returns:
+        `M` rows; without its camera's place a view has no `pose_world`.
+    """
+    lifted = lifter.lift(
+        views.numbers["keypoints_2d"],
+        views.numbers["confidence"],
+        camera=views.numbers["intrinsics"],
+    )
+    place = {name: values[views.has_place] for name, values in views.numbers.items()}
+    pose_camera: Any = lifted.pose_camera
+    pose_world = pose_camera[views.has_place] @ place["rotation"]
+    pose_world += place["center"][:, np.newaxis]
+    numbers = {name: getattr(lifted, name) for name in _FRAMES if name != WORLD}
+    is_every = np.ones(len(pose_camera), bool)
+    arrays: list[pa.Array] = []
+    for name in columns.names:
+        if name in views.keys:
+            arrays.append(views.keys[name])
+        elif name == WORLD:
+            arrays.append(_lists(pose_world, views.has_place))
+        else:
+            arrays.append(_lists(numbers[name], is_every))
+    return pa.Table.from_arrays(arrays, schema=columns)
+
+
+def _lists(values: np.ndarray, is_there: np.ndarray) -> pa.Array:
+    """Lays rows out as lists, those that are not there as null; `values` leaves these out."""
+    size = int(np.prod(values.shape[1:]))
+    ends = np.concatenate([[0], np.cumsum(np.where(is_there, size, 0))]).astype(np.int32)
+    offsets = pa.array(ends, mask=np.append(~is_there, False))
+    content = pa.array(np.ascontiguousarray(values, np.float32).ravel())
+    return pa.ListArray.from_arrays(offsets, content).cast(_LIST)
+
+
+SUFFIXES = {"parquet": ".parquet", "tfrecord": ".tfrecord.gz"}
+"""How the files of each format end."""
+
+# The last digits of poses are noise, which no level makes smaller; the first is the fastest.
+_TFRECORD = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
+
+
+@contextlib.contextmanager
+def parquet(path: str, columns: pa.Schema) -> Iterator[Write]:
+    """Opens a Parquet file; a table is a row group."""
+    keys = [name for name in columns.names if name in readers.KEYS]
+    with pq.ParquetWriter(
+        path,
+        columns,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=keys,
+        use_compliant_nested_type=True,
+    ) as writer:
+        yield writer.write_table
+
+
+@contextlib.contextmanager
+def tfrecord(path: str, columns: pa.Schema) -> Iterator[Write]:
+    """Opens a file of records; what is null in a row, its record lacks."""
+    del columns
+    with tf.io.TFRecordWriter(path, _TFRECORD) as writer:
+
+        def write(table: pa.Table) -> None:
+            for record in _records(table):
+                writer.write(record)
+
+        yield write
+
+
+FORMATS = {"parquet": parquet, "tfrecord": tfrecord}
+"""Opens a file for each format: path and schema to a context that gives what writes tables."""
+
+
+def _records(table: pa.Table) -> list[bytes]:
+    table = table.combine_chunks()
+    is_there = np.stack([column.is_valid().to_numpy() for column in table.columns], axis=1)
+    records = np.empty(len(table), object)
+    # Rows that have the same columns are serialized together.
+    kinds, kind = np.unique(is_there, axis=0, return_inverse=True)
+    for number, has in enumerate(kinds):
+        rows = np.flatnonzero(kind.reshape(-1) == number)
+        names = [name for name, there in zip(table.column_names, has, strict=True) if there]
+        part = table.select(names).take(pa.array(rows))
+        records[rows] = tfrecords.encode({name: _values(part.column(name)) for name in names})
+    return records.tolist()
+
+
+def _values(column: pa.ChunkedArray) -> np.ndarray:
+    if not pa.types.is_list(column.type):
+        return column.to_numpy()
+    chunk = column.combine_chunks()
+    return chunk.flatten().to_numpy().reshape(len(chunk), -1)
+
+
+# Dead letters: the records and files that could not be lifted, and why.
+
+NUM_TOLD = files.NUM_TOLD
+"""Losses that an error tells of itself."""
+
+
+def of(path: str, record: int | None, refusal: readers.Refusal) -> Letter:
+    """Says of a record, or of a file, why it was lost."""
+    field, rule, received = refusal
+    return Letter(
+        file=path, record=record, field=field, reason=f"must {rule}. Received: {received}"
+    )
+
+
+def line(letter: Letter) -> str:
+    """Writes a letter as a line of JSON."""
+    return f"{json.dumps(letter, sort_keys=True)}\n"
+
+
+def are_too_many(num_lost: int, total: int, max_lost_share: float) -> bool:
+    """Tells whether more than the allowed share was lost."""
+    return num_lost > max_lost_share * total
+
+
+def complaint(
+    kind: str, num_lost: int, total: int, max_lost_share: float, first: list[Letter], listed: str
+) -> str:
+    """Says that too much was lost, and why the first was.
+
+    Args:
+        kind: What is counted, such as `"records"`.
+        num_lost: How many of them were lost.
+        total: How many there are.
+        max_lost_share: The share that may be lost.
+        first: Letters of some.
+        listed: Where all are.
+    """
+    told = [files.shortened(_sentence(letter)) for letter in first[:NUM_TOLD]]
+    return files.sentence(kind, num_lost, total, max_lost_share, told, listed)
+
+
+def _sentence(letter: Letter) -> str:
+    record = "" if letter["record"] is None else f", record {letter['record']}"
+    return f"{letter['file']}{record}: `{letter['field']}` {letter['reason']}."

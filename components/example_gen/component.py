@@ -3,10 +3,15 @@
 from typing import ClassVar
 
 from tfx import types
-from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.dsl.components.base import base_beam_component, base_driver, executor_spec
+from tfx.orchestration import data_types_utils, metadata
+from tfx.orchestration.portable import base_driver as portable_base_driver
+from tfx.orchestration.portable import data_types
+from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import component_spec, standard_artifacts
 
-from components.example_gen import driver, executor
+from components.example_gen import executor, files
+from keras_mvlift import sources
 
 
 class RecordingExampleGenSpec(types.ComponentSpec):
@@ -22,6 +27,35 @@ class RecordingExampleGenSpec(types.ComponentSpec):
         executor.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
         executor.TEST_EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
     }
+
+
+# Looks at the input before each run, so that changed files and new spans are read.
+
+
+class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
+    """Adds a digest of the input files to the execution's properties, and which span they are.
+
+    As in TFX's own ExampleGen, `{SPAN}` in the input's path stands for the newest.
+
+    TFX has two base classes of this name and asks a component's driver to be both.
+    """
+
+    def __init__(self, metadata_handle: metadata.Metadata):
+        base_driver.BaseDriver.__init__(self, metadata_handle)
+        portable_base_driver.BaseDriver.__init__(self, metadata_handle)
+
+    def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
+        """Gives the properties with the digest and the span."""
+        properties = dict(execution_info.exec_properties)
+        if files.are_in(properties[executor.DATA_ROOT]):
+            newest = files.newest(properties[executor.DATA_ROOT])
+            properties[executor.DATA_ROOT] = newest.path
+            properties |= {files.SPAN: newest.number, files.VERSION: newest.version}
+        properties[executor.FINGERPRINT] = sources.fingerprint(properties[executor.DATA_ROOT])
+        output = driver_output_pb2.DriverOutput()
+        for name, value in properties.items():
+            data_types_utils.set_metadata_value(output.exec_properties[name], value)
+        return output
 
 
 class RecordingExampleGen(base_beam_component.BaseBeamComponent):
@@ -40,7 +74,7 @@ class RecordingExampleGen(base_beam_component.BaseBeamComponent):
 
     SPEC_CLASS = RecordingExampleGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
-    DRIVER_CLASS = driver.Driver
+    DRIVER_CLASS = Driver
 
     def __init__(self, data_config: str, data_root: str, code_version: str):
         outputs = {name: standard_artifacts.Examples for name in self.SPEC_CLASS.OUTPUTS}

@@ -2,18 +2,22 @@
 
 import json
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import apache_beam as beam
+import numpy as np
 import tensorflow as tf
 from absl import logging
+from apache_beam import metrics
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
-from components.example_gen import clip_writer, dead_letters, shards, spans, summaries
-from keras_mvlift import configs, sources
+from components.example_gen import files
+from keras_mvlift import configs, errors, sources
+from keras_mvlift.datasets import preparation, sequences
 
 DATA_CONFIG, DATA_ROOT, CODE_VERSION = "data_config", "data_root", "code_version"
 FINGERPRINT = "input_fingerprint"
@@ -29,7 +33,7 @@ SPLITS = {EXAMPLES: [*PAIR_SPLITS, *INSTANT_SPLITS], TEST_EXAMPLES: ["test"]}
 DATASET = "dataset.json"
 """What the whole set has in common, beside the splits of `EXAMPLES`; written last."""
 
-_OUTCOMES = os.path.join(shards.PARTIAL, "outcomes.json")
+_OUTCOMES = os.path.join(files.PARTIAL, "outcomes.json")
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -53,23 +57,23 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         source = sources.open_source(config, data_root)
         clips, choices = source.clips(), _choices(source)
         roots = _prepare(output_dict)
-        span = exec_properties.get(spans.SPAN)
+        span = exec_properties.get(files.SPAN)
         _number(output_dict, exec_properties)
-        self._write_clips(clips, config, data_root, roots, clip_writer.prefix(span))
+        self._write_clips(clips, config, data_root, roots, prefix(span))
         outcomes = _read_outcomes(roots[EXAMPLES])
         losses = [outcome.loss for outcome in outcomes if outcome.loss]
         logging.info("Read %d clips, lost %d.", len(clips) - len(losses), len(losses))
-        listed = dead_letters.to_json(losses, len(clips))
-        shards.write_text(roots[EXAMPLES], dead_letters.DEAD_LETTERS, listed)
+        listed = files.to_json(losses, len(clips))
+        files.write_text(roots[EXAMPLES], files.DEAD_LETTERS, listed)
         _refuse_too_many(losses, len(clips), config.max_lost_share, roots[EXAMPLES])
         abouts = [outcome.about for outcome in outcomes if outcome.about]
         about_span = {} if span is None else {"span": span, "split": config.split}
-        summary = summaries.summarize(abouts, len(losses), choices) | about_span
+        summary = summarize(abouts, len(losses), choices) | about_span
         if sources.open_split(config).holds_out:
-            summaries.require(summary["counts"], "held_out_pairs")
-        shards.write_text(roots[EXAMPLES], DATASET, summaries.to_json(summary))
+            require(summary["counts"], "held_out_pairs")
+        files.write_text(roots[EXAMPLES], DATASET, to_json(summary))
         for root in roots.values():
-            shards.clear(root, [])
+            files.clear(root, [])
 
     def _write_clips(
         self,
@@ -79,14 +83,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         roots: dict[str, str],
         prefix: str,
     ) -> None:
-        jobs = [clip_writer.Job(clip, number, len(clips)) for number, clip in enumerate(clips)]
+        jobs = [Job(clip, number, len(clips)) for number, clip in enumerate(clips)]
         of_split = {split: roots[name] for name, splits in SPLITS.items() for split in splits}
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
                 | "Clips" >> beam.Create(jobs)
                 | "Spread" >> beam.Reshuffle()
-                | "Write" >> beam.ParDo(clip_writer.WriteClip(config, data_root, of_split, prefix))
+                | "Write" >> beam.ParDo(WriteClip(config, data_root, of_split, prefix))
                 | "Gather" >> beam.combiners.ToList()
                 | "Note" >> beam.Map(_write_outcomes, roots[EXAMPLES])
             )
@@ -106,8 +110,8 @@ def _prepare(output_dict: dict[str, list[types.Artifact]]) -> dict[str, str]:
     for name, artifacts in output_dict.items():
         artifact = artifact_utils.get_single_instance(artifacts)
         artifact.split_names = artifact_utils.encode_split_names(SPLITS[name])
-        folders = [shards.folder(split) for split in SPLITS[name]]
-        shards.clear(artifact.uri, [DATASET, dead_letters.DEAD_LETTERS, *folders])
+        folders = [files.folder(split) for split in SPLITS[name]]
+        files.clear(artifact.uri, [DATASET, files.DEAD_LETTERS, *folders])
         for folder in folders:
             tf.io.gfile.makedirs(os.path.join(artifact.uri, folder))
         roots[name] = artifact.uri
@@ -119,34 +123,48 @@ def _number(output_dict: dict[str, list[types.Artifact]], properties: dict[str, 
 
     The resolvers read custom properties, which TFX's ExampleGen sets; the others the properties.
     """
-    for name in (spans.SPAN, spans.VERSION):
+    for name in (files.SPAN, files.VERSION):
         if name in properties:
             for artifact in map(artifact_utils.get_single_instance, output_dict.values()):
                 setattr(artifact, name, properties[name])
                 artifact.set_int_custom_property(name, properties[name])
 
 
-def _write_outcomes(outcomes: list[clip_writer.Outcome], root: str) -> None:
+class Outcome(NamedTuple):
+    """What became of a clip; one of the two is there.
+
+    Attributes:
+        number: The clip's place among the clips.
+        about: What is to be known of it.
+        loss: Why it could not be used.
+    """
+
+    number: int
+    about: dict[str, Any] | None
+    loss: files.Loss | None
+
+
+def _write_outcomes(outcomes: list[Outcome], root: str) -> None:
     # Workers may be other processes on other machines: what they say comes back in a file.
-    shards.write_text(root, _OUTCOMES, json.dumps(sorted(outcomes, key=lambda x: x.number)))
+    files.write_text(root, _OUTCOMES, json.dumps(sorted(outcomes, key=lambda x: x.number)))
 
 
-def _read_outcomes(root: str) -> list[clip_writer.Outcome]:
+def _read_outcomes(root: str) -> list[Outcome]:
     with tf.io.gfile.GFile(os.path.join(root, _OUTCOMES)) as file:
-        return [clip_writer.Outcome(*outcome) for outcome in json.loads(file.read())]
+        return [Outcome(*outcome) for outcome in json.loads(file.read())]
 
 
 def _refuse_too_many(
-    losses: list[dead_letters.Loss], num_clips: int, max_lost_share: float, root: str
+    losses: list[files.Loss], num_clips: int, max_lost_share: float, root: str
 ) -> None:
-    if not dead_letters.are_too_many(losses, num_clips, max_lost_share):
+    if not files.are_too_many(losses, num_clips, max_lost_share):
         return
     # TFX removes the folder of an artifact whose component fails; the list is to outlive it.
     folder, number = os.path.split(root.rstrip("/"))
-    kept = os.path.join(folder, f"{number}.{dead_letters.DEAD_LETTERS}")
-    tf.io.gfile.copy(os.path.join(root, dead_letters.DEAD_LETTERS), kept, overwrite=True)
-    complaint = dead_letters.complaint(losses, num_clips, max_lost_share, kept)
-    raise dead_letters.UnusableError(complaint)
+    kept = os.path.join(folder, f"{number}.{files.DEAD_LETTERS}")
+    tf.io.gfile.copy(os.path.join(root, files.DEAD_LETTERS), kept, overwrite=True)
+    complaint = files.complaint(losses, num_clips, max_lost_share, kept)
+    raise files.UnusableError(complaint)
 
 
 def read_dataset(examples_uri: str) -> dict[str, Any]:
@@ -157,7 +175,7 @@ def read_dataset(examples_uri: str) -> dict[str, Any]:
 
 def read_datasets(examples: Sequence[types.Artifact]) -> dict[str, Any]:
     """Reads what several `EXAMPLES` artifacts have in common; of one, what its file says."""
-    return summaries.combine([read_dataset(artifact.uri) for artifact in examples])
+    return combine([read_dataset(artifact.uri) for artifact in examples])
 
 
 def spans_of(dataset: dict[str, Any]) -> list[int]:
@@ -167,4 +185,206 @@ def spans_of(dataset: dict[str, Any]) -> list[int]:
 
 def split_folder(uri: str, split: str) -> str:
     """Gives the folder of a split, as TFX lays it out."""
-    return os.path.join(uri, shards.folder(split))
+    return os.path.join(uri, files.folder(split))
+
+
+# What a Beam worker does: reads a clip, prepares it, writes its shards.
+
+COUNTERS = "example_gen"
+"""The namespace of Beam's counters `read_clips` and `lost_clips`."""
+
+_TABLES = {
+    "train": "train_pairs",
+    "eval": "held_out_pairs",
+    "train_instants": "train_instants",
+    "eval_instants": "held_out_instants",
+    "test": "test_views",
+}
+
+
+class Job(NamedTuple):
+    """One clip to write.
+
+    Attributes:
+        clip: Its name in the source.
+        number: Its place among the clips; names its shard.
+        num_clips: How many there are.
+    """
+
+    clip: str
+    number: int
+    num_clips: int
+
+
+def prefix(span: int | None) -> str:
+    """Gives what tells the clips of a span from those of the same names in other spans."""
+    return "" if span is None else f"{span:05d}/"
+
+
+class WriteClip(beam.DoFn):
+    """Writes the records of one clip; gives its outcome.
+
+    Args:
+        config: How records are made.
+        data_root: What the source reads.
+        roots: For each split the folder of its artifact.
+        prefix: Put before a clip's name in the records.
+    """
+
+    def __init__(
+        self, config: configs.DataConfig, data_root: str, roots: dict[str, str], prefix: str = ""
+    ):
+        self._config, self._data_root, self._roots = config, data_root, roots
+        self._prefix = prefix
+        self._num_read = metrics.Metrics.counter(COUNTERS, "read_clips")
+        self._num_lost = metrics.Metrics.counter(COUNTERS, "lost_clips")
+
+    def setup(self) -> None:
+        """Opens the source once per worker."""
+        self._source = sources.open_source(self._config, self._data_root)
+        self._split = sources.open_split(self._config)
+
+    def process(self, job: Job) -> Iterator[Outcome]:
+        """Reads the clip and writes its shards, or says why it cannot be used."""
+        try:
+            sequence = self._source.read(job.clip)
+            prepared = preparation.prepare(sequence, self._split, self._config)
+        except errors.RecordingError as error:
+            self._num_lost.inc()
+            logging.warning("Lost clip %s: %s", job.clip, error)
+            yield Outcome(job.number, None, files.of(job.clip, error))
+            return
+        if sequence.out_of_sync:
+            late = ", ".join(sequence.out_of_sync)
+            logging.warning("Left out of clip %s: %s, out of sync.", job.clip, late)
+        name = self._prefix + job.clip
+        shard = f"data_tfrecord-{job.number:05d}-of-{job.num_clips:05d}.gz"
+        for split, root in self._roots.items():
+            columns = dict(getattr(prepared, _TABLES[split]))
+            # The split and the draws go by the clip's own name.
+            columns["clip"] = np.full(len(columns["frame"]), name, dtype=object)
+            files.write(root, f"{files.folder(split)}/{shard}", columns)
+        self._num_read.inc()
+        num_virtual_views = self._config.num_virtual_views
+        about = _about(name, sequence, prepared.counts, num_virtual_views)
+        yield Outcome(job.number, about, None)
+
+
+def _about(
+    clip: str,
+    sequence: sequences.MultiViewSequence,
+    counts: dict[str, int],
+    num_virtual_views: int,
+) -> dict[str, Any]:
+    # The optical axis of a lone camera meets no other.
+    distance = preparation.rig_distance(sequence) if sequence.num_views > 1 else None
+    return {
+        "clip": clip,
+        "subject": sequence.subject,
+        "action": sequence.action,
+        "frame_rate": sequence.frame_rate,
+        "cameras": list(sequence.camera_names),
+        "out_of_sync": list(sequence.out_of_sync),
+        "num_views": sequence.num_views + num_virtual_views,
+        "rig_distance": distance,
+        "intrinsics": np.asarray(sequence.camera.intrinsics).mean(axis=0).tolist(),
+        "reference": "recorded" if sequence.pose_world is not None else "triangulated",
+        "counts": counts,
+    }
+
+
+# What the clips of a set have in common.
+
+
+def summarize(
+    clips: list[dict[str, Any]], num_lost: int = 0, choices: list[str] | None = None
+) -> dict[str, Any]:
+    """Puts together what the clips have in common.
+
+    Args:
+        clips: What is to be known of each clip that was read, in any order.
+        num_lost: How many clips were lost beside them.
+        choices: What the source chose of its field's protocol, in words.
+
+    Returns:
+        The clips, the sums of their counts, and of those that give pairs to train on the mean rig
+        distance in meters and the mean intrinsics in pixels.
+
+    Raises:
+        UnusableError: If there is nothing to train or to test on.
+    """
+    # Workers hand clips over in any order, and a mean of floats depends on it.
+    clips = sorted(clips, key=lambda clip: clip["clip"])
+    counts: Counter[str] = Counter()
+    for clip in clips:
+        counts.update(clip["counts"])
+    require(counts, "train_pairs", "test_views")
+    # Networks are made for the cameras they train on; a lone test camera is at no rig's distance.
+    trained = [clip for clip in clips if clip["counts"]["train_pairs"]]
+    return {
+        "clips": clips,
+        "counts": dict(counts),
+        "read_clips": len(clips),
+        "lost_clips": num_lost,
+        "dead_letters": files.DEAD_LETTERS,
+        "choices": choices or [],
+        "reference": " and ".join(sorted({clip["reference"] for clip in clips})),
+        "num_views": max(clip["num_views"] for clip in trained),
+        "rig_distance": float(np.mean([clip["rig_distance"] for clip in trained])),
+        "intrinsics": np.mean([clip["intrinsics"] for clip in trained], axis=0).tolist(),
+    }
+
+
+def require(counts: Mapping[str, int], *kinds: str) -> None:
+    """Refuses a set that lacks a kind of records.
+
+    Raises:
+        UnusableError: If there are none of one.
+    """
+    for kind in kinds:
+        if not counts.get(kind):
+            raise files.UnusableError(
+                f"`{kind}` must not be empty: the recordings and the split leave nothing to use. "
+                f"Received: {dict(counts)}."
+            )
+
+
+def to_json(summary: dict[str, Any]) -> str:
+    """Writes a summary, sorted, so that equal ones give equal text."""
+    return json.dumps(summary, indent=2, sort_keys=True)
+
+
+def combine(summaries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Puts together what several sets have in common, such as the spans of a window.
+
+    Args:
+        summaries: One for each set, in any order.
+
+    Returns:
+        Of a single set what came; of several the same of all of their clips, with `"spans"`.
+
+    Raises:
+        ValueError: If a person trains in one set and tests in another although sets are split by
+            people, as where the settings changed in between.
+    """
+    if len(summaries) == 1:
+        return summaries[0]
+    clips = [clip for summary in summaries for clip in summary["clips"]]
+    if any(summary.get("split") == "subject" for summary in summaries):
+        _check_people(clips)
+    lost = sum(summary["lost_clips"] for summary in summaries)
+    choices = [choice for summary in summaries for choice in summary["choices"]]
+    spans = sorted(summary["span"] for summary in summaries)
+    return summarize(clips, lost, list(dict.fromkeys(choices))) | {"spans": spans}
+
+
+def _check_people(clips: list[dict[str, Any]]) -> None:
+    trained, tested = (
+        {clip["subject"] for clip in clips if clip["counts"][kind]}
+        for kind in ("train_pairs", "test_views")
+    )
+    if both := sorted(trained & tested):
+        raise ValueError(
+            "`split_options` must keep a person to train or to test on in all spans of a window. "
+            f"Received: {', '.join(both)} on both sides."
+        )

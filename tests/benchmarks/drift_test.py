@@ -1,7 +1,7 @@
 import numpy as np
 
 from benchmarks import drift
-from pipeline import span_config
+from pipeline import settings
 
 FRAMES = 42
 
@@ -40,7 +40,7 @@ def test_another_resolution_is_measured_where_it_shows():
     still = drift.statistics([first(drift.calibrated(0))])
     small = drift.statistics([first(drift.resized(2 / 3))])
     found = drift.measure(small, still)
-    thresholds = span_config.DriftConfig().thresholds
+    thresholds = settings.DriftConfig().thresholds
     assert list(found) == list(thresholds)
     beyond = {name for name, value in found.items() if value > thresholds[name]}
     assert beyond == {"keypoints_2d", "intrinsics"}

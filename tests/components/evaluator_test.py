@@ -7,9 +7,10 @@ import tensorflow_model_analysis as tfma
 from google.protobuf import json_format
 from tfx.types import channel, standard_artifacts
 
-from components import artifacts, evaluation, evaluator, held_out
+from components import artifacts, evaluator
+from components import scores as components_scores
 from keras_mvlift import skeletons
-from tests.components import evaluation_test, judged_examples
+from tests.components import evaluator_evaluation_test, judged_examples
 
 SCORES = {"mean_px": 9.0, "median_px": 8.0, "mean_mm": 50.0, "median_mm": 40.0}
 
@@ -20,10 +21,10 @@ def scene(tmp_path_factory):
     pose = np.random.default_rng(0).normal(size=(6, skeletons.H36M_17.num_joints, 3))
     scores = artifacts.HeldOutScores()
     scores.uri = str(root)
-    pathlib.Path(scores.uri, held_out.SCORES).write_text(json.dumps(SCORES))
+    pathlib.Path(scores.uri, components_scores.SCORES).write_text(json.dumps(SCORES))
     return {
         "examples": [judged_examples.write(root / "examples", pose.astype(np.float32))],
-        "model": [evaluation_test.save_model(root / "model", 1.0)],
+        "model": [evaluator_evaluation_test.save_model(root / "model", 1.0)],
         evaluator.HELD_OUT: [scores],
     }
 
@@ -36,10 +37,10 @@ def judge(scene, root, bounds):
     for key, (artifact,) in outputs.items():
         artifact.uri = str(root / key)
     properties = {
-        "eval_config": json_format.MessageToJson(evaluation.eval_config(bounds)),
+        "eval_config": json_format.MessageToJson(evaluator.eval_config(bounds)),
         "example_splits": "null",
         evaluator.BOUNDS: json.dumps(
-            {name: value for name, value in bounds.items() if name in held_out.NAMES}
+            {name: value for name, value in bounds.items() if name in components_scores.NAMES}
         ),
     }
     evaluator.Executor().Do(scene, outputs, properties)
@@ -75,7 +76,7 @@ def test_the_component_takes_what_tfxs_takes_and_the_scores():
     made = evaluator.Evaluator(
         **{name: channel.Channel(type=kind) for name, kind in kinds.items()},
         example_splits=["test"],
-        eval_config=evaluation.eval_config({"mpjpe_mm": 1.0}),
+        eval_config=evaluator.eval_config({"mpjpe_mm": 1.0}),
         held_out_bounds={"held_out_mean_px": 3.0},
         module_path="somewhere",
     )

@@ -16,7 +16,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import proto_utils
 
 from components import infra_validator
-from components.example_gen import shards
+from components.example_gen import files
 from keras_mvlift.serving import clients
 from tests import tiny_studio
 from tests.serving import stand_in
@@ -69,7 +69,7 @@ def examples(tmp_path_factory):
     made.uri = str(tmp_path_factory.mktemp("examples"))
     made.split_names = artifact_utils.encode_split_names([infra_validator.SPLIT])
     columns = tiny_studio.prepare(tiny_studio.film()).test_views
-    shards.write(made.uri, f"{shards.folder(infra_validator.SPLIT)}/data.gz", columns)
+    files.write(made.uri, f"{files.folder(infra_validator.SPLIT)}/data.gz", columns)
     return made
 
 

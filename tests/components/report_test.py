@@ -10,7 +10,9 @@ from PIL import Image
 from tfx.components.evaluator import executor as evaluator
 from tfx.types import standard_artifacts
 
-from components import artifacts, baselines, evaluation, held_out, report, trainers
+from components import artifacts, report, trainers
+from components import evaluator as components_evaluator
+from components import scores as components_scores
 from components.example_gen import executor
 from keras_mvlift import configs, inference
 from keras_mvlift.metrics import baselines as measures
@@ -79,16 +81,16 @@ def written(examples, model, tmp_path_factory):
         {"examples": [examples["test_examples"]], "model": [model]},
         {"evaluation": [evaluated], "blessing": [blessing]},
         {
-            "eval_config": json_format.MessageToJson(evaluation.eval_config(BOUNDS)),
+            "eval_config": json_format.MessageToJson(components_evaluator.eval_config(BOUNDS)),
             "example_splits": '["test"]',
         },
     )
     figures = artifact(artifacts.Baselines, root / "figures")
-    baselines.Baselines.test_call(
+    components_scores.Baselines.test_call(
         **studio_examples.lists(examples), figures=figures, min_confidence=0.3, code_version="abc"
     )
     scores = artifact(artifacts.HeldOutScores, root / "scores")
-    (root / "scores" / held_out.SCORES).write_text(json.dumps(SCORES))
+    (root / "scores" / components_scores.SCORES).write_text(json.dumps(SCORES))
     made = artifact(artifacts.Report, root / "report")
     report.Report.test_call(
         evaluated=evaluated,
@@ -114,7 +116,7 @@ def found(written):
 
 def read_test_views(examples):
     uri = examples["test_examples"].uri
-    return measures.read_test_views(baselines.pattern(uri, "test"))
+    return measures.read_test_views(components_scores.pattern(uri, "test"))
 
 
 def lift(model, test):

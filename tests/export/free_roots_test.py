@@ -5,7 +5,7 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
-from components.bulk_inference import pose_table, view_rows
+from components.bulk_inference import lift_file, readers
 from keras_mvlift import inference
 from keras_mvlift.datasets import tfrecords
 from keras_mvlift.export import compact, onnx, tflite
@@ -116,11 +116,11 @@ def test_files_of_other_runtimes_say_where_it_is(model, inputs, tmp_path):
 def test_bulk_inference_says_where_it_is(model):
     _, lifter, folder = model
     loaded, drawn = inference.load_model(folder), stored_views.columns(5)
-    keys = {name: [None] * 5 for name in view_rows.KEYS}
-    numbers = {name: drawn[name] for name in view_rows.NUMBERS}
-    seen = view_rows.Views(numbers, np.zeros(5, bool), keys)
-    table = pose_table.lift(loaded, seen, pose_table.schema(loaded))
-    seen = {name: np.asarray(drawn[name], np.float32) for name in view_rows.REQUIRED}
+    keys = {name: [None] * 5 for name in readers.KEYS}
+    numbers = {name: drawn[name] for name in readers.NUMBERS}
+    seen = readers.Views(numbers, np.zeros(5, bool), keys)
+    table = lift_file.lift(loaded, seen, lift_file.schema(loaded))
+    seen = {name: np.asarray(drawn[name], np.float32) for name in readers.REQUIRED}
     expected = served_views.lifted(lifter, seen)
     for name in FIELDS:
         found = np.array(table.column(name).to_pylist()).reshape(expected[name].shape)

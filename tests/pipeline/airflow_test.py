@@ -8,6 +8,7 @@ import types
 
 import pytest
 
+from pipeline import presets
 from tests.pipeline import mvlift_test, studio_runs
 
 ROOT = studio_runs.ROOT
@@ -75,7 +76,7 @@ def test_without_airflow_it_is_said_what_to_install(monkeypatch):
 
 
 def test_the_dag_is_the_same_pipeline(dag):
-    nodes = mvlift_test.compiled(mvlift_test.presets.studio())
+    nodes = mvlift_test.compiled(presets.studio())
     waits = {name: sorted(node.upstream_nodes) for name, node in nodes.items()}
     assert {name: sorted(task.waits_for) for name, task in dag.tasks.items()} == waits
     assert dag.dag_id == studio_runs.SETTINGS["name"]

@@ -1,10 +1,10 @@
 import json
 import pathlib
 
-from components import artifacts, curated_schema
+from components import artifacts, checks
 from pipeline import container
 
-SCHEMA = curated_schema.read(curated_schema.TEST_VIEWS)
+SCHEMA = checks.read(checks.TEST_VIEWS)
 OUTPUT_FILE = "bucket/run/task/executor_output.json"
 
 
@@ -27,7 +27,7 @@ def invocation(title="tfx.Schema"):
 def run(folder, monkeypatch, title="tfx.Schema"):
     monkeypatch.setattr(container, "MOUNT", f"{folder}/")
     arguments = {
-        "executor_class_path": "components.curated_schema.CuratedSchema_Executor",
+        "executor_class_path": "components.checks.CuratedSchema_Executor",
         "json_serialized_invocation_args": json.dumps(invocation(title)),
         "json_serialized_inputs_spec_args": '{"parameters": {"text": {"parameterType": "STRING"}}}',
     }

@@ -8,7 +8,7 @@ import pytest
 
 from components.example_gen import executor
 from keras_mvlift.training import lifters
-from pipeline import inbox, local, span_ledger, watch
+from pipeline import local, watch
 from tests.pipeline import e2e_test, span_recordings, studio_runs
 
 pytestmark = pytest.mark.e2e
@@ -33,7 +33,7 @@ class Followed:
     def __init__(self, folder, run):
         self.run, self.watched = run, folder / "in"
         self.home = folder / "out" / span_recordings.SETTINGS["name"]
-        self.ledger = span_ledger.Ledger(self.watched / inbox.SPANS)
+        self.ledger = watch.Ledger(self.watched / watch.SPANS)
         self.results = json.loads((self.home / "results.json").read_text())
         model = folder / self.results["model"]
         self.description = json.loads((model / lifters.FOLDER / lifters.DESCRIPTION).read_text())
@@ -72,10 +72,10 @@ def test_each_recording_is_a_span_and_a_broken_one_stops_none(followed):
         "tuesday": local.DONE,
     }
     assert entries["monday"].span == 1
-    assert [path.name for path in followed.watched.iterdir() if path.name != inbox.SPANS] == [
+    assert [path.name for path in followed.watched.iterdir() if path.name != watch.SPANS] == [
         "wednesday.partial"
     ]
-    listed = json.loads((followed.watched / inbox.SPANS / watch.DEAD_LETTERS).read_text())
+    listed = json.loads((followed.watched / watch.SPANS / watch.DEAD_LETTERS).read_text())
     (lost,) = listed["clips"]
     assert lost["clip"] == "broken"
     assert "rig.yaml" in lost["reason"]

@@ -8,16 +8,16 @@ import sys
 
 import pytest
 
-from components import gates
-from components.example_gen import dead_letters
+from components import checks
+from components.example_gen import files
 from keras_mvlift import errors
-from pipeline import configuration, local
+from pipeline import local, presets
 from tests.pipeline import studio_runs
 
 HOLD = """
 import pathlib, sys
-from pipeline import locks
-with locks.held(pathlib.Path(sys.argv[1])):
+from pipeline import local
+with local.held(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -127,7 +127,7 @@ def test_a_full_disk_is_named(error, tmp_path, capfd, monkeypatch):
     def fail(request):
         raise error
 
-    monkeypatch.setattr(configuration, "configure", fail)
+    monkeypatch.setattr(presets, "configure", fail)
     assert local.main([f"--output_root={tmp_path}"]) == 1
     failed, advice, _ = capfd.readouterr().err.splitlines()
     assert failed == f"The run failed: {error}"
@@ -138,9 +138,9 @@ def test_a_full_disk_is_named(error, tmp_path, capfd, monkeypatch):
     ("error", "is_running", "kind"),
     [
         (errors.RecordingError("a", "b", "c", "d"), False, local.REFUSED),
-        (dead_letters.UnusableError("too many lost"), True, local.REFUSED),
-        (gates.DataAnomalyError("anomalies"), True, local.REFUSED),
-        (gates.DriftError("drift"), True, local.REFUSED),
+        (files.UnusableError("too many lost"), True, local.REFUSED),
+        (checks.DataAnomalyError("anomalies"), True, local.REFUSED),
+        (checks.DriftError("drift"), True, local.REFUSED),
         (ValueError("wrong settings"), False, local.UNABLE),
         (OSError("no folder"), True, local.UNABLE),
         (RuntimeError("database or disk is full"), True, local.UNABLE),

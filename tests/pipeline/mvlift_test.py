@@ -5,7 +5,7 @@ from google.protobuf import json_format
 from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import compiler
 
-from components import curated_schema, trainers, tuning
+from components import checks, trainers
 from keras_mvlift import configs
 from pipeline import mvlift, presets, settings
 
@@ -130,7 +130,7 @@ def test_a_search_finds_the_settings_of_finetuning(views, split):
     custom = json.loads(told["custom_config"])
     trial = configs.FinetuneConfig.from_json(custom["stage_config"])
     assert json.loads(told["train_args"])["splits"] == [split]
-    assert told["tuner_fn"] == tuning.TUNER_FN
+    assert told["tuner_fn"] == trainers.TUNER_FN
     assert json.loads(custom["tune_config"])["num_trials"] == 4
     assert (trial.num_epochs, trial.decay_every) == (5, 2)
     assert channels(tuned["Tuner"]) == {(EXAMPLE_GEN, "examples"), ("Trainer.Pretrain", "model")}
@@ -160,10 +160,10 @@ def test_the_code_is_part_of_what_the_cache_knows(nodes):
 
 
 def test_schemas_and_rules_are_part_of_what_the_cache_knows(nodes):
-    for kind, name in ((curated_schema.PAIRS, "Pairs"), (curated_schema.TEST_VIEWS, "TestViews")):
-        assert properties(nodes, f"Schema.{name}")["text"] == curated_schema.read(kind)
+    for kind, name in ((checks.PAIRS, "Pairs"), (checks.TEST_VIEWS, "TestViews")):
+        assert properties(nodes, f"Schema.{name}")["text"] == checks.read(kind)
         told = properties(nodes, f"ExampleValidator.{name}")["custom_validation_config"]
-        rules = curated_schema.rules(kind)
+        rules = checks.rules(kind)
         assert json_format.Parse(told, type(rules)()) == rules
 
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from pipeline import inbox, local, span_ledger, watch
+from pipeline import local, watch
 from tests.pipeline import local_test, studio_runs
 
 KILL = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
@@ -23,7 +23,7 @@ class Runs:
     """Stands for the pipeline: ends as it is told, and notes which recording was the newest."""
 
     def __init__(self, watched, *kinds):
-        self._spans, self._kinds = watched / inbox.SPANS, [*kinds]
+        self._spans, self._kinds = watched / watch.SPANS, [*kinds]
         self.read, self.arguments = [], []
 
     def __call__(self, arguments):
@@ -42,11 +42,11 @@ def follow(watched, *kinds, **options):
 
 
 def states(watched):
-    return [entry.state for entry in span_ledger.Ledger(watched / inbox.SPANS).entries]
+    return [entry.state for entry in watch.Ledger(watched / watch.SPANS).entries]
 
 
 def lost(watched):
-    listed = json.loads((watched / inbox.SPANS / watch.DEAD_LETTERS).read_text())
+    listed = json.loads((watched / watch.SPANS / watch.DEAD_LETTERS).read_text())
     return [clip["clip"] for clip in listed["clips"]]
 
 
@@ -88,7 +88,7 @@ def test_what_is_no_fault_of_a_recording_costs_it_nothing(watched):
     for _ in range(watch.MAX_ATTEMPTS + 1):
         runs, status = follow(watched, local.UNABLE)
         assert (status, runs.read) == (1, ["a"])
-        assert states(watched) == [span_ledger.CLAIMED]
+        assert states(watched) == [watch.CLAIMED]
     runs, status = follow(watched)
     assert (status, runs.read) == (0, ["a", "b", "c"])
 
@@ -98,7 +98,7 @@ def test_a_watch_that_was_killed_goes_on_with_the_span_that_it_was_at(watched):
         raise KeyboardInterrupt
 
     assert watch.main([str(watched), "--once", "--settle_seconds=0"], die) == 1
-    assert states(watched) == [span_ledger.CLAIMED]
+    assert states(watched) == [watch.CLAIMED]
     runs, _ = follow(watched)
     assert runs.read == ["a", "b", "c"]
 
@@ -113,7 +113,7 @@ def test_a_half_copied_recording_waits(watched):
 
 
 def test_two_do_not_follow_one_folder(watched, capfd):
-    lock = watched / inbox.SPANS / "watch.lock"
+    lock = watched / watch.SPANS / "watch.lock"
     command = [sys.executable, "-c", local_test.HOLD, str(lock)]
     with subprocess.Popen(
         command, cwd=studio_runs.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -136,7 +136,7 @@ def test_wrong_settings_claim_nothing(text, sentence, watched, capfd):
     runs, status = follow(watched, settings=path)
     assert (status, runs.read) == (1, [])
     assert sentence in capfd.readouterr().err
-    assert not (watched / inbox.SPANS).exists()
+    assert not (watched / watch.SPANS).exists()
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path, capfd):

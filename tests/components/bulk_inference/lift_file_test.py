@@ -3,7 +3,7 @@ import pathlib
 import pytest
 from apache_beam.utils import shared
 
-from components.bulk_inference import lift_file, pose_writers
+from components.bulk_inference import lift_file
 from tests.components.bulk_inference import stored_views
 
 
@@ -20,11 +20,11 @@ def lift(model, root, path, is_watched=False, form="parquet"):
     return outcome
 
 
-@pytest.mark.parametrize("form", pose_writers.FORMATS)
+@pytest.mark.parametrize("form", lift_file.FORMATS)
 def test_the_output_is_named_by_the_files_place(model, tmp_path, form):
     path = stored_views.write(tmp_path / "views.gz", stored_views.columns(6))
     outcome = lift(model, tmp_path / "out", path, form=form)
-    name = f"poses-00002-of-00005{pose_writers.SUFFIXES[form]}"
+    name = f"poses-00002-of-00005{lift_file.SUFFIXES[form]}"
     assert outcome == lift_file.Outcome(2, str(path), name, 6, 0, [])
     # Letters of no loss are not there; the folder of partial files is empty.
     out = tmp_path / "out"

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
-from components.bulk_inference import view_rows
+from components.bulk_inference import readers
 from keras_mvlift.datasets import tfrecords
 from tests import tiny_studio
 
@@ -41,7 +41,7 @@ def columns(num_rows=11, seed=0, place=True):
     return drawn | single
 
 
-NUMBERS = view_rows.NUMBERS
+NUMBERS = readers.NUMBERS
 
 
 def write(path, drawn):

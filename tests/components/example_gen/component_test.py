@@ -1,7 +1,7 @@
 from tfx.orchestration.portable import base_driver as portable_base_driver
 from tfx.types import standard_artifacts
 
-from components.example_gen import component, driver, executor
+from components.example_gen import component, executor
 
 
 def example_gen():
@@ -26,6 +26,6 @@ def test_settings_data_and_code_are_what_the_cache_knows():
 
 def test_it_runs_our_driver_and_executor():
     node = example_gen()
-    assert node.DRIVER_CLASS is driver.Driver
+    assert node.DRIVER_CLASS is component.Driver
     assert issubclass(node.DRIVER_CLASS, portable_base_driver.BaseDriver)
     assert node.executor_spec.executor_class is executor.Executor

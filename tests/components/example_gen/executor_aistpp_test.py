@@ -4,7 +4,7 @@ import pytest
 
 from components.example_gen import executor
 from keras_mvlift.studio import aistpp
-from pipeline import layouts, presets
+from pipeline import presets
 from tests.components import studio_examples
 
 NUM_FRAMES = 24
@@ -15,7 +15,7 @@ def examples(tmp_path_factory):
     folder = tmp_path_factory.mktemp("aistpp")
     options = {"subjects": ("d04", "d06"), "num_takes": 3, "num_frames": NUM_FRAMES}
     assert len([*aistpp.write_release(folder / "release", **options)]) == 6
-    config = presets.make(layouts.recognize(str(folder / "release")), str(folder / "release"))
+    config = presets.make(presets.recognize(str(folder / "release")), str(folder / "release"))
     few = config.updated({"data": {"num_virtual_views": 1}})
     return studio_examples.generate(folder / "out", few.data, folder / "release")
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.example_gen import executor, shards
+from components.example_gen import executor
+from components.example_gen import files as example_gen_files
 from keras_mvlift import configs, sources
 from keras_mvlift.datasets import preparation, tfrecords
 from keras_mvlift.datasets.rigs import pose2sim
@@ -263,7 +264,7 @@ def test_nothing_is_there_beside_the_splits_but_what_is_documented(studio):
     }
     notes = ["dataset.json", "dead_letters.json"]
     assert names == {
-        "examples": [*sorted(map(shards.folder, executor.SPLITS["examples"])), *notes],
+        "examples": [*sorted(map(example_gen_files.folder, executor.SPLITS["examples"])), *notes],
         "test_examples": ["Split-test"],
     }
 

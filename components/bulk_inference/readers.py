@@ -1,0 +1,374 @@
+"""Rows of stored views: what readers of files give, held against what a view must be."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import tensorflow as tf
+
+from keras_mvlift import errors, skeletons
+
+_NUM_JOINTS = skeletons.H36M_17.num_joints
+REQUIRED = {
+    "keypoints_2d": (_NUM_JOINTS, 2),
+    "confidence": (_NUM_JOINTS,),
+    "intrinsics": (3, 3),
+}
+PLACE = {"rotation": (3, 3), "center": (3,)}
+NUMBERS = REQUIRED | PLACE
+"""Shapes of a view's numbers; those of `PLACE` may be absent, both together."""
+
+TEXTS = ("clip", "subject", "action", "camera")
+KEYS = {name: pa.string() for name in TEXTS} | {"frame": pa.int64()}
+"""What tells views apart. Each may be absent, and comes out as it went in."""
+
+# Of calibrations that were written with few decimals.
+_ROTATION_TOLERANCE = 1e-2
+
+
+class Numbers(NamedTuple):
+    """A column of lists.
+
+    Attributes:
+        values: All of them, one list after the other.
+        lengths: `[N]`, of each row's list; 0 where it is absent.
+    """
+
+    values: np.ndarray
+    lengths: np.ndarray
+
+
+class Refusal(NamedTuple):
+    """Why a row cannot be used.
+
+    Attributes:
+        field: The field that breaks a rule.
+        rule: What it must be or do.
+        received: What came instead.
+    """
+
+    field: str
+    rule: str
+    received: object
+
+
+class Rows(NamedTuple):
+    """Views as a file has them.
+
+    Attributes:
+        numbers: Of each name in `NUMBERS`, `N` rows.
+        keys: Of each name in `KEYS`, `[N]`, null where absent.
+        refusals: Rows that the reader itself refused, by index.
+    """
+
+    numbers: dict[str, Numbers]
+    keys: dict[str, pa.Array]
+    refusals: dict[int, Refusal]
+
+
+class Views(NamedTuple):
+    """Views that can be lifted.
+
+    Attributes:
+        numbers: Of each name in `NUMBERS`, `[M, ...]`, single precision.
+        has_place: `[M]`, whether `rotation` and `center` are there; NaN where not.
+        keys: Of each name in `KEYS`, `[M]`.
+    """
+
+    numbers: dict[str, np.ndarray]
+    has_place: np.ndarray
+    keys: dict[str, pa.Array]
+
+
+def check(rows: Rows) -> tuple[Views, dict[int, Refusal]]:
+    """Tells rows that are views from those that are not.
+
+    Returns:
+        The views, in their order, and of each other row, by index, the first rule that it breaks.
+    """
+    refusals = dict(rows.refusals)
+    numbers = {
+        name: _dense(name, rows.numbers[name], shape, refusals) for name, shape in NUMBERS.items()
+    }
+    has = {name: rows.numbers[name].lengths > 0 for name in PLACE}
+    _check_seen(numbers, refusals)
+    _check_intrinsics(numbers["intrinsics"], refusals)
+    _check_place(numbers, has, refusals)
+    is_view = np.ones(len(numbers["confidence"]), bool)
+    is_view[list(refusals)] = False
+    views = Views(
+        {name: values[is_view] for name, values in numbers.items()},
+        has["rotation"][is_view],
+        {name: values.filter(pa.array(is_view)) for name, values in rows.keys.items()},
+    )
+    return views, refusals
+
+
+def _dense(
+    name: str, column: Numbers, shape: tuple[int, ...], refusals: dict[int, Refusal]
+) -> np.ndarray:
+    """Gives `[N, *shape]`, NaN in rows that hold another number of values."""
+    size = int(np.prod(shape))
+    lengths = column.lengths
+    is_whole = lengths == size
+    with np.errstate(over="ignore"):
+        # What does not fit is infinite, and found where it may not be.
+        values = column.values.astype(np.float32, copy=False)
+    if not is_whole.all():
+        is_absent = lengths == 0 if name in PLACE else np.zeros(len(lengths), bool)
+        rule = f"hold {size} numbers, {' x '.join(map(str, shape))}"
+        _refuse(refusals, ~is_whole & ~is_absent, name, rule, lambda row: int(lengths[row]))
+        filled = np.full((len(lengths), size), np.nan, np.float32)
+        starts = (np.cumsum(lengths) - lengths)[is_whole]
+        filled[is_whole] = values[starts[:, np.newaxis] + np.arange(size)]
+        values = filled
+    dense = values.reshape(-1, *shape)
+    is_given = lengths > 0
+    is_finite = np.isfinite(dense).reshape(len(dense), size).all(axis=1)
+    advice = "; give a joint that was not seen confidence 0" if name == "keypoints_2d" else ""
+    _refuse(refusals, is_given & ~is_finite, name, f"be finite{advice}", _not_finite)
+    return dense
+
+
+def _check_seen(numbers: dict[str, np.ndarray], refusals: dict[int, Refusal]) -> None:
+    confidence = numbers["confidence"]
+    is_off = ((confidence < 0) | (confidence > 1)).any(axis=1)
+    _refuse(
+        refusals,
+        is_off,
+        "confidence",
+        "lie in [0, 1]",
+        lambda row: f"{confidence[row].min():g} to {confidence[row].max():g}",
+    )
+
+
+def _check_intrinsics(intrinsics: np.ndarray, refusals: dict[int, Refusal]) -> None:
+    is_wrong = (intrinsics[:, [0, 1], [0, 1]] <= 0).any(axis=1)
+    is_wrong |= (intrinsics[:, 2] != [0, 0, 1]).any(axis=1)
+    rule = "have positive focal lengths and 0, 0, 1 as last row"
+    _refuse(refusals, is_wrong, "intrinsics", rule, lambda row: intrinsics[row].tolist())
+
+
+def _check_place(
+    numbers: dict[str, np.ndarray], has: dict[str, np.ndarray], refusals: dict[int, Refusal]
+) -> None:
+    for name, other in (("rotation", "center"), ("center", "rotation")):
+        rule = f"be given together with `{other}`"
+        _refuse(refusals, has[other] & ~has[name], name, rule, lambda _: "nothing")
+    rotation = numbers["rotation"]
+    known = np.where(np.isfinite(rotation), rotation, 0).astype(np.float64)
+    off = np.abs(np.swapaxes(known, 1, 2) @ known - np.eye(3)).max(axis=(1, 2), initial=0)
+    is_turn = (off < _ROTATION_TOLERANCE) & (np.linalg.det(known) > 0)
+    rule = "be a rotation, camera from world"
+    is_wrong = has["rotation"] & ~is_turn
+    _refuse(refusals, is_wrong, "rotation", rule, lambda row: rotation[row].tolist())
+
+
+def _not_finite(_: int) -> str:
+    return "NaN or infinity"
+
+
+def _refuse(
+    refusals: dict[int, Refusal],
+    is_wrong: np.ndarray,
+    field: str,
+    rule: str,
+    received: Callable[[int], object],
+) -> None:
+    for row in np.flatnonzero(is_wrong).tolist():
+        if row not in refusals:
+            refusals[row] = Refusal(field, rule, received(row))
+
+
+# Reads single views from Parquet with the columns of our records.
+
+SUFFIX = ".parquet"
+
+
+def read_parquet(path: str, batch_size: int) -> Iterator[Rows]:
+    """Reads a file, at most so many rows at a time.
+
+    Lists may be flat, matrices row by row, or lists of lists; their numbers of any precision.
+
+    Raises:
+        RecordingError: If a column is missing or of another type, or the file cannot be read to
+            its end.
+    """
+    with errors.parsing(path, "file", "be whole Parquet"):
+        parquet = pq.ParquetFile(path)
+    names = _check(path, parquet.schema_arrow)
+    batches = parquet.iter_batches(batch_size=batch_size, columns=names)
+    while True:
+        with errors.parsing(path, "rows", "be whole Parquet"):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield _parquet_rows(path, batch)
+
+
+def _check(path: str, schema: pa.Schema) -> list[str]:
+    """Gives the columns to read."""
+    for name in REQUIRED:
+        if name not in schema.names:
+            received = f"the columns {', '.join(schema.names)}"
+            raise errors.RecordingError(path, name, "be a column", received)
+    names = [name for name in (*NUMBERS, *KEYS) if name in schema.names]
+    for name in names:
+        kind = schema.field(name).type
+        if name in NUMBERS:
+            is_right, what = _is_list(kind) and _is_number(_inner(kind)), "lists of numbers"
+        elif name in TEXTS:
+            is_right, what = _is_text(kind), "text"
+        else:
+            is_right, what = pa.types.is_integer(kind), "whole numbers"
+        if not is_right:
+            raise errors.RecordingError(path, name, f"hold {what}", kind)
+    return names
+
+
+def _parquet_rows(path: str, batch: pa.RecordBatch) -> Rows:
+    there = set(batch.schema.names)
+    numbers = {
+        name: _numbers(batch.column(name)) if name in there else _no_numbers(batch.num_rows)
+        for name in NUMBERS
+    }
+    keys = {}
+    for name, kind in KEYS.items():
+        with errors.parsing(path, name, f"be {kind}"):
+            keys[name] = (
+                batch.column(name).cast(kind) if name in there else pa.nulls(batch.num_rows, kind)
+            )
+    return Rows(numbers, keys, {})
+
+
+def _numbers(column: pa.Array) -> Numbers:
+    offsets = np.arange(len(column) + 1)
+    while _is_list(column.type):
+        # Values of nulls may be there, too; flattening leaves them out.
+        lengths = pc.fill_null(pc.list_value_length(column), 0)
+        ends = np.concatenate([[0], np.cumsum(lengths.to_numpy(zero_copy_only=False))])
+        offsets = ends[offsets]
+        column = column.flatten()
+    values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return Numbers(values, np.diff(offsets))
+
+
+def _no_numbers(num_rows: int) -> Numbers:
+    return Numbers(np.zeros(0), np.zeros(num_rows, int))
+
+
+def _inner(kind: pa.DataType) -> pa.DataType:
+    while _is_list(kind):
+        kind = kind.value_type
+    return kind
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    types = pa.types
+    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+# Reads single views from TFRecords of `tf.Example`, as ExampleGen writes its test views.
+
+COMPRESSED = ".gz"
+"""How the name of a compressed file ends."""
+
+_KINDS = {name: "float_list" for name in NUMBERS}
+_KINDS |= {name: "bytes_list" for name in TEXTS} | {"frame": "int64_list"}
+_DTYPES = {"float_list": tf.float32, "bytes_list": tf.string, "int64_list": tf.int64}
+_WORDS = {"float_list": "floats", "bytes_list": "text", "int64_list": "a whole number"}
+_FEATURES = {name: tf.io.RaggedFeature(_DTYPES[kind]) for name, kind in _KINDS.items()}
+
+
+def read_records(path: str, batch_size: int) -> Iterator[Rows]:
+    """Reads a file, so many records at a time.
+
+    Raises:
+        RecordingError: If the file cannot be read to its end.
+    """
+    compression = "GZIP" if path.endswith(COMPRESSED) else ""
+    records = iter(tf.data.TFRecordDataset(path, compression).batch(batch_size).prefetch(1))
+    while True:
+        with errors.parsing(path, "records", "be whole TFRecords"):
+            serialized = next(records, None)
+        if serialized is None:
+            return
+        yield _record_rows(serialized)
+
+
+def _record_rows(serialized: tf.Tensor) -> Rows:
+    refusals: dict[int, Refusal] = {}
+    try:
+        parsed = tf.io.parse_example(serialized, _FEATURES)
+        is_odd = any((parsed[name].row_lengths() == 0).numpy().any() for name in REQUIRED)
+    except (tf.errors.InvalidArgumentError, UnicodeDecodeError):
+        is_odd = True
+    if is_odd:
+        # A single odd record makes the parser fail for all of them, and without its number.
+        usable = []
+        for row, record in enumerate(serialized.numpy().tolist()):
+            refusal = _refusal(record)
+            if refusal is not None:
+                refusals[row] = refusal
+            usable.append(b"" if refusal else record)
+        parsed = tf.io.parse_example(tf.constant(usable), _FEATURES)
+    ragged = {name: (value.values, value.row_lengths()) for name, value in parsed.items()}
+    arrays = {name: (values.numpy(), rows.numpy()) for name, (values, rows) in ragged.items()}
+    numbers = {name: Numbers(*arrays[name]) for name in NUMBERS}
+    keys = {name: _key(name, *arrays[name], refusals) for name in KEYS}
+    return Rows(numbers, keys, refusals)
+
+
+def _refusal(record: bytes) -> Refusal | None:
+    try:
+        features = tf.train.Example.FromString(record).features.feature
+    except Exception as error:
+        # Where bytes are no text, protobuf fails in telling so.
+        return Refusal("record", "be a `tf.Example`", type(error).__name__)
+    for name, kind in _KINDS.items():
+        received = features[name].WhichOneof("kind") if name in features else None
+        if received not in (kind, None):
+            return Refusal(name, f"hold {_WORDS[kind]}", _WORDS[received])
+    return None
+
+
+def _key(
+    name: str, values: np.ndarray, lengths: np.ndarray, refusals: dict[int, Refusal]
+) -> pa.Array:
+    """Gives `[N]`, null where there is none."""
+    for row in np.flatnonzero(lengths > 1).tolist():
+        rule = f"be {_WORDS[_KINDS[name]]}, one a record"
+        refusals.setdefault(row, Refusal(name, rule, f"{lengths[row]} of them"))
+    starts = np.cumsum(lengths) - lengths
+    is_given = lengths > 0
+    found = np.zeros(len(lengths), values.dtype)
+    found[is_given] = values[starts[is_given]]
+    if name not in TEXTS:
+        return pa.array(found, pa.int64(), mask=~is_given)
+    decoded: dict[bytes, str | None] = {word: _decoded(word) for word in set(found[is_given])}
+    texts = [decoded[word] if given else None for word, given in zip(found, is_given, strict=True)]
+    for row, text in enumerate(texts):
+        if text is None and is_given[row]:
+            received = repr(found[row])
+            refusals.setdefault(row, Refusal(name, "be UTF-8", received))
+    return pa.array(texts, pa.string())
+
+
+def _decoded(word: bytes) -> str | None:
+    try:
+        return word.decode()
+    except UnicodeDecodeError:
+        return None

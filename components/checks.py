@@ -1,0 +1,177 @@
+"""Components that stop a run where TFX's own only take note."""
+
+import logging
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import json_format, text_format
+from tensorflow_data_validation.anomalies.proto import custom_validation_config_pb2
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
+from tfx import types
+from tfx.components.example_validator import executor
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts, standard_component_specs
+from tfx.types.artifact_utils import decode_split_names
+from tfx.utils import io_utils
+
+
+class DataAnomalyError(ValueError):
+    """The data breaks the schema."""
+
+
+class DriftError(ValueError):
+    """The data is unlike what was trained on."""
+
+
+class NotBlessedError(ValueError):
+    """The model missed its thresholds."""
+
+
+@component
+def DataGate(anomalies: InputArtifact[standard_artifacts.ExampleAnomalies]) -> None:
+    """Stops the run at data that breaks the schema."""
+    found = read_anomalies(anomalies.uri, decode_split_names(anomalies.split_names))
+    if found:
+        raise DataAnomalyError("The data must fit the schema. Received: " + "; ".join(found) + ".")
+
+
+@component
+def DriftGate(
+    anomalies: InputArtifact[standard_artifacts.ExampleAnomalies], stops: Parameter[bool]
+) -> None:
+    """Warns of a span that is unlike those trained on, or stops the run at it."""
+    found = read_anomalies(anomalies.uri, decode_split_names(anomalies.split_names))
+    if not found:
+        return
+    told = f"Span {anomalies.span} must be like a span of the window. Received: {'; '.join(found)}"
+    if stops:
+        raise DriftError(told)
+    logging.warning(told)
+
+
+@component
+def BlessingGate(blessing: InputArtifact[standard_artifacts.ModelBlessing]) -> None:
+    """Stops the run at a model that missed its thresholds; it was not pushed."""
+    if not blessing.get_int_custom_property("blessed"):
+        raise NotBlessedError("The model is not blessed and was not pushed; the report says why.")
+
+
+@component
+def InfraGate(blessing: InputArtifact[standard_artifacts.InfraBlessing]) -> None:
+    """Stops the run at a model that TensorFlow Serving did not serve; it was not pushed."""
+    if not blessing.get_int_custom_property("blessed"):
+        raise NotBlessedError(
+            "The model was not pushed: TensorFlow Serving did not load it or did not answer; the "
+            "log says why."
+        )
+
+
+def read_anomalies(uri: str, splits: list[str]) -> list[str]:
+    """Gives a phrase for each anomaly that an ExampleValidator found."""
+    phrases = []
+    for split in splits:
+        anomalies = load_anomalies(uri, split)
+        phrases += [
+            f"{split}: {feature}: {_reasons(info)}"
+            for feature, info in sorted(anomalies.anomaly_info.items())
+        ]
+        if anomalies.HasField("dataset_anomaly_info"):
+            phrases.append(f"{split}: {anomalies.dataset_anomaly_info.description}")
+    return phrases
+
+
+def load_anomalies(uri: str, split: str) -> anomalies_pb2.Anomalies:
+    """Reads what an ExampleValidator wrote of a split."""
+    path = os.path.join(uri, f"Split-{split}", "SchemaDiff.pb")
+    anomalies = anomalies_pb2.Anomalies()
+    anomalies.ParseFromString(io_utils.read_bytes_file(path))
+    return anomalies
+
+
+def _reasons(info: anomalies_pb2.AnomalyInfo) -> str:
+    # A rule of ours has its words in the short description, its SQL in the long one.
+    is_ours = anomalies_pb2.AnomalyInfo.CUSTOM_VALIDATION
+    return " and ".join(
+        reason.short_description if reason.type == is_ours else reason.description
+        for reason in info.reason
+    )
+
+
+# Hands the curated schemas on; they are files of this package.
+
+PAIRS, TEST_VIEWS = "view_pairs", "test_views"
+
+_FOLDER = pathlib.Path(__file__).parent / "schemas"
+
+
+@component
+def CuratedSchema(text: Parameter[str], schema: OutputArtifact[standard_artifacts.Schema]) -> None:
+    """Writes a schema.
+
+    TFX's ImportSchemaGen is given a file's name, and its cache answers with the former schema
+    when what is in the file has changed.
+    """
+    (pathlib.Path(schema.uri) / "schema.pbtxt").write_text(text)
+
+
+def read(kind: str) -> str:
+    """Gives the schema of `PAIRS` or `TEST_VIEWS` as text: what must be true of each value."""
+    return (_FOLDER / f"{kind}.pbtxt").read_text()
+
+
+def comparators(kind: str, thresholds: Mapping[str, float]) -> str:
+    """Gives a schema that says how far features may drift from span to span, and nothing else.
+
+    Args:
+        kind: Of the schema that tells the features.
+        thresholds: The most that a feature may be off: the Jensen-Shannon divergence of numbers,
+            the greatest change of a share of names. A feature of views is compared on both sides
+            of a pair. 0 compares nothing.
+    """
+    compared = schema_pb2.Schema()
+    for known in text_format.Parse(read(kind), schema_pb2.Schema()).feature:
+        feature = compared.feature.add(name=known.name, type=known.type)
+        most = thresholds.get(feature.name.rpartition("/")[-1], 0.0)
+        if most and feature.type == schema_pb2.BYTES:
+            feature.drift_comparator.infinity_norm.threshold = most
+        elif most:
+            feature.drift_comparator.jensen_shannon_divergence.threshold = most
+    return text_format.MessageToString(compared)
+
+
+def rules(kind: str) -> custom_validation_config_pb2.CustomValidationConfig:
+    """Gives what must be true of a feature as a whole."""
+    text = (_FOLDER / f"{kind}_rules.pbtxt").read_text()
+    return text_format.Parse(text, custom_validation_config_pb2.CustomValidationConfig())
+
+
+# TFX's ExampleValidator, which says of its verdict which span it is about.
+#
+# And where properties arrive as text, as they do in a container, it parses them.
+
+RULES = standard_component_specs.CUSTOM_VALIDATION_CONFIG_KEY
+
+
+class Executor(executor.Executor):
+    """Hands the span on, and parses the rules.
+
+    TFX leaves the one undone, and the other to the local runner's launcher and to nothing else.
+    """
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> Any:
+        """Runs TFX's executor."""
+        (anomalies,) = output_dict[standard_component_specs.ANOMALIES_KEY]
+        anomalies.span = input_dict[standard_component_specs.STATISTICS_KEY][0].span
+        rules = exec_properties.get(RULES)
+        if isinstance(rules, str):
+            parsed = json_format.Parse(rules, custom_validation_config_pb2.CustomValidationConfig())
+            exec_properties = exec_properties | {RULES: parsed}
+        return super().Do(input_dict, output_dict, exec_properties)

@@ -1,0 +1,205 @@
+"""Scores beside TFMA's: held-out views, which need no labels, and baselines."""
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tfx import types
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from components import artifacts
+from components.example_gen import executor
+from keras_mvlift import inference
+from keras_mvlift.datasets import tfrecords as examples_module
+from keras_mvlift.datasets import views
+from keras_mvlift.lifting import lift
+from keras_mvlift.metrics import baselines, held_out_views, pose_error
+from keras_mvlift.training import held_out
+
+SCORES = "held_out.json"
+PREFIX = "held_out_"
+NAMES = tuple(PREFIX + name for name in held_out_views.SCORE_NAMES)
+"""What bounds may be set on; the lower the better."""
+
+_TEST, _EVAL = "test", "eval"
+
+
+@component
+def HeldOutViews(
+    model: InputArtifact[standard_artifacts.Model],
+    examples: InputArtifact[list[standard_artifacts.Examples]],
+    test_examples: InputArtifact[list[standard_artifacts.Examples]],
+    scores: OutputArtifact[artifacts.HeldOutScores],
+    min_joints: Parameter[int],
+    code_version: Parameter[str],
+) -> None:
+    """Lifts every view of the test instants, or of those held out, and compares it with others."""
+    del code_version
+    lifter = inference.load_model(path_utils.serving_model_path(model.uri))
+    test, measured_on = unseen_views(examples, test_examples)
+    found: dict[str, Any] = {}
+    if test is not None:
+        pose = lift.lift_test_views(lifter, test).root_relative_pose
+        some, index = _some_instants(test)
+        score = held_out_views.score_test_views(some, pose[index], min_joints=min_joints)
+        about = {"num_instants": len(np.unique(some.instant)), "measured_on": measured_on}
+        found = {**score, **about}
+    (pathlib.Path(scores.uri) / SCORES).write_text(json.dumps(found, indent=2, sort_keys=True))
+
+
+def unseen_views(
+    examples: Sequence[types.Artifact], test_examples: Sequence[types.Artifact]
+) -> tuple[baselines.TestViews | None, str]:
+    """Chooses the views to score a model on, none of which it was trained on.
+
+    Args:
+        examples: Records to train on, and those held out.
+        test_examples: Records of test views.
+
+    Returns:
+        The test views, if some show the same instant; else those of the held-out instants; None
+        if there are neither. And the split that they are of.
+    """
+    test = baselines.read_test_views(patterns(test_examples, _TEST))
+    if baselines.has_several_views(test):
+        return test, _TEST
+    dataset = executor.read_datasets(examples)
+    if not dataset["counts"].get("held_out_instants"):
+        return None, _EVAL
+    files = patterns(examples, "eval_instants")
+    return _read_instants(files, max(clip["num_views"] for clip in dataset["clips"])), _EVAL
+
+
+def read_held_out(scores_uri: str) -> dict[str, Any]:
+    """Reads what the component wrote; empty if no instant was seen by two cameras."""
+    return json.loads((pathlib.Path(scores_uri) / SCORES).read_text())
+
+
+def why(scores: Mapping[str, Any], bounds: Mapping[str, float]) -> list[str]:
+    """Says which bounds on the score a model misses.
+
+    Args:
+        scores: What `read_held_out` gives.
+        bounds: The most that bless, by metric; those of other metrics are passed over.
+
+    Returns:
+        A sentence for each bound that is missed, or on what could not be measured.
+    """
+    reasons = []
+    for name in (name for name in NAMES if name in bounds):
+        value = scores.get(name.removeprefix(PREFIX))
+        if value is None:
+            reasons.append(f"{name} was not computed: no instant was held out in two views.")
+        elif not value <= bounds[name]:
+            reasons.append(f"{name} {value:g} is not at most {bounds[name]:g}.")
+    return reasons
+
+
+def _read_instants(file_pattern: list[str], num_views: int) -> baselines.TestViews:
+    """Reads whole instants as single views, of which nothing true is known."""
+    files = tf.data.Dataset.list_files(file_pattern, shuffle=False)
+    records = list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator())
+    seen = examples_module.decode_instants(tf.constant(records), num_views)
+    keys = {"clip": tf.string, "action": tf.string, "frame": tf.int64}
+    features = {key: tf.io.FixedLenFeature((), dtype) for key, dtype in keys.items()}
+    about = tf.io.parse_example(records, features)
+    instant, camera = np.nonzero(np.any(seen.confidence, axis=-1))
+    view = tf.nest.map_structure(lambda field: field.numpy()[instant, camera], seen)
+    clip, action, frame = (about[key].numpy()[instant] for key in keys)
+    return baselines.TestViews(
+        view=view,
+        reference_pose=np.full((*view.confidence.shape, 3), np.nan, np.float32),
+        instant=instant,
+        action=action.astype(str),
+        camera=camera.astype(str),
+        clip=clip.astype(str),
+        frame=frame,
+    )
+
+
+def _some_instants(test: baselines.TestViews) -> tuple[baselines.TestViews, np.ndarray]:
+    """Spreads over the instants as many as are enough; gives their views, and which they are."""
+    instants = np.unique(test.instant)
+    count = min(len(instants), held_out.MAX_RECORDS)
+    kept = instants[np.linspace(0, len(instants) - 1, count).astype(int)]
+    index = np.flatnonzero(np.isin(test.instant, kept))
+    some = baselines.TestViews(*tf.nest.map_structure(lambda field: field[index], tuple(test)))
+    return some._replace(instant=np.searchsorted(kept, some.instant)), index
+
+
+# Measures what a model is compared with.
+
+BASELINES = "baselines.json"
+TRIANGULATION, NEAREST_VIEW, CONSTANT_POSE = "triangulation", "nearest_view", "constant_pose"
+
+MAX_INSTANTS = 10_000
+"""Training instants that are looked at; of more, every so many."""
+
+
+@component
+def Baselines(
+    examples: InputArtifact[list[standard_artifacts.Examples]],
+    test_examples: InputArtifact[list[standard_artifacts.Examples]],
+    figures: OutputArtifact[artifacts.Baselines],
+    min_confidence: Parameter[float],
+    code_version: Parameter[str],
+) -> None:
+    """Measures on the test views what needs no network, and knows of no label either."""
+    del code_version
+    test = baselines.read_test_views(patterns(test_examples, "test"))
+    seen = training_instants(examples)
+    pose = baselines.triangulated_poses(seen, min_confidence)
+    constant = baselines.constant_pose(pose)
+    poses = {
+        CONSTANT_POSE: baselines.in_camera_axes(constant, test.view.camera.rotation),
+        NEAREST_VIEW: baselines.nearest_poses(test, seen, pose),
+    }
+    if baselines.has_several_views(test):
+        poses[TRIANGULATION] = baselines.triangulated(test, min_confidence, unplaced=np.nan)
+    found = {name: pose_error.figures_of_poses(test, given) for name, given in poses.items()}
+    measured = {name: of_baseline for name, of_baseline in found.items() if of_baseline}
+    path = pathlib.Path(figures.uri) / BASELINES
+    path.write_text(json.dumps(measured, indent=2, sort_keys=True))
+
+
+def training_instants(examples: Sequence[types.Artifact]) -> views.View:
+    """Reads the instants that were trained on, `MAX_INSTANTS` at most, as real cameras saw them.
+
+    Returns:
+        Fields `[T, V, ...]`; confidence 0 throughout for a view that an instant lacks.
+    """
+    dataset = executor.read_datasets(examples)
+    every = -(-dataset["counts"]["train_instants"] // MAX_INSTANTS)
+    files = tf.data.Dataset.list_files(patterns(examples, "train_instants"), shuffle=False)
+    kept = tf.data.TFRecordDataset(files, "GZIP").shard(every, 0)
+    records = tf.constant(list(kept.as_numpy_iterator()))
+    seen = examples_module.decode_instants(records, dataset["num_views"])
+    clip = tf.io.parse_example(records, {"clip": tf.io.FixedLenFeature((), tf.string)})["clip"]
+    num_cameras = {about["clip"]: len(about["cameras"]) for about in dataset["clips"]}
+    num_real = np.array([num_cameras[name] for name in clip.numpy().astype(str)])
+    # Virtual cameras come last.
+    is_real = np.arange(dataset["num_views"]) < num_real[:, np.newaxis]
+    view = tf.nest.map_structure(lambda field: field.numpy(), seen)
+    return view._replace(confidence=np.where(is_real[..., np.newaxis], view.confidence, 0.0))
+
+
+def read_baselines(figures_uri: str) -> dict[str, pose_error.Figures]:
+    """Reads what the component wrote: baseline to figures."""
+    return json.loads((pathlib.Path(figures_uri) / BASELINES).read_text())
+
+
+def patterns(examples: Sequence[types.Artifact], split: str) -> list[str]:
+    """Gives the patterns of the files of a split, of several artifacts."""
+    return [pattern(artifact.uri, split) for artifact in examples]
+
+
+def pattern(examples_uri: str, split: str) -> str:
+    """Gives the pattern of a split's files."""
+    return os.path.join(executor.split_folder(examples_uri, split), "*.gz")

@@ -1,0 +1,239 @@
+import dataclasses
+import pathlib
+import re
+
+import numpy as np
+import pytest
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx.components.example_validator import executor as example_validator
+from tfx.components.statistics_gen import executor as statistics_gen
+from tfx.types import artifact_utils, standard_artifacts
+
+from components import checks
+from components.example_gen import files
+from keras_mvlift import sources
+from keras_mvlift.datasets import preparation, tfrecords
+from tests.components import studio_examples
+
+TEN_CENTIMETERS = "No two cameras stand 0.1 m apart; the calibration may be in another unit"
+
+
+def scaled(clip, factor):
+    """The cameras' centers in another unit."""
+    camera = clip.camera._replace(center=clip.camera.center * factor)
+    return dataclasses.replace(clip, camera=camera)
+
+
+def blind(clip):
+    """One camera that sees nobody."""
+    confidence, keypoints_2d = clip.confidence.copy(), clip.keypoints_2d.copy()
+    confidence[1], keypoints_2d[1] = 0, 0
+    return dataclasses.replace(clip, confidence=confidence, keypoints_2d=keypoints_2d)
+
+
+def mislabeled(clip, factor):
+    """The reference in another unit."""
+    return dataclasses.replace(clip, pose_world=clip.pose_world * factor)
+
+
+class Judge:
+    """Runs TFX's StatisticsGen and ExampleValidator on records, as the pipeline does."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def anomalies(self, kind, tables):
+        """Gives the validator's artifact for the columns of each split."""
+        artifact = self.artifact(standard_artifacts.Examples)
+        artifact.split_names = artifact_utils.encode_split_names(list(tables))
+        for split, columns in tables.items():
+            files.write(artifact.uri, f"{files.folder(split)}/data.gz", columns)
+        statistics = self.artifact(standard_artifacts.ExampleStatistics)
+        inputs, outputs = {"examples": [artifact]}, {"statistics": [statistics]}
+        statistics_gen.Executor().Do(inputs, outputs, {"exclude_splits": "null"})
+        schema = self.artifact(standard_artifacts.Schema)
+        checks.CuratedSchema.test_call(text=checks.read(kind), schema=schema)
+        anomalies = self.artifact(standard_artifacts.ExampleAnomalies)
+        inputs = {"statistics": [statistics], "schema": [schema]}
+        properties = {"custom_validation_config": checks.rules(kind)}
+        example_validator.Executor().Do(inputs, {"anomalies": [anomalies]}, properties)
+        return anomalies
+
+    def artifact(self, kind):
+        artifact = kind()
+        artifact.uri = str(self.root / kind.TYPE_NAME)
+        pathlib.Path(artifact.uri).mkdir()
+        return artifact
+
+
+@pytest.fixture
+def judge(tmp_path):
+    return Judge(tmp_path)
+
+
+def prepared(spoil, *spoil_arguments):
+    config = studio_examples.config()
+    source, split = sources.open_source(config, ""), sources.open_split(config)
+    train, test = (
+        preparation.prepare(spoil(source.read(clip), *spoil_arguments), split, config)
+        for clip in (studio_examples.TRAIN_CLIPS[0], studio_examples.TEST_CLIPS[0])
+    )
+    pairs = {"train": train.train_pairs, "eval": train.held_out_pairs}
+    return {checks.PAIRS: pairs, checks.TEST_VIEWS: {"test": test.test_views}}
+
+
+def phrases(anomalies):
+    splits = artifact_utils.decode_split_names(anomalies.split_names)
+    return checks.read_anomalies(anomalies.uri, splits)
+
+
+def test_good_test_views_pass(judge):
+    test_views = prepared(lambda clip: clip)[checks.TEST_VIEWS]
+    anomalies = judge.anomalies(checks.TEST_VIEWS, test_views)
+    assert phrases(anomalies) == []
+    checks.DataGate.test_call(anomalies=anomalies)
+
+
+def test_a_reference_that_lacks_a_joint_passes(judge):
+    test_views = prepared(lambda clip: clip)[checks.TEST_VIEWS]
+    test_views["test"]["reference_pose"][:, 9] = np.nan
+    assert phrases(judge.anomalies(checks.TEST_VIEWS, test_views)) == []
+
+
+def test_good_pairs_pass_even_where_two_virtual_cameras_stand_close_by_chance(judge):
+    pairs = prepared(lambda clip: clip)[checks.PAIRS]
+    pairs["train"]["baseline"][0] = 0.001
+    anomalies = judge.anomalies(checks.PAIRS, pairs)
+    assert phrases(anomalies) == []
+    checks.DataGate.test_call(anomalies=anomalies)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil", "expected"),
+    [
+        (
+            checks.PAIRS,
+            (blind,),
+            [
+                "train: camera_confidence: .*low values: 0<0.01",
+                "eval: camera_confidence: .* 0<0.01",
+            ],
+        ),
+        (checks.TEST_VIEWS, (blind,), ["test: camera_confidence: .*low values: 0<0.01"]),
+        (
+            checks.PAIRS,
+            (scaled, 1000.0),
+            [
+                "train: baseline: .*high value: .*>100",
+                "train: source/center: .*low values: .*<-100.*high value: .*>100",
+                "train: target/center: ",
+                "eval: baseline: ",
+                "eval: source/center: ",
+                "eval: target/center: ",
+            ],
+        ),
+        (checks.TEST_VIEWS, (scaled, 1000.0), ["test: center: .*high value: .*>100"]),
+        (
+            checks.PAIRS,
+            (scaled, 0.001),
+            [f"train: baseline: {TEN_CENTIMETERS}$", f"eval: baseline: {TEN_CENTIMETERS}$"],
+        ),
+        (
+            checks.TEST_VIEWS,
+            (mislabeled, 1000.0),
+            ["test: reference_pose: .*low values: .*<-3.*high value: .*>3"],
+        ),
+        (
+            checks.TEST_VIEWS,
+            (mislabeled, 0.001),
+            ["test: reference_pose: No joint lies 0.1 m from the pelvis; the reference may be"],
+        ),
+    ],
+    ids=[
+        "pairs of a blind camera",
+        "test views of a blind camera",
+        "pairs of a rig in millimeters",
+        "test views of a rig in millimeters",
+        "pairs of a rig in kilometers",
+        "references in millimeters",
+        "references in kilometers",
+    ],
+)
+def test_what_is_wrong_with_the_data_stops_the_run(kind, spoil, expected, judge):
+    anomalies = judge.anomalies(kind, prepared(*spoil)[kind])
+    found = phrases(anomalies)
+    assert len(found) == len(expected)
+    for phrase, pattern in zip(found, expected, strict=True):
+        assert re.match(pattern, phrase)
+    with pytest.raises(checks.DataAnomalyError) as stopped:
+        checks.DataGate.test_call(anomalies=anomalies)
+    assert str(stopped.value) == f"The data must fit the schema. Received: {'; '.join(found)}."
+
+
+def test_3d_labels_among_the_pairs_stop_the_run(judge):
+    pairs = prepared(lambda clip: clip)[checks.PAIRS]
+    num_pairs = len(pairs["train"]["frame"])
+    pairs["train"] |= {tfrecords.REFERENCE_POSE: np.zeros((num_pairs, 17, 3))}
+    (found,) = phrases(judge.anomalies(checks.PAIRS, pairs))
+    assert found == "train: reference_pose: New column (column in data but not in schema)"
+
+
+def test_a_missing_feature_stops_the_run(judge):
+    pairs = prepared(lambda clip: clip)[checks.PAIRS]
+    del pairs["eval"]["source/rotation"]
+    (found,) = phrases(judge.anomalies(checks.PAIRS, pairs))
+    assert found == "eval: source/rotation: Column is completely missing"
+
+
+def blessing(blessed):
+    artifact = standard_artifacts.ModelBlessing()
+    artifact.set_int_custom_property("blessed", blessed)
+    return artifact
+
+
+def test_a_blessed_model_passes():
+    checks.BlessingGate.test_call(blessing=blessing(1))
+
+
+def test_a_model_that_is_not_blessed_stops_the_run():
+    with pytest.raises(checks.NotBlessedError, match="not pushed; the report says why"):
+        checks.BlessingGate.test_call(blessing=blessing(0))
+
+
+def test_a_model_that_was_not_served_stops_the_run(tmp_path):
+    blessing = standard_artifacts.InfraBlessing()
+    blessing.uri = str(tmp_path)
+    blessing.set_int_custom_property("blessed", 1)
+    checks.InfraGate.test_call(blessing=blessing)
+    blessing.set_int_custom_property("blessed", 0)
+    with pytest.raises(checks.NotBlessedError, match="TensorFlow Serving did not load it"):
+        checks.InfraGate.test_call(blessing=blessing)
+
+
+@pytest.fixture
+def drifted(tmp_path):
+    artifact = standard_artifacts.ExampleAnomalies()
+    artifact.uri, artifact.span = str(tmp_path), 4
+    artifact.split_names = artifact_utils.encode_split_names(["train"])
+    found = anomalies_pb2.Anomalies()
+    kind = anomalies_pb2.AnomalyInfo.COMPARATOR_JENSEN_SHANNON_DIVERGENCE_HIGH
+    found.anomaly_info["source/center"].reason.add(type=kind, description="It is far.")
+    path = tmp_path / "Split-train" / "SchemaDiff.pb"
+    path.parent.mkdir()
+    path.write_bytes(found.SerializeToString())
+    return artifact
+
+
+def test_drift_is_warned_of_or_stops_the_run(drifted, caplog):
+    told = "Span 4 must be like a span of the window. Received: train: source/center: It is far."
+    checks.DriftGate.test_call(anomalies=drifted, stops=False)
+    assert told in caplog.messages
+    with pytest.raises(checks.DriftError) as stopped:
+        checks.DriftGate.test_call(anomalies=drifted, stops=True)
+    assert str(stopped.value) == told
+
+
+def test_a_span_like_the_others_passes(drifted, caplog):
+    pathlib.Path(drifted.uri, "Split-train", "SchemaDiff.pb").write_bytes(b"")
+    checks.DriftGate.test_call(anomalies=drifted, stops=True)
+    assert caplog.messages == []

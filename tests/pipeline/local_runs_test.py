@@ -1,0 +1,129 @@
+import contextlib
+import os
+import pathlib
+import sqlite3
+
+import pytest
+from tfx.dsl.component.experimental import annotations, decorators
+from tfx.orchestration import pipeline
+from tfx.orchestration.local import local_dag_runner
+
+from components import artifacts
+from pipeline import local
+
+
+@decorators.component
+def write(
+    report: annotations.OutputArtifact[artifacts.Report], word: annotations.Parameter[str]
+) -> None:
+    (pathlib.Path(report.uri) / "word").write_text(word)
+
+
+@decorators.component
+def fail(report: annotations.InputArtifact[artifacts.Report]) -> None:
+    raise ValueError(report.uri)
+
+
+@pytest.fixture
+def connection(tmp_path):
+    return local.metadata_connection(tmp_path / "metadata" / "metadata.db")
+
+
+@pytest.fixture
+def run(connection, tmp_path):
+    """Runs a pipeline that reports a word; gives the number of the run."""
+
+    def run_pipeline(word, fails=False):
+        writing = write(word=word)
+        failing = [fail(report=writing.outputs["report"])] if fails else []
+        local_dag_runner.LocalDagRunner().run(
+            pipeline.Pipeline(
+                pipeline_name="reporting",
+                pipeline_root=str(tmp_path / "artifacts"),
+                components=[writing, *failing],
+                metadata_connection_config=connection,
+                enable_cache=True,
+            )
+        )
+        return local.latest(connection)
+
+    return run_pipeline
+
+
+def reported(connection, number):
+    return (local.report_folder(connection, number) / "word").read_text()
+
+
+def test_without_a_run_there_is_no_latest(connection):
+    assert local.latest(connection) == 0
+    assert local.report_folder(connection, 0) is None
+
+
+def test_each_run_has_its_report(connection, run):
+    first, second = run("first"), run("second")
+    assert 0 < first < second == local.latest(connection)
+    assert reported(connection, first) == "first"
+    assert reported(connection, second) == "second"
+
+
+def test_a_run_answered_from_the_cache_has_the_report_of_the_former(connection, run):
+    first, other, again = run("first"), run("other"), run("first")
+    assert again > other > first
+    assert local.report_folder(connection, again) == local.report_folder(connection, first)
+
+
+def test_a_run_that_fails_after_its_report_has_it(connection, run):
+    with pytest.raises(ValueError, match="artifacts"):
+        run("failed", fails=True)
+    assert reported(connection, local.latest(connection)) == "failed"
+
+
+def sqlite(path, *statements):
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        for statement in statements:
+            database.execute(statement)
+
+
+def database(connection):
+    return pathlib.Path(connection.sqlite.filename_uri)
+
+
+DAMAGES = {
+    "file is not a database": lambda path: path.write_bytes(b"\x07" * 20_000),
+    "database disk image is malformed": lambda path: os.truncate(path, 30_000),
+    "MLMD database version 99 is greater": lambda path: sqlite(
+        path, "UPDATE MLMDEnv SET schema_version = 99"
+    ),
+    "There are a subset of tables": lambda path: sqlite(path, "DROP TABLE Event"),
+}
+
+
+@pytest.mark.parametrize("words", DAMAGES)
+def test_a_damaged_database_is_refused_with_what_to_do(connection, tmp_path, words):
+    local.require_usable(connection, tmp_path / "artifacts")
+    DAMAGES[words](database(connection))
+    before = database(connection).read_bytes()
+    with pytest.raises(local.MetadataError) as raised:
+        local.require_usable(connection, tmp_path / "artifacts")
+    sentence = str(raised.value)
+    assert (
+        f"{database(connection)} must be a database of ML Metadata. Received: {words}" in sentence
+    )
+    assert f"move {tmp_path / 'metadata'} and {tmp_path / 'artifacts'} away" in sentence
+    assert database(connection).read_bytes() == before
+
+
+def test_artifacts_that_no_run_is_known_of_are_not_written_among(connection, tmp_path, run):
+    run("first")
+    local.require_usable(connection, tmp_path / "artifacts")
+    database(connection).unlink()
+    with pytest.raises(local.MetadataError, match=r"must know of the runs that wrote .*artifacts"):
+        local.require_usable(connection, tmp_path / "artifacts")
+    (tmp_path / "artifacts").rename(tmp_path / "moved")
+    local.require_usable(connection, tmp_path / "artifacts")
+
+
+def test_a_database_that_cannot_be_opened_is_not_called_damaged(connection, tmp_path):
+    database(connection).mkdir()
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        local.require_usable(connection, tmp_path / "artifacts")
