@@ -183,14 +183,10 @@ def _millimeters(values: np.ndarray) -> np.ndarray:
 
 # What only chooses, shows or stores is left out: a new row of a table leaves old cells valid.
 _DECIDES = (
-    "argument_rules.py",
-    "config_rules.py",
     "configs.py",
-    "finetune_switches.py",
-    "mirror_images.py",
-    "recipe_defaults.py",
+    "errors.py",
     "skeletons.py",
-    "units.py",
+    "sources.py",
     "calibration",
     "datasets",
     "geometry",
