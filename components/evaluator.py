@@ -29,7 +29,7 @@ from tfx.utils import io_utils, json_utils
 from components import artifacts
 from components import scores as components_scores
 from keras_mvlift import inference
-from keras_mvlift.lifting import lift
+from keras_mvlift.lifting import record_views
 from keras_mvlift.metrics import baselines, pose_error
 
 HELD_OUT, BOUNDS = "held_out", "held_out_bounds"
@@ -527,7 +527,7 @@ class LiftTrack(beam.DoFn):
         extracts = list(track[1])
         test = baselines.decode_test_views([np.ravel(one[_INPUT])[0] for one in extracts])
         poses = {
-            name: lift.lift_test_views(model, test).root_relative_pose.reshape(len(extracts), -1)
+            name: record_views.lift(model, test).root_relative_pose.reshape(len(extracts), -1)
             for name, model in self._models.items()
         }
         for index, extract in enumerate(extracts):

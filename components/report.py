@@ -17,7 +17,7 @@ from components import artifacts, evaluator, spans
 from components import scores as baselines_component
 from components.example_gen import executor
 from keras_mvlift import inference
-from keras_mvlift.lifting import lift
+from keras_mvlift.lifting import record_views
 from keras_mvlift.metrics import baselines, pose_error
 from keras_mvlift.visualization import pictures
 
@@ -78,7 +78,7 @@ def draw(
 ) -> None:
     """Draws every view of the test instant whose error is the median, and a note below."""
     view = test.view
-    lifted = lift.lift_test_views(lifter, test)
+    lifted = record_views.lift(lifter, test)
     error = pose_error.per_pose(test.reference_pose, lifted.root_relative_pose)["mpjpe_mm"]
     error = np.asarray(error)
     instants = np.unique(test.instant)

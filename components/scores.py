@@ -19,7 +19,7 @@ from components.example_gen import executor
 from keras_mvlift import inference
 from keras_mvlift.datasets import tfrecords as examples_module
 from keras_mvlift.datasets import views
-from keras_mvlift.lifting import lift
+from keras_mvlift.lifting import record_views
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
 from keras_mvlift.training import held_out
 
@@ -46,7 +46,7 @@ def HeldOutViews(
     test, measured_on = unseen_views(examples, test_examples)
     found: dict[str, Any] = {}
     if test is not None:
-        pose = lift.lift_test_views(lifter, test).root_relative_pose
+        pose = record_views.lift(lifter, test).root_relative_pose
         some, index = _some_instants(test)
         score = held_out_views.score_test_views(some, pose[index], min_joints=min_joints)
         about = {"num_instants": len(np.unique(some.instant)), "measured_on": measured_on}

@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline import local, mvlift, nodes, presets
+from pipeline import mvlift, nodes, presets, runs
 
 try:
     from airflow import models
@@ -39,7 +39,7 @@ def make_dag(environment: Mapping[str, str] = os.environ) -> Any:
     )
     config, data_root = presets.configure(request)
     home = pathlib.Path(environment.get(OUTPUT_ROOT, "output")).resolve() / config.name
-    connection = local.metadata_connection(home / "metadata" / "metadata.db")
+    connection = runs.metadata_connection(home / "metadata" / "metadata.db")
     folders = mvlift.Folders(
         artifacts=str(home / "artifacts"),
         checkpoints=str(home / "checkpoints"),

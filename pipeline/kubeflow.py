@@ -22,8 +22,8 @@ from tfx.dsl.components.common import resolver
 from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
-from components import spans
-from components.example_gen import files
+from components import spans as components_spans
+from components.example_gen import spans
 from pipeline import container, mvlift, presets
 
 RESOLVER = "-resolver"
@@ -52,7 +52,7 @@ def compiled(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ValueError: If settings break a rule, or it is not said what is read, or that is spans.
     """
-    if options.data_root and files.are_in(options.data_root):
+    if options.data_root and spans.are_in(options.data_root):
         rule = (
             "hold no {SPAN}: the platform has no resolver of spans, as Airflow and this machine do"
         )
@@ -86,7 +86,9 @@ def _adapt(node: base_node.BaseNode, machine: Any) -> None:
     if isinstance(node, resolver.Resolver):
         # The platform looks itself, by one of two strategies. Ours adds to it that it passes
         # over the candidate, which matters where a second run is answered from the cache.
-        channels = {key: node.raw_inputs[key] for key in (spans.MODEL, spans.BLESSING)}
+        channels = {
+            key: node.raw_inputs[key] for key in (components_spans.MODEL, components_spans.BLESSING)
+        }
         name = node.id
         strategy = latest_blessed_model_strategy.LatestBlessedModelStrategy
         resolver.Resolver.__init__(node, strategy_class=strategy, **channels)

@@ -27,7 +27,7 @@ from components import evaluator, infra_validator, pusher, report, scores, train
 from components import spans as components_spans
 from components.example_gen import component as example_gen
 from components.example_gen import executor as example_gen_executor
-from components.example_gen import files
+from components.example_gen import spans
 from keras_mvlift import configs, sources
 from keras_mvlift.training import stages
 from pipeline import settings
@@ -63,11 +63,11 @@ def create_pipeline(
         metadata_connection: Where ML Metadata is kept.
     """
     version = code_version()
-    data = data_for_choosing(config, files.are_in(data_root))
+    data = data_for_choosing(config, spans.are_in(data_root))
     examples = example_gen.RecordingExampleGen(data.to_json(), data_root, version)
     checked = check_nodes(examples, sources.open_split(data).holds_out)
     records, start, drift = examples.outputs, {}, {}
-    if files.are_in(data_root):
+    if spans.are_in(data_root):
         followed = follow(config, examples, checked)
         checked += followed.nodes
         records, start = followed.window.outputs, followed.start

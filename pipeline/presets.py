@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from components.example_gen import files
+from components.example_gen import spans
 from keras_mvlift import configs, errors
 from pipeline import settings
 
@@ -269,7 +269,7 @@ def _asked(request: Request) -> tuple[dict[str, Any], str]:
 
 
 def _newest(data_root: str) -> str:
-    return files.newest(data_root).path if files.are_in(data_root) else data_root
+    return spans.newest(data_root).path if spans.are_in(data_root) else data_root
 
 
 def _preset(data_root: str | None, overrides: Mapping[str, Any]) -> str:

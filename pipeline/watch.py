@@ -21,7 +21,7 @@ from concurrent.futures import process
 
 from components.example_gen import files
 from keras_mvlift import errors
-from pipeline import local, settings
+from pipeline import local, locks, settings
 
 DEAD_LETTERS = files.DEAD_LETTERS
 """The list of recordings that could not be used, beside the ledger."""
@@ -68,9 +68,9 @@ def main(arguments: list[str], run: Run | None = None) -> int:
     local.prepare_environment()
     try:
         _check(options)
-        with local.held(options.watched / SPANS / "watch.lock"):
+        with locks.held(options.watched / SPANS / "watch.lock"):
             return _follow(options, run or apart)
-    except local.BusyError:
+    except locks.BusyError:
         message = f"Another process follows {options.watched}; one at a time can."
     except (ValueError, OSError) as error:
         message = str(error)

@@ -10,7 +10,7 @@ from components import evaluator as components_evaluator
 from components import report, scores, trainers
 from components.example_gen import executor
 from keras_mvlift import configs, inference
-from keras_mvlift.lifting import lift
+from keras_mvlift.lifting import record_views
 from keras_mvlift.metrics import baselines as measures
 from keras_mvlift.metrics import pose_error
 from keras_mvlift.visualization import pictures
@@ -83,7 +83,7 @@ def expected(examples, model):
     """Measures a model past the Evaluator."""
     test = measures.read_test_views(scores.pattern(examples["test_examples"].uri, "test"))
     lifter = inference.load_model(f"{model.uri}/Format-Serving")
-    lifted = lift.lift_test_views(lifter, test)
+    lifted = record_views.lift(lifter, test)
     return lifter, test, pose_error.summary(test.reference_pose, lifted.root_relative_pose)
 
 
@@ -111,6 +111,6 @@ def test_the_report_draws_what_a_temporal_model_lifts(examples, models, tmp_path
     monkeypatch.setattr(pictures, "lifted_poses", lambda path, rows, note: drawn.extend(rows))
     lifter, test, _ = expected(examples, models["temporal"])
     report.draw(tmp_path / "picture.png", lifter, test)
-    poses = lift.lift_test_views(lifter, test).root_relative_pose
+    poses = record_views.lift(lifter, test).root_relative_pose
     assert all((row.pose_pred == poses).all(axis=(1, 2)).any() for row in drawn)
     assert drawn

@@ -5,9 +5,16 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from keras_mvlift import inference
 from keras_mvlift.export import warm_up_requests
-from tests import temporal_networks
+from tests import temporal_networks, tiny_studio
 
 NUM_FRAMES = 9
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "mvlift" / "1"
+    tiny_studio.save(tiny_studio.trained(), folder)
+    return folder
 
 
 @pytest.fixture(scope="module")

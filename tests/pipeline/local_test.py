@@ -16,8 +16,8 @@ from tests.pipeline import studio_runs
 
 HOLD = """
 import pathlib, sys
-from pipeline import local
-with local.held(pathlib.Path(sys.argv[1])):
+from pipeline import local, locks
+with locks.held(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """

@@ -4,7 +4,7 @@ import ml_metadata
 import pytest
 from ml_metadata.proto import metadata_store_pb2
 
-from pipeline import local, mvlift, nodes, settings
+from pipeline import mvlift, nodes, runs, settings
 from tests.pipeline import studio_runs
 
 NAMES = ("Schema.Pairs", "RecordingExampleGen")
@@ -17,7 +17,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def connection(home):
-    return local.metadata_connection(home / "metadata" / "metadata.db")
+    return runs.metadata_connection(home / "metadata" / "metadata.db")
 
 
 @pytest.fixture(scope="module")

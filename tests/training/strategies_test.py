@@ -170,7 +170,7 @@ def test_two_workers_one_of_which_was_killed_report_the_losses_of_one(folder, al
             # outside of training rests on them.
             measured = {name: row.pop(name) for name in [*row] if name.startswith("val_")}
             expected_measured = {name: expected_row[name] for name in measured}
-            assert measured == pytest.approx(expected_measured, rel=5e-4)
+            assert measured == pytest.approx(expected_measured, rel=2e-3)
             assert row == pytest.approx({name: expected_row[name] for name in row}, rel=1e-4)
 
 

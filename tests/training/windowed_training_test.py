@@ -87,7 +87,7 @@ def jittery_windows(seed, num_clips=30, num_frames=60):
     pose -= pose[:, :, skeletons.ROOT : skeletons.ROOT + 1]
     pose = pose.reshape(-1, 17, 3)
     place = pose + np.array([0.0, 0.0, tiny_studio.RIG_DISTANCE])
-    seen = place[..., :2] / place[..., 2:] + rng.normal(0, 0.02, pose[..., :2].shape)
+    seen = place[..., :2] / place[..., 2:] + rng.normal(0, 0.04, pose[..., :2].shape)
     eye = np.tile(np.eye(3), (len(pose), 1, 1))
     camera = cameras.Camera(*(tf.constant(x, tf.float32) for x in (eye, eye, 0 * pose[:, 0])))
     view = views.View(tf.constant(seen, tf.float32), tf.ones(pose.shape[:2]), camera)

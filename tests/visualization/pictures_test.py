@@ -59,7 +59,8 @@ def test_a_note_stands_below_all_rows(tmp_path, row):
         _, size, pixels = _pixels(tmp_path / "picture.png")
         assert size == pictures.size(1, has_note=bool(note)) == (1440, 640 if note else 600)
         shown.append(pixels)
-    np.testing.assert_array_equal(shown[0][:490], shown[1][:490])
+    # The same but for how edges are smoothed; anything that moved by a pixel would differ by more.
+    np.testing.assert_allclose(shown[0][:490].astype(int), shown[1][:490].astype(int), atol=64)
     assert (shown[1] != shown[2]).any()
 
 

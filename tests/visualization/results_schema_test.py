@@ -51,7 +51,7 @@ def test_a_figure_under_another_name_is_refused(results):
 def test_the_figures_are_those_that_the_metrics_give():
     figures = SCHEMA["$defs"]["figures"]
     assert tuple(figures["required"]) == pose_error.FIGURE_NAMES
-    assert set(figures["properties"]) == {*pose_error.FIGURE_NAMES, "num_examples"}
+    assert set(figures["properties"]) == {*pose_error.FIGURE_NAMES, "num_examples", "coverage"}
 
 
 def test_the_page_names_every_key():

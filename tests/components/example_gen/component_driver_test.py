@@ -5,7 +5,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 from tfx.orchestration.portable import data_types
 
-from components.example_gen import component, executor, files
+from components.example_gen import component, executor, spans
 
 
 @pytest.fixture
@@ -84,5 +84,5 @@ def test_the_newest_span_is_read_and_its_number_told(recording, tmp_path):
     )
     told = found.exec_properties
     assert told[executor.DATA_ROOT].string_value == str(tmp_path / "00012")
-    assert (told[files.SPAN].int_value, told[files.VERSION].int_value) == (12, 0)
+    assert (told[spans.SPAN].int_value, told[spans.VERSION].int_value) == (12, 0)
     assert told[executor.FINGERPRINT].string_value == fingerprint(tmp_path / "00012")

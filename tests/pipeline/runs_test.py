@@ -9,7 +9,7 @@ from tfx.orchestration import pipeline
 from tfx.orchestration.local import local_dag_runner
 
 from components import artifacts
-from pipeline import local
+from pipeline import runs
 
 
 @decorators.component
@@ -26,7 +26,7 @@ def fail(report: annotations.InputArtifact[artifacts.Report]) -> None:
 
 @pytest.fixture
 def connection(tmp_path):
-    return local.metadata_connection(tmp_path / "metadata" / "metadata.db")
+    return runs.metadata_connection(tmp_path / "metadata" / "metadata.db")
 
 
 @pytest.fixture
@@ -45,23 +45,23 @@ def run(connection, tmp_path):
                 enable_cache=True,
             )
         )
-        return local.latest(connection)
+        return runs.latest(connection)
 
     return run_pipeline
 
 
 def reported(connection, number):
-    return (local.report_folder(connection, number) / "word").read_text()
+    return (runs.report_folder(connection, number) / "word").read_text()
 
 
 def test_without_a_run_there_is_no_latest(connection):
-    assert local.latest(connection) == 0
-    assert local.report_folder(connection, 0) is None
+    assert runs.latest(connection) == 0
+    assert runs.report_folder(connection, 0) is None
 
 
 def test_each_run_has_its_report(connection, run):
     first, second = run("first"), run("second")
-    assert 0 < first < second == local.latest(connection)
+    assert 0 < first < second == runs.latest(connection)
     assert reported(connection, first) == "first"
     assert reported(connection, second) == "second"
 
@@ -69,13 +69,13 @@ def test_each_run_has_its_report(connection, run):
 def test_a_run_answered_from_the_cache_has_the_report_of_the_former(connection, run):
     first, other, again = run("first"), run("other"), run("first")
     assert again > other > first
-    assert local.report_folder(connection, again) == local.report_folder(connection, first)
+    assert runs.report_folder(connection, again) == runs.report_folder(connection, first)
 
 
 def test_a_run_that_fails_after_its_report_has_it(connection, run):
     with pytest.raises(ValueError, match="artifacts"):
         run("failed", fails=True)
-    assert reported(connection, local.latest(connection)) == "failed"
+    assert reported(connection, runs.latest(connection)) == "failed"
 
 
 def sqlite(path, *statements):
@@ -100,11 +100,11 @@ DAMAGES = {
 
 @pytest.mark.parametrize("words", DAMAGES)
 def test_a_damaged_database_is_refused_with_what_to_do(connection, tmp_path, words):
-    local.require_usable(connection, tmp_path / "artifacts")
+    runs.require_usable(connection, tmp_path / "artifacts")
     DAMAGES[words](database(connection))
     before = database(connection).read_bytes()
-    with pytest.raises(local.MetadataError) as raised:
-        local.require_usable(connection, tmp_path / "artifacts")
+    with pytest.raises(runs.MetadataError) as raised:
+        runs.require_usable(connection, tmp_path / "artifacts")
     sentence = str(raised.value)
     assert (
         f"{database(connection)} must be a database of ML Metadata. Received: {words}" in sentence
@@ -115,15 +115,15 @@ def test_a_damaged_database_is_refused_with_what_to_do(connection, tmp_path, wor
 
 def test_artifacts_that_no_run_is_known_of_are_not_written_among(connection, tmp_path, run):
     run("first")
-    local.require_usable(connection, tmp_path / "artifacts")
+    runs.require_usable(connection, tmp_path / "artifacts")
     database(connection).unlink()
-    with pytest.raises(local.MetadataError, match=r"must know of the runs that wrote .*artifacts"):
-        local.require_usable(connection, tmp_path / "artifacts")
+    with pytest.raises(runs.MetadataError, match=r"must know of the runs that wrote .*artifacts"):
+        runs.require_usable(connection, tmp_path / "artifacts")
     (tmp_path / "artifacts").rename(tmp_path / "moved")
-    local.require_usable(connection, tmp_path / "artifacts")
+    runs.require_usable(connection, tmp_path / "artifacts")
 
 
 def test_a_database_that_cannot_be_opened_is_not_called_damaged(connection, tmp_path):
     database(connection).mkdir()
     with pytest.raises(sqlite3.OperationalError, match="unable to open"):
-        local.require_usable(connection, tmp_path / "artifacts")
+        runs.require_usable(connection, tmp_path / "artifacts")

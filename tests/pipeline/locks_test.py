@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from pipeline import local
+from pipeline import locks
 from tests.pipeline import studio_runs
 
 # Holds the lock, and forks a process that outlives it.
 HOLD = """
 import os, pathlib, sys, time
-from pipeline import local
-with local.held(pathlib.Path(sys.argv[1])):
+from pipeline import locks
+with locks.held(pathlib.Path(sys.argv[1])):
     if child := os.fork():
         print(child, flush=True)
     time.sleep(60)
@@ -45,7 +45,7 @@ def holder(path):
 def test_who_holds_it_is_named(path, holder):
     process, _ = holder
     words = rf"Received: process {process.pid}, started \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\. Wait for"
-    with pytest.raises(local.BusyError, match=words) as raised, local.held(path):
+    with pytest.raises(locks.BusyError, match=words) as raised, locks.held(path):
         pass
     assert f"`output_root` must have no other run of this pipeline going on in {path.parent}." in (
         str(raised.value)
@@ -57,12 +57,12 @@ def test_it_is_free_when_its_holder_was_killed_though_a_child_lives(path, holder
     process.kill()
     process.wait()
     os.kill(child, 0)
-    with local.held(path):
+    with locks.held(path):
         assert re.fullmatch(rf"process {os.getpid()}, started [\d :-]+\n", path.read_text())
 
 
 def test_it_is_free_after_an_error(path):
-    with pytest.raises(KeyError), local.held(path):
+    with pytest.raises(KeyError), locks.held(path):
         raise KeyError
     script = HOLD.replace("time.sleep(60)", "pass")
     command = [sys.executable, "-c", script, str(path)]
@@ -71,5 +71,5 @@ def test_it_is_free_after_an_error(path):
 
 def test_a_folder_that_cannot_be_made_is_an_error_of_the_system(tmp_path):
     (tmp_path / "home").write_text("a file")
-    with pytest.raises(NotADirectoryError), local.held(tmp_path / "home" / "x" / "run.lock"):
+    with pytest.raises(NotADirectoryError), locks.held(tmp_path / "home" / "x" / "run.lock"):
         pass

@@ -1,6 +1,6 @@
 import pytest
 
-from components.example_gen import files
+from components.example_gen import spans
 from keras_mvlift import errors
 
 
@@ -21,21 +21,21 @@ def folder(tmp_path):
     ],
 )
 def test_the_newest_is_the_greatest_number(pattern, number, version, name, folder):
-    found = files.newest(f"{folder}/{pattern}")
-    assert found == files.Span(number, version, str(folder / name))
+    found = spans.newest(f"{folder}/{pattern}")
+    assert found == spans.Span(number, version, str(folder / name))
 
 
 def test_a_path_may_begin_anywhere(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    assert files.newest("films/{SPAN:5}") == files.Span(10, 0, "films/00010")
+    assert spans.newest("films/{SPAN:5}") == spans.Span(10, 0, "films/00010")
 
 
 def test_what_else_a_path_holds_is_taken_word_for_word(folder):
     (folder / "a+b").mkdir()
     (folder / "a+b" / "1").mkdir()
-    assert files.newest(f"{folder}/a+b/{{SPAN}}").number == 1
+    assert spans.newest(f"{folder}/a+b/{{SPAN}}").number == 1
     with pytest.raises(errors.RecordingError, match="match a span"):
-        files.newest(f"{folder}/film./{{SPAN}}")
+        spans.newest(f"{folder}/film./{{SPAN}}")
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def test_what_else_a_path_holds_is_taken_word_for_word(folder):
 )
 def test_paths_without_a_span_are_refused(pattern, rule, folder):
     with pytest.raises(errors.RecordingError, match=rule):
-        files.newest(f"{folder}/{pattern}")
+        spans.newest(f"{folder}/{pattern}")
 
 
 def test_only_span_makes_spans():
-    found = [files.are_in(root) for root in ("films/{SPAN}", "films/{SPAN:5}", "films/00001", "")]
+    found = [spans.are_in(root) for root in ("films/{SPAN}", "films/{SPAN:5}", "films/00001", "")]
     assert found == [True, True, False, False]

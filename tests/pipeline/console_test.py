@@ -8,7 +8,7 @@ import warnings
 import pytest
 from absl import logging as absl_logging
 
-from pipeline import local
+from pipeline import console
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def log(tmp_path):
 
 
 def test_native_code_warnings_and_logs_go_to_the_file(log, capfd):
-    with local.quiet(log):
+    with console.quiet(log):
         os.write(2, b"I tensorflow/core: native\n")
         warnings.warn("a warning", stacklevel=1)
         logging.getLogger("some.library").info("a log line")
@@ -30,7 +30,7 @@ def test_native_code_warnings_and_logs_go_to_the_file(log, capfd):
 
 
 def test_what_python_prints_stays_on_the_console(log, capfd):
-    with local.quiet(log):
+    with console.quiet(log):
         sys.stderr.write("progress\n")
         sys.stdout.write("a table\n")
     assert capfd.readouterr() == ("a table\n", "progress\n")
@@ -51,7 +51,7 @@ def test_everything_is_as_before_afterwards(log, capfd):
     root = logging.getLogger()
     before = (sys.stderr, root.handlers[:], root.level, absl_logging.get_verbosity())
     shown = warnings.showwarning
-    with pytest.raises(KeyError), local.quiet(log):
+    with pytest.raises(KeyError), console.quiet(log):
         raise KeyError
     after = (sys.stderr, root.handlers[:], root.level, absl_logging.get_verbosity())
     assert after == before
@@ -63,7 +63,7 @@ def test_everything_is_as_before_afterwards(log, capfd):
 
 def test_filters_set_inside_are_forgotten(log):
     filters = warnings.filters[:]
-    with local.quiet(log):
+    with console.quiet(log):
         warnings.simplefilter("error")
     assert warnings.filters == filters
 
@@ -71,14 +71,14 @@ def test_filters_set_inside_are_forgotten(log):
 def test_the_file_is_made_anew(log):
     log.parent.mkdir()
     log.write_text("of another run\n")
-    with local.quiet(log):
+    with console.quiet(log):
         os.write(2, b"of this one\n")
     assert log.read_text() == "of this one\n"
 
 
 def test_runs_follow_each_other(log, capfd):
     for word in ("first", "second"):
-        with local.quiet(log):
+        with console.quiet(log):
             sys.stderr.write(f"{word}\n")
     assert capfd.readouterr().err == "first\nsecond\n"
 
@@ -86,7 +86,7 @@ def test_runs_follow_each_other(log, capfd):
 def lines(*messages):
     """What the console shows of the runner's log records, a second apart."""
     shown = io.StringIO()
-    handler = local.ComponentLines(shown)
+    handler = console.ComponentLines(shown)
     for message in messages:
         handler.handle(logging.makeLogRecord({"msg": message, "levelno": logging.INFO}))
     return shown.getvalue().splitlines()
@@ -94,7 +94,7 @@ def lines(*messages):
 
 def test_a_component_is_a_line_with_its_seconds(monkeypatch):
     times = iter([100.0, 112.34])
-    monkeypatch.setattr(local.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(times))
     assert lines(
         "Component Trainer.Finetune is running.",
         "Going to run a new execution 7",
@@ -126,7 +126,7 @@ def test_a_component_that_fails_gets_no_line():
 
 
 def test_the_runners_records_reach_the_console(log, capfd):
-    with local.quiet(log):
+    with console.quiet(log):
         logging.info("Component %s is running.", "Pusher")
         logging.info("Component %s is finished.", "Pusher")
     assert capfd.readouterr().err == "  Pusher                         0.0 s\n"
@@ -136,7 +136,7 @@ def test_the_runners_records_reach_the_console(log, capfd):
 def test_a_disk_without_space_costs_the_log_and_nothing_else(tmp_path, capfd):
     full = tmp_path / "run.log"
     full.symlink_to("/dev/full")
-    with local.quiet(full):
+    with console.quiet(full):
         logging.info("Component %s is running.", "Pusher")
         os.write(1, b"the work goes on\n")
         logging.info("Component %s is finished.", "Pusher")
@@ -148,7 +148,7 @@ def test_what_ends_a_thread_is_logged(log, capfd):
     def end():
         raise KeyError("some internal name")
 
-    with local.quiet(log):
+    with console.quiet(log):
         thread = threading.Thread(target=end, name="reader")
         thread.start()
         thread.join()

@@ -3,7 +3,7 @@ import pytest
 
 from keras_mvlift import configs, inference
 from keras_mvlift.datasets import preparation, view_windows
-from keras_mvlift.lifting import lift
+from keras_mvlift.lifting import record_views
 from keras_mvlift.metrics import baselines
 from tests import temporal_networks, tiny_studio
 
@@ -33,13 +33,13 @@ def test_views_are_lifted_from_the_windows_that_training_would_see(
     pose, root_position = lifter(window)
     test = baselines.read_test_views(records)
     assert len(test.frame) == 4 * len(FRAMES)
-    lifted = lift.lift_test_views(inference.load_model(tmp_path), test)
+    lifted = record_views.lift(inference.load_model(tmp_path), test)
     np.testing.assert_allclose(lifted.root_relative_pose, pose, atol=1e-4)
     np.testing.assert_allclose(lifted.root_position, root_position, atol=1e-4)
     moved = lifted.root_relative_pose + lifted.root_position[:, np.newaxis]
     np.testing.assert_array_equal(lifted.pose_camera, moved)
     # The frames around a view have a say in its pose.
-    alone = lift.lift_test_views(
+    alone = record_views.lift(
         inference.load_model(tmp_path), test._replace(clip=np.arange(len(test.frame)).astype(str))
     )
     assert np.abs(alone.root_relative_pose - lifted.root_relative_pose).max() > 1e-3
@@ -48,7 +48,7 @@ def test_views_are_lifted_from_the_windows_that_training_would_see(
 def test_a_model_of_single_frames_lifts_each_view_alone(records, tmp_path):
     tiny_studio.save(tiny_studio.trained(), tmp_path)
     model, test = inference.load_model(tmp_path), baselines.read_test_views(records)
-    lifted = lift.lift_test_views(model, test)
+    lifted = record_views.lift(model, test)
     expected = model.lift(test.view.keypoints_2d, test.view.confidence, test.view.camera)
     np.testing.assert_array_equal(lifted.pose_camera, expected.pose_camera)
 
@@ -56,5 +56,5 @@ def test_a_model_of_single_frames_lifts_each_view_alone(records, tmp_path):
 def test_the_model_is_left_as_it_was(records, tmp_path):
     temporal_networks.save(tmp_path, frame_step=3)
     model = inference.load_model(tmp_path)
-    lift.lift_test_views(model, baselines.read_test_views(records))
+    record_views.lift(model, baselines.read_test_views(records))
     assert model.frame_step == 3

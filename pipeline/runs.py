@@ -1,0 +1,96 @@
+"""Runs a pipeline on this machine and finds what the run wrote."""
+
+import contextlib
+import pathlib
+import sqlite3
+
+from ml_metadata import MetadataStore
+from ml_metadata.proto import metadata_store_pb2
+from tfx.orchestration import metadata
+
+from components import artifacts
+
+_RUN_CONTEXT = "pipeline_run"
+
+# What SQLite says of a disk, not of what a file holds.
+_OF_THE_DISK = ("disk is full", "disk I/O error", "readonly database", "unable to open")
+
+
+def metadata_connection(path: pathlib.Path) -> metadata_store_pb2.ConnectionConfig:
+    """Gives the connection to a SQLite file, whose folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return metadata.sqlite_metadata_connection_config(str(path))
+
+
+class MetadataError(ValueError):
+    """What is known of former runs cannot be used."""
+
+
+def require_usable(
+    connection: metadata_store_pb2.ConnectionConfig, artifacts_folder: pathlib.Path
+) -> None:
+    """Looks through what is known of former runs before anything is built on it.
+
+    Args:
+        connection: To a SQLite file, made if it is not there.
+        artifacts_folder: What the former runs wrote.
+
+    Raises:
+        MetadataError: If the file is damaged or of another kind, or knows of no run although there
+            are artifacts, among which a new run would write under the same numbers.
+    """
+    path = pathlib.Path(connection.sqlite.filename_uri)
+    advice = (
+        f"Put a copy of {path.name} from before in its place, or move {path.parent} and "
+        f"{artifacts_folder} away: the next run then starts anew, and compares its model with no "
+        "earlier one. Models that were pushed stay where they are."
+    )
+    if found := _damage(path) or _refusal(connection):
+        raise MetadataError(
+            f"{path} must be a database of ML Metadata. Received: {found}. {advice}"
+        )
+    if not latest(connection) and artifacts_folder.is_dir() and any(artifacts_folder.iterdir()):
+        raise MetadataError(
+            f"{path} must know of the runs that wrote {artifacts_folder}. Received: none. {advice}"
+        )
+
+
+def _damage(path: pathlib.Path) -> str:
+    """Says what SQLite finds wrong with a file, if anything."""
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            (words,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError:
+        # Not the file's content: its folder, its disk.
+        raise
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if words == "ok" else words.replace("\n", " ")
+
+
+def _refusal(connection: metadata_store_pb2.ConnectionConfig) -> str:
+    """Says why ML Metadata refuses a database, if it does."""
+    try:
+        MetadataStore(connection)
+    except RuntimeError as error:
+        words = str(error).removeprefix("Error when executing query: ").split(" query: ")[0]
+        if any(phrase in words for phrase in _OF_THE_DISK):
+            raise
+        return words.strip().rstrip(".")
+    return ""
+
+
+def latest(connection: metadata_store_pb2.ConnectionConfig) -> int:
+    """Gives the number of the latest run, 0 if there was none."""
+    contexts = MetadataStore(connection).get_contexts_by_type(_RUN_CONTEXT)
+    return max((context.id for context in contexts), default=0)
+
+
+def report_folder(connection: metadata_store_pb2.ConnectionConfig, run: int) -> pathlib.Path | None:
+    """Finds the report of a run, written by it or answered from the cache."""
+    found = [
+        artifact
+        for artifact in MetadataStore(connection).get_artifacts_by_context(run)
+        if artifact.type == artifacts.Report.TYPE_NAME
+    ]
+    return pathlib.Path(found[-1].uri) if found else None
