@@ -109,7 +109,11 @@ def read(path: pathlib.Path = LIST) -> list[Mutation]:
 
 def product_files(root: pathlib.Path) -> dict[pathlib.Path, str]:
     """Reads the product's texts: those of all folders but tests, documentation and scripts."""
-    folders = [path for path in root.iterdir() if path.is_dir() and path.name not in NO_PRODUCT]
+    folders = [
+        path
+        for path in root.iterdir()
+        if path.is_dir() and path.name not in NO_PRODUCT and not path.name.startswith(".")
+    ]
     paths = [path for folder in sorted(folders) for path in sorted(folder.rglob("*.*"))]
     return {path: path.read_text() for path in paths if path.suffix in ENDINGS}
 

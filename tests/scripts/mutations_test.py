@@ -94,6 +94,9 @@ def test_only_tests_that_pass_unbroken_are_taken_for_tests(tree):
 
 
 def test_text_is_found_once_in_the_product_and_nowhere_else(tree):
+    hidden = tree / ".venv" / "lib" / "sums.py"
+    hidden.parent.mkdir(parents=True)
+    hidden.write_bytes(b"\xb1 a + b")
     texts = mutations.product_files(tree)
     assert [path.name for path in texts] == ["sums.py"]
     assert mutations.place(mutation(), texts).name == "sums.py"
