@@ -93,7 +93,7 @@ def in_memory(model: str, path: str) -> float:
 
 
 def _views(num_poses: int) -> tfrecords.Columns:
-    """Gives views of people in the studio, each moved by some pixels."""
+    """Returns views of people in the studio, each moved by some pixels."""
     seen = exports.studio_views(min(num_poses, _NUM_DISTINCT))
     rows = np.arange(num_poses)
     views = {

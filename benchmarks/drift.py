@@ -65,7 +65,7 @@ def film(
 
 
 def calibrated(day: int) -> Change:
-    """Gives a change: the cameras' places as a day's calibration has them."""
+    """Returns a change: the cameras' places as a day's calibration has them."""
     error = np.random.default_rng(day).normal(0.0, _CALIBRATION_ERROR, (4, 3))
     return lambda clip: dataclasses.replace(
         clip, camera=clip.camera._replace(center=clip.camera.center + error)
@@ -73,7 +73,7 @@ def calibrated(day: int) -> Change:
 
 
 def resized(factor: float) -> Change:
-    """Gives a change: images of another resolution."""
+    """Returns a change: images of another resolution."""
 
     def change(clip: sequences.MultiViewSequence) -> sequences.MultiViewSequence:
         scale = np.diag([factor, factor, 1.0])
@@ -84,7 +84,7 @@ def resized(factor: float) -> Change:
 
 
 def offset(pixels: float) -> Change:
-    """Gives a change: keypoints of cropped images, told in pixels of the crop."""
+    """Returns a change: keypoints of cropped images, told in pixels of the crop."""
     return lambda clip: dataclasses.replace(
         clip,
         keypoints_2d=np.where(
@@ -94,14 +94,14 @@ def offset(pixels: float) -> Change:
 
 
 def as_sure_as(scale: Callable[[np.ndarray], np.ndarray]) -> Change:
-    """Gives a change: a detector with other confidences."""
+    """Returns a change: a detector with other confidences."""
     return lambda clip: dataclasses.replace(
         clip, confidence=np.where(clip.confidence > 0, scale(clip.confidence), 0.0)
     )
 
 
 def without_camera(index: int) -> Change:
-    """Gives a change: a camera sees nobody."""
+    """Returns a change: a camera sees nobody."""
 
     def change(clip: sequences.MultiViewSequence) -> sequences.MultiViewSequence:
         is_lost = (np.arange(clip.num_views) == index)[:, np.newaxis, np.newaxis]
@@ -131,7 +131,7 @@ def statistics(clips: Iterable[sequences.MultiViewSequence]) -> spans.Statistics
 
 
 def measure(new: spans.Statistics, former: spans.Statistics) -> dict[str, float]:
-    """Gives how far each feature is off, on that side of the pairs where it is farther."""
+    """Returns how far each feature is off, on that side of the pairs where it is farther."""
     names = settings.DriftConfig().thresholds
     # As a threshold of 0 compares nothing.
     text = checks.comparators(checks.PAIRS, dict.fromkeys(names, 1e-9))
@@ -145,7 +145,7 @@ def measure(new: spans.Statistics, former: spans.Statistics) -> dict[str, float]
 
 
 def changes() -> dict[str, tuple[dict[str, Any], list[Change]]]:
-    """Gives what may happen to a studio: arguments of `film`, and changes of what was filmed."""
+    """Returns what may happen to a studio: arguments of `film`, and changes of what was filmed."""
     rng = np.random.default_rng(0)
 
     def moved(distance: float) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def arrow(table: tfrecords.Columns) -> list[bytes]:
 
 
 def rate(num_records: int, call: Callable[[], object]) -> float:
-    """Gives the best of some tries, records per second."""
+    """Returns the best of some tries, records per second."""
     seconds = []
     for _ in range(_NUM_TRIES):
         start = time.perf_counter()
@@ -73,7 +73,7 @@ def compress(records: list[bytes], level: int, path: pathlib.Path) -> None:
 
 
 def run(num_frames: int) -> list[tuple[str, float, float]]:
-    """Gives name, records per second and bytes per record of each way."""
+    """Returns name, records per second and bytes per record of each way."""
     table = columns(num_frames)
     records = tfrecords.encode(table)
     size = float(np.mean([len(record) for record in records]))

@@ -51,7 +51,7 @@ def save(config: configs.ModelConfig, folder: pathlib.Path) -> None:
 
 
 def studio_views(batch_size: int) -> export_formats.Views:
-    """Gives views of people in the studio, `[B, ...]`."""
+    """Returns views of people in the studio, `[B, ...]`."""
     studio = synthetic.Studio(num_subjects=1, num_clips=1, num_frames=batch_size)
     clip = studio.read(studio.clips()[0])
     intrinsics = np.tile(np.asarray(clip.camera.intrinsics)[0], (batch_size, 1, 1))
@@ -112,7 +112,7 @@ def _differences(poses: dict[str, np.ndarray]) -> dict[str, float]:
 
 
 def timed(call: Callable[[], object], num_calls: int) -> list[float]:
-    """Gives the seconds of each of some calls in a row, `[num_calls]`."""
+    """Returns the seconds of each of some calls in a row, `[num_calls]`."""
     taken = []
     for _ in range(num_calls):
         start = time.perf_counter()
@@ -124,7 +124,7 @@ def timed(call: Callable[[], object], num_calls: int) -> list[float]:
 def latencies(
     timers: dict[str, Timer], num_rounds: int, num_calls: int = CALLS_IN_A_ROW
 ) -> dict[str, np.ndarray]:
-    """Gives the seconds of each call, `[num_rounds * num_calls]`, of each that takes turns."""
+    """Returns the seconds of each call, `[num_rounds * num_calls]`, of each that takes turns."""
     taken: dict[str, list[float]] = {name: [] for name in timers}
     for _ in range(num_rounds):
         for name, timer in timers.items():

@@ -183,7 +183,7 @@ def _studio(num_cameras: int, num_clips: int, num_frames: int) -> synthetic.Stud
 
 
 def _instants(num_cameras: int) -> views.View:
-    """Gives a batch of instants, fields `[B, V, ...]`."""
+    """Returns a batch of instants, fields `[B, V, ...]`."""
     studio = _studio(num_cameras, 1, BATCH_SIZE)
     seen = sequences.instants_of_sequence(studio.read(studio.clips()[0]), np.arange(BATCH_SIZE))
     return tf.nest.map_structure(tf.constant, sequences.to_view(seen))

@@ -162,7 +162,7 @@ def _make(batches: Iterable[Any], num_batches: int) -> Job:
 
 
 def _step(recipe: str, width: int, batch: Any, steps: int) -> Job:
-    """Gives what takes steps as `fit` does, without all that `fit` does around them."""
+    """Returns what takes steps as `fit` does, without all that `fit` does around them."""
     model = configs.ModelConfig(recipe=recipe, width=width)
     config = configs.FinetuneConfig(**configs.finetuning(model))
     step = training_steps.stepper(training_steps.compiled(model, config), batch)
@@ -176,7 +176,7 @@ def _step(recipe: str, width: int, batch: Any, steps: int) -> Job:
 
 
 def _rates(jobs: dict[Any, Job], trial: Trial) -> dict[Any, float]:
-    """Gives the pairs per second of each at its best; the first turn only warms up."""
+    """Returns the pairs per second of each at its best; the first turn only warms up."""
     rates = dict.fromkeys(jobs, 0.0)
     for turn in range(trial.turns + 1):
         for name, job in jobs.items():

@@ -100,7 +100,7 @@ def config(num_virtual_views: int = 0) -> configs.DataConfig:
 
 
 def _runs(trial: Trial, size: Size) -> Iterator[tuple[Any, ...]]:
-    """Gives what is run on a release: its name, a preprocessor, its config and arguments."""
+    """Returns what is run on a release: its name, a preprocessor, its config and arguments."""
     in_batches, one_by_one = preprocessors.in_batches, preprocessors.one_by_one
     yield IN_BATCHES, in_batches, config()
     if size == trial.sizes[0] and trial.num_virtual_views:

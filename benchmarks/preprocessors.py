@@ -93,7 +93,7 @@ class BuildRecords(beam.DoFn):
         self._split = sources.open_split(self._config)
 
     def process(self, clip: str) -> Iterator[beam.pvalue.TaggedOutput]:
-        """Gives serialized records, tagged with their split."""
+        """Returns serialized records, tagged with their split."""
         sequence = self._source.read(clip)
         about = {"clip": sequence.name, "subject": sequence.subject, "action": sequence.action}
         about["camera_confidence"] = sequence.confidence.mean(axis=(1, 2))

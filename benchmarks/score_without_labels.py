@@ -23,7 +23,7 @@ from keras_mvlift.metrics import held_out_views
 
 
 def correlations(rows: Sequence[dict[str, float]]) -> dict[tuple[str, str], tuple[float, float]]:
-    """Gives Pearson's and Spearman's correlation of every score with every error."""
+    """Returns Pearson's and Spearman's correlation of every score with every error."""
     names = [name for name in rows[0] if "/" in name]
     found = {}
     for name in names:

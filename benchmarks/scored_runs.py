@@ -92,7 +92,7 @@ class Trial:
 
 
 def turned(camera: cameras.Camera, degrees: float, scale: float, seed: int) -> cameras.Camera:
-    """Gives a wrong calibration: each camera turned about an axis of its own, the rig scaled.
+    """Returns a wrong calibration: each camera turned about an axis of its own, the rig scaled.
 
     Args:
         camera: A rig, fields `[..., V, ...]`.

@@ -25,7 +25,7 @@ _HEAD_TURN, _HEAD_DRIFT = 0.25, 0.15
 
 
 def give(motion: np.ndarray, seed: int, subject: str, frame_rate: float) -> np.ndarray:
-    """Gives a recorded motion to a made-up body.
+    """Returns a recorded motion to a made-up body.
 
     Args:
         motion: `[T, J, 3]`, meters, z up.
@@ -50,7 +50,7 @@ def give(motion: np.ndarray, seed: int, subject: str, frame_rate: float) -> np.n
 
 
 def _axes(points: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gives where a head looks and its own up, `[T, 3]` each."""
+    """Returns where a head looks and its own up, `[T, 3]` each."""
     up = _unit(points[:, _HEAD] - points[:, _THORAX])
     left = points[:, _LEFT_SHOULDER] - points[:, _RIGHT_SHOULDER]
     forward = _unit(np.cross(left, up))

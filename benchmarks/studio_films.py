@@ -70,7 +70,7 @@ class Film(NamedTuple):
     subject: np.ndarray
 
     def select(self, index: np.ndarray) -> "Film":
-        """Gives the chosen instants."""
+        """Returns the chosen instants."""
         seen = tf.nest.map_structure(lambda field: field[index], self.seen)
         return Film(seen, self.pose_world[index], self.subject[index])
 

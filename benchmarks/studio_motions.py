@@ -40,7 +40,7 @@ def mixed(recorded: Sequence[origins.Motion], seed: int) -> list[origins.Motion]
 
 
 def made_up(seed: int, num_people: int) -> list[origins.Motion]:
-    """Gives motions that follow rules: people who sit, bend, reach, wave."""
+    """Returns motions that follow rules: people who sit, bend, reach, wave."""
     studio = synthetic.Studio(
         num_subjects=num_people, num_frames=300, frame_rate=FRAME_RATE, seed=seed
     )

@@ -27,7 +27,7 @@ class TorchProcess:
         )
 
     def answer(self, line: str) -> Any:
-        """Gives what is answered to a line.
+        """Returns what is answered to a line.
 
         Raises:
             ValueError: If the interpreter does not run the program.
@@ -78,7 +78,7 @@ class TorchNetworks:
         self.size = int(self._process.answer("size"))
 
     def seconds(self, batch_size: int, num_calls: int) -> list[float]:
-        """Gives what each of some calls in a row takes, `[num_calls]`."""
+        """Returns what each of some calls in a row takes, `[num_calls]`."""
         return list(self._process.answer(f"{batch_size} {num_calls}"))
 
     def close(self) -> None:
@@ -103,11 +103,11 @@ class TorchTraining:
         self._process = TorchProcess(python, program, (start, num_threads))
 
     def start(self) -> list[float]:
-        """Gives the loss at the start, without dropout, and the norm of its gradient."""
+        """Returns the loss at the start, without dropout, and the norm of its gradient."""
         return list(self._process.answer("start"))
 
     def seconds(self, num_steps: int) -> list[float]:
-        """Gives what each of some steps in a row takes, `[num_steps]`, with dropout."""
+        """Returns what each of some steps in a row takes, `[num_steps]`, with dropout."""
         return list(self._process.answer(f"{num_steps}"))
 
     def close(self) -> None:

@@ -83,7 +83,7 @@ class _Step:
         self.optimizer.step()
 
     def gradient(self) -> tuple[float, float]:
-        """Gives the loss and the norm of its gradient, which the weights then have."""
+        """Returns the loss and the norm of its gradient, which the weights then have."""
         self.optimizer.zero_grad()
         loss = self.loss()
         loss.backward()

@@ -23,7 +23,7 @@ _STEPS_PER_EPOCH = 1000
 
 
 def filmed(num_instants: int) -> views.View:
-    """Gives what four cameras see of the studio's people, fields `[T, 4, ...]`."""
+    """Returns what four cameras see of the studio's people, fields `[T, 4, ...]`."""
     studio = synthetic.Studio(num_subjects=1, num_clips=1, num_frames=num_instants)
     clip = studio.read(studio.clips()[0])
     return sequences.to_view(sequences.instants_of_sequence(clip, np.arange(num_instants)))
@@ -57,7 +57,7 @@ def compiled(
 
 
 def batch_of(run: str, seen: views.View, batch_size: int) -> Any:
-    """Gives a step's batch: pairs, or twice as many instants, as a stage takes of them."""
+    """Returns a step's batch: pairs, or twice as many instants, as a stage takes of them."""
     if run == ALL_VIEWS:
         return tf.nest.map_structure(tf.constant, objectives.agreed_beforehand(seen))
     sides = (
@@ -67,7 +67,7 @@ def batch_of(run: str, seen: views.View, batch_size: int) -> Any:
 
 
 def stepper(lifter: multi_view_lifter.MultiViewLifter, batch: Any) -> Callable[[], float]:
-    """Gives what takes a step as `fit` does, and its loss."""
+    """Returns what takes a step as `fit` does, and its loss."""
     function = lifter.make_train_function()
     batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
 
@@ -81,7 +81,7 @@ def stepper(lifter: multi_view_lifter.MultiViewLifter, batch: Any) -> Callable[[
 def loss_and_gradient(
     lifter: multi_view_lifter.MultiViewLifter, pair: views.ViewPair
 ) -> list[float]:
-    """Gives the loss of a step that is not taken, and the norm of its gradient before clipping."""
+    """Returns the loss of a step not taken, and the norm of its gradient before clipping."""
     with tf.GradientTape() as tape:
         loss = tf.add_n([*lifter.losses_of(pair, training=True).values()])
     gradients = tape.gradient(loss, lifter.trainable_variables)
@@ -91,7 +91,7 @@ def loss_and_gradient(
 def networks_alone(
     lifter: multi_view_lifter.MultiViewLifter, num_views: int
 ) -> Callable[[], float]:
-    """Gives what trains the networks towards zero: a step without any geometry."""
+    """Returns what trains the networks towards zero: a step without any geometry."""
     joints = tf.random.stateless_normal(
         (num_views, *lifter.lifting_network.input_shape[1:]), [0, 0]
     )
@@ -111,7 +111,7 @@ def networks_alone(
 
 
 def products(num_views: int, width: int) -> Callable[[], float]:
-    """Gives what multiplies matrices as a dense layer does, `NUM_PRODUCTS` times in a row."""
+    """Returns what multiplies matrices as a dense layer does, `NUM_PRODUCTS` times in a row."""
     inputs = tf.random.stateless_normal((num_views, width), [0, 0])
     kernel = tf.random.stateless_normal((width, width), [0, 1], stddev=width**-0.5)
 

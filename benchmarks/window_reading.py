@@ -29,7 +29,7 @@ QUICK = synthetic.Studio(num_subjects=1, num_clips=2, num_frames=200, frame_rate
 
 
 def read(pattern: str, num_frames: int) -> tuple[int, float]:
-    """Gives the pairs of an epoch and the seconds that it took, its start included."""
+    """Returns the pairs of an epoch and the seconds that it took, its start included."""
     start = time.perf_counter()
     num_batches = tfrecords.count(pattern) // BATCH_SIZE
     windows = view_windows.Windows(num_frames)

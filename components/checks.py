@@ -70,7 +70,7 @@ def InfraGate(blessing: InputArtifact[standard_artifacts.InfraBlessing]) -> None
 
 
 def read_anomalies(uri: str, splits: list[str]) -> list[str]:
-    """Gives a phrase for each anomaly that an ExampleValidator found."""
+    """Returns a phrase for each anomaly that an ExampleValidator found."""
     phrases = []
     for split in splits:
         anomalies = load_anomalies(uri, split)
@@ -118,12 +118,12 @@ def CuratedSchema(text: Parameter[str], schema: OutputArtifact[standard_artifact
 
 
 def read(kind: str) -> str:
-    """Gives the schema of `PAIRS` or `TEST_VIEWS` as text: what must be true of each value."""
+    """Returns the schema of `PAIRS` or `TEST_VIEWS` as text: what must be true of each value."""
     return (_FOLDER / f"{kind}.pbtxt").read_text()
 
 
 def comparators(kind: str, thresholds: Mapping[str, float]) -> str:
-    """Gives a schema that says how far features may drift from span to span, and nothing else.
+    """Returns a schema that says how far features may drift from span to span, and nothing else.
 
     Args:
         kind: Of the schema that tells the features.
@@ -143,7 +143,7 @@ def comparators(kind: str, thresholds: Mapping[str, float]) -> str:
 
 
 def rules(kind: str) -> custom_validation_config_pb2.CustomValidationConfig:
-    """Gives what must be true of a feature as a whole."""
+    """Returns what must be true of a feature as a whole."""
     text = (_FOLDER / f"{kind}_rules.pbtxt").read_text()
     return text_format.Parse(text, custom_validation_config_pb2.CustomValidationConfig())
 

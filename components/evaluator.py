@@ -494,7 +494,7 @@ _INPUT, _FEATURES, _PREDICTIONS = tfma.INPUT_KEY, tfma.FEATURES_KEY, tfma.PREDIC
 def custom_extractors(
     eval_shared_model: Any, eval_config: tfma.EvalConfig, tensor_adapter_config: Any
 ) -> list[tfma.extractors.Extractor]:
-    """Gives what TFMA does to each example before it measures; TFX's Evaluator calls it."""
+    """Returns what TFMA does to each example before it measures; TFX's Evaluator calls it."""
     del tensor_adapter_config
     models = eval_shared_model if isinstance(eval_shared_model, list) else [eval_shared_model]
     paths = {model.model_name: model.model_path for model in models}

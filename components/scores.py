@@ -196,10 +196,10 @@ def read_baselines(figures_uri: str) -> dict[str, pose_error.Figures]:
 
 
 def patterns(examples: Sequence[types.Artifact], split: str) -> list[str]:
-    """Gives the patterns of the files of a split, of several artifacts."""
+    """Returns the patterns of the files of a split, of several artifacts."""
     return [pattern(artifact.uri, split) for artifact in examples]
 
 
 def pattern(examples_uri: str, split: str) -> str:
-    """Gives the pattern of a split's files."""
+    """Returns the pattern of a split's files."""
     return os.path.join(executor.split_folder(examples_uri, split), "*.gz")

@@ -122,7 +122,7 @@ def compare(
 
 
 def measured(found: Iterable[anomalies_pb2.Anomalies]) -> dict[str, tuple[float, float]]:
-    """Gives of each feature that was compared how far it is off, and its threshold."""
+    """Returns of each feature that was compared how far it is off, and its threshold."""
     return {
         "/".join(info.path.step): (measurement.value, measurement.threshold)
         for anomalies in found
@@ -193,7 +193,7 @@ class DriftValidator(base_component.BaseComponent):
 
 
 def about(artifact: types.Artifact) -> dict[str, Any]:
-    """Gives what a report tells of a validator's artifact."""
+    """Returns what a report tells of a validator's artifact."""
     found = [checks.load_anomalies(artifact.uri, split) for split in COMPARED]
     features = dict(sorted(measured(found).items()))
     is_compared = artifact.has_custom_property(COMPARED_WITH)
@@ -235,7 +235,7 @@ class RollingSpans(resolver.ResolverStrategy):
     def resolve_artifacts(
         self, store: MetadataStore, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
-        """Gives the artifacts of the chosen spans; empty lists where there are none."""
+        """Returns the artifacts of the chosen spans; empty lists where there are none."""
         del store
         newest = input_dict[NEWEST]
         last = span_of(newest[0])
@@ -263,7 +263,7 @@ class LastBlessedBefore(resolver.ResolverStrategy):
     def resolve_artifacts(
         self, store: MetadataStore, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
-        """Gives the model and its blessing, or empty lists."""
+        """Returns the model and its blessing, or empty lists."""
         newest, models = input_dict[NEWEST], [*input_dict[MODEL]]
         strategy = latest_blessed_model_strategy.LatestBlessedModelStrategy()
         last = span_of(newest[0])
@@ -284,12 +284,12 @@ class LastBlessedBefore(resolver.ResolverStrategy):
 
 
 def span_of(artifact: types.Artifact) -> int:
-    """Gives the number of an artifact's span, as components after the ExampleGen note it."""
+    """Returns the number of an artifact's span, as components after the ExampleGen note it."""
     return artifact.span
 
 
 def trained_on(store: MetadataStore, model: types.Artifact) -> list[int]:
-    """Gives the spans whose records a model's training was given; none where it was of none."""
+    """Returns the spans whose records a model's training was given; none where it was of none."""
     events = store.get_events_by_artifact_ids([model.id])
     outputs = (metadata_store_pb2.Event.OUTPUT, metadata_store_pb2.Event.DECLARED_OUTPUT)
     producers = [event.execution_id for event in events if event.type in outputs]
@@ -339,7 +339,7 @@ class LastOtherBlessedModel(resolver.ResolverStrategy):
     def resolve_artifacts(
         self, store: MetadataStore, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
-        """Gives the model and its blessing, or empty lists, and the candidate as it came.
+        """Returns the model and its blessing, or empty lists, and the candidate as it came.
 
         TFX looks for every key of the input in the answer.
         """

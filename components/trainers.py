@@ -166,12 +166,12 @@ def _dataset(fn_args: Any) -> dict[str, Any]:
 
 
 def _tuned(fn_args: Any) -> dict[str, Any]:
-    """Gives the settings that a Tuner found, if one was asked."""
+    """Returns the settings that a Tuner found, if one was asked."""
     return dict((getattr(fn_args, "hyperparameters", None) or {}).get("values", {}))
 
 
 def checkpoints_of(fn_args: Any) -> pathlib.Path:
-    """Gives the folder of exactly this stage, settings, code and inputs."""
+    """Returns the folder of exactly this stage, settings, code and inputs."""
     custom = fn_args.custom_config
     inputs = [custom, fn_args.train_files, fn_args.base_model, _tuned(fn_args)]
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
@@ -362,7 +362,7 @@ def load(
 
 
 def none_yet() -> dict[str, Any]:
-    """Gives what a description tells where no former model was blessed."""
+    """Returns what a description tells where no former model was blessed."""
     note = "No model was blessed on earlier spans: training starts from scratch."
     return {KEY: {"model": None, "note": note}}
 

@@ -100,7 +100,7 @@ class Lifter:
     def _run(
         self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Gives poses `[..., J, 3]`, root at 0, and root positions `[..., 3]`."""
+        """Returns poses `[..., J, 3]`, root at 0, and root positions `[..., 3]`."""
         leading = keypoints_2d.shape[:-2]
         if self._single_view is not None and math.prod(leading) == 1:
             pose, root_position = self._single_view.lift(
@@ -178,7 +178,7 @@ class ClipStream:
         return None if posed is None else self._lifted(*posed)
 
     def finish(self) -> list[Any]:
-        """Gives the poses still due; a new clip may follow."""
+        """Returns the poses still due; a new clip may follow."""
         due: dict[int, tuple[Any, Any]] = {}
         for start, stream in enumerate(self._streams):
             posed = stream.finish()
@@ -214,7 +214,7 @@ class ClipLifter(Lifter):
         self.frame_step = window["frame_step"]
 
     def stream(self) -> ClipStream:
-        """Gives what lifts a clip frame by frame, to the same poses."""
+        """Returns what lifts a clip frame by frame, to the same poses."""
         folder = self.path / DESCRIPTION.parent
         lifting, root = (numpy_networks.read(folder / name) for name in _STREAMED)
         return ClipStream(
@@ -547,12 +547,12 @@ MODEL_CARD = "MODEL_CARD.md"
 
 
 def shipped_names() -> tuple[str, ...]:
-    """Gives the models' names, sorted."""
+    """Returns the models' names, sorted."""
     return tuple(sorted(path.parent.name for path in _SHIPPED_FOLDER.glob(f"*/{MODEL_CARD}")))
 
 
 def shipped_folder(name: str) -> pathlib.Path:
-    """Gives a model's folder.
+    """Returns a model's folder.
 
     Args:
         name: One of `names()`.

@@ -73,7 +73,7 @@ class OutputStream:
         return outputs if self._num_pushed > self.delay else None
 
     def finish(self) -> list[np.ndarray]:
-        """Gives the outputs `[..., num_outputs]` of the frames still due; a new clip may follow."""
+        """Returns the outputs `[..., num_outputs]` of frames still due; a new clip may follow."""
         due = []
         if self._latest is not None:
             due = [self.push(self._latest) for _ in range(self.delay)]
@@ -166,7 +166,7 @@ class PoseStream:
         return None if outputs is None else self._posed(outputs, root_outputs, self._rays[0])
 
     def finish(self) -> list[tuple[np.ndarray, np.ndarray | None]]:
-        """Gives the poses still due, as `push` does; a new clip may follow."""
+        """Returns the poses still due, as `push` does; a new clip may follow."""
         due = self._poses.finish()
         roots = [None] * len(due) if self._roots is None else self._roots.finish()
         rays = list(self._rays)[len(self._rays) - len(due) :]
@@ -218,7 +218,7 @@ def _flat(taps: np.ndarray) -> np.ndarray:
 
 
 def seen_rays(keypoints_2d: Any, confidence: Any, intrinsics: Any) -> np.ndarray:
-    """Gives the viewing rays `[..., J, 2]` of a view, 0 for joints that were not seen."""
+    """Returns the viewing rays `[..., J, 2]` of a view, 0 for joints that were not seen."""
     matrix = np.asarray(intrinsics, np.float32)
     focal = np.stack([matrix[..., 0, 0], matrix[..., 1, 1]], axis=-1)[..., np.newaxis, :]
     center = matrix[..., np.newaxis, :2, 2]
@@ -309,7 +309,7 @@ class SingleViewLifter:
 
 
 def of(model: Any, description: dict[str, Any], intrinsics: np.ndarray) -> SingleViewLifter | None:
-    """Gives what lifts single views with a model's weights; None where they are not at hand."""
+    """Returns what lifts single views with a model's weights; None where they are not at hand."""
     if FOLDED not in description or not hasattr(model, FOLDED):
         return None
     return SingleViewLifter(model, description[FOLDED], intrinsics)
@@ -317,7 +317,7 @@ def of(model: Any, description: dict[str, Any], intrinsics: np.ndarray) -> Singl
 
 @functools.cache
 def _helper() -> futures.Executor:
-    """Gives a second thread; NumPy lets it run beside the first."""
+    """Returns a second thread; NumPy lets it run beside the first."""
     return futures.ThreadPoolExecutor(1, "lift")
 
 

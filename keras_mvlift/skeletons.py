@@ -251,7 +251,7 @@ def _parts(joint: str, joints: tuple[str, ...], target: Skeleton) -> tuple[str, 
 
 
 def mirror_images(joint_names: tuple[str, ...]) -> tuple[int, ...]:
-    """Gives each joint's mirror image as an index; a joint of no side is its own.
+    """Returns each joint's mirror image as an index; a joint of no side is its own.
 
     Args:
         joint_names: In which the sides are called left and right.

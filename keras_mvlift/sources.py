@@ -19,7 +19,7 @@ class Source(Protocol):
     """A set of clips; what every reader is behind its own format."""
 
     def clips(self) -> list[str]:
-        """Gives the clips' names, in an order that does not change."""
+        """Returns the clips' names, in an order that does not change."""
 
     def read(self, clip: str) -> sequences.MultiViewSequence:
         """Reads one clip."""
@@ -77,7 +77,7 @@ def open_split(config: configs.DataConfig) -> preparation.Split:
 
 
 def fingerprint(data_root: str) -> str:
-    """Gives a digest of the names, sizes and times of change of the files below a folder.
+    """Returns a digest of the names, sizes and times of change of the files below a folder.
 
     A manifest stands for its folder, where all that it names lies.
     """

@@ -47,7 +47,7 @@ def parser(name: str) -> argparse.ArgumentParser:
 
 
 def compiled(options: argparse.Namespace) -> dict[str, Any]:
-    """Gives the job, as JSON has it.
+    """Returns the job, as JSON has it.
 
     Raises:
         ValueError: If settings break a rule, or it is not said what is read, or that is spans.
@@ -82,7 +82,7 @@ def compiled(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _adapt(node: base_node.BaseNode, machine: Any) -> None:
-    """Gives a node the form that the platform knows."""
+    """Returns a node the form that the platform knows."""
     if isinstance(node, resolver.Resolver):
         # The platform looks itself, by one of two strategies. Ours adds to it that it passes
         # over the candidate, which matters where a second run is answered from the cache.
@@ -121,7 +121,7 @@ def _importable_titles() -> Iterator[None]:
 
 
 def without_resolvers(spec: dict[str, Any]) -> dict[str, Any]:
-    """Gives a specification that compares with no former model; Kubeflow has no resolvers."""
+    """Returns a specification that compares with no former model; Kubeflow has no resolvers."""
     tasks = spec["root"]["dag"]["tasks"]
     gone = {name for name in tasks if name.endswith(RESOLVER)}
     for name in gone:

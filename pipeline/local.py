@@ -213,7 +213,7 @@ def prepare_environment() -> None:
 
 
 def _short(path: pathlib.Path) -> str:
-    """Gives a path below the current folder relative to it."""
+    """Returns a path below the current folder relative to it."""
     current = pathlib.Path.cwd()
     return str(path.relative_to(current)) if path.is_relative_to(current) else str(path)
 
@@ -223,7 +223,7 @@ def _is_for_want_of_space(words: str) -> bool:
 
 
 def _sentence(error: BaseException) -> str:
-    """Gives an error's own words, without what Beam puts around them."""
+    """Returns an error's own words, without what Beam puts around them."""
     words = str(error).strip()
     if _BEAM_LOSS in words:
         return "A worker process of Beam was lost: it was killed, or memory ran out. Run again."

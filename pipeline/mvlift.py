@@ -131,7 +131,7 @@ def _training(
 def _records(
     stage: configs.StageConfig, records: Mapping[str, types.BaseChannel]
 ) -> dict[str, Any]:
-    """Gives what a stage trains on, and what is held out from it."""
+    """Returns what a stage trains on, and what is held out from it."""
     is_whole = stages.takes_instants(stage)
     train, unseen = (
         example_gen_executor.INSTANT_SPLITS if is_whole else example_gen_executor.PAIR_SPLITS
@@ -392,7 +392,7 @@ def _drift(
 
 
 def _history(kind: type[types.Artifact], producer: str, output: str) -> types.BaseChannel:
-    """Gives all that a node of this pipeline ever wrote, in this run and before."""
+    """Returns all that a node of this pipeline ever wrote, in this run and before."""
     return types.Channel(type=kind, producer_component_id=producer, output_key=output)
 
 
@@ -401,7 +401,7 @@ def _history(kind: type[types.Artifact], producer: str, output: str) -> types.Ba
 
 @functools.cache
 def code_version() -> str:
-    """Gives a digest of the sources of the library and the components.
+    """Returns a digest of the sources of the library and the components.
 
     TFX answers a component from its cache when inputs and properties are the same; it does not
     look at the code behind an executor or a `run_fn`. This digest goes along as a property.
@@ -436,7 +436,7 @@ def choosers(config: settings.PipelineConfig) -> list[str]:
 def data_for_choosing(
     config: settings.PipelineConfig, is_followed: bool = False
 ) -> configs.DataConfig:
-    """Gives the data with a part held out from training and test, where one is needed.
+    """Returns the data with a part held out from training and test, where one is needed.
 
     Early stopping, tuning and the calibration of uncertainty look at that part alone, so that no
     test frame chooses anything. What the split already holds out is left as it is.

@@ -9,12 +9,12 @@ from tfx.proto.orchestration import pipeline_pb2
 
 
 def compiled(tfx_pipeline: pipeline.Pipeline) -> pipeline_pb2.Pipeline:
-    """Gives what the local runner runs, too: nodes in an order in which they can run."""
+    """Returns what the local runner runs, too: nodes in an order in which they can run."""
     return compiler.Compiler().compile(tfx_pipeline)
 
 
 def upstream(whole: pipeline_pb2.Pipeline) -> dict[str, list[str]]:
-    """Gives the names of the nodes, each with those that it waits for."""
+    """Returns the names of the nodes, each with those that it waits for."""
     nodes = [node.pipeline_node for node in whole.nodes]
     return {node.node_info.id: list(node.upstream_nodes) for node in nodes}
 

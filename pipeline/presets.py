@@ -28,7 +28,7 @@ _SMALL = configs.ModelConfig(backbone="res_linear", width=256)
 
 
 def demo() -> settings.PipelineConfig:
-    """Gives the settings for the embedded recording: four cameras, a hundred frames, one person.
+    """Returns the settings for the embedded recording: four cameras, a hundred frames, one person.
 
     The network is small and virtual cameras are many because the recording is short.
     """
@@ -43,7 +43,7 @@ def demo() -> settings.PipelineConfig:
 
 
 def recording() -> settings.PipelineConfig:
-    """Gives the settings for one short recording in Pose2Sim's layout, without a reference."""
+    """Returns the settings for one short recording in Pose2Sim's layout, without a reference."""
     return settings.PipelineConfig(
         name=NAMES["recording"],
         data=configs.DataConfig(source="pose2sim", split="blocks", num_virtual_views=8),
@@ -54,7 +54,7 @@ def recording() -> settings.PipelineConfig:
 
 
 def rig(data_root: str) -> settings.PipelineConfig:
-    """Gives the settings for a manifest: its test clips, or blocks of frames without any."""
+    """Returns the settings for a manifest: its test clips, or blocks of frames without any."""
     from keras_mvlift.datasets.rigs import recordings
 
     test_clips = recordings.RigSource(root=data_root).test_clips()
@@ -64,7 +64,7 @@ def rig(data_root: str) -> settings.PipelineConfig:
 
 
 def human36m() -> settings.PipelineConfig:
-    """Gives the settings for Human3.6M: the paper's network and split, tested at 50 fps.
+    """Returns the settings for Human3.6M: the paper's network and split, tested at 50 fps.
 
     Training on every fifth frame, the number of pairs and the number of epochs are ours to choose.
     """
@@ -72,7 +72,7 @@ def human36m() -> settings.PipelineConfig:
 
 
 def mpi_inf_3dhp() -> settings.PipelineConfig:
-    """Gives the settings for MPI-INF-3DHP: chest-high cameras, the official test set.
+    """Returns the settings for MPI-INF-3DHP: chest-high cameras, the official test set.
 
     The test clips have one camera each, so that one training clip is held out for the loss.
     """
@@ -85,7 +85,7 @@ def mpi_inf_3dhp() -> settings.PipelineConfig:
 
 
 def aistpp(data_root: str) -> settings.PipelineConfig:
-    """Gives the settings for AIST++: the official dancers and held-out clips, at 10 Hz.
+    """Returns the settings for AIST++: the official dancers and held-out clips, at 10 Hz.
 
     Its scale is nominal, so that a model is judged by errors that do not know it.
     """
@@ -117,7 +117,7 @@ def _data_set(
 
 
 def studio() -> settings.PipelineConfig:
-    """Gives the settings for a small synthetic studio: people on whom it trains, and others."""
+    """Returns the settings for a small synthetic studio: people on whom it trains, and others."""
     people = {"num_subjects": 6, "num_clips": 5, "num_frames": 100}
     split = {"test_subjects": ["S05", "S06"]}
     return settings.PipelineConfig(
@@ -250,7 +250,7 @@ def configure(request: Request) -> tuple[settings.PipelineConfig, str]:
 
 
 def pipeline_name(request: Request) -> str:
-    """Gives the pipeline's name; what is wrong with a request is left for `configure` to say."""
+    """Returns the pipeline's name; what is wrong with a request is left for `configure` to say."""
     name = NAMES["demo"]
     with contextlib.suppress(ValueError, OSError):
         overrides, variant = _asked(request)
@@ -273,7 +273,7 @@ def _newest(data_root: str) -> str:
 
 
 def _preset(data_root: str | None, overrides: Mapping[str, Any]) -> str:
-    """Gives the name of the preset: by the source that is asked for, else by the files."""
+    """Returns the name of the preset: by the source that is asked for, else by the files."""
     if data_root is None:
         return "demo"
     data = overrides.get("data")

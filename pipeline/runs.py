@@ -17,7 +17,7 @@ _OF_THE_DISK = ("disk is full", "disk I/O error", "readonly database", "unable t
 
 
 def metadata_connection(path: pathlib.Path) -> metadata_store_pb2.ConnectionConfig:
-    """Gives the connection to a SQLite file, whose folder is made."""
+    """Returns the connection to a SQLite file, whose folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return metadata.sqlite_metadata_connection_config(str(path))
 
@@ -81,7 +81,7 @@ def _refusal(connection: metadata_store_pb2.ConnectionConfig) -> str:
 
 
 def latest(connection: metadata_store_pb2.ConnectionConfig) -> int:
-    """Gives the number of the latest run, 0 if there was none."""
+    """Returns the number of the latest run, 0 if there was none."""
     contexts = MetadataStore(connection).get_contexts_by_type(_RUN_CONTEXT)
     return max((context.id for context in contexts), default=0)
 

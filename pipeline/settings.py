@@ -219,12 +219,12 @@ class PipelineConfig:
         check(self.data, self.model, self.pretrain, self.finetune)
 
     def with_seed(self, seed: int) -> "PipelineConfig":
-        """Gives every part of the pipeline the same seed."""
+        """Returns every part of the pipeline the same seed."""
         parts = {name: dataclasses.replace(getattr(self, name), seed=seed) for name in _PARTS}
         return dataclasses.replace(self, **parts)
 
     def with_num_epochs(self, num_epochs: int) -> "PipelineConfig":
-        """Gives the second stage that many epochs, and its decays the same share of them."""
+        """Returns the second stage that many epochs, and its decays the same share of them."""
         every = self.finetune.decay_every * num_epochs / max(self.finetune.num_epochs, 1)
         decay_every = max(1, round(every)) if self.finetune.decay_every else 0
         return dataclasses.replace(

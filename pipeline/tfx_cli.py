@@ -1,4 +1,4 @@
-"""Gives the stock `tfx run create` one more option, `--pipeline FILE`.
+"""Returns the stock `tfx run create` one more option, `--pipeline FILE`.
 
     tfx run create --pipeline pipeline/local.py --runtime_parameter num_epochs=2
 

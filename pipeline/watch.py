@@ -177,7 +177,7 @@ class Ledger:
         return next((entry for entry in self.entries if entry.state == CLAIMED), None)
 
     def claim(self, recording: pathlib.Path) -> Entry:
-        """Gives a recording the next number and moves it to its place."""
+        """Returns a recording the next number and moves it to its place."""
         used = [int(one.name) for one in self.folder.iterdir() if _NUMBER.fullmatch(one.name)]
         span = max([0, *used, *self._entries]) + 1
         entry = Entry(span=span, recording=recording.name)
@@ -198,7 +198,7 @@ class Ledger:
             self.note(dataclasses.replace(entry, state="gone", reason="It was taken away."))
 
     def place(self, entry: Entry) -> pathlib.Path:
-        """Gives the folder of a span."""
+        """Returns the folder of a span."""
         return self.folder / f"{entry.span:05d}"
 
     def note(self, entry: Entry) -> None:
@@ -302,7 +302,7 @@ def is_recording(path: pathlib.Path) -> bool:
 
 
 def last_change(folder: pathlib.Path) -> float | None:
-    """Gives when something below a folder last changed, seconds since 1970; None if it is empty.
+    """Returns when something below a folder last changed, seconds since 1970; None if it is empty.
 
     What is still changing gives infinity.
 

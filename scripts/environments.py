@@ -24,7 +24,7 @@ NEWER = ("python3.11", "python3.12", "python3.13")
 
 
 def find_uv() -> str:
-    """Gives the checkout's own uv, or the one on the path."""
+    """Returns the checkout's own uv, or the one on the path."""
     own = ROOT / ".tools" / "uv" / "bin" / "uv"
     found = str(own) if own.is_file() else shutil.which("uv")
     if found is None:
@@ -33,7 +33,7 @@ def find_uv() -> str:
 
 
 def find_pythons() -> list[str]:
-    """Gives the newer Pythons that run; a shim may be there and resolve to nothing."""
+    """Returns the newer Pythons that run; a shim may be there and resolve to nothing."""
     found = [path for path in map(shutil.which, NEWER) if path]
     return [path for path in found if not run([path, "-c", ""], check=False).returncode]
 
@@ -85,7 +85,7 @@ def answers(python: str, given: pathlib.Path, path: pathlib.Path) -> dict[str, n
 
 
 def compare(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> float:
-    """Gives the largest difference, meters; infinity where one lacks what the other has."""
+    """Returns the largest difference, meters; infinity where one lacks what the other has."""
     if found.keys() != expected.keys():
         return float("inf")
     # Where nobody was seen both have no pose.

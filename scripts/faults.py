@@ -115,7 +115,7 @@ def _be(console: pathlib.Path, prepare: Callable[[], None], arguments: list[str]
 
 
 def kill_in(component: str, moment: str, seconds: float) -> Callable[[], None]:
-    """Gives what has a run kill itself and its children when its log says the moment has come."""
+    """Returns what has a run kill itself and its children when its log says the moment has come."""
 
     def die() -> None:
         os.killpg(0, signal.SIGKILL)
@@ -146,7 +146,7 @@ def kill_in(component: str, moment: str, seconds: float) -> Callable[[], None]:
 
 
 def versions(name: str) -> list[pathlib.Path]:
-    """Gives what a server would find, each a whole copy of a trained model."""
+    """Returns what a server would find, each a whole copy of a trained model."""
     folder = home(name) / "serving" / "mvlift"
     found = [path for path in folder.glob("*") if path.name.isdecimal()]
     trained = list(home(name).glob("artifacts/Trainer.Finetune/model/*/Format-Serving"))
@@ -163,7 +163,7 @@ def _same(folder: pathlib.Path, other: pathlib.Path) -> bool:
 
 
 def outcome(name: str) -> tuple[object, bytes]:
-    """Gives what a run came to: its results but for places, and its model's weights."""
+    """Returns what a run came to: its results but for places, and its model's weights."""
     results = json.loads((home(name) / "results.json").read_text())
     for key in ("results", "picture", "log", "model"):
         del results[key]

@@ -15,7 +15,7 @@ BOTH = pytest.mark.parametrize("is_causal", [False, True])
 
 
 def run(stream, frames):
-    """Gives what pushing frames and finishing gives, and at which frame each output came."""
+    """Returns what pushing frames and finishing gives, and at which frame each output came."""
     outputs, arrivals = [], []
     for number, frame in enumerate(frames):
         given = stream.push(*frame)

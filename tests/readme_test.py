@@ -52,7 +52,7 @@ def leads_somewhere(document, link):
 
 
 def headings(document):
-    """Gives the anchors that a page of Markdown gets from its headings."""
+    """Returns the anchors that a page of Markdown gets from its headings."""
     titles = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 

@@ -31,7 +31,7 @@ def film_exactly(**studio):
 
 
 def prepare(clip):
-    """Gives 84 pairs of 14 frames to train on, 36 held out and 24 test views of 6 frames.
+    """Returns 84 pairs of 14 frames to train on, 36 held out and 24 test views of 6 frames.
 
     A clip this short has no frames for a part more: what is held out is what is tested.
     """
@@ -56,13 +56,13 @@ def write(path, columns):
 
 
 def pair(columns, num_pairs=BATCH_SIZE):
-    """Gives the first pairs of columns as a batch."""
+    """Returns the first pairs of columns as a batch."""
     records = tfrecords.encode({name: values[:num_pairs] for name, values in columns.items()})
     return tfrecords.decode_pairs(tf.constant(records))
 
 
 def pose_camera(clip, columns, side, num_pairs=BATCH_SIZE):
-    """Gives the true poses `[B, J, 3]`, meters, in the frame of one side's camera."""
+    """Returns the true poses `[B, J, 3]`, meters, in the frame of one side's camera."""
     rotation, center = (columns[f"{side}/{field}"][:num_pairs] for field in ("rotation", "center"))
     offset = clip.pose_world[columns["frame"][:num_pairs]] - center[:, np.newaxis]
     return np.einsum("bij,bkj->bki", rotation, offset).astype(np.float32)
@@ -107,7 +107,7 @@ def save(model, folder, half_precision=False, **settings):
 
 
 def weights(model):
-    """Gives the values of both networks' variables."""
+    """Returns the values of both networks' variables."""
     return [variable.numpy() for variable in lifters.weights_of(model)]
 
 

@@ -119,7 +119,7 @@ def _files(patterns: Sequence[str]) -> list[str]:
 
 
 def _model(given: str, lifter: inference.Lifter) -> str:
-    """Gives what workers load: the version that is the newest now, however long they take."""
+    """Returns what workers load: the version that is the newest now, however long they take."""
     if isinstance(lifter, inference.ClipLifter):
         received = f"{lifter.path}, which lifts a frame by those around it"
         raise errors.ArgumentError("model", "lift single frames", received)

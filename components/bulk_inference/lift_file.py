@@ -167,7 +167,7 @@ class LiftFile(beam.DoFn):
                     yield write, log
 
     def _batches(self, path: str) -> Iterator[tuple[pa.Table, list[Letter]]]:
-        """Gives poses, and letters of the records between them that are no views."""
+        """Returns poses, and letters of the records between them that are no views."""
         is_table = path.endswith(readers.SUFFIX)
         read = readers.read_parquet if is_table else readers.read_records
         start = 0
@@ -182,7 +182,7 @@ class LiftFile(beam.DoFn):
 
 
 def letters_name(job: Job) -> str:
-    """Gives the name of the list of what a file lost."""
+    """Returns the name of the list of what a file lost."""
     return f"_dead_letters-{_place(job)}.jsonl"
 
 

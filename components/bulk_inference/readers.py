@@ -110,7 +110,7 @@ def check(rows: Rows) -> tuple[Views, dict[int, Refusal]]:
 def _dense(
     name: str, column: Numbers, shape: tuple[int, ...], refusals: dict[int, Refusal]
 ) -> np.ndarray:
-    """Gives `[N, *shape]`, NaN in rows that hold another number of values."""
+    """Returns `[N, *shape]`, NaN in rows that hold another number of values."""
     size = int(np.prod(shape))
     lengths = column.lengths
     is_whole = lengths == size
@@ -210,7 +210,7 @@ def read_parquet(path: str, batch_size: int) -> Iterator[Rows]:
 
 
 def _check(path: str, schema: pa.Schema) -> list[str]:
-    """Gives the columns to read."""
+    """Returns the columns to read."""
     for name in REQUIRED:
         if name not in schema.names:
             received = f"the columns {', '.join(schema.names)}"
@@ -348,7 +348,7 @@ def _refusal(record: bytes) -> Refusal | None:
 def _key(
     name: str, values: np.ndarray, lengths: np.ndarray, refusals: dict[int, Refusal]
 ) -> pa.Array:
-    """Gives `[N]`, null where there is none."""
+    """Returns `[N]`, null where there is none."""
     for row in np.flatnonzero(lengths > 1).tolist():
         rule = f"be {_WORDS[_KINDS[name]]}, one a record"
         refusals.setdefault(row, Refusal(name, rule, f"{lengths[row]} of them"))

@@ -45,7 +45,7 @@ class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
         portable_base_driver.BaseDriver.__init__(self, metadata_handle)
 
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
-        """Gives the properties with the digest and the span."""
+        """Returns the properties with the digest and the span."""
         properties = dict(execution_info.exec_properties)
         if spans.are_in(properties[executor.DATA_ROOT]):
             newest = spans.newest(properties[executor.DATA_ROOT])

@@ -97,7 +97,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 def _choices(source: sources.Source) -> list[str]:
-    """Gives what the source chose of its field's protocol, and logs it."""
+    """Returns what the source chose of its field's protocol, and logs it."""
     choices = source.choices() if hasattr(source, "choices") else []
     for choice in choices:
         logging.info("Protocol: %s", choice)
@@ -179,12 +179,12 @@ def read_datasets(examples: Sequence[types.Artifact]) -> dict[str, Any]:
 
 
 def spans_of(dataset: dict[str, Any]) -> list[int]:
-    """Gives the numbers of the spans that a set is of; none where it is of no span."""
+    """Returns the numbers of the spans that a set is of; none where it is of no span."""
     return dataset.get("spans", [dataset["span"]] if "span" in dataset else [])
 
 
 def split_folder(uri: str, split: str) -> str:
-    """Gives the folder of a split, as TFX lays it out."""
+    """Returns the folder of a split, as TFX lays it out."""
     return os.path.join(uri, files.folder(split))
 
 
@@ -217,7 +217,7 @@ class Job(NamedTuple):
 
 
 def prefix(span: int | None) -> str:
-    """Gives what tells the clips of a span from those of the same names in other spans."""
+    """Returns what tells the clips of a span from those of the same names in other spans."""
     return "" if span is None else f"{span:05d}/"
 
 

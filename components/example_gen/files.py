@@ -25,7 +25,7 @@ _NUM_ROWS = 4096
 
 
 def folder(split: str) -> str:
-    """Gives the name of a split's folder, as TFX lays it out."""
+    """Returns the name of a split's folder, as TFX lays it out."""
     return f"Split-{split}"
 
 
@@ -63,7 +63,7 @@ def clear(root: str, names: list[str]) -> None:
 
 @contextlib.contextmanager
 def whole(root: str, name: str) -> Iterator[str]:
-    """Gives a path to write to, of this attempt alone; moves it to its place at the end."""
+    """Returns a path to write to, of this attempt alone; moves it to its place at the end."""
     # A runner may try a clip again while the first attempt is still at it.
     path = os.path.join(root, PARTIAL, f"{os.path.basename(name)}.{uuid.uuid4().hex}")
     tf.io.gfile.makedirs(os.path.dirname(path))

@@ -136,20 +136,20 @@ class _Problem:
         return cameras.Camera(self._start.intrinsics, turned, self._start.center + shift)
 
     def without_gross_errors(self, moves: np.ndarray) -> observations.Observations:
-        """Gives the observations that are not off by many times the median error."""
+        """Returns the observations that are not off by many times the median error."""
         points = self._points(moves, self.camera(moves))
         distance = observations.errors_px(self.camera(moves), self._seen, points)
         is_gross = distance > _GROSS_OVER_MEDIAN * np.nanmedian(distance)
         return self._seen._replace(weights=np.where(is_gross, 0.0, self._seen.weights))
 
     def residuals(self, moves: np.ndarray) -> np.ndarray:
-        """Gives all residuals, with the points where they fit best."""
+        """Returns all residuals, with the points where they fit best."""
         camera = self.camera(moves)
         points = self._points(moves, camera)
         return view_residuals(camera, points, self._seen, self._scale).ravel()
 
     def jacobian(self, moves: np.ndarray) -> np.ndarray:
-        """Gives the residuals' derivatives by `moves`, less what the points can undo."""
+        """Returns the residuals' derivatives by `moves`, less what the points can undo."""
         camera = self.camera(moves)
         points = self._points(moves, camera)
         now = linearize(camera, points, self._seen, self._scale)
@@ -168,7 +168,7 @@ class _Problem:
         return reduced[..., 1:, :].reshape(2 * num_views * num_points, -1)
 
     def _by_camera(self, now: Linearized, moves: np.ndarray) -> np.ndarray:
-        """Gives `[V, N, 2, 6]`, derivatives by the turn and the shift of the view's camera."""
+        """Returns `[V, N, 2, 6]`, derivatives by the turn and the shift of the view's camera."""
         turn, _ = _per_camera(moves)
         by_turn = now.by_turn @ _left_jacobian(turn)[:, np.newaxis]
         return np.concatenate([by_turn, -now.by_point], axis=-1)
@@ -183,13 +183,13 @@ class _Problem:
 
 
 def _per_camera(moves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gives rotation vectors and shifts, `[V, 3]` each; none for the first camera."""
+    """Returns rotation vectors and shifts, `[V, 3]` each; none for the first camera."""
     padded = np.concatenate([np.zeros(_PARAMETERS), moves]).reshape(-1, _PARAMETERS)
     return padded[:, :3], padded[:, 3:]
 
 
 def _left_jacobian(turn: np.ndarray) -> np.ndarray:
-    """Gives `[V, 3, 3]`: by how much `exp(turn)` turns further when `turn` grows.
+    """Returns `[V, 3, 3]`: by how much `exp(turn)` turns further when `turn` grows.
 
     References:
         Barfoot, State Estimation for Robotics, eq. (7.77).
@@ -274,7 +274,7 @@ def _loss(residuals: np.ndarray) -> np.ndarray:
 def view_residuals(
     camera: cameras.Camera, points: np.ndarray, seen: observations.Observations, scale: float
 ) -> np.ndarray:
-    """Gives the shortened residuals, `[V, N, 2]`, pixels times confidence; 0 where not seen.
+    """Returns the shortened residuals, `[V, N, 2]`, pixels times confidence; 0 where not seen.
 
     Args:
         camera: The rig, fields `[V, ...]`, NumPy arrays.
@@ -288,7 +288,7 @@ def view_residuals(
 def linearize(
     camera: cameras.Camera, points: np.ndarray, seen: observations.Observations, scale: float
 ) -> Linearized:
-    """Gives the shortened residuals and their derivatives; arguments as of `view_residuals`."""
+    """Returns the shortened residuals and their derivatives; arguments as of `view_residuals`."""
     in_views = _in_views(camera, points)
     weighted = _weighted(in_views, camera, seen)
     x, y, z = np.moveaxis(in_views, -1, 0)
@@ -352,7 +352,7 @@ def shorten(residuals: np.ndarray, scale: float) -> np.ndarray:
 
 
 def derivative(residuals: np.ndarray, scale: float) -> np.ndarray:
-    """Gives the derivative of `shorten`, `[..., 2, 2]`, with respect to the residuals."""
+    """Returns the derivative of `shorten`, `[..., 2, 2]`, with respect to the residuals."""
     factor = _factor(residuals, scale)
     root = 2 / np.square(factor) - 1
     slope = -1 / (2 * factor * root * np.square(root + 1))
@@ -362,7 +362,7 @@ def derivative(residuals: np.ndarray, scale: float) -> np.ndarray:
 
 
 def weight(residuals: np.ndarray, scale: float) -> np.ndarray:
-    """Gives the weight `[...]` with which a squared residual has the loss's slope.
+    """Returns the weight `[...]` with which a squared residual has the loss's slope.
 
     Weighted squares lie above the loss and touch it where the weight was taken: who minimizes them
     again and again never goes up.
@@ -371,7 +371,7 @@ def weight(residuals: np.ndarray, scale: float) -> np.ndarray:
 
 
 def curvature_root(residuals: np.ndarray, scale: float) -> np.ndarray:
-    """Gives `[..., 2, 2]`, the root of half the loss's second derivative, which is never negative.
+    """Returns `[..., 2, 2]`, the root of half the loss's second derivative, never negative.
 
     Across a residual that is the root of its weight w, along it that of w³.
     """

@@ -215,7 +215,7 @@ def _next(pairs: _Pairs, placed: Iterable[int], is_known: np.ndarray) -> tuple[i
 
 
 def _baseline(pair: relative_pose.RelativePose, rays: np.ndarray, depth: np.ndarray) -> float:
-    """Gives the length of a pair's baseline, from the depths of points in its source's frame."""
+    """Returns the length of a pair's baseline, from the depths of points in its source's frame."""
     at_unit_length, _ = epipolar.depths(pair.rotation, pair.center, *rays)
     ratio = (depth / at_unit_length)[pair.is_inlier]
     return float(np.median(ratio[ratio > 0]))
@@ -252,7 +252,7 @@ def scale_from_distances(
     names: tuple[str, ...],
     known_distance: Mapping[tuple[str, str], float],
 ) -> float:
-    """Gives the factor that brings a rig to its true size.
+    """Returns the factor that brings a rig to its true size.
 
     Args:
         camera: The rig, of unknown scale, fields `[V, ...]`.
@@ -290,7 +290,7 @@ def check_distances(
 
 
 def resized(camera: cameras.Camera, factor: float) -> cameras.Camera:
-    """Gives a rig `factor` times as large around the origin."""
+    """Returns a rig `factor` times as large around the origin."""
     return camera._replace(center=factor * np.asarray(camera.center))
 
 
@@ -349,7 +349,7 @@ def upright_world(
 
 
 def _axes(up: np.ndarray, camera: cameras.Camera) -> np.ndarray:
-    """Gives the new world's axes in the old one, `[3, 3]`."""
+    """Returns the new world's axes in the old one, `[3, 3]`."""
     right, down = camera.rotation[0, 0], camera.rotation[0, 1]
     # A camera rolled by a quarter turn has its x axis along up; its y axis then is not.
     across = right if np.abs(right @ up) < np.abs(down @ up) else down

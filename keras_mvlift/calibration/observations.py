@@ -43,7 +43,7 @@ class Observations(NamedTuple):
     joint: np.ndarray
 
     def select(self, tracks: np.ndarray) -> "Observations":
-        """Gives the chosen of the N points."""
+        """Returns the chosen of the N points."""
         return Observations(
             self.keypoints_2d[:, tracks],
             self.weights[:, tracks],
@@ -52,7 +52,7 @@ class Observations(NamedTuple):
         )
 
     def views(self, index: Sequence[int]) -> "Observations":
-        """Gives the observations of the chosen views."""
+        """Returns the observations of the chosen views."""
         chosen = list(index)
         return self._replace(keypoints_2d=self.keypoints_2d[chosen], weights=self.weights[chosen])
 
@@ -225,7 +225,7 @@ def _pose2sim(path: pathlib.Path) -> Recordings:
 
 
 def _placed(rig: calibrations.Calibration) -> cameras.Camera:
-    """Gives the rig's cameras, at the origin if their places are unknown; clips need some."""
+    """Returns the rig's cameras, at the origin if their places are unknown; clips need some."""
     if rig.has_extrinsics:
         return rig.camera
     num_views = len(rig.names)

@@ -49,7 +49,7 @@ class RelativePose(NamedTuple):
     quality: float
 
     def inverse(self) -> "RelativePose":
-        """Gives the source camera in the target's frame."""
+        """Returns the source camera in the target's frame."""
         return self._replace(rotation=self.rotation.T, center=-self.rotation @ self.center)
 
 
@@ -300,7 +300,7 @@ def _score(
     weights: np.ndarray,
     threshold_px: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gives score and share of inliers, by weight, of each matrix."""
+    """Returns score and share of inliers, by weight, of each matrix."""
     agreement = _agreement(fundamental, source_points, target_points, threshold_px)
     return agreement @ weights, (agreement > 0) @ weights / weights.sum()
 
@@ -330,12 +330,12 @@ def _agreement(
     target_points: np.ndarray,
     threshold_px: float,
 ) -> np.ndarray:
-    """Gives `[..., N]`: 1 for a perfect correspondence, 0 from the threshold on."""
+    """Returns `[..., N]`: 1 for a perfect correspondence, 0 from the threshold on."""
     distance = epipolar.sampson_distance(fundamental, source_points, target_points)
     return np.maximum(1.0 - np.square(distance / threshold_px), 0.0)
 
 
 def _num_needed(share: float) -> float:
-    """Gives how many samples hold a clean one with certainty; eq. (4.18)."""
+    """Returns how many samples hold a clean one with certainty; eq. (4.18)."""
     clean = min(max(share, 1e-3) ** epipolar.NUM_MINIMAL, 1 - 1e-12)
     return float(np.log(1 - _CERTAINTY) / np.log(1 - clean))

@@ -60,7 +60,7 @@ class Report:
     all: CameraReport
 
     def to_json(self) -> str:
-        """Gives the report as JSON, with the attributes' names as keys."""
+        """Returns the report as JSON, with the attributes' names as keys."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
 

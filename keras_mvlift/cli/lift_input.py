@@ -131,7 +131,7 @@ def warn_of_size(camera: viewpoints.Viewpoint | None, image_size: tuple[int, int
 
 
 def progress(name: str, total: int | None = None) -> Callable[[Any], Iterable[Any]]:
-    """Gives a progress bar with the time left, on a terminal and where tqdm is installed."""
+    """Returns a progress bar with the time left, on a terminal and where tqdm is installed."""
     if importlib.util.find_spec("tqdm") is None:
         return iter
     tqdm = importlib.import_module("tqdm").tqdm

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
-    """Gives the arguments that were given; the others are the simulation's to choose."""
+    """Returns the arguments that were given; the others are the simulation's to choose."""
     arguments = {
         "subjects": options.subjects and tuple(options.subjects),
         "num_takes": options.takes,

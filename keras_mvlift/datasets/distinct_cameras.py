@@ -83,7 +83,7 @@ def extrinsics(rotation: np.ndarray, center: np.ndarray) -> np.ndarray:
 
 
 def _of_batch(seen: views.View) -> tuple[np.ndarray, np.ndarray]:
-    """Gives what comes back within a batch, `[U, 12]`, and which instants have it, `[B, U]`."""
+    """Returns what comes back within a batch, `[U, 12]`, and which instants have it, `[B, U]`."""
     is_seen = (np.asarray(seen.confidence) > 0).any(axis=-1)
     poses = extrinsics(np.asarray(seen.camera.rotation), np.asarray(seen.camera.center))
     # Negative zeros have other bytes.

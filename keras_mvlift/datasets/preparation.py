@@ -83,7 +83,7 @@ class _HoldingOut:
         return bool(self.held_out_clips or self.held_out_share)
 
     def _whole(self, sequence: sequences.MultiViewSequence, is_test: bool) -> Frames:
-        """Gives a clip that is not held out to one side, but for the end of a training clip."""
+        """Returns a clip that is not held out to one side, but for the end of a training clip."""
         every, none = np.arange(sequence.num_frames), np.arange(0)
         if is_test:
             return Frames(none, every, none)
@@ -131,7 +131,7 @@ class BySubject(_HoldingOut):
         return bool(self.held_out_subjects) or super().holds_out
 
     def frames(self, sequence: sequences.MultiViewSequence) -> Frames:
-        """Gives a clip whole to the part of its subject, but for the ends of training clips."""
+        """Returns a clip whole to the part of its subject, but for the ends of training clips."""
         is_named = sequence.name in self.held_out_clips
         if is_named or sequence.subject in self.held_out_subjects:
             return self._held_out(sequence)
@@ -159,7 +159,7 @@ class ByClip(_HoldingOut):
         _require_apart("clips", self.test_clips, self.held_out_clips)
 
     def frames(self, sequence: sequences.MultiViewSequence) -> Frames:
-        """Gives a clip whole to its part, but for the ends of training clips."""
+        """Returns a clip whole to its part, but for the ends of training clips."""
         if sequence.name in self.held_out_clips:
             return self._held_out(sequence)
         return self._whole(sequence, sequence.name in self.test_clips)
@@ -268,7 +268,7 @@ def prepare(
 def training_instants(
     sequence: sequences.MultiViewSequence, split: Split, config: configs.DataConfig
 ) -> sequences.Instants:
-    """Gives the instants whose pairs `prepare` makes to train on, virtual views included."""
+    """Returns the instants whose pairs `prepare` makes to train on, virtual views included."""
     rng = sequences.seeded_generator(config.seed, "pairs", sequence.name)
     frames = _strided(split.frames(sequence), config)
     seen = _usable(sequences.instants_of_sequence(sequence, frames.train), config, Counter())
@@ -278,7 +278,7 @@ def training_instants(
 
 
 def rig_distance(sequence: sequences.MultiViewSequence) -> float:
-    """Gives the mean distance in meters from the cameras to where their optical axes meet.
+    """Returns the mean distance in meters from the cameras to where their optical axes meet.
 
     Raises:
         ValueError: If there is only one camera.
@@ -383,7 +383,7 @@ def _test_views(
 def _reference(
     seen: sequences.Instants, sequence: sequences.MultiViewSequence, config: configs.DataConfig
 ) -> np.ndarray:
-    """Gives `[T, J, 3]`, meters, world frame, NaN where unknown: the clip's, or triangulated."""
+    """Returns `[T, J, 3]`, meters, world frame, NaN where unknown: the clip's, or triangulated."""
     if sequence.pose_world is not None:
         return sequence.pose_world[seen.frame]
     points, is_seen = sequences.triangulate(seen, config.min_confidence)
@@ -481,7 +481,7 @@ def _seen_points(
 
 
 def _subject_position(points: np.ndarray, is_seen: np.ndarray) -> np.ndarray:
-    """Gives `[T, 3]`: the root, or the mean of what was seen, or the clip's mean."""
+    """Returns `[T, 3]`: the root, or the mean of what was seen, or the clip's mean."""
     count = is_seen.sum(axis=1)[:, np.newaxis]
     mean = (points * is_seen[..., np.newaxis]).sum(axis=1) / np.maximum(count, 1)
     mean = np.where(count > 0, mean, mean[count[:, 0] > 0].mean(axis=0) if count.any() else 0.0)

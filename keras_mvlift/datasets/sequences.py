@@ -95,7 +95,7 @@ class MultiViewSequence:
         return len(self.camera_names)
 
     def frames(self, index: np.ndarray | slice) -> "MultiViewSequence":
-        """Gives the sequence of the chosen frames."""
+        """Returns the sequence of the chosen frames."""
         return dataclasses.replace(
             self,
             keypoints_2d=self.keypoints_2d[:, index],
@@ -133,7 +133,7 @@ class Instants(NamedTuple):
         return np.count_nonzero(self.confidence > 0, axis=-1) >= min_joints
 
     def select(self, index: np.ndarray) -> "Instants":
-        """Gives the chosen instants."""
+        """Returns the chosen instants."""
         camera = cameras.Camera(*(value[index] for value in self.camera))
         return Instants(
             self.frame[index],
@@ -184,7 +184,7 @@ def concatenate_views(first: Instants, second: Instants) -> Instants:
 
 
 def to_view(seen: Instants, num_views: int = 0) -> views.View:
-    """Gives all views of each instant as one batch for training.
+    """Returns all views of each instant as one batch for training.
 
     Args:
         seen: `T` instants.

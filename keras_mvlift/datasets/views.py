@@ -149,7 +149,7 @@ def lay(
 
 
 def offsets(num_frames: int, *, is_causal: bool) -> tf.Tensor:
-    """Gives `[T]`, the frames of a window counted from the one that is lifted.
+    """Returns `[T]`, the frames of a window counted from the one that is lifted.
 
     Args:
         num_frames: `T`, odd.

@@ -105,11 +105,11 @@ class Footage:
         )
 
     def replace_camera(self, **fields: np.ndarray) -> "Footage":
-        """Gives the footage with other intrinsics, rotations or centers."""
+        """Returns the footage with other intrinsics, rotations or centers."""
         return dataclasses.replace(self, camera=self.camera._replace(**fields))
 
     def replace_images(self, keypoints_2d: np.ndarray, confidence: np.ndarray) -> "Footage":
-        """Gives the footage with other detections."""
+        """Returns the footage with other detections."""
         return dataclasses.replace(self, keypoints_2d=keypoints_2d, confidence=confidence)
 
     def mixed(self, other: "Footage", chosen: np.ndarray) -> "Footage":
@@ -140,7 +140,7 @@ class Footage:
         return dataclasses.replace(self, keypoints_2d=keypoints_2d, confidence=confidence)
 
     def reordered(self, order: Sequence[int]) -> "Footage":
-        """Gives what view `order[v]` saw to camera v."""
+        """Returns what view `order[v]` saw to camera v."""
         index = list(order)
         return dataclasses.replace(
             self,
@@ -206,7 +206,7 @@ def of_sequences(
 
 
 def _starts(num_frames: int, length: int) -> range:
-    """Gives where the whole runs of a clip start; a short clip is one run."""
+    """Returns where the whole runs of a clip start; a short clip is one run."""
     return range(0, max(num_frames - length, 0) + 1, length)
 
 

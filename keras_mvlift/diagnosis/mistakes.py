@@ -309,7 +309,7 @@ def _order_residuals(footage: footages.Footage, index: np.ndarray) -> np.ndarray
 
 
 def _start_orders(names: tuple[str, ...]) -> list[np.ndarray]:
-    """Gives orders that are likely, and some at random."""
+    """Returns orders that are likely, and some at random."""
     views = np.arange(len(names))
     # "cam10" sorts before "cam2".
     alphabetical = np.argsort(np.array([str(view + 1) for view in views]), kind="stable")
@@ -435,7 +435,7 @@ def _lagged(footage: footages.Footage) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _signed(first: footages.Views, second: footages.Views) -> np.ndarray:
-    """Gives signed distances from the epipolar lines in the second view, `[P, N]`."""
+    """Returns signed distances from the epipolar lines in the second view, `[P, N]`."""
     matrix = residuals.essential(first.camera, second.camera)
     ones = np.ones_like(first.rays[..., :1])
     lines = np.einsum("pij,pnj->pni", matrix, np.concatenate([first.rays, ones], axis=-1))

@@ -113,7 +113,7 @@ def _check(clips: Sequence[sequences.MultiViewSequence], max_frames: int) -> Rig
 
 
 def as_data(reports: Sequence[RigReport]) -> dict[str, Any]:
-    """Gives reports as JSON values, as docs/check_rig.schema.json describes them."""
+    """Returns reports as JSON values, as docs/check_rig.schema.json describes them."""
     return _finite(
         {
             "version": VERSION,
@@ -156,7 +156,7 @@ def _measured(footage: footages.Footage, measured: Measures) -> dict[str, Any]:
 
 
 def joint_errors(measured: Measures) -> np.ndarray:
-    """Gives the median reprojection error of each camera and joint, `[V, J]`, pixels."""
+    """Returns the median reprojection error of each camera and joint, `[V, J]`, pixels."""
     error = measured.error.swapaxes(1, 2)
     return residuals.masked_median(error, np.isfinite(error))
 
@@ -193,7 +193,7 @@ def _joint(footage: footages.Footage, measured: Measures, joint: int) -> dict[st
 
 
 def spread(error: np.ndarray) -> dict[str, float | None]:
-    """Gives the median and the 90th percentile of what is known; None without anything."""
+    """Returns the median and the 90th percentile of what is known; None without anything."""
     known = error[np.isfinite(error)]
     if not len(known):
         return {"median": None, "p90": None}

@@ -27,7 +27,7 @@ def pairs_of_views(num_views: int) -> np.ndarray:
 
 
 def essential(first: cameras.Camera, second: cameras.Camera) -> np.ndarray:
-    """Gives the essential matrices `[P, 3, 3]`, `ray_second^T E ray_first = 0`, of pairs.
+    """Returns the essential matrices `[P, 3, 3]`, `ray_second^T E ray_first = 0`, of pairs.
 
     Args:
         first: Fields `[P, ...]`.
@@ -99,13 +99,13 @@ def residual_matrix(footage: footages.Footage) -> np.ndarray:
 
 
 def mean_residual(footage: footages.Footage) -> float:
-    """Gives the mean over all pairs; NaN if no two cameras ever saw the same joint."""
+    """Returns the mean over all pairs; NaN if no two cameras ever saw the same joint."""
     residuals = residual_matrix(footage)
     return float(np.nanmean(residuals)) if np.isfinite(residuals).any() else float("nan")
 
 
 def masked_median(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Gives the median along the last axis of what the mask leaves; NaN where it leaves none."""
+    """Returns the median along the last axis of what the mask leaves; NaN where it leaves none."""
     ordered = np.sort(np.where(mask, values, np.inf), axis=-1)
     count = mask.sum(axis=-1)
     middle = np.maximum(count - 1, 0)[..., np.newaxis] // 2
@@ -363,7 +363,7 @@ def _pair_curves(footage: footages.Footage) -> np.ndarray:
 
 
 def _overlap(run: np.ndarray, shift: int, max_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gives frames t, and t + shift, that lie in one run, evenly spread."""
+    """Returns frames t, and t + shift, that lie in one run, evenly spread."""
     # The same frames t for all shifts, but for those that leave the footage.
     here = footages.spread(len(run), max_frames)
     here = here[(here + shift >= 0) & (here + shift < len(run))]
@@ -397,7 +397,7 @@ def _descend(curves: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _curve(curves: np.ndarray, offsets: np.ndarray, view: int) -> np.ndarray:
-    """Gives the mean residual `[S]` of one camera with the others, by its own offset."""
+    """Returns the mean residual `[S]` of one camera with the others, by its own offset."""
     others = np.delete(np.arange(len(offsets)), view)
     index = np.arange(curves.shape[-1]) - offsets[others, np.newaxis]
     inside = (index >= 0) & (index < curves.shape[-1])

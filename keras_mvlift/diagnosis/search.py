@@ -128,7 +128,7 @@ def _all(footage: footages.Footage, trial: footages.Footage) -> Iterator[Candida
 
 
 def reordered(footage: footages.Footage) -> Candidate:
-    """Gives the best order of the cameras as a candidate; a few frames are enough."""
+    """Returns the best order of the cameras as a candidate; a few frames are enough."""
     order, residual = mistakes.best_order(footage)
     names = footage.camera_names
     is_in = np.array(order) != np.arange(len(order))
@@ -147,7 +147,7 @@ def reordered(footage: footages.Footage) -> Candidate:
 
 
 def shifted(footage: footages.Footage, offsets: residuals.TimeOffsets) -> Candidate:
-    """Gives time offsets as a candidate."""
+    """Returns time offsets as a candidate."""
     frames = {
         name: int(offset)
         for name, offset in zip(footage.camera_names, offsets.frames, strict=True)

@@ -102,7 +102,7 @@ def _is_decisive(footage: footages.Footage, corrected: footages.Footage, is_in: 
 
 
 def _residual(footage: footages.Footage, is_in: np.ndarray) -> float:
-    """Gives the mean residual of the pairs that a suspected camera is part of."""
+    """Returns the mean residual of the pairs that a suspected camera is part of."""
     residuals = diagnosis_residuals.residual_matrix(footage.thinned(search.TRIAL_FRAMES))[is_in]
     return float(np.nanmean(residuals)) if np.isfinite(residuals).any() else diagnosis_residuals.CAP
 
@@ -294,7 +294,7 @@ def find(footage: footages.Footage, explained: float, agreement: float) -> list[
 
 
 def lost_frames(footage: footages.Footage) -> tuple[np.ndarray, np.ndarray]:
-    """Gives the shares of frames `[V]` with nobody, and with too few joints to be used."""
+    """Returns the shares of frames `[V]` with nobody, and with too few joints to be used."""
     count = (footage.confidence > 0).sum(axis=-1)
     found = (footage.detector_confidence > 0).any(axis=-1)
     return (~found).mean(axis=-1), (found & (count < MIN_JOINTS)).mean(axis=-1)

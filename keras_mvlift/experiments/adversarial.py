@@ -173,7 +173,7 @@ class AdversarialLifter(keras.Model):
 
 
 def critic_optimizer(learning_rate: float = 1e-3) -> keras.optimizers.legacy.Optimizer:
-    """Gives the critic's Adam, without momentum, as usual against a moving target."""
+    """Returns the critic's Adam, without momentum, as usual against a moving target."""
     return keras.optimizers.legacy.Adam(learning_rate, beta_1=0.0, beta_2=0.9)
 
 
@@ -204,7 +204,7 @@ class KinematicChains(keras.layers.Layer):
         self.bones = tuple((parent, child) for parent, child in bones)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Gives the upper triangle of the bones' Gram matrix, row by row."""
+        """Returns the upper triangle of the bones' Gram matrix, row by row."""
         parents, children = zip(*self.bones, strict=True)
         bones = tf.gather(inputs, children, axis=1) - tf.gather(inputs, parents, axis=1)
         products = tf.matmul(bones, bones, transpose_b=True)
@@ -213,7 +213,7 @@ class KinematicChains(keras.layers.Layer):
         return tf.gather(tf.reshape(products, [-1, size * size]), upper, axis=1)
 
     def get_config(self) -> dict[str, Any]:
-        """Gives the constructor's arguments."""
+        """Returns the constructor's arguments."""
         return super().get_config() | {"bones": self.bones}
 
 

@@ -89,7 +89,7 @@ def _measured(data: data.TrainingData, poses: np.ndarray, *, is_partial: bool) -
 
 
 def _held_out(test: baselines.TestViews, poses: np.ndarray) -> dict[str, float]:
-    """Gives the score without labels, nothing where no instant was seen by two cameras."""
+    """Returns the score without labels, nothing where no instant was seen by two cameras."""
     if not baselines.has_several_views(test):
         return {}
     found = held_out_views.score_test_views(test, poses)
@@ -127,7 +127,7 @@ class CellStore:
         return sorted(path.stem for path in self.folder.glob("*.json"))
 
     def read(self, digest: str) -> dict[str, Any] | None:
-        """Gives a cell's record, None where there is none, or none that can be read."""
+        """Returns a cell's record, None where there is none, or none that can be read."""
         try:
             record = json.loads((self.folder / f"{digest}.json").read_text())
         except (FileNotFoundError, json.JSONDecodeError):
@@ -208,7 +208,7 @@ _DECIDES = (
 
 @functools.cache
 def code_digest() -> str:
-    """Gives 16 letters that change with the sources of all that trains or measures."""
+    """Returns 16 letters that change with the sources of all that trains or measures."""
     return _source_digest(pathlib.Path(keras_mvlift.__file__).parent)
 
 
@@ -231,7 +231,7 @@ _BATCH_SIZE = 8192
 
 
 def measure_joint_shares(pose_true: np.ndarray, pose_pred: np.ndarray) -> dict[str, float]:
-    """Gives the means over poses.
+    """Returns the means over poses.
 
     Args:
         pose_true: `[N, 17, 3]`, meters, any frame.

@@ -54,7 +54,7 @@ class FilmTracks:
         self._keys, self._cells = key[order], cell.numpy()[order]
 
     def cells(self, track: np.ndarray, frame: np.ndarray) -> np.ndarray:
-        """Gives the cells of views by their tracks and frames, -1 where there is none."""
+        """Returns the cells of views by their tracks and frames, -1 where there is none."""
         key = self._key(track, frame)
         place = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
         is_there = (self._keys[place] == key) & (np.asarray(frame) < self._length)
@@ -158,11 +158,11 @@ class TrainingData:
         return [preparation.training_instants(clip, split, every) for clip in self._believed]
 
     def pair_source(self) -> stage_data.Pairs:
-        """Gives what pairs of views are drawn from."""
+        """Returns what pairs of views are drawn from."""
         return stage_data.Pairs(batches.pairs_of_instants(self.seen, self.pairs))
 
     def paired_instants(self) -> views.View:
-        """Gives the instants that have two usable views or more."""
+        """Returns the instants that have two usable views or more."""
         index = np.unique(self.pairs[:, 0])
         return tf.nest.map_structure(lambda field: np.asarray(field)[index], self.seen)
 
@@ -188,7 +188,7 @@ class TrainingData:
         return _test_views(tables)
 
     def _numbered(self, prepared: preparation.Prepared) -> tfrecords.Columns:
-        """Gives the test views with their frames' numbers in the recording."""
+        """Returns the test views with their frames' numbers in the recording."""
         table = prepared.test_views
         if self._clips.numbers is None or not len(table["frame"]):
             return table
@@ -285,7 +285,7 @@ class WindowedData:
         self.test = self._windowed(epoch_curves.indices(data.test))
 
     def pair_source(self) -> stage_data.Pairs:
-        """Gives what pairs of windowed views are drawn from, the pairs of the data."""
+        """Returns what pairs of windowed views are drawn from, the pairs of the data."""
         view_at, num_views = self.view_at(), self._data.seen.confidence.shape[1]
 
         def look_up(rows: tf.Tensor) -> views.ViewPair:
@@ -297,7 +297,7 @@ class WindowedData:
         return stage_data.Pairs(pairs, look_up)
 
     def view_at(self) -> ViewAt:
-        """Gives a function from `[B, 2]`, instant and view, to views with windows."""
+        """Returns a function from `[B, 2]`, instant and view, to views with windows."""
         # On a GPU they would be copied back for each batch.
         with tf.device("CPU:0"):
             seen = tf.nest.map_structure(tf.constant, self._data.seen)
@@ -323,7 +323,7 @@ class WindowedData:
         return view_at
 
     def lift(self, lifter: multi_view_lifter.MultiViewLifter) -> np.ndarray:
-        """Gives root-relative poses `[N, J, 3]` of all test views, meters, camera axes.
+        """Returns root-relative poses `[N, J, 3]` of all test views, meters, camera axes.
 
         The network runs over whole films, which gives what it gives for each window.
         """
@@ -341,7 +341,7 @@ class WindowedData:
         return pose - pose[:, skeletons.ROOT : skeletons.ROOT + 1]
 
     def _virtual(self, instant: tf.Tensor, camera: cameras.Camera) -> tuple[tf.Tensor, tf.Tensor]:
-        """Gives what cameras `[B, ...]` see of the windows around instants."""
+        """Returns what cameras `[B, ...]` see of the windows around instants."""
         cell = tf.maximum(tf.gather(self._point_cell, instant), 0)
         window = views.window(self._data.points.tracks, cell, self._offset)
         still = tf.nest.map_structure(lambda field: field[:, tf.newaxis], camera)
@@ -353,7 +353,7 @@ class WindowedData:
         return keypoints_2d, tf.where(is_visible, window.window_confidence, 0.0)
 
     def _rays(self, first: int, last: int) -> tf.Tensor:
-        """Gives the rays `[1, T, J, 2]` of a run of frames, as windows have them."""
+        """Returns the rays `[1, T, J, 2]` of a run of frames, as windows have them."""
         view = self._test_film.tracks.view
         one = tf.nest.map_structure(lambda field: field[first : first + 1], view)
         run = (field[first : last + 1][tf.newaxis] for field in view[:2])
@@ -446,7 +446,7 @@ Clips = Sequence[sequences.MultiViewSequence]
 
 
 def believed(clips: Clips, settings: variants.DataSettings) -> list[cameras.Camera]:
-    """Gives what methods without labels are told of each clip's cameras.
+    """Returns what methods without labels are told of each clip's cameras.
 
     Args:
         clips: Training clips, with their true cameras.
@@ -469,7 +469,7 @@ def believed(clips: Clips, settings: variants.DataSettings) -> list[cameras.Came
 def first_cameras(
     clip: sequences.MultiViewSequence, num_cameras: int
 ) -> sequences.MultiViewSequence:
-    """Gives a clip as its first cameras saw it; 0 for all of them."""
+    """Returns a clip as its first cameras saw it; 0 for all of them."""
     if not num_cameras:
         return clip
     names = clip.camera_names[:num_cameras]

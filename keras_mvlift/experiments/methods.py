@@ -186,7 +186,7 @@ METHODS: dict[str, Method] = {
 def train(
     cell: variants.Cell, data: training_data.TrainingData, watch: Watch
 ) -> multi_view_lifter.MultiViewLifter:
-    """Gives the trained lifter; one that sees windows takes `training_data.WindowedData`."""
+    """Returns the trained lifter; one that sees windows takes `training_data.WindowedData`."""
     config = finetune_config(cell)
     lifter = build(cell, data, config)
     if is_pretrained(cell.variant):
@@ -198,7 +198,7 @@ def train(
 def source_of(
     config: configs.FinetuneConfig, data: training_data.TrainingData
 ) -> stage_data.Source:
-    """Gives what batches of pairs, or of instants, are drawn from, as the stage wants.
+    """Returns what batches of pairs, or of instants, are drawn from, as the stage wants.
 
     Of a pair both views are lifted, of an instant one: twice as many instants are as much work.
     """
@@ -266,7 +266,7 @@ def _on_labels(
 
 
 def windows_of(cell: variants.Cell) -> view_windows.Windows:
-    """Gives what the cell's network sees."""
+    """Returns what the cell's network sees."""
     is_causal = method_options(cell).get("is_causal", False)
     return view_windows.Windows(math.prod(cell.budget.filter_widths), is_causal)
 
@@ -279,7 +279,7 @@ _BATCH_SIZE = 8192
 
 
 def finetune_config(cell: variants.Cell) -> configs.FinetuneConfig:
-    """Gives the settings of the main stage, those among the variant's options included."""
+    """Returns the settings of the main stage, those among the variant's options included."""
     variant, budget = cell.variant, cell.budget
     settings: dict[str, Any] = {
         "num_epochs": budget.num_epochs,
@@ -297,7 +297,7 @@ def finetune_config(cell: variants.Cell) -> configs.FinetuneConfig:
 
 
 def method_options(cell: variants.Cell) -> dict[str, Any]:
-    """Gives the options that the method alone knows."""
+    """Returns the options that the method alone knows."""
     return {name: value for name, value in cell.variant.options if name not in STAGE_OPTIONS}
 
 
@@ -366,7 +366,7 @@ def pretrain(
     data: training_data.TrainingData,
     watch: Watch,
 ) -> None:
-    """Gives a lifter the weights that the recipe's first stage leads to."""
+    """Returns a lifter the weights that the recipe's first stage leads to."""
     finetune = finetune_config(cell)
     config = configs.PretrainConfig(
         num_epochs=cell.budget.num_pretrain_epochs,
@@ -381,7 +381,7 @@ def pretrain(
 
 
 def lift(lifter: multi_view_lifter.MultiViewLifter, view: views.View) -> np.ndarray:
-    """Gives root-relative poses `[N, J, 3]`, meters, camera axes."""
+    """Returns root-relative poses `[N, J, 3]`, meters, camera axes."""
     total = len(view.confidence)
     parts = [
         tf.nest.map_structure(lambda field, start=start: field[start : start + _BATCH_SIZE], view)

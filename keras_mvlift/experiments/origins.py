@@ -42,7 +42,7 @@ class Clips:
 
 
 class Origin(Protocol):
-    """Gives clips, as a variant wants them."""
+    """Returns clips, as a variant wants them."""
 
     def describe(self) -> dict[str, Any]:
         """Says what the data are, as JSON; equal data are described alike."""
@@ -162,7 +162,7 @@ class Recordings:
     numbers: dict[str, np.ndarray]
 
     def joined(self, other: "Recordings") -> "Recordings":
-        """Gives the other's frames to train on, and these to test on, under names of their own."""
+        """Returns the other's frames to train on and these to test on, each under its own name."""
         near, far = other._side("train", ""), self._side("test", "elsewhere_")
         return Recordings(
             near.clips + far.clips, near.frames | far.frames, near.numbers | far.numbers
@@ -322,7 +322,7 @@ def read_motions(paths: Sequence[str]) -> list[Motion]:
 
 
 def pseudo_test_subjects(motions: Sequence[Motion]) -> tuple[str, ...]:
-    """Gives the people to test on: every fourth, the last one included.
+    """Returns the people to test on: every fourth, the last one included.
 
     Raises:
         ValueError: If there are fewer than two people.
@@ -334,7 +334,7 @@ def pseudo_test_subjects(motions: Sequence[Motion]) -> tuple[str, ...]:
 
 
 def motion_stride(motions: Sequence[Motion], max_frames: int) -> int:
-    """Gives every how many frames one is to be taken to have at most so many; 0 for all."""
+    """Returns every how many frames one is to be taken to have at most so many; 0 for all."""
     total = sum(len(motion.positions) for motion in motions)
     return max(-(-total // max_frames), 1) if max_frames else 1
 
@@ -380,7 +380,7 @@ class GivenFrames:
     by_clip: Mapping[str, preparation.Frames]
 
     def frames(self, sequence: sequences.MultiViewSequence) -> preparation.Frames:
-        """Gives the frames of a clip."""
+        """Returns the frames of a clip."""
         return self.by_clip[sequence.name]
 
 

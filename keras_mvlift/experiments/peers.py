@@ -235,6 +235,6 @@ class SemiSupervisedLifter(keras.Model):
 
 
 def pixels_per_meter(labeled: Labels, rig_distance: float) -> float:
-    """Gives how many pixels a meter across spans at the rig's distance, in the mean view."""
+    """Returns how many pixels a meter across spans at the rig's distance, in the mean view."""
     focal = np.asarray(labeled.view.camera.intrinsics)[..., [0, 1], [0, 1]]
     return float(focal.mean() / rig_distance)

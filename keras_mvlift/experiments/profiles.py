@@ -124,7 +124,7 @@ def changed(
     width: int | None = None,
     precision: str | None = None,
 ) -> Profile:
-    """Gives a profile of another budget; what is None stays.
+    """Returns a profile of another budget; what is None stays.
 
     Args:
         profile: As it was.
@@ -194,7 +194,7 @@ def open_origin(
     recordings: Recordings = NO_RECORDINGS,
     elsewhere: Recordings = NO_RECORDINGS,
 ) -> origins.Origin:
-    """Gives the data at hand: recordings, motions, or without both made-up people.
+    """Returns the data at hand: recordings, motions, or without both made-up people.
 
     Args:
         profile: Limits how much is taken.

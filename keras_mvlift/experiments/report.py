@@ -77,7 +77,7 @@ def _table(table: Mapping[str, Any], figure: str | None) -> dict[str, Any]:
 
 
 def _score(results: Mapping[str, Any], figure: str | None) -> list[dict[str, Any]]:
-    """Gives a further section in the form of a table's, where there is something to show."""
+    """Returns a further section in the form of a table's, where there is something to show."""
     section = {
         "name": SCORE_PICTURE,
         "title": SCORE_TITLE,

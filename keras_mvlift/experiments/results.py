@@ -36,7 +36,7 @@ def gather(experiments: runs.Experiments) -> dict[str, Any]:
 
 
 def spread(figures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float | int | None]]:
-    """Gives mean, sample standard deviation and count over seeds for each figure.
+    """Returns mean, sample standard deviation and count over seeds for each figure.
 
     Args:
         figures: Of one row, for each seed that gave any. The deviation of one is None.
@@ -104,7 +104,7 @@ def _is_finished(row: tables.Row, found: runs.Found) -> bool:
 
 
 def _counts(found: runs.Found) -> dict[str, Any] | None:
-    """Gives the counts of the data that no row changes, or else of any row's."""
+    """Returns the counts of the data that no row changes, or else of any row's."""
     plain = variants.digest(variants.DataSettings())
     records = [r for by_seed in found.values() for r in by_seed.values() if r.get("data")]
     records.sort(key=lambda r: variants.digest(r["settings"]["variant"]["data"]) != plain)
@@ -160,7 +160,7 @@ OURS = "solved root, all views and triangulated pose"
 
 
 def choose(store: cells.CellStore, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Gives the best, the median and the worst test view with what each row made of it.
+    """Returns the best, the median and the worst test view with what each row made of it.
 
     Args:
         store: Where the poses are.

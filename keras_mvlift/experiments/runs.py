@@ -55,15 +55,15 @@ class Experiments:
     store: cells.CellStore = dataclasses.field(init=False)
 
     def rows_of(self, table: tables.Table) -> list[tables.Row]:
-        """Gives the rows of a table that the profile has."""
+        """Returns the rows of a table that the profile has."""
         return [row for row in table.rows if row.is_quick or not self.profile.is_quick]
 
     def cell(self, row: tables.Row, seed: int) -> variants.Cell:
-        """Gives what a row and a seed stand for."""
+        """Returns what a row and a seed stand for."""
         return variants.Cell(variant=row.variant, budget=self.profile.budget, seed=seed)
 
     def digest(self, cell: variants.Cell) -> str:
-        """Gives the name of a cell's files: of its settings, the data and the code."""
+        """Returns the name of a cell's files: of its settings, the data and the code."""
         about = [dataclasses.asdict(cell), self.description, cells.code_digest()]
         return variants.digest(about)
 
@@ -81,12 +81,12 @@ class Experiments:
         return found
 
     def data_digest(self, settings: variants.DataSettings) -> str:
-        """Gives the name of the file that keeps a test set's true poses."""
+        """Returns the name of the file that keeps a test set's true poses."""
         about = [dataclasses.asdict(settings), self.description, cells.code_digest()]
         return f"truth_{variants.digest(about)}"
 
     def to_do(self) -> list[variants.Cell]:
-        """Gives the cells that are not finished; those of the same data follow each other."""
+        """Returns the cells that are not finished; those of the same data follow each other."""
         every = {
             self.digest(cell): cell
             for table in self.chosen
@@ -137,7 +137,7 @@ class Experiments:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _name(self, cell: variants.Cell) -> str:
-        """Gives the name of the first row that a cell is of."""
+        """Returns the name of the first row that a cell is of."""
         every = (row for table in self.chosen for row in table.rows)
         return next(row.name for row in every if row.variant == cell.variant)
 

@@ -469,14 +469,14 @@ TABLES: dict[str, Table] = {
 
 
 def known_to(profile: profiles.Profile) -> list[str]:
-    """Gives the names of the tables that a report of a profile shows if their cells are there."""
+    """Returns the names of the tables that a report of a profile shows if their cells are there."""
     others = (other for other in profiles.PROFILES.values() if other.name != profile.name)
     foreign = {name for other in others for name in other.tables}
     return [name for name in TABLES if name not in foreign]
 
 
 def of_profile(profile: profiles.Profile) -> list[str]:
-    """Gives the names of the tables that a profile runs where none are named."""
+    """Returns the names of the tables that a profile runs where none are named."""
     return [*profile.tables] or known_to(profile)
 
 

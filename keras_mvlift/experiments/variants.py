@@ -134,7 +134,7 @@ class Cell:
 
 
 def digest(value: Any) -> str:
-    """Gives 16 letters that stand for a dataclass or JSON value."""
+    """Returns 16 letters that stand for a dataclass or JSON value."""
     plain = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
     text = json.dumps(plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

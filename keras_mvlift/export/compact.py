@@ -14,7 +14,7 @@ from keras_mvlift.training import lifters, multi_view_lifter
 
 
 def fold(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.MultiViewLifter:
-    """Gives a model that lifts as `lifter` does outside of training, and cannot be trained."""
+    """Returns a model that lifts as `lifter` does outside of training, and cannot be trained."""
     # Of its own class, which may look at views in its own way.
     return type(lifter)(
         folded.FoldedResidual(lifter.lifting_network),
@@ -27,13 +27,13 @@ def fold(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.MultiVi
 
 
 def weights_of(folded: multi_view_lifter.MultiViewLifter) -> dict[str, list[tf.Variable]]:
-    """Gives the weights of both networks of what `fold` gave, kernels and biases by turns."""
+    """Returns the weights of both networks of what `fold` gave, kernels and biases by turns."""
     networks = {"lifting_network": folded.lifting_network, "root_network": folded.root_network}
     return {name: list(network.weights) for name, network in networks.items()}
 
 
 def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict[str, Any]:
-    """Gives what must be known to use the weights, beside them.
+    """Returns what must be known to use the weights, beside them.
 
     Args:
         lifter: The trained model.
@@ -55,7 +55,7 @@ def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict
 
 
 def halved(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.MultiViewLifter:
-    """Gives a model that lifts alike from weights of half the size; it cannot be trained.
+    """Returns a model that lifts alike from weights of half the size; it cannot be trained.
 
     Args:
         lifter: The trained model.

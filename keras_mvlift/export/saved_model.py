@@ -337,7 +337,7 @@ class _SeenWindow(NamedTuple):
 
 
 def _seen_rays(keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:
-    """Gives the viewing rays `[B, T, J, 2]`, frames in which nobody is seen filled."""
+    """Returns the viewing rays `[B, T, J, 2]`, frames in which nobody is seen filled."""
     is_seen = confidence > 0
     rays = tf.where(is_seen[..., tf.newaxis], cameras.rays(keypoints_2d, intrinsics), 0.0)
     # Where the count of frames with somebody last rose is the last of them.
@@ -523,7 +523,7 @@ def _is_finite(value: tf.Tensor) -> tf.Tensor:
 def _require(
     values: tuple[tf.Tensor, tf.Tensor], *rules: tuple[tf.Tensor, ...]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Gives the values once every rule holds: a condition and what is told where it does not."""
+    """Returns the values once every rule holds: a condition and what is told where it does not."""
     # Not `tf.debugging.Assert`, which hides the operation in a branch.
     checks = [
         tf.raw_ops.Assert(condition=holds, data=[tf.convert_to_tensor(part) for part in told])

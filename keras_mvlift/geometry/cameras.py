@@ -91,7 +91,7 @@ def look_at(intrinsics: tf.Tensor, center: tf.Tensor, target: tf.Tensor, up: tf.
 
 
 def translation(camera: Camera) -> tf.Tensor:
-    """Gives OpenCV's `t`, `[..., 3]`, meters, camera frame."""
+    """Returns OpenCV's `t`, `[..., 3]`, meters, camera frame."""
     return -tf.linalg.matvec(camera.rotation, camera.center)
 
 
@@ -129,7 +129,7 @@ def target_from_source(points_source: tf.Tensor, source: Camera, target: Camera)
 
 
 def relative_extrinsics(source: Camera, target: Camera) -> tuple[tf.Tensor, tf.Tensor]:
-    """Gives rotation and center of `target` as seen from the frame of `source`: eq. (4).
+    """Returns rotation and center of `target` as seen from the frame of `source`: eq. (4).
 
     Returns:
         `R_1to2 = R_2 R_1ᵀ`, `[..., 3, 3]`, and `t_1to2 = R_1 (t_2 - t_1)`, `[..., 3]`, meters.

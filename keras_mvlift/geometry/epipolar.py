@@ -26,7 +26,7 @@ def homogeneous(points: np.ndarray) -> np.ndarray:
 
 
 def cross_matrix(vector: np.ndarray) -> np.ndarray:
-    """Gives `[v]ₓ`, `[..., 3, 3]`, of vectors `[..., 3]`: `[v]ₓ w = v × w`; eq. (A4.5)."""
+    """Returns `[v]ₓ`, `[..., 3, 3]`, of vectors `[..., 3]`: `[v]ₓ w = v × w`; eq. (A4.5)."""
     x, y, z = np.moveaxis(_trailing("vector", vector, 3), -1, 0)
     zero = np.zeros_like(x)
     rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
@@ -34,7 +34,7 @@ def cross_matrix(vector: np.ndarray) -> np.ndarray:
 
 
 def essential_from_relative(rotation: np.ndarray, center: np.ndarray) -> np.ndarray:
-    """Gives the essential matrix of two views: `[t]ₓ R` with `t = -R center`; eq. (9.12).
+    """Returns the essential matrix of two views: `[t]ₓ R` with `t = -R center`; eq. (9.12).
 
     Args:
         rotation: `[..., 3, 3]`, target from source.
@@ -51,7 +51,7 @@ def essential_from_relative(rotation: np.ndarray, center: np.ndarray) -> np.ndar
 def fundamental_from_essential(
     essential: np.ndarray, source_intrinsics: np.ndarray, target_intrinsics: np.ndarray
 ) -> np.ndarray:
-    """Gives `F = K'⁻ᵀ E K⁻¹`, `[..., 3, 3]`; eq. (9.12). Matrices `[..., 3, 3]`, pixels."""
+    """Returns `F = K'⁻ᵀ E K⁻¹`, `[..., 3, 3]`; eq. (9.12). Matrices `[..., 3, 3]`, pixels."""
     essential = _trailing("essential", essential, 3, 3)
     inverse_target = np.linalg.inv(_trailing("target_intrinsics", target_intrinsics, 3, 3))
     inverse_source = np.linalg.inv(_trailing("source_intrinsics", source_intrinsics, 3, 3))
@@ -61,7 +61,7 @@ def fundamental_from_essential(
 def essential_from_fundamental(
     fundamental: np.ndarray, source_intrinsics: np.ndarray, target_intrinsics: np.ndarray
 ) -> np.ndarray:
-    """Gives `E = K'ᵀ F K`, `[..., 3, 3]`; eq. (9.12). Matrices `[..., 3, 3]`, pixels."""
+    """Returns `E = K'ᵀ F K`, `[..., 3, 3]`; eq. (9.12). Matrices `[..., 3, 3]`, pixels."""
     fundamental = _trailing("fundamental", fundamental, 3, 3)
     target_intrinsics = _trailing("target_intrinsics", target_intrinsics, 3, 3)
     source_intrinsics = _trailing("source_intrinsics", source_intrinsics, 3, 3)
@@ -69,7 +69,7 @@ def essential_from_fundamental(
 
 
 def fundamental_from_cameras(source: cameras.Camera, target: cameras.Camera) -> np.ndarray:
-    """Gives the fundamental matrix of two calibrated cameras, fields `[..., 3, 3]` and `[..., 3]`.
+    """Returns the fundamental matrix of two cameras, fields `[..., 3, 3]` and `[..., 3]`.
 
     Returns:
         `[..., 3, 3]`; all zero where both stand in one place.
@@ -82,7 +82,7 @@ def fundamental_from_cameras(source: cameras.Camera, target: cameras.Camera) -> 
 
 
 def lines(fundamental: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Gives the epipolar lines `F x` of points in the other image; section 9.2.4.
+    """Returns the epipolar lines `F x` of points in the other image; section 9.2.4.
 
     Args:
         fundamental: `[..., 3, 3]`; its transpose gives the lines in the source's image.
@@ -141,7 +141,7 @@ def sampson_distance(
 
 
 def decompose(essential: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gives the four relative extrinsics that an essential matrix allows; result 9.19.
+    """Returns the four relative extrinsics that an essential matrix allows; result 9.19.
 
     Args:
         essential: `[..., 3, 3]`; the nearest matrix with singular values (1, 1, 0) is meant.
@@ -219,7 +219,7 @@ def cheirality(
 def _residual(
     fundamental: np.ndarray, source_points: np.ndarray, target_points: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gives `x'ᵀ F x` and its squared gradients in x and x'."""
+    """Returns `x'ᵀ F x` and its squared gradients in x and x'."""
     fundamental = _trailing("fundamental", fundamental, 3, 3)
     source, target = homogeneous(source_points), homogeneous(target_points)
     in_target = source @ fundamental.swapaxes(-1, -2)
@@ -299,7 +299,7 @@ def conditioning(
 def _moments(
     source_points: np.ndarray, target_points: np.ndarray, weights: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gives `AᵀA` of eq. (11.3), normalized, and what normalized the points of either view."""
+    """Returns `AᵀA` of eq. (11.3), normalized, and what normalized the points of either view."""
     source, target = homogeneous(source_points), homogeneous(target_points)
     if source.shape[-2] < NUM_MINIMAL or source.shape != target.shape:
         rule = f"`source_points` and `target_points` must be {NUM_MINIMAL} points or more each"
@@ -317,7 +317,7 @@ def _moments(
 
 
 def _normalization(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Gives what moves points to mean zero and mean squared distance two; section 4.4.4."""
+    """Returns what moves points to mean zero and mean squared distance two; section 4.4.4."""
     share = weights / np.maximum(weights.sum(axis=-1, keepdims=True), _TINY)
     mean = np.einsum("...n,...nd->...d", share, points[..., :2])
     squared = np.sum(np.square(points[..., :2] - mean[..., np.newaxis, :]), axis=-1)

@@ -43,7 +43,7 @@ def normal_equations(
 def _equations(
     rays: tf.Tensor, rotation: tf.Tensor, points: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Gives rows of the unknown shift `[..., J, 2, 3]`, and what they miss by `[..., J, 2]`."""
+    """Returns rows of the unknown shift `[..., J, 2, 3]`, and what they miss by `[..., J, 2]`."""
     rows = (
         rotation[..., tf.newaxis, :2, :] - rays[..., tf.newaxis] * rotation[..., tf.newaxis, 2:, :]
     )
@@ -64,7 +64,7 @@ def solve(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
 
 
 def _cross(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """Gives cross products, `[..., 3]`; `tf.linalg.cross` does so several times slower."""
+    """Returns cross products, `[..., 3]`; `tf.linalg.cross` does so several times slower."""
     ax, ay, az = tf.unstack(first, axis=-1)
     bx, by, bz = tf.unstack(second, axis=-1)
     return tf.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
@@ -291,13 +291,13 @@ class _Seen(NamedTuple):
         )
 
     def errors(self, points: tf.Tensor) -> tf.Tensor:
-        """Gives the distances `[..., V, J]`, pixels, of points `[..., J, 3]` to the keypoints."""
+        """Returns the distances `[..., V, J]`, pixels, of points `[..., J, 3]` to the keypoints."""
         in_views = cameras.camera_from_world(points[..., tf.newaxis, :, :], self.camera)
         projected = cameras.project(in_views, self.camera.intrinsics)
         return tf.norm(projected - self.keypoints_2d, axis=-1)
 
     def equations(self, points: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Gives the normal equations, `[..., V, J, 3, 3]`, of the points' shift.
+        """Returns the normal equations, `[..., V, J, 3, 3]`, of the points' shift.
 
         Of a shift, not of the points: what is rounded then is small, in single precision too.
         """
@@ -310,7 +310,7 @@ class _Seen(NamedTuple):
 
 
 def _start(seen: _Seen, kernel: Kernel, scale_px: float) -> tf.Tensor:
-    """Gives each joint's best hypothesis, `[..., J, 3]`."""
+    """Returns each joint's best hypothesis, `[..., J, 3]`."""
     hypotheses = _hypotheses(seen)
     each = seen.for_hypotheses()
     errors = each.errors(hypotheses)
@@ -322,7 +322,7 @@ def _start(seen: _Seen, kernel: Kernel, scale_px: float) -> tf.Tensor:
 
 
 def _hypotheses(seen: _Seen) -> tf.Tensor:
-    """Gives what all views say, then what every two of them say, `[..., H, J, 3]`."""
+    """Returns what all views say, then what every two of them say, `[..., H, J, 3]`."""
     num_joints = seen.weights.shape[-1]
     start = cameras.meeting_point(seen.camera)[..., tf.newaxis, :]
     points = tf.repeat(start, num_joints, axis=-2)
@@ -354,7 +354,7 @@ def _shift(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
 
 
 def _scale(errors: tf.Tensor, weights: tf.Tensor, kernel: Kernel, scale_px: float) -> tf.Tensor:
-    """Gives the kernel's scale, pixels, of an instant's errors `[..., V, J]`: `[..., 1, 1]`."""
+    """Returns the kernel's scale, pixels, of an instant's errors `[..., V, J]`: `[..., 1, 1]`."""
     if scale_px:
         return tf.fill([1, 1], tf.cast(scale_px, errors.dtype))
     is_used = (weights > 0) & _is_seen(weights)[..., tf.newaxis, :]

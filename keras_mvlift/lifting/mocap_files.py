@@ -97,7 +97,7 @@ def _centimeters(offset: np.ndarray) -> str:
 
 
 def _without_gaps(clip: pose_clip.PoseClip, track: pose_clip.Track) -> np.ndarray:
-    """Gives the pose `[T, J, 3]`, meters, in straight lines over frames without a joint."""
+    """Returns the pose `[T, J, 3]`, meters, in straight lines over frames without a joint."""
     is_present, frames = track.is_present, np.arange(clip.num_frames)
     if not is_present.any(axis=0).all():
         missing = clip.joint_names[int(np.argmin(is_present.any(axis=0)))]
@@ -166,7 +166,7 @@ def follow(points: np.ndarray, joint_names: tuple[str, ...], parents: tuple[int,
 
 
 def rest_direction(joint: str) -> np.ndarray:
-    """Gives the unit vector `[3]` from a joint's parent to it in the T-pose, y up, facing z."""
+    """Returns the unit vector `[3]` from a joint's parent to it in the T-pose, y up, facing z."""
     found = next((rest for name, rest in _REST.items() if re.fullmatch(name, joint)), _UP)
     mirrored = (-1.0, 1.0, 1.0) if joint.startswith("right") else (1.0, 1.0, 1.0)
     return np.array(found) * mirrored
@@ -300,7 +300,7 @@ def _cross_matrix(vector: np.ndarray) -> np.ndarray:
 
 
 def _across(vector: np.ndarray) -> np.ndarray:
-    """Gives unit vectors at right angles to unit vectors `[T, 3]`."""
+    """Returns unit vectors at right angles to unit vectors `[T, 3]`."""
     axis = np.eye(3)[np.abs(vector).argmin(axis=-1)]
     return directions(np.cross(vector, axis))
 
@@ -341,7 +341,7 @@ def _trc_header(clip: pose_clip.PoseClip, name: str, names: tuple[str, ...]) -> 
 
 
 def _clock(clip: pose_clip.PoseClip) -> tuple[list[int], list[float]]:
-    """Gives frame numbers, which the format counts from 1, and times in seconds."""
+    """Returns frame numbers, which the format counts from 1, and times in seconds."""
     index = np.arange(clip.num_frames)
     return (clip.first_frame + 1 + index).tolist(), (index / clip.frame_rate).tolist()
 
@@ -417,6 +417,6 @@ def markers_of_clip(clip: pose_clip.PoseClip) -> Markers:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Gives a marker's person, empty where it names none, and joint."""
+    """Returns a marker's person, empty where it names none, and joint."""
     person, _, joint = name.rpartition(MARKER_SEPARATOR)
     return person.strip(), joint.strip()

@@ -341,7 +341,7 @@ def _csv_rows(clip: PoseClip, track: Track) -> Iterator[list[object]]:
 
 
 def _numbers(track: Track) -> np.ndarray:
-    """Gives `[T, J, 8]`, the numbers in the columns' order; NaN where absent."""
+    """Returns `[T, J, 8]`, the numbers in the columns' order; NaN where absent."""
     shape = track.pose.shape[:2]
     columns = [track.pose]
     for name in _CSV_FIELDS:
@@ -485,7 +485,7 @@ def _function(path: pathlib.Path, known: Mapping[str, tuple[str, str]], purpose:
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives a path beside `path` to write to, which takes its place once all is written.
+    """Returns a path beside `path` to write to, which takes its place once all is written.
 
     What was there before stays if writing fails, and half a file never stands there.
 

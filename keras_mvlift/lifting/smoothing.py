@@ -76,6 +76,6 @@ class OneEuro:
 
 
 def _weight(cutoff: np.ndarray | float, frame_rate: float) -> np.ndarray | float:
-    """Gives the share of the new value that makes a low-pass filter of that cutoff, hertz."""
+    """Returns the share of the new value that makes a low-pass filter of that cutoff, hertz."""
     # 1 / (1 + time constant / frame period), the time constant being 1 / (2 π cutoff).
     return 1.0 / (1.0 + frame_rate / (2.0 * math.pi * cutoff))

@@ -109,7 +109,7 @@ def of_arrays(
 
 
 def of_clip(clip: pose_clip.PoseClip) -> Tracks2D:
-    """Gives what was lifted, of those tracks of a clip that tell it.
+    """Returns what was lifted, of those tracks of a clip that tell it.
 
     Raises:
         ValueError: If none does.
@@ -136,7 +136,7 @@ def of_clip(clip: pose_clip.PoseClip) -> Tracks2D:
 
 
 def numbered(num_people: int) -> tuple[str, ...]:
-    """Gives the names of people who have none: `"person 1"` and so on."""
+    """Returns the names of people who have none: `"person 1"` and so on."""
     return tuple(f"person {number}" for number in range(1, num_people + 1))
 
 

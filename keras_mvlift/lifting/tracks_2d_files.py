@@ -215,7 +215,7 @@ def _numbers(path: pathlib.Path, field: str, cells: list[str]) -> np.ndarray:
 
 
 def _points(path: pathlib.Path, columns: dict[str, list[str]]) -> np.ndarray:
-    """Gives x, y and confidence of each row, `[N, 3]`."""
+    """Returns x, y and confidence of each row, `[N, 3]`."""
     x, y = (_numbers(path, axis, columns[axis]) for axis in "xy")
     confidence = np.ones(len(x))
     if "confidence" in columns:
@@ -224,7 +224,7 @@ def _points(path: pathlib.Path, columns: dict[str, list[str]]) -> np.ndarray:
 
 
 def _ranked(cells: list[str] | None, count: int) -> tuple[tuple[str, ...], np.ndarray]:
-    """Gives the different texts in the order in which they come, and each row's index in them."""
+    """Returns the different texts in the order in which they come, and each row's index in them."""
     if cells is None:
         return tracks_2d.numbered(1), np.zeros(count, np.int64)
     names = tuple(dict.fromkeys(cells))
@@ -414,7 +414,7 @@ def joint_set(path: pathlib.Path, count: int, name: str | None) -> skeletons.Ske
 
 
 def _count(path: pathlib.Path, frames: list[detections.Frame]) -> int:
-    """Gives the number of joints of the first person."""
+    """Returns the number of joints of the first person."""
     person = next((person for frame in frames for person in frame.people), None)
     if person is None:
         raise errors.RecordingError(path, "people", "be there in a frame", "nobody in any")
@@ -425,7 +425,7 @@ def _count(path: pathlib.Path, frames: list[detections.Frame]) -> int:
 def _labels(
     frames: list[detections.Frame], crowd: detections.Crowd, is_seen: np.ndarray
 ) -> np.ndarray:
-    """Gives for each person seen who it is, counted from 0."""
+    """Returns for each person seen who it is, counted from 0."""
     owner = crowd.owner[is_seen]
     ids = [each for frame in frames for each in frame.ids]
     is_told = all(len(frame.ids) == len(frame.people) for frame in frames)
@@ -505,7 +505,7 @@ def ranking(labels: np.ndarray, confidence: np.ndarray, num_frames: int) -> np.n
 
 
 def _distances(known: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Gives `[C, D]` of `[C, K, 3]` and `[D, K, 3]`; infinite without a joint in both."""
+    """Returns `[C, D]` of `[C, K, 3]` and `[D, K, 3]`; infinite without a joint in both."""
     both = (known[:, np.newaxis, :, 2] > 0) & (seen[np.newaxis, :, :, 2] > 0)
     apart = np.linalg.norm(known[:, np.newaxis, :, :2] - seen[np.newaxis, :, :, :2], axis=-1)
     mean = (apart * both).sum(axis=-1) / np.maximum(both.sum(axis=-1), 1)
@@ -513,7 +513,7 @@ def _distances(known: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def _sizes(people: np.ndarray) -> np.ndarray:
-    """Gives the diagonals of the boxes around the joints seen, `[C]`, at least a pixel."""
+    """Returns the diagonals of the boxes around the joints seen, `[C]`, at least a pixel."""
     is_seen = people[..., 2:] > 0
     high = np.where(is_seen, people[..., :2], -np.inf).max(axis=1)
     low = np.where(is_seen, people[..., :2], np.inf).min(axis=1)

@@ -145,7 +145,7 @@ def _opened(
 
 
 def _clock(path: pathlib.Path) -> tuple[np.ndarray, Fraction | None]:
-    """Gives each frame's time in seconds, NaN where the file tells none, and the stated rate."""
+    """Returns each frame's time in seconds, NaN where the file tells none, and the stated rate."""
     with _opened(path) as (container, stream), errors.parsing(path, "frames", "be readable"):
         base = stream.time_base
         times = [
@@ -157,7 +157,7 @@ def _clock(path: pathlib.Path) -> tuple[np.ndarray, Fraction | None]:
 
 
 def _rate(times: np.ndarray, stated: Fraction | None) -> tuple[float | None, bool]:
-    """Gives the mean rate of frames, and whether they keep to it."""
+    """Returns the mean rate of frames, and whether they keep to it."""
     known = times[np.isfinite(times)]
     if len(known) < 2 or known[-1] <= known[0]:
         return (float(stated), True) if stated else (None, True)
@@ -240,7 +240,7 @@ class Reel:
         self._picture: np.ndarray | None = None
 
     def __call__(self, frame: int) -> np.ndarray | None:
-        """Gives the picture `[height, width, 3]`, uint8, RGB; the last one behind the end."""
+        """Returns the picture `[height, width, 3]`, uint8, RGB; the last one behind the end."""
         while self._number < frame:
             self._number, self._picture = next(self._frames, (frame, self._picture))
         return self._picture

@@ -203,7 +203,7 @@ def triangulated_bone_loss(
 def _expected_lengths(
     expected: TriangulatedTarget, skeleton: skeletons.Skeleton
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Gives each bone's length and whether it is known, `[..., K]`."""
+    """Returns each bone's length and whether it is known, `[..., K]`."""
     parents, children = zip(*skeleton.bones, strict=True)
     lengths = bone_lengths(expected.pose_camera, skeleton)
     is_known = tf.gather(expected.is_known, children, axis=-1)

@@ -11,7 +11,7 @@ from keras_mvlift.geometry import cameras, triangulation
 
 
 def norm(vectors: tf.Tensor) -> tf.Tensor:
-    """Gives the Euclidean norm `[...]` of `[..., D]`; its gradient at zero is zero, not NaN."""
+    """Returns the Euclidean norm `[...]` of `[..., D]`; its gradient at zero is zero, not NaN."""
     squared = tf.reduce_sum(tf.square(vectors), axis=-1)
     # Zeros are masked, not what is no positive number: NaN must stay NaN, so that it is noticed.
     is_zero = tf.equal(squared, 0)
@@ -149,7 +149,7 @@ def pretraining_loss(poses: tuple[tf.Tensor, tf.Tensor], pair: views.ViewPair) -
 
 
 def squared_norm(vectors: tf.Tensor) -> tf.Tensor:
-    """Gives the squared Euclidean norm `[...]` of `[..., D]`."""
+    """Returns the squared Euclidean norm `[...]` of `[..., D]`."""
     return tf.reduce_sum(tf.square(vectors), axis=-1)
 
 
@@ -197,7 +197,7 @@ def in_pixels(*seen: views.View) -> Views:
 
 
 def in_rays(*seen: views.View) -> Views:
-    """Gives the views that cameras of one focal length, looking through the middle, would have.
+    """Returns the views that cameras of one focal length, looking through the middle, would have.
 
     Args:
         seen: Views, fields `[..., ...]`. The focal length is the mean over all of them that show

@@ -168,7 +168,7 @@ def solved(root_relative_pose: tf.Tensor, seen: views.View, min_joints: int = 8)
 
 
 def _is_other(seen: views.View, min_joints: int) -> tf.Tensor:
-    """Gives 1 for the views C that say where the root is to be compared with B, `[..., C, B]`."""
+    """Returns 1 for the views C that say where the root is to be compared with B, `[..., C, B]`."""
     is_few = tf.math.count_nonzero(_is_shown(seen, min_joints), axis=-1) <= 2
     num_views = seen.confidence.shape[-2]
     others = 1.0 - tf.eye(num_views, dtype=seen.confidence.dtype)
@@ -315,7 +315,7 @@ def score_test_views(
 
 
 def views_of_pairs(pair: views.ViewPair) -> views.View:
-    """Gives pairs as instants of two views, fields `[B, 2, ...]`."""
+    """Returns pairs as instants of two views, fields `[B, 2, ...]`."""
     return tf.nest.map_structure(lambda *sides: tf.stack(sides, axis=1), *pair)
 
 

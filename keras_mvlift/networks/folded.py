@@ -10,7 +10,7 @@ from keras_mvlift.networks import temporal
 
 
 def fold(model: keras.Model) -> dict[str, np.ndarray]:
-    """Gives what streaming needs of a temporal network.
+    """Returns what streaming needs of a temporal network.
 
     Args:
         model: What `temporal.temporal` built.
@@ -70,7 +70,7 @@ class FoldedResidual(tf.Module):
         self.weights = [tf.Variable(tf.cast(array, dtype), trainable=False) for array in arrays]
 
     def __call__(self, joints: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Gives what the network gives."""
+        """Returns the output of the network."""
         if training:
             raise ValueError("`training` must be False: nothing is learned here. Received: True.")
         weights = [tf.cast(weight, tf.float32) for weight in self.weights]
@@ -86,7 +86,7 @@ class FoldedResidual(tf.Module):
 
 
 def layers_per_block(model: keras.Model) -> int:
-    """Gives the dense layers of a residual block of what `residual.residual` built."""
+    """Returns the dense layers of a residual block of what `residual.residual` built."""
     num_layers, num_blocks = (
         sum(isinstance(layer, kind) for layer in model.layers)
         for kind in (keras.layers.Dense, keras.layers.Add)

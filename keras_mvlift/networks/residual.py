@@ -197,7 +197,7 @@ class Dropout(keras.layers.Layer):
         return parts[..., : shape[-1]], dtype.max + 1
 
     def get_config(self) -> dict[str, Any]:
-        """Gives the constructor's arguments."""
+        """Returns the constructor's arguments."""
         return super().get_config() | {"rate": self.rate, "seed": self.seed}
 
 
@@ -207,17 +207,17 @@ Input = Callable[[Any], tf.Tensor]
 
 
 def ray_input(view: views.View) -> tf.Tensor:
-    """Gives the viewing rays `[B, J, 2]`: each camera's intrinsics removed, 0 where not seen."""
+    """Returns the viewing rays `[B, J, 2]`: each camera's intrinsics removed, 0 where not seen."""
     return view.rays
 
 
 def window_input(view: views.WindowedView) -> tf.Tensor:
-    """Gives the viewing rays `[B, T, J, 2]` of a window, for a temporal network."""
+    """Returns the viewing rays `[B, T, J, 2]` of a window, for a temporal network."""
     return view.window_rays
 
 
 def screen_input(view: views.View, intrinsics: tf.Tensor) -> tf.Tensor:
-    """Gives pixels scaled alike for all cameras; the networks then depend on the lens.
+    """Returns pixels scaled alike for all cameras; the networks then depend on the lens.
 
     Args:
         view: The view.
@@ -231,7 +231,7 @@ def screen_input(view: views.View, intrinsics: tf.Tensor) -> tf.Tensor:
 
 
 def input_by_name(name: str, intrinsics: Any = None) -> Input:
-    """Gives the input of that name: `"rays"`, `"windows"`, or `"screen"`, which needs `intrinsics`.
+    """Returns an input by name: `"rays"`, `"windows"`, or `"screen"`, which needs `intrinsics`.
 
     Raises:
         ValueError: If `"screen"` is not given intrinsics.
@@ -260,13 +260,13 @@ class LinearRoot(keras.layers.Layer):
     """
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        """Gives the root position `[B, 3]`, meters, camera frame."""
+        """Returns the root position `[B, 3]`, meters, camera frame."""
         outputs, _ = inputs
         return outputs
 
     @property
     def numbers(self) -> dict[str, float]:
-        """Gives the numbers of the formula: none."""
+        """Returns the numbers of the formula: none."""
         return {}
 
 
@@ -290,7 +290,7 @@ class RayRoot(keras.layers.Layer):
         self.rig_distance = rig_distance
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        """Gives the root position `[B, 3]`, meters, camera frame."""
+        """Returns the root position `[B, 3]`, meters, camera frame."""
         outputs, rays = inputs
         bounded = tf.tanh(outputs)
         depth = self.rig_distance * tf.exp(_LOG_DEPTH_RANGE * bounded[:, 2:])
@@ -299,9 +299,9 @@ class RayRoot(keras.layers.Layer):
 
     @property
     def numbers(self) -> dict[str, float]:
-        """Gives the numbers of the formula: `a`, `b` and `z_rig`."""
+        """Returns the numbers of the formula: `a`, `b` and `z_rig`."""
         return {"a": _LOG_DEPTH_RANGE, "b": _OFFSET_RANGE, "z_rig": self.rig_distance}
 
     def get_config(self) -> dict[str, Any]:
-        """Gives the constructor's arguments."""
+        """Returns the constructor's arguments."""
         return super().get_config() | {"rig_distance": self.rig_distance}

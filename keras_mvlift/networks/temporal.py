@@ -103,7 +103,7 @@ def dilated(model: keras.Model) -> keras.Model:
 
 
 def filter_widths(model: keras.Model) -> tuple[int, ...]:
-    """Gives the frames of each convolution of what `temporal` built."""
+    """Returns the frames of each convolution of what `temporal` built."""
     stacks = [layer for layer in model.layers if isinstance(layer, StackFrames)]
     return tuple(stack.size for stack in stacks)
 
@@ -148,7 +148,7 @@ def _connect(
     stacks: Sequence[keras.layers.Layer],
     layers: Mapping[str, keras.layers.Layer],
 ) -> tf.Tensor:
-    """Gives the outputs `[B, T', num_outputs]` for every place where all filters fit."""
+    """Returns the outputs `[B, T', num_outputs]` for every place where all filters fit."""
 
     def dense_layer(x: tf.Tensor, number: int) -> tf.Tensor:
         for part in ("dense", "norm", "relu", "dropout"):
@@ -203,14 +203,14 @@ class StackFrames(keras.layers.Layer):
         return tf.ensure_shape(stacked, self.compute_output_shape(inputs.shape))
 
     def compute_output_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
-        """Gives `[B, T', size C]`, with `T'` unknown where `T` is."""
+        """Returns `[B, T', size C]`, with `T'` unknown where `T` is."""
         batch, num_frames, num_channels = input_shape
         if num_frames is not None:
             num_frames = (num_frames - (self.size - 1) * self.dilation - 1) // self.stride + 1
         return tf.TensorShape([batch, num_frames, self.size * num_channels])
 
     def get_config(self) -> dict[str, Any]:
-        """Gives the constructor's arguments."""
+        """Returns the constructor's arguments."""
         own = {"size": self.size, "stride": self.stride, "dilation": self.dilation}
         return super().get_config() | own
 
@@ -240,7 +240,7 @@ class PickFrame(keras.layers.Layer):
         return inputs[..., self.index * num_channels : (self.index + 1) * num_channels]
 
     def get_config(self) -> dict[str, Any]:
-        """Gives the constructor's arguments."""
+        """Returns the constructor's arguments."""
         return super().get_config() | {"index": self.index, "size": self.size}
 
 
@@ -270,5 +270,5 @@ class ReplicateEdges(keras.layers.Layer):
         return tf.gather(inputs, frame, axis=1)
 
     def get_config(self) -> dict[str, Any]:
-        """Gives the constructor's arguments."""
+        """Returns the constructor's arguments."""
         return super().get_config() | {"before": self.before, "after": self.after}

@@ -54,13 +54,13 @@ class Address:
 
     @property
     def target(self) -> str:
-        """Gives host and port as gRPC and HTTP take them."""
+        """Returns host and port as gRPC and HTTP take them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
     @property
     def path(self) -> str:
-        """Gives the model and its version, as TensorFlow Serving's paths have them."""
+        """Returns the model and its version, as TensorFlow Serving's paths have them."""
         if self.label is not None:
             return f"{self.model}/labels/{self.label}"
         return self.model if self.version is None else f"{self.model}/versions/{self.version}"
@@ -249,5 +249,5 @@ class ServerError(ConnectionError):
 
 
 def code_of_status(status: int) -> str:
-    """Gives gRPC's name of an HTTP status."""
+    """Returns gRPC's name of an HTTP status."""
     return _BY_HTTP_STATUS.get(status, "INTERNAL")

@@ -85,7 +85,7 @@ class _Remote:
         return call
 
     def _nothing(self, signature: str, arrays: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
-        """Gives what nobody is lifted to, which no server need be asked."""
+        """Returns what nobody is lifted to, which no server need be asked."""
         # Of the inputs' unknown axes and the outputs', the second is that of frames.
         num_frames = next(iter(arrays.values())).shape[1]
         sizes = {name: axes[1:] for name, axes in self._signatures[signature].outputs.items()}

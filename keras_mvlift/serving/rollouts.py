@@ -28,7 +28,7 @@ class Labels(NamedTuple):
     previous: int
 
     def tried(self, version: int) -> "Labels":
-        """Gives another version to those who ask for `canary`."""
+        """Returns another version to those who ask for `canary`."""
         return self._replace(canary=version)
 
     def promoted(self) -> "Labels":
@@ -145,7 +145,7 @@ _HEADER = """\
 
 
 def started(version: int) -> Labels:
-    """Gives labels that all mean one version."""
+    """Returns labels that all mean one version."""
     return Labels(version, version, version)
 
 
@@ -188,7 +188,7 @@ def labels_of(path: object, config: Config) -> Labels:
 
 
 def label_steps(path: object, config: Config, new: Labels, is_start: bool = False) -> list[Config]:
-    """Gives the configs that lead to new labels, to be written one after the other.
+    """Returns the configs that lead to new labels, to be written one after the other.
 
     A label that is in use may only move to a version that is loaded already. So what is new is
     loaded first, and labels move, and what has no label is unloaded, once it is.
@@ -213,7 +213,7 @@ def label_steps(path: object, config: Config, new: Labels, is_start: bool = Fals
 
 
 def only_model(path: object, config: Config) -> model_server_config_pb2.ModelConfig:
-    """Gives the only model of a config.
+    """Returns the only model of a config.
 
     Raises:
         RecordingError: If there are several models, or none.

@@ -391,7 +391,7 @@ def _pelvis(pose: np.ndarray, path: Path) -> np.ndarray:
 
 
 def names(path: str) -> list[str]:
-    """Gives the names of a file's motions, sorted.
+    """Returns the names of a file's motions, sorted.
 
     Raises:
         RecordingError: If it is missing or no `.npz` file.

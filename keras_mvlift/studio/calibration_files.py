@@ -104,7 +104,7 @@ def _opencv(folder: pathlib.Path, calibration: calibrations.Calibration) -> dict
 
 
 def _tables(calibration: calibrations.Calibration, unit: errors.Unit) -> dict[str, dict[str, Any]]:
-    """Gives the numbers that the TOML formats share, by camera."""
+    """Returns the numbers that the TOML formats share, by camera."""
     intrinsics, rotation, center = (np.asarray(value) for value in calibration.camera)
     translation = unit.from_meters(-np.einsum("vij,vj->vi", rotation, center))
     vectors = transform.Rotation.from_matrix(rotation).as_rotvec()

@@ -157,7 +157,7 @@ class Detector:
     def _swaps(
         self, shape: tuple[int, ...], rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Gives which joints are swapped, `[V, T, J]`, and from which joint each one comes."""
+        """Returns which joints are swapped, `[V, T, J]`, and from which joint each one comes."""
         num_joints = shape[-1]
         twins = sum(len(left) + len(right) for left, right in _TWINS)
         rate = self.gross_error_rate / 2 * num_joints / twins
@@ -173,7 +173,7 @@ class Detector:
 
 
 def _height_px(points_camera: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
-    """Gives the height that a standing person would have in the image there, `[V, T, 1]`."""
+    """Returns the height that a standing person would have in the image there, `[V, T, 1]`."""
     depth = np.maximum(points_camera[..., skeletons.ROOT, 2:], cameras.MIN_DEPTH)
     return intrinsics[:, np.newaxis, 1, 1:2] * PERSON_HEIGHT / depth
 
@@ -229,7 +229,7 @@ _NUM_TERMS = 3
 
 
 def offsets(points_camera: np.ndarray) -> np.ndarray:
-    """Gives the direction and relative size by which each joint is seen beside its place.
+    """Returns the direction and relative size by which each joint is seen beside its place.
 
     Args:
         points_camera: `[V, T, J, 3]`, meters, camera frames.
@@ -246,7 +246,7 @@ def offsets(points_camera: np.ndarray) -> np.ndarray:
 
 
 def _seen_from(points_camera: np.ndarray) -> np.ndarray:
-    """Gives 1, and the cosine and sine of the hips' direction seen from above, `[V, T, 3]`."""
+    """Returns 1, and the cosine and sine of the hips' direction seen from above, `[V, T, 3]`."""
     hips = points_camera[..., _LEFT_HIP, :] - points_camera[..., _RIGHT_HIP, :]
     level = hips[..., [0, 2]]
     length = np.linalg.norm(level, axis=-1, keepdims=True)
@@ -397,7 +397,7 @@ class FilmSet(abc.ABC):
 
     @abc.abstractmethod
     def clips(self) -> list[str]:
-        """Gives the clips' names, always in the same order."""
+        """Returns the clips' names, always in the same order."""
 
     @abc.abstractmethod
     def read(self, clip: str) -> sequences.MultiViewSequence:

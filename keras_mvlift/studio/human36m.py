@@ -53,7 +53,7 @@ class SimulatedTake(NamedTuple):
         return protocol.action_label(self.name)
 
     def num_video_frames(self, camera: int) -> int:
-        """Gives the number of frames of a camera's video; each differs a little."""
+        """Returns the number of frames of a camera's video; each differs a little."""
         return len(self.pose_world) + (camera + 1) % (EXTRA_FRAMES + 1)
 
 
@@ -324,7 +324,7 @@ _IRREGULAR = {
 
 
 def take_names(subject: str, num_takes: int) -> list[str]:
-    """Gives the names of a subject's first takes: every action once, then every one again."""
+    """Returns the names of a subject's first takes: every action once, then every one again."""
     labels = [f"{action} 1" for action in protocol.ACTIONS] + [*protocol.ACTIONS]
     return [_IRREGULAR.get(subject, {}).get(label, label) for label in labels[:num_takes]]
 

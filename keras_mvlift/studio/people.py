@@ -142,7 +142,7 @@ _BY_JOINT = {
 
 
 def _rest_directions() -> np.ndarray:
-    """Gives the direction of each bone in its frame, `[J, 3]`, unit length, 0 for the root."""
+    """Returns the direction of each bone in its frame, `[J, 3]`, unit length, 0 for the root."""
     written = {
         "spine": (-0.05, 0.0, 1.0),
         "thorax": (0.0, 0.0, 1.0),
@@ -207,7 +207,7 @@ def pose_of_angles(
 
 
 def reproportion(motion: np.ndarray, bone_lengths: np.ndarray) -> np.ndarray:
-    """Gives a motion to another body: the directions of its bones stay, their lengths change.
+    """Returns a motion to another body: the directions of its bones stay, their lengths change.
 
     Args:
         motion: `[T, J, 3]`, meters, any frame whose origin lies on the floor.
@@ -308,7 +308,7 @@ class Clock:
         return ("left", "right") if self.rng.random() < 0.5 else ("right", "left")
 
     def phase(self, low: float, high: float) -> np.ndarray:
-        """Gives a phase `[T]`, radians, of a frequency from [low, high], Hz.
+        """Returns a phase `[T]`, radians, of a frequency from [low, high], Hz.
 
         The start is random, and the pace wavers, as people's does.
         """
@@ -316,14 +316,14 @@ class Clock:
         return 2 * np.pi * turns + self.drift(0.3)
 
     def drift(self, size: float) -> np.ndarray:
-        """Gives an aimless slow movement `[T]` around 0, of root mean square about `size`."""
+        """Returns an aimless slow movement `[T]` around 0, of root mean square about `size`."""
         frequency = self.rng.uniform(*_DRIFT_FREQUENCIES, (_NUM_DRIFT_WAVES, 1))
         start = self.rng.uniform(0, 2 * np.pi, (_NUM_DRIFT_WAVES, 1))
         waves = np.sin(2 * np.pi * frequency * self.seconds + start)
         return size * np.sqrt(2 / _NUM_DRIFT_WAVES) * waves.sum(axis=0)
 
     def keyframes(self, low: float, high: float, hold: float) -> np.ndarray:
-        """Gives a movement `[T]` that rests at values from [low, high] and goes between them.
+        """Returns a movement `[T]` that rests at values from [low, high] and goes between them.
 
         Args:
             low: The least value.

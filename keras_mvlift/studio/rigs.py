@@ -125,7 +125,7 @@ def _studio(settings: SimulatedRig) -> synthetic.Studio:
 
 
 def _rig(settings: SimulatedRig, camera: cameras.Camera) -> calibrations.Calibration:
-    """Gives the studio's cameras lenses."""
+    """Returns the studio's cameras lenses."""
     rng = sequences.seeded_generator(settings.seed, "lenses")
     names = tuple(f"cam_{index + 1}" for index in range(settings.num_cameras))
     distortion = rng.normal(0.0, _LENS_SPREAD, (settings.num_cameras, len(_LENS_SPREAD)))
@@ -185,7 +185,7 @@ class SimulatedStream(NamedTuple):
     seconds: np.ndarray
 
     def shows(self) -> np.ndarray:
-        """Gives the clip's frames of which there are detections."""
+        """Returns the clip's frames of which there are detections."""
         return self.slots[self.is_kept & (self.slots >= 0)]
 
 
@@ -231,7 +231,7 @@ def _expected(
     ideal: np.ndarray,
     seen: np.ndarray,
 ) -> sequences.MultiViewSequence:
-    """Gives the clip as it is to be read back."""
+    """Returns the clip as it is to be read back."""
     converter = skeletons.Converter(skeletons.by_name(settings.skeleton).joints)
     confidence = converter.confidence(seen)
     is_seen = confidence[..., np.newaxis] > 0
@@ -247,7 +247,7 @@ def _expected(
 def _detect(
     filmed: sequences.MultiViewSequence, skeleton: skeletons.Skeleton, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gives keypoints `[V, T, K, 2]` of ideal lenses, and confidence, 0 where a joint is missed."""
+    """Returns keypoints `[V, T, K, 2]` of ideal lenses, and confidence, 0 where one is missed."""
     points = body_joints(np.asarray(filmed.pose_world), skeleton)
     exact = rigs.project(rigs.camera_from_world(points, filmed.camera), filmed.camera)
     ideal = exact + rng.normal(0.0, _NOISE_PX, exact.shape)
@@ -408,7 +408,7 @@ def film_stream(
 
 
 def people_in_stream(stream: SimulatedStream, person: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Gives who is seen in each frame: the person, and a less sure bystander in even frames.
+    """Returns who is seen in each frame: the person, and a less sure bystander in even frames.
 
     Args:
         stream: The camera's frames; before the clip the person stands ready for it.

@@ -113,7 +113,7 @@ class Studio(filming.FilmSet):
         self._require(len(set(self.actions)) == len(self.actions), "actions", "name each once")
 
     def clips(self) -> list[str]:
-        """Gives the clips' names, subject by subject."""
+        """Returns the clips' names, subject by subject."""
         return list(self._castings)
 
     def read(self, clip: str) -> sequences.MultiViewSequence:
@@ -135,7 +135,7 @@ class Studio(filming.FilmSet):
 
     @functools.cached_property
     def _castings(self) -> dict[str, tuple[str, str]]:
-        """Gives subject and action of each clip."""
+        """Returns subject and action of each clip."""
         castings = {}
         for subject in (f"S{number:02d}" for number in range(1, self.num_subjects + 1)):
             for index in range(self.num_clips):
@@ -167,7 +167,7 @@ class MotionStudio(filming.FilmSet):
         self._require(len(set(self.motions)) == len(self.motions), "motions", "name each once")
 
     def clips(self) -> list[str]:
-        """Gives the motions' names, in the order asked for, or sorted."""
+        """Returns the motions' names, in the order asked for, or sorted."""
         return list(self.motions) or actions.names(self.path)
 
     def read(self, clip: str) -> sequences.MultiViewSequence:

@@ -47,7 +47,7 @@ def mirrored_pose(pose: tf.Tensor) -> tf.Tensor:
 
 
 def mirrored_agreement(found: objectives.Agreement) -> objectives.Agreement:
-    """Gives what mirrored views agree on."""
+    """Returns what mirrored views agree on."""
     return objectives.Agreement(
         mirrored_pose(found.points),
         tf.gather(found.is_known, _ORDER, axis=-1),
@@ -161,12 +161,12 @@ class CameraRefinement(keras.layers.Layer):
         return seen._replace(camera=cameras.Camera(seen.camera.intrinsics, rotation, center))
 
     def corrections(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Gives turns `[C, 3]`, axis times radians, camera axes, and shifts `[C, 3]`, meters."""
+        """Returns turns `[C, 3]`, axis times radians, camera axes, and shifts `[C, 3]`, meters."""
         corrections = self._in_scales() * self._scales
         return corrections[:, :3], corrections[:, 3:]
 
     def prior(self) -> tf.Tensor:
-        """Gives the loss of corrections that are large for an error of calibration."""
+        """Returns the loss of corrections that are large for an error of calibration."""
         return self.prior_weight * tf.reduce_mean(tf.square(self._in_scales()))
 
     def report(self) -> list[dict[str, object]]:
@@ -193,7 +193,7 @@ class CameraRefinement(keras.layers.Layer):
         return tf.reshape(fixed, [-1, 6])
 
     def _find(self, camera: cameras.Camera) -> tuple[tf.Tensor, tf.Tensor]:
-        """Gives the number of each camera, and whether it is one of those known."""
+        """Returns the number of each camera, and whether it is one of those known."""
         shape = tf.shape(camera.center)
         flat = tf.reshape(camera.rotation, tf.concat([shape[:-1], [9]], axis=0))
         asked = tf.concat([flat, camera.center], axis=-1)[..., tf.newaxis, :]
@@ -223,7 +223,7 @@ def without_gauge(known: distinct_cameras.DistinctCameras, scales: np.ndarray) -
 
 
 def _movements(rotation: np.ndarray, center: np.ndarray) -> np.ndarray:
-    """Gives `[V, 6, 7]`: turns and shifts when a rig turns about its middle, moves and grows."""
+    """Returns `[V, 6, 7]`: turns and shifts when a rig turns about its middle, moves and grows."""
     num_views = len(center)
     from_middle = (center - center.mean(axis=0)).astype(np.float64)
     turning = np.cross(np.eye(3), from_middle[:, np.newaxis]).swapaxes(-1, -2)

@@ -131,7 +131,7 @@ def load_pairs(
 
 
 def load_pairs_once(pairs: Pairs, batch_size: int) -> tf.data.Dataset:
-    """Gives the rows of every pair once, in order; the last batch may be smaller."""
+    """Returns the rows of every pair once, in order; the last batch may be smaller."""
     return tf.data.Dataset.from_tensor_slices(_on_host(pairs.rows)).batch(batch_size)
 
 
@@ -165,7 +165,7 @@ def _view(values: tf.Tensor) -> views.View:
 
 
 def _distinct(pair: views.ViewPair) -> tuple[np.ndarray, np.ndarray]:
-    """Gives each view of `B` pairs once, `[n, 72]`, and where each pair's are, `[B, 2]`."""
+    """Returns each view of `B` pairs once, `[n, 72]`, and where each pair's are, `[B, 2]`."""
     sides = [
         np.concatenate([np.reshape(field, (len(field), -1)) for field in fields], axis=1)
         for fields in (tf.nest.flatten(side) for side in pair)
@@ -257,7 +257,7 @@ def load_instants(
 
 
 def load_instants_once(seen: Seen, batch_size: int) -> tf.data.Dataset:
-    """Gives every instant once, in order; the last batch may be smaller."""
+    """Returns every instant once, in order; the last batch may be smaller."""
     return tf.data.Dataset.range(count_instants(seen)).batch(batch_size).map(_take_instants(seen))
 
 
@@ -294,7 +294,7 @@ def share(strategy: tf.distribute.Strategy, batches: tf.data.Dataset, num_rows: 
 def rows_of_worker(
     context: tf.distribute.InputContext, batches: tf.data.Dataset, num_rows: int
 ) -> tf.data.Dataset:
-    """Gives the rows of one worker, those of each of its replicas as a batch of their own."""
+    """Returns the rows of one worker, those of each of its replicas as a batch of their own."""
     own = num_rows // context.num_input_pipelines
     rows = slice(context.input_pipeline_id * own, (context.input_pipeline_id + 1) * own)
     parts = batches.map(lambda batch: tf.nest.map_structure(lambda field: field[rows], batch))
@@ -323,7 +323,7 @@ def repeat(strategy: tf.distribute.Strategy, batches: tf.data.Dataset | None) ->
 
 
 def rows_of_all(context: tf.distribute.InputContext, batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Gives each batch as often as a worker has replicas."""
+    """Returns each batch as often as a worker has replicas."""
     times = context.num_replicas_in_sync // context.num_input_pipelines
     return batches.flat_map(lambda batch: tf.data.Dataset.from_tensors(batch).repeat(times))
 

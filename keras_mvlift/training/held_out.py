@@ -163,7 +163,7 @@ class BestEpoch(HeldOutViews):
         return best >= 0 and epochs_done - 1 - best >= self.patience
 
     def restore(self) -> None:
-        """Gives the model the weights of the best epoch, if there was any."""
+        """Returns the model the weights of the best epoch, if there was any."""
         if int(self.state["epoch"].numpy()) >= 0:
             self._assign(lifters.weights_of(self.trained), self.state["weights"])
 
@@ -279,7 +279,7 @@ def _measured(
     seen: views.View,
     min_joints: int,
 ) -> tuple[np.ndarray, ...]:
-    """Gives errors, meters, predictions, meters, and weights, `[T, A, B, J]` each."""
+    """Returns errors, meters, predictions, meters, and weights, `[T, A, B, J]` each."""
 
     @tf.function
     def measure(some: views.View) -> tuple[tf.Tensor, ...]:
@@ -310,7 +310,7 @@ def _measured(
 
 
 def _flat(*fields: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Gives what was compared, `[N]` each; the weights come last."""
+    """Returns what was compared, `[N]` each; the weights come last."""
     is_compared = fields[-1] > 0
     return tuple(field[is_compared].astype(np.float64) for field in fields)
 

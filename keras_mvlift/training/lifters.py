@@ -140,7 +140,7 @@ def _policy(precision: str) -> Iterator[None]:
 
 
 def window_of(config: configs.ModelConfig) -> view_windows.Windows | None:
-    """Gives the windows that a config's networks see; None where they see single frames."""
+    """Returns the windows that a config's networks see; None where they see single frames."""
     if not config.is_temporal:
         return None
     num_frames = math.prod(config.filter_widths)
@@ -148,7 +148,7 @@ def window_of(config: configs.ModelConfig) -> view_windows.Windows | None:
 
 
 def weights_of(lifter: multi_view_lifter.MultiViewLifter) -> list[tf.Variable]:
-    """Gives the variables of all networks, the lifting network's first."""
+    """Returns the variables of all networks, the lifting network's first."""
     networks = [lifter.lifting_network, lifter.root_network]
     networks += [] if lifter.uncertainty is None else [lifter.uncertainty.network]
     return [variable for network in networks for variable in network.variables]
@@ -177,6 +177,6 @@ def _backbone(config: configs.ModelConfig) -> Callable[..., keras.Model]:
 def copy_weights(
     source: multi_view_lifter.MultiViewLifter, target: multi_view_lifter.MultiViewLifter
 ) -> None:
-    """Gives the networks of `target` the weights of those of `source`, which are built alike."""
+    """Returns the networks of `target` the weights of those of `source`, which are built alike."""
     for variable, value in zip(weights_of(target), weights_of(source), strict=True):
         variable.assign(value)

@@ -130,7 +130,7 @@ class MultiViewLifter(keras.Model):
         return list(self.loss_means.values())
 
     def losses_of(self, pair: Any, training: bool) -> dict[str, tf.Tensor]:
-        """Gives the means over a batch, here of `ViewPair`, of what training minimizes."""
+        """Returns the means over a batch, here of `ViewPair`, of what training minimizes."""
         source, target = self._lift_both(pair, training)
         joined = self.recipe.join(source, target, pair)
         losses = self.objective(joined.poses, pair) | {"root": joined.root_loss}
@@ -283,7 +283,7 @@ class InstantLifter(MultiViewLifter):
     def losses_of(
         self, data: views.View | objectives.AgreedViews, training: bool
     ) -> dict[str, tf.Tensor]:
-        """Gives the means over a batch of instants of what training minimizes the sum of.
+        """Returns the means over a batch of instants of what training minimizes the sum of.
 
         Args:
             data: All views of each instant, fields `[B, V, ...]`; confidence 0 throughout for a
@@ -387,7 +387,7 @@ class ResidentLifter(MultiViewLifter):
 
 
 def keeper(lifter: keras.Model) -> Keep | None:
-    """Gives what takes views to where a model trains; None for one that takes whole pairs alone.
+    """Returns what takes views to where a model trains; None for one that takes whole pairs alone.
 
     Replicas share the rows of a batch, and each would need the views of all of them.
     """
@@ -468,7 +468,7 @@ RECIPES = {
 
 
 def of_config(config: configs.FinetuneSwitches) -> InstantSwitches:
-    """Gives what a config asks for."""
+    """Returns what a config asks for."""
     return InstantSwitches(
         root_solver=objectives.RootSolver(
             robust_steps=config.robust_steps,

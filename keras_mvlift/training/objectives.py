@@ -20,7 +20,7 @@ class Objective(Protocol):
     parts: ClassVar[tuple[str, ...]]
 
     def __call__(self, poses: Poses, pair: views.ViewPair) -> dict[str, tf.Tensor]:
-        """Gives the parts of the loss."""
+        """Returns the parts of the loss."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Consistency:
     parts: ClassVar[tuple[str, ...]] = ("consistency",)
 
     def __call__(self, poses: Poses, pair: views.ViewPair) -> dict[str, tf.Tensor]:
-        """Gives the parts of the loss, `[B]` each."""
+        """Returns the parts of the loss, `[B]` each."""
         return {"consistency": reprojection.pretraining_loss(poses, pair)}
 
 
@@ -55,7 +55,7 @@ class TransformReprojection:
     least_depth: float = configs.LEAST_DEPTH
 
     def __call__(self, poses: Poses, pair: views.ViewPair) -> dict[str, tf.Tensor]:
-        """Gives the parts of the loss, `[B]` each."""
+        """Returns the parts of the loss, `[B]` each."""
         distance = reprojection.DISTANCES[self.distance]
         weight = reprojection.WEIGHTINGS[self.confidence_weighting]
         pair = views.ViewPair(*reprojection.IMAGE_SPACES[self.image_space](*pair))
@@ -101,7 +101,7 @@ class AllViewsReprojection:
     def __call__(
         self, pose_camera: tf.Tensor, own: views.View, seen: views.View, is_own: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Gives the parts of the loss, `[B]` each.
+        """Returns the parts of the loss, `[B]` each.
 
         Args:
             pose_camera: Global poses `[B, J, 3]`, meters, in the frames of their own cameras.
@@ -205,7 +205,7 @@ class Auxiliaries:
         found: Agreement,
         share: float | tf.Tensor = 1.0,
     ) -> dict[str, tf.Tensor]:
-        """Gives the losses that count, `[B]` each, pixels.
+        """Returns the losses that count, `[B]` each, pixels.
 
         Args:
             result: What was lifted.
@@ -284,7 +284,7 @@ def agreed_beforehand(seen: views.View) -> AgreedViews:
 
 
 def num_agreed_at_once(num_views: int) -> int:
-    """Gives how many instants of so many views take a bounded memory.
+    """Returns how many instants of so many views take a bounded memory.
 
     All views together and every two of them propose a point, which is held against all views.
     """
@@ -293,7 +293,7 @@ def num_agreed_at_once(num_views: int) -> int:
 
 
 def no_agreement(seen: views.View) -> Agreement:
-    """Gives what is known without looking."""
+    """Returns what is known without looking."""
     first = seen.confidence[:, 0]
     points = tf.zeros_like(first)[..., tf.newaxis] + tf.zeros(3, first.dtype)
     return Agreement(points, tf.zeros_like(first, tf.bool), tf.ones_like(seen.confidence))
@@ -411,13 +411,13 @@ class _Instant:
         )
 
     def moved(self, root_position: tf.Tensor) -> tf.Tensor:
-        """Gives the poses in the frames of all views, `[B, V, J, 3]`."""
+        """Returns the poses in the frames of all views, `[B, V, J, 3]`."""
         shift = root_position[:, tf.newaxis] - self.center
         points = self.pose[:, tf.newaxis] + shift[..., tf.newaxis, :]
         return cameras.rotate(points, self.rotation)
 
     def residual(self, moved: tf.Tensor) -> tf.Tensor:
-        """Gives the ways from the keypoints to the images, `[B, V, J, 2]`, pixels."""
+        """Returns the ways from the keypoints to the images, `[B, V, J, 2]`, pixels."""
         return cameras.project(moved, self.seen.camera.intrinsics) - self.seen.keypoints_2d
 
     def step(self, root_position: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -437,7 +437,7 @@ class _Instant:
         return tf.where((after < before)[:, tf.newaxis], stepped, root_position)
 
     def _jacobian(self, moved: tf.Tensor) -> tf.Tensor:
-        """Gives the images' derivatives by the root, `[B, V, J, 2, 3]`, pixels per meter.
+        """Returns the images' derivatives by the root, `[B, V, J, 2, 3]`, pixels per meter.
 
         With image `f p / z` of `(p, z) = A r + ...`, these are `f (A_c - (p_c / z) A_z) / z`.
         """

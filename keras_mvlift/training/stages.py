@@ -56,7 +56,7 @@ def takes_instants(config: configs.StageConfig) -> bool:
 
 
 def model(config: configs.StageConfig) -> Callable[..., multi_view_lifter.MultiViewLifter]:
-    """Gives what makes the model that a stage trains."""
+    """Returns what makes the model that a stage trains."""
     if not isinstance(config, configs.FinetuneConfig) or config.views == "pair":
         return multi_view_lifter.ResidentLifter
     switches = multi_view_lifter.of_config(config)
@@ -224,7 +224,7 @@ def _best_epoch(
 
 
 def _rows(folder: pathlib.Path, epochs_done: int) -> list[str]:
-    """Gives the lines of the history that are of epochs that the checkpoint knows of."""
+    """Returns the lines of the history that are of epochs that the checkpoint knows of."""
     path = folder / _HISTORY
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
     return lines[: epochs_done + 1]
@@ -305,7 +305,7 @@ class Files(NamedTuple):
                 raise ValueError(f"{name}: `{field}` must {rule} {whose}. Received: {value!r}.")
 
     def steps_per_epoch(self, config: configs.StageConfig, name: str) -> int:
-        """Gives how many batches the pairs fill.
+        """Returns how many batches the pairs fill.
 
         Raises:
             ValueError: If they fill none.
@@ -325,7 +325,7 @@ class Files(NamedTuple):
         first_epoch: int,
         keep: multi_view_lifter.Keep | None = None,
     ) -> tf.data.Dataset:
-        """Gives what there is to train on, in a random order, without end.
+        """Returns what there is to train on, in a random order, without end.
 
         Args:
             config: The stage's settings.
@@ -343,11 +343,11 @@ class Files(NamedTuple):
         )
 
     def num_rows(self, config: configs.StageConfig) -> int:
-        """Gives the pairs or instants of a batch: of a pair two views are lifted, of those one."""
+        """Returns the pairs or instants of a batch: two views of a pair are lifted."""
         return 2 * config.batch_size if self.num_views else config.batch_size
 
     def held_out_batches(self, config: configs.StageConfig) -> tf.data.Dataset | None:
-        """Gives what the loss is measured on; None where nothing is held out."""
+        """Returns what the loss is measured on; None where nothing is held out."""
         if not self.held_out:
             return None
         if self.windows:

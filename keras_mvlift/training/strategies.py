@@ -54,7 +54,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 @contextlib.contextmanager
 def own_folder(strategy: tf.distribute.Strategy, folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives where to write what belongs into `folder`: there, or where it vanishes.
+    """Returns where to write what belongs into `folder`: there, or where it vanishes.
 
     Saving sums over all workers, so all of them save; what the chief writes is kept.
     """

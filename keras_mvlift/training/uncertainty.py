@@ -58,7 +58,7 @@ class JointUncertainty(keras.layers.Layer):
         weights: tf.Tensor,
         training: bool,
     ) -> tf.Tensor:
-        """Gives the negative log-likelihood of what other views saw.
+        """Returns the negative log-likelihood of what other views saw.
 
         Args:
             pose_camera: Global poses `[B, J, 3]`, meters, frames of their own cameras.
@@ -81,7 +81,7 @@ class JointUncertainty(keras.layers.Layer):
     def pair_loss(
         self, poses: tuple[tf.Tensor, tf.Tensor], pair: views.ViewPair, training: bool
     ) -> tf.Tensor:
-        """Gives the mean of `loss` over both directions of pairs, `[B]`."""
+        """Returns the mean of `loss` over both directions of pairs, `[B]`."""
         own = tf.nest.map_structure(lambda *sides: tf.concat(sides, axis=0), *pair)
         others = tf.nest.map_structure(
             lambda *sides: tf.concat(sides, axis=0)[:, tf.newaxis], *pair.swapped

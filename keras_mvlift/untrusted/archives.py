@@ -30,7 +30,7 @@ _BLOCK_BYTES = 2**20
 
 
 def names(path: pathlib.Path) -> list[str]:
-    """Gives the names of an archive's arrays, in its order.
+    """Returns the names of an archive's arrays, in its order.
 
     Raises:
         RecordingError: If the file is missing, damaged, over the limits, or no archive of arrays.

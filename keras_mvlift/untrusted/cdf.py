@@ -198,7 +198,7 @@ class PerVersion(Generic[Content]):
         self._read = functools.lru_cache(_MAX_FILES)(lambda path, *_: read(pathlib.Path(path)))
 
     def __call__(self, path: pathlib.Path) -> Content:
-        """Gives what the function gives for the file as it is now."""
+        """Returns the result of the function for the file as it is now."""
         with errors.parsing(path, "file", "be there"):
             status = path.stat()
         return self._read(str(path), status.st_mtime_ns, status.st_size)

@@ -13,7 +13,7 @@ from keras_mvlift import errors
 
 
 def size(path: pathlib.Path, field: str, max_bytes: int) -> int:
-    """Gives a file's size in bytes.
+    """Returns a file's size in bytes.
 
     Raises:
         RecordingError: If there is no such regular file, or it is larger than `max_bytes`.
@@ -75,7 +75,7 @@ def read_json(path: pathlib.Path, field: str = "file") -> Any:
 def inside(
     root: pathlib.Path, relative: str, path: pathlib.Path, field: str = "path"
 ) -> pathlib.Path:
-    """Gives the file or folder that a configuration names below a folder.
+    """Returns the file or folder that a configuration names below a folder.
 
     Args:
         root: The folder.
@@ -111,7 +111,7 @@ _LARGEST_NUMBER = 1e5
 def checked_array(
     path: object, field: str, value: object, shape: tuple[int | None, ...]
 ) -> np.ndarray:
-    """Gives an array of a file in double precision, if it is as it must be.
+    """Returns an array of a file in double precision, if it is as it must be.
 
     Args:
         path: The file.
@@ -200,7 +200,7 @@ def check_content(path: object, field: str, num_bytes: int, num_stored: int) -> 
 
 
 def array_bytes(shape: Any, item_bytes: int) -> int:
-    """Gives the bytes of an array that declares a shape, before there is one.
+    """Returns the bytes of an array that declares a shape, before there is one.
 
     Args:
         shape: What it declares: a tuple of lengths, if it is right.
@@ -219,7 +219,7 @@ def array_bytes(shape: Any, item_bytes: int) -> int:
 
 
 def check_shape(path: object, field: str, shape: Any, item_bytes: int) -> int:
-    """Gives what `array_bytes` gives, for a part of a file.
+    """Returns what `array_bytes` returns, for a part of a file.
 
     Raises:
         RecordingError: If it exceeds `MAX_CONTENT_BYTES`, or is no tuple of lengths.
@@ -261,7 +261,7 @@ class _Measure:
         self._known: dict[int, tuple[int, int]] = {}
 
     def of(self, value: Any, depth: int) -> tuple[int, int]:
-        """Gives the bytes, and how deep they nest."""
+        """Returns the bytes, and how deep they nest."""
         if isinstance(value, _SCALARS):
             return _ITEM_BYTES + (
                 len(value) if isinstance(value, str | bytes | bytearray) else 0

@@ -90,7 +90,7 @@ _RULE = "be an array of real numbers or cells"
 
 
 def byte_order(start: bytes) -> str | None:
-    """Gives the byte order of a file that starts so; None if it is none of version 5."""
+    """Returns the byte order of a file that starts so; None if it is none of version 5."""
     return _BYTE_ORDERS.get(start[_HEADER_BYTES - 4 : _HEADER_BYTES])
 
 
@@ -140,7 +140,7 @@ class _Elements:
         return max(len(self._data) - self._position, 0)
 
     def next(self) -> tuple[int, memoryview]:
-        """Gives the next element's type and bytes."""
+        """Returns the next element's type and bytes."""
         kind, size = struct.unpack_from(self.order + "II", self._data, self._position)
         start = self._position + _TAG_BYTES
         self._position = start + size + -size % _TAG_BYTES
@@ -153,20 +153,20 @@ class _Elements:
         return kind, self._data[start : start + size]
 
     def numbers(self) -> np.ndarray:
-        """Gives the next element's numbers."""
+        """Returns the next element's numbers."""
         kind, data = self.next()
         return np.frombuffer(data, self.order + _DATA_TYPES[kind])
 
 
 def _start(data: bytes, kind: int) -> bytes:
-    """Gives the start of a matrix's bytes."""
+    """Returns the start of a matrix's bytes."""
     if kind == _COMPRESSED:
         return zlib.decompressobj().decompress(data, _HEAD_BYTES)[_TAG_BYTES:]
     return data
 
 
 def _whole(path: pathlib.Path, name: str, data: bytes, kind: int, order: str) -> bytes:
-    """Gives all of a matrix's bytes."""
+    """Returns all of a matrix's bytes."""
     if kind == _MATRIX:
         return data
     unpacker = zlib.decompressobj()
@@ -351,7 +351,7 @@ class _Reader:
 
 
 def _matlab_class(dataset: h5py.Dataset) -> str:
-    """Gives what MATLAB calls an array's class; nothing for who does not say."""
+    """Returns what MATLAB calls an array's class; nothing for who does not say."""
     if "MATLAB_class" not in dataset.attrs:
         return ""
     attribute = dataset.attrs.get_id("MATLAB_class")

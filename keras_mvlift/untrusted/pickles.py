@@ -26,7 +26,7 @@ _CONTAINER_BYTES = 64
 
 
 def run_machine(file: BinaryIO, size: int, path: object, field: str) -> Any:
-    """Gives what a pickle of at most `size` bytes holds, names and what is unfinished included.
+    """Returns what a pickle of at most `size` bytes holds, names and what is unfinished included.
 
     Raises:
         RecordingError: If it does what only objects of classes need; the error says what.
@@ -69,7 +69,7 @@ class Stack:
         self._memo: dict[int, Any] = {}
 
     def last(self) -> Any:
-        """Gives the one value that is left at the end."""
+        """Returns the one value that is left at the end."""
         if self._below_marks or len(self._values) != 1:
             raise ValueError("it stops before everything in it is whole")
         return self._values.pop()
@@ -321,7 +321,7 @@ def find_name(module: str, name: str) -> Name | None:
 
 
 def call_name(name: Name, arguments: tuple[Any, ...]) -> Any:
-    """Gives what a name makes of its arguments.
+    """Returns what a name makes of its arguments.
 
     Raises:
         ValueError, TypeError: If it is never called so by who writes arrays and containers.
@@ -330,7 +330,7 @@ def call_name(name: Name, arguments: tuple[Any, ...]) -> Any:
 
 
 def finish_object(unfinished: Unfinished, state: tuple[Any, ...]) -> Any:
-    """Gives the array or dtype whose state has come.
+    """Returns the array or dtype whose state has come.
 
     Raises:
         ValueError, TypeError: If it is not the state of a plain array or dtype.
@@ -341,7 +341,7 @@ def finish_object(unfinished: Unfinished, state: tuple[Any, ...]) -> Any:
 
 
 def dict_key(value: Any) -> Any:
-    """Gives what is to be a key of a dict or an item of a set.
+    """Returns what is to be a key of a dict or an item of a set.
 
     Raises:
         TypeError: If it is no number or text, nor a short tuple of these: a tuple of tuples of

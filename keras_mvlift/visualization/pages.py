@@ -364,7 +364,7 @@ def track_inputs(tracks: Sequence[pose_clip.Track]) -> list[Input]:
 
 
 def track_slots(tracks: Sequence[pose_clip.Track], judges: Sequence[int | None]) -> list[int]:
-    """Gives each track its place in a row; a reference's is that of the first it judges.
+    """Returns each track its place in a row; a reference's is that of the first it judges.
 
     Args:
         tracks: References among them.

@@ -164,7 +164,7 @@ def lifted_poses(path: str | os.PathLike[str], rows: Sequence[Row], note: str = 
 
 
 def size(num_rows: int, has_note: bool = False) -> tuple[int, int]:
-    """Gives width and height of a picture of so many views, pixels."""
+    """Returns width and height of a picture of so many views, pixels."""
     return round(WIDTH * DOTS_PER_INCH), round(_height(num_rows, has_note) * DOTS_PER_INCH)
 
 
@@ -317,7 +317,7 @@ BACKGROUND = "#FFFFFF"
 
 
 def joint_color(joint: int, opacity: float = 1.0) -> tuple[float, float, float, float]:
-    """Gives the color of a joint of `H36M_17` and of the bone that leads to it, as RGBA."""
+    """Returns the color of a joint of `H36M_17` and of the bone that leads to it, as RGBA."""
     if joint in skeletons.H36M_17.left:
         color = LEFT
     else:
@@ -481,12 +481,12 @@ def draw_keypoints(
 
 
 def confidence_area(confidence: float) -> float:
-    """Gives the area of a joint's mark, square points."""
+    """Returns the area of a joint's mark, square points."""
     return _LEAST_AREA + (_MOST_AREA - _LEAST_AREA) * confidence
 
 
 def confidence_opacity(confidence: float) -> float:
-    """Gives the opacity of a joint's mark, in [0, 1]."""
+    """Returns the opacity of a joint's mark, in [0, 1]."""
     return _LEAST_OPACITY + (1 - _LEAST_OPACITY) * confidence
 
 

@@ -153,7 +153,7 @@ _SMALLEST_HALF = 0.5
 _IMAGE = "#F4F5F7"
 # Matplotlib draws patches at 1 and lines at 2.
 _BEHIND_LINES = 1.5
-"""Gives the image that a frame was lifted from, `[height, width, 3]`, uint8, RGB, or None."""
+"""Returns the image that a frame was lifted from, `[height, width, 3]`, uint8, RGB, or None."""
 
 
 def draw_frames(
@@ -292,7 +292,7 @@ def _panels(
 
 
 def _projected(clip: pose_clip.PoseClip) -> np.ndarray:
-    """Gives `[tracks, T, J, 2]`, meters right and up, as seen from far away."""
+    """Returns `[tracks, T, J, 2]`, meters right and up, as seen from far away."""
     azimuth, elevation = pages.scene_viewpoint(clip)
     right = [np.cos(azimuth), np.sin(azimuth), 0.0]
     away = [-np.sin(azimuth), np.cos(azimuth), 0.0]

@@ -224,7 +224,7 @@ _DASHES = ("-", "--", ":")
 
 
 def camera_line(view: int) -> dict[str, Any]:
-    """Gives the color and line style of a camera by its number, as Matplotlib takes them."""
+    """Returns the color and line style of a camera by its number, as Matplotlib takes them."""
     turn, index = divmod(view, len(_COLORS))
     return {"color": _COLORS[index], "linestyle": _DASHES[turn % len(_DASHES)]}
 

@@ -68,7 +68,7 @@ def person(rig: report.RigReport) -> str:
 
 
 def rows(rig: report.RigReport) -> tuple[list[str], list[list[str]]]:
-    """Gives the table of cameras: headings, and a row for each."""
+    """Returns the table of cameras: headings, and a row for each."""
     data = report.as_data([rig])["rigs"][0]
     measured = data["as_read"] if data["corrected"] is None else data["corrected"]
     headings = [

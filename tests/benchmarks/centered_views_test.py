@@ -10,7 +10,7 @@ POINTS = np.random.default_rng(0).uniform(-0.8, 0.8, (2, 17, 3)) + np.array([0.7
 
 
 def view(points, focal=1000.0, confidence=None):
-    """Gives what a camera at the origin sees of points in its own axes."""
+    """Returns what a camera at the origin sees of points in its own axes."""
     intrinsics = np.tile(np.diag([focal, focal, 1.0]), (len(points), 1, 1))
     intrinsics[:, :2, 2] = 500.0
     camera = cameras.Camera(intrinsics, np.tile(np.eye(3), (len(points), 1, 1)), points[:, 0] * 0)

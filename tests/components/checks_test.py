@@ -43,7 +43,7 @@ class Judge:
         self.root = root
 
     def anomalies(self, kind, tables):
-        """Gives the validator's artifact for the columns of each split."""
+        """Returns the validator's artifact for the columns of each split."""
         artifact = self.artifact(standard_artifacts.Examples)
         artifact.split_names = artifact_utils.encode_split_names(list(tables))
         for split, columns in tables.items():

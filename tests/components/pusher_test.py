@@ -52,7 +52,7 @@ def push(tmp_path, base):
 
 
 def versions(base):
-    """Gives the words of the models that a server would find, oldest first."""
+    """Returns the words of the models that a server would find, oldest first."""
     found = sorted((path for path in base.iterdir() if path.name.isdecimal()), key=_number)
     return ["/".join(_words(folder)) for folder in found]
 

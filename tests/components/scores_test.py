@@ -58,7 +58,7 @@ def measure(model, examples, root):
 
 
 def told_otherwise(examples, root, **changes):
-    """Gives the same records, of which `dataset.json` says something else."""
+    """Returns the same records, of which `dataset.json` says something else."""
     copy = standard_artifacts.Examples()
     copy.uri = str(shutil.copytree(examples["examples"].uri, root / "examples"))
     path = pathlib.Path(copy.uri, executor.DATASET)

@@ -43,7 +43,7 @@ def judge(store, judged, blessed):
 
 
 def read(store, name):
-    """Gives all artifacts of a type, as TFX makes them of what the store holds."""
+    """Returns all artifacts of a type, as TFX makes them of what the store holds."""
     kinds = [kind for kind in store.get_artifact_types() if kind.name == name]
     found = store.get_artifacts_by_type(name)
     return artifact_utils.deserialize_artifacts(kinds[0], found) if kinds else []

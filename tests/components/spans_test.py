@@ -14,7 +14,7 @@ RECORDS = 500
 
 
 def statistics(sure=0.8, center=1.0, cameras=("a", "b"), seed=0):
-    """Gives the statistics of a span's pairs, by split."""
+    """Returns the statistics of a span's pairs, by split."""
     rng = np.random.default_rng(seed)
     confidence = np.clip(rng.normal(sure, 0.05, (2, RECORDS)), 0, 1)
     table = pd.DataFrame(

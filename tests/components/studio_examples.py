@@ -49,7 +49,7 @@ def generate(root, data_config, data_root="", beam_pipeline_args=(), **propertie
 
 
 def shards(artifact, split):
-    """Gives the files of a split."""
+    """Returns the files of a split."""
     return sorted(pathlib.Path(executor.split_folder(artifact.uri, split)).iterdir())
 
 
@@ -82,5 +82,5 @@ def of_camera(artifact, split, camera, root):
 
 
 def lists(artifacts):
-    """Gives artifacts as TFX hands over those of a channel that may hold several."""
+    """Returns artifacts as TFX hands over those of a channel that may hold several."""
     return {name: [artifact] for name, artifact in artifacts.items()}

@@ -7,7 +7,7 @@ from tests import random_scenes
 
 
 def batch(rng, rigs, num_instants=20, num_virtual=1):
-    """Gives instants that are seen by one of some rigs by turns, and by cameras drawn anew."""
+    """Returns instants that are seen by one of some rigs by turns, and by cameras drawn anew."""
     num_views = len(rigs[0].center) + num_virtual
     shape = (num_instants, num_views)
     rotation = random_scenes.rotation(rng, *shape).astype(np.float32)

@@ -19,7 +19,7 @@ def seen(track, frame):
 
 
 def windows(track, frame, *, num_frames=3, is_causal=False, **options):
-    """Gives the first coordinate `[N, T]`, and whether it was measured, of each view's window."""
+    """Returns the first coordinate `[N, T]`, and whether it was measured, of each view's window."""
     view, *order = seen(track, frame)
     tracks, cell = views.lay(view, *order, **options)
     offset = views.offsets(num_frames, is_causal=is_causal)

@@ -30,7 +30,7 @@ def sequences(num_views=4, seed=0, num_clips=2, num_frames=150, **studio):
 
 
 def footage(num_views=4, seed=0, **studio):
-    """Gives what the check looks at."""
+    """Returns what the check looks at."""
     return footages.of_sequences(sequences(num_views, seed, **studio))
 
 
@@ -90,7 +90,7 @@ def removed_twice(clean, lens=LENS):
 
 
 def opencv(rotation, center):
-    """Gives OpenCV's translation."""
+    """Returns OpenCV's translation."""
     return -rotation @ center
 
 

@@ -22,7 +22,7 @@ CENTER = np.array([1.0, -4.0, 1.5], np.float32)
 
 
 def fields(prefix, lifted):
-    """Gives what a `LiftedPose` holds by name."""
+    """Returns what a `LiftedPose` holds by name."""
     names = ("root_relative_pose", "root_position", "pose_camera")
     return {f"{prefix}/{name}": getattr(lifted, name) for name in names}
 

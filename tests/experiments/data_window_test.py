@@ -25,7 +25,7 @@ def windowed(data, is_causal=False):
 
 
 def some(data, is_virtual):
-    """Gives `[B, 2]`, instants and usable views, all real or all virtual."""
+    """Returns `[B, 2]`, instants and usable views, all real or all virtual."""
     is_used = np.count_nonzero(data.seen.confidence > 0, axis=-1) >= 8
     is_used[:, :4] &= not is_virtual
     is_used[:, 4:] &= is_virtual

@@ -45,7 +45,7 @@ def experiments(folder, *rows, seeds=(0,), origin=STUDIO):
 
 
 def cell(seed=0, **variant):
-    """Gives a cell of `BUDGET`."""
+    """Returns a cell of `BUDGET`."""
     changes = {"backbone": "res_linear"} | variant
     return variants.Cell(variant=variants.Variant(**changes), budget=BUDGET, seed=seed)
 

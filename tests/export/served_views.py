@@ -36,7 +36,7 @@ def saved(folder, **settings):
 
 
 def inputs():
-    """Gives 24 views of the studio in which a fifth of the joints is missing."""
+    """Returns 24 views of the studio in which a fifth of the joints is missing."""
     columns = tiny_studio.prepare(tiny_studio.film(missing_rate=0.2)).test_views
     names = ("keypoints_2d", "confidence", "intrinsics")
     return {name: columns[name].astype(np.float32) for name in names}
@@ -67,7 +67,7 @@ def lifted(lifter, given):
 
 
 def differences(given, expected):
-    """Gives the largest difference of each output, meters."""
+    """Returns the largest difference of each output, meters."""
     assert set(given) == set(expected)
     # Poses of the size of people, so that a tolerance says something.
     assert np.abs(expected["root_relative_pose"]).max() > 0.1

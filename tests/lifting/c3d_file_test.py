@@ -11,7 +11,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:No analog data found:UserWarning
 
 
 def read_independently(path):
-    """Gives labels, the reader and `[T, M, 5]`: x, y, z, residual and cameras."""
+    """Returns labels, the reader and `[T, M, 5]`: x, y, z, residual and cameras."""
     with path.open("rb") as file:
         reader = independent.Reader(file)
         frames = np.array([points for _, points, _ in reader.read_frames()])

@@ -12,7 +12,7 @@ def follow(points):
 
 
 def pose():
-    """Gives `[T, 17, 3]` with y up."""
+    """Returns `[T, 17, 3]` with y up."""
     return people.pose()[..., [1, 2, 0]]
 
 

@@ -10,7 +10,7 @@ LENGTHS = np.linspace(0.15, 0.45, 17)
 
 
 def pose(num_frames=12, seed=0, space="world"):
-    """Gives `[T, 17, 3]`, meters: each bone swings around its direction in the T-pose."""
+    """Returns `[T, 17, 3]`, meters: each bone swings around its direction in the T-pose."""
     rng = np.random.default_rng(seed)
     time = np.linspace(0, 2, num_frames)[:, np.newaxis]
     points = np.zeros((num_frames, 17, 3))
@@ -25,7 +25,7 @@ def pose(num_frames=12, seed=0, space="world"):
 
 
 def track(name="person 1", seed=0, num_frames=12, **fields):
-    """Gives a track of which everything is known."""
+    """Returns a track of which everything is known."""
     rng = np.random.default_rng(seed)
     confidence = rng.uniform(0.1, 1, (2, num_frames, 17))
     known = {
@@ -39,13 +39,13 @@ def track(name="person 1", seed=0, num_frames=12, **fields):
 
 
 def clip(*tracks, **fields):
-    """Gives a clip of one person unless told otherwise."""
+    """Returns a clip of one person unless told otherwise."""
     stated = {"space": "world", "frame_rate": 50.0, "first_frame": 3, "image_size": (640, 480)}
     return pose_clip.PoseClip(tracks=tracks or (track(),), **stated | fields)
 
 
 def hidden(values, *places):
-    """Gives a copy in which `(frame, joint)` are NaN."""
+    """Returns a copy in which `(frame, joint)` are NaN."""
     copy = values.copy()
     for place in places:
         copy[place] = np.nan

@@ -14,7 +14,7 @@ ASIDE, UNSURE = np.array([600.0, 0, 0]), np.array([1.0, 1.0, 0.5])
 
 
 def crowd(number):
-    """Gives a person, and a less sure one before or behind in the file."""
+    """Returns a person, and a less sure one before or behind in the file."""
     first = BODY + np.array([3.0 * number, 0, 0])
     both = [first, (BODY + ASIDE) * UNSURE]
     return np.array(both[:: 1 if number % 2 else -1])
@@ -36,7 +36,7 @@ def assert_followed(tracks):
 
 
 def renumber(path, idx):
-    """Gives all of AlphaPose's people one number, as it does where it tracks nobody."""
+    """Returns all of AlphaPose's people one number, as it does where it tracks nobody."""
     content = [entry | {"idx": idx} for entry in json.loads(path.read_text())]
     path.write_text(json.dumps(content))
 

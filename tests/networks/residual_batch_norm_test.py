@@ -119,7 +119,7 @@ def seen_poses(seed, num_poses):
 
 
 def refresh(network, rays):
-    """Gives every norm the statistics of the weights that the network has now."""
+    """Returns every norm the statistics of the weights that the network has now."""
     norms = [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
     former = [layer.momentum for layer in norms]
     for layer in norms:

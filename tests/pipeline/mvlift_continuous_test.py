@@ -24,7 +24,7 @@ def nodes():
 
 
 def verdicts(nodes, name):
-    """Gives the nodes whose anomalies of all runs a resolver looks at."""
+    """Returns the nodes whose anomalies of all runs a resolver looks at."""
     producers = {
         query.name.field_value.string_value
         for spec in nodes[name].inputs.inputs.values()

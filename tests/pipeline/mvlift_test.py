@@ -26,7 +26,7 @@ def create(config, data_root="recording"):
 
 
 def compiled(config):
-    """Gives the nodes that a runner is handed, by name."""
+    """Returns the nodes that a runner is handed, by name."""
     ir = compiler.Compiler().compile(create(config))
     return {node.pipeline_node.node_info.id: node.pipeline_node for node in ir.nodes}
 
@@ -37,7 +37,7 @@ def nodes():
 
 
 def channels(node):
-    """Gives what a node reads, as pairs of a node and its output."""
+    """Returns what a node reads, as pairs of a node and its output."""
     return {
         (channel.producer_node_query.id, channel.output_key)
         for spec in node.inputs.inputs.values()
@@ -47,7 +47,7 @@ def channels(node):
 
 
 def all_channels(nodes, name):
-    """Gives what a node reads, directly and through what it reads."""
+    """Returns what a node reads, directly and through what it reads."""
     found, new = set(), channels(nodes[name])
     while new:
         found |= new

@@ -41,7 +41,7 @@ class Platform:
         return written.get("artifacts", {})
 
     def path(self, name, key):
-        """Gives the folder of an artifact."""
+        """Returns the folder of an artifact."""
         uri = self.reported[name, key]["uri"]
         assert uri.startswith("gs://")
         return self.folder / pathlib.PurePath(uri.removeprefix("gs://"))

@@ -122,7 +122,7 @@ class Workshop(NamedTuple):
         return json.loads((self.home(output_root) / "results.json").read_text())
 
     def weights(self, output_root):
-        """Gives the values of the pushed model's variables."""
+        """Returns the values of the pushed model's variables."""
         model = self.folder / self.results(output_root)["model"]
         objective = objectives.TransformReprojection()
         lifter, _ = lifters.load(model / lifters.FOLDER, objective)

@@ -73,7 +73,7 @@ class Versions:
             raise RefusedError(failure, "told to fail")
 
     def numbers(self, model, label, version):
-        """Gives the numbers that a request means, the newest last."""
+        """Returns the numbers that a request means, the newest last."""
         if label and label not in self.labels:
             raise RefusedError("INVALID_ARGUMENT", f"Unrecognized servable version label: {label}")
         asked = self.labels[label] if label else version

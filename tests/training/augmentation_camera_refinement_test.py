@@ -55,7 +55,7 @@ def moved(layer, seed=0, size=0.3):
 
 
 def wrongness(camera, true):
-    """Gives by how much relative extrinsics are wrong at most, degrees and meters."""
+    """Returns by how much relative extrinsics are wrong at most, degrees and meters."""
     rig = cameras.Camera(*(field[0].numpy() for field in camera))
     rig = reports.align(rig, true, reach=REACH, with_scale=True)
     distance, angle = reports.differences(rig, true)
@@ -93,7 +93,7 @@ def test_cameras_that_are_not_known_stay_as_they_are(seen):
 
 
 def world_turned(known, vector):
-    """Gives the cameras of a world that turns about the rig's middle, moves and grows."""
+    """Returns the cameras of a world that turns about the rig's middle, moves and grows."""
     by = scipy.spatial.transform.Rotation.from_rotvec(vector).as_matrix()
     middle = known.center.mean(axis=0)
     center = 1.001 * (known.center - middle) @ by.T + middle + [0.003, -0.002, 0.001]
@@ -131,7 +131,7 @@ def test_what_is_left_free_is_all_but_seven_numbers_of_each_rig(seen):
 
 
 def loss_of(layer, clip, true, seen, view):
-    """Gives the loss of true poses, lifted from one of the views."""
+    """Returns the loss of true poses, lifted from one of the views."""
     corrected = layer(seen)
     own = tf.nest.map_structure(lambda field: field[:, view], corrected)
     world = tf.constant(clip.pose_world, tf.float32)

@@ -32,7 +32,7 @@ def without_statistics():
 
 
 def learn(make, batches):
-    """Gives the loss of an epoch and the weights before and after it."""
+    """Returns the loss of an epoch and the weights before and after it."""
     lifter = make()
     # Adam would take the same step for gradients of twice the size.
     lifter.compile(keras.optimizers.legacy.SGD(LEARNING_RATE))

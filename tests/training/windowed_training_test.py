@@ -77,7 +77,7 @@ def first_frame(view):
 
 
 def jittery_windows(seed, num_clips=30, num_frames=60):
-    """Gives windows of smooth poses, seen through noise, and the poses `[N, 17, 3]`."""
+    """Returns windows of smooth poses, seen through noise, and the poses `[N, 17, 3]`."""
     rng = np.random.default_rng(seed)
     time = np.arange(num_frames)[:, np.newaxis]
     # Three movements that all poses are made of, at any phase and pace.

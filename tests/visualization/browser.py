@@ -32,7 +32,7 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 def find():
-    """Gives the path of a Chromium, or None."""
+    """Returns the path of a Chromium, or None."""
     named = os.environ.get(VARIABLE)
     found = [shutil.which(name) for name in ([named] if named else NAMES)]
     found += [str(FETCHED)] if FETCHED.is_file() and not named else []

@@ -111,5 +111,5 @@ _RESULTS = {
 
 
 def make():
-    """Gives a copy to change."""
+    """Returns a copy to change."""
     return copy.deepcopy(_RESULTS)

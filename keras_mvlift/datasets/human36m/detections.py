@@ -50,7 +50,7 @@ _KEY = re.compile(r"(S\d+)/([^/]+)/(\d+)/(keypoints_2d|confidence)")
 
 
 def key(subject: str, label: str, camera: str) -> str:
-    """Gives what an archive's keys for one camera's view of a take begin with."""
+    """Returns what an archive's keys for one camera's view of a take begin with."""
     return f"{subject}/{label}/{camera}"
 
 
@@ -91,11 +91,11 @@ class _File:
         return f"{self._path.name}, with confidences"
 
     def subjects(self) -> list[str]:
-        """Gives the subjects of which there are detections."""
+        """Returns the subjects of which there are detections."""
         return sorted({subject for subject, _ in self._index()})
 
     def takes(self, subject: str) -> list[str]:
-        """Gives the names of a subject's takes, as the file has them."""
+        """Returns the names of a subject's takes, as the file has them."""
         return sorted(take for owner, take in self._index() if owner == subject)
 
     def read(self, subject: str, label: str) -> list[rig.Detections]:
@@ -177,7 +177,7 @@ class Table(_File):
 
 @cdf.PerVersion
 def archive_names(path: pathlib.Path) -> frozenset[str]:
-    """Gives an archive's keys; known until the file changes."""
+    """Returns an archive's keys; known until the file changes."""
     return frozenset(archives.names(path))
 
 

@@ -24,7 +24,7 @@ SHIFTED_TAKES_CHOICES = ("keep", "drop", "correct")
 
 
 def take(name: str) -> str:
-    """Gives `"<subject> <take>"` with the action in the one spelling.
+    """Returns `"<subject> <take>"` with the action in the one spelling.
 
     Args:
         name: Such as `"S11 Directions"` or `"S1 TakingPhoto 1"`.
@@ -105,7 +105,7 @@ def parse_take(name: str, path: object) -> Take:
 
 
 def action_label(name: str) -> str:
-    """Gives a take's name in the one spelling; of an unknown action, the name as it is."""
+    """Returns a take's name in the one spelling; of an unknown action, the name as it is."""
     try:
         return parse_take(name, "").label
     except errors.RecordingError:
@@ -113,7 +113,7 @@ def action_label(name: str) -> str:
 
 
 def clip_name(subject: str, name: str) -> str:
-    """Gives the name of a subject's take as a clip, such as `"S1_Photo_1"`.
+    """Returns the name of a subject's take as a clip, such as `"S1_Photo_1"`.
 
     Unknown actions get a name too, so that the clip is listed and its reading says what is wrong.
     """
@@ -121,7 +121,7 @@ def clip_name(subject: str, name: str) -> str:
 
 
 def take_order(name: str) -> tuple[str, int, str]:
-    """Gives the key by which a subject's takes are sorted: the action, then the number."""
+    """Returns the key by which a subject's takes are sorted: the action, then the number."""
     first, _, last = action_label(name).partition(" ")
     return first, int(last) if last.isdecimal() else 0, last
 

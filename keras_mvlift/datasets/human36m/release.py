@@ -18,17 +18,17 @@ from keras_mvlift.untrusted import archives, cdf, pickles
 
 
 def cdf_pose_path(root: pathlib.Path, subject: str, name: str) -> pathlib.Path:
-    """Gives the file of a take's poses."""
+    """Returns the file of a take's poses."""
     return root / subject / "MyPoseFeatures" / "D3_Positions" / f"{name}.cdf"
 
 
 def cdf_keypoints_path(root: pathlib.Path, subject: str, name: str, camera: str) -> pathlib.Path:
-    """Gives the file of a take's projections into one camera."""
+    """Returns the file of a take's projections into one camera."""
     return root / subject / "MyPoseFeatures" / "D2_Positions" / f"{name}.{camera}.cdf"
 
 
 def cdf_subjects(root: pathlib.Path) -> list[str]:
-    """Gives the subjects that have poses."""
+    """Returns the subjects that have poses."""
     return [path.parts[-3] for path in sorted(root.glob("S*/MyPoseFeatures/D3_Positions"))]
 
 
@@ -42,7 +42,7 @@ class CDFPoses:
         return "D3_Positions, the original release's motion capture"
 
     def takes(self, subject: str) -> list[str]:
-        """Gives the names of a subject's takes, as the files have them.
+        """Returns the names of a subject's takes, as the files have them.
 
         Raises:
             RecordingError: If there is none.
@@ -77,12 +77,12 @@ class CDFProjections:
         return "D2_Positions, exact projections of the motion capture"
 
     def subjects(self) -> list[str]:
-        """Gives the subjects that have projections."""
+        """Returns the subjects that have projections."""
         found = sorted(self._root.glob("S*/MyPoseFeatures/D2_Positions"))
         return [path.parts[-3] for path in found]
 
     def takes(self, subject: str) -> list[str]:
-        """Gives the names of a subject's takes, as the files have them."""
+        """Returns the names of a subject's takes, as the files have them."""
         folder = cdf_keypoints_path(self._root, subject, "", "").parent
         return sorted({path.stem.rpartition(".")[0] for path in _visible(folder)})
 
@@ -146,17 +146,17 @@ LAYOUTS = {
 
 
 def archive_pose_path(root: pathlib.Path) -> pathlib.Path:
-    """Gives the archive of poses."""
+    """Returns the archive of poses."""
     return root / "data_3d_h36m.npz"
 
 
 def archive_keypoints_path(root: pathlib.Path, name: str) -> pathlib.Path:
-    """Gives the archive of a detector's output."""
+    """Returns the archive of a detector's output."""
     return root / f"{_PREFIX}{name}.npz"
 
 
 def detector_names(root: pathlib.Path) -> list[str]:
-    """Gives the names of the detectors of which there are archives."""
+    """Returns the names of the detectors of which there are archives."""
     paths = sorted(root.glob(f"{_PREFIX}*.npz"))
     return [path.stem.removeprefix(_PREFIX) for path in paths]
 
@@ -171,7 +171,7 @@ class ArchivePoses:
         return f"{self._path.name}, the archive of the motion capture"
 
     def takes(self, subject: str) -> list[str]:
-        """Gives the names of a subject's takes, as the archive has them.
+        """Returns the names of a subject's takes, as the archive has them.
 
         Raises:
             RecordingError: If there is none, or the archive cannot be read.
@@ -211,11 +211,11 @@ class ArchiveDetections:
         return self._name == GROUND_TRUTH
 
     def subjects(self) -> list[str]:
-        """Gives the subjects of which there are detections, with poses or without."""
+        """Returns the subjects of which there are detections, with poses or without."""
         return sorted(map(str, _content(self._path, "positions_2d")))
 
     def takes(self, subject: str) -> list[str]:
-        """Gives the names of a subject's takes, as the archive has them."""
+        """Returns the names of a subject's takes, as the archive has them."""
         return _takes(self._path, "positions_2d", subject)
 
     def read(self, subject: str, label: str) -> list[rig.Detections]:
@@ -336,11 +336,11 @@ class CanonPoseDetections:
         return f"{self._path.name}, CanonPose's detections with confidences; for training only"
 
     def subjects(self) -> list[str]:
-        """Gives the subjects of which there are detections."""
+        """Returns the subjects of which there are detections."""
         return sorted(f"S{number}" for number in np.unique(self._numbers()))
 
     def takes(self, subject: str) -> list[str]:
-        """Gives the one clip of a subject."""
+        """Returns the one clip of a subject."""
         if subject not in self.subjects():
             rule = "name every subject asked for"
             received = f"{', '.join(self.subjects())} without {subject}"

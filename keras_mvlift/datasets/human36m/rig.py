@@ -117,7 +117,7 @@ SUBJECTS = tuple(_PLACES)
 
 
 def camera(subject: str) -> cameras.Camera:
-    """Gives the four cameras as they stood for a subject.
+    """Returns the four cameras as they stood for a subject.
 
     Args:
         subject: One of `SUBJECTS`.
@@ -226,7 +226,7 @@ def undistort(
 
 
 def _pinhole(intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gives focal lengths and principal points, `[..., 1, 2]`."""
+    """Returns focal lengths and principal points, `[..., 1, 2]`."""
     focal = np.diagonal(intrinsics, axis1=-2, axis2=-1)[..., np.newaxis, :2]
     return focal, intrinsics[..., np.newaxis, :2, 2]
 
@@ -234,7 +234,7 @@ def _pinhole(intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _bend(
     x: np.ndarray, y: np.ndarray, coefficients: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gives by what the rays `[..., J]` are multiplied, and what is added to their x and y."""
+    """Returns by what the rays `[..., J]` are multiplied, and what is added to their x and y."""
     k1, k2, p1, p2, k3 = np.moveaxis(coefficients[..., np.newaxis, :], -1, 0)
     squared = x * x + y * y
     scale = 1 + squared * (k1 + squared * (k2 + squared * k3)) + p1 * y + p2 * x
@@ -242,7 +242,7 @@ def _bend(
 
 
 def _slope(x: np.ndarray, y: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """Gives how fast a ray moves outwards in the image as it moves outwards in space."""
+    """Returns how fast a ray moves outwards in the image as it moves outwards in space."""
     k1, k2, _, _, k3 = np.moveaxis(coefficients[..., np.newaxis, :], -1, 0)
     squared = x * x + y * y
     return 1 + squared * (3 * k1 + squared * (5 * k2 + squared * 7 * k3))

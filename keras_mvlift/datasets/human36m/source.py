@@ -25,7 +25,7 @@ class PoseReader(Protocol):
     """A set of poses."""
 
     def takes(self, subject: str) -> list[str]:
-        """Gives the names of a subject's takes, as the files have them."""
+        """Returns the names of a subject's takes, as the files have them."""
 
     def read(self, subject: str, name: str) -> np.ndarray:
         """Reads a take's poses, `[T, J, 3]`, meters, world frame."""
@@ -39,10 +39,10 @@ class DetectionReader(Protocol):
         """Whether they are the motion capture's own projections, frame by frame."""
 
     def subjects(self) -> list[str]:
-        """Gives the subjects of which there are detections."""
+        """Returns the subjects of which there are detections."""
 
     def takes(self, subject: str) -> list[str]:
-        """Gives the names of a subject's takes, as the files have them."""
+        """Returns the names of a subject's takes, as the files have them."""
 
     def read(self, subject: str, label: str) -> list[rig.Detections]:
         """Reads what the four cameras saw; `label` is the take's name in the one spelling."""
@@ -101,7 +101,7 @@ class Human36MSource:
             protocol.take(name)
 
     def clips(self) -> list[str]:
-        """Gives the clips' names, sorted by subject, action and number.
+        """Returns the clips' names, sorted by subject, action and number.
 
         Raises:
             RecordingError: If the folder lacks poses or detections of a subject, or has a take
@@ -184,7 +184,7 @@ class Human36MSource:
 
     @functools.cached_property
     def _takes(self) -> dict[str, tuple[str, str]]:
-        """Gives subject and take, as the files name it, of each clip."""
+        """Returns subject and take, as the files name it, of each clip."""
         self._check_folder()
         asked = sorted(self.train_subjects + self.test_subjects, key=_subject_number)
         left_out = {protocol.take(name) for name in self.drop}
@@ -231,7 +231,7 @@ class Human36MSource:
         return self.shifted_takes == "correct" and is_named
 
     def _num_frames(self, views: list[rig.Detections], pose_world: np.ndarray | None) -> int:
-        """Gives the number of frames that poses and all views have."""
+        """Returns the number of frames that poses and all views have."""
         lengths = [len(view.keypoints_2d) for view in views]
         num_frames, other = min(lengths), "another camera"
         if pose_world is not None:
@@ -323,7 +323,7 @@ def detection_reader(root: pathlib.Path, name: str) -> DetectionReader:
 
 
 def detection_names(root: pathlib.Path) -> list[str]:
-    """Gives the names of all detections that a folder has, as `detection_reader` takes them."""
+    """Returns the names of all detections that a folder has, as `detection_reader` takes them."""
     projections = [PROJECTIONS] if release.CDFProjections(root).subjects() else []
     archives = release.detector_names(root)
     known = {

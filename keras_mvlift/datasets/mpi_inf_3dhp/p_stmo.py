@@ -81,7 +81,7 @@ class Archives:
         return protocol.Clip(clip, np.arange(num_frames), names)
 
     def test_clips(self, subject: str) -> list[str]:
-        """Gives the subject's one clip; the archives do not tell activities."""
+        """Returns the subject's one clip; the archives do not tell activities."""
         return [subject]
 
     def test_clip(self, subject: str, name: str) -> protocol.Clip:
@@ -106,7 +106,7 @@ class Archives:
 
 
 def _entry(path: pathlib.Path, key: str) -> Any:
-    """Gives what an archive holds of a clip."""
+    """Returns what an archive holds of a clip."""
     found = archives.read_npz(path, ("data",))["data"]
     if not isinstance(found, dict):
         rule = "be a pickled dictionary"
@@ -118,7 +118,7 @@ def _entry(path: pathlib.Path, key: str) -> Any:
 
 
 def _take(path: pathlib.Path, field: str, entry: Any) -> tuple[dict[Any, Any], float]:
-    """Gives a training entry's views by camera, and its frame rate."""
+    """Returns a training entry's views by camera, and its frame rate."""
     is_pair = isinstance(entry, list | tuple | np.ndarray) and len(entry) == 2
     if not is_pair or not isinstance(entry[0], dict):
         rule = "be a list of views by camera and a frame rate"
@@ -133,7 +133,7 @@ def _take(path: pathlib.Path, field: str, entry: Any) -> tuple[dict[Any, Any], f
 def _points(
     path: pathlib.Path, field: str, views: dict[Any, Any], name: str, *, is_finite: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gives a view's joints of `H36M_17`: `[T, 17, 2]`, pixels, and `[T, 17, 3]`, meters."""
+    """Returns a view's joints of `H36M_17`: `[T, 17, 2]`, pixels, and `[T, 17, 3]`, meters."""
     view = views.get(name)
     if not isinstance(view, dict):
         received = ", ".join(map(str, views)) or "none"

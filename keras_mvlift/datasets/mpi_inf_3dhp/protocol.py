@@ -84,7 +84,7 @@ IMAGE_SIZE = (2048, 2048)
 
 
 def first_frames(subject: str, sequence: str, choice: str | int) -> int | None:
-    """Gives how many of a sequence's frames are to be read; None for all there are.
+    """Returns how many of a sequence's frames are to be read; None for all there are.
 
     Args:
         subject: One of `SUBJECTS`.
@@ -206,7 +206,7 @@ class Clip(NamedTuple):
     views: tuple[str, ...]
 
     def every(self, stride: int) -> "Clip":
-        """Gives the clip of every how manieth frame, from the first on."""
+        """Returns the clip of every how manieth frame, from the first on."""
         if stride == 1:
             return self
         sequence = self.sequence.frames(slice(None, None, stride))
@@ -221,7 +221,7 @@ class Layout(Protocol):
         """Reads a sequence of the training set."""
 
     def test_clips(self, subject: str) -> list[str]:
-        """Gives the names of the clips that a subject of the test set has."""
+        """Returns the names of the clips that a subject of the test set has."""
 
     def test_clip(self, subject: str, name: str) -> Clip:
         """Reads one of them."""
@@ -254,12 +254,12 @@ def find(root: str) -> str:
 
 
 def training_folder(root: str, subject: str, sequence: str) -> pathlib.Path:
-    """Gives the folder of a training sequence: the first that exists of those it may be in."""
+    """Returns the folder of a training sequence: the first that exists of those it may be in."""
     return _first(root, _TRAINING_FOLDERS, subject) / sequence
 
 
 def test_folder(root: str, subject: str) -> pathlib.Path:
-    """Gives the folder of a subject of the test set."""
+    """Returns the folder of a subject of the test set."""
     return _first(root, _TEST_FOLDERS, subject)
 
 

@@ -145,7 +145,7 @@ def read_training_take(
 
 
 def enough(path: object, field: str, available: int, wanted: int | None) -> int:
-    """Gives how many frames to read of those there are: all, without a wish.
+    """Returns how many frames to read of those there are: all, without a wish.
 
     Raises:
         RecordingError: If there are fewer than wanted.
@@ -159,7 +159,7 @@ def enough(path: object, field: str, available: int, wanted: int | None) -> int:
 def _cell(
     path: pathlib.Path, cells: dict[str, np.ndarray], name: str, index: int, size: int
 ) -> np.ndarray:
-    """Gives the joints of `H36M_17` of one camera's cell, `[T, 17, size]`."""
+    """Returns the joints of `H36M_17` of one camera's cell, `[T, 17, size]`."""
     variable = cells[name]
     shape = (protocol.NUM_CAMERAS, 1)
     if variable.dtype != object or variable.shape != shape:
@@ -210,7 +210,7 @@ class Annotation(NamedTuple):
 
 
 def test_activities(path: pathlib.Path) -> list[int]:
-    """Gives the numbers of the activities that a file's valid frames show, sorted.
+    """Returns the numbers of the activities that a file's valid frames show, sorted.
 
     Raises:
         RecordingError: If the file does not say it as it must.
@@ -276,7 +276,7 @@ def test_camera(intrinsics: np.ndarray) -> cameras.Camera:
 
 
 def valid_frames(path: pathlib.Path, field: str, valid: np.ndarray) -> np.ndarray:
-    """Gives the indices of the frames that are marked valid, 1 and not 0, in `[T]`.
+    """Returns the indices of the frames that are marked valid, 1 and not 0, in `[T]`.
 
     Raises:
         RecordingError: If there is another mark, or none is valid.
@@ -320,7 +320,7 @@ def test_sequence(
 def _valid_and_activity(
     path: pathlib.Path, variables: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gives the indices of the valid frames and the activity of each."""
+    """Returns the indices of the valid frames and the activity of each."""
     valid = files.checked_array(path, "valid_frame", variables["valid_frame"], (1, None))[0]
     frame = valid_frames(path, "valid_frame", valid)
     shape = (1, len(valid))
@@ -343,7 +343,7 @@ def _valid_and_activity(
 
 
 def replace_detections(path: pathlib.Path, clip: protocol.Clip) -> sequences.MultiViewSequence:
-    """Gives a clip with the detections of a file in place of its 2D joints.
+    """Returns a clip with the detections of a file in place of its 2D joints.
 
     Args:
         path: The file of detections.
@@ -364,7 +364,7 @@ def replace_detections(path: pathlib.Path, clip: protocol.Clip) -> sequences.Mul
 def _detected_view(
     path: pathlib.Path, found: dict[str, object], view: str, frame: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gives a view's detections in the chosen frames, 0 where a joint is not seen."""
+    """Returns a view's detections in the chosen frames, 0 where a joint is not seen."""
     num_joints = skeletons.H36M_17.num_joints
     name = f"{view}/confidence"
     confidence = files.checked_array(path, name, found[name], (None, num_joints))

@@ -71,7 +71,7 @@ def read_calibration(path: pathlib.Path, indices: tuple[int, ...] | None = None)
 
 
 def _cameras(path: pathlib.Path) -> dict[str, tuple[np.ndarray, ...]]:
-    """Gives intrinsics, rotation, center and image size of each camera by name."""
+    """Returns intrinsics, rotation, center and image size of each camera by name."""
     lines = files.read_text(path, "file").rstrip().split("\n")
     if lines[0].strip() != HEADER:
         raise errors.RecordingError(path, "line 1", f"be {HEADER!r}", repr(lines[0][:60]))

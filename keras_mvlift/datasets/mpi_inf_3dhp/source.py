@@ -75,7 +75,7 @@ class MPIINF3DHPSource:
         self._require(is_stride, "training_stride", "be a positive number")
 
     def clips(self) -> list[str]:
-        """Gives the clips' names: the training set's, then the test set's.
+        """Returns the clips' names: the training set's, then the test set's.
 
         Raises:
             RecordingError: If the folder holds neither form, or both and `layout` is `"auto"`.
@@ -145,7 +145,7 @@ class MPIINF3DHPSource:
 
     @functools.cached_property
     def _castings(self) -> dict[str, str]:
-        """Gives the subject of each clip."""
+        """Returns the subject of each clip."""
         # First of all, as a folder that holds nothing has no clips.
         reader = self._reader
         takes = [

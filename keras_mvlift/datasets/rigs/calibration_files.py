@@ -210,7 +210,7 @@ def _opencv_entry(path: pathlib.Path, name: str, content: dict[str, Any]) -> cal
 
 
 def _matrix(path: pathlib.Path, field: str, value: Any) -> Any:
-    """Gives the array of a matrix as FileStorage writes it; anything else as it is."""
+    """Returns the array of a matrix as FileStorage writes it; anything else as it is."""
     if not isinstance(value, dict):
         return value
     rule = "be a matrix of `rows` by `cols` with as many numbers as `data`"

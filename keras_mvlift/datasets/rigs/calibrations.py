@@ -41,7 +41,7 @@ class Calibration(NamedTuple):
         return bool(known)
 
     def select(self, names: Sequence[str]) -> "Calibration":
-        """Gives the rig of the named cameras, in their order.
+        """Returns the rig of the named cameras, in their order.
 
         Raises:
             ValueError: If there is no camera of a name.
@@ -168,7 +168,7 @@ def _image_size(path: pathlib.Path, entry: Entry) -> np.ndarray:
 
 
 def _numbers(path: pathlib.Path, field: str, value: object) -> np.ndarray:
-    """Gives a finite array; nothing else comes out of a file."""
+    """Returns a finite array; nothing else comes out of a file."""
     if value is None:
         raise errors.RecordingError(path, field, "be there", "nothing")
     with errors.parsing(path, field, "hold numbers"):
@@ -270,7 +270,7 @@ def _newton(rays: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
 
 
 def _jacobian(ideal: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """Gives `[..., 2, 2]`, by central differences; the last axis is what is differentiated by."""
+    """Returns `[..., 2, 2]`, by central differences; the last axis is what is differentiated by."""
     steps = _DIFFERENCE * np.eye(2)
     columns = [
         _distort(ideal + step, coefficients) - _distort(ideal - step, coefficients)

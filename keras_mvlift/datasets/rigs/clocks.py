@@ -43,7 +43,7 @@ def positions_by_time(
 
 
 def length(positions: list[np.ndarray]) -> int:
-    """Gives how many frames a clip needs to hold all positions from its frame 0 on."""
+    """Returns how many frames a clip needs to hold all positions from its frame 0 on."""
     last = np.nanmax(np.concatenate([*positions, np.array([-1.0])]))
     # Beyond the limit it matters no more how long it is, and infinity has no number.
     return int(np.floor(np.minimum(last, MAX_FRAMES) + 0.5)) + 1

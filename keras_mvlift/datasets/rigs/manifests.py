@@ -114,7 +114,7 @@ def find(root: pathlib.Path) -> pathlib.Path:
 
 @functools.cache
 def schema() -> dict[str, Any]:
-    """Gives the JSON Schema of manifests."""
+    """Returns the JSON Schema of manifests."""
     return json.loads(resources.files("keras_mvlift.datasets").joinpath(_SCHEMA).read_text())
 
 
@@ -152,7 +152,7 @@ def _is_integer(checker: "jsonschema.TypeChecker", value: Any) -> bool:
 
 
 def _explain(error: "jsonschema.ValidationError") -> tuple[str, str, Any]:
-    """Gives field, rule and value of what breaks the schema."""
+    """Returns field, rule and value of what breaks the schema."""
     field = re.sub(r"^\.", "", error.json_path.removeprefix("$")) or "manifest"
     limit = error.validator_value
     if error.validator == "additionalProperties":

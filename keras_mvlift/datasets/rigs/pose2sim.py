@@ -64,7 +64,7 @@ class Pose2SimSource:
     calibration: str = ""
 
     def clips(self) -> list[str]:
-        """Gives the one clip's name."""
+        """Returns the one clip's name."""
         return [self.name]
 
     def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
@@ -148,7 +148,7 @@ def _camera_folders(pose: pathlib.Path, num_cameras: int) -> list[pathlib.Path]:
 def _side_by_side(
     views: list[detections.Track], folders: list[pathlib.Path]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gives keypoints `[V, T, K, 2]` and confidence `[V, T, K]` from the first frame on."""
+    """Returns keypoints `[V, T, K, 2]` and confidence `[V, T, K]` from the first frame on."""
     for view, folder in zip(views, folders, strict=True):
         if not (view.confidence > 0).any():
             raise errors.RecordingError(folder, "people", "be there in a frame", "nobody in any")

@@ -34,7 +34,7 @@ class RigSource:
     calibration: str = ""
 
     def clips(self) -> list[str]:
-        """Gives the clips' names, in the manifest's order.
+        """Returns the clips' names, in the manifest's order.
 
         Raises:
             RecordingError: If the manifest or the calibration is broken, or it is not known where
@@ -44,7 +44,7 @@ class RigSource:
         return [clip.name for clip in self.manifest.clips]
 
     def test_clips(self) -> list[str]:
-        """Gives the names of the clips that the manifest keeps for testing."""
+        """Returns the names of the clips that the manifest keeps for testing."""
         return [clip.name for clip in self.manifest.clips if clip.test]
 
     def choices(self) -> list[str]:
@@ -191,7 +191,7 @@ class RigSource:
         return detection_formats.Stream(track, positions)
 
     def _start(self, clip: manifests.Clip, stamps: dict[str, np.ndarray]) -> float:
-        """Gives the time of the clip's frame 0: as told, or when the first camera started."""
+        """Returns the time of the clip's frame 0: as told, or when the first camera started."""
         if clip.start is not None:
             return clip.start
         if len(stamps) < len(clip.views):

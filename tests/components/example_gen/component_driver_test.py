@@ -18,7 +18,7 @@ def recording(tmp_path):
 
 
 def run(data_root, **properties):
-    """Gives the properties that the driver answers with."""
+    """Returns the properties that the driver answers with."""
     in_memory = metadata_store_pb2.ConnectionConfig()
     in_memory.fake_database.SetInParent()
     properties[executor.DATA_ROOT] = str(data_root)

@@ -33,7 +33,7 @@ def triangulated(pairs):
 
 
 def sine_between_rays(pairs, points):
-    """Gives the sine of the angles at which both cameras' rays meet, `[N, 17]`."""
+    """Returns the sine of the angles at which both cameras' rays meet, `[N, 17]`."""
     rays = [points - pairs[f"{side}/center"][:, np.newaxis] for side in ("source", "target")]
     first, second = (ray / np.linalg.norm(ray, axis=-1, keepdims=True) for ray in rays)
     return np.linalg.norm(np.cross(first, second), axis=-1)

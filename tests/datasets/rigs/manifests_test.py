@@ -50,7 +50,7 @@ def write(folder, content):
 
 
 def changed(*place, to):
-    """Gives the manifest with one place set, or removed if `to` is None."""
+    """Returns the manifest with one place set, or removed if `to` is None."""
     content = copy.deepcopy(CONTENT)
     target = content
     for key in place[:-1]:
