@@ -13,7 +13,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components import artifacts, evaluator, spans
+from components import artifacts, evaluator, rolling_window
 from components import scores as baselines_component
 from components.example_gen import executor
 from keras_mvlift import inference
@@ -68,7 +68,7 @@ def Report(
     written |= {"tuned": tuned} if tuned else {}
     started = lifter.description.get("warm_start")
     written |= {"warm_start": started} if started else {}
-    written |= {"drift": spans.about(drift)} if drift is not None else {}
+    written |= {"drift": rolling_window.about(drift)} if drift is not None else {}
     (folder / RESULTS).write_text(json.dumps(written, indent=2, sort_keys=True))
     draw(folder / PICTURE, lifter, test, _note(written))
 

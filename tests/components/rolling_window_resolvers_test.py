@@ -9,7 +9,7 @@ from tfx.orchestration import metadata, pipeline
 from tfx.orchestration.local import local_dag_runner
 from tfx.types import artifact_utils, standard_artifacts
 
-from components import spans
+from components import rolling_window
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def read(store, name):
 def resolve(store, candidate):
     channels = {"model": read(store, "Model"), "model_blessing": read(store, "ModelBlessing")}
     channels["candidate"] = [candidate]
-    found = spans.LastOtherBlessedModel().resolve_artifacts(store, channels)
+    found = rolling_window.LastOtherBlessedModel().resolve_artifacts(store, channels)
     assert found.pop("candidate") == [candidate]
     return {name: [artifact.uri for artifact in artifacts] for name, artifacts in found.items()}
 
@@ -117,7 +117,7 @@ def run(folder, seed):
     connection = metadata.sqlite_metadata_connection_config(str(folder / "metadata.db"))
     trained = train(seed=seed)
     last_blessed = resolver.Resolver(
-        strategy_class=spans.LastOtherBlessedModel,
+        strategy_class=rolling_window.LastOtherBlessedModel,
         candidate=trained.outputs["model"],
         model=types.Channel(type=standard_artifacts.Model),
         model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),

@@ -6,8 +6,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import json_utils
 
-from components import checks
-from components import spans as components_spans
+from components import checks, rolling_window
 
 THRESHOLDS = {"confidence": 0.1, "center": 0.1, "camera": 0.2}
 RECORDS = 500
@@ -64,17 +63,17 @@ def validate(folder, spans, new, *former):
     inputs = {"statistics": [written(new)], "schema": [schema]}
     inputs |= {"baseline_statistics": [*map(written, former)]} if former else {}
     properties = {"exclude_splits": json_utils.dumps(["train_instants"])}
-    components_spans.Executor().Do(inputs, {"anomalies": [anomalies]}, properties)
+    rolling_window.Executor().Do(inputs, {"anomalies": [anomalies]}, properties)
     return anomalies
 
 
 def flagged(folder, spans, new, *former):
-    return components_spans.about(validate(folder, spans, new, *former))["flagged"]
+    return rolling_window.about(validate(folder, spans, new, *former))["flagged"]
 
 
 def test_a_day_like_the_one_before_is_not_flagged(spans, tmp_path):
     artifact = validate(tmp_path, spans, 2, 1)
-    about = components_spans.about(artifact)
+    about = rolling_window.about(artifact)
     assert about["flagged"] == checks.read_anomalies(artifact.uri, ["train", "eval"]) == []
     assert (about["span"], about["compared_with"]) == (2, 1)
     names = {"source/confidence", "target/confidence", "source/center", "source/camera"}
@@ -94,14 +93,14 @@ def test_a_day_like_the_one_before_is_not_flagged(spans, tmp_path):
 )
 def test_what_changed_is_flagged_by_name(new, names, verdict, spans, tmp_path):
     artifact = validate(tmp_path, spans, new, 1)
-    assert components_spans.about(artifact)["flagged"] == names
+    assert rolling_window.about(artifact)["flagged"] == names
     assert artifact.get_json_value_custom_property("blessed") == verdict
     (phrase, *_) = checks.read_anomalies(artifact.uri, ["train", "eval"])
     assert "above the threshold" in phrase
 
 
 def test_a_span_is_held_against_the_one_that_it_is_most_like(spans, tmp_path):
-    about = components_spans.about(validate(tmp_path, spans, 2, 3, 1, 4))
+    about = rolling_window.about(validate(tmp_path, spans, 2, 3, 1, 4))
     assert (about["compared_with"], about["flagged"]) == (1, [])
 
 
@@ -112,7 +111,7 @@ def test_a_mixture_of_what_two_spans_had_is_like_neither(spans, tmp_path):
 
 def test_the_first_span_is_compared_with_none(spans, tmp_path):
     artifact = validate(tmp_path, spans, 3)
-    about = components_spans.about(artifact)
+    about = rolling_window.about(artifact)
     assert (about["compared_with"], about["flagged"], about["measured"]) == (None, [], {})
     assert artifact.get_json_value_custom_property("blessed") == {"train": 1, "eval": 1}
 
@@ -122,7 +121,7 @@ def test_a_split_without_records_is_compared_with_none(spans, tmp_path):
     empty.datasets.add(name="All Examples")
     hollow = {7: spans[1] | {"eval": empty}}
     artifact = validate(tmp_path, spans | hollow, 4, 7)
-    about = components_spans.about(artifact)
+    about = rolling_window.about(artifact)
     assert about["flagged"] == checks.read_anomalies(artifact.uri, ["train", "eval"]) == []
     assert "source/center" not in about["measured"]
     assert "source/confidence" in about["measured"]

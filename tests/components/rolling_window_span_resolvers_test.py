@@ -10,8 +10,8 @@ from tfx.orchestration.local import local_dag_runner
 from tfx.proto import range_config_pb2
 from tfx.types import standard_artifacts
 
-from components import spans
-from tests.components import spans_resolvers_test
+from components import rolling_window
+from tests.components import rolling_window_resolvers_test
 
 Examples = standard_artifacts.Examples
 Anomalies = standard_artifacts.ExampleAnomalies
@@ -64,14 +64,14 @@ def make(folder, span, code="a", is_good=True, num_spans=2):
         return types.Channel(type=kind, producer_component_id=producer, output_key=key)
 
     window = resolver.Resolver(
-        strategy_class=spans.RollingSpans,
+        strategy_class=rolling_window.RollingSpans,
         config={"num_spans": num_spans},
         newest=checked.outputs["anomalies"],
         examples=history(Examples, "Read", "examples"),
         test_examples=history(Examples, "Read", "test_examples"),
     ).with_id("Window")
     former = resolver.Resolver(
-        strategy_class=spans.LastBlessedBefore,
+        strategy_class=rolling_window.LastBlessedBefore,
         newest=records.outputs["examples"],
         model=types.Channel(type=Model),
         model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
@@ -79,7 +79,7 @@ def make(folder, span, code="a", is_good=True, num_spans=2):
     given = {name: window.outputs[name] for name in ("examples", "test_examples")}
     model = train(**given, base_model=former.outputs["model"], code=code).with_id("Train")
     window.add_upstream_node(checked)
-    judged = spans_resolvers_test.bless(model=model.outputs["model"])
+    judged = rolling_window_resolvers_test.bless(model=model.outputs["model"])
     return pipeline.Pipeline(
         pipeline_name="spans",
         pipeline_root=str(folder / "artifacts"),
@@ -112,7 +112,7 @@ def test_a_window_rolls_from_run_to_run_and_each_goes_on_from_the_one_before(tmp
 
 @pytest.fixture
 def store():
-    yield from spans_resolvers_test.store.__wrapped__()
+    yield from rolling_window_resolvers_test.store.__wrapped__()
 
 
 def put(store, span, kind=Examples, blessed=None):
@@ -123,11 +123,11 @@ def put(store, span, kind=Examples, blessed=None):
         artifact.set_int_custom_property("span", span)
     if blessed is not None:
         artifact.set_json_value_custom_property("blessed", {"train": 1, "eval": blessed})
-    return spans_resolvers_test.put(store, artifact)
+    return rolling_window_resolvers_test.put(store, artifact)
 
 
 def window(examples, verdicts, newest, num_spans=5, **options):
-    strategy = spans.RollingSpans(num_spans, **options)
+    strategy = rolling_window.RollingSpans(num_spans, **options)
     channels = {"newest": [newest], "examples": examples, "verdict_0": verdicts}
     found = strategy.resolve_artifacts(None, channels)
     assert [one.span for one in found["verdict_0"]] == [one.span for one in found["examples"]]
@@ -168,7 +168,7 @@ def test_of_a_span_that_was_read_twice_the_last_counts(store, days):
 
 def test_records_of_runs_without_spans_do_not_count(store, days):
     examples, verdicts = days
-    plain = spans_resolvers_test.put(store, Examples())
+    plain = rolling_window_resolvers_test.put(store, Examples())
     put(store, 0, Anomalies, 1)
     found = window([plain, *examples], [*verdicts, put(store, 0, Anomalies, 1)], examples[3])
     assert [one.span for one in found] == [4, 2, 1]
