@@ -37,6 +37,8 @@ class MultiViewSequence:
             which is no defect then.
         out_of_sync: Names of cameras that the reader left out, as they show other instants than
             the others do; they are not among `camera_names`.
+        unsure_views: Views of an instant left out, as people could not be told apart there.
+        unfollowed_people: How many more people were there than the reader followed.
 
     Raises:
         RecordingError: If a shape or value breaks these rules; names clip, field, rule and value.
@@ -54,6 +56,8 @@ class MultiViewSequence:
     distortion: np.ndarray | None = None
     absent: tuple[str, ...] = ()
     out_of_sync: tuple[str, ...] = ()
+    unsure_views: int = 0
+    unfollowed_people: int = 0
 
     def __post_init__(self) -> None:
         camera = cameras.Camera(*(np.asarray(value, np.float64) for value in self.camera))

@@ -45,6 +45,8 @@ answer with the pose of the nearest training view, or with a constant pose."""
 _LEFT_OUT = {
     "unused_frames": "frames by stride or between splits",
     "out_of_sync_cameras": "cameras out of sync",
+    "unfollowed_people": "more people, as `people` in rig.yaml says",
+    "unsure_views": "views in which people look alike",
     "dropped_views": "views with too few joints",
     "dropped_instants": "instants with fewer than two views",
     "instants_without_reference": "instants without a reference",

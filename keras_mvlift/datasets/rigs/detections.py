@@ -1,6 +1,4 @@
-"""Detections of people, in each detector's format, followed over time.
-
-One camera's detections of one person, out of all that a detector saw.
+"""Detections of people, in each detector's format.
 
 Readers of the formats hand over frames as they stand in the files; what must hold of them is
 checked here, for all formats alike.
@@ -20,20 +18,6 @@ from keras_mvlift.untrusted import archives, files
 
 MAX_FRAME_NUMBER = 10**9
 """The greatest frame number; cameras that count on for years stay far below it."""
-
-
-class Track(NamedTuple):
-    """One person, seen by one camera.
-
-    Attributes:
-        frames: `[N]`, frame numbers, ascending, each once.
-        keypoints_2d: `[N, K, 2]`, pixels, as detected; free of NaN.
-        confidence: `[N, K]`, in [0, 1]; 0 where not seen, and throughout a frame with nobody.
-    """
-
-    frames: np.ndarray
-    keypoints_2d: np.ndarray
-    confidence: np.ndarray
 
 
 class Frame(NamedTuple):
@@ -67,57 +51,31 @@ class Crowd(NamedTuple):
     owner: np.ndarray
     people: np.ndarray
 
+    def in_order(self) -> "Crowd":
+        """Returns them by frame number, in each frame the most surely seen first.
+
+        That is who has the greatest sum of confidences. Confidences above 1, which some detectors
+        write, count as 1 from then on.
+        """
+        order = np.argsort(self.numbers, kind="stable")
+        owner = np.argsort(order, kind="stable")[self.owner]
+        ranking = np.lexsort((-self.people[..., 2].sum(axis=-1), owner))
+        people = np.clip(self.people[ranking], [-np.inf, -np.inf, 0.0], [np.inf, np.inf, 1.0])
+        return Crowd(self.numbers[order], owner[ranking], people)
+
 
 def gather(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Crowd:
     """Checks frames, in any order, and gives all people in them.
 
     Raises:
-        RecordingError: As `follow` does.
+        RecordingError: If two frames have one number, or a person has another number of joints, a
+            number that is not finite, or a negative confidence; names file, frame and rule.
     """
     numbers = _numbers(frames)
     people = _people(frames, skeleton)
     owner = np.repeat(np.arange(len(frames)), [len(frame.people) for frame in frames])
     _check(frames, owner, people)
     return Crowd(numbers, owner, people)
-
-
-def follow(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Track:
-    """Follows the person most surely seen through a camera's frames.
-
-    Confidences above 1, which some detectors write, count as 1 once the person is chosen.
-
-    Args:
-        frames: In any order.
-        skeleton: Its joints are the `K` joints of each person.
-
-    Raises:
-        RecordingError: If two frames have one number, or a person has another number of joints, a
-            number that is not finite, or a negative confidence; names file, frame and rule.
-    """
-    numbers, owner, people = gather(frames, skeleton)
-    chosen, seen = most_surely_seen(owner, people)
-    person = np.zeros((len(frames), skeleton.num_joints, 3))
-    person[seen] = people[chosen]
-    order = np.argsort(numbers, kind="stable")
-    person = person[order]
-    return Track(numbers[order], person[..., :2], np.clip(person[..., 2], 0.0, 1.0))
-
-
-def most_surely_seen(owner: np.ndarray, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Chooses of each frame's people the one with the greatest sum of confidences.
-
-    Of equals it is the first.
-
-    Args:
-        owner: `[P]`, the frame that each person is in.
-        people: `[P, K, 3]`, x, y and confidence.
-
-    Returns:
-        `[F]`, the chosen people, and `[F]`, their frames.
-    """
-    ranking = np.lexsort((-people[..., 2].sum(axis=-1), owner))
-    seen, first = np.unique(owner[ranking], return_index=True)
-    return ranking[first], seen
 
 
 def _numbers(frames: Sequence[Frame]) -> np.ndarray:
@@ -176,19 +134,6 @@ def _check(frames: Sequence[Frame], owner: np.ndarray, people: np.ndarray) -> No
 _ALPHAPOSE_FRAME = re.compile(r"([0-9]{1,18})(?:\.[A-Za-z]+)?$")
 
 
-def read_alphapose(path: pathlib.Path, skeleton: skeletons.Skeleton) -> Track:
-    """Reads one camera's detections of the person most surely seen in each frame.
-
-    Args:
-        path: The file; each entry's `image_id` ends in its frame number, as `"0.jpg"` does.
-        skeleton: The detector's joint set.
-
-    Raises:
-        RecordingError: If the file is missing or not AlphaPose's.
-    """
-    return follow(alphapose_frames(path), skeleton)
-
-
 def alphapose_frames(path: pathlib.Path) -> list[Frame]:
     """Reads all people in all frames, with AlphaPose's `idx` of each where it has tracked them.
 
@@ -219,20 +164,6 @@ def alphapose_frames(path: pathlib.Path) -> list[Frame]:
 
 
 # MMPose's JSON output: one file a camera, frame by frame, of its inferencer or its demos.
-
-
-def read_mmpose(path: pathlib.Path, skeleton: skeletons.Skeleton) -> Track:
-    """Reads one camera's detections of the person most surely seen in each frame.
-
-    Args:
-        path: The file: a list of `{"frame_id", "instances"}`, or such a list as `instance_info`.
-            The inferencer counts frames from 0, the demos from 1.
-        skeleton: The detector's joint set.
-
-    Raises:
-        RecordingError: If the file is missing or not MMPose's.
-    """
-    return follow(mmpose_frames(path), skeleton)
 
 
 def mmpose_frames(path: pathlib.Path) -> list[Frame]:
@@ -283,20 +214,6 @@ _OPENPOSE_FRAME = re.compile(r"([0-9]{1,18})(?:_keypoints)?\.json$")
 _OPENPOSE_FIELD = "pose_keypoints_2d"
 
 
-def read_openpose(folder: pathlib.Path, skeleton: skeletons.Skeleton) -> Track:
-    """Reads one camera's detections of the person most surely seen in each frame.
-
-    Args:
-        folder: Holds `*<frame number>[_keypoints].json` files.
-        skeleton: The detector's joint set.
-
-    Raises:
-        RecordingError: If there is no such file, or one of them is not OpenPose's, or two are
-            of one frame.
-    """
-    return follow(openpose_frames(folder), skeleton)
-
-
 def openpose_frames(folder: pathlib.Path) -> list[Frame]:
     """Reads all people in all frames, with OpenPose's `person_id` of each where it knows them.
 
@@ -331,19 +248,6 @@ def _openpose_frame(path: pathlib.Path) -> Frame:
 # P, K]`, with 0 where there are fewer than `P` people, and `rtmlib_frames` `[T]` where they do not
 # count from 0; a JSON list of `{"frame", "keypoints", "scores"}`, one a frame; and the folder of
 # OpenPose-like files that Pose2Sim makes of them.
-
-
-def read_rtmlib(path: pathlib.Path, skeleton: skeletons.Skeleton) -> Track:
-    """Reads one camera's detections of the person most surely seen in each frame.
-
-    Args:
-        path: An `.npz` or `.json` file, or a folder, as described above.
-        skeleton: The detector's joint set.
-
-    Raises:
-        RecordingError: If the file is missing or not of that form.
-    """
-    return follow(rtmlib_frames(path), skeleton)
 
 
 def rtmlib_frames(path: pathlib.Path) -> list[Frame]:
@@ -394,50 +298,67 @@ def _arrays(path: pathlib.Path) -> tuple[str, ...]:
 
 # Every format of detections by name.
 
-Reader = Callable[[pathlib.Path, skeletons.Skeleton], Track]
+Reader = Callable[[pathlib.Path], list[Frame]]
 
 READERS: dict[str, Reader] = {
-    "openpose": read_openpose,
-    "alphapose": read_alphapose,
-    "mmpose": read_mmpose,
-    "rtmlib": read_rtmlib,
+    "openpose": openpose_frames,
+    "alphapose": alphapose_frames,
+    "mmpose": mmpose_frames,
+    "rtmlib": rtmlib_frames,
 }
 
 
-# The tracks of all cameras of a clip, laid out on its frames.
+# What all cameras saw of a clip, laid out on its frames.
 
 
 class Stream(NamedTuple):
-    """A track, and where its frames are on the clip's clock.
+    """What a camera saw, and where its frames are on the clip's clock.
 
     Attributes:
-        track: What the camera saw.
-        positions: `[N]`, in frames of the clip, as of `clocks`.
+        crowd: In order.
+        positions: `[F]`, in frames of the clip, as of `clocks`.
     """
 
-    track: Track
+    crowd: Crowd
     positions: np.ndarray
+
+    def slots(self, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns where in `crowd` each frame's people begin, and how many they are, `[T]`."""
+        first, count = np.zeros((2, num_frames), np.int64)
+        slots, index = clocks.assign(self.positions, num_frames)
+        begin, end = (np.searchsorted(self.crowd.owner, index, side) for side in ("left", "right"))
+        first[slots], count[slots] = begin, end - begin
+        return first, count
+
+
+def most_surely_seen(streams: Sequence[Stream | None], num_frames: int) -> np.ndarray:
+    """Returns each frame's most surely seen person, `[V, T]`, a place in `crowd`; -1 for nobody."""
+    chosen = np.full((len(streams), num_frames), -1)
+    for view, stream in enumerate(streams):
+        if stream is not None:
+            first, count = stream.slots(num_frames)
+            chosen[view] = np.where(count > 0, first, -1)
+    return chosen
 
 
 def side_by_side(
-    streams: Sequence[Stream | None], num_frames: int, num_joints: int
+    streams: Sequence[Stream | None], chosen: np.ndarray, num_joints: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lays streams out side by side.
+    """Lays one person of each frame out side by side.
 
     Args:
         streams: `V`; None for a camera that did not film the clip.
-        num_frames: `T`, the clip's.
-        num_joints: `K`, of each track.
+        chosen: `[V, T]`, who it is, a place in `crowd`; -1 for nobody.
+        num_joints: `K`.
 
     Returns:
         Keypoints `[V, T, K, 2]`, pixels, and confidence `[V, T, K]`; both are 0 where a joint was
         not seen, and in frames that a stream does not have.
     """
-    keypoints_2d = np.zeros((len(streams), num_frames, num_joints, 2))
-    confidence = np.zeros((len(streams), num_frames, num_joints))
+    person = np.zeros((*chosen.shape, num_joints, 3))
     for view, stream in enumerate(streams):
-        if stream is not None:
-            slots, index = clocks.assign(stream.positions, num_frames)
-            keypoints_2d[view, slots] = stream.track.keypoints_2d[index]
-            confidence[view, slots] = stream.track.confidence[index]
-    return np.where(confidence[..., np.newaxis] > 0, keypoints_2d, 0.0), confidence
+        is_there = chosen[view] >= 0
+        if stream is not None and is_there.any():
+            person[view, is_there] = stream.crowd.people[chosen[view, is_there]]
+    confidence = person[..., 2]
+    return np.where(confidence[..., np.newaxis] > 0, person[..., :2], 0.0), confidence

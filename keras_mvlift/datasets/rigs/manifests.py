@@ -47,7 +47,7 @@ class View(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """One recording of one person."""
+    """One recording of a person, or of several at a time."""
 
     name: str
     subject: str
@@ -58,6 +58,14 @@ class Clip(NamedTuple):
     num_frames: int = 0
     start: float | None = None
     reference: str = ""
+    people: int = 1
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each person's clip: the recording's, with several `<name>_1` and on."""
+        if self.people == 1:
+            return [self.name]
+        return [f"{self.name}_{number + 1}" for number in range(self.people)]
 
 
 class Manifest(NamedTuple):
@@ -198,11 +206,17 @@ def _shortened(value: Any) -> str:
 
 def _check_names(manifest: Manifest) -> None:
     """Refuses clips of one name, and views of cameras that are not listed."""
-    names = [clip.name for clip in manifest.clips]
+    names: set[str] = set()
     for index, clip in enumerate(manifest.clips):
-        if clip.name in names[:index]:
+        if clip.people > 1 and clip.reference:
+            rule = "be left out where `people` is more than 1: it is of one person"
+            raise errors.RecordingError(
+                manifest.path, f"clips[{index}].reference", rule, clip.reference
+            )
+        if names & {clip.name, *clip.names}:
             rule = "be each clip's own"
             raise errors.RecordingError(manifest.path, f"clips[{index}].name", rule, clip.name)
+        names |= {clip.name, *clip.names}
         unknown = [name for name in clip.views if manifest.cameras and name not in manifest.cameras]
         if unknown:
             rule = f"name some of the cameras {', '.join(manifest.cameras)}"

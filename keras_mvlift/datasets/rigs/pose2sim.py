@@ -16,6 +16,7 @@ import numpy as np
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import (
+    association,
     calibration_files,
     calibrations,
     clocks,
@@ -81,8 +82,13 @@ class Pose2SimSource:
         calibration = self._calibration(root)
         folders = _camera_folders(root / "pose", len(calibration.names))
         skeleton = self._skeleton(root)
-        views = [detections.read_openpose(folder, skeleton) for folder in folders]
-        keypoints_2d, raw_confidence = _side_by_side(views, folders)
+        views = _streams(folders, skeleton)
+        num_frames = clocks.length([view.positions for view in views])
+        clocks.check_length(root / "pose", num_frames)
+        found = association.choose(views, num_frames, calibration, 1, self.frame_rate)
+        keypoints_2d, raw_confidence = detections.side_by_side(
+            views, found.person[0], skeleton.num_joints
+        )
         # Here joints are made first and freed from distortion then. The other order, which
         # `RigSource` takes, moves joints that are means by a quarter of a pixel at most.
         converter = skeletons.Converter(skeleton.joints)
@@ -101,6 +107,8 @@ class Pose2SimSource:
             confidence=confidence,
             pose_world=self._reference(root, keypoints_2d.shape[1]),
             distortion=calibration.distortion,
+            unsure_views=found.num_unsure,
+            unfollowed_people=max(found.num_found - 1, 0),
         )
 
     def _calibration(self, root: pathlib.Path) -> calibrations.Calibration:
@@ -145,16 +153,17 @@ def _camera_folders(pose: pathlib.Path, num_cameras: int) -> list[pathlib.Path]:
     return folders
 
 
-def _side_by_side(
-    views: list[detections.Track], folders: list[pathlib.Path]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns keypoints `[V, T, K, 2]` and confidence `[V, T, K]` from the first frame on."""
-    for view, folder in zip(views, folders, strict=True):
-        if not (view.confidence > 0).any():
+def _streams(folders: list[pathlib.Path], skeleton: skeletons.Skeleton) -> list[detections.Stream]:
+    """Reads everybody whom the cameras saw, from the first frame of any on."""
+    crowds = [
+        detections.gather(detections.openpose_frames(folder), skeleton).in_order()
+        for folder in folders
+    ]
+    for crowd, folder in zip(crowds, folders, strict=True):
+        if not crowd.people[..., 2].any():
             raise errors.RecordingError(folder, "people", "be there in a frame", "nobody in any")
-    first = int(min(view.frames[0] for view in views))
-    positions = [clocks.positions_by_number(view.frames, first) for view in views]
-    num_frames = clocks.length(positions)
-    clocks.check_length(folders[0].parent, num_frames)
-    joined = [detections.Stream(*pair) for pair in zip(views, positions, strict=True)]
-    return detections.side_by_side(joined, num_frames, views[0].confidence.shape[1])
+    first = int(min(crowd.numbers[0] for crowd in crowds))
+    return [
+        detections.Stream(crowd, clocks.positions_by_number(crowd.numbers, first))
+        for crowd in crowds
+    ]

@@ -5,6 +5,7 @@ import pytest
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.rigs import detections
+from tests.datasets.rigs import surest_people
 from tests.untrusted import damage
 
 
@@ -28,7 +29,7 @@ def write(tmp_path, content):
 
 
 def read(path):
-    return detections.read_alphapose(path, skeletons.COCO_17)
+    return surest_people.track(detections.alphapose_frames(path), skeletons.COCO_17)
 
 
 @pytest.mark.parametrize(

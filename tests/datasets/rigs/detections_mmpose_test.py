@@ -5,6 +5,7 @@ import pytest
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.rigs import detections
+from tests.datasets.rigs import surest_people
 from tests.untrusted import damage
 
 POINTS = np.random.default_rng(0).uniform(1, 1000, (17, 2))
@@ -31,7 +32,7 @@ def write(tmp_path, content):
 
 
 def read(path):
-    return detections.read_mmpose(path, skeletons.COCO_17)
+    return surest_people.track(detections.mmpose_frames(path), skeletons.COCO_17)
 
 
 @pytest.mark.parametrize("wrap", [list, lambda frames: {"meta_info": {}, "instance_info": frames}])

@@ -6,6 +6,7 @@ import pytest
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.rigs import detections
 from tests.datasets import recordings
+from tests.datasets.rigs import surest_people
 from tests.untrusted import damage
 
 
@@ -16,7 +17,7 @@ def person(confidence=0.5, num_joints=25):
 
 
 def read(folder):
-    return detections.read_openpose(folder, skeletons.BODY_25B)
+    return surest_people.track(detections.openpose_frames(folder), skeletons.BODY_25B)
 
 
 @pytest.mark.parametrize(
