@@ -163,6 +163,12 @@ def _deciding(
         min_joints=config.data.min_joints,
         code_version=version,
     )
+    compared = scores.Baselines(
+        examples=records["examples"],
+        test_examples=records["test_examples"],
+        min_confidence=config.data.min_confidence,
+        code_version=version,
+    )
     last_blessed = resolver.Resolver(
         strategy_class=rolling_window.LastOtherBlessedModel,
         candidate=trained.outputs["model"],
@@ -174,12 +180,13 @@ def _deciding(
         model=trained.outputs["model"],
         baseline_model=last_blessed.outputs["model"],
         held_out=unlabeled.outputs["scores"],
+        baselines=compared.outputs["figures"],
         example_splits=["test"],
         module_path=evaluator.EXTRACTORS_MODULE,
         eval_config=evaluator.eval_config(
             bounds=config.bounds, relative_worsening=config.worsening, baseline=True
         ),
-        held_out_bounds={
+        further_bounds={
             name: value for name, value in config.bounds.items() if name in scores.NAMES
         },
     )
@@ -192,7 +199,7 @@ def _deciding(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=folders.serving)
         ),
     )
-    return [unlabeled, last_blessed, judge, *infra, push]
+    return [unlabeled, compared, last_blessed, judge, *infra, push]
 
 
 def _reporting(
@@ -205,13 +212,7 @@ def _reporting(
     drift: dict[str, types.BaseChannel],
 ) -> list[base_node.BaseNode]:
     """Reports, whatever was decided; then stops the run at a model that is not blessed."""
-    unlabeled, _, judge, *infra, push = decided
-    compared = scores.Baselines(
-        examples=records["examples"],
-        test_examples=records["test_examples"],
-        min_confidence=config.data.min_confidence,
-        code_version=version,
-    )
+    unlabeled, compared, _, judge, *infra, push = decided
     written = report.Report(
         evaluated=judge.outputs["evaluation"],
         blessing=judge.outputs["blessing"],
@@ -231,7 +232,7 @@ def _reporting(
     stops.append(checks.BlessingGate(blessing=judge.outputs["blessing"]))
     for gate in stops:
         gate.add_upstream_node(written)
-    return [compared, written, *stops]
+    return [written, *stops]
 
 
 # The checks of new records: a run stops at those that break their schema.

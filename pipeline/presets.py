@@ -26,6 +26,10 @@ DATA_SETS = ("rig", "human36m", "mpi_inf_3dhp", "aistpp")
 
 _SMALL = configs.ModelConfig(backbone="res_linear", width=256)
 
+# Of any rig: a tenth better than what needs no network, and in views that it was not lifted from
+# a pose is off by less than a tenth of the person's size.
+_RELATIVE = {"constant_pose_ratio": 0.9, "nearest_view_ratio": 0.9, "held_out_median_share": 0.1}
+
 
 def demo() -> settings.PipelineConfig:
     """Returns the settings for the embedded recording: four cameras, a hundred frames, one person.
@@ -38,7 +42,8 @@ def demo() -> settings.PipelineConfig:
         "action": "balancing",
         "reference": "opensim/Balancing_for_IK.trc",
     }
-    changes = {"name": NAMES["demo"], "data": {"source_options": options}}
+    bounds = {"mpjpe_mm": 80.0, "p_mpjpe_mm": 65.0}
+    changes = {"name": NAMES["demo"], "data": {"source_options": options}, "bounds": bounds}
     return recording().updated(changes)
 
 
@@ -49,7 +54,7 @@ def recording() -> settings.PipelineConfig:
         data=configs.DataConfig(source="pose2sim", split="blocks", num_virtual_views=8),
         model=_SMALL,
         **_stages(_SMALL, 5, num_epochs=45, decay_every=15, batch_size=128),
-        bounds={"mpjpe_mm": 80.0, "p_mpjpe_mm": 65.0},
+        bounds=_RELATIVE,
     )
 
 
@@ -94,7 +99,7 @@ def aistpp(data_root: str) -> settings.PipelineConfig:
     split = dataset.AISTPPSource(root=data_root).splits()
     config = _data_set("aistpp", (), stride=6)
     changes = {"data": {"split_options": split, "test_stride": 6}}
-    bounds = {"n_mpjpe_mm": 100.0, "p_mpjpe_mm": 80.0}
+    bounds = {"n_mpjpe_mm": 100.0, "p_mpjpe_mm": 80.0, **_RELATIVE}
     return config.updated(changes | {"bounds": bounds, "worsening": {"n_mpjpe_mm": 0.1}})
 
 
