@@ -206,7 +206,7 @@ def source_of(
         return data.pair_source()
     seen = data.paired_instants()
     values: batches.Seen = seen
-    if multi_view_lifter.of_config(config).needs_agreement and not config.refine_extrinsics:
+    if stages.needs_agreement(config):
         values = objectives.agreed_beforehand(seen)
     return stage_data.Rows(values, num_pairs=len(data.pairs))
 

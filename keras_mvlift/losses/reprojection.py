@@ -1,13 +1,11 @@
-"""Reprojection losses: eqs. (2), (5) and (6), their distances, weights and units."""
+"""The losses: eqs. (2), (5) and (6), and that on triangulated poses; their norms and weights."""
 
 from collections.abc import Callable
 
 import tensorflow as tf
 
 from keras_mvlift.datasets import views
-from keras_mvlift.geometry import cameras, triangulation
-
-# Lengths of vectors with finite gradients everywhere.
+from keras_mvlift.geometry import cameras
 
 
 def norm(vectors: tf.Tensor) -> tf.Tensor:
@@ -86,9 +84,6 @@ def weight_by_source(lifted_from: tf.Tensor, compared_with: tf.Tensor) -> tf.Ten
     return tf.where(compared_with > 0, lifted_from, tf.zeros_like(lifted_from))
 
 
-# Eq. (5): each lifted pose, moved into the other camera, against the other view.
-
-
 def transform_loss(
     poses: tuple[tf.Tensor, tf.Tensor],
     pair: views.ViewPair,
@@ -119,9 +114,6 @@ def transform_loss(
         weights = weight(source.confidence, target.confidence)
         total += error(moved, target, weights, distance, least_depth)
     return total
-
-
-# Eq. (6): the two lifted poses against each other.
 
 
 def pretraining_loss(poses: tuple[tf.Tensor, tf.Tensor], pair: views.ViewPair) -> tf.Tensor:
@@ -181,88 +173,26 @@ WEIGHTINGS = {
     "none": weight_seen_alike,
 }
 
-# Where reprojection errors are measured: in each view's own pixels, or in rays.
-#
-# A pixel of a long lens is a smaller angle than one of a short lens. In rays, an angle counts the
-# same in all views. They are scaled to the pixels of one camera of the mean focal length, so that a
-# loss keeps its size, and with it λ, the clipping of gradients and every other weight their
-# meaning.
 
-Views = tuple[views.View, ...]
-
-
-def in_pixels(*seen: views.View) -> Views:
-    """Leaves views as they are."""
-    return seen
-
-
-def in_rays(*seen: views.View) -> Views:
-    """Returns the views that cameras of one focal length, looking through the middle, would have.
-
-    Args:
-        seen: Views, fields `[..., ...]`. The focal length is the mean over all of them that show
-            anything, and both axes.
-
-    Returns:
-        The same, with other keypoints and intrinsics.
-    """
-    focal = _mean_focal_length(seen)
-    intrinsics = tf.linalg.diag(tf.stack([focal, focal, tf.ones_like(focal)]))
-    return tuple(_with_intrinsics(view, focal, intrinsics) for view in seen)
-
-
-IMAGE_SPACES: dict[str, Callable[..., Views]] = {"pixels": in_pixels, "rays": in_rays}
-"""By name."""
-
-
-def _with_intrinsics(view: views.View, focal: tf.Tensor, intrinsics: tf.Tensor) -> views.View:
-    camera = view.camera
-    return views.View(
-        focal * view.rays,
-        view.confidence,
-        cameras.Camera(
-            tf.broadcast_to(intrinsics, tf.shape(camera.intrinsics)),
-            camera.rotation,
-            camera.center,
-        ),
-    )
-
-
-def _mean_focal_length(seen: Views) -> tf.Tensor:
-    total, count = 0.0, 0.0
-    for view in seen:
-        lengths = tf.linalg.diag_part(view.camera.intrinsics)[..., :2]
-        shows = tf.reduce_any(view.confidence > 0, axis=-1, keepdims=True)
-        weight = tf.cast(shows, lengths.dtype) + tf.zeros_like(lengths)
-        total += tf.reduce_sum(weight * lengths)
-        count += tf.reduce_sum(weight)
-    return tf.math.divide_no_nan(total, count)
-
-
-# Weights that fall with the reprojection error.
-
-
-# AutoGraph has nothing to do here, and warns of the kernels, which it cannot tell apart.
-@tf.autograph.experimental.do_not_convert
-def robust_weights(
-    errors: tf.Tensor, confidence: tf.Tensor, kernel: str = "cauchy", scale_px: float = 0.0
+def triangulated_pose_loss(
+    root_relative_pose: tf.Tensor, target: tf.Tensor, is_known: tf.Tensor
 ) -> tf.Tensor:
-    """Weighs the joints of an instant by their errors, as iteratively re-weighted least squares do.
+    """Sums the distances to triangulated joints, the pose being where it fits them best.
+
+    The root's position is solved for in closed form: where the known joints of both have the same
+    mean. A pose that is put at the triangulated root instead would learn the error of that one
+    point in all joints.
 
     Args:
-        errors: `[..., V, J]`, pixels.
-        confidence: `[..., V, J]`; 0 for an error that tells nothing of the scale.
-        kernel: A name of `triangulation.KERNELS`.
-        scale_px: Errors much larger than this count for little; 0 for the kernel's width times the
-            standard deviation that an instant's median error means, one for all its joints.
+        root_relative_pose: `[..., J, 3]`, meters, camera axes.
+        target: `[..., J, 3]`, meters, camera frame.
+        is_known: `[..., J]`, which joints of the target count.
 
     Returns:
-        `[..., V, J]`, in (0, 1], the factor on squared errors. No gradient goes through it.
+        `[...]`, meters.
     """
-    chosen = triangulation.KERNELS[kernel]
-    errors = tf.stop_gradient(tf.convert_to_tensor(errors))
-    scale = tf.cast(scale_px, errors.dtype)
-    if not scale_px:
-        deviation = triangulation.median(errors, confidence > 0) / triangulation.MEDIAN_LENGTH
-        scale = chosen.width * tf.maximum(deviation, triangulation.MIN_DEVIATION_PX)
-    return chosen.weight(tf.square(errors / scale))
+    weight = tf.cast(is_known, root_relative_pose.dtype)[..., tf.newaxis]
+    error = weight * (target - root_relative_pose)
+    count = tf.reduce_sum(weight, axis=-2, keepdims=True)
+    root_position = tf.math.divide_no_nan(tf.reduce_sum(error, axis=-2, keepdims=True), count)
+    return tf.reduce_sum(norm(error - weight * root_position), axis=-1)

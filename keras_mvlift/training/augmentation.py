@@ -10,6 +10,8 @@ With `S = diag(-1, 1, 1)`, let the world be mirrored, `x' = S x`, and each camer
 column of the principal point. A mirrored left side looks like a right one, so they change names.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
@@ -17,9 +19,10 @@ from tensorflow import keras
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import distinct_cameras, views
 from keras_mvlift.geometry import cameras
-from keras_mvlift.training import objectives
+from keras_mvlift.training import batches, objectives
 
-Seen = views.View | objectives.AgreedViews
+Change = Callable[[objectives.Instants, bool], objectives.Instants]
+"""From a batch of instants, and whether it is trained on, to what a view is drawn of."""
 
 _ORDER = skeletons.mirror_images(skeletons.H36M_17.joints)
 _SIGNS = (-1.0, 1.0, 1.0)
@@ -46,31 +49,43 @@ def mirrored_pose(pose: tf.Tensor) -> tf.Tensor:
     return tf.gather(pose, _ORDER, axis=-2) * tf.constant(_SIGNS, pose.dtype)
 
 
-def mirrored_agreement(found: objectives.Agreement) -> objectives.Agreement:
-    """Returns what mirrored views agree on."""
-    return objectives.Agreement(
-        mirrored_pose(found.points),
-        tf.gather(found.is_known, _ORDER, axis=-1),
-        tf.gather(found.trust, _ORDER, axis=-1),
-    )
-
-
-def mirrored_where(is_mirrored: tf.Tensor, seen: Seen) -> Seen:
+def mirrored_where(is_mirrored: tf.Tensor, instants: objectives.Instants) -> objectives.Instants:
     """Mirrors the instants of a batch that are marked.
 
     Args:
         is_mirrored: `[B]`, which.
-        seen: All views of each instant, fields `[B, V, ...]`, or these and what they agree on.
+        instants: Fields `[B, ...]`.
     """
 
     def choose(new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
         shape = [-1, *([1] * (len(old.shape) - 1))]
         return tf.where(tf.reshape(is_mirrored, shape), new, old)
 
-    if isinstance(seen, objectives.AgreedViews):
-        both = objectives.AgreedViews(mirrored(seen.seen), mirrored_agreement(seen.found))
-        return tf.nest.map_structure(choose, both, seen)
-    return tf.nest.map_structure(choose, mirrored(seen), seen)
+    seen, agreed = instants
+    chosen = objectives.Instants(tf.nest.map_structure(choose, mirrored(seen), seen))
+    if agreed is None:
+        return chosen
+    points, is_known = agreed
+    other = (mirrored_pose(points), tf.gather(is_known, _ORDER, axis=-1))
+    return chosen._replace(agreed=objectives.Agreement(*map(choose, other, agreed)))
+
+
+class Mirroring:
+    """Mirrors each instant with probability 1/2 in training.
+
+    Args:
+        generator: Of the draws.
+    """
+
+    def __init__(self, generator: tf.random.Generator):
+        self.generator = generator
+
+    def __call__(self, instants: objectives.Instants, training: bool) -> objectives.Instants:
+        """Returns the instants, some of them mirrored."""
+        if not training:
+            return instants
+        num_instants = tf.shape(instants.seen.confidence)[0]
+        return mirrored_where(batches.uniform(self.generator, num_instants) < 0.5, instants)
 
 
 def _mirrored_keypoints(keypoints_2d: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:
@@ -90,13 +105,6 @@ def _mirrored_camera(camera: cameras.Camera) -> cameras.Camera:
     )
 
 
-# Extrinsics as free parameters, trained along with the networks where calibration is doubtful.
-#
-# Each camera of a fixed place has a small turn and a small shift. Nothing that training compares
-# changes when a rig as a whole is turned, shifted or (with the poses) grown, so to first order
-# those seven movements are taken out of the corrections of each rig: what remains is orthogonal to
-# them in the units of the prior, the smallest correction of all that say the same.
-
 # Cameras are told apart by these numbers; records hold them in single precision.
 _TOLERANCE = 1e-4
 # Adam does not mind the size of gradients; the clipping of all gradients together does, and those
@@ -105,9 +113,13 @@ _GRADIENT_SHARE = 1e-3
 
 
 class CameraRefinement(keras.layers.Layer):
-    """Corrects the extrinsics of the cameras that it knows.
+    """Corrects the extrinsics of the cameras that it knows, trained along with the networks.
 
-    A corrected camera has rotation `exp(turn) R` and center `center + shift`.
+    A corrected camera has rotation `exp(turn) R` and center `center + shift`. Nothing that
+    training compares changes when a rig as a whole is turned, shifted or (with the poses) grown,
+    so to first order those seven movements are taken out of the corrections of each rig: what
+    remains is orthogonal to them in the units of the prior, the smallest correction of all that
+    say the same.
 
     Args:
         known: The cameras. Others, such as virtual ones, are left as they are.
@@ -123,6 +135,8 @@ class CameraRefinement(keras.layers.Layer):
     Returns:
         The views with corrected cameras.
     """
+
+    part = "extrinsics"
 
     def __init__(
         self,
@@ -165,8 +179,14 @@ class CameraRefinement(keras.layers.Layer):
         corrections = self._in_scales() * self._scales
         return corrections[:, :3], corrections[:, 3:]
 
-    def prior(self) -> tf.Tensor:
+    def change(self, instants: objectives.Instants, training: bool) -> objectives.Instants:
+        """Returns the instants as the corrected cameras saw them; nothing is agreed on any more."""
+        del training
+        return objectives.Instants(self(instants.seen))
+
+    def losses(self, compared: objectives.Compared, training: bool) -> tf.Tensor:
         """Returns the loss of corrections that are large for an error of calibration."""
+        del compared, training
         return self.prior_weight * tf.reduce_mean(tf.square(self._in_scales()))
 
     def report(self) -> list[dict[str, object]]:

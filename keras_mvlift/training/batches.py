@@ -183,7 +183,7 @@ def _on_host(values: Any) -> tf.Tensor:
         return tf.constant(values)
 
 
-Seen = views.View | objectives.AgreedViews
+Seen = views.View | objectives.Instants
 
 
 def read_instants(

@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import distinct_cameras, views
-from keras_mvlift.training import batches as training_batches
-from keras_mvlift.training import multi_view_lifter
+from keras_mvlift.training import batches, multi_view_lifter
 
 _GIGABYTE = 1e9
 
@@ -71,7 +70,7 @@ class Pairs:
         look_up: From rows `[B, 2]` to what the model takes, where that is more than the views.
     """
 
-    pairs: training_batches.Pairs
+    pairs: batches.Pairs
     look_up: Callable[[tf.Tensor], Any] | None = None
 
     def num_rows(self, config: configs.StageConfig) -> int:
@@ -89,11 +88,11 @@ class Pairs:
         in_pass = max(len(self.pairs.rows) // config.batch_size, 1)
         first_pass, passed = divmod(first_batch, in_pass)
         order: dict[str, Any] = {"seed": config.seed, "first_epoch": first_pass}
-        rows = training_batches.load_pairs(self.pairs, config.batch_size, **order).skip(passed)
+        rows = batches.load_pairs(self.pairs, config.batch_size, **order).skip(passed)
         if self.look_up is not None:
             return rows.map(self.look_up, tf.data.AUTOTUNE).prefetch(2)
         if keep is None or self.pairs.num_bytes > config.resident_gb * _GIGABYTE:
-            return training_batches.look_up(self.pairs, rows)
+            return batches.look_up(self.pairs, rows)
         keep(self.pairs.views)
         return rows
 
@@ -126,10 +125,10 @@ class Rows:
         del keep
         num_pairs = self.num_pairs
         if num_pairs is None:
-            num_pairs = training_batches.count_instants(self.values) // self.rows_per_pair
+            num_pairs = batches.count_instants(self.values) // self.rows_per_pair
         in_pass = max(num_pairs // config.batch_size, 1)
         first_pass, passed = divmod(first_batch, in_pass)
-        drawn = training_batches.load_instants(
+        drawn = batches.load_instants(
             self.values,
             self.num_rows(config),
             num_batches=in_pass,

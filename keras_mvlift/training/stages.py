@@ -17,6 +17,7 @@ from keras_mvlift import configs
 from keras_mvlift.datasets import distinct_cameras, tfrecords, view_windows, views
 from keras_mvlift.training import (
     augmentation,
+    batches,
     held_out,
     multi_view_lifter,
     objectives,
@@ -24,15 +25,8 @@ from keras_mvlift.training import (
     stage_data,
     strategies,
 )
-from keras_mvlift.training import batches as training_batches
 
 _HISTORY = "history.csv"
-
-# By `FinetuneConfig.views`.
-_OBJECTIVES = {
-    "pair": objectives.TransformReprojection,
-    "all": objectives.AllViewsReprojection,
-}
 
 
 def objective(config: configs.StageConfig, recipe: str) -> Any:
@@ -44,10 +38,16 @@ def objective(config: configs.StageConfig, recipe: str) -> Any:
     """
     if not isinstance(config, configs.FinetuneConfig):
         return multi_view_lifter.RECIPES[recipe].first_objective
-    names = ["transform_weight", "confidence_weighting", "distance", "image_space", "least_depth"]
-    if config.views == "all":
-        names += ["reprojection_weight", "robust_loss", "robust_kernel", "robust_scale_px"]
-    return _OBJECTIVES[config.views](**{name: getattr(config, name) for name in names})
+    names = ("transform_weight", "confidence_weighting", "distance", "least_depth")
+    chosen = {name: getattr(config, name) for name in names}
+    if config.views == "pair":
+        return objectives.TransformReprojection(**chosen)
+    weight = config.reprojection_weight
+    every = objectives.AllViewsReprojection(**chosen, reprojection_weight=weight)
+    triangulated = objectives.TriangulatedPose(weight=config.triangulation_weight)
+    return objectives.Sum(
+        (every,) * (weight > 0) + (triangulated,) * (config.triangulation_weight > 0)
+    )
 
 
 def takes_instants(config: configs.StageConfig) -> bool:
@@ -55,12 +55,21 @@ def takes_instants(config: configs.StageConfig) -> bool:
     return isinstance(config, configs.FinetuneConfig) and config.views == "all"
 
 
+def needs_agreement(config: configs.StageConfig) -> bool:
+    """Tells whether what the views of instants agree on is best found once, before training."""
+    return (
+        isinstance(config, configs.FinetuneConfig)
+        and config.triangulation_weight > 0
+        and not config.refine_extrinsics
+    )
+
+
 def model(config: configs.StageConfig) -> Callable[..., multi_view_lifter.MultiViewLifter]:
     """Returns what makes the model that a stage trains."""
     if not isinstance(config, configs.FinetuneConfig) or config.views == "pair":
         return multi_view_lifter.ResidentLifter
-    switches = multi_view_lifter.of_config(config)
-    return functools.partial(multi_view_lifter.InstantLifter, switches=switches)
+    changes = (augmentation.Mirroring,) * config.flip_augmentation
+    return functools.partial(multi_view_lifter.InstantLifter, changes=changes)
 
 
 def run(
@@ -143,10 +152,10 @@ class _Stage(NamedTuple):
         # Nothing is written before all workers have read what lies there.
         strategies.check_same(strategy, epochs_done)
         path = _history(written, rows)
-        batches = data.batches(config, epochs_done, multi_view_lifter.keeper(model))
+        drawn = data.batches(config, epochs_done, multi_view_lifter.keeper(model))
         model.fit(
-            training_batches.share(strategy, batches, data.num_rows(config)),
-            **training_batches.repeat(strategy, data.held_out_batches(config)),
+            batches.share(strategy, drawn, data.num_rows(config)),
+            **batches.repeat(strategy, data.held_out_batches(config)),
             steps_per_epoch=self.steps,
             epochs=epochs_done if is_done else config.num_epochs,
             initial_epoch=epochs_done,
@@ -256,8 +265,6 @@ def _writers(path: pathlib.Path, logs: pathlib.Path | None) -> list[keras.callba
     return [board, history]
 
 
-# Records that a stage of training reads, and where it writes.
-
 _GIGABYTE = 1e9
 
 
@@ -338,7 +345,7 @@ class Files(NamedTuple):
         if not self.num_views:
             return self._pairs(config, order, keep)
         order["num_batches"] = self.num_pairs // config.batch_size
-        return training_batches.load_instants(
+        return batches.load_instants(
             self._instants(self.train, config), self.num_rows(config), **order
         )
 
@@ -353,14 +360,12 @@ class Files(NamedTuple):
         if self.windows:
             return view_windows.load_once(self.held_out, config.batch_size, self.windows)
         if not self.num_views:
-            kept = training_batches.read_pairs(self.held_out, config.resident_gb * _GIGABYTE)
+            kept = batches.read_pairs(self.held_out, config.resident_gb * _GIGABYTE)
             if kept is None:
                 return tfrecords.load_once(self.held_out, config.batch_size)
-            return training_batches.look_up(
-                kept, training_batches.load_pairs_once(kept, config.batch_size)
-            )
+            return batches.look_up(kept, batches.load_pairs_once(kept, config.batch_size))
         instants = self._instants(self.held_out, config)
-        return training_batches.load_instants_once(instants, self.num_rows(config))
+        return batches.load_instants_once(instants, self.num_rows(config))
 
     def held_out_views(self) -> views.View | None:
         """Reads the held-out instants to score them without labels; None without any."""
@@ -376,23 +381,19 @@ class Files(NamedTuple):
         order: dict[str, Any],
         keep: multi_view_lifter.Keep | None,
     ) -> tf.data.Dataset:
-        kept = training_batches.read_pairs(self.train, config.resident_gb * _GIGABYTE)
+        kept = batches.read_pairs(self.train, config.resident_gb * _GIGABYTE)
         if kept is None:
             return tfrecords.load(self.train, config.batch_size, **order)
-        rows = training_batches.load_pairs(kept, config.batch_size, **order)
+        rows = batches.load_pairs(kept, config.batch_size, **order)
         if keep is None:
-            return training_batches.look_up(kept, rows)
+            return batches.look_up(kept, rows)
         keep(kept.views)
         return rows
 
-    def _instants(self, files: list[str], config: Any) -> training_batches.Seen:
-        # Cameras that are trained along change what the views agree on.
-        needs_agreement = multi_view_lifter.of_config(config).needs_agreement
-        needs_agreement &= not config.refine_extrinsics
-        return training_batches.read_instants(files, self.num_views, needs_agreement)
-
-
-# Epoch-wise checkpoints: a stage that is killed goes on where its last epoch ended.
+    def _instants(
+        self, files: list[str], config: configs.StageConfig
+    ) -> views.View | objectives.Instants:
+        return batches.read_instants(files, self.num_views, needs_agreement(config))
 
 
 class EpochCheckpoints(keras.callbacks.Callback):

@@ -136,10 +136,13 @@ def loss_of(layer, clip, true, seen, view):
     own = tf.nest.map_structure(lambda field: field[:, view], corrected)
     world = tf.constant(clip.pose_world, tf.float32)
     pose = tf.matmul(world - world[:, :1], tf.gather(true.rotation, view), transpose_b=True)
-    pose += objectives.RootSolver()(pose, own, corrected)[:, tf.newaxis]
+    lifted = objectives.Lifted(pose, tf.zeros_like(pose[:, 0]))
+    pose_camera, _ = multi_view_lifter.solved_root(lifted, own, corrected)
     is_own = tf.repeat(tf.one_hot([view], NUM_VIEWS), len(pose), axis=0)
-    losses = objectives.AllViewsReprojection()(pose, own, corrected, is_own)
-    return tf.reduce_mean(tf.add_n([*losses.values()])) + layer.prior()
+    instants = objectives.Instants(corrected)
+    compared = objectives.Compared(lifted, pose_camera, own, is_own, instants)
+    losses = objectives.AllViewsReprojection()(compared)
+    return tf.reduce_mean(tf.add_n([*losses.values()])) + layer.losses(compared, training=True)
 
 
 def test_poses_that_are_right_bring_the_cameras_to_where_they_are(clip, true, seen):

@@ -1,5 +1,5 @@
+import dataclasses
 import itertools
-import types
 
 import numpy as np
 import pytest
@@ -59,8 +59,8 @@ def test_an_epoch_of_instants_lifts_as_many_views_as_one_of_pairs(pairs, instant
 
 @pytest.mark.parametrize("switches", [{}, {"refine_extrinsics": True}])
 def test_what_the_views_agree_on_is_found_beforehand_unless_cameras_move(instants, switches):
-    config = types.SimpleNamespace(**vars(ALL_VIEWS) | switches)
-    expected = views.View if switches else objectives.AgreedViews
+    config = dataclasses.replace(ALL_VIEWS, **switches)
+    expected = views.View if switches else objectives.Instants
     assert isinstance(next(iter(instants.batches(config, 0))), expected)
     assert isinstance(next(iter(instants.held_out_batches(config))), expected)
 
@@ -104,5 +104,6 @@ def test_a_stage_on_all_views_that_was_stopped_ends_as_an_unbroken_one(instants,
 
 
 def test_the_default_objective_weighs_by_who_is_compared_with():
-    expected = objectives.AllViewsReprojection(confidence_weighting="target")
-    assert stages.objective(ALL_VIEWS, "solved_root") == expected
+    reprojection, triangulated = stages.objective(ALL_VIEWS, "solved_root").terms
+    assert reprojection == objectives.AllViewsReprojection(confidence_weighting="target")
+    assert triangulated == objectives.TriangulatedPose(weight=1.0)
