@@ -8,9 +8,9 @@ from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
 
 
-def norm(vectors: tf.Tensor) -> tf.Tensor:
+def norm(vectors: tf.Tensor, axis: int = -1) -> tf.Tensor:
     """Returns the Euclidean norm `[...]` of `[..., D]`; its gradient at zero is zero, not NaN."""
-    squared = tf.reduce_sum(tf.square(vectors), axis=-1)
+    squared = tf.reduce_sum(tf.square(vectors), axis=axis)
     # Zeros are masked, not what is no positive number: NaN must stay NaN, so that it is noticed.
     is_zero = tf.equal(squared, 0)
     length = tf.sqrt(tf.where(is_zero, tf.ones_like(squared), squared))
@@ -116,6 +116,51 @@ def transform_loss(
     return total
 
 
+def all_views_error(
+    pose_camera: tf.Tensor,
+    camera: cameras.Camera,
+    seen: views.View,
+    weight: tf.Tensor,
+    distance: Callable[..., tf.Tensor] = norm,
+    least_depth: float = cameras.MIN_DEPTH,
+) -> tf.Tensor:
+    """Sums a pose's weighted distances to the keypoints of each view of its instant.
+
+    It is `error` of the pose that `cameras.target_from_source` moves into each view. Here all views
+    take one product of matrices, and coordinates lie side by side, which takes a third of the time.
+
+    Args:
+        pose_camera: `[B, J, 3]`, meters, frame of `camera`.
+        camera: Fields `[B, ...]`.
+        seen: Fields `[B, V, ...]`.
+        weight: `[B, V, J]`.
+        distance: The ‖·‖.
+        least_depth: Meters, as of `cameras.project`.
+
+    Returns:
+        `[B, V]`, pixels times the unit of the weight.
+    """
+    own = cameras.Camera(*(field[:, tf.newaxis] for field in camera))
+    rotation, center = cameras.relative_extrinsics(own, seen.camera)
+    num_views, num_joints = weight.shape[-2:]
+    moved = tf.linalg.matmul(
+        tf.reshape(rotation, [-1, 3 * num_views, 3]), pose_camera, transpose_b=True
+    )
+    moved = tf.reshape(moved, [-1, num_views, 3, num_joints])
+    moved -= tf.linalg.matvec(rotation, center)[..., tf.newaxis]
+    x, y, z = tf.unstack(moved, axis=-2)
+    depth = tf.maximum(z, least_depth)
+    inverse_depth = (1.0 + (depth - z) / least_depth) / depth
+    keypoints_2d = tf.unstack(seen.keypoints_2d, axis=-1)
+    errors = [
+        keypoints_2d[row]
+        - seen.camera.intrinsics[..., row, row, tf.newaxis] * (place * inverse_depth)
+        - seen.camera.intrinsics[..., row, 2, tf.newaxis]
+        for row, place in enumerate((x, y))
+    ]
+    return tf.reduce_sum(weight * distance(tf.stack(errors), axis=0), axis=-1)
+
+
 def pretraining_loss(poses: tuple[tf.Tensor, tf.Tensor], pair: views.ViewPair) -> tf.Tensor:
     """Computes `Σ_i ‖τ_1to2(Ỹ1_i) - Ỹ2_i‖ + ‖τ_2to1(Ỹ2_i) - Ỹ1_i‖`.
 
@@ -140,9 +185,9 @@ def pretraining_loss(poses: tuple[tf.Tensor, tf.Tensor], pair: views.ViewPair) -
     return 2.0 * tf.reduce_sum(norm(difference), axis=-1)
 
 
-def squared_norm(vectors: tf.Tensor) -> tf.Tensor:
+def squared_norm(vectors: tf.Tensor, axis: int = -1) -> tf.Tensor:
     """Returns the squared Euclidean norm `[...]` of `[..., D]`."""
-    return tf.reduce_sum(tf.square(vectors), axis=-1)
+    return tf.reduce_sum(tf.square(vectors), axis=axis)
 
 
 DISTANCES = {"norm": norm, "squared_norm": squared_norm}

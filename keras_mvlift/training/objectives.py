@@ -154,16 +154,17 @@ class AllViewsReprojection:
 
     def __call__(self, compared: Compared) -> Losses:
         """Returns the parts of the loss, `[B]` each."""
-        seen, is_own = compared.instants.seen, compared.is_own
-        own = tf.nest.map_structure(lambda field: field[:, tf.newaxis], compared.own)
-        pose = compared.pose_camera[:, tf.newaxis]
-        moved = cameras.target_from_source(pose, own.camera, seen.camera)
+        own, seen, is_own = compared.own, compared.instants.seen, compared.is_own
         weight = reprojection.WEIGHTINGS[self.confidence_weighting]
         weights = tf.where(
-            is_own[..., tf.newaxis] > 0, seen.confidence, weight(own.confidence, seen.confidence)
+            is_own[..., tf.newaxis] > 0,
+            seen.confidence,
+            weight(own.confidence[:, tf.newaxis], seen.confidence),
         )
         distance = reprojection.DISTANCES[self.distance]
-        error = reprojection.error(moved, seen, weights, distance, self.least_depth)
+        error = reprojection.all_views_error(
+            compared.pose_camera, own.camera, seen, weights, distance, self.least_depth
+        )
         error *= self.reprojection_weight
         others = tf.reduce_sum((1.0 - is_own) * error, axis=-1)
         return {
