@@ -50,8 +50,6 @@ class Table:
     published: str | None = None
 
 
-# What a table and its rows are.
-
 SMALL: dict[str, Any] = {"backbone": "res_linear"}
 """Of every row that names no backbone."""
 PAPER: dict[str, Any] = {"recipe": "paper"}
@@ -85,8 +83,6 @@ def row(name: str, *, is_quick: bool = True, **changes: Any) -> Row:
         variant = dataclasses.replace(variant, is_pretrained=None)
     return Row(name, variant, is_quick)
 
-
-# The paper's tables and figures, with rows of ours.
 
 TABLE_1 = Table(
     name="table1",

@@ -73,12 +73,6 @@ def residual(
     return view.keypoints_2d - cameras.project(pose_camera, view.camera.intrinsics, least_depth)
 
 
-# Which confidence weights a joint's error in the other view.
-#
-# Eq. (5) as printed takes the confidence of the view that the pose was lifted from. Whatever the
-# choice, a joint that the other view did not see has no error there.
-
-
 def weight_by_source(lifted_from: tf.Tensor, compared_with: tf.Tensor) -> tf.Tensor:
     """Weights by the confidence in the view lifted from, as printed; all `[..., J]`."""
     return tf.where(compared_with > 0, lifted_from, tf.zeros_like(lifted_from))

@@ -19,7 +19,7 @@ def scene():
         rng.uniform(0.1, 1, SHAPE),
         random_scenes.camera(rng, *SHAPE[:2]),
     )
-    pose = rng.uniform(-1, 1, (3, 17, 3)) + [0.0, 0.0, 4.0]
+    pose = rng.uniform(-1, 1, (3, 17, 3)) + np.array([0.0, 0.0, 4.0])
     pose[:, ::5, 2] -= 5.0
     return tf.constant(pose), tf.nest.map_structure(tf.constant, seen)
 

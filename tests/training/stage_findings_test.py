@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift import configs
-from keras_mvlift.training import lifters, objectives, stages
+from keras_mvlift.training import lifters, objectives, stage_data, stages
 from tests import tiny_studio
 
 STAGE = configs.FinetuneConfig(num_epochs=1, batch_size=7, views="all", refine_extrinsics=True)
@@ -25,7 +25,7 @@ def files(tmp_path_factory):
     columns = tiny_studio.prepare(tiny_studio.film())
     train_file = tiny_studio.write(folder / "train.gz", columns.train_instants)
     held_out = tiny_studio.write(folder / "held_out.gz", columns.held_out_instants)
-    return stages.Files([train_file], [held_out], folder, folder, num_views=4, num_pairs=84)
+    return stage_data.Files([train_file], [held_out], folder, folder, num_views=4, num_pairs=84)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import views
-from keras_mvlift.training import batches, lifters, objectives, stages
+from keras_mvlift.training import batches, lifters, objectives, stage_data, stages
 from tests import tiny_studio
 
 NUM_VIEWS = 4
@@ -27,7 +27,7 @@ def pairs(columns, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pairs")
     train = tiny_studio.write(folder / "train.gz", columns.train_pairs)
     held_out = tiny_studio.write(folder / "held_out.gz", columns.held_out_pairs)
-    return stages.Files([train], [held_out], folder, folder)
+    return stage_data.Files([train], [held_out], folder, folder)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def instants(columns, pairs, tmp_path_factory):
     train = tiny_studio.write(folder / "train.gz", columns.train_instants)
     held_out = tiny_studio.write(folder / "held_out.gz", columns.held_out_instants)
     about = {"num_views": NUM_VIEWS, "num_pairs": pairs.count_pairs()}
-    return stages.Files([train], [held_out], folder, folder, **about)
+    return stage_data.Files([train], [held_out], folder, folder, **about)
 
 
 def train(folder, files, config):
