@@ -251,8 +251,6 @@ class FinetuneConfig(StageConfig):
             instant's views. A length, which counts as the pixels that it would be at the person's
             distance: 1 weighs it like a view's error.
         flip_augmentation: Whether an instant is mirrored with probability 1/2, its cameras too.
-        refine_extrinsics: Whether each camera that stays where it is gets a small turn and shift
-            that are trained along, where calibration is doubtful.
     """
 
     num_epochs: int = 300
@@ -265,7 +263,6 @@ class FinetuneConfig(StageConfig):
     reprojection_weight: float = 1.0
     triangulation_weight: float = 0.0
     flip_augmentation: bool = False
-    refine_extrinsics: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -276,30 +273,18 @@ class FinetuneConfig(StageConfig):
             at_least(name, getattr(self, name), 0)
         if not self.least_depth > 0:
             raise ValueError(f"`least_depth` must be positive. Received: {self.least_depth}.")
-        if self.views != "all":
-            self._refuse(_OF_ALL_VIEWS, f"needs `views='all'`, not {self.views!r}")
-        if not self.reprojection_weight:
-            self._refuse(("refine_extrinsics",), "needs a `reprojection_weight` above 0")
-            if not self.triangulation_weight:
-                raise ValueError(
-                    "`reprojection_weight` needs `triangulation_weight` where it is 0. Received: "
-                    f"{self.triangulation_weight}."
-                )
-
-    def _refuse(self, names: tuple[str, ...], rule: str) -> None:
-        for name in names:
+        for name in _OF_ALL_VIEWS:
             value = getattr(self, name)
-            if value != getattr(type(self), name):
+            if self.views != "all" and value != getattr(type(self), name):
+                rule = f"needs `views='all'`, not {self.views!r}"
                 raise ValueError(f"`{name}` {rule}. Received: {value!r}.")
+        if not self.reprojection_weight and not self.triangulation_weight:
+            rule = "`reprojection_weight` needs `triangulation_weight` where it is 0"
+            raise ValueError(f"{rule}. Received: {self.triangulation_weight}.")
 
 
 # Those that only a pose compared with all views of its instant can have.
-_OF_ALL_VIEWS = (
-    "reprojection_weight",
-    "triangulation_weight",
-    "flip_augmentation",
-    "refine_extrinsics",
-)
+_OF_ALL_VIEWS = ("reprojection_weight", "triangulation_weight", "flip_augmentation")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ OF_ALL_VIEWS = {
     "reprojection_weight": 0.5,
     "flip_augmentation": True,
     "triangulation_weight": 0.5,
-    "refine_extrinsics": True,
 }
 
 
@@ -54,7 +53,7 @@ def test_weights_that_are_not_a_number_above_zero_are_refused(name, value):
         configs.FinetuneConfig(views="all", **{name: value})
 
 
-@pytest.mark.parametrize("name", ["robust_steps", "image_space", "triangulation_epochs"])
+@pytest.mark.parametrize("name", ["robust_steps", "image_space", "refine_extrinsics"])
 def test_a_switch_that_there_is_no_more_is_refused_by_name(name):
     text = configs.FinetuneConfig().to_json().replace("{", f'{{"{name}": 1, ', 1)
     with pytest.raises(ValueError, match=rf"has no such fields. Received: \['{name}'\]"):
@@ -69,9 +68,3 @@ def test_the_triangulated_pose_may_stand_alone():
 def test_without_reprojection_something_else_must_determine_the_pose():
     with pytest.raises(ValueError, match="`reprojection_weight` needs `triangulation_weight`"):
         configs.FinetuneConfig(views="all", reprojection_weight=0.0)
-
-
-def test_what_only_reprojection_looks_at_is_refused_without_it():
-    alone = {"triangulation_weight": 1.0, "reprojection_weight": 0.0, "refine_extrinsics": True}
-    with pytest.raises(ValueError, match="`refine_extrinsics` needs a `reprojection_weight` above"):
-        configs.FinetuneConfig(views="all", **alone)

@@ -216,7 +216,10 @@ def _source_digest(root: pathlib.Path) -> str:
     return digest.hexdigest()[:16]
 
 
-JOINT_SHARES = {"pck_150_14": pose_error.pck, "auc_14": pose_error.pck_auc}
+JOINT_SHARES: dict[str, Callable[..., Any]] = {
+    "pck_150_14": pose_error.pck,
+    "auc_14": pose_error.pck_auc,
+}
 """PCK and AUC as MPI-INF-3DHP's test code counts them, over 14 of the 17 joints, times 100."""
 
 # The AUC compares each joint with 31 thresholds: as many poses at once take some 14 MB.

@@ -148,7 +148,6 @@ def fit(
         source=source,
         steps=cell.budget.steps_per_epoch,
         checkpoints=watch.folder / stage,
-        seen=data.seen if getattr(config, "refine_extrinsics", False) else None,
     )
     callbacks = [
         EpochCurve(getattr(model, "lifter", model), data.test),

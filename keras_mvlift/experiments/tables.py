@@ -221,7 +221,6 @@ _SWITCHED: dict[str, dict[str, Any]] = {
         "flip_augmentation": True,
     },
     "average of the weights": {"weight_averaging": 0.99},
-    "extrinsics as free parameters": {"refine_extrinsics": True},
 }
 _SWITCHES = Table(
     name="switches",

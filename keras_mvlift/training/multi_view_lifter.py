@@ -6,7 +6,7 @@ instant. What is saved and served are their two networks.
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -116,15 +116,6 @@ RECIPES = {
 }
 
 
-class Term(Protocol):
-    """What is trained along, and adds to the loss: joints' uncertainty, cameras' corrections."""
-
-    part: str
-
-    def losses(self, compared: objectives.Compared, training: bool) -> tf.Tensor:
-        """Returns its loss, a number or `[B]`."""
-
-
 class MultiViewLifter(keras.Model):
     """Learns to lift single views from pairs of calibrated views, without 3D labels.
 
@@ -171,18 +162,13 @@ class MultiViewLifter(keras.Model):
         names = ("loss", *objective.parts, "root")
         self.loss_means = {name: keras.metrics.Mean(name) for name in names}
         self.uncertainty: uncertainty.JointUncertainty | None = None
-        self.terms: tuple[Term, ...] = ()
 
     def predict_uncertainty(self, uncertainty: uncertainty.JointUncertainty) -> None:
         """Trains a prediction of how far off joints are along from now on; before `compile`."""
         self.uncertainty = uncertainty
-        self.add_term(uncertainty)
-
-    def add_term(self, term: Term) -> None:
-        """Adds what is trained along from now on; before `compile`."""
-        self.terms = (*self.terms, term)
         # A dictionary that is changed in place cannot be written to a checkpoint.
-        self.loss_means = {**self.loss_means, term.part: keras.metrics.Mean(term.part)}
+        means = {name: keras.metrics.Mean(name) for name in uncertainty.parts}
+        self.loss_means = {**self.loss_means, **means}
 
     def call(self, view: views.View, training: bool = False) -> objectives.Lifted:
         """Lifts single views."""
@@ -218,32 +204,47 @@ class MultiViewLifter(keras.Model):
         """The running means of the losses, reset at each epoch."""
         return list(self.loss_means.values())
 
-    def losses_of(self, data: Any, training: bool) -> dict[str, tf.Tensor]:
-        """Returns the means over a batch, here of `ViewPair`, of what training minimizes."""
-        # Both views are lifted in one batch, which is faster than two and normalizes them alike.
-        own, other = (_concatenated(*sides) for sides in (data, data.swapped))
-        seen = tf.nest.map_structure(lambda *fields: tf.stack(fields, axis=1), own, other)
-        lifted = self(own, training=training)
-        pose_camera, root_loss = self.recipe.join(lifted, own, seen)
-        losses = self.objective(tuple(tf.split(pose_camera, 2)), data)
-        is_own = tf.constant([1.0, 0.0]) + tf.zeros_like(seen.confidence[..., 0])
-        compared = objectives.Compared(lifted, pose_camera, own, is_own, objectives.Instants(seen))
-        return self._means(losses | {"root": 2.0 * root_loss}, compared, training)
+    def losses_of(self, data: Any, training: bool) -> objectives.Losses:
+        """Returns the means over a batch of what training minimizes the sum of.
 
-    def _means(
-        self, losses: objectives.Losses, compared: objectives.Compared, training: bool
-    ) -> dict[str, tf.Tensor]:
-        losses |= {term.part: term.losses(compared, training) for term in self.terms}
+        Args:
+            data: What the model trains on: here `ViewPair`.
+            training: Whether units are dropped, and what is left to chance is drawn.
+        """
+        own, is_own, instants = self.show(data, training)
+        lifted = self(own, training=training)
+        pose_camera, root_loss = self.recipe.join(lifted, own, instants.seen)
+        placed = objectives.Placed(lifted, pose_camera, root_loss, own, is_own, instants)
+        losses = self.compare(placed, data)
+        if self.uncertainty is not None:
+            losses |= self.uncertainty.losses(placed, training)
         return {name: tf.reduce_mean(loss) for name, loss in losses.items()}
+
+    def show(self, data: Any, training: bool) -> tuple[views.View, tf.Tensor, objectives.Instants]:
+        """Returns the views to lift, which of all views they are, and all views, as in `Placed`.
+
+        Here both views of `B` pairs, `2 B` in one batch, which is faster than two and normalizes
+        them alike.
+        """
+        del training
+        own, other = (
+            tf.nest.map_structure(lambda *fields: tf.concat(fields, axis=0), *sides)
+            for sides in (data, data.swapped)
+        )
+        seen = tf.nest.map_structure(lambda *fields: tf.stack(fields, axis=1), own, other)
+        is_own = tf.constant([1.0, 0.0]) + tf.zeros_like(seen.confidence[..., 0])
+        return own, is_own, objectives.Instants(seen)
+
+    def compare(self, placed: objectives.Placed, data: Any) -> objectives.Losses:
+        """Moves, projects, compares: returns the parts of the loss, here `[B]` of each pair."""
+        poses = tuple(tf.split(placed.pose_camera, 2))
+        root_loss = tf.add_n(tf.split(placed.root_loss, 2))
+        return self.objective(poses, data) | {"root": root_loss}
 
     def _report(self, losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         for name, loss in losses.items():
             self.loss_means[name].update_state(loss)
         return {name: mean.result() for name, mean in self.loss_means.items()}
-
-
-def _concatenated(*sides: views.View) -> views.View:
-    return tf.nest.map_structure(lambda *fields: tf.concat(fields, axis=0), *sides)
 
 
 # A view of fewer joints is not lifted from; it still is compared with.
@@ -296,34 +297,30 @@ class InstantLifter(MultiViewLifter):
         super().__init__(lifting_network, root_network, root_head, recipe, objective, *options)
         self.generator = tf.random.Generator.from_seed(seed)
         self.changes = tuple(make(self.generator) for make in changes)
-        self.refinement: augmentation.CameraRefinement | None = None
 
-    def refine_extrinsics(self, refinement: augmentation.CameraRefinement) -> None:
-        """Trains corrections of the cameras along from now on; before `compile`."""
-        self.refinement = refinement
-        self.changes = (refinement.change, *self.changes)
-        self.add_term(refinement)
-
-    def losses_of(self, data: Any, training: bool) -> dict[str, tf.Tensor]:
-        """Returns the means over a batch of instants of what training minimizes the sum of.
+    def show(self, data: Any, training: bool) -> tuple[views.View, tf.Tensor, objectives.Instants]:
+        """Returns a view of each instant to lift, which it is, and all views.
 
         Args:
             data: `View`, fields `[B, V, ...]`, or `objectives.Instants`.
-            training: Whether a view is drawn at random, and units dropped; else the view is the
-                one with the greatest sum of confidences.
+            training: Whether the view is drawn at random; else it is the one with the greatest sum
+                of confidences.
         """
         instants = data if isinstance(data, objectives.Instants) else objectives.Instants(data)
         for change in self.changes:
             instants = change(instants, training)
-        seen = instants.seen
-        index = self._draw(seen.confidence) if training else _surest(seen.confidence)
-        own = tf.nest.map_structure(lambda field: tf.gather(field, index, batch_dims=1), seen)
-        lifted = self(own, training=training)
-        pose_camera, root_loss = self.recipe.join(lifted, own, seen)
-        is_own = tf.one_hot(index, seen.confidence.shape[1], dtype=pose_camera.dtype)
-        compared = objectives.Compared(lifted, pose_camera, own, is_own, instants)
-        losses = self.objective(compared)
-        return self._means(losses | {"root": root_loss}, compared, training)
+        confidence = instants.seen.confidence
+        index = self._draw(confidence) if training else _surest(confidence)
+        own = tf.nest.map_structure(
+            lambda field: tf.gather(field, index, batch_dims=1), instants.seen
+        )
+        is_own = tf.one_hot(index, confidence.shape[1], dtype=confidence.dtype)
+        return own, is_own, instants
+
+    def compare(self, placed: objectives.Placed, data: Any) -> objectives.Losses:
+        """Returns the parts of the loss, `[B]` of each instant."""
+        del data
+        return self.objective(placed) | {"root": placed.root_loss}
 
     def _draw(self, confidence: tf.Tensor) -> tf.Tensor:
         """Draws one of each instant's usable views, all equally likely, `[B]`."""
@@ -371,7 +368,7 @@ class ResidentLifter(MultiViewLifter):
         """Copies the views `[N, 72]` that rows speak of from now on."""
         self.kept = tf.constant(table)
 
-    def losses_of(self, data: Any, training: bool) -> dict[str, tf.Tensor]:
+    def losses_of(self, data: Any, training: bool) -> objectives.Losses:
         """Returns the means over a batch of pairs, or of their rows `[B, 2]`."""
         if isinstance(data, tf.Tensor):
             data = batches.take_pairs(self.kept, data)

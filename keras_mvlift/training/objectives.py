@@ -52,12 +52,13 @@ class Instants(NamedTuple):
     agreed: Agreement | None = None
 
 
-class Compared(NamedTuple):
+class Placed(NamedTuple):
     """Lifted poses in their places, and the views that they are compared with.
 
     Attributes:
         lifted: What the networks said.
         pose_camera: Global poses `Ỹ`, `[B, J, 3]`, meters, frames of their own cameras.
+        root_loss: `[B]`, meters, what the root network still has to learn.
         own: The views that they were lifted from, fields `[B, ...]`.
         is_own: `[B, V]`, 1 for that view, else 0.
         instants: All views of their instants.
@@ -65,6 +66,7 @@ class Compared(NamedTuple):
 
     lifted: Lifted
     pose_camera: tf.Tensor
+    root_loss: tf.Tensor
     own: views.View
     is_own: tf.Tensor
     instants: Instants
@@ -88,7 +90,7 @@ class InstantObjective(Protocol):
     def parts(self) -> tuple[str, ...]:
         """The names of the parts."""
 
-    def __call__(self, compared: Compared) -> Losses:
+    def __call__(self, placed: Placed) -> Losses:
         """Returns the parts."""
 
 
@@ -152,9 +154,9 @@ class AllViewsReprojection:
     least_depth: float = configs.LEAST_DEPTH
     reprojection_weight: float = 1.0
 
-    def __call__(self, compared: Compared) -> Losses:
+    def __call__(self, placed: Placed) -> Losses:
         """Returns the parts of the loss, `[B]` each."""
-        own, seen, is_own = compared.own, compared.instants.seen, compared.is_own
+        own, seen, is_own = placed.own, placed.instants.seen, placed.is_own
         weight = reprojection.WEIGHTINGS[self.confidence_weighting]
         weights = tf.where(
             is_own[..., tf.newaxis] > 0,
@@ -163,7 +165,7 @@ class AllViewsReprojection:
         )
         distance = reprojection.DISTANCES[self.distance]
         error = reprojection.all_views_error(
-            compared.pose_camera, own.camera, seen, weights, distance, self.least_depth
+            placed.pose_camera, own.camera, seen, weights, distance, self.least_depth
         )
         error *= self.reprojection_weight
         others = tf.reduce_sum((1.0 - is_own) * error, axis=-1)
@@ -189,14 +191,14 @@ class TriangulatedPose:
 
     weight: float = 1.0
 
-    def __call__(self, compared: Compared) -> Losses:
+    def __call__(self, placed: Placed) -> Losses:
         """Returns the loss, `[B]`, pixels; triangulates, unless that was done beforehand."""
-        (seen, agreed), camera = compared.instants, compared.own.camera
+        (seen, agreed), camera = placed.instants, placed.own.camera
         points, is_known = agreement_of(seen) if agreed is None else agreed
         target = tf.stop_gradient(cameras.camera_from_world(points, camera))
-        pose = compared.lifted.root_relative_pose
+        pose = placed.lifted.root_relative_pose
         length = reprojection.triangulated_pose_loss(pose, target, is_known)
-        pixels = _pixels_per_meter(compared.lifted, camera)
+        pixels = _pixels_per_meter(placed.lifted, camera)
         return {"triangulation": self.weight * pixels * length}
 
 
@@ -221,9 +223,9 @@ class Sum:
         """The names of the parts of all terms."""
         return tuple(name for term in self.terms for name in term.parts)
 
-    def __call__(self, compared: Compared) -> Losses:
+    def __call__(self, placed: Placed) -> Losses:
         """Returns the parts of all terms, `[B]` each."""
-        return {name: loss for term in self.terms for name, loss in term(compared).items()}
+        return {name: loss for term in self.terms for name, loss in term(placed).items()}
 
 
 # Joints' hypotheses held against views at once, those of 2,048 instants of four views.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import tensorflow as tf
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import distinct_cameras, tfrecords, view_windows, views
+from keras_mvlift.datasets import tfrecords, view_windows, views
 from keras_mvlift.training import batches, held_out, multi_view_lifter, objectives
 
 _GIGABYTE = 1e9
@@ -44,9 +44,6 @@ class StageData(Protocol):
 
     def held_out_views(self) -> views.View | None:
         """Returns all views of held-out instants, fields `[T, V, ...]`; None without any."""
-
-    def known_cameras(self) -> distinct_cameras.DistinctCameras:
-        """Returns the cameras that stay where they are, where some are trained along."""
 
 
 class Source(Protocol):
@@ -171,14 +168,12 @@ class Arrays:
         steps: Steps per epoch, however much there is.
         checkpoints: As of `StageData`.
         logs: As of `StageData`.
-        seen: All views of each instant, fields `[N, V, ...]`, where cameras are trained along.
     """
 
     source: Source
     steps: int
     checkpoints: pathlib.Path
     logs: pathlib.Path | None = None
-    seen: views.View | None = None
 
     def check(self, config: configs.StageConfig, name: str) -> None:
         """Refuses what needs held-out data.
@@ -211,18 +206,10 @@ class Arrays:
     def held_out_views(self) -> None:
         """Returns nothing."""
 
-    def known_cameras(self) -> distinct_cameras.DistinctCameras:
-        """Finds the cameras of the views."""
-        return distinct_cameras.collect([] if self.seen is None else [self.seen])
-
 
 def needs_agreement(config: configs.StageConfig) -> bool:
-    """Tells whether what the views of instants agree on is best found once, before training."""
-    return (
-        isinstance(config, configs.FinetuneConfig)
-        and config.triangulation_weight > 0
-        and not config.refine_extrinsics
-    )
+    """Tells whether a stage asks what the views of instants agree on, found before training."""
+    return isinstance(config, configs.FinetuneConfig) and config.triangulation_weight > 0
 
 
 class Files(NamedTuple):
@@ -330,10 +317,6 @@ class Files(NamedTuple):
     def held_out_views(self) -> views.View | None:
         """Reads the held-out instants to score them without labels; None without any."""
         return held_out.read_records(self.held_out, self.num_views) if self.held_out else None
-
-    def known_cameras(self) -> distinct_cameras.DistinctCameras:
-        """Finds the cameras that come back from instant to instant."""
-        return distinct_cameras.of_records(self.train, self.num_views)
 
     def _instants(
         self, files: list[str], config: configs.StageConfig

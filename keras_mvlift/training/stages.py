@@ -129,8 +129,6 @@ class _Stage(NamedTuple):
         """Trains; writes below the last two folders."""
         model, config, data, lifter = self.model, self.config, self.data, self.lifter
         strategy = model.distribute_strategy
-        if isinstance(config, configs.FinetuneConfig) and config.refine_extrinsics:
-            lifter.refine_extrinsics(augmentation.CameraRefinement(data.known_cameras()))
         strategies.synchronize(model)
         model.compile(optimizers.build(config, self.steps))
         optimizers.prepare(model)
@@ -190,8 +188,6 @@ def history(folder: pathlib.Path) -> list[dict[str, float]]:
 def about(lifter: multi_view_lifter.MultiViewLifter) -> dict[str, Any]:
     """Tells, as JSON, what a stage found beside the networks' weights."""
     found: dict[str, Any] = {}
-    if isinstance(lifter, multi_view_lifter.InstantLifter) and lifter.refinement is not None:
-        found["cameras"] = lifter.refinement.report()
     if lifter.uncertainty is not None and lifter.uncertainty.calibration:
         found["uncertainty"] = json.loads(lifter.uncertainty.calibration)
     return found
@@ -203,8 +199,6 @@ def _calibrate(lifter: multi_view_lifter.MultiViewLifter, data: stage_data.Stage
     seen = data.held_out_views()
     if seen is None:
         return
-    if isinstance(lifter, multi_view_lifter.InstantLifter) and lifter.refinement is not None:
-        seen = lifter.refinement(tf.nest.map_structure(tf.constant, seen))
     found = held_out.calibrate_uncertainty(lifter, lifter.uncertainty, seen)
     lifter.uncertainty.calibration = json.dumps(found)
 

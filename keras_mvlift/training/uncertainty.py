@@ -40,7 +40,7 @@ class JointUncertainty(keras.layers.Layer):
         `[B, J]`, meters across, at the subject's distance.
     """
 
-    part = "uncertainty"
+    parts = ("uncertainty",)
 
     def __init__(self, seed: int = 0):
         super().__init__(name="joint_uncertainty")
@@ -81,11 +81,12 @@ class JointUncertainty(keras.layers.Layer):
         weighted = tf.reduce_sum(weights * likelihood, axis=[-2, -1])
         return tf.math.divide_no_nan(weighted, tf.reduce_sum(weights, axis=[-2, -1]))
 
-    def losses(self, compared: objectives.Compared, training: bool) -> tf.Tensor:
+    def losses(self, placed: objectives.Placed, training: bool) -> objectives.Losses:
         """Returns `loss`, `[B]`, over the views that poses were not lifted from."""
-        seen, is_own = compared.instants.seen, compared.is_own
+        seen, is_own = placed.instants.seen, placed.is_own
         weights = seen.confidence * (1.0 - is_own)[..., tf.newaxis]
-        return self.loss(compared.pose_camera, compared.own, seen, weights, training)
+        loss = self.loss(placed.pose_camera, placed.own, seen, weights, training)
+        return {"uncertainty": loss}
 
 
 def distances_across(pose_camera: tf.Tensor, own: views.View, others: views.View) -> tf.Tensor:

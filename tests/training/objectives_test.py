@@ -126,7 +126,7 @@ def of_all_views(poses, pair, **options):
     is_own = tf.constant([[1.0, 0.0]] * NUM_PAIRS)
     instants = objectives.Instants(seen, options.pop("agreed", None))
     chosen = options.pop("objective", objectives.AllViewsReprojection)(**options)
-    return chosen(objectives.Compared(lifted, poses[0], pair.source, is_own, instants))
+    return chosen(objectives.Placed(lifted, poses[0], None, pair.source, is_own, instants))
 
 
 @pytest.mark.parametrize("least_depth", [0.3, 0.5])
@@ -210,8 +210,8 @@ def test_the_predicted_root_learns_nothing_and_may_lie_in_the_lens(poses, pair, 
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([root_position, pose])
         lifted = objectives.Lifted(pose, root_position)
-        compared = objectives.Compared(lifted, poses[0], pair.source, None, instants)
-        loss = objectives.TriangulatedPose()(compared)["triangulation"]
+        placed = objectives.Placed(lifted, poses[0], None, pair.source, None, instants)
+        loss = objectives.TriangulatedPose()(placed)["triangulation"]
     assert tape.gradient(loss, root_position) is None
     assert np.isfinite(tape.gradient(loss, pose)).all()
 
