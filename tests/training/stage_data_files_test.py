@@ -1,5 +1,5 @@
+import dataclasses
 import itertools
-import types
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import views
-from keras_mvlift.training import batches, lifters, objectives, stages
+from keras_mvlift.training import batches, lifters, objectives, stage_data, stages
 from tests import tiny_studio
 
 NUM_VIEWS = 4
@@ -27,7 +27,7 @@ def pairs(columns, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pairs")
     train = tiny_studio.write(folder / "train.gz", columns.train_pairs)
     held_out = tiny_studio.write(folder / "held_out.gz", columns.held_out_pairs)
-    return stages.Files([train], [held_out], folder, folder)
+    return stage_data.Files([train], [held_out], folder, folder)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def instants(columns, pairs, tmp_path_factory):
     train = tiny_studio.write(folder / "train.gz", columns.train_instants)
     held_out = tiny_studio.write(folder / "held_out.gz", columns.held_out_instants)
     about = {"num_views": NUM_VIEWS, "num_pairs": pairs.count_pairs()}
-    return stages.Files([train], [held_out], folder, folder, **about)
+    return stage_data.Files([train], [held_out], folder, folder, **about)
 
 
 def train(folder, files, config):
@@ -57,10 +57,9 @@ def test_an_epoch_of_instants_lifts_as_many_views_as_one_of_pairs(pairs, instant
     assert instants.count_pairs() == pairs.count_pairs() > 0
 
 
-@pytest.mark.parametrize("switches", [{}, {"refine_extrinsics": True}])
-def test_what_the_views_agree_on_is_found_beforehand_unless_cameras_move(instants, switches):
-    config = types.SimpleNamespace(**vars(ALL_VIEWS) | switches)
-    expected = views.View if switches else objectives.AgreedViews
+@pytest.mark.parametrize(("weight", "expected"), [(1.0, objectives.Instants), (0.0, views.View)])
+def test_what_the_views_agree_on_is_found_beforehand_where_it_counts(instants, weight, expected):
+    config = dataclasses.replace(ALL_VIEWS, triangulation_weight=weight)
     assert isinstance(next(iter(instants.batches(config, 0))), expected)
     assert isinstance(next(iter(instants.held_out_batches(config))), expected)
 
@@ -85,10 +84,6 @@ def test_without_held_out_records_there_are_no_batches_of_them(pairs, instants):
         assert len(files.held_out_views().confidence)
 
 
-def test_the_cameras_of_instants_are_found(instants):
-    assert len(instants.known_cameras().center) == NUM_VIEWS
-
-
 def test_a_stage_on_all_views_that_was_stopped_ends_as_an_unbroken_one(instants, tmp_path):
     unbroken, history = train(tmp_path / "unbroken", instants, ALL_VIEWS)
     assert len(history) == 3
@@ -104,5 +99,6 @@ def test_a_stage_on_all_views_that_was_stopped_ends_as_an_unbroken_one(instants,
 
 
 def test_the_default_objective_weighs_by_who_is_compared_with():
-    expected = objectives.AllViewsReprojection(confidence_weighting="target")
-    assert stages.objective(ALL_VIEWS, "solved_root") == expected
+    reprojection, triangulated = stages.objective(ALL_VIEWS, "solved_root").terms
+    assert reprojection == objectives.AllViewsReprojection(confidence_weighting="target")
+    assert triangulated == objectives.TriangulatedPose(weight=1.0)

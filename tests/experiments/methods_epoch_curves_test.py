@@ -1,14 +1,15 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.experiments import epoch_curves
+from keras_mvlift.experiments import data as training_data
+from keras_mvlift.experiments import methods
 from keras_mvlift.training import objectives
 from tests.experiments import tiny_experiments
 
 
 def off_by(data, monkeypatch, limit):
     """Measures a lifter whose poses are true but for 0.1 m at one of 17 joints."""
-    monkeypatch.setattr(epoch_curves, "NUM_VIEWS", limit)
+    monkeypatch.setattr(training_data, "NUM_WATCHED", limit)
     logs, seen = {"loss": np.float32(2.5)}, []
 
     def lifter(view, training):
@@ -18,7 +19,7 @@ def off_by(data, monkeypatch, limit):
         pose[:, 3, 0] += 0.1
         return objectives.Lifted(pose, None)
 
-    callback = epoch_curves.EpochCurve(lifter, data.test)
+    callback = methods.EpochCurve(lifter, data.test)
     callback.on_epoch_end(4, logs)
     return logs, seen
 
@@ -27,11 +28,5 @@ def off_by(data, monkeypatch, limit):
 def test_an_epoch_is_measured_on_no_more_views_than_wanted(monkeypatch, limit):
     data = tiny_experiments.data()
     logs, seen = off_by(data, monkeypatch, limit)
-    assert logs == {"loss": 2.5, epoch_curves.ERROR: pytest.approx(100 / 17, rel=1e-4)}
+    assert logs == {"loss": 2.5, methods.ERROR: pytest.approx(100 / 17, rel=1e-4)}
     assert seen == [min(limit, len(data.test.frame))]
-
-
-def test_a_history_becomes_entries_of_a_curve():
-    history = [{"epoch": 0.0, "loss": 3.0, "root": 1.0, epoch_curves.ERROR: 90.0}]
-    (entry,) = epoch_curves.entries("finetune", history)
-    assert entry == {"stage": "finetune", "epoch": 1, "loss": 3.0, "mpjpe_mm": 90.0}
