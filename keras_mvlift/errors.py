@@ -15,7 +15,7 @@ class InputWarning(UserWarning):
 
 
 def visible(text: str) -> str:
-    """Returns a text with characters that a terminal would obey spelled out, such as `\\x1b`."""
+    """Returns a text in which characters that a terminal would obey are spelled out."""
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )

@@ -75,7 +75,7 @@ def test_joints_in_the_order_of_another_set_are_warned_about():
         inference.check_joints(seen_as("coco_17"), None, JOINTS)
     with pytest.warns(errors.InputWarning, match="look like body_25's"):
         inference.check_joints(seen_as("body_25"), None, JOINTS, "body_25b")
-    with pytest.raises(ValueError, match="`skeleton` must be one of .*; the nearest is coco_17"):
+    with pytest.raises(ValueError, match=r"`skeleton` must be one of .*; the nearest is coco_17"):
         inference.check_joints(seen_as("coco_17"), None, JOINTS, "coco17")
 
 
@@ -99,7 +99,7 @@ def test_poses_that_miss_what_they_are_lifted_from_are_warned_about():
         warnings.simplefilter("error")
         inference.warn_of_misses(pose, keypoints, seen, intrinsics)
     with pytest.warns(errors.InputWarning, match=r"Poses lie \d\d% of a body's size off"):
-        inference.warn_of_misses(pose + [0.8, 0, 0], keypoints, seen, intrinsics)
+        inference.warn_of_misses(pose + 0.8, keypoints, seen, intrinsics)
 
 
 def test_a_camera_is_given_to_each_view():

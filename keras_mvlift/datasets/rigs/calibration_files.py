@@ -133,13 +133,29 @@ def check_usable(path: pathlib.Path, calibration: calibrations.Calibration) -> N
         rule = "have rotation and translation; run `keras-mvlift calibrate` to estimate them"
         received = f"none of {', '.join(missing)}"
         raise errors.RecordingError(path, "cameras", rule, received)
-    center = calibration.camera.center
+    check_spacing(path, calibration)
+
+
+def check_spacing(path: pathlib.Path, calibration: calibrations.Calibration) -> None:
+    """Refuses cameras that stand so far apart or near together that the unit must be wrong.
+
+    Args:
+        path: The file they were read from, for errors.
+        calibration: In meters; cameras of which it is not known where they stand do not count.
+
+    Raises:
+        RecordingError: If they do.
+    """
+    center = np.asarray(calibration.camera.center)
+    center = center[np.isfinite(center).all(axis=-1)]
+    if len(center) < 2:
+        return
     first, second = np.triu_indices(len(center), 1)
     spacing = float(np.median(np.linalg.norm(center[first] - center[second], axis=-1)))
     least, most = _SPACING
     if not least <= spacing <= most:
         guess = "millimeters read as meters" if spacing > most else "meters read as millimeters"
-        rule = f"stand {least} to {most} m apart; set the calibration's `unit`"
+        rule = f"stand {least} to {most} m apart; set the calibration's `unit` (--unit)"
         received = f"a median of {spacing:.4g} m, which looks like {guess}"
         raise errors.RecordingError(path, "cameras", rule, received)
 

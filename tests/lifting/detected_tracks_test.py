@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.lifting import tracks_2d_files
+from keras_mvlift.lifting import detected_tracks
 from keras_mvlift.studio import rigs
 
 RNG = np.random.default_rng(0)
@@ -46,9 +46,9 @@ def test_people_of_every_detector_are_told_apart(tmp_path, detector):
     name = rigs.DETECTION_WRITERS[detector](tmp_path / "cam", FRAMES)
     if detector == "alphapose":
         renumber(tmp_path / name, 0)
-    assert_followed(tracks_2d_files.read_detections(tmp_path / name, "coco_17"))
+    assert_followed(detected_tracks.read(tmp_path / name, "coco_17"))
     # Seventeen joints of a detector are COCO's.
-    assert_followed(tracks_2d_files.read_detections(tmp_path / name))
+    assert_followed(detected_tracks.read(tmp_path / name))
 
 
 @pytest.mark.parametrize("detector", ["openpose", "alphapose"])
@@ -62,7 +62,7 @@ def test_the_detectors_own_numbers_count_more_than_places(tmp_path, detector):
             for index, person in enumerate(content["people"]):
                 person["person_id"] = [index]
             path.write_text(json.dumps(content))
-    tracks = tracks_2d_files.read_detections(tmp_path / name)
+    tracks = detected_tracks.read(tmp_path / name)
     steps = np.linalg.norm(np.diff(tracks.keypoints_2d[:, :, 0], axis=1), axis=-1)
     np.testing.assert_allclose(steps, 600.0, atol=1e-3)
 
@@ -71,7 +71,7 @@ def test_openposes_number_for_nobody_tells_nobody(tmp_path):
     # One at a time, and far apart: -1 is not one person's number.
     frames = [(number, crowd(0)[[number // 6]]) for number in range(12)]
     name = rigs.DETECTION_WRITERS["openpose"](tmp_path / "cam", frames)
-    assert len(tracks_2d_files.read_detections(tmp_path / name).names) == 2
+    assert len(detected_tracks.read(tmp_path / name).names) == 2
 
 
 def write(tmp_path, content):
@@ -101,7 +101,7 @@ def mmpose(count, num_frames=1, confidence=1.0):
 def test_what_cannot_be_followed_is_refused_by_field(tmp_path, content, skeleton, sentence):
     path = write(tmp_path, content)
     with pytest.raises(errors.RecordingError, match=re.escape(sentence)) as caught:
-        tracks_2d_files.read_detections(path, skeleton)
+        detected_tracks.read(path, skeleton)
     assert caught.value.path == path
 
 
@@ -110,4 +110,4 @@ def test_people_who_only_flicker_are_refused(tmp_path):
     for number, frame in enumerate(content):
         frame["instances"] = frame["instances"] if number in (0, 9) else []
     with pytest.raises(errors.RecordingError, match="`people` must be there in 5 frames"):
-        tracks_2d_files.read_detections(write(tmp_path, content))
+        detected_tracks.read(write(tmp_path, content))

@@ -6,7 +6,7 @@ import pytest
 
 from keras_mvlift import errors
 from keras_mvlift.datasets.rigs import calibration_files, pose2sim
-from keras_mvlift.lifting import calibrated_viewpoints, viewpoints
+from keras_mvlift.lifting import viewpoints
 
 CALIBRATION = pathlib.Path(pose2sim.demo_root(), "calibration", "Calib.qca.txt")
 LENS = (-0.3, 0.1, 0.001, -0.002, 0.01)
@@ -15,7 +15,7 @@ LENS = (-0.3, 0.1, 0.001, -0.002, 0.01)
 def test_a_camera_of_a_rig_is_known_by_its_name():
     rig = calibration_files.read_qualisys(CALIBRATION)
     name = rig.names[2]
-    seen = calibrated_viewpoints.read(CALIBRATION, name)
+    seen = viewpoints.read(CALIBRATION, name)
     np.testing.assert_allclose(seen.intrinsics, rig.camera.intrinsics[2])
     np.testing.assert_allclose(seen.rotation, rig.camera.rotation[2])
     np.testing.assert_allclose(seen.center, rig.camera.center[2])
@@ -28,14 +28,14 @@ def test_a_camera_of_a_rig_is_known_by_its_name():
 def test_a_camera_that_is_not_there_is_refused_with_those_that_are(name):
     known = ", ".join(calibration_files.read_qualisys(CALIBRATION).names)
     with pytest.raises(errors.RecordingError, match=f"`camera` must be one of {known}"):
-        calibrated_viewpoints.read(CALIBRATION, name)
+        viewpoints.read(CALIBRATION, name)
 
 
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(errors.RecordingError, match=r"`calibration` must end in \.toml"):
-        calibrated_viewpoints.read(tmp_path / "rig.docx")
+        viewpoints.read(tmp_path / "rig.docx")
     with pytest.raises(errors.RecordingError, match="must be a file that exists"):
-        calibrated_viewpoints.read(tmp_path / "rig.toml")
+        viewpoints.read(tmp_path / "rig.toml")
 
 
 def test_what_opencv_bends_is_made_straight():
@@ -48,7 +48,7 @@ def test_what_opencv_bends_is_made_straight():
     assert np.abs(bent - straight).max() > 1
     confidence = np.ones((2, 3, 5))
     confidence[1, 2, 3] = 0.0
-    points, sure = calibrated_viewpoints.straighten(bent, confidence, seen)
+    points, sure = viewpoints.straighten(bent, confidence, seen)
     np.testing.assert_array_equal(sure, confidence)
     np.testing.assert_allclose(points[sure > 0], straight[sure > 0], atol=1e-4)
     assert points[1, 2, 3].tolist() == [0, 0]
@@ -57,6 +57,6 @@ def test_what_opencv_bends_is_made_straight():
 def test_a_lens_that_bends_nothing_changes_nothing():
     points, confidence = np.ones((1, 1, 2, 2)), np.ones((1, 1, 2))
     seen = viewpoints.from_intrinsics(1000, 1010, 500, 510)
-    straight, sure = calibrated_viewpoints.straighten(points, confidence, seen)
+    straight, sure = viewpoints.straighten(points, confidence, seen)
     assert straight is points
     assert sure is confidence
