@@ -321,7 +321,7 @@ _LEAST_SPAN, _LEAST_FOCAL = 2.0, 20.0
 # Of an array so many views, evenly taken, are looked at for joints in another order.
 _MOST_EXAMINED = 64
 # Shares of a body's size: the shipped model's poses lie 1 to 4 % off what they are lifted from.
-_LARGE_MISS = 0.12
+_LARGE_MISS = 0.1
 
 
 def check_joints(

@@ -489,7 +489,7 @@ def check_place(
     center, _ = _together("center", center, keypoints_2d, 1)
     off = tf.abs(tf.matmul(rotation, rotation, transpose_a=True) - tf.eye(3))
     # The third axis is the cross product of the others; a mirror has its opposite.
-    third = tf.linalg.cross(rotation[:, 0], rotation[:, 1])
+    third = cameras.cross(rotation[:, 0], rotation[:, 1])
     is_turn = tf.reduce_all(off < _ROTATION_TOLERANCE) & tf.reduce_all(
         tf.reduce_sum(third * rotation[:, 2], axis=-1) > 0
     )

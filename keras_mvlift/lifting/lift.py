@@ -13,6 +13,8 @@ MIN_JOINTS = 6
 """A person with fewer joints seen in a frame has no pose there; more would be guessed than seen."""
 
 _FRAMES_AT_ONCE = 1024
+# Of cameras that people are filmed by.
+_RATES = (1, 1000)
 
 
 class _Lifted(NamedTuple):
@@ -82,6 +84,9 @@ def lift(
         longest = max(round(max_gap * rate), 1)
         straight, confidence = smoothing.bridge(straight, confidence, longest)
     lifted = _run(model, straight, confidence, seen_from, progress)
+    if target != "root":
+        pose_camera = _placed(lifted, seen_from, "camera")
+        inference.warn_of_misses(pose_camera, straight, confidence, seen_from.intrinsics)
     if one_euro is not None:
         lifted = lifted._replace(
             pose=_smooth(lifted.pose, one_euro, rate), root=_smooth(lifted.root, one_euro, rate)
@@ -123,7 +128,15 @@ def _frame_rate(tracks: tracks_2d.Tracks2D, given: float | None) -> float:
         return 1.0
     if rate is None:
         raise ValueError("`frame_rate` must be given, for the input tells none. Received: nothing.")
-    return errors.number("frame_rate", rate)
+    number = errors.number("frame_rate", rate)
+    if not 0 < number < np.inf:
+        raise errors.ArgumentError("frame_rate", "be a number above 0", number)
+    low, high = _RATES
+    if given is None and not low <= number <= high:
+        rule = f"be {low} to {high} per second where the input tells it; --frame-rate goes before"
+        received = f"{number:.3g}" + (", as of times in milliseconds" if number < low else "")
+        raise errors.ArgumentError("frame_rate", rule, received)
+    return number
 
 
 def _most(viewpoint: viewpoints.Viewpoint | None) -> str:
@@ -186,8 +199,6 @@ def _run(
             uncertainty[piece] = lifted.joint_uncertainty
     is_lifted = (confidence > 0).sum(axis=-1) >= MIN_JOINTS
     pose[~is_lifted], root[~is_lifted], uncertainty[~is_lifted] = np.nan, np.nan, np.nan
-    pose_camera, intrinsics = pose + root[..., np.newaxis, :], viewpoint.intrinsics
-    inference.warn_of_misses(pose_camera, keypoints_2d, confidence, intrinsics)
     return _Lifted(pose, root, uncertainty, np.where(is_lifted[..., np.newaxis], confidence, 0.0))
 
 

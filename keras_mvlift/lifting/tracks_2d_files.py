@@ -182,8 +182,6 @@ def _facts(path: pathlib.Path, arrays: dict[str, Any]) -> dict[str, Any]:
 # `person`, `confidence` (in [0, 1], 1 if left out) and `time` (seconds), which tells the frame
 # rate. A joint without a row, or with empty `x` and `y`, was not seen.
 
-# Cameras film up to so many frames a second, and people no faster.
-_MOST_FRAMES = 1000
 _NEEDED_COLUMNS = ("frame", "joint", "x", "y")
 # What others call confidence.
 _SCORES = ("score", "scores", "likelihood", "conf", "visibility", "probability", "c", "p")
@@ -287,10 +285,6 @@ def _frame_rate(
     rate = (slots[late] - slots[early]) / (times[late] - times[early] or np.nan)
     if not np.isfinite(rate) or rate <= 0:
         raise errors.RecordingError(path, "time", "grow with the frames", "times that do not")
-    if not 1 <= rate <= _MOST_FRAMES:
-        rule = f"be seconds, of 1 to {_MOST_FRAMES} frames each"
-        received = f"{rate:.3g} frames in each" + ("; are they milliseconds?" if rate < 1 else "")
-        raise errors.RecordingError(path, "time", rule, received)
     return float(rate)
 
 

@@ -163,8 +163,8 @@ def _check_size(size: tuple[int, int]) -> None:
         raise errors.ArgumentError("image_size", "be width and height in whole pixels", size)
 
 
-# Cameras of calibration files, and joints freed from their lenses' distortion. What reads them needs
-# SciPy, which lifting does without.
+# Cameras of calibration files, and joints freed from their lenses' distortion. What reads them
+# needs SciPy, which lifting does without.
 
 # Format by the ending; the formats in TOML read alike.
 _FORMATS = {".toml": "pose2sim", ".txt": "qualisys", ".yaml": "opencv", ".yml": "opencv"}
@@ -200,9 +200,7 @@ def read(path: pathlib.Path, name: str | None = None, *, unit: str = "", up: str
         if not path.exists():
             rule, received = "exist", "nothing there"
         elif path.suffix in (".pickle", ".pkl"):
-            received = (
-                "a pickle, which may run programs, such as OpenCap's: write one of the others"
-            )
+            received = "a pickle, which may run programs, such as OpenCap's"
         raise errors.RecordingError(path, "calibration", rule, received)
     calibration = formats.read(path, told, unit, up or "z")
     formats.check_spacing(path, calibration)

@@ -21,9 +21,8 @@ def model(tmp_path_factory):
 @pytest.fixture
 def seen(tmp_path):
     path = tmp_path / "seen.npz"
-    np.savez(
-        path, keypoints_2d=np.random.default_rng(0).uniform(300, 700, (6, 17, 2)), frame_rate=50
-    )
+    keypoints = np.random.default_rng(0).uniform(300, 700, (6, 17, 2))
+    np.savez(path, keypoints_2d=keypoints, frame_rate=50, skeleton="h36m_17")
     return path
 
 
@@ -59,7 +58,8 @@ def test_a_video_is_lifted_and_what_was_detected_lifts_the_same(model, tmp_path,
     told = ["--model", model, "--fov", 50]
     assert run(film, *told, "--output", page, "--detections", kept) == 0
     # The detector's own words stay out of the way.
-    assert capfd.readouterr().err == ""
+    assert "keras-mvlift lift: Poses lie" in (said := capfd.readouterr().err)
+    assert said.count("\n") == 1
     assert page.read_text().count("data:image/jpeg") == 4
     assert run(film, *told, "--output", tmp_path / "poses.json") == 0
     assert run(kept, *told, "--output", again) == 0

@@ -65,7 +65,10 @@ def test_another_source_does_not_inherit_the_options_of_the_former():
         ({"data": {"stride": 0}}, "`stride` must be at least 1. Received: 0"),
         ({"tune": {"learning_rate": [1]}}, r"`learning_rate` must be two positive .*\(1,\)"),
         ({"finetune": {"num_epochs": -1}}, "`num_epochs` must be at least 0. Received: -1"),
-        ({"finetune": {"num_epochs": "3"}}, r"`finetune\.num_epochs` must be a whole number\..*'3'"),
+        (
+            {"finetune": {"num_epochs": "3"}},
+            "`finetune.num_epochs` must be a whole number.*'3'",
+        ),
         ({"finetune": {"learning_rate": "1e-3"}}, "`finetune.learning_rate` must be a number"),
         ({"data": {"stride": True}}, r"`data\.stride` must be a whole number\. Received: True"),
         ({"model": {"is_causal": 1}}, r"`model\.is_causal` must be true or false\. Received: 1"),
