@@ -287,9 +287,7 @@ def _warn_of_upside_down(
     lower = height[0] - height[1]
     is_known = np.isfinite(lower)
     if is_known.any() and (share := float((lower[is_known] > 0).mean())) > _MOST:
-        _warn(
-            f"Heads are below feet in {share:.0%} of frames: y must grow downwards, from the top."
-        )
+        _warn(f"Heads are below feet in {share:.0%} of frames: y must grow downwards.")
 
 
 def _warn_of_world(pose_world: np.ndarray, joint_names: tuple[str, ...]) -> None:
@@ -302,9 +300,7 @@ def _warn_of_world(pose_world: np.ndarray, joint_names: tuple[str, ...]) -> None
     if along[2] < _UPRIGHT and np.abs(along).max() > _UPRIGHT:
         axis = int(np.abs(along).argmax())
         name = ("-" if along[axis] < 0 else "") + "xyz"[axis]
-        _warn(
-            f"People's backs point along the world's {name} axis, z being up: is up {name} (--up)?"
-        )
+        _warn(f"Backs point along the world's {name} axis, z being up: is up {name} (--up)?")
     away = float(np.nanmedian(np.linalg.norm(root, axis=-1)))
     if away > _FAR:
         _warn(f"People stand {away:,.0f} m from the world's origin: is the unit another (--unit)?")

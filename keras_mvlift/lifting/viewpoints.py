@@ -178,32 +178,26 @@ def read(path: pathlib.Path, name: str | None = None, *, unit: str = "", up: str
         path: A calibration's file, a folder of OpenCV's or EasyMocap's, or a rig's manifest or the
             folder that holds it.
         name: The camera; None for the only one.
-        unit: The unit of its translations, of `errors.UNITS`; empty for what the manifest says, or
-            the format's own.
-        up: The axis of its world that points up, of `calibrations.UP_AXES`; empty for what the
-            manifest says, or z.
+        unit: The unit of its translations, of `errors.UNITS`; empty for the format's own. A
+            manifest tells it itself.
+        up: The axis of its world that points up, of `calibrations.UP_AXES`; empty for z, or what
+            the manifest tells.
 
     Raises:
         RecordingError: If it is no calibration, has no such camera, or its cameras stand further
             apart or nearer together than any unit but another one explains.
     """
-    formats, manifests = _module("calibration_files"), _module("manifests")
-    is_rig = path.name in manifests.FILE_NAMES
-    if is_rig or any((path / known).is_file() for known in manifests.FILE_NAMES):
-        manifest = manifests.read(path)
-        described, path = manifest.calibration, manifest.path.parent / manifest.calibration.file
-        unit, up, told = unit or described.unit, up or described.up, described.format
+    manifests = _module("manifests")
+    if path.name in manifests.FILE_NAMES or any(
+        (path / known).is_file() for known in manifests.FILE_NAMES
+    ):
+        if unit or up:
+            received = f"{unit or up} with {path.name}"
+            raise errors.ArgumentError("unit and up", "be told by the manifest itself", received)
+        calibration = _module("recordings").RigSource(root=str(path)).rig
     else:
-        told = _FORMATS.get(path.suffix.lower(), "opencv" if path.is_dir() else "")
-    if not told:
-        rule, received = f"end in {', '.join(_FORMATS)}", path.name
-        if not path.exists():
-            rule, received = "exist", "nothing there"
-        elif path.suffix in (".pickle", ".pkl"):
-            received = "a pickle, which may run programs, such as OpenCap's"
-        raise errors.RecordingError(path, "calibration", rule, received)
-    calibration = formats.read(path, told, unit, up or "z")
-    formats.check_spacing(path, calibration)
+        calibration = _calibration(path, unit, up)
+    _module("calibration_files").check_spacing(path, calibration)
     known = ", ".join(calibration.names)
     if name is None and len(calibration.names) > 1:
         raise errors.RecordingError(path, "camera", f"be said by --camera: {known}", "nothing")
@@ -211,6 +205,18 @@ def read(path: pathlib.Path, name: str | None = None, *, unit: str = "", up: str
         received = f"{name}{errors.nearest(name, calibration.names)}"
         raise errors.RecordingError(path, "camera", f"be one of {known}", received)
     return _of_rig(path, calibration.select([name or calibration.names[0]]))
+
+
+def _calibration(path: pathlib.Path, unit: str, up: str) -> Any:
+    told = _FORMATS.get(path.suffix.lower(), "opencv" if path.is_dir() else "")
+    if not told:
+        rule, received = f"end in {', '.join(_FORMATS)}", path.name
+        if not path.exists():
+            rule, received = "exist", "nothing there"
+        elif path.suffix in (".pickle", ".pkl"):
+            received = "a pickle, which may run programs, such as OpenCap's"
+        raise errors.RecordingError(path, "calibration", rule, received)
+    return _module("calibration_files").read(path, told, unit, up or "z")
 
 
 def _of_rig(path: pathlib.Path, chosen: Any) -> Viewpoint:

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.datasets.rigs import calibration_files, pose2sim
+from keras_mvlift.datasets.rigs import calibration_files, calibrations, pose2sim, recordings
 from keras_mvlift.lifting import viewpoints
+from keras_mvlift.studio import rigs
+from tests.datasets.rigs import rigs_of_cameras
 
 CALIBRATION = pathlib.Path(pose2sim.demo_root(), "calibration", "Calib.qca.txt")
 LENS = (-0.3, 0.1, 0.001, -0.002, 0.01)
@@ -66,3 +68,44 @@ def test_a_lens_that_bends_nothing_changes_nothing():
     straight, sure = viewpoints.straighten(points, confidence, seen)
     assert straight is points
     assert sure is confidence
+
+
+RIG = rigs_of_cameras.draw()
+
+
+def placed(tmp_path, camera, scale=1.0):
+    path = tmp_path / "calibration.toml"
+    rig = RIG._replace(camera=camera._replace(center=scale * np.asarray(camera.center)))
+    calibration_files.write_toml(path, rig)
+    return path
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("mm", 1e3), ("cm", 1e2), ("m", 1.0)])
+def test_a_unit_may_be_told_and_one_that_cannot_be_is_refused(tmp_path, unit, scale):
+    path = placed(tmp_path, RIG.camera, scale)
+    seen = viewpoints.read(path, "cam_2", unit=unit)
+    np.testing.assert_allclose(seen.center, RIG.camera.center[1], rtol=1e-6)
+    if unit != "m":
+        word = {"mm": "milli", "cm": "centi"}[unit]
+        rule = rf"stand .* m apart; .*--unit.* looks like {word}meters read as meters"
+        with pytest.raises(errors.RecordingError, match=rule):
+            viewpoints.read(path, "cam_2")
+
+
+@pytest.mark.parametrize("up", calibrations.UP_AXES)
+def test_another_axis_may_be_up(tmp_path, up):
+    path = placed(tmp_path, calibrations.turn_camera_back(RIG.camera, up))
+    seen = viewpoints.read(path, "cam_1", up=up)
+    np.testing.assert_allclose(seen.center, RIG.camera.center[0], atol=1e-6)
+    np.testing.assert_allclose(seen.rotation, RIG.camera.rotation[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["rig.yaml", ""])
+def test_a_rigs_manifest_is_a_calibration(tmp_path, name):
+    rigs.write_rig(str(tmp_path), up="-y", num_frames=2)
+    known = recordings.RigSource(root=str(tmp_path)).rig
+    seen = viewpoints.read(tmp_path / name, known.names[1])
+    np.testing.assert_allclose(seen.center, known.camera.center[1], atol=1e-6)
+    np.testing.assert_allclose(seen.rotation, known.camera.rotation[1], atol=1e-6)
+    with pytest.raises(errors.ArgumentError, match="`unit and up` must be told by the manifest"):
+        viewpoints.read(tmp_path / name, known.names[1], up="y")
