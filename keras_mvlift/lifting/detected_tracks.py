@@ -56,7 +56,7 @@ def read(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tracks2D:
     is_kept = row[labels] >= 0
     laid_out[slots[is_kept], row[labels[is_kept]]] = people[is_kept]
     dropped = np.count_nonzero(~is_kept)
-    brief = f"{dropped} detections of people in fewer than {MIN_FRAMES} frames left out"
+    brief = f"{dropped} of {len(people)} detections left out, of people in too few frames"
     return tracks_2d.of_arrays(
         laid_out[..., :2],
         laid_out[..., 2],

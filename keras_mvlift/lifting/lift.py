@@ -242,8 +242,8 @@ _MARGINS = (0.02, 0.25)
 # Of joints that may lie outside, and of frames in which people may lie or stand on their heads.
 _MANY = 0.2
 _MOST = 0.6
-# Of an image: what was detected at half its size or less fills no more of it.
-_CORNER = 0.5
+# Of an image: what was detected at half its size lies in no more of it, and fills some.
+_CORNER, _FILLED = 0.5, 0.15
 # Of the unit vector along the back, as a mean over frames.
 _UPRIGHT = 0.5
 # Meters from the world's origin.
@@ -269,7 +269,7 @@ def _warn_of_image(tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint) 
     if outside > _MANY:
         far = " x ".join(f"{most:.0f}" for most in points.max(axis=0))
         _warn(f"{outside:.0%} of the joints lie outside of {image} (up to {far}): {advice}")
-    elif (share.max(axis=0) < _CORNER).all() and np.ptp(share, axis=0).max() > _CORNER / 2:
+    elif (share.max(axis=0) < _CORNER).all() and np.ptp(share, axis=0).max() > _FILLED:
         most = share.max()
         _warn(f"All joints lie in the first {most:.0%} of {image}, both ways: {advice}")
 
