@@ -347,7 +347,7 @@ def check_joints(
     Raises:
         ValueError: If a shape is wrong, a value is infinite or a confidence outside [0, 1].
     """
-    given = joint_names if skeleton is None else skeletons.by_name(skeleton).joints
+    given = tuple(joint_names) if skeleton is None else skeletons.by_name(skeleton).joints
     keypoints = _check_keypoints(keypoints_2d, given, is_clip)
     seen = _check_confidence(confidence, keypoints)
     keypoints = np.where(seen[..., np.newaxis] > 0, keypoints, np.float32(0.0))
@@ -400,18 +400,18 @@ def _check_confidence(value: Any, keypoints_2d: np.ndarray) -> np.ndarray:
 
 
 def _warn_of_other_order(
-    keypoints_2d: np.ndarray, confidence: np.ndarray, joint_names: Sequence[str]
+    keypoints_2d: np.ndarray, confidence: np.ndarray, joint_names: tuple[str, ...]
 ) -> None:
     """Warns of joints that by the anatomy come in the order of another set of as many."""
     flat = confidence.reshape(math.prod(confidence.shape[:-1]), confidence.shape[-1])
     step = len(flat) // _MOST_EXAMINED + 1
     points = keypoints_2d.reshape(*flat.shape, 2)[::step]
     likely = skeletons.by_anatomy(points, flat[::step])
-    names = tuple(joint_names)
     known = [known.joints for known in skeletons.SKELETONS.values()]
-    if likely is not None and likely.joints != names and names in known:
-        told = f"`keypoints_2d` look like {likely.name}'s joints, and are read as {names[0]},"
-        told += f' {names[1]}, ...: skeleton="{likely.name}" reads them as such.'
+    if likely is not None and likely.joints != joint_names and joint_names in known:
+        first, second = joint_names[:2]
+        told = f"`keypoints_2d` look like {likely.name}'s joints, and are read as {first},"
+        told += f' {second}, ...: skeleton="{likely.name}" reads them as such.'
         warnings.warn(told, errors.InputWarning, stacklevel=4)
 
 

@@ -1,3 +1,4 @@
+import json
 import pathlib
 import pickle
 import re
@@ -67,9 +68,9 @@ def test_what_a_terminal_would_obey_is_shown_not_sent():
 @pytest.mark.parametrize(
     ("parse", "said"),
     [
-        (lambda: {}["scores"], "no `scores`"),
+        (lambda: json.loads("{}")["scores"], "no `scores`"),
         (lambda: [][0], "too few lines or values"),
-        (lambda: None["a"], "something else there"),
+        (lambda: json.loads("null")["a"], "something else there"),
         (lambda: float("x1"), "'x1'"),
         (lambda: np.array([[1], [1, 2]], float), "lists of other lengths"),
         (lambda: np.zeros(5).reshape(2, 2), "5 numbers"),

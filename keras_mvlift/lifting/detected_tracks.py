@@ -122,7 +122,7 @@ def joint_set(
         found = skeletons.by_name(str(name))
     if found.num_joints != count:
         rule = f"have the {found.num_joints} joints of {found.name}"
-        received = f"{count}, as {' and '.join(same)} has" if same else count
+        received = f"{count}" + (f", as {' and '.join(same)} has" if same else "")
         raise errors.RecordingError(path, "keypoints", rule, received)
     if likely is not None and likely is not found:
         told = f"{path.name}: joints look like {likely.name}'s and are read as {found.name}'s."

@@ -292,6 +292,9 @@ def _frame_rate(
 # of the frames, a number first.
 
 
+_DEEPLABCUT = ("x", "y", "likelihood")
+
+
 def _read_deeplabcut(path: pathlib.Path, rows: list[list[str]]) -> tracks_2d.Tracks2D:
     with errors.parsing(path, "table", "be DeepLabCut's"):
         above = {row[0].strip(): row[1:] for row in rows[:4] if not row[0].strip().isdecimal()}
@@ -303,10 +306,9 @@ def _read_deeplabcut(path: pathlib.Path, rows: list[list[str]]) -> tracks_2d.Tra
         clocks.check_length(path, int(frames.max() - frames.min()) + 1)
         laid_out = np.full((np.ptp(frames) + 1, len(names), len(joints), 3), np.nan)
         for column, (person, part, axis) in enumerate(zip(people, parts, axes, strict=True), 1):
-            place = names.index(person), joints.index(part), ("x", "y", "likelihood").index(axis)
-            laid_out[(frames - frames.min(), *place)] = [
-                float(row[column] or "nan") for row in body
-            ]
+            who, what = names.index(person), joints.index(part)
+            values = [float(row[column] or "nan") for row in body]
+            laid_out[frames - frames.min(), who, what, _DEEPLABCUT.index(axis)] = values
         return tracks_2d.of_arrays(
             laid_out[..., :2],
             np.nan_to_num(laid_out[..., 2]),

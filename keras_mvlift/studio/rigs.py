@@ -472,8 +472,8 @@ def body_joints(pose_world: np.ndarray, skeleton: skeletons.Skeleton) -> np.ndar
         if joint in skeletons.H36M_17.joints:
             return pose_world[:, index(joint)]
         side = next((side for side in ("left", "right") if side in joint), "")
-        part, number = re.fullmatch(r"(.*?)(?:_(\d+))?", joint).groups("0")
-        row, column = divmod(int(number), _ROW)
+        part, number = re.sub(r"_\d+$", "", joint), re.search(r"\d+$", joint)
+        row, column = divmod(int(number.group()) if number else 0, _ROW)
         anchor, (ahead, aside, above) = _NEAR[re.sub("left|right", "*", part)]
         aside, above = aside + _PITCH * column, above - _PITCH * row
         outward = aside if side == "left" else -aside

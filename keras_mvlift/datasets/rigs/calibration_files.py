@@ -272,7 +272,8 @@ def _kalibr_places(path: pathlib.Path, found: dict[str, Any]) -> dict[str, Any]:
     """Places a chain of cameras, each in the frame of the one before, in the first one's."""
     if not any(_KALIBR in camera for camera in list(found.values())[1:]):
         return found
-    placed, pose = {}, np.eye(4)
+    placed: dict[str, Any] = {}
+    pose = np.eye(4)
     for name, camera in found.items():
         if placed:
             with errors.parsing(path, f"{name}/{_KALIBR}", "be 4 by 4"):
