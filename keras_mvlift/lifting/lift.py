@@ -70,9 +70,7 @@ def lift(
     rate = _frame_rate(tracks, frame_rate)
     seen_from = _viewpoint(model, tracks, viewpoint)
     target = space or _most(viewpoint)
-    if target not in pose_clip.SPACES:
-        rule = f"be one of {', '.join(pose_clip.SPACES)}"
-        raise ValueError(f"`space` must {rule}. Received: {target!r}.")
+    errors.require_known("space", target, pose_clip.SPACES)
     if target == "world" and not seen_from.has_place:
         seen_from.world_from_camera(np.zeros(3))
     converter = _converter(model, tracks)
@@ -80,9 +78,7 @@ def lift(
     straight, confidence = converter.keypoints(straight), converter.confidence(confidence)
     _warn_of_image(tracks, seen_from)
     _warn_of_upside_down(straight, confidence, model.joint_names)
-    if max_gap > 0:
-        longest = max(round(max_gap * rate), 1)
-        straight, confidence = smoothing.bridge(straight, confidence, longest)
+    straight, confidence = _bridged(straight, confidence, max_gap * rate)
     lifted = _run(model, straight, confidence, seen_from, progress)
     if target != "root":
         pose_camera = _placed(lifted, seen_from, "camera")
@@ -109,6 +105,14 @@ def lift(
             "notes": list(tracks.notes),
         },
     )
+
+
+def _bridged(
+    keypoints_2d: np.ndarray, confidence: np.ndarray, max_frames: float
+) -> tuple[np.ndarray, np.ndarray]:
+    if max_frames <= 0:
+        return keypoints_2d, confidence
+    return smoothing.bridge(keypoints_2d, confidence, max(round(max_frames), 1))
 
 
 def _check_types(model: Any, tracks: Any, viewpoint: Any) -> None:
