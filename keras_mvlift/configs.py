@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from keras_mvlift import errors
+
 RECIPES = ("paper", "ray_root", "solved_root")
 TEMPORAL = "temporal_dilated"
 BACKBONES = ("paper", "res_linear", TEMPORAL)
@@ -45,7 +47,31 @@ class Json:
         unknown = set(values) - {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
         if unknown:
             raise ValueError(f"`{cls.__name__}` has no such fields. Received: {sorted(unknown)}.")
+        check_types(cls, values)
         return cls(**{name: _freeze(value) for name, value in values.items()})
+
+
+# Each field's type: its word, and what JSON may hold for it.
+_TYPES: dict[Any, tuple[str, tuple[type, ...]]] = {
+    int: ("a whole number", (int,)),
+    float: ("a number", (int, float)),
+    bool: ("true or false", (bool,)),
+    str: ("a text", (str,)),
+}
+
+
+def check_types(config: type, values: Mapping[str, Any]) -> None:
+    """Refuses values of another type than a dataclass's fields have.
+
+    Raises:
+        ArgumentError: If one is.
+    """
+    for field in dataclasses.fields(config):
+        value = values.get(field.name)
+        word, kinds = _TYPES.get(field.type, ("", (object,)))
+        is_bool = isinstance(value, bool) and field.type is not bool and word
+        if field.name in values and (is_bool or not isinstance(value, kinds)):
+            raise errors.ArgumentError(field.name, f"be {word}", repr(value))
 
 
 def filter_widths(name: str, widths: Sequence[int]) -> None:

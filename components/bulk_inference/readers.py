@@ -94,6 +94,9 @@ def check(rows: Rows) -> tuple[Views, dict[int, Refusal]]:
         name: _dense(name, rows.numbers[name], shape, refusals) for name, shape in NUMBERS.items()
     }
     has = {name: rows.numbers[name].lengths > 0 for name in PLACE}
+    is_place = skeletons.is_place(numbers["keypoints_2d"])
+    numbers["confidence"] = np.where(is_place, numbers["confidence"], 0.0).astype(np.float32)
+    numbers["keypoints_2d"] = np.where(is_place[..., np.newaxis], numbers["keypoints_2d"], 0.0)
     _check_seen(numbers, refusals)
     _check_intrinsics(numbers["intrinsics"], refusals)
     _check_place(numbers, has, refusals)
@@ -127,9 +130,10 @@ def _dense(
         values = filled
     dense = values.reshape(-1, *shape)
     is_given = lengths > 0
-    is_finite = np.isfinite(dense).reshape(len(dense), size).all(axis=1)
-    advice = "; give a joint that was not seen confidence 0" if name == "keypoints_2d" else ""
-    _refuse(refusals, is_given & ~is_finite, name, f"be finite{advice}", _not_finite)
+    # A joint at NaN was not seen.
+    is_wrong = np.isinf(dense) if name == "keypoints_2d" else ~np.isfinite(dense)
+    is_wrong = is_given & is_wrong.reshape(len(dense), size).any(axis=1)
+    _refuse(refusals, is_wrong, name, "be finite", lambda _: "NaN or infinity")
     return dense
 
 
@@ -165,10 +169,6 @@ def _check_place(
     rule = "be a rotation, camera from world"
     is_wrong = has["rotation"] & ~is_turn
     _refuse(refusals, is_wrong, "rotation", rule, lambda row: rotation[row].tolist())
-
-
-def _not_finite(_: int) -> str:
-    return "NaN or infinity"
 
 
 def _refuse(

@@ -58,16 +58,12 @@ def solve(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     damped = left + (_DAMPING * trace + 1e-9) * identity
     # By cross products of the columns: on many small matrices TensorFlow's solver is slow.
     first, second, third = tf.unstack(damped, axis=-1)
-    normals = tf.stack([_cross(second, third), _cross(third, first), _cross(first, second)], -2)
+    normals = tf.stack(
+        [cameras.cross(second, third), cameras.cross(third, first), cameras.cross(first, second)],
+        -2,
+    )
     determinant = tf.reduce_sum(first * normals[..., 0, :], axis=-1, keepdims=True)
     return tf.linalg.matvec(normals, right) / determinant
-
-
-def _cross(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """Returns cross products, `[..., 3]`; `tf.linalg.cross` does so several times slower."""
-    ax, ay, az = tf.unstack(first, axis=-1)
-    bx, by, bz = tf.unstack(second, axis=-1)
-    return tf.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
 
 
 def solve_root_position(

@@ -334,10 +334,15 @@ def write_csv(clip: PoseClip, path: pathlib.Path) -> None:
 def _csv_rows(clip: PoseClip, track: Track) -> Iterator[list[object]]:
     numbers = _numbers(track).tolist()
     for index, frame in enumerate(numbers):
-        start = (track.name, clip.first_frame + index, f"{index / clip.frame_rate:.6f}")
+        start = (_as_text(track.name), clip.first_frame + index, f"{index / clip.frame_rate:.6f}")
         for joint, values in zip(clip.joint_names, frame, strict=True):
             cells = ["" if value != value else f"{value:.5f}" for value in values]
             yield [*start, joint, clip.space, *cells]
+
+
+def _as_text(name: str) -> str:
+    """Returns a name so that no program of tables runs it, which those that begin so are."""
+    return f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name
 
 
 def _numbers(track: Track) -> np.ndarray:

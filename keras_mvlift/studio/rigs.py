@@ -470,7 +470,11 @@ _NEAR: dict[str, tuple[str, tuple[float, float, float]]] = {
     "*_big_toe": ("*_ankle", (0.15, -0.02, -0.06)),
     "*_small_toe": ("*_ankle", (0.12, 0.05, -0.06)),
     "*_foot_index": ("*_ankle", (0.15, 0.0, -0.06)),
+    "face": ("nose", (0.03, 0.0, 0.0)),
+    "*_hand": ("*_wrist", (0.05, 0.0, -0.05)),
 }
+# Meters between the numbered joints of a face or hand, which lie in rows of so many.
+_PITCH, _ROW = 0.007, 9
 _UP = np.array([0.0, 0.0, 1.0])
 
 
@@ -493,7 +497,10 @@ def body_joints(pose_world: np.ndarray, skeleton: skeletons.Skeleton) -> np.ndar
         if joint in skeletons.H36M_17.joints:
             return pose_world[:, index(joint)]
         side = next((side for side in ("left", "right") if side in joint), "")
-        anchor, (ahead, aside, above) = _NEAR[re.sub("left|right", "*", joint)]
+        part, number = re.sub(r"_\d+$", "", joint), re.search(r"\d+$", joint)
+        row, column = divmod(int(number.group()) if number else 0, _ROW)
+        anchor, (ahead, aside, above) = _NEAR[re.sub("left|right", "*", part)]
+        aside, above = aside + _PITCH * column, above - _PITCH * row
         outward = aside if side == "left" else -aside
         return place(anchor.replace("*", side)) + ahead * front + outward * left + above * _UP
 

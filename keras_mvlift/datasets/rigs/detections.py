@@ -67,12 +67,15 @@ class Crowd(NamedTuple):
 def gather(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Crowd:
     """Checks frames, in any order, and gives all people in them.
 
+    What is at no place, `skeletons.is_place`, has confidence 0.
+
     Raises:
         RecordingError: If two frames have one number, or a person has another number of joints, a
             number that is not finite, or a negative confidence; names file, frame and rule.
     """
     numbers = _numbers(frames)
     people = _people(frames, skeleton)
+    people[~skeletons.is_place(people[..., :2])] = 0.0
     owner = np.repeat(np.arange(len(frames)), [len(frame.people) for frame in frames])
     _check(frames, owner, people)
     return Crowd(numbers, owner, people)
@@ -125,13 +128,39 @@ def _check(frames: Sequence[Frame], owner: np.ndarray, people: np.ndarray) -> No
         raise errors.RecordingError(frame.path, frame.field, rule, received)
 
 
+def frame_numbers(path: pathlib.Path, field: str, names: Sequence[str]) -> list[int]:
+    """Reads the frame's number out of each name of an image or file.
+
+    It is the last number in it, or the last by which all names differ.
+
+    Args:
+        path: What holds the names, for errors.
+        field: What the names are.
+        names: Several may be the same image's.
+
+    Raises:
+        RecordingError: If a name holds no number, or different names would be one frame.
+    """
+    found = {name: re.findall(r"[0-9]{1,18}", name) for name in names}
+    for name, numbers in found.items():
+        if not numbers:
+            raise errors.RecordingError(path, field, "hold a frame number", name)
+    width = min(map(len, found.values()), default=0)
+    is_even = len({*map(len, found.values())}) == 1
+    for column in range(1, (width if is_even else 1) + 1):
+        told = {name: int(numbers[-column]) for name, numbers in found.items()}
+        if len({*told.values()}) == len(told):
+            return [told[name] for name in names]
+    first, second = list(found)[:2]
+    rule = "hold a number that is each frame's own"
+    raise errors.RecordingError(path, field, rule, f"{first} and {second} among {len(found)}")
+
+
 # AlphaPose's JSON output: one file a camera, a list of all people in all frames.
 #
 # Confidences of its COCO models may exceed 1, since they are read off unnormalized heat maps. They
 # are cut at 1, not scaled: a scale taken from one file would make another file's 0.5 mean something
 # else.
-
-_ALPHAPOSE_FRAME = re.compile(r"([0-9]{1,18})(?:\.[A-Za-z]+)?$")
 
 
 def alphapose_frames(path: pathlib.Path) -> list[Frame]:
@@ -144,17 +173,15 @@ def alphapose_frames(path: pathlib.Path) -> list[Frame]:
     if not isinstance(entries, list):
         rule = "be AlphaPose's list of people"
         raise errors.RecordingError(path, "results", rule, type(entries).__name__)
-    people: dict[int, list[Any]] = {}
-    ids: dict[int, list[Any]] = {}
+    names = []
     for index, entry in enumerate(entries):
         with errors.parsing(path, f"[{index}]", "have an `image_id` and `keypoints`"):
-            image, keypoints = str(entry["image_id"]), entry["keypoints"]
-        match = _ALPHAPOSE_FRAME.search(image)
-        if match is None:
-            rule = "end in a frame number"
-            raise errors.RecordingError(path, f"[{index}].image_id", rule, image)
-        number = int(match.group(1))
-        people.setdefault(number, []).append(keypoints)
+            names.append(str(entry["image_id"]))
+            entry["keypoints"]
+    people: dict[int, list[Any]] = {}
+    ids: dict[int, list[Any]] = {}
+    for number, entry in zip(frame_numbers(path, "image_id", names), entries, strict=True):
+        people.setdefault(number, []).append(entry["keypoints"])
         # A number, or a list of one.
         ids.setdefault(number, []).extend(np.ravel(entry.get("idx", [])).tolist())
     return [
@@ -210,7 +237,6 @@ def join_scores(keypoints: Any, scores: Any) -> np.ndarray:
 #
 # Pose2Sim writes what RTMPose finds in the same form, and AlphaPose does when it is asked to.
 
-_OPENPOSE_FRAME = re.compile(r"([0-9]{1,18})(?:_keypoints)?\.json$")
 _OPENPOSE_FIELD = "pose_keypoints_2d"
 
 
@@ -220,16 +246,26 @@ def openpose_frames(folder: pathlib.Path) -> list[Frame]:
     Raises:
         RecordingError: If there is no such file, or one of them is not OpenPose's.
     """
-    paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    paths = json_files(folder)
+    names = [path.stem.removesuffix("_keypoints") for path in paths]
+    numbers = frame_numbers(folder, "file name", names)
+    return [_openpose_frame(*pair) for pair in zip(paths, numbers, strict=True)]
+
+
+def json_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Lists a folder's JSON files, sorted; hidden ones are no detector's.
+
+    Raises:
+        RecordingError: If there is none.
+    """
+    found = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    paths = [path for path in found if not path.name.startswith(".")]
     if not paths:
         raise errors.RecordingError(folder, "*.json", "exist", "no such file")
-    return [_openpose_frame(path) for path in paths]
+    return paths
 
 
-def _openpose_frame(path: pathlib.Path) -> Frame:
-    match = _OPENPOSE_FRAME.search(path.name)
-    if match is None:
-        raise errors.RecordingError(path, "file name", "end in a frame number", path.name)
+def _openpose_frame(path: pathlib.Path, number: int) -> Frame:
     content = files.read_json(path, "people")
     rule = "hold OpenPose's `people` with `pose_keypoints_2d` as (x, y, confidence) triples"
     with errors.parsing(path, "people", rule):
@@ -239,7 +275,7 @@ def _openpose_frame(path: pathlib.Path) -> Frame:
         ids = [number for person in people for number in person.get("person_id", ())]
     # It writes -1 for a person that it has not tracked.
     known = [number for number in ids if number != -1]
-    return Frame(int(match.group(1)), path, _OPENPOSE_FIELD, seen, known)
+    return Frame(number, path, _OPENPOSE_FIELD, seen, known)
 
 
 # What rtmlib's models return, saved: keypoints and scores of all people in each frame.

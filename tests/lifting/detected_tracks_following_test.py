@@ -1,6 +1,6 @@
 import numpy as np
 
-from keras_mvlift.lifting import tracks_2d_files
+from keras_mvlift.lifting import detected_tracks
 
 BODY = np.random.default_rng(0).uniform(0, 100, (6, 2))
 
@@ -13,7 +13,7 @@ def person(x, confidence=1.0, joints=range(6)):
 def follow(*frames):
     """Follows `(number, person, ...)`."""
     numbers = [number for number, *crowd in frames for _ in crowd]
-    return tracks_2d_files.follow(
+    return detected_tracks.follow(
         np.array(numbers), np.array([each for _, *crowd in frames for each in crowd])
     )
 
@@ -57,5 +57,5 @@ def test_a_joint_is_remembered_while_it_is_hidden():
 def test_the_most_surely_seen_is_first_and_a_flicker_is_left_out():
     labels = np.array([0, 1, 2] + [0, 1] * 5)
     confidence = np.where(labels == 1, 0.9, 0.5)[:, np.newaxis] * np.ones(6)
-    assert tracks_2d_files.ranking(labels, confidence, 6).tolist() == [1, 0]
-    assert sorted(tracks_2d_files.ranking(labels[:3], confidence[:3], 1)) == [0, 1, 2]
+    assert detected_tracks.ranking(labels, confidence, 6).tolist() == [1, 0]
+    assert sorted(detected_tracks.ranking(labels[:3], confidence[:3], 1)) == [0, 1, 2]
