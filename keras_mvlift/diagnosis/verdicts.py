@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift.diagnosis import findings, mistakes, search
+from keras_mvlift.diagnosis import findings, mistakes, moments, search
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import residuals as diagnosis_residuals
 
@@ -55,6 +55,25 @@ def reach(footage: footages.Footage) -> Verdict:
     """Finds what is wrong with a rig."""
     found: list[findings.Finding] = []
     current = footage
+    for finding, corrected in moments.trace(footage):
+        found.append(finding)
+        current = corrected
+    whole, mended = _of_all_frames(current)
+    for check in (_time_shift, moments.leftovers, _lens, _sides, _unit):
+        for finding, corrected in check(mended):
+            whole.append(finding)
+            mended = corrected
+    found += whole + find(mended) + _unsure(footage) + _lost(footage)
+    found.sort(key=lambda finding: finding.severity != findings.ERROR)
+    return Verdict(found, mended)
+
+
+def _of_all_frames(
+    footage: footages.Footage,
+) -> tuple[list[findings.Finding], footages.Footage]:
+    """Looks for causes that hold throughout; they are none if they leave the cameras at odds."""
+    found: list[findings.Finding] = []
+    current = footage
     for _ in range(_MAX_CAUSES):
         if _is_sound(current):
             break
@@ -64,16 +83,10 @@ def reach(footage: footages.Footage) -> Verdict:
             break
         found.append(_named(current, corrected, candidate))
         current = corrected
-    if _worst(current) > EXPLAINED:
-        # Causes that leave the cameras at odds have not been shown to be causes.
-        found, current = [], footage
-    for check in (_time_shift, _lens, _sides, _unit):
-        for finding, corrected in check(current):
-            found.append(finding)
-            current = corrected
-    found += find(current, EXPLAINED, AGREEMENT)
-    found.sort(key=lambda finding: finding.severity != findings.ERROR)
-    return Verdict(found, current)
+    off = moments.consensus(current).share_off.max() if found else 0.0
+    if _worst(current) > EXPLAINED or off > moments.MIN_SHARE:
+        return [], footage
+    return found, current
 
 
 def _worst(footage: footages.Footage) -> float:
@@ -145,7 +158,8 @@ def _time_shift(footage: footages.Footage) -> Checked:
         return
     candidate = search.shifted(footage, offsets)
     corrected = candidate.undo(footage)
-    if _worst(corrected) <= AGREEMENT:
+    off = moments.consensus(corrected).share_off.max()
+    if _worst(corrected) <= AGREEMENT and off <= moments.MIN_SHARE:
         yield _named(footage, corrected, candidate), corrected
 
 
@@ -268,29 +282,23 @@ def bias(footage: footages.Footage) -> np.ndarray:
     return np.nan_to_num(median)
 
 
-def find(footage: footages.Footage, explained: float, agreement: float) -> list[findings.Finding]:
-    """Says what else is off in footage from which the known causes were taken.
-
-    Args:
-        footage: The footage.
-        explained: A pair's residual beyond it is an error.
-        agreement: A pair's residual beyond it is a warning.
-    """
+def find(footage: footages.Footage) -> list[findings.Finding]:
+    """Says how the cameras still disagree in footage from which the known causes were taken."""
     residuals = diagnosis_residuals.residual_matrix(footage.thinned(_MAX_FRAMES))
     if not np.isfinite(residuals).any():
         return [_nothing_shared(footage)]
     found = []
     worst = float(np.nanmax(residuals))
-    if worst > explained:
+    if worst > EXPLAINED:
         found.append(_unexplained(footage, residuals))
     else:
         shift = bias(footage)
         is_off = np.linalg.norm(shift, axis=-1) > MAX_BIAS * footage.person_size
         if is_off.any():
             found.append(_calibration_off(footage, shift, is_off))
-        elif worst > agreement:
+        elif worst > AGREEMENT:
             found.append(_noisy(footage, residuals))
-    return found + _unsure(footage) + _lost(footage)
+    return found
 
 
 def lost_frames(footage: footages.Footage) -> tuple[np.ndarray, np.ndarray]:
