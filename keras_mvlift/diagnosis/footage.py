@@ -36,7 +36,8 @@ class Views(NamedTuple):
     person_size: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+# Compared by identity, so that what is computed of footage can be kept.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Footage:
     """Frames of one rig, in runs without gaps.
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift.diagnosis import findings, mistakes, moments, search
+from keras_mvlift.diagnosis import episodes, findings, mistakes, moments, search
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import residuals as diagnosis_residuals
 
@@ -55,11 +55,11 @@ def reach(footage: footages.Footage) -> Verdict:
     """Finds what is wrong with a rig."""
     found: list[findings.Finding] = []
     current = footage
-    for finding, corrected in moments.trace(footage):
+    for finding, corrected in episodes.trace(footage):
         found.append(finding)
         current = corrected
     whole, mended = _of_all_frames(current)
-    for check in (_time_shift, moments.leftovers, _lens, _sides, _unit):
+    for check in (_time_shift, episodes.leftovers, _lens, _sides, _unit):
         for finding, corrected in check(mended):
             whole.append(finding)
             mended = corrected
@@ -84,7 +84,7 @@ def _of_all_frames(
         found.append(_named(current, corrected, candidate))
         current = corrected
     off = moments.consensus(current).share_off.max() if found else 0.0
-    if _worst(current) > EXPLAINED or off > moments.MIN_SHARE:
+    if _worst(current) > EXPLAINED or off > episodes.MIN_SHARE:
         return [], footage
     return found, current
 
@@ -154,12 +154,16 @@ def _time_shift(footage: footages.Footage) -> Checked:
     as_it_is, at_best = offsets.curve[views, middle], offsets.curve[views, middle + offsets.frames]
     ratio = np.divide(as_it_is, at_best, out=np.zeros_like(at_best), where=at_best > 0)
     is_late = offsets.frames != 0
+    for view in np.flatnonzero(is_late):
+        for drift in episodes.out_of_step(footage, moments.consensus(footage), int(view)):
+            yield drift
+            return
     if not is_late.any() or np.nan_to_num(ratio[is_late]).min() < SHIFT_RATIO:
         return
     candidate = search.shifted(footage, offsets)
     corrected = candidate.undo(footage)
     off = moments.consensus(corrected).share_off.max()
-    if _worst(corrected) <= AGREEMENT and off <= moments.MIN_SHARE:
+    if _worst(corrected) <= AGREEMENT and off <= episodes.MIN_SHARE:
         yield _named(footage, corrected, candidate), corrected
 
 
