@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_mvlift.datasets.rigs import calibrations
 from keras_mvlift.diagnosis import episodes, findings, mistakes, moments, search
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import residuals as diagnosis_residuals
@@ -51,8 +52,13 @@ class Verdict(NamedTuple):
     corrected: footages.Footage
 
 
-def reach(footage: footages.Footage) -> Verdict:
-    """Finds what is wrong with a rig."""
+def reach(footage: footages.Footage, up: str = "z") -> Verdict:
+    """Finds what is wrong with a rig.
+
+    Args:
+        footage: What it saw.
+        up: The axis that its calibration's file says to point up, of `calibrations.UP_AXES`.
+    """
     found: list[findings.Finding] = []
     current = footage
     for finding, corrected in episodes.trace(footage):
@@ -63,7 +69,7 @@ def reach(footage: footages.Footage) -> Verdict:
         for finding, corrected in check(mended):
             whole.append(finding)
             mended = corrected
-    found += whole + find(mended) + _unsure(footage) + _lost(footage)
+    found += whole + _up(mended, up) + find(mended) + _unsure(footage) + _lost(footage)
     found.sort(key=lambda finding: finding.severity != findings.ERROR)
     return Verdict(found, mended)
 
@@ -251,6 +257,38 @@ def _unit(footage: footages.Footage) -> Checked:
         ),
         corrected if is_known else footage,
     )
+
+
+MIN_STEADY = 0.8
+"""Of the mean direction of the body: 1 if it never changes; people at exercise have less."""
+
+MIN_UPRIGHT = 0.5
+"""Of the upward part of that direction: 1 for standing, 0 for lying, -1 on the head."""
+
+
+def _up(footage: footages.Footage, up: str) -> list[findings.Finding]:
+    placed = diagnosis_residuals.reproject(footage.thinned(_LOOK_FRAMES))
+    body = diagnosis_residuals.upward(placed.points, placed.is_seen)
+    if np.linalg.norm(body) < MIN_STEADY or body[2] >= MIN_UPRIGHT or _worst(footage) > EXPLAINED:
+        return []
+    in_file = calibrations.turn_points_back(body, up)
+    axis = int(np.abs(in_file).argmax())
+    right = "-" * bool(in_file[axis] < 0) + "xyz"[axis]
+    pose = "on their heads" if body[2] < -MIN_UPRIGHT else "on their side"
+    return [
+        findings.Finding(
+            name="up_is_wrong",
+            severity=findings.WARNING,
+            cameras=footage.camera_names,
+            sentence=f"With {up} up people are {pose}: their heads lie along {right} from their "
+            "feet.",
+            remedy=f"Set the calibration's `up` to {right!r}, unless they really lie.",
+            before=float(body[2]),
+            after=float(np.abs(in_file[axis])),
+            unit="share of the body's length upwards",
+            details={"up": right},
+        )
+    ]
 
 
 # What is left when no cause can be named: a calibration that is off, or detections that are.

@@ -81,26 +81,59 @@ def gather(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Crowd:
     return Crowd(numbers, owner, people)
 
 
-def follow(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Track:
+# A heat map's maximum may be a little above 1; where one in ten is above this, 1 is not the most.
+_MOST, _MOST_PERCENT = 1.5, 90.0
+
+
+def follow(frames: Sequence[Frame], skeleton: skeletons.Skeleton, max_score: float = 1.0) -> Track:
     """Follows the person most surely seen through a camera's frames.
 
-    Confidences above 1, which some detectors write, count as 1 once the person is chosen.
+    Confidences a little above 1, which some detectors write, count as 1 once the person is chosen.
 
     Args:
         frames: In any order.
         skeleton: Its joints are the `K` joints of each person.
+        max_score: What the confidences are divided by.
 
     Raises:
         RecordingError: If two frames have one number, or a person has another number of joints, a
-            number that is not finite, or a negative confidence; names file, frame and rule.
+            number that is not finite, a negative confidence, or confidences are not in [0,
+            `max_score`]; names file, frame and rule.
     """
     numbers, owner, people = gather(frames, skeleton)
     chosen, seen = most_surely_seen(owner, people)
     person = np.zeros((len(frames), skeleton.num_joints, 3))
     person[seen] = people[chosen]
     order = np.argsort(numbers, kind="stable")
-    person = person[order]
+    person = person[order] / [1.0, 1.0, max_score]
+    scores = person[..., 2][person[..., 2] > 0]
+    if len(scores) and np.percentile(scores, _MOST_PERCENT) > _MOST:
+        most = max_score * float(scores.max())
+        rule = f"lie in [0, {max_score:g}], or `max_score` be told: {most:.3g} of this camera"
+        received = f"{(scores > 1).mean():.0%} above, up to {most:.4g}"
+        raise errors.RecordingError(frames[0].path, "scores", rule, received)
     return Track(numbers[order], person[..., :2], np.clip(person[..., 2], 0.0, 1.0))
+
+
+MIN_SPAN = 8.0
+"""People of fewer pixels are not detected; where all there is spans less, it is no pixels."""
+
+
+def require_pixels(path: object, keypoints_2d: np.ndarray, confidence: np.ndarray) -> None:
+    """Refuses keypoints `[V, T, K, 2]` of which a camera's are shares of the image's size.
+
+    Raises:
+        RecordingError: If all that a camera ever saw lies within `MIN_SPAN`.
+    """
+    for points, seen in zip(keypoints_2d, confidence > 0, strict=True):
+        found = points[seen]
+        span = float(np.ptp(found, axis=0).max()) if len(found) else np.inf
+        if span < MIN_SPAN:
+            low, high = found.min(), found.max()
+            guess = ", shares of the image's size" if -1 <= low and high <= 1 else ""
+            received = f"{low:.3g} to {high:.3g} in all frames of a camera{guess}"
+            rule = "be pixels, `x * width` and `y * height`"
+            raise errors.RecordingError(path, "keypoints", rule, received)
 
 
 def most_surely_seen(owner: np.ndarray, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -176,17 +209,20 @@ def _check(frames: Sequence[Frame], owner: np.ndarray, people: np.ndarray) -> No
 _ALPHAPOSE_FRAME = re.compile(r"([0-9]{1,18})(?:\.[A-Za-z]+)?$")
 
 
-def read_alphapose(path: pathlib.Path, skeleton: skeletons.Skeleton) -> Track:
+def read_alphapose(
+    path: pathlib.Path, skeleton: skeletons.Skeleton, max_score: float = 1.0
+) -> Track:
     """Reads one camera's detections of the person most surely seen in each frame.
 
     Args:
         path: The file; each entry's `image_id` ends in its frame number, as `"0.jpg"` does.
         skeleton: The detector's joint set.
+        max_score: The greatest confidence that it gives.
 
     Raises:
         RecordingError: If the file is missing or not AlphaPose's.
     """
-    return follow(alphapose_frames(path), skeleton)
+    return follow(alphapose_frames(path), skeleton, max_score)
 
 
 def alphapose_frames(path: pathlib.Path) -> list[Frame]:
@@ -221,18 +257,19 @@ def alphapose_frames(path: pathlib.Path) -> list[Frame]:
 # MMPose's JSON output: one file a camera, frame by frame, of its inferencer or its demos.
 
 
-def read_mmpose(path: pathlib.Path, skeleton: skeletons.Skeleton) -> Track:
+def read_mmpose(path: pathlib.Path, skeleton: skeletons.Skeleton, max_score: float = 1.0) -> Track:
     """Reads one camera's detections of the person most surely seen in each frame.
 
     Args:
         path: The file: a list of `{"frame_id", "instances"}`, or such a list as `instance_info`.
             The inferencer counts frames from 0, the demos from 1.
         skeleton: The detector's joint set.
+        max_score: The greatest confidence that it gives.
 
     Raises:
         RecordingError: If the file is missing or not MMPose's.
     """
-    return follow(mmpose_frames(path), skeleton)
+    return follow(mmpose_frames(path), skeleton, max_score)
 
 
 def mmpose_frames(path: pathlib.Path) -> list[Frame]:
@@ -283,18 +320,21 @@ _OPENPOSE_FRAME = re.compile(r"([0-9]{1,18})(?:_keypoints)?\.json$")
 _OPENPOSE_FIELD = "pose_keypoints_2d"
 
 
-def read_openpose(folder: pathlib.Path, skeleton: skeletons.Skeleton) -> Track:
+def read_openpose(
+    folder: pathlib.Path, skeleton: skeletons.Skeleton, max_score: float = 1.0
+) -> Track:
     """Reads one camera's detections of the person most surely seen in each frame.
 
     Args:
         folder: Holds `*<frame number>[_keypoints].json` files.
         skeleton: The detector's joint set.
+        max_score: The greatest confidence that it gives.
 
     Raises:
         RecordingError: If there is no such file, or one of them is not OpenPose's, or two are
             of one frame.
     """
-    return follow(openpose_frames(folder), skeleton)
+    return follow(openpose_frames(folder), skeleton, max_score)
 
 
 def openpose_frames(folder: pathlib.Path) -> list[Frame]:
@@ -333,17 +373,18 @@ def _openpose_frame(path: pathlib.Path) -> Frame:
 # OpenPose-like files that Pose2Sim makes of them.
 
 
-def read_rtmlib(path: pathlib.Path, skeleton: skeletons.Skeleton) -> Track:
+def read_rtmlib(path: pathlib.Path, skeleton: skeletons.Skeleton, max_score: float = 1.0) -> Track:
     """Reads one camera's detections of the person most surely seen in each frame.
 
     Args:
         path: An `.npz` or `.json` file, or a folder, as described above.
         skeleton: The detector's joint set.
+        max_score: The greatest confidence that it gives.
 
     Raises:
         RecordingError: If the file is missing or not of that form.
     """
-    return follow(rtmlib_frames(path), skeleton)
+    return follow(rtmlib_frames(path), skeleton, max_score)
 
 
 def rtmlib_frames(path: pathlib.Path) -> list[Frame]:
@@ -394,7 +435,7 @@ def _arrays(path: pathlib.Path) -> tuple[str, ...]:
 
 # Every format of detections by name.
 
-Reader = Callable[[pathlib.Path, skeletons.Skeleton], Track]
+Reader = Callable[[pathlib.Path, skeletons.Skeleton, float], Track]
 
 READERS: dict[str, Reader] = {
     "openpose": read_openpose,

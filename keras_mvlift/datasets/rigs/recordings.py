@@ -23,6 +23,7 @@ class RigSource:
         root: The manifest, or the folder that holds it as `rig.yaml`.
         calibration: A calibration in Pose2Sim's TOML, meters and z up, that stands in for the
             manifest's, as `keras-mvlift calibrate` writes it; a path from the manifest's folder.
+        skeleton: The name of a joint set that stands in for the manifest's.
 
     Example:
         >>> source = RigSource(root="lab")
@@ -32,6 +33,7 @@ class RigSource:
 
     root: str
     calibration: str = ""
+    skeleton: str = ""
 
     def clips(self) -> list[str]:
         """Returns the clips' names, in the manifest's order.
@@ -49,12 +51,12 @@ class RigSource:
 
     def choices(self) -> list[str]:
         """Says how the recordings are read, a line each."""
-        described, detections = self.manifest.calibration, self.manifest.detections
+        described, detections = self.manifest.calibration, self.manifest.detections.format
         calibration = f"{described.file} ({described.format}, {described.up} up)"
         return [
             f"cameras: {', '.join(self.rig.names)}",
             f"calibration: {self.calibration or calibration}",
-            f"detections: {detections.format}, {detections.skeleton}",
+            f"detections: {detections}, {self.joint_set}",
             f"test clips: {', '.join(self.test_clips()) or 'none'}",
         ]
 
@@ -99,7 +101,7 @@ class RigSource:
             RecordingError: If one of the clip's files is broken.
         """
         entry = self._clip(clip)
-        skeleton = skeletons.by_name(self.manifest.detections.skeleton)
+        skeleton = skeletons.by_name(self.joint_set)
         views = self._streams(entry)
         positions = [view.positions for view in views if view is not None]
         num_frames = entry.num_frames or clocks.length(positions)
@@ -110,6 +112,7 @@ class RigSource:
         bent, seen = detection_formats.side_by_side(views, num_frames, skeleton.num_joints)
         if not seen.any():
             raise errors.RecordingError(where, "people", "be there in a frame", "nobody in any")
+        detection_formats.require_pixels(where, bent, seen)
         straight, seen = calibrations.straighten(bent, seen, self.rig)
         converter = skeletons.Converter(skeleton.joints)
         confidence = converter.confidence(seen)
@@ -120,6 +123,11 @@ class RigSource:
     def manifest(self) -> manifests.Manifest:
         """The manifest."""
         return manifests.read(pathlib.Path(self.root))
+
+    @property
+    def joint_set(self) -> str:
+        """The name of the detections' joint set."""
+        return self.skeleton or self.manifest.detections.skeleton
 
     @functools.cached_property
     def rig(self) -> calibrations.Calibration:
@@ -164,6 +172,9 @@ class RigSource:
             for name, view in clip.views.items()
             if view.timestamps
         }
+        for name, seconds in stamps.items():
+            where = self._path(clip.views[name].timestamps, f"{field}.{name}.timestamps")
+            clocks.check_rate(where, seconds, clip.frame_rate)
         start = self._start(clip, stamps) if stamps else 0.0
         return [
             self._stream(clip, name, stamps.get(name), start) if name in clip.views else None
@@ -176,8 +187,8 @@ class RigSource:
         view = clip.views[name]
         detections = self.manifest.detections
         path = self._path(view.path, f"clips.{clip.name}.views.{name}.path")
-        skeleton = skeletons.by_name(detections.skeleton)
-        track = detection_formats.READERS[detections.format](path, skeleton)
+        skeleton = skeletons.by_name(self.joint_set)
+        track = detection_formats.READERS[detections.format](path, skeleton, detections.max_score)
         if seconds is None:
             positions = clocks.positions_by_number(track.frames, view.first_frame)
         else:
