@@ -340,7 +340,40 @@ def find(footage: footages.Footage) -> list[findings.Finding]:
             found.append(_calibration_off(footage, shift, is_off))
         elif worst > AGREEMENT:
             found.append(_noisy(footage, residuals))
+        else:
+            found += _scattered(footage)
     return found
+
+
+MAX_FAR = (0.1, 0.15)
+"""So far from where all cameras put it, a share of the person's size, a joint is wrong; of a
+camera's joints, this share may be."""
+
+
+def _scattered(footage: footages.Footage) -> list[findings.Finding]:
+    error = diagnosis_residuals.reproject(footage.thinned(_MAX_FRAMES)).error
+    known = np.isfinite(error)
+    size = footage.person_size
+    is_far = known & (error > MAX_FAR[0] * size[:, np.newaxis, np.newaxis])
+    share = is_far.sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1)
+    names = tuple(np.array(footage.camera_names)[share > MAX_FAR[1]].tolist())
+    if not names:
+        return []
+    worst = int(share.argmax())
+    return [
+        findings.Finding(
+            name="joints_scattered",
+            severity=findings.WARNING,
+            cameras=names,
+            sentence=f"In {findings.listed(names, footage.camera_names)} many joints are nowhere "
+            f"near where the cameras together put them: {share[worst]:.0%} of those of "
+            f"{footage.camera_names[worst]} are off by more than {MAX_FAR[0]:.0%} of the person.",
+            remedy="Look at the detections: joints that were not found must have confidence 0.",
+            before=float(share[worst]),
+            after=None,
+            unit="share of joints",
+        )
+    ]
 
 
 def lost_frames(footage: footages.Footage) -> tuple[np.ndarray, np.ndarray]:
