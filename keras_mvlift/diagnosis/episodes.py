@@ -35,18 +35,23 @@ def trace(footage: footages.Footage) -> Traced:
         Each cause, and the footage without it and those before it.
     """
     seen = moments.consensus(footage)
-    for cause in (out_of_step, _frozen, _sides, _sides_of_all, _moved):
+    for cause in (_lasting, _frozen, _sides, _sides_of_all):
         # A clock may be wrong in all frames; all else needs a calibration that holds in others.
-        most = 1.0 if cause is out_of_step else MAX_SHARE
-        if cause is not out_of_step and (seen.tolerance >= moments.TOLERANCE[1]).any():
+        if cause is not _lasting and (seen.tolerance >= moments.TOLERANCE[1]).any():
             continue
-        views = {_sides_of_all: [0], _frozen: range(footage.num_views)}.get(
-            cause, _suspects(seen, _TRIED_SHARE, most)
-        )
+        suspects = _suspects(seen, _TRIED_SHARE, 1.0 if cause is _lasting else MAX_SHARE)
+        views = {_sides_of_all: [0], _frozen: range(footage.num_views)}.get(cause, suspects)
         for view in views:
             for finding, corrected in cause(footage, seen, int(view)):
                 yield finding, corrected
                 footage, seen = corrected, moments.consensus(corrected)
+
+
+def _lasting(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
+    """Looks for a wrong clock and a bumped camera, and takes what explains the view better."""
+    found = [*out_of_step(footage, seen, view), *_moved(footage, seen, view)]
+    if found:
+        yield min(found, key=lambda each: each[0].after or 0.0)
 
 
 def leftovers(footage: footages.Footage) -> Traced:
@@ -322,7 +327,8 @@ def out_of_step(footage: footages.Footage, seen: moments.Consensus, view: int) -
     if (off & is_mended).sum() < MIN_FOUND * off.sum():
         return
     share = 1 - is_mended.sum() / max(known.sum(), 1)
-    figures = float(np.nanmedian(seen.error[view])), float(np.median(error[known]))
+    as_it_is = float(np.nanmedian(_mended_error(footage, seen, view, footage)))
+    figures = as_it_is, float(np.median(error[known]))
     if figures[1] * MIN_BETTER > figures[0] or not _is_noise(footage, seen, view, error[known]):
         return
     if share > max(MIN_SHARE, (1 - MIN_MENDED) * seen.share_off[view]):
@@ -332,7 +338,7 @@ def out_of_step(footage: footages.Footage, seen: moments.Consensus, view: int) -
         _finding(
             "time_drift",
             footage,
-            (np.arange(footage.num_views) == view)[:, np.newaxis] & seen.is_off,
+            every != 0,
             f"{name} does not keep time with the others: {_off(start)} at the start and "
             f"{_off(end)} at the end, as if it ran at {rate:.1f} frames a second instead of "
             f"{footage.frame_rate:g}, or lost frames that were numbered on. Undoing it leaves "
@@ -460,6 +466,8 @@ _MAX_FIT_FRAMES = 60
 
 
 def _moved(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
+    if (seen.tolerance >= moments.TOLERANCE[1]).any() or seen.share_off[view] > MAX_SHARE:
+        return
     stretch = _longest(seen.is_off[view])
     off = np.flatnonzero(stretch & seen.is_off[view])
     if footage.num_views == 2 or len(off) < max(
