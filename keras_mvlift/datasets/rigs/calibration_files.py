@@ -52,11 +52,20 @@ def read_toml(path: pathlib.Path, unit: errors.Unit = errors.METERS) -> calibrat
         RecordingError: If the file is not such a calibration, has a fisheye lens, or a number in
             it is missing or cannot be.
     """
+    cameras_by_name = _toml_cameras(read_tables(path))
+    entries = [_toml_entry(path, name, table) for name, table in cameras_by_name.items()]
+    return calibrations.build(path, entries, unit)
+
+
+def read_tables(path: pathlib.Path) -> dict[str, Any]:
+    """Reads any TOML file.
+
+    Raises:
+        RecordingError: If it is none.
+    """
     text = files.read_text(path, "calibration")
     with errors.parsing(path, "calibration", "be TOML"):
-        tables = tomllib.loads(text)
-    entries = [_toml_entry(path, name, table) for name, table in _toml_cameras(tables).items()]
-    return calibrations.build(path, entries, unit)
+        return tomllib.loads(text)
 
 
 READERS: dict[str, Reader] = {

@@ -51,18 +51,6 @@ class Crowd(NamedTuple):
     owner: np.ndarray
     people: np.ndarray
 
-    def in_order(self) -> "Crowd":
-        """Returns them by frame number, in each frame the most surely seen first.
-
-        That is who has the greatest sum of confidences. Confidences above 1, which some detectors
-        write, count as 1 from then on.
-        """
-        order = np.argsort(self.numbers, kind="stable")
-        owner = np.argsort(order, kind="stable")[self.owner]
-        ranking = np.lexsort((-self.people[..., 2].sum(axis=-1), owner))
-        people = np.clip(self.people[ranking], [-np.inf, -np.inf, 0.0], [np.inf, np.inf, 1.0])
-        return Crowd(self.numbers[order], owner[ranking], people)
-
 
 def gather(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Crowd:
     """Checks frames, in any order, and gives all people in them.
@@ -79,6 +67,61 @@ def gather(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Crowd:
     owner = np.repeat(np.arange(len(frames)), [len(frame.people) for frame in frames])
     _check(frames, owner, people)
     return Crowd(numbers, owner, people)
+
+
+# A heat map's maximum may be a little above 1; where one in ten is above this, 1 is not the most.
+_MOST, _MOST_PERCENT = 1.5, 90.0
+
+
+def follow(frames: Sequence[Frame], skeleton: skeletons.Skeleton, max_score: float = 1.0) -> Crowd:
+    """Puts everybody in the order of the frames, in each frame the most surely seen first.
+
+    That is who has the greatest sum of confidences. Those a little above 1, which some detectors
+    write, count as 1 from then on.
+
+    Args:
+        frames: In any order.
+        skeleton: Its joints are the `K` joints of each person.
+        max_score: What the confidences are divided by.
+
+    Raises:
+        RecordingError: As `gather` does, or if confidences are not in [0, `max_score`].
+    """
+    numbers, owner, people = gather(frames, skeleton)
+    order = np.argsort(numbers, kind="stable")
+    owner = np.argsort(order, kind="stable")[owner]
+    ranking = np.lexsort((-people[..., 2].sum(axis=-1), owner))
+    people, owner = people[ranking] / [1.0, 1.0, max_score], owner[ranking]
+    _, surest = np.unique(owner, return_index=True)
+    scores = people[surest, :, 2][people[surest, :, 2] > 0]
+    if len(scores) and np.percentile(scores, _MOST_PERCENT) > _MOST:
+        most = max_score * float(scores.max())
+        rule = f"lie in [0, {max_score:g}], or `max_score` be told: {most:.3g} of this camera"
+        received = f"{(scores > 1).mean():.0%} above, up to {most:.4g}"
+        raise errors.RecordingError(frames[0].path, "scores", rule, received)
+    people[..., 2] = np.clip(people[..., 2], 0.0, 1.0)
+    return Crowd(numbers[order], owner, people)
+
+
+MIN_SPAN = 8.0
+"""People of fewer pixels are not detected; where all there is spans less, it is no pixels."""
+
+
+def require_pixels(path: object, keypoints_2d: np.ndarray, confidence: np.ndarray) -> None:
+    """Refuses keypoints `[V, T, K, 2]` of which a camera's are shares of the image's size.
+
+    Raises:
+        RecordingError: If all that a camera ever saw lies within `MIN_SPAN`.
+    """
+    for points, seen in zip(keypoints_2d, confidence > 0, strict=True):
+        found = points[seen]
+        span = float(np.ptp(found, axis=0).max()) if len(found) else np.inf
+        if span < MIN_SPAN:
+            low, high = found.min(), found.max()
+            guess = ", shares of the image's size" if -1 <= low and high <= 1 else ""
+            received = f"{low:.3g} to {high:.3g} in all frames of a camera{guess}"
+            rule = "be pixels, `x * width` and `y * height`"
+            raise errors.RecordingError(path, "keypoints", rule, received)
 
 
 def _numbers(frames: Sequence[Frame]) -> np.ndarray:

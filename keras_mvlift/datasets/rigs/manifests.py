@@ -36,6 +36,7 @@ class DetectionFormat(NamedTuple):
 
     format: str
     skeleton: str
+    max_score: float = 1.0
 
 
 class View(NamedTuple):

@@ -32,6 +32,7 @@ class RigSource:
         root: The manifest, or the folder that holds it as `rig.yaml`.
         calibration: A calibration in Pose2Sim's TOML, meters and z up, that stands in for the
             manifest's, as `keras-mvlift calibrate` writes it; a path from the manifest's folder.
+        skeleton: The name of a joint set that stands in for the manifest's.
 
     Example:
         >>> source = RigSource(root="lab")
@@ -41,6 +42,7 @@ class RigSource:
 
     root: str
     calibration: str = ""
+    skeleton: str = ""
 
     def clips(self) -> list[str]:
         """Returns the clips' names, in the manifest's order; one of each person, as `ball_2`.
@@ -58,12 +60,12 @@ class RigSource:
 
     def choices(self) -> list[str]:
         """Says how the recordings are read, a line each."""
-        described, detections = self.manifest.calibration, self.manifest.detections
+        described, detections = self.manifest.calibration, self.manifest.detections.format
         calibration = f"{described.file} ({described.format}, {described.up} up)"
         return [
             f"cameras: {', '.join(self.rig.names)}",
             f"calibration: {self.calibration or calibration}",
-            f"detections: {detections.format}, {detections.skeleton}",
+            f"detections: {detections}, {self.joint_set}",
             f"test clips: {', '.join(self.test_clips()) or 'none'}",
         ]
 
@@ -127,12 +129,14 @@ class RigSource:
         num_frames = entry.num_frames or clocks.length(positions)
         where = f"{self.manifest.path}: clip {entry.name!r}"
         clocks.check_length(where, num_frames)
-        skeleton = skeletons.by_name(self.manifest.detections.skeleton)
+        skeleton = skeletons.by_name(self.joint_set)
         shape = (len(views), num_frames, skeleton.num_joints, 2)
         files.check_shape(where, "frames", shape, np.dtype(np.float64).itemsize)
         chosen = detection_formats.most_surely_seen(views, num_frames)
-        if not detection_formats.side_by_side(views, chosen, skeleton.num_joints)[1].any():
+        laid = detection_formats.side_by_side(views, chosen, skeleton.num_joints)
+        if not laid[1].any():
             raise errors.RecordingError(where, "people", "be there in a frame", "nobody in any")
+        detection_formats.require_pixels(where, *laid)
         return views, num_frames
 
     def _people(self, entry: manifests.Clip) -> _Film:
@@ -156,7 +160,7 @@ class RigSource:
         self, views: list[detection_formats.Stream | None], chosen: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns the 17 joints of one person of each image."""
-        skeleton = skeletons.by_name(self.manifest.detections.skeleton)
+        skeleton = skeletons.by_name(self.joint_set)
         bent, seen = detection_formats.side_by_side(views, chosen, skeleton.num_joints)
         straight, seen = calibrations.straighten(bent, seen, self.rig)
         converter = skeletons.Converter(skeleton.joints)
@@ -168,6 +172,11 @@ class RigSource:
     def manifest(self) -> manifests.Manifest:
         """The manifest."""
         return manifests.read(pathlib.Path(self.root))
+
+    @property
+    def joint_set(self) -> str:
+        """The name of the detections' joint set."""
+        return self.skeleton or self.manifest.detections.skeleton
 
     @functools.cached_property
     def rig(self) -> calibrations.Calibration:
@@ -212,6 +221,9 @@ class RigSource:
             for name, view in clip.views.items()
             if view.timestamps
         }
+        for name, seconds in stamps.items():
+            where = self._path(clip.views[name].timestamps, f"{field}.{name}.timestamps")
+            clocks.check_rate(where, seconds, clip.frame_rate)
         start = self._start(clip, stamps) if stamps else 0.0
         return [
             self._stream(clip, name, stamps.get(name), start) if name in clip.views else None
@@ -224,9 +236,9 @@ class RigSource:
         view = clip.views[name]
         detections = self.manifest.detections
         path = self._path(view.path, f"clips.{clip.name}.views.{name}.path")
-        skeleton = skeletons.by_name(detections.skeleton)
+        skeleton = skeletons.by_name(self.joint_set)
         frames = detection_formats.READERS[detections.format](path)
-        crowd = detection_formats.gather(frames, skeleton).in_order()
+        crowd = detection_formats.follow(frames, skeleton, detections.max_score)
         if seconds is None:
             positions = clocks.positions_by_number(crowd.numbers, view.first_frame)
         else:

@@ -16,7 +16,7 @@ class Track(NamedTuple):
 
 
 def track(frames, skeleton):
-    crowd = detections.gather(frames, skeleton).in_order()
+    crowd = detections.follow(frames, skeleton)
     stream = detections.Stream(crowd, np.arange(len(frames)))
     chosen = detections.most_surely_seen([stream], len(frames))
     (keypoints,), (confidence,) = detections.side_by_side([stream], chosen, skeleton.num_joints)
