@@ -12,7 +12,7 @@ import numpy as np
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.rigs import clocks, detections, trc
 from keras_mvlift.lifting import mocap_files, pose_clip, tracks_2d
-from keras_mvlift.untrusted import archives, files
+from keras_mvlift.untrusted import files, reading
 
 ENDINGS = (".json", ".npz", ".csv", ".trc", ".c3d")
 """Of files; a folder is a detector's."""
@@ -79,7 +79,7 @@ def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tr
     Raises:
         RecordingError: If the file is missing or not of the form stated above.
     """
-    present = archives.names(path)
+    present = reading.npz_names(path)
     if "pose" in present:
         clip = pose_clip.read_npz(path)
         with errors.parsing(path, "keypoints_2d", "be there"):
@@ -87,7 +87,7 @@ def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tr
     if "keypoints_2d" not in present and "keypoints" in present:
         return read_detections(path, skeleton)
     wanted = tuple(name for name in _FIELDS if name in present or name == "keypoints_2d")
-    arrays = archives.read_npz(path, wanted)
+    arrays = reading.npz(path, wanted)
     with errors.parsing(path, "keypoints_2d", "be [T, K, 2] or [T, P, K, 2]"):
         shape = np.shape(arrays["keypoints_2d"])
         if len(shape) not in (3, 4):

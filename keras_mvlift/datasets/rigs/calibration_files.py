@@ -14,7 +14,7 @@ from scipy.spatial import transform
 from keras_mvlift import errors
 from keras_mvlift.datasets.rigs import calibrations
 from keras_mvlift.geometry import cameras
-from keras_mvlift.untrusted import files, yaml_files
+from keras_mvlift.untrusted import files, reading
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -168,11 +168,9 @@ _FISHEYE_FLAGS = ("fisheye_model", "fisheye")
 
 def _opencv_content(path: pathlib.Path) -> dict[str, Any]:
     is_json = path.suffix == ".json"
-    tags = {"tag:yaml.org,2002:opencv-matrix": dict}
+    tags = ("tag:yaml.org,2002:opencv-matrix",)
     content = (
-        files.read_json(path, "calibration")
-        if is_json
-        else yaml_files.read(path, "calibration", tags)
+        files.read_json(path, "calibration") if is_json else reading.yaml(path, "calibration", tags)
     )
     if not isinstance(content, dict):
         rule = "be a mapping of OpenCV's matrices"

@@ -12,7 +12,7 @@ from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import calibration_files as calibration_formats
 from keras_mvlift.datasets.rigs import calibrations, clocks, manifests, trc
 from keras_mvlift.datasets.rigs import detections as detection_formats
-from keras_mvlift.untrusted import archives, files
+from keras_mvlift.untrusted import files, reading
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -243,7 +243,7 @@ def read_reference(path: pathlib.Path, num_frames: int, frame_rate: float) -> np
 
 
 def _of_arrays(path: pathlib.Path, num_frames: int) -> np.ndarray:
-    content = archives.read_npz(path, ("pose_world",))
+    content = reading.npz(path, ("pose_world",))
     with errors.parsing(path, "pose_world", "hold numbers"):
         pose_world = np.asarray(content["pose_world"], np.float64)
     expected = (num_frames, skeletons.H36M_17.num_joints, 3)

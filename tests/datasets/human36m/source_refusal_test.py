@@ -5,7 +5,7 @@ import pytest
 
 from keras_mvlift import errors
 from keras_mvlift.datasets.human36m import release, rig
-from keras_mvlift.untrusted import cdf
+from keras_mvlift.studio import human36m
 from tests.datasets.human36m import releases
 from tests.untrusted import damage
 
@@ -88,10 +88,10 @@ def test_a_frame_without_a_number_is_refused_by_name(root, value):
         (release.cdf_pose_path(root, "S1", "Directions 1"), 96),
         (release.cdf_keypoints_path(root, "S1", "Directions 1", rig.CAMERAS[3]), 64),
     ):
-        data, values = path.read_bytes(), cdf.read(path, width)
+        data, values = path.read_bytes(), release.read_cdf(path, width)
         values[4, 10] = value
         path.unlink()
-        cdf.write(path, values)
+        human36m.write_cdf(path, values)
         with pytest.raises(errors.RecordingError, match=r"must be finite.*frame 4") as caught:
             releases.open_source(root).read("S1_Directions_1")
         assert caught.value.path == path

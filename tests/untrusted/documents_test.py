@@ -1,14 +1,16 @@
+import time
+
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.untrusted import yaml_files
+from keras_mvlift.untrusted import files, reading
 from tests.untrusted import damage
 
 
-def read(tmp_path, text, tags=None):
+def read(tmp_path, text, tags=()):
     path = tmp_path / "file.yaml"
     path.write_text(text)
-    return yaml_files.read(path, "manifest", tags)
+    return reading.yaml(path, "manifest", tags)
 
 
 def test_plain_values_are_read_and_keys_are_text(tmp_path):
@@ -19,8 +21,8 @@ def test_plain_values_are_read_and_keys_are_text(tmp_path):
 
 def test_directives_of_opencv_are_left_out_and_its_tags_are_read(tmp_path):
     text = "%YAML:1.0\n---\nK: !!opencv-matrix\n   rows: 1\n   data: [ 1., 2.e+00 ]\n"
-    tags = {"tag:yaml.org,2002:opencv-matrix": lambda mapping: mapping["data"]}
-    assert read(tmp_path, text, tags) == {"K": [1.0, 2.0]}
+    tags = ("tag:yaml.org,2002:opencv-matrix",)
+    assert read(tmp_path, text, tags) == {"K": {"rows": 1, "data": [1.0, 2.0]}}
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,21 @@ def test_damaged_files_end_in_our_error(tmp_path):
     path = tmp_path / "file.yaml"
     data = b"version: 1\nclips:\n- {name: a, views: {cam1: {path: x.json}}}\n- [1.5, 'text']\n"
     count = damage.assert_only_our_errors(
-        lambda: yaml_files.read(path, "manifest"), path, data, count=300
+        lambda: reading.yaml(path, "manifest"), path, data, count=150
     )
-    assert count > 60
+    assert count > 30
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: " + "1:" * 200_000 + "1", "a number of 400001 digits"),
+        ("a: " + "1:" * 200_000 + "1.5", "a number of 400003 digits"),
+        ("a: [" + "0," * files.MAX_YAML_BYTES, "must have at most 1048576 bytes"),
+    ],
+)
+def test_what_takes_minutes_to_read_is_refused_at_once(tmp_path, text, message):
+    begin = time.perf_counter()
+    with pytest.raises(errors.RecordingError, match=message):
+        read(tmp_path, text)
+    assert time.perf_counter() - begin < 10
