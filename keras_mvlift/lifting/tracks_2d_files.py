@@ -166,6 +166,7 @@ def read_table(path: pathlib.Path) -> tracks_2d.Tracks2D:
         RecordingError: If the file is missing or not of the form stated above.
     """
     text = files.read_text(path, "table", files.MAX_JSON_BYTES)
+    files.check_items(path, "table", text.encode(), files.CSV_COSTS)
     with errors.parsing(path, "table", "be comma-separated values"):
         header, *rows = list(csv.reader(io.StringIO(text), strict=True))
     columns = _columns(path, [name.strip() for name in header], [row for row in rows if row])
@@ -179,8 +180,10 @@ def read_table(path: pathlib.Path) -> tracks_2d.Tracks2D:
     people, person = _ranked(columns.get("person"), len(slots))
     joints, joint = _ranked(columns["joint"], len(slots))
     _check_once(path, np.stack([slots, person, joint]))
-    laid_out = np.full((num_frames, len(people), len(joints), 3), np.nan)
-    laid_out[slots, person, joint] = _points(path, columns)
+    points, shape = _points(path, columns), (num_frames, len(people), len(joints), 3)
+    files.check_span(path, "table", shape, points.size)
+    laid_out = np.full(shape, np.nan)
+    laid_out[slots, person, joint] = points
     with errors.parsing(path, "table", "be 2D tracks"):
         return tracks_2d.of_arrays(
             laid_out[..., :2],
@@ -366,7 +369,9 @@ def read_detections(path: pathlib.Path, skeleton: str | None = None) -> tracks_2
     if not len(everyone):
         rule = f"be there in {MIN_FRAMES} frames"
         raise errors.RecordingError(path, "people", rule, "nobody who is")
-    laid_out = np.zeros((num_frames, len(everyone), joints.num_joints, 3))
+    shape = (num_frames, len(everyone), joints.num_joints, 3)
+    files.check_span(path, "people", shape, people.size)
+    laid_out = np.zeros(shape)
     # Whose row each is, of those who stay.
     row = np.full(labels.max() + 1, -1)
     row[everyone] = np.arange(len(everyone))

@@ -46,8 +46,8 @@ def read_bytes(path: pathlib.Path, field: str, max_bytes: int) -> bytes:
 
 # TOML, YAML, XML, tables: what people write or look at.
 MAX_TEXT_BYTES = 64 * 2**20
-# Which is read slowly, and never long.
-MAX_YAML_BYTES = 2**20
+# YAML and TOML, which are read slowly, and XML: manifests and calibrations.
+MAX_MARKUP_BYTES = 2**20
 
 
 def read_text(path: pathlib.Path, field: str, max_bytes: int = MAX_TEXT_BYTES) -> str:
@@ -72,6 +72,7 @@ def read_json(path: pathlib.Path, field: str = "file") -> Any:
         RecordingError: If the file is missing, too large, no JSON, or nested too deeply.
     """
     data = read_bytes(path, field, MAX_JSON_BYTES)
+    check_items(path, field, data, _JSON_COSTS)
     with errors.parsing(path, field, "be JSON"):
         return json.loads(data)
 
@@ -256,6 +257,49 @@ def array_bytes(shape: Any, item_bytes: int) -> int:
     return num_bytes
 
 
+# What a mark in a text stands for takes in Python: a container, a number or cell, half a text.
+_JSON_COSTS = {b"{": 72, b"[": 72, b",": 40, b'"': 30}
+CSV_COSTS = {b"\n": 120, b",": 60}
+MAX_ITEM_BYTES = 2 * 2**30
+
+
+def check_items(path: object, field: str, data: bytes, costs: dict[bytes, int]) -> None:
+    """Refuses text of so many items that they take far more than the text itself.
+
+    Raises:
+        RecordingError: If they would take more than `MAX_ITEM_BYTES`.
+    """
+    num_bytes = sum(cost * data.count(mark) for mark, cost in costs.items())
+    if num_bytes > MAX_ITEM_BYTES:
+        rule = f"hold items of at most {MAX_ITEM_BYTES} bytes in memory"
+        raise errors.RecordingError(path, field, rule, num_bytes)
+
+
+# What nobody says takes no bytes in a file: few detections may be far apart.
+MAX_SPARSENESS = 100
+FREE_NUMBERS = 2**24
+
+
+def check_span(path: object, field: str, shape: tuple[int, ...], num_told: int) -> None:
+    """Refuses arrays, such as people by frames by joints, that few numbers of a file span.
+
+    Args:
+        path: The file.
+        field: The part of it.
+        shape: The array's, before there is one.
+        num_told: How many numbers of it the file tells.
+
+    Raises:
+        RecordingError: If it has more than `FREE_NUMBERS`, and more than `MAX_SPARSENESS` times
+            what is told.
+    """
+    check_shape(path, field, shape, np.dtype(np.float64).itemsize)
+    if math.prod(shape) > max(FREE_NUMBERS, MAX_SPARSENESS * num_told):
+        rule = f"span at most {MAX_SPARSENESS} times as many numbers as are told"
+        received = f"{' x '.join(map(str, shape))} of {num_told}"
+        raise errors.RecordingError(path, field, rule, received)
+
+
 def check_shape(path: object, field: str, shape: Any, item_bytes: int) -> int:
     """Returns what `array_bytes` returns, for a part of a file.
 
@@ -270,12 +314,12 @@ def check_shape(path: object, field: str, shape: Any, item_bytes: int) -> int:
 
 
 def read_xml(path: pathlib.Path, field: str) -> ElementTree.Element:
-    """Reads the root element of a file of at most `MAX_TEXT_BYTES`.
+    """Reads the root element of a file of at most `MAX_MARKUP_BYTES`.
 
     Raises:
         RecordingError: If it is missing, too large, no XML, or declares a document type.
     """
-    data = read_bytes(path, field, MAX_TEXT_BYTES)
+    data = read_bytes(path, field, MAX_MARKUP_BYTES)
     with errors.parsing(path, field, "be XML without a document type"):
         parser = ElementTree.XMLParser(target=_XMLBuilder())
         parser.feed(data)

@@ -299,7 +299,7 @@ def cdf(path: pathlib.Path, name: str) -> np.ndarray:
 
 
 def yaml(path: pathlib.Path, field: str, tags: Sequence[str] = ()) -> Any:
-    """Reads YAML of at most `files.MAX_YAML_BYTES`.
+    """Reads YAML of at most `files.MAX_MARKUP_BYTES`.
 
     Keys are read as text, whatever they look like: a camera may be called 54138969. `%` directives
     that other programs put before the document are left out.
@@ -318,7 +318,7 @@ def yaml(path: pathlib.Path, field: str, tags: Sequence[str] = ()) -> Any:
         field,
         "be plain YAML",
         tags,
-        max_bytes=files.MAX_YAML_BYTES,
+        max_bytes=files.MAX_MARKUP_BYTES,
         seconds_per_mib=files.YAML_SECONDS_PER_MIB,
     )
     return value

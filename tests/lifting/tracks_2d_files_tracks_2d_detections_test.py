@@ -2,6 +2,7 @@ import json
 import re
 
 import numpy as np
+import psutil
 import pytest
 
 from keras_mvlift import errors
@@ -111,3 +112,18 @@ def test_people_who_only_flicker_are_refused(tmp_path):
         frame["instances"] = frame["instances"] if number in (0, 9) else []
     with pytest.raises(errors.RecordingError, match="`people` must be there in 5 frames"):
         tracks_2d_files.read_detections(write(tmp_path, content))
+
+
+def test_many_numbered_people_far_apart_are_refused_before_they_are_laid_out(tmp_path):
+    path = tmp_path / "seen.json"
+    keypoints = BODY.ravel().tolist()
+    entries = [
+        {"image_id": f"{frame}.jpg", "keypoints": keypoints, "idx": number}
+        for frame in (0, 199_999)
+        for number in range(40)
+    ]
+    path.write_text(json.dumps(entries))
+    before = psutil.Process().memory_info().rss
+    with pytest.raises(errors.RecordingError, match=r"`people` must span at most 100 times"):
+        tracks_2d_files.read_detections(path)
+    assert psutil.Process().memory_info().rss - before < 64 * 2**20

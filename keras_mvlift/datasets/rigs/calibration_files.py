@@ -57,7 +57,7 @@ def read_toml(path: pathlib.Path, unit: errors.Unit = errors.METERS) -> calibrat
         RecordingError: If the file is not such a calibration, has a fisheye lens, or a number in
             it is missing or cannot be.
     """
-    text = files.read_text(path, "calibration")
+    text = files.read_text(path, "calibration", files.MAX_MARKUP_BYTES)
     with errors.parsing(path, "calibration", "be TOML"):
         tables = tomllib.loads(text)
     entries = [_toml_entry(path, name, table) for name, table in _toml_cameras(tables).items()]

@@ -96,7 +96,9 @@ def follow(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Track:
     """
     numbers, owner, people = gather(frames, skeleton)
     chosen, seen = most_surely_seen(owner, people)
-    person = np.zeros((len(frames), skeleton.num_joints, 3))
+    shape = (len(frames), skeleton.num_joints, 3)
+    files.check_span(frames[0].path if frames else "", "people", shape, people.size)
+    person = np.zeros(shape)
     person[seen] = people[chosen]
     order = np.argsort(numbers, kind="stable")
     person = person[order]

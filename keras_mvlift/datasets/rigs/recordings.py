@@ -106,7 +106,8 @@ class RigSource:
         where = f"{self.manifest.path}: clip {clip!r}"
         clocks.check_length(where, num_frames)
         shape = (len(views), num_frames, skeleton.num_joints, 2)
-        files.check_shape(where, "frames", shape, np.dtype(np.float64).itemsize)
+        told = sum(view.track.keypoints_2d.size for view in views if view is not None)
+        files.check_span(where, "frames", shape, told)
         bent, seen = detection_formats.side_by_side(views, num_frames, skeleton.num_joints)
         if not seen.any():
             raise errors.RecordingError(where, "people", "be there in a frame", "nobody in any")

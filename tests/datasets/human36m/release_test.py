@@ -74,6 +74,8 @@ def test_poses_in_meters_are_refused(release):
     root, takes = release
     path = human36m_release.cdf_pose_path(root, "S1", "Directions 1")
     path.unlink()
-    human36m.write_cdf(path, protocol.joints_to_raw(takes["S1_Directions_1"].pose_world).reshape(8, 96))
+    human36m.write_cdf(
+        path, protocol.joints_to_raw(takes["S1_Directions_1"].pose_world).reshape(8, 96)
+    )
     with pytest.raises(errors.RecordingError, match="be in mm, of people of human size"):
         human36m_release.CDFPoses(root).read("S1", "Directions 1")
