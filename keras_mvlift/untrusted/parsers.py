@@ -57,7 +57,7 @@ def _answer(request: dict[str, Any], answers: BinaryIO) -> None:
             _begin(limits)
         answer: dict[str, Any] = {"end": True}
     except ModuleNotFoundError as error:
-        answer = {"missing": str(error)}
+        answer = {"missing": error.name}
     except Exception as error:
         answer = {"error": _words(request, limits, error)}
     signal.setitimer(signal.ITIMER_REAL, 0)

@@ -217,7 +217,8 @@ def _answers(
         if "value" in content:
             process.end()
     if "missing" in content:
-        raise ImportError(f"{path} needs a library: {content['missing']}.")
+        missing = str(content["missing"])
+        raise ModuleNotFoundError(f"No module named {missing!r}, to read {path}.", name=missing)
     if "error" in content:
         raise errors.RecordingError(path, *map(str, content["error"]))
 

@@ -206,8 +206,9 @@ def test_a_forked_process_starts_processes_of_its_own(path):
 def test_a_library_that_is_missing_is_named(pool, tmp_path, monkeypatch):
     parsing(monkeypatch, f"import sys; sys.modules['yaml'] = None; {reading._START}")
     (tmp_path / "a.yaml").write_text("a: 1")
-    with pytest.raises(ImportError, match=r"a.yaml needs a library: .*yaml"):
+    with pytest.raises(ModuleNotFoundError, match=r"'yaml', to read .*a.yaml") as caught:
         reading.yaml(tmp_path / "a.yaml", "manifest")
+    assert caught.value.name == "yaml"
 
 
 def test_what_is_not_read_to_its_end_ends_its_process(pool, tmp_path):
