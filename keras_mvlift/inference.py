@@ -5,12 +5,14 @@ import dataclasses
 import json
 import math
 import pathlib
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_mvlift import errors, numpy_networks, skeletons
 
@@ -53,8 +55,8 @@ class Lifter:
     _signature = "lift_camera"
     _is_for_clips = False
 
-    def __init__(self, path: pathlib.Path, description: dict[str, Any]):
-        self.path = path
+    def __init__(self, path: pathlib.Path, description: dict[str, Any], is_trusted: bool = False):
+        self.path, self._is_trusted = path, is_trusted
         self.description = description
         self.joint_names = tuple(description["joints"])
         self.parents = tuple(description["parents"])
@@ -63,7 +65,7 @@ class Lifter:
         self._single_view = numpy_networks.of(self._model, description, self.intrinsics)
 
     def _open(self) -> Any:
-        return open_model(self.path)
+        return open_model(self.path, self._is_trusted)
 
     def lift(
         self,
@@ -224,8 +226,8 @@ class ClipLifter(Lifter):
     _signature = "lift_clip"
     _is_for_clips = True
 
-    def __init__(self, path: pathlib.Path, description: dict[str, Any]):
-        super().__init__(path, description)
+    def __init__(self, path: pathlib.Path, description: dict[str, Any], is_trusted: bool = False):
+        super().__init__(path, description, is_trusted)
         window = description["window"]
         self.num_frames, self.is_causal = window["num_frames"], window["is_causal"]
         self.frame_step = window["frame_step"]
@@ -270,20 +272,22 @@ class ClipLifter(Lifter):
         return numpy_networks.PoseStream(lifting, root, root_position, has_free_root=has_free_root)
 
 
-def load_model(path: str | pathlib.Path) -> Lifter:
-    """Loads a trained model.
+def load_model(path: str | pathlib.Path, *, is_trusted: bool = False) -> Lifter:
+    """Loads a trained model. A model is a program: load those whose origin you know.
 
     Args:
-        path: A SavedModel's folder, a folder of numbered versions, of which the newest is
-            taken, a pipeline's output folder, or the name of a model that comes with the package,
-            `"studio"`. A model that lies in a folder of that name goes first.
+        path: The name of a model that comes with the package, `"studio"`; or a SavedModel's folder,
+            a folder of numbered versions, of which the newest is taken, or a pipeline's output
+            folder. A folder of a shipped model's name is `"./studio"`.
+        is_trusted: Whether the model may hold operations that touch files or the network, which
+            are refused otherwise. Even without them a model may compute without end.
 
     Returns:
         The model: a `ClipLifter` if it lifts a frame by those around it, else a `Lifter`.
 
     Raises:
         FileNotFoundError: If no model lies there.
-        ValueError: If a file of it is damaged.
+        ValueError: If a file of it is damaged, or holds such operations.
 
     Example:
         >>> model = keras_mvlift.load_model("output/mvlift")
@@ -292,16 +296,16 @@ def load_model(path: str | pathlib.Path) -> Lifter:
     """
     if not isinstance(path, (str, pathlib.PurePath)):
         raise errors.ArgumentError("path", "be a folder's path", type(path).__name__)
+    if path in shipped_names():
+        return _lifter(shipped_folder(str(path)), is_trusted)
     root = pathlib.Path(path)
     for folder in (root, root / _PUSHED):
         if (folder / SAVED_MODEL).is_file():
-            return _lifter(folder)
+            return _lifter(folder, is_trusted)
         versions = [child for child in folder.glob("*") if (child / SAVED_MODEL).is_file()]
         numbered = [version for version in versions if version.name.isdecimal()]
         if numbered:
-            return _lifter(max(numbered, key=lambda version: int(version.name)))
-    if str(path) in shipped_names():
-        return _lifter(shipped_folder(str(path)))
+            return _lifter(max(numbered, key=lambda version: int(version.name)), is_trusted)
     raise FileNotFoundError(
         f"{root}: must be a SavedModel, a folder of its numbered versions or a pipeline's output "
         "folder; no saved_model.pb was found. Nor is it the name of a model that comes with the "
@@ -309,9 +313,9 @@ def load_model(path: str | pathlib.Path) -> Lifter:
     )
 
 
-def _lifter(path: pathlib.Path) -> Lifter:
+def _lifter(path: pathlib.Path, is_trusted: bool) -> Lifter:
     description = read_description(path)
-    return (ClipLifter if "window" in description else Lifter)(path, description)
+    return (ClipLifter if "window" in description else Lifter)(path, description, is_trusted)
 
 
 # What a user gives to a trained model, checked: NumPy arrays of single precision come out.
@@ -525,19 +529,61 @@ class ModelFileError(ValueError):
     """A file of a model is damaged, or of something else."""
 
 
-def open_model(folder: pathlib.Path) -> Any:
+# Operations that touch files, the network or the process itself, by their names.
+_OUTWARD = re.compile(
+    "File|Save|Restore|Checkpoint|Reader|Writer|Summary|ImportEvent|Dataset|Iterator|PyFunc|Debug|"
+    "Print|Rpc|Send|Recv|Collective|Nccl|Service|Remote|TPU|RecordInput|ImmutableConst|"
+    "VocabRemapping|LoadAndRemap|FixedUnigram|Abort|Heartbeat"
+)
+# What TensorFlow adds to save and restore variables, by itself; loading does not call it.
+_CHECKPOINTING = re.compile(r"__inference__traced_(save|restore)_\d+")
+
+
+def _outward(saved: saved_model_pb2.SavedModel) -> set[str]:
+    """Returns the names of operations that reach out of the model's own numbers."""
+    found: set[str] = set()
+    for graph in saved.meta_graphs:
+        if not graph.HasField("object_graph_def"):
+            # Of TensorFlow 1, whose loader restores and runs what the graph says.
+            return {"a graph of TensorFlow 1"}
+        called, functions = set(graph.object_graph_def.concrete_functions), set()
+        for function in graph.graph_def.library.function:
+            functions.add(function.signature.name)
+            if _CHECKPOINTING.fullmatch(function.signature.name):
+                continue
+            for node in function.node_def:
+                called |= {node.op, *(value.func.name for value in node.attr.values())}
+                called |= {each.name for value in node.attr.values() for each in value.list.func}
+                found |= {node.op} if _OUTWARD.search(node.op) else set()
+        found = (found - functions) | set(filter(_CHECKPOINTING.fullmatch, called))
+    return found
+
+
+def open_model(folder: pathlib.Path, is_trusted: bool = False) -> Any:
     """Loads a SavedModel.
 
     Raises:
-        ModelFileError: If its files are missing or damaged.
+        ModelFileError: If its files are missing or damaged, or if operations in it touch files or
+            the network and `is_trusted` does not allow it.
     """
+    outward, loaded = set(), None
     try:
-        return tf.saved_model.load(str(folder))
+        if not is_trusted:
+            data = (folder / SAVED_MODEL).read_bytes()
+            outward = _outward(saved_model_pb2.SavedModel.FromString(data))
+            # In place of the file, TensorFlow would read the one of this name.
+            outward |= {each.name for each in folder.glob("saved_model.cpb")}
+        if not outward:
+            loaded = tf.saved_model.load(str(folder))
     except Exception as error:
         # TensorFlow fails in every way there is where bytes are damaged; the first line says it.
         said = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else "no more"
         received = f"{type(error).__name__}: {said}"
         raise _model_file_error(folder, SAVED_MODEL, "be a whole SavedModel", received) from error
+    if outward:
+        rule = "hold what keeps to itself, or be loaded with `is_trusted`"
+        raise _model_file_error(folder, SAVED_MODEL, rule, ", ".join(sorted(outward)))
+    return loaded
 
 
 def read_description(folder: pathlib.Path) -> dict[str, Any]:

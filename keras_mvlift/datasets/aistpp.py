@@ -25,7 +25,7 @@ from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import calibrations
 from keras_mvlift.geometry import cameras, epipolar
-from keras_mvlift.untrusted import files, pickles
+from keras_mvlift.untrusted import files, reading
 
 FRAME_RATE = 60.0
 CAMERAS = tuple(f"c{number:02d}" for number in range(1, 10))
@@ -411,7 +411,7 @@ def _reference(path: pathlib.Path, num_frames: int) -> np.ndarray | None:
 
 def _array(path: pathlib.Path, field: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """Reads an array of a pickle in double precision; None in `shape` stands for any length."""
-    content = pickles.read(path)
+    content = reading.pickled(path)
     if not isinstance(content, dict) or field not in content:
         received = ", ".join(map(str, content)) if isinstance(content, dict) else type(content)
         raise errors.RecordingError(path, field, "be in the file", received)

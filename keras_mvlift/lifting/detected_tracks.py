@@ -49,7 +49,9 @@ def read(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tracks2D:
         rule = f"be there in {MIN_FRAMES} frames each"
         received = f"{len(people)} detections, too far from one frame to the next to be followed"
         raise errors.RecordingError(path, "people", rule, received)
-    laid_out = np.zeros((num_frames, len(everyone), joints.num_joints, 3))
+    shape = (num_frames, len(everyone), joints.num_joints, 3)
+    files.check_span(path, "people", shape, people.size)
+    laid_out = np.zeros(shape)
     # Whose row each is, of those who stay.
     row = np.full(labels.max() + 1, -1)
     row[everyone] = np.arange(len(everyone))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.untrusted import archives, files
+from keras_mvlift.untrusted import files, reading
 
 SPACES = ("root", "camera", "world")
 """Where a pose may be: around its root, in camera axes; from the camera; in the world, z up."""
@@ -395,7 +395,7 @@ def read_npz(path: pathlib.Path) -> PoseClip:
     Raises:
         RecordingError: If the file is missing or not of that form.
     """
-    arrays = archives.read_npz(path)
+    arrays = reading.npz(path)
     with errors.parsing(path, "arrays", "be poses as `keras-mvlift lift` writes them"):
         width, height = (int(side) for side in arrays["image_size"])
         return PoseClip(

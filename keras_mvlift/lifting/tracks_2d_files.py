@@ -12,7 +12,7 @@ import numpy as np
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.rigs import clocks, trc
 from keras_mvlift.lifting import detected_tracks, mocap_files, pose_clip, tracks_2d
-from keras_mvlift.untrusted import archives, files
+from keras_mvlift.untrusted import files, reading
 
 ENDINGS = (".json", ".npz", ".csv", ".trc", ".c3d")
 """Of files; a folder is a detector's."""
@@ -98,7 +98,7 @@ def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tr
     Raises:
         RecordingError: If the file is missing or not of the form stated above.
     """
-    present = archives.names(path)
+    present = reading.npz_names(path)
     other = next((name for name in present if name in _OTHERS), None)
     if other is not None:
         raise errors.RecordingError(path, other, "be another format's", _OTHERS[other])
@@ -109,7 +109,7 @@ def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tr
     if "keypoints_2d" not in present and "keypoints" in present:
         return detected_tracks.read(path, skeleton)
     wanted = tuple(name for name in _FIELDS if name in present or name == "keypoints_2d")
-    arrays = archives.read_npz(path, wanted)
+    arrays = reading.npz(path, wanted)
     with errors.parsing(path, "keypoints_2d", "be [T, K, 2] or [T, P, K, 2]"):
         shape = np.shape(arrays["keypoints_2d"])
         if len(shape) not in (3, 4):
@@ -194,6 +194,7 @@ def read_table(path: pathlib.Path) -> tracks_2d.Tracks2D:
         RecordingError: If the file is missing or not of the form stated above.
     """
     text = files.read_text(path, "table", files.MAX_JSON_BYTES)
+    files.check_items(path, "table", text.encode(), files.CSV_COSTS)
     with errors.parsing(path, "table", "be comma-separated values"):
         header, *rows = list(csv.reader(io.StringIO(text), strict=True))
     if header[0].strip() == "scorer":
@@ -209,8 +210,10 @@ def read_table(path: pathlib.Path) -> tracks_2d.Tracks2D:
     people, person = _ranked(columns.get("person"), len(slots))
     joints, joint = _ranked(columns["joint"], len(slots))
     _check_once(path, np.stack([slots, person, joint]))
-    laid_out = np.full((num_frames, len(people), len(joints), 3), np.nan)
-    laid_out[slots, person, joint] = _points(path, columns)
+    points, shape = _points(path, columns), (num_frames, len(people), len(joints), 3)
+    files.check_span(path, "table", shape, points.size)
+    laid_out = np.full(shape, np.nan)
+    laid_out[slots, person, joint] = points
     with errors.parsing(path, "table", "be 2D tracks"):
         return tracks_2d.of_arrays(
             laid_out[..., :2],

@@ -2,6 +2,7 @@ import json
 import re
 
 import numpy as np
+import psutil
 import pytest
 
 from keras_mvlift import errors, skeletons
@@ -283,3 +284,18 @@ def test_a_joint_at_no_place_neither_parts_a_person_nor_counts(tmp_path, nowhere
     tracks = tracks_2d_files.read(path, "coco_17")
     assert len(tracks.names) == 1
     np.testing.assert_array_equal(tracks.confidence[0] == 0, is_hole)
+
+
+def test_many_numbered_people_far_apart_are_refused_before_they_are_laid_out(tmp_path):
+    path = tmp_path / "seen.json"
+    keypoints = BODY.ravel().tolist()
+    entries = [
+        {"image_id": f"{frame}.jpg", "keypoints": keypoints, "idx": number}
+        for frame in (0, 199_999)
+        for number in range(40)
+    ]
+    path.write_text(json.dumps(entries))
+    before = psutil.Process().memory_info().rss
+    with pytest.raises(errors.RecordingError, match=r"`people` must"):
+        detected_tracks.read(path, "coco_17")
+    assert psutil.Process().memory_info().rss - before < 64 * 2**20

@@ -17,7 +17,7 @@ from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.mpi_inf_3dhp import protocol, release
 from keras_mvlift.datasets.mpi_inf_3dhp import rig as mpi_inf_3dhp_rig
 from keras_mvlift.datasets.rigs import detections
-from keras_mvlift.untrusted import archives, files
+from keras_mvlift.untrusted import files, reading
 
 # Focal lengths and principal point, pixels: the release's focal length indoors, the rest as
 # fitted to the original test set to a pixel or two.
@@ -111,7 +111,7 @@ class Archives:
 
 def _entry(path: pathlib.Path, key: str) -> Any:
     """Returns what an archive holds of a clip."""
-    found = archives.read_npz(path, ("data",))["data"]
+    found = reading.npz(path, ("data",))["data"]
     if not isinstance(found, dict):
         rule = "be a pickled dictionary"
         raise errors.RecordingError(path, "data", rule, type(found).__name__)

@@ -15,7 +15,7 @@ from scipy.spatial import transform
 from keras_mvlift import errors
 from keras_mvlift.datasets.rigs import calibrations
 from keras_mvlift.geometry import cameras
-from keras_mvlift.untrusted import files, yaml_files
+from keras_mvlift.untrusted import files, reading
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -63,7 +63,7 @@ def read_tables(path: pathlib.Path) -> dict[str, Any]:
     Raises:
         RecordingError: If it is none.
     """
-    text = files.read_text(path, "calibration")
+    text = files.read_text(path, "calibration", files.MAX_MARKUP_BYTES)
     with errors.parsing(path, "calibration", "be TOML"):
         return tomllib.loads(text)
 
@@ -216,8 +216,7 @@ def _opencv_content(path: pathlib.Path) -> Any:
     if path.suffix == ".json":
         return files.read_json(path, "calibration")
     if path.suffix != ".xml":
-        tags = {"tag:yaml.org,2002:opencv-matrix": dict}
-        return yaml_files.read(path, "calibration", tags)
+        return reading.yaml(path, "calibration", ("tag:yaml.org,2002:opencv-matrix",))
     elements = files.read_xml(path, "calibration")
     with errors.parsing(path, "calibration", "be OpenCV's XML"):
         return {element.tag: _of_xml(element) for element in elements}

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.rigs import clocks
-from keras_mvlift.untrusted import archives, files
+from keras_mvlift.untrusted import files, reading
 
 MAX_FRAME_NUMBER = 10**9
 """The greatest frame number; cameras that count on for years stay far below it."""
@@ -356,7 +356,7 @@ def _rtmlib_frame(path: pathlib.Path, index: int, frame: Any) -> Frame:
 
 
 def _of_arrays(path: pathlib.Path) -> list[Frame]:
-    content = archives.read_npz(path, _arrays(path))
+    content = reading.npz(path, _arrays(path))
     with errors.parsing(path, "keypoints", "fit the `scores`, [T, P, K, 2] and [T, P, K]"):
         people = join_scores(content["keypoints"], content["scores"])
         num_frames, _, _ = people.shape
@@ -371,7 +371,7 @@ def _of_arrays(path: pathlib.Path) -> list[Frame]:
 
 
 def _arrays(path: pathlib.Path) -> tuple[str, ...]:
-    optional = ("frames",) if "frames" in archives.names(path) else ()
+    optional = ("frames",) if "frames" in reading.npz_names(path) else ()
     return ("keypoints", "scores", *optional)
 
 

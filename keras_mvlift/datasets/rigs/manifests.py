@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from keras_mvlift import errors
-from keras_mvlift.untrusted import yaml_files
+from keras_mvlift.untrusted import reading
 
 if TYPE_CHECKING:
     import jsonschema
@@ -91,7 +91,7 @@ def read(root: pathlib.Path) -> Manifest:
             does not have; names the field, its rule and what came.
     """
     path = find(root)
-    content = yaml_files.read(path, "manifest")
+    content = reading.yaml(path, "manifest")
     _validate(path, content)
     clips = tuple(_clip(entry, float(content["frame_rate"])) for entry in content["clips"])
     manifest = Manifest(

@@ -13,7 +13,7 @@ from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import association, calibrations, clocks, manifests, trc
 from keras_mvlift.datasets.rigs import calibration_files as calibration_formats
 from keras_mvlift.datasets.rigs import detections as detection_formats
-from keras_mvlift.untrusted import archives, files
+from keras_mvlift.untrusted import files, reading
 
 
 class _Film(NamedTuple):
@@ -131,7 +131,8 @@ class RigSource:
         clocks.check_length(where, num_frames)
         skeleton = skeletons.by_name(self.joint_set)
         shape = (len(views), num_frames, skeleton.num_joints, 2)
-        files.check_shape(where, "frames", shape, np.dtype(np.float64).itemsize)
+        told = sum(view.crowd.people[..., :2].size for view in views if view is not None)
+        files.check_span(where, "frames", shape, told)
         chosen = detection_formats.most_surely_seen(views, num_frames)
         laid = detection_formats.side_by_side(views, chosen, skeleton.num_joints)
         if not laid[1].any():
@@ -304,7 +305,7 @@ def read_reference(path: pathlib.Path, num_frames: int, frame_rate: float) -> np
 
 
 def _of_arrays(path: pathlib.Path, num_frames: int) -> np.ndarray:
-    content = archives.read_npz(path, ("pose_world",))
+    content = reading.npz(path, ("pose_world",))
     with errors.parsing(path, "pose_world", "hold numbers"):
         pose_world = np.asarray(content["pose_world"], np.float64)
     expected = (num_frames, skeletons.H36M_17.num_joints, 3)

@@ -1,14 +1,11 @@
 import cdflib.cdfwrite
-import hypothesis
-import hypothesis.extra.numpy
 import numpy as np
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.untrusted import cdf
+from keras_mvlift.datasets.human36m import release
+from keras_mvlift.untrusted import files
 from tests.untrusted import damage
-
-strategies = hypothesis.strategies
 
 
 def write(path, values, *, variable="Pose", data_type=45, majority="row_major", **options):
@@ -27,29 +24,6 @@ def path(tmp_path):
     return tmp_path / "Walking 1.54138969.cdf"
 
 
-@pytest.mark.parametrize(("double", "tolerance"), [(True, 0.0), (False, 2.5e-4)])
-def test_what_was_written_is_read_back(path, double, tolerance):
-    values = np.random.default_rng(0).uniform(-4000, 4000, (7, 96))
-    cdf.write(path, values, double=double)
-    read = cdf.read(path, 96)
-    assert read.dtype == np.float64
-    np.testing.assert_allclose(read, values, rtol=0, atol=tolerance)
-
-
-@hypothesis.settings(max_examples=25, deadline=None)
-@hypothesis.given(
-    values=hypothesis.extra.numpy.arrays(
-        np.float64,
-        strategies.tuples(strategies.integers(1, 9), strategies.just(6)),
-        elements=strategies.floats(-1e4, 1e4),
-    )
-)
-def test_any_values_survive_in_double_precision(tmp_path_factory, values):
-    path = tmp_path_factory.mktemp("cdf") / "x.cdf"
-    cdf.write(path, values, double=True)
-    np.testing.assert_array_equal(cdf.read(path, 6), values)
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -66,7 +40,7 @@ def test_other_ways_of_storing_the_same_are_read(path, options):
     # Many frames of few values, which compression makes smaller.
     values = np.round(np.random.default_rng(0).uniform(0, 3, (1, 300, 64)))
     write(path, values, **options)
-    np.testing.assert_array_equal(cdf.read(path, 64), values[0])
+    np.testing.assert_array_equal(release.read_cdf(path, 64), values[0])
 
 
 def with_number(value):
@@ -106,7 +80,7 @@ def with_number(value):
 def test_another_file_is_refused_by_file_field_rule_and_value(path, spoil, field, message):
     spoil(path)
     with pytest.raises(errors.RecordingError, match=message) as caught:
-        cdf.read(path, 64)
+        release.read_cdf(path, 64)
     assert (caught.value.path, caught.value.field) == (path, field)
 
 
@@ -114,18 +88,23 @@ def test_a_file_larger_than_any_take_is_refused_unread(path):
     with path.open("wb") as file:
         file.truncate(1 << 30)
     with pytest.raises(errors.RecordingError, match=r"at most .* bytes. Received: 1073741824"):
-        cdf.read(path, 64)
+        release.read_cdf(path, 64)
 
 
 @pytest.mark.parametrize("options", [{}, {"Compress": 6}, {"file": {"Compressed": 6}}], ids=str)
-def test_damage_ends_in_a_refusal_or_in_values(path, options):
+def test_damage_ends_in_a_refusal_or_in_values(path, options, monkeypatch):
+    monkeypatch.setattr(files, "_FREE_SECONDS", 1)
     write(path, np.round(np.random.default_rng(0).uniform(0, 3, (1, 30, 6))), **options)
     data = path.read_bytes()
-    refused = damage.assert_only_our_errors(lambda: cdf.read(path, 6), path, data, count=300)
-    assert refused > 50
+    refused = damage.assert_only_our_errors(
+        lambda: release.read_cdf(path, 6), path, data, count=150
+    )
+    assert refused > 30
 
 
-def test_damaged_headers_end_in_a_refusal_or_in_values(path):
+def test_damaged_headers_end_in_a_refusal_or_in_values(path, monkeypatch):
+    # Counts in a file drive cdflib's loops.
+    monkeypatch.setattr(files, "_FREE_SECONDS", 1)
     # All counts, sizes and links of a file of one variable are among these bytes.
     write(path, np.ones((1, 2, 6)))
     data = path.read_bytes()
@@ -134,6 +113,6 @@ def test_damaged_headers_end_in_a_refusal_or_in_values(path):
         def read(start=start):
             damaged = path.read_bytes()
             path.write_bytes(data[:start] + damaged[:64].ljust(64) + data[start + 64 :])
-            cdf.read(path, 6)
+            release.read_cdf(path, 6)
 
-        damage.assert_only_our_errors(read, path, data[start : start + 64], seed, count=20)
+        damage.assert_only_our_errors(read, path, data[start : start + 64], seed, count=8)

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.untrusted import cdf
+from keras_mvlift.untrusted import files
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def path(tmp_path):
 def test_a_file_is_read_once_until_it_changes(path):
     calls = []
 
-    @cdf.PerVersion
+    @files.PerVersion
     def read(path):
         calls.append(path)
         return path.read_text()
@@ -33,7 +33,7 @@ def test_a_file_is_read_once_until_it_changes(path):
 
 
 def test_a_failure_is_not_kept(path):
-    @cdf.PerVersion
+    @files.PerVersion
     def read(path):
         raise errors.RecordingError(path, "field", "hold", calls.append(1))
 
@@ -45,7 +45,7 @@ def test_a_failure_is_not_kept(path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    read = cdf.PerVersion(lambda path: path.read_text())
+    read = files.PerVersion(lambda path: path.read_text())
     with pytest.raises(errors.RecordingError, match="`file` must be there") as caught:
         read(tmp_path / "none")
     assert caught.value.path == tmp_path / "none"

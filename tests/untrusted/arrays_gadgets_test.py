@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.untrusted import archives, pickles
+from keras_mvlift.untrusted import reading
 from tests.untrusted import gadgets
 
 NAMES = sorted(gadgets.GADGETS)
@@ -28,7 +28,7 @@ def test_a_gadget_is_refused_by_what_it_asks_for_and_does_not_run(tmp_path, name
     data, received = gadgets.GADGETS[name]
     (tmp_path / "a.pkl").write_bytes(data)
     with pytest.raises(errors.RecordingError) as caught:
-        pickles.read(tmp_path / "a.pkl")
+        reading.pickled(tmp_path / "a.pkl")
     assert received in str(caught.value)
     assert str(tmp_path / "a.pkl") in str(caught.value)
     assert os.listdir() == ["a.pkl"]
@@ -46,7 +46,7 @@ def test_a_gadget_in_an_array_of_an_archive_is_refused_by_the_arrays_name(tmp_pa
     gadget[()] = nest(gadgets.Calls(os.system, gadgets.COMMAND))
     path = member(gadget, tmp_path)
     with pytest.raises(errors.RecordingError) as caught:
-        archives.read_npz(path)
+        reading.npz(path)
     assert (caught.value.field, caught.value.received) == ("positions_3d", "posix.system")
     assert os.listdir() == ["a.npz"]
 
@@ -54,5 +54,5 @@ def test_a_gadget_in_an_array_of_an_archive_is_refused_by_the_arrays_name(tmp_pa
 def test_a_gadget_in_an_array_that_is_not_asked_for_is_not_touched(tmp_path):
     gadget = np.array(gadgets.Calls(os.system, gadgets.COMMAND), dtype=object)
     np.savez(tmp_path / "a.npz", bad=gadget, good=np.arange(3))
-    assert archives.read_npz(tmp_path / "a.npz", ("good",))["good"].tolist() == [0, 1, 2]
+    assert reading.npz(tmp_path / "a.npz", ("good",))["good"].tolist() == [0, 1, 2]
     assert os.listdir() == ["a.npz"]

@@ -8,10 +8,10 @@ from hypothesis import strategies
 from hypothesis.extra import numpy as numpy_strategies
 
 from keras_mvlift import errors
-from keras_mvlift.untrusted import archives, pickles
+from keras_mvlift.untrusted import reading
 
 CODES = ["b1", *(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8))]
-CODES += ["f2", "f4", "f8", "f16", "c8", "c16", "c32", "S3", "U2"]
+CODES += ["f2", "f4", "f8", "c8", "c16", "S3", "U2"]
 DTYPES = strategies.builds(
     lambda order, code: np.dtype(order + code),
     strategies.sampled_from("<>"),
@@ -35,20 +35,11 @@ SCALARS = (
     | strategies.booleans()
     | strategies.integers(-(2**63), 2**64 - 1)
     | strategies.floats()
-    | strategies.complex_numbers()
     | strategies.text(max_size=5)
-    | strategies.binary(max_size=5)
-    | strategies.builds(bytearray, strategies.binary(max_size=5))
     | strategies.builds(np.float32, strategies.floats(width=32))
     | strategies.builds(np.int64, strategies.integers(-(2**63), 2**63 - 1))
-    | strategies.frozensets(strategies.integers(0, 9))
-    | strategies.sets(strategies.text(max_size=2))
 )
-KEYS = (
-    strategies.text(max_size=5)
-    | strategies.integers(0, 9)
-    | strategies.tuples(strategies.text(max_size=2), strategies.integers(0, 3))
-)
+KEYS = strategies.text(max_size=5) | strategies.integers(0, 9)
 VALUES = strategies.recursive(
     ARRAYS | SCALARS,
     lambda values: (
@@ -61,29 +52,40 @@ VALUES = strategies.recursive(
 
 
 def assert_same(found, expected):
-    assert type(found) is type(expected)
+    """The same, with lists for tuples and Python's numbers for NumPy's."""
     if isinstance(expected, np.ndarray):
         assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
         assert found.tobytes() == expected.tobytes()
-        assert found.flags.f_contiguous == expected.flags.f_contiguous
     elif isinstance(expected, dict):
         assert list(found) == list(expected)
         assert_same(list(found.values()), list(expected.values()))
     elif isinstance(expected, list | tuple):
+        assert type(found) is list
         assert len(found) == len(expected)
         for pair in zip(found, expected, strict=True):
             assert_same(*pair)
-    elif isinstance(expected, set | frozenset):
-        assert_same(sorted(found), sorted(expected))
     else:
+        value = expected.item() if isinstance(expected, np.generic) else expected
         # NaN is not NaN, and -0 is 0.
-        assert repr(found) == repr(expected)
+        assert (type(found), repr(found)) == (type(value), repr(value))
+
+
+@pytest.fixture(scope="module")
+def loads(tmp_path_factory):
+    """Reads a pickle from bytes."""
+    path = tmp_path_factory.mktemp("pickles") / "a.pkl"
+
+    def read(data):
+        path.write_bytes(data)
+        return reading.pickled(path)
+
+    return read
 
 
 @hypothesis.settings(max_examples=150, deadline=None)
 @hypothesis.given(value=VALUES, protocol=strategies.integers(0, 5))
-def test_what_is_pickled_is_read_back(value, protocol):
-    assert_same(pickles.loads(pickle.dumps(value, protocol), "a"), value)
+def test_what_is_pickled_is_read_back(loads, value, protocol):
+    assert_same(loads(pickle.dumps(value, protocol)), value)
 
 
 @hypothesis.settings(
@@ -96,40 +98,43 @@ def test_what_is_saved_in_an_archive_is_read_back(tmp_path, value, plain):
     boxed = np.empty((), object)
     boxed[()] = value
     np.savez_compressed(tmp_path / "a.npz", boxed=boxed, plain=plain)
-    found = archives.read_npz(tmp_path / "a.npz")
+    found = reading.npz(tmp_path / "a.npz")
     assert_same(found["boxed"], value)
     assert_same(found["plain"], plain)
 
 
 @pytest.mark.parametrize("protocol", range(6))
 @pytest.mark.parametrize("order", "CF")
-def test_arrays_of_objects_keep_their_places(protocol, order):
+def test_arrays_of_objects_keep_their_places(loads, protocol, order):
     array = np.empty((2, 3), object, order=order)
     array.flat = [1, "a", None, [1, 2], {"b": 2}, np.arange(2)]
-    found = pickles.loads(pickle.dumps(array, protocol), "a")
+    found = loads(pickle.dumps(array, protocol))
     assert found.shape == (2, 3)
     assert_same(list(found.flat), list(array.flat))
 
 
-@pytest.mark.parametrize("protocol", range(6))
-def test_records_are_read_back(protocol):
-    inner = np.dtype([("x", ">i2"), ("y", "u1")], align=True)
-    dtype = np.dtype([("R", "<f4", (3, 3)), ("name", "U5"), ("inner", inner, 2)], align=True)
-    array = np.zeros((2, 3), dtype)
-    array["R"], array["name"], array["inner"]["x"] = np.eye(3), "cam", 7
-    found = pickles.loads(pickle.dumps({"cameras": array, "one": array[0, 0]}, protocol), "a")
-    np.testing.assert_array_equal(found["cameras"], array)
-    np.testing.assert_array_equal(found["one"]["R"], np.eye(3))
-
-
-def test_shared_parts_stay_shared_and_ordered_dicts_become_dicts():
+def test_ordered_dicts_become_dicts_and_shared_parts_are_there_each_time(loads):
     part = np.arange(3)
     for protocol in range(6):
-        value = collections.OrderedDict(b=[part, part], a=1)
-        found = pickles.loads(pickle.dumps(value, protocol), "a")
-        assert type(found) is dict
-        assert list(found) == ["b", "a"]
-        assert found["b"][0] is found["b"][1]
+        found = loads(pickle.dumps(collections.OrderedDict(b=[part, part], a=1), protocol))
+        assert (type(found), list(found)) == (dict, ["b", "a"])
+        assert [each.tolist() for each in found["b"]] == [[0, 1, 2]] * 2
+
+
+@pytest.mark.parametrize("value", [{1}, b"a", 1j, np.zeros(2, "f4,i4"), np.zeros(2, "M8[s]")])
+def test_what_no_reader_needs_is_refused(loads, value):
+    with pytest.raises(errors.RecordingError, match=r"a.pkl: `\w+` must (hold|be of)"):
+        loads(pickle.dumps([value]))
+
+
+@pytest.mark.parametrize("key", [("a",), 1.5, 2**61 - 1, b"a", None])
+def test_keys_are_text_and_small_numbers(loads, key):
+    data = pickle.dumps({key: 1})
+    if key is None:
+        assert loads(data) == {None: 1}
+        return
+    with pytest.raises(errors.RecordingError, match=r"keys of text and small numbers|bytes"):
+        loads(data)
 
 
 # Written by Python 2.7 with NumPy 1.16: {"a": np.array([-1.5, 2.0]), u"b": 5L}, protocols 0 and 2.
@@ -147,24 +152,16 @@ PYTHON_2 = [
 
 
 @pytest.mark.parametrize("data", PYTHON_2, ids=["protocol 0", "protocol 2"])
-def test_pickles_of_python_2_are_read(data):
-    found = pickles.loads(data, "a")
+def test_pickles_of_python_2_are_read(loads, data):
+    found = loads(data)
     assert_same(found, {"a": np.array([-1.5, 2.0]), "b": 5})
 
 
-def test_pickles_of_numpy_2_are_read():
+def test_pickles_of_numpy_2_are_read(loads):
     data = pickle.dumps(np.arange(3.0), 2).replace(b"numpy.core.", b"numpy._core.")
-    assert pickles.loads(data, "a").tolist() == [0.0, 1.0, 2.0]
-
-
-def test_arrays_cannot_be_written_to(tmp_path):
-    path = tmp_path / "a.pkl"
-    path.write_bytes(pickle.dumps(np.arange(3)))
-    array = pickles.read(path)
-    with pytest.raises(ValueError, match="read-only"):
-        array[0] = 1
+    assert loads(data).tolist() == [0.0, 1.0, 2.0]
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
     with pytest.raises(errors.RecordingError, match=r"a.pkl: `file` must be a file that exists"):
-        pickles.read(tmp_path / "a.pkl")
+        reading.pickled(tmp_path / "a.pkl")

@@ -3,7 +3,7 @@ import pytest
 import scipy.io
 
 from keras_mvlift import errors
-from keras_mvlift.untrusted import matlab
+from keras_mvlift.untrusted import reading
 from tests.untrusted import matlab_files
 
 NUMERIC = [
@@ -39,7 +39,7 @@ WRITERS = [write_5, write_5_compressed, matlab_files.write, write_73_deflated]
 
 def refused(match, path, *names):
     with pytest.raises(errors.RecordingError, match=match) as caught:
-        matlab.read(path, names)
+        reading.matlab(path, names)
     return caught.value
 
 
@@ -48,7 +48,7 @@ def refused(match, path, *names):
 def test_numbers_keep_their_class_and_axes(tmp_path, write, kind):
     written = np.arange(24).reshape(2, 3, 4).astype(kind)
     write(tmp_path / "a.mat", {"other": np.ones((9, 9)), "x": written})
-    found = matlab.read(tmp_path / "a.mat", ("x",))
+    found = reading.matlab(tmp_path / "a.mat", ("x",))
     assert list(found) == ["x"]
     assert (found["x"].dtype, found["x"].shape) == (written.dtype, (2, 3, 4))
     np.testing.assert_array_equal(found["x"], written)
@@ -58,7 +58,7 @@ def test_numbers_keep_their_class_and_axes(tmp_path, write, kind):
 def test_cells_are_objects_in_matlabs_places(tmp_path, write):
     written = cells(3, 2)
     write(tmp_path / "a.mat", {"annot2": written})
-    found = matlab.read(tmp_path / "a.mat", ("annot2",))["annot2"]
+    found = reading.matlab(tmp_path / "a.mat", ("annot2",))["annot2"]
     assert (found.dtype, found.shape) == (object, (3, 2))
     for pair in zip(found.flat, written.flat, strict=True):
         np.testing.assert_array_equal(*pair)
@@ -70,7 +70,7 @@ def test_cells_in_cells_and_what_is_empty_are_read(tmp_path, write):
     nested[0, 0] = cells(1, 2)
     empty[0, 0], empty[0, 1] = np.empty((0, 3)), np.ones((1, 1))
     write(tmp_path / "a.mat", {"nested": nested, "empty": empty, "none": np.empty((0, 5))})
-    found = matlab.read(tmp_path / "a.mat", ("nested", "empty", "none"))
+    found = reading.matlab(tmp_path / "a.mat", ("nested", "empty", "none"))
     np.testing.assert_array_equal(found["nested"][0, 0][0, 1], nested[0, 0][0, 1])
     assert (found["empty"][0, 0].shape, found["none"].shape) == ((0, 3), (0, 5))
 
