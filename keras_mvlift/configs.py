@@ -14,7 +14,7 @@ TEMPORAL = "temporal_dilated"
 BACKBONES = ("paper", "res_linear", TEMPORAL)
 CONFIDENCE_WEIGHTINGS = ("source", "target", "product", "none")
 DISTANCES = ("norm", "squared_norm")
-NETWORK_INPUTS = ("rays", "screen")
+NETWORK_INPUTS = ("rays", "centered", "screen")
 FAN_IN_UNIFORM = "fan_in_uniform"
 INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform", FAN_IN_UNIFORM)
 VIEWS = ("pair", "all")
@@ -81,8 +81,9 @@ class ModelConfig(Json):
         is_causal: Whether it lifts a window's last frame, not its middle.
         frame_step: Frames of the clip from one frame of a window to the next.
         dropout: Share of units dropped. Unknown in the paper; Martinez et al. have 0.5.
-        network_input: `"rays"` (camera-normalized) or `"screen"` (pixels scaled alike for all
-            cameras; single-frame backbones only). Unknown in the paper.
+        network_input: `"rays"` (camera-normalized), `"centered"` (rays of a camera turned towards
+            the person, and their size) or `"screen"` (pixels scaled alike for all cameras); the
+            last two for single-frame backbones only. Unknown in the paper.
         initializer: Keras' name of the dense layers' initialization, or `"fan_in_uniform"`,
             PyTorch's, which is likely the paper's: within the inverse root of the inputs' number.
         output_stddev: Standard deviation of the output layers' weights at the start. Unknown in

@@ -1,7 +1,10 @@
+import functools
+
 import numpy as np
 import pytest
 
 from keras_mvlift import inference, skeletons
+from keras_mvlift.training import multi_view_lifter, objectives
 from tests import tiny_studio
 
 JOINTS = skeletons.H36M_17
@@ -11,10 +14,17 @@ CONFIDENCE = RNG.uniform(0.1, 1, (2, 3, 17)).astype(np.float32)
 INTRINSICS = tiny_studio.INTRINSICS
 
 
+def mirrored_lifter():
+    """Builds networks that are trained on mirrored people."""
+    switches = multi_view_lifter.InstantSwitches(flip_augmentation=True)
+    model = functools.partial(multi_view_lifter.InstantLifter, switches=switches)
+    return tiny_studio.trained(objective=objectives.AllViewsReprojection(), model=model)
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "saved"
-    tiny_studio.save(tiny_studio.trained(), folder)
+    tiny_studio.save(mirrored_lifter(), folder)
     return inference.load_model(folder)
 
 
@@ -50,6 +60,24 @@ def test_a_flipped_lift_of_the_mirror_image_is_the_mirrored_pose(model):
     other = model.lift(*mirrored_view(), camera=INTRINSICS, flip=True)
     expected = mirrored(first.pose_camera) * [-1, 1, 1]
     np.testing.assert_allclose(other.pose_camera, expected, atol=1e-5)
+
+
+def test_a_model_that_saw_nobody_mirrored_lifts_no_mirror_images(tmp_path):
+    tiny_studio.save(tiny_studio.trained(), tmp_path / "saved")
+    model = inference.load_model(tmp_path / "saved")
+    rule = r"`flip` must be False for a model .* mirrored people \(`flip_augmentation`\)\. .*True\."
+    with pytest.raises(ValueError, match=rule):
+        model.lift(KEYPOINTS, CONFIDENCE, camera=INTRINSICS, flip=True)
+
+
+def test_a_model_of_which_nobody_noted_it_warns(model):
+    about = {key: told for key, told in model.description.items() if key != "is_mirrored"}
+    older = inference.Lifter(model.path, about)
+    with pytest.warns(UserWarning, match="trained on mirrored people is not known") as told:
+        lifted = older.lift(KEYPOINTS, CONFIDENCE, camera=INTRINSICS, flip=True)
+    assert told[0].filename == __file__
+    expected = model.lift(KEYPOINTS, CONFIDENCE, camera=INTRINSICS, flip=True)
+    np.testing.assert_array_equal(lifted.pose_camera, expected.pose_camera)
 
 
 def test_a_lift_that_is_right_on_both_sides_stays_as_it_is():

@@ -78,7 +78,9 @@ def lifter(
     """Builds networks of two layers of 16 units, without dropout unless told otherwise."""
     config = configs.ModelConfig(recipe=recipe, **TINY | settings)
     objective = objective or objectives.TransformReprojection()
-    return lifters.build(config, objective, RIG_DISTANCE, model=model, precision=precision)
+    return lifters.build(
+        config, objective, RIG_DISTANCE, INTRINSICS, model=model, precision=precision
+    )
 
 
 def trained(**model):

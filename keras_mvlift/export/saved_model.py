@@ -157,7 +157,11 @@ def save(
     """
     config = configs.ModelConfig(**description["model"])
     window = lifters.window_of(config)
-    notes = {} if window else _notes(lifter, config)
+    notes: dict[str, Any] = {
+        "is_mirrored": lifter.is_mirrored or description.get("is_mirrored", False)
+    }
+    if not window:
+        notes["folded"] = compact.notes(lifter, config.network_input)
     if half_precision:
         lifter = compact.halved(lifter)
     make, names = (ClipServingModule, CLIP_SIGNATURES) if window else (ServingModule, SIGNATURES)
@@ -189,15 +193,6 @@ def _joints() -> dict[str, Any]:
         "joints": list(skeleton.joints),
         "parents": list(skeleton.parents),
     }
-
-
-def _notes(
-    lifter: multi_view_lifter.MultiViewLifter, config: configs.ModelConfig
-) -> dict[str, Any]:
-    # A class with a way of its own to look at views is more than the notes tell.
-    if type(lifter).call is not multi_view_lifter.MultiViewLifter.call:
-        return {}
-    return {"folded": compact.notes(lifter, config.network_input)}
 
 
 # What the SavedModel of a temporal network does, in plain TensorFlow operations.
