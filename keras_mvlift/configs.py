@@ -471,6 +471,7 @@ _PAIRS: dict[str, Any] = {
     "views": "pair",
     "confidence_weighting": "source",
     "triangulation_weight": 0.0,
+    "flip_augmentation": False,
 }
 _ALL_VIEWS: dict[str, Any] = {
     "views": "all",
@@ -488,10 +489,13 @@ def finetuning(model: ModelConfig) -> dict[str, Any]:
     """Returns the fields of `FinetuneConfig` that do best, as far as measured (docs/method.md).
 
     Recipe `solved_root` is trained on all views of an instant and on the pose that they
-    triangulate; other recipes, and networks that see windows of frames, on pairs as in the paper.
+    triangulate, mirrored at random where its networks see centered views; other recipes, and
+    networks that see windows of frames, on pairs as in the paper.
     """
-    joins_all_views = model.recipe == "solved_root" and not model.is_temporal
-    return pretraining(model) | (_ALL_VIEWS if joins_all_views else _PAIRS)
+    if model.recipe != "solved_root" or model.is_temporal:
+        return pretraining(model) | _PAIRS
+    is_mirrored = model.network_input == "centered"
+    return pretraining(model) | _ALL_VIEWS | {"flip_augmentation": is_mirrored}
 
 
 def changed(

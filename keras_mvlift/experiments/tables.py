@@ -56,8 +56,13 @@ SMALL: dict[str, Any] = {"backbone": "res_linear"}
 PAPER: dict[str, Any] = {"recipe": "paper"}
 ALL_VIEWS: dict[str, Any] = {"views": "all", "confidence_weighting": "target"}
 SOLVED: dict[str, Any] = {**ALL_VIEWS, "triangulation_weight": 1.0}
+CENTERED: dict[str, Any] = {**SOLVED, "flip_augmentation": True, "network_input": "centered"}
 TRIANGULATED: dict[str, Any] = {**SOLVED, "reprojection_weight": 0.0}
-_DEFAULTS = {field.name: field.default for field in dataclasses.fields(configs.FinetuneConfig)}
+_DEFAULTS = {
+    field.name: field.default
+    for config in (configs.ModelConfig, configs.FinetuneConfig)
+    for field in dataclasses.fields(config)
+}
 AUGMENTED = variants.DataSettings(num_virtual_views=8)
 
 
@@ -68,11 +73,12 @@ def row(name: str, *, is_quick: bool = True, **changes: Any) -> Row:
         name: Its heading.
         is_quick: Whether profiles other than the full one have it, too.
         changes: Arguments of `variants.Variant`, or settings of `configs.FinetuneConfig` by name,
-            which become options. What is the default anyway is left out: cells that do the same
-            are the same.
+            which become options, as does `network_input`. What is the default anyway is left out:
+            cells that do the same are the same.
     """
     stage = methods.STAGE_OPTIONS - {field.name for field in dataclasses.fields(variants.Variant)}
-    settings = {key: changes.pop(key) for key in sorted(changes) if key in stage}
+    known = stage | methods.MODEL_OPTIONS
+    settings = {key: changes.pop(key) for key in sorted(changes) if key in known}
     variant = variants.Variant(**(SMALL | changes))
     defaults = _DEFAULTS | {"clip_norm": configs.clip_norm(variant.recipe)}
     chosen = tuple((key, value) for key, value in settings.items() if value != defaults[key])
@@ -234,6 +240,7 @@ _SWITCHED: dict[str, dict[str, Any]] = {
     "left and right bones alike": {"symmetry_weight": 0.1},
     "bones as long as triangulated": {"bone_length_weight": 0.1},
     "mirrored instants": {"flip_augmentation": True},
+    "centered views": {"network_input": "centered"},
     "triangulated pose and mirrored instants": {
         "triangulation_weight": 1.0,
         "flip_augmentation": True,
@@ -241,7 +248,7 @@ _SWITCHED: dict[str, dict[str, Any]] = {
     "average of the weights": {"weight_averaging": 0.99},
     "extrinsics as free parameters": {"refine_extrinsics": True},
 }
-_FULL_ONLY = ("robust weights in both", "triangulated pose as warm-up")
+_FULL_ONLY = ("robust weights in both", "triangulated pose as warm-up", "centered views")
 _SWITCHES = Table(
     name="switches",
     title="Switches of the recipe solved root, one at a time",
@@ -332,6 +339,11 @@ PEERS = Table(
         row("pseudo labels, robust", method="pseudo_labels", options=_ROBUST),
         row("triangulated pose alone", **TRIANGULATED),
         row("solved root, all views and triangulated pose", **SOLVED),
+        row(
+            "solved root, all views and triangulated pose, centered and mirrored",
+            **CENTERED,
+            is_quick=False,
+        ),
         row("solved root, all views", **ALL_VIEWS),
         row("solved root, pairs"),
         row("ray root", recipe="ray_root"),
