@@ -146,6 +146,7 @@ def export(
     description: dict[str, Any] = {
         "model": dataclasses.asdict(dataclasses.replace(MODEL, seed=seed)),
         "finetune": dataclasses.asdict(dataclasses.replace(FINETUNE, seed=seed)),
+        "is_mirrored": FINETUNE.flip_augmentation,
         "rig_distance": _RIG_DISTANCE,
         "intrinsics": [[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]],
     }

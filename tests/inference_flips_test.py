@@ -1,10 +1,7 @@
-import functools
-
 import numpy as np
 import pytest
 
 from keras_mvlift import inference, skeletons
-from keras_mvlift.training import multi_view_lifter, objectives
 from tests import tiny_studio
 
 JOINTS = skeletons.H36M_17
@@ -14,17 +11,10 @@ CONFIDENCE = RNG.uniform(0.1, 1, (2, 3, 17)).astype(np.float32)
 INTRINSICS = tiny_studio.INTRINSICS
 
 
-def mirrored_lifter():
-    """Builds networks that are trained on mirrored people."""
-    switches = multi_view_lifter.InstantSwitches(flip_augmentation=True)
-    model = functools.partial(multi_view_lifter.InstantLifter, switches=switches)
-    return tiny_studio.trained(objective=objectives.AllViewsReprojection(), model=model)
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "saved"
-    tiny_studio.save(mirrored_lifter(), folder)
+    tiny_studio.save(tiny_studio.trained(), folder, is_mirrored=True)
     return inference.load_model(folder)
 
 

@@ -100,10 +100,10 @@ def trained_uncertainty():
     return moved
 
 
-def save(model, folder, half_precision=False, **settings):
+def save(model, folder, half_precision=False, is_mirrored=False, **settings):
     """Exports networks, with a mean camera of `INTRINSICS`; settings are those they have."""
     config = dataclasses.asdict(configs.ModelConfig(**TINY | settings))
-    about = {"model": config, "rig_distance": RIG_DISTANCE}
+    about = {"model": config, "rig_distance": RIG_DISTANCE, "is_mirrored": is_mirrored}
     about |= {"intrinsics": INTRINSICS.tolist()}
     saved_model.save(model, about, folder, half_precision=half_precision)
 

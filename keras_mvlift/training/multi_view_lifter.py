@@ -114,11 +114,6 @@ class MultiViewLifter(keras.Model):
         del training
         return self.network_input(view)
 
-    @property
-    def is_mirrored(self) -> bool:
-        """Whether it is trained on mirrored people, too."""
-        return False
-
     def train_step(self, pair: views.ViewPair) -> dict[str, tf.Tensor]:
         """Takes one step on a batch of pairs."""
         with tf.GradientTape() as tape:
@@ -280,11 +275,6 @@ class InstantLifter(MultiViewLifter):
         """Trains corrections of the cameras along from now on; before `compile`."""
         self.refinement = refinement
         self.loss_means = {**self.loss_means, "extrinsics": keras.metrics.Mean("extrinsics")}
-
-    @property
-    def is_mirrored(self) -> bool:
-        """Whether it is trained on mirrored people, too."""
-        return self.switches.flip_augmentation
 
     def fit(
         self, *args: Any, callbacks: Sequence[keras.callbacks.Callback] = (), **options: Any
