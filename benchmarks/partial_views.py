@@ -9,14 +9,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from benchmarks import centered_views
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import views
-from keras_mvlift.training import multi_view_lifter, objectives
+from keras_mvlift.networks import residual
+from keras_mvlift.training import multi_view_lifter
 
 _JOINTS = skeletons.H36M_17.joints
-NUM_INPUTS = len(_JOINTS) + 1
-"""Rows of what the networks take."""
 # What is lost together, and how often.
 _LOSSES = (
     (("left_ankle", "right_ankle"), 0.05),
@@ -46,8 +44,6 @@ _EARS_SHARE = 0.35
 class PartialViewLifter(multi_view_lifter.InstantLifter):
     """An `InstantLifter` whose networks see centered views, and in training a part of each.
 
-    Its networks take `[B, NUM_INPUTS, 2]`.
-
     Attributes:
         roll: Radians, the standard deviation by which cameras are rolled in training; 0 at first.
     """
@@ -56,21 +52,13 @@ class PartialViewLifter(multi_view_lifter.InstantLifter):
         super().__init__(*arguments, **options)
         self.roll = tf.Variable(0.0, trainable=False, name="roll")
 
-    def call(self, view: views.View, training: bool = False) -> objectives.Lifted:
-        """Lifts single views; in training, what is left of them."""
-        if training:
-            part = centered_views.of(self._part_of(view))
-            num_views = tf.shape(view.confidence)[:1]
-            seen = part.rolled(self.roll * self.generator.normal(num_views))
-        else:
-            seen = centered_views.of(view)
-        outputs = self.lifting_network(seen.network_input, training=training)
-        root_outputs = self.root_network(seen.network_input, training=training)
-        # In the turned camera a pelvis that is not seen has the ray to the person's middle.
-        root_position = self.root_head((root_outputs, seen.rays))[:, tf.newaxis]
-        pose = tf.reshape(outputs, [-1, len(_JOINTS), 3])
-        relative = pose - pose[:, skeletons.ROOT : skeletons.ROOT + 1]
-        return objectives.Lifted(seen.back(relative), seen.back(root_position)[:, 0])
+    def look(self, view: views.View, training: bool) -> residual.Seen:
+        """Returns what the networks see of views; in training, of what is left of them."""
+        if not training:
+            return super().look(view, training)
+        num_views = tf.shape(view.confidence)[:1]
+        seen = super().look(self._part_of(view), training)
+        return rolled(seen, self.roll * self.generator.normal(num_views))
 
     def _part_of(self, view: views.View) -> views.View:
         num_views = tf.shape(view.confidence)[0]
@@ -80,6 +68,18 @@ class PartialViewLifter(multi_view_lifter.InstantLifter):
         return some._replace(
             confidence=tf.where(is_lost, tf.zeros_like(some.confidence), some.confidence)
         )
+
+
+def rolled(seen: residual.Seen, angle: tf.Tensor) -> residual.Seen:
+    """Rolls the turned cameras of centered views about their axes, by angles `[B]`, radians."""
+    cosine, sine = tf.cos(angle), tf.sin(angle)
+    zero, one = tf.zeros_like(angle), tf.ones_like(angle)
+    rows = [[cosine, -sine, zero], [sine, cosine, zero], [zero, zero, one]]
+    roll = tf.stack([tf.stack(row, axis=-1) for row in rows], axis=-2)
+    back = tf.linalg.matrix_transpose(roll[:, :2, :2])
+    # The last row is the size.
+    joints = tf.concat([seen.joints[:, :-1] @ back, seen.joints[:, -1:]], axis=1)
+    return residual.Seen(joints, seen.rays @ back, roll @ seen.turn)
 
 
 def with_ears(view: views.View, is_moved: tf.Tensor) -> views.View:

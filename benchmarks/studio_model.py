@@ -9,6 +9,7 @@ bodies by other cameras to test with.
 
 import argparse
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Sequence
@@ -21,22 +22,21 @@ import rich.table
 from tensorflow import keras
 
 from benchmarks import partial_views, studio_films, studio_motions, studio_scores
-from keras_mvlift import configs, inference, skeletons
+from keras_mvlift import configs, inference
 from keras_mvlift.datasets import views
 from keras_mvlift.experiments import origins
 from keras_mvlift.export import saved_model
 from keras_mvlift.geometry import rigs
-from keras_mvlift.networks import residual
 from keras_mvlift.training import (
     augmentation,
-    multi_view_lifter,
+    lifters,
     objectives,
     optimizers,
     stage_data,
     stages,
 )
 
-MODEL = configs.ModelConfig(backbone="res_linear", width=512, dropout=0.1)
+MODEL = configs.ModelConfig(backbone="res_linear", width=512, dropout=0.1, network_input="centered")
 FINETUNE = configs.FinetuneConfig(
     num_epochs=15,
     batch_size=512,
@@ -92,29 +92,15 @@ def build(
         config: The stage that is to train it.
         width: Units of each layer.
     """
-    recipe = multi_view_lifter.RECIPES[MODEL.recipe]
-    # Two seeds apart, so that the branches do not start alike.
-    networks = [
-        residual.residual(
-            num_outputs,
-            name=name,
-            seed=2 * config.seed + number,
-            width=width,
-            num_blocks=residual.NUM_BLOCKS[MODEL.backbone],
-            dropout=MODEL.dropout,
-            num_joints=partial_views.NUM_INPUTS,
-        )
-        for number, (name, num_outputs) in enumerate(
-            (("lifting_network", 3 * skeletons.H36M_17.num_joints), ("root_network", 3))
-        )
-    ]
-    return partial_views.PartialViewLifter(
-        *networks,
-        recipe.root_head(_RIG_DISTANCE),
-        recipe,
-        stages.objective(config, "solved_root"),
-        seed=config.seed,
-        changes=(augmentation.Mirroring,),
+    return lifters.build(
+        dataclasses.replace(MODEL, width=width, seed=config.seed),
+        stages.objective(config, MODEL.recipe),
+        _RIG_DISTANCE,
+        model=functools.partial(
+            partial_views.PartialViewLifter,
+            seed=config.seed,
+            changes=(augmentation.Mirroring,),
+        ),
     )
 
 
@@ -172,9 +158,9 @@ def export(
     description: dict[str, Any] = {
         "model": dataclasses.asdict(dataclasses.replace(MODEL, seed=seed)),
         "finetune": dataclasses.asdict(dataclasses.replace(FINETUNE, seed=seed)),
+        "is_mirrored": FINETUNE.flip_augmentation,
         "rig_distance": _RIG_DISTANCE,
         "intrinsics": [[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]],
-        "views": "centered: rays of a camera turned towards the person, and their size",
     }
     saved_model.save(lifter, description, folder, half_precision=True)
     return inference.load_model(folder)

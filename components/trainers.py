@@ -91,6 +91,9 @@ def run_fn(fn_args: Any) -> None:
         "note": note,
         **({"tuned": tuned} if tuned else {}),
     } | stages.about(lifter)
+    # What an earlier stage learned of mirrored people is not forgotten at once.
+    is_mirrored = getattr(config, "flip_augmentation", False)
+    description["is_mirrored"] = description.get("is_mirrored", False) or is_mirrored
     strategy = lifter.distribute_strategy
     with strategies.own_folder(strategy, pathlib.Path(fn_args.serving_model_dir)) as folder:
         saved_model.save(lifter, description, folder)

@@ -16,7 +16,7 @@ TEMPORAL = "temporal_dilated"
 BACKBONES = ("paper", "res_linear", TEMPORAL)
 CONFIDENCE_WEIGHTINGS = ("source", "target", "product", "none")
 DISTANCES = ("norm", "squared_norm")
-NETWORK_INPUTS = ("rays", "screen")
+NETWORK_INPUTS = ("rays", "centered", "screen")
 FAN_IN_UNIFORM = "fan_in_uniform"
 INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform", FAN_IN_UNIFORM)
 VIEWS = ("pair", "all")
@@ -107,8 +107,9 @@ class ModelConfig(Json):
         is_causal: Whether it lifts a window's last frame, not its middle.
         frame_step: Frames of the clip from one frame of a window to the next.
         dropout: Share of units dropped. Unknown in the paper; Martinez et al. have 0.5.
-        network_input: `"rays"` (camera-normalized) or `"screen"` (pixels scaled alike for all
-            cameras; single-frame backbones only). Unknown in the paper.
+        network_input: `"rays"` (camera-normalized), `"centered"` (rays of a camera turned towards
+            the person, and their size) or `"screen"` (pixels scaled alike for all cameras); the
+            last two for single-frame backbones only. Unknown in the paper.
         initializer: Keras' name of the dense layers' initialization, or `"fan_in_uniform"`,
             PyTorch's, which is likely the paper's: within the inverse root of the inputs' number.
         output_stddev: Standard deviation of the output layers' weights at the start. Unknown in
@@ -409,6 +410,7 @@ _PAIRS: dict[str, Any] = {
     "views": "pair",
     "confidence_weighting": "source",
     "triangulation_weight": 0.0,
+    "flip_augmentation": False,
 }
 _ALL_VIEWS: dict[str, Any] = {
     "views": "all",
@@ -426,10 +428,13 @@ def finetuning(model: ModelConfig) -> dict[str, Any]:
     """Returns the fields of `FinetuneConfig` that do best, as far as measured (docs/method.md).
 
     Recipe `solved_root` is trained on all views of an instant and on the pose that they
-    triangulate; other recipes, and networks that see windows of frames, on pairs as in the paper.
+    triangulate, mirrored at random where its networks see centered views; other recipes, and
+    networks that see windows of frames, on pairs as in the paper.
     """
-    joins_all_views = model.recipe == "solved_root" and not model.is_temporal
-    return pretraining(model) | (_ALL_VIEWS if joins_all_views else _PAIRS)
+    if model.recipe != "solved_root" or model.is_temporal:
+        return pretraining(model) | _PAIRS
+    is_mirrored = model.network_input == "centered"
+    return pretraining(model) | _ALL_VIEWS | {"flip_augmentation": is_mirrored}
 
 
 def changed(

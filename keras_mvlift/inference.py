@@ -86,7 +86,8 @@ class Lifter:
             camera: The intrinsics `[3, 3]` or `[..., 3, 3]`, pixels, or anything that has them
                 as its attribute `intrinsics`. Left out, a camera like those of training is
                 taken, with a warning, and no position is given.
-            flip: Whether the mirrored person is lifted, too, and the mean of both given.
+            flip: Whether the mirrored person is lifted, too, and the mean of both given; for
+                models that were trained on mirrored people.
             skeleton: The set in which the joints come, by its name in `skeletons.SKELETONS`, such
                 as `"coco_17"`; left out, the model's own.
 
@@ -95,8 +96,11 @@ class Lifter:
 
         Raises:
             ValueError: If a shape is wrong, a value is infinite, a confidence lies outside [0, 1]
-                or coordinates are no pixels of such a camera.
+                or coordinates are no pixels of such a camera, or `flip` is asked of a model that
+                saw nobody mirrored.
         """
+        if flip:
+            _check_mirrored(self.description)
         joints = (self.joint_names, skeleton, self._is_for_clips)
         checked, seen = check_joints(keypoints_2d, confidence, *joints)
         leading = checked.shape[:-2]
@@ -651,6 +655,18 @@ def _model_file_error(
 Run = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From keypoints `[..., J, 2]`, confidences `[..., J]` and intrinsics `[..., 3, 3]` to poses
 `[..., J, 3]` and root positions `[..., 3]`."""
+
+
+def _check_mirrored(description: dict[str, Any]) -> None:
+    known = description.get("is_mirrored")
+    if known is None:
+        # The caller of `lift`.
+        told = "`flip`: whether this model was trained on mirrored people is not known."
+        warnings.warn(told, stacklevel=3)
+    elif not known:
+        whose = "for a model that was not trained on mirrored people (`flip_augmentation`)"
+        raise ValueError(f"`flip` must be False {whose}. Received: True.")
+
 
 _MIRROR_SIGNS = np.array([-1.0, 1.0, 1.0], np.float32)
 

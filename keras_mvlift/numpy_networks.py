@@ -226,6 +226,36 @@ def seen_rays(keypoints_2d: Any, confidence: Any, intrinsics: Any) -> np.ndarray
     return np.where(np.asarray(confidence)[..., np.newaxis] > 0, rays, np.float32(0.0))
 
 
+# As of `networks.residual.centered_input`.
+_MIN_SQUARE, _SIZE_SCALE, _MIN_DEPTH = np.float32(1e-5), np.float32(5.0), np.float32(0.1)
+
+
+def centered(rays: np.ndarray, is_seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Turns a camera towards the person that it sees.
+
+    Args:
+        rays: `[J, 2]`, 0 where not seen.
+        is_seen: `[J]`.
+
+    Returns:
+        What networks with centered views take, `[J + 1, 2]`; the rays `[J, 2]` of the turned
+        camera, 0 where not seen; and the turn `[3, 3]`, from the real camera's axes to its own.
+    """
+    count = max(np.count_nonzero(is_seen), 1)
+    x, y = rays.sum(axis=0) / np.float32(count)
+    across, length = np.hypot(x, 1), np.sqrt(x * x + y * y + 1)
+    right = np.array([1, 0, -x]) / across
+    forward = np.array([x, y, 1]) / length
+    # The cross product of the two.
+    down = np.array([-x * y, x * x + 1, -y]) / (across * length)
+    turn = np.stack([right, down, forward]).astype(np.float32)
+    points = rays @ turn[:, :2].T + turn[:, 2]
+    turned = points[:, :2] / np.maximum(points[:, 2:], _MIN_DEPTH) * is_seen[:, np.newaxis]
+    size = np.sqrt(np.maximum(np.square(turned).sum() / np.float32(count), _MIN_SQUARE))
+    row = np.array([[_SIZE_SCALE * size, 0]], np.float32)
+    return np.concatenate([turned / size, row]), turned, turn
+
+
 # Lifting one view; NumPy is all it takes.
 #
 # For a single view the time goes into reading the weights once, and into starting operations, and
@@ -252,7 +282,7 @@ class SingleViewLifter:
         self._layers_per_block: int = notes["layers_per_block"]
         # Models of before 0.2 have no such note.
         self._has_free_root: bool = notes.get("has_free_root", False)
-        self._screen = intrinsics if notes["network_input"] == "screen" else None
+        self._input, self._intrinsics = notes["network_input"], intrinsics
 
     def lift(
         self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
@@ -268,9 +298,11 @@ class SingleViewLifter:
             The pose `[J, 3]`, root at 0, and the root position `[3]`, meters.
         """
         rays = seen_rays(keypoints_2d, confidence, intrinsics)
-        seen = rays
-        if self._screen is not None:
-            seen = seen_rays(keypoints_2d, confidence, self._screen)
+        seen, turn = rays, None
+        if self._input == "screen":
+            seen = seen_rays(keypoints_2d, confidence, self._intrinsics)
+        elif self._input == "centered":
+            seen, rays, turn = centered(rays, np.asarray(confidence) > 0)
         lifting_layers, root_layers = self._networks
         # Each network is read from memory by a core of its own.
         running = _helper().submit(self._run, root_layers, seen.ravel())
@@ -280,7 +312,8 @@ class SingleViewLifter:
         root_position = self._root_position(root_outputs, rays)
         if self._has_free_root:
             root_position = root_position + pose[0]
-        return pose - pose[0], root_position
+        pose = pose - pose[0]
+        return (pose, root_position) if turn is None else (pose @ turn, root_position @ turn)
 
     @functools.cached_property
     def _networks(self) -> list[Layers]:

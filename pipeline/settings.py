@@ -290,6 +290,9 @@ class PipelineConfig:
         for choice in ("source", "split"):
             if fields.get(choice, former.get(choice)) != former.get(choice):
                 former[f"{choice}_options"] = "{}"
+        # Networks of windows see rays alone.
+        if fields.get("backbone") == "temporal_dilated":
+            former["network_input"] = "rays"
         return _of_part(name, _PARTS[name], former | fields)
 
 

@@ -7,6 +7,7 @@ from keras_mvlift import configs
 SOLVED = configs.ModelConfig(recipe="solved_root")
 PAPER = configs.ModelConfig(recipe="paper")
 RAY = configs.ModelConfig(recipe="ray_root")
+CENTERED = configs.ModelConfig(network_input="centered")
 TEMPORAL = configs.ModelConfig(backbone=configs.TEMPORAL)
 
 
@@ -25,6 +26,13 @@ def test_a_solved_root_is_trained_on_all_views_and_their_triangulated_pose():
     assert config.confidence_weighting == "target"
 
 
+def test_who_sees_centered_views_is_trained_on_mirrored_people_where_all_views_are():
+    found = {model: configs.finetuning(model) for model in (SOLVED, CENTERED, PAPER)}
+    assert [stage["flip_augmentation"] for stage in found.values()] == [False, True, False]
+    of_pairs = configs.ModelConfig(recipe="paper", network_input="centered")
+    assert configs.finetuning(of_pairs) == configs.finetuning(PAPER)
+
+
 @pytest.mark.parametrize("model", [PAPER, RAY, TEMPORAL])
 def test_what_cannot_see_all_views_is_trained_on_pairs(model):
     found = configs.FinetuneConfig(**configs.finetuning(model))
@@ -37,7 +45,7 @@ def test_the_papers_recipe_alone_clips_no_gradients(stage):
     assert norms == {"paper": 0.0, "ray_root": 1.0, "solved_root": 1.0}
 
 
-@pytest.mark.parametrize(("former", "model"), [(SOLVED, PAPER), (PAPER, SOLVED), (SOLVED, SOLVED)])
+@pytest.mark.parametrize(("former", "model"), [(SOLVED, PAPER), (PAPER, SOLVED), (CENTERED, PAPER)])
 def test_what_nobody_chose_follows_the_recipe(former, model):
     found = changed(fields(former, num_epochs=7), former, model, {})
     assert found == fields(model, num_epochs=7)
@@ -57,5 +65,5 @@ def test_what_is_chosen_now_wins():
 
 
 def test_pairs_alone_turn_off_what_needs_all_views():
-    found = changed(fields(SOLVED), SOLVED, SOLVED, {"views": "pair"})
+    found = changed(fields(CENTERED), CENTERED, CENTERED, {"views": "pair"})
     assert configs.FinetuneConfig(**found) == configs.FinetuneConfig()

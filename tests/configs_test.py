@@ -94,7 +94,7 @@ def test_configs_do_not_change(kind):
         (configs.ModelConfig, "width", 0, "must be at least 1"),
         (configs.ModelConfig, "layers_per_block", 0, "must be at least 1"),
         (configs.ModelConfig, "dropout", 1.0, r"must lie in \[0, 1\)"),
-        (configs.ModelConfig, "network_input", "pixels", "must be one of rays, screen"),
+        (configs.ModelConfig, "network_input", "pixels", "must be one of rays, centered, screen"),
         (configs.ModelConfig, "initializer", "he", "must be one of he_normal, he_uniform"),
         (configs.ModelConfig, "output_stddev", -0.1, "must be at least 0"),
         (configs.ModelConfig, "dropout", -0.1, r"must lie in \[0, 1\)"),

@@ -14,7 +14,7 @@ INTRINSICS = tiny_studio.INTRINSICS
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "saved"
-    tiny_studio.save(tiny_studio.trained(), folder)
+    tiny_studio.save(tiny_studio.trained(), folder, is_mirrored=True)
     return inference.load_model(folder)
 
 
@@ -50,6 +50,24 @@ def test_a_flipped_lift_of_the_mirror_image_is_the_mirrored_pose(model):
     other = model.lift(*mirrored_view(), camera=INTRINSICS, flip=True)
     expected = mirrored(first.pose_camera) * [-1, 1, 1]
     np.testing.assert_allclose(other.pose_camera, expected, atol=1e-5)
+
+
+def test_a_model_that_saw_nobody_mirrored_lifts_no_mirror_images(tmp_path):
+    tiny_studio.save(tiny_studio.trained(), tmp_path / "saved")
+    model = inference.load_model(tmp_path / "saved")
+    rule = r"`flip` must be False for a model .* mirrored people \(`flip_augmentation`\)\. .*True\."
+    with pytest.raises(ValueError, match=rule):
+        model.lift(KEYPOINTS, CONFIDENCE, camera=INTRINSICS, flip=True)
+
+
+def test_a_model_of_which_nobody_noted_it_warns(model):
+    about = {key: told for key, told in model.description.items() if key != "is_mirrored"}
+    older = inference.Lifter(model.path, about)
+    with pytest.warns(UserWarning, match="trained on mirrored people is not known") as told:
+        lifted = older.lift(KEYPOINTS, CONFIDENCE, camera=INTRINSICS, flip=True)
+    assert told[0].filename == __file__
+    expected = model.lift(KEYPOINTS, CONFIDENCE, camera=INTRINSICS, flip=True)
+    np.testing.assert_array_equal(lifted.pose_camera, expected.pose_camera)
 
 
 def test_a_lift_that_is_right_on_both_sides_stays_as_it_is():

@@ -9,7 +9,6 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift import inference
-from keras_mvlift.networks import residual
 from tests import tiny_studio
 
 OTHER = np.array([[900, 0, 480], [0, 910, 520], [0, 0, 1]], np.float32)
@@ -22,15 +21,13 @@ KINDS = {
     "paper": {"recipe": "paper"},
     "paper's backbone": {"backbone": "paper", "layers_per_block": 3},
     "screen": {"recipe": "ray_root", "network_input": "screen"},
+    "centered": {"network_input": "centered"},
+    "centered paper": {"recipe": "paper", "network_input": "centered"},
 }
 
 
 def save(folder, **settings):
-    kind = {key: value for key, value in settings.items() if key != "network_input"}
-    built = tiny_studio.trained(**kind)
-    built.network_input = residual.input_by_name(
-        settings.get("network_input", "rays"), tiny_studio.INTRINSICS
-    )
+    built = tiny_studio.trained(**settings)
     tiny_studio.save(built, folder, **settings)
     return folder
 
@@ -68,7 +65,7 @@ def test_no_tensorflow_is_called(folder, leading, monkeypatch):
     # The model's own functions are asked for none, either.
     monkeypatch.setattr(model._model, "signatures", {})
     keypoints = KEYPOINTS[0].reshape(*leading, 17, 2)
-    lifted = model.lift(keypoints, CONFIDENCE[0].reshape(*leading, 17), OTHER, flip=True)
+    lifted = model.lift(keypoints, CONFIDENCE[0].reshape(*leading, 17), OTHER)
     assert lifted.pose_camera.shape == (*leading, 17, 3)
     with pytest.raises(KeyError, match="lift_camera"):
         model.lift(KEYPOINTS, CONFIDENCE, OTHER)

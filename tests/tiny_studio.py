@@ -78,7 +78,9 @@ def lifter(
     """Builds networks of two layers of 16 units, without dropout unless told otherwise."""
     config = configs.ModelConfig(recipe=recipe, **TINY | settings)
     objective = objective or objectives.TransformReprojection()
-    return lifters.build(config, objective, RIG_DISTANCE, model=model, precision=precision)
+    return lifters.build(
+        config, objective, RIG_DISTANCE, INTRINSICS, model=model, precision=precision
+    )
 
 
 def trained(**model):
@@ -98,10 +100,10 @@ def trained_uncertainty():
     return moved
 
 
-def save(model, folder, half_precision=False, **settings):
+def save(model, folder, half_precision=False, is_mirrored=False, **settings):
     """Exports networks, with a mean camera of `INTRINSICS`; settings are those they have."""
     config = dataclasses.asdict(configs.ModelConfig(**TINY | settings))
-    about = {"model": config, "rig_distance": RIG_DISTANCE}
+    about = {"model": config, "rig_distance": RIG_DISTANCE, "is_mirrored": is_mirrored}
     about |= {"intrinsics": INTRINSICS.tolist()}
     saved_model.save(model, about, folder, half_precision=half_precision)
 

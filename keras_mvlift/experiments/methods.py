@@ -75,6 +75,8 @@ class EpochCurve(keras.callbacks.Callback):
 
 STAGE_OPTIONS = frozenset(field.name for field in dataclasses.fields(configs.FinetuneConfig))
 """Options of a variant that are settings of the main stage."""
+MODEL_OPTIONS = frozenset({"network_input"})
+"""Options of a variant that are settings of the networks."""
 
 # Test views lifted at once.
 _BATCH_SIZE = 8192
@@ -100,13 +102,15 @@ def finetune_config(cell: variants.Cell) -> configs.FinetuneConfig:
 
 def method_options(cell: variants.Cell) -> dict[str, Any]:
     """Returns the options that the method alone knows."""
-    return {name: value for name, value in cell.variant.options if name not in STAGE_OPTIONS}
+    others = STAGE_OPTIONS | MODEL_OPTIONS
+    return {name: value for name, value in cell.variant.options if name not in others}
 
 
 def build(
     cell: variants.Cell, data: training_data.TrainingData, config: configs.StageConfig
 ) -> multi_view_lifter.MultiViewLifter:
     """Builds the untrained lifter of a stage."""
+    chosen = {name: value for name, value in cell.variant.options if name in MODEL_OPTIONS}
     model = configs.ModelConfig(
         recipe=cell.variant.recipe,
         backbone=cell.variant.backbone,
@@ -115,6 +119,7 @@ def build(
         filter_widths=cell.budget.filter_widths,
         is_causal=method_options(cell).get("is_causal", False),
         seed=cell.seed,
+        **chosen,  # type: ignore[arg-type]
     )
     objective = stages.objective(config, cell.variant.recipe)
     return lifters.build(

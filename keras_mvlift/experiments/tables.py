@@ -57,9 +57,15 @@ ALL_VIEWS: dict[str, Any] = {"views": "all", "confidence_weighting": "target"}
 """A pose compared with all views; the surer a detection, the more its own error counts."""
 SOLVED: dict[str, Any] = {**ALL_VIEWS, "triangulation_weight": 1.0}
 """What pays of the recipe solved root's switches: the triangulated pose beside the reprojection."""
+CENTERED: dict[str, Any] = {**SOLVED, "flip_augmentation": True, "network_input": "centered"}
+"""The same for views that are turned to the person and mirrored: what a rig's own preset does."""
 TRIANGULATED: dict[str, Any] = {**SOLVED, "reprojection_weight": 0.0}
 """The triangulated pose alone: robust pseudo labels with the offset solved in closed form."""
-_DEFAULTS = {field.name: field.default for field in dataclasses.fields(configs.FinetuneConfig)}
+_DEFAULTS = {
+    field.name: field.default
+    for config in (configs.ModelConfig, configs.FinetuneConfig)
+    for field in dataclasses.fields(config)
+}
 AUGMENTED = variants.DataSettings(num_virtual_views=8)
 
 
@@ -70,11 +76,12 @@ def row(name: str, *, is_quick: bool = True, **changes: Any) -> Row:
         name: Its heading.
         is_quick: Whether profiles other than the full one have it, too.
         changes: Arguments of `variants.Variant`, or settings of `configs.FinetuneConfig` by name,
-            which become options. What is the default anyway is left out: cells that do the same
-            are the same.
+            which become options, as does `network_input`. What is the default anyway is left out:
+            cells that do the same are the same.
     """
     stage = methods.STAGE_OPTIONS - {field.name for field in dataclasses.fields(variants.Variant)}
-    settings = {key: changes.pop(key) for key in sorted(changes) if key in stage}
+    known = stage | methods.MODEL_OPTIONS
+    settings = {key: changes.pop(key) for key in sorted(changes) if key in known}
     variant = variants.Variant(**(SMALL | changes))
     defaults = _DEFAULTS | {"clip_norm": configs.clip_norm(variant.recipe)}
     chosen = tuple((key, value) for key, value in settings.items() if value != defaults[key])
@@ -216,6 +223,7 @@ _SWITCHED: dict[str, dict[str, Any]] = {
     "solved root, all views": {},
     "triangulated pose as auxiliary loss": {"triangulation_weight": 1.0},
     "mirrored instants": {"flip_augmentation": True},
+    "centered views": {"network_input": "centered"},
     "triangulated pose and mirrored instants": {
         "triangulation_weight": 1.0,
         "flip_augmentation": True,
@@ -309,6 +317,11 @@ PEERS = Table(
         row("pseudo labels, robust", method="pseudo_labels", options=_ROBUST),
         row("triangulated pose alone", **TRIANGULATED),
         row("solved root, all views and triangulated pose", **SOLVED),
+        row(
+            "solved root, all views and triangulated pose, centered and mirrored",
+            **CENTERED,
+            is_quick=False,
+        ),
         row("solved root, all views", **ALL_VIEWS),
         row("solved root, pairs"),
         row("ray root", recipe="ray_root"),

@@ -13,12 +13,18 @@ from keras_mvlift.networks import folded
 from keras_mvlift.training import lifters, multi_view_lifter
 
 
-def fold(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.MultiViewLifter:
-    """Returns a model that lifts as `lifter` does outside of training, and cannot be trained."""
-    # Of its own class, which may look at views in its own way.
-    return type(lifter)(
-        folded.FoldedResidual(lifter.lifting_network),
-        folded.FoldedResidual(lifter.root_network),
+def fold(
+    lifter: multi_view_lifter.MultiViewLifter, dtype: tf.DType = tf.float32
+) -> multi_view_lifter.MultiViewLifter:
+    """Returns a model that lifts as `lifter` does outside of training, and cannot be trained.
+
+    Args:
+        lifter: The trained model, of single frames.
+        dtype: What its weights are rounded to.
+    """
+    return multi_view_lifter.MultiViewLifter(
+        folded.FoldedResidual(lifter.lifting_network, dtype),
+        folded.FoldedResidual(lifter.root_network, dtype),
         lifter.root_head,
         lifter.recipe,
         lifter.objective,
@@ -68,15 +74,7 @@ def halved(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.Multi
         what = "sees windows of frames" if is_temporal else "predicts uncertainties"
         rule = "`half_precision` must be False for a model that"
         raise ValueError(f"{rule} {what}. Received: True.")
-    # Of its own class, which may look at views in its own way.
-    return type(lifter)(
-        folded.FoldedResidual(lifter.lifting_network, tf.float16),
-        folded.FoldedResidual(lifter.root_network, tf.float16),
-        lifter.root_head,
-        lifter.recipe,
-        lifter.objective,
-        lifter.network_input,
-    )
+    return fold(lifter, tf.float16)
 
 
 def is_halved(lifter: multi_view_lifter.MultiViewLifter) -> bool:

@@ -146,7 +146,8 @@ def save(
 
     Args:
         lifter: The trained model.
-        description: With `"model"`, `"rig_distance"` and `"intrinsics"`, `[3, 3]` in pixels.
+        description: With `"model"`, `"rig_distance"`, `"intrinsics"`, `[3, 3]` in pixels, and, if
+            it is so, `"is_mirrored"`: that it was trained on mirrored people, too.
         folder: The SavedModel's folder.
         half_precision: Whether its weights are rounded to 16 bits, and those that `lifters.load`
             reads left out: a model of single frames to pass on, in a quarter of the space.
@@ -157,7 +158,7 @@ def save(
     """
     config = configs.ModelConfig(**description["model"])
     window = lifters.window_of(config)
-    notes = {} if window else _notes(lifter, config)
+    notes = {} if window else {"folded": compact.notes(lifter, config.network_input)}
     if half_precision:
         lifter = compact.halved(lifter)
     make, names = (ClipServingModule, CLIP_SIGNATURES) if window else (ServingModule, SIGNATURES)
@@ -166,7 +167,7 @@ def save(
     signatures = {name: getattr(module, name) for name in (*names, *more)}
     tf.saved_model.save(module, str(folder), signatures=signatures)
     warm_up_requests.write(folder, num_frames=window.num_frames if window else 1)
-    about = description | notes | _joints()
+    about = {"is_mirrored": False} | description | notes | _joints()
     if half_precision:
         compact.save_description(about, folder / lifters.FOLDER)
         return
@@ -189,15 +190,6 @@ def _joints() -> dict[str, Any]:
         "joints": list(skeleton.joints),
         "parents": list(skeleton.parents),
     }
-
-
-def _notes(
-    lifter: multi_view_lifter.MultiViewLifter, config: configs.ModelConfig
-) -> dict[str, Any]:
-    # A class with a way of its own to look at views is more than the notes tell.
-    if type(lifter).call is not multi_view_lifter.MultiViewLifter.call:
-        return {}
-    return {"folded": compact.notes(lifter, config.network_input)}
 
 
 # What the SavedModel of a temporal network does, in plain TensorFlow operations.

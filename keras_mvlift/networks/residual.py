@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow import keras
@@ -203,46 +203,121 @@ class Dropout(keras.layers.Layer):
 
 # What the networks see of a view; the paper does not say how it normalizes its input.
 
-Input = Callable[[Any], tf.Tensor]
+
+class Seen(NamedTuple):
+    """What the networks see of views, and the axes in which they answer.
+
+    Attributes:
+        joints: What they take: `[B, J, 2]`, `[B, T, J, 2]` of a window, `[B, J + 1, 2]` where
+            centered.
+        rays: `[B, J, 2]`, of the frame that is lifted, in the axes of the answer; 0 where not seen.
+        turn: `[B, 3, 3]`, from the camera's axes to those of the answer; None if they are the same.
+    """
+
+    joints: tf.Tensor
+    rays: tf.Tensor
+    turn: tf.Tensor | None = None
+
+    def back(self, points: tf.Tensor) -> tf.Tensor:
+        """Turns points `[B, N, 3]` from the axes of the answer to the camera's."""
+        return points if self.turn is None else points @ self.turn
 
 
-def ray_input(view: views.View) -> tf.Tensor:
-    """Returns the viewing rays `[B, J, 2]`: each camera's intrinsics removed, 0 where not seen."""
-    return view.rays
+Input = Callable[[Any], Seen]
 
 
-def window_input(view: views.WindowedView) -> tf.Tensor:
-    """Returns the viewing rays `[B, T, J, 2]` of a window, for a temporal network."""
-    return view.window_rays
+def ray_input(view: views.View) -> Seen:
+    """Shows the viewing rays `[B, J, 2]`: each camera's intrinsics removed, 0 where not seen."""
+    rays = view.rays
+    return Seen(rays, rays)
 
 
-def screen_input(view: views.View, intrinsics: tf.Tensor) -> tf.Tensor:
-    """Returns pixels scaled alike for all cameras; the networks then depend on the lens.
+def window_input(view: views.WindowedView) -> Seen:
+    """Shows the viewing rays `[B, T, J, 2]` of a window, for a temporal network."""
+    return Seen(view.window_rays, view.rays)
+
+
+def screen_input(view: views.View, intrinsics: tf.Tensor) -> Seen:
+    """Shows pixels scaled alike for all cameras; the networks then depend on the lens.
 
     Args:
         view: The view.
         intrinsics: `[3, 3]`, pixels, of the mean camera of training.
 
     Returns:
-        `[B, J, 2]`, 0 where not seen.
+        Joints `[B, J, 2]`, 0 where not seen.
     """
     scaled = cameras.rays(view.keypoints_2d, tf.cast(intrinsics, view.keypoints_2d.dtype))
-    return tf.where(view.confidence[..., tf.newaxis] > 0, scaled, tf.zeros_like(scaled))
+    shown = tf.where(view.confidence[..., tf.newaxis] > 0, scaled, tf.zeros_like(scaled))
+    return Seen(shown, view.rays)
+
+
+# Of rays, squared: the size of a person some hundred meters away.
+_MIN_SQUARE = 1e-5
+# Brings sizes to about 1.
+_SIZE_SCALE = 5.0
+
+
+def centered_input(view: views.View) -> Seen:
+    """Shows what each camera would see if it were turned towards the person.
+
+    A camera that turns about its own center sees the same rays in other places. Lifted in the axes
+    of the turned camera, and turned back, a pose does not depend on where in the image the person
+    is. Of the person's size the networks are told by one number.
+
+    Args:
+        view: A batch, fields `[B, ...]`.
+
+    Returns:
+        Joints `[B, J + 1, 2]`: the turned camera's rays, scaled to a mean square of 1, and a row of
+        that scale and 0; the rays as they are, and the turn.
+    """
+    weight = tf.cast(view.confidence > 0, tf.float32)[..., tf.newaxis]
+    count = tf.maximum(tf.reduce_sum(weight, axis=1), 1.0)
+    # Joints that are not seen have rays of 0.
+    turn = _turn_towards(tf.reduce_sum(view.rays, axis=1) / count)
+    points = tf.concat([view.rays, tf.ones_like(weight)], axis=-1)
+    points = points @ tf.linalg.matrix_transpose(turn)
+    rays = weight * points[..., :2] / tf.maximum(points[..., 2:], cameras.MIN_DEPTH)
+    square = tf.reduce_sum(rays * rays, axis=[1, 2])[:, tf.newaxis] / count
+    size = tf.sqrt(tf.maximum(square, _MIN_SQUARE))[..., tf.newaxis]
+    row = tf.concat([_SIZE_SCALE * size, tf.zeros_like(size)], axis=-1)
+    return Seen(tf.concat([rays / size, row], axis=1), rays, turn)
+
+
+def _turn_towards(ray: tf.Tensor) -> tf.Tensor:
+    """Returns the turn `[B, 3, 3]` to a camera that looks along a ray `[B, 2]`, its x level.
+
+    In operations that the formats of others have, which lack a cross product.
+    """
+    x, y = ray[:, 0], ray[:, 1]
+    zero, one = tf.zeros_like(x), tf.ones_like(x)
+    square = x * x + one
+    across, length = tf.sqrt(square), tf.sqrt(square + y * y)
+    rows = [[one, zero, -x], [-x * y, square, -y], [x, y, one]]
+    sizes = tf.stack([across, across * length, length], axis=-1)
+    return tf.stack([tf.stack(row, axis=-1) for row in rows], axis=-2) / sizes[..., tf.newaxis]
 
 
 def input_by_name(name: str, intrinsics: Any = None) -> Input:
-    """Returns an input by name: `"rays"`, `"windows"`, or `"screen"`, which needs `intrinsics`.
+    """Returns an input by name: one of `INPUTS`, or `"screen"`, which needs `intrinsics`.
 
     Raises:
         ValueError: If `"screen"` is not given intrinsics.
     """
-    if name == "rays":
-        return ray_input
-    if name == "windows":
-        return window_input
+    if name in INPUTS:
+        return INPUTS[name]
     if intrinsics is None:
         raise ValueError(f"`intrinsics` must be given for the input {name!r}. Received: None.")
     return functools.partial(screen_input, intrinsics=tf.constant(intrinsics, tf.float32))
+
+
+INPUTS: dict[str, Input] = {
+    "rays": ray_input,
+    "windows": window_input,
+    "centered": centered_input,
+}
+"""The inputs that need nothing but the view."""
 
 
 # What the root position network's three outputs mean.

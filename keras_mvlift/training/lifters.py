@@ -163,7 +163,11 @@ def _backbone(config: configs.ModelConfig) -> Callable[..., keras.Model]:
     else:
         num_blocks = residual.NUM_BLOCKS[config.backbone]
         build = functools.partial(
-            residual.residual, num_blocks=num_blocks, layers_per_block=config.layers_per_block
+            residual.residual,
+            num_blocks=num_blocks,
+            layers_per_block=config.layers_per_block,
+            # Centered views have a row more, the person's size.
+            num_joints=skeletons.H36M_17.num_joints + (config.network_input == "centered"),
         )
     return functools.partial(
         build,

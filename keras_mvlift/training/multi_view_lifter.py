@@ -120,13 +120,13 @@ class MultiViewLifter(keras.Model):
     """Learns to lift single views from pairs of calibrated views, without 3D labels.
 
     Args:
-        lifting_network: From the input `[B, J, 2]` to `[B, 3 J]`.
-        root_network: From the input `[B, J, 2]` to `[B, 3]`.
-        recipe: How pose and root are joined.
+        lifting_network: From what `network_input` shows to `[B, 3 J]`.
+        root_network: From the same to `[B, 3]`.
         root_head: Turns the root network's outputs and the rays into a position.
+        recipe: How pose and root are joined.
         objective: From global poses and their pair to named losses per example, as
             `objectives.PairObjective`.
-        network_input: What the networks see of a view.
+        network_input: What the networks see of a view, and in which axes they answer.
 
     Call arguments:
         view: A batch of `View`.
@@ -172,16 +172,22 @@ class MultiViewLifter(keras.Model):
 
     def call(self, view: views.View, training: bool = False) -> objectives.Lifted:
         """Lifts single views."""
-        seen = self.network_input(view)
-        outputs = self.lifting_network(seen, training=training)
-        pose = tf.reshape(outputs, [-1, seen.shape[-2], 3])
-        root_joint = pose[:, skeletons.ROOT]
-        root_outputs = self.root_network(seen, training=training)
-        root_position = self.root_head((root_outputs, view.rays))
+        seen = self.look(view, training)
+        outputs = self.lifting_network(seen.joints, training=training)
+        pose = tf.reshape(outputs, [-1, seen.rays.shape[-2], 3])
+        root_joint = pose[:, skeletons.ROOT : skeletons.ROOT + 1]
+        root_outputs = self.root_network(seen.joints, training=training)
+        root_position = self.root_head((root_outputs, seen.rays))[:, tf.newaxis]
         if self.recipe.has_free_root:
             # The sum, `Ỹ = Y + r`, is what training compares: all of its joints can be learned.
             root_position += root_joint
-        return objectives.Lifted(pose - root_joint[:, tf.newaxis], root_position)
+        # Geometry knows the real camera alone.
+        return objectives.Lifted(seen.back(pose - root_joint), seen.back(root_position)[:, 0])
+
+    def look(self, view: views.View, training: bool) -> residual.Seen:
+        """Returns what the networks see of views; a class may show less of them in training."""
+        del training
+        return self.network_input(view)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Takes one step on a batch."""
@@ -258,8 +264,8 @@ class InstantLifter(MultiViewLifter):
     pose compared with all views: the paper's method with as many cameras as there are.
 
     Args:
-        lifting_network: From the input `[B, J, 2]` to `[B, 3 J]`.
-        root_network: From the input `[B, J, 2]` to `[B, 3]`.
+        lifting_network: From what `network_input` shows to `[B, 3 J]`.
+        root_network: From the same to `[B, 3]`.
         root_head: Turns the root network's outputs and the rays into a position.
         recipe: How pose and root are joined.
         objective: From poses and all views to named losses, as `objectives.InstantObjective`.

@@ -6,6 +6,7 @@ from benchmarks import partial_views, studio_model
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
+from keras_mvlift.networks import residual
 from tests import tiny_studio
 
 JOINTS = skeletons.H36M_17.joints
@@ -27,11 +28,8 @@ def lifter():
 
 
 def test_in_training_alone_a_part_of_the_view_is_lifted(lifter, view, monkeypatch):
-    seen = []
-    of = partial_views.centered_views.of
-    monkeypatch.setattr(
-        partial_views.centered_views, "of", lambda view: seen.append(view) or of(view)
-    )
+    seen, look = [], lifter.network_input
+    monkeypatch.setattr(lifter, "network_input", lambda view: seen.append(view) or look(view))
     for training in (False, True):
         lifter(view, training=training)
     np.testing.assert_array_equal(seen[0].confidence, view.confidence)
@@ -42,13 +40,13 @@ def test_in_training_alone_a_part_of_the_view_is_lifted(lifter, view, monkeypatc
 
 def test_cameras_are_rolled_in_training_alone_and_poses_turned_back(lifter, view, monkeypatch):
     angles = []
-    rolled = partial_views.centered_views.Centered.rolled
+    rolled = partial_views.rolled
 
-    def noted(self, angle):
+    def noted(seen, angle):
         angles.append(angle.numpy())
-        return rolled(self, angle)
+        return rolled(seen, angle)
 
-    monkeypatch.setattr(partial_views.centered_views.Centered, "rolled", noted)
+    monkeypatch.setattr(partial_views, "rolled", noted)
     lifter(view, training=True)
     lifter.roll.assign(0.2)
     lifter(view, training=True)
@@ -86,6 +84,25 @@ def test_a_turned_camera_gives_the_turned_pose(lifter, view):
     assert np.abs(pose).max() > 0.1
     error = np.abs(other - pose @ turn.T).mean()
     assert error < 0.2 * np.abs(other - pose).mean()
+
+
+def test_a_rolled_camera_sees_the_same_points_in_its_own_axes(view):
+    seen = residual.centered_input(view)
+    angles = np.linspace(-100.0, 30.0, len(view.rays))
+    rolled = partial_views.rolled(seen, tf.constant(np.radians(angles), tf.float32))
+    points = np.concatenate([view.rays, np.ones((*view.rays.shape[:2], 1))], axis=-1)
+    turned = np.einsum("bij,bkj->bki", rolled.turn, points)
+    is_seen = (np.asarray(view.confidence) > 0)[..., np.newaxis]
+    np.testing.assert_allclose(rolled.rays, is_seen * turned[..., :2] / turned[..., 2:], atol=1e-5)
+    back = rolled.back(tf.constant(turned, tf.float32))
+    np.testing.assert_allclose(back, points, atol=1e-5)
+    np.testing.assert_array_equal(rolled.joints[:, -1], seen.joints[:, -1])
+    scaled = rolled.joints[:, :-1] * tf.norm(seen.rays, axis=[1, 2], keepdims=True)
+    size = tf.norm(seen.joints[:, :-1], axis=[1, 2], keepdims=True)
+    np.testing.assert_allclose(scaled / size, rolled.rays, atol=1e-5)
+    between = np.einsum("bij,bkj->bik", rolled.turn, seen.turn)
+    angle = np.degrees(np.arctan2(between[:, 1, 0], between[:, 0, 0]))
+    np.testing.assert_allclose(angle, angles, atol=1e-3)
 
 
 def test_the_ears_middle_stands_for_the_head_where_all_is_seen(view):

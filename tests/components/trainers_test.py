@@ -120,6 +120,7 @@ def test_a_recipe_that_starts_from_any_weights_learns_of_pairs_first(train, exam
     about = description(model)
     assert about["pretrain"]["num_epochs"] == 2
     assert about["pretrain"]["note"] == ""
+    assert about["is_mirrored"] is False
     assert about["pretrain"]["last_epoch"]["transform_reprojection"] > 0
     assert about["model"]["width"] == 16
     assert about["rig_distance"] == executor.read_dataset(examples)["rig_distance"]
@@ -203,10 +204,11 @@ def test_a_batch_larger_than_the_set_is_refused_by_name(train):
 
 
 def test_a_stage_on_all_views_goes_on_from_the_stage_before(train, pretrained):
-    stage = dataclasses.replace(FINETUNE, views="all", batch_size=8)
+    stage = dataclasses.replace(FINETUNE, views="all", batch_size=8, flip_augmentation=True)
     folder = train(stage, base_model=pretrained)
     description = json.loads((folder / lifters.FOLDER / lifters.DESCRIPTION).read_text())
     assert description["finetune"]["config"]["views"] == "all"
+    assert description["is_mirrored"] is True
     assert description["finetune"]["num_epochs"] == 3
     assert description["finetune"]["last_epoch"]["val_loss"] > 0
     assert set(tf.saved_model.load(str(folder)).signatures) == SIGNATURES

@@ -13,7 +13,7 @@ FRAME_RATE = 25.0
 
 def write(folder: pathlib.Path) -> None:
     """Writes a model of single frames, one of windows, and a clip with joints that are missing."""
-    tiny_studio.save(tiny_studio.trained(), folder / "frames")
+    tiny_studio.save(tiny_studio.trained(), folder / "frames", is_mirrored=True)
     temporal_networks.save(folder / "windows")
     keypoints_2d, confidence = temporal_networks.film(NUM_FRAMES)
     confidence[3] = 0.0

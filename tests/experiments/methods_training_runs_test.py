@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift.experiments import methods
+from keras_mvlift.networks import residual
 from keras_mvlift.training import lifters, optimizers
 from tests.experiments import tiny_experiments
 
@@ -23,12 +24,14 @@ def test_settings_of_the_variant_reach_the_stage():
     assert (config.distance, config.seed, config.batch_size) == ("squared_norm", 7, 16)
 
 
-def test_options_go_to_the_stage_where_it_knows_them_and_else_to_the_method():
+def test_options_go_to_stage_and_networks_where_they_know_them_and_else_to_the_method():
     options = (("views", "all"), ("triangulation_weight", 0.3), ("labels", "plain"))
-    cell = tiny_experiments.cell(options=options)
+    cell = tiny_experiments.cell(options=(*options, ("network_input", "centered")))
     config = methods.finetune_config(cell)
     assert (config.views, config.triangulation_weight) == ("all", 0.3)
     assert methods.method_options(cell) == {"labels": "plain"}
+    lifter = methods.build(cell, tiny_experiments.data(), config)
+    assert lifter.network_input is residual.centered_input
 
 
 def trained(data, folder, **options):

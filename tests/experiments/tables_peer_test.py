@@ -27,3 +27,14 @@ def test_the_triangulated_pose_alone_is_the_default_without_reprojection():
         both = found["solved root, all views and triangulated pose"]
         assert set(alone.options) - set(both.options) == {("reprojection_weight", 0.0)}
         assert dataclasses.replace(alone, options=both.options) == both
+
+
+def test_centered_and_mirrored_changes_nothing_else():
+    found = {row.name: row.variant for row in tables.PEERS.rows}
+    plain = found["solved root, all views and triangulated pose"]
+    centered = found["solved root, all views and triangulated pose, centered and mirrored"]
+    assert {*centered.options} - {*plain.options} == {
+        ("flip_augmentation", True),
+        ("network_input", "centered"),
+    }
+    assert dataclasses.replace(centered, options=plain.options) == plain

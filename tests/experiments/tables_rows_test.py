@@ -11,7 +11,8 @@ def test_a_setting_of_the_stage_is_an_option_of_the_variant():
 
 def test_what_is_the_default_anyway_makes_no_other_cell():
     plain = tables.row("x").variant
-    assert tables.row("y", views="pair", least_depth=0.5, is_pretrained=False).variant == plain
+    defaults = {"views": "pair", "least_depth": 0.5, "network_input": "rays"}
+    assert tables.row("y", **defaults, is_pretrained=False).variant == plain
     paper = tables.row("x", recipe="paper").variant
     assert tables.row("y", recipe="paper", is_pretrained=True).variant == paper
     assert tables.row("y", recipe="paper", is_pretrained=False).variant != paper

@@ -96,6 +96,7 @@ def test_the_papers_variant_is_the_papers_road(name):
     model = config.model
     assert (model.recipe, model.backbone, model.width) == ("paper", "paper", 1024)
     assert (model.layers_per_block, model.initializer) == (2, "fan_in_uniform")
+    assert (model.network_input, config.finetune.flip_augmentation) == ("rays", False)
     first, second = config.pretrain, config.finetune
     assert (first.num_epochs, first.decay_every, first.clip_norm) == (20, 0, 0.0)
     assert (second.num_epochs, second.decay_every, second.decay_rate) == (300, 100, 0.1)
@@ -126,7 +127,9 @@ def test_a_rig_tests_on_the_clips_that_its_manifest_names(with_tests, tmp_path):
     if not with_tests:
         lines = [line for line in manifest.read_text().splitlines() if "test:" not in line]
         manifest.write_text("\n".join(lines))
-    data = presets.make("rig", str(tmp_path)).data
+    config = presets.make("rig", str(tmp_path))
+    assert (config.model.network_input, config.finetune.flip_augmentation) == ("centered", True)
+    data = config.data
     assert data.source == "rig"
     assert data.split == ("clip" if with_tests else "blocks")
     if with_tests:
@@ -137,6 +140,7 @@ def test_aistpp_tests_and_holds_out_as_its_lists_say_and_judges_what_knows_no_sc
     few = {"subjects": ("d05", "d06"), "num_takes": 2, "num_frames": 2}
     names = [one.name for one in aistpp.write_release(tmp_path, **few)]
     config = presets.make("aistpp", str(tmp_path))
+    assert (config.model.network_input, config.finetune.flip_augmentation) == ("centered", True)
     split = sources.open_split(config.data)
     assert split.test_subjects == ("d06",)
     assert split.held_out_clips == (names[1],)

@@ -189,3 +189,17 @@ def test_windows_of_frames_are_not_searched_on():
     changes = {"model": {"backbone": "temporal_dilated"}, "tune": {"num_trials": 3}}
     with pytest.raises(ValueError, match=r"`tune\.num_trials` must be 0 for .* Received: 3"):
         settings.PipelineConfig().updated(changes)
+
+
+@pytest.mark.parametrize("backbone", ["temporal_dilated", "paper"])
+def test_networks_of_windows_see_rays_where_others_see_centered_views(backbone):
+    centered = settings.PipelineConfig().updated({"model": {"network_input": "centered"}})
+    assert centered.finetune.flip_augmentation
+    model = {"backbone": backbone}
+    updated = centered.updated({"model": model, "data": {"num_virtual_views": 0}})
+    is_temporal = updated.model.is_temporal
+    assert updated.model.network_input == ("rays" if is_temporal else "centered")
+    assert updated.finetune.flip_augmentation != is_temporal
+    if is_temporal:
+        with pytest.raises(ValueError, match="`network_input` must be 'rays'"):
+            centered.updated({"model": model | {"network_input": "centered"}})

@@ -131,7 +131,7 @@ def test_what_is_lifted_has_its_root_at_zero(pair):
 
 def predicted(lifter, view):
     """What the two networks and the root head say: all joints of Y, and r."""
-    seen = lifter.network_input(view)
+    seen = lifter.network_input(view).joints
     pose = tf.reshape(lifter.lifting_network(seen), [-1, 17, 3])
     return pose, lifter.root_head((lifter.root_network(seen), view.rays))
 

@@ -73,7 +73,7 @@ def test_filters_over_single_frames_learn_what_they_learn_from_views(train):
 
 
 def first_frame(view):
-    return view.rays[:, tf.newaxis]
+    return residual.Seen(view.rays[:, tf.newaxis], view.rays)
 
 
 def jittery_windows(seed, num_clips=30, num_frames=60):
@@ -124,7 +124,7 @@ def test_on_jittery_keypoints_frames_around_help(tmp_path):
 def test_windowed_views_are_what_the_input_takes(train):
     pair = next(iter(view_windows.load_once(train, 2, view_windows.Windows(NUM_FRAMES))))
     assert isinstance(pair.source, views.WindowedView)
-    assert residual.input_by_name("windows")(pair.source).shape == (2, NUM_FRAMES, 17, 2)
+    assert residual.input_by_name("windows")(pair.source).joints.shape == (2, NUM_FRAMES, 17, 2)
     np.testing.assert_array_equal(
-        residual.input_by_name("windows")(pair.source)[:, NUM_FRAMES // 2], pair.source.rays
+        residual.input_by_name("windows")(pair.source).joints[:, NUM_FRAMES // 2], pair.source.rays
     )
