@@ -285,7 +285,7 @@ def rig_distance(sequence: sequences.MultiViewSequence) -> float:
     """
     if sequence.num_views < 2:
         raise ValueError(f"`sequence` must have two cameras. Received: {sequence.num_views}.")
-    meeting_point = cameras.meeting_point(sequence.camera).numpy()
+    meeting_point = cameras.meeting_point(sequence.camera)
     return float(np.linalg.norm(sequence.camera.center - meeting_point, axis=-1).mean())
 
 
@@ -455,8 +455,8 @@ def add_virtual_views(
     points, is_seen = _seen_points(views, min_confidence, points)
     subject = _subject_position(points, is_seen)
     camera = _place(views.camera, subject, num_views, rng, elevation_margin)
-    points_camera = cameras.camera_from_world(points[:, np.newaxis], camera).numpy()
-    keypoints_2d = cameras.project(points_camera, camera.intrinsics).numpy()
+    points_camera = cameras.camera_from_world(points[:, np.newaxis], camera)
+    keypoints_2d = cameras.project(points_camera, camera.intrinsics)
     is_used = (views.confidence >= min_confidence) & (views.confidence > 0)
     confidence = np.where(is_used, views.confidence, 0.0).sum(1) / np.maximum(is_used.sum(1), 1)
     in_front = points_camera[..., 2] > cameras.MIN_DEPTH
@@ -506,8 +506,7 @@ def _place(
     intrinsics = np.asarray(real.intrinsics).mean(axis=1, keepdims=True)
     intrinsics = np.broadcast_to(intrinsics, (*azimuth.shape, 3, 3))
     target = np.broadcast_to(subject[:, np.newaxis], center.shape)
-    placed = cameras.look_at(intrinsics, center, target, np.array([0.0, 0.0, 1.0]))
-    return cameras.Camera(*(value.numpy() for value in placed))
+    return cameras.look_at(intrinsics, center, target, np.array([0.0, 0.0, 1.0]))
 
 
 def _draw_places(

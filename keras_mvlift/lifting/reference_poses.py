@@ -102,7 +102,7 @@ def compare(
         mpjpe = _mean_mm(pose - pose[:, [at]], target - target[:, [at]])
     return Errors(
         mpjpe_mm=mpjpe,
-        p_mpjpe_mm=_mean_mm(procrustes.align(pose, target).numpy(), target),
+        p_mpjpe_mm=_mean_mm(procrustes.align(pose, target), target),
         joints=tuple(np.array(clip.joint_names)[shared]),
         num_frames=int(is_known.sum()),
     )

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from keras_mvlift import errors
+from keras_mvlift.geometry import cameras
 
 # Of whoever gives a field of view. Beyond it a lens is a fisheye, of which this knows nothing.
 _MAX_DEGREES = 170.0
@@ -64,9 +65,7 @@ class Viewpoint:
         if self.rotation is None or self.center is None:
             return
         is_known = self.rotation.shape == (3, 3) and bool(np.isfinite(self.rotation).all())
-        is_turn = is_known and np.linalg.det(self.rotation) > 0
-        off = self.rotation.T @ self.rotation - np.eye(3) if is_turn else np.inf
-        if not (np.abs(off) < _ROTATION_TOLERANCE).all():
+        if not is_known or not cameras.is_rotation(self.rotation, _ROTATION_TOLERANCE):
             rule = "be [3, 3], a rotation, camera from world"
             raise errors.ArgumentError("rotation", rule, self.rotation.tolist())
         if self.center.shape != (3,) or not np.isfinite(self.center).all():

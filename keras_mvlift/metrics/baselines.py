@@ -129,7 +129,7 @@ def triangulated_poses(
     """
     weights = np.where(seen.confidence >= min_confidence, seen.confidence, 0.0)
     points, is_seen, *_ = solve(seen.keypoints_2d, weights, seen.camera)
-    points = np.where(is_seen.numpy()[..., np.newaxis], points.numpy(), np.nan)
+    points = np.where(is_seen[..., np.newaxis], points, np.nan)
     return points - points[:, skeletons.ROOT : skeletons.ROOT + 1]
 
 

@@ -17,7 +17,7 @@ from scipy.spatial import transform
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import aistpp, sequences
 from keras_mvlift.datasets.rigs import calibrations
-from keras_mvlift.geometry import cameras, rigs
+from keras_mvlift.geometry import cameras, lenses, rigs
 from keras_mvlift.studio import actions, people
 from keras_mvlift.studio import rigs as studio_rigs
 
@@ -166,7 +166,7 @@ def _film(
     person = people.draw_person(seed, name.split("_")[3])
     motion = actions.perform(action, person, num_frames + late_frames, aistpp.FRAME_RATE, rng)
     points = studio_rigs.body_joints(motion.astype(np.float64), skeletons.COCO_17)
-    exact = rigs.project(rigs.camera_from_world(points, rig.camera), rig.camera)
+    exact = cameras.project_from_world(points, cameras.expand(rig.camera, -1))
     shown = exact[:, :num_frames].copy()
     late = aistpp.CAMERAS.index(LATE_CAMERA)
     shown[late] = exact[late, late_frames:]
@@ -181,7 +181,7 @@ def _film(
 
 def _write_sequence(folder: pathlib.Path, filmed: SimulatedSequence) -> None:
     """Writes detections and poses as the release has them, with a hole in the second frame."""
-    bent = calibrations.distort(filmed.ideal_2d, filmed.rig)
+    bent = lenses.distort(filmed.ideal_2d, *filmed.rig.lens)
     seen = np.concatenate([bent, filmed.confidence[..., np.newaxis]], axis=-1)
     seen[np.isnan(filmed.confidence)] = np.nan
     num_frames = len(filmed.points_world)
@@ -204,7 +204,7 @@ def _entries(rig: calibrations.Calibration) -> list[dict[str, object]]:
     """Returns the cameras as a setting's file has them."""
     camera = calibrations.turn_camera_back(rig.camera, aistpp.UP)
     vectors = transform.Rotation.from_matrix(camera.rotation).as_rotvec()
-    translation = aistpp.UNIT.from_meters(np.asarray(cameras.translation(camera)))
+    translation = aistpp.UNIT.from_meters(cameras.translation(camera))
     return [
         {
             "name": name,

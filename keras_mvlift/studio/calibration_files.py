@@ -11,6 +11,7 @@ from scipy.spatial import transform
 
 from keras_mvlift import errors
 from keras_mvlift.datasets.rigs import calibration_files, calibrations
+from keras_mvlift.geometry import cameras
 
 _SUBPIXELS = 64.0
 
@@ -105,13 +106,12 @@ def _opencv(folder: pathlib.Path, calibration: calibrations.Calibration) -> dict
 
 def _tables(calibration: calibrations.Calibration, unit: errors.Unit) -> dict[str, dict[str, Any]]:
     """Returns the numbers that the TOML formats share, by camera."""
-    intrinsics, rotation, center = (np.asarray(value) for value in calibration.camera)
-    translation = unit.from_meters(-np.einsum("vij,vj->vi", rotation, center))
-    vectors = transform.Rotation.from_matrix(rotation).as_rotvec()
+    translation = unit.from_meters(cameras.translation(calibration.camera))
+    vectors = transform.Rotation.from_matrix(calibration.camera.rotation).as_rotvec()
     return {
         name: {
             "size": calibration.image_sizes[index].astype(int).tolist(),
-            "matrix": intrinsics[index].tolist(),
+            "matrix": calibration.camera.intrinsics[index].tolist(),
             "distortions": calibration.distortion[index].tolist(),
             "rotation": vectors[index].tolist(),
             "translation": translation[index].tolist(),

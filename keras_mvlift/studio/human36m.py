@@ -18,7 +18,7 @@ import pyarrow.parquet
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.human36m import detections, protocol, release, rig
-from keras_mvlift.geometry import rigs
+from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import actions as studio_actions
 from keras_mvlift.studio import filming, people, synthetic
 from keras_mvlift.untrusted import cdf
@@ -374,9 +374,8 @@ def _shifted(take: SimulatedTake) -> SimulatedTake:
 
 def _exact(pose_world: np.ndarray, subject: str) -> np.ndarray:
     camera = rig.camera(subject)
-    return _through_lenses(
-        rigs.project(rigs.camera_from_world(pose_world, camera), camera), subject
-    )
+    exact = cameras.project_from_world(pose_world, cameras.expand(camera, -1))
+    return _through_lenses(exact, subject)
 
 
 def _through_lenses(keypoints_2d: np.ndarray, subject: str) -> np.ndarray:

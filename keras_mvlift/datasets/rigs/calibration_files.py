@@ -265,7 +265,7 @@ def _qualisys_camera(path: pathlib.Path, element: ElementTree.Element) -> tuple[
     intrinsics[:2, 2] = principal_point
     entries = numbers("transform", *(f"r{i}{j}" for i in (1, 2, 3) for j in (1, 2, 3)))
     rotation = entries.reshape(3, 3)
-    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-4) or np.linalg.det(rotation) < 0:
+    if not cameras.is_rotation(rotation):
         field = f"{element.get('serial')}/transform"
         raise errors.RecordingError(path, field, "hold a rotation in r11 to r33", entries.tolist())
     center = errors.MILLIMETERS.to_meters(numbers("transform", "x", "y", "z"))
@@ -350,16 +350,16 @@ def _toml_entry(path: pathlib.Path, key: str, table: Any) -> calibrations.Entry:
 
 
 def _toml_table(calibration: calibrations.Calibration, index: int) -> dict[str, Any]:
-    intrinsics, rotation, center = (np.asarray(value)[index] for value in calibration.camera)
+    camera = cameras.Camera(*(np.asarray(value)[index] for value in calibration.camera))
     distortion = calibration.distortion[index]
     # Pose2Sim writes four coefficients; the fifth is told only where it is needed.
     table = {
         "name": calibration.names[index],
         "size": calibration.image_sizes[index].tolist(),
-        "matrix": intrinsics.tolist(),
+        "matrix": camera.intrinsics.tolist(),
         "distortions": (distortion if distortion[4] else distortion[:4]).tolist(),
     }
-    if np.isfinite(rotation).all() and np.isfinite(center).all():
-        table["rotation"] = transform.Rotation.from_matrix(rotation).as_rotvec().tolist()
-        table["translation"] = (-rotation @ center).tolist()
+    if np.isfinite(camera.rotation).all() and np.isfinite(camera.center).all():
+        table["rotation"] = transform.Rotation.from_matrix(camera.rotation).as_rotvec().tolist()
+        table["translation"] = cameras.translation(camera).tolist()
     return table | {"fisheye": False}

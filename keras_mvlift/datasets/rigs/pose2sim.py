@@ -88,8 +88,7 @@ class Pose2SimSource:
         converter = skeletons.Converter(skeleton.joints)
         confidence = converter.confidence(raw_confidence)
         bent = converter.keypoints(keypoints_2d)
-        undistorted, is_undone = calibrations.undistort(bent, calibration)
-        confidence = np.where(is_undone, confidence, 0.0)
+        straight, confidence = calibrations.straighten(bent, confidence, calibration)
         return sequences.MultiViewSequence(
             name=clip,
             subject=self.subject,
@@ -97,7 +96,7 @@ class Pose2SimSource:
             frame_rate=self.frame_rate,
             camera_names=tuple(folder.name.removesuffix("_json") for folder in folders),
             camera=calibration.camera,
-            keypoints_2d=np.where(confidence[..., np.newaxis] > 0, undistorted, 0.0),
+            keypoints_2d=straight,
             confidence=confidence,
             pose_world=self._reference(root, keypoints_2d.shape[1]),
             distortion=calibration.distortion,
