@@ -339,8 +339,8 @@ def upright_world(
     floor = np.nanpercentile(ankle, _LOWEST_PERCENT) - _ANKLE_HEIGHT
     origin = rotation @ np.nanmean(points, axis=0)
     origin[2] = floor
-    turned = camera.rotation @ rotation.T
-    return cameras.Camera(camera.intrinsics, turned, camera.center @ rotation.T - origin)
+    turned = cameras.turn_world(camera, rotation)
+    return turned._replace(center=turned.center - origin)
 
 
 def _axes(up: np.ndarray, camera: cameras.Camera) -> np.ndarray:

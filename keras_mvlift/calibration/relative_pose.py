@@ -150,7 +150,7 @@ def _from_fundamental(
         "is mirrored, and that they are synchronized"
     )
     _require(in_front >= _MIN_SHARE_IN_FRONT, names, rule, f"{in_front:.0%}")
-    return rotation, -rotation.T @ translation[:, 0]
+    return rotation, cameras.from_opencv(np.eye(3), rotation, translation[:, 0]).center
 
 
 def _fit(

@@ -142,8 +142,8 @@ def align(
     places = target_centered.T @ (scale * centered)
     attitudes = np.einsum("vij,vik->jk", target.rotation, camera.rotation)
     rotation, _ = procrustes.kabsch(places + reach**2 * attitudes)
-    moved = scale * centered @ rotation.T + target_mean
-    return cameras.Camera(camera.intrinsics, camera.rotation @ rotation.T, moved)
+    moved = cameras.turn_world(camera._replace(center=scale * centered), rotation)
+    return moved._replace(center=moved.center + target_mean)
 
 
 def differences(camera: cameras.Camera, target: cameras.Camera) -> tuple[np.ndarray, np.ndarray]:

@@ -114,9 +114,7 @@ def viewpoint(
         return viewpoints.from_intrinsics(focal_x, focal_y, center_x, center_y, lens)
     if options.calibration is None:
         return None
-    calibrated = importlib.import_module("keras_mvlift.lifting.calibrated_viewpoints")
-    found: viewpoints.Viewpoint = calibrated.read(options.calibration, options.camera)
-    return found
+    return viewpoints.read_calibration(options.calibration, options.camera)
 
 
 def warn_of_size(camera: viewpoints.Viewpoint | None, image_size: tuple[int, int] | None) -> None:

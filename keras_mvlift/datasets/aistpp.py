@@ -24,7 +24,7 @@ import numpy as np
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import calibrations
-from keras_mvlift.geometry import cameras, epipolar
+from keras_mvlift.geometry import cameras, epipolar, lenses
 from keras_mvlift.untrusted import files, pickles
 
 FRAME_RATE = 60.0
@@ -129,7 +129,7 @@ class AISTPPSource:
         path = self._path("keypoints2d", clip)
         genre, subject = _parse(path, clip)
         rig = self._rig(clip)
-        straight, confidence = calibrations.straighten(*_detections(path), rig)
+        straight, confidence = lenses.straighten(*_detections(path), *rig.lens)
         late = self._out_of_sync(straight, confidence, rig)
         used = [name for name in self.cameras if name not in late]
         if not used:

@@ -373,11 +373,8 @@ def _test_views(
     columns = tfrecords.view_columns(seen, instant, view)
     pose = pose_world[instant]
     relative = pose - pose[:, skeletons.ROOT : skeletons.ROOT + 1]
-    in_camera_axes = relative @ columns["rotation"].swapaxes(-1, -2)
-    return columns | {
-        "frame": seen.frame[instant],
-        tfrecords.REFERENCE_POSE: in_camera_axes,
-    }
+    in_camera_axes = cameras.rotate(relative, columns["rotation"])
+    return columns | {"frame": seen.frame[instant], tfrecords.REFERENCE_POSE: in_camera_axes}
 
 
 def _reference(

@@ -96,6 +96,12 @@ def expand(camera: Camera, axis: int) -> Camera:
     )
 
 
+def turn_world(camera: Camera, turn: arrays.Array) -> Camera:
+    """Returns cameras, fields `[V, ...]`, in a world that is turned by `turn`, `[3, 3]`."""
+    turned = arrays.times_transposed(camera.rotation, turn)
+    return Camera(camera.intrinsics, turned, rotate(camera.center, turn))
+
+
 def camera_from_world(points_world: arrays.Array, camera: Camera) -> arrays.Array:
     """Moves points `[..., J, 3]`, meters, from the world to the camera frame."""
     # Before the subtraction, which would broadcast a single coordinate.

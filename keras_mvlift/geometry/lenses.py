@@ -45,6 +45,33 @@ def distort(
     return cameras.pixels(np.moveaxis(bent, 0, -1), intrinsics)
 
 
+def straighten(
+    keypoints_2d: np.ndarray,
+    confidence: np.ndarray,
+    intrinsics: np.ndarray,
+    coefficients: np.ndarray,
+    prism: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Removes distortion of what was seen, as `undistort`.
+
+    Args:
+        keypoints_2d: `[..., J, 2]`, pixels, as detected.
+        confidence: `[..., J]`, 0 where not seen.
+        intrinsics: As of `undistort`.
+        coefficients: As of `undistort`.
+        prism: As of `undistort`.
+
+    Returns:
+        Keypoints and confidence, both 0 where a joint was not seen, or seen where the lens bends
+        no ray to.
+    """
+    is_seen = confidence > 0
+    seen_2d = np.where(is_seen[..., np.newaxis], keypoints_2d, intrinsics[..., np.newaxis, :2, 2])
+    straight = undistort(seen_2d, intrinsics, coefficients, prism)
+    is_seen &= np.isfinite(straight).all(axis=-1)
+    return np.where(is_seen[..., np.newaxis], straight, 0.0), np.where(is_seen, confidence, 0.0)
+
+
 def undistort(
     keypoints_2d: np.ndarray,
     intrinsics: np.ndarray,

@@ -1,6 +1,5 @@
 """From people's 2D joints over time to their poses over time."""
 
-import importlib
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_mvlift import errors, inference, skeletons
+from keras_mvlift.geometry import lenses
 from keras_mvlift.lifting import pose_clip, smoothing, tracks_2d, viewpoints
 
 MIN_JOINTS = 6
@@ -140,9 +140,8 @@ def _straighten(
 ) -> tuple[np.ndarray, np.ndarray]:
     if viewpoint.distortion is None:
         return tracks.keypoints_2d, tracks.confidence
-    # It needs SciPy, and only a lens that bends rays does.
-    lenses = importlib.import_module("keras_mvlift.lifting.calibrated_viewpoints")
-    return lenses.straighten(tracks.keypoints_2d, tracks.confidence, viewpoint)
+    lens = viewpoint.intrinsics, viewpoint.distortion
+    return lenses.straighten(tracks.keypoints_2d, tracks.confidence, *lens)
 
 
 def _run(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import pathlib
 
 import numpy as np
 
@@ -13,6 +14,9 @@ _MAX_DEGREES = 170.0
 
 # Of calibrations that were written with few decimals.
 _ROTATION_TOLERANCE = 1e-2
+# Format by the ending; the formats in TOML read alike.
+_FORMATS = {".toml": "pose2sim", ".txt": "qualisys", ".yaml": "opencv", ".yml": "opencv"}
+_FORMATS |= {".json": "opencv", ".xml": "opencv"}
 _NUMBERS = ("intrinsics", "distortion", "rotation", "center")
 
 
@@ -129,6 +133,44 @@ def from_field_of_view(degrees: float, image_size: tuple[int, int]) -> Viewpoint
     seen = from_intrinsics(focal, focal, width / 2, height / 2)
     origin = f"horizontal field of view {degrees:g} degrees"
     return dataclasses.replace(seen, image_size=image_size, origin=origin)
+
+
+def read_calibration(
+    path: pathlib.Path, name: str | None = None, file_format: str = ""
+) -> Viewpoint:
+    """Reads a camera of a calibration.
+
+    Args:
+        path: A file, or a folder of OpenCV's.
+        name: The camera; None for the only one.
+        file_format: Of `calibration_files.FORMATS`; empty to tell it from the ending.
+
+    Raises:
+        RecordingError: If it is no calibration, or has no such camera.
+    """
+    # Its readers need SciPy, which lifting does without.
+    from keras_mvlift.datasets.rigs import calibration_files
+
+    told = file_format or _FORMATS.get(path.suffix.lower(), "opencv" if path.is_dir() else "")
+    if not told:
+        rule = f"end in {', '.join(_FORMATS)}"
+        raise errors.RecordingError(path, "calibration", rule, path.name)
+    calibration = calibration_files.read(path, told)
+    if name is None and len(calibration.names) > 1:
+        rule = f"be one of {', '.join(calibration.names)}"
+        raise errors.RecordingError(path, "camera", rule, "nothing")
+    with errors.parsing(path, "camera", f"be one of {', '.join(calibration.names)}"):
+        chosen = calibration.select([name or calibration.names[0]])
+    width, height = (int(side) for side in chosen.image_sizes[0])
+    is_placed = chosen.has_extrinsics
+    return Viewpoint(
+        intrinsics=np.asarray(chosen.camera.intrinsics[0], np.float64),
+        distortion=chosen.distortion[0] if chosen.distortion.any() else None,
+        rotation=np.asarray(chosen.camera.rotation[0], np.float64) if is_placed else None,
+        center=np.asarray(chosen.camera.center[0], np.float64) if is_placed else None,
+        image_size=(width, height) if width and height else None,
+        origin=f"camera {chosen.names[0]} of {path.name}",
+    )
 
 
 def like_training(intrinsics: np.ndarray, image_size: tuple[int, int] | None) -> Viewpoint:

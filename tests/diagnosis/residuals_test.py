@@ -11,8 +11,8 @@ EXACT = {"noise_px": 0.0, "gross_error_rate": 0.0}
 
 def test_each_image_is_measured_by_the_person_in_it():
     # Two cameras one meter apart along x, both looking along z: epipolar lines are the rows, so
-    # that a point 0.03 below the other's is 0.03 off in both; the person is 0.5 tall in one image and
-    # 0.1 in the other: the mean of 0.03 / 0.5 and 0.03 / 0.1.
+    # that a point 0.03 below the other's is 0.03 off in both. The person is 0.5 tall in one image
+    # and 0.1 in the other: the mean of 0.03 / 0.5 and 0.03 / 0.1.
     first = cameras.Camera(np.eye(3)[None], np.eye(3)[None], np.zeros((1, 3)))
     second = first._replace(center=np.array([[1.0, 0.0, 0.0]]))
     seen = np.ones((1, 1), bool)

@@ -110,3 +110,28 @@ def test_a_lens_ends_where_its_model_turns_back(tangential):
         straight = lenses.undistort(rays, NO_LENS, lens)
     assert np.isfinite(straight[radius < 0.65]).all()
     assert np.isnan(straight[radius > 0.69]).all()
+
+
+def test_where_the_lens_bends_no_ray_to_nothing_is_seen():
+    # The image of r (1 - 0.33 r²) ends at r = 1, at two thirds.
+    seen, confidence = np.array([[[0.8, 0.0], [0.3, 0.1]]] * 2), np.full((2, 2), 0.5)
+    straight, sure = lenses.straighten(seen, confidence, NO_LENS, np.array([-0.33, 0, 0, 0, 0.0]))
+    assert sure.tolist() == [[0, 0.5]] * 2
+    assert straight[:, 0].tolist() == [[0, 0]] * 2
+    assert (straight[:, 1] > seen[:, 1]).all()
+
+
+def test_what_was_not_seen_stays_zero():
+    rng = np.random.default_rng(0)
+    intrinsics, coefficients = (
+        random_scenes.intrinsics(rng, 3, 1),
+        rng.uniform(-0.1, 0.1, (3, 1, 5)),
+    )
+    ideal = cameras.pixels(rng.uniform(-0.4, 0.4, (3, 4, 7, 2)), intrinsics)
+    confidence = np.full((3, 4, 7), 0.5)
+    confidence[1, 2, 3] = 0.0
+    seen = confidence[..., np.newaxis] > 0
+    bent = np.where(seen, lenses.distort(ideal, intrinsics, coefficients), 0.0)
+    straight, sure = lenses.straighten(bent, confidence, intrinsics, coefficients)
+    np.testing.assert_array_equal(sure, confidence)
+    np.testing.assert_allclose(straight, np.where(seen, ideal, 0.0), atol=1e-5)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial import transform
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.geometry import cameras, lenses
+from keras_mvlift.geometry import cameras
 
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
 """The cameras' names, in the order of the archives."""
@@ -143,43 +143,28 @@ def camera(subject: str) -> cameras.Camera:
 
 # The lenses of Human3.6M's cameras, in the release's own form of distortion.
 #
-# It is OpenCV's but for the tangential terms, which lack a factor of 2. With the release's
-# coefficients the two differ by less than a pixel, and by nothing on the optical axis.
+# It is OpenCV's but for the tangential terms, which lack a factor of 2: half of p1 and p2, and a
+# prism for the rest. With the release's coefficients taken for OpenCV's own the two differ by less
+# than a pixel, and by nothing on the optical axis.
 
 
-def distort(
-    keypoints_2d: np.ndarray, intrinsics: np.ndarray, coefficients: np.ndarray
-) -> np.ndarray:
-    """Moves points of an ideal image to where the lens shows them.
+def opencv_lens(coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns OpenCV's form of the release's lens.
 
-    A ray (x, y) with r² = x² + y² goes to
+    It takes a ray (x, y) with r² = x² + y² to
 
         x (1 + k1 r² + k2 r⁴ + k3 r⁶ + p1 y + p2 x) + p2 r²
         y (1 + k1 r² + k2 r⁴ + k3 r⁶ + p1 y + p2 x) + p1 r².
 
     Args:
-        keypoints_2d: `[..., J, 2]`, pixels.
-        intrinsics: `[..., 3, 3]`, pixels, without skew.
         coefficients: `[..., 5]`, `(k1, k2, p1, p2, k3)`, no unit.
 
     Returns:
-        `[..., J, 2]`, pixels.
+        `[..., 5]` and `[..., 2]`, coefficients and prism as `lenses.distort` takes them.
 
     References:
         The camera model of the Human3.6M release's code; VideoPose3D, common/camera.py.
     """
-    return lenses.distort(keypoints_2d, intrinsics, *_opencv_lens(coefficients))
-
-
-def undistort(
-    keypoints_2d: np.ndarray, intrinsics: np.ndarray, coefficients: np.ndarray
-) -> np.ndarray:
-    """Inverts `distort`; same shapes and units, NaN for points so far out that there is none."""
-    return lenses.undistort(keypoints_2d, intrinsics, *_opencv_lens(coefficients))
-
-
-def _opencv_lens(coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the same lens as OpenCV has it: half of p1 and p2, and a prism for the rest."""
     halved = coefficients * np.array([1.0, 1.0, 0.5, 0.5, 1.0])
     return halved, halved[..., [3, 2]]
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial import transform
 
 from keras_mvlift import errors
-from keras_mvlift.geometry import cameras, lenses
+from keras_mvlift.geometry import cameras
 
 _NUM_COEFFICIENTS = 5
 
@@ -180,31 +180,6 @@ def _numbers(path: pathlib.Path, field: str, value: object) -> np.ndarray:
     return numbers
 
 
-# Keypoints freed from the distortion of the lenses that saw them.
-
-
-def straighten(
-    keypoints_2d: np.ndarray, confidence: np.ndarray, calibration: Calibration
-) -> tuple[np.ndarray, np.ndarray]:
-    """Removes lens distortion of what was seen.
-
-    Args:
-        keypoints_2d: `[V, T, K, 2]`, pixels, as detected.
-        confidence: `[V, T, K]`, 0 where not seen.
-        calibration: Its camera's fields are `[V, ...]`; the extrinsics may be unknown.
-
-    Returns:
-        Keypoints and confidence, both 0 where a joint was not seen, or seen where the lens bends
-        no ray to.
-    """
-    is_seen = confidence > 0
-    center = calibration.camera.intrinsics[:, np.newaxis, np.newaxis, :2, 2]
-    seen_2d = np.where(is_seen[..., np.newaxis], keypoints_2d, center)
-    straight = lenses.undistort(seen_2d, *calibration.lens)
-    is_seen &= np.isfinite(straight).all(axis=-1)
-    return np.where(is_seen[..., np.newaxis], straight, 0.0), np.where(is_seen, confidence, 0.0)
-
-
 # Worlds whose up is another axis, turned so that it is z.
 
 # For each axis that may point up, the rotation to ours; y goes as OpenSim's does in `trc`.
@@ -233,14 +208,9 @@ def turn_points_back(points: np.ndarray, up: str) -> np.ndarray:
 
 def turn_camera(camera: cameras.Camera, up: str) -> cameras.Camera:
     """Turns cameras, fields `[V, ...]`, of a file's world into ours with z up."""
-    return _turned(camera, _WORLD_FROM_FILE[up])
+    return cameras.turn_world(camera, _WORLD_FROM_FILE[up])
 
 
 def turn_camera_back(camera: cameras.Camera, up: str) -> cameras.Camera:
     """Turns cameras, fields `[V, ...]`, of our world into a file's; inverts `turn_camera`."""
-    return _turned(camera, _WORLD_FROM_FILE[up].T)
-
-
-def _turned(camera: cameras.Camera, turn: np.ndarray) -> cameras.Camera:
-    rotation, center = np.asarray(camera.rotation), np.asarray(camera.center)
-    return cameras.Camera(camera.intrinsics, rotation @ turn.T, center @ turn.T)
+    return cameras.turn_world(camera, _WORLD_FROM_FILE[up].T)

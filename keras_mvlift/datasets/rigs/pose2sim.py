@@ -22,6 +22,7 @@ from keras_mvlift.datasets.rigs import (
     detections,
     recordings,
 )
+from keras_mvlift.geometry import lenses
 
 
 def demo_root() -> str:
@@ -88,7 +89,7 @@ class Pose2SimSource:
         converter = skeletons.Converter(skeleton.joints)
         confidence = converter.confidence(raw_confidence)
         bent = converter.keypoints(keypoints_2d)
-        straight, confidence = calibrations.straighten(bent, confidence, calibration)
+        straight, confidence = lenses.straighten(bent, confidence, *calibration.lens)
         return sequences.MultiViewSequence(
             name=clip,
             subject=self.subject,

@@ -12,6 +12,7 @@ from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import calibration_files as calibration_formats
 from keras_mvlift.datasets.rigs import calibrations, clocks, manifests, trc
 from keras_mvlift.datasets.rigs import detections as detection_formats
+from keras_mvlift.geometry import lenses
 from keras_mvlift.untrusted import archives, files
 
 
@@ -110,7 +111,7 @@ class RigSource:
         bent, seen = detection_formats.side_by_side(views, num_frames, skeleton.num_joints)
         if not seen.any():
             raise errors.RecordingError(where, "people", "be there in a frame", "nobody in any")
-        straight, seen = calibrations.straighten(bent, seen, self.rig)
+        straight, seen = lenses.straighten(bent, seen, *self.rig.lens)
         converter = skeletons.Converter(skeleton.joints)
         confidence = converter.confidence(seen)
         is_seen = confidence[..., np.newaxis] > 0
