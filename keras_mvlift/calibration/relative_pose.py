@@ -120,10 +120,11 @@ def _motion(keypoints_2d: np.ndarray, frame: np.ndarray, joint: np.ndarray) -> f
 def _from_fundamental(
     seen: observations.Observations, intrinsics: np.ndarray, names: tuple[str, str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    threshold_px = _THRESHOLD * np.mean(intrinsics[:, [0, 1], [0, 1]])
+    threshold_px = float(_THRESHOLD * np.mean(intrinsics[:, [0, 1], [0, 1]]))
     # Of OpenCV's ways the one that errs least, and always in the same way: its dice have one seed.
+    source, target = seen.keypoints_2d
     fundamental, is_inlier = cv2.findFundamentalMat(
-        *seen.keypoints_2d, cv2.USAC_MAGSAC, threshold_px, _CERTAINTY, _MAX_SAMPLES
+        source, target, cv2.USAC_MAGSAC, threshold_px, _CERTAINTY, _MAX_SAMPLES
     )
     agreeing = np.flatnonzero(is_inlier) if fundamental is not None else np.zeros(0, int)
     share = len(agreeing) / len(seen.frame)
@@ -133,16 +134,17 @@ def _from_fundamental(
     )
     _require(share >= _MIN_INLIER_SHARE, names, rule, f"{share:.0%}")
     seen = seen.select(agreeing)
-    conditioning = float(epipolar.conditioning(*seen.keypoints_2d, seen.weights.min(axis=0)))
+    source, target = seen.keypoints_2d
+    conditioning = float(epipolar.conditioning(source, target, seen.weights.min(axis=0)))
     rule = (
         f"see people in more than a plane, a conditioning of {_MIN_CONDITIONING} or more; let "
         "them walk to and fro, and turn"
     )
     _require(conditioning >= _MIN_CONDITIONING, names, rule, f"{conditioning:.2f}")
     essential = epipolar.essential_from_fundamental(fundamental, *intrinsics)
-    rays = cameras.rays(seen.keypoints_2d, intrinsics)
+    source, target = cameras.rays(seen.keypoints_2d, intrinsics)
     num_in_front, rotation, translation, *_ = cv2.recoverPose(
-        essential, *rays, np.eye(3), distanceThresh=_MAX_BASELINES
+        essential, source, target, np.eye(3), distanceThresh=_MAX_BASELINES
     )
     in_front = num_in_front / len(agreeing)
     rule = (

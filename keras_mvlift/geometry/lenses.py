@@ -104,7 +104,7 @@ def _newton(
     Far out the model may turn back, and even cross the axis; a lens does neither.
     """
     for steps_left in reversed(range(num_steps + 1)):
-        bent, (a, b, c, d) = _bend(*rays, lens)
+        bent, (a, b, c, d) = _bend(rays[0], rays[1], lens)
         off, determinant = bent - target, a * d - b * c
         is_near = np.abs(off).max(axis=0) < _TOLERANCE
         if not steps_left or is_near.all():

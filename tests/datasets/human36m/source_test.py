@@ -93,7 +93,7 @@ def test_detections_whose_lens_has_no_inverse_are_not_seen(release):
     cdf.write(path, values)
     clip = releases.open_source(root).read("S1_Directions_1")
     assert np.argwhere(clip.confidence == 0).tolist() == [[0, 5, 0]]
-    assert not clip.keypoints_2d[1, 5, 0].any()
+    assert not clip.keypoints_2d[0, 5, 0].any()
 
 
 def test_the_source_is_known_by_name_and_crosses_process_borders(release):
