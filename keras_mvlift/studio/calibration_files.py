@@ -11,7 +11,6 @@ from scipy.spatial import transform
 
 from keras_mvlift import errors
 from keras_mvlift.datasets.rigs import calibration_files, calibrations
-from keras_mvlift.geometry import cameras
 
 _SUBPIXELS = 64.0
 
@@ -106,17 +105,10 @@ def _opencv(folder: pathlib.Path, calibration: calibrations.Calibration) -> dict
 
 def _tables(calibration: calibrations.Calibration, unit: errors.Unit) -> dict[str, dict[str, Any]]:
     """Returns the numbers that the TOML formats share, by camera."""
-    translation = unit.from_meters(cameras.translation(calibration.camera))
-    vectors = transform.Rotation.from_matrix(calibration.camera.rotation).as_rotvec()
+    tables = calibration_files.to_tables(calibration, unit)
     return {
-        name: {
-            "size": calibration.image_sizes[index].astype(int).tolist(),
-            "matrix": calibration.camera.intrinsics[index].tolist(),
-            "distortions": calibration.distortion[index].tolist(),
-            "rotation": vectors[index].tolist(),
-            "translation": translation[index].tolist(),
-        }
-        for index, name in enumerate(calibration.names)
+        table.pop("name"): table | {"size": [int(side) for side in table["size"]]}
+        for table in tables
     }
 
 
