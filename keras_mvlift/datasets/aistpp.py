@@ -128,7 +128,7 @@ class AISTPPSource:
         path = self._path("keypoints2d", clip)
         genre, subject = _parse(path, clip)
         rig = self._rig(clip)
-        straight, confidence = lenses.straighten(*_detections(path), *rig.lens)
+        straight, confidence = lenses.undistort_detections(*_detections(path), *rig.lens)
         late = self._out_of_sync(straight, confidence, rig)
         used = [name for name in self.cameras if name not in late]
         if not used:

@@ -45,7 +45,7 @@ def distort(
     return cameras.pixels(np.moveaxis(bent, 0, -1), intrinsics)
 
 
-def straighten(
+def undistort_detections(
     keypoints_2d: np.ndarray,
     confidence: np.ndarray,
     intrinsics: np.ndarray,

@@ -72,7 +72,7 @@ def lift(
     if target == "world" and not seen_from.has_place:
         seen_from.world_from_camera(np.zeros(3))
     converter = _converter(model, tracks)
-    straight, confidence = _straighten(tracks, seen_from)
+    straight, confidence = _undistorted(tracks, seen_from)
     straight, confidence = converter.keypoints(straight), converter.confidence(confidence)
     lifted = _run(model, straight, confidence, seen_from, progress)
     if one_euro is not None:
@@ -135,13 +135,13 @@ def _converter(model: inference.Lifter, tracks: tracks_2d.Tracks2D) -> skeletons
     return skeletons.Converter(tracks.joint_names, target)
 
 
-def _straighten(
+def _undistorted(
     tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint
 ) -> tuple[np.ndarray, np.ndarray]:
     if viewpoint.distortion is None:
         return tracks.keypoints_2d, tracks.confidence
     lens = viewpoint.intrinsics, viewpoint.distortion
-    return lenses.straighten(tracks.keypoints_2d, tracks.confidence, *lens)
+    return lenses.undistort_detections(tracks.keypoints_2d, tracks.confidence, *lens)
 
 
 def _run(

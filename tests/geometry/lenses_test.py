@@ -99,6 +99,14 @@ def test_a_strong_lens_is_undone():
     np.testing.assert_allclose(lenses.undistort(bent, NO_LENS, strong), rays, atol=1e-8)
 
 
+def test_where_newtons_steps_lead_astray_a_ray_is_followed_from_the_center():
+    # A ray 55 degrees off the axis, which the lens bends more than twice as far out.
+    ray, lens = np.array([[1.43, 0.0]]), np.array([0.15, 0.35, 0.0, 0.0, -0.017])
+    bent = lenses.distort(ray, NO_LENS, lens)
+    assert bent[0, 0] > 3.5
+    np.testing.assert_allclose(lenses.undistort(bent, NO_LENS, lens), ray, atol=1e-8)
+
+
 @pytest.mark.parametrize("tangential", [0.0, 1e-3])
 def test_a_lens_ends_where_its_model_turns_back(tangential):
     # The image of r (1 - r²/3) grows to two thirds at r = 1, and further out crosses the axis.
@@ -115,7 +123,9 @@ def test_a_lens_ends_where_its_model_turns_back(tangential):
 def test_where_the_lens_bends_no_ray_to_nothing_is_seen():
     # The image of r (1 - 0.33 r²) ends at r = 1, at two thirds.
     seen, confidence = np.array([[[0.8, 0.0], [0.3, 0.1]]] * 2), np.full((2, 2), 0.5)
-    straight, sure = lenses.straighten(seen, confidence, NO_LENS, np.array([-0.33, 0, 0, 0, 0.0]))
+    straight, sure = lenses.undistort_detections(
+        seen, confidence, NO_LENS, np.array([-0.33, 0, 0, 0, 0.0])
+    )
     assert sure.tolist() == [[0, 0.5]] * 2
     assert straight[:, 0].tolist() == [[0, 0]] * 2
     assert (straight[:, 1] > seen[:, 1]).all()
@@ -132,6 +142,6 @@ def test_what_was_not_seen_stays_zero():
     confidence[1, 2, 3] = 0.0
     seen = confidence[..., np.newaxis] > 0
     bent = np.where(seen, lenses.distort(ideal, intrinsics, coefficients), 0.0)
-    straight, sure = lenses.straighten(bent, confidence, intrinsics, coefficients)
+    straight, sure = lenses.undistort_detections(bent, confidence, intrinsics, coefficients)
     np.testing.assert_array_equal(sure, confidence)
     np.testing.assert_allclose(straight, np.where(seen, ideal, 0.0), atol=1e-5)

@@ -138,7 +138,7 @@ class Human36MSource:
         camera = rig.camera(subject)
         if self.remove_distortion:
             lens = camera.intrinsics[:, np.newaxis], *rig.opencv_lens(rig.DISTORTION[:, np.newaxis])
-            keypoints_2d, confidence = lenses.straighten(keypoints_2d, confidence, *lens)
+            keypoints_2d, confidence = lenses.undistort_detections(keypoints_2d, confidence, *lens)
         return sequences.MultiViewSequence(
             name=clip,
             subject=subject,

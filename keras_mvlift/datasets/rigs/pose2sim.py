@@ -89,7 +89,7 @@ class Pose2SimSource:
         converter = skeletons.Converter(skeleton.joints)
         confidence = converter.confidence(raw_confidence)
         bent = converter.keypoints(keypoints_2d)
-        straight, confidence = lenses.straighten(bent, confidence, *calibration.lens)
+        straight, confidence = lenses.undistort_detections(bent, confidence, *calibration.lens)
         return sequences.MultiViewSequence(
             name=clip,
             subject=self.subject,

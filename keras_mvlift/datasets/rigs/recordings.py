@@ -111,7 +111,7 @@ class RigSource:
         bent, seen = detection_formats.side_by_side(views, num_frames, skeleton.num_joints)
         if not seen.any():
             raise errors.RecordingError(where, "people", "be there in a frame", "nobody in any")
-        straight, seen = lenses.straighten(bent, seen, *self.rig.lens)
+        straight, seen = lenses.undistort_detections(bent, seen, *self.rig.lens)
         converter = skeletons.Converter(skeleton.joints)
         confidence = converter.confidence(seen)
         is_seen = confidence[..., np.newaxis] > 0
