@@ -53,7 +53,7 @@ def measure(num_cameras: int, num_frames: int, seed: int) -> tuple[float, float,
     known_distance = {(first, second): float(np.linalg.norm(true.center[0] - true.center[1]))}
     start = time.process_time()
     choice = observations.Choice(max_frames=num_frames)
-    found = extrinsics.estimate(clips, known_distance, choice, seed=seed)
+    found = extrinsics.estimate(clips, known_distance, choice)
     seconds = time.process_time() - start
     moved = reports.align(found.camera, true, reach=_REACH, with_scale=False)
     distance, angle = reports.differences(moved, true)

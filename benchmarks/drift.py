@@ -56,7 +56,7 @@ def film(
     )
     if np.any(move):
         center = shown.camera.center + move
-        target = cameras.meeting_point(shown.camera).numpy() + np.zeros_like(center)
+        target = np.asarray(cameras.meeting_point(shown.camera)) + np.zeros_like(center)
         up = np.array([0.0, 0.0, 1.0]) + np.zeros_like(center)
         moved = cameras.look_at(shown.camera.intrinsics, center, target, up)
         shown.__dict__["camera"] = tf.nest.map_structure(np.asarray, moved)

@@ -1,8 +1,17 @@
 """Random cameras with people in front of them, made by NumPy alone, for oracles in tests."""
 
 import numpy as np
+import pytest
+import tensorflow as tf
 
 from keras_mvlift.geometry import cameras
+
+ARRAYS = pytest.mark.parametrize(
+    "array",
+    [np.asarray, lambda values: tf.constant(np.asarray(values))],
+    ids=["numpy", "tensorflow"],
+)
+"""A formula of both: of NumPy arrays, and of tensors."""
 
 
 def rotation(rng, *batch):

@@ -8,6 +8,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from keras_mvlift import errors, skeletons
+from keras_mvlift.geometry import cameras
 from keras_mvlift.untrusted import reading
 
 _NUM_JOINTS = skeletons.H36M_17.num_joints
@@ -163,10 +164,8 @@ def _check_place(
         _refuse(refusals, has[other] & ~has[name], name, rule, lambda _: "nothing")
     rotation = numbers["rotation"]
     known = np.where(np.isfinite(rotation), rotation, 0).astype(np.float64)
-    off = np.abs(np.swapaxes(known, 1, 2) @ known - np.eye(3)).max(axis=(1, 2), initial=0)
-    is_turn = (off < _ROTATION_TOLERANCE) & (np.linalg.det(known) > 0)
     rule = "be a rotation, camera from world"
-    is_wrong = has["rotation"] & ~is_turn
+    is_wrong = has["rotation"] & ~cameras.is_rotation(known, _ROTATION_TOLERANCE)
     _refuse(refusals, is_wrong, "rotation", rule, lambda row: rotation[row].tolist())
 
 

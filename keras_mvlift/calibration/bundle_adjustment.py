@@ -18,7 +18,7 @@ from scipy import optimize
 from scipy.spatial import transform
 
 from keras_mvlift.calibration import observations
-from keras_mvlift.geometry import cameras, epipolar
+from keras_mvlift.geometry import cameras
 
 MIN_POINTS = 50
 _PARAMETERS = 6
@@ -83,9 +83,9 @@ def is_usable(camera: cameras.Camera, seen: observations.Observations) -> np.nda
     """Tells which points a rig triangulates in front of it, from rays that cross, `[N]`."""
     points = observations.triangulate(camera, seen)
     is_seen = seen.weights > 0
-    ray = points - np.asarray(camera.center)[:, np.newaxis]
-    depth = np.einsum("vi,vni->vn", np.asarray(camera.rotation)[:, 2], ray)
+    depth = cameras.camera_from_world(points, camera)[..., 2]
     in_front = ((depth > cameras.MIN_DEPTH) | ~is_seen).all(axis=0)
+    ray = points - np.asarray(camera.center)[:, np.newaxis]
     ray = ray / np.linalg.norm(ray, axis=-1, keepdims=True)
     # Rays along one line, the same way or against each other, give no point.
     parallel = np.abs(np.einsum("vni,wni->vwn", ray, ray))
@@ -198,7 +198,7 @@ def _left_jacobian(turn: np.ndarray) -> np.ndarray:
     safe = np.where(angle > 1e-6, angle, 1.0)
     first = np.where(angle > 1e-6, (1 - np.cos(safe)) / safe**2, 0.5)
     second = np.where(angle > 1e-6, (safe - np.sin(safe)) / safe**3, 1 / 6)
-    cross = epipolar.cross_matrix(turn)
+    cross = cameras.cross_matrix(turn)
     return np.eye(3) + first * cross + second * cross @ cross
 
 
@@ -282,50 +282,40 @@ def view_residuals(
         seen: The rig's observations.
         scale: Of the loss, pixels.
     """
-    return shorten(_weighted(_in_views(camera, points), camera, seen), scale)
+    return shorten(_weighted(cameras.camera_from_world(points, camera), camera, seen), scale)
 
 
 def linearize(
     camera: cameras.Camera, points: np.ndarray, seen: observations.Observations, scale: float
 ) -> Linearized:
     """Returns the shortened residuals and their derivatives; arguments as of `view_residuals`."""
-    in_views = _in_views(camera, points)
+    in_views = cameras.camera_from_world(points, camera)
     weighted = _weighted(in_views, camera, seen)
     x, y, z = np.moveaxis(in_views, -1, 0)
-    # A point at the nearest depth no longer moves along the axis in the image.
-    ahead = z > cameras.MIN_DEPTH
-    z = np.maximum(z, cameras.MIN_DEPTH)
-    zero = np.zeros_like(z)
-    rows = [[1 / z, zero, -1.0 * ahead * x / z**2], [zero, 1 / z, -1.0 * ahead * y / z**2]]
+    # Nearer than the least depth `project` goes on along the tangent of 1 / z.
+    least = np.maximum(z, cameras.MIN_DEPTH)
+    inverse, zero = 1 / least + (least - z) / least**2, np.zeros_like(z)
+    rows = [[inverse, zero, -x / least**2], [zero, inverse, -y / least**2]]
     by_view = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-    by_view = _focal(camera)[..., np.newaxis] * by_view
-    by_view = seen.weights[..., np.newaxis, np.newaxis] * by_view
+    focal = np.diagonal(camera.intrinsics, axis1=-2, axis2=-1)[:, np.newaxis, :2, np.newaxis]
+    by_view = seen.weights[..., np.newaxis, np.newaxis] * focal * by_view
     shortened = derivative(weighted, scale) @ by_view
     root_weight = np.sqrt(weight(weighted, scale))[..., np.newaxis, np.newaxis]
     rotation = camera.rotation[:, np.newaxis]
     return Linearized(
         residuals=shorten(weighted, scale),
         by_point=shortened @ rotation,
-        by_turn=-shortened @ epipolar.cross_matrix(in_views),
+        by_turn=-shortened @ cameras.cross_matrix(in_views),
         above_by_point=root_weight * by_view @ rotation,
         curved_by_point=curvature_root(weighted, scale) @ by_view @ rotation,
     )
 
 
-def _in_views(camera: cameras.Camera, points: np.ndarray) -> np.ndarray:
-    return (points - camera.center[:, np.newaxis]) @ camera.rotation.swapaxes(-1, -2)
-
-
 def _weighted(
     in_views: np.ndarray, camera: cameras.Camera, seen: observations.Observations
 ) -> np.ndarray:
-    rays = in_views[..., :2] / np.maximum(in_views[..., 2:], cameras.MIN_DEPTH)
-    pixels = rays * _focal(camera) + camera.intrinsics[:, np.newaxis, :2, 2]
+    pixels = cameras.project(in_views, camera.intrinsics)
     return seen.weights[..., np.newaxis] * (pixels - seen.keypoints_2d)
-
-
-def _focal(camera: cameras.Camera) -> np.ndarray:
-    return np.diagonal(camera.intrinsics, axis1=-2, axis2=-1)[:, np.newaxis, :2]
 
 
 # A loss that is quadratic near zero and linear far away, as residuals for a solver of squares.

@@ -37,7 +37,6 @@ def estimate(
     known_distance: Mapping[tuple[str, str], float],
     choice: observations.Choice | None = None,
     *,
-    seed: int = 0,
     verbose: bool = False,
 ) -> Calibrated:
     """Finds where cameras stand and look, from detections and intrinsics alone.
@@ -46,7 +45,6 @@ def estimate(
         clips: What the rig saw; their extrinsics are not looked at.
         known_distance: Meters between the centers of two named cameras, of one pair or more.
         choice: Which detections are used; `observations.Choice()` without.
-        seed: Of the drawing in RANSAC.
         verbose: Whether to show progress.
 
     Returns:
@@ -62,7 +60,7 @@ def estimate(
     names, intrinsics = clips[0].camera_names, clips[0].camera.intrinsics
     _require_all_seeing(seen, names)
     check_distances(names, known_distance)
-    start = place_cameras(seen, intrinsics, names, seed=seed, verbose=verbose)
+    start = place_cameras(seen, intrinsics, names, verbose=verbose)
     camera = bundle_adjustment.adjust(start, seen)
     camera = resized(camera, scale_from_distances(camera, names, known_distance))
     camera = upright_world(camera, observations.triangulate(camera, seen), seen)
@@ -139,7 +137,6 @@ def place_cameras(
     intrinsics: np.ndarray,
     names: tuple[str, ...],
     *,
-    seed: int = 0,
     verbose: bool = False,
 ) -> cameras.Camera:
     """Places all cameras of a rig.
@@ -148,7 +145,6 @@ def place_cameras(
         seen: What the rig saw.
         intrinsics: `[V, 3, 3]`, pixels.
         names: The cameras' names, for errors.
-        seed: Of the drawing in RANSAC.
         verbose: Whether to show the progress over pairs.
 
     Returns:
@@ -158,7 +154,7 @@ def place_cameras(
     Raises:
         RecordingError: If a camera cannot be reached from the others; says why its pairs failed.
     """
-    pairs, failures = _find_pairs(seen, intrinsics, names, seed, verbose)
+    pairs, failures = _find_pairs(seen, intrinsics, names, verbose)
     if not pairs:
         raise _unreachable(range(len(names)), names, failures)
     (first, second), best = max(pairs.items(), key=lambda item: item[1].quality)
@@ -171,7 +167,7 @@ def place_cameras(
         if edge is None:
             raise _unreachable(set(range(len(names))) - set(placed), names, failures)
         pair, (rotation, center) = pairs[edge], placed[edge[0]]
-        rays = cameras.rays(seen.keypoints_2d[list(edge)], intrinsics[list(edge)]).numpy()
+        rays = cameras.rays(seen.keypoints_2d[list(edge)], intrinsics[list(edge)])
         length = _baseline(pair, rays, (points - center) @ rotation[2])
         placed[edge[1]] = pair.rotation @ rotation, center + length * pair.center @ rotation
     return _rig(placed, range(len(names)), intrinsics)
@@ -181,7 +177,6 @@ def _find_pairs(
     seen: observations.Observations,
     intrinsics: np.ndarray,
     names: tuple[str, ...],
-    seed: int,
     verbose: bool,
 ) -> tuple[_Pairs, dict[tuple[int, int], errors.RecordingError]]:
     """Finds the relative extrinsics of every two cameras, or why there are none."""
@@ -192,7 +187,7 @@ def _find_pairs(
         views = list(pair)
         try:
             found = relative_pose.estimate(
-                seen.views(views), intrinsics[views], (names[pair[0]], names[pair[1]]), seed
+                seen.views(views), intrinsics[views], (names[pair[0]], names[pair[1]])
             )
         except errors.RecordingError as error:
             failures[pair] = error
@@ -344,8 +339,8 @@ def upright_world(
     floor = np.nanpercentile(ankle, _LOWEST_PERCENT) - _ANKLE_HEIGHT
     origin = rotation @ np.nanmean(points, axis=0)
     origin[2] = floor
-    turned = camera.rotation @ rotation.T
-    return cameras.Camera(camera.intrinsics, turned, camera.center @ rotation.T - origin)
+    turned = cameras.turn_world(camera, rotation)
+    return turned._replace(center=turned.center - origin)
 
 
 def _axes(up: np.ndarray, camera: cameras.Camera) -> np.ndarray:

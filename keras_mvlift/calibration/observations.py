@@ -141,7 +141,7 @@ def triangulate(camera: cameras.Camera, seen: Observations) -> np.ndarray:
         `[N, 3]`, meters, world frame; NaN where fewer than two views saw the point.
     """
     points, is_seen = triangulation.triangulate(seen.keypoints_2d, seen.weights, camera)
-    return np.where(is_seen.numpy()[:, np.newaxis], points.numpy(), np.nan)
+    return np.where(is_seen[:, np.newaxis], points, np.nan)
 
 
 def errors_px(
@@ -158,8 +158,8 @@ def errors_px(
         `[V, N]`, pixels; NaN where a view did not see the point, or no two views did.
     """
     points = triangulate(camera, seen) if points is None else points
-    projected = cameras.project(cameras.camera_from_world(points, camera), camera.intrinsics)
-    distance = np.linalg.norm(projected.numpy() - seen.keypoints_2d, axis=-1)
+    projected = cameras.project_from_world(points, camera)
+    distance = np.linalg.norm(projected - seen.keypoints_2d, axis=-1)
     return np.where(seen.weights > 0, distance, np.nan)
 
 

@@ -1,25 +1,32 @@
 """Where one camera stands relative to another, up to the distance, from what both saw.
 
-Fundamental matrix by RANSAC, essential matrix, its four decompositions, the one of them that has
-the points in front; then the five numbers it consists of are fitted to the correspondences.
+OpenCV finds the fundamental matrix by RANSAC, and of the essential matrix's four decompositions the
+one that has the points in front; then the five numbers it consists of are fitted to the
+correspondences.
 """
 
 import functools
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from scipy import optimize
 from scipy.spatial import transform
 
 from keras_mvlift import errors
 from keras_mvlift.calibration import observations
-from keras_mvlift.geometry import epipolar
+from keras_mvlift.geometry import cameras, epipolar
 
 MIN_CORRESPONDENCES = 50
 _MAX_CORRESPONDENCES = 2000
 # Detections agree with two cameras within this angle, radians; 11 pixels at a focal length of 1145.
 _THRESHOLD = 0.01
 _MIN_INLIER_SHARE = 0.6
+# RANSAC ends when a clean sample has been among those drawn with this probability.
+_CERTAINTY = 0.9999
+_MAX_SAMPLES = 10_000
+# Points farther away than so many baselines are in front of neither camera, to OpenCV.
+_MAX_BASELINES = 1e6
 _MIN_SHARE_IN_FRONT = 0.9
 # Joints must wander by this share of the person's size in the image.
 _MIN_MOTION = 0.1
@@ -57,7 +64,6 @@ def estimate(
     seen: observations.Observations,
     intrinsics: np.ndarray,
     names: tuple[str, str],
-    seed: int = 0,
 ) -> RelativePose:
     """Finds the relative extrinsics of two cameras.
 
@@ -65,7 +71,6 @@ def estimate(
         seen: What the two views saw.
         intrinsics: `[2, 3, 3]`, pixels.
         names: The cameras' names, for errors.
-        seed: Of the drawing in RANSAC.
 
     Raises:
         RecordingError: If the observations do not determine them: too few are shared, the person
@@ -83,8 +88,8 @@ def estimate(
     moved = motion(used)
     rule = f"see joints move by {_MIN_MOTION} of the person's size; let them walk about and turn"
     _require(moved >= _MIN_MOTION, names, rule, f"{moved:.3f}")
-    start = _from_fundamental(used, intrinsics, names, seed)
-    rays = _rays(seen.keypoints_2d, intrinsics)
+    start = _from_fundamental(used, intrinsics, names)
+    rays = cameras.rays(seen.keypoints_2d, intrinsics)
     weights = seen.weights.min(axis=0)
     rotation, center = _fit(*start, rays[:, tracks], weights[tracks])
     return _assess(rotation, center, rays, weights)
@@ -113,32 +118,41 @@ def _motion(keypoints_2d: np.ndarray, frame: np.ndarray, joint: np.ndarray) -> f
 
 
 def _from_fundamental(
-    seen: observations.Observations, intrinsics: np.ndarray, names: tuple[str, str], seed: int
+    seen: observations.Observations, intrinsics: np.ndarray, names: tuple[str, str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    points, weights = seen.keypoints_2d, seen.weights.min(axis=0)
-    threshold_px = _THRESHOLD * np.mean(intrinsics[:, [0, 1], [0, 1]])
-    found = fit(points[0], points[1], weights, threshold_px=threshold_px, seed=seed)
-    share = found.is_inlier.mean()
+    threshold_px = float(_THRESHOLD * np.mean(intrinsics[:, [0, 1], [0, 1]]))
+    # Of OpenCV's ways the one that errs least, and always in the same way: its dice have one seed.
+    source, target = seen.keypoints_2d
+    fundamental, is_inlier = cv2.findFundamentalMat(
+        source, target, cv2.USAC_MAGSAC, threshold_px, _CERTAINTY, _MAX_SAMPLES
+    )
+    agreeing = np.flatnonzero(is_inlier) if fundamental is not None else np.zeros(0, int)
+    share = len(agreeing) / len(seen.frame)
     rule = (
         f"agree on {_MIN_INLIER_SHARE:.0%} of the joints within {threshold_px:.0f} pixels; check "
         "that they are synchronized, show the same person, and took neither left for right"
     )
     _require(share >= _MIN_INLIER_SHARE, names, rule, f"{share:.0%}")
-    inliers = points[:, found.is_inlier]
-    conditioning = float(epipolar.conditioning(inliers[0], inliers[1], weights[found.is_inlier]))
+    seen = seen.select(agreeing)
+    source, target = seen.keypoints_2d
+    conditioning = float(epipolar.conditioning(source, target, seen.weights.min(axis=0)))
     rule = (
         f"see people in more than a plane, a conditioning of {_MIN_CONDITIONING} or more; let "
         "them walk to and fro, and turn"
     )
     _require(conditioning >= _MIN_CONDITIONING, names, rule, f"{conditioning:.2f}")
-    essential = epipolar.essential_from_fundamental(found.fundamental, *intrinsics)
-    rotation, center, in_front = epipolar.cheirality(essential, *_rays(inliers, intrinsics))
+    essential = epipolar.essential_from_fundamental(fundamental, *intrinsics)
+    source, target = cameras.rays(seen.keypoints_2d, intrinsics)
+    num_in_front, rotation, translation, *_ = cv2.recoverPose(
+        essential, source, target, np.eye(3), distanceThresh=_MAX_BASELINES
+    )
+    in_front = num_in_front / len(agreeing)
     rule = (
         f"have {_MIN_SHARE_IN_FRONT:.0%} of the joints in front of both; check that neither image "
         "is mirrored, and that they are synchronized"
     )
-    _require(float(in_front) >= _MIN_SHARE_IN_FRONT, names, rule, f"{in_front:.0%}")
-    return rotation, center
+    _require(in_front >= _MIN_SHARE_IN_FRONT, names, rule, f"{in_front:.0%}")
+    return rotation, cameras.from_opencv(np.eye(3), rotation, translation[:, 0]).center
 
 
 def _fit(
@@ -192,11 +206,6 @@ def _sampson(rotation: np.ndarray, center: np.ndarray, rays: np.ndarray) -> np.n
     return epipolar.sampson_distance(essential, *rays)
 
 
-def _rays(keypoints_2d: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
-    focal = np.diagonal(intrinsics, axis1=-2, axis2=-1)[:, np.newaxis, :2]
-    return (keypoints_2d - intrinsics[:, np.newaxis, :2, 2]) / focal
-
-
 def _evenly(index: np.ndarray, count: int) -> np.ndarray:
     if len(index) <= count:
         return index
@@ -207,135 +216,3 @@ def _require(holds: bool, names: tuple[str, str], rule: str, received: object) -
     if not holds:
         where = f"Cameras {names[0]!r} and {names[1]!r}"
         raise errors.RecordingError(where, "keypoints_2d", rule, received)
-
-
-# A fundamental matrix from correspondences of which some are wrong: RANSAC.
-#
-# Hypotheses are drawn, fitted and scored many at a time. Each drawing's best are improved on all
-# that agrees with them before they compete (locally optimized RANSAC), and the score counts how
-# well a correspondence agrees, not only whether it does (MSAC).
-#
-# References:
-#     Hartley and Zisserman, Multiple View Geometry, 2nd ed., section 4.7 and algorithm 11.4.
-#     Torr and Zisserman, MLESAC, CVIU 2000. Chum, Matas and Kittler, Locally optimized RANSAC,
-# 2003.
-
-_BATCH = 256
-_MAX_BATCHES = 16
-# Drawing ends when a clean sample has been among them with this probability.
-_CERTAINTY = 0.9999
-_NUM_IMPROVED = 4
-_IMPROVEMENT_STEPS = 8
-
-
-class RobustFit(NamedTuple):
-    """A fundamental matrix and what agrees with it.
-
-    Attributes:
-        fundamental: `[3, 3]`, of Frobenius norm one.
-        is_inlier: `[N]`, whether the Sampson distance is below the threshold.
-        score: The weights' sum over inliers, each the less the farther it is off.
-    """
-
-    fundamental: np.ndarray
-    is_inlier: np.ndarray
-    score: float
-
-
-def fit(
-    source_points: np.ndarray,
-    target_points: np.ndarray,
-    weights: np.ndarray,
-    *,
-    threshold_px: float,
-    seed: int = 0,
-) -> RobustFit:
-    """Finds the fundamental matrix with which most correspondences agree.
-
-    Args:
-        source_points: `[N, 2]`, pixels, N at least 8.
-        target_points: `[N, 2]`, pixels.
-        weights: `[N]`, how much a correspondence counts and how readily it is drawn.
-        threshold_px: Sampson distance from which a correspondence counts as wrong, pixels.
-        seed: Of the drawing; the same input gives the same output.
-
-    Raises:
-        ValueError: If fewer than 8 correspondences have a weight.
-    """
-    is_drawn = weights > 0
-    if np.count_nonzero(is_drawn) < epipolar.NUM_MINIMAL:
-        rule = f"`weights` must be positive for {epipolar.NUM_MINIMAL} correspondences or more"
-        raise ValueError(f"{rule}. Received: {np.count_nonzero(is_drawn)}.")
-    pair = (source_points, target_points)
-    rng = np.random.default_rng(seed)
-    best, best_score, best_share = np.zeros((3, 3)), -1.0, 0.0
-    for num_batches in range(1, _MAX_BATCHES + 1):
-        samples = _draw(rng, weights)
-        drawn = epipolar.fit(source_points[samples], target_points[samples])
-        scores, _ = _score(drawn, *pair, weights, threshold_px)
-        promising = drawn[np.argsort(-scores, kind="stable")[:_NUM_IMPROVED]]
-        improved = _improve(promising, *pair, weights, threshold_px)
-        scores, shares = _score(improved, *pair, weights, threshold_px)
-        leader = int(np.argmax(scores))
-        if scores[leader] > best_score:
-            best, best_score, best_share = improved[leader], scores[leader], shares[leader]
-        if num_batches * _BATCH >= _num_needed(best_share):
-            break
-    is_inlier = np.abs(epipolar.sampson_distance(best, *pair)) < threshold_px
-    return RobustFit(best, is_inlier & is_drawn, float(best_score))
-
-
-def _draw(rng: np.random.Generator, weights: np.ndarray) -> np.ndarray:
-    """Draws `[_BATCH, 8]` indices, the likelier the weightier, each once a sample."""
-    # The greatest of Gumbel variables shifted by logarithms are a sample without replacement.
-    with np.errstate(divide="ignore"):
-        keys = np.log(weights) + rng.gumbel(size=(_BATCH, len(weights)))
-    return np.argpartition(-keys, epipolar.NUM_MINIMAL - 1)[:, : epipolar.NUM_MINIMAL]
-
-
-def _score(
-    fundamental: np.ndarray,
-    source_points: np.ndarray,
-    target_points: np.ndarray,
-    weights: np.ndarray,
-    threshold_px: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns score and share of inliers, by weight, of each matrix."""
-    agreement = _agreement(fundamental, source_points, target_points, threshold_px)
-    return agreement @ weights, (agreement > 0) @ weights / weights.sum()
-
-
-def _improve(
-    fundamental: np.ndarray,
-    source_points: np.ndarray,
-    target_points: np.ndarray,
-    weights: np.ndarray,
-    threshold_px: float,
-) -> np.ndarray:
-    """Fits each matrix anew to what agrees with it, some times over."""
-    for _ in range(_IMPROVEMENT_STEPS):
-        agreement = _agreement(fundamental, source_points, target_points, threshold_px)
-        # The weight of Tukey's loss, whose derivative fades out at the threshold.
-        fundamental = epipolar.fit(
-            np.broadcast_to(source_points, (len(agreement), *source_points.shape)),
-            np.broadcast_to(target_points, (len(agreement), *target_points.shape)),
-            weights * np.square(agreement),
-        )
-    return fundamental
-
-
-def _agreement(
-    fundamental: np.ndarray,
-    source_points: np.ndarray,
-    target_points: np.ndarray,
-    threshold_px: float,
-) -> np.ndarray:
-    """Returns `[..., N]`: 1 for a perfect correspondence, 0 from the threshold on."""
-    distance = epipolar.sampson_distance(fundamental, source_points, target_points)
-    return np.maximum(1.0 - np.square(distance / threshold_px), 0.0)
-
-
-def _num_needed(share: float) -> float:
-    """Returns how many samples hold a clean one with certainty; eq. (4.18)."""
-    clean = min(max(share, 1e-3) ** epipolar.NUM_MINIMAL, 1 - 1e-12)
-    return float(np.log(1 - _CERTAINTY) / np.log(1 - clean))

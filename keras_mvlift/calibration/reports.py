@@ -6,7 +6,7 @@ import json
 import numpy as np
 
 from keras_mvlift.calibration import observations
-from keras_mvlift.geometry import cameras
+from keras_mvlift.geometry import cameras, procrustes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,10 +133,6 @@ def align(
 
     Returns:
         The moved rig, NumPy arrays.
-
-    References:
-        Umeyama, Least-squares estimation of transformation parameters between two point
-        patterns, PAMI 1991.
     """
     camera, target = (cameras.Camera(*map(np.asarray, rig)) for rig in (camera, target))
     mean, target_mean = camera.center.mean(axis=0), target.center.mean(axis=0)
@@ -145,11 +141,9 @@ def align(
     scale = target_size / size if with_scale and size > 0 else 1.0
     places = target_centered.T @ (scale * centered)
     attitudes = np.einsum("vij,vik->jk", target.rotation, camera.rotation)
-    left, _, right = np.linalg.svd(places + reach**2 * attitudes)
-    # A reflection may fit better than any rotation; flip the weakest axis.
-    rotation = left @ np.diag([1.0, 1.0, np.sign(np.linalg.det(left @ right))]) @ right
-    moved = scale * centered @ rotation.T + target_mean
-    return cameras.Camera(camera.intrinsics, camera.rotation @ rotation.T, moved)
+    rotation, _ = procrustes.kabsch(places + reach**2 * attitudes)
+    moved = cameras.turn_world(camera._replace(center=scale * centered), rotation)
+    return moved._replace(center=moved.center + target_mean)
 
 
 def differences(camera: cameras.Camera, target: cameras.Camera) -> tuple[np.ndarray, np.ndarray]:

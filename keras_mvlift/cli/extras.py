@@ -4,6 +4,7 @@ _EXTRAS = {
     "train": ("keras", "tensorflow_addons", "tensorflow_graphics", "tqdm"),
     "data": (
         "cdflib",
+        "cv2",
         "h5py",
         "jsonschema",
         "pyarrow",

@@ -17,14 +17,13 @@ import itertools
 import pathlib
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
-from keras_mvlift.datasets.rigs import calibrations
-from keras_mvlift.geometry import cameras, epipolar
+from keras_mvlift.datasets.rigs import calibration_files, calibrations
+from keras_mvlift.geometry import cameras, epipolar, lenses
 from keras_mvlift.untrusted import files, reading
 
 FRAME_RATE = 60.0
@@ -127,7 +126,7 @@ class AISTPPSource:
         path = self._path("keypoints2d", clip)
         genre, subject = _parse(path, clip)
         rig = self._rig(clip)
-        straight, confidence = calibrations.straighten(*_detections(path), rig)
+        straight, confidence = lenses.undistort_detections(*_detections(path), *rig.lens)
         late = self._out_of_sync(straight, confidence, rig)
         used = [name for name in self.cameras if name not in late]
         if not used:
@@ -258,9 +257,12 @@ def read_cameras(path: pathlib.Path) -> calibrations.Calibration:
         RecordingError: If the file is no list of these cameras.
     """
     content = files.read_json(path, "cameras")
-    if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
+    if not isinstance(content, list):
         raise errors.RecordingError(path, "cameras", "be a list of cameras", type(content).__name__)
-    rig = calibrations.build(path, [_entry(entry) for entry in content], UNIT)
+    entries = [
+        calibration_files.from_table(path, str(index), entry) for index, entry in enumerate(content)
+    ]
+    rig = calibrations.build(path, entries, UNIT)
     absent = [name for name in CAMERAS if name not in rig.names]
     if absent:
         raise errors.RecordingError(path, "name", f"name a camera {absent[0]}", list(rig.names))
@@ -352,17 +354,6 @@ def _dancer(name: str) -> str:
     """Returns the dancer of a sequence; empty if the name is not one's."""
     found = _NAME.fullmatch(name)
     return found[2] if found else ""
-
-
-def _entry(content: dict[str, Any]) -> calibrations.Entry:
-    return calibrations.Entry(
-        name=str(content.get("name")),
-        intrinsics=content.get("matrix"),
-        distortion=content.get("distortions"),
-        rotation=content.get("rotation"),
-        translation=content.get("translation"),
-        image_size=content.get("size"),
-    )
 
 
 def _detections(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:

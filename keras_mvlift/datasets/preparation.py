@@ -289,7 +289,7 @@ def rig_distance(sequence: sequences.MultiViewSequence) -> float:
     """
     if sequence.num_views < 2:
         raise ValueError(f"`sequence` must have two cameras. Received: {sequence.num_views}.")
-    meeting_point = cameras.meeting_point(sequence.camera).numpy()
+    meeting_point = cameras.meeting_point(sequence.camera)
     return float(np.linalg.norm(sequence.camera.center - meeting_point, axis=-1).mean())
 
 
@@ -377,11 +377,8 @@ def _test_views(
     columns = tfrecords.view_columns(seen, instant, view)
     pose = pose_world[instant]
     relative = pose - pose[:, skeletons.ROOT : skeletons.ROOT + 1]
-    in_camera_axes = relative @ columns["rotation"].swapaxes(-1, -2)
-    return columns | {
-        "frame": seen.frame[instant],
-        tfrecords.REFERENCE_POSE: in_camera_axes,
-    }
+    in_camera_axes = cameras.rotate(relative, columns["rotation"])
+    return columns | {"frame": seen.frame[instant], tfrecords.REFERENCE_POSE: in_camera_axes}
 
 
 def _reference(
@@ -459,8 +456,8 @@ def add_virtual_views(
     points, is_seen = _seen_points(views, min_confidence, points)
     subject = _subject_position(points, is_seen)
     camera = _place(views.camera, subject, num_views, rng, elevation_margin)
-    points_camera = cameras.camera_from_world(points[:, np.newaxis], camera).numpy()
-    keypoints_2d = cameras.project(points_camera, camera.intrinsics).numpy()
+    points_camera = cameras.camera_from_world(points[:, np.newaxis], camera)
+    keypoints_2d = cameras.project(points_camera, camera.intrinsics)
     is_used = (views.confidence >= min_confidence) & (views.confidence > 0)
     confidence = np.where(is_used, views.confidence, 0.0).sum(1) / np.maximum(is_used.sum(1), 1)
     in_front = points_camera[..., 2] > cameras.MIN_DEPTH
@@ -510,8 +507,7 @@ def _place(
     intrinsics = np.asarray(real.intrinsics).mean(axis=1, keepdims=True)
     intrinsics = np.broadcast_to(intrinsics, (*azimuth.shape, 3, 3))
     target = np.broadcast_to(subject[:, np.newaxis], center.shape)
-    placed = cameras.look_at(intrinsics, center, target, np.array([0.0, 0.0, 1.0]))
-    return cameras.Camera(*(value.numpy() for value in placed))
+    return cameras.look_at(intrinsics, center, target, np.array([0.0, 0.0, 1.0]))
 
 
 def _draw_places(

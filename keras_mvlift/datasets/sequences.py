@@ -79,10 +79,8 @@ class MultiViewSequence:
             self._require(bool(np.isfinite(value).all()), field, "be finite", "NaN or infinity")
         low, high = self.confidence.min(initial=0), self.confidence.max(initial=0)
         self._require(0 <= low and high <= 1, "confidence", "lie in [0, 1]", (low, high))
-        gram = camera.rotation @ camera.rotation.swapaxes(-1, -2)
-        is_proper = np.linalg.det(camera.rotation) > 0
-        is_rotation = np.allclose(gram, np.eye(3), atol=1e-4) and is_proper.all()
-        self._require(bool(is_rotation), "camera.rotation", "hold rotations", camera.rotation)
+        is_rotation = bool(cameras.is_rotation(camera.rotation).all())
+        self._require(is_rotation, "camera.rotation", "hold rotations", camera.rotation)
         optional = {"pose_world": (num_frames, num_joints, 3), "distortion": (num_views, 5)}
         for field, shape in optional.items():
             received = getattr(getattr(self, field), "shape", shape)
@@ -169,8 +167,7 @@ def triangulate(instants: Instants, min_confidence: float) -> tuple[np.ndarray, 
         `[T, J, 3]`, meters, world frame, and `[T, J]`, whether two or more views saw the joint.
     """
     weights = np.where(instants.confidence >= min_confidence, instants.confidence, 0.0)
-    points, is_seen = triangulation.triangulate(instants.keypoints_2d, weights, instants.camera)
-    return points.numpy(), is_seen.numpy()
+    return triangulation.triangulate(instants.keypoints_2d, weights, instants.camera)
 
 
 def concatenate_views(first: Instants, second: Instants) -> Instants:

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-import tensorflow as tf
+import numpy as np
 
-from keras_mvlift.geometry import cameras
+from keras_mvlift.geometry import arrays, cameras
 
 
 class View(NamedTuple):
@@ -16,15 +16,16 @@ class View(NamedTuple):
         camera: Fields `[..., 3, 3]`, `[..., 3, 3]`, `[..., 3]`.
     """
 
-    keypoints_2d: tf.Tensor
-    confidence: tf.Tensor
+    keypoints_2d: arrays.Array
+    confidence: arrays.Array
     camera: cameras.Camera
 
     @property
-    def rays(self) -> tf.Tensor:
+    def rays(self) -> arrays.Array:
         """The joints' viewing rays `[..., J, 2]`, 0 where not seen."""
         rays = cameras.rays(self.keypoints_2d, self.camera.intrinsics)
-        return tf.where(self.confidence[..., tf.newaxis] > 0, rays, tf.zeros_like(rays))
+        xp = arrays.namespace(rays, self.confidence)
+        return xp.where(self.confidence[..., np.newaxis] > 0, rays, xp.zeros_like(rays))
 
 
 class ViewPair(NamedTuple):
@@ -54,11 +55,11 @@ class WindowedView(NamedTuple):
         window_confidence: `[..., T, J]`, in [0, 1]; 0 where not seen, and in repetitions.
     """
 
-    keypoints_2d: tf.Tensor
-    confidence: tf.Tensor
+    keypoints_2d: arrays.Array
+    confidence: arrays.Array
     camera: cameras.Camera
-    window_keypoints_2d: tf.Tensor
-    window_confidence: tf.Tensor
+    window_keypoints_2d: arrays.Array
+    window_confidence: arrays.Array
 
     @property
     def view(self) -> View:
@@ -66,18 +67,20 @@ class WindowedView(NamedTuple):
         return View(self.keypoints_2d, self.confidence, self.camera)
 
     @property
-    def rays(self) -> tf.Tensor:
+    def rays(self) -> arrays.Array:
         """The viewing rays `[..., J, 2]` of the frame that is lifted, 0 where not seen."""
         return self.view.rays
 
     @property
-    def window_rays(self) -> tf.Tensor:
+    def window_rays(self) -> arrays.Array:
         """The viewing rays `[..., T, J, 2]` of all frames, repetitions too; 0 where not seen."""
-        keypoints_2d = tf.convert_to_tensor(self.window_keypoints_2d)
-        rays = cameras.rays(keypoints_2d, self.camera.intrinsics[..., tf.newaxis, :, :])
+        xp, keypoints_2d, intrinsics = arrays.convert(
+            self.window_keypoints_2d, self.camera.intrinsics[..., np.newaxis, :, :]
+        )
+        rays = cameras.rays(keypoints_2d, intrinsics)
         # The confidence cannot tell what was not seen from what is repeated; the keypoint can.
-        is_seen = tf.reduce_any(keypoints_2d != 0, axis=-1, keepdims=True)
-        return tf.where(is_seen, rays, tf.zeros_like(rays))
+        is_seen = xp.any(keypoints_2d != 0, axis=-1, keepdims=True)
+        return xp.where(is_seen, rays, xp.zeros_like(rays))
 
 
 # Views of many clips and cameras, each camera's in the order of time, and windows of them.
@@ -97,18 +100,18 @@ class Tracks(NamedTuple):
     """
 
     view: View
-    first: tf.Tensor
-    last: tf.Tensor
+    first: arrays.Array
+    last: arrays.Array
 
 
 def lay(
     view: View,
-    track: tf.Tensor,
-    frame: tf.Tensor,
+    track: arrays.Array,
+    frame: arrays.Array,
     *,
     step: int = 1,
     max_gap: int = MAX_GAP,
-) -> tuple[Tracks, tf.Tensor]:
+) -> tuple[Tracks, arrays.Array]:
     """Lays views out in time.
 
     Args:
@@ -122,6 +125,8 @@ def lay(
     Returns:
         The tracks, and `[N]`, the cell of each view.
     """
+    import tensorflow as tf
+
     track, frame = tf.cast(track, tf.int64), tf.cast(frame, tf.int64)
     number, phase = frame // step, frame % step
     # Neighbors in a run are one apart, and runs of two tracks further than any gap.
@@ -141,14 +146,14 @@ def lay(
     source = tf.repeat(tf.range(tf.size(times)), num_cells)
     filled = _gather(view, tf.gather(row, source))
     is_measured = tf.gather(cell, source) == tf.range(tf.size(source))
-    confidence = tf.where(is_measured[:, tf.newaxis], filled.confidence, 0.0)
+    confidence = tf.where(is_measured[:, np.newaxis], filled.confidence, 0.0)
     tracks = Tracks(
         filled._replace(confidence=confidence), tf.gather(first, source), tf.gather(last, source)
     )
     return tracks, tf.gather(cell, place)
 
 
-def offsets(num_frames: int, *, is_causal: bool) -> tf.Tensor:
+def offsets(num_frames: int, *, is_causal: bool) -> np.ndarray:
     """Returns `[T]`, the frames of a window counted from the one that is lifted.
 
     Args:
@@ -156,10 +161,10 @@ def offsets(num_frames: int, *, is_causal: bool) -> tf.Tensor:
         is_causal: Whether the window ends with that frame, which else is its middle.
     """
     after = 0 if is_causal else num_frames // 2
-    return tf.range(after - num_frames + 1, after + 1)
+    return np.arange(after - num_frames + 1, after + 1, dtype=np.int32)
 
 
-def window(tracks: Tracks, cell: tf.Tensor, offset: tf.Tensor) -> WindowedView:
+def window(tracks: Tracks, cell: arrays.Array, offset: arrays.Array) -> WindowedView:
     """Takes windows; beyond the ends of a run they repeat its first and last frame.
 
     Args:
@@ -170,19 +175,22 @@ def window(tracks: Tracks, cell: tf.Tensor, offset: tf.Tensor) -> WindowedView:
     Returns:
         Fields `[B, ...]`.
     """
-    wanted = cell[:, tf.newaxis] + offset
-    ends = (tf.gather(end, cell)[:, tf.newaxis] for end in (tracks.first, tracks.last))
-    given = tf.clip_by_value(wanted, *ends)
-    confidence = tf.gather(tracks.view.confidence, given)
-    is_within = tf.cast(given == wanted, confidence.dtype)[..., tf.newaxis]
+    xp = arrays.namespace(cell, *tracks.view[:2])
+    wanted = cell[:, np.newaxis] + offset
+    first, last = (xp.take(end, cell, axis=0)[:, np.newaxis] for end in (tracks.first, tracks.last))
+    given = xp.minimum(xp.maximum(wanted, first), last)
+    confidence = xp.take(tracks.view.confidence, given, axis=0)
+    is_within = arrays.cast(given == wanted, confidence.dtype)[..., np.newaxis]
     return WindowedView(
         *_gather(tracks.view, cell),
-        window_keypoints_2d=tf.gather(tracks.view.keypoints_2d, given),
+        window_keypoints_2d=xp.take(tracks.view.keypoints_2d, given, axis=0),
         window_confidence=confidence * is_within,
     )
 
 
-def _gather(view: View, index: tf.Tensor) -> View:
-    camera = cameras.Camera(*(tf.gather(field, index) for field in view.camera))
-    keypoints_2d = tf.gather(view.keypoints_2d, index)
-    return View(keypoints_2d, tf.gather(view.confidence, index), camera)
+def _gather(view: View, index: arrays.Array) -> View:
+    xp = arrays.namespace(index, *view[:2])
+    keypoints_2d, confidence, *fields = (
+        xp.take(field, index, axis=0) for field in (*view[:2], *view.camera)
+    )
+    return View(keypoints_2d, confidence, cameras.Camera(*fields))

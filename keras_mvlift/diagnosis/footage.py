@@ -78,9 +78,7 @@ class Footage:
     @property
     def rays(self) -> np.ndarray:
         """The viewing rays of the keypoints, `[V, T, J, 2]`, at depth one."""
-        intrinsics = self.camera.intrinsics[:, np.newaxis, np.newaxis]
-        focal = intrinsics[..., [0, 1], [0, 1]]
-        return (self.keypoints_2d - intrinsics[..., :2, 2]) / focal
+        return cameras.rays(self.keypoints_2d, self.camera.intrinsics[:, np.newaxis])
 
     @functools.cached_property
     def person_size(self) -> np.ndarray:
@@ -101,10 +99,9 @@ class Footage:
         image = camera if image is None else image
         chosen = cameras.Camera(*(field[camera] for field in self.camera))
         flat = self.keypoints_2d[image].reshape(len(image), -1, 2)
-        focal = chosen.intrinsics[:, np.newaxis, [0, 1], [0, 1]]
         return Views(
             chosen,
-            (flat - chosen.intrinsics[:, np.newaxis, :2, 2]) / focal,
+            cameras.rays(flat, chosen.intrinsics),
             self.confidence[image].reshape(len(image), -1) > 0,
             self.person_size[image] / chosen.intrinsics[:, 0, 0],
         )

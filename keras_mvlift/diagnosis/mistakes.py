@@ -13,7 +13,7 @@ import numpy as np
 from keras_mvlift import skeletons
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import residuals
-from keras_mvlift.geometry import cameras
+from keras_mvlift.geometry import epipolar, lenses
 
 Undo = Callable[[footages.Footage], footages.Footage]
 
@@ -370,9 +370,8 @@ class LensShares(NamedTuple):
 
 def undo_lens(footage: footages.Footage) -> footages.Footage:
     """Bends the keypoints as the lenses do, which takes back the reader's correction."""
-    bent = cameras.distort(footage.rays, footage.distortion[:, np.newaxis]).numpy()
-    intrinsics = footage.camera.intrinsics[:, np.newaxis, np.newaxis]
-    points = bent * intrinsics[..., [0, 1], [0, 1]] + intrinsics[..., :2, 2]
+    lens = footage.camera.intrinsics[:, np.newaxis], footage.distortion[:, np.newaxis]
+    points = lenses.distort(footage.keypoints_2d, *lens)
     return footage.replace_images(points, footage.confidence)
 
 
@@ -436,12 +435,9 @@ def _lagged(footage: footages.Footage) -> tuple[np.ndarray, np.ndarray]:
 
 def _signed(first: footages.Views, second: footages.Views) -> np.ndarray:
     """Returns signed distances from the epipolar lines in the second view, `[P, N]`."""
-    matrix = residuals.essential(first.camera, second.camera)
-    ones = np.ones_like(first.rays[..., :1])
-    lines = np.einsum("pij,pnj->pni", matrix, np.concatenate([first.rays, ones], axis=-1))
-    off = (lines * np.concatenate([second.rays, ones], axis=-1)).sum(axis=-1)
-    length = np.maximum(np.hypot(lines[..., 0], lines[..., 1]), 1e-12)
-    return off / length / second.person_size[:, np.newaxis]
+    matrix = epipolar.essential_from_cameras(first.camera, second.camera)
+    _, off = epipolar.line_distances(matrix, first.rays, second.rays)
+    return off / second.person_size[:, np.newaxis]
 
 
 def _solve(left: np.ndarray, right: np.ndarray) -> np.ndarray:

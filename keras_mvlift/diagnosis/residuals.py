@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_mvlift import skeletons
 from keras_mvlift.diagnosis import footage as footages
-from keras_mvlift.geometry import cameras, triangulation
+from keras_mvlift.geometry import cameras, epipolar, triangulation
 
 CAP = 0.5
 """The residual of a pair that has nothing to do with each other; no larger one is told apart."""
@@ -24,47 +24,6 @@ _TINY = 1e-12
 def pairs_of_views(num_views: int) -> np.ndarray:
     """Lists the pairs of cameras, `[P, 2]`."""
     return np.array(list(itertools.combinations(range(num_views), 2)), int).reshape(-1, 2)
-
-
-def essential(first: cameras.Camera, second: cameras.Camera) -> np.ndarray:
-    """Returns the essential matrices `[P, 3, 3]`, `ray_second^T E ray_first = 0`, of pairs.
-
-    Args:
-        first: Fields `[P, ...]`.
-        second: The same.
-    """
-    rotation = second.rotation @ first.rotation.swapaxes(-1, -2)
-    baseline = np.einsum("pij,pj->pi", second.rotation, first.center - second.center)
-    length = np.linalg.norm(baseline, axis=-1, keepdims=True)
-    direction = baseline / np.maximum(length, _TINY)
-    x, y, z = direction.T
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(-1, 3, 3)
-    return cross @ rotation
-
-
-def epipolar_distances(
-    matrix: np.ndarray, rays_first: np.ndarray, rays_second: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Measures how far rays lie from each other's epipolar lines.
-
-    Args:
-        matrix: `[P, 3, 3]`, as of `essential`.
-        rays_first: `[P, N, 2]`.
-        rays_second: `[P, N, 2]`.
-
-    Returns:
-        `[P, N]` in the first view and in the second, on the image plane at depth one.
-    """
-    # Written out: two coordinates and a one are not worth an array of three.
-    x, y = rays_first[..., 0], rays_first[..., 1]
-    u, v = rays_second[..., 0], rays_second[..., 1]
-    e = matrix[:, np.newaxis]
-    line = [e[..., row, 0] * x + e[..., row, 1] * y + e[..., row, 2] for row in range(3)]
-    back = [e[..., 0, column] * u + e[..., 1, column] * v + e[..., 2, column] for column in (0, 1)]
-    off = np.abs(line[0] * u + line[1] * v + line[2])
-    in_first = off / np.maximum(np.hypot(*back), _TINY)
-    return in_first, off / np.maximum(np.hypot(line[0], line[1]), _TINY)
 
 
 def residuals_of_views(first: footages.Views, second: footages.Views) -> np.ndarray:
@@ -78,11 +37,10 @@ def residuals_of_views(first: footages.Views, second: footages.Views) -> np.ndar
         `[P]`, shares of the person's size, at most `CAP`; `CAP` where two cameras stand in one
         place, NaN where they have seen no joint at the same time.
     """
-    in_first, in_second = epipolar_distances(
-        essential(first.camera, second.camera), first.rays, second.rays
-    )
-    residual = in_first / first.person_size[:, np.newaxis]
-    residual = (residual + in_second / second.person_size[:, np.newaxis]) / 2
+    matrix = epipolar.essential_from_cameras(first.camera, second.camera)
+    in_first, in_second = epipolar.line_distances(matrix, first.rays, second.rays)
+    residual = np.abs(in_first) / first.person_size[:, np.newaxis]
+    residual = (residual + np.abs(in_second) / second.person_size[:, np.newaxis]) / 2
     median = masked_median(residual, first.is_seen & second.is_seen)
     apart = np.linalg.norm(first.camera.center - second.camera.center, axis=-1) > _TINY
     # NaN stays NaN.
@@ -173,21 +131,19 @@ def _triangulated(footage: footages.Footage, weights: np.ndarray) -> tuple[np.nd
     points, is_seen = triangulation.triangulate(
         footage.keypoints_2d.swapaxes(0, 1), weights.swapaxes(0, 1), footage.camera
     )
-    return points.numpy(), is_seen.numpy()
+    return points, is_seen
 
 
 def _projected(
     footage: footages.Footage, points: np.ndarray, is_seen: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    rotation, center = footage.camera.rotation, footage.camera.center
-    offset = points - center[:, np.newaxis, np.newaxis]
-    in_camera = offset @ rotation.swapaxes(-1, -2)[:, np.newaxis]
+    camera = cameras.expand(footage.camera, -1)
+    in_camera = cameras.camera_from_world(points, camera)
     known = is_seen & (footage.confidence > 0)
     depth = np.where(known, in_camera[..., 2], np.nan)
-    intrinsics = footage.camera.intrinsics[:, np.newaxis, np.newaxis]
     # Not cut off at small depths: a point behind a camera is a finding, not a nuisance.
     safe = np.where(np.abs(in_camera[..., 2:]) > 1e-9, in_camera[..., 2:], 1e-9)
-    image = in_camera[..., :2] / safe * intrinsics[..., [0, 1], [0, 1]] + intrinsics[..., :2, 2]
+    image = cameras.pixels(in_camera[..., :2] / safe, camera.intrinsics)
     return np.where(known[..., np.newaxis], footage.keypoints_2d - image, np.nan), depth
 
 
@@ -364,14 +320,15 @@ def _pair_curves(footage: footages.Footage) -> np.ndarray:
     views = footage.views(np.arange(footage.num_views))
     first, second = index.T
     fields = [type(views.camera)(*(f[side] for f in views.camera)) for side in (first, second)]
-    matrix = essential(*fields)
+    matrix = epipolar.essential_from_cameras(*fields)
     size = views.person_size[:, np.newaxis, np.newaxis]
     curves = np.full((footage.num_views, footage.num_views, len(shifts)), np.nan)
     for column, shift in enumerate(shifts):
         here, there = _overlap(footage.run, shift, max_frames)
         near, far = rays[first][:, there], rays[second][:, here]
         shape = (len(index), -1)
-        distances = epipolar_distances(matrix, near.reshape(*shape, 2), far.reshape(*shape, 2))
+        both_rays = near.reshape(*shape, 2), far.reshape(*shape, 2)
+        distances = np.abs(epipolar.line_distances(matrix, *both_rays))
         residual = distances[0] / size[first, 0] + distances[1] / size[second, 0]
         both = (seen[first][:, there] & seen[second][:, here]).reshape(shape)
         total = np.where(both, np.minimum(residual / 2, _CAP), 0.0).sum(axis=-1)

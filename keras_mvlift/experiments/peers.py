@@ -92,12 +92,12 @@ Points = tuple[np.ndarray, np.ndarray]
 def _plain(seen: views.View) -> Points:
     weights = tf.cast(seen.confidence > 0, seen.keypoints_2d.dtype)
     points, is_seen = triangulation.triangulate(seen.keypoints_2d, weights, seen.camera)
-    return points.numpy(), is_seen.numpy()
+    return np.asarray(points), np.asarray(is_seen)
 
 
 def _weighted(seen: views.View) -> Points:
     points, is_seen = triangulation.triangulate(seen.keypoints_2d, seen.confidence, seen.camera)
-    return points.numpy(), is_seen.numpy()
+    return np.asarray(points), np.asarray(is_seen)
 
 
 def _robust(seen: views.View) -> Points:

@@ -1,9 +1,16 @@
-"""Alignment of one pose with another: by scale, or by a similarity."""
+"""Alignment of one pose with another: by a turn, by scale, or by a similarity.
 
-import tensorflow as tf
+Of NumPy arrays all functions make NumPy arrays, of tensors tensors.
+"""
+
+import numpy as np
+
+from keras_mvlift.geometry import arrays
 
 
-def align(pose: tf.Tensor, target: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
+def align(
+    pose: arrays.Array, target: arrays.Array, weights: arrays.Array | None = None
+) -> arrays.Array:
     """Moves, turns and scales a pose to lie as near to another as it can.
 
     Args:
@@ -21,29 +28,42 @@ def align(pose: tf.Tensor, target: tf.Tensor, weights: tf.Tensor | None = None) 
         Umeyama, Least-squares estimation of transformation parameters between two point
         patterns, PAMI 1991.
     """
-    pose, target = tf.convert_to_tensor(pose), tf.convert_to_tensor(target)
-    shapes = [(pose, (..., "J", 3)), (target, (..., "J", 3))]
-    tf.debugging.assert_shapes(shapes, message="procrustes.align")
-    weights = tf.ones_like(pose[..., :1]) if weights is None else weights[..., tf.newaxis]
-    total = tf.reduce_sum(weights, axis=-2, keepdims=True)
-    pose_mean = tf.math.divide_no_nan(tf.reduce_sum(weights * pose, -2, keepdims=True), total)
-    target_mean = tf.math.divide_no_nan(tf.reduce_sum(weights * target, -2, keepdims=True), total)
+    xp, pose, target = arrays.convert(pose, target)
+    arrays.check_shapes(pose=(pose, "J 3"), target=(target, "J 3"))
+    weights = xp.ones_like(pose[..., :1]) if weights is None else weights[..., np.newaxis]
+    total = xp.sum(weights, axis=-2, keepdims=True)
+    pose_mean = arrays.divide(xp.sum(weights * pose, axis=-2, keepdims=True), total)
+    target_mean = arrays.divide(xp.sum(weights * target, axis=-2, keepdims=True), total)
     centered, centered_target = pose - pose_mean, target - target_mean
-    covariance = tf.linalg.matmul(weights * centered_target, centered, transpose_a=True)
-    singular, left, right = tf.linalg.svd(covariance)
+    rotation, agreement = kabsch(arrays.transposed_times(weights * centered_target, centered))
+    spread = xp.sum(weights * xp.square(centered), axis=(-2, -1))
+    scale = arrays.divide(agreement, spread)
+    turned = arrays.times_transposed(centered, rotation)
+    return scale[..., np.newaxis, np.newaxis] * turned + target_mean
+
+
+def kabsch(covariance: arrays.Array) -> tuple[arrays.Array, arrays.Array]:
+    """Finds the rotations that turn bundles of vectors nearest to others.
+
+    Args:
+        covariance: `[..., 3, 3]`, the sums over vectors of `target sourceᵀ`.
+
+    Returns:
+        `[..., 3, 3]`, the rotations R that make `tr(Rᵀ covariance)` greatest, and these traces.
+
+    References:
+        Kabsch, A solution for the best rotation to relate two sets of vectors, 1976.
+    """
+    xp = arrays.namespace(covariance)
+    left, singular, right = xp.linalg.svd(covariance)
     # A reflection may fit better than any rotation; flip the weakest axis.
-    sign = tf.sign(tf.linalg.det(left) * tf.linalg.det(right))
-    flip = tf.stack([tf.ones_like(sign), tf.ones_like(sign), sign], axis=-1)
-    rotation = tf.linalg.matmul(left * flip[..., tf.newaxis, :], right, transpose_b=True)
-    spread = tf.reduce_sum(weights * tf.square(centered), axis=[-2, -1])
-    scale = tf.math.divide_no_nan(tf.reduce_sum(singular * flip, axis=-1), spread)
-    turned = tf.linalg.matmul(centered, rotation, transpose_b=True)
-    return scale[..., tf.newaxis, tf.newaxis] * turned + target_mean
+    sign = xp.sign(xp.linalg.det(left) * xp.linalg.det(right))
+    flip = xp.stack([xp.ones_like(sign), xp.ones_like(sign), sign], axis=-1)
+    return (left * flip[..., np.newaxis, :]) @ right, xp.sum(singular * flip, axis=-1)
 
 
-def align_scale(pose: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+def align_scale(pose: arrays.Array, target: arrays.Array) -> arrays.Array:
     """Scales a root-relative pose `[..., J, 3]` to lie as near to another as it can."""
-    pose, target = tf.convert_to_tensor(pose), tf.convert_to_tensor(target)
-    overlap = tf.reduce_sum(pose * target, axis=[-2, -1], keepdims=True)
-    spread = tf.reduce_sum(tf.square(pose), axis=[-2, -1], keepdims=True)
-    return tf.math.divide_no_nan(overlap, spread) * pose
+    xp, pose, target = arrays.convert(pose, target)
+    overlap = xp.sum(pose * target, axis=(-2, -1), keepdims=True)
+    return arrays.divide(overlap, xp.sum(xp.square(pose), axis=(-2, -1), keepdims=True)) * pose

@@ -70,40 +70,6 @@ def ring(
     return _aimed(np.insert(around, 2, height, axis=-1), jitter, rng)
 
 
-def camera_from_world(points_world: np.ndarray, camera: cameras.Camera) -> np.ndarray:
-    """Moves points from the world to the frames of a rig's cameras.
-
-    In NumPy as `project`: for a clip at a time, starting TensorFlow takes longer than the math.
-
-    Args:
-        points_world: `[T, J, 3]`, meters, world frame.
-        camera: The rig, fields `[V, ...]`.
-
-    Returns:
-        `[V, T, J, 3]`, meters, camera frames; as `cameras.camera_from_world` gives it.
-    """
-    rotation, center = np.asarray(camera.rotation), np.asarray(camera.center)
-    moved = points_world - center[:, np.newaxis, np.newaxis]
-    return moved @ rotation.swapaxes(-1, -2)[:, np.newaxis]
-
-
-def project(points_camera: np.ndarray, camera: cameras.Camera) -> np.ndarray:
-    """Projects points onto the images of a rig.
-
-    Args:
-        points_camera: `[V, T, J, 3]`, meters, camera frames.
-        camera: The rig, fields `[V, ...]`.
-
-    Returns:
-        `[V, T, J, 2]`, pixels; as `cameras.project` gives it.
-    """
-    intrinsics = np.asarray(camera.intrinsics)[:, np.newaxis, np.newaxis]
-    depth = np.maximum(points_camera[..., 2:], cameras.MIN_DEPTH)
-    stretch = 1.0 + (depth - points_camera[..., 2:]) / cameras.MIN_DEPTH
-    rays = stretch * points_camera[..., :2] / depth
-    return rays * intrinsics[..., [0, 1], [0, 1]] + intrinsics[..., :2, 2]
-
-
 def _aimed(center: np.ndarray, jitter: float, rng: np.random.Generator | None) -> cameras.Camera:
     if jitter < 0 or (jitter > 0 and rng is None):
         rule = "`jitter` must not be negative, and needs `rng` unless it is 0"
@@ -119,5 +85,4 @@ def _aimed(center: np.ndarray, jitter: float, rng: np.random.Generator | None) -
         focal = rng.normal(FOCAL_LENGTH, _FOCAL_SPREAD, num_cameras)
         intrinsics[:, 0, 0] = intrinsics[:, 1, 1] = focal
         intrinsics[:, :2, 2] += rng.normal(0.0, _PRINCIPAL_POINT_SPREAD, (num_cameras, 2))
-    camera = cameras.look_at(intrinsics, center, target, up)
-    return cameras.Camera(*(np.asarray(value) for value in camera))
+    return cameras.look_at(intrinsics, center, target, up)

@@ -4,15 +4,17 @@ Both are the same linear least-squares problem. A point `offset + x`, moved into
 map (A, b), must lie on its ray (u, v, 1), which gives two rows in the unknown x:
 
     (A_c - ray_c A_z) · x = -(p_c - ray_c p_z),   p = A offset + b,   c = x, y.
+
+Of NumPy arrays all functions make NumPy arrays, of tensors tensors.
 """
 
 import itertools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import tensorflow as tf
+import numpy as np
 
-from keras_mvlift.geometry import cameras
+from keras_mvlift.geometry import arrays, cameras
 
 # Damping of the normal equations, relative to their trace: enough to keep a degenerate solve
 # finite, far too little to move a well-posed one.
@@ -20,8 +22,8 @@ _DAMPING = 1e-7
 
 
 def normal_equations(
-    rays: tf.Tensor, weights: tf.Tensor, rotation: tf.Tensor, points: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+    rays: arrays.Array, weights: arrays.Array, rotation: arrays.Array, points: arrays.Array
+) -> tuple[arrays.Array, arrays.Array]:
     """Builds, per joint and view, the normal equations of the shift that puts points on rays.
 
     Args:
@@ -33,46 +35,50 @@ def normal_equations(
     Returns:
         `[..., J, 3, 3]` and `[..., J, 3]`, to be summed over whatever shares one shift.
     """
+    xp, rays, weights, rotation, points = arrays.convert(rays, weights, rotation, points)
     rows, residual = _equations(rays, rotation, points)
-    weighted = tf.square(weights)[..., tf.newaxis, tf.newaxis] * rows
-    left = tf.linalg.matmul(rows, weighted, transpose_a=True)
-    right = -tf.linalg.matvec(weighted, residual, transpose_a=True)
-    return left, right
+    return _normal(rows, xp.square(weights)[..., np.newaxis, np.newaxis] * rows, residual)
+
+
+def _normal(
+    rows: arrays.Array, weighted: arrays.Array, residual: arrays.Array
+) -> tuple[arrays.Array, arrays.Array]:
+    """Builds the normal equations of rows `[..., N, 3]` and what they miss by, `[..., N]`."""
+    left = arrays.transposed_times(rows, weighted)
+    return left, -arrays.transposed_times(weighted, residual[..., np.newaxis])[..., 0]
 
 
 def _equations(
-    rays: tf.Tensor, rotation: tf.Tensor, points: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+    rays: arrays.Array, rotation: arrays.Array, points: arrays.Array
+) -> tuple[arrays.Array, arrays.Array]:
     """Returns rows of the unknown shift `[..., J, 2, 3]`, and what they miss by `[..., J, 2]`."""
     rows = (
-        rotation[..., tf.newaxis, :2, :] - rays[..., tf.newaxis] * rotation[..., tf.newaxis, 2:, :]
+        rotation[..., np.newaxis, :2, :] - rays[..., np.newaxis] * rotation[..., np.newaxis, 2:, :]
     )
     return rows, points[..., :2] - rays * points[..., 2:]
 
 
-def solve(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+def solve(left: arrays.Array, right: arrays.Array) -> arrays.Array:
     """Solves summed normal equations, `[..., 3, 3]` and `[..., 3]`, with a trace of damping."""
-    trace = tf.linalg.trace(left)[..., tf.newaxis, tf.newaxis]
-    identity = tf.eye(3, dtype=left.dtype)
+    xp = arrays.namespace(left, right)
+    trace = left[..., 0, 0] + left[..., 1, 1] + left[..., 2, 2]
     # The constant keeps the matrix regular where every weight is zero.
-    damped = left + (_DAMPING * trace + 1e-9) * identity
+    damping = (_DAMPING * trace + 1e-9)[..., np.newaxis, np.newaxis]
     # By cross products of the columns: on many small matrices TensorFlow's solver is slow.
-    first, second, third = tf.unstack(damped, axis=-1)
-    normals = tf.stack(
-        [cameras.cross(second, third), cameras.cross(third, first), cameras.cross(first, second)],
-        -2,
-    )
-    determinant = tf.reduce_sum(first * normals[..., 0, :], axis=-1, keepdims=True)
-    return tf.linalg.matvec(normals, right) / determinant
+    first, second, third = arrays.unstack(left + damping * xp.eye(3, dtype=left.dtype))
+    pairs = ((second, third), (third, first), (first, second))
+    normals = xp.stack([cameras.cross(*pair) for pair in pairs], axis=-2)
+    determinant = xp.sum(first * normals[..., 0, :], axis=-1, keepdims=True)
+    return arrays.matvec(normals, right) / determinant
 
 
 def solve_root_position(
-    root_relative_pose: tf.Tensor,
-    rays: tf.Tensor,
-    weights: tf.Tensor,
-    rotation: tf.Tensor,
-    center: tf.Tensor,
-) -> tf.Tensor:
+    root_relative_pose: arrays.Array,
+    rays: arrays.Array,
+    weights: arrays.Array,
+    rotation: arrays.Array,
+    center: arrays.Array,
+) -> arrays.Array:
     """Finds the root position that puts a pose on its rays in all views of an instant.
 
     Minimizes the weighted algebraic reprojection error, in closed form and differentiably.
@@ -90,48 +96,48 @@ def solve_root_position(
     Raises:
         ValueError: If a trailing dimension is not the one stated above.
     """
-    shapes = [
-        (root_relative_pose, (..., "J", 3)),
-        (rays, (..., "V", "J", 2)),
-        (weights, (..., "V", "J")),
-        (rotation, (..., "V", 3, 3)),
-        (center, (..., "V", 3)),
-    ]
-    tf.debugging.assert_shapes(shapes, message="triangulation.solve_root_position")
-    pose = root_relative_pose[..., tf.newaxis, :, :] - center[..., tf.newaxis, :]
-    points = tf.linalg.matmul(pose, rotation, transpose_b=True)
+    xp, pose, rays, weights, rotation, center = arrays.convert(
+        root_relative_pose, rays, weights, rotation, center
+    )
+    arrays.check_shapes(
+        root_relative_pose=(pose, "J 3"),
+        rays=(rays, "V J 2"),
+        weights=(weights, "V J"),
+        rotation=(rotation, "V 3 3"),
+        center=(center, "V 3"),
+    )
+    pose = pose[..., np.newaxis, :, :] - center[..., np.newaxis, :]
+    points = arrays.times_transposed(pose, rotation)
     # All joints of a view share the shift. Of a joint on the ray (u, v) that misses it by e, the
     # normal equations are Rᵀ N R and -Rᵀ (e, -(u, v) · e), with N made of 1, u, v and u² + v²: the
     # joints are summed first, and only sums are turned.
-    (x, y, z), (u, v) = tf.unstack(points, axis=-1), tf.unstack(rays, axis=-1)
-    squared = tf.square(weights)
-    missed = tf.stack([squared * (x - u * z), squared * (y - v * z)], axis=-3)
-    across = tf.stack([u, v], axis=-3)
-    along = -tf.reduce_sum(across * missed, axis=[-3, -1])
-    right = tf.stack([*tf.unstack(tf.reduce_sum(missed, axis=-1), axis=-2), along], axis=-1)
-    left = _ray_moments(squared, u, v)
-    left = tf.linalg.matmul(rotation, tf.linalg.matmul(left, rotation), transpose_a=True)
-    right = tf.linalg.matvec(rotation, right, transpose_a=True)
-    return solve(tf.reduce_sum(left, axis=-3), -tf.reduce_sum(right, axis=-2))
+    (x, y, z), (u, v) = arrays.unstack(points), arrays.unstack(rays)
+    squared = xp.square(weights)
+    missed = xp.stack([squared * (x - u * z), squared * (y - v * z)], axis=-3)
+    across = xp.stack([u, v], axis=-3)
+    along = -xp.sum(across * missed, axis=(-3, -1))
+    by_axis = xp.sum(missed, axis=-1)
+    right = xp.stack([by_axis[..., 0, :], by_axis[..., 1, :], along], axis=-1)
+    left = arrays.transposed_times(rotation, xp.matmul(_ray_moments(xp, squared, u, v), rotation))
+    right = arrays.transposed_times(rotation, right[..., np.newaxis])[..., 0]
+    return solve(xp.sum(left, axis=-3), -xp.sum(right, axis=-2))
 
 
-def _ray_moments(squared: tf.Tensor, u: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
+def _ray_moments(xp: Any, squared: arrays.Array, u: arrays.Array, v: arrays.Array) -> arrays.Array:
     """Sums `w² N` over joints, `[..., 3, 3]`: `N = [[1, 0, -u], [0, 1, -v], [-u, -v, u² + v²]]`."""
-    one, of_u, of_v, of_both = (
-        tf.reduce_sum(squared * factor, axis=-1)
-        for factor in (tf.ones_like(u), -u, -v, u * u + v * v)
-    )
-    zero = tf.zeros_like(one)
+    factors = (xp.ones_like(u), -u, -v, u * u + v * v)
+    one, of_u, of_v, of_both = (xp.sum(squared * factor, axis=-1) for factor in factors)
+    zero = xp.zeros_like(one)
     rows = [[one, zero, of_u], [zero, one, of_v], [of_u, of_v, of_both]]
-    return tf.stack([tf.stack(row, axis=-1) for row in rows], axis=-2)
+    return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
 
 
 def triangulate(
-    keypoints_2d: tf.Tensor,
-    weights: tf.Tensor,
+    keypoints_2d: arrays.Array,
+    weights: arrays.Array,
     camera: cameras.Camera,
     num_reweightings: int = 2,
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> tuple[arrays.Array, arrays.Array]:
     """Triangulates joints seen by two or more cameras.
 
     The first solve minimizes the weighted algebraic error; each re-weighting divides the rows
@@ -153,22 +159,20 @@ def triangulate(
     References:
         Hartley and Zisserman, Multiple View Geometry, 2nd ed., section 12.2.
     """
-    shapes = [(keypoints_2d, (..., "V", "J", 2)), (weights, (..., "V", "J"))]
-    tf.debugging.assert_shapes(shapes, message="triangulation.triangulate")
+    xp, keypoints_2d, weights, *fields = arrays.convert(keypoints_2d, weights, *camera)
+    arrays.check_shapes(keypoints_2d=(keypoints_2d, "V J 2"), weights=(weights, "V J"))
+    camera = cameras.Camera(*fields)
     rays = cameras.rays(keypoints_2d, camera.intrinsics)
-    origin = cameras.translation(camera)[..., tf.newaxis, :] + tf.zeros_like(rays[..., :1])
+    origin = cameras.translation(camera)[..., np.newaxis, :] + xp.zeros_like(rays[..., :1])
     row_weights = weights
-    points = tf.zeros_like(origin[..., 0, :, :])
+    points = xp.zeros_like(origin[..., 0, :, :])
     for _ in range(num_reweightings + 1):
         left, right = normal_equations(rays, row_weights, camera.rotation, origin)
-        points = solve(tf.reduce_sum(left, axis=-4), tf.reduce_sum(right, axis=-3))
-        in_views = tf.linalg.matmul(
-            points[..., tf.newaxis, :, :], camera.rotation, transpose_b=True
-        )
-        depth = (in_views + origin)[..., 2]
-        row_weights = weights / tf.maximum(depth, cameras.MIN_DEPTH)
-    is_seen = tf.math.count_nonzero(weights > 0, axis=-2) >= 2
-    return tf.where(is_seen[..., tf.newaxis], points, tf.zeros_like(points)), is_seen
+        points = solve(xp.sum(left, axis=-4), xp.sum(right, axis=-3))
+        in_views = arrays.times_transposed(points[..., np.newaxis, :, :], camera.rotation)
+        row_weights = weights / xp.maximum((in_views + origin)[..., 2], cameras.MIN_DEPTH)
+    is_seen = _is_seen(weights)
+    return xp.where(is_seen[..., np.newaxis], points, xp.zeros_like(points)), is_seen
 
 
 # Points from rays of which some are wrong.
@@ -191,21 +195,27 @@ class Kernel(NamedTuple):
             little accuracy where all errors are Gaussian.
     """
 
-    loss: Callable[[tf.Tensor], tf.Tensor]
-    weight: Callable[[tf.Tensor], tf.Tensor]
+    loss: Callable[[arrays.Array], arrays.Array]
+    weight: Callable[[arrays.Array], arrays.Array]
     width: float
 
 
-def _huber_loss(ratio: tf.Tensor) -> tf.Tensor:
+def _huber_loss(ratio: arrays.Array) -> arrays.Array:
     # The mask keeps the root's slope finite where the other branch is taken.
-    far = tf.where(ratio > 1, ratio, tf.ones_like(ratio))
-    return tf.where(ratio > 1, 2.0 * tf.sqrt(far) - 1.0, ratio)
+    xp = arrays.namespace(ratio)
+    far = xp.where(ratio > 1, ratio, xp.ones_like(ratio))
+    return xp.where(ratio > 1, 2.0 * xp.sqrt(far) - 1.0, ratio)
+
+
+def _huber_weight(ratio: arrays.Array) -> arrays.Array:
+    xp = arrays.namespace(ratio)
+    return 1.0 / xp.sqrt(xp.maximum(ratio, xp.ones_like(ratio)))
 
 
 KERNELS = {
-    "geman_mcclure": Kernel(lambda x: x / (1.0 + x), lambda x: tf.square(1.0 / (1.0 + x)), 4.0),
-    "cauchy": Kernel(tf.math.log1p, lambda x: 1.0 / (1.0 + x), 3.0),
-    "huber": Kernel(_huber_loss, lambda x: tf.math.rsqrt(tf.maximum(x, tf.ones_like(x))), 2.0),
+    "geman_mcclure": Kernel(lambda x: x / (1.0 + x), lambda x: (1.0 / (1.0 + x)) ** 2, 4.0),
+    "cauchy": Kernel(lambda x: arrays.namespace(x).log1p(x), lambda x: 1.0 / (1.0 + x), 3.0),
+    "huber": Kernel(_huber_loss, _huber_weight, 2.0),
 }
 """By name. Only the first forgets an error that is far too large; the last never does."""
 
@@ -222,15 +232,15 @@ class RobustPoints(NamedTuple):
             the view agrees with the point, 0 where its weight was 0 or the joint is not seen.
     """
 
-    points: tf.Tensor
-    is_seen: tf.Tensor
-    residual: tf.Tensor
-    trust: tf.Tensor
+    points: arrays.Array
+    is_seen: arrays.Array
+    residual: arrays.Array
+    trust: arrays.Array
 
 
 def triangulate_robustly(
-    keypoints_2d: tf.Tensor,
-    weights: tf.Tensor,
+    keypoints_2d: arrays.Array,
+    weights: arrays.Array,
     camera: cameras.Camera,
     *,
     kernel: str = "geman_mcclure",
@@ -260,19 +270,19 @@ def triangulate_robustly(
         Geman and McClure, Statistical methods for tomographic image reconstruction, 1987;
         Rousseeuw, Least median of squares regression, 1984, for the start from minimal sets.
     """
-    shapes = [(keypoints_2d, (..., "V", "J", 2)), (weights, (..., "V", "J"))]
-    tf.debugging.assert_shapes(shapes, message="robust_triangulation.triangulate")
+    xp, keypoints_2d, weights, *fields = arrays.convert(keypoints_2d, weights, *camera)
+    arrays.check_shapes(keypoints_2d=(keypoints_2d, "V J 2"), weights=(weights, "V J"))
     if kernel not in KERNELS:
         raise ValueError(f"`kernel` must be one of {', '.join(KERNELS)}. Received: {kernel!r}.")
-    seen = _Seen.of(keypoints_2d, weights, camera)
+    seen = _Seen(keypoints_2d, weights, cameras.Camera(*fields))
     chosen = KERNELS[kernel]
 
-    def trust(errors: tf.Tensor) -> tf.Tensor:
-        return chosen.weight(tf.square(errors / _scale(errors, seen.weights, chosen, scale_px)))
+    def trust(errors: arrays.Array) -> arrays.Array:
+        return chosen.weight(xp.square(errors / _scale(errors, seen.weights, chosen, scale_px)))
 
     points = _start(seen, chosen, scale_px)
     for _ in range(num_reweightings):
-        kept = tf.sqrt(trust(seen.errors(points)))
+        kept = xp.sqrt(trust(seen.errors(points)))
         points += _shift(*seen.equations(points, seen.weights * kept))
     residual = seen.errors(points)
     return _where_seen(seen.weights, points, residual, trust(residual))
@@ -281,47 +291,41 @@ def triangulate_robustly(
 class _Seen(NamedTuple):
     """What the views `[..., V]` say of the joints."""
 
-    keypoints_2d: tf.Tensor
-    weights: tf.Tensor
+    keypoints_2d: arrays.Array
+    weights: arrays.Array
     camera: cameras.Camera
-
-    @classmethod
-    def of(cls, keypoints_2d: tf.Tensor, weights: tf.Tensor, camera: cameras.Camera) -> "_Seen":
-        """Converts all to tensors of the keypoints' type."""
-        keypoints_2d = tf.convert_to_tensor(keypoints_2d)
-        fields = (tf.cast(field, keypoints_2d.dtype) for field in camera)
-        return cls(keypoints_2d, tf.cast(weights, keypoints_2d.dtype), cameras.Camera(*fields))
 
     def for_hypotheses(self) -> "_Seen":
         """Adds an axis before that of the views."""
-        intrinsics, rotation, center = self.camera
-        camera = cameras.Camera(
-            tf.expand_dims(intrinsics, -4), tf.expand_dims(rotation, -4), tf.expand_dims(center, -3)
-        )
+        xp = arrays.namespace(self.weights)
         return _Seen(
-            tf.expand_dims(self.keypoints_2d, -4), tf.expand_dims(self.weights, -3), camera
+            xp.expand_dims(self.keypoints_2d, -4),
+            xp.expand_dims(self.weights, -3),
+            cameras.expand(self.camera, -2),
         )
 
-    def errors(self, points: tf.Tensor) -> tf.Tensor:
+    def errors(self, points: arrays.Array) -> arrays.Array:
         """Returns the distances `[..., V, J]`, pixels, of points `[..., J, 3]` to the keypoints."""
-        in_views = cameras.camera_from_world(points[..., tf.newaxis, :, :], self.camera)
-        projected = cameras.project(in_views, self.camera.intrinsics)
-        return tf.norm(projected - self.keypoints_2d, axis=-1)
+        projected = cameras.project_from_world(points[..., np.newaxis, :, :], self.camera)
+        return arrays.namespace(projected).linalg.norm(projected - self.keypoints_2d, axis=-1)
 
-    def equations(self, points: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def equations(
+        self, points: arrays.Array, weights: arrays.Array
+    ) -> tuple[arrays.Array, arrays.Array]:
         """Returns the normal equations, `[..., V, J, 3, 3]`, of the points' shift.
 
         Of a shift, not of the points: what is rounded then is small, in single precision too.
         """
-        in_views = cameras.camera_from_world(points[..., tf.newaxis, :, :], self.camera)
-        depth = tf.maximum(in_views[..., 2], tf.cast(cameras.MIN_DEPTH, points.dtype))
+        in_views = cameras.camera_from_world(points[..., np.newaxis, :, :], self.camera)
+        xp = arrays.namespace(in_views)
+        depth = xp.maximum(in_views[..., 2], cameras.MIN_DEPTH)
         # The rows are in meters at the point; this makes them pixels.
-        pixels = tf.sqrt(tf.linalg.det(self.camera.intrinsics))[..., tf.newaxis] / depth
+        pixels = xp.sqrt(xp.linalg.det(self.camera.intrinsics))[..., np.newaxis] / depth
         rays = cameras.rays(self.keypoints_2d, self.camera.intrinsics)
         return normal_equations(rays, weights * pixels, self.camera.rotation, in_views)
 
 
-def _start(seen: _Seen, kernel: Kernel, scale_px: float) -> tf.Tensor:
+def _start(seen: _Seen, kernel: Kernel, scale_px: float) -> arrays.Array:
     """Returns each joint's best hypothesis, `[..., J, 3]`."""
     hypotheses = _hypotheses(seen)
     each = seen.for_hypotheses()
@@ -329,71 +333,78 @@ def _start(seen: _Seen, kernel: Kernel, scale_px: float) -> tf.Tensor:
     # Before there is a scale, lengths choose, which need none.
     points = _best(hypotheses, each.weights * errors)
     scale = _scale(seen.errors(points), seen.weights, kernel, scale_px)
-    loss = kernel.loss(tf.square(errors / tf.expand_dims(scale, -3)))
-    return _best(hypotheses, tf.square(each.weights) * loss)
+    loss = kernel.loss((errors / scale[..., np.newaxis, :, :]) ** 2)
+    return _best(hypotheses, each.weights**2 * loss)
 
 
-def _hypotheses(seen: _Seen) -> tf.Tensor:
+def _hypotheses(seen: _Seen) -> arrays.Array:
     """Returns what all views say, then what every two of them say, `[..., H, J, 3]`."""
     num_joints = seen.weights.shape[-1]
-    start = cameras.meeting_point(seen.camera)[..., tf.newaxis, :]
-    points = tf.repeat(start, num_joints, axis=-2)
+    start = cameras.meeting_point(seen.camera)[..., np.newaxis, :]
+    xp = arrays.namespace(start)
+    points = xp.repeat(start, num_joints, axis=-2)
     for _ in range(2):
         left, right = seen.equations(points, seen.weights)
         points += _shift(left, right)
     first, second = zip(*itertools.combinations(range(seen.weights.shape[-2]), 2), strict=True)
 
-    def of_pairs(values: tf.Tensor, axis: int) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.gather(values, first, axis=axis), tf.gather(values, second, axis=axis)
+    def of_pairs(values: arrays.Array, axis: int) -> tuple[arrays.Array, arrays.Array]:
+        return xp.take(values, first, axis=axis), xp.take(values, second, axis=axis)
 
     left, right = seen.equations(points, seen.weights)
-    shift = solve(tf.add(*of_pairs(left, -4)), tf.add(*of_pairs(right, -3)))
-    is_pair = tf.minimum(*of_pairs(seen.weights, -2)) > 0
-    together = points[..., tf.newaxis, :, :]
-    shift = tf.where(is_pair[..., tf.newaxis], shift, tf.zeros_like(shift))
-    return tf.concat([together, together + shift], axis=-3)
+    shift = solve(sum(of_pairs(left, -4)), sum(of_pairs(right, -3)))
+    is_pair = xp.minimum(*of_pairs(seen.weights, -2)) > 0
+    together = points[..., np.newaxis, :, :]
+    shift = xp.where(is_pair[..., np.newaxis], shift, xp.zeros_like(shift))
+    return xp.concatenate([together, together + shift], axis=-3)
 
 
-def _best(hypotheses: tf.Tensor, cost: tf.Tensor) -> tf.Tensor:
+def _best(hypotheses: arrays.Array, cost: arrays.Array) -> arrays.Array:
     """Picks by the sum over views of the cost, `[..., H, V, J]`: `[..., J, 3]`."""
-    index = tf.argmin(tf.reduce_sum(cost, axis=-2), axis=-2)
-    by_joint = tf.einsum("...hjc->...jhc", hypotheses)
-    return tf.gather(by_joint, index[..., tf.newaxis], axis=-2, batch_dims=-1)[..., 0, :]
+    xp = arrays.namespace(cost)
+    index = xp.argmin(xp.sum(cost, axis=-2), axis=-2)[..., np.newaxis, np.newaxis]
+    by_joint = xp.einsum("...hjc->...jhc", hypotheses)
+    return xp.take_along_axis(by_joint, index, axis=-2)[..., 0, :]
 
 
-def _shift(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    return solve(tf.reduce_sum(left, axis=-4), tf.reduce_sum(right, axis=-3))
+def _shift(left: arrays.Array, right: arrays.Array) -> arrays.Array:
+    xp = arrays.namespace(left)
+    return solve(xp.sum(left, axis=-4), xp.sum(right, axis=-3))
 
 
-def _scale(errors: tf.Tensor, weights: tf.Tensor, kernel: Kernel, scale_px: float) -> tf.Tensor:
+def _scale(
+    errors: arrays.Array, weights: arrays.Array, kernel: Kernel, scale_px: float
+) -> arrays.Array:
     """Returns the kernel's scale, pixels, of an instant's errors `[..., V, J]`: `[..., 1, 1]`."""
+    xp = arrays.namespace(errors)
     if scale_px:
-        return tf.fill([1, 1], tf.cast(scale_px, errors.dtype))
-    is_used = (weights > 0) & _is_seen(weights)[..., tf.newaxis, :]
-    count = tf.math.count_nonzero(is_used, axis=[-2, -1])[..., tf.newaxis, tf.newaxis]
+        return xp.asarray([[scale_px]], dtype=errors.dtype)
+    is_used = (weights > 0) & _is_seen(weights)[..., np.newaxis, :]
+    count = xp.count_nonzero(is_used, axis=(-2, -1))[..., np.newaxis, np.newaxis]
     median_error = median(errors, is_used)
     # Of the two numbers of each error, three per joint went into its point.
-    num_fitted = 3 * tf.math.count_nonzero(_is_seen(weights), axis=-1)[..., tf.newaxis, tf.newaxis]
-    total, free = (tf.cast(x, errors.dtype) for x in (2 * count, 2 * count - num_fitted))
-    deviation = median_error / MEDIAN_LENGTH * tf.sqrt(total / tf.maximum(free, 1))
-    return kernel.width * tf.maximum(deviation, tf.cast(MIN_DEVIATION_PX, errors.dtype))
+    num_fitted = 3 * xp.count_nonzero(_is_seen(weights), axis=-1)[..., np.newaxis, np.newaxis]
+    total, free = (arrays.cast(x, errors.dtype) for x in (2 * count, 2 * count - num_fitted))
+    deviation = median_error / MEDIAN_LENGTH * xp.sqrt(total / xp.maximum(free, 1.0))
+    return kernel.width * xp.maximum(deviation, MIN_DEVIATION_PX)
 
 
-def _is_seen(weights: tf.Tensor) -> tf.Tensor:
-    return tf.math.count_nonzero(weights > 0, axis=-2) >= 2
+def _is_seen(weights: arrays.Array) -> arrays.Array:
+    return arrays.namespace(weights).count_nonzero(weights > 0, axis=-2) >= 2
 
 
 def _where_seen(
-    weights: tf.Tensor, points: tf.Tensor, residual: tf.Tensor, trust: tf.Tensor
+    weights: arrays.Array, points: arrays.Array, residual: arrays.Array, trust: arrays.Array
 ) -> RobustPoints:
     is_seen = _is_seen(weights)
-    is_used = (weights > 0) & is_seen[..., tf.newaxis, :]
-    zero = tf.zeros_like(residual)
+    is_used = (weights > 0) & is_seen[..., np.newaxis, :]
+    xp = arrays.namespace(residual)
+    zero = xp.zeros_like(residual)
     return RobustPoints(
-        tf.where(is_seen[..., tf.newaxis], points, tf.zeros_like(points)),
+        xp.where(is_seen[..., np.newaxis], points, xp.zeros_like(points)),
         is_seen,
-        tf.where(is_used, residual, zero),
-        tf.where(is_used, trust, zero),
+        xp.where(is_used, residual, zero),
+        xp.where(is_used, trust, zero),
     )
 
 
@@ -403,7 +414,7 @@ MEDIAN_LENGTH = 1.1774
 """The median length of a vector of two standard normal numbers."""
 
 
-def median(values: tf.Tensor, is_used: tf.Tensor) -> tf.Tensor:
+def median(values: arrays.Array, is_used: arrays.Array) -> arrays.Array:
     """Finds the lower median over views and joints.
 
     Args:
@@ -413,11 +424,10 @@ def median(values: tf.Tensor, is_used: tf.Tensor) -> tf.Tensor:
     Returns:
         `[..., 1, 1]`; 0 where none counts.
     """
-    count = tf.math.count_nonzero(is_used, axis=[-2, -1])
+    xp, values = arrays.convert(values)
+    count = xp.count_nonzero(is_used, axis=(-2, -1))[..., np.newaxis]
     # Those that are not used come last.
-    flat = tf.where(is_used, values, tf.fill(tf.shape(values), values.dtype.max))
-    flat = tf.reshape(flat, tf.concat([tf.shape(count), [-1]], axis=0))
-    middle = tf.maximum(count - 1, 0)[..., tf.newaxis] // 2
-    found = tf.gather(tf.sort(flat, axis=-1), middle, axis=-1, batch_dims=-1)
-    found = tf.where(count[..., tf.newaxis] > 0, found, tf.zeros_like(found))
-    return found[..., tf.newaxis]
+    last = xp.asarray(np.inf, dtype=values.dtype)
+    ordered = xp.sort(arrays.merge_axes(xp.where(is_used, values, last), 2), axis=-1)
+    found = xp.take_along_axis(ordered, xp.maximum(count - 1, 0) // 2, axis=-1)
+    return xp.where(count > 0, found, xp.zeros_like(found))[..., np.newaxis]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_mvlift import errors, inference, skeletons
+from keras_mvlift.geometry import lenses
 from keras_mvlift.lifting import pose_clip, smoothing, tracks_2d, viewpoints
 
 MIN_JOINTS = 6
@@ -74,7 +75,7 @@ def lift(
     if target == "world" and not seen_from.has_place:
         seen_from.world_from_camera(np.zeros(3))
     converter = _converter(model, tracks)
-    straight, confidence = viewpoints.straighten(tracks.keypoints_2d, tracks.confidence, seen_from)
+    straight, confidence = _undistorted(tracks, seen_from)
     straight, confidence = converter.keypoints(straight), converter.confidence(confidence)
     _warn_of_image(tracks, seen_from)
     _warn_of_upside_down(straight, confidence, model.joint_names)
@@ -173,6 +174,15 @@ def _converter(model: inference.Lifter, tracks: tracks_2d.Tracks2D) -> skeletons
             raise
         received = f"{unknown[0]!r}{errors.nearest(unknown[0], known)}"
         raise errors.ArgumentError("joint_names", "be names of `skeletons`", received) from error
+
+
+def _undistorted(
+    tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint
+) -> tuple[np.ndarray, np.ndarray]:
+    if viewpoint.distortion is None:
+        return tracks.keypoints_2d, tracks.confidence
+    lens = viewpoint.intrinsics, viewpoint.distortion
+    return lenses.undistort_detections(tracks.keypoints_2d, tracks.confidence, *lens)
 
 
 def _run(

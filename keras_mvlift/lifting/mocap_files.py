@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_mvlift import errors
+from keras_mvlift.geometry import cameras, procrustes
 from keras_mvlift.lifting import pose_clip
 
 _ROTATIONS = "Zrotation Xrotation Yrotation"
@@ -192,7 +193,8 @@ class _Tree:
         node = Node(name, parent, self._offsets[joint])
         if len(children) > 1:
             seen = self._directions[:, children]
-            hub = self._append(node, fit(self._rest[children], seen))
+            correlation = np.einsum("tci,cj->tij", seen, self._rest[children])
+            hub = self._append(node, procrustes.kabsch(correlation)[0])
             for child in children:
                 link = Node(f"{name}_to_{self._names[child]}", hub, np.zeros(3))
                 self.grow(child, self._append(link, self._aim(hub, child)))
@@ -226,26 +228,6 @@ _LEAST_LENGTH = 1e-9
 _OPPOSITE = -1.0 + 1e-9
 
 
-def fit(rest: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Finds the rotations that turn a bundle of directions nearest to another.
-
-    Args:
-        rest: `[C, 3]`, unit vectors.
-        directions: `[T, C, 3]`, unit vectors, or 0 for one that does not count.
-
-    Returns:
-        `[T, 3, 3]`, proper rotations.
-
-    References:
-        Kabsch, A solution for the best rotation to relate two sets of vectors, 1976.
-    """
-    correlation = np.einsum("tci,cj->tij", directions, rest)
-    left, _, right = np.linalg.svd(correlation)
-    # A reflection may fit better than any rotation; flip the weakest axis.
-    left[..., -1] *= np.sign(np.linalg.det(left @ right))[..., np.newaxis]
-    return left @ right
-
-
 def swing(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Finds the least turns from one direction to another.
 
@@ -259,7 +241,7 @@ def swing(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     is_known = np.linalg.norm(target, axis=-1, keepdims=True) > 0
     target = np.where(is_known, target, source)
     cosine = (source * target).sum(axis=-1)
-    cross = _cross_matrix(np.cross(source, target))
+    cross = cameras.cross_matrix(np.cross(source, target))
     safe = np.where(cosine > _OPPOSITE, cosine, 1.0)[:, np.newaxis, np.newaxis]
     rotation = np.eye(3) + cross + cross @ cross / (1.0 + safe)
     axis = _across(source)
@@ -290,13 +272,6 @@ def euler_zxy(rotation: np.ndarray) -> np.ndarray:
     y = np.arctan2(-rotation[..., 2, 0], rotation[..., 2, 2])
     angles = [np.where(is_locked, locked_z, z), x, np.where(is_locked, 0.0, y)]
     return np.unwrap(np.stack(angles, axis=-1), axis=0)
-
-
-def _cross_matrix(vector: np.ndarray) -> np.ndarray:
-    x, y, z = np.moveaxis(vector, -1, 0)
-    zero = np.zeros_like(x)
-    rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
-    return np.moveaxis(np.array(rows), (0, 1), (-2, -1))
 
 
 def _across(vector: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.rigs import trc
-from keras_mvlift.geometry import procrustes
+from keras_mvlift.geometry import cameras, procrustes
 from keras_mvlift.lifting import pose_clip, viewpoints
 
 NAME = "reference"
@@ -103,7 +103,7 @@ def compare(
         mpjpe = _mean_mm(pose - pose[:, [at]], target - target[:, [at]])
     return Errors(
         mpjpe_mm=mpjpe,
-        p_mpjpe_mm=_mean_mm(procrustes.align(pose, target).numpy(), target),
+        p_mpjpe_mm=_mean_mm(procrustes.align(pose, target), target),
         joints=tuple(np.array(clip.joint_names)[shared]),
         num_frames=int(is_known.sum()),
     )
@@ -157,7 +157,8 @@ def _turned(
         return pose_world
     if viewpoint is None or viewpoint.rotation is None or viewpoint.center is None:
         return None
-    pose_camera = (pose_world - viewpoint.center) @ viewpoint.rotation.T
+    camera = cameras.Camera(viewpoint.intrinsics, viewpoint.rotation, viewpoint.center)
+    pose_camera = cameras.camera_from_world(pose_world, camera)
     if clip.space == "camera":
         return pose_camera
     root = clip.parents.index(-1)

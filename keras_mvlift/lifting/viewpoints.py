@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 
 from keras_mvlift import errors
+from keras_mvlift.geometry import cameras
 
 # Of whoever gives a field of view. Beyond it a lens is a fisheye, of which this knows nothing.
 _MAX_DEGREES = 170.0
 
 # Of calibrations that were written with few decimals.
 _ROTATION_TOLERANCE = 1e-2
+# Format by the ending; the formats in TOML read alike.
+_FORMATS = {".toml": "pose2sim", ".txt": "qualisys", ".yaml": "opencv", ".yml": "opencv"}
+_FORMATS |= {".json": "opencv", ".xml": "opencv"}
 _NUMBERS = ("intrinsics", "distortion", "rotation", "center")
 
 
@@ -67,9 +71,7 @@ class Viewpoint:
         if self.rotation is None or self.center is None:
             return
         is_known = self.rotation.shape == (3, 3) and bool(np.isfinite(self.rotation).all())
-        is_turn = is_known and np.linalg.det(self.rotation) > 0
-        off = self.rotation.T @ self.rotation - np.eye(3) if is_turn else np.inf
-        if not (np.abs(off) < _ROTATION_TOLERANCE).all():
+        if not is_known or not cameras.is_rotation(self.rotation, _ROTATION_TOLERANCE):
             rule = "be [3, 3], a rotation, camera from world"
             raise errors.ArgumentError("rotation", rule, self.rotation.tolist())
         if self.center.shape != (3,) or not np.isfinite(self.center).all():
@@ -163,14 +165,6 @@ def _check_size(size: tuple[int, int]) -> None:
         raise errors.ArgumentError("image_size", "be width and height in whole pixels", size)
 
 
-# Cameras of calibration files, and joints freed from their lenses' distortion. What reads them
-# needs SciPy, which lifting does without.
-
-# Format by the ending; the formats in TOML read alike.
-_FORMATS = {".toml": "pose2sim", ".txt": "qualisys", ".yaml": "opencv", ".yml": "opencv"}
-_FORMATS |= {".json": "opencv", ".xml": "opencv"}
-
-
 def read(path: pathlib.Path, name: str | None = None, *, unit: str = "", up: str = "") -> Viewpoint:
     """Reads a camera of a calibration.
 
@@ -230,40 +224,6 @@ def _of_rig(path: pathlib.Path, chosen: Any) -> Viewpoint:
         image_size=(width, height) if width and height else None,
         origin=f"camera {chosen.names[0]} of {path.name}",
     )
-
-
-def straighten(
-    keypoints_2d: np.ndarray, confidence: np.ndarray, viewpoint: Viewpoint
-) -> tuple[np.ndarray, np.ndarray]:
-    """Removes a lens's distortion.
-
-    Args:
-        keypoints_2d: `[P, T, K, 2]`, pixels, as detected.
-        confidence: `[P, T, K]`, 0 where not seen.
-        viewpoint: The camera.
-
-    Returns:
-        Keypoints and confidence, both 0 where a joint was not seen, or seen where the lens bends no
-        ray to.
-    """
-    if viewpoint.distortion is None:
-        return keypoints_2d, confidence
-    calibrations, cameras = (
-        _module("calibrations"),
-        importlib.import_module("keras_mvlift.geometry.cameras"),
-    )
-    intrinsics = viewpoint.intrinsics[np.newaxis]
-    unknown = np.full((1, 3, 3), np.nan), np.full((1, 3), np.nan)
-    camera = cameras.Camera(intrinsics, *unknown)
-    lens = viewpoint.distortion[np.newaxis]
-    calibration = calibrations.Calibration(("camera",), camera, lens, np.zeros((1, 2)))
-    shape = confidence.shape
-    flat = (
-        keypoints_2d.reshape(1, -1, *keypoints_2d.shape[-2:]),
-        confidence.reshape(1, -1, shape[-1]),
-    )
-    straight, seen = calibrations.straighten(*flat, calibration)
-    return straight.reshape(keypoints_2d.shape), seen.reshape(shape)
 
 
 def _module(name: str) -> Any:

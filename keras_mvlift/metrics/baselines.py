@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import tfrecords, views
-from keras_mvlift.geometry import triangulation
+from keras_mvlift.geometry import cameras, triangulation
 
 # Views that are compared with all known ones at once.
 _VIEWS_AT_ONCE = 256
@@ -129,13 +129,13 @@ def triangulated_poses(
     """
     weights = np.where(seen.confidence >= min_confidence, seen.confidence, 0.0)
     points, is_seen, *_ = solve(seen.keypoints_2d, weights, seen.camera)
-    points = np.where(is_seen.numpy()[..., np.newaxis], points.numpy(), np.nan)
+    points = np.where(is_seen[..., np.newaxis], points, np.nan)
     return points - points[:, skeletons.ROOT : skeletons.ROOT + 1]
 
 
 def in_camera_axes(pose: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """Turns poses `[..., J, 3]`, world axes, root at 0, by rotations `[..., 3, 3]`."""
-    return pose @ np.asarray(rotation).swapaxes(-1, -2)
+    return cameras.rotate(pose, rotation)
 
 
 def constant_pose(pose: np.ndarray) -> np.ndarray:

@@ -64,9 +64,7 @@ def errors(pose_world: tf.Tensor, seen: views.View, min_joints: int = 8) -> Erro
         message="held_out_views.errors",
     )
     other = _of_any_lifted(seen)
-    projected = cameras.project(
-        cameras.camera_from_world(pose_world, other.camera), other.camera.intrinsics
-    )
+    projected = cameras.project_from_world(pose_world, other.camera)
     px = tf.norm(projected - other.keypoints_2d, axis=-1)
     depth, is_known = subject_depth(seen)
     pixels_per_unit = tf.sqrt(tf.linalg.det(seen.camera.intrinsics))
@@ -194,12 +192,10 @@ def _is_shown(seen: views.View, min_joints: int) -> tf.Tensor:
 
 def _of_any_lifted(seen: views.View) -> views.View:
     """Adds an axis for the view lifted from: fields `[..., 1, V, ...]`."""
-    intrinsics, rotation, center = seen.camera
-    camera = cameras.Camera(
-        tf.expand_dims(intrinsics, -4), tf.expand_dims(rotation, -4), tf.expand_dims(center, -3)
-    )
     return views.View(
-        tf.expand_dims(seen.keypoints_2d, -4), tf.expand_dims(seen.confidence, -3), camera
+        tf.expand_dims(seen.keypoints_2d, -4),
+        tf.expand_dims(seen.confidence, -3),
+        cameras.expand(seen.camera, -2),
     )
 
 

@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import transform
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import aistpp, sequences
-from keras_mvlift.datasets.rigs import calibrations
-from keras_mvlift.geometry import cameras, rigs
+from keras_mvlift.datasets.rigs import calibration_files, calibrations
+from keras_mvlift.geometry import cameras, lenses, rigs
 from keras_mvlift.studio import actions, people
 from keras_mvlift.studio import rigs as studio_rigs
 
@@ -110,7 +109,9 @@ def _write(
     for subject in subjects:
         setting = f"setting{_genre(subject) + 1}"
         rig = _rig(seed, setting)
-        (folder / "cameras" / f"{setting}.json").write_text(json.dumps(_entries(rig)))
+        turned = rig._replace(camera=calibrations.turn_camera_back(rig.camera, aistpp.UP))
+        entries = calibration_files.to_tables(turned, aistpp.UNIT)
+        (folder / "cameras" / f"{setting}.json").write_text(json.dumps(entries))
         for take, name in enumerate(names[subject]):
             settings[name] = setting
             late = LATE_FRAMES * (name == names[subjects[0]][0])
@@ -166,7 +167,7 @@ def _film(
     person = people.draw_person(seed, name.split("_")[3])
     motion = actions.perform(action, person, num_frames + late_frames, aistpp.FRAME_RATE, rng)
     points = studio_rigs.body_joints(motion.astype(np.float64), skeletons.COCO_17)
-    exact = rigs.project(rigs.camera_from_world(points, rig.camera), rig.camera)
+    exact = cameras.project_from_world(points, cameras.expand(rig.camera, -1))
     shown = exact[:, :num_frames].copy()
     late = aistpp.CAMERAS.index(LATE_CAMERA)
     shown[late] = exact[late, late_frames:]
@@ -181,7 +182,7 @@ def _film(
 
 def _write_sequence(folder: pathlib.Path, filmed: SimulatedSequence) -> None:
     """Writes detections and poses as the release has them, with a hole in the second frame."""
-    bent = calibrations.distort(filmed.ideal_2d, filmed.rig)
+    bent = lenses.distort(filmed.ideal_2d, *filmed.rig.lens)
     seen = np.concatenate([bent, filmed.confidence[..., np.newaxis]], axis=-1)
     seen[np.isnan(filmed.confidence)] = np.nan
     num_frames = len(filmed.points_world)
@@ -198,24 +199,6 @@ def _write_sequence(folder: pathlib.Path, filmed: SimulatedSequence) -> None:
     optimized[1, skeletons.COCO_17.joints.index("left_wrist")] = np.nan
     poses = {"keypoints3d": rough, "keypoints3d_optim": optimized}
     _dump(folder / "keypoints3d" / f"{filmed.name}.pkl", poses)
-
-
-def _entries(rig: calibrations.Calibration) -> list[dict[str, object]]:
-    """Returns the cameras as a setting's file has them."""
-    camera = calibrations.turn_camera_back(rig.camera, aistpp.UP)
-    vectors = transform.Rotation.from_matrix(camera.rotation).as_rotvec()
-    translation = aistpp.UNIT.from_meters(np.asarray(cameras.translation(camera)))
-    return [
-        {
-            "name": name,
-            "size": rig.image_sizes[index].tolist(),
-            "matrix": np.asarray(camera.intrinsics)[index].tolist(),
-            "distortions": rig.distortion[index].tolist(),
-            "rotation": vectors[index].tolist(),
-            "translation": translation[index].tolist(),
-        }
-        for index, name in enumerate(rig.names)
-    ]
 
 
 def _write_splits(folder: pathlib.Path, names: dict[str, list[str]]) -> None:

@@ -105,18 +105,10 @@ def _opencv(folder: pathlib.Path, calibration: calibrations.Calibration) -> dict
 
 def _tables(calibration: calibrations.Calibration, unit: errors.Unit) -> dict[str, dict[str, Any]]:
     """Returns the numbers that the TOML formats share, by camera."""
-    intrinsics, rotation, center = (np.asarray(value) for value in calibration.camera)
-    translation = unit.from_meters(-np.einsum("vij,vj->vi", rotation, center))
-    vectors = transform.Rotation.from_matrix(rotation).as_rotvec()
+    tables = calibration_files.to_tables(calibration, unit)
     return {
-        name: {
-            "size": calibration.image_sizes[index].astype(int).tolist(),
-            "matrix": intrinsics[index].tolist(),
-            "distortions": calibration.distortion[index].tolist(),
-            "rotation": vectors[index].tolist(),
-            "translation": translation[index].tolist(),
-        }
-        for index, name in enumerate(calibration.names)
+        table.pop("name"): table | {"size": [int(side) for side in table["size"]]}
+        for table in tables
     }
 
 

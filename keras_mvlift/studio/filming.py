@@ -111,9 +111,10 @@ class Detector:
             Keypoints `[V, T, J, 2]`, pixels, and confidence `[V, T, J]` in [0, 1]. Both are 0
             where a joint is missed, behind the camera or out of the image.
         """
-        points_camera = rigs.camera_from_world(motion, camera)
-        exact = rigs.project(points_camera, camera)
-        height_px = _height_px(points_camera, np.asarray(camera.intrinsics))
+        camera = cameras.expand(cameras.Camera(*map(np.asarray, camera)), -1)
+        points_camera = cameras.camera_from_world(motion, camera)
+        exact = cameras.project(points_camera, camera.intrinsics)
+        height_px = _height_px(points_camera, camera.intrinsics)
         confidence = _confidence(points_camera, girth, rng)
         keypoints_2d = exact + self._noise(confidence, height_px, rng)
         if self.bias_px:
@@ -175,7 +176,7 @@ class Detector:
 def _height_px(points_camera: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
     """Returns the height that a standing person would have in the image there, `[V, T, 1]`."""
     depth = np.maximum(points_camera[..., skeletons.ROOT, 2:], cameras.MIN_DEPTH)
-    return intrinsics[:, np.newaxis, 1, 1:2] * PERSON_HEIGHT / depth
+    return intrinsics[..., 1, 1:2] * PERSON_HEIGHT / depth
 
 
 def _throws(height_px: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

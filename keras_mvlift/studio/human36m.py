@@ -19,7 +19,7 @@ import pyarrow.parquet
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.human36m import detections, protocol, release, rig
-from keras_mvlift.geometry import rigs
+from keras_mvlift.geometry import cameras, lenses
 from keras_mvlift.studio import actions as studio_actions
 from keras_mvlift.studio import filming, people, synthetic
 
@@ -390,14 +390,14 @@ def _shifted(take: SimulatedTake) -> SimulatedTake:
 
 def _exact(pose_world: np.ndarray, subject: str) -> np.ndarray:
     camera = rig.camera(subject)
-    return _through_lenses(
-        rigs.project(rigs.camera_from_world(pose_world, camera), camera), subject
-    )
+    exact = cameras.project_from_world(pose_world, cameras.expand(camera, -1))
+    return _through_lenses(exact, subject)
 
 
 def _through_lenses(keypoints_2d: np.ndarray, subject: str) -> np.ndarray:
     intrinsics = rig.camera(subject).intrinsics[:, np.newaxis]
-    return rig.distort(keypoints_2d, intrinsics, rig.DISTORTION[:, np.newaxis])
+    lens = rig.opencv_lens(rig.DISTORTION[:, np.newaxis])
+    return lenses.distort(keypoints_2d, intrinsics, *lens)
 
 
 """The name under which the archives have the simulated detector's output."""

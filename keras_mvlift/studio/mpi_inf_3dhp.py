@@ -21,7 +21,8 @@ from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.mpi_inf_3dhp import p_stmo, protocol, release
 from keras_mvlift.datasets.mpi_inf_3dhp import rig as mpi_inf_3dhp_rig
-from keras_mvlift.geometry import cameras, rigs
+from keras_mvlift.datasets.rigs import calibrations
+from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import actions as studio_actions
 from keras_mvlift.studio import filming, people
 
@@ -128,13 +129,14 @@ def film(
     person = people.draw_person(seed, subject)
     motion, turn = perform_sequence(actions, person, num_frames, frame_rate, rng)
     pose = with_28_joints(motion)
-    pose_camera = rigs.camera_from_world(pose, camera)
+    pose_camera = cameras.camera_from_world(pose, cameras.expand(camera, -1))
     annot3 = errors.MILLIMETERS.from_meters(pose_camera)
     detected = filming.Detector().detect(
         motion, camera, rng, girth=person.girth, image_size=image_size
     )
     universal = universal_pose(annot3, person)
-    return Film(rigs.project(pose_camera, camera), annot3, universal, detected, turn)
+    annot2 = cameras.project(pose_camera, cameras.expand(camera, -1).intrinsics)
+    return Film(annot2, annot3, universal, detected, turn)
 
 
 class _Writer:
@@ -351,7 +353,7 @@ _AIM = (0.0, 0.0, 0.95)
 _AIM_SPREAD = 0.15
 
 
-def training_rig(seed: int) -> mpi_inf_3dhp_rig.Calibration:
+def training_rig(seed: int) -> calibrations.Calibration:
     """Puts up the training set's cameras, the same for all subjects.
 
     Args:
@@ -368,7 +370,8 @@ def training_rig(seed: int) -> mpi_inf_3dhp_rig.Calibration:
     center = np.concatenate([around, np.array(HEIGHTS)[:, np.newaxis]], axis=-1)
     names = tuple(str(index) for index in range(protocol.NUM_CAMERAS))
     sizes = np.tile(np.array(protocol.IMAGE_SIZE, float), (protocol.NUM_CAMERAS, 1))
-    return mpi_inf_3dhp_rig.Calibration(names, sizes, _aimed(focal, point, center, rng))
+    camera = _aimed(focal, point, center, rng)
+    return calibrations.Calibration(names, camera, np.zeros((len(names), 5)), sizes)
 
 
 def test_camera(seed: int, subject: str) -> cameras.Camera:
@@ -397,8 +400,7 @@ def _aimed(
     intrinsics[:, [0, 1], [0, 1]], intrinsics[:, :2, 2] = focal, point
     target = np.array(_AIM) + rng.normal(0.0, _AIM_SPREAD, center.shape)
     up = np.tile((0.0, 0.0, 1.0), (len(center), 1))
-    camera = cameras.look_at(intrinsics, center, target, up)
-    return cameras.Camera(*(np.asarray(value) for value in camera))
+    return cameras.look_at(intrinsics, center, target, up)
 
 
 # Writes files with the byte layout of the real release's, for the simulated one.
@@ -411,7 +413,7 @@ _MATLAB_TEXT_LENGTH = 116
 _MATLAB_VERSION = bytes(8) + b"\x00\x02IM"
 
 
-def write_calibration(path: pathlib.Path, rig: mpi_inf_3dhp_rig.Calibration) -> None:
+def write_calibration(path: pathlib.Path, rig: calibrations.Calibration) -> None:
     """Writes a `camera.calibration`, seven digits a number.
 
     Args:
@@ -419,13 +421,13 @@ def write_calibration(path: pathlib.Path, rig: mpi_inf_3dhp_rig.Calibration) -> 
         rig: Cameras in a world with z up.
     """
     lines = [mpi_inf_3dhp_rig.HEADER]
-    for index, (name, size) in enumerate(zip(rig.names, rig.sizes, strict=True)):
+    # The file's world has y up.
+    camera = calibrations.turn_camera_back(rig.camera, "y")
+    translation = errors.MILLIMETERS.from_meters(cameras.translation(camera))
+    for index, (name, size) in enumerate(zip(rig.names, rig.image_sizes, strict=True)):
         intrinsic, extrinsic = np.eye(4), np.eye(4)
-        intrinsic[:3, :3] = rig.camera.intrinsics[index]
-        rotation, center = rig.camera.rotation[index], rig.camera.center[index]
-        # The file's world has y up: its (x, y, z) are our (y, z, x).
-        extrinsic[:3, :3] = rotation[:, [1, 2, 0]]
-        extrinsic[:3, 3] = errors.MILLIMETERS.from_meters(-rotation @ center)
+        intrinsic[:3, :3] = camera.intrinsics[index]
+        extrinsic[:3, :3], extrinsic[:3, 3] = camera.rotation[index], translation[index]
         lines += [
             f"name          {name}",
             "  sensor      10 10",

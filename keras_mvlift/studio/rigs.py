@@ -13,7 +13,7 @@ import yaml
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import calibrations, manifests
-from keras_mvlift.geometry import cameras, rigs
+from keras_mvlift.geometry import cameras, lenses, rigs
 from keras_mvlift.studio import calibration_files as calibration_simulation
 from keras_mvlift.studio import synthetic
 
@@ -180,7 +180,7 @@ def _write_clip(
 
 def _bent(ideal: np.ndarray, confidence: np.ndarray, rig: calibrations.Calibration) -> np.ndarray:
     """Returns x and y as the lenses bend them, and confidence, `[V, T, K, 3]`."""
-    bent = np.where(confidence[..., np.newaxis] > 0, calibrations.distort(ideal, rig), 0.0)
+    bent = np.where(confidence[..., np.newaxis] > 0, lenses.distort(ideal, *rig.lens), 0.0)
     return np.concatenate([bent, confidence[..., np.newaxis]], axis=-1)
 
 
@@ -269,7 +269,7 @@ def _detect(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns keypoints `[V, T, K, 2]` of ideal lenses, and confidence, 0 where one is missed."""
     points = body_joints(np.asarray(filmed.pose_world), skeleton)
-    exact = rigs.project(rigs.camera_from_world(points, filmed.camera), filmed.camera)
+    exact = cameras.project_from_world(points, cameras.expand(filmed.camera, -1))
     ideal = exact + rng.normal(0.0, _NOISE_PX, exact.shape)
     confidence = rng.uniform(0.3, 0.95, exact.shape[:-1])
     return ideal, np.where(rng.random(confidence.shape) < _MISSING_RATE, 0.0, confidence)

@@ -100,44 +100,6 @@ class Row:
             object.__setattr__(self, name, array)
 
 
-def lifted_pose(
-    path: str | os.PathLike[str],
-    *,
-    keypoints_2d: np.ndarray,
-    confidence: np.ndarray,
-    pose_pred: np.ndarray,
-    pose_reference: np.ndarray | None = None,
-    title: str = "",
-    error_mm: float | None = None,
-    image_size: tuple[int, int] | None = None,
-) -> None:
-    """Draws one view; the arguments are those of `Row`.
-
-    Args:
-        path: The PNG file.
-        keypoints_2d: `[J, 2]`, pixels.
-        confidence: `[J]`, in [0, 1].
-        pose_pred: `[J, 3]`, meters, root at 0, camera axes.
-        pose_reference: `[J, 3]`, the same; None without.
-        title: A line of text.
-        error_mm: Millimeters.
-        image_size: Pixels.
-
-    Raises:
-        ValueError: If a shape is not the one stated above.
-    """
-    row = Row(
-        keypoints_2d=keypoints_2d,
-        confidence=confidence,
-        pose_pred=pose_pred,
-        pose_reference=pose_reference,
-        title=title,
-        error_mm=error_mm,
-        image_size=image_size,
-    )
-    lifted_poses(path, [row])
-
-
 def lifted_poses(path: str | os.PathLike[str], rows: Sequence[Row], note: str = "") -> None:
     """Draws several views below each other, all poses at one scale; equal rows, equal bytes.
 

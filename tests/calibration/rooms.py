@@ -44,8 +44,7 @@ def refilmed(clip, pose_world, detector=EXACT):
 
 def seen_by(camera, points, noise_px=0.0, rng=None):
     """Observations of points `[N, 3]`, all by all views, limb after limb and frame after frame."""
-    in_views = rigs.camera_from_world(points[np.newaxis], camera)
-    keypoints_2d = rigs.project(in_views, camera)[:, 0]
+    keypoints_2d = cameras.project_from_world(points, camera)
     if noise_px:
         keypoints_2d = keypoints_2d + rng.normal(0.0, noise_px, keypoints_2d.shape)
     limbs = [skeletons.H36M_17.joints.index(name) for name in observations.LIMBS]

@@ -9,7 +9,7 @@ import pytest
 
 from keras_mvlift import configs, errors, skeletons, sources
 from keras_mvlift.datasets import aistpp, preparation
-from keras_mvlift.geometry import rigs
+from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import aistpp as studio_aistpp
 from tests.untrusted import damage, gadgets
 
@@ -385,7 +385,7 @@ class TestRealSample:
         source = open_source(REAL)
         for name in ("gBR_sBM_cAll_d04_mBR2_ch08", "gJS_sBM_cAll_d03_mJS2_ch07"):
             clip = source.read(name)
-            exact = rigs.project(rigs.camera_from_world(clip.pose_world, clip.camera), clip.camera)
+            exact = cameras.project_from_world(clip.pose_world, cameras.expand(clip.camera, -1))
             away = np.linalg.norm(exact - clip.keypoints_2d, axis=-1)
             sure = clip.confidence >= 0.5
             median = [np.median(view[chosen]) for view, chosen in zip(away, sure, strict=True)]

@@ -52,7 +52,7 @@ def test_arrays_of_any_kind_become_numpy_in_double_precision():
         name: given[name].astype(np.float32)
         for name in ("keypoints_2d", "confidence", "pose_world")
     }
-    camera = cameras.from_center(*(np.float32(value) for value in given["camera"]))
+    camera = cameras.Camera(*(np.float32(value) for value in given["camera"]))
     clip = sequences.MultiViewSequence(**(given | single | {"camera": camera}))
     for value in (clip.keypoints_2d, clip.confidence, clip.pose_world, *clip.camera):
         assert isinstance(value, np.ndarray)

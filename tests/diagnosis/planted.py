@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import mistakes
-from keras_mvlift.geometry import cameras
+from keras_mvlift.geometry import cameras, lenses
 from keras_mvlift.studio import synthetic
 
 CALIBRATION = {mistake.name: mistake for mistake in mistakes.CALIBRATION_MISTAKES}
@@ -81,12 +81,9 @@ def late(clean, offsets):
 
 def removed_twice(clean, lens=LENS):
     """Removes a lens's distortion from keypoints that have none."""
-    lenses = np.tile(lens, (clean.num_views, 1))
-    bent = cameras.undistort(clean.rays, lenses[:, np.newaxis]).numpy()
-    intrinsics = clean.camera.intrinsics[:, np.newaxis, np.newaxis]
-    points = bent * intrinsics[..., [0, 1], [0, 1]] + intrinsics[..., :2, 2]
+    points = lenses.undistort(clean.keypoints_2d, clean.camera.intrinsics[:, np.newaxis], lens)
     spoiled = clean.replace_images(points, clean.confidence)
-    return dataclasses.replace(spoiled, distortion=lenses)
+    return dataclasses.replace(spoiled, distortion=np.tile(lens, (clean.num_views, 1)))
 
 
 def opencv(rotation, center):

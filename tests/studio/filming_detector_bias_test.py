@@ -1,13 +1,13 @@
 import numpy as np
 
-from keras_mvlift.geometry import rigs
+from keras_mvlift.geometry import cameras, rigs
 from keras_mvlift.studio import actions, filming, people
 
 
 def seen(num_frames=200):
     person = people.draw_person(0, "S01")
     motion = actions.perform("walking", person, num_frames, 25.0, np.random.default_rng(0))
-    return rigs.camera_from_world(motion, rigs.ring(12))
+    return cameras.camera_from_world(motion, cameras.expand(rigs.ring(12), -1))
 
 
 def test_what_is_seen_from_the_same_side_is_off_alike_wherever_it_is():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_mvlift.geometry import rigs
+from keras_mvlift.geometry import cameras, rigs
 from keras_mvlift.studio import actions, filming, people
 
 CAMERA = rigs.h36m_like()
@@ -29,7 +29,7 @@ def _detect(motion, camera=CAMERA, seed=0, **settings):
 
 
 def _exact(motion, camera=CAMERA):
-    return rigs.project(rigs.camera_from_world(motion, camera), camera)
+    return cameras.project_from_world(motion, cameras.expand(camera, -1))
 
 
 def _error(motion, keypoints_2d, camera=CAMERA):
@@ -83,7 +83,7 @@ def test_noise_is_partly_the_same_in_neighboring_frames(motion):
 
 def test_occluded_joints_have_lower_confidence(motion):
     _, confidence = _detect(motion)
-    hidden = filming.hidden_joints(rigs.camera_from_world(motion, CAMERA))
+    hidden = filming.hidden_joints(cameras.camera_from_world(motion, cameras.expand(CAMERA, -1)))
     assert 0.05 < (hidden > 0.9).mean() < 0.4
     assert confidence[hidden > 0.9].mean() < confidence[hidden == 0].mean() - 0.4
     assert confidence[hidden > 0.9].min() > 0
@@ -211,7 +211,7 @@ def test_a_person_400_pixels_tall_has_the_asked_bias(motion):
     # 1.7 m are 400 pixels where a meter is 400 / 1.7 of them.
     camera = rigs.ring(1)
     depth = camera.intrinsics[0, 1, 1] * 1.7 / 400.0
-    standing = rigs.camera_from_world(motion[:1], camera)
+    standing = cameras.camera_from_world(motion[:1], cameras.expand(camera, -1))
     points_camera = standing - standing[..., :1, :] + np.array([0.0, 0.0, depth])
     placed = points_camera[0] @ camera.rotation[0] + camera.center[0]
     bias = _detect(placed, camera, bias_px=3.0)[0] - _exact(placed, camera)

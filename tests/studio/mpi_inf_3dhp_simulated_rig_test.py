@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift.datasets.mpi_inf_3dhp import p_stmo, protocol
-from keras_mvlift.geometry import rigs
+from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import mpi_inf_3dhp
 
 
@@ -11,7 +11,7 @@ def test_the_rig_stands_at_the_heights_stated_and_sees_the_room():
     assert rig.names == tuple(str(index) for index in range(14))
     np.testing.assert_allclose(rig.camera.center[:, 2], mpi_inf_3dhp.HEIGHTS)
     middle = np.array([[[0.0, 0.0, 0.95]]])
-    seen = rigs.project(rigs.camera_from_world(middle, rig.camera), rig.camera)
+    seen = cameras.project_from_world(middle, cameras.expand(rig.camera, -1))
     np.testing.assert_allclose(seen[:, 0, 0], np.full((14, 2), 1024), atol=300)
 
 

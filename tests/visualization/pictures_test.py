@@ -137,12 +137,6 @@ def test_dollars_in_a_title_are_no_formula(file_of, row):
     file_of(dataclasses.replace(row, title=r"cam_1 $\frac$"))
 
 
-def test_one_view_is_a_picture_of_one_row(tmp_path, file_of, row):
-    fields = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
-    pictures.lifted_pose(tmp_path / "one.png", **fields)
-    assert (tmp_path / "one.png").read_bytes() == file_of(row)
-
-
 @pytest.mark.parametrize("field", ["keypoints_2d", "confidence", "pose_pred", "pose_reference"])
 def test_a_wrong_shape_is_refused_by_name(row, field):
     with pytest.raises(ValueError, match=rf"`{field}` must have shape \(17"):

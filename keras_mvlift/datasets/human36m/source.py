@@ -12,6 +12,7 @@ import numpy as np
 from keras_mvlift import errors
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.human36m import detections, protocol, release, rig
+from keras_mvlift.geometry import lenses
 from keras_mvlift.untrusted import files
 
 FRAME_RATE = 50.0
@@ -136,7 +137,8 @@ class Human36MSource:
         confidence = np.stack([view.confidence[:num_frames] for view in views])
         camera = rig.camera(subject)
         if self.remove_distortion:
-            keypoints_2d, confidence = _straighten(keypoints_2d, confidence, camera.intrinsics)
+            lens = camera.intrinsics[:, np.newaxis], *rig.opencv_lens(rig.DISTORTION[:, np.newaxis])
+            keypoints_2d, confidence = lenses.undistort_detections(keypoints_2d, confidence, *lens)
         if pose_world is not None:
             rig.require_agreement(
                 f"{self.root}: {clip}", pose_world, keypoints_2d, confidence, camera
@@ -255,15 +257,6 @@ class Human36MSource:
 def _subject_number(subject: str) -> tuple[int, str]:
     digits = subject[1:]
     return int(digits) if digits.isdecimal() else 0, subject
-
-
-def _straighten(
-    keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Removes distortion; what no ray of the lens can show is not seen."""
-    straight = rig.undistort(keypoints_2d, intrinsics[:, np.newaxis], rig.DISTORTION[:, np.newaxis])
-    is_seen = (confidence > 0) & np.isfinite(straight).all(axis=-1)
-    return np.where(is_seen[..., np.newaxis], straight, 0.0), np.where(is_seen, confidence, 0.0)
 
 
 POSES = (AUTO, "cdf", "videopose3d", NONE)

@@ -10,6 +10,7 @@ from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.mpi_inf_3dhp import protocol
 from keras_mvlift.datasets.mpi_inf_3dhp import rig as mpi_inf_3dhp_rig
+from keras_mvlift.datasets.rigs import calibrations
 from keras_mvlift.geometry import cameras
 from keras_mvlift.untrusted import files, reading
 
@@ -104,7 +105,7 @@ class Take(NamedTuple):
         pose_world: `[T, 17, 3]`, meters, world with z up; `annot3`, metric.
     """
 
-    rig: mpi_inf_3dhp_rig.Calibration
+    rig: calibrations.Calibration
     keypoints_2d: np.ndarray
     pose_world: np.ndarray
 

@@ -8,12 +8,12 @@ the translation in millimeters; the world has y up. The images are free of lens 
 """
 
 import pathlib
-from typing import NamedTuple
 
 import numpy as np
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.geometry import cameras, rigs, triangulation
+from keras_mvlift.datasets.rigs import calibrations
+from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.untrusted import files
 
 HEADER = "Skeletool Camera Calibration File V1.0"
@@ -28,32 +28,19 @@ _NUM_VALUES = {
     "extrinsic": 16,
     "radial": 1,
 }
-# The file's (x, y, z) with y up is our world's (z, x, y) with z up.
-_WORLD_FROM_FILE = [2, 0, 1]
-# The file has seven digits.
-_ROTATION_TOLERANCE = 1e-4
 
 
-class Calibration(NamedTuple):
-    """A calibrated rig.
-
-    Attributes:
-        names: `V` names, `"0"` to `"13"` in the release.
-        sizes: `[V, 2]`, width and height of the images, pixels.
-        camera: NumPy arrays, fields `[V, ...]`; a world with z up.
-    """
-
-    names: tuple[str, ...]
-    sizes: np.ndarray
-    camera: cameras.Camera
-
-
-def read_calibration(path: pathlib.Path, indices: tuple[int, ...] | None = None) -> Calibration:
+def read_calibration(
+    path: pathlib.Path, indices: tuple[int, ...] | None = None
+) -> calibrations.Calibration:
     """Reads a calibration.
 
     Args:
         path: The file.
         indices: The numbers of the cameras to give, in this order; all of the file without.
+
+    Returns:
+        A rig in a world with z up; its names are `"0"` to `"13"` in the release.
 
     Raises:
         RecordingError: If the file is not in the format, lacks a camera, or describes one that is
@@ -66,12 +53,13 @@ def read_calibration(path: pathlib.Path, indices: tuple[int, ...] | None = None)
             known = ", ".join(found) or "none"
             raise errors.RecordingError(path, "name", f"name a camera {name}", known)
     chosen = [found[name] for name in names]
-    intrinsics, rotation, center, sizes = (np.stack(parts) for parts in zip(*chosen, strict=True))
-    return Calibration(names, sizes, cameras.Camera(intrinsics, rotation, center))
+    *extrinsics, sizes = (np.stack(parts) for parts in zip(*chosen, strict=True))
+    camera = calibrations.turn_camera(cameras.from_opencv(*extrinsics), "y")
+    return calibrations.Calibration(names, camera, np.zeros((len(names), 5)), sizes)
 
 
 def _cameras(path: pathlib.Path) -> dict[str, tuple[np.ndarray, ...]]:
-    """Returns intrinsics, rotation, center and image size of each camera by name."""
+    """Returns intrinsics, rotation, translation and image size of each camera by name."""
     lines = files.read_text(path, "file").rstrip().split("\n")
     if lines[0].strip() != HEADER:
         raise errors.RecordingError(path, "line 1", f"be {HEADER!r}", repr(lines[0][:60]))
@@ -122,18 +110,9 @@ def _camera(
     pinhole = (focal > 0).all() and np.array_equal(frame, np.diag([0, 0, 1, 1]))
     require(bool(pinhole), "intrinsic", "be a pinhole camera's: f 0 c 0 0 f c 0 0 0 1 0 0 0 0 1")
     rotation, translation = extrinsic[:3, :3], errors.MILLIMETERS.to_meters(extrinsic[:3, 3])
-    gram = rotation @ rotation.T
-    is_rotation = np.allclose(gram, np.eye(3), atol=_ROTATION_TOLERANCE)
-    is_proper = is_rotation and np.linalg.det(rotation) > 0
-    is_rigid = is_proper and np.array_equal(extrinsic[3], [0, 0, 0, 1])
+    is_rigid = cameras.is_rotation(rotation) and np.array_equal(extrinsic[3], [0, 0, 0, 1])
     require(bool(is_rigid), "extrinsic", "be a rotation, a translation and 0 0 0 1")
-    center = -rotation.T @ translation
-    return (
-        intrinsic[:3, :3],
-        rotation[:, _WORLD_FROM_FILE],
-        center[_WORLD_FROM_FILE],
-        values["size"],
-    )
+    return intrinsic[:3, :3], rotation, translation, values["size"]
 
 
 # Whether poses, image points and calibration belong together.
@@ -177,10 +156,11 @@ def agreed_pose_world(
     Raises:
         RecordingError: If the calibration does not fit; names the worst camera.
     """
-    seen = rigs.project(pose_camera, camera)
+    camera = cameras.expand(camera, -1)
+    seen = cameras.project(pose_camera, camera.intrinsics)
     off_px = _typical(np.linalg.norm(seen - keypoints_2d, axis=-1))
     _require(path, camera_names, off_px, IMAGE_TOLERANCE_PX, "px between annot3 and annot2")
-    moved = world_from_camera(pose_camera, camera)
+    moved = cameras.world_from_camera(pose_camera, camera)
     _agree(path, camera_names, moved)
     return moved.mean(axis=0)
 
@@ -205,7 +185,7 @@ def require_meeting_rays(
     by_frame = keypoints_2d.swapaxes(0, 1)
     rig = cameras.Camera(*(np.broadcast_to(field, (len(frame), *field.shape)) for field in camera))
     points, _ = triangulation.triangulate(by_frame, np.ones(by_frame.shape[:-1]), rig)
-    seen = rigs.project(rigs.camera_from_world(points.numpy(), camera), camera)
+    seen = cameras.project_from_world(points, cameras.expand(camera, -1))
     off_px = _typical(np.linalg.norm(seen - keypoints_2d, axis=-1))
     _require(path, camera_names, off_px, IMAGE_TOLERANCE_PX, "px from where its rays meet others")
 
@@ -226,11 +206,6 @@ def require_equal_poses(
     """
     relative = pose_camera - pose_camera[:, :, skeletons.ROOT, np.newaxis]
     _agree(path, camera_names, relative @ camera.rotation[:, np.newaxis])
-
-
-def world_from_camera(pose_camera: np.ndarray, camera: cameras.Camera) -> np.ndarray:
-    """Moves `[V, T, J, 3]`, meters, from each camera's frame to the world."""
-    return pose_camera @ camera.rotation[:, np.newaxis] + camera.center[:, np.newaxis, np.newaxis]
 
 
 def _agree(path: object, camera_names: tuple[str, ...], pose: np.ndarray) -> None:

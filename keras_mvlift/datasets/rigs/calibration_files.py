@@ -53,7 +53,7 @@ def read_toml(path: pathlib.Path, unit: errors.Unit = errors.METERS) -> calibrat
             it is missing or cannot be.
     """
     cameras_by_name = _toml_cameras(read_tables(path))
-    entries = [_toml_entry(path, name, table) for name, table in cameras_by_name.items()]
+    entries = [from_table(path, name, table) for name, table in cameras_by_name.items()]
     return calibrations.build(path, entries, unit)
 
 
@@ -377,7 +377,7 @@ def _qualisys_camera(path: pathlib.Path, element: ElementTree.Element) -> tuple[
     intrinsics[:2, 2] = principal_point
     entries = numbers("transform", *(f"r{i}{j}" for i in (1, 2, 3) for j in (1, 2, 3)))
     rotation = entries.reshape(3, 3)
-    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-4) or np.linalg.det(rotation) < 0:
+    if not cameras.is_rotation(rotation):
         field = f"{element.get('serial')}/transform"
         raise errors.RecordingError(path, field, "hold a rotation in r11 to r33", entries.tolist())
     center = errors.MILLIMETERS.to_meters(numbers("transform", "x", "y", "z"))
@@ -418,8 +418,8 @@ def write_toml(path: pathlib.Path, calibration: calibrations.Calibration) -> Non
     back is the same up to the rounding of the rotation's vector.
     """
     tables = {
-        f"cam_{index + 1:02d}": _toml_table(calibration, index)
-        for index in range(len(calibration.names))
+        f"cam_{number:02d}": table | {"fisheye": False}
+        for number, table in enumerate(to_tables(calibration), start=1)
     }
     metadata = {"metadata": {"adjusted": False, "error": 0.0}}
     partial = path.with_name(f".{path.name}.partial")
@@ -444,7 +444,12 @@ def _toml_cameras(tables: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _toml_entry(path: pathlib.Path, key: str, table: Any) -> calibrations.Entry:
+def from_table(path: pathlib.Path, key: str, table: Any) -> calibrations.Entry:
+    """Returns a camera of `to_tables`, unchecked; the key is its name if it has no other.
+
+    Raises:
+        RecordingError: If the table is none, or has a fisheye lens.
+    """
     if not isinstance(table, dict):
         raise errors.RecordingError(path, key, "be a table", table)
     name = str(table.get("name", key))
@@ -461,17 +466,31 @@ def _toml_entry(path: pathlib.Path, key: str, table: Any) -> calibrations.Entry:
     )
 
 
-def _toml_table(calibration: calibrations.Calibration, index: int) -> dict[str, Any]:
-    intrinsics, rotation, center = (np.asarray(value)[index] for value in calibration.camera)
-    distortion = calibration.distortion[index]
-    # Pose2Sim writes four coefficients; the fifth is told only where it is needed.
-    table = {
-        "name": calibration.names[index],
-        "size": calibration.image_sizes[index].tolist(),
-        "matrix": intrinsics.tolist(),
-        "distortions": (distortion if distortion[4] else distortion[:4]).tolist(),
-    }
-    if np.isfinite(rotation).all() and np.isfinite(center).all():
-        table["rotation"] = transform.Rotation.from_matrix(rotation).as_rotvec().tolist()
-        table["translation"] = (-rotation @ center).tolist()
-    return table | {"fisheye": False}
+def to_tables(
+    calibration: calibrations.Calibration, unit: errors.Unit = errors.METERS
+) -> list[dict[str, Any]]:
+    """Returns each camera's numbers under the keys that Pose2Sim, aniposelib and others share.
+
+    Args:
+        calibration: Meters; cameras whose place is not known get neither rotation nor translation.
+        unit: The unit of the translations.
+    """
+    camera = calibration.camera
+    translation = unit.from_meters(cameras.translation(camera))
+    tables = []
+    for index, name in enumerate(calibration.names):
+        lens = calibration.distortion[index]
+        # Pose2Sim writes four coefficients; the fifth is told only where it is needed.
+        table = {
+            "name": name,
+            "size": calibration.image_sizes[index].tolist(),
+            "matrix": np.asarray(camera.intrinsics)[index].tolist(),
+            "distortions": (lens if lens[4] else lens[:4]).tolist(),
+        }
+        # What is not known of a place is NaN in the translation, too.
+        if np.isfinite(translation[index]).all():
+            rotation = transform.Rotation.from_matrix(camera.rotation[index])
+            table["rotation"] = rotation.as_rotvec().tolist()
+            table["translation"] = translation[index].tolist()
+        tables.append(table)
+    return tables

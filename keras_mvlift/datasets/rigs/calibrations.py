@@ -15,8 +15,6 @@ from keras_mvlift import errors
 from keras_mvlift.geometry import cameras
 
 _NUM_COEFFICIENTS = 5
-# Files hold rotations in single precision, or rounded.
-_ROTATION_TOLERANCE = 1e-4
 
 
 class Calibration(NamedTuple):
@@ -39,6 +37,11 @@ class Calibration(NamedTuple):
         """Tells whether it is known of every camera where it stands and looks."""
         known = np.isfinite(self.camera.rotation).all() and np.isfinite(self.camera.center).all()
         return bool(known)
+
+    @property
+    def lens(self) -> tuple[np.ndarray, np.ndarray]:
+        """Intrinsics `[V, 1, 3, 3]` and distortion `[V, 1, 5]`, for clips `[V, T, K, 2]`."""
+        return self.camera.intrinsics[:, np.newaxis], self.distortion[:, np.newaxis]
 
     def select(self, names: Sequence[str]) -> "Calibration":
         """Returns the rig of the named cameras, in their order.
@@ -97,9 +100,9 @@ def build(path: pathlib.Path, entries: Sequence[Entry], unit: errors.Unit) -> Ca
     distortion = np.stack([_distortion(path, entry) for entry in entries])
     rotation = np.stack([_rotation(path, entry) for entry in entries])
     translation = np.stack([_translation(path, entry) for entry in entries])
-    center = -np.einsum("vji,vj->vi", rotation, unit.to_meters(translation))
+    camera = cameras.from_opencv(intrinsics, rotation, unit.to_meters(translation))
     sizes = np.stack([_image_size(path, entry) for entry in entries])
-    return Calibration(names, cameras.Camera(intrinsics, rotation, center), distortion, sizes)
+    return Calibration(names, camera, distortion, sizes)
 
 
 def _intrinsics(path: pathlib.Path, entry: Entry) -> np.ndarray:
@@ -141,8 +144,7 @@ def _rotation(path: pathlib.Path, entry: Entry) -> np.ndarray:
     if given.shape != (3, 3):
         rule = "be a rotation vector or a 3 by 3 matrix"
         raise errors.RecordingError(path, field, rule, given.tolist())
-    is_orthogonal = np.allclose(given @ given.T, np.eye(3), atol=_ROTATION_TOLERANCE)
-    if not is_orthogonal or np.linalg.det(given) < 0:
+    if not cameras.is_rotation(given):
         raise errors.RecordingError(path, field, "hold a rotation", given.tolist())
     return given
 
@@ -178,118 +180,6 @@ def _numbers(path: pathlib.Path, field: str, value: object) -> np.ndarray:
     return numbers
 
 
-# Keypoints freed from the distortion of the lenses that saw them.
-
-# In the plane at distance 1; at a focal length of 1000 pixels a hundred-thousandth of a pixel.
-_LENS_TOLERANCE = 1e-8
-_NUM_STEPS = 30
-_DIFFERENCE = 1e-6
-
-
-def undistort(keypoints_2d: np.ndarray, calibration: Calibration) -> tuple[np.ndarray, np.ndarray]:
-    """Removes lens distortion.
-
-    Args:
-        keypoints_2d: `[V, T, K, 2]`, pixels, as detected.
-        calibration: Its camera's fields are `[V, ...]`; the extrinsics may be unknown.
-
-    Returns:
-        Keypoints `[V, T, K, 2]`, pixels, and `[V, T, K]`, whether the lens bends the ray of that
-        keypoint there: far outside the image the model may turn back on itself, and no ray is.
-    """
-    intrinsics = calibration.camera.intrinsics[:, np.newaxis]
-    rays = cameras.rays(keypoints_2d, intrinsics).numpy()
-    coefficients = np.broadcast_to(
-        calibration.distortion[:, np.newaxis, np.newaxis], (*rays.shape[:-1], 5)
-    )
-    ideal = np.array(cameras.undistort(rays, calibration.distortion[:, np.newaxis]))
-    with np.errstate(all="ignore"):
-        is_undone = _solves(ideal, rays, coefficients)
-        # The fixed-point iteration is slow for strong lenses, and may leave the right branch.
-        rest = ~is_undone
-        if rest.any():
-            ideal[rest] = _newton(rays[rest], coefficients[rest])
-            is_undone[rest] = _solves(ideal[rest], rays[rest], coefficients[rest])
-    focal = np.diagonal(intrinsics, axis1=-2, axis2=-1)[..., np.newaxis, :2]
-    pixels = ideal * focal + intrinsics[..., np.newaxis, :2, 2]
-    return pixels, is_undone & np.isfinite(pixels).all(axis=-1)
-
-
-def straighten(
-    keypoints_2d: np.ndarray, confidence: np.ndarray, calibration: Calibration
-) -> tuple[np.ndarray, np.ndarray]:
-    """Removes lens distortion of what was seen, as `undistort`.
-
-    Args:
-        keypoints_2d: `[V, T, K, 2]`, pixels, as detected.
-        confidence: `[V, T, K]`, 0 where not seen.
-        calibration: Its camera's fields are `[V, ...]`.
-
-    Returns:
-        Keypoints and confidence, both 0 where a joint was not seen, or seen where the lens bends
-        no ray to.
-    """
-    is_seen = confidence > 0
-    center = calibration.camera.intrinsics[:, np.newaxis, np.newaxis, :2, 2]
-    straight, is_undone = undistort(
-        np.where(is_seen[..., np.newaxis], keypoints_2d, center), calibration
-    )
-    is_seen &= is_undone
-    return np.where(is_seen[..., np.newaxis], straight, 0.0), np.where(is_seen, confidence, 0.0)
-
-
-def distort(keypoints_2d: np.ndarray, calibration: Calibration) -> np.ndarray:
-    """Bends keypoints `[V, T, K, 2]`, pixels, as the lenses do; the inverse of `undistort`."""
-    intrinsics = calibration.camera.intrinsics[:, np.newaxis]
-    rays = cameras.rays(keypoints_2d, intrinsics)
-    bent = cameras.distort(rays, calibration.distortion[:, np.newaxis]).numpy()
-    focal = np.diagonal(intrinsics, axis1=-2, axis2=-1)[..., np.newaxis, :2]
-    return bent * focal + intrinsics[..., np.newaxis, :2, 2]
-
-
-def _solves(ideal: np.ndarray, rays: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """Tells `[...]` which ideal rays `[..., 2]` the lens bends to `rays` as a real lens would.
-
-    Far out the model may turn back, and even cross the axis; a lens does neither.
-    """
-    is_near = (
-        np.abs(_distort(ideal, coefficients) - rays).max(axis=-1, initial=0.0) < _LENS_TOLERANCE
-    )
-    goes_out = np.linalg.det(_jacobian(ideal, coefficients)) > 0
-    return is_near & goes_out & ((ideal * rays).sum(axis=-1) >= 0)
-
-
-def _newton(rays: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """Solves for the ideal rays `[N, 2]`, from the center outwards so as to stay on its branch."""
-    ideal = np.zeros_like(rays)
-    for step in range(_NUM_STEPS):
-        target = rays * min(1.0, 2 * (step + 1) / _NUM_STEPS)
-        residual = _distort(ideal, coefficients) - target
-        ideal = ideal - _solve(_jacobian(ideal, coefficients), residual)
-    return ideal
-
-
-def _jacobian(ideal: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """Returns `[..., 2, 2]`, by central differences; the last axis is what is differentiated by."""
-    steps = _DIFFERENCE * np.eye(2)
-    columns = [
-        _distort(ideal + step, coefficients) - _distort(ideal - step, coefficients)
-        for step in steps
-    ]
-    return np.stack(columns, axis=-1) / (2 * _DIFFERENCE)
-
-
-def _solve(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    (a, b), (c, d) = np.moveaxis(matrix, 0, -1)
-    x, y = vector.T
-    return np.stack([d * x - b * y, a * y - c * x], axis=-1) / (a * d - b * c)[:, np.newaxis]
-
-
-def _distort(rays: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """As `cameras.distort`, with coefficients of each ray, `[..., 5]`."""
-    return cameras.distort(rays[..., np.newaxis, :], coefficients).numpy()[..., 0, :]
-
-
 # Worlds whose up is another axis, turned so that it is z.
 
 # For each axis that may point up, the rotation to ours; y goes as OpenSim's does in `trc`.
@@ -318,14 +208,9 @@ def turn_points_back(points: np.ndarray, up: str) -> np.ndarray:
 
 def turn_camera(camera: cameras.Camera, up: str) -> cameras.Camera:
     """Turns cameras, fields `[V, ...]`, of a file's world into ours with z up."""
-    return _turned(camera, _WORLD_FROM_FILE[up])
+    return cameras.turn_world(camera, _WORLD_FROM_FILE[up])
 
 
 def turn_camera_back(camera: cameras.Camera, up: str) -> cameras.Camera:
     """Turns cameras, fields `[V, ...]`, of our world into a file's; inverts `turn_camera`."""
-    return _turned(camera, _WORLD_FROM_FILE[up].T)
-
-
-def _turned(camera: cameras.Camera, turn: np.ndarray) -> cameras.Camera:
-    rotation, center = np.asarray(camera.rotation), np.asarray(camera.center)
-    return cameras.Camera(camera.intrinsics, rotation @ turn.T, center @ turn.T)
+    return cameras.turn_world(camera, _WORLD_FROM_FILE[up].T)

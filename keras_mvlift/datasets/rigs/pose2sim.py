@@ -28,6 +28,7 @@ from keras_mvlift.datasets.rigs import (
     detections,
     recordings,
 )
+from keras_mvlift.geometry import lenses
 
 DEFAULT_FRAME_RATE = 60.0
 
@@ -104,8 +105,7 @@ class Pose2SimSource:
         converter = skeletons.Converter(skeleton.joints)
         confidence = converter.confidence(raw_confidence)
         bent = converter.keypoints(keypoints_2d)
-        undistorted, is_undone = calibrations.undistort(bent, calibration)
-        confidence = np.where(is_undone, confidence, 0.0)
+        straight, confidence = lenses.undistort_detections(bent, confidence, *calibration.lens)
         return sequences.MultiViewSequence(
             name=clip,
             subject=self.subject,
@@ -113,7 +113,7 @@ class Pose2SimSource:
             frame_rate=frame_rate,
             camera_names=calibration.names,
             camera=calibration.camera,
-            keypoints_2d=np.where(confidence[..., np.newaxis] > 0, undistorted, 0.0),
+            keypoints_2d=straight,
             confidence=confidence,
             pose_world=self._reference(keypoints_2d.shape[1], frame_rate),
             distortion=calibration.distortion,

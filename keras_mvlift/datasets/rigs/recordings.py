@@ -13,6 +13,7 @@ from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import association, calibrations, clocks, manifests, trc
 from keras_mvlift.datasets.rigs import calibration_files as calibration_formats
 from keras_mvlift.datasets.rigs import detections as detection_formats
+from keras_mvlift.geometry import lenses
 from keras_mvlift.untrusted import files, reading
 
 
@@ -163,7 +164,7 @@ class RigSource:
         """Returns the 17 joints of one person of each image."""
         skeleton = skeletons.by_name(self.joint_set)
         bent, seen = detection_formats.side_by_side(views, chosen, skeleton.num_joints)
-        straight, seen = calibrations.straighten(bent, seen, self.rig)
+        straight, seen = lenses.undistort_detections(bent, seen, *self.rig.lens)
         converter = skeletons.Converter(skeleton.joints)
         confidence = converter.confidence(seen)
         is_seen = confidence[..., np.newaxis] > 0

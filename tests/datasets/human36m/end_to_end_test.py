@@ -29,7 +29,7 @@ def triangulated(pairs):
         for field in ("keypoints_2d", "confidence", "intrinsics", "rotation", "center")
     }
     camera = cameras.Camera(both["intrinsics"], both["rotation"], both["center"])
-    return triangulation.triangulate(both["keypoints_2d"], both["confidence"], camera)[0].numpy()
+    return triangulation.triangulate(both["keypoints_2d"], both["confidence"], camera)[0]
 
 
 def sine_between_rays(pairs, points):

@@ -3,7 +3,7 @@ import pytest
 
 from keras_mvlift import errors
 from keras_mvlift.datasets.mpi_inf_3dhp import rig
-from keras_mvlift.geometry import cameras, rigs
+from keras_mvlift.geometry import cameras
 from tests.datasets import clips
 
 NAMES = ("a", "b", "c", "d")
@@ -15,7 +15,8 @@ def clip():
 
 
 def of(clip):
-    return rigs.camera_from_world(clip.pose_world, clip.camera), clip.keypoints_2d
+    camera = cameras.expand(clip.camera, -1)
+    return cameras.camera_from_world(clip.pose_world, camera), clip.keypoints_2d
 
 
 def turned(camera, view, angle):

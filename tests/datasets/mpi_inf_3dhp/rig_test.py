@@ -6,6 +6,7 @@ from hypothesis import strategies
 from keras_mvlift import errors
 from keras_mvlift.datasets.mpi_inf_3dhp import protocol
 from keras_mvlift.datasets.mpi_inf_3dhp import rig as mpi_inf_3dhp_rig
+from keras_mvlift.datasets.rigs import calibrations
 from keras_mvlift.studio import mpi_inf_3dhp
 from tests import random_scenes
 from tests.untrusted import damage
@@ -31,7 +32,7 @@ def test_a_camera_worked_by_hand(path):
     path.write_text(TEXT)
     rig = mpi_inf_3dhp_rig.read_calibration(path)
     assert rig.names == ("0",)
-    np.testing.assert_array_equal(rig.sizes, [[2048, 1536]])
+    np.testing.assert_array_equal(rig.image_sizes, [[2048, 1536]])
     expected = [[1497.5, 0, 1024.25], [0, 1496, 1051], [0, 0, 1]]
     np.testing.assert_array_equal(rig.camera.intrinsics, [expected])
     # With z up, the file's x, y, z are our y, z, x: 1.5 m high, looking along our -x.
@@ -62,7 +63,9 @@ def test_any_rig_is_read_as_it_was_written(tmp_path_factory, seed, num_views):
     camera = random_scenes.camera(np.random.default_rng(seed), num_views)
     names = tuple(str(index) for index in range(num_views))
     path = tmp_path_factory.mktemp("rig") / "camera.calibration"
-    written = mpi_inf_3dhp_rig.Calibration(names, np.full((num_views, 2), 2048.0), camera)
+    written = calibrations.Calibration(
+        names, camera, np.zeros((num_views, 5)), np.full((num_views, 2), 2048.0)
+    )
     mpi_inf_3dhp.write_calibration(path, written)
     rig = mpi_inf_3dhp_rig.read_calibration(path)
     assert rig.names == names

@@ -30,7 +30,7 @@ def projected(clip):
     """The reference in the four images, `[V, T, J, 2]`, and its depths `[V, T, J]`."""
     camera = cameras.Camera(*(value[:, np.newaxis] for value in clip.camera))
     moved = cameras.camera_from_world(clip.pose_world, camera)
-    return cameras.project(moved, camera.intrinsics).numpy(), moved[..., 2].numpy()
+    return cameras.project(moved, camera.intrinsics), moved[..., 2]
 
 
 def median_distance(projected, clip, order=slice(None)):
