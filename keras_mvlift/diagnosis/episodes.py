@@ -9,6 +9,7 @@ from scipy.spatial import transform
 from keras_mvlift import skeletons
 from keras_mvlift.diagnosis import findings, mistakes, moments, residuals
 from keras_mvlift.diagnosis import footage as footages
+from keras_mvlift.geometry import epipolar
 
 MIN_SHARE = 0.06
 """A camera that is off in a smaller share of its frames has blunders, as every detector."""
@@ -434,10 +435,10 @@ def _epipolar_errors(
     near = np.broadcast_to(
         rays[1 - view][instants][:, np.newaxis], (*index.shape, len(moments.LIMBS), 2)
     )
-    matrix = residuals.essential(first, second)
+    matrix = epipolar.essential_from_cameras(first, second)
     far = rays[view][index].reshape(1, -1, 2)
-    _, off = residuals.epipolar_distances(matrix, near.reshape(1, -1, 2), far)
-    off = off.reshape(*index.shape, -1) / views.person_size[1]
+    _, off = epipolar.line_distances(matrix, near.reshape(1, -1, 2), far)
+    off = np.abs(off).reshape(*index.shape, -1) / views.person_size[1]
     return off, footage.confidence[1 - view][instants][:, moments.LIMBS] > 0
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import optimize
 
 from keras_mvlift.datasets.rigs import calibrations, detections
-from keras_mvlift.geometry import cameras
+from keras_mvlift.geometry import cameras, lenses, triangulation
 
 MAX_PEOPLE = 12
 """The most people of an image that are looked at, the most surely seen first."""
@@ -46,13 +46,13 @@ class CrowdRays(NamedTuple):
         rays: `[N, K, 2]`, the camera's intrinsics and distortion removed.
         confidence: `[N, K]`; 0 where a joint was not seen.
         first: `[T]`, where the people of a frame begin among the `N`, the surest first.
-        count: `[T]`, how many they are; 0 where nobody, or no frame, is there.
+        number: `[T]`, how many they are; 0 where nobody, or no frame, is there.
     """
 
     rays: np.ndarray
     confidence: np.ndarray
     first: np.ndarray
-    count: np.ndarray
+    number: np.ndarray
 
 
 class Association(NamedTuple):
@@ -129,7 +129,7 @@ def choose(
     surest = detections.most_surely_seen(streams, num_frames)
     alone = Association(surest[np.newaxis], 1, 0, float("nan"))
     crowds = [_rays(stream, num_frames, rig, view) for view, stream in enumerate(streams)]
-    if num_people == 1 and max(crowd.count.max() for crowd in crowds) < 2:
+    if num_people == 1 and max(crowd.number.max() for crowd in crowds) < 2:
         return alone
     found = associate(crowds, rig.camera, num_people, frame_rate)
     is_shared = (surest >= 0).sum(axis=0) >= 2
@@ -148,7 +148,7 @@ def _rays(
         return CrowdRays(np.zeros((0, 1, 2)), np.zeros((0, 1)), nobody, nobody)
     people = stream.crowd.people[np.newaxis]
     camera = rig.select([rig.names[view]])
-    straight, seen = calibrations.straighten(people[..., :2], people[..., 2], camera)
+    straight, seen = lenses.undistort_detections(people[..., :2], people[..., 2], *camera.lens)
     intrinsics = camera.camera.intrinsics[0]
     rays = (straight[0] - intrinsics[:2, 2]) / intrinsics[[0, 1], [0, 1]]
     return CrowdRays(rays, seen[0], *stream.slots(num_frames))
@@ -165,17 +165,18 @@ def associate(
         num_people: `M`, how many are followed: those that are seen for longest.
         frame_rate: Frames per second.
     """
-    rig = _Rig(np.asarray(camera.rotation), np.asarray(camera.center))
-    num_views, num_frames = len(crowds), len(crowds[0].count)
+    # Of rays: a camera with `K = I`.
+    camera = camera._replace(intrinsics=np.tile(np.eye(3), (len(crowds), 1, 1)))
+    num_views, num_frames = len(crowds), len(crowds[0].number)
     people: list[_Person] = []
     unsure, errors = 0, []
     max_gap = max(round(_MAX_GAP_SECONDS * frame_rate), 1)
     for frame in range(num_frames):
         image = _Frame(crowds, frame)
         active = [each for each in people if frame - each.last <= max_gap]
-        for person, place, is_unsure in _matched(image, rig, active):
+        for person, place, is_unsure in _matched(image, camera, active):
             unsure += int(is_unsure.sum())
-            seen = _met(image, rig, place)
+            seen = _met(image, camera, place)
             if seen is not None:
                 person.move(frame, seen)
                 errors.append(seen.error)
@@ -185,7 +186,7 @@ def associate(
             # One view alone says who it is, not where.
             person.place[:, frame] = image.numbers(place)
             image.take(place)
-        for seen in _found(image, rig):
+        for seen in _found(image, camera):
             newcomer = _Person(num_views, num_frames)
             newcomer.move(frame, seen)
             newcomer.place[:, frame] = image.numbers(seen.place)
@@ -201,47 +202,12 @@ def associate(
     )
 
 
-class _Rig(NamedTuple):
-    """The cameras: rotations `[V, 3, 3]` from world, and centers `[V, 3]`."""
-
-    rotation: np.ndarray
-    center: np.ndarray
-
-    def rays_of(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the rays `[V, M, K, 2]` of points `[M, K, 3]`, and whether they lie in front."""
-        moved = points - self.center[:, np.newaxis, np.newaxis]
-        moved = moved @ self.rotation.swapaxes(-1, -2)[:, np.newaxis]
-        depth = moved[..., 2]
-        is_ahead = depth > cameras.MIN_DEPTH
-        return moved[..., :2] / np.where(is_ahead, depth, 1.0)[..., np.newaxis], is_ahead
-
-    def directions(self, rays: np.ndarray) -> np.ndarray:
-        """Returns the unit directions `[V, ..., 3]` of rays `[V, ..., 2]` in the world."""
-        ahead = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
-        axes = self.rotation.reshape(len(self.rotation), *[1] * (rays.ndim - 3), 3, 3)
-        world = ahead @ axes
-        return world / np.linalg.norm(world, axis=-1, keepdims=True)
-
-    def meet(self, rays: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Finds the points nearest to rays.
-
-        Args:
-            rays: `[V, ..., K, 2]`.
-            weight: `[V, ..., K]`, 0 for a ray that does not count.
-
-        Returns:
-            `[..., K, 3]`, meters, world, and `[..., K]`, whether two views or more see the joint.
-        """
-        direction = self.directions(rays)
-        across = np.eye(3) - direction[..., np.newaxis] * direction[..., np.newaxis, :]
-        across = across * weight[..., np.newaxis, np.newaxis]
-        center = self.center.reshape(len(self.center), *[1] * (rays.ndim - 2), 3)
-        left = across.sum(axis=0)
-        right = (across @ center[..., np.newaxis]).sum(axis=0)
-        is_known = (weight > 0).sum(axis=0) >= 2
-        # Parallel rays meet nowhere: the small number keeps such a system solvable.
-        left = np.where(is_known[..., np.newaxis, np.newaxis], left + 1e-9 * np.eye(3), np.eye(3))
-        return np.linalg.solve(left, right)[..., 0], is_known
+def _rays_of(points: np.ndarray, camera: cameras.Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rays `[V, M, K, 2]` of points `[M, K, 3]`, and whether they lie in front."""
+    moved = cameras.camera_from_world(points, cameras.expand(camera, -1))
+    depth = moved[..., 2]
+    is_ahead = depth > cameras.MIN_DEPTH
+    return moved[..., :2] / np.where(is_ahead, depth, 1.0)[..., np.newaxis], is_ahead
 
 
 class _Frame:
@@ -249,7 +215,7 @@ class _Frame:
 
     def __init__(self, crowds: Sequence[CrowdRays], frame: int) -> None:
         self._first = np.array([crowd.first[frame] for crowd in crowds])
-        count = np.minimum([crowd.count[frame] for crowd in crowds], MAX_PEOPLE)
+        count = np.minimum([crowd.number[frame] for crowd in crowds], MAX_PEOPLE)
         num_joints = max(crowd.confidence.shape[-1] for crowd in crowds)
         shape = (len(crowds), max(count.max(), 1), num_joints)
         self.rays, self.confidence = np.zeros((*shape, 2)), np.zeros(shape)
@@ -290,9 +256,9 @@ class _Frame:
         confidence = np.where(is_there[..., np.newaxis], self.confidence[view, at], 0.0)
         return self.rays[view, at], confidence, self.size[view, at]
 
-    def costs(self, rig: _Rig, points: np.ndarray, is_known: np.ndarray) -> np.ndarray:
+    def costs(self, camera: cameras.Camera, points: np.ndarray, is_known: np.ndarray) -> np.ndarray:
         """Returns how far people `[M, K, 3]` are from what is free, `[V, M, P]`."""
-        expected, is_ahead = rig.rays_of(points)
+        expected, is_ahead = _rays_of(points, camera)
         both = (self.confidence > 0)[:, np.newaxis] & (is_known & is_ahead)[:, :, np.newaxis]
         apart = np.linalg.norm(self.rays[:, np.newaxis] - expected[:, :, np.newaxis], axis=-1)
         # A joint far off is a blunder, and counts as no more than that.
@@ -312,13 +278,13 @@ class _Seen(NamedTuple):
 
 
 def _matched(
-    image: _Frame, rig: _Rig, people: list[_Person]
+    image: _Frame, camera: cameras.Camera, people: list[_Person]
 ) -> list[tuple[_Person, np.ndarray, np.ndarray]]:
     """Matches who was followed to what each view sees; tells the views that are unsure."""
     if not people:
         return []
     points = np.stack([person.points for person in people])
-    cost = image.costs(rig, points, np.stack([person.is_known for person in people]))
+    cost = image.costs(camera, points, np.stack([person.is_known for person in people]))
     place = np.full((len(people), len(cost)), -1)
     unsure = np.zeros((len(people), len(cost)), bool)
     for view, of_view in enumerate(cost):
@@ -333,13 +299,13 @@ def _matched(
     return list(zip(people, place, unsure, strict=True))
 
 
-def _met(image: _Frame, rig: _Rig, place: np.ndarray) -> _Seen | None:
+def _met(image: _Frame, camera: cameras.Camera, place: np.ndarray) -> _Seen | None:
     """Finds where views agree that somebody is, without the views that do not; None if nowhere."""
     place = place.copy()
     while (place >= 0).sum() >= 2:
         rays, confidence, size = image.picked(place)
-        points, is_known = rig.meet(rays, confidence)
-        expected, is_ahead = rig.rays_of(points[np.newaxis])
+        points, is_known = triangulation.triangulate(rays, confidence, camera)
+        expected, is_ahead = _rays_of(points[np.newaxis], camera)
         both = (confidence > 0) & is_known & is_ahead[:, 0]
         apart = np.linalg.norm(rays - expected[:, 0], axis=-1) / size[:, np.newaxis]
         # The median: a joint of a view may be a blunder.
@@ -357,15 +323,15 @@ def _met(image: _Frame, rig: _Rig, place: np.ndarray) -> _Seen | None:
     return None
 
 
-def _found(image: _Frame, rig: _Rig) -> Iterator[_Seen]:
+def _found(image: _Frame, camera: cameras.Camera) -> Iterator[_Seen]:
     """Finds people among what is free: those whom most views agree on, one after the other."""
     while True:
         best = None
         for first, second in itertools.combinations(range(len(image.rays)), 2):
             for place in _pairs(image, first, second):
-                seen = _met(image, rig, place)
+                seen = _met(image, camera, place)
                 if seen is not None:
-                    seen = _extended(image, rig, seen)
+                    seen = _extended(image, camera, seen)
                     if best is None or _rank(seen) > _rank(best):
                         best = seen
         if best is None:
@@ -381,13 +347,13 @@ def _pairs(image: _Frame, first: int, second: int) -> Iterator[np.ndarray]:
         yield place
 
 
-def _extended(image: _Frame, rig: _Rig, seen: _Seen) -> _Seen:
+def _extended(image: _Frame, camera: cameras.Camera, seen: _Seen) -> _Seen:
     """Adds what other views see of somebody."""
-    (cost,) = image.costs(rig, seen.points[np.newaxis], seen.is_known[np.newaxis]).swapaxes(0, 1)
+    (cost,) = image.costs(camera, seen.points[np.newaxis], seen.is_known[np.newaxis]).swapaxes(0, 1)
     nearest = cost.argmin(axis=-1)
     is_near = cost[np.arange(len(cost)), nearest] <= 2 * _MAX_ERROR
     place = np.where((seen.place < 0) & is_near, nearest, seen.place)
-    return _met(image, rig, place) or seen
+    return _met(image, camera, place) or seen
 
 
 def _rank(seen: _Seen) -> tuple[int, float]:

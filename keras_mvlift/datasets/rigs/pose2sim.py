@@ -130,9 +130,9 @@ class Pose2SimSource:
         else:
             found = sorted(folder.glob("Calib*.toml")) or sorted(folder.glob("*.qca.txt"))
             if len(found) != 1:
-                names = ", ".join(path.name for path in found) or "no such file"
+                received = ", ".join(path.name for path in found) or "no such file"
                 rule = "match exactly one file"
-                raise errors.RecordingError(folder, "Calib*.toml or *.qca.txt", rule, names)
+                raise errors.RecordingError(folder, "Calib*.toml or *.qca.txt", rule, received)
             path = found[0]
         is_toml = self.calibration or path.suffix == ".toml"
         calibration = calibration_files.read(path, "pose2sim" if is_toml else "qualisys")

@@ -60,7 +60,8 @@ def room(num_people, num_cameras, seed=0, noise_px=3.0, missing=0.05, lost=0.05)
         seed=seed,
     )
     pose_world = [np.asarray(studio.read(clip).pose_world) for clip in studio.clips()]
-    moved = [rigs.camera_from_world(pose, studio.camera) for pose in pose_world]
+    camera = cameras.expand(studio.camera, -1)
+    moved = [cameras.camera_from_world(pose, camera) for pose in pose_world]
     rays = np.stack([points[..., :2] / points[..., 2:] for points in moved], axis=2)
     rays = rays + rng.normal(0.0, noise_px / rigs.FOCAL_LENGTH, rays.shape)
     confidence = rng.uniform(0.3, 0.95, rays.shape[:-1])
