@@ -21,7 +21,7 @@ def seen_as(name):
     camera = cameras.Camera(*(np.asarray(field)[0] for field in CLIP.camera))
     points = rigs.body_joints(np.asarray(CLIP.pose_world), skeletons.by_name(name))
     points = cameras.camera_from_world(points, camera)
-    return cameras.project(points, camera.intrinsics).numpy()
+    return cameras.project(points, camera.intrinsics)
 
 
 def checked(keypoints_2d, confidence=None, **options):
@@ -92,7 +92,7 @@ def test_shares_of_an_image_are_no_pixels(scale, shift):
 
 def test_poses_that_miss_what_they_are_lifted_from_are_warned_about():
     camera = cameras.Camera(*(np.asarray(field)[0] for field in CLIP.camera))
-    pose = cameras.camera_from_world(np.asarray(CLIP.pose_world), camera).numpy()
+    pose = cameras.camera_from_world(np.asarray(CLIP.pose_world), camera)
     keypoints, seen = checked(seen_as("h36m_17"))
     intrinsics = np.broadcast_to(camera.intrinsics, (4, 3, 3))
     with warnings.catch_warnings():

@@ -105,7 +105,7 @@ def triangulate(footage: footages.Footage, members: np.ndarray) -> np.ndarray:
     points, is_seen = triangulation.triangulate(
         footage.keypoints_2d[:, :, LIMBS].swapaxes(0, 1), weights.swapaxes(0, 1), footage.camera
     )
-    return np.where(is_seen.numpy()[..., np.newaxis], points.numpy(), np.nan)
+    return np.where(np.asarray(is_seen)[..., np.newaxis], np.asarray(points), np.nan)
 
 
 def project(footage: footages.Footage, points: np.ndarray) -> np.ndarray:

@@ -117,15 +117,12 @@ def cast(value: Array, dtype: Any) -> Array:
     return np.asarray(value, dtype) if xp is np else xp.cast(value, dtype)
 
 
-def merge_axes(value: Array, count: int, behind: int = 0) -> Array:
-    """Makes one axis of `count` axes, with `behind` axes behind them."""
+def merge_last_axes(value: Array) -> Array:
+    """Makes one axis of the last two."""
     xp = namespace(value)
-    shape = value.shape if xp is np else xp.shape(value)
-    end = len(value.shape) - behind
     if xp is np:
-        merged = int(np.prod(shape[end - count : end]))
-        return value.reshape(*shape[: end - count], merged, *shape[end:])
-    return xp.reshape(value, xp.concatenate([shape[: end - count], [-1], shape[end:]], axis=0))
+        return value.reshape(*value.shape[:-2], value.shape[-2] * value.shape[-1])
+    return xp.reshape(value, xp.concatenate([xp.shape(value)[:-2], [-1]], axis=0))
 
 
 @functools.cache

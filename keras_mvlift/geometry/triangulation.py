@@ -10,7 +10,7 @@ Of NumPy arrays all functions make NumPy arrays, of tensors tensors.
 
 import itertools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,26 +36,13 @@ def normal_equations(
         `[..., J, 3, 3]` and `[..., J, 3]`, to be summed over whatever shares one shift.
     """
     xp, rays, weights, rotation, points = arrays.convert(rays, weights, rotation, points)
-    rows, residual = _equations(rays, rotation, points)
-    return _normal(rows, xp.square(weights)[..., np.newaxis, np.newaxis] * rows, residual)
-
-
-def _normal(
-    rows: arrays.Array, weighted: arrays.Array, residual: arrays.Array
-) -> tuple[arrays.Array, arrays.Array]:
-    """Builds the normal equations of rows `[..., N, 3]` and what they miss by, `[..., N]`."""
-    left = arrays.transposed_times(rows, weighted)
-    return left, -arrays.transposed_times(weighted, residual[..., np.newaxis])[..., 0]
-
-
-def _equations(
-    rays: arrays.Array, rotation: arrays.Array, points: arrays.Array
-) -> tuple[arrays.Array, arrays.Array]:
-    """Returns rows of the unknown shift `[..., J, 2, 3]`, and what they miss by `[..., J, 2]`."""
     rows = (
         rotation[..., np.newaxis, :2, :] - rays[..., np.newaxis] * rotation[..., np.newaxis, 2:, :]
     )
-    return rows, points[..., :2] - rays * points[..., 2:]
+    residual = points[..., :2] - rays * points[..., 2:]
+    weighted = xp.square(weights)[..., np.newaxis, np.newaxis] * rows
+    left = arrays.transposed_times(rows, weighted)
+    return left, -arrays.transposed_times(weighted, residual[..., np.newaxis])[..., 0]
 
 
 def solve(left: arrays.Array, right: arrays.Array) -> arrays.Array:
@@ -113,18 +100,18 @@ def solve_root_position(
     # joints are summed first, and only sums are turned.
     (x, y, z), (u, v) = arrays.unstack(points), arrays.unstack(rays)
     squared = xp.square(weights)
-    missed = xp.stack([squared * (x - u * z), squared * (y - v * z)], axis=-3)
-    across = xp.stack([u, v], axis=-3)
-    along = -xp.sum(across * missed, axis=(-3, -1))
-    by_axis = xp.sum(missed, axis=-1)
-    right = xp.stack([by_axis[..., 0, :], by_axis[..., 1, :], along], axis=-1)
-    left = arrays.transposed_times(rotation, xp.matmul(_ray_moments(xp, squared, u, v), rotation))
+    missed_x, missed_y = squared * (x - u * z), squared * (y - v * z)
+    missed = (missed_x, missed_y, -(u * missed_x + v * missed_y))
+    right = xp.stack([xp.sum(each, axis=-1) for each in missed], axis=-1)
+    left = _ray_moments(squared, u, v)
+    left = arrays.transposed_times(rotation, left @ rotation)
     right = arrays.transposed_times(rotation, right[..., np.newaxis])[..., 0]
     return solve(xp.sum(left, axis=-3), -xp.sum(right, axis=-2))
 
 
-def _ray_moments(xp: Any, squared: arrays.Array, u: arrays.Array, v: arrays.Array) -> arrays.Array:
+def _ray_moments(squared: arrays.Array, u: arrays.Array, v: arrays.Array) -> arrays.Array:
     """Sums `w² N` over joints, `[..., 3, 3]`: `N = [[1, 0, -u], [0, 1, -v], [-u, -v, u² + v²]]`."""
+    xp = arrays.namespace(squared)
     factors = (xp.ones_like(u), -u, -v, u * u + v * v)
     one, of_u, of_v, of_both = (xp.sum(squared * factor, axis=-1) for factor in factors)
     zero = xp.zeros_like(one)
@@ -428,6 +415,6 @@ def median(values: arrays.Array, is_used: arrays.Array) -> arrays.Array:
     count = xp.count_nonzero(is_used, axis=(-2, -1))[..., np.newaxis]
     # Those that are not used come last.
     last = xp.asarray(np.inf, dtype=values.dtype)
-    ordered = xp.sort(arrays.merge_axes(xp.where(is_used, values, last), 2), axis=-1)
+    ordered = xp.sort(arrays.merge_last_axes(xp.where(is_used, values, last)), axis=-1)
     found = xp.take_along_axis(ordered, xp.maximum(count - 1, 0) // 2, axis=-1)
     return xp.where(count > 0, found, xp.zeros_like(found))[..., np.newaxis]

@@ -86,6 +86,6 @@ def test_what_numpy_has_no_name_for(array):
         (arrays.unstack(array(vector)), vector.T),
         (arrays.divide(array([1.0, 3.0, 0.0]), array([0.0, 2.0, 0.0])), [0.0, 1.5, 0.0]),
         (arrays.cast(array([True, False]), np.float32), [1.0, 0.0]),
-        (arrays.merge_axes(array(np.zeros((2, 3, 4, 5))), 2, behind=1), np.zeros((2, 12, 5))),
+        (arrays.merge_last_axes(array(np.zeros((2, 3, 4)))), np.zeros((2, 12))),
     ):
         np.testing.assert_allclose(found, expected)

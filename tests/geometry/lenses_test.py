@@ -100,10 +100,10 @@ def test_a_strong_lens_is_undone():
 
 
 def test_where_newtons_steps_lead_astray_a_ray_is_followed_from_the_center():
-    # A ray 55 degrees off the axis, which the lens bends more than twice as far out.
-    ray, lens = np.array([[1.43, 0.0]]), np.array([0.15, 0.35, 0.0, 0.0, -0.017])
+    # A ray 53 degrees off the axis, which the lens bends half as far out again.
+    ray, lens = np.array([[1.3, 0.0]]), np.array([-0.08, 0.38, 0.0, 0.0, -0.07])
     bent = lenses.distort(ray, NO_LENS, lens)
-    assert bent[0, 0] > 3.5
+    assert bent[0, 0] > 2.0
     np.testing.assert_allclose(lenses.undistort(bent, NO_LENS, lens), ray, atol=1e-8)
 
 

@@ -34,7 +34,7 @@ def walking(name="coco_17"):
     """Returns the joints of a set, `[30, K, 2]`, pixels, of somebody who walks before a camera."""
     points = rigs.body_joints(np.asarray(WALK.pose_world), skeletons.by_name(name))
     points = cameras.camera_from_world(points, WALK_CAMERA)
-    return cameras.project(points, WALK_CAMERA.intrinsics).numpy()
+    return cameras.project(points, WALK_CAMERA.intrinsics)
 
 
 def track(name="person 1", seed=0, num_frames=12, **fields):

@@ -74,7 +74,7 @@ def test_a_camera_that_cannot_be_is_refused_by_field(make, sentence):
 def test_a_camera_of_a_rig_is_known_by_its_name():
     rig = calibration_files.read_qualisys(CALIBRATION)
     name = rig.names[2]
-    seen = viewpoints.read_calibration(CALIBRATION, name)
+    seen = viewpoints.read(CALIBRATION, name)
     np.testing.assert_allclose(seen.intrinsics, rig.camera.intrinsics[2])
     np.testing.assert_allclose(seen.rotation, rig.camera.rotation[2])
     np.testing.assert_allclose(seen.center, rig.camera.center[2])
@@ -87,11 +87,11 @@ def test_a_camera_of_a_rig_is_known_by_its_name():
 def test_a_camera_that_is_not_there_is_refused_with_those_that_are(name):
     known = ", ".join(calibration_files.read_qualisys(CALIBRATION).names)
     with pytest.raises(errors.RecordingError, match=f"`camera` must be one of {known}"):
-        viewpoints.read_calibration(CALIBRATION, name)
+        viewpoints.read(CALIBRATION, name)
 
 
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(errors.RecordingError, match=r"`calibration` must end in \.toml"):
-        viewpoints.read_calibration(tmp_path / "rig.docx")
+        viewpoints.read(tmp_path / "rig.docx")
     with pytest.raises(errors.RecordingError, match="must be a file that exists"):
-        viewpoints.read_calibration(tmp_path / "rig.toml")
+        viewpoints.read(tmp_path / "rig.toml")

@@ -71,7 +71,7 @@ def view_of(points, focal=1000.0, confidence=None):
     intrinsics = np.tile(np.diag([focal, focal, 1.0]), (len(points), 1, 1))
     intrinsics[:, :2, 2] = 500.0
     camera = cameras.Camera(intrinsics, np.tile(np.eye(3), (len(points), 1, 1)), points[:, 0] * 0)
-    keypoints_2d = cameras.project(points, intrinsics).numpy()
+    keypoints_2d = cameras.project(points, intrinsics)
     if confidence is None:
         confidence = np.ones(points.shape[:2])
     return tf.nest.map_structure(

@@ -258,7 +258,7 @@ def require_agreement(
     frame = chosen.round().astype(int)
     each = cameras.Camera(*(np.asarray(field)[:, np.newaxis] for field in camera))
     points = cameras.camera_from_world(pose_world[frame], each)
-    image = cameras.project(points, each.intrinsics).numpy()
+    image = np.asarray(cameras.project(points, each.intrinsics))
     image, seen = (part - part[..., :1, :] for part in (image, keypoints_2d[:, frame]))
     known = (confidence[:, frame] > 0) & (confidence[:, frame, :1] > 0)
     # off[v, w]: of what camera w saw from where camera v sees the poses.
