@@ -4,9 +4,8 @@ import argparse
 import json
 import pathlib
 
-from keras_mvlift import configs, sources
+from keras_mvlift import sources
 from keras_mvlift.datasets import sequences
-from keras_mvlift.datasets.rigs import manifests
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import report
 from keras_mvlift.visualization import rig_report, rig_text
@@ -18,7 +17,7 @@ MAX_CLIPS = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument(
-        "path", help="a folder in Pose2Sim's layout, or a rig's manifest or its folder"
+        "path", help="a rig's manifest or its folder, or AIST++'s folder or one of Pose2Sim"
     )
     parser.add_argument("--source", help="read PATH as this source; told from PATH by default")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures there")
@@ -48,15 +47,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _read(options: argparse.Namespace) -> list[sequences.MultiViewSequence]:
-    source = _open(options)
+    source = sources.open_path(options.path, options.source)
     clips = source.clips()
     return [source.read(clips[index]) for index in footages.spread(len(clips), MAX_CLIPS)]
-
-
-def _open(options: argparse.Namespace) -> sources.Source:
-    path = pathlib.Path(options.path)
-    if not path.exists():
-        raise FileNotFoundError(f"`path` must be a file or folder. Received: {path}.")
-    has_manifest = path.is_file() or any((path / name).is_file() for name in manifests.FILE_NAMES)
-    source = options.source or ("rig" if has_manifest else "pose2sim")
-    return sources.open_source(configs.DataConfig(source=source), options.path)
