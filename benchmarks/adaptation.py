@@ -32,6 +32,7 @@ _LEFT_OUT, _OTHER_DANCER = "gBR_sBM_cAll_d04_mBR2_ch08", "gJS_sBM_cAll_d03_mJS2_
 _STRIDE = 6
 _FITTED_FRAMES, _GAP = 60, 5
 _REFERENCE = "opensim/Balancing_for_IK.trc"
+_CONSOLE = rich.console.Console(width=250)
 # What is measured beside the step that the score chooses.
 _STEPS = (
     adaptation.Step(),
@@ -41,7 +42,7 @@ _STEPS = (
 )
 
 
-class Test(NamedTuple):
+class Tested(NamedTuple):
     """Views that are lifted, and the truth.
 
     Attributes:
@@ -67,7 +68,7 @@ class Test(NamedTuple):
         return tuple(scale * float(np.mean(metric(true, pose))) for metric in metrics)
 
 
-def test_of(clip: sequences.MultiViewSequence, stride: int, layer: last_layer.LastLayer) -> Test:
+def test_of(clip: sequences.MultiViewSequence, stride: int, layer: last_layer.LastLayer) -> Tested:
     """Feeds every view of a clip that shows a person to the network."""
     some = sequences.instants_of_sequence(clip, np.arange(0, clip.num_frames, stride))
     if clip.pose_world is None:
@@ -80,20 +81,20 @@ def test_of(clip: sequences.MultiViewSequence, stride: int, layer: last_layer.La
         lambda field: field[is_tested], sequences.to_view(some)
     )
     names = np.broadcast_to(some.camera_names, is_tested.shape)[is_tested]
-    return Test(*layer.features(seen), in_camera[is_tested], names)
+    return Tested(*layer.features(seen), in_camera[is_tested], names)
 
 
 def fitted_to(
     clips: list[sequences.MultiViewSequence], layer: last_layer.LastLayer
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Fits the steps of `_STEPS`, and the one that the score without labels chooses."""
-    start = time.perf_counter()
+    start = time.process_time()
     parts = list(adaptation.fed(adaptation.parts_of(clips), layer.features))
     found = adaptation.choose(parts, layer.weights)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     for step, score in found.scores.items():
-        print(f"  {step}: {score:.1f} mm without labels", flush=True)
-    yield f"chosen: {found.step} ({seconds:.0f} s)", found.weights
+        _CONSOLE.print(f"  {step}: {score:.1f} mm without labels")
+    yield f"chosen: {found.step} ({seconds:.0f} s of CPU)", found.weights
     for step in _STEPS:
         yield str(step), adaptation.adapted(parts, layer.weights, step)
 
@@ -127,7 +128,6 @@ def measure(root: str) -> rich.table.Table:
                 for test, sets in tests.values()
                 for cameras in sets
             ]
-            print(name, step, *cells, sep=" | ", flush=True)
             table.add_row(name, step, *cells)
     return table
 
@@ -136,7 +136,7 @@ def main() -> None:
     """Runs what the command line asks for."""
     parser = argparse.ArgumentParser(description="Measures closed-form adaptation.")
     parser.add_argument("--aistpp", required=True, help="AIST++'s folder")
-    rich.console.Console(width=250).print(measure(parser.parse_args().aistpp))
+    _CONSOLE.print(measure(parser.parse_args().aistpp))
 
 
 if __name__ == "__main__":

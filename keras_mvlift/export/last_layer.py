@@ -16,7 +16,7 @@ from tensorflow.python.framework import convert_to_constants
 
 from keras_mvlift import inference, numpy_networks
 from keras_mvlift.datasets import views
-from keras_mvlift.training import lifters
+from keras_mvlift.training import lifters, objectives
 
 _LIFT = "lift_camera"
 _LIFTING_NETWORK = "lifting_network"
@@ -98,7 +98,7 @@ class LastLayer:
         shutil.copytree(self._model.path / beside, folder / beside)
         path = folder / lifters.FOLDER
         if any(path.glob("*.h5")):
-            lifter, _ = lifters.load(path, None)
+            lifter, _ = lifters.load(path, objectives.TransformReprojection())
             lifter.lifting_network.layers[-1].set_weights([value.numpy() for value in rounded])
             lifters.save(lifter, self._model.description, path)
         told = json.dumps(self._model.description | notes, indent=2, sort_keys=True)
