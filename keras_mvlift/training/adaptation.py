@@ -286,6 +286,8 @@ def parts_of(
 ) -> list[sequences.Instants]:
     """Takes instants of clips, evenly spread: a clip is a part, and a single one is cut into some.
 
+    A reference that a clip may have stays behind: instants have none.
+
     Args:
         clips: One or more.
         max_views: In all.

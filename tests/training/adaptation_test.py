@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -174,12 +172,6 @@ def test_what_is_not_triangulated_is_not_trusted(part):
         assert not trust[side][..., ankle].any()
         others = np.delete(trust[side], ankle, axis=-1)
         assert 0.5 < others.min() < others.max() < 0.9
-
-
-def test_no_label_is_looked_at(clip, part):
-    bare = fed(dataclasses.replace(clip, pose_world=None))
-    for mine, theirs in zip(bare.fitted, part.fitted, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_a_single_clip_is_cut_and_several_are_parts_of_their_own():
