@@ -36,9 +36,9 @@ _CONSOLE = rich.console.Console(width=250)
 # What is measured beside the step that the score chooses.
 _STEPS = (
     adaptation.Step(),
-    adaptation.Step(1e3),
-    adaptation.Step(0, 1e3),
-    adaptation.Step(1e3, 1e3),
+    adaptation.Step(mix_ridge=1e3),
+    adaptation.Step(layer_ridge=1e3),
+    adaptation.Step(layer_ridge=1e2),
 )
 
 
@@ -90,7 +90,8 @@ def fitted_to(
     """Fits the steps of `_STEPS`, and the one that the score without labels chooses."""
     start = time.process_time()
     parts = list(adaptation.fed(adaptation.parts_of(clips), layer.features))
-    found = adaptation.choose(parts, layer.weights)
+    steps = adaptation.STEPS if len(clips) > 1 else adaptation.ONE_CLIP_STEPS
+    found = adaptation.choose(parts, layer.weights, steps)
     seconds = time.process_time() - start
     for step, score in found.scores.items():
         _CONSOLE.print(f"  {step}: {score:.1f} mm without labels")

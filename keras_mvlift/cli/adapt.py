@@ -59,7 +59,8 @@ def run(options: argparse.Namespace) -> int:
     layer = last_layer.LastLayer(inference.load_model(options.model))
     instants = adaptation.parts_of(clips)
     parts = list(adaptation.fed(instants, layer.features))
-    found = adaptation.choose(parts, layer.weights)
+    steps = adaptation.STEPS if len(clips) > 1 else adaptation.ONE_CLIP_STEPS
+    found = adaptation.choose(parts, layer.weights, steps)
     notes = _notes(source, clips, left_out) | {"start": options.model} | found.summary(parts)
     layer.write(found.weights, {"adapted": notes}, options.output)
     _show(notes, options.output)

@@ -59,8 +59,12 @@ class Step(NamedTuple):
         return "; ".join(taken) or "the model as it is"
 
 
-STEPS = tuple(Step(mix, layer) for layer in (0.0, 1e5, 1e4, 1e3) for mix in (0.0, 1e3))
+STEPS = tuple(Step(mix, layer) for layer in (0.0, 1e4, 1e3, 1e2, 1e1) for mix in (0.0, 1e3))
 """What is tried, the most held back first."""
+
+ONE_CLIP_STEPS = tuple(step for step in STEPS if not 0.0 < step.layer_ridge < 1e3)
+"""What is tried on a single clip, whose blocks are too alike to tell when people are learned by
+heart."""
 
 
 class Fitted(NamedTuple):
@@ -210,10 +214,10 @@ def adapted(parts: Sequence[Part], weights: np.ndarray, step: Step) -> np.ndarra
         `[C, 3 J]`.
     """
     if step.mix_ridge:
-        poses = [_pose(part.fitted.hidden, weights) for part in parts]
-        targets, trusts = ([part.fitted[index] for part in parts] for index in (1, 2))
-        found = (np.concatenate(some) for some in (poses, targets, trusts))
-        weights = mixed(weights, joint_mix(*found, step.mix_ridge))
+        poses = np.concatenate([_pose(part.fitted.hidden, weights) for part in parts])
+        targets = np.concatenate([part.fitted.target for part in parts])
+        trust = np.concatenate([part.fitted.trust for part in parts])
+        weights = mixed(weights, joint_mix(poses, targets, trust, step.mix_ridge))
     if step.layer_ridge:
         weights = weights + layer_step(parts, weights, step.layer_ridge)
     return weights
