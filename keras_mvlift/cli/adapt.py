@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift import sources
+from keras_mvlift import inference, sources
 from keras_mvlift.datasets import aistpp, sequences
 from keras_mvlift.datasets.rigs import recordings
+from keras_mvlift.export import last_layer
+from keras_mvlift.training import adaptation
 
 MAX_CLIPS = 40
 """Clips that are read of a source with more, evenly spread."""
@@ -51,11 +53,6 @@ def run(options: argparse.Namespace) -> int:
         raise FileExistsError(f"{options.output} is there already.")
     source = sources.open_path(options.path, options.source, options.source_options)
     clips, left_out = _read(source, {*options.leave_out})
-    # TensorFlow is imported only now: what is refused is told at once.
-    from keras_mvlift import inference
-    from keras_mvlift.export import last_layer
-    from keras_mvlift.training import adaptation
-
     layer = last_layer.LastLayer(inference.load_model(options.model))
     instants = adaptation.parts_of(clips)
     parts = list(adaptation.fed(instants, layer.features))
@@ -81,9 +78,12 @@ def _read(
     chosen = [names[int(index)] for index in np.arange(0, len(names), step)]
     read = [source.read(name) for name in chosen]
     clips = [clip for clip in read if clip.subject not in tested]
+    known = {*source.clips()} | {clip.subject for clip in read}
+    if (unknown := asked - known) and len(chosen) == len(names):
+        rule = "name clips or people of the recording"
+        raise ValueError(f"`leave_out` must {rule}. Received: {', '.join(sorted(unknown))}.")
     if not clips:
         raise ValueError(f"`leave_out` must leave clips to fit. Received: {', '.join(tested)}.")
-    known = {*source.clips()} | {clip.subject for clip in read}
     return clips, sorted(tested & known)
 
 
@@ -109,9 +109,7 @@ def _show(notes: dict[str, Any], output: pathlib.Path) -> None:
     print(f"  {100 * notes['triangulated']:.0f} % are triangulated")
     where = "blocks of the one clip" if is_one else "clips"
     before, after = notes["score_mm"]["before"], notes["score_mm"]["after"]
-    print(
-        f"score without labels, on {where} that were not fitted: {before:.1f} mm before, ", end=""
-    )
-    print(f"{after:.1f} mm after")
+    print(f"score without labels, on {where} that were not fitted:")
+    print(f"  {before:.1f} mm before, {after:.1f} mm after")
     print(f"chosen: {notes['chosen']}")
     print(f"{output}: what `load_model` takes; for this rig's detector")
