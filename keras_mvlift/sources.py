@@ -11,7 +11,7 @@ from keras_mvlift import configs
 from keras_mvlift.datasets import aistpp, preparation, sequences
 from keras_mvlift.datasets.human36m import source as human36m_source
 from keras_mvlift.datasets.mpi_inf_3dhp import source as mpi_inf_3dhp_source
-from keras_mvlift.datasets.rigs import pose2sim, recordings
+from keras_mvlift.datasets.rigs import manifests, pose2sim, recordings
 from keras_mvlift.studio import synthetic
 
 
@@ -65,6 +65,28 @@ def open_source(config: configs.DataConfig, data_root: str) -> Source:
     if config.source in _ROOTS:
         options[_ROOTS[config.source]] = data_root
     return _make("source", SOURCES, config.source, options)
+
+
+def open_path(path: str, source: str | None = None, options: str = "{}") -> Source:
+    """Opens a file or folder, whose kind is told from its files.
+
+    Args:
+        path: A rig's manifest or its folder, AIST++'s folder or one in Pose2Sim's layout.
+        source: A name of `SOURCES`, to read it as; told from the files by default.
+        options: That source's own arguments as JSON.
+
+    Raises:
+        FileNotFoundError: If nothing is there.
+        ValueError: As of `open_source`.
+    """
+    root = pathlib.Path(path)
+    if not root.exists():
+        raise FileNotFoundError(f"`path` must be a file or folder. Received: {path}.")
+    if root.is_file() or any((root / name).is_file() for name in manifests.FILE_NAMES):
+        told = "rig"
+    else:
+        told = "aistpp" if (root / "keypoints2d").is_dir() else "pose2sim"
+    return open_source(configs.DataConfig(source=source or told, source_options=options), path)
 
 
 def open_split(config: configs.DataConfig) -> preparation.Split:

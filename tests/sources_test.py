@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from keras_mvlift import configs, sources
-from keras_mvlift.datasets import preparation
+from keras_mvlift.datasets import aistpp, preparation
 from keras_mvlift.datasets.rigs import pose2sim
+from keras_mvlift.datasets.rigs import recordings as recordings_of_rigs
 from keras_mvlift.studio import synthetic
 from tests.datasets import clips, recordings
 
@@ -32,6 +33,23 @@ def test_motions_are_opened_at_the_data_root(tmp_path):
     source = sources.open_source(configs.DataConfig(source="motion_studio"), str(path))
     assert isinstance(source, synthetic.MotionStudio)
     assert source.clips() == ["walk"]
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("rig.yaml", recordings_of_rigs.RigSource),
+        ("keypoints2d/gBR_sBM_cAll_d04_mBR0_ch01.pkl", aistpp.AISTPPSource),
+        ("pose/cam1_json/0.json", pose2sim.Pose2SimSource),
+    ],
+)
+def test_a_folders_kind_is_told_from_its_files(tmp_path, file, source):
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    assert isinstance(sources.open_path(str(tmp_path)), source)
+    named = sources.open_path(str(tmp_path), "aistpp", '{"subjects": ["d04"]}')
+    assert named == aistpp.AISTPPSource(root=str(tmp_path), subjects=("d04",))
 
 
 def test_splits_are_opened_with_their_options():

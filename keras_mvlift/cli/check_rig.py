@@ -8,9 +8,9 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from keras_mvlift import configs, skeletons, sources
+from keras_mvlift import skeletons, sources
 from keras_mvlift.datasets import sequences
-from keras_mvlift.datasets.rigs import manifests, pose2sim, recordings
+from keras_mvlift.datasets.rigs import pose2sim, recordings
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import report
 from keras_mvlift.visualization import rig_report, rig_text
@@ -22,7 +22,7 @@ MAX_CLIPS = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument(
-        "path", help="a folder in Pose2Sim's layout, or a rig's manifest or its folder"
+        "path", help="a rig's manifest or its folder, or AIST++'s folder or one of Pose2Sim"
     )
     parser.add_argument("--source", help="read PATH as this source; told from PATH by default")
     parser.add_argument(
@@ -85,13 +85,7 @@ def _readings(source: sources.Source) -> dict[str, Callable[[], Sequence[Any]]]:
 
 
 def _open(options: argparse.Namespace) -> sources.Source:
-    path = pathlib.Path(options.path)
-    if not path.exists():
-        raise FileNotFoundError(f"`path` must be a file or folder. Received: {path}.")
-    has_manifest = path.is_file() or any((path / name).is_file() for name in manifests.FILE_NAMES)
-    source = options.source or ("rig" if has_manifest else "pose2sim")
     given = {"calibration": str(pathlib.Path(options.calibration).resolve())}
-    choices = json.dumps(given) if options.calibration else "{}"
-    return sources.open_source(
-        configs.DataConfig(source=source, source_options=choices), options.path
+    return sources.open_path(
+        options.path, options.source, json.dumps(given) if options.calibration else "{}"
     )

@@ -13,6 +13,7 @@ from keras_mvlift.cli import extras
 # Command to what `--help` says of it. Each is a module of this package with `add_arguments` and
 # `run`, imported only when it is called.
 _COMMANDS: dict[str, str] = {
+    "adapt": "fit a trained model to a rig in seconds, without labels",
     "calibrate": "estimate or refine the cameras' places from detections",
     "check-rig": "report what is right and wrong with a rig before training",
     "experiments": "measure the paper's tables and ours on the data at hand",

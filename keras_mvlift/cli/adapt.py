@@ -1,0 +1,115 @@
+"""Fits a trained model to a rig in closed form, without labels, in seconds.
+
+`keras-mvlift adapt my_rig --model studio --output my_model`
+"""
+
+import argparse
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_mvlift import inference, sources
+from keras_mvlift.datasets import aistpp, sequences
+from keras_mvlift.datasets.rigs import recordings
+from keras_mvlift.export import last_layer
+from keras_mvlift.training import adaptation
+
+MAX_CLIPS = 40
+"""Clips that are read of a source with more, evenly spread."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument(
+        "path", help="a rig's manifest or its folder, or AIST++'s folder or one of Pose2Sim"
+    )
+    parser.add_argument("--model", default="studio", help="what to start from (%(default)s)")
+    parser.add_argument(
+        "--output", type=pathlib.Path, required=True, help="the adapted model, a folder to make"
+    )
+    parser.add_argument("--source", help="read PATH as this source; told from PATH by default")
+    parser.add_argument(
+        "--source-options", default="{}", metavar="JSON", help="the source's own arguments"
+    )
+    parser.add_argument(
+        "--leave-out",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="clips or people that are not looked at, to test on; a rig's test clips never are",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Adapts the model, writes it, and prints what that gives.
+
+    Raises:
+        ValueError: If the recording, the model or an argument does not do.
+        OSError: If a file cannot be read, or the output is there already.
+    """
+    if options.output.exists():
+        raise FileExistsError(f"{options.output} is there already.")
+    source = sources.open_path(options.path, options.source, options.source_options)
+    clips, left_out = _read(source, {*options.leave_out})
+    layer = last_layer.LastLayer(inference.load_model(options.model))
+    instants = adaptation.parts_of(clips)
+    parts = list(adaptation.fed(instants, layer.features))
+    steps = adaptation.STEPS if len(clips) > 1 else adaptation.ONE_CLIP_STEPS
+    found = adaptation.choose(parts, layer.weights, steps)
+    notes = _notes(source, clips, left_out) | {"start": options.model} | found.summary(parts)
+    layer.write(found.weights, {"adapted": notes}, options.output)
+    _show(notes, options.output)
+    return 0
+
+
+def _read(
+    source: sources.Source, asked: set[str]
+) -> tuple[list[sequences.MultiViewSequence], list[str]]:
+    """Reads the clips to fit, and names what is left out, to be tested on."""
+    tested = {*asked}
+    if isinstance(source, recordings.RigSource):
+        tested |= {*source.test_clips()}
+    if isinstance(source, aistpp.AISTPPSource):
+        tested |= {*source.splits()["test_subjects"]}
+    names = [name for name in source.clips() if name not in tested]
+    step = max(len(names) / MAX_CLIPS, 1.0)
+    chosen = [names[int(index)] for index in np.arange(0, len(names), step)]
+    read = [source.read(name) for name in chosen]
+    clips = [clip for clip in read if clip.subject not in tested]
+    known = {*source.clips()} | {clip.subject for clip in read}
+    if (unknown := asked - known) and len(chosen) == len(names):
+        rule = "name clips or people of the recording"
+        raise ValueError(f"`leave_out` must {rule}. Received: {', '.join(sorted(unknown))}.")
+    if not clips:
+        raise ValueError(f"`leave_out` must leave clips to fit. Received: {', '.join(tested)}.")
+    return clips, sorted(tested & known)
+
+
+def _notes(
+    source: sources.Source, clips: Sequence[sequences.MultiViewSequence], left_out: list[str]
+) -> dict[str, Any]:
+    return {
+        "source": type(source).__name__,
+        "choices": source.choices() if hasattr(source, "choices") else [],
+        "clips": [clip.name for clip in clips],
+        "cameras": sorted({name for clip in clips for name in clip.camera_names}),
+        "left_out": left_out,
+    }
+
+
+def _show(notes: dict[str, Any], output: pathlib.Path) -> None:
+    clips, cameras = notes["clips"], notes["cameras"]
+    is_one = len(clips) == 1
+    kept = ", ".join(notes["left_out"]) or "nothing"
+    print(f"fitted on: {len(clips)} clips, {len(cameras)} cameras: {notes['num_views']} views and")
+    print(f"  as many virtual ones; left out: {kept}")
+    print(f"coverage: {100 * notes['lifted']:.0f} % of the views are lifted, and of their joints")
+    print(f"  {100 * notes['triangulated']:.0f} % are triangulated")
+    where = "blocks of the one clip" if is_one else "clips"
+    before, after = notes["score_mm"]["before"], notes["score_mm"]["after"]
+    print(f"score without labels, on {where} that were not fitted:")
+    print(f"  {before:.1f} mm before, {after:.1f} mm after")
+    print(f"chosen: {notes['chosen']}")
+    print(f"{output}: what `load_model` takes; for this rig's detector")

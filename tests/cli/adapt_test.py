@@ -1,0 +1,102 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from keras_mvlift import inference
+from keras_mvlift.cli import main
+from keras_mvlift.datasets.rigs import pose2sim, recordings
+from keras_mvlift.studio import rigs
+
+
+def adapt(*arguments):
+    return main.main(["adapt", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    for part in ("calibration", "pose"):
+        shutil.copytree(f"{pose2sim.demo_root()}/{part}", folder / part)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lab")
+    rigs.write_rig(str(folder), num_clips=4, num_frames=12)
+    return folder
+
+
+def test_the_shipped_model_is_adapted_to_the_demo(demo, tmp_path, capsys):
+    folder = tmp_path / "mine"
+    assert adapt(demo, "--output", folder) == 0
+    told = capsys.readouterr().out
+    assert "on blocks of the one clip that were not fitted" in told
+    model = inference.load_model(folder)
+    notes = model.description["adapted"]
+    assert (notes["start"], notes["source"]) == ("studio", "Pose2SimSource")
+    assert notes["num_views"] == 400
+    assert len(notes["cameras"]) == 4
+    # Blocks of one clip are too alike to choose a freer step by.
+    assert notes["layer_ridge"] in (0.0, 1e4, 1e3)
+    assert notes["score_mm"]["after"] < 0.95 * notes["score_mm"]["before"]
+    assert f"{notes['score_mm']['after']:.1f} mm after" in told
+    assert notes["chosen"] in told
+    keypoints_2d = np.full((2, 17, 2), 500.0)
+    first, second = (
+        one.lift(keypoints_2d, camera=one.intrinsics).root_relative_pose
+        for one in (model, inference.load_model("studio"))
+    )
+    assert np.abs(first - second).max() > 1e-3
+
+
+def test_clips_and_people_who_are_left_out_are_not_fitted(lab, tmp_path, capsys):
+    source = recordings.RigSource(root=str(lab))
+    first, second, third, tested = source.clips()
+    assert source.test_clips() == [tested]
+    folder = tmp_path / "mine"
+    subject = source.read(third).subject
+    assert adapt(lab, "--output", folder, "--leave-out", subject) == 0
+    notes = json.loads((folder / inference.DESCRIPTION).read_text())["adapted"]
+    assert notes["clips"] == [first, second]
+    assert notes["left_out"] == sorted([subject, tested])
+    assert "detections: openpose, body_25b" in notes["choices"]
+    assert "on clips that were not fitted" in capsys.readouterr().out
+
+
+def test_a_clip_is_not_read_that_is_tested_on(lab, tmp_path):
+    copied = shutil.copytree(lab, tmp_path / "lab")
+    (tested,) = recordings.RigSource(root=str(copied)).test_clips()
+    shutil.rmtree(copied / tested)
+    assert adapt(copied, "--output", tmp_path / "mine") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nowhere", "--output", "mine"], "`path` must be a file or folder. Received: nowhere."),
+        ([".", "--output", "."], ". is there already."),
+        ([".", "--output", "mine", "--source", "vicon"], "`source` must be one of"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(arguments, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert adapt(*arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("keras-mvlift adapt: ")
+    assert sentence in error
+
+
+@pytest.mark.parametrize(
+    ("kept", "sentence"),
+    [
+        ((), "`leave_out` must leave clips to fit"),
+        (("nobody",), "`leave_out` must name clips or people of the recording. Received: nobody."),
+    ],
+)
+def test_who_is_left_out_must_be_there_and_leave_somebody(lab, tmp_path, capsys, kept, sentence):
+    names = kept or recordings.RigSource(root=str(lab)).clips()
+    assert adapt(lab, "--output", tmp_path / "mine", "--leave-out", *names) == 1
+    assert sentence in capsys.readouterr().err
