@@ -22,7 +22,7 @@ import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components import checks, spans
+from components import checks, rolling_window
 from components.example_gen import files
 from keras_mvlift import configs
 from keras_mvlift.datasets import preparation, sequences
@@ -115,7 +115,7 @@ def without_camera(index: int) -> Change:
     return change
 
 
-def statistics(clips: Iterable[sequences.MultiViewSequence]) -> spans.Statistics:
+def statistics(clips: Iterable[sequences.MultiViewSequence]) -> rolling_window.Statistics:
     """Gives what StatisticsGen gives of a day's pairs, by split."""
     config = configs.DataConfig(num_virtual_views=_NUM_VIRTUAL_VIEWS)
     found = {}
@@ -130,15 +130,15 @@ def statistics(clips: Iterable[sequences.MultiViewSequence]) -> spans.Statistics
     return found
 
 
-def measure(new: spans.Statistics, former: spans.Statistics) -> dict[str, float]:
+def measure(new: rolling_window.Statistics, former: rolling_window.Statistics) -> dict[str, float]:
     """Returns how far each feature is off, on that side of the pairs where it is farther."""
     names = settings.DriftConfig().thresholds
     # As a threshold of 0 compares nothing.
     text = checks.comparators(checks.PAIRS, dict.fromkeys(names, 1e-9))
     schema = text_format.Parse(text, schema_pb2.Schema())
-    _, found = spans.compare(new, {0: former}, schema)
+    _, found = rolling_window.compare(new, {0: former}, schema)
     most: dict[str, float] = collections.defaultdict(float)
-    for name, (value, _) in spans.measured(found.values()).items():
+    for name, (value, _) in rolling_window.measured(found.values()).items():
         feature = name.rpartition("/")[-1]
         most[feature] = max(most[feature], value)
     return {name: most[name] for name in names}
@@ -173,7 +173,7 @@ def changes() -> dict[str, tuple[dict[str, Any], list[Change]]]:
 def rows(num_days: int = 6, num_frames: int = NUM_FRAMES) -> Iterator[Row]:
     """Measures days of one rig, and changed days, against the first."""
 
-    def day(number: int, made: Iterable[Change] = (), **options: Any) -> spans.Statistics:
+    def day(number: int, made: Iterable[Change] = (), **options: Any) -> rolling_window.Statistics:
         clips = film(number, num_frames=num_frames, **options)
         for change in (*made, calibrated(number)):
             clips = map(change, clips)

@@ -78,7 +78,10 @@ def compare(folder: pathlib.Path, num_cameras: int) -> Done:
     model = configs.ModelConfig(width=WIDTH)
     config = configs.FinetuneConfig(**configs.finetuning(model))
     seen = _instants(num_cameras)
-    batch = objectives.AgreedViews(seen, objectives.no_agreement(seen))
+    # What they agree on is found before training, and not measured here.
+    shape = [BATCH_SIZE, seen.confidence.shape[-1]]
+    agreed = objectives.Agreement(tf.zeros([*shape, 3]), tf.zeros(shape, tf.bool))
+    batch = objectives.Instants(seen, agreed)
     take = training_steps.stepper(training_steps.compiled(model, config), batch)
     return _timed(take, BATCH_SIZE * num_cameras)
 

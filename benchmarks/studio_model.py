@@ -23,12 +23,13 @@ from tensorflow import keras
 
 from benchmarks import partial_views, studio_films, studio_motions, studio_scores
 from keras_mvlift import configs, inference
+from keras_mvlift.datasets import views
 from keras_mvlift.experiments import origins
 from keras_mvlift.export import saved_model
 from keras_mvlift.geometry import rigs
 from keras_mvlift.training import (
+    augmentation,
     lifters,
-    multi_view_lifter,
     objectives,
     optimizers,
     stage_data,
@@ -44,7 +45,6 @@ FINETUNE = configs.FinetuneConfig(
     views="all",
     triangulation_weight=1.0,
     confidence_weighting="target",
-    image_space="rays",
     flip_augmentation=True,
 )
 ROLLED = dataclasses.replace(
@@ -99,7 +99,7 @@ def build(
         model=functools.partial(
             partial_views.PartialViewLifter,
             seed=config.seed,
-            switches=multi_view_lifter.of_config(config),
+            changes=(augmentation.Mirroring,),
         ),
     )
 
@@ -127,7 +127,8 @@ def train(
         FINETUNE, num_epochs=size.num_epochs, decay_every=decay_every, seed=seed
     )
     lifter = build(config, size.width)
-    source = stage_data.Rows(objectives.agreed_beforehand(seen), rows_per_pair=1)
+    instants = objectives.agreed_beforehand(seen)._replace(seen=of_one_focal_length(seen))
+    source = stage_data.Rows(instants, rows_per_pair=1)
     batches = source.batches(config, 0)
     steps = size.steps_per_epoch
     for stage, roll in ((config, 0.0), (ROLLED, _ROLL)):
@@ -135,6 +136,17 @@ def train(
         lifter.compile(optimizers.build(stage, steps))
         lifter.fit(batches, steps_per_epoch=steps, epochs=stage.num_epochs, verbose=2)
     return lifter
+
+
+def of_one_focal_length(seen: views.View) -> views.View:
+    """Returns what cameras of the mean focal length would have seen: angles count alike in all."""
+    shows = (seen.confidence > 0).any(axis=-1)
+    focal = np.float32(seen.camera.intrinsics[shows][:, [0, 1], [0, 1]].mean())
+    intrinsics = np.broadcast_to(np.diag([focal, focal, 1]), seen.camera.intrinsics.shape)
+    return seen._replace(
+        keypoints_2d=focal * seen.rays.numpy(),
+        camera=seen.camera._replace(intrinsics=intrinsics.astype(np.float32)),
+    )
 
 
 def export(

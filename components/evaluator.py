@@ -1,8 +1,9 @@
-"""TFX's Evaluator, which blesses by the score without labels too.
+"""TFX's Evaluator, which blesses by the score without labels and by baselines too.
 
-TFMA judges examples one by one, while that score compares views of an instant with each other. It
-comes measured, and a bound that it misses takes back what TFMA's thresholds gave: there is one
-blessing, for the Pusher and for the search of the last blessed model.
+TFMA judges a model's examples one by one, while that score compares views of an instant with each
+other, and a baseline is no model. Both come measured, and a bound that is missed takes back what
+TFMA's thresholds gave: there is one blessing, for the Pusher and for the search of the last blessed
+model.
 """
 
 import dataclasses
@@ -26,19 +27,18 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import io_utils, json_utils
 
-from components import artifacts
-from components import scores as components_scores
+from components import artifacts, scores
 from keras_mvlift import inference
 from keras_mvlift.lifting import record_views
 from keras_mvlift.metrics import baselines, pose_error
 
-HELD_OUT, BOUNDS = "held_out", "held_out_bounds"
+HELD_OUT, BASELINES, BOUNDS = "held_out", "baselines", "further_bounds"
 
 _STANDARD = standard_component_specs.EvaluatorSpec
 
 
 class Executor(tfx_executor.Executor):
-    """Evaluates and blesses as TFX does, then holds the score without labels to its bounds."""
+    """Evaluates and blesses as TFX does, then holds what TFMA does not measure to its bounds."""
 
     def Do(
         self,
@@ -48,15 +48,17 @@ class Executor(tfx_executor.Executor):
     ) -> None:
         """Runs TFMA."""
         super().Do(input_dict, output_dict, exec_properties)
-        scores = components_scores.read_held_out(
-            artifact_utils.get_single_uri(input_dict[HELD_OUT])
+        values = scores.values(
+            scores.read_held_out(artifact_utils.get_single_uri(input_dict[HELD_OUT])),
+            read(artifact_utils.get_single_uri(output_dict["evaluation"]))["overall"],
+            scores.read_baselines(artifact_utils.get_single_uri(input_dict[BASELINES])),
         )
-        if components_scores.why(scores, json.loads(exec_properties[BOUNDS])):
+        if scores.why(values, json.loads(exec_properties[BOUNDS])):
             _take_back(artifact_utils.get_single_instance(output_dict["blessing"]))
 
 
 class EvaluatorSpec(types.ComponentSpec):
-    """TFX's, with the score and its bounds."""
+    """TFX's, with the score, the baselines and their bounds."""
 
     PARAMETERS: ClassVar[dict[str, component_spec.ExecutionParameter]] = {
         **_STANDARD.PARAMETERS,
@@ -65,6 +67,7 @@ class EvaluatorSpec(types.ComponentSpec):
     INPUTS: ClassVar[dict[str, component_spec.ChannelParameter]] = {
         **_STANDARD.INPUTS,
         HELD_OUT: component_spec.ChannelParameter(type=artifacts.HeldOutScores),
+        BASELINES: component_spec.ChannelParameter(type=artifacts.Baselines),
     }
     OUTPUTS = _STANDARD.OUTPUTS
     TYPE_ANNOTATION = _STANDARD.TYPE_ANNOTATION
@@ -88,9 +91,10 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         model: The candidate.
         baseline_model: The last blessed model, if there is one.
         held_out: The candidate's score without labels.
+        baselines: The errors of what needs no network.
         example_splits: Splits of the examples.
         eval_config: TFMA's rules, with at least one threshold.
-        held_out_bounds: The most that bless, by name of `components_scores.NAMES`.
+        further_bounds: The most that bless, by name of `scores.NAMES`.
         module_path: The module of `custom_extractors`, if TFMA's own do not do.
     """
 
@@ -103,9 +107,10 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         model: types.BaseChannel,
         baseline_model: types.BaseChannel,
         held_out: types.BaseChannel,
+        baselines: types.BaseChannel,
         example_splits: list[str],
         eval_config: tfma.EvalConfig,
-        held_out_bounds: dict[str, float],
+        further_bounds: dict[str, float],
         module_path: str | None = None,
     ):
         super().__init__(
@@ -114,9 +119,10 @@ class Evaluator(base_beam_component.BaseBeamComponent):
                 model=model,
                 baseline_model=baseline_model,
                 held_out=held_out,
+                baselines=baselines,
                 example_splits=json_utils.dumps(example_splits),
                 eval_config=eval_config,
-                held_out_bounds=json.dumps(held_out_bounds, sort_keys=True),
+                further_bounds=json.dumps(further_bounds, sort_keys=True),
                 module_path=module_path,
                 evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
@@ -150,7 +156,7 @@ def eval_config(
     Args:
         bounds: The worst value that blesses, by metric of `pose_error.FIGURE_NAMES` and in its
             unit: the most that an error, the least that a share may be. Those of
-            `components_scores.NAMES` are for `Evaluator` to hold; TFMA sees none of it.
+            `scores.NAMES` are for `Evaluator` to hold; TFMA sees none of it.
         worsening: How much worse than the baseline's a value may be, by metric and in its unit;
             below 0 it asks for an improvement.
         relative_worsening: The same as a share of the baseline's value.
@@ -164,8 +170,8 @@ def eval_config(
         ValueError: If a metric is unknown, or models are compared without a baseline.
     """
     bounds, worsening, relative = bounds or {}, worsening or {}, relative_worsening or {}
-    _check_names("bounds", bounds, (*pose_error.FIGURE_NAMES, *components_scores.NAMES))
-    if any(name in components_scores.NAMES for name in bounds):
+    _check_names("bounds", bounds, (*pose_error.FIGURE_NAMES, *scores.NAMES))
+    if any(name in scores.NAMES for name in bounds):
         # Where all thresholds are others', TFX would bless nothing.
         bounds = {"mpjpe_mm": math.inf, **bounds}
     _check_names("worsening", worsening)

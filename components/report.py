@@ -13,8 +13,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components import artifacts, evaluator, spans
-from components import scores as baselines_component
+from components import artifacts, evaluator, rolling_window
+from components import scores as components_scores
 from components.example_gen import executor
 from keras_mvlift import inference
 from keras_mvlift.lifting import record_views
@@ -46,17 +46,22 @@ def Report(
     folder = pathlib.Path(report.uri)
     is_blessed = bool(blessing.get_int_custom_property("blessed"))
     dataset = executor.read_datasets(examples)
-    held_out_scores = baselines_component.read_held_out(scores.uri)
-    test = baselines.read_test_views(baselines_component.patterns(test_examples, "test"))
+    held_out_scores = components_scores.read_held_out(scores.uri)
+    test = baselines.read_test_views(components_scores.patterns(test_examples, "test"))
     known = float(np.isfinite(test.reference_pose).mean())
     lifter = inference.load_model(path_utils.serving_model_path(model.uri))
-    written = pose_error.with_averages(evaluator.read(evaluated.uri)) | {
-        "baselines": baselines_component.read_baselines(figures.uri),
+    measured = evaluator.read(evaluated.uri)
+    compared = components_scores.read_baselines(figures.uri)
+    further = components_scores.values(held_out_scores, measured["overall"], compared)
+    written = pose_error.with_averages(measured) | {
+        "baselines": compared,
+        "further": further,
         "blessed": is_blessed,
         "bounds": json.loads(bounds),
         "reasons": evaluator.why(tfma.load_validation_result(evaluated.uri))
-        + baselines_component.why(held_out_scores, json.loads(bounds)),
+        + components_scores.why(further, json.loads(bounds)),
         "model": pushed.get_string_custom_property("pushed_destination") or None,
+        "trained": path_utils.serving_model_path(model.uri),
         "recipe": lifter.description["model"]["recipe"],
         "data": json.loads(data)
         | _about(dataset, examples)
@@ -68,7 +73,7 @@ def Report(
     written |= {"tuned": tuned} if tuned else {}
     started = lifter.description.get("warm_start")
     written |= {"warm_start": started} if started else {}
-    written |= {"drift": spans.about(drift)} if drift is not None else {}
+    written |= {"drift": rolling_window.about(drift)} if drift is not None else {}
     (folder / RESULTS).write_text(json.dumps(written, indent=2, sort_keys=True))
     draw(folder / PICTURE, lifter, test, _note(written))
 
@@ -101,9 +106,9 @@ def draw(
 def _note(written: dict[str, Any]) -> str:
     """Says how the model compares, over all test views."""
     names = {
-        baselines_component.NEAREST_VIEW: "nearest training view",
-        baselines_component.CONSTANT_POSE: "constant pose",
-        baselines_component.TRIANGULATION: "triangulation from all cameras",
+        components_scores.NEAREST_VIEW: "nearest training view",
+        components_scores.CONSTANT_POSE: "constant pose",
+        components_scores.TRIANGULATION: "triangulation from all cameras",
     }
     figures = {"MPJPE over all test views, mm: model": written} | {
         name: written["baselines"][key]
@@ -118,6 +123,7 @@ def _about(dataset: dict[str, Any], examples: Sequence[types.Artifact]) -> dict[
     lists = [str(pathlib.Path(one.uri, dataset["dead_letters"])) for one in examples]
     lost = {"lost_clips": dataset["lost_clips"], "dead_letters": ", ".join(lists)}
     spans = executor.spans_of(dataset)
+    trained = [clip for clip in dataset["clips"] if clip["counts"]["train_pairs"]]
     return (
         (lost if dataset["lost_clips"] else {})
         | ({"spans": spans} if spans else {})
@@ -125,6 +131,8 @@ def _about(dataset: dict[str, Any], examples: Sequence[types.Artifact]) -> dict[
             "choices": dataset["choices"],
             "clips": [clip["clip"] for clip in dataset["clips"]],
             "reference": dataset["reference"],
+            "train_people": len({clip["subject"] for clip in trained}),
+            "train_instants": counts.get("train_instants", 0),
             "train_pairs": counts["train_pairs"],
             "test_views": counts["test_views"],
             "counts": counts,

@@ -24,9 +24,17 @@ from keras_mvlift.metrics import baselines, held_out_views, pose_error
 from keras_mvlift.training import held_out
 
 SCORES = "held_out.json"
+BASELINES = "baselines.json"
+TRIANGULATION, NEAREST_VIEW, CONSTANT_POSE = "triangulation", "nearest_view", "constant_pose"
 PREFIX = "held_out_"
-NAMES = tuple(PREFIX + name for name in held_out_views.SCORE_NAMES)
-"""What bounds may be set on; the lower the better."""
+RATIO = "_ratio"
+NAMES = (
+    *(PREFIX + name for name in held_out_views.SCORE_NAMES),
+    CONSTANT_POSE + RATIO,
+    NEAREST_VIEW + RATIO,
+)
+"""What bounds may be set on beside TFMA's metrics; the lower the better. A ratio is of the model's
+MPJPE to that of what needs no network."""
 
 _TEST, _EVAL = "test", "eval"
 
@@ -82,11 +90,31 @@ def read_held_out(scores_uri: str) -> dict[str, Any]:
     return json.loads((pathlib.Path(scores_uri) / SCORES).read_text())
 
 
-def why(scores: Mapping[str, Any], bounds: Mapping[str, float]) -> list[str]:
-    """Says which bounds on the score a model misses.
+def values(
+    held_out: Mapping[str, Any],
+    overall: Mapping[str, Any],
+    baselines: Mapping[str, pose_error.Figures],
+) -> dict[str, float]:
+    """Puts together what bounds may be set on beside TFMA's metrics, `NAMES`.
 
     Args:
-        scores: What `read_held_out` gives.
+        held_out: What `read_held_out` gives.
+        overall: The model's figures over all test views.
+        baselines: What `read_baselines` gives.
+    """
+    found = {PREFIX + name: held_out[name] for name in held_out_views.SCORE_NAMES if held_out}
+    for name in (CONSTANT_POSE, NEAREST_VIEW):
+        if name in baselines:
+            theirs = baselines[name]["overall"]["mpjpe_mm"]
+            found[name + RATIO] = overall["mpjpe_mm"] / theirs if theirs else float("inf")
+    return found
+
+
+def why(values: Mapping[str, float], bounds: Mapping[str, float]) -> list[str]:
+    """Says which bounds on `NAMES` a model misses.
+
+    Args:
+        values: What the function of that name gives.
         bounds: The most that bless, by metric; those of other metrics are passed over.
 
     Returns:
@@ -94,12 +122,20 @@ def why(scores: Mapping[str, Any], bounds: Mapping[str, float]) -> list[str]:
     """
     reasons = []
     for name in (name for name in NAMES if name in bounds):
-        value = scores.get(name.removeprefix(PREFIX))
-        if value is None:
+        value = values.get(name)
+        if value is None and name.endswith(RATIO):
+            reasons.append(f"{name} was not computed: there is no {_words(name)} to compare with.")
+        elif value is None:
             reasons.append(f"{name} was not computed: no instant was held out in two views.")
         elif not value <= bounds[name]:
-            reasons.append(f"{name} {value:g} is not at most {bounds[name]:g}.")
+            told = f"{name} {value:.3g} is not at most {bounds[name]:.3g}"
+            more = f": MPJPE over that of the {_words(name)}" if name.endswith(RATIO) else ""
+            reasons.append(f"{told}{more}.")
     return reasons
+
+
+def _words(name: str) -> str:
+    return name.removesuffix(RATIO).replace("_", " ")
 
 
 def _read_instants(file_pattern: list[str], num_views: int) -> baselines.TestViews:
@@ -136,8 +172,6 @@ def _some_instants(test: baselines.TestViews) -> tuple[baselines.TestViews, np.n
 
 # Measures what a model is compared with.
 
-BASELINES = "baselines.json"
-TRIANGULATION, NEAREST_VIEW, CONSTANT_POSE = "triangulation", "nearest_view", "constant_pose"
 
 MAX_INSTANTS = 10_000
 """Training instants that are looked at; of more, every so many."""

@@ -26,6 +26,7 @@ from keras_mvlift.training import (
     lifters,
     multi_view_lifter,
     optimizers,
+    stage_data,
     stages,
     strategies,
 )
@@ -148,10 +149,10 @@ def records(
     config: configs.StageConfig,
     checkpoint_folder: pathlib.Path,
     logs: pathlib.Path,
-) -> stages.Files:
+) -> stage_data.Files:
     """Finds what a stage reads."""
     dataset = _dataset(fn_args) if stages.takes_instants(config) else {}
-    return stages.Files(
+    return stage_data.Files(
         train=_files(fn_args.train_files),
         held_out=_files(fn_args.eval_files),
         checkpoints=checkpoint_folder,

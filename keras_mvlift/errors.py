@@ -1,11 +1,25 @@
 """What is refused and how it is said: arguments, files of recordings, units."""
 
 import contextlib
-from collections.abc import Iterator
+import difflib
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+
+class InputWarning(UserWarning):
+    """What somebody brought is taken, but is hardly what was meant."""
+
+
+def visible(text: str) -> str:
+    """Returns a text in which characters that a terminal would obey are spelled out."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
 
 # Complex numbers, times and texts, which NumPy would turn into some number.
 _NO_NUMBERS = "cmMSU"
@@ -21,7 +35,7 @@ class ArgumentError(ValueError):
     """
 
     def __init__(self, field: str, rule: str, received: object):
-        super().__init__(f"`{field}` must {rule}. Received: {received}.")
+        super().__init__(visible(f"`{field}` must {rule}. Received: {received}."))
         self.field, self.rule, self.received = field, rule, received
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
@@ -75,6 +89,25 @@ def require_type(field: str, value: Any, kind: type, rule: str) -> None:
         raise ArgumentError(field, rule, type(value).__name__)
 
 
+def require_known(field: str, name: str, known: Iterable[str]) -> None:
+    """Refuses a name that is none of those known, and says which is nearest.
+
+    Raises:
+        ArgumentError: If it is not.
+    """
+    names = tuple(known)
+    if name not in names:
+        raise ArgumentError(
+            field, f"be one of {', '.join(names)}", f"{name!r}{nearest(name, names)}"
+        )
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Returns `"; the nearest is ..."`, or nothing where no name that is known is near."""
+    found = difflib.get_close_matches(str(name), tuple(known), n=1)
+    return f"; the nearest is {found[0]}" if found else ""
+
+
 def _said(error: Exception) -> str:
     return str(error).rstrip(".")
 
@@ -93,7 +126,7 @@ class RecordingError(ValueError):
     """
 
     def __init__(self, path: object, field: str, rule: str, received: object):
-        super().__init__(f"{path}: `{field}` must {rule}. Received: {received}.")
+        super().__init__(visible(f"{path}: `{field}` must {rule}. Received: {received}."))
         self.path, self.field, self.rule, self.received = path, field, rule, received
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
@@ -124,8 +157,32 @@ def parsing(path: object, field: str, rule: str) -> Iterator[None]:
     except ArgumentError as error:
         raise RecordingError(path, error.field, error.rule, error.received) from error
     except Exception as error:
-        received = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise RecordingError(path, field, rule, received) from error
+        raise RecordingError(path, field, rule, _met(error)) from error
+
+
+# What Python and NumPy say, in words of the file.
+_WORDS = (
+    (r"could not convert string to float: (.*)", r"\1"),
+    (r"setting an array element with a sequence.*|.*inhomogeneous.*", "lists of other lengths"),
+    (r"cannot reshape array of size (\d+) .*", r"\1 numbers"),
+    (r".*not enough values to unpack.*|zip\(\) argument.*", "too few"),
+    (r"too many values to unpack.*", "too many"),
+)
+
+
+def _met(error: Exception) -> str:
+    """Says what a parser met."""
+    if isinstance(error, KeyError) and error.args:
+        return f"no `{error.args[0]}`"
+    if isinstance(error, IndexError):
+        return "too few lines or values"
+    if isinstance(error, (TypeError, AttributeError)):
+        return "something else there"
+    text = str(error).rstrip(".")
+    for pattern, words in _WORDS if isinstance(error, ValueError) else ():
+        if re.fullmatch(pattern, text, re.DOTALL):
+            return re.sub(pattern, words, text, count=1, flags=re.DOTALL)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 # Units other than meters, met where files are read and where metrics are reported.

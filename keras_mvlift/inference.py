@@ -5,12 +5,14 @@ import dataclasses
 import json
 import math
 import pathlib
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_mvlift import errors, numpy_networks, skeletons
 
@@ -53,8 +55,8 @@ class Lifter:
     _signature = "lift_camera"
     _is_for_clips = False
 
-    def __init__(self, path: pathlib.Path, description: dict[str, Any]):
-        self.path = path
+    def __init__(self, path: pathlib.Path, description: dict[str, Any], is_trusted: bool = False):
+        self.path, self._is_trusted = path, is_trusted
         self.description = description
         self.joint_names = tuple(description["joints"])
         self.parents = tuple(description["parents"])
@@ -63,16 +65,22 @@ class Lifter:
         self._single_view = numpy_networks.of(self._model, description, self.intrinsics)
 
     def _open(self) -> Any:
-        return open_model(self.path)
+        return open_model(self.path, self._is_trusted)
 
     def lift(
-        self, keypoints_2d: Any, confidence: Any = None, camera: Any = None, flip: bool = False
+        self,
+        keypoints_2d: Any,
+        confidence: Any = None,
+        camera: Any = None,
+        flip: bool = False,
+        skeleton: str | None = None,
     ) -> LiftedPose:
         """Lifts 2D joints to 3D poses.
 
         Args:
             keypoints_2d: `[..., J, 2]`, pixels, without lens distortion; `[..., T, J, 2]`, the
-                frames of clips, for a `ClipLifter`.
+                frames of clips, for a `ClipLifter`. A joint at NaN, (0, 0) or (-1, -1) was not
+                seen.
             confidence: `[..., J]`, in [0, 1], 0 for a joint that was not seen; left out, every
                 joint was.
             camera: The intrinsics `[3, 3]` or `[..., 3, 3]`, pixels, or anything that has them
@@ -80,23 +88,29 @@ class Lifter:
                 taken, with a warning, and no position is given.
             flip: Whether the mirrored person is lifted, too, and the mean of both given; for
                 models that were trained on mirrored people.
+            skeleton: The set in which the joints come, by its name in `skeletons.SKELETONS`, such
+                as `"coco_17"`; left out, the model's own.
 
         Returns:
             The poses, with the leading axes of `keypoints_2d`.
 
         Raises:
-            ValueError: If a shape is wrong, or a value is not finite, or a confidence lies
-                outside [0, 1], or `flip` is asked of a model that saw nobody mirrored.
+            ValueError: If a shape is wrong, a value is infinite, a confidence lies outside [0, 1]
+                or coordinates are no pixels of such a camera, or `flip` is asked of a model that
+                saw nobody mirrored.
         """
         if flip:
             _check_mirrored(self.description)
-        checked = check_keypoints_2d(keypoints_2d, self.joint_names, self._is_for_clips)
+        joints = (self.joint_names, skeleton, self._is_for_clips)
+        checked, seen = check_joints(keypoints_2d, confidence, *joints)
         leading = checked.shape[:-2]
-        seen = check_confidence(confidence, checked.shape[:-1])
         intrinsics = check_intrinsics(camera, leading, self.intrinsics)
+        require_pixels(checked, seen, intrinsics)
         run = averaged_with_mirrored(self._run, self.joint_names) if flip else self._run
         pose, root_position = run(checked, seen, intrinsics)
         lifted = self._lifted(pose, None if camera is None else root_position)
+        if lifted.pose_camera is not None:
+            warn_of_misses(lifted.pose_camera, checked, seen, intrinsics)
         uncertainty = predict_uncertainty(self._model, checked, seen, intrinsics)
         return dataclasses.replace(lifted, joint_uncertainty=uncertainty)
 
@@ -164,16 +178,22 @@ class ClipStream:
         # Of the frames still due.
         self._has_camera: collections.deque[bool] = collections.deque()
 
-    def push(self, keypoints_2d: Any, confidence: Any = None, camera: Any = None) -> Any:
+    def push(
+        self,
+        keypoints_2d: Any,
+        confidence: Any = None,
+        camera: Any = None,
+        skeleton: str | None = None,
+    ) -> Any:
         """Takes the next frame, `[..., J, 2]`; the arguments are those of `Lifter.lift`.
 
         Returns:
             The `LiftedPose` of the frame that came `delay` frames before, None if none did.
         """
-        checked = check_keypoints_2d(keypoints_2d, self._joint_names)
-        seen = check_confidence(confidence, checked.shape[:-1])
+        checked, seen = check_joints(keypoints_2d, confidence, self._joint_names, skeleton)
         leading = checked.shape[:-2]
         intrinsics = check_intrinsics(camera, leading, self._intrinsics)
+        require_pixels(checked, seen, intrinsics)
         stream = self._streams[self._num_pushed % len(self._streams)]
         self._num_pushed += 1
         self._has_camera.append(camera is not None)
@@ -210,8 +230,8 @@ class ClipLifter(Lifter):
     _signature = "lift_clip"
     _is_for_clips = True
 
-    def __init__(self, path: pathlib.Path, description: dict[str, Any]):
-        super().__init__(path, description)
+    def __init__(self, path: pathlib.Path, description: dict[str, Any], is_trusted: bool = False):
+        super().__init__(path, description, is_trusted)
         window = description["window"]
         self.num_frames, self.is_causal = window["num_frames"], window["is_causal"]
         self.frame_step = window["frame_step"]
@@ -256,20 +276,22 @@ class ClipLifter(Lifter):
         return numpy_networks.PoseStream(lifting, root, root_position, has_free_root=has_free_root)
 
 
-def load_model(path: str | pathlib.Path) -> Lifter:
-    """Loads a trained model.
+def load_model(path: str | pathlib.Path, *, is_trusted: bool = False) -> Lifter:
+    """Loads a trained model. A model is a program: load those whose origin you know.
 
     Args:
-        path: A SavedModel's folder, a folder of numbered versions, of which the newest is
-            taken, a pipeline's output folder, or the name of a model that comes with the package,
-            `"studio"`. A model that lies in a folder of that name goes first.
+        path: The name of a model that comes with the package, `"studio"`; or a SavedModel's folder,
+            a folder of numbered versions, of which the newest is taken, or a pipeline's output
+            folder. A folder of a shipped model's name is `"./studio"`.
+        is_trusted: Whether the model may hold operations that touch files or the network, which
+            are refused otherwise. Even without them a model may compute without end.
 
     Returns:
         The model: a `ClipLifter` if it lifts a frame by those around it, else a `Lifter`.
 
     Raises:
         FileNotFoundError: If no model lies there.
-        ValueError: If a file of it is damaged.
+        ValueError: If a file of it is damaged, or holds such operations.
 
     Example:
         >>> model = keras_mvlift.load_model("output/mvlift")
@@ -278,16 +300,16 @@ def load_model(path: str | pathlib.Path) -> Lifter:
     """
     if not isinstance(path, (str, pathlib.PurePath)):
         raise errors.ArgumentError("path", "be a folder's path", type(path).__name__)
+    if path in shipped_names():
+        return _lifter(shipped_folder(str(path)), is_trusted)
     root = pathlib.Path(path)
     for folder in (root, root / _PUSHED):
         if (folder / SAVED_MODEL).is_file():
-            return _lifter(folder)
+            return _lifter(folder, is_trusted)
         versions = [child for child in folder.glob("*") if (child / SAVED_MODEL).is_file()]
         numbered = [version for version in versions if version.name.isdecimal()]
         if numbered:
-            return _lifter(max(numbered, key=lambda version: int(version.name)))
-    if str(path) in shipped_names():
-        return _lifter(shipped_folder(str(path)))
+            return _lifter(max(numbered, key=lambda version: int(version.name)), is_trusted)
     raise FileNotFoundError(
         f"{root}: must be a SavedModel, a folder of its numbered versions or a pipeline's output "
         "folder; no saved_model.pb was found. Nor is it the name of a model that comes with the "
@@ -295,54 +317,165 @@ def load_model(path: str | pathlib.Path) -> Lifter:
     )
 
 
-def _lifter(path: pathlib.Path) -> Lifter:
+def _lifter(path: pathlib.Path, is_trusted: bool) -> Lifter:
     description = read_description(path)
-    return (ClipLifter if "window" in description else Lifter)(path, description)
+    return (ClipLifter if "window" in description else Lifter)(path, description, is_trusted)
 
 
 # What a user gives to a trained model, checked: NumPy arrays of single precision come out.
 
-_NOT_SEEN = "; give a joint that was not seen confidence 0"
+# Of a camera whose focal length is a pixel or so, coordinates may well be as small as this.
+_LEAST_SPAN, _LEAST_FOCAL = 2.0, 20.0
+# Of an array so many views, evenly taken, are looked at for joints in another order.
+_MOST_EXAMINED = 64
+# Shares of a body's size: the shipped model's poses lie 1 to 4 % off what they are lifted from.
+_LARGE_MISS = 0.1
 
 
-def check_keypoints_2d(value: Any, joint_names: Sequence[str], is_clip: bool = False) -> np.ndarray:
-    """Checks keypoints.
+def check_joints(
+    keypoints_2d: Any,
+    confidence: Any,
+    joint_names: Sequence[str],
+    skeleton: str | None = None,
+    is_clip: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Checks joints, and turns those of another set into a model's.
 
     Args:
-        value: `[..., J, 2]`, pixels.
-        joint_names: `J` names.
-        is_clip: Whether the shape must be `[..., T, J, 2]`, with frames.
+        keypoints_2d: `[..., K, 2]`, pixels.
+        confidence: `[..., K]`, in [0, 1]; None stands for 1.
+        joint_names: The model's `J` names.
+        skeleton: The set of the `K` joints, by name; None for the model's.
+        is_clip: Whether the shape must be `[..., T, K, 2]`, with frames.
+
+    Returns:
+        Keypoints `[..., J, 2]` and confidence `[..., J]`, both 0 where a joint was not seen: where
+        its confidence is 0 or it is at no place, `skeletons.is_place`.
 
     Raises:
-        ValueError: If the shape is wrong or a value is not finite.
+        ValueError: If a shape is wrong, a value is infinite or a confidence outside [0, 1].
     """
+    given = tuple(joint_names) if skeleton is None else skeletons.by_name(skeleton).joints
+    keypoints = _check_keypoints(keypoints_2d, given, is_clip)
+    seen = _check_confidence(confidence, keypoints)
+    keypoints = np.where(seen[..., np.newaxis] > 0, keypoints, np.float32(0.0))
+    _warn_of_other_order(keypoints, seen, given)
+    if skeleton is None:
+        return keypoints, seen
+    target = skeletons.Skeleton("the model's joints", tuple(joint_names))
+    converter = skeletons.Converter(given, target)
+    seen = converter.confidence(seen)
+    made = np.where(seen[..., np.newaxis] > 0, converter.keypoints(keypoints), 0.0)
+    return made.astype(np.float32), seen
+
+
+def _check_keypoints(value: Any, joint_names: Sequence[str], is_clip: bool) -> np.ndarray:
+    keypoints = errors.numbers("keypoints_2d", value, np.float32)
     num_joints, axes = len(joint_names), ", T" if is_clip else ""
-    keypoints = _finite("keypoints_2d", value, _NOT_SEEN)
     if keypoints.ndim < 2 + is_clip or keypoints.shape[-2:] != (num_joints, 2):
+        others = [
+            name
+            for name, known in skeletons.SKELETONS.items()
+            if keypoints.ndim > 1 and known.num_joints == keypoints.shape[-2] != num_joints
+        ]
+        advice = "".join(f'; for those of {name} give skeleton="{name}"' for name in others)
         raise ValueError(
             f"`keypoints_2d` must have shape [...{axes}, {num_joints}, 2], the joints being "
-            f"{', '.join(joint_names)}. Received: {list(keypoints.shape)}."
+            f"{', '.join(joint_names)}{advice}. Received: {list(keypoints.shape)}."
         )
+    if np.isinf(keypoints).any():
+        count = f"{np.isinf(keypoints).sum()} of {keypoints.size} values infinite"
+        raise errors.ArgumentError("keypoints_2d", "be finite, or NaN where not seen", count)
     return keypoints
 
 
-def check_confidence(value: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Checks confidences, `shape`; None stands for 1.
-
-    Raises:
-        ValueError: If the shape is wrong, a value is not finite or it lies outside [0, 1].
-    """
-    checked = (
-        np.ones(shape, np.float32) if value is None else _finite("confidence", value, _NOT_SEEN)
-    )
+def _check_confidence(value: Any, keypoints_2d: np.ndarray) -> np.ndarray:
+    """Returns confidences of what is at a place, and 0 elsewhere."""
+    shape = keypoints_2d.shape[:-1]
+    is_place = skeletons.is_place(keypoints_2d)
+    if value is None:
+        return is_place.astype(np.float32)
+    checked = errors.numbers("confidence", value, np.float32)
     if checked.shape != shape:
         raise ValueError(
             f"`confidence` must have shape {list(shape)}. Received: {list(checked.shape)}."
         )
-    low, high = checked.min(initial=1), checked.max(initial=0)
-    if low < 0 or high > 1:
+    seen = np.where(is_place, checked, np.float32(0.0))
+    if not ((seen >= 0) & (seen <= 1)).all():
+        low, high = seen.min(initial=1), seen.max(initial=0)
         raise ValueError(f"`confidence` must lie in [0, 1]. Received: {low} to {high}.")
-    return checked
+    return seen
+
+
+def _warn_of_other_order(
+    keypoints_2d: np.ndarray, confidence: np.ndarray, joint_names: tuple[str, ...]
+) -> None:
+    """Warns of joints that by the anatomy come in the order of another set of as many."""
+    flat = confidence.reshape(math.prod(confidence.shape[:-1]), confidence.shape[-1])
+    step = len(flat) // _MOST_EXAMINED + 1
+    points = keypoints_2d.reshape(*flat.shape, 2)[::step]
+    likely = skeletons.by_anatomy(points, flat[::step])
+    known = [known.joints for known in skeletons.SKELETONS.values()]
+    if likely is not None and likely.joints != joint_names and joint_names in known:
+        first, second = joint_names[:2]
+        told = f"`keypoints_2d` look like {likely.name}'s joints, and are read as {first},"
+        told += f' {second}, ...: skeleton="{likely.name}" reads them as such.'
+        warnings.warn(told, errors.InputWarning, stacklevel=4)
+
+
+def require_pixels(
+    keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
+) -> None:
+    """Refuses coordinates that are shares of an image, in [0, 1] or [-1, 1].
+
+    Args:
+        keypoints_2d: `[..., J, 2]`; 0 where not seen.
+        confidence: `[..., J]`, 0 where not seen.
+        intrinsics: `[..., 3, 3]`, pixels.
+
+    Raises:
+        ArgumentError: If no joint lies further than 2 pixels from the image's corner, and the
+            focal length is one in pixels.
+    """
+    farthest = np.abs(keypoints_2d).max(initial=0.0)
+    is_seen = (confidence > 0).sum() > 1
+    if is_seen and farthest <= _LEAST_SPAN and intrinsics[..., 0, 0].min() >= _LEAST_FOCAL:
+        rule = "be pixels; multiply shares of an image by its width and height"
+        received = f"joints within {farthest:.3g} px of the image's corner"
+        raise errors.ArgumentError("keypoints_2d", rule, received)
+
+
+def warn_of_misses(
+    pose_camera: np.ndarray, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: Any
+) -> None:
+    """Warns where most poses do not project near to the joints that they are lifted from.
+
+    Args:
+        pose_camera: `[..., J, 3]`, meters, camera frame.
+        keypoints_2d: `[..., J, 2]`, pixels, without lens distortion.
+        confidence: `[..., J]`, 0 where not seen.
+        intrinsics: `[..., 3, 3]`, pixels.
+    """
+    is_seen = (confidence > 0) & (pose_camera[..., 2] > 0)
+    is_known = is_seen.sum(axis=-1) > 1
+    if not is_known.any():
+        return
+    depth = np.where(is_seen, pose_camera[..., 2], 1.0)[..., np.newaxis]
+    focal = np.diagonal(intrinsics, axis1=-2, axis2=-1)[..., np.newaxis, :2]
+    pixels = pose_camera[..., :2] / depth * focal + intrinsics[..., np.newaxis, :2, 2]
+    away = np.where(is_seen, np.linalg.norm(pixels - keypoints_2d, axis=-1), 0.0).sum(axis=-1)
+    low, high = (
+        function(np.where(is_seen[..., np.newaxis], keypoints_2d, limit), axis=-2)
+        for function, limit in ((np.min, np.inf), (np.max, -np.inf))
+    )
+    size = np.maximum(np.linalg.norm((high - low)[is_known], axis=-1), 1.0)
+    miss = float(np.median(away[is_known] / is_seen.sum(axis=-1)[is_known] / size))
+    if miss > _LARGE_MISS:
+        told = f"Poses lie {miss:.0%} of a body's size off the joints that they are lifted from: "
+        told += (
+            "distances are not to be trusted, for the camera or the people are unlike training's."
+        )
+        warnings.warn(told, errors.InputWarning, stacklevel=3)
 
 
 def check_intrinsics(camera: Any, leading: tuple[int, ...], mean: np.ndarray) -> np.ndarray:
@@ -363,11 +496,16 @@ def check_intrinsics(camera: Any, leading: tuple[int, ...], mean: np.ndarray) ->
         warnings.warn(
             "`camera` was left out: taking the mean camera of training, "
             f"focal length {mean[0, 0]:.0f} px.",
+            errors.InputWarning,
             # The caller of the method that calls this.
             stacklevel=3,
         )
         return np.broadcast_to(mean, shape)
-    checked = _finite("camera", getattr(camera, "intrinsics", camera))
+    checked = errors.numbers("camera", getattr(camera, "intrinsics", camera), np.float32)
+    if not np.isfinite(checked).all():
+        bad = int(np.count_nonzero(~np.isfinite(checked)))
+        received = f"{bad} of {checked.size} values NaN or infinite"
+        raise errors.ArgumentError("camera", "be finite", received)
     if checked.shape not in ((3, 3), shape):
         raise ValueError(
             f"`camera` must have intrinsics of shape [3, 3] or {list(shape)}. "
@@ -379,15 +517,6 @@ def check_intrinsics(camera: Any, leading: tuple[int, ...], mean: np.ndarray) ->
         rule = "have positive focal lengths and 0, 0, 1 as last row of its intrinsics"
         raise errors.ArgumentError("camera", rule, checked[is_wrong][0].tolist())
     return np.broadcast_to(checked, shape)
-
-
-def _finite(name: str, value: Any, advice: str = "") -> np.ndarray:
-    array = errors.numbers(name, value, np.float32)
-    if not np.isfinite(array).all():
-        bad = int(np.count_nonzero(~np.isfinite(array)))
-        received = f"{bad} of {array.size} values NaN or infinite"
-        raise errors.ArgumentError(name, f"be finite{advice}", received)
-    return array
 
 
 # The files of a trained model: its SavedModel and what training noted about it.
@@ -404,19 +533,61 @@ class ModelFileError(ValueError):
     """A file of a model is damaged, or of something else."""
 
 
-def open_model(folder: pathlib.Path) -> Any:
+# Operations that touch files, the network or the process itself, by their names.
+_OUTWARD = re.compile(
+    "File|Save|Restore|Checkpoint|Reader|Writer|Summary|ImportEvent|Dataset|Iterator|PyFunc|Debug|"
+    "Print|Rpc|Send|Recv|Collective|Nccl|Service|Remote|TPU|RecordInput|ImmutableConst|"
+    "VocabRemapping|LoadAndRemap|FixedUnigram|Abort|Heartbeat"
+)
+# What TensorFlow adds to save and restore variables, by itself; loading does not call it.
+_CHECKPOINTING = re.compile(r"__inference__traced_(save|restore)_\d+")
+
+
+def _outward(saved: saved_model_pb2.SavedModel) -> set[str]:
+    """Returns the names of operations that reach out of the model's own numbers."""
+    found: set[str] = set()
+    for graph in saved.meta_graphs:
+        if not graph.HasField("object_graph_def"):
+            # Of TensorFlow 1, whose loader restores and runs what the graph says.
+            return {"a graph of TensorFlow 1"}
+        called, functions = set(graph.object_graph_def.concrete_functions), set()
+        for function in graph.graph_def.library.function:
+            functions.add(function.signature.name)
+            if _CHECKPOINTING.fullmatch(function.signature.name):
+                continue
+            for node in function.node_def:
+                called |= {node.op, *(value.func.name for value in node.attr.values())}
+                called |= {each.name for value in node.attr.values() for each in value.list.func}
+                found |= {node.op} if _OUTWARD.search(node.op) else set()
+        found = (found - functions) | set(filter(_CHECKPOINTING.fullmatch, called))
+    return found
+
+
+def open_model(folder: pathlib.Path, is_trusted: bool = False) -> Any:
     """Loads a SavedModel.
 
     Raises:
-        ModelFileError: If its files are missing or damaged.
+        ModelFileError: If its files are missing or damaged, or if operations in it touch files or
+            the network and `is_trusted` does not allow it.
     """
+    outward, loaded = set(), None
     try:
-        return tf.saved_model.load(str(folder))
+        if not is_trusted:
+            data = (folder / SAVED_MODEL).read_bytes()
+            outward = _outward(saved_model_pb2.SavedModel.FromString(data))
+            # In place of the file, TensorFlow would read the one of this name.
+            outward |= {each.name for each in folder.glob("saved_model.cpb")}
+        if not outward:
+            loaded = tf.saved_model.load(str(folder))
     except Exception as error:
         # TensorFlow fails in every way there is where bytes are damaged; the first line says it.
         said = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else "no more"
         received = f"{type(error).__name__}: {said}"
         raise _model_file_error(folder, SAVED_MODEL, "be a whole SavedModel", received) from error
+    if outward:
+        rule = "hold what keeps to itself, or be loaded with `is_trusted`"
+        raise _model_file_error(folder, SAVED_MODEL, rule, ", ".join(sorted(outward)))
+    return loaded
 
 
 def read_description(folder: pathlib.Path) -> dict[str, Any]:

@@ -12,6 +12,8 @@ import itertools
 
 import numpy as np
 
+from keras_mvlift import errors
+
 
 @dataclasses.dataclass(frozen=True)
 class Skeleton:
@@ -145,9 +147,35 @@ MEDIAPIPE_33 = _detector(
 )
 """MediaPipe Pose's landmarks."""
 
+COCO_18 = _detector(
+    "coco_18",
+    (
+        *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist"),
+        *("left_shoulder", "left_elbow", "left_wrist", "right_hip", "right_knee", "right_ankle"),
+        *("left_hip", "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear"),
+    ),
+)
+"""OpenPose's COCO model."""
+
+# Of which no joint of a body is made.
+_FACE_AND_HANDS = tuple(
+    f"{part}_{number}"
+    for part, count in (("face", 68), ("left_hand", 21), ("right_hand", 21))
+    for number in range(count)
+)
+
+COCO_133 = _detector("coco_133", (*_COCO_JOINTS, *_FEET, *_FACE_AND_HANDS))
+"""COCO-WholeBody: COCO's, feet, face and hands; RTMW's, DWPose's and Sapiens's."""
+
+HALPE_136 = _detector("halpe_136", (*HALPE_26.joints, *_FACE_AND_HANDS))
+"""Halpe's whole body: `HALPE_26`, face and hands; AlphaPose's."""
+
 SKELETONS = {
     skeleton.name: skeleton
-    for skeleton in (H36M_17, COCO_17, BODY_25, BODY_25B, HALPE_26, MEDIAPIPE_33)
+    for skeleton in (
+        *(H36M_17, COCO_17, COCO_18, BODY_25, BODY_25B, HALPE_26, MEDIAPIPE_33),
+        *(COCO_133, HALPE_136),
+    )
 }
 
 # How a joint is made where the other set has none of that name: the first recipe all of whose
@@ -207,10 +235,56 @@ def by_name(name: str) -> Skeleton:
     Raises:
         ValueError: If there is none of that name.
     """
-    if name not in SKELETONS:
-        known = ", ".join(SKELETONS)
-        raise ValueError(f"`skeleton` must be one of {known}. Received: {name!r}.")
+    errors.require_known("skeleton", name, SKELETONS)
     return SKELETONS[name]
+
+
+def is_place(points: np.ndarray) -> np.ndarray:
+    """Tells which points `[..., D]` are places, `[...]`.
+
+    Detectors write NaN, zeros or -1 throughout for a joint that they did not find, whatever its
+    score.
+    """
+    return ~(np.isnan(points).any(-1) | (points == 0).all(-1) | (points == -1).all(-1))
+
+
+# Where a body is compact from whichever side it is seen.
+_UPPER = ("nose", "eye", "ear", "mouth", "head", "neck", "thorax", "shoulder")
+# Of two sets the true one's head and shoulders spread over less than this share of the other's.
+_CLEARLY_LESS = 0.75
+
+
+def by_anatomy(keypoints_2d: np.ndarray, confidence: np.ndarray) -> Skeleton | None:
+    """Finds the only set, or of several the one by which head and shoulders are clearly together.
+
+    Read in another set's order, they are limbs and spread over the whole body.
+
+    Args:
+        keypoints_2d: `[..., K, 2]`, pixels.
+        confidence: `[..., K]`, 0 where not seen.
+
+    Returns:
+        The set of `K` joints; None if there is none, or it is not clear which.
+    """
+    count = confidence.shape[-1]
+    known = [skeleton for skeleton in SKELETONS.values() if skeleton.num_joints == count]
+    if len(known) < 2:
+        return known[0] if known else None
+    spreads = [_upper_spread(keypoints_2d, confidence, skeleton) for skeleton in known]
+    first, second = np.argsort(spreads)[:2]
+    # False for NaN, too.
+    return known[first] if spreads[first] < _CLEARLY_LESS * spreads[second] else None
+
+
+def _upper_spread(keypoints_2d: np.ndarray, confidence: np.ndarray, skeleton: Skeleton) -> float:
+    """Returns the mean distance of a set's head and shoulders from their middle, pixels."""
+    upper = [any(part in joint for part in _UPPER) for joint in skeleton.joints]
+    is_seen = (confidence[..., upper] > 0)[..., np.newaxis]
+    points = keypoints_2d[..., upper, :]
+    count = np.maximum(is_seen.sum(axis=-2, keepdims=True), 1)
+    middle = (points * is_seen).sum(axis=-2, keepdims=True) / count
+    apart = np.linalg.norm(points - middle, axis=-1)[is_seen[..., 0] & (count[..., 0] > 2)]
+    return float(apart.mean()) if apart.size else np.nan
 
 
 def convert(

@@ -22,7 +22,7 @@ from tfx.dsl.components.common import resolver
 from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
-from components import spans as components_spans
+from components import rolling_window
 from components.example_gen import spans
 from pipeline import container, mvlift, presets
 
@@ -87,7 +87,7 @@ def _adapt(node: base_node.BaseNode, machine: Any) -> None:
         # The platform looks itself, by one of two strategies. Ours adds to it that it passes
         # over the candidate, which matters where a second run is answered from the cache.
         channels = {
-            key: node.raw_inputs[key] for key in (components_spans.MODEL, components_spans.BLESSING)
+            key: node.raw_inputs[key] for key in (rolling_window.MODEL, rolling_window.BLESSING)
         }
         name = node.id
         strategy = latest_blessed_model_strategy.LatestBlessedModelStrategy

@@ -196,8 +196,9 @@ def _show_report(folder: pathlib.Path | None, home: pathlib.Path, log: pathlib.P
     written = json.loads((folder / report.RESULTS).read_text())
     places = {"results": home / report.RESULTS, "picture": home / report.PICTURE, "log": log}
     results = written | {name: _short(path) for name, path in places.items()}
-    if results["model"]:
-        results["model"] = _short(pathlib.Path(results["model"]))
+    for name in ("model", "trained"):
+        if results[name]:
+            results[name] = _short(pathlib.Path(results[name]))
     partial = home / "results.partial"
     shutil.copy(folder / report.PICTURE, partial)
     partial.replace(places["picture"])

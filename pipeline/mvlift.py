@@ -22,12 +22,18 @@ from tfx.types import standard_artifacts
 
 import components
 import keras_mvlift
-from components import checks as components_checks
-from components import evaluator, infra_validator, pusher, report, scores, trainers
-from components import spans as components_spans
+from components import (
+    checks,
+    evaluator,
+    infra_validator,
+    pusher,
+    report,
+    rolling_window,
+    scores,
+    trainers,
+)
 from components.example_gen import component as example_gen
-from components.example_gen import executor as example_gen_executor
-from components.example_gen import spans
+from components.example_gen import executor, spans
 from keras_mvlift import configs, sources
 from keras_mvlift.training import stages
 from pipeline import settings
@@ -133,9 +139,7 @@ def _records(
 ) -> dict[str, Any]:
     """Returns what a stage trains on, and what is held out from it."""
     is_whole = stages.takes_instants(stage)
-    train, unseen = (
-        example_gen_executor.INSTANT_SPLITS if is_whole else example_gen_executor.PAIR_SPLITS
-    )
+    train, unseen = executor.INSTANT_SPLITS if is_whole else executor.PAIR_SPLITS
     return {
         "examples": records["examples"],
         "train_args": trainer_pb2.TrainArgs(splits=[train]),
@@ -159,8 +163,14 @@ def _deciding(
         min_joints=config.data.min_joints,
         code_version=version,
     )
+    compared = scores.Baselines(
+        examples=records["examples"],
+        test_examples=records["test_examples"],
+        min_confidence=config.data.min_confidence,
+        code_version=version,
+    )
     last_blessed = resolver.Resolver(
-        strategy_class=components_spans.LastOtherBlessedModel,
+        strategy_class=rolling_window.LastOtherBlessedModel,
         candidate=trained.outputs["model"],
         model=types.Channel(type=standard_artifacts.Model),
         model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
@@ -170,12 +180,13 @@ def _deciding(
         model=trained.outputs["model"],
         baseline_model=last_blessed.outputs["model"],
         held_out=unlabeled.outputs["scores"],
+        baselines=compared.outputs["figures"],
         example_splits=["test"],
         module_path=evaluator.EXTRACTORS_MODULE,
         eval_config=evaluator.eval_config(
             bounds=config.bounds, relative_worsening=config.worsening, baseline=True
         ),
-        held_out_bounds={
+        further_bounds={
             name: value for name, value in config.bounds.items() if name in scores.NAMES
         },
     )
@@ -188,7 +199,7 @@ def _deciding(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=folders.serving)
         ),
     )
-    return [unlabeled, last_blessed, judge, *infra, push]
+    return [unlabeled, compared, last_blessed, judge, *infra, push]
 
 
 def _reporting(
@@ -201,13 +212,7 @@ def _reporting(
     drift: dict[str, types.BaseChannel],
 ) -> list[base_node.BaseNode]:
     """Reports, whatever was decided; then stops the run at a model that is not blessed."""
-    unlabeled, _, judge, *infra, push = decided
-    compared = scores.Baselines(
-        examples=records["examples"],
-        test_examples=records["test_examples"],
-        min_confidence=config.data.min_confidence,
-        code_version=version,
-    )
+    unlabeled, compared, _, judge, *infra, push = decided
     written = report.Report(
         evaluated=judge.outputs["evaluation"],
         blessing=judge.outputs["blessing"],
@@ -223,11 +228,11 @@ def _reporting(
         code_version=version,
         **drift,
     )
-    stops = [components_checks.InfraGate(blessing=node.outputs["blessing"]) for node in infra]
-    stops.append(components_checks.BlessingGate(blessing=judge.outputs["blessing"]))
+    stops = [checks.InfraGate(blessing=node.outputs["blessing"]) for node in infra]
+    stops.append(checks.BlessingGate(blessing=judge.outputs["blessing"]))
     for gate in stops:
         gate.add_upstream_node(written)
-    return [compared, written, *stops]
+    return [written, *stops]
 
 
 # The checks of new records: a run stops at those that break their schema.
@@ -242,16 +247,12 @@ def check_nodes(examples: base_node.BaseNode, holds_out: bool) -> list[base_node
     """
     made: list[base_node.BaseNode] = []
     for output, kind, name in (
-        ("examples", components_checks.PAIRS, "Pairs"),
-        ("test_examples", components_checks.TEST_VIEWS, "TestViews"),
+        ("examples", checks.PAIRS, "Pairs"),
+        ("test_examples", checks.TEST_VIEWS, "TestViews"),
     ):
-        schema = components_checks.CuratedSchema(text=components_checks.read(kind)).with_id(
-            f"Schema.{name}"
-        )
+        schema = checks.CuratedSchema(text=checks.read(kind)).with_id(f"Schema.{name}")
         # Whole instants hold the same views as the pairs.
-        excluded = example_gen_executor.INSTANT_SPLITS + (
-            [] if holds_out else [example_gen_executor.HELD_OUT_SPLIT]
-        )
+        excluded = executor.INSTANT_SPLITS + ([] if holds_out else [executor.HELD_OUT_SPLIT])
         statistics = statistics_gen.StatisticsGen(
             examples.outputs[output], exclude_splits=excluded
         ).with_id(f"StatisticsGen.{name}")
@@ -259,12 +260,10 @@ def check_nodes(examples: base_node.BaseNode, holds_out: bool) -> list[base_node
             statistics.outputs["statistics"],
             schema.outputs["schema"],
             exclude_splits=excluded,
-            custom_validation_config=components_checks.rules(kind),
+            custom_validation_config=checks.rules(kind),
         ).with_id(f"ExampleValidator.{name}")
-        validator.executor_spec = executor_spec.ExecutorClassSpec(components_checks.Executor)
-        gate = components_checks.DataGate(anomalies=validator.outputs["anomalies"]).with_id(
-            f"DataGate.{name}"
-        )
+        validator.executor_spec = executor_spec.ExecutorClassSpec(checks.Executor)
+        gate = checks.DataGate(anomalies=validator.outputs["anomalies"]).with_id(f"DataGate.{name}")
         made += [schema, statistics, validator, gate]
     return made
 
@@ -321,73 +320,73 @@ class Followed(NamedTuple):
 def follow(
     config: settings.PipelineConfig,
     examples: base_node.BaseNode,
-    checks: list[base_node.BaseNode],
+    checked: list[base_node.BaseNode],
 ) -> Followed:
     """Makes the nodes between the checks of a new span and the training on a window of spans."""
-    newest = {components_spans.NEWEST: examples.outputs[example_gen_executor.EXAMPLES]}
-    validators = [node.id for node in checks if node.id.startswith("ExampleValidator.")]
+    newest = {rolling_window.NEWEST: examples.outputs[executor.EXAMPLES]}
+    validators = [node.id for node in checked if node.id.startswith("ExampleValidator.")]
     if config.drift.action == settings.STOP:
         validators.append(f"ExampleValidator.{DRIFT}")
     verdicts = {
-        f"{components_spans.VERDICT}{index}": _history(
+        f"{rolling_window.VERDICT}{index}": _history(
             standard_artifacts.ExampleAnomalies, name, "anomalies"
         )
         for index, name in enumerate(validators)
     }
-    (statistics,) = (node for node in checks if node.id == "StatisticsGen.Pairs")
-    drift = _drift(config, checks, statistics, newest | verdicts)
+    (statistics,) = (node for node in checked if node.id == "StatisticsGen.Pairs")
+    drift = _drift(config, checked, statistics, newest | verdicts)
     window = resolver.Resolver(
-        strategy_class=components_spans.RollingSpans,
+        strategy_class=rolling_window.RollingSpans,
         config={"num_spans": config.window.num_spans},
         # TFX takes a node's output of this run and of all runs for one, so it is another's.
-        **{components_spans.NEWEST: statistics.outputs["statistics"]},
+        **{rolling_window.NEWEST: statistics.outputs["statistics"]},
         **verdicts,
         **{
             name: _history(standard_artifacts.Examples, examples.id, name)
-            for name in example_gen_executor.SPLITS
+            for name in executor.SPLITS
         },
     ).with_id("RollingWindow")
     nodes, start = [*drift, window], {}
     if config.window.warm_start:
         former = resolver.Resolver(
-            strategy_class=components_spans.LastBlessedBefore,
+            strategy_class=rolling_window.LastBlessedBefore,
             **newest,
-            **{components_spans.MODEL: types.Channel(type=standard_artifacts.Model)},
-            **{components_spans.BLESSING: types.Channel(type=standard_artifacts.ModelBlessing)},
+            **{rolling_window.MODEL: types.Channel(type=standard_artifacts.Model)},
+            **{rolling_window.BLESSING: types.Channel(type=standard_artifacts.ModelBlessing)},
         ).with_id("LastBlessedBefore")
         nodes.append(former)
-        start = {"base_model": former.outputs[components_spans.MODEL]}
+        start = {"base_model": former.outputs[rolling_window.MODEL]}
     for node in (window, *nodes[len(drift) + 1 :]):
-        node.add_upstream_nodes([*checks, *drift])
+        node.add_upstream_nodes([*checked, *drift])
     (validator,) = (node for node in drift if node.id == f"ExampleValidator.{DRIFT}")
     return Followed(nodes, window, validator.outputs["anomalies"], start)
 
 
 def _drift(
     config: settings.PipelineConfig,
-    checks: list[base_node.BaseNode],
+    checked: list[base_node.BaseNode],
     statistics: base_node.BaseNode,
     channels: dict[str, types.BaseChannel],
 ) -> list[base_node.BaseNode]:
     """Compares what the new span trains on with the window before it."""
     former = resolver.Resolver(
-        strategy_class=components_spans.RollingSpans,
+        strategy_class=rolling_window.RollingSpans,
         config={"num_spans": config.window.num_spans, "is_former": True},
         **channels,
         statistics=_history(standard_artifacts.ExampleStatistics, statistics.id, "statistics"),
     ).with_id("FormerSpans")
-    text = components_checks.comparators(components_checks.PAIRS, config.drift.thresholds)
-    schema = components_checks.CuratedSchema(text=text).with_id(f"Schema.{DRIFT}")
-    validator = components_spans.DriftValidator(
+    text = checks.comparators(checks.PAIRS, config.drift.thresholds)
+    schema = checks.CuratedSchema(text=text).with_id(f"Schema.{DRIFT}")
+    validator = rolling_window.DriftValidator(
         statistics.outputs["statistics"],
         former.outputs["statistics"],
         schema.outputs["schema"],
-        exclude_splits=example_gen_executor.INSTANT_SPLITS,
+        exclude_splits=executor.INSTANT_SPLITS,
     ).with_id(f"ExampleValidator.{DRIFT}")
-    gate = components_checks.DriftGate(
+    gate = checks.DriftGate(
         anomalies=validator.outputs["anomalies"], stops=config.drift.action == settings.STOP
     ).with_id(f"{DRIFT}Gate")
-    former.add_upstream_nodes(checks)
+    former.add_upstream_nodes(checked)
     return [former, schema, validator, gate]
 
 

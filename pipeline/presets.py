@@ -27,8 +27,12 @@ DATA_SETS = ("rig", "human36m", "mpi_inf_3dhp", "aistpp")
 
 _SMALL = configs.ModelConfig(backbone="res_linear", width=256)
 # What a rig's own views teach holds for other people and places only where views are centered and
-# people mirrored (docs/rigs.md).
+# people mirrored (docs/method.md).
 _CENTERED = dataclasses.replace(_SMALL, network_input="centered")
+
+# Of any rig: a tenth better than what needs no network, and in views that it was not lifted from
+# a pose is off by less than a tenth of the person's size.
+_RELATIVE = {"constant_pose_ratio": 0.9, "nearest_view_ratio": 0.9, "held_out_median_share": 0.1}
 
 
 def demo() -> settings.PipelineConfig:
@@ -47,6 +51,7 @@ def demo() -> settings.PipelineConfig:
         "name": NAMES["demo"],
         "data": {"source_options": options},
         "model": {"network_input": "rays"},
+        "bounds": {"mpjpe_mm": 80.0, "p_mpjpe_mm": 65.0},
     }
     return recording().updated(changes)
 
@@ -58,7 +63,7 @@ def recording() -> settings.PipelineConfig:
         data=configs.DataConfig(source="pose2sim", split="blocks", num_virtual_views=8),
         model=_CENTERED,
         **_stages(_CENTERED, 5, num_epochs=45, decay_every=15, batch_size=128),
-        bounds={"mpjpe_mm": 80.0, "p_mpjpe_mm": 65.0},
+        bounds=_RELATIVE,
     )
 
 
@@ -106,7 +111,7 @@ def aistpp(data_root: str) -> settings.PipelineConfig:
         "data": {"split_options": split, "test_stride": 6},
         "model": {"network_input": "centered"},
     }
-    bounds = {"n_mpjpe_mm": 100.0, "p_mpjpe_mm": 80.0}
+    bounds = {"n_mpjpe_mm": 100.0, "p_mpjpe_mm": 80.0, **_RELATIVE}
     return config.updated(changes | {"bounds": bounds, "worsening": {"n_mpjpe_mm": 0.1}})
 
 

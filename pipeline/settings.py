@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from keras_mvlift import configs
+from keras_mvlift import configs, errors
 
 _PARTS: dict[str, type[configs.Json]] = {
     "data": configs.DataConfig,
@@ -270,13 +270,13 @@ class PipelineConfig:
             _require(isinstance(second, Mapping), "finetune", "be an object", second)
             given = {key: second[key] for key in _SHARED if key in second} | given
         fields = configs.changed(_STAGES[name], former, self.model, model, given)
-        return _PARTS[name].from_json(json.dumps(fields))
+        return _of_part(name, _PARTS[name], fields)
 
     def _updated_field(self, name: str, value: Any) -> Any:
         if name in _OBJECTS:
             _require(isinstance(value, Mapping), name, "be an object", value)
             changed = dataclasses.asdict(getattr(self, name)) | dict(value)
-            return _OBJECTS[name].from_json(json.dumps(changed))
+            return _of_part(name, _OBJECTS[name], changed)
         if name not in _PARTS:
             return tuple(value) if isinstance(value, list) else value
         _require(isinstance(value, Mapping), name, "be an object", value)
@@ -293,8 +293,15 @@ class PipelineConfig:
         # Networks of windows see rays alone.
         if fields.get("backbone") == "temporal_dilated":
             former["network_input"] = "rays"
-        merged = former | fields
-        return _PARTS[name].from_json(json.dumps(merged))
+        return _of_part(name, _PARTS[name], former | fields)
+
+
+def _of_part(name: str, kind: type[configs.Json], fields: Mapping[str, Any]) -> configs.Json:
+    """Makes a part; what is of a wrong type is called by the part's name, too."""
+    try:
+        return kind.from_json(json.dumps(fields))
+    except errors.ArgumentError as error:
+        raise errors.ArgumentError(f"{name}.{error.field}", error.rule, error.received) from error
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:

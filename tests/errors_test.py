@@ -1,6 +1,9 @@
+import json
 import pathlib
 import pickle
+import re
 
+import numpy as np
 import pytest
 
 from keras_mvlift import errors
@@ -38,7 +41,7 @@ def test_what_a_parser_raises_names_the_file(error):
     ):
         raise error
     assert str(caught.value).startswith("a/1.json: ")
-    assert type(error).__name__ in caught.value.received
+    assert {"people", "MemoryError", "deep"} & {*re.findall(r"\w+", caught.value.received)}
     assert caught.value.__cause__ is error
 
 
@@ -52,3 +55,43 @@ def test_a_reader_s_own_error_passes_through_a_parser_s():
 def test_an_interrupt_is_no_parser_s_error():
     with pytest.raises(KeyboardInterrupt), errors.parsing("x", "y", "be z"):
         raise KeyboardInterrupt
+
+
+def test_what_a_terminal_would_obey_is_shown_not_sent():
+    path = pathlib.Path("a", "\x1b[31m\u202e.json")
+    said = str(errors.RecordingError(path, "people", "be a list", "\x07\n\x1b]0;x"))
+    assert said.isprintable()
+    assert r"\x1b[31m\u202e.json: `people` must be a list. Received: \x07\n\x1b]0;x." in said
+    assert errors.visible("Jörg, 写") == "Jörg, 写"
+
+
+@pytest.mark.parametrize(
+    ("parse", "said"),
+    [
+        (lambda: json.loads("{}")["scores"], "no `scores`"),
+        (lambda: [][0], "too few lines or values"),
+        (lambda: json.loads("null")["a"], "something else there"),
+        (lambda: float("x1"), "'x1'"),
+        (lambda: np.array([[1], [1, 2]], float), "lists of other lengths"),
+        (lambda: np.zeros(5).reshape(2, 2), "5 numbers"),
+        (lambda: [*zip([1], [], strict=True)], "too few"),
+    ],
+)
+def test_what_was_met_is_said_in_words_of_the_file(parse, said):
+    with (
+        pytest.raises(errors.RecordingError) as caught,
+        errors.parsing("a.json", "people", "be right"),
+    ):
+        parse()
+    assert str(caught.value) == f"a.json: `people` must be right. Received: {said}."
+
+
+def test_of_a_name_that_is_not_known_the_nearest_is_told():
+    rule = (
+        r"`skeleton` must be one of coco_17, body_25\. Received: 'coco17'; the nearest is coco_17"
+    )
+    with pytest.raises(errors.ArgumentError, match=rule):
+        errors.require_known("skeleton", "coco17", ["coco_17", "body_25"])
+    with pytest.raises(errors.ArgumentError, match=r"Received: 'dog'\.$"):
+        errors.require_known("skeleton", "dog", ["coco_17", "body_25"])
+    errors.require_known("skeleton", "coco_17", ["coco_17"])

@@ -1,7 +1,10 @@
 import json
+import pathlib
 import shutil
 
 import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_mvlift import inference
 from tests import tiny_studio
@@ -74,3 +77,75 @@ def test_a_damaged_savedmodel_is_one_sentence(folder, damage):
 def test_what_is_no_path_is_refused_by_name(path):
     with pytest.raises(ValueError, match="`path` must be a folder's path"):
         inference.load_model(path)
+
+
+def reads_a_file(name):
+    return tf.strings.length(tf.io.read_file(name))
+
+
+def writes_a_file(name):
+    tf.io.write_file(name, "x")
+    return 0
+
+
+def prints_to_a_file(name):
+    tf.print("x", output_stream="file:///tmp/never-written")
+    return 0
+
+
+def runs_in_a_loop(name):
+    return tf.while_loop(lambda i: i < 1, lambda i: [i + reads_a_file(name)], [0])[0]
+
+
+@pytest.mark.parametrize(
+    ("function", "operation"),
+    [
+        (reads_a_file, "ReadFile"),
+        (writes_a_file, "WriteFile"),
+        (prints_to_a_file, "PrintV2"),
+        (runs_in_a_loop, "ReadFile"),
+        (lambda name: tf.raw_ops.MatchingFiles(pattern=name), "MatchingFiles"),
+        (
+            lambda name: tf.raw_ops.RestoreV2(
+                prefix=name, tensor_names=["a"], shape_and_slices=[""], dtypes=[tf.float32]
+            )[0],
+            "RestoreV2",
+        ),
+    ],
+)
+def test_operations_that_reach_out_are_refused_unless_asked_for(
+    folder, tmp_path, function, operation
+):
+    module = tf.Module()
+    module.lift = tf.function(function, input_signature=[tf.TensorSpec([], tf.string)])
+    shutil.rmtree(folder / "variables")
+    (folder / inference.SAVED_MODEL).unlink()
+    tf.saved_model.save(module, str(folder))
+    with pytest.raises(inference.ModelFileError, match=f"keeps to itself.*Received: {operation}"):
+        inference.load_model(folder)
+    assert hasattr(inference.open_model(folder, is_trusted=True), "lift")
+
+
+def test_what_tensorflow_saves_with_is_not_to_be_called(folder):
+    file = folder / inference.SAVED_MODEL
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    functions = saved.meta_graphs[0].graph_def.library.function
+    save = next(each for each in functions if "traced_save" in each.signature.name)
+    lift = next(each for each in functions if "lift_camera" in each.signature.name)
+    lift.node_def[0].attr["f"].func.name = save.signature.name
+    file.write_bytes(saved.SerializeToString())
+    with pytest.raises(inference.ModelFileError, match="Received: __inference__traced_save"):
+        inference.load_model(folder)
+
+
+def test_a_file_that_would_be_read_instead_is_refused(folder):
+    (folder / "saved_model.cpb").touch()
+    with pytest.raises(inference.ModelFileError, match=r"Received: saved_model.cpb"):
+        inference.load_model(folder)
+
+
+def test_a_shipped_name_goes_before_a_folder_here(whole, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(whole, "studio")
+    assert inference.load_model("studio").path == inference.shipped_folder("studio")
+    assert inference.load_model("./studio").path == pathlib.Path("studio")

@@ -5,11 +5,14 @@ import subprocess
 import sys
 
 import numpy as np
+import onnxruntime
 import pytest
+import tensorflow as tf
 
 from keras_mvlift import inference, skeletons
 from keras_mvlift.cli import main
 from keras_mvlift.datasets.rigs import pose2sim
+from keras_mvlift.export import onnx, tflite
 from keras_mvlift.metrics import pose_error
 from keras_mvlift.studio import synthetic
 
@@ -132,3 +135,26 @@ def test_the_card_names_a_command_that_is_there_and_says_what_matters():
     assert callable(importlib.import_module(command).main)
     for word in ("No 3D label", "CMU", "seed", "MPJPE", "fails", "license"):
         assert word.lower() in card.lower(), word
+
+
+@pytest.mark.parametrize("form", ["onnx", *tflite.WEIGHTS])
+def test_it_is_exported_in_every_format_and_lifts_the_same(model, clip, tmp_path, form):
+    path, view = tmp_path / "studio", 0
+    each = clip[0]
+    inputs = {
+        "keypoints_2d": each.keypoints_2d[view].astype(np.float32),
+        "confidence": each.confidence[view].astype(np.float32),
+        "intrinsics": np.tile(each.camera.intrinsics[view], (30, 1, 1)).astype(np.float32),
+    }
+    if form == "onnx":
+        onnx.write(model, path)
+        session = onnxruntime.InferenceSession(str(path))
+        names = [output.name for output in session.get_outputs()]
+        outputs = dict(zip(names, session.run(None, inputs), strict=True))
+    else:
+        tflite.write(model, path, form)
+        runner = tf.lite.Interpreter(str(path)).get_signature_runner(tflite.SIGNATURE)
+        outputs = runner(**inputs)
+    expected = model.lift(*(inputs[name] for name in ("keypoints_2d", "confidence", "intrinsics")))
+    off = np.linalg.norm(outputs["pose_camera"] - expected.pose_camera, axis=-1)
+    assert off.max() < {"float16": 2e-3, "int8": 0.5}.get(form, 1e-4)

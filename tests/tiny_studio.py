@@ -116,7 +116,7 @@ def weights(model):
 def run(model, folder, train, held_out=(), **stage):
     """Trains on the records in `train`, keeping everything below `folder`; gives the history."""
     config = configs.FinetuneConfig(**{"num_epochs": 4, "batch_size": BATCH_SIZE} | stage)
-    files = stages.Files([train], [*held_out], folder / "checkpoints", folder / "logs")
+    files = stage_data.Files([train], [*held_out], folder / "checkpoints", folder / "logs")
     return stages.run(model, config, files, "Finetune")
 
 

@@ -1,15 +1,14 @@
 """Rows of stored views: what readers of files give, held against what a view must be."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import tensorflow as tf
 
 from keras_mvlift import errors, skeletons
+from keras_mvlift.untrusted import reading
 
 _NUM_JOINTS = skeletons.H36M_17.num_joints
 REQUIRED = {
@@ -94,6 +93,9 @@ def check(rows: Rows) -> tuple[Views, dict[int, Refusal]]:
         name: _dense(name, rows.numbers[name], shape, refusals) for name, shape in NUMBERS.items()
     }
     has = {name: rows.numbers[name].lengths > 0 for name in PLACE}
+    is_place = skeletons.is_place(numbers["keypoints_2d"])
+    numbers["confidence"] = np.where(is_place, numbers["confidence"], 0.0).astype(np.float32)
+    numbers["keypoints_2d"] = np.where(is_place[..., np.newaxis], numbers["keypoints_2d"], 0.0)
     _check_seen(numbers, refusals)
     _check_intrinsics(numbers["intrinsics"], refusals)
     _check_place(numbers, has, refusals)
@@ -127,9 +129,10 @@ def _dense(
         values = filled
     dense = values.reshape(-1, *shape)
     is_given = lengths > 0
-    is_finite = np.isfinite(dense).reshape(len(dense), size).all(axis=1)
-    advice = "; give a joint that was not seen confidence 0" if name == "keypoints_2d" else ""
-    _refuse(refusals, is_given & ~is_finite, name, f"be finite{advice}", _not_finite)
+    # A joint at NaN was not seen.
+    is_wrong = np.isinf(dense) if name == "keypoints_2d" else ~np.isfinite(dense)
+    is_wrong = is_given & is_wrong.reshape(len(dense), size).any(axis=1)
+    _refuse(refusals, is_wrong, name, "be finite", lambda _: "NaN or infinity")
     return dense
 
 
@@ -167,10 +170,6 @@ def _check_place(
     _refuse(refusals, is_wrong, "rotation", rule, lambda row: rotation[row].tolist())
 
 
-def _not_finite(_: int) -> str:
-    return "NaN or infinity"
-
-
 def _refuse(
     refusals: dict[int, Refusal],
     is_wrong: np.ndarray,
@@ -197,88 +196,27 @@ def read_parquet(path: str, batch_size: int) -> Iterator[Rows]:
         RecordingError: If a column is missing or of another type, or the file cannot be read to
             its end.
     """
-    with errors.parsing(path, "file", "be whole Parquet"):
-        parquet = pq.ParquetFile(path)
-    names = _check(path, parquet.schema_arrow)
-    batches = parquet.iter_batches(batch_size=batch_size, columns=names)
-    while True:
-        with errors.parsing(path, "rows", "be whole Parquet"):
-            batch = next(batches, None)
-        if batch is None:
-            return
-        yield _parquet_rows(path, batch)
+    for found in reading.parquet_views(path, batch_size, [*REQUIRED], [*NUMBERS], TEXTS):
+        with errors.parsing(path, "rows", "be as many as are told"):
+            yield _parquet_rows(found)
 
 
-def _check(path: str, schema: pa.Schema) -> list[str]:
-    """Returns the columns to read."""
-    for name in REQUIRED:
-        if name not in schema.names:
-            received = f"the columns {', '.join(schema.names)}"
-            raise errors.RecordingError(path, name, "be a column", received)
-    names = [name for name in (*NUMBERS, *KEYS) if name in schema.names]
-    for name in names:
-        kind = schema.field(name).type
-        if name in NUMBERS:
-            is_right, what = _is_list(kind) and _is_number(_inner(kind)), "lists of numbers"
-        elif name in TEXTS:
-            is_right, what = _is_text(kind), "text"
+def _parquet_rows(found: dict[str, Any]) -> Rows:
+    num_rows = found["num_rows"]
+    none = {"values": np.zeros(0), "lengths": np.zeros(num_rows, int)}
+    numbers = {name: Numbers(**found.get(name, none)) for name in NUMBERS}
+    keys = {name: pa.nulls(num_rows, kind) for name, kind in KEYS.items()}
+    for name in (name for name in KEYS if name in found):
+        column = found[name]
+        if name in TEXTS:
+            codes = pa.array(column["codes"], mask=column["codes"] < 0)
+            words = pa.array(column["words"], pa.string())
+            keys[name] = pa.DictionaryArray.from_arrays(codes, words).cast(pa.string())
         else:
-            is_right, what = pa.types.is_integer(kind), "whole numbers"
-        if not is_right:
-            raise errors.RecordingError(path, name, f"hold {what}", kind)
-    return names
-
-
-def _parquet_rows(path: str, batch: pa.RecordBatch) -> Rows:
-    there = set(batch.schema.names)
-    numbers = {
-        name: _numbers(batch.column(name)) if name in there else _no_numbers(batch.num_rows)
-        for name in NUMBERS
-    }
-    keys = {}
-    for name, kind in KEYS.items():
-        with errors.parsing(path, name, f"be {kind}"):
-            keys[name] = (
-                batch.column(name).cast(kind) if name in there else pa.nulls(batch.num_rows, kind)
-            )
+            keys[name] = pa.array(column["values"], pa.int64(), mask=column["is_null"])
+    if {len(key) for key in keys.values()} != {num_rows}:
+        raise ValueError(f"columns of other lengths than {num_rows}")
     return Rows(numbers, keys, {})
-
-
-def _numbers(column: pa.Array) -> Numbers:
-    offsets = np.arange(len(column) + 1)
-    while _is_list(column.type):
-        # Values of nulls may be there, too; flattening leaves them out.
-        lengths = pc.fill_null(pc.list_value_length(column), 0)
-        ends = np.concatenate([[0], np.cumsum(lengths.to_numpy(zero_copy_only=False))])
-        offsets = ends[offsets]
-        column = column.flatten()
-    values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return Numbers(values, np.diff(offsets))
-
-
-def _no_numbers(num_rows: int) -> Numbers:
-    return Numbers(np.zeros(0), np.zeros(num_rows, int))
-
-
-def _inner(kind: pa.DataType) -> pa.DataType:
-    while _is_list(kind):
-        kind = kind.value_type
-    return kind
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    types = pa.types
-    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_floating(kind) or pa.types.is_integer(kind)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 # Reads single views from TFRecords of `tf.Example`, as ExampleGen writes its test views.

@@ -11,7 +11,6 @@ import tqdm
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import (
-    calibration_files,
     calibrations,
     manifests,
     pose2sim,
@@ -218,10 +217,8 @@ def _described(path: pathlib.Path, verbose: bool) -> Recordings:
 
 
 def _pose2sim(path: pathlib.Path) -> Recordings:
-    (clip,) = pose2sim.Pose2SimSource(root=str(path))
-    (file,) = (path / "calibration").glob("*.qca.txt")
-    rig = calibration_files.read_qualisys(file)._replace(names=clip.camera_names)
-    return Recordings([_thinned(clip)], rig)
+    source = pose2sim.Pose2SimSource(root=str(path))
+    return Recordings([_thinned(clip) for clip in source], source.rig)
 
 
 def _placed(rig: calibrations.Calibration) -> cameras.Camera:

@@ -5,13 +5,20 @@
 """
 
 import argparse
+import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
 
+import numpy as np
 from rich import box, console, table
 
 from keras_mvlift.calibration import extrinsics, observations, reports
+from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import calibration_files
+from keras_mvlift.diagnosis import findings, moments, verdicts
+from keras_mvlift.diagnosis import footage as footages
+from keras_mvlift.geometry import cameras
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +45,8 @@ def run(options: argparse.Namespace) -> int:
 
     Raises:
         FileExistsError: If a file to be written is there, without `--force`.
-        ValueError: If the recordings or an option do not allow to calibrate; says why.
+        ValueError: If the recordings or an option do not allow to calibrate, or what was found
+            does not fit them; says why.
     """
     for target in (options.output, options.report):
         _require_writable(target, options.force)
@@ -52,10 +60,68 @@ def run(options: argparse.Namespace) -> int:
     else:
         found = extrinsics.estimate(recorded.clips, known_distance, verbose=True)
     print(render(found.report))
+    start = recorded.clips[0].camera if options.refine else None
+    for doubt in doubts(recorded.clips, found, start):
+        print(f"warning: {doubt}")
     calibration_files.write_toml(options.output, recorded.calibration._replace(camera=found.camera))
     if options.report:
         _write(options.report, found.report.to_json())
     return 0
+
+
+MAX_DISAGREEING = 0.4
+"""The share of frames in which cameras may disagree: pairs must agree on the other 60 %."""
+
+MAX_MOVED_M = 0.1
+"""By so much a refinement may move cameras that fitted before, meters."""
+
+
+def doubts(
+    clips: Sequence[sequences.MultiViewSequence],
+    found: extrinsics.Calibrated,
+    start: cameras.Camera | None,
+) -> list[str]:
+    """Checks a rig that was found against what it saw, as `check-rig` does.
+
+    Args:
+        clips: What the rig saw.
+        found: The rig.
+        start: What a refinement started from; None without.
+
+    Returns:
+        What there is to warn of.
+
+    Raises:
+        ValueError: If the cameras still disagree, see other people in too many frames, or were
+            moved away from places that fitted.
+    """
+    told: dict[str, str] = {}
+    for camera in (start, found.camera):
+        if camera is None:
+            continue
+        footage = footages.of_sequences([dataclasses.replace(c, camera=camera) for c in clips])
+        seen = moments.consensus(footage)
+        agreed = float((~seen.is_off.any(axis=0)).mean())
+        causes = verdicts.reach(footage).found
+        told = {cause.name: f"{cause.sentence} {cause.remedy}" for cause in causes}
+        told = told if camera is found.camera else {k: told[k] for k in told if k in _LASTING}
+        fits = np.nanmedian(seen.error) < verdicts.UNSUSPICIOUS
+        wrong = [cause for cause in causes if cause.severity == findings.ERROR]
+        is_moved = camera is start and fits and found.report.all.moved_m > MAX_MOVED_M
+        if is_moved or agreed < 1 - MAX_DISAGREEING or (wrong and camera is not start):
+            rule = "The cameras' places are not written: " + (
+                f"refining would move cameras by {found.report.all.moved_m:.2f} m that fitted"
+                if is_moved
+                else f"the cameras agree in {agreed:.0%} of the frames only"
+                if agreed < 1 - MAX_DISAGREEING
+                else "they do not explain what was seen"
+            )
+            raise ValueError(f"{rule}. {' '.join(told.values())}".strip())
+    return list(told.values())
+
+
+# Findings about what was filmed, which no other calibration undoes.
+_LASTING = ("camera_moved", "camera_frozen", "other_person", "sides_swapped", "time_drift")
 
 
 def render(report: reports.Report) -> str:

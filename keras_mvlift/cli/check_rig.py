@@ -1,12 +1,16 @@
 """Reports what is right and wrong with a rig: `keras-mvlift check-rig PATH`."""
 
 import argparse
+import dataclasses
+import functools
 import json
 import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from keras_mvlift import configs, sources
+from keras_mvlift import configs, skeletons, sources
 from keras_mvlift.datasets import sequences
-from keras_mvlift.datasets.rigs import manifests
+from keras_mvlift.datasets.rigs import manifests, pose2sim, recordings
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import report
 from keras_mvlift.visualization import rig_report, rig_text
@@ -21,6 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "path", help="a folder in Pose2Sim's layout, or a rig's manifest or its folder"
     )
     parser.add_argument("--source", help="read PATH as this source; told from PATH by default")
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE",
+        default="",
+        help="check this one instead, as `keras-mvlift calibrate` writes it",
+    )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--html", type=pathlib.Path, metavar="FILE", help="write a page with plots")
     parser.add_argument(
@@ -37,7 +47,10 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         ValueError: If the source or an argument does not do, or a file cannot be read.
     """
-    reports = report.check(_read(options), options.max_frames)
+    source = _open(options)
+    reports = report.check(
+        _read(source), options.max_frames, up=_up(source), readings=_readings(source)
+    )
     rig_text.show(reports)
     if options.json:
         figures = json.dumps(report.as_data(reports), indent=2, allow_nan=False)
@@ -47,10 +60,27 @@ def run(options: argparse.Namespace) -> int:
     return int(any(rig.has_errors for rig in reports))
 
 
-def _read(options: argparse.Namespace) -> list[sequences.MultiViewSequence]:
-    source = _open(options)
+def _read(source: sources.Source) -> list[sequences.MultiViewSequence]:
     clips = source.clips()
     return [source.read(clips[index]) for index in footages.spread(len(clips), MAX_CLIPS)]
+
+
+def _up(source: sources.Source) -> str:
+    """Returns the axis that the calibration's file has up; what `calibrate` writes has z."""
+    is_told = isinstance(source, recordings.RigSource) and not source.calibration
+    return source.manifest.calibration.up if is_told else "z"
+
+
+def _readings(source: sources.Source) -> dict[str, Callable[[], Sequence[Any]]]:
+    """Returns readers of the same clips in other joint sets of as many joints."""
+    if not isinstance(source, recordings.RigSource | pose2sim.Pose2SimSource):
+        return {}
+    joints = skeletons.by_name(source.joint_set)
+    return {
+        name: functools.partial(_read, dataclasses.replace(source, skeleton=name))
+        for name, other in skeletons.SKELETONS.items()
+        if other.num_joints == joints.num_joints and name != joints.name
+    }
 
 
 def _open(options: argparse.Namespace) -> sources.Source:
@@ -59,4 +89,8 @@ def _open(options: argparse.Namespace) -> sources.Source:
         raise FileNotFoundError(f"`path` must be a file or folder. Received: {path}.")
     has_manifest = path.is_file() or any((path / name).is_file() for name in manifests.FILE_NAMES)
     source = options.source or ("rig" if has_manifest else "pose2sim")
-    return sources.open_source(configs.DataConfig(source=source), options.path)
+    given = {"calibration": str(pathlib.Path(options.calibration).resolve())}
+    choices = json.dumps(given) if options.calibration else "{}"
+    return sources.open_source(
+        configs.DataConfig(source=source, source_options=choices), options.path
+    )

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from keras_mvlift import errors
 from keras_mvlift.cli import lift_input, lift_options, lift_output
 from keras_mvlift.lifting import smoothing, tracks_2d_files
 
@@ -62,6 +63,7 @@ def _run(options: argparse.Namespace) -> None:
         viewpoint,
         space=options.space,
         frame_rate=options.frame_rate,
+        max_gap=0.0 if options.no_bridge else smoothing.MAX_GAP,
         one_euro=smoothing.OneEuro() if options.smooth else None,
         progress=lift_input.progress("lift"),
     )
@@ -70,22 +72,24 @@ def _run(options: argparse.Namespace) -> None:
     if options.reference is not None:
         clip, lines = lift_output.with_reference(clip, options.reference, viewpoint)
     for path in lift_output.write(clip, options, video):
-        print(f"{path}: {lift_output.summary(clip)}")
-    for line in lines:
-        print(line)
+        print(errors.visible(f"{path}: {lift_output.summary(clip)}"))
+    for line in (*tracks.notes, *lines):
+        print(errors.visible(line))
 
 
 @contextlib.contextmanager
 def _warnings_of_one_line() -> Iterator[None]:
     """Shows warnings to a user as they come, without the place in the code."""
     with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
+        # Only this package's own: what libraries have to say is not for who lifts.
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", errors.InputWarning)
         warnings.showwarning = _show
         yield
 
 
 def _show(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"keras-mvlift lift: {message}", file=sys.stderr)
+    print(errors.visible(f"keras-mvlift lift: {message}"), file=sys.stderr)
 
 
 def _model(options: argparse.Namespace) -> "inference.Lifter":

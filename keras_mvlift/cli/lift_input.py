@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from keras_mvlift import errors
 from keras_mvlift.cli import lift_options
 from keras_mvlift.lifting import tracks_2d, tracks_2d_files, viewpoints
 
@@ -49,8 +50,8 @@ def read(options: argparse.Namespace, video: Any) -> tracks_2d.Tracks2D:
         found: tracks_2d.Tracks2D = _module("person_detector").detect(
             video, progress("detect", video.num_frames)
         )
-        return found
-    tracks = tracks_2d_files.read(options.input, options.skeleton)
+        return tracks_2d.at_least(found, options.min_confidence or 0.0)
+    tracks = tracks_2d_files.read(options.input, options.skeleton, options.min_confidence)
     if video is not None:
         tracks = _of_video(tracks, video)
     return dataclasses.replace(tracks, image_size=_image_size(options) or tracks.image_size)
@@ -68,7 +69,8 @@ def _image_size(options: argparse.Namespace) -> tuple[int, int] | None:
 def _warn_of_clock(options: argparse.Namespace, video: Any) -> None:
     if not video.is_steady and options.frame_rate is None:
         rate = f"{video.frame_rate:.4g} per second"
-        warnings.warn(f"The frames come unevenly: taking their mean rate, {rate}.", stacklevel=2)
+        told = f"The frames come unevenly: taking their mean rate, {rate}."
+        warnings.warn(told, errors.InputWarning, stacklevel=2)
 
 
 def _of_video(tracks: tracks_2d.Tracks2D, video: Any) -> tracks_2d.Tracks2D:
@@ -100,7 +102,10 @@ def viewpoint(
     Raises:
         ValueError: If they do not go together or there is no such camera.
     """
-    for option, owner in (("camera", "calibration"), ("distortion", "intrinsics")):
+    owners = {name: "calibration" for name in ("camera", "unit", "up")} | {
+        "distortion": "intrinsics"
+    }
+    for option, owner in owners.items():
         if getattr(options, option) and getattr(options, owner) is None:
             given = getattr(options, option)
             raise ValueError(f"`{option}` must come with --{owner}. Received: {given} alone.")
@@ -114,9 +119,8 @@ def viewpoint(
         return viewpoints.from_intrinsics(focal_x, focal_y, center_x, center_y, lens)
     if options.calibration is None:
         return None
-    calibrated = importlib.import_module("keras_mvlift.lifting.calibrated_viewpoints")
-    found: viewpoints.Viewpoint = calibrated.read(options.calibration, options.camera)
-    return found
+    told = {"unit": options.unit or "", "up": options.up or ""}
+    return viewpoints.read(options.calibration, options.camera, **told)
 
 
 def warn_of_size(camera: viewpoints.Viewpoint | None, image_size: tuple[int, int] | None) -> None:
@@ -127,7 +131,7 @@ def warn_of_size(camera: viewpoints.Viewpoint | None, image_size: tuple[int, int
     told = (
         f"The image has {seen} pixels, the calibration's {known}: its pixels are taken as theirs."
     )
-    warnings.warn(told, stacklevel=2)
+    warnings.warn(told, errors.InputWarning, stacklevel=2)
 
 
 def progress(name: str, total: int | None = None) -> Callable[[Any], Iterable[Any]]:

@@ -3,8 +3,8 @@
 import argparse
 import pathlib
 
-from keras_mvlift import skeletons
-from keras_mvlift.lifting import pose_clip, tracks_2d_files
+from keras_mvlift import errors, skeletons
+from keras_mvlift.lifting import detected_tracks, pose_clip, tracks_2d_files
 
 VIDEO_ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm")
 """As `films.ENDINGS`, which only the extra `video` can say."""
@@ -47,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_input(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--skeleton", choices=skeletons.SKELETONS, help="the joint set")
+    group.add_argument(
+        "--min-confidence",
+        type=float,
+        metavar="C",
+        help="joints less sure count as not seen; by default "
+        f"{detected_tracks.MIN_CONFIDENCE:g} in detectors' files, else 0",
+    )
     group.add_argument("--frame-rate", type=float, metavar="HZ", help="frames per second")
     group.add_argument("--image-size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"))
 
@@ -57,8 +64,15 @@ def _add_camera(group: argparse._ArgumentGroup) -> None:
     camera.add_argument(
         "--intrinsics", type=float, nargs=4, metavar=("FX", "FY", "CX", "CY"), help="pixels"
     )
-    camera.add_argument("--calibration", type=pathlib.Path, metavar="FILE", help="a rig's file")
+    camera.add_argument(
+        "--calibration",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="a rig's calibration, or its rig.yaml",
+    )
     group.add_argument("--camera", metavar="NAME", help="which of the calibration's")
+    group.add_argument("--unit", choices=errors.UNITS, help="of the calibration's translations")
+    group.add_argument("--up", metavar="AXIS", help="of the calibration's world: z, y, -y, ...")
     group.add_argument(
         "--distortion",
         type=float,
@@ -72,6 +86,11 @@ def _add_camera(group: argparse._ArgumentGroup) -> None:
 def _add_result(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--space", choices=pose_clip.SPACES, help="by default the most that the camera tells"
+    )
+    group.add_argument(
+        "--no-bridge",
+        action="store_true",
+        help="leave joints out that were not seen for a few frames, instead of joining the ends",
     )
     group.add_argument("--smooth", action="store_true", help="smooth over time (One-Euro)")
     group.add_argument(

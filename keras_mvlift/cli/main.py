@@ -7,6 +7,7 @@ import sys
 import types
 import warnings
 
+from keras_mvlift import errors
 from keras_mvlift.cli import extras
 
 # Command to what `--help` says of it. Each is a module of this package with `add_arguments` and
@@ -53,7 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise
     except (ValueError, OSError) as error:
         told = str(error)
-    print(f"keras-mvlift {_command(given)}: {told}", file=sys.stderr)
+    lines = map(errors.visible, f"keras-mvlift {_command(given)}: {told}".splitlines())
+    print(*lines, sep="\n", file=sys.stderr)
     return 1
 
 

@@ -25,7 +25,7 @@ from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import calibrations
 from keras_mvlift.geometry import cameras, epipolar
-from keras_mvlift.untrusted import files, pickles
+from keras_mvlift.untrusted import files, reading
 
 FRAME_RATE = 60.0
 CAMERAS = tuple(f"c{number:02d}" for number in range(1, 10))
@@ -66,8 +66,6 @@ _MIN_CORRESPONDENCES = 50
 _LEAST_RATIO = 2.0
 # One in so many training clips is held out where there is no official list.
 _HELD_OUT_EVERY = 10
-# Meters from pelvis to thorax; generous, to find wrong units and not small people.
-_TORSO_LENGTHS = (0.2, 1.0)
 
 _NAME = re.compile(r"(g[A-Z]{2})_s[A-Z]{2}_cAll_(d\d{2})_m[A-Z]{2}\d_ch\d{2}")
 _JOINTS = skeletons.COCO_17.joints
@@ -407,18 +405,13 @@ def _reference(path: pathlib.Path, num_frames: int) -> np.ndarray | None:
     points = UNIT.to_meters(_array(path, field, (num_frames, len(_JOINTS), 3)))
     pose = skeletons.Converter(_JOINTS).keypoints(calibrations.turn_points(points, UP))
     is_whole = np.isfinite(points).all(axis=(1, 2))
-    thorax = skeletons.H36M_17.joints.index("thorax")
-    torso = np.linalg.norm(pose[is_whole, thorax] - pose[is_whole, skeletons.ROOT], axis=-1)
-    if len(torso) and not _TORSO_LENGTHS[0] <= np.median(torso) <= _TORSO_LENGTHS[1]:
-        rule = f"be in {UNIT.name}, of people of human size"
-        received = f"a torso of {UNIT.from_meters(float(np.median(torso))):.6g} {UNIT.name}"
-        raise errors.RecordingError(path, field, rule, received)
+    sequences.require_human_size(path, field, pose[is_whole], UNIT.name)
     return np.where(is_whole[:, np.newaxis, np.newaxis], pose, np.nan)
 
 
 def _array(path: pathlib.Path, field: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """Reads an array of a pickle in double precision; None in `shape` stands for any length."""
-    content = pickles.read(path)
+    content = reading.pickled(path)
     if not isinstance(content, dict) or field not in content:
         received = ", ".join(map(str, content)) if isinstance(content, dict) else type(content)
         raise errors.RecordingError(path, field, "be in the file", received)

@@ -241,8 +241,12 @@ def prepare(
         {"frames": sequence.num_frames}
         | {f"{part}_frames": len(frame) for part, frame in frames._asdict().items()}
     )
-    if sequence.out_of_sync:
-        counts["out_of_sync_cameras"] = len(sequence.out_of_sync)
+    left_out = {
+        "out_of_sync_cameras": len(sequence.out_of_sync),
+        "unsure_views": sequence.unsure_views,
+        "unfollowed_people": sequence.unfollowed_people,
+    }
+    counts.update({name: count for name, count in left_out.items() if count})
     counts["unused_frames"] = sequence.num_frames - len(np.unique(np.concatenate(frames)))
     train = _usable(sequences.instants_of_sequence(sequence, frames.train), config, counts)
     min_views = 2 if sequence.pose_world is None else 1

@@ -37,6 +37,8 @@ class MultiViewSequence:
             which is no defect then.
         out_of_sync: Names of cameras that the reader left out, as they show other instants than
             the others do; they are not among `camera_names`.
+        unsure_views: Views of an instant left out, as people could not be told apart there.
+        unfollowed_people: How many more people were there than the reader followed.
 
     Raises:
         RecordingError: If a shape or value breaks these rules; names clip, field, rule and value.
@@ -54,6 +56,8 @@ class MultiViewSequence:
     distortion: np.ndarray | None = None
     absent: tuple[str, ...] = ()
     out_of_sync: tuple[str, ...] = ()
+    unsure_views: int = 0
+    unfollowed_people: int = 0
 
     def __post_init__(self) -> None:
         camera = cameras.Camera(*(np.asarray(value, np.float64) for value in self.camera))
@@ -226,3 +230,30 @@ def seeded_generator(seed: int, *names: str) -> np.random.Generator:
     if seed < 0:
         raise ValueError(f"`seed` must not be negative. Received: seed={seed}.")
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
+
+
+# What references must be: of people, in the unit that their release has, and of its detections.
+
+_THORAX = skeletons.H36M_17.joints.index("thorax")
+# From a child to a data set's tallest, and no factor of ten lies within; meters.
+_TORSO_LENGTHS = (0.2, 1.0)
+
+
+def require_human_size(path: object, field: str, pose: np.ndarray, unit: str) -> None:
+    """Refuses poses read in another unit than the file has.
+
+    Args:
+        path: The file, for the error.
+        field: Where in the file.
+        pose: `[T, 17, 3]`, meters if the file holds what it should; NaN where unknown.
+        unit: The file's unit.
+
+    Raises:
+        RecordingError: If a torso is as long as no person's.
+    """
+    torso = np.linalg.norm(pose[:, _THORAX] - pose[:, skeletons.ROOT], axis=-1)
+    torso = torso[np.isfinite(torso)]
+    if len(torso) and not _TORSO_LENGTHS[0] <= np.median(torso) <= _TORSO_LENGTHS[1]:
+        rule = f"be in {unit}, of people of human size"
+        received = f"a torso of {float(np.median(torso)):.6g} m"
+        raise errors.RecordingError(path, field, rule, received)

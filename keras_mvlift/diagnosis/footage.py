@@ -36,7 +36,8 @@ class Views(NamedTuple):
     person_size: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+# Compared by identity, so that what is computed of footage can be kept.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Footage:
     """Frames of one rig, in runs without gaps.
 
@@ -47,6 +48,8 @@ class Footage:
         confidence: `[V, T, J]`, 0 where not seen or below `MIN_CONFIDENCE`.
         detector_confidence: `[V, T, J]`, the same as the detector gave it.
         run: `[T]`, the number of the run that a frame belongs to.
+        frame: `[T]`, its number in its clip.
+        clips: The clip of each run.
         frame_rate: Frames per second.
         distortion: `[V, 5]`, OpenCV's coefficients that the reader removed; zero for none.
     """
@@ -57,6 +60,8 @@ class Footage:
     confidence: np.ndarray
     detector_confidence: np.ndarray
     run: np.ndarray
+    frame: np.ndarray
+    clips: tuple[str, ...]
     frame_rate: float
     distortion: np.ndarray
 
@@ -126,11 +131,12 @@ class Footage:
         )
 
     def shifted(self, offsets: np.ndarray) -> "Footage":
-        """Moves each camera's frames ahead by its offset, `[V]`; what leaves its run is not seen.
+        """Moves each camera's frames ahead by its offset; what leaves its run is not seen.
 
-        Frame t of camera v becomes its frame t + offsets[v].
+        Frame t of camera v becomes its frame t + offsets[v], of `[V]` or frame by frame `[V, T]`.
         """
-        index = np.arange(self.num_frames) + np.asarray(offsets)[:, np.newaxis]
+        offsets = np.asarray(offsets).reshape(self.num_views, -1)
+        index = np.arange(self.num_frames) + offsets
         inside = (index >= 0) & (index < self.num_frames)
         index = np.clip(index, 0, self.num_frames - 1)
         inside &= self.run[index] == self.run
@@ -149,21 +155,28 @@ class Footage:
             detector_confidence=self.detector_confidence[index],
         )
 
+    def without(self, left_out: np.ndarray) -> "Footage":
+        """Takes no notice of the views `[V, T]` that are left out."""
+        confidence = np.where(left_out[..., np.newaxis], 0.0, self.confidence)
+        return dataclasses.replace(self, confidence=confidence)
+
     def head(self, max_frames: int) -> "Footage":
         """Takes no more than so many frames, the first ones."""
-        return self._frames(np.arange(min(max_frames, self.num_frames)))
+        return self.frames(np.arange(min(max_frames, self.num_frames)))
 
     def thinned(self, max_frames: int) -> "Footage":
         """Takes no more than so many frames, evenly spread."""
-        return self._frames(spread(self.num_frames, max_frames))
+        return self.frames(spread(self.num_frames, max_frames))
 
-    def _frames(self, index: np.ndarray) -> "Footage":
+    def frames(self, index: np.ndarray) -> "Footage":
+        """Takes frames by number."""
         return dataclasses.replace(
             self,
             keypoints_2d=self.keypoints_2d[:, index],
             confidence=self.confidence[:, index],
             detector_confidence=self.detector_confidence[:, index],
             run=self.run[index],
+            frame=self.frame[index],
         )
 
 
@@ -200,6 +213,10 @@ def of_sequences(
         confidence=np.where(confidence >= MIN_CONFIDENCE, confidence, 0.0),
         detector_confidence=confidence,
         run=np.repeat(np.arange(len(pieces)), [piece.num_frames for piece in pieces]),
+        frame=np.concatenate(
+            [runs[i][1] + np.arange(p.num_frames) for i, p in zip(chosen, pieces, strict=True)]
+        ),
+        clips=tuple(piece.name for piece in pieces),
         frame_rate=first.frame_rate,
         distortion=np.zeros((first.num_views, 5)) if distortion is None else distortion,
     )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,14 +76,24 @@ class RigReport(NamedTuple):
         return any(finding.severity == findings.ERROR for finding in self.found)
 
 
+Clips = Sequence[sequences.MultiViewSequence]
+
+
 def check(
-    clips: Sequence[sequences.MultiViewSequence], max_frames: int = footages.MAX_FRAMES
+    clips: Clips,
+    max_frames: int = footages.MAX_FRAMES,
+    *,
+    up: str = "z",
+    readings: Mapping[str, Callable[[], Clips]] | None = None,
 ) -> list[RigReport]:
     """Checks the rigs that filmed clips, each by itself.
 
     Args:
         clips: Clips of two or more cameras.
         max_frames: Frames to look at, of each rig.
+        up: The axis that points up in the calibration's file.
+        readings: Reads the same clips in another joint set, by its name; tried where left and
+            right of the body are not alike.
 
     Raises:
         ValueError: If there is no clip, one without frames or with one camera, or `max_frames`
@@ -95,12 +105,47 @@ def check(
         raise ValueError("`clips` must have two or more cameras each.")
     if max_frames < 1:
         raise ValueError(f"`max_frames` must be positive. Received: {max_frames}.")
-    return [_check(group, max_frames) for group in footages.rigs(clips)]
+    reports = [_check(group, max_frames, up) for group in footages.rigs(clips)]
+    if readings and any(_asymmetry(each) > MAX_ASYMMETRY for each in reports):
+        for name, read in readings.items():
+            others = [_check(group, max_frames, up) for group in footages.rigs(read())]
+            if all(_asymmetry(each) <= MAX_ASYMMETRY / 2 for each in others):
+                pairs = zip(others, reports, strict=True)
+                return [_read_as(name, other, each) for other, each in pairs]
+    return reports
 
 
-def _check(clips: Sequence[sequences.MultiViewSequence], max_frames: int) -> RigReport:
+MAX_ASYMMETRY = 0.15
+"""By so much left and right bones of people may differ, as they are detected; half is usual."""
+
+
+def _asymmetry(report: RigReport) -> float:
+    measured = report.after or report.as_read
+    return residuals.asymmetry(measured.bone_lengths)
+
+
+def _read_as(name: str, other: RigReport, report: RigReport) -> RigReport:
+    before, after = _asymmetry(report), _asymmetry(other)
+    height = (other.after or other.as_read).height
+    finding = findings.Finding(
+        name="joint_set",
+        severity=findings.ERROR,
+        cameras=report.footage.camera_names,
+        sentence=f"The joints are those of {name}: read so, bones of the left and the right differ "
+        f"by {after:.0%} instead of {before:.0%}, and the person is {height:.2f} m tall. All other "
+        "figures here are of that reading.",
+        remedy=f"Set `detections.skeleton` to {name!r}.",
+        before=before,
+        after=after,
+        unit="share of the bones' lengths",
+        details={"skeleton": name},
+    )
+    return other._replace(found=[finding, *other.found])
+
+
+def _check(clips: Clips, max_frames: int, up: str) -> RigReport:
     footage = footages.of_sequences(clips, max_frames)
-    found, corrected = verdicts.reach(footage)
+    found, corrected = verdicts.reach(footage, up)
     is_corrected = corrected is not footage
     return RigReport(
         tuple(clip.name for clip in clips),

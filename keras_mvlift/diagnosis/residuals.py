@@ -224,6 +224,26 @@ def bone_lengths(points: np.ndarray, is_seen: np.ndarray) -> dict[str, float]:
     return lengths
 
 
+def asymmetry(lengths: dict[str, float]) -> float:
+    """Returns by how much bones of the left and the right differ on average, a share of them.
+
+    People's differ by a few percent; joints read in another set's order make bones of anything.
+    """
+    pairs = ((name, name.replace("left", "right")) for name in lengths if "left" in name)
+    ratios = [lengths[left] / lengths[right] for left, right in pairs if right in lengths]
+    return float(np.abs(np.log(np.maximum(ratios, 1e-9))).mean()) if ratios else float("nan")
+
+
+def upward(points: np.ndarray, is_seen: np.ndarray) -> np.ndarray:
+    """Returns the mean direction `[3]` from ankles to thorax: of length 1 if it never changes."""
+    ankles = [_JOINT_INDEX["left_ankle"], _JOINT_INDEX["right_ankle"]]
+    joints = [*ankles, _JOINT_INDEX["thorax"]]
+    seen = points[is_seen[:, joints].all(axis=-1)]
+    body = seen[:, joints[-1]] - seen[:, ankles].mean(axis=1)
+    length = np.linalg.norm(body, axis=-1, keepdims=True)
+    return (body / np.maximum(length, 1e-9)).mean(axis=0) if len(seen) else np.zeros(3)
+
+
 def body_height(lengths: dict[str, float]) -> float:
     """Estimates how tall the person stands, meters, from bone lengths; NaN if they do not do."""
     legs = [

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift.diagnosis import findings, mistakes, search
+from keras_mvlift.datasets.rigs import calibrations
+from keras_mvlift.diagnosis import episodes, findings, mistakes, moments, search
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import residuals as diagnosis_residuals
 
@@ -51,8 +52,32 @@ class Verdict(NamedTuple):
     corrected: footages.Footage
 
 
-def reach(footage: footages.Footage) -> Verdict:
-    """Finds what is wrong with a rig."""
+def reach(footage: footages.Footage, up: str = "z") -> Verdict:
+    """Finds what is wrong with a rig.
+
+    Args:
+        footage: What it saw.
+        up: The axis that its calibration's file says to point up, of `calibrations.UP_AXES`.
+    """
+    found: list[findings.Finding] = []
+    current = footage
+    for finding, corrected in episodes.trace(footage):
+        found.append(finding)
+        current = corrected
+    whole, mended = _of_all_frames(current)
+    for check in (_time_shift, episodes.leftovers, _lens, _sides, _unit):
+        for finding, corrected in check(mended):
+            whole.append(finding)
+            mended = corrected
+    found += whole + _up(mended, up) + find(mended) + _unsure(footage) + _lost(footage)
+    found.sort(key=lambda finding: finding.severity != findings.ERROR)
+    return Verdict(found, mended)
+
+
+def _of_all_frames(
+    footage: footages.Footage,
+) -> tuple[list[findings.Finding], footages.Footage]:
+    """Looks for causes that hold throughout; they are none if they leave the cameras at odds."""
     found: list[findings.Finding] = []
     current = footage
     for _ in range(_MAX_CAUSES):
@@ -64,16 +89,10 @@ def reach(footage: footages.Footage) -> Verdict:
             break
         found.append(_named(current, corrected, candidate))
         current = corrected
-    if _worst(current) > EXPLAINED:
-        # Causes that leave the cameras at odds have not been shown to be causes.
-        found, current = [], footage
-    for check in (_time_shift, _lens, _sides, _unit):
-        for finding, corrected in check(current):
-            found.append(finding)
-            current = corrected
-    found += find(current, EXPLAINED, AGREEMENT)
-    found.sort(key=lambda finding: finding.severity != findings.ERROR)
-    return Verdict(found, current)
+    off = moments.consensus(current).share_off.max() if found else 0.0
+    if _worst(current) > EXPLAINED or off > episodes.MIN_SHARE:
+        return [], footage
+    return found, current
 
 
 def _worst(footage: footages.Footage) -> float:
@@ -141,11 +160,16 @@ def _time_shift(footage: footages.Footage) -> Checked:
     as_it_is, at_best = offsets.curve[views, middle], offsets.curve[views, middle + offsets.frames]
     ratio = np.divide(as_it_is, at_best, out=np.zeros_like(at_best), where=at_best > 0)
     is_late = offsets.frames != 0
+    for view in np.flatnonzero(is_late):
+        for drift in episodes.out_of_step(footage, moments.consensus(footage), int(view)):
+            yield drift
+            return
     if not is_late.any() or np.nan_to_num(ratio[is_late]).min() < SHIFT_RATIO:
         return
     candidate = search.shifted(footage, offsets)
     corrected = candidate.undo(footage)
-    if _worst(corrected) <= AGREEMENT:
+    off = moments.consensus(corrected).share_off.max()
+    if _worst(corrected) <= AGREEMENT and off <= episodes.MIN_SHARE:
         yield _named(footage, corrected, candidate), corrected
 
 
@@ -235,6 +259,38 @@ def _unit(footage: footages.Footage) -> Checked:
     )
 
 
+MIN_STEADY = 0.8
+"""Of the mean direction of the body: 1 if it never changes; people at exercise have less."""
+
+MIN_UPRIGHT = 0.5
+"""Of the upward part of that direction: 1 for standing, 0 for lying, -1 on the head."""
+
+
+def _up(footage: footages.Footage, up: str) -> list[findings.Finding]:
+    placed = diagnosis_residuals.reproject(footage.thinned(_LOOK_FRAMES))
+    body = diagnosis_residuals.upward(placed.points, placed.is_seen)
+    if np.linalg.norm(body) < MIN_STEADY or body[2] >= MIN_UPRIGHT or _worst(footage) > EXPLAINED:
+        return []
+    in_file = calibrations.turn_points_back(body, up)
+    axis = int(np.abs(in_file).argmax())
+    right = "-" * bool(in_file[axis] < 0) + "xyz"[axis]
+    pose = "on their heads" if body[2] < -MIN_UPRIGHT else "on their side"
+    return [
+        findings.Finding(
+            name="up_is_wrong",
+            severity=findings.WARNING,
+            cameras=footage.camera_names,
+            sentence=f"With {up} up people are {pose}: their heads lie along {right} from their "
+            "feet.",
+            remedy=f"Set the calibration's `up` to {right!r}, unless they really lie.",
+            before=float(body[2]),
+            after=float(np.abs(in_file[axis])),
+            unit="share of the body's length upwards",
+            details={"up": right},
+        )
+    ]
+
+
 # What is left when no cause can be named: a calibration that is off, or detections that are.
 
 MAX_BIAS = 0.01
@@ -268,29 +324,56 @@ def bias(footage: footages.Footage) -> np.ndarray:
     return np.nan_to_num(median)
 
 
-def find(footage: footages.Footage, explained: float, agreement: float) -> list[findings.Finding]:
-    """Says what else is off in footage from which the known causes were taken.
-
-    Args:
-        footage: The footage.
-        explained: A pair's residual beyond it is an error.
-        agreement: A pair's residual beyond it is a warning.
-    """
+def find(footage: footages.Footage) -> list[findings.Finding]:
+    """Says how the cameras still disagree in footage from which the known causes were taken."""
     residuals = diagnosis_residuals.residual_matrix(footage.thinned(_MAX_FRAMES))
     if not np.isfinite(residuals).any():
         return [_nothing_shared(footage)]
     found = []
     worst = float(np.nanmax(residuals))
-    if worst > explained:
+    if worst > EXPLAINED:
         found.append(_unexplained(footage, residuals))
     else:
         shift = bias(footage)
         is_off = np.linalg.norm(shift, axis=-1) > MAX_BIAS * footage.person_size
         if is_off.any():
             found.append(_calibration_off(footage, shift, is_off))
-        elif worst > agreement:
+        elif worst > AGREEMENT:
             found.append(_noisy(footage, residuals))
-    return found + _unsure(footage) + _lost(footage)
+        else:
+            found += _scattered(footage)
+    return found
+
+
+MAX_FAR = (0.1, 0.15)
+"""So far from where all cameras put it, a share of the person's size, a joint is wrong; of a
+camera's joints, this share may be."""
+
+
+def _scattered(footage: footages.Footage) -> list[findings.Finding]:
+    error = diagnosis_residuals.reproject(footage.thinned(_MAX_FRAMES)).error
+    known = np.isfinite(error)
+    size = footage.person_size
+    is_far = known & (error > MAX_FAR[0] * size[:, np.newaxis, np.newaxis])
+    share = is_far.sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1)
+    names = tuple(np.array(footage.camera_names)[share > MAX_FAR[1]].tolist())
+    if not names:
+        return []
+    worst = int(share.argmax())
+    return [
+        findings.Finding(
+            name="joints_scattered",
+            severity=findings.WARNING,
+            cameras=names,
+            sentence=f"In {findings.listed(names, footage.camera_names)} many joints are nowhere "
+            f"near where the cameras together put them: {share[worst]:.0%} of those of "
+            f"{footage.camera_names[worst]} are off by more than {MAX_FAR[0]:.0%} of the person.",
+            remedy="Look at the detections: joints that were not found must have confidence 0.",
+            before=float(share[worst]),
+            after=None,
+            unit="share of joints",
+        )
+    ]
 
 
 def lost_frames(footage: footages.Footage) -> tuple[np.ndarray, np.ndarray]:

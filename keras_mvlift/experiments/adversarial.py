@@ -59,8 +59,10 @@ class AdversarialLifter(keras.Model):
     """Trains a lifter's two networks on single views against a critic.
 
     A step first improves the critic, then both networks on eq. (2) of the one view plus the
-    critic's opinion of the turned skeleton. No second view is read; of the extrinsics only the
-    camera's rotation is, which says where up is.
+    critic's opinion of the turned skeleton, whether it looks like a person from every side: a pose
+    that is right in its own image alone, flat or flipped in depth, gives itself away. The losses
+    are those of a WGAN-GP, of skeletons in upright axes, z up. No second view is read; of the
+    extrinsics only the camera's rotation is, which says where up is.
 
     Args:
         lifter: Its networks are trained in place; its recipe and objective are left alone.
@@ -177,8 +179,6 @@ def critic_optimizer(learning_rate: float = 1e-3) -> keras.optimizers.legacy.Opt
     return keras.optimizers.legacy.Adam(learning_rate, beta_1=0.0, beta_2=0.9)
 
 
-# A critic of 3D skeletons: the higher the score, the more a skeleton looks like a real one.
-
 _LEAK = 0.2
 
 
@@ -263,12 +263,6 @@ def critic(
     scores = dense(activated(both), units=1)
     return keras.Model(pose, keras.layers.Reshape((), dtype="float32")(scores), name=name)
 
-
-# Does a predicted skeleton look like a person from every side? The losses of a WGAN-GP.
-#
-# The critic scores root-relative skeletons in upright axes, z up. Before it sees one, the skeleton
-# is turned at random, so that a pose that is right in its own image alone, flat or flipped in
-# depth, gives itself away.
 
 Critic = Callable[[tf.Tensor], tf.Tensor]
 

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -102,8 +103,6 @@ def _digest(test: baselines.TestViews) -> str:
     return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
 
 
-# Finished cells as files: what is there is not run again.
-
 FINISHED = ("done", "diverged", "not_applicable")
 """What a cell's `status` is where running it again would change nothing."""
 
@@ -150,10 +149,9 @@ class CellStore:
             name: _millimeters(values) if np.issubdtype(values.dtype, np.floating) else values
             for name, values in poses.items()
         }
-        handle, path = tempfile.mkstemp(dir=self.folder, suffix=".partial")
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(path, self.folder / f"{digest}.npz")
+        content = io.BytesIO()
+        np.savez_compressed(content, **arrays)
+        self._replace(digest, ".npz", content.getvalue())
 
     def read_poses(self, digest: str) -> dict[str, np.ndarray]:
         """Reads what `write_poses` wrote; poses in meters."""
@@ -179,8 +177,6 @@ def _millimeters(values: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(finite, limits.min, limits.max)).astype(np.int16)
 
 
-# Identifies the code that decides a cell's figures.
-
 # What only chooses, shows or stores is left out: a new row of a table leaves old cells valid.
 _DECIDES = (
     "configs.py",
@@ -199,7 +195,6 @@ _DECIDES = (
     "experiments/adversarial.py",
     "experiments/cells.py",
     "experiments/data.py",
-    "experiments/epoch_curves.py",
     "experiments/methods.py",
     "experiments/origins.py",
     "experiments/peers.py",
@@ -221,10 +216,11 @@ def _source_digest(root: pathlib.Path) -> str:
     return digest.hexdigest()[:16]
 
 
-# PCK and AUC as MPI-INF-3DHP's test code counts them, over 14 of the 17 joints.
-
-JOINT_SHARES = ("pck_150_14", "auc_14")
-"""Shares of the joints `pck.OFFICIAL_JOINTS` times 100, the higher the better."""
+JOINT_SHARES: dict[str, Callable[..., Any]] = {
+    "pck_150_14": pose_error.pck,
+    "auc_14": pose_error.pck_auc,
+}
+"""PCK and AUC as MPI-INF-3DHP's test code counts them, over 14 of the 17 joints, times 100."""
 
 # The AUC compares each joint with 31 thresholds: as many poses at once take some 14 MB.
 _BATCH_SIZE = 8192
@@ -240,17 +236,11 @@ def measure_joint_shares(pose_true: np.ndarray, pose_pred: np.ndarray) -> dict[s
     Returns:
         A figure for each of `JOINT_SHARES`.
     """
-    shares = [
-        [
-            share(pose_true[start:end], pose_pred[start:end], joints=pose_error.OFFICIAL_JOINTS)
-            for share in (pose_error.pck, pose_error.pck_auc)
-        ]
-        for start, end in (
-            (start, start + _BATCH_SIZE) for start in range(0, len(pose_true), _BATCH_SIZE)
-        )
-    ]
-    columns = (np.concatenate(column) for column in zip(*shares, strict=True))
-    return {
-        name: pose_error.PERCENT * float(column.mean(dtype=np.float64))
-        for name, column in zip(JOINT_SHARES, columns, strict=True)
-    }
+    rows = [slice(start, start + _BATCH_SIZE) for start in range(0, len(pose_true), _BATCH_SIZE)]
+
+    def mean(share: Callable[..., Any]) -> float:
+        joints = pose_error.OFFICIAL_JOINTS
+        parts = [share(pose_true[part], pose_pred[part], joints=joints) for part in rows]
+        return pose_error.PERCENT * float(np.concatenate(parts).mean(dtype=np.float64))
+
+    return {name: mean(share) for name, share in JOINT_SHARES.items()}

@@ -12,11 +12,20 @@ from scipy.spatial import transform
 from keras_mvlift import skeletons
 from keras_mvlift.calibration import extrinsics
 from keras_mvlift.datasets import preparation, sequences, tfrecords, view_windows, views
-from keras_mvlift.experiments import epoch_curves, origins, variants
+from keras_mvlift.experiments import origins, variants
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines
 from keras_mvlift.networks import temporal
 from keras_mvlift.training import batches, multi_view_lifter, stage_data
+
+NUM_WATCHED = 512
+"""Test views, spread evenly, that are measured after each epoch."""
+
+
+def watched_views(test: baselines.TestViews) -> np.ndarray:
+    """Chooses the views that are measured after each epoch, at most `NUM_WATCHED`."""
+    total = len(test.reference_pose)
+    return np.unique(np.linspace(0, total - 1, min(total, NUM_WATCHED)).astype(int))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,18 +255,16 @@ def _is_float(values: np.ndarray) -> bool:
     return bool(np.issubdtype(values.dtype, np.floating))
 
 
-# Views with the frames around them, from memory, for the temporal backbone.
-#
-# What is lifted are the very views that other cells train and are tested on. The frames around them
-# are those of the film, which such cells leave out; windows stay within the frames of their side of
-# the split. A virtual camera stands still for a window, and sees what the detections of each frame
-# triangulate.
-
 ViewAt = Callable[[tf.Tensor], views.WindowedView]
 
 
 class WindowedData:
     """`TrainingData` with windows; stands where it does, for methods that train on pairs.
+
+    What is lifted are the very views that other cells train and are tested on. The frames around
+    them are those of the film, which such cells leave out; windows stay within the frames of their
+    side of the split. A virtual camera stands still for a window, and sees what the detections of
+    each frame triangulate.
 
     Args:
         data: The views that are lifted.
@@ -282,7 +289,7 @@ class WindowedData:
         if self._has_virtual_views:
             self._point_cell = data.points.cells(clip[:, 0], frame[:, 0])
         self._test_film, self._test_cell = data.test_film
-        self.test = self._windowed(epoch_curves.indices(data.test))
+        self.test = self._windowed(watched_views(data.test))
 
     def pair_source(self) -> stage_data.Pairs:
         """Returns what pairs of windowed views are drawn from, the pairs of the data."""
@@ -369,8 +376,6 @@ class WindowedData:
         )
 
 
-# Views of clips in the order of time, found again by clip, camera and frame.
-
 MAX_VIEWS = 1024
 """More cameras than any rig has."""
 
@@ -439,8 +444,6 @@ def _join_tracks(
     view = tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
     return FilmTracks(view, np.concatenate(track), np.concatenate(frame))
 
-
-# Training cameras that are few, or that stand or look otherwise than methods are told.
 
 Clips = Sequence[sequences.MultiViewSequence]
 

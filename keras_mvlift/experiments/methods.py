@@ -12,11 +12,10 @@ from tensorflow import keras
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import view_windows, views
-from keras_mvlift.experiments import adversarial as experiments_adversarial
+from keras_mvlift.experiments import adversarial, origins, peers, variants
 from keras_mvlift.experiments import data as training_data
-from keras_mvlift.experiments import epoch_curves, origins, peers, variants
 from keras_mvlift.geometry import cameras, triangulation
-from keras_mvlift.metrics import baselines
+from keras_mvlift.metrics import baselines, pose_error
 from keras_mvlift.training import (
     batches,
     lifters,
@@ -25,8 +24,6 @@ from keras_mvlift.training import (
     stage_data,
     stages,
 )
-
-# What methods share: settings, an untrained lifter, training under watch, lifting.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,227 +45,32 @@ Method = Callable[[variants.Cell, training_data.TrainingData, Watch], np.ndarray
 """From a cell and its data to poses `[N, J, 3]` of the test views, meters, camera axes; what it
 measures on the way is appended to the watch's curve, which outlives a failure."""
 
-PARTIAL = ("triangulation", "constant_pose", "nearest_view")
-"""The methods that train nothing, and leave joints open, as NaN, that they know nothing of."""
+ERROR = "test_mpjpe_mm"
+"""The name of the error in the logs of an epoch."""
 
 
-# The method itself: trained on calibrated views, without labels.
+class EpochCurve(keras.callbacks.Callback):
+    """Adds the error of a lifter, as `ERROR`, to the logs of each epoch.
 
-
-def self_supervised(
-    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
-) -> np.ndarray:
-    """Trains by eq. (7) on pairs or on all views of instants, where need be after eq. (6)."""
-    return lift(train(cell, data, watch), data.test.view)
-
-
-def supervised(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
-    """Trains the lifting network on true poses."""
-    return _on_labels(cell, data, watch, _true(data.labeled))
-
-
-def from_pseudo_labels(
-    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
-) -> np.ndarray:
-    """Trains the lifting network on poses triangulated from all detections of an instant.
-
-    Option `labels` is a name of `peers.LABELINGS`.
+    Args:
+        lifter: What is measured; it may be a part of the model that is trained.
+        test: The test views, of which `data.NUM_WATCHED` are measured.
     """
-    options = {"labels": "weighted"} | method_options(cell)
-    found = peers.pseudo_labels(data.seen, options["labels"], data.min_confidence)
-    return _on_labels(cell, data, watch, found)
 
+    def __init__(self, lifter: keras.Model, test: baselines.TestViews):
+        super().__init__()
+        index = training_data.watched_views(test)
+        self.view = tf.nest.map_structure(lambda field: tf.constant(field[index]), test.view)
+        self.pose_true = tf.constant(test.reference_pose[index])
+        self.lifter = lifter
 
-def few_labels(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
-    """Trains without labels on everything, and beside it on few true poses, evenly spread.
-
-    Options `label_share` and `label_weight`; the latter is of the loss on labels in pixels.
-    """
-    default = {"label_share": _LABELED_SHARE, "label_weight": 1.0}
-    options = default | method_options(cell)
-    config = finetune_config(cell)
-    lifter = build(cell, data, config)
-    every = _true(data.labeled)
-    step = max(round(1 / options["label_share"]), 1)
-    few = every.select(np.arange(0, len(every.pose), step))
-    scale = peers.pixels_per_meter(few, data.rig_distance)
-    model = peers.SemiSupervisedLifter(lifter, scale, options["label_weight"])
-    source = stage_data.Beside(
-        source_of(config, data), stage_data.Rows(tuple(few), rows_per_pair=1)
-    )
-    fit(model, config, source, cell, data, watch)
-    return lift(lifter, data.test.view)
-
-
-def adversarial(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
-    """Trains on single views of one half of the clips against true poses of the other half.
-
-    Options are those of `experiments_adversarial.AdversarialOptions`.
-    """
-    config = finetune_config(cell)
-    lifter = build(cell, data, config)
-    if is_pretrained(cell.variant):
-        pretrain(lifter, cell, data, watch)
-    single_views, unpaired_poses = halves(data.labeled)
-    options = experiments_adversarial.AdversarialOptions(
-        distance=config.distance,
-        least_depth=config.least_depth,
-        seed=cell.seed,
-        **method_options(cell),
-    )
-    model = experiments_adversarial.AdversarialLifter(
-        lifter, experiments_adversarial.critic(seed=cell.seed), unpaired_poses, options
-    )
-    fit(model, config, stage_data.Rows(single_views), cell, data, watch)
-    return lift(lifter, data.test.view)
-
-
-def from_all_test_views(
-    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
-) -> np.ndarray:
-    """Triangulates the test views of each instant: what all cameras together could know.
-
-    Joints that could not be placed are NaN. Option `is_robust` weights detections by how well they
-    agree, too.
-    """
-    del watch
-    if not baselines.has_several_views(data.test):
-        raise origins.NotApplicableError("No test instant was seen by several cameras.")
-    is_robust = method_options(cell).get("is_robust", False)
-    solve = triangulation.triangulate_robustly if is_robust else triangulation.triangulate
-    return baselines.triangulated(data.test, data.min_confidence, solve, unplaced=np.nan)
-
-
-def constant_pose(
-    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
-) -> np.ndarray:
-    """Answers every test view with the mean of the triangulated training poses in world axes."""
-    del cell, watch
-    pose = baselines.constant_pose(baselines.triangulated_poses(data.seen, data.min_confidence))
-    return baselines.in_camera_axes(pose, data.test.view.camera.rotation)
-
-
-def nearest_view(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
-    """Answers a test view with the triangulated pose of the training view that looks most alike."""
-    del cell, watch
-    pose = baselines.triangulated_poses(data.seen, data.min_confidence)
-    return baselines.nearest_poses(data.test, data.seen, pose, data.min_joints)
-
-
-# The method with the temporal backbone, which sees windows of frames.
-
-
-def self_supervised_by_windows(
-    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
-) -> np.ndarray:
-    """Trains on pairs of windows by eq. (7), where need be after eq. (6).
-
-    Option `is_causal` lifts a window's last frame, not its middle.
-    """
-    windowed = training_data.WindowedData(data, windows_of(cell))
-    lifter = train(cell, windowed, watch)  # type: ignore[arg-type]
-    return windowed.lift(lifter)
-
-
-METHODS: dict[str, Method] = {
-    "self_supervised": self_supervised,
-    "temporal": self_supervised_by_windows,
-    "supervised": supervised,
-    "pseudo_labels": from_pseudo_labels,
-    "semi_supervised": few_labels,
-    "adversarial": adversarial,
-    "triangulation": from_all_test_views,
-    "constant_pose": constant_pose,
-    "nearest_view": nearest_view,
-}
-
-
-def train(
-    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
-) -> multi_view_lifter.MultiViewLifter:
-    """Returns the trained lifter; one that sees windows takes `training_data.WindowedData`."""
-    config = finetune_config(cell)
-    lifter = build(cell, data, config)
-    if is_pretrained(cell.variant):
-        pretrain(lifter, cell, data, watch)
-    fit(lifter, config, source_of(config, data), cell, data, watch)
-    return lifter
-
-
-def source_of(
-    config: configs.FinetuneConfig, data: training_data.TrainingData
-) -> stage_data.Source:
-    """Returns what batches of pairs, or of instants, are drawn from, as the stage wants.
-
-    Of a pair both views are lifted, of an instant one: twice as many instants are as much work.
-    """
-    if not stages.takes_instants(config):
-        return data.pair_source()
-    seen = data.paired_instants()
-    values: batches.Seen = seen
-    if multi_view_lifter.of_config(config).needs_agreement and not config.refine_extrinsics:
-        values = objectives.agreed_beforehand(seen)
-    return stage_data.Rows(values, num_pairs=len(data.pairs))
-
-
-def is_pretrained(variant: variants.Variant) -> bool:
-    """Tells whether eq. (6) comes first."""
-    if variant.is_pretrained is None:
-        return multi_view_lifter.RECIPES[variant.recipe].needs_pretraining
-    return variant.is_pretrained
-
-
-# What the method is compared with: labels, labels by triangulation, other people's poses.
-
-# Of the labeled views, those that a method with few labels gets.
-_LABELED_SHARE = 0.02
-
-
-def halves(labeled: baselines.TestViews) -> tuple[views.View, np.ndarray]:
-    """Parts views, clip by clip in turns, and gives the one half's views and the other's poses.
-
-    Returns:
-        Views, fields `[N, ...]`, and poses `[M, J, 3]`, meters, world axes, root at 0.
-
-    Raises:
-        ValueError: If the views are of fewer than two clips.
-    """
-    clips, index = np.unique(labeled.clip, return_inverse=True)
-    if len(clips) < 2:
-        raise ValueError(f"Unpaired poses need two training clips or more. Received: {len(clips)}.")
-    is_seen = index % 2 == 0
-    single_views = tf.nest.map_structure(lambda field: field[is_seen], labeled.view)
-    # Of the others, those that the critic can look at whole.
-    is_shown = ~is_seen & np.isfinite(labeled.reference_pose).all(axis=(1, 2))
-    rotation = labeled.view.camera.rotation[is_shown]
-    upright = cameras.rotate(labeled.reference_pose[is_shown], cameras.inverse(rotation))
-    return single_views, upright.numpy()
-
-
-def _true(labeled: baselines.TestViews) -> peers.Labels:
-    """Makes labels of true poses; a joint that the reference lacks does not count."""
-    is_known = np.isfinite(labeled.reference_pose).all(axis=-1)
-    pose = np.where(is_known[..., np.newaxis], labeled.reference_pose, 0.0)
-    return peers.Labels(labeled.view, pose, is_known.astype(np.float32))
-
-
-def _on_labels(
-    cell: variants.Cell,
-    data: training_data.TrainingData,
-    watch: Watch,
-    labeled: peers.Labels,
-) -> np.ndarray:
-    config = finetune_config(cell)
-    lifter = build(cell, data, config)
-    model = peers.SupervisedLifter(lifter)
-    fit(model, config, stage_data.Rows(tuple(labeled)), cell, data, watch)
-    return lift(lifter, data.test.view)
-
-
-def windows_of(cell: variants.Cell) -> view_windows.Windows:
-    """Returns what the cell's network sees."""
-    is_causal = method_options(cell).get("is_causal", False)
-    return view_windows.Windows(math.prod(cell.budget.filter_widths), is_causal)
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Measures."""
+        del epoch
+        pose = self.lifter(self.view, training=False).root_relative_pose
+        error = tf.reduce_mean(pose_error.mpjpe(self.pose_true, pose))
+        if logs is not None:
+            logs[ERROR] = pose_error.MILLIMETERS_PER_METER * float(error)
 
 
 STAGE_OPTIONS = frozenset(field.name for field in dataclasses.fields(configs.FinetuneConfig))
@@ -351,10 +153,9 @@ def fit(
         source=source,
         steps=cell.budget.steps_per_epoch,
         checkpoints=watch.folder / stage,
-        seen=data.seen if getattr(config, "refine_extrinsics", False) else None,
     )
     callbacks = [
-        epoch_curves.EpochCurve(getattr(model, "lifter", model), data.test),
+        EpochCurve(getattr(model, "lifter", model), data.test),
         keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, _: watch.show(f"{stage} {epoch + 1}/{config.num_epochs}")
         ),
@@ -362,7 +163,15 @@ def fit(
     try:
         stages.run(model, config, trained, stage.capitalize(), callbacks)
     finally:
-        watch.curve.extend(epoch_curves.entries(stage, stages.history(trained.checkpoints)))
+        watch.curve.extend(
+            {
+                "stage": stage,
+                "epoch": int(row["epoch"]) + 1,
+                "loss": row["loss"],
+                "mpjpe_mm": row[ERROR],
+            }
+            for row in stages.history(trained.checkpoints)
+        )
 
 
 def pretrain(
@@ -395,3 +204,220 @@ def lift(lifter: multi_view_lifter.MultiViewLifter, view: views.View) -> np.ndar
     return np.concatenate(
         [lifter(part, training=False).root_relative_pose.numpy() for part in parts]
     )
+
+
+def train(
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
+) -> multi_view_lifter.MultiViewLifter:
+    """Returns the trained lifter; one that sees windows takes `training_data.WindowedData`."""
+    config = finetune_config(cell)
+    lifter = build(cell, data, config)
+    if is_pretrained(cell.variant):
+        pretrain(lifter, cell, data, watch)
+    fit(lifter, config, source_of(config, data), cell, data, watch)
+    return lifter
+
+
+def source_of(
+    config: configs.FinetuneConfig, data: training_data.TrainingData
+) -> stage_data.Source:
+    """Returns what batches of pairs, or of instants, are drawn from, as the stage wants.
+
+    Of a pair both views are lifted, of an instant one: twice as many instants are as much work.
+    """
+    if not stages.takes_instants(config):
+        return data.pair_source()
+    seen = data.paired_instants()
+    values: batches.Seen = seen
+    if stage_data.needs_agreement(config):
+        values = objectives.agreed_beforehand(seen)
+    return stage_data.Rows(values, num_pairs=len(data.pairs))
+
+
+def is_pretrained(variant: variants.Variant) -> bool:
+    """Tells whether eq. (6) comes first."""
+    if variant.is_pretrained is None:
+        return multi_view_lifter.RECIPES[variant.recipe].needs_pretraining
+    return variant.is_pretrained
+
+
+def self_supervised(
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
+) -> np.ndarray:
+    """Trains by eq. (7) on pairs or on all views of instants, where need be after eq. (6)."""
+    return lift(train(cell, data, watch), data.test.view)
+
+
+def windows_of(cell: variants.Cell) -> view_windows.Windows:
+    """Returns what the cell's network sees."""
+    is_causal = method_options(cell).get("is_causal", False)
+    return view_windows.Windows(math.prod(cell.budget.filter_widths), is_causal)
+
+
+def self_supervised_by_windows(
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
+) -> np.ndarray:
+    """Trains on pairs of windows by eq. (7), where need be after eq. (6).
+
+    Option `is_causal` lifts a window's last frame, not its middle.
+    """
+    windowed = training_data.WindowedData(data, windows_of(cell))
+    lifter = train(cell, windowed, watch)  # type: ignore[arg-type]
+    return windowed.lift(lifter)
+
+
+def _true(labeled: baselines.TestViews) -> peers.Labels:
+    """Makes labels of true poses; a joint that the reference lacks does not count."""
+    is_known = np.isfinite(labeled.reference_pose).all(axis=-1)
+    pose = np.where(is_known[..., np.newaxis], labeled.reference_pose, 0.0)
+    return peers.Labels(labeled.view, pose, is_known.astype(np.float32))
+
+
+def _on_labels(
+    cell: variants.Cell,
+    data: training_data.TrainingData,
+    watch: Watch,
+    labeled: peers.Labels,
+) -> np.ndarray:
+    config = finetune_config(cell)
+    lifter = build(cell, data, config)
+    model = peers.SupervisedLifter(lifter)
+    fit(model, config, stage_data.Rows(tuple(labeled)), cell, data, watch)
+    return lift(lifter, data.test.view)
+
+
+def supervised(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
+    """Trains the lifting network on true poses."""
+    return _on_labels(cell, data, watch, _true(data.labeled))
+
+
+def from_pseudo_labels(
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
+) -> np.ndarray:
+    """Trains the lifting network on poses triangulated from all detections of an instant.
+
+    Option `labels` is a name of `peers.LABELINGS`.
+    """
+    options = {"labels": "weighted"} | method_options(cell)
+    found = peers.pseudo_labels(data.seen, options["labels"], data.min_confidence)
+    return _on_labels(cell, data, watch, found)
+
+
+# Of the labeled views, those that a method with few labels gets.
+_LABELED_SHARE = 0.02
+
+
+def few_labels(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
+    """Trains without labels on everything, and beside it on few true poses, evenly spread.
+
+    Options `label_share` and `label_weight`; the latter is of the loss on labels in pixels.
+    """
+    default = {"label_share": _LABELED_SHARE, "label_weight": 1.0}
+    options = default | method_options(cell)
+    config = finetune_config(cell)
+    lifter = build(cell, data, config)
+    every = _true(data.labeled)
+    step = max(round(1 / options["label_share"]), 1)
+    few = every.select(np.arange(0, len(every.pose), step))
+    scale = peers.pixels_per_meter(few, data.rig_distance)
+    model = peers.SemiSupervisedLifter(lifter, scale, options["label_weight"])
+    source = stage_data.Beside(
+        source_of(config, data), stage_data.Rows(tuple(few), rows_per_pair=1)
+    )
+    fit(model, config, source, cell, data, watch)
+    return lift(lifter, data.test.view)
+
+
+def halves(labeled: baselines.TestViews) -> tuple[views.View, np.ndarray]:
+    """Parts views, clip by clip in turns, and gives the one half's views and the other's poses.
+
+    Returns:
+        Views, fields `[N, ...]`, and poses `[M, J, 3]`, meters, world axes, root at 0.
+
+    Raises:
+        ValueError: If the views are of fewer than two clips.
+    """
+    clips, index = np.unique(labeled.clip, return_inverse=True)
+    if len(clips) < 2:
+        raise ValueError(f"Unpaired poses need two training clips or more. Received: {len(clips)}.")
+    is_seen = index % 2 == 0
+    single_views = tf.nest.map_structure(lambda field: field[is_seen], labeled.view)
+    # Of the others, those that the critic can look at whole.
+    is_shown = ~is_seen & np.isfinite(labeled.reference_pose).all(axis=(1, 2))
+    rotation = labeled.view.camera.rotation[is_shown]
+    upright = cameras.rotate(labeled.reference_pose[is_shown], cameras.inverse(rotation))
+    return single_views, upright.numpy()
+
+
+def against_critic(
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
+) -> np.ndarray:
+    """Trains on single views of one half of the clips against true poses of the other half.
+
+    Options are those of `adversarial.AdversarialOptions`.
+    """
+    config = finetune_config(cell)
+    lifter = build(cell, data, config)
+    if is_pretrained(cell.variant):
+        pretrain(lifter, cell, data, watch)
+    single_views, unpaired_poses = halves(data.labeled)
+    options = adversarial.AdversarialOptions(
+        distance=config.distance,
+        least_depth=config.least_depth,
+        seed=cell.seed,
+        **method_options(cell),
+    )
+    model = adversarial.AdversarialLifter(
+        lifter, adversarial.critic(seed=cell.seed), unpaired_poses, options
+    )
+    fit(model, config, stage_data.Rows(single_views), cell, data, watch)
+    return lift(lifter, data.test.view)
+
+
+PARTIAL = ("triangulation", "constant_pose", "nearest_view")
+"""The methods that train nothing, and leave joints open, as NaN, that they know nothing of."""
+
+
+def from_all_test_views(
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
+) -> np.ndarray:
+    """Triangulates the test views of each instant: what all cameras together could know.
+
+    Joints that could not be placed are NaN. Option `is_robust` weights detections by how well they
+    agree, too.
+    """
+    del watch
+    if not baselines.has_several_views(data.test):
+        raise origins.NotApplicableError("No test instant was seen by several cameras.")
+    is_robust = method_options(cell).get("is_robust", False)
+    solve = triangulation.triangulate_robustly if is_robust else triangulation.triangulate
+    return baselines.triangulated(data.test, data.min_confidence, solve, unplaced=np.nan)
+
+
+def constant_pose(
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
+) -> np.ndarray:
+    """Answers every test view with the mean of the triangulated training poses in world axes."""
+    del cell, watch
+    pose = baselines.constant_pose(baselines.triangulated_poses(data.seen, data.min_confidence))
+    return baselines.in_camera_axes(pose, data.test.view.camera.rotation)
+
+
+def nearest_view(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
+    """Answers a test view with the triangulated pose of the training view that looks most alike."""
+    del cell, watch
+    pose = baselines.triangulated_poses(data.seen, data.min_confidence)
+    return baselines.nearest_poses(data.test, data.seen, pose, data.min_joints)
+
+
+METHODS: dict[str, Method] = {
+    "self_supervised": self_supervised,
+    "temporal": self_supervised_by_windows,
+    "supervised": supervised,
+    "pseudo_labels": from_pseudo_labels,
+    "semi_supervised": few_labels,
+    "adversarial": against_critic,
+    "triangulation": from_all_test_views,
+    "constant_pose": constant_pose,
+    "nearest_view": nearest_view,
+}

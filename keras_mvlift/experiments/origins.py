@@ -270,8 +270,6 @@ def _made_up(
     return Clips(clips, preparation.BySubject(test_subjects=test_subjects), config)
 
 
-# Recorded motions with the people who move, told from the clips' names.
-
 # Where names tell of one person only, clips are dealt out to so many bodies.
 NUM_PSEUDO_SUBJECTS = 8
 # One of so many people is tested on.
@@ -364,9 +362,6 @@ def film_motions(
 def _pseudo_subject(name: str) -> str:
     number = sequences.seeded_generator(0, "subject", name).integers(NUM_PSEUDO_SUBJECTS)
     return f"P{number + 1:02d}"
-
-
-# Recordings as clips, of which only the frames that are used stay in memory.
 
 
 @dataclasses.dataclass(frozen=True)

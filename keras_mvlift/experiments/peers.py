@@ -64,15 +64,6 @@ def pose_loss(pose: tf.Tensor, pose_true: tf.Tensor, weight: tf.Tensor | None = 
     return tf.reduce_sum(error if weight is None else weight * error, axis=-1)
 
 
-# Poses that are triangulated from the detections, as labels to train on.
-#
-# No 3D label is needed for them, as for the method of the paper; but whatever is wrong with the
-# detections or the calibration is in the labels, too.
-#
-# References:
-#     Kocabas et al., Self-supervised learning of 3D human pose using multi-view geometry, CVPR
-# 2019.
-
 # Instants that are triangulated at once: robust triangulation keeps every pair of views in memory.
 _BATCH_SIZE = 1024
 
@@ -161,6 +152,9 @@ def pseudo_labels(
 ) -> Labels:
     """Labels every view of instants by triangulation.
 
+    No 3D label is needed, as for the method of the paper; but whatever is wrong with the detections
+    or the calibration is in the labels, too.
+
     Args:
         seen: All views of each instant, fields `[T, V, ...]`; confidence 0 throughout for a view
             that an instant lacks.
@@ -174,6 +168,10 @@ def pseudo_labels(
 
     Raises:
         ValueError: If there is no such variant.
+
+    References:
+        Kocabas et al., Self-supervised learning of 3D human pose using multi-view geometry, CVPR
+        2019.
     """
     points, is_known = triangulate_labels(seen, variant, min_confidence)
     root = points[:, skeletons.ROOT : skeletons.ROOT + 1]
@@ -184,9 +182,6 @@ def pseudo_labels(
     view = tf.nest.map_structure(lambda field: np.asarray(field)[instant, column], seen)
     pose = relative[instant] @ view.camera.rotation.swapaxes(-1, -2)
     return Labels(view, pose.astype(np.float32), is_known[instant].astype(np.float32))
-
-
-# Few labeled views, and the label-free loss on all of them.
 
 
 class SemiSupervisedLifter(keras.Model):

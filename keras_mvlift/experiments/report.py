@@ -122,8 +122,6 @@ def _script(value: Any) -> markupsafe.Markup:
     return markupsafe.Markup(text)
 
 
-# The tables of experiments as rows of text, and those as Markdown.
-
 MISSING = "-"
 
 _COLUMNS = {
@@ -302,8 +300,6 @@ def _markdown(grid: Grid) -> str:
     return f"\n**{grid.title}**\n\n{table}"
 
 
-# Figures of experiments: losses and errors over the epochs, and errors over what was varied.
-
 DOTS_PER_INCH = 160
 # Okabe and Ito's palette; lines of the same color differ in their dashes.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -431,8 +427,6 @@ def _curve_line(index: int) -> dict[str, Any]:
     dashes = ("-", "--")[index % 2]
     return {"color": _COLORS[index // 2 % len(_COLORS)], "linestyle": dashes, "linewidth": 1.6}
 
-
-# The score without labels over the error that it stands for, a point for each cell.
 
 SCORE_PICTURE = "score_without_labels"
 """Of the figure's files."""

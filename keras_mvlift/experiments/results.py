@@ -153,8 +153,6 @@ def _row(row: tables.Row, records: Mapping[int, dict[str, Any]]) -> dict[str, An
     }
 
 
-# Single poses to look at: where one row of a table did best, middling and worst.
-
 OURS = "solved root, all views and triangulated pose"
 """The row whose errors choose the cases; the first row that has poses, where it has none."""
 
@@ -214,8 +212,6 @@ def _pose(joints: np.ndarray, error_mm: float) -> dict[str, Any]:
         "joints": np.rint(pose_error.MILLIMETERS_PER_METER * joints).astype(int).tolist(),
     }
 
-
-# How well the score without labels tells good runs from bad ones, over all cells of a run.
 
 ERROR = "mpjpe_mm"
 SCORES = tuple(f"held_out_{name}" for name in held_out_views.SCORE_NAMES)

@@ -50,14 +50,17 @@ class Table:
     published: str | None = None
 
 
-# What a table and its rows are.
-
 SMALL: dict[str, Any] = {"backbone": "res_linear"}
+"""Of every row that names no backbone."""
 PAPER: dict[str, Any] = {"recipe": "paper"}
 ALL_VIEWS: dict[str, Any] = {"views": "all", "confidence_weighting": "target"}
+"""A pose compared with all views; the surer a detection, the more its own error counts."""
 SOLVED: dict[str, Any] = {**ALL_VIEWS, "triangulation_weight": 1.0}
+"""What pays of the recipe solved root's switches: the triangulated pose beside the reprojection."""
 CENTERED: dict[str, Any] = {**SOLVED, "flip_augmentation": True, "network_input": "centered"}
+"""The same for views that are turned to the person and mirrored: what a rig's own preset does."""
 TRIANGULATED: dict[str, Any] = {**SOLVED, "reprojection_weight": 0.0}
+"""The triangulated pose alone: robust pseudo labels with the offset solved in closed form."""
 _DEFAULTS = {
     field.name: field.default
     for config in (configs.ModelConfig, configs.FinetuneConfig)
@@ -87,8 +90,6 @@ def row(name: str, *, is_quick: bool = True, **changes: Any) -> Row:
         variant = dataclasses.replace(variant, is_pretrained=None)
     return Row(name, variant, is_quick)
 
-
-# The paper's tables and figures, with rows of ours.
 
 TABLE_1 = Table(
     name="table1",
@@ -217,28 +218,10 @@ _VIEWS = Table(
     ),
     note="As many views are lifted in a step of either.",
 )
-_IMAGE_SPACE = Table(
-    name="image_space",
-    title="Errors in the image: in pixels against in rays",
-    rows=tuple(
-        row(f"{name}, {space}", **changes, image_space=space, is_quick=name != "pairs")
-        for name, changes in (("all views", ALL_VIEWS), ("pairs", {}))
-        for space in ("pixels", "rays")
-    ),
-    note="Rays count as the pixels that they are to the mean focal length.",
-)
 # One switch, or what belongs together, over the first row.
 _SWITCHED: dict[str, dict[str, Any]] = {
     "solved root, all views": {},
-    "root solved again with robust weights": {"robust_steps": 2},
-    "robust weights in the loss": {"robust_loss": True},
-    "robust weights in both": {"robust_steps": 2, "robust_loss": True},
-    "Gauss-Newton step to the projected error": {"gauss_newton_steps": 1},
-    "confidence times agreement of the views": {"agreement_weighting": True},
     "triangulated pose as auxiliary loss": {"triangulation_weight": 1.0},
-    "triangulated pose as warm-up": {"triangulation_weight": 1.0, "triangulation_epochs": 3},
-    "left and right bones alike": {"symmetry_weight": 0.1},
-    "bones as long as triangulated": {"bone_length_weight": 0.1},
     "mirrored instants": {"flip_augmentation": True},
     "centered views": {"network_input": "centered"},
     "triangulated pose and mirrored instants": {
@@ -246,19 +229,14 @@ _SWITCHED: dict[str, dict[str, Any]] = {
         "flip_augmentation": True,
     },
     "average of the weights": {"weight_averaging": 0.99},
-    "extrinsics as free parameters": {"refine_extrinsics": True},
 }
-_FULL_ONLY = ("robust weights in both", "triangulated pose as warm-up", "centered views")
 _SWITCHES = Table(
     name="switches",
     title="Switches of the recipe solved root, one at a time",
-    rows=tuple(
-        row(name, **ALL_VIEWS, **settings, is_quick=name not in _FULL_ONLY)
-        for name, settings in _SWITCHED.items()
-    ),
+    rows=tuple(row(name, **ALL_VIEWS, **settings) for name, settings in _SWITCHED.items()),
     note="All views of an instant. Each row changes the first by what its name says.",
 )
-ABLATIONS = (_SWITCHES, _VIEWS, _WEIGHTING, _LAMBDA, _NORM, _IMAGE_SPACE)
+ABLATIONS = (_SWITCHES, _VIEWS, _WEIGHTING, _LAMBDA, _NORM)
 
 
 def filmed(**changes: Any) -> variants.DataSettings:
@@ -490,9 +468,3 @@ def known_to(profile: profiles.Profile) -> list[str]:
 def of_profile(profile: profiles.Profile) -> list[str]:
     """Returns the names of the tables that a profile runs where none are named."""
     return [*profile.tables] or known_to(profile)
-
-
-"""Of every row that names no backbone."""
-"""A pose compared with all views; the surer a detection, the more its own error counts."""
-"""What pays of the recipe solved root's switches: the triangulated pose beside the reprojection."""
-"""The triangulated pose alone: robust pseudo labels with the offset solved in closed form."""

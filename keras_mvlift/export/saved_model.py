@@ -409,28 +409,29 @@ def check_keypoints(
     """Refuses 2D joints that are none.
 
     Args:
-        keypoints_2d: `[*axes, 17, 2]`, pixels; finite where the confidence is above 0, since
-            nothing reads the others.
+        keypoints_2d: `[*axes, 17, 2]`, pixels; not infinite where the confidence is above 0.
         confidence: `[*axes, 17]`, in [0, 1].
         *axes: The leading axes, None each.
 
     Returns:
-        Both, as they came.
+        Both, with confidence 0 where a joint is at no place, as `skeletons.is_place` has it.
     """
     keypoints_2d = check_shape("keypoints_2d", keypoints_2d, *axes, *_JOINTS, 2)
     confidence = check_shape("confidence", confidence, *axes, *_JOINTS)
     confidence, keypoints_2d = _together("confidence", confidence, keypoints_2d, len(axes))
-    in_range = tf.reduce_all((confidence >= 0) & (confidence <= 1))
     # Not axis by axis against a broadcast confidence, which takes ten times as long.
-    is_finite = _is_finite(keypoints_2d[..., 0] + keypoints_2d[..., 1])
-    are_finite = tf.reduce_all(is_finite | (confidence <= 0))
+    x, y = keypoints_2d[..., 0], keypoints_2d[..., 1]
+    is_infinite = tf.abs(x + y) >= float("inf")
+    are_finite = tf.reduce_all(~is_infinite | (confidence <= 0))
+    is_place = _is_finite(x + y) & ((x != 0) | (y != 0)) & ((x != -1) | (y != -1))
+    confidence = tf.where(is_place, confidence, 0.0)
+    in_range = tf.reduce_all((confidence >= 0) & (confidence <= 1))
     return _require(
         (keypoints_2d, confidence),
         (in_range, "`confidence` must lie in [0, 1]. Received: a value that does not."),
         (
             are_finite,
-            "`keypoints_2d` must be finite where `confidence` is above 0. Received: NaN or "
-            "infinity.",
+            "`keypoints_2d` must be finite, or NaN where not seen. Received: infinity.",
         ),
     )
 
@@ -480,7 +481,7 @@ def check_place(
     center, _ = _together("center", center, keypoints_2d, 1)
     off = tf.abs(tf.matmul(rotation, rotation, transpose_a=True) - tf.eye(3))
     # The third axis is the cross product of the others; a mirror has its opposite.
-    third = tf.linalg.cross(rotation[:, 0], rotation[:, 1])
+    third = cameras.cross(rotation[:, 0], rotation[:, 1])
     is_turn = tf.reduce_all(off < _ROTATION_TOLERANCE) & tf.reduce_all(
         tf.reduce_sum(third * rotation[:, 2], axis=-1) > 0
     )

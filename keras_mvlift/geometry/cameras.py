@@ -85,9 +85,19 @@ def look_at(intrinsics: tf.Tensor, center: tf.Tensor, target: tf.Tensor, up: tf.
     center = tf.convert_to_tensor(center)
     target, up = (tf.convert_to_tensor(value, dtype=center.dtype) for value in (target, up))
     forward = tf.linalg.normalize(target - center, axis=-1)[0]
-    right = tf.linalg.normalize(tf.linalg.cross(forward, up + tf.zeros_like(forward)), axis=-1)[0]
-    down = tf.linalg.cross(forward, right)
+    right = tf.linalg.normalize(cross(forward, up + tf.zeros_like(forward)), axis=-1)[0]
+    down = cross(forward, right)
     return from_center(intrinsics, tf.stack([right, down, forward], axis=-2), center)
+
+
+def cross(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """Returns cross products, `[..., 3]`, by multiplications.
+
+    `tf.linalg.cross` is several times slower, and neither ONNX nor TFLite has it.
+    """
+    ax, ay, az = tf.unstack(first, axis=-1)
+    bx, by, bz = tf.unstack(second, axis=-1)
+    return tf.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
 
 
 def translation(camera: Camera) -> tf.Tensor:

@@ -58,16 +58,12 @@ def solve(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     damped = left + (_DAMPING * trace + 1e-9) * identity
     # By cross products of the columns: on many small matrices TensorFlow's solver is slow.
     first, second, third = tf.unstack(damped, axis=-1)
-    normals = tf.stack([_cross(second, third), _cross(third, first), _cross(first, second)], -2)
+    normals = tf.stack(
+        [cameras.cross(second, third), cameras.cross(third, first), cameras.cross(first, second)],
+        -2,
+    )
     determinant = tf.reduce_sum(first * normals[..., 0, :], axis=-1, keepdims=True)
     return tf.linalg.matvec(normals, right) / determinant
-
-
-def _cross(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """Returns cross products, `[..., 3]`; `tf.linalg.cross` does so several times slower."""
-    ax, ay, az = tf.unstack(first, axis=-1)
-    bx, by, bz = tf.unstack(second, axis=-1)
-    return tf.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
 
 
 def solve_root_position(
@@ -104,14 +100,30 @@ def solve_root_position(
     tf.debugging.assert_shapes(shapes, message="triangulation.solve_root_position")
     pose = root_relative_pose[..., tf.newaxis, :, :] - center[..., tf.newaxis, :]
     points = tf.linalg.matmul(pose, rotation, transpose_b=True)
-    rows, residual = _equations(rays, rotation, points)
-    weighted = tf.square(weights)[..., tf.newaxis, tf.newaxis] * rows
-    # All rows of an instant share the shift: one product for each instant, not for each joint.
-    batch = tf.shape(residual)[:-3]
-    rows, weighted = (tf.reshape(x, tf.concat([batch, [-1, 3]], 0)) for x in (rows, weighted))
-    residual = tf.reshape(residual, tf.concat([batch, [-1]], 0))
-    left = tf.linalg.matmul(rows, weighted, transpose_a=True)
-    return solve(left, -tf.linalg.matvec(weighted, residual, transpose_a=True))
+    # All joints of a view share the shift. Of a joint on the ray (u, v) that misses it by e, the
+    # normal equations are Rᵀ N R and -Rᵀ (e, -(u, v) · e), with N made of 1, u, v and u² + v²: the
+    # joints are summed first, and only sums are turned.
+    (x, y, z), (u, v) = tf.unstack(points, axis=-1), tf.unstack(rays, axis=-1)
+    squared = tf.square(weights)
+    missed = tf.stack([squared * (x - u * z), squared * (y - v * z)], axis=-3)
+    across = tf.stack([u, v], axis=-3)
+    along = -tf.reduce_sum(across * missed, axis=[-3, -1])
+    right = tf.stack([*tf.unstack(tf.reduce_sum(missed, axis=-1), axis=-2), along], axis=-1)
+    left = _ray_moments(squared, u, v)
+    left = tf.linalg.matmul(rotation, tf.linalg.matmul(left, rotation), transpose_a=True)
+    right = tf.linalg.matvec(rotation, right, transpose_a=True)
+    return solve(tf.reduce_sum(left, axis=-3), -tf.reduce_sum(right, axis=-2))
+
+
+def _ray_moments(squared: tf.Tensor, u: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
+    """Sums `w² N` over joints, `[..., 3, 3]`: `N = [[1, 0, -u], [0, 1, -v], [-u, -v, u² + v²]]`."""
+    one, of_u, of_v, of_both = (
+        tf.reduce_sum(squared * factor, axis=-1)
+        for factor in (tf.ones_like(u), -u, -v, u * u + v * v)
+    )
+    zero = tf.zeros_like(one)
+    rows = [[one, zero, of_u], [zero, one, of_v], [of_u, of_v, of_both]]
+    return tf.stack([tf.stack(row, axis=-1) for row in rows], axis=-2)
 
 
 def triangulate(

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_mvlift import errors
 from keras_mvlift.lifting import mocap_files, pose_clip
+from keras_mvlift.untrusted import reading
 
 try:
     import ezc3d
@@ -73,17 +74,9 @@ def read(path: pathlib.Path) -> Points:
     Raises:
         RecordingError: If it is damaged, or has no points.
     """
-    with errors.parsing(path, "file", "be a C3D file with points"):
-        content = ezc3d.c3d(str(path))
-        point = content["parameters"]["POINT"]
-        points = np.moveaxis(content["data"]["points"][:3], (0, 1, 2), (2, 1, 0))
-        names = tuple(label.strip() for label in point["LABELS"]["value"])[: points.shape[1]]
-        if not points.size or len(names) != points.shape[1]:
-            raise ValueError(f"{points.shape[1]} points with {len(names)} labels")
-        return Points(
-            names=names,
-            unit=str(point["UNITS"]["value"][0]).strip(),
-            frame_rate=float(point["RATE"]["value"][0]),
-            first_frame=int(content["header"]["points"]["first_frame"]),
-            points=points,
-        )
+    content = reading.c3d(path)
+    names, points = content["names"], content["points"]
+    if points.ndim != 3 or not points.size or points.shape[1:] != (len(names), 3):
+        rule, received = "be a C3D file with points", f"{points.shape} with {len(names)} labels"
+        raise errors.RecordingError(path, "file", rule, received)
+    return Points(**(content | {"names": tuple(names)}))

@@ -1,6 +1,5 @@
 """From people's 2D joints over time to their poses over time."""
 
-import importlib
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -14,6 +13,8 @@ MIN_JOINTS = 6
 """A person with fewer joints seen in a frame has no pose there; more would be guessed than seen."""
 
 _FRAMES_AT_ONCE = 1024
+# Of cameras that people are filmed by.
+_RATES = (1, 1000)
 
 
 class _Lifted(NamedTuple):
@@ -40,6 +41,7 @@ def lift(
     space: str | None = None,
     frame_rate: float | None = None,
     one_euro: smoothing.OneEuro | None = None,
+    max_gap: float = smoothing.MAX_GAP,
     progress: Callable[[list[Any]], Iterable[Any]] = iter,
 ) -> pose_clip.PoseClip:
     """Lifts people in one camera's image.
@@ -53,6 +55,8 @@ def lift(
             place is known, its own frame where only it is, else root-relative poses.
         frame_rate: Frames per second, where `tracks` do not tell it or tell it wrongly.
         one_euro: Smooths poses and root positions, in the camera's axes; None for as they come.
+        max_gap: Seconds; joints that were not seen for as long are put on the straight line across
+            the gap, with low confidence. 0 for none; else at least a single frame is bridged.
         progress: Is given the pieces of work and gives them on, such as `tqdm.tqdm`.
 
     Returns:
@@ -66,20 +70,26 @@ def lift(
     rate = _frame_rate(tracks, frame_rate)
     seen_from = _viewpoint(model, tracks, viewpoint)
     target = space or _most(viewpoint)
-    if target not in pose_clip.SPACES:
-        rule = f"be one of {', '.join(pose_clip.SPACES)}"
-        raise ValueError(f"`space` must {rule}. Received: {target!r}.")
+    errors.require_known("space", target, pose_clip.SPACES)
     if target == "world" and not seen_from.has_place:
         seen_from.world_from_camera(np.zeros(3))
     converter = _converter(model, tracks)
-    straight, confidence = _straighten(tracks, seen_from)
+    straight, confidence = viewpoints.straighten(tracks.keypoints_2d, tracks.confidence, seen_from)
     straight, confidence = converter.keypoints(straight), converter.confidence(confidence)
+    _warn_of_image(tracks, seen_from)
+    _warn_of_upside_down(straight, confidence, model.joint_names)
+    straight, confidence = _bridged(straight, confidence, max_gap * rate)
     lifted = _run(model, straight, confidence, seen_from, progress)
+    if target != "root":
+        pose_camera = _placed(lifted, seen_from, "camera")
+        inference.warn_of_misses(pose_camera, straight, confidence, seen_from.intrinsics)
     if one_euro is not None:
         lifted = lifted._replace(
             pose=_smooth(lifted.pose, one_euro, rate), root=_smooth(lifted.root, one_euro, rate)
         )
     lifted = lifted._replace(pose=_placed(lifted, seen_from, target))
+    if target == "world":
+        _warn_of_world(lifted.pose, model.joint_names)
     return pose_clip.PoseClip(
         tracks=_tracks(tracks, converter, lifted),
         space=target,
@@ -88,8 +98,21 @@ def lift(
         joint_names=model.joint_names,
         parents=model.parents,
         image_size=tracks.image_size or seen_from.image_size,
-        about={"camera": seen_from.origin, "is_smoothed": one_euro is not None},
+        about={
+            "camera": seen_from.origin,
+            "is_smoothed": one_euro is not None,
+            "max_gap": max_gap,
+            "notes": list(tracks.notes),
+        },
     )
+
+
+def _bridged(
+    keypoints_2d: np.ndarray, confidence: np.ndarray, max_frames: float
+) -> tuple[np.ndarray, np.ndarray]:
+    if max_frames <= 0:
+        return keypoints_2d, confidence
+    return smoothing.bridge(keypoints_2d, confidence, max(round(max_frames), 1))
 
 
 def _check_types(model: Any, tracks: Any, viewpoint: Any) -> None:
@@ -109,7 +132,15 @@ def _frame_rate(tracks: tracks_2d.Tracks2D, given: float | None) -> float:
         return 1.0
     if rate is None:
         raise ValueError("`frame_rate` must be given, for the input tells none. Received: nothing.")
-    return errors.number("frame_rate", rate)
+    number = errors.number("frame_rate", rate)
+    if not 0 < number < np.inf:
+        raise errors.ArgumentError("frame_rate", "be a number above 0", number)
+    low, high = _RATES
+    if given is None and not low <= number <= high:
+        rule = f"be {low} to {high} per second where the input tells it; --frame-rate goes before"
+        received = f"{number:.3g}" + (", as of times in milliseconds" if number < low else "")
+        raise errors.ArgumentError("frame_rate", rule, received)
+    return number
 
 
 def _most(viewpoint: viewpoints.Viewpoint | None) -> str:
@@ -126,23 +157,22 @@ def _viewpoint(
     if given is not None:
         return given
     taken = viewpoints.like_training(model.intrinsics, tracks.image_size)
-    warnings.warn(f"`camera` was left out: taking {taken.origin}.", stacklevel=3)
+    told = f"`camera` was left out: taking {taken.origin}."
+    warnings.warn(told, errors.InputWarning, stacklevel=3)
     return taken
 
 
 def _converter(model: inference.Lifter, tracks: tracks_2d.Tracks2D) -> skeletons.Converter:
     target = skeletons.Skeleton(name="the model's joints", joints=model.joint_names)
-    return skeletons.Converter(tracks.joint_names, target)
-
-
-def _straighten(
-    tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint
-) -> tuple[np.ndarray, np.ndarray]:
-    if viewpoint.distortion is None:
-        return tracks.keypoints_2d, tracks.confidence
-    # It needs SciPy, and only a lens that bends rays does.
-    lenses = importlib.import_module("keras_mvlift.lifting.calibrated_viewpoints")
-    return lenses.straighten(tracks.keypoints_2d, tracks.confidence, viewpoint)
+    known = {joint for skeleton in skeletons.SKELETONS.values() for joint in skeleton.joints}
+    try:
+        return skeletons.Converter(tracks.joint_names, target)
+    except ValueError as error:
+        unknown = [name for name in tracks.joint_names if name not in known]
+        if not unknown:
+            raise
+        received = f"{unknown[0]!r}{errors.nearest(unknown[0], known)}"
+        raise errors.ArgumentError("joint_names", "be names of `skeletons`", received) from error
 
 
 def _run(
@@ -164,7 +194,10 @@ def _run(
         for start in range(0, num_frames, length)
     ]
     for piece in progress(pieces):
-        lifted = model.lift(keypoints_2d[piece], confidence[piece], viewpoint)
+        with warnings.catch_warnings():
+            # Of the whole, below.
+            warnings.simplefilter("ignore", errors.InputWarning)
+            lifted = model.lift(keypoints_2d[piece], confidence[piece], viewpoint)
         pose[piece], root[piece] = lifted.root_relative_pose, lifted.root_position
         if lifted.joint_uncertainty is not None:
             uncertainty[piece] = lifted.joint_uncertainty
@@ -204,3 +237,74 @@ def _tracks(
         )
         for index, name in enumerate(tracks.names)
     )
+
+
+# What is likely not meant, and warned about.
+
+# Of an image, on each side, where its size is known and where it is guessed.
+_MARGINS = (0.02, 0.25)
+# Of joints that may lie outside, and of frames in which people may lie or stand on their heads.
+_MANY = 0.2
+_MOST = 0.6
+# Of an image: what was detected at half its size lies in no more of it, and fills some.
+_CORNER, _FILLED = 0.5, 0.15
+# Of the unit vector along the back, as a mean over frames.
+_UPRIGHT = 0.5
+# Meters from the world's origin.
+_FAR = 200.0
+
+
+def _warn(told: str) -> None:
+    warnings.warn(told, errors.InputWarning, stacklevel=4)
+
+
+def _warn_of_image(tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint) -> None:
+    """Warns of joints that lie outside of the image, or in a corner as of a smaller one."""
+    points = tracks.keypoints_2d[tracks.confidence > 0]
+    known = tracks.image_size or viewpoint.image_size
+    size = np.array(known) if known else 2.0 * viewpoint.intrinsics[:2, 2]
+    if not len(points) or (size <= 0).any():
+        return
+    share = points / size
+    margin = _MARGINS[0 if known else 1]
+    outside = float(((share < -margin) | (share > 1 + margin)).any(axis=-1).mean())
+    image = f"the image of {size[0]:.0f} x {size[1]:.0f}" + ("" if known else ", as the camera has")
+    advice = "were they detected at another resolution, or is it turned?"
+    if outside > _MANY:
+        far = " x ".join(f"{most:.0f}" for most in points.max(axis=0))
+        _warn(f"{outside:.0%} of the joints lie outside of {image} (up to {far}): {advice}")
+    elif (share.max(axis=0) < _CORNER).all() and np.ptp(share, axis=0).max() > _FILLED:
+        most = share.max()
+        _warn(f"All joints lie in the first {most:.0%} of {image}, both ways: {advice}")
+
+
+def _warn_of_upside_down(
+    keypoints_2d: np.ndarray, confidence: np.ndarray, joint_names: tuple[str, ...]
+) -> None:
+    """Warns where heads are below feet in most frames, as where y points up."""
+    height = []
+    for parts in (("nose", "head", "thorax"), ("knee", "ankle")):
+        used = [any(part in name for part in parts) for name in joint_names]
+        seen = confidence[..., used] > 0
+        total = np.where(seen, keypoints_2d[..., used, 1], 0.0).sum(axis=-1)
+        height.append(np.where(seen.any(axis=-1), total / np.maximum(seen.sum(axis=-1), 1), np.nan))
+    lower = height[0] - height[1]
+    is_known = np.isfinite(lower)
+    if is_known.any() and (share := float((lower[is_known] > 0).mean())) > _MOST:
+        _warn(f"Heads are below feet in {share:.0%} of frames: y must grow downwards.")
+
+
+def _warn_of_world(pose_world: np.ndarray, joint_names: tuple[str, ...]) -> None:
+    """Warns of people who lie, stand on their heads or are far away, in the world."""
+    root, neck = (pose_world[..., joint_names.index(name), :] for name in ("pelvis", "thorax"))
+    back = (neck - root)[np.isfinite(neck).all(axis=-1)]
+    if not len(back):
+        return
+    along = (back / np.maximum(np.linalg.norm(back, axis=-1, keepdims=True), 1e-9)).mean(axis=0)
+    if along[2] < _UPRIGHT and np.abs(along).max() > _UPRIGHT:
+        axis = int(np.abs(along).argmax())
+        name = ("-" if along[axis] < 0 else "") + "xyz"[axis]
+        _warn(f"Backs point along the world's {name} axis, z being up: is up {name} (--up)?")
+    away = float(np.nanmedian(np.linalg.norm(root, axis=-1)))
+    if away > _FAR:
+        _warn(f"People stand {away:,.0f} m from the world's origin: is the unit another (--unit)?")

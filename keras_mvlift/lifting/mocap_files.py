@@ -391,7 +391,7 @@ class Markers(NamedTuple):
     """All joints of all tracks side by side.
 
     Attributes:
-        names: `M` names: joints, or `"person 1:left_hip"` where there are several tracks.
+        names: `M` names: joints, or `"person_1:left_hip"` where there are several tracks.
         points: `[T, M, 3]`, meters, in the clip's space; NaN where absent.
         confidence: `[T, M]`, in [0, 1]; NaN where it is not known.
     """
@@ -401,11 +401,19 @@ class Markers(NamedTuple):
     confidence: np.ndarray
 
 
+# What OpenSim does not take in a name, and what would end a cell or a line.
+_NO_NAME = re.compile(r"[\\*+/\s\x00-\x1f\x7f]+")
+
+
 def markers_of_clip(clip: pose_clip.PoseClip) -> Markers:
     """Lays a clip's tracks side by side."""
+    people: list[str] = []
+    for track in clip.tracks:
+        name = _NO_NAME.sub("_", track.name)
+        people.append(name if name not in people else f"{name}_{len(people) + 1}")
     names = [
-        joint if len(clip.tracks) == 1 else f"{track.name}{MARKER_SEPARATOR}{joint}"
-        for track in clip.tracks
+        joint if len(clip.tracks) == 1 else f"{person}{MARKER_SEPARATOR}{joint}"
+        for person in people
         for joint in clip.joint_names
     ]
     points = np.concatenate([track.pose for track in clip.tracks], axis=1)

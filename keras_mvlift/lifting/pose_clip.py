@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.untrusted import archives, files
+from keras_mvlift.untrusted import files, reading
 
 SPACES = ("root", "camera", "world")
 """Where a pose may be: around its root, in camera axes; from the camera; in the world, z up."""
@@ -334,10 +334,15 @@ def write_csv(clip: PoseClip, path: pathlib.Path) -> None:
 def _csv_rows(clip: PoseClip, track: Track) -> Iterator[list[object]]:
     numbers = _numbers(track).tolist()
     for index, frame in enumerate(numbers):
-        start = (track.name, clip.first_frame + index, f"{index / clip.frame_rate:.6f}")
+        start = (_as_text(track.name), clip.first_frame + index, f"{index / clip.frame_rate:.6f}")
         for joint, values in zip(clip.joint_names, frame, strict=True):
             cells = ["" if value != value else f"{value:.5f}" for value in values]
             yield [*start, joint, clip.space, *cells]
+
+
+def _as_text(name: str) -> str:
+    """Returns a name so that no program of tables runs it, which those that begin so are."""
+    return f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name
 
 
 def _numbers(track: Track) -> np.ndarray:
@@ -390,7 +395,7 @@ def read_npz(path: pathlib.Path) -> PoseClip:
     Raises:
         RecordingError: If the file is missing or not of that form.
     """
-    arrays = archives.read_npz(path)
+    arrays = reading.npz(path)
     with errors.parsing(path, "arrays", "be poses as `keras-mvlift lift` writes them"):
         width, height = (int(side) for side in arrays["image_size"])
         return PoseClip(

@@ -62,6 +62,7 @@ def read(
         rule = f"be {clip.frame_rate:g} per second, as of what was lifted"
         raise errors.RecordingError(path, "frame rate", rule, f"{markers.frame_rate:g}")
     pose = _convert(path, markers, clip)
+    _check_size(path, pose)
     start = 0 if len(pose) == clip.num_frames else int(table.frames[0]) - 1 - clip.first_frame
     placed = np.full((clip.num_frames, *pose.shape[1:]), np.nan)
     first, last = max(start, 0), min(start + len(pose), clip.num_frames)
@@ -129,6 +130,23 @@ def _convert(path: pathlib.Path, markers: trc.Markers, clip: pose_clip.PoseClip)
         rule = f"be some of which {', '.join(clip.joint_names)} can be made"
         raise errors.RecordingError(path, "markers", rule, ", ".join(markers.names)[:200])
     return pose
+
+
+# Meters, from the joints' middle to the farthest: of people, a child or with arms raised.
+_SIZES = (0.2, 2.5)
+
+
+def _check_size(path: pathlib.Path, pose: np.ndarray) -> None:
+    """Refuses poses `[T, J, 3]` that no person has, for the unit in the header is another."""
+    shown = pose[np.isfinite(pose).all(axis=-1).sum(axis=-1) > 2]
+    if not len(shown):
+        return
+    apart = np.linalg.norm(shown - np.nanmean(shown, axis=1, keepdims=True), axis=-1)
+    size = float(np.median(np.nanmax(apart, axis=1)))
+    least, most = _SIZES
+    if not least <= size <= most:
+        rule = "be the unit of the numbers below it, in which people are some meters tall"
+        raise errors.RecordingError(path, "Units", rule, f"joints {size:.3g} m off their middle")
 
 
 def _turned(

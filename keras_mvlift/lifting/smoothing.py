@@ -1,4 +1,4 @@
-"""Smoothing over time with a filter that follows what is fast and steadies what is slow."""
+"""Tracks made steady over time: gaps are bridged, and a filter takes jitter out."""
 
 import dataclasses
 import math
@@ -79,3 +79,40 @@ def _weight(cutoff: np.ndarray | float, frame_rate: float) -> np.ndarray | float
     """Returns the share of the new value that makes a low-pass filter of that cutoff, hertz."""
     # 1 / (1 + time constant / frame period), the time constant being 1 / (2 π cutoff).
     return 1.0 / (1.0 + frame_rate / (2.0 * math.pi * cutoff))
+
+
+MAX_GAP = 0.2
+"""Seconds; for as long a joint is taken to go straight on from where it was to where it is seen."""
+
+# Of the confidence of the less sure end of a gap.
+_BRIDGED = 0.1
+
+
+def bridge(
+    keypoints_2d: np.ndarray, confidence: np.ndarray, max_frames: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Puts joints that were not seen for a few frames on the straight line across the gap.
+
+    Args:
+        keypoints_2d: `[P, T, K, 2]`, pixels.
+        confidence: `[P, T, K]`, 0 where not seen.
+        max_frames: The longest gap that is bridged.
+
+    Returns:
+        Both; what is bridged has a tenth of the confidence of the less sure end.
+    """
+    frames = np.arange(confidence.shape[1])[:, np.newaxis]
+    is_seen = confidence > 0
+    before = np.maximum.accumulate(np.where(is_seen, frames, -1), axis=1)
+    after = np.where(is_seen, frames, len(frames))[:, ::-1]
+    after = np.minimum.accumulate(after, axis=1)[:, ::-1]
+    is_gap = ~is_seen & (before >= 0) & (after < len(frames)) & (after - before <= max_frames + 1)
+    person, frame, joint = np.nonzero(is_gap)
+    first, last = before[is_gap], after[is_gap]
+    share = ((frame - first) / (last - first))[:, np.newaxis]
+    ends = [keypoints_2d[person, end, joint] for end in (first, last)]
+    bridged, sure = keypoints_2d.copy(), confidence.copy()
+    bridged[is_gap] = (1 - share) * ends[0] + share * ends[1]
+    less = np.minimum(confidence[person, first, joint], confidence[person, last, joint])
+    sure[is_gap] = _BRIDGED * less
+    return bridged, sure

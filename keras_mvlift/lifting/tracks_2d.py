@@ -20,6 +20,8 @@ class Tracks2D:
         frame_rate: Frames per second; None where it is not known.
         first_frame: The number of the first frame.
         image_size: Width and height, pixels; None where it is not known.
+        notes: What reading decided, to be told.
+        min_confidence: Below which joints are not to be relied on, as who saw them has it.
 
     Raises:
         ValueError: If a field does not hold what is stated above.
@@ -32,6 +34,8 @@ class Tracks2D:
     frame_rate: float | None = None
     first_frame: int = 0
     image_size: tuple[int, int] | None = None
+    notes: tuple[str, ...] = ()
+    min_confidence: float = 0.0
 
     def __post_init__(self) -> None:
         shape = (len(self.names), self.num_frames, len(self.joint_names))
@@ -65,11 +69,14 @@ def of_arrays(
     frame_rate: float | None = None,
     first_frame: int = 0,
     image_size: tuple[int, int] | None = None,
+    notes: tuple[str, ...] = (),
+    min_confidence: float = 0.0,
 ) -> Tracks2D:
     """Makes tracks of arrays, time first.
 
     Args:
-        keypoints_2d: `[K, 2]`, `[T, K, 2]` or `[T, P, K, 2]`, pixels; NaN where not seen.
+        keypoints_2d: `[K, 2]`, `[T, K, 2]` or `[T, P, K, 2]`, pixels; not seen where it is at no
+            place, `skeletons.is_place`.
         confidence: The same without the last axis, in [0, 1], 0 where not seen; None if it is
             not known, 1 then for all that was seen.
         joint_names: `K` names, as in `skeletons`.
@@ -77,6 +84,8 @@ def of_arrays(
         frame_rate: Frames per second.
         first_frame: The number of the first frame.
         image_size: Width and height, pixels.
+        notes: What there is to tell of how they were read.
+        min_confidence: As `Tracks2D` has it.
 
     Raises:
         ValueError: If a shape or value is not as stated above.
@@ -86,7 +95,7 @@ def of_arrays(
         count = len(joint_names)
         rule = f"have shape [{count}, 2], [T, {count}, 2] or [T, P, {count}, 2]"
         raise errors.ArgumentError("keypoints_2d", rule, list(keypoints.shape))
-    is_seen = ~np.isnan(keypoints).any(axis=-1)
+    is_seen = skeletons.is_place(keypoints)
     seen = (
         np.ones(is_seen.shape)
         if confidence is None
@@ -105,6 +114,29 @@ def of_arrays(
         frame_rate=frame_rate,
         first_frame=first_frame,
         image_size=image_size,
+        notes=notes,
+        min_confidence=min_confidence,
+    )
+
+
+def at_least(tracks: Tracks2D, min_confidence: float) -> Tracks2D:
+    """Takes joints that are less sure for not seen, and notes how many that are.
+
+    Raises:
+        ValueError: If the least confidence lies outside [0, 1].
+    """
+    if not 0 <= min_confidence <= 1:
+        raise errors.ArgumentError("min_confidence", "lie in [0, 1]", min_confidence)
+    is_unsure = (tracks.confidence > 0) & (tracks.confidence < min_confidence)
+    if not is_unsure.any():
+        return tracks
+    share = is_unsure.sum() / (tracks.confidence > 0).sum()
+    note = f"{share:.1%} of joints less sure than {min_confidence:g} count as not seen"
+    return dataclasses.replace(
+        tracks,
+        keypoints_2d=np.where(is_unsure[..., np.newaxis], 0.0, tracks.keypoints_2d),
+        confidence=np.where(is_unsure, 0.0, tracks.confidence),
+        notes=(*tracks.notes, note),
     )
 
 

@@ -1,8 +1,8 @@
 """Reads videos' frames through FFmpeg, the way up in which they are meant to be seen."""
 
 import base64
-import contextlib
 import dataclasses
+import importlib.util
 import io
 import os
 import pathlib
@@ -15,18 +15,12 @@ from PIL import Image
 
 from keras_mvlift import errors
 from keras_mvlift.datasets.rigs import clocks
-from keras_mvlift.untrusted import files
+from keras_mvlift.untrusted import files, reading
 
-try:
-    import av
-    from av.video import frame as av_frames
-    from av.video import stream as av_streams
-except ImportError as error:
+if importlib.util.find_spec("av") is None:
     raise ValueError(
-        "Videos must be read by PyAV: pip install 'keras-mvlift[video]'. "
-        f"Received: {type(error).__name__}: {error}."
-    ) from error
-
+        "Videos must be read by PyAV: pip install 'keras-mvlift[video]'. Received: no module av."
+    )
 
 ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm")
 """Of files that are taken for videos."""
@@ -70,22 +64,14 @@ def inspect(path: str | os.PathLike[str]) -> Film:
     source = pathlib.Path(path)
     if files.size(source, _FIELD, MAX_BYTES) == 0:
         raise errors.RecordingError(source, _FIELD, "hold frames", "an empty file")
-    with _opened(source) as (container, stream):
-        with errors.parsing(source, "frame 0", "be decodable"):
-            first = next(container.decode(stream), None)
-    if first is None:
-        raise errors.RecordingError(source, "frames", "be there", "none")
-    turns = round(first.rotation / 90) % 4
-    size = (first.width, first.height)
-    if max(size) > MAX_SIDE:
-        rule = f"have frames of at most {MAX_SIDE} pixels on a side"
-        raise errors.RecordingError(source, _FIELD, rule, f"{size[0]} x {size[1]}")
-    times, stated = _clock(source)
+    found = reading.film(source, MAX_SIDE, MAX_BYTES)
+    (width, height), turns = found["size"], found["turns"]
+    times = np.sort(found["times"])
     clocks.check_length(source, len(times))
-    rate, is_steady = _rate(times, stated)
+    rate, is_steady = _rate(times, Fraction(*found["rate"]) if found["rate"] else None)
     return Film(
         path=source,
-        size=(size[1], size[0]) if turns % 2 else size,
+        size=(height, width) if turns % 2 else (width, height),
         quarter_turns=turns,
         num_frames=len(times),
         frame_rate=rate,
@@ -110,50 +96,8 @@ def read(film: Film, longest_side: int | None = None) -> Iterator[np.ndarray]:
     width, height = film.size if film.quarter_turns % 2 == 0 else film.size[::-1]
     share = min(1.0, (longest_side or max(film.size)) / max(film.size))
     scaled = (max(1, round(share * width)), max(1, round(share * height)))
-    with _opened(film.path) as (container, stream):
-        stream.thread_type = "AUTO"
-        decoded = container.decode(stream)
-        number = 0
-        while True:
-            with errors.parsing(film.path, f"frame {number}", "be decodable"):
-                frame = next(decoded, None)
-                if frame is None:
-                    return
-                picture = _picture(frame, scaled)
-            yield np.ascontiguousarray(np.rot90(picture, film.quarter_turns))
-            number += 1
-
-
-def _picture(frame: av_frames.VideoFrame, size: tuple[int, int]) -> np.ndarray:
-    return frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
-
-
-@contextlib.contextmanager
-def _opened(
-    path: pathlib.Path,
-) -> Iterator[tuple[av.container.InputContainer, av_streams.VideoStream]]:
-    with errors.parsing(path, _FIELD, "be a video that FFmpeg reads"):
-        container = av.open(str(path))
-    with container:
-        # A song's cover is a stream of pictures too.
-        cover = av.stream.Disposition.attached_pic
-        moving = [each for each in container.streams.video if not each.disposition & cover]
-        if not moving:
-            received = ", ".join(each.type for each in container.streams) or "no stream"
-            raise errors.RecordingError(path, _FIELD, "hold moving pictures", received)
-        yield container, moving[0]
-
-
-def _clock(path: pathlib.Path) -> tuple[np.ndarray, Fraction | None]:
-    """Returns each frame's time in seconds, NaN where the file tells none, and the stated rate."""
-    with _opened(path) as (container, stream), errors.parsing(path, "frames", "be readable"):
-        base = stream.time_base
-        times = [
-            np.nan if packet.pts is None or base is None else float(packet.pts * base)
-            for packet in container.demux(stream)
-            if packet.size and not packet.is_discard
-        ]
-        return np.sort(np.array(times)), stream.average_rate
+    for picture in reading.frames(film.path, *scaled, MAX_BYTES):
+        yield np.ascontiguousarray(np.rot90(picture, film.quarter_turns))
 
 
 def _rate(times: np.ndarray, stated: Fraction | None) -> tuple[float | None, bool]:

@@ -1,7 +1,10 @@
 """What is known of the camera that saw what is to be lifted."""
 
 import dataclasses
+import importlib
 import math
+import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -158,3 +161,110 @@ def _check_size(size: tuple[int, int]) -> None:
     is_pair = isinstance(size, (tuple, list)) and len(size) == 2
     if not is_pair or not all(isinstance(side, int) and side > 0 for side in size):
         raise errors.ArgumentError("image_size", "be width and height in whole pixels", size)
+
+
+# Cameras of calibration files, and joints freed from their lenses' distortion. What reads them
+# needs SciPy, which lifting does without.
+
+# Format by the ending; the formats in TOML read alike.
+_FORMATS = {".toml": "pose2sim", ".txt": "qualisys", ".yaml": "opencv", ".yml": "opencv"}
+_FORMATS |= {".json": "opencv", ".xml": "opencv"}
+
+
+def read(path: pathlib.Path, name: str | None = None, *, unit: str = "", up: str = "") -> Viewpoint:
+    """Reads a camera of a calibration.
+
+    Args:
+        path: A calibration's file, a folder of OpenCV's or EasyMocap's, or a rig's manifest or the
+            folder that holds it.
+        name: The camera; None for the only one.
+        unit: The unit of its translations, of `errors.UNITS`; empty for the format's own. A
+            manifest tells it itself.
+        up: The axis of its world that points up, of `calibrations.UP_AXES`; empty for z, or what
+            the manifest tells.
+
+    Raises:
+        RecordingError: If it is no calibration, has no such camera, or its cameras stand further
+            apart or nearer together than any unit but another one explains.
+    """
+    manifests = _module("manifests")
+    if path.name in manifests.FILE_NAMES or any(
+        (path / known).is_file() for known in manifests.FILE_NAMES
+    ):
+        if unit or up:
+            received = f"{unit or up} with {path.name}"
+            raise errors.ArgumentError("unit and up", "be told by the manifest itself", received)
+        calibration = _module("recordings").RigSource(root=str(path)).rig
+    else:
+        calibration = _calibration(path, unit, up)
+    _module("calibration_files").check_spacing(path, calibration)
+    known = ", ".join(calibration.names)
+    if name is None and len(calibration.names) > 1:
+        raise errors.RecordingError(path, "camera", f"be said by --camera: {known}", "nothing")
+    if name is not None and name not in calibration.names:
+        received = f"{name}{errors.nearest(name, calibration.names)}"
+        raise errors.RecordingError(path, "camera", f"be one of {known}", received)
+    return _of_rig(path, calibration.select([name or calibration.names[0]]))
+
+
+def _calibration(path: pathlib.Path, unit: str, up: str) -> Any:
+    told = _FORMATS.get(path.suffix.lower(), "opencv" if path.is_dir() else "")
+    if not told:
+        rule, received = f"end in {', '.join(_FORMATS)}", path.name
+        if not path.exists():
+            rule, received = "exist", "nothing there"
+        elif path.suffix in (".pickle", ".pkl"):
+            received = "a pickle, which may run programs, such as OpenCap's"
+        raise errors.RecordingError(path, "calibration", rule, received)
+    return _module("calibration_files").read(path, told, unit, up or "z")
+
+
+def _of_rig(path: pathlib.Path, chosen: Any) -> Viewpoint:
+    width, height = (int(side) for side in chosen.image_sizes[0])
+    is_placed = chosen.has_extrinsics
+    return Viewpoint(
+        intrinsics=np.asarray(chosen.camera.intrinsics[0], np.float64),
+        distortion=chosen.distortion[0] if chosen.distortion.any() else None,
+        rotation=np.asarray(chosen.camera.rotation[0], np.float64) if is_placed else None,
+        center=np.asarray(chosen.camera.center[0], np.float64) if is_placed else None,
+        image_size=(width, height) if width and height else None,
+        origin=f"camera {chosen.names[0]} of {path.name}",
+    )
+
+
+def straighten(
+    keypoints_2d: np.ndarray, confidence: np.ndarray, viewpoint: Viewpoint
+) -> tuple[np.ndarray, np.ndarray]:
+    """Removes a lens's distortion.
+
+    Args:
+        keypoints_2d: `[P, T, K, 2]`, pixels, as detected.
+        confidence: `[P, T, K]`, 0 where not seen.
+        viewpoint: The camera.
+
+    Returns:
+        Keypoints and confidence, both 0 where a joint was not seen, or seen where the lens bends no
+        ray to.
+    """
+    if viewpoint.distortion is None:
+        return keypoints_2d, confidence
+    calibrations, cameras = (
+        _module("calibrations"),
+        importlib.import_module("keras_mvlift.geometry.cameras"),
+    )
+    intrinsics = viewpoint.intrinsics[np.newaxis]
+    unknown = np.full((1, 3, 3), np.nan), np.full((1, 3), np.nan)
+    camera = cameras.Camera(intrinsics, *unknown)
+    lens = viewpoint.distortion[np.newaxis]
+    calibration = calibrations.Calibration(("camera",), camera, lens, np.zeros((1, 2)))
+    shape = confidence.shape
+    flat = (
+        keypoints_2d.reshape(1, -1, *keypoints_2d.shape[-2:]),
+        confidence.reshape(1, -1, shape[-1]),
+    )
+    straight, seen = calibrations.straighten(*flat, calibration)
+    return straight.reshape(keypoints_2d.shape), seen.reshape(shape)
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"keras_mvlift.datasets.rigs.{name}")

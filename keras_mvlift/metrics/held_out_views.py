@@ -34,12 +34,15 @@ class Errors(NamedTuple):
     Attributes:
         px: `[..., A, B, J]`, pixels, of a pose lifted from view A in view B.
         mm: `[..., A, B, J]`, the same in millimeters across at the subject's distance from B.
+        share: `[..., A, B, J]`, the same as a share of the diagonal of the box around all joints
+            that B shows: of how large the person is there.
         weight: `[..., A, B, J]`, confidence of the keypoint; 0 where A is B, where A is not lifted
             from, where the keypoint is not seen and where the subject's distance is not known.
     """
 
     px: tf.Tensor
     mm: tf.Tensor
+    share: tf.Tensor
     weight: tf.Tensor
 
 
@@ -72,7 +75,17 @@ def errors(pose_world: tf.Tensor, seen: views.View, min_joints: int = 8) -> Erro
     is_compared = is_lifted[..., :, tf.newaxis] & is_known[..., tf.newaxis, :]
     is_compared &= ~tf.eye(seen.confidence.shape[-2], dtype=tf.bool)
     weight = tf.where(is_compared[..., tf.newaxis], other.confidence, tf.zeros_like(px))
-    return Errors(px, px * mm_per_px[..., tf.newaxis, :, tf.newaxis], weight)
+    mm, size = (x[..., tf.newaxis, :, tf.newaxis] for x in (mm_per_px, _size_px(seen)))
+    return Errors(px, px * mm, tf.math.divide_no_nan(px, size), weight)
+
+
+def _size_px(seen: views.View) -> tf.Tensor:
+    """Returns the diagonals of the boxes around what views show, `[..., V]`, pixels."""
+    is_seen = seen.confidence[..., tf.newaxis] > 0
+    far = tf.constant(np.inf, seen.keypoints_2d.dtype)
+    most = tf.reduce_max(tf.where(is_seen, seen.keypoints_2d, -far), axis=-2)
+    least = tf.reduce_min(tf.where(is_seen, seen.keypoints_2d, far), axis=-2)
+    return tf.norm(tf.maximum(most - least, 0.0), axis=-1)
 
 
 def subject_depth(seen: views.View) -> tuple[tf.Tensor, tf.Tensor]:
@@ -192,9 +205,9 @@ def _of_any_lifted(seen: views.View) -> views.View:
 
 # The errors in held-out views as a score of a set of poses: a threshold without 3D references.
 
-SCORE_NAMES = ("mean_px", "median_px", "mean_mm", "median_mm")
+SCORE_NAMES = ("mean_px", "median_px", "mean_mm", "median_mm", "mean_share", "median_share")
 """What every score consists of, the lower the better. Millimeters are pixels at the subject's
-distance."""
+distance, shares are of the size at which the person is seen."""
 
 _PLACEMENTS = {"anchored": anchored, "solved": solved}
 PLACEMENTS = (*_PLACEMENTS, "predicted")
@@ -216,18 +229,17 @@ def summarize(found: list[Errors]) -> dict[str, float]:
     Raises:
         ValueError: If nothing could be compared.
     """
-    px, mm, weight = (
+    *measured, weight = (
         np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)
         for parts in zip(*found, strict=True)
     )
     if not weight.sum() > 0:
         raise ValueError("No instant was seen by two cameras with enough joints: no held-out view.")
-    return {
-        "mean_px": float(np.average(px, weights=weight)),
-        "median_px": _weighted_median(px, weight),
-        "mean_mm": float(np.average(mm, weights=weight)),
-        "median_mm": _weighted_median(mm, weight),
-    }
+    summary = {}
+    for unit, values in zip(("px", "mm", "share"), measured, strict=True):
+        summary[f"mean_{unit}"] = float(np.average(values, weights=weight))
+        summary[f"median_{unit}"] = _weighted_median(values, weight)
+    return summary
 
 
 def score(

@@ -46,7 +46,12 @@ class _Remote:
         super().__init__(pathlib.PurePath(client.address.path), about)  # type: ignore[call-arg]
 
     def lift(
-        self, keypoints_2d: Any, confidence: Any = None, camera: Any = None, flip: bool = False
+        self,
+        keypoints_2d: Any,
+        confidence: Any = None,
+        camera: Any = None,
+        flip: bool = False,
+        skeleton: str | None = None,
     ) -> inference.LiftedPose:
         """Lifts 2D joints to 3D poses, as `inference.Lifter.lift` does.
 
@@ -59,7 +64,7 @@ class _Remote:
                 "`camera` must be given, or the model's description, for a server does not tell "
                 "the cameras of training. Received: neither."
             )
-        return super().lift(keypoints_2d, confidence, camera, flip)  # type: ignore[misc]
+        return super().lift(keypoints_2d, confidence, camera, flip, skeleton)  # type: ignore[misc]
 
     def _open(self) -> _RemoteModel:
         return _RemoteModel({name: self._caller(name) for name in self._signatures})

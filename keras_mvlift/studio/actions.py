@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.studio import people
-from keras_mvlift.untrusted import archives
+from keras_mvlift.untrusted import reading
 
 
 class Path(NamedTuple):
@@ -396,7 +396,7 @@ def names(path: str) -> list[str]:
     Raises:
         RecordingError: If it is missing or no `.npz` file.
     """
-    return sorted(archives.names(pathlib.Path(path)))
+    return sorted(reading.npz_names(pathlib.Path(path)))
 
 
 def read(path: str, name: str) -> np.ndarray:
@@ -408,7 +408,7 @@ def read(path: str, name: str) -> np.ndarray:
     """
     if name not in names(path):
         raise errors.RecordingError(path, name, "be a motion of the file", "no such key")
-    motion = archives.read_npz(pathlib.Path(path), (name,))[name]
+    motion = reading.npz(pathlib.Path(path), (name,))[name]
     rule = "hold finite floating-point numbers"
     if not isinstance(motion, np.ndarray) or not np.issubdtype(motion.dtype, np.floating):
         received = getattr(motion, "dtype", type(motion).__name__)

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
+import cdflib.cdfwrite
 import numpy as np
 import pyarrow
 import pyarrow.parquet
@@ -21,7 +22,6 @@ from keras_mvlift.datasets.human36m import detections, protocol, release, rig
 from keras_mvlift.geometry import rigs
 from keras_mvlift.studio import actions as studio_actions
 from keras_mvlift.studio import filming, people, synthetic
-from keras_mvlift.untrusted import cdf
 
 MAX_TAKES = 2 * len(protocol.ACTIONS)
 EXTRA_FRAMES = 3
@@ -60,6 +60,7 @@ class SimulatedTake(NamedTuple):
 # The files of a simulated release, in each of the layouts in which Human3.6M goes around.
 
 DETECTIONS = "cpn_ft_h36m_dbb"
+_CDF_FLOAT = 44
 
 UNLABELED_SUBJECT = "S2"
 _UNLABELED_FRAMES = 4
@@ -91,12 +92,27 @@ class OriginalFiles:
         for folder in (path.parent, keypoints[0].parent):
             folder.mkdir(parents=True, exist_ok=True)
         pose = errors.MILLIMETERS.from_meters(protocol.joints_to_raw(take.pose_world))
-        cdf.write(path, pose.reshape(len(pose), -1))
+        write_cdf(path, pose.reshape(len(pose), -1))
         for path, view in zip(keypoints, protocol.joints_to_raw(take.exact_2d), strict=True):
-            cdf.write(path, view.reshape(len(view), -1))
+            write_cdf(path, view.reshape(len(view), -1))
 
     def close(self) -> None:
         """Does nothing."""
+
+
+def write_cdf(path: pathlib.Path, values: np.ndarray) -> None:
+    """Writes `[T, width]` values as a new file of the release's form, in single precision."""
+    file = cdflib.cdfwrite.CDF(path, cdf_spec={"Majority": "row_major"})
+    specification = {
+        "Variable": release.CDF_VARIABLE,
+        "Data_Type": _CDF_FLOAT,
+        "Num_Elements": 1,
+        "Rec_Vary": True,
+        "Dim_Sizes": list(values.shape),
+        "Compress": 0,
+    }
+    file.write_var(specification, var_data=values[np.newaxis].astype(np.float32))
+    file.close()
 
 
 class Archives:

@@ -41,6 +41,8 @@ class SimulatedRig:
         num_clips: If there are several, the last is for testing, and the first camera did not
             film it.
         num_frames: `T`, of each clip.
+        num_people: Who are filmed together in each clip; with several nobody stands by, and there
+            is no reference.
         seed: Not negative.
 
     Raises:
@@ -55,6 +57,7 @@ class SimulatedRig:
     num_cameras: int = 3
     num_clips: int = 2
     num_frames: int = 20
+    num_people: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -81,7 +84,8 @@ def write_rig(root: str, **options: Any) -> list[sequences.MultiViewSequence]:
         **options: As of `SimulatedRig`.
 
     Returns:
-        The clips as they are to be read back, before any rounding.
+        The clips as they are to be read back, before any rounding; those of people filmed together
+        one after the other, in any order.
 
     Raises:
         ValueError: If an option breaks its rule.
@@ -94,9 +98,16 @@ def write_rig(root: str, **options: Any) -> list[sequences.MultiViewSequence]:
     turned = rig._replace(camera=calibrations.turn_camera_back(rig.camera, settings.up))
     described = calibration_simulation.WRITERS[settings.calibration_format](folder, turned)
     last = settings.num_clips - 1
+    names, together = studio.clips(), settings.num_people
     written = [
-        _write_clip(folder, settings, rig, studio.read(name), is_last=0 < index == last)
-        for index, name in enumerate(studio.clips())
+        _write_clip(
+            folder,
+            settings,
+            rig,
+            [studio.read(name) for name in names[index * together :][:together]],
+            is_last=0 < index == last,
+        )
+        for index in range(settings.num_clips)
     ]
     manifest = {
         "version": 1,
@@ -108,13 +119,13 @@ def write_rig(root: str, **options: Any) -> list[sequences.MultiViewSequence]:
     }
     text = yaml.safe_dump(manifest, sort_keys=False)
     (folder / manifests.FILE_NAMES[0]).write_text(text)
-    return [clip for _, clip in written]
+    return [clip for _, clips in written for clip in clips]
 
 
 def _studio(settings: SimulatedRig) -> synthetic.Studio:
     """Makes the studio whose clips are written, one of each subject."""
     return synthetic.Studio(
-        num_subjects=settings.num_clips,
+        num_subjects=settings.num_clips * settings.num_people,
         num_clips=1,
         num_frames=settings.num_frames,
         frame_rate=FRAME_RATE,
@@ -137,34 +148,40 @@ def _write_clip(
     folder: pathlib.Path,
     settings: SimulatedRig,
     rig: calibrations.Calibration,
-    filmed: sequences.MultiViewSequence,
+    filmed: list[sequences.MultiViewSequence],
     is_last: bool,
-) -> tuple[dict[str, Any], sequences.MultiViewSequence]:
+) -> tuple[dict[str, Any], list[sequences.MultiViewSequence]]:
     """Writes a clip's files; gives its entry in the manifest, and what is to be read back."""
-    rng = sequences.seeded_generator(settings.seed, "detections", filmed.name)
+    first = filmed[0]
+    rng = sequences.seeded_generator(settings.seed, "detections", first.name)
     skeleton = skeletons.by_name(settings.skeleton)
-    ideal, confidence = _detect(filmed, skeleton, rng)
-    bent = np.where(confidence[..., np.newaxis] > 0, calibrations.distort(ideal, rig), 0.0)
-    person = np.concatenate([bent, confidence[..., np.newaxis]], axis=-1)
-    base = folder / filmed.name
+    detected = [_detect(person, skeleton, rng) for person in filmed]
+    people = np.stack([_bent(*each, rig) for each in detected], axis=2)
+    base = folder / first.name
     base.mkdir()
-    is_seen = np.zeros(confidence.shape[:2], bool)
+    is_seen = np.zeros(people.shape[:2], bool)
     views = {}
     for index, name in enumerate(rig.names):
         if is_last and index == 0:
             continue
         stream = _film(settings, index, rng)
         writer = DETECTION_WRITERS[settings.detection_format]
-        written = writer(base / name, people_in_stream(stream, person[index]))
-        views[name] = {"path": f"{filmed.name}/{written}"} | stream.view
+        written = writer(base / name, people_in_stream(stream, people[index], rng))
+        views[name] = {"path": f"{first.name}/{written}"} | stream.view
         if len(stream.seconds):
             np.savetxt(base / f"{name}.csv", stream.seconds, "%.9f", header="seconds", comments="")
-            views[name]["timestamps"] = f"{filmed.name}/{name}.csv"
+            views[name]["timestamps"] = f"{first.name}/{name}.csv"
         is_seen[index, stream.shows()] = True
-    seen = np.where(is_seen[..., np.newaxis], confidence, 0.0)
-    return _entry(settings, folder, filmed, views, is_last), _expected(
-        settings, rig, filmed, ideal, seen
-    )
+    return _entry(settings, folder, first, views, is_last), [
+        _expected(settings, rig, person, ideal, np.where(is_seen[..., np.newaxis], confidence, 0.0))
+        for person, (ideal, confidence) in zip(filmed, detected, strict=True)
+    ]
+
+
+def _bent(ideal: np.ndarray, confidence: np.ndarray, rig: calibrations.Calibration) -> np.ndarray:
+    """Returns x and y as the lenses bend them, and confidence, `[V, T, K, 3]`."""
+    bent = np.where(confidence[..., np.newaxis] > 0, calibrations.distort(ideal, rig), 0.0)
+    return np.concatenate([bent, confidence[..., np.newaxis]], axis=-1)
 
 
 class SimulatedStream(NamedTuple):
@@ -210,18 +227,21 @@ def _entry(
     """Writes a clip's reference; gives its entry in the manifest."""
     reference = f"{filmed.name}/reference.npz"
     turned = calibrations.turn_points_back(np.asarray(filmed.pose_world), settings.up)
-    np.savez_compressed(folder / reference, pose_world=turned)
+    if settings.num_people == 1:
+        np.savez_compressed(folder / reference, pose_world=turned)
+        about: dict[str, Any] = {"reference": reference}
+    else:
+        about = {"people": settings.num_people}
     entry = {
         "name": filmed.name,
         "subject": filmed.subject,
         "action": filmed.action,
         "test": is_last,
         "num_frames": settings.num_frames,
-        "reference": reference,
         "views": views,
     }
     start = {"start": EPOCH} if settings.joined_by == "timestamps" else {}
-    return entry | start
+    return entry | about | start
 
 
 def _expected(
@@ -407,24 +427,29 @@ def film_stream(
     return SimulatedStream(np.arange(len(slots)), slots, is_kept, view, seconds)
 
 
-def people_in_stream(stream: SimulatedStream, person: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Returns who is seen in each frame: the person, and a less sure bystander in even frames.
+def people_in_stream(
+    stream: SimulatedStream, people: np.ndarray, rng: np.random.Generator
+) -> list[tuple[int, np.ndarray]]:
+    """Returns who is seen in each frame: beside a lone person a less sure bystander in even ones.
 
     Args:
-        stream: The camera's frames; before the clip the person stands ready for it.
-        person: `[T, K, 3]`, x, y and confidence in the clip's frames.
+        stream: The camera's frames; before the clip people stand ready for it.
+        people: `[T, M, K, 3]`, x, y and confidence in the clip's frames.
+        rng: Random numbers, for the order of several people, which tells nothing.
 
     Returns:
         Frame numbers, each with `[P, K, 3]`.
     """
-    aside, unsure = np.array([40.0, -25.0, 0.0]), np.array([1.0, 1.0, 0.5])
     kept = stream.is_kept
-    seen = person[np.maximum(stream.slots[kept], 0)]
-    both = np.stack([(seen + aside) * unsure, seen], axis=1)
-    return [
-        (int(number), crowd[number % 2 :])
-        for number, crowd in zip(stream.numbers[kept], both, strict=True)
-    ]
+    seen = people[np.maximum(stream.slots[kept], 0)]
+    numbers = stream.numbers[kept].tolist()
+    if people.shape[1] > 1:
+        order = rng.permuted(np.tile(np.arange(people.shape[1]), (len(seen), 1)), axis=1)
+        mixed = np.take_along_axis(seen, order[..., np.newaxis, np.newaxis], axis=1)
+        return list(zip(numbers, mixed, strict=True))
+    aside, unsure = np.array([40.0, -25.0, 0.0]), np.array([1.0, 1.0, 0.5])
+    both = np.concatenate([(seen + aside) * unsure, seen], axis=1)
+    return [(number, crowd[number % 2 :]) for number, crowd in zip(numbers, both, strict=True)]
 
 
 # The joints of any named set, put on a body of the studio's, which has `H36M_17`'s.
@@ -445,7 +470,11 @@ _NEAR: dict[str, tuple[str, tuple[float, float, float]]] = {
     "*_big_toe": ("*_ankle", (0.15, -0.02, -0.06)),
     "*_small_toe": ("*_ankle", (0.12, 0.05, -0.06)),
     "*_foot_index": ("*_ankle", (0.15, 0.0, -0.06)),
+    "face": ("nose", (0.03, 0.0, 0.0)),
+    "*_hand": ("*_wrist", (0.05, 0.0, -0.05)),
 }
+# Meters between the numbered joints of a face or hand, which lie in rows of so many.
+_PITCH, _ROW = 0.007, 9
 _UP = np.array([0.0, 0.0, 1.0])
 
 
@@ -468,7 +497,10 @@ def body_joints(pose_world: np.ndarray, skeleton: skeletons.Skeleton) -> np.ndar
         if joint in skeletons.H36M_17.joints:
             return pose_world[:, index(joint)]
         side = next((side for side in ("left", "right") if side in joint), "")
-        anchor, (ahead, aside, above) = _NEAR[re.sub("left|right", "*", joint)]
+        part, number = re.sub(r"_\d+$", "", joint), re.search(r"\d+$", joint)
+        row, column = divmod(int(number.group()) if number else 0, _ROW)
+        anchor, (ahead, aside, above) = _NEAR[re.sub("left|right", "*", part)]
+        aside, above = aside + _PITCH * column, above - _PITCH * row
         outward = aside if side == "left" else -aside
         return place(anchor.replace("*", side)) + ahead * front + outward * left + above * _UP
 

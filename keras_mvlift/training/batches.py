@@ -183,7 +183,7 @@ def _on_host(values: Any) -> tf.Tensor:
         return tf.constant(values)
 
 
-Seen = views.View | objectives.AgreedViews
+Seen = views.View | objectives.Instants
 
 
 def read_instants(
@@ -268,13 +268,8 @@ def _take_instants(seen: Any) -> Callable[[tf.Tensor], Any]:
     return lambda index: tf.nest.map_structure(lambda field: tf.gather(field, index), values)
 
 
-# Batches, and draws for their rows, that replicas share.
-#
-# Together the replicas see what one of them would have seen, in the same order.
-
-
 def share(strategy: tf.distribute.Strategy, batches: tf.data.Dataset, num_rows: int) -> Any:
-    """Gives each replica its rows of each batch.
+    """Gives each replica its rows of each batch; together they see what one would have seen.
 
     Args:
         strategy: That of the model.

@@ -114,8 +114,6 @@ def _score(
     )
 
 
-# Ends a stage when held-out views are no longer explained better, and keeps its best epoch.
-
 MONITOR = "val_held_out_mean_mm"
 """The mean ranks models more as their true errors do than the median; docs tell by how much."""
 
@@ -173,8 +171,6 @@ class BestEpoch(HeldOutViews):
             variable.assign(value)
 
 
-# Held-out records in memory, to be scored without labels.
-
 MAX_RECORDS = 20_000
 """More of them make the score hardly surer, and it is taken after each epoch."""
 
@@ -217,12 +213,6 @@ def read_records(
     return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
 
 
-# Holds predicted uncertainties to what happened in held-out views.
-#
-# Half of the held-out instants say by which factor predictions are to be multiplied so that the
-# share of joints of one standard deviation lies within them; the other half says how well that
-# holds.
-
 SHARE = math.erf(math.sqrt(0.5))
 """The share of joints that lie within their predicted uncertainty: 0.683, one sigma."""
 
@@ -239,6 +229,8 @@ def calibrate_uncertainty(
 ) -> dict[str, Any]:
     """Multiplies all predictions by one factor, fitted to the errors in held-out views.
 
+    Half of the held-out instants say by which factor the share of joints of one standard deviation
+    lies within the predictions; the other half says how well that holds.
     Poses are placed by the root that explains them best in all views but the one compared with.
 
     Args:

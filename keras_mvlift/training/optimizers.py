@@ -63,9 +63,6 @@ def averaged(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
-# Stops a stage whose loss is no longer a number.
-
-
 class NonFiniteLossError(ArithmeticError):
     """The loss became NaN or infinite."""
 

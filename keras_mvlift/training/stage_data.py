@@ -3,20 +3,19 @@
 import dataclasses
 import pathlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import distinct_cameras, views
-from keras_mvlift.training import batches as training_batches
-from keras_mvlift.training import multi_view_lifter
+from keras_mvlift.datasets import tfrecords, view_windows, views
+from keras_mvlift.training import batches, held_out, multi_view_lifter, objectives
 
 _GIGABYTE = 1e9
 
 
 class StageData(Protocol):
-    """What `stages.run` needs to know of its data; `stages.Files` and `Arrays` are such."""
+    """What `stages.run` needs to know of its data; `Files` and `Arrays` are such."""
 
     @property
     def checkpoints(self) -> pathlib.Path:
@@ -46,9 +45,6 @@ class StageData(Protocol):
     def held_out_views(self) -> views.View | None:
         """Returns all views of held-out instants, fields `[T, V, ...]`; None without any."""
 
-    def known_cameras(self) -> distinct_cameras.DistinctCameras:
-        """Returns the cameras that stay where they are, where some are trained along."""
-
 
 class Source(Protocol):
     """Arrays from which batches are drawn, pass after pass, in the order of seed and pass."""
@@ -71,7 +67,7 @@ class Pairs:
         look_up: From rows `[B, 2]` to what the model takes, where that is more than the views.
     """
 
-    pairs: training_batches.Pairs
+    pairs: batches.Pairs
     look_up: Callable[[tf.Tensor], Any] | None = None
 
     def num_rows(self, config: configs.StageConfig) -> int:
@@ -89,11 +85,11 @@ class Pairs:
         in_pass = max(len(self.pairs.rows) // config.batch_size, 1)
         first_pass, passed = divmod(first_batch, in_pass)
         order: dict[str, Any] = {"seed": config.seed, "first_epoch": first_pass}
-        rows = training_batches.load_pairs(self.pairs, config.batch_size, **order).skip(passed)
+        rows = batches.load_pairs(self.pairs, config.batch_size, **order).skip(passed)
         if self.look_up is not None:
             return rows.map(self.look_up, tf.data.AUTOTUNE).prefetch(2)
         if keep is None or self.pairs.num_bytes > config.resident_gb * _GIGABYTE:
-            return training_batches.look_up(self.pairs, rows)
+            return batches.look_up(self.pairs, rows)
         keep(self.pairs.views)
         return rows
 
@@ -126,10 +122,10 @@ class Rows:
         del keep
         num_pairs = self.num_pairs
         if num_pairs is None:
-            num_pairs = training_batches.count_instants(self.values) // self.rows_per_pair
+            num_pairs = batches.count_instants(self.values) // self.rows_per_pair
         in_pass = max(num_pairs // config.batch_size, 1)
         first_pass, passed = divmod(first_batch, in_pass)
-        drawn = training_batches.load_instants(
+        drawn = batches.load_instants(
             self.values,
             self.num_rows(config),
             num_batches=in_pass,
@@ -172,14 +168,12 @@ class Arrays:
         steps: Steps per epoch, however much there is.
         checkpoints: As of `StageData`.
         logs: As of `StageData`.
-        seen: All views of each instant, fields `[N, V, ...]`, where cameras are trained along.
     """
 
     source: Source
     steps: int
     checkpoints: pathlib.Path
     logs: pathlib.Path | None = None
-    seen: views.View | None = None
 
     def check(self, config: configs.StageConfig, name: str) -> None:
         """Refuses what needs held-out data.
@@ -212,6 +206,119 @@ class Arrays:
     def held_out_views(self) -> None:
         """Returns nothing."""
 
-    def known_cameras(self) -> distinct_cameras.DistinctCameras:
-        """Finds the cameras of the views."""
-        return distinct_cameras.collect([] if self.seen is None else [self.seen])
+
+def needs_agreement(config: configs.StageConfig) -> bool:
+    """Tells whether a stage asks what the views of instants agree on, found before training."""
+    return isinstance(config, configs.FinetuneConfig) and config.triangulation_weight > 0
+
+
+class Files(NamedTuple):
+    """Record files, and where a stage writes; one kind of `StageData`.
+
+    Attributes:
+        train: Record files of pairs to train on.
+        held_out: Record files of pairs to measure the loss on; empty for none.
+        checkpoints: A folder that outlives a killed run; this stage and settings alone use it.
+        logs: A folder for TensorBoard and the history.
+        num_views: Most views of an instant, where the records are instants; 0 where they are pairs.
+        num_pairs: Pairs that the instants' views make, where the records are instants: an epoch
+            lifts as many views of them as of pairs.
+        windows: What the networks see of a pair's clip; None for the two frames alone.
+    """
+
+    train: list[str]
+    held_out: list[str]
+    checkpoints: pathlib.Path
+    logs: pathlib.Path
+    num_views: int = 0
+    num_pairs: int = 0
+    windows: view_windows.Windows | None = None
+
+    def count_pairs(self) -> int:
+        """Counts what there is to train on."""
+        if self.windows:
+            return view_windows.count(self.train)
+        return self.num_pairs if self.num_views else tfrecords.count(self.train)
+
+    def check(self, config: configs.StageConfig, name: str) -> None:
+        """Refuses what networks that see windows of frames cannot have.
+
+        Raises:
+            ValueError: If whole instants or `patience` are asked for with windows.
+        """
+        # Whole instants, and the score that ends a stage, are read frame by frame.
+        for field, value, rule in (
+            ("views", self.num_views and "all", "be 'pair'"),
+            ("patience", config.patience, "be 0"),
+        ):
+            if self.windows and value:
+                whose = "for networks that see windows of frames"
+                raise ValueError(f"{name}: `{field}` must {rule} {whose}. Received: {value!r}.")
+
+    def steps_per_epoch(self, config: configs.StageConfig, name: str) -> int:
+        """Returns how many batches the pairs fill.
+
+        Raises:
+            ValueError: If they fill none.
+        """
+        num_pairs = self.count_pairs()
+        steps = num_pairs // config.batch_size
+        if not steps:
+            raise ValueError(
+                f"{name}: `batch_size` must be at most the number of pairs, {num_pairs}. "
+                f"Received: {config.batch_size}."
+            )
+        return steps
+
+    def batches(
+        self,
+        config: configs.StageConfig,
+        first_epoch: int,
+        keep: multi_view_lifter.Keep | None = None,
+    ) -> tf.data.Dataset:
+        """Returns what there is to train on, in a random order, without end.
+
+        Args:
+            config: The stage's settings.
+            first_epoch: The epoch to begin with.
+            keep: Takes the views of pairs that fit in memory; batches are then of their rows.
+        """
+        order: dict[str, Any] = {"seed": config.seed, "first_epoch": first_epoch}
+        if self.windows:
+            return view_windows.load(self.train, config.batch_size, self.windows, **order)
+        if self.num_views:
+            first_batch = first_epoch * (self.num_pairs // config.batch_size)
+            instants = self._instants(self.train, config)
+            return Rows(instants, self.num_pairs).batches(config, first_batch)
+        kept = batches.read_pairs(self.train, config.resident_gb * _GIGABYTE)
+        if kept is None:
+            return tfrecords.load(self.train, config.batch_size, **order)
+        first_batch = first_epoch * (len(kept.rows) // config.batch_size)
+        return Pairs(kept).batches(config, first_batch, keep)
+
+    def num_rows(self, config: configs.StageConfig) -> int:
+        """Returns the pairs or instants of a batch: two views of a pair are lifted."""
+        return 2 * config.batch_size if self.num_views else config.batch_size
+
+    def held_out_batches(self, config: configs.StageConfig) -> tf.data.Dataset | None:
+        """Returns what the loss is measured on; None where nothing is held out."""
+        if not self.held_out:
+            return None
+        if self.windows:
+            return view_windows.load_once(self.held_out, config.batch_size, self.windows)
+        if not self.num_views:
+            kept = batches.read_pairs(self.held_out, config.resident_gb * _GIGABYTE)
+            if kept is None:
+                return tfrecords.load_once(self.held_out, config.batch_size)
+            return batches.look_up(kept, batches.load_pairs_once(kept, config.batch_size))
+        instants = self._instants(self.held_out, config)
+        return batches.load_instants_once(instants, self.num_rows(config))
+
+    def held_out_views(self) -> views.View | None:
+        """Reads the held-out instants to score them without labels; None without any."""
+        return held_out.read_records(self.held_out, self.num_views) if self.held_out else None
+
+    def _instants(
+        self, files: list[str], config: configs.StageConfig
+    ) -> views.View | objectives.Instants:
+        return batches.read_instants(files, self.num_views, needs_agreement(config))

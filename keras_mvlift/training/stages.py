@@ -14,9 +14,9 @@ import tensorflow_addons as tfa
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.datasets import distinct_cameras, tfrecords, view_windows, views
 from keras_mvlift.training import (
     augmentation,
+    batches,
     held_out,
     multi_view_lifter,
     objectives,
@@ -24,15 +24,8 @@ from keras_mvlift.training import (
     stage_data,
     strategies,
 )
-from keras_mvlift.training import batches as training_batches
 
 _HISTORY = "history.csv"
-
-# By `FinetuneConfig.views`.
-_OBJECTIVES = {
-    "pair": objectives.TransformReprojection,
-    "all": objectives.AllViewsReprojection,
-}
 
 
 def objective(config: configs.StageConfig, recipe: str) -> Any:
@@ -44,10 +37,16 @@ def objective(config: configs.StageConfig, recipe: str) -> Any:
     """
     if not isinstance(config, configs.FinetuneConfig):
         return multi_view_lifter.RECIPES[recipe].first_objective
-    names = ["transform_weight", "confidence_weighting", "distance", "image_space", "least_depth"]
-    if config.views == "all":
-        names += ["reprojection_weight", "robust_loss", "robust_kernel", "robust_scale_px"]
-    return _OBJECTIVES[config.views](**{name: getattr(config, name) for name in names})
+    names = ("transform_weight", "confidence_weighting", "distance", "least_depth")
+    chosen = {name: getattr(config, name) for name in names}
+    if config.views == "pair":
+        return objectives.TransformReprojection(**chosen)
+    weight = config.reprojection_weight
+    every = objectives.AllViewsReprojection(**chosen, reprojection_weight=weight)
+    triangulated = objectives.TriangulatedPose(weight=config.triangulation_weight)
+    return objectives.Sum(
+        (every,) * (weight > 0) + (triangulated,) * (config.triangulation_weight > 0)
+    )
 
 
 def takes_instants(config: configs.StageConfig) -> bool:
@@ -59,8 +58,8 @@ def model(config: configs.StageConfig) -> Callable[..., multi_view_lifter.MultiV
     """Returns what makes the model that a stage trains."""
     if not isinstance(config, configs.FinetuneConfig) or config.views == "pair":
         return multi_view_lifter.ResidentLifter
-    switches = multi_view_lifter.of_config(config)
-    return functools.partial(multi_view_lifter.InstantLifter, switches=switches)
+    changes = (augmentation.Mirroring,) * config.flip_augmentation
+    return functools.partial(multi_view_lifter.InstantLifter, changes=changes)
 
 
 def run(
@@ -130,8 +129,6 @@ class _Stage(NamedTuple):
         """Trains; writes below the last two folders."""
         model, config, data, lifter = self.model, self.config, self.data, self.lifter
         strategy = model.distribute_strategy
-        if isinstance(config, configs.FinetuneConfig) and config.refine_extrinsics:
-            lifter.refine_extrinsics(augmentation.CameraRefinement(data.known_cameras()))
         strategies.synchronize(model)
         model.compile(optimizers.build(config, self.steps))
         optimizers.prepare(model)
@@ -143,10 +140,10 @@ class _Stage(NamedTuple):
         # Nothing is written before all workers have read what lies there.
         strategies.check_same(strategy, epochs_done)
         path = _history(written, rows)
-        batches = data.batches(config, epochs_done, multi_view_lifter.keeper(model))
+        drawn = data.batches(config, epochs_done, multi_view_lifter.keeper(model))
         model.fit(
-            training_batches.share(strategy, batches, data.num_rows(config)),
-            **training_batches.repeat(strategy, data.held_out_batches(config)),
+            batches.share(strategy, drawn, data.num_rows(config)),
+            **batches.repeat(strategy, data.held_out_batches(config)),
             steps_per_epoch=self.steps,
             epochs=epochs_done if is_done else config.num_epochs,
             initial_epoch=epochs_done,
@@ -191,8 +188,6 @@ def history(folder: pathlib.Path) -> list[dict[str, float]]:
 def about(lifter: multi_view_lifter.MultiViewLifter) -> dict[str, Any]:
     """Tells, as JSON, what a stage found beside the networks' weights."""
     found: dict[str, Any] = {}
-    if isinstance(lifter, multi_view_lifter.InstantLifter) and lifter.refinement is not None:
-        found["cameras"] = lifter.refinement.report()
     if lifter.uncertainty is not None and lifter.uncertainty.calibration:
         found["uncertainty"] = json.loads(lifter.uncertainty.calibration)
     return found
@@ -204,8 +199,6 @@ def _calibrate(lifter: multi_view_lifter.MultiViewLifter, data: stage_data.Stage
     seen = data.held_out_views()
     if seen is None:
         return
-    if isinstance(lifter, multi_view_lifter.InstantLifter) and lifter.refinement is not None:
-        seen = lifter.refinement(tf.nest.map_structure(tf.constant, seen))
     found = held_out.calibrate_uncertainty(lifter, lifter.uncertainty, seen)
     lifter.uncertainty.calibration = json.dumps(found)
 
@@ -254,145 +247,6 @@ def _writers(path: pathlib.Path, logs: pathlib.Path | None) -> list[keras.callba
     logs.mkdir(parents=True, exist_ok=True)
     board = keras.callbacks.TensorBoard(str(logs), write_graph=False, profile_batch=0)
     return [board, history]
-
-
-# Records that a stage of training reads, and where it writes.
-
-_GIGABYTE = 1e9
-
-
-class Files(NamedTuple):
-    """Where a stage reads and writes; one kind of `stage_data.StageData`.
-
-    Attributes:
-        train: Record files of pairs to train on.
-        held_out: Record files of pairs to measure the loss on; empty for none.
-        checkpoints: A folder that outlives a killed run; this stage and settings alone use it.
-        logs: A folder for TensorBoard and the history.
-        num_views: Most views of an instant, where the records are instants; 0 where they are pairs.
-        num_pairs: Pairs that the instants' views make, where the records are instants: an epoch
-            lifts as many views of them as of pairs.
-        windows: What the networks see of a pair's clip; None for the two frames alone.
-    """
-
-    train: list[str]
-    held_out: list[str]
-    checkpoints: pathlib.Path
-    logs: pathlib.Path
-    num_views: int = 0
-    num_pairs: int = 0
-    windows: view_windows.Windows | None = None
-
-    def count_pairs(self) -> int:
-        """Counts what there is to train on."""
-        if self.windows:
-            return view_windows.count(self.train)
-        return self.num_pairs if self.num_views else tfrecords.count(self.train)
-
-    def check(self, config: configs.StageConfig, name: str) -> None:
-        """Refuses what networks that see windows of frames cannot have.
-
-        Raises:
-            ValueError: If whole instants or `patience` are asked for with windows.
-        """
-        # Whole instants, and the score that ends a stage, are read frame by frame.
-        for field, value, rule in (
-            ("views", self.num_views and "all", "be 'pair'"),
-            ("patience", config.patience, "be 0"),
-        ):
-            if self.windows and value:
-                whose = "for networks that see windows of frames"
-                raise ValueError(f"{name}: `{field}` must {rule} {whose}. Received: {value!r}.")
-
-    def steps_per_epoch(self, config: configs.StageConfig, name: str) -> int:
-        """Returns how many batches the pairs fill.
-
-        Raises:
-            ValueError: If they fill none.
-        """
-        num_pairs = self.count_pairs()
-        steps = num_pairs // config.batch_size
-        if not steps:
-            raise ValueError(
-                f"{name}: `batch_size` must be at most the number of pairs, {num_pairs}. "
-                f"Received: {config.batch_size}."
-            )
-        return steps
-
-    def batches(
-        self,
-        config: configs.StageConfig,
-        first_epoch: int,
-        keep: multi_view_lifter.Keep | None = None,
-    ) -> tf.data.Dataset:
-        """Returns what there is to train on, in a random order, without end.
-
-        Args:
-            config: The stage's settings.
-            first_epoch: The epoch to begin with.
-            keep: Takes the views of pairs that fit in memory; batches are then of their rows.
-        """
-        order: dict[str, Any] = {"seed": config.seed, "first_epoch": first_epoch}
-        if self.windows:
-            return view_windows.load(self.train, config.batch_size, self.windows, **order)
-        if not self.num_views:
-            return self._pairs(config, order, keep)
-        order["num_batches"] = self.num_pairs // config.batch_size
-        return training_batches.load_instants(
-            self._instants(self.train, config), self.num_rows(config), **order
-        )
-
-    def num_rows(self, config: configs.StageConfig) -> int:
-        """Returns the pairs or instants of a batch: two views of a pair are lifted."""
-        return 2 * config.batch_size if self.num_views else config.batch_size
-
-    def held_out_batches(self, config: configs.StageConfig) -> tf.data.Dataset | None:
-        """Returns what the loss is measured on; None where nothing is held out."""
-        if not self.held_out:
-            return None
-        if self.windows:
-            return view_windows.load_once(self.held_out, config.batch_size, self.windows)
-        if not self.num_views:
-            kept = training_batches.read_pairs(self.held_out, config.resident_gb * _GIGABYTE)
-            if kept is None:
-                return tfrecords.load_once(self.held_out, config.batch_size)
-            return training_batches.look_up(
-                kept, training_batches.load_pairs_once(kept, config.batch_size)
-            )
-        instants = self._instants(self.held_out, config)
-        return training_batches.load_instants_once(instants, self.num_rows(config))
-
-    def held_out_views(self) -> views.View | None:
-        """Reads the held-out instants to score them without labels; None without any."""
-        return held_out.read_records(self.held_out, self.num_views) if self.held_out else None
-
-    def known_cameras(self) -> distinct_cameras.DistinctCameras:
-        """Finds the cameras that come back from instant to instant."""
-        return distinct_cameras.of_records(self.train, self.num_views)
-
-    def _pairs(
-        self,
-        config: configs.StageConfig,
-        order: dict[str, Any],
-        keep: multi_view_lifter.Keep | None,
-    ) -> tf.data.Dataset:
-        kept = training_batches.read_pairs(self.train, config.resident_gb * _GIGABYTE)
-        if kept is None:
-            return tfrecords.load(self.train, config.batch_size, **order)
-        rows = training_batches.load_pairs(kept, config.batch_size, **order)
-        if keep is None:
-            return training_batches.look_up(kept, rows)
-        keep(kept.views)
-        return rows
-
-    def _instants(self, files: list[str], config: Any) -> training_batches.Seen:
-        # Cameras that are trained along change what the views agree on.
-        needs_agreement = multi_view_lifter.of_config(config).needs_agreement
-        needs_agreement &= not config.refine_extrinsics
-        return training_batches.read_instants(files, self.num_views, needs_agreement)
-
-
-# Epoch-wise checkpoints: a stage that is killed goes on where its last epoch ended.
 
 
 class EpochCheckpoints(keras.callbacks.Callback):

@@ -16,6 +16,7 @@ from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.losses import reprojection
 from keras_mvlift.networks import residual
+from keras_mvlift.training import objectives
 
 # Meters. A pose that is still anywhere teaches nothing about how sure poses are.
 _MAX_ERROR = 3.0
@@ -38,6 +39,8 @@ class JointUncertainty(keras.layers.Layer):
     Returns:
         `[B, J]`, meters across, at the subject's distance.
     """
+
+    parts = ("uncertainty",)
 
     def __init__(self, seed: int = 0):
         super().__init__(name="joint_uncertainty")
@@ -78,16 +81,12 @@ class JointUncertainty(keras.layers.Layer):
         weighted = tf.reduce_sum(weights * likelihood, axis=[-2, -1])
         return tf.math.divide_no_nan(weighted, tf.reduce_sum(weights, axis=[-2, -1]))
 
-    def pair_loss(
-        self, poses: tuple[tf.Tensor, tf.Tensor], pair: views.ViewPair, training: bool
-    ) -> tf.Tensor:
-        """Returns the mean of `loss` over both directions of pairs, `[B]`."""
-        own = tf.nest.map_structure(lambda *sides: tf.concat(sides, axis=0), *pair)
-        others = tf.nest.map_structure(
-            lambda *sides: tf.concat(sides, axis=0)[:, tf.newaxis], *pair.swapped
-        )
-        both = self.loss(tf.concat(poses, axis=0), own, others, others.confidence, training)
-        return tf.add_n(tf.split(both, 2)) / 2
+    def losses(self, placed: objectives.Placed, training: bool) -> objectives.Losses:
+        """Returns `loss`, `[B]`, over the views that poses were not lifted from."""
+        seen, is_own = placed.instants.seen, placed.is_own
+        weights = seen.confidence * (1.0 - is_own)[..., tf.newaxis]
+        loss = self.loss(placed.pose_camera, placed.own, seen, weights, training)
+        return {"uncertainty": loss}
 
 
 def distances_across(pose_camera: tf.Tensor, own: views.View, others: views.View) -> tf.Tensor:
@@ -108,8 +107,6 @@ def distances_across(pose_camera: tf.Tensor, own: views.View, others: views.View
     pixels_per_unit = tf.sqrt(tf.linalg.det(others.camera.intrinsics))[..., tf.newaxis]
     return px * tf.maximum(moved[..., 2], cameras.MIN_DEPTH) / pixels_per_unit
 
-
-# The network that says how far off each joint is likely to be.
 
 # Meters: what every joint starts with, and between which any answer lies.
 _FIRST_SCALE, _MIN_SCALE, _MAX_SCALE = 0.1, 1e-3, 3.0

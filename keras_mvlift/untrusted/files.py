@@ -1,10 +1,12 @@
 """Files that may be missing, too large, or somewhere else than they claim."""
 
+import functools
 import json
 import math
 import pathlib
 import stat
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
 from xml.etree import ElementTree
 
 import numpy as np
@@ -44,6 +46,8 @@ def read_bytes(path: pathlib.Path, field: str, max_bytes: int) -> bytes:
 
 # TOML, YAML, XML, tables: what people write or look at.
 MAX_TEXT_BYTES = 64 * 2**20
+# YAML and TOML, which are read slowly, and XML: manifests and calibrations.
+MAX_MARKUP_BYTES = 2**20
 
 
 def read_text(path: pathlib.Path, field: str, max_bytes: int = MAX_TEXT_BYTES) -> str:
@@ -68,6 +72,7 @@ def read_json(path: pathlib.Path, field: str = "file") -> Any:
         RecordingError: If the file is missing, too large, no JSON, or nested too deeply.
     """
     data = read_bytes(path, field, MAX_JSON_BYTES)
+    check_items(path, field, data, _JSON_COSTS)
     with errors.parsing(path, field, "be JSON"):
         return json.loads(data)
 
@@ -162,20 +167,54 @@ def require_finite(path: object, field: str, value: np.ndarray) -> None:
 MAX_ARCHIVE_BYTES = 8 * 2**30
 MAX_JSON_BYTES = 256 * 2**20
 
-MAX_MEMBERS = 100_000
-# Of an archive's table of contents, about 300 bytes a member.
-MAX_DIRECTORY_BYTES = 32 * 2**20
-
 # All that one call reads, counted as if no part of it were shared.
 MAX_CONTENT_BYTES = 8 * 2**30
 # Numbers that were measured do not shrink a hundredfold; zeros do, and few of them do no harm.
 MAX_COMPRESSION_RATIO = 100
 COMPRESSION_FREE_BYTES = 256 * 2**20
 
-MAX_OPERATIONS = 20_000_000
 MAX_NESTING = 32
-MAX_KEY_LENGTH = 32
-MAX_INTEGER_BYTES = 16
+# Of arrays: booleans, integers, floats, complex numbers, bytes and text.
+KINDS = "biufcSU"
+
+# What the process that parses a file may take, beside what it takes before, for each answer: a
+# little for any file, and more for one that has more. A file of Python's own numbers grows some
+# thirtyfold, YAML is read at some 50 kB a second.
+_FREE_MEMORY_BYTES, _MEMORY_PER_BYTE = 2**30, 32
+_FREE_SECONDS, _SECONDS_PER_MIB, _MAX_SECONDS = 5, 4, 600
+YAML_SECONDS_PER_MIB = 30
+# Another process may have the processor.
+_WAITING_SECONDS_PER_SECOND = 20
+
+
+class Limits(NamedTuple):
+    """Of a process that parses a file, for one answer.
+
+    Attributes:
+        memory_bytes: Address space beside what the process has at the start.
+        seconds: Of computing.
+        waiting_seconds: Of time.
+        content_bytes: Of the answer.
+    """
+
+    memory_bytes: int
+    seconds: int
+    waiting_seconds: int
+    content_bytes: int
+
+
+def limits(num_stored: int, seconds_per_mib: int | None = None) -> Limits:
+    """Returns what a file of so many bytes may take; of a slow format more seconds."""
+    pace = _SECONDS_PER_MIB if seconds_per_mib is None else seconds_per_mib
+    memory = _FREE_MEMORY_BYTES + _MEMORY_PER_BYTE * num_stored
+    seconds = min(_FREE_SECONDS + pace * num_stored // 2**20, _MAX_SECONDS)
+    content = max(COMPRESSION_FREE_BYTES, MAX_COMPRESSION_RATIO * num_stored)
+    return Limits(
+        min(memory, MAX_CONTENT_BYTES + _FREE_MEMORY_BYTES),
+        seconds,
+        _WAITING_SECONDS_PER_SECOND * seconds,
+        min(content, MAX_CONTENT_BYTES),
+    )
 
 
 def check_content(path: object, field: str, num_bytes: int, num_stored: int) -> None:
@@ -218,6 +257,49 @@ def array_bytes(shape: Any, item_bytes: int) -> int:
     return num_bytes
 
 
+# What a mark in a text stands for takes in Python: a container, a number or cell, half a text.
+_JSON_COSTS = {b"{": 72, b"[": 72, b",": 40, b'"': 30}
+CSV_COSTS = {b"\n": 120, b",": 60}
+MAX_ITEM_BYTES = 2 * 2**30
+
+
+def check_items(path: object, field: str, data: bytes, costs: dict[bytes, int]) -> None:
+    """Refuses text of so many items that they take far more than the text itself.
+
+    Raises:
+        RecordingError: If they would take more than `MAX_ITEM_BYTES`.
+    """
+    num_bytes = sum(cost * data.count(mark) for mark, cost in costs.items())
+    if num_bytes > MAX_ITEM_BYTES:
+        rule = f"hold items of at most {MAX_ITEM_BYTES} bytes in memory"
+        raise errors.RecordingError(path, field, rule, num_bytes)
+
+
+# What nobody says takes no bytes in a file: few detections may be far apart.
+MAX_SPARSENESS = 100
+FREE_NUMBERS = 2**24
+
+
+def check_span(path: object, field: str, shape: tuple[int, ...], num_told: int) -> None:
+    """Refuses arrays, such as people by frames by joints, that few numbers of a file span.
+
+    Args:
+        path: The file.
+        field: The part of it.
+        shape: The array's, before there is one.
+        num_told: How many numbers of it the file tells.
+
+    Raises:
+        RecordingError: If it has more than `FREE_NUMBERS`, and more than `MAX_SPARSENESS` times
+            what is told.
+    """
+    check_shape(path, field, shape, np.dtype(np.float64).itemsize)
+    if math.prod(shape) > max(FREE_NUMBERS, MAX_SPARSENESS * num_told):
+        rule = f"span at most {MAX_SPARSENESS} times as many numbers as are told"
+        received = f"{' x '.join(map(str, shape))} of {num_told}"
+        raise errors.RecordingError(path, field, rule, received)
+
+
 def check_shape(path: object, field: str, shape: Any, item_bytes: int) -> int:
     """Returns what `array_bytes` returns, for a part of a file.
 
@@ -228,81 +310,16 @@ def check_shape(path: object, field: str, shape: Any, item_bytes: int) -> int:
         return array_bytes(shape, item_bytes)
 
 
-# What was unpickled, as large as it is when no part of it is shared.
-#
-# A list of ten times the same list of ten times the same list, and so on, takes few bytes in a file
-# and in memory, until someone copies it.
-
-_ITEM_BYTES = 8
-_SCALARS = (bool, int, float, complex, str, bytes, bytearray, type(None), np.generic)
-_CONTAINERS = (list, tuple, dict, set, frozenset)
-
-
-def check_contents(value: Any, path: object, field: str, num_stored: int) -> None:
-    """Refuses what is too large when written out, nests too deeply, or holds itself.
-
-    Args:
-        value: Scalars, arrays and plain containers of them.
-        path: The file it comes from.
-        field: The part of it, for the error.
-        num_stored: The bytes it takes in the file.
-
-    Raises:
-        RecordingError: If it exceeds a limit, or holds anything else.
-    """
-    num_bytes, _ = _Measure(path, field).of(value, 0)
-    check_content(path, field, num_bytes, num_stored)
-
-
-class _Measure:
-    def __init__(self, path: object, field: str):
-        self._path, self._field = path, field
-        # By identity; what is measured outlives this.
-        self._known: dict[int, tuple[int, int]] = {}
-
-    def of(self, value: Any, depth: int) -> tuple[int, int]:
-        """Returns the bytes, and how deep they nest."""
-        if isinstance(value, _SCALARS):
-            return _ITEM_BYTES + (
-                len(value) if isinstance(value, str | bytes | bytearray) else 0
-            ), 0
-        if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-            return _ITEM_BYTES + value.nbytes, 0
-        if type(value) not in (*_CONTAINERS, np.ndarray):
-            received = getattr(value, "name", type(value).__name__)
-            raise errors.RecordingError(self._path, self._field, "hold no types", received)
-        found = self._known.get(id(value)) or self._of_items(value, depth)
-        if depth + found[1] > MAX_NESTING:
-            rule = f"nest at most {MAX_NESTING} deep"
-            raise errors.RecordingError(
-                self._path, self._field, rule, f"{depth + found[1]} or more"
-            )
-        self._known[id(value)] = found
-        return found
-
-    def _of_items(self, value: Any, depth: int) -> tuple[int, int]:
-        if depth > MAX_NESTING:
-            return 0, 1
-        items = value.ravel().tolist() if isinstance(value, np.ndarray) else value
-        if isinstance(value, dict):
-            items = [*value, *value.values()]
-        num_bytes, height = _ITEM_BYTES * (1 + len(items)), 0
-        for item in items:
-            item_bytes, item_height = self.of(item, depth + 1)
-            num_bytes, height = num_bytes + item_bytes, max(height, item_height)
-        return num_bytes, height + 1
-
-
 # XML from anywhere: no entities, which may grow without end or name other files.
 
 
 def read_xml(path: pathlib.Path, field: str) -> ElementTree.Element:
-    """Reads the root element of a file of at most `MAX_TEXT_BYTES`.
+    """Reads the root element of a file of at most `MAX_MARKUP_BYTES`.
 
     Raises:
         RecordingError: If it is missing, too large, no XML, or declares a document type.
     """
-    data = read_bytes(path, field, MAX_TEXT_BYTES)
+    data = read_bytes(path, field, MAX_MARKUP_BYTES)
     with errors.parsing(path, field, "be XML without a document type"):
         parser = ElementTree.XMLParser(target=_XMLBuilder())
         parser.feed(data)
@@ -313,3 +330,39 @@ class _XMLBuilder(ElementTree.TreeBuilder):
     def doctype(self, name: str, public_id: str | None, system: str | None) -> None:
         """Ends the reading before an entity is declared."""
         raise ValueError(f"a document type {name}")
+
+
+# Files that are read once per process, as long as they do not change.
+
+Content = TypeVar("Content")
+
+# Poses, detections, and room to compare two detectors.
+_MAX_FILES = 4
+
+
+class PerVersion(Generic[Content]):
+    """A function of a file that keeps what it gave until the file's size or time of change differs.
+
+    Args:
+        read: What to call with the path of a file.
+
+    Call arguments:
+        path: The file.
+
+    Raises:
+        RecordingError: If there is no such file.
+    """
+
+    def __init__(self, read: Callable[[pathlib.Path], Content]):
+        functools.update_wrapper(self, read)
+        self._read = functools.lru_cache(_MAX_FILES)(lambda path, *_: read(pathlib.Path(path)))
+
+    def __call__(self, path: pathlib.Path) -> Content:
+        """Returns the result of the function for the file as it is now."""
+        with errors.parsing(path, "file", "be there"):
+            status = path.stat()
+        return self._read(str(path), status.st_mtime_ns, status.st_size)
+
+    def forget(self) -> None:
+        """Lets go of all files."""
+        self._read.cache_clear()

@@ -45,6 +45,8 @@ answer with the pose of the nearest training view, or with a constant pose."""
 _LEFT_OUT = {
     "unused_frames": "frames by stride or between splits",
     "out_of_sync_cameras": "cameras out of sync",
+    "unfollowed_people": "more people, as `people` in rig.yaml says",
+    "unsure_views": "views in which people look alike",
     "dropped_views": "views with too few joints",
     "dropped_instants": "instants with fewer than two views",
     "instants_without_reference": "instants without a reference",
@@ -55,6 +57,8 @@ _LEFT_OUT = {
 _SPLITS = {"test": "test", "eval": "held-out"}
 
 _LABEL_WIDTH = 11
+# Fewer instants to train on say little about poses that they do not show.
+_MANY_INSTANTS = 1000
 _MAX_CLIPS = 3
 
 
@@ -180,13 +184,27 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
         tuned = ", ".join(f"{name} {value:.3g}" for name, value in sorted(results["tuned"].items()))
         yield _line("Tuned", tuned)
     yield _line("Recipe", f"{results['recipe']}, seed {results['seed']}")
-    yield _line("Model", results["model"] or "none pushed")
+    yield from _scope(data)
+    yield _line("Model", results["model"] or f"not pushed; kept in {results['trained']}")
+    if not results["blessed"]:
+        hint = "more people and motions make it better; the settings' `bounds` decide what is"
+        yield _line("", f"{hint} pushed")
     if results["model"]:
         yield _line("Python", f'model = keras_mvlift.load_model("{results["model"]}")')
         yield _line("", "pose = model.lift(keypoints_2d, confidence, camera=intrinsics)")
     yield _line("Picture", results["picture"])
     yield _line("Results", results["results"])
     yield _line("Log", results["log"])
+
+
+def _scope(data: Mapping[str, Any]) -> Iterator[text.Text]:
+    """Says for whom a model is good that has seen little."""
+    people, instants = data["train_people"], data["train_instants"]
+    if people > 1 and instants >= _MANY_INSTANTS:
+        return
+    whom = "the person" if people == 1 else f"the {people} people"
+    line = f"{whom} trained on, in poses like those of the {instants} training instants"
+    yield _line("Good for", f"{line}; others need more")
 
 
 def _coverage(results: Mapping[str, Any]) -> str:
@@ -229,10 +247,16 @@ def _held_out(results: Mapping[str, Any]) -> Iterator[text.Text]:
 def _kept(results: Mapping[str, Any]) -> str:
     """Says which bounds a blessed model keeps."""
     bounds = results.get("bounds", {})
-    unlabeled = results.get("held_out", {})
-    measured = results["overall"] | {f"held_out_{key}": unlabeled[key] for key in unlabeled}
-    kept = [f"{key} {measured[key]:.1f} (bound {bounds[key]:.1f})" for key in sorted(bounds)]
+    measured = results["overall"] | results.get("further", {})
+    kept = [
+        f"{key} {_of_bound(key, measured[key])} (bound {_of_bound(key, bounds[key])})"
+        for key in sorted(bounds)
+    ]
     return f": {', '.join(kept)}" if kept else ""
+
+
+def _of_bound(name: str, value: float) -> str:
+    return f"{value:.2f}" if name.endswith(("_ratio", "_share")) else f"{value:.1f}"
 
 
 def _line(label: str, value: str, style: str = "") -> text.Text:

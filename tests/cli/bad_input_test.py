@@ -23,7 +23,8 @@ def model(tmp_path_factory):
 
 
 ARRAYS = {
-    "joint count": ({"keypoints_2d": KEYPOINTS[:, :16]}, "`skeleton` must be said"),
+    "joint count": ({"keypoints_2d": KEYPOINTS[:, :16]}, "must have the 17 joints of h36m_17"),
+    "joint set": ({"skeleton": None}, "`skeleton` must be said by --skeleton: h36m_17, coco_17"),
     "rank": ({"keypoints_2d": KEYPOINTS[0, 0]}, "`keypoints_2d` must have shape"),
     "words": ({"keypoints_2d": KEYPOINTS.astype(str)}, "`keypoints_2d` must be an array of num"),
     "infinity": ({"keypoints_2d": KEYPOINTS * np.inf}, "`keypoints_2d` must be finite"),
@@ -42,7 +43,7 @@ FILES = {
     "empty": ("a.npz", b"", "`file` must be an .npz archive"),
     "cut": ("a.npz", b"PK\x03\x04\x14", "`file` must be an .npz archive"),
     "garbage": ("a.c3d", b"\x00\xff\x13", "`file` must be a C3D file"),
-    "ending": ("a.txt", b"", "`file name` must be a folder of detections or end in"),
+    "ending": ("a.txt", b"", "`input` must be a folder of detections or end in"),
     "no JSON": ("a.json", b'{"a": [1,', "`file` must be JSON"),
     "JSON of something": ("a.json", b"3", "`file` must be detections of"),
     "wrong types": ("a.json", b'[{"image_id": 3}]', "`[0]` must have an `image_id` and"),
@@ -69,7 +70,7 @@ def refused(capsys, command, *arguments, says):
 
 
 def seen(folder, **changes):
-    arrays = {"keypoints_2d": KEYPOINTS, "frame_rate": 50} | changes
+    arrays = {"keypoints_2d": KEYPOINTS, "frame_rate": 50, "skeleton": "h36m_17"} | changes
     path = folder / "seen.npz"
     np.savez(path, **{name: value for name, value in arrays.items() if value is not None})
     return path

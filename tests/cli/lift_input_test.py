@@ -26,7 +26,8 @@ def film(tmp_path):
 @pytest.fixture
 def seen(tmp_path):
     path = tmp_path / "seen.npz"
-    np.savez(path, keypoints_2d=np.random.default_rng(0).uniform(300, 700, (6, 17, 2)))
+    keypoints = np.random.default_rng(0).uniform(300, 700, (6, 17, 2))
+    np.savez(path, keypoints_2d=keypoints, skeleton="h36m_17")
     return path
 
 

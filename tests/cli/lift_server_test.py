@@ -26,7 +26,7 @@ def servers(model):
 def seen(tmp_path):
     path = tmp_path / "seen.npz"
     keypoints = np.random.default_rng(0).uniform(300, 700, (6, 17, 2))
-    np.savez(path, keypoints_2d=keypoints, frame_rate=50)
+    np.savez(path, keypoints_2d=keypoints, frame_rate=50, skeleton="h36m_17")
     return path
 
 

@@ -1,3 +1,6 @@
+import json
+import warnings
+
 import numpy as np
 import pytest
 
@@ -5,7 +8,7 @@ from keras_mvlift.cli import lift, main
 from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.lifting import pose_clip
 from tests import tiny_studio
-from tests.lifting import made_films
+from tests.lifting import made_films, people
 
 ROOT = pose2sim.demo_root()
 CALIBRATION = f"{ROOT}/calibration/Calib.qca.txt"
@@ -21,9 +24,8 @@ def model(tmp_path_factory):
 @pytest.fixture
 def seen(tmp_path):
     path = tmp_path / "seen.npz"
-    np.savez(
-        path, keypoints_2d=np.random.default_rng(0).uniform(300, 700, (6, 17, 2)), frame_rate=50
-    )
+    keypoints = np.random.default_rng(0).uniform(300, 700, (6, 17, 2))
+    np.savez(path, keypoints_2d=keypoints, frame_rate=50, skeleton="h36m_17")
     return path
 
 
@@ -59,7 +61,8 @@ def test_a_video_is_lifted_and_what_was_detected_lifts_the_same(model, tmp_path,
     told = ["--model", model, "--fov", 50]
     assert run(film, *told, "--output", page, "--detections", kept) == 0
     # The detector's own words stay out of the way.
-    assert capfd.readouterr().err == ""
+    assert "keras-mvlift lift: Poses lie" in (said := capfd.readouterr().err)
+    assert said.count("\n") == 1
     assert page.read_text().count("data:image/jpeg") == 4
     assert run(film, *told, "--output", tmp_path / "poses.json") == 0
     assert run(kept, *told, "--output", again) == 0
@@ -164,3 +167,37 @@ def test_what_is_interrupted_ends_at_once_and_leaves_nothing(
     assert run(seen, "--model", model, "--output", output) == 130
     assert capsys.readouterr().err.endswith("keras-mvlift lift: interrupted.\n")
     assert not output.exists()
+
+
+def test_what_reading_decided_is_told_and_what_libraries_say_is_not(tmp_path, monkeypatch, capsys):
+    def read(*arguments):
+        warnings.warn("'setName' deprecated - use 'set_name'", DeprecationWarning, stacklevel=1)
+        warnings.warn("the future", FutureWarning, stacklevel=1)
+        return read_tracks(*arguments)
+
+    read_tracks = lift.lift_input.read
+    monkeypatch.setattr(lift.lift_input, "read", read)
+    person = np.concatenate([people.walking(), np.full((30, 17, 1), 0.5)], axis=-1)
+    person[:, 3, 2] = 0.2
+    written = [
+        {"image_id": f"{number}.jpg", "keypoints": joints.ravel().tolist()}
+        for number, joints in enumerate(person)
+    ]
+    path = tmp_path / "alphapose-results.json"
+    path.write_text(json.dumps(written))
+    camera = people.WALK_CAMERA.intrinsics
+    told = ["--intrinsics", *camera[[0, 1], [0, 1]], *camera[:2, 2], "--frame-rate", 50]
+    asked = [path, "--model", "studio", "--output", tmp_path / "a.npz", "--force", *told]
+    assert run(*asked) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert printed.out.splitlines()[1:] == [
+        "joints read as coco_17's by where they lie",
+        "5.9% of joints less sure than 0.3 count as not seen",
+    ]
+    assert pose_clip.read(tmp_path / "a.npz").about["notes"] == printed.out.splitlines()[1:]
+    assert run(*asked, "--min-confidence", 0.6) == 0
+    assert "nobody was seen well enough" in capsys.readouterr().out
+    assert run(*asked, "--min-confidence", 0, "--no-bridge", "--skeleton", "coco_17") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert pose_clip.read(tmp_path / "a.npz").about["max_gap"] == 0

@@ -29,6 +29,8 @@ SCORES = {
     "median_px": 4.0,
     "mean_mm": 30.0,
     "median_mm": 20.0,
+    "mean_share": 0.05,
+    "median_share": 0.03,
     "num_instants": 3,
     "measured_on": "test",
 }

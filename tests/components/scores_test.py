@@ -110,16 +110,26 @@ def test_of_many_instants_some_of_all_are_scored(model, examples, tmp_path, monk
 def test_no_instant_in_two_views_is_no_score(model, alone, tmp_path):
     found = measure(model, told_otherwise(alone, tmp_path, counts={}), tmp_path)
     assert found == {}
-    bounds = {"held_out_mean_px": 1.0, "mpjpe_mm": 1.0}
-    assert components_scores.why(found, bounds) == [
-        "held_out_mean_px was not computed: no instant was held out in two views."
+    bounds = {"held_out_mean_px": 1.0, "nearest_view_ratio": 1.0, "mpjpe_mm": 1.0}
+    values = components_scores.values(found, {"mpjpe_mm": 10.0}, {})
+    assert components_scores.why(values, bounds) == [
+        "held_out_mean_px was not computed: no instant was held out in two views.",
+        "nearest_view_ratio was not computed: there is no nearest view to compare with.",
     ]
 
 
 def test_only_bounds_that_are_missed_are_reasons():
     scores = {"mean_px": 3.0, "median_px": 2.0, "mean_mm": 12.0, "median_mm": float("nan")}
+    scores |= {"mean_share": 0.2, "median_share": 0.1}
     bounds = {f"held_out_{name}": 3.0 for name in scores} | {"mpjpe_mm": 0.0}
-    assert components_scores.why(scores, bounds) == [
+    bounds |= {"constant_pose_ratio": 0.9, "nearest_view_ratio": 0.9}
+    compared = {
+        components_scores.CONSTANT_POSE: {"overall": {"mpjpe_mm": 200.0}},
+        components_scores.NEAREST_VIEW: {"overall": {"mpjpe_mm": 105.0}},
+    }
+    values = components_scores.values(scores, {"mpjpe_mm": 100.0}, compared)
+    assert components_scores.why(values, bounds) == [
         "held_out_mean_mm 12 is not at most 3.",
         "held_out_median_mm nan is not at most 3.",
+        "nearest_view_ratio 0.952 is not at most 0.9: MPJPE over that of the nearest view.",
     ]

@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras_mvlift import configs
 from keras_mvlift.datasets import preparation
 from keras_mvlift.experiments import variants
-from keras_mvlift.training import stage_data, stages
+from keras_mvlift.training import stage_data
 from tests import tiny_studio
 from tests.experiments import tiny_experiments
 
@@ -47,7 +47,7 @@ def test_pairs_are_drawn_as_the_pipeline_draws_them(data, tmp_path):
     prepared = [preparation.prepare(c, clips.split, clips.config).train_pairs for c in clips.clips]
     tables = [table for table in prepared if len(table["frame"])]
     paths = [tiny_studio.write(tmp_path / f"{n:03}.gz", table) for n, table in enumerate(tables)]
-    files = stages.Files(paths, [], tmp_path, tmp_path)
+    files = stage_data.Files(paths, [], tmp_path, tmp_path)
     config = configs.FinetuneConfig(batch_size=64, seed=3)
     steps = files.steps_per_epoch(config, "Finetune")
     arrays = stage_data.Arrays(source=data.pair_source(), steps=steps, checkpoints=tmp_path)

@@ -25,10 +25,10 @@ def test_settings_of_the_variant_reach_the_stage():
 
 
 def test_options_go_to_stage_and_networks_where_they_know_them_and_else_to_the_method():
-    options = (("views", "all"), ("robust_steps", 3), ("labels", "plain"))
+    options = (("views", "all"), ("triangulation_weight", 0.3), ("labels", "plain"))
     cell = tiny_experiments.cell(options=(*options, ("network_input", "centered")))
     config = methods.finetune_config(cell)
-    assert (config.views, config.robust_steps) == ("all", 3)
+    assert (config.views, config.triangulation_weight) == ("all", 0.3)
     assert methods.method_options(cell) == {"labels": "plain"}
     lifter = methods.build(cell, tiny_experiments.data(), config)
     assert lifter.network_input is residual.centered_input

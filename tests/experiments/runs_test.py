@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from keras_mvlift.experiments import cells, epoch_curves, methods, origins, tables, variants
+from keras_mvlift.experiments import cells, methods, origins, tables, variants
 from keras_mvlift.training import optimizers
 from tests.experiments import tiny_experiments
 
@@ -144,7 +144,7 @@ def test_a_killed_cell_goes_on_behind_its_last_epoch_and_ends_as_an_unbroken_one
     row = tables.row("adversarial", recipe="paper", method="adversarial")
     whole, broken = (tiny_experiments.experiments(tmp_path / name, row) for name in "wb")
     whole.run(is_quiet=True)
-    measure = epoch_curves.EpochCurve.on_epoch_end
+    measure = methods.EpochCurve.on_epoch_end
 
     def interrupted(self, epoch, logs):
         if epoch == 1:
@@ -154,7 +154,7 @@ def test_a_killed_cell_goes_on_behind_its_last_epoch_and_ends_as_an_unbroken_one
     digest = broken.digest(broken.cell(row, 0))
     folder = broken.folder / "checkpoints" / digest
     with monkeypatch.context() as patch:
-        patch.setattr(epoch_curves.EpochCurve, "on_epoch_end", interrupted)
+        patch.setattr(methods.EpochCurve, "on_epoch_end", interrupted)
         with pytest.raises(KeyboardInterrupt):
             broken.run(is_quiet=True)
     assert sorted(path.name for path in folder.iterdir()) == ["finetune", "pretrain"]

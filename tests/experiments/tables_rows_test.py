@@ -4,14 +4,14 @@ from keras_mvlift.experiments import tables
 
 
 def test_a_setting_of_the_stage_is_an_option_of_the_variant():
-    row = tables.row("x", robust_steps=2, transform_weight=3.0, options=(("labels", "plain"),))
-    assert row.variant.options == (("labels", "plain"), ("robust_steps", 2))
+    row = tables.row("x", least_depth=0.2, transform_weight=3.0, options=(("labels", "plain"),))
+    assert row.variant.options == (("labels", "plain"), ("least_depth", 0.2))
     assert row.variant.transform_weight == 3.0
 
 
 def test_what_is_the_default_anyway_makes_no_other_cell():
     plain = tables.row("x").variant
-    defaults = {"views": "pair", "image_space": "pixels", "network_input": "rays"}
+    defaults = {"views": "pair", "least_depth": 0.5, "network_input": "rays"}
     assert tables.row("y", **defaults, is_pretrained=False).variant == plain
     paper = tables.row("x", recipe="paper").variant
     assert tables.row("y", recipe="paper", is_pretrained=True).variant == paper

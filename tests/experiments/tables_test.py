@@ -54,7 +54,6 @@ def test_tables_share_the_cells_of_what_they_compare_with():
     assert variant("weighting", "source") == variant("lambda", "1") == pairs
     assert variant("noise", "5") == variant("frames", "100%") == all_views
     assert variant("generalization", "solved root, all views, same rig") == all_views
-    assert variant("image_space", "all views, pixels") == all_views
     assert variant("figure6", "paper, with pre-training") == variant("table1", "Trans Reproj")
     assert variant("table4", "Trans Reproj+DA") == variant("table1", "Trans Reproj+DA")
 

@@ -39,10 +39,16 @@ def test_nobody_at_all_is_good():
     assert seen[0].shape == (0, 3, 17, 2)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_keypoints_are_finite_where_they_are_read(value):
-    bad = changed(KEYPOINTS, value, (1, 2, 3, 1))
-    with pytest.raises(REFUSES, match="`keypoints_2d` must be finite where"):
+@pytest.mark.parametrize("value", [np.nan, 0.0, -1.0])
+def test_a_joint_at_no_place_was_not_seen(value):
+    nowhere = changed(KEYPOINTS, value, (1, 2, 3))
+    _, seen = saved_model.check_keypoints(*tensors(nowhere, CONFIDENCE), None, None)
+    np.testing.assert_array_equal(seen, changed(CONFIDENCE, 0.0, (1, 2, 3)))
+
+
+def test_keypoints_are_not_infinite_where_they_are_read():
+    bad = changed(KEYPOINTS, np.inf, (1, 2, 3, 1))
+    with pytest.raises(REFUSES, match="`keypoints_2d` must be finite, or NaN"):
         saved_model.check_keypoints(*tensors(bad, CONFIDENCE), None, None)
     unseen = changed(CONFIDENCE, 0.0, (1, 2, 3))
     saved_model.check_keypoints(*tensors(bad, unseen), None, None)

@@ -48,10 +48,11 @@ SEEN = {
 TRACKS = {
     "no frames": ({"keypoints_2d": KEYPOINTS[:0], "confidence": None}, "of at least one person"),
     "rate": ({"frame_rate": NAN}, "`frame_rate` must be a number above 0"),
+    "rate in milliseconds": ({"frame_rate": 0.05}, "`frame_rate` must be 1 to 1000 .* millisec"),
     "rate in words": ({"frame_rate": "fast"}, "`frame_rate` must be a number. Received: 'fast'"),
     "no rate": ({"frame_rate": None}, "`frame_rate` must be given"),
     "first frame": ({"first_frame": -1}, "`first_frame` must be a whole number"),
-    "joints": ({"joint_names": tuple(map(str, range(17)))}, "`joints` must allow to build"),
+    "joints": ({"joint_names": tuple(map(str, range(17)))}, "`joint_names` must be names of"),
     "image size": ({"image_size": (0, 9)}, "`image_size` must be width and height"),
 }
 CAMERAS = {
@@ -83,10 +84,12 @@ def test_bad_joints_are_refused_by_name(model, case):
         tracks_2d.of_arrays(**seen)
 
 
-def test_what_is_nan_is_refused_in_an_array_and_not_seen_in_tracks(model):
-    nowhere = changed(KEYPOINTS, NAN)
-    with pytest.raises(ValueError, match="`keypoints_2d` must be finite; give a joint that was"):
-        model.lift(nowhere, camera=K)
+@pytest.mark.parametrize("value", [NAN, 0.0, -1.0])
+def test_what_is_at_no_place_is_not_seen_in_arrays_and_tracks(model, value):
+    nowhere, unseen = changed(KEYPOINTS, value), changed(CONFIDENCE, 0.0)
+    lifted = model.lift(nowhere, CONFIDENCE, camera=K)
+    expected = model.lift(KEYPOINTS, unseen, camera=K)
+    np.testing.assert_array_equal(lifted.pose_camera, expected.pose_camera)
     assert tracks_2d.of_arrays(nowhere).confidence[0, 0, 1] == 0
 
 

@@ -3,7 +3,9 @@
 import numpy as np
 
 from keras_mvlift import skeletons
+from keras_mvlift.geometry import cameras
 from keras_mvlift.lifting import mocap_files, pose_clip
+from keras_mvlift.studio import rigs, synthetic
 
 H36M = skeletons.H36M_17
 LENGTHS = np.linspace(0.15, 0.45, 17)
@@ -22,6 +24,17 @@ def pose(num_frames=12, seed=0, space="world"):
         points[:, joint] = points[:, parent] + bone
     # It was made with y up.
     return points[..., [2, 0, 1]] if space == "world" else points * [1, -1, -1] + [0, 2, 8]
+
+
+WALK = synthetic.Studio(num_subjects=1, num_clips=1, num_frames=30).read("S01_walking_01")
+WALK_CAMERA = cameras.Camera(*(np.asarray(field)[0] for field in WALK.camera))
+
+
+def walking(name="coco_17"):
+    """Returns the joints of a set, `[30, K, 2]`, pixels, of somebody who walks before a camera."""
+    points = rigs.body_joints(np.asarray(WALK.pose_world), skeletons.by_name(name))
+    points = cameras.camera_from_world(points, WALK_CAMERA)
+    return cameras.project(points, WALK_CAMERA.intrinsics).numpy()
 
 
 def track(name="person 1", seed=0, num_frames=12, **fields):

@@ -36,3 +36,9 @@ def test_what_is_absent_or_not_known_is_an_empty_cell(tmp_path):
     first, second = rows(people.clip(track), tmp_path)[:2]
     assert (first["uncertainty"], second["x"], second["z"]) == ("", "", "")
     assert np.isfinite(float(second["confidence"]))
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+a", "-a", "@sum", "\tx"])
+def test_no_program_of_tables_runs_a_name(tmp_path, name):
+    assert rows(people.clip(people.track(name)), tmp_path)[0]["track"] == f"'{name}"
+    assert rows(people.clip(people.track("anna")), tmp_path)[0]["track"] == "anna"

@@ -53,7 +53,10 @@ def damaged(change):
         ([], "`format` must be 'keras-mvlift poses' of version 1. Received: list."),
         ({"format": "other"}, "`format` must be 'keras-mvlift poses' of version 1. Received: o"),
         (damaged({"version": 2}), "`format` must be 'keras-mvlift poses' of version 1."),
-        (damaged({}), "`tracks` must be poses as docs/pose_clip.schema.json has them. Received: K"),
+        (
+            damaged({}),
+            "`tracks` must be poses as docs/pose_clip.schema.json has them. Received: no",
+        ),
     ],
 )
 def test_other_json_is_refused(tmp_path, content, sentence):

@@ -102,6 +102,7 @@ def test_joints_that_the_reference_lacks_do_not_count(tmp_path):
     [
         ("30\t30\t12", "25\t25\t12", r"`frame rate` must be 30 per second.*Received: 25"),
         ("Units", "Unit", "`header` must have a TRC header"),
+        ("\tmm\t", "\tm\t", "`Units` must be the unit of the numbers below it.* m off their"),
     ],
 )
 def test_a_file_that_does_not_do_is_refused_by_name(tmp_path, old, new, rule):

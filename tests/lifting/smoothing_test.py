@@ -85,3 +85,20 @@ def test_settings_that_filter_nothing_are_refused(settings, sentence):
 def test_a_frame_rate_of_0_is_refused():
     with pytest.raises(ValueError, match=r"`frame_rate` must be above 0\. Received: 0"):
         smoothing.OneEuro().smooth(np.zeros((2, 3)), 0)
+
+
+def test_short_gaps_are_straight_lines_of_low_confidence():
+    frames = np.arange(12.0)
+    keypoints = np.stack([3 * frames, 100 - frames], axis=-1)[np.newaxis, :, np.newaxis]
+    confidence = np.full((1, 12, 1), 0.8)
+    # Before the first, three between, four between, behind the last.
+    confidence[0, [0, 2, 3, 4, 6, 7, 8, 9, 11]] = 0.0
+    confidence[0, 5] = 0.4
+    seen = np.where(confidence[..., np.newaxis] > 0, keypoints, 0.0)
+    bridged, sure = smoothing.bridge(seen, confidence, 3)
+    is_bridged = np.isin(frames, [2, 3, 4])
+    np.testing.assert_allclose(bridged[0, is_bridged], keypoints[0, is_bridged])
+    np.testing.assert_allclose(sure[0, is_bridged], 0.04)
+    np.testing.assert_array_equal(bridged[0, ~is_bridged], seen[0, ~is_bridged])
+    np.testing.assert_array_equal(sure[0, ~is_bridged], confidence[0, ~is_bridged])
+    assert (smoothing.bridge(seen, confidence, 4)[1] > 0).sum() == 3 + 3 + 4

@@ -9,7 +9,7 @@ from keras_mvlift.studio import rigs
 from tests.lifting import people
 from tests.lifting import tracks_2d_files_tracks_2d_markers_test as markers_files
 
-BODY = np.random.default_rng(0).uniform(0.1, 1, (17, 3))
+BODY = np.random.default_rng(0).uniform(0.31, 1, (17, 3))
 SEEN = [(number, BODY[np.newaxis]) for number in range(6)]
 TABLE = "frame,joint,x,y\n0,nose,1,2\n"
 
@@ -48,6 +48,8 @@ def test_a_file_that_is_not_there_is_refused(tmp_path, name):
 
 
 def test_other_endings_are_refused_with_those_that_there_are(tmp_path):
-    rule = "`file name` must be a folder of detections or end in .json, .npz, .csv, .trc, .c3d."
+    rule = "`input` must be a folder of detections or end in .json, .npz, .csv, .trc, .c3d."
     with pytest.raises(errors.RecordingError, match=re.escape(rule)):
         tracks_2d_files.read(tmp_path / "a.xlsx")
+    with pytest.raises(errors.RecordingError, match="`input` must exist"):
+        tracks_2d_files.read(tmp_path / "folder")

@@ -14,6 +14,9 @@ CONFIDENCE = RNG.uniform(0.1, 1, (6, 2, 17))
 
 def read(tmp_path, /, option=None, **arrays):
     path = tmp_path / "seen.npz"
+    named = {"skeleton", "joint_names", "keypoints"} & {*arrays}
+    if option is None and not named and np.shape(arrays.get("keypoints_2d"))[-2:] == (17, 2):
+        arrays["skeleton"] = "h36m_17"
     np.savez(path, **arrays)
     return tracks_2d_files.read_arrays(path, option)
 
@@ -59,7 +62,7 @@ def test_the_joint_set_is_told_by_option_file_or_number(
 
 def test_what_rtmlib_gives_and_what_lifting_wrote_is_read(tmp_path):
     still = np.broadcast_to(KEYPOINTS[0] + [[[0, 0]], [[2000, 0]]], KEYPOINTS.shape)
-    tracks = read(tmp_path, keypoints=still, scores=CONFIDENCE)
+    tracks = read(tmp_path, "coco_17", keypoints=still, scores=CONFIDENCE)
     assert tracks.joint_names == skeletons.COCO_17.joints
     assert len(tracks.names) == 2
     pose_clip.write_npz(people.clip(), tmp_path / "poses.npz")
@@ -76,7 +79,8 @@ def test_what_rtmlib_gives_and_what_lifting_wrote_is_read(tmp_path):
             {"keypoints_2d": KEYPOINTS[0, 0, 0]},
             "`keypoints_2d` must have shape [T, K, 2]",
         ),
-        ({"keypoints_2d": np.zeros((3, 25, 2))}, "`skeleton` must be said"),
+        ({"keypoints_2d": np.zeros((3, 25, 2))}, "must be said by --skeleton: body_25, body_25b."),
+        ({"positions_2d": KEYPOINTS}, "VideoPose3D's custom dataset"),
         ({"keypoints_2d": KEYPOINTS, "skeleton": "coco"}, "`skeleton` must be one of h36m_17"),
         ({"keypoints_2d": KEYPOINTS, "confidence": CONFIDENCE[0]}, "`confidence` must have shape"),
         ({"keypoints_2d": KEYPOINTS, "frame_rate": [1, 2]}, "`frame_rate` must be a number."),

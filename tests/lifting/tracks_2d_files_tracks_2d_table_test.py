@@ -1,6 +1,7 @@
 import re
 
 import numpy as np
+import psutil
 import pytest
 
 from keras_mvlift import errors
@@ -63,3 +64,13 @@ def test_the_least_table_is_one_person_surely_seen(tmp_path):
 def test_a_table_that_breaks_a_rule_is_refused_by_field(tmp_path, old, new, sentence):
     with pytest.raises(errors.RecordingError, match=re.escape(sentence)):
         read(tmp_path, TABLE.replace(old, new))
+
+
+def test_few_rows_far_apart_of_many_people_and_joints_are_refused_before_they_are_laid_out(
+    tmp_path,
+):
+    rows = [f"p{i},{199_999 * (i % 2)},j{i},1,2" for i in range(12)]
+    before = psutil.Process().memory_info().rss
+    with pytest.raises(errors.RecordingError, match=r"`table` must span at most 100 times"):
+        read(tmp_path, "\n".join(["person,frame,joint,x,y", *rows]))
+    assert psutil.Process().memory_info().rss - before < 64 * 2**20

@@ -23,14 +23,21 @@ def select(test, index):
 
 def found(px, weight):
     px = tf.constant(px, tf.float64)
-    return held_out_views.Errors(px, 4 * px, tf.constant(weight, tf.float64))
+    return held_out_views.Errors(px, 4 * px, px / 100, tf.constant(weight, tf.float64))
 
 
 def test_mean_and_median_are_weighted_by_hand():
     parts = [found([[1.0, 2.0]], [[1.0, 1.0]]), found([10.0, 1000.0], [2.0, 0.0])]
     score = held_out_views.summarize(parts)
     # (1 + 2 + 2 * 10) / 4; half of the weight, 2, is reached at 2.
-    assert score == {"mean_px": 5.75, "median_px": 2.0, "mean_mm": 23.0, "median_mm": 8.0}
+    assert score == {
+        "mean_px": 5.75,
+        "median_px": 2.0,
+        "mean_mm": 23.0,
+        "median_mm": 8.0,
+        "mean_share": 0.0575,
+        "median_share": 0.02,
+    }
     assert tuple(score) == held_out_views.SCORE_NAMES
 
 
@@ -105,3 +112,18 @@ def test_pairs_are_instants_of_two_views(prepared):
     np.testing.assert_array_equal(seen.camera.center[:, 1], pair.target.camera.center)
     pose = np.zeros((tiny_studio.BATCH_SIZE, 2, 17, 3), np.float32)
     assert held_out_views.score(seen, pose)["mean_px"] > 10
+
+
+def test_shares_are_of_the_box_around_the_joints_that_the_other_view_shows(test_views):
+    seen, _ = baselines.by_instant(test_views)
+    size = []
+    for keypoints, confidence in zip(seen.keypoints_2d[0], seen.confidence[0], strict=True):
+        shown = keypoints[confidence > 0]
+        size.append(np.hypot(*(shown.max(axis=0) - shown.min(axis=0))))
+    one = tf.nest.map_structure(lambda field: tf.constant(field[:1], tf.float32), seen)
+    num_views, num_joints = seen.confidence.shape[1:]
+    pose_world = tf.random.stateless_normal((1, num_views, num_views, num_joints, 3), [0, 0])
+    found = held_out_views.errors(pose_world, one)
+    np.testing.assert_allclose(
+        found.share[0], found.px[0] / np.array(size)[np.newaxis, :, np.newaxis], rtol=1e-4
+    )

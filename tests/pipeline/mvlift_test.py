@@ -115,10 +115,11 @@ def test_the_evaluator_blesses_by_the_settings_bounds():
 def test_the_evaluator_holds_the_score_without_labels_to_its_bounds(nodes):
     config = presets.demo().updated({"bounds": {"held_out_median_mm": 60.0, "auc": 12.5}})
     told = properties(compiled(config), "Evaluator")
-    assert json.loads(told["held_out_bounds"]) == {"held_out_median_mm": 60.0}
+    assert json.loads(told["further_bounds"]) == {"held_out_median_mm": 60.0}
     assert "held_out" not in told["eval_config"]
     for name in ("Evaluator", "Report"):
         assert ("HeldOutViews", "scores") in channels(nodes[name])
+        assert ("Baselines", "figures") in channels(nodes[name])
 
 
 @pytest.mark.parametrize(("views", "split"), [("pair", "train"), ("all", "train_instants")])

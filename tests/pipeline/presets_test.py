@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from components import scores
 from keras_mvlift import sources
 from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.metrics import pose_error
@@ -67,7 +68,18 @@ def test_a_data_set_trains_and_tests_on_the_people_of_its_protocol(name, roots):
 def test_a_preset_judges_by_what_is_measured(name):
     config = presets.PRESETS[name]()
     assert config.bounds
-    assert {*config.bounds, *config.worsening} <= set(pose_error.FIGURE_NAMES)
+    assert {*config.worsening} <= set(pose_error.FIGURE_NAMES)
+    assert {*config.bounds} <= {*pose_error.FIGURE_NAMES, *scores.NAMES}
+
+
+def test_a_rigs_bounds_name_no_millimeter(tmp_path):
+    rigs.write_rig(str(tmp_path), num_frames=3)
+    for config in (presets.recording(), presets.rig(str(tmp_path))):
+        assert set(config.bounds) == {
+            "constant_pose_ratio",
+            "nearest_view_ratio",
+            "held_out_median_share",
+        }
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)
@@ -142,7 +154,10 @@ def test_aistpp_tests_and_holds_out_as_its_lists_say_and_judges_what_knows_no_sc
     assert split.held_out_clips == (names[1],)
     assert sources.open_source(config.data, str(tmp_path)).clips() == names
     assert (config.data.stride, config.data.test_stride) == (6, 6)
-    assert {*config.bounds, *config.worsening} == {"n_mpjpe_mm", "p_mpjpe_mm"}
+    assert {name for name in config.bounds if name.endswith("_mm")} == {
+        "n_mpjpe_mm",
+        "p_mpjpe_mm",
+    }
     assert config.name == config.data.source == "aistpp"
 
 

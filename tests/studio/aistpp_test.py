@@ -3,7 +3,7 @@ import pytest
 
 from keras_mvlift.datasets import aistpp
 from keras_mvlift.studio import aistpp as studio_aistpp
-from keras_mvlift.untrusted import pickles
+from keras_mvlift.untrusted import reading
 
 
 def write(root, **options):
@@ -31,7 +31,7 @@ def test_a_release_is_written_sequence_by_sequence(tmp_path):
 
 def test_the_files_have_what_the_release_has(tmp_path):
     (take, _) = write(tmp_path, num_frames=40)
-    content = pickles.read(tmp_path / "keypoints2d" / f"{take.name}.pkl")
+    content = reading.pickled(tmp_path / "keypoints2d" / f"{take.name}.pkl")
     seen = content["keypoints2d"]
     assert (seen.dtype, seen.shape) == (np.float32, (9, 40, 17, 3))
     assert content["det_scores"].shape == (9, 40)
@@ -43,7 +43,7 @@ def test_the_files_have_what_the_release_has(tmp_path):
     # Without its lens the detector's joints are elsewhere, but not far.
     off = np.linalg.norm(seen[..., :2] - take.ideal_2d, axis=-1)
     assert 1 < np.nanmax(off) < 40
-    poses = pickles.read(tmp_path / "keypoints3d" / f"{take.name}.pkl")
+    poses = reading.pickled(tmp_path / "keypoints3d" / f"{take.name}.pkl")
     # Centimeters with y up: feet at the floor, head below two meters.
     height = np.nanpercentile(poses["keypoints3d_optim"][..., 1], [0, 100])
     assert 0 <= height[0] < 30

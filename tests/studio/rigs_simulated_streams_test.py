@@ -39,7 +39,8 @@ def test_the_second_camera_loses_a_frame():
 def test_the_person_is_surer_than_the_bystander_who_comes_first(joined_by):
     stream = film(joined_by, 1)
     person = np.random.default_rng(0).uniform(0.1, 0.9, (6, 17, 3))
-    crowds = rigs.people_in_stream(stream, person)
+    rng = np.random.default_rng(0)
+    crowds = rigs.people_in_stream(stream, person[:, np.newaxis], rng)
     assert [number for number, _ in crowds] == stream.numbers[stream.is_kept].tolist()
     for number, crowd in crowds:
         assert len(crowd) == (2 if number % 2 == 0 else 1)

@@ -114,3 +114,34 @@ def test_one_seed_is_one_rig(tmp_path):
 def test_rigs_that_cannot_be_are_refused(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         rigs.write_rig(str(tmp_path), **options)
+
+
+@pytest.mark.parametrize(("num_people", "num_cameras"), [(2, 3), (4, 4)])
+def test_people_filmed_together_are_told_apart(tmp_path, num_people, num_cameras):
+    written = rigs.write_rig(
+        str(tmp_path),
+        num_people=num_people,
+        num_cameras=num_cameras,
+        num_clips=1,
+        num_frames=40,
+        joined_by="first_frame",
+    )
+    read = list(recordings.RigSource(root=str(tmp_path)))
+    assert [clip.name for clip in read] == [
+        f"{written[0].name}_{number + 1}" for number in range(num_people)
+    ]
+    taken = [identity(clip, written) for clip in read]
+    assert sorted(index for index, _ in taken) == list(range(num_people))
+    assert min(share for _, share in taken) > 0.98
+    assert not any(clip.unsure_views or clip.unfollowed_people for clip in read)
+
+
+def identity(clip, written):
+    """Who of those written a clip shows, and in how large a share of their views."""
+    shares = []
+    for other in written:
+        apart = np.linalg.norm(clip.keypoints_2d - other.keypoints_2d, axis=-1)
+        both = (clip.confidence > 0) & (other.confidence > 0)
+        is_same = np.where(both, apart < ATOL_PX, True).all(axis=-1) & both.any(axis=-1)
+        shares.append(is_same.sum() / (other.confidence > 0).any(axis=-1).sum())
+    return int(np.argmax(shares)), max(shares)

@@ -101,7 +101,8 @@ def test_what_was_not_seen_stays_at_zero_on_the_other_side(scene):
 
 def test_only_the_marked_instants_are_mirrored(scene):
     _, seen = scene
-    result = augmentation.mirrored_where(tf.constant([True, False, True]), seen)
+    instants = objectives.Instants(seen)
+    result = augmentation.mirrored_where(tf.constant([True, False, True]), instants).seen
     whole = augmentation.mirrored(seen)
     fields = (tf.nest.flatten(part) for part in (result, whole, seen))
     for field, mirrored, plain in zip(*fields, strict=True):
@@ -109,23 +110,10 @@ def test_only_the_marked_instants_are_mirrored(scene):
         np.testing.assert_array_equal(field[1], plain[1])
 
 
-def test_mirrored_views_agree_on_the_mirror_image_of_what_views_agree_on(scene):
+def test_marked_instants_agree_on_the_mirror_image_of_what_they_agreed_on(scene):
     _, seen = scene
-    mirrored = augmentation.mirrored_agreement(objectives.agreement_of(seen))
-    for field, expected in zip(
-        mirrored, objectives.agreement_of(augmentation.mirrored(seen)), strict=True
-    ):
-        np.testing.assert_allclose(field, expected, atol=1e-6)
-
-
-def test_what_marked_instants_agree_on_is_mirrored_along(scene):
-    _, seen = scene
-    both = objectives.AgreedViews(seen, objectives.agreement_of(seen))
-    num_instants = len(seen.confidence)
-    every = augmentation.mirrored_where(tf.fill([num_instants], True), both)
-    none = augmentation.mirrored_where(tf.fill([num_instants], False), both)
-    expected = augmentation.mirrored(seen), augmentation.mirrored_agreement(both.found)
-    for field, value in zip(tf.nest.flatten(every), tf.nest.flatten(expected), strict=True):
-        np.testing.assert_array_equal(field, value)
-    for field, value in zip(tf.nest.flatten(none), tf.nest.flatten(both), strict=True):
-        np.testing.assert_array_equal(field, value)
+    instants = objectives.Instants(seen, objectives.agreement_of(seen))
+    result = augmentation.mirrored_where(tf.constant([True, False, True]), instants)
+    expected = objectives.agreement_of(result.seen)
+    np.testing.assert_allclose(result.agreed.points, expected.points, atol=1e-6)
+    np.testing.assert_array_equal(result.agreed.is_known, expected.is_known)

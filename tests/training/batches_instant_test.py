@@ -79,12 +79,12 @@ def test_an_epochs_order_depends_on_the_seed_and_its_number_alone(seen):
 def test_what_views_agree_on_comes_along(file, seen):
     known = training_batches.read_instants(file, NUM_VIEWS, needs_agreement=True)
     batch = next(iter(training_batches.load_instants(known, 6, num_batches=1, seed=3)))
-    assert isinstance(batch, objectives.AgreedViews)
+    assert isinstance(batch, objectives.Instants)
     expected = objectives.agreement_of(batch.seen)
-    np.testing.assert_allclose(batch.found.points, expected.points, atol=1e-4)
-    np.testing.assert_array_equal(batch.found.is_known, expected.is_known)
+    np.testing.assert_allclose(batch.agreed.points, expected.points, atol=1e-4)
+    np.testing.assert_array_equal(batch.agreed.is_known, expected.is_known)
     (once,) = training_batches.load_instants_once(known, 1000)
-    assert isinstance(once, objectives.AgreedViews)
+    assert isinstance(once, objectives.Instants)
     np.testing.assert_array_equal(once.seen.keypoints_2d, seen.keypoints_2d)
 
 

@@ -5,7 +5,14 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift import configs
-from keras_mvlift.training import held_out, multi_view_lifter, objectives, optimizers, stages
+from keras_mvlift.training import (
+    held_out,
+    multi_view_lifter,
+    objectives,
+    optimizers,
+    stage_data,
+    stages,
+)
 from tests import tiny_studio
 
 # In steps so large that the score soon goes up and down.
@@ -105,7 +112,7 @@ def test_a_stage_on_all_views_is_scored_on_whole_instants(records, tmp_path):
     objective = objectives.AllViewsReprojection()
     lifter = tiny_studio.lifter(objective=objective, model=multi_view_lifter.InstantLifter)
     config = configs.FinetuneConfig(num_epochs=2, batch_size=4, views="all", patience=1)
-    files = stages.Files(
+    files = stage_data.Files(
         [records["train_instants"]],
         [records["held_out_instants"]],
         tmp_path / "checkpoints",

@@ -66,8 +66,7 @@ def test_two_views_are_the_pair_of_recipe_solved_root(seen):
     two = two._replace(confidence=two.confidence * tf.constant([1.0, 0.5])[:, tf.newaxis])
     model = lifter(objectives.AllViewsReprojection(confidence_weighting="source"))
     pair = views.ViewPair(first_of(two, 0), first_of(two, 1))
-    source = model(pair.source)
-    pose = multi_view_lifter.solved_root(source, model(pair.target), pair).poses[0]
+    pose, _ = multi_view_lifter.solved_root(model(pair.source), pair.source, two)
     expected = objectives.TransformReprojection()((pose, pose), pair)
     losses = model.losses_of(two, training=False)
     own = tf.reduce_mean(reprojection.error(pose, pair.source, pair.source.confidence))
@@ -138,17 +137,7 @@ def test_the_first_step_has_finite_gradients(seen):
     assert sum(np.abs(gradient).sum() for gradient in gradients) > 0
 
 
-EVERY_SWITCH = {
-    "image_space": "rays",
-    "flip_augmentation": True,
-    "robust_steps": 1,
-    "robust_loss": True,
-    "gauss_newton_steps": 1,
-    "agreement_weighting": True,
-    "triangulation_weight": 0.5,
-    "symmetry_weight": 0.1,
-    "bone_length_weight": 0.1,
-}
+EVERY_SWITCH = {"flip_augmentation": True, "triangulation_weight": 0.5}
 
 
 def test_with_every_switch_the_first_step_has_finite_gradients(seen):
@@ -164,9 +153,9 @@ def test_with_every_switch_the_first_step_has_finite_gradients(seen):
 def test_half_of_the_instants_are_mirrored_in_training_alone(seen, monkeypatch):
     marked = []
 
-    def note(is_mirrored, views_of_instants):
+    def note(is_mirrored, instants):
         marked.append(is_mirrored.numpy())
-        return views_of_instants
+        return instants
 
     monkeypatch.setattr(augmentation, "mirrored_where", note)
     model = switched(flip_augmentation=True)
@@ -184,60 +173,6 @@ def test_an_untrained_model_has_the_same_loss_of_mirrored_instants(seen):
     # All its poses are points, nearly, and so are their mirror images.
     expected, losses = (model.losses_of(batch, training=False) for batch in (seen, mirrored))
     np.testing.assert_allclose(losses["reprojection"], expected["reprojection"], rtol=0.02)
-
-
-def test_the_triangulated_pose_counts_in_the_first_epochs_alone(seen):
-    model = switched(triangulation_weight=1.0, triangulation_epochs=2)
-    model.compile(keras.optimizers.legacy.Adam(1e-3), run_eagerly=True)
-    few = tf.nest.map_structure(lambda field: field[:2], seen)
-    batches = tf.data.Dataset.from_tensors(few).repeat()
-    history = model.fit(batches, steps_per_epoch=1, epochs=3, verbose=0).history
-    assert np.array_equal(np.array(history["triangulation"]) > 0, [True, True, False])
-
-
-def test_a_view_that_disagrees_counts_no_more_but_is_still_lifted_from(seen):
-    keypoints_2d, confidence = seen.keypoints_2d.numpy(), seen.confidence.numpy()
-    confidence[:, 0] = 1.0
-    confidence[:, 1:] = 0.9
-    keypoints_2d[:, 0, 6] += 500.0
-    wrong = seen._replace(keypoints_2d=tf.constant(keypoints_2d), confidence=confidence)
-    plain, trusting = switched(), switched(agreement_weighting=True)
-    confidence = confidence.copy()
-    confidence[:, 0, 6] = 0.0
-    without = wrong._replace(confidence=confidence)
-    before, after, expected = (
-        model.losses_of(batch, training=False)["reprojection"].numpy()
-        for model, batch in ((plain, wrong), (trusting, wrong), (plain, without))
-    )
-    assert before > expected + 200.0
-    np.testing.assert_allclose(after, expected, rtol=0.02)
-
-
-def test_the_network_sees_joints_that_no_view_agrees_with_and_the_losses_do_not(seen):
-    confidence = np.full(seen.confidence.shape, 0.9, np.float32)
-    confidence[:, 0] = 1.0
-    seen = seen._replace(confidence=tf.constant(confidence))
-    found = objectives.agreement_of(seen)
-    trust = found.trust.numpy()
-    trust[:, 0, 5:9] = 0.0
-    found = found._replace(trust=tf.constant(trust))
-    model = switched(agreement_weighting=True)
-    networks, losses, look, compare = [], [], model.network_input, model.objective
-
-    def watched_look(view):
-        networks.append(view)
-        return look(view)
-
-    def watched_compare(pose_camera, own, others, is_own):
-        losses.append((own, others))
-        return compare(pose_camera, own, others, is_own)
-
-    model.network_input, model.objective = watched_look, watched_compare
-    model.losses_of(objectives.AgreedViews(seen, found), training=False)
-    (shown,), ((own, others),) = networks, losses
-    np.testing.assert_array_equal(shown.confidence, confidence[:, 0])
-    np.testing.assert_array_equal(others.confidence, confidence * trust)
-    np.testing.assert_array_equal(own.confidence, confidence[:, 0] * trust[:, 0])
 
 
 @pytest.mark.parametrize("flip", [False, True])

@@ -193,8 +193,12 @@ def test_root_heads_have_the_last_word_on_the_root(pair):
 @pytest.mark.parametrize("recipe", configs.RECIPES)
 def test_each_view_is_compared_as_itself(recipe, pair):
     lifter = tiny_studio.trained(recipe=recipe)
-    joined = lifter.recipe.join(lifter(pair.source), lifter(pair.target), pair)
-    expected = lifter.objective(joined.poses, pair) | {"root": joined.root_loss}
+    joined = []
+    for own, other in (pair, pair.swapped):
+        seen = tf.nest.map_structure(lambda *fields: tf.stack(fields, axis=1), own, other)
+        joined.append(lifter.recipe.join(lifter(own), own, seen))
+    poses, root_losses = zip(*joined, strict=True)
+    expected = lifter.objective(poses, pair) | {"root": tf.add_n(root_losses)}
     report = lifter.test_step(pair)
     for name, loss in expected.items():
         np.testing.assert_allclose(report[name], np.mean(loss), rtol=1e-4)

@@ -33,25 +33,17 @@ def changed(seen, index, value=0.0):
     return seen._replace(confidence=tf.constant(confidence))
 
 
-def test_a_gross_error_changes_no_point_and_is_not_trusted(scene):
+def test_a_gross_error_changes_no_point(scene):
     world, seen = scene
     found = objectives.agreement_of(seen)
     np.testing.assert_allclose(found.points, world, atol=1e-4)
     assert found.is_known.numpy().all()
-    trust = found.trust.numpy()
-    assert trust[GROSS] < 0.01
-    trust[GROSS] = 1.0
-    assert trust.min() > 0.9
 
 
-def test_a_joint_that_one_view_saw_is_not_known_but_keeps_its_weight(scene):
-    seen = changed(scene[1], (1, slice(1, None), 3))
-    found = objectives.agreement_of(seen)
+def test_a_joint_that_one_view_saw_is_not_known(scene):
+    found = objectives.agreement_of(changed(scene[1], (1, slice(1, None), 3)))
     assert not found.is_known[1, 3]
     assert np.count_nonzero(found.is_known) == 2 * 17 - 1
-    np.testing.assert_array_equal(found.trust[1, :, 3], 1.0)
-    weighted = objectives.weighted_by_agreement(seen, found)
-    assert weighted.confidence[1, 0, 3] == seen.confidence[1, 0, 3]
 
 
 def test_two_views_that_contradict_each_other_know_nothing(scene):
@@ -60,15 +52,6 @@ def test_two_views_that_contradict_each_other_know_nothing(scene):
     found = objectives.agreement_of(only_two)
     assert not found.is_known[0, GROSS[2]]
     assert found.is_known[0, 4]
-
-
-def test_confidences_are_multiplied_by_trust_and_nothing_else_changes(scene):
-    _, seen = scene
-    found = objectives.agreement_of(seen)
-    weighted = objectives.weighted_by_agreement(seen, found)
-    np.testing.assert_allclose(weighted.confidence, seen.confidence * found.trust)
-    assert weighted.keypoints_2d is seen.keypoints_2d
-    assert weighted.camera is seen.camera
 
 
 def test_views_that_an_instant_lacks_change_nothing(scene):
@@ -88,24 +71,14 @@ def test_views_that_an_instant_lacks_change_nothing(scene):
     filled = tf.nest.map_structure(lambda *x: tf.concat(x, axis=1), absent, seen)
     expected, found = objectives.agreement_of(seen), objectives.agreement_of(filled)
     np.testing.assert_allclose(found.points, expected.points, atol=1e-6)
-    np.testing.assert_allclose(found.trust[:, 3:], expected.trust, atol=1e-6)
-
-
-def test_nothing_is_known_without_looking(scene):
-    _, seen = scene
-    nothing, found = objectives.no_agreement(seen), objectives.agreement_of(seen)
-    assert not nothing.is_known.numpy().any()
-    assert (nothing.trust.numpy() == 1).all()
-    for field, expected in zip(nothing, found, strict=True):
-        assert (field.shape, field.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_array_equal(found.is_known, expected.is_known)
 
 
 def test_no_gradient_goes_to_the_cameras(scene):
     _, seen = scene
     with tf.GradientTape() as tape:
         tape.watch(seen.camera.center)
-        found = objectives.agreement_of(seen)
-        total = tf.reduce_sum(found.points) + tf.reduce_sum(found.trust)
+        total = tf.reduce_sum(objectives.agreement_of(seen).points)
     assert tape.gradient(total, seen.camera.center) is None
 
 

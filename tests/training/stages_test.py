@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from keras_mvlift import configs
-from keras_mvlift.training import batches, multi_view_lifter, objectives, optimizers, stages
+from keras_mvlift.training import (
+    augmentation,
+    batches,
+    multi_view_lifter,
+    objectives,
+    optimizers,
+    stages,
+)
 from tests import tiny_studio
 
 # All that has a state of its own: dropout, Adam's moments, averages of weights, a staircase.
@@ -228,14 +235,31 @@ def test_fine_tuning_minimizes_what_its_config_says():
 
 
 def test_what_beyond_eq_7_a_config_asks_for_reaches_objective_and_model():
-    pairs = configs.FinetuneConfig(image_space="rays")
-    assert stages.objective(pairs, "paper") == objectives.TransformReprojection(image_space="rays")
-    loss = {"robust_loss": True, "robust_kernel": "huber", "robust_scale_px": 3.0}
-    config = configs.FinetuneConfig(views="all", image_space="rays", gauss_newton_steps=2, **loss)
-    expected = objectives.AllViewsReprojection(
-        image_space="rays", confidence_weighting="source", **loss
+    pairs = configs.FinetuneConfig(least_depth=0.2)
+    assert stages.objective(pairs, "paper") == objectives.TransformReprojection(least_depth=0.2)
+    weights = {"reprojection_weight": 0.5, "triangulation_weight": 0.3}
+    config = configs.FinetuneConfig(views="all", flip_augmentation=True, **weights)
+    objective = stages.objective(config, "solved_root")
+    assert objective.terms == (
+        objectives.AllViewsReprojection(confidence_weighting="source", reprojection_weight=0.5),
+        objectives.TriangulatedPose(weight=0.3),
     )
-    assert stages.objective(config, "solved_root") == expected
-    lifter = tiny_studio.lifter(objective=expected, model=stages.model(config))
-    assert lifter.switches == multi_view_lifter.of_config(config)
-    assert lifter.switches.root_solver.gauss_newton_steps == 2
+    lifter = tiny_studio.lifter(objective=objective, model=stages.model(config))
+    (change,) = lifter.changes
+    assert isinstance(change, augmentation.Mirroring)
+
+
+@pytest.mark.parametrize(
+    ("weights", "parts"),
+    [
+        ({}, {"reprojection", "transform_reprojection"}),
+        ({"triangulation_weight": 1.0, "reprojection_weight": 0.0}, {"triangulation"}),
+    ],
+)
+def test_what_has_no_weight_is_not_computed(weights, parts):
+    config = configs.FinetuneConfig(views="all", **weights)
+    assert set(stages.objective(config, "solved_root").parts) == parts
+    lifter = tiny_studio.lifter(
+        objective=stages.objective(config, "solved_root"), model=stages.model(config)
+    )
+    assert lifter.changes == ()

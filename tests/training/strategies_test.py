@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.training import optimizers, stages, strategies
+from keras_mvlift.training import optimizers, stage_data, stages, strategies
 from tests import tiny_studio
 
 pytestmark = pytest.mark.e2e
@@ -127,7 +127,7 @@ def records(folder):
             tiny_studio.write(folder / f"{name}-train.gz", train_columns),
             tiny_studio.write(folder / f"{name}-held-out.gz", held_out_columns),
         )
-        files[name] = stages.Files([paths[0]], [paths[1]], folder, folder)
+        files[name] = stage_data.Files([paths[0]], [paths[1]], folder, folder)
     about = {"num_views": 4, "num_pairs": files["pairs"].count_pairs()}
     return files | {"instants": files["instants"]._replace(**about)}
 

@@ -143,8 +143,16 @@ def test_pairs_are_compared_both_ways(clip):
     for pose, (own, other) in zip(poses, (pair, pair.swapped), strict=True):
         others = tf.nest.map_structure(lambda field: field[:, tf.newaxis], other)
         halves.append(uncertainty.loss(pose, own, others, others.confidence, False))
-    both = uncertainty.pair_loss(poses, pair, False)
-    np.testing.assert_allclose(both, (halves[0] + halves[1]) / 2, rtol=1e-5)
+    own, other, pose_camera = (
+        tf.nest.map_structure(lambda *fields: tf.concat(fields, axis=0), *sides)
+        for sides in (pair, pair.swapped, poses)
+    )
+    seen = tf.nest.map_structure(lambda *fields: tf.stack(fields, axis=1), own, other)
+    is_own = tf.repeat([[1.0, 0.0]], len(pose_camera), axis=0)
+    instants = objectives.Instants(seen)
+    placed = objectives.Placed(None, pose_camera, None, own, is_own, instants)
+    both = tf.split(uncertainty.losses(placed, False)["uncertainty"], 2)
+    np.testing.assert_allclose(both, halves, rtol=1e-5)
     model = tiny_studio.lifter(uncertainty=True, model=multi_view_lifter.MultiViewLifter)
     losses, gradients = gradients_of(model, pair)
     assert np.isfinite(losses["uncertainty"])

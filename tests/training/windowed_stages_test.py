@@ -4,7 +4,7 @@ import pytest
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import preparation, view_windows
-from keras_mvlift.training import lifters, stages
+from keras_mvlift.training import lifters, stage_data, stages
 from tests import temporal_networks, tiny_studio
 
 CONFIG = configs.FinetuneConfig(num_epochs=2, batch_size=tiny_studio.BATCH_SIZE)
@@ -28,7 +28,7 @@ def run(records, tmp_path):
         lifter = temporal_networks.lifter()
         windows = windows or lifters.window_of(temporal_networks.CONFIG)
         folders = (tmp_path / "checkpoints", tmp_path / "logs")
-        about = stages.Files([train], [held_out], *folders, windows=windows, **files)
+        about = stage_data.Files([train], [held_out], *folders, windows=windows, **files)
         return lifter, stages.run(lifter, config, about, "Finetune")
 
     return run

@@ -40,7 +40,7 @@ def test_a_document_type_is_refused_before_its_entities_are_read(tmp_path, text,
 def test_a_file_that_is_too_large_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.xml"
     path.write_text("<a/>")
-    monkeypatch.setattr(files, "MAX_TEXT_BYTES", 3)
+    monkeypatch.setattr(files, "MAX_MARKUP_BYTES", 3)
     with pytest.raises(errors.RecordingError, match="have at most 3 bytes"):
         files.read_xml(path, "rig")
 

@@ -93,7 +93,8 @@ def test_a_model_that_is_not_blessed_is_shown_with_each_reason(failed):
     assert re.search(r"^Blessed +no$", page, re.M)
     for reason in failed["reasons"]:
         assert f"- {reason}\n" in page
-    assert re.search(r"^Model +none pushed$", page, re.M)
+    assert re.search(rf"^Model +not pushed; kept in {failed['trained']}$", page, re.M)
+    assert "the settings' `bounds` decide what is pushed" in page
     assert "load_model" not in page
 
 
@@ -253,3 +254,17 @@ def test_a_run_on_spans_tells_which_they_are_where_it_started_and_what_drifted(r
     assert "           New.\n" in page
     first = drift | {"flagged": [], "compared_with": None}
     assert "Drift" not in tables.render(results | told | {"drift": first})
+
+
+def test_a_bound_on_a_ratio_is_shown_as_one(results):
+    bounded = results | {"bounds": {"nearest_view_ratio": 0.9}}
+    assert "Blessed    yes: nearest_view_ratio 0.46 (bound 0.90)" in tables.render(bounded)
+
+
+def test_the_report_says_for_whom_a_model_of_few_is_good(results):
+    line = "the person trained on, in poses like those of the 910 training instants; others need"
+    assert line in tables.render(results)
+    of_many = results["data"] | {"train_people": 5, "train_instants": 1000}
+    assert "Good for" not in tables.render(results | {"data": of_many})
+    of_few = results["data"] | {"train_people": 5, "train_instants": 999}
+    assert "Good for   the 5 people trained on" in tables.render(results | {"data": of_few})

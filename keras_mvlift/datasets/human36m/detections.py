@@ -14,13 +14,14 @@ Joints are those of `skeletons.H36M_17`; pixels are those of the video, lens dis
 import itertools
 import pathlib
 import re
+from typing import Any
 
 import numpy as np
 import pyarrow
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.datasets.human36m import parquet_process, protocol, rig
-from keras_mvlift.untrusted import archives, cdf
+from keras_mvlift.datasets.human36m import protocol, rig
+from keras_mvlift.untrusted import files, reading
 
 _NUM_JOINTS = skeletons.H36M_17.num_joints
 SCHEMA = pyarrow.schema(
@@ -124,7 +125,7 @@ class Archive(_File):
     def _views(self, subject: str, take: str) -> list[rig.Detections]:
         prefixes = [key(subject, take, camera) for camera in rig.CAMERAS]
         names = [[f"{prefix}/{field}" for field in _ARRAYS] for prefix in prefixes]
-        arrays = archives.read_npz(self._path, tuple(itertools.chain(*names)))
+        arrays = reading.npz(self._path, tuple(itertools.chain(*names)))
         return [
             rig.check_detections(self._path, prefix, *(arrays[name] for name in pair))
             for prefix, pair in zip(prefixes, names, strict=True)
@@ -138,7 +139,7 @@ class Table(_File):
         return table_takes(self._path)
 
     def _views(self, subject: str, take: str) -> list[rig.Detections]:
-        found = parquet_process.rows(self._path, subject, take)
+        found = reading.parquet_rows(self._path, subject, take)
         prefixes = {camera: key(subject, take, camera) for camera in rig.CAMERAS}
         arrays = {
             name: self._values(found, name, width, prefixes[rig.CAMERAS[0]])
@@ -148,15 +149,15 @@ class Table(_File):
 
     def _view(
         self,
-        found: dict[str, np.ndarray],
+        found: dict[str, Any],
         arrays: dict[str, np.ndarray],
         camera: str,
         field: str,
     ) -> rig.Detections:
-        own = np.flatnonzero(found["camera"] == camera)
+        own = np.flatnonzero(np.array(found["camera"]) == camera)
         own = own[np.argsort(found["frame"][own], kind="stable")]
-        if not 1 <= len(own) <= cdf.MAX_FRAMES:
-            rule = f"have 1 to {cdf.MAX_FRAMES} rows"
+        if not 1 <= len(own) <= protocol.MAX_FRAMES:
+            rule = f"have 1 to {protocol.MAX_FRAMES} rows"
             raise errors.RecordingError(self._path, field, rule, len(own))
         if not np.array_equal(found["frame"][own], np.arange(len(own))):
             rule = "have each frame from 0 on once"
@@ -164,9 +165,7 @@ class Table(_File):
         keypoints_2d = arrays["keypoints_2d"][own].reshape(len(own), _NUM_JOINTS, 2)
         return rig.check_detections(self._path, field, keypoints_2d, arrays["confidence"][own])
 
-    def _values(
-        self, found: dict[str, np.ndarray], name: str, width: int, field: str
-    ) -> np.ndarray:
+    def _values(self, found: dict[str, Any], name: str, width: int, field: str) -> np.ndarray:
         lengths, values = found[f"{name}_length"], found[name]
         if not (lengths == width).all() or len(values) != width * len(lengths):
             rule = f"have {width} values in every row"
@@ -175,19 +174,18 @@ class Table(_File):
         return values.reshape(len(lengths), width)
 
 
-@cdf.PerVersion
+@files.PerVersion
 def archive_names(path: pathlib.Path) -> frozenset[str]:
     """Returns an archive's keys; known until the file changes."""
-    return frozenset(archives.names(path))
+    return frozenset(reading.npz_names(path))
 
 
-@cdf.PerVersion
+@files.PerVersion
 def table_takes(path: pathlib.Path) -> frozenset[tuple[str, str]]:
     """Checks a table's columns and gives its subjects and takes; known until the file changes."""
-    found = parquet_process.columns(path)
-    kinds = dict(zip(found["name"].tolist(), found["type"].tolist(), strict=True))
+    kinds, takes = reading.parquet_takes(path)
     for name, (wanted, is_kind) in _KINDS.items():
         if not is_kind(kinds.get(name, "")):
             received = kinds.get(name, "no such column")
             raise errors.RecordingError(path, name, f"be a column of {wanted}", received)
-    return frozenset(zip(found["subject"].tolist(), found["take"].tolist(), strict=True))
+    return frozenset((subject, take) for subject, take in takes)

@@ -11,6 +11,9 @@ TRAIN_SUBJECTS = ("S1", "S5", "S6", "S7", "S8")
 TEST_SUBJECTS = ("S9", "S11")
 """The subjects of all of the field's protocols."""
 
+MAX_FRAMES = 50_000
+"""Frames that a take's file may hold; the longest take has some 6,000."""
+
 DROPPED_TAKES = ("S11 Directions",)
 """Of this take one camera's video is corrupt; the field's archives leave it out."""
 

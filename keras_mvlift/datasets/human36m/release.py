@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.human36m import protocol, rig
-from keras_mvlift.untrusted import archives, cdf, pickles
+from keras_mvlift.untrusted import files, reading
 
 
 def cdf_pose_path(root: pathlib.Path, subject: str, name: str) -> pathlib.Path:
@@ -30,6 +30,29 @@ def cdf_keypoints_path(root: pathlib.Path, subject: str, name: str, camera: str)
 def cdf_subjects(root: pathlib.Path) -> list[str]:
     """Returns the subjects that have poses."""
     return [path.parts[-3] for path in sorted(root.glob("S*/MyPoseFeatures/D3_Positions"))]
+
+
+CDF_VARIABLE = "Pose"
+"""What the one variable of each file is called."""
+
+# Bytes that headers and attributes may take beside the values.
+_MAX_OVERHEAD = 2**20
+
+
+def read_cdf(path: pathlib.Path, width: int) -> np.ndarray:
+    """Reads a file's values, `[T, width]`, double precision, in the file's unit; finite.
+
+    Raises:
+        RecordingError: If the file is missing, damaged, too large, or not of that form.
+    """
+    max_frames = protocol.MAX_FRAMES
+    files.size(path, "file", max_frames * width * np.dtype(np.float64).itemsize + _MAX_OVERHEAD)
+    values = reading.cdf(path, CDF_VARIABLE)
+    is_frames = values.ndim == 3 and (len(values), values.shape[2]) == (1, width)
+    if not (is_frames and 1 <= values.shape[1] <= max_frames):
+        rule = f"have shape (1, T, {width}) with T of 1 to {max_frames}"
+        raise errors.RecordingError(path, CDF_VARIABLE, rule, values.shape)
+    return rig.check_array(path, CDF_VARIABLE, values[0], (width,))
 
 
 class CDFPoses:
@@ -60,9 +83,9 @@ class CDFPoses:
             RecordingError: If the file is missing, damaged, or holds something else.
         """
         path = cdf_pose_path(self._root, subject, name)
-        values = cdf.read(path, protocol.NUM_RAW_JOINTS * 3)
+        values = read_cdf(path, protocol.NUM_RAW_JOINTS * 3)
         raw = errors.MILLIMETERS.to_meters(values).reshape(len(values), -1, 3)
-        return rig.check_pose(path, cdf.VARIABLE, protocol.joints_from_raw(raw), "mm")
+        return rig.check_pose(path, CDF_VARIABLE, protocol.joints_from_raw(raw), "mm")
 
 
 class CDFProjections:
@@ -98,9 +121,9 @@ class CDFProjections:
     def _views(self, subject: str, name: str) -> Iterator[rig.Detections]:
         for camera in rig.CAMERAS:
             path = cdf_keypoints_path(self._root, subject, name, camera)
-            values = cdf.read(path, protocol.NUM_RAW_JOINTS * 2)
+            values = read_cdf(path, protocol.NUM_RAW_JOINTS * 2)
             keypoints_2d = protocol.joints_from_raw(values.reshape(len(values), -1, 2))
-            yield rig.check_detections(path, cdf.VARIABLE, keypoints_2d)
+            yield rig.check_detections(path, CDF_VARIABLE, keypoints_2d)
 
 
 def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -273,10 +296,10 @@ def _content(path: pathlib.Path, key: str) -> dict[str, Any]:
     return content[key]
 
 
-@cdf.PerVersion
+@files.PerVersion
 def load_archive(path: pathlib.Path) -> dict[str, Any]:
     """Reads an archive whole; it stays in memory until the file changes."""
-    return archives.read_npz(path)
+    return reading.npz(path)
 
 
 def _takes(path: pathlib.Path, key: str, subject: str) -> list[str]:
@@ -397,7 +420,7 @@ class CanonPoseDetections:
         return content
 
 
-@cdf.PerVersion
+@files.PerVersion
 def load_canonpose(path: pathlib.Path) -> Any:
     """Reads a pickle whole; it stays in memory until the file changes."""
-    return pickles.read(path)
+    return reading.pickled(path)

@@ -9,8 +9,10 @@ and S4 have no published poses, and their extrinsics are not among these figures
 from typing import NamedTuple
 
 import numpy as np
+from scipy import optimize
 
 from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import sequences
 from keras_mvlift.geometry import cameras
 
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
@@ -250,12 +252,10 @@ def _slope(x: np.ndarray, y: np.ndarray, coefficients: np.ndarray) -> np.ndarray
 
 # What every array out of a Human3.6M file must be, whatever the file's format.
 
-# Meters. What a pelvis is from a thorax, and from the middle of the room's floor, half of a clip
-# at least; generous, to find wrong units and not wrong people.
-_TORSO_LENGTHS = (0.2, 1.0)
+# Meters. What a pelvis is from the middle of the room's floor, half of a clip at least; generous,
+# to find wrong units and not wrong people.
 _ROOM_RADIUS = 6.0
 _NUM_JOINTS = skeletons.H36M_17.num_joints
-_THORAX = skeletons.H36M_17.joints.index("thorax")
 # Pixels over which half of the joints seen in a clip must spread, or they are no pixels.
 _MIN_SPREAD = 10.0
 
@@ -296,15 +296,69 @@ def check_pose(path: object, field: str, points: np.ndarray, unit: str) -> np.nd
         RecordingError: If the shape or a value cannot be, or the unit is not what it should be.
     """
     points = check_array(path, field, points, (_NUM_JOINTS, 3))
-    torso = np.median(np.linalg.norm(points[:, _THORAX] - points[:, skeletons.ROOT], axis=-1))
-    if not _TORSO_LENGTHS[0] <= torso <= _TORSO_LENGTHS[1]:
-        rule = f"be in {unit}, of people of human size"
-        raise errors.RecordingError(path, field, rule, f"a torso of {torso:.6g} m")
+    sequences.require_human_size(path, field, points, unit)
     distance = np.median(np.linalg.norm(points[:, skeletons.ROOT], axis=-1))
     if distance > _ROOM_RADIUS:
         rule = f"be in {unit} and the world frame, within {_ROOM_RADIUS} m of its origin"
         raise errors.RecordingError(path, field, rule, f"a pelvis {distance:.6g} m away")
     return points
+
+
+MAX_OFF_PX = 30.0
+"""From so far off the projected poses no detector sees joints, of a person 400 pixels tall."""
+
+_MAX_CHECKED_FRAMES = 200
+# Exchanged cameras, put right, are better by so much.
+_BETTER = 1.5
+
+
+def require_agreement(
+    path: object,
+    pose_world: np.ndarray,
+    keypoints_2d: np.ndarray,
+    confidence: np.ndarray,
+    camera: cameras.Camera,
+) -> None:
+    """Refuses detections that are not of the poses: cameras exchanged, or other joints.
+
+    Joints are compared about the pelvis, as the motion capture of some takes is shifted.
+
+    Args:
+        path: The folder, for the error.
+        pose_world: `[T, J, 3]`, meters.
+        keypoints_2d: `[V, T, J, 2]`, pixels.
+        confidence: `[V, T, J]`.
+        camera: Fields `[V, ...]`.
+
+    Raises:
+        RecordingError: If the poses do not project there; names the order of cameras that fits.
+    """
+    chosen = np.linspace(0, len(pose_world) - 1, min(len(pose_world), _MAX_CHECKED_FRAMES))
+    frame = chosen.round().astype(int)
+    each = cameras.Camera(*(np.asarray(field)[:, np.newaxis] for field in camera))
+    points = cameras.camera_from_world(pose_world[frame], each)
+    image = cameras.project(points, each.intrinsics).numpy()
+    image, seen = (part - part[..., :1, :] for part in (image, keypoints_2d[:, frame]))
+    known = (confidence[:, frame] > 0) & (confidence[:, frame, :1] > 0)
+    # off[v, w]: of what camera w saw from where camera v sees the poses.
+    distance = np.linalg.norm(image[:, np.newaxis] - seen, axis=-1)
+    off = np.array(
+        [
+            [np.median(d[k]) if k.any() else 0.0 for d, k in zip(row, known, strict=True)]
+            for row in distance
+        ]
+    )
+    order = optimize.linear_sum_assignment(off)[1]
+    now, then = off.diagonal().mean(), off[np.arange(len(off)), order].mean()
+    if now > _BETTER * then and (order != np.arange(len(off))).any():
+        rule = "be of the cameras in the order of the poses' files"
+        named = ", ".join(str(int(view) + 1) for view in order)
+        received = f"{now:.0f} px off, and {then:.0f} px with the cameras in the order {named}"
+        raise errors.RecordingError(path, "detections", rule, received)
+    if off.diagonal().max() > MAX_OFF_PX:
+        rule = f"lie within {MAX_OFF_PX:g} px of the poses' projections"
+        received = f"a median of {off.diagonal().max():.0f} px, of other joints or other takes"
+        raise errors.RecordingError(path, "detections", rule, received)
 
 
 def check_detections(

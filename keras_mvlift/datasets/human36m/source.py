@@ -137,6 +137,10 @@ class Human36MSource:
         camera = rig.camera(subject)
         if self.remove_distortion:
             keypoints_2d, confidence = _straighten(keypoints_2d, confidence, camera.intrinsics)
+        if pose_world is not None:
+            rig.require_agreement(
+                f"{self.root}: {clip}", pose_world, keypoints_2d, confidence, camera
+            )
         return sequences.MultiViewSequence(
             name=clip,
             subject=subject,

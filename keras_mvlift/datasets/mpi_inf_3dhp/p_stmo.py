@@ -16,7 +16,8 @@ from keras_mvlift import errors
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.mpi_inf_3dhp import protocol, release
 from keras_mvlift.datasets.mpi_inf_3dhp import rig as mpi_inf_3dhp_rig
-from keras_mvlift.untrusted import archives, files
+from keras_mvlift.datasets.rigs import detections
+from keras_mvlift.untrusted import files, reading
 
 # Focal lengths and principal point, pixels: the release's focal length indoors, the rest as
 # fitted to the original test set to a pixel or two.
@@ -99,6 +100,9 @@ class Archives:
         keypoints_2d, pose = keypoints_2d[frame], pose[frame]
         for field, value in (("data_2d", keypoints_2d), ("data_3d", pose)):
             files.require_finite(path, f"{subject}/{field}", value)
+        sequences.require_human_size(path, f"{subject}/data_3d", pose, errors.MILLIMETERS.name)
+        seen = np.ones((1, *keypoints_2d.shape[:-1]))
+        detections.require_pixels(path, keypoints_2d[np.newaxis], seen)
         fx, fy, cx, cy = TEST_LENSES[subject]
         camera = release.test_camera(np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]))
         clip = release.test_sequence(subject, "", camera, keypoints_2d, pose)
@@ -107,7 +111,7 @@ class Archives:
 
 def _entry(path: pathlib.Path, key: str) -> Any:
     """Returns what an archive holds of a clip."""
-    found = archives.read_npz(path, ("data",))["data"]
+    found = reading.npz(path, ("data",))["data"]
     if not isinstance(found, dict):
         rule = "be a pickled dictionary"
         raise errors.RecordingError(path, "data", rule, type(found).__name__)

@@ -11,7 +11,7 @@ from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.mpi_inf_3dhp import protocol
 from keras_mvlift.datasets.mpi_inf_3dhp import rig as mpi_inf_3dhp_rig
 from keras_mvlift.geometry import cameras
-from keras_mvlift.untrusted import archives, files, matlab
+from keras_mvlift.untrusted import files, reading
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ def read_training_take(
     """
     rig = mpi_inf_3dhp_rig.read_calibration(folder / CALIBRATION, cameras)
     path = folder / TRAINING_ANNOTATION
-    cells = matlab.read(path, ("annot2", "annot3"))
+    cells = reading.matlab(path, ("annot2", "annot3"))
     image = [_cell(path, cells, "annot2", index, 2) for index in cameras]
     space = [_cell(path, cells, "annot3", index, 3) for index in cameras]
     lengths = [len(points) for points in (*image, *space)]
@@ -215,7 +215,7 @@ def test_activities(path: pathlib.Path) -> list[int]:
     Raises:
         RecordingError: If the file does not say it as it must.
     """
-    _, activity = _valid_and_activity(path, matlab.read(path, _FRAME_VARIABLES))
+    _, activity = _valid_and_activity(path, reading.matlab(path, _FRAME_VARIABLES))
     return sorted({int(number) for number in activity})
 
 
@@ -225,7 +225,7 @@ def read_test_annotation(path: pathlib.Path) -> Annotation:
     Raises:
         RecordingError: If a variable is missing or not as it must be.
     """
-    variables = matlab.read(path, (*_POINT_VARIABLES, *_FRAME_VARIABLES))
+    variables = reading.matlab(path, (*_POINT_VARIABLES, *_FRAME_VARIABLES))
     frame, activity = _valid_and_activity(path, variables)
     num_frames = variables["valid_frame"].size
     points = []
@@ -355,7 +355,7 @@ def replace_detections(path: pathlib.Path, clip: protocol.Clip) -> sequences.Mul
     """
     fields = ("keypoints_2d", "confidence")
     names = tuple(f"{view}/{field}" for view in clip.views for field in fields)
-    found = archives.read_npz(path, names)
+    found = reading.npz(path, names)
     views = [_detected_view(path, found, view, clip.frame) for view in clip.views]
     keypoints_2d, confidence = (np.stack(parts) for parts in zip(*views, strict=True))
     return dataclasses.replace(clip.sequence, keypoints_2d=keypoints_2d, confidence=confidence)

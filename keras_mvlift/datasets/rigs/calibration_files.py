@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from scipy.spatial import transform
 from keras_mvlift import errors
 from keras_mvlift.datasets.rigs import calibrations
 from keras_mvlift.geometry import cameras
-from keras_mvlift.untrusted import files, yaml_files
+from keras_mvlift.untrusted import files, reading
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,13 +37,7 @@ def read_opencv(path: pathlib.Path, unit: errors.Unit = errors.METERS) -> calibr
         RecordingError: If a file is not such a calibration, has a lens that is not read, or a
             number in it is missing or cannot be.
     """
-    if path.is_dir():
-        found = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
-        contents = [(file.stem, _opencv_content(file)) for file in found]
-    else:
-        content = _opencv_content(path)
-        is_one = any(name in content for name in _OPENCV_NAMES["intrinsics"])
-        contents = [(path.stem, content)] if is_one else _opencv_cameras(content)
+    contents = _opencv_contents(path)
     return calibrations.build(path, [_opencv_entry(path, *item) for item in contents], unit)
 
 
@@ -57,11 +52,20 @@ def read_toml(path: pathlib.Path, unit: errors.Unit = errors.METERS) -> calibrat
         RecordingError: If the file is not such a calibration, has a fisheye lens, or a number in
             it is missing or cannot be.
     """
-    text = files.read_text(path, "calibration")
-    with errors.parsing(path, "calibration", "be TOML"):
-        tables = tomllib.loads(text)
-    entries = [_toml_entry(path, name, table) for name, table in _toml_cameras(tables).items()]
+    cameras_by_name = _toml_cameras(read_tables(path))
+    entries = [_toml_entry(path, name, table) for name, table in cameras_by_name.items()]
     return calibrations.build(path, entries, unit)
+
+
+def read_tables(path: pathlib.Path) -> dict[str, Any]:
+    """Reads any TOML file.
+
+    Raises:
+        RecordingError: If it is none.
+    """
+    text = files.read_text(path, "calibration", files.MAX_MARKUP_BYTES)
+    with errors.parsing(path, "calibration", "be TOML"):
+        return tomllib.loads(text)
 
 
 READERS: dict[str, Reader] = {
@@ -133,59 +137,157 @@ def check_usable(path: pathlib.Path, calibration: calibrations.Calibration) -> N
         rule = "have rotation and translation; run `keras-mvlift calibrate` to estimate them"
         received = f"none of {', '.join(missing)}"
         raise errors.RecordingError(path, "cameras", rule, received)
-    center = calibration.camera.center
+    check_spacing(path, calibration)
+
+
+def check_spacing(path: pathlib.Path, calibration: calibrations.Calibration) -> None:
+    """Refuses cameras that stand so far apart or near together that the unit must be wrong.
+
+    Args:
+        path: The file they were read from, for errors.
+        calibration: In meters; cameras of which it is not known where they stand do not count.
+
+    Raises:
+        RecordingError: If they do.
+    """
+    center = np.asarray(calibration.camera.center)
+    center = center[np.isfinite(center).all(axis=-1)]
+    if len(center) < 2:
+        return
     first, second = np.triu_indices(len(center), 1)
     spacing = float(np.median(np.linalg.norm(center[first] - center[second], axis=-1)))
     least, most = _SPACING
     if not least <= spacing <= most:
-        guess = "millimeters read as meters" if spacing > most else "meters read as millimeters"
-        rule = f"stand {least} to {most} m apart; set the calibration's `unit`"
+        guess = "meters read as millimeters"
+        if spacing > most:
+            # Rigs around a person are some 5 m wide.
+            true = min(("cm", "mm"), key=lambda unit: abs(errors.UNITS[unit].meters * spacing - 5))
+            guess = {"cm": "centimeters", "mm": "millimeters"}[true] + " read as meters"
+        rule = f"stand {least} to {most} m apart; set the calibration's `unit` (--unit)"
         received = f"a median of {spacing:.4g} m, which looks like {guess}"
         raise errors.RecordingError(path, "cameras", rule, received)
 
 
-# Calibrations in OpenCV's FileStorage, YAML or JSON: one file a camera, or one of all.
+# Calibrations in OpenCV's FileStorage, YAML, JSON or XML: one file a camera, or one of all.
 #
-# In a folder each file is a camera, called like the file. In a file of all, each camera is a
-# mapping under its name. Programs call the same matrices by several names; all that are usual are
-# read. ROS's `camera_info` is of the same form without rotation and translation.
+# In a folder each file is a camera, called like the file, but for EasyMocap's `intri` and `extri`.
+# In a file of all, each camera is a mapping under its name, or in a list with it, as AIST++'s and
+# the CMU Panoptic Studio's are. Programs call the same matrices by several names; all that are
+# usual are read. ROS's `camera_info` is of the same form without rotation and translation, Kalibr's
+# cameras chain stands in the frame of its first camera.
 
-_SUFFIXES = (".yaml", ".yml", ".json")
+_SUFFIXES = (".yaml", ".yml", ".json", ".xml")
 _OPENCV_NAMES = {
-    "intrinsics": ("camera_matrix", "cameraMatrix", "K", "intrinsics", "M", "matrix"),
+    "intrinsics": ("camera_matrix", "cameraMatrix", "K", "intrinsics", "M", "matrix", "mtx"),
     "distortion": (
-        *("distortion_coefficients", "dist_coeffs", "distCoeffs", "dist_coeff"),
-        *("distortion", "dist", "D"),
+        *("distortion_coefficients", "dist_coeffs", "distCoeffs", "dist_coeff", "distCoef"),
+        *("distortion", "distortions", "distortion_coeffs", "dist", "D"),
     ),
-    "rotation": ("R", "rotation", "rotation_matrix", "rvec"),
+    "rotation": ("Rot", "R", "rotation", "rotation_matrix", "rvec"),
     "translation": ("T", "t", "translation", "translation_vector", "tvec"),
-    "image_size": ("image_size", "imageSize", "size"),
+    "image_size": ("image_size", "imageSize", "size", "resolution"),
 }
+_EASYMOCAP = ("intri", "extri")
+_KALIBR = "T_cn_cnm1"
 _MODELS = ("distortion_model", "camera_model", "model")
 _PINHOLE = ("plumb_bob", "pinhole", "opencv", "radtan")
 _FISHEYE_FLAGS = ("fisheye_model", "fisheye")
 
 
-def _opencv_content(path: pathlib.Path) -> dict[str, Any]:
-    is_json = path.suffix == ".json"
-    tags = {"tag:yaml.org,2002:opencv-matrix": dict}
-    content = (
-        files.read_json(path, "calibration")
-        if is_json
-        else yaml_files.read(path, "calibration", tags)
-    )
-    if not isinstance(content, dict):
+def _opencv_contents(path: pathlib.Path) -> list[tuple[str, dict[str, Any]]]:
+    """Returns the cameras' names and mappings."""
+    if not path.is_dir():
+        return _opencv_cameras(path, _opencv_content(path))
+    found = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
+    found = [file for file in found if not file.name.startswith(".")]
+    contents = {file: _opencv_content(file) for file in found}
+    if {file.stem for file in found} >= {*_EASYMOCAP}:
+        merged: dict[str, Any] = {}
+        for file, content in contents.items():
+            merged |= content if file.stem in _EASYMOCAP and isinstance(content, dict) else {}
+        return _opencv_cameras(path, merged)
+    return [
+        (file.stem, dict(_opencv_cameras(file, content)).get(file.stem, content))
+        for file, content in contents.items()
+    ]
+
+
+def _opencv_content(path: pathlib.Path) -> Any:
+    if path.suffix == ".json":
+        return files.read_json(path, "calibration")
+    if path.suffix != ".xml":
+        return reading.yaml(path, "calibration", ("tag:yaml.org,2002:opencv-matrix",))
+    elements = files.read_xml(path, "calibration")
+    with errors.parsing(path, "calibration", "be OpenCV's XML"):
+        return {element.tag: _of_xml(element) for element in elements}
+
+
+def _of_xml(element: ElementTree.Element) -> Any:
+    """Returns a matrix as FileStorage's YAML has it, a number or a text."""
+    text = (element.text or "").strip()
+    if len(element):
+        parts = {child.tag: (child.text or "").split() for child in element}
+        return {"rows": int(parts["rows"][0]), "cols": int(parts["cols"][0])} | {
+            "data": [float(number) for number in parts["data"]]
+        }
+    return float(text) if re.fullmatch(r"[-+.0-9eE]+", text) else text
+
+
+def _opencv_cameras(path: pathlib.Path, content: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Finds the cameras in a file of one or of all."""
+    names = _OPENCV_NAMES["intrinsics"]
+    listed = content.get("cameras", content) if isinstance(content, dict) else content
+    if isinstance(listed, list):
+        listed = {str(each.get("name", n)): each for n, each in enumerate(listed) if _is_map(each)}
+    if _is_map(content) and any(name in content for name in names):
+        return [(path.stem, content)]
+    if not _is_map(listed):
         rule = "be a mapping of OpenCV's matrices"
         raise errors.RecordingError(path, "calibration", rule, type(content).__name__)
-    return content
+    listed = _easymocap_cameras(listed) or listed
+    found = {
+        name: value
+        for name, value in listed.items()
+        if _is_map(value) and any(key in value for key in names)
+    }
+    if not found:
+        rule = f"hold a matrix of each: {', '.join(names)}"
+        what = " of EasyMocap's extri without its intri" if "R_1" in content else ""
+        received = f"{', '.join(map(str, list(content)[:6]))}{what}" if content else "none"
+        raise errors.RecordingError(path, "cameras", rule, received)
+    return list(_kalibr_places(path, found).items())
 
 
-def _opencv_cameras(content: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    return [
-        (name, value)
-        for name, value in content.items()
-        if isinstance(value, dict) and any(key in value for key in _OPENCV_NAMES["intrinsics"])
-    ]
+def _is_map(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _easymocap_cameras(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Gathers `K_<name>`, `dist_<name>`, `Rot_<name>` and `T_<name>`; nothing of other files."""
+    names = [key[2:] for key in content if str(key).startswith("K_")]
+    parts = ("K", "dist", "Rot", "R", "T")
+    cameras_by_name = {
+        name: {part: content[f"{part}_{name}"] for part in parts if f"{part}_{name}" in content}
+        for name in names
+    }
+    for camera in cameras_by_name.values():
+        if "Rot" in camera:
+            camera.pop("R", None)
+    return cameras_by_name
+
+
+def _kalibr_places(path: pathlib.Path, found: dict[str, Any]) -> dict[str, Any]:
+    """Places a chain of cameras, each in the frame of the one before, in the first one's."""
+    if not any(_KALIBR in camera for camera in list(found.values())[1:]):
+        return found
+    placed: dict[str, Any] = {}
+    pose = np.eye(4)
+    for name, camera in found.items():
+        if placed:
+            with errors.parsing(path, f"{name}/{_KALIBR}", "be 4 by 4"):
+                pose = np.asarray(camera[_KALIBR], np.float64).reshape(4, 4) @ pose
+        placed[name] = camera | {"R": pose[:3, :3].tolist(), "T": pose[:3, 3].tolist()}
+    return placed
 
 
 def _opencv_entry(path: pathlib.Path, name: str, content: dict[str, Any]) -> calibrations.Entry:
@@ -205,8 +307,18 @@ def _opencv_entry(path: pathlib.Path, name: str, content: dict[str, Any]) -> cal
     }
     if "image_width" in content and "image_height" in content:
         found["image_size"] = [content["image_width"], content["image_height"]]
-    missing = {"intrinsics": None, "distortion": None}
-    return calibrations.Entry(name=name, **(missing | found))
+    with errors.parsing(path, f"{name}/matrix", "hold numbers"):
+        flat = np.ravel(np.asarray(found.get("intrinsics"), np.float64))
+    if len(flat) == 4:
+        # Kalibr's focal lengths and center.
+        found["intrinsics"] = [[flat[0], 0, flat[2]], [0, flat[1], flat[3]], [0, 0, 1]]
+    elif len(flat) == 9:
+        # ROS's, row by row.
+        found["intrinsics"] = flat.reshape(3, 3)
+    lens = found.get("distortion")
+    # A lens of which nothing is said bends nothing.
+    found["distortion"] = [0.0] * 5 if lens is None or not np.size(lens) else lens
+    return calibrations.Entry(name=name, **({"intrinsics": None} | found))
 
 
 def _matrix(path: pathlib.Path, field: str, value: Any) -> Any:

@@ -60,6 +60,25 @@ def check_length(path: object, num_frames: int) -> None:
         raise errors.RecordingError(path, "frames", rule, num_frames)
 
 
+MAX_RATE_RATIO = 8.0
+"""By so much a camera's frame rate may differ from its clip's."""
+
+
+def check_rate(path: pathlib.Path, seconds: np.ndarray, frame_rate: float) -> None:
+    """Refuses time stamps `[M]` that are not seconds, as they are not a frame period apart.
+
+    Raises:
+        RecordingError: If the median between two differs by more than `MAX_RATE_RATIO`.
+    """
+    period = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1 / frame_rate
+    ratio = period * frame_rate
+    if not 1 / MAX_RATE_RATIO <= ratio <= MAX_RATE_RATIO:
+        unit = {3: " (milliseconds?)", 6: " (microseconds?)", 9: " (nanoseconds?)"}
+        guess = unit.get(round(float(np.log10(ratio))), "")
+        rule = f"be about 1/{frame_rate:g} s apart, as `frame_rate` says"
+        raise errors.RecordingError(path, "seconds", rule, f"{period:.4g} s{guess}")
+
+
 def assign(positions: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Finds for each frame of a clip the frame of a stream that is nearest, within half a period.
 

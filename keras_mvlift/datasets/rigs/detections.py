@@ -1,6 +1,4 @@
-"""Detections of people, in each detector's format, followed over time.
-
-One camera's detections of one person, out of all that a detector saw.
+"""Detections of people, in each detector's format.
 
 Readers of the formats hand over frames as they stand in the files; what must hold of them is
 checked here, for all formats alike.
@@ -16,24 +14,10 @@ import numpy as np
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.rigs import clocks
-from keras_mvlift.untrusted import archives, files
+from keras_mvlift.untrusted import files, reading
 
 MAX_FRAME_NUMBER = 10**9
 """The greatest frame number; cameras that count on for years stay far below it."""
-
-
-class Track(NamedTuple):
-    """One person, seen by one camera.
-
-    Attributes:
-        frames: `[N]`, frame numbers, ascending, each once.
-        keypoints_2d: `[N, K, 2]`, pixels, as detected; free of NaN.
-        confidence: `[N, K]`, in [0, 1]; 0 where not seen, and throughout a frame with nobody.
-    """
-
-    frames: np.ndarray
-    keypoints_2d: np.ndarray
-    confidence: np.ndarray
 
 
 class Frame(NamedTuple):
@@ -71,53 +55,73 @@ class Crowd(NamedTuple):
 def gather(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Crowd:
     """Checks frames, in any order, and gives all people in them.
 
-    Raises:
-        RecordingError: As `follow` does.
-    """
-    numbers = _numbers(frames)
-    people = _people(frames, skeleton)
-    owner = np.repeat(np.arange(len(frames)), [len(frame.people) for frame in frames])
-    _check(frames, owner, people)
-    return Crowd(numbers, owner, people)
-
-
-def follow(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Track:
-    """Follows the person most surely seen through a camera's frames.
-
-    Confidences above 1, which some detectors write, count as 1 once the person is chosen.
-
-    Args:
-        frames: In any order.
-        skeleton: Its joints are the `K` joints of each person.
+    What is at no place, `skeletons.is_place`, has confidence 0.
 
     Raises:
         RecordingError: If two frames have one number, or a person has another number of joints, a
             number that is not finite, or a negative confidence; names file, frame and rule.
     """
-    numbers, owner, people = gather(frames, skeleton)
-    chosen, seen = most_surely_seen(owner, people)
-    person = np.zeros((len(frames), skeleton.num_joints, 3))
-    person[seen] = people[chosen]
-    order = np.argsort(numbers, kind="stable")
-    person = person[order]
-    return Track(numbers[order], person[..., :2], np.clip(person[..., 2], 0.0, 1.0))
+    numbers = _numbers(frames)
+    people = _people(frames, skeleton)
+    people[~skeletons.is_place(people[..., :2])] = 0.0
+    owner = np.repeat(np.arange(len(frames)), [len(frame.people) for frame in frames])
+    _check(frames, owner, people)
+    return Crowd(numbers, owner, people)
 
 
-def most_surely_seen(owner: np.ndarray, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Chooses of each frame's people the one with the greatest sum of confidences.
+# A heat map's maximum may be a little above 1; where one in ten is above this, 1 is not the most.
+_MOST, _MOST_PERCENT = 1.5, 90.0
 
-    Of equals it is the first.
+
+def follow(frames: Sequence[Frame], skeleton: skeletons.Skeleton, max_score: float = 1.0) -> Crowd:
+    """Puts everybody in the order of the frames, in each frame the most surely seen first.
+
+    That is who has the greatest sum of confidences. Those a little above 1, which some detectors
+    write, count as 1 from then on.
 
     Args:
-        owner: `[P]`, the frame that each person is in.
-        people: `[P, K, 3]`, x, y and confidence.
+        frames: In any order.
+        skeleton: Its joints are the `K` joints of each person.
+        max_score: What the confidences are divided by.
 
-    Returns:
-        `[F]`, the chosen people, and `[F]`, their frames.
+    Raises:
+        RecordingError: As `gather` does, or if confidences are not in [0, `max_score`].
     """
+    numbers, owner, people = gather(frames, skeleton)
+    order = np.argsort(numbers, kind="stable")
+    owner = np.argsort(order, kind="stable")[owner]
     ranking = np.lexsort((-people[..., 2].sum(axis=-1), owner))
-    seen, first = np.unique(owner[ranking], return_index=True)
-    return ranking[first], seen
+    people, owner = people[ranking] / [1.0, 1.0, max_score], owner[ranking]
+    _, surest = np.unique(owner, return_index=True)
+    scores = people[surest, :, 2][people[surest, :, 2] > 0]
+    if len(scores) and np.percentile(scores, _MOST_PERCENT) > _MOST:
+        most = max_score * float(scores.max())
+        rule = f"lie in [0, {max_score:g}], or `max_score` be told: {most:.3g} of this camera"
+        received = f"{(scores > 1).mean():.0%} above, up to {most:.4g}"
+        raise errors.RecordingError(frames[0].path, "scores", rule, received)
+    people[..., 2] = np.clip(people[..., 2], 0.0, 1.0)
+    return Crowd(numbers[order], owner, people)
+
+
+MIN_SPAN = 8.0
+"""People of fewer pixels are not detected; where all there is spans less, it is no pixels."""
+
+
+def require_pixels(path: object, keypoints_2d: np.ndarray, confidence: np.ndarray) -> None:
+    """Refuses keypoints `[V, T, K, 2]` of which a camera's are shares of the image's size.
+
+    Raises:
+        RecordingError: If all that a camera ever saw lies within `MIN_SPAN`.
+    """
+    for points, seen in zip(keypoints_2d, confidence > 0, strict=True):
+        found = points[seen]
+        span = float(np.ptp(found, axis=0).max()) if len(found) else np.inf
+        if span < MIN_SPAN:
+            low, high = found.min(), found.max()
+            guess = ", shares of the image's size" if -1 <= low and high <= 1 else ""
+            received = f"{low:.3g} to {high:.3g} in all frames of a camera{guess}"
+            rule = "be pixels, `x * width` and `y * height`"
+            raise errors.RecordingError(path, "keypoints", rule, received)
 
 
 def _numbers(frames: Sequence[Frame]) -> np.ndarray:
@@ -167,26 +171,39 @@ def _check(frames: Sequence[Frame], owner: np.ndarray, people: np.ndarray) -> No
         raise errors.RecordingError(frame.path, frame.field, rule, received)
 
 
+def frame_numbers(path: pathlib.Path, field: str, names: Sequence[str]) -> list[int]:
+    """Reads the frame's number out of each name of an image or file.
+
+    It is the last number in it, or the last by which all names differ.
+
+    Args:
+        path: What holds the names, for errors.
+        field: What the names are.
+        names: Several may be the same image's.
+
+    Raises:
+        RecordingError: If a name holds no number, or different names would be one frame.
+    """
+    found = {name: re.findall(r"[0-9]{1,18}", name) for name in names}
+    for name, numbers in found.items():
+        if not numbers:
+            raise errors.RecordingError(path, field, "hold a frame number", name)
+    width = min(map(len, found.values()), default=0)
+    is_even = len({*map(len, found.values())}) == 1
+    for column in range(1, (width if is_even else 1) + 1):
+        told = {name: int(numbers[-column]) for name, numbers in found.items()}
+        if len({*told.values()}) == len(told):
+            return [told[name] for name in names]
+    first, second = list(found)[:2]
+    rule = "hold a number that is each frame's own"
+    raise errors.RecordingError(path, field, rule, f"{first} and {second} among {len(found)}")
+
+
 # AlphaPose's JSON output: one file a camera, a list of all people in all frames.
 #
 # Confidences of its COCO models may exceed 1, since they are read off unnormalized heat maps. They
 # are cut at 1, not scaled: a scale taken from one file would make another file's 0.5 mean something
 # else.
-
-_ALPHAPOSE_FRAME = re.compile(r"([0-9]{1,18})(?:\.[A-Za-z]+)?$")
-
-
-def read_alphapose(path: pathlib.Path, skeleton: skeletons.Skeleton) -> Track:
-    """Reads one camera's detections of the person most surely seen in each frame.
-
-    Args:
-        path: The file; each entry's `image_id` ends in its frame number, as `"0.jpg"` does.
-        skeleton: The detector's joint set.
-
-    Raises:
-        RecordingError: If the file is missing or not AlphaPose's.
-    """
-    return follow(alphapose_frames(path), skeleton)
 
 
 def alphapose_frames(path: pathlib.Path) -> list[Frame]:
@@ -199,17 +216,15 @@ def alphapose_frames(path: pathlib.Path) -> list[Frame]:
     if not isinstance(entries, list):
         rule = "be AlphaPose's list of people"
         raise errors.RecordingError(path, "results", rule, type(entries).__name__)
-    people: dict[int, list[Any]] = {}
-    ids: dict[int, list[Any]] = {}
+    names = []
     for index, entry in enumerate(entries):
         with errors.parsing(path, f"[{index}]", "have an `image_id` and `keypoints`"):
-            image, keypoints = str(entry["image_id"]), entry["keypoints"]
-        match = _ALPHAPOSE_FRAME.search(image)
-        if match is None:
-            rule = "end in a frame number"
-            raise errors.RecordingError(path, f"[{index}].image_id", rule, image)
-        number = int(match.group(1))
-        people.setdefault(number, []).append(keypoints)
+            names.append(str(entry["image_id"]))
+            entry["keypoints"]
+    people: dict[int, list[Any]] = {}
+    ids: dict[int, list[Any]] = {}
+    for number, entry in zip(frame_numbers(path, "image_id", names), entries, strict=True):
+        people.setdefault(number, []).append(entry["keypoints"])
         # A number, or a list of one.
         ids.setdefault(number, []).extend(np.ravel(entry.get("idx", [])).tolist())
     return [
@@ -219,20 +234,6 @@ def alphapose_frames(path: pathlib.Path) -> list[Frame]:
 
 
 # MMPose's JSON output: one file a camera, frame by frame, of its inferencer or its demos.
-
-
-def read_mmpose(path: pathlib.Path, skeleton: skeletons.Skeleton) -> Track:
-    """Reads one camera's detections of the person most surely seen in each frame.
-
-    Args:
-        path: The file: a list of `{"frame_id", "instances"}`, or such a list as `instance_info`.
-            The inferencer counts frames from 0, the demos from 1.
-        skeleton: The detector's joint set.
-
-    Raises:
-        RecordingError: If the file is missing or not MMPose's.
-    """
-    return follow(mmpose_frames(path), skeleton)
 
 
 def mmpose_frames(path: pathlib.Path) -> list[Frame]:
@@ -279,22 +280,7 @@ def join_scores(keypoints: Any, scores: Any) -> np.ndarray:
 #
 # Pose2Sim writes what RTMPose finds in the same form, and AlphaPose does when it is asked to.
 
-_OPENPOSE_FRAME = re.compile(r"([0-9]{1,18})(?:_keypoints)?\.json$")
 _OPENPOSE_FIELD = "pose_keypoints_2d"
-
-
-def read_openpose(folder: pathlib.Path, skeleton: skeletons.Skeleton) -> Track:
-    """Reads one camera's detections of the person most surely seen in each frame.
-
-    Args:
-        folder: Holds `*<frame number>[_keypoints].json` files.
-        skeleton: The detector's joint set.
-
-    Raises:
-        RecordingError: If there is no such file, or one of them is not OpenPose's, or two are
-            of one frame.
-    """
-    return follow(openpose_frames(folder), skeleton)
 
 
 def openpose_frames(folder: pathlib.Path) -> list[Frame]:
@@ -303,16 +289,26 @@ def openpose_frames(folder: pathlib.Path) -> list[Frame]:
     Raises:
         RecordingError: If there is no such file, or one of them is not OpenPose's.
     """
-    paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    paths = json_files(folder)
+    names = [path.stem.removesuffix("_keypoints") for path in paths]
+    numbers = frame_numbers(folder, "file name", names)
+    return [_openpose_frame(*pair) for pair in zip(paths, numbers, strict=True)]
+
+
+def json_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Lists a folder's JSON files, sorted; hidden ones are no detector's.
+
+    Raises:
+        RecordingError: If there is none.
+    """
+    found = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    paths = [path for path in found if not path.name.startswith(".")]
     if not paths:
         raise errors.RecordingError(folder, "*.json", "exist", "no such file")
-    return [_openpose_frame(path) for path in paths]
+    return paths
 
 
-def _openpose_frame(path: pathlib.Path) -> Frame:
-    match = _OPENPOSE_FRAME.search(path.name)
-    if match is None:
-        raise errors.RecordingError(path, "file name", "end in a frame number", path.name)
+def _openpose_frame(path: pathlib.Path, number: int) -> Frame:
     content = files.read_json(path, "people")
     rule = "hold OpenPose's `people` with `pose_keypoints_2d` as (x, y, confidence) triples"
     with errors.parsing(path, "people", rule):
@@ -322,7 +318,7 @@ def _openpose_frame(path: pathlib.Path) -> Frame:
         ids = [number for person in people for number in person.get("person_id", ())]
     # It writes -1 for a person that it has not tracked.
     known = [number for number in ids if number != -1]
-    return Frame(int(match.group(1)), path, _OPENPOSE_FIELD, seen, known)
+    return Frame(number, path, _OPENPOSE_FIELD, seen, known)
 
 
 # What rtmlib's models return, saved: keypoints and scores of all people in each frame.
@@ -331,19 +327,6 @@ def _openpose_frame(path: pathlib.Path) -> Frame:
 # P, K]`, with 0 where there are fewer than `P` people, and `rtmlib_frames` `[T]` where they do not
 # count from 0; a JSON list of `{"frame", "keypoints", "scores"}`, one a frame; and the folder of
 # OpenPose-like files that Pose2Sim makes of them.
-
-
-def read_rtmlib(path: pathlib.Path, skeleton: skeletons.Skeleton) -> Track:
-    """Reads one camera's detections of the person most surely seen in each frame.
-
-    Args:
-        path: An `.npz` or `.json` file, or a folder, as described above.
-        skeleton: The detector's joint set.
-
-    Raises:
-        RecordingError: If the file is missing or not of that form.
-    """
-    return follow(rtmlib_frames(path), skeleton)
 
 
 def rtmlib_frames(path: pathlib.Path) -> list[Frame]:
@@ -373,7 +356,7 @@ def _rtmlib_frame(path: pathlib.Path, index: int, frame: Any) -> Frame:
 
 
 def _of_arrays(path: pathlib.Path) -> list[Frame]:
-    content = archives.read_npz(path, _arrays(path))
+    content = reading.npz(path, _arrays(path))
     with errors.parsing(path, "keypoints", "fit the `scores`, [T, P, K, 2] and [T, P, K]"):
         people = join_scores(content["keypoints"], content["scores"])
         num_frames, _, _ = people.shape
@@ -388,56 +371,73 @@ def _of_arrays(path: pathlib.Path) -> list[Frame]:
 
 
 def _arrays(path: pathlib.Path) -> tuple[str, ...]:
-    optional = ("frames",) if "frames" in archives.names(path) else ()
+    optional = ("frames",) if "frames" in reading.npz_names(path) else ()
     return ("keypoints", "scores", *optional)
 
 
 # Every format of detections by name.
 
-Reader = Callable[[pathlib.Path, skeletons.Skeleton], Track]
+Reader = Callable[[pathlib.Path], list[Frame]]
 
 READERS: dict[str, Reader] = {
-    "openpose": read_openpose,
-    "alphapose": read_alphapose,
-    "mmpose": read_mmpose,
-    "rtmlib": read_rtmlib,
+    "openpose": openpose_frames,
+    "alphapose": alphapose_frames,
+    "mmpose": mmpose_frames,
+    "rtmlib": rtmlib_frames,
 }
 
 
-# The tracks of all cameras of a clip, laid out on its frames.
+# What all cameras saw of a clip, laid out on its frames.
 
 
 class Stream(NamedTuple):
-    """A track, and where its frames are on the clip's clock.
+    """What a camera saw, and where its frames are on the clip's clock.
 
     Attributes:
-        track: What the camera saw.
-        positions: `[N]`, in frames of the clip, as of `clocks`.
+        crowd: In order.
+        positions: `[F]`, in frames of the clip, as of `clocks`.
     """
 
-    track: Track
+    crowd: Crowd
     positions: np.ndarray
+
+    def slots(self, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns where in `crowd` each frame's people begin, and how many they are, `[T]`."""
+        first, count = np.zeros((2, num_frames), np.int64)
+        slots, index = clocks.assign(self.positions, num_frames)
+        begin, end = (np.searchsorted(self.crowd.owner, index, side) for side in ("left", "right"))
+        first[slots], count[slots] = begin, end - begin
+        return first, count
+
+
+def most_surely_seen(streams: Sequence[Stream | None], num_frames: int) -> np.ndarray:
+    """Returns each frame's most surely seen person, `[V, T]`, a place in `crowd`; -1 for nobody."""
+    chosen = np.full((len(streams), num_frames), -1)
+    for view, stream in enumerate(streams):
+        if stream is not None:
+            first, count = stream.slots(num_frames)
+            chosen[view] = np.where(count > 0, first, -1)
+    return chosen
 
 
 def side_by_side(
-    streams: Sequence[Stream | None], num_frames: int, num_joints: int
+    streams: Sequence[Stream | None], chosen: np.ndarray, num_joints: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lays streams out side by side.
+    """Lays one person of each frame out side by side.
 
     Args:
         streams: `V`; None for a camera that did not film the clip.
-        num_frames: `T`, the clip's.
-        num_joints: `K`, of each track.
+        chosen: `[V, T]`, who it is, a place in `crowd`; -1 for nobody.
+        num_joints: `K`.
 
     Returns:
         Keypoints `[V, T, K, 2]`, pixels, and confidence `[V, T, K]`; both are 0 where a joint was
         not seen, and in frames that a stream does not have.
     """
-    keypoints_2d = np.zeros((len(streams), num_frames, num_joints, 2))
-    confidence = np.zeros((len(streams), num_frames, num_joints))
+    person = np.zeros((*chosen.shape, num_joints, 3))
     for view, stream in enumerate(streams):
-        if stream is not None:
-            slots, index = clocks.assign(stream.positions, num_frames)
-            keypoints_2d[view, slots] = stream.track.keypoints_2d[index]
-            confidence[view, slots] = stream.track.confidence[index]
-    return np.where(confidence[..., np.newaxis] > 0, keypoints_2d, 0.0), confidence
+        is_there = chosen[view] >= 0
+        if stream is not None and is_there.any():
+            person[view, is_there] = stream.crowd.people[chosen[view, is_there]]
+    confidence = person[..., 2]
+    return np.where(confidence[..., np.newaxis] > 0, person[..., :2], 0.0), confidence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from keras_mvlift import errors
-from keras_mvlift.untrusted import yaml_files
+from keras_mvlift.untrusted import reading
 
 if TYPE_CHECKING:
     import jsonschema
@@ -36,6 +36,7 @@ class DetectionFormat(NamedTuple):
 
     format: str
     skeleton: str
+    max_score: float = 1.0
 
 
 class View(NamedTuple):
@@ -47,7 +48,7 @@ class View(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """One recording of one person."""
+    """One recording of a person, or of several at a time."""
 
     name: str
     subject: str
@@ -58,6 +59,14 @@ class Clip(NamedTuple):
     num_frames: int = 0
     start: float | None = None
     reference: str = ""
+    people: int = 1
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each person's clip: the recording's, with several `<name>_1` and on."""
+        if self.people == 1:
+            return [self.name]
+        return [f"{self.name}_{number + 1}" for number in range(self.people)]
 
 
 class Manifest(NamedTuple):
@@ -82,7 +91,7 @@ def read(root: pathlib.Path) -> Manifest:
             does not have; names the field, its rule and what came.
     """
     path = find(root)
-    content = yaml_files.read(path, "manifest")
+    content = reading.yaml(path, "manifest")
     _validate(path, content)
     clips = tuple(_clip(entry, float(content["frame_rate"])) for entry in content["clips"])
     manifest = Manifest(
@@ -198,11 +207,17 @@ def _shortened(value: Any) -> str:
 
 def _check_names(manifest: Manifest) -> None:
     """Refuses clips of one name, and views of cameras that are not listed."""
-    names = [clip.name for clip in manifest.clips]
+    names: set[str] = set()
     for index, clip in enumerate(manifest.clips):
-        if clip.name in names[:index]:
+        if clip.people > 1 and clip.reference:
+            rule = "be left out where `people` is more than 1: it is of one person"
+            raise errors.RecordingError(
+                manifest.path, f"clips[{index}].reference", rule, clip.reference
+            )
+        if names & {clip.name, *clip.names}:
             rule = "be each clip's own"
             raise errors.RecordingError(manifest.path, f"clips[{index}].name", rule, clip.name)
+        names |= {clip.name, *clip.names}
         unknown = [name for name in clip.views if manifest.cameras and name not in manifest.cameras]
         if unknown:
             rule = f"name some of the cameras {', '.join(manifest.cameras)}"

@@ -1,11 +1,16 @@
 """Recordings laid out as Pose2Sim's: a calibration, detections per camera, maybe a reference.
 
-<root>/calibration/*.qca.txt      Qualisys calibration, cameras in the order of the folders
-<root>/pose/<camera>_json/*.json  OpenPose detections, one folder per camera
+<root>/calibration/Calib*.toml    Pose2Sim's calibration; or Qualisys's, *.qca.txt
+<root>/pose/<camera>_json/*.json  OpenPose's detections, or such, one folder per camera
+<root>/Config.toml                its settings, of which the frame rate is read; optional
 <root>/opensim/<reference>.trc    3D reference, for evaluation only; optional
+
+Folders of 2023 are called calib-2d and pose-2d. Cameras are those of the folders' names, or else in
+the order of the folders.
 """
 
 import dataclasses
+import functools
 import importlib.util
 import pathlib
 import re
@@ -16,12 +21,15 @@ import numpy as np
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import (
+    association,
     calibration_files,
     calibrations,
     clocks,
     detections,
     recordings,
 )
+
+DEFAULT_FRAME_RATE = 60.0
 
 
 def demo_root() -> str:
@@ -47,10 +55,13 @@ class Pose2SimSource:
         name: The clip's name.
         subject: Who is seen.
         action: What they do.
-        frame_rate: Frames per second; checked against the reference's, if there is one.
-        skeleton: The detections' joint set, by its name in `skeletons`.
+        frame_rate: Frames per second; checked against the reference's, if there is one. 0 for
+            that of `Config.toml`, or 60.
+        skeleton: The detections' joint set, by its name in `skeletons`; empty for the one that
+            has as many joints, of 25 `body_25b`.
+        max_score: What scores are divided by, where they are not in [0, 1].
         reference: The reference's path below `root`; empty for none.
-        calibration: A Pose2Sim TOML to use instead of the Qualisys file, such as one that
+        calibration: A Pose2Sim TOML to use instead of the folder's, such as one that
             `keras-mvlift calibrate --refine` wrote: its path, from `root` if not absolute.
     """
 
@@ -58,8 +69,9 @@ class Pose2SimSource:
     name: str = "recording"
     subject: str = "person"
     action: str = "action"
-    frame_rate: float = 60.0
-    skeleton: str = "body_25b"
+    frame_rate: float = 0.0
+    skeleton: str = ""
+    max_score: float = 1.0
     reference: str = ""
     calibration: str = ""
 
@@ -77,12 +89,16 @@ class Pose2SimSource:
         Raises:
             RecordingError: If a file or folder is missing or not as stated above.
         """
-        root = pathlib.Path(self.root)
-        calibration = self._calibration(root)
-        folders = _camera_folders(root / "pose", len(calibration.names))
-        skeleton = self._skeleton(root)
-        views = [detections.read_openpose(folder, skeleton) for folder in folders]
-        keypoints_2d, raw_confidence = _side_by_side(views, folders)
+        calibration, skeleton = self.rig, skeletons.by_name(self.joint_set)
+        views = self._streams(skeleton)
+        num_frames = clocks.length([view.positions for view in views])
+        clocks.check_length(self._folders[0].parent, num_frames)
+        frame_rate = self.frame_rate or _configured_rate(pathlib.Path(self.root))
+        found = association.choose(views, num_frames, calibration, 1, frame_rate)
+        keypoints_2d, raw_confidence = detections.side_by_side(
+            views, found.person[0], skeleton.num_joints
+        )
+        detections.require_pixels(self._folders[0].parent, keypoints_2d, raw_confidence)
         # Here joints are made first and freed from distortion then. The other order, which
         # `RigSource` takes, moves joints that are means by a quarter of a pixel at most.
         converter = skeletons.Converter(skeleton.joints)
@@ -94,67 +110,102 @@ class Pose2SimSource:
             name=clip,
             subject=self.subject,
             action=self.action,
-            frame_rate=self.frame_rate,
-            camera_names=tuple(folder.name.removesuffix("_json") for folder in folders),
+            frame_rate=frame_rate,
+            camera_names=calibration.names,
             camera=calibration.camera,
             keypoints_2d=np.where(confidence[..., np.newaxis] > 0, undistorted, 0.0),
             confidence=confidence,
-            pose_world=self._reference(root, keypoints_2d.shape[1]),
+            pose_world=self._reference(keypoints_2d.shape[1], frame_rate),
             distortion=calibration.distortion,
+            unsure_views=found.num_unsure,
+            unfollowed_people=max(found.num_found - 1, 0),
         )
 
-    def _calibration(self, root: pathlib.Path) -> calibrations.Calibration:
-        if not self.calibration:
-            return calibration_files.read_qualisys(_only(root / "calibration", "*.qca.txt"))
-        path = root / self.calibration
-        calibration = calibration_files.read_toml(path)
+    @functools.cached_property
+    def rig(self) -> calibrations.Calibration:
+        """The cameras in the order of their folders, called like these; meters, z up."""
+        folder = _folder(pathlib.Path(self.root), "calibration", "calib-2d")
+        if self.calibration:
+            path = pathlib.Path(self.root) / self.calibration
+        else:
+            found = sorted(folder.glob("Calib*.toml")) or sorted(folder.glob("*.qca.txt"))
+            if len(found) != 1:
+                names = ", ".join(path.name for path in found) or "no such file"
+                rule = "match exactly one file"
+                raise errors.RecordingError(folder, "Calib*.toml or *.qca.txt", rule, names)
+            path = found[0]
+        is_toml = self.calibration or path.suffix == ".toml"
+        calibration = calibration_files.read(path, "pose2sim" if is_toml else "qualisys")
         calibration_files.check_usable(path, calibration)
-        return calibration
+        names = tuple(each.name.removesuffix("_json") for each in self._folders)
+        if set(names) == set(calibration.names):
+            return calibration.select(names)
+        if len(names) != len(calibration.names):
+            rule = f"hold one folder per calibrated camera, {len(calibration.names)}"
+            where, received = self._folders[0].parent, ", ".join(names)
+            raise errors.RecordingError(where, "*_json", rule, received)
+        return calibration._replace(names=names)
 
-    def _skeleton(self, root: pathlib.Path) -> skeletons.Skeleton:
-        if self.skeleton not in skeletons.SKELETONS:
-            rule = f"be one of {', '.join(skeletons.SKELETONS)}"
-            raise errors.RecordingError(root, "skeleton", rule, self.skeleton)
-        return skeletons.SKELETONS[self.skeleton]
+    @functools.cached_property
+    def joint_set(self) -> str:
+        """The name of the detections' joint set."""
+        if self.skeleton:
+            return self.skeleton
+        crowd = (frame for folder in self._folders for frame in detections.openpose_frames(folder))
+        person = next((frame.people[0] for frame in crowd if frame.people), ())
+        count = len(person) // 3
+        # Of the sets with 25 joints it is the one that Pose2Sim has always taken.
+        known = {each.num_joints: name for name, each in skeletons.SKELETONS.items()}
+        if count not in known:
+            rule = f"be told, one of {', '.join(skeletons.SKELETONS)}"
+            raise errors.RecordingError(self.root, "skeleton", rule, f"people of {count} joints")
+        return known[count]
 
-    def _reference(self, root: pathlib.Path, num_frames: int) -> np.ndarray | None:
+    @functools.cached_property
+    def _folders(self) -> list[pathlib.Path]:
+        # Numbers in the names count as numbers, so that cam10 follows cam9.
+        def natural(path: pathlib.Path) -> list[tuple[int, str]]:
+            parts = re.findall(r"(\d+)|(\D+)", path.name)
+            return [(int(digits or 0), text) for digits, text in parts]
+
+        pose = _folder(pathlib.Path(self.root), "pose", "pose-2d")
+        found = sorted((path for path in pose.glob("*_json") if path.is_dir()), key=natural)
+        if not found:
+            rule = "hold one folder per camera"
+            raise errors.RecordingError(pose, "*_json", rule, "none")
+        return found
+
+    def _streams(self, skeleton: skeletons.Skeleton) -> list[detections.Stream]:
+        """Reads everybody whom the cameras saw, from the first frame of any on."""
+        crowds = [
+            detections.follow(detections.openpose_frames(folder), skeleton, self.max_score)
+            for folder in self._folders
+        ]
+        for crowd, folder in zip(crowds, self._folders, strict=True):
+            if not crowd.people[..., 2].any():
+                rule = "be there in a frame"
+                raise errors.RecordingError(folder, "people", rule, "nobody in any")
+        first = int(min(crowd.numbers[0] for crowd in crowds))
+        return [
+            detections.Stream(crowd, clocks.positions_by_number(crowd.numbers, first))
+            for crowd in crowds
+        ]
+
+    def _reference(self, num_frames: int, frame_rate: float) -> np.ndarray | None:
         if not self.reference:
             return None
-        return recordings.read_reference(root / self.reference, num_frames, self.frame_rate)
+        path = pathlib.Path(self.root) / self.reference
+        return recordings.read_reference(path, num_frames, frame_rate)
 
 
-def _only(folder: pathlib.Path, pattern: str) -> pathlib.Path:
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "no such file"
-        raise errors.RecordingError(folder, pattern, "match exactly one file", names)
-    return found[0]
+def _folder(root: pathlib.Path, *names: str) -> pathlib.Path:
+    """Returns the first of the folders that is there; the first of all, if none is."""
+    return next((root / name for name in names if (root / name).is_dir()), root / names[0])
 
 
-def _camera_folders(pose: pathlib.Path, num_cameras: int) -> list[pathlib.Path]:
-    # Numbers in the names count as numbers, so that cam10 follows cam9.
-    def natural(path: pathlib.Path) -> list[tuple[int, str]]:
-        parts = re.findall(r"(\d+)|(\D+)", path.name)
-        return [(int(digits or 0), text) for digits, text in parts]
-
-    folders = sorted((path for path in pose.glob("*_json") if path.is_dir()), key=natural)
-    if len(folders) != num_cameras:
-        rule = f"hold one folder per calibrated camera, {num_cameras}"
-        names = ", ".join(folder.name for folder in folders) or "none"
-        raise errors.RecordingError(pose, "*_json", rule, names)
-    return folders
-
-
-def _side_by_side(
-    views: list[detections.Track], folders: list[pathlib.Path]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns keypoints `[V, T, K, 2]` and confidence `[V, T, K]` from the first frame on."""
-    for view, folder in zip(views, folders, strict=True):
-        if not (view.confidence > 0).any():
-            raise errors.RecordingError(folder, "people", "be there in a frame", "nobody in any")
-    first = int(min(view.frames[0] for view in views))
-    positions = [clocks.positions_by_number(view.frames, first) for view in views]
-    num_frames = clocks.length(positions)
-    clocks.check_length(folders[0].parent, num_frames)
-    joined = [detections.Stream(*pair) for pair in zip(views, positions, strict=True)]
-    return detections.side_by_side(joined, num_frames, views[0].confidence.shape[1])
+def _configured_rate(root: pathlib.Path) -> float:
+    """Returns the frame rate of `Config.toml`; 60 without one, or where it is "auto"."""
+    path = root / "Config.toml"
+    settings = calibration_files.read_tables(path) if path.is_file() else {}
+    rate = settings.get("project", {}).get("frame_rate")
+    return float(rate) if isinstance(rate, int | float) and rate > 0 else DEFAULT_FRAME_RATE

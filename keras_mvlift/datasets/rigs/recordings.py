@@ -4,15 +4,24 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
+from keras_mvlift.datasets.rigs import association, calibrations, clocks, manifests, trc
 from keras_mvlift.datasets.rigs import calibration_files as calibration_formats
-from keras_mvlift.datasets.rigs import calibrations, clocks, manifests, trc
 from keras_mvlift.datasets.rigs import detections as detection_formats
-from keras_mvlift.untrusted import archives, files
+from keras_mvlift.untrusted import files, reading
+
+
+class _Film(NamedTuple):
+    """What the cameras saw of a clip, its length, and who is who in it."""
+
+    views: list[detection_formats.Stream | None]
+    num_frames: int
+    found: association.Association
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,6 +32,7 @@ class RigSource:
         root: The manifest, or the folder that holds it as `rig.yaml`.
         calibration: A calibration in Pose2Sim's TOML, meters and z up, that stands in for the
             manifest's, as `keras-mvlift calibrate` writes it; a path from the manifest's folder.
+        skeleton: The name of a joint set that stands in for the manifest's.
 
     Example:
         >>> source = RigSource(root="lab")
@@ -32,29 +42,30 @@ class RigSource:
 
     root: str
     calibration: str = ""
+    skeleton: str = ""
 
     def clips(self) -> list[str]:
-        """Returns the clips' names, in the manifest's order.
+        """Returns the clips' names, in the manifest's order; one of each person, as `ball_2`.
 
         Raises:
             RecordingError: If the manifest or the calibration is broken, or it is not known where
                 the cameras stand.
         """
         self._check_rig()
-        return [clip.name for clip in self.manifest.clips]
+        return [name for clip in self.manifest.clips for name in clip.names]
 
     def test_clips(self) -> list[str]:
         """Returns the names of the clips that the manifest keeps for testing."""
-        return [clip.name for clip in self.manifest.clips if clip.test]
+        return [name for clip in self.manifest.clips if clip.test for name in clip.names]
 
     def choices(self) -> list[str]:
         """Says how the recordings are read, a line each."""
-        described, detections = self.manifest.calibration, self.manifest.detections
+        described, detections = self.manifest.calibration, self.manifest.detections.format
         calibration = f"{described.file} ({described.format}, {described.up} up)"
         return [
             f"cameras: {', '.join(self.rig.names)}",
             f"calibration: {self.calibration or calibration}",
-            f"detections: {detections.format}, {detections.skeleton}",
+            f"detections: {detections}, {self.joint_set}",
             f"test clips: {', '.join(self.test_clips()) or 'none'}",
         ]
 
@@ -71,24 +82,34 @@ class RigSource:
                 are not looked at.
         """
         self._check_rig()
-        keypoints_2d, confidence = self.detections(clip)
         entry = self._clip(clip)
+        views, num_frames, found = self._people(entry)
+        number = entry.names.index(clip)
+        if not (found.person[number] >= 0).any():
+            where, rule = f"{self.manifest.path}: clip {entry.name!r}", "be seen by two cameras"
+            received = f"{found.num_found}, where `people` is {entry.people}"
+            raise errors.RecordingError(where, "people", rule, received)
+        keypoints_2d, confidence = self._joints(views, found.person[number])
+        is_alone = entry.people == 1
         return sequences.MultiViewSequence(
             name=clip,
-            subject=entry.subject,
+            subject=entry.subject if is_alone else f"{entry.subject}_{number + 1}",
             action=entry.action,
             frame_rate=entry.frame_rate,
             camera_names=self.rig.names,
             camera=self.rig.camera,
             keypoints_2d=keypoints_2d,
             confidence=confidence,
-            pose_world=self._reference(entry, keypoints_2d.shape[1]),
+            pose_world=self._reference(entry, num_frames),
             distortion=self.rig.distortion,
             absent=tuple(name for name in self.rig.names if name not in entry.views),
+            # Of the clip, not of the person: told once.
+            unsure_views=0 if number else found.num_unsure,
+            unfollowed_people=0 if number else max(found.num_found - entry.people, 0),
         )
 
     def detections(self, clip: str) -> tuple[np.ndarray, np.ndarray]:
-        """Reads what the cameras saw in a clip; where they stand need not be known.
+        """Reads who is most surely seen in each image; where the cameras stand need not be known.
 
         Returns:
             Keypoints `[V, T, 17, 2]`, pixels, without lens distortion, and confidence `[V, T, 17]`;
@@ -98,18 +119,50 @@ class RigSource:
             ValueError: If there is no such clip.
             RecordingError: If one of the clip's files is broken.
         """
-        entry = self._clip(clip)
-        skeleton = skeletons.by_name(self.manifest.detections.skeleton)
+        views, num_frames = self._views(self._clip(clip))
+        return self._joints(views, detection_formats.most_surely_seen(views, num_frames))
+
+    def _views(self, entry: manifests.Clip) -> tuple[list[detection_formats.Stream | None], int]:
+        """Reads what the cameras saw of a clip, and how many frames it has."""
         views = self._streams(entry)
         positions = [view.positions for view in views if view is not None]
         num_frames = entry.num_frames or clocks.length(positions)
-        where = f"{self.manifest.path}: clip {clip!r}"
+        where = f"{self.manifest.path}: clip {entry.name!r}"
         clocks.check_length(where, num_frames)
+        skeleton = skeletons.by_name(self.joint_set)
         shape = (len(views), num_frames, skeleton.num_joints, 2)
-        files.check_shape(where, "frames", shape, np.dtype(np.float64).itemsize)
-        bent, seen = detection_formats.side_by_side(views, num_frames, skeleton.num_joints)
-        if not seen.any():
+        told = sum(view.crowd.people[..., :2].size for view in views if view is not None)
+        files.check_span(where, "frames", shape, told)
+        chosen = detection_formats.most_surely_seen(views, num_frames)
+        laid = detection_formats.side_by_side(views, chosen, skeleton.num_joints)
+        if not laid[1].any():
             raise errors.RecordingError(where, "people", "be there in a frame", "nobody in any")
+        detection_formats.require_pixels(where, *laid)
+        return views, num_frames
+
+    def _people(self, entry: manifests.Clip) -> _Film:
+        """Tells people apart; once for all of a clip, who are read one after the other."""
+        if entry.name not in self._last:
+            self._last.clear()
+            views, num_frames = self._views(entry)
+            found = association.choose(views, num_frames, self.rig, entry.people, entry.frame_rate)
+            self._last[entry.name] = _Film(views, num_frames, found)
+        film = self._last[entry.name]
+        if entry.people == 1:
+            self._last.clear()
+        return film
+
+    @functools.cached_property
+    def _last(self) -> dict[str, _Film]:
+        """The clip of several people that was read last, by its name."""
+        return {}
+
+    def _joints(
+        self, views: list[detection_formats.Stream | None], chosen: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the 17 joints of one person of each image."""
+        skeleton = skeletons.by_name(self.joint_set)
+        bent, seen = detection_formats.side_by_side(views, chosen, skeleton.num_joints)
         straight, seen = calibrations.straighten(bent, seen, self.rig)
         converter = skeletons.Converter(skeleton.joints)
         confidence = converter.confidence(seen)
@@ -120,6 +173,11 @@ class RigSource:
     def manifest(self) -> manifests.Manifest:
         """The manifest."""
         return manifests.read(pathlib.Path(self.root))
+
+    @property
+    def joint_set(self) -> str:
+        """The name of the detections' joint set."""
+        return self.skeleton or self.manifest.detections.skeleton
 
     @functools.cached_property
     def rig(self) -> calibrations.Calibration:
@@ -145,7 +203,7 @@ class RigSource:
 
     def _clip(self, name: str) -> manifests.Clip:
         for entry in self.manifest.clips:
-            if entry.name == name:
+            if name in (entry.name, *entry.names):
                 return entry
         raise ValueError(f"`clip` must be one of `clips()`. Received: clip={name!r}.")
 
@@ -164,6 +222,9 @@ class RigSource:
             for name, view in clip.views.items()
             if view.timestamps
         }
+        for name, seconds in stamps.items():
+            where = self._path(clip.views[name].timestamps, f"{field}.{name}.timestamps")
+            clocks.check_rate(where, seconds, clip.frame_rate)
         start = self._start(clip, stamps) if stamps else 0.0
         return [
             self._stream(clip, name, stamps.get(name), start) if name in clip.views else None
@@ -176,19 +237,20 @@ class RigSource:
         view = clip.views[name]
         detections = self.manifest.detections
         path = self._path(view.path, f"clips.{clip.name}.views.{name}.path")
-        skeleton = skeletons.by_name(detections.skeleton)
-        track = detection_formats.READERS[detections.format](path, skeleton)
+        skeleton = skeletons.by_name(self.joint_set)
+        frames = detection_formats.READERS[detections.format](path)
+        crowd = detection_formats.follow(frames, skeleton, detections.max_score)
         if seconds is None:
-            positions = clocks.positions_by_number(track.frames, view.first_frame)
+            positions = clocks.positions_by_number(crowd.numbers, view.first_frame)
         else:
             positions = clocks.positions_by_time(
-                track.frames,
+                crowd.numbers,
                 seconds,
                 first_frame=view.first_frame,
                 start=start,
                 frame_rate=clip.frame_rate,
             )
-        return detection_formats.Stream(track, positions)
+        return detection_formats.Stream(crowd, positions)
 
     def _start(self, clip: manifests.Clip, stamps: dict[str, np.ndarray]) -> float:
         """Returns the time of the clip's frame 0: as told, or when the first camera started."""
@@ -243,7 +305,7 @@ def read_reference(path: pathlib.Path, num_frames: int, frame_rate: float) -> np
 
 
 def _of_arrays(path: pathlib.Path, num_frames: int) -> np.ndarray:
-    content = archives.read_npz(path, ("pose_world",))
+    content = reading.npz(path, ("pose_world",))
     with errors.parsing(path, "pose_world", "hold numbers"):
         pose_world = np.asarray(content["pose_world"], np.float64)
     expected = (num_frames, skeletons.H36M_17.num_joints, 3)

@@ -13,6 +13,8 @@ _NUM_HEADER_LINES = 5
 _RULE = "have a TRC header and a full row of numbers for each frame"
 # OpenSim's (x, y, z) with y up is our world's (y, z, x) with z up.
 _WORLD_FROM_OPENSIM = [2, 0, 1]
+# Units, spelled out.
+_UNITS = {"meters": "m", "centimeters": "cm", "millimeters": "mm"}
 _SIDES = {"R": "right_", "L": "left_"}
 
 
@@ -22,7 +24,8 @@ class Markers(NamedTuple):
     Attributes:
         names: `K` joint names, as in `skeletons`.
         frame_rate: Frames per second.
-        points_world: `[T, K, 3]`, meters, world frame with z up; NaN where missing.
+        points_world: `[T, K, 3]`, meters, world frame with z up; NaN where missing, as what lies
+            at the very origin is.
     """
 
     names: tuple[str, ...]
@@ -55,9 +58,13 @@ def read(path: pathlib.Path) -> Markers:
         RecordingError: If the header or a row does not have the form of the format.
     """
     table = read_table(path)
-    if table.unit not in errors.UNITS:
-        raise errors.RecordingError(path, "header", _RULE, f"KeyError: {table.unit!r}")
-    points_world = errors.UNITS[table.unit].to_meters(table.points)[..., _WORLD_FROM_OPENSIM]
+    unit = _UNITS.get(table.unit.lower(), table.unit)
+    if unit not in errors.UNITS:
+        rule = f"be one of {', '.join((*errors.UNITS, *_UNITS))}"
+        raise errors.RecordingError(path, "Units", rule, table.unit)
+    # Many programs write zeros for a marker that they lost.
+    points = np.where((table.points == 0).all(axis=-1, keepdims=True), np.nan, table.points)
+    points_world = errors.UNITS[unit].to_meters(points)[..., _WORLD_FROM_OPENSIM]
     return Markers(table.names, table.frame_rate, points_world)
 
 
@@ -68,7 +75,7 @@ def read_table(path: pathlib.Path) -> Table:
         RecordingError: If the header or a row does not have the form of the format.
     """
     lines = files.read_text(path, "header").splitlines()
-    try:
+    with errors.parsing(path, "header", _RULE):
         header = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=True))
         unit, frame_rate = header["Units"].strip(), float(header["DataRate"])
         names = [name for name in lines[3].split("\t")[2:] if name.strip()]
@@ -76,9 +83,6 @@ def read_table(path: pathlib.Path) -> Table:
         width = 2 + 3 * len(names)
         values = np.array([[float(cell or "nan") for cell in row[:width]] for row in rows])
         points = values[:, 2:].reshape(len(rows), len(names), 3)
-    except (IndexError, KeyError, ValueError) as error:
-        received = f"{type(error).__name__}: {error}"
-        raise errors.RecordingError(path, "header", _RULE, received) from error
     return Table(tuple(_joint(name) for name in names), frame_rate, unit, values[:, 0], points)
 
 

@@ -18,7 +18,7 @@ def bulk(model, inputs, output, **options):
 
 def test_a_bad_record_is_named_and_the_rest_is_lifted(model, tmp_path):
     drawn = stored_views.columns(30)
-    drawn["keypoints_2d"][7, 3] = np.nan
+    drawn["keypoints_2d"][7, 3] = np.inf
     path = stored_views.write(tmp_path / "views.gz", drawn)
     summary = job.run(bulk(model, path, tmp_path / "out", batch_size=4))
     assert (summary["poses"], summary["lost_records"]) == (29, 1)

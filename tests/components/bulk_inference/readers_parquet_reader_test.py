@@ -6,6 +6,7 @@ import pytest
 from components.bulk_inference import readers
 from keras_mvlift import errors
 from tests.components.bulk_inference import stored_views
+from tests.untrusted import parquet_gadgets
 
 
 def read(path, batch_size=8):
@@ -97,3 +98,11 @@ def test_a_damaged_file_is_refused_by_name(tmp_path):
     path.write_bytes(whole[:40] + bytes(200) + whole[240:])
     with pytest.raises(errors.RecordingError, match=r"views.parquet: `rows` must be whole Parquet"):
         read(path)
+
+
+def test_a_schema_that_would_run_code_is_refused_and_does_not_run(tmp_path):
+    path, _ = write(tmp_path / "views.parquet")
+    parquet_gadgets.rewrite(path, "clip", f"touch {tmp_path / 'ran'}")
+    with pytest.raises(errors.RecordingError, match=r"views.parquet: `clip` must be of a plain"):
+        read(path)
+    assert not (tmp_path / "ran").exists()

@@ -13,7 +13,6 @@ from keras_mvlift.datasets.human36m import protocol
 from keras_mvlift.datasets.human36m import release as human36m_release
 from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.studio import human36m
-from keras_mvlift.untrusted import cdf
 from tests.components import studio_examples
 
 CAMERA = "55011271"
@@ -29,16 +28,16 @@ def overwrite(path):
 
 
 def put_nan(path):
-    values = cdf.read(path, 64)
+    values = human36m_release.read_cdf(path, 64)
     values[7, 3] = np.nan
     path.unlink()
-    cdf.write(path, values)
+    human36m.write_cdf(path, values)
 
 
 def shorten(path):
-    values = cdf.read(path, 64)
+    values = human36m_release.read_cdf(path, 64)
     path.unlink()
-    cdf.write(path, values[:-1])
+    human36m.write_cdf(path, values[:-1])
 
 
 def rename(path):

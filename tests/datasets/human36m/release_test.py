@@ -4,7 +4,7 @@ import pytest
 from keras_mvlift import errors
 from keras_mvlift.datasets.human36m import protocol, rig
 from keras_mvlift.datasets.human36m import release as human36m_release
-from keras_mvlift.untrusted import cdf
+from keras_mvlift.studio import human36m
 from tests.datasets.human36m import releases
 
 
@@ -74,6 +74,8 @@ def test_poses_in_meters_are_refused(release):
     root, takes = release
     path = human36m_release.cdf_pose_path(root, "S1", "Directions 1")
     path.unlink()
-    cdf.write(path, protocol.joints_to_raw(takes["S1_Directions_1"].pose_world).reshape(8, 96))
+    human36m.write_cdf(
+        path, protocol.joints_to_raw(takes["S1_Directions_1"].pose_world).reshape(8, 96)
+    )
     with pytest.raises(errors.RecordingError, match="be in mm, of people of human size"):
         human36m_release.CDFPoses(root).read("S1", "Directions 1")

@@ -5,9 +5,9 @@ import pytest
 
 from keras_mvlift import errors
 from keras_mvlift.datasets.human36m import release, rig
-from keras_mvlift.untrusted import cdf
+from keras_mvlift.studio import human36m
 from tests.datasets.human36m import releases
-from tests.untrusted import damage
+from tests.untrusted import damage, parquet_gadgets
 
 
 @pytest.fixture
@@ -88,10 +88,10 @@ def test_a_frame_without_a_number_is_refused_by_name(root, value):
         (release.cdf_pose_path(root, "S1", "Directions 1"), 96),
         (release.cdf_keypoints_path(root, "S1", "Directions 1", rig.CAMERAS[3]), 64),
     ):
-        data, values = path.read_bytes(), cdf.read(path, width)
+        data, values = path.read_bytes(), release.read_cdf(path, width)
         values[4, 10] = value
         path.unlink()
-        cdf.write(path, values)
+        human36m.write_cdf(path, values)
         with pytest.raises(errors.RecordingError, match=r"must be finite.*frame 4") as caught:
             releases.open_source(root).read("S1_Directions_1")
         assert caught.value.path == path
@@ -118,3 +118,12 @@ def test_damage_ends_in_a_refusal_or_in_a_clip(root):
         releases.open_source(root).read("S1_Directions_1")
 
     assert damage.assert_only_our_errors(read, path, path.read_bytes(), count=100) > 30
+
+
+def test_a_table_whose_schema_would_run_code_is_refused_and_does_not_run(tmp_path):
+    releases.write(tmp_path, formats=("confidence", "cdf"))
+    (tmp_path / "detections.npz").unlink()
+    parquet_gadgets.rewrite(tmp_path / "detections.parquet", "frame", f"touch {tmp_path / 'ran'}")
+    with pytest.raises(errors.RecordingError, match=r"`frame` must be of a plain type"):
+        releases.open_source(tmp_path, detections="detections.parquet").clips()
+    assert not (tmp_path / "ran").exists()

@@ -6,7 +6,7 @@ import pytest
 from keras_mvlift import configs, errors, sources
 from keras_mvlift.datasets.human36m import release as human36m_release
 from keras_mvlift.datasets.human36m import rig, source
-from keras_mvlift.untrusted import cdf
+from keras_mvlift.studio import human36m
 from tests.datasets.human36m import releases
 
 CPN = "cpn_ft_h36m_dbb"
@@ -85,10 +85,10 @@ def test_distortion_may_be_left_in(release):
 def test_detections_whose_lens_has_no_inverse_are_not_seen(release):
     root, _ = release
     path = human36m_release.cdf_keypoints_path(root, "S1", "Directions 1", rig.CAMERAS[1])
-    values = cdf.read(path, 64)
+    values = human36m_release.read_cdf(path, 64)
     values[5, :2] = 1e7
     path.unlink()
-    cdf.write(path, values)
+    human36m.write_cdf(path, values)
     clip = releases.open_source(root).read("S1_Directions_1")
     assert np.argwhere(clip.confidence == 0).tolist() == [[1, 5, 0]]
     assert not clip.keypoints_2d[1, 5, 0].any()
@@ -196,9 +196,9 @@ def test_without_poses_cameras_are_cut_to_the_shortest(release):
 def test_projections_must_be_as_long_as_poses(release):
     root, _ = release
     path = human36m_release.cdf_keypoints_path(root, "S1", "Directions 1", rig.CAMERAS[1])
-    values = cdf.read(path, 64)
+    values = human36m_release.read_cdf(path, 64)
     path.unlink()
-    cdf.write(path, np.concatenate([values, values[:1]]))
+    human36m.write_cdf(path, np.concatenate([values, values[:1]]))
     with pytest.raises(errors.RecordingError, match=r"have 8 to 8 frames.*Received: 9") as caught:
         releases.open_source(root).read("S1_Directions_1")
     assert caught.value.path == path

@@ -89,10 +89,14 @@ def test_ros_camera_info_is_read_without_a_place(tmp_path):
         ("plumb_bob", "rational_polynomial", "left/distortion_model", "another lens is not read"),
         ("camera_name: left", "fisheye_model: 1", "left/fisheye_model", "a fisheye lens"),
         ("rows: 3", "rows: 4", "left/camera_matrix", "be a matrix of `rows` by `cols`"),
-        ("  cols: 3\n", "", "left/camera_matrix", "be a matrix.*KeyError"),
-        ("camera_matrix", "other_matrix", "cameras", "be there. Received: none"),
-        ("distortion_coefficients", "other", "left/distortions", "be there. Received: nothing"),
-        ("data: [500", "data: [many", "left/camera_matrix", "ValueError.*many"),
+        ("  cols: 3\n", "", "left/camera_matrix", "be a matrix.*no `cols`"),
+        (
+            "camera_matrix",
+            "other_matrix",
+            "cameras",
+            "hold a matrix of each.*: image_wi",
+        ),
+        ("data: [500", "data: [many", "left/camera_matrix", "Received: 'many'"),
         (
             "image_width: 640",
             "width: !!python/object:os.system {x: 1}",
@@ -112,7 +116,7 @@ def test_a_file_that_is_not_a_calibration_is_refused(tmp_path, old, new, field, 
 def test_a_list_is_no_calibration(tmp_path):
     path = tmp_path / "rig.json"
     path.write_text(json.dumps([1, 2]))
-    with pytest.raises(errors.RecordingError, match=r"be a mapping.*Received: list"):
+    with pytest.raises(errors.RecordingError, match=r"hold a matrix of each.*Received: 1, 2"):
         calibration_files.read_opencv(path)
 
 
@@ -136,3 +140,102 @@ def test_damaged_files_end_in_our_error(tmp_path, suffix):
         )
         > 60
     )
+
+
+def parts(rig, index):
+    """Returns a camera's matrix, lens, rotation and translation as lists."""
+    intrinsics, rotation, center = (np.asarray(value)[index] for value in rig.camera)
+    numbers = intrinsics, rig.distortion[index], rotation, -rotation @ center
+    return [value.tolist() for value in numbers]
+
+
+def easymocap(folder, rig):
+    for name, keys in (("intri", ("K", "dist")), ("extri", ("Rot", "T"))):
+        storage = cv2.FileStorage(str(folder / f"{name}.yml"), cv2.FILE_STORAGE_WRITE)
+        storage.write("names", " ".join(rig.names))
+        for index, camera in enumerate(rig.names):
+            known = dict(zip(("K", "dist", "Rot", "T"), parts(rig, index), strict=True))
+            for key in keys:
+                storage.write(f"{key}_{camera}", np.array(known[key], np.float64))
+        storage.release()
+    return folder
+
+
+def listed(folder, rig, keys, below=None):
+    cameras = [
+        dict(zip(keys, parts(rig, index), strict=True)) | {"name": name}
+        for index, name in enumerate(rig.names)
+    ]
+    path = folder / "rig.json"
+    path.write_text(json.dumps({below: cameras} if below else cameras))
+    return path
+
+
+def kalibr(folder, rig):
+    """Each camera stands in the frame of the one before; the first one's is the world."""
+    told, former = {}, np.eye(4)
+    for index, name in enumerate(rig.names):
+        (row, lens, rotation, translation), pose = parts(rig, index), np.eye(4)
+        pose[:3, :3], pose[:3, 3] = rotation, translation
+        focal = [row[0][0], row[1][1], row[0][2], row[1][2]]
+        told[name] = {"intrinsics": focal, "distortion_coeffs": lens, "camera_model": "pinhole"}
+        if index:
+            told[name]["T_cn_cnm1"] = (pose @ np.linalg.inv(former)).tolist()
+        former = pose
+    path = folder / "camchain.yaml"
+    path.write_text(json.dumps(told))
+    return path
+
+
+FORMS = {
+    "easymocap": easymocap,
+    "aistpp": lambda folder, rig: listed(
+        folder, rig, ("matrix", "distortions", "rotation", "translation")
+    ),
+    "panoptic": lambda folder, rig: listed(folder, rig, ("K", "distCoef", "R", "t"), "cameras"),
+    "kalibr": kalibr,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rigs_of_other_programs_are_read(tmp_path, form):
+    rig = rigs_of_cameras.draw()._replace(image_sizes=np.zeros((3, 2)))
+    if form == "kalibr":
+        first = rig.camera._replace(rotation=np.array(rig.camera.rotation))
+        first.rotation[0], first.center[0] = np.eye(3), 0.0
+        rig = rig._replace(camera=first)
+    read = calibration_files.read_opencv(FORMS[form](tmp_path, rig))
+    rigs_of_cameras.assert_same(read, rig, atol=1e-9)
+
+
+MATRIX = [[500, 0, 320], [0, 510, 240], [0, 0, 1]]
+XML = """<?xml version="1.0"?><opencv_storage><camera_matrix type_id="opencv-matrix">
+<rows>3</rows><cols>3</cols><dt>d</dt><data>500 0 320 0 510 240 0 0 1</data></camera_matrix>
+<image_width>640</image_width><image_height>480</image_height></opencv_storage>"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("left.json", json.dumps({"mtx": MATRIX, "dist": [[0, 0, 0, 0, 0]]})),
+        ("left.yaml", f"K: {np.ravel(MATRIX).tolist()}\nD: []\ndistortion_model: plumb_bob\n"),
+        ("left.json", json.dumps({"camera_matrix": MATRIX})),
+        ("left.xml", XML),
+        ("intri.yml", json.dumps({"K_left": MATRIX})),
+    ],
+)
+def test_a_camera_alone_is_read_and_a_lens_of_which_nothing_is_said_bends_nothing(
+    tmp_path, name, text
+):
+    (tmp_path / name).write_text(text)
+    read = calibration_files.read_opencv(tmp_path / name)
+    assert (read.names, read.has_extrinsics) == (("left",), False)
+    np.testing.assert_array_equal(read.camera.intrinsics[0], MATRIX)
+    assert not read.distortion.any()
+
+
+def test_what_is_known_by_half_is_refused_by_the_name_of_what_it_is(tmp_path):
+    path = tmp_path / "extri.yml"
+    path.write_text(json.dumps({"R_1": [1, 2, 3], "T_1": [1, 2, 3]}))
+    with pytest.raises(errors.RecordingError, match="of EasyMocap's extri without its intri"):
+        calibration_files.read_opencv(path)

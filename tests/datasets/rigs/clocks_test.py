@@ -82,7 +82,7 @@ def test_time_stamps_are_lines_or_a_column(tmp_path, text):
         ("", "be finite on at least one line. Received: no line"),
         ("seconds\n", "no line"),
         ("time\n0.5\n", "be a number on each line.*'time'"),
-        ("frame,seconds\n1\n", "be a number on each line.*IndexError"),
+        ("frame,seconds\n1\n", "be a number on each line.*too few"),
         ("0.5\nnan\n", "Received: NaN or infinity"),
         ("0.5\n0.75\n0.75\n", "go up from frame to frame. Received: 0.75 before 0.75"),
     ],

@@ -5,6 +5,7 @@ import pytest
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.rigs import detections
+from tests.datasets.rigs import surest_people
 from tests.untrusted import damage
 
 
@@ -28,7 +29,7 @@ def write(tmp_path, content):
 
 
 def read(path):
-    return detections.read_alphapose(path, skeletons.COCO_17)
+    return surest_people.track(detections.alphapose_frames(path), skeletons.COCO_17)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +68,13 @@ def test_confidences_above_one_are_cut_not_scaled(tmp_path):
     [
         ("[", "results", "be JSON"),
         ({"bodies": []}, "results", "be AlphaPose's list of people. Received: dict"),
-        ([{"keypoints": []}], "[0]", "have an `image_id` and `keypoints`.*KeyError"),
-        ([entry(), entry("first.jpg")], "[1].image_id", "end in a frame number.*first.jpg"),
+        ([{"keypoints": []}], "[0]", "have an `image_id` and `keypoints`.*no `image_id`"),
+        ([entry(), entry("first.jpg")], "image_id", "hold a frame number.*first.jpg"),
+        (
+            [entry(f"{part}_{number}_1.jpg") for part in "ab" for number in range(3)],
+            "image_id",
+            "hold a number that is each frame's own. Received: a_0_1.jpg and a_1_1.jpg among 6",
+        ),
         ([entry("3.jpg", keypoints=[1, 2, 0.5])], "keypoints of frame 3", "the 17 joints.*: 1"),
     ],
 )

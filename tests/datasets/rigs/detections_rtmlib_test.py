@@ -6,6 +6,7 @@ import pytest
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.rigs import detections
 from tests.datasets import recordings
+from tests.datasets.rigs import surest_people
 from tests.untrusted import damage
 
 HALPE = skeletons.HALPE_26
@@ -26,7 +27,7 @@ def write(tmp_path, **changes):
 
 
 def read(path):
-    return detections.read_rtmlib(path, HALPE)
+    return surest_people.track(detections.rtmlib_frames(path), HALPE)
 
 
 def test_arrays_are_read_and_the_surest_person_chosen(tmp_path):

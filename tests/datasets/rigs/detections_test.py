@@ -5,6 +5,7 @@ import pytest
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.rigs import detections
+from tests.datasets.rigs import surest_people
 
 PATH = pathlib.Path("seen.json")
 COCO = skeletons.COCO_17
@@ -23,7 +24,7 @@ def frame(number, *people):
 
 
 def test_frames_are_put_in_order_and_gaps_stay():
-    track = detections.follow([frame(9, person(0.9)), frame(2, person(0.2)), frame(4)], COCO)
+    track = surest_people.track([frame(9, person(0.9)), frame(2, person(0.2)), frame(4)], COCO)
     assert track.frames.tolist() == [2, 4, 9]
     assert track.confidence[:, 0].tolist() == [0.2, 0.0, 0.9]
     np.testing.assert_array_equal(track.keypoints_2d[[0, 2]], [person(0)[:, :2]] * 2)
@@ -34,21 +35,21 @@ def test_the_person_most_surely_seen_is_chosen_by_the_sum_before_confidences_are
     loud, steady = person(0.3), person(0.9, seed=1)
     # Cut first, its sum would be 1 + 16 * 0.3 = 5.8, less than 15.3.
     loud[0, 2] = 20.0
-    track = detections.follow([frame(0, steady, loud)], COCO)
+    track = surest_people.track([frame(0, steady, loud)], COCO)
     np.testing.assert_array_equal(track.keypoints_2d[0], loud[:, :2])
     assert track.confidence[0].tolist() == [1.0] + [0.3] * 16
 
 
 def test_each_frame_has_its_own_choice_and_of_equals_the_first():
-    people = np.zeros((5, 2, 3))
-    people[:, :, 2] = [[0.1, 0.2], [0.2, 0.2], [0.2, 0.2], [0.5, 0.1], [0.4, 0.1]]
-    chosen, seen = detections.most_surely_seen(np.array([0, 0, 0, 3, 3]), people)
-    assert (chosen.tolist(), seen.tolist()) == ([1, 3], [0, 3])
+    first, second, third, surer = (person(0.2, seed) for seed in range(4))
+    surer[:, 2] = 0.3
+    track = surest_people.track([frame(0, first, second), frame(1, third, surer)], COCO)
+    np.testing.assert_array_equal(track.keypoints_2d, [first[:, :2], surer[:, :2]])
 
 
 @pytest.mark.parametrize("frames", [[], [frame(0), frame(1)]], ids=["no frame", "nobody"])
 def test_nobody_is_a_track_too(frames):
-    track = detections.follow(frames, COCO)
+    track = surest_people.track(frames, COCO)
     assert track.confidence.shape == (len(frames), 17)
     assert not track.confidence.any()
 
@@ -56,7 +57,7 @@ def test_nobody_is_a_track_too(frames):
 def test_people_may_be_rows_of_joints():
     nested = detections.Frame(0, PATH, "frame", [person(0.4).tolist()])
     mixed = detections.Frame(1, PATH, "frame", [person(0.4).ravel().tolist()])
-    track = detections.follow([nested, mixed], COCO)
+    track = surest_people.track([nested, mixed], COCO)
     np.testing.assert_array_equal(track.keypoints_2d[0], track.keypoints_2d[1])
 
 
@@ -81,5 +82,5 @@ def test_people_may_be_rows_of_joints():
 )
 def test_what_cannot_be_is_refused_by_file_and_frame(bad, field, message):
     with pytest.raises(errors.RecordingError, match=message) as caught:
-        detections.follow([frame(3, person(0.5)), bad], COCO)
+        surest_people.track([frame(3, person(0.5)), bad], COCO)
     assert (caught.value.path, caught.value.field) == (PATH, field)

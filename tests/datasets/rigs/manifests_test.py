@@ -75,8 +75,19 @@ def test_every_field_is_read_and_the_others_have_defaults(tmp_path):
     )
     assert manifest.cameras == ("cam1", "cam2")
     views = {"cam1": ("a/cam1_json", 3, ""), "cam2": ("a/cam2_json", 0, "a/cam2.csv")}
-    assert anna == ("anna", "anna", "yoga", views, True, 50.0, 0, None, "anna.trc")
-    assert ben == ("ben", "ben", "walk", {"cam1": ("b/cam1_json", 0, "")}, False, 25.0, 9, 1.5, "")
+    assert anna == ("anna", "anna", "yoga", views, True, 50.0, 0, None, "anna.trc", 1)
+    assert ben == (
+        "ben",
+        "ben",
+        "walk",
+        {"cam1": ("b/cam1_json", 0, "")},
+        False,
+        25.0,
+        9,
+        1.5,
+        "",
+        1,
+    )
 
 
 def test_what_may_be_left_out_may(tmp_path):

@@ -1,0 +1,551 @@
+"""Causes that hold in some frames of a rig only, each tried by undoing it there."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import optimize
+from scipy.spatial import transform
+
+from keras_mvlift import skeletons
+from keras_mvlift.diagnosis import findings, mistakes, moments, residuals
+from keras_mvlift.diagnosis import footage as footages
+
+MIN_SHARE = 0.06
+"""A camera that is off in a smaller share of its frames has blunders, as every detector."""
+
+MAX_SHARE = 0.9
+"""What holds in a greater share of the frames holds in all of them."""
+
+MIN_MENDED = 0.8
+"""A cause must bring this share of a camera's frames that are off back to where they belong,"""
+
+MAX_NOISES = 3.0
+"""and what it brings back must be off by no more than so many times the camera's noise."""
+
+# Tried is what is off in fewer frames, too: a frozen picture is wrong only once people move.
+_TRIED_SHARE = 0.03
+_MIN_SHARE_NEAR = 0.15
+Traced = Iterator[tuple[findings.Finding, footages.Footage]]
+
+
+def trace(footage: footages.Footage) -> Traced:
+    """Finds the causes for cameras that are off in some of their frames.
+
+    Yields:
+        Each cause, and the footage without it and those before it.
+    """
+    seen = moments.consensus(footage)
+    for cause in (_lasting, _frozen, _sides, _sides_of_all):
+        # A clock may be wrong in all frames; all else needs a calibration that holds in others.
+        if cause is not _lasting and (seen.tolerance >= moments.TOLERANCE[1]).any():
+            continue
+        suspects = _suspects(seen, _TRIED_SHARE, 1.0 if cause is _lasting else MAX_SHARE)
+        views = {_sides_of_all: [0], _frozen: range(footage.num_views)}.get(cause, suspects)
+        for view in views:
+            for finding, corrected in cause(footage, seen, int(view)):
+                yield finding, corrected
+                footage, seen = corrected, moments.consensus(corrected)
+
+
+def _lasting(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
+    """Looks for a wrong clock and a bumped camera, and takes what explains the view better."""
+    found = [*out_of_step(footage, seen, view), *_moved(footage, seen, view)]
+    if found:
+        yield min(found, key=lambda each: each[0].after or 0.0)
+
+
+def leftovers(footage: footages.Footage) -> Traced:
+    """Tells of frames that no cause mends, and takes them out."""
+    seen = moments.consensus(footage)
+    views = _suspects(seen, MIN_SHARE, MAX_SHARE)
+    if not len(views):
+        return
+    where = seen.is_off & np.isin(np.arange(footage.num_views), views)[:, np.newaxis]
+    before = float(np.median(seen.error[where]))
+    is_other = before > moments.TOLERANCE[1]
+    if not is_other and seen.share_off.max() < _MIN_SHARE_NEAR:
+        return
+    told = " and ".join(_in_frames(footage, view, where[view]) for view in views)
+    total = where.any(axis=0).mean()
+    others = "the other does" if footage.num_views == 2 else "the others do"
+    what = (
+        "does not show whom"
+        if is_other
+        else f"is off by {before:.0%} of the person's size from what"
+    )
+    corrected = footage.without(where)
+    yield (
+        _finding(
+            "other_person" if is_other else "frames_off",
+            footage,
+            where,
+            f"{told} {what} {others}; in {total:.0%} of the frames the cameras disagree. Leaving "
+            "such frames out, they agree.",
+            "Choose the same person in all cameras, or leave these frames out."
+            if is_other
+            else "Look at these frames: light, speed, what hides the person.",
+            (before, None),
+            severity=findings.ERROR if total > MAX_ODD else findings.WARNING,
+        ),
+        corrected,
+    )
+
+
+MAX_ODD = 0.5
+"""Where the cameras disagree in more of the frames, it is an error."""
+
+
+def _suspects(seen: moments.Consensus, least: float, most: float) -> np.ndarray:
+    return np.flatnonzero((seen.share_off >= least) & (seen.share_off <= most))
+
+
+def _in_frames(footage: footages.Footage, view: int, where: np.ndarray) -> str:
+    """Says where a view is off: camera, share and first frame."""
+    first = int(np.flatnonzero(where)[0])
+    clip = f" of {footage.clips[footage.run[first]]}" if len(set(footage.clips)) > 1 else ""
+    return (
+        f"{footage.camera_names[view]}, in {where.mean():.0%} of its frames from frame "
+        f"{footage.frame[first]}{clip} on,"
+    )
+
+
+def _finding(
+    name: str,
+    footage: footages.Footage,
+    where: np.ndarray,
+    sentence: str,
+    remedy: str,
+    figures: tuple[float, float | None],
+    *,
+    severity: str = "",
+    **details: object,
+) -> findings.Finding:
+    """Makes a finding about views `[V, T]` bool; a majority of wrong frames makes it an error."""
+    views = np.flatnonzero(where.any(axis=1))
+    names = [footage.camera_names[view] for view in views]
+    share = {name: float(where[view].mean()) for name, view in zip(names, views, strict=True)}
+    first = {
+        name: int(footage.frame[np.flatnonzero(where[view])[0]])
+        for name, view in zip(names, views, strict=True)
+    }
+    is_error = where.any(axis=0).mean() > MAX_ODD
+    return findings.Finding(
+        name=name,
+        severity=severity or (findings.ERROR if is_error else findings.WARNING),
+        cameras=tuple(names),
+        sentence=sentence,
+        remedy=remedy,
+        before=figures[0],
+        after=figures[1],
+        unit="share of the person's size",
+        details={"share": share, "first_frame": first, **details},
+    )
+
+
+def _is_noise(
+    footage: footages.Footage, seen: moments.Consensus, view: int, error: np.ndarray
+) -> bool:
+    """Tells whether errors, in places found without the camera, are those of its detector."""
+    as_it_is = _mended_error(footage, seen, view, footage)
+    usual = as_it_is[(as_it_is <= seen.tolerance[view]) & ~seen.is_off[view]]
+    return bool(len(usual) and np.median(error) <= MAX_NOISES * np.percentile(usual, 25))
+
+
+def _mended_error(
+    footage: footages.Footage, seen: moments.Consensus, view: int, mended: footages.Footage
+) -> np.ndarray:
+    """Returns how far, `[T]`, a camera would be off with what it has in other footage."""
+    is_it = np.arange(footage.num_views) == view
+    both = footage.mixed(mended, is_it)
+    members = ~seen.is_off & ~is_it[:, np.newaxis]
+    # Two cameras have nothing but each other.
+    return moments.distances(both, moments.placed(both, members, seen.fixes))[view]
+
+
+MIN_SIDES = 0.025
+"""By so much swapped sides must be off to be told; shares of the person's size."""
+
+
+def _sides(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
+    swapped = mistakes.swap_sides(footage)
+    error, before = (_mended_error(footage, seen, view, part) for part in (swapped, footage))
+    # From the side, left and right look alike: such frames tell nothing.
+    is_told = np.maximum(error, before) > MIN_SIDES
+    is_swapped = is_told & (error <= seen.tolerance[view]) & (error < before / 2)
+    is_right = is_told & (before <= seen.tolerance[view]) & (before < error / 2)
+    share = is_swapped.sum() / max((is_swapped | is_right).sum(), 1)
+    if not MIN_SHARE <= share <= MAX_SHARE or not _is_noise(footage, seen, view, error[is_swapped]):
+        return
+    if footage.num_views == 2:
+        view = _turned_around(footage, is_swapped)
+    where = (np.arange(footage.num_views) == view)[:, np.newaxis] & is_swapped
+    figures = float(np.median(before[is_swapped])), float(np.median(error[is_swapped]))
+    yield (
+        _finding(
+            "sides_swapped",
+            footage,
+            where,
+            f"In {_in_frames(footage, view, where[view])} left and right are swapped. Undoing it "
+            f"brings the camera from {figures[0]:.0%} of the person's size off to "
+            f"{figures[1]:.1%}.",
+            "Detect with a surer model, or swap the joints of these frames back.",
+            figures,
+        ),
+        _swapped_at(footage, where),
+    )
+
+
+def _swapped_at(footage: footages.Footage, where: np.ndarray) -> footages.Footage:
+    swapped = mistakes.swap_sides(footage)
+    return footage.replace_images(
+        np.where(where[..., np.newaxis, np.newaxis], swapped.keypoints_2d, footage.keypoints_2d),
+        np.where(where[..., np.newaxis], swapped.confidence, footage.confidence),
+    )
+
+
+def _turned_around(footage: footages.Footage, frames: np.ndarray) -> int:
+    """Tells which of two views has its sides swapped: undone, the person faces ahead."""
+    facing = []
+    for view in range(2):
+        where = (np.arange(2) == view)[:, np.newaxis] & frames
+        placed = residuals.reproject(_swapped_at(footage, where).frames(np.flatnonzero(frames)))
+        facing.append(residuals.facing(placed.points, placed.is_seen))
+    return int(np.argmax(facing))
+
+
+def _sides_of_all(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
+    """Looks for stretches in which all cameras agree on a person who faces backwards."""
+    del seen, view
+    placed = residuals.reproject(footage)
+    points = np.where(placed.is_seen[..., np.newaxis], placed.points, np.nan)
+    skeleton = skeletons.H36M_17
+    left, right = points[:, list(skeleton.left)], points[:, list(skeleton.right)]
+    now, swapped = np.concatenate([left, right], axis=1), np.concatenate([right, left], axis=1)
+    same, other = (_median(np.linalg.norm(part[1:] - now[:-1], axis=-1)) for part in (now, swapped))
+    turns = np.concatenate([[False], (other < same / 2) & (np.diff(footage.run) == 0)])
+    group = 2 * footage.run + np.cumsum(turns) % 2
+    facing = {
+        number: residuals.facing(placed.points[group == number], placed.is_seen[group == number])
+        for number in np.unique(group)
+    }
+    back = [number for number, value in facing.items() if value <= -residuals.MIN_FACING]
+    frames = np.isin(group, back)
+    ahead = max(facing.values())
+    if not MIN_SHARE <= frames.mean() <= MAX_SHARE or ahead < residuals.MIN_FACING:
+        return
+    where = np.broadcast_to(frames, (footage.num_views, len(frames)))
+    yield (
+        _finding(
+            "sides_swapped",
+            footage,
+            where,
+            f"Left and right are swapped in all cameras at once, in {frames.mean():.0%} of the "
+            f"frames from frame {footage.frame[np.flatnonzero(frames)[0]]} on: there the nose is "
+            "behind the shoulders and the knees bend backwards.",
+            "Detect with a surer model, or swap the joints of these frames back.",
+            (min(facing[number] for number in back), ahead),
+        ),
+        _swapped_at(footage, where),
+    )
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    return residuals.masked_median(values, np.isfinite(values))
+
+
+MAX_STILL = 0.0005
+"""Joints that move by less from frame to frame are of the same picture; of the person's size."""
+
+_MIN_STILL_FRAMES = 5
+
+
+def _frozen(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
+    points = footage.keypoints_2d[:, :, moments.LIMBS]
+    known = footage.confidence[:, :, moments.LIMBS] > 0
+    step = np.linalg.norm(np.diff(points, axis=1), axis=-1)
+    step = residuals.masked_median(step, known[:, 1:] & known[:, :-1])
+    is_still = step <= MAX_STILL * footage.person_size[:, np.newaxis]
+    # What stands still for all is a slow detector or a statue.
+    is_still = is_still[view] & ~np.delete(is_still, view, axis=0).all(axis=0)
+    still = np.concatenate([[False], is_still & (np.diff(footage.run) == 0)])
+    _, stretch, length = np.unique(np.cumsum(~still), return_inverse=True, return_counts=True)
+    frames = still & (length[stretch] > _MIN_STILL_FRAMES)
+    if frames.mean() < MIN_SHARE:
+        return
+    where = (np.arange(footage.num_views) == view)[:, np.newaxis] & frames
+    corrected = footage.without(where)
+    yield (
+        _finding(
+            "camera_frozen",
+            footage,
+            where,
+            f"{_in_frames(footage, view, where[view])} shows the same picture again and again "
+            "while the person moves on.",
+            "Leave these frames out; look for a camera or a file that stalls.",
+            (float(np.nanmedian(seen.error[view][frames])), None),
+        ),
+        corrected,
+    )
+
+
+# Cameras whose clock runs at another rate, or that lose frames: their offset changes.
+
+MIN_CHANGE = 2
+"""Frames by which an offset must change from the start to the end of a recording."""
+
+MIN_ONE_WAY = 0.6
+"""The share of all changes of an offset that must go the same way."""
+
+MIN_FOUND = 0.6
+"""The share of the frames that are off that must be found at another time."""
+
+MIN_BETTER = 1.04
+"""By so much the camera must agree better: slow people show time little."""
+
+_MAX_OFFSET = 250
+_CAP = 0.15
+# What a frame costs that is out of the recording: more than a right one, less than a wrong one.
+_OUTSIDE = 0.06
+_STEP_COST = 0.01
+_MAX_MOMENTS = 100
+
+
+def out_of_step(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
+    """Looks for an offset of a camera that changes in the course of the recording."""
+    offsets, start, end, seconds = offsets_over_time(footage, seen, view)
+    way = np.abs(np.diff(offsets))[np.diff(footage.run) == 0].sum()
+    # A clock goes one way; what else is off wants to go back and forth.
+    if not max(MIN_CHANGE, MIN_ONE_WAY * way) <= abs(end - start) < np.inf:
+        return
+    every = np.zeros((footage.num_views, footage.num_frames), int)
+    every[view] = offsets
+    corrected = footage.shifted(every)
+    error = _mended_error(footage, seen, view, corrected)
+    known, off = np.isfinite(error), seen.is_off[view]
+    is_mended = known & (error <= seen.tolerance[view])
+    # At an end, what a camera should have seen may not have been filmed.
+    if (off & is_mended).sum() < MIN_FOUND * off.sum():
+        return
+    share = 1 - is_mended.sum() / max(known.sum(), 1)
+    as_it_is = float(np.nanmedian(_mended_error(footage, seen, view, footage)))
+    figures = as_it_is, float(np.median(error[known]))
+    if figures[1] * MIN_BETTER > figures[0] or not _is_noise(footage, seen, view, error[known]):
+        return
+    if share > max(MIN_SHARE, (1 - MIN_MENDED) * seen.share_off[view]):
+        return
+    name, rate = footage.camera_names[view], footage.frame_rate + (end - start) / seconds
+    yield (
+        _finding(
+            "time_drift",
+            footage,
+            every != 0,
+            f"{name} does not keep time with the others: {_off(start)} at the start and "
+            f"{_off(end)} at the end, as if it ran at {rate:.1f} frames a second instead of "
+            f"{footage.frame_rate:g}, or lost frames that were numbered on. Undoing it leaves "
+            f"{share:.0%} of its frames off.",
+            "Give its frames time stamps (`timestamps`) or their own numbers; a constant shift "
+            "does not mend it.",
+            figures,
+            severity=findings.ERROR,
+            offset_at_start=float(start),
+            offset_at_end=float(end),
+            frame_rate=float(rate),
+        ),
+        corrected,
+    )
+
+
+def _off(offset: float) -> str:
+    if abs(offset) < 0.5:
+        return "0 frames off"
+    return (
+        f"{abs(offset):.0f} frame{'s' * (abs(offset) >= 1.5)} {'late' if offset > 0 else 'early'}"
+    )
+
+
+def offsets_over_time(
+    footage: footages.Footage, seen: moments.Consensus, view: int
+) -> tuple[np.ndarray, float, float, float]:
+    """Follows a camera's time offset through the recording.
+
+    Returns:
+        The offset in each frame `[T]`, frames, positive where the camera is late; at the start
+        and at the end of the recording; and the seconds between these.
+    """
+    members = ~seen.is_off & (np.arange(footage.num_views) != view)[:, np.newaxis]
+    points = moments.placed(footage, members, seen.fixes)
+    every = np.zeros(footage.num_frames, int)
+    ends = []
+    for run in np.unique(footage.run):
+        frames = np.flatnonzero(footage.run == run)
+        instants = frames[footages.spread(len(frames), _MAX_MOMENTS)]
+        reach = min(_MAX_OFFSET, len(frames) - 1)
+        cost, inside = _costs(footage, points, view, frames, instants, reach)
+        path = _cheapest(cost)
+        every[frames] = np.interp(frames, instants, path - reach).round()
+        row = np.arange(len(path))
+        told = np.flatnonzero(inside[row, path] & (cost[row, path] <= seen.tolerance[view]))
+        if len(told):
+            part = max(1, len(told) // 10)
+            for chosen in (told[:part], told[-part:]):
+                ends.append((np.mean(instants[chosen]), np.median(path[chosen] - reach)))
+    if not ends:
+        return every, np.nan, np.nan, 1.0
+    (first, start), (last, end) = ends[0], ends[-1]
+    return every, float(start), float(end), float(max(last - first, 1) / footage.frame_rate)
+
+
+def _costs(
+    footage: footages.Footage,
+    points: np.ndarray,
+    view: int,
+    frames: np.ndarray,
+    instants: np.ndarray,
+    reach: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Measures how far a camera is off at some instants if moved by -reach ... reach frames.
+
+    Returns:
+        `[M, 2 reach + 1]`, shares of the person's size, and whether the frame was filmed.
+    """
+    index = instants[:, np.newaxis] + np.arange(-reach, reach + 1)
+    inside = (index >= frames[0]) & (index <= frames[-1])
+    index = np.clip(index, frames[0], frames[-1])
+    seen = footage.confidence[view][:, moments.LIMBS] > 0
+    if footage.num_views > 2:
+        image = moments.project(footage, points[instants])[view]
+        error = np.linalg.norm(
+            footage.keypoints_2d[view][:, moments.LIMBS][index] - image[:, np.newaxis], axis=-1
+        )
+        error, known = error / footage.person_size[view], np.isfinite(image[..., 0])
+    else:
+        error, known = _epipolar_errors(footage, view, index, instants)
+    median = residuals.masked_median(error, known[:, np.newaxis] & seen[index])
+    median = np.minimum(np.nan_to_num(median, nan=_OUTSIDE), _CAP)
+    return np.where(inside, median, _OUTSIDE), inside
+
+
+def _epipolar_errors(
+    footage: footages.Footage, view: int, index: np.ndarray, instants: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    views = footage.views(np.array([1 - view, view]))
+    first, second = (type(views.camera)(*(f[i : i + 1] for f in views.camera)) for i in (0, 1))
+    rays = footage.rays[:, :, moments.LIMBS]
+    near = np.broadcast_to(
+        rays[1 - view][instants][:, np.newaxis], (*index.shape, len(moments.LIMBS), 2)
+    )
+    matrix = residuals.essential(first, second)
+    far = rays[view][index].reshape(1, -1, 2)
+    _, off = residuals.epipolar_distances(matrix, near.reshape(1, -1, 2), far)
+    off = off.reshape(*index.shape, -1) / views.person_size[1]
+    return off, footage.confidence[1 - view][instants][:, moments.LIMBS] > 0
+
+
+def _cheapest(cost: np.ndarray) -> np.ndarray:
+    """Finds the path `[M]` through columns of `[M, S]` that costs least; each step aside costs."""
+    columns = np.arange(cost.shape[1])
+    aside = _STEP_COST * columns
+    total, came = cost[0], []
+    for row in cost[1:]:
+        low, high = total - aside, (total + aside)[::-1]
+        up, down = np.minimum.accumulate(low), np.minimum.accumulate(high)
+        from_below = np.maximum.accumulate(np.where(low == up, columns, 0))
+        from_above = columns[-1] - np.maximum.accumulate(np.where(high == down, columns, 0))[::-1]
+        up, down = up + aside, down[::-1] - aside
+        came.append(np.where(up <= down, from_below, from_above))
+        total = np.minimum(up, down) + row
+    path = [int(total.argmin())]
+    for before in reversed(came):
+        path.append(int(before[path[-1]]))
+    return np.array(path[::-1])
+
+
+# Cameras that were bumped: until a frame they fit, from then on they look elsewhere.
+
+_MAX_FIT_FRAMES = 60
+
+
+def _moved(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
+    if (seen.tolerance >= moments.TOLERANCE[1]).any() or seen.share_off[view] > MAX_SHARE:
+        return
+    stretch = _longest(seen.is_off[view])
+    off = np.flatnonzero(stretch & seen.is_off[view])
+    if footage.num_views == 2 or len(off) < max(
+        MIN_SHARE * footage.num_frames, MIN_FOUND * seen.is_off[view].sum()
+    ):
+        return
+    if stretch[0] or len(off) < MIN_MENDED * stretch.sum():
+        return
+    chosen = off[footages.spread(len(off), _MAX_FIT_FRAMES)]
+    for with_place in (False, True):
+        rotation, center = _fit(footage, seen.points, view, chosen, with_place)
+        camera = footage.camera
+        turned, stands = camera.rotation.copy(), camera.center.copy()
+        turned[view], stands[view] = rotation, center
+        moved = footage.replace_camera(rotation=turned, center=stands)
+        error = moments.distances(moved, seen.points)[view]
+        is_back = (error[off] <= seen.tolerance[view]).mean() >= MIN_MENDED
+        if is_back and _is_noise(footage, seen, view, error[off]):
+            break
+    else:
+        return
+    where = (np.arange(footage.num_views) == view)[:, np.newaxis] & stretch
+    angle = transform.Rotation.from_matrix(rotation @ camera.rotation[view].T).magnitude()
+    far = float(np.linalg.norm(center - camera.center[view]))
+    told = f"turned by {np.degrees(angle):.1f} degrees" + (f" and {far:.2f} m away" if far else "")
+    figures = float(np.median(seen.error[view][off])), float(np.median(error[off]))
+    yield (
+        _finding(
+            "camera_moved",
+            footage,
+            where,
+            f"{footage.camera_names[view]} fits until frame {footage.frame[off[0]]}; from there "
+            f"on, in {where[view].mean():.0%} of its frames, it is {told}. Undoing it brings it "
+            f"from {figures[0]:.0%} of the person's size off to {figures[1]:.1%}.",
+            "Somebody bumped the camera: end the clip there, and calibrate anew for the rest.",
+            figures,
+            turned_degrees=float(np.degrees(angle)),
+            moved_m=far,
+        ),
+        footage.without(where),
+    )
+
+
+def _longest(is_off: np.ndarray) -> np.ndarray:
+    """Finds the stretch of frames that holds most of those that are off, and few others."""
+    total = np.concatenate([[0], np.cumsum(np.where(is_off, 1, -2))])
+    gain = total - np.minimum.accumulate(total)
+    end = int(gain.argmax())
+    start = int(np.flatnonzero(total[: end + 1] == total[: end + 1].min())[-1])
+    frames = np.arange(len(is_off))
+    return (frames >= start) & (frames < end)
+
+
+def _fit(
+    footage: footages.Footage, points: np.ndarray, view: int, frames: np.ndarray, with_place: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fits rotation and center of a camera to what it saw of known points in some frames."""
+    known = np.isfinite(points[frames]).all(axis=-1)
+    known &= footage.confidence[view][frames][:, moments.LIMBS] > 0
+    target = footage.rays[view][frames][:, moments.LIMBS][known]
+    camera = footage.camera
+    start = (points[frames][known] - camera.center[view]) @ camera.rotation[view].T
+
+    def off(change: np.ndarray) -> np.ndarray:
+        x, y, z = (transform.Rotation.from_rotvec(change[:3]).apply(start) + change[3:]).T
+        return (np.stack([x, y], axis=-1) / np.maximum(z, 0.1)[:, np.newaxis] - target).ravel()
+
+    free = 6 if with_place else 3
+    given = np.zeros(6)
+    solved = optimize.least_squares(
+        lambda change: off(np.concatenate([change, given[free:]])),
+        given[:free],
+        loss="soft_l1",
+        f_scale=0.01,
+        max_nfev=50,
+    ).x
+    turn = transform.Rotation.from_rotvec(solved[:3]).as_matrix()
+    shift = np.concatenate([solved, given[free:]])[3:]
+    rotation = turn @ camera.rotation[view]
+    # x' = turn (R (x - c)) + shift, so the center moves by -R'^T shift.
+    return rotation, camera.center[view] - rotation.T @ shift

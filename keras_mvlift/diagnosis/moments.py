@@ -1,0 +1,174 @@
+"""What goes wrong in some frames only: who is seen beside where the other cameras put them.
+
+Medians over a recording do not move while less than half of it is wrong. So here every frame is
+looked at by itself: each two cameras put the person somewhere, the place that most cameras agree
+with is taken, and a camera that sees the person elsewhere is off in that frame.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_mvlift import skeletons
+from keras_mvlift.diagnosis import footage as footages
+from keras_mvlift.diagnosis import residuals
+from keras_mvlift.geometry import triangulation
+
+LIMBS = np.array(skeletons.H36M_17.left + skeletons.H36M_17.right)
+"""The joints that have a side; if left and right are swapped, the median of them moves."""
+
+TOLERANCE = (0.05, 0.12)
+"""A camera is off beyond three times its own noise, but no nearer and no further than these;
+shares of the person's size."""
+
+MIN_LIMBS = 5
+"""A view with fewer limb joints in common says nothing about a frame."""
+
+MIN_SINE = 0.25
+"""Of the angle between two rays; where it is less, they do not fix a joint's depth."""
+
+_NOISES = 3.0
+# So many pairs of a large rig are enough to find where most of its cameras put the person.
+_MAX_PAIRS = 15
+
+
+class Consensus(NamedTuple):
+    """Where most cameras put the person, frame by frame.
+
+    Attributes:
+        points: `[T, L, 3]`, the limb joints, meters, world frame; NaN where unknown.
+        error: `[V, T]`, median distance from them, shares of the person's size; NaN where the
+            camera or all others see too little.
+        noise: `[V]`, the error in a camera's better frames.
+        tolerance: `[V]`, the error beyond which a camera is off.
+        is_off: `[V, T]`; with two cameras both are.
+        fixes: `[V, V, T]`, whether two cameras fix the person's place by themselves.
+    """
+
+    points: np.ndarray
+    error: np.ndarray
+    noise: np.ndarray
+    tolerance: np.ndarray
+    is_off: np.ndarray
+    fixes: np.ndarray
+
+    @property
+    def share_off(self) -> np.ndarray:
+        """The share of its frames, `[V]`, in which each camera is off."""
+        return self.is_off.sum(axis=1) / np.maximum((~np.isnan(self.error)).sum(axis=1), 1)
+
+
+@functools.lru_cache(maxsize=4)
+def consensus(footage: footages.Footage) -> Consensus:
+    """Finds who agrees in each frame."""
+    pairs = residuals.pairs_of_views(footage.num_views)
+    pairs = pairs[footages.spread(len(pairs), _MAX_PAIRS)]
+    errors, is_fixed = _errors_of_pairs(footage, pairs)
+    tolerance = np.full(footage.num_views, TOLERANCE[0])
+    trust = np.zeros(footage.num_views)
+    for _ in range(2):
+        # Of hypotheses that as many agree with, the one of those who are mostly right wins.
+        is_in = errors <= tolerance[:, np.newaxis]
+        slack = np.where(is_in, errors / tolerance[:, np.newaxis], 0.0).sum(axis=1)
+        # NaN is neither in nor out.
+        votes = (is_in * (1 + trust[:, np.newaxis])).sum(axis=1) - slack / (2 * footage.num_views)
+        best = votes.argmax(axis=0)
+        chosen = errors[best, :, np.arange(footage.num_frames)].T
+        noise = np.nan_to_num(_quantile(chosen, 0.25), nan=TOLERANCE[0])
+        tolerance = np.clip(_NOISES * noise, *TOLERANCE)
+        trust = (chosen <= tolerance[:, np.newaxis]).mean(axis=1) / 2
+    members = chosen <= tolerance[:, np.newaxis]
+    fixes = np.zeros((footage.num_views, footage.num_views, footage.num_frames), bool)
+    fixes[tuple(pairs.T)] = is_fixed
+    # Whoever is off is left out of the points.
+    points = placed(footage, members, fixes)
+    error = distances(footage, points)
+    return Consensus(points, error, noise, tolerance, error > tolerance[:, np.newaxis], fixes)
+
+
+def placed(footage: footages.Footage, members: np.ndarray, fixes: np.ndarray) -> np.ndarray:
+    """Triangulates limb joints from members `[V, T]`, two of whom must see them at an angle."""
+    if footage.num_views == 2:
+        return triangulate(footage, np.ones_like(members))
+    is_told = (fixes & members & members[:, np.newaxis]).any(axis=(0, 1))
+    return triangulate(footage, members & is_told)
+
+
+def triangulate(footage: footages.Footage, members: np.ndarray) -> np.ndarray:
+    """Triangulates limb joints from the cameras that are members, `[V, T]` bool.
+
+    Returns:
+        `[T, L, 3]`, meters, world frame; NaN where fewer than two saw a joint.
+    """
+    weights = footage.confidence[:, :, LIMBS] * members[..., np.newaxis]
+    points, is_seen = triangulation.triangulate(
+        footage.keypoints_2d[:, :, LIMBS].swapaxes(0, 1), weights.swapaxes(0, 1), footage.camera
+    )
+    return np.where(is_seen.numpy()[..., np.newaxis], points.numpy(), np.nan)
+
+
+def project(footage: footages.Footage, points: np.ndarray) -> np.ndarray:
+    """Projects points `[..., T, L, 3]` into all views, `[..., V, T, L, 2]`, pixels; NaN behind."""
+    camera = footage.camera
+    offset = points[..., np.newaxis, :, :, :] - camera.center[:, np.newaxis, np.newaxis]
+    in_camera = offset @ camera.rotation.swapaxes(-1, -2)[:, np.newaxis]
+    depth = np.where(in_camera[..., 2:] > 1e-6, in_camera[..., 2:], np.nan)
+    intrinsics = camera.intrinsics[:, np.newaxis, np.newaxis]
+    return in_camera[..., :2] / depth * intrinsics[..., [0, 1], [0, 1]] + intrinsics[..., :2, 2]
+
+
+def distances(footage: footages.Footage, points: np.ndarray) -> np.ndarray:
+    """Measures how far each camera sees limb joints from points `[..., T, L, 3]`.
+
+    Returns:
+        `[..., V, T]`, the median over the joints, shares of the person's size; NaN if too few.
+    """
+    image = project(footage, points)
+    known = (footage.confidence[:, :, LIMBS] > 0) & np.isfinite(points).all(axis=-1)[
+        ..., np.newaxis, :, :
+    ]
+    error = np.linalg.norm(image - footage.keypoints_2d[:, :, LIMBS], axis=-1)
+    # Behind a camera nothing is seen at all.
+    error = np.where(np.isfinite(error), error, np.inf)
+    median = residuals.masked_median(error, known)
+    enough = known.sum(axis=-1) >= MIN_LIMBS
+    return np.where(enough, median / footage.person_size[:, np.newaxis], np.nan)
+
+
+def _errors_of_pairs(footage: footages.Footage, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Measures `[P, V, T]` how far cameras are from where each two put the person.
+
+    The other value, `[P, T]`, tells whether the two fix the person's place at all.
+    """
+    rays = footage.rays[:, :, LIMBS]
+    ahead = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
+    ahead = ahead @ footage.camera.rotation[:, np.newaxis]
+    ahead /= np.linalg.norm(ahead, axis=-1, keepdims=True)
+    seen = footage.confidence[:, :, LIMBS] > 0
+    first, second = pairs.T
+    near, far = ahead[first], ahead[second]
+    apart = (footage.camera.center[second] - footage.camera.center[first])[
+        :, np.newaxis, np.newaxis
+    ]
+    # The points of both rays that are nearest to each other; their middle.
+    cosine = (near * far).sum(axis=-1)
+    along_near, along_far = (near * apart).sum(axis=-1), (far * apart).sum(axis=-1)
+    sine = np.maximum(1 - cosine**2, 1e-9)  # squared
+    depth_near = (along_near - cosine * along_far) / sine
+    depth_far = (cosine * along_near - along_far) / sine
+    middle = (depth_near[..., np.newaxis] * near + depth_far[..., np.newaxis] * far + apart) / 2
+    points = middle + footage.camera.center[first][:, np.newaxis, np.newaxis]
+    both = seen[first] & seen[second]
+    is_fixed = residuals.masked_median(sine, both) >= MIN_SINE**2
+    known = both & (is_fixed | (footage.num_views == 2))[..., np.newaxis]
+    return distances(footage, np.where(known[..., np.newaxis], points, np.nan)), is_fixed
+
+
+def _quantile(values: np.ndarray, share: float) -> np.ndarray:
+    """Returns the quantile along the last axis of what is known; NaN where nothing is."""
+    ordered = np.sort(values, axis=-1)
+    count = np.isfinite(values).sum(axis=-1)
+    index = np.maximum(count - 1, 0) * share
+    chosen = np.take_along_axis(ordered, index.astype(int)[..., np.newaxis], axis=-1)[..., 0]
+    return np.where(count > 0, chosen, np.nan)

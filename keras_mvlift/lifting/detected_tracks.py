@@ -1,0 +1,369 @@
+"""2D tracks of what detectors write, its people told apart from frame to frame.
+
+Read are OpenPose's folders, AlphaPose's, MMPose's, Ultralytics' and rtmlib's files, and COCO's
+annotations.
+"""
+
+import pathlib
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets.rigs import clocks, detections
+from keras_mvlift.lifting import tracks_2d
+from keras_mvlift.untrusted import files
+
+MIN_CONFIDENCE = 0.3
+"""What detectors are less sure of lies anywhere."""
+
+
+def read(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tracks2D:
+    """Reads all people.
+
+    Args:
+        path: A folder of OpenPose's files or of one file an image, or a file of another detector.
+        skeleton: The detector's joint set, by its name in `skeletons`; None to tell it from the
+            number of joints, or of sets of as many from where they are.
+
+    Raises:
+        RecordingError: If it is none of them, nobody is seen, or the set cannot be told.
+    """
+    frames = _frames(path)
+    every = _first_people(path, frames)
+    joints, notes = joint_set(path, every[..., :2], every[..., 2], skeleton)
+    crowd = detections.gather(frames, joints)
+    is_seen = (crowd.people[..., 2] > 0).any(axis=-1)
+    if not is_seen.any():
+        raise errors.RecordingError(path, "people", "be there in a frame", "nobody in any")
+    first = int(crowd.numbers.min())
+    num_frames = int(crowd.numbers.max()) - first + 1
+    clocks.check_length(path, num_frames)
+    people, told = _scaled(path, crowd.people[is_seen])
+    slots = crowd.numbers[crowd.owner[is_seen]] - first
+    labels = tell_apart(slots, people, _ids(frames, is_seen))
+    everyone = ranking(labels, people[..., 2], len(frames))
+    if not len(everyone):
+        rule = f"be there in {MIN_FRAMES} frames each"
+        received = f"{len(people)} detections, too far from one frame to the next to be followed"
+        raise errors.RecordingError(path, "people", rule, received)
+    shape = (num_frames, len(everyone), joints.num_joints, 3)
+    files.check_span(path, "people", shape, people.size)
+    laid_out = np.zeros(shape)
+    # Whose row each is, of those who stay.
+    row = np.full(labels.max() + 1, -1)
+    row[everyone] = np.arange(len(everyone))
+    is_kept = row[labels] >= 0
+    laid_out[slots[is_kept], row[labels[is_kept]]] = people[is_kept]
+    dropped = np.count_nonzero(~is_kept)
+    brief = f"{dropped} of {len(people)} detections left out, of people in too few frames"
+    return tracks_2d.of_arrays(
+        laid_out[..., :2],
+        laid_out[..., 2],
+        joint_names=joints.joints,
+        first_frame=first,
+        notes=(*notes, *told, *((brief,) if dropped else ())),
+        min_confidence=MIN_CONFIDENCE,
+    )
+
+
+def _ids(frames: list[detections.Frame], is_seen: np.ndarray) -> np.ndarray | None:
+    """Returns the detector's number of each person seen; None where it does not tell all."""
+    ids = [each for frame in frames for each in frame.ids]
+    is_told = all(len(frame.ids) == len(frame.people) for frame in frames)
+    is_told = is_told and all(isinstance(each, (int, float)) for each in ids)
+    return np.array(ids)[is_seen] if is_told else None
+
+
+# Scores that are no shares: up to which 99 of 100 of them reach, and what they are divided by. Heat
+# maps reach a little beyond 1 and are cut; SimCC's reach some 10; others are percents.
+_SCALES = {1.5: 1.0, 15.0: 10.0, 100.0: 100.0}
+
+
+def _scaled(path: pathlib.Path, people: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Returns people `[N, K, 3]` with scores in [0, 1], and what there is to tell of it."""
+    reach = float(np.percentile(people[..., 2], 99))
+    scale = next((scale for most, scale in _SCALES.items() if reach <= most), None)
+    if scale is None:
+        raise errors.RecordingError(path, "scores", "lie in [0, 1]", f"up to {reach:.4g}")
+    scaled = np.concatenate([people[..., :2], np.minimum(people[..., 2:] / scale, 1.0)], axis=-1)
+    note = f"scores reach {reach:.3g} and are divided by {scale:g}"
+    return scaled, (note,) if scale > 1 else ()
+
+
+def joint_set(
+    path: pathlib.Path, keypoints_2d: np.ndarray, confidence: np.ndarray, name: str | None
+) -> tuple[skeletons.Skeleton, tuple[str, ...]]:
+    """Finds a set by its name, or by its number of joints and the anatomy.
+
+    Args:
+        path: The file, for errors.
+        keypoints_2d: `[..., K, 2]`, pixels.
+        confidence: `[..., K]`, 0 where not seen.
+        name: Of `skeletons.SKELETONS`; None where it is not told.
+
+    Returns:
+        The set, and what there is to tell of how it was found.
+
+    Raises:
+        RecordingError: If there is none, or it is not clear which.
+    """
+    count = confidence.shape[-1]
+    likely = skeletons.by_anatomy(keypoints_2d, confidence)
+    same = [known.name for known in skeletons.SKELETONS.values() if known.num_joints == count]
+    if name is None and likely is None:
+        rule = f"be said by --skeleton: {', '.join(same or skeletons.SKELETONS)}"
+        received = f"{count} joints" + (", and which set's is not to be seen" if same else "")
+        raise errors.RecordingError(path, "skeleton", rule, received)
+    if name is None and likely is not None:
+        notes = (f"joints read as {likely.name}'s by where they lie",) if len(same) > 1 else ()
+        return likely, notes
+    with errors.parsing(path, "skeleton", "be known"):
+        found = skeletons.by_name(str(name))
+    if found.num_joints != count:
+        rule = f"have the {found.num_joints} joints of {found.name}"
+        received = f"{count}" + (f", as {' and '.join(same)} has" if same else "")
+        raise errors.RecordingError(path, "keypoints", rule, received)
+    if likely is not None and likely is not found:
+        told = f"{path.name}: joints look like {likely.name}'s and are read as {found.name}'s."
+        warnings.warn(told, errors.InputWarning, stacklevel=2)
+    return found, ()
+
+
+# Of a file so many people are looked at to tell their joints' set.
+_MOST_EXAMINED = 500
+
+
+def _first_people(path: pathlib.Path, frames: list[detections.Frame]) -> np.ndarray:
+    """Returns the first people, `[N, K, 3]`, of as many joints as the first of all."""
+    people = [person for frame in frames for person in frame.people][:_MOST_EXAMINED]
+    if not people:
+        raise errors.RecordingError(path, "people", "be there in a frame", "nobody in any")
+    with errors.parsing(path, "people", "hold x, y and confidence of each joint"):
+        flat = [np.array(person, np.float64).ravel() for person in people]
+        size = 3 * (len(flat[0]) // 3)
+        found = np.array([each for each in flat if len(each) == size]).reshape(-1, size // 3, 3)
+    found[~skeletons.is_place(found[..., :2])] = 0.0
+    return found
+
+
+def _frames(path: pathlib.Path) -> list[detections.Frame]:
+    """Reads all people in all frames, of whichever detector's."""
+    if path.suffix.lower() == ".npz":
+        return detections.rtmlib_frames(path)
+    if path.is_dir():
+        first = files.read_json(detections.json_files(path)[0])
+        return _image_files(path) if isinstance(first, list) else detections.openpose_frames(path)
+    content = files.read_json(path)
+    first = content[0] if isinstance(content, list) and content else content
+    known: Mapping[str, Any] = first if isinstance(first, dict) else {}
+    if "annotations" in known and "images" in known:
+        return _coco_frames(path, known)
+    if "image_id" in known:
+        return detections.alphapose_frames(path)
+    if "frame_id" in known or "instance_info" in known:
+        return detections.mmpose_frames(path)
+    if "scores" in known:
+        return detections.rtmlib_frames(path)
+    if "keypoints" in known and isinstance(content, list):
+        return [_image_frame(path, 0, content)]
+    is_ultralytics = isinstance(first, list) and all(isinstance(each, list) for each in content)
+    if is_ultralytics and any(content):
+        return [_image_frame(path, number, people) for number, people in enumerate(content)]
+    rule = (
+        "be detections of AlphaPose, MMPose, Ultralytics or rtmlib, annotations of COCO, or a "
+        "folder of OpenPose's files"
+    )
+    found = f"keys {', '.join(list(known)[:5])}" if known else f"{type(content).__name__}"
+    raise errors.RecordingError(path, "file", rule, f"{found} of something else")
+
+
+def _image_files(folder: pathlib.Path) -> list[detections.Frame]:
+    """Reads a file an image, a list of people each: MMPose's or Ultralytics'."""
+    paths = detections.json_files(folder)
+    numbers = detections.frame_numbers(folder, "file name", [path.stem for path in paths])
+    return [
+        _image_frame(path, number, files.read_json(path))
+        for path, number in zip(paths, numbers, strict=True)
+    ]
+
+
+def _image_frame(path: pathlib.Path, number: int, people: Any) -> detections.Frame:
+    with errors.parsing(path, f"frame {number}", "hold `keypoints` of each person, and scores"):
+        found = [_person(person) for person in people if person.get("keypoints")]
+        ids = [person["track_id"] for person in people if "track_id" in person]
+    return detections.Frame(number, path, f"frame {number}", found, ids)
+
+
+def _person(person: Mapping[str, Any]) -> np.ndarray:
+    """Returns the `3 K` numbers of MMPose's instance or Ultralytics' result."""
+    points = person["keypoints"]
+    if isinstance(points, dict):
+        scores = points.get("visible", np.ones(len(points["x"])))
+        return detections.join_scores(np.stack([points["x"], points["y"]], axis=-1), scores)
+    return detections.join_scores(points, person["keypoint_scores"])
+
+
+def _coco_frames(path: pathlib.Path, content: Mapping[str, Any]) -> list[detections.Frame]:
+    """Reads COCO's annotations; a joint that is labelled was seen, though it be hidden."""
+    with errors.parsing(path, "annotations", "be COCO's, with `keypoints`"):
+        names = {
+            image["id"]: str(image.get("file_name", image["id"])) for image in content["images"]
+        }
+        people: dict[Any, list[np.ndarray]] = {key: [] for key in names}
+        for annotation in content["annotations"]:
+            person = np.array(annotation.get("keypoints", ()), np.float64).reshape(-1, 3)
+            if person[:, 2].any():
+                person[:, 2] = person[:, 2] > 0
+                people[annotation["image_id"]].append(person.ravel())
+    numbers = detections.frame_numbers(path, "file_name", list(names.values()))
+    return [
+        detections.Frame(number, path, f"keypoints of image {key}", people[key])
+        for key, number in zip(names, numbers, strict=True)
+    ]
+
+
+# Who is who from frame to frame: by the detector's numbers, or by where people were.
+
+MIN_FRAMES = 5
+"""Someone seen in fewer frames counts as a detector's mistake, unless the clip is as short."""
+
+# Shares of a person's size that joints move by, on average, from one frame to the next.
+_MAX_STEP = 0.4
+# Frames; who was away for longer comes back as somebody else.
+_MAX_GAP = 30
+# The step grows with the gap up to this.
+_MAX_STEPS = 3
+
+
+# Of steps by a detector's numbers so many may be longer than people's are.
+_MAX_JUMPS = 0.02
+
+
+def tell_apart(
+    numbers: np.ndarray, people: np.ndarray, ids: np.ndarray | None = None
+) -> np.ndarray:
+    """Tells who each is.
+
+    Where there is one in a frame at most, it is one person, however far it moves. Numbers of a
+    detector are believed unless they make people jump to where others were, as numbers do that are
+    places in a list; a warning says so.
+
+    Args:
+        numbers: `[N]`, the frame that each person is in.
+        people: `[N, K, 3]`, x and y in pixels, and confidence, 0 where not seen.
+        ids: `[N]`, the detector's; None where it tells none.
+
+    Returns:
+        `[N]`, who each is, counted from 0.
+    """
+    if len(np.unique(numbers)) == len(numbers):
+        return np.zeros(len(numbers), np.int64)
+    order = np.argsort(numbers, kind="stable")
+    followed = np.empty(len(numbers), np.int64)
+    followed[order] = follow(numbers[order], people[order])
+    if ids is None:
+        return followed
+    told = np.unique(ids, return_inverse=True)[1]
+    if len({*zip(numbers.tolist(), told.tolist(), strict=True)}) < len(told):
+        return followed
+    jumps, others = (_jumps(numbers, people, labels) for labels in (told, followed))
+    if jumps <= max(others, _MAX_JUMPS * len(told)):
+        return told
+    warnings.warn(
+        f"The detector's numbers of people make them jump {jumps} times by more than "
+        f"{_MAX_STEP:.0%} of their size: people are told apart by where they were.",
+        errors.InputWarning,
+        stacklevel=2,
+    )
+    return followed
+
+
+def _jumps(numbers: np.ndarray, people: np.ndarray, labels: np.ndarray) -> int:
+    """Counts steps from one frame to the next that are longer than people's are."""
+    order = np.lexsort((numbers, labels))
+    first, second = order[:-1], order[1:]
+    is_step = (labels[first] == labels[second]) & (numbers[second] - numbers[first] == 1)
+    pairs = zip(people[first[is_step]], people[second[is_step]], strict=True)
+    steps = [_distances(one[np.newaxis], other[np.newaxis])[0, 0] for one, other in pairs]
+    return sum(_MAX_STEP < step < np.inf for step in steps)
+
+
+def follow(numbers: np.ndarray, people: np.ndarray) -> np.ndarray:
+    """Tells people apart by where they were.
+
+    In each frame the nearest pair of someone known and someone seen is joined first. The distance
+    is the mean over joints that both have, in sizes of the person known.
+
+    Args:
+        numbers: `[N]`, the frame that each person is in, ascending.
+        people: `[N, K, 3]`, x and y in pixels, and confidence, 0 where not seen.
+
+    Returns:
+        `[N]`, who each is, counted from 0.
+    """
+    labels = np.full(len(people), -1)
+    latest = np.zeros((0, *people.shape[1:]))
+    last_seen = np.zeros(0, np.int64)
+    frames, starts = np.unique(numbers, return_index=True)
+    for frame, members in zip(frames, np.split(np.arange(len(people)), starts[1:]), strict=True):
+        gap = frame - last_seen
+        around = np.flatnonzero(gap <= _MAX_GAP)
+        reach = _MAX_STEP * np.minimum(gap[around], _MAX_STEPS)
+        index, seen = _join(_distances(latest[around], people[members]) / reach[:, np.newaxis])
+        known = around[index]
+        new = np.setdiff1d(np.arange(len(members)), seen)
+        labels[members[seen]] = known
+        labels[members[new]] = len(latest) + np.arange(len(new))
+        found = people[members[seen]]
+        latest[known] = np.where(found[..., 2:] > 0, found, latest[known])
+        last_seen[known] = frame
+        latest = np.concatenate([latest, people[members[new]]])
+        last_seen = np.append(last_seen, np.full(len(new), frame))
+    return labels
+
+
+def ranking(labels: np.ndarray, confidence: np.ndarray, num_frames: int) -> np.ndarray:
+    """Orders people by how surely they were seen, leaving out who was seen too shortly.
+
+    Args:
+        labels: `[N]`, who each is.
+        confidence: `[N, K]`.
+        num_frames: The clip's.
+
+    Returns:
+        Labels, the greatest sum of confidences first.
+    """
+    names, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    sums = np.bincount(index, weights=confidence.sum(axis=-1), minlength=len(names))
+    order = np.argsort(-sums, kind="stable")
+    return names[order[counts[order] >= min(MIN_FRAMES, num_frames)]]
+
+
+def _distances(known: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Returns `[C, D]` of `[C, K, 3]` and `[D, K, 3]`; infinite without a joint in both."""
+    both = (known[:, np.newaxis, :, 2] > 0) & (seen[np.newaxis, :, :, 2] > 0)
+    apart = np.linalg.norm(known[:, np.newaxis, :, :2] - seen[np.newaxis, :, :, :2], axis=-1)
+    mean = (apart * both).sum(axis=-1) / np.maximum(both.sum(axis=-1), 1)
+    return np.where(both.any(axis=-1), mean, np.inf) / _sizes(known)[:, np.newaxis]
+
+
+def _sizes(people: np.ndarray) -> np.ndarray:
+    """Returns the diagonals of the boxes around the joints seen, `[C]`, at least a pixel."""
+    is_seen = people[..., 2:] > 0
+    high = np.where(is_seen, people[..., :2], -np.inf).max(axis=1)
+    low = np.where(is_seen, people[..., :2], np.inf).min(axis=1)
+    return np.maximum(np.linalg.norm(high - low, axis=-1), 1.0)
+
+
+def _join(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs rows with columns whose value is at most 1, the least first, each once."""
+    left, pairs = distances.copy(), []
+    while left.size and left.min() <= 1.0:
+        row, column = np.unravel_index(left.argmin(), left.shape)
+        pairs.append((row, column))
+        left[row], left[:, column] = np.inf, np.inf
+    joined = np.array(pairs, np.int64).reshape(-1, 2)
+    return joined[:, 0], joined[:, 1]

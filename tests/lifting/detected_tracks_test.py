@@ -1,0 +1,301 @@
+import json
+import re
+
+import numpy as np
+import psutil
+import pytest
+
+from keras_mvlift import errors, skeletons
+from keras_mvlift.lifting import detected_tracks, tracks_2d_files
+from keras_mvlift.studio import rigs
+from tests.lifting import people
+
+BODY = np.concatenate([people.walking()[0] / 4, np.full((17, 1), 0.8)], axis=1)
+ASIDE, UNSURE = np.array([600.0, 0, 0]), np.array([1.0, 1.0, 0.5])
+
+
+def crowd(number):
+    """Returns a person, and a less sure one before or behind in the file."""
+    first = BODY + np.array([3.0 * number, 0, 0])
+    both = [first, (BODY + ASIDE) * UNSURE]
+    return np.array(both[:: 1 if number % 2 else -1])
+
+
+FRAMES = [(number, crowd(number)) for number in range(4, 12) if number != 7]
+
+
+def assert_followed(tracks):
+    assert tracks.names == ("person 1", "person 2")
+    assert (tracks.first_frame, tracks.num_frames, tracks.frame_rate) == (4, 8, None)
+    # Frame 7 is missing.
+    assert np.flatnonzero(~(tracks.confidence > 0).any(axis=(0, 2))).tolist() == [3]
+    for number, _ in FRAMES:
+        person, other = tracks.keypoints_2d[:, number - 4]
+        np.testing.assert_allclose(person, BODY[:, :2] + [3.0 * number, 0], atol=1e-3)
+        np.testing.assert_allclose(other, BODY[:, :2] + [600.0, 0], atol=1e-3)
+    np.testing.assert_allclose(tracks.confidence[:, 0, 0], [0.8, 0.4], atol=1e-6)
+
+
+def renumber(path, idx):
+    """Returns all of AlphaPose's people one number, as it does where it tracks nobody."""
+    content = [entry | {"idx": idx} for entry in json.loads(path.read_text())]
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("detector", rigs.DETECTION_WRITERS)
+def test_people_of_every_detector_are_told_apart(tmp_path, detector):
+    name = rigs.DETECTION_WRITERS[detector](tmp_path / "cam", FRAMES)
+    if detector == "alphapose":
+        renumber(tmp_path / name, 0)
+    assert_followed(detected_tracks.read(tmp_path / name, "coco_17"))
+    # Seventeen joints of a detector are COCO's.
+    assert_followed(detected_tracks.read(tmp_path / name))
+
+
+def crossing(number):
+    """Returns two who are in one place in frame 10."""
+    shifts = np.array([[8.0 * number, 0, 0], [160 - 8.0 * number, 0, 0]])
+    return BODY + shifts[:, np.newaxis]
+
+
+@pytest.mark.parametrize("detector", ["openpose", "alphapose"])
+def test_the_detectors_own_numbers_count_more_than_places(tmp_path, detector):
+    # They cross slowly in front of each other; only the numbers tell who was in front.
+    frames = [(number, crossing(number)) for number in range(20)]
+    name = rigs.DETECTION_WRITERS[detector](tmp_path / "cam", frames)
+    if detector == "openpose":
+        for path in (tmp_path / name).iterdir():
+            content = json.loads(path.read_text())
+            for index, person in enumerate(content["people"]):
+                person["person_id"] = [index]
+            path.write_text(json.dumps(content))
+    tracks = detected_tracks.read(tmp_path / name)
+    assert len(tracks.names) == 2
+    steps = np.diff(tracks.keypoints_2d[:, :, 0, 0], axis=1)
+    np.testing.assert_allclose(sorted(steps[:, 0]), [-8.0, 8.0], atol=1e-3)
+    np.testing.assert_allclose(np.diff(steps, axis=1), 0.0, atol=1e-3)
+
+
+def test_openposes_number_for_nobody_tells_nobody(tmp_path):
+    # -1 is not one person's number.
+    frames = [(number, crowd(0)) for number in range(12)]
+    name = rigs.DETECTION_WRITERS["openpose"](tmp_path / "cam", frames)
+    for path in (tmp_path / name).iterdir():
+        content = json.loads(path.read_text())
+        for person in content["people"]:
+            person["person_id"] = [-1]
+        path.write_text(json.dumps(content))
+    assert len(detected_tracks.read(tmp_path / name).names) == 2
+
+
+def test_numbers_that_are_places_in_the_list_are_not_believed(tmp_path):
+    frames = [(number, crowd(0)[:: 1 if number % 2 else -1]) for number in range(12)]
+    name = rigs.DETECTION_WRITERS["alphapose"](tmp_path / "cam", frames)
+    with pytest.warns(errors.InputWarning, match=r"jump 22 times .* told apart by where they were"):
+        tracks = detected_tracks.read(tmp_path / name)
+    assert len(tracks.names) == 2
+    np.testing.assert_allclose(np.diff(tracks.keypoints_2d, axis=1), 0.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("step", [0.5, 3.0])
+def test_a_single_person_is_followed_however_far_it_moves(tmp_path, step):
+    size = np.ptp(BODY[:, 1])
+    frames = [(number, BODY[np.newaxis] + [step * size * number, 0, 0]) for number in range(8)]
+    name = rigs.DETECTION_WRITERS["mmpose"](tmp_path / "cam", frames)
+    tracks = detected_tracks.read(tmp_path / name)
+    assert (len(tracks.names), tracks.num_frames) == (1, 8)
+    assert (tracks.confidence > 0).all()
+
+
+def write(tmp_path, content):
+    path = tmp_path / "seen.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def mmpose(count, num_frames=1, confidence=1.0):
+    person = {"keypoints": [[1.0, 2.0]] * count, "keypoint_scores": [confidence] * count}
+    return [{"frame_id": number, "instances": [person]} for number in range(num_frames)]
+
+
+@pytest.mark.parametrize(
+    ("content", "skeleton", "sentence"),
+    [
+        ({"a": 1}, None, "`file` must be detections of AlphaPose, MMPose, Ultralytics or rtmlib"),
+        ([], None, "`file` must be detections of AlphaPose, MMPose, Ultralytics or rtmlib"),
+        (
+            mmpose(25),
+            None,
+            "`skeleton` must be said by --skeleton: body_25, body_25b. Received: 25",
+        ),
+        (mmpose(25), "coco", "`skeleton` must be one of h36m_17, coco_17"),
+        (
+            mmpose(25),
+            "coco_17",
+            "have the 17 joints of coco_17. Received: 25, as body_25 and body_25b has.",
+        ),
+        ([{"frame_id": 0, "instances": []}], None, "`people` must be there in a frame. Received"),
+        (
+            mmpose(17, confidence=0.0),
+            "coco_17",
+            "`people` must be there in a frame. Received: nobody",
+        ),
+        ([*mmpose(17), {"frame_id": 10**8, "instances": []}], "coco_17", "`frames` must span 1 to"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused_by_field(tmp_path, content, skeleton, sentence):
+    path = write(tmp_path, content)
+    with pytest.raises(errors.RecordingError, match=re.escape(sentence)) as caught:
+        detected_tracks.read(path, skeleton)
+    assert caught.value.path == path
+
+
+def test_people_who_only_flicker_are_refused(tmp_path):
+    content = mmpose(17, num_frames=20)
+    for number, frame in enumerate(content):
+        both = [frame["instances"][0], frame["instances"][0]]
+        frame["instances"] = both if number in (0, 9) else []
+    with pytest.raises(errors.RecordingError, match=r"`people` must be .* 4 detections, too far"):
+        detected_tracks.read(write(tmp_path, content), "coco_17")
+
+
+WALK = np.concatenate([people.walking(), np.full((30, 17, 1), 0.8)], axis=-1)
+
+
+def instance(person):
+    return {"keypoints": person[:, :2].tolist(), "keypoint_scores": person[:, 2].tolist()}
+
+
+def result(person):
+    x, y, visible = person.T.tolist()
+    return {"name": "person", "class": 0, "keypoints": {"x": x, "y": y, "visible": visible}}
+
+
+def a_file_an_image(folder, make):
+    for number, person in enumerate(WALK):
+        (folder / f"cam_{number:04d}.json").write_text(json.dumps([make(person)]))
+    return folder
+
+
+def coco_annotations(folder):
+    people_seen = [np.concatenate([p[:, :2], np.full((17, 1), 2)], axis=1).ravel() for p in WALK]
+    content = {
+        "images": [{"id": 90 + n, "file_name": f"{n:06d}.jpg"} for n in range(len(WALK))],
+        "annotations": [
+            {"image_id": 90 + n, "keypoints": seen.tolist()} for n, seen in enumerate(people_seen)
+        ],
+    }
+    return write(folder, content)
+
+
+def deeplabcut(folder):
+    head = [["scorer"] + 51 * ["net"], ["bodyparts"], ["coords"] + 17 * ["x", "y", "likelihood"]]
+    head[1] += [joint for joint in skeletons.COCO_17.joints for _ in range(3)]
+    rows = [[number, *person.ravel()] for number, person in enumerate(WALK)]
+    path = folder / "dlc.csv"
+    path.write_text("\n".join(",".join(map(str, row)) for row in [*head, *rows]))
+    return path
+
+
+OTHERS = {
+    "mmpose an image": lambda folder: a_file_an_image(folder, instance),
+    "ultralytics an image": lambda folder: a_file_an_image(folder, result),
+    "ultralytics": lambda folder: write(folder, [[result(person)] for person in WALK]),
+    "coco annotations": coco_annotations,
+    "deeplabcut": deeplabcut,
+}
+
+
+@pytest.mark.parametrize("form", OTHERS)
+def test_what_else_people_have_is_read(tmp_path, form):
+    tracks = tracks_2d_files.read(OTHERS[form](tmp_path))
+    assert tracks.joint_names == skeletons.COCO_17.joints
+    assert (len(tracks.names), tracks.first_frame) == (1, 0)
+    np.testing.assert_allclose(tracks.keypoints_2d[0], WALK[..., :2], atol=1e-3)
+
+
+@pytest.mark.parametrize("detector", rigs.DETECTION_WRITERS)
+@pytest.mark.parametrize("skeleton", ["h36m_17", "coco_17", "body_25", "body_25b", "coco_133"])
+def test_a_joint_set_is_told_by_where_joints_lie(tmp_path, detector, skeleton):
+    seen = people.walking(skeleton)
+    seen = np.concatenate([seen, np.full((*seen.shape[:2], 1), 0.8)], axis=-1)
+    frames = [(number, person[np.newaxis]) for number, person in enumerate(seen)]
+    path = tmp_path / rigs.DETECTION_WRITERS[detector](tmp_path / "cam", frames)
+    tracks = tracks_2d_files.read(path)
+    assert tracks.joint_names == skeletons.by_name(skeleton).joints
+    is_one = skeleton == "coco_133"
+    assert tracks.notes == (() if is_one else (f"joints read as {skeleton}'s by where they lie",))
+
+
+def test_a_set_that_the_anatomy_contradicts_is_warned_about(tmp_path):
+    path = write(
+        tmp_path, [{"frame_id": n, "instances": [instance(p)]} for n, p in enumerate(WALK)]
+    )
+    with pytest.warns(errors.InputWarning, match="look like coco_17's and are read as h36m_17's"):
+        tracks_2d_files.read(path, "h36m_17")
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected", "notes"),
+    [
+        (1.0, 0.8, ()),
+        (1.5, 1.0, ()),
+        (10.0, 0.8, ("scores reach 8 and are divided by 10",)),
+        (100.0, 0.8, ("scores reach 80 and are divided by 100",)),
+    ],
+)
+def test_scores_are_shares_or_scaled_and_told(tmp_path, scale, expected, notes):
+    scored = [person * [1, 1, scale] for person in WALK]
+    path = write(
+        tmp_path, [{"frame_id": n, "instances": [instance(p)]} for n, p in enumerate(scored)]
+    )
+    tracks = detected_tracks.read(path, "coco_17")
+    np.testing.assert_allclose(tracks.confidence, expected)
+    assert tracks.notes == notes
+    wild = [{"frame_id": 0, "instances": [instance(WALK[0] * [1, 1, 1000])]}]
+    path = write(tmp_path, wild)
+    with pytest.raises(errors.RecordingError, match=r"`scores` must lie in \[0, 1\]. .* up to 800"):
+        detected_tracks.read(path, "coco_17")
+
+
+def test_who_is_hardly_seen_is_not_and_it_is_told(tmp_path):
+    unsure = WALK.copy()
+    unsure[:, [3, 15, 16], 2] = 0.2
+    path = write(
+        tmp_path, [{"frame_id": n, "instances": [instance(p)]} for n, p in enumerate(unsure)]
+    )
+    tracks = tracks_2d_files.read(path, "coco_17")
+    assert np.flatnonzero((tracks.confidence == 0).all(axis=(0, 1))).tolist() == [3, 15, 16]
+    assert tracks.notes == ("17.6% of joints less sure than 0.3 count as not seen",)
+    assert (tracks_2d_files.read(path, "coco_17", 0.1).confidence > 0).all()
+    with pytest.raises(ValueError, match=r"`min_confidence` must lie in \[0, 1\]"):
+        tracks_2d_files.read(path, "coco_17", 30)
+
+
+@pytest.mark.parametrize("nowhere", [(0, 0), (-1, -1)])
+def test_a_joint_at_no_place_neither_parts_a_person_nor_counts(tmp_path, nowhere):
+    holes = WALK.copy()
+    rng = np.random.default_rng(0)
+    is_hole = rng.uniform(size=holes.shape[:2]) < 0.3
+    holes[is_hole, :2] = nowhere
+    path = write(
+        tmp_path, [{"frame_id": n, "instances": [instance(p)]} for n, p in enumerate(holes)]
+    )
+    tracks = tracks_2d_files.read(path, "coco_17")
+    assert len(tracks.names) == 1
+    np.testing.assert_array_equal(tracks.confidence[0] == 0, is_hole)
+
+
+def test_many_numbered_people_far_apart_are_refused_before_they_are_laid_out(tmp_path):
+    path = tmp_path / "seen.json"
+    keypoints = BODY.ravel().tolist()
+    entries = [
+        {"image_id": f"{frame}.jpg", "keypoints": keypoints, "idx": number}
+        for frame in (0, 199_999)
+        for number in range(40)
+    ]
+    path.write_text(json.dumps(entries))
+    before = psutil.Process().memory_info().rss
+    with pytest.raises(errors.RecordingError, match=r"`people` must"):
+        detected_tracks.read(path, "coco_17")
+    assert psutil.Process().memory_info().rss - before < 64 * 2**20
