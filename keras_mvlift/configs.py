@@ -261,7 +261,7 @@ LEAST_DEPTH = 0.5
 class FinetuneConfig(StageConfig):
     """The second stage, on eq. (7); docs/method.md derives what the paper does not have.
 
-    All of that but `least_depth` needs `views="all"`, and is off unless asked for.
+    The weights of the reprojection and of the triangulated pose need `views="all"`.
 
     Attributes:
         views: What a lifted pose is compared with: one other view, `"pair"`, as in the paper, or
@@ -277,7 +277,8 @@ class FinetuneConfig(StageConfig):
         triangulation_weight: Of the distance to the pose that is triangulated robustly from the
             instant's views. A length, which counts as the pixels that it would be at the person's
             distance: 1 weighs it like a view's error.
-        flip_augmentation: Whether an instant is mirrored with probability 1/2, its cameras too.
+        flip_augmentation: Whether a pair or an instant is mirrored with probability 1/2, its
+            cameras too.
     """
 
     num_epochs: int = 300
@@ -311,7 +312,7 @@ class FinetuneConfig(StageConfig):
 
 
 # Those that only a pose compared with all views of its instant can have.
-_OF_ALL_VIEWS = ("reprojection_weight", "triangulation_weight", "flip_augmentation")
+_OF_ALL_VIEWS = ("reprojection_weight", "triangulation_weight")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ from keras_mvlift import configs
 
 OF_ALL_VIEWS = {
     "reprojection_weight": 0.5,
-    "flip_augmentation": True,
     "triangulation_weight": 0.5,
 }
 
@@ -16,11 +15,13 @@ def test_every_switch_is_off_and_changes_something_here():
     assert not any(value == off[name] for name, value in OF_ALL_VIEWS.items())
     assert off["reprojection_weight"] == 1.0
     assert off["least_depth"] == 0.5
+    assert not off["flip_augmentation"]
     assert not any(off[name] for name in OF_ALL_VIEWS if name != "reprojection_weight")
 
 
 def test_all_views_may_have_every_switch_at_once_and_keep_it_in_json():
-    config = configs.FinetuneConfig(views="all", least_depth=0.2, **OF_ALL_VIEWS)
+    switches = {"least_depth": 0.2, "flip_augmentation": True, **OF_ALL_VIEWS}
+    config = configs.FinetuneConfig(views="all", **switches)
     assert configs.FinetuneConfig.from_json(config.to_json()) == config
 
 

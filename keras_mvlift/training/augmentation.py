@@ -9,6 +9,7 @@ column of the principal point. A mirrored left side looks like a right one, so t
 """
 
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
@@ -17,15 +18,16 @@ from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.training import batches, objectives
 
-Change = Callable[[objectives.Instants, bool], objectives.Instants]
-"""From a batch of instants, and whether it is trained on, to what a view is drawn of."""
+Change = Callable[[Any, bool], Any]
+"""From a batch, and whether it is trained on, to a batch of the same kind."""
+_Seen = TypeVar("_Seen", views.View, views.WindowedView)
 
 _ORDER = skeletons.mirror_images(skeletons.H36M_17.joints)
 _SIGNS = (-1.0, 1.0, 1.0)
 
 
-def mirrored(seen: views.View) -> views.View:
-    """Mirrors views.
+def mirrored(seen: _Seen) -> _Seen:
+    """Mirrors views, and the windows around them.
 
     Args:
         seen: Fields `[..., ...]`. All views of an instant must be mirrored, or none.
@@ -33,10 +35,18 @@ def mirrored(seen: views.View) -> views.View:
     Returns:
         The same, of the mirrored person. The intrinsics stay as they are.
     """
-    return views.View(
-        _mirrored_keypoints(seen.keypoints_2d, seen.camera.intrinsics),
-        tf.gather(seen.confidence, _ORDER, axis=-1),
-        _mirrored_camera(seen.camera),
+    intrinsics = seen.camera.intrinsics
+    result = seen._replace(
+        keypoints_2d=_mirrored_keypoints(seen.keypoints_2d, intrinsics),
+        confidence=tf.gather(seen.confidence, _ORDER, axis=-1),
+        camera=_mirrored_camera(seen.camera),
+    )
+    if not isinstance(result, views.WindowedView):
+        return result
+    of_frames = intrinsics[..., tf.newaxis, :, :]
+    return result._replace(
+        window_keypoints_2d=_mirrored_keypoints(result.window_keypoints_2d, of_frames),
+        window_confidence=tf.gather(result.window_confidence, _ORDER, axis=-1),
     )
 
 
@@ -45,19 +55,22 @@ def mirrored_pose(pose: tf.Tensor) -> tf.Tensor:
     return tf.gather(pose, _ORDER, axis=-2) * tf.constant(_SIGNS, pose.dtype)
 
 
-def mirrored_where(is_mirrored: tf.Tensor, instants: objectives.Instants) -> objectives.Instants:
+def mirrored_where(is_mirrored: tf.Tensor, data: Any) -> Any:
     """Mirrors the instants of a batch that are marked.
 
     Args:
         is_mirrored: `[B]`, which.
-        instants: Fields `[B, ...]`.
+        data: `ViewPair`, of views or of windows, or `objectives.Instants`, fields `[B, ...]`.
     """
 
     def choose(new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
         shape = [-1, *([1] * (len(old.shape) - 1))]
         return tf.where(tf.reshape(is_mirrored, shape), new, old)
 
-    seen, agreed = instants
+    if isinstance(data, views.ViewPair):
+        sides = (tf.nest.map_structure(choose, mirrored(side), side) for side in data)
+        return views.ViewPair(*sides)
+    seen, agreed = data
     chosen = objectives.Instants(tf.nest.map_structure(choose, mirrored(seen), seen))
     if agreed is None:
         return chosen
@@ -67,7 +80,7 @@ def mirrored_where(is_mirrored: tf.Tensor, instants: objectives.Instants) -> obj
 
 
 class Mirroring:
-    """Mirrors each instant with probability 1/2 in training.
+    """Mirrors each pair or instant with probability 1/2 in training.
 
     Args:
         generator: Of the draws.
@@ -76,12 +89,13 @@ class Mirroring:
     def __init__(self, generator: tf.random.Generator):
         self.generator = generator
 
-    def __call__(self, instants: objectives.Instants, training: bool) -> objectives.Instants:
-        """Returns the instants, some of them mirrored."""
+    def __call__(self, data: Any, training: bool) -> Any:
+        """Returns the pairs or instants, some of them mirrored."""
         if not training:
-            return instants
-        num_instants = tf.shape(instants.seen.confidence)[0]
-        return mirrored_where(batches.uniform(self.generator, num_instants) < 0.5, instants)
+            return data
+        seen = data.source if isinstance(data, views.ViewPair) else data.seen
+        num_instants = tf.shape(seen.confidence)[0]
+        return mirrored_where(batches.uniform(self.generator, num_instants) < 0.5, data)
 
 
 def _mirrored_keypoints(keypoints_2d: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:

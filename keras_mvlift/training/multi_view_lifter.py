@@ -127,6 +127,9 @@ class MultiViewLifter(keras.Model):
         objective: From global poses and their pair to named losses per example, as
             `objectives.PairObjective`.
         network_input: What the networks see of a view, and in which axes they answer.
+        seed: Of what is drawn in training.
+        changes: What is done to a batch before it is lifted, each made from the generator of random
+            numbers, as `augmentation.Mirroring` is.
 
     Call arguments:
         view: A batch of `View`.
@@ -151,6 +154,9 @@ class MultiViewLifter(keras.Model):
         recipe: Recipe,
         objective: Any,
         network_input: residual.Input = residual.ray_input,
+        *,
+        seed: int = 0,
+        changes: Sequence[Callable[[tf.random.Generator], augmentation.Change]] = (),
     ):
         super().__init__()
         self.lifting_network = lifting_network
@@ -159,6 +165,8 @@ class MultiViewLifter(keras.Model):
         self.recipe = recipe
         self.objective = objective
         self.network_input = network_input
+        self.generator = tf.random.Generator.from_seed(seed)
+        self.changes = tuple(make(self.generator) for make in changes)
         names = ("loss", *objective.parts, "root")
         self.loss_means = {name: keras.metrics.Mean(name) for name in names}
         self.uncertainty: uncertainty.JointUncertainty | None = None
@@ -217,6 +225,8 @@ class MultiViewLifter(keras.Model):
             data: What the model trains on: here `ViewPair`.
             training: Whether units are dropped, and what is left to chance is drawn.
         """
+        for change in self.changes:
+            data = change(data, training)
         own, is_own, instants = self.show(data, training)
         lifted = self(own, training=training)
         pose_camera, root_loss = self.recipe.join(lifted, own, instants.seen)
@@ -269,10 +279,7 @@ class InstantLifter(MultiViewLifter):
         root_head: Turns the root network's outputs and the rays into a position.
         recipe: How pose and root are joined.
         objective: From poses and all views to named losses, as `objectives.InstantObjective`.
-        options: Those of `MultiViewLifter`.
-        seed: Of the views that are drawn, and of what changes instants.
-        changes: What is done to instants before a view is drawn, each made from the generator of
-            random numbers, as `augmentation.Mirroring` is.
+        options: Those of `MultiViewLifter`; the views are drawn from the same generator.
 
     Call arguments:
         view: A batch of `View`, fields `[B, ...]`.
@@ -289,32 +296,20 @@ class InstantLifter(MultiViewLifter):
         >>> lifter.fit(instants)  # batches of `View` with fields `[B, V, ...]`
     """
 
-    def __init__(
-        self,
-        lifting_network: keras.Model,
-        root_network: keras.Model,
-        root_head: keras.layers.Layer,
-        recipe: Recipe,
-        objective: objectives.InstantObjective,
-        *options: Any,
-        seed: int = 0,
-        changes: Sequence[Callable[[tf.random.Generator], augmentation.Change]] = (),
-    ):
-        super().__init__(lifting_network, root_network, root_head, recipe, objective, *options)
-        self.generator = tf.random.Generator.from_seed(seed)
-        self.changes = tuple(make(self.generator) for make in changes)
-
-    def show(self, data: Any, training: bool) -> tuple[views.View, tf.Tensor, objectives.Instants]:
-        """Returns a view of each instant to lift, which it is, and all views.
+    def losses_of(self, data: Any, training: bool) -> objectives.Losses:
+        """Returns the means over a batch.
 
         Args:
             data: `View`, fields `[B, V, ...]`, or `objectives.Instants`.
-            training: Whether the view is drawn at random; else it is the one with the greatest sum
-                of confidences.
+            training: Whether views are drawn at random, else they are those with the greatest sums
+                of confidences; and as of `MultiViewLifter`.
         """
-        instants = data if isinstance(data, objectives.Instants) else objectives.Instants(data)
-        for change in self.changes:
-            instants = change(instants, training)
+        is_known = isinstance(data, objectives.Instants)
+        return super().losses_of(data if is_known else objectives.Instants(data), training)
+
+    def show(self, data: Any, training: bool) -> tuple[views.View, tf.Tensor, objectives.Instants]:
+        """Returns a view of each instant to lift, which it is, and all views."""
+        instants = data
         confidence = instants.seen.confidence
         index = self._draw(confidence) if training else _surest(confidence)
         own = tf.nest.map_structure(

@@ -56,10 +56,12 @@ def takes_instants(config: configs.StageConfig) -> bool:
 
 def model(config: configs.StageConfig) -> Callable[..., multi_view_lifter.MultiViewLifter]:
     """Returns what makes the model that a stage trains."""
-    if not isinstance(config, configs.FinetuneConfig) or config.views == "pair":
+    if not isinstance(config, configs.FinetuneConfig):
         return multi_view_lifter.ResidentLifter
     changes = (augmentation.Mirroring,) * config.flip_augmentation
-    return functools.partial(multi_view_lifter.InstantLifter, changes=changes)
+    of_pairs, of_instants = multi_view_lifter.ResidentLifter, multi_view_lifter.InstantLifter
+    kind = of_pairs if config.views == "pair" else of_instants
+    return functools.partial(kind, changes=changes)
 
 
 def run(

@@ -25,7 +25,7 @@ MODELS = {
 FIELDS = ("root_relative_pose", "root_position", "pose_camera")
 
 
-@pytest.fixture(scope="module", params=MODELS.values(), ids=MODELS)
+@pytest.fixture(scope="module", params=MODELS.values(), ids=[*MODELS])
 def model(request, tmp_path_factory):
     """Settings, Keras model, and the folder that it was saved to."""
     folder = tmp_path_factory.mktemp("models") / "saved"

@@ -120,6 +120,14 @@ def test_the_demo_has_a_reference_and_other_recordings_none():
     assert presets.recording().data.source_options == "{}"
 
 
+def test_recordings_see_centered_views_and_the_demo_which_is_tested_nearby_plain_ones():
+    found = [(each.model, each.finetune) for each in (presets.recording(), presets.demo())]
+    assert [(model.network_input, stage.flip_augmentation) for model, stage in found] == [
+        ("centered", True),
+        ("rays", False),
+    ]
+
+
 @pytest.mark.parametrize("with_tests", [True, False])
 def test_a_rig_tests_on_the_clips_that_its_manifest_names(with_tests, tmp_path):
     clips = rigs.write_rig(str(tmp_path), num_frames=3)

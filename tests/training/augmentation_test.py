@@ -117,3 +117,27 @@ def test_marked_instants_agree_on_the_mirror_image_of_what_they_agreed_on(scene)
     expected = objectives.agreement_of(result.seen)
     np.testing.assert_allclose(result.agreed.points, expected.points, atol=1e-6)
     np.testing.assert_array_equal(result.agreed.is_known, expected.is_known)
+
+
+def test_both_views_of_marked_pairs_are_mirrored_and_the_windows_around_them(scene):
+    _, seen = scene
+    rng = np.random.default_rng(1)
+
+    def windowed(view):
+        frames = tf.constant(rng.uniform(100.0, 900.0, (SHAPE[0], 5, 17, 2)))
+        sure = tf.constant(rng.uniform(0.1, 1.0, (SHAPE[0], 5, 17)))
+        one = tf.nest.map_structure(lambda field: field[:, view], seen)
+        return views.WindowedView(*one, window_keypoints_2d=frames, window_confidence=sure)
+
+    pair = views.ViewPair(windowed(0), windowed(2))
+    result = augmentation.mirrored_where(tf.constant([True, False, True]), pair)
+    for found, given in zip(result, pair, strict=True):
+        expected = augmentation.mirrored(given.view)
+        np.testing.assert_array_equal(found.rays[::2], expected.rays[::2])
+        np.testing.assert_array_equal(found.camera.center[::2], expected.camera.center[::2])
+        tf.nest.map_structure(lambda x, y: np.testing.assert_array_equal(x[1], y[1]), found, given)
+        for frame in range(5):
+            rays = [swapped(one) * [-1, 1] for one in given.window_rays[::2, frame].numpy()]
+            np.testing.assert_allclose(found.window_rays[::2, frame], rays, atol=1e-9)
+            sure = [swapped(one) for one in given.window_confidence[::2, frame].numpy()]
+            np.testing.assert_array_equal(found.window_confidence[::2, frame], sure)

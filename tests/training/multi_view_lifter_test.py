@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from tensorflow import keras
 from keras_mvlift import configs
 from keras_mvlift.datasets import tfrecords
 from keras_mvlift.geometry import graphics
-from keras_mvlift.training import objectives
+from keras_mvlift.training import augmentation, multi_view_lifter, objectives
 from tests import tiny_studio
 
 NUM_EPOCHS = 4
@@ -293,3 +294,23 @@ def test_source_and_target_are_alike(recipe, pair):
     assert back == pytest.approx(there, rel=1e-4)
     steps = [changes(*one_step(recipe, views)) for views in (pair, pair.swapped)]
     np.testing.assert_allclose(*steps, atol=1e-3 * np.abs(steps[0]).max())
+
+
+def test_half_of_the_pairs_are_mirrored_in_training_alone_and_compared_so(pair, monkeypatch):
+    marked = []
+
+    def note(is_mirrored, pair):
+        marked.append(is_mirrored.numpy())
+        return pair.swapped
+
+    monkeypatch.setattr(augmentation, "mirrored_where", note)
+    make = functools.partial(multi_view_lifter.MultiViewLifter, changes=(augmentation.Mirroring,))
+    model, compared = tiny_studio.trained(model=make), []
+    compare = model.objective
+    model.objective = lambda poses, pair: compared.append(pair) or compare(poses, pair)
+    model.losses_of(pair, training=False)
+    assert not marked
+    for _ in range(8):
+        model.losses_of(pair, training=True)
+    assert 0.35 < np.mean(marked) < 0.65
+    assert [seen.source is pair.source for seen in compared] == [True] + 8 * [False]

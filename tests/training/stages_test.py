@@ -244,9 +244,13 @@ def test_what_beyond_eq_7_a_config_asks_for_reaches_objective_and_model():
         objectives.AllViewsReprojection(confidence_weighting="source", reprojection_weight=0.5),
         objectives.TriangulatedPose(weight=0.3),
     )
-    lifter = tiny_studio.lifter(objective=objective, model=stages.model(config))
-    (change,) = lifter.changes
-    assert isinstance(change, augmentation.Mirroring)
+    for stage, terms in (
+        (config, objective),
+        (configs.FinetuneConfig(flip_augmentation=True), None),
+    ):
+        lifter = tiny_studio.lifter(objective=terms, model=stages.model(stage))
+        (change,) = lifter.changes
+        assert isinstance(change, augmentation.Mirroring)
 
 
 @pytest.mark.parametrize(
