@@ -6,6 +6,7 @@ import dataclasses
 import io
 import os
 import pathlib
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -73,6 +74,7 @@ def inspect(path: str | os.PathLike[str]) -> Film:
     with _opened(source) as (container, stream):
         with errors.parsing(source, "frame 0", "be decodable"):
             first = next(container.decode(stream), None)
+        ratio = stream.sample_aspect_ratio
     if first is None:
         raise errors.RecordingError(source, "frames", "be there", "none")
     turns = round(first.rotation / 90) % 4
@@ -80,6 +82,11 @@ def inspect(path: str | os.PathLike[str]) -> Film:
     if max(size) > MAX_SIDE:
         rule = f"have frames of at most {MAX_SIDE} pixels on a side"
         raise errors.RecordingError(source, _FIELD, rule, f"{size[0]} x {size[1]}")
+    if ratio and ratio != 1:
+        told = f"{source.name}: pixels are {ratio} as wide as high and are taken as they are stored"
+        warnings.warn(
+            f"{told}: a camera must be of such pixels.", errors.InputWarning, stacklevel=2
+        )
     times, stated = _clock(source)
     clocks.check_length(source, len(times))
     rate, is_steady = _rate(times, stated)

@@ -79,7 +79,11 @@ def test_another_axis_that_is_up_is_warned_about_by_name(model, up):
     turned = calibrations.turn_camera_back(people.WALK_CAMERA, up)
     camera = dataclasses.replace(CAMERA, rotation=turned.rotation, center=turned.center)
     _, told = lifted(model, SEEN, camera)
-    assert told == [f"Backs point along the world's {up} axis, z being up: is up {up} (--up)?"]
+    sentence = f"Backs of people point along the world's {up} axis, not z: is up {up} (--up)?"
+    assert told == [sentence]
+    with pytest.warns(errors.InputWarning, match=f"Backs of poses in a.trc point .* {up} axis"):
+        pose = calibrations.turn_points_back(np.asarray(people.WALK.pose_world), up)
+        lift.warn_of_world(pose, skeletons.H36M_17.joints, "poses in a.trc")
 
 
 def test_people_far_from_the_worlds_origin_are_warned_about(model):
