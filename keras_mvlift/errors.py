@@ -167,7 +167,15 @@ _WORDS = (
     (r"cannot reshape array of size (\d+) .*", r"\1 numbers"),
     (r".*not enough values to unpack.*|zip\(\) argument.*", "too few"),
     (r"too many values to unpack.*", "too many"),
+    # A value of another type than the file's.
+    (
+        r".*(object is not|object has no|indices must be|argument must be|not iterable).*",
+        "something else there",
+    ),
 )
+
+
+_PLAIN = (ValueError, TypeError, AttributeError)
 
 
 def _met(error: Exception) -> str:
@@ -176,12 +184,10 @@ def _met(error: Exception) -> str:
         return f"no `{error.args[0]}`"
     if isinstance(error, IndexError):
         return "too few lines or values"
-    if isinstance(error, (TypeError, AttributeError)):
-        return "something else there"
-    text = str(error).rstrip(".")
-    for pattern, words in _WORDS if isinstance(error, ValueError) else ():
-        if re.fullmatch(pattern, text, re.DOTALL):
-            return re.sub(pattern, words, text, count=1, flags=re.DOTALL)
+    text = " ".join(str(error).split()).rstrip(".")
+    for pattern, words in _WORDS:
+        if type(error) in _PLAIN and re.fullmatch(pattern, text):
+            return re.sub(pattern, words, text, count=1)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

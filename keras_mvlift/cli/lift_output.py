@@ -114,9 +114,11 @@ def with_reference(
         ValueError: If the file does not do; says why.
     """
     # It needs TensorFlow, which `--help` does not.
-    from keras_mvlift.lifting import reference_poses
+    from keras_mvlift.lifting import lift, reference_poses
 
     reference, has_axes = reference_poses.read(path, clip, viewpoint)
+    if clip.space == "world":
+        lift.warn_of_world(reference.pose, clip.joint_names, f"poses in {path.name}")
     lines = []
     for track in clip.tracks:
         errors = reference_poses.compare(track, reference, clip, has_axes=has_axes)

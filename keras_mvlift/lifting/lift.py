@@ -90,7 +90,7 @@ def lift(
         )
     lifted = lifted._replace(pose=_placed(lifted, seen_from, target))
     if target == "world":
-        _warn_of_world(lifted.pose, model.joint_names)
+        warn_of_world(lifted.pose, model.joint_names)
     return pose_clip.PoseClip(
         tracks=_tracks(tracks, converter, lifted),
         space=target,
@@ -304,8 +304,16 @@ def _warn_of_upside_down(
         _warn(f"Heads are below feet in {share:.0%} of frames: y must grow downwards.")
 
 
-def _warn_of_world(pose_world: np.ndarray, joint_names: tuple[str, ...]) -> None:
-    """Warns of people who lie, stand on their heads or are far away, in the world."""
+def warn_of_world(
+    pose_world: np.ndarray, joint_names: tuple[str, ...], owner: str = "people"
+) -> None:
+    """Warns of people who lie, stand on their heads or are far away, in the world.
+
+    Args:
+        pose_world: `[..., J, 3]`, meters, z up; NaN where absent.
+        joint_names: `J` names, with a pelvis and a thorax.
+        owner: Whose poses they are.
+    """
     root, neck = (pose_world[..., joint_names.index(name), :] for name in ("pelvis", "thorax"))
     back = (neck - root)[np.isfinite(neck).all(axis=-1)]
     if not len(back):
@@ -314,7 +322,9 @@ def _warn_of_world(pose_world: np.ndarray, joint_names: tuple[str, ...]) -> None
     if along[2] < _UPRIGHT and np.abs(along).max() > _UPRIGHT:
         axis = int(np.abs(along).argmax())
         name = ("-" if along[axis] < 0 else "") + "xyz"[axis]
-        _warn(f"Backs point along the world's {name} axis, z being up: is up {name} (--up)?")
+        _warn(f"Backs of {owner} point along the world's {name} axis, not z: is up {name} (--up)?")
     away = float(np.nanmedian(np.linalg.norm(root, axis=-1)))
     if away > _FAR:
-        _warn(f"People stand {away:,.0f} m from the world's origin: is the unit another (--unit)?")
+        _warn(
+            f"The {owner} are {away:,.0f} m from the world's origin: is the unit another (--unit)?"
+        )

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import os
 import pathlib
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -67,6 +68,12 @@ def inspect(path: str | os.PathLike[str]) -> Film:
     found = reading.film(source, MAX_SIDE, MAX_BYTES)
     (width, height), turns = found["size"], found["turns"]
     times = np.sort(found["times"])
+    ratio = Fraction(*found["ratio"])
+    if ratio not in (0, 1):
+        told = f"{source.name}: pixels are {ratio} as wide as high and are taken as they are stored"
+        warnings.warn(
+            f"{told}: a camera must be of such pixels.", errors.InputWarning, stacklevel=2
+        )
     clocks.check_length(source, len(times))
     rate, is_steady = _rate(times, Fraction(*found["rate"]) if found["rate"] else None)
     return Film(

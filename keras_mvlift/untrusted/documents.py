@@ -223,7 +223,7 @@ def _film(path: str) -> Iterator[tuple[Any, Any]]:
 
 
 def film(path: str, max_side: int) -> dict[str, Any]:
-    """Reads the first frame's size and turn, each frame's time, NaN for none, and the rate."""
+    """Reads the first frame's size and turn, times, NaN for none, rate and pixels' aspect."""
     with _film(path) as (container, stream):
         size = stream.codec_context.width, stream.codec_context.height
         if max(size) > max_side:
@@ -231,6 +231,7 @@ def film(path: str, max_side: int) -> dict[str, Any]:
             raise errors.RecordingError("", "video", rule, f"{size[0]} x {size[1]}")
         with errors.parsing("", "frame 0", "be decodable"):
             first = next(container.decode(stream), None)
+        ratio = stream.sample_aspect_ratio
     if first is None:
         raise errors.RecordingError("", "frames", "be there", "none")
     with _film(path) as (container, stream), errors.parsing("", "frames", "be readable"):
@@ -245,6 +246,7 @@ def film(path: str, max_side: int) -> dict[str, Any]:
         "turns": round(first.rotation / 90) % 4,
         "times": np.array(times),
         "rate": None if rate is None else [rate.numerator, rate.denominator],
+        "ratio": [ratio.numerator, ratio.denominator] if ratio else [0, 1],
     }
 
 

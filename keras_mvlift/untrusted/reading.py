@@ -393,7 +393,7 @@ def c3d(path: pathlib.Path) -> dict[str, Any]:
 
 
 def film(path: pathlib.Path, max_side: int, max_bytes: int) -> dict[str, Any]:
-    """Reads `size`, `turns`, `times` and `rate` of a video, and decodes its first frame.
+    """Reads `size`, `turns`, `times`, `rate` and `ratio` of a video; decodes its first frame.
 
     Raises:
         RecordingError: If it is missing, no video, too large, or has no picture to decode.

@@ -9,6 +9,7 @@ from keras_mvlift import errors, skeletons
 from keras_mvlift.lifting import detected_tracks, tracks_2d_files
 from keras_mvlift.studio import rigs
 from tests.lifting import people
+from tests.untrusted import damage
 
 BODY = np.concatenate([people.walking()[0] / 4, np.full((17, 1), 0.8)], axis=1)
 ASIDE, UNSURE = np.array([600.0, 0, 0]), np.array([1.0, 1.0, 0.5])
@@ -299,3 +300,15 @@ def test_many_numbered_people_far_apart_are_refused_before_they_are_laid_out(tmp
     with pytest.raises(errors.RecordingError, match=r"`people` must"):
         detected_tracks.read(path, "coco_17")
     assert psutil.Process().memory_info().rss - before < 64 * 2**20
+
+
+@pytest.mark.parametrize("form", ["ultralytics", "coco annotations", "deeplabcut"])
+def test_damaged_files_end_in_our_error(tmp_path, form, monkeypatch):
+    monkeypatch.setitem(globals(), "WALK", WALK[:3])
+    path = OTHERS[form](tmp_path)
+    data = path.read_bytes()
+
+    def read():
+        tracks_2d_files.read(path, "coco_17")
+
+    assert damage.assert_only_our_errors(read, path, data, count=60) > 10

@@ -79,14 +79,18 @@ def test_another_axis_that_is_up_is_warned_about_by_name(model, up):
     turned = calibrations.turn_camera_back(people.WALK_CAMERA, up)
     camera = dataclasses.replace(CAMERA, rotation=turned.rotation, center=turned.center)
     _, told = lifted(model, SEEN, camera)
-    assert told == [f"Backs point along the world's {up} axis, z being up: is up {up} (--up)?"]
+    sentence = f"Backs of people point along the world's {up} axis, not z: is up {up} (--up)?"
+    assert told == [sentence]
+    pose = calibrations.turn_points_back(np.asarray(people.WALK.pose_world), up)
+    with pytest.warns(errors.InputWarning, match=f"Backs of poses in a.trc point .* {up} axis"):
+        lift.warn_of_world(pose, skeletons.H36M_17.joints, "poses in a.trc")
 
 
 def test_people_far_from_the_worlds_origin_are_warned_about(model):
     camera = dataclasses.replace(CAMERA, center=1000.0 * np.asarray(CAMERA.center))
     _, told = lifted(model, SEEN, camera)
     assert len(told) == 1
-    assert told[0].endswith("m from the world's origin: is the unit another (--unit)?")
+    assert told[0].endswith("m from the world's origin: is the unit right (--unit)?")
 
 
 def test_a_joint_that_is_lost_for_a_frame_at_a_time_is_where_it_was(model):

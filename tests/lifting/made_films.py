@@ -29,14 +29,15 @@ def drawn(num_frames=6):
     return pictures
 
 
-def write(path, pictures=None, rate=25, ticks=None):
-    """Writes a film; `ticks` are its frames' times in hundredths of seconds."""
+def write(path, pictures=None, rate=25, ticks=None, pixel=1):
+    """Writes a film; `ticks` are its frames' times in hundredths of seconds, `pixel` its width."""
     pictures = drawn() if pictures is None else pictures
     codec = CODECS.get(pathlib.Path(path).suffix, "libx264")
     with av.open(str(path), "w", options={"movflags": "faststart"}) as film:
         stream = film.add_stream(codec, rate=rate)
         stream.width, stream.height = pictures.shape[2], pictures.shape[1]
         stream.pix_fmt = "yuv420p"
+        stream.sample_aspect_ratio = Fraction(pixel)
         if ticks is not None:
             stream.codec_context.time_base = Fraction(1, 100)
         for index, picture in enumerate(pictures):

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import warnings
 
 import cv2
 import numpy as np
@@ -123,3 +124,12 @@ def test_without_the_extra_the_error_says_what_to_install():
         "ValueError: Videos must be read by PyAV: pip install 'keras-mvlift[video]'."
         in failed.stderr
     )
+
+
+def test_pixels_that_are_not_square_are_warned_about(tmp_path):
+    path = made_films.write(tmp_path / "film.mp4", pixel="4/3")
+    with pytest.warns(errors.InputWarning, match="film.mp4: pixels are 4/3 as wide as high"):
+        assert video.inspect(path).size == (made_films.WIDTH, made_films.HEIGHT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        video.inspect(made_films.write(tmp_path / "square.mp4"))

@@ -224,8 +224,8 @@ def test_a_broken_file_is_named(in_turn):
     assert run.status == 1
     assert run.components == {}
     failed, _ = run.other_lines
-    assert "broken/opensim/reference.trc: `header` must have a TRC header" in failed
-    assert failed.endswith("Received: KeyError: 'ft'.")
+    assert "broken/opensim/reference.trc: `Units` must be one of m, cm, mm, " in failed
+    assert failed.endswith("Received: ft.")
 
 
 def test_anomalies_stop_the_run_before_training(in_turn, workshop):

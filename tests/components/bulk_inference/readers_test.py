@@ -85,3 +85,13 @@ def test_what_single_precision_does_not_hold_is_refused():
     drawn["keypoints_2d"][1, 0, 0] = 1e300
     _, refusals = readers.check(rows(drawn))
     assert {row: refusal.field for row, refusal in refusals.items()} == {1: "keypoints_2d"}
+
+
+@pytest.mark.parametrize("nowhere", [np.nan, 0.0, -1.0])
+def test_a_joint_at_no_place_was_not_seen(nowhere):
+    drawn = stored_views.columns(3)
+    drawn["keypoints_2d"][1, 4] = nowhere
+    views, refusals = readers.check(rows(drawn))
+    assert not refusals
+    assert np.argwhere(views.numbers["confidence"] == 0).tolist() == [[1, 4]]
+    assert views.numbers["keypoints_2d"][1, 4].tolist() == [0, 0]
