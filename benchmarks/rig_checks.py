@@ -20,8 +20,8 @@ MAX_CAMERAS = 12
 _NUM_FRAMES = 200
 # People who walk show what time does; those who stand do not.
 _ACTIONS = ("walking", "turning", "boxing")
-# What a mistake may bring with it that is true as well.
-_HARMLESS = {"frames_lost", "detections_unsure", "detections_noisy"}
+HARMLESS = {"frames_lost", "detections_unsure", "detections_noisy"}
+"""What a mistake may bring with it that is true as well."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +172,7 @@ def judged(seen: Draw, kind: str) -> tuple[bool, set[str]]:
         Whether it is named, in its camera, and the names of causes that are not there.
     """
     plant, name = PLANTED[kind]
-    found = [f for f in verdicts.reach(plant(seen)).found if f.name not in _HARMLESS]
+    found = [f for f in verdicts.reach(plant(seen)).found if f.name not in HARMLESS]
     camera = seen.clean.camera_names[seen.view]
     is_named = any(
         f.name == name and (camera in f.cameras) and (len(f.cameras) == 1 or "all" in kind)

@@ -381,7 +381,7 @@ def offsets_over_time(
         instants = frames[footages.spread(len(frames), _MAX_MOMENTS)]
         reach = min(_MAX_OFFSET, len(frames) - 1)
         cost, inside = _costs(footage, points, view, frames, instants, reach)
-        path = _cheapest(cost)
+        path = cheapest(cost)
         every[frames] = np.interp(frames, instants, path - reach).round()
         row = np.arange(len(path))
         told = np.flatnonzero(inside[row, path] & (cost[row, path] <= seen.tolerance[view]))
@@ -441,7 +441,7 @@ def _epipolar_errors(
     return off, footage.confidence[1 - view][instants][:, moments.LIMBS] > 0
 
 
-def _cheapest(cost: np.ndarray) -> np.ndarray:
+def cheapest(cost: np.ndarray) -> np.ndarray:
     """Finds the path `[M]` through columns of `[M, S]` that costs least; each step aside costs."""
     columns = np.arange(cost.shape[1])
     aside = _STEP_COST * columns
