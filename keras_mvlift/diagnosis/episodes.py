@@ -253,7 +253,7 @@ def _median(values: np.ndarray) -> np.ndarray:
     return residuals.masked_median(values, np.isfinite(values))
 
 
-MAX_STILL = 0.0005
+MAX_STILL = 1e-6
 """Joints that move by less from frame to frame are of the same picture; of the person's size."""
 
 _MIN_STILL_FRAMES = 5

@@ -25,6 +25,9 @@ DECISIVE_RATIO = 2.0
 SHIFT_RATIO = 1.04
 """By so much a time shift must, where the cameras agree afterwards: slow people show it little."""
 
+MIN_SHIFT_SECONDS = 0.03
+"""Cameras without a common trigger are off by half a frame or one, which moves joints little."""
+
 # How many causes may be on top of each other.
 _MAX_CAUSES = 3
 # Frames on which the person is looked at.
@@ -155,6 +158,8 @@ Checked = Iterator[tuple[findings.Finding, footages.Footage]]
 
 def _time_shift(footage: footages.Footage) -> Checked:
     offsets = diagnosis_residuals.estimate_offsets(footage)
+    told = np.abs(offsets.frames) >= MIN_SHIFT_SECONDS * footage.frame_rate
+    offsets = offsets._replace(frames=np.where(told, offsets.frames, 0))
     views = np.arange(footage.num_views)
     middle = diagnosis_residuals.MAX_SHIFT
     as_it_is, at_best = offsets.curve[views, middle], offsets.curve[views, middle + offsets.frames]
