@@ -256,7 +256,8 @@ def _median(values: np.ndarray) -> np.ndarray:
 MAX_STILL = 1e-6
 """Joints that move by less from frame to frame are of the same picture; of the person's size."""
 
-_MIN_STILL_FRAMES = 5
+MIN_STILL_SECONDS = 0.25
+"""A shorter stretch of one picture is a hitch."""
 
 
 def _frozen(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
@@ -269,7 +270,7 @@ def _frozen(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tr
     is_still = is_still[view] & ~np.delete(is_still, view, axis=0).all(axis=0)
     still = np.concatenate([[False], is_still & (np.diff(footage.run) == 0)])
     _, stretch, length = np.unique(np.cumsum(~still), return_inverse=True, return_counts=True)
-    frames = still & (length[stretch] > _MIN_STILL_FRAMES)
+    frames = still & (length[stretch] > MIN_STILL_SECONDS * footage.frame_rate)
     if frames.mean() < MIN_SHARE:
         return
     where = (np.arange(footage.num_views) == view)[:, np.newaxis] & frames
