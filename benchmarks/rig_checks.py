@@ -181,12 +181,16 @@ def judged(seen: Draw, kind: str) -> tuple[bool, set[str]]:
     return is_named, {f.name for f in found} - {name}
 
 
+Counts = collections.Counter[tuple[str, float]]
+
+
 def main(num_draws: int) -> None:
     """Writes a row per kind and share, and what is said of rigs without a mistake."""
     write = sys.stdout.write
     write("| planted | share | draws | named rightly | a wrong cause |\n|---|---|---|---|---|\n")
     cells = [(kind, share) for kind in PLANTED for share in SHARES]
-    named, wrong = collections.Counter(), collections.Counter()
+    named: Counts = collections.Counter()
+    wrong: Counts = collections.Counter()
     count = max(1, num_draws // len(cells))
     for number, (kind, share) in enumerate(cells):
         causes: list[str] = []
@@ -203,7 +207,7 @@ def main(num_draws: int) -> None:
         sys.stdout.flush()
     total = count * len(cells)
     write(f"\nOf {total}: {sum(named.values())} named, {sum(wrong.values())} with a wrong cause.\n")
-    loud = collections.Counter()
+    loud: collections.Counter[str] = collections.Counter()
     num_clean = max(1, num_draws // 2)
     for seed in range(num_clean):
         clean = draw(10_000 + seed, 2 + seed % (MAX_CAMERAS - 1), 0.0).clean

@@ -67,8 +67,9 @@ def _read(source: sources.Source) -> list[sequences.MultiViewSequence]:
 
 def _up(source: sources.Source) -> str:
     """Returns the axis that the calibration's file has up; what `calibrate` writes has z."""
-    is_told = isinstance(source, recordings.RigSource) and not source.calibration
-    return source.manifest.calibration.up if is_told else "z"
+    if isinstance(source, recordings.RigSource) and not source.calibration:
+        return source.manifest.calibration.up
+    return "z"
 
 
 def _readings(source: sources.Source) -> dict[str, Callable[[], Sequence[Any]]]:

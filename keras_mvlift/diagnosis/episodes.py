@@ -318,8 +318,7 @@ def out_of_step(footage: footages.Footage, seen: moments.Consensus, view: int) -
     # A clock goes one way; what else is off wants to go back and forth.
     if not max(MIN_CHANGE, MIN_ONE_WAY * way) <= abs(end - start) < np.inf:
         return
-    every = np.zeros((footage.num_views, footage.num_frames), int)
-    every[view] = offsets
+    every = (np.arange(footage.num_views) == view)[:, np.newaxis] * offsets
     corrected = footage.shifted(every)
     error = _mended_error(footage, seen, view, corrected)
     known, off = np.isfinite(error), seen.is_off[view]
@@ -467,15 +466,9 @@ _MAX_FIT_FRAMES = 60
 
 
 def _moved(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
-    if (seen.tolerance >= moments.TOLERANCE[1]).any() or seen.share_off[view] > MAX_SHARE:
-        return
     stretch = _longest(seen.is_off[view])
     off = np.flatnonzero(stretch & seen.is_off[view])
-    if footage.num_views == 2 or len(off) < max(
-        MIN_SHARE * footage.num_frames, MIN_FOUND * seen.is_off[view].sum()
-    ):
-        return
-    if stretch[0] or len(off) < MIN_MENDED * stretch.sum():
+    if not _may_be_moved(footage, seen, view, stretch):
         return
     chosen = off[footages.spread(len(off), _MAX_FIT_FRAMES)]
     for with_place in (False, True):
@@ -509,6 +502,21 @@ def _moved(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tra
             moved_m=far,
         ),
         footage.without(where),
+    )
+
+
+def _may_be_moved(
+    footage: footages.Footage, seen: moments.Consensus, view: int, stretch: np.ndarray
+) -> bool:
+    """Tells whether a camera that fits before is off in a stretch `[T]`, and hardly elsewhere."""
+    num_off, num_in = seen.is_off[view].sum(), (stretch & seen.is_off[view]).sum()
+    return bool(
+        footage.num_views > 2
+        and (seen.tolerance < moments.TOLERANCE[1]).all()
+        and seen.share_off[view] <= MAX_SHARE
+        and not stretch[0]
+        and num_in >= max(MIN_SHARE * footage.num_frames, MIN_FOUND * num_off)
+        and num_in >= MIN_MENDED * stretch.sum()
     )
 
 

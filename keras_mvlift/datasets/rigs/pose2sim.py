@@ -123,9 +123,9 @@ class Pose2SimSource:
         else:
             found = sorted(folder.glob("*.qca.txt")) or sorted(folder.glob("Calib*.toml"))
             if len(found) != 1:
-                names = ", ".join(path.name for path in found) or "no such file"
+                received = ", ".join(path.name for path in found) or "no such file"
                 rule = "match exactly one file"
-                raise errors.RecordingError(folder, "*.qca.txt or Calib*.toml", rule, names)
+                raise errors.RecordingError(folder, "*.qca.txt or Calib*.toml", rule, received)
             path = found[0]
         is_toml = self.calibration or path.suffix == ".toml"
         calibration = calibration_files.read(path, "pose2sim" if is_toml else "qualisys")
