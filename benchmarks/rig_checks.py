@@ -20,8 +20,8 @@ MAX_CAMERAS = 12
 _NUM_FRAMES = 200
 # People who walk show what time does; those who stand do not.
 _ACTIONS = ("walking", "turning", "boxing")
-# What a mistake may bring with it that is true as well.
-_HARMLESS = {"frames_lost", "detections_unsure", "detections_noisy"}
+HARMLESS = {"frames_lost", "detections_unsure", "detections_noisy"}
+"""What a mistake may bring with it that is true as well."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +172,7 @@ def judged(seen: Draw, kind: str) -> tuple[bool, set[str]]:
         Whether it is named, in its camera, and the names of causes that are not there.
     """
     plant, name = PLANTED[kind]
-    found = [f for f in verdicts.reach(plant(seen)).found if f.name not in _HARMLESS]
+    found = [f for f in verdicts.reach(plant(seen)).found if f.name not in HARMLESS]
     camera = seen.clean.camera_names[seen.view]
     is_named = any(
         f.name == name and (camera in f.cameras) and (len(f.cameras) == 1 or "all" in kind)
@@ -181,12 +181,16 @@ def judged(seen: Draw, kind: str) -> tuple[bool, set[str]]:
     return is_named, {f.name for f in found} - {name}
 
 
+Counts = collections.Counter[tuple[str, float]]
+
+
 def main(num_draws: int) -> None:
     """Writes a row per kind and share, and what is said of rigs without a mistake."""
     write = sys.stdout.write
     write("| planted | share | draws | named rightly | a wrong cause |\n|---|---|---|---|---|\n")
     cells = [(kind, share) for kind in PLANTED for share in SHARES]
-    named, wrong = collections.Counter(), collections.Counter()
+    named: Counts = collections.Counter()
+    wrong: Counts = collections.Counter()
     count = max(1, num_draws // len(cells))
     for number, (kind, share) in enumerate(cells):
         causes: list[str] = []
@@ -203,7 +207,7 @@ def main(num_draws: int) -> None:
         sys.stdout.flush()
     total = count * len(cells)
     write(f"\nOf {total}: {sum(named.values())} named, {sum(wrong.values())} with a wrong cause.\n")
-    loud = collections.Counter()
+    loud: collections.Counter[str] = collections.Counter()
     num_clean = max(1, num_draws // 2)
     for seed in range(num_clean):
         clean = draw(10_000 + seed, 2 + seed % (MAX_CAMERAS - 1), 0.0).clean

@@ -109,13 +109,14 @@ def doubts(
         wrong = [cause for cause in causes if cause.severity == findings.ERROR]
         is_moved = camera is start and fits and found.report.all.moved_m > MAX_MOVED_M
         if is_moved or agreed < 1 - MAX_DISAGREEING or (wrong and camera is not start):
-            rule = "The cameras' places are not written: " + (
-                f"refining would move cameras by {found.report.all.moved_m:.2f} m that fitted"
-                if is_moved
-                else f"the cameras agree in {agreed:.0%} of the frames only"
-                if agreed < 1 - MAX_DISAGREEING
-                else "they do not explain what was seen"
-            )
+            if agreed < 1 - MAX_DISAGREEING:
+                reason = f"the cameras agree in {agreed:.0%} of the frames only"
+            elif is_moved:
+                far = found.report.all.moved_m
+                reason = f"refining would move cameras by {far:.2f} m that fitted"
+            else:
+                reason = "they do not explain what was seen"
+            rule = f"The cameras' places are not written: {reason}"
             raise ValueError(f"{rule}. {' '.join(told.values())}".strip())
     return list(told.values())
 

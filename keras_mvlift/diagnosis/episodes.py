@@ -254,10 +254,11 @@ def _median(values: np.ndarray) -> np.ndarray:
     return residuals.masked_median(values, np.isfinite(values))
 
 
-MAX_STILL = 0.0005
+MAX_STILL = 1e-6
 """Joints that move by less from frame to frame are of the same picture; of the person's size."""
 
-_MIN_STILL_FRAMES = 5
+MIN_STILL_SECONDS = 0.25
+"""A shorter stretch of one picture is a hitch."""
 
 
 def _frozen(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
@@ -270,7 +271,7 @@ def _frozen(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tr
     is_still = is_still[view] & ~np.delete(is_still, view, axis=0).all(axis=0)
     still = np.concatenate([[False], is_still & (np.diff(footage.run) == 0)])
     _, stretch, length = np.unique(np.cumsum(~still), return_inverse=True, return_counts=True)
-    frames = still & (length[stretch] > _MIN_STILL_FRAMES)
+    frames = still & (length[stretch] > MIN_STILL_SECONDS * footage.frame_rate)
     if frames.mean() < MIN_SHARE:
         return
     where = (np.arange(footage.num_views) == view)[:, np.newaxis] & frames
@@ -318,8 +319,7 @@ def out_of_step(footage: footages.Footage, seen: moments.Consensus, view: int) -
     # A clock goes one way; what else is off wants to go back and forth.
     if not max(MIN_CHANGE, MIN_ONE_WAY * way) <= abs(end - start) < np.inf:
         return
-    every = np.zeros((footage.num_views, footage.num_frames), int)
-    every[view] = offsets
+    every = (np.arange(footage.num_views) == view)[:, np.newaxis] * offsets
     corrected = footage.shifted(every)
     error = _mended_error(footage, seen, view, corrected)
     known, off = np.isfinite(error), seen.is_off[view]
@@ -382,7 +382,7 @@ def offsets_over_time(
         instants = frames[footages.spread(len(frames), _MAX_MOMENTS)]
         reach = min(_MAX_OFFSET, len(frames) - 1)
         cost, inside = _costs(footage, points, view, frames, instants, reach)
-        path = _cheapest(cost)
+        path = cheapest(cost)
         every[frames] = np.interp(frames, instants, path - reach).round()
         row = np.arange(len(path))
         told = np.flatnonzero(inside[row, path] & (cost[row, path] <= seen.tolerance[view]))
@@ -442,7 +442,7 @@ def _epipolar_errors(
     return off, footage.confidence[1 - view][instants][:, moments.LIMBS] > 0
 
 
-def _cheapest(cost: np.ndarray) -> np.ndarray:
+def cheapest(cost: np.ndarray) -> np.ndarray:
     """Finds the path `[M]` through columns of `[M, S]` that costs least; each step aside costs."""
     columns = np.arange(cost.shape[1])
     aside = _STEP_COST * columns
@@ -467,15 +467,9 @@ _MAX_FIT_FRAMES = 60
 
 
 def _moved(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
-    if (seen.tolerance >= moments.TOLERANCE[1]).any() or seen.share_off[view] > MAX_SHARE:
-        return
     stretch = _longest(seen.is_off[view])
     off = np.flatnonzero(stretch & seen.is_off[view])
-    if footage.num_views == 2 or len(off) < max(
-        MIN_SHARE * footage.num_frames, MIN_FOUND * seen.is_off[view].sum()
-    ):
-        return
-    if stretch[0] or len(off) < MIN_MENDED * stretch.sum():
+    if not _may_be_moved(footage, seen, view, stretch):
         return
     chosen = off[footages.spread(len(off), _MAX_FIT_FRAMES)]
     for with_place in (False, True):
@@ -509,6 +503,21 @@ def _moved(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tra
             moved_m=far,
         ),
         footage.without(where),
+    )
+
+
+def _may_be_moved(
+    footage: footages.Footage, seen: moments.Consensus, view: int, stretch: np.ndarray
+) -> bool:
+    """Tells whether a camera that fits before is off in a stretch `[T]`, and hardly elsewhere."""
+    num_off, num_in = seen.is_off[view].sum(), (stretch & seen.is_off[view]).sum()
+    return bool(
+        footage.num_views > 2
+        and (seen.tolerance < moments.TOLERANCE[1]).all()
+        and seen.share_off[view] <= MAX_SHARE
+        and not stretch[0]
+        and num_in >= max(MIN_SHARE * footage.num_frames, MIN_FOUND * num_off)
+        and num_in >= MIN_MENDED * stretch.sum()
     )
 
 

@@ -16,6 +16,9 @@ TRIAL_FRAMES = 120
 MIN_IN_FRONT = 0.9
 """The share of joints that must lie in front of the cameras."""
 
+MIN_SHIFT_SECONDS = 0.03
+"""Cameras without a common trigger are off by half a frame or one, which moves joints little."""
+
 # Causes whose residuals are this close are told apart by the person's height and bearing.
 _TIE_RATIO, _TIE = 1.3, 0.002
 _MAX_TIED = 12
@@ -147,7 +150,9 @@ def reordered(footage: footages.Footage) -> Candidate:
 
 
 def shifted(footage: footages.Footage, offsets: residuals.TimeOffsets) -> Candidate:
-    """Returns time offsets as a candidate."""
+    """Returns time offsets as a candidate; those below `MIN_SHIFT_SECONDS` are none."""
+    told = np.abs(offsets.frames) >= MIN_SHIFT_SECONDS * footage.frame_rate
+    offsets = offsets._replace(frames=np.where(told, offsets.frames, 0))
     frames = {
         name: int(offset)
         for name, offset in zip(footage.camera_names, offsets.frames, strict=True)

@@ -155,18 +155,17 @@ Checked = Iterator[tuple[findings.Finding, footages.Footage]]
 
 def _time_shift(footage: footages.Footage) -> Checked:
     offsets = diagnosis_residuals.estimate_offsets(footage)
-    views = np.arange(footage.num_views)
+    candidate = search.shifted(footage, offsets)
+    is_late, views = candidate.is_in, np.arange(footage.num_views)
     middle = diagnosis_residuals.MAX_SHIFT
     as_it_is, at_best = offsets.curve[views, middle], offsets.curve[views, middle + offsets.frames]
     ratio = np.divide(as_it_is, at_best, out=np.zeros_like(at_best), where=at_best > 0)
-    is_late = offsets.frames != 0
     for view in np.flatnonzero(is_late):
         for drift in episodes.out_of_step(footage, moments.consensus(footage), int(view)):
             yield drift
             return
     if not is_late.any() or np.nan_to_num(ratio[is_late]).min() < SHIFT_RATIO:
         return
-    candidate = search.shifted(footage, offsets)
     corrected = candidate.undo(footage)
     off = moments.consensus(corrected).share_off.max()
     if _worst(corrected) <= AGREEMENT and off <= episodes.MIN_SHARE:

@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from keras_mvlift.cli import main
+from benchmarks import rig_checks
+from keras_mvlift.cli import calibrate, main
 from keras_mvlift.datasets.rigs import calibration_files, pose2sim
 from keras_mvlift.studio import rigs
 
@@ -90,3 +91,39 @@ def test_an_output_without_a_folder_is_refused(demo, tmp_path, capsys):
     output = tmp_path / "nowhere" / "out.toml"
     assert main.main(["calibrate", demo, "--refine", "--output", str(output)]) == 1
     assert "must be a folder" in capsys.readouterr().err
+
+
+def test_people_who_are_not_the_same_in_all_cameras_make_no_calibration():
+    draw = rig_checks.draw(7, 3, 0.0)
+    clip = as_clip(draw)
+    is_other = np.random.default_rng(0).uniform(size=(3, 40)).repeat(5, axis=1) < 0.5
+    mixed = rig_checks.taken(draw.clean, draw.other, is_other)
+    spoiled = calibrate.dataclasses.replace(
+        clip, keypoints_2d=mixed.keypoints_2d, confidence=mixed.confidence
+    )
+    found = calibrate.extrinsics.refine([spoiled])
+    with pytest.raises(ValueError, match=r"agree in \d+% of the frames only.*not show whom"):
+        calibrate.doubts([spoiled], found, clip.camera)
+    assert calibrate.doubts([clip], calibrate.extrinsics.refine([clip]), clip.camera) == []
+
+
+def test_a_bumped_camera_keeps_a_calibration_that_fitted():
+    draw = rig_checks.draw(7, 3, 0.3)
+    bumped = rig_checks.bump(draw)
+    clip = calibrate.dataclasses.replace(as_clip(draw), keypoints_2d=bumped.keypoints_2d)
+    found = calibrate.extrinsics.refine([clip])
+    with pytest.raises(ValueError, match=r"by .* m that fitted.*fits until frame 1[34]"):
+        calibrate.doubts([clip], found, clip.camera)
+
+
+def as_clip(draw):
+    return calibrate.sequences.MultiViewSequence(
+        name="clip",
+        subject="who",
+        action="what",
+        frame_rate=25.0,
+        camera_names=draw.clean.camera_names,
+        camera=draw.clean.camera,
+        keypoints_2d=draw.clean.keypoints_2d,
+        confidence=draw.clean.confidence,
+    )

@@ -98,3 +98,23 @@ def test_the_page_names_every_cause():
     assert {mistake.name for mistake in mistakes} <= named
     others = "time_shift cameras_out_of_order distortion_removed_twice calibration_off unexplained"
     assert set(others.split()) <= named
+
+
+def test_another_joint_set_is_named_where_left_and_right_are_not_alike():
+    right = planted.sequences(3)
+    # Two joints of a limb and of the head change places.
+    order = list(range(17))
+    order[2], order[13], order[9], order[5] = 13, 2, 5, 9
+
+    def shuffled(clip):
+        keypoints_2d, confidence = clip.keypoints_2d[:, :, order], clip.confidence[:, :, order]
+        return report.dataclasses.replace(clip, keypoints_2d=keypoints_2d, confidence=confidence)
+
+    wrong = [shuffled(clip) for clip in right]
+    readings = {"other": lambda: wrong, "body_25": lambda: right}
+    (checked,) = report.check(wrong, readings=readings)
+    assert [finding.name for finding in checked.found] == ["joint_set"]
+    assert checked.found[0].details == {"skeleton": "body_25"}
+    VALIDATOR.validate(data([checked]))
+    (checked,) = report.check(right, readings={"other": lambda: pytest.fail("is not asked for")})
+    assert checked.found == []

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from keras_mvlift.datasets.rigs import calibrations
 from keras_mvlift.diagnosis import findings, residuals, verdicts
 from keras_mvlift.studio import filming
 from tests.diagnosis import planted
@@ -87,3 +88,24 @@ def test_a_height_that_no_unit_explains_has_no_made_up_unit():
     assert finding.name == "scale_implausible"
     assert finding.before > residuals.PLAUSIBLE_HEIGHT[1]
     assert finding.after is None
+
+
+@pytest.mark.parametrize(("declared", "true"), [("z", "-y"), ("y", "z"), ("z", "-z")])
+def test_an_up_that_people_contradict_is_told_with_the_right_axis(declared, true):
+    clean = planted.footage()
+    in_file = calibrations.turn_camera_back(clean.camera, true)
+    read = calibrations.turn_camera(in_file, declared)
+    footage = clean.replace_camera(rotation=read.rotation, center=read.center)
+    (finding,) = verdicts.reach(footage, declared).found
+    assert (finding.name, finding.severity) == ("up_is_wrong", findings.WARNING)
+    assert finding.details == {"up": true}
+
+
+def test_joints_that_were_not_found_but_have_a_score_are_told():
+    clean = planted.footage()
+    rng = np.random.default_rng(0)
+    lost = rng.uniform(size=clean.confidence.shape) < 0.2
+    away = rng.uniform(-250, 250, clean.keypoints_2d.shape)
+    points = clean.keypoints_2d + away * lost[..., np.newaxis]
+    names = [name for name, _ in found(clean.replace_images(points, clean.confidence))]
+    assert names == ["joints_scattered"]

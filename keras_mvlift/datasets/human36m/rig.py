@@ -228,7 +228,7 @@ def check_pose(path: object, field: str, points: np.ndarray, unit: str) -> np.nd
 MAX_OFF_PX = 30.0
 """From so far off the projected poses no detector sees joints, of a person 400 pixels tall."""
 
-_MAX_CHECKED_FRAMES = 200
+_MIN_CHECKED_FRAMES, _MAX_CHECKED_FRAMES = 5, 200
 # Exchanged cameras, put right, are better by so much.
 _BETTER = 1.5
 
@@ -254,6 +254,9 @@ def require_agreement(
     Raises:
         RecordingError: If the poses do not project there; names the order of cameras that fits.
     """
+    if len(pose_world) < _MIN_CHECKED_FRAMES:
+        # One blunder may be all that there is.
+        return
     chosen = np.linspace(0, len(pose_world) - 1, min(len(pose_world), _MAX_CHECKED_FRAMES))
     frame = chosen.round().astype(int)
     each = cameras.Camera(*(np.asarray(field)[:, np.newaxis] for field in camera))

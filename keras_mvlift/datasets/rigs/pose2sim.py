@@ -128,11 +128,11 @@ class Pose2SimSource:
         if self.calibration:
             path = pathlib.Path(self.root) / self.calibration
         else:
-            found = sorted(folder.glob("Calib*.toml")) or sorted(folder.glob("*.qca.txt"))
+            found = sorted(folder.glob("*.qca.txt")) or sorted(folder.glob("Calib*.toml"))
             if len(found) != 1:
                 received = ", ".join(path.name for path in found) or "no such file"
                 rule = "match exactly one file"
-                raise errors.RecordingError(folder, "Calib*.toml or *.qca.txt", rule, received)
+                raise errors.RecordingError(folder, "*.qca.txt or Calib*.toml", rule, received)
             path = found[0]
         is_toml = self.calibration or path.suffix == ".toml"
         calibration = calibration_files.read(path, "pose2sim" if is_toml else "qualisys")

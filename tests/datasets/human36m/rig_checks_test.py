@@ -101,3 +101,20 @@ def test_confidences_of_another_length_are_refused(take):
 def test_a_take_in_which_nobody_is_seen_is_no_mistake():
     seen = rig.check_detections("file", "field", np.zeros((3, 17, 2)))
     assert not seen.confidence.any()
+
+
+def test_exchanged_cameras_are_told_with_the_order_that_fits(take):
+    camera, seen = rig.camera("S1"), np.ones(take.exact_2d.shape[:-1])
+    rig.require_agreement("file", take.pose_world, take.exact_2d, seen, camera)
+    # The motion capture of some takes is shifted.
+    shifted = take.pose_world + np.array([0.0, 0.0, 0.2])
+    rig.require_agreement("file", shifted, take.exact_2d, seen, camera)
+    with pytest.raises(errors.RecordingError, match="in the order 2, 1, 3, 4"):
+        rig.require_agreement("file", take.pose_world, take.exact_2d[[1, 0, 2, 3]], seen, camera)
+
+
+def test_other_joints_are_told(take):
+    camera, seen = rig.camera("S1"), np.ones(take.exact_2d.shape[:-1])
+    turned = take.exact_2d[:, :, ::-1]
+    with pytest.raises(errors.RecordingError, match=r"within 30 px.*other joints"):
+        rig.require_agreement("file", take.pose_world, turned, seen, camera)

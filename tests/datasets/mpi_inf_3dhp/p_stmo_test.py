@@ -170,6 +170,19 @@ def test_a_test_clip_without_valid_frames_is_refused(root, valid, message):
     assert caught.value.field == "TS1/valid"
 
 
+@pytest.mark.parametrize(
+    ("field", "factor", "message"),
+    [("data_3d", 1e-3, "be in mm, of people of human size"), ("data_2d", 1e-3, "be pixels")],
+)
+def test_test_clips_in_other_units_are_refused(root, field, factor, message):
+    def scale(data):
+        data["TS5"][field] = data["TS5"][field] * factor
+
+    change(root, scale, "data_test_3dhp.npz")
+    with pytest.raises(errors.RecordingError, match=message):
+        archives(root).test_clip("TS5", "TS5")
+
+
 def test_damage_ends_in_our_error_or_in_a_clip(root):
     path = root / "data_train_3dhp.npz"
     reader = archives(root)

@@ -100,3 +100,12 @@ def test_damaged_time_stamps_end_in_our_error(tmp_path):
     data = b"seconds\n" + b"".join(b"%.6f\n" % (row / 50) for row in range(40))
     read = damage.assert_only_our_errors(lambda: clocks.read_times(path), path, data, count=200)
     assert read > 60
+
+
+def test_time_stamps_of_another_unit_are_told():
+    seconds = np.arange(10) / 50
+    clocks.check_rate("file", seconds, 50.0)
+    # A camera may run at half the clip's rate.
+    clocks.check_rate("file", seconds, 25.0)
+    with pytest.raises(errors.RecordingError, match=r"1/50 s apart.*: 20 s \(milliseconds\?\)"):
+        clocks.check_rate("file", 1000 * seconds, 50.0)

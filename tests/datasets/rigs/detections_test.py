@@ -84,3 +84,27 @@ def test_what_cannot_be_is_refused_by_file_and_frame(bad, field, message):
     with pytest.raises(errors.RecordingError, match=message) as caught:
         surest_people.track([frame(3, person(0.5)), bad], COCO)
     assert (caught.value.path, caught.value.field) == (PATH, field)
+
+
+def test_scores_that_are_no_shares_are_refused_with_the_scale_and_read_with_it():
+    # SimCC's scores reach some 10.
+    body = person(0.5)
+    body[:, 2] = np.linspace(1.0, 9.0, 17)
+    frames = [frame(number, body) for number in range(4)]
+    with pytest.raises(
+        errors.RecordingError, match=r"`max_score` be told: 9 .* 94% above, up to 9"
+    ):
+        detections.follow(frames, COCO)
+    track = detections.follow(frames, COCO, max_score=9.0)
+    np.testing.assert_allclose(track.confidence[2], np.linspace(1.0, 9.0, 17) / 9)
+
+
+def test_shares_of_the_images_size_are_no_pixels():
+    pixels = np.random.default_rng(0).uniform(100, 900, (2, 5, 17, 2))
+    seen = np.ones((2, 5, 17))
+    detections.require_pixels("file", pixels, seen)
+    pixels[1] /= 1000
+    with pytest.raises(errors.RecordingError, match=r"be pixels.*shares of the image's size"):
+        detections.require_pixels("file", pixels, seen)
+    # What nobody sees says nothing.
+    detections.require_pixels("file", pixels, seen * [[[1.0]], [[0.0]]])

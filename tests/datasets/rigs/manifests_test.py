@@ -71,7 +71,7 @@ def test_every_field_is_read_and_the_others_have_defaults(tmp_path):
         path,
         50.0,
         ("calib.toml", "pose2sim", "mm", "y"),
-        ("openpose", "body_25b"),
+        ("openpose", "body_25b", 1.0),
     )
     assert manifest.cameras == ("cam1", "cam2")
     views = {"cam1": ("a/cam1_json", 3, ""), "cam2": ("a/cam2_json", 0, "a/cam2.csv")}

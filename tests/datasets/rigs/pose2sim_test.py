@@ -147,15 +147,25 @@ def nobody(root):
 @pytest.mark.parametrize(
     ("spoil", "path", "field", "message"),
     [
-        (lambda root: shutil.rmtree(root), "calibration", "*.qca.txt", "no such file"),
-        (lambda root: shutil.rmtree(root / "pose"), "pose", "*_json", "camera, 2. Received: none"),
+        (lambda root: shutil.rmtree(root), "calibration", "*.qca.txt or Calib*.toml", "no such"),
+        (
+            lambda root: shutil.rmtree(root / "pose"),
+            "pose",
+            "*_json",
+            "one folder per camera. Received: none",
+        ),
         (
             lambda root: shutil.rmtree(root / "pose" / "cam2_json"),
             "pose",
             "*_json",
-            "hold one folder per calibrated camera, 2. Received: cam1_json",
+            "hold one folder per calibrated camera, 2. Received: cam1.",
         ),
-        (second_calibration, "calibration", "*.qca.txt", "exactly one.*B.qca.txt, Calib.qca.txt"),
+        (
+            second_calibration,
+            "calibration",
+            "*.qca.txt or Calib*.toml",
+            "exactly one.*B.qca.txt, Calib.qca.txt",
+        ),
         (nobody, "pose/cam2_json", "people", "be there in a frame. Received: nobody"),
         (
             lambda root: frame(root, 1, 3).write_text(recordings.detections(np.ones((26, 3)))),
@@ -195,7 +205,7 @@ def test_a_broken_recording_is_refused_by_file_field_rule_and_value(
 
 
 def test_detections_of_another_skeleton_are_refused(root):
-    with pytest.raises(errors.RecordingError, match=r"be one of .*body_25b.*Received: coco"):
+    with pytest.raises(ValueError, match=r"be one of .*body_25b.*Received: 'coco'"):
         source(root, skeleton="coco").read("clip")
     with pytest.raises(errors.RecordingError, match=r"have the 17 joints of h36m_17. Received: 25"):
         source(root, skeleton="h36m_17").read("clip")
@@ -205,3 +215,30 @@ def test_a_missing_demo_package_is_told_with_the_way_to_install_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match=r"pose2sim==0.4.15: `make setup`"):
         pose2sim.demo_root()
+
+
+def test_a_session_calibrated_by_pose2sim_is_read_by_its_cameras_names(root, tmp_path_factory):
+    clip = source(root).read("clip")
+    rig = source(root).rig
+    for file in (root / "calibration").iterdir():
+        file.unlink()
+    turned = rig.select(rig.names[::-1])
+    calibration_files.write_toml(root / "calibration" / "Calib_scene.toml", turned)
+    (root / "Config.toml").write_text("[project]\nframe_rate = 120\n")
+    again = source(root).read("clip")
+    assert again.camera_names == clip.camera_names
+    np.testing.assert_allclose(again.camera.center, clip.camera.center, atol=1e-9)
+    assert (clip.frame_rate, again.frame_rate) == (60.0, 120.0)
+
+
+@pytest.mark.parametrize("skeleton", [skeletons.BODY_25B, skeletons.HALPE_26], ids=lambda s: s.name)
+def test_the_joint_set_is_told_by_the_number_of_joints(tmp_path, skeleton):
+    recordings.write(tmp_path, skeleton, num_views=2)
+    assert source(tmp_path).joint_set == skeleton.name
+
+
+def test_folders_of_2023_are_read(root):
+    clip = source(root).read("clip")
+    (root / "calibration").rename(root / "calib-2d")
+    (root / "pose").rename(root / "pose-2d")
+    np.testing.assert_array_equal(source(root).read("clip").keypoints_2d, clip.keypoints_2d)

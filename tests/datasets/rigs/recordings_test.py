@@ -244,3 +244,20 @@ def test_pose2sims_demo_is_read_as_by_its_own_reader(tmp_path):
     apart = np.abs(read.keypoints_2d - expected.keypoints_2d)
     assert np.delete(apart, means, axis=2).max() < 1e-9
     assert 0.001 < apart[:, :, means].max() < 0.3
+
+
+def test_scores_are_divided_by_what_the_manifest_says(root):
+    plain = source(root)
+    clip = plain.clips()[0]
+    _, sure = plain.detections(clip)
+    edit(root, lambda manifest: manifest["detections"].update(max_score=2.0))
+    _, half = source(root).detections(clip)
+    np.testing.assert_allclose(half, sure / 2)
+
+
+def test_another_joint_set_may_stand_in_for_the_manifests(root):
+    declared = source(root)
+    other = source(root, skeleton="body_25" if declared.joint_set == "body_25b" else "body_25b")
+    clip = declared.clips()[0]
+    assert other.joint_set != declared.joint_set
+    assert not np.allclose(other.read(clip).keypoints_2d, declared.read(clip).keypoints_2d)
