@@ -404,8 +404,7 @@ def film(path: pathlib.Path, max_side: int, max_bytes: int) -> dict[str, Any]:
         RecordingError: If it is missing, no video, too large, or has no picture to decode.
     """
     rule = "be a video that FFmpeg reads"
-    limit = {"field": "video", "max_bytes": max_bytes}
-    return _read(path, "documents.film", dict, rule, max_side, **limit)
+    return _read(path, "documents.film", dict, rule, max_side, field="video", max_bytes=max_bytes)
 
 
 def frames(path: pathlib.Path, width: int, height: int, max_bytes: int) -> Iterator[np.ndarray]:
