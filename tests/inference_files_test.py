@@ -1,5 +1,4 @@
 import json
-import pathlib
 import shutil
 
 import pytest
@@ -142,10 +141,3 @@ def test_a_file_that_would_be_read_instead_is_refused(folder):
     (folder / "saved_model.cpb").touch()
     with pytest.raises(inference.ModelFileError, match=r"Received: saved_model.cpb"):
         inference.load_model(folder)
-
-
-def test_a_shipped_name_goes_before_a_folder_here(whole, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(whole, "studio")
-    assert inference.load_model("studio").path == inference.shipped_folder("studio")
-    assert inference.load_model("./studio").path == pathlib.Path("studio")

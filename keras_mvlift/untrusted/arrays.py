@@ -9,7 +9,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -141,7 +141,7 @@ class Made:
     """What a pickle calls and then tells the state of; made when all is read."""
 
     def __init__(self, *arguments: Any):
-        self._arguments, self._state = arguments, ()
+        self._arguments, self._state = arguments, cast(Any, ())
 
     def __setstate__(self, state: Any) -> None:
         self._state = state

@@ -216,9 +216,12 @@ def _film(path: str) -> Iterator[tuple[Any, Any]]:
         # A song's cover is a stream of pictures too.
         cover = av.stream.Disposition.attached_pic
         moving = [each for each in container.streams.video if not each.disposition & cover]
-        if not moving or moving[0].codec_context is None:
+        if not moving:
             received = ", ".join(each.type for each in container.streams) or "no stream"
             raise errors.RecordingError("", "video", "hold moving pictures", received)
+        if moving[0].codec_context is None:
+            # To decode it would end the process.
+            raise errors.RecordingError("", "video", "be of a codec that FFmpeg knows", "another")
         yield container, moving[0]
 
 

@@ -45,7 +45,7 @@ class _Process:
     """A process that parses one file after the other."""
 
     def __init__(self) -> None:
-        root = str(pathlib.Path(cast(str, keras_mvlift.__file__)).absolute().parents[1])
+        root = str(pathlib.Path(keras_mvlift.__file__).absolute().parents[1])
         # Packages are found where they are here; the current folder is none of theirs.
         places = [root, *filter(os.path.isabs, sys.path)]
         self._popen = subprocess.Popen(
@@ -78,7 +78,7 @@ class _Process:
             EOFError: If the process has ended; says how.
             Exception: If it is of another form than agreed, or larger.
         """
-        (length,) = _LENGTH.unpack(self._read(_LENGTH.size, limits))
+        (length,) = _LENGTH.unpack(self._read(_LENGTH.size, limits).data)
         if length > files.MAX_JSON_BYTES:
             raise ValueError(f"an answer of {length} bytes")
         content = json.loads(bytes(self._read(length, limits)))
@@ -199,22 +199,23 @@ def _answers(
     """Yields what a parser returns or yields; a process that is not read to its end is ended."""
     limits = files.limits(files.size(pathlib.Path(path), field, max_bytes), seconds_per_mib)
     told = {"parser": parser, "path": os.path.abspath(path), "arguments": arguments}
-    process, content = _POOL.take(), {"value": None}
+    content: dict[str, Any] = {}
+    process, is_done = _POOL.take(), False
     try:
         process.ask({**told, "field": field, "rule": rule, "limits": limits})
-        while "value" in content:
+        while not is_done:
             try:
                 content = process.answer(limits)
             except EOFError as error:
                 raise errors.RecordingError(path, field, rule, error) from error
             except Exception as error:
                 raise errors.RecordingError(path, field, _ANSWER_RULE, error) from error
-            if "value" in content:
+            is_done = "value" not in content
+            if not is_done:
                 yield content.pop("value")
-                content = {"value": None}
         _POOL.give(process)
     finally:
-        if "value" in content:
+        if not is_done:
             process.end()
     if "missing" in content:
         missing = str(content["missing"])
@@ -223,9 +224,21 @@ def _answers(
         raise errors.RecordingError(path, *map(str, content["error"]))
 
 
-def _read(path: os.PathLike[str] | str, parser: str, field: str, rule: str, *rest: Any) -> Any:
-    (value,) = _answers(path, parser, field, rule, *rest)
-    return value
+def _read(
+    path: pathlib.Path,
+    parser: str,
+    kind: type,
+    rule: str,
+    *rest: Any,
+    field: str = "file",
+    **limit: Any,
+) -> Any:
+    """Returns what a parser returns, which must be of a type."""
+    values = list(_answers(path, parser, field, rule, *rest, **limit))
+    if len(values) != 1 or not isinstance(values[0], kind):
+        received = ", ".join(type(value).__name__ for value in values)
+        raise errors.RecordingError(path, field, _ANSWER_RULE, received or "nothing")
+    return values[0]
 
 
 # Each format.
@@ -239,7 +252,7 @@ def npz_names(path: pathlib.Path) -> list[str]:
     Raises:
         RecordingError: If the file is missing, damaged, over the limits, or no archive of arrays.
     """
-    return _read(path, "arrays.npz_names", "file", _NPZ_RULE)
+    return _read(path, "arrays.npz_names", list, _NPZ_RULE)
 
 
 def npz(path: pathlib.Path, names: Sequence[str] | None = None) -> dict[str, Any]:
@@ -257,7 +270,7 @@ def npz(path: pathlib.Path, names: Sequence[str] | None = None) -> dict[str, Any
         RecordingError: If the file is missing, damaged, over the limits or no archive of arrays,
             or has no such array.
     """
-    return _read(path, "arrays.npz", "file", _NPZ_RULE, names)
+    return _read(path, "arrays.npz", dict, _NPZ_RULE, names)
 
 
 def pickled(path: pathlib.Path) -> Any:
@@ -269,7 +282,7 @@ def pickled(path: pathlib.Path) -> Any:
         RecordingError: If the file is missing, damaged, over the limits, or names anything but
             arrays and plain containers.
     """
-    return _read(path, "arrays.unpickled", "file", "hold NumPy arrays and plain containers only")
+    return _read(path, "arrays.unpickled", object, "hold NumPy arrays and plain containers only")
 
 
 def matlab(path: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -287,7 +300,7 @@ def matlab(path: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         RecordingError: If the file is missing, damaged, over the limits or no MATLAB file, or a
             variable is not there or is no array of numbers or cells.
     """
-    return _read(path, "arrays.matlab", "file", "be a MATLAB file of version 5 or 7.3", names)
+    return _read(path, "arrays.matlab", dict, "be a MATLAB file of version 5 or 7.3", names)
 
 
 def cdf(path: pathlib.Path, name: str) -> np.ndarray:
@@ -296,7 +309,7 @@ def cdf(path: pathlib.Path, name: str) -> np.ndarray:
     Raises:
         RecordingError: If the file is missing, damaged or over the limits, or has no such variable.
     """
-    return _read(path, "arrays.cdf", "file", "be a CDF file", name)
+    return _read(path, "arrays.cdf", np.ndarray, "be a CDF file", name)
 
 
 def yaml(path: pathlib.Path, field: str, tags: Sequence[str] = ()) -> Any:
@@ -313,16 +326,8 @@ def yaml(path: pathlib.Path, field: str, tags: Sequence[str] = ()) -> Any:
     Raises:
         RecordingError: If the file is missing, too large, or not such YAML; names the line.
     """
-    (value,) = _answers(
-        path,
-        "documents.yaml",
-        field,
-        "be plain YAML",
-        tags,
-        max_bytes=files.MAX_MARKUP_BYTES,
-        seconds_per_mib=files.YAML_SECONDS_PER_MIB,
-    )
-    return value
+    limit = {"max_bytes": files.MAX_MARKUP_BYTES, "seconds_per_mib": files.YAML_SECONDS_PER_MIB}
+    return _read(path, "documents.yaml", object, "be plain YAML", tags, field=field, **limit)
 
 
 _PARQUET_RULE = "be a Parquet table that can be read"
@@ -334,7 +339,7 @@ def parquet_takes(path: pathlib.Path) -> tuple[dict[str, str], list[list[str]]]:
     Raises:
         RecordingError: If the file is no Parquet table, or has no such columns.
     """
-    found = _read(path, "documents.parquet_takes", "file", _PARQUET_RULE)
+    found = _read(path, "documents.parquet_takes", dict, _PARQUET_RULE)
     return found["kinds"], found["takes"]
 
 
@@ -348,7 +353,7 @@ def parquet_rows(path: pathlib.Path, subject: str, take: str) -> dict[str, Any]:
     Raises:
         RecordingError: If the file is no Parquet table, or has no such columns.
     """
-    return _read(path, "documents.parquet_rows", "file", _PARQUET_RULE, subject, take)
+    return _read(path, "documents.parquet_rows", dict, _PARQUET_RULE, subject, take)
 
 
 def parquet_views(
@@ -389,7 +394,7 @@ def c3d(path: pathlib.Path) -> dict[str, Any]:
     Raises:
         RecordingError: If the file is missing, damaged or over the limits.
     """
-    return _read(path, "documents.c3d", "file", "be a C3D file with points")
+    return _read(path, "documents.c3d", dict, "be a C3D file with points")
 
 
 def film(path: pathlib.Path, max_side: int, max_bytes: int) -> dict[str, Any]:
@@ -399,8 +404,7 @@ def film(path: pathlib.Path, max_side: int, max_bytes: int) -> dict[str, Any]:
         RecordingError: If it is missing, no video, too large, or has no picture to decode.
     """
     rule = "be a video that FFmpeg reads"
-    (value,) = _answers(path, "documents.film", "video", rule, max_side, max_bytes=max_bytes)
-    return value
+    return _read(path, "documents.film", dict, rule, max_side, field="video", max_bytes=max_bytes)
 
 
 def frames(path: pathlib.Path, width: int, height: int, max_bytes: int) -> Iterator[np.ndarray]:

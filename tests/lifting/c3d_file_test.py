@@ -1,10 +1,14 @@
+import functools
+
 import c3d as independent
 import numpy as np
 import pytest
 
 from keras_mvlift import errors
 from keras_mvlift.lifting import c3d_file
+from keras_mvlift.untrusted import files
 from tests.lifting import people
+from tests.untrusted import damage
 
 # The independent reader misses analog channels, of which there are none.
 pytestmark = pytest.mark.filterwarnings("ignore:No analog data found:UserWarning")
@@ -65,3 +69,11 @@ def test_a_damaged_file_is_refused(tmp_path, data):
     path.write_bytes(data)
     with pytest.raises(errors.RecordingError, match="`file` must be a C3D file with points"):
         c3d_file.read(path)
+
+
+def test_damage_ends_in_our_error_even_where_the_reader_crashes(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_FREE_SECONDS", 1)
+    path = tmp_path / "a.c3d"
+    c3d_file.write_c3d(people.clip(people.track()), path)
+    read = functools.partial(c3d_file.read, path)
+    assert damage.assert_only_our_errors(read, path, path.read_bytes()[:4096], count=60) > 10

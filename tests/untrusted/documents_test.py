@@ -137,7 +137,7 @@ def test_a_playlist_does_not_open_the_film_that_it_names(tmp_path):
 def test_frames_of_a_codec_that_nobody_knows_are_refused_before_one_is_decoded(tmp_path):
     path = made_films.write(tmp_path / "film.mp4")
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
-    with pytest.raises(errors.RecordingError, match="`video` must hold moving pictures"):
+    with pytest.raises(errors.RecordingError, match="`video` must be of a codec"):
         reading.film(path, 8192, 2**20)
 
 

@@ -1,6 +1,7 @@
 import os
 import pathlib
 import resource
+import struct
 import sys
 import threading
 import time
@@ -173,6 +174,18 @@ def test_an_answer_of_another_form_or_larger_is_refused_and_the_process_ended(
     refused("a.npz: `file` must be answered in the form that is agreed", path)
     assert psutil.Process().memory_info().rss - before < 16 * MIB
     assert not pool._idle
+
+
+@pytest.mark.parametrize(
+    ("code", "received"),
+    [
+        (answer('{"arrays": []}'), "nothing"),
+        (answer('{"arrays": [], "value": 1}', struct.pack("<Q", 14) + b'{"arrays": []}'), "int"),
+    ],
+)
+def test_an_answer_of_another_type_is_refused(pool, path, monkeypatch, code, received):
+    parsing(monkeypatch, code)
+    refused(f"be answered in the form that is agreed. Received: {received}", path)
 
 
 def test_what_is_read_by_many_threads_is_not_mixed_up(pool, tmp_path):

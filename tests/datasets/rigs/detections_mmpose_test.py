@@ -5,6 +5,7 @@ import pytest
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.rigs import detections
+from keras_mvlift.untrusted import files
 from tests.datasets.rigs import surest_people
 from tests.untrusted import damage
 
@@ -73,3 +74,11 @@ def test_damaged_files_end_in_our_error(tmp_path):
     path = write(tmp_path, [frame(0, instance(), instance(0.2)), frame(1, instance())])
     data = path.read_bytes()
     assert damage.assert_only_our_errors(lambda: read(path), path, data, count=200) > 60
+
+
+def test_many_frames_with_nobody_are_refused_before_they_are_laid_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "FREE_NUMBERS", 1000)
+    nobody = [frame(number) for number in range(1, 102)]
+    assert len(read(write(tmp_path, [frame(0, instance()), *nobody[:-2]])).frames) == 100
+    with pytest.raises(errors.RecordingError, match=r"`people` must span at most 100 times"):
+        read(write(tmp_path, [frame(0, instance()), *nobody]))
