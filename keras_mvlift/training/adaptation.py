@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import preparation, sequences, views
+from keras_mvlift.geometry import triangulation
 from keras_mvlift.metrics import held_out_views
 from keras_mvlift.training import augmentation, objectives
 
@@ -355,14 +356,26 @@ def _triangulated(
     num_views = max(len(some.camera_names) for some in instants)
     seen = [sequences.to_view(some, num_views) for some in instants]
     together = tf.nest.map_structure(lambda *fields: np.concatenate(fields), *seen)
-    found = objectives.agreed_beforehand(together).found
+    points, is_known, trust_of_views = _agreement(together)
     # Views that a clip lacks say nothing, but do not make the others less sure.
     count = np.concatenate([np.full(len(some.frame), len(some.camera_names)) for some in instants])
-    sure = (together.confidence * found.trust).sum(axis=1) / count[:, np.newaxis]
-    trust = found.is_known * sure
+    sure = (together.confidence * trust_of_views).sum(axis=1) / count[:, np.newaxis]
+    trust = is_known * sure
     trust *= trust[:, [skeletons.ROOT]] > 0
     ends = np.cumsum([len(some.frame) for some in instants])[:-1]
-    return list(zip(np.split(found.points, ends), np.split(trust, ends), strict=True))
+    return list(zip(np.split(points, ends), np.split(trust, ends), strict=True))
+
+
+def _agreement(seen: views.View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns what views agree on, as `objectives.Agreement`, and the trust `[T, V, J]` in each."""
+    agreed = objectives.agreed_beforehand(seen).agreed
+    parts, num_rows = [], objectives.num_agreed_at_once(seen.confidence.shape[1])
+    for start in range(0, len(seen.confidence), num_rows):
+        some = tf.nest.map_structure(
+            lambda field, at=slice(start, start + num_rows): field[at], seen
+        )
+        parts.append(triangulation.triangulate_robustly(*some).trust)
+    return agreed.points, agreed.is_known, np.concatenate(parts)
 
 
 def _fitted(
