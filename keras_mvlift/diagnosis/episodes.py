@@ -50,7 +50,9 @@ def trace(footage: footages.Footage) -> Traced:
 
 def _lasting(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
     """Looks for a wrong clock and a bumped camera, and takes what explains the view better."""
-    found = [*out_of_step(footage, seen, view), *_moved(footage, seen, view)]
+    found = [*out_of_step(footage, seen, view)]
+    if not any(_frozen(footage, seen, view)):
+        found += _moved(footage, seen, view)
     if found:
         yield min(found, key=lambda each: each[0].after or 0.0)
 

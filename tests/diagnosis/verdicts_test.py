@@ -108,4 +108,4 @@ def test_joints_that_were_not_found_but_have_a_score_are_told():
     away = rng.uniform(-250, 250, clean.keypoints_2d.shape)
     points = clean.keypoints_2d + away * lost[..., np.newaxis]
     names = [name for name, _ in found(clean.replace_images(points, clean.confidence))]
-    assert names == ["joints_scattered"]
+    assert "joints_scattered" in names
