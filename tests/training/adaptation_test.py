@@ -152,7 +152,7 @@ def test_targets_are_the_poses_that_were_seen_in_the_networks_axes(clip, part):
 def test_virtual_views_see_their_own_targets(part):
     pose = sides(part.fitted.target @ ROTATION)[:, :, 4:]
     rays = sides(part.fitted.hidden[:, :34])[:, :, 4:].reshape(*pose.shape[:-1], 2)
-    is_seen = (rays != 0).any(axis=-1)[..., None, None]
+    is_seen = (np.abs(rays) > 1e-6).any(axis=-1)[..., None, None]
     # For some root in front of the camera every joint lies on its ray: two equations a joint.
     left = np.zeros((*pose.shape[:-1], 2, 3))
     left[..., 0, 0] = left[..., 1, 1] = 1.0
