@@ -45,7 +45,7 @@ answer with the pose of the nearest training view, or with a constant pose."""
 _LEFT_OUT = {
     "unused_frames": "frames by stride or between splits",
     "out_of_sync_cameras": "cameras out of sync",
-    "unfollowed_people": "more people, as `people` in rig.yaml says",
+    "unfollowed_people": "people who were not followed",
     "unsure_views": "views in which people look alike",
     "dropped_views": "views with too few joints",
     "dropped_instants": "instants with fewer than two views",
