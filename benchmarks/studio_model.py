@@ -144,7 +144,7 @@ def of_one_focal_length(seen: views.View) -> views.View:
     focal = np.float32(seen.camera.intrinsics[shows][:, [0, 1], [0, 1]].mean())
     intrinsics = np.broadcast_to(np.diag([focal, focal, 1]), seen.camera.intrinsics.shape)
     return seen._replace(
-        keypoints_2d=focal * seen.rays.numpy(),
+        keypoints_2d=focal * np.asarray(seen.rays),
         camera=seen.camera._replace(intrinsics=intrinsics.astype(np.float32)),
     )
 

@@ -175,21 +175,8 @@ def _deciding(
         model=types.Channel(type=standard_artifacts.Model),
         model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
     ).with_id("LastBlessedModel")
-    judge = evaluator.Evaluator(
-        examples=records["test_examples"],
-        model=trained.outputs["model"],
-        baseline_model=last_blessed.outputs["model"],
-        held_out=unlabeled.outputs["scores"],
-        baselines=compared.outputs["figures"],
-        example_splits=["test"],
-        module_path=evaluator.EXTRACTORS_MODULE,
-        eval_config=evaluator.eval_config(
-            bounds=config.bounds, relative_worsening=config.worsening, baseline=True
-        ),
-        further_bounds={
-            name: value for name, value in config.bounds.items() if name in scores.NAMES
-        },
-    )
+    measured = {"held_out": unlabeled.outputs["scores"], "baselines": compared.outputs["figures"]}
+    judge = _judge(config, records, trained, last_blessed, measured)
     infra = infra_validation_nodes(config, examples, trained, judge)
     push = pusher.Pusher(
         model=trained.outputs["model"],
@@ -200,6 +187,30 @@ def _deciding(
         ),
     )
     return [unlabeled, compared, last_blessed, judge, *infra, push]
+
+
+def _judge(
+    config: settings.PipelineConfig,
+    records: Mapping[str, types.BaseChannel],
+    trained: base_node.BaseNode,
+    last_blessed: base_node.BaseNode,
+    measured: dict[str, types.BaseChannel],
+) -> base_node.BaseNode:
+    """Blesses the model by its bounds and beside the last blessed one."""
+    return evaluator.Evaluator(
+        examples=records["test_examples"],
+        model=trained.outputs["model"],
+        baseline_model=last_blessed.outputs["model"],
+        **measured,
+        example_splits=["test"],
+        module_path=evaluator.EXTRACTORS_MODULE,
+        eval_config=evaluator.eval_config(
+            bounds=config.bounds, relative_worsening=config.worsening, baseline=True
+        ),
+        further_bounds={
+            name: value for name, value in config.bounds.items() if name in scores.NAMES
+        },
+    )
 
 
 def _reporting(

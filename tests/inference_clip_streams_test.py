@@ -147,4 +147,4 @@ def test_a_frame_alone_is_no_clip(load):
 
 def test_a_frame_that_is_pushed_is_checked(load):
     with pytest.raises(ValueError, match=r"`confidence` must lie in \[0, 1\]"):
-        load().stream().push(np.zeros((17, 2)), np.full(17, 2.0), OTHER)
+        load().stream().push(np.full((17, 2), 300.0), np.full(17, 2.0), OTHER)

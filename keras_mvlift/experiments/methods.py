@@ -346,7 +346,7 @@ def halves(labeled: baselines.TestViews) -> tuple[views.View, np.ndarray]:
     is_shown = ~is_seen & np.isfinite(labeled.reference_pose).all(axis=(1, 2))
     rotation = labeled.view.camera.rotation[is_shown]
     upright = cameras.rotate(labeled.reference_pose[is_shown], cameras.inverse(rotation))
-    return single_views, upright.numpy()
+    return single_views, np.asarray(upright)
 
 
 def against_critic(

@@ -421,8 +421,9 @@ def check_keypoints(
     confidence, keypoints_2d = _together("confidence", confidence, keypoints_2d, len(axes))
     # Not axis by axis against a broadcast confidence, which takes ten times as long.
     x, y = keypoints_2d[..., 0], keypoints_2d[..., 1]
-    is_infinite = tf.abs(x + y) >= float("inf")
-    are_finite = tf.reduce_all(~is_infinite | (confidence <= 0))
+    # Not as the negation of a comparison, which optimized graphs turn round: NaN would not pass.
+    is_finite_or_nan = (tf.abs(x + y) < float("inf")) | (x + y != x + y)
+    are_finite = tf.reduce_all(is_finite_or_nan | (confidence <= 0))
     is_place = _is_finite(x + y) & ((x != 0) | (y != 0)) & ((x != -1) | (y != -1))
     confidence = tf.where(is_place, confidence, 0.0)
     in_range = tf.reduce_all((confidence >= 0) & (confidence <= 1))

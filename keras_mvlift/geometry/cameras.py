@@ -97,9 +97,10 @@ def expand(camera: Camera, axis: int) -> Camera:
 
 
 def turn_world(camera: Camera, turn: arrays.Array) -> Camera:
-    """Returns cameras, fields `[V, ...]`, in a world that is turned by `turn`, `[3, 3]`."""
+    """Returns cameras, fields `[..., ...]`, in a world that is turned by `turn`, `[3, 3]`."""
     turned = arrays.times_transposed(camera.rotation, turn)
-    return Camera(camera.intrinsics, turned, rotate(camera.center, turn))
+    center = rotate(camera.center[..., np.newaxis, :], turn)[..., 0, :]
+    return Camera(camera.intrinsics, turned, center)
 
 
 def camera_from_world(points_world: arrays.Array, camera: Camera) -> arrays.Array:

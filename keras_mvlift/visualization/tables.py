@@ -185,6 +185,14 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
         yield _line("Tuned", tuned)
     yield _line("Recipe", f"{results['recipe']}, seed {results['seed']}")
     yield from _scope(data)
+    yield from _model(results)
+    yield _line("Picture", results["picture"])
+    yield _line("Results", results["results"])
+    yield _line("Log", results["log"])
+
+
+def _model(results: Mapping[str, Any]) -> Iterator[text.Text]:
+    """Says where the model is, and what one does with it."""
     yield _line("Model", results["model"] or f"not pushed; kept in {results['trained']}")
     if not results["blessed"]:
         hint = "more people and motions make it better; the settings' `bounds` decide what is"
@@ -192,9 +200,6 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
     if results["model"]:
         yield _line("Python", f'model = keras_mvlift.load_model("{results["model"]}")')
         yield _line("", "pose = model.lift(keypoints_2d, confidence, camera=intrinsics)")
-    yield _line("Picture", results["picture"])
-    yield _line("Results", results["results"])
-    yield _line("Log", results["log"])
 
 
 def _scope(data: Mapping[str, Any]) -> Iterator[text.Text]:

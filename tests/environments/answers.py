@@ -50,7 +50,7 @@ def world(model, keypoints_2d, confidence):
     )
     places = {"rotation": ROTATION, "center": CENTER}
     camera = viewpoints.Viewpoint(intrinsics=INTRINSICS, **places)
-    return np.stack([track.pose for track in lift.lift(model, seen, camera).tracks])
+    return np.stack([track.pose for track in lift.lift(model, seen, camera, max_gap=0.0).tracks])
 
 
 def signatures(folder):

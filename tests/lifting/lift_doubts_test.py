@@ -90,7 +90,7 @@ def test_people_far_from_the_worlds_origin_are_warned_about(model):
     camera = dataclasses.replace(CAMERA, center=1000.0 * np.asarray(CAMERA.center))
     _, told = lifted(model, SEEN, camera)
     assert len(told) == 1
-    assert told[0].endswith("m from the world's origin: is the unit right (--unit)?")
+    assert told[0].endswith("m from the world's origin: is the unit another (--unit)?")
 
 
 def test_a_joint_that_is_lost_for_a_frame_at_a_time_is_where_it_was(model):

@@ -1,6 +1,5 @@
 import pathlib
 
-import cv2
 import numpy as np
 import pytest
 
@@ -44,30 +43,6 @@ def test_other_files_are_refused(tmp_path):
         viewpoints.read(tmp_path / "rig.pickle")
     with pytest.raises(errors.RecordingError, match="must be a file that exists"):
         viewpoints.read(tmp_path / "rig.toml")
-
-
-def test_what_opencv_bends_is_made_straight():
-    seen = viewpoints.from_intrinsics(1000, 1010, 500, 510, LENS)
-    straight = np.random.default_rng(0).uniform(200, 800, (2, 3, 5, 2))
-    rays = np.concatenate([(straight - [500, 510]) / [1000, 1010], np.ones((2, 3, 5, 1))], axis=-1)
-    none = np.zeros(3)
-    bent = cv2.projectPoints(rays.reshape(-1, 3), none, none, seen.intrinsics, np.array(LENS))[0]
-    bent = bent.reshape(straight.shape)
-    assert np.abs(bent - straight).max() > 1
-    confidence = np.ones((2, 3, 5))
-    confidence[1, 2, 3] = 0.0
-    points, sure = viewpoints.straighten(bent, confidence, seen)
-    np.testing.assert_array_equal(sure, confidence)
-    np.testing.assert_allclose(points[sure > 0], straight[sure > 0], atol=1e-4)
-    assert points[1, 2, 3].tolist() == [0, 0]
-
-
-def test_a_lens_that_bends_nothing_changes_nothing():
-    points, confidence = np.ones((1, 1, 2, 2)), np.ones((1, 1, 2))
-    seen = viewpoints.from_intrinsics(1000, 1010, 500, 510)
-    straight, sure = viewpoints.straighten(points, confidence, seen)
-    assert straight is points
-    assert sure is confidence
 
 
 RIG = rigs_of_cameras.draw()

@@ -55,7 +55,7 @@ def test_a_missed_bound_without_labels_is_reported_and_nothing_is_pushed(runs):
     score = results["held_out"]["median_mm"]
     assert second.status == 1
     assert (results["blessed"], results["model"]) == (False, None)
-    assert results["reasons"] == [f"held_out_median_mm {score:g} is not at most 0.001."]
+    assert results["reasons"] == [f"held_out_median_mm {score:.3g} is not at most 0.001."]
     assert set(results["tuned"]) == {"transform_weight", "learning_rate"}
 
 

@@ -104,7 +104,7 @@ def test_kubeflow_gets_no_resolvers_and_no_trace_of_them(settings, tmp_path, cap
     assert kubeflow.RESOLVER not in output.read_text()
     judged = spec["root"]["dag"]["tasks"]["Evaluator"]["inputs"]["artifacts"]
     expected = spec["components"]["Evaluator"]["inputDefinitions"]["artifacts"]
-    assert {*judged} == {*expected} == {"examples", "held_out", "model"}
+    assert {*judged} == {*expected} == {"baselines", "examples", "held_out", "model"}
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
 
 

@@ -46,8 +46,7 @@ VIEWS = {
         THERE,
     ),
     "camera's shape": ({"intrinsics": np.ones((2, 4, 4))}, r"\[2,4,4\].*intrinsics_must", THERE),
-    "nan": (changed("keypoints_2d", np.nan), "`keypoints_2d` must be finite where", THERE),
-    "infinity": (changed("keypoints_2d", -np.inf), "`keypoints_2d` must be finite where", THERE),
+    "infinity": (changed("keypoints_2d", -np.inf), "`keypoints_2d` must be finite, or NaN", THERE),
     "confidence nan": (changed("confidence", np.nan), r"`confidence` must lie in \[0, 1\]", THERE),
     "confidence -1": (changed("confidence", -1), r"`confidence` must lie in \[0, 1\]", THERE),
     "confidence 2": (changed("confidence", 2), r"`confidence` must lie in \[0, 1\]", THERE),
@@ -84,7 +83,7 @@ RECORDS = {
     "no camera": (records(intrinsics=None), "intrinsics .* is required but could not be found"),
     "joint count": (records(keypoints_2d=np.ones((2, 16, 2))), "Key: keypoints_2d.*17,2"),
     "numbers": (np.zeros(3), "serving_examples_examples"),
-    "nan": (records(**changed("keypoints_2d", np.nan)), "`keypoints_2d` must be finite where"),
+    "infinity": (records(**changed("keypoints_2d", np.inf)), "`keypoints_2d` must be finite, or"),
 }
 
 
@@ -129,6 +128,13 @@ def test_a_bad_place_is_refused_by_name(client, case):
 def test_bad_records_are_refused_by_name(client, case):
     given, message = RECORDS[case]
     refused(client, "serving_examples", {"examples": given}, message)
+
+
+def test_a_joint_at_nan_was_not_seen_whatever_its_confidence(client):
+    unseen = client.predict("lift_camera", GOOD | changed("confidence", 0.0))
+    at_nan = client.predict("lift_camera", GOOD | changed("keypoints_2d", np.nan))
+    for name, values in unseen.items():
+        np.testing.assert_allclose(at_nan[name], values, atol=1e-5)
 
 
 def test_a_signature_that_is_not_there_is_named(client):

@@ -88,6 +88,8 @@ def follow(frames: Sequence[Frame], skeleton: skeletons.Skeleton, max_score: flo
         RecordingError: As `gather` does, or if confidences are not in [0, `max_score`].
     """
     numbers, owner, people = gather(frames, skeleton)
+    shape = (len(frames), skeleton.num_joints, 3)
+    files.check_span(frames[0].path if frames else "", "people", shape, people.size)
     order = np.argsort(numbers, kind="stable")
     owner = np.argsort(order, kind="stable")[owner]
     ranking = np.lexsort((-people[..., 2].sum(axis=-1), owner))

@@ -163,8 +163,10 @@ def test_more_losses_than_allowed_end_the_run_and_the_list_outlives_it(damaged, 
 
 def test_a_recording_without_calibration_is_lost_by_its_folder(tmp_path):
     root = tmp_path / "recording"
-    shutil.copytree(pose2sim.demo_root(), root, ignore=shutil.ignore_patterns("*.qca.txt"))
-    with pytest.raises(ValueError, match=r"1 of 1 lost, 100.0%.*calibration: `\*\.qca\.txt` must"):
+    shutil.copytree(pose2sim.demo_root(), root, ignore=shutil.ignore_patterns("Calib*"))
+    with pytest.raises(
+        ValueError, match=r"1 of 1 lost, 100.0%.*calibration: `\*\.qca\.txt or Calib\*\.toml` must"
+    ):
         studio_examples.generate(tmp_path, configs.DataConfig(), root)
 
 

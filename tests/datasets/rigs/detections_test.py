@@ -95,7 +95,7 @@ def test_scores_that_are_no_shares_are_refused_with_the_scale_and_read_with_it()
         errors.RecordingError, match=r"`max_score` be told: 9 .* 94% above, up to 9"
     ):
         detections.follow(frames, COCO)
-    track = detections.follow(frames, COCO, max_score=9.0)
+    track = surest_people.track(frames, COCO, max_score=9.0)
     np.testing.assert_allclose(track.confidence[2], np.linspace(1.0, 9.0, 17) / 9)
 
 

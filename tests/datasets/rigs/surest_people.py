@@ -15,8 +15,8 @@ class Track(NamedTuple):
     confidence: np.ndarray
 
 
-def track(frames, skeleton):
-    crowd = detections.follow(frames, skeleton)
+def track(frames, skeleton, **options):
+    crowd = detections.follow(frames, skeleton, **options)
     stream = detections.Stream(crowd, np.arange(len(frames)))
     chosen = detections.most_surely_seen([stream], len(frames))
     (keypoints,), (confidence,) = detections.side_by_side([stream], chosen, skeleton.num_joints)
