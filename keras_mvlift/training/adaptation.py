@@ -12,7 +12,7 @@ fitted. docs/method.md derives both.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import tensorflow as tf
@@ -368,7 +368,7 @@ def _triangulated(
 
 def _agreement(seen: views.View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns what views agree on, as `objectives.Agreement`, and the trust `[T, V, J]` in each."""
-    agreed = objectives.agreed_beforehand(seen).agreed
+    agreed = cast(objectives.Agreement, objectives.agreed_beforehand(seen).agreed)
     parts, num_rows = [], objectives.num_agreed_at_once(seen.confidence.shape[1])
     for start in range(0, len(seen.confidence), num_rows):
         some = tf.nest.map_structure(

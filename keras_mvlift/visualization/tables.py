@@ -45,8 +45,8 @@ answer with the pose of the nearest training view, or with a constant pose."""
 _LEFT_OUT = {
     "unused_frames": "frames by stride or between splits",
     "out_of_sync_cameras": "cameras out of sync",
-    "unfollowed_people": "people who were not followed",
-    "unsure_views": "views in which people look alike",
+    "unfollowed_people": "bystanders",
+    "unsure_views": "views of people alike",
     "dropped_views": "views with too few joints",
     "dropped_instants": "instants with fewer than two views",
     "instants_without_reference": "instants without a reference",
