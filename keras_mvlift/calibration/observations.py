@@ -217,7 +217,7 @@ def _described(path: pathlib.Path, verbose: bool) -> Recordings:
 
 
 def _pose2sim(path: pathlib.Path) -> Recordings:
-    source = pose2sim.Pose2SimSource(root=str(path))
+    source = pose2sim.Pose2SimSource(root=str(path), tells_apart=False)
     return Recordings([_thinned(clip) for clip in source], source.rig)
 
 

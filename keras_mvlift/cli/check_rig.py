@@ -18,6 +18,8 @@ from keras_mvlift.visualization import rig_report, rig_text
 MAX_CLIPS = 20
 """Clips that are read of a source with more, evenly spread."""
 
+_RECORDINGS = (recordings.RigSource, pose2sim.Pose2SimSource)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
@@ -74,7 +76,7 @@ def _up(source: sources.Source) -> str:
 
 def _readings(source: sources.Source) -> dict[str, Callable[[], Sequence[Any]]]:
     """Returns readers of the same clips in other joint sets of as many joints."""
-    if not isinstance(source, recordings.RigSource | pose2sim.Pose2SimSource):
+    if not isinstance(source, _RECORDINGS):
         return {}
     joints = skeletons.by_name(source.joint_set)
     return {
@@ -86,6 +88,10 @@ def _readings(source: sources.Source) -> dict[str, Callable[[], Sequence[Any]]]:
 
 def _open(options: argparse.Namespace) -> sources.Source:
     given = {"calibration": str(pathlib.Path(options.calibration).resolve())}
-    return sources.open_path(
+    source = sources.open_path(
         options.path, options.source, json.dumps(given) if options.calibration else "{}"
     )
+    if isinstance(source, _RECORDINGS):
+        # A wrong calibration tells people apart wrongly, and would hide what is wrong with it.
+        return dataclasses.replace(source, tells_apart=False)
+    return source

@@ -160,10 +160,13 @@ def _time_shift(footage: footages.Footage) -> Checked:
     middle = diagnosis_residuals.MAX_SHIFT
     as_it_is, at_best = offsets.curve[views, middle], offsets.curve[views, middle + offsets.frames]
     ratio = np.divide(as_it_is, at_best, out=np.zeros_like(at_best), where=at_best > 0)
+    seen = moments.consensus(footage)
     for view in np.flatnonzero(is_late):
-        for drift in episodes.out_of_step(footage, moments.consensus(footage), int(view)):
-            yield drift
-            return
+        for drift, corrected in episodes.out_of_step(footage, seen, int(view)):
+            # Where a calibration is off, other times fit a little better, too.
+            if _worst(corrected) <= AGREEMENT:
+                yield drift, corrected
+                return
     if not is_late.any() or np.nan_to_num(ratio[is_late]).min() < SHIFT_RATIO:
         return
     corrected = candidate.undo(footage)

@@ -12,7 +12,7 @@ GROSS_PERCENT = 0.4
 
 @pytest.fixture(scope="module")
 def clip():
-    return next(iter(pose2sim.Pose2SimSource(root=pose2sim.demo_root())))
+    return next(iter(pose2sim.Pose2SimSource(root=pose2sim.demo_root(), tells_apart=False)))
 
 
 @pytest.fixture(scope="module")

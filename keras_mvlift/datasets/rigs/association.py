@@ -126,17 +126,22 @@ def choose(
         num_people: `M`, how many are followed.
         frame_rate: The clip's frames per second.
     """
-    surest = detections.most_surely_seen(streams, num_frames)
-    alone = Association(surest[np.newaxis], 1, 0, float("nan"))
+    alone = surest(streams, num_frames)
     crowds = [_rays(stream, num_frames, rig, view) for view, stream in enumerate(streams)]
     if num_people == 1 and max(crowd.number.max() for crowd in crowds) < 2:
         return alone
     found = associate(crowds, rig.camera, num_people, frame_rate)
-    is_shared = (surest >= 0).sum(axis=0) >= 2
+    is_shared = (alone.person[0] >= 0).sum(axis=0) >= 2
     is_followed = (found.person[0] >= 0).any(axis=0)
     if num_people == 1 and 2 * (is_followed & is_shared).sum() <= is_shared.sum():
         return alone
     return found
+
+
+def surest(streams: Sequence[detections.Stream | None], num_frames: int) -> Association:
+    """Returns one person, the most surely seen of each image, wherever the cameras stand."""
+    chosen = detections.most_surely_seen(streams, num_frames)
+    return Association(chosen[np.newaxis], 1, 0, float("nan"))
 
 
 def _rays(

@@ -64,6 +64,8 @@ class Pose2SimSource:
         reference: The reference's path below `root`; empty for none.
         calibration: A Pose2Sim TOML to use instead of the folder's, such as one that
             `keras-mvlift calibrate --refine` wrote: its path, from `root` if not absolute.
+        tells_apart: Whether people are told apart across views, by the calibration. If not, each
+            image's surest person is read: what the calibration itself is to be checked against.
     """
 
     root: str
@@ -75,6 +77,7 @@ class Pose2SimSource:
     max_score: float = 1.0
     reference: str = ""
     calibration: str = ""
+    tells_apart: bool = True
 
     def clips(self) -> list[str]:
         """Returns the one clip's name."""
@@ -95,7 +98,9 @@ class Pose2SimSource:
         num_frames = clocks.length([view.positions for view in views])
         clocks.check_length(self._folders[0].parent, num_frames)
         frame_rate = self.frame_rate or _configured_rate(pathlib.Path(self.root))
-        found = association.choose(views, num_frames, calibration, 1, frame_rate)
+        found = association.surest(views, num_frames)
+        if self.tells_apart:
+            found = association.choose(views, num_frames, calibration, 1, frame_rate)
         keypoints_2d, raw_confidence = detections.side_by_side(
             views, found.person[0], skeleton.num_joints
         )

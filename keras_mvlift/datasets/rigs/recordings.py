@@ -34,6 +34,9 @@ class RigSource:
         calibration: A calibration in Pose2Sim's TOML, meters and z up, that stands in for the
             manifest's, as `keras-mvlift calibrate` writes it; a path from the manifest's folder.
         skeleton: The name of a joint set that stands in for the manifest's.
+        tells_apart: Whether people are told apart across views, by the calibration. If not, each
+            image's surest person is read of clips of one: what the calibration itself is to be
+            checked against.
 
     Example:
         >>> source = RigSource(root="lab")
@@ -44,6 +47,7 @@ class RigSource:
     root: str
     calibration: str = ""
     skeleton: str = ""
+    tells_apart: bool = True
 
     def clips(self) -> list[str]:
         """Returns the clips' names, in the manifest's order; one of each person, as `ball_2`.
@@ -146,7 +150,10 @@ class RigSource:
         if entry.name not in self._last:
             self._last.clear()
             views, num_frames = self._views(entry)
-            found = association.choose(views, num_frames, self.rig, entry.people, entry.frame_rate)
+            found = association.surest(views, num_frames)
+            if self.tells_apart or entry.people > 1:
+                people, rate = entry.people, entry.frame_rate
+                found = association.choose(views, num_frames, self.rig, people, rate)
             self._last[entry.name] = _Film(views, num_frames, found)
         film = self._last[entry.name]
         if entry.people == 1:

@@ -244,6 +244,14 @@ def test_pose2sims_demo_is_read_as_by_its_own_reader(tmp_path):
     apart = np.abs(read.keypoints_2d - expected.keypoints_2d)
     assert np.delete(apart, means, axis=2).max() < 1e-9
     assert 0.001 < apart[:, :, means].max() < 0.3
+    # Some of the images show two people.
+    surest = source(tmp_path, tells_apart=False).read("demo")
+    np.testing.assert_array_equal(
+        surest.confidence,
+        pose2sim.Pose2SimSource(root=str(folder), tells_apart=False).read("demo").confidence,
+    )
+    np.testing.assert_array_equal(surest.confidence, source(tmp_path).detections("demo")[1])
+    assert not np.array_equal(surest.confidence, read.confidence)
 
 
 def test_scores_are_divided_by_what_the_manifest_says(root):
