@@ -4,8 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from keras_mvlift import errors
-from keras_mvlift.datasets.rigs import calibration_files, pose2sim
+from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.lifting import viewpoints
 
 CALIBRATION = pathlib.Path(pose2sim.demo_root(), "calibration", "Calib.qca.txt")
@@ -69,30 +68,3 @@ def test_without_its_place_there_is_no_world():
 def test_a_camera_that_cannot_be_is_refused_by_field(make, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)):
         make()
-
-
-def test_a_camera_of_a_rig_is_known_by_its_name():
-    rig = calibration_files.read_qualisys(CALIBRATION)
-    name = rig.names[2]
-    seen = viewpoints.read(CALIBRATION, name)
-    np.testing.assert_allclose(seen.intrinsics, rig.camera.intrinsics[2])
-    np.testing.assert_allclose(seen.rotation, rig.camera.rotation[2])
-    np.testing.assert_allclose(seen.center, rig.camera.center[2])
-    np.testing.assert_array_equal(seen.distortion, rig.distortion[2])
-    assert seen.image_size == (1088, 1920)
-    assert seen.origin == f"camera {name} of Calib.qca.txt"
-
-
-@pytest.mark.parametrize(("name", "rule"), [(None, "be said by --camera:"), ("cam9", "be one of")])
-def test_a_camera_that_is_not_there_is_refused_with_those_that_are(name, rule):
-    known = ", ".join(calibration_files.read_qualisys(CALIBRATION).names)
-    with pytest.raises(errors.RecordingError, match=f"`camera` must {rule} {known}"):
-        viewpoints.read(CALIBRATION, name)
-
-
-def test_other_files_are_refused(tmp_path):
-    (tmp_path / "rig.docx").write_text("a rig")
-    with pytest.raises(errors.RecordingError, match=r"`calibration` must end in \.toml"):
-        viewpoints.read(tmp_path / "rig.docx")
-    with pytest.raises(errors.RecordingError, match="must be a file that exists"):
-        viewpoints.read(tmp_path / "rig.toml")

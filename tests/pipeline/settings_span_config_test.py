@@ -28,11 +28,11 @@ def test_drift_is_warned_of_and_windows_go_on_unless_told():
         ({"window": {"num_spans": 0}}, "`num_spans` must be at least 1. Received: 0"),
         (
             {"window": {"num_spans": 2.5}},
-            "`window.num_spans` must be a whole number",
+            "`window.num_spans` must be a whole number. Received: 2.5",
         ),
         (
             {"window": {"warm_start": "no"}},
-            "`window.warm_start` must be true or false",
+            "`window.warm_start` must be true or false. Received: 'no'",
         ),
         ({"window": 3}, "`window` must be an object. Received: 3"),
         ({"drift": {"action": "cry"}}, "`action` must be one of warn, stop. Received: 'cry'"),
