@@ -1,7 +1,7 @@
 # Everything these targets write stays inside the checkout.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-block demo-h36m demo-3dhp airflow kubeflow experiments-quick browser \
-  test test-serving test-environments test-faults test-mutations check clean
+  test test-serving test-environments test-faults test-damage test-mutations check clean
 
 bin := $(CURDIR)/.venv/bin
 stamp := .venv/.setup
@@ -75,6 +75,12 @@ test-environments: $(stamp)  ## try the wheel's core on the lock's and the newes
 
 test-faults: $(stamp)  ## kill runs in each component, fill the disk, lose a worker of Beam
 	TF_CPP_MIN_LOG_LEVEL=3 PYTHONPATH=. $(bin)/python scripts/faults.py $(ARGS)
+
+damage = $(shell grep -rl assert_only_our_errors tests --include=*_test.py)
+
+# A round of each reader is part of `make test`; these are others.
+test-damage: $(stamp)  ## damage every kind of file in many more ways; ROUNDS=20 of them
+	DAMAGE_ROUNDS=$(or $(ROUNDS),20) $(bin)/python -m pytest --timeout=0 $(damage) $(ARGS)
 
 # Before files are moved and merged, and after: what notices is found by its name, not its place.
 test-mutations: $(stamp)  ## break the product in many small ways; a test must notice each
