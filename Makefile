@@ -3,7 +3,8 @@
 .PHONY: help setup demo demo-block demo-h36m demo-3dhp airflow kubeflow experiments-quick browser \
   test test-serving test-environments test-faults test-damage test-mutations check clean
 
-bin := $(CURDIR)/.venv/bin
+# Not by its full path, in which there may be spaces.
+bin := .venv/bin
 stamp := .venv/.setup
 
 # Where libraries would otherwise write to the home directory.
@@ -17,7 +18,8 @@ help:  ## list the targets
 
 setup: $(stamp)  ## make .venv from uv.lock; needs Python 3.10, or uv
 
-$(stamp): pyproject.toml uv.lock .python-version pipeline/tfx_cli.pth scripts/setup.sh
+$(stamp): pyproject.toml uv.lock .python-version scripts/setup.sh \
+  $(addprefix pipeline/,pyproject.toml hatch_build.py tfx_cli.pth)
 	@scripts/setup.sh
 	@touch $@
 
@@ -68,10 +70,10 @@ test: $(stamp)  ## run the tests; ARGS="-k cameras" goes to pytest
 # A label or a version may follow the model's name, and the model here must be that version.
 test-serving: $(stamp)  ## test clients on a server: SERVER=grpc://HOST:PORT/MODEL MODEL=FOLDER
 	$(bin)/python -m pytest -n0 tests/serving/remote_lifters_test.py \
-	  $(if $(SERVER),--server $(SERVER) --served-model $(or $(MODEL),output/mvlift)) $(ARGS)
+	  $(if $(SERVER),--server "$(SERVER)" --served-model "$(or $(MODEL),output/mvlift)") $(ARGS)
 
-test-environments: $(stamp)  ## try the wheel's core on the lock's and the newest TensorFlow
-	$(bin)/python scripts/environments.py $(PYTHONS)
+test-environments: $(stamp)  ## try the wheel with NumPy alone, on the lock's and newer Pythons
+	$(bin)/python scripts/environments.py $(ARGS) $(PYTHONS)
 
 test-faults: $(stamp)  ## kill runs in each component, fill the disk, lose a worker of Beam
 	TF_CPP_MIN_LOG_LEVEL=3 PYTHONPATH=. $(bin)/python scripts/faults.py $(ARGS)

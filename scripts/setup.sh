@@ -53,4 +53,4 @@ export UV_COMPILE_BYTECODE=1
 
 [ "$($uv --version 2> /dev/null | cut -d ' ' -f 2)" = "$UV_VERSION" ] || install_uv
 echo "Setting up .venv from uv.lock; the first time it downloads 1 GB and takes some minutes."
-$uv sync --quiet --locked --all-extras --python "$(readlink -f .tools/uv/bin/python)"
+$uv sync --locked --all-packages --all-extras --python "$(readlink -f .tools/uv/bin/python)"

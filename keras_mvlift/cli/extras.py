@@ -1,6 +1,7 @@
 """What to install where a command meets a library that is not there."""
 
 _EXTRAS = {
+    "tensorflow": ("tensorflow",),
     "train": ("keras", "tensorflow_addons", "tensorflow_graphics", "tqdm"),
     "data": (
         "cdflib",
@@ -13,7 +14,8 @@ _EXTRAS = {
         "tomli_w",
         "yaml",
     ),
-    "export": ("ezc3d", "onnx", "tf2onnx"),
+    "c3d": ("ezc3d",),
+    "export": ("onnx", "tf2onnx"),
     "serving": ("grpc", "tenacity", "tensorflow_serving", "urllib3"),
     "video": ("av", "mediapipe"),
     "viz": ("PIL", "jinja2", "matplotlib", "rich"),

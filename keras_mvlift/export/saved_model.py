@@ -167,6 +167,8 @@ def save(
     signatures = {name: getattr(module, name) for name in (*names, *more)}
     tf.saved_model.save(module, str(folder), signatures=signatures)
     warm_up_requests.write(folder, num_frames=window.num_frames if window else 1)
+    if not window:
+        _save_networks(module, lifter, folder / lifters.FOLDER)
     about = {"is_mirrored": False} | description | notes | _joints()
     if half_precision:
         compact.save_description(about, folder / lifters.FOLDER)
@@ -181,6 +183,16 @@ def save(
     if window:
         for network in (lifter.lifting_network, lifter.root_network):
             folded.save(network, folder / lifters.FOLDER / f"{network.name}.npz")
+
+
+def _save_networks(
+    module: tf.Module, lifter: multi_view_lifter.MultiViewLifter, folder: pathlib.Path
+) -> None:
+    more = {}
+    if lifter.uncertainty is not None:
+        network = lifter.uncertainty.network
+        more[network.name] = folded.fold_layers(network)
+    compact.save_networks(module.folded | more, folder)
 
 
 def _joints() -> dict[str, Any]:

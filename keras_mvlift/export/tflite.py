@@ -74,7 +74,7 @@ class SingleFrames(tf.Module):
             raise ValueError(
                 f"`model` must lift single frames to be exported. Received: {received}."
             )
-        self._model = tf.saved_model.load(str(lifter.path))
+        self._model = inference.open_model(lifter.path)
         names = [name for name in (SIGNATURE, _UNCERTAINTY) if name in self._model.signatures]
         signatures = [self._model.signatures[name] for name in names]
 

@@ -12,7 +12,14 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     ("module", "extra"),
-    [("jinja2", "viz"), ("av", "video"), ("scipy.spatial", "data"), ("tenacity", "serving")],
+    [
+        ("jinja2", "viz"),
+        ("av", "video"),
+        ("scipy.spatial", "data"),
+        ("tenacity", "serving"),
+        ("tensorflow.core", "tensorflow"),
+        ("ezc3d", "c3d"),
+    ],
 )
 def test_the_extra_that_brings_a_library_is_named(module, extra):
     told = extras.advice(ModuleNotFoundError(name=module))
@@ -36,13 +43,13 @@ def test_a_command_without_its_library_ends_in_one_line(monkeypatch, capsys):
     # None makes Python say that there is no such module.
     for name in [name for name in sys.modules if name.startswith("keras_mvlift.visualization")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "keras_mvlift.cli.view", raising=False)
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    assert main.main(["view", "nowhere.json", "--output", "page.html"]) == 1
+    monkeypatch.delitem(sys.modules, "keras_mvlift.cli.check_rig", raising=False)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    assert main.main(["check-rig", "nowhere"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == (
-        "keras-mvlift view: `jinja2` must be installed for this: "
+        "keras-mvlift check-rig: `rich` must be installed for this: "
         "pip install 'keras-mvlift[viz]'. Received: no such module.\n"
     )
 
