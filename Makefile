@@ -16,7 +16,7 @@ export XDG_CACHE_HOME := $(CURDIR)/output/.cache
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
-setup: $(stamp)  ## make .venv from uv.lock; needs Python 3.10, or uv
+setup: $(stamp)  ## make .venv from uv.lock; needs Python 3.11 or 3.10, or uv
 
 $(stamp): pyproject.toml uv.lock .python-version scripts/setup.sh \
   $(addprefix pipeline/,pyproject.toml hatch_build.py tfx_cli.pth)

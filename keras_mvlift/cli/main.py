@@ -42,7 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a command; gives the exit status: 0, 1 for what it found wrong, 2 for wrong usage."""
     # TensorFlow announces missing GPU libraries as errors; what matters is raised in Python.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.filterwarnings("ignore", "You are using a non-supported Python", FutureWarning)
+    warnings.filterwarnings(
+        "ignore", "You are using a (non-supported )?Python version", FutureWarning
+    )
     addons_end = r"\s*TensorFlow Addons \(TFA\) has ended development"
     warnings.filterwarnings("ignore", addons_end, UserWarning)
     given = sys.argv[1:] if arguments is None else arguments

@@ -3,9 +3,13 @@ import pathlib
 import sys
 
 import pytest
-import tomli
 
 from keras_mvlift.cli import extras, main
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -28,7 +32,7 @@ def test_the_extra_that_brings_a_library_is_named(module, extra):
 
 
 def test_every_library_is_in_the_extra_that_is_named():
-    project = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     packages = importlib.metadata.packages_distributions()
     for extra, modules in extras._EXTRAS.items():
         needs = " ".join(project["optional-dependencies"][extra]).lower().replace("_", "-")
