@@ -54,7 +54,8 @@ def parsing(monkeypatch, code):
 NOT_UNIX = """
 import os, signal, sys
 sys.modules["fcntl"] = sys.modules["resource"] = None
-del os.fork, os.register_at_fork, signal.setitimer, signal.ITIMER_REAL, signal.SIGXCPU, signal.SIGALRM
+del os.fork, os.register_at_fork
+del signal.setitimer, signal.ITIMER_REAL, signal.SIGXCPU, signal.SIGALRM
 """
 ELSEWHERE = f"""
 {NOT_UNIX}
