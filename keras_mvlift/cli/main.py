@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = parse(given)
         return _module(options.command).run(options)
     except ModuleNotFoundError as error:
-        told = extras.advice(error)
+        told = extras.advice(error, _command(given))
         if told is None:
             raise
     except (ValueError, OSError) as error:

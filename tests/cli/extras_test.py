@@ -37,10 +37,16 @@ def test_every_library_is_in_the_extra_that_is_named():
     for extra, modules in extras._EXTRAS.items():
         needs = " ".join(project["optional-dependencies"][extra]).lower().replace("_", "-")
         # What another brings is named by the one that is asked for.
-        needs += " keras grpc" if extra in ("train", "serving") else ""
+        needs += " keras grpc google" if extra in ("train", "serving") else ""
         for module in modules:
             names = {name.lower().replace("_", "-") for name in packages.get(module, [module])}
             assert any(name in needs for name in {*names, module}), (module, extra)
+
+
+def test_every_extra_that_a_command_is_told_is_there():
+    project = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
+    told = {extra for extras_of in extras._COMMANDS.values() for extra in extras_of.split(",")}
+    assert told <= {*project["optional-dependencies"]}
 
 
 def test_a_command_without_its_library_ends_in_one_line(monkeypatch, capsys):
@@ -54,7 +60,7 @@ def test_a_command_without_its_library_ends_in_one_line(monkeypatch, capsys):
     assert captured.out == ""
     assert captured.err == (
         "keras-mvlift check-rig: `rich` must be installed for this: "
-        "pip install 'keras-mvlift[viz]'. Received: no such module.\n"
+        "pip install 'keras-mvlift[data,viz]'. Received: no such module.\n"
     )
 
 
