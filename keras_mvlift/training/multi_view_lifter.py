@@ -192,6 +192,18 @@ class MultiViewLifter(keras.Model):
         # Geometry knows the real camera alone.
         return objectives.Lifted(seen.back(pose - root_joint), seen.back(root_position)[:, 0])
 
+    def lift(self, view: views.View) -> objectives.Lifted:
+        """Lifts single views as a trained model does, and places poses by the rays that are seen.
+
+        The root is solved for in closed form; the root network's stays where the rays do not tell
+        it, as `triangulation.root_in_view` has it.
+        """
+        lifted = self(view, training=False)
+        root_position = triangulation.root_in_view(
+            lifted.root_relative_pose, view.rays, view.confidence, lifted.root_position
+        )
+        return lifted._replace(root_position=root_position)
+
     def look(self, view: views.View, training: bool) -> residual.Seen:
         """Returns what the networks see of views; a class may show less of them in training."""
         del training
