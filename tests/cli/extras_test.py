@@ -32,13 +32,15 @@ def test_every_library_is_in_the_extra_that_is_named():
             assert any(name in needs for name in {*names, module}), (module, extra)
 
 
-def test_a_command_without_its_library_ends_in_one_line(monkeypatch, capsys):
+def test_a_command_without_its_library_ends_in_one_line(monkeypatch, capsys, tmp_path):
     # None makes Python say that there is no such module.
     for name in [name for name in sys.modules if name.startswith("keras_mvlift.visualization")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, "keras_mvlift.cli.view", raising=False)
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    assert main.main(["view", "nowhere.json", "--output", "page.html"]) == 1
+    poses, page = tmp_path / "poses.json", tmp_path / "page.html"
+    poses.write_text("")
+    assert main.main(["view", str(poses), "--output", str(page)]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == (
