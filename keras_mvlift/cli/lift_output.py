@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import importlib
 import pathlib
-import sys
 from typing import TYPE_CHECKING, Any
 
 from keras_mvlift.cli import arguments, lift_input, lift_options
@@ -87,8 +86,8 @@ def _write_film(clip: pose_clip.PoseClip, options: argparse.Namespace, video: An
     images = None
     if video is not None:
         images = importlib.import_module("keras_mvlift.lifting.video").Reel(video, clip.first_frame)
-    is_shown = sys.stderr.isatty()
-    movie.write(clip, options.output, title=options.input.name, verbose=is_shown, images=images)
+    shown = lift_input.progress("film")
+    movie.write(clip, options.output, title=options.input.name, progress=shown, images=images)
 
 
 def with_reference(
