@@ -18,7 +18,7 @@ def tiny(monkeypatch):
 def test_a_run_trains_and_writes_all_outputs(tiny, tmp_path, capsys):
     out = tmp_path / "out"
     assert main.main(["experiments", "--output", str(out)]) == 0
-    assert capsys.readouterr().out == f"{out / 'report.html'}: 2 cells done\n"
+    assert capsys.readouterr() == (f"{out / 'report.html'}: 2 cells done\n", "")
     results = json.loads((out / "results.json").read_text())
     (table,) = results["tables"]
     assert [row["overall"]["mpjpe_mm"]["seeds"] for row in table["rows"]] == [1, 1]
