@@ -56,7 +56,7 @@ kubeflow: $(stamp)  ## compile for Kubeflow and Vertex; hold the result against 
 	@scripts/kubeflow.sh
 
 experiments-quick: $(stamp)  ## small runs of the paper's tables on the synthetic studio
-	$(bin)/keras-mvlift experiments --quick --output output/experiments/quick
+	$(bin)/keras-mvlift experiments --output output/experiments/quick
 
 # Without it the tests of pages in a browser are skipped.
 browser:  ## put a headless Chromium into output/browser, from npm
