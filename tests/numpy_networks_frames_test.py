@@ -191,12 +191,14 @@ def test_files_of_other_networks_are_refused(folder, tmp_path):
         ({"network_input": "ray"}, "`network_input` must be one of .* the nearest is rays"),
         ({"root": {"a": 1}}, "`folded` must tell of networks of single frames. Received: no `b`"),
         ({"layers_per_block": "two"}, "`folded` must tell of networks of single frames"),
+        ({"model": ["paper"]}, "`model` must be as training notes it"),
     ],
 )
 def test_notes_that_tell_of_no_networks_are_refused(folder, tmp_path, notes, message):
     path = shutil.copytree(folder, tmp_path / "copy") / inference.DESCRIPTION
     about = json.loads(path.read_text())
     about["folded"] |= notes
+    about["model"] = notes.pop("model", about["model"])
     path.write_text(json.dumps(about))
     with pytest.raises(inference.ModelFileError, match=f"model.json: {message}"):
         inference.load_model(tmp_path / "copy")
