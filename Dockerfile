@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # The pipeline with all that uv.lock pins, for tasks of Kubeflow and Vertex and for Beam's workers.
 # Nothing is taken but the lock, the sources below, and the base; docs/orchestrators.md builds it.
-FROM python:3.10-slim-bookworm
+FROM python:3.11-slim-bookworm
 
 ENV PATH=/opt/mvlift/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

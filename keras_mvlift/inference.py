@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from keras_mvlift import errors, numpy_networks, skeletons
+from keras_mvlift.geometry import triangulation
 
 _STREAMED = ("lifting_network.npz", "root_network.npz")
 # A pipeline's output folder keeps its pushed versions here; see pipeline/local.py.
@@ -122,6 +123,8 @@ class Lifter:
         require_pixels(checked, seen, intrinsics)
         run = averaged_with_mirrored(self._run, self.joint_names) if flip else self._run
         pose, root_position = run(checked, seen, intrinsics)
+        rays = numpy_networks.seen_rays(checked, seen, intrinsics)
+        root_position = triangulation.root_in_view(pose, rays, seen, root_position)
         lifted = self._lifted(pose, None if camera is None else root_position)
         if lifted.pose_camera is not None:
             warn_of_misses(lifted.pose_camera, checked, seen, intrinsics)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from keras_mvlift import errors
+from keras_mvlift.geometry import triangulation
 
 Arrays = Mapping[str, np.ndarray]
 """A temporal network, as of `networks.folded.fold`."""
@@ -145,7 +146,9 @@ class PoseStream:
         self._root_head = root_head
         self._has_free_root = has_free_root
         self.delay = self._poses.delay
-        self._rays: collections.deque[np.ndarray] = collections.deque(maxlen=self.delay + 1)
+        self._seen: collections.deque[tuple[np.ndarray, np.ndarray]] = collections.deque(
+            maxlen=self.delay + 1
+        )
         self._was_seen: np.ndarray | None = None
 
     def push(
@@ -162,34 +165,41 @@ class PoseStream:
 
         Returns:
             Of the frame that came `delay` frames before the pose, `[..., J, 3]`, meters, root at 0,
-            camera axes, and the root position `[..., 3]`, meters, camera frame, None without its
-            network. None if no frame did.
+            camera axes, and the root position `[..., 3]`, meters, camera frame, by
+            `triangulation.root_in_view`; None without its network. None if no frame did.
         """
+        confidence = np.array(confidence, np.float32)
         rays = seen_rays(keypoints_2d, confidence, intrinsics)
-        is_seen = (np.asarray(confidence) > 0).any(axis=-1)
+        is_seen = (confidence > 0).any(axis=-1)
         is_first = is_seen if self._was_seen is None else is_seen & ~self._was_seen
         self._was_seen = is_seen if self._was_seen is None else is_seen | self._was_seen
-        if self._rays:
-            rays = np.where(is_seen[..., np.newaxis, np.newaxis], rays, self._rays[-1])
-        for earlier in self._rays:
-            earlier[is_first] = rays[is_first]
-        self._rays.append(rays)
+        if self._seen:
+            before, sure_before = self._seen[-1]
+            rays = np.where(is_seen[..., np.newaxis, np.newaxis], rays, before)
+            confidence = np.where(is_seen[..., np.newaxis], confidence, sure_before)
+        for earlier, sure in self._seen:
+            earlier[is_first], sure[is_first] = rays[is_first], confidence[is_first]
+        self._seen.append((rays, confidence))
         outputs = self._poses.push(rays, is_first)
         root_outputs = None if self._roots is None else self._roots.push(rays, is_first)
-        return None if outputs is None else self._posed(outputs, root_outputs, self._rays[0])
+        return None if outputs is None else self._posed(outputs, root_outputs, self._seen[0])
 
     def finish(self) -> list[tuple[np.ndarray, np.ndarray | None]]:
         """Returns the poses still due, as `push` does; a new clip may follow."""
         due = self._poses.finish()
         roots = [None] * len(due) if self._roots is None else self._roots.finish()
-        rays = list(self._rays)[len(self._rays) - len(due) :]
-        self._rays.clear()
+        seen = list(self._seen)[len(self._seen) - len(due) :]
+        self._seen.clear()
         self._was_seen = None
-        return [self._posed(*frame) for frame in zip(due, roots, rays, strict=True)]
+        return [self._posed(*frame) for frame in zip(due, roots, seen, strict=True)]
 
     def _posed(
-        self, outputs: np.ndarray, root_outputs: np.ndarray | None, rays: np.ndarray
+        self,
+        outputs: np.ndarray,
+        root_outputs: np.ndarray | None,
+        seen: tuple[np.ndarray, np.ndarray],
     ) -> tuple[np.ndarray, np.ndarray | None]:
+        rays, confidence = seen
         pose = outputs.reshape(*rays.shape[:-1], 3)
         root_position = None
         if root_outputs is not None:
@@ -197,7 +207,10 @@ class PoseStream:
             root_position = np.asarray(self._root_head(flat)).reshape(root_outputs.shape)
             if self._has_free_root:
                 root_position = root_position + pose[..., 0, :]
-        return pose - pose[..., :1, :], root_position
+        pose = pose - pose[..., :1, :]
+        if root_position is not None:
+            root_position = triangulation.root_in_view(pose, rays, confidence, root_position)
+        return pose, root_position
 
 
 class _Ring:

@@ -1,12 +1,12 @@
 """Tries the package where only its core is installed: as `uv.lock` has it, and on newer Pythons.
 
-    make test-environments                              every Python from 3.11 on that is found
+    make test-environments                              every Python from 3.10 on that is found
     make test-environments PYTHONS="/some/python3.13"    these
 
-Each environment gets the wheel and NumPy: the lock's version on Python 3.10, the newest on the
-others. There the shipped model and one that this environment exported must lift as they do here,
-into files and a page. Then TensorFlow comes, and a model of clips must lift alike, too; without it,
-`ARGS=--bare`, nothing but NumPy is downloaded. It keeps to output/environments.
+Each environment gets the wheel and NumPy: the lock's version on the Python of this environment,
+the newest on the others. There the shipped model and one that this environment exported must lift
+as they do here, into files and a page. Then TensorFlow comes, and a model of clips must lift alike,
+too; without it, `ARGS=--bare`, nothing but NumPy is downloaded. It keeps to output/environments.
 """
 
 import argparse
@@ -25,7 +25,7 @@ TOLERANCE = 1e-4  # Meters.
 MOST_MEGABYTES = 100
 # Of the answers, those that TensorFlow gives.
 TENSORFLOWS = re.compile("windows|streamed|.*/signature/")
-NEWER = ("python3.11", "python3.12", "python3.13")
+PYTHONS = ("python3.10", "python3.11", "python3.12", "python3.13")
 
 
 def find_uv() -> str:
@@ -38,8 +38,8 @@ def find_uv() -> str:
 
 
 def find_pythons() -> list[str]:
-    """Returns the newer Pythons that run; a shim may be there and resolve to nothing."""
-    found = [path for path in map(shutil.which, NEWER) if path]
+    """Returns the Pythons that run; a shim may be there and resolve to nothing."""
+    found = [path for path in map(shutil.which, PYTHONS) if path]
     return [path for path in found if not run([path, "-c", ""], check=False).returncode]
 
 

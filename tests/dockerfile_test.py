@@ -4,9 +4,14 @@ import fnmatch
 import pathlib
 import re
 import shlex
+import sys
 
 import pytest
-import tomli
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = pathlib.Path(__file__).parents[1]
 TEXT = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
@@ -17,8 +22,8 @@ COPIED = [
     source for keyword, words in INSTRUCTIONS if keyword == "COPY" for source in words.split()[:-1]
 ]
 SYNCS = [words for keyword, words in INSTRUCTIONS if keyword == "RUN" and "uv sync" in words]
-PROJECT = tomli.loads((ROOT / "pyproject.toml").read_text())
-PIPELINE = tomli.loads((ROOT / "pipeline" / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PIPELINE = tomllib.loads((ROOT / "pipeline" / "pyproject.toml").read_text())["project"]
 
 
 def of(keyword):
@@ -65,7 +70,7 @@ def uv_of_setup():
 
 
 def test_the_lock_holds_what_the_containers_import():
-    packages = tomli.loads((ROOT / "uv.lock").read_text())["package"]
+    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
     (ours,) = (package for package in packages if package["name"] == PROJECT["project"]["name"])
     extras = ours["optional-dependencies"]
     assert "tfx" in {package["name"] for package in extras["pipeline"]}

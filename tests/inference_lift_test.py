@@ -51,7 +51,7 @@ def test_a_lifted_pose_is_what_the_signature_gives(model):
     expected = signature(model, "lift_camera", **inputs, intrinsics=np.tile(OTHER, (3, 1, 1)))
     assert len(expected) == 3
     for name, value in expected.items():
-        np.testing.assert_allclose(getattr(lifted, name), value, atol=1e-5)
+        np.testing.assert_allclose(getattr(lifted, name), value, atol=1e-4)
     moved = lifted.root_relative_pose + lifted.root_position[:, np.newaxis]
     np.testing.assert_allclose(lifted.pose_camera, moved, atol=1e-6)
 

@@ -46,22 +46,22 @@ def refusal(checkout):
 
 def test_setup_without_python_says_what_to_install(checkout):
     assert refusal(checkout) == (
-        "setup: no Python 3.10 found: install it so that python3.10 runs here,"
+        "setup: no Python 3.11 or 3.10 found: install one so that python3.11 runs here,"
         " or install uv, which fetches one.\n"
     )
 
 
 def test_setup_takes_no_other_python(checkout):
-    newer = "import sys; sys.version_info = (3, 11, 0); exec(sys.argv[1])"
+    newer = "import sys; sys.version_info = (3, 12, 0); exec(sys.argv[1])"
     add_tool(checkout, "python3", f"exec {sys.executable} -c '{newer}' \"$2\"")
-    assert refusal(checkout).startswith("setup: no Python 3.10 found")
+    assert refusal(checkout).startswith("setup: no Python 3.11 or 3.10 found")
 
 
 def test_setup_without_venv_module_says_what_to_install(checkout):
     add_tool(checkout, "python3.10", 'case "$2" in *ensurepip*) exit 1;; esac')
     assert refusal(checkout) == (
         "setup: python3.10 has no venv module: install it"
-        " (on Debian and Ubuntu: apt install python3.10-venv).\n"
+        " (on Debian and Ubuntu: apt install python3-venv).\n"
     )
 
 
@@ -107,6 +107,7 @@ RUN = {
     "test-serving": "python -m pytest -n0",
     "test-environments": "python scripts/environments.py",
     "test-faults": "python scripts/faults.py",
+    "test-damage": "pytest --timeout=0",
     "test-mutations": "python scripts/mutations.py",
     "check": "lint-imports",
     "clean": "",

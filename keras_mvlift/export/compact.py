@@ -5,12 +5,13 @@ Their weights lie beside the SavedModel, too, where `numpy_networks` reads them,
 
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from keras_mvlift import configs, inference, numpy_networks
 from keras_mvlift.networks import folded
 from keras_mvlift.training import lifters, multi_view_lifter
 
@@ -95,6 +96,29 @@ def halved(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.Multi
         rule = "`half_precision` must be False for a model that"
         raise ValueError(f"{rule} {what}. Received: True.")
     return fold(lifter, tf.float16)
+
+
+def reopened(
+    model: inference.Lifter,
+    objective: Any,
+    make: Callable[..., multi_view_lifter.MultiViewLifter] = multi_view_lifter.MultiViewLifter,
+) -> multi_view_lifter.MultiViewLifter:
+    """Returns a model that lifts alike from one that `saved_model.save` halved, to train on.
+
+    Its batch norms are those of `folded.unfold`.
+
+    Args:
+        model: Of `load_model`, of single frames, with its weights.
+        objective: What training minimizes.
+        make: The class to make: it decides what a batch is.
+    """
+    config = configs.ModelConfig(**model.description["model"])
+    distance = model.description["rig_distance"]
+    lifter = lifters.build(config, objective, distance, model.intrinsics, model=make)
+    weights = getattr(inference.open_model(model.path), numpy_networks.FOLDED)
+    for network in (lifter.lifting_network, lifter.root_network):
+        folded.unfold(network, [variable.numpy() for variable in weights[network.name]])
+    return lifter
 
 
 def is_halved(lifter: multi_view_lifter.MultiViewLifter) -> bool:

@@ -99,6 +99,24 @@ class FoldedResidual(tf.Module):
         return _dense(x, *last)
 
 
+def unfold(model: keras.Model, weights: Sequence[np.ndarray]) -> None:
+    """Sets a residual network to say what its folded form says, and be trainable again.
+
+    Its batch norms change nothing from then on, as long as they are not trained.
+
+    Args:
+        model: What `residual.residual` built.
+        weights: Those of its `FoldedResidual`.
+    """
+    remaining = iter(weights)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dense):
+            layer.set_weights([next(remaining), next(remaining)])
+        if isinstance(layer, keras.layers.BatchNormalization):
+            one, zero = np.ones(layer.gamma.shape), np.zeros(layer.gamma.shape)
+            layer.set_weights([one, zero, zero, one - layer.epsilon])
+
+
 def layers_per_block(model: keras.Model) -> int:
     """Returns the dense layers of a residual block of what `residual.residual` built."""
     num_layers, num_blocks = (

@@ -1,0 +1,157 @@
+"""The real recordings by which the studio model is bettered and tested, and no label of theirs.
+
+AIST++'s dancers d03 and d04 before nine cameras, and Pose2Sim's demo: a man who balances on one
+leg, and who stands, before four.
+"""
+
+import dataclasses
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mvlift import skeletons
+from keras_mvlift.datasets import aistpp, sequences, views
+from keras_mvlift.datasets.rigs import pose2sim, trc
+from keras_mvlift.geometry import lenses, procrustes
+from keras_mvlift.lifting import person_detector, video
+from keras_mvlift.metrics import pose_error
+from keras_mvlift.training import adaptation
+
+# As of `pose2sim.demo_root()`, and below the session.
+_BALANCING, _STANDING = "opensim/Balancing_for_IK.trc", "opensim/Standing_for_Scaling.trc"
+_TRIALS = "S00_P00_SingleParticipant/S00_P00_T0"
+_JOINTS = skeletons.H36M_17.joints
+_HIPS = [_JOINTS.index("left_hip"), _JOINTS.index("right_hip")]
+# What all detectors and references agree on: from the shoulders to the wrists, the hips to the
+# ankles.
+_LIMBS = [index for index, joint in enumerate(_JOINTS) if joint.startswith(("left_", "right_"))]
+_DANCE_STRIDE = 6
+
+
+class Recording(NamedTuple):
+    """What some cameras saw of a person.
+
+    Attributes:
+        person: Who is left out as a whole.
+        clips: One or more.
+        has_all_joints: Whether all joints are compared, or the limbs alone.
+        stride: One in so many frames is tested, of the first clip.
+    """
+
+    person: str
+    clips: list[sequences.MultiViewSequence]
+    has_all_joints: bool = False
+    stride: int = 1
+
+
+class Tested(NamedTuple):
+    """Views that are lifted, and the truth.
+
+    Attributes:
+        view: Fields `[N, ...]`.
+        pose: `[N, J, 3]`, meters, camera axes, root at 0.
+        has_all_joints: Whether all joints are compared, not the limbs alone.
+    """
+
+    view: views.View
+    pose: np.ndarray
+    has_all_joints: bool
+
+    def errors(self, pose: np.ndarray) -> tuple[float, float, float]:
+        """Returns MPJPE, N-MPJPE and P-MPJPE in mm of poses like `pose`.
+
+        Limbs are centered at the middle of the hips.
+        """
+        true, lifted = (self._rooted(np.asarray(each, np.float32)) for each in (self.pose, pose))
+        counted = slice(0 if self.has_all_joints else 1, None)
+        scaled = procrustes.align_scale(lifted, true)
+        found = (
+            pose_error.joint_errors(true, lifted)[:, counted],
+            pose_error.joint_errors(true, scaled)[:, counted],
+            pose_error.p_mpjpe(true[:, counted], lifted[:, counted]),
+        )
+        mpjpe, n_mpjpe, p_mpjpe = (
+            pose_error.MILLIMETERS_PER_METER * float(np.mean(each)) for each in found
+        )
+        return mpjpe, n_mpjpe, p_mpjpe
+
+    def _rooted(self, pose: np.ndarray) -> np.ndarray:
+        """Returns poses relative to their first joint: of limbs that is the hips' middle."""
+        if self.has_all_joints:
+            return pose - pose[:, :1]
+        middle = pose[:, _HIPS].mean(axis=1, keepdims=True)
+        return np.concatenate([np.zeros_like(middle), pose[:, _LIMBS] - middle], axis=1)
+
+
+def read(aistpp_root: str, session: pathlib.Path) -> dict[str, Recording]:
+    """Reads the recordings.
+
+    Args:
+        aistpp_root: AIST++'s folder.
+        session: `S00_Demo_BatchSession` of the package `pose2sim==0.8.4`, whose videos are read.
+    """
+    return _dances(aistpp_root) | _trials(session)
+
+
+def _dances(root: str) -> dict[str, Recording]:
+    source = aistpp.AISTPPSource(root=root, subjects=("d03", "d04"))
+    clips = [source.read(name) for name in source.clips()]
+    found: dict[str, Recording] = {}
+    for clip in clips:
+        person = f"AIST++ {clip.subject}"
+        name = person if clip.pose_world is not None else f"{person}, without a reference"
+        others = found[name].clips if name in found else []
+        found[name] = Recording(person, [*others, clip], True, _DANCE_STRIDE)
+    return found
+
+
+def _trials(session: pathlib.Path) -> dict[str, Recording]:
+    root = pathlib.Path(pose2sim.demo_root())
+    source = pose2sim.Pose2SimSource(root=str(root), reference=_BALANCING)
+    (openpose,) = source
+    markers = trc.read(root / _STANDING)
+    standing = skeletons.Converter(markers.names).keypoints(markers.points_world).mean(axis=0)
+    moving = _filmed(source, session / f"{_TRIALS}1_BalancingTrial" / "videos", openpose)
+    still = _filmed(source, session / f"{_TRIALS}0_StaticTrial" / "videos", openpose)
+    still = dataclasses.replace(still, pose_world=np.stack([standing] * still.num_frames))
+    clips = {"balancing, OpenPose": openpose, "balancing, MediaPipe": moving}
+    clips["standing, MediaPipe"] = still
+    return {f"Pose2Sim {name}": Recording("Pose2Sim", [clip]) for name, clip in clips.items()}
+
+
+def _filmed(
+    source: pose2sim.Pose2SimSource, folder: pathlib.Path, like: sequences.MultiViewSequence
+) -> sequences.MultiViewSequence:
+    """Returns what MediaPipe sees in videos of a rig, with the reference of another clip."""
+    paths = sorted(folder.glob("*.mp4"))
+    tracks = [person_detector.detect(video.inspect(path)) for path in paths]
+    length = min(each.num_frames for each in tracks)
+    seen = skeletons.convert(
+        np.stack([each.keypoints_2d[0, :length] for each in tracks]),
+        np.stack([each.confidence[0, :length] for each in tracks]),
+        person_detector.SKELETON.name,
+    )
+    keypoints_2d, confidence = lenses.undistort_detections(*seen, *source.rig.lens)
+    pose = like.pose_world
+    return dataclasses.replace(
+        like,
+        keypoints_2d=keypoints_2d,
+        confidence=confidence,
+        pose_world=None if pose is None or len(pose) != length else pose,
+    )
+
+
+def tested(recording: Recording) -> Tested | None:
+    """Returns the views of a recording's first clip with the truth; None where it has none."""
+    clip = recording.clips[0]
+    if clip.pose_world is None:
+        return None
+    some = sequences.instants_of_sequence(clip, np.arange(0, clip.num_frames, recording.stride))
+    pose = clip.pose_world[some.frame]
+    in_camera = np.einsum("tjx,vyx->tvjy", pose - pose[:, :1], clip.camera.rotation)
+    compared = in_camera if recording.has_all_joints else in_camera[:, :, _LIMBS]
+    is_tested = some.is_used(adaptation.MIN_JOINTS) & np.isfinite(compared).all(axis=(2, 3))
+    seen = tf.nest.map_structure(lambda field: field[is_tested], sequences.to_view(some))
+    return Tested(seen, in_camera[is_tested], recording.has_all_joints)
