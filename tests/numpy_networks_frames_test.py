@@ -218,11 +218,12 @@ def test_notes_that_tell_of_no_networks_are_refused(folder, tmp_path, notes, mes
 
 def test_a_process_that_was_forked_off_lifts_too(folder):
     model = inference.load_model(folder)
-    expected = model.lift(KEYPOINTS[0], CONFIDENCE[0], OTHER).pose_camera
+    parts = [(KEYPOINTS[index], CONFIDENCE[index], OTHER) for index in (0, slice(None))]
+    expected = [model.lift(*part).pose_camera for part in parts]
 
     def lift_again():
-        again = model.lift(KEYPOINTS[0], CONFIDENCE[0], OTHER).pose_camera
-        np.testing.assert_array_equal(again, expected)
+        for part, pose_camera in zip(parts, expected, strict=True):
+            np.testing.assert_array_equal(model.lift(*part).pose_camera, pose_camera)
 
     forked = multiprocessing.get_context("fork").Process(target=lift_again, daemon=True)
     forked.start()
