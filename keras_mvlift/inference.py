@@ -67,14 +67,15 @@ class Lifter:
         self.intrinsics = np.asarray(description["intrinsics"], np.float32)
         self._networks = self._read_networks()
         # TensorFlow's, where NumPy does not do.
-        self._model = None if self._networks is not None else self._open()
+        self._model: Any = None if self._networks is not None else self._open()
 
     def _read_networks(self) -> numpy_networks.FrameLifter | None:
-        folder = self.path / DESCRIPTION.parent
-        if not numpy_networks.has_files(folder, self.description):
-            return None
+        given = self.path / DESCRIPTION.parent, self.description
         try:
-            return numpy_networks.FrameLifter(folder, self.description, self.intrinsics)
+            with errors.parsing(self.path / DESCRIPTION, "model", "be as training notes it"):
+                if not numpy_networks.has_files(*given):
+                    return None
+                return numpy_networks.FrameLifter(*given, self.intrinsics)
         except errors.RecordingError as error:
             raise ModelFileError(str(error)) from error
 
