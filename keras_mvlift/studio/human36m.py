@@ -228,7 +228,6 @@ def write_release(
     num_distinct_takes: int = MAX_TAKES,
     seed: int = 0,
     formats: tuple[str, ...] = tuple(RELEASE_FORMATS),
-    detector: filming.Detector | None = None,
     shift_takes: bool = False,
 ) -> Iterator[SimulatedTake]:
     """Writes a simulated release, a take at a time.
@@ -245,7 +244,6 @@ def write_release(
             other names, which is faster.
         seed: Not negative. A take depends on it and its own name alone.
         formats: Some of `RELEASE_FORMATS`.
-        detector: How well joints are seen; `filming.Detector()` without.
         shift_takes: Whether the takes of S9 that are shifted in the real release are here.
 
     Yields:
@@ -255,18 +253,14 @@ def write_release(
         FileExistsError: If the folder holds anything.
         ValueError: If another argument breaks its rule.
     """
-    root = pathlib.Path(root)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise FileExistsError(f"`root` must be an empty folder or not there. Received: {root}.")
-    _some_of("subjects", subjects, rig.SUBJECTS)
-    _some_of("formats", formats, tuple(RELEASE_FORMATS))
+    folder = filming.empty_folder(root)
+    errors.require_some_of("subjects", subjects, rig.SUBJECTS)
+    errors.require_some_of("formats", formats, tuple(RELEASE_FORMATS))
     counts = {"num_takes": num_takes, "num_distinct_takes": num_distinct_takes}
     for name, count in counts.items():
-        if not 1 <= count <= MAX_TAKES:
-            raise ValueError(f"`{name}` must lie in [1, {MAX_TAKES}]. Received: {count}.")
-    if num_frames < 1 or seed < 0:
-        rule = "`num_frames` must be positive and `seed` not negative"
-        raise ValueError(f"{rule}. Received: num_frames={num_frames}, seed={seed}.")
+        errors.require(1 <= count <= MAX_TAKES, name, f"lie in [1, {MAX_TAKES}]", count)
+    errors.require(num_frames >= 1, "num_frames", "be positive", num_frames)
+    errors.require(seed >= 0, "seed", "not be negative", seed)
     takes = (
         take
         for subject in subjects
@@ -276,11 +270,10 @@ def write_release(
             num_frames=num_frames,
             num_distinct_takes=num_distinct_takes,
             seed=seed,
-            detector=detector or filming.Detector(),
             shift_takes=shift_takes,
         )
     )
-    return _written(root, takes, formats)
+    return _written(folder, takes, formats)
 
 
 def _written(
@@ -294,12 +287,6 @@ def _written(
         yield take
     for file in files:
         file.close()
-
-
-def _some_of(name: str, chosen: tuple[str, ...], known: tuple[str, ...]) -> None:
-    if not chosen or not set(chosen) <= set(known) or len(set(chosen)) < len(chosen):
-        rule = f"name some of {', '.join(known)}, each once"
-        raise ValueError(f"`{name}` must {rule}. Received: {chosen}.")
 
 
 # Takes of a simulated Human3.6M: the studio's people before the release's own cameras.
@@ -352,12 +339,11 @@ def perform_take(
     num_frames: int,
     num_distinct_takes: int,
     seed: int,
-    detector: filming.Detector,
     shift_takes: bool,
 ) -> Iterator[SimulatedTake]:
     """Films a subject's takes, one at a time; arguments as of `simulation.write_release`."""
     film = functools.lru_cache(maxsize=num_distinct_takes)(
-        functools.partial(_film, num_frames=num_frames, seed=seed, detector=detector)
+        functools.partial(_film, num_frames=num_frames, seed=seed)
     )
     for index, name in enumerate(take_names(subject, num_takes)):
         own = take_names(subject, num_takes)[index % num_distinct_takes]
@@ -366,16 +352,12 @@ def perform_take(
         yield _shifted(take) if is_shifted else take
 
 
-def _film(
-    subject: str, name: str, *, num_frames: int, seed: int, detector: filming.Detector
-) -> SimulatedTake:
+def _film(subject: str, name: str, *, num_frames: int, seed: int) -> SimulatedTake:
     rng = sequences.seeded_generator(seed, "human36m", subject, name)
     person = people.draw_person(seed, subject)
     action = _MOTIONS[protocol.parse_take(name, "").action]
     motion = studio_actions.perform(action, person, num_frames + EXTRA_FRAMES, FRAME_RATE, rng)
-    seen, confidence = synthetic.film(
-        motion, rig.camera(subject), rng=rng, detector=detector, girth=person.girth
-    )
+    seen, confidence = synthetic.film(motion, rig.camera(subject), rng=rng, girth=person.girth)
     bent = _through_lenses(seen, subject)
     keypoints_2d = np.where(confidence[..., np.newaxis] > 0, bent, 0.0)
     pose = motion[:num_frames].astype(np.float64)
