@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.spatial import transform
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 from keras_mvlift.calibration import extrinsics
 from keras_mvlift.datasets import preparation, sequences, tfrecords, view_windows, views
 from keras_mvlift.experiments import origins, variants
@@ -111,8 +111,9 @@ class TrainingData:
             if len(self._frames(clip).train)
         ]
         tested = [clip for clip in self._clips.clips if len(self._frames(clip).test)]
-        if not trained or not tested:
-            raise ValueError("The data must hold clips to train on and clips to test on.")
+        received = f"{len(trained)} and {len(tested)}"
+        rule = "be clips to train on and clips to test on"
+        errors.require(bool(trained and tested), "origin", rule, received)
         self._trained, self._tested = trained, tested
         self._believed = [
             dataclasses.replace(clip, camera=camera)
@@ -381,14 +382,9 @@ MAX_VIEWS = 1024
 
 
 def of_views(every: Sequence[sequences.Instants], min_joints: int) -> FilmTracks:
-    """Lays out what real cameras saw.
+    """Lays out what real cameras saw of the instants of each clip, without virtual views.
 
-    Args:
-        every: The instants of each clip, without virtual views.
-        min_joints: Joints that a view must show.
-
-    Returns:
-        View `v` of clip `c` is track `MAX_VIEWS c + v`.
+    View `v` of clip `c`, if it shows `min_joints`, is on track `MAX_VIEWS c + v`.
     """
     used = [np.nonzero(seen.is_used(min_joints)) for seen in every]
     parts = [
@@ -407,13 +403,8 @@ def of_views(every: Sequence[sequences.Instants], min_joints: int) -> FilmTracks
 def of_points(every: Sequence[sequences.Instants], min_confidence: float) -> FilmTracks:
     """Lays out what the views of each instant triangulate, for virtual cameras to look at.
 
-    Args:
-        every: The instants of each clip, without virtual views.
-        min_confidence: Detections below it are left out.
-
-    Returns:
-        Tracks of which `keypoints_2d` holds points `[G, J, 3]`, meters, world frame, the
-        confidence whether they are known, and whose cameras say nothing; clip `c` is track `c`.
+    Of the tracks, clip `c` being track `c`, `keypoints_2d` holds points `[G, J, 3]`, meters, world
+    frame, the confidence whether they are known, and the cameras say nothing.
     """
     found = [sequences.triangulate(seen, min_confidence) for seen in every]
     parts = [
@@ -449,14 +440,7 @@ Clips = Sequence[sequences.MultiViewSequence]
 
 
 def believed(clips: Clips, settings: variants.DataSettings) -> list[cameras.Camera]:
-    """Returns what methods without labels are told of each clip's cameras.
-
-    Args:
-        clips: Training clips, with their true cameras.
-        settings: Whether extrinsics are known, and how wrong they are.
-
-    Returns:
-        A rig for each clip, fields `[V, ...]`.
+    """Returns what methods without labels are told of each training clip's rig, fields `[V, ...]`.
 
     Raises:
         RecordingError: If the detections do not determine an unknown rig.
@@ -502,11 +486,7 @@ def turned(camera: cameras.Camera, degrees: float) -> cameras.Camera:
 
 
 def recovered(clips: Clips) -> cameras.Camera:
-    """Finds where a rig's cameras are from what they saw, and from how far the first two are apart.
-
-    Args:
-        clips: All by the same rig, of whose extrinsics only that distance is looked at.
-    """
+    """Finds where cameras are from what they saw, and from how far the first two are apart."""
     first = clips[0]
     distance = float(np.linalg.norm(first.camera.center[0] - first.camera.center[1]))
     return extrinsics.estimate(clips, {first.camera_names[:2]: distance}).camera  # type: ignore[dict-item]
