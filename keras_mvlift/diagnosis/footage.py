@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_mvlift.datasets import sequences
+from keras_mvlift.diagnosis import findings
 from keras_mvlift.geometry import cameras
 
 MIN_CONFIDENCE = 0.3
@@ -105,6 +106,14 @@ class Footage:
             self.confidence[image].reshape(len(image), -1) > 0,
             self.person_size[image] / chosen.intrinsics[:, 0, 0],
         )
+
+    def named(self, is_in: np.ndarray) -> tuple[str, ...]:
+        """Returns the names of the chosen cameras, `[V]` bool."""
+        return tuple(np.array(self.camera_names)[is_in].tolist())
+
+    def listed(self, is_in: np.ndarray) -> str:
+        """Writes the names of the chosen cameras, `[V]` bool, as part of a sentence."""
+        return findings.listed(self.named(is_in), self.camera_names)
 
     def replace_camera(self, **fields: np.ndarray) -> "Footage":
         """Returns the footage with other intrinsics, rotations or centers."""
