@@ -19,6 +19,7 @@ from matplotlib.backends import backend_agg
 from PIL import Image
 from rich import console, progress
 
+from keras_mvlift import errors
 from keras_mvlift.lifting import pose_clip, pose_comparison
 from keras_mvlift.visualization import pages, pictures
 
@@ -60,18 +61,12 @@ def write(
     """
     target = pathlib.Path(path)
     ending = target.suffix.lower()
-    if ending not in _WRITERS:
-        raise ValueError(f"`path` must end in {' or '.join(_WRITERS)}. Received: {target.name}.")
-    if min(size) < SMALLEST_SIDE or any(side % 2 for side in size):
-        rule = f"be even numbers of at least {SMALLEST_SIDE}"
-        raise ValueError(f"`size` must {rule}. Received: {size}.")
-    partial = target.with_name(f".{target.name}.partial{ending}")
-    try:
+    errors.require(ending in _WRITERS, "path", f"end in {' or '.join(_WRITERS)}", target.name)
+    is_even = min(size) >= SMALLEST_SIDE and not any(side % 2 for side in size)
+    errors.require(is_even, "size", f"be even numbers of at least {SMALLEST_SIDE}", size)
+    with pose_clip.replacing(target) as partial:
         draw = functools.partial(_pictures, clip, size, title, verbose, images)
         _WRITERS[ending](clip, partial, size, draw)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _pictures(
@@ -163,18 +158,7 @@ def draw_frames(
     title: str = "",
     images: Images | None = None,
 ) -> Iterator[np.ndarray]:
-    """Draws frames one by one.
-
-    Args:
-        clip: Who is shown.
-        frames: Indices from 0.
-        size: Width and height in pixels.
-        title: A line above.
-        images: What lies below the 2D input; asked for each of `frames` in turn.
-
-    Yields:
-        `[height, width, 3]`, uint8, RGB.
-    """
+    """Draws frames by their indices from 0, each `[height, width, 3]`, uint8, RGB; see `write`."""
     inches = (size[0] / _DOTS_PER_INCH, size[1] / _DOTS_PER_INCH)
     with matplotlib.rc_context({"path.simplify": False}):
         figure = mpl_figure.Figure(

@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
 from matplotlib import axes as mpl_axes
 from matplotlib import figure as mpl_figure
@@ -15,9 +14,7 @@ from matplotlib import style
 from keras_mvlift import skeletons
 from keras_mvlift.diagnosis import findings, report, residuals
 from keras_mvlift.diagnosis import footage as footages
-from keras_mvlift.visualization import pictures, rig_text
-
-_TEMPLATE = "rig_report.html"
+from keras_mvlift.visualization import pages, pictures, rig_text
 
 
 def joint_errors(footage: footages.Footage, measured: report.Measures, salt: str) -> str:
@@ -146,16 +143,9 @@ def render(reports: Sequence[report.RigReport]) -> str:
     Returns:
         The page; equal reports give equal pages.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     rigs = [_rig(rig, number) for number, rig in enumerate(reports)]
     title = ", ".join(rig_text.headline(rig).rstrip(".") for rig in reports)
-    return environment.get_template(_TEMPLATE).render(rigs=rigs, title=title)
+    return pages.fill("rig_report.html", rigs=rigs, title=title)
 
 
 def write(path: str | os.PathLike[str], reports: Sequence[report.RigReport]) -> None:
