@@ -8,8 +8,8 @@ import functools
 import pathlib
 import pickle
 import zipfile
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import cdflib.cdfwrite
 import numpy as np
@@ -25,6 +25,7 @@ from keras_mvlift.studio import filming, people, synthetic
 
 MAX_TAKES = 2 * len(protocol.ACTIONS)
 EXTRA_FRAMES = 3
+"""By how many frames, at most, the simulated videos outlast the motion capture."""
 
 
 class SimulatedTake(NamedTuple):
@@ -60,14 +61,19 @@ class SimulatedTake(NamedTuple):
 # The files of a simulated release, in each of the layouts in which Human3.6M goes around.
 
 DETECTIONS = "cpn_ft_h36m_dbb"
+"""The name under which the archives have the simulated detector's output."""
+
 _CDF_FLOAT = 44
 
 UNLABELED_SUBJECT = "S2"
 _UNLABELED_FRAMES = 4
 
 
-class ReleaseFiles(Protocol):
-    """Files that takes are added to."""
+class ReleaseFiles:
+    """Files in a folder that takes are added to."""
+
+    def __init__(self, root: pathlib.Path):
+        self._root = root
 
     def add(self, take: SimulatedTake) -> None:
         """Writes a take, or keeps it for the end."""
@@ -76,11 +82,8 @@ class ReleaseFiles(Protocol):
         """Writes what waited for the last take."""
 
 
-class OriginalFiles:
+class OriginalFiles(ReleaseFiles):
     """The original release: CDF files of motion capture and of its projections."""
-
-    def __init__(self, root: pathlib.Path):
-        self._root = root
 
     def add(self, take: SimulatedTake) -> None:
         """Writes five files."""
@@ -95,9 +98,6 @@ class OriginalFiles:
         write_cdf(path, pose.reshape(len(pose), -1))
         for path, view in zip(keypoints, protocol.joints_to_raw(take.exact_2d), strict=True):
             write_cdf(path, view.reshape(len(view), -1))
-
-    def close(self) -> None:
-        """Does nothing."""
 
 
 def write_cdf(path: pathlib.Path, values: np.ndarray) -> None:
@@ -115,11 +115,11 @@ def write_cdf(path: pathlib.Path, values: np.ndarray) -> None:
     file.close()
 
 
-class Archives:
+class Archives(ReleaseFiles):
     """VideoPose3D's archives, in memory until the last take."""
 
     def __init__(self, root: pathlib.Path):
-        self._root = root
+        super().__init__(root)
         self._poses: dict[str, Any] = {}
         self._exact: dict[str, Any] = {}
         self._detected: dict[str, Any] = {}
@@ -154,11 +154,11 @@ class Archives:
         np.savez_compressed(path, **{key: np.array(v, object) for key, v in arrays.items()})
 
 
-class ConfidenceFiles:
+class ConfidenceFiles(ReleaseFiles):
     """Detections with confidences, as an archive without pickles and as a Parquet table."""
 
     def __init__(self, root: pathlib.Path):
-        root.mkdir(parents=True, exist_ok=True)
+        super().__init__(root)
         self._archive = zipfile.ZipFile(root / "detections.npz", "w", zipfile.ZIP_STORED)
         self._table = pyarrow.parquet.ParquetWriter(root / "detections.parquet", detections.SCHEMA)
 
@@ -181,11 +181,11 @@ class ConfidenceFiles:
         self._table.close()
 
 
-class CanonPoseFile:
+class CanonPoseFile(ReleaseFiles):
     """CanonPose's pickle, in memory until the last take."""
 
     def __init__(self, root: pathlib.Path):
-        self._path = root / "detections.pickle"
+        super().__init__(root)
         self._subjects: list[int] = []
         self._poses: dict[str, list[np.ndarray]] = {name: [] for name in rig.CAMERAS}
         self._confidences: dict[str, list[np.ndarray]] = {name: [] for name in rig.CAMERAS}
@@ -208,15 +208,16 @@ class CanonPoseFile:
             "poses_2d_pred": {name: np.concatenate(v) for name, v in self._poses.items()},
             "confidences": {name: np.concatenate(v) for name, v in self._confidences.items()},
         }
-        self._path.write_bytes(pickle.dumps(content))
+        (self._root / "detections.pickle").write_bytes(pickle.dumps(content))
 
 
-RELEASE_FORMATS: dict[str, Callable[[pathlib.Path], ReleaseFiles]] = {
+RELEASE_FORMATS: dict[str, type[ReleaseFiles]] = {
     "cdf": OriginalFiles,
     "videopose3d": Archives,
     "confidence": ConfidenceFiles,
     "canonpose": CanonPoseFile,
 }
+"""The layouts by name."""
 
 
 def write_release(
@@ -292,7 +293,6 @@ def _written(
 # Takes of a simulated Human3.6M: the studio's people before the release's own cameras.
 
 FRAME_RATE = 50.0
-"""By how many frames, at most, the simulated videos outlast the motion capture."""
 
 # What the studio performs in place of each action.
 _MOTIONS = {
@@ -380,7 +380,3 @@ def _through_lenses(keypoints_2d: np.ndarray, subject: str) -> np.ndarray:
     intrinsics = rig.camera(subject).intrinsics[:, np.newaxis]
     lens = rig.opencv_lens(rig.DISTORTION[:, np.newaxis])
     return lenses.distort(keypoints_2d, intrinsics, *lens)
-
-
-"""The name under which the archives have the simulated detector's output."""
-"""The layouts by name."""

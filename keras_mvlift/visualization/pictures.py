@@ -100,7 +100,7 @@ def lifted_poses(path: str | os.PathLike[str], rows: Sequence[Row], note: str = 
     """Draws several views below each other, all poses at one scale; equal rows, equal bytes.
 
     Each row has the 2D joints and the lifted pose from the front and from the side, in color
-    over the reference in grey. The file measures `size(len(rows), bool(note))` pixels.
+    over the reference in grey.
 
     Args:
         path: The PNG file.
@@ -118,11 +118,6 @@ def lifted_poses(path: str | os.PathLike[str], rows: Sequence[Row], note: str = 
     # With a palette, and without what matplotlib would note of itself.
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     image.quantize(_NUM_COLORS, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
-
-
-def size(num_rows: int, has_note: bool = False) -> tuple[int, int]:
-    """Returns width and height of a picture of so many views, pixels."""
-    return round(WIDTH * DOTS_PER_INCH), round(_height(num_rows, has_note) * DOTS_PER_INCH)
 
 
 def _height(num_rows: int, has_note: bool) -> float:

@@ -33,6 +33,7 @@ _MP4_QUALITY = "20"
 _Draw = Callable[[range], Iterator[np.ndarray]]
 
 Images = Callable[[int], np.ndarray | None]
+"""Returns the image that a frame was lifted from, `[height, width, 3]`, uint8, RGB, or None."""
 
 
 def write(
@@ -148,7 +149,6 @@ _SMALLEST_HALF = 0.5
 _IMAGE = "#F4F5F7"
 # Matplotlib draws patches at 1 and lines at 2.
 _BEHIND_LINES = 1.5
-"""Returns the image that a frame was lifted from, `[height, width, 3]`, uint8, RGB, or None."""
 
 
 def draw_frames(

@@ -62,7 +62,7 @@ def test_a_healthy_rig_is_said_to_be(tmp_path):
     rig_report.write(tmp_path / "rig.html", reports)
     page = (tmp_path / "rig.html").read_text(encoding="utf-8")
     assert "Nothing wrong found." in page
-    assert page.count("<svg") == len(rig_report._PLOTS)
+    assert page.count("<svg") == len(rig_report.PLOTS)
     assert rig_report.render(reports) == page
 
 
@@ -77,14 +77,8 @@ def test_twelve_cameras_have_twelve_different_lines():
     assert len(lines) == 12
 
 
-PLOTS = [
-    rig_report.joint_errors,
-    rig_report.pair_errors,
-    rig_report.errors_over_time,
-    rig_report.confidences,
-    rig_report.top_view,
-    rig_report.time_curves,
-]
+EACH = pytest.mark.parametrize("draw", [draw for _, draw, *_ in rig_report.PLOTS])
+SIZE = (6.0, 4.0)
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +87,14 @@ def shown():
     return footage, report.measure(footage)
 
 
-@pytest.mark.parametrize("draw", PLOTS)
+@EACH
 def test_a_plot_is_svg_and_the_same_each_time(draw, shown):
-    drawn = draw(*shown, "0")
+    drawn = rig_report.plot(draw, SIZE, *shown, "0")
     assert xml.etree.ElementTree.fromstring(drawn).tag.endswith("svg")
-    assert draw(*shown, "0") == drawn
+    assert rig_report.plot(draw, SIZE, *shown, "0") == drawn
 
 
-@pytest.mark.parametrize("draw", PLOTS)
+@EACH
 def test_what_is_not_known_is_left_out(draw, shown):
     footage, measured = shown
     unknown = measured._replace(
@@ -109,4 +103,4 @@ def test_what_is_not_known_is_left_out(draw, shown):
         path=np.full_like(measured.path, np.nan),
         offsets=measured.offsets._replace(curve=np.full_like(measured.offsets.curve, np.nan)),
     )
-    assert draw(footage, unknown, "0").startswith("<svg")
+    assert rig_report.plot(draw, SIZE, footage, unknown, "0").startswith("<svg")
