@@ -112,7 +112,7 @@ class TrainingData:
         ]
         tested = [clip for clip in self._clips.clips if len(self._frames(clip).test)]
         received = f"{len(trained)} and {len(tested)}"
-        rule = "be clips to train on and clips to test on"
+        rule = "hold clips to train on and clips to test on"
         errors.require(bool(trained and tested), "origin", rule, received)
         self._trained, self._tested = trained, tested
         self._believed = [
