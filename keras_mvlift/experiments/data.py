@@ -123,7 +123,7 @@ class TrainingData:
         chosen = [self._shortened(clip) for clip in self._believed]
         self.seen, self.place = _join(chosen), _places(chosen)
         self.pairs = _pairs(self.seen.confidence, self._config.min_joints)
-        self.test = self._lay_out(tested, self._clips.split)
+        self.test = _test_views(self._tables(tested, self._clips.split))
         subjects = {clip.name: clip.subject for clip in tested}
         self.test_subject = np.array([subjects[name] for name in self.test.clip])
         self.about = {
@@ -138,7 +138,9 @@ class TrainingData:
     @functools.cached_property
     def labeled(self) -> baselines.TestViews:
         """The training views of real cameras with true poses, for the supervised peers."""
-        return self._lay_out(self._trained, _Labels(self._clips.split))
+        split, stride = _Labels(self._clips.split), self._config.stride
+        tables = self._tables(self._trained, split, test_stride=stride)
+        return _test_views([self._first_share(table) for table in tables])
 
     @functools.cached_property
     def film(self) -> FilmTracks:
@@ -153,8 +155,8 @@ class TrainingData:
     @functools.cached_property
     def test_film(self) -> tuple[FilmTracks, np.ndarray]:
         """The test views and those of the frames between, and the cells of the test views."""
-        every = self._lay_out(self._tested, self._clips.split, test_stride=1)
-        return of_test_views(every, self.test)
+        every = self._tables(self._tested, self._clips.split, test_stride=1)
+        return of_test_views(_test_views(every), self.test)
 
     @functools.cached_property
     def num_real_views(self) -> np.ndarray:
@@ -183,19 +185,12 @@ class TrainingData:
         seen = preparation.training_instants(clip, self._clips.split, self._config)
         return seen.select(np.arange(int(np.ceil(self._share * len(seen.frame)))))
 
-    def _lay_out(
-        self,
-        clips: list[sequences.MultiViewSequence],
-        split: preparation.Split | _Labels,
-        **changes: int,
-    ) -> baselines.TestViews:
+    def _tables(
+        self, clips: list[sequences.MultiViewSequence], split: preparation.Split, **changes: int
+    ) -> list[tfrecords.Columns]:
+        """Lays out the views that a split tests on, as the pipeline prepares them."""
         config = dataclasses.replace(self._config, num_virtual_views=0, **changes)  # type: ignore[arg-type]
-        if isinstance(split, _Labels):
-            config = dataclasses.replace(config, test_stride=config.stride)
-        tables = [self._numbered(preparation.prepare(clip, split, config)) for clip in clips]  # type: ignore[arg-type]
-        if isinstance(split, _Labels):
-            tables = [self._first_share(table) for table in tables]
-        return _test_views(tables)
+        return [self._numbered(preparation.prepare(clip, split, config)) for clip in clips]
 
     def _numbered(self, prepared: preparation.Prepared) -> tfrecords.Columns:
         """Returns the test views with their frames' numbers in the recording."""

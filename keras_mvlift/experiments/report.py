@@ -45,7 +45,7 @@ def write(
     path: str | os.PathLike[str], results: Mapping[str, Any], figures: Mapping[str, str]
 ) -> None:
     """Writes results as an HTML file; see `render`."""
-    pathlib.Path(path).write_text(render(results, figures), encoding="utf-8")
+    pages.save(path, render(results, figures))
 
 
 def _table(table: Mapping[str, Any], figure: str | None) -> dict[str, Any]:

@@ -48,6 +48,12 @@ def page_data(value: Any) -> markupsafe.Markup:
     return markupsafe.Markup(text)
 
 
+def save(path: str | os.PathLike[str], page: str) -> None:
+    """Writes a page, whole or not at all."""
+    with pose_clip.replacing(pathlib.Path(path)) as partial:
+        partial.write_text(page, encoding="utf-8")
+
+
 # Writes poses over time as one HTML page to turn, play and compare; it needs no network.
 
 _VIEWER_TEMPLATE = "pose_viewer.html"
@@ -105,9 +111,8 @@ def write_viewer(
     title: str = "Poses",
     images: Mapping[int, str] | None = None,
 ) -> None:
-    """Writes a clip as an HTML file, whole or not at all; see `render_viewer`."""
-    with pose_clip.replacing(pathlib.Path(path)) as partial:
-        partial.write_text(render_viewer(clip, title, images), encoding="utf-8")
+    """Writes a clip as an HTML file; see `render_viewer`."""
+    save(path, render_viewer(clip, title, images))
 
 
 def _check_images(images: Mapping[int, str], num_frames: int) -> None:

@@ -2,7 +2,6 @@
 
 import io
 import os
-import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -139,7 +138,7 @@ def render(reports: Sequence[report.RigReport]) -> str:
 
 def write(path: str | os.PathLike[str], reports: Sequence[report.RigReport]) -> None:
     """Writes reports as an HTML file."""
-    pathlib.Path(path).write_text(render(reports), encoding="utf-8")
+    pages.save(path, render(reports))
 
 
 def _rig(rig: report.RigReport, number: int) -> dict[str, Any]:
