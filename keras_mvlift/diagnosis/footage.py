@@ -166,10 +166,6 @@ class Footage:
         confidence = np.where(left_out[..., np.newaxis], 0.0, self.confidence)
         return dataclasses.replace(self, confidence=confidence)
 
-    def head(self, max_frames: int) -> "Footage":
-        """Takes no more than so many frames, the first ones."""
-        return self.frames(np.arange(min(max_frames, self.num_frames)))
-
     def thinned(self, max_frames: int) -> "Footage":
         """Takes no more than so many frames, evenly spread."""
         return self.frames(spread(self.num_frames, max_frames))

@@ -367,7 +367,7 @@ def undo_lens(footage: footages.Footage) -> footages.Footage:
 
 def lens_shares(footage: footages.Footage) -> LensShares:
     """Estimates the shares of all cameras together, from signed epipolar residuals."""
-    footage = footage.head(_MAX_LENS_FRAMES)
+    footage = footage.frames(np.arange(min(_MAX_LENS_FRAMES, footage.num_frames)))
     undone = undo_lens(footage)
     bend = np.linalg.norm(undone.keypoints_2d - footage.keypoints_2d, axis=-1)
     bend = bend.reshape(footage.num_views, -1) / footage.person_size[:, np.newaxis]

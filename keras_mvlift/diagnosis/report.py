@@ -214,7 +214,7 @@ def _camera(footage: footages.Footage, measured: Measures, view: int) -> dict[st
     return {
         "reprojection_px": spread(measured.error[view]),
         "leave_one_out_px": spread(measured.left_out_error[view]),
-        "epipolar_px": _median(measured.pair_error[view]),
+        "epipolar_px": spread(measured.pair_error[view])["median"],
         "bias_px": measured.bias[view].tolist(),
         "mean_confidence": _mean(confidence[confidence > 0]),
         "nobody_share": float(measured.nobody[view]),
@@ -244,11 +244,6 @@ def spread(error: np.ndarray) -> dict[str, float | None]:
     if not len(known):
         return {"median": None, "p90": None}
     return {"median": float(np.median(known)), "p90": float(np.percentile(known, 90))}
-
-
-def _median(values: np.ndarray) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else None
 
 
 def _mean(values: np.ndarray) -> float | None:

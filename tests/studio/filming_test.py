@@ -234,32 +234,6 @@ def test_offsets_have_the_asked_spread_over_joints_and_directions():
     assert np.abs(offset.mean(axis=(0, 1))).max() > 0.5
 
 
-class EmptySet(filming.FilmSet):
-    def clips(self):
-        return ["a", "b"]
-
-    def read(self, clip):
-        return f"film of {clip}"
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"num_subjects": 0}, "`num_subjects` must be positive. Received: 0"),
-        ({"rig": "dome"}, "`rig` must be one of h36m_like, ring. Received: 'dome'"),
-        ({"rig": "ring", "num_cameras": 1}, "`num_cameras` must be 2 or more.*1"),
-        ({"num_cameras": 3}, "`num_cameras` must be 4 with rig='h36m_like'.*3"),
-        ({"rig_jitter": -1.0}, "`rig_jitter` must not be negative. Received: -1.0"),
-        ({"seed": -1}, "`seed` must not be negative. Received: -1"),
-        ({"noise_px": -1.0}, "`noise_px` must be a number, 0 or more"),
-        ({"missing_rate": 1.1}, "`missing_rate` must lie in"),
-    ],
-)
-def test_settings_of_a_film_set_that_cannot_be_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
-        EmptySet(**settings)
-
-
 JOINT = {joint: index for index, joint in enumerate(skeletons.H36M_17.joints)}
 # Camera axes (right, down, forward) of a camera that a person facing the world's x looks into.
 CAMERA_FROM_WORLD = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
