@@ -139,7 +139,7 @@ class TrainingData:
     def labeled(self) -> baselines.TestViews:
         """The training views of real cameras with true poses, for the supervised peers."""
         split, stride = _Labels(self._clips.split), self._config.stride
-        tables = self._tables(self._trained, split, test_stride=stride)
+        tables = self._tables(self._trained, split, test_stride=stride)  # type: ignore[arg-type]
         return _test_views([self._first_share(table) for table in tables])
 
     @functools.cached_property
