@@ -170,7 +170,7 @@ def grids(table: Mapping[str, Any]) -> Iterator[Grid]:
         ]
         yield Grid("Measured here", ["", *columns], rows, False)
     for part in table["published"]:
-        rows = [[name, *map(_plain, values)] for name, values in part["rows"].items()]
+        rows = [[name, *map(_number, values)] for name, values in part["rows"].items()]
         yield Grid(f"As published: {part['title']}", ["", *part["columns"]], rows, True)
 
 
@@ -186,7 +186,7 @@ def score_grids(results: Mapping[str, Any]) -> Iterator[Grid]:
         rows = [
             [
                 label,
-                *(_correlation(group["scores"][name][kind]) for kind in ("pearson", "spearman")),
+                *(_number(group["scores"][name][kind], 3) for kind in ("pearson", "spearman")),
             ]
             for label, name in _SCORES.items()
         ]
@@ -271,12 +271,8 @@ def _cell(row: Mapping[str, Any], figures: Mapping[str, Any], name: str) -> str:
     return ", ".join([f"{value['mean']:.1f}{deviation} ({value['seeds']}){people}", *failures])
 
 
-def _plain(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.1f}"
-
-
-def _correlation(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.3f}"
+def _number(value: float | None, digits: int = 1, missing: str = MISSING) -> str:
+    return missing if value is None else f"{value:.{digits}f}"
 
 
 def _markdown(grid: Grid) -> str:
@@ -437,20 +433,17 @@ def draw_scores(correlations: Sequence[Mapping[str, Any]]) -> mpl_figure.Figure:
     for panel, (score, label) in zip(panels, _SCORE_PANELS.items(), strict=True):
         for color, group in zip(_COLORS, correlations, strict=False):
             cells = group["cells"]
+            rank = _number(group["scores"][score]["spearman"], 2, "unknown")
             panel.scatter(
                 [cell["mpjpe_mm"] for cell in cells],
                 [cell[score] for cell in cells],
                 s=18,
                 color=color,
                 alpha=0.75,
-                label=f"{len(cells)} cells, Spearman {_label(group['scores'][score]['spearman'])}",
+                label=f"{len(cells)} cells, Spearman {rank}",
             )
         panel.set(xlabel="MPJPE, mm", ylabel=label, xscale="log", yscale="log")
         for axis in (panel.xaxis, panel.yaxis):
             _label_plainly(axis)
         panel.legend(fontsize=8, title="one color for each test set", title_fontsize=8)
     return figure
-
-
-def _label(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.2f}"

@@ -63,13 +63,9 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         configs.at_least("calibration_error", self.calibration_error, 0)
-        num_cameras, share = self.num_train_cameras, self.train_share
-        errors.require(
-            num_cameras == 0 or num_cameras >= 2,
-            "num_train_cameras",
-            "be 0, or 2 or more",
-            num_cameras,
-        )
+        count, share = self.num_train_cameras, self.train_share
+        rule = "be 0, or 2 or more"
+        errors.require(count == 0 or count >= 2, "num_train_cameras", rule, count)
         errors.require(0 < share <= 1, "train_share", "lie in (0, 1]", share)
 
 
