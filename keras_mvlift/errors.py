@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -77,6 +77,26 @@ def number(field: str, value: Any) -> float:
         return float(numbers(field, value, np.float64))
     except (ArgumentError, TypeError) as error:
         raise ArgumentError(field, "be a number", repr(value)) from error
+
+
+def require(holds: bool, field: str, rule: str, received: object) -> None:
+    """Refuses an argument that breaks a rule.
+
+    Raises:
+        ArgumentError: If the rule does not hold.
+    """
+    if not holds:
+        raise ArgumentError(field, rule, received)
+
+
+def require_some_of(field: str, chosen: Collection[str], known: Collection[str]) -> None:
+    """Refuses a choice of no name, of one twice, or of one that is not known.
+
+    Raises:
+        ArgumentError: If it is one.
+    """
+    holds = {*chosen} <= {*known} and 0 < len(chosen) == len({*chosen})
+    require(holds, field, f"name some of {', '.join(known)}, each once", chosen)
 
 
 def require_type(field: str, value: Any, kind: type, rule: str) -> None:

@@ -61,10 +61,13 @@ def test_another_source_does_not_inherit_the_options_of_the_former():
         ({"epochs": 3}, r"`settings` must hold fields of \['beam_pipeline_args', .*\['epochs'\]"),
         ({"model": 3}, "`model` must be an object. Received: 3"),
         ({"model": {"depth": 3}}, r"`ModelConfig` has no such fields. Received: \['depth'\]"),
-        ({"model": {"recipe": "soup"}}, "`recipe` must be one of paper, .* Received: 'soup'"),
-        ({"data": {"stride": 0}}, "`stride` must be at least 1. Received: 0"),
-        ({"tune": {"learning_rate": [1]}}, r"`learning_rate` must be two positive .*\(1,\)"),
-        ({"finetune": {"num_epochs": -1}}, "`num_epochs` must be at least 0. Received: -1"),
+        ({"model": {"recipe": "soup"}}, "`model.recipe` must be one of paper, .* Received: 'soup'"),
+        ({"data": {"stride": 0}}, "`data.stride` must be at least 1. Received: 0"),
+        ({"tune": {"learning_rate": [1]}}, r"`tune.learning_rate` must be two positive .*\(1,\)"),
+        (
+            {"finetune": {"num_epochs": -1}},
+            "`finetune.num_epochs` must be at least 0. Received: -1",
+        ),
         (
             {"finetune": {"num_epochs": "3"}},
             "`finetune.num_epochs` must be a whole number.*'3'",
@@ -201,5 +204,5 @@ def test_networks_of_windows_see_rays_where_others_see_centered_views(backbone):
     assert updated.model.network_input == ("rays" if is_temporal else "centered")
     assert updated.finetune.flip_augmentation != is_temporal
     if is_temporal:
-        with pytest.raises(ValueError, match="`network_input` must be 'rays'"):
+        with pytest.raises(ValueError, match=r"`model\.network_input` must be 'rays'"):
             centered.updated({"model": model | {"network_input": "centered"}})
