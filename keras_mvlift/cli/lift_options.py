@@ -92,7 +92,21 @@ def _add_result(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="leave joints out that were not seen for a few frames, instead of joining the ends",
     )
-    group.add_argument("--smooth", action="store_true", help="smooth over time (One-Euro)")
+    group.add_argument(
+        "--smooth", action="store_true", help="smooth over time, without delay (Butterworth, 4 Hz)"
+    )
+    group.add_argument(
+        "--height",
+        type=float,
+        nargs="+",
+        metavar="METERS",
+        help="how tall the people are, one number for all or one for each; scales poses and places",
+    )
+    group.add_argument(
+        "--free-size",
+        action="store_true",
+        help="let people grow and shrink from frame to frame as the model has them",
+    )
     group.add_argument(
         "--reference",
         type=pathlib.Path,
