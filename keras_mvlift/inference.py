@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import json
 import math
+import os
 import pathlib
 import re
 import warnings
@@ -78,6 +79,7 @@ class Lifter:
 
     def __init__(self, path: pathlib.Path, description: dict[str, Any], is_trusted: bool = False):
         self.path, self._is_trusted = path, is_trusted
+        self._process = os.getpid()
         self.description = description
         self.joint_names = tuple(description["joints"])
         self.parents = tuple(description["parents"])
@@ -124,6 +126,8 @@ class Lifter:
             ValueError: If a shape is wrong, a value is infinite, a confidence lies outside [0, 1]
                 or coordinates are no pixels of such a camera, `flip` is asked of a model that saw
                 nobody mirrored, or a height is none of a person's.
+            RuntimeError: If TensorFlow is needed, and this process was forked off since it loaded
+                the model.
         """
         if flip:
             _check_mirrored(self.description)
@@ -132,6 +136,8 @@ class Lifter:
         leading = checked.shape[:-2]
         intrinsics = check_intrinsics(camera, leading, self.intrinsics)
         require_pixels(checked, seen, intrinsics)
+        if _UNCERTAINTY_SIGNATURE in self._model.signatures:
+            self._require_own_process()
         uncertainty = predict_uncertainty(self._model, checked, seen, intrinsics)
         if flip:
             run = averaged_with_mirrored(self._run, self.joint_names)
@@ -179,6 +185,18 @@ class Lifter:
             lifted, joint_uncertainty=uncertainty, reprojection_error=missed, is_sure=is_sure
         )
 
+    def _require_own_process(self) -> None:
+        """Refuses what TensorFlow would wait for without end.
+
+        Raises:
+            RuntimeError: If this process was forked off from the one that loaded the model.
+        """
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "`model` must be loaded in the process that lifts: TensorFlow hangs in one that is "
+                "forked off later. Load it there, or start processes by spawn."
+            )
+
     def _run(
         self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -189,6 +207,7 @@ class Lifter:
                 keypoints_2d.reshape(-1, 2), confidence.reshape(-1), intrinsics.reshape(3, 3)
             )
             return pose.reshape(*leading, *pose.shape), root_position.reshape(*leading, 3)
+        self._require_own_process()
         batch = (-1, *leading[len(leading) - self._is_for_clips :])
         lifted = self._model.signatures[self._signature](
             keypoints_2d=tf.constant(keypoints_2d.reshape(*batch, *keypoints_2d.shape[-2:])),
@@ -393,6 +412,10 @@ def _lifter(path: pathlib.Path, is_trusted: bool) -> Lifter:
 
 # Of a camera whose focal length is a pixel or so, coordinates may well be as small as this.
 _LEAST_SPAN, _LEAST_FOCAL = 2.0, 20.0
+MOST_PX = 1_000_000
+"""What is detected farther from the image's corner is a mistake."""
+MOST_SKEW = 1e-3
+"""Of pixels, as a share of the focal length: none is reckoned with, and cameras have none."""
 # Of an array so many views, evenly taken, are looked at for joints in another order.
 _MOST_EXAMINED = 64
 # Meters: of people, from newborn on; and of poses that are none.
@@ -450,9 +473,11 @@ def _check_keypoints(value: Any, joint_names: Sequence[str], is_clip: bool) -> n
             f"`keypoints_2d` must have shape [...{axes}, {num_joints}, 2], the joints being "
             f"{', '.join(joint_names)}{advice}. Received: {list(keypoints.shape)}."
         )
-    if np.isinf(keypoints).any():
-        count = f"{np.isinf(keypoints).sum()} of {keypoints.size} values infinite"
-        raise errors.ArgumentError("keypoints_2d", "be finite, or NaN where not seen", count)
+    is_far = np.abs(keypoints) > MOST_PX
+    if is_far.any():
+        rule = f"be finite, within {MOST_PX:,} pixels, or NaN where not seen"
+        received = f"{is_far.sum()} of {keypoints.size} values farther, {errors.first(is_far)}"
+        raise errors.ArgumentError("keypoints_2d", rule, received)
     return keypoints
 
 
@@ -468,9 +493,11 @@ def _check_confidence(value: Any, keypoints_2d: np.ndarray) -> np.ndarray:
             f"`confidence` must have shape {list(shape)}. Received: {list(checked.shape)}."
         )
     seen = np.where(is_place, checked, np.float32(0.0))
-    if not ((seen >= 0) & (seen <= 1)).all():
+    is_share = (seen >= 0) & (seen <= 1)
+    if not is_share.all():
         low, high = seen.min(initial=1), seen.max(initial=0)
-        raise ValueError(f"`confidence` must lie in [0, 1]. Received: {low} to {high}.")
+        received = f"{low} to {high}, {errors.first(~is_share)}"
+        raise errors.ArgumentError("confidence", "lie in [0, 1]", received)
     return seen
 
 
@@ -620,9 +647,11 @@ def check_intrinsics(camera: Any, leading: tuple[int, ...], mean: np.ndarray) ->
         )
         return np.broadcast_to(mean, shape)
     checked = errors.numbers("camera", getattr(camera, "intrinsics", camera), np.float32)
-    if not np.isfinite(checked).all():
-        bad = int(np.count_nonzero(~np.isfinite(checked)))
-        received = f"{bad} of {checked.size} values NaN or infinite"
+    is_bad = ~np.isfinite(checked)
+    if is_bad.any():
+        received = (
+            f"{is_bad.sum()} of {checked.size} values NaN or infinite, {errors.first(is_bad)}"
+        )
         raise errors.ArgumentError("camera", "be finite", received)
     if checked.shape not in ((3, 3), shape):
         raise ValueError(
@@ -631,9 +660,13 @@ def check_intrinsics(camera: Any, leading: tuple[int, ...], mean: np.ndarray) ->
         )
     is_wrong = (checked[..., [0, 1], [0, 1]] <= 0).any(axis=-1)
     is_wrong |= (checked[..., 2, :] != [0, 0, 1]).any(axis=-1)
+    skew = np.abs(checked[..., [0, 1], [1, 0]]).max(axis=-1)
+    is_wrong |= skew > MOST_SKEW * checked[..., 0, 0]
     if is_wrong.any():
-        rule = "have positive focal lengths and 0, 0, 1 as last row of its intrinsics"
-        raise errors.ArgumentError("camera", rule, checked[is_wrong][0].tolist())
+        rule = "have positive focal lengths and no skew, and 0, 0, 1 as last row of its intrinsics"
+        received = f"{checked[is_wrong][0].tolist()}"
+        received += f", {errors.first(is_wrong)}" if is_wrong.ndim else ""
+        raise errors.ArgumentError("camera", rule, received)
     return np.broadcast_to(checked, shape)
 
 
@@ -727,6 +760,7 @@ def read_description(folder: pathlib.Path) -> dict[str, Any]:
     _check_joints(path, told)
     _check_intrinsics(path, told)
     _check_window(path, told)
+    _check_notes(path, told)
     return told
 
 
@@ -738,6 +772,10 @@ def _check_joints(path: pathlib.Path, told: dict[str, Any]) -> None:
     is_list = isinstance(parents, list) and all(isinstance(parent, int) for parent in parents)
     if not is_list or len(parents) != len(joints):
         raise _model_file_error(path, "parents", f"be {len(joints)} whole numbers", parents)
+    if not joints or len(set(joints)) < len(joints):
+        raise _model_file_error(path, "joints", "be names, each once", joints)
+    if not all(-1 <= parent < len(joints) for parent in parents):
+        raise _model_file_error(path, "parents", f"be numbers of {len(joints)} joints", parents)
 
 
 def _check_intrinsics(path: pathlib.Path, told: dict[str, Any]) -> None:
@@ -760,6 +798,27 @@ def _check_window(path: pathlib.Path, told: dict[str, Any]) -> None:
     )
     if not known:
         raise _model_file_error(path, "window", f"hold {', '.join(_WINDOW)}", window)
+
+
+def _check_notes(path: pathlib.Path, told: dict[str, Any]) -> None:
+    for name in ("is_mirrored", "solves_root", "has_free_root"):
+        if not isinstance(told.get(name, False), bool):
+            raise _model_file_error(path, name, "be true or false", told[name])
+    notes = told.get(numpy_networks.FOLDED)
+    if notes is None:
+        return
+    known = (
+        isinstance(notes, dict)
+        and isinstance(notes.get("layers_per_block"), int)
+        and notes["layers_per_block"] > 0
+        and notes.get("network_input") in ("rays", "screen", "centered")
+        and isinstance(notes.get("root"), dict)
+        and set(notes["root"]) in (set(), {"a", "b", "z_rig"})
+        and all(isinstance(number, (int, float)) for number in notes["root"].values())
+    )
+    if not known:
+        rule = "hold layers_per_block, network_input and the numbers of root"
+        raise _model_file_error(path, numpy_networks.FOLDED, rule, notes)
 
 
 def _model_file_error(

@@ -94,6 +94,9 @@ def test_a_process_that_was_forked_off_lifts_too(folder):
     def lift_again():
         again = model.lift(KEYPOINTS[0], CONFIDENCE[0], OTHER).pose_camera
         np.testing.assert_array_equal(again, expected)
+        # TensorFlow would hang.
+        with pytest.raises(RuntimeError, match="`model` must be loaded in the process that lifts"):
+            model.lift(KEYPOINTS, CONFIDENCE, OTHER)
 
     forked = multiprocessing.get_context("fork").Process(target=lift_again, daemon=True)
     forked.start()
