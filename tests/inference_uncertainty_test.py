@@ -94,7 +94,8 @@ def test_poses_that_miss_their_joints_are_unsure(plain):
         lifted = plain.lift(views, None, tiny_studio.INTRINSICS)
     assert lifted.is_sure.tolist() == [[True] * 17, [False] * 17]
     without_camera = plain.lift(views[0], None)
-    assert without_camera.reprojection_error is None
+    assert without_camera.pose_camera is None
+    assert without_camera.reprojection_error < inference.LARGE_REPROJECTION_ERROR
     assert without_camera.is_sure.all()
 
 
@@ -106,9 +107,12 @@ def test_the_mirrored_person_tells_how_sure_joints_are(plain):
     mirrored = view[0][:, order] * [-1, 1] + [2 * tiny_studio.INTRINSICS[0, 2], 0]
     other = plain.lift(mirrored, view[1][:, order], view[2]).root_relative_pose
     apart = other[:, order] * [-1, 1, 1] - plain.lift(*view).root_relative_pose
-    expected = 0.46 * np.sqrt(np.linalg.norm(apart, axis=-1))
-    expected[:, skeletons.H36M_17.joints.index("left_wrist")] *= 1.8
+    misfit = np.linalg.norm(apart, axis=-1) * flipped.reprojection_error[:, None]
+    expected = 0.84 * np.linalg.norm(flipped.root_relative_pose, axis=-1) ** (2 / 3)
+    expected *= misfit**0.25
+    expected[:, skeletons.H36M_17.joints.index("left_wrist")] *= 1.7
     np.testing.assert_allclose(flipped.joint_uncertainty, expected, rtol=1e-2, atol=1e-3)
+    assert flipped.joint_uncertainty[:, 1:].min() > 0.005
 
 
 def test_a_models_own_uncertainty_goes_before_the_mirrored_persons(model):
@@ -118,12 +122,13 @@ def test_a_models_own_uncertainty_goes_before_the_mirrored_persons(model):
     np.testing.assert_array_equal(model.lift(*view, flip=True).joint_uncertainty, own)
 
 
-def test_uncertainty_grows_with_the_bones_to_the_nearest_joint_that_was_seen():
-    apart = np.full((2, 4), 0.01)
-    confidence = np.array([[1, 0, 0, 0], [0, 0, 0, 1]])
-    found = inference.mirror_uncertainty(apart, confidence, [-1, 0, 1, 0])
-    np.testing.assert_allclose(found / found[0, 0], [[1, 1.8, 2.6, 1.8], [1.8, 2.6, 3.4, 1]])
-    np.testing.assert_allclose(found[0, 0], 0.046, rtol=1e-6)
+def test_joints_that_were_not_seen_are_less_sure_and_those_beside_others_least():
+    pose, apart = np.full((4, 3), 0.5), np.full(4, 0.01)
+    told = np.array([True, True, True, False])
+    found = inference.mirror_uncertainty(
+        pose, apart, np.array(0.02), np.array([1, 0.1, 0, 0]), told
+    )
+    np.testing.assert_allclose(found / found[0], [1, 1, 1.7, 2.5], rtol=1e-5)
 
 
 # How tall people are known to be.

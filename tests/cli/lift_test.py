@@ -84,7 +84,7 @@ def test_every_ending_is_written(model, seen, tmp_path, ending, capsys):
     printed = capsys.readouterr().out
     assert printed.startswith(told)
     assert re.fullmatch(
-        r"\d\.\d\d m tall, as lifted within \d+% from frame to frame\n", printed[len(told) :]
+        r"\d+\.\d\d m tall, as lifted within \d+% from frame to frame\n", printed[len(told) :]
     )
 
 
