@@ -300,7 +300,7 @@ class ClipStream:
         self._num_pushed = 0
         return [self._lifted(*due[frame]) for frame in sorted(due)]
 
-    def _lifted(self, pose: np.ndarray, root_position: np.ndarray | None) -> Any:
+    def _lifted(self, pose: np.ndarray, root_position: Any) -> Any:
         view, has_camera = self._seen.popleft()
         lifted = self._make(pose, root_position, view)
         if has_camera:

@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace) -> None:
         max_gap=0.0 if options.no_bridge else smoothing.MAX_GAP,
         smoother=smoothing.Butterworth() if options.smooth else None,
         height=options.height,
-        is_free_size=options.free_size,
+        is_steady=not options.no_steady,
         progress=lift_input.progress("lift"),
     )
     clip = dataclasses.replace(clip, about={"model": options.server or options.model, **clip.about})

@@ -103,9 +103,9 @@ def _add_result(group: argparse._ArgumentGroup) -> None:
         help="how tall the people are, one number for all or one for each; scales poses and places",
     )
     group.add_argument(
-        "--free-size",
+        "--no-steady",
         action="store_true",
-        help="let people grow and shrink from frame to frame as the model has them",
+        help="leave sizes and distances as each frame has them, instead of one size for all frames",
     )
     group.add_argument(
         "--reference",

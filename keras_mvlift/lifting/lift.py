@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_mvlift import errors, inference, skeletons
-from keras_mvlift.geometry import lenses
+from keras_mvlift.geometry import cameras, lenses
 from keras_mvlift.lifting import pose_clip, smoothing, tracks_2d, viewpoints
 
 MIN_JOINTS = inference.MIN_JOINTS
@@ -16,6 +16,8 @@ MIN_JOINTS = inference.MIN_JOINTS
 _FRAMES_AT_ONCE = 1024
 # Meters; of numbers that are noted; and of frames: a deviation below, at and above the median.
 _LEAST_SIZE, _DIGITS, _SPREAD = 1e-3, 3, (0.16, 0.5, 0.84)
+# Hertz: people come nearer and go away at walking pace.
+_DISTANCE_CUTOFF = 2.0
 # Of cameras that people are filmed by.
 _RATES = (1, 1000)
 
@@ -45,7 +47,7 @@ def lift(
     frame_rate: float | None = None,
     smoother: smoothing.Smoother | None = None,
     height: Any = None,
-    is_free_size: bool = False,
+    is_steady: bool = True,
     max_gap: float = smoothing.MAX_GAP,
     progress: Callable[[list[Any]], Iterable[Any]] = iter,
 ) -> pose_clip.PoseClip:
@@ -62,8 +64,8 @@ def lift(
         smoother: Smooths poses and root positions, in the camera's axes; None for as they come.
         height: How tall people are, meters: a number, or one for each of them. Poses and positions
             are scaled alike. Left out, they are as tall as the model has them in the median frame.
-        is_free_size: Whether a person's size may change from frame to frame, as the model has it;
-            else every pose is scaled to the same `skeletons.stature`.
+        is_steady: Whether a person has the same `skeletons.stature` in all frames, and a distance
+            without jitter; else each frame is as the model has it.
         max_gap: Seconds; joints that were not seen for as long are put on the straight line across
             the gap, with low confidence. 0 for none; else at least a single frame is bridged.
         progress: Is given the pieces of work and gives them on, such as `tqdm.tqdm`.
@@ -98,7 +100,9 @@ def lift(
         missed = _missed(lifted, straight, seen_from)
         about["reprojection_error"] = _noted(tracks.names, _quantiles(missed, 0.5)[:, 0])
         notes += inference.warn_of_misses(missed)
-    lifted, stature, spread = _sized(lifted, model.joint_names, height, is_free_size)
+    lifted, stature, spread = _sized(lifted, model.joint_names, height, is_steady)
+    if is_steady:
+        lifted = lifted._replace(root=_steadied(lifted.root, rate))
     about["stature"] = _noted(tracks.names, stature)
     about["stature_spread"] = _noted(tracks.names, spread)
     if smoother is not None:
@@ -246,13 +250,13 @@ def _missed(
 
 
 def _sized(
-    lifted: _Lifted, joint_names: tuple[str, ...], height: Any, is_free_size: bool
+    lifted: _Lifted, joint_names: tuple[str, ...], height: Any, is_steady: bool
 ) -> tuple[_Lifted, np.ndarray, np.ndarray]:
     """Gives people their size; returns it, meters, and how much it varied, as a share, `[P]`."""
     each = skeletons.stature(lifted.pose, joint_names)
     low, own, high = _quantiles(each, *_SPREAD).T
     stature = own if height is None else inference.check_height(height, own.shape)
-    before = np.maximum(own[:, np.newaxis] if is_free_size else each, _LEAST_SIZE)
+    before = np.maximum(each if is_steady else own[:, np.newaxis], _LEAST_SIZE)
     scale = (stature[:, np.newaxis] / before)[..., np.newaxis]
     scaled = lifted._replace(
         pose=lifted.pose * scale[..., np.newaxis],
@@ -260,6 +264,15 @@ def _sized(
         uncertainty=lifted.uncertainty * scale,
     )
     return scaled, stature, (high - low) / (2 * np.maximum(own, _LEAST_SIZE))
+
+
+def _steadied(root: np.ndarray, frame_rate: float) -> np.ndarray:
+    """Takes the jitter out of distances, and leaves roots `[P, T, 3]` where the image has them."""
+    depth = root[..., 2:]
+    # By logarithms: a distance is as wrong as it is large.
+    known = np.log(np.where(depth > cameras.MIN_DEPTH, depth, np.nan))
+    steady = np.exp(_smooth(known, smoothing.Butterworth(cutoff=_DISTANCE_CUTOFF), frame_rate))
+    return np.where(np.isfinite(steady), root * (steady / depth), root)
 
 
 def _quantiles(values: np.ndarray, *shares: float) -> np.ndarray:
@@ -278,7 +291,7 @@ def _noted(names: Sequence[str], values: np.ndarray) -> dict[str, float | None]:
 
 
 def _smooth(points: np.ndarray, smoother: smoothing.Smoother, frame_rate: float) -> np.ndarray:
-    """Smooths `[P, T, ..., 3]` along its second axis."""
+    """Smooths `[P, T, ..., D]` along its second axis."""
     return np.swapaxes(smoother.smooth(np.swapaxes(points, 0, 1), frame_rate), 0, 1)
 
 

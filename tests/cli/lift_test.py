@@ -220,7 +220,7 @@ def test_a_known_height_is_given_to_all_or_to_each(model, seen, tmp_path, capsys
     tall = skeletons.stature(clip.tracks[0].pose, clip.joint_names)
     np.testing.assert_allclose(tall, 1.5, rtol=1e-4)
     assert clip.about["stature"] == {"person 1": 1.5}
-    assert run(*asked, "--free-size") == 0
+    assert run(*asked, "--no-steady") == 0
     clip = pose_clip.read(tmp_path / "a.npz")
     assert np.ptp(skeletons.stature(clip.tracks[0].pose, clip.joint_names)) > 1e-4
     assert run(*asked, "--height", 1.5, 1.6) == 1

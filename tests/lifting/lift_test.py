@@ -45,7 +45,7 @@ def test_each_space_is_what_the_model_says_placed(model):
         "world": np.einsum("ji,ptkj->ptki", ROTATION, lifted.pose_camera) + PLACED.center,
     }
     for space, poses in expected.items():
-        clip = lifting_lift.lift(model, TRACKS, PLACED, space=space, is_free_size=True)
+        clip = lifting_lift.lift(model, TRACKS, PLACED, space=space, is_steady=False)
         assert (clip.space, clip.frame_rate, clip.first_frame) == (space, 50.0, 4)
         assert [track.name for track in clip.tracks] == ["anna", "ben"]
         found = np.stack([track.pose for track in clip.tracks])
@@ -79,7 +79,7 @@ def test_joints_of_a_detector_become_the_models(model):
     keypoints = RNG.uniform(300, 700, (3, 25, 2))
     body = skeletons.BODY_25B.joints
     tracks = tracks_2d.of_arrays(keypoints, joint_names=body, frame_rate=50.0)
-    (track,) = lifting_lift.lift(model, tracks, CAMERA, is_free_size=True).tracks
+    (track,) = lifting_lift.lift(model, tracks, CAMERA, is_steady=False).tracks
     expected = skeletons.Converter(body).keypoints(keypoints)
     np.testing.assert_allclose(track.keypoints_2d, expected)
     lifted = model.lift(expected, None, CAMERA)
@@ -99,7 +99,7 @@ def test_smoothing_takes_pose_and_root_each_on_its_own(model):
     lifted = model.lift(TRACKS.keypoints_2d[0], TRACKS.confidence[0], CAMERA)
     pose = smoother.smooth(lifted.root_relative_pose, 25.0)
     expected = pose + smoother.smooth(lifted.root_position, 25.0)[:, np.newaxis]
-    options = {"smoother": smoother, "frame_rate": 25.0, "is_free_size": True}
+    options = {"smoother": smoother, "frame_rate": 25.0, "is_steady": False}
     clip = lifting_lift.lift(model, TRACKS, CAMERA, **options)
     np.testing.assert_allclose(clip.tracks[0].pose, expected, atol=1e-4)
     assert clip.about["is_smoothed"] is True
@@ -112,7 +112,7 @@ def statures(clip):
 
 def test_people_are_of_one_size_in_all_frames_and_its_spread_is_told(model):
     few = changed(1, 2, 0.0)
-    free = lifting_lift.lift(model, few, CAMERA, max_gap=0, is_free_size=True)
+    free = lifting_lift.lift(model, few, CAMERA, max_gap=0, is_steady=False)
     clip = lifting_lift.lift(model, few, CAMERA, max_gap=0)
     assert statures(free)[0].std() > 1e-3
     expected = np.nanmedian(statures(free), axis=1)
@@ -123,10 +123,21 @@ def test_people_are_of_one_size_in_all_frames_and_its_spread_is_told(model):
     for note, values in (("stature", expected), ("stature_spread", spread)):
         np.testing.assert_allclose([*clip.about[note].values()], values, atol=1e-3)
         assert clip.about[note] == free.about[note]
-    # Who is nearer is smaller: the image stays.
-    for one, other in zip(clip.tracks, free.tracks, strict=True):
-        rays = [track.pose[..., :2] / track.pose[..., 2:] for track in (one, other)]
-        np.testing.assert_allclose(*rays, atol=1e-4)
+
+
+def test_distances_are_steady_and_where_the_image_has_them(model):
+    # Roots as the model has them, then of one size.
+    free, steady = (
+        lifting_lift.lift(model, TRACKS, CAMERA, is_steady=is_steady) for is_steady in (False, True)
+    )
+    root = np.stack([track.pose[:, 0] for track in free.tracks])
+    root *= np.array([*free.about["stature"].values()])[:, None, None] / statures(free)[..., None]
+    depth = np.swapaxes(np.log(root[..., 2:]), 0, 1)
+    smooth = smoothing.Butterworth(cutoff=2.0).smooth(depth, 50.0)
+    expected = root * np.exp(np.swapaxes(smooth - depth, 0, 1))
+    found = np.stack([track.pose[:, 0] for track in steady.tracks])
+    np.testing.assert_allclose(found, expected, rtol=2e-3)
+    assert np.diff(found[..., 2], 2, axis=1).std() < 0.5 * np.diff(root[..., 2], 2, axis=1).std()
 
 
 def test_a_known_height_scales_pose_and_place_alike(model):
@@ -137,7 +148,7 @@ def test_a_known_height_scales_pose_and_place_alike(model):
     for index, track in enumerate(clip.tracks):
         scale = (1.2, 1.8)[index] / statures(own)[index, 0]
         np.testing.assert_allclose(track.pose, scale * own.tracks[index].pose, rtol=1e-4)
-    free = lifting_lift.lift(model, TRACKS, CAMERA, height=1.8, is_free_size=True)
+    free = lifting_lift.lift(model, TRACKS, CAMERA, height=1.8, is_steady=False)
     np.testing.assert_allclose(np.median(statures(free), axis=1), 1.8, rtol=1e-5)
     assert statures(free).std() > 1e-3
 
@@ -145,7 +156,7 @@ def test_a_known_height_scales_pose_and_place_alike(model):
 def test_a_model_trained_mirrored_tells_how_sure_joints_are(model, monkeypatch):
     assert lifting_lift.lift(model, TRACKS, CAMERA).tracks[0].uncertainty is None
     monkeypatch.setitem(model.description, "is_mirrored", True)
-    clip = lifting_lift.lift(model, TRACKS, CAMERA, is_free_size=True)
+    clip = lifting_lift.lift(model, TRACKS, CAMERA, is_steady=False)
     flipped = model.lift(TRACKS.keypoints_2d, TRACKS.confidence, CAMERA, flip=True)
     np.testing.assert_allclose(clip.tracks[1].pose, flipped.pose_camera[1], atol=1e-4)
     np.testing.assert_allclose(clip.tracks[1].uncertainty, flipped.joint_uncertainty[1], atol=1e-5)
@@ -169,7 +180,7 @@ def test_a_models_own_uncertainty_goes_along(model):
         return dataclasses.replace(lifted, joint_uncertainty=np.full(confidence.shape, 0.02))
 
     sure = types.SimpleNamespace(lift=lift, joint_names=model.joint_names, parents=model.parents)
-    options = {"max_gap": 0, "is_free_size": True}
+    options = {"max_gap": 0, "is_steady": False}
     track = lifting_lift.lift(sure, changed(1, 2, 0.0), CAMERA, **options).tracks[1]
     np.testing.assert_allclose(track.uncertainty[0], 0.02)
     assert np.isnan(track.uncertainty[2]).all()
