@@ -216,7 +216,7 @@ class ClipServingModule(tf.Module):
     def __init__(self, lifter: multi_view_lifter.MultiViewLifter, intrinsics: np.ndarray):
         super().__init__()
         networks = [temporal.dilated(x) for x in (lifter.lifting_network, lifter.root_network)]
-        self._lift_window = lifter.lift
+        self._lift_window: Any = lifter.lift
         self._networks = lambda rays: [network(rays, training=False) for network in networks]
         self._root_head = lambda *inputs: lifter.root_head(inputs)
         self._has_free_root = lifter.recipe.has_free_root

@@ -219,7 +219,7 @@ def _run(
     uncertainty = np.full(shape, np.nan)
     num_people, num_frames = shape[:2]
     is_mirrored = getattr(model, "description", {}).get("is_mirrored")
-    options = {"flip": True} if is_mirrored else {}
+    options: dict[str, Any] = {"flip": True} if is_mirrored else {}
     # A model of clips must see each whole.
     length = num_frames if isinstance(model, inference.ClipLifter) else _FRAMES_AT_ONCE
     pieces = [
