@@ -47,9 +47,14 @@ def numbers(field: str, value: Any, dtype: npt.DTypeLike) -> np.ndarray:
     """Turns what a user gave into an array, of any shape.
 
     Raises:
-        ArgumentError: If it holds anything but real numbers, or lists of different lengths.
+        ArgumentError: If it holds anything but real numbers, masked ones among them, or lists of
+            different lengths.
     """
     rule = "be an array of numbers"
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        masked = np.ma.getmaskarray(value)
+        received = f"{masked.sum()} of {masked.size} masked, {first(masked)}"
+        raise ArgumentError(field, f"{rule}; fill what is masked, say with NaN", received)
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
@@ -65,6 +70,11 @@ def numbers(field: str, value: Any, dtype: npt.DTypeLike) -> np.ndarray:
             return array.astype(dtype, copy=False)
     except (TypeError, ValueError, OverflowError) as error:
         raise ArgumentError(field, rule, _said(error)) from error
+
+
+def first(is_wrong: np.ndarray) -> str:
+    """Says where the first of the wrong values is, of which there is one."""
+    return f"the first at {np.argwhere(is_wrong)[0].tolist()}"
 
 
 def number(field: str, value: Any) -> float:

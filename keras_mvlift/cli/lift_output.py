@@ -129,6 +129,16 @@ def _numbers(errors: "reference_poses.Errors") -> str:
     return f"MPJPE {errors.mpjpe_mm:.1f} mm (pelvis on pelvis), {after}"
 
 
+def sizes(clip: pose_clip.PoseClip) -> list[str]:
+    """Says how tall people are, and by how much that changed from frame to frame as lifted."""
+    statures, spreads = (clip.about.get(name, {}) for name in ("stature", "stature_spread"))
+    return [
+        f"{name}: {stature:.2f} m tall, as lifted within {spreads[name]:.0%} from frame to frame"
+        for name, stature in statures.items()
+        if stature is not None and spreads[name] is not None
+    ]
+
+
 def summary(clip: pose_clip.PoseClip) -> str:
     """Says in a line what was lifted."""
     tracks = [track for track in clip.tracks if not track.is_reference]
