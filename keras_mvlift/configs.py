@@ -46,9 +46,13 @@ class Json:
             ValueError: If a field is unknown or breaks its rule.
         """
         values = json.loads(text)
-        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        unknown = set(values) - known
         if unknown:
-            raise ValueError(f"`{cls.__name__}` has no such fields. Received: {sorted(unknown)}.")
+            near = errors.nearest(min(unknown), known) or "."
+            raise ValueError(
+                f"`{cls.__name__}` has no such fields. Received: {sorted(unknown)}{near}"
+            )
         check_types(cls, values)
         return cls(**{name: _freeze(value) for name, value in values.items()})
 
@@ -233,8 +237,7 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     Raises:
         ValueError: If it is none of them.
     """
-    if value not in allowed:
-        raise ValueError(f"`{name}` must be one of {', '.join(allowed)}. Received: {value!r}.")
+    errors.require_known(name, value, allowed)
 
 
 def at_least(name: str, value: float, least: float) -> None:

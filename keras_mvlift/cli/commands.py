@@ -49,12 +49,14 @@ class Command(NamedTuple):
         examples: Two command lines, without the program's name.
         add_arguments: Adds its arguments to a parser.
         check: Refuses what cannot be done, by `ValueError` or `OSError`.
+        module: What has `run`, where it is of another name.
     """
 
     purpose: str
     examples: tuple[str, str]
     add_arguments: Callable[[argparse.ArgumentParser], None]
     check: Callable[[argparse.Namespace], None]
+    module: str = ""
 
 
 def _add_adapt(parser: argparse.ArgumentParser) -> None:
@@ -291,6 +293,65 @@ def _check_simulate(options: argparse.Namespace) -> None:
         raise FileExistsError(f"`out` must be an empty folder or not there. Received: {out}.")
 
 
+DATA_ROOT = (
+    "A folder of Human3.6M, MPI-INF-3DHP, AIST++ or Pose2Sim, or a rig.yaml. By default the "
+    "recording that comes with the demo."
+)
+
+
+def add_training(parser: argparse.ArgumentParser, joint: str = "-") -> None:
+    """Adds what a run of the pipeline can be told beside its data.
+
+    Args:
+        parser: Takes the options.
+        joint: What stands between the words of a name: names of TFX's parameters have `_`.
+    """
+    parser.add_argument(
+        f"--output{joint}root",
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="All that a run writes lies in FOLDER/<name of the pipeline>. By default output/.",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=("default", "paper"),
+        help="The way to train: `paper`, on view pairs by eqs. (6) and (7) alone, or `default`, "
+        "which goes beyond the paper. By default what the settings say, else `default`.",
+    )
+    parser.add_argument(
+        f"--num{joint}epochs", type=int, metavar="N", help="Epochs of the second stage."
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="The seed of all that is drawn.")
+    parser.add_argument(
+        "--settings",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="Settings as YAML, TOML or JSON. docs/settings.md says what it may hold.",
+    )
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data_root", nargs="?", help=DATA_ROOT)
+    add_training(parser)
+
+
+def _check_train(options: argparse.Namespace) -> None:
+    # With numbered recordings it is a pattern.
+    if options.data_root and "{" not in options.data_root:
+        arguments.require_there("data_root", options.data_root)
+    arguments.require_there("settings", options.settings)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what",
+        choices=("show", "presets", "schema"),
+        help="What is shown. show: what `keras-mvlift train` does with the same options. presets: "
+        "what there is to start from. schema: what a file may hold, as a JSON schema.",
+    )
+    _add_train(parser)
+
+
 def _add_view(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "result", type=pathlib.Path, help="Poses as .json or .npz, as `keras-mvlift lift` wrote."
@@ -379,11 +440,25 @@ COMMANDS = {
         _add_rollout,
         _check_rollout,
     ),
+    "settings": Command(
+        "Shows what the pipeline is told.",
+        ("settings show my_rig --preset paper", "settings schema"),
+        _add_settings,
+        _check_train,
+        module="pipeline",
+    ),
     "simulate": Command(
         "Writes a simulated release of a data set.",
         ("simulate human36m OUT", "simulate aistpp OUT --subjects d04 d06 --takes 2 --frames 100"),
         _add_simulate,
         _check_simulate,
+    ),
+    "train": Command(
+        "Trains on a recording by the pipeline, as `tfx run create` does.",
+        ("train my_rig", "train my_rig --settings settings.yaml --num-epochs 60 --seed 1"),
+        _add_train,
+        _check_train,
+        module="pipeline",
     ),
     "view": Command(
         "Shows lifted poses as a page to turn and play.",

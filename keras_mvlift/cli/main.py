@@ -39,8 +39,9 @@ def main(words: list[str] | None = None) -> int:
     with warnings.catch_warnings():
         _show_warnings_of_input(options.command)
         try:
-            commands.COMMANDS[options.command].check(options)
-            return _module(options.command).run(options)
+            command = commands.COMMANDS[options.command]
+            command.check(options)
+            return _module(command.module or options.command).run(options)
         except ModuleNotFoundError as error:
             told = extras.advice(error)
             if told is None:

@@ -30,7 +30,11 @@ MISTAKES = (
     ["experiments", "--source", "vicon"],
     ["export", "studio", "--format", "onx", "--output", "a.onnx"],
     ["rollout", "gone.config", "show"],
+    ["settings", "shwo"],
     ["simulate", "human36m", "."],
+    ["train", "gone"],
+    ["train", "--num-epoch", "3"],
+    ["train", "--settings", "gone.yaml"],
     ["view", "gone.json"],
 )
 RUN = """
