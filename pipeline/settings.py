@@ -354,7 +354,7 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
 
-def _schema_of(config: type) -> dict[str, Any]:
+def _schema_of(config: Any) -> dict[str, Any]:
     about = dict(re.findall(r"^ +(\w+): ((?:.|\n {12})+)", config.__doc__ or "", re.MULTILINE))
     properties = {}
     for field in dataclasses.fields(config):

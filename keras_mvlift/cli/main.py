@@ -26,8 +26,10 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=version, help="Show it.")
     known = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in commands.COMMANDS.items():
-        about = {"help": command.purpose, "description": command.purpose}
-        command.add_arguments(known.add_parser(name, examples=command.examples, **about))
+        purpose, examples = command.purpose, command.examples
+        command.add_arguments(
+            known.add_parser(name, help=purpose, description=purpose, examples=examples)
+        )
     return parser.parse_args(words)
 
 
