@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -189,5 +190,6 @@ def test_the_row_the_stage_and_the_epoch_are_shown(tmp_path, monkeypatch, capsys
         return data.test.reference_pose
 
     monkeypatch.setitem(methods.METHODS, "triangulation", measure)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     tiny_experiments.experiments(tmp_path, ROWS[2]).run()
     assert "2: finetune 1/2" in capsys.readouterr().err
