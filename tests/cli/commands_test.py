@@ -18,6 +18,7 @@ MISTAKES = (
     ["lift", "here.npz", "--model", "stdio", "--output", "a.json"],
     ["lift", "here.npz", "--model", "studio", "--output", "a.xlsx"],
     ["lift", "here.npz", "--model", "studio", "--output", "a.json", "--skeleton", "coco"],
+    ["lift", "here.npz", "--model", "studio", "--output", "a.json", "--frame-rate", "0"],
     ["adapt", ".", "--model", "stdio", "--output", "mine"],
     ["adapt", ".", "--output", "mine", "--source", "vicon"],
     ["adapt", ".", "--output", "mine", "--source-options", "[1]"],
