@@ -5,16 +5,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 import numpy as np
-from rich import box, console, table, text
+from rich import console, table, text
 
 from keras_mvlift.diagnosis import findings, report
+from keras_mvlift.visualization import tables
 
 WIDTH = 100
 """Columns of a page that is not a terminal's."""
 
 NOTHING = "Nothing wrong found."
 
-_BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 _STYLES = {findings.ERROR: "bold red", findings.WARNING: "yellow"}
 _MAX_CLIPS = 3
 
@@ -136,9 +136,7 @@ def _about(rig: report.RigReport) -> Iterator[console.RenderableType]:
 
 def _table(rig: report.RigReport) -> table.Table:
     headings, cells = rows(rig)
-    page = table.Table(
-        box=_BOX, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style=""
-    )
+    page = tables.plain()
     page.add_column(headings[0], overflow="fold")
     for heading in headings[1:]:
         page.add_column(heading, justify="right")

@@ -37,6 +37,13 @@ _SLICES = {"per_action": "action", "per_camera": "camera"}
 # A rule below the headings, blanks elsewhere, and nothing that a plain terminal cannot show.
 _BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
+
+def plain() -> table.Table:
+    """Returns an empty table as every command shows it."""
+    padding = (0, 1, 0, 0)
+    return table.Table(box=_BOX, show_edge=False, pad_edge=False, padding=padding, header_style="")
+
+
 _NOTE = """
 Triangulation sees every camera, the model one. Without the model one could
 answer with the pose of the nearest training view, or with a constant pose."""
@@ -101,9 +108,7 @@ def results_table(results: Mapping[str, Any]) -> table.Table:
     Returns:
         A row for each average, action and camera.
     """
-    page = table.Table(
-        box=_BOX, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style=""
-    )
+    page = plain()
     page.add_column("", overflow="fold")
     for heading in ("Views", *_COLUMNS.values(), *_BASELINES.values()):
         page.add_column(heading, justify="right", no_wrap=True)
