@@ -3,6 +3,7 @@ import copy
 import json
 import pathlib
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -188,6 +189,7 @@ def test_the_row_the_stage_and_the_epoch_are_shown(tmp_path, monkeypatch, capsys
         return data.test.reference_pose
 
     monkeypatch.setitem(methods.METHODS, "triangulation", measure)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     tiny_experiments.experiments(tmp_path, ROWS[2]).run()
     assert "2: finetune 1/2" in capsys.readouterr().err
 
