@@ -315,6 +315,8 @@ def best_share(
 
 # The command.
 
+_NOBODY = "nobody"
+
 
 def main() -> None:
     """Runs what the command line asks for."""
@@ -333,22 +335,12 @@ def main() -> None:
     start = inference.load_model(options.start)
     objective = objectives.TransformReprojection()
     lifter = compact.reopened(start, objective, partial_views.PartialViewLifter)
-    real = {name: sets_of(recording, options.seed) for name, recording in recordings.items()}
     trained_on = [motion for motion in motions if motion.subject not in tested]
-    films = film_set(trained_on, options.seed)
-    folder = options.output / "trained"
-    folder.mkdir(parents=True, exist_ok=True)
-    ends = {}
-    for person in [*sorted({recording.person for recording in recordings.values()}), "nobody"]:
-        used = [parts for name, parts in real.items() if recordings[name].person != person]
-        # A third of each batch is films.
-        sets = [*((parts, 1.0) for parts in used), ([films], len(used) / 2)]
-        path = folder / f"without_{person.replace(' ', '_')}.npz"
-        ends[person] = _once(path, lifter, sets, options.steps, options.seed)
+    ends = _ends(lifter, recordings, trained_on, options)
     found = left_out(lifter, recordings, ends)
     share = best_share(found, recordings)
     _show(found, share)
-    set_weights(lifter, between(weights_of(lifter), ends["nobody"], share))
+    set_weights(lifter, between(weights_of(lifter), ends[_NOBODY], share))
     notes = {"recordings": [*recordings], "share": share, "num_steps": options.steps}
     about = {key: value for key, value in start.description.items() if key != "folded"}
     model_folder = options.output / "studio"
@@ -359,6 +351,27 @@ def main() -> None:
     for name in recordings:
         scores |= {f"{name}, left out": found[share][name], f"{name}, before": found[0.0][name]}
     (model_folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
+
+
+def _ends(
+    lifter: partial_views.PartialViewLifter,
+    recordings: Mapping[str, studio_recordings.Recording],
+    motions: Sequence[origins.Motion],
+    options: argparse.Namespace,
+) -> dict[str, Weights]:
+    """Returns the new weights by who was left out; those of all recordings by `_NOBODY`."""
+    real = {name: sets_of(recording, options.seed) for name, recording in recordings.items()}
+    films = film_set(motions, options.seed)
+    folder = options.output / "trained"
+    folder.mkdir(parents=True, exist_ok=True)
+    ends = {}
+    for person in [*sorted({recording.person for recording in recordings.values()}), _NOBODY]:
+        used = [parts for name, parts in real.items() if recordings[name].person != person]
+        # A third of each batch is films.
+        sets = [*((parts, 1.0) for parts in used), ([films], len(used) / 2)]
+        path = folder / f"without_{person.replace(' ', '_')}.npz"
+        ends[person] = _once(path, lifter, sets, options.steps, options.seed)
+    return ends
 
 
 def _once(
