@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from keras_mvlift import errors
 
 RECIPES = ("paper", "ray_root", "solved_root")
+PRETRAINED_RECIPES = ("paper",)
+"""Those that converge only from a pre-trained start."""
 TEMPORAL = "temporal_dilated"
 BACKBONES = ("paper", "res_linear", TEMPORAL)
 CONFIDENCE_WEIGHTINGS = ("source", "target", "product", "none")

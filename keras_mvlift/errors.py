@@ -35,7 +35,7 @@ class ArgumentError(ValueError):
     """
 
     def __init__(self, field: str, rule: str, received: object):
-        super().__init__(visible(f"`{field}` must {rule}. Received: {received}."))
+        super().__init__(visible(f"`{field}` must {rule}. Received: {_ended(received)}"))
         self.field, self.rule, self.received = field, rule, received
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
@@ -103,9 +103,13 @@ def require_known(field: str, name: str, known: Iterable[str]) -> None:
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """Returns `"; the nearest is ..."`, or nothing where no name that is known is near."""
+    """Returns `"; did you mean ...?"`, or nothing where no name that is known is near."""
     found = difflib.get_close_matches(str(name), tuple(known), n=1)
-    return f"; the nearest is {found[0]}" if found else ""
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _ended(received: object) -> str:
+    return f"{received}" if str(received).endswith("?") else f"{received}."
 
 
 def _said(error: Exception) -> str:
@@ -126,7 +130,7 @@ class RecordingError(ValueError):
     """
 
     def __init__(self, path: object, field: str, rule: str, received: object):
-        super().__init__(visible(f"{path}: `{field}` must {rule}. Received: {received}."))
+        super().__init__(visible(f"{path}: `{field}` must {rule}. Received: {_ended(received)}"))
         self.path, self.field, self.rule, self.received = path, field, rule, received
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:

@@ -1,7 +1,12 @@
-"""Using a trained model: TensorFlow and NumPy are all it takes."""
+"""Using a trained model: NumPy is all it takes for one of single frames.
+
+Such a model keeps its networks as NumPy arrays beside its SavedModel. TensorFlow is imported for
+models of clips, and for those that were exported before there were such arrays.
+"""
 
 import collections
 import dataclasses
+import importlib
 import json
 import math
 import pathlib
@@ -11,10 +16,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_mvlift import errors, numpy_networks, skeletons
+from keras_mvlift.geometry import triangulation
 
 _STREAMED = ("lifting_network.npz", "root_network.npz")
 # A pipeline's output folder keeps its pushed versions here; see pipeline/local.py.
@@ -61,8 +65,18 @@ class Lifter:
         self.joint_names = tuple(description["joints"])
         self.parents = tuple(description["parents"])
         self.intrinsics = np.asarray(description["intrinsics"], np.float32)
-        self._model = self._open()
-        self._single_view = numpy_networks.of(self._model, description, self.intrinsics)
+        self._networks = self._read_networks()
+        # TensorFlow's, where NumPy does not do.
+        self._model = None if self._networks is not None else self._open()
+
+    def _read_networks(self) -> numpy_networks.FrameLifter | None:
+        folder = self.path / DESCRIPTION.parent
+        if not numpy_networks.has_files(folder, self.description):
+            return None
+        try:
+            return numpy_networks.FrameLifter(folder, self.description, self.intrinsics)
+        except errors.RecordingError as error:
+            raise ModelFileError(str(error)) from error
 
     def _open(self) -> Any:
         return open_model(self.path, self._is_trusted)
@@ -108,10 +122,12 @@ class Lifter:
         require_pixels(checked, seen, intrinsics)
         run = averaged_with_mirrored(self._run, self.joint_names) if flip else self._run
         pose, root_position = run(checked, seen, intrinsics)
+        rays = numpy_networks.seen_rays(checked, seen, intrinsics)
+        root_position = triangulation.root_in_view(pose, rays, seen, root_position)
         lifted = self._lifted(pose, None if camera is None else root_position)
         if lifted.pose_camera is not None:
             warn_of_misses(lifted.pose_camera, checked, seen, intrinsics)
-        uncertainty = predict_uncertainty(self._model, checked, seen, intrinsics)
+        uncertainty = self._uncertainty(checked, seen, intrinsics)
         return dataclasses.replace(lifted, joint_uncertainty=uncertainty)
 
     def _run(
@@ -119,27 +135,64 @@ class Lifter:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns poses `[..., J, 3]`, root at 0, and root positions `[..., 3]`."""
         leading = keypoints_2d.shape[:-2]
-        if self._single_view is not None and math.prod(leading) == 1:
-            pose, root_position = self._single_view.lift(
-                keypoints_2d.reshape(-1, 2), confidence.reshape(-1), intrinsics.reshape(3, 3)
-            )
-            return pose.reshape(*leading, *pose.shape), root_position.reshape(*leading, 3)
         batch = (-1, *leading[len(leading) - self._is_for_clips :])
-        lifted = self._model.signatures[self._signature](
-            keypoints_2d=tf.constant(keypoints_2d.reshape(*batch, *keypoints_2d.shape[-2:])),
-            confidence=tf.constant(confidence.reshape(*batch, confidence.shape[-1])),
-            intrinsics=tf.constant(intrinsics.reshape(*batch, 3, 3)),
-        )
-        pose, root_position = (
-            lifted[name].numpy() for name in ("root_relative_pose", "root_position")
-        )
+        given = _batched(batch, keypoints_2d, confidence, intrinsics)
+        if self._networks is not None:
+            pose, root_position = self._networks.lift(*given.values())
+        else:
+            lifted = _called(self._model, self._signature, given)
+            pose, root_position = lifted["root_relative_pose"], lifted["root_position"]
         return pose.reshape(*leading, *pose.shape[-2:]), root_position.reshape(*leading, 3)
+
+    def _uncertainty(
+        self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
+    ) -> np.ndarray | None:
+        """Returns `[..., J]`, meters; None of a model that does not predict it."""
+        given = _batched((-1,), keypoints_2d, confidence, intrinsics)
+        if self._networks is not None:
+            found = self._networks.uncertainty(*given.values())
+        elif _UNCERTAINTY_SIGNATURE in self._model.signatures:
+            found = _called(self._model, _UNCERTAINTY_SIGNATURE, given)[_UNCERTAINTY_SIGNATURE]
+        else:
+            found = None
+        return None if found is None else found.reshape(confidence.shape)
 
     def _lifted(self, pose: np.ndarray, root_position: np.ndarray | None) -> LiftedPose:
         if root_position is None:
             return LiftedPose(self.joint_names, pose)
         pose_camera = pose + root_position[..., np.newaxis, :]
         return LiftedPose(self.joint_names, pose, root_position, pose_camera)
+
+
+_UNCERTAINTY_SIGNATURE = "joint_uncertainty"
+
+
+def _batched(
+    batch: tuple[int, ...], keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Returns views with the leading axes `batch`, by the names that signatures have for them."""
+    return {
+        "keypoints_2d": keypoints_2d.reshape(*batch, *keypoints_2d.shape[-2:]),
+        "confidence": confidence.reshape(*batch, confidence.shape[-1]),
+        "intrinsics": intrinsics.reshape(*batch, 3, 3),
+    }
+
+
+def _called(model: Any, signature: str, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Calls a signature of a loaded SavedModel."""
+    tf = _tensorflow()
+    outputs = model.signatures[signature](**{key: tf.constant(x) for key, x in given.items()})
+    return {name: value.numpy() for name, value in outputs.items()}
+
+
+def _tensorflow() -> Any:
+    try:
+        return importlib.import_module("tensorflow")
+    except ModuleNotFoundError as error:
+        rule = "be installed for models of clips, and for those without NumPy arrays: "
+        rule += 'pip install "keras-mvlift[tensorflow]"'
+        told = f"`tensorflow` must {rule}. Received: no such module."
+        raise ModuleNotFoundError(told, name="tensorflow") from error
 
 
 # Lifting a clip frame by frame as it comes, in the words of `Lifter.lift`.
@@ -266,11 +319,10 @@ class ClipLifter(Lifter):
     def _pose_stream(
         self, lifting: numpy_networks.Arrays, root: numpy_networks.Arrays
     ) -> numpy_networks.PoseStream:
-        head = self._model.signatures["root_position"]
-
-        def root_position(outputs_and_rays: tuple[np.ndarray, np.ndarray]) -> tf.Tensor:
-            outputs, rays = (tf.constant(array, tf.float32) for array in outputs_and_rays)
-            return head(outputs=outputs, rays=rays)["root_position"]
+        def root_position(outputs_and_rays: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+            outputs, rays = (array.astype(np.float32) for array in outputs_and_rays)
+            given = {"outputs": outputs, "rays": rays}
+            return _called(self._model, "root_position", given)["root_position"]
 
         has_free_root = self.description.get("has_free_root", False)
         return numpy_networks.PoseStream(lifting, root, root_position, has_free_root=has_free_root)
@@ -543,7 +595,7 @@ _OUTWARD = re.compile(
 _CHECKPOINTING = re.compile(r"__inference__traced_(save|restore)_\d+")
 
 
-def _outward(saved: saved_model_pb2.SavedModel) -> set[str]:
+def _outward(saved: Any) -> set[str]:
     """Returns the names of operations that reach out of the model's own numbers."""
     found: set[str] = set()
     for graph in saved.meta_graphs:
@@ -569,12 +621,15 @@ def open_model(folder: pathlib.Path, is_trusted: bool = False) -> Any:
     Raises:
         ModelFileError: If its files are missing or damaged, or if operations in it touch files or
             the network and `is_trusted` does not allow it.
+        ModuleNotFoundError: If TensorFlow is not installed.
     """
     outward, loaded = set(), None
+    tf = _tensorflow()
     try:
         if not is_trusted:
+            protos = importlib.import_module("tensorflow.core.protobuf.saved_model_pb2")
             data = (folder / SAVED_MODEL).read_bytes()
-            outward = _outward(saved_model_pb2.SavedModel.FromString(data))
+            outward = _outward(protos.SavedModel.FromString(data))
             # In place of the file, TensorFlow would read the one of this name.
             outward |= {each.name for each in folder.glob("saved_model.cpb")}
         if not outward:
@@ -694,35 +749,6 @@ def averaged_with_mirrored(run: Run, joint_names: Sequence[str]) -> Run:
         return (pose + pose_mirrored) / 2, (root_position + root_mirrored * _MIRROR_SIGNS) / 2
 
     return run_both
-
-
-# How far off joints are likely to be, of models that predict it.
-
-_UNCERTAINTY_SIGNATURE = "joint_uncertainty"
-
-
-def predict_uncertainty(
-    model: Any, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
-) -> np.ndarray | None:
-    """Asks a loaded SavedModel.
-
-    Args:
-        model: What `tf.saved_model.load` gave.
-        keypoints_2d: `[..., J, 2]`, pixels, without lens distortion.
-        confidence: `[..., J]`, 0 for a joint that was not seen.
-        intrinsics: `[..., 3, 3]`, pixels.
-
-    Returns:
-        `[..., J]`, meters; None where the model does not predict it.
-    """
-    if _UNCERTAINTY_SIGNATURE not in model.signatures:
-        return None
-    found = model.signatures[_UNCERTAINTY_SIGNATURE](
-        keypoints_2d=tf.constant(keypoints_2d.reshape(-1, *keypoints_2d.shape[-2:])),
-        confidence=tf.constant(confidence.reshape(-1, confidence.shape[-1])),
-        intrinsics=tf.constant(intrinsics.reshape(-1, 3, 3)),
-    )
-    return found[_UNCERTAINTY_SIGNATURE].numpy().reshape(confidence.shape)
 
 
 # Models that come with the package, each a folder of `models` with a card that tells of it.

@@ -93,7 +93,7 @@ def _silence_known_warnings() -> None:
     # Info and warning lines of TensorFlow's C++: oneDNN, CPU features, CUDA, TensorRT.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     warnings.filterwarnings(
-        "ignore", r"You are using a non-supported Python version", FutureWarning, r"google\."
+        "ignore", r"You are using a (non-supported )?Python version", FutureWarning, r"google\."
     )
     warnings.filterwarnings(
         "ignore", r"\s*TensorFlow Addons \(TFA\) has ended development", UserWarning

@@ -75,7 +75,7 @@ def test_joints_in_the_order_of_another_set_are_warned_about():
         inference.check_joints(seen_as("coco_17"), None, JOINTS)
     with pytest.warns(errors.InputWarning, match="look like body_25's"):
         inference.check_joints(seen_as("body_25"), None, JOINTS, "body_25b")
-    with pytest.raises(ValueError, match=r"`skeleton` must be one of .*; the nearest is coco_17"):
+    with pytest.raises(ValueError, match=r"`skeleton` must be one of .*; did you mean coco_17"):
         inference.check_joints(seen_as("coco_17"), None, JOINTS, "coco17")
 
 

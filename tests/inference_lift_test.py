@@ -51,7 +51,7 @@ def test_a_lifted_pose_is_what_the_signature_gives(model):
     expected = signature(model, "lift_camera", **inputs, intrinsics=np.tile(OTHER, (3, 1, 1)))
     assert len(expected) == 3
     for name, value in expected.items():
-        np.testing.assert_array_equal(getattr(lifted, name), value)
+        np.testing.assert_allclose(getattr(lifted, name), value, atol=1e-4)
     moved = lifted.root_relative_pose + lifted.root_position[:, np.newaxis]
     np.testing.assert_allclose(lifted.pose_camera, moved, atol=1e-6)
 
@@ -110,7 +110,7 @@ def test_without_a_camera_that_of_training_is_taken_and_no_position_given(model)
     assert (lifted.root_position, lifted.pose_camera) == (None, None)
     inputs = {"keypoints_2d": KEYPOINTS[0], "confidence": CONFIDENCE[0]}
     expected = signature(model, "serving_default", **inputs)["root_relative_pose"]
-    np.testing.assert_allclose(lifted.root_relative_pose, expected, atol=1e-6)
+    np.testing.assert_allclose(lifted.root_relative_pose, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("camera", [OTHER, np.zeros((0, 3, 3))], ids=["one", "per frame"])

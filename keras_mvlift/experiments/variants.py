@@ -5,7 +5,14 @@ import hashlib
 import json
 from typing import Any
 
+from keras_mvlift import configs
+
 Option = str | float | int | bool
+
+STAGE_OPTIONS = frozenset(field.name for field in dataclasses.fields(configs.FinetuneConfig))
+"""Options of a variant that are settings of the main stage."""
+MODEL_OPTIONS = frozenset({"network_input"})
+"""Options of a variant that are settings of the networks."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

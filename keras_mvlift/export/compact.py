@@ -1,13 +1,14 @@
 """Trained models of single frames as they are served: every batch norm folded away.
 
-Their weights lie in the SavedModel where `numpy_networks` finds them, with notes.
+Their weights lie beside the SavedModel, too, where `numpy_networks` reads them, with notes.
 """
 
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import configs, inference, numpy_networks
@@ -57,6 +58,24 @@ def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict
         "root": lifter.root_head.numbers,
         "has_free_root": lifter.recipe.has_free_root,
     }
+
+
+def save_networks(
+    weights: Mapping[str, Sequence[tf.Variable | np.ndarray]], folder: pathlib.Path
+) -> None:
+    """Writes networks as `numpy_networks.FrameLifter` reads them.
+
+    A SavedModel that has no such files gets them by
+
+        save_networks(inference.open_model(path).folded, path / lifters.FOLDER)
+
+    Args:
+        weights: Of `weights_of`, or the `folded` of a loaded SavedModel.
+        folder: That of the description, made if need be.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, layers in weights.items():
+        folded.save_layers(layers, folder / f"{name}.npz")
 
 
 # Networks stored in half the space: weights in half precision, arithmetic in single.

@@ -66,6 +66,9 @@ class _Remote:
             )
         return super().lift(keypoints_2d, confidence, camera, flip, skeleton)  # type: ignore[misc]
 
+    def _read_networks(self) -> None:
+        """Returns none, whatever lies in a folder of the served model's name."""
+
     def _open(self) -> _RemoteModel:
         return _RemoteModel({name: self._caller(name) for name in self._signatures})
 

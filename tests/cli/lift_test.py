@@ -1,5 +1,4 @@
 import json
-import warnings
 
 import numpy as np
 import pytest
@@ -118,7 +117,7 @@ def test_what_is_there_stays_unless_forced(model, seen, tmp_path, capsys):
     [
         (["--output", "poses.xlsx"], "`output` must end in .json, .csv, .npz, .trc, .c3d, .bvh,"),
         (["--output", "gone/poses.csv"], "gone must be a folder to write poses.csv to."),
-        (["--model", "gone"], "gone: must be a SavedModel"),
+        (["--model", "gone"], "`model` must be `studio`, which comes"),
         (["--frame-rate", "0"], "`frame_rate` must be a number above 0. Received: 0.0."),
         (["--camera", "cam1"], "`camera` must come with --calibration. Received: cam1 alone."),
         (["--distortion", "0.1"], "`distortion` must come with --intrinsics."),
@@ -141,7 +140,7 @@ def test_what_does_not_do_is_one_sentence(
 
 def test_input_that_is_not_there_is_one_sentence(model, tmp_path, capsys):
     assert run(tmp_path / "gone.npz", "--model", model, "--output", tmp_path / "a.csv") == 1
-    assert "`file` must be a file that exists" in capsys.readouterr().err
+    assert "`input` must be a file or folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--space", "scene"], ["--fov", "wide"]])
@@ -169,14 +168,7 @@ def test_what_is_interrupted_ends_at_once_and_leaves_nothing(
     assert not output.exists()
 
 
-def test_what_reading_decided_is_told_and_what_libraries_say_is_not(tmp_path, monkeypatch, capsys):
-    def read(*arguments):
-        warnings.warn("'setName' deprecated - use 'set_name'", DeprecationWarning, stacklevel=1)
-        warnings.warn("the future", FutureWarning, stacklevel=1)
-        return read_tracks(*arguments)
-
-    read_tracks = lift.lift_input.read
-    monkeypatch.setattr(lift.lift_input, "read", read)
+def test_what_reading_decided_is_told(tmp_path, capsys):
     person = np.concatenate([people.walking(), np.full((30, 17, 1), 0.5)], axis=-1)
     person[:, 3, 2] = 0.2
     written = [

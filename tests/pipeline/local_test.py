@@ -3,6 +3,7 @@ import gc
 import os
 import pathlib
 import runpy
+import signal
 import subprocess
 import sys
 
@@ -20,6 +21,20 @@ from pipeline import local, locks
 with locks.held(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
+"""
+
+# A run that waits at its beginning; `pipeline/local.py` is what ends with its status.
+WAIT = """
+import pathlib, runpy, sys, time
+from pipeline import presets
+
+def wait(request):
+    print("waits", flush=True)
+    time.sleep(100)
+
+presets.configure = wait
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
@@ -158,6 +173,30 @@ def test_only_a_blessed_model_is_status_zero(tmp_path):
     ended = local.outcome([f"--data_root={tmp_path}", f"--output_root={tmp_path}"])
     assert ended.kind == local.REFUSED
     assert "`data_root` must hold one of" in ended.reason
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_stopped_says_that_the_next_goes_on(number, status, tmp_path):
+    words = [sys.executable, "-c", WAIT, local.__file__, f"--output_root={tmp_path}"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(words, cwd=studio_runs.ROOT, stdout=pipe, stderr=pipe, text=True)
+    assert process.stdout.readline().startswith("Running the pipeline.")
+    assert process.stdout.readline() == "waits\n"
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (
+        status,
+        "Stopped. The same command goes on from what was done.\n",
+    )
+
+
+def test_what_cannot_be_run_is_refused_before_imports_that_take_seconds(tmp_path):
+    script = "import sys; from pipeline import local; status = local.main(sys.argv[1:]); "
+    script += 'sys.exit(f\'{status} {sys.modules.keys() & {"tensorflow", "tfx"}}\')'
+    words = [sys.executable, "-c", script, "--data_root=none", f"--output_root={tmp_path}"]
+    run = subprocess.run(words, cwd=studio_runs.ROOT, capture_output=True, text=True, check=False)
+    assert "none: `data_root` must exist" in run.stderr
+    assert run.stderr.endswith("1 set()\n")
 
 
 RECORDING_ERROR = errors.RecordingError("a.trc", "Units", "be m or mm", "ft")
