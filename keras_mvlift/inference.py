@@ -54,6 +54,8 @@ class Lifter:
         parents: `J` indices of each joint's parent, -1 for the root.
         intrinsics: `[3, 3]`, pixels, what `lift` takes for a camera that is left out.
         description: All that training noted about the model.
+        joint_mixes: By joint set `[J, J]`: lifted joints, as rows, times it lie where detectors of
+            that set see them.
     """
 
     _signature = "lift_camera"
@@ -65,6 +67,8 @@ class Lifter:
         self.joint_names = tuple(description["joints"])
         self.parents = tuple(description["parents"])
         self.intrinsics = np.asarray(description["intrinsics"], np.float32)
+        mixes = description.get(JOINT_MIXES, {})
+        self.joint_mixes = {name: np.asarray(mix, np.float32) for name, mix in mixes.items()}
         self._networks = self._read_networks()
         # TensorFlow's, where NumPy does not do.
         self._model = None if self._networks is not None else self._open()
@@ -88,6 +92,7 @@ class Lifter:
         camera: Any = None,
         flip: bool = False,
         skeleton: str | None = None,
+        detected_as: str | None = None,
     ) -> LiftedPose:
         """Lifts 2D joints to 3D poses.
 
@@ -104,6 +109,8 @@ class Lifter:
                 models that were trained on mirrored people.
             skeleton: The set in which the joints come, by its name in `skeletons.SKELETONS`, such
                 as `"coco_17"`; left out, the model's own.
+            detected_as: The set that a detector saw, where its joints were converted before; left
+                out, `skeleton`. Of sets in `joint_mixes` the poses are brought to.
 
         Returns:
             The poses, with the leading axes of `keypoints_2d`.
@@ -122,6 +129,8 @@ class Lifter:
         require_pixels(checked, seen, intrinsics)
         run = averaged_with_mirrored(self._run, self.joint_names) if flip else self._run
         pose, root_position = run(checked, seen, intrinsics)
+        if (mix := self.joint_mixes.get(detected_as or skeleton or "")) is not None:
+            pose = mix @ pose
         rays = numpy_networks.seen_rays(checked, seen, intrinsics)
         root_position = triangulation.root_in_view(pose, rays, seen, root_position)
         lifted = self._lifted(pose, None if camera is None else root_position)
@@ -578,6 +587,9 @@ DESCRIPTION = pathlib.PurePath("assets.extra", "keras_mvlift", "model.json")
 
 SAVED_MODEL = "saved_model.pb"
 
+JOINT_MIXES = "joint_mixes"
+"""In the description: by joint set a matrix of numbers; a model may have none."""
+
 _WINDOW = {"num_frames": int, "is_causal": bool, "frame_step": int}
 
 
@@ -664,6 +676,7 @@ def read_description(folder: pathlib.Path) -> dict[str, Any]:
     _check_joints(path, told)
     _check_intrinsics(path, told)
     _check_window(path, told)
+    _check_mixes(path, told)
     return told
 
 
@@ -697,6 +710,21 @@ def _check_window(path: pathlib.Path, told: dict[str, Any]) -> None:
     )
     if not known:
         raise _model_file_error(path, "window", f"hold {', '.join(_WINDOW)}", window)
+
+
+def _check_mixes(path: pathlib.Path, told: dict[str, Any]) -> None:
+    mixes, num_joints = told.get(JOINT_MIXES, {}), len(told["joints"])
+    if not isinstance(mixes, dict):
+        raise _model_file_error(path, JOINT_MIXES, "be a JSON object", type(mixes).__name__)
+    for name, mix in mixes.items():
+        rule = f"hold {num_joints} by {num_joints} numbers for joint sets of `skeletons`"
+        try:
+            matrix = errors.numbers(JOINT_MIXES, mix, np.float64)
+        except errors.ArgumentError as error:
+            raise _model_file_error(path, JOINT_MIXES, rule, error.received) from error
+        is_whole = matrix.shape == (num_joints, num_joints) and bool(np.isfinite(matrix).all())
+        if not is_whole or name not in skeletons.SKELETONS:
+            raise _model_file_error(path, JOINT_MIXES, rule, f"{name}: {list(matrix.shape)}")
 
 
 def _model_file_error(

@@ -80,7 +80,8 @@ def lift(
     _warn_of_image(tracks, seen_from)
     _warn_of_upside_down(straight, confidence, model.joint_names)
     straight, confidence = _bridged(straight, confidence, max_gap * rate)
-    lifted = _run(model, straight, confidence, seen_from, progress)
+    detector = _detector(model, tracks)
+    lifted = _run(model, straight, confidence, seen_from, progress, **detector)
     if target != "root":
         pose_camera = _placed(lifted, seen_from, "camera")
         inference.warn_of_misses(pose_camera, straight, confidence, seen_from.intrinsics)
@@ -176,6 +177,13 @@ def _converter(model: inference.Lifter, tracks: tracks_2d.Tracks2D) -> skeletons
         raise errors.ArgumentError("joint_names", "be names of `skeletons`", received) from error
 
 
+def _detector(model: inference.Lifter, tracks: tracks_2d.Tracks2D) -> dict[str, str]:
+    """Returns what tells a model whose joints it lifts, if it asks for that."""
+    known = {skeletons.by_name(name).joints: name for name in getattr(model, "joint_mixes", {})}
+    name = known.get(tracks.joint_names)
+    return {} if name is None else {"detected_as": name}
+
+
 def _undistorted(
     tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -191,6 +199,7 @@ def _run(
     confidence: np.ndarray,
     viewpoint: viewpoints.Viewpoint,
     progress: Callable[[list[Any]], Iterable[Any]],
+    **detector: str,
 ) -> _Lifted:
     shape = confidence.shape
     pose, root = np.zeros((*shape, 3)), np.zeros((*shape[:-1], 3))
@@ -207,7 +216,7 @@ def _run(
         with warnings.catch_warnings():
             # Of the whole, below.
             warnings.simplefilter("ignore", errors.InputWarning)
-            lifted = model.lift(keypoints_2d[piece], confidence[piece], viewpoint)
+            lifted = model.lift(keypoints_2d[piece], confidence[piece], viewpoint, **detector)
         pose[piece], root[piece] = lifted.root_relative_pose, lifted.root_position
         if lifted.joint_uncertainty is not None:
             uncertainty[piece] = lifted.joint_uncertainty
