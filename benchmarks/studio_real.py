@@ -4,18 +4,22 @@
         --start FOLDER --output FOLDER
 
 `benchmarks.studio_model` trains a model on films. Here all layers of its lifting network are
-trained on: half by films as before, half by real recordings, each weighed alike: what the real
-cameras see, and what cameras of the studio's kind would see of the people that they triangulate.
-That alone forgets what it is not shown. So the way from the old weights to the new ones is gone in
-part, by the share that scores best, without labels, on people who were left out.
+trained on: a third by films as before, the rest by real recordings, each weighed alike: what the
+real cameras see, and what cameras of the studio's kind would see of the people that they
+triangulate. And where a joint set was seen of two people, a mix of joints tells where its detectors
+see them.
+
+Training alone forgets what it is not shown. So the way from the old weights to the new ones is gone
+in part, by the share that scores best, without labels, on people who were left out.
 
 What was trained is kept in `FOLDER/trained`, so that a run that was stopped goes on.
 """
 
 import argparse
+import functools
 import json
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,126 +31,36 @@ from tensorflow import keras
 
 from benchmarks import (
     partial_views,
-    studio_films,
     studio_model,
-    studio_motions,
     studio_recordings,
 )
 from keras_mvlift import inference, skeletons
 from keras_mvlift.datasets import sequences, views
 from keras_mvlift.experiments import origins
 from keras_mvlift.export import compact, saved_model
-from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import held_out_views
-from keras_mvlift.studio import filming
-from keras_mvlift.training import adaptation, augmentation, objectives
+from keras_mvlift.training import adaptation, objectives
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the way from the old weights to the new ones: what is tried."""
 
 NUM_STEPS = 400
 _BATCH_SIZE, _LEARNING_RATE, _ROLL = 1024, 1e-4, np.radians(6.0)
-_MAX_VIEWS = 8000
-# Virtual rigs around triangulated people: their cameras, and for how many instants each stands.
-_NUM_CAMERAS, _SEGMENT = 6, 12
-# A person of fewer known joints is not filmed.
-_MIN_KNOWN = 12
-# Films are as many as the real views, about.
-_FILM_STRIDE, _FILM_SEED = 24, 7
 _FED_AT_ONCE = 4096
-_NUM_JOINTS = skeletons.H36M_17.num_joints
+# Views of each recording to which a joint mix is fitted, and its lambda, of joints in meters.
+_NUM_MIXED, _MIX_RIDGE, _MIX_DECIMALS = 4000, 1000.0, 5
 
 Weighed = tuple[list[adaptation.Fitted], float]
 """What is fitted, and its share of a batch in proportion; its parts count alike."""
 
+Scores = dict[float, dict[str, dict[str, float]]]
+"""By share and recording, in millimeters."""
+
+PoseOf = Callable[[views.View], np.ndarray]
+"""From views, fields `[N, ...]`, to poses `[N, J, 3]`, meters, camera axes, root at 0."""
+
 Weights = list[np.ndarray]
 """Of a lifting network's dense layers, kernels and biases by turns."""
-
-
-# What is seen, and what it should be lifted to.
-
-
-def packed(view: views.View) -> tuple[np.ndarray, np.ndarray]:
-    """Returns rays and whether they were seen, `[N, 3 J]`, and the identity, `[N, 3, 3]`."""
-    rays = np.asarray(view.rays, np.float32).reshape(len(view.confidence), -1)
-    is_seen = np.asarray(view.confidence) > 0
-    identity = np.broadcast_to(np.eye(3, dtype=np.float32), (len(rays), 3, 3))
-    return np.hstack([rays, is_seen.astype(np.float32)]), identity
-
-
-def unpacked(rows: tf.Tensor) -> views.View:
-    """Returns what `packed` was given, as cameras of focal length 1 see it."""
-    identity = tf.eye(3, batch_shape=tf.shape(rows)[:1])
-    rays = tf.reshape(rows[:, : 2 * _NUM_JOINTS], [-1, _NUM_JOINTS, 2])
-    camera = cameras.Camera(identity, identity, identity[0])
-    return views.View(rays, rows[:, 2 * _NUM_JOINTS :], camera)
-
-
-def both_sides(seen: views.View, points: np.ndarray, trust: np.ndarray) -> adaptation.Fitted:
-    """Returns views, packed, and mirrored ones, with what they should be lifted to, camera axes.
-
-    Args:
-        seen: Fields `[T, V, ...]`.
-        points: `[T, J, 3]`, meters, world frame.
-        trust: `[T, J]`, of the points.
-    """
-    mirrored = tf.nest.map_structure(np.asarray, augmentation.mirrored(seen))
-    order = list(skeletons.mirror_images(skeletons.H36M_17.joints))
-    other = np.asarray(augmentation.mirrored_pose(points)), trust[:, order]
-    return _together(
-        adaptation.fitted_views(*side, *packed(adaptation.flat(side[0])))
-        for side in ((seen, points, trust), (mirrored, *other))
-    )
-
-
-def filmed(points: np.ndarray, trust: np.ndarray, seed: int) -> Iterator[adaptation.Fitted]:
-    """Films triangulated people by rigs as of `studio_films`, which need not know their joints.
-
-    Args:
-        points: `[T, J, 3]`, meters, world frame.
-        trust: `[T, J]`; 0 where a joint is not known.
-        seed: Of rigs and detections.
-    """
-    rng = np.random.default_rng(seed)
-    is_known = trust > 0
-    is_filmed = is_known[:, skeletons.ROOT] & (is_known.sum(axis=1) >= _MIN_KNOWN)
-    for start in range(0, np.count_nonzero(is_filmed), _SEGMENT):
-        rows = np.flatnonzero(is_filmed)[start : start + _SEGMENT]
-        shown = is_known[rows]
-        people = np.where(shown[..., np.newaxis], points[rows], points[rows, :1])
-        rig = studio_films.rig(people[shown].mean(axis=0), _NUM_CAMERAS, rng)
-        keypoints_2d, confidence = filming.Detector(noise_px=4.0, missing_rate=0.02).detect(
-            people, rig, rng
-        )
-        seen = studio_films.views_of(keypoints_2d, confidence * shown, rig)
-        yield both_sides(seen, points[rows], trust[rows])
-
-
-def sets_of(recording: studio_recordings.Recording, seed: int) -> list[adaptation.Fitted]:
-    """Returns what real cameras saw of a person, and what virtual ones see."""
-    instants = adaptation.parts_of(recording.clips, _MAX_VIEWS)
-    real, virtual = [], []
-    for some, known in zip(instants, adaptation.triangulated(instants), strict=True):
-        real.append(both_sides(sequences.to_view(some), *known))
-        virtual += filmed(*known, seed)
-    return [_together(real), _together(virtual)]
-
-
-def film_set(recorded: Sequence[origins.Motion], seed: int) -> adaptation.Fitted:
-    """Films motions as `studio_model.train` does; what they should be lifted to is triangulated."""
-    made_up = studio_motions.made_up(seed, studio_model.FULL.num_people)
-    motions = [*recorded, *studio_motions.mixed(recorded, seed), *made_up]
-    how = studio_films.Filming(stride=_FILM_STRIDE, seed=seed + _FILM_SEED)
-    # The true poses are left behind here.
-    seen = studio_films.film(motions, how).seen
-    names = tuple(map(str, range(seen.confidence.shape[1])))
-    some = sequences.Instants(np.arange(len(seen.confidence)), names, *seen)
-    (known,) = adaptation.triangulated([some])
-    return both_sides(seen, *known)
-
-
-def _together(parts: Any) -> adaptation.Fitted:
-    return adaptation.Fitted(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 # What is trained.
@@ -198,7 +112,7 @@ def train(
 
     @tf.function(reduce_retracing=True)
     def step(rows: tf.Tensor, target: tf.Tensor, trust: tf.Tensor) -> tf.Tensor:
-        seen = lifter.look(unpacked(rows), training=True)
+        seen = lifter.look(studio_recordings.unpacked(rows), training=True)
         turned = tf.matmul(target, seen.turn, transpose_b=True)
         with tf.GradientTape() as tape:
             pose = tf.reshape(lifter.lifting_network(seen.joints, training=False), turned.shape)
@@ -235,6 +149,88 @@ def _batches(sets: Sequence[Weighed], num_steps: int, seed: int) -> Iterator[lis
         ]
 
 
+# A mix of joints for each joint set: where its detectors see them.
+
+
+def joint_mix(
+    lifter: partial_views.PartialViewLifter, recordings: Sequence[list[adaptation.Fitted]]
+) -> np.ndarray:
+    """Fits the joint mix `[J, J]` of recordings by one kind of detector, as `adaptation` does.
+
+    It is of shape alone: what is triangulated is brought to the size of what is lifted.
+
+    Args:
+        lifter: The model.
+        recordings: Of each the sets of which the first one is of real views; they count alike.
+    """
+    poses, targets, trusts = [], [], []
+    for real, *_ in recordings:
+        rows = np.random.default_rng(0).integers(0, len(real.hidden), _NUM_MIXED)
+        target, trust = real.target[rows], real.trust[rows]
+        pose = lifted(lifter, studio_recordings.unpacked(tf.constant(real.hidden[rows])))
+        weighed = trust[..., np.newaxis] * target
+        poses.append(pose)
+        targets.append(target * np.sum(weighed * pose) / np.sum(weighed * target))
+        trusts.append(trust / trust.mean())
+    return adaptation.joint_mix(*map(np.concatenate, (poses, targets, trusts)), _MIX_RIDGE)
+
+
+def joint_mixes(
+    lifter: partial_views.PartialViewLifter,
+    recordings: Mapping[str, studio_recordings.Recording],
+    real: Mapping[str, list[adaptation.Fitted]],
+    without: str = "",
+) -> dict[str, np.ndarray]:
+    """Fits a mix for each joint set that was seen of two people, so that one tells of the other.
+
+    Args:
+        lifter: The model.
+        recordings: By name.
+        real: What is fitted, by name.
+        without: A person who is left out.
+    """
+    people: dict[str, set[str]] = {}
+    for recording in recordings.values():
+        people.setdefault(recording.joint_set, set()).add(recording.person)
+    return {
+        joint_set: joint_mix(
+            lifter,
+            [
+                real[name]
+                for name, recording in recordings.items()
+                if recording.joint_set == joint_set and recording.person != without
+            ],
+        )
+        for joint_set, seen in people.items()
+        if len(seen) > 1
+    }
+
+
+def mixed_left_out(
+    lifter: partial_views.PartialViewLifter,
+    recordings: Mapping[str, studio_recordings.Recording],
+    real: Mapping[str, list[adaptation.Fitted]],
+    weights: Mapping[str, Weights],
+) -> dict[str, dict[str, float]]:
+    """Scores each recording whose joint set has a mix by one that was fitted to other people.
+
+    Args:
+        lifter: The model; it is left with other weights.
+        recordings: By name.
+        real: What is fitted, by name.
+        weights: By the person who was left out.
+    """
+    found = {}
+    for person in {recording.person for recording in recordings.values()}:
+        set_weights(lifter, weights[person])
+        mixes = joint_mixes(lifter, recordings, real, without=person)
+        for name, recording in recordings.items():
+            if recording.person == person and recording.joint_set in mixes:
+                mix = mixes[recording.joint_set].astype(np.float32)
+                found[name] = scores_of(lambda view, mix=mix: mix @ lifted(lifter, view), recording)
+    return found
+
+
 # What is scored.
 
 
@@ -251,13 +247,12 @@ def lifted(lifter: partial_views.PartialViewLifter, view: views.View) -> np.ndar
     )
 
 
-def score(lifter: partial_views.PartialViewLifter, recording: studio_recordings.Recording) -> float:
-    """Scores a model on a recording without its labels, mean millimeters."""
+def score(pose_of: PoseOf, recording: studio_recordings.Recording) -> float:
+    """Scores what lifts on a recording without its labels, mean millimeters."""
     errors = []
-    for some in adaptation.parts_of(recording.clips, _MAX_VIEWS):
+    for some in adaptation.parts_of(recording.clips, studio_recordings.MAX_VIEWS):
         seen = sequences.to_view(some)
-        pose = lifted(lifter, adaptation.flat(seen))
-        pose = pose.reshape(*seen.confidence.shape, 3)
+        pose = pose_of(adaptation.flat(seen)).reshape(*seen.confidence.shape, 3)
         seen = tf.nest.map_structure(tf.constant, seen)
         placed = held_out_views.anchored(tf.constant(pose), seen, adaptation.MIN_JOINTS)
         found = held_out_views.errors(placed, seen, adaptation.MIN_JOINTS)
@@ -265,11 +260,20 @@ def score(lifter: partial_views.PartialViewLifter, recording: studio_recordings.
     return held_out_views.summarize(errors)["mean_mm"]
 
 
+def scores_of(pose_of: PoseOf, recording: studio_recordings.Recording) -> dict[str, float]:
+    """Returns `held_out_mm`, the score without labels, and errors where there is a reference."""
+    scores = {"held_out_mm": score(pose_of, recording)}
+    if (test := studio_recordings.tested(recording)) is not None:
+        errors = test.errors(pose_of(test.view))
+        scores |= dict(zip(("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm"), errors, strict=True))
+    return scores
+
+
 def left_out(
     lifter: partial_views.PartialViewLifter,
     recordings: Mapping[str, studio_recordings.Recording],
     ends: Mapping[str, Weights],
-) -> dict[float, dict[str, dict[str, float]]]:
+) -> Scores:
     """Scores each share of the way on each person, by weights that were trained without them.
 
     Args:
@@ -278,27 +282,20 @@ def left_out(
         ends: The new weights, by the person who was left out.
 
     Returns:
-        By share and recording: `held_out_mm`, the score without labels, and `mpjpe_mm`,
-        `n_mpjpe_mm` and `p_mpjpe_mm` where there is a reference.
+        By share and recording, as of `scores_of`.
     """
     start = weights_of(lifter)
-    found: dict[float, dict[str, dict[str, float]]] = {share: {} for share in SHARES}
-    for name, recording in recordings.items():
-        test = studio_recordings.tested(recording)
-        for share in SHARES:
+    found: Scores = {share: {} for share in SHARES}
+    for share in SHARES:
+        for name, recording in recordings.items():
             set_weights(lifter, between(start, ends[recording.person], share))
-            scores = {"held_out_mm": score(lifter, recording)}
-            if test is not None:
-                errors = test.errors(lifted(lifter, test.view))
-                keys = ("mpjpe_mm", "n_mpjpe_mm", "p_mpjpe_mm")
-                scores |= dict(zip(keys, errors, strict=True))
-            found[share][name] = scores
+            found[share][name] = scores_of(functools.partial(lifted, lifter), recording)
     set_weights(lifter, start)
     return found
 
 
 def best_share(
-    found: Mapping[float, Mapping[str, Mapping[str, float]]],
+    found: Scores,
     recordings: Mapping[str, studio_recordings.Recording],
 ) -> float:
     """Returns the share whose score without labels is best, of people who count alike."""
@@ -314,6 +311,8 @@ def best_share(
 
 
 # The command.
+
+_NOBODY = "nobody"
 
 
 def main() -> None:
@@ -333,38 +332,76 @@ def main() -> None:
     start = inference.load_model(options.start)
     objective = objectives.TransformReprojection()
     lifter = compact.reopened(start, objective, partial_views.PartialViewLifter)
-    real = {name: sets_of(recording, options.seed) for name, recording in recordings.items()}
+    real = {
+        name: studio_recordings.sets_of(recording, options.seed)
+        for name, recording in recordings.items()
+    }
     trained_on = [motion for motion in motions if motion.subject not in tested]
-    films = film_set(trained_on, options.seed)
-    folder = options.output / "trained"
-    folder.mkdir(parents=True, exist_ok=True)
-    ends = {}
-    for person in [*sorted({recording.person for recording in recordings.values()}), "nobody"]:
-        used = [parts for name, parts in real.items() if recordings[name].person != person]
-        # A third of each batch is films.
-        sets = [*((parts, 1.0) for parts in used), ([films], len(used) / 2)]
-        path = folder / f"without_{person.replace(' ', '_')}.npz"
-        ends[person] = _once(path, lifter, sets, options.steps, options.seed)
+    # Not made where all has been trained before.
+    films = functools.cache(lambda: studio_recordings.film_set(trained_on, options.seed))
+    ends = _ends(lifter, recordings, real, films, options)
     found = left_out(lifter, recordings, ends)
     share = best_share(found, recordings)
     _show(found, share)
-    set_weights(lifter, between(weights_of(lifter), ends["nobody"], share))
-    notes = {"recordings": [*recordings], "share": share, "num_steps": options.steps}
-    about = {key: value for key, value in start.description.items() if key != "folded"}
-    model_folder = options.output / "studio"
-    saved_model.save(lifter, about | {"real_views": notes}, model_folder, half_precision=True)
-    model = inference.load_model(model_folder)
+    scores = {f"{name}, before": found[0.0][name] for name in recordings}
+    scores |= {f"{name}, left out": found[share][name] for name in recordings}
+    before = weights_of(lifter)
+    weights = {person: between(before, end, share) for person, end in ends.items()}
+    for name, mixed in mixed_left_out(lifter, recordings, real, weights).items():
+        scores[f"{name}, left out, as {recordings[name].joint_set}"] = mixed
+    set_weights(lifter, weights[_NOBODY])
+    mixes = joint_mixes(lifter, recordings, real)
+    model = _export(lifter, start, mixes, {"recordings": [*recordings], "share": share}, options)
     held_out = [motion for motion in motions if motion.subject in tested]
-    scores = studio_model.scores_of(model, held_out, options.seed + studio_model.TEST_SEED)
-    for name in recordings:
-        scores |= {f"{name}, left out": found[share][name], f"{name}, before": found[0.0][name]}
-    (model_folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
+    seed = options.seed + studio_model.TEST_SEED
+    scores = studio_model.scores_of(model, held_out, seed) | scores
+    (model.path / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
+
+
+def _export(
+    lifter: partial_views.PartialViewLifter,
+    start: inference.Lifter,
+    mixes: Mapping[str, np.ndarray],
+    notes: Mapping[str, Any],
+    options: argparse.Namespace,
+) -> inference.Lifter:
+    about = {key: value for key, value in start.description.items() if key != "folded"}
+    about["real_views"] = {**notes, "num_steps": options.steps}
+    about[inference.JOINT_MIXES] = {
+        name: mix.round(_MIX_DECIMALS).tolist() for name, mix in mixes.items()
+    }
+    folder = options.output / "studio"
+    saved_model.save(lifter, about, folder, half_precision=True)
+    return inference.load_model(folder)
+
+
+def _ends(
+    lifter: partial_views.PartialViewLifter,
+    recordings: Mapping[str, studio_recordings.Recording],
+    real: Mapping[str, list[adaptation.Fitted]],
+    films: Callable[[], adaptation.Fitted],
+    options: argparse.Namespace,
+) -> dict[str, Weights]:
+    """Returns the new weights by who was left out; those of all recordings by `_NOBODY`."""
+    folder = options.output / "trained"
+    folder.mkdir(parents=True, exist_ok=True)
+    ends = {}
+    for person in [*sorted({recording.person for recording in recordings.values()}), _NOBODY]:
+        used = [parts for name, parts in real.items() if recordings[name].person != person]
+        path = folder / f"without_{person.replace(' ', '_')}.npz"
+
+        def sets(used: list[list[adaptation.Fitted]] = used) -> list[Weighed]:
+            # A third of each batch is films.
+            return [*((parts, 1.0) for parts in used), ([films()], len(used) / 2)]
+
+        ends[person] = _once(path, lifter, sets, options.steps, options.seed)
+    return ends
 
 
 def _once(
     path: pathlib.Path,
     lifter: partial_views.PartialViewLifter,
-    sets: Sequence[Weighed],
+    sets: Callable[[], list[Weighed]],
     num_steps: int,
     seed: int,
 ) -> Weights:
@@ -373,14 +410,14 @@ def _once(
         with np.load(path) as arrays:
             return [arrays[f"arr_{number}"] for number in range(len(arrays.files))]
     start = weights_of(lifter)
-    train(lifter, sets, num_steps, seed)
+    train(lifter, sets(), num_steps, seed)
     end = weights_of(lifter)
     set_weights(lifter, start)
     np.savez(path, *end)
     return end
 
 
-def _show(found: Mapping[float, Mapping[str, Mapping[str, float]]], chosen: float) -> None:
+def _show(found: Scores, chosen: float) -> None:
     console = rich.console.Console(width=200)
     table = rich.table.Table("left out", *map(str, found), box=rich.box.MARKDOWN)
     for name in found[chosen]:

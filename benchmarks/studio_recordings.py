@@ -6,18 +6,25 @@ leg, and who stands, before four.
 
 import dataclasses
 import pathlib
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import studio_films, studio_model, studio_motions
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import aistpp, sequences, views
 from keras_mvlift.datasets.rigs import pose2sim, trc
-from keras_mvlift.geometry import lenses, procrustes
+from keras_mvlift.experiments import origins
+from keras_mvlift.geometry import cameras, lenses, procrustes
 from keras_mvlift.lifting import person_detector, video
 from keras_mvlift.metrics import pose_error
-from keras_mvlift.training import adaptation
+from keras_mvlift.studio import filming
+from keras_mvlift.training import adaptation, augmentation
+
+MAX_VIEWS = 8000
+"""Real views of a recording that are looked at."""
 
 # As of `pose2sim.demo_root()`, and below the session.
 _BALANCING, _STANDING = "opensim/Balancing_for_IK.trc", "opensim/Standing_for_Scaling.trc"
@@ -28,6 +35,13 @@ _HIPS = [_JOINTS.index("left_hip"), _JOINTS.index("right_hip")]
 # ankles.
 _LIMBS = [index for index, joint in enumerate(_JOINTS) if joint.startswith(("left_", "right_"))]
 _DANCE_STRIDE = 6
+# Virtual rigs around triangulated people: their cameras, and for how many instants each stands.
+_NUM_CAMERAS, _SEGMENT = 6, 12
+# A person of fewer known joints is not filmed.
+_MIN_KNOWN = 12
+# Films are as many as the real views, about.
+_FILM_STRIDE, _FILM_SEED = 24, 7
+_NUM_JOINTS = len(_JOINTS)
 
 
 class Recording(NamedTuple):
@@ -35,12 +49,14 @@ class Recording(NamedTuple):
 
     Attributes:
         person: Who is left out as a whole.
+        joint_set: The detector's, by its name in `skeletons`.
         clips: One or more.
         has_all_joints: Whether all joints are compared, or the limbs alone.
         stride: One in so many frames is tested, of the first clip.
     """
 
     person: str
+    joint_set: str
     clips: list[sequences.MultiViewSequence]
     has_all_joints: bool = False
     stride: int = 1
@@ -103,7 +119,7 @@ def _dances(root: str) -> dict[str, Recording]:
         person = f"AIST++ {clip.subject}"
         name = person if clip.pose_world is not None else f"{person}, without a reference"
         others = found[name].clips if name in found else []
-        found[name] = Recording(person, [*others, clip], True, _DANCE_STRIDE)
+        found[name] = Recording(person, "coco_17", [*others, clip], True, _DANCE_STRIDE)
     return found
 
 
@@ -116,9 +132,15 @@ def _trials(session: pathlib.Path) -> dict[str, Recording]:
     moving = _filmed(source, session / f"{_TRIALS}1_BalancingTrial" / "videos", openpose)
     still = _filmed(source, session / f"{_TRIALS}0_StaticTrial" / "videos", openpose)
     still = dataclasses.replace(still, pose_world=np.stack([standing] * still.num_frames))
-    clips = {"balancing, OpenPose": openpose, "balancing, MediaPipe": moving}
-    clips["standing, MediaPipe"] = still
-    return {f"Pose2Sim {name}": Recording("Pose2Sim", [clip]) for name, clip in clips.items()}
+    found = {
+        "balancing, OpenPose": (openpose, source.joint_set),
+        "balancing, MediaPipe": (moving, person_detector.SKELETON.name),
+        "standing, MediaPipe": (still, person_detector.SKELETON.name),
+    }
+    return {
+        f"Pose2Sim {name}": Recording("Pose2Sim", joint_set, [clip])
+        for name, (clip, joint_set) in found.items()
+    }
 
 
 def _filmed(
@@ -155,3 +177,89 @@ def tested(recording: Recording) -> Tested | None:
     is_tested = some.is_used(adaptation.MIN_JOINTS) & np.isfinite(compared).all(axis=(2, 3))
     seen = tf.nest.map_structure(lambda field: field[is_tested], sequences.to_view(some))
     return Tested(seen, in_camera[is_tested], recording.has_all_joints)
+
+
+# What is seen, and what it should be lifted to.
+
+
+def packed(view: views.View) -> tuple[np.ndarray, np.ndarray]:
+    """Returns rays and whether they were seen, `[N, 3 J]`, and the identity, `[N, 3, 3]`."""
+    rays = np.asarray(view.rays, np.float32).reshape(len(view.confidence), -1)
+    is_seen = np.asarray(view.confidence) > 0
+    identity = np.broadcast_to(np.eye(3, dtype=np.float32), (len(rays), 3, 3))
+    return np.hstack([rays, is_seen.astype(np.float32)]), identity
+
+
+def unpacked(rows: tf.Tensor) -> views.View:
+    """Returns what `packed` was given, as cameras of focal length 1 see it."""
+    identity = tf.eye(3, batch_shape=tf.shape(rows)[:1])
+    rays = tf.reshape(rows[:, : 2 * _NUM_JOINTS], [-1, _NUM_JOINTS, 2])
+    camera = cameras.Camera(identity, identity, identity[0])
+    return views.View(rays, rows[:, 2 * _NUM_JOINTS :], camera)
+
+
+def both_sides(seen: views.View, points: np.ndarray, trust: np.ndarray) -> adaptation.Fitted:
+    """Returns views, packed, and mirrored ones, with what they should be lifted to, camera axes.
+
+    Args:
+        seen: Fields `[T, V, ...]`.
+        points: `[T, J, 3]`, meters, world frame.
+        trust: `[T, J]`, of the points.
+    """
+    mirrored = tf.nest.map_structure(np.asarray, augmentation.mirrored(seen))
+    order = list(skeletons.mirror_images(_JOINTS))
+    other = np.asarray(augmentation.mirrored_pose(points)), trust[:, order]
+    return _together(
+        adaptation.fitted_views(*side, *packed(adaptation.flat(side[0])))
+        for side in ((seen, points, trust), (mirrored, *other))
+    )
+
+
+def filmed(points: np.ndarray, trust: np.ndarray, seed: int) -> Iterator[adaptation.Fitted]:
+    """Films triangulated people by rigs as of `studio_films`, which need not know their joints.
+
+    Args:
+        points: `[T, J, 3]`, meters, world frame.
+        trust: `[T, J]`; 0 where a joint is not known.
+        seed: Of rigs and detections.
+    """
+    rng = np.random.default_rng(seed)
+    is_known = trust > 0
+    is_filmed = is_known[:, skeletons.ROOT] & (is_known.sum(axis=1) >= _MIN_KNOWN)
+    for start in range(0, np.count_nonzero(is_filmed), _SEGMENT):
+        rows = np.flatnonzero(is_filmed)[start : start + _SEGMENT]
+        shown = is_known[rows]
+        people = np.where(shown[..., np.newaxis], points[rows], points[rows, :1])
+        rig = studio_films.rig(people[shown].mean(axis=0), _NUM_CAMERAS, rng)
+        keypoints_2d, confidence = filming.Detector(noise_px=4.0, missing_rate=0.02).detect(
+            people, rig, rng
+        )
+        seen = studio_films.views_of(keypoints_2d, confidence * shown, rig)
+        yield both_sides(seen, points[rows], trust[rows])
+
+
+def sets_of(recording: Recording, seed: int) -> list[adaptation.Fitted]:
+    """Returns what real cameras saw of a person, and what virtual ones see."""
+    instants = adaptation.parts_of(recording.clips, MAX_VIEWS)
+    real, virtual = [], []
+    for some, known in zip(instants, adaptation.triangulated(instants), strict=True):
+        real.append(both_sides(sequences.to_view(some), *known))
+        virtual += filmed(*known, seed)
+    return [_together(real), _together(virtual)]
+
+
+def film_set(recorded: Sequence[origins.Motion], seed: int) -> adaptation.Fitted:
+    """Films motions as `studio_model.train` does; what they should be lifted to is triangulated."""
+    made_up = studio_motions.made_up(seed, studio_model.FULL.num_people)
+    motions = [*recorded, *studio_motions.mixed(recorded, seed), *made_up]
+    how = studio_films.Filming(stride=_FILM_STRIDE, seed=seed + _FILM_SEED)
+    # The true poses are left behind here.
+    seen = studio_films.film(motions, how).seen
+    names = tuple(map(str, range(seen.confidence.shape[1])))
+    some = sequences.Instants(np.arange(len(seen.confidence)), names, *seen)
+    (known,) = adaptation.triangulated([some])
+    return both_sides(seen, *known)
+
+
+def _together(parts: Any) -> adaptation.Fitted:
+    return adaptation.Fitted(*map(np.concatenate, zip(*parts, strict=True)))

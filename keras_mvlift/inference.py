@@ -75,6 +75,8 @@ class Lifter:
         parents: `J` indices of each joint's parent, -1 for the root.
         intrinsics: `[3, 3]`, pixels, what `lift` takes for a camera that is left out.
         description: All that training noted about the model.
+        joint_mixes: By joint set `[J, J]`: lifted joints, as rows, times it lie where detectors of
+            that set see them.
     """
 
     _signature = "lift_camera"
@@ -87,6 +89,8 @@ class Lifter:
         self.joint_names = tuple(description["joints"])
         self.parents = tuple(description["parents"])
         self.intrinsics = np.asarray(description["intrinsics"], np.float32)
+        mixes = description.get(JOINT_MIXES, {})
+        self.joint_mixes = {name: np.asarray(mix, np.float32) for name, mix in mixes.items()}
         self._networks = self._read_networks()
         # TensorFlow's, where NumPy does not do.
         self._model: Any = None if self._networks is not None else self._open()
@@ -112,6 +116,7 @@ class Lifter:
         flip: bool = False,
         skeleton: str | None = None,
         height: Any = None,
+        detected_as: str | None = None,
     ) -> LiftedPose:
         """Lifts 2D joints to 3D poses.
 
@@ -132,6 +137,8 @@ class Lifter:
                 and positions are scaled alike until `skeletons.stature` says so: each pose, or by
                 its median the whole of a `ClipLifter`'s clip, of which the number is `[...]`
                 without the axis of frames.
+            detected_as: The set that a detector saw, where its joints were converted before; left
+                out, `skeleton`. Of sets in `joint_mixes` the poses are brought to.
 
         Returns:
             The poses, with the leading axes of `keypoints_2d`.
@@ -153,6 +160,8 @@ class Lifter:
         view = (checked, seen, intrinsics)
         run = averaged_with_mirrored(self._run, self.joint_names) if flip else self._run
         pose, root_position, *apart = run(*view)
+        if (mix := self.joint_mixes.get(detected_as or skeleton or "")) is not None:
+            pose = mix @ pose
         rays = numpy_networks.seen_rays(*view)
         root_position = triangulation.root_in_view(pose, rays, seen, root_position)
         lifted = self._judged(pose, root_position, view, *apart)
@@ -733,6 +742,9 @@ DESCRIPTION = pathlib.PurePath("assets.extra", "keras_mvlift", "model.json")
 
 SAVED_MODEL = "saved_model.pb"
 
+JOINT_MIXES = "joint_mixes"
+"""In the description: by joint set a matrix of numbers; a model may have none."""
+
 _WINDOW = {"num_frames": int, "is_causal": bool, "frame_step": int}
 
 
@@ -820,6 +832,7 @@ def read_description(folder: pathlib.Path) -> dict[str, Any]:
     _check_intrinsics(path, told)
     _check_window(path, told)
     _check_notes(path, told)
+    _check_mixes(path, told)
     return told
 
 
@@ -878,6 +891,21 @@ def _check_notes(path: pathlib.Path, told: dict[str, Any]) -> None:
     if not known:
         rule = "hold layers_per_block, network_input and the numbers of root"
         raise _model_file_error(path, numpy_networks.FOLDED, rule, notes)
+
+
+def _check_mixes(path: pathlib.Path, told: dict[str, Any]) -> None:
+    mixes, num_joints = told.get(JOINT_MIXES, {}), len(told["joints"])
+    if not isinstance(mixes, dict):
+        raise _model_file_error(path, JOINT_MIXES, "be a JSON object", type(mixes).__name__)
+    for name, mix in mixes.items():
+        rule = f"hold {num_joints} by {num_joints} numbers for joint sets of `skeletons`"
+        try:
+            matrix = errors.numbers(JOINT_MIXES, mix, np.float64)
+        except errors.ArgumentError as error:
+            raise _model_file_error(path, JOINT_MIXES, rule, error.received) from error
+        is_whole = matrix.shape == (num_joints, num_joints) and bool(np.isfinite(matrix).all())
+        if not is_whole or name not in skeletons.SKELETONS:
+            raise _model_file_error(path, JOINT_MIXES, rule, f"{name}: {list(matrix.shape)}")
 
 
 def _model_file_error(

@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
@@ -53,6 +54,10 @@ def test_what_is_whole_is_read(whole):
         ),
         ({"intrinsics": "wide"}, "`intrinsics` must be an array of numbers"),
         ({"intrinsics": [1.0]}, r"`intrinsics` must be \[3, 3\], pixels. Received: shape \[1\]"),
+        ({"joint_mixes": []}, "`joint_mixes` must be a JSON object. Received: list"),
+        ({"joint_mixes": {"coco_17": [[1.0]]}}, r"`joint_mixes` .* Received: coco_17: \[1, 1\]"),
+        ({"joint_mixes": {"coco_17": ["a"]}}, "`joint_mixes` must hold 17 by 17 numbers"),
+        ({"joint_mixes": {"mine": np.eye(17).tolist()}}, "`joint_mixes` .* Received: mine"),
         ({"window": {}}, "`window` must hold num_frames, is_causal, frame_step"),
     ],
 )

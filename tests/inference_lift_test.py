@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift import inference
+from keras_mvlift import inference, skeletons
 from tests import tiny_studio
 
 OTHER = np.array([[900, 0, 480], [0, 910, 520], [0, 0, 1]], np.float32)
@@ -54,6 +54,26 @@ def test_a_lifted_pose_is_what_the_signature_gives(model):
         np.testing.assert_allclose(getattr(lifted, name), value, atol=1e-4)
     moved = lifted.root_relative_pose + lifted.root_position[:, np.newaxis]
     np.testing.assert_allclose(lifted.pose_camera, moved, atol=1e-6)
+
+
+def test_poses_are_brought_to_where_a_detector_sees_joints(model, monkeypatch):
+    coco = RNG.uniform(300, 700, (4, 17, 2))
+    plain = model.lift(coco, camera=OTHER, skeleton="coco_17")
+    mix = np.eye(17, dtype=np.float32)
+    mix[3, 3], mix[3, 2] = 0.75, 0.25
+    monkeypatch.setattr(model, "joint_mixes", {"coco_17": mix})
+    mixed = model.lift(coco, camera=OTHER, skeleton="coco_17")
+    expected = mix @ plain.root_relative_pose
+    np.testing.assert_allclose(mixed.root_relative_pose, expected, atol=1e-5)
+    assert np.abs(mixed.root_relative_pose - plain.root_relative_pose).max() > 0.01
+    moved = mixed.root_relative_pose + mixed.root_position[:, np.newaxis]
+    np.testing.assert_allclose(mixed.pose_camera, moved, atol=1e-6)
+    # Joints that were converted before are told by name; the model's own stay.
+    converted = skeletons.Converter(skeletons.COCO_17.joints).keypoints(coco)
+    told = model.lift(converted, camera=OTHER, detected_as="coco_17")
+    np.testing.assert_allclose(told.pose_camera, mixed.pose_camera, atol=1e-4)
+    own = model.lift(converted, camera=OTHER)
+    np.testing.assert_allclose(own.root_relative_pose, plain.root_relative_pose, atol=1e-4)
 
 
 def test_left_out_confidence_means_that_all_was_seen(model):

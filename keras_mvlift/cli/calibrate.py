@@ -110,7 +110,7 @@ def render(report: reports.Report) -> str:
         *("\ncamera", "before\nmean px", "before\nmedian px", "after\nmean px", "after\nmedian px"),
         *("moved\nm", "turned\ndegrees"),
     )
-    grid = tables.plain()
+    grid = tables.plain_table()
     for index, column in enumerate(columns):
         grid.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
     for camera in (*report.cameras, report.all):

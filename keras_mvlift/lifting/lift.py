@@ -94,7 +94,8 @@ def lift(
     _warn_of_image(tracks, seen_from)
     _warn_of_upside_down(straight, confidence, model.joint_names)
     straight, confidence = _bridged(straight, confidence, max_gap * rate)
-    lifted = _run(model, straight, confidence, seen_from, progress)
+    detector = _detector(model, tracks)
+    lifted = _run(model, straight, confidence, seen_from, progress, **detector)
     about, notes = {}, list(tracks.notes)
     if target != "root":
         missed = _missed(lifted, straight, seen_from)
@@ -198,6 +199,13 @@ def _converter(model: inference.Lifter, tracks: tracks_2d.Tracks2D) -> skeletons
         raise errors.ArgumentError("joint_names", "be names of `skeletons`", received) from error
 
 
+def _detector(model: inference.Lifter, tracks: tracks_2d.Tracks2D) -> dict[str, str]:
+    """Returns what tells a model whose joints it lifts, if it asks for that."""
+    known = {skeletons.by_name(name).joints: name for name in getattr(model, "joint_mixes", {})}
+    name = known.get(tracks.joint_names)
+    return {} if name is None else {"detected_as": name}
+
+
 def _undistorted(
     tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -213,13 +221,14 @@ def _run(
     confidence: np.ndarray,
     viewpoint: viewpoints.Viewpoint,
     progress: Callable[[list[Any]], Iterable[Any]],
+    **detector: str,
 ) -> _Lifted:
     shape = confidence.shape
     pose, root = np.zeros((*shape, 3)), np.zeros((*shape[:-1], 3))
     uncertainty = np.full(shape, np.nan)
     num_people, num_frames = shape[:2]
     is_mirrored = getattr(model, "description", {}).get("is_mirrored")
-    options: dict[str, Any] = {"flip": True} if is_mirrored else {}
+    options: dict[str, Any] = detector | ({"flip": True} if is_mirrored else {})
     # A model of clips must see each whole.
     length = num_frames if isinstance(model, inference.ClipLifter) else _FRAMES_AT_ONCE
     pieces = [

@@ -53,6 +53,7 @@ class _Remote:
         flip: bool = False,
         skeleton: str | None = None,
         height: Any = None,
+        detected_as: str | None = None,
     ) -> inference.LiftedPose:
         """Lifts 2D joints to 3D poses, as `inference.Lifter.lift` does.
 
@@ -65,7 +66,7 @@ class _Remote:
                 "`camera` must be given, or the model's description, for a server does not tell "
                 "the cameras of training. Received: neither."
             )
-        options = (flip, skeleton, height)
+        options = (flip, skeleton, height, detected_as)
         return super().lift(keypoints_2d, confidence, camera, *options)  # type: ignore[misc]
 
     def _read_networks(self) -> None:

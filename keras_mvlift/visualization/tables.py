@@ -38,12 +38,6 @@ _SLICES = {"per_action": "action", "per_camera": "camera"}
 _BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 
-def plain() -> table.Table:
-    """Returns an empty table as every command shows it."""
-    padding = (0, 1, 0, 0)
-    return table.Table(box=_BOX, show_edge=False, pad_edge=False, padding=padding, header_style="")
-
-
 _NOTE = """
 Triangulation sees every camera, the model one. Without the model one could
 answer with the pose of the nearest training view, or with a constant pose."""

@@ -15,19 +15,23 @@ def clip() -> sequences.MultiViewSequence:
 
 
 def test_every_view_with_a_reference_is_tested(clip):
-    tested = studio_recordings.tested(studio_recordings.Recording("man", [clip], True, 5))
+    tested = studio_recordings.tested(
+        studio_recordings.Recording("man", "body_25b", [clip], True, 5)
+    )
     assert tested.pose.shape == (16, 17, 3)
     assert (tested.pose[:, 0] == 0).all()
     # In the axes of the camera, whose y points down, his head is above.
     assert (tested.pose[:, 10, 1] < -0.3).all()
     unknown = clip.frames(slice(None))
     object.__setattr__(unknown, "pose_world", None)
-    assert studio_recordings.tested(studio_recordings.Recording("man", [unknown])) is None
+    assert (
+        studio_recordings.tested(studio_recordings.Recording("man", "body_25b", [unknown])) is None
+    )
 
 
 @pytest.mark.parametrize("has_all_joints", [True, False])
 def test_errors_are_of_the_joints_that_are_compared(clip, has_all_joints):
-    recording = studio_recordings.Recording("man", [clip], has_all_joints)
+    recording = studio_recordings.Recording("man", "body_25b", [clip], has_all_joints)
     tested = studio_recordings.tested(recording)
     assert max(tested.errors(tested.pose + 1.0)) < 1e-2
     wrong = tested.pose.copy()

@@ -86,6 +86,16 @@ def test_joints_of_a_detector_become_the_models(model):
     np.testing.assert_allclose(track.pose, lifted.pose_camera, atol=1e-4)
 
 
+def test_the_model_is_told_whose_joints_they_were(model, monkeypatch):
+    keypoints = RNG.uniform(300, 700, (3, 17, 2))
+    monkeypatch.setattr(model, "joint_mixes", {"coco_17": 2.0 * np.eye(17, dtype=np.float32)})
+    for skeleton in (skeletons.COCO_17, skeletons.H36M_17):
+        tracks = tracks_2d.of_arrays(keypoints, joint_names=skeleton.joints, frame_rate=50.0)
+        (track,) = lifting_lift.lift(model, tracks, CAMERA).tracks
+        lifted = model.lift(keypoints, None, CAMERA, skeleton=skeleton.name)
+        np.testing.assert_allclose(track.pose, lifted.pose_camera, atol=1e-4)
+
+
 def test_a_lens_is_made_straight_before_lifting_and_shown_bent(model):
     bent = dataclasses.replace(CAMERA, distortion=np.array([-0.2, 0.05, 0, 0, 0]))
     (track, _) = lifting_lift.lift(model, TRACKS, bent).tracks
