@@ -89,27 +89,19 @@ def lift(
     if target == "world" and not seen_from.has_place:
         seen_from.world_from_camera(np.zeros(3))
     converter = _converter(model, tracks)
-    straight, confidence = _undistorted(tracks, seen_from)
-    straight, confidence = converter.keypoints(straight), converter.confidence(confidence)
     _warn_of_image(tracks, seen_from)
+    straight, confidence = _undistorted(tracks, seen_from, converter)
     _warn_of_upside_down(straight, confidence, model.joint_names)
     straight, confidence = _bridged(straight, confidence, max_gap * rate)
-    detector = _detector(model, tracks)
-    lifted = _run(model, straight, confidence, seen_from, progress, **detector)
-    about, notes = {}, list(tracks.notes)
+    lifted = _run(model, straight, confidence, seen_from, progress, **_detector(model, tracks))
+    about: dict[str, Any] = {"notes": list(tracks.notes)}
     if target != "root":
-        missed = _missed(lifted, straight, seen_from)
-        about["reprojection_error"] = _noted(tracks.names, _quantiles(missed, 0.5)[:, 0])
-        notes += inference.warn_of_misses(missed)
-    lifted, stature, spread = _sized(lifted, model.joint_names, height, is_steady)
-    if is_steady:
-        lifted = lifted._replace(root=_steadied(lifted.root, rate))
-    about["stature"] = _noted(tracks.names, stature)
-    about["stature_spread"] = _noted(tracks.names, spread)
+        about |= _misses(lifted, straight, seen_from, tracks)
+    lifted, sizes = _sized(lifted, model.joint_names, height, rate if is_steady else None)
+    about |= {name: _noted(tracks.names, values) for name, values in sizes.items()}
     if smoother is not None:
-        lifted = lifted._replace(
-            pose=_smooth(lifted.pose, smoother, rate), root=_smooth(lifted.root, smoother, rate)
-        )
+        pose, root = (_smooth(each, smoother, rate) for each in (lifted.pose, lifted.root))
+        lifted = lifted._replace(pose=pose, root=root)
     lifted = lifted._replace(pose=_placed(lifted, seen_from, target))
     if target == "world":
         warn_of_world(lifted.pose, model.joint_names)
@@ -126,7 +118,6 @@ def lift(
             "is_smoothed": smoother is not None,
             "max_gap": max_gap,
             **about,
-            "notes": notes,
         },
     )
 
@@ -207,12 +198,13 @@ def _detector(model: inference.Lifter, tracks: tracks_2d.Tracks2D) -> dict[str, 
 
 
 def _undistorted(
-    tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint
+    tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint, converter: skeletons.Converter
 ) -> tuple[np.ndarray, np.ndarray]:
-    if viewpoint.distortion is None:
-        return tracks.keypoints_2d, tracks.confidence
-    lens = viewpoint.intrinsics, viewpoint.distortion
-    return lenses.undistort_detections(tracks.keypoints_2d, tracks.confidence, *lens)
+    """Returns the model's joints, as a straight lens has them."""
+    seen = tracks.keypoints_2d, tracks.confidence
+    if viewpoint.distortion is not None:
+        seen = lenses.undistort_detections(*seen, viewpoint.intrinsics, viewpoint.distortion)
+    return converter.keypoints(seen[0]), converter.confidence(seen[1])
 
 
 def _run(
@@ -249,30 +241,43 @@ def _run(
     return _Lifted(pose, root, uncertainty, np.where(is_lifted[..., np.newaxis], confidence, 0.0))
 
 
-def _missed(
-    lifted: _Lifted, keypoints_2d: np.ndarray, viewpoint: viewpoints.Viewpoint
-) -> np.ndarray:
-    """Returns the reprojection errors `[P, T]`; NaN where not lifted."""
+def _misses(
+    lifted: _Lifted,
+    keypoints_2d: np.ndarray,
+    viewpoint: viewpoints.Viewpoint,
+    tracks: tracks_2d.Tracks2D,
+) -> dict[str, Any]:
+    """Returns what is noted of how far poses lie off their joints, and warns of it."""
     pose_camera = _placed(lifted, viewpoint, "camera")
     view = (keypoints_2d, lifted.confidence, viewpoint.intrinsics)
-    return inference.reprojection_errors(pose_camera, *view)
+    missed = inference.reprojection_errors(pose_camera, *view)
+    return {
+        "reprojection_error": _noted(tracks.names, _quantiles(missed, 0.5)[:, 0]),
+        "notes": [*tracks.notes, *inference.warn_of_misses(missed, stacklevel=4)],
+    }
 
 
 def _sized(
-    lifted: _Lifted, joint_names: tuple[str, ...], height: Any, is_steady: bool
-) -> tuple[_Lifted, np.ndarray, np.ndarray]:
-    """Gives people their size; returns it, meters, and how much it varied, as a share, `[P]`."""
+    lifted: _Lifted, joint_names: tuple[str, ...], height: Any, steady_rate: float | None
+) -> tuple[_Lifted, dict[str, np.ndarray]]:
+    """Gives people their size and, at a frame rate, one for all frames, and steady distances.
+
+    Returns:
+        Them, and by the names of `about` the size, meters, and its spread before, `[P]`.
+    """
     each = skeletons.stature(lifted.pose, joint_names)
     low, own, high = _quantiles(each, *_SPREAD).T
     stature = own if height is None else inference.check_height(height, own.shape)
-    before = np.maximum(each if is_steady else own[:, np.newaxis], _LEAST_SIZE)
+    before = np.maximum(own[:, np.newaxis] if steady_rate is None else each, _LEAST_SIZE)
     scale = (stature[:, np.newaxis] / before)[..., np.newaxis]
+    root = lifted.root * scale
     scaled = lifted._replace(
         pose=lifted.pose * scale[..., np.newaxis],
-        root=lifted.root * scale,
+        root=root if steady_rate is None else _steadied(root, steady_rate),
         uncertainty=lifted.uncertainty * scale,
     )
-    return scaled, stature, (high - low) / (2 * np.maximum(own, _LEAST_SIZE))
+    spread = (high - low) / (2 * np.maximum(own, _LEAST_SIZE))
+    return scaled, {"stature": stature, "stature_spread": spread}
 
 
 def _steadied(root: np.ndarray, frame_rate: float) -> np.ndarray:
