@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from keras_mvlift.calibration import extrinsics, observations, reports
+from keras_mvlift.calibration import extrinsics, reports
 from keras_mvlift.studio import synthetic
 
 _NUM_CAMERAS = (2, 4, 8)
@@ -52,8 +52,7 @@ def measure(num_cameras: int, num_frames: int, seed: int) -> tuple[float, float,
     first, second = clips[0].camera_names[:2]
     known_distance = {(first, second): float(np.linalg.norm(true.center[0] - true.center[1]))}
     start = time.process_time()
-    choice = observations.Choice(max_frames=num_frames)
-    found = extrinsics.estimate(clips, known_distance, choice)
+    found = extrinsics.estimate(clips, known_distance, num_frames)
     seconds = time.process_time() - start
     moved = reports.align(found.camera, true, reach=_REACH, with_scale=False)
     distance, angle = reports.differences(moved, true)

@@ -46,9 +46,13 @@ class Json:
             ValueError: If a field is unknown or breaks its rule.
         """
         values = json.loads(text)
-        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        unknown = set(values) - known
         if unknown:
-            raise ValueError(f"`{cls.__name__}` has no such fields. Received: {sorted(unknown)}.")
+            near = errors.nearest(min(unknown), known) or "."
+            raise ValueError(
+                f"`{cls.__name__}` has no such fields. Received: {sorted(unknown)}{near}"
+            )
         check_types(cls, values)
         return cls(**{name: _freeze(value) for name, value in values.items()})
 
@@ -84,10 +88,9 @@ def filter_widths(name: str, widths: Sequence[int]) -> None:
     """
     is_list = isinstance(widths, tuple | list)
     is_odd = is_list and all(isinstance(size, int) and size > 0 and size % 2 for size in widths)
-    if not is_odd or len(widths) < 2 or (1 in widths and max(widths) > 1):
-        received = tuple(widths) if is_list else widths
-        rule = "two or more odd numbers, above 1 or all 1"
-        raise ValueError(f"`{name}` must be {rule}. Received: {received}.")
+    holds = is_odd and len(widths) >= 2 and (1 not in widths or max(widths) == 1)
+    received = tuple(widths) if is_list else widths
+    errors.require(holds, name, "be two or more odd numbers, above 1 or all 1", received)
 
 
 def _freeze(value: Any) -> Any:
@@ -145,15 +148,12 @@ class ModelConfig(Json):
         at_least("layers_per_block", self.layers_per_block, 1)
         filter_widths("filter_widths", self.filter_widths)
         at_least("frame_step", self.frame_step, 1)
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"`dropout` must lie in [0, 1). Received: {self.dropout}.")
-        if self.is_temporal and self.network_input != "rays":
-            rule = f"`network_input` must be 'rays' where the backbone is {self.backbone!r}"
-            raise ValueError(f"{rule}. Received: {self.network_input!r}.")
-
-        if self.is_temporal and self.uncertainty:
-            rule = f"`uncertainty` must be False where the backbone is {self.backbone!r}"
-            raise ValueError(f"{rule}. Received: True.")
+        errors.require(0 <= self.dropout < 1, "dropout", "lie in [0, 1)", self.dropout)
+        where = f"where the backbone is {self.backbone!r}"
+        sees, rule = self.network_input, f"be 'rays' {where}"
+        errors.require(not self.is_temporal or sees == "rays", "network_input", rule, repr(sees))
+        is_plain = not (self.is_temporal and self.uncertainty)
+        errors.require(is_plain, "uncertainty", f"be False {where}", True)
 
     @property
     def is_temporal(self) -> bool:
@@ -217,14 +217,10 @@ class StageConfig(Json):
         at_least("clip_norm", self.clip_norm, 0)
         at_least("patience", self.patience, 0)
         at_least("resident_gb", self.resident_gb, 0)
-        if not self.learning_rate > 0:
-            raise ValueError(f"`learning_rate` must be positive. Received: {self.learning_rate}.")
-        if not 0 < self.decay_rate <= 1:
-            raise ValueError(f"`decay_rate` must lie in (0, 1]. Received: {self.decay_rate}.")
-        if not 0 <= self.weight_averaging < 1:
-            raise ValueError(
-                f"`weight_averaging` must lie in [0, 1). Received: {self.weight_averaging}."
-            )
+        errors.require(self.learning_rate > 0, "learning_rate", "be positive", self.learning_rate)
+        errors.require(0 < self.decay_rate <= 1, "decay_rate", "lie in (0, 1]", self.decay_rate)
+        share = self.weight_averaging
+        errors.require(0 <= share < 1, "weight_averaging", "lie in [0, 1)", share)
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -233,8 +229,7 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     Raises:
         ValueError: If it is none of them.
     """
-    if value not in allowed:
-        raise ValueError(f"`{name}` must be one of {', '.join(allowed)}. Received: {value!r}.")
+    errors.require_known(name, value, allowed)
 
 
 def at_least(name: str, value: float, least: float) -> None:
@@ -243,8 +238,7 @@ def at_least(name: str, value: float, least: float) -> None:
     Raises:
         ValueError: If it is less, or not a number.
     """
-    if not value >= least:
-        raise ValueError(f"`{name}` must be at least {least}. Received: {value}.")
+    errors.require(value >= least, name, f"be at least {least}", value)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -301,8 +295,7 @@ class FinetuneConfig(StageConfig):
         one_of("distance", self.distance, DISTANCES)
         for name in ("transform_weight", "reprojection_weight", "triangulation_weight"):
             at_least(name, getattr(self, name), 0)
-        if not self.least_depth > 0:
-            raise ValueError(f"`least_depth` must be positive. Received: {self.least_depth}.")
+        errors.require(self.least_depth > 0, "least_depth", "be positive", self.least_depth)
         for name in _OF_ALL_VIEWS:
             value = getattr(self, name)
             if self.views != "all" and value != getattr(type(self), name):
@@ -365,8 +358,7 @@ class DataConfig(Json):
         at_least("pairs_per_instant", self.pairs_per_instant, 0)
         for name in ("min_confidence", "max_lost_share"):
             share = getattr(self, name)
-            if not 0 <= share <= 1:
-                raise ValueError(f"`{name}` must lie in [0, 1]. Received: {share}.")
+            errors.require(0 <= share <= 1, name, "lie in [0, 1]", share)
 
 
 # How λ and the learning rate are searched for, as a frozen dataclass.
@@ -397,9 +389,8 @@ class TuneConfig(Json):
         at_least("num_trials", self.num_trials, 0)
         at_least("num_epochs", self.num_epochs, 1)
         for name, limits in self.ranges.items():
-            if len(limits) != 2 or not 0 < limits[0] < limits[1]:
-                rule = "be two positive numbers, the lesser first"
-                raise ValueError(f"`{name}` must {rule}. Received: {limits}.")
+            holds = len(limits) == 2 and 0 < limits[0] < limits[1]
+            errors.require(holds, name, "be two positive numbers, the lesser first", limits)
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:

@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -47,9 +47,14 @@ def numbers(field: str, value: Any, dtype: npt.DTypeLike) -> np.ndarray:
     """Turns what a user gave into an array, of any shape.
 
     Raises:
-        ArgumentError: If it holds anything but real numbers, or lists of different lengths.
+        ArgumentError: If it holds anything but real numbers, masked ones among them, or lists of
+            different lengths.
     """
     rule = "be an array of numbers"
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        masked = np.ma.getmaskarray(value)
+        received = f"{masked.sum()} of {masked.size} masked, {first(masked)}"
+        raise ArgumentError(field, f"{rule}; fill what is masked, say with NaN", received)
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
@@ -67,6 +72,11 @@ def numbers(field: str, value: Any, dtype: npt.DTypeLike) -> np.ndarray:
         raise ArgumentError(field, rule, _said(error)) from error
 
 
+def first(is_wrong: np.ndarray) -> str:
+    """Says where the first of the wrong values is, of which there is one."""
+    return f"the first at {np.argwhere(is_wrong)[0].tolist()}"
+
+
 def number(field: str, value: Any) -> float:
     """Turns what a user gave into a number.
 
@@ -77,6 +87,26 @@ def number(field: str, value: Any) -> float:
         return float(numbers(field, value, np.float64))
     except (ArgumentError, TypeError) as error:
         raise ArgumentError(field, "be a number", repr(value)) from error
+
+
+def require(holds: bool, field: str, rule: str, received: object) -> None:
+    """Refuses an argument that breaks a rule.
+
+    Raises:
+        ArgumentError: If the rule does not hold.
+    """
+    if not holds:
+        raise ArgumentError(field, rule, received)
+
+
+def require_some_of(field: str, chosen: Collection[str], known: Collection[str]) -> None:
+    """Refuses a choice of no name, of one twice, or of one that is not known.
+
+    Raises:
+        ArgumentError: If it is one.
+    """
+    holds = {*chosen} <= {*known} and 0 < len(chosen) == len({*chosen})
+    require(holds, field, f"name some of {', '.join(known)}, each once", chosen)
 
 
 def require_type(field: str, value: Any, kind: type, rule: str) -> None:

@@ -296,8 +296,8 @@ NETWORKS = ("lifting_network", "root_network", "uncertainty_network")
 """The names of networks, and of their files; the last one only of models that predict it."""
 
 _INPUTS = ("rays", "screen", "centered")
-# Meters: between which a predicted uncertainty lies, as of `training.uncertainty`.
-_SCALES = (1e-3, 3.0)
+# Of meters: between which a predicted uncertainty lies, as of `training.uncertainty`.
+_LOG_SCALES = np.log(np.array([1e-3, 3.0], np.float32))
 # Views whose features stay in a processor's cache.
 _AT_ONCE = 256
 
@@ -375,7 +375,7 @@ class FrameLifter:
         rays = seen_rays(keypoints_2d, confidence, intrinsics)
         seen = np.concatenate([rays, confidence[..., np.newaxis]], axis=-1)
         log_scale = _outputs(self._scale_layers, _in_rows(seen))
-        return np.exp(np.clip(log_scale, *np.log(np.float32(_SCALES))))
+        return np.exp(np.clip(log_scale, *_LOG_SCALES))
 
     def _lift(
         self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray

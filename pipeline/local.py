@@ -23,6 +23,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
 
+from keras_mvlift.cli import arguments as parsing
+from keras_mvlift.cli import commands
 from pipeline import presets
 
 _OUTPUT_ROOT = pathlib.Path(__file__).resolve().parents[1] / "output"
@@ -75,31 +77,12 @@ class Terminated(KeyboardInterrupt):
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Reads the options; the CLI's `--runtime_parameter name=value` becomes `--name=value`."""
-    parser = argparse.ArgumentParser(
+    parser = parsing.Parser(
         prog="pipeline/local.py", description="Runs the pipeline on this machine."
     )
-    parser.add_argument(
-        "--data_root",
-        help="a folder of Human3.6M, MPI-INF-3DHP, AIST++ or Pose2Sim, or a rig.yaml; default: the "
-        "demo's",
-    )
-    parser.add_argument(
-        "--output_root",
-        type=pathlib.Path,
-        default=_OUTPUT_ROOT,
-        help="all that a run writes lies in OUTPUT_ROOT/<pipeline name>; default: %(default)s",
-    )
-    parser.add_argument(
-        "--preset",
-        choices=("default", "paper"),
-        help="`paper` trains on view pairs by eqs. (6) and (7) alone, as the paper does; default: "
-        "what the settings say, else `default`, which goes beyond the paper",
-    )
-    parser.add_argument("--num_epochs", type=int, help="of the fine-tuning stage")
-    parser.add_argument("--seed", type=int, help="of everything that is drawn")
-    parser.add_argument(
-        "--settings", type=pathlib.Path, help="a JSON file; docs/settings.md says what it may hold"
-    )
+    parser.add_argument("--data_root", help=commands.DATA_ROOT)
+    commands.add_training(parser, joint="_")
+    parser.set_defaults(output_root=_OUTPUT_ROOT)
     return parser.parse_args(arguments)
 
 

@@ -20,6 +20,7 @@ from multiprocessing import connection
 
 from components.example_gen import files
 from keras_mvlift import errors
+from keras_mvlift.cli import arguments as parsing
 from pipeline import local, locks, settings
 
 DEAD_LETTERS = files.DEAD_LETTERS
@@ -40,7 +41,7 @@ Run = Callable[[list[str]], local.Outcome]
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Reads the options."""
-    parser = argparse.ArgumentParser(
+    parser = parsing.Parser(
         prog="python -m pipeline.watch",
         description="Trains on each recording that comes into a folder.",
     )

@@ -83,6 +83,7 @@ def test_a_lift_that_is_right_on_both_sides_stays_as_it_is():
 
     intrinsics = np.broadcast_to(INTRINSICS, (2, 3, 3, 3))
     averaged = inference.averaged_with_mirrored(run, JOINTS.joints)
-    results = averaged(KEYPOINTS, CONFIDENCE, intrinsics)
+    *results, apart = averaged(KEYPOINTS, CONFIDENCE, intrinsics)
+    np.testing.assert_allclose(apart, np.zeros_like(CONFIDENCE), atol=1e-6)
     for value, expected in zip(results, run(KEYPOINTS, CONFIDENCE, intrinsics), strict=True):
         np.testing.assert_allclose(value, expected, atol=1e-6)

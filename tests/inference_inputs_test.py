@@ -8,7 +8,7 @@ import pytest
 
 from keras_mvlift import errors, inference, skeletons
 from keras_mvlift.geometry import cameras
-from keras_mvlift.studio import rigs, synthetic
+from keras_mvlift.studio import people, synthetic
 
 JOINTS = skeletons.H36M_17.joints
 MEAN = np.diag([1000.0, 1000.0, 1.0]).astype(np.float32)
@@ -19,7 +19,7 @@ CLIP = synthetic.Studio(num_subjects=1, num_clips=1, num_frames=4).read("S01_wal
 def seen_as(name):
     """Returns the joints of a set, `[4, K, 2]`, pixels, as the studio's first camera sees them."""
     camera = cameras.Camera(*(np.asarray(field)[0] for field in CLIP.camera))
-    points = rigs.body_joints(np.asarray(CLIP.pose_world), skeletons.by_name(name))
+    points = people.body_joints(np.asarray(CLIP.pose_world), skeletons.by_name(name))
     points = cameras.camera_from_world(points, camera)
     return cameras.project(points, camera.intrinsics)
 
@@ -95,11 +95,26 @@ def test_poses_that_miss_what_they_are_lifted_from_are_warned_about():
     pose = cameras.camera_from_world(np.asarray(CLIP.pose_world), camera)
     keypoints, seen = checked(seen_as("h36m_17"))
     intrinsics = np.broadcast_to(camera.intrinsics, (4, 3, 3))
+    missed = inference.reprojection_errors(pose, keypoints, seen, intrinsics)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        inference.warn_of_misses(pose, keypoints, seen, intrinsics)
+        assert inference.warn_of_misses(missed) == []
+    missed = inference.reprojection_errors(pose + 0.8, keypoints, seen, intrinsics)
     with pytest.warns(errors.InputWarning, match=r"Poses lie \d\d% of a body's size off"):
-        inference.warn_of_misses(pose + 0.8, keypoints, seen, intrinsics)
+        (told,) = inference.warn_of_misses(missed)
+    assert told.startswith(f"Poses lie {np.median(missed):.0%} of a body's size")
+
+
+def test_the_reprojection_error_is_a_share_of_the_bodys_size_in_the_image():
+    # A box of 30 by 40 pixels; joints 5 pixels off in the mean of the two that were seen.
+    keypoints = np.array([[500.0, 500.0], [530.0, 540.0], [0.0, 0.0]])
+    pose = np.array([[0.0, 0.0, 1.0], [0.04, 0.04, 1.0], [9.0, 9.0, 1.0]])
+    seen = np.array([[1, 0.2, 0], [0, 0.5, 0], [0, 0, 0]])
+    eye = np.array([[1000.0, 0, 500], [0, 1000, 500], [0, 0, 1]])
+    given = (np.tile(pose, (3, 1, 1)), np.tile(keypoints, (3, 1, 1)), seen, np.tile(eye, (3, 1, 1)))
+    found = inference.reprojection_errors(*given)
+    np.testing.assert_allclose(found, [5 / 50, np.nan, np.nan])
+    assert inference.warn_of_misses(found[1:]) == []
 
 
 def test_a_camera_is_given_to_each_view():

@@ -159,7 +159,19 @@ REFUSED = {
     ),
     "infinity": (
         {"keypoints_2d": changed(KEYPOINTS[0], (0, 4, 0), np.inf)},
-        r"`keypoints_2d` must be finite.* Received: 1 of 102",
+        r"`keypoints_2d` must be finite.* Received: 1 of 102 .* the first at \[0, 4, 0\]",
+    ),
+    "far off": (
+        {"keypoints_2d": changed(KEYPOINTS[0], (2, 4, 1), -1e30)},
+        r"`keypoints_2d` must be .* within 1,000,000 pixels.* the first at \[2, 4, 1\]",
+    ),
+    "masked": (
+        {"keypoints_2d": np.ma.masked_greater(KEYPOINTS[0], 600)},
+        r"`keypoints_2d` must .*; fill what is masked.* Received: \d+ of 102 masked, the first at",
+    ),
+    "masked confidence": (
+        {"confidence": np.ma.masked_less(CONFIDENCE[0], 0.2)},
+        r"`confidence` must .*; fill what is masked.* Received: \d+ of 51 masked, the first at",
     ),
     "words": (
         {"keypoints_2d": [["left", "right"]] * 17},
@@ -179,7 +191,7 @@ REFUSED = {
     ),
     "negative confidence": (
         {"confidence": changed(np.ones((3, 17)), (0, 0), -1)},
-        r"`confidence` must lie in \[0, 1\]\. Received: -1\.0 to 1\.0",
+        r"`confidence` must lie in \[0, 1\]\. Received: -1\.0 to 1\.0, the first at \[0, 0\]",
     ),
     "nan confidence": (
         {"confidence": changed(np.ones((3, 17)), (0, 0), np.nan)},
@@ -201,9 +213,17 @@ REFUSED = {
         {"camera": changed(OTHER, (1, 1), -900)},
         r"`camera` must have positive focal lengths and .*\. Received: .*-900",
     ),
+    "skewed": (
+        {"camera": changed(np.tile(OTHER, (3, 1, 1)), (1, 0, 1), 5.0)},
+        r"`camera` must have .* no skew.* Received: .* 5\.0, .*, the first at \[1\]",
+    ),
+    "skewed the other way": (
+        {"camera": changed(OTHER, (1, 0), -5.0)},
+        r"`camera` must have .* no skew.* Received: .*-5\.0",
+    ),
     "nan camera": (
         {"camera": changed(OTHER, (0, 2), np.nan)},
-        r"`camera` must be finite.* Received: 1 of 9",
+        r"`camera` must be finite.* Received: 1 of 9 .* the first at \[0, 2\]",
     ),
     "a camera's name": (
         {"camera": "left"},

@@ -88,7 +88,7 @@ def test_an_unknown_name_is_told_the_names(tmp_path, monkeypatch, capsys):
     camera = ["--frame-rate", "60", "--fov", "40", "--image-size", "1088", "1920"]
     output = ["--output", str(tmp_path / "poses.json")]
     assert main.main([*arguments, *camera, *output, "--model", "studoi"]) != 0
-    assert "comes with the package: studio" in capsys.readouterr().err
+    assert "Received: studoi; did you mean studio?" in capsys.readouterr().err
     assert main.main([*arguments, *camera, *output, "--model", "studio"]) == 0
     assert "100 frames, 200 poses" in capsys.readouterr().out
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_mvlift import errors, inference, numpy_networks
 from keras_mvlift.export import compact, last_layer
+from keras_mvlift.geometry import triangulation
 from keras_mvlift.training import lifters
 from tests import tiny_studio
 
@@ -53,7 +54,17 @@ def tensorflow(folder, signature="lift_camera", keypoints_2d=KEYPOINTS, confiden
         confidence=tf.constant(confidence, tf.float32),
         intrinsics=tf.constant(np.broadcast_to(OTHER, (len(keypoints_2d), 3, 3))),
     )
-    return {name: value.numpy() for name, value in found.items()}
+    return placed({name: value.numpy() for name, value in found.items()}, keypoints_2d, confidence)
+
+
+def placed(lifted, keypoints_2d, confidence):
+    """Puts poses on the rays that are seen, which signatures of before 0.2 did not."""
+    if "root_position" not in lifted:
+        return lifted
+    rays = numpy_networks.seen_rays(keypoints_2d, confidence, OTHER)
+    pose, predicted = lifted["root_relative_pose"], lifted["root_position"]
+    root = triangulation.root_in_view(pose, rays, confidence, predicted)
+    return lifted | {"root_position": root, "pose_camera": pose + root[:, np.newaxis]}
 
 
 def assert_same(lifted, expected):
@@ -125,7 +136,8 @@ def test_a_model_without_such_files_lifts_by_tensorflow_and_may_get_them(folder,
         file(path, name).unlink()
     model = inference.load_model(path)
     lifted = model.lift(KEYPOINTS, CONFIDENCE, OTHER)
-    np.testing.assert_array_equal(lifted.root_position, tensorflow(path)["root_position"])
+    assert_same(lifted, tensorflow(path))
+    assert model._networks is None
     compact.save_networks(inference.open_model(path).folded, path / lifters.FOLDER)
     assert file(path).read_bytes() == file(folder).read_bytes()
 
@@ -188,15 +200,17 @@ def test_files_of_other_networks_are_refused(folder, tmp_path):
 @pytest.mark.parametrize(
     ("notes", "message"),
     [
-        ({"network_input": "ray"}, "`network_input` must be one of .* the nearest is rays"),
+        ({"network_input": "ray"}, "`network_input` must be one of .*; .* rays"),
         ({"root": {"a": 1}}, "`folded` must tell of networks of single frames. Received: no `b`"),
         ({"layers_per_block": "two"}, "`folded` must tell of networks of single frames"),
+        ({"model": ["paper"]}, "`model` must be as training notes it"),
     ],
 )
 def test_notes_that_tell_of_no_networks_are_refused(folder, tmp_path, notes, message):
     path = shutil.copytree(folder, tmp_path / "copy") / inference.DESCRIPTION
     about = json.loads(path.read_text())
     about["folded"] |= notes
+    about["model"] = notes.pop("model", about["model"])
     path.write_text(json.dumps(about))
     with pytest.raises(inference.ModelFileError, match=f"model.json: {message}"):
         inference.load_model(tmp_path / "copy")
@@ -204,11 +218,12 @@ def test_notes_that_tell_of_no_networks_are_refused(folder, tmp_path, notes, mes
 
 def test_a_process_that_was_forked_off_lifts_too(folder):
     model = inference.load_model(folder)
-    expected = model.lift(KEYPOINTS[0], CONFIDENCE[0], OTHER).pose_camera
+    parts = [(KEYPOINTS[index], CONFIDENCE[index], OTHER) for index in (0, slice(None))]
+    expected = [model.lift(*part).pose_camera for part in parts]
 
     def lift_again():
-        again = model.lift(KEYPOINTS[0], CONFIDENCE[0], OTHER).pose_camera
-        np.testing.assert_array_equal(again, expected)
+        for part, pose_camera in zip(parts, expected, strict=True):
+            np.testing.assert_array_equal(model.lift(*part).pose_camera, pose_camera)
 
     forked = multiprocessing.get_context("fork").Process(target=lift_again, daemon=True)
     forked.start()

@@ -17,6 +17,7 @@ import numpy as np
 from scipy import optimize
 from scipy.spatial import transform
 
+from keras_mvlift import errors
 from keras_mvlift.calibration import observations
 from keras_mvlift.geometry import cameras
 
@@ -58,9 +59,8 @@ def adjust(camera: cameras.Camera, seen: observations.Observations) -> cameras.C
     used = seen
     for _ in range(_NUM_ROUNDS):
         used = used.select(is_usable(camera, used))
-        if len(used.frame) < MIN_POINTS:
-            rule = f"`seen` must hold {MIN_POINTS} points that the rig triangulates in front of it"
-            raise ValueError(f"{rule}. Received: {len(used.frame)}.")
+        rule = f"hold {MIN_POINTS} points that the rig triangulates in front of it"
+        errors.require(len(used.frame) >= MIN_POINTS, "seen", rule, len(used.frame))
         problem = _Problem(camera, used)
         if problem.is_solved:
             break
@@ -215,19 +215,10 @@ _POINT_TOLERANCE = 1e-9
 def fit_points(
     camera: cameras.Camera, points: np.ndarray, seen: observations.Observations, scale: float
 ) -> np.ndarray:
-    """Moves each point, by itself, to where its loss is least.
+    """Moves each point, `[N, 3]`, meters, world frame, by itself to where its loss is least.
 
     First by re-weighted least squares, then by Newton's method, both damped as Levenberg and
-    Marquardt do where a step makes it worse.
-
-    Args:
-        camera: The rig, fields `[V, ...]`, NumPy arrays.
-        points: `[N, 3]`, meters, world frame, from which to start.
-        seen: The rig's observations.
-        scale: Of the loss, pixels.
-
-    Returns:
-        `[N, 3]`, meters, world frame.
+    Marquardt do where a step makes it worse. `scale`, pixels, is that of the loss.
     """
     damping = np.full(len(points), _FIRST_DAMPING)
     loss = _loss(view_residuals(camera, points, seen, scale))
@@ -250,15 +241,9 @@ def fit_points(
 
 
 def solve(matrix: np.ndarray, right: np.ndarray, damping: np.ndarray | float) -> np.ndarray:
-    """Solves `[N, 3, 3]` systems with their diagonals raised by a share of the trace.
+    """Solves `[N, 3, 3]` symmetric systems with their diagonals raised by a share of the trace.
 
-    Args:
-        matrix: `[N, 3, 3]`, symmetric.
-        right: `[N, 3]` or `[N, 3, K]`.
-        damping: `[N]` or one for all.
-
-    Returns:
-        As `right`.
+    The right side is `[N, 3]` or `[N, 3, K]`, and so is what is returned.
     """
     # The constant keeps the matrix regular for a point that no view weighs.
     raised = np.trace(matrix, axis1=-2, axis2=-1) * damping + 1e-12
@@ -274,14 +259,7 @@ def _loss(residuals: np.ndarray) -> np.ndarray:
 def view_residuals(
     camera: cameras.Camera, points: np.ndarray, seen: observations.Observations, scale: float
 ) -> np.ndarray:
-    """Returns the shortened residuals, `[V, N, 2]`, pixels times confidence; 0 where not seen.
-
-    Args:
-        camera: The rig, fields `[V, ...]`, NumPy arrays.
-        points: `[N, 3]`, meters, world frame.
-        seen: The rig's observations.
-        scale: Of the loss, pixels.
-    """
+    """Returns shortened residuals, `[V, N, 2]`, pixels times confidence; 0 where not seen."""
     return shorten(_weighted(cameras.camera_from_world(points, camera), camera, seen), scale)
 
 

@@ -4,7 +4,6 @@
 there. Neither touches intrinsics.
 """
 
-import dataclasses
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -35,7 +34,7 @@ class Calibrated(NamedTuple):
 def estimate(
     clips: Sequence[sequences.MultiViewSequence],
     known_distance: Mapping[tuple[str, str], float],
-    choice: observations.Choice | None = None,
+    max_frames: int = observations.MAX_FRAMES,
     *,
     verbose: bool = False,
 ) -> Calibrated:
@@ -44,7 +43,7 @@ def estimate(
     Args:
         clips: What the rig saw; their extrinsics are not looked at.
         known_distance: Meters between the centers of two named cameras, of one pair or more.
-        choice: Which detections are used; `observations.Choice()` without.
+        max_frames: So many frames are used at most.
         verbose: Whether to show progress, on a terminal.
 
     Returns:
@@ -55,8 +54,7 @@ def estimate(
         ValueError: If `known_distance` is wrong.
         RecordingError: If the detections do not determine the rig; says why and what to do.
     """
-    choice = choice or observations.Choice()
-    seen = observations.gather(clips, choice)
+    seen = observations.gather(clips, max_frames)
     names, intrinsics = clips[0].camera_names, clips[0].camera.intrinsics
     _require_all_seeing(seen, names)
     check_distances(names, known_distance)
@@ -65,18 +63,18 @@ def estimate(
     camera = resized(camera, scale_from_distances(camera, names, known_distance))
     camera = upright_world(camera, observations.triangulate(camera, seen), seen)
     start = _laid_on(start, camera, seen)
-    return Calibrated(camera, _report(clips, choice, names, start, camera))
+    return Calibrated(camera, _report(clips, max_frames, names, start, camera))
 
 
 def refine(
     clips: Sequence[sequences.MultiViewSequence],
-    choice: observations.Choice | None = None,
+    max_frames: int = observations.MAX_FRAMES,
 ) -> Calibrated:
     """Betters a calibration by bundle adjustment.
 
     Args:
         clips: What the rig saw; their cameras are where the refinement starts.
-        choice: Which detections are used; `observations.Choice()` without.
+        max_frames: So many frames are used at most.
 
     Returns:
         The rig, laid onto the given one as a whole: world and size are what they were.
@@ -84,12 +82,11 @@ def refine(
     Raises:
         RecordingError: If clips have other cameras, or show too little.
     """
-    choice = choice or observations.Choice()
-    seen = observations.gather(clips, choice)
+    seen = observations.gather(clips, max_frames)
     _require_all_seeing(seen, clips[0].camera_names)
     start = clips[0].camera
     camera = _laid_on(bundle_adjustment.adjust(start, seen), start, seen)
-    return Calibrated(camera, _report(clips, choice, clips[0].camera_names, start, camera))
+    return Calibrated(camera, _report(clips, max_frames, clips[0].camera_names, start, camera))
 
 
 def _require_all_seeing(seen: observations.Observations, names: tuple[str, ...]) -> None:
@@ -110,14 +107,14 @@ def _laid_on(
 
 def _report(
     clips: Sequence[sequences.MultiViewSequence],
-    choice: observations.Choice,
+    max_frames: int,
     names: tuple[str, ...],
     before: cameras.Camera,
     after: cameras.Camera,
 ) -> reports.Report:
     """Compares the rigs on up to ten times the frames that the calibration used."""
-    wider = dataclasses.replace(choice, max_frames=10 * choice.max_frames)
-    return reports.compare(names, before, after, observations.gather(clips, wider), choice)
+    seen = observations.gather(clips, 10 * max_frames)
+    return reports.compare(names, before, after, seen, max_frames)
 
 
 # A rig from its pairs: cameras are placed one after the other, best pairs first.
@@ -139,17 +136,7 @@ def place_cameras(
     *,
     verbose: bool = False,
 ) -> cameras.Camera:
-    """Places all cameras of a rig.
-
-    Args:
-        seen: What the rig saw.
-        intrinsics: `[V, 3, 3]`, pixels.
-        names: The cameras' names, for errors.
-        verbose: Whether to show the progress over pairs.
-
-    Returns:
-        Fields `[V, ...]`, NumPy arrays, in a world of unknown scale whose origin and axes are one
-        of the cameras'.
+    """Places all cameras, in a world of unknown scale whose origin and axes are one of theirs.
 
     Raises:
         RecordingError: If a camera cannot be reached from the others; says why its pairs failed.
@@ -248,13 +235,7 @@ def scale_from_distances(
     names: tuple[str, ...],
     known_distance: Mapping[tuple[str, str], float],
 ) -> float:
-    """Returns the factor that brings a rig to its true size.
-
-    Args:
-        camera: The rig, of unknown scale, fields `[V, ...]`.
-        names: The cameras' names.
-        known_distance: Meters between the centers of two named cameras; of several the factor
-            fits all, in the sense of least squares.
+    """Returns the factor that brings a rig to its true size, by least squares over known distances.
 
     Raises:
         ValueError: If no distance is known, one is not positive, names no two cameras of the rig,
@@ -265,8 +246,7 @@ def scale_from_distances(
     pairs = [[names.index(name) for name in pair] for pair in known_distance]
     found = np.linalg.norm(np.subtract(*np.moveaxis(center[pairs], 1, 0)), axis=-1)
     known = np.array(list(known_distance.values()))
-    if not found.any():
-        raise ValueError(f"`known_distance` must be of cameras apart. Received: {known_distance}.")
+    errors.require(found.any(), "known_distance", "be of cameras apart", known_distance)
     return float(known @ found / (found @ found))
 
 
@@ -274,15 +254,14 @@ def check_distances(
     names: tuple[str, ...], known_distance: Mapping[tuple[str, str], float]
 ) -> None:
     """Refuses distances that are not positive or not of two cameras; as `scale_from_distances`."""
-    if not known_distance:
-        raise ValueError("`known_distance` must hold one distance or more. Received: none.")
+    field = "known_distance"
+    errors.require(bool(known_distance), field, "hold one distance or more", "none")
     for pair, distance in known_distance.items():
-        if len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(names):
-            rule = f"`known_distance` must be of two of the cameras {', '.join(names)}"
-            raise ValueError(f"{rule}. Received: {' and '.join(pair)}.")
-        if not 0 < distance < np.inf:
-            rule = "`known_distance` must be positive, meters"
-            raise ValueError(f"{rule}. Received: {distance} of {' and '.join(pair)}.")
+        told = " and ".join(pair)
+        is_pair = len({*pair}) == len(pair) == 2 and {*pair} <= {*names}
+        errors.require(is_pair, field, f"be of two of the cameras {', '.join(names)}", told)
+        is_far = 0 < distance < np.inf
+        errors.require(is_far, field, "be positive, meters", f"{distance} of {told}")
 
 
 def resized(camera: cameras.Camera, factor: float) -> cameras.Camera:
@@ -309,16 +288,8 @@ def upright_world(
     """Turns and shifts a world so that people stand on its floor.
 
     Up is the mean direction from the middle of the ankles to that of the shoulders, the floor is
-    below the lowest ankles, the origin below the mean of all points, and x to the right in the
-    first camera's image.
-
-    Args:
-        camera: The rig, meters, fields `[V, ...]`, NumPy arrays.
-        points: `[N, 3]`, meters, world frame; NaN where unknown.
-        seen: The observations that the points are from.
-
-    Returns:
-        The rig in the new world.
+    below the lowest ankles, the origin below the mean of all points, `[N, 3]`, meters, NaN where
+    unknown, and x to the right in the first camera's image.
 
     Raises:
         RecordingError: If too few frames show ankles and shoulders, or people mostly do not stand.

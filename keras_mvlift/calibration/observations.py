@@ -1,6 +1,5 @@
 """What a rig saw, as a calibration needs it: points seen by several views, and how surely."""
 
-import dataclasses
 import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -56,58 +55,38 @@ class Observations(NamedTuple):
         return self._replace(keypoints_2d=self.keypoints_2d[chosen], weights=self.weights[chosen])
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Choice:
-    """Which of the detections are used.
+MIN_CONFIDENCE = 0.3
+"""Less sure detections are left out."""
 
-    Args:
-        joints: Names of joints of `skeletons.H36M_17`.
-        min_confidence: Less sure detections are left out.
-        max_frames: So many frames, evenly spaced over all clips, are used at most.
-
-    Raises:
-        ValueError: If an argument breaks its rule.
-    """
-
-    joints: tuple[str, ...] = LIMBS
-    min_confidence: float = 0.3
-    max_frames: int = 100
-
-    def __post_init__(self) -> None:
-        if not self.joints or not set(self.joints) <= set(skeletons.H36M_17.joints):
-            known = ", ".join(skeletons.H36M_17.joints)
-            raise ValueError(f"`joints` must be some of {known}. Received: {self.joints}.")
-        if not 0 <= self.min_confidence < 1:
-            received = f"min_confidence={self.min_confidence}"
-            raise ValueError(f"`min_confidence` must lie in [0, 1). Received: {received}.")
-        if self.max_frames < 1:
-            received = f"max_frames={self.max_frames}"
-            raise ValueError(f"`max_frames` must be positive. Received: {received}.")
+MAX_FRAMES = 100
+"""So many frames, evenly spaced over all clips, are used at most."""
 
 
-def gather(clips: Sequence[sequences.MultiViewSequence], choice: Choice) -> Observations:
+def gather(
+    clips: Sequence[sequences.MultiViewSequence], max_frames: int = MAX_FRAMES
+) -> Observations:
     """Collects the points that two or more views saw, frames evenly spaced.
 
     Args:
         clips: Recordings by one rig, whose cameras did not move.
-        choice: Which detections are used.
+        max_frames: So many are used at most.
 
     Raises:
         ValueError: If there is no clip.
         RecordingError: If clips have other cameras, or no frame shows a point to two views.
     """
     _require_one_rig(clips)
-    joints = np.array([skeletons.H36M_17.joints.index(name) for name in choice.joints])
+    joints = np.array([skeletons.H36M_17.joints.index(name) for name in LIMBS])
     keypoints_2d = np.concatenate([clip.keypoints_2d[:, :, joints] for clip in clips], axis=1)
     confidence = np.concatenate([clip.confidence[:, :, joints] for clip in clips], axis=1)
-    weights = np.where(confidence > choice.min_confidence, confidence, 0.0)
+    weights = np.where(confidence > MIN_CONFIDENCE, confidence, 0.0)
     is_shared = np.count_nonzero(weights, axis=0) >= 2
     frames = np.flatnonzero(is_shared.any(axis=-1))
     if not len(frames):
-        rule = f"be above {choice.min_confidence} for a joint in two views at once"
+        rule = f"be above {MIN_CONFIDENCE} for a joint in two views at once"
         raise errors.RecordingError(f"Clip {clips[0].name!r}", "confidence", rule, "none")
-    if len(frames) > choice.max_frames:
-        frames = frames[np.linspace(0, len(frames) - 1, choice.max_frames).round().astype(int)]
+    if len(frames) > max_frames:
+        frames = frames[np.linspace(0, len(frames) - 1, max_frames).round().astype(int)]
     frame, joint = np.nonzero(is_shared[frames])
     frame = frames[frame]
     return Observations(
@@ -116,8 +95,7 @@ def gather(clips: Sequence[sequences.MultiViewSequence], choice: Choice) -> Obse
 
 
 def _require_one_rig(clips: Sequence[sequences.MultiViewSequence]) -> None:
-    if not clips:
-        raise ValueError("`clips` must hold one clip or more. Received: none.")
+    errors.require(bool(clips), "clips", "hold one clip or more", "none")
     first = clips[0]
     for clip in clips[1:]:
         same = np.array_equal(clip.camera.intrinsics, first.camera.intrinsics)
@@ -165,7 +143,7 @@ def errors_px(
 
 # Recordings to calibrate a rig from, whose extrinsics may be unknown.
 
-_MAX_FRAMES = 1000
+_MAX_CLIP_FRAMES = 1000
 
 
 class Recordings(NamedTuple):
@@ -231,6 +209,6 @@ def _placed(rig: calibrations.Calibration) -> cameras.Camera:
 
 
 def _thinned(clip: sequences.MultiViewSequence) -> sequences.MultiViewSequence:
-    if clip.num_frames <= _MAX_FRAMES:
+    if clip.num_frames <= _MAX_CLIP_FRAMES:
         return clip
-    return clip.frames(np.linspace(0, clip.num_frames - 1, _MAX_FRAMES).round().astype(int))
+    return clip.frames(np.linspace(0, clip.num_frames - 1, _MAX_CLIP_FRAMES).round().astype(int))

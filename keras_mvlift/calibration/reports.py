@@ -69,7 +69,7 @@ def compare(
     before: cameras.Camera,
     after: cameras.Camera,
     seen: observations.Observations,
-    choice: observations.Choice,
+    max_frames: int,
 ) -> Report:
     """Compares a rig before and after, in one world.
 
@@ -78,7 +78,7 @@ def compare(
         before: The rig as it was, fields `[V, ...]`.
         after: The rig as it is.
         seen: What the rig saw.
-        choice: Which of it the calibration used.
+        max_frames: How many frames of it the calibration used at most.
     """
     errors_before, errors_after = (observations.errors_px(rig, seen) for rig in (before, after))
     moved, turned = differences(after, before)
@@ -101,7 +101,7 @@ def compare(
         turned_degrees=float(np.degrees(np.sqrt(np.mean(np.square(turned))))),
     )
     num_frames = len(np.unique(seen.frame))
-    num_used = min(choice.max_frames, num_frames)
+    num_used = min(max_frames, num_frames)
     return Report(num_frames=num_frames, num_frames_used=num_used, cameras=each, all=together)
 
 

@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from rich import box, console, table
+from rich import console
 
 from keras_mvlift.calibration import extrinsics, observations, reports
 from keras_mvlift.datasets import sequences
@@ -19,6 +19,7 @@ from keras_mvlift.datasets.rigs import calibration_files
 from keras_mvlift.diagnosis import findings, moments, verdicts
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.geometry import cameras
+from keras_mvlift.visualization import tables
 
 
 def run(options: argparse.Namespace) -> int:
@@ -109,7 +110,7 @@ def render(report: reports.Report) -> str:
         *("\ncamera", "before\nmean px", "before\nmedian px", "after\nmean px", "after\nmedian px"),
         *("moved\nm", "turned\ndegrees"),
     )
-    grid = table.Table(box=box.ASCII_DOUBLE_HEAD, show_edge=False, pad_edge=False)
+    grid = tables.plain_table()
     for index, column in enumerate(columns):
         grid.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
     for camera in (*report.cameras, report.all):

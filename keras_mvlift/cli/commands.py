@@ -4,7 +4,7 @@ import argparse
 import json
 import pathlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from keras_mvlift import configs, errors
 from keras_mvlift.cli import arguments, export, lift_options, lift_output
@@ -49,41 +49,42 @@ class Command(NamedTuple):
         examples: Two command lines, without the program's name.
         add_arguments: Adds its arguments to a parser.
         check: Refuses what cannot be done, by `ValueError` or `OSError`.
+        module: What has `run`, where it is of another name.
     """
 
     purpose: str
     examples: tuple[str, str]
     add_arguments: Callable[[argparse.ArgumentParser], None]
     check: Callable[[argparse.Namespace], None]
+    module: str = ""
+
+
+def _path(parser: Any, name: str, told: str, **more: Any) -> None:
+    parser.add_argument(name, type=pathlib.Path, help=told, **more)
+
+
+def _number(parser: Any, name: str, told: str, **more: Any) -> None:
+    parser.add_argument(name, **{"type": int, "metavar": "N", "help": told} | more)
+
+
+def _words(parser: Any, name: str, word: str, told: str, **more: Any) -> None:
+    parser.add_argument(name, nargs="+", metavar=word, help=told, **more)
 
 
 def _add_adapt(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", help=_RECORDING)
-    parser.add_argument(
-        "--model",
-        default="studio",
-        help=f"The model to start from: {arguments.MODEL}. The default is %(default)s.",
-    )
-    parser.add_argument(
-        "--output", type=pathlib.Path, required=True, help="The folder to make for the new model."
-    )
+    told = f"The model to start from: {arguments.MODEL}. The default is %(default)s."
+    parser.add_argument("--model", default="studio", help=told)
+    _path(parser, "--output", "The folder to make for the new model.", required=True)
     _add_source(parser)
     parser.add_argument("--source-options", default="{}", metavar="JSON", help=_SOURCE_OPTIONS)
-    parser.add_argument(
-        "--leave-out",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="Clips or people that are not looked at, to test on. A rig's test clips never are.",
-    )
+    told = "Clips or people that are not looked at, to test on. A rig's test clips never are."
+    _words(parser, "--leave-out", "NAME", told, default=[])
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--source",
-        metavar="KIND",
-        help=f"Read PATH as one of {', '.join(SOURCES)}. By default its files tell.",
-    )
+    told = f"Read PATH as one of {', '.join(SOURCES)}. By default its files tell."
+    parser.add_argument("--source", metavar="KIND", help=told)
 
 
 def _check_adapt(options: argparse.Namespace) -> None:
@@ -108,22 +109,15 @@ def _require_object(name: str, text: str) -> None:
 
 
 def _add_calibrate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=pathlib.Path, help="A rig.yaml, or the folder of a recording.")
-    parser.add_argument(
-        "--output", type=pathlib.Path, required=True, help="The TOML file to write."
-    )
+    _path(parser, "path", "A rig.yaml, or the folder of a recording.")
+    _path(parser, "--output", "The TOML file to write.", required=True)
     task = parser.add_mutually_exclusive_group(required=True)
-    task.add_argument(
-        "--refine", action="store_true", help="Start from the places that the calibration tells."
-    )
-    task.add_argument(
-        "--distance",
-        nargs=3,
-        action="append",
-        metavar=("CAMERA", "CAMERA", "METERS"),
-        help="Start from nothing but this distance between two cameras. It may be given again.",
-    )
-    parser.add_argument("--report", type=pathlib.Path, help="The JSON file for the errors.")
+    told = "Start from the places that the calibration tells."
+    task.add_argument("--refine", action="store_true", help=told)
+    told = "Start from nothing but this distance between two cameras. It may be given again."
+    names = ("CAMERA", "CAMERA", "METERS")
+    task.add_argument("--distance", nargs=3, action="append", metavar=names, help=told)
+    _path(parser, "--report", "The JSON file for the errors.")
     parser.add_argument("--force", action="store_true", help=_FORCE)
 
 
@@ -142,24 +136,12 @@ def _check_calibrate(options: argparse.Namespace) -> None:
 def _add_check_rig(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", help=_RECORDING)
     _add_source(parser)
-    parser.add_argument(
-        "--calibration",
-        metavar="FILE",
-        help="Check this calibration instead, as `keras-mvlift calibrate` writes it.",
-    )
-    parser.add_argument(
-        "--json", type=pathlib.Path, metavar="FILE", help="Write the figures to this file."
-    )
-    parser.add_argument(
-        "--html", type=pathlib.Path, metavar="FILE", help="Write a page with plots to this file."
-    )
-    parser.add_argument(
-        "--max-frames",
-        type=int,
-        default=MAX_FRAMES,
-        metavar="N",
-        help="Look at so many frames. The default is %(default)s.",
-    )
+    told = "Check this calibration instead, as `keras-mvlift calibrate` writes it."
+    parser.add_argument("--calibration", metavar="FILE", help=told)
+    _path(parser, "--json", "Write the figures to this file.", metavar="FILE")
+    _path(parser, "--html", "Write a page with plots to this file.", metavar="FILE")
+    told = "Look at so many frames. The default is %(default)s."
+    _number(parser, "--max-frames", told, default=MAX_FRAMES)
 
 
 def _check_check_rig(options: argparse.Namespace) -> None:
@@ -171,43 +153,26 @@ def _check_check_rig(options: argparse.Namespace) -> None:
 
 
 def _add_experiments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--profile",
-        choices=PROFILES,
-        default="quick",
-        help="How large the runs are: minutes, some hours or days on two cores, or long, a few "
-        "rows for a GPU. The default is %(default)s.",
+    told = (
+        "How large the runs are: minutes, some hours or days on two cores, or long, a few rows for "
+        "a GPU. The default is %(default)s."
     )
-    parser.add_argument(
-        "--motions", nargs="+", default=[], metavar="FILE", help="Recorded motions as .npz files."
-    )
+    parser.add_argument("--profile", choices=PROFILES, default="quick", help=told)
+    _words(parser, "--motions", "FILE", "Recorded motions as .npz files.", default=[])
     for prefix, what in (("", "Recordings"), ("test-", "Other recordings, for another rig's rows")):
+        kinds = f"What they are: {', '.join(SOURCES)}."
         parser.add_argument(f"--{prefix}data-root", metavar="PATH", help=f"{what}.")
-        parser.add_argument(
-            f"--{prefix}source", metavar="KIND", help=f"What they are: {', '.join(SOURCES)}."
-        )
-        parser.add_argument(
-            f"--{prefix}source-options", default="{}", metavar="JSON", help=_SOURCE_OPTIONS
-        )
-    parser.add_argument(
-        "--only", nargs="+", metavar="TABLE", help="Some tables. By default all of the profile."
-    )
-    parser.add_argument("--rows", nargs="+", metavar="ROW", help="Some rows, by their whole names.")
-    parser.add_argument(
-        "--steps", type=int, metavar="N", help="Steps of training, in place of the profile's."
-    )
-    parser.add_argument(
-        "--width", type=int, metavar="N", help="Units of a layer, in place of the profile's."
-    )
-    parser.add_argument(
-        "--precision", choices=configs.PRECISIONS, help="In what layers multiply, float32 or half."
-    )
-    parser.add_argument(
-        "--seeds", nargs="+", type=int, metavar="N", help="Run each row once for each seed."
-    )
-    parser.add_argument(
-        "--output", type=pathlib.Path, help="A folder. By default output/experiments/PROFILE."
-    )
+        parser.add_argument(f"--{prefix}source", metavar="KIND", help=kinds)
+        options = f"--{prefix}source-options"
+        parser.add_argument(options, default="{}", metavar="JSON", help=_SOURCE_OPTIONS)
+    _words(parser, "--only", "TABLE", "Some tables. By default all of the profile.")
+    _words(parser, "--rows", "ROW", "Some rows, by their whole names.")
+    _number(parser, "--steps", "Steps of training, in place of the profile's.")
+    _number(parser, "--width", "Units of a layer, in place of the profile's.")
+    told = "In what layers multiply, float32 or half."
+    parser.add_argument("--precision", choices=configs.PRECISIONS, help=told)
+    _number(parser, "--seeds", "Run each row once for each seed.", nargs="+")
+    _path(parser, "--output", "A folder. By default output/experiments/PROFILE.")
     parser.add_argument("--list", action="store_true", help="Name the tables and their rows.")
 
 
@@ -224,9 +189,7 @@ def _check_experiments(options: argparse.Namespace) -> None:
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help=f"The model: {arguments.MODEL}.")
     parser.add_argument("--format", choices=export.FORMATS, required=True, help="What to write.")
-    parser.add_argument(
-        "--output", type=pathlib.Path, required=True, help="The file, .onnx or .tflite."
-    )
+    _path(parser, "--output", "The file, .onnx or .tflite.", required=True)
     parser.add_argument("--force", action="store_true", help=_FORCE)
 
 
@@ -237,24 +200,15 @@ def _check_export(options: argparse.Namespace) -> None:
 
 
 def _add_rollout(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=pathlib.Path, help="The model config of the server.")
+    _path(parser, "config", "The model config of the server.")
     moves = " ".join(f"{name}: {purpose}." for name, purpose in _MOVES.items())
     parser.add_argument("move", choices=_MOVES, help=f"What to do. {moves}")
-    parser.add_argument(
-        "version", type=int, nargs="?", help="The number of a version, with start and try."
-    )
-    parser.add_argument(
-        "--server",
-        metavar="ADDRESS",
-        help="Wait for this server to follow, grpc://HOST[:PORT] or http://HOST[:PORT].",
-    )
-    parser.add_argument(
-        "--wait",
-        type=float,
-        default=WAIT,
-        metavar="SECONDS",
-        help="Wait for at most so long. The default is %(default)s.",
-    )
+    told = "The number of a version, with start and try."
+    _number(parser, "version", told, nargs="?", metavar="version")
+    told = "Wait for this server to follow, grpc://HOST[:PORT] or http://HOST[:PORT]."
+    parser.add_argument("--server", metavar="ADDRESS", help=told)
+    told = "Wait for at most so long. The default is %(default)g."
+    _number(parser, "--wait", told, type=float, metavar="SECONDS", default=WAIT)
 
 
 def _check_rollout(options: argparse.Namespace) -> None:
@@ -270,19 +224,11 @@ def _check_rollout(options: argparse.Namespace) -> None:
 
 def _add_simulate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", choices=SIMULATED, help="The data set to write.")
-    parser.add_argument("out", type=pathlib.Path, help="An empty folder, or one to be made.")
-    parser.add_argument(
-        "--subjects", nargs="+", metavar="NAME", help="Some subjects. By default there are all."
-    )
-    parser.add_argument(
-        "--takes", type=int, metavar="N", help="Takes of each subject. By default there are all."
-    )
-    parser.add_argument(
-        "--frames", type=int, metavar="N", help="Frames of each take. By default some hundreds."
-    )
-    parser.add_argument(
-        "--seed", type=int, metavar="N", help="The seed of all that is random. By default 0."
-    )
+    _path(parser, "out", "An empty folder, or one to be made.")
+    _words(parser, "--subjects", "NAME", "Some subjects. By default there are all.")
+    _number(parser, "--takes", "Takes of each subject. By default there are all.")
+    _number(parser, "--frames", "Frames of each take. By default some hundreds.")
+    _number(parser, "--seed", "The seed of all that is random. By default 0.")
 
 
 def _check_simulate(options: argparse.Namespace) -> None:
@@ -291,25 +237,60 @@ def _check_simulate(options: argparse.Namespace) -> None:
         raise FileExistsError(f"`out` must be an empty folder or not there. Received: {out}.")
 
 
+DATA_ROOT = (
+    "A folder of Human3.6M, MPI-INF-3DHP, AIST++ or Pose2Sim, or a rig.yaml. By default the "
+    "recording that comes with the demo."
+)
+
+
+def add_training(parser: argparse.ArgumentParser, joint: str = "-") -> None:
+    """Adds what a run of the pipeline can be told beside its data.
+
+    Args:
+        parser: Takes the options.
+        joint: What stands between the words of a name: names of TFX's parameters have `_`.
+    """
+    told = "All that a run writes lies in FOLDER/<name of the pipeline>. By default output/."
+    _path(parser, f"--output{joint}root", told, metavar="FOLDER")
+    told = (
+        "The way to train: `paper`, on view pairs by eqs. (6) and (7) alone, or `default`, which "
+        "goes beyond the paper. By default what the settings say, else `default`."
+    )
+    parser.add_argument("--preset", choices=("default", "paper"), help=told)
+    _number(parser, f"--num{joint}epochs", "Epochs of the second stage.")
+    _number(parser, "--seed", "The seed of all that is drawn.")
+    told = "Settings as YAML, TOML or JSON. docs/settings.md says what it may hold."
+    _path(parser, "--settings", told, metavar="FILE")
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data_root", nargs="?", help=DATA_ROOT)
+    add_training(parser)
+
+
+def _check_train(options: argparse.Namespace) -> None:
+    # With numbered recordings it is a pattern.
+    if options.data_root and "{" not in options.data_root:
+        arguments.require_there("data_root", options.data_root)
+    arguments.require_there("settings", options.settings)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    told = (
+        "What is shown. show: what `keras-mvlift train` does with the same options. presets: what "
+        "there is to start from. schema: what a file may hold, as a JSON schema."
+    )
+    parser.add_argument("what", choices=("show", "presets", "schema"), help=told)
+    _add_train(parser)
+
+
 def _add_view(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "result", type=pathlib.Path, help="Poses as .json or .npz, as `keras-mvlift lift` wrote."
-    )
-    parser.add_argument(
-        "--output", type=pathlib.Path, metavar="PAGE", help="The page. By default beside RESULT."
-    )
+    _path(parser, "result", "Poses as .json or .npz, as `keras-mvlift lift` wrote.")
+    _path(parser, "--output", "The page. By default beside RESULT.", metavar="PAGE")
     parser.add_argument("--open", action="store_true", help="Show the page in the browser.")
-    parser.add_argument(
-        "--compare",
-        nargs="+",
-        type=pathlib.Path,
-        default=[],
-        metavar="OTHER",
-        help="Results to show with it, such as those of another model.",
-    )
-    parser.add_argument(
-        "--reference", type=pathlib.Path, metavar="FILE", help="Known poses to judge them by."
-    )
+    told = "Results to show with it, such as those of another model."
+    _words(parser, "--compare", "OTHER", told, type=pathlib.Path, default=[])
+    _path(parser, "--reference", "Known poses to judge them by.", metavar="FILE")
 
 
 def _check_view(options: argparse.Namespace) -> None:
@@ -379,11 +360,25 @@ COMMANDS = {
         _add_rollout,
         _check_rollout,
     ),
+    "settings": Command(
+        "Shows what the pipeline is told.",
+        ("settings show my_rig --preset paper", "settings schema"),
+        _add_settings,
+        _check_train,
+        module="pipeline",
+    ),
     "simulate": Command(
         "Writes a simulated release of a data set.",
         ("simulate human36m OUT", "simulate aistpp OUT --subjects d04 d06 --takes 2 --frames 100"),
         _add_simulate,
         _check_simulate,
+    ),
+    "train": Command(
+        "Trains on a recording by the pipeline, as `tfx run create` does.",
+        ("train my_rig", "train my_rig --settings settings.yaml --num-epochs 60 --seed 1"),
+        _add_train,
+        _check_train,
+        module="pipeline",
     ),
     "view": Command(
         "Shows lifted poses as a page to turn and play.",

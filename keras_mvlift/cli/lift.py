@@ -61,7 +61,9 @@ def _run(options: argparse.Namespace) -> None:
         space=options.space,
         frame_rate=options.frame_rate,
         max_gap=0.0 if options.no_bridge else smoothing.MAX_GAP,
-        one_euro=smoothing.OneEuro() if options.smooth else None,
+        smoother=smoothing.Butterworth() if options.smooth else None,
+        height=options.height,
+        is_steady=not options.no_steady,
         progress=lift_input.progress("lift"),
     )
     clip = dataclasses.replace(clip, about={"model": options.server or options.model, **clip.about})
@@ -70,7 +72,7 @@ def _run(options: argparse.Namespace) -> None:
         clip, lines = lift_output.with_reference(clip, options.reference, viewpoint)
     for path in lift_output.write(clip, options, video):
         print(errors.visible(f"{path}: {lift_output.summary(clip)}"))
-    for line in (*tracks.notes, *lines):
+    for line in (*tracks.notes, *lift_output.sizes(clip), *lines):
         print(errors.visible(line))
 
 

@@ -103,7 +103,23 @@ def _add_result(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="Leave joints out that were not seen for a few frames, instead of joining the ends.",
     )
-    group.add_argument("--smooth", action="store_true", help="Smooth over time (One-Euro).")
+    group.add_argument(
+        "--smooth",
+        action="store_true",
+        help="Smooth over time, without delay (Butterworth, 4 Hz).",
+    )
+    group.add_argument(
+        "--height",
+        type=float,
+        nargs="+",
+        metavar="METERS",
+        help="How tall people are, one number for all or one for each; scales poses and places.",
+    )
+    group.add_argument(
+        "--no-steady",
+        action="store_true",
+        help="Leave sizes and distances as each frame has them, instead of one size for all.",
+    )
     group.add_argument(
         "--reference",
         type=pathlib.Path,

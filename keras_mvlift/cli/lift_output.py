@@ -6,6 +6,7 @@ import importlib
 import pathlib
 from typing import TYPE_CHECKING, Any
 
+from keras_mvlift import errors
 from keras_mvlift.cli import arguments, lift_input, lift_options
 from keras_mvlift.lifting import pose_clip, viewpoints
 
@@ -33,6 +34,8 @@ def check(options: argparse.Namespace) -> None:
         other = taken.setdefault(path.absolute(), name)
         if other != name:
             raise ValueError(f"`{name}` must be another file than the {other}. Received: {path}.")
+    if options.frame_rate is not None and not options.frame_rate > 0:
+        raise errors.ArgumentError("frame_rate", "be a number above 0", options.frame_rate)
     if options.images is not None and options.images < 0:
         raise ValueError(f"`images` must be at least 0. Received: {options.images}.")
     if options.reference is not None and not options.reference.is_file():
@@ -127,6 +130,16 @@ def _numbers(errors: "reference_poses.Errors") -> str:
     if errors.mpjpe_mm is None:
         return f"{after}; for MPJPE the camera's place must be known"
     return f"MPJPE {errors.mpjpe_mm:.1f} mm (pelvis on pelvis), {after}"
+
+
+def sizes(clip: pose_clip.PoseClip) -> list[str]:
+    """Says how tall people are, and by how much that changed from frame to frame as lifted."""
+    statures, spreads = (clip.about.get(name, {}) for name in ("stature", "stature_spread"))
+    return [
+        f"{name}: {stature:.2f} m tall, as lifted within {spreads[name]:.0%} from frame to frame"
+        for name, stature in statures.items()
+        if stature is not None and spreads[name] is not None
+    ]
 
 
 def summary(clip: pose_clip.PoseClip) -> str:

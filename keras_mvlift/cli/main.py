@@ -26,8 +26,10 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=version, help="Show it.")
     known = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in commands.COMMANDS.items():
-        about = {"help": command.purpose, "description": command.purpose}
-        command.add_arguments(known.add_parser(name, examples=command.examples, **about))
+        purpose, examples = command.purpose, command.examples
+        command.add_arguments(
+            known.add_parser(name, help=purpose, description=purpose, examples=examples)
+        )
     return parser.parse_args(words)
 
 
@@ -39,8 +41,9 @@ def main(words: list[str] | None = None) -> int:
     with warnings.catch_warnings():
         _show_warnings_of_input(options.command)
         try:
-            commands.COMMANDS[options.command].check(options)
-            return _module(options.command).run(options)
+            command = commands.COMMANDS[options.command]
+            command.check(options)
+            return _module(command.module or options.command).run(options)
         except ModuleNotFoundError as error:
             told = extras.advice(error, options.command)
             if told is None:

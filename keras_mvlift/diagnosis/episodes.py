@@ -372,7 +372,7 @@ def offsets_over_time(
     """Follows a camera's time offset through the recording.
 
     Returns:
-        The offset in each frame `[T]`, frames, positive where the camera is late; at the start
+        The offset in each frame `[T]`, frames, positive where the camera is late; that at the start
         and at the end of the recording; and the seconds between these.
     """
     members = ~seen.is_off & (np.arange(footage.num_views) != view)[:, np.newaxis]

@@ -23,13 +23,13 @@ class Finding:
     """
 
     name: str
-    severity: str
+    severity: str = WARNING
     cameras: tuple[str, ...]
     sentence: str
     remedy: str
     before: float
-    after: float | None
-    unit: str
+    after: float | None = None
+    unit: str = ""
     details: dict[str, object] = dataclasses.field(default_factory=dict)
 
 

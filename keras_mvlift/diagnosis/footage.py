@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_mvlift.datasets import sequences
+from keras_mvlift.diagnosis import findings
 from keras_mvlift.geometry import cameras
 
 MIN_CONFIDENCE = 0.3
@@ -106,6 +107,14 @@ class Footage:
             self.person_size[image] / chosen.intrinsics[:, 0, 0],
         )
 
+    def named(self, is_in: np.ndarray) -> tuple[str, ...]:
+        """Returns the names of the chosen cameras, `[V]` bool."""
+        return tuple(np.array(self.camera_names)[is_in].tolist())
+
+    def listed(self, is_in: np.ndarray) -> str:
+        """Writes the names of the chosen cameras, `[V]` bool, as part of a sentence."""
+        return findings.listed(self.named(is_in), self.camera_names)
+
     def replace_camera(self, **fields: np.ndarray) -> "Footage":
         """Returns the footage with other intrinsics, rotations or centers."""
         return dataclasses.replace(self, camera=self.camera._replace(**fields))
@@ -156,10 +165,6 @@ class Footage:
         """Takes no notice of the views `[V, T]` that are left out."""
         confidence = np.where(left_out[..., np.newaxis], 0.0, self.confidence)
         return dataclasses.replace(self, confidence=confidence)
-
-    def head(self, max_frames: int) -> "Footage":
-        """Takes no more than so many frames, the first ones."""
-        return self.frames(np.arange(min(max_frames, self.num_frames)))
 
     def thinned(self, max_frames: int) -> "Footage":
         """Takes no more than so many frames, evenly spread."""

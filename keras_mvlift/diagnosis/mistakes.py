@@ -116,29 +116,19 @@ CALIBRATION_MISTAKES = (
         "Multiply the rotation from the left by diag(1, -1, -1).",
         _opengl_axes,
     ),
-    Mistake(
-        "millimeters_for_meters",
-        "millimeters were taken for meters",
-        "Divide the positions by 1000.",
-        _scaled(1e-3),
-    ),
-    Mistake(
-        "centimeters_for_meters",
-        "centimeters were taken for meters",
-        "Divide the positions by 100.",
-        _scaled(1e-2),
-    ),
-    Mistake(
-        "meters_for_millimeters",
-        "meters were taken for millimeters",
-        "Multiply the positions by 1000.",
-        _scaled(1e3),
-    ),
-    Mistake(
-        "meters_for_centimeters",
-        "meters were taken for centimeters",
-        "Multiply the positions by 100.",
-        _scaled(1e2),
+    *(
+        Mistake(
+            f"{was}_for_{read}",
+            f"{was} were taken for {read}",
+            f"Multiply the positions by {factor:g}.",
+            _scaled(factor),
+        )
+        for was, read, factor in (
+            ("millimeters", "meters", 1e-3),
+            ("centimeters", "meters", 1e-2),
+            ("meters", "millimeters", 1e3),
+            ("meters", "centimeters", 1e2),
+        )
     ),
 )
 
@@ -377,7 +367,7 @@ def undo_lens(footage: footages.Footage) -> footages.Footage:
 
 def lens_shares(footage: footages.Footage) -> LensShares:
     """Estimates the shares of all cameras together, from signed epipolar residuals."""
-    footage = footage.head(_MAX_LENS_FRAMES)
+    footage = footage.frames(np.arange(min(_MAX_LENS_FRAMES, footage.num_frames)))
     undone = undo_lens(footage)
     bend = np.linalg.norm(undone.keypoints_2d - footage.keypoints_2d, axis=-1)
     bend = bend.reshape(footage.num_views, -1) / footage.person_size[:, np.newaxis]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.diagnosis import findings, residuals, verdicts
 from keras_mvlift.diagnosis import footage as footages
@@ -99,12 +99,13 @@ def check(
         ValueError: If there is no clip, one without frames or with one camera, or `max_frames`
             is not positive.
     """
-    if not clips or any(clip.num_frames == 0 for clip in clips):
-        raise ValueError("`clips` must hold at least one clip, each with frames.")
-    if min(clip.num_views for clip in clips) < 2:
-        raise ValueError("`clips` must have two or more cameras each.")
-    if max_frames < 1:
-        raise ValueError(f"`max_frames` must be positive. Received: {max_frames}.")
+    holds = bool(clips) and all(clip.num_frames for clip in clips)
+    errors.require(
+        holds, "clips", "hold at least one clip, each with frames", f"{len(clips)} clips"
+    )
+    fewest = min(clip.num_views for clip in clips)
+    errors.require(fewest >= 2, "clips", "have two or more cameras each", fewest)
+    errors.require(max_frames >= 1, "max_frames", "be positive", max_frames)
     reports = [_check(group, max_frames, up) for group in footages.rigs(clips)]
     if readings and any(_asymmetry(each) > MAX_ASYMMETRY for each in reports):
         for name, read in readings.items():
@@ -213,7 +214,7 @@ def _camera(footage: footages.Footage, measured: Measures, view: int) -> dict[st
     return {
         "reprojection_px": spread(measured.error[view]),
         "leave_one_out_px": spread(measured.left_out_error[view]),
-        "epipolar_px": _median(measured.pair_error[view]),
+        "epipolar_px": spread(measured.pair_error[view])["median"],
         "bias_px": measured.bias[view].tolist(),
         "mean_confidence": _mean(confidence[confidence > 0]),
         "nobody_share": float(measured.nobody[view]),
@@ -243,11 +244,6 @@ def spread(error: np.ndarray) -> dict[str, float | None]:
     if not len(known):
         return {"median": None, "p90": None}
     return {"median": float(np.median(known)), "p90": float(np.percentile(known, 90))}
-
-
-def _median(values: np.ndarray) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else None
 
 
 def _mean(values: np.ndarray) -> float | None:

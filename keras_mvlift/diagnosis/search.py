@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift.diagnosis import findings, mistakes, residuals
 from keras_mvlift.diagnosis import footage as footages
+from keras_mvlift.diagnosis import mistakes, residuals
 
 TRIAL_FRAMES = 120
 """Frames, evenly spread, on which causes are tried."""
@@ -103,11 +103,6 @@ def likeliest(footage: footages.Footage) -> Candidate:
     return max(tied, key=rank)
 
 
-def _listed(footage: footages.Footage, is_in: np.ndarray) -> str:
-    names = tuple(np.array(footage.camera_names)[is_in].tolist())
-    return findings.listed(names, footage.camera_names)
-
-
 def _undo(
     mistake: mistakes.Mistake, is_in: np.ndarray, footage: footages.Footage
 ) -> footages.Footage:
@@ -119,7 +114,7 @@ def _all(footage: footages.Footage, trial: footages.Footage) -> Iterator[Candida
         for suspicion in find(trial, mistake, _TIE):
             yield Candidate(
                 mistake.name,
-                f"In {_listed(footage, suspicion.is_in)} {mistake.cause}",
+                f"In {footage.listed(suspicion.is_in)} {mistake.cause}",
                 mistake.remedy,
                 suspicion.is_in,
                 functools.partial(_undo, mistake, suspicion.is_in),

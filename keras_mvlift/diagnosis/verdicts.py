@@ -131,7 +131,6 @@ def _named(
 ) -> findings.Finding:
     size = float(np.median(footage.person_size))
     before, after = (size * _residual(part, candidate.is_in) for part in (footage, corrected))
-    names = tuple(np.array(footage.camera_names)[candidate.is_in].tolist())
     at_least = "at least " if before >= 0.99 * size * diagnosis_residuals.CAP else ""
     sentence = (
         f"{candidate.cause}. Undoing it brings the epipolar error down from "
@@ -140,7 +139,7 @@ def _named(
     return findings.Finding(
         name=candidate.name,
         severity=findings.ERROR,
-        cameras=names,
+        cameras=footage.named(candidate.is_in),
         sentence=sentence,
         remedy=candidate.remedy,
         before=before,
@@ -181,7 +180,6 @@ def _lens(footage: footages.Footage) -> Checked:
     if not is_in.any() or _worst(footage) > AGREEMENT:
         return
     corrected = footage.mixed(mistakes.undo_lens(footage), is_in)
-    names = tuple(np.array(footage.camera_names)[is_in].tolist())
     before, after = (
         float(np.mean(part.share[is_in])) for part in (estimate, mistakes.lens_shares(corrected))
     )
@@ -190,9 +188,9 @@ def _lens(footage: footages.Footage) -> Checked:
         findings.Finding(
             name="distortion_removed_twice",
             severity=findings.ERROR,
-            cameras=names,
+            cameras=footage.named(is_in),
             sentence=(
-                f"In {findings.listed(names, footage.camera_names)} lens distortion was removed "
+                f"In {footage.listed(is_in)} lens distortion was removed "
                 "twice: the detections are in images already undistorted. The cameras agree best "
                 f"without {before:.0%} (give or take {uncertainty:.0%}) of the correction."
             ),
@@ -224,7 +222,6 @@ def _sides(footage: footages.Footage) -> Checked:
             remedy="Check the joint order of the detections.",
             before=look.facing,
             after=after,
-            unit="",
         ),
         swapped,
     )
@@ -280,7 +277,6 @@ def _up(footage: footages.Footage, up: str) -> list[findings.Finding]:
     return [
         findings.Finding(
             name="up_is_wrong",
-            severity=findings.WARNING,
             cameras=footage.camera_names,
             sentence=f"With {up} up people are {pose}: their heads lie along {right} from their "
             "feet.",
@@ -358,21 +354,19 @@ def _scattered(footage: footages.Footage) -> list[findings.Finding]:
     size = footage.person_size
     is_far = known & (error > MAX_FAR[0] * size[:, np.newaxis, np.newaxis])
     share = is_far.sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1)
-    names = tuple(np.array(footage.camera_names)[share > MAX_FAR[1]].tolist())
-    if not names:
+    is_in = share > MAX_FAR[1]
+    if not is_in.any():
         return []
     worst = int(share.argmax())
     return [
         findings.Finding(
             name="joints_scattered",
-            severity=findings.WARNING,
-            cameras=names,
-            sentence=f"In {findings.listed(names, footage.camera_names)} many joints are nowhere "
+            cameras=footage.named(is_in),
+            sentence=f"In {footage.listed(is_in)} many joints are nowhere "
             f"near where the cameras together put them: {share[worst]:.0%} of those of "
             f"{footage.camera_names[worst]} are off by more than {MAX_FAR[0]:.0%} of the person.",
             remedy="Look at the detections: joints that were not found must have confidence 0.",
             before=float(share[worst]),
-            after=None,
             unit="share of joints",
         )
     ]
@@ -393,7 +387,6 @@ def _nothing_shared(footage: footages.Footage) -> findings.Finding:
         sentence="No two cameras ever saw the same joint in the same frame.",
         remedy="Check that the recordings belong together, and their frame numbers.",
         before=0.0,
-        after=None,
         unit="joints",
     )
 
@@ -404,21 +397,19 @@ def _unexplained(footage: footages.Footage, residuals: np.ndarray) -> findings.F
     # Cameras that agree with none of the others, or all of them.
     is_off = np.nanmin(residuals, axis=-1) > np.nanmax(residuals) / 4
     is_off = is_off if is_off.any() else mean >= mean.max() * 0.99
-    names = tuple(np.array(footage.camera_names)[is_off].tolist())
     worst = float(residuals[first, second] * np.median(footage.person_size))
     pair = f"{footage.camera_names[first]} and {footage.camera_names[second]}"
     return findings.Finding(
         name="unexplained",
         severity=findings.ERROR,
-        cameras=names,
+        cameras=footage.named(is_off),
         sentence=(
             f"The cameras do not agree, and no single cause mends it: {pair} are {worst:.1f} px "
             f"off each other's epipolar lines. Most likely it is "
-            f"{findings.listed(names, footage.camera_names)}."
+            f"{footage.listed(is_off)}."
         ),
         remedy="Calibrate anew; check that all cameras show the same person.",
         before=worst,
-        after=None,
         unit="px",
     )
 
@@ -427,22 +418,19 @@ def _calibration_off(
     footage: footages.Footage, shift: np.ndarray, is_off: np.ndarray
 ) -> findings.Finding:
     length = np.linalg.norm(shift, axis=-1)
-    names = tuple(np.array(footage.camera_names)[is_off].tolist())
     told = " and ".join(
         f"about {length[view]:.0f} px in {footage.camera_names[view]}"
         for view in np.flatnonzero(is_off)
     )
     return findings.Finding(
         name="calibration_off",
-        severity=findings.WARNING,
-        cameras=names,
+        cameras=footage.named(is_off),
         sentence=(
             f"The calibration is off by {told}: there the person is seen beside where all "
             "cameras put them, always to the same side. No known mistake explains it."
         ),
         remedy="Refine the calibration: keras-mvlift calibrate --refine.",
         before=float(length[is_off].max()),
-        after=None,
         unit="px",
     )
 
@@ -451,7 +439,6 @@ def _noisy(footage: footages.Footage, residuals: np.ndarray) -> findings.Finding
     worst = float(np.nanmax(residuals) * np.median(footage.person_size))
     return findings.Finding(
         name="detections_noisy",
-        severity=findings.WARNING,
         cameras=footage.camera_names,
         sentence=(
             f"The cameras agree no better than {worst:.1f} px, without leaning to one side: the "
@@ -459,7 +446,6 @@ def _noisy(footage: footages.Footage, residuals: np.ndarray) -> findings.Finding
         ),
         remedy="Use a better detector, or refine the calibration.",
         before=worst,
-        after=None,
         unit="px",
     )
 
@@ -471,14 +457,11 @@ def _unsure(footage: footages.Footage) -> list[findings.Finding]:
     return [
         findings.Finding(
             name="detections_unsure",
-            severity=findings.WARNING,
             cameras=(footage.camera_names[view],),
             sentence=f"{footage.camera_names[view]} is unsure of what it sees: its mean "
             f"confidence is {mean[view]:.2f}.",
             remedy="Look at its images: light, sharpness, and how large the person is.",
             before=float(mean[view]),
-            after=None,
-            unit="",
         )
         for view in np.flatnonzero(mean < MIN_MEAN_CONFIDENCE)
     ]
@@ -489,14 +472,12 @@ def _lost(footage: footages.Footage) -> list[findings.Finding]:
     return [
         findings.Finding(
             name="frames_lost",
-            severity=findings.WARNING,
             cameras=(footage.camera_names[view],),
             sentence=f"{footage.camera_names[view]} loses {nobody[view] + too_few[view]:.0%} of "
             f"its frames: {nobody[view]:.0%} show nobody, {too_few[view]:.0%} fewer than "
             f"{MIN_JOINTS} joints.",
             remedy="Check that the person is in its picture, and the detector's settings.",
             before=float(nobody[view] + too_few[view]),
-            after=None,
             unit="share of frames",
         )
         for view in np.flatnonzero(nobody + too_few > MAX_LOST)

@@ -12,11 +12,16 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import configs, skeletons
+from keras_mvlift import configs, errors, skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.losses import reprojection
 from keras_mvlift.training import multi_view_lifter
+
+# Of the gradient penalty; Gulrajani et al.'s.
+_PENALTY_WEIGHT = 10.0
+# Radians by which skeletons lean, beside being turned about the vertical axis.
+_MAX_TILT = 0.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,8 +31,6 @@ class AdversarialOptions:
     Attributes:
         critic_weight: Weight of the critic's opinion beside eq. (2), pixels per meter.
         num_critic_steps: Steps of the critic per step of the lifter.
-        penalty_weight: Weight of the gradient penalty; Gulrajani et al.'s 10.
-        max_tilt: Radians by which skeletons lean, beside being turned about the vertical axis.
         distance: A name of `reprojection.DISTANCES`.
         least_depth: Meters, as of `cameras.project`.
         seed: Of the poses drawn, the turns, and the points of the penalty.
@@ -35,24 +38,14 @@ class AdversarialOptions:
 
     critic_weight: float = 300.0
     num_critic_steps: int = 2
-    penalty_weight: float = 10.0
-    max_tilt: float = 0.1
     distance: str = "norm"
     least_depth: float = configs.LEAST_DEPTH
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("critic_weight", 0), ("penalty_weight", 0), ("max_tilt", 0)):
-            if not getattr(self, name) >= least:
-                received = getattr(self, name)
-                raise ValueError(f"`{name}` must be at least {least}. Received: {received}.")
-        if not self.num_critic_steps >= 1:
-            raise ValueError(
-                f"`num_critic_steps` must be at least 1. Received: {self.num_critic_steps}."
-            )
-        if self.distance not in reprojection.DISTANCES:
-            known = ", ".join(reprojection.DISTANCES)
-            raise ValueError(f"`distance` must be one of {known}. Received: {self.distance!r}.")
+        configs.at_least("critic_weight", self.critic_weight, 0)
+        configs.at_least("num_critic_steps", self.num_critic_steps, 1)
+        errors.require_known("distance", self.distance, reprojection.DISTANCES)
 
 
 class AdversarialLifter(keras.Model):
@@ -86,9 +79,9 @@ class AdversarialLifter(keras.Model):
     ):
         super().__init__()
         unpaired_poses = tf.convert_to_tensor(unpaired_poses, tf.float32)
-        if unpaired_poses.shape.rank != 3 or 0 in unpaired_poses.shape:
-            received = unpaired_poses.shape
-            raise ValueError(f"`unpaired_poses` must have shape [M, J, 3]. Received: {received}.")
+        shape = unpaired_poses.shape
+        holds = shape.rank == 3 and 0 not in shape
+        errors.require(holds, "unpaired_poses", "have shape [M, J, 3]", shape)
         self.lifter, self.critic = lifter, critic
         self.unpaired_poses = unpaired_poses
         self.options = options or AdversarialOptions()
@@ -142,7 +135,7 @@ class AdversarialLifter(keras.Model):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(critic_loss(self.critic(real), self.critic(predicted)))
             penalty = tf.reduce_mean(gradient_penalty(self.critic, real, predicted, share))
-            total = loss + self.options.penalty_weight * penalty
+            total = loss + _PENALTY_WEIGHT * penalty
         gradients = tape.gradient(total, variables)
         self.critic_optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return {"critic": loss, "penalty": penalty}
@@ -163,7 +156,7 @@ class AdversarialLifter(keras.Model):
         return tf.gather(self.unpaired_poses, index)
 
     def _turned(self, upright: tf.Tensor) -> tf.Tensor:
-        return turned(upright, self._seed(), self.options.max_tilt)
+        return turned(upright, self._seed(), _MAX_TILT)
 
     def _seed(self) -> tf.Tensor:
         return self.generator.make_seeds(1)[:, 0]
@@ -217,14 +210,7 @@ class KinematicChains(keras.layers.Layer):
         return super().get_config() | {"bones": self.bones}
 
 
-def critic(
-    *,
-    seed: int,
-    width: int = 128,
-    num_blocks: int = 1,
-    skeleton: skeletons.Skeleton = skeletons.H36M_17,
-    name: str = "critic",
-) -> keras.Model:
+def critic(*, seed: int, width: int = 128) -> keras.Model:
     """Builds the critic: two ways of dense residual layers, on coordinates and on bones.
 
     It has no batch norm, which would make a skeleton's score depend on the others of its batch
@@ -234,13 +220,11 @@ def critic(
     Args:
         seed: Of the initial weights.
         width: Units of each dense layer.
-        num_blocks: Residual blocks of two dense layers in either way.
-        skeleton: The joints, with their bones.
-        name: Of the model.
 
     Returns:
         A model from root-relative skeletons `[B, J, 3]`, meters, upright axes, to scores `[B]`.
     """
+    skeleton = skeletons.H36M_17
     seeds = iter(range(seed * 1000, seed * 1000 + 1000))
 
     def dense(x: tf.Tensor, units: int = width) -> tf.Tensor:
@@ -252,27 +236,21 @@ def critic(
 
     def residual(x: tf.Tensor) -> tf.Tensor:
         x = activated(x)
-        for _ in range(num_blocks):
-            x = keras.layers.Add(dtype="float32")([x, activated(activated(x))])
-        return x
+        return keras.layers.Add(dtype="float32")([x, activated(activated(x))])
 
     pose = keras.Input((skeleton.num_joints, 3), name="root_relative_pose", dtype="float32")
     coordinates = residual(keras.layers.Flatten(dtype="float32")(pose))
     chains = residual(KinematicChains(skeleton.bones, dtype="float32")(pose))
     both = keras.layers.Concatenate(dtype="float32")([coordinates, chains])
     scores = dense(activated(both), units=1)
-    return keras.Model(pose, keras.layers.Reshape((), dtype="float32")(scores), name=name)
+    return keras.Model(pose, keras.layers.Reshape((), dtype="float32")(scores), name="critic")
 
 
 Critic = Callable[[tf.Tensor], tf.Tensor]
 
 
 def critic_loss(score_real: tf.Tensor, score_predicted: tf.Tensor) -> tf.Tensor:
-    """Computes what the critic minimizes: `D(predicted) - D(real)`, `[B]`, without the penalty.
-
-    References:
-        Gulrajani et al., Improved Training of Wasserstein GANs, NeurIPS 2017, eq. (3).
-    """
+    """Computes `D(predicted) - D(real)`, `[B]`: Gulrajani et al., eq. (3), without the penalty."""
     return score_predicted - score_real
 
 
@@ -284,21 +262,14 @@ def generator_loss(score_predicted: tf.Tensor) -> tf.Tensor:
 def gradient_penalty(
     critic: Critic, real: tf.Tensor, predicted: tf.Tensor, share: tf.Tensor
 ) -> tf.Tensor:
-    """Computes `(‖∇D(x)‖ - 1)²` at a point `x` between each real and predicted skeleton.
+    """Computes `(‖∇D(x)‖ - 1)²`, `[B]`, at a point `x` between skeletons `[B, J, 3]`.
 
     With it the critic's scores are meters: it rises by at most one per meter of all joints.
-
-    Args:
-        critic: From skeletons `[B, J, 3]` to scores `[B]`.
-        real: `[B, J, 3]`, meters.
-        predicted: `[B, J, 3]`, meters; may coincide with `real`.
-        share: `[B]`, in [0, 1], where between `predicted` and `real` to look.
-
-    Returns:
-        `[B]`. Its gradient is finite, also where the critic is flat.
+    `share`, `[B]`, in [0, 1], tells where between `predicted` and `real` to look. The gradient is
+    finite, also where the critic is flat or both coincide.
 
     References:
-        Gulrajani et al., eq. (3).
+        Gulrajani et al., Improved Training of Wasserstein GANs, NeurIPS 2017, eq. (3).
     """
     real, predicted, share = (tf.convert_to_tensor(x) for x in (real, predicted, share))
     tf.debugging.assert_shapes(
@@ -315,16 +286,9 @@ def gradient_penalty(
 
 
 def random_rotations(num: int | tf.Tensor, seed: tf.Tensor, max_tilt: float = 0.0) -> tf.Tensor:
-    """Draws rotations by any angle about the vertical axis, then tilts them a little.
+    """Draws rotations `[B, 3, 3]` by any angle about the vertical axis, then tilts them a little.
 
-    Args:
-        num: `B`, how many.
-        seed: `[2]`, integers; the same rotations for the same seed.
-        max_tilt: Radians; the angle by which the vertical axis leans is uniform up to it, and it
-            leans any way.
-
-    Returns:
-        `[B, 3, 3]`, z up before and nearly so after.
+    The angle by which the vertical axis leans, any way, is uniform up to `max_tilt`, radians.
     """
     angles = tf.random.stateless_uniform([3, num], seed)
     heading, direction = 2 * math.pi * angles[0], 2 * math.pi * angles[1]
@@ -336,15 +300,6 @@ def random_rotations(num: int | tf.Tensor, seed: tf.Tensor, max_tilt: float = 0.
 
 
 def turned(root_relative_pose: tf.Tensor, seed: tf.Tensor, max_tilt: float = 0.0) -> tf.Tensor:
-    """Turns each upright skeleton by a random rotation of its own.
-
-    Args:
-        root_relative_pose: `[B, J, 3]`, meters, upright axes, root at 0.
-        seed: `[2]`, integers.
-        max_tilt: Radians.
-
-    Returns:
-        `[B, J, 3]`.
-    """
+    """Turns each upright skeleton `[B, J, 3]`, root at 0, by a random rotation of its own."""
     rotation = random_rotations(tf.shape(root_relative_pose)[0], seed, max_tilt)
     return cameras.rotate(root_relative_pose, rotation)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.spatial import transform
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 from keras_mvlift.calibration import extrinsics
 from keras_mvlift.datasets import preparation, sequences, tfrecords, view_windows, views
 from keras_mvlift.experiments import origins, variants
@@ -111,8 +111,9 @@ class TrainingData:
             if len(self._frames(clip).train)
         ]
         tested = [clip for clip in self._clips.clips if len(self._frames(clip).test)]
-        if not trained or not tested:
-            raise ValueError("The data must hold clips to train on and clips to test on.")
+        received = f"{len(trained)} and {len(tested)}"
+        rule = "hold clips to train on and clips to test on"
+        errors.require(bool(trained and tested), "origin", rule, received)
         self._trained, self._tested = trained, tested
         self._believed = [
             dataclasses.replace(clip, camera=camera)
@@ -121,8 +122,8 @@ class TrainingData:
         self.rig_distance = preparation.rig_distance(self._believed[0])
         chosen = [self._shortened(clip) for clip in self._believed]
         self.seen, self.place = _join(chosen), _places(chosen)
-        self.pairs = _pairs(self.seen.confidence, self._config.min_joints)
-        self.test = self._lay_out(tested, self._clips.split)
+        self.pairs = _pairs(self.seen.confidence, self.num_real_views, self._config.min_joints)
+        self.test = _test_views(self._tables(tested, self._clips.split))
         subjects = {clip.name: clip.subject for clip in tested}
         self.test_subject = np.array([subjects[name] for name in self.test.clip])
         self.about = {
@@ -137,7 +138,9 @@ class TrainingData:
     @functools.cached_property
     def labeled(self) -> baselines.TestViews:
         """The training views of real cameras with true poses, for the supervised peers."""
-        return self._lay_out(self._trained, _Labels(self._clips.split))
+        split, stride = _Labels(self._clips.split), self._config.stride
+        tables = self._tables(self._trained, split, test_stride=stride)  # type: ignore[arg-type]
+        return _test_views([self._first_share(table) for table in tables])
 
     @functools.cached_property
     def film(self) -> FilmTracks:
@@ -152,8 +155,8 @@ class TrainingData:
     @functools.cached_property
     def test_film(self) -> tuple[FilmTracks, np.ndarray]:
         """The test views and those of the frames between, and the cells of the test views."""
-        every = self._lay_out(self._tested, self._clips.split, test_stride=1)
-        return of_test_views(every, self.test)
+        every = self._tables(self._tested, self._clips.split, test_stride=1)
+        return of_test_views(_test_views(every), self.test)
 
     @functools.cached_property
     def num_real_views(self) -> np.ndarray:
@@ -182,19 +185,12 @@ class TrainingData:
         seen = preparation.training_instants(clip, self._clips.split, self._config)
         return seen.select(np.arange(int(np.ceil(self._share * len(seen.frame)))))
 
-    def _lay_out(
-        self,
-        clips: list[sequences.MultiViewSequence],
-        split: preparation.Split | _Labels,
-        **changes: int,
-    ) -> baselines.TestViews:
+    def _tables(
+        self, clips: list[sequences.MultiViewSequence], split: preparation.Split, **changes: int
+    ) -> list[tfrecords.Columns]:
+        """Lays out the views that a split tests on, as the pipeline prepares them."""
         config = dataclasses.replace(self._config, num_virtual_views=0, **changes)  # type: ignore[arg-type]
-        if isinstance(split, _Labels):
-            config = dataclasses.replace(config, test_stride=config.stride)
-        tables = [self._numbered(preparation.prepare(clip, split, config)) for clip in clips]  # type: ignore[arg-type]
-        if isinstance(split, _Labels):
-            tables = [self._first_share(table) for table in tables]
-        return _test_views(tables)
+        return [self._numbered(preparation.prepare(clip, split, config)) for clip in clips]
 
     def _numbered(self, prepared: preparation.Prepared) -> tfrecords.Columns:
         """Returns the test views with their frames' numbers in the recording."""
@@ -221,10 +217,12 @@ def _places(clips: list[sequences.Instants]) -> np.ndarray:
     return np.stack([number, np.concatenate([seen.frame for seen in clips])], axis=1)
 
 
-def _pairs(confidence: np.ndarray, min_joints: int) -> np.ndarray:
+def _pairs(confidence: np.ndarray, num_real_views: np.ndarray, min_joints: int) -> np.ndarray:
+    """Pairs views as `preparation` does; real views come first."""
     is_used = np.count_nonzero(confidence > 0, axis=-1) >= min_joints
     both = np.array([*itertools.combinations(range(is_used.shape[1]), 2)], np.int64).reshape(-1, 2)
-    instant, index = np.nonzero(is_used[:, both[:, 0]] & is_used[:, both[:, 1]])
+    is_pair = is_used[:, both[:, 0]] & is_used[:, both[:, 1]]
+    instant, index = np.nonzero(is_pair & (both[:, 0] < num_real_views[:, np.newaxis]))
     return np.concatenate([instant[:, np.newaxis], both[index]], axis=1)
 
 
@@ -381,14 +379,9 @@ MAX_VIEWS = 1024
 
 
 def of_views(every: Sequence[sequences.Instants], min_joints: int) -> FilmTracks:
-    """Lays out what real cameras saw.
+    """Lays out what real cameras saw of the instants of each clip, without virtual views.
 
-    Args:
-        every: The instants of each clip, without virtual views.
-        min_joints: Joints that a view must show.
-
-    Returns:
-        View `v` of clip `c` is track `MAX_VIEWS c + v`.
+    View `v` of clip `c`, if it shows `min_joints`, is on track `MAX_VIEWS c + v`.
     """
     used = [np.nonzero(seen.is_used(min_joints)) for seen in every]
     parts = [
@@ -407,13 +400,8 @@ def of_views(every: Sequence[sequences.Instants], min_joints: int) -> FilmTracks
 def of_points(every: Sequence[sequences.Instants], min_confidence: float) -> FilmTracks:
     """Lays out what the views of each instant triangulate, for virtual cameras to look at.
 
-    Args:
-        every: The instants of each clip, without virtual views.
-        min_confidence: Detections below it are left out.
-
-    Returns:
-        Tracks of which `keypoints_2d` holds points `[G, J, 3]`, meters, world frame, the
-        confidence whether they are known, and whose cameras say nothing; clip `c` is track `c`.
+    Of the tracks, clip `c` being track `c`, `keypoints_2d` holds points `[G, J, 3]`, meters, world
+    frame, the confidence whether they are known, and the cameras say nothing.
     """
     found = [sequences.triangulate(seen, min_confidence) for seen in every]
     parts = [
@@ -449,14 +437,7 @@ Clips = Sequence[sequences.MultiViewSequence]
 
 
 def believed(clips: Clips, settings: variants.DataSettings) -> list[cameras.Camera]:
-    """Returns what methods without labels are told of each clip's cameras.
-
-    Args:
-        clips: Training clips, with their true cameras.
-        settings: Whether extrinsics are known, and how wrong they are.
-
-    Returns:
-        A rig for each clip, fields `[V, ...]`.
+    """Returns what methods without labels are told of each training clip's rig, fields `[V, ...]`.
 
     Raises:
         RecordingError: If the detections do not determine an unknown rig.
@@ -502,11 +483,7 @@ def turned(camera: cameras.Camera, degrees: float) -> cameras.Camera:
 
 
 def recovered(clips: Clips) -> cameras.Camera:
-    """Finds where a rig's cameras are from what they saw, and from how far the first two are apart.
-
-    Args:
-        clips: All by the same rig, of whose extrinsics only that distance is looked at.
-    """
+    """Finds where cameras are from what they saw, and from how far the first two are apart."""
     first = clips[0]
     distance = float(np.linalg.norm(first.camera.center[0] - first.camera.center[1]))
     return extrinsics.estimate(clips, {first.camera_names[:2]: distance}).camera  # type: ignore[dict-item]

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import configs
+from keras_mvlift import configs, errors
 from keras_mvlift.datasets import view_windows, views
 from keras_mvlift.experiments import adversarial, origins, peers, variants
 from keras_mvlift.experiments import data as training_data
@@ -298,24 +298,18 @@ def from_pseudo_labels(
     return _on_labels(cell, data, watch, found)
 
 
-# Of the labeled views, those that a method with few labels gets.
-_LABELED_SHARE = 0.02
+# Of so many labeled views, a method with few labels gets one.
+_LABELED_EVERY = 50
 
 
 def few_labels(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
-    """Trains without labels on everything, and beside it on few true poses, evenly spread.
-
-    Options `label_share` and `label_weight`; the latter is of the loss on labels in pixels.
-    """
-    default = {"label_share": _LABELED_SHARE, "label_weight": 1.0}
-    options = default | method_options(cell)
+    """Trains without labels on everything, and beside it on few true poses, evenly spread."""
     config = finetune_config(cell)
     lifter = build(cell, data, config)
     every = _true(data.labeled)
-    step = max(round(1 / options["label_share"]), 1)
-    few = every.select(np.arange(0, len(every.pose), step))
+    few = every.select(np.arange(0, len(every.pose), _LABELED_EVERY))
     scale = peers.pixels_per_meter(few, data.rig_distance)
-    model = peers.SemiSupervisedLifter(lifter, scale, options["label_weight"])
+    model = peers.SemiSupervisedLifter(lifter, scale)
     source = stage_data.Beside(
         source_of(config, data), stage_data.Rows(tuple(few), rows_per_pair=1)
     )
@@ -324,17 +318,13 @@ def few_labels(cell: variants.Cell, data: training_data.TrainingData, watch: Wat
 
 
 def halves(labeled: baselines.TestViews) -> tuple[views.View, np.ndarray]:
-    """Parts views, clip by clip in turns, and gives the one half's views and the other's poses.
+    """Parts views, clip by clip in turns: the one half's views, the other's poses.
 
     Returns:
         Views, fields `[N, ...]`, and poses `[M, J, 3]`, meters, world axes, root at 0.
-
-    Raises:
-        ValueError: If the views are of fewer than two clips.
     """
     clips, index = np.unique(labeled.clip, return_inverse=True)
-    if len(clips) < 2:
-        raise ValueError(f"Unpaired poses need two training clips or more. Received: {len(clips)}.")
+    errors.require(len(clips) >= 2, "labeled", "be of two training clips or more", len(clips))
     is_seen = index % 2 == 0
     single_views = tf.nest.map_structure(lambda field: field[is_seen], labeled.view)
     # Of the others, those that the critic can look at whole.

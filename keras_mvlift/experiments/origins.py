@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from keras_mvlift import configs, sources
+from keras_mvlift import configs, errors, sources
 from keras_mvlift.datasets import preparation, sequences
 from keras_mvlift.experiments import variants
 from keras_mvlift.studio import actions, people, synthetic
@@ -139,11 +139,11 @@ class MotionOrigin:
         strides = []
         for is_test, filming in filmings.items():
             group = [clip for clip in found if (clip.subject in test_subjects) == is_test]
-            stride = motion_stride(group, limits[is_test])
+            stride = _stride(group, limits[is_test])
             step = 1 if settings.has_frames_between else stride
             strides.append(stride // step)
-            studio = motion_studio(dataclasses.asdict(filming), self.seed)
-            clips += [film_motions(clip, studio, step, self.frame_rate) for clip in group]
+            studio = synthetic.Studio(seed=self.seed, **dataclasses.asdict(filming))
+            clips += [_filmed(clip, studio, step, self.frame_rate) for clip in group]
         return _made_up(clips, test_subjects, *strides)
 
 
@@ -304,9 +304,8 @@ def read_motions(paths: Sequence[str]) -> list[Motion]:
     """
     places = [(name, path) for path in paths for name in actions.names(path)]
     names = [name for name, _ in places]
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise ValueError(f"`paths` must name each clip once. Received twice: {twice[:5]}.")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    errors.require(not twice, "paths", "name each clip once", f"twice {twice[:5]}")
     firsts = {name.split("_")[0] for name in names}
     return [
         Motion(
@@ -326,26 +325,20 @@ def pseudo_test_subjects(motions: Sequence[Motion]) -> tuple[str, ...]:
         ValueError: If there are fewer than two people.
     """
     subjects = sorted({motion.subject for motion in motions})
-    if len(subjects) < 2:
-        raise ValueError(f"`motions` must be of two subjects or more. Received: {subjects}.")
+    errors.require(len(subjects) >= 2, "motions", "be of two subjects or more", subjects)
     return tuple(sorted(subjects[::-1][::_TEST_EVERY]))
 
 
-def motion_stride(motions: Sequence[Motion], max_frames: int) -> int:
+def _stride(motions: Sequence[Motion], max_frames: int) -> int:
     """Returns every how many frames one is to be taken to have at most so many; 0 for all."""
     total = sum(len(motion.positions) for motion in motions)
     return max(-(-total // max_frames), 1) if max_frames else 1
 
 
-def motion_studio(filming: dict[str, Any], seed: int) -> synthetic.Studio:
-    """Makes the rig and the detector of a filming."""
-    return synthetic.Studio(seed=seed, **filming)
-
-
-def film_motions(
+def _filmed(
     motion: Motion, studio: synthetic.Studio, stride: int, frame_rate: float
 ) -> sequences.MultiViewSequence:
-    """Films every `motion_stride`-th frame of a motion on its subject's body."""
+    """Films every so-many-eth frame of a motion on its subject's body."""
     return synthetic.from_motion(
         motion.name,
         motion.subject,

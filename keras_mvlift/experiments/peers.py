@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import triangulation
 from keras_mvlift.losses import reprojection
@@ -50,16 +50,7 @@ class SupervisedLifter(keras.Model):
 
 
 def pose_loss(pose: tf.Tensor, pose_true: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
-    """Sums the weighted distances of joints.
-
-    Args:
-        pose: `[B, J, 3]`, meters.
-        pose_true: `[B, J, 3]`, meters.
-        weight: `[B, J]`; without, 1 for each.
-
-    Returns:
-        `[B]`, meters times the unit of the weight.
-    """
+    """Sums the distances of joints, meters, of poses `[B, J, 3]`, times weights `[B, J]` or 1."""
     error = reprojection.norm(pose - pose_true)
     return tf.reduce_sum(error if weight is None else weight * error, axis=-1)
 
@@ -117,21 +108,12 @@ where no two views agree about a joint, the last gives no label."""
 def triangulate_labels(
     seen: views.View, variant: str = "weighted", min_confidence: float = 0.0
 ) -> Points:
-    """Triangulates the joints of instants.
-
-    Args:
-        seen: All views of each instant, fields `[T, V, ...]`.
-        variant: A name of `LABELINGS`.
-        min_confidence: Detections below it are left out.
+    """Triangulates the joints of instants from detections that are sure enough.
 
     Returns:
         `[T, J, 3]`, meters, world frame, and `[T, J]`, whether the joint's place is known.
-
-    Raises:
-        ValueError: If there is no such variant.
     """
-    if variant not in LABELINGS:
-        raise ValueError(f"`variant` must be one of {', '.join(LABELINGS)}. Received: {variant!r}.")
+    errors.require_known("variant", variant, LABELINGS)
     confidence = np.asarray(seen.confidence)
     sure = seen._replace(confidence=np.where(confidence >= min_confidence, confidence, 0.0))
     sure = sure._replace(confidence=sure.confidence.astype(confidence.dtype))
@@ -193,18 +175,16 @@ class SemiSupervisedLifter(keras.Model):
     Args:
         lifter: What is trained; its own loss is in pixels.
         pixels_per_meter: Turns the loss on labels into pixels: focal length over distance.
-        label_weight: Of the loss on labels.
     """
 
     def __init__(
         self,
         lifter: multi_view_lifter.MultiViewLifter,
         pixels_per_meter: float,
-        label_weight: float = 1.0,
     ):
         super().__init__()
         self.lifter = lifter
-        self.factor = pixels_per_meter * label_weight
+        self.factor = pixels_per_meter
         self.loss_means = {
             name: keras.metrics.Mean(name) for name in ("loss", "label_free", "labels")
         }

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from typing import NamedTuple
 
-from keras_mvlift import configs
+from keras_mvlift import configs, errors
 from keras_mvlift.datasets import aistpp
 from keras_mvlift.experiments import origins, variants
 
@@ -80,14 +80,7 @@ MEDIUM = Profile(
 )
 FULL = Profile(
     name="full",
-    budget=variants.Budget(
-        width=1024,
-        batch_size=1024,
-        num_epochs=60,
-        num_pretrain_epochs=5,
-        steps_per_epoch=200,
-        decay_every=20,
-    ),
+    budget=variants.Budget(steps_per_epoch=200),
     studio=origins.StudioOrigin(num_subjects=40, num_test_subjects=8, num_frames=100),
     max_train_frames=40_000,
     max_test_frames=5_000,
@@ -98,13 +91,7 @@ FULL = Profile(
 LONG = Profile(
     name="long",
     budget=variants.Budget(
-        width=512,
-        filter_widths=(3, 3, 3, 3),
-        batch_size=256,
-        num_epochs=60,
-        num_pretrain_epochs=5,
-        steps_per_epoch=200,
-        decay_every=20,
+        width=512, filter_widths=(3, 3, 3, 3), batch_size=256, steps_per_epoch=200
     ),
     studio=FULL.studio,
     max_train_frames=40_000,
@@ -139,9 +126,8 @@ def changed(
     budget = profile.budget
     if steps is not None:
         num_epochs, rest = divmod(steps, budget.steps_per_epoch)
-        if rest or num_epochs < 1:
-            rule = f"`steps` must be a multiple of the {budget.steps_per_epoch} of an epoch"
-            raise ValueError(f"{rule}. Received: {steps}.")
+        rule = f"be a multiple of the {budget.steps_per_epoch} of an epoch"
+        errors.require(not rest and num_epochs >= 1, "steps", rule, steps)
         decay_every = round(budget.decay_every * num_epochs / budget.num_epochs)
         decay_every = max(decay_every, 1) if budget.decay_every else 0
         budget = dataclasses.replace(budget, num_epochs=num_epochs, decay_every=decay_every)
@@ -206,16 +192,11 @@ def open_origin(
         ValueError: If the arguments contradict each other.
     """
     for given in (recordings, elsewhere):
-        if bool(given.data_root) != bool(given.source) or (motions and given.data_root):
-            raise ValueError(
-                "`data_root` and `source` must be given together, and not with `motions`. "
-                f"Received: data_root={given.data_root}, source={given.source}, motions={motions}."
-            )
-    if elsewhere.data_root and not recordings.data_root:
-        raise ValueError(
-            "`test_data_root` must be given with `data_root`. "
-            f"Received: test_data_root={elsewhere.data_root}, data_root=None."
-        )
+        holds = bool(given.data_root) == bool(given.source) and not (motions and given.data_root)
+        rule = "be given together with `source`, and not with `motions`"
+        errors.require(holds, "data_root", rule, f"{given.data_root}, {given.source}, {motions}")
+    holds = bool(recordings.data_root or not elsewhere.data_root)
+    errors.require(holds, "test_data_root", "be given with `data_root`", elsewhere.data_root)
     if recordings.data_root:
         return origins.RecordingOrigin(
             config=_config(profile, recordings),

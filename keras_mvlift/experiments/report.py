@@ -1,26 +1,23 @@
 """Writes experiments as one HTML page: tables, figures, skeletons to turn; it needs no more."""
 
 import io
-import json
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jinja2
 import markupsafe
 from matplotlib import axes as mpl_axes
+from matplotlib import axis as mpl_axis
 from matplotlib import figure as mpl_figure
 from matplotlib import style, ticker
 from matplotlib.backends import backend_agg
 
 from keras_mvlift import skeletons
-from keras_mvlift.visualization import pictures
+from keras_mvlift.visualization import pages, pictures
 
 _TEMPLATE = "experiment_report.html"
 _TRUE = "true"
-# `json.dumps` leaves these as they are, and a script would end at "</".
-_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
 def render(results: Mapping[str, Any], figures: Mapping[str, str]) -> str:
@@ -33,22 +30,14 @@ def render(results: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     Returns:
         The page; equal results give equal pages.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(
-            pathlib.Path(__file__).parents[1] / "visualization" / "templates"
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(_TEMPLATE).render(
+    return pages.fill(
+        _TEMPLATE,
         lines=data_lines(results),
         tables=[
             *(_table(table, figures.get(table["name"])) for table in results["tables"]),
             *_score(results, figures.get(SCORE_PICTURE)),
         ],
-        skeleton=_script({"bones": _bones(), "colors": _colors()}),
+        skeleton=pages.page_data({"bones": _bones(), "colors": _colors()}),
     )
 
 
@@ -56,7 +45,7 @@ def write(
     path: str | os.PathLike[str], results: Mapping[str, Any], figures: Mapping[str, str]
 ) -> None:
     """Writes results as an HTML file; see `render`."""
-    pathlib.Path(path).write_text(render(results, figures), encoding="utf-8")
+    pages.save(path, render(results, figures))
 
 
 def _table(table: Mapping[str, Any], figure: str | None) -> dict[str, Any]:
@@ -99,7 +88,12 @@ def _case(case: Mapping[str, Any]) -> dict[str, Any]:
     # The page draws all poses over the first one.
     named = sorted(case["poses"].items(), key=lambda item: item[0] != _TRUE)
     poses = [{"name": name, **pose} for name, pose in named]
-    return {"title": case["title"], "view": case["view"], "poses": _script(poses), "named": poses}
+    return {
+        "title": case["title"],
+        "view": case["view"],
+        "poses": pages.page_data(poses),
+        "named": poses,
+    }
 
 
 def _bones() -> list[list[int]]:
@@ -112,14 +106,6 @@ def _colors() -> list[str]:
     sides = {joint: pictures.LEFT for joint in skeleton.left}
     sides |= {joint: pictures.RIGHT for joint in skeleton.right}
     return [sides.get(joint, pictures.MIDDLE) for joint in range(skeleton.num_joints)]
-
-
-def _script(value: Any) -> markupsafe.Markup:
-    text = json.dumps(value, separators=(",", ":"))
-    for letter, escaped in _ESCAPES.items():
-        text = text.replace(letter, escaped)
-    # Every letter that could end the element is escaped above.
-    return markupsafe.Markup(text)
 
 
 MISSING = "-"
@@ -184,7 +170,7 @@ def grids(table: Mapping[str, Any]) -> Iterator[Grid]:
         ]
         yield Grid("Measured here", ["", *columns], rows, False)
     for part in table["published"]:
-        rows = [[name, *map(_plain, values)] for name, values in part["rows"].items()]
+        rows = [[name, *map(_number, values)] for name, values in part["rows"].items()]
         yield Grid(f"As published: {part['title']}", ["", *part["columns"]], rows, True)
 
 
@@ -200,7 +186,7 @@ def score_grids(results: Mapping[str, Any]) -> Iterator[Grid]:
         rows = [
             [
                 label,
-                *(_correlation(group["scores"][name][kind]) for kind in ("pearson", "spearman")),
+                *(_number(group["scores"][name][kind], 3) for kind in ("pearson", "spearman")),
             ]
             for label, name in _SCORES.items()
         ]
@@ -285,12 +271,8 @@ def _cell(row: Mapping[str, Any], figures: Mapping[str, Any], name: str) -> str:
     return ", ".join([f"{value['mean']:.1f}{deviation} ({value['seeds']}){people}", *failures])
 
 
-def _plain(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.1f}"
-
-
-def _correlation(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.3f}"
+def _number(value: float | None, digits: int = 1, missing: str = MISSING) -> str:
+    return missing if value is None else f"{value:.{digits}f}"
 
 
 def _markdown(grid: Grid) -> str:
@@ -377,9 +359,7 @@ def epochs(table: Mapping[str, Any]) -> mpl_figure.Figure:
     for panel, label in zip(panels, _PANELS.values(), strict=True):
         panel.set(xlabel="epoch", ylabel=label, yscale="log")
         panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-        # The default labels are formulae, which the style leaves as they are.
-        panel.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
-        panel.yaxis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(2, 0.5)))
+        _label_plainly(panel.yaxis)
     panels[0].legend(fontsize=8)
     return figure
 
@@ -417,10 +397,16 @@ def _is_number(name: str) -> bool:
     return True
 
 
-def _figure(num_panels: int) -> tuple[mpl_figure.Figure, list[mpl_axes.Axes]]:
-    figure = mpl_figure.Figure(figsize=(5.0 * num_panels, 3.6), layout="constrained")
+def _figure(num_panels: int, height: float = 3.6) -> tuple[mpl_figure.Figure, list[mpl_axes.Axes]]:
+    figure = mpl_figure.Figure(figsize=(5.0 * num_panels, height), layout="constrained")
     backend_agg.FigureCanvasAgg(figure)
     return figure, list(figure.subplots(1, num_panels, squeeze=False)[0])
+
+
+def _label_plainly(axis: mpl_axis.Axis) -> None:
+    # The default labels are formulae, which the style leaves as they are.
+    axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(2, 0.5)))
 
 
 def _curve_line(index: int) -> dict[str, Any]:
@@ -443,28 +429,21 @@ def draw_scores(correlations: Sequence[Mapping[str, Any]]) -> mpl_figure.Figure:
     Args:
         correlations: The list `score_without_labels` of `results.json`.
     """
-    figure = mpl_figure.Figure(figsize=(10.0, 3.8), layout="constrained")
-    backend_agg.FigureCanvasAgg(figure)
-    panels: Sequence[mpl_axes.Axes] = figure.subplots(1, len(_SCORE_PANELS))
+    figure, panels = _figure(len(_SCORE_PANELS), height=3.8)
     for panel, (score, label) in zip(panels, _SCORE_PANELS.items(), strict=True):
         for color, group in zip(_COLORS, correlations, strict=False):
             cells = group["cells"]
+            rank = _number(group["scores"][score]["spearman"], 2, "unknown")
             panel.scatter(
                 [cell["mpjpe_mm"] for cell in cells],
                 [cell[score] for cell in cells],
                 s=18,
                 color=color,
                 alpha=0.75,
-                label=f"{len(cells)} cells, Spearman {_label(group['scores'][score]['spearman'])}",
+                label=f"{len(cells)} cells, Spearman {rank}",
             )
         panel.set(xlabel="MPJPE, mm", ylabel=label, xscale="log", yscale="log")
         for axis in (panel.xaxis, panel.yaxis):
-            # The default labels are formulae, which the style leaves as they are.
-            axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
-            axis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(2, 0.5)))
+            _label_plainly(axis)
         panel.legend(fontsize=8, title="one color for each test set", title_fontsize=8)
     return figure
-
-
-def _label(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.2f}"

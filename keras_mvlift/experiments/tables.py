@@ -35,7 +35,7 @@ class Table:
         has_curves: Whether losses and errors over the epochs are drawn.
         has_cases: Whether single poses are shown.
         has_joint_shares: Whether its columns are PCK and AUC over 14 and 17 joints.
-        published: A name of `published.TABLES`: the paper's own figures, for a table beside.
+        published: A name of `results.PUBLISHED`: the paper's own figures, for a table beside.
     """
 
     name: str

@@ -5,7 +5,7 @@ import hashlib
 import json
 from typing import Any
 
-from keras_mvlift import configs
+from keras_mvlift import configs, errors
 
 Option = str | float | int | bool
 
@@ -67,14 +67,11 @@ class DataSettings:
     has_frames_between: bool = False
 
     def __post_init__(self) -> None:
-        if not self.calibration_error >= 0:
-            received = self.calibration_error
-            raise ValueError(f"`calibration_error` must not be negative. Received: {received}.")
-        if self.num_train_cameras != 0 and self.num_train_cameras < 2:
-            received = self.num_train_cameras
-            raise ValueError(f"`num_train_cameras` must be 0, or 2 or more. Received: {received}.")
-        if not 0 < self.train_share <= 1:
-            raise ValueError(f"`train_share` must lie in (0, 1]. Received: {self.train_share}.")
+        configs.at_least("calibration_error", self.calibration_error, 0)
+        count, share = self.num_train_cameras, self.train_share
+        rule = "be 0, or 2 or more"
+        errors.require(count == 0 or count >= 2, "num_train_cameras", rule, count)
+        errors.require(0 < share <= 1, "train_share", "lie in (0, 1]", share)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

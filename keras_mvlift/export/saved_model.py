@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_mvlift import configs, skeletons
+from keras_mvlift import configs, inference, skeletons
 from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.export import compact, warm_up_requests
 from keras_mvlift.geometry import cameras, triangulation
@@ -228,7 +228,7 @@ class ClipServingModule(tf.Module):
     def __init__(self, lifter: multi_view_lifter.MultiViewLifter, intrinsics: np.ndarray):
         super().__init__()
         networks = [temporal.dilated(x) for x in (lifter.lifting_network, lifter.root_network)]
-        self._lift_window = lifter.lift
+        self._lift_window: Any = lifter.lift
         self._networks = lambda rays: [network(rays, training=False) for network in networks]
         self._root_head = lambda *inputs: lifter.root_head(inputs)
         self._has_free_root = lifter.recipe.has_free_root
@@ -439,8 +439,8 @@ def check_keypoints(
     # Not axis by axis against a broadcast confidence, which takes ten times as long.
     x, y = keypoints_2d[..., 0], keypoints_2d[..., 1]
     # Not as the negation of a comparison, which optimized graphs turn round: NaN would not pass.
-    is_finite_or_nan = (tf.abs(x + y) < float("inf")) | (x + y != x + y)
-    are_finite = tf.reduce_all(is_finite_or_nan | (confidence <= 0))
+    is_near_or_nan = (tf.maximum(tf.abs(x), tf.abs(y)) <= inference.MOST_PX) | (x + y != x + y)
+    are_finite = tf.reduce_all(is_near_or_nan | (confidence <= 0))
     is_place = _is_finite(x + y) & ((x != 0) | (y != 0)) & ((x != -1) | (y != -1))
     confidence = tf.where(is_place, confidence, 0.0)
     in_range = tf.reduce_all((confidence >= 0) & (confidence <= 1))
@@ -449,7 +449,8 @@ def check_keypoints(
         (in_range, "`confidence` must lie in [0, 1]. Received: a value that does not."),
         (
             are_finite,
-            "`keypoints_2d` must be finite, or NaN where not seen. Received: infinity.",
+            f"`keypoints_2d` must be finite, within {inference.MOST_PX} pixels, or NaN where not "
+            "seen. Received: a value farther off.",
         ),
     )
 
@@ -460,7 +461,8 @@ def check_camera(
     """Refuses intrinsics that are none.
 
     Args:
-        intrinsics: `[*axes, 3, 3]`, pixels, with positive focal lengths and 0, 0, 1 as last row.
+        intrinsics: `[*axes, 3, 3]`, pixels, with positive focal lengths, without skew and with 0,
+            0, 1 as last row.
         keypoints_2d: `[*axes, ...]`, that `check_keypoints` gave.
         *axes: The leading axes, None each.
 
@@ -473,9 +475,11 @@ def check_camera(
     is_camera = (
         tf.reduce_all(_is_finite(intrinsics))
         & tf.reduce_all(focal > 0)
+        & tf.reduce_all(tf.abs(intrinsics[..., 0, 1]) <= inference.MOST_SKEW * focal[..., 0])
+        & tf.reduce_all(tf.abs(intrinsics[..., 1, 0]) <= inference.MOST_SKEW * focal[..., 0])
         & tf.reduce_all(tf.equal(intrinsics[..., 2, :], [0.0, 0.0, 1.0]))
     )
-    rule = "be finite, with positive focal lengths and 0, 0, 1 as last row"
+    rule = "be finite, with positive focal lengths, without skew and with 0, 0, 1 as last row"
     told = f"`intrinsics` must {rule}. Received: a matrix that is not."
     return _require((intrinsics, keypoints_2d), (is_camera, told))
 

@@ -52,6 +52,7 @@ class _Remote:
         camera: Any = None,
         flip: bool = False,
         skeleton: str | None = None,
+        height: Any = None,
         detected_as: str | None = None,
     ) -> inference.LiftedPose:
         """Lifts 2D joints to 3D poses, as `inference.Lifter.lift` does.
@@ -65,8 +66,8 @@ class _Remote:
                 "`camera` must be given, or the model's description, for a server does not tell "
                 "the cameras of training. Received: neither."
             )
-        given = (keypoints_2d, confidence, camera, flip, skeleton, detected_as)
-        return super().lift(*given)  # type: ignore[misc]
+        options = (flip, skeleton, height, detected_as)
+        return super().lift(keypoints_2d, confidence, camera, *options)  # type: ignore[misc]
 
     def _read_networks(self) -> None:
         """Returns none, whatever lies in a folder of the served model's name."""

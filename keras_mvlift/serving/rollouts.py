@@ -1,9 +1,7 @@
 """Moves labels of versions on a server that polls its config, and waits until it has."""
 
 import dataclasses
-import os
 import pathlib
-import tempfile
 import time
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
@@ -12,6 +10,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from keras_mvlift import errors
+from keras_mvlift.lifting import pose_clip
 from keras_mvlift.serving import clients
 
 WAIT = 120.0
@@ -164,12 +163,10 @@ def read_config(path: pathlib.Path) -> Config:
 def write_config(path: pathlib.Path, config: Config) -> None:
     """Writes a `ModelServerConfig`; a server that polls the file never sees half of it."""
     text = _HEADER + text_format.MessageToString(config)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
     # The server's user reads it, whoever that is.
-    pathlib.Path(partial).chmod(0o644)
-    pathlib.Path(partial).replace(path)
+    with pose_clip.replacing(path) as partial:
+        partial.write_text(text)
+        partial.chmod(0o644)
 
 
 def labels_of(path: object, config: Config) -> Labels:
@@ -213,11 +210,7 @@ def label_steps(path: object, config: Config, new: Labels, is_start: bool = Fals
 
 
 def only_model(path: object, config: Config) -> model_server_config_pb2.ModelConfig:
-    """Returns the only model of a config.
-
-    Raises:
-        RecordingError: If there are several models, or none.
-    """
+    """Returns the only model of a config, or refuses it with a `RecordingError`."""
     models = config.model_config_list.config
     if len(models) != 1:
         raise errors.RecordingError(path, "model_config_list", "have one model", len(models))

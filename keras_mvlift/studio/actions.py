@@ -325,9 +325,7 @@ def perform(
     Raises:
         ValueError: If there is no such action.
     """
-    if action not in ACTIONS:
-        known = ", ".join(ACTIONS)
-        raise ValueError(f"`action` must be one of {known}. Received: action={action!r}.")
+    errors.require_known("action", action, ACTIONS)
     clock = people.Clock(num_frames, frame_rate, rng)
     posture, path = ACTIONS[action](clock)
     angles = {

@@ -13,12 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import aistpp, sequences
 from keras_mvlift.datasets.rigs import calibration_files, calibrations
 from keras_mvlift.geometry import cameras, lenses, rigs
-from keras_mvlift.studio import actions, people
-from keras_mvlift.studio import rigs as studio_rigs
+from keras_mvlift.studio import actions, filming, people
 
 MAX_TAKES = 10
 LATE_CAMERA = "c05"
@@ -84,18 +83,11 @@ def write_release(
         FileExistsError: If the folder holds anything.
         ValueError: If another argument breaks its rule.
     """
-    folder = pathlib.Path(root)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"`root` must be an empty folder or not there. Received: {root}.")
-    known = aistpp.SUBJECTS
-    if not subjects or not {*subjects} <= {*known} or len({*subjects}) < len(subjects):
-        rule = f"name some of {', '.join(known)}, each once"
-        raise ValueError(f"`subjects` must {rule}. Received: {subjects}.")
-    if not 1 <= num_takes <= MAX_TAKES:
-        raise ValueError(f"`num_takes` must lie in [1, {MAX_TAKES}]. Received: {num_takes}.")
-    if num_frames < 2 or seed < 0:
-        rule = "`num_frames` must be at least 2 and `seed` not negative"
-        raise ValueError(f"{rule}. Received: num_frames={num_frames}, seed={seed}.")
+    folder = filming.empty_folder(root)
+    errors.require_some_of("subjects", subjects, aistpp.SUBJECTS)
+    errors.require(1 <= num_takes <= MAX_TAKES, "num_takes", f"lie in [1, {MAX_TAKES}]", num_takes)
+    errors.require(num_frames >= 2, "num_frames", "be at least 2", num_frames)
+    errors.require(seed >= 0, "seed", "not be negative", seed)
     for name in ("keypoints2d", "keypoints3d", "cameras", "splits"):
         (folder / name).mkdir(parents=True)
     return _write(folder, subjects, num_takes, num_frames, seed)
@@ -166,7 +158,7 @@ def _film(
     rng = sequences.seeded_generator(seed, "aistpp", name)
     person = people.draw_person(seed, name.split("_")[3])
     motion = actions.perform(action, person, num_frames + late_frames, aistpp.FRAME_RATE, rng)
-    points = studio_rigs.body_joints(motion.astype(np.float64), skeletons.COCO_17)
+    points = people.body_joints(motion.astype(np.float64), skeletons.COCO_17)
     exact = cameras.project_from_world(points, cameras.expand(rig.camera, -1))
     shown = exact[:, :num_frames].copy()
     late = aistpp.CAMERAS.index(LATE_CAMERA)

@@ -10,12 +10,13 @@ roughly, as theirs do.
 import abc
 import dataclasses
 import functools
+import pathlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.geometry import cameras, rigs
 
@@ -82,12 +83,11 @@ class Detector:
     def __post_init__(self) -> None:
         for name in ("noise_px", "bias_px"):
             size = getattr(self, name)
-            if not 0 <= size < np.inf:
-                raise ValueError(f"`{name}` must be a number, 0 or more. Received: {name}={size}.")
+            errors.require(0 <= size < np.inf, name, "be a number, 0 or more", size)
         for name in ("gross_error_rate", "missing_rate", "dropped_view_rate"):
-            rate = getattr(self, name)
-            if not 0 <= rate <= 1:
-                raise ValueError(f"`{name}` must lie in [0, 1]. Received: {name}={rate}.")
+            errors.require(
+                0 <= getattr(self, name) <= 1, name, "lie in [0, 1]", getattr(self, name)
+            )
 
     def detect(
         self,
@@ -302,12 +302,8 @@ def hidden_joints(points_camera: np.ndarray, girth: float = 1.0) -> np.ndarray:
     A joint is hidden if it lies within a part's outline in the image, and behind the part's
     surface. The outline is that of a capsule seen from the side: exact enough for a confidence.
 
-    Args:
-        points_camera: `[..., J, 3]`, meters, camera frame.
-        girth: How thick the body is, 1 for the mean.
-
     Returns:
-        `[..., J]` in [0, 1], float32; 0 is in full sight, 1 fully hidden.
+        Of `[..., J, 3]`, meters, camera frame, `[..., J]`: from 0, in full sight, to 1, float32.
     """
     points = np.ascontiguousarray(np.moveaxis(points_camera, -1, 0), dtype=np.float32)
     depth = np.maximum(points[2], _MIN_DEPTH)
@@ -339,6 +335,18 @@ def _covered(rays: np.ndarray, depth: np.ndarray, capsule: Capsule, girth: float
 
 
 # What synthetic studios share: the cameras, the detector and the seed.
+
+
+def empty_folder(root: str | pathlib.Path) -> pathlib.Path:
+    """Returns the folder of a simulated release.
+
+    Raises:
+        FileExistsError: If it holds anything.
+    """
+    folder = pathlib.Path(root)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"`root` must be an empty folder or not there. Received: {root}.")
+    return folder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -374,14 +382,14 @@ class FilmSet(abc.ABC):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self._require(self.num_subjects >= 1, "num_subjects", "be positive")
-        self._require(self.rig in _RIGS, "rig", f"be one of {', '.join(_RIGS)}")
-        self._require(self.num_cameras >= 2, "num_cameras", "be 2 or more")
-        is_free = self.rig != "h36m_like" or self.num_cameras == rigs.NUM_H36M_CAMERAS
-        rule = f"be {rigs.NUM_H36M_CAMERAS} with rig='h36m_like'"
-        self._require(is_free, "num_cameras", rule)
-        self._require(self.rig_jitter >= 0, "rig_jitter", "not be negative")
-        self._require(self.seed >= 0, "seed", "not be negative")
+        num_cameras, of_rig = self.num_cameras, rigs.NUM_H36M_CAMERAS
+        errors.require_known("rig", self.rig, _RIGS)
+        errors.require(self.num_subjects >= 1, "num_subjects", "be positive", self.num_subjects)
+        errors.require(num_cameras >= 2, "num_cameras", "be 2 or more", num_cameras)
+        is_free = self.rig != "h36m_like" or num_cameras == of_rig
+        errors.require(is_free, "num_cameras", f"be {of_rig} with rig='h36m_like'", num_cameras)
+        errors.require(self.rig_jitter >= 0, "rig_jitter", "not be negative", self.rig_jitter)
+        errors.require(self.seed >= 0, "seed", "not be negative", self.seed)
         # It checks the noise and the rates.
         _ = self.detector
 
@@ -411,10 +419,6 @@ class FilmSet(abc.ABC):
     def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
         """Films all clips, one after the other."""
         return (self.read(clip) for clip in self.clips())
-
-    def _require(self, holds: bool, name: str, rule: str) -> None:
-        if not holds:
-            raise ValueError(f"`{name}` must {rule}. Received: {name}={getattr(self, name)!r}.")
 
 
 def _h36m_like(film_set: FilmSet, rng: np.random.Generator) -> cameras.Camera:

@@ -8,8 +8,8 @@ import functools
 import pathlib
 import pickle
 import zipfile
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import cdflib.cdfwrite
 import numpy as np
@@ -25,6 +25,7 @@ from keras_mvlift.studio import filming, people, synthetic
 
 MAX_TAKES = 2 * len(protocol.ACTIONS)
 EXTRA_FRAMES = 3
+"""By how many frames, at most, the simulated videos outlast the motion capture."""
 
 
 class SimulatedTake(NamedTuple):
@@ -60,14 +61,19 @@ class SimulatedTake(NamedTuple):
 # The files of a simulated release, in each of the layouts in which Human3.6M goes around.
 
 DETECTIONS = "cpn_ft_h36m_dbb"
+"""The name under which the archives have the simulated detector's output."""
+
 _CDF_FLOAT = 44
 
 UNLABELED_SUBJECT = "S2"
 _UNLABELED_FRAMES = 4
 
 
-class ReleaseFiles(Protocol):
-    """Files that takes are added to."""
+class ReleaseFiles:
+    """Files in a folder that takes are added to."""
+
+    def __init__(self, root: pathlib.Path):
+        self._root = root
 
     def add(self, take: SimulatedTake) -> None:
         """Writes a take, or keeps it for the end."""
@@ -76,11 +82,8 @@ class ReleaseFiles(Protocol):
         """Writes what waited for the last take."""
 
 
-class OriginalFiles:
+class OriginalFiles(ReleaseFiles):
     """The original release: CDF files of motion capture and of its projections."""
-
-    def __init__(self, root: pathlib.Path):
-        self._root = root
 
     def add(self, take: SimulatedTake) -> None:
         """Writes five files."""
@@ -95,9 +98,6 @@ class OriginalFiles:
         write_cdf(path, pose.reshape(len(pose), -1))
         for path, view in zip(keypoints, protocol.joints_to_raw(take.exact_2d), strict=True):
             write_cdf(path, view.reshape(len(view), -1))
-
-    def close(self) -> None:
-        """Does nothing."""
 
 
 def write_cdf(path: pathlib.Path, values: np.ndarray) -> None:
@@ -115,11 +115,11 @@ def write_cdf(path: pathlib.Path, values: np.ndarray) -> None:
     file.close()
 
 
-class Archives:
+class Archives(ReleaseFiles):
     """VideoPose3D's archives, in memory until the last take."""
 
     def __init__(self, root: pathlib.Path):
-        self._root = root
+        super().__init__(root)
         self._poses: dict[str, Any] = {}
         self._exact: dict[str, Any] = {}
         self._detected: dict[str, Any] = {}
@@ -154,11 +154,11 @@ class Archives:
         np.savez_compressed(path, **{key: np.array(v, object) for key, v in arrays.items()})
 
 
-class ConfidenceFiles:
+class ConfidenceFiles(ReleaseFiles):
     """Detections with confidences, as an archive without pickles and as a Parquet table."""
 
     def __init__(self, root: pathlib.Path):
-        root.mkdir(parents=True, exist_ok=True)
+        super().__init__(root)
         self._archive = zipfile.ZipFile(root / "detections.npz", "w", zipfile.ZIP_STORED)
         self._table = pyarrow.parquet.ParquetWriter(root / "detections.parquet", detections.SCHEMA)
 
@@ -181,11 +181,11 @@ class ConfidenceFiles:
         self._table.close()
 
 
-class CanonPoseFile:
+class CanonPoseFile(ReleaseFiles):
     """CanonPose's pickle, in memory until the last take."""
 
     def __init__(self, root: pathlib.Path):
-        self._path = root / "detections.pickle"
+        super().__init__(root)
         self._subjects: list[int] = []
         self._poses: dict[str, list[np.ndarray]] = {name: [] for name in rig.CAMERAS}
         self._confidences: dict[str, list[np.ndarray]] = {name: [] for name in rig.CAMERAS}
@@ -208,15 +208,16 @@ class CanonPoseFile:
             "poses_2d_pred": {name: np.concatenate(v) for name, v in self._poses.items()},
             "confidences": {name: np.concatenate(v) for name, v in self._confidences.items()},
         }
-        self._path.write_bytes(pickle.dumps(content))
+        (self._root / "detections.pickle").write_bytes(pickle.dumps(content))
 
 
-RELEASE_FORMATS: dict[str, Callable[[pathlib.Path], ReleaseFiles]] = {
+RELEASE_FORMATS: dict[str, type[ReleaseFiles]] = {
     "cdf": OriginalFiles,
     "videopose3d": Archives,
     "confidence": ConfidenceFiles,
     "canonpose": CanonPoseFile,
 }
+"""The layouts by name."""
 
 
 def write_release(
@@ -228,7 +229,6 @@ def write_release(
     num_distinct_takes: int = MAX_TAKES,
     seed: int = 0,
     formats: tuple[str, ...] = tuple(RELEASE_FORMATS),
-    detector: filming.Detector | None = None,
     shift_takes: bool = False,
 ) -> Iterator[SimulatedTake]:
     """Writes a simulated release, a take at a time.
@@ -245,7 +245,6 @@ def write_release(
             other names, which is faster.
         seed: Not negative. A take depends on it and its own name alone.
         formats: Some of `RELEASE_FORMATS`.
-        detector: How well joints are seen; `filming.Detector()` without.
         shift_takes: Whether the takes of S9 that are shifted in the real release are here.
 
     Yields:
@@ -255,18 +254,14 @@ def write_release(
         FileExistsError: If the folder holds anything.
         ValueError: If another argument breaks its rule.
     """
-    root = pathlib.Path(root)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise FileExistsError(f"`root` must be an empty folder or not there. Received: {root}.")
-    _some_of("subjects", subjects, rig.SUBJECTS)
-    _some_of("formats", formats, tuple(RELEASE_FORMATS))
+    folder = filming.empty_folder(root)
+    errors.require_some_of("subjects", subjects, rig.SUBJECTS)
+    errors.require_some_of("formats", formats, tuple(RELEASE_FORMATS))
     counts = {"num_takes": num_takes, "num_distinct_takes": num_distinct_takes}
     for name, count in counts.items():
-        if not 1 <= count <= MAX_TAKES:
-            raise ValueError(f"`{name}` must lie in [1, {MAX_TAKES}]. Received: {count}.")
-    if num_frames < 1 or seed < 0:
-        rule = "`num_frames` must be positive and `seed` not negative"
-        raise ValueError(f"{rule}. Received: num_frames={num_frames}, seed={seed}.")
+        errors.require(1 <= count <= MAX_TAKES, name, f"lie in [1, {MAX_TAKES}]", count)
+    errors.require(num_frames >= 1, "num_frames", "be positive", num_frames)
+    errors.require(seed >= 0, "seed", "not be negative", seed)
     takes = (
         take
         for subject in subjects
@@ -276,11 +271,10 @@ def write_release(
             num_frames=num_frames,
             num_distinct_takes=num_distinct_takes,
             seed=seed,
-            detector=detector or filming.Detector(),
             shift_takes=shift_takes,
         )
     )
-    return _written(root, takes, formats)
+    return _written(folder, takes, formats)
 
 
 def _written(
@@ -296,16 +290,9 @@ def _written(
         file.close()
 
 
-def _some_of(name: str, chosen: tuple[str, ...], known: tuple[str, ...]) -> None:
-    if not chosen or not set(chosen) <= set(known) or len(set(chosen)) < len(chosen):
-        rule = f"name some of {', '.join(known)}, each once"
-        raise ValueError(f"`{name}` must {rule}. Received: {chosen}.")
-
-
 # Takes of a simulated Human3.6M: the studio's people before the release's own cameras.
 
 FRAME_RATE = 50.0
-"""By how many frames, at most, the simulated videos outlast the motion capture."""
 
 # What the studio performs in place of each action.
 _MOTIONS = {
@@ -352,12 +339,11 @@ def perform_take(
     num_frames: int,
     num_distinct_takes: int,
     seed: int,
-    detector: filming.Detector,
     shift_takes: bool,
 ) -> Iterator[SimulatedTake]:
     """Films a subject's takes, one at a time; arguments as of `simulation.write_release`."""
     film = functools.lru_cache(maxsize=num_distinct_takes)(
-        functools.partial(_film, num_frames=num_frames, seed=seed, detector=detector)
+        functools.partial(_film, num_frames=num_frames, seed=seed)
     )
     for index, name in enumerate(take_names(subject, num_takes)):
         own = take_names(subject, num_takes)[index % num_distinct_takes]
@@ -366,16 +352,12 @@ def perform_take(
         yield _shifted(take) if is_shifted else take
 
 
-def _film(
-    subject: str, name: str, *, num_frames: int, seed: int, detector: filming.Detector
-) -> SimulatedTake:
+def _film(subject: str, name: str, *, num_frames: int, seed: int) -> SimulatedTake:
     rng = sequences.seeded_generator(seed, "human36m", subject, name)
     person = people.draw_person(seed, subject)
     action = _MOTIONS[protocol.parse_take(name, "").action]
     motion = studio_actions.perform(action, person, num_frames + EXTRA_FRAMES, FRAME_RATE, rng)
-    seen, confidence = synthetic.film(
-        motion, rig.camera(subject), rng=rng, detector=detector, girth=person.girth
-    )
+    seen, confidence = synthetic.film(motion, rig.camera(subject), rng=rng, girth=person.girth)
     bent = _through_lenses(seen, subject)
     keypoints_2d = np.where(confidence[..., np.newaxis] > 0, bent, 0.0)
     pose = motion[:num_frames].astype(np.float64)
@@ -398,7 +380,3 @@ def _through_lenses(keypoints_2d: np.ndarray, subject: str) -> np.ndarray:
     intrinsics = rig.camera(subject).intrinsics[:, np.newaxis]
     lens = rig.opencv_lens(rig.DISTORTION[:, np.newaxis])
     return lenses.distort(keypoints_2d, intrinsics, *lens)
-
-
-"""The name under which the archives have the simulated detector's output."""
-"""The layouts by name."""

@@ -85,18 +85,14 @@ def write_release(
         FileExistsError: If the folder holds anything.
         ValueError: If another argument breaks its rule.
     """
-    folder = pathlib.Path(root)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"`root` must be an empty folder or not there. Received: {root}.")
+    folder = filming.empty_folder(root)
     for name, chosen, known in (
         ("subjects", subjects, protocol.SUBJECTS),
         ("test_subjects", test_subjects, protocol.TEST_SUBJECTS),
         ("formats", formats, FORMATS),
     ):
-        if not set(chosen) <= set(known):
-            raise ValueError(f"`{name}` must be among {', '.join(known)}. Received: {chosen}.")
-    if num_frames < 1:
-        raise ValueError(f"`num_frames` must be positive. Received: num_frames={num_frames}.")
+        errors.require({*chosen} <= {*known}, name, f"be among {', '.join(known)}", chosen)
+    errors.require(num_frames >= 1, "num_frames", "be positive", num_frames)
     folder.mkdir(parents=True, exist_ok=True)
     return _write(_Writer(folder, formats, seed), subjects, test_subjects, num_frames)
 
@@ -277,13 +273,6 @@ def perform_sequence(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lets a person perform actions one after the other, each for the same time.
 
-    Args:
-        actions: Names of `datasets.actions.ACTIONS`.
-        person: The body.
-        num_frames: `T`, of all together.
-        frame_rate: Frames per second.
-        rng: Random numbers.
-
     Returns:
         `[T, 17, 3]`, meters, world frame with z up, and the index of each frame's action, `[T]`.
     """
@@ -297,14 +286,7 @@ def perform_sequence(
 
 
 def with_28_joints(pose: np.ndarray) -> np.ndarray:
-    """Adds the joints that `H36M_17` has not, at plausible places.
-
-    Args:
-        pose: `[T, 17, 3]`, meters, a frame with z up.
-
-    Returns:
-        `[T, 28, 3]`, in the order of `protocol.ALL_28`.
-    """
+    """Adds joints to `[T, 17, 3]`, z up, at plausible places: those of `protocol.ALL_28`."""
     filled = np.zeros((len(pose), len(protocol.ALL_28), 3))
     filled[:, protocol.H36M_FROM_28] = pose
     index = protocol.ALL_28.index
@@ -322,12 +304,7 @@ def with_28_joints(pose: np.ndarray) -> np.ndarray:
 
 
 def universal_pose(pose_camera: np.ndarray, person: people.Person) -> np.ndarray:
-    """Scales poses about their pelvis to the size of the universal skeleton.
-
-    Args:
-        pose_camera: `[..., 28, 3]`, in any unit and frame.
-        person: Whose poses they are.
-    """
+    """Scales poses `[..., 28, 3]` about their pelvis to the size of the universal skeleton."""
     own = person.bone_lengths[[skeletons.H36M_17.joints.index(joint) for joint in _HEIGHT]].sum()
     pelvis = pose_camera[..., [protocol.ALL_28.index("pelvis")], :]
     return pelvis + (pose_camera - pelvis) * (_UNIVERSAL_HEIGHT / own)
@@ -354,11 +331,7 @@ _AIM_SPREAD = 0.15
 
 
 def training_rig(seed: int) -> calibrations.Calibration:
-    """Puts up the training set's cameras, the same for all subjects.
-
-    Args:
-        seed: Not negative.
-    """
+    """Puts up the training set's cameras, the same for all subjects."""
     rng = sequences.seeded_generator(seed, "rig")
     distance = np.full(protocol.NUM_CAMERAS, _DISTANCE)
     distance[list(protocol.CAMERA_SETS["ceiling"])] = _CEILING_DISTANCE
@@ -375,15 +348,7 @@ def training_rig(seed: int) -> calibrations.Calibration:
 
 
 def test_camera(seed: int, subject: str) -> cameras.Camera:
-    """Puts up the one camera of a test clip, level, with a lens like the real one's.
-
-    Args:
-        seed: Not negative.
-        subject: One of `protocol.TEST_SUBJECTS`.
-
-    Returns:
-        NumPy arrays, fields `[1, ...]`.
-    """
+    """Puts up the one camera of a test clip, level, with a lens like the real one's."""
     rng = sequences.seeded_generator(seed, "rig", subject)
     fx, fy, cx, cy = p_stmo.TEST_LENSES[subject]
     angle = rng.uniform(0, 2 * np.pi)
@@ -414,12 +379,7 @@ _MATLAB_VERSION = bytes(8) + b"\x00\x02IM"
 
 
 def write_calibration(path: pathlib.Path, rig: calibrations.Calibration) -> None:
-    """Writes a `camera.calibration`, seven digits a number.
-
-    Args:
-        path: The file.
-        rig: Cameras in a world with z up.
-    """
+    """Writes a `camera.calibration`, seven digits a number, of a rig in a world with z up."""
     lines = [mpi_inf_3dhp_rig.HEADER]
     # The file's world has y up.
     camera = calibrations.turn_camera_back(rig.camera, "y")
@@ -443,10 +403,7 @@ def write_calibration(path: pathlib.Path, rig: calibrations.Calibration) -> None
 def write_annotation(path: pathlib.Path, variables: dict[str, np.ndarray]) -> None:
     """Writes an `annot.mat`, MATLAB 5: a cell a camera of a row a frame.
 
-    Args:
-        path: The file.
-        variables: `annot2`, `[V, T, 28, 2]`, pixels; `annot3` and `univ_annot3`, `[V, T, 28, 3]`,
-            millimeters, camera frames.
+    Variables are `annot2`, `[V, T, 28, 2]`, pixels, and others `[V, T, 28, 3]`, millimeters.
     """
     num_views, num_frames = next(iter(variables.values())).shape[:2]
     content: dict[str, np.ndarray] = {
@@ -463,11 +420,7 @@ def write_annotation(path: pathlib.Path, variables: dict[str, np.ndarray]) -> No
 def write_test_annotation(path: pathlib.Path, variables: dict[str, np.ndarray]) -> None:
     """Writes an `annot_data.mat`, MATLAB 7.3, which is HDF5 behind a text.
 
-    Args:
-        path: The file.
-        variables: `annot2`, `[T, 1, 17, 2]`, pixels; `annot3` and `univ_annot3`, `[T, 1, 17, 3]`,
-            millimeters; `valid_frame` and `activity_annotation`, `[T, 1]`. HDF5 has the axes in
-            this order, MATLAB in the opposite one.
+    HDF5 has the axes of variables, `[T, 1, ...]`, in this order, MATLAB in the opposite one.
     """
     with h5py.File(path, "w", userblock_size=_USER_BLOCK) as file:
         for name, value in variables.items():

@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import actions, filming, people
@@ -38,8 +38,8 @@ def film(
     Raises:
         ValueError: If `motion` is not of the shape stated above.
     """
-    if motion.ndim != 3 or motion.shape[1:] != (skeletons.H36M_17.num_joints, 3):
-        raise ValueError(f"`motion` must have shape [T, 17, 3]. Received: {motion.shape}.")
+    holds = motion.ndim == 3 and motion.shape[1:] == (skeletons.H36M_17.num_joints, 3)
+    errors.require(holds, "motion", "have shape [T, 17, 3]", motion.shape)
     detector = detector or filming.Detector()
     return detector.detect(motion.astype(np.float64), camera, rng, girth=girth)
 
@@ -105,12 +105,10 @@ class Studio(filming.FilmSet):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(self.num_clips >= 1, "num_clips", "be positive")
-        self._require(self.num_frames >= 1, "num_frames", "be positive")
-        self._require(self.frame_rate > 0, "frame_rate", "be positive")
-        is_known = len(self.actions) > 0 and set(self.actions) <= set(actions.ACTIONS)
-        self._require(is_known, "actions", f"name some of {', '.join(actions.ACTIONS)}")
-        self._require(len(set(self.actions)) == len(self.actions), "actions", "name each once")
+        for name in ("num_clips", "num_frames"):
+            errors.require(getattr(self, name) >= 1, name, "be positive", getattr(self, name))
+        errors.require(self.frame_rate > 0, "frame_rate", "be positive", self.frame_rate)
+        errors.require_some_of("actions", self.actions, tuple(actions.ACTIONS))
 
     def clips(self) -> list[str]:
         """Returns the clips' names, subject by subject."""
@@ -122,8 +120,7 @@ class Studio(filming.FilmSet):
         Raises:
             ValueError: If there is no such clip.
         """
-        if clip not in self._castings:
-            raise ValueError(f"`clip` must be one of `clips()`. Received: clip={clip!r}.")
+        errors.require(clip in self._castings, "clip", "be one of `clips()`", repr(clip))
         subject, action = self._castings[clip]
         person, rng = (
             people.draw_person(self.seed, subject),
@@ -163,8 +160,9 @@ class MotionStudio(filming.FilmSet):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(self.frame_rate > 0, "frame_rate", "be positive")
-        self._require(len(set(self.motions)) == len(self.motions), "motions", "name each once")
+        errors.require(self.frame_rate > 0, "frame_rate", "be positive", self.frame_rate)
+        is_once = len(set(self.motions)) == len(self.motions)
+        errors.require(is_once, "motions", "name each once", self.motions)
 
     def clips(self) -> list[str]:
         """Returns the motions' names, in the order asked for, or sorted."""
@@ -177,8 +175,8 @@ class MotionStudio(filming.FilmSet):
             ValueError: If `motions` does not name it.
             RecordingError: If the file holds no such motion, or not in the form described.
         """
-        if self.motions and clip not in self.motions:
-            raise ValueError(f"`clip` must be one of `clips()`. Received: clip={clip!r}.")
+        holds = clip in self.motions or not self.motions
+        errors.require(holds, "clip", "be one of `clips()`", repr(clip))
         motion = actions.read(self.path, clip)
         rng = sequences.seeded_generator(self.seed, "clip", clip)
         subject = f"S{rng.integers(self.num_subjects) + 1:02d}"

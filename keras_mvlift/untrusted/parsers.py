@@ -5,6 +5,8 @@ path; what it returns, or yields, goes back as plain values and arrays. This pro
 environment, must not write, and may be killed by what it reads.
 """
 
+import importlib
+import importlib.util
 import inspect
 import json
 import math
@@ -20,12 +22,10 @@ import numpy as np
 from keras_mvlift import errors
 from keras_mvlift.untrusted import arrays, documents, files
 
-try:
-    import resource
-except ModuleNotFoundError:
-    # Windows, which limits neither time nor memory.
-    resource = None  # type: ignore[assignment]
-
+# Windows has none, and limits neither time nor memory.
+resource: Any = (
+    importlib.import_module("resource") if importlib.util.find_spec("resource") else None
+)
 # Where Linux tells, in pages, what memory this process has.
 _MEMORY = pathlib.Path("/proc/self/statm")
 _BUFFER_BYTES = 2**20

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_mvlift import errors
 from keras_mvlift.lifting import pose_clip, pose_comparison
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
@@ -27,12 +28,7 @@ class Markup(str):
 
 
 def fill(template: str, **values: Any) -> str:
-    """Renders a template of ours; texts are escaped, and a name without a value is an error.
-
-    Args:
-        template: Its path below `templates`, in Jinja's language.
-        **values: What it names.
-    """
+    """Renders a template of ours; texts are escaped, and a name without a value is an error."""
     # Which reports need; the viewer of poses, with its few names, does without.
     import jinja2
 
@@ -47,11 +43,7 @@ def fill(template: str, **values: Any) -> str:
 
 
 def page_part(name: str) -> Markup:
-    """Reads a style sheet or script of ours, to be put into a page as it is.
-
-    Args:
-        name: Its path below `templates`.
-    """
+    """Reads a style sheet or script of ours, to be put into a page as it is."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
@@ -65,6 +57,12 @@ def page_data(value: Any) -> Markup:
     for letter, escaped in _ESCAPES.items():
         text = text.replace(letter, escaped)
     return Markup(text)
+
+
+def save(path: str | os.PathLike[str], page: str) -> None:
+    """Writes a page, whole or not at all."""
+    with pose_clip.replacing(pathlib.Path(path)) as partial:
+        partial.write_text(page, encoding="utf-8")
 
 
 # Writes poses over time as one HTML page to turn, play and compare; it needs no network.
@@ -124,18 +122,17 @@ def write_viewer(
     title: str = "Poses",
     images: Mapping[int, str] | None = None,
 ) -> None:
-    """Writes a clip as an HTML file, whole or not at all; see `render_viewer`."""
-    with pose_clip.replacing(pathlib.Path(path)) as partial:
-        partial.write_text(render_viewer(clip, title, images), encoding="utf-8")
+    """Writes a clip as an HTML file; see `render_viewer`."""
+    save(path, render_viewer(clip, title, images))
 
 
 def _check_images(images: Mapping[int, str], num_frames: int) -> None:
     for frame, address in images.items():
-        if not 0 <= frame < num_frames:
-            raise ValueError(f"`images` must be of frames below {num_frames}. Received: {frame}.")
-        if not address.startswith(_IMAGE_START):
-            received = f"{address[:30]!r} of frame {frame}"
-            raise ValueError(f"`images` must start with {_IMAGE_START}. Received: {received}.")
+        is_frame = 0 <= frame < num_frames
+        errors.require(is_frame, "images", f"be of frames below {num_frames}", frame)
+        is_image = address.startswith(_IMAGE_START)
+        received = f"{address[:30]!r} of frame {frame}"
+        errors.require(is_image, "images", f"start with {_IMAGE_START}", received)
 
 
 def _facts(clip: pose_clip.PoseClip) -> str:
@@ -270,8 +267,7 @@ def pack(values: np.ndarray, step: float) -> dict[str, Any]:
     Raises:
         ValueError: If `step` is not above 0, or values span more than four billion steps.
     """
-    if not step > 0:
-        raise ValueError(f"`step` must be above 0. Received: {step}.")
+    errors.require(step > 0, "step", "be above 0", step)
     is_known = np.isfinite(values)
     axes = tuple(range(values.ndim - 1))
     lowest = np.min(values, axis=axes, where=is_known, initial=np.inf)
@@ -293,7 +289,7 @@ def _smallest(largest: float) -> str:
     for kind in _PACKED_TYPES:
         if largest < np.iinfo(kind).max:
             return kind
-    raise ValueError(f"`values` must span fewer than 2**32 steps. Received: {largest:.3g} steps.")
+    raise errors.ArgumentError("values", "span fewer than 2**32 steps", f"{largest:.3g} steps")
 
 
 # Where poses of any space stand in a scene with z up, and where to look at them from.

@@ -14,7 +14,7 @@ from matplotlib import text as mpl_text
 from matplotlib.backends import backend_agg
 from PIL import Image
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 
 # Inches. Where they are eighths they are whole pixels, and sums of them stay exact.
 DOTS_PER_INCH = 160
@@ -68,8 +68,6 @@ class Row:
         pose_reference: The same for the pose to compare with, NaN where unknown; None without.
         title: A line of text above the row.
         error_mm: The lifted pose's MPJPE, millimeters.
-        image_size: The image's width and height, pixels; None to show the joints'
-            surroundings instead of all of it.
 
     Raises:
         ValueError: If a shape is not the one stated above.
@@ -81,7 +79,6 @@ class Row:
     pose_reference: np.ndarray | None = None
     title: str = ""
     error_mm: float | None = None
-    image_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         num_joints = skeletons.H36M_17.num_joints
@@ -95,8 +92,7 @@ class Row:
             if getattr(self, name) is None and name == "pose_reference":
                 continue
             array = np.asarray(getattr(self, name), np.float64)
-            if array.shape != shape:
-                raise ValueError(f"`{name}` must have shape {shape}. Received: {array.shape}.")
+            errors.require(array.shape == shape, name, f"have shape {shape}", array.shape)
             object.__setattr__(self, name, array)
 
 
@@ -104,7 +100,7 @@ def lifted_poses(path: str | os.PathLike[str], rows: Sequence[Row], note: str = 
     """Draws several views below each other, all poses at one scale; equal rows, equal bytes.
 
     Each row has the 2D joints and the lifted pose from the front and from the side, in color
-    over the reference in grey. The file measures `size(len(rows), bool(note))` pixels.
+    over the reference in grey.
 
     Args:
         path: The PNG file.
@@ -114,8 +110,7 @@ def lifted_poses(path: str | os.PathLike[str], rows: Sequence[Row], note: str = 
     Raises:
         ValueError: If there is no row.
     """
-    if not rows:
-        raise ValueError(f"`rows` must hold at least one view. Received: {rows}.")
+    errors.require(len(rows) > 0, "rows", "hold at least one view", rows)
     # Not what the user's matplotlibrc says, so that a picture is the same everywhere.
     with style.context(_STYLE, after_reset=True):
         canvas = _drawn(rows, note)
@@ -123,11 +118,6 @@ def lifted_poses(path: str | os.PathLike[str], rows: Sequence[Row], note: str = 
     # With a palette, and without what matplotlib would note of itself.
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     image.quantize(_NUM_COLORS, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
-
-
-def size(num_rows: int, has_note: bool = False) -> tuple[int, int]:
-    """Returns width and height of a picture of so many views, pixels."""
-    return round(WIDTH * DOTS_PER_INCH), round(_height(num_rows, has_note) * DOTS_PER_INCH)
 
 
 def _height(num_rows: int, has_note: bool) -> float:
@@ -196,7 +186,7 @@ class Extent:
 
 def _draw(panels: Sequence[mpl_axes.Axes], row: Row, shown: Extent) -> None:
     image, *views = panels
-    draw_keypoints(image, row.keypoints_2d, row.confidence, row.image_size)
+    draw_keypoints(image, row.keypoints_2d, row.confidence)
     directions = (FRONT, SIDE)
     for axes, direction in zip(views, directions, strict=True):
         set_limits(axes, shown)
@@ -219,12 +209,7 @@ _CONFIDENCES = (0.2, 0.6, 1.0)
 
 
 def draw_legend(figure: mpl_figure.Figure, has_reference: bool) -> None:
-    """Puts a line of keys at the foot of a figure.
-
-    Args:
-        figure: Where to.
-        has_reference: Whether the key of the reference pose is among them.
-    """
+    """Puts a line of keys at the foot of a figure."""
     sides = {"left": LEFT, "right": RIGHT, "middle": MIDDLE}
     keys: dict[str, Any] = {
         name: lines.Line2D(
@@ -408,18 +393,14 @@ def draw_keypoints(
     axes: mpl_axes.Axes,
     keypoints_2d: np.ndarray,
     confidence: np.ndarray,
-    image_size: tuple[int, int] | None = None,
 ) -> None:
     """Draws the joints that were seen, the larger and stronger the surer the detector was.
 
-    Args:
-        axes: Where to; its limits become the image's, y down, one pixel as wide as high.
-        keypoints_2d: `[J, 2]`, pixels.
-        confidence: `[J]`, in [0, 1]; 0 leaves a joint and its bones out.
-        image_size: The image's width and height, pixels; None to show the joints' surroundings.
+    The limits become those of the joints' surroundings, y down, one pixel as wide as high.
+    Confidence `[J]` of 0 leaves a joint, `[J, 2]`, pixels, and its bones out.
     """
     is_seen = (confidence > 0) & np.isfinite(keypoints_2d).all(axis=-1)
-    _set_image_limits(axes, keypoints_2d[is_seen], image_size)
+    _set_image_limits(axes, keypoints_2d[is_seen])
     scale = _scale(axes, keypoints_2d[is_seen])
     for parent, child in skeletons.H36M_17.bones:
         if is_seen[parent] and is_seen[child]:
@@ -452,26 +433,21 @@ def confidence_opacity(confidence: float) -> float:
     return _LEAST_OPACITY + (1 - _LEAST_OPACITY) * confidence
 
 
-def _set_image_limits(
-    axes: mpl_axes.Axes, seen: np.ndarray, image_size: tuple[int, int] | None
-) -> None:
+def _set_image_limits(axes: mpl_axes.Axes, seen: np.ndarray) -> None:
     axes.set_aspect("equal")
     axes.set_anchor("NW")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(ticker.MaxNLocator(nbins=5, steps=[1, 2, 4, 5, 10]))
     if not len(seen):
         axes.text(0.5, 0.5, NOTHING_SEEN, transform=axes.transAxes, ha="center", va="center")
-    if image_size is not None:
-        axes.set(xlim=(0, image_size[0]), ylim=(image_size[1], 0))
-    elif len(seen):
-        low, high = seen.min(axis=0), seen.max(axis=0)
-        aspect = axes.bbox.width / axes.bbox.height
-        width, height = high - low
-        half = max(width / aspect / 2, height / 2, _LEAST_IMAGE_HALF) * (1 + 2 * IMAGE_MARGIN)
-        (x, y) = (low + high) / 2
-        axes.set(xlim=(x - half * aspect, x + half * aspect), ylim=(y + half, y - half))
-    else:
         axes.set(xticks=[], yticks=[])
+        return
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    aspect = axes.bbox.width / axes.bbox.height
+    width, height = high - low
+    half = max(width / aspect / 2, height / 2, _LEAST_IMAGE_HALF) * (1 + 2 * IMAGE_MARGIN)
+    (x, y) = (low + high) / 2
+    axes.set(xlim=(x - half * aspect, x + half * aspect), ylim=(y + half, y - half))
 
 
 def _scale(axes: mpl_axes.Axes, seen: np.ndarray) -> float:

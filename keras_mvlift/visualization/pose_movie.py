@@ -17,6 +17,7 @@ from matplotlib import patches as mpl_patches
 from matplotlib.backends import backend_agg
 from PIL import Image
 
+from keras_mvlift import errors
 from keras_mvlift.lifting import pose_clip, pose_comparison
 from keras_mvlift.visualization import pages, pictures
 
@@ -30,6 +31,7 @@ _MP4_QUALITY = "20"
 _Draw = Callable[[range], Iterator[np.ndarray]]
 
 Images = Callable[[int], np.ndarray | None]
+"""Returns the image that a frame was lifted from, `[height, width, 3]`, uint8, RGB, or None."""
 
 
 def write(
@@ -58,21 +60,15 @@ def write(
     """
     target = pathlib.Path(path)
     ending = target.suffix.lower()
-    if ending not in _WRITERS:
-        raise ValueError(f"`path` must end in {' or '.join(_WRITERS)}. Received: {target.name}.")
-    if min(size) < SMALLEST_SIDE or any(side % 2 for side in size):
-        rule = f"be even numbers of at least {SMALLEST_SIDE}"
-        raise ValueError(f"`size` must {rule}. Received: {size}.")
-    partial = target.with_name(f".{target.name}.partial{ending}")
-    try:
+    errors.require(ending in _WRITERS, "path", f"end in {' or '.join(_WRITERS)}", target.name)
+    is_even = min(size) >= SMALLEST_SIDE and not any(side % 2 for side in size)
+    errors.require(is_even, "size", f"be even numbers of at least {SMALLEST_SIDE}", size)
 
-        def draw(frames: range) -> Iterator[np.ndarray]:
-            return draw_frames(clip, progress(frames), size, title, images)
+    def draw(frames: range) -> Iterator[np.ndarray]:
+        return draw_frames(clip, progress(frames), size, title, images)
 
+    with pose_clip.replacing(target) as partial:
         _WRITERS[ending](clip, partial, size, draw)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_mp4(
@@ -138,7 +134,6 @@ _SMALLEST_HALF = 0.5
 _IMAGE = "#F4F5F7"
 # Matplotlib draws patches at 1 and lines at 2.
 _BEHIND_LINES = 1.5
-"""Returns the image that a frame was lifted from, `[height, width, 3]`, uint8, RGB, or None."""
 
 
 def draw_frames(
@@ -148,18 +143,7 @@ def draw_frames(
     title: str = "",
     images: Images | None = None,
 ) -> Iterator[np.ndarray]:
-    """Draws frames one by one.
-
-    Args:
-        clip: Who is shown.
-        frames: Indices from 0.
-        size: Width and height in pixels.
-        title: A line above.
-        images: What lies below the 2D input; asked for each of `frames` in turn.
-
-    Yields:
-        `[height, width, 3]`, uint8, RGB.
-    """
+    """Draws frames by their indices from 0, each `[height, width, 3]`, uint8, RGB; see `write`."""
     inches = (size[0] / _DOTS_PER_INCH, size[1] / _DOTS_PER_INCH)
     with matplotlib.rc_context({"path.simplify": False}):
         figure = mpl_figure.Figure(

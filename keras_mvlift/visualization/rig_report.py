@@ -2,11 +2,9 @@
 
 import io
 import os
-import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
 from matplotlib import axes as mpl_axes
 from matplotlib import figure as mpl_figure
@@ -15,77 +13,56 @@ from matplotlib import style
 from keras_mvlift import skeletons
 from keras_mvlift.diagnosis import findings, report, residuals
 from keras_mvlift.diagnosis import footage as footages
-from keras_mvlift.visualization import pictures, rig_text
-
-_TEMPLATE = "rig_report.html"
+from keras_mvlift.visualization import pages, pictures, rig_text
 
 
-def joint_errors(footage: footages.Footage, measured: report.Measures, salt: str) -> str:
+def joint_errors(axes: mpl_axes.Axes, footage: footages.Footage, measured: report.Measures) -> None:
     """Draws the median reprojection error of every camera and joint."""
-    values = report.joint_errors(measured)
-    with style.context(_STYLE, after_reset=True):
-        figure = mpl_figure.Figure(figsize=(_WIDE, 1.5 + 0.3 * footage.num_views))
-        axes = figure.subplots()
-        _matrix(axes, values, "Reds")
-        names = [name.replace("_", " ") for name in skeletons.H36M_17.joints]
-        axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
-        axes.set_yticks(range(footage.num_views), footage.camera_names)
-    return _svg(figure, f"{salt}-joints")
+    _matrix(axes, report.joint_errors(measured), "Reds")
+    names = [name.replace("_", " ") for name in skeletons.H36M_17.joints]
+    axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
+    axes.set_yticks(range(footage.num_views), footage.camera_names)
 
 
-def pair_errors(footage: footages.Footage, measured: report.Measures, salt: str) -> str:
+def pair_errors(axes: mpl_axes.Axes, footage: footages.Footage, measured: report.Measures) -> None:
     """Draws the median epipolar error of every pair of cameras."""
-    with style.context(_STYLE, after_reset=True):
-        figure = mpl_figure.Figure(figsize=(_HALF, max(_HEIGHT, 1.2 + 0.3 * footage.num_views)))
-        axes = figure.subplots()
-        _matrix(axes, measured.pair_error, "Reds")
-        views = range(footage.num_views)
-        axes.set_xticks(views, footage.camera_names, rotation=35, ha="right")
-        axes.set_yticks(views, footage.camera_names)
-    return _svg(figure, f"{salt}-pairs")
+    _matrix(axes, measured.pair_error, "Reds")
+    views = range(footage.num_views)
+    axes.set_xticks(views, footage.camera_names, rotation=35, ha="right")
+    axes.set_yticks(views, footage.camera_names)
 
 
-def errors_over_time(footage: footages.Footage, measured: report.Measures, salt: str) -> str:
+def errors_over_time(
+    axes: mpl_axes.Axes, footage: footages.Footage, measured: report.Measures
+) -> None:
     """Draws each camera's median reprojection error over the frames looked at."""
-    error = measured.error
     bins = np.array_split(np.arange(footage.num_frames), min(_NUM_BINS, footage.num_frames))
     middle = [float(part.mean()) for part in bins]
-    with style.context(_STYLE, after_reset=True):
-        figure = mpl_figure.Figure(figsize=(_WIDE, 2.8))
-        axes = figure.subplots()
-        for view, name in enumerate(footage.camera_names):
-            parts = [error[view, part].ravel() for part in bins]
-            values = [
-                np.median(p[np.isfinite(p)]) if np.isfinite(p).any() else np.nan for p in parts
-            ]
-            axes.plot(middle, values, label=name, linewidth=1.2, **camera_line(view))
-        for start in np.flatnonzero(np.diff(footage.run)) + 0.5:
-            axes.axvline(start, color=pictures.FRAME, linewidth=0.8, linestyle=":")
-        axes.set(xlabel="frame looked at", ylabel="median error (px)", ylim=(0, None))
-        axes.margins(x=0.01)
-        _legend(axes)
-    return _svg(figure, f"{salt}-time")
+    for view, name in enumerate(footage.camera_names):
+        parts = [measured.error[view, part].ravel() for part in bins]
+        values = [np.median(p[np.isfinite(p)]) if np.isfinite(p).any() else np.nan for p in parts]
+        axes.plot(middle, values, label=name, linewidth=1.2, **camera_line(view))
+    for start in np.flatnonzero(np.diff(footage.run)) + 0.5:
+        axes.axvline(start, color=pictures.FRAME, linewidth=0.8, linestyle=":")
+    axes.set(xlabel="frame looked at", ylabel="median error (px)", ylim=(0, None))
+    axes.margins(x=0.01)
+    _legend(axes)
 
 
-def confidences(footage: footages.Footage, measured: report.Measures, salt: str) -> str:
+def confidences(axes: mpl_axes.Axes, footage: footages.Footage, measured: report.Measures) -> None:
     """Draws how sure the detector is in each camera."""
     del measured
     edges = np.linspace(0, 1, 26)
-    with style.context(_STYLE, after_reset=True):
-        figure = mpl_figure.Figure(figsize=(_HALF, _HEIGHT))
-        axes = figure.subplots()
-        for view, name in enumerate(footage.camera_names):
-            values = footage.detector_confidence[view]
-            share = np.histogram(values, edges)[0] / max(values.size, 1)
-            looks = camera_line(view)
-            axes.stairs(100 * share, edges, label=name, linewidth=1.3, **looks)
-        axes.axvline(footages.MIN_CONFIDENCE, color=pictures.FRAME, linewidth=0.8, linestyle=":")
-        axes.set(xlabel="confidence; left of the dots not used", ylabel="joints (%)", xlim=(0, 1))
-        _legend(axes)
-    return _svg(figure, f"{salt}-confidence")
+    for view, name in enumerate(footage.camera_names):
+        values = footage.detector_confidence[view]
+        share = np.histogram(values, edges)[0] / max(values.size, 1)
+        axes.stairs(100 * share, edges, label=name, linewidth=1.3, **camera_line(view))
+    axes.axvline(footages.MIN_CONFIDENCE, color=pictures.FRAME, linewidth=0.8, linestyle=":")
+    axes.set(xlabel="confidence; left of the dots not used", ylabel="joints (%)", xlim=(0, 1))
+    _legend(axes)
 
 
-def top_view(footage: footages.Footage, measured: report.Measures, salt: str) -> str:
+def top_view(axes: mpl_axes.Axes, footage: footages.Footage, measured: report.Measures) -> None:
     """Draws where the cameras stand and look, and where the person goes, seen from above."""
     center, forward = footage.camera.center, footage.camera.rotation[:, 2]
     reach = float(np.nanmedian(np.linalg.norm(center - np.nanmedian(center, axis=0), axis=-1)))
@@ -93,47 +70,55 @@ def top_view(footage: footages.Footage, measured: report.Measures, salt: str) ->
     # Where the calibration is wrong a point can be anywhere; far off it would hide the rest.
     inside = np.linalg.norm(path - np.median(center, axis=0), axis=-1) < 5 * max(reach, 1e-6)
     path = np.where(inside[:, np.newaxis], path, np.nan)
-    with style.context(_STYLE, after_reset=True):
-        figure = mpl_figure.Figure(figsize=(_HALF, 4.6))
-        axes = figure.subplots()
-        for run in np.unique(footage.run):
-            axes.plot(*path[footage.run == run, :2].T, color=pictures.TEXT, linewidth=1)
-        for view, name in enumerate(footage.camera_names):
-            _camera(axes, center[view, :2], forward[view, :2], 0.3 * reach, view, name)
-        axes.set(xlabel="x (m)", ylabel="y (m)")
-        axes.set_aspect("equal", adjustable="datalim")
-        axes.margins(0.15)
-    return _svg(figure, f"{salt}-top")
+    for run in np.unique(footage.run):
+        axes.plot(*path[footage.run == run, :2].T, color=pictures.TEXT, linewidth=1)
+    for view, name in enumerate(footage.camera_names):
+        _camera(axes, center[view, :2], forward[view, :2], 0.3 * reach, view, name)
+    axes.set(xlabel="x (m)", ylabel="y (m)")
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.margins(0.15)
 
 
-def time_curves(footage: footages.Footage, measured: report.Measures, salt: str) -> str:
+def time_curves(axes: mpl_axes.Axes, footage: footages.Footage, measured: report.Measures) -> None:
     """Draws how well each camera agrees with the others, moved by so many frames."""
     shifts = np.arange(-residuals.MAX_SHIFT, residuals.MAX_SHIFT + 1)
-    with style.context(_STYLE, after_reset=True):
-        figure = mpl_figure.Figure(figsize=(_HALF, 4.6))
-        axes = figure.subplots()
-        axes.axvline(0, color=pictures.FRAME, linewidth=0.8)
-        for view, name in enumerate(footage.camera_names):
-            looks = camera_line(view)
-            curve = 100 * measured.offsets.curve[view]
-            axes.plot(shifts, curve, label=name, linewidth=1.3, **looks)
-            least = measured.offsets.frames[view]
-            height = curve[least + residuals.MAX_SHIFT]
-            axes.plot(least, height, "o", markersize=5, color=looks["color"])
-        axes.set(xlabel="frames late", ylabel="epipolar error (% of the person's size)")
-        axes.set_ylim(0, None)
-        _legend(axes)
-    return _svg(figure, f"{salt}-offsets")
+    axes.axvline(0, color=pictures.FRAME, linewidth=0.8)
+    for view, name in enumerate(footage.camera_names):
+        looks = camera_line(view)
+        curve = 100 * measured.offsets.curve[view]
+        axes.plot(shifts, curve, label=name, linewidth=1.3, **looks)
+        least = measured.offsets.frames[view]
+        height = curve[least + residuals.MAX_SHIFT]
+        axes.plot(least, height, "o", markersize=5, color=looks["color"])
+    axes.set(xlabel="frames late", ylabel="epipolar error (% of the person's size)")
+    axes.set_ylim(0, None)
+    _legend(axes)
 
 
-# What is drawn, in the order of the page: caption, drawing, whether it takes the page's width.
-_PLOTS = (
-    ("Reprojection error of each joint, median, px", joint_errors, True),
-    ("Reprojection error over time, px", errors_over_time, True),
-    ("Epipolar error of each pair, median, px", pair_errors, False),
-    ("Confidence of the detections", confidences, False),
-    ("Cameras and the person's path from above", top_view, False),
-    ("Time offset: error of a camera moved in time", time_curves, False),
+# Inches; a page shows an inch as 72 pixels.
+_WIDE, _HALF = 13.0, 6.3
+
+
+Draw = Callable[[mpl_axes.Axes, footages.Footage, report.Measures], None]
+
+# In the order of the page: caption, drawing, width, and height by the number of cameras.
+PLOTS: tuple[tuple[str, Draw, float, Callable[[int], float]], ...] = (
+    (
+        "Reprojection error of each joint, median, px",
+        joint_errors,
+        _WIDE,
+        lambda cameras: 1.5 + 0.3 * cameras,
+    ),
+    ("Reprojection error over time, px", errors_over_time, _WIDE, lambda _: 2.8),
+    (
+        "Epipolar error of each pair, median, px",
+        pair_errors,
+        _HALF,
+        lambda cameras: max(3.4, 1.2 + 0.3 * cameras),
+    ),
+    ("Confidence of the detections", confidences, _HALF, lambda _: 3.4),
+    ("Cameras and the person's path from above", top_view, _HALF, lambda _: 4.6),
+    ("Time offset: error of a camera moved in time", time_curves, _HALF, lambda _: 4.6),
 )
 
 
@@ -146,21 +131,14 @@ def render(reports: Sequence[report.RigReport]) -> str:
     Returns:
         The page; equal reports give equal pages.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     rigs = [_rig(rig, number) for number, rig in enumerate(reports)]
     title = ", ".join(rig_text.headline(rig).rstrip(".") for rig in reports)
-    return environment.get_template(_TEMPLATE).render(rigs=rigs, title=title)
+    return pages.fill("rig_report.html", rigs=rigs, title=title)
 
 
 def write(path: str | os.PathLike[str], reports: Sequence[report.RigReport]) -> None:
     """Writes reports as an HTML file."""
-    pathlib.Path(path).write_text(render(reports), encoding="utf-8")
+    pages.save(path, render(reports))
 
 
 def _rig(rig: report.RigReport, number: int) -> dict[str, Any]:
@@ -201,11 +179,31 @@ def _sections(rig: report.RigReport, number: int) -> Iterator[dict[str, Any]]:
 def _section(
     title: str, footage: footages.Footage, measured: report.Measures, salt: str
 ) -> dict[str, Any]:
-    plots = [
-        {"caption": caption, "svg": draw(footage, measured, salt), "is_wide": is_wide}
-        for caption, draw, is_wide in _PLOTS
-    ]
+    plots = []
+    for caption, draw, width, height in PLOTS:
+        size = (width, height(footage.num_views))
+        svg = plot(draw, size, footage, measured, f"{salt}-{draw.__name__}")
+        plots.append({"caption": caption, "svg": svg, "is_wide": width == _WIDE})
     return {"title": title, "plots": plots}
+
+
+def plot(
+    draw: Draw,
+    size: tuple[float, float],
+    footage: footages.Footage,
+    measured: report.Measures,
+    salt: str,
+) -> str:
+    """Returns a plot as an element of a page; names in it are made with the salt."""
+    with style.context(_STYLE, after_reset=True):
+        figure = mpl_figure.Figure(figsize=size)
+        draw(figure.subplots(), footage, measured)
+    with style.context(_STYLE | {"svg.hashsalt": salt}):
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata=_NO_METADATA, bbox_inches="tight")
+    drawn = buffer.getvalue()
+    # The page is HTML: no XML declaration, no document type.
+    return drawn[drawn.index("<svg") :]
 
 
 def _bones(measured: report.Measures) -> str:
@@ -246,21 +244,9 @@ _STYLE = {
     "ytick.color": pictures.FAINT_TEXT,
     "svg.fonttype": "path",
 }
-# Inches; a page shows an inch as 72 pixels.
-_WIDE, _HALF = 13.0, 6.3
-_HEIGHT = 3.4
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _NUM_BINS = 250
 _DARK = 0.62
-
-
-def _svg(figure: mpl_figure.Figure, salt: str) -> str:
-    with style.context(_STYLE | {"svg.hashsalt": salt}):
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata=_NO_METADATA, bbox_inches="tight")
-    drawn = buffer.getvalue()
-    # The page is HTML: no XML declaration, no document type.
-    return drawn[drawn.index("<svg") :]
 
 
 def _matrix(axes: mpl_axes.Axes, values: np.ndarray, name: str) -> None:

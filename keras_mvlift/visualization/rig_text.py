@@ -1,37 +1,28 @@
 """Prints the check of a rig; docs/check_rig.md says what is in it."""
 
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 import numpy as np
-from rich import box, console, table, text
+from rich import console, table, text
 
 from keras_mvlift.diagnosis import findings, report
-
-WIDTH = 100
-"""Columns of a page that is not a terminal's."""
+from keras_mvlift.visualization import tables
 
 NOTHING = "Nothing wrong found."
 
-_BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 _STYLES = {findings.ERROR: "bold red", findings.WARNING: "yellow"}
 _MAX_CLIPS = 3
 
 
-def render(reports: Sequence[report.RigReport], width: int = WIDTH) -> str:
+def render(reports: Sequence[report.RigReport], width: int = tables.WIDTH) -> str:
     """Writes reports as plain text of so many columns."""
-    page = console.Console(file=io.StringIO(), width=width, color_system=None)
-    return "".join(f"{line}\n" for line in _lines(reports, page))
+    return tables.rendered(_parts(reports), width)
 
 
 def show(reports: Sequence[report.RigReport], file: TextIO | None = None) -> None:
     """Prints reports: in color on a terminal, plainly to a file or pipe."""
-    page = console.Console(file=file)
-    page.width = max(page.width, 80) if page.is_terminal else WIDTH
-    for line in _lines(reports, page):
-        # What the encoding lacks is escaped, so that printing never fails.
-        print(line.encode(page.encoding, "backslashreplace").decode(page.encoding), file=page.file)
+    tables.printed(_parts(reports), file)
 
 
 def headline(rig: report.RigReport) -> str:
@@ -109,14 +100,11 @@ def _number(value: float | None, digits: int = 1) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
-def _lines(reports: Sequence[report.RigReport], page: console.Console) -> list[str]:
-    with page.capture() as captured:
-        for number, rig in enumerate(reports):
-            if number:
-                page.print()
-            for part in _about(rig):
-                page.print(part, highlight=False)
-    return [line.rstrip() for line in captured.get().splitlines()]
+def _parts(reports: Sequence[report.RigReport]) -> tables.Parts:
+    for number, rig in enumerate(reports):
+        if number:
+            yield text.Text(), False
+        yield from ((part, False) for part in _about(rig))
 
 
 def _about(rig: report.RigReport) -> Iterator[console.RenderableType]:
@@ -136,9 +124,7 @@ def _about(rig: report.RigReport) -> Iterator[console.RenderableType]:
 
 def _table(rig: report.RigReport) -> table.Table:
     headings, cells = rows(rig)
-    page = table.Table(
-        box=_BOX, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style=""
-    )
+    page = tables.plain_table()
     page.add_column(headings[0], overflow="fold")
     for heading in headings[1:]:
         page.add_column(heading, justify="right")

@@ -1,7 +1,7 @@
 """Prints what `results.json` says; docs/results.md says what is in it."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 from rich import box, console, padding, table, text
@@ -36,6 +36,7 @@ _SLICES = {"per_action": "action", "per_camera": "camera"}
 
 # A rule below the headings, blanks elsewhere, and nothing that a plain terminal cannot show.
 _BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+
 
 _NOTE = """
 Triangulation sees every camera, the model one. Without the model one could
@@ -73,8 +74,7 @@ def render(results: Mapping[str, Any], width: int = WIDTH) -> str:
     Returns:
         Lines without colors.
     """
-    page = console.Console(file=io.StringIO(), width=max(width, MIN_WIDTH), color_system=None)
-    return "".join(f"{line}\n" for line in _lines(results, page))
+    return rendered(_parts(results), max(width, MIN_WIDTH))
 
 
 def show(results: Mapping[str, Any], file: TextIO | None = None) -> None:
@@ -84,26 +84,38 @@ def show(results: Mapping[str, Any], file: TextIO | None = None) -> None:
         results: What `results.json` holds.
         file: Where to; None for standard output.
     """
+    printed(_parts(results), file)
+
+
+# A part of a page, and whether it goes on beyond the edge instead of being broken.
+Parts = Iterable[tuple[console.RenderableType, bool]]
+
+
+def rendered(parts: Parts, width: int) -> str:
+    """Writes a page as plain text of so many columns."""
+    page = console.Console(file=io.StringIO(), width=width, color_system=None)
+    return "".join(f"{line}\n" for line in _lines(parts, page))
+
+
+def printed(parts: Parts, file: TextIO | None = None) -> None:
+    """Prints a page: in color on a terminal, plainly to a file or pipe."""
     page = console.Console(file=file)
     page.width = max(page.width, MIN_WIDTH) if page.is_terminal else WIDTH
-    for line in _lines(results, page):
-        # What the encoding lacks is escaped, so that printing results never fails.
-        printable = line.encode(page.encoding, "backslashreplace").decode(page.encoding)
-        print(printable, file=page.file)
+    for line in _lines(parts, page):
+        # What the encoding lacks is escaped, so that printing never fails.
+        print(line.encode(page.encoding, "backslashreplace").decode(page.encoding), file=page.file)
+
+
+def plain_table() -> table.Table:
+    """Makes a table with a rule below its headings and no other lines."""
+    return table.Table(
+        box=_BOX, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style=""
+    )
 
 
 def results_table(results: Mapping[str, Any]) -> table.Table:
-    """Lays out the figures of the model beside those of what it is compared with.
-
-    Args:
-        results: What `results.json` holds.
-
-    Returns:
-        A row for each average, action and camera.
-    """
-    page = table.Table(
-        box=_BOX, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style=""
-    )
+    """Lays out the model's figures and the baselines' for each average, action and camera."""
+    page = plain_table()
     page.add_column("", overflow="fold")
     for heading in ("Views", *_COLUMNS.values(), *_BASELINES.values()):
         page.add_column(heading, justify="right", no_wrap=True)
@@ -143,12 +155,18 @@ def _number(value: float | None) -> text.Text:
     return text.Text("" if value is None else f"{value:.1f}")
 
 
-def _lines(results: Mapping[str, Any], page: console.Console) -> list[str]:
+def _lines(parts: Parts, page: console.Console) -> list[str]:
     with page.capture() as captured:
-        for part in (results_table(results), *_about(results)):
-            # A path or a line of code goes on beyond the edge: broken, it could not be copied.
-            page.print(part, soft_wrap=isinstance(part, text.Text), highlight=False)
+        for part, goes_on in parts:
+            page.print(part, soft_wrap=goes_on, highlight=False)
     return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def _parts(results: Mapping[str, Any]) -> Parts:
+    yield results_table(results), False
+    for part in _about(results):
+        # A path or a line of code goes on beyond the edge: broken, it could not be copied.
+        yield part, isinstance(part, text.Text)
 
 
 def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:

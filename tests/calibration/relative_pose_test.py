@@ -14,7 +14,7 @@ DETECTOR = filming.Detector()
 
 
 def estimate(clip, pair=(0, 1)):
-    seen = observations.gather([clip], observations.Choice()).views(pair)
+    seen = observations.gather([clip]).views(pair)
     return relative_pose.estimate(seen, clip.camera.intrinsics[list(pair)], ("left", "right"))
 
 

@@ -7,7 +7,7 @@ import pytest
 from keras_mvlift import inference
 from keras_mvlift.cli import main
 from keras_mvlift.datasets.rigs import pose2sim, recordings
-from keras_mvlift.studio import rigs
+from tests.datasets.rigs import simulated_rigs
 
 
 def adapt(*arguments):
@@ -25,7 +25,7 @@ def demo(tmp_path_factory):
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
-    rigs.write_rig(str(folder), num_clips=4, num_frames=12)
+    simulated_rigs.write_rig(str(folder), num_clips=4, num_frames=12)
     return folder
 
 

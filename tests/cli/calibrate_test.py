@@ -7,7 +7,7 @@ import pytest
 from benchmarks import rig_checks
 from keras_mvlift.cli import calibrate, main
 from keras_mvlift.datasets.rigs import calibration_files, pose2sim
-from keras_mvlift.studio import rigs
+from tests.datasets.rigs import simulated_rigs
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_neither_or_both_tasks_are_wrong_usage(demo, tmp_path):
 
 
 def test_cameras_whose_places_nobody_tells_cannot_be_refined(tmp_path, capsys):
-    rigs.write_rig(str(tmp_path / "rig"), num_frames=3)
+    simulated_rigs.write_rig(str(tmp_path / "rig"), num_frames=3)
     path = tmp_path / "rig" / "Calib.toml"
     rig = calibration_files.read_toml(path)
     lost = rig.camera._replace(rotation=rig.camera.rotation * np.nan)

@@ -18,6 +18,7 @@ MISTAKES = (
     ["lift", "here.npz", "--model", "stdio", "--output", "a.json"],
     ["lift", "here.npz", "--model", "studio", "--output", "a.xlsx"],
     ["lift", "here.npz", "--model", "studio", "--output", "a.json", "--skeleton", "coco"],
+    ["lift", "here.npz", "--model", "studio", "--output", "a.json", "--frame-rate", "0"],
     ["adapt", ".", "--model", "stdio", "--output", "mine"],
     ["adapt", ".", "--output", "mine", "--source", "vicon"],
     ["adapt", ".", "--output", "mine", "--source-options", "[1]"],
@@ -30,7 +31,11 @@ MISTAKES = (
     ["experiments", "--source", "vicon"],
     ["export", "studio", "--format", "onx", "--output", "a.onnx"],
     ["rollout", "gone.config", "show"],
+    ["settings", "shwo"],
     ["simulate", "human36m", "."],
+    ["train", "gone"],
+    ["train", "--num-epoch", "3"],
+    ["train", "--settings", "gone.yaml"],
     ["view", "gone.json"],
 )
 RUN = """

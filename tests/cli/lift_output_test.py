@@ -90,6 +90,7 @@ def test_a_clip_of_nobody_says_so():
     [
         (["--detections", "seen.csv"], "`detections` must end in .npz. Received: seen.csv"),
         (["--detections", "poses.npz"], "`detections` must be another file than the output"),
+        (["--frame-rate", "0"], "`frame_rate` must be a number above 0. Received: 0.0"),
         (["--images", "-1"], "`images` must be at least 0. Received: -1"),
         (["--reference", "gone.trc"], "gone.trc must be a file of known poses"),
         (["--output", "gone/poses.npz"], "gone must be a folder to write poses.npz to"),

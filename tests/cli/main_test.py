@@ -72,8 +72,8 @@ def test_the_version_is_told(capsys):
 
 
 def test_every_command_can_be_imported():
-    for name in commands.COMMANDS:
-        assert callable(main._module(name).run), name
+    for name, command in commands.COMMANDS.items():
+        assert callable(main._module(command.module or name).run), name
 
 
 def test_warnings_of_what_was_brought_are_lines_and_others_are_not_shown(command, capsys):

@@ -3,12 +3,12 @@ import shutil
 import pytest
 
 from keras_mvlift.cli import main
-from tests.serving import rollouts_version_labels_test
+from tests.serving import rollouts_test
 
 
 @pytest.fixture
 def config(tmp_path):
-    return shutil.copy(rollouts_version_labels_test.SHIPPED, tmp_path / "models.config")
+    return shutil.copy(rollouts_test.SHIPPED, tmp_path / "models.config")
 
 
 def run(*arguments):

@@ -181,7 +181,7 @@ def test_results_name_the_list_of_clips_that_could_not_be_used(found):
 
 def test_the_picture_has_a_row_for_each_camera(written):
     with Image.open(written / report.PICTURE) as picture:
-        assert picture.size == pictures.size(4, has_note=True)
+        assert picture.size == (1440, 1960)
 
 
 def test_the_picture_shows_the_instant_of_the_median_error(examples, model, monkeypatch, tmp_path):

@@ -1,7 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
+from keras_mvlift import skeletons
 from keras_mvlift.diagnosis import footage as footages
+from keras_mvlift.diagnosis import mistakes, residuals, verdicts
 from keras_mvlift.diagnosis import residuals as diagnosis_residuals
 from keras_mvlift.geometry import cameras
 from tests.diagnosis import planted
@@ -55,13 +59,139 @@ def test_cameras_that_saw_nothing_together_have_no_residual():
     assert np.isnan(diagnosis_residuals.mean_residual(blind))
 
 
-def test_the_median_is_of_what_the_mask_leaves():
-    values = np.array([[5.0, 1.0, 3.0, 100.0], [1.0, 2.0, 3.0, 4.0]])
-    mask = np.array([[True, True, True, False], [False] * 4])
-    np.testing.assert_array_equal(diagnosis_residuals.masked_median(values, mask), [3.0, np.nan])
+J = {name: index for index, name in enumerate(skeletons.H36M_17.joints)}
 
 
-@pytest.mark.filterwarnings("error")
-def test_the_mean_is_over_the_pairs_that_have_a_residual():
-    residuals = np.array([[1.0, np.nan, 3.0], [np.nan, np.nan, np.nan]])
-    np.testing.assert_array_equal(diagnosis_residuals.mean_of_pairs(residuals), [2.0, np.nan])
+def poses(num_views=4, seed=0):
+    return np.concatenate([clip.pose_world for clip in planted.sequences(num_views, seed)])
+
+
+def all_seen(points):
+    return np.ones(points.shape[:-1], bool)
+
+
+def test_bone_lengths_golden():
+    points = np.zeros((3, 17, 3))
+    points[:, J["right_hip"], 0] = [0.1, 0.12, 5.0]
+    seen = all_seen(points)
+    seen[:, J["left_wrist"]] = False
+    lengths = residuals.bone_lengths(points, seen)
+    assert lengths["right_hip"] == pytest.approx(0.12)
+    assert "left_wrist" not in lengths
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_height_is_that_of_the_standing_person(seed):
+    points = poses(seed=seed)
+    upright = points[..., 2].max() - points[..., 2].min()
+    height = residuals.body_height(residuals.bone_lengths(points, all_seen(points)))
+    assert height == pytest.approx(1.75, abs=0.25)
+    assert height < upright + 0.35
+
+
+def test_without_legs_there_is_no_height():
+    assert np.isnan(residuals.body_height({"spine": 0.2, "thorax": 0.2, "nose": 0.1, "head": 0.1}))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_people_face_ahead_and_backwards_with_sides_swapped(seed):
+    points = poses(seed=seed)
+    order = np.arange(17)
+    skeleton = skeletons.H36M_17
+    order[list(skeleton.left + skeleton.right)] = skeleton.right + skeleton.left
+    facing = residuals.facing(points, all_seen(points))
+    assert facing > residuals.MIN_FACING
+    assert residuals.facing(points[:, order], all_seen(points)) == pytest.approx(-facing)
+
+
+def test_sides_swapped_in_all_of_two_cameras_are_found():
+    clean = planted.footage(num_views=2)
+    (finding,) = verdicts.reach(mistakes.swap_sides(clean)).found
+    assert (finding.name, finding.cameras) == ("sides_swapped", clean.camera_names)
+
+
+def test_exact_detections_are_where_they_were_made():
+    clean = planted.footage(**EXACT)
+    truth = np.concatenate([clip.pose_world for clip in planted.sequences(**EXACT)])
+    placed = residuals.reproject(clean)
+    np.testing.assert_allclose(placed.points[placed.is_seen], truth[placed.is_seen], atol=1e-4)
+    assert np.nanmax(placed.error) < 0.05
+    assert np.nanmin(placed.depth) > 1
+
+
+def test_what_a_camera_did_not_see_has_no_error():
+    clean = planted.footage()
+    placed = residuals.reproject(clean)
+    assert np.isnan(placed.error[clean.confidence == 0]).all()
+    assert np.isfinite(placed.error[(clean.confidence > 0) & placed.is_seen]).all()
+
+
+def test_a_camera_that_is_off_is_most_off_from_where_the_others_put_the_person():
+    clean = planted.footage(**EXACT)
+    moved = clean.keypoints_2d.copy()
+    moved[2, ..., 0] += 20.0
+    spoiled = clean.replace_images(moved, clean.confidence)
+    left_out = np.nanmedian(residuals.leaving_one_out(spoiled), axis=(1, 2))
+    error = np.nanmedian(residuals.reproject(spoiled).error, axis=(1, 2))
+    assert left_out.argmax() == 2
+    np.testing.assert_allclose(left_out[2], 20.0, atol=0.1)
+    assert error[2] < 20.0
+
+
+@pytest.mark.parametrize(
+    "offsets", [[0, 4], [0, 0, -2], [0, 0, 0, 7], [0, 4, 8, 12], [0, 0, 0, -45], [0] * 7 + [3]]
+)
+def test_planted_offsets_are_estimated(offsets):
+    clean = planted.footage(len(offsets), seed=1)
+    estimate = residuals.estimate_offsets(planted.late(clean, offsets))
+    assert estimate.frames.tolist() == offsets
+    np.testing.assert_allclose(estimate.refined, offsets, atol=0.2)
+    assert estimate.after < estimate.before
+
+
+def test_offsets_are_refined_to_parts_of_a_frame():
+    # Every second frame, and of one camera those between: half a frame early.
+    dense = planted.footage(3, seed=1, num_frames=300, noise_px=1.0)
+    keypoints_2d, confidence = dense.keypoints_2d[:, ::2].copy(), dense.confidence[:, ::2].copy()
+    keypoints_2d[2], confidence[2] = dense.keypoints_2d[2, 1::2], dense.confidence[2, 1::2]
+    thinned = dataclasses.replace(
+        dense,
+        keypoints_2d=keypoints_2d,
+        confidence=confidence,
+        detector_confidence=confidence,
+        run=dense.run[::2],
+    )
+    estimate = residuals.estimate_offsets(thinned)
+    np.testing.assert_allclose(estimate.refined[2], -0.5, atol=0.15)
+
+
+def test_the_largest_group_of_cameras_is_taken_to_be_right():
+    estimate = residuals.estimate_offsets(planted.late(planted.footage(), [5, 0, 0, 0]))
+    assert estimate.frames.tolist() == [5, 0, 0, 0]
+
+
+def test_a_person_who_stands_still_tells_no_offset():
+    clean = planted.footage()
+    frozen = clean.replace_images(
+        np.broadcast_to(clean.keypoints_2d[:, :1], clean.keypoints_2d.shape),
+        np.broadcast_to(clean.confidence[:, :1], clean.confidence.shape),
+    )
+    assert [f.name for f in verdicts.reach(frozen).found if f.name == "time_shift"] == []
+
+
+@pytest.mark.parametrize(
+    ("offsets", "late"),
+    [([0, 0, 0, 1], ["camera_4"]), ([0, -20, 0], ["camera_2"]), ([0, 3], ["camera_3"])],
+)
+def test_a_time_shift_is_found_by_name_with_frames_and_seconds(offsets, late):
+    clean = planted.footage(len(offsets), seed=1)
+    (finding,) = verdicts.reach(planted.late(clean, offsets)).found
+    assert finding.name == "time_shift"
+    assert list(finding.cameras) == late
+    (frames,) = (offset for offset in offsets if offset)
+    assert finding.details == {
+        "offset_frames": {late[0]: frames},
+        "offset_seconds": {late[0]: frames / clean.frame_rate},
+    }
+    told = f"{late[0]} is {'late' if frames > 0 else 'early'} by {abs(frames)} frame"
+    assert told in finding.sentence

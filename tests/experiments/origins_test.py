@@ -4,7 +4,8 @@ import pytest
 from keras_mvlift import configs
 from keras_mvlift.experiments import data as training_data
 from keras_mvlift.experiments import origins, variants
-from tests.experiments import origins_motion_clips_test, tiny_experiments
+from keras_mvlift.studio import synthetic
+from tests.experiments import tiny_experiments
 
 
 def test_the_studio_films_each_side_as_it_is_told():
@@ -29,10 +30,10 @@ def test_motions_are_described_by_their_content_not_their_place(tmp_path):
     described = []
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
-        path = origins_motion_clips_test.write(tmp_path / folder / "a.npz", "01_1", "02_1")
+        path = write(tmp_path / folder / "a.npz", "01_1", "02_1")
         described.append(origins.MotionOrigin(paths=(path,)).describe())
     assert described[0] == described[1]
-    path = origins_motion_clips_test.write(tmp_path / "one" / "a.npz", "01_1", "02_1", num_frames=7)
+    path = write(tmp_path / "one" / "a.npz", "01_1", "02_1", num_frames=7)
     assert origins.MotionOrigin(paths=(path,)).describe() != described[0]
 
 
@@ -53,7 +54,7 @@ def test_recordings_are_read_and_not_filmed_again():
 
 def test_frames_between_leave_the_lifted_ones_where_they_were(tmp_path):
     names = ("01_1", "02_1", "03_1")
-    path = origins_motion_clips_test.write(tmp_path / "a.npz", *names, num_frames=12)
+    path = write(tmp_path / "a.npz", *names, num_frames=12)
     origin = origins.MotionOrigin(paths=(path,), max_train_frames=8, max_test_frames=5)
     thin = origin.load(variants.DataSettings())
     film = origin.load(variants.DataSettings(has_frames_between=True))
@@ -109,3 +110,106 @@ def test_frames_of_recordings_keep_their_numbers():
     whole = training_data.TrainingData(origin, variants.DataSettings(has_frames_between=True))
     np.testing.assert_array_equal(whole.test.frame, data.test.frame)
     np.testing.assert_array_equal(whole.seen.keypoints_2d, data.seen.keypoints_2d)
+
+
+def write(path, *names, num_frames=6):
+    studio = synthetic.Studio(num_subjects=1, num_clips=1, num_frames=num_frames)
+    motion = studio.read(studio.clips()[0]).pose_world
+    np.savez(path, **{name: motion for name in names})
+    return str(path)
+
+
+def test_people_and_actions_are_told_from_the_names(tmp_path):
+    path = write(tmp_path / "a.npz", "01_walk_far_02", "02_07")
+    found = {
+        motion.name: (motion.subject, motion.action) for motion in origins.read_motions([path])
+    }
+    assert found == {"01_walk_far_02": ("01", "walk_far"), "02_07": ("02", "any")}
+
+
+def test_clips_of_one_person_are_dealt_out_to_bodies(tmp_path):
+    path = write(tmp_path / "a.npz", *(f"only_{number}" for number in range(20)))
+    subjects = {motion.subject for motion in origins.read_motions([path])}
+    assert 2 < len(subjects) <= origins.NUM_PSEUDO_SUBJECTS
+
+
+def test_a_clip_in_two_files_is_refused_by_name(tmp_path):
+    paths = [write(tmp_path / f"{name}.npz", "01_02") for name in "ab"]
+    with pytest.raises(ValueError, match=r"name each clip once\. Received: twice \['01_02'\]"):
+        origins.read_motions(paths)
+
+
+def test_every_fourth_person_is_tested_on(tmp_path):
+    path = write(tmp_path / "a.npz", *(f"{number:02d}_1" for number in range(1, 8)))
+    assert origins.pseudo_test_subjects(origins.read_motions([path])) == ("03", "07")
+
+
+def test_frames_are_thinned_to_the_limit(tmp_path):
+    path = write(tmp_path / "a.npz", "01_1", "02_1", "03_1", num_frames=6)
+    origin = origins.MotionOrigin(paths=(path,), max_train_frames=7)
+    clips = {clip.name: clip for clip in origin.load(variants.DataSettings()).clips}
+    assert [clips[name].num_frames for name in ("01_1", "02_1", "03_1")] == [3, 3, 6]
+    assert clips["01_1"].frame_rate == 30.0
+
+
+def test_each_person_has_a_body_of_their_own(tmp_path):
+    path = write(tmp_path / "a.npz", "01_1", "02_1")
+    clips = origins.MotionOrigin(paths=(path,)).load(variants.DataSettings()).clips
+    thighs = [np.linalg.norm(c.pose_world[0, 2] - c.pose_world[0, 1]) for c in clips]
+    assert abs(thighs[0] - thighs[1]) > 0.005
+
+
+OPTIONS = '{"num_subjects": 2, "num_clips": 1, "num_frames": 12}'
+CONFIG = configs.DataConfig(
+    source="studio",
+    source_options=OPTIONS,
+    split="subject",
+    split_options='{"test_subjects": ["S02"]}',
+    stride=5,
+    test_stride=4,
+)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return origins.read_recordings(CONFIG, "", is_whole=True)
+
+
+@pytest.fixture(scope="module")
+def thinned():
+    return origins.read_recordings(CONFIG, "")
+
+
+def test_only_frames_that_are_used_are_kept_and_know_their_numbers(whole, thinned):
+    train, test = thinned.clips
+    assert thinned.numbers[train.name].tolist() == [0, 5, 10]
+    assert thinned.numbers[test.name].tolist() == [0, 4, 8]
+    for clip, full in zip(thinned.clips, whole.clips, strict=True):
+        number = thinned.numbers[clip.name]
+        np.testing.assert_array_equal(clip.keypoints_2d, full.keypoints_2d[:, number])
+        np.testing.assert_array_equal(clip.pose_world, full.pose_world[number])
+
+
+def test_blocks_of_a_clip_train_and_test():
+    config = configs.DataConfig(
+        source="studio",
+        source_options='{"num_subjects": 1, "num_clips": 1, "num_frames": 50}',
+        split_options='{"num_blocks": 1, "block_length": 6, "gap": 3}',
+        stride=10,
+        test_stride=2,
+    )
+    found = origins.read_recordings(config, "")
+    number, given = found.numbers[found.clips[0].name], found.frames[found.clips[0].name]
+    # The block is that of frames 22 to 27; frames 19 to 30 are too near to train on.
+    assert number[given.test].tolist() == [22, 24, 26]
+    assert number[given.train].tolist() == [0, 10, 40]
+
+
+def test_other_recordings_may_test_what_these_train(thinned):
+    joined = thinned.joined(thinned)
+    names = [clip.name for clip in joined.clips]
+    assert names == ["S01_walking_01", "elsewhere_S02_walking_01"]
+    train, test = (joined.frames[name] for name in names)
+    assert (len(train.train), len(train.test)) == (3, 0)
+    assert (len(test.train), len(test.test)) == (0, 3)
+    assert joined.numbers[names[1]].tolist() == [0, 4, 8]

@@ -1,10 +1,9 @@
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 
-from keras_mvlift.experiments import cells, methods, results, runs, tables
+from keras_mvlift.experiments import methods, results, runs, tables
 from tests.experiments import tiny_experiments
 
 ROWS = [
@@ -46,11 +45,6 @@ def test_the_data_that_were_measured_on_are_told(gathered):
     assert gathered["data"]["counts"]["test_people"] == 1
 
 
-def test_results_are_json(gathered):
-    text = json.dumps(gathered, allow_nan=False)
-    assert json.loads(text)["format"] == results.FORMAT
-
-
 def test_what_was_not_run_is_missing_not_wrong(tmp_path):
     plan = tiny_experiments.experiments(tmp_path)
     shown = results.gather(plan)["tables"][0]["rows"]
@@ -73,12 +67,6 @@ def test_rows_of_the_full_profile_are_named_where_they_are_left_out(tmp_path):
     for profile, names, left_out in ((plan, ["fine", "long"], []), (quick, ["fine"], ["long"])):
         (table,) = results.gather(profile)["tables"]
         assert ([row["name"] for row in table["rows"]], table["left_out"]) == (names, left_out)
-
-
-def test_the_spread_of_one_seed_is_unknown():
-    one = results.spread([{"auc": 3.0}])
-    assert one["auc"] == {"mean": 3.0, "spread": None, "seeds": 1}
-    assert results.spread([]) == {}
 
 
 KNOWN = [
@@ -138,7 +126,7 @@ def test_cells_of_other_budgets_or_code_are_not_shown(tmp_path, perfect, monkeyp
     wider = dataclasses.replace(tiny_experiments.PROFILE, budget=budget)
     other = planned(tmp_path, KNOWN[0].rows[1], profile=wider)
     assert names(results.gather(other)) == {"both": ["other"]}
-    monkeypatch.setattr(cells, "code_digest", lambda: "another")
+    monkeypatch.setattr(runs, "code_digest", lambda: "another")
     same = planned(tmp_path, KNOWN[0].rows[1])
     assert names(results.gather(same)) == {"both": ["other"]}
 
@@ -160,3 +148,107 @@ def test_the_spread_over_people_is_that_of_their_means_over_seeds():
         "people_spread": None,
     }
     assert results.over_people([]) == {}
+
+
+NUM_VIEWS = 5
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Ours is off by 0, 1, ... cm at each joint but in view 3, where by 9; the peer by 5 cm."""
+    store = runs.CellStore(tmp_path)
+    truth = np.random.default_rng(0).uniform(-1, 1, (NUM_VIEWS, 17, 3)).round(3)
+    names = {
+        "clip": np.array([f"clip_{index}" for index in range(NUM_VIEWS)]),
+        "camera": np.array(["cam"] * NUM_VIEWS),
+        "frame": np.arange(NUM_VIEWS),
+    }
+    errors = 0.01 * np.array([0, 1, 2, 9, 4])[:, np.newaxis, np.newaxis]
+    store.write_poses("truth_1", pose=truth, **names)
+    store.write_poses("ours", pose=truth + errors * [1, 0, 0])
+    store.write_poses("peer", pose=truth + 0.05 * np.array([0, 0, 1]))
+    return store
+
+
+def row(name, digest, truth="truth_1", status="done"):
+    return {"name": name, "cells": [{"digest": digest, "truth": truth, "status": status}]}
+
+
+def test_the_best_median_and_worst_view_of_ours_are_shown_with_all_rows(store):
+    best, median, worst = results.choose(store, [row("peer", "peer"), row(results.OURS, "ours")])
+    assert [case["view"]["clip"] for case in (best, median, worst)] == [
+        "clip_0",
+        "clip_2",
+        "clip_3",
+    ]
+    assert list(worst["poses"]) == ["true", "peer", results.OURS]
+    assert worst["poses"][results.OURS]["mpjpe_mm"] == pytest.approx(90, abs=0.5)
+    assert worst["poses"]["peer"]["mpjpe_mm"] == pytest.approx(50, abs=0.5)
+    true, ours = (np.array(worst["poses"][name]["joints"]) for name in ("true", results.OURS))
+    np.testing.assert_allclose(ours - true, np.tile([90, 0, 0], (17, 1)), atol=1)
+
+
+def test_rows_of_other_views_and_unfinished_rows_are_left_out(store):
+    rows = [
+        row(results.OURS, "ours"),
+        row("elsewhere", "peer", truth="truth_2"),
+        row("broken", "none", status="failed"),
+        {"name": "not run", "cells": []},
+    ]
+    assert list(results.choose(store, rows)[0]["poses"]) == ["true", results.OURS]
+    assert results.choose(store, rows[2:]) == []
+
+
+def cell(digest, error, score, test="a", **changes):
+    overall = {"mpjpe_mm": error} | dict.fromkeys(results.SCORES, score)
+    return {"digest": digest, "seed": 0, "test": test, "figures": {"overall": overall}} | changes
+
+
+def table(*cells):
+    return {"name": "t", "rows": [{"name": "r", "cells": list(cells)}]}
+
+
+def test_correlations_golden():
+    # Of (1, 2, 3, 4) and (1, 2, 4, 3): covariance 4, variances 5 and 5.
+    cells = [cell(str(n), n + 1.0, score) for n, score in enumerate([1.0, 2.0, 4.0, 3.0])]
+    (group,) = results.correlate([table(*cells)])
+    for both in group["scores"].values():
+        assert both == pytest.approx({"pearson": 0.8, "spearman": 0.8})
+    assert set(group["scores"]) == set(results.SCORES)
+    assert group["cells"][0]["row"] == "t: r"
+
+
+def test_only_ranks_count_for_spearman():
+    cells = [cell(str(n), 10.0**n, float(n)) for n in range(5)]
+    (group,) = results.correlate([table(*cells)])
+    both = group["scores"]["held_out_mean_px"]
+    assert both["spearman"] == pytest.approx(1.0)
+    assert both["pearson"] < 0.9
+
+
+def test_a_cell_of_two_tables_counts_once_and_other_tests_apart():
+    cells = [cell(str(n), n, n) for n in range(4)]
+    others = [cell(f"b{n}", n, -n, test="b") for n in range(5)]
+    few = [cell(f"c{n}", n, n, test="c") for n in range(3)]
+    found = results.correlate([table(*cells, *others), table(*cells, *few)])
+    assert [(group["test"], len(group["cells"])) for group in found] == [("b", 5), ("a", 4)]
+    assert found[0]["scores"]["held_out_mean_mm"]["pearson"] == pytest.approx(-1.0)
+
+
+def test_cells_without_a_score_are_left_out():
+    cells = [cell(str(n), n, n) for n in range(4)]
+    failed = cell("x", 9.0, 9.0, figures=None)
+    unscored = cell("y", 9.0, 9.0, figures={"overall": {"mpjpe_mm": 9.0}})
+    (group,) = results.correlate([table(failed, unscored, *cells)])
+    assert len(group["cells"]) == 4
+
+
+def test_equal_scores_have_no_correlation():
+    (group,) = results.correlate([table(*(cell(str(n), n, 1.0) for n in range(4)))])
+    assert group["scores"]["held_out_mean_px"] == {"pearson": None, "spearman": None}
+
+
+@pytest.mark.parametrize("part", results.PUBLISHED["table1"], ids=["protocol 1", "protocol 2"])
+def test_the_papers_averages_are_those_of_its_actions(part):
+    for name, figures in part["rows"].items():
+        assert np.mean(figures[:-1]) == pytest.approx(figures[-1], abs=0.05), name

@@ -2,8 +2,8 @@
 
 import pytest
 
-from keras_mvlift.experiments import cells, methods, profiles, variants
 from keras_mvlift.experiments import data as training_data
+from keras_mvlift.experiments import methods, profiles, runs, variants
 from tests.datasets.mpi_inf_3dhp import releases
 from tests.experiments import tiny_experiments
 
@@ -22,14 +22,14 @@ def data(tmp_path_factory):
 
 def run(method, data, folder):
     watch = methods.Watch(folder)
-    return cells.run(tiny_experiments.cell(method=method), lambda: data, watch)
+    return runs.measure(tiny_experiments.cell(method=method), lambda: data, watch)
 
 
 def test_views_of_one_camera_are_lifted_and_measured_over_fourteen_joints(data, tmp_path):
     assert (data.about["cameras"], set(data.test.instant)) == (5, set(range(len(data.test.frame))))
     record, poses = run("supervised", data, tmp_path)
     assert record["status"] == "done"
-    assert set(cells.JOINT_SHARES) <= set(record["figures"]["overall"])
+    assert set(runs.JOINT_SHARES) <= set(record["figures"]["overall"])
     assert poses.shape == data.test.reference_pose.shape
 
 

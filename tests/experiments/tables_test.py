@@ -6,9 +6,8 @@ from keras_mvlift import configs
 from keras_mvlift.experiments import (
     adversarial,
     methods,
-    peers,
     profiles,
-    published,
+    results,
     tables,
     variants,
 )
@@ -35,12 +34,7 @@ def test_rows_of_a_table_have_names_and_variants_of_their_own():
     for table in tables.TABLES.values():
         assert len({row.name for row in table.rows}) == len(table.rows)
         assert len({row.variant for row in table.rows}) == len(table.rows)
-        assert table.published is None or table.published in published.TABLES
-
-
-def test_every_table_has_two_quick_rows_or_more():
-    for table in tables.TABLES.values():
-        assert sum(row.is_quick for row in table.rows) >= 2
+        assert table.published is None or table.published in results.PUBLISHED
 
 
 def variant(table, name):
@@ -58,25 +52,9 @@ def test_tables_share_the_cells_of_what_they_compare_with():
     assert variant("table4", "Trans Reproj+DA") == variant("table1", "Trans Reproj+DA")
 
 
-def test_each_switch_changes_the_first_row_by_its_options_alone():
-    first, *others = tables.TABLES["switches"].rows
-    for row in others:
-        assert set(first.variant.options) < set(row.variant.options)
-        assert dataclasses.replace(row.variant, options=first.variant.options) == first.variant
-
-
-def test_the_tables_hold_what_they_promise():
-    names = {name: [row.name for row in table.rows] for name, table in tables.TABLES.items()}
-    assert names["table1"][:4] == ["Reproj", "Reproj+ADV", "Trans Reproj", "Trans Reproj+DA"]
-    used = {dict(variant.options).get("labels") for variant in (row.variant for row in ROWS)}
-    assert used - {None} <= set(peers.LABELINGS)
-    assert variant("table1", "Reproj+ADV").method == "adversarial"
-
-
 def test_options_of_methods_are_known_to_them():
     known = {
         "pseudo_labels": {"labels"},
-        "semi_supervised": {"label_share", "label_weight"},
         "temporal": {"is_causal"},
         "triangulation": {"is_robust"},
         "adversarial": {f.name for f in dataclasses.fields(adversarial.AdversarialOptions)},
@@ -93,25 +71,45 @@ def test_a_table_of_a_profile_is_run_by_that_alone_unless_it_is_named():
         assert tables.of_profile(profile) == everything
 
 
-def test_the_long_table_holds_what_long_runs_are_for():
-    names = [row.name for row in tables.TABLES["long"].rows]
-    assert names == [
-        "Reproj",
-        "Reproj+ADV",
-        "Trans Reproj",
-        "Trans Reproj+DA",
-        "solved root",
-        "solved root, all views and triangulated pose",
-        "triangulated pose alone",
-        "supervised (3D labels)",
-        "Trans Reproj, TemporalDilated",
-    ]
-    assert all(row.is_quick for row in tables.TABLES["long"].rows)
-    film = variant("long", "Trans Reproj, TemporalDilated")
-    assert (film.recipe, film.method) == ("paper", "temporal")
-    assert film.data == variants.DataSettings(has_frames_between=True)
-
-
 def test_a_table_of_another_profile_is_not_known_to_a_report():
     assert "long" not in tables.known_to(profiles.QUICK)
     assert tables.known_to(profiles.LONG) == [*tables.TABLES]
+
+
+def test_no_switch_is_without_a_row():
+    switches = {"least_depth", *configs._OF_ALL_VIEWS}
+    shown = {
+        name
+        for table in (tables.TABLES[name] for name in ("switches", "figure6", "peers"))
+        for row in table.rows
+        for name, _ in row.variant.options
+    }
+    assert switches <= shown
+
+
+CONDITIONS = {table.name: table for table in tables.CONDITIONS}
+
+
+def test_reprojection_without_the_other_view_is_lambda_zero():
+    alone = {row.name for row in tables.TABLE_1.rows if not row.variant.transform_weight}
+    assert alone == {"Reproj", "Reproj+ADV"}
+
+
+def test_a_setting_of_the_stage_is_an_option_of_the_variant():
+    row = tables.row("x", least_depth=0.2, transform_weight=3.0, options=(("labels", "plain"),))
+    assert row.variant.options == (("labels", "plain"), ("least_depth", 0.2))
+    assert row.variant.transform_weight == 3.0
+
+
+def test_what_is_the_default_anyway_makes_no_other_cell():
+    plain = tables.row("x").variant
+    defaults = {"views": "pair", "least_depth": 0.5, "network_input": "rays"}
+    assert tables.row("y", **defaults, is_pretrained=False).variant == plain
+    paper = tables.row("x", recipe="paper").variant
+    assert tables.row("y", recipe="paper", is_pretrained=True).variant == paper
+    assert tables.row("y", recipe="paper", is_pretrained=False).variant != paper
+
+
+def test_a_row_with_an_unknown_setting_is_refused():
+    with pytest.raises(TypeError, match="recip"):
+        tables.row("x", recip="paper")

@@ -26,7 +26,7 @@ def test_a_share_that_is_none_is_refused(share):
 
 
 def test_a_negative_calibration_error_is_refused():
-    with pytest.raises(ValueError, match="`calibration_error` must not be negative"):
+    with pytest.raises(ValueError, match="`calibration_error` must be at least 0"):
         variants.DataSettings(calibration_error=-1.0)
 
 

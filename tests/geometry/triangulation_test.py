@@ -276,7 +276,7 @@ def test_the_root_in_a_view_is_the_solved_root_of_that_view_alone():
 
 
 def test_single_precision_finds_the_root_of_people_aside_and_far_away():
-    pose, rays, weights, root = seen_from_afar(np.random.default_rng(0), 50)
+    pose, _, weights, root = seen_from_afar(np.random.default_rng(0), 50)
     points = pose + 10 * root[:, np.newaxis]
     single = [x.astype(np.float32) for x in (pose, points[..., :2] / points[..., 2:], weights)]
     found = triangulation.root_in_view(*single, np.zeros((50, 3), np.float32))

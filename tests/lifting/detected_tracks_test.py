@@ -7,7 +7,7 @@ import pytest
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.lifting import detected_tracks, tracks_2d_files
-from keras_mvlift.studio import rigs
+from tests.datasets.rigs import simulated_rigs
 from tests.lifting import people
 from tests.untrusted import damage
 
@@ -43,9 +43,9 @@ def renumber(path, idx):
     path.write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize("detector", rigs.DETECTION_WRITERS)
+@pytest.mark.parametrize("detector", simulated_rigs.DETECTION_WRITERS)
 def test_people_of_every_detector_are_told_apart(tmp_path, detector):
-    name = rigs.DETECTION_WRITERS[detector](tmp_path / "cam", FRAMES)
+    name = simulated_rigs.DETECTION_WRITERS[detector](tmp_path / "cam", FRAMES)
     if detector == "alphapose":
         renumber(tmp_path / name, 0)
     assert_followed(detected_tracks.read(tmp_path / name, "coco_17"))
@@ -63,7 +63,7 @@ def crossing(number):
 def test_the_detectors_own_numbers_count_more_than_places(tmp_path, detector):
     # They cross slowly in front of each other; only the numbers tell who was in front.
     frames = [(number, crossing(number)) for number in range(20)]
-    name = rigs.DETECTION_WRITERS[detector](tmp_path / "cam", frames)
+    name = simulated_rigs.DETECTION_WRITERS[detector](tmp_path / "cam", frames)
     if detector == "openpose":
         for path in (tmp_path / name).iterdir():
             content = json.loads(path.read_text())
@@ -80,7 +80,7 @@ def test_the_detectors_own_numbers_count_more_than_places(tmp_path, detector):
 def test_openposes_number_for_nobody_tells_nobody(tmp_path):
     # -1 is not one person's number.
     frames = [(number, crowd(0)) for number in range(12)]
-    name = rigs.DETECTION_WRITERS["openpose"](tmp_path / "cam", frames)
+    name = simulated_rigs.DETECTION_WRITERS["openpose"](tmp_path / "cam", frames)
     for path in (tmp_path / name).iterdir():
         content = json.loads(path.read_text())
         for person in content["people"]:
@@ -91,7 +91,7 @@ def test_openposes_number_for_nobody_tells_nobody(tmp_path):
 
 def test_numbers_that_are_places_in_the_list_are_not_believed(tmp_path):
     frames = [(number, crowd(0)[:: 1 if number % 2 else -1]) for number in range(12)]
-    name = rigs.DETECTION_WRITERS["alphapose"](tmp_path / "cam", frames)
+    name = simulated_rigs.DETECTION_WRITERS["alphapose"](tmp_path / "cam", frames)
     with pytest.warns(errors.InputWarning, match=r"jump 22 times .* told apart by where they were"):
         tracks = detected_tracks.read(tmp_path / name)
     assert len(tracks.names) == 2
@@ -102,7 +102,7 @@ def test_numbers_that_are_places_in_the_list_are_not_believed(tmp_path):
 def test_a_single_person_is_followed_however_far_it_moves(tmp_path, step):
     size = np.ptp(BODY[:, 1])
     frames = [(number, BODY[np.newaxis] + [step * size * number, 0, 0]) for number in range(8)]
-    name = rigs.DETECTION_WRITERS["mmpose"](tmp_path / "cam", frames)
+    name = simulated_rigs.DETECTION_WRITERS["mmpose"](tmp_path / "cam", frames)
     tracks = detected_tracks.read(tmp_path / name)
     assert (len(tracks.names), tracks.num_frames) == (1, 8)
     assert (tracks.confidence > 0).all()
@@ -215,13 +215,13 @@ def test_what_else_people_have_is_read(tmp_path, form):
     np.testing.assert_allclose(tracks.keypoints_2d[0], WALK[..., :2], atol=1e-3)
 
 
-@pytest.mark.parametrize("detector", rigs.DETECTION_WRITERS)
+@pytest.mark.parametrize("detector", simulated_rigs.DETECTION_WRITERS)
 @pytest.mark.parametrize("skeleton", ["h36m_17", "coco_17", "body_25", "body_25b", "coco_133"])
 def test_a_joint_set_is_told_by_where_joints_lie(tmp_path, detector, skeleton):
     seen = people.walking(skeleton)
     seen = np.concatenate([seen, np.full((*seen.shape[:2], 1), 0.8)], axis=-1)
     frames = [(number, person[np.newaxis]) for number, person in enumerate(seen)]
-    path = tmp_path / rigs.DETECTION_WRITERS[detector](tmp_path / "cam", frames)
+    path = tmp_path / simulated_rigs.DETECTION_WRITERS[detector](tmp_path / "cam", frames)
     tracks = tracks_2d_files.read(path)
     assert tracks.joint_names == skeletons.by_name(skeleton).joints
     is_one = skeleton == "coco_133"

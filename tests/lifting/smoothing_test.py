@@ -160,7 +160,7 @@ def test_butterworth_cuts_off_below_a_fifth_of_the_frame_rate():
         smoothing.Butterworth(cutoff=9.0).smooth(points, 10.0),
         smoothing.Butterworth(cutoff=2.0).smooth(points, 10.0),
     )
-    with pytest.raises(ValueError, match="`cutoff` must be above 0 hertz. Received: 0"):
+    with pytest.raises(ValueError, match=r"`cutoff` must be above 0 hertz\. Received: 0"):
         smoothing.Butterworth(cutoff=0)
-    with pytest.raises(ValueError, match="`frame_rate` must be above 0. Received: nan"):
+    with pytest.raises(ValueError, match=r"`frame_rate` must be above 0\. Received: nan"):
         smoothing.Butterworth().smooth(points, math.nan)

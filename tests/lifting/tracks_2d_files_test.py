@@ -5,7 +5,7 @@ import pytest
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.lifting import pose_clip, tracks_2d_files
-from keras_mvlift.studio import rigs
+from tests.datasets.rigs import simulated_rigs
 from tests.lifting import people
 from tests.lifting import tracks_2d_files_tracks_2d_markers_test as markers_files
 
@@ -14,9 +14,9 @@ SEEN = [(number, BODY[np.newaxis]) for number in range(6)]
 TABLE = "frame,joint,x,y\n0,nose,1,2\n"
 
 
-@pytest.mark.parametrize("detector", rigs.DETECTION_WRITERS)
+@pytest.mark.parametrize("detector", simulated_rigs.DETECTION_WRITERS)
 def test_detectors_are_told_by_what_they_write(tmp_path, detector):
-    name = rigs.DETECTION_WRITERS[detector](tmp_path / "cam", SEEN)
+    name = simulated_rigs.DETECTION_WRITERS[detector](tmp_path / "cam", SEEN)
     tracks = tracks_2d_files.read(str(tmp_path / name), "coco_17")
     assert tracks.joint_names == skeletons.COCO_17.joints
     np.testing.assert_allclose(tracks.keypoints_2d[0, 5], BODY[:, :2], atol=1e-4)

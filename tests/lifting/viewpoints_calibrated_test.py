@@ -6,8 +6,7 @@ import pytest
 from keras_mvlift import errors
 from keras_mvlift.datasets.rigs import calibration_files, calibrations, pose2sim, recordings
 from keras_mvlift.lifting import viewpoints
-from keras_mvlift.studio import rigs
-from tests.datasets.rigs import rigs_of_cameras
+from tests.datasets.rigs import rigs_of_cameras, simulated_rigs
 
 CALIBRATION = pathlib.Path(pose2sim.demo_root(), "calibration", "Calib.qca.txt")
 
@@ -73,7 +72,7 @@ def test_another_axis_may_be_up(tmp_path, up):
 
 @pytest.mark.parametrize("name", ["rig.yaml", ""])
 def test_a_rigs_manifest_is_a_calibration(tmp_path, name):
-    rigs.write_rig(str(tmp_path), up="-y", num_frames=2)
+    simulated_rigs.write_rig(str(tmp_path), up="-y", num_frames=2)
     known = recordings.RigSource(root=str(tmp_path)).rig
     seen = viewpoints.read(tmp_path / name, known.names[1])
     np.testing.assert_allclose(seen.center, known.camera.center[1], atol=1e-6)

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 
+import click
 import pytest
 
 from components import checks
 from components.example_gen import files
 from keras_mvlift import errors
-from pipeline import local, presets
+from pipeline import local, presets, tfx_cli
 from tests.pipeline import studio_runs
 
 HOLD = """
@@ -58,12 +59,23 @@ def test_options_come_as_the_cli_hands_them_over():
     }
 
 
-@pytest.mark.parametrize("argument", ["--epochs=3", "--num_epochs=many", "file"])
+@pytest.mark.parametrize("argument", ["--num_epoch=3", "--num_epochs=many", "file"])
 def test_what_is_no_option_is_a_usage_error(argument, capsys):
     with pytest.raises(SystemExit) as stopped:
         local.parse([argument])
     assert stopped.value.code == 2
-    assert capsys.readouterr().err.startswith("usage: pipeline/local.py")
+    error = capsys.readouterr().err
+    assert error.startswith("pipeline/local.py: ")
+    if argument == "--num_epoch=3":
+        assert "there is no option --num_epoch; did you mean --num_epochs?" in error
+
+
+def test_help_of_tfx_names_the_parameters():
+    command = click.Command("create", params=[click.Option(["--pipeline_name"])])
+    tfx_cli.extend(command)
+    (option,) = (each for each in command.params if each.name == "pipeline_path")
+    told = option.help.rpartition("NAME=VALUE: ")[2]
+    assert sorted(told.rstrip(".").split(", ")) == sorted(vars(local.parse([])))
 
 
 @pytest.mark.parametrize(

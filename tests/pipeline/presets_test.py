@@ -7,8 +7,9 @@ from components import scores
 from keras_mvlift import sources
 from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.metrics import pose_error
-from keras_mvlift.studio import aistpp, human36m, mpi_inf_3dhp, rigs
+from keras_mvlift.studio import aistpp, human36m, mpi_inf_3dhp
 from pipeline import presets
+from tests.datasets.rigs import simulated_rigs
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_a_preset_judges_by_what_is_measured(name):
 
 
 def test_a_rigs_bounds_name_no_millimeter(tmp_path):
-    rigs.write_rig(str(tmp_path), num_frames=3)
+    simulated_rigs.write_rig(str(tmp_path), num_frames=3)
     for config in (presets.recording(), presets.rig(str(tmp_path))):
         assert set(config.bounds) == {
             "constant_pose_ratio",
@@ -130,7 +131,7 @@ def test_recordings_see_centered_views_and_the_demo_which_is_tested_nearby_plain
 
 @pytest.mark.parametrize("with_tests", [True, False])
 def test_a_rig_tests_on_the_clips_that_its_manifest_names(with_tests, tmp_path):
-    clips = rigs.write_rig(str(tmp_path), num_frames=3)
+    clips = simulated_rigs.write_rig(str(tmp_path), num_frames=3)
     manifest = tmp_path / "rig.yaml"
     if not with_tests:
         lines = [line for line in manifest.read_text().splitlines() if "test:" not in line]

@@ -25,7 +25,7 @@ def test_drift_is_warned_of_and_windows_go_on_unless_told():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"window": {"num_spans": 0}}, "`num_spans` must be at least 1. Received: 0"),
+        ({"window": {"num_spans": 0}}, "`window.num_spans` must be at least 1. Received: 0"),
         (
             {"window": {"num_spans": 2.5}},
             "`window.num_spans` must be a whole number. Received: 2.5",
@@ -35,7 +35,7 @@ def test_drift_is_warned_of_and_windows_go_on_unless_told():
             "`window.warm_start` must be true or false. Received: 'no'",
         ),
         ({"window": 3}, "`window` must be an object. Received: 3"),
-        ({"drift": {"action": "cry"}}, "`action` must be one of warn, stop. Received: 'cry'"),
+        ({"drift": {"action": "cry"}}, "`drift.action` must be one of warn, stop. Received: 'cry'"),
         ({"drift": {"center": 1.5}}, r"`center` must lie in \[0, 1\]. Received: 1.5"),
         ({"drift": {"camera": True}}, "`drift.camera` must be a number. Received: True"),
         (

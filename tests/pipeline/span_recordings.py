@@ -5,7 +5,7 @@ import shutil
 
 import yaml
 
-from keras_mvlift.studio import rigs
+from tests.datasets.rigs import simulated_rigs
 
 CLIPS_A_DAY = 2
 
@@ -29,7 +29,7 @@ def film(root, num_days, **options):
     """Films days with one rig; gives the recordings' folders, which are not yet dropped."""
     whole = root / "whole"
     given = {"num_clips": num_days * CLIPS_A_DAY + 1, "num_frames": 20, "num_cameras": 3}
-    rigs.write_rig(str(whole), **given | options)
+    simulated_rigs.write_rig(str(whole), **given | options)
     manifest = yaml.safe_load((whole / "rig.yaml").read_text())
     days = []
     for day in range(num_days):

@@ -1,5 +1,6 @@
 """What both clients do, against a stand-in that runs a real SavedModel."""
 
+import pickle
 import time
 
 import numpy as np
@@ -58,15 +59,6 @@ def test_signatures_are_told_with_their_shapes(server, scheme):
 
 
 @BOTH
-@pytest.mark.parametrize(
-    ("path", "versions"),
-    [("/mvlift", {1, 3}), ("/mvlift/labels/stable", {1}), ("/mvlift/versions/3", {3})],
-)
-def test_versions_are_told_with_their_states(server, scheme, path, versions):
-    assert connect(server, scheme, path).versions() == dict.fromkeys(versions, "AVAILABLE")
-
-
-@BOTH
 def test_a_single_output_has_its_name(server, scheme):
     inputs = {name: value for name, value in request().items() if name != "intrinsics"}
     answer = connect(server, scheme).predict("serving_default", inputs)
@@ -92,15 +84,6 @@ def test_a_wrong_shape_is_the_servers_own_sentence(server, scheme):
     assert error.code == "INVALID_ARGUMENT"
     assert "16" in error.detail
     assert connect(server, scheme).predict("lift_camera", request())
-
-
-@BOTH
-def test_a_missing_input_and_an_unknown_signature_are_refused(server, scheme):
-    inputs = request()
-    del inputs["intrinsics"]
-    assert refused(connect(server, scheme), inputs).code == "INVALID_ARGUMENT"
-    error = refused(connect(server, scheme), request(), "lift_moon")
-    assert "lift_moon" in error.detail
 
 
 @BOTH
@@ -164,3 +147,61 @@ def test_a_server_that_is_down_is_said_within_the_deadline(scheme):
 def test_a_deadline_is_above_0(deadline):
     with pytest.raises(ValueError, match="`deadline` must be above 0 seconds"):
         clients.connect(clients.parse("grpc://localhost"), deadline)
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "is_grpc", "is_secure"),
+    [
+        ("grpc://localhost", "grpc://localhost:8500/mvlift", True, False),
+        ("grpcs://pose.example:443/other/", "grpcs://pose.example:443/other", True, True),
+        ("http://10.0.0.1/a/labels/canary", "http://10.0.0.1:8501/a/labels/canary", False, False),
+        ("https://pose.example/a/versions/7", "https://pose.example:443/a/versions/7", False, True),
+        ("grpc://[::1]:9000/a", "grpc://[::1]:9000/a", True, False),
+    ],
+)
+def test_what_is_left_out_is_filled_in(text, whole, is_grpc, is_secure):
+    address = clients.parse(text)
+    assert str(address) == whole
+    assert (address.is_grpc, address.is_secure) == (is_grpc, is_secure)
+    assert clients.parse(whole) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "localhost:8500",
+        "ftp://localhost",
+        "grpc://",
+        "grpc://host:port",
+        "grpc://host:99999",
+        "grpc://host/a/b",
+        "grpc://host/a/labels/",
+        "grpc://host/a/versions/new",
+        "grpc://host/a/labels/b/c",
+        "http://host/a?version=1",
+        "http://me:secret@host/a",
+        "grpc://ho st/a",
+        "grpc://[::1/a",
+    ],
+)
+def test_other_addresses_are_refused(text):
+    with pytest.raises(ValueError, match=r"`server` must be grpc\[s\]://HOST"):
+        clients.parse(text)
+
+
+ADDRESS = clients.parse("grpc://localhost")
+
+
+def test_an_error_is_one_sentence_of_address_subject_rule_and_what_came():
+    error = clients.ServerError(ADDRESS, "lift_camera", "UNAVAILABLE", "no\n  route. ")
+    assert str(error) == (
+        "grpc://localhost:8500/mvlift: `lift_camera`: the server must be up and reachable. "
+        "Received: UNAVAILABLE: no route."
+    )
+    assert isinstance(error, OSError)
+
+
+def test_an_error_crosses_processes():
+    error = clients.ServerError(ADDRESS, "server", "INTERNAL", "")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.code, again.address) == (str(error), "INTERNAL", ADDRESS)

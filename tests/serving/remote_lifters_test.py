@@ -36,13 +36,6 @@ def test_a_served_model_lifts_as_the_model_here(remotes, model):
         same(remote.lift(KEYPOINTS, CONFIDENCE, tiny_studio.INTRINSICS), expected)
 
 
-def test_one_person_and_any_leading_axes_are_lifted(remotes, model):
-    for keypoints in (KEYPOINTS[0], KEYPOINTS[:4].reshape(2, 2, 17, 2)):
-        expected = model.lift(keypoints, camera=tiny_studio.INTRINSICS)
-        for remote in remotes:
-            same(remote.lift(keypoints, camera=tiny_studio.INTRINSICS), expected)
-
-
 def test_more_poses_than_a_request_may_hold_are_lifted_in_parts(remotes, model):
     many = np.tile(KEYPOINTS, (remote_lifters.MAX_AT_ONCE // 5 + 2, 1, 1))
     many += RNG.uniform(-1, 1, many.shape)

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from keras_mvlift.datasets import aistpp
 from keras_mvlift.studio import aistpp as studio_aistpp
@@ -52,49 +51,9 @@ def test_the_files_have_what_the_release_has(tmp_path):
     assert poses["keypoints3d"].dtype == np.float64
 
 
-def test_a_release_is_the_same_for_the_same_seed(tmp_path):
-    for name in ("first", "second"):
-        write(tmp_path / name)
-    files = [path for path in (tmp_path / "first").rglob("*") if path.is_file()]
-    assert len(files) == 3 + 2 + 2 + 1 + 3
-    for path in files:
-        other = tmp_path / "second" / path.relative_to(tmp_path / "first")
-        assert path.read_bytes() == other.read_bytes()
-    write(tmp_path / "other", seed=1)
-    first, other = (
-        (tmp_path / name / "cameras" / "setting2.json").read_bytes() for name in ("first", "other")
-    )
-    assert first != other
-
-
 def test_all_dancers_have_a_genre_and_a_test_dancer_each():
     names = [studio_aistpp._name(subject, 0) for subject in aistpp.SUBJECTS]
     assert len({name.split("_")[0] for name in names}) == 10
     tested = [name for name in names if name.split("_")[3] in aistpp.TEST_SUBJECTS]
     assert {name.split("_")[0] for name in tested} == {*aistpp.GENRES}
     assert "gBR_sBM_cAll_d04_mBR0_ch01" in names
-
-
-def test_a_folder_that_holds_anything_is_refused_at_once(tmp_path):
-    (tmp_path / "thesis.tex").write_text("")
-    for root in (tmp_path, tmp_path / "thesis.tex"):
-        with pytest.raises(FileExistsError, match="`root` must be an empty folder or not there"):
-            studio_aistpp.write_release(root)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"subjects": ("d31",)}, "`subjects` must name some of d01"),
-        ({"subjects": ()}, "`subjects` must name some of"),
-        ({"subjects": ("d01", "d01")}, "each once"),
-        ({"num_takes": 11}, r"`num_takes` must lie in \[1, 10\]. Received: 11"),
-        ({"num_frames": 1}, "`num_frames` must be at least 2"),
-        ({"seed": -1}, "`seed` not negative"),
-    ],
-)
-def test_arguments_that_cannot_be_are_refused_at_once(tmp_path, options, message):
-    with pytest.raises(ValueError, match=message):
-        studio_aistpp.write_release(tmp_path / "out", **options)
-    assert not (tmp_path / "out").exists()

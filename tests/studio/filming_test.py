@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from keras_mvlift import skeletons
 from keras_mvlift.geometry import cameras, rigs
 from keras_mvlift.studio import actions, filming, people
 
@@ -49,12 +50,6 @@ def test_noise_has_about_the_asked_size_for_clear_joints(motion):
     np.testing.assert_allclose(np.median(_error(motion, keypoints_2d)[clear]), 4.7, rtol=0.25)
 
 
-def test_noise_is_proportional_to_noise_px(motion):
-    small, large = (_detect(motion, noise_px=noise)[0] - _exact(motion) for noise in (1.0, 3.0))
-    seen = np.abs(large) < 100
-    np.testing.assert_allclose(large[seen], 3 * small[seen], atol=1e-6)
-
-
 def test_noise_rises_as_confidence_falls_and_its_tails_grow_heavier(motion):
     keypoints_2d, confidence = _detect(motion, noise_px=3.0)
     error = _error(motion, keypoints_2d)
@@ -73,12 +68,6 @@ def test_noise_grows_with_the_persons_size_in_the_image(motion):
         for camera in (near, far)
     ]
     np.testing.assert_allclose(errors[0] / errors[1], 2.0, rtol=0.25)
-
-
-def test_noise_is_partly_the_same_in_neighboring_frames(motion):
-    noise = _detect(motion, noise_px=3.0)[0] - _exact(motion)
-    now, next_ = noise[:, :-1].clip(-10, 10).ravel(), noise[:, 1:].clip(-10, 10).ravel()
-    assert 0.25 < np.corrcoef(now, next_)[0, 1] < 0.65
 
 
 def test_occluded_joints_have_lower_confidence(motion):
@@ -176,8 +165,8 @@ def test_the_same_dice_give_the_same_detections(motion):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"noise_px": -1.0}, "`noise_px` must be a number, 0 or more. Received: noise_px=-1.0"),
-        ({"noise_px": float("nan")}, "`noise_px`.*Received: noise_px=nan"),
+        ({"noise_px": -1.0}, "`noise_px` must be a number, 0 or more. Received: -1.0"),
+        ({"noise_px": float("nan")}, "`noise_px`.*Received: nan"),
         ({"gross_error_rate": 1.5}, r"`gross_error_rate` must lie in \[0, 1\]. Received.*1.5"),
         ({"missing_rate": -0.1}, r"`missing_rate` must lie in \[0, 1\]. Received.*-0.1"),
         ({"dropped_view_rate": 2}, r"`dropped_view_rate` must lie in \[0, 1\]. Received.*2"),
@@ -218,6 +207,93 @@ def test_a_person_400_pixels_tall_has_the_asked_bias(motion):
     np.testing.assert_allclose(bias, 3.0 * filming.offsets(points_camera), atol=1e-6)
 
 
-def test_a_negative_bias_is_refused():
-    with pytest.raises(ValueError, match="`bias_px` must be a number, 0 or more"):
-        filming.Detector(bias_px=-1.0)
+def seen(num_frames=200):
+    person = people.draw_person(0, "S01")
+    motion = actions.perform("walking", person, num_frames, 25.0, np.random.default_rng(0))
+    return cameras.camera_from_world(motion, cameras.expand(rigs.ring(12), -1))
+
+
+def test_what_is_seen_from_the_same_side_is_off_alike_wherever_it_is():
+    points_camera = seen()
+    moved = points_camera + np.array([0.3, -0.2, 1.0])
+    np.testing.assert_allclose(filming.offsets(moved), filming.offsets(points_camera), atol=1e-9)
+
+
+def test_front_and_back_are_off_differently():
+    points_camera = seen(1)
+    turned = points_camera * [-1, 1, -1]
+    difference = filming.offsets(turned) - filming.offsets(points_camera)
+    assert np.abs(difference).mean() > 0.3
+
+
+def test_offsets_have_the_asked_spread_over_joints_and_directions():
+    offset = filming.offsets(seen())
+    assert offset.shape == (12, 200, 17, 2)
+    assert 0.75 < offset.std() < 1.25
+    # It stays when one averages over frames and views: no noise.
+    assert np.abs(offset.mean(axis=(0, 1))).max() > 0.5
+
+
+JOINT = {joint: index for index, joint in enumerate(skeletons.H36M_17.joints)}
+# Camera axes (right, down, forward) of a camera that a person facing the world's x looks into.
+CAMERA_FROM_WORLD = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
+
+
+def _seen(heading=0.0, distance=5.0, **degrees):
+    angles = {name: np.radians([angle]) for name, angle in degrees.items()}
+    body = people.draw_person(0, "S01").bone_lengths
+    pose = people.pose_of_angles(angles, np.array([heading]), body)[0]
+    return pose @ CAMERA_FROM_WORLD.T + [0.0, 0.0, distance]
+
+
+def _hidden(points_camera, girth=1.0):
+    return dict(zip(JOINT, filming.hidden_joints(points_camera, girth), strict=True))
+
+
+SPREAD = {"left_shoulder_abduction": 30.0, "right_shoulder_abduction": 30.0}
+
+
+def test_a_hand_in_front_of_the_belly_is_seen_and_behind_it_is_not():
+    bent = {"left_elbow_flexion": 90.0, "left_shoulder_rotation": 60.0, "left_shoulder_flexion": 20}
+    assert _hidden(_seen(**bent))["left_wrist"] == 0
+    assert _hidden(_seen(heading=np.pi, **bent))["left_wrist"] > 0.9
+
+
+def test_only_what_lies_behind_the_surface_is_hidden():
+    # The trunk is 0.1 m thick on either side of the spine, and the edge 0.04 m soft.
+    points = _seen(**SPREAD)
+    for behind, expected in ((0.05, 0.0), (0.12, 0.5), (0.2, 1.0)):
+        points[JOINT["left_wrist"]] = points[JOINT["spine"]] + [0.0, 0.0, behind]
+        np.testing.assert_allclose(_hidden(points)["left_wrist"], expected, atol=0.25)
+
+
+def test_the_far_side_is_hidden_in_profile_and_the_near_side_is_not():
+    # Turned to the camera's right, the person shows the camera the right side.
+    hidden = _hidden(_seen(heading=np.pi / 2, left_knee_flexion=5))
+    assert hidden["left_shoulder"] > 0.9
+    assert hidden["left_knee"] > 0.9
+    assert hidden["left_elbow"] > 0.9
+    for joint in ("right_shoulder", "right_knee", "right_elbow", "right_wrist", "right_ankle"):
+        assert hidden[joint] == 0, joint
+
+
+def test_a_forearm_does_not_hide_its_own_elbow():
+    pointing = {"left_shoulder_abduction": 85.0, "left_elbow_flexion": 90.0}
+    assert _hidden(_seen(**pointing))["left_elbow"] == 0
+    # From behind, the upper arm's end hides the wrist.
+    assert _hidden(_seen(heading=np.pi, **pointing))["left_wrist"] > 0.9
+
+
+def test_a_thicker_body_hides_more():
+    points = np.stack([_seen(heading=angle) for angle in np.linspace(0, 2 * np.pi, 60)])
+    assert (
+        filming.hidden_joints(points, 1.3).mean() > 1.03 * filming.hidden_joints(points, 0.8).mean()
+    )
+
+
+def test_hidden_is_a_finite_share_even_around_the_camera():
+    points = np.stack([_seen(distance=distance) for distance in (-1.0, 0.0, 0.05, 0.5)])
+    hidden = filming.hidden_joints(points)
+    assert np.isfinite(hidden).all()
+    assert hidden.min() >= 0
+    assert hidden.max() <= 1

@@ -1,9 +1,12 @@
+import h5py
 import numpy as np
 import pytest
+import scipy.io
 
+from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.mpi_inf_3dhp import protocol
 from keras_mvlift.geometry import cameras
-from keras_mvlift.studio import mpi_inf_3dhp
+from keras_mvlift.studio import mpi_inf_3dhp, people
 from tests.datasets.mpi_inf_3dhp import releases
 
 
@@ -61,39 +64,124 @@ def test_detections_are_near_what_is_seen_inside_the_image():
     assert keypoints_2d.max() > 1100
 
 
-def test_a_seed_gives_one_release(tmp_path):
-    first, again = (releases.write(tmp_path / name, formats=("detections",)) for name in "ab")
-    other = releases.write(tmp_path / "c", formats=("detections",), seed=4)
-    bytes_of = [(root / "detections.npz").read_bytes() for root in (first, again, other)]
-    assert bytes_of[0] == bytes_of[1] != bytes_of[2]
+def test_the_calibration_is_laid_out_by_the_character_as_the_fields_parsers_want_it(tmp_path):
+    path = tmp_path / "camera.calibration"
+    rig = mpi_inf_3dhp.training_rig(0)
+    mpi_inf_3dhp.write_calibration(path, rig)
+    lines = path.read_text().splitlines(keepends=True)
+    assert len(lines) == 1 + 7 * 14
+    assert lines[1 + 7 * 3] == "name          3\n"
+    assert lines[2:5] == ["  sensor      10 10\n", "  size        2048 2048\n", "  animated    0\n"]
+    assert lines[7] == "  radial      0\n"
+    for camera in (0, 13):
+        # They cut 11 characters in front, a blank and the line's end behind.
+        intrinsic = [float(word) for word in lines[camera * 7 + 5][11:-2].split()]
+        extrinsic = [float(word) for word in lines[camera * 7 + 6][11:-2].split()]
+        size = [int(word) for word in lines[camera * 7 + 3][14:].split()]
+        expected = rig.camera.intrinsics[camera]
+        np.testing.assert_allclose(np.reshape(intrinsic, (4, 4))[:3, :3], expected, rtol=1e-6)
+        rotation, translation = np.reshape(extrinsic, (4, 4))[:3, :3], extrinsic[3:12:4]
+        center = -rotation.T @ translation
+        assert size == [2048, 2048]
+        # Millimeters, y up.
+        np.testing.assert_allclose(center[1], 1000 * mpi_inf_3dhp.HEIGHTS[camera], atol=0.01)
 
 
-def test_clips_are_told_as_they_are_written(tmp_path):
-    options = {"subjects": ("S2",), "test_subjects": ("TS3",), "num_frames": 2, "seed": 0}
-    written = mpi_inf_3dhp.write_release(tmp_path, **options)
-    assert next(written) == "S2_Seq1"
-    assert (tmp_path / "S2" / "Seq1" / "annot.mat").is_file()
-    assert not (tmp_path / "S2" / "Seq2").exists()
-    assert [*written] == ["S2_Seq2", "TS3"]
-    assert (tmp_path / "detections.npz").is_file()
+def test_the_annotation_has_a_cell_a_camera_and_a_row_a_frame(tmp_path):
+    rng = np.random.default_rng(0)
+    variables = {
+        name: rng.normal(size=(14, 5, 28, size))
+        for name, size in (("annot2", 2), ("annot3", 3), ("univ_annot3", 3))
+    }
+    mpi_inf_3dhp.write_annotation(tmp_path / "annot.mat", variables)
+    found = scipy.io.loadmat(tmp_path / "annot.mat")
+    for name, value in variables.items():
+        assert found[name].shape == (14, 1)
+        np.testing.assert_array_equal(found[name][6, 0].reshape(5, 28, -1), value[6])
+    np.testing.assert_array_equal(found["cameras"][0], np.arange(14))
+    assert found["frames"].shape == (5, 1)
 
 
-def test_a_folder_that_holds_anything_is_refused_at_once(tmp_path):
-    (tmp_path / "mine").touch()
-    with pytest.raises(FileExistsError, match="`root` must be an empty folder or not there"):
-        mpi_inf_3dhp.write_release(tmp_path)
+def test_the_test_annotation_is_matlabs_hdf5(tmp_path):
+    path = tmp_path / "annot_data.mat"
+    value = np.arange(5 * 34.0).reshape(5, 1, 17, 2)
+    mpi_inf_3dhp.write_test_annotation(path, {"annot2": value, "valid_frame": np.ones((5, 1))})
+    start = path.read_bytes()[:520]
+    assert start.startswith(b"MATLAB 7.3 MAT-file")
+    assert start[124:128] == b"\x00\x02IM"
+    assert start[512:] == b"\x89HDF\r\n\x1a\n"
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file["annot2"], value)
+        assert file["valid_frame"].attrs["MATLAB_class"] == b"double"
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"subjects": "S1"}, "`subjects` must be among S1"),
-        ({"subjects": ("S9",)}, "`subjects` must be among S1, .*Received: \\('S9',\\)"),
-        ({"test_subjects": ("S1",)}, "`test_subjects` must be among TS1"),
-        ({"formats": ("videos",)}, "`formats` must be among original, p_stmo, detections"),
-        ({"num_frames": 0}, "`num_frames` must be positive"),
-    ],
-)
-def test_releases_that_cannot_be_are_refused(tmp_path, options, message):
-    with pytest.raises(ValueError, match=message):
-        mpi_inf_3dhp.write_release(tmp_path, **options)
+def test_an_archive_is_a_pickled_dictionary(tmp_path):
+    path = tmp_path / "data_train_3dhp.npz"
+    mpi_inf_3dhp.write_archive(path, {"S1 Seq1": [{"0": {"data_2d": np.ones(3)}}, 25]})
+    # The way the field loads it; the file is our own.
+    data = np.load(path, allow_pickle=True)["data"].item()
+    assert data["S1 Seq1"][1] == 25
+    np.testing.assert_array_equal(data["S1 Seq1"][0]["0"]["data_2d"], np.ones(3))
+
+
+PERSON = people.draw_person(0, "S1")
+
+
+def perform(num_frames, names=("walking", "boxing", "sitting")):
+    rng = sequences.seeded_generator(0, "clip")
+    return mpi_inf_3dhp.perform_sequence(names, PERSON, num_frames, 25.0, rng)
+
+
+def test_joints_that_the_studio_has_stay_and_the_others_are_near_their_neighbors():
+    motion, _ = perform(12)
+    filled = mpi_inf_3dhp.with_28_joints(motion)
+    np.testing.assert_array_equal(filled[:, protocol.H36M_FROM_28], motion)
+    for joint, neighbor in (
+        ("spine3", "spine4"),
+        ("left_clavicle", "neck"),
+        ("right_hand", "right_wrist"),
+        ("left_toe", "left_foot"),
+        ("left_foot", "left_ankle"),
+    ):
+        pair = [protocol.ALL_28.index(name) for name in (joint, neighbor)]
+        distance = np.linalg.norm(np.diff(filled[:, pair], axis=1), axis=-1)
+        assert (distance > 0.01).all()
+        assert (distance < 0.2).all()
+
+
+def test_toes_point_where_the_body_faces():
+    # Hips along y with the left at +y: the person faces +x.
+    pose = np.zeros((1, 17, 3))
+    pose[0, 4, 1], pose[0, 1, 1] = 0.1, -0.1
+    filled = mpi_inf_3dhp.with_28_joints(pose)
+    toe = filled[0, protocol.ALL_28.index("left_toe")]
+    np.testing.assert_allclose(toe, [0.2, 0.0, -0.06])
+
+
+def test_people_of_all_sizes_become_one_size_about_the_pelvis():
+    pelvis, neck = (protocol.ALL_28.index(name) for name in ("pelvis", "neck"))
+    lengths = []
+    for subject in ("S1", "S2"):
+        person = people.draw_person(0, subject)
+        pose = np.tile([1.0, 2.0, 3.0], (2, 28, 1))
+        height = person.bone_lengths[[2, 3, 7, 8]].sum()
+        pose[:, neck, 2] += height
+        scaled = mpi_inf_3dhp.universal_pose(pose, person)
+        np.testing.assert_array_equal(scaled[:, pelvis], pose[:, pelvis])
+        lengths.append(scaled[0, neck, 2] - scaled[0, pelvis, 2])
+    np.testing.assert_allclose(lengths, 1.25)
+
+
+def test_the_rig_stands_at_the_heights_stated_and_sees_the_room():
+    rig = mpi_inf_3dhp.training_rig(0)
+    assert rig.names == tuple(str(index) for index in range(14))
+    np.testing.assert_allclose(rig.camera.center[:, 2], mpi_inf_3dhp.HEIGHTS)
+    middle = np.array([[[0.0, 0.0, 0.95]]])
+    seen = cameras.project_from_world(middle, cameras.expand(rig.camera, -1))
+    np.testing.assert_allclose(seen[:, 0, 0], np.full((14, 2), 1024), atol=300)
+
+
+def test_the_chest_set_stands_evenly_around_the_room():
+    center = mpi_inf_3dhp.training_rig(0).camera.center[list(protocol.CAMERA_SETS["chest"])]
+    angle = np.sort(np.degrees(np.arctan2(center[:, 1], center[:, 0])) % 360)
+    np.testing.assert_allclose(np.diff(angle), 72)

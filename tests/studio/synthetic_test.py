@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -72,32 +70,6 @@ def test_a_clip_does_not_depend_on_what_was_read_before():
     assert [_same(clip, forward[clip.name]) for clip in first] == [True] * 6
 
 
-def test_a_clip_does_not_depend_on_how_many_others_there_are():
-    few = synthetic.Studio(num_subjects=1, num_clips=1, num_frames=20)
-    many = synthetic.Studio(num_subjects=3, num_clips=22, num_frames=20)
-    assert _same(few.read("S01_walking_01"), many.read("S01_walking_01"))
-
-
-def test_seeds_subjects_and_takes_differ():
-    studio = synthetic.Studio(num_subjects=2, num_clips=2, actions=("boxing",), num_frames=20)
-    other = dataclasses.replace(studio, seed=1)
-    clips = [studio.read(clip).pose_world for clip in studio.clips()]
-    clips.append(other.read("S01_boxing_01").pose_world)
-    for index, clip in enumerate(clips):
-        for later in clips[index + 1 :]:
-            assert np.abs(clip - later).max() > 0.05
-
-
-def test_a_subject_has_one_body_in_all_clips_and_subjects_differ():
-    lengths = {}
-    for clip in synthetic.Studio(**SMALL):
-        lengths.setdefault(clip.subject, []).append(_bone_lengths(clip.pose_world))
-    for subject, found in lengths.items():
-        expected = people.draw_person(0, subject).bone_lengths[1:]
-        np.testing.assert_allclose(np.concatenate(found), np.tile(expected, (60, 1)), rtol=1e-6)
-    assert np.abs(lengths["S01"][0][0] - lengths["S02"][0][0]).max() > 0.005
-
-
 def test_noise_free_keypoints_are_the_projections_of_the_true_pose():
     for rig, num_cameras in (("h36m_like", 4), ("ring", 3)):
         studio = synthetic.Studio(**SMALL, **PERFECT, rig=rig, num_cameras=num_cameras)
@@ -120,22 +92,6 @@ def test_detections_are_as_noisy_as_asked():
     np.testing.assert_allclose(errors[1] / errors[0], 4.0, rtol=0.01)
 
 
-def test_settings_reach_the_detector():
-    clip = synthetic.Studio(**SMALL, **(PERFECT | {"missing_rate": 1.0})).read("S01_walking_01")
-    assert (clip.confidence == 0).all()
-    assert (clip.keypoints_2d == 0).all()
-
-
-def test_poses_in_camera_frames_are_far_from_their_mean():
-    studio = synthetic.Studio(num_subjects=2, num_frames=50)
-    poses = np.concatenate(
-        [cameras.camera_from_world(s.pose_world, cameras.expand(s.camera, -1)) for s in studio],
-        axis=1,
-    )
-    relative = (poses - poses[:, :, :1]).reshape(-1, 17, 3)
-    assert np.linalg.norm(relative - relative.mean(axis=0), axis=-1).mean() > 0.15
-
-
 def test_film_accepts_tensors_and_refuses_other_shapes():
     camera = cameras.Camera(*(tf.constant(value) for value in rigs.ring(3)))
     motion = actions.perform(
@@ -145,17 +101,6 @@ def test_film_accepts_tensors_and_refuses_other_shapes():
     assert (keypoints_2d.shape, confidence.shape) == ((3, 5, 17, 2), (3, 5, 17))
     with pytest.raises(ValueError, match=r"`motion` must have shape \[T, 17, 3\].*\(5, 16, 3\)"):
         synthetic.film(motion[:, :16], camera, rng=np.random.default_rng(0))
-
-
-def test_a_thicker_body_hides_more_of_itself():
-    motion = actions.perform(
-        "sitting", people.draw_person(0, "a"), 200, 25.0, np.random.default_rng(0)
-    )
-    thin, thick = (
-        synthetic.film(motion, rigs.h36m_like(), rng=np.random.default_rng(0), girth=girth)[1]
-        for girth in (0.8, 1.3)
-    )
-    assert thick.mean() < thin.mean() - 0.01
 
 
 def test_from_motion_keeps_its_own_body_without_a_person(recorded):
@@ -207,22 +152,22 @@ def test_a_motion_studio_gives_each_motion_a_made_up_body(path):
     assert subjects == {"S01", "S02", "S03"}
 
 
-def test_a_motion_studio_reads_clips_in_any_order(path):
-    first, second = (synthetic.MotionStudio(path=path) for _ in range(2))
-    forward = {clip.name: clip for clip in first}
-    assert all(_same(second.read(clip), forward[clip]) for clip in reversed(second.clips()))
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_clips": 0}, "`num_clips` must be positive. Received: num_clips=0"),
-        ({"num_frames": 0}, "`num_frames` must be positive. Received: num_frames=0"),
-        ({"frame_rate": 0.0}, "`frame_rate` must be positive. Received: frame_rate=0.0"),
+        ({"num_clips": 0}, "`num_clips` must be positive. Received: 0"),
+        ({"num_frames": 0}, "`num_frames` must be positive. Received: 0"),
+        ({"frame_rate": 0.0}, "`frame_rate` must be positive. Received: 0.0"),
         ({"actions": ("flying",)}, r"`actions` must name some of walking.*\('flying',\)"),
-        ({"actions": ()}, r"`actions` must name some of walking.*Received: actions=\(\)"),
-        ({"actions": ("boxing", "boxing")}, "`actions` must name each once.*boxing"),
+        ({"actions": ()}, r"`actions` must name some of walking.*Received: \(\)"),
+        ({"actions": ("boxing", "boxing")}, "`actions` must name some of .*, each once.*boxing"),
+        ({"num_subjects": 0}, "`num_subjects` must be positive. Received: 0"),
+        ({"rig": "dome"}, "`rig` must be one of h36m_like, ring. Received: 'dome'"),
+        ({"rig": "ring", "num_cameras": 1}, "`num_cameras` must be 2 or more.*1"),
         ({"num_cameras": 5}, "`num_cameras` must be 4 with rig='h36m_like'"),
+        ({"rig_jitter": -1.0}, "`rig_jitter` must not be negative. Received: -1.0"),
+        ({"seed": -1}, "`seed` must not be negative. Received: -1"),
+        ({"noise_px": -1.0}, "`noise_px` must be a number, 0 or more"),
     ],
 )
 def test_a_studio_that_cannot_be_is_refused(settings, message):

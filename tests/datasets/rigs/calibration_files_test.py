@@ -3,8 +3,7 @@ import pytest
 
 from keras_mvlift import errors
 from keras_mvlift.datasets.rigs import calibration_files, calibrations
-from keras_mvlift.studio import calibration_files as studio_calibration_files
-from tests.datasets.rigs import rigs_of_cameras
+from tests.datasets.rigs import rigs_of_cameras, simulated_rigs
 
 
 @pytest.mark.parametrize("up", ["z", "-y"])
@@ -12,7 +11,7 @@ from tests.datasets.rigs import rigs_of_cameras
 def test_every_format_gives_the_same_rig(tmp_path, file_format, up):
     rig = rigs_of_cameras.draw()
     turned = rig._replace(camera=calibrations.turn_camera_back(rig.camera, up))
-    described = studio_calibration_files.WRITERS[file_format](tmp_path, turned)
+    described = simulated_rigs.CALIBRATION_WRITERS[file_format](tmp_path, turned)
     path = tmp_path / described["file"]
     read = calibration_files.read(path, file_format, described.get("unit", ""), up)
     rigs_of_cameras.assert_same(read, rig, atol=1e-9)

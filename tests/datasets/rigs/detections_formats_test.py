@@ -3,8 +3,7 @@ import pytest
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets.rigs import detections
-from keras_mvlift.studio import rigs
-from tests.datasets.rigs import surest_people
+from tests.datasets.rigs import simulated_rigs, surest_people
 
 
 @pytest.mark.parametrize("skeleton", skeletons.SKELETONS.values(), ids=lambda s: s.name)
@@ -15,7 +14,7 @@ def test_every_format_gives_the_same_track(tmp_path, detection_format, skeleton)
     crowd[:, 0, :, 2] *= 0.3
     crowd[1, 1, 0] = 0.0
     people = [(number, crowd[row]) for row, number in enumerate([5, 6, 8, 9])]
-    written = rigs.DETECTION_WRITERS[detection_format](tmp_path / "clip" / "cam1", people)
+    written = simulated_rigs.DETECTION_WRITERS[detection_format](tmp_path / "clip" / "cam1", people)
     frames = detections.READERS[detection_format](tmp_path / "clip" / written)
     track = surest_people.track(frames, skeleton)
     assert track.frames.tolist() == [5, 6, 8, 9]

@@ -11,14 +11,13 @@ from keras_mvlift import configs, errors, skeletons, sources
 from keras_mvlift.datasets import preparation
 from keras_mvlift.datasets.rigs import calibration_files, pose2sim
 from keras_mvlift.datasets.rigs import recordings as rigs
-from keras_mvlift.studio import rigs as simulation
-from tests.datasets.rigs import rigs_of_cameras
+from tests.datasets.rigs import rigs_of_cameras, simulated_rigs
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     root = tmp_path_factory.mktemp("written")
-    return root, simulation.write_rig(str(root), num_frames=6)
+    return root, simulated_rigs.write_rig(str(root), num_frames=6)
 
 
 @pytest.fixture

@@ -1,25 +1,20 @@
 import json
-import pathlib
 
 import numpy as np
 import pytest
 import yaml
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets.rigs import calibration_files as calibration_formats
-from keras_mvlift.datasets.rigs import calibrations, recordings
-from keras_mvlift.datasets.rigs import detections as detection_formats
-from keras_mvlift.studio import rigs
+from keras_mvlift.datasets.rigs import calibration_files, calibrations, detections, recordings
+from tests.datasets.rigs import simulated_rigs
 
-DOCS = pathlib.Path(__file__).parents[2] / "docs" / "rigs.md"
-JOINED = pytest.mark.parametrize("joined_by", rigs.JOINS)
 # Half of the last digit that JSON is written with, and the means of joints.
 ATOL_PX = 1e-3
 ATOL_METERS = 1e-6
 
 
 def assert_read_back(root, **options):
-    written = rigs.write_rig(str(root), num_frames=6, **options)
+    written = simulated_rigs.write_rig(str(root), num_frames=6, **options)
     read = list(recordings.RigSource(root=str(root)))
     assert [clip.name for clip in read] == [clip.name for clip in written]
     for clip, expected in zip(read, written, strict=True):
@@ -32,8 +27,8 @@ def assert_read_back(root, **options):
             np.testing.assert_allclose(field, value, atol=1e-9)
 
 
-@pytest.mark.parametrize("calibration_format", calibration_formats.FORMATS)
-@pytest.mark.parametrize("detection_format", detection_formats.READERS)
+@pytest.mark.parametrize("calibration_format", calibration_files.FORMATS)
+@pytest.mark.parametrize("detection_format", detections.READERS)
 def test_every_pair_of_formats_is_read_back(tmp_path, calibration_format, detection_format):
     assert_read_back(
         tmp_path, calibration_format=calibration_format, detection_format=detection_format
@@ -45,8 +40,8 @@ def test_every_joint_set_is_read_back(tmp_path, skeleton):
     assert_read_back(tmp_path, skeleton=skeleton, detection_format="mmpose")
 
 
-@JOINED
-@pytest.mark.parametrize("detection_format", detection_formats.READERS)
+@pytest.mark.parametrize("joined_by", simulated_rigs.JOINS)
+@pytest.mark.parametrize("detection_format", detections.READERS)
 def test_streams_are_joined_in_every_format(tmp_path, joined_by, detection_format):
     assert_read_back(
         tmp_path, joined_by=joined_by, detection_format=detection_format, num_cameras=4
@@ -64,13 +59,13 @@ def test_any_number_of_cameras_and_clips_is_read_back(tmp_path, num_cameras, num
 
 
 def test_what_is_written_is_what_a_lab_has_with_all_its_flaws(tmp_path):
-    first, last = rigs.write_rig(
+    first, last = simulated_rigs.write_rig(
         str(tmp_path), num_frames=30, detection_format="mmpose", joined_by="timestamps"
     )
     seen = first.confidence > 0
     assert 0.02 < 1 - seen[0].mean() < 0.25
     # A frame that the second camera lost; the third has half the frame rate.
-    assert not seen[1, rigs.LOST_SLOT].any()
+    assert not seen[1, simulated_rigs.LOST_SLOT].any()
     assert not seen[2, 1::2].any()
     assert not (last.confidence[0] > 0).any()
     assert np.abs(first.distortion).min() > 0
@@ -80,45 +75,9 @@ def test_what_is_written_is_what_a_lab_has_with_all_its_flaws(tmp_path):
     assert [entry["test"] for entry in entries] == [False, True]
 
 
-def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, capsys):
-    example = DOCS.read_text().split("```python\n")[1].split("```")[0]
-    monkeypatch.chdir(tmp_path)
-    exec(compile(example, str(DOCS), "exec"), {})
-    assert capsys.readouterr().out.splitlines() == [
-        "S01_walking_01 S01 (3, 20, 17, 2)",
-        "S02_walking_01 S02 (3, 20, 17, 2)",
-    ]
-
-
-def test_one_seed_is_one_rig(tmp_path):
-    one, again, other = (
-        rigs.write_rig(str(tmp_path / name), num_clips=1, num_frames=4, seed=seed)[0]
-        for name, seed in (("one", 1), ("again", 1), ("other", 2))
-    )
-    np.testing.assert_array_equal(one.keypoints_2d, again.keypoints_2d)
-    assert np.abs(one.keypoints_2d - other.keypoints_2d).max() > 1
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"calibration_format": "vicon"}, "`calibration_format` must be one of pose2sim"),
-        ({"detection_format": "coco"}, "`detection_format` must be one of openpose.*'coco'"),
-        ({"skeleton": "coco"}, "`skeleton` must be one of"),
-        ({"up": "w"}, "`up` must be one of z"),
-        ({"joined_by": "luck"}, "`joined_by` must be one of number"),
-        ({"num_cameras": 1}, "`num_cameras` must be 2 or more"),
-        ({"num_clips": 0}, "`num_subjects` must be positive"),
-    ],
-)
-def test_rigs_that_cannot_be_are_refused(tmp_path, options, message):
-    with pytest.raises(ValueError, match=message):
-        rigs.write_rig(str(tmp_path), **options)
-
-
 @pytest.mark.parametrize(("num_people", "num_cameras"), [(2, 3), (4, 4)])
 def test_people_filmed_together_are_told_apart(tmp_path, num_people, num_cameras):
-    written = rigs.write_rig(
+    written = simulated_rigs.write_rig(
         str(tmp_path),
         num_people=num_people,
         num_cameras=num_cameras,
