@@ -41,6 +41,9 @@ from keras_mvlift.export import compact, saved_model
 from keras_mvlift.metrics import held_out_views
 from keras_mvlift.training import adaptation, objectives
 
+# As of `adaptation.choose`: a larger share is taken if it scores better by so much.
+_WORTHWHILE = 0.01
+
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the way from the old weights to the new ones: what is tried."""
 
@@ -298,7 +301,10 @@ def best_share(
     found: Scores,
     recordings: Mapping[str, studio_recordings.Recording],
 ) -> float:
-    """Returns the share whose score without labels is best, of people who count alike."""
+    """Returns the share that scores best without labels, of people who count alike.
+
+    Of shares that are as good it is the least.
+    """
 
     def gain(share: float) -> float:
         by_person: dict[str, list[float]] = {}
@@ -307,7 +313,8 @@ def best_share(
             by_person.setdefault(recordings[name].person, []).append(ratio)
         return float(np.mean([np.mean(ratios) for ratios in by_person.values()]))
 
-    return min(found, key=gain)
+    good = (1.0 + _WORTHWHILE) * min(map(gain, found))
+    return min(share for share in found if gain(share) <= good)
 
 
 # The command.

@@ -132,15 +132,17 @@ def test_it_is_small_enough_for_a_package():
 
 def test_the_card_names_a_command_that_is_there_and_says_what_matters():
     card = (inference.shipped_folder("studio") / inference.MODEL_CARD).read_text()
-    (command,) = re.findall(r"python -m ([\w.]+) --motions", card)
-    assert callable(importlib.import_module(command).main)
+    commands = re.findall(r"python -m ([\w.]+) --motions", card)
+    assert len(commands) == 2
+    assert all(callable(importlib.import_module(command).main) for command in commands)
     for word in ("No 3D label", "CMU", "seed", "MPJPE", "fails", "license"):
         assert word.lower() in card.lower(), word
 
 
 @pytest.mark.parametrize("form", ["onnx", *tflite.WEIGHTS])
-def test_it_is_exported_in_every_format_and_lifts_the_same(model, clip, tmp_path, form):
-    path, view = tmp_path / "studio", 0
+@pytest.mark.parametrize("name", inference.shipped_names())
+def test_every_one_is_exported_in_every_format_and_lifts_the_same(clip, tmp_path, name, form):
+    model, path, view = inference.load_model(name), tmp_path / name, 0
     each = clip[0]
     inputs = {
         "keypoints_2d": each.keypoints_2d[view].astype(np.float32),

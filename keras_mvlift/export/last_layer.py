@@ -21,6 +21,8 @@ from keras_mvlift.training import lifters, objectives
 
 _LIFT = "lift_camera"
 _LIFTING_NETWORK = "lifting_network"
+# Of the description, what a new layer makes untrue.
+_OF_LAYER = (inference.JOINT_MIXES,)
 # Views that are fed at once.
 _FED_AT_ONCE = 4096
 
@@ -74,7 +76,7 @@ class LastLayer:
         return np.hstack([hidden, np.ones_like(hidden[:, :1])]), rotation.astype(np.float32)
 
     def write(self, weights: np.ndarray, notes: dict[str, Any], folder: pathlib.Path) -> None:
-        """Writes the model with another last layer.
+        """Writes the model with another last layer, and without joint mixes, which fit the old one.
 
         Args:
             weights: `[C, 3 J]`, as `weights`; rounded to half precision where the model's are.
@@ -103,7 +105,8 @@ class LastLayer:
             lifter, _ = lifters.load(path, objectives.TransformReprojection())
             lifter.lifting_network.layers[-1].set_weights([value.numpy() for value in rounded])
             lifters.save(lifter, self._model.description, path)
-        told = json.dumps(self._model.description | notes, indent=2, sort_keys=True)
+        about = {name: x for name, x in self._model.description.items() if name not in _OF_LAYER}
+        told = json.dumps(about | notes, indent=2, sort_keys=True)
         (folder / inference.DESCRIPTION).write_text(told + "\n")
 
     @staticmethod

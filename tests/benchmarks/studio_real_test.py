@@ -105,3 +105,22 @@ def test_a_joint_set_that_two_people_were_seen_in_gets_a_mix_of_shape(recording,
     found = studio_real.mixed_left_out(lifter, recordings, real, weights)
     assert {*found} == {"one", "other"}
     assert found["one"]["mpjpe_mm"] == pytest.approx(found["other"]["mpjpe_mm"])
+
+
+def test_of_shares_that_are_as_good_the_least_is_taken(recording):
+    recordings = {"one": recording, "two": recording, "three": recording._replace(person="woman")}
+    # Relative to before, and people alike: 0.9 and 0.8; 0.895 and 0.8; 0.88 and 0.77.
+    scores = {0.0: (100.0, 200.0, 50.0), 0.5: (90.0, 180.0, 40.0), 0.75: (89.0, 180.0, 40.0)}
+    scores[1.0] = (86.0, 180.0, 38.5)
+
+    def found(*shares):
+        return {
+            share: {
+                name: {"held_out_mm": mm}
+                for name, mm in zip(recordings, scores[share], strict=True)
+            }
+            for share in shares
+        }
+
+    assert studio_real.best_share(found(0.0, 0.5, 0.75), recordings) == 0.5
+    assert studio_real.best_share(found(0.0, 0.5, 0.75, 1.0), recordings) == 1.0
