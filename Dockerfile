@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # The pipeline with all that uv.lock pins, for tasks of Kubeflow and Vertex and for Beam's workers.
 # Nothing is taken but the lock, the sources below, and the base; docs/orchestrators.md builds it.
-FROM python:3.10-slim-bookworm
+FROM python:3.11-slim-bookworm
 
 ENV PATH=/opt/mvlift/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -18,12 +18,15 @@ WORKDIR /opt/mvlift
 RUN python -m pip install --no-cache-dir uv==0.13.9
 
 COPY pyproject.toml uv.lock .python-version README.md LICENSE ./
-RUN uv sync --frozen --no-default-groups --extra pipeline --extra kubeflow --no-install-project
+COPY pipeline/pyproject.toml ./pipeline/
+RUN uv sync --frozen --no-default-groups --package keras-mvlift-pipeline --extra kubeflow \
+    --no-install-workspace
 
 COPY keras_mvlift ./keras_mvlift
 COPY components ./components
 COPY pipeline ./pipeline
-RUN uv sync --frozen --no-default-groups --extra pipeline --extra kubeflow --no-editable \
+RUN uv sync --frozen --no-default-groups --package keras-mvlift-pipeline --extra kubeflow \
+    --no-editable \
     && useradd --create-home --uid 1000 mvlift
 
 # By number, which a cluster can hold against its rules.

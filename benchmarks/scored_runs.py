@@ -120,7 +120,7 @@ def train(
     )
     objective = objectives.TransformReprojection(transform_weight=run.transform_weight)
     lifter = _build(run, trial, data.rig_distance, seed, objective)
-    if multi_view_lifter.RECIPES[run.recipe].needs_pretraining:
+    if run.recipe in configs.PRETRAINED_RECIPES:
         _pretrain(lifter, run, trial, data, seed)
     model, source = _model_and_source(lifter, run, data)
     batches = source.batches(config, 0, None)

@@ -145,12 +145,25 @@ def _instants(
     pose: np.ndarray,
     subject: str,
 ) -> Film:
-    every = (len(pose), len(camera.center))
-    seen = views.View(
+    seen = views_of(keypoints_2d, confidence, camera)
+    return Film(seen, pose, np.full(len(pose), subject))
+
+
+def views_of(
+    keypoints_2d: np.ndarray, confidence: np.ndarray, camera: cameras.Camera
+) -> views.View:
+    """Returns all views of each instant, fields `[T, V, ...]`, single precision.
+
+    Args:
+        keypoints_2d: `[V, T, J, 2]`, pixels.
+        confidence: `[V, T, J]`.
+        camera: Fields `[V, ...]`.
+    """
+    every = confidence.shape[1::-1]
+    return views.View(
         keypoints_2d.swapaxes(0, 1).astype(np.float32),
         confidence.swapaxes(0, 1).astype(np.float32),
         cameras.Camera(
             *(np.broadcast_to(x.astype(np.float32), (*every, *x.shape[1:])) for x in camera)
         ),
     )
-    return Film(seen, pose, np.full(len(pose), subject))

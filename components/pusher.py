@@ -15,10 +15,14 @@ from tfx.components.pusher import component
 from tfx.components.pusher import executor as tfx_executor
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import pusher_pb2
-from tfx.types import artifact_utils, standard_component_specs
+from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
 from tfx.utils import proto_utils
 
 PARTIAL = ".partial"
+
+PUSHED = standard_artifacts.PushedModel.TYPE_NAME
+PUSHED_DESTINATION = tfx_executor._PUSHED_DESTINATION_KEY
+"""What of a `PushedModel` says where the model lies."""
 
 _DESTINATION = standard_component_specs.PUSH_DESTINATION_KEY
 
@@ -50,9 +54,7 @@ class Executor(tfx_executor.Executor):
                 output_dict[standard_component_specs.PUSHED_MODEL_KEY]
             )
             if pushed.get_int_custom_property(tfx_executor._PUSHED_KEY):
-                copied = pathlib.Path(
-                    pushed.get_string_custom_property(tfx_executor._PUSHED_DESTINATION_KEY)
-                )
+                copied = pathlib.Path(pushed.get_string_custom_property(PUSHED_DESTINATION))
                 version = _move(copied, pathlib.Path(base))
                 self._MarkPushed(pushed, str(version), version.name)
         finally:

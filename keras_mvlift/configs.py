@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from keras_mvlift import errors
 
 RECIPES = ("paper", "ray_root", "solved_root")
+PRETRAINED_RECIPES = ("paper",)
+"""Those that converge only from a pre-trained start."""
 TEMPORAL = "temporal_dilated"
 BACKBONES = ("paper", "res_linear", TEMPORAL)
 CONFIDENCE_WEIGHTINGS = ("source", "target", "product", "none")
@@ -44,9 +46,13 @@ class Json:
             ValueError: If a field is unknown or breaks its rule.
         """
         values = json.loads(text)
-        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        unknown = set(values) - known
         if unknown:
-            raise ValueError(f"`{cls.__name__}` has no such fields. Received: {sorted(unknown)}.")
+            near = errors.nearest(min(unknown), known) or "."
+            raise ValueError(
+                f"`{cls.__name__}` has no such fields. Received: {sorted(unknown)}{near}"
+            )
         check_types(cls, values)
         return cls(**{name: _freeze(value) for name, value in values.items()})
 

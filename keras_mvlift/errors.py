@@ -35,7 +35,7 @@ class ArgumentError(ValueError):
     """
 
     def __init__(self, field: str, rule: str, received: object):
-        super().__init__(visible(f"`{field}` must {rule}. Received: {received}."))
+        super().__init__(visible(f"`{field}` must {rule}. Received: {_ended(received)}"))
         self.field, self.rule, self.received = field, rule, received
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
@@ -47,9 +47,14 @@ def numbers(field: str, value: Any, dtype: npt.DTypeLike) -> np.ndarray:
     """Turns what a user gave into an array, of any shape.
 
     Raises:
-        ArgumentError: If it holds anything but real numbers, or lists of different lengths.
+        ArgumentError: If it holds anything but real numbers, masked ones among them, or lists of
+            different lengths.
     """
     rule = "be an array of numbers"
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        masked = np.ma.getmaskarray(value)
+        received = f"{masked.sum()} of {masked.size} masked, {first(masked)}"
+        raise ArgumentError(field, f"{rule}; fill what is masked, say with NaN", received)
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
@@ -65,6 +70,11 @@ def numbers(field: str, value: Any, dtype: npt.DTypeLike) -> np.ndarray:
             return array.astype(dtype, copy=False)
     except (TypeError, ValueError, OverflowError) as error:
         raise ArgumentError(field, rule, _said(error)) from error
+
+
+def first(is_wrong: np.ndarray) -> str:
+    """Says where the first of the wrong values is, of which there is one."""
+    return f"the first at {np.argwhere(is_wrong)[0].tolist()}"
 
 
 def number(field: str, value: Any) -> float:
@@ -123,9 +133,13 @@ def require_known(field: str, name: str, known: Iterable[str]) -> None:
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """Returns `"; the nearest is ..."`, or nothing where no name that is known is near."""
+    """Returns `"; did you mean ...?"`, or nothing where no name that is known is near."""
     found = difflib.get_close_matches(str(name), tuple(known), n=1)
-    return f"; the nearest is {found[0]}" if found else ""
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _ended(received: object) -> str:
+    return f"{received}" if str(received).endswith("?") else f"{received}."
 
 
 def _said(error: Exception) -> str:
@@ -146,7 +160,7 @@ class RecordingError(ValueError):
     """
 
     def __init__(self, path: object, field: str, rule: str, received: object):
-        super().__init__(visible(f"{path}: `{field}` must {rule}. Received: {received}."))
+        super().__init__(visible(f"{path}: `{field}` must {rule}. Received: {_ended(received)}"))
         self.path, self.field, self.rule, self.received = path, field, rule, received
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:

@@ -1,4 +1,4 @@
-"""Trained networks in NumPy alone: streams of frames, and single views.
+"""Trained networks in NumPy alone: streams of frames, and single frames.
 
 Lifting a video frame by frame as it comes, with a temporal network; NumPy is all it takes.
 
@@ -10,20 +10,34 @@ window is. The poses are those of the whole clip.
 import collections
 import functools
 import os
+import pathlib
 from collections.abc import Mapping, Sequence
 from concurrent import futures
 from typing import Any
 
 import numpy as np
 
+from keras_mvlift import errors
+from keras_mvlift.geometry import triangulation
+
 Arrays = Mapping[str, np.ndarray]
 """A temporal network, as of `networks.folded.fold`."""
 
+_ARCHIVE_RULE = "be a NumPy archive of a network's layers"
+
 
 def read(path: str | os.PathLike[str]) -> Arrays:
-    """Reads what `networks.folded.save` wrote."""
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    """Reads the arrays of a network, which `networks.folded` wrote.
+
+    Raises:
+        RecordingError: If the file is damaged, or holds anything but finite numbers.
+    """
+    with errors.parsing(path, "file", _ARCHIVE_RULE), np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+            raise errors.RecordingError(path, name, "hold finite numbers", "others")
+    return arrays
 
 
 class OutputStream:
@@ -132,7 +146,9 @@ class PoseStream:
         self._root_head = root_head
         self._has_free_root = has_free_root
         self.delay = self._poses.delay
-        self._rays: collections.deque[np.ndarray] = collections.deque(maxlen=self.delay + 1)
+        self._seen: collections.deque[tuple[np.ndarray, np.ndarray]] = collections.deque(
+            maxlen=self.delay + 1
+        )
         self._was_seen: np.ndarray | None = None
 
     def push(
@@ -149,34 +165,41 @@ class PoseStream:
 
         Returns:
             Of the frame that came `delay` frames before the pose, `[..., J, 3]`, meters, root at 0,
-            camera axes, and the root position `[..., 3]`, meters, camera frame, None without its
-            network. None if no frame did.
+            camera axes, and the root position `[..., 3]`, meters, camera frame, by
+            `triangulation.root_in_view`; None without its network. None if no frame did.
         """
+        confidence = np.array(confidence, np.float32)
         rays = seen_rays(keypoints_2d, confidence, intrinsics)
-        is_seen = (np.asarray(confidence) > 0).any(axis=-1)
+        is_seen = (confidence > 0).any(axis=-1)
         is_first = is_seen if self._was_seen is None else is_seen & ~self._was_seen
         self._was_seen = is_seen if self._was_seen is None else is_seen | self._was_seen
-        if self._rays:
-            rays = np.where(is_seen[..., np.newaxis, np.newaxis], rays, self._rays[-1])
-        for earlier in self._rays:
-            earlier[is_first] = rays[is_first]
-        self._rays.append(rays)
+        if self._seen:
+            before, sure_before = self._seen[-1]
+            rays = np.where(is_seen[..., np.newaxis, np.newaxis], rays, before)
+            confidence = np.where(is_seen[..., np.newaxis], confidence, sure_before)
+        for earlier, sure in self._seen:
+            earlier[is_first], sure[is_first] = rays[is_first], confidence[is_first]
+        self._seen.append((rays, confidence))
         outputs = self._poses.push(rays, is_first)
         root_outputs = None if self._roots is None else self._roots.push(rays, is_first)
-        return None if outputs is None else self._posed(outputs, root_outputs, self._rays[0])
+        return None if outputs is None else self._posed(outputs, root_outputs, self._seen[0])
 
     def finish(self) -> list[tuple[np.ndarray, np.ndarray | None]]:
         """Returns the poses still due, as `push` does; a new clip may follow."""
         due = self._poses.finish()
         roots = [None] * len(due) if self._roots is None else self._roots.finish()
-        rays = list(self._rays)[len(self._rays) - len(due) :]
-        self._rays.clear()
+        seen = list(self._seen)[len(self._seen) - len(due) :]
+        self._seen.clear()
         self._was_seen = None
-        return [self._posed(*frame) for frame in zip(due, roots, rays, strict=True)]
+        return [self._posed(*frame) for frame in zip(due, roots, seen, strict=True)]
 
     def _posed(
-        self, outputs: np.ndarray, root_outputs: np.ndarray | None, rays: np.ndarray
+        self,
+        outputs: np.ndarray,
+        root_outputs: np.ndarray | None,
+        seen: tuple[np.ndarray, np.ndarray],
     ) -> tuple[np.ndarray, np.ndarray | None]:
+        rays, confidence = seen
         pose = outputs.reshape(*rays.shape[:-1], 3)
         root_position = None
         if root_outputs is not None:
@@ -184,7 +207,10 @@ class PoseStream:
             root_position = np.asarray(self._root_head(flat)).reshape(root_outputs.shape)
             if self._has_free_root:
                 root_position = root_position + pose[..., 0, :]
-        return pose - pose[..., :1, :], root_position
+        pose = pose - pose[..., :1, :]
+        if root_position is not None:
+            root_position = triangulation.root_in_view(pose, rays, confidence, root_position)
+        return pose, root_position
 
 
 class _Ring:
@@ -231,121 +257,170 @@ _MIN_SQUARE, _SIZE_SCALE, _MIN_DEPTH = np.float32(1e-5), np.float32(5.0), np.flo
 
 
 def centered(rays: np.ndarray, is_seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Turns a camera towards the person that it sees.
+    """Turns cameras towards the persons that they see.
 
     Args:
-        rays: `[J, 2]`, 0 where not seen.
-        is_seen: `[J]`.
+        rays: `[N, J, 2]`, 0 where not seen.
+        is_seen: `[N, J]`.
 
     Returns:
-        What networks with centered views take, `[J + 1, 2]`; the rays `[J, 2]` of the turned
-        camera, 0 where not seen; and the turn `[3, 3]`, from the real camera's axes to its own.
+        What networks with centered views take, `[N, J + 1, 2]`; the rays `[N, J, 2]` of the turned
+        cameras, 0 where not seen; and the turns `[N, 3, 3]`, from the real cameras' axes to theirs.
     """
-    count = max(np.count_nonzero(is_seen), 1)
-    x, y = rays.sum(axis=0) / np.float32(count)
+    count = np.maximum(np.count_nonzero(is_seen, axis=-1), 1).astype(np.float32)
+    x, y = (rays.sum(axis=-2) / count[:, np.newaxis]).T
     across, length = np.hypot(x, 1), np.sqrt(x * x + y * y + 1)
-    right = np.array([1, 0, -x]) / across
-    forward = np.array([x, y, 1]) / length
+    turn = np.empty((len(rays), 3, 3), np.float32)
+    turn[:, 0, 0], turn[:, 0, 1], turn[:, 0, 2] = 1 / across, 0, -x / across
+    turn[:, 2, 0], turn[:, 2, 1], turn[:, 2, 2] = x / length, y / length, 1 / length
     # The cross product of the two.
-    down = np.array([-x * y, x * x + 1, -y]) / (across * length)
-    turn = np.stack([right, down, forward]).astype(np.float32)
-    points = rays @ turn[:, :2].T + turn[:, 2]
-    turned = points[:, :2] / np.maximum(points[:, 2:], _MIN_DEPTH) * is_seen[:, np.newaxis]
-    size = np.sqrt(np.maximum(np.square(turned).sum() / np.float32(count), _MIN_SQUARE))
-    row = np.array([[_SIZE_SCALE * size, 0]], np.float32)
-    return np.concatenate([turned / size, row]), turned, turn
+    down = np.stack([-x * y, x * x + 1, -y], axis=-1)
+    turn[:, 1] = down / (across * length)[:, np.newaxis]
+    points = rays @ turn[:, :, :2].swapaxes(-1, -2) + turn[:, np.newaxis, :, 2]
+    turned = points[..., :2] / np.maximum(points[..., 2:], _MIN_DEPTH) * is_seen[..., np.newaxis]
+    square = np.square(turned).sum(axis=(-2, -1)) / count
+    size = np.sqrt(np.maximum(square, _MIN_SQUARE))[:, np.newaxis, np.newaxis]
+    row = np.concatenate([_SIZE_SCALE * size, np.zeros_like(size)], axis=-1)
+    return np.concatenate([turned / size, row], axis=-2), turned, turn
 
 
-# Lifting one view; NumPy is all it takes.
+# Lifting single frames; NumPy is all it takes.
 #
 # For a single view the time goes into reading the weights once, and into starting operations, and
-# NumPy takes less for both than TensorFlow; from two views on it takes more.
+# NumPy takes a fifth of TensorFlow's time for both; for some hundred views both take as long.
 
 FOLDED = "folded"
 """What a SavedModel calls the weights, and its description the notes."""
+
+NETWORKS = ("lifting_network", "root_network", "uncertainty_network")
+"""The names of networks, and of their files; the last one only of models that predict it."""
+
+_INPUTS = ("rays", "screen", "centered")
+# Of meters: between which a predicted uncertainty lies, as of `training.uncertainty`.
+_LOG_SCALES = np.log(np.array([1e-3, 3.0], np.float32))
+# Views whose features stay in a processor's cache.
+_AT_ONCE = 256
 
 Layers = Sequence[tuple[np.ndarray, np.ndarray]]
 """Of each dense layer its kernel `[C', 1, C]`, outputs first, and its bias `[C']`."""
 
 
-class SingleViewLifter:
-    """Two residual networks and a root head, as `export.folded_lifters` left them in a SavedModel.
+class FrameLifter:
+    """The networks of a model of single frames, as `export.compact` wrote them.
 
     Args:
-        model: What `tf.saved_model.load` gave.
-        notes: Of `compact.notes`.
+        folder: That of the networks' files.
+        description: What training noted about the model.
         intrinsics: `[3, 3]`, pixels, of the mean camera of training.
+
+    Raises:
+        RecordingError: If a file is damaged, or is of other networks than the description's.
     """
 
-    def __init__(self, model: Any, notes: dict[str, Any], intrinsics: np.ndarray):
-        self._model, self._root = model, notes["root"]
-        self._layers_per_block: int = notes["layers_per_block"]
-        # Models of before 0.2 have no such note.
-        self._has_free_root: bool = notes.get("has_free_root", False)
-        self._input, self._intrinsics = notes["network_input"], intrinsics
+    def __init__(self, folder: pathlib.Path, description: dict[str, Any], intrinsics: np.ndarray):
+        num_joints, notes = len(description["joints"]), description[FOLDED]
+        rule = "tell of networks of single frames"
+        with errors.parsing(folder / "model.json", FOLDED, rule):
+            self._layers_per_block = int(notes["layers_per_block"])
+            self._input, root = notes["network_input"], notes["root"]
+            errors.require_known("network_input", self._input, _INPUTS)
+            self._root = {name: np.float32(root[name]) for name in ("a", "b", "z_rig") if root}
+            # Models of before 0.2 have no such note.
+            self._has_free_root = bool(notes.get("has_free_root", False))
+        self._intrinsics = intrinsics
+        seen = 2 * num_joints + 2 * (self._input == "centered")
+        lifting, root, scales = (folder / f"{name}.npz" for name in NETWORKS)
+        self._lifting_layers = _read_layers(lifting, seen, 3 * num_joints)
+        self._root_layers = _read_layers(root, seen, 3)
+        self._scale_layers: Layers | None = None
+        if scales.is_file():
+            self._scale_layers = _read_layers(scales, 3 * num_joints, num_joints)
 
     def lift(
         self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Lifts one view.
+        """Lifts views.
 
         Args:
-            keypoints_2d: `[J, 2]`, pixels, without lens distortion.
-            confidence: `[J]`, 0 for a joint that was not seen.
-            intrinsics: `[3, 3]`, pixels.
+            keypoints_2d: `[N, J, 2]`, pixels, without lens distortion.
+            confidence: `[N, J]`, 0 for a joint that was not seen.
+            intrinsics: `[N, 3, 3]`, pixels.
 
         Returns:
-            The pose `[J, 3]`, root at 0, and the root position `[3]`, meters.
+            The poses `[N, J, 3]`, root at 0, and the root positions `[N, 3]`, meters.
         """
+        given = keypoints_2d, confidence, intrinsics
+        pieces = [
+            self._lift(*(array[start : start + _AT_ONCE] for array in given))
+            for start in range(0, max(len(confidence), 1), _AT_ONCE)
+        ]
+        poses, root_positions = zip(*pieces, strict=True)
+        return np.concatenate(poses), np.concatenate(root_positions)
+
+    def uncertainty(
+        self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
+    ) -> np.ndarray | None:
+        """Predicts how far off joints are likely to be.
+
+        Args:
+            keypoints_2d: `[N, J, 2]`, pixels, without lens distortion.
+            confidence: `[N, J]`, 0 for a joint that was not seen.
+            intrinsics: `[N, 3, 3]`, pixels.
+
+        Returns:
+            `[N, J]`, meters; None of a model that does not predict it.
+        """
+        if self._scale_layers is None:
+            return None
+        rays = seen_rays(keypoints_2d, confidence, intrinsics)
+        seen = np.concatenate([rays, confidence[..., np.newaxis]], axis=-1)
+        log_scale = _outputs(self._scale_layers, _in_rows(seen))
+        return np.exp(np.clip(log_scale, *_LOG_SCALES))
+
+    def _lift(
+        self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         rays = seen_rays(keypoints_2d, confidence, intrinsics)
         seen, turn = rays, None
         if self._input == "screen":
             seen = seen_rays(keypoints_2d, confidence, self._intrinsics)
         elif self._input == "centered":
-            seen, rays, turn = centered(rays, np.asarray(confidence) > 0)
-        lifting_layers, root_layers = self._networks
-        # Each network is read from memory by a core of its own.
-        running = _helper().submit(self._run, root_layers, seen.ravel())
-        outputs = self._run(lifting_layers, seen.ravel())
-        root_outputs = running.result()
-        pose = outputs.reshape(-1, 3)
+            seen, rays, turn = centered(rays, confidence > 0)
+        outputs, root_outputs = self._run(_in_rows(seen))
+        pose = outputs.reshape(*rays.shape[:-1], 3)
         root_position = self._root_position(root_outputs, rays)
         if self._has_free_root:
-            root_position = root_position + pose[0]
-        pose = pose - pose[0]
-        return (pose, root_position) if turn is None else (pose @ turn, root_position @ turn)
+            root_position = root_position + pose[:, 0]
+        pose = pose - pose[:, :1]
+        if turn is None:
+            return pose, root_position
+        return pose @ turn, (root_position[:, np.newaxis] @ turn)[:, 0]
 
-    @functools.cached_property
-    def _networks(self) -> list[Layers]:
-        """The lifting and the root network, laid out at the first call."""
-        return [_layers(self._model.folded[name]) for name in ("lifting_network", "root_network")]
-
-    def _run(self, layers: Layers, x: np.ndarray) -> np.ndarray:
-        first, *inner, last = layers
-        x = _dense_layer(x, *first)
-        for start in range(0, len(inner), self._layers_per_block):
-            shortcut = x
-            for kernel, bias in inner[start : start + self._layers_per_block]:
-                x = _dense_layer(x, kernel, bias)
-            x = x + shortcut
-        kernel, bias = last
-        return _times(kernel, x) + bias
+    def _run(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the outputs of the lifting and of the root network."""
+        lifting = self._lifting_layers, x, self._layers_per_block
+        root = self._root_layers, x, self._layers_per_block
+        if len(x) != 1:
+            return _outputs(*lifting), _outputs(*root)
+        # Each network is read from memory by a core of its own.
+        running = _helper().submit(_outputs, *root)
+        return _outputs(*lifting), running.result()
 
     def _root_position(self, outputs: np.ndarray, rays: np.ndarray) -> np.ndarray:
-        """Reads the outputs `[3]` as `networks.root_heads` does."""
+        """Reads the outputs `[N, 3]` as `networks.residual`'s root heads do."""
         if not self._root:
             return outputs
         bounded = np.tanh(outputs)
-        depth = np.float32(self._root["z_rig"]) * np.exp(np.float32(self._root["a"]) * bounded[2:])
-        ray = rays[0] + np.float32(self._root["b"]) * bounded[:2]
-        return np.concatenate([ray * depth, depth])
+        depth = self._root["z_rig"] * np.exp(self._root["a"] * bounded[:, 2:])
+        ray = rays[:, 0] + self._root["b"] * bounded[:, :2]
+        return np.concatenate([ray * depth, depth], axis=-1)
 
 
-def of(model: Any, description: dict[str, Any], intrinsics: np.ndarray) -> SingleViewLifter | None:
-    """Returns what lifts single views with a model's weights; None where they are not at hand."""
-    if FOLDED not in description or not hasattr(model, FOLDED):
-        return None
-    return SingleViewLifter(model, description[FOLDED], intrinsics)
+def has_files(folder: pathlib.Path, description: dict[str, Any]) -> bool:
+    """Tells whether a model's networks lie in a folder for `FrameLifter`."""
+    needed = NETWORKS[: 2 + bool(description.get("model", {}).get("uncertainty"))]
+    is_there = all((folder / f"{name}.npz").is_file() for name in needed)
+    return FOLDED in description and "window" not in description and is_there
 
 
 @functools.cache
@@ -354,15 +429,40 @@ def _helper() -> futures.Executor:
     return futures.ThreadPoolExecutor(1, "lift")
 
 
-# A process that is forked off has the first thread alone.
-os.register_at_fork(after_in_child=_helper.cache_clear)
+if hasattr(os, "register_at_fork"):
+    # A process that is forked off has the first thread alone.
+    os.register_at_fork(after_in_child=_helper.cache_clear)
 
 
-def _layers(weights: Sequence[Any]) -> Layers:
-    # Those of half precision are rounded already; the arithmetic is single.
-    arrays = [np.ascontiguousarray(weight.numpy().astype(np.float32).T) for weight in weights]
-    kernels = [array[:, np.newaxis] for array in arrays[::2]]
-    return list(zip(kernels, arrays[1::2], strict=True))
+def _read_layers(path: pathlib.Path, num_inputs: int, num_outputs: int) -> Layers:
+    arrays, layers, width = read(path), [], num_inputs
+    for number in range(max(len(arrays) // 2, 2)):
+        kernel, bias = (arrays.get(f"{part}_{number}") for part in ("kernel", "bias"))
+        if kernel is None or bias is None or kernel.shape != (width, *bias.shape):
+            received = f"no layer {number} that takes {width} numbers"
+            raise errors.RecordingError(path, "file", _ARCHIVE_RULE, received)
+        # Those of half precision are rounded already; the arithmetic is single.
+        turned = np.ascontiguousarray(kernel.astype(np.float32).T)
+        layers.append((turned[:, np.newaxis], bias.astype(np.float32)))
+        width = len(bias)
+    if width != num_outputs:
+        raise errors.RecordingError(path, "file", f"end in {num_outputs} numbers", width)
+    return layers
+
+
+def _in_rows(seen: np.ndarray) -> np.ndarray:
+    return seen.reshape(len(seen), seen.shape[-2] * seen.shape[-1])
+
+
+def _outputs(layers: Layers, x: np.ndarray, layers_per_block: int = 0) -> np.ndarray:
+    """Runs dense layers on `[N, C]`; so many of the inner ones make a residual block, if any."""
+    first, *inner, last = layers
+    x = shortcut = _dense_layer(x, *first)
+    for number, layer in enumerate(inner, start=1):
+        x = _dense_layer(x, *layer)
+        if layers_per_block and number % layers_per_block == 0:
+            x = shortcut = x + shortcut
+    return _times(last[0], x) + last[1]
 
 
 def _dense_layer(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -372,6 +472,8 @@ def _dense_layer(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndar
 
 
 def _times(kernel: np.ndarray, x: np.ndarray) -> np.ndarray:
+    if len(x) != 1:
+        return x @ kernel[:, 0].T
     # Row by row: a matrix BLAS would share out among threads that wait for each other spinning,
     # which takes ten times as long where other processes have work, too.
-    return (kernel @ x[:, np.newaxis])[:, 0, 0]
+    return (kernel @ x.T)[np.newaxis, :, 0, 0]

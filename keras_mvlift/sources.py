@@ -101,7 +101,8 @@ def open_split(config: configs.DataConfig) -> preparation.Split:
 def fingerprint(data_root: str) -> str:
     """Returns a digest of the names, sizes and times of change of the files below a folder.
 
-    A manifest stands for its folder, where all that it names lies.
+    It is the system's own time of change, which no copy takes over from the original and no editor
+    sets back. A manifest stands for its folder, where all that it names lies.
     """
     digest = hashlib.sha256()
     root = pathlib.Path(data_root)
@@ -110,7 +111,7 @@ def fingerprint(data_root: str) -> str:
     paths = sorted(path for path in root.rglob("*") if path.is_file()) if data_root else []
     for path in [root] if data_root and root.is_file() else paths:
         status = os.stat(path)
-        digest.update(f"{path.relative_to(root)} {status.st_size} {status.st_mtime_ns}\n".encode())
+        digest.update(f"{path.relative_to(root)} {status.st_size} {status.st_ctime_ns}\n".encode())
     return digest.hexdigest()
 
 

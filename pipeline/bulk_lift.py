@@ -11,6 +11,7 @@ import shlex
 import sys
 
 from components.bulk_inference import job, lift_file
+from keras_mvlift.cli import arguments as parsing
 
 # What a shell gives for a program that Ctrl-C ended.
 _INTERRUPTED = 130
@@ -18,7 +19,7 @@ _INTERRUPTED = 130
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Reads the options."""
-    parser = argparse.ArgumentParser(prog="pipeline.bulk_lift", description=__doc__.split("\n")[0])
+    parser = parsing.Parser(prog="pipeline.bulk_lift", description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True, help="as of `keras_mvlift.load_model`")
     parser.add_argument(
         "--input",

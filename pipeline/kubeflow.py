@@ -24,6 +24,7 @@ from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
 from components import rolling_window
 from components.example_gen import spans
+from keras_mvlift.cli import arguments as parsing
 from pipeline import container, mvlift, presets
 
 RESOLVER = "-resolver"
@@ -34,7 +35,7 @@ Machine = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec.Resou
 
 def parser(name: str) -> argparse.ArgumentParser:
     """Makes the options that Kubeflow and Vertex share."""
-    made = argparse.ArgumentParser(prog=f"python -m {name}")
+    made = parsing.Parser(prog=f"python -m {name}")
     made.add_argument("--image", required=True, help="of the Dockerfile, in a registry")
     made.add_argument("--pipeline_root", required=True, help="a folder that all containers reach")
     made.add_argument("--data_root", help="what the source reads, as the containers see it")

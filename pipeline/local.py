@@ -8,6 +8,7 @@ Usage:
 """
 
 import argparse
+import contextlib
 import datetime
 import gc
 import json
@@ -16,9 +17,14 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import sys
-from typing import Any, NamedTuple
+import threading
+from collections.abc import Iterator
+from typing import Any, NamedTuple, NoReturn
 
+from keras_mvlift.cli import arguments as parsing
+from keras_mvlift.cli import commands
 from pipeline import presets
 
 _OUTPUT_ROOT = pathlib.Path(__file__).resolve().parents[1] / "output"
@@ -34,6 +40,13 @@ _BEAM_LOSS = "Channel closed prematurely"
 DONE, NOT_BLESSED, REFUSED, FAILED, UNABLE = "done", "not blessed", "refused", "failed", "unable"
 """How a run ends: with a model that is blessed, or not; at data that cannot be used; at anything
 else that went wrong on the way; or for want of something that no data can give."""
+
+INTERRUPTED, TERMINATED = "interrupted", "terminated"
+"""How a run is stopped: by Ctrl-C, or by SIGTERM."""
+
+SIGNALS = {INTERRUPTED: signal.SIGINT, TERMINATED: signal.SIGTERM}
+# What a shell takes a program to end with that a signal has ended.
+_SIGNALLED = 128
 
 # As the system and SQLite say it.
 _WANT_OF_SPACE = ("No space left on device", "disk is full", "Disk quota exceeded")
@@ -52,37 +65,24 @@ class Outcome(NamedTuple):
 
     @property
     def status(self) -> int:
-        """The exit status."""
+        """The exit status: 0 or 1, and 130 or 143 for what was stopped."""
+        if self.kind in SIGNALS:
+            return _SIGNALLED + SIGNALS[self.kind]
         return int(self.kind != DONE)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Reads the options; the CLI's `--runtime_parameter name=value` becomes `--name=value`."""
-    parser = argparse.ArgumentParser(
+    parser = parsing.Parser(
         prog="pipeline/local.py", description="Runs the pipeline on this machine."
     )
-    parser.add_argument(
-        "--data_root",
-        help="a folder of Human3.6M, MPI-INF-3DHP, AIST++ or Pose2Sim, or a rig.yaml; default: the "
-        "demo's",
-    )
-    parser.add_argument(
-        "--output_root",
-        type=pathlib.Path,
-        default=_OUTPUT_ROOT,
-        help="all that a run writes lies in OUTPUT_ROOT/<pipeline name>; default: %(default)s",
-    )
-    parser.add_argument(
-        "--preset",
-        choices=("default", "paper"),
-        help="`paper` trains on view pairs by eqs. (6) and (7) alone, as the paper does; default: "
-        "what the settings say, else `default`, which goes beyond the paper",
-    )
-    parser.add_argument("--num_epochs", type=int, help="of the fine-tuning stage")
-    parser.add_argument("--seed", type=int, help="of everything that is drawn")
-    parser.add_argument(
-        "--settings", type=pathlib.Path, help="a JSON file; docs/settings.md says what it may hold"
-    )
+    parser.add_argument("--data_root", help=commands.DATA_ROOT)
+    commands.add_training(parser, joint="_")
+    parser.set_defaults(output_root=_OUTPUT_ROOT)
     return parser.parse_args(arguments)
 
 
@@ -105,15 +105,41 @@ def outcome(arguments: list[str]) -> Outcome:
     home = options.output_root.resolve() / presets.pipeline_name(request)
     log = home / "logs" / f"{started}.log"
     print(f"Running the pipeline. Full log: {_short(log)}", flush=True)
+    ended = UNABLE
     try:
-        with locks.held(home / "run.lock"), console.quiet(log):
+        with terminable(), locks.held(home / "run.lock"), console.quiet(log):
             return _logged_run(request, home, log)
     except locks.BusyError as error:
-        sentence = str(error)
+        sentence = f"The run failed: {error}"
     except OSError as error:  # there is no log yet
-        sentence = f"`output_root` must be a folder to write to. Received: {error}."
-    print(f"The run failed: {sentence}", file=sys.stderr)
-    return Outcome(UNABLE, sentence)
+        sentence = f"The run failed: `output_root` must be a folder to write to. Received: {error}."
+    except KeyboardInterrupt as error:
+        ended = stopped_by(error)
+        sentence = "Stopped. The same command goes on from what was done."
+    print(sentence, file=sys.stderr)
+    return Outcome(ended, sentence.removeprefix("The run failed: "))
+
+
+def stopped_by(error: KeyboardInterrupt) -> str:
+    """Returns `INTERRUPTED` or `TERMINATED`."""
+    return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Has SIGTERM raise `Terminated` in the main thread, as Ctrl-C raises `KeyboardInterrupt`."""
+
+    def terminate(*_: object) -> NoReturn:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def _logged_run(request: presets.Request, home: pathlib.Path, log: pathlib.Path) -> Outcome:
@@ -133,33 +159,36 @@ def _logged_run(request: presets.Request, home: pathlib.Path, log: pathlib.Path)
 
 
 def _kind(error: Exception, is_running: bool) -> str:
-    from components import checks
-    from components.example_gen import files
     from keras_mvlift import errors
 
-    of_data = (
-        errors.RecordingError,
-        files.UnusableError,
-        checks.DataAnomalyError,
-        checks.DriftError,
-    )
-    if isinstance(error, of_data):
+    if isinstance(error, errors.RecordingError):
+        return REFUSED
+    if not is_running:
+        return UNABLE
+    from components import checks
+    from components.example_gen import files
+
+    if isinstance(error, (files.UnusableError, checks.DataAnomalyError, checks.DriftError)):
         return REFUSED
     is_of_machine = isinstance(error, OSError) or _is_for_want_of_space(str(error))
-    return FAILED if is_running and not is_of_machine else UNABLE
+    return UNABLE if is_of_machine else FAILED
 
 
 def _prepared(request: presets.Request, home: pathlib.Path) -> tuple[Any, Any]:
     """Makes the pipeline; gives it, and the connection to what is known of former runs."""
+    # Before imports that take seconds.
+    config, data_root = presets.configure(request)
+
     from components import infra_validator
     from pipeline import mvlift, runs
 
-    config, data_root = presets.configure(request)
     if config.infra_validation.is_wanted:
         # Now, not after hours of training.
         infra_validator.require_docker(config.infra_validation.docker_url)
     connection = runs.metadata_connection(home / "metadata" / "metadata.db")
     runs.require_usable(connection, home / "artifacts")
+    for lost in runs.forget_lost_pushes(connection):
+        print(f"{_short(lost)} is gone: a model that is blessed is pushed anew.", file=sys.stderr)
     folders = mvlift.Folders(
         artifacts=str(home / "artifacts"),
         checkpoints=str(home / "checkpoints"),
@@ -239,4 +268,9 @@ if __name__ == "__main__":
     status = main(sys.argv[1:])
     # Or Python, ending, looks through all that was ever imported, which takes it seconds.
     gc.freeze()
+    if status > _SIGNALLED:
+        # Or what other threads are at would be waited for.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
     sys.exit(status)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import importlib.metadata
 import json
 import pathlib
 from collections.abc import Mapping
@@ -409,9 +410,12 @@ def _history(kind: type[types.Artifact], producer: str, output: str) -> types.Ba
 # Identifies the code, which TFX's cache keys do not know.
 
 
+_RECKONING = ("numpy", "scipy", "tensorflow", "tensorflow-graphics")
+
+
 @functools.cache
 def code_version() -> str:
-    """Returns a digest of the sources of the library and the components.
+    """Returns a digest of the library's and the components' files, and of what they reckon with.
 
     TFX answers a component from its cache when inputs and properties are the same; it does not
     look at the code behind an executor or a `run_fn`. This digest goes along as a property.
@@ -419,9 +423,11 @@ def code_version() -> str:
     digest = hashlib.sha256()
     for package in (keras_mvlift, components):
         root = pathlib.Path(package.__file__ or "").parent
-        for path in sorted(root.rglob("*.py")):
+        for path in sorted([*root.rglob("*.py"), *root.rglob("*.schema.json")]):
             digest.update(str(path.relative_to(root)).encode())
             digest.update(path.read_bytes())
+    for name in _RECKONING:
+        digest.update(f"{name} {importlib.metadata.version(name)}".encode())
     return digest.hexdigest()[:16]
 
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -204,6 +205,20 @@ VARIANTS = {"default": lambda preset: preset, "paper": paper}
 """What to do with the data of a preset: the default, or the paper's own road."""
 
 
+def told() -> str:
+    """Names the presets, each with what it is for."""
+    variants = {"default": "what goes beyond the paper", "paper": _purpose(paper)}
+    by_data = {name: _purpose((PRESETS | OF_FOLDER)[name]) for name in NAMES}
+    lines = ["--preset:", *(f"  {name:<14}{told}" for name, told in variants.items())]
+    lines += ["by the data:", *(f"  {name:<14}{told}" for name, told in by_data.items())]
+    return "\n".join(lines)
+
+
+def _purpose(preset: Any) -> str:
+    first = str(preset.__doc__).split("\n", 1)[0].rstrip(".")
+    return re.sub("^Returns (the settings for )?", "", first)
+
+
 def make(name: str, data_root: str, variant: str = "default") -> settings.PipelineConfig:
     """Makes a preset for the data at hand.
 
@@ -228,7 +243,7 @@ class Request(NamedTuple):
     Attributes:
         data_root: What to read; None for the embedded recording. `{SPAN}` in it stands for the
             newest of numbered recordings.
-        settings: A JSON file of settings, or None.
+        settings: A file of settings, or None.
         num_epochs: Of the second stage, or None.
         seed: Of everything that is drawn, or None.
         preset: A name of `VARIANTS`, what to do with the data, or None for what the

@@ -2,13 +2,14 @@
 
 import contextlib
 import pathlib
+import shutil
 import sqlite3
 
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 
-from components import artifacts
+from components import artifacts, pusher
 
 _RUN_CONTEXT = "pipeline_run"
 
@@ -36,8 +37,10 @@ def require_usable(
         artifacts_folder: What the former runs wrote.
 
     Raises:
-        MetadataError: If the file is damaged or of another kind, or knows of no run although there
-            are artifacts, among which a new run would write under the same numbers.
+        MetadataError: If the file is damaged or of another kind, lacks what tells who wrote an
+            artifact, knows of no run although there are artifacts, among which a new run would
+            write under the same numbers, or knows only of artifacts that lie elsewhere, as after
+            a move.
     """
     path = pathlib.Path(connection.sqlite.filename_uri)
     advice = (
@@ -45,13 +48,20 @@ def require_usable(
         f"{artifacts_folder} away: the next run then starts anew, and compares its model with no "
         "earlier one. Models that were pushed stay where they are."
     )
-    if found := _damage(path) or _refusal(connection):
+    if found := _damage(path) or _refusal(connection) or _lost_events(path):
         raise MetadataError(
             f"{path} must be a database of ML Metadata. Received: {found}. {advice}"
         )
     if not latest(connection) and artifacts_folder.is_dir() and any(artifacts_folder.iterdir()):
         raise MetadataError(
             f"{path} must know of the runs that wrote {artifacts_folder}. Received: none. {advice}"
+        )
+    folders = {pathlib.Path(one.uri) for one in MetadataStore(connection).get_artifacts()}
+    if folders and not any(folder.is_relative_to(artifacts_folder) for folder in folders):
+        raise MetadataError(
+            f"{path} must tell of what lies in {artifacts_folder}. Received: a file that was moved "
+            f"or copied here, for it tells of {min(folders)}. Move {path.parents[1]} back to its "
+            f"place, or {path.parent} and {artifacts_folder} away: the next run then starts anew."
         )
 
 
@@ -78,6 +88,34 @@ def _refusal(connection: metadata_store_pb2.ConnectionConfig) -> str:
             raise
         return words.strip().rstrip(".")
     return ""
+
+
+def _lost_events(path: pathlib.Path) -> str:
+    """Says how many artifacts nothing tells the origin of, if any."""
+    unknown = "SELECT count(*) FROM Artifact WHERE id NOT IN (SELECT artifact_id FROM Event)"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        (count,) = database.execute(unknown).fetchone()
+    return f"{count} artifacts of which no event tells who wrote them" if count else ""
+
+
+def forget_lost_pushes(connection: metadata_store_pb2.ConnectionConfig) -> list[pathlib.Path]:
+    """Has models be pushed anew whose pushed folders are gone.
+
+    TFX answers a component from its cache as long as its artifact's folder is there, so that is
+    taken away.
+
+    Returns:
+        The folders that are gone and were not known to be.
+    """
+    lost = []
+    for pushed in MetadataStore(connection).get_artifacts_by_type(pusher.PUSHED):
+        folder = pushed.custom_properties[pusher.PUSHED_DESTINATION].string_value
+        noted = pathlib.Path(pushed.uri)
+        is_gone = folder and "://" not in folder and not pathlib.Path(folder).exists()
+        if is_gone and noted.exists():
+            shutil.rmtree(noted)
+            lost.append(pathlib.Path(folder))
+    return lost
 
 
 def latest(connection: metadata_store_pb2.ConnectionConfig) -> int:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_mvlift import configs, errors
+from keras_mvlift.datasets.rigs import calibration_files
+from keras_mvlift.untrusted import reading
 
 _PARTS: dict[str, type[configs.Json]] = {
     "data": configs.DataConfig,
@@ -246,8 +248,9 @@ class PipelineConfig:
         known = {field.name for field in dataclasses.fields(self)}
         unknown = set(settings) - known
         if unknown:
+            near = errors.nearest(min(unknown), known) or "."
             raise ValueError(
-                f"`settings` must hold fields of {sorted(known)}. Received: {sorted(unknown)}."
+                f"`settings` must hold fields of {sorted(known)}. Received: {sorted(unknown)}{near}"
             )
         changes = {
             name: self._updated_field(name, value)
@@ -258,6 +261,15 @@ class PipelineConfig:
             if settings.keys() & {"model", "finetune", name}:
                 changes[name] = self._stage(name, changes.get("model", self.model), settings)
         return dataclasses.replace(self, **changes)
+
+    def as_settings(self) -> dict[str, Any]:
+        """Returns what a settings file says that asks for all of this."""
+        said: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        for part in said.values():
+            for name in part if isinstance(part, dict) else ():
+                if name.endswith("_options"):
+                    part[name] = json.loads(part[name])
+        return said
 
     def _stage(
         self, name: str, model: configs.ModelConfig, settings: Mapping[str, Any]
@@ -305,20 +317,59 @@ def _of_part(name: str, kind: type[configs.Json], fields: Mapping[str, Any]) -> 
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
-    """Reads a settings file, JSON.
+    """Reads a settings file: YAML or TOML by its ending, else JSON.
 
     Raises:
-        ValueError: If there is no such file, or it does not hold a JSON object.
+        ValueError: If there is no such file, or it does not hold an object.
     """
+    if path.suffix.lower() in (".yaml", ".yml"):
+        settings = reading.yaml(path, "settings")
+    elif path.suffix.lower() == ".toml":
+        settings = calibration_files.read_tables(path, "settings")
+    else:
+        settings = _read_json(path)
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path}: `settings` must be an object. Received: {settings!r}.")
+    return settings
+
+
+def _read_json(path: pathlib.Path) -> Any:
     try:
-        settings = json.loads(path.read_text())
+        return json.loads(path.read_text())
     except OSError as error:
         raise ValueError(f"{path}: `settings` must be a file. Received: {error}.") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: `settings` must be JSON. Received: {error}.") from error
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path}: `settings` must be a JSON object. Received: {settings!r}.")
-    return settings
+
+
+# What a settings file may hold, as a JSON schema, for editors that complete and check.
+
+_JSON_TYPES = {bool: "boolean", int: "integer", float: "number"}
+
+
+def schema() -> dict[str, Any]:
+    """Returns the JSON schema of settings files."""
+    made = _schema_of(PipelineConfig)
+    made["properties"]["preset"] = {"enum": ["default", "paper"]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+def _schema_of(config: Any) -> dict[str, Any]:
+    about = dict(re.findall(r"^ +(\w+): ((?:.|\n {12})+)", config.__doc__ or "", re.MULTILINE))
+    properties = {}
+    for field in dataclasses.fields(config):
+        kind: Any = field.type
+        if dataclasses.is_dataclass(kind):
+            made = _schema_of(kind)
+        elif kind is str:
+            # Options of a source or a split are objects that travel as text.
+            made = {"type": ["object", "string"] if field.name.endswith("_options") else "string"}
+        else:
+            made = {"type": _JSON_TYPES.get(kind, "array" if "tuple" in str(kind) else "object")}
+        if field.name in about:
+            made = {"description": " ".join(about[field.name].split()), **made}
+        properties[field.name] = made
+    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def _require(holds: bool, field: str, rule: str, received: object) -> None:

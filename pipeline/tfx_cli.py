@@ -35,6 +35,8 @@ import click
 
 OPTION_NAMES = ("--pipeline", "--pipeline_path", "--pipeline-path")
 ENGINES = ("auto", "local")
+PARAMETERS = ("data_root", "output_root", "preset", "num_epochs", "seed", "settings")
+"""Of pipeline/local.py, whose `--help` tells more of them."""
 
 # TensorFlow's wheel registers its CUDA libraries twice and calls that an error.
 CUDA_REGISTERED_TWICE = "Unable to register cu(DNN|FFT|BLAS) factory"
@@ -93,7 +95,7 @@ def _silence_known_warnings() -> None:
     # Info and warning lines of TensorFlow's C++: oneDNN, CPU features, CUDA, TensorRT.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     warnings.filterwarnings(
-        "ignore", r"You are using a non-supported Python version", FutureWarning, r"google\."
+        "ignore", r"You are using a (non-supported )?Python version", FutureWarning, r"google\."
     )
     warnings.filterwarnings(
         "ignore", r"\s*TensorFlow Addons \(TFA\) has ended development", UserWarning
@@ -139,7 +141,8 @@ def extend(command: click.Command) -> None:
         [*OPTION_NAMES, "pipeline_path"],
         type=click.Path(path_type=pathlib.Path),
         help="Python file of a local pipeline, to be registered and run in this process."
-        " Takes the place of --pipeline_name.",
+        " Takes the place of --pipeline_name. pipeline/local.py takes, each as"
+        f" --runtime_parameter NAME=VALUE: {', '.join(PARAMETERS)}.",
     )
     command.params.insert(command.params.index(name_option) + 1, path_option)
     command.callback = _choose_callback(command.callback, name_option)

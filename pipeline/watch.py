@@ -6,7 +6,6 @@ Usage:
 """
 
 import argparse
-import concurrent.futures
 import dataclasses
 import json
 import math
@@ -17,10 +16,11 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import process
+from multiprocessing import connection
 
 from components.example_gen import files
 from keras_mvlift import errors
+from keras_mvlift.cli import arguments as parsing
 from pipeline import local, locks, settings
 
 DEAD_LETTERS = files.DEAD_LETTERS
@@ -30,6 +30,7 @@ MAX_ATTEMPTS = 3
 """Runs that may fail on a recording before it is given up."""
 
 _LOST = (local.REFUSED, local.FAILED)
+_OF_NO_RECORDING = (local.UNABLE, *local.SIGNALS)
 
 _POLL_SECONDS = 5.0
 # After what no recording can help, such as a full disk.
@@ -40,7 +41,7 @@ Run = Callable[[list[str]], local.Outcome]
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Reads the options."""
-    parser = argparse.ArgumentParser(
+    parser = parsing.Parser(
         prog="python -m pipeline.watch",
         description="Trains on each recording that comes into a folder.",
     )
@@ -68,14 +69,15 @@ def main(arguments: list[str], run: Run | None = None) -> int:
     local.prepare_environment()
     try:
         _check(options)
-        with locks.held(options.watched / SPANS / "watch.lock"):
+        with local.terminable(), locks.held(options.watched / SPANS / "watch.lock"):
             return _follow(options, run or apart)
     except locks.BusyError:
         message = f"Another process follows {options.watched}; one at a time can."
     except (ValueError, OSError) as error:
         message = str(error)
-    except KeyboardInterrupt:
-        message = "Stopped; the next start goes on."
+    except KeyboardInterrupt as error:
+        print("Stopped. The next start goes on.", file=sys.stderr)
+        return local.Outcome(local.stopped_by(error)).status
     print(message, file=sys.stderr)
     return 1
 
@@ -83,13 +85,22 @@ def main(arguments: list[str], run: Run | None = None) -> int:
 def apart(arguments: list[str]) -> local.Outcome:
     """Runs the pipeline in a process of its own, whose end does not end the watch."""
     spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        try:
-            return pool.submit(local.outcome, arguments).result()
-        except process.BrokenProcessPool:
-            return local.Outcome(
-                local.FAILED, "The run's process was killed, or ran out of memory."
-            )
+    receiver, sender = spawn.Pipe(duplex=False)
+    process = spawn.Process(target=_send_outcome, args=(sender, local.outcome, arguments))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    except EOFError:
+        return local.Outcome(local.FAILED, "The run's process was killed, or ran out of memory.")
+    finally:
+        # Where the watch is stopped, so is the run; one that has ended takes no harm.
+        process.terminate()
+        process.join()
+
+
+def _send_outcome(sender: connection.Connection, run: Run, arguments: list[str]) -> None:
+    sender.send(run(arguments))
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -113,7 +124,7 @@ def _follow(options: argparse.Namespace, run: Run) -> int:
             print(f"Span {entry.span}: {entry.recording}", flush=True)
             ended = run(_arguments(options))
             _note(ledger, entry, ended)
-            if ended.kind != local.UNABLE:
+            if ended.kind not in _OF_NO_RECORDING:
                 continue
         if options.once:
             return int(ledger.open is not None)
@@ -210,7 +221,7 @@ class Ledger:
 
 def _note(ledger: Ledger, entry: Entry, ended: local.Outcome) -> None:
     """Writes down how a run ended; a recording that is lost is put on the list of those."""
-    if ended.kind == local.UNABLE:
+    if ended.kind in _OF_NO_RECORDING:
         return
     attempts = entry.attempts + (ended.kind == local.FAILED)
     entry = dataclasses.replace(entry, attempts=attempts, reason=ended.reason)

@@ -23,7 +23,7 @@ if ! cmp -s scripts/airflow.txt $stamp; then
   rm -rf $env
   .tools/uv/bin/uv venv --quiet --python "$(readlink -f .tools/uv/bin/python)" $env
   .tools/uv/bin/uv pip install --quiet --no-deps --python $env/bin/python \
-    --requirement scripts/airflow.txt --editable .
+    --requirement scripts/airflow.txt --editable . --editable pipeline
   cp scripts/airflow.txt $stamp
 fi
 

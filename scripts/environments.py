@@ -1,16 +1,18 @@
 """Tries the package where only its core is installed: as `uv.lock` has it, and on newer Pythons.
 
-    make test-environments                              every Python from 3.11 on that is found
+    make test-environments                              every Python from 3.10 on that is found
     make test-environments PYTHONS="/some/python3.13"    these
 
-Each environment gets the wheel, NumPy and TensorFlow: the lock's versions on Python 3.10, the
-newest on the others. There two models that this environment exported must lift as they do here. It
-downloads about 600 MB for each, and keeps to output/environments.
+Each environment gets the wheel and NumPy: the lock's version on the Python of this environment,
+the newest on the others. There the shipped model and one that this environment exported must lift
+as they do here, into files and a page. Then TensorFlow comes, and a model of clips must lift alike,
+too; without it, `ARGS=--bare`, nothing but NumPy is downloaded. It keeps to output/environments.
 """
 
 import argparse
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +22,10 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "output" / "environments"
 TOLERANCE = 1e-4  # Meters.
-NEWER = ("python3.11", "python3.12", "python3.13")
+MOST_MEGABYTES = 100
+# Of the answers, those that TensorFlow gives.
+TENSORFLOWS = re.compile("windows|streamed|.*/signature/")
+PYTHONS = ("python3.10", "python3.11", "python3.12", "python3.13")
 
 
 def find_uv() -> str:
@@ -33,8 +38,8 @@ def find_uv() -> str:
 
 
 def find_pythons() -> list[str]:
-    """Returns the newer Pythons that run; a shim may be there and resolve to nothing."""
-    found = [path for path in map(shutil.which, NEWER) if path]
+    """Returns the Pythons that run; a shim may be there and resolve to nothing."""
+    found = [path for path in map(shutil.which, PYTHONS) if path]
     return [path for path in found if not run([path, "-c", ""], check=False).returncode]
 
 
@@ -60,20 +65,19 @@ def build(uv: str) -> pathlib.Path:
     return wheel
 
 
-def lock(uv: str) -> pathlib.Path:
-    """Writes the versions that the lock has of the core, the wheel's only needs."""
-    path = FOLDER / "core.txt"
+def lock(uv: str, *extras: str) -> pathlib.Path:
+    """Writes the versions that the lock has of what the core, or an extra too, needs."""
+    path = FOLDER / "locked.txt"
     only = ["--frozen", "--no-default-groups", "--no-emit-project", "--no-hashes"]
+    only += [f"--extra={extra}" for extra in extras]
     run([uv, "export", "--quiet", *only, "--output-file", str(path)])
     return path
 
 
-def make(uv: str, name: str, python: str, packages: list[str]) -> pathlib.Path:
-    """Makes an environment; gives the folder of its programs."""
-    folder = FOLDER / name
-    run([uv, "venv", "--quiet", "--clear", "--python", python, str(folder)])
-    run([uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *packages])
-    return folder / "bin"
+def install(uv: str, folder: pathlib.Path, *packages: str) -> None:
+    """Installs packages into an environment."""
+    python = str(folder / "bin" / "python")
+    run([uv, "pip", "install", "--quiet", "--python", python, *packages])
 
 
 def answers(python: str, given: pathlib.Path, path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -86,6 +90,7 @@ def answers(python: str, given: pathlib.Path, path: pathlib.Path) -> dict[str, n
 
 def compare(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> float:
     """Returns the largest difference, meters; infinity where one lacks what the other has."""
+    found, expected = ({**each, "seconds": np.zeros(())} for each in (found, expected))
     if found.keys() != expected.keys():
         return float("inf")
     # Where nobody was seen both have no pose.
@@ -96,47 +101,72 @@ def compare(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> fl
     return max(float(np.abs(some[key] - others[key]).max()) for key in others)
 
 
-def try_command(programs: pathlib.Path, given: pathlib.Path) -> str:
-    """Lifts a file by the command line, and asks for what needs an extra; gives what that said."""
-    lift = [str(programs / "keras-mvlift"), "lift", str(given / "clip.npz")]
-    lift += ["--model", str(given / "frames"), "--force", "--output"]
-    run([*lift, str(programs.parent / "lifted.json")], cwd=FOLDER)
-    refused = run([*lift, str(programs.parent / "lifted.html")], check=False, cwd=FOLDER)
-    if refused.returncode != 1 or "keras-mvlift[viz]" not in refused.stderr:
+def try_command(folder: pathlib.Path, given: pathlib.Path) -> None:
+    """Lifts a file by the command line into a page, and asks for what needs an extra."""
+    lift = [str(folder / "bin" / "keras-mvlift"), "lift", str(given / "clip.npz"), "--force"]
+    lift += ["--model", "studio", "--skeleton", "h36m_17", "--output"]
+    run([*lift, str(folder / "lifted.html")], cwd=FOLDER)
+    refused = run([*lift, str(folder / "lifted.c3d")], check=False, cwd=FOLDER)
+    if refused.returncode != 1 or "keras-mvlift[c3d]" not in refused.stderr:
         raise SystemExit(f"environments: the extra is not named:\n{refused.stderr}")
-    return refused.stderr.strip()
 
 
-def try_out(programs: pathlib.Path, given: pathlib.Path, expected: dict[str, np.ndarray]) -> None:
+def try_out(folder: pathlib.Path, given: pathlib.Path, expected: dict[str, np.ndarray]) -> None:
     """Compares what an environment says with what this one says, and prints a line."""
-    python = str(programs / "python")
-    off = compare(answers(python, given, programs.parent / "answers.npz"), expected)
-    try_command(programs, given)
-    versions = "import sys, numpy, tensorflow as tf; v = sys.version.split()[0]; "
-    versions += "print(f'Python {v}, TensorFlow {tf.__version__}, NumPy {numpy.__version__}')"
+    python = str(folder / "bin" / "python")
+    off = compare(answers(python, given, folder / "answers.npz"), expected)
+    versions = "import sys, numpy; v = sys.version.split()[0]; "
+    versions += "print(f'Python {v}, NumPy {numpy.__version__}')"
     about = run([python, "-c", versions], cwd=FOLDER).stdout.strip()
-    print(f"{about}: off by at most {off * 1e3:.4f} mm", flush=True)
+    size = sum(path.lstat().st_size for path in folder.rglob("*")) / 1e6
+    print(f"{about}, {size:.0f} MB: off by at most {off * 1e3:.4f} mm", flush=True)
     if not off < TOLERANCE:
         raise SystemExit(f"environments: must be less than {TOLERANCE * 1e3} mm.")
+
+
+def try_core(
+    uv: str,
+    folder: pathlib.Path,
+    python: str,
+    packages: list[str],
+    given: pathlib.Path,
+    expected: dict[str, np.ndarray],
+) -> None:
+    """Makes an environment, and tries in it what NumPy alone does."""
+    run([uv, "venv", "--quiet", "--clear", "--python", python, str(folder)])
+    install(uv, folder, *packages)
+    size = sum(path.lstat().st_size for path in folder.rglob("*")) / 1e6
+    if size > MOST_MEGABYTES:
+        raise SystemExit(f"environments: {size:.0f} MB must be at most {MOST_MEGABYTES}.")
+    try_command(folder, given)
+    numpys = {name: value for name, value in expected.items() if not TENSORFLOWS.match(name)}
+    try_out(folder, given, numpys)
 
 
 def main() -> None:
     """Runs what the command line asks for."""
     parser = argparse.ArgumentParser(description="Tries the package where only its core is.")
-    parser.add_argument("pythons", nargs="*", help="interpreters, for the newest TensorFlow")
-    pythons = parser.parse_args().pythons or find_pythons()
+    parser.add_argument("pythons", nargs="*", help="interpreters, for the newest versions")
+    parser.add_argument("--bare", action="store_true", help="without TensorFlow")
+    options = parser.parse_args()
+    pythons = options.pythons or find_pythons()
     FOLDER.mkdir(parents=True, exist_ok=True)
     uv, given = find_uv(), FOLDER / "given"
     run([sys.executable, "-m", "tests.environments.exported", str(given)])
-    expected = answers(sys.executable, given, FOLDER / "answers.npz")
-    wheel = str(build(uv))
-    locked = ["--requirements", str(lock(uv)), wheel]
-    try_out(make(uv, "locked", sys.executable, locked), given, expected)
+    expected, wheel = answers(sys.executable, given, FOLDER / "here.npz"), str(build(uv))
+    newest = ["--upgrade", "numpy", wheel]
+    tried = {"locked": (sys.executable, ["--requirements", str(lock(uv)), wheel])}
+    tried |= {f"newest-{number}": (python, newest) for number, python in enumerate(pythons)}
+    for name, (python, packages) in tried.items():
+        folder = FOLDER / name
+        try_core(uv, folder, python, packages, given, expected)
+        if not options.bare:
+            is_locked = name == "locked"
+            versions = ["--requirements", str(lock(uv, "tensorflow"))] if is_locked else []
+            install(uv, folder, *versions, *([] if is_locked else ["--upgrade", "tensorflow"]))
+            try_out(folder, given, expected)
     if not pythons:
         raise SystemExit("environments: no newer Python found; name some.")
-    for number, python in enumerate(pythons):
-        newest = ["--upgrade", "numpy", "tensorflow", wheel]
-        try_out(make(uv, f"newest-{number}", python, newest), given, expected)
 
 
 if __name__ == "__main__":

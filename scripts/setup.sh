@@ -12,10 +12,10 @@ stop() {
   exit 1
 }
 
-# Prints the first Python 3.10 that runs; a pyenv shim may be there and resolve to nothing.
+# Prints the first Python 3.11, else 3.10, that runs; a pyenv shim may be there and resolve to nothing.
 find_python() {
-  for name in python3.10 python3 python; do
-    if "$name" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))' 2> /dev/null; then
+  for name in python3.11 python3 python python3.10; do
+    if "$name" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 10), (3, 11)))' 2> /dev/null; then
       echo "$name"
       return
     fi
@@ -30,12 +30,12 @@ install_uv() {
     .tools/uv/bin/python -m pip --disable-pip-version-check install --quiet --no-cache-dir \
       "uv==$UV_VERSION" || stop "pip could not install uv $UV_VERSION; see its message above."
   elif command -v uv > /dev/null; then
-    uv venv --quiet --no-project --python 3.10 .tools/uv
+    uv venv --quiet --no-project --python 3.11 .tools/uv
     uv pip install --quiet --python .tools/uv/bin/python "uv==$UV_VERSION"
   elif [ -n "$python" ]; then
-    stop "$python has no venv module: install it (on Debian and Ubuntu: apt install python3.10-venv)."
+    stop "$python has no venv module: install it (on Debian and Ubuntu: apt install python3-venv)."
   else
-    stop "no Python 3.10 found: install it so that python3.10 runs here, or install uv, which fetches one."
+    stop "no Python 3.11 or 3.10 found: install one so that python3.11 runs here, or install uv, which fetches one."
   fi
 }
 
@@ -53,4 +53,4 @@ export UV_COMPILE_BYTECODE=1
 
 [ "$($uv --version 2> /dev/null | cut -d ' ' -f 2)" = "$UV_VERSION" ] || install_uv
 echo "Setting up .venv from uv.lock; the first time it downloads 1 GB and takes some minutes."
-$uv sync --quiet --locked --all-extras --python "$(readlink -f .tools/uv/bin/python)"
+$uv sync --locked --all-packages --all-extras --python "$(readlink -f .tools/uv/bin/python)"

@@ -88,7 +88,7 @@ def test_what_was_met_is_said_in_words_of_the_file(parse, said):
 
 def test_of_a_name_that_is_not_known_the_nearest_is_told():
     rule = (
-        r"`skeleton` must be one of coco_17, body_25\. Received: 'coco17'; the nearest is coco_17"
+        r"`skeleton` must be one of coco_17, body_25\. Received: 'coco17'; did you mean coco_17\?$"
     )
     with pytest.raises(errors.ArgumentError, match=rule):
         errors.require_known("skeleton", "coco17", ["coco_17", "body_25"])

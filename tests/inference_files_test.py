@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
@@ -21,6 +22,14 @@ def folder(whole, tmp_path):
     return shutil.copytree(whole, tmp_path / "copy")
 
 
+@pytest.fixture
+def older(folder):
+    """A model of before there were arrays beside the SavedModel."""
+    for path in (folder / inference.DESCRIPTION.parent).glob("*.npz"):
+        path.unlink()
+    return folder
+
+
 def test_what_is_whole_is_read(whole):
     assert len(inference.read_description(whole)["joints"]) == 17
     assert "lift_camera" in inference.open_model(whole).signatures
@@ -35,8 +44,20 @@ def test_what_is_whole_is_read(whole):
         (b"{}", "`joints` must be a list of names. Received: None"),
         ({"joints": ["pelvis", 3]}, "`joints` must be a list of names"),
         ({"parents": [0]}, "`parents` must be 17 whole numbers"),
+        ({"parents": [17] * 17}, "`parents` must be numbers of 17 joints"),
+        ({"joints": ["pelvis"] * 17}, "`joints` must be names, each once"),
+        ({"is_mirrored": "yes"}, "`is_mirrored` must be true or false. Received: yes"),
+        ({"folded": {"root": {}}}, "`folded` must hold layers_per_block, network_input and"),
+        (
+            {"folded": {"layers_per_block": 2, "network_input": "rays", "root": {"a": 1}}},
+            "`folded` must hold layers_per_block, network_input and the numbers of root",
+        ),
         ({"intrinsics": "wide"}, "`intrinsics` must be an array of numbers"),
         ({"intrinsics": [1.0]}, r"`intrinsics` must be \[3, 3\], pixels. Received: shape \[1\]"),
+        ({"joint_mixes": []}, "`joint_mixes` must be a JSON object. Received: list"),
+        ({"joint_mixes": {"coco_17": [[1.0]]}}, r"`joint_mixes` .* Received: coco_17: \[1, 1\]"),
+        ({"joint_mixes": {"coco_17": ["a"]}}, "`joint_mixes` must hold 17 by 17 numbers"),
+        ({"joint_mixes": {"mine": np.eye(17).tolist()}}, "`joint_mixes` .* Received: mine"),
         ({"window": {}}, "`window` must hold num_frames, is_causal, frame_step"),
     ],
 )
@@ -56,20 +77,20 @@ def test_a_missing_description_is_no_model_of_ours(folder):
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "junk", "no variables", "cut variables"])
-def test_a_damaged_savedmodel_is_one_sentence(folder, damage):
-    file = folder / inference.SAVED_MODEL
-    (data,) = (folder / "variables").glob("*data*")
+def test_a_damaged_savedmodel_is_one_sentence(older, damage):
+    file = older / inference.SAVED_MODEL
+    (data,) = (older / "variables").glob("*data*")
     if damage == "no variables":
-        shutil.rmtree(folder / "variables")
+        shutil.rmtree(older / "variables")
     elif damage == "cut variables":
         data.write_bytes(data.read_bytes()[:100])
     else:
         kept = {"empty": b"", "cut": file.read_bytes()[:5000], "junk": b"\xff\x00junk"}
         file.write_bytes(kept[damage])
     with pytest.raises(inference.ModelFileError, match="must be a whole SavedModel") as caught:
-        inference.load_model(folder)
+        inference.load_model(older)
     assert "\n" not in str(caught.value)
-    assert str(caught.value).startswith(f"{folder}: `saved_model.pb`")
+    assert str(caught.value).startswith(f"{older}: `saved_model.pb`")
 
 
 @pytest.mark.parametrize("path", [None, 3])
@@ -113,20 +134,20 @@ def runs_in_a_loop(name):
     ],
 )
 def test_operations_that_reach_out_are_refused_unless_asked_for(
-    folder, tmp_path, function, operation
+    older, tmp_path, function, operation
 ):
     module = tf.Module()
     module.lift = tf.function(function, input_signature=[tf.TensorSpec([], tf.string)])
-    shutil.rmtree(folder / "variables")
-    (folder / inference.SAVED_MODEL).unlink()
-    tf.saved_model.save(module, str(folder))
+    shutil.rmtree(older / "variables")
+    (older / inference.SAVED_MODEL).unlink()
+    tf.saved_model.save(module, str(older))
     with pytest.raises(inference.ModelFileError, match=f"keeps to itself.*Received: {operation}"):
-        inference.load_model(folder)
-    assert hasattr(inference.open_model(folder, is_trusted=True), "lift")
+        inference.load_model(older)
+    assert hasattr(inference.open_model(older, is_trusted=True), "lift")
 
 
-def test_what_tensorflow_saves_with_is_not_to_be_called(folder):
-    file = folder / inference.SAVED_MODEL
+def test_what_tensorflow_saves_with_is_not_to_be_called(older):
+    file = older / inference.SAVED_MODEL
     saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     functions = saved.meta_graphs[0].graph_def.library.function
     save = next(each for each in functions if "traced_save" in each.signature.name)
@@ -134,10 +155,10 @@ def test_what_tensorflow_saves_with_is_not_to_be_called(folder):
     lift.node_def[0].attr["f"].func.name = save.signature.name
     file.write_bytes(saved.SerializeToString())
     with pytest.raises(inference.ModelFileError, match="Received: __inference__traced_save"):
-        inference.load_model(folder)
+        inference.load_model(older)
 
 
-def test_a_file_that_would_be_read_instead_is_refused(folder):
-    (folder / "saved_model.cpb").touch()
+def test_a_file_that_would_be_read_instead_is_refused(older):
+    (older / "saved_model.cpb").touch()
     with pytest.raises(inference.ModelFileError, match=r"Received: saved_model.cpb"):
-        inference.load_model(folder)
+        inference.load_model(older)

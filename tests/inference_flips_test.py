@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_mvlift import inference, skeletons
+from keras_mvlift import inference, numpy_networks, skeletons
+from keras_mvlift.geometry import triangulation
 from tests import tiny_studio
 
 JOINTS = skeletons.H36M_17
@@ -39,7 +40,10 @@ def test_a_flipped_lift_is_the_mean_of_both(model):
     back = mirrored(other.root_relative_pose) * [-1, 1, 1]
     mean = (plain.root_relative_pose + back) / 2
     np.testing.assert_allclose(flipped.root_relative_pose, mean, atol=1e-5)
-    root = (plain.root_position + other.root_position * [-1, 1, 1]) / 2
+    view = (KEYPOINTS, CONFIDENCE, np.broadcast_to(INTRINSICS, (*CONFIDENCE.shape[:-1], 3, 3)))
+    flip = inference.averaged_with_mirrored(model._run, model.joint_names)
+    rays = numpy_networks.seen_rays(*view)
+    root = triangulation.root_in_view(mean, rays, CONFIDENCE, flip(*view)[1])
     np.testing.assert_allclose(flipped.root_position, root, atol=1e-5)
     np.testing.assert_allclose(flipped.pose_camera, mean + root[..., np.newaxis, :], atol=1e-5)
     assert np.abs(flipped.root_relative_pose - plain.root_relative_pose).max() > 1e-3
@@ -79,6 +83,7 @@ def test_a_lift_that_is_right_on_both_sides_stays_as_it_is():
 
     intrinsics = np.broadcast_to(INTRINSICS, (2, 3, 3, 3))
     averaged = inference.averaged_with_mirrored(run, JOINTS.joints)
-    results = averaged(KEYPOINTS, CONFIDENCE, intrinsics)
+    *results, apart = averaged(KEYPOINTS, CONFIDENCE, intrinsics)
+    np.testing.assert_allclose(apart, np.zeros_like(CONFIDENCE), atol=1e-6)
     for value, expected in zip(results, run(KEYPOINTS, CONFIDENCE, intrinsics), strict=True):
         np.testing.assert_allclose(value, expected, atol=1e-6)

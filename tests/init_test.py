@@ -42,7 +42,13 @@ def test_any_other_name_is_refused_as_python_refuses_it():
         _ = keras_mvlift.pose
 
 
-def test_the_version_is_that_of_the_package():
-    stated = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+@pytest.mark.parametrize("file", ["pyproject.toml", "pipeline/pyproject.toml", "CITATION.cff"])
+def test_the_version_is_that_of_the_package(file):
+    stated = re.search(r'^version(?: = "|: )([\d.]+)', (ROOT / file).read_text(), re.MULTILINE)
     assert stated is not None
     assert keras_mvlift.__version__ == stated[1]
+
+
+def test_the_pipeline_asks_for_the_library_of_its_own_version():
+    text = (ROOT / "pipeline" / "pyproject.toml").read_text()
+    assert f'"keras-mvlift[pipeline]=={keras_mvlift.__version__}"' in text

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift import numpy_networks
+from keras_mvlift.geometry import triangulation
 from keras_mvlift.networks import folded, residual, temporal
 from tests import temporal_networks
 
@@ -88,17 +89,15 @@ def test_the_work_of_a_frame_does_not_grow_with_the_window(monkeypatch):
 
 
 def film(num_frames, seed=0):
-    rng = np.random.default_rng(seed)
-    keypoints_2d = rng.uniform(300, 700, (num_frames, 17, 2)).astype(np.float32)
-    confidence = rng.uniform(0.1, 1, (num_frames, 17))
-    confidence[rng.random(confidence.shape) < 0.1] = 0.0
-    return keypoints_2d, confidence
+    return temporal_networks.film(num_frames, seed=seed)
 
 
-def whole_clip(is_causal, seen):
+def whole_clip(is_causal, seen, confidence):
     pose = temporal.dilated(LIFTING[is_causal])(seen[np.newaxis])[0].numpy().reshape(-1, 17, 3)
     outputs = temporal.dilated(ROOT[is_causal])(seen[np.newaxis])[0]
-    return pose - pose[:, :1], residual.RayRoot(5.0)((outputs, seen))
+    pose -= pose[:, :1]
+    predicted = residual.RayRoot(5.0)((outputs, seen)).numpy()
+    return pose, triangulation.root_in_view(pose, seen, confidence, predicted)
 
 
 def pose_stream(is_causal):
@@ -113,9 +112,9 @@ def test_poses_and_positions_are_those_of_the_whole_clip(is_causal, num_frames):
     frames = ((*frame, INTRINSICS) for frame in zip(keypoints_2d, confidence, strict=True))
     results, _ = run(pose_stream(is_causal), frames)
     seen = (keypoints_2d - [510, 490]) / [1100, 1120] * (confidence > 0)[..., np.newaxis]
-    pose, root_position = whole_clip(is_causal, seen.astype(np.float32))
+    pose, root_position = whole_clip(is_causal, seen.astype(np.float32), confidence)
     np.testing.assert_allclose([result[0] for result in results], pose, atol=1e-5)
-    np.testing.assert_allclose([result[1] for result in results], root_position, atol=1e-5)
+    np.testing.assert_allclose([result[1] for result in results], root_position, atol=1e-4)
 
 
 @BOTH
@@ -153,13 +152,14 @@ def test_a_person_who_comes_late_was_there_all_along_for_what_is_still_due():
     frames = zip(keypoints_2d, confidence, [INTRINSICS] * 60, strict=True)
     results, _ = run(pose_stream(is_causal=False), frames)
     seen = (keypoints_2d - [510, 490]) / [1100, 1120] * (confidence > 0)[..., np.newaxis]
-    seen[:30, 1] = seen[30, 1]
+    seen[:30, 1], confidence[:30, 1] = seen[30, 1], confidence[30, 1]
     # Half a window before frame 30 poses of the second were given out.
     for person, first in ((0, 0), (1, 30 - 22)):
-        pose, root_position = whole_clip(False, seen[:, person].astype(np.float32))
+        whole = whole_clip(False, seen[:, person].astype(np.float32), confidence[:, person])
+        pose, root_position = whole
         given = [np.stack(parts)[first:, person] for parts in zip(*results, strict=True)]
         np.testing.assert_allclose(given[0], pose[first:], atol=1e-5)
-        np.testing.assert_allclose(given[1], root_position[first:], atol=1e-5)
+        np.testing.assert_allclose(given[1], root_position[first:], atol=1e-4)
 
 
 def test_without_a_root_network_there_is_no_position():

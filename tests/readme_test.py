@@ -9,6 +9,8 @@ from keras_mvlift.export import saved_model
 from keras_mvlift.training import lifters, objectives
 
 ROOT = pathlib.Path(__file__).parents[1]
+# A setting, such as `test_subjects`, has fewer words.
+TEST = re.compile(r"`(test(?:_[a-z0-9]+){4,})`")
 
 
 @pytest.fixture
@@ -49,6 +51,19 @@ def leads_somewhere(document, link):
     name, _, anchor = link.partition("#")
     target = document.parent / name if name else document
     return target.exists() and (not anchor or anchor in headings(target))
+
+
+def test_every_test_and_file_that_a_document_names_is_there():
+    texts = {path: path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]}
+    named = {
+        (path.name, name)
+        for path, text in texts.items()
+        for name in re.findall(r"`((?:tests|keras_mvlift|components|pipeline)/[\w/]+\.\w+)`", text)
+    }
+    assert not [one for one in named if not (ROOT / one[1]).is_file()]
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("*_test.py"))
+    functions = {(path.name, name) for path, text in texts.items() for name in TEST.findall(text)}
+    assert not [one for one in functions if f"def {one[1]}(" not in tests]
 
 
 def headings(document):

@@ -1,4 +1,4 @@
-"""What `make setup` says where it cannot set up."""
+"""What `make setup` says where it cannot set up, and targets of `make` in a path with spaces."""
 
 import pathlib
 import shutil
@@ -14,17 +14,19 @@ TOOLS = ("cut", "dirname", "mkdir", "readlink", "rm", "sh")
 
 @pytest.fixture
 def checkout(tmp_path):
-    (tmp_path / "scripts").mkdir()
-    shutil.copy(ROOT / "scripts" / "setup.sh", tmp_path / "scripts")
-    (tmp_path / "bin").mkdir()
+    folder = tmp_path / "my work" / "mv lift"
+    (folder / "scripts").mkdir(parents=True)
+    shutil.copy(ROOT / "scripts" / "setup.sh", folder / "scripts")
+    (folder / "bin").mkdir()
     for tool in TOOLS:
-        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool))
-    add_tool(tmp_path, "uname", "echo Linux x86_64")
-    return tmp_path
+        (folder / "bin" / tool).symlink_to(shutil.which(tool))
+    add_tool(folder, "uname", "echo Linux x86_64")
+    return folder
 
 
-def add_tool(checkout, name, body):
-    path = checkout / "bin" / name
+def add_tool(checkout, name, body, folder="bin"):
+    path = checkout / folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{body}\n")
     path.chmod(0o755)
 
@@ -44,22 +46,22 @@ def refusal(checkout):
 
 def test_setup_without_python_says_what_to_install(checkout):
     assert refusal(checkout) == (
-        "setup: no Python 3.10 found: install it so that python3.10 runs here,"
+        "setup: no Python 3.11 or 3.10 found: install one so that python3.11 runs here,"
         " or install uv, which fetches one.\n"
     )
 
 
 def test_setup_takes_no_other_python(checkout):
-    newer = "import sys; sys.version_info = (3, 11, 0); exec(sys.argv[1])"
+    newer = "import sys; sys.version_info = (3, 12, 0); exec(sys.argv[1])"
     add_tool(checkout, "python3", f"exec {sys.executable} -c '{newer}' \"$2\"")
-    assert refusal(checkout).startswith("setup: no Python 3.10 found")
+    assert refusal(checkout).startswith("setup: no Python 3.11 or 3.10 found")
 
 
 def test_setup_without_venv_module_says_what_to_install(checkout):
     add_tool(checkout, "python3.10", 'case "$2" in *ensurepip*) exit 1;; esac')
     assert refusal(checkout) == (
         "setup: python3.10 has no venv module: install it"
-        " (on Debian and Ubuntu: apt install python3.10-venv).\n"
+        " (on Debian and Ubuntu: apt install python3-venv).\n"
     )
 
 
@@ -73,3 +75,76 @@ def test_setup_elsewhere_than_linux_on_x86_64_says_so(checkout):
 def test_refused_setup_leaves_no_trace_in_the_home_directory(checkout):
     refusal(checkout)
     assert not (checkout / "home").exists()
+
+
+def test_setup_makes_the_environment_where_the_checkout_is(checkout):
+    told = 'case "$1" in --version) echo uv 0.13.9;; *) echo "$UV_PROJECT_ENVIRONMENT"; '
+    add_tool(checkout, "uv", f'{told} for word; do echo "$word"; done;; esac', ".tools/uv/bin")
+    add_tool(checkout, "python", "", ".tools/uv/bin")
+    environment = {"PATH": str(checkout / "bin"), "HOME": str(checkout / "home")}
+    command = [checkout / "scripts" / "setup.sh"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    _, environment, *words = done.stdout.splitlines()
+    assert environment == str(checkout / ".venv")
+    assert words[:4] == ["sync", "--locked", "--all-packages", "--all-extras"]
+    assert words[-1] == str(checkout / ".tools" / "uv" / "bin" / "python")
+
+
+# What targets run, and what a word of theirs is like; `clean` comes last.
+RUN = {
+    "help": "make demo",
+    "setup": "",
+    "demo": "tfx run create --pipeline pipeline/local.py",
+    "demo-block": "tfx run create --pipeline pipeline/local.py",
+    "demo-h36m": "tfx run create --pipeline pipeline/local.py",
+    "demo-3dhp": "tfx run create --pipeline pipeline/local.py",
+    "airflow": "airflow.sh",
+    "kubeflow": "kubeflow.sh",
+    "experiments-quick": "keras-mvlift experiments",
+    "browser": "browser.sh",
+    "test": "python -m pytest",
+    "test-serving": "python -m pytest -n0",
+    "test-environments": "python scripts/environments.py",
+    "test-faults": "python scripts/faults.py",
+    "test-damage": "pytest --timeout=0",
+    "test-mutations": "python scripts/mutations.py",
+    "check": "lint-imports",
+    "clean": "",
+}
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory):
+    """A checkout whose programs say their name and what they are given, and make what they must."""
+    folder = tmp_path_factory.mktemp("my work") / "mv lift"
+    told = 'echo "${0##*/} $*"; [ "$1" != simulate ] || mkdir -p "$3"'
+    for name in ("tfx", "keras-mvlift", "python", "ruff", "mypy", "lint-imports"):
+        add_tool(folder, name, told, ".venv/bin")
+    add_tool(folder, "activate", f'PATH="{folder}/.venv/bin:$PATH"', ".venv/bin")
+    for name in ("airflow.sh", "kubeflow.sh", "browser.sh", "setup.sh"):
+        add_tool(folder, name, told, "scripts")
+    for name in ("pyproject.toml", "uv.lock", ".python-version", "Makefile"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "pipeline").mkdir()
+    for name in ("pyproject.toml", "hatch_build.py", "tfx_cli.pth"):
+        shutil.copy(ROOT / "pipeline" / name, folder / "pipeline")
+    return folder
+
+
+def make(folder, *targets):
+    return subprocess.run(["make", *targets], cwd=folder, capture_output=True, text=True)
+
+
+def test_every_target_is_tried(stand_in):
+    told = make(stand_in).stdout
+    assert [line.split()[1] for line in told.splitlines()] == [*RUN]
+
+
+@pytest.mark.parametrize("target", RUN)
+def test_targets_run_in_a_path_with_spaces(stand_in, target):
+    done = make(stand_in, target)
+    assert done.returncode == 0, done.stderr
+    assert RUN[target] in done.stdout
+    (place,) = stand_in.parent.iterdir()
+    assert place == stand_in

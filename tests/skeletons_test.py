@@ -212,3 +212,27 @@ def test_joints_are_converted_by_the_names_of_their_sets():
 def test_conversions_that_cannot_be_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         skeletons.convert(np.zeros((25, 2)), np.zeros(25), *arguments)
+
+
+# How tall people are.
+
+
+def test_stature_is_legs_and_trunk_by_their_share_of_it():
+    pose = np.zeros((2, 17, 3))
+    at = dict(zip(skeletons.H36M_17.joints, np.moveaxis(pose, 1, 0), strict=True))
+    at["spine"][:], at["thorax"][:] = [0, 0, -0.3], [0.3, 0, -0.3]
+    for side, thigh, shank in (("left", 0.4, 0.5), ("right", 0.5, 0.6)):
+        at[f"{side}_knee"][:], at[f"{side}_ankle"][:] = [0, thigh, 0], [0, thigh, shank]
+    # Legs of 0.9 and 1.1 m, a trunk of 0.6 m.
+    pose[1] *= 2
+    turned = pose[:, :, [2, 0, 1]] + [1, 2, 3]
+    found = skeletons.stature(turned, skeletons.H36M_17.joints)
+    np.testing.assert_allclose(found, np.array([1.0 + 0.6, 3.2]) / 0.785)
+    without = [joint for joint in skeletons.H36M_17.joints if joint != "spine"]
+    some = pose[0, [skeletons.H36M_17.joints.index(joint) for joint in without]]
+    np.testing.assert_allclose(skeletons.stature(some, without), (1.0 + 0.3 * 2**0.5) / 0.785)
+
+
+def test_stature_needs_legs_and_trunk():
+    with pytest.raises(ValueError, match=r"`joint_names` must hold legs and trunk\. Received: no "):
+        skeletons.stature(np.zeros((2, 3)), ["pelvis", "thorax"])

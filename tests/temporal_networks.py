@@ -26,6 +26,8 @@ def trained(num_outputs=51, seed=0, **options):
         if variable.dtype.is_floating:
             low = 0.5 if "variance" in variable.name or "gamma" in variable.name else -0.1
             variable.assign_add(rng.uniform(low, low + 0.2, variable.shape))
+    if num_outputs == tiny_studio.STANDING.size:
+        model.get_layer("outputs").bias.assign_add(tiny_studio.STANDING.reshape(-1))
     return model
 
 
@@ -58,6 +60,7 @@ def lifter(**changes):
     built = lifters.build(config, objectives.TransformReprojection(), tiny_studio.RIG_DISTANCE)
     for seed, weight in enumerate(lifters.weights_of(built)):
         weight.assign_add(tf.random.stateless_uniform(weight.shape, [seed, 0], 0.0, 0.1))
+    tiny_studio.stand(built)
     return built
 
 
@@ -85,9 +88,13 @@ def window(keypoints_2d, confidence, is_causal):
 
 
 def film(num_frames, *leading, seed=0):
-    """Draws keypoints `[..., T, 17, 2]` and confidences; a tenth of the joints is not seen."""
+    """Draws keypoints `[..., T, 17, 2]` of somebody who stands, somehow, and confidences.
+
+    A tenth of the joints is not seen.
+    """
     rng = np.random.default_rng(seed)
     shape = (*leading, num_frames, 17)
     confidence = rng.uniform(0.1, 1, shape).astype(np.float32)
     confidence[rng.random(shape) < 0.1] = 0.0
-    return rng.uniform(300, 700, (*shape, 2)).astype(np.float32), confidence
+    where = 500 + 200 * tiny_studio.STANDING[:, :2] + rng.uniform(-60, 60, (*shape, 2))
+    return where.astype(np.float32), confidence

@@ -83,6 +83,16 @@ def lifter(
     )
 
 
+_HEIGHTS = "0 0 .45 .9 0 .45 .9 -.25 -.5 -.65 -.75 -.45 -.2 .1 -.45 -.2 .1"
+STANDING = np.array([[0.0, float(height), 0.0] for height in _HEIGHTS.split()])
+"""A body of `H36M_17` before a level camera, meters, pelvis at 0: it is about this high."""
+
+
+def stand(lifter):
+    """Adds it to what the lifting network says: poses from which it can be told where they are."""
+    lifter.lifting_network.trainable_variables[-1].assign_add(STANDING.reshape(-1))
+
+
 def trained(**model):
     """Builds networks that say something, the same each time; at first poses are millimeters."""
     moved = lifter(**model)

@@ -44,7 +44,7 @@ def estimate(
         clips: What the rig saw; their extrinsics are not looked at.
         known_distance: Meters between the centers of two named cameras, of one pair or more.
         max_frames: So many frames are used at most.
-        verbose: Whether to show progress.
+        verbose: Whether to show progress, on a terminal.
 
     Returns:
         The rig, in a world with z up, the floor at 0 and the origin where people are. In the
@@ -170,7 +170,8 @@ def _find_pairs(
     pairs: _Pairs = {}
     failures = {}
     every = list(itertools.combinations(range(len(names)), 2))
-    for pair in tqdm.tqdm(every, desc="pairs of cameras", unit="pair", disable=not verbose):
+    is_hidden = None if verbose else True
+    for pair in tqdm.tqdm(every, desc="pairs of cameras", unit="pair", disable=is_hidden):
         views = list(pair)
         try:
             found = relative_pose.estimate(

@@ -164,7 +164,7 @@ def read_recordings(path: pathlib.Path, *, verbose: bool = False) -> Recordings:
 
     Args:
         path: A manifest, a folder that holds one, or a folder in Pose2Sim's layout.
-        verbose: Whether to show progress.
+        verbose: Whether to show progress, on a terminal.
 
     Raises:
         RecordingError: If a file is broken or missing.
@@ -177,7 +177,7 @@ def _described(path: pathlib.Path, verbose: bool) -> Recordings:
     source = recordings.RigSource(root=str(path))
     rig = source.rig
     clips = []
-    for clip in tqdm.tqdm(source.manifest.clips, desc="clips", disable=not verbose):
+    for clip in tqdm.tqdm(source.manifest.clips, desc="clips", disable=None if verbose else True):
         keypoints_2d, confidence = source.detections(clip.name)
         sequence = sequences.MultiViewSequence(
             name=clip.name,

@@ -10,36 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift import inference, sources
+from keras_mvlift import sources
 from keras_mvlift.datasets import aistpp, sequences
 from keras_mvlift.datasets.rigs import recordings
-from keras_mvlift.export import last_layer
-from keras_mvlift.training import adaptation
 
 MAX_CLIPS = 40
 """Clips that are read of a source with more, evenly spread."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's arguments."""
-    parser.add_argument(
-        "path", help="a rig's manifest or its folder, or AIST++'s folder or one of Pose2Sim"
-    )
-    parser.add_argument("--model", default="studio", help="what to start from (%(default)s)")
-    parser.add_argument(
-        "--output", type=pathlib.Path, required=True, help="the adapted model, a folder to make"
-    )
-    parser.add_argument("--source", help="read PATH as this source; told from PATH by default")
-    parser.add_argument(
-        "--source-options", default="{}", metavar="JSON", help="the source's own arguments"
-    )
-    parser.add_argument(
-        "--leave-out",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="clips or people that are not looked at, to test on; a rig's test clips never are",
-    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,12 +23,15 @@ def run(options: argparse.Namespace) -> int:
 
     Raises:
         ValueError: If the recording, the model or an argument does not do.
-        OSError: If a file cannot be read, or the output is there already.
+        OSError: If a file cannot be read.
     """
-    if options.output.exists():
-        raise FileExistsError(f"{options.output} is there already.")
     source = sources.open_path(options.path, options.source, options.source_options)
     clips, left_out = _read(source, {*options.leave_out})
+    # They import TensorFlow, which takes longer than to refuse a recording.
+    from keras_mvlift import inference
+    from keras_mvlift.export import last_layer
+    from keras_mvlift.training import adaptation
+
     layer = last_layer.LastLayer(inference.load_model(options.model))
     instants = adaptation.parts_of(clips)
     parts = list(adaptation.fed(instants, layer.features))

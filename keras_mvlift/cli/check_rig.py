@@ -13,34 +13,12 @@ from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import pose2sim, recordings
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import report
-from keras_mvlift.visualization import rig_report, rig_text
+from keras_mvlift.visualization import rig_text
 
 MAX_CLIPS = 20
 """Clips that are read of a source with more, evenly spread."""
 
 _RECORDINGS = (recordings.RigSource, pose2sim.Pose2SimSource)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's arguments."""
-    parser.add_argument(
-        "path", help="a rig's manifest or its folder, or AIST++'s folder or one of Pose2Sim"
-    )
-    parser.add_argument("--source", help="read PATH as this source; told from PATH by default")
-    parser.add_argument(
-        "--calibration",
-        metavar="FILE",
-        default="",
-        help="check this one instead, as `keras-mvlift calibrate` writes it",
-    )
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--html", type=pathlib.Path, metavar="FILE", help="write a page with plots")
-    parser.add_argument(
-        "--max-frames",
-        type=int,
-        default=footages.MAX_FRAMES,
-        help="frames to look at (%(default)s)",
-    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -58,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
         figures = json.dumps(report.as_data(reports), indent=2, allow_nan=False)
         options.json.write_text(figures + "\n", encoding="utf-8")
     if options.html:
+        from keras_mvlift.visualization import rig_report
+
         rig_report.write(options.html, reports)
     return int(any(rig.has_errors for rig in reports))
 
@@ -87,10 +67,10 @@ def _readings(source: sources.Source) -> dict[str, Callable[[], Sequence[Any]]]:
 
 
 def _open(options: argparse.Namespace) -> sources.Source:
-    given = {"calibration": str(pathlib.Path(options.calibration).resolve())}
-    source = sources.open_path(
-        options.path, options.source, json.dumps(given) if options.calibration else "{}"
-    )
+    given = {}
+    if options.calibration:
+        given["calibration"] = str(pathlib.Path(options.calibration).resolve())
+    source = sources.open_path(options.path, options.source, json.dumps(given))
     if isinstance(source, _RECORDINGS):
         # A wrong calibration tells people apart wrongly, and would hide what is wrong with it.
         return dataclasses.replace(source, tells_apart=False)

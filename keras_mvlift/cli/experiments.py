@@ -1,4 +1,4 @@
-"""Measures the paper's tables and ours: `keras-mvlift experiments --quick`."""
+"""Measures the paper's tables and ours: `keras-mvlift experiments`."""
 
 import argparse
 import dataclasses
@@ -7,45 +7,10 @@ import json
 import pathlib
 import sys
 
-from keras_mvlift import configs
-from keras_mvlift.experiments import origins, profiles, report, results, runs, tables
+from keras_mvlift.experiments import origins, profiles, tables
 
 _INTERRUPTED = 130
-_ELSEWHERE = {
-    "data-root": "other recordings, for what is tested on another rig",
-    "source": "their kind",
-    "source-options": "that source's own, as JSON",
-}
 _FULL_ONLY = " (full profile only)"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's arguments."""
-    parser.add_argument(
-        "--profile",
-        choices=profiles.PROFILES,
-        default="full",
-        help="how large: minutes, some hours or days on two cores, or long, few rows for a GPU",
-    )
-    parser.add_argument(
-        "--quick", dest="profile", action="store_const", const="quick", help="--profile quick"
-    )
-    parser.add_argument("--motions", nargs="+", default=[], help=".npz files of recorded motions")
-    parser.add_argument("--data-root", help="recordings; goes with --source")
-    parser.add_argument(
-        "--source", help="their kind: human36m, mpi_inf_3dhp, aistpp, rig, pose2sim"
-    )
-    parser.add_argument("--source-options", default="{}", help="the source's own, as JSON")
-    for name, text in _ELSEWHERE.items():
-        parser.add_argument(f"--test-{name}", help=text)
-    parser.add_argument("--only", nargs="+", help="some of the tables; by default of the profile")
-    parser.add_argument("--rows", nargs="+", help="some of their rows, by their whole names")
-    parser.add_argument("--steps", type=int, help="of training, in place of the profile's")
-    parser.add_argument("--width", type=int, help="units of a layer, in place of the profile's")
-    parser.add_argument("--precision", choices=configs.PRECISIONS, help="by default float32")
-    parser.add_argument("--seeds", nargs="+", type=int, help="one run of each row for each")
-    parser.add_argument("--output", type=pathlib.Path, help="a folder; by default of the profile")
-    parser.add_argument("--list", action="store_true", help="name the tables and their rows")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -63,9 +28,13 @@ def run(options: argparse.Namespace) -> int:
         return 0
     chosen = _chosen(options.only or tables.of_profile(profile), options.rows)
     known = {*tables.known_to(profile), *(table.name for table in chosen)}
+    origin = _origin(profile, options)
+    # They import TensorFlow, which takes longer than to refuse an argument.
+    from keras_mvlift.experiments import results, runs
+
     experiments = runs.Experiments(
         profile,
-        _origin(profile, options),
+        origin,
         chosen,
         options.seeds or profile.seeds,
         options.output or pathlib.Path("output", "experiments", profile.name),
@@ -90,6 +59,8 @@ def write(measured: dict[str, object], folder: pathlib.Path) -> None:
         measured: As `results.gather` gives it.
         folder: Made if need be.
     """
+    from keras_mvlift.experiments import report
+
     folder.mkdir(parents=True, exist_ok=True)
     # Rows stay in their order, the published ones too.
     text = json.dumps(measured, indent=1, allow_nan=False)

@@ -5,7 +5,6 @@
 
 import argparse
 import importlib
-import pathlib
 from typing import NamedTuple
 
 _MEGABYTE = 1e6
@@ -34,26 +33,15 @@ FORMATS = {
 """Of all that can be written."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's arguments."""
-    parser.add_argument("model", help="a trained model's folder")
-    parser.add_argument("--format", choices=FORMATS, required=True, help="what to write")
-    parser.add_argument(
-        "--output", type=pathlib.Path, required=True, help="the file, .onnx or .tflite"
-    )
-    parser.add_argument("--force", action="store_true", help="overwrite a file that is there")
-
-
 def run(options: argparse.Namespace) -> int:
     """Writes the model and prints how large it is.
 
     Raises:
-        ValueError: If the model or an option does not do, or a library is missing; says why.
-        OSError: If there is no such model, or the output is there already.
+        ValueError: If the model does not do; says why.
+        OSError: If there is no such model.
     """
     chosen = FORMATS[options.format]
-    _require_writable(options.output, chosen.ending, options.force)
-    # TensorFlow is imported only now: `--help` and what is refused are told at once.
+    # TensorFlow is imported only now: what is refused is told at once.
     from keras_mvlift import inference
 
     module = importlib.import_module(f"keras_mvlift.export.{chosen.module}")
@@ -61,12 +49,3 @@ def run(options: argparse.Namespace) -> int:
     size = options.output.stat().st_size / _MEGABYTE
     print(f"{options.output}: {options.format}, {size:.2f} MB")
     return 0
-
-
-def _require_writable(path: pathlib.Path, ending: str, force: bool) -> None:
-    if path.suffix.lower() != ending:
-        raise ValueError(f"`output` must end in {ending}. Received: {path.name}.")
-    if path.exists() and (path.is_dir() or not force):
-        raise FileExistsError(f"{path} is there already; `--force` overwrites a file.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent} must be a folder to write {path.name} to.")

@@ -4,23 +4,18 @@
 """
 
 import argparse
-import contextlib
 import dataclasses
 import importlib
 import sys
-import warnings
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from keras_mvlift import errors
-from keras_mvlift.cli import lift_input, lift_options, lift_output
+from keras_mvlift.cli import lift_input, lift_output
 from keras_mvlift.lifting import smoothing, tracks_2d_files
 
 # TensorFlow is imported only to lift, so that `--help` and what is refused are told at once.
 if TYPE_CHECKING:
     from keras_mvlift import inference
-
-add_arguments = lift_options.add_arguments
 
 # What a shell gives for a program that Ctrl-C ended.
 _INTERRUPTED = 130
@@ -37,8 +32,7 @@ def run(options: argparse.Namespace) -> int:
         OSError: If a file is missing, or the output is there already.
     """
     try:
-        with _warnings_of_one_line():
-            _run(options)
+        _run(options)
     except KeyboardInterrupt:
         print("keras-mvlift lift: interrupted.", file=sys.stderr)
         return _INTERRUPTED
@@ -46,11 +40,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    # All that may be refused comes before the detector, which takes long.
-    lift_output.check(options)
+    # All that may be refused comes before the model and the detector, which take long.
     video = lift_input.film(options)
+    is_film = video is not None and options.input == video.path
+    tracks = None if is_film else lift_input.read(options, video)
+    if tracks is not None:
+        lift_input.viewpoint(options, tracks.image_size)
     model = _model(options)
-    tracks = lift_input.read(options, video)
+    tracks = tracks or lift_input.read(options, video)
     if options.detections is not None:
         tracks_2d_files.write_arrays(tracks, options.detections)
     viewpoint = lift_input.viewpoint(options, tracks.image_size)
@@ -64,7 +61,9 @@ def _run(options: argparse.Namespace) -> None:
         space=options.space,
         frame_rate=options.frame_rate,
         max_gap=0.0 if options.no_bridge else smoothing.MAX_GAP,
-        one_euro=smoothing.OneEuro() if options.smooth else None,
+        smoother=smoothing.Butterworth() if options.smooth else None,
+        height=options.height,
+        is_steady=not options.no_steady,
         progress=lift_input.progress("lift"),
     )
     clip = dataclasses.replace(clip, about={"model": options.server or options.model, **clip.about})
@@ -73,23 +72,8 @@ def _run(options: argparse.Namespace) -> None:
         clip, lines = lift_output.with_reference(clip, options.reference, viewpoint)
     for path in lift_output.write(clip, options, video):
         print(errors.visible(f"{path}: {lift_output.summary(clip)}"))
-    for line in (*tracks.notes, *lines):
+    for line in (*tracks.notes, *lift_output.sizes(clip), *lines):
         print(errors.visible(line))
-
-
-@contextlib.contextmanager
-def _warnings_of_one_line() -> Iterator[None]:
-    """Shows warnings to a user as they come, without the place in the code."""
-    with warnings.catch_warnings():
-        # Only this package's own: what libraries have to say is not for who lifts.
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", errors.InputWarning)
-        warnings.showwarning = _show
-        yield
-
-
-def _show(message: Warning | str, *_: object, **__: object) -> None:
-    print(errors.visible(f"keras-mvlift lift: {message}"), file=sys.stderr)
 
 
 def _model(options: argparse.Namespace) -> "inference.Lifter":

@@ -4,6 +4,7 @@ import argparse
 import pathlib
 
 from keras_mvlift import errors, skeletons
+from keras_mvlift.cli import arguments
 from keras_mvlift.lifting import detected_tracks, pose_clip, tracks_2d_files
 
 VIDEO_ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm")
@@ -25,20 +26,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "input",
         type=pathlib.Path,
-        help=f"a video ({videos}), in which MediaPipe finds one person; or 2D joints: a folder of "
-        f"OpenPose's JSON, or a file ({seen})",
+        help=f"A video ({videos}), in which MediaPipe finds one person; or 2D joints: a folder of "
+        f"OpenPose's JSON, or a file ({seen}).",
     )
-    parser.add_argument("--model", help="a trained model's folder")
+    parser.add_argument("--model", help=f"The model: {arguments.MODEL}.")
     parser.add_argument(
         "--server",
         metavar="ADDRESS",
-        help="TensorFlow Serving, grpc://HOST[:PORT][/MODEL] or http://...; --model then tells the "
-        "camera of training and a temporal model's frames, and may be left out",
+        help="Lift by TensorFlow Serving, grpc://HOST[:PORT][/MODEL] or http://... With it --model "
+        "tells the camera of training and a temporal model's frames, and may be left out.",
     )
     parser.add_argument(
-        "--output", type=pathlib.Path, required=True, help=f"what to write: {', '.join(ENDINGS)}"
+        "--output", type=pathlib.Path, required=True, help=f"The file: {', '.join(ENDINGS)}."
     )
-    parser.add_argument("--force", action="store_true", help="overwrite files that are there")
+    parser.add_argument("--force", action="store_true", help="Overwrite files that are there.")
     _add_input(parser.add_argument_group("input, where it does not tell"))
     _add_camera(parser.add_argument_group("camera, by default one like those of training"))
     _add_result(parser.add_argument_group("result"))
@@ -46,58 +47,84 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_input(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--skeleton", choices=skeletons.SKELETONS, help="the joint set")
+    group.add_argument("--skeleton", choices=skeletons.SKELETONS, help="The joint set.")
     group.add_argument(
         "--min-confidence",
         type=float,
         metavar="C",
-        help="joints less sure count as not seen; by default "
-        f"{detected_tracks.MIN_CONFIDENCE:g} in detectors' files, else 0",
+        help="Joints less sure count as not seen. By default "
+        f"{detected_tracks.MIN_CONFIDENCE:g} in detectors' files, else 0.",
     )
-    group.add_argument("--frame-rate", type=float, metavar="HZ", help="frames per second")
-    group.add_argument("--image-size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"))
+    group.add_argument("--frame-rate", type=float, metavar="HZ", help="Frames per second.")
+    group.add_argument(
+        "--image-size",
+        type=int,
+        nargs=2,
+        metavar=("WIDTH", "HEIGHT"),
+        help="The size of the image in which joints were seen, pixels.",
+    )
 
 
 def _add_camera(group: argparse._ArgumentGroup) -> None:
     camera = group.add_mutually_exclusive_group()
-    camera.add_argument("--fov", type=float, metavar="DEGREES", help="horizontal field of view")
+    camera.add_argument("--fov", type=float, metavar="DEGREES", help="Its horizontal field.")
     camera.add_argument(
-        "--intrinsics", type=float, nargs=4, metavar=("FX", "FY", "CX", "CY"), help="pixels"
+        "--intrinsics", type=float, nargs=4, metavar=("FX", "FY", "CX", "CY"), help="In pixels."
     )
     camera.add_argument(
         "--calibration",
         type=pathlib.Path,
         metavar="FILE",
-        help="a rig's calibration, or its rig.yaml",
+        help="A rig's calibration, or its rig.yaml.",
     )
-    group.add_argument("--camera", metavar="NAME", help="which of the calibration's")
-    group.add_argument("--unit", choices=errors.UNITS, help="of the calibration's translations")
-    group.add_argument("--up", metavar="AXIS", help="of the calibration's world: z, y, -y, ...")
+    group.add_argument("--camera", metavar="NAME", help="Which of the calibration's it is.")
+    group.add_argument("--unit", choices=errors.UNITS, help="The unit of the calibration.")
+    group.add_argument(
+        "--up", metavar="AXIS", help="The calibration's axis that is up: z, y, -y and so on."
+    )
     group.add_argument(
         "--distortion",
         type=float,
         nargs="+",
         default=[],
         metavar="K1",
-        help="with --intrinsics: OpenCV's k1 k2 p1 p2 k3, or the first of them",
+        help="With --intrinsics: OpenCV's k1 k2 p1 p2 k3, or the first of them.",
     )
 
 
 def _add_result(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--space", choices=pose_clip.SPACES, help="by default the most that the camera tells"
+        "--space",
+        choices=pose_clip.SPACES,
+        help="Whose axes. By default the most that the camera tells.",
     )
     group.add_argument(
         "--no-bridge",
         action="store_true",
-        help="leave joints out that were not seen for a few frames, instead of joining the ends",
+        help="Leave joints out that were not seen for a few frames, instead of joining the ends.",
     )
-    group.add_argument("--smooth", action="store_true", help="smooth over time (One-Euro)")
+    group.add_argument(
+        "--smooth",
+        action="store_true",
+        help="Smooth over time, without delay (Butterworth, 4 Hz).",
+    )
+    group.add_argument(
+        "--height",
+        type=float,
+        nargs="+",
+        metavar="METERS",
+        help="How tall people are, one number for all or one for each; scales poses and places.",
+    )
+    group.add_argument(
+        "--no-steady",
+        action="store_true",
+        help="Leave sizes and distances as each frame has them, instead of one size for all.",
+    )
     group.add_argument(
         "--reference",
         type=pathlib.Path,
         metavar="FILE.trc",
-        help="known poses in the calibration's world: the error is printed, and shown in pages",
+        help="Known poses in the calibration's world. The error is printed, and shown in pages.",
     )
 
 
@@ -106,17 +133,17 @@ def _add_pictures(group: argparse._ArgumentGroup) -> None:
         "--detections",
         type=pathlib.Path,
         metavar=f"FILE{DETECTIONS_ENDING}",
-        help="keep the 2D joints, to be lifted again without looking for them",
+        help="Keep the 2D joints, to be lifted again without looking for them.",
     )
     group.add_argument(
         "--video",
         type=pathlib.Path,
         metavar="FILE",
-        help="what to show below 2D joints that INPUT holds; INPUT itself where it is a video",
+        help="What to show below 2D joints that INPUT holds. Where INPUT is a video it is shown.",
     )
     group.add_argument(
         "--images",
         type=int,
         metavar="N",
-        help="the most of the video's frames in a page, 300 by default; 0 for none",
+        help="The most of the video's frames in a page. By default 300; 0 for none.",
     )

@@ -4,10 +4,10 @@ import argparse
 import dataclasses
 import importlib
 import pathlib
-import sys
 from typing import TYPE_CHECKING, Any
 
-from keras_mvlift.cli import lift_input, lift_options
+from keras_mvlift import errors
+from keras_mvlift.cli import arguments, lift_input, lift_options
 from keras_mvlift.lifting import pose_clip, viewpoints
 
 if TYPE_CHECKING:
@@ -15,35 +15,31 @@ if TYPE_CHECKING:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Refuses options with which nothing could be written in the end.
+    """Refuses options with which nothing could be lifted or written in the end.
 
     Raises:
         ValueError: If a path's ending is of no format, or two are the same.
-        OSError: If a path is there and not to be replaced, or its folder is not, or the reference
-            is not there.
+        OSError: If a path is there and not to be replaced, or its folder is not, or the input, the
+            model or the reference is not there.
     """
+    arguments.require_there("input", options.input)
+    if options.model is not None:
+        arguments.require_model(options.model)
     paths = {"output": (options.output, lift_options.ENDINGS)}
     if options.detections is not None:
         paths["detections"] = (options.detections, (lift_options.DETECTIONS_ENDING,))
     taken = {options.input.absolute(): "input"}
     for name, (path, endings) in paths.items():
-        _require_writable(path, endings, name, options.force)
+        arguments.require_writable(name, path, endings, options.force)
         other = taken.setdefault(path.absolute(), name)
         if other != name:
             raise ValueError(f"`{name}` must be another file than the {other}. Received: {path}.")
+    if options.frame_rate is not None and not options.frame_rate > 0:
+        raise errors.ArgumentError("frame_rate", "be a number above 0", options.frame_rate)
     if options.images is not None and options.images < 0:
         raise ValueError(f"`images` must be at least 0. Received: {options.images}.")
     if options.reference is not None and not options.reference.is_file():
         raise FileNotFoundError(f"{options.reference} must be a file of known poses.")
-
-
-def _require_writable(path: pathlib.Path, endings: tuple[str, ...], name: str, force: bool) -> None:
-    if path.suffix.lower() not in endings:
-        raise ValueError(f"`{name}` must end in {', '.join(endings)}. Received: {path.name}.")
-    if path.exists() and (path.is_dir() or not force):
-        raise FileExistsError(f"{path} is there already; `--force` overwrites a file.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent} must be a folder to write {path.name} to.")
 
 
 def write(
@@ -93,8 +89,8 @@ def _write_film(clip: pose_clip.PoseClip, options: argparse.Namespace, video: An
     images = None
     if video is not None:
         images = importlib.import_module("keras_mvlift.lifting.video").Reel(video, clip.first_frame)
-    is_shown = sys.stderr.isatty()
-    movie.write(clip, options.output, title=options.input.name, verbose=is_shown, images=images)
+    shown = lift_input.progress("film")
+    movie.write(clip, options.output, title=options.input.name, progress=shown, images=images)
 
 
 def with_reference(
@@ -134,6 +130,16 @@ def _numbers(errors: "reference_poses.Errors") -> str:
     if errors.mpjpe_mm is None:
         return f"{after}; for MPJPE the camera's place must be known"
     return f"MPJPE {errors.mpjpe_mm:.1f} mm (pelvis on pelvis), {after}"
+
+
+def sizes(clip: pose_clip.PoseClip) -> list[str]:
+    """Says how tall people are, and by how much that changed from frame to frame as lifted."""
+    statures, spreads = (clip.about.get(name, {}) for name in ("stature", "stature_spread"))
+    return [
+        f"{name}: {stature:.2f} m tall, as lifted within {spreads[name]:.0%} from frame to frame"
+        for name, stature in statures.items()
+        if stature is not None and spreads[name] is not None
+    ]
 
 
 def summary(clip: pose_clip.PoseClip) -> str:

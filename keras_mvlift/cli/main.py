@@ -7,62 +7,72 @@ import sys
 import types
 import warnings
 
+import keras_mvlift
 from keras_mvlift import errors
-from keras_mvlift.cli import extras
+from keras_mvlift.cli import arguments, commands, extras
 
-# Command to what `--help` says of it. Each is a module of this package with `add_arguments` and
-# `run`, imported only when it is called.
-_COMMANDS: dict[str, str] = {
-    "adapt": "fit a trained model to a rig in seconds, without labels",
-    "calibrate": "estimate or refine the cameras' places from detections",
-    "check-rig": "report what is right and wrong with a rig before training",
-    "experiments": "measure the paper's tables and ours on the data at hand",
-    "export": "write a trained model as ONNX or TFLite",
-    "lift": "lift 2D joints of a file to 3D poses, in a file or a page",
-    "rollout": "try, promote or roll back versions of a served model",
-    "simulate": "write a simulated release of a dataset",
-    "view": "show lifted poses as a page to turn and play",
-}
+_PROGRAM = "keras-mvlift"
+_EXAMPLES = ("lift", "adapt")
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
+def parse(words: list[str] | None = None) -> argparse.Namespace:
     """Reads the command and its options."""
-    parser = argparse.ArgumentParser(
-        prog="keras-mvlift", description="Tools around lifting 2D joints to 3D poses."
+    parser = arguments.Parser(
+        prog=_PROGRAM,
+        description="Lifts 2D joints to 3D poses, and all that belongs to it.",
+        examples=[commands.COMMANDS[name].examples[0] for name in _EXAMPLES],
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, purpose in _COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=f"{purpose}.")
-        if name == _command(arguments):
-            _module(name).add_arguments(command)
-    return parser.parse_args(arguments)
+    version = f"{_PROGRAM} {keras_mvlift.__version__}"
+    parser.add_argument("--version", action="version", version=version, help="Show it.")
+    known = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, command in commands.COMMANDS.items():
+        purpose, examples = command.purpose, command.examples
+        command.add_arguments(
+            known.add_parser(name, help=purpose, description=purpose, examples=examples)
+        )
+    return parser.parse_args(words)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs a command; gives the exit status: 0, 1 for what it found wrong, 2 for wrong usage."""
+def main(words: list[str] | None = None) -> int:
+    """Runs a command; returns the exit status: 0, 1 for what it found wrong, 2 for wrong usage."""
     # TensorFlow announces missing GPU libraries as errors; what matters is raised in Python.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.filterwarnings("ignore", "You are using a non-supported Python", FutureWarning)
-    addons_end = r"\s*TensorFlow Addons \(TFA\) has ended development"
-    warnings.filterwarnings("ignore", addons_end, UserWarning)
-    given = sys.argv[1:] if arguments is None else arguments
-    try:
-        options = parse(given)
-        return _module(options.command).run(options)
-    except ModuleNotFoundError as error:
-        told = extras.advice(error)
-        if told is None:
-            raise
-    except (ValueError, OSError) as error:
-        told = str(error)
-    lines = map(errors.visible, f"keras-mvlift {_command(given)}: {told}".splitlines())
-    print(*lines, sep="\n", file=sys.stderr)
+    options = parse(words)
+    with warnings.catch_warnings():
+        _show_warnings_of_input(options.command)
+        try:
+            command = commands.COMMANDS[options.command]
+            command.check(options)
+            return _module(command.module or options.command).run(options)
+        except ModuleNotFoundError as error:
+            told = extras.advice(error, options.command)
+            if told is None:
+                raise
+        except (ValueError, OSError) as error:
+            told = str(error)
+    for line in told.splitlines():
+        _tell(options.command, line)
     return 1
 
 
-def _command(arguments: list[str]) -> str | None:
-    return next((word for word in arguments if word in _COMMANDS), None)
+def _show_warnings_of_input(command: str) -> None:
+    """Has warnings of what was brought shown in a line; what libraries have to say is not asked."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        _tell(command, str(message))
+
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("always", errors.InputWarning)
+    warnings.showwarning = show
+
+
+def _tell(command: str, line: str) -> None:
+    print(errors.visible(f"{_PROGRAM} {command}: {line}"), file=sys.stderr)
 
 
 def _module(command: str) -> types.ModuleType:
     return importlib.import_module(f"keras_mvlift.cli.{command.replace('-', '_')}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

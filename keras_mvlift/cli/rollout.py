@@ -8,47 +8,14 @@ import pathlib
 
 from keras_mvlift.serving import clients, rollouts
 
-_MOVES = {
-    "start": "all labels mean VERSION; for a server that is not running",
-    "try": "canary means VERSION, once it is loaded",
-    "promote": "stable means what canary does",
-    "withdraw": "canary means what stable does",
-    "rollback": "stable and canary mean what stable did before",
-    "show": "tell the labels",
-}
-
-_VERSION_LIMIT = 1 << 63
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "\n".join(f"  {name:<10}{purpose}" for name, purpose in _MOVES.items())
-    parser.add_argument("config", type=pathlib.Path, help="the server's model config")
-    parser.add_argument("move", choices=_MOVES, help="see below")
-    parser.add_argument("version", type=int, nargs="?", help="with start and try: its number")
-    parser.add_argument(
-        "--server", metavar="ADDRESS", help="wait for it, grpc://HOST[:PORT] or http://..."
-    )
-    parser.add_argument(
-        "--wait", type=float, default=rollouts.WAIT, metavar="SECONDS", help="at most so long"
-    )
-
 
 def run(options: argparse.Namespace) -> int:
     """Moves labels and tells them.
 
     Raises:
-        ValueError: If the config or an option does not do; says why.
+        ValueError: If the config does not do; says why.
         OSError: If the server does not follow.
     """
-    needs_version = options.move in ("start", "try")
-    if needs_version != (options.version is not None):
-        rule = "be given with start and try, and with nothing else"
-        raise ValueError(f"`version` must {rule}. Received: {options.version}.")
-    if options.version is not None and not 1 <= options.version < _VERSION_LIMIT:
-        rule = "be 1 or more" if options.version < 1 else f"be less than {_VERSION_LIMIT}"
-        raise ValueError(f"`version` must {rule}. Received: {options.version}.")
     print(_told(_labels(options)))
     return 0
 

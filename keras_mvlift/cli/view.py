@@ -8,38 +8,14 @@ from keras_mvlift.lifting import pose_clip, pose_comparison
 from keras_mvlift.visualization import pages
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's arguments."""
-    parser.add_argument(
-        "result", type=pathlib.Path, help="poses as .json or .npz, as lifting wrote"
-    )
-    parser.add_argument(
-        "--output", type=pathlib.Path, metavar="PAGE", help="the page; by default beside RESULT"
-    )
-    parser.add_argument("--open", action="store_true", help="show the page in the browser")
-    parser.add_argument(
-        "--compare",
-        nargs="+",
-        type=pathlib.Path,
-        default=[],
-        metavar="OTHER",
-        help="results to show with it, such as another model's",
-    )
-    parser.add_argument(
-        "--reference", type=pathlib.Path, metavar="FILE", help="poses to judge them by"
-    )
-
-
 def run(options: argparse.Namespace) -> int:
     """Writes the page and prints its path.
 
     Raises:
         RecordingError: If a file cannot be read.
-        ValueError: If the files do not go together, or the page is no .html.
-        FileNotFoundError: If the folder to write to is not there.
+        ValueError: If the files do not go together.
     """
-    page = options.output or options.result.with_suffix(".html")
-    _require_page(page)
+    page = options.output
     paths = [options.result, *options.compare]
     clips = {name: pose_clip.read(path) for name, path in zip(_names(paths), paths, strict=True)}
     reference = pose_clip.read(options.reference) if options.reference else None
@@ -65,10 +41,3 @@ def _names(paths: list[pathlib.Path]) -> list[str]:
     if len(set(names)) < len(names):
         raise ValueError(f"`compare` must name other files. Received: {', '.join(names[1:])}.")
     return names
-
-
-def _require_page(page: pathlib.Path) -> None:
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"`output` must end in .html. Received: {page}.")
-    if not page.parent.is_dir():
-        raise FileNotFoundError(f"{page.parent} must be a folder to write {page.name} to.")

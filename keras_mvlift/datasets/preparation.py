@@ -343,9 +343,14 @@ def _usable(
 def _pairs(
     seen: sequences.Instants, config: configs.DataConfig, rng: np.random.Generator
 ) -> tfrecords.Columns:
-    """Pairs the usable views of each instant: all of them, or as many as the config draws."""
-    combinations = np.array([*itertools.combinations(range(len(seen.camera_names)), 2)], int)
-    combinations = combinations.reshape(-1, 2)
+    """Pairs the usable views of each instant: all of them, or as many as the config draws.
+
+    Virtual views, which come last, are not paired with each other: they see the same triangulated
+    points with the same errors, which one would teach the other as the truth (docs/method.md).
+    """
+    num_real = sum(not name.startswith(VIRTUAL) for name in seen.camera_names)
+    pairs = itertools.combinations(range(len(seen.camera_names)), 2)
+    combinations = np.array([pair for pair in pairs if pair[0] < num_real], int).reshape(-1, 2)
     is_used = seen.is_used(config.min_joints)
     is_pair = is_used[:, combinations[:, 0]] & is_used[:, combinations[:, 1]]
     if config.pairs_per_instant:
@@ -418,6 +423,9 @@ def _require_apart(kind: str, tested: tuple[str, ...], held_out: tuple[str, ...]
 #
 # The points they see are triangulated from the 2D detections of the real views.
 
+VIRTUAL = "virtual_"
+"""How the names of virtual cameras begin."""
+
 # Real cameras are not all at one height; virtual ones spread a little beyond them, radians.
 ELEVATION_MARGIN = 0.09
 
@@ -464,7 +472,7 @@ def add_virtual_views(
     is_visible = is_seen[:, np.newaxis] & in_front
     virtual = sequences.Instants(
         views.frame,
-        tuple(f"virtual_{index}" for index in range(num_views)),
+        tuple(f"{VIRTUAL}{index}" for index in range(num_views)),
         np.where(is_visible[..., np.newaxis], keypoints_2d, 0.0),
         np.where(is_visible, confidence[:, np.newaxis], 0.0),
         camera,

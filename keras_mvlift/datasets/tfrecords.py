@@ -6,15 +6,20 @@ There are three kinds. A *pair* holds two views of an instant, `source/...` and 
 every feature.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import sequences, views
 from keras_mvlift.geometry import cameras
+
+# Readers of recordings come by here, and lay out views without it.
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 REFERENCE_POSE = "reference_pose"
 
@@ -115,6 +120,8 @@ def decode_instants(serialized: tf.Tensor, num_views: int) -> views.View:
     Returns:
         Fields `[B, V, ...]`.
     """
+    import tensorflow as tf
+
     features = {
         f"views/{name}": tf.io.FixedLenSequenceFeature(shape, tf.float32, allow_missing=True)
         for name, shape in _VIEW_SHAPES.items()
@@ -139,6 +146,8 @@ def decode_views(serialized: tf.Tensor) -> views.View:
 
 def decode_references(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     """Parses what evaluation needs beside the view: pose, clip, frame, action and camera."""
+    import tensorflow as tf
+
     features = {
         REFERENCE_POSE: tf.io.FixedLenFeature((_NUM_JOINTS, 3), tf.float32),
         "frame": tf.io.FixedLenFeature((), tf.int64),
@@ -147,12 +156,16 @@ def decode_references(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def _parse(serialized: tf.Tensor, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tf.Tensor]:
+    import tensorflow as tf
+
     features = {name: tf.io.FixedLenFeature(shape, tf.float32) for name, shape in shapes.items()}
     return tf.io.parse_example(serialized, features)
 
 
 def _filled(values: tf.Tensor, num_views: int) -> tf.Tensor:
     """Fills `[B, v, ...]` with zeros to `[B, num_views, ...]`."""
+    import tensorflow as tf
+
     missing = num_views - tf.shape(values)[1]
     paddings = [[0, 0], [0, missing], *([[0, 0]] * (len(values.shape) - 2))]
     return tf.ensure_shape(tf.pad(values, paddings), [None, num_views, *values.shape[2:]])
@@ -331,7 +344,7 @@ def _fill(layout: _Layout, values: list[_Values], rows: np.ndarray) -> np.ndarra
 
 # Records of view pairs as a `tf.data` pipeline.
 
-Decode = Callable[[tf.Tensor], Any]
+Decode = Callable[[Any], Any]
 
 # Records are shuffled within chunks of this many.
 _CHUNK = 65_536
@@ -370,6 +383,8 @@ def load(
     Raises:
         ValueError: If there is no such file, or the files hold less than a batch.
     """
+    import tensorflow as tf
+
     files = sorted(tf.io.gfile.glob(file_pattern))
     if not files:
         raise ValueError(f"`file_pattern` must match a file. Received: {file_pattern!r}.")
@@ -398,6 +413,8 @@ def load_once(
     file_pattern: str | list[str], batch_size: int, decode: Decode = decode_pairs
 ) -> tf.data.Dataset:
     """Reads every pair once, in the order of the files; the last batch may be smaller."""
+    import tensorflow as tf
+
     batches = _read_files(_matching(file_pattern)).batch(batch_size)
     return batches.map(decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -408,6 +425,8 @@ def count(file_pattern: str | list[str]) -> int:
 
 
 def _count(records: tf.data.Dataset) -> int:
+    import tensorflow as tf
+
     chunks = records.batch(_COUNTED)
     return int(
         chunks.reduce(tf.constant(0, tf.int64), lambda n, chunk: n + tf.size(chunk, tf.int64))
@@ -415,15 +434,21 @@ def _count(records: tf.data.Dataset) -> int:
 
 
 def _matching(file_pattern: str | list[str]) -> tf.data.Dataset:
+    import tensorflow as tf
+
     return tf.data.Dataset.list_files(file_pattern, shuffle=False)
 
 
 def _read_files(files: tf.Tensor | list[str] | tf.data.Dataset) -> tf.data.Dataset:
+    import tensorflow as tf
+
     return tf.data.TFRecordDataset(files, compression_type="GZIP")
 
 
 def _shuffle(values: tf.Tensor, seed: int, epoch: tf.Tensor, chunk: tf.Tensor | int) -> tf.Tensor:
     """Puts values in an order that depends on the three numbers alone."""
+    import tensorflow as tf
+
     mixed = tf.random.experimental.stateless_fold_in([seed, 0], epoch)
     order_seed = tf.random.experimental.stateless_fold_in(mixed, tf.cast(chunk, tf.int64))
     return tf.random.experimental.stateless_shuffle(values, order_seed)

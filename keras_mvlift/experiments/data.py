@@ -122,7 +122,7 @@ class TrainingData:
         self.rig_distance = preparation.rig_distance(self._believed[0])
         chosen = [self._shortened(clip) for clip in self._believed]
         self.seen, self.place = _join(chosen), _places(chosen)
-        self.pairs = _pairs(self.seen.confidence, self._config.min_joints)
+        self.pairs = _pairs(self.seen.confidence, self.num_real_views, self._config.min_joints)
         self.test = _test_views(self._tables(tested, self._clips.split))
         subjects = {clip.name: clip.subject for clip in tested}
         self.test_subject = np.array([subjects[name] for name in self.test.clip])
@@ -217,10 +217,12 @@ def _places(clips: list[sequences.Instants]) -> np.ndarray:
     return np.stack([number, np.concatenate([seen.frame for seen in clips])], axis=1)
 
 
-def _pairs(confidence: np.ndarray, min_joints: int) -> np.ndarray:
+def _pairs(confidence: np.ndarray, num_real_views: np.ndarray, min_joints: int) -> np.ndarray:
+    """Pairs views as `preparation` does; real views come first."""
     is_used = np.count_nonzero(confidence > 0, axis=-1) >= min_joints
     both = np.array([*itertools.combinations(range(is_used.shape[1]), 2)], np.int64).reshape(-1, 2)
-    instant, index = np.nonzero(is_used[:, both[:, 0]] & is_used[:, both[:, 1]])
+    is_pair = is_used[:, both[:, 0]] & is_used[:, both[:, 1]]
+    instant, index = np.nonzero(is_pair & (both[:, 0] < num_real_views[:, np.newaxis]))
     return np.concatenate([instant[:, np.newaxis], both[index]], axis=1)
 
 

@@ -73,11 +73,6 @@ class EpochCurve(keras.callbacks.Callback):
             logs[ERROR] = pose_error.MILLIMETERS_PER_METER * float(error)
 
 
-STAGE_OPTIONS = frozenset(field.name for field in dataclasses.fields(configs.FinetuneConfig))
-"""Options of a variant that are settings of the main stage."""
-MODEL_OPTIONS = frozenset({"network_input"})
-"""Options of a variant that are settings of the networks."""
-
 # Test views lifted at once.
 _BATCH_SIZE = 8192
 
@@ -96,13 +91,13 @@ def finetune_config(cell: variants.Cell) -> configs.FinetuneConfig:
         "seed": cell.seed,
         "clip_norm": configs.clip_norm(variant.recipe),
     }
-    chosen = {name: value for name, value in variant.options if name in STAGE_OPTIONS}
+    chosen = {name: value for name, value in variant.options if name in variants.STAGE_OPTIONS}
     return configs.FinetuneConfig(**(settings | chosen))
 
 
 def method_options(cell: variants.Cell) -> dict[str, Any]:
     """Returns the options that the method alone knows."""
-    others = STAGE_OPTIONS | MODEL_OPTIONS
+    others = variants.STAGE_OPTIONS | variants.MODEL_OPTIONS
     return {name: value for name, value in cell.variant.options if name not in others}
 
 
@@ -110,7 +105,7 @@ def build(
     cell: variants.Cell, data: training_data.TrainingData, config: configs.StageConfig
 ) -> multi_view_lifter.MultiViewLifter:
     """Builds the untrained lifter of a stage."""
-    chosen = {name: value for name, value in cell.variant.options if name in MODEL_OPTIONS}
+    chosen = {name: value for name, value in cell.variant.options if name in variants.MODEL_OPTIONS}
     model = configs.ModelConfig(
         recipe=cell.variant.recipe,
         backbone=cell.variant.backbone,
@@ -237,7 +232,7 @@ def source_of(
 def is_pretrained(variant: variants.Variant) -> bool:
     """Tells whether eq. (6) comes first."""
     if variant.is_pretrained is None:
-        return multi_view_lifter.RECIPES[variant.recipe].needs_pretraining
+        return variant.recipe in configs.PRETRAINED_RECIPES
     return variant.is_pretrained
 
 

@@ -321,18 +321,16 @@ class Experiments:
         order = list(dict.fromkeys(cell.variant.data for cell in left))
         return sorted(left, key=lambda cell: order.index(cell.variant.data))
 
-    def run(self, is_quiet: bool = False) -> None:
+    def run(self) -> None:
         """Runs what is to do; a cell that fails says so in its file and is tried again next time.
 
-        Args:
-            is_quiet: Whether to show no progress bar.
+        On a terminal a bar shows how far it is.
         """
         loaded: collections.OrderedDict[variants.DataSettings, training_data.TrainingData]
         loaded = collections.OrderedDict()
         # Cells cost alike: the mean of all says more of the time left than the last ones.
-        bar = tqdm.tqdm(
-            self.to_do(), desc="experiments", unit="cell", smoothing=0, disable=is_quiet
-        )
+        cells_left = self.to_do()
+        bar = tqdm.tqdm(cells_left, desc="experiments", unit="cell", smoothing=0, disable=None)
         for cell in bar:
             digest = self.digest(cell)
             folder, name = self.folder / "checkpoints" / digest, self._name(cell)

@@ -4,8 +4,7 @@ import dataclasses
 from typing import Any
 
 from keras_mvlift import configs
-from keras_mvlift.experiments import methods, profiles, variants
-from keras_mvlift.training import multi_view_lifter
+from keras_mvlift.experiments import profiles, variants
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,14 +78,14 @@ def row(name: str, *, is_quick: bool = True, **changes: Any) -> Row:
             which become options, as does `network_input`. What is the default anyway is left out:
             cells that do the same are the same.
     """
-    stage = methods.STAGE_OPTIONS - {field.name for field in dataclasses.fields(variants.Variant)}
-    known = stage | methods.MODEL_OPTIONS
+    stage = variants.STAGE_OPTIONS - {field.name for field in dataclasses.fields(variants.Variant)}
+    known = stage | variants.MODEL_OPTIONS
     settings = {key: changes.pop(key) for key in sorted(changes) if key in known}
     variant = variants.Variant(**(SMALL | changes))
     defaults = _DEFAULTS | {"clip_norm": configs.clip_norm(variant.recipe)}
     chosen = tuple((key, value) for key, value in settings.items() if value != defaults[key])
     variant = dataclasses.replace(variant, options=(*variant.options, *chosen))
-    if variant.is_pretrained == multi_view_lifter.RECIPES[variant.recipe].needs_pretraining:
+    if variant.is_pretrained == (variant.recipe in configs.PRETRAINED_RECIPES):
         variant = dataclasses.replace(variant, is_pretrained=None)
     return Row(name, variant, is_quick)
 

@@ -9,6 +9,11 @@ from keras_mvlift import configs, errors
 
 Option = str | float | int | bool
 
+STAGE_OPTIONS = frozenset(field.name for field in dataclasses.fields(configs.FinetuneConfig))
+"""Options of a variant that are settings of the main stage."""
+MODEL_OPTIONS = frozenset({"network_input"})
+"""Options of a variant that are settings of the networks."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Filming:

@@ -1,14 +1,17 @@
 """Trained models of single frames as they are served: every batch norm folded away.
 
-Their weights lie in the SavedModel where `numpy_networks` finds them, with notes.
+Their weights lie beside the SavedModel, too, where `numpy_networks` reads them, with notes.
 """
 
 import json
 import pathlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from keras_mvlift import configs, inference, numpy_networks
 from keras_mvlift.networks import folded
 from keras_mvlift.training import lifters, multi_view_lifter
 
@@ -57,6 +60,24 @@ def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict
     }
 
 
+def save_networks(
+    weights: Mapping[str, Sequence[tf.Variable | np.ndarray]], folder: pathlib.Path
+) -> None:
+    """Writes networks as `numpy_networks.FrameLifter` reads them.
+
+    A SavedModel that has no such files gets them by
+
+        save_networks(inference.open_model(path).folded, path / lifters.FOLDER)
+
+    Args:
+        weights: Of `weights_of`, or the `folded` of a loaded SavedModel.
+        folder: That of the description, made if need be.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, layers in weights.items():
+        folded.save_layers(layers, folder / f"{name}.npz")
+
+
 # Networks stored in half the space: weights in half precision, arithmetic in single.
 
 
@@ -75,6 +96,29 @@ def halved(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.Multi
         rule = "`half_precision` must be False for a model that"
         raise ValueError(f"{rule} {what}. Received: True.")
     return fold(lifter, tf.float16)
+
+
+def reopened(
+    model: inference.Lifter,
+    objective: Any,
+    make: Callable[..., multi_view_lifter.MultiViewLifter] = multi_view_lifter.MultiViewLifter,
+) -> multi_view_lifter.MultiViewLifter:
+    """Returns a model that lifts alike from one that `saved_model.save` halved, to train on.
+
+    Its batch norms are those of `folded.unfold`.
+
+    Args:
+        model: Of `load_model`, of single frames, with its weights.
+        objective: What training minimizes.
+        make: The class to make: it decides what a batch is.
+    """
+    config = configs.ModelConfig(**model.description["model"])
+    distance = model.description["rig_distance"]
+    lifter = lifters.build(config, objective, distance, model.intrinsics, model=make)
+    weights = getattr(inference.open_model(model.path), numpy_networks.FOLDED)
+    for network in (lifter.lifting_network, lifter.root_network):
+        folded.unfold(network, [variable.numpy() for variable in weights[network.name]])
+    return lifter
 
 
 def is_halved(lifter: multi_view_lifter.MultiViewLifter) -> bool:

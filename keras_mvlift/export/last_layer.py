@@ -16,6 +16,7 @@ from tensorflow.python.framework import convert_to_constants
 
 from keras_mvlift import inference, numpy_networks
 from keras_mvlift.datasets import views
+from keras_mvlift.export import compact
 from keras_mvlift.training import lifters, objectives
 
 _LIFT = "lift_camera"
@@ -97,6 +98,7 @@ class LastLayer:
         beside = inference.DESCRIPTION.parts[0]
         shutil.copytree(self._model.path / beside, folder / beside)
         path = folder / lifters.FOLDER
+        compact.save_networks(getattr(self._saved, numpy_networks.FOLDED), path)
         if any(path.glob("*.h5")):
             lifter, _ = lifters.load(path, objectives.TransformReprojection())
             lifter.lifting_network.layers[-1].set_weights([value.numpy() for value in rounded])

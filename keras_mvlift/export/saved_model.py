@@ -6,12 +6,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_mvlift import configs, skeletons
+from keras_mvlift import configs, inference, skeletons
 from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.export import compact, warm_up_requests
-from keras_mvlift.geometry import cameras
+from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.networks import folded, temporal
 from keras_mvlift.training import lifters, multi_view_lifter, uncertainty
+
+SOLVES_ROOT = "solves_root"
+"""In the description: whether signatures place poses by `triangulation.root_in_view`. Models of
+before 0.2 say where the root network has them."""
 
 SIGNATURES = ("serving_default", "lift_camera", "lift_world", "serving_examples")
 
@@ -34,7 +38,7 @@ class ServingModule(tf.Module):
     def __init__(self, lifter: multi_view_lifter.MultiViewLifter, intrinsics: np.ndarray):
         super().__init__()
         networks = lifter if compact.is_halved(lifter) else compact.fold(lifter)
-        self._lift = lambda view: networks(view, training=False)
+        self._lift = networks.lift
         if lifter.uncertainty is not None:
             self.joint_uncertainty = uncertainty_signature(lifter.uncertainty)
         self._intrinsics = tf.constant(intrinsics, tf.float32)
@@ -85,13 +89,7 @@ class ServingModule(tf.Module):
             rotation=tf.eye(3, batch_shape=[batch]),
             center=tf.zeros([batch, 3]),
         )
-        lifted = self._lift(views.View(keypoints_2d, confidence, camera))
-        root_position = lifted.root_position
-        return {
-            "root_relative_pose": lifted.root_relative_pose,
-            "root_position": root_position,
-            "pose_camera": lifted.root_relative_pose + root_position[:, tf.newaxis],
-        }
+        return _with_sum(*self._lift(views.View(keypoints_2d, confidence, camera)))
 
     @tf.function(input_signature=[_KEYPOINTS, _CONFIDENCE, _INTRINSICS, _ROTATION, _CENTER])
     def lift_world(
@@ -167,7 +165,9 @@ def save(
     signatures = {name: getattr(module, name) for name in (*names, *more)}
     tf.saved_model.save(module, str(folder), signatures=signatures)
     warm_up_requests.write(folder, num_frames=window.num_frames if window else 1)
-    about = {"is_mirrored": False} | description | notes | _joints()
+    if not window:
+        _save_networks(module, lifter, folder / lifters.FOLDER)
+    about = {"is_mirrored": False, SOLVES_ROOT: True} | description | notes | _joints()
     if half_precision:
         compact.save_description(about, folder / lifters.FOLDER)
         return
@@ -181,6 +181,16 @@ def save(
     if window:
         for network in (lifter.lifting_network, lifter.root_network):
             folded.save(network, folder / lifters.FOLDER / f"{network.name}.npz")
+
+
+def _save_networks(
+    module: tf.Module, lifter: multi_view_lifter.MultiViewLifter, folder: pathlib.Path
+) -> None:
+    more = {}
+    if lifter.uncertainty is not None:
+        network = lifter.uncertainty.network
+        more[network.name] = folded.fold_layers(network)
+    compact.save_networks(module.folded | more, folder)
 
 
 def _joints() -> dict[str, Any]:
@@ -218,7 +228,7 @@ class ClipServingModule(tf.Module):
     def __init__(self, lifter: multi_view_lifter.MultiViewLifter, intrinsics: np.ndarray):
         super().__init__()
         networks = [temporal.dilated(x) for x in (lifter.lifting_network, lifter.root_network)]
-        self._lift_window = lambda seen: lifter(seen, training=False)
+        self._lift_window: Any = lifter.lift
         self._networks = lambda rays: [network(rays, training=False) for network in networks]
         self._root_head = lambda *inputs: lifter.root_head(inputs)
         self._has_free_root = lifter.recipe.has_free_root
@@ -270,10 +280,11 @@ class ClipServingModule(tf.Module):
         rule = f"`T` must be {self._num_frames}, the frames of a window."
         tf.debugging.assert_equal(shape[1], self._num_frames, rule)
         each = tf.broadcast_to(intrinsics[:, tf.newaxis], [shape[0], shape[1], 3, 3])
-        rays = _seen_rays(keypoints_2d, confidence, each)
+        rays, confidence = _seen_rays(keypoints_2d, confidence, each)
         rays = tf.ensure_shape(rays, [None, self._num_frames, _NUM_JOINTS, 2])
-        lifted = self._lift_window(_SeenWindow(rays[:, self._lifted_frame], rays))
-        return _with_sum(lifted.root_relative_pose, lifted.root_position)
+        own = self._lifted_frame
+        lifted = self._lift_window(_SeenWindow(rays[:, own], confidence[:, own], rays))
+        return _with_sum(*lifted)
 
     @tf.function(input_signature=[*_CLIP, _CLIP_INTRINSICS])
     def lift_clip(
@@ -293,7 +304,7 @@ class ClipServingModule(tf.Module):
         intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None, None)
         rule = "`T` must be 1 or more, the frames of a clip."
         tf.debugging.assert_positive(tf.shape(keypoints_2d)[1], rule)
-        rays = _seen_rays(keypoints_2d, confidence, intrinsics)
+        rays, confidence = _seen_rays(keypoints_2d, confidence, intrinsics)
         batch, num_frames = tf.unstack(tf.shape(rays)[:2])
         outputs, root_outputs = self._networks(rays)
         pose = tf.reshape(outputs, [batch, num_frames, _NUM_JOINTS, 3])
@@ -304,7 +315,9 @@ class ClipServingModule(tf.Module):
         root_joint = pose[:, :, skeletons.ROOT]
         if self._has_free_root:
             root_position += root_joint
-        return _with_sum(pose - root_joint[:, :, tf.newaxis], root_position)
+        pose -= root_joint[:, :, tf.newaxis]
+        found = triangulation.root_in_view(pose, rays, confidence, root_position)
+        return _with_sum(pose, found)
 
     @tf.function(input_signature=[_OUTPUTS, _RAYS])
     def root_position(self, outputs: tf.Tensor, rays: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -325,17 +338,21 @@ class _SeenWindow(NamedTuple):
     """What a lifter reads of a `WindowedView`."""
 
     rays: tf.Tensor
+    confidence: tf.Tensor
     window_rays: tf.Tensor
 
 
-def _seen_rays(keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:
-    """Returns the viewing rays `[B, T, J, 2]`, frames in which nobody is seen filled."""
+def _seen_rays(
+    keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns viewing rays `[B, T, J, 2]` and confidences, frames without anybody filled."""
     is_seen = confidence > 0
     rays = tf.where(is_seen[..., tf.newaxis], cameras.rays(keypoints_2d, intrinsics), 0.0)
     # Where the count of frames with somebody last rose is the last of them.
     count = tf.cumsum(tf.cast(tf.reduce_any(is_seen, axis=-1), tf.int32), axis=1)
     frame = tf.searchsorted(count, tf.maximum(count, 1))
-    return tf.gather(rays, tf.minimum(frame, tf.shape(rays)[1] - 1), batch_dims=1)
+    frame = tf.minimum(frame, tf.shape(rays)[1] - 1)
+    return tuple(tf.gather(value, frame, batch_dims=1) for value in (rays, confidence))
 
 
 def _with_sum(pose: tf.Tensor, root_position: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -422,8 +439,8 @@ def check_keypoints(
     # Not axis by axis against a broadcast confidence, which takes ten times as long.
     x, y = keypoints_2d[..., 0], keypoints_2d[..., 1]
     # Not as the negation of a comparison, which optimized graphs turn round: NaN would not pass.
-    is_finite_or_nan = (tf.abs(x + y) < float("inf")) | (x + y != x + y)
-    are_finite = tf.reduce_all(is_finite_or_nan | (confidence <= 0))
+    is_near_or_nan = (tf.maximum(tf.abs(x), tf.abs(y)) <= inference.MOST_PX) | (x + y != x + y)
+    are_finite = tf.reduce_all(is_near_or_nan | (confidence <= 0))
     is_place = _is_finite(x + y) & ((x != 0) | (y != 0)) & ((x != -1) | (y != -1))
     confidence = tf.where(is_place, confidence, 0.0)
     in_range = tf.reduce_all((confidence >= 0) & (confidence <= 1))
@@ -432,7 +449,8 @@ def check_keypoints(
         (in_range, "`confidence` must lie in [0, 1]. Received: a value that does not."),
         (
             are_finite,
-            "`keypoints_2d` must be finite, or NaN where not seen. Received: infinity.",
+            f"`keypoints_2d` must be finite, within {inference.MOST_PX} pixels, or NaN where not "
+            "seen. Received: a value farther off.",
         ),
     )
 
@@ -443,7 +461,8 @@ def check_camera(
     """Refuses intrinsics that are none.
 
     Args:
-        intrinsics: `[*axes, 3, 3]`, pixels, with positive focal lengths and 0, 0, 1 as last row.
+        intrinsics: `[*axes, 3, 3]`, pixels, with positive focal lengths, without skew and with 0,
+            0, 1 as last row.
         keypoints_2d: `[*axes, ...]`, that `check_keypoints` gave.
         *axes: The leading axes, None each.
 
@@ -456,9 +475,11 @@ def check_camera(
     is_camera = (
         tf.reduce_all(_is_finite(intrinsics))
         & tf.reduce_all(focal > 0)
+        & tf.reduce_all(tf.abs(intrinsics[..., 0, 1]) <= inference.MOST_SKEW * focal[..., 0])
+        & tf.reduce_all(tf.abs(intrinsics[..., 1, 0]) <= inference.MOST_SKEW * focal[..., 0])
         & tf.reduce_all(tf.equal(intrinsics[..., 2, :], [0.0, 0.0, 1.0]))
     )
-    rule = "be finite, with positive focal lengths and 0, 0, 1 as last row"
+    rule = "be finite, with positive focal lengths, without skew and with 0, 0, 1 as last row"
     told = f"`intrinsics` must {rule}. Received: a matrix that is not."
     return _require((intrinsics, keypoints_2d), (is_camera, told))
 

@@ -13,6 +13,8 @@ import tensorflow as tf
 
 import keras_mvlift
 from keras_mvlift import inference
+from keras_mvlift.export import saved_model
+from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.lifting import pose_clip
 
 WEIGHTS = ("float32", "float16", "int8")
@@ -74,7 +76,7 @@ class SingleFrames(tf.Module):
             raise ValueError(
                 f"`model` must lift single frames to be exported. Received: {received}."
             )
-        self._model = tf.saved_model.load(str(lifter.path))
+        self._model = inference.open_model(lifter.path)
         names = [name for name in (SIGNATURE, _UNCERTAINTY) if name in self._model.signatures]
         signatures = [self._model.signatures[name] for name in names]
 
@@ -82,7 +84,14 @@ class SingleFrames(tf.Module):
             keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
         ) -> dict[str, tf.Tensor]:
             views = dict(zip(_INPUTS, (keypoints_2d, confidence, intrinsics), strict=True))
-            return {key: x for called in signatures for key, x in called(**views).items()}
+            outputs = {key: x for called in signatures for key, x in called(**views).items()}
+            if lifter.description.get(saved_model.SOLVES_ROOT):
+                return outputs
+            pose, root = outputs["root_relative_pose"], outputs["root_position"]
+            rays = cameras.rays(keypoints_2d, intrinsics)
+            rays = tf.where(confidence[..., tf.newaxis] > 0, rays, 0.0)
+            root = triangulation.root_in_view(pose, rays, confidence, root)
+            return outputs | {"root_position": root, "pose_camera": pose + root[:, tf.newaxis]}
 
         self.notes = _notes(lifter, _UNCERTAINTY in names)
         num_joints = len(lifter.joint_names)

@@ -119,6 +119,63 @@ def _ray_moments(squared: arrays.Array, u: arrays.Array, v: arrays.Array) -> arr
     return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
 
 
+MIN_ROOT_JOINTS = 4
+"""Fewer joints tell less of how far away a person is than the root network does (measured)."""
+
+# Of rays, as a root mean square: a person some hundred meters away, or all joints at one place.
+_LEAST_SPREAD = 1e-3
+
+
+def root_in_view(
+    root_relative_pose: arrays.Array,
+    rays: arrays.Array,
+    weights: arrays.Array,
+    predicted: arrays.Array,
+) -> arrays.Array:
+    """Finds the root position that puts a pose on the rays of the view that it is lifted from.
+
+    The least squares of `solve_root_position` with that view alone, spelled out in deviations
+    from weighted means, which single precision bears: with `e = (x, y) - ray z` of the pose,
+
+        depth = Σ w² Δray · Δe / Σ w² |Δray|²,    (x, y)_root = depth mean(ray) - mean(e).
+
+    Args:
+        root_relative_pose: `[..., J, 3]`, meters, root at 0, camera axes.
+        rays: `[..., J, 2]`, rays of the joints in the view.
+        weights: `[..., J]`, zero for a joint that was not seen.
+        predicted: `[..., 3]`, meters, camera frame: the root network's, which stays where the rays
+            do not tell: of less than `MIN_ROOT_JOINTS` joints, of joints at one place, or where a
+            joint would lie nearer than `cameras.MIN_DEPTH` or behind the camera.
+
+    Returns:
+        `[..., 3]`, meters, camera frame.
+
+    Raises:
+        ValueError: If a trailing dimension is not the one stated above.
+    """
+    xp, pose, rays, weights, predicted = arrays.convert(
+        root_relative_pose, rays, weights, predicted
+    )
+    arrays.check_shapes(
+        root_relative_pose=(pose, "J 3"),
+        rays=(rays, "J 2"),
+        weights=(weights, "J"),
+        predicted=(predicted, "3"),
+    )
+    squared = xp.square(weights)[..., np.newaxis]
+    share = arrays.divide(squared, xp.sum(squared, axis=-2, keepdims=True))
+    missed = pose[..., :2] - rays * pose[..., 2:]
+    mean_ray, mean_missed = (xp.sum(share * each, axis=-2) for each in (rays, missed))
+    off = rays - mean_ray[..., np.newaxis, :]
+    spread = xp.sum(share * off * off, axis=(-2, -1))[..., np.newaxis]
+    depth = arrays.divide(xp.sum(share * off * missed, axis=(-2, -1))[..., np.newaxis], spread)
+    is_told = xp.sum(arrays.cast(weights > 0, pose.dtype), axis=-1) >= MIN_ROOT_JOINTS
+    is_told = is_told[..., np.newaxis] & (spread >= _LEAST_SPREAD**2)
+    is_behind = xp.any(pose[..., 2] + depth < cameras.MIN_DEPTH, axis=-1, keepdims=True)
+    found = xp.concatenate([depth * mean_ray - mean_missed, depth], axis=-1)
+    return xp.where(is_told & ~is_behind, found, predicted)
+
+
 def triangulate(
     keypoints_2d: arrays.Array,
     weights: arrays.Array,

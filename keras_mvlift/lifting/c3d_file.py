@@ -17,7 +17,7 @@ try:
     import ezc3d
 except ImportError as error:
     raise ValueError(
-        "C3D files must be read and written by ezc3d: pip install 'keras-mvlift[export]'. "
+        "C3D files must be read and written by ezc3d: pip install 'keras-mvlift[c3d]'. "
         f"Received: {error}."
     ) from error
 

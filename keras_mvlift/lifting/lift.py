@@ -1,19 +1,23 @@
 """From people's 2D joints over time to their poses over time."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from keras_mvlift import errors, inference, skeletons
-from keras_mvlift.geometry import lenses
+from keras_mvlift.geometry import cameras, lenses
 from keras_mvlift.lifting import pose_clip, smoothing, tracks_2d, viewpoints
 
-MIN_JOINTS = 6
-"""A person with fewer joints seen in a frame has no pose there; more would be guessed than seen."""
+MIN_JOINTS = inference.MIN_JOINTS
+"""A person with fewer joints seen in a frame has no pose there."""
 
 _FRAMES_AT_ONCE = 1024
+# Meters; of numbers that are noted; and of frames: a deviation below, at and above the median.
+_LEAST_SIZE, _DIGITS, _SPREAD = 1e-3, 3, (0.16, 0.5, 0.84)
+# Hertz: people come nearer and go away at walking pace.
+_DISTANCE_CUTOFF = 2.0
 # Of cameras that people are filmed by.
 _RATES = (1, 1000)
 
@@ -41,7 +45,9 @@ def lift(
     *,
     space: str | None = None,
     frame_rate: float | None = None,
-    one_euro: smoothing.OneEuro | None = None,
+    smoother: smoothing.Smoother | None = None,
+    height: Any = None,
+    is_steady: bool = True,
     max_gap: float = smoothing.MAX_GAP,
     progress: Callable[[list[Any]], Iterable[Any]] = iter,
 ) -> pose_clip.PoseClip:
@@ -55,7 +61,11 @@ def lift(
         space: Of `pose_clip.SPACES`; None for the most that the camera tells: the world where its
             place is known, its own frame where only it is, else root-relative poses.
         frame_rate: Frames per second, where `tracks` do not tell it or tell it wrongly.
-        one_euro: Smooths poses and root positions, in the camera's axes; None for as they come.
+        smoother: Smooths poses and root positions, in the camera's axes; None for as they come.
+        height: How tall people are, meters: a number, or one for each of them. Poses and positions
+            are scaled alike. Left out, they are as tall as the model has them in the median frame.
+        is_steady: Whether a person has the same `skeletons.stature` in all frames, and a distance
+            without jitter; else each frame is as the model has it.
         max_gap: Seconds; joints that were not seen for as long are put on the straight line across
             the gap, with low confidence. 0 for none; else at least a single frame is bridged.
         progress: Is given the pieces of work and gives them on, such as `tqdm.tqdm`.
@@ -63,6 +73,10 @@ def lift(
     Returns:
         The poses, with NaN in frames in which less than `MIN_JOINTS` joints of a person were seen.
         The confidence of a joint is that of the 2D joint, 0 for one that only the model knows of.
+        A model that was trained on mirrored people lifts the mirrored person, too, which tells how
+        sure joints are. Of each person `about` notes the `stature` in meters, its spread from
+        frame to frame before they were scaled, as a share (`stature_spread`), and the median
+        `reprojection_error`.
 
     Raises:
         ValueError: If the arguments do not fit each other or do not tell what is asked for.
@@ -75,19 +89,19 @@ def lift(
     if target == "world" and not seen_from.has_place:
         seen_from.world_from_camera(np.zeros(3))
     converter = _converter(model, tracks)
-    straight, confidence = _undistorted(tracks, seen_from)
-    straight, confidence = converter.keypoints(straight), converter.confidence(confidence)
     _warn_of_image(tracks, seen_from)
+    straight, confidence = _undistorted(tracks, seen_from, converter)
     _warn_of_upside_down(straight, confidence, model.joint_names)
     straight, confidence = _bridged(straight, confidence, max_gap * rate)
-    lifted = _run(model, straight, confidence, seen_from, progress)
+    lifted = _run(model, straight, confidence, seen_from, progress, **_detector(model, tracks))
+    about: dict[str, Any] = {"notes": list(tracks.notes)}
     if target != "root":
-        pose_camera = _placed(lifted, seen_from, "camera")
-        inference.warn_of_misses(pose_camera, straight, confidence, seen_from.intrinsics)
-    if one_euro is not None:
-        lifted = lifted._replace(
-            pose=_smooth(lifted.pose, one_euro, rate), root=_smooth(lifted.root, one_euro, rate)
-        )
+        about |= _misses(lifted, straight, seen_from, tracks)
+    lifted, sizes = _sized(lifted, model.joint_names, height, rate if is_steady else None)
+    about |= {name: _noted(tracks.names, values) for name, values in sizes.items()}
+    if smoother is not None:
+        pose, root = (_smooth(each, smoother, rate) for each in (lifted.pose, lifted.root))
+        lifted = lifted._replace(pose=pose, root=root)
     lifted = lifted._replace(pose=_placed(lifted, seen_from, target))
     if target == "world":
         warn_of_world(lifted.pose, model.joint_names)
@@ -101,9 +115,9 @@ def lift(
         image_size=tracks.image_size or seen_from.image_size,
         about={
             "camera": seen_from.origin,
-            "is_smoothed": one_euro is not None,
+            "is_smoothed": smoother is not None,
             "max_gap": max_gap,
-            "notes": list(tracks.notes),
+            **about,
         },
     )
 
@@ -176,13 +190,21 @@ def _converter(model: inference.Lifter, tracks: tracks_2d.Tracks2D) -> skeletons
         raise errors.ArgumentError("joint_names", "be names of `skeletons`", received) from error
 
 
+def _detector(model: inference.Lifter, tracks: tracks_2d.Tracks2D) -> dict[str, str]:
+    """Returns what tells a model whose joints it lifts, if it asks for that."""
+    known = {skeletons.by_name(name).joints: name for name in getattr(model, "joint_mixes", {})}
+    name = known.get(tracks.joint_names)
+    return {} if name is None else {"detected_as": name}
+
+
 def _undistorted(
-    tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint
+    tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint, converter: skeletons.Converter
 ) -> tuple[np.ndarray, np.ndarray]:
-    if viewpoint.distortion is None:
-        return tracks.keypoints_2d, tracks.confidence
-    lens = viewpoint.intrinsics, viewpoint.distortion
-    return lenses.undistort_detections(tracks.keypoints_2d, tracks.confidence, *lens)
+    """Returns the model's joints, as a straight lens has them."""
+    seen = tracks.keypoints_2d, tracks.confidence
+    if viewpoint.distortion is not None:
+        seen = lenses.undistort_detections(*seen, viewpoint.intrinsics, viewpoint.distortion)
+    return converter.keypoints(seen[0]), converter.confidence(seen[1])
 
 
 def _run(
@@ -191,11 +213,14 @@ def _run(
     confidence: np.ndarray,
     viewpoint: viewpoints.Viewpoint,
     progress: Callable[[list[Any]], Iterable[Any]],
+    **detector: str,
 ) -> _Lifted:
     shape = confidence.shape
     pose, root = np.zeros((*shape, 3)), np.zeros((*shape[:-1], 3))
     uncertainty = np.full(shape, np.nan)
     num_people, num_frames = shape[:2]
+    is_mirrored = getattr(model, "description", {}).get("is_mirrored")
+    options: dict[str, Any] = detector | ({"flip": True} if is_mirrored else {})
     # A model of clips must see each whole.
     length = num_frames if isinstance(model, inference.ClipLifter) else _FRAMES_AT_ONCE
     pieces = [
@@ -207,7 +232,7 @@ def _run(
         with warnings.catch_warnings():
             # Of the whole, below.
             warnings.simplefilter("ignore", errors.InputWarning)
-            lifted = model.lift(keypoints_2d[piece], confidence[piece], viewpoint)
+            lifted = model.lift(keypoints_2d[piece], confidence[piece], viewpoint, **options)
         pose[piece], root[piece] = lifted.root_relative_pose, lifted.root_position
         if lifted.joint_uncertainty is not None:
             uncertainty[piece] = lifted.joint_uncertainty
@@ -216,9 +241,72 @@ def _run(
     return _Lifted(pose, root, uncertainty, np.where(is_lifted[..., np.newaxis], confidence, 0.0))
 
 
-def _smooth(points: np.ndarray, one_euro: smoothing.OneEuro, frame_rate: float) -> np.ndarray:
-    """Smooths `[P, T, ..., 3]` along its second axis."""
-    return np.swapaxes(one_euro.smooth(np.swapaxes(points, 0, 1), frame_rate), 0, 1)
+def _misses(
+    lifted: _Lifted,
+    keypoints_2d: np.ndarray,
+    viewpoint: viewpoints.Viewpoint,
+    tracks: tracks_2d.Tracks2D,
+) -> dict[str, Any]:
+    """Returns what is noted of how far poses lie off their joints, and warns of it."""
+    pose_camera = _placed(lifted, viewpoint, "camera")
+    view = (keypoints_2d, lifted.confidence, viewpoint.intrinsics)
+    missed = inference.reprojection_errors(pose_camera, *view)
+    return {
+        "reprojection_error": _noted(tracks.names, _quantiles(missed, 0.5)[:, 0]),
+        "notes": [*tracks.notes, *inference.warn_of_misses(missed, stacklevel=4)],
+    }
+
+
+def _sized(
+    lifted: _Lifted, joint_names: tuple[str, ...], height: Any, steady_rate: float | None
+) -> tuple[_Lifted, dict[str, np.ndarray]]:
+    """Gives people their size and, at a frame rate, one for all frames, and steady distances.
+
+    Returns:
+        Them, and by the names of `about` the size, meters, and its spread before, `[P]`.
+    """
+    each = skeletons.stature(lifted.pose, joint_names)
+    low, own, high = _quantiles(each, *_SPREAD).T
+    stature = own if height is None else inference.check_height(height, own.shape)
+    before = np.maximum(own[:, np.newaxis] if steady_rate is None else each, _LEAST_SIZE)
+    scale = (stature[:, np.newaxis] / before)[..., np.newaxis]
+    root = lifted.root * scale
+    scaled = lifted._replace(
+        pose=lifted.pose * scale[..., np.newaxis],
+        root=root if steady_rate is None else _steadied(root, steady_rate),
+        uncertainty=lifted.uncertainty * scale,
+    )
+    spread = (high - low) / (2 * np.maximum(own, _LEAST_SIZE))
+    return scaled, {"stature": stature, "stature_spread": spread}
+
+
+def _steadied(root: np.ndarray, frame_rate: float) -> np.ndarray:
+    """Takes the jitter out of distances, and leaves roots `[P, T, 3]` where the image has them."""
+    depth = root[..., 2:]
+    # By logarithms: a distance is as wrong as it is large.
+    known = np.log(np.where(depth > cameras.MIN_DEPTH, depth, np.nan))
+    steady = np.exp(_smooth(known, smoothing.Butterworth(cutoff=_DISTANCE_CUTOFF), frame_rate))
+    return np.where(np.isfinite(steady), root * (steady / depth), root)
+
+
+def _quantiles(values: np.ndarray, *shares: float) -> np.ndarray:
+    """Returns quantiles `[P, Q]` of what is known of `[P, T]`; NaN of whom nothing is."""
+    known = (row[np.isfinite(row)] for row in values)
+    nothing = np.full(len(shares), np.nan)
+    return np.array([np.quantile(row, shares) if len(row) else nothing for row in known])
+
+
+def _noted(names: Sequence[str], values: np.ndarray) -> dict[str, float | None]:
+    """Returns numbers by name, rounded, as JSON has them."""
+    return {
+        name: round(float(value), _DIGITS) if np.isfinite(value) else None
+        for name, value in zip(names, values, strict=True)
+    }
+
+
+def _smooth(points: np.ndarray, smoother: smoothing.Smoother, frame_rate: float) -> np.ndarray:
+    """Smooths `[P, T, ..., D]` along its second axis."""
+    return np.swapaxes(smoother.smooth(np.swapaxes(points, 0, 1), frame_rate), 0, 1)
 
 
 def _placed(lifted: _Lifted, viewpoint: viewpoints.Viewpoint, space: str) -> np.ndarray:

@@ -2,15 +2,123 @@
 
 import dataclasses
 import math
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import numpy as np
+
+
+class Smoother(Protocol):
+    """Takes the jitter out of points that move."""
+
+    def smooth(self, points: np.ndarray, frame_rate: float) -> np.ndarray:
+        """Smooths points `[T, ..., D]`, NaN where absent, of so many frames per second."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Butterworth:
+    """The Butterworth filter, of second order, forwards and backwards: fourth order, no delay.
+
+    It looks at later frames, so it is for files; a `OneEuro` is for streams.
+
+    Args:
+        cutoff: Hertz, above which motion is taken for jitter; at it, half of it stays. Where the
+            frame rate is less than five times as large, it is a fifth of that.
+
+    Raises:
+        ValueError: If the cutoff is not above 0.
+
+    References:
+        Butterworth, On the Theory of Filter Amplifiers, 1930; Winter, Biomechanics and Motor
+        Control of Human Movement, section 3.4, for both directions.
+    """
+
+    cutoff: float = 4.0
+
+    def __post_init__(self) -> None:
+        _check_hertz("cutoff", self.cutoff)
+
+    def smooth(self, points: np.ndarray, frame_rate: float) -> np.ndarray:
+        """Smooths points, each on its own, each stretch of frames in which it is there.
+
+        Args:
+            points: `[T, ..., D]`, in any unit; NaN where a point is absent.
+            frame_rate: Frames per second.
+
+        Returns:
+            `[T, ..., D]`.
+
+        Raises:
+            ValueError: If the frame rate is not above 0.
+        """
+        _check_rate(frame_rate)
+        given = np.asarray(points, np.float64)
+        tracks = given.reshape(len(given), math.prod(given.shape[1:-1]), given.shape[-1])
+        smoothed = tracks.copy()
+        period = frame_rate / min(self.cutoff, frame_rate * _MOST_CUTOFF)
+        # Points that are there in the same frames go together.
+        is_there, which = np.unique(np.isfinite(tracks).all(-1), axis=1, return_inverse=True)
+        for number, there in enumerate(is_there.T):
+            mine = which.reshape(-1) == number
+            for run in _runs(there):
+                smoothed[run, mine] = _both_ways(tracks[run, mine], period)
+        return smoothed.reshape(given.shape)
+
+
+# Of the frame rate.
+_MOST_CUTOFF = 0.2
+# Periods of the cutoff by which a stretch goes on, mirrored at its ends, so that it starts settled.
+_SETTLING = 2.0
+
+
+def _runs(is_there: np.ndarray) -> Iterator[slice]:
+    """Finds the stretches of frames `[T]` that are there."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_there, [False]]).astype(int)))
+    yield from map(slice, edges[::2], edges[1::2])
+
+
+def _both_ways(points: np.ndarray, period: float) -> np.ndarray:
+    """Filters `[T, ...]` forwards and backwards; the period of the cutoff is in frames."""
+    length = min(len(points) - 1, math.ceil(_SETTLING * period))
+    before = 2 * points[0] - points[length:0:-1]
+    after = 2 * points[-1] - points[-2 : -length - 2 : -1]
+    padded = np.concatenate([before, points, after])
+    there = _low_pass(_low_pass(padded, period)[::-1], period)[::-1]
+    return there[length : length + len(points)]
+
+
+def _low_pass(points: np.ndarray, period: float) -> np.ndarray:
+    """Filters `[T, ...]` forwards, as if the first point had been there all along."""
+    # The bilinear transform of 1 / (s² + √2 s + 1).
+    warped = math.tan(math.pi / period)
+    scale = 1.0 + math.sqrt(2.0) * warped + warped**2
+    gain = warped**2 / scale
+    first, second = 2 * (warped**2 - 1) / scale, (scale - 2 * math.sqrt(2.0) * warped) / scale
+    late, later = (1 - gain) * points[0], (gain - second) * points[0]
+    smoothed = np.empty_like(points)
+    for frame, point in enumerate(points):
+        smoothed[frame] = gain * point + late
+        late = 2 * gain * point - first * smoothed[frame] + later
+        later = gain * point - second * smoothed[frame]
+    return smoothed
+
+
+def _check_hertz(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise ValueError(f"`{name}` must be above 0 hertz. Received: {value}.")
+
+
+def _check_rate(frame_rate: float) -> None:
+    if not 0 < frame_rate < math.inf:
+        raise ValueError(f"`frame_rate` must be above 0. Received: {frame_rate}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OneEuro:
     """The One-Euro filter: a low-pass filter whose cutoff grows with the speed.
 
-    It looks at no later frame, so what it gives comes late by a little, less where it is fast.
+    It looks at no later frame, so it is for streams, and what it gives comes late by a little, less
+    where it is fast. Files have a `Butterworth`.
 
     Args:
         min_cutoff: Hertz, of what stands still; less is steadier and later.
@@ -32,9 +140,7 @@ class OneEuro:
 
     def __post_init__(self) -> None:
         for name in ("min_cutoff", "speed_cutoff"):
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise ValueError(f"`{name}` must be above 0 hertz. Received: {value}.")
+            _check_hertz(name, getattr(self, name))
         if not 0 <= self.speed_coefficient < math.inf:
             rule = "be at least 0"
             raise ValueError(
@@ -58,21 +164,28 @@ class OneEuro:
         Raises:
             ValueError: If the frame rate is not above 0.
         """
-        if not 0 < frame_rate < math.inf:
-            raise ValueError(f"`frame_rate` must be above 0. Received: {frame_rate}.")
-        smoothed = np.array(points, np.float64)
-        speed = np.zeros(smoothed.shape[1:])
-        for frame in range(1, len(smoothed)):
-            raw, before = smoothed[frame], smoothed[frame - 1]
+        push = self.stream(frame_rate)
+        return np.array([push(frame) for frame in points]).reshape(np.shape(points))
+
+    def stream(self, frame_rate: float) -> Callable[[np.ndarray], np.ndarray]:
+        """Returns what smooths points `[..., D]` frame by frame as they come, as `smooth` does."""
+        _check_rate(frame_rate)
+        before, speed = np.array(np.nan), np.array(0.0)
+
+        def push(points: np.ndarray) -> np.ndarray:
+            nonlocal before, speed
+            raw = np.asarray(points, np.float64)
             # From the smoothed point to the raw one, as in the paper's listing.
             velocity = np.nan_to_num((raw - before) * frame_rate)
-            speed += _weight(self.speed_cutoff, frame_rate) * (velocity - speed)
+            speed = speed + _weight(self.speed_cutoff, frame_rate) * (velocity - speed)
             is_new = np.isnan(before)
-            speed[is_new] = 0.0
+            speed = np.where(is_new, 0.0, speed)
             pace = np.linalg.norm(speed, axis=-1, keepdims=True)
             weight = _weight(self.min_cutoff + self.speed_coefficient * pace, frame_rate)
-            smoothed[frame] = np.where(is_new, raw, before + weight * (raw - before))
-        return smoothed
+            before = np.where(is_new, raw, before + weight * (raw - before))
+            return before
+
+        return push
 
 
 def _weight(cutoff: np.ndarray | float, frame_rate: float) -> np.ndarray | float:

@@ -12,7 +12,6 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from keras_mvlift import errors
 from keras_mvlift.datasets.rigs import clocks
@@ -22,6 +21,8 @@ if importlib.util.find_spec("av") is None:
     raise ValueError(
         "Videos must be read by PyAV: pip install 'keras-mvlift[video]'. Received: no module av."
     )
+
+from PIL import Image
 
 ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm")
 """Of files that are taken for videos."""

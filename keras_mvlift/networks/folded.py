@@ -1,6 +1,7 @@
 """Networks whose batch norms are folded into the layers before them."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -40,6 +41,19 @@ def save(model: keras.Model, path: str | os.PathLike[str]) -> None:
     np.savez(path, **fold(model))
 
 
+def save_layers(weights: Sequence[tf.Variable | np.ndarray], path: str | os.PathLike[str]) -> None:
+    """Writes dense layers to an `.npz` file: `kernel_<n>` `[C, C']` and `bias_<n>` `[C']` of each.
+
+    Args:
+        weights: Kernels and biases by turns.
+        path: The file; what is there is replaced.
+    """
+    names = [
+        f"{part}_{number}" for number in range(len(weights) // 2) for part in ("kernel", "bias")
+    ]
+    np.savez(path, **dict(zip(names, map(np.asarray, weights), strict=True)))
+
+
 # A trained residual network as dense layers alone, its batch norms folded into those before.
 
 
@@ -65,7 +79,7 @@ class FoldedResidual(tf.Module):
 
     def __init__(self, model: keras.Model, dtype: tf.DType = tf.float32):
         super().__init__()
-        arrays = _fold(model)
+        arrays = fold_layers(model)
         self.layers_per_block = layers_per_block(model)
         self.weights = [tf.Variable(tf.cast(array, dtype), trainable=False) for array in arrays]
 
@@ -85,6 +99,24 @@ class FoldedResidual(tf.Module):
         return _dense(x, *last)
 
 
+def unfold(model: keras.Model, weights: Sequence[np.ndarray]) -> None:
+    """Sets a residual network to say what its folded form says, and be trainable again.
+
+    Its batch norms change nothing from then on, as long as they are not trained.
+
+    Args:
+        model: What `residual.residual` built.
+        weights: Those of its `FoldedResidual`.
+    """
+    remaining = iter(weights)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dense):
+            layer.set_weights([next(remaining), next(remaining)])
+        if isinstance(layer, keras.layers.BatchNormalization):
+            one, zero = np.ones(layer.gamma.shape), np.zeros(layer.gamma.shape)
+            layer.set_weights([one, zero, zero, one - layer.epsilon])
+
+
 def layers_per_block(model: keras.Model) -> int:
     """Returns the dense layers of a residual block of what `residual.residual` built."""
     num_layers, num_blocks = (
@@ -99,7 +131,8 @@ def _dense(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     return tf.nn.bias_add(tf.matmul(x, kernel), bias)
 
 
-def _fold(model: keras.Model) -> list[np.ndarray]:
+def fold_layers(model: keras.Model) -> list[np.ndarray]:
+    """Returns kernels and biases by turns of dense layers, the batch norms behind them included."""
     arrays: list[np.ndarray] = []
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dense):

@@ -52,6 +52,8 @@ class _Remote:
         camera: Any = None,
         flip: bool = False,
         skeleton: str | None = None,
+        height: Any = None,
+        detected_as: str | None = None,
     ) -> inference.LiftedPose:
         """Lifts 2D joints to 3D poses, as `inference.Lifter.lift` does.
 
@@ -64,7 +66,11 @@ class _Remote:
                 "`camera` must be given, or the model's description, for a server does not tell "
                 "the cameras of training. Received: neither."
             )
-        return super().lift(keypoints_2d, confidence, camera, flip, skeleton)  # type: ignore[misc]
+        options = (flip, skeleton, height, detected_as)
+        return super().lift(keypoints_2d, confidence, camera, *options)  # type: ignore[misc]
+
+    def _read_networks(self) -> None:
+        """Returns none, whatever lies in a folder of the served model's name."""
 
     def _open(self) -> _RemoteModel:
         return _RemoteModel({name: self._caller(name) for name in self._signatures})

@@ -323,21 +323,21 @@ def fed(
         seed: Of the virtual cameras, as many as real ones.
     """
     rng = np.random.default_rng(seed)
-    for some, (points, trust) in zip(instants, _triangulated(instants), strict=True):
+    for some, (points, trust) in zip(instants, triangulated(instants), strict=True):
         num_views = len(some.camera_names)
         known = np.where(trust[..., np.newaxis] > 0, points, np.nan)
         all_views = sequences.to_view(
             preparation.add_virtual_views(some, num_views, 0.0, rng, points=known)
         )
         mirrored = tf.nest.map_structure(np.asarray, augmentation.mirrored(all_views))
-        plain = features(_flat(all_views))
+        plain = features(flat(all_views))
         sides = (
-            _fitted(all_views, points, trust, *plain),
-            _fitted(
+            fitted_views(all_views, points, trust, *plain),
+            fitted_views(
                 mirrored,
                 np.asarray(augmentation.mirrored_pose(points)),
                 trust[:, _MIRROR],
-                *features(_flat(mirrored)),
+                *features(flat(mirrored)),
             ),
         )
         fitted = Fitted(*(np.concatenate(fields) for fields in zip(*sides, strict=True)))
@@ -349,10 +349,17 @@ def fed(
         yield Part(sequences.to_view(some), hidden, rotation, fitted, gram)
 
 
-def _triangulated(
+def triangulated(
     instants: Sequence[sequences.Instants],
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Returns of each part points `[T, J, 3]`, meters, world frame, and trust `[T, J]`."""
+    """Triangulates parts of a recording.
+
+    Args:
+        instants: Of real cameras.
+
+    Returns:
+        Of each part points `[T, J, 3]`, meters, world frame, and trust `[T, J]`, as of `Fitted`.
+    """
     num_views = max(len(some.camera_names) for some in instants)
     seen = [sequences.to_view(some, num_views) for some in instants]
     together = tf.nest.map_structure(lambda *fields: np.concatenate(fields), *seen)
@@ -378,24 +385,33 @@ def _agreement(seen: views.View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return agreed.points, agreed.is_known, np.concatenate(parts)
 
 
-def _fitted(
+def fitted_views(
     seen: views.View,
     points: np.ndarray,
     trust: np.ndarray,
     hidden: np.ndarray,
     rotation: np.ndarray,
 ) -> Fitted:
+    """Returns what views, real or virtual, are to be lifted to.
+
+    Args:
+        seen: Fields `[T, V, ...]`.
+        points: `[T, J, 3]`, meters, world frame.
+        trust: `[T, J]`, of the points.
+        hidden: `[T V, C]`, what is given of these views.
+        rotation: `[T V, 3, 3]`, from the axes of the answer to the camera's, as of `Features`.
+    """
     from_root = points - points[:, [skeletons.ROOT]]
     in_camera = from_root[:, np.newaxis] @ seen.camera.rotation.swapaxes(-1, -2)
     target = in_camera.reshape(-1, _NUM_JOINTS, 3) @ rotation.swapaxes(-1, -2)
     each = np.repeat(trust, seen.confidence.shape[1], axis=0)
-    num_shown = np.count_nonzero(_flat(seen).confidence, axis=1)
+    num_shown = np.count_nonzero(flat(seen).confidence, axis=1)
     is_used = each.any(axis=1) & (num_shown >= MIN_JOINTS)
     return Fitted(hidden[is_used], target[is_used], each[is_used])
 
 
-def _flat(seen: views.View) -> views.View:
-    """Returns all views of all instants, fields `[T V, ...]`."""
+def flat(seen: views.View) -> views.View:
+    """Returns all views of all instants, NumPy arrays, fields `[T V, ...]`."""
     return tf.nest.map_structure(
         lambda field: np.asarray(field).reshape(-1, *np.shape(field)[2:]), seen
     )

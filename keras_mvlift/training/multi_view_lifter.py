@@ -75,7 +75,6 @@ class Recipe:
     Attributes:
         root_head: Makes the root network's last layer from the rig's distance in meters.
         join: Makes global poses of what the networks say, as `predicted_root` does.
-        needs_pretraining: Whether it converges only from a pre-trained start.
         first_objective: What the first stage minimizes on view pairs: eq. (6), as in the paper;
             where the root is solved for, poses without extent agree by eq. (6), and it is eq. (7).
         has_free_root: Whether the root joint of a pose may lie off the predicted root, as in the
@@ -86,7 +85,6 @@ class Recipe:
 
     root_head: Callable[[float], keras.layers.Layer]
     join: Callable[[objectives.Lifted, views.View, views.View], Joined]
-    needs_pretraining: bool
     first_objective: objectives.PairObjective
     has_free_root: bool
 
@@ -95,21 +93,18 @@ RECIPES = {
     "paper": Recipe(
         root_head=lambda rig_distance: residual.LinearRoot(),
         join=predicted_root,
-        needs_pretraining=True,
         first_objective=objectives.Consistency(),
         has_free_root=True,
     ),
     "ray_root": Recipe(
         root_head=residual.RayRoot,
         join=predicted_root,
-        needs_pretraining=False,
         first_objective=objectives.Consistency(),
         has_free_root=True,
     ),
     "solved_root": Recipe(
         root_head=residual.RayRoot,
         join=solved_root,
-        needs_pretraining=False,
         first_objective=objectives.TransformReprojection(),
         has_free_root=False,
     ),
@@ -191,6 +186,18 @@ class MultiViewLifter(keras.Model):
             root_position += root_joint
         # Geometry knows the real camera alone.
         return objectives.Lifted(seen.back(pose - root_joint), seen.back(root_position)[:, 0])
+
+    def lift(self, view: views.View) -> objectives.Lifted:
+        """Lifts single views as a trained model does, and places poses by the rays that are seen.
+
+        The root is solved for in closed form; the root network's stays where the rays do not tell
+        it, as `triangulation.root_in_view` has it.
+        """
+        lifted = self(view, training=False)
+        root_position = triangulation.root_in_view(
+            lifted.root_relative_pose, view.rays, view.confidence, lifted.root_position
+        )
+        return lifted._replace(root_position=root_position)
 
     def look(self, view: views.View, training: bool) -> residual.Seen:
         """Returns what the networks see of views; a class may show less of them in training."""

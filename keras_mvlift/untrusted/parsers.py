@@ -5,11 +5,13 @@ path; what it returns, or yields, goes back as plain values and arrays. This pro
 environment, must not write, and may be killed by what it reads.
 """
 
+import importlib
+import importlib.util
 import inspect
 import json
 import math
 import os
-import resource
+import pathlib
 import signal
 import struct
 import sys
@@ -20,7 +22,12 @@ import numpy as np
 from keras_mvlift import errors
 from keras_mvlift.untrusted import arrays, documents, files
 
-_PAGE_BYTES = resource.getpagesize()
+# Windows has none, and limits neither time nor memory.
+resource: Any = (
+    importlib.import_module("resource") if importlib.util.find_spec("resource") else None
+)
+# Where Linux tells, in pages, what memory this process has.
+_MEMORY = pathlib.Path("/proc/self/statm")
 _BUFFER_BYTES = 2**20
 # What an item, and what an array takes beside its numbers.
 _ITEM_BYTES, _ARRAY_BYTES = 64, 512
@@ -35,8 +42,9 @@ def main() -> None:
     # What a library prints is no answer.
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
-        resource.setrlimit(name, (0, 0))
+    if resource is not None:
+        for name in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
+            resource.setrlimit(name, (0, 0))
     for line in sys.stdin:
         _answer(json.loads(line), answers)
 
@@ -51,7 +59,7 @@ def _answer(request: dict[str, Any], answers: BinaryIO) -> None:
         for value in found if inspect.isgenerator(found) else [found]:
             message = _Message(limits.content_bytes)
             tree = message.tree(value, 0)
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            _rest()
             _send(answers, {"value": tree}, message.arrays)
             del value, tree, message
             _begin(limits)
@@ -60,24 +68,29 @@ def _answer(request: dict[str, Any], answers: BinaryIO) -> None:
         answer = {"missing": error.name}
     except Exception as error:
         answer = {"error": _words(request, limits, error)}
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    _rest()
     _send(answers, answer, [])
 
 
 def _begin(limits: files.Limits) -> None:
-    """Sets what may be taken from now on, to the next answer."""
-    with open("/proc/self/statm", "rb") as file:
-        taken = int(file.read().split()[0]) * _PAGE_BYTES
+    """Sets what may be taken from now on, to the next answer, as far as the system can."""
+    if resource is None:
+        return
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    used = math.ceil(usage.ru_utime + usage.ru_stime)
-    for name, soft in (
-        (resource.RLIMIT_AS, taken + limits.memory_bytes),
-        (resource.RLIMIT_CPU, used + limits.seconds),
-    ):
+    most = {resource.RLIMIT_CPU: math.ceil(usage.ru_utime + usage.ru_stime) + limits.seconds}
+    if _MEMORY.exists():
+        taken = int(_MEMORY.read_bytes().split()[0]) * resource.getpagesize()
+        most[resource.RLIMIT_AS] = taken + limits.memory_bytes
+    for name, soft in most.items():
         hard = resource.getrlimit(name)[1]
         resource.setrlimit(name, (soft if hard < 0 else min(soft, hard), hard))
     # Ends the process wherever it waits.
     signal.setitimer(signal.ITIMER_REAL, limits.waiting_seconds)
+
+
+def _rest() -> None:
+    if resource is not None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _words(request: dict[str, Any], limits: files.Limits, error: Exception) -> list[str]:

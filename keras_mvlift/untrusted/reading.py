@@ -7,7 +7,7 @@ process that dies takes nothing along, and the error names the file.
 
 import atexit
 import contextlib
-import fcntl
+import importlib
 import json
 import os
 import pathlib
@@ -33,6 +33,8 @@ _START = (
 )
 # Threads would take address space of their own.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+# Without it nothing starts on Windows.
+_ENVIRONMENT |= {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
 _PIPE_BYTES = 2**20
 # Processes that wait for the next file.
 _MAX_IDLE = 2
@@ -60,7 +62,9 @@ class _Process:
             start_new_session=True,
         )
         self._requests, self._answers = cast(Any, (self._popen.stdin, self._popen.stdout))
-        with contextlib.suppress(OSError):
+        # Only Linux has wider pipes.
+        with contextlib.suppress(ImportError, AttributeError, OSError):
+            fcntl = importlib.import_module("fcntl")
             fcntl.fcntl(self._answers.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def is_alive(self) -> bool:
@@ -122,11 +126,11 @@ class _Process:
 
 
 def _how_it_ended(status: int, limits: files.Limits) -> str:
-    if status == -signal.SIGXCPU:
-        return f"what takes more than {limits.seconds} s of computing"
-    if status == -signal.SIGALRM:
-        return f"what takes more than {limits.waiting_seconds} s"
     how = signal.Signals(-status).name if status < 0 else f"status {status}"
+    if how == "SIGXCPU":
+        return f"what takes more than {limits.seconds} s of computing"
+    if how == "SIGALRM":
+        return f"what takes more than {limits.waiting_seconds} s"
     return f"what ends the process that reads it ({how})"
 
 
@@ -184,7 +188,8 @@ class _Pool:
 
 _POOL = _Pool()
 atexit.register(_POOL.end)
-os.register_at_fork(after_in_child=_POOL.forget)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_POOL.forget)
 
 
 def _answers(

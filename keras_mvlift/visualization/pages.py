@@ -1,14 +1,14 @@
 """HTML pages that need nothing else: templates, data in them, and the viewer of poses."""
 
 import base64
+import html
 import json
 import os
 import pathlib
+import string
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jinja2
-import markupsafe
 import numpy as np
 
 from keras_mvlift import errors
@@ -19,8 +19,19 @@ TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
+class Markup(str):
+    """Text that a page holds as it is; all other is escaped."""
+
+    def __html__(self) -> str:
+        """Returns it, to whatever asks as Jinja does."""
+        return self
+
+
 def fill(template: str, **values: Any) -> str:
     """Renders a template of ours; texts are escaped, and a name without a value is an error."""
+    # Which reports need; the viewer of poses, with its few names, does without.
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -31,12 +42,12 @@ def fill(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
-def page_part(name: str) -> markupsafe.Markup:
+def page_part(name: str) -> Markup:
     """Reads a style sheet or script of ours, to be put into a page as it is."""
-    return markupsafe.Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
-def page_data(value: Any) -> markupsafe.Markup:
+def page_data(value: Any) -> Markup:
     """Writes JSON values for a `<script type="application/json">`, which no text in them can end.
 
     Raises:
@@ -45,7 +56,7 @@ def page_data(value: Any) -> markupsafe.Markup:
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for letter, escaped in _ESCAPES.items():
         text = text.replace(letter, escaped)
-    return markupsafe.Markup(text)
+    return Markup(text)
 
 
 def save(path: str | os.PathLike[str], page: str) -> None:
@@ -94,13 +105,13 @@ def render_viewer(
         ValueError: If an image is no such address, or its frame is not in the clip.
     """
     _check_images(images or {}, clip.num_frames)
-    return fill(
-        _VIEWER_TEMPLATE,
-        title=title,
-        facts=_facts(clip),
-        about={key: _fact_text(value) for key, value in clip.about.items()},
+    scripts = (page_part(f"{_VIEWER_FOLDER}/{name}.js") for name in _SCRIPTS)
+    return string.Template(page_part(_VIEWER_TEMPLATE)).substitute(
+        title=html.escape(title),
+        facts=html.escape(_facts(clip)),
+        about=_about(clip),
         style=page_part(f"{_VIEWER_FOLDER}/page.css"),
-        scripts=[page_part(f"{_VIEWER_FOLDER}/{name}.js") for name in _SCRIPTS],
+        scripts="\n".join(f"<script>\n{script}\n</script>" for script in scripts),
         clip=page_data(_data(clip, images or {})),
     )
 
@@ -128,6 +139,15 @@ def _facts(clip: pose_clip.PoseClip) -> str:
     count = "1 frame" if clip.num_frames == 1 else f"{clip.num_frames:,} frames"
     seconds = clip.num_frames / clip.frame_rate
     return f"{count} at {clip.frame_rate:g} per second ({seconds:.1f} s), {_SPACES[clip.space]}"
+
+
+def _about(clip: pose_clip.PoseClip) -> str:
+    facts = (
+        f"<dt>{html.escape(key)}</dt><dd>{html.escape(_fact_text(value))}</dd>"
+        for key, value in clip.about.items()
+    )
+    listed = f"<dl>\n{chr(10).join(facts)}\n</dl>"
+    return f"<details>\n<summary>About</summary>\n{listed}\n</details>" if clip.about else ""
 
 
 def _fact_text(value: Any) -> str:

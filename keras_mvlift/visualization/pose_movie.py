@@ -1,7 +1,6 @@
 """Writes poses over time as a film: what was lifted beside the skeletons, as .mp4 or .gif."""
 
 import fractions
-import functools
 import itertools
 import os
 import pathlib
@@ -17,7 +16,6 @@ from matplotlib import image as mpl_image
 from matplotlib import patches as mpl_patches
 from matplotlib.backends import backend_agg
 from PIL import Image
-from rich import console, progress
 
 from keras_mvlift import errors
 from keras_mvlift.lifting import pose_clip, pose_comparison
@@ -41,7 +39,7 @@ def write(
     path: str | os.PathLike[str],
     size: tuple[int, int] = (960, 540),
     title: str = "",
-    verbose: bool = False,
+    progress: Callable[[range], Iterable[int]] = iter,
     images: Images | None = None,
 ) -> None:
     """Films a clip.
@@ -52,7 +50,7 @@ def write(
             `MAX_GIF_RATE`; what is there is replaced, and nothing is left if writing fails.
         size: Width and height in pixels; even for .mp4.
         title: A line above the pictures.
-        verbose: Whether a progress bar is shown.
+        progress: Is given the frames to draw and gives them on, such as `tqdm.tqdm`.
         images: What lies below the 2D input; asked for frames in rising order.
 
     Raises:
@@ -65,25 +63,12 @@ def write(
     errors.require(ending in _WRITERS, "path", f"end in {' or '.join(_WRITERS)}", target.name)
     is_even = min(size) >= SMALLEST_SIDE and not any(side % 2 for side in size)
     errors.require(is_even, "size", f"be even numbers of at least {SMALLEST_SIDE}", size)
+
+    def draw(frames: range) -> Iterator[np.ndarray]:
+        return draw_frames(clip, progress(frames), size, title, images)
+
     with pose_clip.replacing(target) as partial:
-        draw = functools.partial(_pictures, clip, size, title, verbose, images)
         _WRITERS[ending](clip, partial, size, draw)
-
-
-def _pictures(
-    clip: pose_clip.PoseClip,
-    size: tuple[int, int],
-    title: str,
-    verbose: bool,
-    images: Images | None,
-    frames: range,
-) -> Iterator[np.ndarray]:
-    drawn = draw_frames(clip, frames, size, title, images)
-    # Results go to the standard output.
-    shown_on = console.Console(stderr=True)
-    return iter(
-        progress.track(drawn, "Filming", total=len(frames), disable=not verbose, console=shown_on)
-    )
 
 
 def _write_mp4(

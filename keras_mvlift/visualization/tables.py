@@ -37,6 +37,7 @@ _SLICES = {"per_action": "action", "per_camera": "camera"}
 # A rule below the headings, blanks elsewhere, and nothing that a plain terminal cannot show.
 _BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
+
 _NOTE = """
 Triangulation sees every camera, the model one. Without the model one could
 answer with the pose of the nearest training view, or with a constant pose."""

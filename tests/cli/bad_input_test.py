@@ -39,7 +39,7 @@ ARRAYS = {
     "image size": ({"image_size": [1, 2, 3]}, "`image_size` must be width and height"),
 }
 FILES = {
-    "missing": ("gone.npz", None, "`file` must be a file that exists"),
+    "missing": ("gone.npz", None, "`input` must be a file or folder"),
     "empty": ("a.npz", b"", "`file` must be an .npz archive"),
     "cut": ("a.npz", b"PK\x03\x04\x14", "`file` must be an .npz archive"),
     "garbage": ("a.c3d", b"\x00\xff\x13", "`file` must be a C3D file"),
@@ -141,7 +141,7 @@ def test_a_damaged_model_is_neither_lifted_with_nor_exported(tmp_path, capsys):
     output = tmp_path / "a.tflite"
     says = "model.json: `file` must be a JSON object. Received: list."
     refused(capsys, "export", tmp_path, "--format", "tflite", "--output", output, says=says)
-    refused(capsys, "lift", "a.npz", "--model", tmp_path, "--output", tmp_path, says="`output`")
+    refused(capsys, "lift", tmp_path, "--model", tmp_path, "--output", tmp_path, says="`output`")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"hello {"])
@@ -154,7 +154,8 @@ def test_a_bad_config_is_not_rolled_out(content, tmp_path, capsys):
 
 def test_the_installed_command_gives_no_traceback(tmp_path):
     program = pathlib.Path(sys.executable).with_name("keras-mvlift")
-    arguments = [program, "lift", tmp_path / "gone.npz", "--model", tmp_path, "--output", "a.json"]
+    seen(tmp_path)
+    arguments = [program, "lift", "seen.npz", "--model", tmp_path, "--output", "a.json"]
     done = subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert f"{tmp_path}: must be a SavedModel" in done.stderr

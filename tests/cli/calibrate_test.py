@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -33,12 +34,17 @@ def test_refining_writes_a_calibration_and_says_what_it_changed(demo, tmp_path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["refined.toml", "report.json"]
 
 
-def test_a_distance_sets_the_scale(demo, tmp_path, capsys):
+def test_a_distance_sets_the_scale_and_a_terminal_shows_how_far_it_is(
+    demo, tmp_path, capsys, monkeypatch
+):
     output = tmp_path / "estimated.toml"
     arguments = ["calibrate", demo, "--distance", "cam1", "cam2", "2.5", "--output", str(output)]
     assert main.main(arguments) == 0
     center = calibration_files.read_toml(output).camera.center
     np.testing.assert_allclose(np.linalg.norm(center[0] - center[1]), 2.5, rtol=1e-6)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main.main([*arguments, "--force"]) == 0
     assert "pairs of cameras" in capsys.readouterr().err
 
 

@@ -51,7 +51,7 @@ def test_weights_are_kept_as_the_format_says(model, tmp_path):
 
 def test_another_ending_is_refused(tmp_path, capsys):
     path = tmp_path / "lifter.onnx"
-    assert run("nothing", "--format", "tflite", "--output", path) == 1
+    assert run("studio", "--format", "tflite", "--output", path) == 1
     rule = "`output` must end in .tflite. Received: lifter.onnx.\n"
     assert capsys.readouterr().err == f"keras-mvlift export: {rule}"
 

@@ -1,4 +1,3 @@
-import argparse
 import subprocess
 import sys
 import warnings
@@ -7,15 +6,13 @@ import numpy as np
 import pytest
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.cli import lift_input, lift_options
+from keras_mvlift.cli import lift_input, main
 from keras_mvlift.lifting import viewpoints
 from tests.lifting import made_films
 
 
 def options(*arguments):
-    parser = argparse.ArgumentParser()
-    lift_options.add_arguments(parser)
-    return parser.parse_args([*map(str, arguments), "--output", "poses.csv"])
+    return main.parse(["lift", *map(str, arguments), "--output", "poses.csv"])
 
 
 @pytest.fixture

@@ -1,15 +1,12 @@
-import argparse
 import pathlib
 
 import pytest
 
-from keras_mvlift.cli import lift_options
+from keras_mvlift.cli import lift_options, main
 
 
 def parse(*arguments):
-    parser = argparse.ArgumentParser()
-    lift_options.add_arguments(parser)
-    return parser.parse_args([*map(str, arguments)])
+    return main.parse(["lift", *map(str, arguments)])
 
 
 def test_pictures_are_endings_too():

@@ -1,4 +1,3 @@
-import argparse
 import dataclasses
 import json
 import re
@@ -7,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from keras_mvlift.cli import lift_options, lift_output
+from keras_mvlift.cli import lift_output, main
 from keras_mvlift.lifting import mocap_files, pose_clip
 from keras_mvlift.lifting import video as videos
 from tests.lifting import made_films
@@ -15,9 +14,7 @@ from tests.visualization import pose_clips
 
 
 def options(output, *arguments):
-    parser = argparse.ArgumentParser()
-    lift_options.add_arguments(parser)
-    return parser.parse_args(["walk.mov", "--output", str(output), *map(str, arguments)])
+    return main.parse(["lift", "walk.mov", "--output", str(output), *map(str, arguments)])
 
 
 @pytest.fixture
@@ -93,6 +90,7 @@ def test_a_clip_of_nobody_says_so():
     [
         (["--detections", "seen.csv"], "`detections` must end in .npz. Received: seen.csv"),
         (["--detections", "poses.npz"], "`detections` must be another file than the output"),
+        (["--frame-rate", "0"], "`frame_rate` must be a number above 0. Received: 0.0"),
         (["--images", "-1"], "`images` must be at least 0. Received: -1"),
         (["--reference", "gone.trc"], "gone.trc must be a file of known poses"),
         (["--output", "gone/poses.npz"], "gone must be a folder to write poses.npz to"),
@@ -103,6 +101,7 @@ def test_what_could_not_be_written_in_the_end_is_refused_at_once(
     tmp_path, monkeypatch, arguments, rule
 ):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "walk.mov").write_bytes(b"film")
     with pytest.raises((ValueError, OSError), match=rule):
         lift_output.check(options("poses.npz", *arguments))
 

@@ -1,9 +1,10 @@
 import json
-import warnings
+import re
 
 import numpy as np
 import pytest
 
+from keras_mvlift import skeletons
 from keras_mvlift.cli import lift, main
 from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.lifting import pose_clip
@@ -78,8 +79,12 @@ def test_every_ending_is_written(model, seen, tmp_path, ending, capsys):
     intrinsics = ["--intrinsics", 1100, 1120, 510, 490, "--distortion", -0.1, 0.05]
     assert run(seen, "--model", model, "--output", output, *intrinsics) == 0
     assert output.stat().st_size > 1000
-    told = f"{output}: 1 person, 6 frames, 6 poses, camera coordinates\n"
-    assert capsys.readouterr().out == told
+    told = f"{output}: 1 person, 6 frames, 6 poses, camera coordinates\nperson 1: "
+    printed = capsys.readouterr().out
+    assert printed.startswith(told)
+    assert re.fullmatch(
+        r"\d+\.\d\d m tall, as lifted within \d+% from frame to frame\n", printed[len(told) :]
+    )
 
 
 def test_a_camera_left_out_is_a_warning_of_one_line(model, seen, tmp_path, capsys):
@@ -118,7 +123,7 @@ def test_what_is_there_stays_unless_forced(model, seen, tmp_path, capsys):
     [
         (["--output", "poses.xlsx"], "`output` must end in .json, .csv, .npz, .trc, .c3d, .bvh,"),
         (["--output", "gone/poses.csv"], "gone must be a folder to write poses.csv to."),
-        (["--model", "gone"], "gone: must be a SavedModel"),
+        (["--model", "gone"], "`model` must be `studio`, which comes"),
         (["--frame-rate", "0"], "`frame_rate` must be a number above 0. Received: 0.0."),
         (["--camera", "cam1"], "`camera` must come with --calibration. Received: cam1 alone."),
         (["--distortion", "0.1"], "`distortion` must come with --intrinsics."),
@@ -141,7 +146,7 @@ def test_what_does_not_do_is_one_sentence(
 
 def test_input_that_is_not_there_is_one_sentence(model, tmp_path, capsys):
     assert run(tmp_path / "gone.npz", "--model", model, "--output", tmp_path / "a.csv") == 1
-    assert "`file` must be a file that exists" in capsys.readouterr().err
+    assert "`input` must be a file or folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--space", "scene"], ["--fov", "wide"]])
@@ -169,14 +174,7 @@ def test_what_is_interrupted_ends_at_once_and_leaves_nothing(
     assert not output.exists()
 
 
-def test_what_reading_decided_is_told_and_what_libraries_say_is_not(tmp_path, monkeypatch, capsys):
-    def read(*arguments):
-        warnings.warn("'setName' deprecated - use 'set_name'", DeprecationWarning, stacklevel=1)
-        warnings.warn("the future", FutureWarning, stacklevel=1)
-        return read_tracks(*arguments)
-
-    read_tracks = lift.lift_input.read
-    monkeypatch.setattr(lift.lift_input, "read", read)
+def test_what_reading_decided_is_told(tmp_path, capsys):
     person = np.concatenate([people.walking(), np.full((30, 17, 1), 0.5)], axis=-1)
     person[:, 3, 2] = 0.2
     written = [
@@ -191,13 +189,31 @@ def test_what_reading_decided_is_told_and_what_libraries_say_is_not(tmp_path, mo
     assert run(*asked) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
-    assert printed.out.splitlines()[1:] == [
+    *notes, size = printed.out.splitlines()[1:]
+    assert size.startswith("person 1: 1.")
+    assert notes == [
         "joints read as coco_17's by where they lie",
         "5.9% of joints less sure than 0.3 count as not seen",
     ]
-    assert pose_clip.read(tmp_path / "a.npz").about["notes"] == printed.out.splitlines()[1:]
+    assert pose_clip.read(tmp_path / "a.npz").about["notes"] == notes
     assert run(*asked, "--min-confidence", 0.6) == 0
     assert "nobody was seen well enough" in capsys.readouterr().out
     assert run(*asked, "--min-confidence", 0, "--no-bridge", "--skeleton", "coco_17") == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 2
     assert pose_clip.read(tmp_path / "a.npz").about["max_gap"] == 0
+
+
+def test_a_known_height_is_given_to_all_or_to_each(model, seen, tmp_path, capsys):
+    asked = [seen, "--model", model, "--output", tmp_path / "a.npz", "--force", "--intrinsics"]
+    asked += [1100, 1120, 510, 490]
+    assert run(*asked, "--height", 1.5) == 0
+    assert "\nperson 1: 1.50 m tall, as lifted within" in capsys.readouterr().out
+    clip = pose_clip.read(tmp_path / "a.npz")
+    tall = skeletons.stature(clip.tracks[0].pose, clip.joint_names)
+    np.testing.assert_allclose(tall, 1.5, rtol=1e-4)
+    assert clip.about["stature"] == {"person 1": 1.5}
+    assert run(*asked, "--no-steady") == 0
+    clip = pose_clip.read(tmp_path / "a.npz")
+    assert np.ptp(skeletons.stature(clip.tracks[0].pose, clip.joint_names)) > 1e-4
+    assert run(*asked, "--height", 1.5, 1.6) == 1
+    assert "`height` must be one number or of shape [1]" in capsys.readouterr().err

@@ -1,31 +1,25 @@
-import subprocess
-import sys
 import types
+import warnings
 
 import pytest
 
-from keras_mvlift.cli import main
-
-# Those that start at once.
-LIGHT = ("export", "lift", "rollout", "simulate", "view")
-HELP = """
-import contextlib, sys
-from keras_mvlift.cli import main
-from keras_mvlift.datasets.rigs import manifests
-for command in sys.argv[1:]:
-    with contextlib.suppress(SystemExit):
-        main.main([command, "--help"])
-print("heavy:", *{"jsonschema", "matplotlib", "tensorflow"} & {*sys.modules})
-"""
+import keras_mvlift
+from keras_mvlift import errors
+from keras_mvlift.cli import commands, main
 
 
 @pytest.fixture
 def command(monkeypatch):
     """A command whose work the tests choose."""
-    module = types.SimpleNamespace(
-        add_arguments=lambda parser: parser.add_argument("path"), run=lambda options: 0
+    module = types.SimpleNamespace(run=lambda options: 0)
+    known = commands.Command(
+        "Checks a thing.",
+        ("check-thing here", "check-thing there"),
+        lambda parser: parser.add_argument("path"),
+        lambda options: None,
     )
-    monkeypatch.setattr(main, "_COMMANDS", {"check-thing": "check a thing"})
+    monkeypatch.setattr(commands, "COMMANDS", {"check-thing": known})
+    monkeypatch.setattr(main, "_EXAMPLES", ["check-thing"])
     monkeypatch.setattr(main, "_module", lambda name: module)
     return module
 
@@ -68,26 +62,27 @@ def test_wrong_usage_ends_with_status_2(arguments, capsys):
 def test_help_names_the_commands(capsys):
     with pytest.raises(SystemExit, match="0"):
         main.main(["--help"])
-    assert "check a thing" in capsys.readouterr().out
+    assert "Checks a thing." in capsys.readouterr().out
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main.main(["--version"])
+    assert capsys.readouterr().out == f"keras-mvlift {keras_mvlift.__version__}\n"
 
 
 def test_every_command_can_be_imported():
-    for name in main._COMMANDS:
-        module = main._module(name)
-        assert callable(module.run), name
-        assert callable(module.add_arguments), name
+    for name, command in commands.COMMANDS.items():
+        assert callable(main._module(command.module or name).run), name
 
 
-def test_help_imports_nothing_heavy():
-    asked = [sys.executable, "-c", HELP, *LIGHT]
-    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert sum(line.startswith("usage: ") for line in told) == len(LIGHT)
-    assert told[-1].split() == ["heavy:"]
+def test_warnings_of_what_was_brought_are_lines_and_others_are_not_shown(command, capsys):
+    def run(options):
+        warnings.warn("'setName' deprecated - use 'set_name'", DeprecationWarning, stacklevel=1)
+        warnings.warn("the future", FutureWarning, stacklevel=1)
+        warnings.warn("The image is\tsmall.", errors.InputWarning, stacklevel=1)
+        return 0
 
-
-def test_a_command_that_loads_the_whole_stack_warns_of_nothing():
-    told = "import sys; from keras_mvlift.cli import main; sys.exit(main.main())"
-    asked = [sys.executable, "-c", told, "experiments", "--list"]
-    listed = subprocess.run(asked, capture_output=True, text=True, check=True)
-    assert "table1" in listed.stdout
-    assert listed.stderr == ""
+    command.run = run
+    assert main.main(["check-thing", "here"]) == 0
+    assert capsys.readouterr().err == "keras-mvlift check-thing: The image is\\tsmall.\n"

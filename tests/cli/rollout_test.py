@@ -53,7 +53,7 @@ def test_what_does_not_do_is_one_sentence(config, capsys, arguments, sentence):
 
 def test_a_config_that_is_not_there_is_one_sentence(tmp_path, capsys):
     assert run(tmp_path / "gone", "show") == 1
-    assert "`file` must be a file that exists" in capsys.readouterr().err
+    assert "`config` must be a file or folder" in capsys.readouterr().err
 
 
 def test_a_move_that_is_none_is_wrong_usage(config):

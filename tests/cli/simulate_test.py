@@ -3,7 +3,7 @@ import types
 
 import pytest
 
-from keras_mvlift.cli import main, simulate
+from keras_mvlift.cli import main
 from keras_mvlift.datasets import aistpp
 from keras_mvlift.datasets.human36m import source
 
@@ -48,12 +48,11 @@ def test_an_unknown_dataset_is_wrong_usage(tmp_path, capsys):
 
 def test_an_argument_that_is_not_the_datasets_is_refused(tmp_path, monkeypatch, capsys):
     calls = []
-    module = types.ModuleType("simulation")
+    module = types.ModuleType("aistpp")
     module.write_release = lambda root, *, seed=0: calls.append((root, seed))
-    monkeypatch.setitem(sys.modules, "simulation", module)
-    monkeypatch.setitem(simulate._SIMULATIONS, "fixed", "simulation")
+    monkeypatch.setitem(sys.modules, "keras_mvlift.studio.aistpp", module)
     out = tmp_path / "out"
-    assert main.main(["simulate", "fixed", str(out), "--takes", "3"]) == 1
-    assert "`num_takes` must be left out with fixed" in capsys.readouterr().err
-    assert main.main(["simulate", "fixed", str(out), "--seed", "7"]) == 0
+    assert main.main(["simulate", "aistpp", str(out), "--takes", "3"]) == 1
+    assert "`num_takes` must be left out with aistpp" in capsys.readouterr().err
+    assert main.main(["simulate", "aistpp", str(out), "--seed", "7"]) == 0
     assert calls == [(out, 7)]

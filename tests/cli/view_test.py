@@ -51,7 +51,10 @@ def test_the_page_is_opened_where_it_is_asked_for(results, monkeypatch):
     ("arguments", "sentence"),
     [
         (["nowhere.json"], "nowhere.json"),
-        (["ours.json", "--output", "page.pdf"], "`output` must end in .html. Received: page.pdf."),
+        (
+            ["ours.json", "--output", "page.pdf"],
+            "`output` must end in .html, .htm. Received: page.pdf.",
+        ),
         (["ours.json", "--output", "no/page.html"], "no must be a folder to write page.html to."),
         (["ours.json", "--compare", "ours.json"], "`compare` must name other files"),
         (["ours.json", "--compare", "fast.json"], "`fast` must have the first clip's frame rate"),

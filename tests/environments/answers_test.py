@@ -1,5 +1,6 @@
-"""The script that other environments run, run here; `make test-environments` runs it there."""
+"""The script that other environments run, run here, with and without TensorFlow at hand."""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from tests.environments import exported
 
 SCRIPT = pathlib.Path(__file__).with_name("answers.py")
+ROOT = SCRIPT.parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -19,24 +21,70 @@ def given(tmp_path_factory):
     return folder
 
 
-def run(given, path, code=""):
-    """Runs the script, behind some code; what it imports but for NumPy and TensorFlow fails it."""
-    script = f"{code}\n{SCRIPT.read_text()}"
-    command = [sys.executable, "-c", script, str(given), str(path)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=path.parent)
-
-
-def test_all_ways_of_lifting_import_numpy_and_tensorflow_alone(given, tmp_path):
-    done = run(given, tmp_path / "answers.npz")
+def answers(given, folder, *options, **environment):
+    """Runs the script; what it imports but for NumPy fails it."""
+    path = folder / "answers.npz"
+    done = subprocess.run(
+        [sys.executable, *options, str(SCRIPT), str(given), str(path)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )
     assert done.returncode == 0, done.stderr
-    with np.load(tmp_path / "answers.npz") as file:
-        answers = dict(file)
+    with np.load(path) as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="module")
+def everything(given, tmp_path_factory):
+    return answers(given, tmp_path_factory.mktemp("everything"))
+
+
+@pytest.fixture(scope="module")
+def bare(given, tmp_path_factory):
+    """What it says where Python's own modules are, and NumPy beside them."""
+    folder = tmp_path_factory.mktemp("bare")
+    packages = folder / "packages"
+    packages.mkdir()
+    for path in pathlib.Path(np.__file__).parents[1].glob("numpy*"):
+        (packages / path.name).symlink_to(path)
+    # Without the packages that are installed here.
+    return answers(given, folder, "-S", PYTHONPATH=f"{ROOT}{os.pathsep}{packages}")
+
+
+@pytest.mark.parametrize("model", ["studio", "frames"])
+def test_numpy_says_what_the_signatures_of_tensorflow_say(everything, model):
+    prefix = f"{model}/signature/"
+    told = {name.removeprefix(prefix) for name in everything if name.startswith(prefix)}
+    assert len(told) == 4 or model == "studio"
+    for name in told - {"pose_world"}:
+        expected = everything[f"{prefix}{name}"]
+        np.testing.assert_allclose(everything[f"{model}/clip/{name}"], expected, atol=1e-4)
     # One frame shows nobody, so it has no pose in the world.
-    is_lifted = np.isfinite(answers["world"][0]).all(axis=(1, 2))
+    world = everything[f"{model}/world"][0]
+    is_lifted = np.isfinite(world).all(axis=(1, 2))
     assert is_lifted.sum() == exported.NUM_FRAMES - 1
-    for one, other in (
-        (answers["world"][0][is_lifted], answers["signature/pose_world"][is_lifted]),
-        (answers["streamed"], answers["windows/pose_camera"]),
-        (answers["person/pose_camera"], answers["clip/pose_camera"][7]),
-    ):
-        np.testing.assert_allclose(one, other, atol=1e-4)
+    if "pose_world" in told:
+        expected = everything[f"{prefix}pose_world"][is_lifted]
+        np.testing.assert_allclose(world[is_lifted], expected, atol=1e-4)
+    person, clip = (everything[f"{model}/{name}/pose_camera"] for name in ("person", "clip"))
+    np.testing.assert_allclose(person, clip[7], atol=1e-4)
+
+
+def test_a_clip_frame_by_frame_is_the_clip_as_a_whole(everything):
+    streamed, whole = everything["streamed"], everything["windows/pose_camera"]
+    np.testing.assert_allclose(streamed, whole, atol=1e-4)
+
+
+def test_where_there_is_numpy_alone_the_same_is_lifted_and_written(everything, bare):
+    tensorflow = {name for name in everything if name.startswith(("windows", "streamed"))}
+    tensorflow |= {name for name in everything if "/signature/" in name}
+    assert {*everything} - {*bare} == tensorflow
+    assert len(bare) > 20
+    for name in {*bare} - {"seconds"}:
+        np.testing.assert_allclose(bare[name], everything[name], atol=1e-6, err_msg=name)
+
+
+def test_importing_and_loading_take_less_than_a_second(bare):
+    assert bare["seconds"] < 1.0

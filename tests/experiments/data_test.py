@@ -79,7 +79,9 @@ def test_a_share_takes_the_first_frames_of_each_clip_for_all_methods(data):
 def test_virtual_views_are_trained_on_but_neither_labeled_nor_tested(data):
     augmented = tiny_experiments.data(num_virtual_views=3)
     assert augmented.seen.confidence.shape[1] == 7
-    assert len(augmented.pairs) > 3 * len(data.pairs)
+    # Of four real views and three others, without the pairs of two others.
+    assert len(augmented.pairs) == 3 * len(data.pairs)
+    assert augmented.pairs[:, 1].max() == 3
     assert set(augmented.labeled.camera) == set(augmented.test.camera) == set(data.test.camera)
 
 

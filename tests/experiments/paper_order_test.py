@@ -38,7 +38,7 @@ def mpjpe_mm(tmp_path_factory):
         seeds=(0,),
         folder=tmp_path_factory.mktemp("quick"),
     )
-    experiments.run(is_quiet=True)
+    experiments.run()
     found = {}
     for table in chosen:
         for row in experiments.rows_of(table):

@@ -24,7 +24,7 @@ def gathered(tmp_path, monkeypatch):
 
     monkeypatch.setitem(methods.METHODS, "triangulation", measure)
     plan = tiny_experiments.experiments(tmp_path, *ROWS, seeds=(0, 1))
-    plan.run(is_quiet=True)
+    plan.run()
     return results.gather(plan)
 
 
@@ -96,17 +96,17 @@ def perfect(monkeypatch):
 
 def test_a_later_run_shows_what_earlier_ones_finished(tmp_path, perfect):
     first, second = (planned(tmp_path, row) for row in KNOWN[0].rows)
-    first.run(is_quiet=True)
+    first.run()
     assert names(results.gather(second)) == {"both": ["fine", "other"]}
     assert results.gather(first)["tables"][0]["left_out"] == ["other"]
-    second.run(is_quiet=True)
+    second.run()
     assert names(results.gather(first)) == {"both": ["fine", "other"]}
 
 
 def test_seeds_of_earlier_runs_are_counted_and_named(tmp_path, perfect):
-    planned(tmp_path, ROWS[0], seeds=(3, 1)).run(is_quiet=True)
+    planned(tmp_path, ROWS[0], seeds=(3, 1)).run()
     later = planned(tmp_path, ROWS[0], seeds=(2,))
-    later.run(is_quiet=True)
+    later.run()
     gathered = results.gather(later)
     assert gathered["seeds"] == [2, 1, 3]
     (row,) = gathered["tables"][0]["rows"]
@@ -115,13 +115,13 @@ def test_seeds_of_earlier_runs_are_counted_and_named(tmp_path, perfect):
 
 
 def test_a_table_is_shown_for_the_sake_of_cells_that_no_other_shows(tmp_path, perfect):
-    planned(tmp_path, ROWS[0]).run(is_quiet=True)
+    planned(tmp_path, ROWS[0]).run()
     elsewhere = dataclasses.replace(planned(tmp_path, ROWS[0]), chosen=[KNOWN[2]])
     assert list(names(results.gather(elsewhere))) == ["both", "nothing"]
 
 
 def test_cells_of_other_budgets_or_code_are_not_shown(tmp_path, perfect, monkeypatch):
-    planned(tmp_path, ROWS[0]).run(is_quiet=True)
+    planned(tmp_path, ROWS[0]).run()
     budget = dataclasses.replace(tiny_experiments.BUDGET, width=9)
     wider = dataclasses.replace(tiny_experiments.PROFILE, budget=budget)
     other = planned(tmp_path, KNOWN[0].rows[1], profile=wider)

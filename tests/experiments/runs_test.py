@@ -3,6 +3,7 @@ import copy
 import json
 import pathlib
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -40,21 +41,21 @@ def files(plan):
 
 
 def test_finished_cells_are_not_run_again(tmp_path, calls):
-    tiny_experiments.experiments(tmp_path, *ROWS, seeds=(0, 1)).run(is_quiet=True)
+    tiny_experiments.experiments(tmp_path, *ROWS, seeds=(0, 1)).run()
     assert calls == [(mark, seed) for mark in range(3) for seed in (0, 1)]
     again = tiny_experiments.experiments(tmp_path, *ROWS, seeds=(0, 1))
     assert again.to_do() == []
-    again.run(is_quiet=True)
+    again.run()
     assert len(calls) == 6
 
 
 def test_a_cell_whose_file_is_lost_is_run_again_and_no_other(tmp_path, calls):
     plan = tiny_experiments.experiments(tmp_path, *ROWS)
-    plan.run(is_quiet=True)
+    plan.run()
     lost = plan.digest(plan.cell(ROWS[1], 0))
     (plan.store.folder / f"{lost}.json").unlink()
     calls.clear()
-    plan.run(is_quiet=True)
+    plan.run()
     assert calls == [(1, 0)]
 
 
@@ -69,10 +70,10 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path, calls, monkeypatch):
     plan = tiny_experiments.experiments(tmp_path, *ROWS)
     monkeypatch.setitem(methods.METHODS, "triangulation", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        plan.run(is_quiet=True)
+        plan.run()
     assert len(files(plan)) == 2
     monkeypatch.setitem(methods.METHODS, "triangulation", measure)
-    plan.run(is_quiet=True)
+    plan.run()
     assert calls == [(0, 0), (1, 0), (2, 0)]
 
 
@@ -86,7 +87,7 @@ def test_a_failure_is_recorded_tried_again_and_stops_nobody(tmp_path, calls, mon
 
     monkeypatch.setitem(methods.METHODS, "triangulation", failing)
     plan = tiny_experiments.experiments(tmp_path, *ROWS)
-    plan.run(is_quiet=True)
+    plan.run()
     record = plan.store.read(plan.digest(plan.cell(ROWS[0], 0)))
     assert (record["status"], record["error"]) == ("failed", "RuntimeError: no memory")
     assert len(calls) == 2
@@ -96,7 +97,7 @@ def test_a_failure_is_recorded_tried_again_and_stops_nobody(tmp_path, calls, mon
 def test_rows_of_several_tables_that_ask_the_same_are_run_once(tmp_path, calls):
     twin = tables.Row("another name", ROWS[0].variant)
     plan = tiny_experiments.experiments(tmp_path, ROWS[0], twin)
-    plan.run(is_quiet=True)
+    plan.run()
     assert len(calls) == 1
 
 
@@ -121,7 +122,7 @@ def test_cells_of_the_same_data_follow_each_other(tmp_path):
 
 def test_poses_and_truth_are_kept_to_the_millimeter(tmp_path, calls):
     plan = tiny_experiments.experiments(tmp_path, ROWS[0])
-    plan.run(is_quiet=True)
+    plan.run()
     record = json.loads(files(plan)[0].read_text())
     pose = plan.store.read_poses(plan.digest(plan.cell(ROWS[0], 0)))["pose"]
     truth = plan.store.read_poses(record["truth"])
@@ -142,7 +143,7 @@ def test_a_killed_cell_goes_on_behind_its_last_epoch_and_ends_as_an_unbroken_one
     # Two stages, and two networks more whose state counts: the critic's, and its optimizer's.
     row = tables.row("adversarial", recipe="paper", method="adversarial")
     whole, broken = (tiny_experiments.experiments(tmp_path / name, row) for name in "wb")
-    whole.run(is_quiet=True)
+    whole.run()
     measure = methods.EpochCurve.on_epoch_end
 
     def interrupted(self, epoch, logs):
@@ -155,13 +156,13 @@ def test_a_killed_cell_goes_on_behind_its_last_epoch_and_ends_as_an_unbroken_one
     with monkeypatch.context() as patch:
         patch.setattr(methods.EpochCurve, "on_epoch_end", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            broken.run(is_quiet=True)
+            broken.run()
     assert sorted(path.name for path in folder.iterdir()) == ["finetune", "pretrain"]
     steps = []
     monkeypatch.setattr(
         optimizers.StopOnNonFiniteLoss, "on_train_batch_end", lambda *_: steps.append(1)
     )
-    broken.run(is_quiet=True)
+    broken.run()
     assert len(steps) == tiny_experiments.BUDGET.steps_per_epoch
     expected, found = (plan.store.read(digest) for plan in (whole, broken))
     assert found["status"] == "done"
@@ -178,7 +179,7 @@ def test_a_cell_that_failed_keeps_its_checkpoints(tmp_path, monkeypatch):
 
     monkeypatch.setitem(methods.METHODS, "triangulation", failing)
     plan = tiny_experiments.experiments(tmp_path, ROWS[0])
-    plan.run(is_quiet=True)
+    plan.run()
     assert (tmp_path / "checkpoints" / plan.digest(plan.cell(ROWS[0], 0))).exists()
 
 
@@ -188,6 +189,7 @@ def test_the_row_the_stage_and_the_epoch_are_shown(tmp_path, monkeypatch, capsys
         return data.test.reference_pose
 
     monkeypatch.setitem(methods.METHODS, "triangulation", measure)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     tiny_experiments.experiments(tmp_path, ROWS[2]).run()
     assert "2: finetune 1/2" in capsys.readouterr().err
 

@@ -47,10 +47,11 @@ def test_a_joint_at_no_place_was_not_seen(value):
 
 
 def test_keypoints_are_not_infinite_where_they_are_read():
-    bad = changed(KEYPOINTS, np.inf, (1, 2, 3, 1))
-    with pytest.raises(REFUSES, match="`keypoints_2d` must be finite, or NaN"):
-        saved_model.check_keypoints(*tensors(bad, CONFIDENCE), None, None)
     unseen = changed(CONFIDENCE, 0.0, (1, 2, 3))
+    for value in (np.inf, 1e30, -1.1e6):
+        bad = changed(KEYPOINTS, value, (1, 2, 3, 1))
+        with pytest.raises(REFUSES, match="`keypoints_2d` must be finite, within 1000000 pixels"):
+            saved_model.check_keypoints(*tensors(bad, CONFIDENCE), None, None)
     saved_model.check_keypoints(*tensors(bad, unseen), None, None)
 
 
@@ -70,7 +71,15 @@ def test_every_view_has_a_confidence_and_a_camera(frames):
 
 
 @pytest.mark.parametrize(
-    ("value", "index"), [(0.0, (0, 0)), (-1.0, (1, 1)), (np.nan, (0, 2)), (1.0, (2, 1))]
+    ("value", "index"),
+    [
+        (0.0, (0, 0)),
+        (-1.0, (1, 1)),
+        (np.nan, (0, 2)),
+        (1.0, (2, 1)),
+        (5.0, (0, 1)),
+        (-5.0, (1, 0)),
+    ],
 )
 def test_intrinsics_are_those_of_a_camera(value, index):
     bad = changed(INTRINSICS, value, (1, 1, *index))

@@ -109,7 +109,7 @@ def test_all_operations_are_tensorflows_own(elsewhere):
 @pytest.mark.parametrize("size", [1, 7])
 def test_lift_camera_gives_what_the_networks_give(elsewhere, lifter, columns, size):
     results, _ = elsewhere
-    pose, root = (value[:size] for value in lifter(view_of(columns)))
+    pose, root = (value[:size] for value in lifter.lift(view_of(columns)))
     expected = {
         "root_relative_pose": pose,
         "root_position": root,

@@ -240,3 +240,70 @@ def test_views_that_do_not_fit_a_pose_are_refused():
         triangulation.solve_root_position(pose, **(views | {"weights": np.ones((2, 16))}))
     with pytest.raises(ValueError, match=r"`center`.*\(1, 3\)"):
         triangulation.solve_root_position(pose, **(views | {"center": np.zeros((1, 3))}))
+
+
+# The root in the view that a pose is lifted from.
+
+
+def seen_from_afar(rng, *batch):
+    """Poses, their rays, weights and roots, `[*batch, ...]`, of people of any kind."""
+    pose = rng.normal(0.0, 0.4, (*batch, 17, 3))
+    pose -= pose[..., :1, :]
+    root = rng.uniform([-2, -1, 2.5], [2, 1, 9], (*batch, 3))
+    points = pose + root[..., np.newaxis, :]
+    return pose, points[..., :2] / points[..., 2:], rng.uniform(0.1, 1.0, (*batch, 17)), root
+
+
+@random_scenes.ARRAYS
+@pytest.mark.parametrize("batch", BATCHES)
+def test_the_root_of_exact_rays_is_found(batch, array):
+    pose, rays, weights, root = seen_from_afar(np.random.default_rng(0), *batch)
+    weights[..., ::3] = 0.0
+    rays[..., ::3, :] = 9.0
+    found = triangulation.root_in_view(array(pose), array(rays), weights, np.zeros((*batch, 3)))
+    np.testing.assert_allclose(found, root, atol=1e-4)
+
+
+def test_the_root_in_a_view_is_the_solved_root_of_that_view_alone():
+    rng = np.random.default_rng(0)
+    pose, rays, weights, _ = seen_from_afar(rng, 50)
+    rays += rng.normal(0.0, 0.01, rays.shape)
+    itself = np.broadcast_to(np.eye(3), (50, 1, 3, 3)), np.zeros((50, 1, 3))
+    views = rays[:, np.newaxis], weights[:, np.newaxis]
+    expected = triangulation.solve_root_position(pose, *views, *itself)
+    found = triangulation.root_in_view(pose, rays, weights, np.zeros((50, 3)))
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_single_precision_finds_the_root_of_people_aside_and_far_away():
+    pose, _, weights, root = seen_from_afar(np.random.default_rng(0), 50)
+    points = pose + 10 * root[:, np.newaxis]
+    single = [x.astype(np.float32) for x in (pose, points[..., :2] / points[..., 2:], weights)]
+    found = triangulation.root_in_view(*single, np.zeros((50, 3), np.float32))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, 10 * root, rtol=1e-4, atol=1e-3)
+
+
+@random_scenes.ARRAYS
+def test_the_predicted_root_stays_where_rays_do_not_tell(array):
+    pose, rays, weights, root = seen_from_afar(np.random.default_rng(0), 5)
+    pose, rays, root = (np.repeat(x[:1], 5, axis=0) for x in (pose, rays, root))
+    weights[0, 3:] = 0.0
+    weights[1] = 0.0
+    rays[2] = rays[2, :1] + 1e-5 * rays[2]
+    # So near that the camera is in the midst of the joints.
+    rays[3] *= 20.0
+    predicted = np.full((5, 3), 7.0)
+    found = triangulation.root_in_view(array(pose), array(rays), weights, array(predicted))
+    np.testing.assert_array_equal(found[:4], predicted[:4])
+    np.testing.assert_allclose(found[4], root[4], atol=1e-4)
+    # A joint more tells it.
+    weights[0, 3] = 1.0
+    found = triangulation.root_in_view(pose[:1], rays[:1], weights[:1], predicted[:1])
+    np.testing.assert_allclose(found, root[:1], atol=1e-4)
+
+
+def test_the_root_in_a_view_refuses_arrays_of_other_joints():
+    pose, rays, weights, root = seen_from_afar(np.random.default_rng(0), 5)
+    with pytest.raises(ValueError, match=r"`rays` must have shape \[\.\.\., J, 2\] with J = 17"):
+        triangulation.root_in_view(pose, rays[:, :16], weights, root)

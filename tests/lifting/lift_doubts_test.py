@@ -54,7 +54,7 @@ PIXELS = {
     "twice the size": (2 * SEEN, r"of the joints lie outside of the image of 1000 x 1000 \(up to"),
     "half the size": (SEEN / 2, r"All joints lie in the first \d\d% of the image"),
     "y up": ([0, 1000] + SEEN * [1, -1], r"Heads are below feet in 100% of frames"),
-    "other camera": (500 + 0.2 * (SEEN - 500), r"Poses lie \d\d% of a body's size off"),
+    "other joints": (np.roll(SEEN, 3, axis=1), r"Poses lie \d\d% of a body's size off"),
 }
 
 

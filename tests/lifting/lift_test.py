@@ -45,7 +45,7 @@ def test_each_space_is_what_the_model_says_placed(model):
         "world": np.einsum("ji,ptkj->ptki", ROTATION, lifted.pose_camera) + PLACED.center,
     }
     for space, poses in expected.items():
-        clip = lifting_lift.lift(model, TRACKS, PLACED, space=space)
+        clip = lifting_lift.lift(model, TRACKS, PLACED, space=space, is_steady=False)
         assert (clip.space, clip.frame_rate, clip.first_frame) == (space, 50.0, 4)
         assert [track.name for track in clip.tracks] == ["anna", "ben"]
         found = np.stack([track.pose for track in clip.tracks])
@@ -79,11 +79,21 @@ def test_joints_of_a_detector_become_the_models(model):
     keypoints = RNG.uniform(300, 700, (3, 25, 2))
     body = skeletons.BODY_25B.joints
     tracks = tracks_2d.of_arrays(keypoints, joint_names=body, frame_rate=50.0)
-    (track,) = lifting_lift.lift(model, tracks, CAMERA).tracks
+    (track,) = lifting_lift.lift(model, tracks, CAMERA, is_steady=False).tracks
     expected = skeletons.Converter(body).keypoints(keypoints)
     np.testing.assert_allclose(track.keypoints_2d, expected)
     lifted = model.lift(expected, None, CAMERA)
     np.testing.assert_allclose(track.pose, lifted.pose_camera, atol=1e-4)
+
+
+def test_the_model_is_told_whose_joints_they_were(model, monkeypatch):
+    keypoints = RNG.uniform(300, 700, (3, 17, 2))
+    monkeypatch.setattr(model, "joint_mixes", {"coco_17": 2.0 * np.eye(17, dtype=np.float32)})
+    for skeleton in (skeletons.COCO_17, skeletons.H36M_17):
+        tracks = tracks_2d.of_arrays(keypoints, joint_names=skeleton.joints, frame_rate=50.0)
+        (track,) = lifting_lift.lift(model, tracks, CAMERA).tracks
+        lifted = model.lift(keypoints, None, CAMERA, skeleton=skeleton.name)
+        np.testing.assert_allclose(track.pose, lifted.pose_camera, atol=1e-4)
 
 
 def test_a_lens_is_made_straight_before_lifting_and_shown_bent(model):
@@ -95,13 +105,71 @@ def test_a_lens_is_made_straight_before_lifting_and_shown_bent(model):
 
 
 def test_smoothing_takes_pose_and_root_each_on_its_own(model):
-    one_euro = smoothing.OneEuro()
+    smoother = smoothing.Butterworth()
     lifted = model.lift(TRACKS.keypoints_2d[0], TRACKS.confidence[0], CAMERA)
-    pose = one_euro.smooth(lifted.root_relative_pose, 25.0)
-    expected = pose + one_euro.smooth(lifted.root_position, 25.0)[:, np.newaxis]
-    clip = lifting_lift.lift(model, TRACKS, CAMERA, one_euro=one_euro, frame_rate=25.0)
+    pose = smoother.smooth(lifted.root_relative_pose, 25.0)
+    expected = pose + smoother.smooth(lifted.root_position, 25.0)[:, np.newaxis]
+    options = {"smoother": smoother, "frame_rate": 25.0, "is_steady": False}
+    clip = lifting_lift.lift(model, TRACKS, CAMERA, **options)
     np.testing.assert_allclose(clip.tracks[0].pose, expected, atol=1e-4)
     assert clip.about["is_smoothed"] is True
+
+
+def statures(clip):
+    poses = np.stack([track.pose for track in clip.tracks])
+    return skeletons.stature(poses, clip.joint_names)
+
+
+def test_people_are_of_one_size_in_all_frames_and_its_spread_is_told(model):
+    few = changed(1, 2, 0.0)
+    free = lifting_lift.lift(model, few, CAMERA, max_gap=0, is_steady=False)
+    clip = lifting_lift.lift(model, few, CAMERA, max_gap=0)
+    assert statures(free)[0].std() > 1e-3
+    expected = np.nanmedian(statures(free), axis=1)
+    np.testing.assert_allclose(np.nanstd(statures(clip), axis=1), 0.0, atol=1e-6)
+    np.testing.assert_allclose(np.nanmedian(statures(clip), axis=1), expected, rtol=1e-4)
+    low, high = np.nanquantile(statures(free), [0.16, 0.84], axis=1)
+    spread = (high - low) / 2 / expected
+    for note, values in (("stature", expected), ("stature_spread", spread)):
+        np.testing.assert_allclose([*clip.about[note].values()], values, atol=1e-3)
+        assert clip.about[note] == free.about[note]
+
+
+def test_distances_are_steady_and_where_the_image_has_them(model):
+    # Roots as the model has them, then of one size.
+    free, steady = (
+        lifting_lift.lift(model, TRACKS, CAMERA, is_steady=is_steady) for is_steady in (False, True)
+    )
+    root = np.stack([track.pose[:, 0] for track in free.tracks])
+    root *= np.array([*free.about["stature"].values()])[:, None, None] / statures(free)[..., None]
+    depth = np.swapaxes(np.log(root[..., 2:]), 0, 1)
+    smooth = smoothing.Butterworth(cutoff=2.0).smooth(depth, 50.0)
+    expected = root * np.exp(np.swapaxes(smooth - depth, 0, 1))
+    found = np.stack([track.pose[:, 0] for track in steady.tracks])
+    np.testing.assert_allclose(found, expected, rtol=2e-3)
+    assert np.diff(found[..., 2], 2, axis=1).std() < 0.5 * np.diff(root[..., 2], 2, axis=1).std()
+
+
+def test_a_known_height_scales_pose_and_place_alike(model):
+    own = lifting_lift.lift(model, TRACKS, CAMERA)
+    clip = lifting_lift.lift(model, TRACKS, CAMERA, height=[1.2, 1.8])
+    np.testing.assert_allclose(statures(clip), [[1.2] * 6, [1.8] * 6], rtol=1e-5)
+    assert clip.about["stature"] == {"anna": 1.2, "ben": 1.8}
+    for index, track in enumerate(clip.tracks):
+        scale = (1.2, 1.8)[index] / statures(own)[index, 0]
+        np.testing.assert_allclose(track.pose, scale * own.tracks[index].pose, rtol=1e-4)
+    free = lifting_lift.lift(model, TRACKS, CAMERA, height=1.8, is_steady=False)
+    np.testing.assert_allclose(np.median(statures(free), axis=1), 1.8, rtol=1e-5)
+    assert statures(free).std() > 1e-3
+
+
+def test_a_model_trained_mirrored_tells_how_sure_joints_are(model, monkeypatch):
+    assert lifting_lift.lift(model, TRACKS, CAMERA).tracks[0].uncertainty is None
+    monkeypatch.setitem(model.description, "is_mirrored", True)
+    clip = lifting_lift.lift(model, TRACKS, CAMERA, is_steady=False)
+    flipped = model.lift(TRACKS.keypoints_2d, TRACKS.confidence, CAMERA, flip=True)
+    np.testing.assert_allclose(clip.tracks[1].pose, flipped.pose_camera[1], atol=1e-4)
+    np.testing.assert_allclose(clip.tracks[1].uncertainty, flipped.joint_uncertainty[1], atol=1e-5)
 
 
 def test_a_long_clip_is_lifted_in_parts_and_every_one_is_told(model, monkeypatch):
@@ -122,7 +190,8 @@ def test_a_models_own_uncertainty_goes_along(model):
         return dataclasses.replace(lifted, joint_uncertainty=np.full(confidence.shape, 0.02))
 
     sure = types.SimpleNamespace(lift=lift, joint_names=model.joint_names, parents=model.parents)
-    track = lifting_lift.lift(sure, changed(1, 2, 0.0), CAMERA, max_gap=0).tracks[1]
+    options = {"max_gap": 0, "is_steady": False}
+    track = lifting_lift.lift(sure, changed(1, 2, 0.0), CAMERA, **options).tracks[1]
     np.testing.assert_allclose(track.uncertainty[0], 0.02)
     assert np.isnan(track.uncertainty[2]).all()
     assert lifting_lift.lift(model, TRACKS, CAMERA).tracks[1].uncertainty is None
@@ -133,6 +202,8 @@ def test_a_models_own_uncertainty_goes_along(model):
     [
         ({"frame_rate": None}, {}, "`frame_rate` must be given, for the input tells none."),
         ({}, {"frame_rate": 0.0}, "`frame_rate` must be a number above 0. Received: 0.0."),
+        ({}, {"height": [1.7] * 3}, "`height` must be one number or of shape [2]. Received: shape"),
+        ({}, {"height": 175}, "`height` must be 0.4 to 2.8 meters. Received: 175.0."),
         ({}, {"space": "scene"}, "`space` must be one of root, camera, world. Received: 'scene'."),
         ({}, {"space": "world"}, "`camera` must be known, with rotation and center, for world"),
         (

@@ -30,7 +30,7 @@ def test_views_are_lifted_from_the_windows_that_training_would_see(
     lifter = temporal_networks.save(tmp_path, is_causal=is_causal, frame_step=frame_step)
     windows = view_windows.Windows(9, is_causal, frame_step)
     (window,) = view_windows.load_views_once(records, 1000, windows)
-    pose, root_position = lifter(window)
+    pose, root_position = lifter.lift(window)
     test = baselines.read_test_views(records)
     assert len(test.frame) == 4 * len(FRAMES)
     lifted = record_views.lift(inference.load_model(tmp_path), test)

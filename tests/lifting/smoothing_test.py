@@ -3,6 +3,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy import signal
 
 from keras_mvlift.lifting import smoothing
 
@@ -102,3 +103,64 @@ def test_short_gaps_are_straight_lines_of_low_confidence():
     np.testing.assert_array_equal(bridged[0, ~is_bridged], seen[0, ~is_bridged])
     np.testing.assert_array_equal(sure[0, ~is_bridged], confidence[0, ~is_bridged])
     assert (smoothing.bridge(seen, confidence, 4)[1] > 0).sum() == 3 + 3 + 4
+
+
+def test_one_euro_smooths_a_stream_as_a_clip():
+    points = np.random.default_rng(0).normal(size=(20, 4, 3))
+    points[8:11, 1] = np.nan
+    push = smoothing.OneEuro().stream(30.0)
+    np.testing.assert_array_equal(
+        [push(frame) for frame in points], smoothing.OneEuro().smooth(points, 30.0)
+    )
+
+
+# The Butterworth filter, for files.
+
+
+@pytest.mark.parametrize(("cutoff", "rate", "length"), [(4.0, 60.0, 200), (3.0, 25.0, 9)])
+def test_butterworth_is_scipys_forwards_and_backwards(cutoff, rate, length):
+    points = np.random.default_rng(0).normal(size=(length, 4, 3))
+    numerator, denominator = signal.butter(2, cutoff, fs=rate)
+    reach = min(length - 1, math.ceil(2 * rate / cutoff))
+    expected = signal.filtfilt(numerator, denominator, points, axis=0, padlen=reach)
+    found = smoothing.Butterworth(cutoff=cutoff).smooth(points, rate)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_butterworth_comes_with_no_delay_and_without_what_jitters():
+    time = np.arange(300)[:, np.newaxis] / 60.0
+    walk = np.sin(2 * np.pi * time)
+    jitter = np.random.default_rng(0).normal(0, 0.05, walk.shape)
+    found = smoothing.Butterworth().smooth(walk + jitter, 60.0)
+    later = smoothing.OneEuro().smooth(walk + jitter, 60.0)
+    assert np.abs(found - walk).mean() < 0.5 * np.abs(jitter).mean()
+    assert np.abs(found - walk).mean() < 0.5 * np.abs(later - walk).mean()
+
+
+def test_butterworth_takes_each_stretch_on_its_own_and_leaves_gaps():
+    points = np.random.default_rng(0).normal(size=(40, 2, 2, 3))
+    points[10:14, 1] = np.nan
+    points[15:17, 1, 0] = np.nan
+    before = points.copy()
+    smooth = smoothing.Butterworth().smooth
+    found = smooth(points, 30.0)
+    np.testing.assert_array_equal(points, before)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(points))
+    np.testing.assert_allclose(found[:, 0], smooth(points[:, 0], 30.0))
+    for frames in (slice(10), slice(14, 15), slice(17, None)):
+        np.testing.assert_allclose(found[frames, 1, 0], smooth(points[frames, 1, 0], 30.0))
+    # A frame alone stays as it is, and what stands still stands still.
+    np.testing.assert_array_equal(found[14, 1, 0], points[14, 1, 0])
+    np.testing.assert_allclose(smooth(np.ones((9, 3)), 30.0), 1.0)
+
+
+def test_butterworth_cuts_off_below_a_fifth_of_the_frame_rate():
+    points = np.random.default_rng(0).normal(size=(40, 3))
+    np.testing.assert_allclose(
+        smoothing.Butterworth(cutoff=9.0).smooth(points, 10.0),
+        smoothing.Butterworth(cutoff=2.0).smooth(points, 10.0),
+    )
+    with pytest.raises(ValueError, match=r"`cutoff` must be above 0 hertz\. Received: 0"):
+        smoothing.Butterworth(cutoff=0)
+    with pytest.raises(ValueError, match=r"`frame_rate` must be above 0\. Received: nan"):
+        smoothing.Butterworth().smooth(points, math.nan)

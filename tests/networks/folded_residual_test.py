@@ -54,3 +54,18 @@ def test_no_batch_norm_is_left():
 def test_it_does_not_train():
     with pytest.raises(ValueError, match="`training` must be False"):
         networks_folded.FoldedResidual(trained(2, 1))(joints(1), training=True)
+
+
+@pytest.mark.parametrize(("num_blocks", "layers_per_block"), SHAPES)
+def test_folded_weights_are_put_back_to_be_trained_on(num_blocks, layers_per_block):
+    folded = networks_folded.FoldedResidual(trained(num_blocks, layers_per_block))
+    again = residual.residual(
+        51, name="net", seed=7, width=16, num_blocks=num_blocks, layers_per_block=layers_per_block
+    )
+    networks_folded.unfold(again, [weight.numpy() for weight in folded.weights])
+    np.testing.assert_allclose(again(joints(5)), folded(joints(5)), rtol=1e-4, atol=1e-5)
+    # Nothing is lost by folding it anew.
+    for one, other in zip(
+        networks_folded.FoldedResidual(again).weights, folded.weights, strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-6)

@@ -1,7 +1,9 @@
 """Runs the whole pipeline through the real command line, on a studio of two people."""
 
 import json
+import os
 import shutil
+import signal
 
 import jsonschema
 import pytest
@@ -61,14 +63,18 @@ def second(first, workshop, settings):
 
 @pytest.fixture(scope="module")
 def resumed(workshop, settings):
-    """A run that was killed in fine-tuning, and the next one."""
-    process = workshop.run_create(settings=settings, output_root="killed")
+    """A run that was interrupted in fine-tuning, one that was killed there, and the next one."""
     checkpoints = workshop.home("killed") / "checkpoints"
+    process = workshop.run_create(settings=settings, output_root="killed")
+    studio_runs.wait_for_epoch(process, checkpoints, 1)
+    os.killpg(process.pid, signal.SIGINT)
+    interrupted = studio_runs.ended(process)
+    process = workshop.run_create(settings=settings, output_root="killed")
     studio_runs.wait_for_epoch(process, checkpoints, NUM_DONE + 1)
     studio_runs.kill(process)
     killed = studio_runs.ended(process)
     run = studio_runs.ended(workshop.run_create(settings=settings, output_root="killed"))
-    return killed, run
+    return interrupted, killed, run
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +175,9 @@ def test_a_second_run_is_answered_from_the_cache_and_shows_its_results(first, se
 
 
 def test_a_killed_run_goes_on_where_it_was(resumed, workshop):
-    killed, run = resumed
+    interrupted, killed, run = resumed
+    assert interrupted.status == 130
+    assert interrupted.other_lines == ["Stopped. The same command goes on from what was done."]
     done = {name for name, how in run.components.items() if how == "cached"}
     assert killed.status == -9
     assert set(killed.components) == done

@@ -3,15 +3,17 @@ import gc
 import os
 import pathlib
 import runpy
+import signal
 import subprocess
 import sys
 
+import click
 import pytest
 
 from components import checks
 from components.example_gen import files
 from keras_mvlift import errors
-from pipeline import local, presets
+from pipeline import local, presets, tfx_cli
 from tests.pipeline import studio_runs
 
 HOLD = """
@@ -20,6 +22,20 @@ from pipeline import local, locks
 with locks.held(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
+"""
+
+# A run that waits at its beginning; `pipeline/local.py` is what ends with its status.
+WAIT = """
+import pathlib, runpy, sys, time
+from pipeline import presets
+
+def wait(request):
+    print("waits", flush=True)
+    time.sleep(100)
+
+presets.configure = wait
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
@@ -43,12 +59,23 @@ def test_options_come_as_the_cli_hands_them_over():
     }
 
 
-@pytest.mark.parametrize("argument", ["--epochs=3", "--num_epochs=many", "file"])
+@pytest.mark.parametrize("argument", ["--num_epoch=3", "--num_epochs=many", "file"])
 def test_what_is_no_option_is_a_usage_error(argument, capsys):
     with pytest.raises(SystemExit) as stopped:
         local.parse([argument])
     assert stopped.value.code == 2
-    assert capsys.readouterr().err.startswith("usage: pipeline/local.py")
+    error = capsys.readouterr().err
+    assert error.startswith("pipeline/local.py: ")
+    if argument == "--num_epoch=3":
+        assert "there is no option --num_epoch; did you mean --num_epochs?" in error
+
+
+def test_help_of_tfx_names_the_parameters():
+    command = click.Command("create", params=[click.Option(["--pipeline_name"])])
+    tfx_cli.extend(command)
+    (option,) = (each for each in command.params if each.name == "pipeline_path")
+    told = option.help.rpartition("NAME=VALUE: ")[2]
+    assert sorted(told.rstrip(".").split(", ")) == sorted(vars(local.parse([])))
 
 
 @pytest.mark.parametrize(
@@ -158,6 +185,30 @@ def test_only_a_blessed_model_is_status_zero(tmp_path):
     ended = local.outcome([f"--data_root={tmp_path}", f"--output_root={tmp_path}"])
     assert ended.kind == local.REFUSED
     assert "`data_root` must hold one of" in ended.reason
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_stopped_says_that_the_next_goes_on(number, status, tmp_path):
+    words = [sys.executable, "-c", WAIT, local.__file__, f"--output_root={tmp_path}"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(words, cwd=studio_runs.ROOT, stdout=pipe, stderr=pipe, text=True)
+    assert process.stdout.readline().startswith("Running the pipeline.")
+    assert process.stdout.readline() == "waits\n"
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (
+        status,
+        "Stopped. The same command goes on from what was done.\n",
+    )
+
+
+def test_what_cannot_be_run_is_refused_before_imports_that_take_seconds(tmp_path):
+    script = "import sys; from pipeline import local; status = local.main(sys.argv[1:]); "
+    script += 'sys.exit(f\'{status} {sys.modules.keys() & {"tensorflow", "tfx"}}\')'
+    words = [sys.executable, "-c", script, "--data_root=none", f"--output_root={tmp_path}"]
+    run = subprocess.run(words, cwd=studio_runs.ROOT, capture_output=True, text=True, check=False)
+    assert "none: `data_root` must exist" in run.stderr
+    assert run.stderr.endswith("1 set()\n")
 
 
 RECORDING_ERROR = errors.RecordingError("a.trc", "Units", "be m or mm", "ft")

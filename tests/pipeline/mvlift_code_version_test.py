@@ -1,3 +1,5 @@
+import importlib.metadata
+
 import pytest
 
 import components
@@ -42,6 +44,18 @@ def test_a_source_deeper_down_counts(sources):
 def test_another_name_is_another_version(sources):
     former = digest()
     (sources / "components" / "first.py").rename(sources / "components" / "second.py")
+    assert digest() != former
+
+
+def test_a_schema_counts(sources):
+    former = digest()
+    (sources / "keras_mvlift" / "rig.schema.json").write_text("{}")
+    assert digest() != former
+
+
+def test_what_is_reckoned_with_counts(monkeypatch):
+    former = digest()
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: f"{name} of tomorrow")
     assert digest() != former
 
 

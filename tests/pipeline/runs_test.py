@@ -7,8 +7,9 @@ import pytest
 from tfx.dsl.component.experimental import annotations, decorators
 from tfx.orchestration import pipeline
 from tfx.orchestration.local import local_dag_runner
+from tfx.types import standard_artifacts
 
-from components import artifacts
+from components import artifacts, pusher
 from pipeline import runs
 
 
@@ -121,6 +122,59 @@ def test_artifacts_that_no_run_is_known_of_are_not_written_among(connection, tmp
         runs.require_usable(connection, tmp_path / "artifacts")
     (tmp_path / "artifacts").rename(tmp_path / "moved")
     runs.require_usable(connection, tmp_path / "artifacts")
+
+
+def test_artifacts_whose_events_are_lost_are_damage(connection, tmp_path, run):
+    run("first")
+    sqlite(database(connection), "DELETE FROM Event")
+    with pytest.raises(runs.MetadataError, match=r"Received: 1 artifacts of which .* Put a copy"):
+        runs.require_usable(connection, tmp_path / "artifacts")
+
+
+def test_a_home_that_was_moved_is_told(tmp_path, connection, run):
+    run("first")
+    (tmp_path / "new").mkdir()
+    for name in ("metadata", "artifacts"):
+        (tmp_path / name).rename(tmp_path / "new" / name)
+    moved = runs.metadata_connection(tmp_path / "new" / "metadata" / "metadata.db")
+    told = rf"moved or copied here, for it tells of {tmp_path}/artifacts/.*Move {tmp_path}/new back"
+    with pytest.raises(runs.MetadataError, match=told):
+        runs.require_usable(moved, tmp_path / "new" / "artifacts")
+
+
+@decorators.component
+def push(
+    pushed_model: annotations.OutputArtifact[standard_artifacts.PushedModel],
+    folder: annotations.Parameter[str],
+) -> None:
+    pathlib.Path(pushed_model.uri, "noted").write_text("")
+    pathlib.Path(folder).mkdir(parents=True)
+    pushed_model.set_string_custom_property(pusher.PUSHED_DESTINATION, folder)
+
+
+def test_a_model_whose_pushed_folder_is_gone_is_pushed_anew(connection, tmp_path):
+    folder = tmp_path / "serving" / "1"
+
+    def run_pipeline():
+        local_dag_runner.LocalDagRunner().run(
+            pipeline.Pipeline(
+                pipeline_name="pushing",
+                pipeline_root=str(tmp_path / "artifacts"),
+                components=[push(folder=str(folder))],
+                metadata_connection_config=connection,
+                enable_cache=True,
+            )
+        )
+
+    run_pipeline()
+    # Answered from the cache: it would not make the folder again.
+    run_pipeline()
+    assert runs.forget_lost_pushes(connection) == []
+    folder.rmdir()
+    assert runs.forget_lost_pushes(connection) == [folder]
+    assert runs.forget_lost_pushes(connection) == []
+    run_pipeline()
+    assert folder.is_dir()
 
 
 def test_a_database_that_cannot_be_opened_is_not_called_damaged(connection, tmp_path):

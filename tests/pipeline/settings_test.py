@@ -1,10 +1,11 @@
 import dataclasses
 import json
 
+import jsonschema
 import pytest
 
 from keras_mvlift import configs
-from pipeline import settings
+from pipeline import presets, settings
 
 MODEL = {"recipe": "solved_root", "backbone": "paper"}
 
@@ -60,7 +61,10 @@ def test_another_source_does_not_inherit_the_options_of_the_former():
     [
         ({"epochs": 3}, r"`settings` must hold fields of \['beam_pipeline_args', .*\['epochs'\]"),
         ({"model": 3}, "`model` must be an object. Received: 3"),
-        ({"model": {"depth": 3}}, r"`ModelConfig` has no such fields. Received: \['depth'\]"),
+        ({"model": {"soup": 3}}, r"`ModelConfig` has no such fields. Received: \['soup'\]\.$"),
+        ({"model": {"widht": 3}}, r"Received: \['widht'\]; did you mean width\?$"),
+        ({"modle": {}}, r"Received: \['modle'\]; did you mean model\?$"),
+        ({"model": {"recipe": "papr"}}, r"Received: 'papr'; did you mean paper\?$"),
         ({"model": {"recipe": "soup"}}, "`model.recipe` must be one of paper, .* Received: 'soup'"),
         ({"data": {"stride": 0}}, "`data.stride` must be at least 1. Received: 0"),
         ({"tune": {"learning_rate": [1]}}, r"`tune.learning_rate` must be two positive .*\(1,\)"),
@@ -98,13 +102,46 @@ def test_read_gives_what_the_file_says(tmp_path):
     assert settings.read(path) == {"name": "mine", "model": {"width": 8}}
 
 
+YAML = "name: mine  # the first\nmodel: {width: 8}\n"
+TOML = 'name = "mine"\n[model]\nwidth = 8\n'
+
+
+@pytest.mark.parametrize(("ending", "text"), [("yaml", YAML), ("YML", YAML), ("toml", TOML)])
+def test_yaml_and_toml_say_the_same(ending, text, tmp_path):
+    path = tmp_path / f"settings.{ending}"
+    path.write_text(text)
+    assert settings.read(path) == {"name": "mine", "model": {"width": 8}}
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"settings\.\w+: `settings` must be (plain YAML|TOML)\."):
+        settings.read(path)
+
+
+@pytest.mark.parametrize("name", [*presets.PRESETS])
+def test_what_is_shown_asks_for_the_same_again(name):
+    config = presets.PRESETS[name]().with_seed(3)
+    shown = json.loads(json.dumps(config.as_settings()))
+    assert settings.PipelineConfig().updated(shown) == config
+    assert isinstance(shown["data"]["source_options"], dict)
+
+
+def test_the_schema_takes_what_is_shown_and_no_typo():
+    validator = jsonschema.Draft202012Validator(settings.schema())
+    validator.check_schema(settings.schema())
+    shown = presets.paper(presets.demo()).as_settings()
+    assert [*validator.iter_errors(shown | {"preset": "paper"})] == []
+    for wrong in ({"modle": {}}, {"model": {"widht": 8}}, {"model": {"width": "8"}}):
+        assert len([*validator.iter_errors(wrong)]) == 1
+    about = settings.schema()["properties"]["model"]["properties"]["width"]
+    assert about["description"] == "Units of each layer; the paper's 1024."
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "settings.json: `settings` must be a file. Received: .*No such file"),
         (b"{name: 1}", "settings.json: `settings` must be JSON. Received: Expecting property"),
         (b"\xff\xfe\x00", "settings.json: `settings` must be JSON. Received: 'utf-8' codec"),
-        (b"[1]", r"settings.json: `settings` must be a JSON object. Received: \[1\]"),
+        (b"[1]", r"settings.json: `settings` must be an object. Received: \[1\]"),
     ],
 )
 def test_a_file_that_holds_no_settings_is_refused_by_name(content, message, tmp_path):

@@ -1,12 +1,21 @@
 import json
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 from pipeline import local, watch
 from tests.pipeline import local_test, studio_runs
 
+STOP = """
+import pathlib, sys
+from pipeline import local, watch
+local.outcome = exec
+run = "import pathlib, time; pathlib.Path('running').touch(); time.sleep(100)"
+sys.exit(watch.main([sys.argv[1], "--once", "--settle_seconds=0"], lambda _: watch.apart(run)))
+"""
 KILL = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 
 
@@ -97,10 +106,26 @@ def test_a_watch_that_was_killed_goes_on_with_the_span_that_it_was_at(watched):
     def die(arguments):
         raise KeyboardInterrupt
 
-    assert watch.main([str(watched), "--once", "--settle_seconds=0"], die) == 1
+    assert watch.main([str(watched), "--once", "--settle_seconds=0"], die) == 130
     assert states(watched) == [watch.CLAIMED]
     runs, _ = follow(watched)
     assert runs.read == ["a", "b", "c"]
+
+
+def test_a_watch_that_is_terminated_ends_its_run_and_says_so(watched):
+    command = [sys.executable, "-c", STOP, str(watched)]
+    env = os.environ | {"PYTHONPATH": str(studio_runs.ROOT)}
+    process = subprocess.Popen(
+        command, cwd=watched.parent, env=env, stderr=subprocess.PIPE, text=True
+    )
+    while not (watched.parent / "running").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert stderr.endswith("Stopped. The next start goes on.\n")
+    assert states(watched) == [watch.CLAIMED]
 
 
 def test_a_half_copied_recording_waits(watched):

@@ -8,7 +8,7 @@ from tensorflow import keras
 from keras_mvlift import configs
 from keras_mvlift.datasets import view_windows
 from keras_mvlift.networks import residual, temporal
-from keras_mvlift.training import lifters, objectives
+from keras_mvlift.training import lifters, multi_view_lifter, objectives
 from tests import tiny_studio
 
 MODEL = {"backbone": "res_linear", "width": 8, "layers_per_block": 1, "dropout": 0.5}
@@ -42,7 +42,7 @@ def test_the_recipe_of_the_config_decides_root_head_and_join(recipe):
     lifter = build(recipe=recipe, rig_distance=3.5)
     assert getattr(lifter.root_head, "rig_distance", None) == (None if recipe == "paper" else 3.5)
     assert lifter.objective is OBJECTIVE
-    assert lifter.recipe.needs_pretraining is (recipe == "paper")
+    assert lifter.recipe is multi_view_lifter.RECIPES[recipe]
 
 
 def starts(seed):

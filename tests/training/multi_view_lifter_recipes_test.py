@@ -58,11 +58,6 @@ def test_each_recipe_that_a_config_may_name_exists():
     assert tuple(multi_view_lifter.RECIPES) == configs.RECIPES
 
 
-def test_only_the_papers_recipe_needs_pretraining():
-    needs = {name: recipe.needs_pretraining for name, recipe in multi_view_lifter.RECIPES.items()}
-    assert needs == {"paper": True, "ray_root": False, "solved_root": False}
-
-
 def test_only_a_solved_root_pins_the_root_joint():
     frees = {name: recipe.has_free_root for name, recipe in multi_view_lifter.RECIPES.items()}
     assert frees == {"paper": True, "ray_root": True, "solved_root": False}

@@ -2,6 +2,7 @@ import os
 import pathlib
 import resource
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -47,6 +48,32 @@ def refused(match, path, read=reading.npz):
 def parsing(monkeypatch, code):
     """Has a program stand where parsers run; it is told what it would be asked."""
     monkeypatch.setattr(reading, "_START", code)
+
+
+# What Python has on Unix or on Linux alone, gone.
+NOT_UNIX = """
+import os, signal, sys
+sys.modules["fcntl"] = sys.modules["resource"] = None
+del os.fork, os.register_at_fork
+del signal.setitimer, signal.ITIMER_REAL, signal.SIGXCPU, signal.SIGALRM
+"""
+ELSEWHERE = f"""
+{NOT_UNIX}
+from keras_mvlift import numpy_networks
+from keras_mvlift.untrusted import reading
+reading._START = {NOT_UNIX!r} + reading._START
+print(reading.npz(sys.argv[1]))
+reading._START = {NOT_UNIX!r} + "raise SystemExit(3)"
+reading._POOL.end()
+reading.npz(sys.argv[1])
+"""
+
+
+def test_files_are_read_on_systems_that_are_no_unix(path):
+    command = [sys.executable, "-c", ELSEWHERE, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout == "{'a': array([0., 1., 2., 3.])}\n", done.stderr
+    assert "what ends the process that reads it (" in done.stderr
 
 
 def test_one_process_reads_file_after_file_even_after_one_that_is_damaged(pool, path, tmp_path):

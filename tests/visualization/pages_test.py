@@ -34,7 +34,7 @@ def test_numbers_that_are_not_finite_are_no_data():
 
 def test_a_value_that_the_template_needs_cannot_be_left_out():
     with pytest.raises(jinja2.UndefinedError):
-        pages.fill("pose_viewer.html", title="Poses")
+        pages.fill("rig_report.html", title="Rigs")
 
 
 def unpack(packed):

@@ -57,14 +57,14 @@ def read_toml(path: pathlib.Path, unit: errors.Unit = errors.METERS) -> calibrat
     return calibrations.build(path, entries, unit)
 
 
-def read_tables(path: pathlib.Path) -> dict[str, Any]:
-    """Reads any TOML file.
+def read_tables(path: pathlib.Path, field: str = "calibration") -> dict[str, Any]:
+    """Reads any TOML file; the field is what it holds, for errors.
 
     Raises:
         RecordingError: If it is none.
     """
-    text = files.read_text(path, "calibration", files.MAX_MARKUP_BYTES)
-    with errors.parsing(path, "calibration", "be TOML"):
+    text = files.read_text(path, field, files.MAX_MARKUP_BYTES)
+    with errors.parsing(path, field, "be TOML"):
         return tomllib.loads(text)
 
 

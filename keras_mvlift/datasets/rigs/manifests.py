@@ -1,6 +1,5 @@
 """A rig's manifest, `rig.yaml`: where what lies, who is who, and which clips are for testing."""
 
-import difflib
 import functools
 import json
 import pathlib
@@ -167,9 +166,8 @@ def _explain(error: "jsonschema.ValidationError") -> tuple[str, str, Any]:
     if error.validator == "additionalProperties":
         known = error.schema["properties"]
         unknown = sorted(set(error.instance) - set(known))[0]
-        nearest = difflib.get_close_matches(unknown, known, n=1, cutoff=0.0)[0]
         rule = f"have no key but {', '.join(known)}"
-        return field, rule, f"{unknown!r}; nearest is {nearest!r}"
+        return field, rule, f"{unknown!r}{errors.nearest(unknown, known)}"
     if error.validator == "required":
         missing = [name for name in limit if name not in error.instance]
         return f"{field}.{missing[0]}", "be there", "nothing"

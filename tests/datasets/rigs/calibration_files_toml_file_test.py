@@ -1,14 +1,19 @@
 import pathlib
+import sys
 
 import hypothesis
 import numpy as np
 import pytest
-import tomli
 
 from keras_mvlift import errors
 from keras_mvlift.datasets.rigs import calibration_files, pose2sim
 from tests.datasets.rigs import rigs_of_cameras
 from tests.untrusted import damage
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 # Each example writes the same file anew.
 FIXTURE = [hypothesis.HealthCheck.function_scoped_fixture]
@@ -28,7 +33,7 @@ def test_what_was_written_is_read_back(tmp_path, seed, num_cameras):
 def test_it_is_written_in_pose2sims_form(tmp_path):
     rig = rigs_of_cameras.draw(lens=(0.1, 0.1, 0.1, 0.1, 0.0))
     calibration_files.write_toml(tmp_path / "Calib.toml", rig)
-    tables = tomli.loads((tmp_path / "Calib.toml").read_text())
+    tables = tomllib.loads((tmp_path / "Calib.toml").read_text())
     assert list(tables) == ["cam_01", "cam_02", "cam_03", "metadata"]
     keys = ["name", "size", "matrix", "distortions", "rotation", "translation", "fisheye"]
     assert list(tables["cam_01"]) == keys

@@ -112,9 +112,9 @@ def test_what_may_be_left_out_may(tmp_path):
         (
             changed("calibration", "fromat", to="opencv"),
             "calibration",
-            "have no key but file, format, unit, up. Received: 'fromat'; nearest is 'format'",
+            "have no key but file, format, unit, up. Received: 'fromat'; did you mean format?",
         ),
-        (changed("clip", to=[]), "manifest", "Received: 'clip'; nearest is 'clips'"),
+        (changed("clip", to=[]), "manifest", "Received: 'clip'; did you mean clips?"),
         (changed("detections", "skeleton", to="coco"), "detections.skeleton", "be one of h36m_17"),
         (changed("cameras", to=["cam1"]), "cameras", "have at least 2 entries"),
         (changed("cameras", to=["cam1", "cam1"]), "cameras", "name each once"),

@@ -1,0 +1,99 @@
+"""How a command's arguments are read, and refused before anything large is imported."""
+
+import argparse
+import itertools
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from keras_mvlift import errors
+
+_SHIPPED = pathlib.Path(__file__).parents[1] / "models"
+
+MODEL = (
+    "`studio`, which comes with the package, or a trained model's folder: a SavedModel, a folder "
+    "of its numbered versions, or a pipeline's output such as output/mvlift"
+)
+"""What a model may be."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes options by their whole names, and names the nearest where one is mistyped.
+
+    Args:
+        examples: Command lines of `keras-mvlift` for the end of the help.
+        settings: Of `argparse.ArgumentParser`.
+    """
+
+    def __init__(self, *, examples: Sequence[str] = (), **settings: Any):
+        if examples:
+            settings["epilog"] = "\n  keras-mvlift ".join(("examples:", *examples))
+            settings["formatter_class"] = argparse.RawDescriptionHelpFormatter
+        super().__init__(allow_abbrev=False, add_help=False, **settings)
+        self.add_argument("-h", "--help", action="help", help="Show this text.")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuses an option that is not known before what is missing is asked for."""
+        words = [*(sys.argv[1:] if args is None else args)]
+        for word in itertools.takewhile(lambda word: word != "--", words):
+            if self._subparsers and not word.startswith("-"):
+                break  # What follows are the command's own.
+            name = word.partition("=")[0]
+            if name.startswith("--") and name not in self._option_string_actions:
+                near = errors.nearest(name, self._option_string_actions)
+                self.error(f"there is no option {name}{near}")
+        return super().parse_known_args(words, namespace)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [*map(str, action.choices)]
+            rule = f"must be one of {', '.join(known)}. Received: {value}"
+            raise argparse.ArgumentError(action, f"{rule}{errors.nearest(value, known)}")
+
+    def error(self, message: str) -> NoReturn:
+        """Ends with status 2 and a line that says what was wrong and where to read on."""
+        told = errors.visible(message)
+        end = "" if told.endswith(("?", ".")) else "."
+        self.exit(2, f"{self.prog}: {told}{end} `{self.prog} --help` tells more.\n")
+
+
+def require_there(name: str, *paths: str | pathlib.Path | None) -> None:
+    """Refuses paths that lead nowhere; None is a path that was not given.
+
+    Raises:
+        FileNotFoundError: If one does.
+    """
+    for path in paths:
+        if path is not None and not pathlib.Path(path).exists():
+            raise FileNotFoundError(f"`{name}` must be a file or folder. Received: {path}.")
+
+
+def require_model(name: str) -> None:
+    """Refuses what is neither a model that comes with the package nor a folder.
+
+    Raises:
+        ArgumentError: If it is neither.
+    """
+    shipped = [path.name for path in _SHIPPED.iterdir() if path.is_dir()]
+    if name not in shipped and not pathlib.Path(name).is_dir():
+        raise errors.ArgumentError("model", f"be {MODEL}", f"{name}{errors.nearest(name, shipped)}")
+
+
+def require_writable(
+    name: str, path: pathlib.Path | None, endings: Sequence[str] = (), force: bool = False
+) -> None:
+    """Refuses a file that could not be written; None is a path that was not given.
+
+    Raises:
+        ValueError: If its ending is none of those that are wanted.
+        OSError: If it is there and not to be replaced, or its folder is not there.
+    """
+    if path is None:
+        return
+    if endings and path.suffix.lower() not in endings:
+        raise ValueError(f"`{name}` must end in {', '.join(endings)}. Received: {path.name}.")
+    if path.exists() and (path.is_dir() or not force):
+        raise FileExistsError(f"{path} is there already; `--force` overwrites a file.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent} must be a folder to write {path.name} to.")

@@ -1,0 +1,393 @@
+"""What each command can be told, and what of it is refused before anything large is imported."""
+
+import argparse
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from keras_mvlift import configs, errors
+from keras_mvlift.cli import arguments, export, lift_options, lift_output
+
+SOURCES = ("pose2sim", "rig", "studio", "motion_studio", "human36m", "mpi_inf_3dhp", "aistpp")
+"""As `sources.SOURCES`, which knows their readers."""
+
+PROFILES = ("quick", "medium", "full", "long")
+"""As `profiles.PROFILES`."""
+
+SIMULATED = ("human36m", "aistpp", "mpi_inf_3dhp")
+"""Data sets that modules of `studio` write."""
+
+MAX_FRAMES = 2000
+"""As `footage.MAX_FRAMES`."""
+
+WAIT = 120.0
+"""As `rollouts.WAIT`."""
+
+_MOVES = {
+    "start": "all labels mean VERSION, for a server that is not running",
+    "try": "canary means VERSION, once it is loaded",
+    "promote": "stable means what canary does",
+    "withdraw": "canary means what stable does",
+    "rollback": "stable and canary mean what stable did before",
+    "show": "the labels are told",
+}
+_VERSION_LIMIT = 1 << 63
+
+_RECORDING = (
+    "What the rig recorded: its rig.yaml or the folder of it, or the folder of AIST++ or Pose2Sim."
+)
+_FORCE = "Overwrite files that are there."
+_SOURCE_OPTIONS = "The arguments of that source, as a JSON object."
+
+
+class Command(NamedTuple):
+    """A command of the command line; `keras_mvlift.cli` has a module of its name with `run`.
+
+    Attributes:
+        purpose: A sentence.
+        examples: Two command lines, without the program's name.
+        add_arguments: Adds its arguments to a parser.
+        check: Refuses what cannot be done, by `ValueError` or `OSError`.
+        module: What has `run`, where it is of another name.
+    """
+
+    purpose: str
+    examples: tuple[str, str]
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    check: Callable[[argparse.Namespace], None]
+    module: str = ""
+
+
+def _path(parser: Any, name: str, told: str, **more: Any) -> None:
+    parser.add_argument(name, type=pathlib.Path, help=told, **more)
+
+
+def _number(parser: Any, name: str, told: str, **more: Any) -> None:
+    parser.add_argument(name, **{"type": int, "metavar": "N", "help": told} | more)
+
+
+def _words(parser: Any, name: str, word: str, told: str, **more: Any) -> None:
+    parser.add_argument(name, nargs="+", metavar=word, help=told, **more)
+
+
+def _add_adapt(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", help=_RECORDING)
+    told = f"The model to start from: {arguments.MODEL}. The default is %(default)s."
+    parser.add_argument("--model", default="studio", help=told)
+    _path(parser, "--output", "The folder to make for the new model.", required=True)
+    _add_source(parser)
+    parser.add_argument("--source-options", default="{}", metavar="JSON", help=_SOURCE_OPTIONS)
+    told = "Clips or people that are not looked at, to test on. A rig's test clips never are."
+    _words(parser, "--leave-out", "NAME", told, default=[])
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    told = f"Read PATH as one of {', '.join(SOURCES)}. By default its files tell."
+    parser.add_argument("--source", metavar="KIND", help=told)
+
+
+def _check_adapt(options: argparse.Namespace) -> None:
+    _check_recording(options)
+    arguments.require_model(options.model)
+    if options.output.exists():
+        raise FileExistsError(f"{options.output} is there already.")
+    _require_object("source-options", options.source_options)
+
+
+def _check_recording(options: argparse.Namespace) -> None:
+    arguments.require_there("path", options.path)
+    if options.source is not None:
+        errors.require_known("source", options.source, SOURCES)
+
+
+def _require_object(name: str, text: str) -> None:
+    try:
+        errors.require_type(name, json.loads(text), dict, "be a JSON object")
+    except json.JSONDecodeError as error:
+        raise errors.ArgumentError(name, "be a JSON object", f"{text!r} ({error})") from error
+
+
+def _add_calibrate(parser: argparse.ArgumentParser) -> None:
+    _path(parser, "path", "A rig.yaml, or the folder of a recording.")
+    _path(parser, "--output", "The TOML file to write.", required=True)
+    task = parser.add_mutually_exclusive_group(required=True)
+    told = "Start from the places that the calibration tells."
+    task.add_argument("--refine", action="store_true", help=told)
+    told = "Start from nothing but this distance between two cameras. It may be given again."
+    names = ("CAMERA", "CAMERA", "METERS")
+    task.add_argument("--distance", nargs=3, action="append", metavar=names, help=told)
+    _path(parser, "--report", "The JSON file for the errors.")
+    parser.add_argument("--force", action="store_true", help=_FORCE)
+
+
+def _check_calibrate(options: argparse.Namespace) -> None:
+    for name in ("output", "report"):
+        arguments.require_writable(name, getattr(options, name), force=options.force)
+    arguments.require_there("path", options.path)
+    for first, second, meters in options.distance or ():
+        try:
+            float(meters)
+        except ValueError as error:
+            rule = "`--distance` must be two cameras and a number of meters"
+            raise ValueError(f"{rule}. Received: {first} {second} {meters}.") from error
+
+
+def _add_check_rig(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", help=_RECORDING)
+    _add_source(parser)
+    told = "Check this calibration instead, as `keras-mvlift calibrate` writes it."
+    parser.add_argument("--calibration", metavar="FILE", help=told)
+    _path(parser, "--json", "Write the figures to this file.", metavar="FILE")
+    _path(parser, "--html", "Write a page with plots to this file.", metavar="FILE")
+    told = "Look at so many frames. The default is %(default)s."
+    _number(parser, "--max-frames", told, default=MAX_FRAMES)
+
+
+def _check_check_rig(options: argparse.Namespace) -> None:
+    _check_recording(options)
+    arguments.require_there("calibration", options.calibration)
+    for name in ("json", "html"):
+        arguments.require_writable(name, getattr(options, name), force=True)
+    configs.at_least("max-frames", options.max_frames, 1)
+
+
+def _add_experiments(parser: argparse.ArgumentParser) -> None:
+    told = (
+        "How large the runs are: minutes, some hours or days on two cores, or long, a few rows for "
+        "a GPU. The default is %(default)s."
+    )
+    parser.add_argument("--profile", choices=PROFILES, default="quick", help=told)
+    _words(parser, "--motions", "FILE", "Recorded motions as .npz files.", default=[])
+    for prefix, what in (("", "Recordings"), ("test-", "Other recordings, for another rig's rows")):
+        kinds = f"What they are: {', '.join(SOURCES)}."
+        parser.add_argument(f"--{prefix}data-root", metavar="PATH", help=f"{what}.")
+        parser.add_argument(f"--{prefix}source", metavar="KIND", help=kinds)
+        options = f"--{prefix}source-options"
+        parser.add_argument(options, default="{}", metavar="JSON", help=_SOURCE_OPTIONS)
+    _words(parser, "--only", "TABLE", "Some tables. By default all of the profile.")
+    _words(parser, "--rows", "ROW", "Some rows, by their whole names.")
+    _number(parser, "--steps", "Steps of training, in place of the profile's.")
+    _number(parser, "--width", "Units of a layer, in place of the profile's.")
+    told = "In what layers multiply, float32 or half."
+    parser.add_argument("--precision", choices=configs.PRECISIONS, help=told)
+    _number(parser, "--seeds", "Run each row once for each seed.", nargs="+")
+    _path(parser, "--output", "A folder. By default output/experiments/PROFILE.")
+    parser.add_argument("--list", action="store_true", help="Name the tables and their rows.")
+
+
+def _check_experiments(options: argparse.Namespace) -> None:
+    for prefix in ("", "test_"):
+        source = getattr(options, f"{prefix}source")
+        if source is not None:
+            errors.require_known(f"{prefix}source", source, SOURCES)
+        arguments.require_there(f"{prefix}data_root", getattr(options, f"{prefix}data_root"))
+        _require_object(f"{prefix}source_options", getattr(options, f"{prefix}source_options"))
+    arguments.require_there("motions", *options.motions)
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help=f"The model: {arguments.MODEL}.")
+    parser.add_argument("--format", choices=export.FORMATS, required=True, help="What to write.")
+    _path(parser, "--output", "The file, .onnx or .tflite.", required=True)
+    parser.add_argument("--force", action="store_true", help=_FORCE)
+
+
+def _check_export(options: argparse.Namespace) -> None:
+    endings = (export.FORMATS[options.format].ending,)
+    arguments.require_writable("output", options.output, endings, options.force)
+    arguments.require_model(options.model)
+
+
+def _add_rollout(parser: argparse.ArgumentParser) -> None:
+    _path(parser, "config", "The model config of the server.")
+    moves = " ".join(f"{name}: {purpose}." for name, purpose in _MOVES.items())
+    parser.add_argument("move", choices=_MOVES, help=f"What to do. {moves}")
+    told = "The number of a version, with start and try."
+    _number(parser, "version", told, nargs="?", metavar="version")
+    told = "Wait for this server to follow, grpc://HOST[:PORT] or http://HOST[:PORT]."
+    parser.add_argument("--server", metavar="ADDRESS", help=told)
+    told = "Wait for at most so long. The default is %(default)g."
+    _number(parser, "--wait", told, type=float, metavar="SECONDS", default=WAIT)
+
+
+def _check_rollout(options: argparse.Namespace) -> None:
+    arguments.require_there("config", options.config)
+    needs_version = options.move in ("start", "try")
+    if needs_version != (options.version is not None):
+        rule = "be given with start and try, and with nothing else"
+        raise errors.ArgumentError("version", rule, options.version)
+    if needs_version and not 1 <= options.version < _VERSION_LIMIT:
+        rule = "be 1 or more" if options.version < 1 else f"be less than {_VERSION_LIMIT}"
+        raise errors.ArgumentError("version", rule, options.version)
+
+
+def _add_simulate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", choices=SIMULATED, help="The data set to write.")
+    _path(parser, "out", "An empty folder, or one to be made.")
+    _words(parser, "--subjects", "NAME", "Some subjects. By default there are all.")
+    _number(parser, "--takes", "Takes of each subject. By default there are all.")
+    _number(parser, "--frames", "Frames of each take. By default some hundreds.")
+    _number(parser, "--seed", "The seed of all that is random. By default 0.")
+
+
+def _check_simulate(options: argparse.Namespace) -> None:
+    out = options.out
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"`out` must be an empty folder or not there. Received: {out}.")
+
+
+DATA_ROOT = (
+    "A folder of Human3.6M, MPI-INF-3DHP, AIST++ or Pose2Sim, or a rig.yaml. By default the "
+    "recording that comes with the demo."
+)
+
+
+def add_training(parser: argparse.ArgumentParser, joint: str = "-") -> None:
+    """Adds what a run of the pipeline can be told beside its data.
+
+    Args:
+        parser: Takes the options.
+        joint: What stands between the words of a name: names of TFX's parameters have `_`.
+    """
+    told = "All that a run writes lies in FOLDER/<name of the pipeline>. By default output/."
+    _path(parser, f"--output{joint}root", told, metavar="FOLDER")
+    told = (
+        "The way to train: `paper`, on view pairs by eqs. (6) and (7) alone, or `default`, which "
+        "goes beyond the paper. By default what the settings say, else `default`."
+    )
+    parser.add_argument("--preset", choices=("default", "paper"), help=told)
+    _number(parser, f"--num{joint}epochs", "Epochs of the second stage.")
+    _number(parser, "--seed", "The seed of all that is drawn.")
+    told = "Settings as YAML, TOML or JSON. docs/settings.md says what it may hold."
+    _path(parser, "--settings", told, metavar="FILE")
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data_root", nargs="?", help=DATA_ROOT)
+    add_training(parser)
+
+
+def _check_train(options: argparse.Namespace) -> None:
+    # With numbered recordings it is a pattern.
+    if options.data_root and "{" not in options.data_root:
+        arguments.require_there("data_root", options.data_root)
+    arguments.require_there("settings", options.settings)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    told = (
+        "What is shown. show: what `keras-mvlift train` does with the same options. presets: what "
+        "there is to start from. schema: what a file may hold, as a JSON schema."
+    )
+    parser.add_argument("what", choices=("show", "presets", "schema"), help=told)
+    _add_train(parser)
+
+
+def _add_view(parser: argparse.ArgumentParser) -> None:
+    _path(parser, "result", "Poses as .json or .npz, as `keras-mvlift lift` wrote.")
+    _path(parser, "--output", "The page. By default beside RESULT.", metavar="PAGE")
+    parser.add_argument("--open", action="store_true", help="Show the page in the browser.")
+    told = "Results to show with it, such as those of another model."
+    _words(parser, "--compare", "OTHER", told, type=pathlib.Path, default=[])
+    _path(parser, "--reference", "Known poses to judge them by.", metavar="FILE")
+
+
+def _check_view(options: argparse.Namespace) -> None:
+    arguments.require_there("result", options.result)
+    arguments.require_there("compare", *options.compare)
+    arguments.require_there("reference", options.reference)
+    options.output = options.output or options.result.with_suffix(".html")
+    arguments.require_writable("output", options.output, (".html", ".htm"), force=True)
+
+
+COMMANDS = {
+    "adapt": Command(
+        "Fits a trained model to a rig in seconds, without labels.",
+        ("adapt my_rig --output my_model", "adapt my_rig --model output/mvlift --output my_model"),
+        _add_adapt,
+        _check_adapt,
+    ),
+    "calibrate": Command(
+        "Estimates or refines the cameras' places from detections.",
+        (
+            "calibrate lab --refine --output refined.toml",
+            "calibrate lab --distance cam1 cam2 3.2 --output calibration.toml",
+        ),
+        _add_calibrate,
+        _check_calibrate,
+    ),
+    "check-rig": Command(
+        "Reports what is right and wrong with a rig before training.",
+        ("check-rig my_rig --html report.html", "check-rig my_rig --calibration refined.toml"),
+        _add_check_rig,
+        _check_check_rig,
+    ),
+    "experiments": Command(
+        "Measures the paper's tables and ours on the data at hand.",
+        (
+            "experiments --only table1",
+            "experiments --profile full --data-root H36M --source human36m",
+        ),
+        _add_experiments,
+        _check_experiments,
+    ),
+    "export": Command(
+        "Writes a trained model as ONNX or TFLite.",
+        (
+            "export output/mvlift --format onnx --output lifter.onnx",
+            "export output/mvlift --format tflite_float16 --output lifter.tflite",
+        ),
+        _add_export,
+        _check_export,
+    ),
+    "lift": Command(
+        "Lifts people in a video, or their 2D joints in a file, to 3D poses.",
+        (
+            "lift walk.mp4 --model studio --fov 60 --output walk.html",
+            "lift tracks.csv --model output/mvlift --calibration rig.toml --camera cam1 "
+            "--output poses.trc",
+        ),
+        lift_options.add_arguments,
+        lift_output.check,
+    ),
+    "rollout": Command(
+        "Tries, promotes or takes back versions of a served model.",
+        (
+            "rollout serving/config/models.config show",
+            "rollout serving/config/models.config try 1795372969 --server grpc://localhost:8500",
+        ),
+        _add_rollout,
+        _check_rollout,
+    ),
+    "settings": Command(
+        "Shows what the pipeline is told.",
+        ("settings show my_rig --preset paper", "settings schema"),
+        _add_settings,
+        _check_train,
+        module="pipeline",
+    ),
+    "simulate": Command(
+        "Writes a simulated release of a data set.",
+        ("simulate human36m OUT", "simulate aistpp OUT --subjects d04 d06 --takes 2 --frames 100"),
+        _add_simulate,
+        _check_simulate,
+    ),
+    "train": Command(
+        "Trains on a recording by the pipeline, as `tfx run create` does.",
+        ("train my_rig", "train my_rig --settings settings.yaml --num-epochs 60 --seed 1"),
+        _add_train,
+        _check_train,
+        module="pipeline",
+    ),
+    "view": Command(
+        "Shows lifted poses as a page to turn and play.",
+        (
+            "view lifted.json --open",
+            "view ours.json --compare theirs.json --reference truth.json --output page.html",
+        ),
+        _add_view,
+        _check_view,
+    ),
+}
+"""All commands by name."""
