@@ -135,7 +135,9 @@ def measure(root: str) -> rich.table.Table:
 
 def main() -> None:
     """Runs what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Measures closed-form adaptation.")
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description="Measures closed-form adaptation."
+    )
     parser.add_argument("--aistpp", required=True, help="AIST++'s folder")
     _CONSOLE.print(measure(parser.parse_args().aistpp))
 

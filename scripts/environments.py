@@ -122,7 +122,9 @@ def try_out(programs: pathlib.Path, given: pathlib.Path, expected: dict[str, np.
 
 def main() -> None:
     """Runs what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Tries the package where only its core is.")
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description="Tries the package where only its core is."
+    )
     parser.add_argument("pythons", nargs="*", help="interpreters, for the newest TensorFlow")
     pythons = parser.parse_args().pythons or find_pythons()
     FOLDER.mkdir(parents=True, exist_ok=True)
