@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift import errors, inference, numpy_networks
+from keras_mvlift import errors, inference, model_files, numpy_networks
 from keras_mvlift.export import compact, last_layer
 from keras_mvlift.geometry import triangulation
 from keras_mvlift.training import lifters
@@ -49,7 +49,7 @@ def file(folder, name="lifting_network"):
 
 
 def tensorflow(folder, signature="lift_camera", keypoints_2d=KEYPOINTS, confidence=CONFIDENCE):
-    found = inference.open_model(folder).signatures[signature](
+    found = model_files.open_model(folder).signatures[signature](
         keypoints_2d=tf.constant(keypoints_2d, tf.float32),
         confidence=tf.constant(confidence, tf.float32),
         intrinsics=tf.constant(np.broadcast_to(OTHER, (len(keypoints_2d), 3, 3))),
@@ -140,7 +140,7 @@ def test_a_model_without_such_files_lifts_by_tensorflow_and_may_get_them(folder,
     lifted = model.lift(KEYPOINTS, CONFIDENCE, OTHER)
     assert_same(lifted, tensorflow(path))
     assert model._networks is None
-    compact.save_networks(inference.open_model(path).folded, path / lifters.FOLDER)
+    compact.save_networks(model_files.open_model(path).folded, path / lifters.FOLDER)
     assert file(path).read_bytes() == file(folder).read_bytes()
 
 
@@ -187,7 +187,7 @@ def damage(path, kind):
 def test_a_damaged_file_is_refused_by_name(folder, tmp_path, kind, message):
     path = shutil.copytree(folder, tmp_path / "copy")
     damage(file(path), kind)
-    with pytest.raises(inference.ModelFileError, match=message) as caught:
+    with pytest.raises(model_files.ModelFileError, match=message) as caught:
         inference.load_model(path)
     assert str(caught.value).startswith(f"{file(path)}: ")
 
@@ -195,14 +195,16 @@ def test_a_damaged_file_is_refused_by_name(folder, tmp_path, kind, message):
 def test_files_of_other_networks_are_refused(folder, tmp_path):
     path = shutil.copytree(folder, tmp_path / "copy")
     shutil.copy(file(path, "root_network"), file(path))
-    with pytest.raises(inference.ModelFileError, match=r"npz: `file` must end in 51 num.*: 3\."):
+    with pytest.raises(model_files.ModelFileError, match=r"npz: `file` must end in 51 num.*: 3\."):
         inference.load_model(path)
 
 
 def test_a_description_of_no_networks_is_refused(folder, tmp_path):
-    path = shutil.copytree(folder, tmp_path / "copy") / inference.DESCRIPTION
+    path = shutil.copytree(folder, tmp_path / "copy") / model_files.DESCRIPTION
     path.write_text(json.dumps(json.loads(path.read_text()) | {"model": ["paper"]}))
-    with pytest.raises(inference.ModelFileError, match=r"model\.json: `model` must be as training"):
+    with pytest.raises(
+        model_files.ModelFileError, match=r"model\.json: `model` must be as training"
+    ):
         inference.load_model(tmp_path / "copy")
 
 
