@@ -136,7 +136,9 @@ def measure(root: str, model: str) -> rich.table.Table:
 
 def main() -> None:
     """Runs what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Measures closed-form adaptation.")
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description="Measures closed-form adaptation."
+    )
     parser.add_argument("--aistpp", required=True, help="AIST++'s folder")
     parser.add_argument("--model", required=True, help="that of studio_model, which saw neither")
     options = parser.parse_args()

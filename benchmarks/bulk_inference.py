@@ -168,7 +168,9 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Runs the comparison that the command line asks for."""
-    parser = argparse.ArgumentParser(description="Compares lifting files with lifting arrays.")
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description="Compares lifting files with lifting arrays."
+    )
     parser.add_argument("--quick", action="store_true", help="under a minute")
     parser.add_argument("--num_poses", type=int, default=FULL.num_poses)
     parser.add_argument("--scratch", help="where to write; a temporary folder without")

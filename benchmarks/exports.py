@@ -162,7 +162,9 @@ def print_table(rows: list[dict[str, Any]], console: rich.console.Console) -> No
 
 def main() -> None:
     """Runs what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Measures a model in each of its formats.")
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description="Measures a model in each of its formats."
+    )
     parser.add_argument("--model", type=pathlib.Path, help="a trained model's folder")
     parser.add_argument("--quick", action="store_true", help="some seconds, a tiny model")
     parser.add_argument("--json", type=pathlib.Path, help="a file to write the figures to")

@@ -157,7 +157,7 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Runs what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Measures work as it grows.")
+    parser = argparse.ArgumentParser(allow_abbrev=False, description="Measures work as it grows.")
     parser.add_argument("--quick", action="store_true", help="some seconds, in one process")
     parser.add_argument("--what", nargs="+", choices=sorted({work.what for work in FULL}))
     parser.add_argument("--turns", type=int, default=TURNS, help="how often all is run")

@@ -221,7 +221,7 @@ def show(rows: list[dict[str, Any]], about: dict[str, float]) -> None:
 
 def main() -> None:
     """Runs the comparison that the command line asks for."""
-    parser = argparse.ArgumentParser(description="Compares inputs with steps.")
+    parser = argparse.ArgumentParser(allow_abbrev=False, description="Compares inputs with steps.")
     parser.add_argument("--quick", action="store_true", help="some seconds")
     parser.add_argument("--scratch", help="where to write; a temporary folder without")
     parser.add_argument("--json", type=pathlib.Path, help="a file to write the figures to")

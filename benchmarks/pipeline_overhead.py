@@ -217,7 +217,9 @@ def show(cold: Run, cached: Run) -> None:
 
 def main() -> None:
     """Runs the pipeline twice and prints what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Measures the pipeline's machinery.")
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description="Measures the pipeline's machinery."
+    )
     parser.add_argument("--quick", action="store_true", help="fewer epochs")
     parser.add_argument("--scratch", help="where to write; a temporary folder without")
     parser.add_argument("--json", type=pathlib.Path, help="a file to write the figures to")

@@ -102,7 +102,9 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Runs the comparison that the command line asks for."""
-    parser = argparse.ArgumentParser(description="Compares two ways to read pairs.")
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description="Compares two ways to read pairs."
+    )
     parser.add_argument("--quick", action="store_true", help="some seconds")
     parser.add_argument("--scratch", help="where to write; a temporary folder without")
     parser.add_argument("--json", type=pathlib.Path, help="a file to write the figures to")

@@ -56,7 +56,9 @@ def show(last: dict[str, dict[str, float]]) -> None:
 
 def main() -> None:
     """Runs the comparison that the command line asks for."""
-    parser = argparse.ArgumentParser(description="Compares the scores with and without labels.")
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description="Compares the scores with and without labels."
+    )
     parser.add_argument("--motions", required=True, help="an .npz file of motions")
     parser.add_argument(
         "--runs",

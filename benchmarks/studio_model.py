@@ -187,7 +187,9 @@ def _show(scores: studio_scores.Scores) -> None:
 
 def main() -> None:
     """Runs what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Trains and measures the studio model.")
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description="Trains and measures the studio model."
+    )
     parser.add_argument("--motions", nargs="+", required=True, help=".npz files of motions")
     parser.add_argument("--output", type=pathlib.Path, required=True, help="a folder to make")
     parser.add_argument("--seed", type=int, default=0)

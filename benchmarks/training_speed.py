@@ -130,7 +130,7 @@ def print_table(rows: list[dict[str, Any]], console: rich.console.Console) -> No
 
 def main() -> None:
     """Runs what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Measures training steps.")
+    parser = argparse.ArgumentParser(allow_abbrev=False, description="Measures training steps.")
     parser.add_argument("--widths", type=int, nargs="+", help="units of each dense layer")
     parser.add_argument("--batch_size", type=int, help="pairs of a step")
     parser.add_argument("--precision", choices=configs.PRECISIONS, help="of our networks")

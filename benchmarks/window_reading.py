@@ -53,7 +53,9 @@ def run(
 
 def main() -> None:
     """Runs what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Measures the reading of windows.")
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description="Measures the reading of windows."
+    )
     parser.add_argument("--quick", action="store_true", help="some seconds")
     parser.add_argument("--json", type=pathlib.Path, help="a file to write the figures to")
     options = parser.parse_args()

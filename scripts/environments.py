@@ -145,7 +145,9 @@ def try_core(
 
 def main() -> None:
     """Runs what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Tries the package where only its core is.")
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description="Tries the package where only its core is."
+    )
     parser.add_argument("pythons", nargs="*", help="interpreters, for the newest versions")
     parser.add_argument("--bare", action="store_true", help="without TensorFlow")
     options = parser.parse_args()

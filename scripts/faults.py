@@ -246,7 +246,7 @@ def _kill_a_worker(parent: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument("kinds", nargs="*", metavar="KIND", help="kills, bad-model, disk, beam")
     parser.add_argument("--moments", nargs="+", choices=MOMENTS, default=MOMENTS)
     options = parser.parse_args()

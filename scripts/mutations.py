@@ -314,7 +314,7 @@ def warm_up(mutations: Iterable[Mutation]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument("--only", metavar="WORD", help="mutations whose name contains it")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="default: %(default)s")
     parser.add_argument("--console", action="store_true", help="print what pytest said, too")

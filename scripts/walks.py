@@ -142,7 +142,9 @@ WALKS: dict[str, tuple[Callable[[Walk], None], int]] = {
 
 def main(arguments: list[str]) -> int:
     """Prints the number of files and functions of each walk; gives the exit status."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description=(__doc__ or "").split("\n", 1)[0]
+    )
     parser.add_argument("walks", nargs="*", help=f"some of {', '.join(WALKS)}; all by default")
     chosen = parser.parse_args(arguments).walks
     if unknown := sorted(set(chosen) - set(WALKS)):

@@ -6,7 +6,6 @@
 import argparse
 import dataclasses
 import importlib
-import sys
 from typing import TYPE_CHECKING
 
 from keras_mvlift import errors
@@ -17,29 +16,17 @@ from keras_mvlift.lifting import smoothing, tracks_2d_files
 if TYPE_CHECKING:
     from keras_mvlift import inference
 
-# What a shell gives for a program that Ctrl-C ended.
-_INTERRUPTED = 130
-
 
 def run(options: argparse.Namespace) -> int:
-    """Lifts and writes.
+    """Lifts and writes; nothing half-written is left, however it ends.
 
     Returns:
-        0, or 130 if it was interrupted; nothing half-written is left then.
+        0.
 
     Raises:
         ValueError: If the input, the model or an option does not do; says why.
         OSError: If a file is missing, or the output is there already.
     """
-    try:
-        _run(options)
-    except KeyboardInterrupt:
-        print("keras-mvlift lift: interrupted.", file=sys.stderr)
-        return _INTERRUPTED
-    return 0
-
-
-def _run(options: argparse.Namespace) -> None:
     # All that may be refused comes before the model and the detector, which take long.
     video = lift_input.film(options)
     is_film = video is not None and options.input == video.path
@@ -74,6 +61,7 @@ def _run(options: argparse.Namespace) -> None:
         print(errors.visible(f"{path}: {lift_output.summary(clip)}"))
     for line in (*tracks.notes, *lift_output.sizes(clip), *lines):
         print(errors.visible(line))
+    return 0
 
 
 def _model(options: argparse.Namespace) -> "inference.Lifter":

@@ -13,6 +13,8 @@ from keras_mvlift.cli import arguments, commands, extras
 
 _PROGRAM = "keras-mvlift"
 _EXAMPLES = ("lift", "adapt")
+# What a shell gives for a program that Ctrl-C ended.
+_INTERRUPTED = 130
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -34,10 +36,14 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Runs a command; returns the exit status: 0, 1 for what it found wrong, 2 for wrong usage."""
+    """Runs a command.
+
+    Returns:
+        The exit status: 0, 1 for what it found wrong, 2 for wrong usage, 130 if it was interrupted.
+    """
     # TensorFlow announces missing GPU libraries as errors; what matters is raised in Python.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    options = parse(words)
+    options, status = parse(words), 1
     with warnings.catch_warnings():
         _show_warnings_of_input(options.command)
         try:
@@ -50,9 +56,11 @@ def main(words: list[str] | None = None) -> int:
                 raise
         except (ValueError, OSError) as error:
             told = str(error)
+        except KeyboardInterrupt:
+            told, status = "interrupted.", _INTERRUPTED
     for line in told.splitlines():
         _tell(options.command, line)
-    return 1
+    return status
 
 
 def _show_warnings_of_input(command: str) -> None:

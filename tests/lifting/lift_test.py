@@ -91,7 +91,7 @@ def test_the_model_is_told_whose_joints_they_were(model, monkeypatch):
     monkeypatch.setattr(model, "joint_mixes", {"coco_17": 2.0 * np.eye(17, dtype=np.float32)})
     for skeleton in (skeletons.COCO_17, skeletons.H36M_17):
         tracks = tracks_2d.of_arrays(keypoints, joint_names=skeleton.joints, frame_rate=50.0)
-        (track,) = lifting_lift.lift(model, tracks, CAMERA).tracks
+        (track,) = lifting_lift.lift(model, tracks, CAMERA, is_steady=False).tracks
         lifted = model.lift(keypoints, None, CAMERA, skeleton=skeleton.name)
         np.testing.assert_allclose(track.pose, lifted.pose_camera, atol=1e-4)
 
