@@ -175,7 +175,8 @@ def joint_mix(
         poses.append(pose)
         targets.append(target * np.sum(weighed * pose) / np.sum(weighed * target))
         trusts.append(trust / trust.mean())
-    return adaptation.joint_mix(*map(np.concatenate, (poses, targets, trusts)), _MIX_RIDGE)
+    pose, target, trust = (np.concatenate(parts) for parts in (poses, targets, trusts))
+    return adaptation.joint_mix(pose, target, trust, _MIX_RIDGE)
 
 
 def joint_mixes(
@@ -230,8 +231,14 @@ def mixed_left_out(
         for name, recording in recordings.items():
             if recording.person == person and recording.joint_set in mixes:
                 mix = mixes[recording.joint_set].astype(np.float32)
-                found[name] = scores_of(lambda view, mix=mix: mix @ lifted(lifter, view), recording)
+                found[name] = scores_of(functools.partial(_mixed, lifter, mix), recording)
     return found
+
+
+def _mixed(
+    lifter: partial_views.PartialViewLifter, mix: np.ndarray, view: views.View
+) -> np.ndarray:
+    return mix @ lifted(lifter, view)
 
 
 # What is scored.

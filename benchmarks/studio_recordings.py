@@ -208,11 +208,15 @@ def both_sides(seen: views.View, points: np.ndarray, trust: np.ndarray) -> adapt
     """
     mirrored = tf.nest.map_structure(np.asarray, augmentation.mirrored(seen))
     order = list(skeletons.mirror_images(_JOINTS))
-    other = np.asarray(augmentation.mirrored_pose(points)), trust[:, order]
-    return _together(
-        adaptation.fitted_views(*side, *packed(adaptation.flat(side[0])))
-        for side in ((seen, points, trust), (mirrored, *other))
+    sides = (
+        (seen, points, trust),
+        (mirrored, np.asarray(augmentation.mirrored_pose(points)), trust[:, order]),
     )
+    parts = []
+    for view, pose, sure in sides:
+        rows, identity = packed(adaptation.flat(view))
+        parts.append(adaptation.fitted_views(view, pose, sure, rows, identity))
+    return _together(parts)
 
 
 def filmed(points: np.ndarray, trust: np.ndarray, seed: int) -> Iterator[adaptation.Fitted]:
@@ -241,7 +245,8 @@ def filmed(points: np.ndarray, trust: np.ndarray, seed: int) -> Iterator[adaptat
 def sets_of(recording: Recording, seed: int) -> list[adaptation.Fitted]:
     """Returns what real cameras saw of a person, and what virtual ones see."""
     instants = adaptation.parts_of(recording.clips, MAX_VIEWS)
-    real, virtual = [], []
+    real: list[adaptation.Fitted] = []
+    virtual: list[adaptation.Fitted] = []
     for some, known in zip(instants, adaptation.triangulated(instants), strict=True):
         real.append(both_sides(sequences.to_view(some), *known))
         virtual += filmed(*known, seed)

@@ -41,7 +41,8 @@ def test_the_shipped_model_is_adapted_to_the_demo(demo, tmp_path, capsys):
     assert len(notes["cameras"]) == 4
     # Blocks of one clip are too alike to choose a freer step by.
     assert notes["layer_ridge"] in (0.0, 1e4, 1e3)
-    assert notes["score_mm"]["after"] < 0.95 * notes["score_mm"]["before"]
+    # The model has seen this recording, among others.
+    assert notes["score_mm"]["after"] < 0.98 * notes["score_mm"]["before"]
     assert f"{notes['score_mm']['after']:.1f} mm after" in told
     assert notes["chosen"] in told
     keypoints_2d = np.full((2, 17, 2), 500.0)

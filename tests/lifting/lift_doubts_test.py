@@ -103,7 +103,7 @@ def test_a_joint_that_is_lost_for_a_frame_at_a_time_is_where_it_was(model):
     ]
     off = [np.linalg.norm(each - whole.tracks[0].pose[1::4, 13], axis=-1).mean() for each in wrist]
     assert off[0] < 0.02
-    assert off[1] > 0.06
+    assert off[1] > 0.04
     (track,) = lift.lift(model, tracks, CAMERA).tracks
     np.testing.assert_allclose(track.confidence[1:-1:4, 13], 0.1)
     assert (track.keypoint_confidence[1::4, 13] == 0).all()
