@@ -247,8 +247,8 @@ class _Floor:
         lines = [[(x, -half), (x, half)] for x in along] + [[(-half, y), (half, y)] for y in along]
         self._ends = np.insert(np.array(lines), 2, feet - middle[2], axis=-1)
         self._views = views
-        look = {"colors": pictures.GRID, "linewidths": 1, "zorder": 1}
-        self._lines = mpl_collections.LineCollection([], **look)
+        self._lines = mpl_collections.LineCollection([], colors=pictures.GRID, zorder=1)
+        self._lines.set_linewidth(1)
         axes.add_collection(self._lines, autolim=False)
 
     def show(self, frame: int) -> None:
