@@ -6,19 +6,15 @@ models of clips, and for those that were exported before there were such arrays.
 
 import collections
 import dataclasses
-import importlib
-import json
-import math
 import os
 import pathlib
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_mvlift import errors, numpy_networks, skeletons
+from keras_mvlift import errors, model_files, model_inputs, numpy_networks, skeletons
 from keras_mvlift.geometry import cameras, triangulation
 
 _STREAMED = ("lifting_network.npz", "root_network.npz")
@@ -65,6 +61,9 @@ LARGE_REPROJECTION_ERROR = 0.05
 """As a share of the body's size. Of the shipped model 5 % of simulated views lie farther off, whose
 poses are wrong by 123 mm in the mean, the others by 70; of its real views 1 to 2 %."""
 
+# Meters: smaller poses are none.
+_LEAST_STATURE = 1e-3
+
 
 class Lifter:
     """A trained model.
@@ -89,24 +88,26 @@ class Lifter:
         self.joint_names = tuple(description["joints"])
         self.parents = tuple(description["parents"])
         self.intrinsics = np.asarray(description["intrinsics"], np.float32)
-        mixes = description.get(JOINT_MIXES, {})
+        mixes = description.get(model_files.JOINT_MIXES, {})
         self.joint_mixes = {name: np.asarray(mix, np.float32) for name, mix in mixes.items()}
         self._networks = self._read_networks()
         # TensorFlow's, where NumPy does not do.
         self._model: Any = None if self._networks is not None else self._open()
 
     def _read_networks(self) -> numpy_networks.FrameLifter | None:
-        given = self.path / DESCRIPTION.parent, self.description
+        given = self.path / model_files.DESCRIPTION.parent, self.description
         try:
-            with errors.parsing(self.path / DESCRIPTION, "model", "be as training notes it"):
+            with errors.parsing(
+                self.path / model_files.DESCRIPTION, "model", "be as training notes it"
+            ):
                 if not numpy_networks.has_files(*given):
                     return None
                 return numpy_networks.FrameLifter(*given, self.intrinsics)
         except errors.RecordingError as error:
-            raise ModelFileError(str(error)) from error
+            raise model_files.ModelFileError(str(error)) from error
 
     def _open(self) -> Any:
-        return open_model(self.path, self._is_trusted)
+        return model_files.open_model(self.path, self._is_trusted)
 
     def lift(
         self,
@@ -153,10 +154,10 @@ class Lifter:
         if flip:
             _check_mirrored(self.description)
         joints = (self.joint_names, skeleton, self._is_for_clips)
-        checked, seen = check_joints(keypoints_2d, confidence, *joints)
+        checked, seen = model_inputs.check_joints(keypoints_2d, confidence, *joints)
         leading = checked.shape[:-2]
-        intrinsics = check_intrinsics(camera, leading, self.intrinsics)
-        require_pixels(checked, seen, intrinsics)
+        intrinsics = model_inputs.check_intrinsics(camera, leading, self.intrinsics)
+        model_inputs.require_pixels(checked, seen, intrinsics)
         view = (checked, seen, intrinsics)
         run = averaged_with_mirrored(self._run, self.joint_names) if flip else self._run
         pose, root_position, *apart = run(*view)
@@ -205,7 +206,9 @@ class Lifter:
         stature = skeletons.stature(pose, self.joint_names)
         if self._is_for_clips:
             stature = np.median(stature, axis=-1) if stature.size else stature.sum(axis=-1)
-        scale = check_height(height, stature.shape) / np.maximum(stature, _LEAST_STATURE)
+        scale = model_inputs.check_height(height, stature.shape) / np.maximum(
+            stature, _LEAST_STATURE
+        )
         if self._is_for_clips:
             scale = np.broadcast_to(scale[..., np.newaxis], pose.shape[:-2])
         lengths = ("root_relative_pose", "root_position", "pose_camera", "joint_uncertainty")
@@ -259,7 +262,7 @@ class Lifter:
     def _call(self, signature: str, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Calls a signature of the loaded SavedModel."""
         self._require_own_process()
-        tf = _tensorflow()
+        tf = model_files.import_tensorflow()
         tensors = {name: tf.constant(value) for name, value in given.items()}
         outputs = self._model.signatures[signature](**tensors)
         return {name: value.numpy() for name, value in outputs.items()}
@@ -277,16 +280,6 @@ def _batched(
         "confidence": confidence.reshape(*batch, confidence.shape[-1]),
         "intrinsics": intrinsics.reshape(*batch, 3, 3),
     }
-
-
-def _tensorflow() -> Any:
-    try:
-        return importlib.import_module("tensorflow")
-    except ModuleNotFoundError as error:
-        rule = "be installed for models of clips, and for those without NumPy arrays: "
-        rule += 'pip install "keras-mvlift[tensorflow]"'
-        told = f"`tensorflow` must {rule}. Received: no such module."
-        raise ModuleNotFoundError(told, name="tensorflow") from error
 
 
 # Lifting a clip frame by frame as it comes, in the words of `Lifter.lift`.
@@ -337,10 +330,12 @@ class ClipStream:
         Returns:
             The `LiftedPose` of the frame that came `delay` frames before, None if none did.
         """
-        checked, seen = check_joints(keypoints_2d, confidence, self._joint_names, skeleton)
+        checked, seen = model_inputs.check_joints(
+            keypoints_2d, confidence, self._joint_names, skeleton
+        )
         leading = checked.shape[:-2]
-        intrinsics = check_intrinsics(camera, leading, self._intrinsics)
-        require_pixels(checked, seen, intrinsics)
+        intrinsics = model_inputs.check_intrinsics(camera, leading, self._intrinsics)
+        model_inputs.require_pixels(checked, seen, intrinsics)
         stream = self._streams[self._num_pushed % len(self._streams)]
         self._num_pushed += 1
         view = (checked, seen, intrinsics)
@@ -390,7 +385,7 @@ class ClipLifter(Lifter):
 
     def stream(self) -> ClipStream:
         """Returns what lifts a clip frame by frame, to the same poses."""
-        folder = self.path / DESCRIPTION.parent
+        folder = self.path / model_files.DESCRIPTION.parent
         lifting, root = (numpy_networks.read(folder / name) for name in _STREAMED)
         return ClipStream(
             [self._pose_stream(lifting, root) for _ in range(self.frame_step)],
@@ -451,157 +446,31 @@ def load_model(path: str | pathlib.Path, *, is_trusted: bool = False) -> Lifter:
     """
     if not isinstance(path, (str, pathlib.PurePath)):
         raise errors.ArgumentError("path", "be a folder's path", type(path).__name__)
-    if path in shipped_names():
-        return _lifter(shipped_folder(str(path)), is_trusted)
+    if path in model_files.shipped_names():
+        return _lifter(model_files.shipped_folder(str(path)), is_trusted)
     root = pathlib.Path(path)
     for folder in (root, root / _PUSHED):
-        if (folder / SAVED_MODEL).is_file():
+        if (folder / model_files.SAVED_MODEL).is_file():
             return _lifter(folder, is_trusted)
-        versions = [child for child in folder.glob("*") if (child / SAVED_MODEL).is_file()]
+        versions = [
+            child for child in folder.glob("*") if (child / model_files.SAVED_MODEL).is_file()
+        ]
         numbered = [version for version in versions if version.name.isdecimal()]
         if numbered:
             return _lifter(max(numbered, key=lambda version: int(version.name)), is_trusted)
     raise FileNotFoundError(
         f"{root}: must be a SavedModel, a folder of its numbered versions or a pipeline's output "
         "folder; no saved_model.pb was found. Nor is it the name of a model that comes with the "
-        f"package: {', '.join(shipped_names())}."
+        f"package: {', '.join(model_files.shipped_names())}."
     )
 
 
 def _lifter(path: pathlib.Path, is_trusted: bool) -> Lifter:
-    description = read_description(path)
+    description = model_files.read_description(path)
     return (ClipLifter if "window" in description else Lifter)(path, description, is_trusted)
 
 
-# What a user gives to a trained model, checked: NumPy arrays of single precision come out.
-
-# Of a camera whose focal length is a pixel or so, coordinates may well be as small as this.
-_LEAST_SPAN, _LEAST_FOCAL = 2.0, 20.0
-MOST_PX = 1_000_000
-"""What is detected farther from the image's corner is a mistake."""
-MOST_SKEW = 1e-3
-"""Of pixels, as a share of the focal length: none is reckoned with, and cameras have none."""
-# Of an array so many views, evenly taken, are looked at for joints in another order.
-_MOST_EXAMINED = 64
-# Meters: of people, from newborn on; and of poses that are none.
-_HEIGHTS, _LEAST_STATURE = (0.4, 2.8), 1e-3
-
-
-def check_joints(
-    keypoints_2d: Any,
-    confidence: Any,
-    joint_names: Sequence[str],
-    skeleton: str | None = None,
-    is_clip: bool = False,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Checks joints, and turns those of another set into a model's.
-
-    Args:
-        keypoints_2d: `[..., K, 2]`, pixels.
-        confidence: `[..., K]`, in [0, 1]; None stands for 1.
-        joint_names: The model's `J` names.
-        skeleton: The set of the `K` joints, by name; None for the model's.
-        is_clip: Whether the shape must be `[..., T, K, 2]`, with frames.
-
-    Returns:
-        Keypoints `[..., J, 2]` and confidence `[..., J]`, both 0 where a joint was not seen: where
-        its confidence is 0 or it is at no place, `skeletons.is_place`.
-
-    Raises:
-        ValueError: If a shape is wrong, a value is infinite or a confidence outside [0, 1].
-    """
-    given = tuple(joint_names) if skeleton is None else skeletons.by_name(skeleton).joints
-    keypoints = _check_keypoints(keypoints_2d, given, is_clip)
-    seen = _check_confidence(confidence, keypoints)
-    keypoints = np.where(seen[..., np.newaxis] > 0, keypoints, np.float32(0.0))
-    _warn_of_other_order(keypoints, seen, given)
-    if skeleton is None:
-        return keypoints, seen
-    target = skeletons.Skeleton("the model's joints", tuple(joint_names))
-    converter = skeletons.Converter(given, target)
-    seen = converter.confidence(seen)
-    made = np.where(seen[..., np.newaxis] > 0, converter.keypoints(keypoints), 0.0)
-    return made.astype(np.float32), seen
-
-
-def _check_keypoints(value: Any, joint_names: Sequence[str], is_clip: bool) -> np.ndarray:
-    keypoints = errors.numbers("keypoints_2d", value, np.float32)
-    num_joints, axes = len(joint_names), ", T" if is_clip else ""
-    if keypoints.ndim < 2 + is_clip or keypoints.shape[-2:] != (num_joints, 2):
-        others = [
-            name
-            for name, known in skeletons.SKELETONS.items()
-            if keypoints.ndim > 1 and known.num_joints == keypoints.shape[-2] != num_joints
-        ]
-        advice = "".join(f'; for those of {name} give skeleton="{name}"' for name in others)
-        raise ValueError(
-            f"`keypoints_2d` must have shape [...{axes}, {num_joints}, 2], the joints being "
-            f"{', '.join(joint_names)}{advice}. Received: {list(keypoints.shape)}."
-        )
-    is_far = np.abs(keypoints) > MOST_PX
-    if is_far.any():
-        rule = f"be finite, within {MOST_PX:,} pixels, or NaN where not seen"
-        received = f"{is_far.sum()} of {keypoints.size} values farther, {errors.first(is_far)}"
-        raise errors.ArgumentError("keypoints_2d", rule, received)
-    return keypoints
-
-
-def _check_confidence(value: Any, keypoints_2d: np.ndarray) -> np.ndarray:
-    """Returns confidences of what is at a place, and 0 elsewhere."""
-    shape = keypoints_2d.shape[:-1]
-    is_place = skeletons.is_place(keypoints_2d)
-    if value is None:
-        return is_place.astype(np.float32)
-    checked = errors.numbers("confidence", value, np.float32)
-    if checked.shape != shape:
-        raise ValueError(
-            f"`confidence` must have shape {list(shape)}. Received: {list(checked.shape)}."
-        )
-    seen = np.where(is_place, checked, np.float32(0.0))
-    is_share = (seen >= 0) & (seen <= 1)
-    if not is_share.all():
-        low, high = seen.min(initial=1), seen.max(initial=0)
-        received = f"{low} to {high}, {errors.first(~is_share)}"
-        raise errors.ArgumentError("confidence", "lie in [0, 1]", received)
-    return seen
-
-
-def _warn_of_other_order(
-    keypoints_2d: np.ndarray, confidence: np.ndarray, joint_names: tuple[str, ...]
-) -> None:
-    """Warns of joints that by the anatomy come in the order of another set of as many."""
-    flat = confidence.reshape(math.prod(confidence.shape[:-1]), confidence.shape[-1])
-    step = len(flat) // _MOST_EXAMINED + 1
-    points = keypoints_2d.reshape(*flat.shape, 2)[::step]
-    likely = skeletons.by_anatomy(points, flat[::step])
-    known = [known.joints for known in skeletons.SKELETONS.values()]
-    if likely is not None and likely.joints != joint_names and joint_names in known:
-        first, second = joint_names[:2]
-        told = f"`keypoints_2d` look like {likely.name}'s joints, and are read as {first},"
-        told += f' {second}, ...: skeleton="{likely.name}" reads them as such.'
-        warnings.warn(told, errors.InputWarning, stacklevel=4)
-
-
-def require_pixels(
-    keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
-) -> None:
-    """Refuses coordinates that are shares of an image, in [0, 1] or [-1, 1].
-
-    Args:
-        keypoints_2d: `[..., J, 2]`; 0 where not seen.
-        confidence: `[..., J]`, 0 where not seen.
-        intrinsics: `[..., 3, 3]`, pixels.
-
-    Raises:
-        ArgumentError: If no joint lies further than 2 pixels from the image's corner, and the
-            focal length is one in pixels.
-    """
-    farthest = np.abs(keypoints_2d).max(initial=0.0)
-    is_seen = (confidence > 0).sum() > 1
-    if is_seen and farthest <= _LEAST_SPAN and intrinsics[..., 0, 0].min() >= _LEAST_FOCAL:
-        rule = "be pixels; multiply shares of an image by its width and height"
-        received = f"joints within {farthest:.3g} px of the image's corner"
-        raise errors.ArgumentError("keypoints_2d", rule, received)
+# How far what was lifted can be relied on.
 
 
 def reprojection_errors(
@@ -662,256 +531,6 @@ def _is_told(confidence: np.ndarray, parents: Sequence[int]) -> np.ndarray:
             for one, other in ((joint, parent), (parent, joint)):
                 alone[..., one] &= is_seen[..., other]
     return is_seen | alone
-
-
-def check_height(height: Any, leading: tuple[int, ...]) -> np.ndarray:
-    """Checks heights of people.
-
-    Args:
-        height: Meters, a number or `[*leading]`.
-        leading: The axes of the people.
-
-    Returns:
-        `[*leading]`.
-
-    Raises:
-        ArgumentError: If the shape is another, or a height is none of a person's in meters.
-    """
-    checked = errors.numbers("height", height, np.float64)
-    low, high = _HEIGHTS
-    if checked.shape not in ((), leading):
-        rule = f"be one number or of shape {list(leading)}"
-        raise errors.ArgumentError("height", rule, f"shape {list(checked.shape)}")
-    if not ((checked >= low) & (checked <= high)).all():
-        rule = f"be {low} to {high} meters"
-        raise errors.ArgumentError("height", rule, checked[~(checked >= low) | (checked > high)][0])
-    return np.broadcast_to(checked, leading)
-
-
-def check_intrinsics(camera: Any, leading: tuple[int, ...], mean: np.ndarray) -> np.ndarray:
-    """Checks a camera and gives its intrinsics, `[*leading, 3, 3]`.
-
-    Args:
-        camera: Intrinsics `[3, 3]` or `[*leading, 3, 3]`, pixels, or anything that has them as its
-            attribute `check_intrinsics`; None for `mean`, with a warning.
-        leading: The axes of the views.
-        mean: `[3, 3]`, pixels, of the mean camera of training.
-
-    Raises:
-        ValueError: If the shape is wrong, a value is not finite, a focal length not positive or
-            the last row not 0, 0, 1.
-    """
-    shape = (*leading, 3, 3)
-    if camera is None:
-        warnings.warn(
-            "`camera` was left out: taking the mean camera of training, "
-            f"focal length {mean[0, 0]:.0f} px.",
-            errors.InputWarning,
-            # The caller of the method that calls this.
-            stacklevel=3,
-        )
-        return np.broadcast_to(mean, shape)
-    checked = errors.numbers("camera", getattr(camera, "intrinsics", camera), np.float32)
-    is_bad = ~np.isfinite(checked)
-    if is_bad.any():
-        received = (
-            f"{is_bad.sum()} of {checked.size} values NaN or infinite, {errors.first(is_bad)}"
-        )
-        raise errors.ArgumentError("camera", "be finite", received)
-    if checked.shape not in ((3, 3), shape):
-        raise ValueError(
-            f"`camera` must have intrinsics of shape [3, 3] or {list(shape)}. "
-            f"Received: {list(checked.shape)}."
-        )
-    is_wrong = (checked[..., [0, 1], [0, 1]] <= 0).any(axis=-1)
-    is_wrong |= (checked[..., 2, :] != [0, 0, 1]).any(axis=-1)
-    skew = np.abs(checked[..., [0, 1], [1, 0]]).max(axis=-1)
-    is_wrong |= skew > MOST_SKEW * checked[..., 0, 0]
-    if is_wrong.any():
-        rule = "have positive focal lengths and no skew, and 0, 0, 1 as last row of its intrinsics"
-        received = f"{checked[is_wrong][0].tolist()}"
-        received += f", {errors.first(is_wrong)}" if is_wrong.ndim else ""
-        raise errors.ArgumentError("camera", rule, received)
-    return np.broadcast_to(checked, shape)
-
-
-# The files of a trained model: its SavedModel and what training noted about it.
-
-DESCRIPTION = pathlib.PurePath("assets.extra", "keras_mvlift", "model.json")
-"""Below a SavedModel's folder."""
-
-SAVED_MODEL = "saved_model.pb"
-
-JOINT_MIXES = "joint_mixes"
-"""In the description: by joint set a matrix of numbers; a model may have none."""
-
-_WINDOW = {"num_frames": int, "is_causal": bool, "frame_step": int}
-
-
-class ModelFileError(ValueError):
-    """A file of a model is damaged, or of something else."""
-
-
-# Operations that touch files, the network or the process itself, by their names.
-_OUTWARD = re.compile(
-    "File|Save|Restore|Checkpoint|Reader|Writer|Summary|ImportEvent|Dataset|Iterator|PyFunc|Debug|"
-    "Print|Rpc|Send|Recv|Collective|Nccl|Service|Remote|TPU|RecordInput|ImmutableConst|"
-    "VocabRemapping|LoadAndRemap|FixedUnigram|Abort|Heartbeat"
-)
-# What TensorFlow adds to save and restore variables, by itself; loading does not call it.
-_CHECKPOINTING = re.compile(r"__inference__traced_(save|restore)_\d+")
-
-
-def _outward(saved: Any) -> set[str]:
-    """Returns the names of operations that reach out of the model's own numbers."""
-    found: set[str] = set()
-    for graph in saved.meta_graphs:
-        if not graph.HasField("object_graph_def"):
-            # Of TensorFlow 1, whose loader restores and runs what the graph says.
-            return {"a graph of TensorFlow 1"}
-        called, functions = set(graph.object_graph_def.concrete_functions), set()
-        for function in graph.graph_def.library.function:
-            functions.add(function.signature.name)
-            if _CHECKPOINTING.fullmatch(function.signature.name):
-                continue
-            for node in function.node_def:
-                called |= {node.op, *(value.func.name for value in node.attr.values())}
-                called |= {each.name for value in node.attr.values() for each in value.list.func}
-                found |= {node.op} if _OUTWARD.search(node.op) else set()
-        found = (found - functions) | set(filter(_CHECKPOINTING.fullmatch, called))
-    return found
-
-
-def open_model(folder: pathlib.Path, is_trusted: bool = False) -> Any:
-    """Loads a SavedModel.
-
-    Raises:
-        ModelFileError: If its files are missing or damaged, or if operations in it touch files or
-            the network and `is_trusted` does not allow it.
-        ModuleNotFoundError: If TensorFlow is not installed.
-    """
-    outward, loaded = set(), None
-    tf = _tensorflow()
-    try:
-        if not is_trusted:
-            protos = importlib.import_module("tensorflow.core.protobuf.saved_model_pb2")
-            data = (folder / SAVED_MODEL).read_bytes()
-            outward = _outward(protos.SavedModel.FromString(data))
-            # In place of the file, TensorFlow would read the one of this name.
-            outward |= {each.name for each in folder.glob("saved_model.cpb")}
-        if not outward:
-            loaded = tf.saved_model.load(str(folder))
-    except Exception as error:
-        # TensorFlow fails in every way there is where bytes are damaged; the first line says it.
-        said = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else "no more"
-        received = f"{type(error).__name__}: {said}"
-        raise _model_file_error(folder, SAVED_MODEL, "be a whole SavedModel", received) from error
-    if outward:
-        rule = "hold what keeps to itself, or be loaded with `is_trusted`"
-        raise _model_file_error(folder, SAVED_MODEL, rule, ", ".join(sorted(outward)))
-    return loaded
-
-
-def read_description(folder: pathlib.Path) -> dict[str, Any]:
-    """Reads what training noted about a model.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ModelFileError: If it does not hold what a model needs.
-    """
-    path = folder / DESCRIPTION
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: not there; no model of keras_mvlift.")
-    try:
-        told = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise _model_file_error(path, "file", "be JSON", error) from error
-    if not isinstance(told, dict):
-        raise _model_file_error(path, "file", "be a JSON object", type(told).__name__)
-    _check_joints(path, told)
-    _check_intrinsics(path, told)
-    _check_window(path, told)
-    _check_notes(path, told)
-    _check_mixes(path, told)
-    return told
-
-
-def _check_joints(path: pathlib.Path, told: dict[str, Any]) -> None:
-    joints: Any = told.get("joints")
-    parents: Any = told.get("parents")
-    if not isinstance(joints, list) or not all(isinstance(name, str) for name in joints):
-        raise _model_file_error(path, "joints", "be a list of names", joints)
-    is_list = isinstance(parents, list) and all(isinstance(parent, int) for parent in parents)
-    if not is_list or len(parents) != len(joints):
-        raise _model_file_error(path, "parents", f"be {len(joints)} whole numbers", parents)
-    if not joints or len(set(joints)) < len(joints):
-        raise _model_file_error(path, "joints", "be names, each once", joints)
-    if not all(-1 <= parent < len(joints) for parent in parents):
-        raise _model_file_error(path, "parents", f"be numbers of {len(joints)} joints", parents)
-
-
-def _check_intrinsics(path: pathlib.Path, told: dict[str, Any]) -> None:
-    try:
-        matrix = errors.numbers("intrinsics", told.get("intrinsics"), np.float64)
-    except errors.ArgumentError as error:
-        raise _model_file_error(path, error.field, error.rule, error.received) from error
-    if matrix.shape != (3, 3):
-        raise _model_file_error(
-            path, "intrinsics", "be [3, 3], pixels", f"shape {list(matrix.shape)}"
-        )
-
-
-def _check_window(path: pathlib.Path, told: dict[str, Any]) -> None:
-    if "window" not in told:
-        return
-    window = told["window"]
-    known = isinstance(window, dict) and all(
-        isinstance(window.get(name), kind) for name, kind in _WINDOW.items()
-    )
-    if not known:
-        raise _model_file_error(path, "window", f"hold {', '.join(_WINDOW)}", window)
-
-
-def _check_notes(path: pathlib.Path, told: dict[str, Any]) -> None:
-    for name in ("is_mirrored", "solves_root", "has_free_root"):
-        if not isinstance(told.get(name, False), bool):
-            raise _model_file_error(path, name, "be true or false", told[name])
-    notes = told.get(numpy_networks.FOLDED)
-    if notes is None:
-        return
-    known = (
-        isinstance(notes, dict)
-        and isinstance(notes.get("layers_per_block"), int)
-        and notes["layers_per_block"] > 0
-        and notes.get("network_input") in ("rays", "screen", "centered")
-        and isinstance(notes.get("root"), dict)
-        and set(notes["root"]) in (set(), {"a", "b", "z_rig"})
-        and all(isinstance(number, (int, float)) for number in notes["root"].values())
-    )
-    if not known:
-        rule = "hold layers_per_block, network_input and the numbers of root"
-        raise _model_file_error(path, numpy_networks.FOLDED, rule, notes)
-
-
-def _check_mixes(path: pathlib.Path, told: dict[str, Any]) -> None:
-    mixes, num_joints = told.get(JOINT_MIXES, {}), len(told["joints"])
-    if not isinstance(mixes, dict):
-        raise _model_file_error(path, JOINT_MIXES, "be a JSON object", type(mixes).__name__)
-    for name, mix in mixes.items():
-        rule = f"hold {num_joints} by {num_joints} numbers for joint sets of `skeletons`"
-        try:
-            matrix = errors.numbers(JOINT_MIXES, mix, np.float64)
-        except errors.ArgumentError as error:
-            raise _model_file_error(path, JOINT_MIXES, rule, error.received) from error
-        is_whole = matrix.shape == (num_joints, num_joints) and bool(np.isfinite(matrix).all())
-        if not is_whole or name not in skeletons.SKELETONS:
-            raise _model_file_error(path, JOINT_MIXES, rule, f"{name}: {list(matrix.shape)}")
-
-
-def _model_file_error(
-    path: pathlib.Path, field: str, rule: str, received: object
-) -> ModelFileError:
-    return ModelFileError(f"{path}: `{field}` must {rule}. Received: {received}.")
 
 
 # Lifting a person and the mirrored person, and taking the mean.
@@ -997,24 +616,3 @@ def mirror_uncertainty(
     unseen = np.where(is_told, _UNSEEN_SCALE, _GUESSED_SCALE)
     scale = _MIRROR_SCALE * np.where(confidence > 0, 1.0, unseen)
     return (scale * away ** (2 / 3) * misfit**0.25).astype(np.float32)
-
-
-# Models that come with the package, each a folder of `models` with a card that tells of it.
-
-_SHIPPED_FOLDER = pathlib.Path(__file__).with_name("models")
-MODEL_CARD = "MODEL_CARD.md"
-"""Beside a SavedModel: how it was trained, what it scores and where it fails."""
-
-
-def shipped_names() -> tuple[str, ...]:
-    """Returns the models' names, sorted."""
-    return tuple(sorted(path.parent.name for path in _SHIPPED_FOLDER.glob(f"*/{MODEL_CARD}")))
-
-
-def shipped_folder(name: str) -> pathlib.Path:
-    """Returns a model's folder.
-
-    Args:
-        name: One of `names()`.
-    """
-    return _SHIPPED_FOLDER / name

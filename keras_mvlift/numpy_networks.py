@@ -295,7 +295,6 @@ FOLDED = "folded"
 NETWORKS = ("lifting_network", "root_network", "uncertainty_network")
 """The names of networks, and of their files; the last one only of models that predict it."""
 
-_INPUTS = ("rays", "screen", "centered")
 # Of meters: between which a predicted uncertainty lies, as of `training.uncertainty`.
 _LOG_SCALES = np.log(np.array([1e-3, 3.0], np.float32))
 # Views whose features stay in a processor's cache.
@@ -319,14 +318,10 @@ class FrameLifter:
 
     def __init__(self, folder: pathlib.Path, description: dict[str, Any], intrinsics: np.ndarray):
         num_joints, notes = len(description["joints"]), description[FOLDED]
-        rule = "tell of networks of single frames"
-        with errors.parsing(folder / "model.json", FOLDED, rule):
-            self._layers_per_block = int(notes["layers_per_block"])
-            self._input, root = notes["network_input"], notes["root"]
-            errors.require_known("network_input", self._input, _INPUTS)
-            self._root = {name: np.float32(root[name]) for name in ("a", "b", "z_rig") if root}
-            # Models of before 0.2 have no such note.
-            self._has_free_root = bool(notes.get("has_free_root", False))
+        self._layers_per_block, self._input = notes["layers_per_block"], notes["network_input"]
+        self._root = {name: np.float32(number) for name, number in notes["root"].items()}
+        # Models of before 0.2 have no such note.
+        self._has_free_root = notes.get("has_free_root", False)
         self._intrinsics = intrinsics
         seen = 2 * num_joints + 2 * (self._input == "centered")
         lifting, root, scales = (folder / f"{name}.npz" for name in NETWORKS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift import errors, inference, numpy_networks
+from keras_mvlift import errors, inference, model_files, numpy_networks
 from keras_mvlift.export import compact, last_layer
 from keras_mvlift.geometry import triangulation
 from keras_mvlift.training import lifters
@@ -49,7 +49,7 @@ def file(folder, name="lifting_network"):
 
 
 def tensorflow(folder, signature="lift_camera", keypoints_2d=KEYPOINTS, confidence=CONFIDENCE):
-    found = inference.open_model(folder).signatures[signature](
+    found = model_files.open_model(folder).signatures[signature](
         keypoints_2d=tf.constant(keypoints_2d, tf.float32),
         confidence=tf.constant(confidence, tf.float32),
         intrinsics=tf.constant(np.broadcast_to(OTHER, (len(keypoints_2d), 3, 3))),
@@ -109,14 +109,16 @@ def test_uncertainties_are_those_of_tensorflow(tmp_path):
     model = inference.load_model(tmp_path / "unsure")
     name = "joint_uncertainty"
     expected = tensorflow(model.path, name)[name]
-    found = model.lift(KEYPOINTS, CONFIDENCE, OTHER).joint_uncertainty
+    given = (KEYPOINTS.astype(np.float32), CONFIDENCE.astype(np.float32))
+    given += (np.tile(OTHER, (NUM_VIEWS, 1, 1)),)
+    found = model._uncertainty(*given)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert (expected.min(), expected.max()) == pytest.approx((1e-3, 3.0))
     # Without the file of what predicts it, TensorFlow is asked.
     file(model.path, "uncertainty_network").unlink()
     again = inference.load_model(model.path)
     assert again._networks is None
-    found = again.lift(KEYPOINTS, CONFIDENCE, OTHER).joint_uncertainty
+    found = again._uncertainty(*given)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
@@ -138,7 +140,7 @@ def test_a_model_without_such_files_lifts_by_tensorflow_and_may_get_them(folder,
     lifted = model.lift(KEYPOINTS, CONFIDENCE, OTHER)
     assert_same(lifted, tensorflow(path))
     assert model._networks is None
-    compact.save_networks(inference.open_model(path).folded, path / lifters.FOLDER)
+    compact.save_networks(model_files.open_model(path).folded, path / lifters.FOLDER)
     assert file(path).read_bytes() == file(folder).read_bytes()
 
 
@@ -185,7 +187,7 @@ def damage(path, kind):
 def test_a_damaged_file_is_refused_by_name(folder, tmp_path, kind, message):
     path = shutil.copytree(folder, tmp_path / "copy")
     damage(file(path), kind)
-    with pytest.raises(inference.ModelFileError, match=message) as caught:
+    with pytest.raises(model_files.ModelFileError, match=message) as caught:
         inference.load_model(path)
     assert str(caught.value).startswith(f"{file(path)}: ")
 
@@ -193,26 +195,16 @@ def test_a_damaged_file_is_refused_by_name(folder, tmp_path, kind, message):
 def test_files_of_other_networks_are_refused(folder, tmp_path):
     path = shutil.copytree(folder, tmp_path / "copy")
     shutil.copy(file(path, "root_network"), file(path))
-    with pytest.raises(inference.ModelFileError, match=r"npz: `file` must end in 51 num.*: 3\."):
+    with pytest.raises(model_files.ModelFileError, match=r"npz: `file` must end in 51 num.*: 3\."):
         inference.load_model(path)
 
 
-@pytest.mark.parametrize(
-    ("notes", "message"),
-    [
-        ({"network_input": "ray"}, "`network_input` must be one of .*; .* rays"),
-        ({"root": {"a": 1}}, "`folded` must tell of networks of single frames. Received: no `b`"),
-        ({"layers_per_block": "two"}, "`folded` must tell of networks of single frames"),
-        ({"model": ["paper"]}, "`model` must be as training notes it"),
-    ],
-)
-def test_notes_that_tell_of_no_networks_are_refused(folder, tmp_path, notes, message):
-    path = shutil.copytree(folder, tmp_path / "copy") / inference.DESCRIPTION
-    about = json.loads(path.read_text())
-    about["folded"] |= notes
-    about["model"] = notes.pop("model", about["model"])
-    path.write_text(json.dumps(about))
-    with pytest.raises(inference.ModelFileError, match=f"model.json: {message}"):
+def test_a_description_of_no_networks_is_refused(folder, tmp_path):
+    path = shutil.copytree(folder, tmp_path / "copy") / model_files.DESCRIPTION
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model": ["paper"]}))
+    with pytest.raises(
+        model_files.ModelFileError, match=r"model\.json: `model` must be as training"
+    ):
         inference.load_model(tmp_path / "copy")
 
 

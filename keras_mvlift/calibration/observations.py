@@ -170,7 +170,10 @@ def read_recordings(path: pathlib.Path, *, verbose: bool = False) -> Recordings:
         RecordingError: If a file is broken or missing.
     """
     is_described = path.is_file() or any((path / name).exists() for name in manifests.FILE_NAMES)
-    return _described(path, verbose) if is_described else _pose2sim(path)
+    if is_described:
+        return _described(path, verbose)
+    source = pose2sim.Pose2SimSource(root=str(path), tells_apart=False)
+    return Recordings([_thinned(clip) for clip in source], source.rig)
 
 
 def _described(path: pathlib.Path, verbose: bool) -> Recordings:
@@ -192,11 +195,6 @@ def _described(path: pathlib.Path, verbose: bool) -> Recordings:
         )
         clips.append(_thinned(sequence))
     return Recordings(clips, rig)
-
-
-def _pose2sim(path: pathlib.Path) -> Recordings:
-    source = pose2sim.Pose2SimSource(root=str(path), tells_apart=False)
-    return Recordings([_thinned(clip) for clip in source], source.rig)
 
 
 def _placed(rig: calibrations.Calibration) -> cameras.Camera:

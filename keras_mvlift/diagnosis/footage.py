@@ -200,7 +200,12 @@ def of_sequences(
     """
     first = clips[0]
     length = min(RUN_FRAMES, max_frames)
-    runs = [(clip, start) for clip in clips for start in _starts(clip.num_frames, length)]
+    # Of each clip the whole runs; a short clip is one run.
+    runs = [
+        (clip, start)
+        for clip in clips
+        for start in range(0, max(clip.num_frames - length, 0) + 1, length)
+    ]
     typical = np.mean([min(clip.num_frames, length) for clip, _ in runs])
     chosen = spread(len(runs), max(1, int(max_frames // typical)))
     pieces = [
@@ -222,11 +227,6 @@ def of_sequences(
         frame_rate=first.frame_rate,
         distortion=np.zeros((first.num_views, 5)) if distortion is None else distortion,
     )
-
-
-def _starts(num_frames: int, length: int) -> range:
-    """Returns where the whole runs of a clip start; a short clip is one run."""
-    return range(0, max(num_frames - length, 0) + 1, length)
 
 
 def rigs(

@@ -108,25 +108,23 @@ class AdversarialLifter(keras.Model):
             lifted = self.lifter(view, training=True)
             pose = lifted.root_relative_pose
             upright = cameras.rotate(pose, cameras.inverse(view.camera.rotation))
-            losses = self._critic_steps(tf.stop_gradient(upright))
+            # Each step of the critic turns the skeletons anew and draws new real ones.
+            for _ in range(self.options.num_critic_steps):
+                losses = self._critic_step(tf.stop_gradient(upright))
             pose_camera = pose + lifted.root_position[:, tf.newaxis]
             losses["reprojection"] = self._reprojection(pose_camera, view)
             losses["adversarial"] = self.options.critic_weight * self._opinion(upright)
             losses["loss"] = losses["reprojection"] + losses["adversarial"]
         gradients = tape.gradient(losses["loss"], variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return self._report(losses)
+        for name, loss in losses.items():
+            self.loss_means[name].update_state(loss)
+        return {name: mean.result() for name, mean in self.loss_means.items()}
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """The running means of the losses, reset at each epoch."""
         return list(self.loss_means.values())
-
-    def _critic_steps(self, upright: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Improves the critic; each step turns the skeletons anew and draws new real ones."""
-        for _ in range(self.options.num_critic_steps):
-            losses = self._critic_step(upright)
-        return losses
 
     def _critic_step(self, upright: tf.Tensor) -> dict[str, tf.Tensor]:
         predicted, real = self._turned(upright), self._turned(self._drawn(tf.shape(upright)[0]))
@@ -160,11 +158,6 @@ class AdversarialLifter(keras.Model):
 
     def _seed(self) -> tf.Tensor:
         return self.generator.make_seeds(1)[:, 0]
-
-    def _report(self, losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        for name, loss in losses.items():
-            self.loss_means[name].update_state(loss)
-        return {name: mean.result() for name, mean in self.loss_means.items()}
 
 
 def critic_optimizer(learning_rate: float = 1e-3) -> keras.optimizers.legacy.Optimizer:

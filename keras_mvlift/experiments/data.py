@@ -233,7 +233,9 @@ def _test_views(tables: list[tfrecords.Columns]) -> baselines.TestViews:
         if name != "camera_confidence"
     }
     number = {
-        name: values.astype(np.float32) for name, values in columns.items() if _is_float(values)
+        name: values.astype(np.float32)
+        for name, values in columns.items()
+        if np.issubdtype(values.dtype, np.floating)
     }
     keys = np.stack([columns["clip"].astype(str), columns["frame"].astype(str)], axis=1)
     _, instant = np.unique(keys, axis=0, return_inverse=True)
@@ -247,10 +249,6 @@ def _test_views(tables: list[tfrecords.Columns]) -> baselines.TestViews:
         columns["clip"].astype(str),
         columns["frame"],
     )
-
-
-def _is_float(values: np.ndarray) -> bool:
-    return bool(np.issubdtype(values.dtype, np.floating))
 
 
 ViewAt = Callable[[tf.Tensor], views.WindowedView]

@@ -222,7 +222,9 @@ def data_lines(results: Mapping[str, Any]) -> list[str]:
     steps = budget["num_epochs"] * budget["steps_per_epoch"]
     reckoned = budget.get("precision", "float32")
     precision = "" if reckoned == "float32" else f" in {reckoned}"
-    lines = [f"Data: {_source(data)}; {counted or 'nothing measured yet'}."]
+    files = ", ".join(path["name"] for path in data.get("paths") or ())
+    source = data["source"].replace("_", " ") + (f" of {files}" if files else "")
+    lines = [f"Data: {source}; {counted or 'nothing measured yet'}."]
     lines += [f"Filmed, where a table says nothing else: {filmed}."] if filmed else []
     return [
         *lines,
@@ -231,12 +233,6 @@ def data_lines(results: Mapping[str, Any]) -> list[str]:
         "A cell is the mean over seeds ± their standard deviation (number of seeds) and, where "
         "there are several test people, [± the standard deviation over them].",
     ]
-
-
-def _source(data: Mapping[str, Any]) -> str:
-    paths = data.get("paths")
-    names = f" of {', '.join(path['name'] for path in paths)}" if paths else ""
-    return f"{data['source'].replace('_', ' ')}{names}"
 
 
 def _per_action(table: Mapping[str, Any], title: str, figure: str) -> Grid:

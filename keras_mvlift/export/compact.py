@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_mvlift import configs, inference, numpy_networks
+from keras_mvlift import configs, inference, model_files, numpy_networks
 from keras_mvlift.networks import folded
 from keras_mvlift.training import lifters, multi_view_lifter
 
@@ -67,7 +67,7 @@ def save_networks(
 
     A SavedModel that has no such files gets them by
 
-        save_networks(inference.open_model(path).folded, path / lifters.FOLDER)
+        save_networks(model_files.open_model(path).folded, path / lifters.FOLDER)
 
     Args:
         weights: Of `weights_of`, or the `folded` of a loaded SavedModel.
@@ -115,7 +115,7 @@ def reopened(
     config = configs.ModelConfig(**model.description["model"])
     distance = model.description["rig_distance"]
     lifter = lifters.build(config, objective, distance, model.intrinsics, model=make)
-    weights = getattr(inference.open_model(model.path), numpy_networks.FOLDED)
+    weights = getattr(model_files.open_model(model.path), numpy_networks.FOLDED)
     for network in (lifter.lifting_network, lifter.root_network):
         folded.unfold(network, [variable.numpy() for variable in weights[network.name]])
     return lifter

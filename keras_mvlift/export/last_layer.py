@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
-from keras_mvlift import inference, numpy_networks
+from keras_mvlift import inference, model_files, numpy_networks
 from keras_mvlift.datasets import views
 from keras_mvlift.export import compact
 from keras_mvlift.training import lifters, objectives
@@ -22,7 +22,7 @@ from keras_mvlift.training import lifters, objectives
 _LIFT = "lift_camera"
 _LIFTING_NETWORK = "lifting_network"
 # Of the description, what a new layer makes untrue.
-_OF_LAYER = (inference.JOINT_MIXES,)
+_OF_LAYER = (model_files.JOINT_MIXES,)
 # Views that are fed at once.
 _FED_AT_ONCE = 4096
 
@@ -41,7 +41,7 @@ class LastLayer:
     """
 
     def __init__(self, model: inference.Lifter):
-        saved = inference.open_model(model.path)
+        saved = model_files.open_model(model.path)
         if isinstance(model, inference.ClipLifter) or not hasattr(saved, numpy_networks.FOLDED):
             received = "one of windows" if "window" in model.description else "one without weights"
             raise ValueError(
@@ -97,7 +97,7 @@ class LastLayer:
         for variable, value in zip(self._variables(self._saved), rounded, strict=True):
             variable.assign(value)
         tf.saved_model.save(self._saved, str(folder), signatures=dict(self._saved.signatures))
-        beside = inference.DESCRIPTION.parts[0]
+        beside = model_files.DESCRIPTION.parts[0]
         shutil.copytree(self._model.path / beside, folder / beside)
         path = folder / lifters.FOLDER
         compact.save_networks(getattr(self._saved, numpy_networks.FOLDED), path)
@@ -107,7 +107,7 @@ class LastLayer:
             lifters.save(lifter, self._model.description, path)
         about = {name: x for name, x in self._model.description.items() if name not in _OF_LAYER}
         told = json.dumps(about | notes, indent=2, sort_keys=True)
-        (folder / inference.DESCRIPTION).write_text(told + "\n")
+        (folder / model_files.DESCRIPTION).write_text(told + "\n")
 
     @staticmethod
     def _variables(saved: Any) -> list[tf.Variable]:

@@ -421,15 +421,9 @@ class FilmSet(abc.ABC):
         return (self.read(clip) for clip in self.clips())
 
 
-def _h36m_like(film_set: FilmSet, rng: np.random.Generator) -> cameras.Camera:
-    return rigs.h36m_like(film_set.rig_jitter, rng)
-
-
-def _ring(film_set: FilmSet, rng: np.random.Generator) -> cameras.Camera:
-    return rigs.ring(film_set.num_cameras, jitter=film_set.rig_jitter, rng=rng)
-
-
 _RIGS: dict[str, Callable[[FilmSet, np.random.Generator], cameras.Camera]] = {
-    "h36m_like": _h36m_like,
-    "ring": _ring,
+    "h36m_like": lambda film_set, rng: rigs.h36m_like(film_set.rig_jitter, rng),
+    "ring": lambda film_set, rng: rigs.ring(
+        film_set.num_cameras, jitter=film_set.rig_jitter, rng=rng
+    ),
 }

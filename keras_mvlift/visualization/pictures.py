@@ -138,7 +138,8 @@ def _drawn(rows: Sequence[Row], note: str) -> backend_agg.FigureCanvasAgg:
         _title(figure, row, top + 0.08)
         panels = [_panel(figure, left, top - _PANEL_HEIGHT) for left in _LEFTS]
         _draw(panels, row, shown)
-    _name_axes(panels)
+    for axes, name in zip(panels, ("x (px)", "x (m)", "z (m), away from camera →"), strict=True):
+        axes.set_xlabel(name)
     _text(figure, WIDTH / 2, _FOOT, note[:_MAX_LETTERS], ha="center")
     draw_legend(figure, any(row.pose_reference is not None for row in rows))
     return canvas
@@ -196,11 +197,6 @@ def _draw(panels: Sequence[mpl_axes.Axes], row: Row, shown: Extent) -> None:
     image.set_ylabel("y (px)")
     views[0].set_ylabel("y (m)")
     views[1].tick_params(labelleft=False)
-
-
-def _name_axes(panels: Sequence[mpl_axes.Axes]) -> None:
-    for axes, name in zip(panels, ("x (px)", "x (m)", "z (m), away from camera →"), strict=True):
-        axes.set_xlabel(name)
 
 
 # Says what the colors and sizes of a picture mean.

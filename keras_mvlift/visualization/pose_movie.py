@@ -2,6 +2,7 @@
 
 import fractions
 import itertools
+import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -132,6 +133,8 @@ _INPUT_SHARE = 0.42
 # The least half of what is shown, in meters or pixels, so that a point does not fill it.
 _SMALLEST_HALF = 0.5
 _IMAGE = "#F4F5F7"
+# Of the view, radians; of the floor, meters.
+_SWING, _SQUARE = math.radians(25), 0.5
 # Matplotlib draws patches at 1 and lines at 2.
 _BEHIND_LINES = 1.5
 
@@ -233,19 +236,41 @@ class _Backdrop:
             self._shown.set_data(picture)
 
 
+class _Floor:
+    """A world's floor, squares of half a meter below everybody's feet."""
+
+    def __init__(self, axes: mpl_axes.Axes, clip: pose_clip.PoseClip, views: np.ndarray):
+        middle, radius = pages.scene_bounds(clip)
+        feet = np.nanmin([track.pose[..., 2] for track in clip.tracks], initial=middle[2])
+        half = _SQUARE * math.ceil(radius / _SQUARE)
+        along = np.arange(-half, half + _SQUARE / 2, _SQUARE)
+        lines = [[(x, -half), (x, half)] for x in along] + [[(-half, y), (half, y)] for y in along]
+        self._ends = np.insert(np.array(lines), 2, feet - middle[2], axis=-1)
+        self._views = views
+        self._lines = mpl_collections.LineCollection([], colors=pictures.GRID, zorder=1)
+        self._lines.set_linewidth(1)
+        axes.add_collection(self._lines, autolim=False)
+
+    def show(self, frame: int) -> None:
+        self._lines.set_segments(list(self._ends @ self._views[frame]))
+
+
 def _panels(
     clip: pose_clip.PoseClip, figure: mpl_figure.Figure, width: float, images: Images | None
-) -> list[_Panel | _Backdrop]:
+) -> list[_Panel | _Floor | _Backdrop]:
     seen = pages.track_inputs(clip.tracks)
     left = _INPUT_SHARE if seen else 0.0
+    views = _views(clip)
     scene = [
         (track, points, _opacity(clip, track.confidence))
-        for track, points in zip(clip.tracks, _projected(clip), strict=True)
+        for track, points in zip(clip.tracks, _projected(clip, views), strict=True)
     ]
     axes = figure.add_axes((left, 0.1, 1 - left, 0.82))
     axes.set_axis_off()
     _frame(axes, _box([points for _, points, _ in scene], _SMALLEST_HALF))
-    panels: list[_Panel | _Backdrop] = [_Panel(axes, clip, scene, width)]
+    panels: list[_Panel | _Floor | _Backdrop] = [_Panel(axes, clip, scene, width)]
+    if clip.space == "world":
+        panels.append(_Floor(axes, clip, views))
     if seen:
         image = [
             (found.track, found.keypoints_2d, _opacity(clip, found.track.keypoint_confidence))
@@ -260,14 +285,24 @@ def _panels(
     return panels
 
 
-def _projected(clip: pose_clip.PoseClip) -> np.ndarray:
-    """Returns `[tracks, T, J, 2]`, meters right and up, as seen from far away."""
-    azimuth, elevation = pages.scene_viewpoint(clip)
-    right = [np.cos(azimuth), np.sin(azimuth), 0.0]
-    away = [-np.sin(azimuth), np.cos(azimuth), 0.0]
-    up = np.sin(elevation) * np.array(away) + np.array([0.0, 0.0, np.cos(elevation)])
+def _views(clip: pose_clip.PoseClip) -> np.ndarray:
+    """Returns what is right and what is up in each frame, `[T, 3, 2]`: a view that swings once.
+
+    Depth is seen by what turns before what.
+    """
+    first, elevation = pages.scene_viewpoint(clip)
+    turned = _SWING * np.sin(2 * np.pi * np.arange(clip.num_frames) / clip.num_frames)
+    cosine, sine = np.cos(first + turned), np.sin(first + turned)
+    right = np.stack([cosine, sine, 0 * sine], axis=-1)
+    away = np.stack([-sine, cosine, 0 * sine], axis=-1)
+    up = np.sin(elevation) * away + [0.0, 0.0, np.cos(elevation)]
+    return np.stack([right, up], axis=-1)
+
+
+def _projected(clip: pose_clip.PoseClip, views: np.ndarray) -> np.ndarray:
+    """Returns `[tracks, T, J, 2]`, meters right and up of the middle, as seen from far away."""
     every = np.stack([pages.scene_points(track.pose, clip.space) for track in clip.tracks])
-    seen = every @ np.stack([right, up], axis=-1)
+    seen = (every - pages.scene_bounds(clip)[0]) @ views
     if pages.are_apart(clip):
         judges = pose_comparison.references_of(clip.tracks, clip.parents.index(-1))
         places = np.array(pages.track_slots(clip.tracks, judges))

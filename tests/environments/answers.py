@@ -59,7 +59,8 @@ def world(model, keypoints_2d, confidence):
     )
     places = {"rotation": ROTATION, "center": CENTER}
     camera = viewpoints.Viewpoint(intrinsics=INTRINSICS, **places)
-    return np.stack([track.pose for track in lift.lift(model, seen, camera, max_gap=0.0).tracks])
+    lifted = lift.lift(model, seen, camera, max_gap=0.0, is_steady=False)
+    return np.stack([track.pose for track in lifted.tracks])
 
 
 def command(clip, folder):

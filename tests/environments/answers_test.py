@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from tests.environments import answers as answers_script
 from tests.environments import exported
 
 SCRIPT = pathlib.Path(__file__).with_name("answers.py")
@@ -61,13 +62,17 @@ def test_numpy_says_what_the_signatures_of_tensorflow_say(everything, model):
     for name in told - {"pose_world"}:
         expected = everything[f"{prefix}{name}"]
         np.testing.assert_allclose(everything[f"{model}/clip/{name}"], expected, atol=1e-4)
-    # One frame shows nobody, so it has no pose in the world.
+    if "pose_world" in told:
+        moved = everything[f"{model}/clip/pose_camera"] @ answers_script.ROTATION
+        expected = everything[f"{prefix}pose_world"]
+        np.testing.assert_allclose(moved + answers_script.CENTER, expected, atol=1e-4)
+    # A clip is lifted with its mirror image; one frame shows nobody, so it has no pose.
     world = everything[f"{model}/world"][0]
     is_lifted = np.isfinite(world).all(axis=(1, 2))
     assert is_lifted.sum() == exported.NUM_FRAMES - 1
-    if "pose_world" in told:
-        expected = everything[f"{prefix}pose_world"][is_lifted]
-        np.testing.assert_allclose(world[is_lifted], expected, atol=1e-4)
+    moved = everything[f"{model}/flipped/pose_camera"] @ answers_script.ROTATION
+    expected = (moved + answers_script.CENTER)[is_lifted]
+    np.testing.assert_allclose(world[is_lifted], expected, atol=1e-4)
     person, clip = (everything[f"{model}/{name}/pose_camera"] for name in ("person", "clip"))
     np.testing.assert_allclose(person, clip[7], atol=1e-4)
 

@@ -450,7 +450,8 @@ CALIBRATION_WRITERS = {
 }
 
 
-if __name__ == "__main__":
+def main():
+    """Writes what the command line asks for."""
     parser = argparse.ArgumentParser(description="Writes a made-up rig's files.")
     parser.add_argument("folder")
     parser.add_argument("--calibration", choices=CALIBRATION_WRITERS, default="pose2sim")
@@ -463,3 +464,7 @@ if __name__ == "__main__":
         detection_format=given.detections,
         skeleton=given.skeleton,
     )
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from keras_mvlift import errors, inference, skeletons
+from keras_mvlift import errors, inference, model_inputs, skeletons
 from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import people, synthetic
 
@@ -27,7 +27,7 @@ def seen_as(name):
 def checked(keypoints_2d, confidence=None, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return inference.check_joints(keypoints_2d, confidence, JOINTS, **options)
+        return model_inputs.check_joints(keypoints_2d, confidence, JOINTS, **options)
 
 
 def test_keypoints_of_a_clip_have_frames():
@@ -72,11 +72,11 @@ def test_joints_of_any_set_become_the_models(name):
 
 def test_joints_in_the_order_of_another_set_are_warned_about():
     with pytest.warns(errors.InputWarning, match='look like coco_17.*skeleton="coco_17" reads'):
-        inference.check_joints(seen_as("coco_17"), None, JOINTS)
+        model_inputs.check_joints(seen_as("coco_17"), None, JOINTS)
     with pytest.warns(errors.InputWarning, match="look like body_25's"):
-        inference.check_joints(seen_as("body_25"), None, JOINTS, "body_25b")
+        model_inputs.check_joints(seen_as("body_25"), None, JOINTS, "body_25b")
     with pytest.raises(ValueError, match=r"`skeleton` must be one of .*; did you mean coco_17"):
-        inference.check_joints(seen_as("coco_17"), None, JOINTS, "coco17")
+        model_inputs.check_joints(seen_as("coco_17"), None, JOINTS, "coco17")
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1, 0), (2, -1)], ids=["[0, 1]", "[-1, 1]"])
@@ -84,10 +84,10 @@ def test_shares_of_an_image_are_no_pixels(scale, shift):
     keypoints = scale * seen_as("h36m_17") / 1000 + shift
     points, seen = checked(keypoints)
     with pytest.raises(errors.ArgumentError, match=r"must be pixels; .* within [01]\.\d+ px of"):
-        inference.require_pixels(points, seen, MEAN)
+        model_inputs.require_pixels(points, seen, MEAN)
     # A camera whose pixel is the image may see them so.
-    inference.require_pixels(points, seen, np.diag([1.1, 1.1, 1.0]))
-    inference.require_pixels(*checked(seen_as("h36m_17")), MEAN)
+    model_inputs.require_pixels(points, seen, np.diag([1.1, 1.1, 1.0]))
+    model_inputs.require_pixels(*checked(seen_as("h36m_17")), MEAN)
 
 
 def test_poses_that_miss_what_they_are_lifted_from_are_warned_about():
@@ -120,10 +120,12 @@ def test_the_reprojection_error_is_a_share_of_the_bodys_size_in_the_image():
 def test_a_camera_is_given_to_each_view():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        given = inference.check_intrinsics(SimpleNamespace(intrinsics=MEAN * DOUBLE), (4, 3), MEAN)
+        given = model_inputs.check_intrinsics(
+            SimpleNamespace(intrinsics=MEAN * DOUBLE), (4, 3), MEAN
+        )
     assert given.shape == (4, 3, 3, 3)
     assert (given[..., 0, 0] == 2000).all()
     with pytest.warns(errors.InputWarning, match="focal length 1000 px"):
-        assert (inference.check_intrinsics(None, (4,), MEAN)[..., 0, 0] == 1000).all()
+        assert (model_inputs.check_intrinsics(None, (4,), MEAN)[..., 0, 0] == 1000).all()
     with pytest.raises(ValueError, match="positive focal lengths"):
-        inference.check_intrinsics(-MEAN, (), MEAN)
+        model_inputs.check_intrinsics(-MEAN, (), MEAN)

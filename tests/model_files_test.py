@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_mvlift import inference
+from keras_mvlift import inference, model_files
 from tests import tiny_studio
 
 
@@ -25,14 +25,14 @@ def folder(whole, tmp_path):
 @pytest.fixture
 def older(folder):
     """A model of before there were arrays beside the SavedModel."""
-    for path in (folder / inference.DESCRIPTION.parent).glob("*.npz"):
+    for path in (folder / model_files.DESCRIPTION.parent).glob("*.npz"):
         path.unlink()
     return folder
 
 
 def test_what_is_whole_is_read(whole):
-    assert len(inference.read_description(whole)["joints"]) == 17
-    assert "lift_camera" in inference.open_model(whole).signatures
+    assert len(model_files.read_description(whole)["joints"]) == 17
+    assert "lift_camera" in model_files.open_model(whole).signatures
 
 
 @pytest.mark.parametrize(
@@ -62,23 +62,23 @@ def test_what_is_whole_is_read(whole):
     ],
 )
 def test_a_damaged_description_is_refused_by_name(folder, content, message):
-    path = folder / inference.DESCRIPTION
+    path = folder / model_files.DESCRIPTION
     if isinstance(content, dict):
         content = json.dumps(json.loads(path.read_text()) | content).encode()
     path.write_bytes(content)
-    with pytest.raises(inference.ModelFileError, match=f"model.json: {message}"):
+    with pytest.raises(model_files.ModelFileError, match=f"model.json: {message}"):
         inference.load_model(folder)
 
 
 def test_a_missing_description_is_no_model_of_ours(folder):
-    (folder / inference.DESCRIPTION).unlink()
+    (folder / model_files.DESCRIPTION).unlink()
     with pytest.raises(FileNotFoundError, match="no model of keras_mvlift"):
         inference.load_model(folder)
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "junk", "no variables", "cut variables"])
 def test_a_damaged_savedmodel_is_one_sentence(older, damage):
-    file = older / inference.SAVED_MODEL
+    file = older / model_files.SAVED_MODEL
     (data,) = (older / "variables").glob("*data*")
     if damage == "no variables":
         shutil.rmtree(older / "variables")
@@ -87,7 +87,7 @@ def test_a_damaged_savedmodel_is_one_sentence(older, damage):
     else:
         kept = {"empty": b"", "cut": file.read_bytes()[:5000], "junk": b"\xff\x00junk"}
         file.write_bytes(kept[damage])
-    with pytest.raises(inference.ModelFileError, match="must be a whole SavedModel") as caught:
+    with pytest.raises(model_files.ModelFileError, match="must be a whole SavedModel") as caught:
         inference.load_model(older)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"{older}: `saved_model.pb`")
@@ -139,26 +139,26 @@ def test_operations_that_reach_out_are_refused_unless_asked_for(
     module = tf.Module()
     module.lift = tf.function(function, input_signature=[tf.TensorSpec([], tf.string)])
     shutil.rmtree(older / "variables")
-    (older / inference.SAVED_MODEL).unlink()
+    (older / model_files.SAVED_MODEL).unlink()
     tf.saved_model.save(module, str(older))
-    with pytest.raises(inference.ModelFileError, match=f"keeps to itself.*Received: {operation}"):
+    with pytest.raises(model_files.ModelFileError, match=f"keeps to itself.*Received: {operation}"):
         inference.load_model(older)
-    assert hasattr(inference.open_model(older, is_trusted=True), "lift")
+    assert hasattr(model_files.open_model(older, is_trusted=True), "lift")
 
 
 def test_what_tensorflow_saves_with_is_not_to_be_called(older):
-    file = older / inference.SAVED_MODEL
+    file = older / model_files.SAVED_MODEL
     saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     functions = saved.meta_graphs[0].graph_def.library.function
     save = next(each for each in functions if "traced_save" in each.signature.name)
     lift = next(each for each in functions if "lift_camera" in each.signature.name)
     lift.node_def[0].attr["f"].func.name = save.signature.name
     file.write_bytes(saved.SerializeToString())
-    with pytest.raises(inference.ModelFileError, match="Received: __inference__traced_save"):
+    with pytest.raises(model_files.ModelFileError, match="Received: __inference__traced_save"):
         inference.load_model(older)
 
 
 def test_a_file_that_would_be_read_instead_is_refused(older):
     (older / "saved_model.cpb").touch()
-    with pytest.raises(inference.ModelFileError, match=r"Received: saved_model.cpb"):
+    with pytest.raises(model_files.ModelFileError, match=r"Received: saved_model.cpb"):
         inference.load_model(older)
