@@ -50,7 +50,8 @@ def world(model, keypoints_2d, confidence):
     )
     places = {"rotation": ROTATION, "center": CENTER}
     camera = viewpoints.Viewpoint(intrinsics=INTRINSICS, **places)
-    return np.stack([track.pose for track in lift.lift(model, seen, camera, max_gap=0.0).tracks])
+    clip = lift.lift(model, seen, camera, max_gap=0.0, is_steady=False)
+    return np.stack([track.pose for track in clip.tracks])
 
 
 def signatures(folder):
