@@ -63,7 +63,7 @@ def recording() -> settings.PipelineConfig:
         name=NAMES["recording"],
         data=configs.DataConfig(source="pose2sim", split="blocks", num_virtual_views=8),
         model=_CENTERED,
-        **_stages(_CENTERED, 5, num_epochs=45, decay_every=15, batch_size=128),
+        **_stages(_CENTERED, 9, num_epochs=78, decay_every=26, batch_size=128),
         bounds=_RELATIVE,
     )
 
