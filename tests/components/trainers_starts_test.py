@@ -3,10 +3,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components import trainers
 from components.example_gen import executor
 from keras_mvlift import configs, inference
+from keras_mvlift.datasets import tfrecords
 from keras_mvlift.training import lifters, objectives
 from tests import tiny_studio
 from tests.components import studio_examples
@@ -81,6 +83,18 @@ def test_the_first_stage_hands_on_the_weights_of_the_start(start, pretrained):
             for folder in (start, pretrained)
         ]
         assert tiny_studio.same(*same)
+
+
+def test_views_that_set_batch_norms_come_without_a_label(examples):
+    (path,) = tf.io.gfile.glob(f"{executor.split_folder(examples, executor.PAIR_SPLITS[0])}/*")[:1]
+    record = next(iter(tf.data.TFRecordDataset(path, "GZIP"))).numpy()
+    names = {*tf.train.Example.FromString(record).features.feature}
+    fields = {"keypoints_2d", "confidence", "intrinsics", "rotation", "center"}
+    sides = {f"{side}/{field}" for side in ("source", "target") for field in (*fields, "camera")}
+    assert names - {"subject", "action", "clip", "frame", "baseline"} <= sides, names
+    seen = trainers._views([path])
+    assert {*seen._fields} | {*seen.camera._fields} == {*fields, "camera"}
+    assert seen.confidence.shape[0] == 2 * tfrecords.count([path])
 
 
 def test_the_description_says_where_training_started(start, pretrained):
