@@ -91,7 +91,8 @@ def test_views_that_set_batch_norms_come_without_a_label(examples):
     names = {*tf.train.Example.FromString(record).features.feature}
     fields = {"keypoints_2d", "confidence", "intrinsics", "rotation", "center"}
     sides = {f"{side}/{field}" for side in ("source", "target") for field in (*fields, "camera")}
-    assert names - {"subject", "action", "clip", "frame", "baseline"} <= sides, names
+    about = {"subject", "action", "clip", "frame", "baseline", "camera_confidence"}
+    assert names - about <= sides, names
     seen = trainers._views([path])
     assert {*seen._fields} | {*seen.camera._fields} == {*fields, "camera"}
     assert seen.confidence.shape[0] == 2 * tfrecords.count([path])
@@ -108,12 +109,17 @@ def test_the_description_says_where_training_started(start, pretrained):
     assert about["intrinsics"] == tiny_studio.INTRINSICS.tolist()
 
 
-def test_a_short_second_stage_does_not_forget_the_start(train, start, pretrained):
-    tuned = train(FINETUNE, base_model=pretrained)
-    one, other = lifted(start).root_relative_pose, lifted(tuned).root_relative_pose
+def test_a_short_second_stage_does_not_forget_a_start_in_half_precision(train, tmp_path):
+    lifter = tiny_studio.trained(**TINY)
+    kernel = lifter.lifting_network.trainable_variables[-2]
+    kernel.assign(tf.random.stateless_uniform(kernel.shape, [0, 0], -0.1, 0.1))
+    tiny_studio.stand(lifter)
+    tiny_studio.save(lifter, tmp_path / "1", True, network_input="centered")
+    tuned = train(FINETUNE, base_model=train(PRETRAIN, start_from=tmp_path / "1"))
+    one, other = lifted(tmp_path / "1").root_relative_pose, lifted(tuned).root_relative_pose
     # Meters. Batch norms that knew nothing of the rig's views would tear poses apart.
-    assert np.abs(one - other).max() < 0.02
-    assert inference.load_model(tuned).description["warm_start"]["model"] == str(start)
+    assert np.abs(one - other).max() < 0.1 * one.std()
+    assert inference.load_model(tuned).description["warm_start"]["model"] == str(tmp_path / "1")
 
 
 def test_the_start_may_be_another_model_at_the_same_place(start, tmp_path):
