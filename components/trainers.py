@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import io
 import json
@@ -10,6 +11,7 @@ import math
 import os
 import pathlib
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import keras_tuner
@@ -19,8 +21,9 @@ from tensorflow import keras
 from tfx.components.tuner import component as tuner
 
 from components.example_gen import executor
-from keras_mvlift import configs
-from keras_mvlift.export import saved_model
+from keras_mvlift import configs, inference, model_files
+from keras_mvlift.datasets import tfrecords, views
+from keras_mvlift.export import compact, saved_model
 from keras_mvlift.training import (
     held_out,
     lifters,
@@ -46,6 +49,7 @@ def custom_config(
     checkpoint_root: str,
     code_version: str,
     warm_start: bool = False,
+    start_from: str = "",
 ) -> dict[str, Any]:
     """Packs what `run_fn` needs for `Trainer(custom_config=...)`.
 
@@ -55,6 +59,7 @@ def custom_config(
         checkpoint_root: A folder that outlives a killed run.
         code_version: Identifies the code, so that results of older code are not reused.
         warm_start: Whether the first stage looks for a blessed model to go on from.
+        start_from: The model that it starts from where it finds none, as `load_model` takes it.
     """
     name = FINETUNE if isinstance(stage, configs.FinetuneConfig) else PRETRAIN
     return {
@@ -64,6 +69,7 @@ def custom_config(
         "checkpoint_root": checkpoint_root,
         "code_version": code_version,
         **({KEY: True} if warm_start else {}),
+        **(_start_from(start_from) if start_from else {}),
     }
 
 
@@ -103,9 +109,10 @@ def run_fn(fn_args: Any) -> None:
 
 def _note(stage: str, description: dict[str, Any]) -> str:
     """Says why a stage has nothing to do; nothing where it has."""
-    if stage == PRETRAIN and description.get(KEY, {}).get("model"):
-        return "Nothing to pre-train: the weights are those of the last blessed model."
-    return ""
+    if stage != PRETRAIN or not (model := description.get(KEY, {}).get("model")):
+        return ""
+    whose = model if description[KEY]["note"] else "the last blessed model"
+    return f"Nothing to pre-train: the weights are those of {whose}."
 
 
 def start(
@@ -137,6 +144,10 @@ def _start(
         description |= about
     elif fn_args.custom_config.get(KEY):
         description |= none_yet()
+    if lifter is None and (path := fn_args.custom_config.get(START)):
+        seen = functools.partial(_views, _files(fn_args.train_files))
+        lifter, about = load_start(path, model_config, objective, seen, **options)
+        description |= about
     if lifter is None:
         cameras = (dataset["rig_distance"], dataset["intrinsics"])
         lifter = lifters.build(model_config, objective, *cameras, **options)
@@ -320,13 +331,16 @@ class Search(base_tuner.BaseTuner):
         return [one for one in self.oracle.trials.values() if one.message]
 
 
-# Where training on a window of spans starts: at the last blessed model, if it fits.
+# Where training starts: at the last blessed model of a window of spans, if it fits, or at a model
+# that was asked for.
 
 KEY = "warm_start"
 """Of a stage's custom config: whether a blessed model is gone on from; of a description: which."""
+START = "start_from"
+"""Of a stage's custom config: the model to start from."""
 
-# What may differ: the first says how weights are trained, the others how they are first drawn.
-_FREE = {"dropout", "initializer", "output_stddev", "seed"}
+# Views that batch norms are set to norm by.
+_NUM_VIEWS = 4096
 
 # Of a model's folder as TFX lays it out: component, output, number.
 _NUM_TOLD = 3
@@ -353,27 +367,79 @@ def load(
     """
     start, description = lifters.load(former / lifters.FOLDER, objective)
     name = "/".join(former.parent.parts[-_NUM_TOLD:])
-    if different := differences(config, description):
+    if different := config.differences(configs.ModelConfig.from_description(description)):
         note = (
             f"The last blessed model, {name}, is of other networks ({', '.join(different)}): "
             "training starts from scratch."
         )
         return None, {KEY: {"model": None, "note": note}}
+    lifter, cameras = _rebuilt(start, description, config, objective, **options)
+    return lifter, cameras | {KEY: {"model": name, "note": "", "spans": description.get("spans")}}
+
+
+def _rebuilt(
+    start: multi_view_lifter.MultiViewLifter,
+    description: dict[str, Any],
+    config: configs.ModelConfig,
+    objective: Any,
+    **options: Any,
+) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
+    """Builds a model with the weights and the cameras of another; returns it and the cameras."""
     cameras = {key: description[key] for key in ("rig_distance", "intrinsics")}
     lifter = lifters.build(config, objective, **cameras, **options)
     lifters.copy_weights(start, lifter)
-    return lifter, cameras | {KEY: {"model": name, "note": "", "spans": description.get("spans")}}
+    return lifter, cameras
+
+
+def load_start(
+    path: str,
+    config: configs.ModelConfig,
+    objective: Any,
+    seen: Callable[[], views.View],
+    **options: Any,
+) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
+    """Builds a model with the weights of one that was asked for, whole or in half precision.
+
+    It knows the cameras that the start was made for, and that it was trained mirrored.
+
+    Args:
+        path: What `load_model` takes, a model whose networks are those of `config`.
+        config: The networks to build.
+        objective: What training minimizes.
+        seen: Returns views, fields `[N, ...]`, that batch norms of folded networks are set by.
+        options: As of `lifters.build`: what to make.
+
+    Returns:
+        The model, and what a description tells of it.
+    """
+    model = inference.load_model(path)
+    if (model.path / lifters.WEIGHTS).is_file():
+        start, _ = lifters.load(model.path / lifters.FOLDER, objective)
+    else:
+        start = compact.reopened(model, objective, seen=seen())
+    lifter, about = _rebuilt(start, model.description, config, objective, **options)
+    about |= {"is_mirrored": model.description.get("is_mirrored", False)}
+    return lifter, about | {KEY: {"model": path, "note": f"Training started from {path}."}}
+
+
+def _views(files: list[str]) -> views.View:
+    """Returns both views of pairs of all files, as many as batch norms need."""
+    num_pairs = max(min(tfrecords.count(files), _NUM_VIEWS // 2), 1)
+    pair = next(iter(tfrecords.load(files, num_pairs, seed=0)))
+    return tf.nest.map_structure(lambda *sides: tf.concat(sides, axis=0), *pair)
+
+
+def _start_from(path: str) -> dict[str, str]:
+    """Returns which model to start from, and a digest, as another may lie there later."""
+    folder = inference.load_model(path).path
+    digest = hashlib.sha256()
+    for file in sorted((folder / lifters.FOLDER).iterdir()):
+        digest.update(file.read_bytes())
+    place = path if path in model_files.shipped_names() else str(folder.resolve())
+    return {START: place, "start_digest": digest.hexdigest()[:16]}
 
 
 def none_yet() -> dict[str, Any]:
     """Returns what a description tells where no former model was blessed."""
     note = "No model was blessed on earlier spans: training starts from scratch."
     return {KEY: {"model": None, "note": note}}
-
-
-def differences(config: configs.ModelConfig, description: dict[str, Any]) -> list[str]:
-    """Names the fields in which networks are not those of a description."""
-    # Fields that were not there yet have their defaults.
-    former = configs.ModelConfig.from_json(json.dumps(description["model"]))
-    mine, theirs = dataclasses.asdict(config), dataclasses.asdict(former)
-    return sorted(name for name in mine if name not in _FREE and mine[name] != theirs[name])

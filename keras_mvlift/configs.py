@@ -160,6 +160,23 @@ class ModelConfig(Json):
         """Whether the backbone sees windows of frames."""
         return self.backbone == TEMPORAL
 
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any]) -> "ModelConfig":
+        """Reads what a model's description says; fields that were not there yet have defaults.
+
+        Raises:
+            ValueError: If a field is unknown or breaks its rule.
+        """
+        return cls.from_json(json.dumps(description["model"]))
+
+    def differences(self, other: "ModelConfig") -> list[str]:
+        """Names the fields in which networks are of another kind, so that weights do not fit."""
+        mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
+        return sorted(name for name in mine if name not in _FREE and mine[name] != theirs[name])
+
+
+# What may differ: the first says how weights are trained, the others how they are first drawn.
+_FREE = {"dropout", "initializer", "output_stddev", "seed"}
 
 # The paper clips no gradients. Other recipes do, by a choice of ours.
 _CLIP_NORM = 1.0

@@ -106,7 +106,11 @@ def _training(
     pretrain = trainer.Trainer(
         run_fn=trainers.RUN_FN,
         custom_config=trainers.custom_config(
-            config.model, config.pretrain, *where, warm_start=bool(start)
+            config.model,
+            config.pretrain,
+            *where,
+            warm_start=bool(start),
+            start_from=config.start_from,
         ),
         **_records(config.pretrain, records),
         **start,

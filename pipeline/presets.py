@@ -267,6 +267,9 @@ def configure(request: Request) -> tuple[settings.PipelineConfig, str]:
         ValueError: If settings break a rule, or the data is of no known kind.
     """
     overrides, variant = _asked(request)
+    rule = "be left out with preset 'paper', whose networks start from random weights"
+    start = overrides.get("start_from", "")
+    errors.require(variant == "default" or not start, "start_from", rule, repr(start))
     preset = _preset(request.data_root, overrides)
     root = "" if request.data_root is None else str(pathlib.Path(request.data_root).resolve())
     config = make(preset, _newest(root), variant).updated(overrides)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from keras_mvlift import configs, errors
+from keras_mvlift import configs, errors, inference
 from keras_mvlift.datasets.rigs import calibration_files
 from keras_mvlift.untrusted import reading
 
@@ -21,6 +21,9 @@ _PARTS: dict[str, type[configs.Json]] = {
 
 # What of each stage follows the recipe.
 _STAGES = {"pretrain": configs.pretraining, "finetune": configs.finetuning}
+
+# Of fine-tuning a trained model: ten times as much loses what it has learned before.
+_GENTLE_RATE = 1e-4
 
 # What the first stage takes from what is chosen for the second, unless it is chosen for itself.
 _SHARED = ("batch_size", "precision", "strategy", "resident_gb")
@@ -167,7 +170,9 @@ class PipelineConfig:
         name: The pipeline's name; names its folder below the output root.
         data: Where sequences come from and what records are made of them.
         model: The networks and the recipe.
-        pretrain: The first stage.
+        start_from: A trained model to start from instead of from random weights, as `load_model`
+            takes it: `"studio"`, or where one lies; empty for none. The model's settings follow it.
+        pretrain: The first stage; a trained start has nothing to pre-train.
         finetune: The second stage.
         tune: The search for the second stage's λ and learning rate, if any.
         bounds: The worst values that bless a model, by metric: an error's most, a share's least.
@@ -184,6 +189,7 @@ class PipelineConfig:
     name: str = "mvlift"
     data: configs.DataConfig = dataclasses.field(default_factory=configs.DataConfig)
     model: configs.ModelConfig = dataclasses.field(default_factory=configs.ModelConfig)
+    start_from: str = ""
     pretrain: configs.PretrainConfig = dataclasses.field(default_factory=configs.PretrainConfig)
     finetune: configs.FinetuneConfig = dataclasses.field(
         default_factory=lambda: configs.FinetuneConfig(**configs.finetuning(configs.ModelConfig()))
@@ -219,6 +225,14 @@ class PipelineConfig:
         is_scored = not (self.model.is_temporal and self.tune.num_trials)
         _require(is_scored, "tune.num_trials", rule, self.tune.num_trials)
         check(self.data, self.model, self.pretrain, self.finetune)
+        start = started(self.start_from) if self.start_from else self.model
+        if names := self.model.differences(start):
+            has, asked = (
+                ", ".join(f"{name} {getattr(model, name)!r}" for name in names)
+                for model in (start, self.model)
+            )
+            rule = f"be a model with {asked}, as `model` says"
+            raise ValueError(f"`start_from` must {rule}. Received: {self.start_from!r} with {has}.")
 
     def with_seed(self, seed: int) -> "PipelineConfig":
         """Returns every part of the pipeline the same seed."""
@@ -245,6 +259,9 @@ class PipelineConfig:
         Raises:
             ValueError: If a field is unknown or breaks its rule.
         """
+        if settings.get("start_from") and isinstance(settings.get("model", {}), Mapping):
+            start = dataclasses.asdict(started(settings["start_from"])) | {"seed": self.model.seed}
+            settings = {**settings, "model": start | dict(settings.get("model", {}))}
         known = {field.name for field in dataclasses.fields(self)}
         unknown = set(settings) - known
         if unknown:
@@ -281,6 +298,8 @@ class PipelineConfig:
             second = settings.get("finetune", {})
             _require(isinstance(second, Mapping), "finetune", "be an object", second)
             given = {key: second[key] for key in _SHARED if key in second} | given
+        elif settings.get("start_from"):
+            given = {"learning_rate": _GENTLE_RATE, **given}
         fields = configs.changed(_STAGES[name], former, self.model, model, given)
         return _of_part(name, _PARTS[name], fields)
 
@@ -306,6 +325,22 @@ class PipelineConfig:
         if fields.get("backbone") == "temporal_dilated":
             former["network_input"] = "rays"
         return _of_part(name, _PARTS[name], former | fields)
+
+
+def started(path: str) -> configs.ModelConfig:
+    """Reads the networks of a model to start from.
+
+    Args:
+        path: As of `PipelineConfig.start_from`.
+
+    Raises:
+        ValueError: If no model lies there, or it does not say which networks it has.
+    """
+    try:
+        return configs.ModelConfig.from_description(inference.load_model(path).description)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        rule = "be a trained model: the name of a shipped one, or its folder"
+        raise ValueError(f"`start_from` must {rule}. Received: {path!r}: {error}") from error
 
 
 def _of_part(name: str, kind: type[configs.Json], fields: Mapping[str, Any]) -> configs.Json:

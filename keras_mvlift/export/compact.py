@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import configs, inference, model_files, numpy_networks
+from keras_mvlift.datasets import views
 from keras_mvlift.networks import folded
 from keras_mvlift.training import lifters, multi_view_lifter
 
@@ -102,6 +103,7 @@ def reopened(
     model: inference.Lifter,
     objective: Any,
     make: Callable[..., multi_view_lifter.MultiViewLifter] = multi_view_lifter.MultiViewLifter,
+    seen: views.View | None = None,
 ) -> multi_view_lifter.MultiViewLifter:
     """Returns a model that lifts alike from one that `saved_model.save` halved, to train on.
 
@@ -111,13 +113,15 @@ def reopened(
         model: Of `load_model`, of single frames, with its weights.
         objective: What training minimizes.
         make: The class to make: it decides what a batch is.
+        seen: Fields `[N, ...]`, views like those that batch norms will be trained on, if they are.
     """
     config = configs.ModelConfig(**model.description["model"])
     distance = model.description["rig_distance"]
     lifter = lifters.build(config, objective, distance, model.intrinsics, model=make)
     weights = getattr(model_files.open_model(model.path), numpy_networks.FOLDED)
+    joints = None if seen is None else lifter.network_input(seen).joints
     for network in (lifter.lifting_network, lifter.root_network):
-        folded.unfold(network, [variable.numpy() for variable in weights[network.name]])
+        folded.unfold(network, [variable.numpy() for variable in weights[network.name]], joints)
     return lifter
 
 

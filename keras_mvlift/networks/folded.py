@@ -99,14 +99,18 @@ class FoldedResidual(tf.Module):
         return _dense(x, *last)
 
 
-def unfold(model: keras.Model, weights: Sequence[np.ndarray]) -> None:
+def unfold(
+    model: keras.Model, weights: Sequence[np.ndarray], joints: tf.Tensor | None = None
+) -> None:
     """Sets a residual network to say what its folded form says, and be trainable again.
 
-    Its batch norms change nothing from then on, as long as they are not trained.
+    Its batch norms change nothing outside of training. In training they norm by a batch, which
+    changes little where that is like `joints`, and everything where none were given.
 
     Args:
         model: What `residual.residual` built.
         weights: Those of its `FoldedResidual`.
+        joints: `[N, J, 2]`, what it will be trained on, to norm by.
     """
     remaining = iter(weights)
     for layer in model.layers:
@@ -115,6 +119,13 @@ def unfold(model: keras.Model, weights: Sequence[np.ndarray]) -> None:
         if isinstance(layer, keras.layers.BatchNormalization):
             one, zero = np.ones(layer.gamma.shape), np.zeros(layer.gamma.shape)
             layer.set_weights([one, zero, zero, one - layer.epsilon])
+    if joints is None:
+        return
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    outputs = keras.Model(model.input, [norm.input for norm in norms])(joints)
+    for norm, x in zip(norms, outputs, strict=True):
+        mean, variance = (moment.numpy() for moment in tf.nn.moments(x, axes=[0]))
+        norm.set_weights([np.sqrt(variance + norm.epsilon), mean, mean, variance])
 
 
 def layers_per_block(model: keras.Model) -> int:

@@ -23,6 +23,8 @@ DESCRIPTION = "model.json"
 # In the description: whether the pose's own root joint adds to the predicted root.
 _FREE_ROOT = "has_free_root"
 _LIFTING_WEIGHTS = "lifting_network.weights.h5"
+WEIGHTS = FOLDER / _LIFTING_WEIGHTS
+"""Below a SavedModel's folder; one in half precision has no such file, and `load` refuses it."""
 _ROOT_WEIGHTS = "root_network.weights.h5"
 _UNCERTAINTY_WEIGHTS = "uncertainty_network.weights.h5"
 

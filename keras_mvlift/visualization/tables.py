@@ -245,7 +245,7 @@ def _spans(results: Mapping[str, Any]) -> Iterator[text.Text]:
     start = results.get("warm_start", {})
     if start:
         goes_on = f"went on from the last blessed model, {start['model']}"
-        yield _line("", goes_on if start["model"] else start["note"])
+        yield _line("" if "spans" in results["data"] else "Start", start["note"] or goes_on)
     drift = results.get("drift", {})
     if drift.get("flagged"):
         off = ", ".join(

@@ -26,10 +26,12 @@ def window(tmp_path_factory):
     return made
 
 
-def arguments(window, stage, base_model=None, split="train"):
+def arguments(window, stage, base_model=None, split="train", start_from=""):
     """Makes what TFX hands over for a window of spans."""
     return types.SimpleNamespace(
-        custom_config=trainers.custom_config(MODEL, stage, "", "", warm_start=True),
+        custom_config=trainers.custom_config(
+            MODEL, stage, "", "", warm_start=True, start_from=str(start_from)
+        ),
         train_files=[f"{executor.split_folder(one, split)}/*" for one in window],
         eval_files=[],
         base_model=base_model and str(base_model),
@@ -75,3 +77,17 @@ def test_the_first_stage_goes_on_from_a_blessed_model_of_the_same_networks(windo
     assert about["rig_distance"] != tiny_studio.RIG_DISTANCE
     # It is pre-trained as any that starts from scratch.
     assert trainers._note("pretrain", about) == ""
+
+
+def test_a_model_that_was_asked_for_stands_in_until_one_is_blessed(window, tmp_path):
+    asked, blessed = (tmp_path / name / "5" / "Format-Serving" for name in ("asked", "model"))
+    for folder, model in ((asked, tiny_studio.lifter()), (blessed, tiny_studio.trained())):
+        tiny_studio.save(model, folder)
+    _, about = trainers.start(arguments(window, PRETRAIN, start_from=asked), MODEL, PRETRAIN)
+    assert about["warm_start"]["note"] == f"Training started from {asked}."
+    both = arguments(window, PRETRAIN, blessed, start_from=asked)
+    started, about = trainers.start(both, MODEL, PRETRAIN)
+    assert tiny_studio.same(
+        tiny_studio.weights(started), tiny_studio.weights(tiny_studio.trained())
+    )
+    assert about["warm_start"]["model"].endswith("model/5")

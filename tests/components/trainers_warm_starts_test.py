@@ -60,6 +60,7 @@ def test_networks_of_another_kind_start_from_scratch_and_say_why(changes, former
 def test_a_field_that_a_former_description_lacks_has_its_default():
     about = dataclasses.asdict(CONFIG)
     del about["uncertainty"]
-    assert trainers.differences(CONFIG, {"model": about}) == []
+    former = configs.ModelConfig.from_description({"model": about})
+    assert CONFIG.differences(former) == []
     other = dataclasses.replace(CONFIG, uncertainty=True)
-    assert trainers.differences(other, {"model": about}) == ["uncertainty"]
+    assert other.differences(former) == ["uncertainty"]

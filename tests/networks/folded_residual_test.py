@@ -69,3 +69,16 @@ def test_folded_weights_are_put_back_to_be_trained_on(num_blocks, layers_per_blo
         networks_folded.FoldedResidual(again).weights, folded.weights, strict=True
     ):
         np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_batch_norms_that_saw_what_is_trained_on_change_little_in_training():
+    folded = networks_folded.FoldedResidual(trained(2, 2))
+    weights = [weight.numpy() for weight in folded.weights]
+    seen, expected = joints(200), folded(joints(200)).numpy()
+    shape = {"width": 16, "num_blocks": 2, "layers_per_block": 2, "dropout": 0.0}
+    blind, again = (residual.residual(51, name="net", seed=7, **shape) for _ in range(2))
+    networks_folded.unfold(blind, weights)
+    networks_folded.unfold(again, weights, seen)
+    np.testing.assert_allclose(again(seen), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(again(seen, training=True), expected, rtol=1e-3, atol=1e-4)
+    assert np.abs(blind(seen, training=True) - expected).max() > 0.5

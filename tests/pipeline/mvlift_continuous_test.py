@@ -80,6 +80,18 @@ def test_the_first_stage_goes_on_from_the_last_blessed_model(nodes):
         assert trainers.PRETRAIN == custom["stage"]
 
 
+def test_the_first_stage_alone_is_told_which_model_to_start_from():
+    for data_root in (ROOT, "recording"):
+        made = compiled({"start_from": "studio"}, data_root)
+        first, second = (
+            json.loads(mvlift_test.properties(made, name)["custom_config"])
+            for name in mvlift_test.TRAINERS
+        )
+        assert first["start_from"] == "studio"
+        assert len(first["start_digest"]) == 16
+        assert "start_from" not in second
+
+
 def test_a_span_that_drifted_counts_unless_drift_stops(nodes):
     checked = {"ExampleValidator.Pairs", "ExampleValidator.TestViews"}
     for name in ("RollingWindow", "FormerSpans"):

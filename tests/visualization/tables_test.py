@@ -214,6 +214,10 @@ def test_a_run_on_spans_tells_which_they_are_where_it_started_and_what_drifted(r
     page = tables.render(results | calm)
     assert "Drift      none: span 7 is like span 5\n" in page
     assert "           New.\n" in page
+    start = {"model": "studio", "note": "Training started from studio."}
+    assert "Start      Training started from studio.\n" in tables.render(
+        results | {"warm_start": start}
+    )
     first = drift | {"flagged": [], "compared_with": None}
     assert "Drift" not in tables.render(results | told | {"drift": first})
 
