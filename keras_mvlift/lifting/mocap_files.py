@@ -16,6 +16,7 @@ import numpy as np
 from keras_mvlift import errors
 from keras_mvlift.geometry import cameras, procrustes
 from keras_mvlift.lifting import pose_clip
+from keras_mvlift.untrusted import files
 
 _ROTATIONS = "Zrotation Xrotation Yrotation"
 # Meters; where the last bones end is not known, and viewers draw nothing without it.
@@ -32,7 +33,7 @@ def write_bvh(clip: pose_clip.PoseClip, path: pathlib.Path) -> tuple[pathlib.Pat
     targets = [_named(path, track.name) if several else path for track in clip.tracks]
     texts = [_bvh_text(clip, track) for track in clip.tracks]
     for target, text in zip(targets, texts, strict=True):
-        with pose_clip.replacing(target) as partial:
+        with files.replacing(target) as partial:
             partial.write_text(text, encoding="utf-8")
     return tuple(targets)
 
@@ -298,7 +299,7 @@ def write_trc(clip: pose_clip.PoseClip, path: pathlib.Path) -> None:
         for number, time, values in zip(*_clock(clip), flat.tolist(), strict=True)
     ]
     lines = [*_trc_header(clip, path.name, marked.names), *rows]
-    with pose_clip.replacing(path) as partial:
+    with files.replacing(path) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
