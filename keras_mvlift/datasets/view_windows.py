@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from keras_mvlift import errors
 from keras_mvlift.datasets import tfrecords, views
 
 # Clips whose windows are mixed with each other, and which are in memory together.
@@ -81,10 +82,9 @@ def load(
     """
     files = _matching(file_pattern)
     num_pairs = _count_real(files, at_most=batch_size)
-    if num_pairs < batch_size:
-        # Epochs without a batch would follow each other for ever.
-        rule = f"`batch_size` must be at most the number of pairs of real views, {num_pairs}"
-        raise ValueError(f"{rule}. Received: {batch_size}.")
+    # Epochs without a batch would follow each other for ever.
+    rule = f"be at most the number of pairs of real views, {num_pairs}"
+    errors.require(num_pairs >= batch_size, "batch_size", rule, batch_size)
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         order_seed = tf.random.experimental.stateless_fold_in([seed, 0], number)
@@ -196,8 +196,7 @@ def _read(files: tf.Tensor) -> tf.Tensor:
 
 def _matching(file_pattern: str | list[str]) -> list[str]:
     files = sorted(tf.io.gfile.glob(file_pattern))
-    if not files:
-        raise ValueError(f"`file_pattern` must match a file. Received: {file_pattern!r}.")
+    errors.require(bool(files), "file_pattern", "match a file", repr(file_pattern))
     return files
 
 

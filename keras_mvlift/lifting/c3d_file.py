@@ -31,9 +31,8 @@ def write_c3d(clip: pose_clip.PoseClip, path: pathlib.Path) -> None:
     Raises:
         ValueError: If it has more frames than the format counts.
     """
-    if clip.num_frames > _MAX_FRAMES:
-        rule = f"have at most {_MAX_FRAMES} frames to be written as C3D"
-        raise ValueError(f"`tracks` must {rule}. Received: {clip.num_frames}.")
+    rule = f"have at most {_MAX_FRAMES} frames to be written as C3D"
+    errors.require(clip.num_frames <= _MAX_FRAMES, "tracks", rule, clip.num_frames)
     marked = mocap_files.markers_of_clip(clip)
     content = ezc3d.c3d()
     point = content["parameters"]["POINT"]

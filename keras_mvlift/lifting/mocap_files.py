@@ -103,10 +103,8 @@ def _without_gaps(clip: pose_clip.PoseClip, track: pose_clip.Track) -> np.ndarra
     is_present, frames = track.is_present, np.arange(clip.num_frames)
     if not is_present.any(axis=0).all():
         missing = clip.joint_names[int(np.argmin(is_present.any(axis=0)))]
-        raise ValueError(
-            f"`pose` of {track.name} must have every joint in some frame to be written as BVH. "
-            f"Received: {missing} in none."
-        )
+        rule = f"have every joint of {track.name} in some frame to be written as BVH"
+        raise errors.ArgumentError("pose", rule, f"{missing} in none")
     filled = track.pose.astype(np.float64)
     for joint in np.flatnonzero(~is_present.all(axis=0)):
         known = is_present[:, joint]

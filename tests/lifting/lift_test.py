@@ -126,7 +126,7 @@ CAMERAS = {
     "rotation's shape": ({"rotation": np.eye(4)}, "`rotation` must be"),
     "center's shape": ({"center": np.zeros(4)}, r"`center` must be \[3\], finite"),
     "center nan": ({"center": NAN * ORIGIN}, "`center` must be"),
-    "place by half": ({"center": None}, "`rotation` and `center` must be given together"),
+    "place by half": ({"center": None}, "`rotation and center` must be given together"),
     "distortion": ({"distortion": [NAN] * 5}, "`distortion` must be OpenCV's"),
     "image size": ({"image_size": (9, NAN)}, "`image_size` must be width and height"),
     "one side": ({"image_size": (9,)}, "`image_size` must be width and height"),

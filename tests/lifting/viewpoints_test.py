@@ -63,7 +63,7 @@ def test_without_its_place_there_is_no_world():
         ),
         (
             lambda: viewpoints.Viewpoint(intrinsics=MATRIX, center=np.zeros(3)),
-            "`rotation` and `center` must be given together.",
+            "`rotation and center` must be given together.",
         ),
     ],
 )
