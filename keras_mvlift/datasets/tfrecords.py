@@ -383,8 +383,7 @@ def load(
     """
     import tensorflow as tf
 
-    files = sorted(tf.io.gfile.glob(file_pattern))
-    errors.require(bool(files), "file_pattern", "match a file", repr(file_pattern))
+    files = matching(file_pattern)
     num_pairs = _count(_read_files(files).take(batch_size))
     # Epochs without a batch would follow each other for ever.
     rule = f"be at most the number of pairs, {num_pairs}"
@@ -411,13 +410,13 @@ def load_once(
     """Reads every pair once, in the order of the files; the last batch may be smaller."""
     import tensorflow as tf
 
-    batches = _read_files(_matching(file_pattern)).batch(batch_size)
+    batches = _read_files(matching(file_pattern)).batch(batch_size)
     return batches.map(decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def count(file_pattern: str | list[str]) -> int:
     """Counts the records."""
-    return _count(_read_files(_matching(file_pattern)))
+    return _count(_read_files(matching(file_pattern)))
 
 
 def _count(records: tf.data.Dataset) -> int:
@@ -429,10 +428,17 @@ def _count(records: tf.data.Dataset) -> int:
     )
 
 
-def _matching(file_pattern: str | list[str]) -> tf.data.Dataset:
+def matching(file_pattern: str | list[str]) -> list[str]:
+    """Returns the files that match a pattern, sorted.
+
+    Raises:
+        ArgumentError: If none does.
+    """
     import tensorflow as tf
 
-    return tf.data.Dataset.list_files(file_pattern, shuffle=False)
+    files = sorted(tf.io.gfile.glob(file_pattern))
+    errors.require(bool(files), "file_pattern", "match a file", repr(file_pattern))
+    return files
 
 
 def _read_files(files: tf.Tensor | list[str] | tf.data.Dataset) -> tf.data.Dataset:

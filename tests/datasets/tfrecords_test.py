@@ -311,10 +311,9 @@ def test_a_chunk_holds_records_of_more_files_than_it_would_in_their_order(patter
 
 def test_a_pattern_without_files_is_refused(tmp_path):
     pattern = str(tmp_path / "*.gz")
-    with pytest.raises(ValueError, match=r"`file_pattern` must match a file. Received: .*\*\.gz"):
-        tfrecords.load(pattern, BATCH, seed=0)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="No files matched pattern"):
-        tfrecords.count(pattern)
+    for read in (lambda files: tfrecords.load(files, BATCH, seed=0), tfrecords.count):
+        with pytest.raises(ValueError, match=r"`file_pattern` must match a file. .*\*\.gz"):
+            read(pattern)
 
 
 @settings(deadline=None, max_examples=300)
