@@ -1,5 +1,3 @@
-"""Models of single frames are lifted by NumPy; it says what TensorFlow says."""
-
 import json
 import multiprocessing
 import shutil

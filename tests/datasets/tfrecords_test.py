@@ -1,5 +1,3 @@
-"""The bytes are those of the official implementation, whatever the rows hold."""
-
 import itertools
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""What is likely not meant is warned about, and what is right is not."""
-
 import dataclasses
 import re
 import types

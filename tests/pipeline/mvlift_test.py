@@ -1,5 +1,3 @@
-"""The pipeline as a runner is handed it, with TensorFlow Serving's word before the push."""
-
 import json
 
 import pytest

@@ -1,5 +1,3 @@
-"""However many workers there are, in one process or in several, the files are the same."""
-
 import json
 import pathlib
 import re

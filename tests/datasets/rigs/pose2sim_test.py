@@ -1,5 +1,3 @@
-"""The one real recording at hand, read as what is known of it."""
-
 import dataclasses
 import importlib.util
 import shutil
