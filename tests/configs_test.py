@@ -1,7 +1,7 @@
 import dataclasses
 import inspect
 import json
-import math
+import re
 
 import pytest
 
@@ -10,7 +10,10 @@ from keras_mvlift.datasets import preparation, view_windows
 from keras_mvlift.losses import reprojection
 from keras_mvlift.networks import residual, temporal
 
-ALL = (configs.ModelConfig, configs.PretrainConfig, configs.FinetuneConfig, configs.DataConfig)
+ALL = (
+    *(configs.ModelConfig, configs.PretrainConfig, configs.FinetuneConfig),
+    *(configs.DataConfig, configs.TuneConfig),
+)
 CHANGED = [
     configs.ModelConfig(recipe="paper", backbone="res_linear", width=64, dropout=0.0, seed=3),
     configs.PretrainConfig(num_epochs=0, batch_size=2, clip_norm=0.0, weight_averaging=0.999),
@@ -18,6 +21,7 @@ CHANGED = [
     configs.ModelConfig(network_input="screen", initializer="glorot_uniform", output_stddev=0.1),
     configs.DataConfig(virtual_points="reference", virtual_elevation_margin=0.0),
     configs.ModelConfig(backbone="temporal_dilated", filter_widths=(3, 5), frame_step=2),
+    configs.TuneConfig(num_trials=3, learning_rate=(0.1, 0.2), seed=4),
     configs.DataConfig(source="studio", source_options='{"num_clips": 1}', stride=4),
 ]
 
@@ -44,10 +48,7 @@ def fields(model, **changes):
     return dataclasses.asdict(config)
 
 
-OF_ALL_VIEWS = {
-    "reprojection_weight": 0.5,
-    "triangulation_weight": 0.5,
-}
+OF_ALL_VIEWS = {"reprojection_weight": 0.5, "triangulation_weight": 0.5}
 
 
 @pytest.mark.parametrize("config", [*(kind() for kind in ALL), *CHANGED], ids=repr)
@@ -144,6 +145,13 @@ def test_configs_do_not_change(kind):
         (configs.FinetuneConfig, "transform_weight", float("nan"), "must be at least 0"),
         (configs.FinetuneConfig, "confidence_weighting", "both", "source, target, product, none"),
         (configs.FinetuneConfig, "distance", "l1", "must be one of norm, squared_norm"),
+        (configs.FinetuneConfig, "least_depth", 0.0, "must be positive"),
+        (configs.FinetuneConfig, "least_depth", float("nan"), "must be positive"),
+        (configs.TuneConfig, "num_trials", -1, "must be at least 0"),
+        (configs.TuneConfig, "num_epochs", 0, "must be at least 1"),
+        (configs.TuneConfig, "learning_rate", (0.1, 0.1), "must be two positive"),
+        (configs.TuneConfig, "transform_weight", (0.0, 1.0), "must be two positive"),
+        (configs.TuneConfig, "transform_weight", (1.0,), "must be two positive"),
         (configs.DataConfig, "stride", 0, "must be at least 1"),
         (configs.DataConfig, "min_joints", 0, "must be at least 1"),
         (configs.DataConfig, "num_virtual_views", -1, "must be at least 0"),
@@ -158,7 +166,7 @@ def test_configs_do_not_change(kind):
     ],
 )
 def test_values_that_break_a_rule_are_refused(kind, field, value, rule):
-    with pytest.raises(ValueError, match=f"`{field}`.*{rule}.*Received: {value!r}"):
+    with pytest.raises(ValueError, match=f"`{field}`.*{rule}.*Received: {re.escape(repr(value))}"):
         kind(**{field: value})
 
 
@@ -173,53 +181,15 @@ def test_no_search_unless_asked_for():
     assert configs.TuneConfig().num_trials == 0
 
 
-def test_goes_to_json_and_back():
-    config = configs.TuneConfig(num_trials=3, learning_rate=(0.1, 0.2), seed=4)
-    assert configs.TuneConfig.from_json(config.to_json()) == config
-
-
 def test_ranges_go_by_the_name_of_the_setting():
     config = configs.TuneConfig(transform_weight=(1.0, 2.0), learning_rate=(0.1, 0.2))
     assert config.ranges == {"transform_weight": (1.0, 2.0), "learning_rate": (0.1, 0.2)}
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"num_trials": -1}, "`num_trials` must be at least 0. Received: -1"),
-        ({"num_epochs": 0}, "`num_epochs` must be at least 1. Received: 0"),
-        ({"learning_rate": (0.1, 0.1)}, r"`learning_rate` must be two positive.*\(0.1, 0.1\)"),
-        ({"transform_weight": (0.0, 1.0)}, r"`transform_weight` must be two positive.*\(0.0, 1.0"),
-        ({"transform_weight": (1.0,)}, r"`transform_weight` must be two positive.*\(1.0,\)"),
-    ],
-)
-def test_what_a_search_may_not_be_is_refused_by_name(changes, message):
-    with pytest.raises(ValueError, match=message):
-        configs.TuneConfig(**changes)
 
 
 def test_a_dataclass_comes_back_from_json_hashable():
     again = Recipe.from_json(Recipe(flour=2.0, steps=("bake",)).to_json())
     assert again == Recipe(flour=2.0, steps=("bake",))
     assert hash(again) == hash(Recipe(flour=2.0, steps=("bake",)))
-
-
-def test_an_unknown_field_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"`Recipe` has no such fields. Received: \['sugar'\]"):
-        Recipe.from_json('{"sugar": 1}')
-
-
-def test_a_name_that_is_not_known_is_refused_with_those_that_are():
-    configs.one_of("bread", "rye", ("rye", "wheat"))
-    with pytest.raises(ValueError, match=r"`bread` must be one of rye, wheat. Received: 'oat'"):
-        configs.one_of("bread", "oat", ("rye", "wheat"))
-
-
-@pytest.mark.parametrize("value", [-1.0, math.nan])
-def test_what_is_below_its_bound_is_refused(value):
-    configs.at_least("flour", 0.0, 0)
-    with pytest.raises(ValueError, match="`flour` must be at least 0"):
-        configs.at_least("flour", value, 0)
 
 
 @pytest.mark.parametrize("widths", [3, (), (3,), (3, 4), (3, 1), (3, -3), (3.0, 3), "33"])
@@ -294,14 +264,6 @@ def test_all_views_may_have_every_switch_at_once_and_keep_it_in_json():
     assert configs.FinetuneConfig.from_json(config.to_json()) == config
 
 
-@pytest.mark.parametrize("least_depth", [0.0, -1.0, float("nan")])
-def test_a_least_depth_that_guards_nothing_is_refused(least_depth):
-    with pytest.raises(
-        ValueError, match=f"`least_depth` must be positive. Received: {least_depth}"
-    ):
-        configs.FinetuneConfig(least_depth=least_depth)
-
-
 @pytest.mark.parametrize(("name", "value"), OF_ALL_VIEWS.items())
 def test_pairs_refuse_what_only_all_views_can_have(name, value):
     rule = f"`{name}` needs `views='all'`, not 'pair'. Received: {value!r}"
@@ -313,7 +275,6 @@ def test_pairs_refuse_what_only_all_views_can_have(name, value):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("transform_weight", -1.0),
         ("reprojection_weight", -0.5),
         ("triangulation_weight", float("nan")),
     ],
