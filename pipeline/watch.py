@@ -10,7 +10,6 @@ import dataclasses
 import json
 import math
 import multiprocessing
-import os
 import pathlib
 import re
 import sys
@@ -18,12 +17,13 @@ import time
 from collections.abc import Callable
 from multiprocessing import connection
 
-from components.example_gen import files
+from components.example_gen import files as dead_letters
 from keras_mvlift import errors
 from keras_mvlift.cli import arguments as parsing
+from keras_mvlift.untrusted import files
 from pipeline import local, locks, settings
 
-DEAD_LETTERS = files.DEAD_LETTERS
+DEAD_LETTERS = dead_letters.DEAD_LETTERS
 """The list of recordings that could not be used, beside the ledger."""
 
 MAX_ATTEMPTS = 3
@@ -216,7 +216,8 @@ class Ledger:
         """Writes down what is known of a span."""
         self._entries[entry.span] = entry
         entries = [dataclasses.asdict(entry) for entry in self.entries]
-        write(self._path, json.dumps({"spans": entries}, indent=2))
+        with files.replacing(self._path) as partial:
+            partial.write_text(json.dumps({"spans": entries}, indent=2) + "\n")
 
 
 def _note(ledger: Ledger, entry: Entry, ended: local.Outcome) -> None:
@@ -236,7 +237,7 @@ def _note(ledger: Ledger, entry: Entry, ended: local.Outcome) -> None:
 def _list_lost(ledger: Ledger) -> None:
     """Writes the list of all recordings that are lost, as ExampleGen does that of lost clips."""
     lost = [
-        files.Loss(
+        dead_letters.Loss(
             clip=entry.recording,
             file=str(ledger.place(entry)),
             field="recording",
@@ -246,8 +247,9 @@ def _list_lost(ledger: Ledger) -> None:
         for entry in ledger.entries
         if entry.state in _LOST
     ]
-    text = files.to_json(lost, len(ledger.entries))
-    write(ledger.folder / DEAD_LETTERS, text)
+    text = dead_letters.to_json(lost, len(ledger.entries))
+    with files.replacing(ledger.folder / DEAD_LETTERS) as partial:
+        partial.write_text(text + "\n")
 
 
 # Which recording is which span, and what became of it: a file that is whole at any time.
@@ -266,16 +268,6 @@ def _read(path: pathlib.Path) -> dict[int, Entry]:
         rule = "hold the spans as they were written"
         raise errors.RecordingError(path, "spans", rule, error) from error
     return {entry.span: entry for entry in found}
-
-
-def write(path: pathlib.Path, text: str) -> None:
-    """Writes a file, whole or not at all, however the machine ends."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 # Recordings in a watched folder: which have come whole.
@@ -319,7 +311,7 @@ def last_change(folder: pathlib.Path) -> float | None:
 
     It is the system's own time of change, which copying does not take over from the original.
     """
-    files = 0
+    num_files = 0
     newest = folder.stat().st_ctime
     for path in folder.rglob("*"):
         try:
@@ -327,11 +319,11 @@ def last_change(folder: pathlib.Path) -> float | None:
         except FileNotFoundError:
             # It was renamed meanwhile, so something changed just now.
             return math.inf
-        files += path.is_file()
+        num_files += path.is_file()
         if path.name.lower().endswith(_UNFINISHED):
             return math.inf
         newest = max(newest, status.st_ctime)
-    return newest if files else None
+    return newest if num_files else None
 
 
 if __name__ == "__main__":

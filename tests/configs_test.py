@@ -1,6 +1,7 @@
 import dataclasses
 import inspect
 import json
+import re
 
 import pytest
 
@@ -9,7 +10,10 @@ from keras_mvlift.datasets import preparation, view_windows
 from keras_mvlift.losses import reprojection
 from keras_mvlift.networks import residual, temporal
 
-ALL = (configs.ModelConfig, configs.PretrainConfig, configs.FinetuneConfig, configs.DataConfig)
+ALL = (
+    *(configs.ModelConfig, configs.PretrainConfig, configs.FinetuneConfig),
+    *(configs.DataConfig, configs.TuneConfig),
+)
 CHANGED = [
     configs.ModelConfig(recipe="paper", backbone="res_linear", width=64, dropout=0.0, seed=3),
     configs.PretrainConfig(num_epochs=0, batch_size=2, clip_norm=0.0, weight_averaging=0.999),
@@ -17,8 +21,34 @@ CHANGED = [
     configs.ModelConfig(network_input="screen", initializer="glorot_uniform", output_stddev=0.1),
     configs.DataConfig(virtual_points="reference", virtual_elevation_margin=0.0),
     configs.ModelConfig(backbone="temporal_dilated", filter_widths=(3, 5), frame_step=2),
+    configs.TuneConfig(num_trials=3, learning_rate=(0.1, 0.2), seed=4),
     configs.DataConfig(source="studio", source_options='{"num_clips": 1}', stride=4),
 ]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe(configs.Json):
+    flour: float = 1.0
+    steps: tuple[str, ...] = ("knead", "rest")
+
+
+SOLVED = configs.ModelConfig(recipe="solved_root")
+PAPER = configs.ModelConfig(recipe="paper")
+RAY = configs.ModelConfig(recipe="ray_root")
+CENTERED = configs.ModelConfig(network_input="centered")
+TEMPORAL = configs.ModelConfig(backbone=configs.TEMPORAL)
+
+
+def changed(*arguments):
+    return configs.changed(configs.finetuning, *arguments)
+
+
+def fields(model, **changes):
+    config = configs.FinetuneConfig(**configs.finetuning(model) | changes)
+    return dataclasses.asdict(config)
+
+
+OF_ALL_VIEWS = {"reprojection_weight": 0.5, "triangulation_weight": 0.5}
 
 
 @pytest.mark.parametrize("config", [*(kind() for kind in ALL), *CHANGED], ids=repr)
@@ -115,6 +145,13 @@ def test_configs_do_not_change(kind):
         (configs.FinetuneConfig, "transform_weight", float("nan"), "must be at least 0"),
         (configs.FinetuneConfig, "confidence_weighting", "both", "source, target, product, none"),
         (configs.FinetuneConfig, "distance", "l1", "must be one of norm, squared_norm"),
+        (configs.FinetuneConfig, "least_depth", 0.0, "must be positive"),
+        (configs.FinetuneConfig, "least_depth", float("nan"), "must be positive"),
+        (configs.TuneConfig, "num_trials", -1, "must be at least 0"),
+        (configs.TuneConfig, "num_epochs", 0, "must be at least 1"),
+        (configs.TuneConfig, "learning_rate", (0.1, 0.1), "must be two positive"),
+        (configs.TuneConfig, "transform_weight", (0.0, 1.0), "must be two positive"),
+        (configs.TuneConfig, "transform_weight", (1.0,), "must be two positive"),
         (configs.DataConfig, "stride", 0, "must be at least 1"),
         (configs.DataConfig, "min_joints", 0, "must be at least 1"),
         (configs.DataConfig, "num_virtual_views", -1, "must be at least 0"),
@@ -129,7 +166,7 @@ def test_configs_do_not_change(kind):
     ],
 )
 def test_values_that_break_a_rule_are_refused(kind, field, value, rule):
-    with pytest.raises(ValueError, match=f"`{field}`.*{rule}.*Received: {value!r}"):
+    with pytest.raises(ValueError, match=f"`{field}`.*{rule}.*Received: {re.escape(repr(value))}"):
         kind(**{field: value})
 
 
@@ -138,3 +175,127 @@ def test_a_temporal_backbone_sees_rays_alone():
     assert not configs.ModelConfig(network_input="screen").is_temporal
     with pytest.raises(ValueError, match=r"`network_input` must be 'rays' .*temporal_dilated.*sc"):
         configs.ModelConfig(backbone="temporal_dilated", network_input="screen")
+
+
+def test_no_search_unless_asked_for():
+    assert configs.TuneConfig().num_trials == 0
+
+
+def test_ranges_go_by_the_name_of_the_setting():
+    config = configs.TuneConfig(transform_weight=(1.0, 2.0), learning_rate=(0.1, 0.2))
+    assert config.ranges == {"transform_weight": (1.0, 2.0), "learning_rate": (0.1, 0.2)}
+
+
+def test_a_dataclass_comes_back_from_json_hashable():
+    again = Recipe.from_json(Recipe(flour=2.0, steps=("bake",)).to_json())
+    assert again == Recipe(flour=2.0, steps=("bake",))
+    assert hash(again) == hash(Recipe(flour=2.0, steps=("bake",)))
+
+
+@pytest.mark.parametrize("widths", [3, (), (3,), (3, 4), (3, 1), (3, -3), (3.0, 3), "33"])
+def test_filters_that_no_temporal_network_has_are_refused(widths):
+    configs.filter_widths("filters", (3, 5))
+    configs.filter_widths("filters", [1, 1])
+    with pytest.raises(ValueError, match=r"`filters` must be two or more odd .* Received: "):
+        configs.filter_widths("filters", widths)
+
+
+def test_a_solved_root_is_trained_on_all_views_and_their_triangulated_pose():
+    config = configs.FinetuneConfig(**configs.finetuning(SOLVED))
+    assert (config.views, config.triangulation_weight) == ("all", 1.0)
+    assert config.confidence_weighting == "target"
+
+
+def test_who_sees_centered_views_is_trained_on_mirrored_people_where_all_views_are():
+    found = {model: configs.finetuning(model) for model in (SOLVED, CENTERED, PAPER)}
+    assert [stage["flip_augmentation"] for stage in found.values()] == [False, True, False]
+    of_pairs = configs.ModelConfig(recipe="paper", network_input="centered")
+    assert configs.finetuning(of_pairs) == configs.finetuning(PAPER)
+
+
+@pytest.mark.parametrize("model", [PAPER, RAY, TEMPORAL])
+def test_what_cannot_see_all_views_is_trained_on_pairs(model):
+    found = configs.FinetuneConfig(**configs.finetuning(model))
+    assert dataclasses.replace(found, clip_norm=1.0) == configs.FinetuneConfig()
+
+
+@pytest.mark.parametrize("stage", [configs.pretraining, configs.finetuning])
+def test_the_papers_recipe_alone_clips_no_gradients(stage):
+    norms = {model.recipe: stage(model)["clip_norm"] for model in (PAPER, RAY, SOLVED)}
+    assert norms == {"paper": 0.0, "ray_root": 1.0, "solved_root": 1.0}
+
+
+@pytest.mark.parametrize(("former", "model"), [(SOLVED, PAPER), (PAPER, SOLVED), (CENTERED, PAPER)])
+def test_what_nobody_chose_follows_the_recipe(former, model):
+    found = changed(fields(former, num_epochs=7), former, model, {})
+    assert found == fields(model, num_epochs=7)
+
+
+def test_what_was_chosen_before_stays():
+    chosen = fields(SOLVED, triangulation_weight=0.5)
+    assert changed(chosen, SOLVED, SOLVED, {"num_epochs": 3}) == {
+        **chosen,
+        "num_epochs": 3,
+    }
+
+
+def test_what_is_chosen_now_wins():
+    given = {"triangulation_weight": 0.0, "seed": 4}
+    assert changed(fields(PAPER), PAPER, SOLVED, given) == fields(SOLVED, **given)
+
+
+def test_pairs_alone_turn_off_what_needs_all_views():
+    found = changed(fields(CENTERED), CENTERED, CENTERED, {"views": "pair"})
+    assert configs.FinetuneConfig(**found) == configs.FinetuneConfig()
+
+
+def test_every_switch_is_off_and_changes_something_here():
+    off = dataclasses.asdict(configs.FinetuneConfig())
+    assert not any(value == off[name] for name, value in OF_ALL_VIEWS.items())
+    assert off["reprojection_weight"] == 1.0
+    assert off["least_depth"] == 0.5
+    assert not off["flip_augmentation"]
+    assert not any(off[name] for name in OF_ALL_VIEWS if name != "reprojection_weight")
+
+
+def test_all_views_may_have_every_switch_at_once_and_keep_it_in_json():
+    switches = {"least_depth": 0.2, "flip_augmentation": True, **OF_ALL_VIEWS}
+    config = configs.FinetuneConfig(views="all", **switches)
+    assert configs.FinetuneConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(("name", "value"), OF_ALL_VIEWS.items())
+def test_pairs_refuse_what_only_all_views_can_have(name, value):
+    rule = f"`{name}` needs `views='all'`, not 'pair'. Received: {value!r}"
+    with pytest.raises(ValueError, match=rule):
+        configs.FinetuneConfig(**{name: value})
+    assert getattr(configs.FinetuneConfig(views="all", **{name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("reprojection_weight", -0.5),
+        ("triangulation_weight", float("nan")),
+    ],
+)
+def test_weights_that_are_not_a_number_above_zero_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"`{name}` must be at least 0.*Received: {value!r}"):
+        configs.FinetuneConfig(views="all", **{name: value})
+
+
+@pytest.mark.parametrize("name", ["robust_steps", "image_space", "refine_extrinsics"])
+def test_a_switch_that_there_is_no_more_is_refused_by_name(name):
+    text = configs.FinetuneConfig().to_json().replace("{", f'{{"{name}": 1, ', 1)
+    with pytest.raises(ValueError, match=rf"has no such fields. Received: \['{name}'\]"):
+        configs.FinetuneConfig.from_json(text)
+
+
+def test_the_triangulated_pose_may_stand_alone():
+    config = configs.FinetuneConfig(views="all", triangulation_weight=1.0, reprojection_weight=0.0)
+    assert configs.FinetuneConfig.from_json(config.to_json()) == config
+
+
+def test_without_reprojection_something_else_must_determine_the_pose():
+    with pytest.raises(ValueError, match="`reprojection_weight` needs `triangulation_weight`"):
+        configs.FinetuneConfig(views="all", reprojection_weight=0.0)

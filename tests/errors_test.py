@@ -3,6 +3,7 @@ import pathlib
 import pickle
 import re
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -24,13 +25,6 @@ def test_it_is_a_value_error_with_its_parts():
     error = caught.value
     parts = (error.path.name, error.field, error.rule, error.received)
     assert parts == ("b.json", "people", "be a list", 3)
-
-
-def test_it_crosses_process_borders():
-    again = pickle.loads(pickle.dumps(make()))
-    assert type(again) is errors.RecordingError
-    assert str(again) == str(make())
-    assert again.field == "people"
 
 
 @pytest.mark.parametrize("error", [KeyError("people"), MemoryError(), RecursionError("deep")])
@@ -95,3 +89,82 @@ def test_of_a_name_that_is_not_known_the_nearest_is_told():
     with pytest.raises(errors.ArgumentError, match=r"Received: 'dog'\.$"):
         errors.require_known("skeleton", "dog", ["coco_17", "body_25"])
     errors.require_known("skeleton", "coco_17", ["coco_17"])
+
+
+def test_goldens():
+    assert errors.MILLIMETERS.to_meters(1500.0) == 1.5
+    assert errors.MILLIMETERS.from_meters(1.5) == 1500.0
+    assert errors.CENTIMETERS.to_meters(150.0) == 1.5
+    assert errors.METERS.to_meters(1.5) == errors.METERS.from_meters(1.5) == 1.5
+
+
+def test_arrays_convert_element_by_element():
+    lengths = np.array([[0.0, -2.0], [1500.0, 1e6]])
+    np.testing.assert_allclose(errors.MILLIMETERS.to_meters(lengths), [[0, -0.002], [1.5, 1000]])
+    assert errors.MILLIMETERS.to_meters(np.zeros((0, 3))).shape == (0, 3)
+
+
+@pytest.mark.parametrize("unit", errors.UNITS.values(), ids=str)
+@hypothesis.given(length=hypothesis.strategies.floats(1e-9, 1e9))
+def test_there_and_back_is_the_same_length(unit, length):
+    np.testing.assert_allclose(unit.from_meters(unit.to_meters(length)), length)
+
+
+def test_units_are_found_by_their_symbol():
+    assert errors.UNITS == {
+        "m": errors.METERS,
+        "cm": errors.CENTIMETERS,
+        "mm": errors.MILLIMETERS,
+    }
+
+
+@pytest.mark.parametrize(
+    "value", [[1, 2], (1.5, 2), np.ones(3, bool), np.array([1, 2], object), np.float16(3)]
+)
+def test_numbers_of_any_kind_are_taken(value):
+    array = errors.numbers("confidence", value, np.float32)
+    assert array.dtype == np.float32
+    np.testing.assert_array_equal(array, np.asarray(value, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("value", "received"),
+    [
+        (None, "nothing"),
+        ("1.5", "an array of <U3"),
+        (["1.5"], "an array of <U3"),
+        ([b"1"], "an array of |S1"),
+        ([1j], "an array of complex128"),
+        ([np.datetime64("2020-01-01")], r"an array of datetime64\[D\]"),
+        ([[1], [1, 2]], "setting an array element with a sequence"),
+        ({"a": 1}, r"float\(\) argument must be"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name(value, received):
+    message = f"`confidence` must be an array of numbers. Received: {received}"
+    with pytest.raises(errors.ArgumentError, match=message.replace("|", r"\|")):
+        errors.numbers("confidence", value, np.float32)
+
+
+def test_a_number_too_large_is_infinite():
+    assert np.isinf(errors.numbers("fov", [1e300], np.float32)).all()
+
+
+@pytest.mark.parametrize("value", ["wide", None, [1, 2], {}])
+def test_one_number_is_no_more_and_no_less(value):
+    with pytest.raises(errors.ArgumentError, match=r"`fov` must be a number\. Received:"):
+        errors.number("fov", value)
+    assert errors.number("fov", np.int64(60)) == 60.0
+
+
+def test_another_type_is_named():
+    with pytest.raises(errors.ArgumentError, match=r"`model` must be one\. Received: str"):
+        errors.require_type("model", "folder", int, "be one")
+
+
+@pytest.mark.parametrize("error", [errors.ArgumentError("fov", "be wide", 3), make()])
+def test_errors_cross_process_borders(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)

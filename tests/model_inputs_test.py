@@ -1,4 +1,4 @@
-"""The rules themselves; how models apply them is in `inference_lift_test`."""
+"""The rules themselves; how models apply them is in `inference_test`."""
 
 import warnings
 from types import SimpleNamespace

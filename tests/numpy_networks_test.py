@@ -1,13 +1,21 @@
+import json
+import multiprocessing
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from keras_mvlift import numpy_networks
+from keras_mvlift import errors, inference, model_files, numpy_networks
+from keras_mvlift.export import compact, last_layer
 from keras_mvlift.geometry import triangulation
 from keras_mvlift.networks import folded, residual, temporal
-from tests import temporal_networks
+from keras_mvlift.training import lifters
+from tests import temporal_networks, tiny_studio
+
+pytestmark = pytest.mark.filterwarnings(f"ignore::{errors.__name__}.InputWarning")
 
 INTRINSICS = np.array([[1100, 0, 510], [0, 1120, 490], [0, 0, 1]], np.float32)
 LIFTING = {causal: temporal_networks.trained(is_causal=causal) for causal in (False, True)}
@@ -28,6 +36,65 @@ def run(stream, frames):
 
 def rays(clip):
     return ((joints,) for joints in clip)
+
+
+OTHER = np.array([[900, 0, 480], [0, 910, 520], [0, 0, 1]], np.float32)
+RNG = np.random.default_rng(0)
+NUM_VIEWS = numpy_networks._AT_ONCE + 4
+KEYPOINTS = RNG.uniform(300, 700, (NUM_VIEWS, 17, 2))
+CONFIDENCE = RNG.uniform(0.1, 1, (NUM_VIEWS, 17))
+CONFIDENCE[1, 4], CONFIDENCE[2], CONFIDENCE[3, 0] = 0.0, 0.0, 0.0
+KINDS = {
+    "solved_root": {},
+    "paper": {"recipe": "paper"},
+    "paper's backbone": {"backbone": "paper", "layers_per_block": 3},
+    "screen": {"recipe": "ray_root", "network_input": "screen"},
+    "centered": {"network_input": "centered"},
+    "centered paper": {"recipe": "paper", "network_input": "centered"},
+}
+
+
+def save(folder, **settings):
+    model = {key: value for key, value in settings.items() if key != "half_precision"}
+    tiny_studio.save(tiny_studio.trained(**model), folder, **settings)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save(tmp_path_factory.mktemp("models") / "saved")
+
+
+def file(folder, name="lifting_network"):
+    return folder / lifters.FOLDER / f"{name}.npz"
+
+
+def tensorflow(folder, signature="lift_camera", keypoints_2d=KEYPOINTS, confidence=CONFIDENCE):
+    found = model_files.open_model(folder).signatures[signature](
+        keypoints_2d=tf.constant(keypoints_2d, tf.float32),
+        confidence=tf.constant(confidence, tf.float32),
+        intrinsics=tf.constant(np.broadcast_to(OTHER, (len(keypoints_2d), 3, 3))),
+    )
+    return placed({name: value.numpy() for name, value in found.items()}, keypoints_2d, confidence)
+
+
+def placed(lifted, keypoints_2d, confidence):
+    """Puts poses on the rays that are seen, which signatures of before 0.2 did not."""
+    if "root_position" not in lifted:
+        return lifted
+    rays = numpy_networks.seen_rays(keypoints_2d, confidence, OTHER)
+    pose, predicted = lifted["root_relative_pose"], lifted["root_position"]
+    root = triangulation.root_in_view(pose, rays, confidence, predicted)
+    return lifted | {"root_position": root, "pose_camera": pose + root[:, np.newaxis]}
+
+
+def assert_same(lifted, expected):
+    for field in ("root_relative_pose", "root_position", "pose_camera"):
+        # Networks that nobody trained say kilometers, too.
+        tolerance = 1e-5 * max(1.0, np.abs(expected[field]).max())
+        found = getattr(lifted, field)
+        assert found.dtype == expected[field].dtype
+        np.testing.assert_allclose(found, expected[field], atol=tolerance)
 
 
 @BOTH
@@ -188,3 +255,150 @@ def test_streaming_imports_numpy_alone():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("settings", KINDS.values(), ids=KINDS.keys())
+def test_it_says_what_tensorflow_says_of_one_view_and_of_many(settings, tmp_path):
+    path = save(tmp_path / "saved", **settings)
+    model, expected = inference.load_model(path), tensorflow(path)
+    assert_same(model.lift(KEYPOINTS, CONFIDENCE, OTHER), expected)
+    for view in range(4):
+        alone = model.lift(KEYPOINTS[view], CONFIDENCE[view], OTHER)
+        assert_same(alone, {name: value[view] for name, value in expected.items()})
+    assert np.abs(expected["pose_camera"]).max() > 0.1
+
+
+def test_weights_of_half_precision_are_kept_so(folder, tmp_path):
+    path = save(tmp_path / "halved", half_precision=True)
+    assert_same(inference.load_model(path).lift(KEYPOINTS, CONFIDENCE, OTHER), tensorflow(path))
+    assert numpy_networks.read(file(path))["kernel_0"].dtype == np.float16
+    assert numpy_networks.read(file(folder))["kernel_0"].dtype == np.float32
+
+
+def test_the_model_that_comes_with_the_package_is_in_both_forms_the_same():
+    model = inference.load_model("studio")
+    expected = tensorflow(model.path)
+    assert_same(model.lift(KEYPOINTS, CONFIDENCE, OTHER), expected)
+    alone = model.lift(KEYPOINTS[0], CONFIDENCE[0], OTHER)
+    assert_same(alone, {name: value[0] for name, value in expected.items()})
+
+
+def test_uncertainties_are_those_of_tensorflow(tmp_path):
+    built = tiny_studio.trained_uncertainty()
+    built.uncertainty.network.get_layer("log_scale").bias.assign(tf.linspace(-9.0, 3.0, 17))
+    tiny_studio.save(built, tmp_path / "unsure", uncertainty=True)
+    model = inference.load_model(tmp_path / "unsure")
+    name = "joint_uncertainty"
+    expected = tensorflow(model.path, name)[name]
+    given = (KEYPOINTS.astype(np.float32), CONFIDENCE.astype(np.float32))
+    given += (np.tile(OTHER, (NUM_VIEWS, 1, 1)),)
+    found = model._uncertainty(*given)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert (expected.min(), expected.max()) == pytest.approx((1e-3, 3.0))
+    # Without the file of what predicts it, TensorFlow is asked.
+    file(model.path, "uncertainty_network").unlink()
+    again = inference.load_model(model.path)
+    assert again._networks is None
+    found = again._uncertainty(*given)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("leading", [(0,), (1,), (1, 1), (2, 3)])
+def test_leading_axes_stay(folder, leading):
+    model, count = inference.load_model(folder), int(np.prod(leading))
+    keypoints = KEYPOINTS[:count].reshape(*leading, 17, 2)
+    lifted = model.lift(keypoints, CONFIDENCE[:count].reshape(*leading, 17), OTHER)
+    assert lifted.pose_camera.shape == (*leading, 17, 3)
+    expected = model.lift(KEYPOINTS, CONFIDENCE, OTHER).pose_camera[:count]
+    np.testing.assert_allclose(lifted.pose_camera.reshape(-1, 17, 3), expected, atol=1e-4)
+
+
+def test_a_model_without_such_files_lifts_by_tensorflow_and_may_get_them(folder, tmp_path):
+    path = shutil.copytree(folder, tmp_path / "older")
+    for name in numpy_networks.NETWORKS[:2]:
+        file(path, name).unlink()
+    model = inference.load_model(path)
+    lifted = model.lift(KEYPOINTS, CONFIDENCE, OTHER)
+    assert_same(lifted, tensorflow(path))
+    assert model._networks is None
+    compact.save_networks(model_files.open_model(path).folded, path / lifters.FOLDER)
+    assert file(path).read_bytes() == file(folder).read_bytes()
+
+
+def test_a_model_with_another_last_layer_has_it_in_both_forms(folder, tmp_path):
+    layer = last_layer.LastLayer(inference.load_model(folder))
+    layer.write(0.5 * layer.weights, {}, tmp_path / "halved")
+    lifted = inference.load_model(tmp_path / "halved").lift(KEYPOINTS, CONFIDENCE, OTHER)
+    assert_same(lifted, tensorflow(tmp_path / "halved"))
+
+
+def damage(path, kind):
+    arrays = numpy_networks.read(path)
+    if kind == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif kind == "a bit":
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    elif kind == "objects":
+        np.savez(path, **arrays | {"bias_0": np.array([{}], object)})
+    else:
+        first = arrays["kernel_0"]
+        others = {
+            "infinite": {"bias_0": np.full_like(arrays["bias_0"], np.inf)},
+            "text": {"bias_0": np.full(arrays["bias_0"].shape, "0")},
+            "other joints": {"kernel_0": first[2:]},
+            "a layer less": {"kernel_1": first[:3]},
+        }
+        np.savez(path, **arrays | others[kind])
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("cut", "`file` must be a NumPy archive of a network's layers. Received: BadZipFile"),
+        ("a bit", "`file` must be a NumPy archive"),
+        ("objects", "`file` must be a NumPy archive .* allow_pickle=False"),
+        ("infinite", "`bias_0` must hold finite numbers"),
+        ("text", "`bias_0` must hold finite numbers"),
+        ("other joints", "Received: no layer 0 that takes 34 numbers"),
+        ("a layer less", "Received: no layer 1 that takes 16 numbers"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_name(folder, tmp_path, kind, message):
+    path = shutil.copytree(folder, tmp_path / "copy")
+    damage(file(path), kind)
+    with pytest.raises(model_files.ModelFileError, match=message) as caught:
+        inference.load_model(path)
+    assert str(caught.value).startswith(f"{file(path)}: ")
+
+
+def test_files_of_other_networks_are_refused(folder, tmp_path):
+    path = shutil.copytree(folder, tmp_path / "copy")
+    shutil.copy(file(path, "root_network"), file(path))
+    with pytest.raises(model_files.ModelFileError, match=r"npz: `file` must end in 51 num.*: 3\."):
+        inference.load_model(path)
+
+
+def test_a_description_of_no_networks_is_refused(folder, tmp_path):
+    path = shutil.copytree(folder, tmp_path / "copy") / model_files.DESCRIPTION
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model": ["paper"]}))
+    with pytest.raises(
+        model_files.ModelFileError, match=r"model\.json: `model` must be as training"
+    ):
+        inference.load_model(tmp_path / "copy")
+
+
+def test_a_process_that_was_forked_off_lifts_too(folder):
+    model = inference.load_model(folder)
+    parts = [(KEYPOINTS[index], CONFIDENCE[index], OTHER) for index in (0, slice(None))]
+    expected = [model.lift(*part).pose_camera for part in parts]
+
+    def lift_again():
+        for part, pose_camera in zip(parts, expected, strict=True):
+            np.testing.assert_array_equal(model.lift(*part).pose_camera, pose_camera)
+
+    forked = multiprocessing.get_context("fork").Process(target=lift_again, daemon=True)
+    forked.start()
+    forked.join(timeout=30)
+    assert forked.exitcode == 0

@@ -79,7 +79,7 @@ def test_sources_that_cannot_be_are_refused(settings, message):
     [
         ({"split": "half"}, "`split` must be one of subject, clip, blocks. Received: 'half'"),
         ({"split": "clip"}, "`split_options` must fit 'clip'.*'test_clips'"),
-        ({"split_options": '{"gap": -1}'}, "`gap` at least 0"),
+        ({"split_options": '{"gap": -1}'}, "`gap` must be at least 0"),
     ],
 )
 def test_splits_that_cannot_be_are_refused(settings, message):

@@ -53,14 +53,10 @@ class BulkLift:
     batch_size: int = 4096
 
     def __post_init__(self) -> None:
-        if self.form not in lift_file.FORMATS:
-            rule = f"be one of {', '.join(lift_file.FORMATS)}"
-            raise errors.ArgumentError("form", rule, repr(self.form))
-        if not 0 <= self.max_lost_share <= 1:
-            rule = "lie in [0, 1]"
-            raise errors.ArgumentError("max_lost_share", rule, self.max_lost_share)
-        if self.batch_size < 1:
-            raise errors.ArgumentError("batch_size", "be at least 1", self.batch_size)
+        share, size = self.max_lost_share, self.batch_size
+        errors.require_known("form", self.form, lift_file.FORMATS)
+        errors.require(0 <= share <= 1, "max_lost_share", "lie in [0, 1]", share)
+        errors.require(size >= 1, "batch_size", "be at least 1", size)
         for name, paths in (("inputs", self.inputs), ("output", (self.output,))):
             if any("://" in path for path in paths):
                 rule = "be paths of files; mount a bucket to reach it by one"

@@ -6,8 +6,6 @@
 
 import argparse
 import dataclasses
-import os
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +17,7 @@ from keras_mvlift.datasets.rigs import calibration_files
 from keras_mvlift.diagnosis import findings, moments, verdicts
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.geometry import cameras
+from keras_mvlift.untrusted import files
 from keras_mvlift.visualization import tables
 
 
@@ -44,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"warning: {doubt}")
     calibration_files.write_toml(options.output, recorded.calibration._replace(camera=found.camera))
     if options.report:
-        _write(options.report, found.report.to_json())
+        with files.replacing(options.report) as partial:
+            partial.write_text(found.report.to_json())
     return 0
 
 
@@ -125,10 +125,3 @@ def render(report: reports.Report) -> str:
         page.print(grid)
     frames = f"{report.num_frames} frames, {report.num_frames_used} of them used"
     return f"{written.get()}Distances of detections from reprojected points; {frames}."
-
-
-def _write(path: pathlib.Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)

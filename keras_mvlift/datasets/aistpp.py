@@ -95,11 +95,11 @@ class AISTPPSource:
     max_residual_px: float = 15.0
 
     def __post_init__(self) -> None:
-        is_set = 0 < len(self.cameras) == len({*self.cameras} & {*CAMERAS})
-        self._require(is_set, "cameras", f"name some of {', '.join(CAMERAS)}, each once")
+        errors.require_some_of("cameras", self.cameras, CAMERAS)
         are_named = all(re.fullmatch(r"d\d{2}", subject) for subject in self.subjects)
-        self._require(are_named, "subjects", "name dancers such as d04")
-        self._require(self.max_residual_px >= 0, "max_residual_px", "not be negative")
+        errors.require(are_named, "subjects", "name dancers such as d04", self.subjects)
+        most = self.max_residual_px
+        errors.require(most >= 0, "max_residual_px", "not be negative", most)
 
     def clips(self) -> list[str]:
         """Returns the clips' names, sorted: all sequences but those on the ignore list.
@@ -241,10 +241,6 @@ class AISTPPSource:
         typical = float(np.median(known)) if len(known) else 0.0
         least = max(self.max_residual_px, _LEAST_RATIO * typical)
         return [CAMERAS[index] for index in np.flatnonzero(residual > least)]
-
-    def _require(self, holds: bool, name: str, rule: str) -> None:
-        if not holds:
-            raise ValueError(f"`{name}` must {rule}. Received: {name}={getattr(self, name)!r}.")
 
 
 def read_cameras(path: pathlib.Path) -> calibrations.Calibration:

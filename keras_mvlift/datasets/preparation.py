@@ -71,11 +71,9 @@ class _HoldingOut:
     gap: int = 5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.held_out_share < 1 or self.gap < 0:
-            raise ValueError(
-                "`held_out_share` must lie in [0, 1) and `gap` be at least 0. "
-                f"Received: {self.held_out_share} and {self.gap}."
-            )
+        share = self.held_out_share
+        errors.require(0 <= share < 1, "held_out_share", "lie in [0, 1)", share)
+        errors.require(self.gap >= 0, "gap", "be at least 0", self.gap)
 
     @property
     def holds_out(self) -> bool:
@@ -184,11 +182,8 @@ class ByBlocks(_HoldingOut):
     block_length: int = 10
 
     def __post_init__(self) -> None:
-        if self.num_blocks < 1 or self.block_length < 1 or self.gap < 0:
-            raise ValueError(
-                "`num_blocks` and `block_length` must be at least 1 and `gap` at least 0. "
-                f"Received: {self}."
-            )
+        for name in ("num_blocks", "block_length"):
+            errors.require(getattr(self, name) >= 1, name, "be at least 1", getattr(self, name))
         super().__post_init__()
 
     def frames(self, sequence: sequences.MultiViewSequence) -> Frames:
@@ -287,8 +282,7 @@ def rig_distance(sequence: sequences.MultiViewSequence) -> float:
     Raises:
         ValueError: If there is only one camera.
     """
-    if sequence.num_views < 2:
-        raise ValueError(f"`sequence` must have two cameras. Received: {sequence.num_views}.")
+    errors.require(sequence.num_views >= 2, "sequence", "have two cameras", sequence.num_views)
     meeting_point = cameras.meeting_point(sequence.camera)
     return float(np.linalg.norm(sequence.camera.center - meeting_point, axis=-1).mean())
 
@@ -413,10 +407,9 @@ SPLITS = {"subject": BySubject, "clip": ByClip, "blocks": ByBlocks}
 
 
 def _require_apart(kind: str, tested: tuple[str, ...], held_out: tuple[str, ...]) -> None:
-    if both := sorted({*tested} & {*held_out}):
-        raise ValueError(
-            f"`held_out_{kind}` must name none of `test_{kind}`. Received: {', '.join(both)}."
-        )
+    both = sorted({*tested} & {*held_out})
+    rule = f"name none of `test_{kind}`"
+    errors.require(not both, f"held_out_{kind}", rule, ", ".join(both))
 
 
 # Data augmentation by virtual cameras on the rig's sphere, without any 3D label.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences, views
 from keras_mvlift.geometry import cameras
 
@@ -250,10 +250,8 @@ def _values(name: str, column: np.ndarray) -> _Values:
         return _Values(_FIRST, *_texts(flat))
     if flat.dtype.kind in "biu":
         return _Values(_THIRD, *_varints(flat.astype(np.int64).view(np.uint64)))
-    if flat.dtype.kind != "f":
-        raise ValueError(
-            f"`columns` must hold floats, integers or strings. Received: {name!r} of {flat.dtype}."
-        )
+    rule = "hold floats, integers or strings"
+    errors.require(flat.dtype.kind == "f", "columns", rule, f"{name!r} of {flat.dtype}")
     content = np.ascontiguousarray(flat, dtype="<f4").view(np.uint8)[:, np.newaxis]
     return _Values(_SECOND, content, np.full(content.shape[:2], content.shape[-1]))
 
@@ -385,14 +383,11 @@ def load(
     """
     import tensorflow as tf
 
-    files = sorted(tf.io.gfile.glob(file_pattern))
-    if not files:
-        raise ValueError(f"`file_pattern` must match a file. Received: {file_pattern!r}.")
+    files = matching(file_pattern)
     num_pairs = _count(_read_files(files).take(batch_size))
-    if num_pairs < batch_size:
-        # Epochs without a batch would follow each other for ever.
-        rule = f"`batch_size` must be at most the number of pairs, {num_pairs}"
-        raise ValueError(f"{rule}. Received: {batch_size}.")
+    # Epochs without a batch would follow each other for ever.
+    rule = f"be at most the number of pairs, {num_pairs}"
+    errors.require(num_pairs >= batch_size, "batch_size", rule, batch_size)
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         shuffled = tf.data.Dataset.from_tensor_slices(_shuffle(tf.constant(files), seed, number, 0))
@@ -415,13 +410,13 @@ def load_once(
     """Reads every pair once, in the order of the files; the last batch may be smaller."""
     import tensorflow as tf
 
-    batches = _read_files(_matching(file_pattern)).batch(batch_size)
+    batches = _read_files(matching(file_pattern)).batch(batch_size)
     return batches.map(decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def count(file_pattern: str | list[str]) -> int:
     """Counts the records."""
-    return _count(_read_files(_matching(file_pattern)))
+    return _count(_read_files(matching(file_pattern)))
 
 
 def _count(records: tf.data.Dataset) -> int:
@@ -433,10 +428,17 @@ def _count(records: tf.data.Dataset) -> int:
     )
 
 
-def _matching(file_pattern: str | list[str]) -> tf.data.Dataset:
+def matching(file_pattern: str | list[str]) -> list[str]:
+    """Returns the files that match a pattern, sorted.
+
+    Raises:
+        ArgumentError: If none does.
+    """
     import tensorflow as tf
 
-    return tf.data.Dataset.list_files(file_pattern, shuffle=False)
+    files = sorted(tf.io.gfile.glob(file_pattern))
+    errors.require(bool(files), "file_pattern", "match a file", repr(file_pattern))
+    return files
 
 
 def _read_files(files: tf.Tensor | list[str] | tf.data.Dataset) -> tf.data.Dataset:

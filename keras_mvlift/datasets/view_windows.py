@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from keras_mvlift import errors
 from keras_mvlift.datasets import tfrecords, views
 
 # Clips whose windows are mixed with each other, and which are in memory together.
@@ -79,12 +80,11 @@ def load(
     Raises:
         ValueError: If there is no such file, or the files hold less than a batch of real views.
     """
-    files = _matching(file_pattern)
+    files = tfrecords.matching(file_pattern)
     num_pairs = _count_real(files, at_most=batch_size)
-    if num_pairs < batch_size:
-        # Epochs without a batch would follow each other for ever.
-        rule = f"`batch_size` must be at most the number of pairs of real views, {num_pairs}"
-        raise ValueError(f"{rule}. Received: {batch_size}.")
+    # Epochs without a batch would follow each other for ever.
+    rule = f"be at most the number of pairs of real views, {num_pairs}"
+    errors.require(num_pairs >= batch_size, "batch_size", rule, batch_size)
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         order_seed = tf.random.experimental.stateless_fold_in([seed, 0], number)
@@ -110,7 +110,7 @@ def load_once(file_pattern: str | list[str], batch_size: int, windows: Windows) 
 
 def count(file_pattern: str | list[str]) -> int:
     """Counts the pairs of real views."""
-    return _count_real(_matching(file_pattern))
+    return _count_real(tfrecords.matching(file_pattern))
 
 
 def load_views_once(
@@ -123,7 +123,7 @@ def load_views_once(
 def _in_order(
     file_pattern: str | list[str], batch_size: int, windows: Windows, sides: tuple[str, ...]
 ) -> tf.data.Dataset:
-    groups = _groups(tf.constant(_matching(file_pattern)), 1, sides, windows)
+    groups = _groups(tf.constant(tfrecords.matching(file_pattern)), 1, sides, windows)
     batches = groups.flat_map(lambda group: _batches(group, batch_size, windows))
     return batches.rebatch(batch_size)
 
@@ -192,13 +192,6 @@ def _read(files: tf.Tensor) -> tf.Tensor:
     return chunks.reduce(
         tf.constant([], tf.string), lambda read, chunk: tf.concat([read, chunk], axis=0)
     )
-
-
-def _matching(file_pattern: str | list[str]) -> list[str]:
-    files = sorted(tf.io.gfile.glob(file_pattern))
-    if not files:
-        raise ValueError(f"`file_pattern` must match a file. Received: {file_pattern!r}.")
-    return files
 
 
 def _count_real(files: list[str], at_most: int | None = None) -> int:

@@ -19,9 +19,9 @@ import keras_mvlift
 from keras_mvlift import errors
 from keras_mvlift.experiments import data as training_data
 from keras_mvlift.experiments import methods, origins, profiles, tables, variants
-from keras_mvlift.lifting import pose_clip
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
 from keras_mvlift.training import optimizers
+from keras_mvlift.untrusted import files
 
 
 def measure(
@@ -144,7 +144,7 @@ class CellStore:
     def write(self, digest: str, record: dict[str, Any]) -> None:
         """Writes a cell's record; numbers that are not finite are refused."""
         text = json.dumps(record, indent=1, sort_keys=True, allow_nan=False) + "\n"
-        with pose_clip.replacing(self.folder / f"{digest}.json") as partial:
+        with files.replacing(self.folder / f"{digest}.json") as partial:
             partial.write_text(text)
 
     def write_poses(self, digest: str, **poses: np.ndarray) -> None:
@@ -153,7 +153,7 @@ class CellStore:
             name: _millimeters(values) if np.issubdtype(values.dtype, np.floating) else values
             for name, values in poses.items()
         }
-        with pose_clip.replacing(self.folder / f"{digest}.npz") as partial:
+        with files.replacing(self.folder / f"{digest}.npz") as partial:
             np.savez_compressed(partial, **arrays)
 
     def read_poses(self, digest: str) -> dict[str, np.ndarray]:

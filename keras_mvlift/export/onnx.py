@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_mvlift import inference
 from keras_mvlift.export import tflite
-from keras_mvlift.lifting import pose_clip
+from keras_mvlift.untrusted import files
 
 try:
     import onnx
@@ -41,7 +41,7 @@ def write(lifter: inference.Lifter, path: str | os.PathLike[str]) -> None:
     proto = _convert(exported)
     onnx.helper.set_model_props(proto, exported.notes)
     onnx.checker.check_model(proto)
-    with pose_clip.replacing(pathlib.Path(path)) as partial:
+    with files.replacing(pathlib.Path(path)) as partial:
         onnx.save(proto, str(partial))
 
 

@@ -15,7 +15,7 @@ import keras_mvlift
 from keras_mvlift import inference, model_files
 from keras_mvlift.export import saved_model
 from keras_mvlift.geometry import cameras, triangulation
-from keras_mvlift.lifting import pose_clip
+from keras_mvlift.untrusted import files
 
 WEIGHTS = ("float32", "float16", "int8")
 """How weights are kept. With `"int8"` activations are quantized as they come (dynamic range)."""
@@ -42,7 +42,7 @@ def write(lifter: inference.Lifter, path: str | os.PathLike[str], weights: str =
         raise ValueError(f"`weights` must be one of {', '.join(WEIGHTS)}. Received: {weights!r}.")
     exported = SingleFrames(lifter)
     content = _convert(exported, weights)
-    with pose_clip.replacing(pathlib.Path(path)) as partial:
+    with files.replacing(pathlib.Path(path)) as partial:
         partial.write_bytes(content)
         # As TFLite's metadata has it: readers of the model do not look behind its end.
         with zipfile.ZipFile(partial, "a") as archive:

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_mvlift import errors
 from keras_mvlift.lifting import mocap_files, pose_clip
-from keras_mvlift.untrusted import reading
+from keras_mvlift.untrusted import files, reading
 
 try:
     import ezc3d
@@ -31,9 +31,8 @@ def write_c3d(clip: pose_clip.PoseClip, path: pathlib.Path) -> None:
     Raises:
         ValueError: If it has more frames than the format counts.
     """
-    if clip.num_frames > _MAX_FRAMES:
-        rule = f"have at most {_MAX_FRAMES} frames to be written as C3D"
-        raise ValueError(f"`tracks` must {rule}. Received: {clip.num_frames}.")
+    rule = f"have at most {_MAX_FRAMES} frames to be written as C3D"
+    errors.require(clip.num_frames <= _MAX_FRAMES, "tracks", rule, clip.num_frames)
     marked = mocap_files.markers_of_clip(clip)
     content = ezc3d.c3d()
     point = content["parameters"]["POINT"]
@@ -46,7 +45,7 @@ def write_c3d(clip: pose_clip.PoseClip, path: pathlib.Path) -> None:
     # ezc3d takes (x, y, z, 1) of each point in each frame.
     columns = np.moveaxis(points, (2, 1, 0), (0, 1, 2))
     content["data"]["points"] = np.concatenate([columns, np.ones_like(columns[:1])])
-    with pose_clip.replacing(path) as partial:
+    with files.replacing(path) as partial:
         content.write(str(partial))
 
 

@@ -131,8 +131,8 @@ def _bridged(
 
 
 def _check_types(model: Any, tracks: Any, viewpoint: Any) -> None:
-    if not hasattr(model, "lift"):
-        raise errors.ArgumentError("model", "come from `load_model`", type(model).__name__)
+    holds = hasattr(model, "lift")
+    errors.require(holds, "model", "come from `load_model`", type(model).__name__)
     rule = "be people's 2D joints, such as `tracks_2d.of_arrays` gives"
     errors.require_type("tracks", tracks, tracks_2d.Tracks2D, rule)
     if viewpoint is not None:
@@ -148,8 +148,7 @@ def _frame_rate(tracks: tracks_2d.Tracks2D, given: float | None) -> float:
     if rate is None:
         raise ValueError("`frame_rate` must be given, for the input tells none. Received: nothing.")
     number = errors.number("frame_rate", rate)
-    if not 0 < number < np.inf:
-        raise errors.ArgumentError("frame_rate", "be a number above 0", number)
+    errors.require(0 < number < np.inf, "frame_rate", "be a number above 0", number)
     low, high = _RATES
     if given is None and not low <= number <= high:
         rule = f"be {low} to {high} per second where the input tells it; --frame-rate goes before"

@@ -16,6 +16,7 @@ import numpy as np
 from keras_mvlift import errors
 from keras_mvlift.geometry import cameras, procrustes
 from keras_mvlift.lifting import pose_clip
+from keras_mvlift.untrusted import files
 
 _ROTATIONS = "Zrotation Xrotation Yrotation"
 # Meters; where the last bones end is not known, and viewers draw nothing without it.
@@ -32,7 +33,7 @@ def write_bvh(clip: pose_clip.PoseClip, path: pathlib.Path) -> tuple[pathlib.Pat
     targets = [_named(path, track.name) if several else path for track in clip.tracks]
     texts = [_bvh_text(clip, track) for track in clip.tracks]
     for target, text in zip(targets, texts, strict=True):
-        with pose_clip.replacing(target) as partial:
+        with files.replacing(target) as partial:
             partial.write_text(text, encoding="utf-8")
     return tuple(targets)
 
@@ -102,10 +103,8 @@ def _without_gaps(clip: pose_clip.PoseClip, track: pose_clip.Track) -> np.ndarra
     is_present, frames = track.is_present, np.arange(clip.num_frames)
     if not is_present.any(axis=0).all():
         missing = clip.joint_names[int(np.argmin(is_present.any(axis=0)))]
-        raise ValueError(
-            f"`pose` of {track.name} must have every joint in some frame to be written as BVH. "
-            f"Received: {missing} in none."
-        )
+        rule = f"have every joint of {track.name} in some frame to be written as BVH"
+        raise errors.ArgumentError("pose", rule, f"{missing} in none")
     filled = track.pose.astype(np.float64)
     for joint in np.flatnonzero(~is_present.all(axis=0)):
         known = is_present[:, joint]
@@ -298,7 +297,7 @@ def write_trc(clip: pose_clip.PoseClip, path: pathlib.Path) -> None:
         for number, time, values in zip(*_clock(clip), flat.tolist(), strict=True)
     ]
     lines = [*_trc_header(clip, path.name, marked.names), *rows]
-    with pose_clip.replacing(path) as partial:
+    with files.replacing(path) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

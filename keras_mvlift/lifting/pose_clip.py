@@ -1,6 +1,5 @@
 """Poses over time: the one type that lifting gives, files hold and viewers show."""
 
-import contextlib
 import csv
 import dataclasses
 import importlib
@@ -236,7 +235,7 @@ def write_json(clip: PoseClip, path: pathlib.Path) -> None:
         "about": clip.about,
         "tracks": [_json_of_track(track) for track in clip.tracks],
     }
-    with replacing(path) as partial:
+    with files.replacing(path) as partial:
         partial.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -322,7 +321,7 @@ _CSV_FIELDS = ("confidence", "uncertainty", "keypoints_2d", "keypoint_confidence
 def write_csv(clip: PoseClip, path: pathlib.Path) -> None:
     """Writes a clip."""
     with (
-        replacing(path) as partial,
+        files.replacing(path) as partial,
         partial.open("w", newline="", encoding="utf-8") as file,
     ):
         table = csv.writer(file, lineterminator="\n")
@@ -385,7 +384,7 @@ def write_npz(clip: PoseClip, path: pathlib.Path) -> None:
         values = [getattr(track, name) for track in clip.tracks]
         if any(value is not None for value in values):
             arrays[name] = _stack(values)
-    with replacing(path) as partial:
+    with files.replacing(path) as partial:
         np.savez_compressed(partial, **arrays)
 
 
@@ -483,32 +482,3 @@ def _function(path: pathlib.Path, known: Mapping[str, tuple[str, str]], purpose:
         raise errors.RecordingError(path, "file name", rule, path.name)
     module, name = known[ending]
     return getattr(importlib.import_module(f"keras_mvlift.lifting.{module}"), name)
-
-
-# Files that are written whole or not at all.
-
-
-@contextlib.contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Returns a path beside `path` to write to, which takes its place once all is written.
-
-    What was there before stays if writing fails, and half a file never stands there.
-
-    Args:
-        path: The file to be written.
-
-    Raises:
-        FileNotFoundError: If its folder is not there.
-        IsADirectoryError: If it is a folder.
-    """
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent} must be a folder to write {path.name} to.")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} must be a file to write to, not a folder.")
-    # Libraries tell the format by the ending, some in small letters only.
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix.lower()}")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from keras_mvlift import errors
 from keras_mvlift.lifting import pose_clip
 
 # Files write frame rates with few digits.
@@ -32,8 +33,7 @@ def combine_clips(
         ValueError: If there is no clip, or joints, frame rates or spaces differ.
     """
     named = {name: (clip, list(clip.tracks)) for name, clip in clips.items()}
-    if not named:
-        raise ValueError("`clips` must hold at least one. Received: none.")
+    errors.require(bool(named), "clips", "hold at least one", "none")
     first = next(iter(clips.values()))
     start = min(clip.first_frame for clip in clips.values())
     stop = max(clip.first_frame + clip.num_frames for clip in clips.values())
@@ -65,12 +65,12 @@ def _as_references(clip: pose_clip.PoseClip) -> list[pose_clip.Track]:
 
 
 def _require_same(name: str, clip: pose_clip.PoseClip, first: pose_clip.PoseClip) -> None:
-    if (clip.joint_names, clip.parents) != (first.joint_names, first.parents):
-        rule = f"have the first clip's joints, {', '.join(first.joint_names)}"
-        raise ValueError(f"`{name}` must {rule}. Received: {', '.join(clip.joint_names)}.")
-    if abs(clip.frame_rate / first.frame_rate - 1) > _SAME_RATE:
-        rule = f"have the first clip's frame rate, {first.frame_rate:g}"
-        raise ValueError(f"`{name}` must {rule}. Received: {clip.frame_rate:g}.")
+    is_same = (clip.joint_names, clip.parents) == (first.joint_names, first.parents)
+    rule = f"have the first clip's joints, {', '.join(first.joint_names)}"
+    errors.require(is_same, name, rule, ", ".join(clip.joint_names))
+    is_same = abs(clip.frame_rate / first.frame_rate - 1) <= _SAME_RATE
+    rule = f"have the first clip's frame rate, {first.frame_rate:g}"
+    errors.require(is_same, name, rule, f"{clip.frame_rate:g}")
 
 
 def _space(clips: Mapping[str, pose_clip.PoseClip]) -> str:
@@ -80,7 +80,7 @@ def _space(clips: Mapping[str, pose_clip.PoseClip]) -> str:
     if "world" in spaces:
         received = ", ".join(f"{name} in {clip.space}" for name, clip in clips.items())
         rule = "all be in the world or all in camera axes"
-        raise ValueError(f"`clips` must {rule}. Received: {received}.")
+        raise errors.ArgumentError("clips", rule, received)
     return "root"
 
 

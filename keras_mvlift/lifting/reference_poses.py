@@ -91,10 +91,9 @@ def compare(
     """
     shared = reference.is_present.any(axis=0) & track.is_present.any(axis=0)
     is_known = (reference.is_present & track.is_present)[:, shared].all(axis=1)
-    if shared.sum() < 3 or not is_known.any():
-        rule = "share frames and at least three joints with what was lifted"
-        received = f"{shared.sum()} joints, {is_known.sum()} frames"
-        raise ValueError(f"`reference` must {rule}. Received: {received}.")
+    rule = "share frames and at least three joints with what was lifted"
+    received = f"{shared.sum()} joints, {is_known.sum()} frames"
+    errors.require(shared.sum() >= 3 and is_known.any(), "reference", rule, received)
     pose, target = track.pose[is_known][:, shared], reference.pose[is_known][:, shared]
     root = clip.parents.index(-1)
     mpjpe = None

@@ -7,6 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from keras_mvlift import errors
+
 
 class Smoother(Protocol):
     """Takes the jitter out of points that move."""
@@ -51,7 +53,7 @@ class Butterworth:
         Raises:
             ValueError: If the frame rate is not above 0.
         """
-        _check_rate(frame_rate)
+        _check_hertz("frame_rate", frame_rate)
         given = np.asarray(points, np.float64)
         tracks = given.reshape(len(given), math.prod(given.shape[1:-1]), given.shape[-1])
         smoothed = tracks.copy()
@@ -104,13 +106,7 @@ def _low_pass(points: np.ndarray, period: float) -> np.ndarray:
 
 
 def _check_hertz(name: str, value: float) -> None:
-    if not 0 < value < math.inf:
-        raise ValueError(f"`{name}` must be above 0 hertz. Received: {value}.")
-
-
-def _check_rate(frame_rate: float) -> None:
-    if not 0 < frame_rate < math.inf:
-        raise ValueError(f"`frame_rate` must be above 0. Received: {frame_rate}.")
+    errors.require(0 < value < math.inf, name, "be above 0 hertz", value)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -141,11 +137,8 @@ class OneEuro:
     def __post_init__(self) -> None:
         for name in ("min_cutoff", "speed_cutoff"):
             _check_hertz(name, getattr(self, name))
-        if not 0 <= self.speed_coefficient < math.inf:
-            rule = "be at least 0"
-            raise ValueError(
-                f"`speed_coefficient` must {rule}. Received: {self.speed_coefficient}."
-            )
+        speed = self.speed_coefficient
+        errors.require(0 <= speed < math.inf, "speed_coefficient", "be at least 0", speed)
 
     def smooth(self, points: np.ndarray, frame_rate: float) -> np.ndarray:
         """Smooths points, each on its own.
@@ -169,7 +162,7 @@ class OneEuro:
 
     def stream(self, frame_rate: float) -> Callable[[np.ndarray], np.ndarray]:
         """Returns what smooths points `[..., D]` frame by frame as they come, as `smooth` does."""
-        _check_rate(frame_rate)
+        _check_hertz("frame_rate", frame_rate)
         before, speed = np.array(np.nan), np.array(0.0)
 
         def push(points: np.ndarray) -> np.ndarray:

@@ -45,14 +45,13 @@ class Tracks2D:
                 rule = "be of at least one person, frame and joint, all that are named"
                 told = f"shape {list(received)}"
                 raise errors.ArgumentError(name, rule, told)
-        if len(set(self.names)) < len(self.names):
-            raise errors.ArgumentError("names", "each be there once", self.names)
+        is_own = len(set(self.names)) == len(self.names)
+        errors.require(is_own, "names", "each be there once", self.names)
         # In single precision, in which they are lifted.
         if not (np.abs(self.keypoints_2d) <= np.finfo(np.float32).max).all():
             raise errors.ArgumentError("keypoints_2d", "be finite", "NaN or infinity")
         low, high = self.confidence.min(), self.confidence.max()
-        if not (low >= 0 and high <= 1):
-            raise errors.ArgumentError("confidence", "lie in [0, 1]", f"{low} to {high}")
+        errors.require(low >= 0 and high <= 1, "confidence", "lie in [0, 1]", f"{low} to {high}")
 
     @property
     def num_frames(self) -> int:
@@ -101,9 +100,8 @@ def of_arrays(
         if confidence is None
         else errors.numbers("confidence", confidence, np.float64)
     )
-    if seen.shape != is_seen.shape:
-        rule = f"have shape {list(is_seen.shape)}"
-        raise errors.ArgumentError("confidence", rule, list(seen.shape))
+    rule = f"have shape {list(is_seen.shape)}"
+    errors.require(seen.shape == is_seen.shape, "confidence", rule, list(seen.shape))
     seen = np.where(is_seen, seen, 0.0)
     keypoints, seen = _people_first(keypoints, 4), _people_first(seen, 3)
     return Tracks2D(
@@ -125,8 +123,7 @@ def at_least(tracks: Tracks2D, min_confidence: float) -> Tracks2D:
     Raises:
         ValueError: If the least confidence lies outside [0, 1].
     """
-    if not 0 <= min_confidence <= 1:
-        raise errors.ArgumentError("min_confidence", "lie in [0, 1]", min_confidence)
+    errors.require(0 <= min_confidence <= 1, "min_confidence", "lie in [0, 1]", min_confidence)
     is_unsure = (tracks.confidence > 0) & (tracks.confidence < min_confidence)
     if not is_unsure.any():
         return tracks
@@ -147,8 +144,7 @@ def of_clip(clip: pose_clip.PoseClip) -> Tracks2D:
         ValueError: If none does.
     """
     tracks = [track for track in clip.tracks if track.keypoints_2d is not None]
-    if not tracks:
-        raise errors.ArgumentError("tracks", "hold `keypoints_2d`", "none that does")
+    errors.require(bool(tracks), "tracks", "hold `keypoints_2d`", "none that does")
     keypoints = [track.keypoints_2d for track in tracks if track.keypoints_2d is not None]
     confidence = [
         np.ones(track.pose.shape[:2])

@@ -138,7 +138,7 @@ def write_arrays(tracks: tracks_2d.Tracks2D, path: pathlib.Path) -> None:
         facts["frame_rate"] = tracks.frame_rate
     if tracks.image_size is not None:
         facts["image_size"] = tracks.image_size
-    with pose_clip.replacing(path) as partial:
+    with files.replacing(path) as partial:
         np.savez_compressed(
             partial,
             keypoints_2d=np.swapaxes(shown, 0, 1).astype(np.float32),

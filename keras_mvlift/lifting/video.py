@@ -156,8 +156,7 @@ def addresses(
     Raises:
         RecordingError: If a frame cannot be decoded, or none of the clip's is in the video.
     """
-    if max_images < 1:
-        raise ValueError(f"`max_images` must be at least 1. Received: {max_images}.")
+    errors.require(max_images >= 1, "max_images", "be at least 1", max_images)
     step = -(-num_frames // max_images)
     made: dict[int, str] = {}
     for number, picture in enumerate(progress(read(film, LONGEST_SIDE)), -first_frame):

@@ -55,14 +55,14 @@ class Viewpoint:
         is_camera = matrix.shape == (3, 3) and np.isfinite(matrix).all()
         if not is_camera or (matrix[[0, 1], [0, 1]] <= 0).any() or (matrix[2] != [0, 0, 1]).any():
             rule = "be [3, 3], pixels, with positive focal lengths and 0, 0, 1 as last row"
-            raise ValueError(f"`intrinsics` must {rule}. Received: {matrix.tolist()}.")
+            raise errors.ArgumentError("intrinsics", rule, matrix.tolist())
         if self.distortion is not None and (
             self.distortion.shape != (5,) or not np.isfinite(self.distortion).all()
         ):
             rule = "be OpenCV's k1, k2, p1, p2, k3"
-            raise ValueError(f"`distortion` must {rule}. Received: {self.distortion.tolist()}.")
-        if (self.rotation is None) != (self.center is None):
-            raise ValueError("`rotation` and `center` must be given together. Received: one.")
+            raise errors.ArgumentError("distortion", rule, self.distortion.tolist())
+        is_whole = (self.rotation is None) == (self.center is None)
+        errors.require(is_whole, "rotation and center", "be given together", "one")
         self._check_place()
         if self.image_size is not None:
             _check_size(self.image_size)
@@ -74,9 +74,8 @@ class Viewpoint:
         if not is_known or not cameras.is_rotation(self.rotation, _ROTATION_TOLERANCE):
             rule = "be [3, 3], a rotation, camera from world"
             raise errors.ArgumentError("rotation", rule, self.rotation.tolist())
-        if self.center.shape != (3,) or not np.isfinite(self.center).all():
-            rule = "be [3], finite, meters"
-            raise errors.ArgumentError("center", rule, self.center.tolist())
+        is_known = self.center.shape == (3,) and bool(np.isfinite(self.center).all())
+        errors.require(is_known, "center", "be [3], finite, meters", self.center.tolist())
 
     @property
     def has_place(self) -> bool:
@@ -91,7 +90,7 @@ class Viewpoint:
         """
         if self.rotation is None or self.center is None:
             rule = "be known, with rotation and center, for world coordinates"
-            raise ValueError(f"`camera` must {rule}. Received: {self.origin}.")
+            raise errors.ArgumentError("camera", rule, self.origin)
         return points @ self.rotation + self.center
 
 
@@ -109,9 +108,8 @@ def from_intrinsics(
     """
     matrix = np.array([[focal_x, 0.0, center_x], [0.0, focal_y, center_y], [0.0, 0.0, 1.0]])
     distortion = tuple(errors.numbers("distortion", distortion, np.float64).ravel())
-    if len(distortion) > 5:
-        rule = "be at most k1, k2, p1, p2, k3"
-        raise ValueError(f"`distortion` must {rule}. Received: {list(distortion)}.")
+    rule = "be at most k1, k2, p1, p2, k3"
+    errors.require(len(distortion) <= 5, "distortion", rule, list(distortion))
     padded = np.array([*distortion, *[0.0] * (5 - len(distortion))])
     return Viewpoint(intrinsics=matrix, distortion=padded if padded.any() else None)
 
@@ -126,9 +124,8 @@ def from_field_of_view(degrees: float, image_size: tuple[int, int]) -> Viewpoint
     Raises:
         ValueError: If there is no such camera.
     """
-    if not 0 < errors.number("fov", degrees) <= _MAX_DEGREES:
-        rule = f"be above 0 and at most {_MAX_DEGREES:g} degrees"
-        raise ValueError(f"`fov` must {rule}. Received: {degrees}.")
+    rule = f"be above 0 and at most {_MAX_DEGREES:g} degrees"
+    errors.require(0 < errors.number("fov", degrees) <= _MAX_DEGREES, "fov", rule, degrees)
     _check_size(image_size)
     width, height = image_size
     focal = 0.5 * width / math.tan(math.radians(degrees) / 2)

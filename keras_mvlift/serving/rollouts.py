@@ -10,8 +10,8 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from keras_mvlift import errors
-from keras_mvlift.lifting import pose_clip
 from keras_mvlift.serving import clients
+from keras_mvlift.untrusted import files
 
 WAIT = 120.0
 """Seconds for the server to read its config, load a version and warm it up."""
@@ -164,7 +164,7 @@ def write_config(path: pathlib.Path, config: Config) -> None:
     """Writes a `ModelServerConfig`; a server that polls the file never sees half of it."""
     text = _HEADER + text_format.MessageToString(config)
     # The server's user reads it, whoever that is.
-    with pose_clip.replacing(path) as partial:
+    with files.replacing(path) as partial:
         partial.write_text(text)
         partial.chmod(0o644)
 

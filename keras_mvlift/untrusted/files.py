@@ -1,11 +1,13 @@
-"""Files that may be missing, too large, or somewhere else than they claim."""
+"""Files that may be missing, too large, or somewhere else than they claim; whole ones in return."""
 
+import contextlib
 import functools
 import json
 import math
+import os
 import pathlib
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 from xml.etree import ElementTree
 
@@ -366,3 +368,35 @@ class PerVersion(Generic[Content]):
     def forget(self) -> None:
         """Lets go of all files."""
         self._read.cache_clear()
+
+
+# Files that are written whole or not at all.
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Returns a path beside `path` to write to, which takes its place once all is written.
+
+    What was there before stays if writing fails, and half a file never stands there, however the
+    machine ends.
+
+    Args:
+        path: The file to be written.
+
+    Raises:
+        FileNotFoundError: If its folder is not there.
+        IsADirectoryError: If it is a folder.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent} must be a folder to write {path.name} to.")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} must be a file to write to, not a folder.")
+    # Libraries tell the format by the ending, some in small letters only.
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix.lower()}")
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_mvlift import errors
 from keras_mvlift.lifting import pose_clip, pose_comparison
+from keras_mvlift.untrusted import files
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 # `json.dumps` leaves these as they are, and a script would end at "</".
@@ -61,7 +62,7 @@ def page_data(value: Any) -> Markup:
 
 def save(path: str | os.PathLike[str], page: str) -> None:
     """Writes a page, whole or not at all."""
-    with pose_clip.replacing(pathlib.Path(path)) as partial:
+    with files.replacing(pathlib.Path(path)) as partial:
         partial.write_text(page, encoding="utf-8")
 
 

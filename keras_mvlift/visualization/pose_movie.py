@@ -20,6 +20,7 @@ from PIL import Image
 
 from keras_mvlift import errors
 from keras_mvlift.lifting import pose_clip, pose_comparison
+from keras_mvlift.untrusted import files
 from keras_mvlift.visualization import pages, pictures
 
 MAX_GIF_RATE = 25.0
@@ -68,7 +69,7 @@ def write(
     def draw(frames: range) -> Iterator[np.ndarray]:
         return draw_frames(clip, progress(frames), size, title, images)
 
-    with pose_clip.replacing(target) as partial:
+    with files.replacing(target) as partial:
         _WRITERS[ending](clip, partial, size, draw)
 
 

@@ -391,9 +391,9 @@ def test_all_that_a_cell_imports_decides():
         left += set(imported(root, path)) - found
     names = {path.relative_to(root).as_posix() for path in found}
     covered = {name for name in names if name.startswith(tuple(runs._DECIDES))}
-    # What a cell asks for is in its digest by itself; and how files are written decides nothing.
+    # What a cell asks for is in its digest by itself.
     chosen = {f"experiments/{name}.py" for name in ("variants", "profiles", "tables")}
-    assert names - covered == chosen | {"lifting/pose_clip.py"}
+    assert names - covered == chosen
 
 
 JOINTS = skeletons.H36M_17.joints

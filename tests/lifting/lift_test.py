@@ -1,14 +1,17 @@
 import dataclasses
 import re
 import types
+import warnings
 
 import numpy as np
 import pytest
 
-from keras_mvlift import inference, skeletons
+from keras_mvlift import errors, inference, skeletons
+from keras_mvlift.datasets.rigs import calibrations
+from keras_mvlift.lifting import lift, smoothing, tracks_2d, viewpoints
 from keras_mvlift.lifting import lift as lifting_lift
-from keras_mvlift.lifting import smoothing, tracks_2d, viewpoints
 from tests import tiny_studio
+from tests.lifting import people
 
 RNG = np.random.default_rng(0)
 TRACKS = tracks_2d.of_arrays(
@@ -35,6 +38,97 @@ def changed(person, frame, confidence):
     seen = TRACKS.confidence.copy()
     seen[person, frame] = confidence
     return dataclasses.replace(TRACKS, confidence=seen)
+
+
+SEEN = people.walking("h36m_17")
+WALK_VIEWPOINT = viewpoints.Viewpoint(
+    intrinsics=people.WALK_CAMERA.intrinsics,
+    rotation=people.WALK_CAMERA.rotation,
+    center=people.WALK_CAMERA.center,
+)
+SIZE = (1000, 1000)
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return inference.load_model("studio")
+
+
+def lifted(
+    model, keypoints, camera=WALK_VIEWPOINT, size=SIZE, joint_names=skeletons.H36M_17.joints
+):
+    """Returns the clip, and what was warned about."""
+    tracks = tracks_2d.of_arrays(
+        keypoints, joint_names=joint_names, frame_rate=50.0, image_size=size
+    )
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        clip = lift.lift(model, tracks, camera)
+    assert all(issubclass(each.category, errors.InputWarning) for each in told)
+    return clip, [str(each.message) for each in told]
+
+
+KEYPOINTS = np.random.default_rng(0).uniform(300, 700, (3, 17, 2))
+CONFIDENCE = np.ones((3, 17))
+K = tiny_studio.INTRINSICS
+EYE, ORIGIN = np.eye(3), np.zeros(3)
+NAN = float("nan")
+
+
+def with_value(array, value, index=(0, 1)):
+    array = np.array(array, np.float64)
+    array[index] = value
+    return array
+
+
+WRONG_KEYPOINTS = {
+    "joint count": ({"keypoints_2d": KEYPOINTS[:, :16]}, "`keypoints_2d` must have shape"),
+    "rank": ({"keypoints_2d": KEYPOINTS[0, 0]}, "`keypoints_2d` must have shape"),
+    "coordinates": ({"keypoints_2d": np.zeros((3, 17, 3))}, "`keypoints_2d` must have shape"),
+    "words": ({"keypoints_2d": [["a", "b"]] * 17}, "`keypoints_2d` must be an array of numbers"),
+    "digits": ({"keypoints_2d": KEYPOINTS.astype(str)}, "`keypoints_2d` must be an array of num"),
+    "complex": ({"keypoints_2d": KEYPOINTS + 1j}, "`keypoints_2d` must be an array of numbers"),
+    "ragged": ({"keypoints_2d": [[[1, 2]] * 17, [[1, 2]]]}, "`keypoints_2d` must be an array of"),
+    "nothing": ({"keypoints_2d": None}, "`keypoints_2d` must be an array of numbers"),
+    "fields": ({"keypoints_2d": {}}, "`keypoints_2d` must be an array of numbers"),
+    "infinity": ({"keypoints_2d": with_value(KEYPOINTS, np.inf)}, "`keypoints_2d` must be finite"),
+    "too large": ({"keypoints_2d": with_value(KEYPOINTS, 1e300)}, "`keypoints_2d` must be finite"),
+    "confidence nan": ({"confidence": with_value(CONFIDENCE, NAN)}, "`confidence` must"),
+    "confidence -1": (
+        {"confidence": with_value(CONFIDENCE, -1)},
+        r"`confidence` must lie in \[0, 1",
+    ),
+    "confidence 2": ({"confidence": with_value(CONFIDENCE, 2)}, r"`confidence` must lie in \[0, 1"),
+    "frame count": ({"confidence": CONFIDENCE[:2]}, r"`confidence` must .* \[2, 17\]"),
+    "confidence in words": ({"confidence": "sure"}, "`confidence` must be an array of numbers"),
+}
+WRONG_TRACKS = {
+    "no frames": ({"keypoints_2d": KEYPOINTS[:0], "confidence": None}, "of at least one person"),
+    "rate": ({"frame_rate": NAN}, "`frame_rate` must be a number above 0"),
+    "rate in milliseconds": ({"frame_rate": 0.05}, "`frame_rate` must be 1 to 1000 .* millisec"),
+    "rate in words": ({"frame_rate": "fast"}, "`frame_rate` must be a number. Received: 'fast'"),
+    "no rate": ({"frame_rate": None}, "`frame_rate` must be given"),
+    "first frame": ({"first_frame": -1}, "`first_frame` must be a whole number"),
+    "joints": ({"joint_names": tuple(map(str, range(17)))}, "`joint_names` must be names of"),
+    "image size": ({"image_size": (0, 9)}, "`image_size` must be width and height"),
+}
+CAMERAS = {
+    "focal 0": ({"intrinsics": with_value(K, 0, (0, 0))}, "`intrinsics` must be .* focal"),
+    "focal -1": ({"intrinsics": with_value(K, -1, (1, 1))}, "`intrinsics` must be .* focal"),
+    "nan": ({"intrinsics": with_value(K, NAN, (0, 2))}, "`intrinsics` must be"),
+    "shape": ({"intrinsics": np.eye(4)}, r"`intrinsics` must be \[3, 3\]"),
+    "words": ({"intrinsics": "wide"}, "`intrinsics` must be an array of numbers"),
+    "scaled": ({"rotation": 2 * EYE}, r"`rotation` must be \[3, 3\], a rotation"),
+    "mirror": ({"rotation": -EYE}, r"`rotation` must be \[3, 3\], a rotation"),
+    "rotation nan": ({"rotation": NAN * EYE}, "`rotation` must be"),
+    "rotation's shape": ({"rotation": np.eye(4)}, "`rotation` must be"),
+    "center's shape": ({"center": np.zeros(4)}, r"`center` must be \[3\], finite"),
+    "center nan": ({"center": NAN * ORIGIN}, "`center` must be"),
+    "place by half": ({"center": None}, "`rotation and center` must be given together"),
+    "distortion": ({"distortion": [NAN] * 5}, "`distortion` must be OpenCV's"),
+    "image size": ({"image_size": (9, NAN)}, "`image_size` must be width and height"),
+    "one side": ({"image_size": (9,)}, "`image_size` must be width and height"),
+}
 
 
 def test_each_space_is_what_the_model_says_placed(model):
@@ -221,3 +315,133 @@ def test_arguments_that_do_not_fit_are_refused_by_field(model, change, arguments
 def test_a_single_picture_needs_no_frame_rate(model):
     picture = tracks_2d.of_arrays(TRACKS.keypoints_2d[0, 0])
     assert lifting_lift.lift(model, picture, CAMERA).num_frames == 1
+
+
+@pytest.mark.parametrize("name", skeletons.SKELETONS)
+@pytest.mark.parametrize("size", [SIZE, None])
+def test_what_is_right_is_silent(shipped, name, size):
+    joints = skeletons.by_name(name).joints
+    keypoints = people.walking(name)
+    keypoints[::7, 3] = 0.0
+    clip, told = lifted(shipped, keypoints, size=size, joint_names=joints)
+    assert told == []
+    true = np.asarray(people.WALK.pose_world)
+    off = (clip.tracks[0].pose - clip.tracks[0].pose[:, :1]) - (true - true[:, :1])
+    assert np.linalg.norm(off, axis=-1).mean() < 0.12
+
+
+PIXELS = {
+    "twice the size": (2 * SEEN, r"of the joints lie outside of the image of 1000 x 1000 \(up to"),
+    "half the size": (SEEN / 2, r"All joints lie in the first \d\d% of the image"),
+    "y up": ([0, 1000] + SEEN * [1, -1], r"Heads are below feet in 100% of frames"),
+    "other joints": (np.roll(SEEN, 3, axis=1), r"Poses lie \d\d% of a body's size off"),
+}
+
+
+@pytest.mark.parametrize("case", PIXELS)
+def test_pixels_of_another_image_are_warned_about(shipped, case):
+    keypoints, told = PIXELS[case]
+    tracks = tracks_2d.of_arrays(keypoints, frame_rate=50.0, image_size=SIZE)
+    with pytest.warns(errors.InputWarning, match=told):
+        lift.lift(shipped, tracks, WALK_VIEWPOINT)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_shares_of_an_image_are_refused(shipped, scale):
+    shares = SEEN / 1000 * scale - (scale - 1)
+    tracks = tracks_2d.of_arrays(shares, frame_rate=50.0, image_size=SIZE)
+    with pytest.raises(errors.ArgumentError, match="`keypoints_2d` must be pixels"):
+        lift.lift(shipped, tracks, WALK_VIEWPOINT)
+
+
+@pytest.mark.parametrize("up", [axis for axis in calibrations.UP_AXES if axis != "z"])
+def test_another_axis_that_is_up_is_warned_about_by_name(shipped, up):
+    turned = calibrations.turn_camera_back(people.WALK_CAMERA, up)
+    camera = dataclasses.replace(WALK_VIEWPOINT, rotation=turned.rotation, center=turned.center)
+    _, told = lifted(shipped, SEEN, camera)
+    sentence = f"Backs of people point along the world's {up} axis, not z: is up {up} (--up)?"
+    assert told == [sentence]
+    pose = calibrations.turn_points_back(np.asarray(people.WALK.pose_world), up)
+    with pytest.warns(errors.InputWarning, match=f"Backs of poses in a.trc point .* {up} axis"):
+        lift.warn_of_world(pose, skeletons.H36M_17.joints, "poses in a.trc")
+
+
+def test_people_far_from_the_worlds_origin_are_warned_about(shipped):
+    camera = dataclasses.replace(WALK_VIEWPOINT, center=1000.0 * np.asarray(WALK_VIEWPOINT.center))
+    _, told = lifted(shipped, SEEN, camera)
+    assert len(told) == 1
+    assert told[0].endswith("m from the world's origin: is the unit another (--unit)?")
+
+
+def test_a_joint_that_is_lost_for_a_frame_at_a_time_is_where_it_was(shipped):
+    whole, _ = lifted(shipped, SEEN)
+    holes = SEEN.copy()
+    holes[1::4, 13] = np.nan
+    tracks = tracks_2d.of_arrays(holes, frame_rate=50.0, image_size=SIZE)
+    wrist = [
+        lift.lift(shipped, tracks, WALK_VIEWPOINT, max_gap=gap).tracks[0].pose[1::4, 13]
+        for gap in (0.2, 0.0)
+    ]
+    off = [np.linalg.norm(each - whole.tracks[0].pose[1::4, 13], axis=-1).mean() for each in wrist]
+    assert off[0] < 0.02
+    assert off[1] > 0.04
+    (track,) = lift.lift(shipped, tracks, WALK_VIEWPOINT).tracks
+    np.testing.assert_allclose(track.confidence[1:-1:4, 13], 0.1)
+    assert (track.keypoint_confidence[1::4, 13] == 0).all()
+
+
+@pytest.mark.parametrize("case", WRONG_KEYPOINTS)
+def test_bad_joints_are_refused_by_name(model, case):
+    changes, message = WRONG_KEYPOINTS[case]
+    seen = {"keypoints_2d": KEYPOINTS, "confidence": CONFIDENCE} | changes
+    with pytest.raises(ValueError, match=message):
+        model.lift(**seen, camera=K)
+    with pytest.raises(ValueError, match=message):
+        tracks_2d.of_arrays(**seen)
+
+
+@pytest.mark.parametrize("value", [NAN, 0.0, -1.0])
+def test_what_is_at_no_place_is_not_seen_in_arrays_and_tracks(model, value):
+    nowhere, unseen = with_value(KEYPOINTS, value), with_value(CONFIDENCE, 0.0)
+    lifted = model.lift(nowhere, CONFIDENCE, camera=K)
+    expected = model.lift(KEYPOINTS, unseen, camera=K)
+    np.testing.assert_array_equal(lifted.pose_camera, expected.pose_camera)
+    assert tracks_2d.of_arrays(nowhere).confidence[0, 0, 1] == 0
+
+
+@pytest.mark.parametrize("case", WRONG_TRACKS)
+def test_bad_tracks_are_refused_by_name(model, case):
+    changes, message = WRONG_TRACKS[case]
+    known = {"keypoints_2d": KEYPOINTS, "confidence": CONFIDENCE, "frame_rate": 50.0}
+    with pytest.raises(ValueError, match=message):
+        lift.lift(model, tracks_2d.of_arrays(**known | changes), viewpoints.Viewpoint(intrinsics=K))
+
+
+@pytest.mark.parametrize("case", CAMERAS)
+def test_bad_cameras_are_refused_by_name(case):
+    changes, message = CAMERAS[case]
+    with pytest.raises(ValueError, match=message):
+        viewpoints.Viewpoint(**{"intrinsics": K, "rotation": EYE, "center": ORIGIN} | changes)
+
+
+@pytest.mark.parametrize("degrees", [0, 180, -5, NAN, "wide", None])
+def test_bad_fields_of_view_are_refused_by_name(degrees):
+    with pytest.raises(ValueError, match="`fov` must be"):
+        viewpoints.from_field_of_view(degrees, (100, 100))
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value"), [(0, 0, 0), (1, 1, -1), (0, 2, NAN), (2, 2, 5), (2, 0, 510)]
+)
+def test_bad_intrinsics_are_refused_by_name(model, row, column, value):
+    with pytest.raises(ValueError, match="`camera` must") as caught:
+        model.lift(KEYPOINTS, camera=with_value(K, value, (row, column)))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("argument", ["model", "tracks", "viewpoint"])
+def test_things_of_another_kind_are_refused_by_name(model, argument):
+    tracks = tracks_2d.of_arrays(KEYPOINTS, frame_rate=50.0)
+    known = {"model": model, "tracks": tracks, "viewpoint": viewpoints.Viewpoint(intrinsics=K)}
+    with pytest.raises(ValueError, match=f"`{argument}` must .* Received: ndarray"):
+        lift.lift(**known | {argument: K})

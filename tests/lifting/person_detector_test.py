@@ -1,12 +1,29 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from keras_mvlift import errors, skeletons
+from keras_mvlift.lifting import person_detector, video
 from tests.lifting import made_films
 
 pytest.importorskip("mediapipe", reason="MediaPipe comes with the extra `video`.")
 
-from keras_mvlift.lifting import person_detector, video
+
+def speak(text):
+    """Writes as a native library does."""
+    os.write(2, text.encode())
+
+
+pytest.importorskip("mediapipe", reason="MediaPipe comes with the extra `video`.")
+NAMES = person_detector.SKELETON.joints
+
+
+def detect(*pictures):
+    with person_detector.Detector() as detector:
+        return [dict(zip(NAMES, detector.detect(each), strict=True)) for each in pictures]
 
 
 def test_a_film_becomes_one_persons_tracks(tmp_path):
@@ -31,3 +48,89 @@ def test_a_film_of_nobody_is_refused_by_name(tmp_path):
     rule = r"film.mp4: `video` must show a person whom MediaPipe finds\. Received: 6 frames"
     with pytest.raises(errors.RecordingError, match=rule):
         person_detector.detect(film)
+
+
+def test_what_native_libraries_say_is_held_back(capfd):
+    with person_detector.quiet_standard_error():
+        speak("INFO: chatter\n")
+    speak("after\n")
+    assert capfd.readouterr().err == "after\n"
+
+
+def test_what_was_said_before_a_failure_comes_out(capfd):
+    def fail():
+        speak("E: the reason\n")
+        raise RuntimeError("no graph")
+
+    with pytest.raises(RuntimeError, match="no graph"), person_detector.quiet_standard_error():
+        fail()
+    speak("after\n")
+    assert capfd.readouterr().err == "E: the reason\nafter\n"
+
+
+def test_no_file_stays_open():
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with person_detector.quiet_standard_error():
+            pass
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_detector_says_nothing(capfd):
+    detect(made_films.portrait())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_left_is_the_persons_left_and_joints_outside_are_not_seen():
+    (seen,) = detect(made_films.portrait())
+    # She faces the camera: her left is at the picture's right.
+    for joint in ("eye", "ear", "shoulder"):
+        assert seen[f"left_{joint}"][0] > seen[f"right_{joint}"][0] + 30
+    assert seen["nose"][:2] == pytest.approx((270, 225), abs=15)
+    assert seen["left_shoulder"][:2] == pytest.approx((456, 428), abs=25)
+    assert seen["nose"][2] > 0.9
+    # The picture ends above her elbows.
+    for joint in ("left_elbow", "right_wrist", "left_hip", "right_ankle"):
+        assert seen[joint].tolist() == [0, 0, 0]
+
+
+def test_the_whole_body_is_found_and_is_upright():
+    (seen,) = detect(made_films.full_length())
+    assert sum(joint[2] > 0.3 for joint in seen.values()) > 25
+    for side in ("left", "right"):
+        heights = [seen[f"{side}_{joint}"][1] for joint in ("shoulder", "hip", "knee", "ankle")]
+        assert heights == sorted(heights)
+        assert heights[-1] - heights[0] > 60
+    places = np.array([joint[:2] for joint in seen.values()])
+    assert (places < (272, 480)).all()
+
+
+def test_nobody_is_found_where_nobody_is():
+    picture = made_films.full_length()
+    *_, nobody = detect(picture, np.zeros_like(picture), np.zeros_like(picture))
+    assert not any(joint.any() for joint in nobody.values())
+
+
+def test_landmarks_become_pixels_and_those_outside_nothing():
+    landmarks = np.full((33, 3), 0.5)
+    landmarks[1] = (1.0, 0.5, 0.9)
+    landmarks[2] = (0.2, -0.01, 0.9)
+    landmarks[3] = (0.25, 0.75, 1.00001)
+    joints = person_detector.landmarks_in_pixels(landmarks, (200, 400))
+    assert joints[0].tolist() == [100, 200, 0.5]
+    assert joints[1].tolist() == joints[2].tolist() == [0, 0, 0]
+    assert joints[3].tolist() == [50, 300, 1]
+
+
+def test_the_joints_are_in_the_detectors_own_order():
+    from mediapipe.python.solutions import pose
+
+    theirs = [landmark.name.lower() for landmark in pose.PoseLandmark]
+    assert list(skeletons.MEDIAPIPE_33.joints) == theirs
+
+
+def test_without_the_extra_the_error_says_what_to_install():
+    code = "import sys; sys.modules['mediapipe'] = None\n"
+    code += "from keras_mvlift.lifting import person_detector"
+    failed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "3.11: pip install 'keras-mvlift[video]'. Received: ModuleNot" in failed.stderr

@@ -84,7 +84,7 @@ def test_settings_that_filter_nothing_are_refused(settings, sentence):
 
 
 def test_a_frame_rate_of_0_is_refused():
-    with pytest.raises(ValueError, match=r"`frame_rate` must be above 0\. Received: 0"):
+    with pytest.raises(ValueError, match=r"`frame_rate` must be above 0 hertz\. Received: 0"):
         smoothing.OneEuro().smooth(np.zeros((2, 3)), 0)
 
 
@@ -162,5 +162,5 @@ def test_butterworth_cuts_off_below_a_fifth_of_the_frame_rate():
     )
     with pytest.raises(ValueError, match=r"`cutoff` must be above 0 hertz\. Received: 0"):
         smoothing.Butterworth(cutoff=0)
-    with pytest.raises(ValueError, match=r"`frame_rate` must be above 0\. Received: nan"):
+    with pytest.raises(ValueError, match=r"`frame_rate` must be above 0 hertz\. Received: nan"):
         smoothing.Butterworth().smooth(points, math.nan)

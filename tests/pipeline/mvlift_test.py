@@ -5,8 +5,9 @@ from google.protobuf import json_format
 from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import compiler
 
-from components import checks, trainers
-from keras_mvlift import configs
+from components import checks, infra_validator, trainers
+from components.example_gen import component as example_gen
+from keras_mvlift import configs, sources
 from pipeline import mvlift, presets, settings
 
 FOLDERS = mvlift.Folders("artifacts", "checkpoints", "serving")
@@ -58,6 +59,41 @@ def all_channels(nodes, name):
 def properties(nodes, name):
     parameters = nodes[name].parameters.parameters
     return {key: value.field_value.string_value for key, value in parameters.items()}
+
+
+def check_nodes(holds_out):
+    examples = example_gen.RecordingExampleGen("{}", "", "")
+    return {node.id: node for node in mvlift.check_nodes(examples, holds_out)}
+
+
+@pytest.fixture(scope="module")
+def made():
+    return check_nodes(holds_out=True)
+
+
+CHOOSING = {
+    "pretrain.patience": {"pretrain": {"patience": 2}},
+    "finetune.patience": {"finetune": {"patience": 2}},
+    "tune.num_trials": {"tune": {"num_trials": 3}},
+    "model.uncertainty": {"model": {"uncertainty": True}},
+}
+
+
+def split_of(config, **options):
+    return sources.open_split(mvlift.data_for_choosing(config, **options))
+
+
+ASKED = {"infra_validation": {"tag": "2.15.1", "num_examples": 3, "docker_url": "tcp://here:2375"}}
+WINDOWS = {
+    "model": {"backbone": "temporal_dilated"},
+    "data": {"num_virtual_views": 0},
+    "finetune": {"views": "pair"},
+}
+
+
+@pytest.fixture(scope="module")
+def served_nodes():
+    return compiled(presets.studio().updated(ASKED))
 
 
 @pytest.mark.parametrize("name", TRAINERS)
@@ -186,3 +222,101 @@ def test_beam_runs_as_the_settings_say():
 def test_bounds_on_what_is_not_measured_are_refused():
     with pytest.raises(ValueError, match=r"`bounds` must name metrics of .*\['mpjpe'\]"):
         create(settings.PipelineConfig(bounds={"mpjpe": 80.0}))
+
+
+def test_both_kinds_of_records_are_checked_against_their_schemas(made):
+    for kind, name in ((checks.PAIRS, "Pairs"), (checks.TEST_VIEWS, "TestViews")):
+        assert made[f"Schema.{name}"].exec_properties["text"] == checks.read(kind)
+        given = made[f"ExampleValidator.{name}"].inputs
+        assert given["schema"].producer_component_id == f"Schema.{name}"
+        assert given["statistics"].producer_component_id == f"StatisticsGen.{name}"
+        gate = made[f"DataGate.{name}"].inputs["anomalies"]
+        assert gate.producer_component_id == f"ExampleValidator.{name}"
+
+
+def test_instants_are_not_looked_at_twice(made):
+    for name in ("StatisticsGen.Pairs", "ExampleValidator.Pairs"):
+        excluded = made[name].exec_properties["exclude_splits"]
+        assert excluded == '["train_instants", "eval_instants"]'
+
+
+def test_a_split_without_records_is_not_looked_at():
+    for name in ("StatisticsGen.Pairs", "ExampleValidator.Pairs"):
+        excluded = check_nodes(holds_out=False)[name].exec_properties["exclude_splits"]
+        assert excluded == '["train_instants", "eval_instants", "eval"]'
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_where_nothing_chooses_the_data_is_as_it_was(name):
+    config = presets.PRESETS[name]()
+    assert mvlift.choosers(config) == []
+    assert mvlift.data_for_choosing(config) == config.data
+
+
+@pytest.mark.parametrize("chooser", CHOOSING)
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_whatever_chooses_has_a_part_of_its_own(name, chooser):
+    config = presets.PRESETS[name]().updated(CHOOSING[chooser])
+    assert mvlift.choosers(config) == [chooser]
+    split = split_of(config)
+    assert split.holds_out
+    assert not {*getattr(split, "held_out_subjects", ())} & {*getattr(split, "test_subjects", ())}
+
+
+def test_choices_on_human36m_are_made_by_a_person_of_their_own():
+    config = presets.human36m().updated(CHOOSING["finetune.patience"])
+    assert split_of(config).held_out_subjects == ("S8",)
+    tested = {"data": {"split_options": {"test_subjects": ["S8"]}}}
+    split = split_of(config.updated(tested))
+    assert (split.held_out_subjects, split.held_out_share) == ((), 0.1)
+
+
+def test_what_the_split_holds_out_is_left_as_it_is():
+    config = presets.mpi_inf_3dhp().updated(CHOOSING["finetune.patience"])
+    assert mvlift.data_for_choosing(config) == config.data
+    assert split_of(config).held_out_clips == ("S8_Seq2",)
+
+
+def test_recordings_that_keep_coming_hold_out_where_cameras_stand():
+    config = presets.recording()
+    assert split_of(config, is_followed=True).held_out_share == 0.1
+    assert json.loads(config.data.split_options) == {}
+
+
+def test_a_model_is_served_after_it_was_judged_and_before_it_is_pushed(served_nodes):
+    order = [*served_nodes]
+    places = [order.index(name) for name in ("Evaluator", "InfraValidator", "Pusher")]
+    assert places == sorted(places)
+    assert "Evaluator" in served_nodes["InfraValidator"].upstream_nodes
+    assert ("InfraValidator", "blessing") in channels(served_nodes["Pusher"])
+    assert ("Evaluator", "blessing") in channels(served_nodes["Pusher"])
+
+
+def test_the_trained_model_lifts_test_views_in_the_image_that_is_asked_for(served_nodes):
+    assert channels(served_nodes["InfraValidator"]) == {
+        ("Trainer.Finetune", "model"),
+        (EXAMPLE_GEN, "test_examples"),
+    }
+    told = properties(served_nodes, "InfraValidator")
+    spec = json.loads(told["serving_spec"])
+    assert spec["tensorflow_serving"] == {"image_name": "tensorflow/serving", "tags": ["2.15.1"]}
+    assert spec["local_docker"] == {"client_base_url": "tcp://here:2375"}
+    asked = json.loads(told["request_spec"])
+    assert (asked["split_name"], asked["num_examples"]) == ("test", 3)
+    assert asked["tensorflow_serving"]["signature_names"] == [infra_validator.SIGNATURE]
+
+
+def test_a_run_stops_after_its_report_at_a_model_that_was_not_served(served_nodes):
+    assert ("InfraValidator", "blessing") in channels(served_nodes["InfraGate"])
+    assert "Report" in served_nodes["InfraGate"].upstream_nodes
+
+
+def test_a_model_of_windows_is_only_loaded():
+    nodes = compiled(presets.studio().updated(ASKED | WINDOWS))
+    assert channels(nodes["InfraValidator"]) == {("Trainer.Finetune", "model")}
+    assert "request_spec" not in properties(nodes, "InfraValidator")
+
+
+def test_nothing_is_there_unless_it_is_asked_for():
+    nodes = compiled(presets.studio())
+    assert not {"InfraValidator", "InfraGate"} & {*nodes}

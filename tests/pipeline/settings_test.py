@@ -8,6 +8,8 @@ from keras_mvlift import configs
 from pipeline import presets, settings
 
 MODEL = {"recipe": "solved_root", "backbone": "paper"}
+TEMPORAL = {"backbone": "temporal_dilated", "frame_step": 10}
+FIT = {"data": {"num_virtual_views": 0, "stride": 5, "test_stride": 2}, "model": TEMPORAL}
 
 
 def test_what_a_settings_file_leaves_out_stays():
@@ -89,6 +91,23 @@ def test_another_source_does_not_inherit_the_options_of_the_former():
         ({"bounds": [80]}, r"`bounds` must be an object of numbers. Received: \(80,\)"),
         ({"worsening": {"auc": "1"}}, "`worsening` must be an object of numbers.*'1'"),
         ({"beam_pipeline_args": "--x"}, "`beam_pipeline_args` must be a list of words.*'--x'"),
+        ({"window": {"num_spans": 0}}, "`window.num_spans` must be at least 1. Received: 0"),
+        (
+            {"window": {"num_spans": 2.5}},
+            "`window.num_spans` must be a whole number. Received: 2.5",
+        ),
+        (
+            {"window": {"warm_start": "no"}},
+            "`window.warm_start` must be true or false. Received: 'no'",
+        ),
+        ({"window": 3}, "`window` must be an object. Received: 3"),
+        ({"drift": {"action": "cry"}}, "`drift.action` must be one of warn, stop. Received: 'cry'"),
+        ({"drift": {"center": 1.5}}, r"`center` must lie in \[0, 1\]. Received: 1.5"),
+        ({"drift": {"camera": True}}, "`drift.camera` must be a number. Received: True"),
+        (
+            {"drift": {"baseline": 0.1}},
+            r"`DriftConfig` has no such fields. Received: \['baseline'\]",
+        ),
     ],
 )
 def test_what_settings_may_not_say_is_refused_by_name(changes, message):
@@ -103,6 +122,8 @@ def test_read_gives_what_the_file_says(tmp_path):
 
 
 YAML = "name: mine  # the first\nmodel: {width: 8}\n"
+
+
 TOML = 'name = "mine"\n[model]\nwidth = 8\n'
 
 
@@ -243,3 +264,74 @@ def test_networks_of_windows_see_rays_where_others_see_centered_views(backbone):
     if is_temporal:
         with pytest.raises(ValueError, match=r"`model\.network_input` must be 'rays'"):
             centered.updated({"model": model | {"network_input": "centered"}})
+
+
+def test_thresholds_are_all_but_what_is_done_about_drift():
+    config = settings.PipelineConfig().updated({"drift": {"action": "stop", "center": 0.3}}).drift
+    assert config.action == settings.STOP
+    assert config.thresholds["center"] == 0.3
+    names = {"keypoints_2d", "confidence", "intrinsics", "rotation", "center", "camera"}
+    assert set(config.thresholds) == names
+    assert all(0 < most < 0.2 for most in settings.DriftConfig().thresholds.values())
+
+
+def test_drift_is_warned_of_and_windows_go_on_unless_told():
+    config = settings.PipelineConfig()
+    assert config.drift.action == settings.WARN
+    assert (config.window.num_spans, config.window.warm_start) == (5, True)
+    changed = config.updated({"window": {"num_spans": 3}}).updated(
+        {"window": {"warm_start": False}}
+    )
+    assert changed.window == settings.WindowConfig(num_spans=3, warm_start=False)
+
+
+def test_nothing_is_checked_unless_a_tag_is_given():
+    assert not settings.InfraValidationConfig().is_wanted
+    assert settings.InfraValidationConfig(tag="2.15.1").is_wanted
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tag": "a tag"}, "`tag` must be the name of an image's part. Received: 'a tag'."),
+        ({"tag": 2}, "`tag` must be the name of an image's part. Received: 2."),
+        ({"serving_image": ""}, "`serving_image` must be the name of an image's part."),
+        ({"docker_url": None}, "`docker_url` must be text. Received: None."),
+        ({"num_examples": 0}, "`num_examples` must be at least 1. Received: 0."),
+        ({"num_tries": 1.5}, "`num_tries` must be a whole number. Received: 1.5"),
+        ({"max_loading_seconds": "long"}, "`max_loading_seconds` must be a whole number."),
+    ],
+)
+def test_what_it_may_not_be_is_refused_by_name(changes, message):
+    with pytest.raises(ValueError, match=message):
+        settings.InfraValidationConfig(**changes)
+
+
+def test_windows_go_with_strides_that_divide_their_step():
+    config = settings.PipelineConfig().updated(FIT)
+    assert config.model.is_temporal
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {"num_virtual_views": 8}}, r"`data.num_virtual_views` must be 0 .*temp.*: 8"),
+        ({"data": {"stride": 4}}, "`model.frame_step` must be a multiple of `data.stride`, 4"),
+        ({"data": {"test_stride": 3}}, "must be a multiple of `data.test_stride`, 3.*: 10"),
+        ({"finetune": {"views": "all"}}, "`finetune.views` must be 'pair' .* Received: 'all'"),
+        ({"finetune": {"patience": 2}}, "`patience` must be 0 .* Received: 2"),
+        ({"pretrain": {"patience": 1}}, "`patience` must be 0 .* Received: 1"),
+    ],
+)
+def test_what_does_not_go_with_windows_is_refused(changes, message):
+    config = settings.PipelineConfig().updated(FIT)
+    with pytest.raises(ValueError, match=message):
+        config.updated(changes)
+    # A backbone of single frames asks for nothing.
+    settings.PipelineConfig().updated(FIT | {"model": {}}).updated(changes)
+
+
+def test_every_preset_goes_with_its_own_backbone():
+    for preset in presets.PRESETS.values():
+        config = preset()
+        settings.check(config.data, config.model, config.pretrain, config.finetune)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import subprocess
@@ -6,6 +7,7 @@ import time
 
 import pytest
 
+from keras_mvlift import errors
 from pipeline import local, watch
 from tests.pipeline import local_test, studio_runs
 
@@ -57,6 +59,36 @@ def states(watched):
 def lost(watched):
     listed = json.loads((watched / watch.SPANS / watch.DEAD_LETTERS).read_text())
     return [clip["clip"] for clip in listed["clips"]]
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    for name in ("monday", "tuesday", "late.partial", ".hidden", watch.SPANS, "empty"):
+        (tmp_path / name).mkdir()
+        if name != "empty":
+            (tmp_path / name / "rig.yaml").touch()
+    (tmp_path / "readme.txt").touch()
+    return tmp_path
+
+
+def names(watched, settle_seconds=0.0):
+    return [path.name for path in watch.ready_recordings(watched, settle_seconds)]
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    for name in ("monday", "tuesday"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "rig.yaml").write_text(name)
+    return tmp_path
+
+
+def ledger(watched):
+    return watch.Ledger(watched / "spans")
+
+
+def done(entry):
+    return dataclasses.replace(entry, state="done")
 
 
 def test_each_recording_is_the_newest_span_of_a_run_of_its_own(watched):
@@ -152,7 +184,10 @@ def test_two_do_not_follow_one_folder(watched, capfd):
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [(None, "`settings` must be a file"), ('{"window": {"num_spans": 0}}', "`num_spans` must be")],
+    [
+        (None, "`settings` must be a file"),
+        ('{"window": {"num_spans": 0}}', "`window.num_spans` must be"),
+    ],
 )
 def test_wrong_settings_claim_nothing(text, sentence, watched, capfd):
     path = watched.parent / "settings.json"
@@ -175,3 +210,97 @@ def test_a_run_whose_process_is_killed_failed(monkeypatch):
     ended = watch.apart(KILL)
     assert ended.kind == local.FAILED
     assert "killed" in ended.reason
+
+
+def test_a_recording_is_a_folder_with_files_that_is_not_named_as_unfinished(inbox):
+    assert sorted(names(inbox)) == ["monday", "tuesday"]
+
+
+def test_what_comes_under_another_name_is_ready_when_it_is_renamed(inbox):
+    (inbox / "late.partial").rename(inbox / "late")
+    assert "late" in names(inbox)
+
+
+def test_the_oldest_comes_first(inbox):
+    time.sleep(0.02)
+    (inbox / "monday" / "more").touch()
+    assert names(inbox) == ["tuesday", "monday"]
+
+
+def test_a_recording_that_is_being_copied_is_left_alone(inbox):
+    assert names(inbox, settle_seconds=60.0) == []
+    time.sleep(0.3)
+    assert names(inbox, settle_seconds=0.2) != []
+    (inbox / "monday" / "cam_1.json").touch()
+    assert names(inbox, settle_seconds=0.2) == ["tuesday"]
+
+
+def test_times_that_a_copy_takes_over_from_the_original_do_not_count(inbox):
+    time.sleep(0.3)
+    # As `cp -p` and `rsync -a` leave them.
+    os.utime(inbox / "monday" / "rig.yaml", (0, 0))
+    assert names(inbox, settle_seconds=0.2) == ["tuesday"]
+
+
+def test_an_unfinished_file_holds_its_recording_back(inbox):
+    (inbox / "monday" / "cam_1.json.part").touch()
+    assert names(inbox) == ["tuesday"]
+
+
+def test_a_recording_gets_the_next_number_for_ever(recordings):
+    kept = ledger(recordings)
+    first = kept.claim(recordings / "monday")
+    kept.note(done(first))
+    second = ledger(recordings).claim(recordings / "tuesday")
+    assert (first.span, second.span) == (1, 2)
+    assert (recordings / "spans" / "00001" / "rig.yaml").read_text() == "monday"
+    assert (recordings / "spans" / "00002" / "rig.yaml").read_text() == "tuesday"
+    assert [entry.recording for entry in ledger(recordings).entries] == ["monday", "tuesday"]
+    assert ledger(recordings).open == second
+
+
+def test_numbers_that_folders_bear_are_not_given_again(recordings):
+    (recordings / "spans" / "00041").mkdir(parents=True)
+    assert ledger(recordings).claim(recordings / "monday").span == 42
+
+
+def test_a_claim_that_was_killed_before_the_move_is_finished(recordings, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(watch.Ledger, "settle", lambda *_: None)
+        ledger(recordings).claim(recordings / "monday")
+    assert (recordings / "monday").exists()
+    for _ in range(2):
+        kept = ledger(recordings)
+        kept.settle(recordings)
+        assert kept.open.span == 1
+        assert not (recordings / "monday").exists()
+        assert (recordings / "spans" / "00001" / "rig.yaml").exists()
+
+
+def test_a_recording_that_is_taken_back_before_the_move_leaves_its_number_unused(recordings):
+    kept = ledger(recordings)
+    kept.note(watch.Entry(span=1, recording="gone"))
+    kept.settle(recordings)
+    assert kept.open is None
+    assert kept.claim(recordings / "monday").span == 2
+
+
+def test_the_file_is_whole_or_the_former_one(recordings, monkeypatch):
+    kept = ledger(recordings)
+    kept.note(watch.Entry(span=1, recording="a"))
+
+    def fail(descriptor):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        kept.note(watch.Entry(span=1, recording="b"))
+    assert [entry.recording for entry in ledger(recordings).entries] == ["a"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", json.dumps({"spans": [{"x": 1}]})])
+def test_another_file_is_refused_by_name(text, recordings):
+    (recordings / "spans").mkdir()
+    (recordings / "spans" / watch.LEDGER).write_text(text)
+    with pytest.raises(errors.RecordingError, match=r"ledger.json: `spans` must hold the spans"):
+        ledger(recordings)

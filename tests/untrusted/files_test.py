@@ -109,3 +109,37 @@ def test_a_path_that_climbs_out_is_refused_by_the_field_that_names_it(tmp_path, 
     (root / "loop").symlink_to("loop")
     error = refused("stays inside the folder", files.inside, root, relative, config, "videos")
     assert (error.path, error.field) == (config, "videos")
+
+
+def test_a_file_stands_there_when_it_is_whole_and_not_before(tmp_path):
+    path = tmp_path / "poses.npz"
+    with files.replacing(path) as partial:
+        partial.write_text("new")
+        assert partial.suffix == ".npz"
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_what_was_there_stays_when_writing_fails(tmp_path):
+    path = tmp_path / "poses.csv"
+    path.write_text("old")
+
+    def write_half():
+        with files.replacing(path) as partial:
+            partial.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert path.read_text() == "old"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_missing_folder_and_a_folder_are_refused(tmp_path):
+    missing = pytest.raises(FileNotFoundError, match=r"gone must be a folder to write a\.csv to")
+    with missing, files.replacing(tmp_path / "gone" / "a.csv"):
+        pass
+    folder = pytest.raises(IsADirectoryError, match="must be a file to write to")
+    with folder, files.replacing(tmp_path):
+        pass

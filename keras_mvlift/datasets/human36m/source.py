@@ -87,17 +87,18 @@ class Human36MSource:
     max_extra_frames: int = 250
 
     def __post_init__(self) -> None:
-        self._require(self.poses in POSES, "poses", f"be one of {POSES}")
-        known = protocol.SHIFTED_TAKES_CHOICES
-        self._require(self.shifted_takes in known, "shifted_takes", f"be one of {known}")
-        self._require(self.max_extra_frames >= 0, "max_extra_frames", "not be negative")
+        errors.require_known("poses", self.poses, POSES)
+        errors.require_known("shifted_takes", self.shifted_takes, protocol.SHIFTED_TAKES_CHOICES)
+        most = self.max_extra_frames
+        errors.require(most >= 0, "max_extra_frames", "not be negative", most)
         for field in ("train_subjects", "test_subjects"):
             subjects = getattr(self, field)
             are_named = all(re.fullmatch(r"S\d+", subject) for subject in subjects)
-            self._require(are_named, field, "name subjects such as S1")
+            errors.require(are_named, field, "name subjects such as S1", subjects)
         num_subjects = len(self.train_subjects) + len(self.test_subjects)
         is_disjoint = len({*self.train_subjects, *self.test_subjects}) == num_subjects
-        self._require(is_disjoint, "test_subjects", "name none twice or for both uses")
+        rule = "name none twice or for both uses"
+        errors.require(is_disjoint, "test_subjects", rule, self.test_subjects)
         for name in self.drop:
             protocol.take(name)
 
@@ -248,10 +249,6 @@ class Human36MSource:
                 rule = f"have {num_frames} to {num_frames + num_extra} frames, as {other}"
                 raise errors.RecordingError(view.path, view.field, rule, length)
         return num_frames
-
-    def _require(self, holds: bool, name: str, rule: str) -> None:
-        if not holds:
-            raise ValueError(f"`{name}` must {rule}. Received: {name}={getattr(self, name)!r}.")
 
 
 def _subject_number(subject: str) -> tuple[int, str]:

@@ -5,6 +5,7 @@ import functools
 import pathlib
 from collections.abc import Iterator
 
+from keras_mvlift import errors
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.mpi_inf_3dhp import p_stmo, protocol, release
 
@@ -56,10 +57,8 @@ class MPIINF3DHPSource:
     calibration: str = "camera.calibration"
 
     def __post_init__(self) -> None:
-        known = ("auto", *protocol.LAYOUTS)
-        self._require(self.layout in known, "layout", f"be one of {', '.join(known)}")
-        sets = protocol.CAMERA_SETS
-        self._require(self.camera_set in sets, "camera_set", f"be one of {', '.join(sets)}")
+        errors.require_known("layout", self.layout, ("auto", *protocol.LAYOUTS))
+        errors.require_known("camera_set", self.camera_set, protocol.CAMERA_SETS)
         for name, everyone in (
             ("subjects", protocol.SUBJECTS),
             ("test_subjects", protocol.TEST_SUBJECTS),
@@ -67,12 +66,12 @@ class MPIINF3DHPSource:
             chosen = getattr(self, name)
             is_known = isinstance(chosen, tuple) and set(chosen) <= set(everyone)
             is_known = is_known and len(set(chosen)) == len(chosen)
-            self._require(is_known, name, f"name some of {', '.join(everyone)}, each once")
-        is_number = type(self.first_frames) is int and self.first_frames > 0
-        is_choice = self.first_frames in ("table", "all") or is_number
-        self._require(is_choice, "first_frames", "be 'table', 'all' or a positive number")
-        is_stride = type(self.training_stride) is int and self.training_stride > 0
-        self._require(is_stride, "training_stride", "be a positive number")
+            errors.require(is_known, name, f"name some of {', '.join(everyone)}, each once", chosen)
+        first, stride = self.first_frames, self.training_stride
+        is_choice = first in ("table", "all") or (type(first) is int and first > 0)
+        errors.require(is_choice, "first_frames", "be 'table', 'all' or a positive number", first)
+        is_stride = type(stride) is int and stride > 0
+        errors.require(is_stride, "training_stride", "be a positive number", stride)
 
     def clips(self) -> list[str]:
         """Returns the clips' names: the training set's, then the test set's.
@@ -155,7 +154,3 @@ class MPIINF3DHPSource:
         for subject in self.test_subjects:
             castings |= dict.fromkeys(reader.test_clips(subject), subject)
         return castings
-
-    def _require(self, holds: bool, name: str, rule: str) -> None:
-        if not holds:
-            raise ValueError(f"`{name}` must {rule}. Received: {name}={getattr(self, name)!r}.")

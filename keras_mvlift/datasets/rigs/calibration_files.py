@@ -1,6 +1,5 @@
 """Every format of calibrations by name, read into meters and a world with z up."""
 
-import os
 import pathlib
 import re
 import sys
@@ -422,9 +421,8 @@ def write_toml(path: pathlib.Path, calibration: calibrations.Calibration) -> Non
         for number, table in enumerate(to_tables(calibration), start=1)
     }
     metadata = {"metadata": {"adjusted": False, "error": 0.0}}
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(tomli_w.dumps(tables | metadata).encode())
-    os.replace(partial, path)
+    with files.replacing(path) as partial:
+        partial.write_bytes(tomli_w.dumps(tables | metadata).encode())
 
 
 def _toml_cameras(tables: dict[str, Any]) -> dict[str, dict[str, Any]]:

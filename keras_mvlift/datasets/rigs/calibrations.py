@@ -49,10 +49,9 @@ class Calibration(NamedTuple):
         Raises:
             ValueError: If there is no camera of a name.
         """
-        unknown = [name for name in names if name not in self.names]
-        if unknown:
-            known = ", ".join(self.names)
-            raise ValueError(f"`names` must be some of {known}. Received: {unknown[0]!r}.")
+        known = ", ".join(self.names)
+        for name in names:
+            errors.require(name in self.names, "names", f"be some of {known}", repr(name))
         index = [self.names.index(name) for name in names]
         camera = cameras.Camera(*(np.asarray(value)[index] for value in self.camera))
         return Calibration(tuple(names), camera, self.distortion[index], self.image_sizes[index])

@@ -1,11 +1,13 @@
 import json
+import pathlib
+import re
 import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from components.bulk_inference import job
+from components.bulk_inference import job, lift_file
 from keras_mvlift import inference
 from keras_mvlift.datasets import tfrecords
 from tests import temporal_networks
@@ -19,6 +21,15 @@ def model(tmp_path_factory):
 
 def bulk(model, inputs, output, **options):
     return job.BulkLift(model=str(model), inputs=(str(inputs),), output=str(output), **options)
+
+
+PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+
+
+def note(root, name, text):
+    path = pathlib.Path(root, lift_file.PROGRESS, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 @pytest.mark.parametrize("form", ["parquet", "tfrecord"])
@@ -141,3 +152,94 @@ def test_workers_load_a_model_of_the_package_by_its_name_and_others_by_their_pla
     shutil.copytree(model, tmp_path / "served" / "7")
     monkeypatch.chdir(tmp_path)
     assert job._model("served", inference.load_model("served")) == str(tmp_path / "served" / "7")
+
+
+def test_a_bad_record_is_named_and_the_rest_is_lifted(model, tmp_path):
+    drawn = stored_views.columns(30)
+    drawn["keypoints_2d"][7, 3] = np.inf
+    path = stored_views.write(tmp_path / "views.gz", drawn)
+    summary = job.run(bulk(model, path, tmp_path / "out", batch_size=4))
+    assert (summary["poses"], summary["lost_records"]) == (29, 1)
+    (letter,) = stored_views.letters(tmp_path / "out")
+    assert (letter["file"], letter["record"], letter["field"]) == (str(path), 7, "keypoints_2d")
+    assert letter["reason"].startswith("must be finite")
+    frames = [row["frame"] for row in stored_views.lifted(tmp_path / "out")]
+    assert frames == [5 * row for row in range(30) if row != 7]
+
+
+def test_too_many_bad_records_fail_by_name_and_their_list_stays(model, tmp_path):
+    drawn = stored_views.columns(10)
+    drawn["confidence"][4, 0] = 1.5
+    path = stored_views.write(tmp_path / "views.parquet", drawn)
+    rule = re.escape(f"1 of 10 lost, 10.0%; all are listed in {tmp_path}/out.dead_letters; the")
+    named = r".*views.parquet, record 4: `confidence` must lie in \[0, 1\]. Received: .* to 1.5"
+    with pytest.raises(ValueError, match=f"`max_lost_share`.* 5.0% of its records.*{rule}{named}"):
+        job.run(bulk(model, path, tmp_path / "out"))
+    assert [each["record"] for each in stored_views.letters(tmp_path / "out.dead_letters")] == [4]
+    assert {child.name for child in tmp_path.iterdir()} == {"views.parquet", "out.dead_letters"}
+    assert job.run(bulk(model, path, tmp_path / "out", max_lost_share=0.1))["poses"] == 9
+
+
+def test_a_damaged_file_is_lost_as_a_whole(model, tmp_path):
+    for number in range(3):
+        stored_views.write(tmp_path / f"views-{number}.gz", stored_views.columns(8))
+    damaged = tmp_path / "views-1.gz"
+    damaged.write_bytes(damaged.read_bytes()[:-900])
+    with pytest.raises(
+        ValueError, match=r"its files. Received: 1 of 3 lost.*`records` must be who"
+    ):
+        job.run(bulk(model, tmp_path / "*.gz", tmp_path / "out"))
+    lift = bulk(model, tmp_path / "*.gz", tmp_path / "out", max_lost_share=0.5, batch_size=2)
+    summary = job.run(lift)
+    assert (summary["poses"], summary["lost_files"]) == (16, 1)
+    assert [each["output"] is None for each in summary["files"]] == [False, True, False]
+    assert len(stored_views.lifted(tmp_path / "out")) == 16
+    (letter,) = stored_views.letters(tmp_path / "out")
+    assert (letter["file"], letter["record"]) == (str(damaged), None)
+
+
+def test_a_file_with_a_bad_record_of_each_kind_loses_all_of_them(model, tmp_path):
+    # A share of 1 lets all go, and the summary says so.
+    stored_views.write_records(tmp_path / "views.gz", [b"", b"\xff" * 9])
+    lift = bulk(model, tmp_path / "views.gz", tmp_path / "out", max_lost_share=1.0)
+    assert job.run(lift)["lost_records"] == 2
+    assert stored_views.lifted(tmp_path / "out") == []
+
+
+@pytest.mark.e2e
+def test_two_processes_write_the_same_bytes_as_one(tmp_path):
+    model = stored_views.save_model(tmp_path / "model")
+    for number in range(3):
+        path = tmp_path / f"views-{number}.gz"
+        drawn = stored_views.columns(40 + number, seed=number)
+        drawn["confidence"][number, 0] = 2.0
+        stored_views.write(path, drawn)
+    written = []
+    for name, arguments in (("one", ()), ("two", PROCESSES)):
+        lift = job.BulkLift(
+            model=str(model),
+            inputs=(str(tmp_path / "*.gz"),),
+            output=str(tmp_path / name),
+            batch_size=16,
+        )
+        assert job.run(lift, arguments)["poses"] == 120
+        written.append(stored_views.files(tmp_path / name))
+    assert written[0] == written[1]
+    assert len(written[0]) == 7
+
+
+def test_notes_are_summed_and_one_that_is_being_written_counts_nothing(tmp_path):
+    assert job.count(str(tmp_path)) == (0, 0)
+    note(tmp_path, "0", "4096")
+    note(tmp_path, "1", "")
+    note(tmp_path, "2", "8192")
+    assert job.count(str(tmp_path)) == (3, 12288)
+
+
+def test_the_bar_ends_at_what_was_lifted(tmp_path, capsys):
+    with job.shown(str(tmp_path), 7):
+        note(tmp_path, "0", "4000")
+        note(tmp_path, "1", "2000")
+    shown = capsys.readouterr().err
+    assert "6.00kpose" in shown
+    assert "2 of 7 files begun" in shown

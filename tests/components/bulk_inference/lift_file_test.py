@@ -1,9 +1,16 @@
+import json
 import pathlib
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 from apache_beam.utils import shared
 
-from components.bulk_inference import lift_file
+from components.bulk_inference import lift_file, readers
+from keras_mvlift import inference
+from tests import tiny_studio
 from tests.components.bulk_inference import stored_views
 
 
@@ -18,6 +25,48 @@ def lift(model, root, path, is_watched=False, form="parquet"):
     worker.setup()
     (outcome,) = worker.process(lift_file.Job(str(path), 2, 5))
     return outcome
+
+
+LETTER = lift_file.of("a.gz", 3, readers.Refusal("clip", "be UTF-8", "b'x'"))
+
+
+@pytest.fixture(scope="module")
+def lifter(tmp_path_factory):
+    return inference.load_model(stored_views.save_model(tmp_path_factory.mktemp("m") / "saved"))
+
+
+def views(num_rows, has_place):
+    drawn = stored_views.columns(num_rows)
+    keys = {name: pa.nulls(num_rows, kind) for name, kind in readers.KEYS.items()}
+    numbers = {name: drawn[name] for name in readers.NUMBERS}
+    return readers.Views(numbers, np.array(has_place, bool), keys)
+
+
+COLUMNS = pa.schema(
+    [
+        pa.field("clip", pa.string()),
+        pa.field("frame", pa.int64()),
+        pa.field("pose_camera", pa.list_(pa.float32()), metadata={"unit": "m"}),
+        pa.field("pose_world", pa.list_(pa.float32())),
+    ],
+    metadata={"joint_names": "[]"},
+)
+TABLE = pa.table(
+    [
+        pa.array(["a", None, "b", "a"]),
+        pa.array([1, 2, 3, None], pa.int64()),
+        pa.array([[0.5, 1.5], [2.0, 3.0], [4.0, 5.0], [6.0, 7.0]], pa.list_(pa.float32())),
+        pa.array([None, [8.0, 9.0], None, [1.0, 2.0]], pa.list_(pa.float32())),
+    ],
+    schema=COLUMNS,
+)
+
+
+def write(path, form):
+    with lift_file.FORMATS[form](str(path), COLUMNS) as put:
+        put(TABLE)
+        put(TABLE.slice(1, 2))
+    return path
 
 
 @pytest.mark.parametrize("form", lift_file.FORMATS)
@@ -68,3 +117,107 @@ def test_workers_of_a_process_share_one_model(model, tmp_path):
     for worker in workers:
         worker.setup()
     assert workers[0]._lifter is workers[1]._lifter
+
+
+def test_a_letter_is_a_line_that_says_where_what_and_why():
+    line = lift_file.line(LETTER)
+    assert line.endswith("}\n")
+    assert line.count("\n") == 1
+    assert json.loads(line) == {
+        "file": "a.gz",
+        "record": 3,
+        "field": "clip",
+        "reason": "must be UTF-8. Received: b'x'",
+    }
+
+
+@pytest.mark.parametrize(
+    ("num_lost", "total", "share", "too_many"),
+    [(0, 0, 0.0, False), (1, 20, 0.05, False), (2, 20, 0.05, True), (1, 1, 0.0, True)],
+)
+def test_a_share_may_be_lost_and_no_more(num_lost, total, share, too_many):
+    assert lift_file.are_too_many(num_lost, total, share) is too_many
+
+
+def test_a_complaint_names_the_first_losses_in_short():
+    whole = lift_file.of("b.gz", None, readers.Refusal("records", "be whole", "long " * 99))
+    told = lift_file.complaint("files", 9, 10, 0.05, [LETTER, whole, *[LETTER] * 7], "out.letters")
+    assert told.startswith("`max_lost_share` lets a run lose 5.0% of its files. Received: 9 of 10")
+    assert "a.gz, record 3: `clip` must be UTF-8. Received: b'x'. | b.gz: `records` must" in told
+    assert told.count(" | ") == lift_file.NUM_TOLD - 1
+    assert len(told) < 1000
+
+
+def test_the_schema_tells_shapes_units_frames_and_joints(lifter):
+    columns = lift_file.schema(lifter)
+    names = ["root_relative_pose", "root_position", "pose_camera", "pose_world"]
+    assert columns.names == [*readers.KEYS, *names]
+    shapes = {name: columns.field(name).metadata[b"shape"] for name in names}
+    assert shapes == dict.fromkeys(names, b"[17, 3]") | {"root_position": b"[3]"}
+    assert {columns.field(name).metadata[b"unit"] for name in names} == {b"m"}
+    assert columns.field("pose_world").metadata[b"frame"] == b"world"
+    assert [columns.field(name).nullable for name in names] == [False, False, False, True]
+    assert json.loads(columns.metadata[b"joint_names"]) == list(lifter.joint_names)
+
+
+def test_a_view_without_place_has_no_world_pose(lifter):
+    seen = views(3, [True, False, True])
+    table = lift_file.lift(lifter, seen, lift_file.schema(lifter))
+    table.validate(full=True)
+    found = table.column("pose_world").to_pylist()
+    assert found[1] is None
+    camera = np.reshape(table.column("pose_camera").to_pylist(), (3, 17, 3))
+    world = np.einsum("nji,nkj->nki", seen.numbers["rotation"], camera)
+    world += seen.numbers["center"][:, np.newaxis]
+    for row in (0, 2):
+        np.testing.assert_allclose(np.reshape(found[row], (17, 3)), world[row], atol=1e-5)
+
+
+def test_no_views_are_no_rows(lifter):
+    table = lift_file.lift(lifter, views(0, []), lift_file.schema(lifter))
+    assert len(table) == 0
+
+
+def test_what_a_model_tells_of_its_error_is_there(tmp_path):
+    model = tiny_studio.trained_uncertainty()
+    tiny_studio.save(model, tmp_path / "saved", uncertainty=True)
+    lifter = inference.load_model(tmp_path / "saved")
+    columns = lift_file.schema(lifter)
+    assert columns.field("joint_uncertainty").metadata[b"shape"] == b"[17]"
+    seen = views(4, [True] * 4)
+    table = lift_file.lift(lifter, seen, columns)
+    expected = lifter.lift(*(seen.numbers[name] for name in readers.REQUIRED)).joint_uncertainty
+    np.testing.assert_array_equal(table.column("joint_uncertainty").to_pylist(), expected)
+
+
+def test_parquet_holds_the_rows_the_units_and_a_group_a_table(tmp_path):
+    path = write(tmp_path / "poses", "parquet")
+    assert pq.read_table(path).to_pylist() == TABLE.to_pylist() + TABLE.slice(1, 2).to_pylist()
+    schema = pq.read_schema(path)
+    assert schema.field("pose_camera").metadata[b"unit"] == b"m"
+    assert schema.metadata[b"joint_names"] == b"[]"
+    assert pq.ParquetFile(path).num_row_groups == 2
+
+
+def test_records_lack_what_is_null_and_keep_the_order(tmp_path):
+    path = write(tmp_path / "poses", "tfrecord")
+    found = []
+    for record in tf.data.TFRecordDataset(str(path), "GZIP").as_numpy_iterator():
+        features = tf.train.Example.FromString(record).features.feature
+        found.append(
+            {name: getattr(f, f.WhichOneof("kind")).value[:] for name, f in features.items()}
+        )
+    assert found[:4] == [
+        {"clip": [b"a"], "frame": [1], "pose_camera": [0.5, 1.5]},
+        {"frame": [2], "pose_camera": [2.0, 3.0], "pose_world": [8.0, 9.0]},
+        {"clip": [b"b"], "frame": [3], "pose_camera": [4.0, 5.0]},
+        {"clip": [b"a"], "pose_camera": [6.0, 7.0], "pose_world": [1.0, 2.0]},
+    ]
+    assert found[4:] == found[1:3]
+
+
+@pytest.mark.parametrize("form", lift_file.FORMATS)
+def test_equal_rows_are_equal_bytes(tmp_path, form):
+    first, second = (write(tmp_path / name, form).read_bytes() for name in ("one", "two"))
+    assert first == second
+    assert len(np.frombuffer(first, np.uint8)) > 100

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -6,6 +7,7 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
+from apache_beam.runners.portability import local_job_service
 
 from components.example_gen import executor
 from components.example_gen import files as example_gen_files
@@ -76,6 +78,40 @@ def documented(kind, following):
 def all_rows(artifacts, split):
     paths = studio_examples.shards(artifacts[ARTIFACTS[split]], split)
     return [row for path in paths for row in studio_examples.records(path)]
+
+
+# Four real cameras and, in training, a virtual one.
+NUM_VIEWS = {"train_instants": 5, "eval_instants": 4}
+SIZES = {"keypoints_2d": 34, "confidence": 17, "intrinsics": 9, "rotation": 9, "center": 3}
+ABOUT = {"clip": 1, "subject": 1, "action": 1, "frame": 1, "camera_confidence": 4}
+
+
+@pytest.fixture(scope="module")
+def artifact(studio):
+    return studio[2]["examples"]
+
+
+def rows(artifact, split):
+    paths = studio_examples.shards(artifact, split)
+    return [row for path in paths for row in studio_examples.records(path)]
+
+
+def moments(rows):
+    return {(row["clip"][0], row["frame"][0]) for row in rows}
+
+
+MODES = ("in_memory", "multi_threading", "multi_processing")
+
+
+@contextlib.contextmanager
+def job_server():
+    """Starts a server that takes jobs over gRPC; gives its port."""
+    server = local_job_service.LocalJobServicer(None)
+    port = server.start_grpc_server()
+    try:
+        yield port
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("recording", ["studio", "demo"])
@@ -273,3 +309,103 @@ def test_what_is_known_of_the_set_is_json(studio):
     _, _, artifacts = studio
     text = pathlib.Path(artifacts["examples"].uri, executor.DATASET).read_text()
     assert json.dumps(json.loads(text), indent=2, sort_keys=True) == text
+
+
+def test_a_span_is_told_by_artifacts_records_and_dataset(studio, tmp_path):
+    config, data_root, without = studio
+    numbered = studio_examples.generate(tmp_path, config, data_root, span=7, version=2)
+    for artifact in numbered.values():
+        assert (artifact.span, artifact.version) == (7, 2)
+        # Where TFX's own resolvers look.
+        assert artifact.get_int_custom_property("span") == 7
+    for split in TABLES:
+        rows, former = (
+            all_rows(numbered, split),
+            all_rows(without, split),
+        )
+        assert {row["clip"][0] for row in rows} == {b"00007/" + row["clip"][0] for row in former}
+        for row, other in zip(rows, former, strict=True):
+            assert row | {"clip": other["clip"]} == other
+    dataset = executor.read_dataset(numbered["examples"].uri)
+    assert executor.spans_of(dataset) == [7]
+    assert dataset["split"] == "subject"
+    assert {clip["clip"] for clip in dataset["clips"]} == {
+        f"00007/{x}" for x in studio_examples.CLIPS
+    }
+    assert not without["examples"].has_custom_property("span")
+    assert executor.spans_of(executor.read_dataset(without["examples"].uri)) == []
+
+
+@pytest.mark.parametrize("split", executor.INSTANT_SPLITS)
+def test_instants_hold_all_views_and_no_3d(artifact, split):
+    num_views = NUM_VIEWS[split]
+    sizes = ABOUT | {f"views/{name}": num_views * size for name, size in SIZES.items()}
+    for row in rows(artifact, split):
+        assert {name: len(values) for name, values in row.items()} == sizes
+
+
+def test_no_point_but_the_cameras_centers(artifact):
+    source = sources.open_source(studio_examples.config(), "")
+    for split, num_views in NUM_VIEWS.items():
+        for row in rows(artifact, split):
+            center = np.reshape(row["views/center"], (num_views, 3))[:4]
+            np.testing.assert_array_equal(center, source.camera.center.astype(np.float32))
+
+
+@pytest.mark.parametrize("split", executor.INSTANT_SPLITS)
+def test_instants_are_those_of_the_pairs_each_once(artifact, split):
+    found = rows(artifact, split)
+    assert len(moments(found)) == len(found)
+    assert moments(found) == moments(rows(artifact, split.removesuffix("_instants")))
+
+
+def test_instants_are_read_as_batches_of_all_views(artifact):
+    files = [str(path) for path in studio_examples.shards(artifact, "eval_instants")]
+    first = rows(artifact, "eval_instants")[0]
+
+    def decode(records):
+        return tfrecords.decode_instants(records, num_views=6)
+
+    view = next(iter(tfrecords.load_once(files, 3, decode)))
+    assert view.keypoints_2d.shape == (3, 6, 17, 2)
+    expected = np.reshape(first["views/keypoints_2d"], (4, 17, 2))
+    np.testing.assert_array_equal(view.keypoints_2d[0, :4], expected)
+    assert not view.confidence.numpy()[:, 4:].any()
+    np.testing.assert_array_equal(view.camera.rotation[0, 5], np.eye(3))
+    assert np.isfinite(view.rays).all()
+
+
+def test_more_views_than_were_announced_are_refused(artifact):
+    files = [str(path) for path in studio_examples.shards(artifact, "eval_instants")]
+    batches = tfrecords.load_once(files, 3, lambda records: tfrecords.decode_instants(records, 3))
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        next(iter(batches))
+
+
+@pytest.mark.e2e
+def test_two_workers_of_each_kind_write_the_same_bytes_as_one(tmp_path):
+    config = studio_examples.config(num_frames=40)
+    written = {}
+    for mode in MODES:
+        # The first is what Beam does if nothing is asked of it.
+        asked = ("--runner=DirectRunner", f"--direct_running_mode={mode}", "--direct_num_workers=2")
+        arguments = () if mode == "in_memory" else asked
+        artifacts = studio_examples.generate(tmp_path / mode, config, "", arguments)
+        written[mode] = files(artifacts)
+    first, threads, processes = (written[mode] for mode in MODES)
+    assert {name for _, name in first} > {"dataset.json", "dead_letters.json"}
+    assert threads == first
+    assert processes == first
+
+
+@pytest.mark.e2e
+def test_a_job_by_the_portable_interface_writes_the_same_bytes_as_one_in_process(tmp_path):
+    config = studio_examples.config(num_frames=20)
+    in_process = studio_examples.generate(tmp_path / "in_process", config)
+    with job_server() as port:
+        arguments = ("--runner=PortableRunner", f"--job_endpoint=localhost:{port}")
+        portable = studio_examples.generate(
+            tmp_path / "portable", config, "", (*arguments, "--environment_type=LOOPBACK")
+        )
+    assert {name for name, _ in files(in_process)} == {*in_process}
+    assert files(portable) == files(in_process)

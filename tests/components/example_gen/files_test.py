@@ -1,3 +1,4 @@
+import json
 import os
 import pathlib
 import signal
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.example_gen import files as example_gen_files
+from components.example_gen import files
+from keras_mvlift import errors
 from keras_mvlift.datasets import tfrecords
 
 NAME = "Split-train/data_tfrecord-00000-of-00001.gz"
@@ -17,6 +19,7 @@ COLUMNS = {
     "keypoints_2d": np.random.default_rng(0).normal(size=(10_000, 17, 2)),
     "clip": np.full(10_000, "clip", dtype=object),
 }
+
 
 # Writes a shard and is killed when half of its records are written.
 KILLED = """
@@ -31,7 +34,7 @@ def write_until_killed(writer, record):
         writer.flush()
         os.kill(os.getpid(), signal.SIGKILL)
 tf.io.TFRecordWriter.write = write_until_killed
-files_test.example_gen_files.write({root!r}, files_test.NAME, files_test.COLUMNS)
+files_test.files.write({root!r}, files_test.NAME, files_test.COLUMNS)
 """
 
 
@@ -39,28 +42,34 @@ def read(path):
     return [record.numpy() for record in tf.data.TFRecordDataset(str(path), "GZIP")]
 
 
-def files(folder):
+def stored(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+ERROR = errors.RecordingError("S1/walk.cdf", "Pose", "be finite", "NaN in frame 7")
+
+
+def losses(number, received="nothing"):
+    error = errors.RecordingError("a.cdf", "Pose", "be there", received)
+    return [files.of(f"clip_{index}", error) for index in range(number)]
+
+
 def test_a_shard_holds_the_rows_in_their_order(tmp_path):
-    example_gen_files.write(str(tmp_path), NAME, COLUMNS)
-    assert files(tmp_path) == [NAME]
+    files.write(str(tmp_path), NAME, COLUMNS)
+    assert stored(tmp_path) == [NAME]
     assert read(tmp_path / NAME) == tfrecords.encode(COLUMNS)
 
 
 def test_equal_rows_are_equal_files(tmp_path):
     for root in ("first", "second"):
-        example_gen_files.write(str(tmp_path / root), NAME, COLUMNS)
+        files.write(str(tmp_path / root), NAME, COLUMNS)
     first, second = (tmp_path / root / NAME for root in ("first", "second"))
     assert first.read_bytes() == second.read_bytes()
 
 
 def test_no_rows_are_no_file(tmp_path):
-    example_gen_files.write(
-        str(tmp_path), NAME, {name: values[:0] for name, values in COLUMNS.items()}
-    )
-    assert not files(tmp_path)
+    files.write(str(tmp_path), NAME, {name: values[:0] for name, values in COLUMNS.items()})
+    assert not stored(tmp_path)
 
 
 def test_no_more_than_a_block_of_records_is_in_memory(tmp_path, monkeypatch):
@@ -71,7 +80,7 @@ def test_no_more_than_a_block_of_records_is_in_memory(tmp_path, monkeypatch):
         return encode(columns)
 
     monkeypatch.setattr(tfrecords, "encode", noting)
-    example_gen_files.write(str(tmp_path), NAME, COLUMNS)
+    files.write(str(tmp_path), NAME, COLUMNS)
     assert max(sizes) < 5000
     assert sum(sizes) == 10_000
 
@@ -80,34 +89,34 @@ def test_an_error_in_the_middle_leaves_no_file(tmp_path):
     broken = COLUMNS | {"frame": COLUMNS["frame"].astype(object)}
     broken["frame"][9_000:] = "\ud800"
     with pytest.raises(UnicodeEncodeError):
-        example_gen_files.write(str(tmp_path), NAME, broken)
-    assert not files(tmp_path)
+        files.write(str(tmp_path), NAME, broken)
+    assert not stored(tmp_path)
 
 
 def test_an_error_in_the_middle_leaves_the_former_file(tmp_path):
-    example_gen_files.write_text(str(tmp_path), "dataset.json", "former")
+    files.write_text(str(tmp_path), "dataset.json", "former")
     with pytest.raises(UnicodeEncodeError):
-        example_gen_files.write_text(str(tmp_path), "dataset.json", "half \ud800")
-    assert files(tmp_path) == ["dataset.json"]
+        files.write_text(str(tmp_path), "dataset.json", "half \ud800")
+    assert stored(tmp_path) == ["dataset.json"]
     assert (tmp_path / "dataset.json").read_text() == "former"
 
 
 def test_two_attempts_at_a_shard_do_not_meet(tmp_path):
-    with example_gen_files.whole(str(tmp_path), NAME) as first:
+    with files.whole(str(tmp_path), NAME) as first:
         pathlib.Path(first).write_text("first")
-        with example_gen_files.whole(str(tmp_path), NAME) as second:
+        with files.whole(str(tmp_path), NAME) as second:
             pathlib.Path(second).write_text("second")
         assert (tmp_path / NAME).read_text() == "second"
     assert (tmp_path / NAME).read_text() == "first"
-    assert files(tmp_path) == [NAME]
+    assert stored(tmp_path) == [NAME]
 
 
 def test_clear_removes_what_it_is_told_and_partial_files_alone(tmp_path):
     for name in (NAME, "dataset.json", "partial/left.gz", "Split-eval/kept.gz", "kept.json"):
-        example_gen_files.write_text(str(tmp_path), name, "")
+        files.write_text(str(tmp_path), name, "")
     (tmp_path / "partial" / "left.gz").write_text("")
-    example_gen_files.clear(str(tmp_path), ["Split-train", "dataset.json", "never_there"])
-    assert files(tmp_path) == ["Split-eval/kept.gz", "kept.json"]
+    files.clear(str(tmp_path), ["Split-train", "dataset.json", "never_there"])
+    assert stored(tmp_path) == ["Split-eval/kept.gz", "kept.json"]
     assert not (tmp_path / "partial").exists()
 
 
@@ -117,10 +126,51 @@ def test_a_process_killed_while_writing_leaves_nothing_to_be_read(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(root)}
     killed = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, check=False)
     assert killed.returncode == -signal.SIGKILL
-    [left] = files(tmp_path)
-    assert pathlib.Path(left).parent.name == example_gen_files.PARTIAL
+    [left] = stored(tmp_path)
+    assert pathlib.Path(left).parent.name == files.PARTIAL
     assert (tmp_path / left).stat().st_size > 0
-    example_gen_files.clear(str(tmp_path), [])
-    example_gen_files.write(str(tmp_path), NAME, COLUMNS)
-    assert files(tmp_path) == [NAME]
+    files.clear(str(tmp_path), [])
+    files.write(str(tmp_path), NAME, COLUMNS)
+    assert stored(tmp_path) == [NAME]
     assert len(read(tmp_path / NAME)) == 10_000
+
+
+def test_a_loss_says_clip_file_field_reason_and_all_of_it():
+    assert files.of("S1_walk", ERROR) == {
+        "clip": "S1_walk",
+        "file": "S1/walk.cdf",
+        "field": "Pose",
+        "reason": "must be finite. Received: NaN in frame 7",
+        "message": "S1/walk.cdf: `Pose` must be finite. Received: NaN in frame 7.",
+    }
+
+
+def test_the_list_counts_what_was_lost_and_what_was_not():
+    listed = json.loads(files.to_json(losses(2), num_clips=9))
+    assert listed == {"lost_clips": 2, "read_clips": 7, "clips": losses(2)}
+
+
+@pytest.mark.parametrize(("number", "too_many"), [(0, False), (1, False), (2, True)])
+def test_more_than_the_share_is_too_many(number, too_many):
+    assert files.are_too_many(losses(number), 20, 0.05) is too_many
+
+
+def test_with_a_share_of_nothing_one_loss_is_too_many():
+    assert files.are_too_many(losses(1), 1000, 0.0)
+    assert not files.are_too_many([], 1000, 0.0)
+    assert not files.are_too_many(losses(3), 3, 1.0)
+
+
+def test_the_complaint_names_share_limit_list_and_the_first_losses():
+    text = files.complaint(losses(8), 16, 0.05, "out/7.dead_letters.json")
+    assert text.startswith("`max_lost_share` lets a run lose 5.0% of its clips. Received: 8 of 16 ")
+    assert (
+        "lost, 50.0%; all are listed in out/7.dead_letters.json; the first: clip_0: a.cdf" in text
+    )
+    assert text.count("a.cdf: `Pose` must be there. Received: nothing.") == 5
+
+
+def test_the_complaint_stays_readable_whatever_was_received():
+    text = files.complaint(losses(2, "0.5 " * 9000), 2, 0.05, "list")
+    assert len(text) < 1000
+    assert " ..." in text

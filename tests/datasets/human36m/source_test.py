@@ -1,14 +1,16 @@
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 
 from keras_mvlift import configs, errors, sources
+from keras_mvlift.datasets.human36m import detections, rig, source
 from keras_mvlift.datasets.human36m import release as human36m_release
-from keras_mvlift.datasets.human36m import rig, source
 from keras_mvlift.geometry import lenses
 from keras_mvlift.studio import human36m
 from tests.datasets.human36m import releases
+from tests.untrusted import damage, parquet_gadgets
 
 CPN = "cpn_ft_h36m_dbb"
 KINDS = {"D2_Positions": "exact_2d", "gt": "exact_2d", CPN: "", "detections.npz": ""}
@@ -38,6 +40,19 @@ def straight(keypoints_2d, subject):
     lens = rig.opencv_lens(rig.DISTORTION[:, np.newaxis])
     undistorted = lenses.undistort(keypoints_2d, intrinsics, *lens)
     return np.where(keypoints_2d != 0, undistorted, 0.0)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("release")
+    releases.write(root, num_takes=1)
+    return root
+
+
+@pytest.fixture
+def cdf_root(tmp_path):
+    releases.write(tmp_path, formats=("cdf",))
+    return tmp_path
 
 
 @pytest.mark.parametrize("poses", ["cdf", "videopose3d"])
@@ -214,3 +229,186 @@ def test_an_unknown_action_is_listed_and_refused_when_read(release):
     assert "S1_Juggling_1" in reader.clips()
     with pytest.raises(errors.RecordingError, match=r"`action` must be one of.*'Juggling 1'"):
         reader.read("S1_Juggling_1")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("D2_Positions", human36m_release.CDFProjections),
+        ("gt", human36m_release.ArchiveDetections),
+        ("cpn_ft_h36m_dbb", human36m_release.ArchiveDetections),
+        ("detections.npz", detections.Archive),
+        ("detections.parquet", detections.Table),
+        ("detections.pickle", human36m_release.CanonPoseDetections),
+    ],
+)
+def test_detections_are_opened_by_name(root, name, kind):
+    reader = source.detection_reader(root, name)
+    assert isinstance(reader, kind)
+    assert "S9" in reader.subjects()
+
+
+def test_a_folder_says_what_detections_it_has(root):
+    assert source.detection_names(root) == [
+        "D2_Positions",
+        "cpn_ft_h36m_dbb",
+        "gt",
+        "detections.npz",
+        "detections.parquet",
+        "detections.pickle",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file_format", "kind"),
+    [("cdf", human36m_release.CDFProjections), ("canonpose", human36m_release.CanonPoseDetections)],
+)
+def test_the_only_detections_of_a_folder_need_no_name(tmp_path, file_format, kind):
+    releases.write(tmp_path, num_takes=1, formats=(file_format,))
+    assert isinstance(source.detection_reader(tmp_path, "auto"), kind)
+
+
+def test_of_several_detections_one_must_be_named(root, tmp_path):
+    with pytest.raises(errors.RecordingError, match=r"be named.*D2_Positions, cpn_.*, gt"):
+        source.detection_reader(root, "auto")
+    with pytest.raises(errors.RecordingError, match="'auto' with none"):
+        source.detection_reader(tmp_path, "auto")
+
+
+@pytest.mark.parametrize("name", ["../other.npz", "/etc/other.parquet", "../gt", "a/../../gt"])
+def test_files_outside_of_the_folder_are_refused(root, name):
+    with pytest.raises(errors.RecordingError, match="stays inside the folder"):
+        source.detection_reader(root, name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reader"),
+    [
+        ("auto", human36m_release.CDFPoses),
+        ("cdf", human36m_release.CDFPoses),
+        ("videopose3d", human36m_release.ArchivePoses),
+        ("none", type(None)),
+    ],
+)
+def test_poses_are_opened_by_kind_and_the_originals_go_first(root, kind, reader):
+    assert isinstance(source.pose_reader(root, kind), reader)
+
+
+def test_the_archives_poses_are_found_and_a_folder_may_have_none(tmp_path):
+    assert source.pose_reader(tmp_path, "auto") is None
+    np.savez(human36m_release.archive_pose_path(tmp_path), positions_3d={})
+    assert isinstance(source.pose_reader(tmp_path, "auto"), human36m_release.ArchivePoses)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"poses": "h5"}, "`poses` must be one of"),
+        ({"shifted_takes": "mend"}, "`shifted_takes` must be one of"),
+        ({"max_extra_frames": -1}, "`max_extra_frames` must not be negative"),
+        ({"train_subjects": ("1",)}, "`train_subjects` must name subjects such as S1"),
+        ({"train_subjects": ("../S1",)}, "`train_subjects` must name subjects such as S1"),
+        ({"test_subjects": ("S1",)}, "`test_subjects` must name none twice or for both uses"),
+        ({"drop": ("S11",)}, "'S11': `action` must be one of"),
+        ({"drop": ("S11 Juggling",)}, "'S11 Juggling': `action` must be one of"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_at_once(options, message):
+    with pytest.raises(ValueError, match=message):
+        releases.open_source("", **options)
+
+
+def test_a_clip_that_is_not_listed_is_refused(cdf_root):
+    with pytest.raises(ValueError, match=r"`clip` must be one of `clips\(\)`. Received: clip='S1'"):
+        releases.open_source(cdf_root).read("S1")
+
+
+def test_a_subject_whose_cameras_are_not_known_is_refused(cdf_root):
+    with pytest.raises(errors.RecordingError, match=r"whose cameras' places are known.*: S2"):
+        releases.open_source(cdf_root, train_subjects=("S1", "S2")).clips()
+
+
+def test_a_subject_without_poses_or_detections_is_refused(cdf_root):
+    asked = {"train_subjects": ("S1", "S5")}
+    with pytest.raises(errors.RecordingError, match=r"cover all subjects.*D2_.*without S5"):
+        releases.open_source(cdf_root, **asked).clips()
+    shutil.copytree(cdf_root / "S1", cdf_root / "S5")
+    assert len(releases.open_source(cdf_root, **asked).clips()) == 6
+    shutil.rmtree(human36m_release.cdf_pose_path(cdf_root, "S5", "").parent)
+    with pytest.raises(errors.RecordingError, match=r"S5.*D3_Positions.*no such file"):
+        releases.open_source(cdf_root, **asked).clips()
+
+
+def test_detections_that_are_not_there_are_refused(cdf_root):
+    with pytest.raises(errors.RecordingError, match=r"data_2d_h36m_cpn.npz: `file` must be there"):
+        releases.open_source(cdf_root, detections="cpn").clips()
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(errors.RecordingError, match="`root` must be a folder"):
+        releases.open_source(tmp_path / "none").clips()
+
+
+def test_a_take_in_two_spellings_is_refused(cdf_root):
+    path = human36m_release.cdf_pose_path(cdf_root, "S1", "TakingPhoto")
+    for name in ("TakingPhoto", "Photo"):
+        shutil.copy(
+            human36m_release.cdf_pose_path(cdf_root, "S1", "Directions 1"),
+            path.with_name(f"{name}.cdf"),
+        )
+    with pytest.raises(errors.RecordingError, match=r"one spelling.*'Photo' and 'Taking"):
+        releases.open_source(cdf_root).clips()
+
+
+def test_canonpose_is_for_training_alone(tmp_path):
+    releases.write(tmp_path, formats=("canonpose", "cdf"))
+    for options in ({}, {"test_subjects": (), "poses": "cdf"}):
+        with pytest.raises(errors.RecordingError, match="with CanonPose's detections"):
+            releases.open_source(tmp_path, detections="detections.pickle", **options).clips()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_frame_without_a_number_is_refused_by_name(cdf_root, value):
+    for path, width in (
+        (human36m_release.cdf_pose_path(cdf_root, "S1", "Directions 1"), 96),
+        (human36m_release.cdf_keypoints_path(cdf_root, "S1", "Directions 1", rig.CAMERAS[3]), 64),
+    ):
+        data, values = path.read_bytes(), human36m_release.read_cdf(path, width)
+        values[4, 10] = value
+        path.unlink()
+        human36m.write_cdf(path, values)
+        with pytest.raises(errors.RecordingError, match=r"must be finite.*frame 4") as caught:
+            releases.open_source(cdf_root).read("S1_Directions_1")
+        assert caught.value.path == path
+        path.write_bytes(data)
+
+
+def test_one_broken_clip_leaves_the_others_readable(cdf_root):
+    human36m_release.cdf_pose_path(cdf_root, "S1", "Directions 1").write_bytes(b"")
+    human36m_release.cdf_keypoints_path(cdf_root, "S9", "Discussion 1", rig.CAMERAS[0]).unlink()
+    reader, refused = releases.open_source(cdf_root), []
+    for clip in reader.clips():
+        try:
+            reader.read(clip)
+        except errors.RecordingError:
+            refused.append(clip)
+    assert refused == ["S1_Directions_1", "S9_Discussion_1"]
+    assert len(reader.clips()) == 4
+
+
+def test_damage_ends_in_a_refusal_or_in_a_clip(cdf_root):
+    path = human36m_release.cdf_pose_path(cdf_root, "S1", "Directions 1")
+
+    def read():
+        releases.open_source(cdf_root).read("S1_Directions_1")
+
+    assert damage.assert_only_our_errors(read, path, path.read_bytes(), count=100) > 30
+
+
+def test_a_table_whose_schema_would_run_code_is_refused_and_does_not_run(tmp_path):
+    releases.write(tmp_path, formats=("confidence", "cdf"))
+    (tmp_path / "detections.npz").unlink()
+    parquet_gadgets.rewrite(tmp_path / "detections.parquet", "frame", f"touch {tmp_path / 'ran'}")
+    with pytest.raises(errors.RecordingError, match=r"`frame` must be of a plain type"):
+        releases.open_source(tmp_path, detections="detections.parquet").clips()
+    assert not (tmp_path / "ran").exists()

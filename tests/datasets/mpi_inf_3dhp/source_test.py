@@ -143,8 +143,8 @@ def test_the_fields_protocol_is_a_config(root):
         prepared = preparation.prepare(clip, split, config)
         is_test = clip.subject.startswith("TS")
         assert len(prepared.held_out_pairs["frame"]) == 0
-        # Pairs of five real cameras and two virtual ones.
-        expected = 0 if is_test else 21 * clip.num_frames
+        # Pairs of five real cameras and two virtual ones, but that of both virtual.
+        expected = 0 if is_test else 20 * clip.num_frames
         assert len(prepared.train_pairs["frame"]) == expected
         views = prepared.test_views
         assert len(views["frame"]) == (clip.num_frames if is_test else 0)

@@ -6,6 +6,7 @@ import pytest
 
 from keras_mvlift import errors
 from keras_mvlift.datasets.rigs import calibrations
+from tests import random_scenes
 from tests.datasets.rigs import rigs_of_cameras
 
 PATH = pathlib.Path("calib")
@@ -22,6 +23,9 @@ ENTRY = calibrations.Entry(
 
 def build(**changes):
     return calibrations.build(PATH, [ENTRY._replace(**changes)], errors.MILLIMETERS)
+
+
+AXES = {"x": [1, 0, 0], "y": [0, 1, 0], "z": [0, 0, 1]}
 
 
 def test_a_rotation_vector_is_opencvs_and_the_translation_is_not_the_center():
@@ -108,3 +112,31 @@ def test_cameras_are_selected_in_the_order_asked_for():
     np.testing.assert_array_equal(chosen.image_sizes, rig.image_sizes[[2, 0]])
     with pytest.raises(ValueError, match=r"be some of cam_1, cam_2, cam_3. Received: 'cam_9'"):
         rig.select(["cam_1", "cam_9"])
+
+
+@pytest.mark.parametrize("up", calibrations.UP_AXES)
+def test_the_axis_that_points_up_becomes_z(up):
+    axis = np.array(AXES[up[-1]], float) * (-1 if up[0] == "-" else 1)
+    np.testing.assert_array_equal(calibrations.turn_points(axis, up), [0, 0, 1])
+
+
+@pytest.mark.parametrize("up", calibrations.UP_AXES)
+def test_a_world_is_turned_not_mirrored_and_cameras_see_the_same(up):
+    rng = np.random.default_rng(0)
+    camera, points = random_scenes.camera(rng, 3), random_scenes.points(rng, 5)
+    turned, moved = calibrations.turn_camera(camera, up), calibrations.turn_points(points, up)
+    assert (np.linalg.det(turned.rotation) > 0).all()
+    for view in range(3):
+        expected = random_scenes.move(points, random_scenes.one(camera, view))
+        seen = random_scenes.move(moved, random_scenes.one(turned, view))
+        np.testing.assert_allclose(seen, expected, atol=1e-12)
+    np.testing.assert_allclose(calibrations.turn_points_back(moved, up), points)
+    for field, original in zip(calibrations.turn_camera_back(turned, up), camera, strict=True):
+        np.testing.assert_allclose(field, original, atol=1e-12)
+
+
+def test_y_up_is_turned_as_opensims():
+    # Its (x, y, z) is our (y, z, x).
+    np.testing.assert_array_equal(
+        calibrations.turn_points(np.array([1.0, 2.0, 3.0]), "y"), [3, 1, 2]
+    )

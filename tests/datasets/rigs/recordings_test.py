@@ -9,9 +9,16 @@ import yaml
 
 from keras_mvlift import configs, errors, skeletons, sources
 from keras_mvlift.datasets import preparation
-from keras_mvlift.datasets.rigs import calibration_files, pose2sim
-from keras_mvlift.datasets.rigs import recordings as rigs
+from keras_mvlift.datasets.rigs import (
+    calibration_files,
+    calibrations,
+    detections,
+    pose2sim,
+    recordings,
+)
+from tests.datasets import recordings as stored
 from tests.datasets.rigs import rigs_of_cameras, simulated_rigs
+from tests.untrusted import damage
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +33,7 @@ def root(written, tmp_path):
 
 
 def source(root, **options):
-    return rigs.RigSource(root=str(root), **options)
+    return recordings.RigSource(root=str(root), **options)
 
 
 def edit(root, change):
@@ -34,6 +41,41 @@ def edit(root, change):
     content = yaml.safe_load((root / "rig.yaml").read_text())
     change(content)
     (root / "rig.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+# Half of the last digit that JSON is written with, and the means of joints.
+ATOL_PX = 1e-3
+ATOL_METERS = 1e-6
+
+
+def assert_read_back(root, **options):
+    written = simulated_rigs.write_rig(str(root), num_frames=6, **options)
+    read = list(recordings.RigSource(root=str(root)))
+    assert [clip.name for clip in read] == [clip.name for clip in written]
+    for clip, expected in zip(read, written, strict=True):
+        np.testing.assert_array_equal(clip.confidence > 0, expected.confidence > 0)
+        np.testing.assert_allclose(clip.confidence, expected.confidence, atol=1e-4)
+        np.testing.assert_allclose(clip.keypoints_2d, expected.keypoints_2d, atol=ATOL_PX)
+        np.testing.assert_allclose(clip.pose_world, expected.pose_world, atol=ATOL_METERS)
+        np.testing.assert_allclose(clip.distortion, expected.distortion, atol=1e-9)
+        for field, value in zip(clip.camera, expected.camera, strict=True):
+            np.testing.assert_allclose(field, value, atol=1e-9)
+
+
+POSE = np.random.default_rng(0).normal(size=(4, 17, 3))
+
+
+def archive(tmp_path, **content):
+    path = tmp_path / "reference.npz"
+    np.savez(path, **({"pose_world": POSE} | content))
+    return path
+
+
+def markers(tmp_path, **options):
+    points = np.random.default_rng(0).normal(size=(4, len(stored.MARKERS), 3))
+    path = tmp_path / "reference.trc"
+    path.write_text(stored.reference(points, **options))
+    return path, points
 
 
 def test_clips_are_the_manifests_and_the_test_clips_are_marked(written):
@@ -268,3 +310,138 @@ def test_another_joint_set_may_stand_in_for_the_manifests(root):
     clip = declared.clips()[0]
     assert other.joint_set != declared.joint_set
     assert not np.allclose(other.read(clip).keypoints_2d, declared.read(clip).keypoints_2d)
+
+
+@pytest.mark.parametrize("calibration_format", calibration_files.FORMATS)
+@pytest.mark.parametrize("detection_format", detections.READERS)
+def test_every_pair_of_formats_is_read_back(tmp_path, calibration_format, detection_format):
+    assert_read_back(
+        tmp_path, calibration_format=calibration_format, detection_format=detection_format
+    )
+
+
+@pytest.mark.parametrize("skeleton", skeletons.SKELETONS)
+def test_every_joint_set_is_read_back(tmp_path, skeleton):
+    assert_read_back(tmp_path, skeleton=skeleton, detection_format="mmpose")
+
+
+@pytest.mark.parametrize("joined_by", simulated_rigs.JOINS)
+@pytest.mark.parametrize("detection_format", detections.READERS)
+def test_streams_are_joined_in_every_format(tmp_path, joined_by, detection_format):
+    assert_read_back(
+        tmp_path, joined_by=joined_by, detection_format=detection_format, num_cameras=4
+    )
+
+
+@pytest.mark.parametrize("up", calibrations.UP_AXES)
+def test_worlds_of_any_up_are_read_back(tmp_path, up):
+    assert_read_back(tmp_path, up=up, calibration_format="anipose", detection_format="rtmlib")
+
+
+@pytest.mark.parametrize(("num_cameras", "num_clips"), [(2, 1), (2, 3), (7, 2)])
+def test_any_number_of_cameras_and_clips_is_read_back(tmp_path, num_cameras, num_clips):
+    assert_read_back(tmp_path, num_cameras=num_cameras, num_clips=num_clips, seed=5)
+
+
+def test_what_is_written_is_what_a_lab_has_with_all_its_flaws(tmp_path):
+    first, last = simulated_rigs.write_rig(
+        str(tmp_path), num_frames=30, detection_format="mmpose", joined_by="timestamps"
+    )
+    seen = first.confidence > 0
+    assert 0.02 < 1 - seen[0].mean() < 0.25
+    # A frame that the second camera lost; the third has half the frame rate.
+    assert not seen[1, simulated_rigs.LOST_SLOT].any()
+    assert not seen[2, 1::2].any()
+    assert not (last.confidence[0] > 0).any()
+    assert np.abs(first.distortion).min() > 0
+    content = json.loads((tmp_path / first.name / "cam_1.json").read_text())
+    assert {len(frame["instances"]) for frame in content} == {1, 2}
+    entries = yaml.safe_load((tmp_path / "rig.yaml").read_text())["clips"]
+    assert [entry["test"] for entry in entries] == [False, True]
+
+
+@pytest.mark.parametrize(("num_people", "num_cameras"), [(2, 3), (4, 4)])
+def test_people_filmed_together_are_told_apart(tmp_path, num_people, num_cameras):
+    written = simulated_rigs.write_rig(
+        str(tmp_path),
+        num_people=num_people,
+        num_cameras=num_cameras,
+        num_clips=1,
+        num_frames=40,
+        joined_by="first_frame",
+    )
+    read = list(recordings.RigSource(root=str(tmp_path)))
+    assert [clip.name for clip in read] == [
+        f"{written[0].name}_{number + 1}" for number in range(num_people)
+    ]
+    taken = [identity(clip, written) for clip in read]
+    assert sorted(index for index, _ in taken) == list(range(num_people))
+    assert min(share for _, share in taken) > 0.98
+    assert not any(clip.unsure_views or clip.unfollowed_people for clip in read)
+
+
+def identity(clip, written):
+    """Who of those written a clip shows, and in how large a share of their views."""
+    shares = []
+    for other in written:
+        apart = np.linalg.norm(clip.keypoints_2d - other.keypoints_2d, axis=-1)
+        both = (clip.confidence > 0) & (other.confidence > 0)
+        is_same = np.where(both, apart < ATOL_PX, True).all(axis=-1) & both.any(axis=-1)
+        shares.append(is_same.sum() / (other.confidence > 0).any(axis=-1).sum())
+    return int(np.argmax(shares)), max(shares)
+
+
+def test_an_archive_is_read_as_it_is(tmp_path):
+    pose = POSE.copy()
+    pose[1, 2] = np.nan
+    np.testing.assert_array_equal(
+        recordings.read_reference(archive(tmp_path, pose_world=pose), 4, 50.0), pose
+    )
+
+
+def test_markers_become_joints(tmp_path):
+    path, points = markers(tmp_path)
+    pose = recordings.read_reference(path, 4, 60.0)
+    expected = skeletons.Converter(stored.MARKERS).keypoints(points)
+    np.testing.assert_allclose(pose, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("content", "field", "message"),
+    [
+        ({"pose_world": POSE[:3]}, "pose_world", r"shape \(4, 17, 3\).*Received: \(3, 17, 3\)"),
+        ({"pose_world": POSE[:, :16]}, "pose_world", r"Received: \(4, 16, 3\)"),
+        ({"pose_world": np.full_like(POSE, np.inf)}, "pose_world", "be finite or NaN"),
+        ({"pose_world": np.full((4, 17, 3), "far")}, "pose_world", "hold numbers"),
+    ],
+)
+def test_an_archive_that_does_not_fit_is_refused(tmp_path, content, field, message):
+    path = archive(tmp_path, **content)
+    with pytest.raises(errors.RecordingError, match=message) as caught:
+        recordings.read_reference(path, 4, 50.0)
+    assert (caught.value.path, caught.value.field) == (path, field)
+
+
+def test_an_archive_without_poses_and_no_file_at_all_are_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", poses=POSE)
+    with pytest.raises(errors.RecordingError, match=r"`pose_world` must be .*Received: poses"):
+        recordings.read_reference(tmp_path / "other.npz", 4, 50.0)
+    with pytest.raises(errors.RecordingError, match=r"`reference` must be a file"):
+        recordings.read_reference(tmp_path / "none.trc", 4, 50.0)
+
+
+@pytest.mark.parametrize(("num_frames", "frame_rate"), [(5, 60.0), (4, 50.0)])
+def test_markers_of_other_frames_are_refused(tmp_path, num_frames, frame_rate):
+    path, _ = markers(tmp_path)
+    rule = rf"have {num_frames} frames at {frame_rate} Hz, as the detections. Received: 4 at 60.0"
+    with pytest.raises(errors.RecordingError, match=rule):
+        recordings.read_reference(path, num_frames, frame_rate)
+
+
+def test_damaged_archives_end_in_our_error(tmp_path):
+    path = archive(tmp_path)
+    data = path.read_bytes()
+    read = damage.assert_only_our_errors(
+        lambda: recordings.read_reference(path, 4, 50.0), path, data
+    )
+    assert read > 30
