@@ -338,7 +338,7 @@ def started(path: str) -> configs.ModelConfig:
     """
     try:
         return configs.ModelConfig.from_description(inference.load_model(path).description)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError) as error:
         rule = "be a trained model: the name of a shipped one, or its folder"
         raise ValueError(f"`start_from` must {rule}. Received: {path!r}: {error}") from error
 
