@@ -47,6 +47,9 @@ INTERRUPTED, TERMINATED = "interrupted", "terminated"
 SIGNALS = {INTERRUPTED: signal.SIGINT, TERMINATED: signal.SIGTERM}
 # What a shell takes a program to end with that a signal has ended.
 _SIGNALLED = 128
+_STOPPED = "Stopped. The same command goes on from what was done."
+# Seconds.
+_PATIENCE = 10.0
 
 # As the system and SQLite say it.
 _WANT_OF_SPACE = ("No space left on device", "disk is full", "Disk quota exceeded")
@@ -115,7 +118,7 @@ def outcome(arguments: list[str]) -> Outcome:
         sentence = f"The run failed: `output_root` must be a folder to write to. Received: {error}."
     except KeyboardInterrupt as error:
         ended = stopped_by(error)
-        sentence = "Stopped. The same command goes on from what was done."
+        sentence = _STOPPED
     print(sentence, file=sys.stderr)
     return Outcome(ended, sentence.removeprefix("The run failed: "))
 
@@ -127,19 +130,35 @@ def stopped_by(error: KeyboardInterrupt) -> str:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Has SIGTERM raise `Terminated` in the main thread, as Ctrl-C raises `KeyboardInterrupt`."""
+    """Has Ctrl-C raise `KeyboardInterrupt` and SIGTERM `Terminated` in the main thread.
 
-    def terminate(*_: object) -> NoReturn:
-        raise Terminated
-
+    An exception that comes while Python runs a finalizer or a callback of C is lost. So the
+    process ends by itself where it has not ended some seconds later.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = signal.signal(signal.SIGTERM, terminate)
+    watchdogs: list[threading.Timer] = []
+
+    def stop(number: int, _: object) -> NoReturn:
+        watchdogs.append(threading.Timer(_PATIENCE, _give_up, [number]))
+        watchdogs[-1].daemon = True
+        watchdogs[-1].start()
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    former = {number: signal.signal(number, stop) for number in SIGNALS.values()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        for watchdog in watchdogs:
+            watchdog.cancel()
+
+
+def _give_up(number: int) -> NoReturn:
+    print(_STOPPED, file=sys.stderr, flush=True)
+    os._exit(_SIGNALLED + number)
 
 
 def _logged_run(request: presets.Request, home: pathlib.Path, log: pathlib.Path) -> Outcome:

@@ -38,6 +38,23 @@ sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
+# A run in which what Ctrl-C raises gets lost, as it does in finalizers.
+DEAF = """
+import sys, time
+from pipeline import local, presets
+
+def wait(request):
+    print("waits", flush=True)
+    while True:
+        try:
+            time.sleep(100)
+        except KeyboardInterrupt:
+            pass
+
+presets.configure, local._PATIENCE = wait, 0.1
+local.main(sys.argv[2:])
+"""
+
 
 def test_every_option_may_be_left_out():
     options = local.parse([])
@@ -187,9 +204,10 @@ def test_only_a_blessed_model_is_status_zero(tmp_path):
     assert "`data_root` must hold one of" in ended.reason
 
 
+@pytest.mark.parametrize("script", [WAIT, DEAF], ids=["wait", "deaf"])
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_run_that_is_stopped_says_that_the_next_goes_on(number, status, tmp_path):
-    words = [sys.executable, "-c", WAIT, local.__file__, f"--output_root={tmp_path}"]
+def test_a_run_that_is_stopped_says_that_the_next_goes_on(number, status, script, tmp_path):
+    words = [sys.executable, "-c", script, local.__file__, f"--output_root={tmp_path}"]
     pipe = subprocess.PIPE
     process = subprocess.Popen(words, cwd=studio_runs.ROOT, stdout=pipe, stderr=pipe, text=True)
     assert process.stdout.readline().startswith("Running the pipeline.")
