@@ -279,7 +279,7 @@ def test_options_override_settings_and_settings_the_preset(tmp_path):
     stage = {"num_epochs": 30, "seed": 1, "batch_size": 9}
     path = put(tmp_path, "settings.json", json.dumps({"finetune": stage}))
     config, _ = configured(settings=path, num_epochs=60, seed=7)
-    assert (config.finetune.num_epochs, config.finetune.decay_every) == (60, 30)
+    assert (config.finetune.num_epochs, config.finetune.decay_every) == (60, 52)
     assert (config.finetune.seed, config.finetune.batch_size) == (7, 9)
     assert config.data.source_options == presets.demo().data.source_options
 
