@@ -186,7 +186,7 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
     yield _line("Data", f"{data['source']}: {clips}" + (f" and {more} more" if more > 0 else ""))
     yield _line("", f"{data['train_pairs']} training pairs, {data['test_views']} test views")
     counts = data.get("counts", {})
-    left_out = [f"{counts[key]} {name}" for key, name in _LEFT_OUT.items() if counts.get(key)]
+    left_out = [_counted(counts[key], name) for key, name in _LEFT_OUT.items() if counts.get(key)]
     if left_out:
         yield _line("", f"left out: {', '.join(left_out)}")
     if data.get("lost_clips"):
@@ -207,6 +207,12 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
     yield _line("Picture", results["picture"])
     yield _line("Results", results["results"])
     yield _line("Log", results["log"])
+
+
+def _counted(number: int, words: str) -> str:
+    """Returns a number of things; their first word is a plural in `s`."""
+    first, *others = words.split(" ")
+    return " ".join([str(number), first.removesuffix("s") if number == 1 else first, *others])
 
 
 def _model(results: Mapping[str, Any]) -> Iterator[text.Text]:

@@ -186,6 +186,9 @@ def test_what_was_left_out_is_counted(results):
     results["data"]["counts"]["out_of_sync_cameras"] = 5
     told = "left out: 5 cameras out of sync, 3 views with too few joints"
     assert told in tables.render(results)
+    results["data"]["counts"] |= {"unfollowed_people": 1, "dropped_views": 1}
+    told = "left out: 5 cameras out of sync, 1 bystander, 1 view with too few joints"
+    assert told in tables.render(results)
 
 
 def test_the_score_without_labels_is_told_in_a_line(results):
