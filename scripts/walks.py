@@ -133,7 +133,7 @@ def run(walk: Walk) -> None:
 
 WALKS: dict[str, tuple[Callable[[Walk], None], int]] = {
     "step": (training_step, 10),
-    "lift": (lift, 5),
+    "lift": (lift, 10),
     "records": (records, 17),
     "run": (run, 90),
 }
