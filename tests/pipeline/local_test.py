@@ -44,15 +44,15 @@ import sys, time
 from pipeline import local, presets
 
 def wait(request):
-    print("waits", flush=True)
     while True:
         try:
+            print("waits", flush=True)
             time.sleep(100)
         except KeyboardInterrupt:
             pass
 
 presets.configure, local._PATIENCE = wait, 0.1
-local.main(sys.argv[2:])
+sys.exit(local.main(sys.argv[2:]))
 """
 
 
