@@ -206,7 +206,7 @@ def _prepared(request: presets.Request, home: pathlib.Path) -> tuple[Any, Any]:
         infra_validator.require_docker(config.infra_validation.docker_url)
     connection = runs.metadata_connection(home / "metadata" / "metadata.db")
     runs.require_usable(connection, home / "artifacts")
-    for lost in runs.forget_lost_pushes(connection):
+    if lost := runs.forget_lost_pushes(connection):
         print(f"{_short(lost)} is gone: a model that is blessed is pushed anew.", file=sys.stderr)
     folders = mvlift.Folders(
         artifacts=str(home / "artifacts"),

@@ -98,23 +98,27 @@ def _lost_events(path: pathlib.Path) -> str:
     return f"{count} artifacts of which no event tells who wrote them" if count else ""
 
 
-def forget_lost_pushes(connection: metadata_store_pb2.ConnectionConfig) -> list[pathlib.Path]:
-    """Has models be pushed anew whose pushed folders are gone.
+def forget_lost_pushes(connection: metadata_store_pb2.ConnectionConfig) -> pathlib.Path | None:
+    """Has models be pushed anew whose pushed folders are gone, should a run come to them again.
 
     TFX answers a component from its cache as long as its artifact's folder is there, so that is
     taken away.
 
     Returns:
-        The folders that are gone and were not known to be.
+        The folder of the model that was pushed last, if it is gone and was not known to be; those
+        of models before are often cleared away on purpose.
     """
-    lost = []
-    for pushed in MetadataStore(connection).get_artifacts_by_type(pusher.PUSHED):
+    lost = None
+    every = MetadataStore(connection).get_artifacts_by_type(pusher.PUSHED)
+    for pushed in sorted(every, key=lambda artifact: artifact.id):
         folder = pushed.custom_properties[pusher.PUSHED_DESTINATION].string_value
-        noted = pathlib.Path(pushed.uri)
-        is_gone = folder and "://" not in folder and not pathlib.Path(folder).exists()
-        if is_gone and noted.exists():
+        if not folder or "://" in folder:
+            continue
+        noted, place = pathlib.Path(pushed.uri), pathlib.Path(folder)
+        is_lost = noted.exists() and not place.exists()
+        lost = place if is_lost else None
+        if is_lost:
             shutil.rmtree(noted)
-            lost.append(pathlib.Path(folder))
     return lost
 
 

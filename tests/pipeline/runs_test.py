@@ -153,27 +153,33 @@ def push(
 
 
 def test_a_model_whose_pushed_folder_is_gone_is_pushed_anew(connection, tmp_path):
-    folder = tmp_path / "serving" / "1"
+    folder, later = (tmp_path / "serving" / name for name in ("1", "2"))
 
-    def run_pipeline():
+    def run_pipeline(place):
         local_dag_runner.LocalDagRunner().run(
             pipeline.Pipeline(
                 pipeline_name="pushing",
                 pipeline_root=str(tmp_path / "artifacts"),
-                components=[push(folder=str(folder))],
+                components=[push(folder=str(place))],
                 metadata_connection_config=connection,
                 enable_cache=True,
             )
         )
 
-    run_pipeline()
+    run_pipeline(folder)
     # Answered from the cache: it would not make the folder again.
-    run_pipeline()
-    assert runs.forget_lost_pushes(connection) == []
+    run_pipeline(folder)
+    assert runs.forget_lost_pushes(connection) is None
     folder.rmdir()
-    assert runs.forget_lost_pushes(connection) == [folder]
-    assert runs.forget_lost_pushes(connection) == []
-    run_pipeline()
+    assert runs.forget_lost_pushes(connection) == folder
+    assert runs.forget_lost_pushes(connection) is None
+    run_pipeline(folder)
+    assert folder.is_dir()
+    # An older one may have been cleared away; where it is asked for again, it comes again.
+    run_pipeline(later)
+    folder.rmdir()
+    assert runs.forget_lost_pushes(connection) is None
+    run_pipeline(folder)
     assert folder.is_dir()
 
 
