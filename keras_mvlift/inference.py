@@ -153,6 +153,8 @@ class Lifter:
         """
         if flip:
             _check_mirrored(self.description)
+        if detected_as is not None:
+            errors.require_known("detected_as", detected_as, skeletons.SKELETONS)
         joints = (self.joint_names, skeleton, self._is_for_clips)
         checked, seen = model_inputs.check_joints(keypoints_2d, confidence, *joints)
         leading = checked.shape[:-2]

@@ -195,6 +195,8 @@ def test_poses_are_brought_to_where_a_detector_sees_joints(model, monkeypatch):
     np.testing.assert_allclose(told.pose_camera, mixed.pose_camera, atol=1e-4)
     own = model.lift(converted, camera=OTHER)
     np.testing.assert_allclose(own.root_relative_pose, plain.root_relative_pose, atol=1e-4)
+    with pytest.raises(ValueError, match=r"`detected_as` must be one of .* did you mean coco_17\?"):
+        model.lift(converted, camera=OTHER, detected_as="coco17")
 
 
 def test_left_out_confidence_means_that_all_was_seen(model):
