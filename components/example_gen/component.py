@@ -10,7 +10,7 @@ from tfx.orchestration.portable import data_types
 from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import component_spec, standard_artifacts
 
-from components.example_gen import executor, spans
+from components.example_gen import executor
 from keras_mvlift import sources
 
 
@@ -47,10 +47,10 @@ class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
         """Returns the properties with the digest and the span."""
         properties = dict(execution_info.exec_properties)
-        if spans.are_in(properties[executor.DATA_ROOT]):
-            newest = spans.newest(properties[executor.DATA_ROOT])
+        if sources.has_spans(properties[executor.DATA_ROOT]):
+            newest = sources.newest_span(properties[executor.DATA_ROOT])
             properties[executor.DATA_ROOT] = newest.path
-            properties |= {spans.SPAN: newest.number, spans.VERSION: newest.version}
+            properties |= {sources.SPAN: newest.number, sources.VERSION: newest.version}
         properties[executor.FINGERPRINT] = sources.fingerprint(properties[executor.DATA_ROOT])
         output = driver_output_pb2.DriverOutput()
         for name, value in properties.items():

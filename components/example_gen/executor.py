@@ -15,7 +15,7 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
-from components.example_gen import files, spans
+from components.example_gen import files
 from keras_mvlift import configs, errors, sources
 from keras_mvlift.datasets import preparation, sequences
 
@@ -57,7 +57,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         source = sources.open_source(config, data_root)
         clips, choices = source.clips(), _choices(source)
         roots = _prepare(output_dict)
-        span = exec_properties.get(spans.SPAN)
+        span = exec_properties.get(sources.SPAN)
         _number(output_dict, exec_properties)
         self._write_clips(clips, config, data_root, roots, prefix(span))
         outcomes = _read_outcomes(roots[EXAMPLES])
@@ -123,7 +123,7 @@ def _number(output_dict: dict[str, list[types.Artifact]], properties: dict[str, 
 
     The resolvers read custom properties, which TFX's ExampleGen sets; the others the properties.
     """
-    for name in (spans.SPAN, spans.VERSION):
+    for name in (sources.SPAN, sources.VERSION):
         if name in properties:
             for artifact in map(artifact_utils.get_single_instance, output_dict.values()):
                 setattr(artifact, name, properties[name])

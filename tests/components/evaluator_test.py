@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from tfx.components.evaluator import executor
 from tfx.types import channel, standard_artifacts
 
-from components import artifacts, evaluator
+from components import evaluator
 from components import scores as components_scores
 from keras_mvlift import skeletons
 from keras_mvlift.metrics import held_out_views, pose_error
@@ -22,10 +22,10 @@ SCORES = dict.fromkeys(held_out_views.SCORE_NAMES, 0.1) | {"mean_px": 9.0, "medi
 def scene(tmp_path_factory):
     root = tmp_path_factory.mktemp("scene")
     pose = np.random.default_rng(0).normal(size=(6, skeletons.H36M_17.num_joints, 3))
-    scores = artifacts.HeldOutScores()
+    scores = components_scores.HeldOutFigures()
     scores.uri = str(root)
     pathlib.Path(scores.uri, components_scores.SCORES).write_text(json.dumps(SCORES))
-    compared = artifacts.Baselines()
+    compared = components_scores.BaselineFigures()
     compared.uri = str(root / "baselines")
     pathlib.Path(compared.uri).mkdir()
     return {
@@ -196,8 +196,8 @@ def test_the_component_takes_what_tfxs_takes_the_scores_and_baselines():
         "examples": standard_artifacts.Examples,
         "model": standard_artifacts.Model,
         "baseline_model": standard_artifacts.Model,
-        "held_out": artifacts.HeldOutScores,
-        "baselines": artifacts.Baselines,
+        "held_out": components_scores.HeldOutFigures,
+        "baselines": components_scores.BaselineFigures,
     }
     made = evaluator.Evaluator(
         **{name: channel.Channel(type=kind) for name, kind in kinds.items()},

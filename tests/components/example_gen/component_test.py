@@ -7,7 +7,8 @@ from tfx.orchestration.portable import base_driver as portable_base_driver
 from tfx.orchestration.portable import data_types
 from tfx.types import standard_artifacts
 
-from components.example_gen import component, executor, spans
+from components.example_gen import component, executor
+from keras_mvlift import sources
 
 
 def example_gen():
@@ -113,5 +114,5 @@ def test_the_newest_span_is_read_and_its_number_told(recording, tmp_path):
     )
     told = found.exec_properties
     assert told[executor.DATA_ROOT].string_value == str(tmp_path / "00012")
-    assert (told[spans.SPAN].int_value, told[spans.VERSION].int_value) == (12, 0)
+    assert (told[sources.SPAN].int_value, told[sources.VERSION].int_value) == (12, 0)
     assert told[executor.FINGERPRINT].string_value == fingerprint(tmp_path / "00012")
