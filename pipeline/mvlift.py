@@ -24,7 +24,6 @@ from tfx.types import standard_artifacts
 import components
 import keras_mvlift
 from components import checks, evaluator, pusher, report, rolling_window, scores, trainers
-from components.example_gen import component as example_gen
 from components.example_gen import executor
 from keras_mvlift import configs, sources
 from keras_mvlift.training import stages
@@ -62,7 +61,7 @@ def create_pipeline(
     """
     version = code_version()
     data = data_for_choosing(config, sources.has_spans(data_root))
-    examples = example_gen.RecordingExampleGen(data.to_json(), data_root, version)
+    examples = executor.RecordingExampleGen(data.to_json(), data_root, version)
     checked = check_nodes(examples, sources.open_split(data).holds_out)
     records, start, drift = examples.outputs, {}, {}
     if sources.has_spans(data_root):

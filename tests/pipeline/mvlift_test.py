@@ -6,7 +6,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import compiler
 
 from components import checks, pusher, trainers
-from components.example_gen import component as example_gen
+from components.example_gen import executor
 from keras_mvlift import configs, sources
 from pipeline import mvlift, presets, settings
 
@@ -62,7 +62,7 @@ def properties(nodes, name):
 
 
 def check_nodes(holds_out):
-    examples = example_gen.RecordingExampleGen("{}", "", "")
+    examples = executor.RecordingExampleGen("{}", "", "")
     return {node.id: node for node in mvlift.check_nodes(examples, holds_out)}
 
 
