@@ -23,7 +23,7 @@ import tensorflow as tf
 from keras_mvlift import inference
 from keras_mvlift.datasets import aistpp, sequences, views
 from keras_mvlift.datasets.rigs import pose2sim
-from keras_mvlift.export import last_layer
+from keras_mvlift.export import compact
 from keras_mvlift.metrics import pose_error
 from keras_mvlift.training import adaptation
 
@@ -69,7 +69,7 @@ class Tested(NamedTuple):
         return tuple(scale * float(np.mean(metric(true, pose))) for metric in metrics)
 
 
-def test_of(clip: sequences.MultiViewSequence, stride: int, layer: last_layer.LastLayer) -> Tested:
+def test_of(clip: sequences.MultiViewSequence, stride: int, layer: compact.LastLayer) -> Tested:
     """Feeds every view of a clip that shows a person to the network."""
     some = sequences.instants_of_sequence(clip, np.arange(0, clip.num_frames, stride))
     if clip.pose_world is None:
@@ -86,7 +86,7 @@ def test_of(clip: sequences.MultiViewSequence, stride: int, layer: last_layer.La
 
 
 def fitted_to(
-    clips: list[sequences.MultiViewSequence], layer: last_layer.LastLayer
+    clips: list[sequences.MultiViewSequence], layer: compact.LastLayer
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Fits the steps of `_STEPS`, and the one that the score without labels chooses."""
     start = time.process_time()
@@ -103,7 +103,7 @@ def fitted_to(
 
 def measure(root: str, model: str) -> rich.table.Table:
     """Fits and tests everything."""
-    layer = last_layer.LastLayer(inference.load_model(model))
+    layer = compact.LastLayer(inference.load_model(model))
     four = aistpp.AISTPPSource(root=root, cameras=FITTED_CAMERAS, subjects=("d04",))
     nine = aistpp.AISTPPSource(root=root)
     dancer = [four.read(name) for name in four.clips() if name != _LEFT_OUT]

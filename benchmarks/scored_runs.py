@@ -14,7 +14,7 @@ from keras_mvlift.experiments import data as training_data
 from keras_mvlift.experiments import origins, peers, variants
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
-from keras_mvlift.training import lifters, multi_view_lifter, objectives, optimizers, stage_data
+from keras_mvlift.training import lifters, multi_view_lifter, objectives, stage_data, stages
 
 ERRORS = {
     "mpjpe_mm": pose_error.mpjpe,
@@ -124,7 +124,7 @@ def train(
         _pretrain(lifter, run, trial, data, seed)
     model, source = _model_and_source(lifter, run, data)
     batches = source.batches(config, 0, None)
-    model.compile(optimizers.build(config, steps))
+    model.compile(stages.build_optimizer(config, steps))
     scores: list[dict[str, float]] = []
 
     def score(epoch: int, logs: Any) -> None:
@@ -185,7 +185,7 @@ def _pretrain(
     config = configs.PretrainConfig(num_epochs=1, batch_size=trial.batch_size, seed=seed)
     first = _build(run, trial, data.rig_distance, seed, objectives.Consistency())
     steps = max(trial.num_steps // _NUM_SCORES, 1)
-    first.compile(optimizers.build(config, steps))
+    first.compile(stages.build_optimizer(config, steps))
     first.fit(data.pair_source().batches(config, 0, None), steps_per_epoch=steps, verbose=0)
     lifters.copy_weights(first, lifter)
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from benchmarks import studio_bodies
 from keras_mvlift.datasets import sequences, views
 from keras_mvlift.experiments import origins
-from keras_mvlift.geometry import cameras, rigs
+from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import actions
 from keras_mvlift.studio import filming as studio_filming
 
@@ -111,7 +111,7 @@ def rig(aim: np.ndarray, num_cameras: int, rng: np.random.Generator) -> cameras.
     center[:, 2] = np.maximum(center[:, 2], _MIN_CAMERA_HEIGHT)
     intrinsics = np.tile(np.eye(3), (num_cameras, 1, 1))
     intrinsics[:, [0, 1], [0, 1]] = focal[:, None]
-    intrinsics[:, :2, 2] = np.array(rigs.IMAGE_SIZE) / 2
+    intrinsics[:, :2, 2] = np.array(studio_filming.IMAGE_SIZE) / 2
     target = aim + rng.normal(0.0, _AIM_SPREAD, center.shape)
     up = np.array([0.0, 0.0, 1.0]) + rng.normal(0.0, _ROLL_SPREAD, center.shape)
     return cameras.Camera(*map(np.asarray, cameras.look_at(intrinsics, center, target, up)))

@@ -26,15 +26,8 @@ from keras_mvlift import configs, inference
 from keras_mvlift.datasets import views
 from keras_mvlift.experiments import origins
 from keras_mvlift.export import saved_model
-from keras_mvlift.geometry import rigs
-from keras_mvlift.training import (
-    augmentation,
-    lifters,
-    objectives,
-    optimizers,
-    stage_data,
-    stages,
-)
+from keras_mvlift.studio import filming
+from keras_mvlift.training import batches, lifters, objectives, stage_data, stages
 
 MODEL = configs.ModelConfig(backbone="res_linear", width=512, dropout=0.1, network_input="centered")
 FINETUNE = configs.FinetuneConfig(
@@ -99,7 +92,7 @@ def build(
         model=functools.partial(
             partial_views.PartialViewLifter,
             seed=config.seed,
-            changes=(augmentation.Mirroring,),
+            changes=(batches.Mirroring,),
         ),
     )
 
@@ -129,12 +122,12 @@ def train(
     lifter = build(config, size.width)
     instants = objectives.agreed_beforehand(seen)._replace(seen=of_one_focal_length(seen))
     source = stage_data.Rows(instants, rows_per_pair=1)
-    batches = source.batches(config, 0)
+    streamed = source.batches(config, 0)
     steps = size.steps_per_epoch
     for stage, roll in ((config, 0.0), (ROLLED, _ROLL)):
         lifter.roll.assign(roll)
-        lifter.compile(optimizers.build(stage, steps))
-        lifter.fit(batches, steps_per_epoch=steps, epochs=stage.num_epochs, verbose=2)
+        lifter.compile(stages.build_optimizer(stage, steps))
+        lifter.fit(streamed, steps_per_epoch=steps, epochs=stage.num_epochs, verbose=2)
     return lifter
 
 
@@ -154,7 +147,7 @@ def export(
 ) -> inference.Lifter:
     """Writes a trained model as it ships, and loads it."""
     focal = float(np.exp(np.mean(np.log(studio_films.FOCAL_LENGTHS))))
-    width, height = rigs.IMAGE_SIZE
+    width, height = filming.IMAGE_SIZE
     description: dict[str, Any] = {
         "model": dataclasses.asdict(dataclasses.replace(MODEL, seed=seed)),
         "finetune": dataclasses.asdict(dataclasses.replace(FINETUNE, seed=seed)),

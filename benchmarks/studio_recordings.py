@@ -21,7 +21,7 @@ from keras_mvlift.geometry import cameras, lenses, procrustes
 from keras_mvlift.lifting import person_detector, video
 from keras_mvlift.metrics import pose_error
 from keras_mvlift.studio import filming
-from keras_mvlift.training import adaptation, augmentation
+from keras_mvlift.training import adaptation, batches
 
 MAX_VIEWS = 8000
 """Real views of a recording that are looked at."""
@@ -206,11 +206,11 @@ def both_sides(seen: views.View, points: np.ndarray, trust: np.ndarray) -> adapt
         points: `[T, J, 3]`, meters, world frame.
         trust: `[T, J]`, of the points.
     """
-    mirrored = tf.nest.map_structure(np.asarray, augmentation.mirrored(seen))
+    mirrored = tf.nest.map_structure(np.asarray, batches.mirrored(seen))
     order = list(skeletons.mirror_images(_JOINTS))
     sides = (
         (seen, points, trust),
-        (mirrored, np.asarray(augmentation.mirrored_pose(points)), trust[:, order]),
+        (mirrored, np.asarray(batches.mirrored_pose(points)), trust[:, order]),
     )
     parts = []
     for view, pose, sure in sides:

@@ -13,7 +13,7 @@ from keras_mvlift import configs
 from keras_mvlift.datasets import sequences, views
 from keras_mvlift.networks import residual
 from keras_mvlift.studio import synthetic
-from keras_mvlift.training import lifters, multi_view_lifter, objectives, optimizers, stages
+from keras_mvlift.training import lifters, multi_view_lifter, objectives, stages
 
 RIG_DISTANCE = 5.0
 ALL_VIEWS = "solved_root, all views"
@@ -51,8 +51,8 @@ def compiled(
         model=stages.model(config),
         precision=precision,
     )
-    lifter.compile(optimizers.build(config, _STEPS_PER_EPOCH))
-    optimizers.prepare(lifter)
+    lifter.compile(stages.build_optimizer(config, _STEPS_PER_EPOCH))
+    stages.make_slots(lifter)
     return lifter
 
 

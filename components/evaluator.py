@@ -27,7 +27,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import io_utils, json_utils
 
-from components import artifacts, scores
+from components import scores
 from keras_mvlift import inference
 from keras_mvlift.lifting import record_views
 from keras_mvlift.metrics import baselines, pose_error
@@ -66,8 +66,8 @@ class EvaluatorSpec(types.ComponentSpec):
     }
     INPUTS: ClassVar[dict[str, component_spec.ChannelParameter]] = {
         **_STANDARD.INPUTS,
-        HELD_OUT: component_spec.ChannelParameter(type=artifacts.HeldOutScores),
-        BASELINES: component_spec.ChannelParameter(type=artifacts.Baselines),
+        HELD_OUT: component_spec.ChannelParameter(type=scores.HeldOutFigures),
+        BASELINES: component_spec.ChannelParameter(type=scores.BaselineFigures),
     }
     OUTPUTS = _STANDARD.OUTPUTS
     TYPE_ANNOTATION = _STANDARD.TYPE_ANNOTATION

@@ -10,10 +10,10 @@ import tensorflow_model_analysis as tfma
 from tfx import types
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types import standard_artifacts
+from tfx.types import artifact, standard_artifacts
 from tfx.utils import path_utils
 
-from components import artifacts, evaluator, rolling_window
+from components import evaluator, rolling_window
 from components import scores as components_scores
 from components.example_gen import executor
 from keras_mvlift import inference
@@ -24,6 +24,12 @@ from keras_mvlift.visualization import pictures
 RESULTS, PICTURE = "results.json", "picture.png"
 
 
+class ReportFiles(artifact.Artifact):
+    """`results.json` and `picture.png` of a run."""
+
+    TYPE_NAME = "MVLiftReport"
+
+
 @component
 def Report(
     evaluated: InputArtifact[standard_artifacts.ModelEvaluation],
@@ -32,9 +38,9 @@ def Report(
     model: InputArtifact[standard_artifacts.Model],
     examples: InputArtifact[list[standard_artifacts.Examples]],
     test_examples: InputArtifact[list[standard_artifacts.Examples]],
-    figures: InputArtifact[artifacts.Baselines],
-    scores: InputArtifact[artifacts.HeldOutScores],
-    report: OutputArtifact[artifacts.Report],
+    figures: InputArtifact[components_scores.BaselineFigures],
+    scores: InputArtifact[components_scores.HeldOutFigures],
+    report: OutputArtifact[ReportFiles],
     data: Parameter[str],
     bounds: Parameter[str],
     seed: Parameter[int],

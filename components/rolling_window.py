@@ -25,7 +25,7 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts, standa
 from tfx.utils import io_utils, json_utils, writer_utils
 
 from components import checks
-from components.example_gen import spans
+from keras_mvlift import sources
 
 COMPARED = {
     "train": ("keypoints_2d", "confidence", "intrinsics"),
@@ -299,7 +299,7 @@ def trained_on(store: MetadataStore, model: types.Artifact) -> list[int]:
         if event.type not in outputs
     ]
     artifacts = store.get_artifacts_by_id(given) if given else []
-    found = [one.custom_properties.get(spans.SPAN) for one in artifacts]
+    found = [one.custom_properties.get(sources.SPAN) for one in artifacts]
     return sorted(value.int_value for value in found if value is not None)
 
 
@@ -308,7 +308,7 @@ def _last_of_each_span(artifacts: list[types.Artifact]) -> dict[int, types.Artif
     of_spans = [
         one
         for one in artifacts
-        if one.type_name != "Examples" or one.has_custom_property(spans.SPAN)
+        if one.type_name != "Examples" or one.has_custom_property(sources.SPAN)
     ]
     return {span_of(one): one for one in sorted(of_spans, key=lambda one: one.id)}
 

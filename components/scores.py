@@ -11,10 +11,9 @@ import tensorflow as tf
 from tfx import types
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types import standard_artifacts
+from tfx.types import artifact, standard_artifacts
 from tfx.utils import path_utils
 
-from components import artifacts
 from components.example_gen import executor
 from keras_mvlift import inference
 from keras_mvlift.datasets import tfrecords as examples_module
@@ -39,12 +38,24 @@ MPJPE to that of what needs no network."""
 _TEST, _EVAL = "test", "eval"
 
 
+class HeldOutFigures(artifact.Artifact):
+    """`held_out.json`: how well a model explains views that it did not lift from."""
+
+    TYPE_NAME = "MVLiftHeldOutScores"
+
+
+class BaselineFigures(artifact.Artifact):
+    """`baselines.json`: the figures of what a model is compared with."""
+
+    TYPE_NAME = "MVLiftBaselines"
+
+
 @component
 def HeldOutViews(
     model: InputArtifact[standard_artifacts.Model],
     examples: InputArtifact[list[standard_artifacts.Examples]],
     test_examples: InputArtifact[list[standard_artifacts.Examples]],
-    scores: OutputArtifact[artifacts.HeldOutScores],
+    scores: OutputArtifact[HeldOutFigures],
     min_joints: Parameter[int],
     code_version: Parameter[str],
 ) -> None:
@@ -181,7 +192,7 @@ MAX_INSTANTS = 10_000
 def Baselines(
     examples: InputArtifact[list[standard_artifacts.Examples]],
     test_examples: InputArtifact[list[standard_artifacts.Examples]],
-    figures: OutputArtifact[artifacts.Baselines],
+    figures: OutputArtifact[BaselineFigures],
     min_confidence: Parameter[float],
     code_version: Parameter[str],
 ) -> None:

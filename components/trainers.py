@@ -28,7 +28,6 @@ from keras_mvlift.training import (
     held_out,
     lifters,
     multi_view_lifter,
-    optimizers,
     stage_data,
     stages,
     strategies,
@@ -287,7 +286,7 @@ class Search(base_tuner.BaseTuner):
         name = f"Trial {len(self.oracle.trials)}/{self._tune.num_trials}"
         try:
             score = self._score(config, name, self._folder / f"trial-{trial.trial_id}")
-        except optimizers.NonFiniteLossError as error:
+        except stages.NonFiniteLossError as error:
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
         except Exception as error:
             # KerasTuner would go on with the next trial.

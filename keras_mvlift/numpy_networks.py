@@ -21,13 +21,13 @@ from keras_mvlift import errors
 from keras_mvlift.geometry import triangulation
 
 Arrays = Mapping[str, np.ndarray]
-"""A temporal network, as of `networks.folded.fold`."""
+"""A temporal network, as of `export.compact.fold_temporal`."""
 
 _ARCHIVE_RULE = "be a NumPy archive of a network's layers"
 
 
 def read(path: str | os.PathLike[str]) -> Arrays:
-    """Reads the arrays of a network, which `networks.folded` wrote.
+    """Reads the arrays of a network, which `export.compact` wrote.
 
     Raises:
         RecordingError: If the file is damaged, or holds anything but finite numbers.

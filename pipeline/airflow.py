@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline import mvlift, nodes, presets, runs
+from pipeline import mvlift, presets, runs
 
 try:
     from airflow import models
@@ -45,13 +45,13 @@ def make_dag(environment: Mapping[str, str] = os.environ) -> Any:
         checkpoints=str(home / "checkpoints"),
         serving=str(home / "serving" / "mvlift"),
     )
-    whole = nodes.compiled(mvlift.create_pipeline(config, data_root, folders, connection))
+    whole = runs.compiled(mvlift.create_pipeline(config, data_root, folders, connection))
     start = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
     limits = {"max_active_runs": 1, "max_active_tasks": 1}
     with models.DAG(config.name, schedule=None, start_date=start, catchup=False, **limits) as dag:
         tasks: dict[str, Any] = {}
-        for name, waits_for in nodes.upstream(whole).items():
-            launch = functools.partial(nodes.launch, whole, name)
+        for name, waits_for in runs.upstream(whole).items():
+            launch = functools.partial(runs.launch, whole, name)
             run_id = {"run_id": "{{ run_id }}"}
             tasks[name] = python.PythonOperator(
                 task_id=name, python_callable=launch, op_kwargs=run_id

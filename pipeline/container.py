@@ -13,14 +13,14 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
 import components
-from components import artifacts
+from components import report, scores
 
 COMMAND = ("python", "-m", "pipeline.container")
 BUCKETS, MOUNT = "gs://", "/gcs/"
 
 ARTIFACTS = {
     f"{components.__name__}.{kind.__name__}": kind
-    for kind in (artifacts.Baselines, artifacts.HeldOutScores, artifacts.Report)
+    for kind in (scores.BaselineFigures, scores.HeldOutFigures, report.ReportFiles)
 }
 """Our artifact types by title. TFX imports a type by its title, which may hold one dot only."""
 

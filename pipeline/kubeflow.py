@@ -23,7 +23,7 @@ from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
 from components import rolling_window
-from components.example_gen import spans
+from keras_mvlift import sources
 from keras_mvlift.cli import arguments as parsing
 from pipeline import container, mvlift, presets
 
@@ -53,7 +53,7 @@ def compiled(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ValueError: If settings break a rule, or it is not said what is read, or that is spans.
     """
-    if options.data_root and spans.are_in(options.data_root):
+    if options.data_root and sources.has_spans(options.data_root):
         rule = (
             "hold no {SPAN}: the platform has no resolver of spans, as Airflow and this machine do"
         )

@@ -10,6 +10,8 @@ Usage:
 import argparse
 import contextlib
 import datetime
+import errno
+import fcntl
 import gc
 import json
 import logging
@@ -20,8 +22,12 @@ import shutil
 import signal
 import sys
 import threading
+import time
+import warnings
 from collections.abc import Iterator
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TextIO
+
+from absl import logging as absl_logging
 
 from keras_mvlift.cli import arguments as parsing
 from keras_mvlift.cli import commands
@@ -98,9 +104,6 @@ def outcome(arguments: list[str]) -> Outcome:
     """Runs the pipeline and shows its report; tells how it ended."""
     options = parse(arguments)
     prepare_environment()
-    # Only now, so that `--help` and a wrong option answer at once, and logs are quiet from here.
-    from pipeline import console, locks
-
     request = presets.Request(
         options.data_root, options.settings, options.num_epochs, options.seed, options.preset
     )
@@ -110,9 +113,9 @@ def outcome(arguments: list[str]) -> Outcome:
     print(f"Running the pipeline. Full log: {_short(log)}", flush=True)
     ended = UNABLE
     try:
-        with terminable(), locks.held(home / "run.lock"), console.quiet(log):
+        with terminable(), held(home / "run.lock"), quiet(log):
             return _logged_run(request, home, log)
-    except locks.BusyError as error:
+    except BusyError as error:
         sentence = f"The run failed: {error}"
     except OSError as error:  # there is no log yet
         sentence = f"The run failed: `output_root` must be a folder to write to. Received: {error}."
@@ -198,12 +201,12 @@ def _prepared(request: presets.Request, home: pathlib.Path) -> tuple[Any, Any]:
     # Before imports that take seconds.
     config, data_root = presets.configure(request)
 
-    from components import infra_validator
+    from components import pusher
     from pipeline import mvlift, runs
 
     if config.infra_validation.is_wanted:
         # Now, not after hours of training.
-        infra_validator.require_docker(config.infra_validation.docker_url)
+        pusher.require_docker(config.infra_validation.docker_url)
     connection = runs.metadata_connection(home / "metadata" / "metadata.db")
     runs.require_usable(connection, home / "artifacts")
     if lost := runs.forget_lost_pushes(connection):
@@ -281,6 +284,162 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, RuntimeError) and _BEAM_STEP.search(words):
         words = _BEAM_CLASS.sub("", words)
     return _BEAM_STEP.sub("", words) or type(error).__name__
+
+
+# One run at a time on one folder, however the last one ended.
+
+_TAKEN = (errno.EACCES, errno.EAGAIN)
+_MAX_NOTE_BYTES = 1000
+
+
+class BusyError(RuntimeError):
+    """Another run is going on."""
+
+
+@contextlib.contextmanager
+def held(path: pathlib.Path) -> Iterator[None]:
+    """Holds a lock that the system frees when the process ends, killed or not.
+
+    Processes that are forked or started meanwhile do not hold it.
+
+    Args:
+        path: A file, made if it is not there and left when the lock is freed: it says which
+            process held it last. Its folder is made, too.
+
+    Raises:
+        BusyError: If another process holds it.
+        OSError: If the file cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _take(file, path)
+        yield
+    finally:
+        os.close(file)
+
+
+def _take(file: int, path: pathlib.Path) -> None:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            raise
+        holder = os.pread(file, _MAX_NOTE_BYTES, 0).decode(errors="replace").strip()
+        raise BusyError(
+            f"`output_root` must have no other run of this pipeline going on in {path.parent}. "
+            f"Received: {holder or 'a process that holds ' + path.name}. Wait for it to end, or "
+            "give this run an `output_root` of its own."
+        ) from error
+    started = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
+    # On a full disk the lock holds without its note.
+    with contextlib.suppress(OSError):
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"process {os.getpid()}, started {started}\n".encode(), 0)
+
+
+# A quiet console: one line per component, everything else in a log file that is named.
+
+_RUNNING = re.compile(r"^Component (\S+) is running\.$")
+_FINISHED = re.compile(r"^Component (\S+) is finished\.$")
+_CACHED = "cached execution"
+
+
+@contextlib.contextmanager
+def quiet(log_path: pathlib.Path) -> Iterator[None]:
+    """Sends logs, warnings and what native code prints to a file; shows progress instead.
+
+    Native code writes to file descriptor 2, so the descriptor itself goes to the file, while
+    Python's `sys.stderr`, where progress bars draw, stays on the console. What no longer fits on
+    the disk is not logged; whether the run can do without that space is for the run to find.
+
+    Args:
+        log_path: The file, made anew.
+
+    Raises:
+        OSError: If the file cannot be made.
+    """
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    log = log_path.open("w", buffering=1)
+    sys.stderr.flush()
+    console_descriptor = os.dup(2)
+    console, former = os.fdopen(console_descriptor, "w", buffering=1), sys.stderr
+    os.dup2(log.fileno(), 2)
+    sys.stderr = console
+    try:
+        with _logging_to(log, console):
+            yield
+    finally:
+        console.flush()
+        os.dup2(console_descriptor, 2)
+        sys.stderr = former
+        with contextlib.suppress(OSError):
+            log.close()
+
+
+@contextlib.contextmanager
+def _logging_to(log: TextIO, console: TextIO) -> Iterator[None]:
+    root = logging.getLogger()
+    former_handlers, former_level = root.handlers[:], root.level
+    former_verbosity, former_hook = absl_logging.get_verbosity(), threading.excepthook
+    to_file = LogFile(log)
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root.handlers = [to_file, ComponentLines(console)]
+    root.setLevel(logging.INFO)
+    absl_logging.set_verbosity(absl_logging.INFO)
+    logging.captureWarnings(True)
+    threading.excepthook = _log_thread_error
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        threading.excepthook = former_hook
+        logging.captureWarnings(False)
+        absl_logging.set_verbosity(former_verbosity)
+        root.handlers = former_handlers
+        root.setLevel(former_level)
+
+
+def _log_thread_error(ended: threading.ExceptHookArgs) -> None:
+    """Logs what ended a thread; the runner tells what it means for the run."""
+    name = ended.thread.name if ended.thread else "unknown"
+    reason = ended.exc_value or ended.exc_type()
+    logging.error("Thread %s ended.", name, exc_info=reason)
+
+
+class LogFile(logging.StreamHandler):
+    """Writes log records to a file as long as there is space for them."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Passes over what the disk refuses; says on the console what else goes wrong."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
+class ComponentLines(logging.Handler):
+    """Turns the runner's log records into a line per component with its time.
+
+    Args:
+        console: Where the lines go.
+    """
+
+    def __init__(self, console: TextIO):
+        super().__init__(logging.INFO)
+        self._console = console
+        self._started = 0.0
+        self._is_cached = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Notes the start, prints at the end."""
+        message = record.getMessage()
+        if _RUNNING.match(message):
+            self._started, self._is_cached = time.monotonic(), False
+        elif _CACHED in message:
+            self._is_cached = True
+        elif finished := _FINISHED.match(message):
+            seconds = time.monotonic() - self._started
+            how = "cached" if self._is_cached else f"{seconds:.1f} s"
+            print(f"  {finished[1]:<28}{how:>8}", file=self._console)
 
 
 if __name__ == "__main__":

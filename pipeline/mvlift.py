@@ -23,18 +23,8 @@ from tfx.types import standard_artifacts
 
 import components
 import keras_mvlift
-from components import (
-    checks,
-    evaluator,
-    infra_validator,
-    pusher,
-    report,
-    rolling_window,
-    scores,
-    trainers,
-)
-from components.example_gen import component as example_gen
-from components.example_gen import executor, spans
+from components import checks, evaluator, pusher, report, rolling_window, scores, trainers
+from components.example_gen import executor
 from keras_mvlift import configs, sources
 from keras_mvlift.training import stages
 from pipeline import settings
@@ -70,11 +60,11 @@ def create_pipeline(
         metadata_connection: Where ML Metadata is kept.
     """
     version = code_version()
-    data = data_for_choosing(config, spans.are_in(data_root))
-    examples = example_gen.RecordingExampleGen(data.to_json(), data_root, version)
+    data = data_for_choosing(config, sources.has_spans(data_root))
+    examples = executor.RecordingExampleGen(data.to_json(), data_root, version)
     checked = check_nodes(examples, sources.open_split(data).holds_out)
     records, start, drift = examples.outputs, {}, {}
-    if spans.are_in(data_root):
+    if sources.has_spans(data_root):
         followed = follow(config, examples, checked)
         checked += followed.nodes
         records, start = followed.window.outputs, followed.start
@@ -305,9 +295,7 @@ def infra_validation_nodes(
         return []
     # Models of windows have no signature of records.
     asked = None if config.model.is_temporal else examples.outputs["test_examples"]
-    node = infra_validator.InfraValidator(
-        trained.outputs["model"], asked, **config.infra_validation.options
-    )
+    node = pusher.InfraValidator(trained.outputs["model"], asked, **config.infra_validation.options)
     node.add_upstream_node(judge)
     return [node]
 

@@ -8,8 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from components.example_gen import spans
-from keras_mvlift import configs, errors
+from keras_mvlift import configs, errors, sources
 from pipeline import settings
 
 NAMES = {
@@ -304,7 +303,7 @@ def _asked(request: Request) -> tuple[dict[str, Any], str]:
 
 
 def _newest(data_root: str) -> str:
-    return spans.newest(data_root).path if spans.are_in(data_root) else data_root
+    return sources.newest_span(data_root).path if sources.has_spans(data_root) else data_root
 
 
 def _preset(data_root: str | None, overrides: Mapping[str, Any]) -> str:

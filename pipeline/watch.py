@@ -21,7 +21,7 @@ from components.example_gen import files as dead_letters
 from keras_mvlift import errors
 from keras_mvlift.cli import arguments as parsing
 from keras_mvlift.untrusted import files
-from pipeline import local, locks, settings
+from pipeline import local, settings
 
 DEAD_LETTERS = dead_letters.DEAD_LETTERS
 """The list of recordings that could not be used, beside the ledger."""
@@ -69,9 +69,9 @@ def main(arguments: list[str], run: Run | None = None) -> int:
     local.prepare_environment()
     try:
         _check(options)
-        with local.terminable(), locks.held(options.watched / SPANS / "watch.lock"):
+        with local.terminable(), local.held(options.watched / SPANS / "watch.lock"):
             return _follow(options, run or apart)
-    except locks.BusyError:
+    except local.BusyError:
         message = f"Another process follows {options.watched}; one at a time can."
     except (ValueError, OSError) as error:
         message = str(error)

@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift import errors, inference, model_files, numpy_networks
-from keras_mvlift.export import compact, last_layer
+from keras_mvlift.export import compact
 from keras_mvlift.geometry import triangulation
-from keras_mvlift.networks import folded, residual, temporal
+from keras_mvlift.networks import residual, temporal
 from keras_mvlift.training import lifters
 from tests import temporal_networks, tiny_studio
 
@@ -102,14 +102,14 @@ def assert_same(lifted, expected):
 def test_a_stream_gives_what_the_whole_clip_gives(is_causal, num_frames):
     clip = temporal_networks.clip(num_frames)
     expected = temporal.dilated(LIFTING[is_causal])(clip[np.newaxis])[0]
-    stream = numpy_networks.OutputStream(folded.fold(LIFTING[is_causal]))
+    stream = numpy_networks.OutputStream(compact.fold_temporal(LIFTING[is_causal]))
     outputs, _ = run(stream, rays(clip))
     np.testing.assert_allclose(np.stack(outputs), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("is_causal", "delay"), [(False, 22), (True, 0)])
 def test_outputs_come_with_the_delay_that_it_says(is_causal, delay):
-    stream = numpy_networks.OutputStream(folded.fold(LIFTING[is_causal]))
+    stream = numpy_networks.OutputStream(compact.fold_temporal(LIFTING[is_causal]))
     assert stream.delay == delay
     _, arrivals = run(stream, rays(temporal_networks.clip(50)))
     assert arrivals == list(range(delay, 50))
@@ -117,7 +117,7 @@ def test_outputs_come_with_the_delay_that_it_says(is_causal, delay):
 
 @BOTH
 def test_a_stream_can_take_clip_after_clip(is_causal):
-    stream = numpy_networks.OutputStream(folded.fold(LIFTING[is_causal]))
+    stream = numpy_networks.OutputStream(compact.fold_temporal(LIFTING[is_causal]))
     assert stream.finish() == []
     first, second = temporal_networks.clip(30), temporal_networks.clip(12, seed=1)
     run(stream, rays(first))
@@ -129,7 +129,7 @@ def test_a_stream_can_take_clip_after_clip(is_causal):
 @BOTH
 def test_several_people_are_lifted_side_by_side(is_causal):
     clips = temporal_networks.clip(30, 2, 3)
-    stream = numpy_networks.OutputStream(folded.fold(LIFTING[is_causal]))
+    stream = numpy_networks.OutputStream(compact.fold_temporal(LIFTING[is_causal]))
     outputs, _ = run(stream, rays(np.moveaxis(clips, 2, 0)))
     expected = temporal.dilated(LIFTING[is_causal])(clips.reshape(6, 30, 17, 2))
     np.testing.assert_allclose(
@@ -147,7 +147,7 @@ def test_the_work_of_a_frame_does_not_grow_with_the_window(monkeypatch):
 
     monkeypatch.setattr(numpy_networks.OutputStream, "_dense_layer", counted)
     model = temporal_networks.trained(filter_widths=(3, 3, 3, 3), width=4)
-    stream = numpy_networks.OutputStream(folded.fold(model))
+    stream = numpy_networks.OutputStream(compact.fold_temporal(model))
     for joints in temporal_networks.clip(5):
         rows.clear()
         stream.push(joints)
@@ -168,7 +168,7 @@ def whole_clip(is_causal, seen, confidence):
 
 
 def pose_stream(is_causal):
-    networks = (folded.fold(model[is_causal]) for model in (LIFTING, ROOT))
+    networks = (compact.fold_temporal(model[is_causal]) for model in (LIFTING, ROOT))
     return numpy_networks.PoseStream(*networks, residual.RayRoot(5.0))
 
 
@@ -230,16 +230,18 @@ def test_a_person_who_comes_late_was_there_all_along_for_what_is_still_due():
 
 
 def test_without_a_root_network_there_is_no_position():
-    stream = numpy_networks.PoseStream(folded.fold(LIFTING[True]))
+    stream = numpy_networks.PoseStream(compact.fold_temporal(LIFTING[True]))
     pose, root_position = stream.push(np.zeros((17, 2)), np.ones(17), INTRINSICS)
     assert pose.shape == (17, 3)
     assert root_position is None
     with pytest.raises(ValueError, match="`root_network` and `root_head` must be given together"):
-        numpy_networks.PoseStream(folded.fold(LIFTING[True]), root_head=residual.LinearRoot())
+        numpy_networks.PoseStream(
+            compact.fold_temporal(LIFTING[True]), root_head=residual.LinearRoot()
+        )
 
 
 def test_a_file_is_all_that_a_stream_needs(tmp_path):
-    folded.save(LIFTING[True], tmp_path / "network.npz")
+    compact.save_temporal(LIFTING[True], tmp_path / "network.npz")
     stream = numpy_networks.OutputStream(numpy_networks.read(tmp_path / "network.npz"))
     clip = temporal_networks.clip(3)
     outputs, _ = run(stream, rays(clip))
@@ -326,7 +328,7 @@ def test_a_model_without_such_files_lifts_by_tensorflow_and_may_get_them(folder,
 
 
 def test_a_model_with_another_last_layer_has_it_in_both_forms(folder, tmp_path):
-    layer = last_layer.LastLayer(inference.load_model(folder))
+    layer = compact.LastLayer(inference.load_model(folder))
     layer.write(0.5 * layer.weights, {}, tmp_path / "halved")
     lifted = inference.load_model(tmp_path / "halved").lift(KEYPOINTS, CONFIDENCE, OTHER)
     assert_same(lifted, tensorflow(tmp_path / "halved"))

@@ -3,7 +3,7 @@ import os
 import numpy as np
 import pytest
 
-from keras_mvlift import configs, sources
+from keras_mvlift import configs, errors, sources
 from keras_mvlift.datasets import aistpp, preparation
 from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.datasets.rigs import recordings as recordings_of_rigs
@@ -135,3 +135,57 @@ def test_a_single_file_has_a_fingerprint_and_nothing_has_one_of_its_own(folder):
     touch(folder / "a.json")
     assert sources.fingerprint(str(folder / "a.json")) != before
     assert sources.fingerprint("") == sources.fingerprint("") != before
+
+
+@pytest.fixture
+def films(tmp_path):
+    for name in ("films/00002", "films/00010", "films/9", "films/broken", "v/3-1/in", "v/3-2/in"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "films" / "ledger.json").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("pattern", "number", "version", "name"),
+    [
+        ("films/{SPAN}", 10, 0, "films/00010"),
+        ("films/{SPAN:1}", 9, 0, "films/9"),
+        ("v/{SPAN}-{VERSION}/in", 3, 2, "v/3-2/in"),
+    ],
+)
+def test_the_newest_is_the_greatest_number(pattern, number, version, name, films):
+    found = sources.newest_span(f"{films}/{pattern}")
+    assert found == sources.Span(number, version, str(films / name))
+
+
+def test_a_path_may_begin_anywhere(films, monkeypatch):
+    monkeypatch.chdir(films)
+    assert sources.newest_span("films/{SPAN:5}") == sources.Span(10, 0, "films/00010")
+
+
+def test_what_else_a_path_holds_is_taken_word_for_word(films):
+    (films / "a+b").mkdir()
+    (films / "a+b" / "1").mkdir()
+    assert sources.newest_span(f"{films}/a+b/{{SPAN}}").number == 1
+    with pytest.raises(errors.RecordingError, match="match a span"):
+        sources.newest_span(f"{films}/film./{{SPAN}}")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "rule"),
+    [
+        ("films/{SPAN:7}", "`data_root` must match a span at least. Received: none"),
+        ("{SPAN}/{SPAN}", "hold {SPAN} once, and {VERSION} once at most. Received: SPAN, SPAN"),
+        ("films/{VERSION}", "hold {SPAN} once, .* Received: VERSION"),
+    ],
+)
+def test_paths_without_a_span_are_refused(pattern, rule, films):
+    with pytest.raises(errors.RecordingError, match=rule):
+        sources.newest_span(f"{films}/{pattern}")
+
+
+def test_only_span_makes_spans():
+    found = [
+        sources.has_spans(root) for root in ("films/{SPAN}", "films/{SPAN:5}", "films/00001", "")
+    ]
+    assert found == [True, True, False, False]

@@ -29,10 +29,10 @@ def run(options: argparse.Namespace) -> int:
     clips, left_out = _read(source, {*options.leave_out})
     # They import TensorFlow, which takes longer than to refuse a recording.
     from keras_mvlift import inference
-    from keras_mvlift.export import last_layer
+    from keras_mvlift.export import compact
     from keras_mvlift.training import adaptation
 
-    layer = last_layer.LastLayer(inference.load_model(options.model))
+    layer = compact.LastLayer(inference.load_model(options.model))
     instants = adaptation.parts_of(clips)
     parts = list(adaptation.fed(instants, layer.features))
     steps = adaptation.STEPS if len(clips) > 1 else adaptation.ONE_CLIP_STEPS

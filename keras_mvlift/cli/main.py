@@ -9,7 +9,7 @@ import warnings
 
 import keras_mvlift
 from keras_mvlift import errors
-from keras_mvlift.cli import arguments, commands, extras
+from keras_mvlift.cli import arguments, commands
 
 _PROGRAM = "keras-mvlift"
 _EXAMPLES = ("lift", "adapt")
@@ -51,7 +51,7 @@ def main(words: list[str] | None = None) -> int:
             command.check(options)
             return _module(command.module or options.command).run(options)
         except ModuleNotFoundError as error:
-            told = extras.advice(error, options.command)
+            told = advice(error, options.command)
             if told is None:
                 raise
         except (ValueError, OSError) as error:
@@ -80,6 +80,59 @@ def _tell(command: str, line: str) -> None:
 
 def _module(command: str) -> types.ModuleType:
     return importlib.import_module(f"keras_mvlift.cli.{command.replace('-', '_')}")
+
+
+# What to install where a command meets a library that is not there.
+
+
+# Of commands that need more than one library, all that they need, in one go.
+_COMMANDS = {
+    "adapt": "data,train",
+    "calibrate": "data,viz",
+    "check-rig": "data,viz",
+    "experiments": "data,train,viz",
+    "export": "export",
+    "rollout": "serving",
+    "simulate": "data",
+}
+# Of others, and of what a file's format needs.
+_EXTRAS = {
+    "tensorflow": ("tensorflow",),
+    "train": ("keras", "tensorflow_addons", "tensorflow_graphics"),
+    "data": (
+        "cdflib",
+        "cv2",
+        "h5py",
+        "jsonschema",
+        "pyarrow",
+        "scipy",
+        "tomli",
+        "tomli_w",
+        "tqdm",
+        "yaml",
+    ),
+    "c3d": ("ezc3d",),
+    "export": ("onnx", "tf2onnx"),
+    "serving": ("google", "grpc", "tenacity", "tensorflow_serving", "urllib3"),
+    "video": ("av", "mediapipe"),
+    "viz": ("PIL", "jinja2", "matplotlib", "rich"),
+}
+
+
+def advice(error: ModuleNotFoundError, command: str | None = None) -> str | None:
+    """Says which extra brings a library that is missing; None for one that none brings.
+
+    Args:
+        error: Of the import.
+        command: What was called.
+    """
+    missing = (error.name or "").partition(".")[0]
+    for extra, modules in _EXTRAS.items():
+        if missing in modules:
+            needed = _COMMANDS.get(command or "", extra)
+            rule = f"be installed for this: pip install 'keras-mvlift[{needed}]'"
+            return f"`{missing}` must {rule}. Received: no such module."
+    return None
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from keras_mvlift import errors
 from keras_mvlift.experiments import data as training_data
 from keras_mvlift.experiments import methods, origins, profiles, tables, variants
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
-from keras_mvlift.training import optimizers
+from keras_mvlift.training import stages
 from keras_mvlift.untrusted import files
 
 
@@ -51,7 +51,7 @@ def measure(
         poses = methods.METHODS[cell.variant.method](cell, data, watch)
         is_partial = cell.variant.method in methods.PARTIAL
         record |= _measured(data, poses, is_partial=is_partial)
-    except optimizers.NonFiniteLossError as error:
+    except stages.NonFiniteLossError as error:
         record |= {"status": "diverged", "error": str(error)}
     except origins.NotApplicableError as error:
         record |= {"status": "not_applicable", "error": str(error)}

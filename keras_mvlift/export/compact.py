@@ -1,20 +1,176 @@
-"""Trained models of single frames as they are served: every batch norm folded away.
+"""Trained models as they are served: every batch norm folded into the layer before it.
 
 Their weights lie beside the SavedModel, too, where `numpy_networks` reads them, with notes.
 """
 
 import json
+import os
 import pathlib
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow import keras
+from tensorflow.python.framework import convert_to_constants
 
 from keras_mvlift import configs, inference, model_files, numpy_networks
 from keras_mvlift.datasets import views
-from keras_mvlift.networks import folded
-from keras_mvlift.training import lifters, multi_view_lifter
+from keras_mvlift.networks import temporal
+from keras_mvlift.training import lifters, multi_view_lifter, objectives
+
+
+def fold_temporal(model: keras.Model) -> dict[str, np.ndarray]:
+    """Returns what streaming needs of a temporal network.
+
+    Args:
+        model: What `temporal.temporal` built.
+
+    Returns:
+        `filter_widths` `[K]` and `is_causal` `[]`; `kernel_<n>` `[w C, C]` and `bias_<n>` `[C]` of
+        the `2 K - 1` layers before their ReLUs, the batch norms included as outside of training;
+        `kernel_outputs` and `bias_outputs` of the last.
+    """
+    sizes = temporal.filter_widths(model)
+    arrays = {
+        "filter_widths": np.array(sizes),
+        "is_causal": np.array(temporal.is_causal(model)),
+    }
+    for number in range(2 * len(sizes) - 1):
+        (kernel,) = model.get_layer(f"dense_{number}").get_weights()
+        norm = model.get_layer(f"norm_{number}")
+        gamma, beta, mean, variance = norm.get_weights()
+        scale = gamma / np.sqrt(variance + norm.epsilon)
+        arrays |= {f"kernel_{number}": kernel * scale, f"bias_{number}": beta - mean * scale}
+    kernel, bias = model.get_layer("outputs").get_weights()
+    return arrays | {"kernel_outputs": kernel, "bias_outputs": bias}
+
+
+def save_temporal(model: keras.Model, path: str | os.PathLike[str]) -> None:
+    """Writes what `fold_temporal` returns to an `.npz` file."""
+    np.savez(path, **fold_temporal(model))
+
+
+def save_layers(weights: Sequence[tf.Variable | np.ndarray], path: str | os.PathLike[str]) -> None:
+    """Writes dense layers to an `.npz` file: `kernel_<n>` `[C, C']` and `bias_<n>` `[C']` of each.
+
+    Args:
+        weights: Kernels and biases by turns.
+        path: The file; what is there is replaced.
+    """
+    names = [
+        f"{part}_{number}" for number in range(len(weights) // 2) for part in ("kernel", "bias")
+    ]
+    np.savez(path, **dict(zip(names, map(np.asarray, weights), strict=True)))
+
+
+# A trained residual network as dense layers alone, its batch norms folded into those before.
+
+
+class FoldedResidual(tf.Module):
+    """What a residual network says outside of training, in a fifth of its operations.
+
+    Args:
+        model: What `residual.residual` built.
+        dtype: What weights are rounded to; they are reckoned with in single precision.
+
+    Attributes:
+        layers_per_block: Dense layers of a residual block.
+        weights: Of each dense layer in turn its kernel `[C, C']` and its bias `[C']`, the batch
+            norm behind it included.
+
+    Call arguments:
+        joints: `[B, J, 2]`, such as rays.
+        training: Must be False.
+
+    Returns:
+        `[B, num_outputs]`, what `model` gives, up to the rounding of its weights.
+    """
+
+    def __init__(self, model: keras.Model, dtype: tf.DType = tf.float32):
+        super().__init__()
+        arrays = fold_layers(model)
+        self.layers_per_block = layers_per_block(model)
+        self.weights = [tf.Variable(tf.cast(array, dtype), trainable=False) for array in arrays]
+
+    def __call__(self, joints: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Returns the output of the network."""
+        if training:
+            raise ValueError("`training` must be False: nothing is learned here. Received: True.")
+        weights = [tf.cast(weight, tf.float32) for weight in self.weights]
+        first, *inner, last = zip(weights[::2], weights[1::2], strict=True)
+        x = tf.reshape(joints, [-1, first[0].shape[0]])
+        x = tf.nn.relu(_dense(x, *first))
+        for start in range(0, len(inner), self.layers_per_block):
+            shortcut = x
+            for kernel, bias in inner[start : start + self.layers_per_block]:
+                x = tf.nn.relu(_dense(x, kernel, bias))
+            x += shortcut
+        return _dense(x, *last)
+
+
+def unfold(
+    model: keras.Model, weights: Sequence[np.ndarray], joints: tf.Tensor | None = None
+) -> None:
+    """Sets a residual network to say what its folded form says, and be trainable again.
+
+    Its batch norms change nothing outside of training. In training they norm by a batch, which
+    changes little where that is like `joints`, and everything where none were given.
+
+    Args:
+        model: What `residual.residual` built.
+        weights: Those of its `FoldedResidual`.
+        joints: `[N, J, 2]`, what it will be trained on, to norm by.
+    """
+    remaining = iter(weights)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dense):
+            layer.set_weights([next(remaining), next(remaining)])
+        if isinstance(layer, keras.layers.BatchNormalization):
+            one, zero = np.ones(layer.gamma.shape), np.zeros(layer.gamma.shape)
+            layer.set_weights([one, zero, zero, one - layer.epsilon])
+    if joints is None:
+        return
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    outputs = keras.Model(model.input, [norm.input for norm in norms])(joints)
+    for norm, x in zip(norms, outputs, strict=True):
+        mean, variance = (moment.numpy() for moment in tf.nn.moments(x, axes=[0]))
+        norm.set_weights([np.sqrt(variance + norm.epsilon), mean, mean, variance])
+
+
+def layers_per_block(model: keras.Model) -> int:
+    """Returns the dense layers of a residual block of what `residual.residual` built."""
+    num_layers, num_blocks = (
+        sum(isinstance(layer, kind) for layer in model.layers)
+        for kind in (keras.layers.Dense, keras.layers.Add)
+    )
+    # Beside those of the blocks there are the first and the last.
+    return (num_layers - 2) // num_blocks
+
+
+def _dense(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    return tf.nn.bias_add(tf.matmul(x, kernel), bias)
+
+
+def fold_layers(model: keras.Model) -> list[np.ndarray]:
+    """Returns kernels and biases by turns of dense layers, the batch norms behind them included."""
+    arrays: list[np.ndarray] = []
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dense):
+            arrays += layer.get_weights()
+        if isinstance(layer, keras.layers.BatchNormalization):
+            arrays[-2:] = _folded(arrays[-2], arrays[-1], layer)
+    return arrays
+
+
+def _folded(
+    kernel: np.ndarray, bias: np.ndarray, norm: keras.layers.BatchNormalization
+) -> tuple[np.ndarray, np.ndarray]:
+    # In double precision, so that the weights are rounded once.
+    gamma, beta, mean, variance = (array.astype(np.float64) for array in norm.get_weights())
+    scale = gamma / np.sqrt(variance + norm.epsilon)
+    return (kernel * scale).astype(np.float32), ((bias - mean) * scale + beta).astype(np.float32)
 
 
 def fold(
@@ -27,8 +183,8 @@ def fold(
         dtype: What its weights are rounded to.
     """
     return multi_view_lifter.MultiViewLifter(
-        folded.FoldedResidual(lifter.lifting_network, dtype),
-        folded.FoldedResidual(lifter.root_network, dtype),
+        FoldedResidual(lifter.lifting_network, dtype),
+        FoldedResidual(lifter.root_network, dtype),
         lifter.root_head,
         lifter.recipe,
         lifter.objective,
@@ -54,7 +210,7 @@ def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict
         `has_free_root`, whether the pose's own root joint adds to the predicted root.
     """
     return {
-        "layers_per_block": folded.layers_per_block(lifter.lifting_network),
+        "layers_per_block": layers_per_block(lifter.lifting_network),
         "network_input": network_input,
         "root": lifter.root_head.numbers,
         "has_free_root": lifter.recipe.has_free_root,
@@ -76,7 +232,7 @@ def save_networks(
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, layers in weights.items():
-        folded.save_layers(layers, folder / f"{name}.npz")
+        save_layers(layers, folder / f"{name}.npz")
 
 
 # Networks stored in half the space: weights in half precision, arithmetic in single.
@@ -107,7 +263,7 @@ def reopened(
 ) -> multi_view_lifter.MultiViewLifter:
     """Returns a model that lifts alike from one that `saved_model.save` halved, to train on.
 
-    Its batch norms are those of `folded.unfold`.
+    Its batch norms are those of `unfold`.
 
     Args:
         model: Of `load_model`, of single frames, with its weights.
@@ -121,14 +277,14 @@ def reopened(
     weights = getattr(model_files.open_model(model.path), numpy_networks.FOLDED)
     joints = None if seen is None else lifter.network_input(seen).joints
     for network in (lifter.lifting_network, lifter.root_network):
-        folded.unfold(network, [variable.numpy() for variable in weights[network.name]], joints)
+        unfold(network, [variable.numpy() for variable in weights[network.name]], joints)
     return lifter
 
 
 def is_halved(lifter: multi_view_lifter.MultiViewLifter) -> bool:
     """Tells whether `halved` gave a model."""
     network = lifter.lifting_network
-    is_folded = isinstance(network, folded.FoldedResidual)
+    is_folded = isinstance(network, FoldedResidual)
     return is_folded and network.weights[0].dtype == tf.float16
 
 
@@ -143,3 +299,123 @@ def save_description(description: dict[str, Any], folder: pathlib.Path) -> None:
     (folder / lifters.DESCRIPTION).write_text(
         json.dumps(description, indent=2, sort_keys=True) + "\n"
     )
+
+
+# The last, linear layer of a trained model's lifting network: read, fed, and written anew. A pose
+# is `h V`, turned to the camera's axes if the network sees another camera: `h` are the last hidden
+# features of a view and a one, `V` the layer's kernel over its bias. Whatever stands before it, a
+# model with another `V` is a model of the same form.
+
+_LIFT = "lift_camera"
+_LIFTING_NETWORK = "lifting_network"
+# Of the description, what a new layer makes untrue.
+_OF_LAYER = (model_files.JOINT_MIXES,)
+# Views that are fed at once.
+_FED_AT_ONCE = 4096
+
+
+class LastLayer:
+    """The last layer of a model of single frames.
+
+    Args:
+        model: Of `load_model`.
+
+    Attributes:
+        weights: `[C, 3 J]`, meters; the last row is the bias.
+
+    Raises:
+        ValueError: If the model lifts a frame by those around it, or does not hold its weights.
+    """
+
+    def __init__(self, model: inference.Lifter):
+        saved = model_files.open_model(model.path)
+        if isinstance(model, inference.ClipLifter) or not hasattr(saved, numpy_networks.FOLDED):
+            received = "one of windows" if "window" in model.description else "one without weights"
+            raise ValueError(
+                f"`model` must be one of single frames, with its weights. Received: {received}."
+            )
+        self._model, self._saved = model, saved
+        self.weights = np.vstack([variable.numpy() for variable in self._variables(saved)])
+        self.weights = self.weights.astype(np.float64)
+        self._feed = _feed(saved.signatures[_LIFT], self.weights.shape[1])
+
+    def features(self, view: views.View) -> tuple[np.ndarray, np.ndarray]:
+        """Feeds views to the network.
+
+        Args:
+            view: Fields `[N, ...]`.
+
+        Returns:
+            The layer's input `[N, C]`, ones in its last column, and the rotations `[N, 3, 3]` by
+            which poses of the network, as rows, are turned: `pose_camera = pose @ rotation`.
+        """
+        given = (view.keypoints_2d, view.confidence, view.camera.intrinsics)
+        parts = [
+            self._feed(*(np.asarray(field[start : start + _FED_AT_ONCE]) for field in given))
+            for start in range(0, len(view.confidence), _FED_AT_ONCE)
+        ]
+        hidden, outputs, pose_camera = (np.concatenate(part) for part in zip(*parts, strict=True))
+        pose = outputs.reshape(pose_camera.shape).astype(np.float64)
+        pose -= pose[:, :1]
+        # The same pose in both axes, to the last digit: no fit, the rotation itself.
+        left = pose.swapaxes(-1, -2) @ pose
+        rotation = np.linalg.solve(left, pose.swapaxes(-1, -2) @ pose_camera)
+        return np.hstack([hidden, np.ones_like(hidden[:, :1])]), rotation.astype(np.float32)
+
+    def write(self, weights: np.ndarray, notes: dict[str, Any], folder: pathlib.Path) -> None:
+        """Writes the model with another last layer, and without joint mixes, which fit the old one.
+
+        Args:
+            weights: `[C, 3 J]`, as `weights`; rounded to half precision where the model's are.
+            notes: Added to the model's description.
+            folder: A SavedModel's folder to make.
+
+        Raises:
+            FileExistsError: If the folder is there.
+        """
+        if folder.exists():
+            raise FileExistsError(f"{folder} is there already.")
+        rounded = [
+            tf.cast(part, variable.dtype)
+            for part, variable in zip(
+                (weights[:-1], weights[-1]), self._variables(self._saved), strict=True
+            )
+        ]
+        for variable, value in zip(self._variables(self._saved), rounded, strict=True):
+            variable.assign(value)
+        tf.saved_model.save(self._saved, str(folder), signatures=dict(self._saved.signatures))
+        beside = model_files.DESCRIPTION.parts[0]
+        shutil.copytree(self._model.path / beside, folder / beside)
+        path = folder / lifters.FOLDER
+        save_networks(getattr(self._saved, numpy_networks.FOLDED), path)
+        if any(path.glob("*.h5")):
+            lifter, _ = lifters.load(path, objectives.TransformReprojection())
+            lifter.lifting_network.layers[-1].set_weights([value.numpy() for value in rounded])
+            lifters.save(lifter, self._model.description, path)
+        about = {name: x for name, x in self._model.description.items() if name not in _OF_LAYER}
+        told = json.dumps(about | notes, indent=2, sort_keys=True)
+        (folder / model_files.DESCRIPTION).write_text(told + "\n")
+
+    @staticmethod
+    def _variables(saved: Any) -> list[tf.Variable]:
+        return list(getattr(saved, numpy_networks.FOLDED)[_LIFTING_NETWORK][-2:])
+
+
+def _feed(signature: Any, num_outputs: int) -> Any:
+    """Makes what gives hidden features, outputs and poses of a batch, NumPy arrays."""
+    # One flat graph, in which the layer can be found; its variables become constants.
+    frozen = convert_to_constants.convert_variables_to_constants_v2(signature)
+    (product,) = (
+        node
+        for node in frozen.graph.get_operations()
+        if node.type == "MatMul" and node.inputs[1].shape[-1] == num_outputs
+    )
+    (outputs,) = product.outputs[0].consumers()
+    names = sorted(signature.structured_outputs)
+    pose = dict(zip(names, frozen.outputs, strict=True))["root_relative_pose"]
+    inputs = {tensor.op.name: tensor for tensor in frozen.inputs}
+    order = [inputs[name] for name in ("keypoints_2d", "confidence", "intrinsics")]
+    pruned = frozen.prune(order, [product.inputs[0], outputs.outputs[0], pose])
+    return lambda *given: [
+        found.numpy() for found in pruned(*(tf.constant(value, tf.float32) for value in given))
+    ]

@@ -10,7 +10,7 @@ from keras_mvlift import configs, model_inputs, skeletons
 from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.export import compact, warm_up_requests
 from keras_mvlift.geometry import cameras, triangulation
-from keras_mvlift.networks import folded, temporal
+from keras_mvlift.networks import temporal
 from keras_mvlift.training import lifters, multi_view_lifter, uncertainty
 
 SOLVES_ROOT = "solves_root"
@@ -180,7 +180,7 @@ def save(
     lifters.save(lifter, about, folder / lifters.FOLDER)
     if window:
         for network in (lifter.lifting_network, lifter.root_network):
-            folded.save(network, folder / lifters.FOLDER / f"{network.name}.npz")
+            compact.save_temporal(network, folder / lifters.FOLDER / f"{network.name}.npz")
 
 
 def _save_networks(
@@ -189,7 +189,7 @@ def _save_networks(
     more = {}
     if lifter.uncertainty is not None:
         network = lifter.uncertainty.network
-        more[network.name] = folded.fold_layers(network)
+        more[network.name] = compact.fold_layers(network)
     compact.save_networks(module.folded | more, folder)
 
 

@@ -9,7 +9,9 @@ projects and rotates.
 """
 
 import functools
-from types import ModuleType
+import inspect
+import sys
+import types
 from typing import NamedTuple
 
 import numpy as np
@@ -335,8 +337,25 @@ def cross(first: arrays.Array, second: arrays.Array) -> arrays.Array:
 
 
 @functools.cache
-def _graphics() -> ModuleType:
-    # Slow to import, and who has no tensors needs none of it.
-    from keras_mvlift.geometry import graphics
+def _graphics() -> types.SimpleNamespace:
+    """Imports tensorflow_graphics, quickly, once there are tensors.
 
-    return graphics
+    Each of its modules lists its public names by `inspect.stack()`, and looks at the calling frame
+    alone. For every other frame, too, `inspect` reads source lines and looks through all modules:
+    5 to 20 seconds in all.
+    """
+    original = inspect.stack
+    inspect.stack = _own_and_calling_frame
+    try:
+        from tensorflow_graphics.geometry.transformation import rotation_matrix_3d
+        from tensorflow_graphics.rendering.camera import perspective
+    finally:
+        inspect.stack = original
+    return types.SimpleNamespace(perspective=perspective, rotation_matrix_3d=rotation_matrix_3d)
+
+
+def _own_and_calling_frame(context: int = 1) -> list[inspect.FrameInfo]:
+    """Returns what `inspect.stack` begins with, without source lines."""
+    own = sys._getframe(1)
+    frames = [own, own.f_back] if own.f_back else [own]
+    return [inspect.FrameInfo(frame, *inspect.getframeinfo(frame, context=0)) for frame in frames]

@@ -16,7 +16,7 @@ import numpy as np
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import aistpp, sequences
 from keras_mvlift.datasets.rigs import calibration_files, calibrations
-from keras_mvlift.geometry import cameras, lenses, rigs
+from keras_mvlift.geometry import cameras, lenses
 from keras_mvlift.studio import actions, filming, people
 
 MAX_TAKES = 10
@@ -133,7 +133,7 @@ def _rig(seed: int, setting: str) -> calibrations.Calibration:
     """Puts nine cameras around the room, each with a lens of its own."""
     rng = sequences.seeded_generator(seed, "aistpp", setting)
     num_cameras = len(aistpp.CAMERAS)
-    camera = rigs.ring(num_cameras, jitter=0.1, rng=rng)
+    camera = filming.ring(num_cameras, jitter=0.1, rng=rng)
     intrinsics = np.zeros((num_cameras, 3, 3))
     focal = rng.uniform(*_FOCAL_LENGTHS, num_cameras)
     intrinsics[:, 0, 0] = intrinsics[:, 1, 1] = focal

@@ -1,10 +1,9 @@
-"""How the studio films: a detector imitated, joints hidden, cameras placed.
+"""How the studio films: cameras placed, joints hidden, and a 2D keypoint detector imitated.
 
-A 2D keypoint detector's output, imitated: noise, confidences, blunders and misses.
-
-The numbers are ours. They give, in a room of Human3.6M's size, errors of the size and with the
-tails that OpenPose and its kin show, and confidences that tell good joints from bad ones only
-roughly, as theirs do.
+Rigs stand around a room with z up, the floor at 0 and its center as the origin. The detector's
+noise, confidences, blunders and misses are in numbers of ours: in a room of Human3.6M's size they
+give errors of the size and with the tails that OpenPose and its kin show, and confidences that tell
+good joints from bad ones only roughly, as theirs do.
 """
 
 import abc
@@ -18,7 +17,88 @@ import numpy as np
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
-from keras_mvlift.geometry import cameras, rigs
+from keras_mvlift.geometry import cameras
+
+IMAGE_SIZE = (1000, 1000)
+"""Width and height of an image, pixels."""
+
+FOCAL_LENGTH = 1145.0
+# Where Human3.6M's four cameras stand, to the nearest decimeter or two.
+_H36M_CENTERS = (
+    (1.8, 5.0, 1.55),
+    (1.8, -5.0, 1.6),
+    (-1.8, 5.2, 1.5),
+    (-1.8, -3.8, 1.55),
+)
+NUM_H36M_CAMERAS = len(_H36M_CENTERS)
+# Cameras look at a standing person's hips, meters.
+_AIM = (0.0, 0.0, 0.95)
+# With jitter, cameras roll, and lenses differ, by these standard deviations.
+_ROLL_SPREAD = np.radians(1.0)
+_FOCAL_SPREAD = 3.0
+_PRINCIPAL_POINT_SPREAD = 8.0
+
+
+def h36m_like(jitter: float = 0.0, rng: np.random.Generator | None = None) -> cameras.Camera:
+    """Puts four cameras where Human3.6M's are: near the corners, 4 to 5.5 m from the center.
+
+    Args:
+        jitter: Standard deviation of the cameras' places and aims, meters. With any, lenses and
+            roll differ too.
+        rng: Random numbers; needed with `jitter`.
+
+    Returns:
+        NumPy arrays, fields `[4, ...]`.
+    """
+    return _aimed(np.array(_H36M_CENTERS), jitter, rng)
+
+
+def ring(
+    num_cameras: int,
+    *,
+    radius: float = 4.5,
+    height: float = 1.5,
+    jitter: float = 0.0,
+    rng: np.random.Generator | None = None,
+) -> cameras.Camera:
+    """Puts cameras on a circle around the room, evenly spaced, looking inwards.
+
+    Args:
+        num_cameras: `V`.
+        radius: The circle's radius, meters.
+        height: The cameras' height over the floor, meters.
+        jitter: As of `h36m_like`.
+        rng: Random numbers; needed with `jitter`.
+
+    Returns:
+        NumPy arrays, fields `[V, ...]`.
+
+    Raises:
+        ValueError: If `num_cameras` or `radius` is not positive.
+    """
+    errors.require(num_cameras > 0, "num_cameras", "be positive", num_cameras)
+    errors.require(radius > 0, "radius", "be positive", radius)
+    angle = 2 * np.pi * (np.arange(num_cameras) + 0.5) / num_cameras
+    around = radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    return _aimed(np.insert(around, 2, height, axis=-1), jitter, rng)
+
+
+def _aimed(center: np.ndarray, jitter: float, rng: np.random.Generator | None) -> cameras.Camera:
+    rule = "be 0, or above it with `rng`"
+    errors.require(jitter == 0 or (jitter > 0 and rng is not None), "jitter", rule, jitter)
+    num_cameras = len(center)
+    target, up = np.tile(_AIM, (num_cameras, 1)), np.tile((0.0, 0.0, 1.0), (num_cameras, 1))
+    intrinsics = np.tile(np.diag([FOCAL_LENGTH, FOCAL_LENGTH, 1.0]), (num_cameras, 1, 1))
+    intrinsics[:, :2, 2] = np.array(IMAGE_SIZE) / 2
+    if rng is not None and jitter > 0:
+        center = center + rng.normal(0.0, jitter, center.shape)
+        target += rng.normal(0.0, jitter, center.shape)
+        up += rng.normal(0.0, _ROLL_SPREAD, center.shape)
+        focal = rng.normal(FOCAL_LENGTH, _FOCAL_SPREAD, num_cameras)
+        intrinsics[:, 0, 0] = intrinsics[:, 1, 1] = focal
+        intrinsics[:, :2, 2] += rng.normal(0.0, _PRINCIPAL_POINT_SPREAD, (num_cameras, 2))
+    return cameras.look_at(intrinsics, center, target, up)
+
 
 PERSON_HEIGHT = 1.7
 REFERENCE_HEIGHT_PX = 400.0
@@ -96,7 +176,7 @@ class Detector:
         rng: np.random.Generator,
         *,
         girth: float = 1.0,
-        image_size: tuple[int, int] = rigs.IMAGE_SIZE,
+        image_size: tuple[int, int] = IMAGE_SIZE,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Detects a person's joints in the images of a rig.
 
@@ -382,7 +462,7 @@ class FilmSet(abc.ABC):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        num_cameras, of_rig = self.num_cameras, rigs.NUM_H36M_CAMERAS
+        num_cameras, of_rig = self.num_cameras, NUM_H36M_CAMERAS
         errors.require_known("rig", self.rig, _RIGS)
         errors.require(self.num_subjects >= 1, "num_subjects", "be positive", self.num_subjects)
         errors.require(num_cameras >= 2, "num_cameras", "be 2 or more", num_cameras)
@@ -422,8 +502,6 @@ class FilmSet(abc.ABC):
 
 
 _RIGS: dict[str, Callable[[FilmSet, np.random.Generator], cameras.Camera]] = {
-    "h36m_like": lambda film_set, rng: rigs.h36m_like(film_set.rig_jitter, rng),
-    "ring": lambda film_set, rng: rigs.ring(
-        film_set.num_cameras, jitter=film_set.rig_jitter, rng=rng
-    ),
+    "h36m_like": lambda film_set, rng: h36m_like(film_set.rig_jitter, rng),
+    "ring": lambda film_set, rng: ring(film_set.num_cameras, jitter=film_set.rig_jitter, rng=rng),
 }

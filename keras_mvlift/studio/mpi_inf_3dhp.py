@@ -19,7 +19,7 @@ import scipy.io
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
-from keras_mvlift.datasets.mpi_inf_3dhp import p_stmo, protocol, release
+from keras_mvlift.datasets.mpi_inf_3dhp import protocol, release, source
 from keras_mvlift.datasets.mpi_inf_3dhp import rig as mpi_inf_3dhp_rig
 from keras_mvlift.datasets.rigs import calibrations
 from keras_mvlift.geometry import cameras
@@ -350,7 +350,7 @@ def training_rig(seed: int) -> calibrations.Calibration:
 def test_camera(seed: int, subject: str) -> cameras.Camera:
     """Puts up the one camera of a test clip, level, with a lens like the real one's."""
     rng = sequences.seeded_generator(seed, "rig", subject)
-    fx, fy, cx, cy = p_stmo.TEST_LENSES[subject]
+    fx, fy, cx, cy = source.TEST_LENSES[subject]
     angle = rng.uniform(0, 2 * np.pi)
     center = [_TEST_DISTANCE * np.cos(angle), _TEST_DISTANCE * np.sin(angle), _TEST_HEIGHT]
     lens = np.array([[fx, fy], [cx, cy]]) + rng.normal(0.0, 1.0, (2, 2))

@@ -21,7 +21,7 @@ from keras_mvlift import skeletons
 from keras_mvlift.datasets import preparation, sequences, views
 from keras_mvlift.geometry import triangulation
 from keras_mvlift.metrics import held_out_views
-from keras_mvlift.training import augmentation, objectives
+from keras_mvlift.training import batches, objectives
 
 Features = Callable[[views.View], tuple[np.ndarray, np.ndarray]]
 """From views, fields `[N, ...]`, to the last layer's input `[N, C]`, ones in its last column, and
@@ -329,13 +329,13 @@ def fed(
         all_views = sequences.to_view(
             preparation.add_virtual_views(some, num_views, 0.0, rng, points=known)
         )
-        mirrored = tf.nest.map_structure(np.asarray, augmentation.mirrored(all_views))
+        mirrored = tf.nest.map_structure(np.asarray, batches.mirrored(all_views))
         plain = features(flat(all_views))
         sides = (
             fitted_views(all_views, points, trust, *plain),
             fitted_views(
                 mirrored,
-                np.asarray(augmentation.mirrored_pose(points)),
+                np.asarray(batches.mirrored_pose(points)),
                 trust[:, _MIRROR],
                 *features(flat(mirrored)),
             ),

@@ -1,16 +1,18 @@
 """Held-out views while and after a model trains: logs, early stopping, its uncertainty."""
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_addons as tfa
 from tensorflow import keras
 
 from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.metrics import held_out_views, pose_error
-from keras_mvlift.training import lifters, multi_view_lifter, objectives, optimizers
+from keras_mvlift.training import lifters, multi_view_lifter, objectives
 from keras_mvlift.training import uncertainty as training_uncertainty
 
 # Views lifted at once.
@@ -147,7 +149,7 @@ class BestEpoch(HeldOutViews):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures, and stops if it is time."""
         logs = {} if logs is None else logs
-        with optimizers.averaged(self.trained):
+        with averaged(self.trained):
             super().on_epoch_end(epoch, logs)
             if logs[MONITOR] < self.state["score"].numpy():
                 self.state["score"].assign(logs[MONITOR])
@@ -333,3 +335,18 @@ def _check(
         "rank_correlation": float(np.corrcoef(ranks[0], ranks[1])[0, 1]),
         "num_errors": len(error),
     }
+
+
+@contextlib.contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """Lends a model in training the average of its weights, if its optimizer keeps one."""
+    if not isinstance(model.optimizer, tfa.optimizers.MovingAverage):
+        yield
+        return
+    own = [variable.numpy() for variable in model.trainable_variables]
+    model.optimizer.assign_average_vars(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, own, strict=True):
+            variable.assign(value)

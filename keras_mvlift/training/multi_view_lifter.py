@@ -17,7 +17,7 @@ from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.losses import reprojection
 from keras_mvlift.networks import residual
-from keras_mvlift.training import augmentation, batches, objectives, uncertainty
+from keras_mvlift.training import batches, objectives, uncertainty
 
 # Nearer than this the root's error counts: the solved root of an untrained pose can lie anywhere.
 _MAX_ROOT_ERROR = 10.0
@@ -124,7 +124,7 @@ class MultiViewLifter(keras.Model):
         network_input: What the networks see of a view, and in which axes they answer.
         seed: Of what is drawn in training.
         changes: What is done to a batch before it is lifted, each made from the generator of random
-            numbers, as `augmentation.Mirroring` is.
+            numbers, as `batches.Mirroring` is.
 
     Call arguments:
         view: A batch of `View`.
@@ -151,7 +151,7 @@ class MultiViewLifter(keras.Model):
         network_input: residual.Input = residual.ray_input,
         *,
         seed: int = 0,
-        changes: Sequence[Callable[[tf.random.Generator], augmentation.Change]] = (),
+        changes: Sequence[Callable[[tf.random.Generator], batches.Change]] = (),
     ):
         super().__init__()
         self.lifting_network = lifting_network

@@ -9,18 +9,17 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_addons as tfa
 from tensorflow import keras
 
 from keras_mvlift import configs
 from keras_mvlift.training import (
-    augmentation,
     batches,
     held_out,
     multi_view_lifter,
     objectives,
-    optimizers,
     stage_data,
     strategies,
 )
@@ -58,7 +57,7 @@ def model(config: configs.StageConfig) -> Callable[..., multi_view_lifter.MultiV
     """Returns what makes the model that a stage trains."""
     if not isinstance(config, configs.FinetuneConfig):
         return multi_view_lifter.ResidentLifter
-    changes = (augmentation.Mirroring,) * config.flip_augmentation
+    changes = (batches.Mirroring,) * config.flip_augmentation
     of_pairs, of_instants = multi_view_lifter.ResidentLifter, multi_view_lifter.InstantLifter
     kind = of_pairs if config.views == "pair" else of_instants
     return functools.partial(kind, changes=changes)
@@ -132,8 +131,8 @@ class _Stage(NamedTuple):
         model, config, data, lifter = self.model, self.config, self.data, self.lifter
         strategy = model.distribute_strategy
         strategies.synchronize(model)
-        model.compile(optimizers.build(config, self.steps))
-        optimizers.prepare(model)
+        model.compile(build_optimizer(config, self.steps))
+        make_slots(model)
         saver = EpochCheckpoints(data.checkpoints, written)
         best = _best_epoch(lifter, config, data)
         epochs_done = saver.restore(model, best.state if best else None)
@@ -150,7 +149,7 @@ class _Stage(NamedTuple):
             epochs=epochs_done if is_done else config.num_epochs,
             initial_epoch=epochs_done,
             callbacks=[
-                optimizers.StopOnNonFiniteLoss(self.name),
+                StopOnNonFiniteLoss(self.name),
                 # Before those that write their scores down.
                 *([best] if best else []),
                 *watching,
@@ -293,3 +292,79 @@ class EpochCheckpoints(keras.callbacks.Callback):
         del logs
         self.epochs_done.assign(epoch + 1)
         self.manager.save(checkpoint_number=epoch + 1)
+
+
+# The optimizer of a stage, and the guard that stops where the loss is not finite.
+
+
+def build_optimizer(
+    config: configs.StageConfig, steps_per_epoch: int
+) -> keras.optimizers.legacy.Optimizer:
+    """Builds Adam with the paper's staircase, clipped and averaged as the config says.
+
+    The moving average of the weights is tensorflow-addons': it keeps its averages in optimizer
+    slots, which go into the checkpoint, and works only around Keras' legacy optimizers.
+
+    Args:
+        config: The stage's settings.
+        steps_per_epoch: Steps per epoch.
+    """
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = config.learning_rate
+    if config.decay_every:
+        learning_rate = keras.optimizers.schedules.ExponentialDecay(
+            config.learning_rate,
+            decay_steps=config.decay_every * steps_per_epoch,
+            decay_rate=config.decay_rate,
+            staircase=True,
+        )
+    clip_norm = config.clip_norm or None
+    adam = keras.optimizers.legacy.Adam(learning_rate, global_clipnorm=clip_norm)
+    if not config.weight_averaging:
+        return adam
+    # The wrapper hands Adam gradients that Adam no longer clips, so it clips them itself.
+    return tfa.optimizers.MovingAverage(
+        adam, config.weight_averaging, dynamic_decay=True, global_clipnorm=clip_norm
+    )
+
+
+def make_slots(model: keras.Model) -> None:
+    """Makes what an optimizer remembers of each weight, before the first step would.
+
+    A step in which variables are made is traced twice, and a stage that was killed behind its last
+    epoch takes none, so that a strategy would not restore them.
+    """
+    model.optimizer._create_all_weights(model.trainable_variables)
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss became NaN or infinite."""
+
+
+class StopOnNonFiniteLoss(keras.callbacks.Callback):
+    """Raises at the first step whose loss is not finite.
+
+    Args:
+        stage: Named in the error.
+    """
+
+    def __init__(self, stage: str):
+        super().__init__()
+        self.stage = stage
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Remembers the epoch for the error."""
+        del logs
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
+        """Checks.
+
+        Raises:
+            NonFiniteLossError: If the mean loss of the epoch so far is not finite.
+        """
+        if not np.isfinite(logs["loss"]):
+            raise NonFiniteLossError(
+                f"{self.stage}: the loss must be finite. Received: {logs['loss']} at step "
+                f"{batch + 1} of epoch {self.epoch + 1}. A lower learning rate or clip_norm, or "
+                "a recipe with a bounded root (ray_root, solved_root), may help."
+            )

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_mvlift import skeletons
 from keras_mvlift.calibration import observations
-from keras_mvlift.geometry import cameras, rigs
+from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import filming, synthetic
 
 EXACT = filming.Detector(
@@ -56,7 +56,7 @@ def seen_by(camera, points, noise_px=0.0, rng=None):
 def room(num_cameras=4, num_points=240, seed=0, **options):
     """A rig, points of a room in its view and what it sees of them."""
     rng = np.random.default_rng(seed)
-    camera = rigs.ring(num_cameras, jitter=0.2, rng=rng)
+    camera = filming.ring(num_cameras, jitter=0.2, rng=rng)
     points = rng.uniform([-1.0, -1.0, 0.0], [1.0, 1.0, 1.8], (num_points, 3))
     return camera, points, seen_by(camera, points, rng=rng, **options)
 

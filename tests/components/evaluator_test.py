@@ -1,19 +1,28 @@
+import dataclasses
 import json
 import pathlib
+import types
 
+import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
+from apache_beam.testing import util
 from google.protobuf import json_format
 from tfx.components.evaluator import executor
 from tfx.types import channel, standard_artifacts
 
-from components import artifacts, evaluator
+from components import evaluator, report, trainers
 from components import scores as components_scores
-from keras_mvlift import skeletons
+from components.example_gen import executor as example_gen
+from keras_mvlift import configs, inference, skeletons
+from keras_mvlift.lifting import record_views
+from keras_mvlift.metrics import baselines as measures
 from keras_mvlift.metrics import held_out_views, pose_error
-from tests.components import judged_examples
+from keras_mvlift.visualization import pictures
+from tests import temporal_networks
+from tests.components import judged_examples, studio_examples
 
 SCORES = dict.fromkeys(held_out_views.SCORE_NAMES, 0.1) | {"mean_px": 9.0, "median_mm": 40.0}
 
@@ -22,10 +31,10 @@ SCORES = dict.fromkeys(held_out_views.SCORE_NAMES, 0.1) | {"mean_px": 9.0, "medi
 def scene(tmp_path_factory):
     root = tmp_path_factory.mktemp("scene")
     pose = np.random.default_rng(0).normal(size=(6, skeletons.H36M_17.num_joints, 3))
-    scores = artifacts.HeldOutScores()
+    scores = components_scores.HeldOutFigures()
     scores.uri = str(root)
     pathlib.Path(scores.uri, components_scores.SCORES).write_text(json.dumps(SCORES))
-    compared = artifacts.Baselines()
+    compared = components_scores.BaselineFigures()
     compared.uri = str(root / "baselines")
     pathlib.Path(compared.uri).mkdir()
     return {
@@ -196,8 +205,8 @@ def test_the_component_takes_what_tfxs_takes_the_scores_and_baselines():
         "examples": standard_artifacts.Examples,
         "model": standard_artifacts.Model,
         "baseline_model": standard_artifacts.Model,
-        "held_out": artifacts.HeldOutScores,
-        "baselines": artifacts.Baselines,
+        "held_out": components_scores.HeldOutFigures,
+        "baselines": components_scores.BaselineFigures,
     }
     made = evaluator.Evaluator(
         **{name: channel.Channel(type=kind) for name, kind in kinds.items()},
@@ -324,3 +333,260 @@ def test_unknown_metrics_are_refused(argument):
 def test_comparing_without_a_baseline_is_refused(argument):
     with pytest.raises(ValueError, match="`baseline` must be true"):
         evaluator.eval_config(**{argument: {"mpjpe_mm": 1.0}})
+
+
+OVERALL, WALKING = (), (("action", "walking"),)
+
+
+def random_poses(num_poses):
+    random = np.random.default_rng(0)
+    pose_true = random.normal(scale=0.3, size=(num_poses, 17, 3)).astype(np.float32)
+    noise = random.normal(scale=0.1, size=pose_true.shape).astype(np.float32)
+    return pose_true, pose_true + noise
+
+
+def extracts(pose_true, pose_pred, slice_keys):
+    """What TFMA holds of each example once the model has run and the slices are known."""
+    return [
+        {
+            tfma.LABELS_KEY: label.ravel(),
+            tfma.PREDICTIONS_KEY: prediction.ravel(),
+            tfma.SLICE_KEY_TYPES_KEY: slice_keys[index % len(slice_keys)],
+        }
+        for index, (label, prediction) in enumerate(zip(pose_true, pose_pred, strict=True))
+    ]
+
+
+def evaluate(examples, config, check, what=tfma.METRICS_KEY):
+    """Runs TFMA's evaluator; gives `check` the results, such as pairs of slice and numbers."""
+    evaluator = tfma.evaluators.MetricsPlotsAndValidationsEvaluator(config)
+    with beam.Pipeline() as pipeline:
+        results = pipeline | beam.Create(examples) | evaluator.ptransform
+        util.assert_that(results[what], check)
+
+
+def values(metrics):
+    return {key.name: value for key, value in metrics.items()}
+
+
+def test_metrics_equal_the_library_in_every_slice():
+    poses = random_poses(30)
+
+    def check(results):
+        by_slice = {slice_key: values(metrics) for slice_key, metrics in results}
+        assert set(by_slice) == {OVERALL, WALKING}
+        expected = {**pose_error.summary(*poses), "example_count": 30}
+        assert by_slice[OVERALL] == pytest.approx(expected, rel=1e-5)
+        walking = pose_error.summary(*(pose[::3] for pose in poses))
+        assert by_slice[WALKING] == pytest.approx({**walking, "example_count": 10}, rel=1e-5)
+
+    slice_keys = [[OVERALL, WALKING], [OVERALL], [OVERALL]]
+    evaluate(extracts(*poses, slice_keys), evaluator.eval_config(), check)
+
+
+def test_labels_may_keep_the_shape_of_a_pose():
+    poses = random_poses(4)
+    examples = extracts(*poses, [[OVERALL]])
+    for example, pose_true in zip(examples, poses[0], strict=True):
+        example[tfma.LABELS_KEY] = pose_true
+
+    def check(results):
+        ((_, metrics),) = results
+        expected = {**pose_error.summary(*poses), "example_count": 4}
+        assert values(metrics) == pytest.approx(expected, rel=1e-5)
+
+    evaluate(examples, evaluator.eval_config(), check)
+
+
+@pytest.mark.parametrize("bound", [1e6, np.inf])
+def test_a_pose_of_nan_blesses_nothing(bound):
+    pose_true, pose_pred = random_poses(4)
+    pose_pred[2, 3, 1] = np.nan
+
+    def check(results):
+        (validation,) = results
+        assert not validation.validation_ok
+        assert evaluator.why(validation) == [f"mpjpe_mm nan is not at most {bound:g}."]
+
+    config = evaluator.eval_config(bounds={"mpjpe_mm": bound})
+    examples = extracts(pose_true, pose_pred, [[OVERALL]])
+    evaluate(examples, config, check, tfma.VALIDATIONS_KEY)
+
+
+def test_all_metrics_share_one_computation():
+    computations = [
+        computation
+        for metric_class in evaluator.CLASSES.values()
+        for computation in metric_class().computations()
+        if isinstance(computation, tfma.metrics.MetricComputation)
+    ]
+    assert len(computations) == len(pose_error.FIGURE_NAMES)
+    assert len(set(computations)) == 1
+
+
+def test_two_models_do_not_share_a_computation():
+    computations = evaluator.MPJPE().computations(model_names=["candidate", "baseline"])
+    keys = [computation.keys[0].model_name for computation in computations]
+    assert len(set(computations)) == 4
+    assert keys == ["candidate", "candidate", "baseline", "baseline"]
+
+
+def test_each_number_has_its_metric():
+    assert tuple(evaluator.CLASSES) == pose_error.FIGURE_NAMES
+    assert [metric_class().name for metric_class in evaluator.CLASSES.values()] == [
+        *pose_error.FIGURE_NAMES
+    ]
+
+
+@pytest.mark.parametrize("metric_class", evaluator.CLASSES.values())
+def test_metrics_survive_their_config(metric_class):
+    metric = metric_class(name="mine")
+    assert type(metric).from_config(metric.get_config()).name == "mine"
+
+
+def measured(poses, splits):
+    sums = [evaluator.PoseSums() for _ in splits]
+    combiner = evaluator.MPJPE().computations()[0].combiner
+    for accumulator, split in zip(sums, splits, strict=True):
+        for example in extracts(*(pose[split] for pose in poses), [[OVERALL]]):
+            combiner.add_input(accumulator, tfma.metrics.StandardMetricInputs(example))
+    ((_, result),) = combiner.extract_output(combiner.merge_accumulators(sums)).items()
+    return dict(zip(pose_error.FIGURE_NAMES, result.totals / result.num_poses, strict=True))
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 1000])
+def test_neither_batches_nor_shards_show_in_the_result(batch_size, monkeypatch):
+    monkeypatch.setattr(evaluator, "_BATCH_SIZE", batch_size)
+    poses = random_poses(10)
+    splits = [slice(0, 7), slice(7, 10), slice(0, 0)]
+    assert measured(poses, splits) == pytest.approx(pose_error.summary(*poses), rel=1e-5)
+
+
+def test_poses_wait_for_a_batch_and_no_longer(monkeypatch):
+    monkeypatch.setattr(evaluator, "_BATCH_SIZE", 4)
+    combiner = evaluator.MPJPE().computations()[0].combiner
+    accumulator = combiner.create_accumulator()
+    seen = []
+    for example in extracts(*random_poses(5), [[OVERALL]]):
+        combiner.add_input(accumulator, tfma.metrics.StandardMetricInputs(example))
+        seen.append((accumulator.num_poses, len(accumulator.waiting)))
+    assert seen == [(0, 1), (0, 2), (0, 3), (4, 0), (4, 1)]
+    assert combiner.compact(accumulator).num_poses == 5
+
+
+@pytest.mark.parametrize(("num_label", "num_prediction"), [(51, 48), (50, 50), (0, 0)])
+def test_what_is_no_pose_is_refused(num_label, num_prediction):
+    combiner = evaluator.MPJPE().computations()[0].combiner
+    element = tfma.metrics.StandardMetricInputs(
+        {
+            tfma.LABELS_KEY: np.zeros(num_label, np.float32),
+            tfma.PREDICTIONS_KEY: np.zeros(num_prediction, np.float32),
+        }
+    )
+    with pytest.raises(ValueError, match=f"Received: {num_label} and {num_prediction}"):
+        combiner.add_input(combiner.create_accumulator(), element)
+
+
+SINGLE = configs.ModelConfig(backbone="res_linear", layers_per_block=1, width=16)
+STAGES = {
+    "temporal": configs.FinetuneConfig(num_epochs=1, batch_size=32),
+    # Trains nothing.
+    "single": configs.PretrainConfig(num_epochs=0, batch_size=32),
+}
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    config = dataclasses.replace(studio_examples.config(num_frames=12), num_virtual_views=0)
+    return studio_examples.generate(tmp_path_factory.mktemp("studio"), config)
+
+
+@pytest.fixture(scope="module")
+def models_predictions(examples, tmp_path_factory):
+    """A trained temporal model and one of single frames, as TFX's Trainer writes them."""
+    made = {}
+    for name, config in (("temporal", temporal_networks.CONFIG), ("single", SINGLE)):
+        artifact = standard_artifacts.Model()
+        artifact.uri = str(tmp_path_factory.mktemp(name))
+        stage = STAGES[name]
+        trainers.run_fn(
+            types.SimpleNamespace(
+                custom_config=trainers.custom_config(
+                    config, stage, f"{artifact.uri}/checkpoints", "abc"
+                ),
+                train_files=[f"{example_gen.split_folder(examples['examples'].uri, 'train')}/*"],
+                eval_files=[f"{example_gen.split_folder(examples['examples'].uri, 'eval')}/*"],
+                base_model=None,
+                serving_model_dir=f"{artifact.uri}/Format-Serving",
+                model_run_dir=f"{artifact.uri}/run",
+            )
+        )
+        made[name] = artifact
+    return made
+
+
+def judge_predictions(root, examples, model, baseline=None):
+    """Runs the Evaluator as the pipeline does; gives its folder and whether it blessed."""
+    outputs = {
+        "evaluation": [standard_artifacts.ModelEvaluation()],
+        "blessing": [standard_artifacts.ModelBlessing()],
+    }
+    for name, (artifact,) in outputs.items():
+        artifact.uri = str(root / name)
+        (root / name).mkdir()
+    inputs = {"examples": [examples["test_examples"]], "model": [model]}
+    config = evaluator.eval_config({"mpjpe_mm": 1e6}, {"mpjpe_mm": 1e6}, baseline=True)
+    executor.Executor().Do(
+        inputs | ({"baseline_model": [baseline]} if baseline else {}),
+        outputs,
+        {
+            "eval_config": json_format.MessageToJson(config),
+            "example_splits": '["test"]',
+            "module_path": evaluator.EXTRACTORS_MODULE,
+        },
+    )
+    (blessing,) = outputs["blessing"]
+    return outputs["evaluation"][0].uri, bool(blessing.get_int_custom_property("blessed"))
+
+
+def expected(examples, model):
+    """Measures a model past the Evaluator."""
+    test = measures.read_test_views(
+        components_scores.pattern(examples["test_examples"].uri, "test")
+    )
+    lifter = inference.load_model(f"{model.uri}/Format-Serving")
+    lifted = record_views.lift(lifter, test)
+    return lifter, test, pose_error.summary(test.reference_pose, lifted.root_relative_pose)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "baseline"),
+    [("temporal", None), ("temporal", "single"), ("single", "temporal")],
+)
+def test_each_model_is_judged_by_what_it_lifts_as_it_sees(
+    examples, models_predictions, tmp_path, candidate, baseline
+):
+    uri, is_blessed = judge_predictions(
+        tmp_path, examples, models_predictions[candidate], baseline and models_predictions[baseline]
+    )
+    assert is_blessed
+    found = evaluator.read(uri)
+    lifter, test, figures = expected(examples, models_predictions[candidate])
+    assert isinstance(lifter, inference.ClipLifter) == (candidate == "temporal")
+    assert found["overall"]["num_examples"] == len(test.frame)
+    for name in pose_error.FIGURE_NAMES:
+        assert found["overall"][name] == pytest.approx(figures[name], rel=1e-4)
+    assert set(found["per_camera"]) == set(test.camera)
+    assert set(found["per_action"]) == set(test.action)
+
+
+def test_the_report_draws_what_a_temporal_model_lifts(
+    examples, models_predictions, tmp_path, monkeypatch
+):
+    drawn = []
+    monkeypatch.setattr(pictures, "lifted_poses", lambda path, rows, note: drawn.extend(rows))
+    lifter, test, _ = expected(examples, models_predictions["temporal"])
+    report.draw(tmp_path / "picture.png", lifter, test)
+    poses = record_views.lift(lifter, test).root_relative_pose
+    assert all((row.pose_pred == poses).all(axis=(1, 2)).any() for row in drawn)
+    assert drawn

@@ -10,8 +10,8 @@ from PIL import Image
 from tfx.components.evaluator import executor as evaluator
 from tfx.types import standard_artifacts
 
-from components import artifacts, report, trainers
 from components import evaluator as components_evaluator
+from components import report, trainers
 from components import scores as components_scores
 from components.example_gen import executor
 from keras_mvlift import configs, inference
@@ -87,13 +87,13 @@ def written(examples, model, tmp_path_factory):
             "example_splits": '["test"]',
         },
     )
-    figures = artifact(artifacts.Baselines, root / "figures")
+    figures = artifact(components_scores.BaselineFigures, root / "figures")
     components_scores.Baselines.test_call(
         **studio_examples.lists(examples), figures=figures, min_confidence=0.3, code_version="abc"
     )
-    scores = artifact(artifacts.HeldOutScores, root / "scores")
+    scores = artifact(components_scores.HeldOutFigures, root / "scores")
     (root / "scores" / components_scores.SCORES).write_text(json.dumps(SCORES))
-    made = artifact(artifacts.Report, root / "report")
+    made = artifact(report.ReportFiles, root / "report")
     report.Report.test_call(
         evaluated=evaluated,
         blessing=blessing,
@@ -200,3 +200,16 @@ def test_the_picture_shows_the_instant_of_the_median_error(examples, model, monk
         assert row.error_mm == pytest.approx(1000 * error[index], rel=1e-4)
         np.testing.assert_allclose(row.pose_reference, test.reference_pose[index], rtol=1e-6)
         np.testing.assert_allclose(row.keypoints_2d, test.view.keypoints_2d[index], rtol=1e-6)
+
+
+def test_artifacts_of_ours_can_be_made_where_tfx_makes_them():
+    kinds = (
+        components_scores.BaselineFigures,
+        components_scores.HeldOutFigures,
+        report.ReportFiles,
+    )
+    made = [kind() for kind in kinds]
+    names = ["MVLiftBaselines", "MVLiftHeldOutScores", "MVLiftReport"]
+    assert [one.type_name for one in made] == names
+    made[0].uri = "somewhere"
+    assert made[0].mlmd_artifact.uri == "somewhere"

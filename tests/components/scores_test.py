@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tfx.types import standard_artifacts
 
-from components import artifacts, scores, trainers
+from components import scores, trainers
 from components import scores as components_scores
 from components.example_gen import executor
 from keras_mvlift import configs, inference
@@ -46,7 +46,7 @@ def model(examples, tmp_path_factory):
 
 
 def measure(model, examples, root):
-    scores = artifacts.HeldOutScores()
+    scores = components_scores.HeldOutFigures()
     scores.uri = str(root)
     components_scores.HeldOutViews.test_call(
         model=model,
@@ -79,7 +79,7 @@ def whole_examples(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def figures(whole_examples, tmp_path_factory):
-    artifact = artifacts.Baselines()
+    artifact = components_scores.BaselineFigures()
     artifact.uri = str(tmp_path_factory.mktemp("figures"))
     scores.Baselines.test_call(
         **studio_examples.lists(whole_examples),
@@ -206,7 +206,7 @@ def test_a_single_test_camera_is_compared_with_what_it_can_see_alone(whole_examp
     test = studio_examples.of_camera(
         whole_examples["test_examples"], "test", "camera_1", tmp_path / "alone"
     )
-    artifact = artifacts.Baselines()
+    artifact = components_scores.BaselineFigures()
     artifact.uri = str(tmp_path)
     given = studio_examples.lists(whole_examples | {"test_examples": test})
     scores.Baselines.test_call(

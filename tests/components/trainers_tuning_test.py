@@ -12,7 +12,7 @@ from tfx.utils import json_utils
 from components import trainers
 from components.example_gen import executor
 from keras_mvlift import configs
-from keras_mvlift.training import optimizers, stages
+from keras_mvlift.training import stages
 from tests.components import studio_examples
 
 MODEL = configs.ModelConfig(backbone="res_linear", layers_per_block=1, width=16)
@@ -113,7 +113,7 @@ def test_whole_instants_are_searched_on_too(examples, tmp_path):
 
 def test_a_search_without_a_score_says_why(examples, tmp_path, monkeypatch):
     def explode(lifter, config, files, name):
-        raise optimizers.NonFiniteLossError(f"{name}: the loss must be finite.")
+        raise stages.NonFiniteLossError(f"{name}: the loss must be finite.")
 
     monkeypatch.setattr(stages, "run", explode)
     with pytest.raises(ValueError, match=r"No trial ended with a score.*Trial 2/2: the loss must"):

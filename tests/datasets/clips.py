@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 
 from keras_mvlift.datasets import sequences
-from keras_mvlift.geometry import rigs
+from keras_mvlift.studio import filming
 from tests import random_scenes
 
 
 def exact(num_views=4, num_frames=40, **fields):
     """Makes a clip of random poses seen without error, with confidences between 0.5 and 0.9."""
     rng = np.random.default_rng(7)
-    camera = rigs.ring(num_views, jitter=0.2, rng=rng)
+    camera = filming.ring(num_views, jitter=0.2, rng=rng)
     place = np.array([0.0, 0.0, 0.9]) + 0.3 * random_scenes.points(rng, num_frames, 1)
     pose_world = place + 0.5 * random_scenes.points(rng, num_frames, 17)
     keypoints_2d = np.zeros((num_views, num_frames, 17, 2))

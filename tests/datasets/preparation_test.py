@@ -1,8 +1,10 @@
 import dataclasses
 import itertools
 
+import hypothesis
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_mvlift import configs, skeletons
 from keras_mvlift.datasets import preparation, sequences, tfrecords
@@ -286,3 +288,481 @@ def test_rig_distance_is_how_far_the_cameras_are_from_where_they_look():
 def test_a_lone_camera_has_no_rig_distance():
     with pytest.raises(ValueError, match=r"must have two cameras\. Received: 1"):
         preparation.rig_distance(clips.exact(1, 2))
+
+
+integers = hypothesis.strategies.integers
+
+
+def test_blocks_golden():
+    # Shares of 20 frames; a block of 4 in the middle of each begins at 8; 3 frames on each side
+    # are nobody's.
+    frames = preparation.ByBlocks(num_blocks=2, block_length=4, gap=3).frames(clips.exact(2, 40))
+    assert frames.test.tolist() == [8, 9, 10, 11, 28, 29, 30, 31]
+    unused = {5, 6, 7, 12, 13, 14, 25, 26, 27, 32, 33, 34}
+    assert set(frames.train) == set(range(40)) - set(frames.test) - unused
+
+
+@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.given(
+    num_blocks=integers(1, 4), block_length=integers(1, 8), gap=integers(0, 5), more=integers(1, 25)
+)
+def test_no_test_frame_is_within_the_gap_of_a_training_frame(num_blocks, block_length, gap, more):
+    num_frames = num_blocks * (block_length + 2 * gap) + more
+    split = preparation.ByBlocks(num_blocks=num_blocks, block_length=block_length, gap=gap)
+    train, test, held_out = split.frames(clips.exact(2, num_frames))
+    assert len(held_out) == 0
+    assert len(test) == num_blocks * block_length
+    assert len(train) == num_frames - num_blocks * (block_length + 2 * gap) == more
+    assert np.abs(train[:, np.newaxis] - test).min() == gap + 1
+
+
+def test_a_clip_too_short_for_its_blocks_is_refused():
+    split = preparation.ByBlocks(num_blocks=2, block_length=10, gap=5)
+    message = r"Clip 'clip': `frames` must number more than 40 for ByBlocks.*Received: 40"
+    with pytest.raises(ValueError, match=message):
+        split.frames(clips.exact(2, 40))
+
+
+@pytest.mark.parametrize("broken", [{"num_blocks": 0}, {"block_length": 0}, {"gap": -1}])
+def test_blocks_that_cannot_be_are_refused(broken):
+    ((name, value),) = broken.items()
+    with pytest.raises(
+        ValueError, match=f"`{name}` must be at least {value + 1}. Received: {value}"
+    ):
+        preparation.ByBlocks(**broken)
+
+
+def sides(split, **fields):
+    """The numbers of training, test and held-out frames of a clip of twenty."""
+    return tuple(map(len, split.frames(clips.exact(2, 20, **fields))))
+
+
+PEOPLE = ("S1", "S8", "S9")
+CLIPS = ("walk", "run", "sit")
+HOLDING_OUT = {
+    "blocks": preparation.ByBlocks(num_blocks=1, block_length=4, gap=2, held_out_share=0.2),
+    "blocks and a clip": preparation.ByBlocks(block_length=2, gap=2, held_out_clips=("sit",)),
+    "clip": preparation.ByClip(test_clips=("run",), held_out_clips=("sit",)),
+    "ends of clips": preparation.ByClip(test_clips=("run",), held_out_share=0.2, gap=2),
+    "subject": preparation.BySubject(test_subjects=("S9",), held_out_subjects=("S8",)),
+    "clips of subjects": preparation.BySubject(test_subjects=("S9",), held_out_clips=("S1 walk",)),
+    "ends of subjects": preparation.BySubject(test_subjects=("S9",), held_out_share=0.2, gap=2),
+}
+
+
+@pytest.mark.parametrize("name", HOLDING_OUT)
+def test_no_frame_is_in_two_parts_and_each_part_has_some(name):
+    split = HOLDING_OUT[name]
+    assert split.holds_out
+    found = [set(), set(), set()]
+    for subject, clip in itertools.product(PEOPLE, CLIPS):
+        label = f"{subject} {clip}" if "subject" in name else clip
+        frames = split.frames(clips.exact(2, 20, subject=subject, name=label))
+        for part, numbers in zip(found, frames, strict=True):
+            part |= {(subject, clip, number) for number in numbers}
+        for one, other in itertools.combinations(frames, 2):
+            if len(one) and len(other):
+                assert np.abs(np.subtract.outer(one, other)).min() >= split.gap + 1
+    assert all(found)
+    assert sum(map(len, found)) == len(set.union(*found))
+
+
+def test_people_who_are_held_out_neither_train_nor_test():
+    split = HOLDING_OUT["subject"]
+    assert [sides(split, subject=subject).index(20) for subject in PEOPLE] == [0, 2, 1]
+
+
+def test_the_end_of_a_training_clip_is_held_out_golden():
+    # A fifth of 20 frames is 4; before them 2 frames are nobody's.
+    split = HOLDING_OUT["ends of clips"]
+    frames = split.frames(clips.exact(2, 20, name="walk"))
+    assert frames.held_out.tolist() == [16, 17, 18, 19]
+    assert frames.train.tolist() == list(range(14))
+    assert sides(split, name="run") == (0, 20, 0)
+
+
+def test_a_clip_too_short_to_hold_out_its_end_trains_whole():
+    split = preparation.ByClip(test_clips=("run",), held_out_share=0.2, gap=5)
+    assert list(map(len, split.frames(clips.exact(2, 6)))) == [6, 0, 0]
+    assert list(map(len, split.frames(clips.exact(2, 8)))) == [1, 0, 2]
+
+
+@pytest.mark.parametrize("broken", [{"held_out_share": 1.0}, {"held_out_share": -0.1}])
+def test_a_share_that_cannot_be_is_refused(broken):
+    with pytest.raises(ValueError, match=r"`held_out_share` must lie in \[0, 1\)"):
+        preparation.ByClip(test_clips=("run",), **broken)
+
+
+def test_nobody_is_tested_on_and_held_out():
+    with pytest.raises(ValueError, match=r"`held_out_subjects` must name none.*Received: S9"):
+        preparation.BySubject(test_subjects=("S9", "S11"), held_out_subjects=("S9",))
+    with pytest.raises(ValueError, match=r"`held_out_clips` must name none.*Received: run"):
+        preparation.ByClip(test_clips=("run",), held_out_clips=("run",))
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        preparation.ByBlocks(),
+        preparation.ByClip(test_clips=("run",)),
+        preparation.BySubject(test_subjects=("S9",)),
+    ],
+)
+def test_nothing_is_held_out_unless_told(split):
+    assert not split.holds_out
+
+
+def test_clips_of_test_subjects_test_whole_and_others_train():
+    split = preparation.BySubject(test_subjects=("S9", "S11"))
+    assert sides(split, subject="S11", name="walk") == (0, 20, 0)
+    assert sides(split, subject="S1", name="S9") == (20, 0, 0)
+
+
+def test_held_out_clips_neither_train_nor_test():
+    split = preparation.BySubject(test_subjects=("S9",), held_out_clips=("walk",))
+    for subject in ("S1", "S9"):
+        frames = split.frames(clips.exact(2, 5, subject=subject, name="walk"))
+        assert list(map(len, frames)) == [0, 0, 5]
+
+
+def test_where_clips_are_held_out_the_test_clips_are_not():
+    split = preparation.BySubject(test_subjects=("S9",), held_out_clips=("walk",))
+    frames = split.frames(clips.exact(2, 5, subject="S9", name="run"))
+    assert list(map(len, frames)) == [0, 5, 0]
+    frames = split.frames(clips.exact(2, 5, subject="S1", name="run"))
+    assert list(map(len, frames)) == [5, 0, 0]
+
+
+def test_test_clips_test_whole_and_others_train():
+    split = preparation.ByClip(test_clips=("walk", "run"))
+    assert sides(split, subject="S1", name="run") == (0, 20, 0)
+    assert sides(split, subject="walk", name="sit") == (20, 0, 0)
+
+
+def test_splits_are_found_by_name():
+    assert set(preparation.SPLITS) == {"subject", "clip", "blocks"}
+    assert preparation.SPLITS["blocks"] is preparation.ByBlocks
+
+
+FRAMES = np.arange(30)
+NUM_VIEWS = 6
+
+
+def add(clip, seed=0, num_views=NUM_VIEWS, min_confidence=0.3):
+    real = sequences.instants_of_sequence(clip, FRAMES)
+    rng = np.random.default_rng(seed)
+    return real, preparation.add_virtual_views(real, num_views, min_confidence, rng)
+
+
+def virtual(views, num_real=4):
+    """The virtual cameras' part, fields `[T, NUM_VIEWS, ...]`."""
+    camera = cameras.Camera(*(value[:, num_real:] for value in views.camera))
+    return camera, views.keypoints_2d[:, num_real:], views.confidence[:, num_real:]
+
+
+@pytest.fixture(scope="module")
+def noisy(clip):
+    noise = np.random.default_rng(0).normal(0.0, 8.0, clip.keypoints_2d.shape)
+    return dataclasses.replace(clip, keypoints_2d=clip.keypoints_2d + noise)
+
+
+def test_real_views_come_first_as_they_were(noisy):
+    real, views = add(noisy)
+    assert views.camera_names == (*noisy.camera_names, *(f"virtual_{i}" for i in range(6)))
+    assert views.keypoints_2d.shape == (30, 10, 17, 2)
+    np.testing.assert_array_equal(views.frame, FRAMES)
+    np.testing.assert_array_equal(views.keypoints_2d[:, :4], real.keypoints_2d)
+    np.testing.assert_array_equal(views.confidence[:, :4], real.confidence)
+    for field, expected in zip(views.camera, real.camera, strict=True):
+        np.testing.assert_array_equal(field[:, :4], expected)
+
+
+def test_virtual_views_see_the_triangulated_points(noisy):
+    real, views = add(noisy)
+    camera, keypoints_2d, _ = virtual(views)
+    points, _ = sequences.triangulate(real, 0.3)
+    for index in np.ndindex(len(FRAMES), NUM_VIEWS):
+        single = random_scenes.one(camera, index)
+        moved = random_scenes.move(points[index[0]], single)
+        expected = random_scenes.project(moved, single)
+        np.testing.assert_allclose(keypoints_2d[index], expected, atol=1e-6)
+    assert np.abs(points - noisy.pose_world[FRAMES]).max() > 0.01
+
+
+def test_the_true_pose_changes_nothing(noisy):
+    unlabeled = dataclasses.replace(noisy, pose_world=None)
+    moved = dataclasses.replace(noisy, pose_world=noisy.pose_world + 1.0)
+    expected = add(noisy)[1]
+    for other in (unlabeled, moved):
+        np.testing.assert_array_equal(add(other)[1].keypoints_2d, expected.keypoints_2d)
+
+
+def test_virtual_cameras_stand_on_the_rigs_sphere_and_aim_at_the_root(clip):
+    real, views = add(clip)
+    camera, keypoints_2d, _ = virtual(views)
+    root = clip.pose_world[FRAMES, np.newaxis, skeletons.ROOT]
+    real_offset, offset = real.camera.center - root, camera.center - root
+    real_distance, distance = (np.linalg.norm(x, axis=-1) for x in (real_offset, offset))
+    assert (distance >= real_distance.min(axis=1, keepdims=True) - 1e-4).all()
+    assert (distance <= real_distance.max(axis=1, keepdims=True) + 1e-4).all()
+    real_up, up = (
+        np.arcsin(real_offset[..., 2] / real_distance),
+        np.arcsin(offset[..., 2] / distance),
+    )
+    margin = preparation.ELEVATION_MARGIN + 1e-4
+    assert (up >= real_up.min(axis=1, keepdims=True) - margin).all()
+    assert (up <= real_up.max(axis=1, keepdims=True) + margin).all()
+    center = camera.intrinsics[..., :2, 2]
+    np.testing.assert_allclose(keypoints_2d[:, :, skeletons.ROOT], center, atol=0.01)
+    np.testing.assert_allclose(camera.intrinsics[0, 0], real.camera.intrinsics[0].mean(axis=0))
+
+
+def test_virtual_cameras_stand_as_much_higher_and_lower_as_asked(clip):
+    # The cameras and the subject are of one height, and so are all the virtual ones by themselves.
+    aim = np.array([0.0, 0.0, 2.0])
+    level = clip.camera._replace(center=clip.camera.center * [1, 1, 0] + aim)
+    real = sequences.instants_of_sequence(dataclasses.replace(clip, camera=level), FRAMES)
+    highest = []
+    for margin in (0.0, 0.5):
+        rng, points = np.random.default_rng(0), np.tile(aim, (30, 17, 1))
+        views = preparation.add_virtual_views(
+            real, 6, 0.3, rng, points=points, elevation_margin=margin
+        )
+        offset = virtual(views)[0].center - aim
+        highest.append(np.arcsin(offset[..., 2] / np.linalg.norm(offset, axis=-1)).max())
+    np.testing.assert_allclose(highest[0], 0.0, atol=1e-6)
+    assert 0.4 < highest[1] <= 0.5
+
+
+def test_points_may_be_given_instead_with_holes_where_they_are_unknown(noisy):
+    points = noisy.pose_world[FRAMES] + 0.2
+    points[4, 7] = points[5, skeletons.ROOT] = np.nan
+    real = sequences.instants_of_sequence(noisy, FRAMES)
+    views = preparation.add_virtual_views(
+        real, NUM_VIEWS, 0.3, np.random.default_rng(0), points=points
+    )
+    camera, keypoints_2d, confidence = virtual(views)
+    hidden = np.zeros((30, NUM_VIEWS, 17), bool)
+    hidden[4, :, 7] = hidden[5, :, skeletons.ROOT] = True
+    np.testing.assert_array_equal(confidence == 0, hidden)
+    assert (keypoints_2d[hidden] == 0).all()
+    for index in np.ndindex(len(FRAMES), NUM_VIEWS):
+        single = random_scenes.one(camera, index)
+        expected = random_scenes.project(random_scenes.move(points[index[0]], single), single)
+        seen = ~hidden[index]
+        np.testing.assert_allclose(keypoints_2d[index][seen], expected[seen], atol=1e-6)
+
+
+def test_virtual_cameras_stand_all_around_and_anew_at_each_instant(clip):
+    camera, _, _ = virtual(add(clip)[1])
+    offset = camera.center - clip.pose_world[FRAMES, np.newaxis, skeletons.ROOT]
+    azimuth = np.arctan2(offset[..., 1], offset[..., 0])
+    counts, _ = np.histogram(azimuth, bins=6, range=(-np.pi, np.pi))
+    assert counts.min() > azimuth.size / 6 / 2
+    assert len(np.unique(azimuth.round(6))) == azimuth.size
+
+
+def test_the_dice_decide(clip):
+    first, again, other = (add(clip, seed)[1].camera.center for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first[:, 4:], other[:, 4:])
+
+
+@pytest.mark.parametrize("min_confidence", [0.0, 0.3])
+def test_a_virtual_joint_is_as_sure_as_the_views_that_saw_it(clip, min_confidence):
+    clip = clips.hide(clip, np.s_[1, 4, 7])
+    _, _, confidence = virtual(add(clip, min_confidence=min_confidence)[1])
+    expected = clip.confidence[:, FRAMES].mean(axis=0)
+    expected[4, 7] = clip.confidence[[0, 2, 3], 4, 7].mean()
+    for view in range(NUM_VIEWS):
+        np.testing.assert_allclose(confidence[:, view], expected)
+
+
+def test_a_joint_that_could_not_be_triangulated_is_not_seen(clip):
+    clip = clips.hide(clip, np.s_[1:, 4, 7])
+    _, keypoints_2d, confidence = virtual(add(clip)[1])
+    hidden = np.zeros((30, NUM_VIEWS, 17), bool)
+    hidden[4, :, 7] = True
+    np.testing.assert_array_equal(confidence == 0, hidden)
+    assert (keypoints_2d[hidden] == 0).all()
+
+
+def test_without_a_root_cameras_aim_at_the_middle_of_what_was_seen(clip):
+    clip = clips.hide(clip, np.s_[1:, 4, skeletons.ROOT])
+    camera, _, _ = virtual(add(clip)[1])
+    middle = clip.pose_world[4, 1:].mean(axis=0)
+    forward = camera.rotation[4, :, 2]
+    offset = middle - camera.center[4]
+    np.testing.assert_allclose(np.cross(forward, offset), np.zeros((NUM_VIEWS, 3)), atol=1e-3)
+
+
+@pytest.mark.parametrize("frames", [np.s_[4:6], np.s_[:]])
+def test_frames_in_which_nobody_is_seen_give_finite_cameras_that_see_nothing(clip, frames):
+    clip = clips.hide(clip, np.s_[:, frames])
+    camera, _, confidence = virtual(add(clip)[1])
+    assert all(np.isfinite(field).all() for field in camera)
+    assert (confidence[frames] == 0).all()
+
+
+CONFIG = configs.DataConfig(num_virtual_views=3, pairs_per_instant=5)
+VIEW = {
+    "keypoints_2d": 34,
+    "confidence": 17,
+    "intrinsics": 9,
+    "rotation": 9,
+    "center": 3,
+    "camera": 1,
+}
+ABOUT = {"frame": 1, "clip": 1, "subject": 1, "action": 1, "camera_confidence": 4}
+PAIR = {f"{side}/{field}": size for side in ("source", "target") for field, size in VIEW.items()}
+
+
+READ_IN_TRAINING = ("train_pairs", "train_instants", "held_out_pairs", "held_out_instants")
+
+
+def records(clip, names=("train_pairs", "held_out_pairs", "test_views")):
+    """The raw records of each table, their features put in one order: the encoder's differs."""
+    prepared = preparation.prepare(clip, SPLIT, CONFIG)
+    tables = [getattr(prepared, name) for name in names]
+    return tuple([ordered(record) for record in tfrecords.encode(table)] for table in tables)
+
+
+def ordered(record):
+    return tf.train.Example.FromString(record).SerializeToString(deterministic=True)
+
+
+def sizes(record):
+    """The number of values of each feature of a raw record."""
+    features = tf.train.Example.FromString(record).features.feature
+    lists = {name: getattr(value, value.WhichOneof("kind")) for name, value in features.items()}
+    return {name: len(values.value) for name, values in lists.items()}
+
+
+def test_records_to_train_on_hold_two_views_and_nothing_else():
+    train, held_out, _ = records(clips.exact())
+    for record in train + held_out:
+        assert sizes(record) == PAIR | ABOUT | {"baseline": 1}
+
+
+def test_test_views_alone_hold_a_reference_pose():
+    *_, test_views = records(clips.exact())
+    for record in test_views:
+        assert sizes(record) == VIEW | ABOUT | {tfrecords.REFERENCE_POSE: 51}
+
+
+@pytest.mark.parametrize(
+    "pose_world",
+    [
+        None,
+        np.full((40, 17, 3), np.nan),
+        np.random.default_rng(1).normal(size=(40, 17, 3)),
+    ],
+    ids=["none", "holes", "another"],
+)
+def test_the_true_pose_changes_no_byte_of_what_training_reads(pose_world):
+    clip = clips.exact()
+    train, held_out, test_views = records(clip)
+    other = records(dataclasses.replace(clip, pose_world=pose_world))
+    assert train == other[0]
+    assert held_out == other[1]
+    assert test_views != other[2]
+
+
+def test_what_test_frames_show_changes_no_byte_of_what_training_reads():
+    clip, rng = clips.exact(), np.random.default_rng(2)
+    test = SPLIT.frames(clip).test
+    keypoints_2d, confidence = clip.keypoints_2d.copy(), clip.confidence.copy()
+    keypoints_2d[:, test] += rng.normal(0.0, 100.0, keypoints_2d[:, test].shape)
+    confidence[:, test] = rng.uniform(size=confidence[:, test].shape)
+    other = dataclasses.replace(clip, keypoints_2d=keypoints_2d, confidence=confidence)
+    before, after = (records(one, READ_IN_TRAINING) for one in (clip, other))
+    assert all(before)
+    assert before == after
+    assert records(clip)[-1] != records(other)[-1]
+
+
+@pytest.mark.parametrize(
+    ("clip", "split"),
+    [
+        (clips.exact(), preparation.BySubject(test_subjects=("S9",))),
+        (clips.exact(), preparation.BySubject(test_subjects=("S1",))),
+        (clips.exact(num_views=1), SPLIT),
+        (clips.hide(clips.exact(), np.s_[:]), SPLIT),
+        (dataclasses.replace(clips.hide(clips.exact(), np.s_[:]), pose_world=None), SPLIT),
+        (clips.hide(clips.exact(), np.s_[:, 8:12]), preparation.ByBlocks(num_blocks=1)),
+    ],
+    ids=["train_only", "test_only", "one_camera", "nobody", "nobody_and_no_reference", "hole"],
+)
+def test_a_clip_that_leaves_a_table_empty_is_prepared(clip, split):
+    for config in (CONFIG, configs.DataConfig()):
+        prepared = preparation.prepare(clip, split, config)
+        for name in ("train_pairs", "held_out_pairs", "test_views"):
+            assert len(tfrecords.encode(getattr(prepared, name))) == prepared.counts[name]
+
+
+def test_virtual_cameras_see_the_reference_only_when_it_is_asked_for_by_name():
+    clip = clips.exact()
+    moved = dataclasses.replace(clip, pose_world=clip.pose_world + 0.1)
+    by_name = dataclasses.replace(CONFIG, virtual_points="reference")
+
+    def seen(of, config):
+        return preparation.prepare(of, SPLIT, config).train_pairs["target/keypoints_2d"]
+
+    assert np.array_equal(seen(clip, CONFIG), seen(moved, CONFIG))
+    assert not np.array_equal(seen(clip, by_name), seen(moved, by_name))
+
+
+def test_held_out_pairs_are_free_of_the_reference_even_when_it_is_asked_for():
+    clip = clips.exact()
+    moved = dataclasses.replace(clip, pose_world=clip.pose_world + 0.1)
+    config = configs.DataConfig(num_virtual_views=3, virtual_points="reference")
+    first, second = (preparation.prepare(c, SPLIT, config) for c in (clip, moved))
+    for name, column in first.held_out_pairs.items():
+        np.testing.assert_array_equal(column, second.held_out_pairs[name])
+    fields = [table.train_pairs["target/keypoints_2d"] for table in (first, second)]
+    is_virtual = np.char.startswith(first.train_pairs["target/camera"].astype(str), "virtual")
+    np.testing.assert_array_equal(np.not_equal(*fields).any(axis=(1, 2)), is_virtual)
+
+
+def test_the_reference_is_seen_in_its_own_frame():
+    clip = clips.exact()
+    config = configs.DataConfig(num_virtual_views=1, virtual_points="reference")
+    columns = preparation.prepare(clip, SPLIT, config).train_pairs
+    for row in np.flatnonzero(columns["target/camera"] == "virtual_0")[::5]:
+        fields = (columns[f"target/{field}"][row] for field in cameras.Camera._fields)
+        camera = cameras.Camera(*fields)
+        moved = random_scenes.move(clip.pose_world[columns["frame"][row]], camera)
+        expected = random_scenes.project(moved, camera)
+        np.testing.assert_allclose(columns["target/keypoints_2d"][row], expected, atol=1e-6)
+
+
+def test_the_margin_of_the_config_reaches_the_virtual_cameras():
+    centers = [
+        preparation.prepare(
+            clips.exact(), SPLIT, dataclasses.replace(CONFIG, virtual_elevation_margin=margin)
+        ).train_pairs["target/center"]
+        for margin in (0.0, 0.3)
+    ]
+    assert not np.allclose(*centers)
+
+
+def test_asking_for_the_reference_where_there_is_none_is_refused():
+    clip = dataclasses.replace(clips.exact(), pose_world=None)
+    by_name = dataclasses.replace(CONFIG, virtual_points="reference")
+    with pytest.raises(ValueError, match="`pose_world` must be there"):
+        preparation.prepare(clip, SPLIT, by_name)
+
+
+def test_instants_to_train_on_are_those_of_the_pairs_and_know_no_reference():
+    clip = clips.exact()
+    moved = dataclasses.replace(clip, pose_world=clip.pose_world + 1.0)
+    without = dataclasses.replace(clip, pose_world=None)
+    pairs = preparation.prepare(clip, SPLIT, CONFIG).train_pairs
+    seen = [preparation.training_instants(each, SPLIT, CONFIG) for each in (clip, moved, without)]
+    for other in seen[1:]:
+        np.testing.assert_array_equal(other.keypoints_2d, seen[0].keypoints_2d)
+    row = list(seen[0].frame).index(pairs["frame"][0])
+    view = seen[0].camera_names.index(pairs["source/camera"][0])
+    keypoints_2d = pairs["source/keypoints_2d"][0]
+    np.testing.assert_array_equal(keypoints_2d, seen[0].keypoints_2d[row, view])
+    assert set(seen[0].frame) == set(pairs["frame"])

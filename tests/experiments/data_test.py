@@ -9,8 +9,8 @@ from keras_mvlift.calibration import reports
 from keras_mvlift.datasets import preparation, sequences, view_windows
 from keras_mvlift.experiments import data as training_data
 from keras_mvlift.experiments import variants
+from keras_mvlift.export import compact
 from keras_mvlift.geometry import cameras
-from keras_mvlift.networks import folded
 from keras_mvlift.studio import synthetic
 from keras_mvlift.training import lifters, objectives, stage_data
 from tests import tiny_studio
@@ -336,7 +336,7 @@ def test_a_stream_of_frames_gives_the_same_poses(is_causal):
     given, model = windowed(data, is_causal), lifter(is_causal)
     film, cell = data.test_film
     first, last = int(film.tracks.first[cell[0]]), int(film.tracks.last[cell[0]])
-    stream = numpy_networks.PoseStream(folded.fold(model.lifting_network))
+    stream = numpy_networks.PoseStream(compact.fold_temporal(model.lifting_network))
     view = film.tracks.view
     lifted = [
         stream.push(view.keypoints_2d[at], view.confidence[at], view.camera.intrinsics[at])

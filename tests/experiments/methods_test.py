@@ -9,7 +9,7 @@ from keras_mvlift.experiments import data as training_data
 from keras_mvlift.experiments import methods, origins, peers, variants
 from keras_mvlift.metrics import baselines, pose_error
 from keras_mvlift.networks import residual
-from keras_mvlift.training import augmentation, lifters, multi_view_lifter, objectives, optimizers
+from keras_mvlift.training import batches, lifters, multi_view_lifter, objectives, stages
 from tests.experiments import tiny_experiments
 
 TRAINED = {
@@ -107,7 +107,7 @@ def test_switches_of_the_stage_reach_the_lifter(data):
     lifter = methods.build(cell, data, methods.finetune_config(cell))
     assert isinstance(lifter, multi_view_lifter.InstantLifter)
     (change,) = lifter.changes
-    assert isinstance(change, augmentation.Mirroring)
+    assert isinstance(change, batches.Mirroring)
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ def test_a_loss_that_is_no_number_leaves_the_curve_of_the_epochs_before(data, tm
     cell = tiny_experiments.cell()
     config = methods.finetune_config(cell)
     lifter = methods.build(cell, data, config)
-    with pytest.raises(optimizers.NonFiniteLossError):
+    with pytest.raises(stages.NonFiniteLossError):
         methods.fit(lifter, config, spoiled.pair_source(), cell, data, watch)
     assert [entry["epoch"] for entry in watch.curve] == [1]
 

@@ -12,7 +12,6 @@ from keras_mvlift.training import (
     lifters,
     multi_view_lifter,
     objectives,
-    optimizers,
     stage_data,
     stages,
 )
@@ -226,7 +225,7 @@ def one_step(pairs, few, label_weight, steps=1):
     keras.utils.set_random_seed(0)
     lifter = tiny_studio.lifter()
     model = peers.SemiSupervisedLifter(lifter, 200.0 * label_weight)
-    optimizer = optimizers.build(configs.FinetuneConfig(num_epochs=1), steps)
+    optimizer = stages.build_optimizer(configs.FinetuneConfig(num_epochs=1), steps)
     # Tracing a graph would take longer than these few steps.
     model.compile(optimizer, run_eagerly=True)
     batches = beside(pairs, few).batches(CONFIG, 0, None)

@@ -12,7 +12,7 @@ import keras_mvlift
 from keras_mvlift import skeletons
 from keras_mvlift.experiments import methods, origins, results, runs, tables, variants
 from keras_mvlift.metrics import pose_error
-from keras_mvlift.training import optimizers
+from keras_mvlift.training import stages
 from tests.experiments import tiny_experiments
 
 
@@ -160,7 +160,7 @@ def test_a_killed_cell_goes_on_behind_its_last_epoch_and_ends_as_an_unbroken_one
     assert sorted(path.name for path in folder.iterdir()) == ["finetune", "pretrain"]
     steps = []
     monkeypatch.setattr(
-        optimizers.StopOnNonFiniteLoss, "on_train_batch_end", lambda *_: steps.append(1)
+        stages.StopOnNonFiniteLoss, "on_train_batch_end", lambda *_: steps.append(1)
     )
     broken.run()
     assert len(steps) == tiny_experiments.BUDGET.steps_per_epoch
@@ -271,7 +271,7 @@ def test_a_loss_that_is_no_number_is_a_result_with_its_curve(monkeypatch, data):
                 {"stage": "finetune", "epoch": 2, "loss": float("inf"), "mpjpe_mm": 300.0},
             ]
         )
-        raise optimizers.NonFiniteLossError("the loss must be finite")
+        raise stages.NonFiniteLossError("the loss must be finite")
 
     record, poses = run(monkeypatch, data, diverge)
     assert (record["status"], record["figures"], poses) == ("diverged", None, None)

@@ -17,7 +17,7 @@ from keras_mvlift.datasets.human36m import source as human36m
 from keras_mvlift.datasets.mpi_inf_3dhp import source as mpi_inf_3dhp
 from keras_mvlift.datasets.rigs import recordings
 from keras_mvlift.diagnosis import report
-from keras_mvlift.geometry import cameras, epipolar, lenses, procrustes, rigs, triangulation
+from keras_mvlift.geometry import cameras, epipolar, lenses, procrustes, triangulation
 from keras_mvlift.studio import human36m, mpi_inf_3dhp, synthetic
 clip = next(iter(synthetic.Studio(num_subjects=1, num_clips=1, num_frames=20)))
 sequences.triangulate(sequences.instants_of_sequence(clip, range(20)), 0.3)

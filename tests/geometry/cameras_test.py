@@ -1,9 +1,15 @@
+import inspect
+import subprocess
+import sys
+
 import cv2
 import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.spatial import transform
+from tensorflow_graphics.geometry.transformation import rotation_matrix_3d
+from tensorflow_graphics.rendering.camera import perspective
 
 from keras_mvlift.geometry import cameras
 from tests import random_scenes
@@ -511,3 +517,53 @@ def test_a_graph_of_unknown_batch_size_moves_and_projects_as_eager_code():
         single = tf.nest.map_structure(lambda value: tf.cast(value, tf.float32), arguments)
         np.testing.assert_allclose(graph(*single), see(*arguments), atol=0.05)
     assert graph.experimental_get_tracing_count() == 1
+
+
+# Imports tensorflow_graphics afresh, where it is noticed when the source of anything is read, and
+# when the module of anything is searched for among all: each of its modules asks for its own once.
+IMPORT = """
+import inspect, sys
+import tensorflow as tf
+from keras_mvlift.geometry import cameras
+tf.keras.layers
+reads, searches = [], []
+find_source, find_module, stack = inspect.findsource, inspect.getmodule, inspect.stack
+inspect.findsource = lambda thing: reads.append(thing) or find_source(thing)
+inspect.getmodule = lambda *things: searches.append(things) or find_module(*things)
+before = {*sys.modules}
+cameras._graphics()
+assert inspect.stack is stack
+new = [name for name in {*sys.modules} - before if name.startswith("tensorflow_graphics")]
+print(len(reads), 0 < len(searches) <= len(new))
+"""
+
+
+def test_tensors_are_projected_and_rotated_by_tensorflow_graphics():
+    assert cameras._graphics().perspective is perspective
+    assert cameras._graphics().rotation_matrix_3d is rotation_matrix_3d
+    assert "rotate" in rotation_matrix_3d.__all__
+    assert "project" in perspective.__all__
+
+
+def test_importing_it_reads_no_source_lines_and_searches_no_module_of_other_frames(tmp_path):
+    command = [sys.executable, "-c", IMPORT]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "0 True\n"
+
+
+def test_the_stack_of_two_is_the_own_frame_and_the_calling_one():
+    def own():
+        return cameras._own_and_calling_frame()
+
+    first, calling = own()
+    assert (first.function, first.code_context) == ("own", None)
+    assert calling.function == "test_the_stack_of_two_is_the_own_frame_and_the_calling_one"
+
+
+def test_the_stack_is_as_it_was_even_if_an_import_fails(monkeypatch):
+    stack = inspect.stack
+    monkeypatch.setitem(sys.modules, "tensorflow_graphics.rendering.camera", None)
+    with pytest.raises(ImportError):
+        cameras._graphics.__wrapped__()
+    assert inspect.stack is stack

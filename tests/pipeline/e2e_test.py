@@ -25,6 +25,12 @@ COMPONENTS = [
     *("HeldOutViews", "LastBlessedModel", "Evaluator", "Pusher", "Baselines", "Report"),
     "BlessingGate",
 ]
+# As if nothing true were known: tuned, stopped and blessed without labels.
+LABEL_FREE = {
+    "finetune": {"num_epochs": 3, "decay_every": 0, "batch_size": 32, "patience": 1},
+    "tune": {"num_trials": 2, "num_epochs": 1},
+    "worsening": {},
+}
 # Epochs that the killed run has surely saved.
 NUM_DONE = 3
 RECORDING = {
@@ -79,7 +85,7 @@ def resumed(workshop, settings):
 
 @pytest.fixture(scope="module")
 def in_turn(first, second, workshop, settings):
-    """Runs that end with status 1, by name."""
+    """Runs in one process, by name."""
     large = workshop.settings("large_batch.json", finetune={"batch_size": 100_000})
     # Less trained than the blessed model, and asked to be better.
     short = {"num_epochs": 1, "decay_every": 0, "batch_size": 32}
@@ -101,6 +107,10 @@ def in_turn(first, second, workshop, settings):
     }
     for name in ("broken", "blind"):
         runs[name] = [f"--data_root={name}", "--settings=recording.json", f"--output_root={name}"]
+    for name, bound in (("kept", 1e6), ("missed", 1e-3)):
+        bounds = {"held_out_median_mm": bound}
+        path = workshop.settings(f"{name}.json", **LABEL_FREE, bounds=bounds)
+        runs[name] = [f"--settings={path}", "--output_root=tuned"]
     return dict(zip(runs, workshop.run_in_turn(*runs.values()), strict=True))
 
 
@@ -256,3 +266,37 @@ def test_the_stock_command_registers_the_pipeline(workshop):
     assert 'Pipeline "mvlift" created successfully.' in run.stdout
     registered = json.loads((workshop.folder / "home/mvlift/pipeline_args.json").read_text())
     assert registered["pipeline_root"] == str(workshop.folder / "output/mvlift/artifacts")
+
+
+def test_a_search_runs_quietly_before_finetuning(in_turn):
+    run = in_turn["kept"]
+    assert run.other_lines == []
+    order = [*run.components]
+    assert order.index("Tuner") < order.index("Trainer.Finetune")
+    for trial in ("Trial 1/2", "Trial 2/2", "Finetune"):
+        assert any(line.startswith(f"  {trial} ") for line in run.lines)
+    assert "Tuned" in run.stdout
+
+
+def test_a_bound_without_labels_blesses_and_pushes(in_turn, workshop):
+    assert in_turn["kept"].status == 0
+    assert "held_out_median_mm" in in_turn["kept"].stdout
+    assert len([*(workshop.home("tuned") / "serving" / "mvlift").iterdir()]) == 1
+
+
+def test_a_missed_bound_without_labels_is_reported_and_nothing_is_pushed(in_turn, workshop):
+    results = workshop.results("tuned")
+    jsonschema.validate(results, SCHEMA)
+    score = results["held_out"]["median_mm"]
+    assert in_turn["missed"].status == 1
+    assert (results["blessed"], results["model"]) == (False, None)
+    assert results["reasons"] == [f"held_out_median_mm {score:.3g} is not at most 0.001."]
+    assert set(results["tuned"]) == {"transform_weight", "learning_rate"}
+
+
+def test_a_search_is_answered_from_the_cache(in_turn):
+    run = in_turn["missed"]
+    for name in ("Tuner", "Trainer.Finetune", "HeldOutViews"):
+        assert run.components[name] == "cached"
+    assert run.components["Evaluator"] != "cached"
+    assert run.progress == []

@@ -5,7 +5,7 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from components import artifacts
+from components import report
 from pipeline import container, kubeflow, presets
 from tests.pipeline import mvlift_test, spec_runs, studio_runs
 
@@ -89,11 +89,9 @@ def test_any_machine_will_do_if_none_is_asked_for(settings):
 
 
 def test_compiling_leaves_artifact_types_as_they_were(job):
-    assert artifacts.Report.TYPE_NAME == "MVLiftReport"
-    (report,) = job["pipelineSpec"]["components"]["Report"]["outputDefinitions"][
-        "artifacts"
-    ].values()
-    assert "title: components.Report\n" in report["artifactType"]["instanceSchema"]
+    assert report.ReportFiles.TYPE_NAME == "MVLiftReport"
+    (made,) = job["pipelineSpec"]["components"]["Report"]["outputDefinitions"]["artifacts"].values()
+    assert "title: components.ReportFiles\n" in made["artifactType"]["instanceSchema"]
 
 
 def test_kubeflow_gets_no_resolvers_and_no_trace_of_them(settings, tmp_path, capsys):

@@ -1,14 +1,20 @@
 import errno
 import gc
+import io
+import logging
 import os
 import pathlib
+import re
 import runpy
 import signal
 import subprocess
 import sys
+import threading
+import warnings
 
 import click
 import pytest
+from absl import logging as absl_logging
 
 from components import checks
 from components.example_gen import files
@@ -18,8 +24,8 @@ from tests.pipeline import studio_runs
 
 HOLD = """
 import pathlib, sys
-from pipeline import local, locks
-with locks.held(pathlib.Path(sys.argv[1])):
+from pipeline import local
+with local.held(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -276,3 +282,215 @@ def test_python_as_it_ends_does_not_look_through_all_that_was_imported(tmp_path,
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(local.__file__, run_name="__main__")
     assert (ended.value.code, frozen) == (1, [True])
+
+
+# Holds the lock, and forks a process that outlives it.
+HOLD_WITH_CHILD = """
+import os, pathlib, sys, time
+from pipeline import local
+with local.held(pathlib.Path(sys.argv[1])):
+    if child := os.fork():
+        print(child, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "home" / "run.lock"
+
+
+@pytest.fixture
+def holder(path):
+    """Another process that holds the lock, and the number of its child."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD_WITH_CHILD, str(path)],
+        cwd=studio_runs.ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    child = int(process.stdout.readline())
+    yield process, child
+    # The child has the other end of the pipe, too.
+    os.kill(child, signal.SIGKILL)
+    process.kill()
+    process.communicate()
+
+
+def test_who_holds_it_is_named(path, holder):
+    process, _ = holder
+    words = rf"Received: process {process.pid}, started \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\. Wait for"
+    with pytest.raises(local.BusyError, match=words) as raised, local.held(path):
+        pass
+    assert f"`output_root` must have no other run of this pipeline going on in {path.parent}." in (
+        str(raised.value)
+    )
+
+
+def test_it_is_free_when_its_holder_was_killed_though_a_child_lives(path, holder):
+    process, child = holder
+    process.kill()
+    process.wait()
+    os.kill(child, 0)
+    with local.held(path):
+        assert re.fullmatch(rf"process {os.getpid()}, started [\d :-]+\n", path.read_text())
+
+
+def test_it_is_free_after_an_error(path):
+    with pytest.raises(KeyError), local.held(path):
+        raise KeyError
+    script = HOLD_WITH_CHILD.replace("time.sleep(60)", "pass")
+    command = [sys.executable, "-c", script, str(path)]
+    assert subprocess.run(command, cwd=studio_runs.ROOT, capture_output=True).returncode == 0
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_the_system(tmp_path):
+    (tmp_path / "home").write_text("a file")
+    with pytest.raises(NotADirectoryError), local.held(tmp_path / "home" / "x" / "run.lock"):
+        pass
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "logs" / "run.log"
+
+
+def test_native_code_warnings_and_logs_go_to_the_file(log, capfd):
+    with local.quiet(log):
+        os.write(2, b"I tensorflow/core: native\n")
+        warnings.warn("a warning", stacklevel=1)
+        logging.getLogger("some.library").info("a log line")
+        absl_logging.info("a line of absl's")
+    written = log.read_text()
+    for line in ("I tensorflow/core: native", "a warning", "a log line", "a line of absl's"):
+        assert line in written
+    assert "INFO some.library: a log line" in written
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_python_prints_stays_on_the_console(log, capfd):
+    with local.quiet(log):
+        sys.stderr.write("progress\n")
+        sys.stdout.write("a table\n")
+    assert capfd.readouterr() == ("a table\n", "progress\n")
+    assert log.read_text() == ""
+
+
+@pytest.fixture
+def terse():
+    """Another verbosity than the one that the log file asks for."""
+    former = absl_logging.get_verbosity()
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    yield
+    absl_logging.set_verbosity(former)
+
+
+@pytest.mark.usefixtures("terse")
+def test_everything_is_as_before_afterwards(log, capfd):
+    root = logging.getLogger()
+    before = (sys.stderr, root.handlers[:], root.level, absl_logging.get_verbosity())
+    shown = warnings.showwarning
+    with pytest.raises(KeyError), local.quiet(log):
+        raise KeyError
+    after = (sys.stderr, root.handlers[:], root.level, absl_logging.get_verbosity())
+    assert after == before
+    assert warnings.showwarning is shown
+    os.write(2, b"native again\n")
+    assert capfd.readouterr().err == "native again\n"
+    assert log.read_text() == ""
+
+
+def test_filters_set_inside_are_forgotten(log):
+    filters = warnings.filters[:]
+    with local.quiet(log):
+        warnings.simplefilter("error")
+    assert warnings.filters == filters
+
+
+def test_the_file_is_made_anew(log):
+    log.parent.mkdir()
+    log.write_text("of another run\n")
+    with local.quiet(log):
+        os.write(2, b"of this one\n")
+    assert log.read_text() == "of this one\n"
+
+
+def test_runs_follow_each_other(log, capfd):
+    for word in ("first", "second"):
+        with local.quiet(log):
+            sys.stderr.write(f"{word}\n")
+    assert capfd.readouterr().err == "first\nsecond\n"
+
+
+def lines(*messages):
+    """What the console shows of the runner's log records, a second apart."""
+    shown = io.StringIO()
+    handler = local.ComponentLines(shown)
+    for message in messages:
+        handler.handle(logging.makeLogRecord({"msg": message, "levelno": logging.INFO}))
+    return shown.getvalue().splitlines()
+
+
+def test_a_component_is_a_line_with_its_seconds(monkeypatch):
+    times = iter([100.0, 112.34])
+    monkeypatch.setattr(local.time, "monotonic", lambda: next(times))
+    assert lines(
+        "Component Trainer.Finetune is running.",
+        "Going to run a new execution 7",
+        "Component Trainer.Finetune is finished.",
+    ) == ["  Trainer.Finetune              12.3 s"]
+
+
+def test_a_component_answered_from_the_cache_says_so():
+    assert lines(
+        "Component Pusher is running.",
+        "A cached execution 7 is used.",
+        "Component Pusher is finished.",
+    ) == ["  Pusher                        cached"]
+
+
+def test_a_component_after_a_cached_one_is_not_called_cached():
+    shown = lines(
+        "Component Pusher is running.",
+        "A cached execution 7 is used.",
+        "Component Pusher is finished.",
+        "Component Report is running.",
+        "Component Report is finished.",
+    )
+    assert shown[1] == "  Report                         0.0 s"
+
+
+def test_a_component_that_fails_gets_no_line():
+    assert lines("Component Pusher is running.", "Execution 7 failed.") == []
+
+
+def test_the_runners_records_reach_the_console(log, capfd):
+    with local.quiet(log):
+        logging.info("Component %s is running.", "Pusher")
+        logging.info("Component %s is finished.", "Pusher")
+    assert capfd.readouterr().err == "  Pusher                         0.0 s\n"
+    assert "Component Pusher is running." in log.read_text()
+
+
+def test_a_disk_without_space_costs_the_log_and_nothing_else(tmp_path, capfd):
+    full = tmp_path / "run.log"
+    full.symlink_to("/dev/full")
+    with local.quiet(full):
+        logging.info("Component %s is running.", "Pusher")
+        os.write(1, b"the work goes on\n")
+        logging.info("Component %s is finished.", "Pusher")
+    line = "  Pusher                         0.0 s\n"
+    assert capfd.readouterr() == ("the work goes on\n", line)
+
+
+def test_what_ends_a_thread_is_logged(log, capfd):
+    def end():
+        raise KeyError("some internal name")
+
+    with local.quiet(log):
+        thread = threading.Thread(target=end, name="reader")
+        thread.start()
+        thread.join()
+    assert "Thread reader ended." in log.read_text()
+    assert "KeyError: 'some internal name'" in log.read_text()
+    assert capfd.readouterr() == ("", "")

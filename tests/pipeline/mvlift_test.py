@@ -5,8 +5,8 @@ from google.protobuf import json_format
 from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import compiler
 
-from components import checks, infra_validator, trainers
-from components.example_gen import component as example_gen
+from components import checks, pusher, trainers
+from components.example_gen import executor
 from keras_mvlift import configs, sources
 from pipeline import mvlift, presets, settings
 
@@ -62,7 +62,7 @@ def properties(nodes, name):
 
 
 def check_nodes(holds_out):
-    examples = example_gen.RecordingExampleGen("{}", "", "")
+    examples = executor.RecordingExampleGen("{}", "", "")
     return {node.id: node for node in mvlift.check_nodes(examples, holds_out)}
 
 
@@ -303,7 +303,7 @@ def test_the_trained_model_lifts_test_views_in_the_image_that_is_asked_for(serve
     assert spec["local_docker"] == {"client_base_url": "tcp://here:2375"}
     asked = json.loads(told["request_spec"])
     assert (asked["split_name"], asked["num_examples"]) == ("test", 3)
-    assert asked["tensorflow_serving"]["signature_names"] == [infra_validator.SIGNATURE]
+    assert asked["tensorflow_serving"]["signature_names"] == [pusher.SIGNATURE]
 
 
 def test_a_run_stops_after_its_report_at_a_model_that_was_not_served(served_nodes):

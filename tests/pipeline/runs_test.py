@@ -3,25 +3,28 @@ import os
 import pathlib
 import sqlite3
 
+import ml_metadata
 import pytest
+from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.component.experimental import annotations, decorators
 from tfx.orchestration import pipeline
 from tfx.orchestration.local import local_dag_runner
 from tfx.types import standard_artifacts
 
-from components import artifacts, pusher
-from pipeline import runs
+from components import pusher, report
+from pipeline import mvlift, runs, settings
+from tests.pipeline import studio_runs
 
 
 @decorators.component
 def write(
-    report: annotations.OutputArtifact[artifacts.Report], word: annotations.Parameter[str]
+    report: annotations.OutputArtifact[report.ReportFiles], word: annotations.Parameter[str]
 ) -> None:
     (pathlib.Path(report.uri) / "word").write_text(word)
 
 
 @decorators.component
-def fail(report: annotations.InputArtifact[artifacts.Report]) -> None:
+def fail(report: annotations.InputArtifact[report.ReportFiles]) -> None:
     raise ValueError(report.uri)
 
 
@@ -187,3 +190,61 @@ def test_a_database_that_cannot_be_opened_is_not_called_damaged(connection, tmp_
     database(connection).mkdir()
     with pytest.raises(sqlite3.OperationalError, match="unable to open"):
         runs.require_usable(connection, tmp_path / "artifacts")
+
+
+NAMES = ("Schema.Pairs", "RecordingExampleGen")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def shared_connection(home):
+    return runs.metadata_connection(home / "metadata" / "metadata.db")
+
+
+@pytest.fixture(scope="module")
+def whole(home, shared_connection):
+    config = settings.PipelineConfig().updated(studio_runs.SETTINGS)
+    folders = mvlift.Folders(*(str(home / name) for name in mvlift.Folders._fields))
+    return runs.compiled(mvlift.create_pipeline(config, "", folders, shared_connection))
+
+
+@pytest.fixture(scope="module")
+def executions(whole, shared_connection):
+    """The states of two nodes in two runs, the second of which has nothing new to do."""
+    before = whole.SerializeToString(deterministic=True)
+    for run_id in ("first", "second"):
+        for name in NAMES:
+            runs.launch(whole, name, run_id)
+    assert whole.SerializeToString(deterministic=True) == before
+    store = ml_metadata.MetadataStore(shared_connection)
+    states = {}
+    for context in store.get_contexts_by_type("pipeline_run"):
+        found = store.get_executions_by_context(context.id)
+        states[context.name] = [one.last_known_state for one in found]
+    return states
+
+
+def test_a_node_comes_after_all_that_it_waits_for(whole):
+    waits = runs.upstream(whole)
+    names = [*waits]
+    assert names[-1] == "BlessingGate"
+    assert "DataGate.Pairs" in waits["Trainer.Pretrain"]
+    for name, others in waits.items():
+        assert all(names.index(other) < names.index(name) for other in others)
+
+
+def test_a_node_that_is_launched_writes_its_artifacts(executions, home):
+    written = {path.name for path in (home / "artifacts" / "RecordingExampleGen").iterdir()}
+    assert written >= {"examples", "test_examples"}
+    (schema,) = pathlib.Path(home, "artifacts", "Schema.Pairs").rglob("schema.pbtxt")
+    assert "keypoints_2d" in schema.read_text()
+
+
+def test_a_run_has_its_own_id_and_is_answered_from_the_cache(executions):
+    complete = metadata_store_pb2.Execution.COMPLETE
+    cached = metadata_store_pb2.Execution.CACHED
+    assert executions == {"first": [complete] * 2, "second": [cached] * 2}

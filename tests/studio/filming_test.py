@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from keras_mvlift import skeletons
-from keras_mvlift.geometry import cameras, rigs
+from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import actions, filming, people
 
-CAMERA = rigs.h36m_like()
+CAMERA = filming.h36m_like()
 PERFECT = {
     "noise_px": 0.0,
     "gross_error_rate": 0.0,
@@ -61,7 +61,7 @@ def test_noise_rises_as_confidence_falls_and_its_tails_grow_heavier(motion):
 
 
 def test_noise_grows_with_the_persons_size_in_the_image(motion):
-    near, far = rigs.ring(3, radius=3.0), rigs.ring(3, radius=6.0)
+    near, far = filming.ring(3, radius=3.0), filming.ring(3, radius=6.0)
     standing = motion[:100]
     errors = [
         np.median(_error(standing, _detect(standing, camera, noise_px=2.0)[0], camera))
@@ -126,16 +126,16 @@ def test_dropped_views_lose_all_joints_for_a_while(motion):
 
 def test_joints_out_of_the_image_or_behind_the_camera_are_not_seen(motion):
     motion = motion[:100]
-    aside, behind = motion + np.array([0.0, 9.0, 0.0]), motion + 2 * rigs.ring(1).center
+    aside, behind = motion + np.array([0.0, 9.0, 0.0]), motion + 2 * filming.ring(1).center
     for moved in (aside, behind):
-        keypoints_2d, confidence = _detect(moved, rigs.ring(1), noise_px=3.0)
+        keypoints_2d, confidence = _detect(moved, filming.ring(1), noise_px=3.0)
         assert (confidence == 0).all()
         assert (keypoints_2d == 0).all()
 
 
 def test_what_is_right_behind_the_camera_is_not_seen():
     # On the optical axis, where a point at any depth would be in the middle of the image.
-    camera = rigs.ring(1)
+    camera = filming.ring(1)
     behind = camera.center[0] - 2.0 * camera.rotation[0, 2]
     keypoints_2d, confidence = _detect(np.tile(behind, (5, 17, 1)), camera)
     assert (confidence == 0).all()
@@ -143,7 +143,7 @@ def test_what_is_right_behind_the_camera_is_not_seen():
 
 
 def test_what_is_seen_lies_in_the_image(motion):
-    camera = rigs.ring(3, radius=2.2)
+    camera = filming.ring(3, radius=2.2)
     keypoints_2d, confidence = _detect(motion, camera, noise_px=5.0, gross_error_rate=0.1)
     seen = confidence > 0
     assert 0.3 < seen.mean() < 0.98
@@ -187,7 +187,7 @@ def test_a_bias_is_the_same_in_every_take_and_grows_with_bias_px(motion):
 
 
 def test_a_bias_is_proportional_to_the_persons_height_in_the_image(motion):
-    near, far = rigs.ring(3, radius=4.0), rigs.ring(3, radius=8.0)
+    near, far = filming.ring(3, radius=4.0), filming.ring(3, radius=8.0)
     bias = [
         _detect(motion[:100], camera, bias_px=3.0)[0] - _exact(motion[:100], camera)
         for camera in (near, far)
@@ -198,7 +198,7 @@ def test_a_bias_is_proportional_to_the_persons_height_in_the_image(motion):
 
 def test_a_person_400_pixels_tall_has_the_asked_bias(motion):
     # 1.7 m are 400 pixels where a meter is 400 / 1.7 of them.
-    camera = rigs.ring(1)
+    camera = filming.ring(1)
     depth = camera.intrinsics[0, 1, 1] * 1.7 / 400.0
     standing = cameras.camera_from_world(motion[:1], cameras.expand(camera, -1))
     points_camera = standing - standing[..., :1, :] + np.array([0.0, 0.0, depth])
@@ -210,7 +210,7 @@ def test_a_person_400_pixels_tall_has_the_asked_bias(motion):
 def seen(num_frames=200):
     person = people.draw_person(0, "S01")
     motion = actions.perform("walking", person, num_frames, 25.0, np.random.default_rng(0))
-    return cameras.camera_from_world(motion, cameras.expand(rigs.ring(12), -1))
+    return cameras.camera_from_world(motion, cameras.expand(filming.ring(12), -1))
 
 
 def test_what_is_seen_from_the_same_side_is_off_alike_wherever_it_is():
@@ -297,3 +297,74 @@ def test_hidden_is_a_finite_share_even_around_the_camera():
     assert np.isfinite(hidden).all()
     assert hidden.min() >= 0
     assert hidden.max() <= 1
+
+
+def _rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_h36m_like_cameras_stand_around_the_room_at_head_height():
+    camera = filming.h36m_like()
+    away = np.linalg.norm(camera.center[:, :2], axis=-1)
+    assert camera.center.shape == (4, 3)
+    assert (away > 4.0).all()
+    assert (away < 5.6).all()
+    assert (np.abs(camera.center[:, 2] - 1.55) < 0.1).all()
+    # One in each corner.
+    assert len({tuple(corner) for corner in np.sign(camera.center[:, :2])}) == 4
+
+
+def test_a_ring_has_any_number_of_cameras_at_the_asked_radius_and_height():
+    for num_cameras in (1, 2, 7):
+        camera = filming.ring(num_cameras, radius=3.0, height=2.0)
+        np.testing.assert_allclose(np.linalg.norm(camera.center[:, :2], axis=-1), 3.0)
+        np.testing.assert_allclose(camera.center[:, 2], 2.0)
+        assert camera.rotation.shape == (num_cameras, 3, 3)
+    angles = np.sort(np.arctan2(camera.center[:, 1], camera.center[:, 0]))
+    np.testing.assert_allclose(np.diff(angles), 2 * np.pi / 7)
+
+
+@pytest.mark.parametrize(
+    "camera", [filming.h36m_like(), filming.ring(5)], ids=["h36m_like", "ring"]
+)
+def test_the_rooms_middle_is_in_the_images_middle_and_up_is_up(camera):
+    points = np.array([[[0.0, 0.0, 0.95], [0.0, 0.0, 1.9], [0.0, 0.0, 0.0]]])
+    seen = cameras.project_from_world(points, cameras.expand(camera, -1))
+    middle, head, feet = np.moveaxis(seen[:, 0], 1, 0)
+    np.testing.assert_allclose(middle, 500.0, atol=1e-6)
+    assert (head[:, 1] < 400).all()
+    assert (feet[:, 1] > 600).all()
+    np.testing.assert_allclose(head[:, 0], 500.0, atol=1e-6)
+
+
+def test_rotations_are_rotations():
+    camera = filming.ring(6, jitter=0.2, rng=_rng())
+    gram = camera.rotation @ camera.rotation.swapaxes(-1, -2)
+    np.testing.assert_allclose(gram, np.tile(np.eye(3), (6, 1, 1)), atol=1e-9)
+    assert (np.linalg.det(camera.rotation) > 0).all()
+
+
+def test_jitter_moves_cameras_and_lenses_by_its_dice():
+    still = filming.h36m_like()
+    first, again, other = (filming.h36m_like(0.1, _rng(seed)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first.rotation, again.rotation)
+    assert 0.01 < np.abs(first.center - still.center).mean() < 0.3
+    assert not np.allclose(first.center, other.center)
+    assert not np.allclose(first.intrinsics, other.intrinsics)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: filming.ring(0), "`num_cameras` must be positive. Received: 0"),
+        (lambda: filming.ring(3, radius=-1.0), "`radius` must be positive. Received: -1.0"),
+        (
+            lambda: filming.h36m_like(-0.1, _rng()),
+            "`jitter` must be 0, or above it with `rng`. Received: -0.1",
+        ),
+        (lambda: filming.h36m_like(0.1), "`jitter`.*with `rng`. Received: 0.1"),
+    ],
+)
+def test_a_rig_that_cannot_be_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift import skeletons
-from keras_mvlift.geometry import cameras, rigs
+from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import actions, filming, people, synthetic
 
 PERFECT = {"noise_px": 0.0, "gross_error_rate": 0.0, "missing_rate": 0.0, "dropped_view_rate": 0.0}
@@ -93,7 +93,7 @@ def test_detections_are_as_noisy_as_asked():
 
 
 def test_film_accepts_tensors_and_refuses_other_shapes():
-    camera = cameras.Camera(*(tf.constant(value) for value in rigs.ring(3)))
+    camera = cameras.Camera(*(tf.constant(value) for value in filming.ring(3)))
     motion = actions.perform(
         "waving", people.draw_person(0, "a"), 5, 25.0, np.random.default_rng(0)
     )
@@ -109,7 +109,7 @@ def test_from_motion_keeps_its_own_body_without_a_person(recorded):
         "anyone",
         "sitting",
         recorded["02_sitting"] + [50.0, 3.0, -1.0],
-        camera=rigs.ring(2),
+        camera=filming.ring(2),
         frame_rate=60.0,
         rng=np.random.default_rng(0),
         detector=filming.Detector(**PERFECT),

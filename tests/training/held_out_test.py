@@ -1,11 +1,15 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift.datasets import tfrecords
+from keras_mvlift import configs
+from keras_mvlift.datasets import preparation, sequences, tfrecords
 from keras_mvlift.metrics import held_out_views
-from keras_mvlift.training import held_out
+from keras_mvlift.training import held_out, multi_view_lifter, objectives, stage_data, stages
 from tests import tiny_studio
 
 
@@ -86,3 +90,232 @@ def test_a_part_of_the_model_can_be_measured(seen):
     logs = {"loss": 1.0}
     callback.on_epoch_end(0, logs)
     assert logs["val_held_out_mean_mm"] == pytest.approx(held_out.score(lifter, seen)["mean_mm"])
+
+
+@pytest.fixture(scope="module")
+def pairs(prepared, tmp_path_factory):
+    path = tmp_path_factory.mktemp("pairs") / "pairs.gz"
+    return [tiny_studio.write(path, prepared.held_out_pairs)]
+
+
+def test_pairs_are_instants_of_two_views(prepared, pairs):
+    seen = held_out.read_records(pairs)
+    columns = prepared.held_out_pairs
+    assert seen.confidence.shape == (36, 2, 17)
+    for view, side in enumerate(("source", "target")):
+        confidence = np.float32(columns[f"{side}/confidence"])
+        np.testing.assert_array_equal(seen.confidence[:, view], confidence)
+        center = np.asarray(columns[f"{side}/center"], np.float32)
+        np.testing.assert_array_equal(seen.camera.center[:, view], center)
+
+
+def test_instants_have_all_of_their_views_and_room_for_more(prepared, tmp_path):
+    columns = prepared.held_out_instants
+    path = tiny_studio.write(tmp_path / "instants.gz", columns)
+    seen = held_out.read_records(path, num_views=5)
+    assert seen.confidence.shape == (6, 5, 17)
+    confidence = np.float32(columns["views/confidence"])
+    np.testing.assert_array_equal(seen.confidence[:, :4], confidence)
+    assert not seen.confidence[:, 4].any()
+
+
+def test_of_too_many_records_some_of_all_kinds_are_drawn_the_same_each_time(pairs):
+    everything = held_out.read_records(pairs)
+    some, again = (held_out.read_records(pairs, max_records=18) for _ in range(2))
+    assert 9 <= len(some.confidence) <= 27
+    tf.nest.map_structure(np.testing.assert_array_equal, some, again)
+
+    def rigs(seen):
+        return len(np.unique(seen.camera.center.reshape(len(seen.confidence), -1), axis=0))
+
+    # Of the six pairs that four cameras make, each third record would hold two.
+    assert rigs(some) > rigs(everything) / 2
+
+
+def test_nothing_held_out_is_an_error(tmp_path):
+    empty = tiny_studio.write(tmp_path / "empty.gz", {"frame": np.zeros(0, np.int64)})
+    for files in ([], [empty]):
+        with pytest.raises(ValueError, match="No instant is held out"):
+            held_out.read_records(files)
+
+
+# In steps so large that the score soon goes up and down.
+STAGE = {"num_epochs": 9, "learning_rate": 0.3, "patience": 1, "weight_averaging": 0.5}
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    folder, columns = tmp_path_factory.mktemp("records"), tiny_studio.prepare(tiny_studio.film())
+    return {
+        name: tiny_studio.write(folder / f"{name}.gz", getattr(columns, name))
+        for name in ("train_pairs", "held_out_pairs", "train_instants", "held_out_instants")
+    }
+
+
+def run(folder, records, **stage):
+    lifter = tiny_studio.lifter(dropout=0.25)
+    held_out = [records["held_out_pairs"]]
+    history = tiny_studio.run(lifter, folder, records["train_pairs"], held_out, **STAGE | stage)
+    return lifter, history
+
+
+def scores(history):
+    return [row[held_out.MONITOR] for row in history]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("stopped")
+
+
+@pytest.fixture(scope="module")
+def stopped(folder, records):
+    return run(folder, records)
+
+
+def test_a_stage_ends_when_its_score_has_been_stuck_for_so_long(stopped):
+    found = scores(stopped[1])
+    assert len(found) < STAGE["num_epochs"]
+    assert len(found) == int(np.argmin(found)) + 1 + STAGE["patience"]
+
+
+def test_a_stage_goes_back_to_the_averages_of_its_best_epoch(stopped, records):
+    lifter, history = stopped
+    seen = held_out.read_records(records["held_out_pairs"])
+    score = held_out.score(lifter, seen)["mean_mm"]
+    assert score == pytest.approx(min(scores(history)), rel=1e-6)
+    assert score < scores(history)[-1]
+
+
+def test_a_killed_stage_stops_where_an_unbroken_one_does(stopped, records, tmp_path, monkeypatch):
+    lifter, history = stopped
+    # One epoch before the last.
+    last = len(history) - 2
+    save = stages.EpochCheckpoints.on_epoch_end
+
+    def save_and_die(callback, epoch, logs=None):
+        save(callback, epoch, logs)
+        if epoch == last:
+            raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stages.EpochCheckpoints, "on_epoch_end", save_and_die)
+        with pytest.raises(KilledError):
+            run(tmp_path, records)
+    resumed, rows = run(tmp_path, records)
+    assert rows == history
+    assert tiny_studio.same(tiny_studio.weights(resumed), tiny_studio.weights(lifter))
+
+
+def test_a_stage_killed_behind_its_last_epoch_trains_no_more(stopped, folder, records, tmp_path):
+    lifter, history = stopped
+    again, rows = run(shutil.copytree(folder, tmp_path / "again"), records)
+    assert rows == history
+    assert tiny_studio.same(tiny_studio.weights(again), tiny_studio.weights(lifter))
+
+
+def test_weights_in_training_are_given_back_after_their_average_was_scored(records):
+    seen = held_out.read_records(records["held_out_pairs"])
+    lifter = tiny_studio.lifter()
+    lifter.compile(stages.build_optimizer(configs.FinetuneConfig(weight_averaging=0.9), 1))
+    best = held_out.BestEpoch(seen, lifter, 1)
+    best.set_model(lifter)
+    pair = tiny_studio.random_pair(num_pairs=16)
+    lifter.fit(tf.data.Dataset.from_tensors(pair), epochs=2, verbose=0)
+    before = tiny_studio.weights(lifter)
+    best.on_epoch_end(0, {})
+    assert tiny_studio.same(tiny_studio.weights(lifter), before)
+    assert not tiny_studio.same([x.numpy() for x in best.state["weights"]], before)
+
+
+def test_a_stage_on_all_views_is_scored_on_whole_instants(records, tmp_path):
+    objective = objectives.AllViewsReprojection()
+    lifter = tiny_studio.lifter(objective=objective, model=multi_view_lifter.InstantLifter)
+    config = configs.FinetuneConfig(num_epochs=2, batch_size=4, views="all", patience=1)
+    files = stage_data.Files(
+        [records["train_instants"]],
+        [records["held_out_instants"]],
+        tmp_path / "checkpoints",
+        tmp_path / "logs",
+        num_views=4,
+        num_pairs=84,
+    )
+    history = stages.run(lifter, config, files, "Finetune")
+    seen = held_out.read_records(files.held_out, 4)
+    score = held_out.score(lifter, seen)["mean_mm"]
+    assert score == pytest.approx(min(scores(history)), rel=1e-6)
+
+
+def test_no_epoch_keeps_the_weights(records, tmp_path):
+    lifter = tiny_studio.trained()
+    before = tiny_studio.weights(lifter)
+    held_out = [records["held_out_pairs"]]
+    tiny_studio.run(lifter, tmp_path, records["train_pairs"], held_out, num_epochs=0, patience=3)
+    assert tiny_studio.same(tiny_studio.weights(lifter), before)
+
+
+def test_patience_without_held_out_records_is_refused(records, tmp_path):
+    with pytest.raises(ValueError, match="No instant is held out"):
+        tiny_studio.run(tiny_studio.lifter(), tmp_path, records["train_pairs"], patience=1)
+
+
+@pytest.fixture(scope="module")
+def seen_calibration():
+    everything = preparation.BySubject(test_subjects=())
+    config = configs.DataConfig(source="studio")
+    return sequences.to_view(preparation.training_instants(tiny_studio.film(), everything, config))
+
+
+@pytest.fixture(scope="module")
+def calibrated(seen_calibration):
+    """A model's uncertainties before and after, and what was found."""
+    model = tiny_studio.lifter(uncertainty=True)
+    own = tf.nest.map_structure(lambda field: tf.constant(field[:, 0]), seen_calibration)
+    before = model.uncertainty(own).numpy()
+    found = held_out.calibrate_uncertainty(model, model.uncertainty, seen_calibration)
+    return model, before, model.uncertainty(own).numpy(), found
+
+
+def test_all_predictions_are_multiplied_by_the_factor(calibrated):
+    _, before, after, found = calibrated
+    np.testing.assert_allclose(after, found["factor"] * before, rtol=1e-5)
+
+
+def test_the_stated_share_lies_within_the_half_that_was_fitted(calibrated, seen_calibration):
+    model, _, _, found = calibrated
+    first = tf.nest.map_structure(lambda field: field[:12], seen_calibration)
+    error, scale, weight = held_out._measured(model, model.uncertainty, first, 8)
+    share = np.average(error <= scale, weights=weight)
+    assert share == pytest.approx(0.6827, abs=0.01)
+    for name, multiple in found["multiples"].items():
+        share = np.average(error <= multiple * scale, weights=weight)
+        assert share == pytest.approx(float(name), abs=0.01)
+
+
+def test_the_other_half_says_how_well_it_holds(calibrated, seen_calibration):
+    model, _, _, found = calibrated
+    second = tf.nest.map_structure(lambda field: field[12:], seen_calibration)
+    error, scale, weight = held_out._measured(model, model.uncertainty, second, 8)
+    assert found["within"] == pytest.approx(np.average(error <= scale, weights=weight), abs=1e-3)
+    assert found["num_errors"] == np.count_nonzero(weight)
+    assert len(found["within_by_third"]) == 3
+    assert np.mean(found["within_by_third"]) == pytest.approx(found["within"], abs=0.05)
+    assert -1 <= found["rank_correlation"] <= 1
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_calibrating_again_changes_nothing(calibrated, seen_calibration):
+    model = calibrated[0]
+    again = held_out.calibrate_uncertainty(model, model.uncertainty, seen_calibration)
+    assert again["factor"] == pytest.approx(1, rel=1e-4)
+
+
+def test_too_few_instants_are_refused(calibrated, seen_calibration):
+    model = calibrated[0]
+    one = tf.nest.map_structure(lambda field: field[:1], seen_calibration)
+    with pytest.raises(ValueError, match="two held-out instants or more"):
+        held_out.calibrate_uncertainty(model, model.uncertainty, one)

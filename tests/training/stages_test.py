@@ -7,16 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import tensorflow as tf
+import tensorflow_addons as tfa
+from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.training import (
-    augmentation,
-    batches,
-    multi_view_lifter,
-    objectives,
-    optimizers,
-    stages,
-)
+from keras_mvlift.training import batches, multi_view_lifter, objectives, stages
 from tests import tiny_studio
 
 # All that has a state of its own: dropout, Adam's moments, averages of weights, a staircase.
@@ -70,7 +66,7 @@ def train(folder, records):
     note()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batches, "load_pairs", watched)
-        patch.setattr(optimizers.StopOnNonFiniteLoss, "on_train_batch_end", note)
+        patch.setattr(stages.StopOnNonFiniteLoss, "on_train_batch_end", note)
         history = tiny_studio.run(lifter, folder, **records, **STAGE)
     return Run(lifter, history, folder, first_epochs, steps)
 
@@ -85,13 +81,13 @@ def epochs(history):
 
 
 def train_until_killed(folder, records):
-    class Kill(optimizers.StopOnNonFiniteLoss):
+    class Kill(stages.StopOnNonFiniteLoss):
         def on_train_batch_end(self, batch, logs):
             super().on_train_batch_end(batch, logs)
             if (self.epoch, batch) == (KILLED_IN_EPOCH, 1):
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    optimizers.StopOnNonFiniteLoss = Kill
+    stages.StopOnNonFiniteLoss = Kill
     tiny_studio.run(tiny_studio.lifter(**MODEL), folder, **records, **STAGE)
 
 
@@ -203,7 +199,7 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path, records):
 def test_a_learning_rate_that_explodes_stops_the_stage_naming_step_and_epoch(tmp_path, records):
     squared = objectives.TransformReprojection(distance="squared_norm")
     lifter = tiny_studio.lifter("paper", squared)
-    with pytest.raises(optimizers.NonFiniteLossError, match=r"^Finetune: .* at step 2 of epoch 1"):
+    with pytest.raises(stages.NonFiniteLossError, match=r"^Finetune: .* at step 2 of epoch 1"):
         tiny_studio.run(lifter, tmp_path, **records, learning_rate=1e30, clip_norm=0.0)
 
 
@@ -213,7 +209,7 @@ def test_a_keypoint_that_is_no_number_stops_the_stage(tmp_path, columns):
     path = tiny_studio.write(
         tmp_path / "spoiled.gz", columns.train_pairs | {"source/keypoints_2d": spoiled}
     )
-    with pytest.raises(optimizers.NonFiniteLossError, match=r"^Finetune: .* at step 1 of epoch 1"):
+    with pytest.raises(stages.NonFiniteLossError, match=r"^Finetune: .* at step 1 of epoch 1"):
         tiny_studio.run(tiny_studio.lifter("paper"), tmp_path, path)
 
 
@@ -250,7 +246,7 @@ def test_what_beyond_eq_7_a_config_asks_for_reaches_objective_and_model():
     ):
         lifter = tiny_studio.lifter(objective=terms, model=stages.model(stage))
         (change,) = lifter.changes
-        assert isinstance(change, augmentation.Mirroring)
+        assert isinstance(change, batches.Mirroring)
 
 
 @pytest.mark.parametrize(
@@ -267,3 +263,211 @@ def test_what_has_no_weight_is_not_computed(weights, parts):
         objective=stages.objective(config, "solved_root"), model=stages.model(config)
     )
     assert lifter.changes == ()
+
+
+RAYS = tf.constant(np.random.default_rng(0).normal(0, 0.2, (8, 17, 2)), tf.float32)
+
+
+def compiled(**model):
+    """A model with everything that has a state: dropout, Adam's moments, averages."""
+    lifter = tiny_studio.lifter(**{"dropout": 0.5} | model)
+    config = configs.FinetuneConfig(weight_averaging=0.9)
+    lifter.compile(stages.build_optimizer(config, steps_per_epoch=1))
+    return lifter
+
+
+def step(lifter):
+    """One step of training, toward nowhere in particular."""
+    networks = (lifter.lifting_network, lifter.root_network)
+    variables = lifter.trainable_variables
+    with tf.GradientTape() as tape:
+        loss = tf.add_n([tf.reduce_sum(network(RAYS, training=True)) for network in networks])
+    lifter.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+    return float(loss)
+
+
+def saved(folder, num_epochs):
+    """A model whose first epochs, of one step each, have been saved."""
+    lifter = compiled()
+    saver = stages.EpochCheckpoints(folder)
+    assert saver.restore(lifter) == 0
+    for epoch in range(num_epochs):
+        step(lifter)
+        saver.on_epoch_end(epoch)
+    return lifter
+
+
+def test_without_a_checkpoint_no_epoch_is_done_and_nothing_changes(tmp_path):
+    lifter = compiled()
+    before = tiny_studio.weights(lifter)
+    assert stages.EpochCheckpoints(tmp_path / "none").restore(lifter) == 0
+    assert tiny_studio.same(before, tiny_studio.weights(lifter))
+
+
+def test_a_restored_model_goes_on_as_if_it_had_never_stopped(tmp_path):
+    lifter, again = saved(tmp_path, num_epochs=2), compiled()
+    assert stages.EpochCheckpoints(tmp_path).restore(again) == 2
+    # Dropout draws the same masks, Adam takes the same steps, the averages stay the same.
+    assert [step(again) for _ in range(3)] == [step(lifter) for _ in range(3)]
+    assert tiny_studio.same(tiny_studio.weights(again), tiny_studio.weights(lifter))
+    for one in (again, lifter):
+        one.optimizer.assign_average_vars(one.trainable_variables)
+    assert tiny_studio.same(tiny_studio.weights(again), tiny_studio.weights(lifter))
+
+
+def test_what_was_done_behind_the_last_epoch_is_forgotten(tmp_path):
+    lifter = saved(tmp_path, num_epochs=1)
+    kept = tiny_studio.weights(lifter)
+    step(lifter)
+    again = compiled()
+    assert stages.EpochCheckpoints(tmp_path).restore(again) == 1
+    assert tiny_studio.same(tiny_studio.weights(again), kept)
+
+
+def test_only_the_last_checkpoint_is_kept(tmp_path):
+    saved(tmp_path, num_epochs=3)
+    assert [path.name for path in tmp_path.glob("*.index")] == ["ckpt-3.index"]
+
+
+def test_what_is_saved_elsewhere_leaves_the_folder_that_is_read_as_it_was(tmp_path):
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    saved(shared, num_epochs=1)
+    before = {path: path.read_bytes() for path in shared.iterdir()}
+    saver = stages.EpochCheckpoints(shared, own)
+    assert saver.restore(compiled()) == 1
+    saver.on_epoch_end(1)
+    assert {path: path.read_bytes() for path in shared.iterdir()} == before
+    assert [path.name for path in own.glob("*.index")] == ["ckpt-2.index"]
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    saved(tmp_path, num_epochs=1)
+    with pytest.raises(ValueError, match="incompatible"):
+        stages.EpochCheckpoints(tmp_path).restore(compiled(width=8))
+
+
+def test_it_is_a_callback_of_keras(tmp_path):
+    assert isinstance(stages.EpochCheckpoints(tmp_path), keras.callbacks.Callback)
+
+
+STEPS_PER_EPOCH = 7
+PLAIN = {"decay_every": 0, "clip_norm": 0.0}
+
+
+def build(**settings):
+    return stages.build_optimizer(configs.FinetuneConfig(**settings), STEPS_PER_EPOCH)
+
+
+def rate_in_epoch(optimizer, epoch):
+    return float(optimizer.learning_rate(epoch * STEPS_PER_EPOCH))
+
+
+@pytest.mark.parametrize("weight_averaging", [0.0, 0.9])
+def test_the_learning_rate_is_the_papers_staircase(weight_averaging):
+    # 1e-3, times 0.1 after every 100 epochs, and not a step earlier.
+    optimizer = build(weight_averaging=weight_averaging)
+    epochs = (0, 50, 100 - 1 / STEPS_PER_EPOCH, 100, 150, 200, 299)
+    rates = [rate_in_epoch(optimizer, epoch) for epoch in epochs]
+    np.testing.assert_allclose(rates, [1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5], rtol=1e-5)
+
+
+def test_rate_and_factor_and_epochs_of_the_staircase_are_settings():
+    optimizer = build(learning_rate=0.5, decay_rate=0.2, decay_every=3)
+    rates = [rate_in_epoch(optimizer, epoch) for epoch in (2, 3, 6)]
+    np.testing.assert_allclose(rates, [0.5, 0.1, 0.02], rtol=1e-6)
+
+
+def test_without_decay_the_learning_rate_is_constant():
+    assert float(build(decay_every=0, learning_rate=0.25).learning_rate) == 0.25
+
+
+def step_optimizer(optimizer, gradient):
+    """Where Adam's first moment lies after one step: a tenth of the gradient it was given."""
+    variable = tf.Variable([0.0, 0.0])
+    optimizer.apply_gradients([(tf.constant(gradient), variable)])
+    adam = getattr(optimizer, "_optimizer", optimizer)
+    return 10 * adam.get_slot(variable, "m").numpy()
+
+
+@pytest.mark.parametrize("weight_averaging", [0.0, 0.9])
+@pytest.mark.parametrize(
+    ("clip_norm", "expected"),
+    # The gradient (3, 4) is 5 long.
+    [(1.0, (0.6, 0.8)), (0.0, (3.0, 4.0)), (6.0, (3.0, 4.0))],
+)
+def test_gradients_are_clipped_to_their_norm(weight_averaging, clip_norm, expected):
+    optimizer = build(clip_norm=clip_norm, weight_averaging=weight_averaging)
+    np.testing.assert_allclose(step_optimizer(optimizer, [3.0, 4.0]), expected, rtol=1e-5)
+
+
+def test_the_clipped_norm_is_that_of_all_variables_together():
+    optimizer = build(clip_norm=1.0)
+    first, second = tf.Variable([0.0]), tf.Variable([0.0])
+    optimizer.apply_gradients([(tf.constant([3.0]), first), (tf.constant([4.0]), second)])
+    moments = [10 * optimizer.get_slot(variable, "m").numpy() for variable in (first, second)]
+    np.testing.assert_allclose(np.ravel(moments), [0.6, 0.8], rtol=1e-5)
+
+
+def test_weights_are_averaged_only_when_asked_for():
+    assert type(build()) is keras.optimizers.legacy.Adam
+    assert type(build(weight_averaging=0.9)) is tfa.optimizers.MovingAverage
+
+
+def test_averaging_does_not_change_the_steps():
+    plain, averaging = build(**PLAIN), build(**PLAIN, weight_averaging=0.9)
+    first, second = tf.Variable([1.0, 2.0]), tf.Variable([1.0, 2.0])
+    for gradient in ([3.0, -1.0], [1.0, 5.0]):
+        plain.apply_gradients([(tf.constant(gradient), first)])
+        averaging.apply_gradients([(tf.constant(gradient), second)])
+    np.testing.assert_array_equal(first, second)
+
+
+def test_the_average_forgets_its_start_quickly_and_its_present_slowly():
+    # The decay is min(0.5, (1 + t) / (10 + t)) in step t: 1/10, 2/11, 3/12, ... 1/2.
+    optimizer = build(**PLAIN, weight_averaging=0.5)
+    variable, expected = tf.Variable(0.0), 0.0
+    for index in range(12):
+        optimizer.apply_gradients([(tf.constant(1.0), variable)])
+        decay = min(0.5, (1 + index) / (10 + index))
+        expected = decay * expected + (1 - decay) * float(variable)
+    optimizer.assign_average_vars([variable])
+    np.testing.assert_allclose(variable, expected, rtol=1e-5)
+
+
+def test_in_the_scope_of_a_strategy_averages_are_there_before_the_first_step():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        model = keras.Sequential([keras.layers.Dense(1, input_shape=(2,))])
+        model.compile(build(weight_averaging=0.5))
+        weights = model.trainable_variables
+        with pytest.raises(KeyError):
+            model.optimizer.get_slot(weights[0], "average")
+        stages.make_slots(model)
+        average = model.optimizer.get_slot(weights[0], "average")
+        average.assign(tf.constant([[3.0], [4.0]]))
+        model.optimizer.assign_average_vars(weights)
+    np.testing.assert_array_equal(weights[0], [[3.0], [4.0]])
+
+
+@pytest.mark.parametrize("loss", [np.nan, np.inf, -np.inf])
+def test_a_loss_that_is_no_number_stops_training_naming_stage_epoch_and_step(loss):
+    guard = stages.StopOnNonFiniteLoss("Pretrain")
+    guard.on_epoch_begin(2)
+    with pytest.raises(stages.NonFiniteLossError) as raised:
+        guard.on_train_batch_end(6, {"loss": loss})
+    expected = f"Pretrain: the loss must be finite. Received: {loss} at step 7 of epoch 3."
+    assert str(raised.value).startswith(expected)
+
+
+def test_the_error_says_what_may_help():
+    guard = stages.StopOnNonFiniteLoss("Finetune")
+    guard.on_epoch_begin(0)
+    with pytest.raises(ArithmeticError, match=r"learning rate or clip_norm.*ray_root, solved_root"):
+        guard.on_train_batch_end(0, {"loss": np.nan})
+
+
+@pytest.mark.parametrize("loss", [0.0, 1e30, -1.0])
+def test_any_number_passes(loss):
+    guard = stages.StopOnNonFiniteLoss("Finetune")
+    guard.on_epoch_begin(0)
+    guard.on_train_batch_end(0, {"loss": loss})

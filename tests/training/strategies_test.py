@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
-from keras_mvlift.training import optimizers, stage_data, stages, strategies
+from keras_mvlift.training import stage_data, stages, strategies
 from tests import tiny_studio
 
 pytestmark = pytest.mark.e2e
@@ -30,7 +30,7 @@ PATIENCE_SECONDS = 300
 PLACES = [(is_killed, index) for is_killed in (True, False) for index in range(2)]
 
 
-class KillWorker(optimizers.StopOnNonFiniteLoss):
+class KillWorker(stages.StopOnNonFiniteLoss):
     """Kills the second of two workers in the middle of an epoch."""
 
     def on_train_batch_end(self, batch, logs):
@@ -80,7 +80,7 @@ def work(folder, files, cluster, index, is_killed):
     with (folder / f"said-{is_killed}-{index}").open("w") as said:
         os.dup2(said.fileno(), 2)
     if is_killed:
-        optimizers.StopOnNonFiniteLoss = KillWorker
+        stages.StopOnNonFiniteLoss = KillWorker
     try:
         found = train(folder / "shared", files, "multi_worker")
         found |= {"refusals": refusals(strategies.of_name("multi_worker"), index)}

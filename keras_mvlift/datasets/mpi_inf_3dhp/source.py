@@ -4,10 +4,16 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 
 from keras_mvlift import errors
 from keras_mvlift.datasets import sequences
-from keras_mvlift.datasets.mpi_inf_3dhp import p_stmo, protocol, release
+from keras_mvlift.datasets.mpi_inf_3dhp import protocol, release
+from keras_mvlift.datasets.mpi_inf_3dhp import rig as mpi_inf_3dhp_rig
+from keras_mvlift.datasets.rigs import detections
+from keras_mvlift.untrusted import files, reading
 
 _TRAINING_REFERENCES = {
     "original": "annot3, metric, checked against annot2 and the calibration",
@@ -135,7 +141,7 @@ class MPIINF3DHPSource:
             return release.OriginalFolders(
                 root=self.root, cameras=cameras, first_frames=self.first_frames
             )
-        return p_stmo.Archives(
+        return Archives(
             root=self.root,
             cameras=cameras,
             first_frames=self.first_frames,
@@ -154,3 +160,144 @@ class MPIINF3DHPSource:
         for subject in self.test_subjects:
             castings |= dict.fromkeys(reader.test_clips(subject), subject)
         return castings
+
+
+# The archives that P-STMO and its followers train on hold the annotated 2D joints, and 3D poses of
+# the universal skeleton, which do not project onto them; neither calibration nor metric poses. The
+# rig comes from a `camera.calibration` of the release, which is the same for all subjects and
+# sequences. Training clips have no reference: what the exact joints triangulate is the metric pose.
+
+# Focal lengths and principal point, pixels: the release's focal length indoors, the rest as
+# fitted to the original test set to a pixel or two.
+_INDOORS = (1499.2, 1499.2, 1017.0, 1043.0)
+_OUTDOORS = (1684.0, 1672.0, 940.0, 560.0)
+TEST_LENSES = dict(zip(protocol.TEST_SUBJECTS, (*[_INDOORS] * 4, *[_OUTDOORS] * 2), strict=True))
+"""The test cameras' lenses by subject, which the archives do not tell."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Archives:
+    """The two archives and a calibration.
+
+    Each clip reads its archive anew and whole; that is how it is pickled.
+
+    Args:
+        root: The folder they lie in.
+        cameras: The numbers of the training cameras; the archives have those of `"vnect"`.
+        first_frames: As of `protocol.first_frames`.
+        calibration: The calibration's path, from `root`.
+    """
+
+    root: str
+    cameras: tuple[int, ...]
+    first_frames: str | int
+    calibration: str
+
+    def training_clip(self, subject: str, sequence: str) -> protocol.Clip:
+        """Reads a sequence of the training set, without reference.
+
+        Raises:
+            RecordingError: If a file is missing or not as it must be.
+        """
+        rig_path = pathlib.Path(self.root) / self.calibration
+        rig = mpi_inf_3dhp_rig.read_calibration(rig_path, self.cameras)
+        path = pathlib.Path(self.root) / protocol.TRAINING_ARCHIVE
+        field = f"{subject} {sequence}"
+        views, frame_rate = _take(path, field, _entry(path, field))
+        wanted = protocol.first_frames(subject, sequence, self.first_frames)
+        points = [_points(path, f"{field}/{name}", views, name) for name in rig.names]
+        lengths = [len(keypoints_2d) for keypoints_2d, _ in points]
+        if len(set(lengths)) > 1:
+            rule = "have as many frames in every camera"
+            raise errors.RecordingError(path, field, rule, lengths)
+        num_frames = release.enough(path, field, lengths[0], wanted)
+        keypoints_2d, pose = (
+            np.stack([part[:num_frames] for part in parts]) for parts in zip(*points, strict=True)
+        )
+        mpi_inf_3dhp_rig.require_equal_poses(rig_path, rig.names, pose, rig.camera)
+        mpi_inf_3dhp_rig.require_meeting_rays(rig_path, rig.names, keypoints_2d, rig.camera)
+        clip = sequences.MultiViewSequence(
+            name=f"{subject}_{sequence}",
+            subject=subject,
+            action=sequence,
+            frame_rate=frame_rate,
+            camera_names=tuple(f"camera_{name}" for name in rig.names),
+            camera=rig.camera,
+            keypoints_2d=keypoints_2d,
+            confidence=np.ones(keypoints_2d.shape[:-1]),
+        )
+        names = tuple(f"{subject}/{sequence}/{name}" for name in rig.names)
+        return protocol.Clip(clip, np.arange(num_frames), names)
+
+    def test_clips(self, subject: str) -> list[str]:
+        """Returns the subject's one clip; the archives do not tell activities."""
+        return [subject]
+
+    def test_clip(self, subject: str, name: str) -> protocol.Clip:
+        """Reads the valid frames of a test clip.
+
+        Raises:
+            RecordingError: If the archive is missing or not as it must be.
+        """
+        path = pathlib.Path(self.root) / protocol.TEST_ARCHIVE
+        entry = _entry(path, subject)
+        keypoints_2d, pose = _points(path, "data", {subject: entry}, subject, is_finite=False)
+        shape = (len(keypoints_2d),)
+        valid = files.checked_array(path, f"{subject}/valid", entry.get("valid"), shape)
+        frame = release.valid_frames(path, f"{subject}/valid", valid)
+        keypoints_2d, pose = keypoints_2d[frame], pose[frame]
+        for field, value in (("data_2d", keypoints_2d), ("data_3d", pose)):
+            files.require_finite(path, f"{subject}/{field}", value)
+        sequences.require_human_size(path, f"{subject}/data_3d", pose, errors.MILLIMETERS.name)
+        seen = np.ones((1, *keypoints_2d.shape[:-1]))
+        detections.require_pixels(path, keypoints_2d[np.newaxis], seen)
+        fx, fy, cx, cy = TEST_LENSES[subject]
+        camera = release.test_camera(np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]))
+        clip = release.test_sequence(subject, "", camera, keypoints_2d, pose)
+        return protocol.Clip(clip, frame, (subject,))
+
+
+def _entry(path: pathlib.Path, key: str) -> Any:
+    """Returns what an archive holds of a clip."""
+    found = reading.npz(path, ("data",))["data"]
+    if not isinstance(found, dict):
+        rule = "be a pickled dictionary"
+        raise errors.RecordingError(path, "data", rule, type(found).__name__)
+    if key not in found:
+        received = ", ".join(map(str, found)) or "none"
+        raise errors.RecordingError(path, "data", f"have a key {key!r}", received[:200])
+    return found[key]
+
+
+def _take(path: pathlib.Path, field: str, entry: Any) -> tuple[dict[Any, Any], float]:
+    """Returns a training entry's views by camera, and its frame rate."""
+    is_pair = isinstance(entry, list | tuple | np.ndarray) and len(entry) == 2
+    if not is_pair or not isinstance(entry[0], dict):
+        rule = "be a list of views by camera and a frame rate"
+        raise errors.RecordingError(path, field, rule, type(entry).__name__)
+    views, frame_rate = entry
+    is_rate = isinstance(frame_rate, int | float | np.number) and 0 < frame_rate < np.inf
+    if not is_rate:
+        raise errors.RecordingError(path, field, "have a positive frame rate", repr(frame_rate))
+    return views, float(frame_rate)
+
+
+def _points(
+    path: pathlib.Path, field: str, views: dict[Any, Any], name: str, *, is_finite: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a view's joints of `H36M_17`: `[T, 17, 2]`, pixels, and `[T, 17, 3]`, meters."""
+    view = views.get(name)
+    if not isinstance(view, dict):
+        received = ", ".join(map(str, views)) or "none"
+        raise errors.RecordingError(path, field, "be a view of the archive", received[:200])
+    num_joints = len(protocol.TEST_17)
+    image = files.checked_array(
+        path, f"{field}/data_2d", view.get("data_2d"), (None, num_joints, 2)
+    )
+    shape = (len(image), num_joints, 3)
+    space = files.checked_array(path, f"{field}/data_3d", view.get("data_3d"), shape)
+    if is_finite:
+        files.require_finite(path, f"{field}/data_2d", image)
+        files.require_finite(path, f"{field}/data_3d", space)
+    chosen = protocol.H36M_FROM_TEST
+    return image[:, chosen], errors.MILLIMETERS.to_meters(space[:, chosen])

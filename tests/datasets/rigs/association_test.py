@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from keras_mvlift.datasets.rigs import association
-from keras_mvlift.geometry import cameras, rigs
-from keras_mvlift.studio import synthetic
+from keras_mvlift.geometry import cameras
+from keras_mvlift.studio import filming, synthetic
 
 NUM_FRAMES, NUM_JOINTS, FRAME_RATE = 60, 17, 50.0
 
@@ -63,7 +63,7 @@ def room(num_people, num_cameras, seed=0, noise_px=3.0, missing=0.05, lost=0.05)
     camera = cameras.expand(studio.camera, -1)
     moved = [cameras.camera_from_world(pose, camera) for pose in pose_world]
     rays = np.stack([points[..., :2] / points[..., 2:] for points in moved], axis=2)
-    rays = rays + rng.normal(0.0, noise_px / rigs.FOCAL_LENGTH, rays.shape)
+    rays = rays + rng.normal(0.0, noise_px / filming.FOCAL_LENGTH, rays.shape)
     confidence = rng.uniform(0.3, 0.95, rays.shape[:-1])
     confidence[rng.random(confidence.shape) < missing] = 0.0
     confidence[rng.random(confidence.shape[:-1]) < lost] = 0.0

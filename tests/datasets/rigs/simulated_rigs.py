@@ -18,8 +18,8 @@ from scipy.spatial import transform
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import calibration_files, calibrations, manifests
-from keras_mvlift.geometry import cameras, lenses, rigs
-from keras_mvlift.studio import people, synthetic
+from keras_mvlift.geometry import cameras, lenses
+from keras_mvlift.studio import filming, people, synthetic
 
 FRAME_RATE = 50.0
 EPOCH = 1.7e9
@@ -140,7 +140,7 @@ def with_lenses(camera, settings):
     rng = sequences.seeded_generator(settings.seed, "lenses")
     names = tuple(f"cam_{index + 1}" for index in range(settings.num_cameras))
     distortion = rng.normal(0.0, LENS_SPREAD, (settings.num_cameras, len(LENS_SPREAD)))
-    sizes = np.tile(np.array(rigs.IMAGE_SIZE, float), (settings.num_cameras, 1))
+    sizes = np.tile(np.array(filming.IMAGE_SIZE, float), (settings.num_cameras, 1))
     return calibrations.Calibration(names, camera, distortion, sizes)
 
 
