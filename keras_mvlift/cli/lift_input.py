@@ -29,6 +29,8 @@ def film(options: argparse.Namespace) -> Any:
                 f"`{option}` must come with 2D joints only. Received: {options.input}."
             )
     path = options.input if is_input else options.video
+    if not is_input and options.detector_model is not None:
+        raise ValueError(f"`detector-model` must come with a video. Received: {options.input}.")
     # Its libraries come with an extra.
     return None if path is None else _module("video").inspect(path)
 
@@ -48,7 +50,7 @@ def read(options: argparse.Namespace, video: Any) -> tracks_2d.Tracks2D:
         viewpoint(options, video.size)
         _warn_of_clock(options, video)
         found: tracks_2d.Tracks2D = _module("person_detector").detect(
-            video, progress("detect", video.num_frames)
+            video, progress("detect", video.num_frames), options.detector_model
         )
         return tracks_2d.at_least(found, options.min_confidence or 0.0)
     tracks = tracks_2d_files.read(options.input, options.skeleton, options.min_confidence)

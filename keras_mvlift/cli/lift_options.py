@@ -135,6 +135,13 @@ def _add_result(group: argparse._ArgumentGroup) -> None:
 
 def _add_pictures(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
+        "--detector-model",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="What finds people: a .tflite of MediaPipe's landmarks, such as the heavy ones, or "
+        "the model.json of MoveNet MultiPose, which finds several. By default MediaPipe's own.",
+    )
+    group.add_argument(
         "--detections",
         type=pathlib.Path,
         metavar=f"FILE{DETECTIONS_ENDING}",

@@ -45,19 +45,8 @@ def read(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tracks2D:
     slots = crowd.numbers[crowd.owner[is_seen]] - first
     labels = tell_apart(slots, people, _ids(frames, is_seen))
     everyone = ranking(labels, people[..., 2], len(frames))
-    if not len(everyone):
-        rule = f"be there in {MIN_FRAMES} frames each"
-        received = f"{len(people)} detections, too far from one frame to the next to be followed"
-        raise errors.RecordingError(path, "people", rule, received)
-    shape = (num_frames, len(everyone), joints.num_joints, 3)
-    files.check_span(path, "people", shape, people.size)
-    laid_out = np.zeros(shape)
-    # Whose row each is, of those who stay.
-    row = np.full(labels.max() + 1, -1)
-    row[everyone] = np.arange(len(everyone))
-    is_kept = row[labels] >= 0
-    laid_out[slots[is_kept], row[labels[is_kept]]] = people[is_kept]
-    dropped = np.count_nonzero(~is_kept)
+    laid_out = lay_out(path, slots, people, labels, everyone, num_frames)
+    dropped = np.count_nonzero(~np.isin(labels, everyone))
     brief = f"{dropped} of {len(people)} detections left out, of people in too few frames"
     return tracks_2d.of_arrays(
         laid_out[..., :2],
@@ -323,6 +312,45 @@ def follow(numbers: np.ndarray, people: np.ndarray) -> np.ndarray:
         latest = np.concatenate([latest, people[members[new]]])
         last_seen = np.append(last_seen, np.full(len(new), frame))
     return labels
+
+
+def lay_out(
+    path: pathlib.Path,
+    slots: np.ndarray,
+    people: np.ndarray,
+    labels: np.ndarray,
+    everyone: np.ndarray,
+    num_frames: int,
+) -> np.ndarray:
+    """Lays people out over time.
+
+    Args:
+        path: The file, for errors.
+        slots: `[N]`, the frame, counted from 0, that each is in.
+        people: `[N, K, 3]`, x and y in pixels, and confidence.
+        labels: `[N]`, who each is, as `tell_apart` tells.
+        everyone: `[P]`, those who stay, as `ranking` orders them.
+        num_frames: `T`.
+
+    Returns:
+        `[T, P, K, 3]`, 0 where not seen.
+
+    Raises:
+        RecordingError: If nobody stays, or few numbers span many.
+    """
+    if not len(everyone):
+        rule = f"be there in {MIN_FRAMES} frames each"
+        received = f"{len(people)} detections, too far from one frame to the next to be followed"
+        raise errors.RecordingError(path, "people", rule, received)
+    shape = (num_frames, len(everyone), *people.shape[1:])
+    files.check_span(path, "people", shape, people.size)
+    laid_out = np.zeros(shape)
+    # Whose row each is, of those who stay.
+    row = np.full(labels.max() + 1, -1)
+    row[everyone] = np.arange(len(everyone))
+    is_kept = row[labels] >= 0
+    laid_out[slots[is_kept], row[labels[is_kept]]] = people[is_kept]
+    return laid_out
 
 
 def ranking(labels: np.ndarray, confidence: np.ndarray, num_frames: int) -> np.ndarray:
