@@ -2,11 +2,13 @@
 
 import base64
 import html
+import importlib.metadata
 import json
 import os
 import pathlib
+import re
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from keras_mvlift.visualization import scene
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 # `json.dumps` leaves these as they are, and a script would end at "</".
+# What else begins with a number, as "2 failed", counts something.
+_FIGURE = re.compile(r"-?\d+\.\d+")
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
@@ -59,6 +63,39 @@ def page_data(value: Any) -> Markup:
     for letter, escaped in _ESCAPES.items():
         text = text.replace(letter, escaped)
     return Markup(text)
+
+
+def best_cells(rows: Sequence[Sequence[str]], ranks: Sequence[int]) -> set[tuple[int, int]]:
+    """Finds the best figures of a table of texts, each of which begins with its figure.
+
+    Args:
+        rows: Of the table.
+        ranks: For each column 1 where higher is better, -1 where lower is, 0 where neither.
+
+    Returns:
+        Rows and columns of the best; none of a column whose figures are all alike.
+    """
+    best = set()
+    for column, rank in enumerate(ranks):
+        found = [_FIGURE.match(row[column]) for row in rows]
+        ranked = {
+            row: rank * float(number.group()) for row, number in enumerate(found) if number and rank
+        }
+        if len(set(ranked.values())) > 1:
+            top = max(ranked.values())
+            best |= {(row, column) for row, value in ranked.items() if value == top}
+    return best
+
+
+def help_address(page: str) -> str | None:
+    """Returns where a page of the documentation is, if the distribution tells where that is."""
+    try:
+        told = importlib.metadata.metadata("keras-mvlift").get_all("Project-URL") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    addresses = dict(line.split(", ", 1) for line in told)
+    site = addresses.get("Documentation")
+    return f"{site.rstrip('/')}/{page}/" if site else None
 
 
 def save(path: str | os.PathLike[str], page: str) -> None:

@@ -13,6 +13,7 @@ import time
 
 ROOT = pathlib.Path(__file__).parents[2]
 FETCHED = ROOT / "output" / "browser" / "chromium"
+AXE = ROOT / "output" / "axe" / "axe.min.js"
 # Names a browser for tests on machines where neither npm nor the search path has one.
 VARIABLE = "CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -137,7 +138,8 @@ class Page:
         return self._browser.call(method, self._session, **params)
 
     def evaluate(self, expression):
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        how = {"returnByValue": True, "awaitPromise": True}
+        answer = self.call("Runtime.evaluate", expression=expression, **how)
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
@@ -200,6 +202,18 @@ class Page:
         return {
             "clip": {"x": 0, "y": 0, "scale": 1, "width": size["width"], "height": size["height"]}
         }
+
+    def violations(self):
+        """Lists what axe-core finds that keeps people out, seriously or worse."""
+        self.evaluate(f"{AXE.read_text(encoding='utf-8')}; 0")
+        found = self.evaluate(
+            "axe.run(document, {resultTypes: ['violations']}).then((all) => all.violations)"
+        )
+        return [
+            f"{each['id']}: {each['help']}: {', '.join(node['html'] for node in each['nodes'])}"
+            for each in found
+            if each["impact"] in ("serious", "critical")
+        ]
 
     def troubles(self):
         """Lists errors and warnings of the console, exceptions, and requests but for the file."""

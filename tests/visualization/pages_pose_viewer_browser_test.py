@@ -1,4 +1,4 @@
-"""The pose viewer's page in a real browser, cut off from the network."""
+"""Pages in a real browser, cut off from the network: the viewer of poses, and the reports."""
 
 import pytest
 
@@ -265,6 +265,47 @@ def test_it_is_dark_where_the_reader_likes_it_dark(show):
 def test_nothing_is_wider_than_the_window(show, width):
     page = show(pose_clips.compared(), width=width, height=700)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.fixture(scope="module")
+def every_page(tmp_path_factory):
+    return sample_pages.write(tmp_path_factory.mktemp("pages"))
+
+
+@pytest.mark.parametrize("is_dark", [False, True])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_every_page_fits_says_nothing_and_keeps_nobody_out(chromium, every_page, width, is_dark):
+    if not browser.AXE.is_file():
+        pytest.skip("no axe-core found: scripts/browser.sh fetches it")
+    for path in every_page:
+        page = chromium.open(path, width, 844, is_dark=is_dark)
+        page.settle()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path.stem
+        assert page.violations() == [], path.stem
+        assert page.troubles() == [], path.stem
+
+
+def test_who_cannot_read_a_page_is_noticed(chromium, tmp_path):
+    if not browser.AXE.is_file():
+        pytest.skip("no axe-core found: scripts/browser.sh fetches it")
+    page = tmp_path / "bad.html"
+    page.write_text("<html><title>t</title><p style='color:#ccc;background:#fff'>pale<input>")
+    found = "".join(chromium.open(page).violations())
+    assert all(name in found for name in ("color-contrast", "html-has-lang", "label"))
+
+
+def test_a_heading_sorts_its_table_by_number_and_back(chromium, every_page):
+    page = chromium.open(next(path for path in every_page if path.stem == "experiments"))
+    rows = "[...document.querySelector('table.dense').tBodies[0].rows]"
+    names = f"{rows}.map((row) => row.cells[0].textContent)"
+    heading = "document.querySelector('table.dense th:nth-child(3)')"
+    assert page.evaluate(names) == ["ours", "other", "not run"]
+    page.evaluate(f"{heading}.firstChild.click()")
+    assert page.evaluate(f"{heading}.ariaSort") == "ascending"
+    page.evaluate(f"{heading}.firstChild.click()")
+    # What is not known stays last.
+    assert page.evaluate(names) == ["other", "ours", "not run"]
+    assert page.evaluate(f"{heading}.ariaSort") == "descending"
 
 
 def test_the_browser_reports_what_goes_wrong(chromium, tmp_path):

@@ -37,6 +37,28 @@ def test_a_value_that_the_template_needs_cannot_be_left_out():
         pages.fill("rig_report.html", title="Rigs")
 
 
+def test_the_best_of_a_column_is_by_its_rank_and_counts_are_no_figures():
+    rows = [
+        ["a", "50.0 ± 1.0 (3)", "72.0", "3.0"],
+        ["b", "49.5", "72.5 (1)", "3.0"],
+        ["c", "1 diverged", "-", "-"],
+    ]
+    assert pages.best_cells(rows, [0, -1, 1, -1]) == {(1, 1), (1, 2)}
+    assert pages.best_cells(rows, [0, 0, 0, 0]) == set()
+
+
+def test_help_is_where_the_distribution_says(tmp_path, monkeypatch):
+    assert pages.help_address("check_rig") is None
+    folder = tmp_path / "keras_mvlift-9.dist-info"
+    folder.mkdir()
+    url = "Project-URL: Documentation, https://docs.example/mvlift/"
+    (folder / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: keras-mvlift\nVersion: 9\n{url}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert pages.help_address("check_rig") == "https://docs.example/mvlift/check_rig/"
+
+
 def unpack(packed):
     dtype = np.dtype(packed["type"]).newbyteorder("<")
     whole = np.frombuffer(base64.b64decode(packed["data"]), dtype)

@@ -96,11 +96,36 @@ def spoiled_rig():
     return report.check([dataclasses.replace(clip, camera=camera) for clip in clips])
 
 
+ACTIONS = "Directions Discussion Eating Greeting Phoning Photo Posing Purchases Sitting SittingDown"
+ACTIONS = [*ACTIONS.split(), *"Smoking Waiting WalkDog Walking WalkTogether".split()]
+
+
+def results():
+    """Results with a table as wide as the paper's first, and views with poses to turn."""
+    made = experiment_results.make()
+    rows = made["tables"][0]["rows"]
+    for number, row in enumerate(rows[:2]):
+        row["per_action"] = {
+            name: experiment_results.figures(50.0 + 7 * number + index % 4, 1.5, 3)
+            for index, name in enumerate(ACTIONS)
+        }
+    rows[1] |= {"overall": rows[0]["overall"], "mean_over_actions": rows[0]["overall"], "cells": []}
+    x, y, z = 1000 * (pose_clips.STANDING - pose_clips.STANDING[0]).T
+    joints = np.stack([x, -z, y], axis=-1).round().tolist()
+    (case,) = made["tables"][2]["cases"]
+    case["view"]["clip"] = "S09 WalkDog 1"
+    for pose in case["poses"].values():
+        pose["joints"] = [list(joint) for joint in joints]
+    case["poses"]["ours"]["joints"][13][1] -= 200
+    worst = {"title": "Worst of 9 views for ours"}
+    made["tables"][2]["cases"] = [case, case | worst]
+    return made
+
+
 def write(folder):
     """Writes a page of every kind; returns their paths."""
     images = {0: photograph()}
-    results = experiment_results.make()
-    figures = experiment_report.write_curves(results, folder / "figures")
+    figures = experiment_report.write_curves(results(), folder / "figures")
     written = {
         "poses-camera": pages.render_viewer(from_camera(), "walk.mp4", images),
         "poses-without-image": pages.render_viewer(from_camera(), "walk.json"),
@@ -108,7 +133,7 @@ def write(folder):
         "poses-compared": pages.render_viewer(pose_clips.compared(60), "ours and theirs"),
         "rig": rig_report.render(spoiled_rig()),
         "rig-healthy": rig_report.render(report.check(planted.sequences(2))),
-        "experiments": experiment_report.render(results, figures),
+        "experiments": experiment_report.render(results(), figures),
     }
     for name, page in written.items():
         pages.save(folder / f"{name}.html", page)
