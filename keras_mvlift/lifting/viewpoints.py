@@ -99,6 +99,16 @@ class Viewpoint:
         return points @ self.rotation + self.center
 
 
+def of_data(told: dict[str, Any]) -> Viewpoint:
+    """Makes a camera of what `Viewpoint.as_data` gave.
+
+    Raises:
+        ValueError: If that is no camera.
+    """
+    known: dict[str, Any] = {name: told.get(name) for name in _NUMBERS}
+    return Viewpoint(**known)
+
+
 def from_intrinsics(
     focal_x: float,
     focal_y: float,

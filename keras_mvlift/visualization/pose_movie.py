@@ -6,7 +6,7 @@ import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import matplotlib
 import numpy as np
@@ -296,9 +296,9 @@ class _Axes:
         looks = {"colors": pictures.FAINT_TEXT, "linewidths": _AXES_WIDTH * height}
         self._lines = mpl_collections.LineCollection([], **looks)
         axes.add_collection(self._lines, autolim=False)
-        letters = {"ha": "center", "va": "center", "color": pictures.FAINT_TEXT}
-        size = 0.8 * _TEXT * height * _POINTS_PER_INCH
-        self._names = [axes.text(0, 0, name, fontsize=size, **letters) for name, _ in named]
+        letters: dict[str, Any] = {"ha": "center", "va": "center", "color": pictures.FAINT_TEXT}
+        letters["fontsize"] = 0.8 * _TEXT * height * _POINTS_PER_INCH
+        self._names = [axes.text(0, 0, name, **letters) for name, _ in named]
 
     def show(self, frame: int) -> None:
         ends = self._ends[frame]

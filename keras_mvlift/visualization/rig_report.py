@@ -45,7 +45,7 @@ def errors_over_time(
     for start in np.flatnonzero(np.diff(footage.run)) + 0.5:
         axes.axvline(start, color=pictures.FRAME, linewidth=0.8, linestyle=":")
     if worst := _worst(footage, measured):
-        axes.axvline(worst.index, color=pictures.TEXT, linewidth=0.8, label="worst frame")
+        axes.axvline(worst.moment, color=pictures.TEXT, linewidth=0.8, label="worst frame")
     axes.set(xlabel="frame looked at", ylabel="median error (px)", ylim=(0, None))
     axes.margins(x=0.01)
     _legend(axes)
@@ -101,7 +101,7 @@ class _Worst(NamedTuple):
     """The frame in which a camera is farthest off."""
 
     view: int
-    index: int
+    moment: int
     words: str
 
 
@@ -126,15 +126,15 @@ def worst_frame(axes: mpl_axes.Axes, footage: footages.Footage, measured: report
     worst = _worst(footage, measured)
     if worst is None:
         return
-    error = measured.error[:, worst.index]
+    error = measured.error[:, worst.moment]
     order = np.argsort(-residuals.masked_median(error, np.isfinite(error)), kind="stable")
     views = [int(view) for view in [worst.view, *order[order != worst.view]]][:_MOST_VIEWS]
     seen = np.where(
-        footage.confidence[:, worst.index, :, np.newaxis] > 0,
-        footage.keypoints_2d[:, worst.index],
+        footage.confidence[:, worst.moment, :, np.newaxis] > 0,
+        footage.keypoints_2d[:, worst.moment],
         np.nan,
     )
-    placed = seen - residuals.reproject(footage).residual[:, worst.index]
+    placed = seen - residuals.reproject(footage).residual[:, worst.moment]
     for place, view in enumerate(views):
         both = np.concatenate([seen[view], placed[view]])
         known = both[np.isfinite(both).all(axis=-1)]

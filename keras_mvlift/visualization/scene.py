@@ -218,8 +218,7 @@ def camera(clip: pose_clip.PoseClip) -> Camera | None:
     told = clip.about.get("viewpoint")
     if clip.space == "root" or not isinstance(told, dict):
         return None
-    names = ("intrinsics", "distortion", "rotation", "center")
-    seen = viewpoints.Viewpoint(**{name: told.get(name) for name in names})
+    seen = viewpoints.of_data(told)
     rotation, center = seen.rotation, seen.center
     if clip.space == "camera":
         rotation, center = np.eye(3), np.zeros(3)

@@ -83,7 +83,7 @@ def test_the_worst_frame_is_linked_to_its_picture(spoiled):
     error = rig.as_read.error.copy()
     error[2, 7] += 1e4
     told = rig_report._worst(rig.footage, rig.as_read._replace(error=error))
-    assert (told.view, told.index) == (2, 7)
+    assert (told.view, told.moment) == (2, 7)
     name, frame = rig.footage.camera_names[2], rig.footage.frame[7]
     assert told.words.startswith(f"{name} in frame {frame} of {rig.clips[0]}, 1")
 

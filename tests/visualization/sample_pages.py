@@ -96,8 +96,10 @@ def spoiled_rig():
     return report.check([dataclasses.replace(clip, camera=camera) for clip in clips])
 
 
-ACTIONS = "Directions Discussion Eating Greeting Phoning Photo Posing Purchases Sitting SittingDown"
-ACTIONS = [*ACTIONS.split(), *"Smoking Waiting WalkDog Walking WalkTogether".split()]
+ACTIONS = (
+    *("Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing", "Purchases"),
+    *("Sitting", "SittingDown", "Smoking", "Waiting", "WalkDog", "Walking", "WalkTogether"),
+)
 
 
 def results():
