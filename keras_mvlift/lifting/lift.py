@@ -79,7 +79,8 @@ def lift(
         A model that was trained on mirrored people lifts the mirrored person, too, which tells how
         sure joints are. Of each person `about` notes the `stature` in meters, its spread from
         frame to frame before they were scaled, as a share (`stature_spread`), the median
-        `reprojection_error`, and the number of `swapped_frames` that were mended.
+        `reprojection_error`, and the number of `swapped_frames` that were mended; and of the
+        camera its numbers, `viewpoint`, but for poses around the root.
 
     Raises:
         ValueError: If the arguments do not fit each other or do not tell what is asked for.
@@ -105,6 +106,7 @@ def lift(
     lifted = _run(model, straight, confidence, seen_from, progress, **_detector(model, tracks))
     if target != "root":
         about |= _misses(lifted, straight, seen_from, tracks)
+        about["viewpoint"] = seen_from.as_data()
     lifted, sizes = _sized(lifted, model.joint_names, height, rate if is_steady else None)
     about |= {name: _noted(tracks.names, values) for name, values in sizes.items()}
     if smoother is not None:

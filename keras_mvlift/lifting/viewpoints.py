@@ -82,6 +82,11 @@ class Viewpoint:
         """Tells whether it is known where the camera stands and looks."""
         return self.rotation is not None
 
+    def as_data(self) -> dict[str, Any]:
+        """Returns its numbers as JSON values; those that are not known are left out."""
+        told = {name: getattr(self, name) for name in _NUMBERS}
+        return {name: value.tolist() for name, value in told.items() if value is not None}
+
     def world_from_camera(self, points: np.ndarray) -> np.ndarray:
         """Turns points `[..., 3]`, meters, from the camera's frame into the world's.
 
@@ -92,6 +97,16 @@ class Viewpoint:
             rule = "be known, with rotation and center, for world coordinates"
             raise errors.ArgumentError("camera", rule, self.origin)
         return points @ self.rotation + self.center
+
+
+def of_data(told: dict[str, Any]) -> Viewpoint:
+    """Makes a camera of what `Viewpoint.as_data` gave.
+
+    Raises:
+        ValueError: If that is no camera.
+    """
+    known: dict[str, Any] = {name: told.get(name) for name in _NUMBERS}
+    return Viewpoint(**known)
 
 
 def from_intrinsics(

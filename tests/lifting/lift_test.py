@@ -144,6 +144,8 @@ def test_each_space_is_what_the_model_says_placed(model):
         assert [track.name for track in clip.tracks] == ["anna", "ben"]
         found = np.stack([track.pose for track in clip.tracks])
         np.testing.assert_allclose(found, poses, atol=1e-4)
+        # Around the pelvis there is no place from which people were seen.
+        assert clip.about.get("viewpoint") == (None if space == "root" else PLACED.as_data())
     np.testing.assert_array_equal(clip.tracks[1].confidence, TRACKS.confidence[1])
     np.testing.assert_array_equal(clip.tracks[1].keypoints_2d, TRACKS.keypoints_2d[1])
     assert (clip.joint_names, clip.image_size) == (model.joint_names, (1000, 1000))

@@ -1,3 +1,4 @@
+import json
 import pathlib
 import re
 
@@ -18,6 +19,16 @@ def test_intrinsics_are_opencvs_numbers():
     np.testing.assert_array_equal(seen.intrinsics, MATRIX)
     assert seen.distortion.tolist() == [-0.2, 0.1, 0, 0, 0]
     assert viewpoints.from_intrinsics(1100, 1120, 510, 490).distortion is None
+
+
+def test_what_is_told_of_a_camera_as_data_makes_it_again():
+    whole = viewpoints.Viewpoint(intrinsics=MATRIX, rotation=np.eye(3), center=np.arange(3.0))
+    for seen in (whole, viewpoints.from_intrinsics(1100, 1120, 510, 490, (-0.2, 0.1))):
+        told = json.loads(json.dumps(seen.as_data()))
+        again = viewpoints.of_data(told)
+        for name in ("intrinsics", "distortion", "rotation", "center"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(seen, name))
+    assert set(whole.as_data()) == {"intrinsics", "rotation", "center"}
 
 
 def test_a_right_angle_across_the_image_is_half_its_width():
