@@ -53,6 +53,13 @@ def _lasting(footage: footages.Footage, seen: moments.Consensus, view: int) -> T
     found = [*out_of_step(footage, seen, view)]
     if not any(_frozen(footage, seen, view)):
         found += _moved(footage, seen, view)
+    if found and (seen.tolerance < moments.TOLERANCE[1]).all():
+        # People who come and go are seen the wrong way round at some other time, too.
+        found += (
+            each
+            for each in _sides(footage, seen, view)
+            if moments.consensus(each[1]).share_off[view] <= MIN_SHARE
+        )
     if found:
         yield min(found, key=lambda each: each[0].after or 0.0)
 
@@ -317,9 +324,10 @@ _MAX_MOMENTS = 100
 def out_of_step(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
     """Looks for an offset of a camera that changes in the course of the recording."""
     offsets, start, end, seconds = offsets_over_time(footage, seen, view)
-    way = np.abs(np.diff(offsets))[np.diff(footage.run) == 0].sum()
+    steps = np.diff(offsets)[np.diff(footage.run) == 0]
     # A clock goes one way; what else is off wants to go back and forth.
-    if not max(MIN_CHANGE, MIN_ONE_WAY * way) <= abs(end - start) < np.inf:
+    is_one_way = abs(steps.sum()) >= MIN_ONE_WAY * np.abs(steps).sum()
+    if not is_one_way or not MIN_CHANGE <= abs(end - start) < np.inf:
         return
     every = (np.arange(footage.num_views) == view)[:, np.newaxis] * offsets
     corrected = footage.shifted(every)
