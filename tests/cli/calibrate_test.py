@@ -122,6 +122,19 @@ def test_a_bumped_camera_keeps_a_calibration_that_fitted():
         calibrate.doubts([clip], found, clip.camera)
 
 
+def test_a_clock_that_drifts_is_named_though_the_cameras_that_were_found_make_up_for_it():
+    draw = rig_checks.draw(23, 3, 0.0)
+    index = np.minimum(np.round(np.arange(200) / 0.97).astype(int), 199)
+    slow = rig_checks.taken(
+        draw.clean, draw.clean.frames(index), draw.in_view(np.ones(200, dtype=bool))
+    )
+    clip = calibrate.dataclasses.replace(as_clip(draw), keypoints_2d=slow.keypoints_2d)
+    first, second = clip.camera_names[:2]
+    found = calibrate.extrinsics.estimate([clip], {(first, second): 5.0})
+    with pytest.raises(ValueError, match="0 frames off at the start and 6 frames early"):
+        calibrate.doubts([clip], found, None)
+
+
 def as_clip(draw):
     return calibrate.sequences.MultiViewSequence(
         name="clip",
