@@ -80,15 +80,10 @@ def _ids(frames: list[detections.Frame], is_seen: np.ndarray) -> np.ndarray | No
     return np.array(ids)[is_seen] if is_told else None
 
 
-# Scores that are no shares: up to which 99 of 100 of them reach, and what they are divided by. Heat
-# maps reach a little beyond 1 and are cut; SimCC's reach some 10; others are percents.
-_SCALES = {1.5: 1.0, 15.0: 10.0, 100.0: 100.0}
-
-
 def _scaled(path: pathlib.Path, people: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Returns people `[N, K, 3]` with scores in [0, 1], and what there is to tell of it."""
-    reach = float(np.percentile(people[..., 2], 99))
-    scale = next((scale for most, scale in _SCALES.items() if reach <= most), None)
+    reach = people[..., 2].max()
+    scale = detections.score_scale(people[..., 2].ravel())
     if scale is None:
         raise errors.RecordingError(path, "scores", "lie in [0, 1]", f"up to {reach:.4g}")
     scaled = np.concatenate([people[..., :2], np.minimum(people[..., 2:] / scale, 1.0)], axis=-1)

@@ -63,7 +63,8 @@ def test_a_file_that_is_there_stays(demo, tmp_path, capsys):
     [
         (["--distance", "cam1", "cam9", "2"], "must be of two of the cameras cam1, cam2"),
         (["--distance", "cam1", "cam2", "far"], "two cameras and a number of meters"),
-        (["--distance", "cam1", "cam2", "-2"], "must be positive, meters"),
+        (["--distance", "cam1", "cam2", "-2"], "must be 0.05 to 200.0 meters. Received: -2.0"),
+        (["--distance", "cam1", "cam2", "3200"], "must be 0.05 to 200.0 meters"),
     ],
 )
 def test_a_wrong_distance_is_one_sentence(demo, tmp_path, capsys, options, message):
