@@ -214,6 +214,12 @@ def read(path: pathlib.Path, name: str | None = None, *, unit: str = "", up: str
 
 
 def _calibration(path: pathlib.Path, unit: str, up: str) -> Any:
+    files = _module("calibration_files")
+    if path.is_dir() and not any(each.suffix in files.SUFFIXES for each in path.iterdir()):
+        pose2sim = _module("pose2sim")
+        # Its `calibration` itself, too.
+        is_inner = path.name in pose2sim.FOLDERS
+        path = pose2sim.calibration_file(path.parent if is_inner else path)
     told = _FORMATS.get(path.suffix.lower(), "opencv" if path.is_dir() else "")
     if not told:
         rule, received = f"end in {', '.join(_FORMATS)}", path.name
@@ -222,7 +228,7 @@ def _calibration(path: pathlib.Path, unit: str, up: str) -> Any:
         elif path.suffix in (".pickle", ".pkl"):
             received = "a pickle, which may run programs, such as OpenCap's"
         raise errors.RecordingError(path, "calibration", rule, received)
-    return _module("calibration_files").read(path, told, unit, up or "z")
+    return files.read(path, told, unit, up or "z")
 
 
 def _of_rig(path: pathlib.Path, chosen: Any) -> Viewpoint:

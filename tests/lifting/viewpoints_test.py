@@ -122,6 +122,18 @@ def placed(tmp_path, camera, scale=1.0):
     return path
 
 
+@pytest.mark.parametrize("folder", ["calibration", "calib-2d"])
+def test_a_session_of_pose2sim_and_its_inner_folder_are_calibrations(tmp_path, folder):
+    with pytest.raises(errors.RecordingError, match=r"Calib\*.toml` must match exactly one file"):
+        viewpoints.read(tmp_path, "cam_1")
+    inner = tmp_path / folder
+    inner.mkdir()
+    calibration_files.write_toml(inner / "Calib_board.toml", RIG)
+    for path in (tmp_path, inner):
+        seen = viewpoints.read(path, "cam_2")
+        np.testing.assert_allclose(seen.center, RIG.camera.center[1], rtol=1e-6)
+
+
 @pytest.mark.parametrize(("unit", "scale"), [("mm", 1e3), ("cm", 1e2), ("m", 1.0)])
 def test_a_unit_may_be_told_and_one_that_cannot_be_is_refused(tmp_path, unit, scale):
     path = placed(tmp_path, RIG.camera, scale)
