@@ -15,6 +15,12 @@ class Report(artifact.Artifact):
     TYPE_NAME = "MVLiftReport"
 
 
+class RigReport(artifact.Artifact):
+    """`rig.json`: what a check found of the rig that filmed the records."""
+
+    TYPE_NAME = "MVLiftRigReport"
+
+
 class HeldOutScores(artifact.Artifact):
     """`held_out.json`: how well a model explains views that it did not lift from."""
 

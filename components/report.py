@@ -13,7 +13,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components import artifacts, evaluator, rolling_window
+from components import artifacts, checks, evaluator, rolling_window
 from components import scores as components_scores
 from components.example_gen import executor
 from keras_mvlift import inference
@@ -40,6 +40,7 @@ def Report(
     seed: Parameter[int],
     code_version: Parameter[str],
     drift: InputArtifact[standard_artifacts.ExampleAnomalies] = None,
+    rig: InputArtifact[artifacts.RigReport] = None,
 ) -> None:
     """Writes `results.json` and draws what the model makes of one test instant."""
     del code_version
@@ -74,6 +75,7 @@ def Report(
     started = lifter.description.get("warm_start")
     written |= {"warm_start": started} if started else {}
     written |= {"drift": rolling_window.about(drift)} if drift is not None else {}
+    written |= {"rig": _findings(rig)} if rig is not None else {}
     (folder / RESULTS).write_text(json.dumps(written, indent=2, sort_keys=True))
     draw(folder / PICTURE, lifter, test, _note(written))
 
@@ -116,6 +118,12 @@ def _note(written: dict[str, Any]) -> str:
         if key in written["baselines"]
     }
     return ", ".join(f"{name} {of['overall']['mpjpe_mm']:.1f}" for name, of in figures.items())
+
+
+def _findings(rig: types.Artifact) -> list[dict[str, Any]]:
+    """Returns what was found of the rig, in words."""
+    told = ("severity", "name", "cameras", "sentence", "remedy")
+    return [{key: one[key] for key in told} for one in checks.read_findings(rig.uri)]
 
 
 def _about(dataset: dict[str, Any], examples: Sequence[types.Artifact]) -> dict[str, Any]:

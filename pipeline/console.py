@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import sys
+import textwrap
 import threading
 import time
 import warnings
@@ -17,6 +18,9 @@ from absl import logging as absl_logging
 _RUNNING = re.compile(r"^Component (\S+) is running\.$")
 _FINISHED = re.compile(r"^Component (\S+) is finished\.$")
 _CACHED = "cached execution"
+# As `components.checks.TOLD`, which takes seconds to import.
+_TOLD = "components.told"
+_WIDTH = 98
 
 
 @contextlib.contextmanager
@@ -91,7 +95,7 @@ class LogFile(logging.StreamHandler):
 
 
 class ComponentLines(logging.Handler):
-    """Turns the runner's log records into a line per component with its time.
+    """Turns the runner's log records into a line per component with its time, and tells warnings.
 
     Args:
         console: Where the lines go.
@@ -106,7 +110,10 @@ class ComponentLines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Notes the start, prints at the end."""
         message = record.getMessage()
-        if _RUNNING.match(message):
+        if record.name == _TOLD:
+            for line in textwrap.wrap(message, _WIDTH):
+                print(f"  {line}", file=self._console)
+        elif _RUNNING.match(message):
             self._started, self._is_cached = time.monotonic(), False
         elif _CACHED in message:
             self._is_cached = True

@@ -187,7 +187,8 @@ def _kind(error: Exception, is_running: bool) -> str:
     from components import checks
     from components.example_gen import files
 
-    if isinstance(error, (files.UnusableError, checks.DataAnomalyError, checks.DriftError)):
+    of_data = (checks.DataAnomalyError, checks.DriftError, checks.RigError)
+    if isinstance(error, (files.UnusableError, *of_data)):
         return REFUSED
     is_of_machine = isinstance(error, OSError) or _is_for_want_of_space(str(error))
     return UNABLE if is_of_machine else FAILED

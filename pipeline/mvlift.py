@@ -73,16 +73,20 @@ def create_pipeline(
     data = data_for_choosing(config, spans.are_in(data_root))
     examples = example_gen.RecordingExampleGen(data.to_json(), data_root, version)
     checked = check_nodes(examples, sources.open_split(data).holds_out)
-    records, start, drift = examples.outputs, {}, {}
+    records, start, found = examples.outputs, {}, {}
+    if config.data.source in _OWN_RIGS:
+        rig = rig_nodes(config, examples, data_root, version)
+        checked += rig
+        found["rig"] = rig[0].outputs["checked"]
     if spans.are_in(data_root):
         followed = follow(config, examples, checked)
         checked += followed.nodes
         records, start = followed.window.outputs, followed.start
-        drift = {"drift": followed.anomalies}
+        found["drift"] = followed.anomalies
     training = _training(config, records, checked, folders, version, start)
     decided = _deciding(config, examples, records, training[-1], folders, version)
     about = {"source": config.data.source, "data_root": data_root}
-    reporting = _reporting(config, records, training[-1], decided, about, version, drift)
+    reporting = _reporting(config, records, training[-1], decided, about, version, found)
     return pipeline.Pipeline(
         pipeline_name=config.name,
         pipeline_root=folders.artifacts,
@@ -225,7 +229,7 @@ def _reporting(
     decided: list[base_node.BaseNode],
     about: dict[str, str],
     version: str,
-    drift: dict[str, types.BaseChannel],
+    found: dict[str, types.BaseChannel],
 ) -> list[base_node.BaseNode]:
     """Reports, whatever was decided; then stops the run at a model that is not blessed."""
     unlabeled, compared, _, judge, *infra, push = decided
@@ -242,7 +246,7 @@ def _reporting(
         bounds=json.dumps(dict(config.bounds), sort_keys=True),
         seed=config.model.seed,
         code_version=version,
-        **drift,
+        **found,
     )
     stops = [checks.InfraGate(blessing=node.outputs["blessing"]) for node in infra]
     stops.append(checks.BlessingGate(blessing=judge.outputs["blessing"]))
@@ -282,6 +286,31 @@ def check_nodes(examples: base_node.BaseNode, holds_out: bool) -> list[base_node
         gate = checks.DataGate(anomalies=validator.outputs["anomalies"]).with_id(f"DataGate.{name}")
         made += [schema, statistics, validator, gate]
     return made
+
+
+# Recordings of one's own, whose calibration nobody has looked at before.
+_OWN_RIGS = ("rig", "pose2sim")
+
+
+def rig_nodes(
+    config: settings.PipelineConfig, examples: base_node.BaseNode, data_root: str, version: str
+) -> list[base_node.BaseNode]:
+    """Checks the rig that filmed the records; the gate stops the run, if it is to.
+
+    Args:
+        config: With `rig_check`.
+        examples: The ExampleGen.
+        data_root: As of `create_pipeline`.
+        version: Of the code.
+    """
+    check = checks.RigCheck(
+        examples=examples.outputs["examples"],
+        data_config=config.data.to_json(),
+        data_root=data_root,
+        code_version=version,
+    )
+    stops = config.rig_check == settings.STOP
+    return [check, checks.RigGate(checked=check.outputs["checked"], stops=stops)]
 
 
 # TensorFlow Serving's word before a model is pushed, where it is asked for.

@@ -180,6 +180,8 @@ class PipelineConfig:
         infra_validation: TensorFlow Serving's image that a model must load in, if any.
         window: What a run on spans trains on, and where it starts.
         drift: How far a new span may be from those before it.
+        rig_check: What an error in the rig does, where one's own is read: `"stop"` the run before
+            training, or `"warn"`.
         beam_pipeline_args: Where and how Beam runs; empty for its DirectRunner in this process.
 
     Raises:
@@ -202,6 +204,7 @@ class PipelineConfig:
     )
     window: WindowConfig = dataclasses.field(default_factory=WindowConfig)
     drift: DriftConfig = dataclasses.field(default_factory=DriftConfig)
+    rig_check: str = STOP
     # Given any word, TFX packs all of itself for workers elsewhere, once for each component: two
     # seconds, and 25 MB that it leaves in the temporary folder.
     beam_pipeline_args: tuple[str, ...] = ()
@@ -209,6 +212,7 @@ class PipelineConfig:
     def __post_init__(self) -> None:
         is_name = isinstance(self.name, str) and _FOLDER_NAME.fullmatch(self.name)
         _require(bool(is_name), "name", "be a folder's name", self.name)
+        configs.one_of("rig_check", self.rig_check, (WARN, STOP))
         for field in ("bounds", "worsening"):
             thresholds = getattr(self, field)
             is_mapping = isinstance(thresholds, Mapping) and all(

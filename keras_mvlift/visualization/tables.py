@@ -194,6 +194,7 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
     if data["data_root"]:
         yield _line("", f"from {data['data_root']}")
     yield from _spans(results)
+    yield from _rig(results)
     if "reference" in data:
         known = data.get("reference_coverage", 100.0)
         share = "" if known == 100.0 else f", {known:.1f} % of the joints"
@@ -262,6 +263,17 @@ def _spans(results: Mapping[str, Any]) -> Iterator[text.Text]:
         yield _line("Drift", told, "bold yellow")
     elif drift.get("compared_with") is not None:
         yield _line("Drift", f"none: span {drift['span']} is like span {drift['compared_with']}")
+
+
+def _rig(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
+    """Says what a check found of the rig."""
+    if results.get("rig") == []:
+        yield _line("Rig", "nothing wrong is found")
+    for index, finding in enumerate(results.get("rig", [])):
+        style = "bold red" if finding["severity"] == "error" else "bold yellow"
+        yield _line("" if index else "Rig", "{severity}: {name}".format(**finding), style)
+        told = text.Text("{sentence} {remedy}".format(**finding))
+        yield padding.Padding(told, (0, 0, 0, _LABEL_WIDTH))
 
 
 def _held_out(results: Mapping[str, Any]) -> Iterator[text.Text]:

@@ -10,7 +10,7 @@ from PIL import Image
 from tfx.components.evaluator import executor as evaluator
 from tfx.types import standard_artifacts
 
-from components import artifacts, report, trainers
+from components import artifacts, checks, report, trainers
 from components import evaluator as components_evaluator
 from components import scores as components_scores
 from components.example_gen import executor
@@ -33,6 +33,14 @@ SCORES = {
     "median_share": 0.03,
     "num_instants": 3,
     "measured_on": "test",
+}
+FINDING = {
+    "severity": "warning",
+    "name": "calibration_off",
+    "cameras": ["cam1"],
+    "sentence": "The calibration is off.",
+    "remedy": "Refine it.",
+    "before": 17.0,
 }
 
 
@@ -93,6 +101,8 @@ def written(examples, model, tmp_path_factory):
     )
     scores = artifact(artifacts.HeldOutScores, root / "scores")
     (root / "scores" / components_scores.SCORES).write_text(json.dumps(SCORES))
+    rig = artifact(artifacts.RigReport, root / "rig")
+    (root / "rig" / checks.RIG_REPORT).write_text(json.dumps({"findings": [FINDING]}))
     made = artifact(artifacts.Report, root / "report")
     report.Report.test_call(
         evaluated=evaluated,
@@ -107,6 +117,7 @@ def written(examples, model, tmp_path_factory):
         bounds=json.dumps(BOUNDS),
         seed=5,
         code_version="abc",
+        rig=rig,
     )
     return pathlib.Path(made.uri)
 
@@ -156,6 +167,10 @@ def test_results_say_why_a_model_is_not_blessed(found):
 def test_results_hold_the_score_without_labels(found):
     assert found["held_out"] == SCORES
     assert "tuned" not in found
+
+
+def test_results_hold_what_was_found_of_the_rig_in_words(found):
+    assert found["rig"] == [{key: x for key, x in FINDING.items() if key != "before"}]
 
 
 def test_results_say_what_was_trained_and_how(found, examples):

@@ -8,6 +8,7 @@ import warnings
 import pytest
 from absl import logging as absl_logging
 
+from components import checks
 from pipeline import console
 
 
@@ -155,3 +156,10 @@ def test_what_ends_a_thread_is_logged(log, capfd):
     assert "Thread reader ended." in log.read_text()
     assert "KeyError: 'some internal name'" in log.read_text()
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_to_be_read_before_training_is_told(log, capfd):
+    with console.quiet(log):
+        logging.getLogger(checks.TOLD).warning("warning: few_frames: %d instants.", 7)
+        logging.getLogger("elsewhere").warning("for the log")
+    assert capfd.readouterr().err == "  warning: few_frames: 7 instants.\n"

@@ -232,3 +232,13 @@ def test_the_report_says_for_whom_a_model_of_few_is_good(results):
     assert "Good for" not in tables.render(results | {"data": of_many})
     of_few = results["data"] | {"train_people": 5, "train_instants": 999}
     assert "Good for   the 5 people trained on" in tables.render(results | {"data": of_few})
+
+
+def test_what_was_found_of_the_rig_is_told_with_what_to_do(results):
+    assert "Rig" not in tables.render(results)
+    assert "Rig        nothing wrong is found\n" in tables.render(results | {"rig": []})
+    finding = {"severity": "warning", "sentence": "It is off.", "remedy": "Refine it."}
+    rig = [finding | {"name": name} for name in ("calibration_off", "frames_off")]
+    page = tables.render(results | {"rig": rig})
+    assert "Rig        warning: calibration_off\n           It is off. Refine it.\n" in page
+    assert "           warning: frames_off\n" in page
