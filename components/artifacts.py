@@ -15,6 +15,12 @@ class Report(artifact.Artifact):
     TYPE_NAME = "MVLiftReport"
 
 
+class Candidates(artifact.Artifact):
+    """`candidates.json`: the models that one is chosen from, with their scores without labels."""
+
+    TYPE_NAME = "MVLiftCandidates"
+
+
 class RigReport(artifact.Artifact):
     """`rig.json`: what a check found of the rig that filmed the records."""
 

@@ -14,6 +14,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components import artifacts, checks, evaluator, rolling_window
+from components import candidates as components_candidates
 from components import scores as components_scores
 from components.example_gen import executor
 from keras_mvlift import inference
@@ -41,6 +42,10 @@ def Report(
     code_version: Parameter[str],
     drift: InputArtifact[standard_artifacts.ExampleAnomalies] = None,
     rig: InputArtifact[artifacts.RigReport] = None,
+    candidates: InputArtifact[artifacts.Candidates] = None,
+    adapted: InputArtifact[standard_artifacts.Model] = None,
+    started: InputArtifact[standard_artifacts.Model] = None,
+    scratch: InputArtifact[standard_artifacts.Model] = None,
 ) -> None:
     """Writes `results.json` and draws what the model makes of one test instant."""
     del code_version
@@ -72,10 +77,13 @@ def Report(
     written |= {"held_out": held_out_scores} if held_out_scores else {}
     tuned = lifter.description.get("finetune", {}).get("tuned")
     written |= {"tuned": tuned} if tuned else {}
-    started = lifter.description.get("warm_start")
-    written |= {"warm_start": started} if started else {}
+    gone_on = lifter.description.get("warm_start")
+    written |= {"warm_start": gone_on} if gone_on else {}
     written |= {"drift": rolling_window.about(drift)} if drift is not None else {}
     written |= {"rig": _findings(rig)} if rig is not None else {}
+    if candidates is not None:
+        models = components_candidates.models_of(adapted, started, scratch)
+        written["candidates"] = components_candidates.about(candidates.uri, models, test)
     (folder / RESULTS).write_text(json.dumps(written, indent=2, sort_keys=True))
     draw(folder / PICTURE, lifter, test, _note(written))
 

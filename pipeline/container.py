@@ -20,7 +20,13 @@ BUCKETS, MOUNT = "gs://", "/gcs/"
 
 ARTIFACTS = {
     f"{components.__name__}.{kind.__name__}": kind
-    for kind in (artifacts.Baselines, artifacts.HeldOutScores, artifacts.Report)
+    for kind in (
+        artifacts.Baselines,
+        artifacts.Candidates,
+        artifacts.HeldOutScores,
+        artifacts.Report,
+        artifacts.RigReport,
+    )
 }
 """Our artifact types by title. TFX imports a type by its title, which may hold one dot only."""
 

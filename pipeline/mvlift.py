@@ -24,6 +24,7 @@ from tfx.types import standard_artifacts
 import components
 import keras_mvlift
 from components import (
+    candidates,
     checks,
     evaluator,
     infra_validator,
@@ -84,6 +85,10 @@ def create_pipeline(
         records, start = followed.window.outputs, followed.start
         found["drift"] = followed.anomalies
     training = _training(config, records, checked, folders, version, start)
+    if config.candidate and not spans.are_in(data_root):
+        rivals, told = _rivals(config, records, checked, training[-1], folders, version)
+        training += rivals
+        found |= told
     decided = _deciding(config, examples, records, training[-1], folders, version)
     about = {"source": config.data.source, "data_root": data_root}
     reporting = _reporting(config, records, training[-1], decided, about, version, found)
@@ -104,6 +109,7 @@ def _training(
     folders: Folders,
     version: str,
     start: dict[str, Any],
+    suffix: str = "",
 ) -> list[base_node.BaseNode]:
     """Pre-trains, then fine-tunes from there, tuned before if asked to; no test views for any."""
     where = (folders.checkpoints, version)
@@ -118,7 +124,7 @@ def _training(
         ),
         **_records(config.pretrain, records),
         **start,
-    ).with_id("Trainer.Pretrain")
+    ).with_id(f"Trainer.Pretrain{suffix}")
     nodes: list[base_node.BaseNode] = [pretrain]
     given = _records(config.finetune, records) | {"base_model": pretrain.outputs["model"]}
     best = None
@@ -136,11 +142,44 @@ def _training(
         hyperparameters=best,
         custom_config=trainers.custom_config(config.model, config.finetune, *where),
         **given,
-    ).with_id("Trainer.Finetune")
+    ).with_id(f"Trainer.Finetune{suffix}")
     nodes.append(finetune)
     for node in nodes:
         node.add_upstream_nodes(checked)
     return nodes
+
+
+def _rivals(
+    config: settings.PipelineConfig,
+    records: Mapping[str, types.BaseChannel],
+    checked: list[base_node.BaseNode],
+    trained: base_node.BaseNode,
+    folders: Folders,
+    version: str,
+) -> tuple[list[base_node.BaseNode], dict[str, types.BaseChannel]]:
+    """Tries a trained model beside the training, and chooses; the last node has the chosen one.
+
+    Returns:
+        The nodes, and what the report is told of them.
+    """
+    start = trainers.start_of(config.candidate)
+    adapted = candidates.Adapt(examples=records["examples"], **start, code_version=version)
+    adapted.add_upstream_nodes(checked)
+    made, models = [adapted], {candidates.ADAPTED: adapted.outputs["model"]}
+    if config.start_from:
+        models[candidates.STARTED] = trained.outputs["model"]
+    else:
+        made += _training(config.started(), records, checked, folders, version, {}, ".Started")
+        models[candidates.STARTED] = made[-1].outputs["model"]
+        models[candidates.SCRATCH] = trained.outputs["model"]
+    choice = candidates.Choice(
+        examples=records["examples"],
+        **models,
+        start_from=start[trainers.START],
+        min_joints=config.data.min_joints,
+        code_version=version,
+    )
+    return [*made, choice], models | {"candidates": choice.outputs["candidates"]}
 
 
 def _records(
@@ -478,6 +517,7 @@ def choosers(config: settings.PipelineConfig) -> list[str]:
         "finetune.patience": config.finetune.patience > 0,
         "tune.num_trials": config.tune.num_trials > 0,
         "model.uncertainty": config.model.uncertainty,
+        "rival": bool(config.candidate),
     }
     return [name for name, asked in is_asked.items() if asked]
 
@@ -487,8 +527,9 @@ def data_for_choosing(
 ) -> configs.DataConfig:
     """Returns the data with a part held out from training and test, where one is needed.
 
-    Early stopping, tuning and the calibration of uncertainty look at that part alone, so that no
-    test frame chooses anything. What the split already holds out is left as it is.
+    Early stopping, tuning, the calibration of uncertainty and the choice of a candidate look at
+    that part alone, so that no test frame chooses anything. What the split already holds out is
+    left as it is.
 
     Args:
         config: The pipeline's settings.

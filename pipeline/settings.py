@@ -25,6 +25,9 @@ _STAGES = {"pretrain": configs.pretraining, "finetune": configs.finetuning}
 # Of fine-tuning a trained model: ten times as much loses what it has learned before.
 _GENTLE_RATE = 1e-4
 
+# Of the epochs of training from random weights: what a trained start needs, and forgets less by.
+_STARTED_SHARE = 0.25
+
 # What the first stage takes from what is chosen for the second, unless it is chosen for itself.
 _SHARED = ("batch_size", "precision", "strategy", "resident_gb")
 
@@ -172,6 +175,10 @@ class PipelineConfig:
         model: The networks and the recipe.
         start_from: A trained model to start from instead of from random weights, as `load_model`
             takes it: `"studio"`, or where one lies; empty for none. The model's settings follow it.
+        rival: A trained model that training from random weights has to beat, as `load_model` takes
+            it: it is fitted in closed form, and trained on for a quarter of the epochs, and what
+            scores best without labels is judged and pushed; empty for none. With `start_from` that
+            is fitted beside being trained on. Not for models of windows or with uncertainty.
         pretrain: The first stage; a trained start has nothing to pre-train.
         finetune: The second stage.
         tune: The search for the second stage's λ and learning rate, if any.
@@ -192,6 +199,7 @@ class PipelineConfig:
     data: configs.DataConfig = dataclasses.field(default_factory=configs.DataConfig)
     model: configs.ModelConfig = dataclasses.field(default_factory=configs.ModelConfig)
     start_from: str = ""
+    rival: str = ""
     pretrain: configs.PretrainConfig = dataclasses.field(default_factory=configs.PretrainConfig)
     finetune: configs.FinetuneConfig = dataclasses.field(
         default_factory=lambda: configs.FinetuneConfig(**configs.finetuning(configs.ModelConfig()))
@@ -229,6 +237,8 @@ class PipelineConfig:
         is_scored = not (self.model.is_temporal and self.tune.num_trials)
         _require(is_scored, "tune.num_trials", rule, self.tune.num_trials)
         check(self.data, self.model, self.pretrain, self.finetune)
+        if self.rival:
+            started(self.rival, "rival")
         start = started(self.start_from) if self.start_from else self.model
         if names := self.model.differences(start):
             has, asked = (
@@ -237,6 +247,17 @@ class PipelineConfig:
             )
             rule = f"be a model with {asked}, as `model` says"
             raise ValueError(f"`start_from` must {rule}. Received: {self.start_from!r} with {has}.")
+
+    @property
+    def candidate(self) -> str:
+        """The trained model that is tried beside the training; empty for none."""
+        is_alike = not (self.model.is_temporal or self.model.uncertainty)
+        return (self.start_from or self.rival) if self.rival and is_alike else ""
+
+    def started(self) -> "PipelineConfig":
+        """Returns the settings of training the rival on."""
+        config = self.updated({"start_from": self.rival, "rival": "", "tune": {"num_trials": 0}})
+        return config.with_num_epochs(max(1, round(_STARTED_SHARE * self.finetune.num_epochs)))
 
     def with_seed(self, seed: int) -> "PipelineConfig":
         """Returns every part of the pipeline the same seed."""
@@ -331,11 +352,12 @@ class PipelineConfig:
         return _of_part(name, _PARTS[name], former | fields)
 
 
-def started(path: str) -> configs.ModelConfig:
+def started(path: str, field: str = "start_from") -> configs.ModelConfig:
     """Reads the networks of a model to start from.
 
     Args:
         path: As of `PipelineConfig.start_from`.
+        field: What it is called.
 
     Raises:
         ValueError: If no model lies there, or it does not say which networks it has.
@@ -344,7 +366,7 @@ def started(path: str) -> configs.ModelConfig:
         return configs.ModelConfig.from_description(inference.load_model(path).description)
     except (OSError, ValueError, LookupError) as error:
         rule = "be a trained model: the name of a shipped one, or its folder"
-        raise ValueError(f"`start_from` must {rule}. Received: {path!r}: {error}") from error
+        raise ValueError(f"`{field}` must {rule}. Received: {path!r}: {error}") from error
 
 
 def _of_part(name: str, kind: type[configs.Json], fields: Mapping[str, Any]) -> configs.Json:

@@ -10,7 +10,7 @@ from PIL import Image
 from tfx.components.evaluator import executor as evaluator
 from tfx.types import standard_artifacts
 
-from components import artifacts, checks, report, trainers
+from components import artifacts, candidates, checks, report, trainers
 from components import evaluator as components_evaluator
 from components import scores as components_scores
 from components.example_gen import executor
@@ -41,6 +41,12 @@ FINDING = {
     "sentence": "The calibration is off.",
     "remedy": "Refine it.",
     "before": 17.0,
+}
+CHOICE = {
+    "chosen": "adapted",
+    "start_from": "studio",
+    "num_instants": 4,
+    "held_out": {"adapted": {"mean_mm": 40.0}, "started": {"mean_mm": 50.0}},
 }
 
 
@@ -103,6 +109,8 @@ def written(examples, model, tmp_path_factory):
     (root / "scores" / components_scores.SCORES).write_text(json.dumps(SCORES))
     rig = artifact(artifacts.RigReport, root / "rig")
     (root / "rig" / checks.RIG_REPORT).write_text(json.dumps({"findings": [FINDING]}))
+    tried = artifact(artifacts.Candidates, root / "candidates")
+    (root / "candidates" / candidates.CANDIDATES).write_text(json.dumps(CHOICE))
     made = artifact(artifacts.Report, root / "report")
     report.Report.test_call(
         evaluated=evaluated,
@@ -118,6 +126,9 @@ def written(examples, model, tmp_path_factory):
         seed=5,
         code_version="abc",
         rig=rig,
+        candidates=tried,
+        adapted=model,
+        started=model,
     )
     return pathlib.Path(made.uri)
 
@@ -171,6 +182,13 @@ def test_results_hold_the_score_without_labels(found):
 
 def test_results_hold_what_was_found_of_the_rig_in_words(found):
     assert found["rig"] == [{key: x for key, x in FINDING.items() if key != "before"}]
+
+
+def test_results_hold_what_was_chosen_between(found):
+    figures = {name: found["overall"][name] for name in pose_error.FIGURE_NAMES}
+    (theirs, same) = found["candidates"].pop("test").values()
+    assert found["candidates"] == CHOICE
+    assert theirs == same == pytest.approx(figures, rel=1e-4)
 
 
 def test_results_say_what_was_trained_and_how(found, examples):

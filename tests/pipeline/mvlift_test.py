@@ -77,6 +77,7 @@ CHOOSING = {
     "finetune.patience": {"finetune": {"patience": 2}},
     "tune.num_trials": {"tune": {"num_trials": 3}},
     "model.uncertainty": {"model": {"uncertainty": True}},
+    "rival": {"rival": "studio"},
 }
 
 
@@ -207,8 +208,8 @@ def test_schemas_and_rules_are_part_of_what_the_cache_knows(nodes):
 
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_presets_differ_in_settings_not_in_shape(name, nodes):
-    made = [node for node in compiled(presets.PRESETS[name]()) if node not in RIG_CHECKS]
-    assert made == [*nodes]
+    made = compiled(presets.PRESETS[name]().updated({"rival": ""}))
+    assert [node for node in made if node not in RIG_CHECKS] == [*nodes]
 
 
 def test_equal_settings_give_equal_pipelines():
@@ -250,7 +251,7 @@ def test_a_split_without_records_is_not_looked_at():
 
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_where_nothing_chooses_the_data_is_as_it_was(name):
-    config = presets.PRESETS[name]()
+    config = presets.PRESETS[name]().updated({"rival": ""})
     assert mvlift.choosers(config) == []
     assert mvlift.data_for_choosing(config) == config.data
 
@@ -258,7 +259,7 @@ def test_where_nothing_chooses_the_data_is_as_it_was(name):
 @pytest.mark.parametrize("chooser", CHOOSING)
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_whatever_chooses_has_a_part_of_its_own(name, chooser):
-    config = presets.PRESETS[name]().updated(CHOOSING[chooser])
+    config = presets.PRESETS[name]().updated({"rival": ""} | CHOOSING[chooser])
     assert mvlift.choosers(config) == [chooser]
     split = split_of(config)
     assert split.holds_out
@@ -342,3 +343,41 @@ def test_an_error_in_the_rig_stops_a_run_unless_told_otherwise(asked, stops):
 @pytest.mark.parametrize("name", ["studio", "human36m", "mpi_inf_3dhp"])
 def test_the_rig_of_a_data_set_is_taken_as_it_is(name):
     assert not {*RIG_CHECKS} & {*compiled(presets.PRESETS[name]())}
+
+
+@pytest.fixture(scope="module")
+def rivals():
+    return compiled(presets.recording())
+
+
+def test_a_trained_model_is_tried_beside_the_training(rivals):
+    models = {
+        ("Adapt", "model"),
+        ("Trainer.Finetune.Started", "model"),
+        ("Trainer.Finetune", "model"),
+    }
+    assert channels(rivals["Choice"]) == {(EXAMPLE_GEN, "examples"), *models}
+    assert channels(rivals["Report"]) >= {("Choice", "candidates"), ("Choice", "model"), *models}
+    for name in ("HeldOutViews", "Evaluator", "Pusher"):
+        assert ("Choice", "model") in channels(rivals[name])
+    told = json.loads(properties(rivals, "Trainer.Pretrain.Started")["custom_config"])
+    assert told["start_from"] == properties(rivals, "Adapt")["start_from"] == "studio"
+    assert len(properties(rivals, "Adapt")["start_digest"]) == 16
+
+
+@pytest.mark.parametrize("name", ["Choice", "Adapt", "Trainer.Finetune.Started"])
+def test_no_candidate_knows_of_test_views(rivals, name):
+    assert (EXAMPLE_GEN, "test_examples") not in all_channels(rivals, name)
+    assert "DataGate.Pairs" in rivals["Adapt"].upstream_nodes
+
+
+def test_what_is_trained_on_is_fitted_in_closed_form_too():
+    nodes = compiled(presets.recording().updated({"start_from": "studio"}))
+    models = {("Adapt", "model"), ("Trainer.Finetune", "model")}
+    assert channels(nodes["Choice"]) == {(EXAMPLE_GEN, "examples"), *models}
+    assert "Trainer.Finetune.Started" not in nodes
+
+
+@pytest.mark.parametrize("asked", [{"rival": ""}, {"model": {"uncertainty": True}}, WINDOWS])
+def test_a_model_has_no_rival_that_is_of_another_kind_or_not_asked_for(asked):
+    assert "Choice" not in compiled(presets.recording().updated(asked))
