@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from tfx import types
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -18,18 +19,27 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components import artifacts, scores
-from keras_mvlift import errors, inference
+from keras_mvlift import errors, inference, model_files
 from keras_mvlift.datasets import sequences
-from keras_mvlift.export import last_layer
+from keras_mvlift.export import compact, last_layer, saved_model
 from keras_mvlift.lifting import record_views
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
-from keras_mvlift.training import adaptation
+from keras_mvlift.training import (
+    adaptation,
+    lifters,
+    multi_view_lifter,
+    objectives,
+    refinement,
+)
 
 ADAPTED, STARTED, SCRATCH = "adapted", "started", "scratch"
 """A trained model fitted in closed form, the same trained on, and one trained from random
 weights; the earlier forgets less."""
 
 CANDIDATES = "candidates.json"
+
+# Of a start's description, what other weights make untrue.
+_OF_START = ("folded", model_files.JOINT_MIXES)
 
 WORTHWHILE = 0.01
 """By this share a candidate must score better than those that forget less."""
@@ -52,6 +62,41 @@ def Adapt(
     found = adaptation.choose(parts, layer.weights, steps)
     notes = {"adapted": {"start": start_from} | found.summary(parts)}
     layer.write(found.weights, notes, pathlib.Path(path_utils.serving_model_path(model.uri)))
+
+
+@component
+def Refine(
+    examples: InputArtifact[list[standard_artifacts.Examples]],
+    model: OutputArtifact[standard_artifacts.Model],
+    start_from: Parameter[str],
+    start_digest: Parameter[str],
+    seed: Parameter[int],
+    code_version: Parameter[str],
+) -> None:
+    """Trains a trained model on by the training instants, without letting it forget the rest."""
+    del start_digest, code_version
+    start = inference.load_model(start_from)
+    instants, _ = _parts(examples)
+    lifter = _opened(start, instants)
+    refinement.refine(lifter, instants, refinement.NUM_STEPS, seed)
+    kept = {key: x for key, x in start.description.items() if key not in _OF_START}
+    notes = {"refined": {"start": start_from, "num_steps": refinement.NUM_STEPS}}
+    folder = pathlib.Path(path_utils.serving_model_path(model.uri))
+    saved_model.save(lifter, kept | notes, folder)
+
+
+def _opened(
+    start: inference.Lifter, instants: list[sequences.Instants]
+) -> multi_view_lifter.MultiViewLifter:
+    """Returns a model to train on; batch norms of folded networks norm by the rig's views."""
+    objective = objectives.TransformReprojection()
+    if (start.path / lifters.WEIGHTS).is_file():
+        return lifters.load(start.path / lifters.FOLDER, objective)[0]
+    seen = [adaptation.flat(sequences.to_view(some)) for some in instants]
+    together = tf.nest.map_structure(lambda *fields: np.concatenate(fields), *seen)
+    is_seen = (together.confidence > 0).any(axis=-1)
+    real = tf.nest.map_structure(lambda field: field[is_seen], together)
+    return compact.reopened(start, objective, seen=real)
 
 
 def _parts(examples: list[types.Artifact]) -> tuple[list[sequences.Instants], int]:

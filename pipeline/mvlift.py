@@ -86,7 +86,7 @@ def create_pipeline(
         found["drift"] = followed.anomalies
     training = _training(config, records, checked, folders, version, start)
     if config.candidate and not spans.are_in(data_root):
-        rivals, told = _rivals(config, records, checked, training[-1], folders, version)
+        rivals, told = _rivals(config, records, checked, training[-1], version)
         training += rivals
         found |= told
     decided = _deciding(config, examples, records, training[-1], folders, version)
@@ -109,7 +109,6 @@ def _training(
     folders: Folders,
     version: str,
     start: dict[str, Any],
-    suffix: str = "",
 ) -> list[base_node.BaseNode]:
     """Pre-trains, then fine-tunes from there, tuned before if asked to; no test views for any."""
     where = (folders.checkpoints, version)
@@ -124,7 +123,7 @@ def _training(
         ),
         **_records(config.pretrain, records),
         **start,
-    ).with_id(f"Trainer.Pretrain{suffix}")
+    ).with_id("Trainer.Pretrain")
     nodes: list[base_node.BaseNode] = [pretrain]
     given = _records(config.finetune, records) | {"base_model": pretrain.outputs["model"]}
     best = None
@@ -142,7 +141,7 @@ def _training(
         hyperparameters=best,
         custom_config=trainers.custom_config(config.model, config.finetune, *where),
         **given,
-    ).with_id(f"Trainer.Finetune{suffix}")
+    ).with_id("Trainer.Finetune")
     nodes.append(finetune)
     for node in nodes:
         node.add_upstream_nodes(checked)
@@ -154,7 +153,6 @@ def _rivals(
     records: Mapping[str, types.BaseChannel],
     checked: list[base_node.BaseNode],
     trained: base_node.BaseNode,
-    folders: Folders,
     version: str,
 ) -> tuple[list[base_node.BaseNode], dict[str, types.BaseChannel]]:
     """Tries a trained model beside the training, and chooses; the last node has the chosen one.
@@ -163,15 +161,17 @@ def _rivals(
         The nodes, and what the report is told of them.
     """
     start = trainers.start_of(config.candidate)
-    adapted = candidates.Adapt(examples=records["examples"], **start, code_version=version)
-    adapted.add_upstream_nodes(checked)
-    made, models = [adapted], {candidates.ADAPTED: adapted.outputs["model"]}
+    given = {"examples": records["examples"], **start, "code_version": version}
+    made = [candidates.Adapt(**given)]
+    models = {candidates.ADAPTED: made[0].outputs["model"]}
     if config.start_from:
         models[candidates.STARTED] = trained.outputs["model"]
     else:
-        made += _training(config.started(), records, checked, folders, version, {}, ".Started")
+        made.append(candidates.Refine(**given, seed=config.model.seed))
         models[candidates.STARTED] = made[-1].outputs["model"]
         models[candidates.SCRATCH] = trained.outputs["model"]
+    for node in made:
+        node.add_upstream_nodes(checked)
     choice = candidates.Choice(
         examples=records["examples"],
         **models,

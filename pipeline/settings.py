@@ -25,9 +25,6 @@ _STAGES = {"pretrain": configs.pretraining, "finetune": configs.finetuning}
 # Of fine-tuning a trained model: ten times as much loses what it has learned before.
 _GENTLE_RATE = 1e-4
 
-# Of the epochs of training from random weights: what a trained start needs, and forgets less by.
-_STARTED_SHARE = 0.25
-
 # What the first stage takes from what is chosen for the second, unless it is chosen for itself.
 _SHARED = ("batch_size", "precision", "strategy", "resident_gb")
 
@@ -176,7 +173,7 @@ class PipelineConfig:
         start_from: A trained model to start from instead of from random weights, as `load_model`
             takes it: `"studio"`, or where one lies; empty for none. The model's settings follow it.
         rival: A trained model that training from random weights has to beat, as `load_model` takes
-            it: it is fitted in closed form, and trained on for a quarter of the epochs, and what
+            it: it is fitted in closed form, and trained on without being let forget, and what
             scores best without labels is judged and pushed; empty for none. With `start_from` that
             is fitted beside being trained on. Not for models of windows or with uncertainty.
         pretrain: The first stage; a trained start has nothing to pre-train.
@@ -253,11 +250,6 @@ class PipelineConfig:
         """The trained model that is tried beside the training; empty for none."""
         is_alike = not (self.model.is_temporal or self.model.uncertainty)
         return (self.start_from or self.rival) if self.rival and is_alike else ""
-
-    def started(self) -> "PipelineConfig":
-        """Returns the settings of training the rival on."""
-        config = self.updated({"start_from": self.rival, "rival": "", "tune": {"num_trials": 0}})
-        return config.with_num_epochs(max(1, round(_STARTED_SHARE * self.finetune.num_epochs)))
 
     def with_seed(self, seed: int) -> "PipelineConfig":
         """Returns every part of the pipeline the same seed."""

@@ -10,6 +10,7 @@ from components import artifacts, candidates, scores
 from keras_mvlift import inference
 from keras_mvlift.export import last_layer
 from keras_mvlift.metrics import pose_error
+from keras_mvlift.training import lifters
 from tests.components import studio_examples
 
 
@@ -141,3 +142,28 @@ def test_the_report_is_told_errors_on_test_views(made, adapted, spoiled, example
     lifted = load(adapted).lift(view.keypoints_2d, view.confidence, camera=view.camera)
     expected = pose_error.summary(test.reference_pose, lifted.root_relative_pose)
     assert told["test"]["adapted"] == pytest.approx(expected)
+
+
+def test_a_model_is_trained_on_and_says_so(examples, tmp_path, monkeypatch):
+    monkeypatch.setattr(candidates.refinement, "NUM_STEPS", 2)
+    model = artifact(standard_artifacts.Model, tmp_path / "model")
+    candidates.Refine.test_call(
+        examples=[examples["examples"]],
+        model=model,
+        start_from="studio",
+        start_digest="abc",
+        seed=0,
+        code_version="abc",
+    )
+    refined = load(model)
+    assert refined.description["refined"] == {"start": "studio", "num_steps": 2}
+    assert not refined.joint_mixes
+    again = candidates._opened(refined, [])
+    start = candidates._opened(
+        inference.load_model("studio"), candidates._parts([examples["examples"]])[0]
+    )
+    moved = [
+        np.abs(one.numpy() - other.numpy()).max()
+        for one, other in zip(lifters.weights_of(again), lifters.weights_of(start), strict=True)
+    ]
+    assert 1e-6 < max(moved) < 1e-3

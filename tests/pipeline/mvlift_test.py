@@ -353,29 +353,29 @@ def rivals():
 def test_a_trained_model_is_tried_beside_the_training(rivals):
     models = {
         ("Adapt", "model"),
-        ("Trainer.Finetune.Started", "model"),
+        ("Refine", "model"),
         ("Trainer.Finetune", "model"),
     }
     assert channels(rivals["Choice"]) == {(EXAMPLE_GEN, "examples"), *models}
     assert channels(rivals["Report"]) >= {("Choice", "candidates"), ("Choice", "model"), *models}
     for name in ("HeldOutViews", "Evaluator", "Pusher"):
         assert ("Choice", "model") in channels(rivals[name])
-    told = json.loads(properties(rivals, "Trainer.Pretrain.Started")["custom_config"])
-    assert told["start_from"] == properties(rivals, "Adapt")["start_from"] == "studio"
-    assert len(properties(rivals, "Adapt")["start_digest"]) == 16
+    for name in ("Adapt", "Refine"):
+        told = properties(rivals, name)
+        assert (told["start_from"], len(told["start_digest"])) == ("studio", 16)
 
 
-@pytest.mark.parametrize("name", ["Choice", "Adapt", "Trainer.Finetune.Started"])
+@pytest.mark.parametrize("name", ["Choice", "Adapt", "Refine"])
 def test_no_candidate_knows_of_test_views(rivals, name):
     assert (EXAMPLE_GEN, "test_examples") not in all_channels(rivals, name)
-    assert "DataGate.Pairs" in rivals["Adapt"].upstream_nodes
+    assert {"DataGate.Pairs", "RigGate"} <= {*rivals[name].upstream_nodes} or name == "Choice"
 
 
 def test_what_is_trained_on_is_fitted_in_closed_form_too():
     nodes = compiled(presets.recording().updated({"start_from": "studio"}))
     models = {("Adapt", "model"), ("Trainer.Finetune", "model")}
     assert channels(nodes["Choice"]) == {(EXAMPLE_GEN, "examples"), *models}
-    assert "Trainer.Finetune.Started" not in nodes
+    assert "Refine" not in nodes
 
 
 @pytest.mark.parametrize("asked", [{"rival": ""}, {"model": {"uncertainty": True}}, WINDOWS])

@@ -82,15 +82,9 @@ def test_the_papers_road_starts_from_random_weights(tmp_path):
         presets.configure(presets.Request(settings=path))
 
 
-def test_a_rival_is_trained_on_for_a_quarter_of_the_epochs(tiny):
-    config = presets.recording().updated({"rival": tiny, "tune": {"num_trials": 2}})
-    assert config.candidate == tiny
-    assert (config.start_from, config.model.width) == ("", 256)
-    started = config.started()
-    assert (started.start_from, started.rival, started.model.width) == (tiny, "", 16)
-    assert (started.finetune.num_epochs, started.finetune.decay_every) == (20, 7)
-    assert started.finetune.learning_rate == 1e-4
-    assert started.tune.num_trials == 0
+def test_the_networks_do_not_follow_a_rival(tiny):
+    config = presets.recording().updated({"rival": tiny})
+    assert (config.start_from, config.candidate, config.model.width) == ("", tiny, 256)
 
 
 def test_a_start_is_the_candidate_where_there_is_one(tiny):
