@@ -77,6 +77,7 @@ def create_pipeline(
     records, start, found = examples.outputs, {}, {}
     if config.data.source in _OWN_RIGS:
         rig = rig_nodes(config, examples, data_root, version)
+        rig[0].add_upstream_nodes(checked)
         checked += rig
         found["rig"] = rig[0].outputs["checked"]
     if spans.are_in(data_root):

@@ -329,6 +329,8 @@ def test_ones_own_rig_is_checked_before_training_and_reported():
     nodes = compiled(presets.recording())
     assert channels(nodes["RigCheck"]) == {(EXAMPLE_GEN, "examples")}
     assert channels(nodes["RigGate"]) == {("RigCheck", "checked")}
+    # What breaks the schema is told as that.
+    assert "DataGate.Pairs" in nodes["RigCheck"].upstream_nodes
     for name in TRAINERS:
         assert "RigGate" in nodes[name].upstream_nodes
     assert ("RigCheck", "checked") in channels(nodes["Report"])
