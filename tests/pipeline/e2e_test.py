@@ -35,6 +35,7 @@ LABEL_FREE = {
 NUM_DONE = 3
 RECORDING = {
     "name": "recording",
+    "rival": "",
     "data": {
         "source_options": {"reference": "opensim/reference.trc"},
         "split_options": {"num_blocks": 1, "block_length": 2, "gap": 0},
