@@ -72,7 +72,7 @@ test-serving: $(stamp)  ## test clients on a server: SERVER=grpc://HOST:PORT/MOD
 	$(bin)/python -m pytest -n0 tests/serving/remote_lifters_test.py \
 	  $(if $(SERVER),--server "$(SERVER)" --served-model "$(or $(MODEL),output/mvlift)") $(ARGS)
 
-test-environments: $(stamp)  ## try the wheel with NumPy alone, on the lock's and newer Pythons
+test-environments: $(stamp)  ## try the wheel with NumPy alone and training, on 3.10 to 3.13
 	$(bin)/python scripts/environments.py $(ARGS) $(PYTHONS)
 
 test-faults: $(stamp)  ## kill runs in each component, fill the disk, lose a worker of Beam

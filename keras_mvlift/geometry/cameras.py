@@ -5,10 +5,11 @@ with `center` the camera's position in the world. OpenCV's `t` is not that; `fro
 converts it. Cameras look along +z, x points right and y down in the image.
 
 Of NumPy arrays all functions make NumPy arrays, of tensors tensors, for which tensorflow_graphics
-projects and rotates.
+projects and rotates where it is installed.
 """
 
 import functools
+import importlib.util
 from types import ModuleType
 from typing import NamedTuple
 
@@ -176,11 +177,12 @@ def project(
     depth = xp.maximum(points_camera[..., 2:], least)
     stretch = 1.0 + (depth - points_camera[..., 2:]) / least
     aside = stretch * points_camera[..., :2]
-    if xp is np:
+    graphics = None if xp is np else _graphics()
+    if graphics is None:
         return pixels(aside / depth, intrinsics)
     focal, principal_point = _lens(intrinsics)
     guarded = xp.concatenate([aside, depth], axis=-1)
-    return _graphics().perspective.project(guarded, focal, principal_point)
+    return graphics.perspective.project(guarded, focal, principal_point)
 
 
 def project_from_world(points_world: arrays.Array, camera: Camera) -> arrays.Array:
@@ -267,9 +269,11 @@ def rotate(points: arrays.Array, rotation: arrays.Array) -> arrays.Array:
         return points @ inverse(rotation)
     # Without an axis for the joints, a batch of J matrices would silently broadcast over them.
     rotation = rotation[..., np.newaxis, :, :]
-    if points.shape.is_fully_defined() and rotation.shape.is_fully_defined():
-        return _graphics().rotation_matrix_3d.rotate(points, rotation)
+    is_known = points.shape.is_fully_defined() and rotation.shape.is_fully_defined()
     # tensorflow_graphics compares batch shapes statically and refuses unknown ones.
+    graphics = _graphics() if is_known else None
+    if graphics is not None:
+        return graphics.rotation_matrix_3d.rotate(points, rotation)
     return arrays.matvec(rotation, points)
 
 
@@ -335,7 +339,10 @@ def cross(first: arrays.Array, second: arrays.Array) -> arrays.Array:
 
 
 @functools.cache
-def _graphics() -> ModuleType:
+def _graphics() -> ModuleType | None:
+    # It asks for tensorflow-addons, which ended with Python 3.11.
+    if not importlib.util.find_spec("tensorflow_graphics"):
+        return None
     # Slow to import, and who has no tensors needs none of it.
     from keras_mvlift.geometry import graphics
 

@@ -1,11 +1,12 @@
 """The optimizer of a stage, and the guard that stops where the loss is not finite."""
 
 import contextlib
+import importlib.metadata
+import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import tensorflow_addons as tfa
 from tensorflow import keras
 
 from keras_mvlift import configs
@@ -20,7 +21,13 @@ def build(config: configs.StageConfig, steps_per_epoch: int) -> keras.optimizers
     Args:
         config: The stage's settings.
         steps_per_epoch: Steps per epoch.
+
+    Raises:
+        ValueError: If weights are to be averaged without tensorflow-addons, as from Python 3.12 on.
+        ModuleNotFoundError: If Keras 3 is installed without tf_keras.
     """
+    if importlib.metadata.version("keras") >= "3" and not importlib.util.find_spec("tf_keras"):
+        raise ModuleNotFoundError("`tf_keras` must be installed beside Keras 3", name="tf_keras")
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = config.learning_rate
     if config.decay_every:
         learning_rate = keras.optimizers.schedules.ExponentialDecay(
@@ -33,6 +40,11 @@ def build(config: configs.StageConfig, steps_per_epoch: int) -> keras.optimizers
     adam = keras.optimizers.legacy.Adam(learning_rate, global_clipnorm=clip_norm)
     if not config.weight_averaging:
         return adam
+    if not importlib.util.find_spec("tensorflow_addons"):
+        rule = "be 0 without tensorflow-addons, which ended with Python 3.11"
+        raise ValueError(f"`weight_averaging` must {rule}. Received: {config.weight_averaging}.")
+    import tensorflow_addons as tfa
+
     # The wrapper hands Adam gradients that Adam no longer clips, so it clips them itself.
     return tfa.optimizers.MovingAverage(
         adam, config.weight_averaging, dynamic_decay=True, global_clipnorm=clip_norm
@@ -51,7 +63,7 @@ def prepare(model: keras.Model) -> None:
 @contextlib.contextmanager
 def averaged(model: keras.Model) -> Iterator[None]:
     """Lends a model in training the average of its weights, if its optimizer keeps one."""
-    if not isinstance(model.optimizer, tfa.optimizers.MovingAverage):
+    if not hasattr(model.optimizer, "assign_average_vars"):
         yield
         return
     own = [variable.numpy() for variable in model.trainable_variables]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-import tensorflow_addons as tfa
+import tqdm
 from tensorflow import keras
 
 from keras_mvlift import configs
@@ -235,11 +235,26 @@ def _history(folder: pathlib.Path, rows: list[str]) -> pathlib.Path:
 def _bar(name: str) -> keras.callbacks.Callback:
     if not strategies.is_chief(tf.distribute.get_strategy()):
         return keras.callbacks.Callback()
-    return tfa.callbacks.TQDMProgressBar(
-        overall_bar_format=f"  {name:<10}{{percentage:4.0f}} % {{bar:30}} {{n_fmt}}/{{total_fmt}} "
-        "epochs, {remaining} left",
-        show_epoch_progress=False,
-    )
+    return _Bar(name)
+
+
+class _Bar(keras.callbacks.Callback):
+    """Shows how many epochs of a stage are done."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        done = "{percentage:4.0f} % {bar:30} {n_fmt}/{total_fmt} epochs, {remaining} left"
+        self.format = f"  {name:<10}{done}"
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        total = self.params["epochs"]
+        self.bar = tqdm.tqdm(total=total, bar_format=self.format, dynamic_ncols=True)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.bar.update()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.bar.close()
 
 
 def _writers(path: pathlib.Path, logs: pathlib.Path | None) -> list[keras.callbacks.Callback]:
