@@ -145,7 +145,7 @@ def test_the_least_table_is_one_person_surely_seen(tmp_path):
         ("anna,5", "anna,5.5", "`frame` must be whole numbers from 0 on."),
         ("anna,5", "anna,", "`frame` must be whole numbers from 0 on."),
         ("anna,5", "anna,-5", "`frame` must be whole numbers from 0 on."),
-        ("anna,5", "anna,9999999", "`frames` must span 1 to 200000 frames"),
+        ("anna,5", "anna,9999999", "`frames` must span 1 to 250000 frames"),
         ("anna,5", "anna,five", "`frame` must hold numbers or nothing."),
         ("ben,5,0.10,nose", "anna,5,0.10,head", "one row for each joint of a person in a frame. "),
         (",20,", ",", "`table` must have 7 cells in each row. Received: anna,5,0.10,head,10,0.9."),
