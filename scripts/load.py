@@ -17,6 +17,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
@@ -87,7 +88,7 @@ def run(
             resource.setrlimit(kind, (most, most))
 
     start = time.monotonic()
-    with (FOLDER / "said").open("w+") as said:
+    with tempfile.TemporaryFile("w+", dir=FOLDER) as said:
         process = subprocess.Popen(
             command, cwd=FOLDER, env=variables, stdout=said, stderr=said, preexec_fn=limit
         )

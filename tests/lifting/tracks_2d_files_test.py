@@ -9,6 +9,7 @@ from keras_mvlift import errors, skeletons
 from keras_mvlift.lifting import mocap_files, pose_clip, tracks_2d, tracks_2d_files
 from tests.datasets.rigs import simulated_rigs
 from tests.lifting import people
+from tests.untrusted import damage
 
 BODY = np.random.default_rng(0).uniform(0.31, 1, (17, 3))
 SEEN = [(number, BODY[np.newaxis]) for number in range(6)]
@@ -300,3 +301,20 @@ def test_poses_are_not_taken_for_image_points(tmp_path):
     mocap_files.write_trc(people.clip(), tmp_path / "poses.trc")
     with pytest.raises(errors.RecordingError, match=r"`Units` must be px.*Received: mm"):
         tracks_2d_files.read_trc(tmp_path / "poses.trc")
+
+
+@pytest.mark.parametrize("ending", ["csv", "npz", "trc"])
+def test_damaged_files_end_in_our_error(tmp_path, ending):
+    path = tmp_path / f"seen.{ending}"
+    if ending == "csv":
+        path.write_text(PEOPLE_TABLE)
+    elif ending == "npz":
+        np.savez(path, keypoints_2d=KEYPOINTS, confidence=CONFIDENCE)
+    else:
+        write_trc(path)
+    data = path.read_bytes()
+
+    def read():
+        tracks_2d_files.read(path, "h36m_17" if ending == "npz" else None)
+
+    assert damage.assert_only_our_errors(read, path, data, count=60) > 5
