@@ -413,6 +413,20 @@ def test_weights_are_averaged_only_when_asked_for():
     assert type(build(weight_averaging=0.9)) is tfa.optimizers.MovingAverage
 
 
+def test_averaging_is_refused_without_tensorflow_addons(monkeypatch):
+    monkeypatch.setattr(stages.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"`weight_averaging` must be 0 without .*Received: 0\.9"):
+        build(weight_averaging=0.9)
+    assert type(build()) is keras.optimizers.legacy.Adam
+
+
+def test_keras_3_alone_is_refused(monkeypatch):
+    monkeypatch.setattr(stages.importlib.metadata, "version", lambda name: "3.15.1")
+    with pytest.raises(ModuleNotFoundError, match="beside Keras 3") as refused:
+        build()
+    assert refused.value.name == "tf_keras"
+
+
 def test_averaging_does_not_change_the_steps():
     plain, averaging = build(**PLAIN), build(**PLAIN, weight_averaging=0.9)
     first, second = tf.Variable([1.0, 2.0]), tf.Variable([1.0, 2.0])
