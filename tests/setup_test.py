@@ -111,6 +111,8 @@ RUN = {
     "test-damage": "pytest --timeout=0",
     "test-mutations": "python scripts/mutations.py",
     "check": "lint-imports",
+    "site": "mkdocs build",
+    "dist": "python -m twine check --strict",
     "clean": "",
 }
 
@@ -120,7 +122,7 @@ def stand_in(tmp_path_factory):
     """A checkout whose programs say their name and what they are given, and make what they must."""
     folder = tmp_path_factory.mktemp("my work") / "mv lift"
     told = 'echo "${0##*/} $*"; [ "$1" != simulate ] || mkdir -p "$3"'
-    for name in ("tfx", "keras-mvlift", "python", "ruff", "mypy", "lint-imports"):
+    for name in ("tfx", "keras-mvlift", "python", "ruff", "mypy", "lint-imports", "mkdocs"):
         add_tool(folder, name, told, ".venv/bin")
     add_tool(folder, "activate", f'PATH="{folder}/.venv/bin:$PATH"', ".venv/bin")
     for name in ("airflow.sh", "kubeflow.sh", "browser.sh", "setup.sh"):
