@@ -4,8 +4,10 @@ import contextlib
 import csv
 import functools
 import json
+import logging
 import pathlib
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -137,6 +139,7 @@ class _Stage(NamedTuple):
         saver = EpochCheckpoints(data.checkpoints, written)
         best = _best_epoch(lifter, config, data)
         epochs_done = saver.restore(model, best.state if best else None)
+        logging.info("%s begins after epoch %d.", self.name, epochs_done)
         is_done = best is not None and best.is_done(epochs_done)
         rows = _rows(data.checkpoints, epochs_done)
         # Nothing is written before all workers have read what lies there.
@@ -233,7 +236,8 @@ def _history(folder: pathlib.Path, rows: list[str]) -> pathlib.Path:
 
 
 def _bar(name: str) -> keras.callbacks.Callback:
-    if not strategies.is_chief(tf.distribute.get_strategy()):
+    # Into a file or a pipe a bar would be drawn line upon line.
+    if not (sys.stderr.isatty() and strategies.is_chief(tf.distribute.get_strategy())):
         return keras.callbacks.Callback()
     return tfa.callbacks.TQDMProgressBar(
         overall_bar_format=f"  {name:<10}{{percentage:4.0f}} % {{bar:30}} {{n_fmt}}/{{total_fmt}} "
