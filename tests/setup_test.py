@@ -153,3 +153,16 @@ def test_targets_run_in_a_path_with_spaces(stand_in, target):
     assert RUN[target] in done.stdout
     (place,) = stand_in.parent.iterdir()
     assert place == stand_in
+
+
+@pytest.mark.e2e
+def test_a_clone_in_a_path_with_spaces_builds_what_is_published(tmp_path):
+    clone = tmp_path / "my work" / "mv lift"
+    made = shutil.ignore_patterns(".git", ".venv", ".tools", "output", "dist", "*cache*")
+    shutil.copytree(ROOT, clone, ignore=made)
+    (clone / ".venv").symlink_to(sys.prefix)
+    done = make(clone, "--old-file=.venv/.setup", "site", "dist")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (clone / "output" / "site" / "index.html").is_file()
+    assert len([*(clone / "output" / "dist").iterdir()]) == 3
+    assert done.stdout.count("PASSED") == 3

@@ -40,8 +40,8 @@ RECORDING = {
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("workshop")
-    (folder / "home").mkdir()
+    folder = tmp_path_factory.mktemp("my work") / "mv lift"
+    (folder / "home").mkdir(parents=True)
     return studio_runs.Workshop(folder)
 
 
