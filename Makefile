@@ -1,7 +1,7 @@
 # Everything these targets write stays inside the checkout.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-block demo-h36m demo-3dhp airflow kubeflow experiments-quick browser screenshots \
-  test test-serving test-environments test-faults test-load test-damage test-mutations stack check clean
+  test test-serving test-environments test-faults test-load test-damage test-mutations stack check site dist clean
 
 # Not by its full path, in which there may be spaces.
 bin := .venv/bin
@@ -101,11 +101,21 @@ stack: $(stamp)  ## list locked packages by age; write output/sbom.json (Cyclone
 	  --preview-features sbom-export --format cyclonedx1.5 --output-file output/sbom.json
 	$(bin)/python scripts/stack.py $(ARGS)
 
-check: $(stamp)  ## format, lint, types, import directions
+check: $(stamp) site dist  ## format, lint, types, import directions, site, distributions
 	$(bin)/ruff format --check
 	$(bin)/ruff check
 	$(bin)/mypy
 	$(bin)/lint-imports
+
+# Also opened as files, with search and all.
+site: $(stamp)  ## write the documentation as a site into output/site
+	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --quiet --strict
+
+dist: $(stamp)  ## build what is published into output/dist; check it as an index does
+	rm -rf output/dist
+	$(bin)/python -m build --no-isolation --outdir output/dist
+	$(bin)/python -m build --no-isolation --wheel --outdir output/dist pipeline
+	$(bin)/python -m twine check --strict output/dist/*
 
 clean:  ## remove all that these targets made, output/ included
 	rm -rf .venv .tools output .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -30,7 +30,7 @@ from benchmarks import studio_real, studio_recordings
 from keras_mvlift import inference
 from keras_mvlift.datasets import aistpp, sequences, views
 from keras_mvlift.datasets.rigs import pose2sim
-from keras_mvlift.export import compact, last_layer
+from keras_mvlift.export import compact
 from keras_mvlift.metrics import pose_error
 from keras_mvlift.training import adaptation, objectives, refinement
 
@@ -150,11 +150,11 @@ def measure_costs(root: str, session: pathlib.Path, model: str) -> rich.table.Ta
     fitted = {"AIST++ d04": dancer, "balancing": [balancing.frames(slice(_FITTED_FRAMES))]}
     later = balancing.frames(slice(_FITTED_FRAMES + _GAP, None))
     recordings["balancing, later"] = studio_recordings.Recording("Pose2Sim", "body_25b", [later])
-    tests = {name: studio_recordings.tested(recording) for name, recording in recordings.items()}
-    tests = {name: test for name, test in tests.items() if test is not None}
+    found = {name: studio_recordings.tested(recording) for name, recording in recordings.items()}
+    tests = {name: test for name, test in found.items() if test is not None}
     table = rich.table.Table("fitted to", "how", *tests, box=rich.box.MARKDOWN)
     start = inference.load_model(model)
-    layer = last_layer.LastLayer(start)
+    layer = compact.LastLayer(start)
 
     def row(name: str, how: str, pose_of: studio_real.PoseOf) -> None:
         errors = [test.errors(pose_of(test.view)) for test in tests.values()]
@@ -174,7 +174,7 @@ def measure_costs(root: str, session: pathlib.Path, model: str) -> rich.table.Ta
     return table
 
 
-def _posed(layer: last_layer.LastLayer, weights: np.ndarray, view: views.View) -> np.ndarray:
+def _posed(layer: compact.LastLayer, weights: np.ndarray, view: views.View) -> np.ndarray:
     hidden, rotation = layer.features(view)
     pose = (hidden @ weights).reshape(len(hidden), -1, 3)
     return ((pose - pose[:, :1]) @ rotation).astype(np.float32)

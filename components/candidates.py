@@ -21,7 +21,7 @@ from tfx.utils import path_utils
 from components import scores
 from keras_mvlift import errors, inference, model_files
 from keras_mvlift.datasets import sequences
-from keras_mvlift.export import compact, last_layer, saved_model
+from keras_mvlift.export import compact, saved_model
 from keras_mvlift.lifting import record_views
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
 from keras_mvlift.training import (
@@ -55,7 +55,7 @@ def Adapt(
 ) -> None:
     """Fits the last layer of a trained model to the training instants, as `keras-mvlift adapt`."""
     del start_digest, code_version
-    layer = last_layer.LastLayer(inference.load_model(start_from))
+    layer = compact.LastLayer(inference.load_model(start_from))
     instants, num_clips = _parts(examples)
     parts = list(adaptation.fed(instants, layer.features))
     steps = adaptation.STEPS if num_clips > 1 else adaptation.ONE_CLIP_STEPS
@@ -142,7 +142,8 @@ def Choice(
     """Scores all candidates on the held-out instants, without labels, and hands the best one on."""
     del code_version
     seen = scores.held_out_instants(examples)
-    errors.require(seen is not None, "examples", "hold instants out", "none")
+    if seen is None:
+        raise errors.ArgumentError("examples", "hold instants out", "none")
     given = models_of(adapted, started, scratch)
     found = {name: _score(path, seen, min_joints) for name, path in given.items()}
     best = chosen({name: score["mean_mm"] for name, score in found.items()})

@@ -4,11 +4,12 @@
     make test-environments PYTHONS="/some/python3.13"    these
 
 Each environment gets the wheel and NumPy: the lock's version on the Python of this environment,
-the newest on the others. There the shipped model and one that this environment exported must lift
-as they do here, into files and a page. Then TensorFlow comes, and a model of clips must lift alike,
-too; without it, `ARGS=--bare`, nothing but NumPy is downloaded. Then the `train` extra, and two
-stages of training must come to the same losses and weights: from Python 3.12 on by a newer
-TensorFlow, without TFX and what asks for tensorflow-addons. It keeps to output/environments.
+the newest on the others. Before that two commands must lead to a page, in a path with spaces and
+within two minutes. There the shipped model and one that this environment exported must lift as they
+do here, into files and a page. Then TensorFlow comes, and a model of clips must lift alike, too;
+without it, `ARGS=--bare`, nothing but NumPy is downloaded. Then the `train` extra, and two stages
+of training must come to the same losses and weights: from Python 3.12 on by a newer TensorFlow,
+without TFX and what asks for tensorflow-addons. It keeps to output/environments.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 
@@ -27,6 +29,7 @@ TOLERANCE = 1e-4  # Meters.
 # Of losses and weights, as a share of the largest of each array.
 TRAINING_TOLERANCE = 1e-4
 MOST_MEGABYTES = 100
+MOST_SECONDS = 120
 # Of the answers, those that TensorFlow gives.
 TENSORFLOWS = re.compile("windows|streamed|.*/signature/")
 PYTHONS = ("python3.10", "python3.11", "python3.12", "python3.13")
@@ -138,6 +141,21 @@ def try_command(folder: pathlib.Path, given: pathlib.Path) -> None:
         raise SystemExit(f"environments: the extra is not named:\n{refused.stderr}")
 
 
+def try_first_page(folder: pathlib.Path, python: str, wheel: str, given: pathlib.Path) -> None:
+    """Goes from a bare environment to a page by two commands, as a newcomer does."""
+    shutil.rmtree(folder, ignore_errors=True)
+    run([python, "-m", "venv", str(folder)])
+    shutil.copy(given / "clip.npz", folder / "my joints.npz")
+    begun = time.monotonic()
+    run([str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", wheel])
+    lift = [str(folder / "bin" / "keras-mvlift"), "lift", "my joints.npz", "--model", "studio"]
+    run([*lift, "--skeleton", "h36m_17", "--output", "my page.html"], cwd=folder)
+    seconds = time.monotonic() - begun
+    print(f"{folder.name}: the first page after {seconds:.0f} s", flush=True)
+    if seconds > MOST_SECONDS:
+        raise SystemExit(f"environments: must be at most {MOST_SECONDS} s.")
+
+
 def try_out(folder: pathlib.Path, given: pathlib.Path, expected: dict[str, np.ndarray]) -> None:
     """Compares what an environment says with what this one says, and prints a line."""
     python = str(folder / "bin" / "python")
@@ -189,6 +207,7 @@ def main() -> None:
     tried |= {f"newest-{number}": (python, newest) for number, python in enumerate(pythons)}
     for name, (python, packages) in tried.items():
         folder = FOLDER / name
+        try_first_page(FOLDER / "my work" / name, python, wheel, given)
         try_core(uv, folder, python, packages, given, expected)
         if not options.bare:
             is_locked = name == "locked"

@@ -123,6 +123,8 @@ RUN = {
     "test-mutations": "python scripts/mutations.py",
     "stack": "python scripts/stack.py",
     "check": "lint-imports",
+    "site": "mkdocs build",
+    "dist": "python -m twine check --strict",
     "clean": "",
 }
 
@@ -132,7 +134,7 @@ def stand_in(tmp_path_factory):
     """A checkout whose programs say their name and what they are given, and make what they must."""
     folder = tmp_path_factory.mktemp("my work") / "mv lift"
     told = 'echo "${0##*/} $*"; [ "$1" != simulate ] || mkdir -p "$3"'
-    for name in ("tfx", "keras-mvlift", "python", "ruff", "mypy", "lint-imports"):
+    for name in ("tfx", "keras-mvlift", "python", "ruff", "mypy", "lint-imports", "mkdocs"):
         add_tool(folder, name, told, ".venv/bin")
     add_tool(folder, "uv", told, ".tools/uv/bin")
     add_tool(folder, "activate", f'PATH="{folder}/.venv/bin:$PATH"', ".venv/bin")
@@ -164,3 +166,16 @@ def test_targets_run_in_a_path_with_spaces(stand_in, target):
     assert RUN[target] in done.stdout
     (place,) = stand_in.parent.iterdir()
     assert place == stand_in
+
+
+@pytest.mark.e2e
+def test_a_clone_in_a_path_with_spaces_builds_what_is_published(tmp_path):
+    clone = tmp_path / "my work" / "mv lift"
+    made = shutil.ignore_patterns(".git", ".venv", ".tools", "output", "dist", "*cache*")
+    shutil.copytree(ROOT, clone, ignore=made)
+    (clone / ".venv").symlink_to(sys.prefix)
+    done = make(clone, "--old-file=.venv/.setup", "site", "dist")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (clone / "output" / "site" / "index.html").is_file()
+    assert len([*(clone / "output" / "dist").iterdir()]) == 3
+    assert done.stdout.count("PASSED") == 3

@@ -337,9 +337,9 @@ PEERS = Table(
     ),
     has_cases=True,
     published="table3",
-    note="The last two rows see all cameras at test time, a ceiling, no competitor, and are "
-    "measured on the joints that they could place. Labels of a row other than the first two are "
-    "triangulated from the detections. Nearest training view: its triangulated pose, the view "
+    note="Triangulation sees all cameras at test time, a ceiling, no competitor, and is measured "
+    "on the joints that it could place. Labels are triangulated from the detections, but for the "
+    "supervised and semi-supervised rows. Nearest training view: its triangulated pose, the view "
     "being the most alike in its 2D joints; constant pose: the mean of all of them in world axes. "
     "The shipped model has seen films, AIST++'s dancers d03 and d04 and Pose2Sim's demo.",
 )

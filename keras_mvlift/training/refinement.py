@@ -18,7 +18,7 @@ from keras_mvlift import skeletons
 from keras_mvlift.datasets import preparation, sequences, views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import synthetic
-from keras_mvlift.training import adaptation, augmentation, multi_view_lifter
+from keras_mvlift.training import adaptation, batches, multi_view_lifter
 
 Weighed = tuple[Sequence[adaptation.Fitted], float]
 """What is fitted, its `hidden` of `packed`, and its share of a batch in proportion; its parts count
@@ -189,11 +189,11 @@ def both_sides(seen: views.View, points: np.ndarray, trust: np.ndarray) -> adapt
         points: `[T, J, 3]`, meters, world frame.
         trust: `[T, J]`, of the points.
     """
-    mirrored = tf.nest.map_structure(np.asarray, augmentation.mirrored(seen))
+    mirrored = tf.nest.map_structure(np.asarray, batches.mirrored(seen))
     order = list(skeletons.mirror_images(skeletons.H36M_17.joints))
     sides = (
         (seen, points, trust),
-        (mirrored, np.asarray(augmentation.mirrored_pose(points)), trust[:, order]),
+        (mirrored, np.asarray(batches.mirrored_pose(points)), trust[:, order]),
     )
     parts = []
     for view, pose, sure in sides:

@@ -6,8 +6,10 @@ import functools
 import importlib.metadata
 import importlib.util
 import json
+import logging
 import pathlib
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -138,6 +140,7 @@ class _Stage(NamedTuple):
         saver = EpochCheckpoints(data.checkpoints, written)
         best = _best_epoch(lifter, config, data)
         epochs_done = saver.restore(model, best.state if best else None)
+        logging.info("%s begins after epoch %d.", self.name, epochs_done)
         is_done = best is not None and best.is_done(epochs_done)
         rows = _rows(data.checkpoints, epochs_done)
         # Nothing is written before all workers have read what lies there.
@@ -235,7 +238,8 @@ def _history(folder: pathlib.Path, rows: list[str]) -> pathlib.Path:
 
 
 def _bar(name: str) -> keras.callbacks.Callback:
-    if not strategies.is_chief(tf.distribute.get_strategy()):
+    # Into a file or a pipe a bar would be drawn line upon line.
+    if not (sys.stderr.isatty() and strategies.is_chief(tf.distribute.get_strategy())):
         return keras.callbacks.Callback()
     return _Bar(name)
 

@@ -8,7 +8,7 @@ from tfx.utils import path_utils
 
 from components import candidates, scores
 from keras_mvlift import inference
-from keras_mvlift.export import last_layer
+from keras_mvlift.export import compact
 from keras_mvlift.metrics import pose_error
 from keras_mvlift.training import lifters
 from tests.components import studio_examples
@@ -48,7 +48,7 @@ def adapted(examples, tmp_path_factory):
 def spoiled(tmp_path_factory):
     """The shipped model with poses three times as large."""
     model = artifact(standard_artifacts.Model, tmp_path_factory.mktemp("spoiled") / "1")
-    layer = last_layer.LastLayer(inference.load_model("studio"))
+    layer = compact.LastLayer(inference.load_model("studio"))
     layer.write(3 * layer.weights, {}, pathlib.Path(path_utils.serving_model_path(model.uri)))
     return model
 

@@ -8,6 +8,8 @@ import pytest
 
 PATH = pathlib.Path(__file__).parents[2] / "scripts" / "stack.py"
 spec = importlib.util.spec_from_file_location("stack", PATH)
+assert spec
+assert spec.loader
 stack = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(stack)
 

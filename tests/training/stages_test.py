@@ -1,8 +1,12 @@
+import fcntl
 import multiprocessing
 import os
 import pathlib
 import shutil
 import signal
+import struct
+import sys
+import termios
 from typing import NamedTuple
 
 import numpy as np
@@ -181,6 +185,21 @@ def test_nothing_held_out_leaves_no_trace_in_the_history(tmp_path, records):
     lifter = tiny_studio.lifter()
     (row,) = tiny_studio.run(lifter, tmp_path, records["train"], num_epochs=1)
     assert [*row] == ["epoch", "loss", "reprojection", "root", "transform_reprojection"]
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_bar_is_drawn_on_a_terminal_alone(tmp_path, records, monkeypatch, is_terminal):
+    screen, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 25, 100, 0, 0))
+    into = tmp_path / "stderr.txt"
+    with os.fdopen(terminal, "w") if is_terminal else into.open("w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        tiny_studio.run(tiny_studio.lifter(), tmp_path, records["train"], num_epochs=1)
+        stderr.flush()
+        shown = os.read(screen, 10_000).decode() if is_terminal else into.read_text()
+    os.close(screen)
+    assert ("Finetune" in shown and "1/1 epochs" in shown) == is_terminal
+    assert is_terminal or not shown
 
 
 def test_no_epoch_leaves_the_model_as_it_is(tmp_path, records):
