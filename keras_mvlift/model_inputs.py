@@ -87,10 +87,8 @@ def _check_confidence(value: Any, keypoints_2d: np.ndarray) -> np.ndarray:
     if value is None:
         return is_place.astype(np.float32)
     checked = errors.numbers("confidence", value, np.float32)
-    if checked.shape != shape:
-        raise ValueError(
-            f"`confidence` must have shape {list(shape)}. Received: {list(checked.shape)}."
-        )
+    rule = f"have shape {list(shape)}"
+    errors.require(checked.shape == shape, "confidence", rule, list(checked.shape))
     seen = np.where(is_place, checked, np.float32(0.0))
     is_share = (seen >= 0) & (seen <= 1)
     if not is_share.all():
@@ -192,11 +190,8 @@ def check_intrinsics(camera: Any, leading: tuple[int, ...], mean: np.ndarray) ->
             f"{is_bad.sum()} of {checked.size} values NaN or infinite, {errors.first(is_bad)}"
         )
         raise errors.ArgumentError("camera", "be finite", received)
-    if checked.shape not in ((3, 3), shape):
-        raise ValueError(
-            f"`camera` must have intrinsics of shape [3, 3] or {list(shape)}. "
-            f"Received: {list(checked.shape)}."
-        )
+    rule = f"have intrinsics of shape [3, 3] or {list(shape)}"
+    errors.require(checked.shape in ((3, 3), shape), "camera", rule, list(checked.shape))
     is_wrong = (checked[..., [0, 1], [0, 1]] <= 0).any(axis=-1)
     is_wrong |= (checked[..., 2, :] != [0, 0, 1]).any(axis=-1)
     skew = np.abs(checked[..., [0, 1], [1, 0]]).max(axis=-1)

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow import keras
 from tensorflow.python.framework import convert_to_constants
 
-from keras_mvlift import configs, inference, model_files, numpy_networks
+from keras_mvlift import configs, errors, inference, model_files, numpy_networks
 from keras_mvlift.datasets import views
 from keras_mvlift.networks import temporal
 from keras_mvlift.training import lifters, multi_view_lifter, objectives
@@ -96,8 +96,7 @@ class FoldedResidual(tf.Module):
 
     def __call__(self, joints: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Returns the output of the network."""
-        if training:
-            raise ValueError("`training` must be False: nothing is learned here. Received: True.")
+        errors.require(not training, "training", "be False: nothing is learned here", "True")
         weights = [tf.cast(weight, tf.float32) for weight in self.weights]
         first, *inner, last = zip(weights[::2], weights[1::2], strict=True)
         x = tf.reshape(joints, [-1, first[0].shape[0]])
