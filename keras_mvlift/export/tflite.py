@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 import keras_mvlift
-from keras_mvlift import errors, inference, model_files
+from keras_mvlift import errors, inference, trained_models
 from keras_mvlift.export import saved_model
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.untrusted import files
@@ -75,7 +75,7 @@ class SingleFrames(tf.Module):
             raise ValueError(
                 f"`model` must lift single frames to be exported. Received: {received}."
             )
-        self._model = model_files.open_model(lifter.path)
+        self._model = trained_models.open_model(lifter.path)
         names = [name for name in (SIGNATURE, _UNCERTAINTY) if name in self._model.signatures]
         signatures = [self._model.signatures[name] for name in names]
 
