@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
         space=options.space,
         frame_rate=options.frame_rate,
         max_gap=0.0 if options.no_bridge else smoothing.MAX_GAP,
+        mends_sides=not options.keep_sides,
         smoother=smoothing.Butterworth() if options.smooth else None,
         height=options.height,
         is_steady=not options.no_steady,
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         clip, lines = lift_output.with_reference(clip, options.reference, viewpoint)
     for path in lift_output.write(clip, options, video):
         print(errors.visible(f"{path}: {lift_output.summary(clip)}"))
-    for line in (*tracks.notes, *lift_output.sizes(clip), *lines):
+    for line in (*tracks.notes, *lift_output.changes(clip), *lines):
         print(errors.visible(line))
     return 0
 

@@ -104,6 +104,11 @@ def _add_result(group: argparse._ArgumentGroup) -> None:
         help="Leave joints out that were not seen for a few frames, instead of joining the ends.",
     )
     group.add_argument(
+        "--keep-sides",
+        action="store_true",
+        help="Leave legs and arms that jump to the other side and back where they were detected.",
+    )
+    group.add_argument(
         "--smooth",
         action="store_true",
         help="Smooth over time, without delay (Butterworth, 4 Hz).",

@@ -132,10 +132,15 @@ def _numbers(errors: "reference_poses.Errors") -> str:
     return f"MPJPE {errors.mpjpe_mm:.1f} mm (pelvis on pelvis), {after}"
 
 
-def sizes(clip: pose_clip.PoseClip) -> list[str]:
-    """Says how tall people are, and by how much that changed from frame to frame as lifted."""
+def changes(clip: pose_clip.PoseClip) -> list[str]:
+    """Says whose sides were mended, and how tall people are and by how much that changed."""
+    told = [
+        f"{name}: left and right were swapped in {count} of {clip.num_frames} frames and put back"
+        for name, count in clip.about.get("swapped_frames", {}).items()
+        if count
+    ]
     statures, spreads = (clip.about.get(name, {}) for name in ("stature", "stature_spread"))
-    return [
+    return told + [
         f"{name}: {stature:.2f} m tall, as lifted within {spreads[name]:.0%} from frame to frame"
         for name, stature in statures.items()
         if stature is not None and spreads[name] is not None

@@ -49,6 +49,7 @@ def lift(
     height: Any = None,
     is_steady: bool = True,
     max_gap: float = smoothing.MAX_GAP,
+    mends_sides: bool = True,
     progress: Callable[[list[Any]], Iterable[Any]] = iter,
 ) -> pose_clip.PoseClip:
     """Lifts people in one camera's image.
@@ -68,6 +69,8 @@ def lift(
             without jitter; else each frame is as the model has it.
         max_gap: Seconds; joints that were not seen for as long are put on the straight line across
             the gap, with low confidence. 0 for none; else at least a single frame is bridged.
+        mends_sides: Whether legs and arms go back to their side in frames in which they jumped to
+            the other and back, as where a detector takes left for right.
         progress: Is given the pieces of work and gives them on, such as `tqdm.tqdm`.
 
     Returns:
@@ -75,8 +78,8 @@ def lift(
         The confidence of a joint is that of the 2D joint, 0 for one that only the model knows of.
         A model that was trained on mirrored people lifts the mirrored person, too, which tells how
         sure joints are. Of each person `about` notes the `stature` in meters, its spread from
-        frame to frame before they were scaled, as a share (`stature_spread`), and the median
-        `reprojection_error`.
+        frame to frame before they were scaled, as a share (`stature_spread`), the median
+        `reprojection_error`, and the number of `swapped_frames` that were mended.
 
     Raises:
         ValueError: If the arguments do not fit each other or do not tell what is asked for.
@@ -92,9 +95,14 @@ def lift(
     _warn_of_image(tracks, seen_from)
     straight, confidence = _undistorted(tracks, seen_from, converter)
     _warn_of_upside_down(straight, confidence, model.joint_names)
+    about: dict[str, Any] = {"notes": list(tracks.notes)}
+    if mends_sides:
+        seen = straight, confidence, model.joint_names
+        straight, confidence, was_swapped = smoothing.swap_back(*seen)
+        counts = was_swapped.sum(axis=1).tolist()
+        about["swapped_frames"] = dict(zip(tracks.names, counts, strict=True))
     straight, confidence = _bridged(straight, confidence, max_gap * rate)
     lifted = _run(model, straight, confidence, seen_from, progress, **_detector(model, tracks))
-    about: dict[str, Any] = {"notes": list(tracks.notes)}
     if target != "root":
         about |= _misses(lifted, straight, seen_from, tracks)
     lifted, sizes = _sized(lifted, model.joint_names, height, rate if is_steady else None)

@@ -222,3 +222,99 @@ def bridge(
     less = np.minimum(confidence[person, first, joint], confidence[person, last, joint])
     sure[is_gap] = _BRIDGED * less
     return bridged, sure
+
+
+LIMBS = {"legs": ("hip", "knee", "ankle"), "arms": ("shoulder", "elbow", "wrist")}
+"""What detectors take for the other side's as a whole, by the ends of its joints' names."""
+
+# Shares of a person's size. What a swap costs must be saved in jumps: a change of sides as much as
+# its limb standing still for a change of speed, each frame with sides swapped a little, so that
+# the detector is right where nothing tells. No jump counts for more than half a person.
+_CHANGE, _SWAPPED, _MOST_JUMP = 0.1, 0.01, 0.5
+_SIDES = np.arange(2)
+
+
+def swap_back(
+    keypoints_2d: np.ndarray, confidence: np.ndarray, joint_names: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gives legs and arms back to their side in frames in which the detector swapped them.
+
+    Of all ways to swap a limb's sides in some frames that one is taken (Viterbi's) in which joints
+    change their speed the least, each swap being worth more than what it costs. So left and right
+    that cross as people walk stay as they are.
+
+    Args:
+        keypoints_2d: `[P, T, K, 2]`, pixels.
+        confidence: `[P, T, K]`, 0 where not seen.
+        joint_names: `K` names.
+
+    Returns:
+        Both, and `[P, T]`, whether a limb of that person was swapped there.
+    """
+    mended, sure = keypoints_2d.copy(), confidence.copy()
+    was_swapped = np.zeros(confidence.shape[:2], bool)
+    for person, size in enumerate(_sizes(keypoints_2d, confidence)):
+        for ends in LIMBS.values():
+            sides = _sides(joint_names, ends)
+            points = keypoints_2d[person][:, sides] / size
+            frames = _swapped(points, (confidence[person][:, sides] > 0).all(axis=1))
+            was_swapped[person] |= frames
+            for values in (mended[person], sure[person]):
+                values[np.ix_(frames, sides.ravel())] = values[np.ix_(frames, sides[::-1].ravel())]
+    return mended, sure, was_swapped
+
+
+def _sides(joint_names: tuple[str, ...], ends: tuple[str, ...]) -> np.ndarray:
+    """Returns the indices of a limb's joints, `[2, K]`, left and right."""
+    there = [end for end in ends if {f"left_{end}", f"right_{end}"} <= {*joint_names}]
+    named = [[joint_names.index(f"{side}_{end}") for end in there] for side in ("left", "right")]
+    return np.array(named, np.int64)
+
+
+def _sizes(keypoints_2d: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """Returns each person's size, `[P]`: of the boxes around them the median diagonal, pixels."""
+    is_seen = (confidence > 0)[..., np.newaxis]
+    high = np.where(is_seen, keypoints_2d, -np.inf).max(axis=2)
+    low = np.where(is_seen, keypoints_2d, np.inf).min(axis=2)
+    diagonal = np.linalg.norm(high - low, axis=-1)
+    known = (row[np.isfinite(row)] for row in diagonal)
+    return np.array([max(float(np.median(row)), 1.0) if len(row) else 1.0 for row in known])
+
+
+def _swapped(points: np.ndarray, is_seen: np.ndarray) -> np.ndarray:
+    """Tells in which frames two sides are swapped.
+
+    Args:
+        points: `[T, 2, K, 2]`, left and right, in sizes of the person.
+        is_seen: `[T, K]`, whether both sides are.
+
+    Returns:
+        `[T]`.
+    """
+    if len(points) < 3 or not is_seen.any():
+        return np.zeros(len(points), bool)
+    costs = _costs(points, is_seen)
+    change = _CHANGE * (_SIDES[:, np.newaxis] != _SIDES)
+    best = _SWAPPED * (_SIDES[:, np.newaxis] + _SIDES) + change
+    before = np.empty((len(costs), 2, 2), np.int64)
+    for frame, cost in enumerate(costs):
+        # Of the frame before the last, the last, and this one.
+        total = best[:, :, np.newaxis] + cost + change + _SWAPPED * _SIDES
+        before[frame] = total.argmin(axis=0)
+        best = total.min(axis=0)
+    last, this = np.unravel_index(best.argmin(), best.shape)
+    found = [this, last]
+    for step in before[::-1]:
+        last, this = step[last, this], last
+        found.append(last)
+    return np.array(found[::-1], bool)
+
+
+def _costs(points: np.ndarray, is_seen: np.ndarray) -> np.ndarray:
+    """Returns changes of speed, `[T - 2, 2, 2, 2]`, by whether each of three frames is swapped."""
+    as_either = np.stack([points, points[:, ::-1]], axis=1)
+    first, middle, last = as_either[:-2], as_either[1:-1], as_either[2:]
+    bend = first[:, :, None, None] - 2 * middle[:, None, :, None] + last[:, None, None, :]
+    jump = np.minimum(np.linalg.norm(bend, axis=-1).mean(axis=-2), _MOST_JUMP)
+    counts = (is_seen[:-2] & is_seen[1:-1] & is_seen[2:])[:, np.newaxis, np.newaxis, np.newaxis]
+    return (jump * counts).sum(axis=-1) / np.maximum(counts.sum(axis=-1), 1)

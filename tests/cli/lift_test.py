@@ -25,7 +25,8 @@ def model(tmp_path_factory):
 @pytest.fixture
 def seen(tmp_path):
     path = tmp_path / "seen.npz"
-    keypoints = np.random.default_rng(0).uniform(300, 700, (6, 17, 2))
+    rng = np.random.default_rng(0)
+    keypoints = rng.uniform(300, 700, (17, 2)) + rng.normal(0, 5, (6, 17, 2))
     np.savez(path, keypoints_2d=keypoints, frame_rate=50, skeleton="h36m_17")
     return path
 
@@ -201,6 +202,22 @@ def test_what_reading_decided_is_told(tmp_path, capsys):
     assert run(*asked, "--min-confidence", 0, "--no-bridge", "--skeleton", "coco_17") == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
     assert pose_clip.read(tmp_path / "a.npz").about["max_gap"] == 0
+
+
+def test_sides_that_were_swapped_are_put_back_and_told(tmp_path, capsys):
+    path = tmp_path / "walk.npz"
+    keypoints = np.array(people.WALK.keypoints_2d[0], np.float64)
+    keypoints[10:14] = keypoints[10:14][:, list(skeletons.mirror_images(skeletons.H36M_17.joints))]
+    names = np.array(skeletons.H36M_17.joints)
+    np.savez(path, keypoints_2d=keypoints, joint_names=names, frame_rate=50.0)
+    camera = people.WALK_CAMERA.intrinsics
+    asked = [path, "--model", "studio", "--output", tmp_path / "a.npz", "--force", "--intrinsics"]
+    asked += [*camera[[0, 1], [0, 1]], *camera[:2, 2]]
+    told = f"left and right were swapped in 4 of {len(keypoints)} frames and put back"
+    assert run(*asked) == 0
+    assert f"\nperson 1: {told}\n" in capsys.readouterr().out
+    assert run(*asked, "--keep-sides") == 0
+    assert "put back" not in capsys.readouterr().out
 
 
 def test_a_known_height_is_given_to_all_or_to_each(model, seen, tmp_path, capsys):

@@ -390,6 +390,25 @@ def test_a_joint_that_is_lost_for_a_frame_at_a_time_is_where_it_was(shipped):
     assert (track.keypoint_confidence[1::4, 13] == 0).all()
 
 
+def test_limbs_swapped_in_some_frames_are_lifted_as_if_they_were_not(shipped):
+    swapped, joints = SEEN.copy(), skeletons.H36M_17.joints
+    order = list(skeletons.mirror_images(joints))
+    swapped[10:14] = SEEN[10:14][:, order]
+    tracks = tracks_2d.of_arrays(swapped, frame_rate=50.0, image_size=SIZE)
+    whole, mended, left = (
+        lift.lift(shipped, each, WALK_VIEWPOINT, mends_sides=mends)
+        for each, mends in (
+            (tracks_2d.of_arrays(SEEN, frame_rate=50.0, image_size=SIZE), False),
+            (tracks, True),
+            (tracks, False),
+        )
+    )
+    np.testing.assert_allclose(mended.tracks[0].pose, whole.tracks[0].pose, atol=1e-6)
+    assert np.abs(left.tracks[0].pose - whole.tracks[0].pose)[10:14].max() > 0.1
+    assert mended.about["swapped_frames"] == {"person 1": 4}
+    assert "swapped_frames" not in left.about
+
+
 @pytest.mark.parametrize("case", WRONG_KEYPOINTS)
 def test_bad_joints_are_refused_by_name(model, case):
     changes, message = WRONG_KEYPOINTS[case]

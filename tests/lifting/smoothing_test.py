@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from scipy import signal
 
+from keras_mvlift import skeletons
 from keras_mvlift.lifting import smoothing
+from keras_mvlift.studio import synthetic
 
 
 def test_two_steps_worked_by_hand():
@@ -164,3 +166,78 @@ def test_butterworth_cuts_off_below_a_fifth_of_the_frame_rate():
         smoothing.Butterworth(cutoff=0)
     with pytest.raises(ValueError, match=r"`frame_rate` must be above 0 hertz\. Received: nan"):
         smoothing.Butterworth().smooth(points, math.nan)
+
+
+JOINTS = skeletons.H36M_17.joints
+LEGS, ARMS = (
+    [[JOINTS.index(f"{side}_{end}") for end in ends] for side in ("left", "right")]
+    for ends in smoothing.LIMBS.values()
+)
+
+
+def _walk(frame_rate):
+    """People who walk past a camera, so that their legs cross, `[P, T, 17, 2]`, with noise."""
+    studio = synthetic.Studio(
+        num_subjects=1,
+        num_clips=1,
+        num_frames=3 * frame_rate,
+        frame_rate=float(frame_rate),
+        actions=("walking",),
+        gross_error_rate=0.0,
+    )
+    clip = studio.read(studio.clips()[0])
+    points, sure = clip.keypoints_2d[:2].astype(np.float64), clip.confidence[:2].astype(np.float64)
+    return points, sure
+
+
+def _swap(values, person, frames, sides):
+    values[person, frames[:, np.newaxis], np.ravel(sides)] = values[
+        person, frames[:, np.newaxis], np.ravel(sides[::-1])
+    ]
+
+
+@pytest.mark.parametrize("frame_rate", [25, 60])
+def test_legs_that_cross_stay_as_they_are(frame_rate):
+    points, confidence = _walk(frame_rate)
+    mended, sure, was_swapped = smoothing.swap_back(points, confidence, JOINTS)
+    assert not was_swapped.any()
+    np.testing.assert_array_equal(mended, points)
+    np.testing.assert_array_equal(sure, confidence)
+
+
+def test_swapped_limbs_go_back_to_their_side():
+    # Twice in the view in which sides lie apart.
+    points, confidence = (values[[0, 0]] for values in _walk(60))
+    seen, sure = points.copy(), confidence.copy()
+    arms, legs = np.arange(40, 52), np.array([20, 21, 22, 25])
+    for values in (seen, sure):
+        _swap(values, 0, arms, ARMS)
+        _swap(values, 1, legs, LEGS)
+    mended, trust, was_swapped = smoothing.swap_back(seen, sure, JOINTS)
+    assert np.flatnonzero(was_swapped[0]).tolist() == arms.tolist()
+    assert np.flatnonzero(was_swapped[1]).tolist() == legs.tolist()
+    np.testing.assert_array_equal(mended, points)
+    np.testing.assert_array_equal(trust, confidence)
+
+
+@pytest.mark.parametrize("num_frames", [0, 1, 2, 3])
+def test_short_clips_and_unseen_people_have_no_swaps(num_frames):
+    points = np.zeros((1, num_frames, 17, 2))
+    confidence = np.zeros((1, num_frames, 17))
+    assert not smoothing.swap_back(points, confidence, JOINTS)[2].any()
+    assert not smoothing.swap_back(points, confidence + 1, ("nose",) * 17)[2].any()
+
+
+def test_sides_that_lie_on_each_other_are_not_swapped_for_their_noise():
+    points, confidence = _walk(60)
+    still = np.broadcast_to(points[:, :1], points.shape).copy()
+    for limb in (LEGS, ARMS):
+        still[:, :, limb[1]] = still[:, :, limb[0]]
+    noise = np.random.default_rng(0).normal(0.0, 6.0, still.shape)
+    assert not smoothing.swap_back(still + noise, confidence, JOINTS)[2].any()
+
+
+def test_what_is_swapped_for_seconds_stays_as_nothing_tells_which_is_right():
+    points, confidence = _walk(60)
+    _swap(points, 0, np.arange(40, 130), ARMS)
+    assert not smoothing.swap_back(points, confidence, JOINTS)[2].any()
