@@ -1,6 +1,6 @@
 # Everything these targets write stays inside the checkout.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-block demo-h36m demo-3dhp airflow kubeflow experiments-quick browser \
+.PHONY: help setup demo demo-block demo-h36m demo-3dhp airflow kubeflow experiments-quick browser screenshots \
   test test-serving test-environments test-faults test-damage test-mutations check clean
 
 # Not by its full path, in which there may be spaces.
@@ -59,8 +59,12 @@ experiments-quick: $(stamp)  ## small runs of the paper's tables on the syntheti
 	$(bin)/keras-mvlift experiments --output output/experiments/quick
 
 # Without it the tests of pages in a browser are skipped.
-browser:  ## put a headless Chromium into output/browser, from npm
+browser:  ## put a headless Chromium and axe-core into output/, from npm
 	@scripts/browser.sh
+
+screenshots: $(stamp)  ## photograph every page, report and film into output/screenshots
+	@scripts/browser.sh || true
+	TF_CPP_MIN_LOG_LEVEL=3 PYTHONPATH=. $(bin)/python scripts/screenshots.py $(ARGS)
 
 # With bytecode, for dozens of tests start processes, each of which would compile all sources anew.
 test: $(stamp)  ## run the tests; ARGS="-k cameras" goes to pytest

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from keras_mvlift import skeletons
+from keras_mvlift.datasets import sequences
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import mistakes, verdicts
 from keras_mvlift.geometry import cameras
@@ -18,6 +20,8 @@ from keras_mvlift.studio import synthetic
 SHARES = (0.1, 0.2, 0.4, 0.6)
 MAX_CAMERAS = 12
 _NUM_FRAMES = 200
+# Of whom one is another person than the first, so far away in meters.
+_NUM_PEOPLE, _MIN_APART = 4, 0.5
 # People who walk show what time does; those who stand do not.
 _ACTIONS = ("walking", "turning", "boxing")
 HARMLESS = {"frames_lost", "detections_unsure", "detections_noisy"}
@@ -140,17 +144,28 @@ def draw(seed: int, num_cameras: int, share: float) -> Draw:
     """Films two people with a rig."""
     rng = np.random.default_rng(seed)
     studio = synthetic.Studio(
-        num_subjects=2,
+        num_subjects=_NUM_PEOPLE,
         num_clips=1,
         actions=(str(rng.choice(_ACTIONS)),),
         num_frames=_NUM_FRAMES,
         rig="ring",
-        num_cameras=max(num_cameras, 4),
+        # Of three of a ring of four two face each other: nobody contradicts the third.
+        num_cameras=5 if num_cameras == 3 else max(num_cameras, 4),
         noise_px=float(rng.uniform(1, 4)),
         seed=seed,
     )
-    clean, other = (_first(footages.of_sequences([clip]), num_cameras) for clip in studio)
+    first, *others = list(studio)
+    # Two people are not in the same place.
+    farthest = max(others, key=lambda other: _apart(first, other))
+    other = next((each for each in others if _apart(first, each) > _MIN_APART), farthest)
+    clean, other = (_first(footages.of_sequences([clip]), num_cameras) for clip in (first, other))
     return Draw(clean, other, int(rng.integers(num_cameras)), share, rng)
+
+
+def _apart(one: sequences.MultiViewSequence, other: sequences.MultiViewSequence) -> float:
+    """Measures how far two people are apart in the median frame, meters."""
+    first, second = (np.asarray(each.pose_world)[:, skeletons.ROOT] for each in (one, other))
+    return float(np.median(np.linalg.norm(first - second, axis=-1)))
 
 
 def _first(footage: footages.Footage, num_cameras: int) -> footages.Footage:

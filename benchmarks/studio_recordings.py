@@ -76,29 +76,39 @@ class Tested(NamedTuple):
     has_all_joints: bool
 
     def errors(self, pose: np.ndarray) -> tuple[float, float, float]:
-        """Returns MPJPE, N-MPJPE and P-MPJPE in mm of poses like `pose`.
+        """Returns MPJPE, N-MPJPE and P-MPJPE in mm of poses like `pose`, as `errors_of` does."""
+        return errors_of(self.pose, pose, self.has_all_joints)
 
-        Limbs are centered at the middle of the hips.
-        """
-        true, lifted = (self._rooted(np.asarray(each, np.float32)) for each in (self.pose, pose))
-        counted = slice(0 if self.has_all_joints else 1, None)
-        scaled = procrustes.align_scale(lifted, true)
-        found = (
-            pose_error.joint_errors(true, lifted)[:, counted],
-            pose_error.joint_errors(true, scaled)[:, counted],
-            pose_error.p_mpjpe(true[:, counted], lifted[:, counted]),
-        )
-        mpjpe, n_mpjpe, p_mpjpe = (
-            pose_error.MILLIMETERS_PER_METER * float(np.mean(each)) for each in found
-        )
-        return mpjpe, n_mpjpe, p_mpjpe
 
-    def _rooted(self, pose: np.ndarray) -> np.ndarray:
-        """Returns poses relative to their first joint: of limbs that is the hips' middle."""
-        if self.has_all_joints:
-            return pose - pose[:, :1]
-        middle = pose[:, _HIPS].mean(axis=1, keepdims=True)
-        return np.concatenate([np.zeros_like(middle), pose[:, _LIMBS] - middle], axis=1)
+def errors_of(
+    pose_true: np.ndarray, pose: np.ndarray, has_all_joints: bool = False
+) -> tuple[float, float, float]:
+    """Returns MPJPE, N-MPJPE and P-MPJPE in mm of poses `[N, J, 3]`, meters, root at 0.
+
+    Where not all joints are compared, limbs are, centered at the middle of the hips.
+    """
+    true, lifted = (
+        _rooted(np.asarray(each, np.float32), has_all_joints) for each in (pose_true, pose)
+    )
+    counted = slice(0 if has_all_joints else 1, None)
+    scaled = procrustes.align_scale(lifted, true)
+    found = (
+        pose_error.joint_errors(true, lifted)[:, counted],
+        pose_error.joint_errors(true, scaled)[:, counted],
+        pose_error.p_mpjpe(true[:, counted], lifted[:, counted]),
+    )
+    mpjpe, n_mpjpe, p_mpjpe = (
+        pose_error.MILLIMETERS_PER_METER * float(np.mean(each)) for each in found
+    )
+    return mpjpe, n_mpjpe, p_mpjpe
+
+
+def _rooted(pose: np.ndarray, has_all_joints: bool) -> np.ndarray:
+    """Returns poses relative to their first joint: of limbs that is the hips' middle."""
+    if has_all_joints:
+        return pose - pose[:, :1]
+    middle = pose[:, _HIPS].mean(axis=1, keepdims=True)
+    return np.concatenate([np.zeros_like(middle), pose[:, _LIMBS] - middle], axis=1)
 
 
 def read(aistpp_root: str, session: pathlib.Path) -> dict[str, Recording]:
@@ -121,6 +131,16 @@ def _dances(root: str) -> dict[str, Recording]:
         others = found[name].clips if name in found else []
         found[name] = Recording(person, "coco_17", [*others, clip], True, _DANCE_STRIDE)
     return found
+
+
+def balancing(
+    session: pathlib.Path,
+) -> tuple[pose2sim.Pose2SimSource, sequences.MultiViewSequence, list[pathlib.Path]]:
+    """Returns Pose2Sim's demo, what OpenPose saw there with the reference, and its videos."""
+    source = pose2sim.Pose2SimSource(root=pose2sim.demo_root(), reference=_BALANCING)
+    (clip,) = source
+    folder = session / f"{_TRIALS}1_BalancingTrial" / "videos"
+    return source, clip, sorted(folder.glob("*.mp4"))
 
 
 def _trials(session: pathlib.Path) -> dict[str, Recording]:

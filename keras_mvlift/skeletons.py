@@ -8,7 +8,9 @@ A joint has the same name in every set, as far as the sets agree on where it is.
 """
 
 import dataclasses
+import functools
 import itertools
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -236,6 +238,26 @@ def by_name(name: str) -> Skeleton:
     """
     errors.require_known("skeleton", name, SKELETONS)
     return SKELETONS[name]
+
+
+_SIDES = {"l": "left", "r": "right"}
+_ALIASES = {"mid_hip": "pelvis", "hip": "pelvis", "head_top": "head"}
+
+
+@functools.cache
+def joint_name(written: str) -> str:
+    """Returns a joint's name as sets spell it: `left_knee` of `LKnee`, `KNEE_L` and `left knee`.
+
+    Args:
+        written: The name as somebody wrote it; it is returned where no set has such a joint.
+    """
+    words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", written)]
+    words = [_SIDES.get(word, word) for word in words]
+    plain, turned = "_".join(words), "_".join([*words[-1:], *words[:-1]])
+    glued = f"{_SIDES.get(plain[:1], '')}_{plain[1:]}"
+    known = {joint for skeleton in SKELETONS.values() for joint in skeleton.joints}
+    candidates = (plain, turned, _ALIASES.get(plain, ""), glued)
+    return next((name for name in candidates if name in known), written)
 
 
 def is_place(points: np.ndarray) -> np.ndarray:

@@ -87,6 +87,11 @@ def open_path(path: str, source: str | None = None, options: str = "{}") -> Sour
         told = "rig"
     else:
         told = "aistpp" if (root / "keypoints2d").is_dir() else "pose2sim"
+    is_none = root.is_file() and root.suffix not in _MANIFEST_SUFFIXES
+    is_none |= told == "pose2sim" and not any((root / name).is_dir() for name in pose2sim.FOLDERS)
+    if is_none and source is None:
+        rule = "be rig.yaml, its folder, or one with AIST++'s `keypoints2d` or Pose2Sim's "
+        raise ValueError(f"`path` must {rule}`calibration` and `pose`. Received: {path}.")
     return open_source(configs.DataConfig(source=source or told, source_options=options), path)
 
 

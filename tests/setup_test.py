@@ -104,6 +104,7 @@ RUN = {
     "kubeflow": "kubeflow.sh",
     "experiments-quick": "keras-mvlift experiments",
     "browser": "browser.sh",
+    "screenshots": "python scripts/screenshots.py",
     "test": "python -m pytest",
     "test-serving": "python -m pytest -n0",
     "test-environments": "python scripts/environments.py",

@@ -217,6 +217,24 @@ def test_conversions_that_cannot_be_are_refused(arguments, message):
 # How tall people are.
 
 
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        *[(name, "left_knee") for name in ("LKnee", "lknee", "LEFT_KNEE", "left knee", "knee_l")],
+        *[(name, "right_big_toe") for name in ("RBigToe", "Right Big-Toe", "right_big_toe")],
+        *[(name, "pelvis") for name in ("MidHip", "Hip", "PELVIS")],
+        *[(name, name) for name in ("mouth_left", "face_0", "tail_base", "Nase", "лоб", "")],
+    ],
+)
+def test_joints_are_known_however_they_are_written(written, name):
+    assert skeletons.joint_name(written) == name
+
+
+def test_no_joint_of_a_set_is_taken_for_another():
+    for skeleton in skeletons.SKELETONS.values():
+        assert tuple(map(skeletons.joint_name, skeleton.joints)) == skeleton.joints
+
+
 def test_stature_is_legs_and_trunk_by_their_share_of_it():
     pose = np.zeros((2, 17, 3))
     at = dict(zip(skeletons.H36M_17.joints, np.moveaxis(pose, 1, 0), strict=True))

@@ -14,6 +14,7 @@ import tqdm
 from keras_mvlift import errors, skeletons
 from keras_mvlift.calibration import bundle_adjustment, observations, relative_pose, reports
 from keras_mvlift.datasets import sequences
+from keras_mvlift.datasets.rigs import calibration_files
 from keras_mvlift.geometry import cameras, epipolar
 
 _MIN_DETECTIONS = bundle_adjustment.MIN_POINTS
@@ -260,8 +261,9 @@ def check_distances(
         told = " and ".join(pair)
         is_pair = len({*pair}) == len(pair) == 2 and {*pair} <= {*names}
         errors.require(is_pair, field, f"be of two of the cameras {', '.join(names)}", told)
-        is_far = 0 < distance < np.inf
-        errors.require(is_far, field, "be positive, meters", f"{distance} of {told}")
+        low, high = calibration_files.SPACING
+        rule = f"be {low} to {high} meters"
+        errors.require(low <= distance <= high, field, rule, f"{distance} of {told}")
 
 
 def resized(camera: cameras.Camera, factor: float) -> cameras.Camera:

@@ -142,6 +142,13 @@ def _add_result(group: argparse._ArgumentGroup) -> None:
 
 def _add_pictures(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
+        "--detector-model",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="What finds people: a .tflite of MediaPipe's landmarks, such as the heavy ones, or "
+        "the model.json of MoveNet MultiPose, which finds several. By default MediaPipe's own.",
+    )
+    group.add_argument(
         "--detections",
         type=pathlib.Path,
         metavar=f"FILE{DETECTIONS_ENDING}",
@@ -176,6 +183,8 @@ def film(options: argparse.Namespace) -> Any:
                 f"`{option}` must come with 2D joints only. Received: {options.input}."
             )
     path = options.input if is_input else options.video
+    if not is_input and options.detector_model is not None:
+        raise ValueError(f"`detector-model` must come with a video. Received: {options.input}.")
     # Its libraries come with an extra.
     return None if path is None else _module("video").inspect(path)
 
@@ -195,7 +204,7 @@ def read(options: argparse.Namespace, video: Any) -> tracks_2d.Tracks2D:
         viewpoint(options, video.size)
         _warn_of_clock(options, video)
         found: tracks_2d.Tracks2D = _module("person_detector").detect(
-            video, progress("detect", video.num_frames)
+            video, progress("detect", video.num_frames), options.detector_model
         )
         return tracks_2d.at_least(found, options.min_confidence or 0.0)
     tracks = tracks_2d_files.read(options.input, options.skeleton, options.min_confidence)

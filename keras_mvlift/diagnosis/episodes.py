@@ -36,11 +36,12 @@ def trace(footage: footages.Footage) -> Traced:
         Each cause, and the footage without it and those before it.
     """
     seen = moments.consensus(footage)
-    for cause in (_lasting, _frozen, _sides, _sides_of_all):
+    for cause in (_frozen, _lasting, _sides, _sides_of_all):
         # A clock may be wrong in all frames; all else needs a calibration that holds in others.
-        if cause is not _lasting and (seen.tolerance >= moments.TOLERANCE[1]).any():
+        is_any = cause in (_frozen, _lasting)
+        if not is_any and (seen.tolerance >= moments.TOLERANCE[1]).any():
             continue
-        suspects = _suspects(seen, _TRIED_SHARE, 1.0 if cause is _lasting else MAX_SHARE)
+        suspects = _suspects(seen, _TRIED_SHARE, 1.0 if is_any else MAX_SHARE)
         views = {_sides_of_all: [0], _frozen: range(footage.num_views)}.get(cause, suspects)
         for view in views:
             for finding, corrected in cause(footage, seen, int(view)):
@@ -50,9 +51,14 @@ def trace(footage: footages.Footage) -> Traced:
 
 def _lasting(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
     """Looks for a wrong clock and a bumped camera, and takes what explains the view better."""
-    found = [*out_of_step(footage, seen, view)]
-    if not any(_frozen(footage, seen, view)):
-        found += _moved(footage, seen, view)
+    found = [*out_of_step(footage, seen, view), *_moved(footage, seen, view)]
+    if found and (seen.tolerance < moments.TOLERANCE[1]).all():
+        # People who come and go are seen the wrong way round at some other time, too.
+        found += (
+            each
+            for each in _sides(footage, seen, view)
+            if moments.consensus(each[1]).share_off[view] <= MIN_SHARE
+        )
     if found:
         yield min(found, key=lambda each: each[0].after or 0.0)
 
@@ -303,8 +309,11 @@ MIN_ONE_WAY = 0.6
 MIN_FOUND = 0.6
 """The share of the frames that are off that must be found at another time."""
 
-MIN_BETTER = 1.04
-"""By so much the camera must agree better: slow people show time little."""
+MAX_LEFT = 0.08
+"""The share of all frames that may be off afterwards; where more were before, of what was found."""
+
+MIN_BETTER = 1.15
+"""By so much the camera must agree better: a free path betters any camera by a tenth."""
 
 _MAX_OFFSET = 250
 _CAP = 0.15
@@ -317,9 +326,10 @@ _MAX_MOMENTS = 100
 def out_of_step(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
     """Looks for an offset of a camera that changes in the course of the recording."""
     offsets, start, end, seconds = offsets_over_time(footage, seen, view)
-    way = np.abs(np.diff(offsets))[np.diff(footage.run) == 0].sum()
+    steps = np.diff(offsets)[np.diff(footage.run) == 0]
     # A clock goes one way; what else is off wants to go back and forth.
-    if not max(MIN_CHANGE, MIN_ONE_WAY * way) <= abs(end - start) < np.inf:
+    is_one_way = abs(steps.sum()) >= MIN_ONE_WAY * np.abs(steps).sum()
+    if not is_one_way or not MIN_CHANGE <= abs(end - start) < np.inf:
         return
     every = (np.arange(footage.num_views) == view)[:, np.newaxis] * offsets
     corrected = footage.shifted(every)
@@ -330,12 +340,16 @@ def out_of_step(footage: footages.Footage, seen: moments.Consensus, view: int) -
     if (off & is_mended).sum() < MIN_FOUND * off.sum():
         return
     share = 1 - is_mended.sum() / max(known.sum(), 1)
-    as_it_is = float(np.nanmedian(_mended_error(footage, seen, view, footage)))
-    figures = as_it_is, float(np.median(error[known]))
+    as_it_is = _mended_error(footage, seen, view, footage)
+    both = known & np.isfinite(as_it_is)
+    figures = float(np.median(as_it_is[both])), float(np.median(error[both]))
     if figures[1] * MIN_BETTER > figures[0] or not _is_noise(footage, seen, view, error[known]):
         return
-    if share > max(MIN_SHARE, (1 - MIN_MENDED) * seen.share_off[view]):
+    if share > max(MAX_LEFT, (1 - MIN_FOUND) * seen.share_off[view]):
         return
+    if (off & known).mean() >= _TRIED_SHARE:
+        # What else explains the camera is measured where it is off, too.
+        figures = float(np.nanmedian(seen.error[view][off])), float(np.median(error[off & known]))
     name, rate = footage.camera_names[view], footage.frame_rate + (end - start) / seconds
     yield (
         _finding(

@@ -159,9 +159,13 @@ _RANKS = (0, 1)
 _SAME_SIZE = 0.1
 
 
-def _resized(factor: float) -> Undo:
+# The same of the width alone, as where a film's pixels are not square.
+_WIDTHS = {"three_quarters": 4 / 3, "four_thirds": 3 / 4}
+
+
+def _resized(across: float, down: float) -> Undo:
     def undo(footage: footages.Footage) -> footages.Footage:
-        scale = np.diag([factor, factor, 1.0])
+        scale = np.diag([across, down, 1.0])
         return footage.replace_camera(intrinsics=scale @ footage.camera.intrinsics)
 
     return undo
@@ -183,6 +187,15 @@ def _mirrored(rank: int) -> Undo:
         footage = swap_sides(footage)
         points = footage.keypoints_2d.copy()
         points[..., 0] = _image_size(footage, rank)[:, :1, np.newaxis] - points[..., 0]
+        return footage.replace_images(points, footage.confidence)
+
+    return undo
+
+
+def _upwards(rank: int) -> Undo:
+    def undo(footage: footages.Footage) -> footages.Footage:
+        points = footage.keypoints_2d.copy()
+        points[..., 1] = _image_size(footage, rank)[:, 1:, np.newaxis] - points[..., 1]
         return footage.replace_images(points, footage.confidence)
 
     return undo
@@ -230,6 +243,15 @@ IMAGE_MISTAKES = (
     ),
     *(
         Mistake(
+            "y_grows_upwards",
+            "y grows upwards",
+            "Subtract y from the image's height: it must grow downwards.",
+            _upwards(rank),
+        )
+        for rank in _RANKS
+    ),
+    *(
+        Mistake(
             f"image_turned_{degrees}",
             f"the image is turned by {degrees} degrees clockwise",
             "Detect in images that stand as in the calibration.",
@@ -243,9 +265,19 @@ IMAGE_MISTAKES = (
             f"calibrated_at_{name}_size",
             f"the calibration is for images of {name} the width and height of those detected in",
             f"Multiply focal length and principal point by {factor:.4g}.",
-            _resized(factor),
+            _resized(factor, factor),
         )
         for name, factor in _SIZES.items()
+    ),
+    *(
+        Mistake(
+            f"calibrated_at_{name}_width",
+            f"the calibration is for images of {name.replace('_', ' ')} of the width of those "
+            "detected in, as where a film's pixels are not square",
+            f"Multiply fx and cx by {factor:.4g}, or detect in images with square pixels.",
+            _resized(factor, 1.0),
+        )
+        for name, factor in _WIDTHS.items()
     ),
 )
 

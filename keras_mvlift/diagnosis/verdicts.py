@@ -380,12 +380,18 @@ def lost_frames(footage: footages.Footage) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _nothing_shared(footage: footages.Footage) -> findings.Finding:
+    is_unsure = (footage.detector_confidence > 0).any() and not (footage.confidence > 0).any()
+    limit = footages.MIN_CONFIDENCE
     return findings.Finding(
         name="nothing_shared",
         severity=findings.ERROR,
         cameras=footage.camera_names,
-        sentence="No two cameras ever saw the same joint in the same frame.",
-        remedy="Check that the recordings belong together, and their frame numbers.",
+        sentence=f"No joint is surer than {limit:g}; those less sure count as not seen."
+        if is_unsure
+        else "No two cameras ever saw the same joint in the same frame.",
+        remedy="Check the scores of the detections, and `max_score`."
+        if is_unsure
+        else "Check that the recordings belong together, and their frame numbers.",
         before=0.0,
         unit="joints",
     )

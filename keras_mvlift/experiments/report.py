@@ -37,7 +37,7 @@ def render(results: Mapping[str, Any], figures: Mapping[str, str]) -> str:
             *(_table(table, figures.get(table["name"])) for table in results["tables"]),
             *_score(results, figures.get(SCORE_PICTURE)),
         ],
-        skeleton=pages.page_data({"bones": _bones(), "colors": _colors()}),
+        skeleton=pages.page_data({"bones": _bones(), "sides": _sides()}),
     )
 
 
@@ -101,11 +101,10 @@ def _bones() -> list[list[int]]:
     return [[parent, joint] for joint, parent in enumerate(parents) if parent >= 0]
 
 
-def _colors() -> list[str]:
+def _sides() -> list[str]:
     skeleton = skeletons.H36M_17
-    sides = {joint: pictures.LEFT for joint in skeleton.left}
-    sides |= {joint: pictures.RIGHT for joint in skeleton.right}
-    return [sides.get(joint, pictures.MIDDLE) for joint in range(skeleton.num_joints)]
+    sides = dict.fromkeys(skeleton.left, "left") | dict.fromkeys(skeleton.right, "right")
+    return [sides.get(joint, "middle") for joint in range(skeleton.num_joints)]
 
 
 MISSING = "-"
@@ -119,6 +118,8 @@ _COLUMNS = {
     "held-out views, mean px": "held_out_mean_px",
     "held-out views, median mm": "held_out_median_mm",
 }
+# What is the better the higher, by how its heading begins; errors are the better the lower.
+_HIGHER = ("PCK", "AUC", "Pearson", "Spearman")
 _JOINT_SHARES = {
     "PCK at 150 mm, 14 joints": "pck_150_14",
     "AUC, 14 joints": "auc_14",
@@ -155,6 +156,12 @@ class Grid(NamedTuple):
     headings: list[str]
     rows: list[list[str]]
     is_published: bool
+
+    @property
+    def best(self) -> set[tuple[int, int]]:
+        """Rows and columns of the best figures, counted from 0."""
+        ranks = [1 if heading.startswith(_HIGHER) else -1 for heading in self.headings[1:]]
+        return pages.best_cells(self.rows, [0, *ranks])
 
 
 def grids(table: Mapping[str, Any]) -> Iterator[Grid]:

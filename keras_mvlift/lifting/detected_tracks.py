@@ -4,6 +4,7 @@ Read are OpenPose's folders, AlphaPose's, MMPose's, Ultralytics' and rtmlib's fi
 annotations.
 """
 
+import json
 import pathlib
 import warnings
 from collections.abc import Mapping
@@ -45,26 +46,17 @@ def read(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tracks2D:
     slots = crowd.numbers[crowd.owner[is_seen]] - first
     labels = tell_apart(slots, people, _ids(frames, is_seen))
     everyone = ranking(labels, people[..., 2], len(frames))
-    if not len(everyone):
-        rule = f"be there in {MIN_FRAMES} frames each"
-        received = f"{len(people)} detections, too far from one frame to the next to be followed"
-        raise errors.RecordingError(path, "people", rule, received)
-    shape = (num_frames, len(everyone), joints.num_joints, 3)
-    files.check_span(path, "people", shape, people.size)
-    laid_out = np.zeros(shape)
-    # Whose row each is, of those who stay.
-    row = np.full(labels.max() + 1, -1)
-    row[everyone] = np.arange(len(everyone))
-    is_kept = row[labels] >= 0
-    laid_out[slots[is_kept], row[labels[is_kept]]] = people[is_kept]
-    dropped = np.count_nonzero(~is_kept)
+    laid_out = lay_out(path, slots, people, labels, everyone, num_frames)
+    dropped = np.count_nonzero(~np.isin(labels, everyone))
     brief = f"{dropped} of {len(people)} detections left out, of people in too few frames"
+    step = int(np.diff(np.unique(crowd.numbers)).min(initial=num_frames))
+    apart = f"frames are numbered {step} apart, with none between: as times are?"
     return tracks_2d.of_arrays(
         laid_out[..., :2],
         laid_out[..., 2],
         joint_names=joints.joints,
         first_frame=first,
-        notes=(*notes, *told, *((brief,) if dropped else ())),
+        notes=(*notes, *told, *(brief,) * (dropped > 0), *(apart,) * (1 < step < num_frames)),
         min_confidence=MIN_CONFIDENCE,
     )
 
@@ -77,15 +69,10 @@ def _ids(frames: list[detections.Frame], is_seen: np.ndarray) -> np.ndarray | No
     return np.array(ids)[is_seen] if is_told else None
 
 
-# Scores that are no shares: up to which 99 of 100 of them reach, and what they are divided by. Heat
-# maps reach a little beyond 1 and are cut; SimCC's reach some 10; others are percents.
-_SCALES = {1.5: 1.0, 15.0: 10.0, 100.0: 100.0}
-
-
 def _scaled(path: pathlib.Path, people: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Returns people `[N, K, 3]` with scores in [0, 1], and what there is to tell of it."""
-    reach = float(np.percentile(people[..., 2], 99))
-    scale = next((scale for most, scale in _SCALES.items() if reach <= most), None)
+    reach = people[..., 2].max()
+    scale = detections.score_scale(people[..., 2].ravel())
     if scale is None:
         raise errors.RecordingError(path, "scores", "lie in [0, 1]", f"up to {reach:.4g}")
     scaled = np.concatenate([people[..., :2], np.minimum(people[..., 2:] / scale, 1.0)], axis=-1)
@@ -159,6 +146,8 @@ def _frames(path: pathlib.Path) -> list[detections.Frame]:
     content = files.read_json(path)
     first = content[0] if isinstance(content, list) and content else content
     known: Mapping[str, Any] = first if isinstance(first, dict) else {}
+    if content == []:
+        raise errors.RecordingError(path, "people", "be there in a frame", "nobody in any")
     if "annotations" in known and "images" in known:
         return _coco_frames(path, known)
     if "image_id" in known:
@@ -176,8 +165,9 @@ def _frames(path: pathlib.Path) -> list[detections.Frame]:
         "be detections of AlphaPose, MMPose, Ultralytics or rtmlib, annotations of COCO, or a "
         "folder of OpenPose's files"
     )
-    found = f"keys {', '.join(list(known)[:5])}" if known else f"{type(content).__name__}"
-    raise errors.RecordingError(path, "file", rule, f"{found} of something else")
+    what = {dict: "an object", list: "a list"}.get(type(content), json.dumps(content)[:20])
+    received = f"keys {', '.join(list(known)[:5])} of something else" if known else what
+    raise errors.RecordingError(path, "file", rule, received)
 
 
 def _image_files(folder: pathlib.Path) -> list[detections.Frame]:
@@ -213,9 +203,11 @@ def _coco_frames(path: pathlib.Path, content: Mapping[str, Any]) -> list[detecti
             image["id"]: str(image.get("file_name", image["id"])) for image in content["images"]
         }
         people: dict[Any, list[np.ndarray]] = {key: [] for key in names}
+        order = _order(content.get("categories", ()))
         for annotation in content["annotations"]:
             person = np.array(annotation.get("keypoints", ()), np.float64).reshape(-1, 3)
             if person[:, 2].any():
+                person = person[order or slice(None)]
                 person[:, 2] = person[:, 2] > 0
                 people[annotation["image_id"]].append(person.ravel())
     numbers = detections.frame_numbers(path, "file_name", list(names.values()))
@@ -223,6 +215,14 @@ def _coco_frames(path: pathlib.Path, content: Mapping[str, Any]) -> list[detecti
         detections.Frame(number, path, f"keypoints of image {key}", people[key])
         for key, number in zip(names, numbers, strict=True)
     ]
+
+
+def _order(categories: Any) -> list[int]:
+    """Returns where the joints of a known set stand among those that COCO's categories name."""
+    named = next((each["keypoints"] for each in categories if each.get("keypoints")), ())
+    joints = [skeletons.joint_name(str(name)) for name in named]
+    likely = next((s for s in skeletons.SKELETONS.values() if {*s.joints} == {*joints}), None)
+    return [] if likely is None else [joints.index(joint) for joint in likely.joints]
 
 
 # Who is who from frame to frame: by the detector's numbers, or by where people were.
@@ -247,9 +247,10 @@ def tell_apart(
 ) -> np.ndarray:
     """Tells who each is.
 
-    Where there is one in a frame at most, it is one person, however far it moves. Numbers of a
-    detector are believed unless they make people jump to where others were, as numbers do that are
-    places in a list; a warning says so.
+    Where there is one in a frame at most, it is one person, however far it moves, unless it comes
+    back to where it was: then they are several. Numbers of a detector are believed unless they make
+    people jump to where others were, as numbers do that are places in a list; a warning says so.
+    Somebody who is given another number on the way keeps the first.
 
     Args:
         numbers: `[N]`, the frame that each person is in.
@@ -259,11 +260,14 @@ def tell_apart(
     Returns:
         `[N]`, who each is, counted from 0.
     """
-    if len(np.unique(numbers)) == len(numbers):
-        return np.zeros(len(numbers), np.int64)
     order = np.argsort(numbers, kind="stable")
     followed = np.empty(len(numbers), np.int64)
     followed[order] = follow(numbers[order], people[order])
+    if len(np.unique(numbers)) == len(numbers):
+        if not _takes_turns(followed[order]):
+            return np.zeros(len(numbers), np.int64)
+        _warn("One person a frame, who jumps to and fro: they are told apart by where they were.")
+        return followed
     if ids is None:
         return followed
     told = np.unique(ids, return_inverse=True)[1]
@@ -271,14 +275,50 @@ def tell_apart(
         return followed
     jumps, others = (_jumps(numbers, people, labels) for labels in (told, followed))
     if jumps <= max(others, _MAX_JUMPS * len(told)):
-        return told
-    warnings.warn(
+        return _rejoined(numbers, told, followed)
+    _warn(
         f"The detector's numbers of people make them jump {jumps} times by more than "
-        f"{_MAX_STEP:.0%} of their size: people are told apart by where they were.",
-        errors.InputWarning,
-        stacklevel=2,
+        f"{_MAX_STEP:.0%} of their size: people are told apart by where they were."
     )
     return followed
+
+
+def _warn(told: str) -> None:
+    warnings.warn(told, errors.InputWarning, stacklevel=4)
+
+
+# Of detections, those of people who are there for a while; the rest are a detector's mistakes.
+_MOSTLY = 0.8
+
+
+def _takes_turns(labels: np.ndarray) -> bool:
+    """Tells whether one a frame, `[N]` in order, are people of whom one comes back after others."""
+    lasting = ranking(labels, np.ones((len(labels), 1)), len(labels))
+    is_lasting = np.isin(labels, lasting)
+    turns = labels[np.flatnonzero(np.diff(labels, prepend=-1))]
+    return bool(is_lasting.mean() >= _MOSTLY and len(turns) > len(np.unique(turns)))
+
+
+# Frames that someone may be away and come back under another number.
+_MAX_ABSENCE = 5
+
+
+def _rejoined(numbers: np.ndarray, told: np.ndarray, followed: np.ndarray) -> np.ndarray:
+    """Leaves people the first of the numbers that they have one after the other."""
+    ends = {}
+    for who in np.unique(told):
+        own = np.flatnonzero(told == who)
+        ends[who] = own[numbers[own].argmin()], own[numbers[own].argmax()]
+    joined = told.copy()
+    for who, (start, _) in sorted(ends.items(), key=lambda item: numbers[item[1][0]]):
+        for other, (_, end) in ends.items():
+            is_after = 0 < numbers[start] - numbers[end] <= _MAX_ABSENCE
+            if is_after and followed[start] == followed[end]:
+                joined[joined == who] = joined[told == other][0]
+    changes = len(ends) - len(np.unique(joined))
+    if changes:
+        _warn(f"The detector's numbers of people change {changes} times: the first ones are kept.")
+    return joined
 
 
 def _jumps(numbers: np.ndarray, people: np.ndarray, labels: np.ndarray) -> int:
@@ -323,6 +363,45 @@ def follow(numbers: np.ndarray, people: np.ndarray) -> np.ndarray:
         latest = np.concatenate([latest, people[members[new]]])
         last_seen = np.append(last_seen, np.full(len(new), frame))
     return labels
+
+
+def lay_out(
+    path: pathlib.Path,
+    slots: np.ndarray,
+    people: np.ndarray,
+    labels: np.ndarray,
+    everyone: np.ndarray,
+    num_frames: int,
+) -> np.ndarray:
+    """Lays people out over time.
+
+    Args:
+        path: The file, for errors.
+        slots: `[N]`, the frame, counted from 0, that each is in.
+        people: `[N, K, 3]`, x and y in pixels, and confidence.
+        labels: `[N]`, who each is, as `tell_apart` tells.
+        everyone: `[P]`, those who stay, as `ranking` orders them.
+        num_frames: `T`.
+
+    Returns:
+        `[T, P, K, 3]`, 0 where not seen.
+
+    Raises:
+        RecordingError: If nobody stays, or few numbers span many.
+    """
+    if not len(everyone):
+        rule = f"be there in {MIN_FRAMES} frames each"
+        received = f"{len(people)} detections, too far from one frame to the next to be followed"
+        raise errors.RecordingError(path, "people", rule, received)
+    shape = (num_frames, len(everyone), *people.shape[1:])
+    files.check_span(path, "people", shape, people.size)
+    laid_out = np.zeros(shape)
+    # Whose row each is, of those who stay.
+    row = np.full(labels.max() + 1, -1)
+    row[everyone] = np.arange(len(everyone))
+    is_kept = row[labels] >= 0
+    laid_out[slots[is_kept], row[labels[is_kept]]] = people[is_kept]
+    return laid_out
 
 
 def ranking(labels: np.ndarray, confidence: np.ndarray, num_frames: int) -> np.ndarray:

@@ -79,7 +79,8 @@ def lift(
         A model that was trained on mirrored people lifts the mirrored person, too, which tells how
         sure joints are. Of each person `about` notes the `stature` in meters, its spread from
         frame to frame before they were scaled, as a share (`stature_spread`), the median
-        `reprojection_error`, and the number of `swapped_frames` that were mended.
+        `reprojection_error`, and the number of `swapped_frames` that were mended; and of the
+        camera its numbers, `viewpoint`, but for poses around the root.
 
     Raises:
         ValueError: If the arguments do not fit each other or do not tell what is asked for.
@@ -105,6 +106,7 @@ def lift(
     lifted = _run(model, straight, confidence, seen_from, progress, **_detector(model, tracks))
     if target != "root":
         about |= _misses(lifted, straight, seen_from, tracks)
+        about["viewpoint"] = seen_from.as_data()
     lifted, sizes = _sized(lifted, model.joint_names, height, rate if is_steady else None)
     about |= {name: _noted(tracks.names, values) for name, values in sizes.items()}
     if smoother is not None:
@@ -194,7 +196,8 @@ def _converter(model: inference.Lifter, tracks: tracks_2d.Tracks2D) -> skeletons
         if not unknown:
             raise
         received = f"{unknown[0]!r}{errors.nearest(unknown[0], known)}"
-        raise errors.ArgumentError("joint_names", "be names of `skeletons`", received) from error
+        rule = f"be those of a joint set, such as {', '.join(skeletons.COCO_17.joints)}"
+        raise errors.ArgumentError("joint_names", rule, received) from error
 
 
 def _detector(model: inference.Lifter, tracks: tracks_2d.Tracks2D) -> dict[str, str]:
@@ -351,8 +354,9 @@ _MARGINS = (0.02, 0.25)
 # Of joints that may lie outside, and of frames in which people may lie or stand on their heads.
 _MANY = 0.2
 _MOST = 0.6
-# Of an image: what was detected at half its size lies in no more of it, and fills some.
-_CORNER, _FILLED = 0.5, 0.15
+# Of an image: what was detected at half its size lies in no more of it, and fills some, or is small
+# in the very corner, as percents are.
+_CORNER, _FILLED, _VERY_CORNER = 0.5, 0.15, 0.2
 # Of the unit vector along the back, as a mean over frames.
 _UPRIGHT = 0.5
 # Meters from the world's origin.
@@ -378,7 +382,9 @@ def _warn_of_image(tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint) 
     if outside > _MANY:
         far = " x ".join(f"{most:.0f}" for most in points.max(axis=0))
         _warn(f"{outside:.0%} of the joints lie outside of {image} (up to {far}): {advice}")
-    elif (share.max(axis=0) < _CORNER).all() and np.ptp(share, axis=0).max() > _FILLED:
+    elif (share.max(axis=0) < _CORNER).all() and (
+        np.ptp(share, axis=0).max() > _FILLED or share.max() < _VERY_CORNER
+    ):
         most = share.max()
         _warn(f"All joints lie in the first {most:.0%} of {image}, both ways: {advice}")
 

@@ -78,7 +78,7 @@ def of_arrays(
             place, `skeletons.is_place`.
         confidence: The same without the last axis, in [0, 1], 0 where not seen; None if it is
             not known, 1 then for all that was seen.
-        joint_names: `K` names, as in `skeletons`.
+        joint_names: `K` names, as in `skeletons`, however they are written.
         names: `P` names; `"person 1"` and so on if None.
         frame_rate: Frames per second.
         first_frame: The number of the first frame.
@@ -106,7 +106,7 @@ def of_arrays(
     keypoints, seen = _people_first(keypoints, 4), _people_first(seen, 3)
     return Tracks2D(
         names=numbered(len(keypoints)) if names is None else names,
-        joint_names=joint_names,
+        joint_names=tuple(map(skeletons.joint_name, joint_names)),
         keypoints_2d=np.where(seen[..., np.newaxis] > 0, keypoints, 0.0),
         confidence=seen,
         frame_rate=frame_rate,

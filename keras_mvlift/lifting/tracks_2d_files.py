@@ -4,7 +4,6 @@ import csv
 import io
 import os
 import pathlib
-import re
 from typing import Any
 
 import numpy as np
@@ -101,7 +100,7 @@ def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tr
     present = reading.npz_names(path)
     other = next((name for name in present if name in _OTHERS), None)
     if other is not None:
-        raise errors.RecordingError(path, other, "be another format's", _OTHERS[other])
+        raise errors.RecordingError(path, "keypoints_2d", "be there", _OTHERS[other])
     if "pose" in present:
         clip = pose_clip.read_npz(path)
         with errors.parsing(path, "keypoints_2d", "be there"):
@@ -199,6 +198,9 @@ def read_table(path: pathlib.Path) -> tracks_2d.Tracks2D:
         header, *rows = list(csv.reader(io.StringIO(text), strict=True))
     if header[0].strip() == "scorer":
         return _read_deeplabcut(path, [header, *rows])
+    is_sleap = "frame_idx" in header
+    if is_sleap:
+        header, rows = _of_sleap(path, header, rows)
     columns = _columns(path, [name.strip() for name in header], [row for row in rows if row])
     frames = _numbers(path, "frame", columns["frame"])
     if not np.isfinite(frames).all() or (frames % 1).any() or frames.min(initial=0) < 0:
@@ -222,7 +224,26 @@ def read_table(path: pathlib.Path) -> tracks_2d.Tracks2D:
             names=people if "person" in columns else None,
             frame_rate=_frame_rate(path, columns, slots),
             first_frame=first,
+            min_confidence=detected_tracks.MIN_CONFIDENCE if is_sleap else 0.0,
         )
+
+
+def _of_sleap(
+    path: pathlib.Path, header: list[str], rows: list[list[str]]
+) -> tuple[list[str], list[list[str]]]:
+    """Turns SLEAP's analysis, a row a person, into a row a joint."""
+    nodes = [name[:-2] for name in header if name.endswith(".x")]
+    found = []
+    with errors.parsing(path, "table", "be SLEAP's analysis"):
+        for row in rows:
+            cells = dict(zip(header, row, strict=True))
+            for node in nodes:
+                x, y, score = (cells.get(f"{node}.{part}", "") for part in ("x", "y", "score"))
+                # Heat maps reach a little beyond 1.
+                score = str(min(float(score or 0), 1.0)) if f"{node}.score" in cells else "1"
+                person = cells.get("track") or "person 1"
+                found.append([cells["frame_idx"], person, node, x, y, score])
+    return ["frame", "person", "joint", "x", "y", "confidence"], found
 
 
 def _columns(path: pathlib.Path, header: list[str], rows: list[list[str]]) -> dict[str, list[str]]:
@@ -315,7 +336,7 @@ def _read_deeplabcut(path: pathlib.Path, rows: list[list[str]]) -> tracks_2d.Tra
         return tracks_2d.of_arrays(
             laid_out[..., :2],
             np.nan_to_num(laid_out[..., 2]),
-            joint_names=tuple(re.sub(r"[\s-]+", "_", joint.strip().lower()) for joint in joints),
+            joint_names=joints,
             names=names if any(names) else None,
             first_frame=int(frames.min()),
             min_confidence=detected_tracks.MIN_CONFIDENCE,

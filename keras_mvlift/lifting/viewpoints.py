@@ -82,6 +82,11 @@ class Viewpoint:
         """Tells whether it is known where the camera stands and looks."""
         return self.rotation is not None
 
+    def as_data(self) -> dict[str, Any]:
+        """Returns its numbers as JSON values; those that are not known are left out."""
+        told = {name: getattr(self, name) for name in _NUMBERS}
+        return {name: value.tolist() for name, value in told.items() if value is not None}
+
     def world_from_camera(self, points: np.ndarray) -> np.ndarray:
         """Turns points `[..., 3]`, meters, from the camera's frame into the world's.
 
@@ -92,6 +97,16 @@ class Viewpoint:
             rule = "be known, with rotation and center, for world coordinates"
             raise errors.ArgumentError("camera", rule, self.origin)
         return points @ self.rotation + self.center
+
+
+def of_data(told: dict[str, Any]) -> Viewpoint:
+    """Makes a camera of what `Viewpoint.as_data` gave.
+
+    Raises:
+        ValueError: If that is no camera.
+    """
+    known: dict[str, Any] = {name: told.get(name) for name in _NUMBERS}
+    return Viewpoint(**known)
 
 
 def from_intrinsics(
@@ -199,6 +214,12 @@ def read(path: pathlib.Path, name: str | None = None, *, unit: str = "", up: str
 
 
 def _calibration(path: pathlib.Path, unit: str, up: str) -> Any:
+    files = _module("calibration_files")
+    if path.is_dir() and not any(each.suffix in files.SUFFIXES for each in path.iterdir()):
+        pose2sim = _module("pose2sim")
+        # Its `calibration` itself, too.
+        is_inner = path.name in pose2sim.FOLDERS
+        path = pose2sim.calibration_file(path.parent if is_inner else path)
     told = _FORMATS.get(path.suffix.lower(), "opencv" if path.is_dir() else "")
     if not told:
         rule, received = f"end in {', '.join(_FORMATS)}", path.name
@@ -207,7 +228,7 @@ def _calibration(path: pathlib.Path, unit: str, up: str) -> Any:
         elif path.suffix in (".pickle", ".pkl"):
             received = "a pickle, which may run programs, such as OpenCap's"
         raise errors.RecordingError(path, "calibration", rule, received)
-    return _module("calibration_files").read(path, told, unit, up or "z")
+    return files.read(path, told, unit, up or "z")
 
 
 def _of_rig(path: pathlib.Path, chosen: Any) -> Viewpoint:

@@ -1,7 +1,9 @@
 """Held-out views while and after a model trains: logs, early stopping, its uncertainty."""
 
 import contextlib
+import itertools
 import math
+import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +12,7 @@ import tensorflow as tf
 import tensorflow_addons as tfa
 from tensorflow import keras
 
+from keras_mvlift import skeletons
 from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.metrics import held_out_views, pose_error
 from keras_mvlift.training import lifters, multi_view_lifter, objectives
@@ -173,6 +176,94 @@ class BestEpoch(HeldOutViews):
             variable.assign(value)
 
 
+# For TensorBoard: epochs between what is shown, records that it is told of, and views drawn.
+_SHOWN_EVERY, _SHOWN_RECORDS, _SHOWN_VIEWS = 10, 1024, 4
+# Pixels of a picture's side; what it shows, in meters of a pose and as a share around 2D joints.
+_SIDE, _SHOWN_METERS, _AROUND = 160, 2.2, 1.3
+_LINE = 2
+_LEFT, _RIGHT, _MIDDLE = (0, 114, 178), (213, 94, 0), (34, 34, 34)
+
+
+class Board(HeldOutViews):
+    """Shows in TensorBoard, each tenth epoch and the last, the score without labels and some poses.
+
+    A picture has a view's 2D joints and the lifted pose from the front and from the side, blue on
+    the person's left and orange on the right. What is shown has no part in the logs of an epoch.
+
+    Args:
+        seen: All views of some instants, fields `[T, V, ...]`, in memory.
+        lifter: What is measured.
+        folder: Where TensorBoard looks.
+    """
+
+    def __init__(
+        self, seen: views.View, lifter: multi_view_lifter.MultiViewLifter, folder: pathlib.Path
+    ):
+        super().__init__(seen, lifter)
+        self.folder = folder
+        self._writer: tf.summary.SummaryWriter | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Measures, draws and writes if it is time."""
+        del logs
+        if (epoch + 1) % _SHOWN_EVERY and epoch + 1 != self.params["epochs"]:
+            return
+        found: dict[str, float] = {}
+        # Data that cannot be scored can be trained on.
+        with contextlib.suppress(ValueError):
+            super().on_epoch_end(epoch, found)
+        self._writer = self._writer or tf.summary.create_file_writer(str(self.folder))
+        with self._writer.as_default(step=epoch):
+            for name, value in found.items():
+                tf.summary.scalar(name.removeprefix("val_"), value)
+            tf.summary.image("lifted_poses", self._pictures(), max_outputs=_SHOWN_VIEWS)
+        self._writer.flush()
+
+    def _pictures(self) -> np.ndarray:
+        """Draws views that are evenly spread over the instants, `[N, height, width, 3]`, uint8."""
+        chosen = np.linspace(0, len(self.seen.confidence) - 1, _SHOWN_VIEWS).round().astype(int)
+        some = tf.nest.map_structure(
+            lambda field: tf.constant(field[chosen, 0], tf.float32), self.seen
+        )
+        self._lift = self._lift or _graph(self.lifter or self.model)
+        poses = self._lift(some).root_relative_pose.numpy()
+        rows = zip(poses, some.keypoints_2d.numpy(), some.confidence.numpy(), strict=True)
+        return np.stack([_picture(*row) for row in rows])
+
+
+def _picture(pose: np.ndarray, keypoints_2d: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    seen = np.where(confidence[:, np.newaxis] > 0, keypoints_2d, np.nan)
+    panels = [np.full_like(seen, 0.5)]
+    if (confidence > 0).any():
+        low, high = np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)
+        panels = [(seen - (low + high) / 2) / max(_AROUND * (high - low).max(), 1.0) + 0.5]
+    panels += [pose[:, axes] / _SHOWN_METERS + 0.5 for axes in ([0, 1], [2, 1])]
+    return np.concatenate([_drawn(panel) for panel in panels], axis=1)
+
+
+def _drawn(joints: np.ndarray) -> np.ndarray:
+    """Draws a skeleton whose joints `[J, 2]` lie in [0, 1], as an image."""
+    image = np.full((_SIDE, _SIDE, 3), 255, np.uint8)
+    steps = np.linspace(0.0, 1.0, 2 * _SIDE)[:, np.newaxis]
+    for parent, child in skeletons.H36M_17.bones:
+        line = (1 - steps) * joints[parent] + steps * joints[child]
+        inside = line[((line >= 0) & (line <= 1)).all(axis=-1)]
+        columns, rows = (inside * (_SIDE - _LINE)).astype(int).T
+        color = _LEFT if child in skeletons.H36M_17.left else _MIDDLE
+        color = _RIGHT if child in skeletons.H36M_17.right else color
+        for down, right in itertools.product(range(_LINE), repeat=2):
+            image[rows + down, columns + right] = color
+    return image
+
+
+def read_shown(file_pattern: str | list[str], num_views: int = 0) -> views.View | None:
+    """Reads the first records to show what is learned of them, as `read_records`; None of none."""
+    decode = _decoder(num_views)
+    for batch in tfrecords.load_once(file_pattern, _SHOWN_RECORDS, decode).take(1):
+        return tf.nest.map_structure(lambda field: field.numpy(), batch)
+    return None
+
+
 MAX_RECORDS = 20_000
 """More of them make the score hardly surer, and it is taken after each epoch."""
 
@@ -201,18 +292,22 @@ def read_records(
     if not count:
         raise ValueError("No instant is held out: the score without labels needs some.")
 
+    rng = np.random.default_rng(0)
+    parts = []
+    for batch in tfrecords.load_once(file_pattern, _READ_AT_ONCE, _decoder(num_views)):
+        # Every so many pairs would be those of the same two cameras.
+        is_drawn = rng.random(len(batch.confidence)) * count < max_records
+        parts.append(tf.nest.map_structure(lambda field, rows=is_drawn: field.numpy()[rows], batch))
+    return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
+
+
+def _decoder(num_views: int) -> Callable[[tf.Tensor], Any]:
     def decode(serialized: tf.Tensor) -> Any:
         if num_views:
             return tfrecords.decode_instants(serialized, num_views)
         return held_out_views.views_of_pairs(tfrecords.decode_pairs(serialized))
 
-    rng = np.random.default_rng(0)
-    parts = []
-    for batch in tfrecords.load_once(file_pattern, _READ_AT_ONCE, decode):
-        # Every so many pairs would be those of the same two cameras.
-        is_drawn = rng.random(len(batch.confidence)) * count < max_records
-        parts.append(tf.nest.map_structure(lambda field, rows=is_drawn: field.numpy()[rows], batch))
-    return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
+    return decode
 
 
 SHARE = math.erf(math.sqrt(0.5))

@@ -45,6 +45,9 @@ class StageData(Protocol):
     def held_out_views(self) -> views.View | None:
         """Returns all views of held-out instants, fields `[T, V, ...]`; None without any."""
 
+    def shown_views(self) -> views.View | None:
+        """Returns views, as those held out, to show what is learned of them; None for none."""
+
 
 class Source(Protocol):
     """Arrays from which batches are drawn, pass after pass, in the order of seed and pass."""
@@ -206,6 +209,9 @@ class Arrays:
     def held_out_views(self) -> None:
         """Returns nothing."""
 
+    def shown_views(self) -> None:
+        """Returns nothing."""
+
 
 def needs_agreement(config: configs.StageConfig) -> bool:
     """Tells whether a stage asks what the views of instants agree on, found before training."""
@@ -317,6 +323,15 @@ class Files(NamedTuple):
     def held_out_views(self) -> views.View | None:
         """Reads the held-out instants to score them without labels; None without any."""
         return held_out.read_records(self.held_out, self.num_views) if self.held_out else None
+
+    def shown_views(self) -> views.View | None:
+        """Reads some held-out instants, or where there are none some to train on."""
+        # Networks that see windows lift no frame alone.
+        return (
+            None
+            if self.windows
+            else held_out.read_shown(self.held_out or self.train, self.num_views)
+        )
 
     def _instants(
         self, files: list[str], config: configs.StageConfig

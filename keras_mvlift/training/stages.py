@@ -154,6 +154,7 @@ class _Stage(NamedTuple):
                 *([best] if best else []),
                 *watching,
                 *_writers(path, logs),
+                *_boards(lifter, data, logs),
                 saver,
             ],
             verbose=0,
@@ -248,6 +249,13 @@ def _writers(path: pathlib.Path, logs: pathlib.Path | None) -> list[keras.callba
     logs.mkdir(parents=True, exist_ok=True)
     board = keras.callbacks.TensorBoard(str(logs), write_graph=False, profile_batch=0)
     return [board, history]
+
+
+def _boards(
+    lifter: multi_view_lifter.MultiViewLifter, data: stage_data.StageData, logs: pathlib.Path | None
+) -> list[held_out.Board]:
+    seen = data.shown_views() if logs else None
+    return [held_out.Board(seen, lifter, logs / "poses")] if logs and seen else []
 
 
 class EpochCheckpoints(keras.callbacks.Callback):

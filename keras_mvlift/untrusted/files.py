@@ -25,7 +25,8 @@ def size(path: pathlib.Path, field: str, max_bytes: int) -> int:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
-        raise errors.RecordingError(path, field, "be a file that exists", error) from error
+        received = "nothing there" if isinstance(error, FileNotFoundError) else error
+        raise errors.RecordingError(path, field, "be a file that exists", received) from error
     if not stat.S_ISREG(status.st_mode):
         # A pipe would wait for a writer, a device might never end.
         raise errors.RecordingError(path, field, "be a file", "something else")

@@ -2,21 +2,26 @@
 
 import base64
 import html
+import importlib.metadata
 import json
 import os
 import pathlib
+import re
 import string
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from keras_mvlift import errors
 from keras_mvlift.lifting import pose_clip, pose_comparison
 from keras_mvlift.untrusted import files
+from keras_mvlift.visualization import scene
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 # `json.dumps` leaves these as they are, and a script would end at "</".
+# What else begins with a number, as "2 failed", counts something.
+_FIGURE = re.compile(r"-?\d+\.\d+")
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
@@ -60,6 +65,39 @@ def page_data(value: Any) -> Markup:
     return Markup(text)
 
 
+def best_cells(rows: Sequence[Sequence[str]], ranks: Sequence[int]) -> set[tuple[int, int]]:
+    """Finds the best figures of a table of texts, each of which begins with its figure.
+
+    Args:
+        rows: Of the table.
+        ranks: For each column 1 where higher is better, -1 where lower is, 0 where neither.
+
+    Returns:
+        Rows and columns of the best; none of a column whose figures are all alike.
+    """
+    best = set()
+    for column, rank in enumerate(ranks):
+        found = [_FIGURE.match(row[column]) for row in rows]
+        ranked = {
+            row: rank * float(number.group()) for row, number in enumerate(found) if number and rank
+        }
+        if len(set(ranked.values())) > 1:
+            top = max(ranked.values())
+            best |= {(row, column) for row, value in ranked.items() if value == top}
+    return best
+
+
+def help_address(page: str) -> str | None:
+    """Returns where a page of the documentation is, if the distribution tells where that is."""
+    try:
+        told = importlib.metadata.metadata("keras-mvlift").get_all("Project-URL") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    addresses = dict(line.split(", ", 1) for line in told)
+    site = addresses.get("Documentation")
+    return f"{site.rstrip('/')}/{page}/" if site else None
+
+
 def save(path: str | os.PathLike[str], page: str) -> None:
     """Writes a page, whole or not at all."""
     with files.replacing(pathlib.Path(path)) as partial:
@@ -72,7 +110,17 @@ _VIEWER_TEMPLATE = "pose_viewer.html"
 _VIEWER_FOLDER = "pose_viewer"
 # In the order in which they build on each other.
 _SCRIPTS = (
-    *("decoding", "playback", "orbit", "marks", "stage", "input_view", "error_curve", "palette"),
+    *(
+        "decoding",
+        "playback",
+        "orbit",
+        "camera",
+        "marks",
+        "stage",
+        "input_view",
+        "error_curve",
+        "palette",
+    ),
     *("pointers", "legend", "keys", "page"),
 )
 # What is kept of positions, pixels, and errors in millimeters; and of confidences.
@@ -146,6 +194,8 @@ def _about(clip: pose_clip.PoseClip) -> str:
     facts = (
         f"<dt>{html.escape(key)}</dt><dd>{html.escape(_fact_text(value))}</dd>"
         for key, value in clip.about.items()
+        # The camera is to be seen; its numbers are for programs.
+        if key != "viewpoint"
     )
     listed = f"<dl>\n{chr(10).join(facts)}\n</dl>"
     return f"<details>\n<summary>About</summary>\n{listed}\n</details>" if clip.about else ""
@@ -160,9 +210,10 @@ def _fact_text(value: Any) -> str:
 
 
 def _data(clip: pose_clip.PoseClip, images: Mapping[int, str]) -> dict[str, Any]:
-    center, radius = scene_bounds(clip)
+    center, radius = scene.bounds(clip)
     root = clip.parents.index(-1)
     judges = pose_comparison.references_of(clip.tracks, root)
+    told = zip(clip.tracks, judges, scene.doubts(clip), strict=True)
     return {
         "numFrames": clip.num_frames,
         "frameRate": clip.frame_rate,
@@ -171,32 +222,54 @@ def _data(clip: pose_clip.PoseClip, images: Mapping[int, str]) -> dict[str, Any]
         "parents": clip.parents,
         "sides": [_side(name) for name in clip.joint_names],
         "space": clip.space,
-        "axes": scene_axes(clip.space),
-        "viewpoint": scene_viewpoint(clip)._asdict(),
+        "axes": scene.axes(clip.space),
+        "viewpoint": scene.viewpoint(clip)._asdict(),
         "center": center.round(4).tolist(),
         "radius": round(radius, 4),
+        "floor": _floor(scene.floor(clip)),
+        "camera": _camera(scene.camera(clip)),
         "imageSize": clip.image_size,
         "images": sorted(images.items()),
-        "tracks": [
-            _track(clip, track, judge) for track, judge in zip(clip.tracks, judges, strict=True)
-        ],
-        "slots": track_slots(clip.tracks, judges),
-        "spacing": SPACING,
-        "areApart": are_apart(clip),
-        "inputs": [_input(found) for found in track_inputs(clip.tracks)],
+        "tracks": [_track(clip, *each) for each in told],
+        "slots": scene.slots(clip.tracks, judges),
+        "spacing": scene.SPACING,
+        "areApart": scene.are_apart(clip),
+        "inputs": [_input(found) for found in scene.inputs(clip.tracks)],
     }
+
+
+def _floor(floor: scene.Floor) -> dict[str, Any]:
+    is_still = bool((floor.height == floor.height[0]).all())
+    return {
+        "normal": floor.normal.round(5).tolist(),
+        "directions": scene.floor_directions(floor).round(5).tolist(),
+        "height": pack(floor.height[: 1 if is_still else None, np.newaxis], _METERS),
+        "isEstimated": floor.is_estimated,
+    }
+
+
+def _camera(camera: scene.Camera | None) -> dict[str, Any] | None:
+    if camera is None:
+        return None
+    told = {
+        name: np.round(value, 5) for name, value in camera._asdict().items() if value is not None
+    }
+    return {name: value.tolist() for name, value in told.items()}
 
 
 def _side(joint: str) -> str:
     return next((side for side in ("left", "right") if side in joint.split("_")), "middle")
 
 
-def _track(clip: pose_clip.PoseClip, track: pose_clip.Track, judge: int | None) -> dict[str, Any]:
+def _track(
+    clip: pose_clip.PoseClip, track: pose_clip.Track, judge: int | None, doubt: str
+) -> dict[str, Any]:
     told: dict[str, Any] = {
         "name": track.name,
+        "doubt": doubt,
         "isReference": track.is_reference,
         "reference": judge,
-        "pose": pack(scene_points(track.pose, clip.space), _METERS),
+        "pose": pack(scene.points(track.pose, clip.space), _METERS),
         "confidence": _packed_or_nothing(track.confidence, _SHARE),
         "uncertainty": _packed_or_nothing(track.uncertainty, _METERS),
         "errors": [],
@@ -220,21 +293,7 @@ def _error(name: str, pose: np.ndarray, reference: np.ndarray, root: int | None)
     }
 
 
-class Input(NamedTuple):
-    """A 2D input.
-
-    Attributes:
-        track: The first track that was lifted from it.
-        keypoints_2d: `[T, J, 2]`, pixels.
-        users: Indices of all tracks that were lifted from it.
-    """
-
-    track: pose_clip.Track
-    keypoints_2d: np.ndarray
-    users: list[int]
-
-
-def _input(found: Input) -> dict[str, Any]:
+def _input(found: scene.Input) -> dict[str, Any]:
     return {
         "tracks": found.users,
         "keypoints": pack(found.keypoints_2d, _PIXELS),
@@ -291,115 +350,3 @@ def _smallest(largest: float) -> str:
         if largest < np.iinfo(kind).max:
             return kind
     raise errors.ArgumentError("values", "span fewer than 2**32 steps", f"{largest:.3g} steps")
-
-
-# Where poses of any space stand in a scene with z up, and where to look at them from.
-
-ELEVATION = 0.2
-"""How far above the horizon a world is looked at from, radians."""
-_MARGIN = 0.25
-_SMALLEST_RADIUS = 0.5
-
-
-class Viewpoint(NamedTuple):
-    """A direction to look in.
-
-    Attributes:
-        azimuth: Radians about z, counterclockwise from above; 0 looks along y.
-        elevation: Radians of the eye above the horizon.
-    """
-
-    azimuth: float
-    elevation: float
-
-
-def scene_points(positions: np.ndarray, space: str) -> np.ndarray:
-    """Turns points `[..., 3]` of a clip's space into the scene's axes: x right, y away, z up."""
-    if space == "world":
-        return positions
-    x, y, z = np.moveaxis(positions, -1, 0)
-    return np.stack([x, z, -y], axis=-1)
-
-
-def scene_axes(space: str) -> list[tuple[str, list[float]]]:
-    """Names the space's axes and gives their directions in the scene."""
-    # Adding zero turns a negative zero into a plain one.
-    directions = scene_points(np.eye(3), space) + 0.0
-    return [(name, row.tolist()) for name, row in zip("xyz", directions, strict=True)]
-
-
-def scene_viewpoint(clip: pose_clip.PoseClip) -> Viewpoint:
-    """Chooses where to look from: as the camera did, or in a world at the first person's front."""
-    if clip.space != "world":
-        return Viewpoint(0.0, 0.0)
-    names = clip.joint_names
-    pairs = [
-        (names.index(f"left_{joint}"), names.index(f"right_{joint}"))
-        for joint in ("hip", "shoulder")
-        if f"left_{joint}" in names and f"right_{joint}" in names
-    ]
-    for left, right in pairs:
-        across = clip.tracks[0].pose[:, left, :2] - clip.tracks[0].pose[:, right, :2]
-        across = across[np.isfinite(across).all(axis=-1)]
-        if len(across):
-            # Seen from the front, the left side is on the right.
-            return Viewpoint(float(np.arctan2(across[0, 1], across[0, 0])), ELEVATION)
-    return Viewpoint(0.0, ELEVATION)
-
-
-def scene_bounds(clip: pose_clip.PoseClip) -> tuple[np.ndarray, float]:
-    """Finds a ball around everybody: its center `[3]` in the scene and its radius, meters."""
-    every = np.concatenate([track.pose.reshape(-1, 3) for track in clip.tracks])
-    known = scene_points(every[np.isfinite(every).all(axis=-1)], clip.space)
-    if not len(known):
-        return np.zeros(3), 1.0
-    low, high = known.min(axis=0), known.max(axis=0)
-    center = (low + high) / 2
-    reach = float(np.linalg.norm(known - center, axis=-1).max())
-    return center, max(reach, _SMALLEST_RADIUS) + _MARGIN
-
-
-# What tracks of a clip share, and where they stand when they are side by side.
-
-SPACING = 1.3
-"""Meters between neighbors."""
-
-
-def track_inputs(tracks: Sequence[pose_clip.Track]) -> list[Input]:
-    """Lists each 2D input once; several models lift the same one, several people do not."""
-    found: list[Input] = []
-    for index, track in enumerate(tracks):
-        if track.keypoints_2d is None:
-            continue
-        for known in found:
-            if np.array_equal(known.keypoints_2d, track.keypoints_2d, equal_nan=True):
-                known.users.append(index)
-                break
-        else:
-            found.append(Input(track, track.keypoints_2d, [index]))
-    return found
-
-
-def track_slots(tracks: Sequence[pose_clip.Track], judges: Sequence[int | None]) -> list[int]:
-    """Returns each track its place in a row; a reference's is that of the first it judges.
-
-    Args:
-        tracks: References among them.
-        judges: For each track the index of its reference, as `pose_comparison.references_of` gives
-            them.
-    """
-    placed: dict[int, int] = {}
-    judged = [index for index, track in enumerate(tracks) if not track.is_reference]
-    for place, index in enumerate(judged):
-        placed[index] = place
-        judge = judges[index]
-        if judge is not None:
-            placed.setdefault(judge, place)
-    for index in range(len(tracks)):
-        placed.setdefault(index, len(set(placed.values())))
-    return [placed[index] for index in range(len(tracks))]
-
-
-def are_apart(clip: pose_clip.PoseClip) -> bool:
-    """Tells whether people would all stand in one place if they were not side by side."""
-    return clip.space == "root" and len(track_inputs(clip.tracks)) > 1

@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 import matplotlib
 import numpy as np
@@ -21,16 +22,18 @@ from PIL import Image
 from keras_mvlift import errors
 from keras_mvlift.lifting import pose_clip, pose_comparison
 from keras_mvlift.untrusted import files
-from keras_mvlift.visualization import pages, pictures
+from keras_mvlift.visualization import pictures, scene
 
 MAX_GIF_RATE = 25.0
 """Frames per second of a .gif, which takes hundredths of seconds and much space for each."""
 _GIF_TICKS = 100
-_GIF_COLORS = 64
+# Of a frame's own palette: lines on plain ground need few, the video beside them all there are.
+_GIF_COLORS, _VIDEO_COLORS = 64, 256
 # Of the encoder, 0 for lossless to 51; lines and plain areas stay clean at this one.
 _MP4_QUALITY = "20"
 
 _Draw = Callable[[range], Iterator[np.ndarray]]
+_Write = Callable[[pose_clip.PoseClip, pathlib.Path, tuple[int, int], _Draw, int], None]
 
 Images = Callable[[int], np.ndarray | None]
 """Returns the image that a frame was lifted from, `[height, width, 3]`, uint8, RGB, or None."""
@@ -47,7 +50,7 @@ def write(
     """Films a clip.
 
     Args:
-        clip: Who is shown.
+        clip: Who is shown, but for people of low quality, of `scene.doubts`.
         path: Ends in .mp4 (H.264; the extra `video`) or .gif, which drops frames above
             `MAX_GIF_RATE`; what is there is replaced, and nothing is left if writing fails.
         size: Width and height in pixels; even for .mp4.
@@ -70,12 +73,15 @@ def write(
         return draw_frames(clip, progress(frames), size, title, images)
 
     with files.replacing(target) as partial:
-        _WRITERS[ending](clip, partial, size, draw)
+        _WRITERS[ending](
+            clip, partial, size, draw, _GIF_COLORS if images is None else _VIDEO_COLORS
+        )
 
 
 def _write_mp4(
-    clip: pose_clip.PoseClip, path: pathlib.Path, size: tuple[int, int], draw: _Draw
+    clip: pose_clip.PoseClip, path: pathlib.Path, size: tuple[int, int], draw: _Draw, colors: int
 ) -> None:
+    del colors
     # The film's encoder is an extra, and a .gif does without.
     import av
 
@@ -92,12 +98,13 @@ def _write_mp4(
 
 
 def _write_gif(
-    clip: pose_clip.PoseClip, path: pathlib.Path, size: tuple[int, int], draw: _Draw
+    clip: pose_clip.PoseClip, path: pathlib.Path, size: tuple[int, int], draw: _Draw, colors: int
 ) -> None:
+    del size
     step = max(1, round(clip.frame_rate / MAX_GIF_RATE))
     frames = range(0, clip.num_frames, step)
     pictures = (
-        Image.fromarray(picture).quantize(_GIF_COLORS, Image.Quantize.MAXCOVERAGE)
+        Image.fromarray(picture).quantize(colors, Image.Quantize.MAXCOVERAGE)
         for picture in draw(frames)
     )
     first = next(pictures)
@@ -117,7 +124,7 @@ def _durations_ms(count: int, seconds: float) -> list[int]:
     return [tick * max(1, stop - start) for start, stop in itertools.pairwise(ends)]
 
 
-_WRITERS: dict[str, Callable[..., None]] = {".mp4": _write_mp4, ".gif": _write_gif}
+_WRITERS: dict[str, _Write] = {".mp4": _write_mp4, ".gif": _write_gif}
 
 # Draws frames of a clip as pictures: the 2D input on the left, the skeletons on the right.
 
@@ -135,7 +142,10 @@ _INPUT_SHARE = 0.42
 _SMALLEST_HALF = 0.5
 _IMAGE = "#F4F5F7"
 # Of the view, radians; of the floor, meters.
-_SWING, _SQUARE = math.radians(25), 0.5
+_SWING, _LEAST_ELEVATION, _SQUARE = math.radians(25), 0.15, 0.5
+# Of the axes in the corner: their box as a part of the picture's height, the width of their lines
+# in points per inch of it, and the least length at which a name has room.
+_AXES, _AXES_WIDTH, _LEAST_AXIS = 0.13, 0.25, 0.25
 # Matplotlib draws patches at 1 and lines at 2.
 _BEHIND_LINES = 1.5
 
@@ -148,6 +158,7 @@ def draw_frames(
     images: Images | None = None,
 ) -> Iterator[np.ndarray]:
     """Draws frames by their indices from 0, each `[height, width, 3]`, uint8, RGB; see `write`."""
+    clip = scene.without_doubtful(clip)
     inches = (size[0] / _DOTS_PER_INCH, size[1] / _DOTS_PER_INCH)
     with matplotlib.rc_context({"path.simplify": False}):
         figure = mpl_figure.Figure(
@@ -165,6 +176,13 @@ def draw_frames(
             clock.set_text(f"{frame / clip.frame_rate:.2f} s")
             canvas.draw()
             yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+class _Show(Protocol):
+    """A part of the picture."""
+
+    def show(self, frame: int) -> None:
+        """Draws a frame."""
 
 
 class _Panel:
@@ -238,40 +256,74 @@ class _Backdrop:
 
 
 class _Floor:
-    """A world's floor, squares of half a meter below everybody's feet."""
+    """The floor, squares of half a meter below everybody's feet."""
 
     def __init__(self, axes: mpl_axes.Axes, clip: pose_clip.PoseClip, views: np.ndarray):
-        middle, radius = pages.scene_bounds(clip)
-        feet = np.nanmin([track.pose[..., 2] for track in clip.tracks], initial=middle[2])
+        middle, radius = scene.bounds(clip)
+        floor = scene.floor(clip)
         half = _SQUARE * math.ceil(radius / _SQUARE)
-        along = np.arange(-half, half + _SQUARE / 2, _SQUARE)
-        lines = [[(x, -half), (x, half)] for x in along] + [[(-half, y), (half, y)] for y in along]
-        self._ends = np.insert(np.array(lines), 2, feet - middle[2], axis=-1)
-        self._views = views
+        row = len(clip.tracks) * scene.SPACING if scene.are_apart(clip) else 0.0
+        across = np.arange(-half, half + row + _SQUARE / 2, _SQUARE)
+        away = np.arange(-half, half + _SQUARE / 2, _SQUARE)
+        lines = [[(x, -half), (x, half)] for x in across]
+        lines += [[(-half, y), (across[-1], y)] for y in away]
+        self._ends = np.array(lines) @ scene.floor_directions(floor)
+        self._rise = floor.height - middle @ floor.normal
+        self._normal, self._views = floor.normal, views
         self._lines = mpl_collections.LineCollection([], colors=pictures.GRID, zorder=1)
         self._lines.set_linewidth(1)
         axes.add_collection(self._lines, autolim=False)
 
     def show(self, frame: int) -> None:
-        self._lines.set_segments(list(self._ends @ self._views[frame]))
+        ends = self._ends + self._rise[frame] * self._normal
+        self._lines.set_segments(list(ends @ self._views[frame]))
+
+
+class _Axes:
+    """The directions of the clip's axes, in the picture's lower left corner."""
+
+    def __init__(self, figure: mpl_figure.Figure, left: float, space: str, views: np.ndarray):
+        width, height = figure.get_size_inches()
+        side = _AXES * height
+        axes = figure.add_axes((left + 0.01, 0.1, side / width, side / height))
+        axes.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6))
+        axes.set_axis_off()
+        named = scene.axes(space)
+        self._ends = (
+            np.array([[(0.0, 0.0, 0.0), direction] for _, direction in named])
+            @ views[:, np.newaxis]
+        )
+        looks = {"colors": pictures.FAINT_TEXT, "linewidths": _AXES_WIDTH * height}
+        self._lines = mpl_collections.LineCollection([], **looks)
+        axes.add_collection(self._lines, autolim=False)
+        letters: dict[str, Any] = {"ha": "center", "va": "center", "color": pictures.FAINT_TEXT}
+        letters["fontsize"] = 0.8 * _TEXT * height * _POINTS_PER_INCH
+        self._names = [axes.text(0, 0, name, **letters) for name, _ in named]
+
+    def show(self, frame: int) -> None:
+        ends = self._ends[frame]
+        self._lines.set_segments(list(ends))
+        for name, tip in zip(self._names, ends[:, 1], strict=True):
+            name.set_position(tuple(1.4 * tip))
+            # An axis that points at the eye has no room for its name.
+            name.set_visible(float(np.hypot(*tip)) > _LEAST_AXIS)
 
 
 def _panels(
     clip: pose_clip.PoseClip, figure: mpl_figure.Figure, width: float, images: Images | None
-) -> list[_Panel | _Floor | _Backdrop]:
-    seen = pages.track_inputs(clip.tracks)
+) -> list[_Show]:
+    seen = scene.inputs(clip.tracks)
     left = _INPUT_SHARE if seen else 0.0
     views = _views(clip)
-    scene = [
+    people = [
         (track, points, _opacity(clip, track.confidence))
         for track, points in zip(clip.tracks, _projected(clip, views), strict=True)
     ]
     axes = figure.add_axes((left, 0.1, 1 - left, 0.82))
     axes.set_axis_off()
-    _frame(axes, _box([points for _, points, _ in scene], _SMALLEST_HALF))
-    panels: list[_Panel | _Floor | _Backdrop] = [_Panel(axes, clip, scene, width)]
-    if clip.space == "world":
-        panels.append(_Floor(axes, clip, views))
+    _frame(axes, _box([points for _, points, _ in people], _SMALLEST_HALF))
+    panels: list[_Show] = [_Panel(axes, clip, people, width), _Floor(axes, clip, views)]
+    panels.append(_Axes(figure, left, clip.space, views))
     if seen:
         image = [
             (found.track, found.keypoints_2d, _opacity(clip, found.track.keypoint_confidence))
@@ -291,7 +343,9 @@ def _views(clip: pose_clip.PoseClip) -> np.ndarray:
 
     Depth is seen by what turns before what.
     """
-    first, elevation = pages.scene_viewpoint(clip)
+    first, elevation = scene.viewpoint(clip)
+    # From the height of the floor itself nothing of it would be seen.
+    elevation = max(elevation, _LEAST_ELEVATION)
     turned = _SWING * np.sin(2 * np.pi * np.arange(clip.num_frames) / clip.num_frames)
     cosine, sine = np.cos(first + turned), np.sin(first + turned)
     right = np.stack([cosine, sine, 0 * sine], axis=-1)
@@ -302,12 +356,12 @@ def _views(clip: pose_clip.PoseClip) -> np.ndarray:
 
 def _projected(clip: pose_clip.PoseClip, views: np.ndarray) -> np.ndarray:
     """Returns `[tracks, T, J, 2]`, meters right and up of the middle, as seen from far away."""
-    every = np.stack([pages.scene_points(track.pose, clip.space) for track in clip.tracks])
-    seen = (every - pages.scene_bounds(clip)[0]) @ views
-    if pages.are_apart(clip):
+    every = np.stack([scene.points(track.pose, clip.space) for track in clip.tracks])
+    seen = (every - scene.bounds(clip)[0]) @ views
+    if scene.are_apart(clip):
         judges = pose_comparison.references_of(clip.tracks, clip.parents.index(-1))
-        places = np.array(pages.track_slots(clip.tracks, judges))
-        seen[..., 0] += pages.SPACING * places[:, np.newaxis, np.newaxis]
+        places = np.array(scene.slots(clip.tracks, judges))
+        seen[..., 0] += scene.SPACING * places[:, np.newaxis, np.newaxis]
     return seen
 
 

@@ -3,7 +3,7 @@
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import axes as mpl_axes
@@ -11,7 +11,7 @@ from matplotlib import figure as mpl_figure
 from matplotlib import style
 
 from keras_mvlift import skeletons
-from keras_mvlift.diagnosis import findings, report, residuals
+from keras_mvlift.diagnosis import findings, report, residuals, verdicts
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.visualization import pages, pictures, rig_text
 
@@ -44,6 +44,8 @@ def errors_over_time(
         axes.plot(middle, values, label=name, linewidth=1.2, **camera_line(view))
     for start in np.flatnonzero(np.diff(footage.run)) + 0.5:
         axes.axvline(start, color=pictures.FRAME, linewidth=0.8, linestyle=":")
+    if worst := _worst(footage, measured):
+        axes.axvline(worst.moment, color=pictures.TEXT, linewidth=0.8, label="worst frame")
     axes.set(xlabel="frame looked at", ylabel="median error (px)", ylim=(0, None))
     axes.margins(x=0.01)
     _legend(axes)
@@ -95,6 +97,62 @@ def time_curves(axes: mpl_axes.Axes, footage: footages.Footage, measured: report
     _legend(axes)
 
 
+class _Worst(NamedTuple):
+    """The frame in which a camera is farthest off."""
+
+    view: int
+    moment: int
+    words: str
+
+
+def _worst(footage: footages.Footage, measured: report.Measures) -> _Worst | None:
+    is_seen = np.isfinite(measured.error)
+    error = residuals.masked_median(measured.error, is_seen)
+    error = np.where(is_seen.sum(axis=-1) >= verdicts.MIN_JOINTS, error, np.nan)
+    if not np.isfinite(error).any():
+        return None
+    view, index = np.unravel_index(np.nanargmax(error), error.shape)
+    clip = footage.clips[footage.run[index]]
+    words = (
+        f"{footage.camera_names[view]} in frame {footage.frame[index]} of {clip}, "
+        f"{error[view, index]:.1f} px in the median"
+    )
+    return _Worst(int(view), int(index), words)
+
+
+def worst_frame(axes: mpl_axes.Axes, footage: footages.Footage, measured: report.Measures) -> None:
+    """Draws what cameras saw in the worst frame, over where all together put it, in grey."""
+    axes.set_axis_off()
+    worst = _worst(footage, measured)
+    if worst is None:
+        return
+    error = measured.error[:, worst.moment]
+    order = np.argsort(-residuals.masked_median(error, np.isfinite(error)), kind="stable")
+    views = [int(view) for view in [worst.view, *order[order != worst.view]]][:_MOST_VIEWS]
+    seen = np.where(
+        footage.confidence[:, worst.moment, :, np.newaxis] > 0,
+        footage.keypoints_2d[:, worst.moment],
+        np.nan,
+    )
+    placed = seen - residuals.reproject(footage).residual[:, worst.moment]
+    for place, view in enumerate(views):
+        both = np.concatenate([seen[view], placed[view]])
+        known = both[np.isfinite(both).all(axis=-1)]
+        if not len(known):
+            continue
+        middle = (known.min(axis=0) + known.max(axis=0)) / 2
+        scale = max(float((known - middle).max()), 1.0) * _SPREAD
+        for points, looks in ((placed[view], _PLACED), (seen[view], camera_line(view))):
+            x, y = ((points - middle) / scale + [place, 0]).T
+            for bone in map(list, skeletons.H36M_17.bones):
+                axes.plot(
+                    x[bone], y[bone], **{"linewidth": 1.8, "marker": "o", "markersize": 3} | looks
+                )
+        axes.text(place, -0.56, footage.camera_names[view], ha="center")
+    axes.set(xlim=(-0.55, _MOST_VIEWS - 0.45), ylim=(0.55, -0.65))
+    axes.set_aspect("equal")
+
+
 # Inches; a page shows an inch as 72 pixels.
 _WIDE, _HALF = 13.0, 6.3
 
@@ -110,6 +168,12 @@ PLOTS: tuple[tuple[str, Draw, float, Callable[[int], float]], ...] = (
         lambda cameras: 1.5 + 0.3 * cameras,
     ),
     ("Reprojection error over time, px", errors_over_time, _WIDE, lambda _: 2.8),
+    (
+        "The worst frame, where all cameras together put it in grey",
+        worst_frame,
+        _WIDE,
+        lambda _: 3.6,
+    ),
     (
         "Epipolar error of each pair, median, px",
         pair_errors,
@@ -133,7 +197,9 @@ def render(reports: Sequence[report.RigReport]) -> str:
     """
     rigs = [_rig(rig, number) for number, rig in enumerate(reports)]
     title = ", ".join(rig_text.headline(rig).rstrip(".") for rig in reports)
-    return pages.fill("rig_report.html", rigs=rigs, title=title)
+    return pages.fill(
+        "rig_report.html", rigs=rigs, title=title, help=pages.help_address("check_rig")
+    )
 
 
 def write(path: str | os.PathLike[str], reports: Sequence[report.RigReport]) -> None:
@@ -148,11 +214,21 @@ def _rig(rig: report.RigReport, number: int) -> dict[str, Any]:
         "subject": rig_text.subject(rig),
         "person": rig_text.person(rig),
         "findings": [_finding(finding) for finding in rig.found],
-        "headings": headings,
-        "rows": rows,
+        "cameras": {
+            "title": "Errors of each camera",
+            # Not broken as in a terminal.
+            "headings": [heading.replace("-\n", "") for heading in headings],
+            "rows": rows,
+            "best": pages.best_cells(rows, _RANKS),
+            "is_published": False,
+        },
         "sections": list(_sections(rig, number)),
         "bones": _bones(rig.as_read if rig.after is None else rig.after),
     }
+
+
+# Of the columns of `rig_text.rows`: errors are the better the lower, confidence the higher.
+_RANKS = (0, -1, -1, -1, -1, -1, 1, -1, 0, 0)
 
 
 def _finding(finding: findings.Finding) -> dict[str, Any]:
@@ -180,11 +256,17 @@ def _section(
     title: str, footage: footages.Footage, measured: report.Measures, salt: str
 ) -> dict[str, Any]:
     plots = []
+    worst = _worst(footage, measured)
+    address = f"worst-{salt}"
     for caption, draw, width, height in PLOTS:
         size = (width, height(footage.num_views))
         svg = plot(draw, size, footage, measured, f"{salt}-{draw.__name__}")
-        plots.append({"caption": caption, "svg": svg, "is_wide": width == _WIDE})
-    return {"title": title, "plots": plots}
+        told = {"caption": caption, "svg": svg, "is_wide": width == _WIDE, "id": None}
+        if draw is worst_frame and worst is not None:
+            told |= {"id": address, "caption": f"{caption}: {worst.words}"}
+        plots.append(told)
+    link = None if worst is None else {"id": address, "words": worst.words}
+    return {"title": title, "plots": plots, "worst": link}
 
 
 def plot(
@@ -246,6 +328,9 @@ _STYLE = {
 }
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _NUM_BINS = 250
+# Of the worst frame: cameras that are drawn, and how much wider their places are than people.
+_MOST_VIEWS, _SPREAD = 4, 2.2
+_PLACED = {"color": "#BBBBBB", "linewidth": 5.0, "markersize": 0}
 _DARK = 0.62
 
 

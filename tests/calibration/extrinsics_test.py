@@ -175,8 +175,8 @@ def test_several_distances_are_fitted_by_least_squares():
         ({}, "one distance or more"),
         ({("a", "d"): 1.0}, r"cameras a, b, c\. Received: a and d"),
         ({("a", "a"): 1.0}, r"Received: a and a"),
-        ({("a", "b"): 0.0}, r"positive, meters\. Received: 0.0 of a and b"),
-        ({("a", "b"): np.nan}, r"positive, meters\. Received: nan"),
+        ({("a", "b"): 0.0}, r"0.05 to 200.0 meters\. Received: 0.0 of a and b"),
+        ({("a", "b"): np.nan}, r"to 200.0 meters\. Received: nan"),
     ],
 )
 def test_other_distances_are_refused(known, message):

@@ -63,7 +63,8 @@ def test_a_file_that_is_there_stays(demo, tmp_path, capsys):
     [
         (["--distance", "cam1", "cam9", "2"], "must be of two of the cameras cam1, cam2"),
         (["--distance", "cam1", "cam2", "far"], "two cameras and a number of meters"),
-        (["--distance", "cam1", "cam2", "-2"], "must be positive, meters"),
+        (["--distance", "cam1", "cam2", "-2"], "must be 0.05 to 200.0 meters. Received: -2.0"),
+        (["--distance", "cam1", "cam2", "3200"], "must be 0.05 to 200.0 meters"),
     ],
 )
 def test_a_wrong_distance_is_one_sentence(demo, tmp_path, capsys, options, message):
@@ -120,6 +121,19 @@ def test_a_bumped_camera_keeps_a_calibration_that_fitted():
     found = calibrate.extrinsics.refine([clip])
     with pytest.raises(ValueError, match=r"by .* m that fitted.*fits until frame 1[34]"):
         calibrate.doubts([clip], found, clip.camera)
+
+
+def test_a_clock_that_drifts_is_named_though_the_cameras_that_were_found_make_up_for_it():
+    draw = rig_checks.draw(23, 3, 0.0)
+    index = np.minimum(np.round(np.arange(200) / 0.97).astype(int), 199)
+    slow = rig_checks.taken(
+        draw.clean, draw.clean.frames(index), draw.in_view(np.ones(200, dtype=bool))
+    )
+    clip = calibrate.dataclasses.replace(as_clip(draw), keypoints_2d=slow.keypoints_2d)
+    first, second = clip.camera_names[:2]
+    found = calibrate.extrinsics.estimate([clip], {(first, second): 5.0})
+    with pytest.raises(ValueError, match="0 frames off at the start and 6 frames early"):
+        calibrate.doubts([clip], found, None)
 
 
 def as_clip(draw):

@@ -47,11 +47,14 @@ def test_as_many_frames_are_looked_at_as_asked_for(demo, capsys):
     ("arguments", "sentence"),
     [
         (["nowhere"], "`path` must be a file or folder. Received: nowhere."),
+        (["."], "`path` must be rig.yaml, its folder, or one with AIST++'s `keypoints2d` or"),
+        (["seen.csv"], "`path` must be rig.yaml, its folder"),
         ([".", "--source", "vicon"], "`source` must be one of"),
     ],
 )
 def test_what_cannot_be_read_is_one_sentence(arguments, sentence, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "seen.csv").touch()
     assert check(*arguments) == 1
     error = capsys.readouterr().err
     assert error.startswith("keras-mvlift check-rig: ")

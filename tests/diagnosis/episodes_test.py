@@ -63,6 +63,21 @@ def test_a_slow_clock_is_told_with_its_offsets_and_rate(num_cameras):
     assert finding.details["frame_rate"] == pytest.approx(22.5 if sign > 0 else 27.8, abs=0.7)
 
 
+@pytest.mark.parametrize(
+    ("kind", "seed", "num_cameras", "share", "name"),
+    [
+        # People who box are seen the right way round a little later, too.
+        ("sides swapped", 15, 8, 0.6, "sides_swapped"),
+        # Who moves little shows a clock's way with detours.
+        ("other frame rate", 91, 4, 0.4, "time_drift"),
+    ],
+)
+def test_of_what_explains_a_camera_the_better_is_named(kind, seed, num_cameras, share, name):
+    draw = rig_checks.draw(seed, num_cameras, share)
+    finding = only(rig_checks.PLANTED[kind][0](draw))
+    assert (finding.name, finding.cameras) == (name, (draw.clean.camera_names[draw.view],))
+
+
 def test_two_people_in_view_are_an_error():
     draw = rig_checks.draw(7, 3, 0.0)
     is_other = np.random.default_rng(0).uniform(size=(3, 40)).repeat(5, axis=1) < 0.5

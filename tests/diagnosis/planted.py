@@ -74,6 +74,12 @@ def mirror(clean, size=1000):
     return clean.replace_images(points, mirrored.confidence)
 
 
+def upwards(clean, size=1000):
+    """Counts y from the lower edge."""
+    points = clean.keypoints_2d * [1, -1] + [0, size]
+    return clean.replace_images(points, clean.confidence)
+
+
 def late(clean, offsets):
     """Lets each camera show in its frame t + offset what happens in frame t."""
     return clean.shifted([-offset for offset in offsets])
@@ -109,6 +115,7 @@ CAMERA_SPOILERS = {
 IMAGE_SPOILERS = {
     "sides_swapped": mistakes.swap_sides,
     "image_mirrored": mirror,
+    "y_grows_upwards": upwards,
     "image_turned_90": functools.partial(turn, degrees=90),
     "image_turned_180": functools.partial(turn, degrees=180),
     "image_turned_270": functools.partial(turn, degrees=270),
@@ -121,11 +128,12 @@ CALIBRATED_SIZES = {
     "a_third": 1 / 3,
     "three_times": 3.0,
 }
+CALIBRATED_WIDTHS = {"three_quarters": 3 / 4, "four_thirds": 4 / 3}
 
 
-def resize(clean, factor):
-    """Calibrates images that are `factor` times the size of those detected in."""
-    scale = np.diag([factor, factor, 1.0])
+def resize(clean, across, down):
+    """Calibrates images that are so many times as wide and as high as those detected in."""
+    scale = np.diag([across, down, 1.0])
     return clean.replace_camera(intrinsics=scale @ clean.camera.intrinsics)
 
 
@@ -136,8 +144,9 @@ def spoil(clean, name, views=None):
     elif name in IMAGE_SPOILERS:
         spoiled = IMAGE_SPOILERS[name](clean)
     else:
-        size = name.removeprefix("calibrated_at_").removesuffix("_size")
-        spoiled = resize(clean, CALIBRATED_SIZES[size])
+        size, _, side = name.removeprefix("calibrated_at_").rpartition("_")
+        factor = (CALIBRATED_SIZES | CALIBRATED_WIDTHS)[size]
+        spoiled = resize(clean, factor, factor if side == "size" else 1.0)
     return in_views(clean, spoiled, views)
 
 

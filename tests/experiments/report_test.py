@@ -49,7 +49,8 @@ def test_poses_and_skeleton_are_in_the_page():
     poses, skeleton = Page(page()).data
     assert [pose["name"] for pose in poses] == ["true", "ours"]
     assert poses[1]["joints"][16] == [160, -80, 16]
-    assert len(skeleton["bones"]) == len(skeleton["colors"]) - 1 == 16
+    assert len(skeleton["bones"]) == len(skeleton["sides"]) - 1 == 16
+    assert skeleton["sides"][skeletons.H36M_17.joints.index("right_knee")] == "right"
     assert [0, skeletons.H36M_17.joints.index("left_hip")] in skeleton["bones"]
     assert Page(page()).tags.count("canvas") == 2
 
@@ -82,7 +83,7 @@ def test_figures_published_tables_and_errors_are_shown():
     text = page()
     assert '<svg xmlns="http://www.w3.org/2000/svg"><g/></svg>' in text
     assert "<?xml" not in text
-    assert 'class="published"' in text
+    assert 'class="published ' in text
     assert "other, seed 0: the loss must be finite" in text
 
 
@@ -90,11 +91,20 @@ def test_the_score_without_labels_has_a_section_of_its_own():
     results = experiment_results.make()
     text = report.render(results, {"score_without_labels": SVG})
     assert 'href="#score_without_labels"' in text
-    assert "<td>0.988</td>" in text
+    assert 'data-label="Pearson">0.988</td>' in text
     section = text[text.index('<h2 id="score_without_labels"') :]
     assert '<svg xmlns="http://www.w3.org/2000/svg"><g/></svg>' in section
     results["score_without_labels"] = []
     assert "score_without_labels" not in report.render(results, {})
+
+
+def test_the_best_of_each_figure_is_bold_and_cases_are_linked():
+    text = page()
+    for heading, value in (("MPJPE, mm", "60.0"), ("AUC", "36.0")):
+        assert f'data-label="{heading}"><strong>{value}</strong>' in text
+    assert text.count("<strong>") == 5
+    assert '<a href="#cameras-case-1">Best of 9 views for ours</a>' in text
+    assert '<h3 id="cameras-case-1">' in text
 
 
 def test_a_written_page_is_the_rendered_one(tmp_path):

@@ -116,6 +116,42 @@ def test_numbers_that_are_places_in_the_list_are_not_believed(tmp_path):
     np.testing.assert_allclose(np.diff(tracks.keypoints_2d, axis=1), 0.0, atol=1e-3)
 
 
+def test_somebody_who_is_given_another_number_on_the_way_is_the_same(tmp_path):
+    frames = [(number, crowd(0)) for number in range(12)]
+    path = tmp_path / simulated_rigs.DETECTION_WRITERS["alphapose"](tmp_path / "cam", frames)
+    content = json.loads(path.read_text())
+    ids = [number for frame in range(12) for number in ((1, 2) if frame < 6 else (1, 9))]
+    content = [entry | {"idx": idx} for entry, idx in zip(content, ids, strict=True)]
+    path.write_text(json.dumps(content))
+    with pytest.warns(errors.InputWarning, match="change 1 times: the first ones are kept"):
+        tracks = detected_tracks.read(path)
+    assert tracks.names == ("person 1", "person 2")
+    assert (tracks.confidence > 0).any(axis=-1).all()
+    np.testing.assert_allclose(np.diff(tracks.keypoints_2d, axis=1), 0.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.4, 0.6])
+def test_one_person_a_frame_who_is_another_in_some_is_two(tmp_path, share):
+    is_other = np.random.default_rng(0).random(60) < share
+    frames = [(number, [BODY + ASIDE * other]) for number, other in enumerate(is_other)]
+    name = simulated_rigs.DETECTION_WRITERS["mmpose"](tmp_path / "cam", frames)
+    with pytest.warns(errors.InputWarning, match="jumps to and fro: they are told apart by where"):
+        tracks = detected_tracks.read(tmp_path / name)
+    np.testing.assert_allclose(np.ptp(tracks.keypoints_2d[:, is_other], axis=1), 0.0, atol=1e-3)
+    there = (tracks.confidence > 0).any(axis=-1)
+    assert there.sum(axis=0).max() == 1
+    first = int(share > 0.5)
+    np.testing.assert_array_equal(there[first], ~is_other)
+    np.testing.assert_array_equal(there[1 - first], is_other)
+
+
+def test_frames_numbered_far_apart_are_told(tmp_path):
+    frames = [(33 * number, BODY[np.newaxis]) for number in range(12)]
+    name = simulated_rigs.DETECTION_WRITERS["mmpose"](tmp_path / "cam", frames)
+    tracks = detected_tracks.read(tmp_path / name)
+    assert "frames are numbered 33 apart, with none between: as times are?" in tracks.notes
+
+
 @pytest.mark.parametrize("step", [0.5, 3.0])
 def test_a_single_person_is_followed_however_far_it_moves(tmp_path, step):
     size = np.ptp(BODY[:, 1])
@@ -141,7 +177,8 @@ def mmpose(count, num_frames=1, confidence=1.0):
     ("content", "skeleton", "sentence"),
     [
         ({"a": 1}, None, "`file` must be detections of AlphaPose, MMPose, Ultralytics or rtmlib"),
-        ([], None, "`file` must be detections of AlphaPose, MMPose, Ultralytics or rtmlib"),
+        ([], None, "`people` must be there in a frame. Received: nobody in any."),
+        (None, None, "or a folder of OpenPose's files. Received: null."),
         (
             mmpose(25),
             None,
@@ -207,6 +244,27 @@ def coco_annotations(folder):
     return write(folder, content)
 
 
+def sleap(folder):
+    nodes = [name.title().replace("_", " ") for name in skeletons.COCO_17.joints]
+    head = ["track", "frame_idx", "instance.score"]
+    head += [f"{node}.{part}" for node in nodes for part in ("x", "y", "score")]
+    rows = [["track_0", number, 0.9, *person.ravel()] for number, person in enumerate(WALK)]
+    path = folder / "analysis.csv"
+    path.write_text("\n".join(",".join(map(str, row)) for row in [head, *rows]))
+    return path
+
+
+def coco_in_its_own_order(folder):
+    path = coco_annotations(folder)
+    content = json.loads(path.read_text())
+    for annotation in content["annotations"]:
+        annotation["keypoints"] = (
+            np.reshape(annotation["keypoints"], (17, 3))[::-1].ravel().tolist()
+        )
+    content["categories"] = [{"keypoints": skeletons.COCO_17.joints[::-1]}]
+    return write(folder, content)
+
+
 def deeplabcut(folder):
     head = [["scorer"] + 51 * ["net"], ["bodyparts"], ["coords"] + 17 * ["x", "y", "likelihood"]]
     head[1] += [joint for joint in skeletons.COCO_17.joints for _ in range(3)]
@@ -221,7 +279,9 @@ OTHERS = {
     "ultralytics an image": lambda folder: a_file_an_image(folder, result),
     "ultralytics": lambda folder: write(folder, [[result(person)] for person in WALK]),
     "coco annotations": coco_annotations,
+    "coco annotations in their own order": coco_in_its_own_order,
     "deeplabcut": deeplabcut,
+    "sleap": sleap,
 }
 
 

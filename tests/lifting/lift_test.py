@@ -109,7 +109,10 @@ WRONG_TRACKS = {
     "rate in words": ({"frame_rate": "fast"}, "`frame_rate` must be a number. Received: 'fast'"),
     "no rate": ({"frame_rate": None}, "`frame_rate` must be given"),
     "first frame": ({"first_frame": -1}, "`first_frame` must be a whole number"),
-    "joints": ({"joint_names": tuple(map(str, range(17)))}, "`joint_names` must be names of"),
+    "joints": (
+        {"joint_names": tuple(map(str, range(17)))},
+        "must be those of a joint set, such as nose",
+    ),
     "image size": ({"image_size": (0, 9)}, "`image_size` must be width and height"),
 }
 CAMERAS = {
@@ -144,6 +147,8 @@ def test_each_space_is_what_the_model_says_placed(model):
         assert [track.name for track in clip.tracks] == ["anna", "ben"]
         found = np.stack([track.pose for track in clip.tracks])
         np.testing.assert_allclose(found, poses, atol=1e-4)
+        # Around the pelvis there is no place from which people were seen.
+        assert clip.about.get("viewpoint") == (None if space == "root" else PLACED.as_data())
     np.testing.assert_array_equal(clip.tracks[1].confidence, TRACKS.confidence[1])
     np.testing.assert_array_equal(clip.tracks[1].keypoints_2d, TRACKS.keypoints_2d[1])
     assert (clip.joint_names, clip.image_size) == (model.joint_names, (1000, 1000))
@@ -303,7 +308,7 @@ def test_a_models_own_uncertainty_goes_along(model):
         (
             {"joint_names": tuple(map(str, range(17)))},
             {},
-            "`joint_names` must be names of `skeletons`.",
+            "must be those of a joint set, such as nose",
         ),
     ],
 )
@@ -333,6 +338,7 @@ def test_what_is_right_is_silent(shipped, name, size):
 PIXELS = {
     "twice the size": (2 * SEEN, r"of the joints lie outside of the image of 1000 x 1000 \(up to"),
     "half the size": (SEEN / 2, r"All joints lie in the first \d\d% of the image"),
+    "percents": (SEEN / 10, r"All joints lie in the first \d% of the image"),
     "y up": ([0, 1000] + SEEN * [1, -1], r"Heads are below feet in 100% of frames"),
     "other joints": (np.roll(SEEN, 3, axis=1), r"Poses lie \d\d% of a body's size off"),
 }

@@ -1,4 +1,5 @@
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -6,10 +7,10 @@ import numpy as np
 import pytest
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.lifting import person_detector, video
-from tests.lifting import made_films
+from keras_mvlift.lifting import movenet, person_detector, video
+from tests.lifting import made_films, movenet_test
 
-pytest.importorskip("mediapipe", reason="MediaPipe comes with the extra `video`.")
+mediapipe = pytest.importorskip("mediapipe", reason="MediaPipe comes with the extra `video`.")
 
 
 def speak(text):
@@ -17,7 +18,6 @@ def speak(text):
     os.write(2, text.encode())
 
 
-pytest.importorskip("mediapipe", reason="MediaPipe comes with the extra `video`.")
 NAMES = person_detector.SKELETON.joints
 
 
@@ -131,6 +131,70 @@ def test_the_joints_are_in_the_detectors_own_order():
 
 def test_without_the_extra_the_error_says_what_to_install():
     code = "import sys; sys.modules['mediapipe'] = None\n"
-    code += "from keras_mvlift.lifting import person_detector"
+    code += "from keras_mvlift.lifting import person_detector\n"
+    code += "person_detector.Detector().__enter__()"
     failed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "3.11: pip install 'keras-mvlift[video]'. Received: ModuleNot" in failed.stderr
+    assert "model.json: pip install 'keras-mvlift[video]'. Received: ModuleNot" in failed.stderr
+
+
+def own(name):
+    return pathlib.Path(mediapipe.__file__).parent / "modules" / name
+
+
+LANDMARKS = "pose_landmark/pose_landmark_full.tflite"
+
+
+def test_another_network_of_landmarks_is_used_and_its_own_afterwards(tmp_path):
+    film = video.inspect(made_films.write(tmp_path / "a.mp4", made_films.full_length()[np.newaxis]))
+    usual = person_detector.detect(film).keypoints_2d
+    network = bytearray(own(LANDMARKS).read_bytes())
+    same = tmp_path / "same.tflite"
+    same.write_bytes(network)
+    np.testing.assert_array_equal(person_detector.detect(film, model=same).keypoints_2d, usual)
+    # Of the weights, in the middle of the file, some are others.
+    start = len(network) // 2
+    network[start : start + 20000] = bytes(20000)
+    other = tmp_path / "other.tflite"
+    other.write_bytes(network)
+    changed = person_detector.detect(film, model=other).keypoints_2d
+    assert np.abs(changed - usual).max() > 1
+    np.testing.assert_array_equal(person_detector.detect(film).keypoints_2d, usual)
+
+
+def test_what_is_no_network_of_landmarks_is_refused_by_name(tmp_path):
+    film = video.inspect(made_films.write(tmp_path / "film.mp4"))
+    network = own(LANDMARKS).read_bytes()
+    # The last would end the process that opens it.
+    wrong = {
+        "other.tflite": own("pose_detection/pose_detection.tflite").read_bytes(),
+        "text.tflite": b"landmarks",
+        "half.tflite": network[: len(network) // 2] + person_detector._SHAPE,
+    }
+    for name, content in wrong.items():
+        (tmp_path / name).write_bytes(content)
+        rule = f"{name}: `detector-model` must be one of MediaPipe's networks of landmarks"
+        with pytest.raises(errors.RecordingError, match=rule):
+            person_detector.detect(film, model=tmp_path / name)
+    with pytest.raises(errors.RecordingError, match=r"none\.tflite: .* must be a file that exists"):
+        person_detector.detect(film, model=tmp_path / "none.tflite")
+    with pytest.raises(errors.RecordingError, match=r"a\.onnx: .* a \.tflite of MediaPipe or a"):
+        person_detector.detect(film, model=tmp_path / "a.onnx")
+
+
+def test_movenet_follows_several_people(tmp_path):
+    pytest.importorskip("tensorflow", reason="MoveNet's graph is run by TensorFlow.")
+    film = video.inspect(made_films.write(tmp_path / "film.mp4"))
+    tracks = person_detector.detect(film, model=movenet_test.write(tmp_path))
+    assert tracks.names == ("person 1", "person 2")
+    assert tracks.joint_names == skeletons.COCO_17.joints
+    assert tracks.confidence.shape == (2, 6, 17)
+    (picture, *_) = video.read(film)
+    network = movenet.MoveNet(tmp_path / "model.json")
+    seen = network.detect(picture)[..., :2]
+    # The surer one, by the sum over joints, comes first.
+    order = np.argsort(-movenet_test.people()[:2, 2:51:3].sum(axis=1))
+    np.testing.assert_allclose(tracks.keypoints_2d[:, 3], seen[order])
+    nobody = np.zeros((6, 56)).ravel() - 1
+    path = movenet_test.write(tmp_path, values={"more": nobody})
+    with pytest.raises(errors.RecordingError, match="must show a person whom MoveNet finds"):
+        person_detector.detect(film, model=path)

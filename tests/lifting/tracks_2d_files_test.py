@@ -202,6 +202,7 @@ def test_one_person_needs_no_axis_and_nothing_but_keypoints(tmp_path):
         (26, {}, None, skeletons.HALPE_26.joints),
         (25, {}, "body_25b", skeletons.BODY_25B.joints),
         (2, {"joint_names": ["head", "nose"]}, None, ("head", "nose")),
+        (2, {"joint_names": ["LKnee", "wing"]}, None, ("left_knee", "wing")),
     ],
 )
 def test_the_joint_set_is_told_by_option_file_or_number(
@@ -231,7 +232,7 @@ def test_what_rtmlib_gives_and_what_lifting_wrote_is_read(tmp_path):
             "`keypoints_2d` must have shape [T, K, 2]",
         ),
         ({"keypoints_2d": np.zeros((3, 25, 2))}, "must be said by --skeleton: body_25, body_25b."),
-        ({"positions_2d": KEYPOINTS}, "VideoPose3D's custom dataset"),
+        ({"positions_2d": KEYPOINTS}, "`keypoints_2d` must be there. Received: VideoPose3D's cust"),
         ({"keypoints_2d": KEYPOINTS, "skeleton": "coco"}, "`skeleton` must be one of h36m_17"),
         ({"keypoints_2d": KEYPOINTS, "confidence": CONFIDENCE[0]}, "`confidence` must have shape"),
         ({"keypoints_2d": KEYPOINTS, "frame_rate": [1, 2]}, "`frame_rate` must be a number."),

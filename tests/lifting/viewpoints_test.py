@@ -1,3 +1,4 @@
+import json
 import pathlib
 import re
 
@@ -18,6 +19,16 @@ def test_intrinsics_are_opencvs_numbers():
     np.testing.assert_array_equal(seen.intrinsics, MATRIX)
     assert seen.distortion.tolist() == [-0.2, 0.1, 0, 0, 0]
     assert viewpoints.from_intrinsics(1100, 1120, 510, 490).distortion is None
+
+
+def test_what_is_told_of_a_camera_as_data_makes_it_again():
+    whole = viewpoints.Viewpoint(intrinsics=MATRIX, rotation=np.eye(3), center=np.arange(3.0))
+    for seen in (whole, viewpoints.from_intrinsics(1100, 1120, 510, 490, (-0.2, 0.1))):
+        told = json.loads(json.dumps(seen.as_data()))
+        again = viewpoints.of_data(told)
+        for name in ("intrinsics", "distortion", "rotation", "center"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(seen, name))
+    assert set(whole.as_data()) == {"intrinsics", "rotation", "center"}
 
 
 def test_a_right_angle_across_the_image_is_half_its_width():
@@ -109,6 +120,18 @@ def placed(tmp_path, camera, scale=1.0):
     rig = RIG._replace(camera=camera._replace(center=scale * np.asarray(camera.center)))
     calibration_files.write_toml(path, rig)
     return path
+
+
+@pytest.mark.parametrize("folder", ["calibration", "calib-2d"])
+def test_a_session_of_pose2sim_and_its_inner_folder_are_calibrations(tmp_path, folder):
+    with pytest.raises(errors.RecordingError, match=r"Calib\*.toml` must match exactly one file"):
+        viewpoints.read(tmp_path, "cam_1")
+    inner = tmp_path / folder
+    inner.mkdir()
+    calibration_files.write_toml(inner / "Calib_board.toml", RIG)
+    for path in (tmp_path, inner):
+        seen = viewpoints.read(path, "cam_2")
+        np.testing.assert_allclose(seen.center, RIG.camera.center[1], rtol=1e-6)
 
 
 @pytest.mark.parametrize(("unit", "scale"), [("mm", 1e3), ("cm", 1e2), ("m", 1.0)])

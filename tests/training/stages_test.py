@@ -143,7 +143,7 @@ def test_the_history_holds_the_losses_of_each_epoch_with_those_held_out(unbroken
 
 def test_a_stage_leaves_logs_for_tensorboard(unbroken):
     logs = (unbroken.folder / "logs").rglob("*tfevents*")
-    assert {path.parent.name for path in logs} == {"train", "validation"}
+    assert {path.parent.name for path in logs} == {"train", "validation", "poses"}
 
 
 def test_an_epoch_of_the_staircase_is_as_many_steps_as_batches_fit_the_pairs(unbroken):

@@ -13,6 +13,7 @@ import time
 
 ROOT = pathlib.Path(__file__).parents[2]
 FETCHED = ROOT / "output" / "browser" / "chromium"
+AXE = ROOT / "output" / "axe" / "axe.min.js"
 # Names a browser for tests on machines where neither npm nor the search path has one.
 VARIABLE = "CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -106,7 +107,7 @@ class Browser:
         message, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(message)
 
-    def open(self, path, width=1280, height=820, is_dark=False):
+    def open(self, path, width=1280, height=820, is_dark=False, is_moving=False):
         """Opens a file in a tab of that size."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -116,8 +117,12 @@ class Browser:
         limits = {"latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
         page.call("Network.emulateNetworkConditions", offline=True, **limits)
         page.resize(width, height)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
-        page.call("Emulation.setEmulatedMedia", features=[scheme])
+        features = {
+            "prefers-color-scheme": "dark" if is_dark else "light",
+            "prefers-reduced-motion": "no-preference" if is_moving else "reduce",
+        }
+        listed = [{"name": name, "value": value} for name, value in features.items()]
+        page.call("Emulation.setEmulatedMedia", features=listed)
         page.call("Page.navigate", url=pathlib.Path(path).resolve().as_uri())
         page.wait("document.readyState === 'complete'")
         return page
@@ -133,7 +138,8 @@ class Page:
         return self._browser.call(method, self._session, **params)
 
     def evaluate(self, expression):
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        how = {"returnByValue": True, "awaitPromise": True}
+        answer = self.call("Runtime.evaluate", expression=expression, **how)
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
@@ -179,9 +185,35 @@ class Page:
         """A canvas's picture, as text that equals another's if the pictures do."""
         return self.evaluate(f"document.querySelector({selector!r}).toDataURL()")
 
-    def screenshot(self, path):
-        data = self.call("Page.captureScreenshot", format="png")["data"]
+    def screenshot(self, path, is_whole=False):
+        """Saves what is to be seen, or the whole page."""
+        data = self.call(
+            "Page.captureScreenshot",
+            format="png",
+            captureBeyondViewport=is_whole,
+            **self._whole(is_whole),
+        )["data"]
         pathlib.Path(path).write_bytes(base64.b64decode(data))
+
+    def _whole(self, is_whole):
+        if not is_whole:
+            return {}
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        return {
+            "clip": {"x": 0, "y": 0, "scale": 1, "width": size["width"], "height": size["height"]}
+        }
+
+    def violations(self):
+        """Lists what axe-core finds that keeps people out, seriously or worse."""
+        self.evaluate(f"{AXE.read_text(encoding='utf-8')}; 0")
+        found = self.evaluate(
+            "axe.run(document, {resultTypes: ['violations']}).then((all) => all.violations)"
+        )
+        return [
+            f"{each['id']}: {each['help']}: {', '.join(node['html'] for node in each['nodes'])}"
+            for each in found
+            if each["impact"] in ("serious", "critical")
+        ]
 
     def troubles(self):
         """Lists errors and warnings of the console, exceptions, and requests but for the file."""

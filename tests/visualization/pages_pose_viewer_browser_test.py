@@ -1,9 +1,9 @@
-"""The pose viewer's page in a real browser, cut off from the network."""
+"""Pages in a real browser, cut off from the network: the viewer of poses, and the reports."""
 
 import pytest
 
 from keras_mvlift.visualization import pages as visualization_pages
-from tests.visualization import browser, pose_clips
+from tests.visualization import browser, pose_clips, sample_pages
 
 FRAME = "Number(document.querySelector('#time').value)"
 
@@ -158,9 +158,66 @@ def test_the_joint_under_the_pointer_is_named(show):
             break
     assert text.splitlines() == [
         "spine · paper",
+        "x 0.00  y 0.00  z 1.15 m",
         "confidence 0.90",
         "0 mm off, pelvis on pelvis",
     ]
+
+
+def tip(page):
+    return page.evaluate("document.querySelector('#tip').textContent").splitlines()
+
+
+def test_keys_tell_the_values_of_joint_after_joint(show):
+    page = show(sample_pages.from_camera())
+    page.press("j")
+    assert tip(page)[0] == "pelvis · person 1"
+    # 4 m from the camera less 0.8 m, 1.5 m above less the pelvis' 0.9 m, tilted.
+    assert tip(page)[1] == "x 0.00  y 0.02  z 3.26 m"
+    assert tip(page)[3] == "± 60 mm"
+    assert tip(page)[4].endswith("px off what was lifted")
+    assert 0 < float(tip(page)[4].split()[0]) < 10
+    page.press("j")
+    assert tip(page)[0] == "right hip · person 1"
+
+
+def test_who_is_seen_poorly_is_hidden_until_asked_for(show):
+    page = show(sample_pages.from_camera())
+    shown = "[...document.querySelectorAll('#tracks input')].map((box) => box.checked)"
+    told = "document.querySelector('#doubtful-name').textContent"
+    assert page.evaluate(shown) == [True, False]
+    assert page.evaluate(told) == "Poorly seen people (1)"
+    before = page.pixels("#stage")
+    page.click("#doubtful")
+    assert page.evaluate(shown) == [True, True]
+    assert page.pixels("#stage") != before
+
+
+def test_camera_and_path_are_drawn_and_put_away(show):
+    page = show(sample_pages.from_camera(), images={0: sample_pages.photograph()})
+    assert page.evaluate("document.querySelector('#camera').checked")
+    seen = [page.pixels("#stage")]
+    page.click("#camera")
+    seen.append(page.pixels("#stage"))
+    for joint in ("13", "-1"):
+        page.evaluate(f"document.querySelector('#path').value = {joint!r}")
+        page.evaluate("void document.querySelector('#path').dispatchEvent(new Event('change'))")
+        page.settle()
+        seen.append(page.pixels("#stage"))
+    assert len(set(seen)) == 4
+    narrow = show(sample_pages.from_camera(), width=390, height=844)
+    assert not narrow.evaluate("document.querySelector('#camera').checked")
+
+
+def test_the_first_view_turns_until_it_is_touched(show):
+    page = show(sample_pages.from_camera(), is_moving=True)
+    first = page.pixels("#stage")
+    page.wait(f"document.querySelector('#stage').toDataURL() !== {first!r}")
+    page.press("x")
+    stopped = page.pixels("#stage")
+    for _ in range(5):
+        page.settle()
+    assert page.pixels("#stage") == stopped
 
 
 def test_an_image_is_drawn_behind_the_keypoints_from_its_frame_on(show):
@@ -208,6 +265,47 @@ def test_it_is_dark_where_the_reader_likes_it_dark(show):
 def test_nothing_is_wider_than_the_window(show, width):
     page = show(pose_clips.compared(), width=width, height=700)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.fixture(scope="module")
+def every_page(tmp_path_factory):
+    return sample_pages.write(tmp_path_factory.mktemp("pages"))
+
+
+@pytest.mark.parametrize("is_dark", [False, True])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_every_page_fits_says_nothing_and_keeps_nobody_out(chromium, every_page, width, is_dark):
+    if not browser.AXE.is_file():
+        pytest.skip("no axe-core found: scripts/browser.sh fetches it")
+    for path in every_page:
+        page = chromium.open(path, width, 844, is_dark=is_dark)
+        page.settle()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path.stem
+        assert page.violations() == [], path.stem
+        assert page.troubles() == [], path.stem
+
+
+def test_who_cannot_read_a_page_is_noticed(chromium, tmp_path):
+    if not browser.AXE.is_file():
+        pytest.skip("no axe-core found: scripts/browser.sh fetches it")
+    page = tmp_path / "bad.html"
+    page.write_text("<html><title>t</title><p style='color:#ccc;background:#fff'>pale<input>")
+    found = "".join(chromium.open(page).violations())
+    assert all(name in found for name in ("color-contrast", "html-has-lang", "label"))
+
+
+def test_a_heading_sorts_its_table_by_number_and_back(chromium, every_page):
+    page = chromium.open(next(path for path in every_page if path.stem == "experiments"))
+    rows = "[...document.querySelector('table.dense').tBodies[0].rows]"
+    names = f"{rows}.map((row) => row.cells[0].textContent)"
+    heading = "document.querySelector('table.dense th:nth-child(3)')"
+    assert page.evaluate(names) == ["ours", "other", "not run"]
+    page.evaluate(f"{heading}.firstChild.click()")
+    assert page.evaluate(f"{heading}.ariaSort") == "ascending"
+    page.evaluate(f"{heading}.firstChild.click()")
+    # What is not known stays last.
+    assert page.evaluate(names) == ["other", "ours", "not run"]
+    assert page.evaluate(f"{heading}.ariaSort") == "descending"
 
 
 def test_the_browser_reports_what_goes_wrong(chromium, tmp_path):

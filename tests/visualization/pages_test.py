@@ -37,6 +37,28 @@ def test_a_value_that_the_template_needs_cannot_be_left_out():
         pages.fill("rig_report.html", title="Rigs")
 
 
+def test_the_best_of_a_column_is_by_its_rank_and_counts_are_no_figures():
+    rows = [
+        ["a", "50.0 ± 1.0 (3)", "72.0", "3.0"],
+        ["b", "49.5", "72.5 (1)", "3.0"],
+        ["c", "1 diverged", "-", "-"],
+    ]
+    assert pages.best_cells(rows, [0, -1, 1, -1]) == {(1, 1), (1, 2)}
+    assert pages.best_cells(rows, [0, 0, 0, 0]) == set()
+
+
+def test_help_is_where_the_distribution_says(tmp_path, monkeypatch):
+    assert pages.help_address("check_rig") is None
+    folder = tmp_path / "keras_mvlift-9.dist-info"
+    folder.mkdir()
+    url = "Project-URL: Documentation, https://docs.example/mvlift/"
+    (folder / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: keras-mvlift\nVersion: 9\n{url}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert pages.help_address("check_rig") == "https://docs.example/mvlift/check_rig/"
+
+
 def unpack(packed):
     dtype = np.dtype(packed["type"]).newbyteorder("<")
     whole = np.frombuffer(base64.b64decode(packed["data"]), dtype)
@@ -209,57 +231,3 @@ def test_a_written_page_is_the_rendered_one(tmp_path):
     written = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert written == pages.render_viewer(pose_clips.clip(), title="Walk")
     assert "<title>Walk</title>" in written
-
-
-def test_camera_axes_stand_upright_in_the_scene():
-    # Right, down, away from the camera.
-    np.testing.assert_array_equal(
-        pages.scene_points(np.array([1.0, 2.0, 3.0]), "camera"), [1.0, 3.0, -2.0]
-    )
-    assert pages.scene_axes("root") == [
-        ("x", [1.0, 0.0, 0.0]),
-        ("y", [0.0, 0.0, -1.0]),
-        ("z", [0.0, 1.0, 0.0]),
-    ]
-
-
-@pytest.mark.parametrize("turn", [0.0, 0.5, -2.0])
-def test_a_person_in_a_world_is_seen_from_the_front(turn):
-    rotation = np.array(
-        [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]
-    )
-    clip = pose_clips.clip(pose_clips.track(pose=pose_clips.pose() @ rotation.T))
-    # The person looks along -y, and who looks along y sees the face.
-    np.testing.assert_allclose(pages.scene_viewpoint(clip).azimuth, turn, atol=1e-9)
-
-
-def test_the_bounds_hold_everybody():
-    far = pose_clips.track("person 2", shift=(6.0, 0.0, 0.0))
-    center, radius = pages.scene_bounds(pose_clips.clip(pose_clips.track(), far))
-    np.testing.assert_allclose(center[0], 3.0)
-    assert 3.5 < radius < 4.5
-
-
-def test_absent_people_have_bounds_too():
-    absent = np.full((2, 17, 3), np.nan)
-    fields = {"confidence": None, "keypoints_2d": None, "keypoint_confidence": None}
-    clip = pose_clips.clip(pose_clips.track(pose=absent, **fields))
-    center, radius = pages.scene_bounds(clip)
-    assert np.isfinite([*center, radius]).all()
-    assert pages.scene_viewpoint(clip) == (0.0, pages.ELEVATION)
-
-
-OTHER = pose_clips.track("person 2", shift=(1.0, 0.0, 0.0))
-
-
-def test_a_reference_stands_with_whom_it_judges_wherever_it_is_listed():
-    model, other, reference = pose_clips.compared().tracks
-    assert pages.track_slots((model, other, reference), [2, 2, None]) == [0, 1, 0]
-    assert pages.track_slots((reference, model, other), [None, 0, 0]) == [0, 0, 1]
-
-
-def test_only_several_people_around_their_pelvises_are_apart():
-    people = pose_clips.clip(pose_clips.track(), OTHER, space="root")
-    assert pages.are_apart(people)
-    assert not pages.are_apart(dataclasses.replace(people, space="world"))
-    assert not pages.are_apart(dataclasses.replace(pose_clips.compared(), space="root"))

@@ -8,7 +8,7 @@ from matplotlib import colors as mpl_colors
 from PIL import Image
 
 from keras_mvlift.visualization import pictures, pose_movie
-from tests.visualization import pose_clips
+from tests.visualization import pose_clips, sample_pages
 
 SIZE = (160, 96)
 
@@ -171,15 +171,47 @@ def test_the_view_swings_once_around_people_who_stand_still():
     assert np.abs(turned[-1] - turned[0]) < 15
 
 
-def test_a_world_has_a_floor_below_the_feet():
-    clip = pose_clips.clip(sure(pose_clips.track()))
-    drawn = [draw(dataclasses.replace(clip, space=space))[0] for space in ("world", "camera")]
-    rows = [np.nonzero(_floor(picture))[0] for picture in drawn]
-    # But for pixels of letters.
-    assert len(rows[1]) < 10
-    feet = np.nonzero(np.abs(drawn[0] - _RIGHT).max(axis=-1)[:, PICTURE[0] // 2 :] < 40)[0].max()
-    assert len(rows[0]) > 100
-    assert rows[0].max() > feet
+@pytest.mark.parametrize("space", ["root", "camera", "world"])
+def test_the_floor_is_below_the_feet(space):
+    clip = pose_clips.clip() if space == "world" else sample_pages.rooted()
+    if space == "camera":
+        clip = sample_pages.from_camera(30)
+    clip = dataclasses.replace(clip, tracks=(sure(clip.tracks[0]),))
+    (picture,) = draw(clip)
+    rows, _ = np.nonzero(_floor(picture))
+    feet = np.nonzero(np.abs(picture - _RIGHT).max(axis=-1)[:, PICTURE[0] // 2 :] < 40)[0].max()
+    assert len(rows) > 100
+    assert rows.max() > feet
+
+
+def test_the_axes_of_the_clip_are_in_the_corner():
+    def corner(space):
+        (picture,) = draw(pose_clips.clip(sure(pose_clips.track()), space=space))
+        # The input ends at 0.42 of the width.
+        part = picture[int(0.75 * PICTURE[1]) : int(0.9 * PICTURE[1]), int(0.43 * PICTURE[0]) :][
+            :, :34
+        ]
+        faint = 255 * np.array(mpl_colors.to_rgb(pictures.FAINT_TEXT))
+        return np.abs(part - faint).max(axis=-1) < 40
+
+    world, camera = corner("world"), corner("camera")
+    # z goes up in a world, and y down from a camera.
+    assert world.any(axis=1).argmax() < camera.any(axis=1).argmax()
+
+
+def test_each_frame_of_a_gif_has_a_palette_for_the_video_beside(tmp_path):
+    rng = np.random.default_rng(0)
+    colors = [rng.integers(0, 256, (6, 8, 3), dtype=np.uint8) for _ in range(2)]
+    clip = pose_clips.clip(pose_clips.track(num_frames=2), frame_rate=10.0, image_size=(8, 6))
+    pose_movie.write(clip, tmp_path / "film.gif", PICTURE, images=colors.__getitem__)
+    wanted = draw(clip, (0, 1), images=colors.__getitem__)
+    with Image.open(tmp_path / "film.gif") as film:
+        for index, picture in enumerate(wanted):
+            film.seek(index)
+            found = np.asarray(film.convert("RGB"), float)
+            # But for the smoothed edges of the lines.
+            assert np.median(np.abs(found - picture)) == 0
+            assert (np.abs(found - picture).max(axis=-1) < 12).mean() > 0.97
 
 
 _RIGHT = 255 * np.array(mpl_colors.to_rgb(pictures.RIGHT))

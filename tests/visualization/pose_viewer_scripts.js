@@ -13,7 +13,7 @@ for (const file of fs.readdirSync(FOLDER)) {
     vm.runInThisContext(fs.readFileSync(path.join(FOLDER, file), "utf8"), file);
   }
 }
-const {decoding, errorCurve, inputView, keys, marks, orbit, palette, playback} = globalThis.poseViewer;
+const {camera, decoding, errorCurve, inputView, keys, marks, orbit, palette, playback} = globalThis.poseViewer;
 
 const near = (found, wanted, tolerance = 1e-6) => assert.ok(
   Math.abs(found - wanted) <= tolerance, `${found} is not ${wanted}`);
@@ -29,6 +29,8 @@ const clip = {
   numFrames: 2, numJoints: 2, joints: ["pelvis", "head"], parents: [-1, 0], bones: [[0, 1]],
   slots: [0, 1, 0], spacing: 1.3, viewpoint: {azimuth: 0, elevation: 0},
   imageSize: null, images: [], inputs: [], frameRate: 10,
+  axes: [["x", [1, 0, 0]], ["y", [0, 0, -1]], ["z", [0, 1, 0]]],
+  floor: {normal: [0, 0, 1], directions: [[1, 0, 0], [0, 1, 0]], height: new Float32Array([0.5])},
   tracks: [
     {index: 0, slot: 0, reference: 2, confidence: new Float32Array([1, 0.5, 1, 0]), uncertainty: null,
       pose: new Float32Array([0, 0, 1, 0, 0, 2, 0, 0, 1, NaN, NaN, NaN])},
@@ -72,6 +74,53 @@ test("the nearest joint within reach is found", () => {
   const every = [[{x: 10, y: 10, joint: 0}, null, {x: 20, y: 10, joint: 2}]];
   assert.equal(marks.nearest(every, 17, 10, 16).joint, 2);
   assert.equal(marks.nearest(every, 80, 10, 16), null);
+});
+
+test("a shadow falls on the floor along its normal, in each frame", () => {
+  assert.deepEqual(marks.ground(clip.floor, 1, [1, 2, 3]), [1, 2, 0.5]);
+  const slanted = {normal: [0, -0.6, 0.8], height: new Float32Array([0, 1])};
+  const [, y, z] = marks.ground(slanted, 1, [0, 0, 0]);
+  near(y, -0.6);
+  near(z, 0.8);
+});
+
+test("values are told in the clip's own axes", () => {
+  assert.deepEqual(marks.position(clip, clip.tracks[0], 0, 1), [["x", 0], ["y", -2], ["z", 0]]);
+});
+
+test("a path has a place for each frame, and gaps where the joint is absent", () => {
+  assert.deepEqual(marks.path(clip, clip.tracks[0], 1, false), [[0, 0, 0, 2], null]);
+});
+
+const LENS = {
+  center: [0, -4, 1], axes: [[1, 0, 0], [0, 0, -1], [0, 1, 0]], depth: 2, distortion: null,
+  intrinsics: [[500, 0, 320], [0, 400, 240], [0, 0, 1]],
+};
+
+test("the camera sees what is to its right and below right and below in its image", () => {
+  // 1 m right and 0.5 m below at 4 m.
+  assert.deepEqual(camera.pixel(LENS, [1, 0, 0.5]), [445, 290]);
+  assert.equal(camera.pixel(LENS, [0, -5, 1]), null);
+  // A third of x bends by 1 + 0.1 / 16 + ...: r2 is 1/16 + 1/64.
+  const [u] = camera.pixel({...LENS, distortion: [0.1, 0, 0, 0, 0]}, [1, 0, 0.5]);
+  near(u, 320 + 125 * (1 + 0.1 * 5 / 64));
+});
+
+test("a pixel is held where the ray to what it shows passes", () => {
+  const [x, y, z] = camera.held(LENS, [445, 290]);
+  near(x, 0.5);
+  near(y, -2);
+  near(z, 0.75);
+  assert.equal(camera.frustum(LENS, [0, 0, 640, 480]).length, 5);
+});
+
+test("the error in the image is that of the joint that was lifted", () => {
+  const inputs = [{tracks: [0], keypoints: new Float32Array([323, 244, NaN, NaN]), confidence: null}];
+  const seen = {...clip, camera: LENS, inputs};
+  near(marks.missed(seen, clip.tracks[0], 0, 0), 5, 1e-3);
+  assert.equal(marks.missed(seen, clip.tracks[0], 0, 1), null);
+  assert.equal(marks.missed(seen, clip.tracks[1], 0, 0), null);
+  assert.equal(marks.missed({...seen, camera: null}, clip.tracks[0], 0, 0), null);
 });
 
 test("the floor reaches as far as asked, in few lines", () => {
@@ -128,6 +177,18 @@ test("a fit shows all points, and nearly fills the image with them", () => {
     const filled = Math.max(...seen.map(({x, y}) => Math.max(Math.abs(2 * x / width - 1), Math.abs(2 * y / height - 1))));
     assert.ok(filled > 0.7 && filled < 0.9, `fills ${filled}`);
   }
+});
+
+test("a swing comes back to where the view was turned to", () => {
+  const turned = eye();
+  turned.swing(0.3);
+  turned.turn(50, 0);
+  const azimuth = turned.azimuth;
+  turned.swing(0);
+  near(turned.azimuth, azimuth - 0.3);
+  const points = [[-1, 0, 0], [1, 0, 2]];
+  const xs = orbit.swept(points, Math.PI / 2).map(([x]) => Math.round(x) + 0);
+  assert.deepEqual(xs, [0, 0, -1, 1, 0, 0]);
 });
 
 test("playing shows the frame of the time that passed, at the speed asked for", () => {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift.diagnosis import footage, report
-from keras_mvlift.visualization import rig_report
+from keras_mvlift.visualization import rig_report, rig_text
 from tests.diagnosis import planted
 
 # Attributes by which a page loads something.
@@ -51,7 +51,8 @@ def test_the_findings_are_at_the_top_in_plain_words(spoiled):
 def test_the_page_loads_nothing(spoiled):
     page = rig_report.render(spoiled)
     read = Reader(page)
-    assert not {"script", "link", "img", "iframe", "object"} & set(read.tags)
+    assert not {"link", "img", "iframe", "object"} & set(read.tags)
+    assert "default-src 'none'" in page
     assert all(value.startswith(("#", "data:image/png;base64,")) for value in read.loaded)
     assert all(url.startswith("#") for url in re.findall(r"url\(([^)]*)\)", page))
     assert "@import" not in page
@@ -69,7 +70,36 @@ def test_a_healthy_rig_is_said_to_be(tmp_path):
 def test_names_are_escaped():
     (rig,) = report.check(planted.sequences(2))
     page = rig_report.render([rig._replace(clips=("<script>alert(1)</script>",))])
-    assert "<script>" not in page
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+def test_the_worst_frame_is_linked_to_its_picture(spoiled):
+    page = rig_report.render(spoiled)
+    for salt in ("0-after", "0"):
+        assert f'href="#worst-{salt}"' in page
+        assert page.count(f'id="worst-{salt}"') == 1
+    (rig,) = spoiled
+    error = rig.as_read.error.copy()
+    error[2, 7] += 1e4
+    told = rig_report._worst(rig.footage, rig.as_read._replace(error=error))
+    assert (told.view, told.moment) == (2, 7)
+    name, frame = rig.footage.camera_names[2], rig.footage.frame[7]
+    assert told.words.startswith(f"{name} in frame {frame} of {rig.clips[0]}, 1")
+
+
+def test_each_finding_says_where_help_is(spoiled):
+    assert "<code>docs/check_rig.md</code>, “opengl_axes”" in rig_report.render(spoiled)
+
+
+def test_the_best_camera_of_each_figure_is_bold(spoiled):
+    page = rig_report.render(spoiled)
+    headings, rows = rig_text.rows(spoiled[0])
+    for name in ("90 %\npx", "Left out\npx"):
+        figures = [row[headings.index(name)] for row in rows]
+        bold = set(re.findall(rf'data-label="{name}"><strong>([\d.]+)</strong>', page))
+        assert bold == {min(figures, key=float)} < set(figures)
+    assert 'data-label="Distance\nm"><strong>' not in page
 
 
 def test_twelve_cameras_have_twelve_different_lines():

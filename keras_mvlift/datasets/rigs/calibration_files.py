@@ -77,8 +77,8 @@ READERS: dict[str, Reader] = {
 
 FORMATS = (*READERS, "qualisys")
 
-# Nobody films a person with cameras further apart, or nearer to each other, than this.
-_SPACING = (0.05, 200.0)
+SPACING = (0.05, 200.0)
+"""Nobody films a person with cameras nearer to each other, or further apart; meters."""
 
 
 def read(
@@ -155,7 +155,7 @@ def check_spacing(path: pathlib.Path, calibration: calibrations.Calibration) -> 
         return
     first, second = np.triu_indices(len(center), 1)
     spacing = float(np.median(np.linalg.norm(center[first] - center[second], axis=-1)))
-    least, most = _SPACING
+    least, most = SPACING
     if not least <= spacing <= most:
         guess = "meters read as millimeters"
         if spacing > most:
@@ -175,7 +175,9 @@ def check_spacing(path: pathlib.Path, calibration: calibrations.Calibration) -> 
 # usual are read. ROS's `camera_info` is of the same form without rotation and translation, Kalibr's
 # cameras chain stands in the frame of its first camera.
 
-_SUFFIXES = (".yaml", ".yml", ".json", ".xml")
+SUFFIXES = (".yaml", ".yml", ".json", ".xml")
+"""Of OpenCV's files."""
+
 _OPENCV_NAMES = {
     "intrinsics": ("camera_matrix", "cameraMatrix", "K", "intrinsics", "M", "matrix", "mtx"),
     "distortion": (
@@ -197,7 +199,7 @@ def _opencv_contents(path: pathlib.Path) -> list[tuple[str, dict[str, Any]]]:
     """Returns the cameras' names and mappings."""
     if not path.is_dir():
         return _opencv_cameras(path, _opencv_content(path))
-    found = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
+    found = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
     found = [file for file in found if not file.name.startswith(".")]
     contents = {file: _opencv_content(file) for file in found}
     if {file.stem for file in found} >= {*_EASYMOCAP}:

@@ -69,8 +69,17 @@ def gather(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Crowd:
     return Crowd(numbers, owner, people)
 
 
-# A heat map's maximum may be a little above 1; where one in ten is above this, 1 is not the most.
-_MOST, _MOST_PERCENT = 1.5, 90.0
+# Up to which 9 of 10 scores reach, and what they are divided by. Heat maps' are a little above 1 at
+# times and are cut; SimCC's reach some 10; others are percents.
+_SCALES = {1.5: 1.0, 15.0: 10.0, 100.0: 100.0}
+# Of what they are divided by; where none reaches as far, it is not what they reach.
+_LEAST_REACH = 0.2
+
+
+def score_scale(scores: np.ndarray) -> float | None:
+    """Returns what scores `[N]` are divided by to lie in [0, 1]; None where that is not known."""
+    reach = float(np.percentile(scores, 90)) if len(scores) else 0.0
+    return next((scale for most, scale in _SCALES.items() if reach <= most), None)
 
 
 def follow(frames: Sequence[Frame], skeleton: skeletons.Skeleton, max_score: float = 1.0) -> Crowd:
@@ -93,14 +102,16 @@ def follow(frames: Sequence[Frame], skeleton: skeletons.Skeleton, max_score: flo
     order = np.argsort(numbers, kind="stable")
     owner = np.argsort(order, kind="stable")[owner]
     ranking = np.lexsort((-people[..., 2].sum(axis=-1), owner))
-    people, owner = people[ranking] / [1.0, 1.0, max_score], owner[ranking]
+    people, owner = people[ranking], owner[ranking]
     _, surest = np.unique(owner, return_index=True)
     scores = people[surest, :, 2][people[surest, :, 2] > 0]
-    if len(scores) and np.percentile(scores, _MOST_PERCENT) > _MOST:
-        most = max_score * float(scores.max())
-        rule = f"lie in [0, {max_score:g}], or `max_score` be told: {most:.3g} of this camera"
-        received = f"{(scores > 1).mean():.0%} above, up to {most:.4g}"
+    scale, is_low = score_scale(scores), scores.max(initial=0) < _LEAST_REACH * max_score
+    if score_scale(scores / max_score) != 1.0 or (is_low and max_score > 1):
+        likely = "" if scale is None else f", likely {scale:g}"
+        rule = f"lie in [0, {max_score:g}], or another `max_score` be told{likely}"
+        received = f"{(scores > max_score).mean():.0%} above, up to {scores.max():.4g}"
         raise errors.RecordingError(frames[0].path, "scores", rule, received)
+    people[..., 2] /= max_score
     people[..., 2] = np.clip(people[..., 2], 0.0, 1.0)
     return Crowd(numbers[order], owner, people)
 
@@ -108,19 +119,26 @@ def follow(frames: Sequence[Frame], skeleton: skeletons.Skeleton, max_score: flo
 MIN_SPAN = 8.0
 """People of fewer pixels are not detected; where all there is spans less, it is no pixels."""
 
+_PERCENT = 100.0
+
 
 def require_pixels(path: object, keypoints_2d: np.ndarray, confidence: np.ndarray) -> None:
     """Refuses keypoints `[V, T, K, 2]` of which a camera's are shares of the image's size.
 
     Raises:
-        RecordingError: If all that a camera ever saw lies within `MIN_SPAN`.
+        RecordingError: If all that a camera ever saw lies within `MIN_SPAN`, or all that all of
+            them saw in an image of 100 by 100, as percents do.
     """
+    ranges = []
     for points, seen in zip(keypoints_2d, confidence > 0, strict=True):
         found = points[seen]
-        span = float(np.ptp(found, axis=0).max()) if len(found) else np.inf
-        if span < MIN_SPAN:
-            low, high = found.min(), found.max()
+        if len(found):
+            ranges.append((found.min(), found.max(), np.ptp(found, axis=0).max()))
+    is_percent = all(low >= 0 and high <= _PERCENT for low, high, _ in ranges)
+    for low, high, span in ranges:
+        if span < MIN_SPAN or is_percent:
             guess = ", shares of the image's size" if -1 <= low and high <= 1 else ""
+            guess = ", percents of the image's size" if is_percent and span >= MIN_SPAN else guess
             received = f"{low:.3g} to {high:.3g} in all frames of a camera{guess}"
             rule = "be pixels, `x * width` and `y * height`"
             raise errors.RecordingError(path, "keypoints", rule, received)
@@ -303,7 +321,10 @@ def json_files(folder: pathlib.Path) -> list[pathlib.Path]:
     Raises:
         RecordingError: If there is none.
     """
-    found = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    if not folder.is_dir():
+        received = "a file" if folder.exists() else "nothing there"
+        raise errors.RecordingError(folder, "detections", "be a folder of JSON files", received)
+    found = sorted(folder.glob("*.json"))
     paths = [path for path in found if not path.name.startswith(".")]
     if not paths:
         raise errors.RecordingError(folder, "*.json", "exist", "no such file")

@@ -171,11 +171,9 @@ def _explain(error: "jsonschema.ValidationError") -> tuple[str, str, Any]:
     if error.validator == "required":
         missing = [name for name in limit if name not in error.instance]
         return f"{field}.{missing[0]}", "be there", "nothing"
-    return (
-        field,
-        _RULES.get(error.validator, "fit the schema: {}").format(_words(limit)),
-        (_shortened(error.instance)),
-    )
+    near = errors.nearest(error.instance, limit) if error.validator == "enum" else ""
+    rule = _RULES.get(error.validator, "fit the schema: {}").format(_words(limit))
+    return field, rule, _shortened(error.instance) + near
 
 
 _RULES = {
@@ -219,4 +217,5 @@ def _check_names(manifest: Manifest) -> None:
         unknown = [name for name in clip.views if manifest.cameras and name not in manifest.cameras]
         if unknown:
             rule = f"name some of the cameras {', '.join(manifest.cameras)}"
-            raise errors.RecordingError(manifest.path, f"clips[{index}].views", rule, unknown[0])
+            received = unknown[0] + errors.nearest(unknown[0], manifest.cameras)
+            raise errors.RecordingError(manifest.path, f"clips[{index}].views", rule, received)

@@ -31,6 +31,8 @@ from keras_mvlift.datasets.rigs import (
 from keras_mvlift.geometry import lenses
 
 DEFAULT_FRAME_RATE = 60.0
+FOLDERS = ("calibration", "pose", "calib-2d", "pose-2d")
+"""Of the layout, today and in 2023."""
 
 
 def demo_root() -> str:
@@ -129,16 +131,8 @@ class Pose2SimSource:
     @functools.cached_property
     def rig(self) -> calibrations.Calibration:
         """The cameras in the order of their folders, called like these; meters, z up."""
-        folder = _folder(pathlib.Path(self.root), "calibration", "calib-2d")
-        if self.calibration:
-            path = pathlib.Path(self.root) / self.calibration
-        else:
-            found = sorted(folder.glob("*.qca.txt")) or sorted(folder.glob("Calib*.toml"))
-            if len(found) != 1:
-                received = ", ".join(path.name for path in found) or "no such file"
-                rule = "match exactly one file"
-                raise errors.RecordingError(folder, "*.qca.txt or Calib*.toml", rule, received)
-            path = found[0]
+        root = pathlib.Path(self.root)
+        path = root / self.calibration if self.calibration else calibration_file(root)
         is_toml = self.calibration or path.suffix == ".toml"
         calibration = calibration_files.read(path, "pose2sim" if is_toml else "qualisys")
         calibration_files.check_usable(path, calibration)
@@ -201,6 +195,21 @@ class Pose2SimSource:
             return None
         path = pathlib.Path(self.root) / self.reference
         return recordings.read_reference(path, num_frames, frame_rate)
+
+
+def calibration_file(root: pathlib.Path) -> pathlib.Path:
+    """Finds the calibration of a recording.
+
+    Raises:
+        RecordingError: If there is none, or there are several.
+    """
+    folder = _folder(root, FOLDERS[0], FOLDERS[2])
+    found = sorted(folder.glob("*.qca.txt")) or sorted(folder.glob("Calib*.toml"))
+    if len(found) != 1:
+        received = ", ".join(path.name for path in found) or "no such file"
+        rule = "match exactly one file"
+        raise errors.RecordingError(folder, "*.qca.txt or Calib*.toml", rule, received)
+    return found[0]
 
 
 def _folder(root: pathlib.Path, *names: str) -> pathlib.Path:

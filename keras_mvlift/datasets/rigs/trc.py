@@ -1,12 +1,11 @@
 """OpenSim's marker files, `*.trc`: tab-separated, y up."""
 
 import pathlib
-import re
 from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift import errors
+from keras_mvlift import errors, skeletons
 from keras_mvlift.untrusted import files
 
 _NUM_HEADER_LINES = 5
@@ -15,7 +14,6 @@ _RULE = "have a TRC header and a full row of numbers for each frame"
 _WORLD_FROM_OPENSIM = [2, 0, 1]
 # Units, spelled out.
 _UNITS = {"meters": "m", "centimeters": "cm", "millimeters": "mm"}
-_SIDES = {"R": "right_", "L": "left_"}
 
 
 class Markers(NamedTuple):
@@ -83,10 +81,10 @@ def read_table(path: pathlib.Path) -> Table:
         width = 2 + 3 * len(names)
         values = np.array([[float(cell or "nan") for cell in row[:width]] for row in rows])
         points = values[:, 2:].reshape(len(rows), len(names), 3)
-    return Table(tuple(_joint(name) for name in names), frame_rate, unit, values[:, 0], points)
+    return Table(tuple(map(_joint, names)), frame_rate, unit, values[:, 0], points)
 
 
 def _joint(marker: str) -> str:
-    """Turns OpenSim's `RBigToe` into `right_big_toe`."""
-    side, rest = (_SIDES[marker[0]], marker[1:]) if re.match("[RL][A-Z]", marker) else ("", marker)
-    return side + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", rest).lower()
+    """Turns OpenSim's `RBigToe` into `right_big_toe`, whosever it is."""
+    person, colon, joint = marker.rpartition(":")
+    return person + colon + skeletons.joint_name(joint)

@@ -92,11 +92,14 @@ def test_scores_that_are_no_shares_are_refused_with_the_scale_and_read_with_it()
     body[:, 2] = np.linspace(1.0, 9.0, 17)
     frames = [frame(number, body) for number in range(4)]
     with pytest.raises(
-        errors.RecordingError, match=r"`max_score` be told: 9 .* 94% above, up to 9"
+        errors.RecordingError, match=r"`max_score` be told, likely 10. .* 94% above, up to 9"
     ):
         detections.follow(frames, COCO)
     track = surest_people.track(frames, COCO, max_score=9.0)
     np.testing.assert_allclose(track.confidence[2], np.linspace(1.0, 9.0, 17) / 9)
+    shares = [frame(number, person(0.9)) for number in range(4)]
+    with pytest.raises(errors.RecordingError, match=r"in \[0, 10\], or another .*, likely 1\. R"):
+        detections.follow(shares, COCO, max_score=10.0)
 
 
 def test_shares_of_the_images_size_are_no_pixels():
@@ -106,6 +109,11 @@ def test_shares_of_the_images_size_are_no_pixels():
     pixels[1] /= 1000
     with pytest.raises(errors.RecordingError, match=r"be pixels.*shares of the image's size"):
         detections.require_pixels("file", pixels, seen)
+    with pytest.raises(
+        errors.RecordingError,
+        match=r"be pixels.* in all frames of a camera, percents of the image's size",
+    ):
+        detections.require_pixels("file", np.clip(pixels[:1] / 10, 10, 90), seen[:1])
     # What nobody sees says nothing.
     detections.require_pixels("file", pixels, seen * [[[1.0]], [[0.0]]])
 

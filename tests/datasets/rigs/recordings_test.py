@@ -200,7 +200,11 @@ def some_time_stamps(content):
             "stays inside the folder",
         ),
         (lambda c: first_view(c).update(path="/etc"), "views.cam_1.path", "stays inside"),
-        (lambda c: first_view(c).update(path="none"), "*.json", "exist. Received: no such file"),
+        (
+            lambda c: first_view(c).update(path="none"),
+            "detections",
+            "JSON files. Received: nothing",
+        ),
         (lambda c: c["clips"][0].update(reference="a.npz"), "reference", "be a file"),
         (lambda c: c["clips"][0].update(reference="../a.npz"), "reference", "stays inside"),
         (lambda c: c["clips"][0].update(num_frames=7), "pose_world", r"\(7, 17, 3\)"),

@@ -37,7 +37,8 @@
       confidence: optional(input.confidence),
     }));
     const bones = told.parents.map((parent, joint) => [parent, joint]).filter(([parent]) => parent >= 0);
-    return {...told, tracks, inputs, bones, numJoints: told.joints.length};
+    const floor = {...told.floor, height: unpack(told.floor.height)};
+    return {...told, tracks, inputs, bones, floor, numJoints: told.joints.length};
   }
 
   viewer.decoding = {decode, unpack};

@@ -48,9 +48,8 @@
       this.drawImage(context, frame, [left + scale * this.area[0], top + scale * this.area[1],
         scale * this.area[2], scale * this.area[3]]);
       this.joints = [];
-      for (const input of this.clip.inputs) {
-        const track = tracks.find((shown) => input.tracks.includes(shown.index));
-        if (!track) continue;
+      for (const input of this.shown(tracks)) {
+        const {track} = input;
         const found = this.clip.joints.map((name, joint) => {
           const index = frame * this.clip.numJoints + joint;
           const [x, y] = input.keypoints.subarray(2 * index, 2 * index + 2);
@@ -64,6 +63,17 @@
       }
     }
 
+    /** The inputs of tracks that are shown, each with the first of them. */
+    shown(tracks) {
+      return this.clip.inputs
+        .map((input) => ({...input, track: tracks.find((track) => input.tracks.includes(track.index))}))
+        .filter(({track}) => track);
+    }
+
+    get hasImage() {
+      return Boolean(this.address && this.image.complete && this.image.naturalWidth);
+    }
+
     drawImage(context, frame, place) {
       const address = latest(this.clip.images, frame);
       if (address !== this.address) {
@@ -72,7 +82,7 @@
         this.image.onload = () => this.onload?.();
         if (address) this.image.src = address;
       }
-      if (address && this.image.complete && this.image.naturalWidth) context.drawImage(this.image, ...place);
+      if (this.hasImage) context.drawImage(this.image, ...place);
     }
 
     drawSkeleton(context, joints, colors, hovered, width) {

@@ -23,6 +23,7 @@
       "-": () => page.zoom(1 / ZOOM),
       0: page.reset,
       t: page.turnTheme,
+      j: () => page.pickJoint(event.shiftKey ? -1 : 1),
     };
     if (/^[1-9]$/.test(key)) return () => page.toggleTrack(key - 1);
     return Object.hasOwn(actions, key) ? actions[key] : null;

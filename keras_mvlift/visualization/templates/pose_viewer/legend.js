@@ -15,13 +15,14 @@
     addRow(list, track) {
       const [row, label, box, swatch, name, error] =
         ["li", "label", "input", "span", "span", "small"].map((tag) => document.createElement(tag));
-      Object.assign(box, {type: "checkbox", checked: true, id: `show-${track.index}`});
+      Object.assign(box, {type: "checkbox", checked: !track.doubt, id: `show-${track.index}`});
       box.addEventListener("change", this.changed);
       swatch.className = "swatch";
       if (track.isReference) swatch.classList.add("reference");
       else if (viewer.palette.tellsSides(this.clip)) swatch.classList.add("sides");
       Object.assign(name, {textContent: track.name, className: "name"});
-      label.append(box, swatch, name, ...(track.errors.length ? [error] : []));
+      if (track.doubt) error.textContent = track.doubt;
+      label.append(box, swatch, name, ...(track.errors.length || track.doubt ? [error] : []));
       row.append(label);
       list.append(row);
       return {box, swatch, error};
@@ -46,6 +47,12 @@
     curves(colors) {
       return this.shown.filter((track) => track.errors[this.errorKind]).map(
         (track) => ({values: track.errors[this.errorKind].frames, color: colors.plain(track)}));
+    }
+
+    /** Shows or hides all who are hidden at first. */
+    showDoubtful(isShown) {
+      for (const track of this.clip.tracks) if (track.doubt) this.rows[track.index].box.checked = isShown;
+      this.changed();
     }
 
     toggle(index) {

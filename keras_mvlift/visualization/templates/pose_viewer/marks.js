@@ -3,6 +3,7 @@
 (function (viewer) {
   // Frames that are looked at for how far the people go.
   const MOST_FRAMES = 200;
+  const MOST_PLACES = 400;
   // What is not known to be sure is drawn as sure; what is not sure at all stays visible.
   const PALEST = 0.15;
 
@@ -51,12 +52,57 @@
       return seen && {
         ...seen,
         name, joint, track,
-        ground: project(x + right, y + away, 0),
+        ground: project(...ground(clip.floor, frame, [x + right, y + away, z])),
         opacity: opacity(at(track.confidence, index)),
         confidence: at(track.confidence, index),
         uncertainty: at(track.uncertainty, index),
       };
     });
+  }
+
+  function dot(one, other) {
+    return one[0] * other[0] + one[1] * other[1] + one[2] * other[2];
+  }
+
+  function heightOf(floor, frame) {
+    return floor.height[Math.min(frame, floor.height.length - 1)];
+  }
+
+  /** The place on the floor below a point. */
+  function ground(floor, frame, point) {
+    const above = dot(point, floor.normal) - heightOf(floor, frame);
+    return point.map((value, axis) => value - above * floor.normal[axis]);
+  }
+
+  /** A joint's place in the clip's own axes, meters. */
+  function position(clip, track, frame, joint) {
+    const start = 3 * (frame * clip.numJoints + joint);
+    const point = [...track.pose.subarray(start, start + 3)];
+    return clip.axes.map(([name, direction]) => [name, dot(point, direction)]);
+  }
+
+  /** How far a joint lies off the one that was lifted, in the image, pixels; null where not known. */
+  function missed(clip, track, frame, joint) {
+    const input = clip.camera && clip.inputs.find((each) => each.tracks.includes(track.index));
+    if (!input) return null;
+    const index = frame * clip.numJoints + joint;
+    const seen = viewer.camera.pixel(clip.camera, [...track.pose.subarray(3 * index, 3 * index + 3)]);
+    const [x, y] = input.keypoints.subarray(2 * index, 2 * index + 2);
+    if (!seen || Number.isNaN(x) || input.confidence?.[index] === 0) return null;
+    return Math.hypot(seen[0] - x, seen[1] - y);
+  }
+
+  /** Where a joint goes, [frame, x, y, z] in some of the frames; null where it is absent. */
+  function path(clip, track, joint, isSpread) {
+    const every = Math.max(1, Math.floor(clip.numFrames / MOST_PLACES));
+    const [right, away] = offset(clip, track, isSpread);
+    const places = [];
+    for (let frame = 0; frame < clip.numFrames; frame += every) {
+      const start = 3 * (frame * clip.numJoints + joint);
+      const [x, y, z] = track.pose.subarray(start, start + 3);
+      places.push(Number.isNaN(x) ? null : [frame, x + right, y + away, z]);
+    }
+    return places;
   }
 
   /** Lists bones and joints of all tracks, the farthest first. */
@@ -106,7 +152,7 @@
     return [0.5, 1, 2, 5, 10, 20, 50, 100].find((step) => 2 * reach / step <= 40) ?? 500;
   }
 
-  /** Ends of the floor's lines around a place, as pairs of points [x, y]. */
+  /** Ends of the floor's lines around a place on it, as pairs of points [across, away]. */
   function floor(center, reach) {
     const step = gridStep(reach);
     const lines = [];
@@ -121,5 +167,7 @@
     return lines;
   }
 
-  viewer.marks = {extent, floor, gridStep, jointError, joints, nearest, offset, opacity, ordered};
+  viewer.marks = {
+    dot, extent, floor, gridStep, ground, heightOf, jointError, joints, missed, nearest, offset, opacity, ordered, path, position,
+  };
 })(globalThis.poseViewer ??= {});

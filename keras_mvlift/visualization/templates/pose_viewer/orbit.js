@@ -20,12 +20,19 @@
       this.elevation = this.home.elevation;
       this.target = [...this.home.target];
       this.radius = this.home.radius;
+      this.swung = 0;
     }
 
     /** Looks from `azimuth` away from the first view, at `elevation`. */
     look(azimuth, elevation) {
       this.azimuth = this.home.azimuth + azimuth;
       this.elevation = Math.max(-STEEPEST, Math.min(STEEPEST, elevation));
+    }
+
+    /** Swings by an angle about the first view, on top of whatever it was turned to. */
+    swing(angle) {
+      this.azimuth += angle - this.swung;
+      this.swung = angle;
     }
 
     /** Turns as if the scene were dragged by so many pixels. */
@@ -101,5 +108,19 @@
     }
   }
 
-  viewer.orbit = {Orbit};
+  /** Lists points as they are and turned by an angle to both sides about the middle of them all. */
+  function swept(points, angle) {
+    if (!points.length) return points;
+    const middle = [0, 1].map((axis) => {
+      const values = points.map((point) => point[axis]);
+      return (values.reduce((a, b) => Math.min(a, b)) + values.reduce((a, b) => Math.max(a, b))) / 2;
+    });
+    return [-angle, 0, angle].flatMap((turn) => points.map(([x, y, z]) => {
+      const [dx, dy] = [x - middle[0], y - middle[1]];
+      const [cosine, sine] = [Math.cos(turn), Math.sin(turn)];
+      return [middle[0] + cosine * dx - sine * dy, middle[1] + sine * dx + cosine * dy, z];
+    }));
+  }
+
+  viewer.orbit = {Orbit, swept};
 })(globalThis.poseViewer ??= {});

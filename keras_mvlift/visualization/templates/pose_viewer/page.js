@@ -14,12 +14,20 @@
   const PAUSE = "M6 4h4.5v16H6zM13.5 4H18v16h-4.5z";
   const LOOKS = {front: [0, 0.1], side: [Math.PI / 2, 0.1], top: [0, 1.55]};
   const [NEAR_POINTER, NEAR_FINGER] = [16, 30];
+  // The first view swings until it is touched: radians to each side, and milliseconds there and back;
+  // a page that nobody touches comes to rest, too.
+  const [SWING, PERIOD, REST] = [0.35, 16000, 96000];
+  // Where the camera is seen, it is seen from beside and above; on narrow screens people alone are.
+  const BESIDE = [0.65, 0.3];
+  const WIDE = 760;
   // Whoever goes farther is followed.
   const FAR = 2.6;
   let colors = null;
   let hovered = null;
   let told = -1;
   let isDue = false;
+  let isTurning = !globalThis.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  let turnedSince = null;
 
   function redraw() {
     if (isDue) return;
@@ -32,13 +40,21 @@
     player.tick(now);
     const frame = player.frame;
     if (byId("follow").checked) follow(frame);
-    const found = stage.draw(frame, legend.shown, colors, hovered);
+    if (isTurning) swing(now);
     if (clip.inputs.length) inputView.draw(frame, legend.shown, colors, hovered);
+    const found = stage.draw(frame, legend.shown, colors, hovered);
     if (judged.length) curve.draw(frame, colors);
     tellFrame(frame);
     tellPlaying();
     tellJoint(found, frame);
-    if (player.isPlaying) redraw();
+    if (player.isPlaying || isTurning) redraw();
+  }
+
+  function swing(now) {
+    turnedSince ??= now;
+    const angle = SWING * Math.sin(2 * Math.PI * (now - turnedSince) / PERIOD);
+    orbit.swing(angle);
+    isTurning = now - turnedSince < REST;
   }
 
   /** Moves the eye with the people that are shown. */
@@ -76,10 +92,15 @@
     if (!found) return;
     const lines = [`${found.name} · ${found.track.name}`];
     const error = viewer.marks.jointError(clip, found.track, frame, found.joint);
+    const missed = viewer.marks.missed(clip, found.track, frame, found.joint);
+    const place = viewer.marks.position(clip, found.track, frame, found.joint);
+    lines.push(`${place.map(([axis, value]) => `${axis} ${value.toFixed(2)}`).join("  ")} m`);
     if (found.confidence !== null) lines.push(`confidence ${found.confidence.toFixed(2)}`);
     if (found.uncertainty > 0) lines.push(`± ${(1000 * found.uncertainty).toFixed(0)} mm`);
     if (error !== null) lines.push(`${error.toFixed(0)} mm off, pelvis on pelvis`);
+    if (missed !== null) lines.push(`${missed.toFixed(1)} px off what was lifted`);
     const text = lines.join("\n");
+    tip.ariaLive = player.isPlaying ? "off" : "polite";
     if (tip.textContent !== text) tip.textContent = text;
     const {clientWidth: width, clientHeight: height} = byId("stage");
     tip.style.left = `${Math.max(4, Math.min(width - tip.offsetWidth - 4, found.x + 16))}px`;
@@ -105,9 +126,32 @@
   function fit() {
     const isFollowing = byId("follow").checked;
     stage.isSpread = byId("spread").checked;
-    const points = viewer.marks.extent(clip, clip.tracks, stage.isSpread, isFollowing);
-    orbit.fit(points, byId("stage").clientWidth, byId("stage").clientHeight);
+    stage.camera = byId("camera").checked ? inputView : null;
+    const tracks = clip.tracks.filter((track) => !track.doubt || legend.shown.includes(track));
+    const points = viewer.marks.extent(clip, tracks, stage.isSpread, isFollowing);
+    if (stage.camera) points.push(...viewer.camera.frustum(clip.camera, inputView.area));
+    orbit.fit(isTurning ? viewer.orbit.swept(points, SWING) : points, byId("stage").clientWidth, byId("stage").clientHeight);
+    showPaths();
     followed = [0, 0, 0];
+    redraw();
+  }
+
+  /** Draws where the pelvis goes, and the joint that is chosen. */
+  function showPaths() {
+    const root = clip.parents.indexOf(-1);
+    const chosen = Number(byId("path").value);
+    const joints = chosen < 0 ? [] : [...new Set([root, chosen])];
+    stage.paths = clip.tracks.flatMap((track) => joints.map(
+      (joint) => ({track, places: viewer.marks.path(clip, track, joint, stage.isSpread)})));
+    redraw();
+  }
+
+  /** Tells the values of another joint of those shown, as if the pointer were on it. */
+  function pickJoint(step) {
+    const every = legend.shown.flatMap((track) => clip.joints.map((_, joint) => ({track, joint})));
+    const before = every.findIndex(({track, joint}) => track === hovered?.track && joint === hovered?.joint);
+    const next = before < 0 && step < 0 ? every.length - 1 : before + step;
+    hovered = every[(next + every.length) % every.length] ?? null;
     redraw();
   }
 
@@ -125,6 +169,7 @@
     reset() { orbit.reset(); fit(); },
     turnTheme() { setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"); },
     toggleTrack(index) { legend.toggle(index); },
+    pickJoint,
   };
 
   function point(canvas, view) {
@@ -141,8 +186,17 @@
     byId("errors").hidden = !judged.length;
     byId("time").max = clip.numFrames - 1;
     byId("stage").setAttribute("aria-label", `Skeletons of ${clip.tracks.map((track) => track.name).join(", ")}`);
-    byId("color-note").textContent = viewer.palette.tellsSides(clip)
-      ? "Blue: the person's left side. Paler: less sure." : "Lighter: the person's left side. Paler: less sure.";
+    byId("color-note").textContent = `${viewer.palette.tellsSides(clip) ? "Blue" : "Lighter"}: the person's left side. `
+      + `Paler: less sure.${clip.floor.isEstimated ? " The floor is estimated from the feet." : ""}`;
+    const numDoubtful = clip.tracks.filter((track) => track.doubt).length;
+    byId("doubtful-row").hidden = !numDoubtful;
+    byId("doubtful-name").textContent = `Poorly seen people (${numDoubtful})`;
+    byId("camera-row").hidden = !clip.camera;
+    byId("camera").checked = Boolean(clip.camera) && globalThis.innerWidth > WIDE;
+    if (byId("camera").checked) orbit.look(...BESIDE);
+    byId("path").append(new Option("none", -1), ...clip.joints.map((name, joint) => new Option(name, joint)));
+    byId("path").value = clip.space === "root" || clip.numFrames < 2 ? -1 : clip.parents.indexOf(-1);
+    byId("path-row").hidden = clip.numFrames < 2;
     byId("spread-row").hidden = new Set(clip.slots).size < 2;
     byId("spread").checked = clip.areApart;
     byId("follow-row").hidden = clip.space === "root";
@@ -162,6 +216,9 @@
     byId("loop").addEventListener("change", () => { player.loops = byId("loop").checked; });
     byId("spread").addEventListener("change", fit);
     byId("follow").addEventListener("change", fit);
+    byId("camera").addEventListener("change", fit);
+    byId("path").addEventListener("change", showPaths);
+    byId("doubtful").addEventListener("change", () => { legend.showDoubtful(byId("doubtful").checked); fit(); });
     byId("reset").addEventListener("click", actions.reset);
     byId("theme").addEventListener("click", actions.turnTheme);
     byId("error-kind").addEventListener("change", () => {
@@ -171,6 +228,9 @@
     });
     for (const button of document.querySelectorAll("[data-look]")) {
       button.addEventListener("click", () => actions.look(...LOOKS[button.dataset.look]));
+    }
+    for (const kind of ["pointerdown", "wheel", "keydown"]) {
+      globalThis.addEventListener(kind, () => { isTurning = false; }, {capture: true, passive: true});
     }
     new ResizeObserver(redraw).observe(byId("stage"));
     inputView.onload = redraw;

@@ -1,10 +1,14 @@
 "use strict";
-// Draws the scene: floor, shadows, skeletons, names, axes.
+// Draws the scene: floor, shadows, camera, paths, skeletons, names, axes.
 (function (viewer) {
   const BONE_METERS = 0.045;
   const THINNEST = 2.5;
   const THICKEST = 22;
   const NAME_PIXELS = 17;
+  // The camera's image is drawn in so many by so many flat pieces, each a little over its neighbors.
+  const [PIECES, OVERLAP] = [6, 1.03];
+  // Seconds before now in which a path is drawn strongly.
+  const RECENT = 1;
 
   /** Fits a canvas's pixels to its place on the page; gives its context in CSS pixels. */
   viewer.prepare = function (canvas) {
@@ -40,7 +44,7 @@
 
   class Stage {
     constructor(canvas, clip, orbit) {
-      Object.assign(this, {canvas, clip, orbit, joints: [], isSpread: false});
+      Object.assign(this, {canvas, clip, orbit, joints: [], isSpread: false, camera: null, paths: []});
     }
 
     /** Draws a frame of the tracks that are shown. */
@@ -49,12 +53,16 @@
       const project = this.orbit.projector(width, height);
       this.joints = tracks.map(
         (track) => viewer.marks.joints(this.clip, track, frame, project, this.isSpread));
-      if (this.clip.space === "world") this.drawFloor(context, project, colors);
+      this.drawFloor(context, project, frame, colors);
+      this.drawPaths(context, project, frame, tracks, colors);
+      const isBehind = this.camera && this.isBehind(project);
+      if (this.camera && isBehind) this.drawCamera(context, project, frame, tracks, colors);
       this.drawUncertainties(context, colors);
       for (const mark of viewer.marks.ordered(this.clip, this.joints)) {
         if (mark.kind === "bone") this.drawBone(context, mark, colors);
         else this.drawJoint(context, mark.joint, colors);
       }
+      if (this.camera && !isBehind) this.drawCamera(context, project, frame, tracks, colors);
       if (new Set(tracks.map((track) => track.slot)).size > 1) this.drawNames(context, colors);
       this.drawAxes(context, height, colors);
       const found = hovered && this.joints.flat().find(
@@ -63,13 +71,17 @@
       return found;
     }
 
-    drawFloor(context, project, colors) {
-      const reach = Math.max(2, this.clip.radius + 0.5);
-      const center = this.clip.center.slice(0, 2);
+    drawFloor(context, project, frame, colors) {
+      const {floor, radius, slots, spacing} = this.clip;
+      const reach = Math.max(2, radius + 0.5 + (this.isSpread ? spacing * Math.max(...slots) / 2 : 0));
+      const center = floor.directions.map((direction) => viewer.marks.dot(direction, this.clip.center));
+      const height = viewer.marks.heightOf(floor, frame);
+      const place = ([across, away]) => project(...floor.normal.map((value, axis) => (
+        height * value + across * floor.directions[0][axis] + away * floor.directions[1][axis])));
       context.lineWidth = 1;
       context.strokeStyle = colors.grid;
       for (const [from, to] of viewer.marks.floor(center, reach)) {
-        const ends = [project(...from, 0), project(...to, 0)];
+        const ends = [place(from), place(to)];
         const away = Math.hypot(from[0] - center[0], from[1] - center[1]) / reach;
         context.globalAlpha = Math.max(0, 1 - 0.75 * away);
         if (ends[0] && ends[1]) line(context, ...ends);
@@ -94,6 +106,84 @@
         context.lineTo(to.x, to.y);
       }
       context.stroke();
+    }
+
+    /** Whether the camera's image is behind the people, as they are seen now. */
+    isBehind(project) {
+      const image = project(...viewer.camera.held(this.clip.camera, this.clip.camera.intrinsics.map((row) => row[2])));
+      return !image || image.z > project(...this.orbit.target).z;
+    }
+
+    /** Draws the camera as a pyramid whose base is its image, with what was lifted on it. */
+    drawCamera(context, project, frame, tracks, colors) {
+      const [eye, ...corners] = viewer.camera.frustum(this.clip.camera, this.camera.area).map((point) => project(...point));
+      if (!eye || corners.some((corner) => !corner)) return;
+      this.drawHeldImage(context, project, colors);
+      context.strokeStyle = colors.faint;
+      context.lineWidth = 1.2;
+      corners.forEach((corner, index) => {
+        line(context, eye, corner);
+        line(context, corner, corners[(index + 1) % corners.length]);
+      });
+      context.lineWidth = 1.6;
+      for (const {keypoints, confidence, track} of this.camera.shown(tracks)) {
+        const places = this.clip.joints.map((_, joint) => {
+          const index = frame * this.clip.numJoints + joint;
+          const [x, y] = keypoints.subarray(2 * index, 2 * index + 2);
+          return Number.isNaN(x) || confidence?.[index] === 0 ? null : project(...viewer.camera.held(this.clip.camera, [x, y]));
+        });
+        for (const [parent, child] of this.clip.bones) {
+          context.strokeStyle = colors.of(track, this.clip.sides[child]);
+          if (places[parent] && places[child]) line(context, places[parent], places[child]);
+        }
+      }
+    }
+
+    drawHeldImage(context, project, colors) {
+      const {image, area: [left, top, width, height]} = this.camera;
+      const isThere = this.camera.hasImage;
+      const place = (column, row) => project(...viewer.camera.held(
+        this.clip.camera, [left + width * column / PIECES, top + height * row / PIECES]));
+      context.globalAlpha = isThere ? 0.8 : 0.5;
+      context.fillStyle = colors.background;
+      for (let row = 0; row < PIECES; row++) {
+        for (let column = 0; column < PIECES; column++) {
+          const [corner, right, down] = [place(column, row), place(column + 1, row), place(column, row + 1)];
+          if (!corner || !right || !down) continue;
+          context.save();
+          context.transform(right.x - corner.x, right.y - corner.y, down.x - corner.x, down.y - corner.y, corner.x, corner.y);
+          if (isThere) {
+            const [w, h] = [image.naturalWidth / PIECES, image.naturalHeight / PIECES];
+            context.drawImage(image, column * w, row * h, w, h, 0, 0, OVERLAP, OVERLAP);
+          } else context.fillRect(0, 0, 1, 1);
+          context.restore();
+        }
+      }
+      context.globalAlpha = 1;
+    }
+
+    /** Draws where joints go, and strongly where they just came from. */
+    drawPaths(context, project, frame, tracks, colors) {
+      context.lineCap = context.lineJoin = "round";
+      const since = frame - RECENT * this.clip.frameRate;
+      for (const {track, places} of this.paths) {
+        if (!tracks.includes(track)) continue;
+        context.strokeStyle = colors.plain(track);
+        for (const [least, width, alpha] of [[-Infinity, 1.2, 0.45], [since, 3, 0.9]]) {
+          context.beginPath();
+          let isOn = false;
+          for (const place of places) {
+            const isWanted = place && (least === -Infinity || (place[0] >= least && place[0] <= frame));
+            const seen = isWanted ? project(...place.slice(1)) : null;
+            if (seen) context[isOn ? "lineTo" : "moveTo"](seen.x, seen.y);
+            isOn = Boolean(seen);
+          }
+          context.lineWidth = width;
+          context.globalAlpha = alpha;
+          context.stroke();
+        }
+      }
+      context.globalAlpha = 1;
     }
 
     drawUncertainties(context, colors) {
