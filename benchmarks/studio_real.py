@@ -33,7 +33,7 @@ from benchmarks import (
     studio_model,
     studio_recordings,
 )
-from keras_mvlift import inference, model_files
+from keras_mvlift import inference, trained_models
 from keras_mvlift.datasets import sequences, views
 from keras_mvlift.experiments import origins
 from keras_mvlift.export import compact, saved_model
@@ -323,7 +323,7 @@ def _export(
 ) -> inference.Lifter:
     about = {key: value for key, value in start.description.items() if key != "folded"}
     about["real_views"] = {**notes, "num_steps": options.steps}
-    about[model_files.JOINT_MIXES] = {
+    about[trained_models.JOINT_MIXES] = {
         name: mix.round(_MIX_DECIMALS).tolist() for name, mix in mixes.items()
     }
     folder = options.output / "studio"

@@ -19,7 +19,7 @@ from tfx.types import artifact, standard_artifacts
 from tfx.utils import path_utils
 
 from components import scores
-from keras_mvlift import errors, inference, model_files
+from keras_mvlift import errors, inference, trained_models
 from keras_mvlift.datasets import sequences
 from keras_mvlift.export import compact, saved_model
 from keras_mvlift.lifting import record_views
@@ -39,7 +39,7 @@ weights; the earlier forgets less."""
 CANDIDATES = "candidates.json"
 
 # Of a start's description, what other weights make untrue.
-_OF_START = ("folded", model_files.JOINT_MIXES)
+_OF_START = ("folded", trained_models.JOINT_MIXES)
 
 WORTHWHILE = 0.01
 """By this share a candidate must score better than those that forget less."""

@@ -21,7 +21,7 @@ from tensorflow import keras
 from tfx.components.tuner import component as tuner
 
 from components.example_gen import executor
-from keras_mvlift import configs, inference, model_files
+from keras_mvlift import configs, inference, trained_models
 from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.export import compact, saved_model
 from keras_mvlift.training import (
@@ -441,7 +441,7 @@ def start_of(path: str) -> dict[str, str]:
     digest = hashlib.sha256()
     for file in sorted((folder / lifters.FOLDER).iterdir()):
         digest.update(file.read_bytes())
-    place = path if path in model_files.shipped_names() else str(folder.resolve())
+    place = path if path in trained_models.shipped_names() else str(folder.resolve())
     return {START: place, "start_digest": digest.hexdigest()[:16]}
 
 

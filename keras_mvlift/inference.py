@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift import errors, model_files, model_inputs, numpy_networks, skeletons
+from keras_mvlift import errors, numpy_networks, skeletons, trained_models
 from keras_mvlift.geometry import cameras, triangulation
 
 _STREAMED = ("lifting_network.npz", "root_network.npz")
@@ -88,26 +88,26 @@ class Lifter:
         self.joint_names = tuple(description["joints"])
         self.parents = tuple(description["parents"])
         self.intrinsics = np.asarray(description["intrinsics"], np.float32)
-        mixes = description.get(model_files.JOINT_MIXES, {})
+        mixes = description.get(trained_models.JOINT_MIXES, {})
         self.joint_mixes = {name: np.asarray(mix, np.float32) for name, mix in mixes.items()}
         self._networks = self._read_networks()
         # TensorFlow's, where NumPy does not do.
         self._model: Any = None if self._networks is not None else self._open()
 
     def _read_networks(self) -> numpy_networks.FrameLifter | None:
-        given = self.path / model_files.DESCRIPTION.parent, self.description
+        given = self.path / trained_models.DESCRIPTION.parent, self.description
         try:
             with errors.parsing(
-                self.path / model_files.DESCRIPTION, "model", "be as training notes it"
+                self.path / trained_models.DESCRIPTION, "model", "be as training notes it"
             ):
                 if not numpy_networks.has_files(*given):
                     return None
                 return numpy_networks.FrameLifter(*given, self.intrinsics)
         except errors.RecordingError as error:
-            raise model_files.ModelFileError(str(error)) from error
+            raise trained_models.ModelFileError(str(error)) from error
 
     def _open(self) -> Any:
-        return model_files.open_model(self.path, self._is_trusted)
+        return trained_models.open_model(self.path, self._is_trusted)
 
     def lift(
         self,
@@ -156,10 +156,10 @@ class Lifter:
         if detected_as is not None:
             errors.require_known("detected_as", detected_as, skeletons.SKELETONS)
         joints = (self.joint_names, skeleton, self._is_for_clips)
-        checked, seen = model_inputs.check_joints(keypoints_2d, confidence, *joints)
+        checked, seen = trained_models.check_joints(keypoints_2d, confidence, *joints)
         leading = checked.shape[:-2]
-        intrinsics = model_inputs.check_intrinsics(camera, leading, self.intrinsics)
-        model_inputs.require_pixels(checked, seen, intrinsics)
+        intrinsics = trained_models.check_intrinsics(camera, leading, self.intrinsics)
+        trained_models.require_pixels(checked, seen, intrinsics)
         view = (checked, seen, intrinsics)
         run = averaged_with_mirrored(self._run, self.joint_names) if flip else self._run
         pose, root_position, *apart = run(*view)
@@ -208,7 +208,7 @@ class Lifter:
         stature = skeletons.stature(pose, self.joint_names)
         if self._is_for_clips:
             stature = np.median(stature, axis=-1) if stature.size else stature.sum(axis=-1)
-        scale = model_inputs.check_height(height, stature.shape) / np.maximum(
+        scale = trained_models.check_height(height, stature.shape) / np.maximum(
             stature, _LEAST_STATURE
         )
         if self._is_for_clips:
@@ -264,7 +264,7 @@ class Lifter:
     def _call(self, signature: str, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Calls a signature of the loaded SavedModel."""
         self._require_own_process()
-        tf = model_files.import_tensorflow()
+        tf = trained_models.import_tensorflow()
         tensors = {name: tf.constant(value) for name, value in given.items()}
         outputs = self._model.signatures[signature](**tensors)
         return {name: value.numpy() for name, value in outputs.items()}
@@ -332,12 +332,12 @@ class ClipStream:
         Returns:
             The `LiftedPose` of the frame that came `delay` frames before, None if none did.
         """
-        checked, seen = model_inputs.check_joints(
+        checked, seen = trained_models.check_joints(
             keypoints_2d, confidence, self._joint_names, skeleton
         )
         leading = checked.shape[:-2]
-        intrinsics = model_inputs.check_intrinsics(camera, leading, self._intrinsics)
-        model_inputs.require_pixels(checked, seen, intrinsics)
+        intrinsics = trained_models.check_intrinsics(camera, leading, self._intrinsics)
+        trained_models.require_pixels(checked, seen, intrinsics)
         stream = self._streams[self._num_pushed % len(self._streams)]
         self._num_pushed += 1
         view = (checked, seen, intrinsics)
@@ -387,7 +387,7 @@ class ClipLifter(Lifter):
 
     def stream(self) -> ClipStream:
         """Returns what lifts a clip frame by frame, to the same poses."""
-        folder = self.path / model_files.DESCRIPTION.parent
+        folder = self.path / trained_models.DESCRIPTION.parent
         lifting, root = (numpy_networks.read(folder / name) for name in _STREAMED)
         return ClipStream(
             [self._pose_stream(lifting, root) for _ in range(self.frame_step)],
@@ -448,14 +448,14 @@ def load_model(path: str | pathlib.Path, *, is_trusted: bool = False) -> Lifter:
     """
     if not isinstance(path, (str, pathlib.PurePath)):
         raise errors.ArgumentError("path", "be a folder's path", type(path).__name__)
-    if path in model_files.shipped_names():
-        return _lifter(model_files.shipped_folder(str(path)), is_trusted)
+    if path in trained_models.shipped_names():
+        return _lifter(trained_models.shipped_folder(str(path)), is_trusted)
     root = pathlib.Path(path)
     for folder in (root, root / _PUSHED):
-        if (folder / model_files.SAVED_MODEL).is_file():
+        if (folder / trained_models.SAVED_MODEL).is_file():
             return _lifter(folder, is_trusted)
         versions = [
-            child for child in folder.glob("*") if (child / model_files.SAVED_MODEL).is_file()
+            child for child in folder.glob("*") if (child / trained_models.SAVED_MODEL).is_file()
         ]
         numbered = [version for version in versions if version.name.isdecimal()]
         if numbered:
@@ -463,12 +463,12 @@ def load_model(path: str | pathlib.Path, *, is_trusted: bool = False) -> Lifter:
     raise FileNotFoundError(
         f"{root}: must be a SavedModel, a folder of its numbered versions or a pipeline's output "
         "folder; no saved_model.pb was found. Nor is it the name of a model that comes with the "
-        f"package: {', '.join(model_files.shipped_names())}."
+        f"package: {', '.join(trained_models.shipped_names())}."
     )
 
 
 def _lifter(path: pathlib.Path, is_trusted: bool) -> Lifter:
-    description = model_files.read_description(path)
+    description = trained_models.read_description(path)
     return (ClipLifter if "window" in description else Lifter)(path, description, is_trusted)
 
 

@@ -220,10 +220,8 @@ class Converter:
 
     def keypoints(self, keypoints: np.ndarray) -> np.ndarray:
         """Converts points `[..., K, D]` to `[..., J, D]`, in the same unit and frame."""
-        if keypoints.shape[-2] != self.num_joints:
-            raise ValueError(
-                f"`keypoints` must have {self.num_joints} joints. Received: {keypoints.shape}."
-            )
+        rule = f"have {self.num_joints} joints"
+        errors.require(keypoints.shape[-2] == self.num_joints, "keypoints", rule, keypoints.shape)
         return np.einsum("jk,...kd->...jd", self._weights, keypoints)
 
     def confidence(self, confidence: np.ndarray) -> np.ndarray:

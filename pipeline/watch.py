@@ -105,8 +105,7 @@ def _send_outcome(sender: connection.Connection, run: Run, arguments: list[str])
 
 def _check(options: argparse.Namespace) -> None:
     """Refuses settings before a recording is claimed for them."""
-    if not options.watched.is_dir():
-        raise ValueError(f"`watched` must be a folder. Received: {options.watched}.")
+    errors.require(options.watched.is_dir(), "watched", "be a folder", options.watched)
     if options.settings:
         settings.PipelineConfig().updated(settings.read(options.settings))
 

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
-from keras_mvlift import inference, model_files, skeletons
+from keras_mvlift import inference, skeletons, trained_models
 from keras_mvlift.cli import main
 from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.export import onnx, tflite
@@ -68,8 +68,8 @@ def errors(model, clips, error):
 def test_it_is_loaded_by_its_name_whatever_folder_of_that_name_is_here(
     model, tmp_path, monkeypatch
 ):
-    assert "studio" in model_files.shipped_names()
-    assert model.path == model_files.shipped_folder("studio")
+    assert "studio" in trained_models.shipped_names()
+    assert model.path == trained_models.shipped_folder("studio")
     assert model.joint_names == skeletons.H36M_17.joints
     monkeypatch.chdir(tmp_path)
     (tmp_path / "studio").mkdir()
@@ -131,7 +131,7 @@ def test_it_is_small_enough_for_a_package():
 
 
 def test_the_card_names_a_command_that_is_there_and_says_what_matters():
-    card = (model_files.shipped_folder("studio") / model_files.MODEL_CARD).read_text()
+    card = (trained_models.shipped_folder("studio") / trained_models.MODEL_CARD).read_text()
     commands = re.findall(r"python -m ([\w.]+) --motions", card)
     assert len(commands) == 2
     assert all(callable(importlib.import_module(command).main) for command in commands)
@@ -140,7 +140,7 @@ def test_the_card_names_a_command_that_is_there_and_says_what_matters():
 
 
 @pytest.mark.parametrize("form", ["onnx", *tflite.WEIGHTS])
-@pytest.mark.parametrize("name", model_files.shipped_names())
+@pytest.mark.parametrize("name", trained_models.shipped_names())
 def test_every_one_is_exported_in_every_format_and_lifts_the_same(clip, tmp_path, name, form):
     model, path, view = inference.load_model(name), tmp_path / name, 0
     each = clip[0]

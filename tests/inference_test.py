@@ -144,7 +144,14 @@ def test_using_a_model_takes_numpy_alone(folder, tmp_path):
     done = subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     ours = [name.removeprefix("keras_mvlift") for name in done.stdout.split()]
-    light = (".inference", ".model_", ".numpy_networks", ".skeletons", ".geometry", ".errors")
+    light = (
+        ".inference",
+        ".trained_models",
+        ".numpy_networks",
+        ".skeletons",
+        ".geometry",
+        ".errors",
+    )
     assert all(name == "" or name.startswith(light) for name in ours)
     assert ".inference" in ours
 

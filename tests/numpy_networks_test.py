@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift import errors, inference, model_files, numpy_networks
+from keras_mvlift import errors, inference, numpy_networks, trained_models
 from keras_mvlift.export import compact
 from keras_mvlift.geometry import triangulation
 from keras_mvlift.networks import residual, temporal
@@ -70,7 +70,7 @@ def file(folder, name="lifting_network"):
 
 
 def tensorflow(folder, signature="lift_camera", keypoints_2d=KEYPOINTS, confidence=CONFIDENCE):
-    found = model_files.open_model(folder).signatures[signature](
+    found = trained_models.open_model(folder).signatures[signature](
         keypoints_2d=tf.constant(keypoints_2d, tf.float32),
         confidence=tf.constant(confidence, tf.float32),
         intrinsics=tf.constant(np.broadcast_to(OTHER, (len(keypoints_2d), 3, 3))),
@@ -323,7 +323,7 @@ def test_a_model_without_such_files_lifts_by_tensorflow_and_may_get_them(folder,
     lifted = model.lift(KEYPOINTS, CONFIDENCE, OTHER)
     assert_same(lifted, tensorflow(path))
     assert model._networks is None
-    compact.save_networks(model_files.open_model(path).folded, path / lifters.FOLDER)
+    compact.save_networks(trained_models.open_model(path).folded, path / lifters.FOLDER)
     assert file(path).read_bytes() == file(folder).read_bytes()
 
 
@@ -370,7 +370,7 @@ def damage(path, kind):
 def test_a_damaged_file_is_refused_by_name(folder, tmp_path, kind, message):
     path = shutil.copytree(folder, tmp_path / "copy")
     damage(file(path), kind)
-    with pytest.raises(model_files.ModelFileError, match=message) as caught:
+    with pytest.raises(trained_models.ModelFileError, match=message) as caught:
         inference.load_model(path)
     assert str(caught.value).startswith(f"{file(path)}: ")
 
@@ -378,15 +378,17 @@ def test_a_damaged_file_is_refused_by_name(folder, tmp_path, kind, message):
 def test_files_of_other_networks_are_refused(folder, tmp_path):
     path = shutil.copytree(folder, tmp_path / "copy")
     shutil.copy(file(path, "root_network"), file(path))
-    with pytest.raises(model_files.ModelFileError, match=r"npz: `file` must end in 51 num.*: 3\."):
+    with pytest.raises(
+        trained_models.ModelFileError, match=r"npz: `file` must end in 51 num.*: 3\."
+    ):
         inference.load_model(path)
 
 
 def test_a_description_of_no_networks_is_refused(folder, tmp_path):
-    path = shutil.copytree(folder, tmp_path / "copy") / model_files.DESCRIPTION
+    path = shutil.copytree(folder, tmp_path / "copy") / trained_models.DESCRIPTION
     path.write_text(json.dumps(json.loads(path.read_text()) | {"model": ["paper"]}))
     with pytest.raises(
-        model_files.ModelFileError, match=r"model\.json: `model` must be as training"
+        trained_models.ModelFileError, match=r"model\.json: `model` must be as training"
     ):
         inference.load_model(tmp_path / "copy")
 

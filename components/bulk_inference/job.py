@@ -19,7 +19,7 @@ from apache_beam.utils import shared
 
 from components.bulk_inference import lift_file
 from components.example_gen import files
-from keras_mvlift import errors, inference, model_files
+from keras_mvlift import errors, inference, trained_models
 
 SUMMARY = "_lifted.json"
 """Beside the poses: how many, of which files. Readers of folders leave such names out."""
@@ -119,7 +119,9 @@ def _model(given: str, lifter: inference.Lifter) -> str:
     if isinstance(lifter, inference.ClipLifter):
         received = f"{lifter.path}, which lifts a frame by those around it"
         raise errors.ArgumentError("model", "lift single frames", received)
-    if given in model_files.shipped_names() and lifter.path == model_files.shipped_folder(given):
+    if given in trained_models.shipped_names() and lifter.path == trained_models.shipped_folder(
+        given
+    ):
         # It lies elsewhere where workers have it.
         return given
     return os.path.abspath(lifter.path)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift import sources
+from keras_mvlift import errors, sources
 from keras_mvlift.datasets import aistpp, sequences
 from keras_mvlift.datasets.rigs import recordings
 
@@ -61,8 +61,7 @@ def _read(
     if (unknown := asked - known) and len(chosen) == len(names):
         rule = "name clips or people of the recording"
         raise ValueError(f"`leave_out` must {rule}. Received: {', '.join(sorted(unknown))}.")
-    if not clips:
-        raise ValueError(f"`leave_out` must leave clips to fit. Received: {', '.join(tested)}.")
+    errors.require(bool(clips), "leave_out", "leave clips to fit", ", ".join(tested))
     return clips, sorted(tested & known)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from keras_mvlift import configs, errors
-from keras_mvlift.cli import arguments, export, lift_options, lift_output
+from keras_mvlift.cli import arguments, export, lift, lift_input
 
 SOURCES = ("pose2sim", "rig", "studio", "motion_studio", "human36m", "mpi_inf_3dhp", "aistpp")
 """As `sources.SOURCES`, which knows their readers."""
@@ -359,8 +359,8 @@ COMMANDS = {
             "lift tracks.csv --model output/mvlift --calibration rig.toml --camera cam1 "
             "--output poses.trc",
         ),
-        lift_options.add_arguments,
-        lift_output.check,
+        lift_input.add_arguments,
+        lift.check,
     ),
     "rollout": Command(
         "Tries, promotes or takes back versions of a served model.",

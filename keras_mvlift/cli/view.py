@@ -4,6 +4,7 @@ import argparse
 import pathlib
 import webbrowser
 
+from keras_mvlift import errors
 from keras_mvlift.lifting import pose_clip, pose_comparison
 from keras_mvlift.visualization import pages
 
@@ -38,6 +39,6 @@ def _names(paths: list[pathlib.Path]) -> list[str]:
     """Names files shortly, but each by its own name."""
     stems = [path.stem for path in paths]
     names = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
-    if len(set(names)) < len(names):
-        raise ValueError(f"`compare` must name other files. Received: {', '.join(names[1:])}.")
+    rule = "name other files"
+    errors.require(len(set(names)) >= len(names), "compare", rule, ", ".join(names[1:]))
     return names

@@ -121,8 +121,7 @@ class AISTPPSource:
             RecordingError: If a file is missing, damaged, or says what cannot be.
             ValueError: If there is no such clip.
         """
-        if clip not in self._clips:
-            raise ValueError(f"`clip` must be one of `clips()`. Received: clip={clip!r}.")
+        errors.require(clip in self._clips, "clip", "be one of `clips()`", repr(clip))
         path = self._path("keypoints2d", clip)
         genre, subject = _parse(path, clip)
         rig = self._rig(clip)

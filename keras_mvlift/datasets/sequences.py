@@ -224,8 +224,7 @@ def seeded_generator(seed: int, *names: str) -> np.random.Generator:
     Raises:
         ValueError: If `seed` is negative.
     """
-    if seed < 0:
-        raise ValueError(f"`seed` must not be negative. Received: seed={seed}.")
+    errors.require(seed >= 0, "seed", "not be negative", seed)
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 

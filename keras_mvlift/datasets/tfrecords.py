@@ -232,8 +232,7 @@ def serialize_columns(columns: Mapping[str, np.ndarray]) -> list[bytes]:
     """
     names = sorted(columns, key=str.encode)
     num_rows = {name: len(columns[name]) for name in names}
-    if len(set(num_rows.values())) > 1:
-        raise ValueError(f"`columns` must have equally many rows. Received: {num_rows}.")
+    errors.require(len(set(num_rows.values())) <= 1, "columns", "have equally many rows", num_rows)
     if not names or not num_rows[names[0]]:
         return []
     values = [_values(name, columns[name]) for name in names]

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow import keras
 from tensorflow.python.framework import convert_to_constants
 
-from keras_mvlift import configs, inference, model_files, numpy_networks
+from keras_mvlift import configs, errors, inference, numpy_networks, trained_models
 from keras_mvlift.datasets import views
 from keras_mvlift.networks import temporal
 from keras_mvlift.training import lifters, multi_view_lifter, objectives
@@ -96,8 +96,7 @@ class FoldedResidual(tf.Module):
 
     def __call__(self, joints: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Returns the output of the network."""
-        if training:
-            raise ValueError("`training` must be False: nothing is learned here. Received: True.")
+        errors.require(not training, "training", "be False: nothing is learned here", "True")
         weights = [tf.cast(weight, tf.float32) for weight in self.weights]
         first, *inner, last = zip(weights[::2], weights[1::2], strict=True)
         x = tf.reshape(joints, [-1, first[0].shape[0]])
@@ -224,7 +223,7 @@ def save_networks(
 
     A SavedModel that has no such files gets them by
 
-        save_networks(model_files.open_model(path).folded, path / lifters.FOLDER)
+        save_networks(trained_models.open_model(path).folded, path / lifters.FOLDER)
 
     Args:
         weights: Of `weights_of`, or the `folded` of a loaded SavedModel.
@@ -274,7 +273,7 @@ def reopened(
     config = configs.ModelConfig(**model.description["model"])
     distance = model.description["rig_distance"]
     lifter = lifters.build(config, objective, distance, model.intrinsics, model=make)
-    weights = getattr(model_files.open_model(model.path), numpy_networks.FOLDED)
+    weights = getattr(trained_models.open_model(model.path), numpy_networks.FOLDED)
     joints = None if seen is None else lifter.network_input(seen).joints
     for network in (lifter.lifting_network, lifter.root_network):
         unfold(network, [variable.numpy() for variable in weights[network.name]], joints)
@@ -309,7 +308,7 @@ def save_description(description: dict[str, Any], folder: pathlib.Path) -> None:
 _LIFT = "lift_camera"
 _LIFTING_NETWORK = "lifting_network"
 # Of the description, what a new layer makes untrue.
-_OF_LAYER = (model_files.JOINT_MIXES,)
+_OF_LAYER = (trained_models.JOINT_MIXES,)
 # Views that are fed at once.
 _FED_AT_ONCE = 4096
 
@@ -328,7 +327,7 @@ class LastLayer:
     """
 
     def __init__(self, model: inference.Lifter):
-        saved = model_files.open_model(model.path)
+        saved = trained_models.open_model(model.path)
         if isinstance(model, inference.ClipLifter) or not hasattr(saved, numpy_networks.FOLDED):
             received = "one of windows" if "window" in model.description else "one without weights"
             raise ValueError(
@@ -384,7 +383,7 @@ class LastLayer:
         for variable, value in zip(self._variables(self._saved), rounded, strict=True):
             variable.assign(value)
         tf.saved_model.save(self._saved, str(folder), signatures=dict(self._saved.signatures))
-        beside = model_files.DESCRIPTION.parts[0]
+        beside = trained_models.DESCRIPTION.parts[0]
         shutil.copytree(self._model.path / beside, folder / beside)
         path = folder / lifters.FOLDER
         save_networks(getattr(self._saved, numpy_networks.FOLDED), path)
@@ -394,7 +393,7 @@ class LastLayer:
             lifters.save(lifter, self._model.description, path)
         about = {name: x for name, x in self._model.description.items() if name not in _OF_LAYER}
         told = json.dumps(about | notes, indent=2, sort_keys=True)
-        (folder / model_files.DESCRIPTION).write_text(told + "\n")
+        (folder / trained_models.DESCRIPTION).write_text(told + "\n")
 
     @staticmethod
     def _variables(saved: Any) -> list[tf.Variable]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_mvlift import configs, model_inputs, skeletons
+from keras_mvlift import configs, skeletons, trained_models
 from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.export import compact, warm_up_requests
 from keras_mvlift.geometry import cameras, triangulation
@@ -439,7 +439,7 @@ def check_keypoints(
     # Not axis by axis against a broadcast confidence, which takes ten times as long.
     x, y = keypoints_2d[..., 0], keypoints_2d[..., 1]
     # Not as the negation of a comparison, which optimized graphs turn round: NaN would not pass.
-    is_near_or_nan = (tf.maximum(tf.abs(x), tf.abs(y)) <= model_inputs.MOST_PX) | (x + y != x + y)
+    is_near_or_nan = (tf.maximum(tf.abs(x), tf.abs(y)) <= trained_models.MOST_PX) | (x + y != x + y)
     are_finite = tf.reduce_all(is_near_or_nan | (confidence <= 0))
     is_place = _is_finite(x + y) & ((x != 0) | (y != 0)) & ((x != -1) | (y != -1))
     confidence = tf.where(is_place, confidence, 0.0)
@@ -449,7 +449,7 @@ def check_keypoints(
         (in_range, "`confidence` must lie in [0, 1]. Received: a value that does not."),
         (
             are_finite,
-            f"`keypoints_2d` must be finite, within {model_inputs.MOST_PX} pixels, or NaN where "
+            f"`keypoints_2d` must be finite, within {trained_models.MOST_PX} pixels, or NaN where "
             "not seen. Received: a value farther off.",
         ),
     )
@@ -475,8 +475,8 @@ def check_camera(
     is_camera = (
         tf.reduce_all(_is_finite(intrinsics))
         & tf.reduce_all(focal > 0)
-        & tf.reduce_all(tf.abs(intrinsics[..., 0, 1]) <= model_inputs.MOST_SKEW * focal[..., 0])
-        & tf.reduce_all(tf.abs(intrinsics[..., 1, 0]) <= model_inputs.MOST_SKEW * focal[..., 0])
+        & tf.reduce_all(tf.abs(intrinsics[..., 0, 1]) <= trained_models.MOST_SKEW * focal[..., 0])
+        & tf.reduce_all(tf.abs(intrinsics[..., 1, 0]) <= trained_models.MOST_SKEW * focal[..., 0])
         & tf.reduce_all(tf.equal(intrinsics[..., 2, :], [0.0, 0.0, 1.0]))
     )
     rule = "be finite, with positive focal lengths, without skew and with 0, 0, 1 as last row"

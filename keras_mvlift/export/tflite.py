@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 import keras_mvlift
-from keras_mvlift import inference, model_files
+from keras_mvlift import errors, inference, trained_models
 from keras_mvlift.export import saved_model
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.untrusted import files
@@ -38,8 +38,7 @@ def write(lifter: inference.Lifter, path: str | os.PathLike[str], weights: str =
         ValueError: If the model lifts a frame by those around it, or `weights` are of no such kind.
         OSError: If the file cannot be written.
     """
-    if weights not in WEIGHTS:
-        raise ValueError(f"`weights` must be one of {', '.join(WEIGHTS)}. Received: {weights!r}.")
+    errors.require_known("weights", weights, WEIGHTS)
     exported = SingleFrames(lifter)
     content = _convert(exported, weights)
     with files.replacing(pathlib.Path(path)) as partial:
@@ -76,7 +75,7 @@ class SingleFrames(tf.Module):
             raise ValueError(
                 f"`model` must lift single frames to be exported. Received: {received}."
             )
-        self._model = model_files.open_model(lifter.path)
+        self._model = trained_models.open_model(lifter.path)
         names = [name for name in (SIGNATURE, _UNCERTAINTY) if name in self._model.signatures]
         signatures = [self._model.signatures[name] for name in names]
 

@@ -9,7 +9,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import tfrecords
 from keras_mvlift.serving import clients, grpc_client
 
@@ -77,8 +77,7 @@ def _value(
     axes = [axis.size for axis in tensor.tensor_shape.dim]
     shape = [batch_size, *(num_frames if axis < 0 else axis for axis in axes[1:])]
     if tensor.dtype == types_pb2.DT_STRING:
-        if name != "examples":
-            raise ValueError(f"`signature` must take records as `examples`. Received: `{name}`.")
+        errors.require(name == "examples", "signature", "take records as `examples`", f"`{name}`")
         return _records(batch_size)
     return _VALUES.get(name, np.zeros)(shape).astype(np.float32)
 

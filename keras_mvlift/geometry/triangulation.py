@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_mvlift import errors
 from keras_mvlift.geometry import arrays, cameras
 
 # Damping of the normal equations, relative to their trace: enough to keep a degenerate solve
@@ -316,8 +317,7 @@ def triangulate_robustly(
     """
     xp, keypoints_2d, weights, *fields = arrays.convert(keypoints_2d, weights, *camera)
     arrays.check_shapes(keypoints_2d=(keypoints_2d, "V J 2"), weights=(weights, "V J"))
-    if kernel not in KERNELS:
-        raise ValueError(f"`kernel` must be one of {', '.join(KERNELS)}. Received: {kernel!r}.")
+    errors.require_known("kernel", kernel, KERNELS)
     seen = _Seen(keypoints_2d, weights, cameras.Camera(*fields))
     chosen = KERNELS[kernel]
 

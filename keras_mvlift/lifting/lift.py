@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_mvlift import errors, inference, model_inputs, skeletons
+from keras_mvlift import errors, inference, skeletons, trained_models
 from keras_mvlift.geometry import cameras, lenses
 from keras_mvlift.lifting import pose_clip, smoothing, tracks_2d, viewpoints
 
@@ -277,7 +277,7 @@ def _sized(
     """
     each = skeletons.stature(lifted.pose, joint_names)
     low, own, high = _quantiles(each, *_SPREAD).T
-    stature = own if height is None else model_inputs.check_height(height, own.shape)
+    stature = own if height is None else trained_models.check_height(height, own.shape)
     before = np.maximum(own[:, np.newaxis] if steady_rate is None else each, _LEAST_SIZE)
     scale = (stature[:, np.newaxis] / before)[..., np.newaxis]
     root = lifted.root * scale

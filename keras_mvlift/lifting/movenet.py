@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_mvlift import errors, model_files, skeletons
+from keras_mvlift import errors, skeletons, trained_models
 from keras_mvlift.untrusted import files
 
 SKELETON = skeletons.COCO_17
@@ -54,7 +54,7 @@ class MoveNet:
 
     def __init__(self, path: str | os.PathLike[str]):
         self._path = pathlib.Path(path)
-        tf = model_files.import_tensorflow()
+        tf = trained_models.import_tensorflow()
         content = files.read_json(self._path)
         with errors.parsing(self._path, "graph", "be MoveNet's, as TensorFlow.js has it"):
             (taken,), (given,) = (content["signature"][key].values() for key in _ENDS)

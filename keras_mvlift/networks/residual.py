@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
 
@@ -165,8 +165,7 @@ class Dropout(keras.layers.Layer):
 
     def __init__(self, rate: float, seed: int, **kwargs: Any):
         super().__init__(**kwargs)
-        if not 0 <= rate < 1:
-            raise ValueError(f"`rate` must lie in [0, 1). Received: rate={rate}.")
+        errors.require(0 <= rate < 1, "rate", "lie in [0, 1)", rate)
         self.rate, self.seed = rate, seed
 
     def build(self, input_shape: tf.TensorShape) -> None:
@@ -360,8 +359,7 @@ class RayRoot(keras.layers.Layer):
 
     def __init__(self, rig_distance: float, **kwargs: Any):
         super().__init__(**kwargs)
-        if not rig_distance > 0:
-            raise ValueError(f"`rig_distance` must be positive. Received: {rig_distance}.")
+        errors.require(rig_distance > 0, "rig_distance", "be positive", rig_distance)
         self.rig_distance = rig_distance
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:

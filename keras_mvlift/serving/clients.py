@@ -137,8 +137,7 @@ def connect(address: Address, deadline: float = DEADLINE) -> Client:
     Raises:
         ValueError: If the deadline is not above 0, or a library is missing.
     """
-    if not deadline > 0:
-        raise ValueError(f"`deadline` must be above 0 seconds. Received: {deadline}.")
+    errors.require(deadline > 0, "deadline", "be above 0 seconds", deadline)
     name, kind = ("grpc_client", "GrpcClient") if address.is_grpc else ("rest_client", "RestClient")
     try:
         # Each needs libraries of its own, and only one of them is spoken.

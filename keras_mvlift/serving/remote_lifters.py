@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_mvlift import inference, skeletons
+from keras_mvlift import errors, inference, skeletons
 from keras_mvlift.serving import clients
 
 MAX_AT_ONCE = 1024
@@ -160,9 +160,10 @@ def connect(
         )
         raise ValueError(f"`description` must {rule}. Received: none of such a model.")
     served = lift.inputs["keypoints_2d"][-2]
-    if served != len(about["joints"]):
-        rule = f"have the joints that the server has: {served}"
-        raise ValueError(f"`description` must {rule}. Received: {len(about['joints'])} joints.")
+    rule = f"have the joints that the server has: {served}"
+    errors.require(
+        served == len(about["joints"]), "description", rule, f"{len(about['joints'])} joints"
+    )
     return (RemoteClipLifter if is_for_clips else RemoteLifter)(client, signatures, description)
 
 

@@ -36,10 +36,8 @@ class Labels(NamedTuple):
         Raises:
             ValueError: If that is `stable` already.
         """
-        if self.canary == self.stable:
-            raise ValueError(
-                f"`canary` must be another version than stable to promote. Received: {self.canary}."
-            )
+        rule = "be another version than stable to promote"
+        errors.require(self.canary != self.stable, "canary", rule, self.canary)
         return Labels(stable=self.canary, canary=self.canary, previous=self.stable)
 
     def withdrawn(self) -> "Labels":
@@ -52,9 +50,8 @@ class Labels(NamedTuple):
         Raises:
             ValueError: If there is no such version.
         """
-        if self.previous == self.stable:
-            rule = "be another version than stable to roll back to"
-            raise ValueError(f"`previous` must {rule}. Received: {self.previous}.")
+        rule = "be another version than stable to roll back to"
+        errors.require(self.previous != self.stable, "previous", rule, self.previous)
         return Labels(stable=self.previous, canary=self.previous, previous=self.previous)
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import tensorflow as tf
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import preparation, sequences, views
 from keras_mvlift.geometry import triangulation
 from keras_mvlift.metrics import held_out_views
@@ -246,8 +246,7 @@ def choose(parts: Sequence[Part], weights: np.ndarray, steps: Sequence[Step] = S
     Raises:
         ValueError: If there are fewer than two parts, or no instant has two views to compare.
     """
-    if len(parts) < 2:
-        raise ValueError(f"`parts` must be two or more. Received: {len(parts)}.")
+    errors.require(len(parts) >= 2, "parts", "be two or more", len(parts))
     scores = {step: cross_validated(parts, weights, step) for step in steps}
     good = (1.0 + _WORTHWHILE) * min(scores.values())
     step = next(step for step, score in scores.items() if score <= good)
@@ -301,8 +300,7 @@ def parts_of(
         ValueError: If no clip has two cameras.
     """
     most = max(clip.num_views for clip in clips)
-    if most < 2:
-        raise ValueError(f"`clips` must have two cameras or more. Received: {most}.")
+    errors.require(most >= 2, "clips", "have two cameras or more", most)
     stride = -(-sum(clip.num_frames * clip.num_views for clip in clips) // max_views)
     parts = []
     for clip in clips:

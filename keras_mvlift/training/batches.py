@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import tensorflow as tf
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.training import objectives
@@ -72,8 +72,7 @@ def read_pairs(file_pattern: str | list[str], max_bytes: float) -> Pairs | None:
         num_bytes += table.nbytes + where.nbytes
         if num_bytes > max_bytes:
             return None
-    if not rows:
-        raise ValueError(f"`file_pattern` must match pairs. Received: {file_pattern!r}.")
+    errors.require(bool(rows), "file_pattern", "match pairs", repr(file_pattern))
     return Pairs(np.concatenate(tables), np.concatenate(rows).astype(np.int32))
 
 
@@ -206,8 +205,7 @@ def read_instants(
         file_pattern, _READ_SIZE, lambda records: tfrecords.decode_instants(records, num_views)
     )
     parts = [tf.nest.map_structure(np.asarray, batch) for batch in batches]
-    if not parts:
-        raise ValueError(f"`file_pattern` must match instants. Received: {file_pattern!r}.")
+    errors.require(bool(parts), "file_pattern", "match instants", repr(file_pattern))
     seen = tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
     return objectives.agreed_beforehand(seen) if needs_agreement else seen
 

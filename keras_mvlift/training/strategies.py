@@ -17,7 +17,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import configs
+from keras_mvlift import configs, errors
 
 
 class WorkerLostError(ConnectionError):
@@ -96,9 +96,8 @@ def check_same(strategy: tf.distribute.Strategy, epochs_done: int) -> None:
         return strategy.gather(strategy.run(lambda: tf.constant([epochs_done])), axis=0)
 
     found = sorted({int(epoch) for epoch in all_of_them().numpy()})
-    if len(found) > 1:
-        rule = "`checkpoints` must be a folder that all workers share"
-        raise ValueError(f"{rule}. Received: folders with {found} epochs.")
+    rule = "be a folder that all workers share"
+    errors.require(len(found) <= 1, "checkpoints", rule, f"folders with {found} epochs")
 
 
 def synchronize(model: keras.Model) -> None:

@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from keras_mvlift import inference, model_files
+from keras_mvlift import inference, trained_models
 from keras_mvlift.cli import main
 from keras_mvlift.datasets.rigs import pose2sim, recordings
 from tests.datasets.rigs import simulated_rigs
@@ -60,7 +60,7 @@ def test_clips_and_people_who_are_left_out_are_not_fitted(lab, tmp_path, capsys)
     folder = tmp_path / "mine"
     subject = source.read(third).subject
     assert adapt(lab, "--output", folder, "--leave-out", subject) == 0
-    notes = json.loads((folder / model_files.DESCRIPTION).read_text())["adapted"]
+    notes = json.loads((folder / trained_models.DESCRIPTION).read_text())["adapted"]
     assert notes["clips"] == [first, second]
     assert notes["left_out"] == sorted([subject, tested])
     assert "detections: openpose, body_25b" in notes["choices"]

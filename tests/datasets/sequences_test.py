@@ -125,7 +125,7 @@ def test_any_other_seed_or_name_gives_other_numbers(other):
 
 
 def test_negative_seed_is_refused():
-    with pytest.raises(ValueError, match=r"`seed` must not be negative. Received: seed=-1"):
+    with pytest.raises(ValueError, match=r"`seed` must not be negative. Received: -1"):
         sequences.seeded_generator(-1)
 
 

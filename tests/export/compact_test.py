@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift import configs, inference, model_files
+from keras_mvlift import configs, inference, trained_models
 from keras_mvlift.export import compact, saved_model, tflite
 from keras_mvlift.networks import residual
 from keras_mvlift.training import adaptation, lifters, objectives
@@ -147,8 +147,8 @@ def test_a_written_model_lifts_with_the_new_layer_many_views_and_one(both, rows)
 
 def test_every_signature_has_the_new_layer(both):
     given = {name: tf.constant(value) for name, value in served_views.inputs().items()}
-    signatures = model_files.open_model(both[1].path).signatures
-    assert {*signatures} == {*model_files.open_model(both[0].path).signatures}
+    signatures = trained_models.open_model(both[1].path).signatures
+    assert {*signatures} == {*trained_models.open_model(both[0].path).signatures}
     found = signatures["lift_camera"](**given)
     expected = mixed(lift(both[0]).root_relative_pose)
     np.testing.assert_allclose(found["root_relative_pose"], expected, atol=ROUNDED)
@@ -176,7 +176,7 @@ def test_an_export_has_the_new_layer(whole, tmp_path):
 def test_notes_stand_beside_what_the_model_was(both):
     first, second = (model.description for model in both)
     # Mixes are of the old layer; the shipped model has some.
-    kept = {name: value for name, value in first.items() if name != model_files.JOINT_MIXES}
+    kept = {name: value for name, value in first.items() if name != trained_models.JOINT_MIXES}
     assert (kept != first) == (both[0].path.parts[-1] == "studio")
     assert second == kept | {"adapted": {"source": "rig"}}
     assert (both[1].path / "assets.extra" / "tf_serving_warmup_requests").is_file()

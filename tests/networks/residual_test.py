@@ -380,7 +380,7 @@ def test_a_saved_model_gives_the_same_output_with_dropout(tmp_path):
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
 def test_other_rates_are_refused(rate):
-    with pytest.raises(ValueError, match=rf"`rate` must lie in \[0, 1\). Received: rate={rate}"):
+    with pytest.raises(ValueError, match=rf"`rate` must lie in \[0, 1\). Received: {rate}"):
         residual.Dropout(rate, seed=0)
 
 

@@ -131,8 +131,7 @@ def camera(subject: str) -> cameras.Camera:
     Raises:
         ValueError: If the subject's extrinsics are not known.
     """
-    if subject not in _PLACES:
-        raise ValueError(f"`subject` must be one of {', '.join(SUBJECTS)}. Received: {subject!r}.")
+    errors.require_known("subject", subject, _PLACES)
     places = _PLACES[subject]
     intrinsics = np.zeros((len(CAMERAS), 3, 3))
     for matrix, (fx, fy, cx, cy) in zip(intrinsics, _LENSES, strict=True):

@@ -122,8 +122,7 @@ class Human36MSource:
             RecordingError: If a file is missing, damaged, or says what cannot be.
             ValueError: If there is no such clip.
         """
-        if clip not in self._takes:
-            raise ValueError(f"`clip` must be one of `clips()`. Received: clip={clip!r}.")
+        errors.require(clip in self._takes, "clip", "be one of `clips()`", repr(clip))
         subject, name = self._takes[clip]
         action, label = release.CANONPOSE_TAKE, release.CANONPOSE_TAKE
         if name != release.CANONPOSE_TAKE:

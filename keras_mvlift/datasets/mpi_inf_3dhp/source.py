@@ -94,8 +94,7 @@ class MPIINF3DHPSource:
             ValueError: If there is no such clip.
             RecordingError: If a file is missing or not as it must be.
         """
-        if clip not in self._castings:
-            raise ValueError(f"`clip` must be one of `clips()`. Received: clip={clip!r}.")
+        errors.require(clip in self._castings, "clip", "be one of `clips()`", repr(clip))
         subject = self._castings[clip]
         if subject in protocol.TEST_SUBJECTS:
             found = self._reader.test_clip(subject, clip)

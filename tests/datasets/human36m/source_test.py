@@ -319,7 +319,7 @@ def test_settings_that_cannot_be_are_refused_at_once(options, message):
 
 
 def test_a_clip_that_is_not_listed_is_refused(cdf_root):
-    with pytest.raises(ValueError, match=r"`clip` must be one of `clips\(\)`. Received: clip='S1'"):
+    with pytest.raises(ValueError, match=r"`clip` must be one of `clips\(\)`. Received: 'S1'"):
         releases.open_source(cdf_root).read("S1")
 
 
