@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
 # The pipeline with all that uv.lock pins, for tasks of Kubeflow and Vertex and for Beam's workers.
 # Nothing is taken but the lock, the sources below, and the base; docs/orchestrators.md builds it.
-FROM python:3.11-slim-bookworm
+# By digest; `docker buildx imagetools inspect python:3.11-slim-bookworm` tells a newer one.
+FROM python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 ENV PATH=/opt/mvlift/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -14,8 +15,9 @@ ENV PATH=/opt/mvlift/.venv/bin:$PATH \
 
 WORKDIR /opt/mvlift
 
-# The version that scripts/setup.sh pins, too.
-RUN python -m pip install --no-cache-dir uv==0.13.9
+# The one that scripts/setup.sh installs, too.
+COPY scripts/uv.txt ./scripts/
+RUN python -m pip install --no-cache-dir --require-hashes --requirement scripts/uv.txt
 
 COPY pyproject.toml uv.lock .python-version README.md LICENSE ./
 COPY pipeline/pyproject.toml ./pipeline/

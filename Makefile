@@ -1,7 +1,7 @@
 # Everything these targets write stays inside the checkout.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-block demo-h36m demo-3dhp airflow kubeflow experiments-quick browser screenshots \
-  test test-serving test-environments test-faults test-damage test-mutations check clean
+  test test-serving test-environments test-faults test-load test-damage test-mutations stack check site dist clean
 
 # Not by its full path, in which there may be spaces.
 bin := .venv/bin
@@ -76,11 +76,14 @@ test-serving: $(stamp)  ## test clients on a server: SERVER=grpc://HOST:PORT/MOD
 	$(bin)/python -m pytest -n0 tests/serving/remote_lifters_test.py \
 	  $(if $(SERVER),--server "$(SERVER)" --served-model "$(or $(MODEL),output/mvlift)") $(ARGS)
 
-test-environments: $(stamp)  ## try the wheel with NumPy alone, on the lock's and newer Pythons
+test-environments: $(stamp)  ## try the wheel with NumPy alone and training, on 3.10 to 3.13
 	$(bin)/python scripts/environments.py $(ARGS) $(PYTHONS)
 
 test-faults: $(stamp)  ## kill runs in each component, fill the disk, lose a worker of Beam
 	TF_CPP_MIN_LOG_LEVEL=3 PYTHONPATH=. $(bin)/python scripts/faults.py $(ARGS)
+
+test-load: $(stamp)  ## try sizes, many clients and scarce resources, most of an hour
+	PYTHONPATH=. $(bin)/python scripts/load.py $(ARGS)
 
 damage = $(shell grep -rl assert_only_our_errors tests --include=*_test.py)
 
@@ -92,11 +95,27 @@ test-damage: $(stamp)  ## damage every kind of file in many more ways; ROUNDS=20
 test-mutations: $(stamp)  ## break the product in many small ways; a test must notice each
 	$(bin)/python scripts/mutations.py $(ARGS)
 
-check: $(stamp)  ## format, lint, types, import directions
+stack: $(stamp)  ## list locked packages by age; write output/sbom.json (CycloneDX)
+	@mkdir -p output
+	.tools/uv/bin/uv export --quiet --frozen --all-packages --all-extras --all-groups \
+	  --preview-features sbom-export --format cyclonedx1.5 --output-file output/sbom.json
+	$(bin)/python scripts/stack.py $(ARGS)
+
+check: $(stamp) site dist  ## format, lint, types, import directions, site, distributions
 	$(bin)/ruff format --check
 	$(bin)/ruff check
 	$(bin)/mypy
 	$(bin)/lint-imports
+
+# Also opened as files, with search and all.
+site: $(stamp)  ## write the documentation as a site into output/site
+	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --quiet --strict
+
+dist: $(stamp)  ## build what is published into output/dist; check it as an index does
+	rm -rf output/dist
+	$(bin)/python -m build --no-isolation --outdir output/dist
+	$(bin)/python -m build --no-isolation --wheel --outdir output/dist pipeline
+	$(bin)/python -m twine check --strict output/dist/*
 
 clean:  ## remove all that these targets made, output/ included
 	rm -rf .venv .tools output .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,15 +1,21 @@
-"""Measures what closed-form adaptation gains on the rig that it is fitted to, and elsewhere.
+"""Measures what fitting a model to a rig gains there, and what it gains or costs elsewhere.
 
     python -m benchmarks.adaptation --aistpp AISTPP --model FOLDER
+    python -m benchmarks.adaptation --aistpp AISTPP --model FOLDER --pose2sim SESSION
 
 A model that has seen films alone, as `benchmarks.studio_model` makes it, is fitted, without labels,
 to four cameras that filmed dancer d04 of AIST++, and to the first 60 frames of the embedded
 recording. Each is tested on another dancer before other cameras, on a clip of d04 that was left
 out, and on the recording's later frames; in cameras that were fitted and in others. Errors are
 against the data sets' own 3D joints.
+
+With Pose2Sim's demo session (`benchmarks.studio_recordings`) both ways of fitting, closed form and
+training on, are tested on all recordings at hand instead.
 """
 
 import argparse
+import functools
+import pathlib
 import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -20,12 +26,13 @@ import rich.console
 import rich.table
 import tensorflow as tf
 
+from benchmarks import studio_real, studio_recordings
 from keras_mvlift import inference
 from keras_mvlift.datasets import aistpp, sequences, views
 from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.export import compact
 from keras_mvlift.metrics import pose_error
-from keras_mvlift.training import adaptation
+from keras_mvlift.training import adaptation, objectives, refinement
 
 FITTED_CAMERAS = ("c01", "c03", "c06", "c08")
 OTHER_CAMERAS = tuple(name for name in aistpp.CAMERAS if name not in FITTED_CAMERAS)
@@ -134,15 +141,58 @@ def measure(root: str, model: str) -> rich.table.Table:
     return table
 
 
+def measure_costs(root: str, session: pathlib.Path, model: str) -> rich.table.Table:
+    """Fits in closed form and trains on, and tests on all recordings."""
+    recordings = studio_recordings.read(root, session)
+    four = aistpp.AISTPPSource(root=root, cameras=FITTED_CAMERAS, subjects=("d04",))
+    dancer = [four.read(name) for name in four.clips() if name != _LEFT_OUT]
+    (balancing,) = recordings["Pose2Sim balancing, OpenPose"].clips
+    fitted = {"AIST++ d04": dancer, "balancing": [balancing.frames(slice(_FITTED_FRAMES))]}
+    later = balancing.frames(slice(_FITTED_FRAMES + _GAP, None))
+    recordings["balancing, later"] = studio_recordings.Recording("Pose2Sim", "body_25b", [later])
+    found = {name: studio_recordings.tested(recording) for name, recording in recordings.items()}
+    tests = {name: test for name, test in found.items() if test is not None}
+    table = rich.table.Table("fitted to", "how", *tests, box=rich.box.MARKDOWN)
+    start = inference.load_model(model)
+    layer = compact.LastLayer(start)
+
+    def row(name: str, how: str, pose_of: studio_real.PoseOf) -> None:
+        errors = [test.errors(pose_of(test.view)) for test in tests.values()]
+        table.add_row(name, how, *(" / ".join(f"{x:.1f}" for x in each) for each in errors))
+
+    for name, clips in fitted.items():
+        instants = adaptation.parts_of(clips)
+        parts = list(adaptation.fed(instants, layer.features))
+        steps = adaptation.STEPS if len(clips) > 1 else adaptation.ONE_CLIP_STEPS
+        weights = adaptation.choose(parts, layer.weights, steps).weights
+        lifter = compact.reopened(start, objectives.TransformReprojection())
+        lift = functools.partial(studio_real.lifted, lifter)
+        row(name, "as it is", lift)
+        row(name, "last layer fitted", functools.partial(_posed, layer, weights))
+        refinement.refine(lifter, instants)
+        row(name, "trained on", lift)
+    return table
+
+
+def _posed(layer: compact.LastLayer, weights: np.ndarray, view: views.View) -> np.ndarray:
+    hidden, rotation = layer.features(view)
+    pose = (hidden @ weights).reshape(len(hidden), -1, 3)
+    return ((pose - pose[:, :1]) @ rotation).astype(np.float32)
+
+
 def main() -> None:
     """Runs what the command line asks for."""
     parser = argparse.ArgumentParser(
-        allow_abbrev=False, description="Measures closed-form adaptation."
+        allow_abbrev=False, description="Measures models fitted to a rig."
     )
     parser.add_argument("--aistpp", required=True, help="AIST++'s folder")
     parser.add_argument("--model", required=True, help="that of studio_model, which saw neither")
+    parser.add_argument("--pose2sim", type=pathlib.Path, help="its demo session")
     options = parser.parse_args()
-    _CONSOLE.print(measure(options.aistpp, options.model))
+    if options.pose2sim:
+        _CONSOLE.print(measure_costs(options.aistpp, options.pose2sim, options.model))
+    else:
+        _CONSOLE.print(measure(options.aistpp, options.model))
 
 
 if __name__ == "__main__":

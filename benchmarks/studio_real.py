@@ -19,7 +19,7 @@ import argparse
 import functools
 import json
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,19 +27,18 @@ import rich.box
 import rich.console
 import rich.table
 import tensorflow as tf
-from tensorflow import keras
 
 from benchmarks import (
     partial_views,
     studio_model,
     studio_recordings,
 )
-from keras_mvlift import inference, skeletons, trained_models
+from keras_mvlift import inference, trained_models
 from keras_mvlift.datasets import sequences, views
 from keras_mvlift.experiments import origins
 from keras_mvlift.export import compact, saved_model
 from keras_mvlift.metrics import held_out_views
-from keras_mvlift.training import adaptation, objectives
+from keras_mvlift.training import adaptation, objectives, refinement
 
 # As of `adaptation.choose`: a larger share is taken if it scores better by so much.
 _WORTHWHILE = 0.01
@@ -48,13 +47,10 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the way from the old weights to the new ones: what is tried."""
 
 NUM_STEPS = 400
-_BATCH_SIZE, _LEARNING_RATE, _ROLL = 1024, 1e-4, np.radians(6.0)
+_BATCH_SIZE, _ROLL = 1024, np.radians(6.0)
 _FED_AT_ONCE = 4096
 # Views of each recording to which a joint mix is fitted, and its lambda, of joints in meters.
 _NUM_MIXED, _MIX_RIDGE, _MIX_DECIMALS = 4000, 1000.0, 5
-
-Weighed = tuple[list[adaptation.Fitted], float]
-"""What is fitted, and its share of a batch in proportion; its parts count alike."""
 
 Scores = dict[float, dict[str, dict[str, float]]]
 """By share and recording, in millimeters."""
@@ -71,19 +67,13 @@ Weights = list[np.ndarray]
 
 def weights_of(lifter: partial_views.PartialViewLifter) -> Weights:
     """Returns what is trained, as arrays."""
-    return [variable.numpy() for variable in _variables(lifter)]
+    return [variable.numpy() for variable in refinement.dense_variables(lifter)]
 
 
 def set_weights(lifter: partial_views.PartialViewLifter, weights: Weights) -> None:
     """Puts weights into a lifting network."""
-    for variable, value in zip(_variables(lifter), weights, strict=True):
+    for variable, value in zip(refinement.dense_variables(lifter), weights, strict=True):
         variable.assign(value)
-
-
-def _variables(lifter: partial_views.PartialViewLifter) -> list[tf.Variable]:
-    layers = lifter.lifting_network.layers
-    dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
-    return [variable for layer in dense for variable in layer.trainable_variables]
 
 
 def between(start: Weights, end: Weights, share: float) -> Weights:
@@ -93,63 +83,15 @@ def between(start: Weights, end: Weights, share: float) -> Weights:
 
 def train(
     lifter: partial_views.PartialViewLifter,
-    sets: Sequence[Weighed],
+    sets: Sequence[refinement.Weighed],
     num_steps: int,
     seed: int,
 ) -> None:
-    """Trains the lifting network, with batch norms as they are.
-
-    Args:
-        lifter: Of `compact.reopened`.
-        sets: What is fitted.
-        num_steps: Steps.
-        seed: Of the batches.
-    """
-    optimizer = keras.optimizers.legacy.Adam(
-        keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, num_steps)
-    )
+    """Trains the lifting network as `refinement.train`, before cameras that are rolled."""
     # Real heads are where their detectors have them.
     lifter.ears_share = 0.0
     lifter.roll.assign(_ROLL)
-    variables = _variables(lifter)
-
-    @tf.function(reduce_retracing=True)
-    def step(rows: tf.Tensor, target: tf.Tensor, trust: tf.Tensor) -> tf.Tensor:
-        seen = lifter.look(studio_recordings.unpacked(rows), training=True)
-        turned = tf.matmul(target, seen.turn, transpose_b=True)
-        with tf.GradientTape() as tape:
-            pose = tf.reshape(lifter.lifting_network(seen.joints, training=False), turned.shape)
-            pose -= pose[:, skeletons.ROOT, tf.newaxis]
-            missed = tf.sqrt(tf.reduce_sum(tf.square(pose - turned), axis=-1) + _SOFT)
-            loss = tf.reduce_sum(trust * missed) / tf.reduce_sum(trust)
-        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), 1.0)
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return loss
-
-    for batch in _batches(sets, num_steps, seed):
-        step(*batch)
-
-
-# Square meters; keeps the norm's gradient finite at a joint that is right.
-_SOFT = 1e-6
-
-
-def _batches(sets: Sequence[Weighed], num_steps: int, seed: int) -> Iterator[list[tf.Tensor]]:
-    rng = np.random.default_rng(seed)
-    parts = [(part, share / len(some)) for some, share in sets for part in some]
-    shares = np.array([share for _, share in parts])
-    for _ in range(num_steps):
-        drawn = []
-        counts = rng.multinomial(_BATCH_SIZE, shares / shares.sum())
-        for (part, _), count in zip(parts, counts, strict=True):
-            rows = rng.integers(0, len(part.hidden), count)
-            # Detectors are not equally sure of themselves; recordings are to count alike.
-            drawn.append(
-                (part.hidden[rows], part.target[rows], part.trust[rows] / part.trust.mean())
-            )
-        yield [
-            tf.constant(np.concatenate(fields), tf.float32) for fields in zip(*drawn, strict=True)
-        ]
+    refinement.train(lifter, sets, num_steps, seed, _BATCH_SIZE)
 
 
 # A mix of joints for each joint set: where its detectors see them.
@@ -170,7 +112,7 @@ def joint_mix(
     for real, *_ in recordings:
         rows = np.random.default_rng(0).integers(0, len(real.hidden), _NUM_MIXED)
         target, trust = real.target[rows], real.trust[rows]
-        pose = lifted(lifter, studio_recordings.unpacked(tf.constant(real.hidden[rows])))
+        pose = lifted(lifter, refinement.unpacked(tf.constant(real.hidden[rows])))
         weighed = trust[..., np.newaxis] * target
         poses.append(pose)
         targets.append(target * np.sum(weighed * pose) / np.sum(weighed * target))
@@ -404,7 +346,7 @@ def _ends(
         used = [parts for name, parts in real.items() if recordings[name].person != person]
         path = folder / f"without_{person.replace(' ', '_')}.npz"
 
-        def sets(used: list[list[adaptation.Fitted]] = used) -> list[Weighed]:
+        def sets(used: list[list[adaptation.Fitted]] = used) -> list[refinement.Weighed]:
             # A third of each batch is films.
             return [*((parts, 1.0) for parts in used), ([films()], len(used) / 2)]
 
@@ -415,7 +357,7 @@ def _ends(
 def _once(
     path: pathlib.Path,
     lifter: partial_views.PartialViewLifter,
-    sets: Callable[[], list[Weighed]],
+    sets: Callable[[], list[refinement.Weighed]],
     num_steps: int,
     seed: int,
 ) -> Weights:

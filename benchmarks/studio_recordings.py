@@ -7,7 +7,7 @@ leg, and who stands, before four.
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,11 +17,11 @@ from keras_mvlift import skeletons
 from keras_mvlift.datasets import aistpp, sequences, views
 from keras_mvlift.datasets.rigs import pose2sim, trc
 from keras_mvlift.experiments import origins
-from keras_mvlift.geometry import cameras, lenses, procrustes
+from keras_mvlift.geometry import lenses, procrustes
 from keras_mvlift.lifting import person_detector, video
 from keras_mvlift.metrics import pose_error
 from keras_mvlift.studio import filming
-from keras_mvlift.training import adaptation, batches
+from keras_mvlift.training import adaptation, refinement
 
 MAX_VIEWS = 8000
 """Real views of a recording that are looked at."""
@@ -41,7 +41,6 @@ _NUM_CAMERAS, _SEGMENT = 6, 12
 _MIN_KNOWN = 12
 # Films are as many as the real views, about.
 _FILM_STRIDE, _FILM_SEED = 24, 7
-_NUM_JOINTS = len(_JOINTS)
 
 
 class Recording(NamedTuple):
@@ -202,43 +201,6 @@ def tested(recording: Recording) -> Tested | None:
 # What is seen, and what it should be lifted to.
 
 
-def packed(view: views.View) -> tuple[np.ndarray, np.ndarray]:
-    """Returns rays and whether they were seen, `[N, 3 J]`, and the identity, `[N, 3, 3]`."""
-    rays = np.asarray(view.rays, np.float32).reshape(len(view.confidence), -1)
-    is_seen = np.asarray(view.confidence) > 0
-    identity = np.broadcast_to(np.eye(3, dtype=np.float32), (len(rays), 3, 3))
-    return np.hstack([rays, is_seen.astype(np.float32)]), identity
-
-
-def unpacked(rows: tf.Tensor) -> views.View:
-    """Returns what `packed` was given, as cameras of focal length 1 see it."""
-    identity = tf.eye(3, batch_shape=tf.shape(rows)[:1])
-    rays = tf.reshape(rows[:, : 2 * _NUM_JOINTS], [-1, _NUM_JOINTS, 2])
-    camera = cameras.Camera(identity, identity, identity[0])
-    return views.View(rays, rows[:, 2 * _NUM_JOINTS :], camera)
-
-
-def both_sides(seen: views.View, points: np.ndarray, trust: np.ndarray) -> adaptation.Fitted:
-    """Returns views, packed, and mirrored ones, with what they should be lifted to, camera axes.
-
-    Args:
-        seen: Fields `[T, V, ...]`.
-        points: `[T, J, 3]`, meters, world frame.
-        trust: `[T, J]`, of the points.
-    """
-    mirrored = tf.nest.map_structure(np.asarray, batches.mirrored(seen))
-    order = list(skeletons.mirror_images(_JOINTS))
-    sides = (
-        (seen, points, trust),
-        (mirrored, np.asarray(batches.mirrored_pose(points)), trust[:, order]),
-    )
-    parts = []
-    for view, pose, sure in sides:
-        rows, identity = packed(adaptation.flat(view))
-        parts.append(adaptation.fitted_views(view, pose, sure, rows, identity))
-    return _together(parts)
-
-
 def filmed(points: np.ndarray, trust: np.ndarray, seed: int) -> Iterator[adaptation.Fitted]:
     """Films triangulated people by rigs as of `studio_films`, which need not know their joints.
 
@@ -259,7 +221,7 @@ def filmed(points: np.ndarray, trust: np.ndarray, seed: int) -> Iterator[adaptat
             people, rig, rng
         )
         seen = studio_films.views_of(keypoints_2d, confidence * shown, rig)
-        yield both_sides(seen, points[rows], trust[rows])
+        yield refinement.both_sides(seen, points[rows], trust[rows])
 
 
 def sets_of(recording: Recording, seed: int) -> list[adaptation.Fitted]:
@@ -268,9 +230,9 @@ def sets_of(recording: Recording, seed: int) -> list[adaptation.Fitted]:
     real: list[adaptation.Fitted] = []
     virtual: list[adaptation.Fitted] = []
     for some, known in zip(instants, adaptation.triangulated(instants), strict=True):
-        real.append(both_sides(sequences.to_view(some), *known))
+        real.append(refinement.both_sides(sequences.to_view(some), *known))
         virtual += filmed(*known, seed)
-    return [_together(real), _together(virtual)]
+    return [refinement.together(real), refinement.together(virtual)]
 
 
 def film_set(recorded: Sequence[origins.Motion], seed: int) -> adaptation.Fitted:
@@ -283,8 +245,4 @@ def film_set(recorded: Sequence[origins.Motion], seed: int) -> adaptation.Fitted
     names = tuple(map(str, range(seen.confidence.shape[1])))
     some = sequences.Instants(np.arange(len(seen.confidence)), names, *seen)
     (known,) = adaptation.triangulated([some])
-    return both_sides(seen, *known)
-
-
-def _together(parts: Any) -> adaptation.Fitted:
-    return adaptation.Fitted(*map(np.concatenate, zip(*parts, strict=True)))
+    return refinement.both_sides(seen, *known)

@@ -1,5 +1,7 @@
 """Components that stop a run where TFX's own only take note."""
 
+import dataclasses
+import json
 import logging
 import os
 import pathlib
@@ -13,13 +15,22 @@ from tfx import types
 from tfx.components.example_validator import executor
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types import standard_artifacts, standard_component_specs
+from tfx.types import artifact, standard_artifacts, standard_component_specs
 from tfx.types.artifact_utils import decode_split_names
 from tfx.utils import io_utils
+
+from components.example_gen import executor as example_gen
+from keras_mvlift import configs, sources
+from keras_mvlift.diagnosis import findings
+from keras_mvlift.diagnosis import report as rig_report
 
 
 class DataAnomalyError(ValueError):
     """The data breaks the schema."""
+
+
+class RigError(ValueError):
+    """Something is wrong with the rig."""
 
 
 class DriftError(ValueError):
@@ -36,6 +47,82 @@ def DataGate(anomalies: InputArtifact[standard_artifacts.ExampleAnomalies]) -> N
     found = read_anomalies(anomalies.uri, decode_split_names(anomalies.split_names))
     if found:
         raise DataAnomalyError("The data must fit the schema. Received: " + "; ".join(found) + ".")
+
+
+RIG_REPORT = "rig.json"
+MIN_INSTANTS = 50
+"""Fewer to train on are told before training."""
+
+TOLD = "components.told"
+"""The logger of what somebody at the console is to read before training."""
+
+
+class RigFindings(artifact.Artifact):
+    """`rig.json`: what a check found of the rig that filmed the records."""
+
+    TYPE_NAME = "MVLiftRigReport"
+
+
+@component
+def RigCheck(
+    examples: InputArtifact[standard_artifacts.Examples],
+    checked: OutputArtifact[RigFindings],
+    data_config: Parameter[str],
+    data_root: Parameter[str],
+    code_version: Parameter[str],
+) -> None:
+    """Checks the rig that filmed the records, as `keras-mvlift check-rig` does."""
+    del code_version
+    config = configs.DataConfig.from_json(data_config)
+    root = sources.newest_span(data_root).path if sources.has_spans(data_root) else data_root
+    # What could be read, but for clips of a lone camera, which there is nothing to compare with.
+    dataset = example_gen.read_dataset(examples.uri)
+    clips = [about for about in dataset["clips"] if len(about["cameras"]) > 1]
+    names = [about["clip"].rpartition("/")[-1] for about in clips]
+    reports = rig_report.check_source(sources.open_source(config, root), names) if names else []
+    data = rig_report.as_data(reports)
+    found = [finding for rig in data["rigs"] for finding in rig["findings"]]
+    found.sort(key=lambda finding: finding["severity"] != findings.ERROR)
+    num_instants = dataset["counts"]["train_instants"]
+    if num_instants < MIN_INSTANTS:
+        found.append(dataclasses.asdict(_few(num_instants)))
+    text = json.dumps(data | {"findings": found}, allow_nan=False)
+    (pathlib.Path(checked.uri) / RIG_REPORT).write_text(text)
+
+
+def _few(num_instants: int) -> findings.Finding:
+    return findings.Finding(
+        name="few_frames",
+        cameras=(),
+        sentence=f"{num_instants} instants are left to train on, after the split and the stride.",
+        remedy="Film a minute or more, better of several people; until then `keras-mvlift adapt` "
+        "makes more of so little than training does.",
+        before=num_instants,
+        unit="instants",
+    )
+
+
+@component
+def RigGate(checked: InputArtifact[RigFindings], stops: Parameter[bool]) -> None:
+    """Tells what was found of a rig, and stops the run at what must be mended."""
+    found = read_findings(checked.uri)
+    for finding in found:
+        logging.getLogger(TOLD).warning(_told(finding))
+    wrong = [_told(finding) for finding in found if finding["severity"] == findings.ERROR]
+    if wrong and stops:
+        raise RigError(
+            f"The rig must be mended before training. Received: {' '.join(wrong)} "
+            'To train nonetheless, set `rig_check` to "warn".'
+        )
+
+
+def read_findings(checked_uri: str) -> list[dict[str, Any]]:
+    """Reads what a RigCheck found, errors first: the fields of `findings.Finding`."""
+    return json.loads((pathlib.Path(checked_uri) / RIG_REPORT).read_text())["findings"]
+
+
+def _told(finding: Mapping[str, Any]) -> str:
+    return "{severity}: {name}: {sentence} {remedy}".format(**finding)
 
 
 @component

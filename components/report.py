@@ -13,7 +13,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact, standard_artifacts
 from tfx.utils import path_utils
 
-from components import evaluator, rolling_window
+from components import candidates as components_candidates
+from components import checks, evaluator, rolling_window
 from components import scores as components_scores
 from components.example_gen import executor
 from keras_mvlift import inference
@@ -46,6 +47,11 @@ def Report(
     seed: Parameter[int],
     code_version: Parameter[str],
     drift: InputArtifact[standard_artifacts.ExampleAnomalies] = None,
+    rig: InputArtifact[checks.RigFindings] = None,
+    candidates: InputArtifact[components_candidates.CandidateModels] = None,
+    adapted: InputArtifact[standard_artifacts.Model] = None,
+    started: InputArtifact[standard_artifacts.Model] = None,
+    scratch: InputArtifact[standard_artifacts.Model] = None,
 ) -> None:
     """Writes `results.json` and draws what the model makes of one test instant."""
     del code_version
@@ -77,9 +83,13 @@ def Report(
     written |= {"held_out": held_out_scores} if held_out_scores else {}
     tuned = lifter.description.get("finetune", {}).get("tuned")
     written |= {"tuned": tuned} if tuned else {}
-    started = lifter.description.get("warm_start")
-    written |= {"warm_start": started} if started else {}
+    gone_on = lifter.description.get("warm_start")
+    written |= {"warm_start": gone_on} if gone_on else {}
     written |= {"drift": rolling_window.about(drift)} if drift is not None else {}
+    written |= {"rig": _findings(rig)} if rig is not None else {}
+    if candidates is not None:
+        models = components_candidates.models_of(adapted, started, scratch)
+        written["candidates"] = components_candidates.about(candidates.uri, models, test)
     (folder / RESULTS).write_text(json.dumps(written, indent=2, sort_keys=True))
     draw(folder / PICTURE, lifter, test, _note(written))
 
@@ -122,6 +132,12 @@ def _note(written: dict[str, Any]) -> str:
         if key in written["baselines"]
     }
     return ", ".join(f"{name} {of['overall']['mpjpe_mm']:.1f}" for name, of in figures.items())
+
+
+def _findings(rig: types.Artifact) -> list[dict[str, Any]]:
+    """Returns what was found of the rig, in words."""
+    told = ("severity", "name", "cameras", "sentence", "remedy")
+    return [{key: one[key] for key in told} for one in checks.read_findings(rig.uri)]
 
 
 def _about(dataset: dict[str, Any], examples: Sequence[types.Artifact]) -> dict[str, Any]:

@@ -89,11 +89,16 @@ def unseen_views(
     test = baselines.read_test_views(patterns(test_examples, _TEST))
     if baselines.has_several_views(test):
         return test, _TEST
+    return held_out_instants(examples), _EVAL
+
+
+def held_out_instants(examples: Sequence[types.Artifact]) -> baselines.TestViews | None:
+    """Reads the instants that were held out of training as single views; None if there are none."""
     dataset = executor.read_datasets(examples)
     if not dataset["counts"].get("held_out_instants"):
-        return None, _EVAL
+        return None
     files = patterns(examples, "eval_instants")
-    return _read_instants(files, max(clip["num_views"] for clip in dataset["clips"])), _EVAL
+    return _read_instants(files, max(clip["num_views"] for clip in dataset["clips"]))
 
 
 def read_held_out(scores_uri: str) -> dict[str, Any]:
@@ -199,7 +204,7 @@ def Baselines(
     """Measures on the test views what needs no network, and knows of no label either."""
     del code_version
     test = baselines.read_test_views(patterns(test_examples, "test"))
-    seen = training_instants(examples)
+    seen, _ = training_instants(examples)
     pose = baselines.triangulated_poses(seen, min_confidence)
     constant = baselines.constant_pose(pose)
     poses = {
@@ -214,11 +219,12 @@ def Baselines(
     path.write_text(json.dumps(measured, indent=2, sort_keys=True))
 
 
-def training_instants(examples: Sequence[types.Artifact]) -> views.View:
+def training_instants(examples: Sequence[types.Artifact]) -> tuple[views.View, np.ndarray]:
     """Reads the instants that were trained on, `MAX_INSTANTS` at most, as real cameras saw them.
 
     Returns:
-        Fields `[T, V, ...]`; confidence 0 throughout for a view that an instant lacks.
+        Fields `[T, V, ...]`, confidence 0 throughout for a view that an instant lacks; and the
+        names `[T]` of their clips.
     """
     dataset = executor.read_datasets(examples)
     every = -(-dataset["counts"]["train_instants"] // MAX_INSTANTS)
@@ -226,13 +232,15 @@ def training_instants(examples: Sequence[types.Artifact]) -> views.View:
     kept = tf.data.TFRecordDataset(files, "GZIP").shard(every, 0)
     records = tf.constant(list(kept.as_numpy_iterator()))
     seen = examples_module.decode_instants(records, dataset["num_views"])
-    clip = tf.io.parse_example(records, {"clip": tf.io.FixedLenFeature((), tf.string)})["clip"]
+    feature = {"clip": tf.io.FixedLenFeature((), tf.string)}
+    clip = tf.io.parse_example(records, feature)["clip"].numpy().astype(str)
     num_cameras = {about["clip"]: len(about["cameras"]) for about in dataset["clips"]}
-    num_real = np.array([num_cameras[name] for name in clip.numpy().astype(str)])
+    num_real = np.array([num_cameras[name] for name in clip])
     # Virtual cameras come last.
     is_real = np.arange(dataset["num_views"]) < num_real[:, np.newaxis]
     view = tf.nest.map_structure(lambda field: field.numpy(), seen)
-    return view._replace(confidence=np.where(is_real[..., np.newaxis], view.confidence, 0.0))
+    confidence = np.where(is_real[..., np.newaxis], view.confidence, 0.0)
+    return view._replace(confidence=confidence), clip
 
 
 def read_baselines(figures_uri: str) -> dict[str, pose_error.Figures]:

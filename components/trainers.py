@@ -68,7 +68,7 @@ def custom_config(
         "checkpoint_root": checkpoint_root,
         "code_version": code_version,
         **({KEY: True} if warm_start else {}),
-        **(_start_from(start_from) if start_from else {}),
+        **(start_of(start_from) if start_from else {}),
     }
 
 
@@ -428,8 +428,15 @@ def _views(files: list[str]) -> views.View:
     return tf.nest.map_structure(lambda *sides: tf.concat(sides, axis=0), *pair)
 
 
-def _start_from(path: str) -> dict[str, str]:
-    """Returns which model to start from, and a digest, as another may lie there later."""
+def start_of(path: str) -> dict[str, str]:
+    """Returns which model to start from, and a digest, as another may lie there later.
+
+    Args:
+        path: What `load_model` takes.
+
+    Returns:
+        `start_from` and `start_digest`.
+    """
     folder = inference.load_model(path).path
     digest = hashlib.sha256()
     for file in sorted((folder / lifters.FOLDER).iterdir()):

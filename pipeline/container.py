@@ -13,14 +13,20 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
 import components
-from components import report, scores
+from components import candidates, checks, report, scores
 
 COMMAND = ("python", "-m", "pipeline.container")
 BUCKETS, MOUNT = "gs://", "/gcs/"
 
 ARTIFACTS = {
     f"{components.__name__}.{kind.__name__}": kind
-    for kind in (scores.BaselineFigures, scores.HeldOutFigures, report.ReportFiles)
+    for kind in (
+        candidates.CandidateModels,
+        checks.RigFindings,
+        report.ReportFiles,
+        scores.BaselineFigures,
+        scores.HeldOutFigures,
+    )
 }
 """Our artifact types by title. TFX imports a type by its title, which may hold one dot only."""
 

@@ -21,6 +21,7 @@ import re
 import shutil
 import signal
 import sys
+import textwrap
 import threading
 import time
 import warnings
@@ -190,7 +191,8 @@ def _kind(error: Exception, is_running: bool) -> str:
     from components import checks
     from components.example_gen import files
 
-    if isinstance(error, (files.UnusableError, checks.DataAnomalyError, checks.DriftError)):
+    of_data = (checks.DataAnomalyError, checks.DriftError, checks.RigError)
+    if isinstance(error, (files.UnusableError, *of_data)):
         return REFUSED
     is_of_machine = isinstance(error, OSError) or _is_for_want_of_space(str(error))
     return UNABLE if is_of_machine else FAILED
@@ -343,6 +345,9 @@ def _take(file: int, path: pathlib.Path) -> None:
 _RUNNING = re.compile(r"^Component (\S+) is running\.$")
 _FINISHED = re.compile(r"^Component (\S+) is finished\.$")
 _CACHED = "cached execution"
+# As `components.checks.TOLD`, which takes seconds to import.
+_TOLD = "components.told"
+_WIDTH = 98
 
 
 @contextlib.contextmanager
@@ -417,7 +422,7 @@ class LogFile(logging.StreamHandler):
 
 
 class ComponentLines(logging.Handler):
-    """Turns the runner's log records into a line per component with its time.
+    """Turns the runner's log records into a line per component with its time, and tells warnings.
 
     Args:
         console: Where the lines go.
@@ -432,7 +437,10 @@ class ComponentLines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Notes the start, prints at the end."""
         message = record.getMessage()
-        if _RUNNING.match(message):
+        if record.name == _TOLD:
+            for line in textwrap.wrap(message, _WIDTH):
+                print(f"  {line}", file=self._console)
+        elif _RUNNING.match(message):
             self._started, self._is_cached = time.monotonic(), False
         elif _CACHED in message:
             self._is_cached = True

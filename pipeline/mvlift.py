@@ -23,7 +23,16 @@ from tfx.types import standard_artifacts
 
 import components
 import keras_mvlift
-from components import checks, evaluator, pusher, report, rolling_window, scores, trainers
+from components import (
+    candidates,
+    checks,
+    evaluator,
+    pusher,
+    report,
+    rolling_window,
+    scores,
+    trainers,
+)
 from components.example_gen import executor
 from keras_mvlift import configs, sources
 from keras_mvlift.training import stages
@@ -63,16 +72,25 @@ def create_pipeline(
     data = data_for_choosing(config, sources.has_spans(data_root))
     examples = executor.RecordingExampleGen(data.to_json(), data_root, version)
     checked = check_nodes(examples, sources.open_split(data).holds_out)
-    records, start, drift = examples.outputs, {}, {}
+    records, start, found = examples.outputs, {}, {}
+    if config.data.source in _OWN_RIGS:
+        rig = rig_nodes(config, examples, data_root, version)
+        rig[0].add_upstream_nodes(checked)
+        checked += rig
+        found["rig"] = rig[0].outputs["checked"]
     if sources.has_spans(data_root):
         followed = follow(config, examples, checked)
         checked += followed.nodes
         records, start = followed.window.outputs, followed.start
-        drift = {"drift": followed.anomalies}
+        found["drift"] = followed.anomalies
     training = _training(config, records, checked, folders, version, start)
+    if config.candidate and not sources.has_spans(data_root):
+        rivals, told = _rivals(config, records, checked, training[-1], version)
+        training += rivals
+        found |= told
     decided = _deciding(config, examples, records, training[-1], folders, version)
     about = {"source": config.data.source, "data_root": data_root}
-    reporting = _reporting(config, records, training[-1], decided, about, version, drift)
+    reporting = _reporting(config, records, training[-1], decided, about, version, found)
     return pipeline.Pipeline(
         pipeline_name=config.name,
         pipeline_root=folders.artifacts,
@@ -127,6 +145,40 @@ def _training(
     for node in nodes:
         node.add_upstream_nodes(checked)
     return nodes
+
+
+def _rivals(
+    config: settings.PipelineConfig,
+    records: Mapping[str, types.BaseChannel],
+    checked: list[base_node.BaseNode],
+    trained: base_node.BaseNode,
+    version: str,
+) -> tuple[list[base_node.BaseNode], dict[str, types.BaseChannel]]:
+    """Tries a trained model beside the training, and chooses; the last node has the chosen one.
+
+    Returns:
+        The nodes, and what the report is told of them.
+    """
+    start = trainers.start_of(config.candidate)
+    given = {"examples": records["examples"], **start, "code_version": version}
+    made = [candidates.Adapt(**given)]
+    models = {candidates.ADAPTED: made[0].outputs["model"]}
+    if config.start_from:
+        models[candidates.STARTED] = trained.outputs["model"]
+    else:
+        made.append(candidates.Refine(**given, seed=config.model.seed))
+        models[candidates.STARTED] = made[-1].outputs["model"]
+        models[candidates.SCRATCH] = trained.outputs["model"]
+    for node in made:
+        node.add_upstream_nodes(checked)
+    choice = candidates.Choice(
+        examples=records["examples"],
+        **models,
+        start_from=start[trainers.START],
+        min_joints=config.data.min_joints,
+        code_version=version,
+    )
+    return [*made, choice], models | {"candidates": choice.outputs["candidates"]}
 
 
 def _records(
@@ -215,7 +267,7 @@ def _reporting(
     decided: list[base_node.BaseNode],
     about: dict[str, str],
     version: str,
-    drift: dict[str, types.BaseChannel],
+    found: dict[str, types.BaseChannel],
 ) -> list[base_node.BaseNode]:
     """Reports, whatever was decided; then stops the run at a model that is not blessed."""
     unlabeled, compared, _, judge, *infra, push = decided
@@ -232,7 +284,7 @@ def _reporting(
         bounds=json.dumps(dict(config.bounds), sort_keys=True),
         seed=config.model.seed,
         code_version=version,
-        **drift,
+        **found,
     )
     stops = [checks.InfraGate(blessing=node.outputs["blessing"]) for node in infra]
     stops.append(checks.BlessingGate(blessing=judge.outputs["blessing"]))
@@ -272,6 +324,31 @@ def check_nodes(examples: base_node.BaseNode, holds_out: bool) -> list[base_node
         gate = checks.DataGate(anomalies=validator.outputs["anomalies"]).with_id(f"DataGate.{name}")
         made += [schema, statistics, validator, gate]
     return made
+
+
+# Recordings of one's own, whose calibration nobody has looked at before.
+_OWN_RIGS = ("rig", "pose2sim")
+
+
+def rig_nodes(
+    config: settings.PipelineConfig, examples: base_node.BaseNode, data_root: str, version: str
+) -> list[base_node.BaseNode]:
+    """Checks the rig that filmed the records; the gate stops the run, if it is to.
+
+    Args:
+        config: With `rig_check`.
+        examples: The ExampleGen.
+        data_root: As of `create_pipeline`.
+        version: Of the code.
+    """
+    check = checks.RigCheck(
+        examples=examples.outputs["examples"],
+        data_config=config.data.to_json(),
+        data_root=data_root,
+        code_version=version,
+    )
+    stops = config.rig_check == settings.STOP
+    return [check, checks.RigGate(checked=check.outputs["checked"], stops=stops)]
 
 
 # TensorFlow Serving's word before a model is pushed, where it is asked for.
@@ -437,6 +514,7 @@ def choosers(config: settings.PipelineConfig) -> list[str]:
         "finetune.patience": config.finetune.patience > 0,
         "tune.num_trials": config.tune.num_trials > 0,
         "model.uncertainty": config.model.uncertainty,
+        "rival": bool(config.candidate),
     }
     return [name for name, asked in is_asked.items() if asked]
 
@@ -446,8 +524,9 @@ def data_for_choosing(
 ) -> configs.DataConfig:
     """Returns the data with a part held out from training and test, where one is needed.
 
-    Early stopping, tuning and the calibration of uncertainty look at that part alone, so that no
-    test frame chooses anything. What the split already holds out is left as it is.
+    Early stopping, tuning, the calibration of uncertainty and the choice of a candidate look at
+    that part alone, so that no test frame chooses anything. What the split already holds out is
+    left as it is.
 
     Args:
         config: The pipeline's settings.

@@ -172,6 +172,10 @@ class PipelineConfig:
         model: The networks and the recipe.
         start_from: A trained model to start from instead of from random weights, as `load_model`
             takes it: `"studio"`, or where one lies; empty for none. The model's settings follow it.
+        rival: A trained model that training from random weights has to beat, as `load_model` takes
+            it: it is fitted in closed form, and trained on without being let forget, and what
+            scores best without labels is judged and pushed; empty for none. With `start_from` that
+            is fitted beside being trained on. Not for models of windows or with uncertainty.
         pretrain: The first stage; a trained start has nothing to pre-train.
         finetune: The second stage.
         tune: The search for the second stage's λ and learning rate, if any.
@@ -180,6 +184,8 @@ class PipelineConfig:
         infra_validation: TensorFlow Serving's image that a model must load in, if any.
         window: What a run on spans trains on, and where it starts.
         drift: How far a new span may be from those before it.
+        rig_check: What an error in the rig does, where one's own is read: `"stop"` the run before
+            training, or `"warn"`.
         beam_pipeline_args: Where and how Beam runs; empty for its DirectRunner in this process.
 
     Raises:
@@ -190,6 +196,7 @@ class PipelineConfig:
     data: configs.DataConfig = dataclasses.field(default_factory=configs.DataConfig)
     model: configs.ModelConfig = dataclasses.field(default_factory=configs.ModelConfig)
     start_from: str = ""
+    rival: str = ""
     pretrain: configs.PretrainConfig = dataclasses.field(default_factory=configs.PretrainConfig)
     finetune: configs.FinetuneConfig = dataclasses.field(
         default_factory=lambda: configs.FinetuneConfig(**configs.finetuning(configs.ModelConfig()))
@@ -202,6 +209,7 @@ class PipelineConfig:
     )
     window: WindowConfig = dataclasses.field(default_factory=WindowConfig)
     drift: DriftConfig = dataclasses.field(default_factory=DriftConfig)
+    rig_check: str = STOP
     # Given any word, TFX packs all of itself for workers elsewhere, once for each component: two
     # seconds, and 25 MB that it leaves in the temporary folder.
     beam_pipeline_args: tuple[str, ...] = ()
@@ -209,6 +217,7 @@ class PipelineConfig:
     def __post_init__(self) -> None:
         is_name = isinstance(self.name, str) and _FOLDER_NAME.fullmatch(self.name)
         _require(bool(is_name), "name", "be a folder's name", self.name)
+        configs.one_of("rig_check", self.rig_check, (WARN, STOP))
         for field in ("bounds", "worsening"):
             thresholds = getattr(self, field)
             is_mapping = isinstance(thresholds, Mapping) and all(
@@ -225,6 +234,8 @@ class PipelineConfig:
         is_scored = not (self.model.is_temporal and self.tune.num_trials)
         _require(is_scored, "tune.num_trials", rule, self.tune.num_trials)
         check(self.data, self.model, self.pretrain, self.finetune)
+        if self.rival:
+            started(self.rival, "rival")
         start = started(self.start_from) if self.start_from else self.model
         if names := self.model.differences(start):
             has, asked = (
@@ -233,6 +244,12 @@ class PipelineConfig:
             )
             rule = f"be a model with {asked}, as `model` says"
             raise ValueError(f"`start_from` must {rule}. Received: {self.start_from!r} with {has}.")
+
+    @property
+    def candidate(self) -> str:
+        """The trained model that is tried beside the training; empty for none."""
+        is_alike = not (self.model.is_temporal or self.model.uncertainty)
+        return (self.start_from or self.rival) if self.rival and is_alike else ""
 
     def with_seed(self, seed: int) -> "PipelineConfig":
         """Returns every part of the pipeline the same seed."""
@@ -327,11 +344,12 @@ class PipelineConfig:
         return _of_part(name, _PARTS[name], former | fields)
 
 
-def started(path: str) -> configs.ModelConfig:
+def started(path: str, field: str = "start_from") -> configs.ModelConfig:
     """Reads the networks of a model to start from.
 
     Args:
         path: As of `PipelineConfig.start_from`.
+        field: What it is called.
 
     Raises:
         ValueError: If no model lies there, or it does not say which networks it has.
@@ -340,7 +358,7 @@ def started(path: str) -> configs.ModelConfig:
         return configs.ModelConfig.from_description(inference.load_model(path).description)
     except (OSError, ValueError, LookupError) as error:
         rule = "be a trained model: the name of a shipped one, or its folder"
-        raise ValueError(f"`start_from` must {rule}. Received: {path!r}: {error}") from error
+        raise ValueError(f"`{field}` must {rule}. Received: {path!r}: {error}") from error
 
 
 def _of_part(name: str, kind: type[configs.Json], fields: Mapping[str, Any]) -> configs.Json:

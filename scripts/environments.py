@@ -1,12 +1,15 @@
-"""Tries the package where only its core is installed: as `uv.lock` has it, and on newer Pythons.
+"""Tries the package where only its core, TensorFlow or `train` is, as locked and on newer Pythons.
 
     make test-environments                              every Python from 3.10 on that is found
     make test-environments PYTHONS="/some/python3.13"    these
 
 Each environment gets the wheel and NumPy: the lock's version on the Python of this environment,
-the newest on the others. There the shipped model and one that this environment exported must lift
-as they do here, into files and a page. Then TensorFlow comes, and a model of clips must lift alike,
-too; without it, `ARGS=--bare`, nothing but NumPy is downloaded. It keeps to output/environments.
+the newest on the others. Before that two commands must lead to a page, in a path with spaces and
+within two minutes. There the shipped model and one that this environment exported must lift as they
+do here, into files and a page. Then TensorFlow comes, and a model of clips must lift alike, too;
+without it, `ARGS=--bare`, nothing but NumPy is downloaded. Then the `train` extra, and two stages
+of training must come to the same losses and weights: from Python 3.12 on by a newer TensorFlow,
+without TFX and what asks for tensorflow-addons. It keeps to output/environments.
 """
 
 import argparse
@@ -16,13 +19,17 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "output" / "environments"
 TOLERANCE = 1e-4  # Meters.
+# Of losses and weights, as a share of the largest of each array.
+TRAINING_TOLERANCE = 1e-4
 MOST_MEGABYTES = 100
+MOST_SECONDS = 120
 # Of the answers, those that TensorFlow gives.
 TENSORFLOWS = re.compile("windows|streamed|.*/signature/")
 PYTHONS = ("python3.10", "python3.11", "python3.12", "python3.13")
@@ -101,6 +108,29 @@ def compare(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> fl
     return max(float(np.abs(some[key] - others[key]).max()) for key in others)
 
 
+def try_training(python: str, expected: dict[str, np.ndarray]) -> None:
+    """Compares what training comes to with what it comes to here, and prints a line."""
+    found = train(python, FOLDER / "trained.npz")
+    if found.keys() != expected.keys():
+        raise SystemExit(f"environments: trained {sorted(found.keys() ^ expected.keys())} alone.")
+    off = max(
+        float(np.abs(found[key] - x).max() / max(np.abs(x).max(), 1e-3))
+        for key, x in expected.items()
+    )
+    versions = "import tensorflow as tf; print(f'TensorFlow {tf.__version__}')"
+    about = run([python, "-c", versions], cwd=FOLDER).stdout.strip()
+    print(f"  trained by {about}: off by at most {off:.1e} of the largest", flush=True)
+    if not off < TRAINING_TOLERANCE:
+        raise SystemExit(f"environments: must be less than {TRAINING_TOLERANCE}.")
+
+
+def train(python: str, path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Trains two stages with a Python; elsewhere, so that the checkout is not found."""
+    run([python, "-I", str(ROOT / "tests" / "environments" / "trained.py"), str(path)], cwd=FOLDER)
+    with np.load(path) as file:
+        return dict(file)
+
+
 def try_command(folder: pathlib.Path, given: pathlib.Path) -> None:
     """Lifts a file by the command line into a page, and asks for what needs an extra."""
     lift = [str(folder / "bin" / "keras-mvlift"), "lift", str(given / "clip.npz"), "--force"]
@@ -109,6 +139,21 @@ def try_command(folder: pathlib.Path, given: pathlib.Path) -> None:
     refused = run([*lift, str(folder / "lifted.c3d")], check=False, cwd=FOLDER)
     if refused.returncode != 1 or "keras-mvlift[c3d]" not in refused.stderr:
         raise SystemExit(f"environments: the extra is not named:\n{refused.stderr}")
+
+
+def try_first_page(folder: pathlib.Path, python: str, wheel: str, given: pathlib.Path) -> None:
+    """Goes from a bare environment to a page by two commands, as a newcomer does."""
+    shutil.rmtree(folder, ignore_errors=True)
+    run([python, "-m", "venv", str(folder)])
+    shutil.copy(given / "clip.npz", folder / "my joints.npz")
+    begun = time.monotonic()
+    run([str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", wheel])
+    lift = [str(folder / "bin" / "keras-mvlift"), "lift", "my joints.npz", "--model", "studio"]
+    run([*lift, "--skeleton", "h36m_17", "--output", "my page.html"], cwd=folder)
+    seconds = time.monotonic() - begun
+    print(f"{folder.name}: the first page after {seconds:.0f} s", flush=True)
+    if seconds > MOST_SECONDS:
+        raise SystemExit(f"environments: must be at most {MOST_SECONDS} s.")
 
 
 def try_out(folder: pathlib.Path, given: pathlib.Path, expected: dict[str, np.ndarray]) -> None:
@@ -149,7 +194,7 @@ def main() -> None:
         allow_abbrev=False, description="Tries the package where only its core is."
     )
     parser.add_argument("pythons", nargs="*", help="interpreters, for the newest versions")
-    parser.add_argument("--bare", action="store_true", help="without TensorFlow")
+    parser.add_argument("--bare", action="store_true", help="without TensorFlow and training")
     options = parser.parse_args()
     pythons = options.pythons or find_pythons()
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -157,16 +202,23 @@ def main() -> None:
     run([sys.executable, "-m", "tests.environments.exported", str(given)])
     expected, wheel = answers(sys.executable, given, FOLDER / "here.npz"), str(build(uv))
     newest = ["--upgrade", "numpy", wheel]
+    trained = {} if options.bare else train(sys.executable, FOLDER / "trained_here.npz")
     tried = {"locked": (sys.executable, ["--requirements", str(lock(uv)), wheel])}
     tried |= {f"newest-{number}": (python, newest) for number, python in enumerate(pythons)}
     for name, (python, packages) in tried.items():
         folder = FOLDER / name
+        try_first_page(FOLDER / "my work" / name, python, wheel, given)
         try_core(uv, folder, python, packages, given, expected)
         if not options.bare:
             is_locked = name == "locked"
             versions = ["--requirements", str(lock(uv, "tensorflow"))] if is_locked else []
             install(uv, folder, *versions, *([] if is_locked else ["--upgrade", "tensorflow"]))
             try_out(folder, given, expected)
+            extra = [f"keras-mvlift[train] @ {pathlib.Path(wheel).as_uri()}"]
+            if is_locked:
+                extra = ["--requirements", str(lock(uv, "train"))]
+            install(uv, folder, *extra)
+            try_training(str(folder / "bin" / "python"), trained)
     if not pythons:
         raise SystemExit("environments: no newer Python found; name some.")
 

@@ -165,7 +165,7 @@ def _same(folder: pathlib.Path, other: pathlib.Path) -> bool:
 def outcome(name: str) -> tuple[object, bytes]:
     """Returns what a run came to: its results but for places, and its model's weights."""
     results = json.loads((home(name) / "results.json").read_text())
-    for key in ("results", "picture", "log", "model"):
+    for key in ("results", "picture", "log", "model", "trained"):
         del results[key]
     (version,) = versions(name)
     return results, (version / "variables" / "variables.data-00000-of-00001").read_bytes()

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-UV_VERSION=0.13.9
+UV_VERSION=$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' scripts/uv.txt)
 uv=.tools/uv/bin/uv
 
 stop() {
@@ -28,10 +28,11 @@ install_uv() {
   if [ -n "$python" ] && "$python" -c 'import ensurepip, venv' 2> /dev/null; then
     "$python" -m venv .tools/uv
     .tools/uv/bin/python -m pip --disable-pip-version-check install --quiet --no-cache-dir \
-      "uv==$UV_VERSION" || stop "pip could not install uv $UV_VERSION; see its message above."
+      --require-hashes --requirement scripts/uv.txt || stop "pip could not install uv $UV_VERSION; see its message above."
   elif command -v uv > /dev/null; then
     uv venv --quiet --no-project --python 3.11 .tools/uv
-    uv pip install --quiet --python .tools/uv/bin/python "uv==$UV_VERSION"
+    uv pip install --quiet --python .tools/uv/bin/python --require-hashes \
+      --requirement scripts/uv.txt
   elif [ -n "$python" ]; then
     stop "$python has no venv module: install it (on Debian and Ubuntu: apt install python3-venv)."
   else
@@ -51,6 +52,12 @@ export UV_PROJECT_ENVIRONMENT="$PWD/.venv"
 # TFX takes half a minute to import without its .pyc files.
 export UV_COMPILE_BYTECODE=1
 
-[ "$($uv --version 2> /dev/null | cut -d ' ' -f 2)" = "$UV_VERSION" ] || install_uv
+# Where 3.11 has come since, the environment of another Python is made anew.
+has_best_python() {
+  ! command -v python3.11 > /dev/null || ! python3.11 -c '' 2> /dev/null \
+    || .tools/uv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2> /dev/null
+}
+
+[ "$($uv --version 2> /dev/null | cut -d ' ' -f 2)" = "$UV_VERSION" ] && has_best_python || install_uv
 echo "Setting up .venv from uv.lock; the first time it downloads 1 GB and takes some minutes."
 $uv sync --locked --all-packages --all-extras --python "$(readlink -f .tools/uv/bin/python)"

@@ -61,12 +61,16 @@ def test_dependencies_come_from_the_lock_alone():
     assert all("--frozen" in sync and "--no-default-groups" in sync for sync in SYNCS)
     assert all(f"--package {PIPELINE['name']} --extra kubeflow" in sync for sync in SYNCS)
     assert extras == {*PIPELINE["optional-dependencies"]}
-    assert [shlex.split(words)[-1] for words in installs] == [uv_of_setup()]
+    (words,) = map(shlex.split, installs)
+    assert words[-3:] == ["--require-hashes", "--requirement", "scripts/uv.txt"]
 
 
-def uv_of_setup():
-    setup = (ROOT / "scripts" / "setup.sh").read_text()
-    return "uv==" + re.search(r"^UV_VERSION=(\S+)$", setup, re.MULTILINE)[1]
+def test_uv_and_the_base_are_known_by_their_digests():
+    (base,) = of("FROM")
+    digest = r"sha256:[0-9a-f]{64}"
+    assert re.fullmatch(rf"\S+@{digest}", base)
+    uv = (ROOT / "scripts" / "uv.txt").read_text()
+    assert re.search(rf"^uv==[\d.]+ \\\n  --hash={digest}\n$", uv, re.MULTILINE)
 
 
 def test_the_lock_holds_what_the_containers_import():

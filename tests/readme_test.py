@@ -1,5 +1,6 @@
 import pathlib
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -7,6 +8,11 @@ import pytest
 from keras_mvlift import configs
 from keras_mvlift.export import saved_model
 from keras_mvlift.training import lifters, objectives
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = pathlib.Path(__file__).parents[1]
 # A setting, such as `test_subjects`, has fewer words.
@@ -76,3 +82,19 @@ def test_a_link_to_no_heading_leads_nowhere():
     assert leads_somewhere(ROOT / "README.md", "docs/method.md#three-recipes")
     assert not leads_somewhere(ROOT / "README.md", "docs/method.md#four-recipes")
     assert not leads_somewhere(ROOT / "README.md", "docs/methods.md")
+
+
+def test_what_an_index_shows_of_the_readme_leads_nowhere_beside_it():
+    tables = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    shown = text = (ROOT / "README.md").read_text()
+    for change in tables["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"][
+        "substitutions"
+    ]:
+        shown = re.sub(change["pattern"], change["replacement"], shown)
+    links = re.findall(r"\]\(([^)]*)\)", shown)
+    assert links
+    assert all(link.startswith("https://") for link in links)
+    assert "![" not in shown
+    assert "*The shipped model" in text
+    assert "*The shipped model" not in shown
+    assert [*re.findall("^#+ .*", shown, re.MULTILINE)] == re.findall("^#+ .*", text, re.MULTILINE)

@@ -10,14 +10,15 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 # What setup.sh may count on; no Python, no uv.
-TOOLS = ("cut", "dirname", "mkdir", "readlink", "rm", "sh")
+TOOLS = ("cut", "dirname", "mkdir", "readlink", "rm", "sed", "sh")
 
 
 @pytest.fixture
 def checkout(tmp_path):
     folder = tmp_path / "my work" / "mv lift"
     (folder / "scripts").mkdir(parents=True)
-    shutil.copy(ROOT / "scripts" / "setup.sh", folder / "scripts")
+    for name in ("setup.sh", "uv.txt"):
+        shutil.copy(ROOT / "scripts" / name, folder / "scripts")
     (folder / "bin").mkdir()
     for tool in TOOLS:
         (folder / "bin" / tool).symlink_to(shutil.which(tool))
@@ -92,6 +93,14 @@ def test_setup_makes_the_environment_where_the_checkout_is(checkout):
     assert words[-1] == str(checkout / ".tools" / "uv" / "bin" / "python")
 
 
+def test_a_uv_of_an_older_python_is_made_anew_where_3_11_is(checkout):
+    add_tool(checkout, "uv", "echo uv 0.13.9", ".tools/uv/bin")
+    add_tool(checkout, "python", "exit 1", ".tools/uv/bin")
+    add_tool(checkout, "python3.11", 'case "$2" in *ensurepip*) exit 1;; esac')
+    assert "python3.11 has no venv module" in refusal(checkout)
+    assert not (checkout / ".tools" / "uv").exists()
+
+
 # What targets run, and what a word of theirs is like; `clean` comes last.
 RUN = {
     "help": "make demo",
@@ -109,9 +118,13 @@ RUN = {
     "test-serving": "python -m pytest -n0",
     "test-environments": "python scripts/environments.py",
     "test-faults": "python scripts/faults.py",
+    "test-load": "python scripts/load.py",
     "test-damage": "pytest --timeout=0",
     "test-mutations": "python scripts/mutations.py",
+    "stack": "python scripts/stack.py",
     "check": "lint-imports",
+    "site": "mkdocs build",
+    "dist": "python -m twine check --strict",
     "clean": "",
 }
 
@@ -121,8 +134,9 @@ def stand_in(tmp_path_factory):
     """A checkout whose programs say their name and what they are given, and make what they must."""
     folder = tmp_path_factory.mktemp("my work") / "mv lift"
     told = 'echo "${0##*/} $*"; [ "$1" != simulate ] || mkdir -p "$3"'
-    for name in ("tfx", "keras-mvlift", "python", "ruff", "mypy", "lint-imports"):
+    for name in ("tfx", "keras-mvlift", "python", "ruff", "mypy", "lint-imports", "mkdocs"):
         add_tool(folder, name, told, ".venv/bin")
+    add_tool(folder, "uv", told, ".tools/uv/bin")
     add_tool(folder, "activate", f'PATH="{folder}/.venv/bin:$PATH"', ".venv/bin")
     for name in ("airflow.sh", "kubeflow.sh", "browser.sh", "setup.sh"):
         add_tool(folder, name, told, "scripts")
@@ -152,3 +166,16 @@ def test_targets_run_in_a_path_with_spaces(stand_in, target):
     assert RUN[target] in done.stdout
     (place,) = stand_in.parent.iterdir()
     assert place == stand_in
+
+
+@pytest.mark.e2e
+def test_a_clone_in_a_path_with_spaces_builds_what_is_published(tmp_path):
+    clone = tmp_path / "my work" / "mv lift"
+    made = shutil.ignore_patterns(".git", ".venv", ".tools", "output", "dist", "*cache*")
+    shutil.copytree(ROOT, clone, ignore=made)
+    (clone / ".venv").symlink_to(sys.prefix)
+    done = make(clone, "--old-file=.venv/.setup", "site", "dist")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (clone / "output" / "site" / "index.html").is_file()
+    assert len([*(clone / "output" / "dist").iterdir()]) == 3
+    assert done.stdout.count("PASSED") == 3

@@ -353,9 +353,16 @@ def require(counts: Mapping[str, int], *kinds: str) -> None:
     for kind in kinds:
         if not counts.get(kind):
             raise files.UnusableError(
-                f"`{kind}` must not be empty: the recordings and the split leave nothing to use. "
-                f"Received: {dict(counts)}."
+                f"`{kind}` must not be empty: the recordings and the split leave nothing to use"
+                f"{_TO_DO.get(kind, '')}. Received: {dict(counts)}."
             )
+
+
+# What else helps where a kind of records is empty.
+_TO_DO = {
+    "held_out_pairs": "; film longer clips, or let nothing choose by what is held out, as the "
+    "settings' `rival`, `patience`, `tune` and `uncertainty` do",
+}
 
 
 def to_json(summary: dict[str, Any]) -> str:

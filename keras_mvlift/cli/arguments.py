@@ -69,13 +69,18 @@ def require_there(name: str, *paths: str | pathlib.Path | None) -> None:
             raise FileNotFoundError(f"`{name}` must be a file or folder. Received: {path}.")
 
 
+def shipped_models() -> list[str]:
+    """Returns the names of the models that come with the package."""
+    return sorted(path.name for path in _SHIPPED.iterdir() if path.is_dir())
+
+
 def require_model(name: str) -> None:
     """Refuses what is neither a model that comes with the package nor a folder.
 
     Raises:
         ArgumentError: If it is neither.
     """
-    shipped = [path.name for path in _SHIPPED.iterdir() if path.is_dir()]
+    shipped = shipped_models()
     if name not in shipped and not pathlib.Path(name).is_dir():
         raise errors.ArgumentError("model", f"be {MODEL}", f"{name}{errors.nearest(name, shipped)}")
 

@@ -152,6 +152,11 @@ def _check_check_rig(options: argparse.Namespace) -> None:
     configs.at_least("max-frames", options.max_frames, 1)
 
 
+def _add_completion(parser: argparse.ArgumentParser) -> None:
+    told = 'The shell, whose start file, such as ~/.bashrc, runs what is printed: eval "$(...)".'
+    parser.add_argument("shell", choices=("bash", "zsh"), help=told)
+
+
 def _add_experiments(parser: argparse.ArgumentParser) -> None:
     told = (
         "How large the runs are: minutes, some hours or days on two cores, or long, a few rows for "
@@ -322,6 +327,12 @@ COMMANDS = {
         ("check-rig my_rig --html report.html", "check-rig my_rig --calibration refined.toml"),
         _add_check_rig,
         _check_check_rig,
+    ),
+    "completion": Command(
+        "Prints what has a shell complete commands, options and choices.",
+        ("completion bash", "completion zsh"),
+        _add_completion,
+        lambda options: None,
     ),
     "experiments": Command(
         "Measures the paper's tables and ours on the data at hand.",

@@ -98,7 +98,7 @@ _COMMANDS = {
 # Of others, and of what a file's format needs.
 _EXTRAS = {
     "tensorflow": ("tensorflow",),
-    "train": ("keras", "tensorflow_addons", "tensorflow_graphics"),
+    "train": ("keras", "tf_keras"),
     "data": (
         "cdflib",
         "cv2",

@@ -350,25 +350,33 @@ def out_of_step(footage: footages.Footage, seen: moments.Consensus, view: int) -
     if (off & known).mean() >= _TRIED_SHARE:
         # What else explains the camera is measured where it is off, too.
         figures = float(np.nanmedian(seen.error[view][off])), float(np.median(error[off & known]))
-    name, rate = footage.camera_names[view], footage.frame_rate + (end - start) / seconds
-    yield (
-        _finding(
-            "time_drift",
-            footage,
-            every != 0,
-            f"{name} does not keep time with the others: {_off(start)} at the start and "
-            f"{_off(end)} at the end, as if it ran at {rate:.1f} frames a second instead of "
-            f"{footage.frame_rate:g}, or lost frames that were numbered on. Undoing it leaves "
-            f"{share:.0%} of its frames off.",
-            "Give its frames time stamps (`timestamps`) or their own numbers; a constant shift "
-            "does not mend it.",
-            figures,
-            severity=findings.ERROR,
-            offset_at_start=float(start),
-            offset_at_end=float(end),
-            frame_rate=float(rate),
-        ),
-        corrected,
+    rate = footage.frame_rate + (end - start) / seconds
+    yield _drift(footage, every != 0, (start, end, rate), share, figures), corrected
+
+
+def _drift(
+    footage: footages.Footage,
+    where: np.ndarray,
+    clock: tuple[float, float, float],
+    share: float,
+    figures: tuple[float, float],
+) -> findings.Finding:
+    (name, *_), (start, end, rate) = footage.named(where.any(axis=1)), clock
+    return _finding(
+        "time_drift",
+        footage,
+        where,
+        f"{name} does not keep time with the others: {_off(start)} at the start and "
+        f"{_off(end)} at the end, as if it ran at {rate:.1f} frames a second instead of "
+        f"{footage.frame_rate:g}, or lost frames that were numbered on. Undoing it leaves "
+        f"{share:.0%} of its frames off.",
+        "Give its frames time stamps (`timestamps`) or their own numbers; a constant shift "
+        "does not mend it.",
+        figures,
+        severity=findings.ERROR,
+        offset_at_start=float(start),
+        offset_at_end=float(end),
+        frame_rate=float(rate),
     )
 
 

@@ -1,14 +1,16 @@
 """What was measured of a rig and what was found, as plain data: `check-rig --json`."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_mvlift import errors, skeletons
+from keras_mvlift import errors, skeletons, sources
 from keras_mvlift.datasets import sequences
+from keras_mvlift.datasets.rigs import pose2sim, recordings
 from keras_mvlift.diagnosis import findings, residuals, verdicts
 from keras_mvlift.diagnosis import footage as footages
 
@@ -114,6 +116,61 @@ def check(
                 pairs = zip(others, reports, strict=True)
                 return [_read_as(name, other, each) for other, each in pairs]
     return reports
+
+
+MAX_CLIPS = 20
+"""Clips that are read of a source with more, evenly spread."""
+
+_RECORDINGS = (recordings.RigSource, pose2sim.Pose2SimSource)
+
+
+def check_source(
+    source: sources.Source,
+    clips: Sequence[str] | None = None,
+    max_frames: int = footages.MAX_FRAMES,
+) -> list[RigReport]:
+    """Reads clips of a source and checks the rigs that filmed them.
+
+    Args:
+        source: What reads them; a rig's own is read without telling people apart, as a wrong
+            calibration would tell them apart wrongly and so hide what is wrong with it.
+        clips: Their names, of which `MAX_CLIPS` are read; all by default.
+        max_frames: Frames to look at, of each rig.
+
+    Raises:
+        ValueError: If a clip cannot be read, or as of `check`.
+    """
+    if isinstance(source, _RECORDINGS):
+        source = dataclasses.replace(source, tells_apart=False)
+    names = source.clips() if clips is None else [name for name in source.clips() if name in clips]
+    names = [names[index] for index in footages.spread(len(names), MAX_CLIPS)]
+    read = functools.partial(_read, source, names)
+    return check(read(), max_frames, up=_up(source), readings=_readings(source, names))
+
+
+def _read(source: sources.Source, names: Sequence[str]) -> list[sequences.MultiViewSequence]:
+    return [source.read(name) for name in names]
+
+
+def _up(source: sources.Source) -> str:
+    """Returns the axis that the calibration's file has up; what `calibrate` writes has z."""
+    if isinstance(source, recordings.RigSource) and not source.calibration:
+        return source.manifest.calibration.up
+    return "z"
+
+
+def _readings(
+    source: sources.Source, names: Sequence[str]
+) -> dict[str, Callable[[], Sequence[sequences.MultiViewSequence]]]:
+    """Returns readers of the same clips in other joint sets of as many joints."""
+    if not isinstance(source, _RECORDINGS):
+        return {}
+    joints = skeletons.by_name(source.joint_set)
+    return {
+        name: functools.partial(_read, dataclasses.replace(source, skeleton=name), names)
+        for name, other in skeletons.SKELETONS.items()
+        if other.num_joints == joints.num_joints and name != joints.name
+    }
 
 
 MAX_ASYMMETRY = 0.15

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import configs, errors
+from keras_mvlift import configs, errors, inference
 from keras_mvlift.datasets import view_windows, views
 from keras_mvlift.experiments import adversarial, origins, peers, variants
 from keras_mvlift.experiments import data as training_data
@@ -395,6 +395,19 @@ def nearest_view(cell: variants.Cell, data: training_data.TrainingData, watch: W
     return baselines.nearest_poses(data.test, data.seen, pose, data.min_joints)
 
 
+def shipped(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
+    """Lifts the test views by the model that comes with the package, which trains on nothing here.
+
+    It was trained, without labels, on AIST++'s dancers d03 and d04 and Pose2Sim's demo.
+    """
+    del cell, watch
+    view = data.test.view
+    lifted = inference.load_model("studio").lift(
+        view.keypoints_2d, view.confidence, camera=view.camera
+    )
+    return lifted.root_relative_pose
+
+
 METHODS: dict[str, Method] = {
     "self_supervised": self_supervised,
     "temporal": self_supervised_by_windows,
@@ -405,4 +418,5 @@ METHODS: dict[str, Method] = {
     "triangulation": from_all_test_views,
     "constant_pose": constant_pose,
     "nearest_view": nearest_view,
+    "shipped": shipped,
 }

@@ -108,6 +108,8 @@ def _sides() -> list[str]:
 
 
 MISSING = "-"
+# Of rows that were not run; some tables have dozens.
+_MOST_NAMES = 6
 
 _COLUMNS = {
     "MPJPE, mm": "mpjpe_mm",
@@ -183,8 +185,11 @@ def grids(table: Mapping[str, Any]) -> Iterator[Grid]:
 
 def notes(table: Mapping[str, Any]) -> list[str]:
     """Says what to know when reading a table, and which of its rows were not run."""
-    left_out = f"Further rows, not run here: {', '.join(table['left_out'])}."
-    return [note for note in (table["note"], left_out if table["left_out"] else "") if note]
+    names, count = table["left_out"], len(table["left_out"])
+    told = "; ".join(names[:_MOST_NAMES])
+    more = f"; and {count - _MOST_NAMES} more, which `--list` names"
+    left_out = f"Further rows, not run here: {told}{more if count > _MOST_NAMES else ''}."
+    return [note for note in (table["note"], left_out if names else "") if note]
 
 
 def score_grids(results: Mapping[str, Any]) -> Iterator[Grid]:

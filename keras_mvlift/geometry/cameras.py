@@ -5,10 +5,11 @@ with `center` the camera's position in the world. OpenCV's `t` is not that; `fro
 converts it. Cameras look along +z, x points right and y down in the image.
 
 Of NumPy arrays all functions make NumPy arrays, of tensors tensors, for which tensorflow_graphics
-projects and rotates.
+projects and rotates where it is installed.
 """
 
 import functools
+import importlib.util
 import inspect
 import sys
 import types
@@ -178,11 +179,12 @@ def project(
     depth = xp.maximum(points_camera[..., 2:], least)
     stretch = 1.0 + (depth - points_camera[..., 2:]) / least
     aside = stretch * points_camera[..., :2]
-    if xp is np:
+    graphics = None if xp is np else _graphics()
+    if graphics is None:
         return pixels(aside / depth, intrinsics)
     focal, principal_point = _lens(intrinsics)
     guarded = xp.concatenate([aside, depth], axis=-1)
-    return _graphics().perspective.project(guarded, focal, principal_point)
+    return graphics.perspective.project(guarded, focal, principal_point)
 
 
 def project_from_world(points_world: arrays.Array, camera: Camera) -> arrays.Array:
@@ -269,9 +271,11 @@ def rotate(points: arrays.Array, rotation: arrays.Array) -> arrays.Array:
         return points @ inverse(rotation)
     # Without an axis for the joints, a batch of J matrices would silently broadcast over them.
     rotation = rotation[..., np.newaxis, :, :]
-    if points.shape.is_fully_defined() and rotation.shape.is_fully_defined():
-        return _graphics().rotation_matrix_3d.rotate(points, rotation)
+    is_known = points.shape.is_fully_defined() and rotation.shape.is_fully_defined()
     # tensorflow_graphics compares batch shapes statically and refuses unknown ones.
+    graphics = _graphics() if is_known else None
+    if graphics is not None:
+        return graphics.rotation_matrix_3d.rotate(points, rotation)
     return arrays.matvec(rotation, points)
 
 
@@ -337,13 +341,18 @@ def cross(first: arrays.Array, second: arrays.Array) -> arrays.Array:
 
 
 @functools.cache
-def _graphics() -> types.SimpleNamespace:
-    """Imports tensorflow_graphics, quickly, once there are tensors.
+def _graphics() -> types.SimpleNamespace | None:
+    """Imports tensorflow_graphics, quickly, once there are tensors; None where it is not installed.
+
+    It asks for tensorflow-addons, which ended with Python 3.11.
+
 
     Each of its modules lists its public names by `inspect.stack()`, and looks at the calling frame
     alone. For every other frame, too, `inspect` reads source lines and looks through all modules:
     5 to 20 seconds in all.
     """
+    if not importlib.util.find_spec("tensorflow_graphics"):
+        return None
     original = inspect.stack
     inspect.stack = _own_and_calling_frame
     try:

@@ -165,7 +165,8 @@ def _frames(path: pathlib.Path) -> list[detections.Frame]:
         "be detections of AlphaPose, MMPose, Ultralytics or rtmlib, annotations of COCO, or a "
         "folder of OpenPose's files"
     )
-    what = {dict: "an object", list: "a list"}.get(type(content), json.dumps(content)[:20])
+    kinds = {"dict": "an object", "list": "a list"}
+    what = kinds.get(type(content).__name__, json.dumps(content)[:20])
     received = f"keys {', '.join(list(known)[:5])} of something else" if known else what
     raise errors.RecordingError(path, "file", rule, received)
 

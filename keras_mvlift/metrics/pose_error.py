@@ -10,9 +10,9 @@ true pose lacks, NaN in it, does not. What is NaN in a prediction makes the erro
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow import keras
 
 from keras_mvlift import skeletons
 from keras_mvlift.geometry import procrustes

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_addons as tfa
 from tensorflow import keras
 
 from keras_mvlift import skeletons
@@ -435,7 +434,7 @@ def _check(
 @contextlib.contextmanager
 def averaged(model: keras.Model) -> Iterator[None]:
     """Lends a model in training the average of its weights, if its optimizer keeps one."""
-    if not isinstance(model.optimizer, tfa.optimizers.MovingAverage):
+    if not hasattr(model.optimizer, "assign_average_vars"):
         yield
         return
     own = [variable.numpy() for variable in model.trainable_variables]

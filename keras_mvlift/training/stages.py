@@ -3,15 +3,19 @@
 import contextlib
 import csv
 import functools
+import importlib.metadata
+import importlib.util
 import json
+import logging
 import pathlib
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_addons as tfa
+import tqdm
 from tensorflow import keras
 
 from keras_mvlift import configs
@@ -136,6 +140,7 @@ class _Stage(NamedTuple):
         saver = EpochCheckpoints(data.checkpoints, written)
         best = _best_epoch(lifter, config, data)
         epochs_done = saver.restore(model, best.state if best else None)
+        logging.info("%s begins after epoch %d.", self.name, epochs_done)
         is_done = best is not None and best.is_done(epochs_done)
         rows = _rows(data.checkpoints, epochs_done)
         # Nothing is written before all workers have read what lies there.
@@ -233,13 +238,29 @@ def _history(folder: pathlib.Path, rows: list[str]) -> pathlib.Path:
 
 
 def _bar(name: str) -> keras.callbacks.Callback:
-    if not strategies.is_chief(tf.distribute.get_strategy()):
+    # Into a file or a pipe a bar would be drawn line upon line.
+    if not (sys.stderr.isatty() and strategies.is_chief(tf.distribute.get_strategy())):
         return keras.callbacks.Callback()
-    return tfa.callbacks.TQDMProgressBar(
-        overall_bar_format=f"  {name:<10}{{percentage:4.0f}} % {{bar:30}} {{n_fmt}}/{{total_fmt}} "
-        "epochs, {remaining} left",
-        show_epoch_progress=False,
-    )
+    return _Bar(name)
+
+
+class _Bar(keras.callbacks.Callback):
+    """Shows how many epochs of a stage are done."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        done = "{percentage:4.0f} % {bar:30} {n_fmt}/{total_fmt} epochs, {remaining} left"
+        self.format = f"  {name:<10}{done}"
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        total = self.params["epochs"]
+        self.bar = tqdm.tqdm(total=total, bar_format=self.format, dynamic_ncols=True)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.bar.update()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.bar.close()
 
 
 def _writers(path: pathlib.Path, logs: pathlib.Path | None) -> list[keras.callbacks.Callback]:
@@ -316,7 +337,13 @@ def build_optimizer(
     Args:
         config: The stage's settings.
         steps_per_epoch: Steps per epoch.
+
+    Raises:
+        ValueError: If weights are to be averaged without tensorflow-addons, as from Python 3.12 on.
+        ModuleNotFoundError: If Keras 3 is installed without tf_keras.
     """
+    if importlib.metadata.version("keras") >= "3" and not importlib.util.find_spec("tf_keras"):
+        raise ModuleNotFoundError("`tf_keras` must be installed beside Keras 3", name="tf_keras")
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = config.learning_rate
     if config.decay_every:
         learning_rate = keras.optimizers.schedules.ExponentialDecay(
@@ -329,6 +356,11 @@ def build_optimizer(
     adam = keras.optimizers.legacy.Adam(learning_rate, global_clipnorm=clip_norm)
     if not config.weight_averaging:
         return adam
+    if not importlib.util.find_spec("tensorflow_addons"):
+        rule = "be 0 without tensorflow-addons, which ended with Python 3.11"
+        raise ValueError(f"`weight_averaging` must {rule}. Received: {config.weight_averaging}.")
+    import tensorflow_addons as tfa
+
     # The wrapper hands Adam gradients that Adam no longer clips, so it clips them itself.
     return tfa.optimizers.MovingAverage(
         adam, config.weight_averaging, dynamic_decay=True, global_clipnorm=clip_norm

@@ -139,7 +139,9 @@ def checked_array(
     if not fits or not value.size:
         rule = f"have shape [{', '.join('any' if n is None else str(n) for n in shape)}]"
         raise errors.RecordingError(path, field, rule, value.shape)
-    return value.astype(np.float64)
+    # Quadruple precision beyond double becomes infinite, and a signalling NaN a quiet one.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return value.astype(np.float64)
 
 
 def require_finite(path: object, field: str, value: np.ndarray) -> None:

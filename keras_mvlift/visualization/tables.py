@@ -127,6 +127,29 @@ def results_table(results: Mapping[str, Any]) -> table.Table:
     return page
 
 
+_CANDIDATES = {
+    "adapted": "{start_from}, last layer fitted",
+    "started": "{start_from}, trained on",
+    "scratch": "trained from random weights",
+}
+
+
+def candidates_table(tried: Mapping[str, Any]) -> table.Table:
+    """Lays out what was chosen between: the score that chose, and the errors that did not."""
+    page = plain_table()
+    page.add_column("Chosen between, by the score", overflow="fold")
+    headings = ("held out\nmm, no labels", *list(_COLUMNS.values())[:3])
+    for heading in headings:
+        page.add_column(heading, justify="right", no_wrap=True)
+    for name, score in tried["held_out"].items():
+        cells = [score["mean_mm"], *(tried["test"][name][key] for key in list(_COLUMNS)[:3])]
+        style = "bold" if name == tried["chosen"] else None
+        mark = "* " if style else "  "
+        told = mark + _CANDIDATES[name].format(**tried)
+        page.add_row(text.Text(told), *map(_number, cells), style=style)
+    return page
+
+
 def _groups(results: Mapping[str, Any]) -> Iterator[list[tuple[str, tuple[str, ...]]]]:
     """Names rows, and where their figures are."""
     yield [(name, (key,)) for key, name in _AVERAGES.items()]
@@ -164,6 +187,9 @@ def _lines(parts: Parts, page: console.Console) -> list[str]:
 
 def _parts(results: Mapping[str, Any]) -> Parts:
     yield results_table(results), False
+    if "candidates" in results:
+        yield text.Text(), False
+        yield candidates_table(results["candidates"]), False
     for part in _about(results):
         # A path or a line of code goes on beyond the edge: broken, it could not be copied.
         yield part, isinstance(part, text.Text)
@@ -194,6 +220,7 @@ def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
     if data["data_root"]:
         yield _line("", f"from {data['data_root']}")
     yield from _spans(results)
+    yield from _rig(results)
     if "reference" in data:
         known = data.get("reference_coverage", 100.0)
         share = "" if known == 100.0 else f", {known:.1f} % of the joints"
@@ -262,6 +289,17 @@ def _spans(results: Mapping[str, Any]) -> Iterator[text.Text]:
         yield _line("Drift", told, "bold yellow")
     elif drift.get("compared_with") is not None:
         yield _line("Drift", f"none: span {drift['span']} is like span {drift['compared_with']}")
+
+
+def _rig(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
+    """Says what a check found of the rig."""
+    if results.get("rig") == []:
+        yield _line("Rig", "nothing wrong is found")
+    for index, finding in enumerate(results.get("rig", [])):
+        style = "bold red" if finding["severity"] == "error" else "bold yellow"
+        yield _line("" if index else "Rig", "{severity}: {name}".format(**finding), style)
+        told = text.Text("{sentence} {remedy}".format(**finding))
+        yield padding.Padding(told, (0, 0, 0, _LABEL_WIDTH))
 
 
 def _held_out(results: Mapping[str, Any]) -> Iterator[text.Text]:

@@ -6,10 +6,9 @@ import tensorflow as tf
 
 from benchmarks import partial_views, studio_real, studio_recordings
 from keras_mvlift import inference
-from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.export import compact
-from keras_mvlift.training import adaptation, objectives
+from keras_mvlift.training import objectives, refinement
 
 REFERENCE = "opensim/Balancing_for_IK.trc"
 
@@ -36,15 +35,6 @@ def score(lifter, recording):
     return studio_real.score(functools.partial(studio_real.lifted, lifter), recording)
 
 
-def test_views_are_packed_to_rays_and_back(recording):
-    (some,) = adaptation.parts_of([recording.clips[0], recording.clips[0]])[:1]
-    view = adaptation.flat(sequences.to_view(some))
-    rows, _ = studio_recordings.packed(view)
-    back = studio_recordings.unpacked(tf.constant(rows))
-    np.testing.assert_allclose(back.rays, view.rays, atol=1e-6)
-    np.testing.assert_array_equal(back.confidence > 0, view.confidence > 0)
-
-
 def test_real_and_virtual_views_are_fitted_to_what_is_triangulated(recording, sets, lifter):
     real, virtual = sets
     assert len(real.hidden) == 2 * 40
@@ -54,7 +44,7 @@ def test_real_and_virtual_views_are_fitted_to_what_is_triangulated(recording, se
     apart = np.linalg.norm(real.target[:12] - test.pose[:12], axis=-1)
     assert np.median(apart[:, 1:]) < 0.05
     for part in sets:
-        pose = studio_real.lifted(lifter, studio_recordings.unpacked(tf.constant(part.hidden)))
+        pose = studio_real.lifted(lifter, refinement.unpacked(tf.constant(part.hidden)))
         off = np.linalg.norm(pose - part.target, axis=-1)
         assert np.average(off, weights=part.trust) < 0.2
 
@@ -90,7 +80,7 @@ def test_a_joint_set_that_two_people_were_seen_in_gets_a_mix_of_shape(recording,
     real = dict.fromkeys(recordings, sets)
     mixes = studio_real.joint_mixes(lifter, recordings, real)
     assert [*mixes] == ["body_25b"]
-    pose = studio_real.lifted(lifter, studio_recordings.unpacked(tf.constant(sets[0].hidden)))
+    pose = studio_real.lifted(lifter, refinement.unpacked(tf.constant(sets[0].hidden)))
     trust = sets[0].trust
     off = [
         np.average(np.linalg.norm(each - sets[0].target, axis=-1), weights=trust)

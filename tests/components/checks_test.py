@@ -1,6 +1,9 @@
 import dataclasses
+import json
+import logging
 import pathlib
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -13,10 +16,11 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import io_utils
 
 from components import checks
-from components.example_gen import files
-from keras_mvlift import sources
+from components.example_gen import executor, files
+from keras_mvlift import configs, sources
 from keras_mvlift.datasets import preparation, tfrecords
 from tests.components import studio_examples
+from tests.datasets.rigs import simulated_rigs
 
 TEN_CENTIMETERS = "No two cameras stand 0.1 m apart; the calibration may be in another unit"
 
@@ -362,3 +366,71 @@ def test_comparators_are_set_on_both_sides_of_a_pair_and_nothing_else_is_asked()
     confidence, camera = compared["target/confidence"], compared["source/camera"]
     assert confidence.drift_comparator.jensen_shannon_divergence.threshold == 0.3
     assert camera.drift_comparator.infinity_norm.threshold == 0.2
+
+
+@pytest.fixture(scope="module")
+def rig_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("rig")
+    simulated_rigs.write_rig(root, num_clips=1, num_frames=60)
+    return root
+
+
+def rig_check(root, folder, num_instants=100):
+    """Checks a rig whose records say of each clip which cameras filmed it."""
+    source = sources.open_source(configs.DataConfig(source="rig"), str(root))
+    clips = [{"clip": f"00003/{name}", "cameras": ["1", "2"]} for name in source.clips()]
+    lone = {"clip": "00003/nobody_has_this", "cameras": ["1"]}
+    dataset = {"clips": [*clips, lone], "counts": {"train_instants": num_instants}}
+    examples, checked = standard_artifacts.Examples(), checks.RigFindings()
+    examples.uri, checked.uri = str(folder / "examples"), str(folder / "checked")
+    for artifact in (examples, checked):
+        pathlib.Path(artifact.uri).mkdir(parents=True)
+    (folder / "examples" / executor.DATASET).write_text(json.dumps(dataset))
+    checks.RigCheck.test_call(
+        examples=examples,
+        checked=checked,
+        data_config=configs.DataConfig(source="rig").to_json(),
+        data_root=str(root),
+        code_version="abc",
+    )
+    return checked
+
+
+@pytest.fixture
+def wrong_rig(rig_root, tmp_path):
+    """The rig with two of its cameras' calibrations taken for each other."""
+    root = tmp_path / "wrong"
+    shutil.copytree(rig_root, root)
+    (path,) = root.glob("*.toml")
+    text = path.read_text()
+    for former, new in (("cam_1", "kept"), ("cam_2", "cam_1"), ("kept", "cam_2")):
+        text = text.replace(former, new)
+    path.write_text(text)
+    return root
+
+
+def test_a_rig_that_is_right_passes(rig_root, tmp_path):
+    checked = rig_check(rig_root, tmp_path)
+    assert checks.read_findings(checked.uri) == []
+    checks.RigGate.test_call(checked=checked, stops=True)
+
+
+def test_a_run_stops_at_a_rig_that_is_wrong_and_names_the_cause(wrong_rig, tmp_path):
+    checked = rig_check(wrong_rig, tmp_path)
+    (found,) = checks.read_findings(checked.uri)
+    assert (found["severity"], found["name"]) == ("error", "cameras_out_of_order")
+    with pytest.raises(checks.RigError) as error:
+        checks.RigGate.test_call(checked=checked, stops=True)
+    told = str(error.value)
+    assert found["sentence"] in told
+    assert found["remedy"] in told
+    assert 'set `rig_check` to "warn"' in told
+
+
+def test_what_is_wrong_with_a_rig_is_told_where_the_run_goes_on(wrong_rig, tmp_path, caplog):
+    checked = rig_check(wrong_rig, tmp_path, num_instants=7)
+    with caplog.at_level(logging.WARNING, logger=checks.TOLD):
+        checks.RigGate.test_call(checked=checked, stops=False)
+    wrong, few = [record.getMessage() for record in caplog.records if record.name == checks.TOLD]
+    assert wrong.startswith("error: cameras_out_of_order: ")
+    assert few.startswith("warning: few_frames: 7 instants are left to train on")

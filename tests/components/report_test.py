@@ -10,8 +10,8 @@ from PIL import Image
 from tfx.components.evaluator import executor as evaluator
 from tfx.types import standard_artifacts
 
+from components import candidates, checks, report, trainers
 from components import evaluator as components_evaluator
-from components import report, trainers
 from components import scores as components_scores
 from components.example_gen import executor
 from keras_mvlift import configs, inference
@@ -33,6 +33,20 @@ SCORES = {
     "median_share": 0.03,
     "num_instants": 3,
     "measured_on": "test",
+}
+FINDING = {
+    "severity": "warning",
+    "name": "calibration_off",
+    "cameras": ["cam1"],
+    "sentence": "The calibration is off.",
+    "remedy": "Refine it.",
+    "before": 17.0,
+}
+CHOICE = {
+    "chosen": "adapted",
+    "start_from": "studio",
+    "num_instants": 4,
+    "held_out": {"adapted": {"mean_mm": 40.0}, "started": {"mean_mm": 50.0}},
 }
 
 
@@ -93,6 +107,10 @@ def written(examples, model, tmp_path_factory):
     )
     scores = artifact(components_scores.HeldOutFigures, root / "scores")
     (root / "scores" / components_scores.SCORES).write_text(json.dumps(SCORES))
+    rig = artifact(checks.RigFindings, root / "rig")
+    (root / "rig" / checks.RIG_REPORT).write_text(json.dumps({"findings": [FINDING]}))
+    tried = artifact(candidates.CandidateModels, root / "candidates")
+    (root / "candidates" / candidates.CANDIDATES).write_text(json.dumps(CHOICE))
     made = artifact(report.ReportFiles, root / "report")
     report.Report.test_call(
         evaluated=evaluated,
@@ -107,6 +125,10 @@ def written(examples, model, tmp_path_factory):
         bounds=json.dumps(BOUNDS),
         seed=5,
         code_version="abc",
+        rig=rig,
+        candidates=tried,
+        adapted=model,
+        started=model,
     )
     return pathlib.Path(made.uri)
 
@@ -156,6 +178,17 @@ def test_results_say_why_a_model_is_not_blessed(found):
 def test_results_hold_the_score_without_labels(found):
     assert found["held_out"] == SCORES
     assert "tuned" not in found
+
+
+def test_results_hold_what_was_found_of_the_rig_in_words(found):
+    assert found["rig"] == [{key: x for key, x in FINDING.items() if key != "before"}]
+
+
+def test_results_hold_what_was_chosen_between(found):
+    figures = {name: found["overall"][name] for name in pose_error.FIGURE_NAMES}
+    (theirs, same) = found["candidates"].pop("test").values()
+    assert found["candidates"] == CHOICE
+    assert theirs == same == pytest.approx(figures, rel=1e-4)
 
 
 def test_results_say_what_was_trained_and_how(found, examples):

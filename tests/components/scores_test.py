@@ -161,7 +161,7 @@ def test_only_bounds_that_are_missed_are_reasons():
 
 def test_figures_are_those_of_the_library(whole_examples, figures):
     test = measures.read_test_views(scores.pattern(whole_examples["test_examples"].uri, "test"))
-    seen = scores.training_instants([whole_examples["examples"]])
+    seen, _ = scores.training_instants([whole_examples["examples"]])
     pose = measures.triangulated_poses(seen, MIN_CONFIDENCE)
     constant = measures.constant_pose(pose)
     poses = {
@@ -180,7 +180,7 @@ def test_figures_are_those_of_the_library(whole_examples, figures):
 
 
 def test_training_instants_are_those_of_the_real_cameras(whole_examples):
-    seen = scores.training_instants([whole_examples["examples"]])
+    seen, _ = scores.training_instants([whole_examples["examples"]])
     # Four cameras and a virtual one, which saw every instant.
     assert seen.confidence.shape == (8, 5, 17)
     assert seen.confidence[:, :4].any(axis=(0, 2)).all()
@@ -188,9 +188,9 @@ def test_training_instants_are_those_of_the_real_cameras(whole_examples):
 
 
 def test_of_many_training_instants_every_so_many_are_looked_at(whole_examples, monkeypatch):
-    everything = scores.training_instants([whole_examples["examples"]])
+    everything, _ = scores.training_instants([whole_examples["examples"]])
     monkeypatch.setattr(scores, "MAX_INSTANTS", 3)
-    some = scores.training_instants([whole_examples["examples"]])
+    some, _ = scores.training_instants([whole_examples["examples"]])
     np.testing.assert_array_equal(some.keypoints_2d, everything.keypoints_2d[::3])
 
 

@@ -204,6 +204,13 @@ def test_a_constant_pose_stands_still_in_the_world(data):
     np.testing.assert_allclose(world, np.broadcast_to(world[0], world.shape), atol=1e-5)
 
 
+def test_the_shipped_model_lifts_the_test_views_by_their_own_cameras(data):
+    poses = methods.shipped(tiny_experiments.cell(method="shipped"), data, None)
+    assert poses.shape == data.test.reference_pose.shape
+    error = np.linalg.norm(poses - data.test.reference_pose, axis=-1).mean()
+    assert error < 0.15
+
+
 def test_a_training_view_is_answered_with_its_own_pose(data):
     cell = tiny_experiments.cell(method="nearest_view")
     seen = data.seen

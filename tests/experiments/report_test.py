@@ -138,6 +138,14 @@ def test_a_sweep_is_drawn_over_the_numbers_of_its_rows():
     assert figure.axes[0].get_ylim()[0] == 0
 
 
+def test_of_many_rows_that_were_not_run_some_are_named():
+    table = {"note": "", "left_out": [f"row {number}, plain" for number in range(8)]}
+    (note,) = report.notes(table)
+    assert "row 5, plain; and 2 more, which `--list` names." in note
+    (note,) = report.notes(table | {"left_out": table["left_out"][:6]})
+    assert note.endswith("row 5, plain.")
+
+
 def test_nothing_is_drawn_of_rows_without_figures(tmp_path):
     results = experiment_results.make() | {"score_without_labels": []}
     for table in results["tables"]:
@@ -159,7 +167,7 @@ where there are several test people, [± the standard deviation over them].
 
 Mind <this>.
 
-Further rows, not run here: long one, long two.
+Further rows, not run here: long one; long two.
 
 **Measured here: Protocol 1, MPJPE, mm**
 

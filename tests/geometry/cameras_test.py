@@ -33,6 +33,19 @@ def test_project_golden(array):
     np.testing.assert_allclose(cameras.project(points, INTRINSICS), [[445, 490]])
 
 
+@pytest.mark.parametrize("batch", BATCHES)
+def test_without_tensorflow_graphics_tensors_are_projected_and_rotated_alike(batch, monkeypatch):
+    rng = np.random.default_rng(5)
+    points = rng.normal((0, 0, 1), size=(*batch, 4, 3))
+    rotation = transform.Rotation.random(random_state=5).as_matrix() + np.zeros((*batch, 1, 1))
+    scene = (points, INTRINSICS), (points, rotation)
+    called = [cameras.project, cameras.rotate]
+    expected = [call(*map(tf.constant, given)) for call, given in zip(called, scene, strict=True)]
+    monkeypatch.setattr(cameras, "_graphics", lambda: None)
+    for call, given, there in zip(called, scene, expected, strict=True):
+        np.testing.assert_allclose(call(*map(tf.constant, given)), there, rtol=1e-12, atol=1e-12)
+
+
 @random_scenes.ARRAYS
 def test_rays_golden(array):
     # The pixel of the golden projection: (445 - 320) / 500 and (490 - 240) / 500.

@@ -11,6 +11,7 @@ import pytest
 from keras_mvlift import errors
 from keras_mvlift.lifting import pose_clip
 from tests.lifting import people
+from tests.untrusted import damage
 
 
 def rows(clip, tmp_path):
@@ -175,6 +176,15 @@ def test_other_archives_and_damaged_ones_are_refused(tmp_path):
     path.write_bytes(b"no archive")
     with pytest.raises(errors.RecordingError, match=r"`file` must be an \.npz archive"):
         pose_clip.read_npz(path)
+
+
+@pytest.mark.parametrize("ending", ["npz", "json"])
+def test_damaged_poses_end_in_our_error(tmp_path, ending):
+    path = tmp_path / f"poses.{ending}"
+    write, read = (getattr(pose_clip, f"{verb}_{ending}") for verb in ("write", "read"))
+    write(FULL, path)
+    data = path.read_bytes()
+    assert damage.assert_only_our_errors(lambda: read(path), path, data, count=60) > 20
 
 
 @pytest.mark.parametrize("clip", [FULL, people.clip(image_size=None, space="root")])

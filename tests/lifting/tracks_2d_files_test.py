@@ -9,6 +9,7 @@ from keras_mvlift import errors, skeletons
 from keras_mvlift.lifting import mocap_files, pose_clip, tracks_2d, tracks_2d_files
 from tests.datasets.rigs import simulated_rigs
 from tests.lifting import people
+from tests.untrusted import damage
 
 BODY = np.random.default_rng(0).uniform(0.31, 1, (17, 3))
 SEEN = [(number, BODY[np.newaxis]) for number in range(6)]
@@ -145,7 +146,7 @@ def test_the_least_table_is_one_person_surely_seen(tmp_path):
         ("anna,5", "anna,5.5", "`frame` must be whole numbers from 0 on."),
         ("anna,5", "anna,", "`frame` must be whole numbers from 0 on."),
         ("anna,5", "anna,-5", "`frame` must be whole numbers from 0 on."),
-        ("anna,5", "anna,9999999", "`frames` must span 1 to 200000 frames"),
+        ("anna,5", "anna,9999999", "`frames` must span 1 to 250000 frames"),
         ("anna,5", "anna,five", "`frame` must hold numbers or nothing."),
         ("ben,5,0.10,nose", "anna,5,0.10,head", "one row for each joint of a person in a frame. "),
         (",20,", ",", "`table` must have 7 cells in each row. Received: anna,5,0.10,head,10,0.9."),
@@ -301,3 +302,20 @@ def test_poses_are_not_taken_for_image_points(tmp_path):
     mocap_files.write_trc(people.clip(), tmp_path / "poses.trc")
     with pytest.raises(errors.RecordingError, match=r"`Units` must be px.*Received: mm"):
         tracks_2d_files.read_trc(tmp_path / "poses.trc")
+
+
+@pytest.mark.parametrize("ending", ["csv", "npz", "trc"])
+def test_damaged_files_end_in_our_error(tmp_path, ending):
+    path = tmp_path / f"seen.{ending}"
+    if ending == "csv":
+        path.write_text(PEOPLE_TABLE)
+    elif ending == "npz":
+        np.savez(path, keypoints_2d=KEYPOINTS, confidence=CONFIDENCE)
+    else:
+        write_trc(path)
+    data = path.read_bytes()
+
+    def read():
+        tracks_2d_files.read(path, "h36m_17" if ending == "npz" else None)
+
+    assert damage.assert_only_our_errors(read, path, data, count=60) > 5

@@ -13,6 +13,7 @@ from keras_mvlift import errors
 from keras_mvlift.cli import lift_input
 from keras_mvlift.lifting import video
 from tests.lifting import made_films
+from tests.untrusted import damage
 
 
 def read_independently(path):
@@ -130,6 +131,15 @@ def test_a_frame_that_is_damaged_is_named(tmp_path):
     path.write_bytes(data)
     with pytest.raises(errors.RecordingError, match=r"`frame \d` must be decodable"):
         list(video.read(video.inspect(path)))
+
+
+def test_damaged_films_end_in_our_error(tmp_path):
+    path = made_films.write(tmp_path / "film.mp4", made_films.drawn(3))
+
+    def read():
+        list(video.read(video.inspect(path)))
+
+    assert damage.assert_only_our_errors(read, path, path.read_bytes(), count=25) > 5
 
 
 def test_the_command_knows_the_endings_without_the_library():

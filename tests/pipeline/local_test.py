@@ -191,6 +191,7 @@ def test_a_full_disk_is_named(error, tmp_path, capfd, monkeypatch):
         (files.UnusableError("too many lost"), True, local.REFUSED),
         (checks.DataAnomalyError("anomalies"), True, local.REFUSED),
         (checks.DriftError("drift"), True, local.REFUSED),
+        (checks.RigError("cameras_out_of_order"), True, local.REFUSED),
         (ValueError("wrong settings"), False, local.UNABLE),
         (OSError("no folder"), True, local.UNABLE),
         (RuntimeError("database or disk is full"), True, local.UNABLE),
@@ -494,3 +495,10 @@ def test_what_ends_a_thread_is_logged(log, capfd):
     assert "Thread reader ended." in log.read_text()
     assert "KeyError: 'some internal name'" in log.read_text()
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_to_be_read_before_training_is_told(log, capfd):
+    with local.quiet(log):
+        logging.getLogger(checks.TOLD).warning("warning: few_frames: %d instants.", 7)
+        logging.getLogger("elsewhere").warning("for the log")
+    assert capfd.readouterr().err == "  warning: few_frames: 7 instants.\n"

@@ -18,6 +18,7 @@ CHECKS = tuple(
     for check in ("Schema", "StatisticsGen", "ExampleValidator", "DataGate")
     for name in ("Pairs", "TestViews")
 )
+RIG_CHECKS = ("RigCheck", "RigGate")
 
 
 def create(config, data_root="recording"):
@@ -76,6 +77,7 @@ CHOOSING = {
     "finetune.patience": {"finetune": {"patience": 2}},
     "tune.num_trials": {"tune": {"num_trials": 3}},
     "model.uncertainty": {"model": {"uncertainty": True}},
+    "rival": {"rival": "studio"},
 }
 
 
@@ -206,7 +208,8 @@ def test_schemas_and_rules_are_part_of_what_the_cache_knows(nodes):
 
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_presets_differ_in_settings_not_in_shape(name, nodes):
-    assert [*compiled(presets.PRESETS[name]())] == [*nodes]
+    made = compiled(presets.PRESETS[name]().updated({"rival": ""}))
+    assert [node for node in made if node not in RIG_CHECKS] == [*nodes]
 
 
 def test_equal_settings_give_equal_pipelines():
@@ -248,7 +251,7 @@ def test_a_split_without_records_is_not_looked_at():
 
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_where_nothing_chooses_the_data_is_as_it_was(name):
-    config = presets.PRESETS[name]()
+    config = presets.PRESETS[name]().updated({"rival": ""})
     assert mvlift.choosers(config) == []
     assert mvlift.data_for_choosing(config) == config.data
 
@@ -256,7 +259,7 @@ def test_where_nothing_chooses_the_data_is_as_it_was(name):
 @pytest.mark.parametrize("chooser", CHOOSING)
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_whatever_chooses_has_a_part_of_its_own(name, chooser):
-    config = presets.PRESETS[name]().updated(CHOOSING[chooser])
+    config = presets.PRESETS[name]().updated({"rival": ""} | CHOOSING[chooser])
     assert mvlift.choosers(config) == [chooser]
     split = split_of(config)
     assert split.holds_out
@@ -320,3 +323,63 @@ def test_a_model_of_windows_is_only_loaded():
 def test_nothing_is_there_unless_it_is_asked_for():
     nodes = compiled(presets.studio())
     assert not {"InfraValidator", "InfraGate"} & {*nodes}
+
+
+def test_ones_own_rig_is_checked_before_training_and_reported():
+    nodes = compiled(presets.recording())
+    assert channels(nodes["RigCheck"]) == {(EXAMPLE_GEN, "examples")}
+    assert channels(nodes["RigGate"]) == {("RigCheck", "checked")}
+    # What breaks the schema is told as that.
+    assert "DataGate.Pairs" in nodes["RigCheck"].upstream_nodes
+    for name in TRAINERS:
+        assert "RigGate" in nodes[name].upstream_nodes
+    assert ("RigCheck", "checked") in channels(nodes["Report"])
+
+
+@pytest.mark.parametrize(("asked", "stops"), [({}, "true"), ({"rig_check": "warn"}, "false")])
+def test_an_error_in_the_rig_stops_a_run_unless_told_otherwise(asked, stops):
+    gate = compiled(presets.recording().updated(asked))["RigGate"]
+    assert gate.parameters.parameters["stops"].field_value.string_value == stops
+
+
+@pytest.mark.parametrize("name", ["studio", "human36m", "mpi_inf_3dhp"])
+def test_the_rig_of_a_data_set_is_taken_as_it_is(name):
+    assert not {*RIG_CHECKS} & {*compiled(presets.PRESETS[name]())}
+
+
+@pytest.fixture(scope="module")
+def rivals():
+    return compiled(presets.recording())
+
+
+def test_a_trained_model_is_tried_beside_the_training(rivals):
+    models = {
+        ("Adapt", "model"),
+        ("Refine", "model"),
+        ("Trainer.Finetune", "model"),
+    }
+    assert channels(rivals["Choice"]) == {(EXAMPLE_GEN, "examples"), *models}
+    assert channels(rivals["Report"]) >= {("Choice", "candidates"), ("Choice", "model"), *models}
+    for name in ("HeldOutViews", "Evaluator", "Pusher"):
+        assert ("Choice", "model") in channels(rivals[name])
+    for name in ("Adapt", "Refine"):
+        told = properties(rivals, name)
+        assert (told["start_from"], len(told["start_digest"])) == ("studio", 16)
+
+
+@pytest.mark.parametrize("name", ["Choice", "Adapt", "Refine"])
+def test_no_candidate_knows_of_test_views(rivals, name):
+    assert (EXAMPLE_GEN, "test_examples") not in all_channels(rivals, name)
+    assert {"DataGate.Pairs", "RigGate"} <= {*rivals[name].upstream_nodes} or name == "Choice"
+
+
+def test_what_is_trained_on_is_fitted_in_closed_form_too():
+    nodes = compiled(presets.recording().updated({"start_from": "studio"}))
+    models = {("Adapt", "model"), ("Trainer.Finetune", "model")}
+    assert channels(nodes["Choice"]) == {(EXAMPLE_GEN, "examples"), *models}
+    assert "Refine" not in nodes
+
+
+@pytest.mark.parametrize("asked", [{"rival": ""}, {"model": {"uncertainty": True}}, WINDOWS])
+def test_a_model_has_no_rival_that_is_of_another_kind_or_not_asked_for(asked):
+    assert "Choice" not in compiled(presets.recording().updated(asked))

@@ -321,3 +321,12 @@ def test_of_numbered_recordings_the_newest_tells_the_preset_and_all_stay_named(t
     root = f"{tmp_path}/spans/{{SPAN}}"
     assert configured(root) == (presets.recording(), root)
     assert name(data_root=root) == "recording"
+
+
+@pytest.mark.parametrize(("num_clips", "held_out"), [(4, ()), (5, ("S03_walking_01",))])
+def test_of_many_clips_of_a_rig_some_are_held_out(num_clips, held_out, tmp_path):
+    clips = simulated_rigs.write_rig(str(tmp_path), num_frames=3, num_clips=num_clips)
+    config = presets.rig(str(tmp_path))
+    split = sources.open_split(config.data)
+    assert split.test_clips == (clips[-1].name,)
+    assert split.held_out_clips == held_out

@@ -80,3 +80,19 @@ def test_the_papers_road_starts_from_random_weights(tmp_path):
     path.write_text(json.dumps({"preset": "paper", "start_from": "studio"}))
     with pytest.raises(ValueError, match=r"^`start_from` must be left out with preset 'paper'"):
         presets.configure(presets.Request(settings=path))
+
+
+def test_the_networks_do_not_follow_a_rival(tiny):
+    config = presets.recording().updated({"rival": tiny})
+    assert (config.start_from, config.candidate, config.model.width) == ("", tiny, 256)
+
+
+def test_a_start_is_the_candidate_where_there_is_one(tiny):
+    config = presets.recording().updated({"start_from": tiny})
+    assert (config.rival, config.candidate) == ("studio", tiny)
+    assert config.updated({"rival": ""}).candidate == ""
+
+
+def test_a_rival_that_is_no_model_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"^`rival` must be a trained model.*'nowhere'"):
+        presets.recording().updated({"rival": "nowhere"})

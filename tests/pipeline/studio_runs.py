@@ -35,7 +35,6 @@ SETTINGS = {
 }
 
 _COMPONENT = re.compile(r"  (\S+) +(cached|\d+\.\d s)")
-_PROGRESS = re.compile(r"  \w[\w /]*? +(\d+) % \S* +\d+/\d+ epochs, (\d\d:\d\d|\?) left")
 
 _SERVE = """
 import sys
@@ -83,7 +82,7 @@ class Run(NamedTuple):
 
     @property
     def lines(self):
-        """What was on the console's error stream, drawn over or not; a bar's states apart."""
+        """What was on the error stream, drawn over or not."""
         return [line for line in re.split(r"[\r\n]+", self.stderr) if line.strip()]
 
     @property
@@ -92,15 +91,9 @@ class Run(NamedTuple):
         return dict(match.groups() for match in map(_COMPONENT.fullmatch, self.lines) if match)
 
     @property
-    def progress(self):
-        """The bar's percentages."""
-        return [int(match[1]) for match in map(_PROGRESS.fullmatch, self.lines) if match]
-
-    @property
     def other_lines(self):
-        """What is neither a component nor a bar."""
-        shapes = (_COMPONENT, _PROGRESS)
-        return [line for line in self.lines if not any(shape.fullmatch(line) for shape in shapes)]
+        """What is no component; a bar is for a terminal, which this is not."""
+        return [line for line in self.lines if not _COMPONENT.fullmatch(line)]
 
 
 class Workshop(NamedTuple):

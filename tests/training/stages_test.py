@@ -1,8 +1,12 @@
+import fcntl
 import multiprocessing
 import os
 import pathlib
 import shutil
 import signal
+import struct
+import sys
+import termios
 from typing import NamedTuple
 
 import numpy as np
@@ -181,6 +185,21 @@ def test_nothing_held_out_leaves_no_trace_in_the_history(tmp_path, records):
     lifter = tiny_studio.lifter()
     (row,) = tiny_studio.run(lifter, tmp_path, records["train"], num_epochs=1)
     assert [*row] == ["epoch", "loss", "reprojection", "root", "transform_reprojection"]
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_bar_is_drawn_on_a_terminal_alone(tmp_path, records, monkeypatch, is_terminal):
+    screen, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 25, 100, 0, 0))
+    into = tmp_path / "stderr.txt"
+    with os.fdopen(terminal, "w") if is_terminal else into.open("w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        tiny_studio.run(tiny_studio.lifter(), tmp_path, records["train"], num_epochs=1)
+        stderr.flush()
+        shown = os.read(screen, 10_000).decode() if is_terminal else into.read_text()
+    os.close(screen)
+    assert ("Finetune" in shown and "1/1 epochs" in shown) == is_terminal
+    assert is_terminal or not shown
 
 
 def test_no_epoch_leaves_the_model_as_it_is(tmp_path, records):
@@ -411,6 +430,20 @@ def test_the_clipped_norm_is_that_of_all_variables_together():
 def test_weights_are_averaged_only_when_asked_for():
     assert type(build()) is keras.optimizers.legacy.Adam
     assert type(build(weight_averaging=0.9)) is tfa.optimizers.MovingAverage
+
+
+def test_averaging_is_refused_without_tensorflow_addons(monkeypatch):
+    monkeypatch.setattr(stages.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"`weight_averaging` must be 0 without .*Received: 0\.9"):
+        build(weight_averaging=0.9)
+    assert type(build()) is keras.optimizers.legacy.Adam
+
+
+def test_keras_3_alone_is_refused(monkeypatch):
+    monkeypatch.setattr(stages.importlib.metadata, "version", lambda name: "3.15.1")
+    with pytest.raises(ModuleNotFoundError, match="beside Keras 3") as refused:
+        build()
+    assert refused.value.name == "tf_keras"
 
 
 def test_averaging_does_not_change_the_steps():

@@ -71,6 +71,7 @@ BOMBS = {
     "lists of laughs": doubled(31, b"\x86"),
     "bytes that are not there": b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"abc.",
     "text that is not there": b"\x80\x04\x8d" + struct.pack("<Q", 2**62) + b"abc.",
+    "memo of an entry far away": b"\x80\x02Nr" + struct.pack("<I", 2**29) + b".",
     "long integer": b"\x80\x02\x8b" + struct.pack("<i", MIB) + b"\xff" * (MIB - 1) + b"\x01.",
     "integer in digits": b"L" + b"9" * MIB + b"L\n.",
     "sets of one list, over and over": b"\x80\x02]q\x00("

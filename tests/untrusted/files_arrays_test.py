@@ -10,6 +10,12 @@ def test_numbers_come_in_double_precision():
     assert (value.dtype, value.shape) == (np.float64, (4, 2))
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_beyond_double_precision_are_infinite_without_a_warning():
+    value = np.array([np.longdouble("1e4000"), -1])
+    np.testing.assert_array_equal(files.checked_array("file", "x", value, (2,)), [np.inf, -1])
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

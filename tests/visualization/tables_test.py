@@ -232,3 +232,29 @@ def test_the_report_says_for_whom_a_model_of_few_is_good(results):
     assert "Good for" not in tables.render(results | {"data": of_many})
     of_few = results["data"] | {"train_people": 5, "train_instants": 999}
     assert "Good for   the 5 people trained on" in tables.render(results | {"data": of_few})
+
+
+def test_what_was_found_of_the_rig_is_told_with_what_to_do(results):
+    assert "Rig" not in tables.render(results)
+    assert "Rig        nothing wrong is found\n" in tables.render(results | {"rig": []})
+    finding = {"severity": "warning", "sentence": "It is off.", "remedy": "Refine it."}
+    rig = [finding | {"name": name} for name in ("calibration_off", "frames_off")]
+    page = tables.render(results | {"rig": rig})
+    assert "Rig        warning: calibration_off\n           It is off. Refine it.\n" in page
+    assert "           warning: frames_off\n" in page
+
+
+def test_what_was_chosen_between_is_laid_out_with_scores_and_errors(results):
+    assert "Chosen between" not in tables.render(results)
+    errors = {"mpjpe_mm": 70.06, "n_mpjpe_mm": 66.7, "p_mpjpe_mm": 54.5}
+    tried = {
+        "chosen": "started",
+        "start_from": "studio",
+        "held_out": {"adapted": {"mean_mm": 80.0}, "started": {"mean_mm": 60.04}},
+        "test": {"adapted": errors, "started": errors | {"mpjpe_mm": 74.0}},
+    }
+    page = tables.render(results | {"candidates": tried})
+    (adapted,) = [line for line in page.splitlines() if line.startswith("  studio, last layer fit")]
+    assert adapted.split()[-4:] == ["80.0", "70.1", "66.7", "54.5"]
+    (started,) = [line for line in page.splitlines() if line.startswith("* studio, trained on")]
+    assert started.split()[-4:] == ["60.0", "74.0", "66.7", "54.5"]

@@ -11,8 +11,8 @@ import numpy as np
 from keras_mvlift import errors
 from keras_mvlift.untrusted import files
 
-MAX_FRAMES = 200_000
-"""The most frames of a clip: more than an hour at 50 frames per second."""
+MAX_FRAMES = 250_000
+"""The most frames of a clip: more than an hour at 60 frames per second."""
 
 
 def positions_by_number(frames: np.ndarray, first_frame: int) -> np.ndarray:

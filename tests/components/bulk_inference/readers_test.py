@@ -7,7 +7,7 @@ from components.bulk_inference import readers
 from keras_mvlift import errors
 from keras_mvlift.datasets import tfrecords
 from tests.components.bulk_inference import stored_views
-from tests.untrusted import parquet_gadgets
+from tests.untrusted import damage, parquet_gadgets
 
 
 def rows(drawn):
@@ -258,6 +258,12 @@ def test_a_damaged_parquet_file_is_refused_by_name(tmp_path):
     path.write_bytes(whole[:40] + bytes(200) + whole[240:])
     with pytest.raises(errors.RecordingError, match=r"views.parquet: `rows` must be whole Parquet"):
         read_parquet(path)
+
+
+def test_damage_ends_in_our_error(tmp_path):
+    path, _ = write(tmp_path / "views.parquet")
+    data = path.read_bytes()
+    assert damage.assert_only_our_errors(lambda: read_parquet(path), path, data, count=60) > 20
 
 
 def test_a_schema_that_would_run_code_is_refused_and_does_not_run(tmp_path):

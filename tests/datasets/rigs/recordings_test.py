@@ -235,7 +235,7 @@ def test_a_clip_before_all_its_frames_or_with_nobody_is_refused(root):
     with pytest.raises(errors.RecordingError, match=r"`people` must be there in a frame"):
         source(root).read(name)
     edit(root, lambda content: content["clips"][0].pop("num_frames"))
-    with pytest.raises(errors.RecordingError, match=r"span 1 to 200000 frames.*Received: 0"):
+    with pytest.raises(errors.RecordingError, match=r"span 1 to 250000 frames.*Received: 0"):
         source(root).read(name)
 
 
