@@ -11,10 +11,9 @@ import tensorflow as tf
 
 from benchmarks import training_steps
 from components.example_gen import files
-from keras_mvlift import configs
+from keras_mvlift import configs, reprojection
 from keras_mvlift.datasets import preparation, sequences, tfrecords, views
 from keras_mvlift.geometry import cameras, triangulation
-from keras_mvlift.losses import reprojection
 from keras_mvlift.studio import synthetic
 from keras_mvlift.training import batches, objectives
 

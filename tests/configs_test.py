@@ -5,9 +5,8 @@ import re
 
 import pytest
 
-from keras_mvlift import configs, sources
+from keras_mvlift import configs, reprojection, sources
 from keras_mvlift.datasets import preparation, view_windows
-from keras_mvlift.losses import reprojection
 from keras_mvlift.networks import residual, temporal
 
 ALL = (

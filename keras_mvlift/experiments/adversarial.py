@@ -12,10 +12,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import configs, errors, skeletons
+from keras_mvlift import configs, errors, reprojection, skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
-from keras_mvlift.losses import reprojection
 from keras_mvlift.training import multi_view_lifter
 
 # Of the gradient penalty; Gulrajani et al.'s.

@@ -10,10 +10,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import errors, skeletons
+from keras_mvlift import errors, reprojection, skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import triangulation
-from keras_mvlift.losses import reprojection
 from keras_mvlift.training import multi_view_lifter, objectives
 
 

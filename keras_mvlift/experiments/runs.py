@@ -183,7 +183,7 @@ _DECIDES = (
     "calibration",
     "datasets",
     "geometry",
-    "losses",
+    "reprojection.py",
     "metrics",
     "networks",
     "studio",

@@ -92,21 +92,21 @@ def lift(
     errors.require_known("space", target, pose_clip.SPACES)
     if target == "world" and not seen_from.has_place:
         seen_from.world_from_camera(np.zeros(3))
-    converter = _converter(model, tracks)
     _warn_of_image(tracks, seen_from)
+    converter = _converter(model, tracks)
     straight, confidence = _undistorted(tracks, seen_from, converter)
     _warn_of_upside_down(straight, confidence, model.joint_names)
-    about: dict[str, Any] = {"notes": list(tracks.notes)}
+    about: dict[str, Any] = {"camera": seen_from.origin, "max_gap": max_gap}
+    about |= {"is_smoothed": smoother is not None, "notes": list(tracks.notes)}
     if mends_sides:
         seen = straight, confidence, model.joint_names
         straight, confidence, was_swapped = smoothing.swap_back(*seen)
-        counts = was_swapped.sum(axis=1).tolist()
-        about["swapped_frames"] = dict(zip(tracks.names, counts, strict=True))
+        counts = zip(tracks.names, was_swapped.sum(axis=1).tolist(), strict=True)
+        about["swapped_frames"] = dict(counts)
     straight, confidence = _bridged(straight, confidence, max_gap * rate)
     lifted = _run(model, straight, confidence, seen_from, progress, **_detector(model, tracks))
     if target != "root":
-        about |= _misses(lifted, straight, seen_from, tracks)
-        about["viewpoint"] = seen_from.as_data()
+        about |= {"viewpoint": seen_from.as_data(), **_misses(lifted, straight, seen_from, tracks)}
     lifted, sizes = _sized(lifted, model.joint_names, height, rate if is_steady else None)
     about |= {name: _noted(tracks.names, values) for name, values in sizes.items()}
     if smoother is not None:
@@ -123,12 +123,7 @@ def lift(
         joint_names=model.joint_names,
         parents=model.parents,
         image_size=tracks.image_size or seen_from.image_size,
-        about={
-            "camera": seen_from.origin,
-            "is_smoothed": smoother is not None,
-            "max_gap": max_gap,
-            **about,
-        },
+        about=about,
     )
 
 

@@ -12,10 +12,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import skeletons
+from keras_mvlift import reprojection, skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras, triangulation
-from keras_mvlift.losses import reprojection
 from keras_mvlift.networks import residual
 from keras_mvlift.training import batches, objectives, uncertainty
 

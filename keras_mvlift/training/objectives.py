@@ -6,10 +6,9 @@ from typing import ClassVar, NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
-from keras_mvlift import configs
+from keras_mvlift import configs, reprojection
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras, triangulation
-from keras_mvlift.losses import reprojection
 
 Poses = tuple[tf.Tensor, tf.Tensor]
 Losses = dict[str, tf.Tensor]

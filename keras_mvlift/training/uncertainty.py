@@ -11,10 +11,9 @@ import math
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import skeletons
+from keras_mvlift import reprojection, skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
-from keras_mvlift.losses import reprojection
 from keras_mvlift.networks import residual
 from keras_mvlift.training import objectives
 

@@ -87,6 +87,13 @@ def model(examples, tmp_path_factory):
     return made
 
 
+def told(kind, root, name, content):
+    """An artifact of one JSON file."""
+    made = artifact(kind, root / kind.__name__)
+    (root / kind.__name__ / name).write_text(json.dumps(content))
+    return made
+
+
 @pytest.fixture(scope="module")
 def written(examples, model, tmp_path_factory):
     """The folder of the report on a model that missed its bounds."""
@@ -105,12 +112,7 @@ def written(examples, model, tmp_path_factory):
     components_scores.Baselines.test_call(
         **studio_examples.lists(examples), figures=figures, min_confidence=0.3, code_version="abc"
     )
-    scores = artifact(components_scores.HeldOutFigures, root / "scores")
-    (root / "scores" / components_scores.SCORES).write_text(json.dumps(SCORES))
-    rig = artifact(checks.RigFindings, root / "rig")
-    (root / "rig" / checks.RIG_REPORT).write_text(json.dumps({"findings": [FINDING]}))
-    tried = artifact(candidates.CandidateModels, root / "candidates")
-    (root / "candidates" / candidates.CANDIDATES).write_text(json.dumps(CHOICE))
+    found = {"findings": [FINDING]}
     made = artifact(report.ReportFiles, root / "report")
     report.Report.test_call(
         evaluated=evaluated,
@@ -119,14 +121,14 @@ def written(examples, model, tmp_path_factory):
         model=model,
         **studio_examples.lists(examples),
         figures=figures,
-        scores=scores,
+        scores=told(components_scores.HeldOutFigures, root, components_scores.SCORES, SCORES),
         report=made,
         data=json.dumps({"source": "studio", "data_root": ""}),
         bounds=json.dumps(BOUNDS),
         seed=5,
         code_version="abc",
-        rig=rig,
-        candidates=tried,
+        rig=told(checks.RigFindings, root, checks.RIG_REPORT, found),
+        candidates=told(candidates.CandidateModels, root, candidates.CANDIDATES, CHOICE),
         adapted=model,
         started=model,
     )

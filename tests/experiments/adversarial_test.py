@@ -3,9 +3,8 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import skeletons
+from keras_mvlift import reprojection, skeletons
 from keras_mvlift.experiments import adversarial
-from keras_mvlift.losses import reprojection
 from tests import tiny_studio
 
 REAL, PREDICTED = np.random.default_rng(0).normal(0.0, 0.5, (2, 5, 17, 3)).astype(np.float32)

@@ -31,17 +31,8 @@ def people():
     return found
 
 
-def write(folder, **changes):
-    """Writes a graph of two joined convolutions that sees the same people in each picture."""
-    values = {
-        "filter": np.zeros(SHAPES["filter"]),
-        "bias": np.full(COUNT, 2.0),
-        "each": np.full(SHAPES["each"], 0.5),
-        # Relu6 of the first makes 2 of it, half of which the second takes.
-        "more": people().ravel() - 1,
-        "axes": [1, 2],
-        "shape": [1, NUM_PEOPLE, NUM_VALUES],
-    } | changes.pop("values", {})
+def weights(values):
+    """The weights' bytes, and what is told of each."""
     data, told = b"", []
     for name, shape in SHAPES.items():
         dtype = "int32" if name in ("axes", "shape") else FLOAT
@@ -55,9 +46,14 @@ def write(folder, **changes):
             raw = np.asarray(values[name] / 0.25, np.uint8)
         data += raw.tobytes()
         told.append(entry)
+    return data, told
+
+
+def nodes():
+    """The graph: a cast, two joined convolutions, the greatest of each channel."""
     convolution = {"T": T, "strides": STRIDES, "padding": {"s": "U0FNRQ=="}, "fused_ops": FUSED}
-    constants = [{"name": name, "op": "Const"} for name in SHAPES]
-    nodes = [
+    return [
+        *({"name": name, "op": "Const"} for name in SHAPES),
         {"name": "input", "op": "Placeholder", "attr": {"dtype": {"type": "DT_INT32"}}},
         {
             "name": "seen",
@@ -80,13 +76,27 @@ def write(folder, **changes):
         {"name": "most", "op": "Max", "input": ["second", "axes"], "attr": {"T": T}},
         {"name": "people", "op": "Reshape", "input": ["most", "shape"], "attr": {"T": T}},
     ]
+
+
+def write(folder, **changes):
+    """Writes a graph of two joined convolutions that sees the same people in each picture."""
+    values = {
+        "filter": np.zeros(SHAPES["filter"]),
+        "bias": np.full(COUNT, 2.0),
+        "each": np.full(SHAPES["each"], 0.5),
+        # Relu6 of the first makes 2 of it, half of which the second takes.
+        "more": people().ravel() - 1,
+        "axes": [1, 2],
+        "shape": [1, NUM_PEOPLE, NUM_VALUES],
+    } | changes.pop("values", {})
+    data, told = weights(values)
     size = [{"size": str(each)} for each in (1, NUM_PEOPLE, NUM_VALUES)]
     content = {
         "signature": {
             "inputs": {"input": {"name": "input:0"}},
             "outputs": {"people": {"name": "people", "tensorShape": {"dim": size}}},
         },
-        "modelTopology": {"node": constants + nodes},
+        "modelTopology": {"node": nodes()},
         "weightsManifest": [{"paths": ["people.bin"], "weights": told}],
     } | changes
     (folder / "people.bin").write_bytes(data)

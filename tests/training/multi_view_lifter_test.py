@@ -10,10 +10,9 @@ from tensorflow import keras
 from tensorflow_graphics.geometry.transformation import rotation_matrix_3d
 from tensorflow_graphics.rendering.camera import perspective
 
-from keras_mvlift import configs
+from keras_mvlift import configs, reprojection
 from keras_mvlift.datasets import preparation, sequences, tfrecords, views
 from keras_mvlift.geometry import cameras
-from keras_mvlift.losses import reprojection
 from keras_mvlift.networks import residual
 from keras_mvlift.training import batches, multi_view_lifter, objectives, stages
 from tests import tiny_studio

@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift import configs
+from keras_mvlift import configs, reprojection
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
-from keras_mvlift.losses import reprojection
 from keras_mvlift.training import objectives
 from tests import random_scenes, tiny_studio
 

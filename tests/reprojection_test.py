@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_mvlift import reprojection
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras
-from keras_mvlift.losses import reprojection
 from tests import random_scenes
-from tests.losses import pairs
+from tests import view_pairs as pairs
 
 WEIGHTS = {
     "source": lambda own, other: own,
