@@ -63,6 +63,13 @@ def artifact(kind, uri):
     return made
 
 
+def told(kind, path, content):
+    """An artifact with a file of JSON."""
+    made = artifact(kind, path.parent)
+    path.write_text(json.dumps(content))
+    return made
+
+
 @pytest.fixture(scope="module")
 def model(examples, tmp_path_factory):
     """An untrained model."""
@@ -105,12 +112,9 @@ def written(examples, model, tmp_path_factory):
     components_scores.Baselines.test_call(
         **studio_examples.lists(examples), figures=figures, min_confidence=0.3, code_version="abc"
     )
-    scores = artifact(artifacts.HeldOutScores, root / "scores")
-    (root / "scores" / components_scores.SCORES).write_text(json.dumps(SCORES))
-    rig = artifact(artifacts.RigReport, root / "rig")
-    (root / "rig" / checks.RIG_REPORT).write_text(json.dumps({"findings": [FINDING]}))
-    tried = artifact(artifacts.Candidates, root / "candidates")
-    (root / "candidates" / candidates.CANDIDATES).write_text(json.dumps(CHOICE))
+    scores = told(artifacts.HeldOutScores, root / "scores" / components_scores.SCORES, SCORES)
+    rig = told(artifacts.RigReport, root / "rig" / checks.RIG_REPORT, {"findings": [FINDING]})
+    tried = told(artifacts.Candidates, root / "candidates" / candidates.CANDIDATES, CHOICE)
     made = artifact(artifacts.Report, root / "report")
     report.Report.test_call(
         evaluated=evaluated,
