@@ -14,7 +14,7 @@ from rich import console
 from keras_mvlift.calibration import extrinsics, observations, reports
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import calibration_files
-from keras_mvlift.diagnosis import episodes, findings, moments, verdicts
+from keras_mvlift.diagnosis import episodes, moments, verdicts
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.geometry import cameras
 from keras_mvlift.untrusted import files
@@ -87,7 +87,7 @@ def doubts(
         told = {cause.name: f"{cause.sentence} {cause.remedy}" for cause in causes}
         told = told if camera is found.camera else {k: told[k] for k in told if k in _OF_FILMS}
         fits = np.nanmedian(seen.error) < verdicts.UNSUSPICIOUS
-        wrong = [cause for cause in causes if cause.severity == findings.ERROR]
+        wrong = [cause for cause in causes if cause.severity == footages.ERROR]
         is_moved = camera is start and fits and found.report.all.moved_m > MAX_MOVED_M
         if is_moved or agreed < 1 - MAX_DISAGREEING or (wrong and camera is not start):
             if agreed < 1 - MAX_DISAGREEING:
@@ -106,8 +106,8 @@ _MAX_ROUNDS = 3
 
 
 def _or_drift(
-    cause: findings.Finding, clip: sequences.MultiViewSequence, footage: footages.Footage
-) -> findings.Finding:
+    cause: footages.Finding, clip: sequences.MultiViewSequence, footage: footages.Footage
+) -> footages.Finding:
     """Looks for a clock that drifts where a constant shift was found.
 
     Cameras that were found with a drift in what they saw make up for most of it. So they are found

@@ -6,7 +6,7 @@ import pathlib
 
 from keras_mvlift import sources
 from keras_mvlift.diagnosis import report
-from keras_mvlift.visualization import rig_text
+from keras_mvlift.visualization import tables
 
 
 def run(options: argparse.Namespace) -> int:
@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> int:
         given["calibration"] = str(pathlib.Path(options.calibration).resolve())
     source = sources.open_path(options.path, options.source, json.dumps(given))
     reports = report.check_source(source, max_frames=options.max_frames)
-    rig_text.show(reports)
+    tables.show_rigs(reports)
     if options.json:
         figures = json.dumps(report.as_data(reports), indent=2, allow_nan=False)
         options.json.write_text(figures + "\n", encoding="utf-8")
