@@ -150,8 +150,11 @@ def measure_costs(root: str, session: pathlib.Path, model: str) -> rich.table.Ta
     fitted = {"AIST++ d04": dancer, "balancing": [balancing.frames(slice(_FITTED_FRAMES))]}
     later = balancing.frames(slice(_FITTED_FRAMES + _GAP, None))
     recordings["balancing, later"] = studio_recordings.Recording("Pose2Sim", "body_25b", [later])
-    found = {name: studio_recordings.tested(recording) for name, recording in recordings.items()}
-    tests = {name: test for name, test in found.items() if test is not None}
+    tests = {
+        name: test
+        for name, recording in recordings.items()
+        if (test := studio_recordings.tested(recording)) is not None
+    }
     table = rich.table.Table("fitted to", "how", *tests, box=rich.box.MARKDOWN)
     start = inference.load_model(model)
     layer = compact.LastLayer(start)

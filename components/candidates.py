@@ -33,7 +33,7 @@ from keras_mvlift.training import (
 
 ADAPTED, STARTED, SCRATCH = "adapted", "started", "scratch"
 """A trained model fitted in closed form, the same trained on, and one trained from random
-weights; the earlier forgets less."""
+weights; the earlier changes less."""
 
 CANDIDATES = "candidates.json"
 
@@ -41,7 +41,7 @@ CANDIDATES = "candidates.json"
 _OF_START = ("folded", trained_models.JOINT_MIXES)
 
 WORTHWHILE = 0.01
-"""By this share a candidate must score better than those that forget less."""
+"""By this share a candidate must score better than those that change less."""
 
 
 @component
@@ -159,7 +159,7 @@ def Choice(
 def models_of(
     adapted: types.Artifact, started: types.Artifact, scratch: types.Artifact | None
 ) -> dict[str, str]:
-    """Returns the folders of the candidates by name, those that forget less first."""
+    """Returns the folders of the candidates by name, those that change less first."""
     given = {ADAPTED: adapted, STARTED: started, SCRATCH: scratch}
     return {
         name: path_utils.serving_model_path(model.uri)
@@ -169,10 +169,10 @@ def models_of(
 
 
 def chosen(score_mm: Mapping[str, float]) -> str:
-    """Names the candidate that scores best; one that forgets less may be worse by `WORTHWHILE`.
+    """Names the candidate that scores best; one that changes less may be worse by `WORTHWHILE`.
 
     Args:
-        score_mm: By name, those that forget less first.
+        score_mm: By name, those that change less first.
     """
     good = (1.0 + WORTHWHILE) * min(score_mm.values())
     return next(name for name, value in score_mm.items() if value <= good)

@@ -182,6 +182,11 @@ def _check_mixes(path: pathlib.Path, told: dict[str, Any]) -> None:
         is_whole = matrix.shape == (num_joints, num_joints) and bool(np.isfinite(matrix).all())
         if not is_whole or name not in skeletons.SKELETONS:
             raise _model_file_error(path, JOINT_MIXES, rule, f"{name}: {list(matrix.shape)}")
+        # Poses are relative to the root, which so stays where it is.
+        moved = np.delete(matrix[skeletons.ROOT], skeletons.ROOT)
+        if moved.any():
+            rule = "leave the root, the first joint, where it is"
+            raise _model_file_error(path, JOINT_MIXES, rule, f"{name}: {moved.tolist()}")
 
 
 def _model_file_error(

@@ -25,7 +25,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
-import yaml
 
 import keras_mvlift
 from keras_mvlift import inference
@@ -280,7 +279,7 @@ def _rig(name: str, num_cameras: int, change: Callable[[Any, Any], None]) -> dic
     simulated_rigs.write_rig(root, num_cameras=num_cameras, num_frames=40, num_clips=3)
     manifest = reading.yaml(root / "rig.yaml", "manifest")
     change(manifest, root)
-    (root / "rig.yaml").write_text(yaml.safe_dump(manifest))
+    (root / "rig.yaml").write_text(json.dumps(manifest))
     tests = [each["name"] for each in manifest["clips"] if each.get("test")]
     options = {"test_clips": tests}
     return {"data": {"source": "rig", "split": "clip", "split_options": options}}

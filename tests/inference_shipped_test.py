@@ -13,8 +13,9 @@ from keras_mvlift import inference, skeletons, trained_models
 from keras_mvlift.cli import main
 from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.export import onnx, tflite
+from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import pose_error
-from keras_mvlift.studio import synthetic
+from keras_mvlift.studio import people, synthetic
 
 PACKAGE = pathlib.Path(inference.__file__).parent
 MEGABYTE = 1e6
@@ -91,6 +92,31 @@ def test_an_unknown_name_is_told_the_names(tmp_path, monkeypatch, capsys):
     assert "Received: studoi; did you mean studio?" in capsys.readouterr().err
     assert main.main([*arguments, *camera, *output, "--model", "studio"]) == 0
     assert "100 frames, 200 poses" in capsys.readouterr().out
+
+
+def test_people_lean_no_more_the_more_a_camera_looks_down(model, clip):
+    walking = clip[0].pose_world[::3]
+    intrinsics = np.array([[870.0, 0, 500], [0, 870, 500], [0, 0, 1]])
+    leans, misses = {}, {}
+    for pitch in (5, 24, 36, 46):
+        found = []
+        for azimuth in np.radians(range(17, 377, 45)):
+            rise = np.radians(pitch)
+            ahead = np.array([np.cos(azimuth), np.sin(azimuth), 0])
+            target = walking[:, 0].mean(axis=0)
+            center = target + 4.5 * (np.cos(rise) * ahead + np.sin(rise) * np.eye(3)[2])
+            camera = cameras.look_at(intrinsics, center, target, np.eye(3)[2])
+            points = people.body_joints(walking, skeletons.COCO_17)
+            seen = cameras.project(cameras.camera_from_world(points, camera), intrinsics)
+            lifted = model.lift(seen, camera=intrinsics, skeleton="coco_17").root_relative_pose
+            pose, true = lifted @ camera.rotation, walking - walking[:, :1]
+            # Away from the camera, of the trunk.
+            angles = [np.arctan2(-each[:, 8] @ ahead, each[:, 8, 2]) for each in (pose, true)]
+            found.append((np.median(angles[0] - angles[1]), np.linalg.norm(pose - true, axis=-1)))
+        leans[pitch] = np.degrees(np.mean([lean for lean, _ in found]))
+        misses[pitch] = 1000 * np.mean([miss for _, miss in found])
+    assert max(leans.values()) - min(leans.values()) < 4.0, leans
+    assert max(misses.values()) < 90.0, misses
 
 
 def test_it_knows_people_it_never_saw(model, clip):

@@ -61,6 +61,10 @@ def test_what_is_whole_is_read(whole):
         ({"joint_mixes": []}, "`joint_mixes` must be a JSON object. Received: list"),
         ({"joint_mixes": {"coco_17": [[1.0]]}}, r"`joint_mixes` .* Received: coco_17: \[1, 1\]"),
         ({"joint_mixes": {"coco_17": ["a"]}}, "`joint_mixes` must hold 17 by 17 numbers"),
+        (
+            {"joint_mixes": {"coco_17": (np.eye(17) + np.eye(17, k=1)).tolist()}},
+            r"`joint_mixes` must leave the root, .* Received: coco_17: \[1.0, 0.0",
+        ),
         ({"joint_mixes": {"mine": np.eye(17).tolist()}}, "`joint_mixes` .* Received: mine"),
         ({"window": {}}, "`window` must hold num_frames, is_causal, frame_step"),
     ],

@@ -104,7 +104,7 @@ def _write_gif(
     step = max(1, round(clip.frame_rate / MAX_GIF_RATE))
     frames = range(0, clip.num_frames, step)
     pictures = (
-        Image.fromarray(picture).quantize(colors, Image.Quantize.MAXCOVERAGE)
+        Image.fromarray(picture).quantize(colors, Image.Quantize.MAXCOVERAGE, kmeans=1)
         for picture in draw(frames)
     )
     first = next(pictures)

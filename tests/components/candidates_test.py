@@ -110,7 +110,7 @@ def test_what_scores_best_without_labels_is_handed_on(made, adapted, spoiled, ex
         ({"adapted": 40.5, "started": 40.3, "scratch": 40.0}, "started"),
     ],
 )
-def test_of_what_is_as_good_the_one_that_forgets_less_is_chosen(score_mm, best):
+def test_of_what_is_as_good_the_one_that_changes_less_is_chosen(score_mm, best):
     assert candidates.chosen(score_mm) == best
 
 

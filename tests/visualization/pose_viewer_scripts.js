@@ -186,9 +186,8 @@ test("a swing comes back to where the view was turned to", () => {
   const azimuth = turned.azimuth;
   turned.swing(0);
   near(turned.azimuth, azimuth - 0.3);
-  const points = [[-1, 0, 0], [1, 0, 2]];
-  const xs = orbit.swept(points, Math.PI / 2).map(([x]) => Math.round(x) + 0);
-  assert.deepEqual(xs, [0, 0, -1, 1, 0, 0]);
+  const found = orbit.swept([[-1, -1, 0], [1, 1, 2]], Math.PI / 2).map((point) => point.map(Math.round));
+  assert.deepEqual(found, [[-1, 1, 0], [1, -1, 2], [-1, -1, 0], [1, 1, 2], [1, -1, 0], [-1, 1, 2]]);
 });
 
 test("playing shows the frame of the time that passed, at the speed asked for", () => {
@@ -260,6 +259,11 @@ test("one person's colors tell the sides, several ones' who is who", () => {
   const both = {tracks: [{index: 0}, {index: 1}]};
   const colors = palette.palette(both, (name) => ({"track-0": "#000000", "track-1": "#ff0000", stage: "#ffffff"})[name] ?? read(name));
   assert.notEqual(colors.of(both.tracks[0], "right"), colors.of(both.tracks[1], "right"));
+  const bystander = {tracks: [{index: 0}, {index: 1, doubt: "seen in 1 frame only"}]};
+  assert.ok(palette.tellsSides(bystander));
+  const grey = palette.palette(bystander, (name) => name);
+  assert.equal(grey.of(bystander.tracks[1], "left"), "reference");
+  assert.equal(grey.of(bystander.tracks[0], "left"), "side-left");
   assert.equal(palette.mix("#000000", "#ffffff", 0.5), "#808080");
 });
 

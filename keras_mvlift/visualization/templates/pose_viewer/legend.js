@@ -19,7 +19,7 @@
       box.addEventListener("change", this.changed);
       swatch.className = "swatch";
       if (track.isReference) swatch.classList.add("reference");
-      else if (viewer.palette.tellsSides(this.clip)) swatch.classList.add("sides");
+      else if (viewer.palette.tellsSides(this.clip) && !track.doubt) swatch.classList.add("sides");
       Object.assign(name, {textContent: track.name, className: "name"});
       if (track.doubt) error.textContent = track.doubt;
       label.append(box, swatch, name, ...(track.errors.length || track.doubt ? [error] : []));

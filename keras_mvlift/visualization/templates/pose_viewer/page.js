@@ -17,7 +17,7 @@
   // The first view swings until it is touched: radians to each side, and milliseconds there and back;
   // a page that nobody touches comes to rest, too.
   const [SWING, PERIOD, REST] = [0.35, 16000, 96000];
-  // Where the camera is seen, it is seen from beside and above; on narrow screens people alone are.
+  // Where the camera is seen, it is seen from behind, beside and above; on narrow screens people alone are.
   const BESIDE = [0.65, 0.3];
   const WIDE = 760;
   // Whoever goes farther is followed.
@@ -193,7 +193,10 @@
     byId("doubtful-name").textContent = `Poorly seen people (${numDoubtful})`;
     byId("camera-row").hidden = !clip.camera;
     byId("camera").checked = Boolean(clip.camera) && globalThis.innerWidth > WIDE;
-    if (byId("camera").checked) orbit.look(...BESIDE);
+    if (byId("camera").checked) {
+      const [right, away] = clip.camera.axes[2];
+      orbit.look(Math.atan2(-right, away) - clip.viewpoint.azimuth + BESIDE[0], BESIDE[1]);
+    }
     byId("path").append(new Option("none", -1), ...clip.joints.map((name, joint) => new Option(name, joint)));
     byId("path").value = clip.space === "root" || clip.numFrames < 2 ? -1 : clip.parents.indexOf(-1);
     byId("path-row").hidden = clip.numFrames < 2;

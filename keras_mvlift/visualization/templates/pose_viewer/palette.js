@@ -16,23 +16,28 @@
     return `#${mixed.map((value) => value.toString(16).padStart(2, "0")).join("")}`;
   }
 
+  /** Those that colors tell apart: no references, and nobody who is seen poorly. */
+  function colored(clip) {
+    return clip.tracks.filter((track) => !track.isReference && !track.doubt);
+  }
+
   /** Whether one skeleton is judged alone, so that colors are free to tell its sides. */
   function tellsSides(clip) {
-    return clip.tracks.filter((track) => !track.isReference).length < 2;
+    return colored(clip).length < 2;
   }
 
   /** Reads the colors, where `read` gives the value of a name of the style sheet. */
   function palette(clip, read) {
-    const judged = clip.tracks.filter((track) => !track.isReference);
+    const judged = colored(clip);
     const shared = Object.fromEntries(
       ["background", "text", "faint", "grid", "shadow", "reference"].map((name) => [name, read(name)]));
     const stage = read("stage");
     const plain = (track) => {
-      if (track.isReference && judged.length) return shared.reference;
+      if ((track.isReference && judged.length) || track.doubt) return shared.reference;
       return tellsSides(clip) ? read("side-left") : read(`track-${judged.indexOf(track) % NUM_COLORS}`);
     };
     const table = clip.tracks.map((track) => {
-      if (track.isReference) return {left: plain(track), middle: plain(track), right: plain(track)};
+      if (track.isReference || track.doubt) return {left: plain(track), middle: plain(track), right: plain(track)};
       if (tellsSides(clip)) {
         return {left: read("side-left"), middle: read("side-middle"), right: read("side-right")};
       }
