@@ -227,7 +227,7 @@ def _rig(rig: report.RigReport, number: int) -> dict[str, Any]:
     }
 
 
-# Of the columns of `rig_text.rows`: errors are the better the lower, confidence the higher.
+# Of the columns of `tables.rows`: errors are the better the lower, confidence the higher.
 _RANKS = (0, -1, -1, -1, -1, -1, 1, -1, 0, 0)
 
 

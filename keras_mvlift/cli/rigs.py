@@ -1,27 +1,53 @@
-"""Finds or betters the places of a rig's cameras, from the people they see.
+"""Checks a rig, and finds or betters the places of its cameras from the people they see.
 
+`keras-mvlift check-rig lab`
 `keras-mvlift calibrate lab --refine --output refined.toml`
 `keras-mvlift calibrate lab --distance cam1 cam2 3.2 --output calibration.toml`
 """
 
 import argparse
 import dataclasses
+import json
+import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 from rich import console
 
+from keras_mvlift import sources
 from keras_mvlift.calibration import extrinsics, observations, reports
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import calibration_files
-from keras_mvlift.diagnosis import episodes, moments, verdicts
+from keras_mvlift.diagnosis import episodes, moments, report, verdicts
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.geometry import cameras
 from keras_mvlift.untrusted import files
 from keras_mvlift.visualization import tables
 
 
-def run(options: argparse.Namespace) -> int:
+def check(options: argparse.Namespace) -> int:
+    """Prints the report; gives 1 if something must be mended before training, else 0.
+
+    Raises:
+        ValueError: If the source or an argument does not do, or a file cannot be read.
+    """
+    given = {}
+    if options.calibration:
+        given["calibration"] = str(pathlib.Path(options.calibration).resolve())
+    source = sources.open_path(options.path, options.source, json.dumps(given))
+    reports = report.check_source(source, max_frames=options.max_frames)
+    tables.show_rigs(reports)
+    if options.json:
+        figures = json.dumps(report.as_data(reports), indent=2, allow_nan=False)
+        options.json.write_text(figures + "\n", encoding="utf-8")
+    if options.html:
+        from keras_mvlift.visualization import rig_report
+
+        rig_report.write(options.html, reports)
+    return int(any(rig.has_errors for rig in reports))
+
+
+def calibrate(options: argparse.Namespace) -> int:
     """Calibrates, prints the errors before and after, and writes the calibration.
 
     Raises:
