@@ -76,7 +76,7 @@ def test_the_version_is_told(capsys):
 
 def test_every_command_can_be_imported():
     for name, command in commands.COMMANDS.items():
-        assert callable(main._module(command.module or name).run), name
+        assert callable(main._runner(command.runs or f"{name}.run"))
 
 
 def test_warnings_of_what_was_brought_are_lines_and_others_are_not_shown(command, capsys):
