@@ -125,7 +125,7 @@ def main() -> None:
                 add(name, f"{model}, {how}", poses, pace)
         if not str(network).endswith(".json"):
             add(name, "its own 3D", own_3d(paths, network), None)
-    rich.console.Console(width=160).print(table)
+    rich.console.Console(width=200).print(table)
 
 
 if __name__ == "__main__":

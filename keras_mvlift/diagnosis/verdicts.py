@@ -1,5 +1,6 @@
 """Finds what is wrong with a rig, by undoing one cause after the other until the cameras agree."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -24,6 +25,9 @@ DECISIVE_RATIO = 2.0
 
 SHIFT_RATIO = 1.04
 """By so much a time shift must, where the cameras agree afterwards: slow people show it little."""
+
+ERROR_SHIFT_SECONDS = 0.05
+"""A shorter time shift is a warning: two frames of 60 a second, as studios have them at times."""
 
 # How many causes may be on top of each other.
 _MAX_CAUSES = 3
@@ -171,7 +175,11 @@ def _time_shift(footage: footages.Footage) -> Checked:
     corrected = candidate.undo(footage)
     off = moments.consensus(corrected).share_off.max()
     if _worst(corrected) <= AGREEMENT and off <= episodes.MIN_SHARE:
-        yield _named(footage, corrected, candidate), corrected
+        named = _named(footage, corrected, candidate)
+        frames = np.abs(offsets.frames[is_late]).max()
+        if frames < ERROR_SHIFT_SECONDS * footage.frame_rate:
+            named = dataclasses.replace(named, severity=findings.WARNING)
+        yield named, corrected
 
 
 def _lens(footage: footages.Footage) -> Checked:
@@ -294,7 +302,7 @@ def _up(footage: footages.Footage, up: str) -> list[footages.Finding]:
 MAX_BIAS = 0.01
 """A camera that sees everything shifted by more is off; shares of the person's size."""
 
-MIN_MEAN_CONFIDENCE = 0.5
+MIN_MEAN_CONFIDENCE = 0.4
 """Less on average, and a camera's detections are called unsure."""
 
 MAX_LOST = 0.3

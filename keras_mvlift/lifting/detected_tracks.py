@@ -132,7 +132,8 @@ def _first_people(path: pathlib.Path, frames: list[detections.Frame]) -> np.ndar
         flat = [np.array(person, np.float64).ravel() for person in people]
         size = 3 * (len(flat[0]) // 3)
         found = np.array([each for each in flat if len(each) == size]).reshape(-1, size // 3, 3)
-    found[~skeletons.is_place(found[..., :2])] = 0.0
+    # What is infinite is refused later, of whichever set.
+    found[~skeletons.is_place(found[..., :2]) | ~np.isfinite(found).all(axis=-1)] = 0.0
     return found
 
 

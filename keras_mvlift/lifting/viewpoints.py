@@ -18,7 +18,7 @@ _MAX_DEGREES = 170.0
 _ROTATION_TOLERANCE = 1e-2
 # Format by the ending; the formats in TOML read alike.
 _FORMATS = {".toml": "pose2sim", ".txt": "qualisys", ".yaml": "opencv", ".yml": "opencv"}
-_FORMATS |= {".json": "opencv", ".xml": "opencv"}
+_FORMATS |= {".json": "opencv", ".xml": "opencv", ".npz": "opencv"}
 _NUMBERS = ("intrinsics", "distortion", "rotation", "center")
 
 

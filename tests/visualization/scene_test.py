@@ -80,6 +80,28 @@ def test_the_floor_below_people_who_walk_before_a_tilted_camera_is_tilted():
     np.testing.assert_allclose(floor.height, 0.02 - sample_pages.TALL, atol=0.02)
 
 
+def test_people_who_lean_as_lifted_tilt_the_floor_less_the_farther_they_go():
+    lean = 0.2
+
+    def tilt(reach):
+        clip = sample_pages.from_camera()
+        pose = clip.tracks[0].pose
+        away = pose - pose[:, :1]
+        x, y, z = np.moveaxis(away, -1, 0)
+        # All lean away from the camera about their pelvises.
+        turned = [x, np.cos(lean) * y + np.sin(lean) * z, np.cos(lean) * z - np.sin(lean) * y]
+        middle = pose[:, :1].mean(axis=0)
+        pose = middle + reach * (pose[:, :1] - middle) + np.stack(turned, axis=-1)
+        track = dataclasses.replace(clip.tracks[0], pose=pose)
+        normal = scene.floor(dataclasses.replace(clip, tracks=(track,))).normal
+        upright = [0.0, -np.sin(sample_pages.PITCH), np.cos(sample_pages.PITCH)]
+        return float(np.arccos(np.clip(normal @ upright, -1, 1)))
+
+    still, near, far = tilt(0.0), tilt(1.0), tilt(4.0)
+    np.testing.assert_allclose(still, lean, atol=0.05)
+    assert far < 0.3 * lean < near < 0.8 * lean
+
+
 def test_the_floor_rises_when_who_is_seen_around_the_pelvis_crouches():
     pose = pose_clips.pose(40) - pose_clips.STANDING[0]
     pose[20:, :, 2] *= 0.5

@@ -167,7 +167,8 @@ def check_spacing(path: pathlib.Path, calibration: calibrations.Calibration) -> 
         raise errors.RecordingError(path, "cameras", rule, received)
 
 
-# Calibrations in OpenCV's FileStorage, YAML, JSON or XML: one file a camera, or one of all.
+# Calibrations in OpenCV's FileStorage, YAML, JSON or XML: one file a camera, or one of all. So are
+# archives of one camera's arrays, as `numpy.savez(file, mtx=mtx, dist=dist)` writes them.
 #
 # In a folder each file is a camera, called like the file, but for EasyMocap's `intri` and `extri`.
 # In a file of all, each camera is a mapping under its name, or in a list with it, as AIST++'s and
@@ -216,6 +217,10 @@ def _opencv_contents(path: pathlib.Path) -> list[tuple[str, dict[str, Any]]]:
 def _opencv_content(path: pathlib.Path) -> Any:
     if path.suffix == ".json":
         return files.read_json(path, "calibration")
+    if path.suffix == ".npz":
+        known = {name for names in _OPENCV_NAMES.values() for name in names}
+        arrays = reading.npz(path, [name for name in reading.npz_names(path) if name in known])
+        return {name: np.asarray(array).tolist() for name, array in arrays.items()}
     if path.suffix != ".xml":
         return reading.yaml(path, "calibration", ("tag:yaml.org,2002:opencv-matrix",))
     elements = files.read_xml(path, "calibration")
@@ -237,6 +242,10 @@ def _of_xml(element: ElementTree.Element) -> Any:
 def _opencv_cameras(path: pathlib.Path, content: Any) -> list[tuple[str, dict[str, Any]]]:
     """Finds the cameras in a file of one or of all."""
     names = _OPENCV_NAMES["intrinsics"]
+    if _is_map(content) and {"d", "k", "width", "height"} <= {*content}:
+        # ROS's message; its `r` turns images, not the camera.
+        size = [content["width"], content["height"]]
+        content = {"K": content["k"], "D": content["d"], "image_size": size}
     listed = content.get("cameras", content) if isinstance(content, dict) else content
     if isinstance(listed, list):
         listed = {str(each.get("name", n)): each for n, each in enumerate(listed) if _is_map(each)}

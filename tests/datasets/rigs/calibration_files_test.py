@@ -10,6 +10,7 @@ import pytest
 from keras_mvlift import errors
 from keras_mvlift.datasets.rigs import calibration_files, calibrations, pose2sim
 from keras_mvlift.geometry import cameras
+from keras_mvlift.lifting import viewpoints
 from tests import random_scenes
 from tests.datasets import recordings as rig_recordings
 from tests.datasets.rigs import rigs_of_cameras, simulated_rigs
@@ -148,6 +149,33 @@ def test_ros_camera_info_is_read_without_a_place(tmp_path):
     assert not read.has_extrinsics
     assert read.distortion.tolist() == [[0.1, -0.01, 0, 0, 0]]
     assert read.image_sizes.tolist() == [[640, 480]]
+
+
+MATRIX_OF_ROS = [500.0, 0, 320, 0, 510, 240, 0, 0, 1]
+
+
+def rostopic(path):
+    """Writes what `ros2 topic echo --once /camera_info` prints."""
+    told = {"height": 480, "width": 640, "distortion_model": "plumb_bob", "d": [0.1, 0, 0, 0, 0]}
+    path.write_text(json.dumps(told | {"k": MATRIX_OF_ROS, "r": np.eye(3).ravel().tolist()}))
+
+
+def savez(path):
+    """Writes what OpenCV's tutorial has kept; places are those of its board."""
+    matrix, boards = np.reshape(MATRIX_OF_ROS, (3, 3)), np.ones((9, 3, 1))
+    lens = np.array([[0.1, 0, 0, 0, 0]])
+    np.savez(path, mtx=matrix, dist=lens, rvecs=boards, tvecs=boards)
+
+
+@pytest.mark.parametrize(("name", "write"), [("left.yaml", rostopic), ("left.npz", savez)])
+def test_a_cameras_matrix_and_lens_are_read_as_programs_leave_them(tmp_path, name, write):
+    path = tmp_path / name
+    write(path)
+    read = calibration_files.read_opencv(path)
+    np.testing.assert_array_equal(np.ravel(read.camera.intrinsics[0]), MATRIX_OF_ROS)
+    assert read.distortion.tolist() == [[0.1, 0, 0, 0, 0]]
+    assert not read.has_extrinsics
+    assert viewpoints.read(path).distortion.tolist() == [0.1, 0, 0, 0, 0]
 
 
 def test_a_list_is_no_calibration(tmp_path):

@@ -144,7 +144,7 @@
       const isThere = this.camera.hasImage;
       const place = (column, row) => project(...viewer.camera.held(
         this.clip.camera, [left + width * column / PIECES, top + height * row / PIECES]));
-      context.globalAlpha = isThere ? 0.8 : 0.5;
+      context.globalAlpha = isThere ? 1 : 0.5;
       context.fillStyle = colors.background;
       for (let row = 0; row < PIECES; row++) {
         for (let column = 0; column < PIECES; column++) {

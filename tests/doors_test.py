@@ -1,0 +1,258 @@
+"""What people bring at every door: each kind is read right, or said in one sentence.
+
+Of one camera people are lifted by the shipped model; a rig is read, checked and calibrated.
+"""
+
+import json
+import pathlib
+import re
+import warnings
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies
+
+from keras_mvlift import errors, inference, skeletons
+from keras_mvlift.cli import main
+from keras_mvlift.datasets.rigs import recordings
+from keras_mvlift.lifting import lift, tracks_2d, tracks_2d_files, viewpoints
+from tests.datasets.rigs import simulated_rigs
+from tests.lifting import people
+
+SEEN = people.walking()[:12]
+SURE = np.full(SEEN.shape[:-1], 0.8)
+SIZE = (1000, 1000)
+CAMERA = viewpoints.Viewpoint(intrinsics=people.WALK_CAMERA.intrinsics, image_size=SIZE)
+MODEL = inference.load_model("studio")
+
+
+def lift_tracks(tracks):
+    clip = lift.lift(MODEL, tracks, CAMERA, frame_rate=50.0, is_steady=False)
+    return clip.tracks[0].pose, "; ".join(tracks.notes)
+
+
+def as_mmpose(keypoints, confidence, folder):
+    frames = [
+        {"frame_id": number, "instances": [{"keypoints": k, "keypoint_scores": c}]}
+        for number, (k, c) in enumerate(zip(keypoints.tolist(), confidence.tolist(), strict=True))
+    ]
+    path = folder / "seen.json"
+    path.write_text(json.dumps(frames))
+    return lift_tracks(tracks_2d_files.read(path))
+
+
+def as_archive(keypoints, confidence, folder, skeleton="coco_17"):
+    path = folder / "seen.npz"
+    facts = {} if skeleton is None else {"skeleton": skeleton}
+    np.savez(path, keypoints_2d=keypoints, confidence=confidence, image_size=SIZE, **facts)
+    return lift_tracks(tracks_2d_files.read(path))
+
+
+def as_table(keypoints, confidence, folder):
+    rows = [
+        f"{frame},{joint},{keypoints[frame, k, 0]},{keypoints[frame, k, 1]},{confidence[frame, k]}"
+        for frame in range(len(keypoints))
+        for k, joint in enumerate(skeletons.COCO_17.joints)
+    ]
+    path = folder / "seen.csv"
+    path.write_text("\n".join(["frame,joint,x,y,confidence", *rows]))
+    return lift_tracks(tracks_2d_files.read(path))
+
+
+def as_tracks(keypoints, confidence, folder):
+    del folder
+    joints = skeletons.COCO_17.joints
+    return lift_tracks(tracks_2d.of_arrays(keypoints, confidence, joint_names=joints))
+
+
+def as_arrays(keypoints, confidence, folder):
+    del folder
+    found = MODEL.lift(keypoints, confidence, CAMERA, skeleton="coco_17")
+    pose = found.root_relative_pose + found.root_position[:, np.newaxis]
+    return pose, ""
+
+
+# Of one camera.
+DOORS = {
+    "a detector's file": as_mmpose,
+    "an archive": as_archive,
+    "a table": as_table,
+    "tracks": as_tracks,
+    "model.lift": as_arrays,
+}
+
+
+def brought(door, folder, keypoints, confidence=SURE):
+    """Returns the poses, and all that was told."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", errors.InputWarning)
+        pose, notes = DOORS[door](keypoints, confidence, folder)
+    return pose, "; ".join([notes, *(str(each.message) for each in told)])
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_what_is_right_is_read_and_nothing_is_warned_about(door, tmp_path):
+    pose, told = brought(door, tmp_path, SEEN)
+    true = people.cameras.camera_from_world(
+        np.asarray(people.WALK.pose_world)[: len(SEEN)], people.WALK_CAMERA
+    )
+    off = np.linalg.norm((pose - pose[:, :1]) - (true - true[:, :1]), axis=-1)
+    assert off.mean() < 0.12
+    assert re.sub("; |joints read as coco_17's by where they lie", "", told) == ""
+
+
+@pytest.mark.parametrize("door", DOORS)
+@hypothesis.settings(max_examples=5, deadline=None, derandomize=True)
+@hypothesis.given(
+    joints=strategies.sets(strategies.integers(0, 16), min_size=1, max_size=4),
+    nowhere=strategies.sampled_from([0.0, -1.0, np.nan]),
+    score=strategies.sampled_from([0.9, 0.31, 0.0]),
+)
+def test_a_joint_at_no_place_is_not_seen_whatever_its_score(
+    door, tmp_path_factory, joints, nowhere, score
+):
+    keypoints, confidence = SEEN.copy(), SURE.copy()
+    keypoints[:, sorted(joints)], confidence[:, sorted(joints)] = nowhere, score
+    unseen = np.where(np.isin(np.arange(17), sorted(joints)), 0.0, SURE)
+    # JSON has no NaN.
+    hypothesis.assume(door != "a detector's file" or not np.isnan(nowhere))
+    folder = tmp_path_factory.mktemp("seen")
+    expected, _ = brought("tracks" if door == "a table" else door, folder, SEEN, unseen)
+    np.testing.assert_allclose(brought(door, folder, keypoints, confidence)[0], expected, atol=1e-5)
+
+
+PIXELS = "must be pixels"
+OUTSIDE = "of the joints lie outside of the image of 1000 x 1000"
+# How joints are spoiled, and what is said: by an error, or else by a warning.
+SAID = {
+    "shares of the image": (lambda x: x / 1000, PIXELS),
+    "from -1 to 1": (lambda x: x / 500 - 1, PIXELS),
+    "percents": (lambda x: x / 10, "All joints lie in the first"),
+    "twice the size": (lambda x: x * 2, OUTSIDE),
+    "half the size": (lambda x: x / 2, "All joints lie in the first"),
+    "y upwards": (lambda x: [0, 1000] + x * [1, -1], "Heads are below feet in"),
+    "infinite": (lambda x: np.where(np.arange(17)[:, np.newaxis] == 3, np.inf, x), "finite"),
+}
+# `model.lift` knows no image.
+UNKNOWN = ("percents", "twice the size", "half the size", "y upwards")
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("kind", SAID)
+def test_what_are_no_pixels_of_that_image_is_said(door, kind, tmp_path):
+    spoil, sentence = SAID[kind]
+    if door == "model.lift" and kind in UNKNOWN:
+        pytest.skip("it is given no image")
+    try:
+        told = brought(door, tmp_path, spoil(SEEN))[1]
+    except ValueError as error:
+        told = str(error)
+    assert sentence in told
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("most", [10, 100])
+def test_scores_are_scaled_and_told_or_refused(door, tmp_path, most):
+    scores = np.broadcast_to(np.linspace(0.5, 0.9, 17), SURE.shape)
+    if door == "a detector's file":
+        pose, told = brought(door, tmp_path, SEEN, most * scores)
+        assert f"divided by {most}" in told
+        np.testing.assert_allclose(pose, brought(door, tmp_path, SEEN, scores)[0], atol=1e-5)
+    else:
+        with pytest.raises(
+            ValueError, match=r"`confidence` must lie in \[0, 1\]. Received: .* 90?"
+        ):
+            brought(door, tmp_path, SEEN, most * scores)
+
+
+def test_joints_of_another_set_are_read_as_it_or_told(tmp_path):
+    h36m = people.walking("h36m_17")[:12]
+    pose, told = as_archive(h36m, SURE, tmp_path, skeleton=None)
+    assert "joints read as h36m_17's by where they lie" in told
+    expected, _ = lift_tracks(tracks_2d.of_arrays(h36m, SURE))
+    np.testing.assert_allclose(pose, expected, atol=1e-5)
+    _, told = brought("model.lift", tmp_path, h36m)
+    assert "`keypoints_2d` look like h36m_17's joints" in told
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rigs") / "rig"
+    simulated_rigs.write_rig(folder, num_frames=40, num_clips=1)
+    return folder
+
+
+def spoiled(rig, folder, spoil):
+    """Copies a rig with what `spoil` makes of each person, `[25, 3]`."""
+    for path in rig.rglob("*"):
+        target = folder / path.relative_to(rig)
+        if path.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        elif path.suffix != ".json":
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+        else:
+            content = json.loads(path.read_text())
+            for person in content["people"]:
+                numbers = np.reshape(person["pose_keypoints_2d"], (-1, 3))
+                person["pose_keypoints_2d"] = np.ravel(spoil(numbers)).tolist()
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(json.dumps(content))
+    return folder
+
+
+def points(change):
+    return lambda person: np.concatenate(
+        [np.where(person[:, 2:] > 0, change(person[:, :2]), 0.0), person[:, 2:]], axis=1
+    )
+
+
+REFUSED = {
+    "shares of the image": (points(lambda x: x / 1000), r"be pixels.*shares of the image's size"),
+    "from -1 to 1": (points(lambda x: x / 500 - 1), r"be pixels.*shares of the image's size"),
+    "percents": (points(lambda x: x / 10), r"be pixels.*percents of the image's size"),
+    "scores up to 10": (lambda p: p * [1, 1, 10], r"another `max_score` be told, likely 10"),
+    "infinite": (points(lambda x: x * np.inf), "be finite"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("door", ["check-rig", "calibrate", "adapt", "the source"])
+def test_what_no_rig_can_be_read_from_is_refused_at_each_door(rig, tmp_path, capsys, kind, door):
+    spoil, sentence = REFUSED[kind]
+    folder = str(spoiled(rig, tmp_path / "rig", spoil))
+    output = str(tmp_path / "out.toml")
+    arguments = {"calibrate": ["--refine", "--output", output]}
+    arguments["adapt"] = ["--model", "studio", "--output", str(tmp_path / "model")]
+    if door == "the source":
+        source = recordings.RigSource(root=folder)
+        with pytest.raises(errors.RecordingError, match=sentence):
+            source.read(source.clips()[0])
+    else:
+        assert main.main([door, folder, *arguments.get(door, [])]) == 1
+        error = capsys.readouterr().err
+        assert re.search(sentence, error)
+        assert len(error.strip().splitlines()) == 1
+        assert not pathlib.Path(output).exists()
+
+
+NAMED = {
+    "half the size": (points(lambda x: x / 2), "calibrated_at_twice_size"),
+    "a width of 3/4": (points(lambda x: x * [0.75, 1]), "calibrated_at_four_thirds_width"),
+    "y upwards": (points(lambda x: [0, 1000] + x * [1, -1]), "y_grows_upwards"),
+    "zeros with a score": (
+        lambda p: np.where((np.arange(25) % 6 == 3)[:, np.newaxis], [0, 0, 0.9], p),
+        "Nothing wrong found",
+    ),
+    "as it is": (lambda p: p, "Nothing wrong found"),
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_check_rig_names_what_pixels_are(rig, tmp_path, capsys, kind):
+    spoil, name = NAMED[kind]
+    status = main.main(["check-rig", str(spoiled(rig, tmp_path / "rig", spoil))])
+    told = capsys.readouterr().out
+    assert name in told
+    assert (status, told.count("error:")) == ((0, 0) if "Nothing" in name else (1, 1))
