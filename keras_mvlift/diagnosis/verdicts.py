@@ -178,7 +178,7 @@ def _time_shift(footage: footages.Footage) -> Checked:
         named = _named(footage, corrected, candidate)
         frames = np.abs(offsets.frames[is_late]).max()
         if frames < ERROR_SHIFT_SECONDS * footage.frame_rate:
-            named = dataclasses.replace(named, severity=findings.WARNING)
+            named = dataclasses.replace(named, severity=footages.WARNING)
         yield named, corrected
 
 
