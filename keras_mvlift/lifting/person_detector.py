@@ -35,7 +35,7 @@ def detect(
             MoveNet MultiPose's `model.json`; None for the network that MediaPipe comes with.
 
     Returns:
-        One person with the joints of `SKELETON`, or up to six with those of `movenet.SKELETON`;
+        One person with the joints of `SKELETON`, or up to six with those of `MOVENET_SKELETON`;
         confidence 0 in frames in which they are not found.
 
     Raises:
