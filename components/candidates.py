@@ -22,7 +22,6 @@ from components import scores
 from keras_mvlift import errors, inference, trained_models
 from keras_mvlift.datasets import sequences
 from keras_mvlift.export import compact, saved_model
-from keras_mvlift.lifting import record_views
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
 from keras_mvlift.training import (
     adaptation,
@@ -180,7 +179,7 @@ def chosen(score_mm: Mapping[str, float]) -> str:
 
 
 def _score(path: str, seen: baselines.TestViews, min_joints: int) -> dict[str, float]:
-    pose = record_views.lift(inference.load_model(path), seen).root_relative_pose
+    pose = scores.lift_views(inference.load_model(path), seen).root_relative_pose
     return held_out_views.score_test_views(seen, pose, min_joints=min_joints)
 
 
@@ -196,7 +195,7 @@ def about(
     """
     told = json.loads((pathlib.Path(candidates_uri) / CANDIDATES).read_text())
     lifted = {
-        name: record_views.lift(inference.load_model(path), test).root_relative_pose
+        name: scores.lift_views(inference.load_model(path), test).root_relative_pose
         for name, path in models.items()
     }
     told["test"] = {

@@ -21,7 +21,7 @@ from tfx.utils import io_utils
 
 from components.example_gen import executor as example_gen
 from keras_mvlift import configs, sources
-from keras_mvlift.diagnosis import findings
+from keras_mvlift.diagnosis import footage
 from keras_mvlift.diagnosis import report as rig_report
 
 
@@ -82,7 +82,7 @@ def RigCheck(
     reports = rig_report.check_source(sources.open_source(config, root), names) if names else []
     data = rig_report.as_data(reports)
     found = [finding for rig in data["rigs"] for finding in rig["findings"]]
-    found.sort(key=lambda finding: finding["severity"] != findings.ERROR)
+    found.sort(key=lambda finding: finding["severity"] != footage.ERROR)
     num_instants = dataset["counts"]["train_instants"]
     if num_instants < MIN_INSTANTS:
         found.append(dataclasses.asdict(_few(num_instants)))
@@ -90,8 +90,8 @@ def RigCheck(
     (pathlib.Path(checked.uri) / RIG_REPORT).write_text(text)
 
 
-def _few(num_instants: int) -> findings.Finding:
-    return findings.Finding(
+def _few(num_instants: int) -> footage.Finding:
+    return footage.Finding(
         name="few_frames",
         cameras=(),
         sentence=f"{num_instants} instants are left to train on, after the split and the stride.",
@@ -108,7 +108,7 @@ def RigGate(checked: InputArtifact[RigFindings], stops: Parameter[bool]) -> None
     found = read_findings(checked.uri)
     for finding in found:
         logging.getLogger(TOLD).warning(_told(finding))
-    wrong = [_told(finding) for finding in found if finding["severity"] == findings.ERROR]
+    wrong = [_told(finding) for finding in found if finding["severity"] == footage.ERROR]
     if wrong and stops:
         raise RigError(
             f"The rig must be mended before training. Received: {' '.join(wrong)} "

@@ -29,7 +29,6 @@ from tfx.utils import io_utils, json_utils
 
 from components import scores
 from keras_mvlift import inference
-from keras_mvlift.lifting import record_views
 from keras_mvlift.metrics import baselines, pose_error
 
 HELD_OUT, BASELINES, BOUNDS = "held_out", "baselines", "further_bounds"
@@ -533,7 +532,7 @@ class LiftTrack(beam.DoFn):
         extracts = list(track[1])
         test = baselines.decode_test_views([np.ravel(one[_INPUT])[0] for one in extracts])
         poses = {
-            name: record_views.lift(model, test).root_relative_pose.reshape(len(extracts), -1)
+            name: scores.lift_views(model, test).root_relative_pose.reshape(len(extracts), -1)
             for name, model in self._models.items()
         }
         for index, extract in enumerate(extracts):

@@ -18,7 +18,6 @@ from components import checks, evaluator, rolling_window
 from components import scores as components_scores
 from components.example_gen import executor
 from keras_mvlift import inference
-from keras_mvlift.lifting import record_views
 from keras_mvlift.metrics import baselines, pose_error
 from keras_mvlift.visualization import pictures
 
@@ -99,7 +98,7 @@ def draw(
 ) -> None:
     """Draws every view of the test instant whose error is the median, and a note below."""
     view = test.view
-    lifted = record_views.lift(lifter, test)
+    lifted = components_scores.lift_views(lifter, test)
     error = pose_error.per_pose(test.reference_pose, lifted.root_relative_pose)["mpjpe_mm"]
     error = np.asarray(error)
     instants = np.unique(test.instant)

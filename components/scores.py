@@ -1,5 +1,6 @@
 """Scores beside TFMA's: held-out views, which need no labels, and baselines."""
 
+import copy
 import json
 import os
 import pathlib
@@ -18,7 +19,6 @@ from components.example_gen import executor
 from keras_mvlift import inference
 from keras_mvlift.datasets import tfrecords as examples_module
 from keras_mvlift.datasets import views
-from keras_mvlift.lifting import record_views
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
 from keras_mvlift.training import held_out
 
@@ -65,7 +65,7 @@ def HeldOutViews(
     test, measured_on = unseen_views(examples, test_examples)
     found: dict[str, Any] = {}
     if test is not None:
-        pose = record_views.lift(lifter, test).root_relative_pose
+        pose = lift_views(lifter, test).root_relative_pose
         some, index = _some_instants(test)
         score = held_out_views.score_test_views(some, pose[index], min_joints=min_joints)
         about = {"num_instants": len(np.unique(some.instant)), "measured_on": measured_on}
@@ -256,3 +256,36 @@ def patterns(examples: Sequence[types.Artifact], split: str) -> list[str]:
 def pattern(examples_uri: str, split: str) -> str:
     """Returns the pattern of a split's files."""
     return os.path.join(executor.split_folder(examples_uri, split), "*.gz")
+
+
+def lift_views(lifter: inference.Lifter, test: baselines.TestViews) -> inference.LiftedPose:
+    """Lifts test views.
+
+    Args:
+        lifter: The model. A `ClipLifter` is given the frames of a clip and a camera together, as
+            windows in training are: missing frames repeat the one before, up to
+            `views.MAX_GAP` of them in a row, and a longer gap ends a clip.
+        test: The views, in any order, each once.
+
+    Returns:
+        The poses, in the order of the views.
+    """
+    view = test.view
+    if not isinstance(lifter, inference.ClipLifter):
+        return lifter.lift(view.keypoints_2d, view.confidence, camera=view.camera)
+    names = np.stack([test.clip, test.camera], axis=1)
+    _, track = np.unique(names, axis=0, return_inverse=True)
+    tracks, cell = views.lay(view, track.reshape(-1), test.frame, step=lifter.frame_step)
+    # What is laid out is one step apart.
+    steps = copy.copy(lifter)
+    steps.frame_step = 1
+    pose = np.zeros((*tracks.view.confidence.shape, 3), np.float32)
+    root_position = np.zeros((len(pose), 3), np.float32)
+    for first, last in np.unique(np.stack([tracks.first, tracks.last], axis=1), axis=0):
+        run = slice(first, last + 1)
+        parts = (tracks.view.keypoints_2d, tracks.view.confidence, tracks.view.camera.intrinsics)
+        lifted = steps.lift(*(part[run] for part in parts))
+        pose[run], root_position[run] = lifted.root_relative_pose, lifted.root_position
+    pose, root_position = pose[cell], root_position[cell]
+    pose_camera = pose + root_position[:, np.newaxis]
+    return inference.LiftedPose(lifter.joint_names, pose, root_position, pose_camera)

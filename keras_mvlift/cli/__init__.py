@@ -1,1 +1,1 @@
-"""The command line, `keras-mvlift`: one module per command."""
+"""The command line, `keras-mvlift`."""

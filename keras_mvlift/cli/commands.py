@@ -3,7 +3,7 @@
 import argparse
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from keras_mvlift import configs, errors
@@ -42,21 +42,22 @@ _SOURCE_OPTIONS = "The arguments of that source, as a JSON object."
 
 
 class Command(NamedTuple):
-    """A command of the command line; `keras_mvlift.cli` has a module of its name with `run`.
+    """A command of the command line.
 
     Attributes:
         purpose: A sentence.
         examples: Two command lines, without the program's name.
         add_arguments: Adds its arguments to a parser.
         check: Refuses what cannot be done, by `ValueError` or `OSError`.
-        module: What has `run`, where it is of another name.
+        runs: What runs it, `module.function` of `keras_mvlift.cli`; `run` of the module of its name
+            where nothing else is said.
     """
 
     purpose: str
     examples: tuple[str, str]
     add_arguments: Callable[[argparse.ArgumentParser], None]
     check: Callable[[argparse.Namespace], None]
-    module: str = ""
+    runs: str = ""
 
 
 def _path(parser: Any, name: str, told: str, **more: Any) -> None:
@@ -321,18 +322,21 @@ COMMANDS = {
         ),
         _add_calibrate,
         _check_calibrate,
+        runs="rigs.calibrate",
     ),
     "check-rig": Command(
         "Reports what is right and wrong with a rig before training.",
         ("check-rig my_rig --html report.html", "check-rig my_rig --calibration refined.toml"),
         _add_check_rig,
         _check_check_rig,
+        runs="rigs.check",
     ),
     "completion": Command(
         "Prints what has a shell complete commands, options and choices.",
         ("completion bash", "completion zsh"),
         _add_completion,
         lambda options: None,
+        runs="commands.complete",
     ),
     "experiments": Command(
         "Measures the paper's tables and ours on the data at hand.",
@@ -376,7 +380,7 @@ COMMANDS = {
         ("settings show my_rig --preset paper", "settings schema"),
         _add_settings,
         _check_train,
-        module="pipeline",
+        runs="pipeline.run",
     ),
     "simulate": Command(
         "Writes a simulated release of a data set.",
@@ -389,7 +393,7 @@ COMMANDS = {
         ("train my_rig", "train my_rig --settings settings.yaml --num-epochs 60 --seed 1"),
         _add_train,
         _check_train,
-        module="pipeline",
+        runs="pipeline.run",
     ),
     "view": Command(
         "Shows lifted poses as a page to turn and play.",
@@ -402,3 +406,50 @@ COMMANDS = {
     ),
 }
 """All commands by name."""
+
+
+# A shell's completion of commands, options and choices; no Python runs while it completes. What is
+# typed: the number of the word, the command, the word before, the word itself.
+_SCRIPT = """\
+_keras_mvlift() {{
+  local words= word=${{COMP_WORDS[COMP_CWORD]}}
+  case "$COMP_CWORD:${{COMP_WORDS[1]}}:${{COMP_WORDS[COMP_CWORD-1]}}:$word" in
+{cases}
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$word"))
+}}
+complete -o default -F _keras_mvlift keras-mvlift
+"""
+_OF_ZSH = "autoload -U +X compinit && compinit && autoload -U +X bashcompinit && bashcompinit\n"
+
+
+def complete(options: argparse.Namespace) -> int:
+    """Prints the script; returns the exit status."""
+    print((_OF_ZSH if options.shell == "zsh" else "") + completion(), end="")
+    return 0
+
+
+def completion() -> str:
+    """Returns what a shell runs; where it knows no word, file names are completed."""
+    found = [f"1:*) words='{' '.join((*COMMANDS, '--help', '--version'))}' ;;"]
+    for name, command in COMMANDS.items():
+        parser = arguments.Parser()
+        command.add_arguments(parser)
+        found += [f"{pattern}) words='{words}' ;;" for pattern, words in _cases(name, parser)]
+    return _SCRIPT.format(cases="\n".join(f"    {case}" for case in found))
+
+
+def _cases(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
+    """Yields a pattern of what is typed, and the words that may stand there."""
+    known = [option for option in parser._option_string_actions if option.startswith("--")]
+    yield f"*:{name}:*:-*", " ".join(known)
+    place = 1
+    for action in parser._actions:
+        is_positional = not action.option_strings
+        place += is_positional
+        choices = arguments.shipped_models() if action.dest == "model" else action.choices
+        if choices:
+            before = (
+                f"{place}:{name}:*" if is_positional else f"*:{name}:{action.option_strings[-1]}"
+            )
+            yield f"{before}:*", " ".join(map(str, choices))

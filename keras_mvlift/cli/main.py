@@ -4,8 +4,8 @@ import argparse
 import importlib
 import os
 import sys
-import types
 import warnings
+from collections.abc import Callable
 
 import keras_mvlift
 from keras_mvlift import errors
@@ -49,7 +49,7 @@ def main(words: list[str] | None = None) -> int:
         try:
             command = commands.COMMANDS[options.command]
             command.check(options)
-            return _module(command.module or options.command).run(options)
+            return _runner(command.runs or f"{options.command}.run")(options)
         except ModuleNotFoundError as error:
             told = advice(error, options.command)
             if told is None:
@@ -78,8 +78,12 @@ def _tell(command: str, line: str) -> None:
     print(errors.visible(f"{_PROGRAM} {command}: {line}"), file=sys.stderr)
 
 
-def _module(command: str) -> types.ModuleType:
-    return importlib.import_module(f"keras_mvlift.cli.{command.replace('-', '_')}")
+def _runner(name: str) -> Callable[[argparse.Namespace], int]:
+    module, _, function = name.partition(".")
+    runner: Callable[[argparse.Namespace], int] = getattr(
+        importlib.import_module(f"keras_mvlift.cli.{module}"), function
+    )
+    return runner
 
 
 # What to install where a command meets a library that is not there.

@@ -7,8 +7,8 @@ from scipy import optimize
 from scipy.spatial import transform
 
 from keras_mvlift import skeletons
-from keras_mvlift.diagnosis import findings, mistakes, moments, residuals
 from keras_mvlift.diagnosis import footage as footages
+from keras_mvlift.diagnosis import mistakes, moments, residuals
 from keras_mvlift.geometry import epipolar
 
 MIN_SHARE = 0.06
@@ -26,7 +26,7 @@ MAX_NOISES = 3.0
 # Tried is what is off in fewer frames, too: a frozen picture is wrong only once people move.
 _TRIED_SHARE = 0.03
 _MIN_SHARE_NEAR = 0.15
-Traced = Iterator[tuple[findings.Finding, footages.Footage]]
+Traced = Iterator[tuple[footages.Finding, footages.Footage]]
 
 
 def trace(footage: footages.Footage) -> Traced:
@@ -94,7 +94,7 @@ def leftovers(footage: footages.Footage) -> Traced:
             if is_other
             else "Look at these frames: light, speed, what hides the person.",
             (before, None),
-            severity=findings.ERROR if total > MAX_ODD else findings.WARNING,
+            severity=footages.ERROR if total > MAX_ODD else footages.WARNING,
         ),
         corrected,
     )
@@ -128,7 +128,7 @@ def _finding(
     *,
     severity: str = "",
     **details: object,
-) -> findings.Finding:
+) -> footages.Finding:
     """Makes a finding about views `[V, T]` bool; a majority of wrong frames makes it an error."""
     views = np.flatnonzero(where.any(axis=1))
     names = [footage.camera_names[view] for view in views]
@@ -138,9 +138,9 @@ def _finding(
         for name, view in zip(names, views, strict=True)
     }
     is_error = where.any(axis=0).mean() > MAX_ODD
-    return findings.Finding(
+    return footages.Finding(
         name=name,
-        severity=severity or (findings.ERROR if is_error else findings.WARNING),
+        severity=severity or (footages.ERROR if is_error else footages.WARNING),
         cameras=tuple(names),
         sentence=sentence,
         remedy=remedy,
@@ -360,7 +360,7 @@ def _drift(
     clock: tuple[float, float, float],
     share: float,
     figures: tuple[float, float],
-) -> findings.Finding:
+) -> footages.Finding:
     (name, *_), (start, end, rate) = footage.named(where.any(axis=1)), clock
     return _finding(
         "time_drift",
@@ -373,7 +373,7 @@ def _drift(
         "Give its frames time stamps (`timestamps`) or their own numbers; a constant shift "
         "does not mend it.",
         figures,
-        severity=findings.ERROR,
+        severity=footages.ERROR,
         offset_at_start=float(start),
         offset_at_end=float(end),
         frame_rate=float(rate),

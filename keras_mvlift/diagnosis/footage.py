@@ -1,4 +1,4 @@
-"""What a rig's cameras saw, in the few frames that a check looks at."""
+"""What a rig's cameras saw, in the few frames that a check looks at, and what it finds."""
 
 import dataclasses
 import functools
@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_mvlift.datasets import sequences
-from keras_mvlift.diagnosis import findings
 from keras_mvlift.geometry import cameras
 
 MIN_CONFIDENCE = 0.3
@@ -113,7 +112,7 @@ class Footage:
 
     def listed(self, is_in: np.ndarray) -> str:
         """Writes the names of the chosen cameras, `[V]` bool, as part of a sentence."""
-        return findings.listed(self.named(is_in), self.camera_names)
+        return listed(self.named(is_in), self.camera_names)
 
     def replace_camera(self, **fields: np.ndarray) -> "Footage":
         """Returns the footage with other intrinsics, rotations or centers."""
@@ -238,3 +237,44 @@ def rigs(
         calibration = b"".join(np.ascontiguousarray(field).tobytes() for field in clip.camera)
         groups.setdefault((clip.camera_names, clip.frame_rate, calibration), []).append(clip)
     return list(groups.values())
+
+
+# What a check found, in plain words and figures.
+
+
+ERROR, WARNING = "error", "warning"
+"""An error must be mended before training; with a warning one may train, less well."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something that is off.
+
+    Attributes:
+        name: The cause by name, such as `"rotation_transposed"`; docs/check_rig.md lists them.
+        severity: `ERROR` or `WARNING`.
+        cameras: Names of the cameras that have it.
+        sentence: What is wrong, with the figures.
+        remedy: What to do about it.
+        before: The figure that gave it away.
+        after: The same once the cause is undone; None if nothing was undone.
+        unit: Of both figures.
+        details: What else is known: `offsets` in frames and seconds by camera, `order`, `factor`.
+    """
+
+    name: str
+    severity: str = WARNING
+    cameras: tuple[str, ...]
+    sentence: str
+    remedy: str
+    before: float
+    after: float | None = None
+    unit: str = ""
+    details: dict[str, object] = dataclasses.field(default_factory=dict)
+
+
+def listed(names: tuple[str, ...], all_names: tuple[str, ...]) -> str:
+    """Writes cameras' names as part of a sentence."""
+    if names == all_names:
+        return "both cameras" if len(names) == 2 else f"all {len(names)} cameras"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

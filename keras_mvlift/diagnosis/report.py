@@ -11,8 +11,8 @@ import numpy as np
 from keras_mvlift import errors, skeletons, sources
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import pose2sim, recordings
-from keras_mvlift.diagnosis import findings, residuals, verdicts
 from keras_mvlift.diagnosis import footage as footages
+from keras_mvlift.diagnosis import residuals, verdicts
 
 VERSION = 1
 
@@ -67,7 +67,7 @@ class RigReport(NamedTuple):
 
     clips: tuple[str, ...]
     footage: footages.Footage
-    found: list[findings.Finding]
+    found: list[footages.Finding]
     as_read: Measures
     corrected: footages.Footage | None
     after: Measures | None
@@ -75,7 +75,7 @@ class RigReport(NamedTuple):
     @property
     def has_errors(self) -> bool:
         """Whether something must be mended before training."""
-        return any(finding.severity == findings.ERROR for finding in self.found)
+        return any(finding.severity == footages.ERROR for finding in self.found)
 
 
 Clips = Sequence[sequences.MultiViewSequence]
@@ -185,9 +185,9 @@ def _asymmetry(report: RigReport) -> float:
 def _read_as(name: str, other: RigReport, report: RigReport) -> RigReport:
     before, after = _asymmetry(report), _asymmetry(other)
     height = (other.after or other.as_read).height
-    finding = findings.Finding(
+    finding = footages.Finding(
         name="joint_set",
-        severity=findings.ERROR,
+        severity=footages.ERROR,
         cameras=report.footage.camera_names,
         sentence=f"The joints are those of {name}: read so, bones of the left and the right differ "
         f"by {after:.0%} instead of {before:.0%}, and the person is {height:.2f} m tall. All other "

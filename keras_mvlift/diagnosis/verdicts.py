@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_mvlift.datasets.rigs import calibrations
-from keras_mvlift.diagnosis import episodes, findings, mistakes, moments, search
+from keras_mvlift.diagnosis import episodes, mistakes, moments, search
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import residuals as diagnosis_residuals
 
@@ -52,7 +52,7 @@ class Verdict(NamedTuple):
         corrected: The footage without the causes that were named.
     """
 
-    found: list[findings.Finding]
+    found: list[footages.Finding]
     corrected: footages.Footage
 
 
@@ -63,7 +63,7 @@ def reach(footage: footages.Footage, up: str = "z") -> Verdict:
         footage: What it saw.
         up: The axis that its calibration's file says to point up, of `calibrations.UP_AXES`.
     """
-    found: list[findings.Finding] = []
+    found: list[footages.Finding] = []
     current = footage
     for finding, corrected in episodes.trace(footage):
         found.append(finding)
@@ -74,15 +74,15 @@ def reach(footage: footages.Footage, up: str = "z") -> Verdict:
             whole.append(finding)
             mended = corrected
     found += whole + _up(mended, up) + find(mended) + _unsure(footage) + _lost(footage)
-    found.sort(key=lambda finding: finding.severity != findings.ERROR)
+    found.sort(key=lambda finding: finding.severity != footages.ERROR)
     return Verdict(found, mended)
 
 
 def _of_all_frames(
     footage: footages.Footage,
-) -> tuple[list[findings.Finding], footages.Footage]:
+) -> tuple[list[footages.Finding], footages.Footage]:
     """Looks for causes that hold throughout; they are none if they leave the cameras at odds."""
-    found: list[findings.Finding] = []
+    found: list[footages.Finding] = []
     current = footage
     for _ in range(_MAX_CAUSES):
         if _is_sound(current):
@@ -132,7 +132,7 @@ def _residual(footage: footages.Footage, is_in: np.ndarray) -> float:
 
 def _named(
     footage: footages.Footage, corrected: footages.Footage, candidate: search.Candidate
-) -> findings.Finding:
+) -> footages.Finding:
     size = float(np.median(footage.person_size))
     before, after = (size * _residual(part, candidate.is_in) for part in (footage, corrected))
     at_least = "at least " if before >= 0.99 * size * diagnosis_residuals.CAP else ""
@@ -140,9 +140,9 @@ def _named(
         f"{candidate.cause}. Undoing it brings the epipolar error down from "
         f"{at_least}{before:.1f} to {after:.1f} px."
     )
-    return findings.Finding(
+    return footages.Finding(
         name=candidate.name,
-        severity=findings.ERROR,
+        severity=footages.ERROR,
         cameras=footage.named(candidate.is_in),
         sentence=sentence,
         remedy=candidate.remedy,
@@ -153,7 +153,7 @@ def _named(
     )
 
 
-Checked = Iterator[tuple[findings.Finding, footages.Footage]]
+Checked = Iterator[tuple[footages.Finding, footages.Footage]]
 
 
 def _time_shift(footage: footages.Footage) -> Checked:
@@ -178,7 +178,7 @@ def _time_shift(footage: footages.Footage) -> Checked:
         named = _named(footage, corrected, candidate)
         frames = np.abs(offsets.frames[is_late]).max()
         if frames < ERROR_SHIFT_SECONDS * footage.frame_rate:
-            named = dataclasses.replace(named, severity=findings.WARNING)
+            named = dataclasses.replace(named, severity=footages.WARNING)
         yield named, corrected
 
 
@@ -193,9 +193,9 @@ def _lens(footage: footages.Footage) -> Checked:
     )
     uncertainty = float(np.min(estimate.uncertainty[is_in]))
     yield (
-        findings.Finding(
+        footages.Finding(
             name="distortion_removed_twice",
-            severity=findings.ERROR,
+            severity=footages.ERROR,
             cameras=footage.named(is_in),
             sentence=(
                 f"In {footage.listed(is_in)} lens distortion was removed "
@@ -218,9 +218,9 @@ def _sides(footage: footages.Footage) -> Checked:
     swapped = mistakes.swap_sides(footage)
     after = search.plausibility(swapped.thinned(_LOOK_FRAMES)).facing
     yield (
-        findings.Finding(
+        footages.Finding(
             name="sides_swapped",
-            severity=findings.ERROR,
+            severity=footages.ERROR,
             cameras=footage.camera_names,
             sentence=(
                 "Left and right are swapped in all cameras alike: the nose is behind the "
@@ -248,9 +248,9 @@ def _unit(footage: footages.Footage) -> Checked:
     cause = f"{name.replace('_for_', ' were taken for ')}" if is_known else "the scale is wrong"
     corrected = footage.replace_camera(center=footage.camera.center * factor)
     yield (
-        findings.Finding(
+        footages.Finding(
             name=name,
-            severity=findings.ERROR,
+            severity=footages.ERROR,
             cameras=footage.camera_names,
             sentence=f"The person would be {height:.4g} m tall: {cause} in all cameras alike"
             + (f". Undone, it is {height * factor:.2f} m." if is_known else "."),
@@ -273,7 +273,7 @@ MIN_UPRIGHT = 0.5
 """Of the upward part of that direction: 1 for standing, 0 for lying, -1 on the head."""
 
 
-def _up(footage: footages.Footage, up: str) -> list[findings.Finding]:
+def _up(footage: footages.Footage, up: str) -> list[footages.Finding]:
     placed = diagnosis_residuals.reproject(footage.thinned(_LOOK_FRAMES))
     body = diagnosis_residuals.upward(placed.points, placed.is_seen)
     if np.linalg.norm(body) < MIN_STEADY or body[2] >= MIN_UPRIGHT or _worst(footage) > EXPLAINED:
@@ -283,7 +283,7 @@ def _up(footage: footages.Footage, up: str) -> list[findings.Finding]:
     right = "-" * bool(in_file[axis] < 0) + "xyz"[axis]
     pose = "on their heads" if body[2] < -MIN_UPRIGHT else "on their side"
     return [
-        findings.Finding(
+        footages.Finding(
             name="up_is_wrong",
             cameras=footage.camera_names,
             sentence=f"With {up} up people are {pose}: their heads lie along {right} from their "
@@ -330,7 +330,7 @@ def bias(footage: footages.Footage) -> np.ndarray:
     return np.nan_to_num(median)
 
 
-def find(footage: footages.Footage) -> list[findings.Finding]:
+def find(footage: footages.Footage) -> list[footages.Finding]:
     """Says how the cameras still disagree in footage from which the known causes were taken."""
     residuals = diagnosis_residuals.residual_matrix(footage.thinned(_MAX_FRAMES))
     if not np.isfinite(residuals).any():
@@ -356,7 +356,7 @@ MAX_FAR = (0.1, 0.15)
 camera's joints, this share may be."""
 
 
-def _scattered(footage: footages.Footage) -> list[findings.Finding]:
+def _scattered(footage: footages.Footage) -> list[footages.Finding]:
     error = diagnosis_residuals.reproject(footage.thinned(_MAX_FRAMES)).error
     known = np.isfinite(error)
     size = footage.person_size
@@ -367,7 +367,7 @@ def _scattered(footage: footages.Footage) -> list[findings.Finding]:
         return []
     worst = int(share.argmax())
     return [
-        findings.Finding(
+        footages.Finding(
             name="joints_scattered",
             cameras=footage.named(is_in),
             sentence=f"In {footage.listed(is_in)} many joints are nowhere "
@@ -387,12 +387,12 @@ def lost_frames(footage: footages.Footage) -> tuple[np.ndarray, np.ndarray]:
     return (~found).mean(axis=-1), (found & (count < MIN_JOINTS)).mean(axis=-1)
 
 
-def _nothing_shared(footage: footages.Footage) -> findings.Finding:
+def _nothing_shared(footage: footages.Footage) -> footages.Finding:
     is_unsure = (footage.detector_confidence > 0).any() and not (footage.confidence > 0).any()
     limit = footages.MIN_CONFIDENCE
-    return findings.Finding(
+    return footages.Finding(
         name="nothing_shared",
-        severity=findings.ERROR,
+        severity=footages.ERROR,
         cameras=footage.camera_names,
         sentence=f"No joint is surer than {limit:g}; those less sure count as not seen."
         if is_unsure
@@ -405,7 +405,7 @@ def _nothing_shared(footage: footages.Footage) -> findings.Finding:
     )
 
 
-def _unexplained(footage: footages.Footage, residuals: np.ndarray) -> findings.Finding:
+def _unexplained(footage: footages.Footage, residuals: np.ndarray) -> footages.Finding:
     first, second = np.unravel_index(np.nanargmax(residuals), residuals.shape)
     mean = np.nanmean(residuals, axis=-1)
     # Cameras that agree with none of the others, or all of them.
@@ -413,9 +413,9 @@ def _unexplained(footage: footages.Footage, residuals: np.ndarray) -> findings.F
     is_off = is_off if is_off.any() else mean >= mean.max() * 0.99
     worst = float(residuals[first, second] * np.median(footage.person_size))
     pair = f"{footage.camera_names[first]} and {footage.camera_names[second]}"
-    return findings.Finding(
+    return footages.Finding(
         name="unexplained",
-        severity=findings.ERROR,
+        severity=footages.ERROR,
         cameras=footage.named(is_off),
         sentence=(
             f"The cameras do not agree, and no single cause mends it: {pair} are {worst:.1f} px "
@@ -430,13 +430,13 @@ def _unexplained(footage: footages.Footage, residuals: np.ndarray) -> findings.F
 
 def _calibration_off(
     footage: footages.Footage, shift: np.ndarray, is_off: np.ndarray
-) -> findings.Finding:
+) -> footages.Finding:
     length = np.linalg.norm(shift, axis=-1)
     told = " and ".join(
         f"about {length[view]:.0f} px in {footage.camera_names[view]}"
         for view in np.flatnonzero(is_off)
     )
-    return findings.Finding(
+    return footages.Finding(
         name="calibration_off",
         cameras=footage.named(is_off),
         sentence=(
@@ -449,9 +449,9 @@ def _calibration_off(
     )
 
 
-def _noisy(footage: footages.Footage, residuals: np.ndarray) -> findings.Finding:
+def _noisy(footage: footages.Footage, residuals: np.ndarray) -> footages.Finding:
     worst = float(np.nanmax(residuals) * np.median(footage.person_size))
-    return findings.Finding(
+    return footages.Finding(
         name="detections_noisy",
         cameras=footage.camera_names,
         sentence=(
@@ -464,12 +464,12 @@ def _noisy(footage: footages.Footage, residuals: np.ndarray) -> findings.Finding
     )
 
 
-def _unsure(footage: footages.Footage) -> list[findings.Finding]:
+def _unsure(footage: footages.Footage) -> list[footages.Finding]:
     found = footage.detector_confidence > 0
     total = np.where(found, footage.detector_confidence, 0.0).sum(axis=(1, 2))
     mean = total / np.maximum(found.sum(axis=(1, 2)), 1)
     return [
-        findings.Finding(
+        footages.Finding(
             name="detections_unsure",
             cameras=(footage.camera_names[view],),
             sentence=f"{footage.camera_names[view]} is unsure of what it sees: its mean "
@@ -481,10 +481,10 @@ def _unsure(footage: footages.Footage) -> list[findings.Finding]:
     ]
 
 
-def _lost(footage: footages.Footage) -> list[findings.Finding]:
+def _lost(footage: footages.Footage) -> list[footages.Finding]:
     nobody, too_few = lost_frames(footage)
     return [
-        findings.Finding(
+        footages.Finding(
             name="frames_lost",
             cameras=(footage.camera_names[view],),
             sentence=f"{footage.camera_names[view]} loses {nobody[view] + too_few[view]:.0%} of "

@@ -11,9 +11,9 @@ from matplotlib import figure as mpl_figure
 from matplotlib import style
 
 from keras_mvlift import skeletons
-from keras_mvlift.diagnosis import findings, report, residuals, verdicts
 from keras_mvlift.diagnosis import footage as footages
-from keras_mvlift.visualization import pages, pictures, rig_text
+from keras_mvlift.diagnosis import report, residuals, verdicts
+from keras_mvlift.visualization import pages, pictures, tables
 
 
 def joint_errors(axes: mpl_axes.Axes, footage: footages.Footage, measured: report.Measures) -> None:
@@ -196,7 +196,7 @@ def render(reports: Sequence[report.RigReport]) -> str:
         The page; equal reports give equal pages.
     """
     rigs = [_rig(rig, number) for number, rig in enumerate(reports)]
-    title = ", ".join(rig_text.headline(rig).rstrip(".") for rig in reports)
+    title = ", ".join(tables.headline(rig).rstrip(".") for rig in reports)
     return pages.fill(
         "rig_report.html", rigs=rigs, title=title, help=pages.help_address("check_rig")
     )
@@ -208,11 +208,11 @@ def write(path: str | os.PathLike[str], reports: Sequence[report.RigReport]) -> 
 
 
 def _rig(rig: report.RigReport, number: int) -> dict[str, Any]:
-    headings, rows = rig_text.rows(rig)
+    headings, rows = tables.rows(rig)
     return {
-        "headline": rig_text.headline(rig),
-        "subject": rig_text.subject(rig),
-        "person": rig_text.person(rig),
+        "headline": tables.headline(rig),
+        "subject": tables.subject(rig),
+        "person": tables.person(rig),
         "findings": [_finding(finding) for finding in rig.found],
         "cameras": {
             "title": "Errors of each camera",
@@ -227,11 +227,11 @@ def _rig(rig: report.RigReport, number: int) -> dict[str, Any]:
     }
 
 
-# Of the columns of `rig_text.rows`: errors are the better the lower, confidence the higher.
+# Of the columns of `tables.rows`: errors are the better the lower, confidence the higher.
 _RANKS = (0, -1, -1, -1, -1, -1, 1, -1, 0, 0)
 
 
-def _finding(finding: findings.Finding) -> dict[str, Any]:
+def _finding(finding: footages.Finding) -> dict[str, Any]:
     digits = 1 if finding.unit == "px" else 3
     return {
         "severity": finding.severity,

@@ -1,10 +1,13 @@
-"""Prints what `results.json` says; docs/results.md says what is in it."""
+"""Prints what `results.json` and the check of a rig say; docs/results.md and docs/check_rig.md."""
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
+import numpy as np
 from rich import box, console, padding, table, text
+
+from keras_mvlift.diagnosis import footage, report
 
 WIDTH = 100
 """Columns of a page that is not a terminal's."""
@@ -329,3 +332,129 @@ def _of_bound(name: str, value: float) -> str:
 def _line(label: str, value: str, style: str = "") -> text.Text:
     parts = ((label.ljust(_LABEL_WIDTH), "dim"), (value, style))
     return text.Text.assemble(*parts)
+
+
+# The check of a rig.
+
+
+NOTHING = "Nothing wrong found."
+
+_STYLES = {footage.ERROR: "bold red", footage.WARNING: "yellow"}
+
+
+def render_rigs(reports: Sequence[report.RigReport], width: int = WIDTH) -> str:
+    """Writes reports as plain text of so many columns."""
+    return rendered(_rig_parts(reports), width)
+
+
+def show_rigs(reports: Sequence[report.RigReport], file: TextIO | None = None) -> None:
+    """Prints reports: in color on a terminal, plainly to a file or pipe."""
+    printed(_rig_parts(reports), file)
+
+
+def headline(rig: report.RigReport) -> str:
+    """Says in a line how many things are wrong with a rig."""
+    counts = [
+        (sum(finding.severity == severity for finding in rig.found), severity)
+        for severity in (footage.ERROR, footage.WARNING)
+    ]
+    told = [f"{count} {kind}{'s' if count > 1 else ''}" for count, kind in counts if count]
+    return f"{' and '.join(told)} found." if told else NOTHING
+
+
+def subject(rig: report.RigReport) -> str:
+    """Says in a line what was looked at."""
+    clips = ", ".join(rig.clips[:_MAX_CLIPS])
+    more = len(rig.clips) - _MAX_CLIPS
+    clips += f" and {more} more" if more > 0 else ""
+    footage = rig.footage
+    return (
+        f"{footage.num_views} cameras, {footage.num_frames} frames at "
+        f"{footage.frame_rate:g} Hz of {clips}"
+    )
+
+
+def person(rig: report.RigReport) -> str:
+    """Says in a line who was seen, and from where."""
+    measured = rig.as_read if rig.after is None else rig.after
+    near, far = np.nanmin(measured.distance), np.nanmax(measured.distance)
+    height = (
+        f"{measured.height:.2f} m tall" if np.isfinite(measured.height) else "of unknown height"
+    )
+    once = " once mended" if rig.after is not None else ""
+    return f"The person is {height}, {near:.1f} to {far:.1f} m from the cameras{once}."
+
+
+def rows(rig: report.RigReport) -> tuple[list[str], list[list[str]]]:
+    """Returns the table of cameras: headings, and a row for each."""
+    data = report.as_data([rig])["rigs"][0]
+    measured = data["as_read"] if data["corrected"] is None else data["corrected"]
+    headings = [
+        "Camera",
+        "Reproj.\npx",
+        "90 %\npx",
+        "Left out\npx",
+        "Epipolar\npx",
+        "Bias\npx",
+        "Confi-\ndence",
+        "Frames\nlost %",
+        "Late\nframes",
+        "Distance\nm",
+    ]
+    return headings, [_row(name, values) for name, values in measured["cameras"].items()]
+
+
+def _row(name: str, values: dict[str, Any]) -> list[str]:
+    lost = values["nobody_share"] + values["too_few_joints_share"]
+    return [
+        name,
+        _figure(values["reprojection_px"]["median"]),
+        _figure(values["reprojection_px"]["p90"]),
+        _figure(values["leave_one_out_px"]["median"]),
+        _figure(values["epipolar_px"]),
+        _figure(float(np.hypot(*values["bias_px"]))),
+        _figure(values["mean_confidence"], 2),
+        _figure(100 * lost),
+        _figure(values["time_offset"]["frames"], 2),
+        _figure(values["distance_m"], 2),
+    ]
+
+
+def _figure(value: float | None, digits: int = 1) -> str:
+    if value is None:
+        return "-"
+    # Not "-0.0".
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def _rig_parts(reports: Sequence[report.RigReport]) -> Parts:
+    for number, rig in enumerate(reports):
+        if number:
+            yield text.Text(), False
+        yield from ((part, False) for part in _rig_about(rig))
+
+
+def _rig_about(rig: report.RigReport) -> Iterator[console.RenderableType]:
+    yield text.Text(subject(rig))
+    yield text.Text(person(rig))
+    yield text.Text()
+    yield _table(rig)
+    yield text.Text()
+    if not rig.found:
+        yield text.Text(NOTHING, "green")
+    for finding in rig.found:
+        label = text.Text(f"{finding.severity}: {finding.name}", _STYLES[finding.severity])
+        yield label
+        yield text.Text(f"  {finding.sentence}")
+        yield text.Text(f"  {finding.remedy}", "dim")
+
+
+def _table(rig: report.RigReport) -> table.Table:
+    headings, cells = rows(rig)
+    page = plain_table()
+    page.add_column(headings[0], overflow="fold")
+    for heading in headings[1:]:
+        page.add_column(heading, justify="right")
+    for row in cells:
+        page.add_row(*map(text.Text, row))
+    return page

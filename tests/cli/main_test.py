@@ -23,7 +23,7 @@ def command(monkeypatch):
     )
     monkeypatch.setattr(commands, "COMMANDS", {"check-thing": known})
     monkeypatch.setattr(main, "_EXAMPLES", ["check-thing"])
-    monkeypatch.setattr(main, "_module", lambda name: module)
+    monkeypatch.setattr(main, "_runner", lambda name: lambda options: module.run(options))
     return module
 
 
@@ -76,7 +76,7 @@ def test_the_version_is_told(capsys):
 
 def test_every_command_can_be_imported():
     for name, command in commands.COMMANDS.items():
-        assert callable(main._module(command.module or name).run), name
+        assert callable(main._runner(command.runs or f"{name}.run"))
 
 
 def test_warnings_of_what_was_brought_are_lines_and_others_are_not_shown(command, capsys):
@@ -138,7 +138,7 @@ def test_a_command_without_its_library_ends_in_one_line(monkeypatch, capsys, tmp
     # None makes Python say that there is no such module.
     for name in [name for name in sys.modules if name.startswith("keras_mvlift.visualization")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "keras_mvlift.cli.check_rig", raising=False)
+    monkeypatch.delitem(sys.modules, "keras_mvlift.cli.rigs", raising=False)
     monkeypatch.setitem(sys.modules, "rich", None)
     (tmp_path / "rig.yaml").write_text("")
     assert main.main(["check-rig", str(tmp_path)]) == 1

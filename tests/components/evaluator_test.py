@@ -17,7 +17,6 @@ from components import evaluator, report, trainers
 from components import scores as components_scores
 from components.example_gen import executor as example_gen
 from keras_mvlift import configs, inference, skeletons
-from keras_mvlift.lifting import record_views
 from keras_mvlift.metrics import baselines as measures
 from keras_mvlift.metrics import held_out_views, pose_error
 from keras_mvlift.visualization import pictures
@@ -555,7 +554,7 @@ def expected(examples, model):
         components_scores.pattern(examples["test_examples"].uri, "test")
     )
     lifter = inference.load_model(f"{model.uri}/Format-Serving")
-    lifted = record_views.lift(lifter, test)
+    lifted = components_scores.lift_views(lifter, test)
     return lifter, test, pose_error.summary(test.reference_pose, lifted.root_relative_pose)
 
 
@@ -587,6 +586,6 @@ def test_the_report_draws_what_a_temporal_model_lifts(
     monkeypatch.setattr(pictures, "lifted_poses", lambda path, rows, note: drawn.extend(rows))
     lifter, test, _ = expected(examples, models_predictions["temporal"])
     report.draw(tmp_path / "picture.png", lifter, test)
-    poses = record_views.lift(lifter, test).root_relative_pose
+    poses = components_scores.lift_views(lifter, test).root_relative_pose
     assert all((row.pose_pred == poses).all(axis=(1, 2)).any() for row in drawn)
     assert drawn

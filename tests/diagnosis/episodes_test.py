@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks import rig_checks
-from keras_mvlift.diagnosis import episodes, findings, moments, verdicts
+from keras_mvlift.diagnosis import episodes, footage, moments, verdicts
 
 
 def only(footage):
@@ -25,7 +25,7 @@ def test_what_holds_in_some_frames_is_named_with_camera_and_share(kind, name, sh
     finding = only(rig_checks.PLANTED[kind][0](draw))
     camera = draw.clean.camera_names[draw.view]
     assert (finding.name, finding.cameras) == (name, (camera,))
-    assert finding.severity == (findings.ERROR if share > episodes.MAX_ODD else findings.WARNING)
+    assert finding.severity == (footage.ERROR if share > episodes.MAX_ODD else footage.WARNING)
     assert finding.details["share"][camera] == pytest.approx(share, abs=0.05)
     assert f"{camera}" in finding.sentence
 
@@ -82,7 +82,7 @@ def test_two_people_in_view_are_an_error():
     draw = rig_checks.draw(7, 3, 0.0)
     is_other = np.random.default_rng(0).uniform(size=(3, 40)).repeat(5, axis=1) < 0.5
     finding = only(rig_checks.taken(draw.clean, draw.other, is_other))
-    assert (finding.name, finding.severity) == ("other_person", findings.ERROR)
+    assert (finding.name, finding.severity) == ("other_person", footage.ERROR)
     assert finding.cameras == draw.clean.camera_names
 
 

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from keras_mvlift.diagnosis import footage
 from keras_mvlift.diagnosis import footage as footages
 from tests.diagnosis import planted
 
@@ -72,3 +73,20 @@ def test_things_are_chosen_evenly_and_once(count, wanted):
     assert len(set(chosen)) == min(count, wanted)
     assert chosen[0] == 0
     assert chosen.max() < count
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("a",), "a"),
+        (("a", "c"), "a and c"),
+        (("a", "b", "c", "d"), "all 4 cameras"),
+        (("a", "b", "d"), "a, b and d"),
+    ],
+)
+def test_cameras_are_listed_as_one_says_them(names, expected):
+    assert footage.listed(names, ("a", "b", "c", "d")) == expected
+
+
+def test_two_of_two_are_both():
+    assert footage.listed(("a", "b"), ("a", "b")) == "both cameras"

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from keras_mvlift.datasets.rigs import calibrations, pose2sim
-from keras_mvlift.diagnosis import findings, residuals, verdicts
 from keras_mvlift.diagnosis import footage as footages
+from keras_mvlift.diagnosis import residuals, verdicts
 from keras_mvlift.studio import filming
 from tests.diagnosis import planted
 
@@ -55,7 +55,7 @@ def test_a_finding_tells_the_figures_before_and_after():
     clean = planted.footage()
     verdict = verdicts.reach(planted.spoil(clean, "rotation_transposed", [1]))
     (finding,) = verdict.found
-    assert finding.severity == findings.ERROR
+    assert finding.severity == footages.ERROR
     assert finding.before > 10 * finding.after > 0
     assert f"{finding.before:.1f} to {finding.after:.1f} px" in finding.sentence
     assert "camera_2" in finding.sentence
@@ -98,7 +98,7 @@ def test_an_up_that_people_contradict_is_told_with_the_right_axis(declared, true
     read = calibrations.turn_camera(in_file, declared)
     footage = clean.replace_camera(rotation=read.rotation, center=read.center)
     (finding,) = verdicts.reach(footage, declared).found
-    assert (finding.name, finding.severity) == ("up_is_wrong", findings.WARNING)
+    assert (finding.name, finding.severity) == ("up_is_wrong", footages.WARNING)
     assert finding.details == {"up": true}
 
 
@@ -123,7 +123,7 @@ def tilted(clean, view, shift_px):
 
 def test_a_camera_turned_a_little_is_a_warning_that_names_it():
     (finding,) = verdicts.reach(tilted(planted.footage(), 1, 15.0)).found
-    assert (finding.name, finding.severity) == ("calibration_off", findings.WARNING)
+    assert (finding.name, finding.severity) == ("calibration_off", footages.WARNING)
     assert "camera_2" in finding.cameras
     assert "keras-mvlift calibrate --refine" in finding.remedy
 
@@ -135,14 +135,14 @@ def test_the_bias_of_a_healthy_rig_is_nothing():
 def test_the_demo_rig_is_off_in_its_first_and_third_camera():
     demo = list(pose2sim.Pose2SimSource(root=pose2sim.demo_root()))
     (finding,) = verdicts.reach(footages.of_sequences(demo)).found
-    assert (finding.name, finding.severity) == ("calibration_off", findings.WARNING)
+    assert (finding.name, finding.severity) == ("calibration_off", footages.WARNING)
     assert finding.cameras == ("cam1", "cam3")
     assert 10 < finding.before < 25
 
 
 def test_very_noisy_detections_are_a_warning():
     (finding,) = verdicts.reach(planted.footage(seed=1, noise_px=9.0)).found
-    assert (finding.name, finding.severity) == ("detections_noisy", findings.WARNING)
+    assert (finding.name, finding.severity) == ("detections_noisy", footages.WARNING)
 
 
 def test_lost_frames_are_counted_and_told():

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.lifting import movenet, person_detector, video
-from tests.lifting import made_films, movenet_test
+from keras_mvlift.lifting import person_detector, video
+from tests.lifting import made_films
+from tests.lifting import person_detector_movenet_test as movenet_test
 
 mediapipe = pytest.importorskip("mediapipe", reason="MediaPipe comes with the extra `video`.")
 
@@ -189,7 +190,7 @@ def test_movenet_follows_several_people(tmp_path):
     assert tracks.joint_names == skeletons.COCO_17.joints
     assert tracks.confidence.shape == (2, 6, 17)
     (picture, *_) = video.read(film)
-    network = movenet.MoveNet(tmp_path / "model.json")
+    network = person_detector.MoveNet(tmp_path / "model.json")
     seen = network.detect(picture)[..., :2]
     # The surer one, by the sum over joints, comes first.
     order = np.argsort(-movenet_test.people()[:2, 2:51:3].sum(axis=1))

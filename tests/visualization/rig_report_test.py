@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift.diagnosis import footage, report
-from keras_mvlift.visualization import rig_report, rig_text
+from keras_mvlift.visualization import rig_report, tables
 from tests.diagnosis import planted
 
 # Attributes by which a page loads something.
@@ -94,7 +94,7 @@ def test_each_finding_says_where_help_is(spoiled):
 
 def test_the_best_camera_of_each_figure_is_bold(spoiled):
     page = rig_report.render(spoiled)
-    headings, rows = rig_text.rows(spoiled[0])
+    headings, rows = tables.rows(spoiled[0])
     for name in ("90 %\npx", "Left out\npx"):
         figures = [row[headings.index(name)] for row in rows]
         bold = set(re.findall(rf'data-label="{name}"><strong>([\d.]+)</strong>', page))

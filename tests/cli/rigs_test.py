@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks import rig_checks
-from keras_mvlift.cli import calibrate, main
+from keras_mvlift.cli import main, rigs
 from keras_mvlift.datasets.rigs import calibration_files, pose2sim
 from tests.datasets.rigs import simulated_rigs
 
@@ -105,22 +105,22 @@ def test_people_who_are_not_the_same_in_all_cameras_make_no_calibration():
     clip = as_clip(draw)
     is_other = np.random.default_rng(0).uniform(size=(3, 40)).repeat(5, axis=1) < 0.5
     mixed = rig_checks.taken(draw.clean, draw.other, is_other)
-    spoiled = calibrate.dataclasses.replace(
+    spoiled = rigs.dataclasses.replace(
         clip, keypoints_2d=mixed.keypoints_2d, confidence=mixed.confidence
     )
-    found = calibrate.extrinsics.refine([spoiled])
+    found = rigs.extrinsics.refine([spoiled])
     with pytest.raises(ValueError, match=r"agree in \d+% of the frames only.*not show whom"):
-        calibrate.doubts([spoiled], found, clip.camera)
-    assert calibrate.doubts([clip], calibrate.extrinsics.refine([clip]), clip.camera) == []
+        rigs.doubts([spoiled], found, clip.camera)
+    assert rigs.doubts([clip], rigs.extrinsics.refine([clip]), clip.camera) == []
 
 
 def test_a_bumped_camera_keeps_a_calibration_that_fitted():
     draw = rig_checks.draw(7, 3, 0.3)
     bumped = rig_checks.bump(draw)
-    clip = calibrate.dataclasses.replace(as_clip(draw), keypoints_2d=bumped.keypoints_2d)
-    found = calibrate.extrinsics.refine([clip])
+    clip = rigs.dataclasses.replace(as_clip(draw), keypoints_2d=bumped.keypoints_2d)
+    found = rigs.extrinsics.refine([clip])
     with pytest.raises(ValueError, match=r"by .* m that fitted.*fits until frame 1[34]"):
-        calibrate.doubts([clip], found, clip.camera)
+        rigs.doubts([clip], found, clip.camera)
 
 
 def test_a_clock_that_drifts_is_named_though_the_cameras_that_were_found_make_up_for_it():
@@ -129,15 +129,15 @@ def test_a_clock_that_drifts_is_named_though_the_cameras_that_were_found_make_up
     slow = rig_checks.taken(
         draw.clean, draw.clean.frames(index), draw.in_view(np.ones(200, dtype=bool))
     )
-    clip = calibrate.dataclasses.replace(as_clip(draw), keypoints_2d=slow.keypoints_2d)
+    clip = rigs.dataclasses.replace(as_clip(draw), keypoints_2d=slow.keypoints_2d)
     first, second = clip.camera_names[:2]
-    found = calibrate.extrinsics.estimate([clip], {(first, second): 5.0})
+    found = rigs.extrinsics.estimate([clip], {(first, second): 5.0})
     with pytest.raises(ValueError, match="0 frames off at the start and 6 frames early"):
-        calibrate.doubts([clip], found, None)
+        rigs.doubts([clip], found, None)
 
 
 def as_clip(draw):
-    return calibrate.sequences.MultiViewSequence(
+    return rigs.sequences.MultiViewSequence(
         name="clip",
         subject="who",
         action="what",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.lifting import movenet
+from keras_mvlift.lifting import person_detector
 
 pytest.importorskip("tensorflow", reason="MoveNet's graph is run by TensorFlow.")
 
@@ -106,7 +106,7 @@ def write(folder, **changes):
 
 @pytest.mark.parametrize("size", [(480, 272), (64, 256), (1000, 1000)])
 def test_people_are_where_the_graph_has_them_in_pixels_of_the_picture(tmp_path, size):
-    found = movenet.MoveNet(write(tmp_path)).detect(np.zeros((*size, 3), np.uint8))
+    found = person_detector.MoveNet(write(tmp_path)).detect(np.zeros((*size, 3), np.uint8))
     assert found.shape == (2, 17, 3)
     joints = people()[:2, :51].reshape(2, 17, 3)
     np.testing.assert_allclose(found[..., 2], joints[..., 2], atol=2e-3)
@@ -122,7 +122,7 @@ def test_what_is_seen_comes_out_of_convolutions_that_were_joined(tmp_path):
     bright = np.zeros(SHAPES["filter"])
     # The first joint's score grows with red, and no more than to 6 before it is halved.
     bright[0, 0, 0, 2] = 0.01
-    network = movenet.MoveNet(write(tmp_path, values={"filter": bright}))
+    network = person_detector.MoveNet(write(tmp_path, values={"filter": bright}))
     dark, light = (np.full((256, 256, 3), value, np.uint8) for value in (0, 100))
     grown = network.detect(light)[0, 0, 2] - network.detect(dark)[0, 0, 2]
     assert grown == pytest.approx(0.5, abs=2e-3)
@@ -161,15 +161,15 @@ WRONG = {
 def test_other_graphs_are_refused_by_name(tmp_path, case):
     changes, message = WRONG[case]
     with pytest.raises(errors.RecordingError, match=message):
-        movenet.MoveNet(write(tmp_path, **changes))
+        person_detector.MoveNet(write(tmp_path, **changes))
 
 
 def test_a_network_of_one_person_is_refused(tmp_path):
     path = write(tmp_path)
     path.write_text(path.read_text().replace('"56"', '"3"'))
     with pytest.raises(errors.RecordingError, match=r"`output` must be of 56 numbers a person"):
-        movenet.MoveNet(path)
+        person_detector.MoveNet(path)
 
 
 def test_its_joints_are_cocos():
-    assert movenet.SKELETON is skeletons.COCO_17
+    assert person_detector.MOVENET_SKELETON is skeletons.COCO_17

@@ -1,27 +1,53 @@
-"""Finds or betters the places of a rig's cameras, from the people they see.
+"""Checks a rig, and finds or betters the places of its cameras from the people they see.
 
+`keras-mvlift check-rig lab`
 `keras-mvlift calibrate lab --refine --output refined.toml`
 `keras-mvlift calibrate lab --distance cam1 cam2 3.2 --output calibration.toml`
 """
 
 import argparse
 import dataclasses
+import json
+import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 from rich import console
 
+from keras_mvlift import sources
 from keras_mvlift.calibration import extrinsics, observations, reports
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import calibration_files
-from keras_mvlift.diagnosis import episodes, findings, moments, verdicts
+from keras_mvlift.diagnosis import episodes, moments, report, verdicts
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.geometry import cameras
 from keras_mvlift.untrusted import files
 from keras_mvlift.visualization import tables
 
 
-def run(options: argparse.Namespace) -> int:
+def check(options: argparse.Namespace) -> int:
+    """Prints the report; gives 1 if something must be mended before training, else 0.
+
+    Raises:
+        ValueError: If the source or an argument does not do, or a file cannot be read.
+    """
+    given = {}
+    if options.calibration:
+        given["calibration"] = str(pathlib.Path(options.calibration).resolve())
+    source = sources.open_path(options.path, options.source, json.dumps(given))
+    reports = report.check_source(source, max_frames=options.max_frames)
+    tables.show_rigs(reports)
+    if options.json:
+        figures = json.dumps(report.as_data(reports), indent=2, allow_nan=False)
+        options.json.write_text(figures + "\n", encoding="utf-8")
+    if options.html:
+        from keras_mvlift.visualization import rig_report
+
+        rig_report.write(options.html, reports)
+    return int(any(rig.has_errors for rig in reports))
+
+
+def calibrate(options: argparse.Namespace) -> int:
     """Calibrates, prints the errors before and after, and writes the calibration.
 
     Raises:
@@ -87,7 +113,7 @@ def doubts(
         told = {cause.name: f"{cause.sentence} {cause.remedy}" for cause in causes}
         told = told if camera is found.camera else {k: told[k] for k in told if k in _OF_FILMS}
         fits = np.nanmedian(seen.error) < verdicts.UNSUSPICIOUS
-        wrong = [cause for cause in causes if cause.severity == findings.ERROR]
+        wrong = [cause for cause in causes if cause.severity == footages.ERROR]
         is_moved = camera is start and fits and found.report.all.moved_m > MAX_MOVED_M
         if is_moved or agreed < 1 - MAX_DISAGREEING or (wrong and camera is not start):
             if agreed < 1 - MAX_DISAGREEING:
@@ -106,8 +132,8 @@ _MAX_ROUNDS = 3
 
 
 def _or_drift(
-    cause: findings.Finding, clip: sequences.MultiViewSequence, footage: footages.Footage
-) -> findings.Finding:
+    cause: footages.Finding, clip: sequences.MultiViewSequence, footage: footages.Footage
+) -> footages.Finding:
     """Looks for a clock that drifts where a constant shift was found.
 
     Cameras that were found with a drift in what they saw make up for most of it. So they are found

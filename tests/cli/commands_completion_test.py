@@ -4,7 +4,7 @@ import subprocess
 import pytest
 
 from keras_mvlift import skeletons
-from keras_mvlift.cli import commands, completion, main
+from keras_mvlift.cli import commands, main
 
 ASK = """
 COMP_WORDS=({words}) COMP_CWORD={place}
@@ -17,7 +17,7 @@ def completed(*words):
     """Returns what bash offers for the last word."""
     typed = ("keras-mvlift", *words)
     ask = ASK.format(words=" ".join(f"'{word}'" for word in typed), place=len(typed) - 1)
-    command = ["bash", "--norc", "-c", completion.script() + ask]
+    command = ["bash", "--norc", "-c", commands.completion() + ask]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     return done.stdout.split()
@@ -49,16 +49,16 @@ def test_words_that_may_follow_are_offered(words, offered):
 
 def test_the_script_is_what_the_command_prints(capsys):
     assert main.main(["completion", "bash"]) == 0
-    assert capsys.readouterr().out == completion.script()
+    assert capsys.readouterr().out == commands.completion()
     assert main.main(["completion", "zsh"]) == 0
     first, rest = capsys.readouterr().out.split("\n", 1)
     assert first.endswith("bashcompinit")
-    assert rest == completion.script()
+    assert rest == commands.completion()
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="There is no zsh.")
 def test_zsh_reads_it():
     command = ["zsh", "-f", "-c", 'eval "$(cat)"; whence -w _keras_mvlift']
-    script = f"{completion._OF_ZSH}{completion.script()}"
+    script = f"{commands._OF_ZSH}{commands.completion()}"
     done = subprocess.run(command, input=script, capture_output=True, text=True, check=True)
     assert done.stdout == "_keras_mvlift: function\n"
