@@ -117,7 +117,7 @@ def RigGate(checked: InputArtifact[RigFindings], stops: Parameter[bool]) -> None
 
 
 def read_findings(checked_uri: str) -> list[dict[str, Any]]:
-    """Reads what a RigCheck found, errors first: the fields of `findings.Finding`."""
+    """Reads what a RigCheck found, errors first: the fields of `footage.Finding`."""
     return json.loads((pathlib.Path(checked_uri) / RIG_REPORT).read_text())["findings"]
 
 
