@@ -291,7 +291,7 @@ def join_scores(keypoints: Any, scores: Any) -> np.ndarray:
     """
     keypoints, scores = np.asarray(keypoints, np.float64), np.asarray(scores, np.float64)
     if keypoints.shape != (*scores.shape, 2):
-        raise ValueError(f"keypoints {keypoints.shape} and scores {scores.shape}")
+        raise ValueError(f"{scores.size} scores for {keypoints.size} numbers of keypoints")
     joined = np.concatenate([keypoints, np.maximum(scores, 0.0)[..., np.newaxis]], axis=-1)
     return joined.reshape(*scores.shape[:-1], -1)
 
