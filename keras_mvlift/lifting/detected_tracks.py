@@ -317,17 +317,18 @@ _MAX_ABSENCE = 5
 
 def _rejoined(numbers: np.ndarray, told: np.ndarray, followed: np.ndarray) -> np.ndarray:
     """Leaves people the first of the numbers that they have one after the other."""
-    ends = {}
-    for who in np.unique(told):
-        own = np.flatnonzero(told == who)
-        ends[who] = own[numbers[own].argmin()], own[numbers[own].argmax()]
+    order = np.lexsort((numbers, told))
+    names, first = np.unique(told[order], return_index=True)
+    starts, ends = order[first], order[np.append(first[1:], len(order)) - 1]
+    before: dict[int, list[int]] = {}
+    for end in ends:
+        before.setdefault(followed[end], []).append(end)
     joined = told.copy()
-    for who, (start, _) in sorted(ends.items(), key=lambda item: numbers[item[1][0]]):
-        for other, (_, end) in ends.items():
-            is_after = 0 < numbers[start] - numbers[end] <= _MAX_ABSENCE
-            if is_after and followed[start] == followed[end]:
-                joined[joined == who] = joined[told == other][0]
-    changes = len(ends) - len(np.unique(joined))
+    for start in starts[np.argsort(numbers[starts], kind="stable")]:
+        for end in before.get(followed[start], ()):
+            if 0 < numbers[start] - numbers[end] <= _MAX_ABSENCE:
+                joined[joined == told[start]] = joined[end]
+    changes = len(names) - len(np.unique(joined))
     if changes:
         _warn(f"The detector's numbers of people change {changes} times: the first ones are kept.")
     return joined
