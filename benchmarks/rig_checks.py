@@ -158,8 +158,8 @@ def draw(seed: int, num_cameras: int, share: float) -> Draw:
     # Two people are not in the same place.
     farthest = max(others, key=lambda other: _apart(first, other))
     other = next((each for each in others if _apart(first, each) > _MIN_APART), farthest)
-    clean, other = (_first(footages.of_sequences([clip]), num_cameras) for clip in (first, other))
-    return Draw(clean, other, int(rng.integers(num_cameras)), share, rng)
+    clean, beside = (_first(footages.of_sequences([clip]), num_cameras) for clip in (first, other))
+    return Draw(clean, beside, int(rng.integers(num_cameras)), share, rng)
 
 
 def _apart(one: sequences.MultiViewSequence, other: sequences.MultiViewSequence) -> float:
