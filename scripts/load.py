@@ -37,7 +37,7 @@ INTRINSICS = np.array([[1100, 0, 510], [0, 1120, 490], [0, 0, 1]], np.float32)
 HOUR_FRAMES = 60 * 60 * 60
 NUM_CLIENTS, NUM_REQUESTS = 64, 20
 # Seconds; the server of the tests has eight threads.
-DEADLINE = 120.0
+DEADLINE = 600.0
 NUM_RECORDS, BROKEN_RECORD = 20_000, 10_000
 NUM_CLIPS = 3000
 SHORT_FRAMES = 5
