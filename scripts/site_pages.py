@@ -111,7 +111,8 @@ def api() -> dict[str, str]:
             ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
             for path in found
         ]
-        parts = [f"## {module}\n\n::: {module}\n" for module in modules]
+        options = "    options: {heading_level: 3}\n"
+        parts = [f"## {module}\n\n::: {module}\n{options}" for module in modules]
         pages[name] = "\n".join([f"# keras_mvlift.{name}", "", told, "", *parts])
     return pages
 

@@ -47,8 +47,10 @@ def test_nothing_else_reaches_the_builder():
 
 
 def test_everything_that_the_wheels_are_made_of_is_copied():
-    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
-    about = [PROJECT["project"]["readme"], *PROJECT["project"]["license-files"]]
+    hatch = PROJECT["tool"]["hatch"]
+    wheel = hatch["build"]["targets"]["wheel"]
+    shown = [part["path"] for part in hatch["metadata"]["hooks"]["fancy-pypi-readme"]["fragments"]]
+    about = [*shown, *PROJECT["project"]["license-files"]]
     members = PROJECT["tool"]["uv"]["workspace"]["members"]
     ours = {*wheel["packages"], *members, "components"}
     assert {*ours, *about, "pyproject.toml", "uv.lock"} <= {*COPIED}
