@@ -235,7 +235,10 @@ class PipelineConfig:
         _require(is_scored, "tune.num_trials", rule, self.tune.num_trials)
         check(self.data, self.model, self.pretrain, self.finetune)
         if self.rival:
-            started(self.rival, "rival")
+            theirs = started(self.rival, "rival")
+            is_fit = not theirs.is_temporal and theirs.network_input != "screen"
+            rule = "lift single frames by rays or centered views"
+            _require(is_fit, "rival", rule, self.rival)
         start = started(self.start_from) if self.start_from else self.model
         if names := self.model.differences(start):
             has, asked = (

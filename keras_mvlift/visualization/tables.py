@@ -144,8 +144,11 @@ def candidates_table(tried: Mapping[str, Any]) -> table.Table:
     headings = ("held out\nmm, no labels", *list(_COLUMNS.values())[:3])
     for heading in headings:
         page.add_column(heading, justify="right", no_wrap=True)
-    for name, score in tried["held_out"].items():
-        cells = [score["mean_mm"], *(tried["test"][name][key] for key in list(_COLUMNS)[:3])]
+    for name in (name for name in _CANDIDATES if name in tried["held_out"]):
+        cells = [
+            tried["held_out"][name]["mean_mm"],
+            *(tried["test"][name][key] for key in list(_COLUMNS)[:3]),
+        ]
         style = "bold" if name == tried["chosen"] else None
         mark = "* " if style else "  "
         told = mark + _CANDIDATES[name].format(**tried)

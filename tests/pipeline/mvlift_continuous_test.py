@@ -52,7 +52,7 @@ def test_all_that_trains_judges_and_reports_reads_the_window(nodes):
         if "RecordingExampleGen" in {producer for producer, _ in mvlift_test.channels(node)}
     }
     assert readers == {
-        *("StatisticsGen.Pairs", "StatisticsGen.TestViews"),
+        *("RigCheck", "StatisticsGen.Pairs", "StatisticsGen.TestViews"),
         *("FormerSpans", "LastBlessedBefore"),
     }
 

@@ -1,10 +1,12 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 
 import pytest
 
 from keras_mvlift import configs
+from keras_mvlift.training import lifters
 from pipeline import presets, settings
 from tests import tiny_studio
 
@@ -91,6 +93,16 @@ def test_a_start_is_the_candidate_where_there_is_one(tiny):
     config = presets.recording().updated({"start_from": tiny})
     assert (config.rival, config.candidate) == ("studio", tiny)
     assert config.updated({"rival": ""}).candidate == ""
+
+
+def test_a_rival_that_sees_pixels_is_refused_by_name(tiny, tmp_path):
+    shutil.copytree(tiny, tmp_path / "screen")
+    path = tmp_path / "screen" / lifters.FOLDER / lifters.DESCRIPTION
+    told = json.loads(path.read_text())
+    told["model"]["network_input"] = "screen"
+    path.write_text(json.dumps(told))
+    with pytest.raises(ValueError, match=r"^`rival` must lift single frames by rays or centered"):
+        presets.recording().updated({"rival": str(tmp_path / "screen")})
 
 
 def test_a_rival_that_is_no_model_is_refused_by_name():
