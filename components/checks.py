@@ -95,8 +95,8 @@ def _few(num_instants: int) -> footage.Finding:
         name="few_frames",
         cameras=(),
         sentence=f"{num_instants} instants are left to train on, after the split and the stride.",
-        remedy="Film a minute or more, better of several people; until then `keras-mvlift adapt` "
-        "makes more of so little than training does.",
+        remedy="Film a minute or more, better of several people; of so little a trained model that "
+        "is fitted makes more, as a `rival` is and as `keras-mvlift adapt` does.",
         before=num_instants,
         unit="instants",
     )
@@ -117,7 +117,7 @@ def RigGate(checked: InputArtifact[RigFindings], stops: Parameter[bool]) -> None
 
 
 def read_findings(checked_uri: str) -> list[dict[str, Any]]:
-    """Reads what a RigCheck found, errors first: the fields of `findings.Finding`."""
+    """Reads what a RigCheck found, errors first: the fields of `footage.Finding`."""
     return json.loads((pathlib.Path(checked_uri) / RIG_REPORT).read_text())["findings"]
 
 

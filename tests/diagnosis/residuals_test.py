@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from keras_mvlift import skeletons
-from keras_mvlift.diagnosis import findings, mistakes, residuals, verdicts
 from keras_mvlift.diagnosis import footage as footages
+from keras_mvlift.diagnosis import mistakes, residuals, verdicts
 from keras_mvlift.diagnosis import residuals as diagnosis_residuals
 from keras_mvlift.geometry import cameras
 from tests.diagnosis import planted
@@ -189,7 +189,7 @@ def test_a_time_shift_is_found_by_name_with_frames_and_seconds(offsets, late):
     assert finding.name == "time_shift"
     seconds = max(map(abs, finding.details["offset_seconds"].values()))
     is_error = seconds >= verdicts.ERROR_SHIFT_SECONDS
-    assert finding.severity == (findings.ERROR if is_error else findings.WARNING)
+    assert finding.severity == (footages.ERROR if is_error else footages.WARNING)
     assert list(finding.cameras) == late
     (frames,) = (offset for offset in offsets if offset)
     assert finding.details == {
