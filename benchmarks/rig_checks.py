@@ -157,9 +157,9 @@ def draw(seed: int, num_cameras: int, share: float) -> Draw:
     first, *others = list(studio)
     # Two people are not in the same place.
     farthest = max(others, key=lambda other: _apart(first, other))
-    second = next((each for each in others if _apart(first, each) > _MIN_APART), farthest)
-    clean, other = (_first(footages.of_sequences([clip]), num_cameras) for clip in (first, second))
-    return Draw(clean, other, int(rng.integers(num_cameras)), share, rng)
+    other = next((each for each in others if _apart(first, each) > _MIN_APART), farthest)
+    clean, beside = (_first(footages.of_sequences([clip]), num_cameras) for clip in (first, other))
+    return Draw(clean, beside, int(rng.integers(num_cameras)), share, rng)
 
 
 def _apart(one: sequences.MultiViewSequence, other: sequences.MultiViewSequence) -> float:

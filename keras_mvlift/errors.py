@@ -1,6 +1,7 @@
 """What is refused and how it is said: arguments, files of recordings, units."""
 
 import contextlib
+import csv
 import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -197,19 +198,25 @@ def parsing(path: object, field: str, rule: str) -> Iterator[None]:
 # What Python and NumPy say, in words of the file.
 _WORDS = (
     (r"could not convert string to float: (.*)", r"\1"),
-    (r"setting an array element with a sequence.*|.*inhomogeneous.*", "lists of other lengths"),
+    (
+        r"setting an array element with a sequence.*|.*inhomogeneous.*|.*have the same shape.*",
+        "lists of other lengths",
+    ),
     (r"cannot reshape array of size (\d+) .*", r"\1 numbers"),
     (r".*not enough values to unpack.*|zip\(\) argument.*", "too few"),
     (r"too many values to unpack.*", "too many"),
+    (r"(\d+ scores for .*)", r"\1"),
+    (r"unexpected end of data", "a quote that is not closed"),
     # A value of another type than the file's.
     (
-        r".*(object is not|object has no|indices must be|argument must be|not iterable).*",
+        r".*(object is not|object has no|object of type|object cannot be|unhashable|indices must be"
+        r"|argument must be|not iterable).*",
         "something else there",
     ),
 )
 
 
-_PLAIN = (ValueError, TypeError, AttributeError)
+_PLAIN = (ValueError, TypeError, AttributeError, csv.Error)
 
 
 def _met(error: Exception) -> str:

@@ -72,19 +72,20 @@ def build(uv: str) -> pathlib.Path:
     return wheel
 
 
-def lock(uv: str, *extras: str) -> pathlib.Path:
-    """Writes the versions that the lock has of what the core, or an extra too, needs."""
+def lock(uv: str, *extras: str) -> list[str]:
+    """Returns what installs the lock's versions of what the core, or an extra too, needs."""
     path = FOLDER / "locked.txt"
     only = ["--frozen", "--no-default-groups", "--no-emit-project", "--no-hashes"]
     only += [f"--extra={extra}" for extra in extras]
     run([uv, "export", "--quiet", *only, "--output-file", str(path)])
-    return path
+    return ["--no-deps", "--requirements", str(path)]
 
 
 def install(uv: str, folder: pathlib.Path, *packages: str) -> None:
-    """Installs packages into an environment."""
+    """Installs into an environment; elsewhere, where no `tool.uv` overrides what packages ask."""
     python = str(folder / "bin" / "python")
-    run([uv, "pip", "install", "--quiet", "--python", python, *packages])
+    root = pathlib.Path(FOLDER.anchor)
+    run([uv, "pip", "install", "--quiet", "--python", python, *packages], cwd=root)
 
 
 def answers(python: str, given: pathlib.Path, path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -201,23 +202,21 @@ def main() -> None:
     uv, given = find_uv(), FOLDER / "given"
     run([sys.executable, "-m", "tests.environments.exported", str(given)])
     expected, wheel = answers(sys.executable, given, FOLDER / "here.npz"), str(build(uv))
-    newest = ["--upgrade", "numpy", wheel]
+    core = ["--upgrade", "numpy", wheel]
     trained = {} if options.bare else train(sys.executable, FOLDER / "trained_here.npz")
-    tried = {"locked": (sys.executable, ["--requirements", str(lock(uv)), wheel])}
-    tried |= {f"newest-{number}": (python, newest) for number, python in enumerate(pythons)}
+    tried = {"locked": (sys.executable, [*lock(uv), wheel])}
+    tried |= {f"newest-{number}": (python, core) for number, python in enumerate(pythons)}
     for name, (python, packages) in tried.items():
         folder = FOLDER / name
         try_first_page(FOLDER / "my work" / name, python, wheel, given)
         try_core(uv, folder, python, packages, given, expected)
         if not options.bare:
             is_locked = name == "locked"
-            versions = ["--requirements", str(lock(uv, "tensorflow"))] if is_locked else []
-            install(uv, folder, *versions, *([] if is_locked else ["--upgrade", "tensorflow"]))
+            newest = ["--upgrade", "tensorflow"]
+            install(uv, folder, *(lock(uv, "tensorflow") if is_locked else newest))
             try_out(folder, given, expected)
-            extra = [f"keras-mvlift[train] @ {pathlib.Path(wheel).as_uri()}"]
-            if is_locked:
-                extra = ["--requirements", str(lock(uv, "train"))]
-            install(uv, folder, *extra)
+            newest = [f"keras-mvlift[train] @ {pathlib.Path(wheel).as_uri()}"]
+            install(uv, folder, *(lock(uv, "train") if is_locked else newest))
             try_training(str(folder / "bin" / "python"), trained)
     if not pythons:
         raise SystemExit("environments: no newer Python found; name some.")

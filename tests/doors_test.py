@@ -3,6 +3,7 @@
 Of one camera people are lifted by the shipped model; a rig is read, checked and calibrated.
 """
 
+import ast
 import json
 import pathlib
 import re
@@ -256,3 +257,53 @@ def test_check_rig_names_what_pixels_are(rig, tmp_path, capsys, kind):
     told = capsys.readouterr().out
     assert name in told
     assert (status, told.count("error:")) == ((0, 0) if "Nothing" in name else (1, 1))
+
+
+PAGE = (pathlib.Path(__file__).parents[1] / "docs" / "troubleshooting.md").read_text()
+SOURCE = pathlib.Path(lift.__file__).parents[1]
+# What warns of what was brought.
+WARNING = [
+    *sorted((SOURCE / "lifting").glob("*.py")),
+    *(SOURCE / name for name in ("inference.py", "model_inputs.py", "cli/lift_input.py")),
+]
+
+
+def texts(node):
+    """Returns the fixed parts of what is written below a node, of two words and more."""
+    constants = (each.value for each in ast.walk(node) if isinstance(each, ast.Constant))
+    return [each.strip() for each in constants if isinstance(each, str) and " " in each.strip()]
+
+
+def warned(path):
+    """Returns the fixed parts of each warning of a module."""
+    for function in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(function, ast.FunctionDef) or function.name in ("_warn", "_tell"):
+            continue
+        named = {
+            target.id: node.value
+            for node in ast.walk(function)
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for call in ast.walk(function):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) in ("warnings.warn", "_warn"):
+                told = call.args[0]
+                found = texts(told)
+                for name in (node.id for node in ast.walk(told) if isinstance(node, ast.Name)):
+                    found += texts(named.get(name, ast.Constant(0)))
+                yield found
+
+
+@pytest.mark.parametrize("path", WARNING, ids=lambda path: path.stem)
+def test_the_page_of_troubles_knows_each_warning(path):
+    for parts in warned(path):
+        assert any(part in PAGE for part in parts), parts
+
+
+def test_the_page_of_troubles_knows_each_finding_that_is_no_mistake_of_a_calibration():
+    names = set()
+    for path in (SOURCE / "diagnosis").glob("*.py"):
+        names |= set(re.findall(r'(?:name=|_finding\(\s*)"([a-z_]+)"', path.read_text()))
+    assert {"nothing_shared", "camera_moved", "time_drift"} <= names
+    assert {name for name in names if f"`{name}`" not in PAGE} == set()

@@ -1,3 +1,4 @@
+import csv
 import json
 import pathlib
 import pickle
@@ -67,6 +68,11 @@ def test_what_a_terminal_would_obey_is_shown_not_sent():
         (lambda: json.loads("null")["a"], "something else there"),
         (lambda: float("x1"), "'x1'"),
         (lambda: np.array([[1], [1, 2]], float), "lists of other lengths"),
+        (lambda: np.stack([[1], [1, 2]]), "lists of other lengths"),
+        (lambda: {json.loads("[]"): 1}, "something else there"),
+        (lambda: len(json.loads("1")), "something else there"),
+        (lambda: np.zeros(3).reshape(json.loads("[[1]]")), "something else there"),
+        (lambda: list(csv.reader(['"a'], strict=True)), "a quote that is not closed"),
         (lambda: np.zeros(5).reshape(2, 2), "5 numbers"),
         (lambda: [*zip([1], [], strict=True)], "too few"),
     ],

@@ -143,88 +143,32 @@ def _frames(path: pathlib.Path) -> list[detections.Frame]:
         return detections.rtmlib_frames(path)
     if path.is_dir():
         first = files.read_json(detections.json_files(path)[0])
-        return _image_files(path) if isinstance(first, list) else detections.openpose_frames(path)
+        is_list = isinstance(first, list)
+        return detections.image_frames(path) if is_list else detections.openpose_frames(path)
     content = files.read_json(path)
     first = content[0] if isinstance(content, list) and content else content
     known: Mapping[str, Any] = first if isinstance(first, dict) else {}
     if content == []:
         raise errors.RecordingError(path, "people", "be there in a frame", "nobody in any")
     if "annotations" in known and "images" in known:
-        return _coco_frames(path, known)
+        return detections.coco_frames(path)
     if "image_id" in known:
         return detections.alphapose_frames(path)
     if "frame_id" in known or "instance_info" in known:
         return detections.mmpose_frames(path)
     if "scores" in known:
         return detections.rtmlib_frames(path)
-    if "keypoints" in known and isinstance(content, list):
-        return [_image_frame(path, 0, content)]
     is_ultralytics = isinstance(first, list) and all(isinstance(each, list) for each in content)
-    if is_ultralytics and any(content):
-        return [_image_frame(path, number, people) for number, people in enumerate(content)]
+    if isinstance(content, list) and ("keypoints" in known or (is_ultralytics and any(content))):
+        return detections.image_frames(path)
     rule = (
         "be detections of AlphaPose, MMPose, Ultralytics or rtmlib, annotations of COCO, or a "
         "folder of OpenPose's files"
     )
-    kinds = {"dict": "an object", "list": "a list"}
-    what = kinds.get(type(content).__name__, json.dumps(content)[:20])
+    is_list = isinstance(content, list)
+    what = "a list" if is_list else "an object" if known == content else json.dumps(content)[:20]
     received = f"keys {', '.join(list(known)[:5])} of something else" if known else what
     raise errors.RecordingError(path, "file", rule, received)
-
-
-def _image_files(folder: pathlib.Path) -> list[detections.Frame]:
-    """Reads a file an image, a list of people each: MMPose's or Ultralytics'."""
-    paths = detections.json_files(folder)
-    numbers = detections.frame_numbers(folder, "file name", [path.stem for path in paths])
-    return [
-        _image_frame(path, number, files.read_json(path))
-        for path, number in zip(paths, numbers, strict=True)
-    ]
-
-
-def _image_frame(path: pathlib.Path, number: int, people: Any) -> detections.Frame:
-    with errors.parsing(path, f"frame {number}", "hold `keypoints` of each person, and scores"):
-        found = [_person(person) for person in people if person.get("keypoints")]
-        ids = [person["track_id"] for person in people if "track_id" in person]
-    return detections.Frame(number, path, f"frame {number}", found, ids)
-
-
-def _person(person: Mapping[str, Any]) -> np.ndarray:
-    """Returns the `3 K` numbers of MMPose's instance or Ultralytics' result."""
-    points = person["keypoints"]
-    if isinstance(points, dict):
-        scores = points.get("visible", np.ones(len(points["x"])))
-        return detections.join_scores(np.stack([points["x"], points["y"]], axis=-1), scores)
-    return detections.join_scores(points, person["keypoint_scores"])
-
-
-def _coco_frames(path: pathlib.Path, content: Mapping[str, Any]) -> list[detections.Frame]:
-    """Reads COCO's annotations; a joint that is labelled was seen, though it be hidden."""
-    with errors.parsing(path, "annotations", "be COCO's, with `keypoints`"):
-        names = {
-            image["id"]: str(image.get("file_name", image["id"])) for image in content["images"]
-        }
-        people: dict[Any, list[np.ndarray]] = {key: [] for key in names}
-        order = _order(content.get("categories", ()))
-        for annotation in content["annotations"]:
-            person = np.array(annotation.get("keypoints", ()), np.float64).reshape(-1, 3)
-            if person[:, 2].any():
-                person = person[order or slice(None)]
-                person[:, 2] = person[:, 2] > 0
-                people[annotation["image_id"]].append(person.ravel())
-    numbers = detections.frame_numbers(path, "file_name", list(names.values()))
-    return [
-        detections.Frame(number, path, f"keypoints of image {key}", people[key])
-        for key, number in zip(names, numbers, strict=True)
-    ]
-
-
-def _order(categories: Any) -> list[int]:
-    """Returns where the joints of a known set stand among those that COCO's categories name."""
-    named = next((each["keypoints"] for each in categories if each.get("keypoints")), ())
-    joints = [skeletons.joint_name(str(name)) for name in named]
-    likely = next((s for s in skeletons.SKELETONS.values() if {*s.joints} == {*joints}), None)
-    return [] if likely is None else [joints.index(joint) for joint in likely.joints]
 
 
 # Who is who from frame to frame: by the detector's numbers, or by where people were.
@@ -307,17 +251,18 @@ _MAX_ABSENCE = 5
 
 def _rejoined(numbers: np.ndarray, told: np.ndarray, followed: np.ndarray) -> np.ndarray:
     """Leaves people the first of the numbers that they have one after the other."""
-    ends = {}
-    for who in np.unique(told):
-        own = np.flatnonzero(told == who)
-        ends[who] = own[numbers[own].argmin()], own[numbers[own].argmax()]
+    order = np.lexsort((numbers, told))
+    names, first = np.unique(told[order], return_index=True)
+    starts, ends = order[first], order[np.append(first[1:], len(order)) - 1]
+    before: dict[int, list[int]] = {}
+    for end in ends:
+        before.setdefault(followed[end], []).append(end)
     joined = told.copy()
-    for who, (start, _) in sorted(ends.items(), key=lambda item: numbers[item[1][0]]):
-        for other, (_, end) in ends.items():
-            is_after = 0 < numbers[start] - numbers[end] <= _MAX_ABSENCE
-            if is_after and followed[start] == followed[end]:
-                joined[joined == who] = joined[told == other][0]
-    changes = len(ends) - len(np.unique(joined))
+    for start in starts[np.argsort(numbers[starts], kind="stable")]:
+        for end in before.get(followed[start], ()):
+            if 0 < numbers[start] - numbers[end] <= _MAX_ABSENCE:
+                joined[joined == told[start]] = joined[end]
+    changes = len(names) - len(np.unique(joined))
     if changes:
         _warn(f"The detector's numbers of people change {changes} times: the first ones are kept.")
     return joined

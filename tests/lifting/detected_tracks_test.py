@@ -177,6 +177,11 @@ def mmpose(count, num_frames=1, confidence=1.0):
     ("content", "skeleton", "sentence"),
     [
         ({"a": 1}, None, "`file` must be detections of AlphaPose, MMPose, Ultralytics or rtmlib"),
+        (
+            [{"frame_id": 0, "instances": [{"keypoints": [[1, 2]] * 17, "keypoint_scores": [1]}]}],
+            None,
+            "of each instance. Received: 1 scores for 34 numbers of keypoints.",
+        ),
         ([], None, "`people` must be there in a frame. Received: nobody in any."),
         (None, None, "or a folder of OpenPose's files. Received: null."),
         (

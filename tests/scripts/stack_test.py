@@ -1,17 +1,14 @@
 """What a lock's ages and an index's newest versions are taken to mean."""
 
 import datetime
-import importlib.util
 import pathlib
+import runpy
+import types
 
 import pytest
 
 PATH = pathlib.Path(__file__).parents[2] / "scripts" / "stack.py"
-spec = importlib.util.spec_from_file_location("stack", PATH)
-assert spec
-assert spec.loader
-stack = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(stack)
+stack = types.SimpleNamespace(**runpy.run_path(str(PATH)))
 
 TODAY = datetime.date(2026, 11, 30)
 LOCK = """

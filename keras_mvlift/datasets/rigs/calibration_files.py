@@ -325,9 +325,10 @@ def _opencv_entry(path: pathlib.Path, name: str, content: dict[str, Any]) -> cal
     elif len(flat) == 9:
         # ROS's, row by row.
         found["intrinsics"] = flat.reshape(3, 3)
-    lens = found.get("distortion")
+    with errors.parsing(path, f"{name}/distortion", "hold numbers"):
+        lens = np.ravel(np.asarray(found.get("distortion", ()), np.float64))
     # A lens of which nothing is said bends nothing.
-    found["distortion"] = [0.0] * 5 if lens is None or not np.size(lens) else lens
+    found["distortion"] = lens if len(lens) else [0.0] * 5
     return calibrations.Entry(name=name, **({"intrinsics": None} | found))
 
 

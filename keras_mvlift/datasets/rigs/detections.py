@@ -7,7 +7,7 @@ checked here, for all formats alike.
 import itertools
 import pathlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -262,6 +262,8 @@ def mmpose_frames(path: pathlib.Path) -> list[Frame]:
     Raises:
         RecordingError: If the file is missing or not MMPose's.
     """
+    if path.is_dir():
+        return image_frames(path)
     content = files.read_json(path, "frames")
     listed = content.get("instance_info") if isinstance(content, dict) else content
     if not isinstance(listed, list):
@@ -291,7 +293,7 @@ def join_scores(keypoints: Any, scores: Any) -> np.ndarray:
     """
     keypoints, scores = np.asarray(keypoints, np.float64), np.asarray(scores, np.float64)
     if keypoints.shape != (*scores.shape, 2):
-        raise ValueError(f"keypoints {keypoints.shape} and scores {scores.shape}")
+        raise ValueError(f"{scores.size} scores for {keypoints.size} numbers of keypoints")
     joined = np.concatenate([keypoints, np.maximum(scores, 0.0)[..., np.newaxis]], axis=-1)
     return joined.reshape(*scores.shape[:-1], -1)
 
@@ -398,6 +400,84 @@ def _arrays(path: pathlib.Path) -> tuple[str, ...]:
     return ("keypoints", "scores", *optional)
 
 
+# MMPose's and Ultralytics' JSON output of images: a list of people in a file an image, or in one.
+
+
+def image_frames(path: pathlib.Path) -> list[Frame]:
+    """Reads all people in all frames, with the `track_id` of each where Ultralytics knows them.
+
+    Args:
+        path: A folder of a file an image; or a file of one, or of a list of them.
+
+    Raises:
+        RecordingError: If there is no such file, or one of them is none of them.
+    """
+    if path.is_dir():
+        paths = json_files(path)
+        numbers = frame_numbers(path, "file name", [each.stem for each in paths])
+        images = zip(paths, numbers, map(files.read_json, paths), strict=True)
+        return [_image_frame(*image) for image in images]
+    content = files.read_json(path, "images")
+    if not isinstance(content, list):
+        rule = "be a list of images' lists of people"
+        raise errors.RecordingError(path, "images", rule, type(content).__name__)
+    images = content if all(isinstance(each, list) for each in content) else [content]
+    return [_image_frame(path, number, people) for number, people in enumerate(images)]
+
+
+def _image_frame(path: pathlib.Path, number: int, people: Any) -> Frame:
+    with errors.parsing(path, f"frame {number}", "hold `keypoints` of each person, and scores"):
+        found = [_of_image(person) for person in people if person.get("keypoints")]
+        ids = [person["track_id"] for person in people if "track_id" in person]
+    return Frame(number, path, f"frame {number}", found, ids)
+
+
+def _of_image(person: Mapping[str, Any]) -> np.ndarray:
+    """Returns the `3 K` numbers of MMPose's instance or Ultralytics' result."""
+    points = person["keypoints"]
+    if isinstance(points, dict):
+        scores = points.get("visible", np.ones(len(points["x"])))
+        return join_scores(np.stack([points["x"], points["y"]], axis=-1), scores)
+    return join_scores(points, person["keypoint_scores"])
+
+
+# COCO's annotations.
+
+
+def coco_frames(path: pathlib.Path) -> list[Frame]:
+    """Reads all people in all frames; a joint that is labelled was seen, though it be hidden.
+
+    Raises:
+        RecordingError: If the file is missing or not COCO's.
+    """
+    content = files.read_json(path, "annotations")
+    with errors.parsing(path, "annotations", "be COCO's, with `keypoints`"):
+        names = {
+            image["id"]: str(image.get("file_name", image["id"])) for image in content["images"]
+        }
+        people: dict[Any, list[np.ndarray]] = {key: [] for key in names}
+        order = _order(content.get("categories", ()))
+        for annotation in content["annotations"]:
+            person = np.array(annotation.get("keypoints", ()), np.float64).reshape(-1, 3)
+            if person[:, 2].any():
+                person = person[order or slice(None)]
+                person[:, 2] = person[:, 2] > 0
+                people[annotation["image_id"]].append(person.ravel())
+    numbers = frame_numbers(path, "file_name", list(names.values()))
+    return [
+        Frame(number, path, f"keypoints of image {key}", people[key])
+        for key, number in zip(names, numbers, strict=True)
+    ]
+
+
+def _order(categories: Any) -> list[int]:
+    """Returns where the joints of a known set stand among those that COCO's categories name."""
+    named = next((each["keypoints"] for each in categories if each.get("keypoints")), ())
+    joints = [skeletons.joint_name(str(name)) for name in named]
+    likely = next((s for s in skeletons.SKELETONS.values() if {*s.joints} == {*joints}), None)
+    return [] if likely is None else [joints.index(joint) for joint in likely.joints]
+
+
 # Every format of detections by name.
 
 Reader = Callable[[pathlib.Path], list[Frame]]
@@ -407,6 +487,7 @@ READERS: dict[str, Reader] = {
     "alphapose": alphapose_frames,
     "mmpose": mmpose_frames,
     "rtmlib": rtmlib_frames,
+    "ultralytics": image_frames,
 }
 
 

@@ -178,6 +178,14 @@ def test_a_cameras_matrix_and_lens_are_read_as_programs_leave_them(tmp_path, nam
     assert viewpoints.read(path).distortion.tolist() == [0.1, 0, 0, 0, 0]
 
 
+def test_a_lens_that_is_no_row_of_numbers_is_refused_by_field(tmp_path):
+    path = tmp_path / "left.json"
+    path.write_text(json.dumps({"K": MATRIX_OF_ROS, "D": [0, [1], 0, 0]}))
+    rule = "left.json: `left/distortion` must hold numbers. Received: lists of other lengths"
+    with pytest.raises(errors.RecordingError, match=rule):
+        calibration_files.read_opencv(path)
+
+
 def test_a_list_is_no_calibration(tmp_path):
     path = tmp_path / "rig.json"
     path.write_text(json.dumps([1, 2]))

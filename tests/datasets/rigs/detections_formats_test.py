@@ -380,7 +380,7 @@ def test_a_file_of_another_form_is_refused(tmp_path, content):
             "mmpose",
             [frame(0, instance(keypoint_scores=[0.5]))],
             "[0]",
-            r"keypoints \(17, 2\) and scores",
+            "Received: 1 scores for 34 numbers of keypoints",
         ),
         ("mmpose", [frame(0, instance(keypoints=None))], "[0]", "keypoints"),
         (

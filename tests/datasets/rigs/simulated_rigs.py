@@ -334,11 +334,24 @@ def box(person):
     return [*person[:, :2].min(axis=0).tolist(), *person[:, :2].max(axis=0).tolist()]
 
 
+def ultralytics(folder, crowds):
+    target = folder.with_name(f"{folder.name}_yolo")
+    target.mkdir(parents=True)
+    for number, persons in crowds:
+        points = [np.round(person.T, DIGITS).tolist() for person in persons]
+        people = [
+            {"name": "person", "keypoints": {"x": x, "y": y, "visible": v}} for x, y, v in points
+        ]
+        (target / f"{number:06d}.json").write_text(json.dumps(people))
+    return target.name
+
+
 DETECTION_WRITERS = {
     "openpose": openpose,
     "alphapose": alphapose,
     "mmpose": mmpose,
     "rtmlib": rtmlib,
+    "ultralytics": ultralytics,
 }
 
 # Calibrations of cameras called `cam_<n>`, as the programs of each format write them; each gives
