@@ -132,8 +132,8 @@ def run(walk: Walk) -> None:
 
 
 WALKS: dict[str, tuple[Callable[[Walk], None], int]] = {
-    "step": (training_step, 10),
-    "lift": (lift, 10),
+    "step": (training_step, 9),
+    "lift": (lift, 9),
     "records": (records, 17),
     "run": (run, 90),
 }

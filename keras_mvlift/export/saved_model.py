@@ -30,6 +30,12 @@ _CENTER = tf.TensorSpec([None, 3], tf.float32, "center")
 class ServingModule(tf.Module):
     """The two networks behind the signatures `SIGNATURES`.
 
+    These take `keypoints_2d` `[B, 17, 2]`, pixels, without lens distortion, `confidence` `[B, 17]`,
+    0 for a joint that was not seen, and of the cameras `intrinsics` `[B, 3, 3]`, pixels, `rotation`
+    `[B, 3, 3]`, camera from world, and `center` `[B, 3]`, meters, world frame; and they return
+    `root_relative_pose` `[B, 17, 3]`, `root_position` `[B, 3]` and their sum `pose_camera`, meters,
+    camera frame.
+
     Args:
         lifter: The trained model.
         intrinsics: `[3, 3]`, pixels, taken for a camera that a request does not describe.
@@ -51,15 +57,7 @@ class ServingModule(tf.Module):
     def serving_default(
         self, keypoints_2d: tf.Tensor, confidence: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Lifts poses seen by a camera like those of training.
-
-        Args:
-            keypoints_2d: `[B, 17, 2]`, pixels.
-            confidence: `[B, 17]`, 0 for a joint that was not seen.
-
-        Returns:
-            `root_relative_pose`, `[B, 17, 3]`, meters, camera axes.
-        """
+        """Lifts poses seen by a camera like those of training, root-relative ones alone."""
         keypoints_2d = check_shape("keypoints_2d", keypoints_2d, None, _NUM_JOINTS, 2)
         batch = tf.shape(keypoints_2d)[0]
         intrinsics = tf.broadcast_to(self._intrinsics, [batch, 3, 3])
@@ -70,17 +68,7 @@ class ServingModule(tf.Module):
     def lift_camera(
         self, keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Lifts poses seen by known cameras.
-
-        Args:
-            keypoints_2d: `[B, 17, 2]`, pixels, without lens distortion.
-            confidence: `[B, 17]`, 0 for a joint that was not seen.
-            intrinsics: `[B, 3, 3]`, pixels.
-
-        Returns:
-            `root_relative_pose` `[B, 17, 3]`, `root_position` `[B, 3]` and their sum
-            `pose_camera` `[B, 17, 3]`, meters, camera frame.
-        """
+        """Lifts poses seen by known cameras."""
         keypoints_2d, confidence = check_keypoints(keypoints_2d, confidence, None)
         intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None)
         batch = tf.shape(keypoints_2d)[0]
@@ -100,18 +88,7 @@ class ServingModule(tf.Module):
         rotation: tf.Tensor,
         center: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        """Lifts poses seen by cameras whose places are known.
-
-        Args:
-            keypoints_2d: `[B, 17, 2]`, pixels, without lens distortion.
-            confidence: `[B, 17]`, 0 for a joint that was not seen.
-            intrinsics: `[B, 3, 3]`, pixels.
-            rotation: `[B, 3, 3]`, camera from world.
-            center: `[B, 3]`, meters, world frame: where the camera stands.
-
-        Returns:
-            What `lift_camera` gives and `pose_world` `[B, 17, 3]`, meters, world frame.
-        """
+        """Lifts poses seen by cameras whose places are known, to `pose_world` `[B, 17, 3]`, too."""
         rotation, center = check_place(rotation, center, keypoints_2d)
         lifted = self.lift_camera(keypoints_2d, confidence, intrinsics)
         camera = cameras.Camera(intrinsics, rotation, center)
@@ -217,8 +194,9 @@ _RAYS = tf.TensorSpec([None, _NUM_JOINTS, 2], tf.float32, "rays")
 class ClipServingModule(tf.Module):
     """Two temporal networks behind the signatures `CLIP_SIGNATURES`.
 
-    Frames are as far apart as those of a window in training. A frame in which nobody is seen
-    repeats the one before; frames before anybody is seen repeat the first in which somebody is.
+    These take and return what those of `ServingModule` do, of `T` frames each. Frames are as far
+    apart as those of a window in training. A frame in which nobody is seen repeats the one before;
+    frames before anybody is seen repeat the first in which somebody is.
 
     Args:
         lifter: The trained model.
@@ -243,15 +221,7 @@ class ClipServingModule(tf.Module):
     def serving_default(
         self, keypoints_2d: tf.Tensor, confidence: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Lifts one frame of each window, seen by a camera like those of training.
-
-        Args:
-            keypoints_2d: `[B, T, 17, 2]`, pixels, `T` being the window's frames.
-            confidence: `[B, T, 17]`, 0 for a joint that was not seen.
-
-        Returns:
-            `root_relative_pose`, `[B, 17, 3]`, meters, camera axes.
-        """
+        """Lifts one frame of each window, seen by a camera like those of training."""
         axes = (None, None, _NUM_JOINTS, 2)
         keypoints_2d = check_shape("keypoints_2d", keypoints_2d, *axes)
         batch = tf.shape(keypoints_2d)[0]
@@ -263,16 +233,9 @@ class ClipServingModule(tf.Module):
     def lift_window(
         self, keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Lifts one frame of each window: its middle, or its last by a causal network.
+        """Lifts one frame of each window, its middle, or its last by a causal network.
 
-        Args:
-            keypoints_2d: `[B, T, 17, 2]`, pixels, without lens distortion.
-            confidence: `[B, T, 17]`, 0 for a joint that was not seen.
-            intrinsics: `[B, 3, 3]`, pixels.
-
-        Returns:
-            `root_relative_pose` `[B, 17, 3]`, `root_position` `[B, 3]` and their sum
-            `pose_camera` `[B, 17, 3]`, meters, camera frame.
+        The intrinsics are `[B, 3, 3]`, of the window, and so is what is returned of one frame.
         """
         keypoints_2d, confidence = check_keypoints(keypoints_2d, confidence, None, None)
         intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None)
@@ -290,16 +253,7 @@ class ClipServingModule(tf.Module):
     def lift_clip(
         self, keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Lifts every frame of each clip, of any length.
-
-        Args:
-            keypoints_2d: `[B, T, 17, 2]`, pixels, without lens distortion, with a frame or more.
-            confidence: `[B, T, 17]`, 0 for a joint that was not seen.
-            intrinsics: `[B, T, 3, 3]`, pixels.
-
-        Returns:
-            What `lift_window` gives, for each frame, `[B, T, ...]`.
-        """
+        """Lifts every frame of each clip, of one or more; the intrinsics are `[B, T, 3, 3]`."""
         keypoints_2d, confidence = check_keypoints(keypoints_2d, confidence, None, None)
         intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None, None)
         rule = "`T` must be 1 or more, the frames of a clip."
