@@ -115,8 +115,9 @@ class ModelConfig(Json):
         network_input: `"rays"` (camera-normalized), `"centered"` (rays of a camera turned towards
             the person, and their size) or `"screen"` (pixels scaled alike for all cameras); the
             last two for single-frame backbones only. Unknown in the paper.
-        initializer: Keras' name of the dense layers' initialization, or `"fan_in_uniform"`,
-            PyTorch's, which is likely the paper's: within the inverse root of the inputs' number.
+        initializer: The dense layers' initialization: `"fan_in_uniform"`, PyTorch's, which is
+            likely the paper's, within the inverse root of the inputs' number; or Keras' name of
+            another.
         output_stddev: Standard deviation of the output layers' weights at the start. Unknown in
             the paper; networks that start meters away from any pose converge badly.
         uncertainty: Whether a network of its own tells how far off each joint is likely to be; for
@@ -133,7 +134,7 @@ class ModelConfig(Json):
     frame_step: int = 1
     dropout: float = 0.25
     network_input: str = "rays"
-    initializer: str = "he_normal"
+    initializer: str = FAN_IN_UNIFORM
     output_stddev: float = 0.002
     uncertainty: bool = False
     seed: int = 0

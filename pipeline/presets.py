@@ -183,7 +183,7 @@ def paper(preset: settings.PipelineConfig) -> settings.PipelineConfig:
             "rival": "",
             "data": {"num_virtual_views": 0},
             "model": {"recipe": "paper", "backbone": "paper", "width": 1024}
-            | {"initializer": configs.FAN_IN_UNIFORM, "network_input": "rays"},
+            | {"network_input": "rays"},
             "pretrain": {"num_epochs": 20, **stages},
             "finetune": {"num_epochs": 300, "decay_every": 100, "decay_rate": 0.1, **stages},
         }

@@ -24,7 +24,7 @@ def residual(
     num_blocks: int = 4,
     layers_per_block: int = 2,
     dropout: float = 0.25,
-    initializer: str = "he_normal",
+    initializer: str = "fan_in_uniform",
     output_stddev: float = OUTPUT_STDDEV,
     num_joints: int = skeletons.H36M_17.num_joints,
 ) -> keras.Model:

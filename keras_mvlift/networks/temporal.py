@@ -28,7 +28,7 @@ def temporal(
     is_causal: bool = False,
     width: int = 1024,
     dropout: float = 0.25,
-    initializer: str = "he_normal",
+    initializer: str = "fan_in_uniform",
     output_stddev: float = dropouts.OUTPUT_STDDEV,
     num_joints: int = skeletons.H36M_17.num_joints,
 ) -> keras.Model:
