@@ -415,8 +415,8 @@ def image_frames(path: pathlib.Path) -> list[Frame]:
     if path.is_dir():
         paths = json_files(path)
         numbers = frame_numbers(path, "file name", [each.stem for each in paths])
-        read = zip(paths, numbers, map(files.read_json, paths), strict=True)
-        return [_image_frame(*image) for image in read]
+        pairs = zip(paths, numbers, strict=True)
+        return [_image_frame(each, number, files.read_json(each)) for each, number in pairs]
     content = files.read_json(path, "images")
     if not isinstance(content, list):
         rule = "be a list of images' lists of people"
