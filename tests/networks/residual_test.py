@@ -243,7 +243,7 @@ def seen_poses(seed, num_poses):
     few = 0.3 * np.random.default_rng(0).normal(size=(5, 17, 3))
     pose = np.einsum("nk,kjd->njd", rng.normal(size=(num_poses, 5)), few)
     rays = pose[..., :2] / np.maximum(4.0 + pose[..., 2:], 1.0)
-    return (rays + rng.normal(0, 0.01, rays.shape)).astype(np.float32), pose.astype(np.float32)
+    return (rays + rng.normal(0, 0.05, rays.shape)).astype(np.float32), pose.astype(np.float32)
 
 
 def refresh(network, rays):
