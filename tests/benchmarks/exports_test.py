@@ -35,7 +35,7 @@ def test_every_format_is_measured_on_batches_of_both_sizes(tmp_path, monkeypatch
         assert row.keys() == FIELDS
         assert 0 < row["least_ms"] <= row["p50_ms"] <= row["p99_ms"]
         is_exact = row["format"] not in ("TFLite float16", "TFLite int8")
-        assert (row["difference_mm"] < 0.1) == (is_exact or row["format"] == "TFLite float16")
+        assert (row["difference_mm"] < 0.01) == (is_exact or row["format"] == "TFLite float16")
         assert (row["ratio"] == 1.0) == (row["format"] == export_formats.LIFT)
     sizes = {row["format"]: row["bytes"] for row in rows}
     assert sizes["TFLite int8"] < sizes["TFLite float16"] < sizes["TFLite float32"]

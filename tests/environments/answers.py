@@ -59,7 +59,7 @@ def world(model, keypoints_2d, confidence):
     )
     places = {"rotation": ROTATION, "center": CENTER}
     camera = viewpoints.Viewpoint(intrinsics=INTRINSICS, **places)
-    lifted = lift.lift(model, seen, camera, max_gap=0.0, is_steady=False)
+    lifted = lift.lift(model, seen, camera, max_gap=0.0, is_steady=False, mends_sides=False)
     return np.stack([track.pose for track in lifted.tracks])
 
 

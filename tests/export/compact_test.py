@@ -21,7 +21,7 @@ def test_a_folded_model_lifts_alike(recipe, network_input):
     found, expected = compact.fold(lifter)(view), lifter(view)
     assert np.abs(expected.root_relative_pose).max() > 0.1
     for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
+        np.testing.assert_allclose(one, other, atol=3e-5)
 
 
 def test_its_weights_lie_by_the_names_of_the_networks():

@@ -22,7 +22,12 @@ def test_the_model_of_the_settings_follows_the_start():
     former = presets.human36m().with_seed(3)
     config = former.updated({"start_from": "studio"})
     assert config.model == configs.ModelConfig(
-        backbone="res_linear", width=512, network_input="centered", dropout=0.1, seed=3
+        backbone="res_linear",
+        width=512,
+        network_input="centered",
+        dropout=0.1,
+        initializer="he_normal",
+        seed=3,
     )
     # And both stages follow the model.
     assert config.finetune == dataclasses.replace(

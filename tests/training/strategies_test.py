@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 
 import pytest
 import tensorflow as tf
@@ -79,6 +80,8 @@ def work(folder, files, cluster, index, is_killed):
     )
     with (folder / f"said-{is_killed}-{index}").open("w") as said:
         os.dup2(said.fileno(), 2)
+    # As on a terminal, where progress is shown.
+    sys.stderr.isatty = lambda: True
     if is_killed:
         stages.StopOnNonFiniteLoss = KillWorker
     try:
