@@ -17,8 +17,8 @@ from tests import temporal_networks, tiny_studio
 SIGNATURES = ("serving_default", "lift_camera", "lift_world", "serving_examples")
 TOLERANCE = 1e-5
 
-# Calls all signatures where nothing but TensorFlow can be imported.
-ELSEWHERE = """
+# Where nothing but TensorFlow can be imported.
+ALONE = """
 import json, sys
 BLOCKED = {"keras_mvlift", "tensorflow_graphics", "tensorflow_addons", "tfx", "tfx_bsl"}
 class Block:
@@ -26,6 +26,12 @@ class Block:
         if name.split(".")[0] in BLOCKED:
             raise ImportError(name)
 sys.meta_path.insert(0, Block())
+"""
+
+# Calls all signatures there.
+ELSEWHERE = (
+    ALONE
+    + """
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
@@ -54,6 +60,7 @@ nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_
 unknown = {node.op for node in nodes} - functions
 print(json.dumps(sorted(op for op in unknown if not hasattr(tf.raw_ops, op))))
 """
+)
 
 
 @pytest.fixture(scope="module")
@@ -220,20 +227,16 @@ def test_what_learned_in_half_precision_lifts_in_single(tmp_path, lifter, column
 NUM_FRAMES = 9
 BOTH = pytest.mark.parametrize("is_causal", [False, True])
 
-# Calls a signature where nothing but TensorFlow can be imported.
-ELSEWHERE_SERVING = """
-import sys
-BLOCKED = {"keras_mvlift", "tensorflow_graphics", "tensorflow_addons", "tfx", "tfx_bsl"}
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in BLOCKED:
-            raise ImportError(name)
-sys.meta_path.insert(0, Block())
+# Calls a signature there.
+ELSEWHERE_SERVING = (
+    ALONE
+    + """
 import tensorflow as tf
 lift = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
 pose = lift(keypoints_2d=tf.zeros([2, 9, 17, 2]), confidence=tf.ones([2, 9, 17]))
 print(*pose, *pose["root_relative_pose"].shape)
 """
+)
 
 
 @pytest.fixture(scope="module")
