@@ -13,6 +13,7 @@ import sys
 import tempfile
 
 from PIL import Image
+from playwright import sync_api
 
 from keras_mvlift.visualization import pages, pose_movie
 from tests.visualization import browser, sample_pages
@@ -35,7 +36,7 @@ def main() -> int:
     troubles = []
     with tempfile.TemporaryDirectory() as folder:
         paths = sample_pages.write(pathlib.Path(folder)) + films(pathlib.Path(folder))
-        with browser.started(binary, pathlib.Path(folder)) as chromium:
+        with browser.started(binary) as chromium:
             for path in paths:
                 if path.stem.startswith(chosen or ""):
                     troubles += photograph(chromium, path)
@@ -64,19 +65,18 @@ def films(folder: pathlib.Path) -> list[pathlib.Path]:
     return [folder / f"{name}.html" for name in shown]
 
 
-def photograph(chromium: browser.Browser, path: pathlib.Path) -> list[str]:
+def photograph(chromium: sync_api.Browser, path: pathlib.Path) -> list[str]:
     """Photographs a page in four ways; returns what its console said."""
     found = []
     for width, height in WIDTHS.items():
         for scheme in ("light", "dark"):
-            page = chromium.open(path, width, height, is_dark=scheme == "dark")
-            page.settle()
-            page.settle()
+            page, troubles = browser.show(chromium, path, width, height, is_dark=scheme == "dark")
             wide = page.evaluate("document.documentElement.scrollWidth")
             if wide > width:
                 found.append(f"{path.stem} is {wide} pixels wide in a window of {width}.")
-            page.screenshot(FOLDER / f"{path.stem}-{width}-{scheme}.png", is_whole=True)
-            found += [f"{path.stem}: {trouble}" for trouble in page.troubles()]
+            page.screenshot(path=FOLDER / f"{path.stem}-{width}-{scheme}.png", full_page=True)
+            found += [f"{path.stem}: {trouble}" for trouble in troubles]
+            page.context.close()
     return found
 
 

@@ -73,13 +73,10 @@ def test_nothing_of_the_site_is_fetched():
 def test_a_site_of_files_is_searched_without_a_network(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir"]
     subprocess.run([*command, str(tmp_path / "site")], cwd=ROOT, check=True)
-    with browser.started(browser.find(), tmp_path) as chromium:
-        page = chromium.open(tmp_path / "site" / "index.html")
-        page.evaluate("document.querySelector('[data-md-component=search-query]').focus()")
-        page.evaluate(
-            "(() => { const query = document.querySelector('[data-md-component=search-query]');"
-            "query.value = 'solved root';"
-            "query.dispatchEvent(new KeyboardEvent('keyup', {bubbles: true})); })()"
-        )
-        page.wait("document.querySelectorAll('.md-search-result__item').length > 3")
-        assert page.troubles() == []
+    with browser.started(browser.find()) as chromium:
+        page, troubles = browser.show(chromium, tmp_path / "site" / "index.html")
+        page.click("[data-md-component=search-query]")
+        page.keyboard.insert_text("solved root")
+        page.keyboard.press("End")
+        browser.wait(page, "document.querySelectorAll('.md-search-result__item').length > 3")
+        assert troubles == []
