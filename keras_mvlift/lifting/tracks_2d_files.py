@@ -13,18 +13,16 @@ from keras_mvlift.datasets.rigs import clocks, trc
 from keras_mvlift.lifting import detected_tracks, mocap_files, pose_clip, tracks_2d
 from keras_mvlift.untrusted import files, reading
 
-ENDINGS = (".json", ".npz", ".csv", ".trc", ".c3d")
+ENDINGS = (".json", ".npz", ".csv", ".h5", ".trc", ".c3d")
 """Of files; a folder is a detector's."""
 
 
 # What else people have, by ending or by what an archive holds: what it is, and the way on.
 _OTHERS = {
-    ".h5": "DeepLabCut's or SLEAP's table: save it as CSV there, with x, y and likelihood",
-    ".slp": "SLEAP's project: export its analysis as CSV",
+    ".slp": "SLEAP's project: export its analysis, as .h5 or CSV",
     ".pkl": "a pickle, which may run programs: save `keypoints_2d` as .npz or .json",
     ".pickle": "a pickle, which may run programs: save `keypoints_2d` as .npz or .json",
     ".txt": "YOLO's labels: let Ultralytics write `results.to_json()`",
-    "positions_2d": "VideoPose3D's custom dataset, a pickle: save `keypoints_2d` as an array",
 }
 
 
@@ -35,8 +33,8 @@ def read(
 
     Args:
         path: A folder of OpenPose's files, or a file ending in one of `ENDINGS`: a detector's JSON,
-            or what `read_arrays`, `read_table`, `read_trc` and `read_c3d` state, or what
-            lifting wrote as `.json` or `.npz`.
+            or what `read_arrays`, `read_table`, `read_hdf5`, `read_trc` and `read_c3d` state, or
+            what lifting wrote as `.json` or `.npz`.
         skeleton: The joints' set, by its name in `skeletons`, where the file does not tell it.
         min_confidence: Joints less sure count as not seen; None for what is usual in detectors'
             files and 0 in others.
@@ -59,7 +57,8 @@ def read(
     elif ending == ".npz":
         tracks = read_arrays(source, skeleton)
     else:
-        tracks = {".csv": read_table, ".trc": read_trc, ".c3d": read_c3d}[ending](source)
+        readers = {".csv": read_table, ".h5": read_hdf5, ".trc": read_trc, ".c3d": read_c3d}
+        tracks = readers[ending](source)
     least = tracks.min_confidence if min_confidence is None else min_confidence
     return tracks_2d.at_least(tracks, least)
 
@@ -79,7 +78,8 @@ def _read_json(path: pathlib.Path, skeleton: str | None) -> tracks_2d.Tracks2D:
 # without the last axis, `joint_names` `[K]` or `skeleton`, the name of a set; `frame_rate`,
 # `first_frame`, `image_size` (width, height) and `names` `[P]`. Without a set joints are those of
 # `skeletons.H36M_17`, or the detector's whose number of joints it is. What rtmlib gives,
-# `keypoints` and `scores`, and what `keras-mvlift lift` wrote are read too.
+# `keypoints` and `scores`, what VideoPose3D takes of one's own videos, and what `keras-mvlift lift`
+# wrote are read too.
 
 _FIELDS = (
     *("keypoints_2d", "confidence", "joint_names", "skeleton"),
@@ -98,9 +98,8 @@ def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tr
         RecordingError: If the file is missing or not of the form stated above.
     """
     present = reading.npz_names(path)
-    other = next((name for name in present if name in _OTHERS), None)
-    if other is not None:
-        raise errors.RecordingError(path, "keypoints_2d", "be there", _OTHERS[other])
+    if "positions_2d" in present:
+        return _read_videopose3d(path, present, skeleton)
     if "pose" in present:
         clip = pose_clip.read_npz(path)
         with errors.parsing(path, "keypoints_2d", "be there"):
@@ -123,6 +122,39 @@ def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tr
             notes=notes,
             **_facts(path, arrays),
         )
+
+
+_LAYOUTS = {"coco": "coco_17", "h36m": "h36m_17"}
+
+
+def _read_videopose3d(
+    path: pathlib.Path, present: list[str], skeleton: str | None
+) -> tracks_2d.Tracks2D:
+    """Reads what VideoPose3D's `prepare_data_2d_custom.py` writes, of a single video."""
+    content = reading.npz(path, [name for name in ("positions_2d", "metadata") if name in present])
+    rule = "hold one video's joints [T, K, 2]"
+    with errors.parsing(path, "positions_2d", rule):
+        tracks = {
+            (video, take): views
+            for video, takes in content["positions_2d"].items()
+            for take, views in takes.items()
+        }
+        num_views = sum(map(len, tracks.values()))
+        if num_views != 1:
+            received = f"{num_views}, of {', '.join(f'{video} {take}' for video, take in tracks)}"
+            raise errors.RecordingError(path, "positions_2d", rule, received[:200])
+        (((video, _), (keypoints,)),) = tracks.items()
+        keypoints = files.checked_array(path, "positions_2d", keypoints, (None, None, 2))
+    clocks.check_length(path, len(keypoints))
+    notes = content.get("metadata", {})
+    with errors.parsing(path, "metadata", "tell of the layout and the video"):
+        size = notes.get("video_metadata", {}).get(video, {})
+        told = _LAYOUTS.get(notes.get("layout_name"))
+        image_size = (int(size["w"]), int(size["h"])) if size else None
+    arrays = {"keypoints_2d": keypoints}
+    joints, said = _joints(path, arrays, skeleton or told)
+    with errors.parsing(path, "positions_2d", rule):
+        return tracks_2d.of_arrays(keypoints, joint_names=joints, notes=said, image_size=image_size)
 
 
 def write_arrays(tracks: tracks_2d.Tracks2D, path: pathlib.Path) -> None:
@@ -323,22 +355,66 @@ def _read_deeplabcut(path: pathlib.Path, rows: list[list[str]]) -> tracks_2d.Tra
     with errors.parsing(path, "table", "be DeepLabCut's"):
         above = {row[0].strip(): row[1:] for row in rows[:4] if not row[0].strip().isdecimal()}
         body = [row for row in rows[len(above) :] if row]
-        parts, axes = above["bodyparts"], above["coords"]
-        people = above.get("individuals", [""] * len(parts))
-        names, joints = tuple(dict.fromkeys(people)), tuple(dict.fromkeys(parts))
+        people = above.get("individuals", [""] * len(above["bodyparts"]))
+        columns = list(zip(people, above["bodyparts"], above["coords"], strict=True))
         frames = np.array([int(row[0]) for row in body])
-        clocks.check_length(path, int(frames.max() - frames.min()) + 1)
-        laid_out = np.full((np.ptp(frames) + 1, len(names), len(joints), 3), np.nan)
-        for column, (person, part, axis) in enumerate(zip(people, parts, axes, strict=True), 1):
-            who, what = names.index(person), joints.index(part)
-            values = [float(row[column] or "nan") for row in body]
-            laid_out[frames - frames.min(), who, what, _DEEPLABCUT.index(axis)] = values
+        values = np.array([[float(cell or "nan") for cell in row[1:]] for row in body])
+        return _of_deeplabcut(path, frames, columns, values)
+
+
+def _of_deeplabcut(
+    path: pathlib.Path,
+    frames: np.ndarray,
+    columns: list[tuple[str, str, str]],
+    values: np.ndarray,
+) -> tracks_2d.Tracks2D:
+    """Lays out values `[N, C]` of frames `[N]`; a column is of a person's joint's coordinate."""
+    people, parts, _ = zip(*columns, strict=True)
+    names, joints = tuple(dict.fromkeys(people)), tuple(dict.fromkeys(parts))
+    first, num_frames = int(frames.min()), int(np.ptp(frames)) + 1
+    clocks.check_length(path, num_frames)
+    shape = (num_frames, len(names), len(joints), 3)
+    files.check_span(path, "table", shape, values.size)
+    if len({*columns}) < len(columns) or len({*frames.tolist()}) < len(frames):
+        raise errors.RecordingError(path, "table", "have each frame and column once", "some twice")
+    laid_out = np.full(shape, np.nan)
+    for (person, part, axis), column in zip(columns, values.T, strict=True):
+        who, what = names.index(person), joints.index(part)
+        laid_out[frames - first, who, what, _DEEPLABCUT.index(axis)] = column
+    return tracks_2d.of_arrays(
+        laid_out[..., :2],
+        np.nan_to_num(laid_out[..., 2]),
+        joint_names=joints,
+        names=names if any(names) else None,
+        first_frame=first,
+        min_confidence=detected_tracks.MIN_CONFIDENCE,
+    )
+
+
+def read_hdf5(path: pathlib.Path) -> tracks_2d.Tracks2D:
+    """Reads all people of SLEAP's analysis, or of DeepLabCut's table.
+
+    Raises:
+        RecordingError: If the file is missing or neither.
+    """
+    found = reading.hdf5_tracks(path)
+    if "columns" in found:
+        with errors.parsing(path, "table", "be DeepLabCut's"):
+            # Below the scorer there may be individuals.
+            labels = [
+                ["", *label[1:]] if len(label) == 3 else label[1:] for label in found["columns"]
+            ]
+            columns = [(str(person), str(part), str(axis)) for person, part, axis in labels]
+            return _of_deeplabcut(path, found["frames"], columns, found["values"])
+    with errors.parsing(path, "tracks", "be SLEAP's analysis, [people, 2, joints, frames]"):
+        points, scores = found["tracks"], found.get("point_scores")
+        clocks.check_length(path, points.shape[-1])
         return tracks_2d.of_arrays(
-            laid_out[..., :2],
-            np.nan_to_num(laid_out[..., 2]),
-            joint_names=joints,
-            names=names if any(names) else None,
-            first_frame=int(frames.min()),
+            points.transpose(3, 0, 2, 1),
+            # Heat maps reach a little beyond 1.
+            None if scores is None else np.nan_to_num(scores).clip(0, 1).transpose(2, 0, 1),
+            joint_names=tuple(found["node_names"]),
+            names=tuple(found.get("track_names", ())) or None,
             min_confidence=detected_tracks.MIN_CONFIDENCE,
         )
 

@@ -257,35 +257,37 @@ def _check_numbers(name: str, value: Any) -> None:
 
 
 def _matlab73(path: str, names: list[str]) -> dict[str, Any]:
-    import h5py
-
-    with errors.parsing("", "file", "be a MATLAB file of version 7.3"):
-        file = h5py.File(path, "r", locking=False)
     found = {}
-    with file:
+    with _hdf5(path, "be a MATLAB file of version 7.3") as file:
         for name in names:
             with errors.parsing("", name, _ARRAY_RULE):
-                # To ask the file itself would follow the link.
                 if file.id.links.exists(name.encode()):
-                    if file.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-                        rule = "lie in the file itself"
-                        raise errors.RecordingError("", name, rule, "a link")
-                    found[name] = _dataset(name, file, file[name], 0)
+                    found[name] = _dataset(name, file, _own(file, name), 0)
     return found
+
+
+def _hdf5(path: str, rule: str) -> Any:
+    import h5py
+
+    with errors.parsing("", "file", rule):
+        return h5py.File(path, "r", locking=False)
+
+
+def _own(group: Any, name: str) -> Any:
+    """Returns what a name of a group holds, unless it lies in another file."""
+    import h5py
+
+    # To ask the group itself would follow the link.
+    if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+        raise errors.RecordingError("", name, "lie in the file itself", "a link")
+    return group[name]
 
 
 def _dataset(name: str, file: Any, dataset: Any, depth: int) -> Any:
     if not hasattr(dataset, "dtype") or depth > files.MAX_NESTING:
         received = "a group" if depth <= files.MAX_NESTING else "cells that nest too deeply"
         raise errors.RecordingError("", name, _ARRAY_RULE, received)
-    if dataset.external or dataset.is_virtual:
-        raise errors.RecordingError("", name, "lie in the file itself", "storage in another file")
-    properties = dataset.id.get_create_plist()
-    filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
-    if filters - {1, 2, 3}:
-        rule = "be stored plainly, shuffled or deflated"
-        raise errors.RecordingError("", name, rule, f"filters {sorted(filters)}")
-    files.check_content("", name, dataset.nbytes, os.path.getsize(file.filename))
+    _check_stored(name, file, dataset)
     kind = bytes(dataset.attrs.get("MATLAB_class", b"")).decode("latin-1")
     is_cell = dataset.dtype.kind == "O" and kind == "cell"
     if not is_cell and (
@@ -306,6 +308,52 @@ def _dataset(name: str, file: Any, dataset: Any, depth: int) -> Any:
         values = np.fromiter(cells, object, len(cells)).reshape(values.shape)
     # HDF5 names the axes in the reverse order.
     return np.asarray(values.astype(bool) if kind == "logical" else values).T
+
+
+def _check_stored(name: str, file: Any, dataset: Any) -> None:
+    if dataset.external or dataset.is_virtual:
+        raise errors.RecordingError("", name, "lie in the file itself", "storage in another file")
+    properties = dataset.id.get_create_plist()
+    filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
+    if filters - {1, 2, 3}:
+        rule = "be stored plainly, shuffled or deflated"
+        raise errors.RecordingError("", name, rule, f"filters {sorted(filters)}")
+    files.check_content("", name, dataset.nbytes, os.path.getsize(file.filename))
+
+
+# What trackers of animals, and of people, write as HDF5.
+
+_TRACKS_RULE = "be SLEAP's analysis or DeepLabCut's table"
+_SLEAP = ("tracks", "node_names", "track_names", "point_scores")
+
+
+def hdf5_tracks(path: str) -> dict[str, Any]:
+    """Reads SLEAP's arrays; or DeepLabCut's `frames`, `values` and `columns`."""
+    with _hdf5(path, "be an HDF5 file") as file, errors.parsing("", "file", _TRACKS_RULE):
+        names = list(file)
+        if {*_SLEAP[:2]} <= {*names}:
+            return {
+                name: _laid_down(name, file, _own(file, name)) for name in _SLEAP if name in names
+            }
+        # As pandas writes a table: the columns' labels are a pickle beside it.
+        tables = [
+            _own(_own(file, name), "table") for name in names if "table" in [*_own(file, name)]
+        ]
+        if len(tables) != 1:
+            raise errors.RecordingError("", "file", _TRACKS_RULE, ", ".join(names)[:200])
+        rows = _laid_down("table", file, tables[0])
+        labels = bytes(tables[0].attrs["values_block_0_kind"])
+        columns = _unpickled(io.BytesIO(labels), "columns")
+        return {"frames": rows["index"], "values": rows["values_block_0"], "columns": columns}
+
+
+def _laid_down(name: str, file: Any, dataset: Any) -> Any:
+    """Returns the numbers or rows of a dataset; of text a list."""
+    _check_stored(name, file, dataset)
+    values = dataset[()]
+    if values.dtype.kind not in "SO":
+        return values
+    return [text.decode() if isinstance(text, bytes) else str(text) for text in values.ravel()]
 
 
 # CDF, whose reader takes bytes that are missing at the end for zeros.

@@ -308,6 +308,20 @@ def matlab(path: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     return _read(path, "arrays.matlab", dict, "be a MATLAB file of version 5 or 7.3", names)
 
 
+def hdf5_tracks(path: pathlib.Path) -> dict[str, Any]:
+    """Reads the tracks of SLEAP's analysis, or of DeepLabCut's table, both `.h5`.
+
+    Returns:
+        Of SLEAP's `tracks` `[P, 2, K, T]`, `node_names`, `track_names` and, if they are there,
+        `point_scores` `[P, K, T]`; of DeepLabCut's `frames` `[T]`, `values` `[T, C]` and `columns`,
+        the labels of each, from the scorer to the coordinate.
+
+    Raises:
+        RecordingError: If the file is missing, damaged, over the limits, or neither.
+    """
+    return _read(path, "arrays.hdf5_tracks", dict, "be SLEAP's analysis or DeepLabCut's table")
+
+
 def cdf(path: pathlib.Path, name: str) -> np.ndarray:
     """Reads a variable of floating-point numbers of a CDF file.
 

@@ -1,6 +1,8 @@
 import json
+import pickle
 import re
 
+import h5py
 import numpy as np
 import psutil
 import pytest
@@ -9,7 +11,7 @@ from keras_mvlift import errors, skeletons
 from keras_mvlift.lifting import detected_tracks, tracks_2d_files
 from tests.datasets.rigs import simulated_rigs
 from tests.lifting import people
-from tests.untrusted import damage
+from tests.untrusted import damage, gadgets
 
 BODY = np.concatenate([people.walking()[0] / 4, np.full((17, 1), 0.8)], axis=1)
 ASIDE, UNSURE = np.array([600.0, 0, 0]), np.array([1.0, 1.0, 0.5])
@@ -279,7 +281,43 @@ def deeplabcut(folder):
     return path
 
 
+LABELS = [
+    ("net", joint, axis) for joint in skeletons.COCO_17.joints for axis in ("x", "y", "likelihood")
+]
+
+
+def deeplabcut_hdf5(folder, labels=LABELS, seen=WALK):
+    """As `DataFrame.to_hdf(format="table")` writes it: one that pandas wrote was read, too."""
+    values = seen.reshape(len(WALK), -1)
+    rows = np.zeros(len(WALK), [("index", "<i8"), ("values_block_0", "<f8", values.shape[1:])])
+    rows["index"], rows["values_block_0"] = range(len(WALK)), values
+    with h5py.File(folder / "dlc.h5", "w") as file:
+        table = file.create_dataset("df_with_missing/table", data=rows)
+        table.attrs["values_block_0_kind"] = np.bytes_(pickle.dumps(labels, 0))
+    return folder / "dlc.h5"
+
+
+def sleap_hdf5(folder):
+    with h5py.File(folder / "sleap.analysis.h5", "w") as file:
+        file["tracks"] = WALK[np.newaxis, ..., :2].transpose(0, 3, 2, 1)
+        file["point_scores"] = WALK[np.newaxis, ..., 2].transpose(0, 2, 1)
+        file["node_names"] = [name.title().replace("_", " ") for name in skeletons.COCO_17.joints]
+        file["track_names"] = ["track_0"]
+    return folder / "sleap.analysis.h5"
+
+
+def videopose3d(folder):
+    views = {"walk.mp4": {"custom": [WALK[..., :2].astype(np.float32)]}}
+    notes = {"layout_name": "coco", "video_metadata": {"walk.mp4": {"w": 1920, "h": 1080}}}
+    path = folder / "data_2d_custom_mine.npz"
+    np.savez_compressed(path, positions_2d=np.array(views), metadata=np.array(notes))
+    return path
+
+
 OTHERS = {
+    "deeplabcut hdf5": deeplabcut_hdf5,
+    "sleap hdf5": sleap_hdf5,
+    "videopose3d": videopose3d,
     "mmpose an image": lambda folder: a_file_an_image(folder, instance),
     "ultralytics an image": lambda folder: a_file_an_image(folder, result),
     "ultralytics": lambda folder: write(folder, [[result(person)] for person in WALK]),
@@ -296,6 +334,60 @@ def test_what_else_people_have_is_read(tmp_path, form):
     assert tracks.joint_names == skeletons.COCO_17.joints
     assert (len(tracks.names), tracks.first_frame) == (1, 0)
     np.testing.assert_allclose(tracks.keypoints_2d[0], WALK[..., :2], atol=1e-3)
+
+
+def test_individuals_of_a_table_are_people(tmp_path):
+    labels = [
+        ("net", who, part, axis)
+        for who in ("anna", "ben")
+        for part in skeletons.COCO_17.joints
+        for axis in ("x", "y", "likelihood")
+    ]
+    tracks = tracks_2d_files.read(deeplabcut_hdf5(tmp_path, labels, np.tile(WALK, (1, 2, 1))))
+    assert tracks.names == ("anna", "ben")
+    np.testing.assert_allclose(tracks.keypoints_2d, [WALK[..., :2]] * 2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (LABELS[1:] + LABELS[-1:], "`table` must have each frame and column once."),
+        (LABELS[:-1], "`table` must be DeepLabCut's."),
+        (gadgets.Calls(print, 1), "`columns` must hold NumPy arrays and plain containers only."),
+    ],
+)
+def test_labels_that_are_none_are_refused(tmp_path, labels, sentence):
+    with pytest.raises(errors.RecordingError, match=re.escape(sentence)):
+        tracks_2d_files.read(deeplabcut_hdf5(tmp_path, labels))
+
+
+def test_films_of_several_are_not_one_clip(tmp_path):
+    views = {"walk": {"custom": [WALK[..., :2]]}, "run": {"custom": [WALK[..., :2]]}}
+    np.savez(tmp_path / "two.npz", positions_2d=np.array(views))
+    sentence = (
+        "`positions_2d` must hold one video's joints [T, K, 2]. Received: 2, of walk custom, run"
+    )
+    with pytest.raises(errors.RecordingError, match=re.escape(sentence)):
+        tracks_2d_files.read(tmp_path / "two.npz")
+
+
+@pytest.mark.parametrize("write", [deeplabcut_hdf5, sleap_hdf5, videopose3d])
+def test_damaged_tables_of_others_end_in_our_error(tmp_path, write):
+    path = write(tmp_path)
+
+    def read():
+        tracks_2d_files.read(path)
+
+    assert damage.assert_only_our_errors(read, path, path.read_bytes(), 3, 60) > 5
+
+
+@pytest.mark.parametrize("name", ["tracks", "df/table"])
+def test_tracks_that_lie_in_another_file_are_refused(tmp_path, name):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["node_names" if name == "tracks" else "other"] = ["nose"]
+        file[name] = h5py.ExternalLink("secret.h5", "x")
+    with pytest.raises(errors.RecordingError, match="must lie in the file itself"):
+        tracks_2d_files.read(tmp_path / "a.h5")
 
 
 @pytest.mark.parametrize("detector", simulated_rigs.DETECTION_WRITERS)

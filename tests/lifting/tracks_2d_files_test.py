@@ -112,7 +112,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path, name):
 
 
 def test_other_endings_are_refused_with_those_that_there_are(tmp_path):
-    rule = "`input` must be a folder of detections or end in .json, .npz, .csv, .trc, .c3d."
+    rule = "`input` must be a folder of detections or end in .json, .npz, .csv, .h5, .trc, .c3d."
     with pytest.raises(errors.RecordingError, match=re.escape(rule)):
         tracks_2d_files.read(tmp_path / "a.xlsx")
     with pytest.raises(errors.RecordingError, match="`input` must exist"):
@@ -233,7 +233,7 @@ def test_what_rtmlib_gives_and_what_lifting_wrote_is_read(tmp_path):
             "`keypoints_2d` must have shape [T, K, 2]",
         ),
         ({"keypoints_2d": np.zeros((3, 25, 2))}, "must be said by --skeleton: body_25, body_25b."),
-        ({"positions_2d": KEYPOINTS}, "`keypoints_2d` must be there. Received: VideoPose3D's cust"),
+        ({"positions_2d": KEYPOINTS}, "`positions_2d` must hold one video's joints [T, K, 2]."),
         ({"keypoints_2d": KEYPOINTS, "skeleton": "coco"}, "`skeleton` must be one of h36m_17"),
         ({"keypoints_2d": KEYPOINTS, "confidence": CONFIDENCE[0]}, "`confidence` must have shape"),
         ({"keypoints_2d": KEYPOINTS, "frame_rate": [1, 2]}, "`frame_rate` must be a number."),
