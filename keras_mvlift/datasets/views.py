@@ -90,29 +90,18 @@ MAX_GAP = 10
 
 
 class Tracks(NamedTuple):
-    """Runs of frames without gaps, one behind the other, in `G` cells.
+    """Runs of frames without gaps, one behind the other, in `G` cells."""
 
-    Attributes:
-        view: Fields `[G, ...]`; the cell of a missing frame repeats the one before, with
-            confidence 0.
-        first: `[G]`, the first cell of each cell's run.
-        last: `[G]`, the last one.
-    """
-
+    # Fields [G, ...]; the cell of a missing frame repeats the one before, with confidence 0.
     view: View
-    first: arrays.Array
-    last: arrays.Array
+    first: arrays.Array  # [G], the first cell of each cell's run.
+    last: arrays.Array  # [G], the last one.
 
 
 def lay(
-    view: View,
-    track: arrays.Array,
-    frame: arrays.Array,
-    *,
-    step: int = 1,
-    max_gap: int = MAX_GAP,
+    view: View, track: arrays.Array, frame: arrays.Array, *, step: int = 1, max_gap: int = MAX_GAP
 ) -> tuple[Tracks, arrays.Array]:
-    """Lays views out in time.
+    """Lays out `N` views in time; returns the tracks, and `[N]`, the cell of each view.
 
     Args:
         view: Views in any order, fields `[N, ...]`; the same view may be there several times,
@@ -121,9 +110,6 @@ def lay(
         frame: `[N]`, not negative: frame numbers within the clip.
         step: Frames of the clip from one frame of a window to the next.
         max_gap: Missing frames in a row, in steps, that are filled by repetition.
-
-    Returns:
-        The tracks, and `[N]`, the cell of each view.
     """
     import tensorflow as tf
 
@@ -154,11 +140,9 @@ def lay(
 
 
 def offsets(num_frames: int, *, is_causal: bool) -> np.ndarray:
-    """Returns `[T]`, the frames of a window counted from the one that is lifted.
+    """Returns `[T]`, `T` odd, the frames of a window counted from the one that is lifted.
 
-    Args:
-        num_frames: `T`, odd.
-        is_causal: Whether the window ends with that frame, which else is its middle.
+    That is the window's last if it is causal, else its middle.
     """
     after = 0 if is_causal else num_frames // 2
     return np.arange(after - num_frames + 1, after + 1, dtype=np.int32)
