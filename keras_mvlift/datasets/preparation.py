@@ -285,7 +285,7 @@ def _pairing(
     sequence: sequences.MultiViewSequence, split: Split, config: configs.DataConfig
 ) -> tuple[np.random.Generator, Frames]:
     """Returns the random numbers of a clip, and the frames of each part that the strides leave."""
-    strides = Frames(config.stride, config.test_stride, config.stride)
+    strides = config.stride, config.test_stride, config.stride
     pairs = zip(split.frames(sequence), strides, strict=True)
     frames = Frames(*(frame[frame % stride == 0] for frame, stride in pairs))
     return sequences.seeded_generator(config.seed, "pairs", sequence.name), frames

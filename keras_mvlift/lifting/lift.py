@@ -37,7 +37,7 @@ def lift(
     *,
     space: str | None = None,
     frame_rate: float | None = None,
-    smoother: smoothing.Smoother | None = None,
+    smoother: smoothing.Butterworth | None = None,
     height: Any = None,
     is_steady: bool = True,
     max_gap: float = smoothing.MAX_GAP,
@@ -95,8 +95,7 @@ def lift(
         straight, confidence, was_swapped = smoothing.swap_back(*seen)
         counts = zip(tracks.names, was_swapped.sum(axis=1).tolist(), strict=True)
         about["swapped_frames"] = dict(counts)
-    most = max(round(max_gap * rate), 1) if max_gap > 0 else 0
-    straight, confidence = smoothing.bridge(straight, confidence, most)
+    straight, confidence = smoothing.bridge(straight, confidence, max_gap * rate)
     lifted = _run(model, straight, confidence, seen_from, progress, **_detector(model, tracks))
     if target != "root":
         about |= {"viewpoint": seen_from.as_data(), **_misses(lifted, straight, seen_from, tracks)}
@@ -293,7 +292,7 @@ def _noted(names: Sequence[str], values: np.ndarray) -> dict[str, float | None]:
     }
 
 
-def _smooth(points: np.ndarray, smoother: smoothing.Smoother, frame_rate: float) -> np.ndarray:
+def _smooth(points: np.ndarray, smoother: smoothing.Butterworth, frame_rate: float) -> np.ndarray:
     """Smooths `[P, T, ..., D]` along its second axis."""
     return np.swapaxes(smoother.smooth(np.swapaxes(points, 0, 1), frame_rate), 0, 1)
 

@@ -113,25 +113,13 @@ class OneEuro:
         speed = self.speed_coefficient
         errors.require(0 <= speed < math.inf, "speed_coefficient", "be at least 0", speed)
 
-    def smooth(self, points: np.ndarray, frame_rate: float) -> np.ndarray:
-        """Smooths points, each on its own.
+    def stream(self, frame_rate: float) -> Callable[[np.ndarray], np.ndarray]:
+        """Returns what smooths points `[..., D]`, in any unit, frame by frame as they come.
 
         The speed is that of the point, not one for each of its axes, so that a turn of the axes
-        turns what comes out and changes nothing else.
-
-        Args:
-            points: `[T, ..., D]`, in any unit; NaN where a point is absent. A point that comes
-                back starts afresh.
-            frame_rate: Frames per second, above 0.
-
-        Returns:
-            `[T, ..., D]`.
+        turns what comes out and changes nothing else. A point is NaN where it is absent, and starts
+        afresh where it comes back.
         """
-        push = self.stream(frame_rate)
-        return np.array([push(frame) for frame in points]).reshape(np.shape(points))
-
-    def stream(self, frame_rate: float) -> Callable[[np.ndarray], np.ndarray]:
-        """Returns what smooths points `[..., D]` frame by frame as they come, as `smooth` does."""
         _check_hertz("frame_rate", frame_rate)
         before, speed = np.array(np.nan), np.array(0.0)
 
@@ -157,8 +145,6 @@ def _weight(cutoff: np.ndarray | float, frame_rate: float) -> np.ndarray | float
     return 1.0 / (1.0 + frame_rate / (2.0 * math.pi * cutoff))
 
 
-Smoother = Butterworth | OneEuro
-
 MAX_GAP = 0.2
 """Seconds; for as long a joint is taken to go straight on from where it was to where it is seen."""
 
@@ -166,20 +152,23 @@ _BRIDGED = 0.1  # Of the confidence of the less sure end of a gap.
 
 
 def bridge(
-    keypoints_2d: np.ndarray, confidence: np.ndarray, max_frames: int
+    keypoints_2d: np.ndarray, confidence: np.ndarray, max_frames: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Puts joints that were not seen for a few frames on the straight line across the gap.
+
+    At least a single frame is bridged, unless `max_frames` is 0.
 
     Returns:
         Keypoints `[P, T, K, 2]`, pixels, and confidence `[P, T, K]`, 0 where not seen; what is
         bridged has a tenth of the confidence of the less sure end.
     """
+    longest = max(round(max_frames), 1) if max_frames > 0 else 0
     frames = np.arange(confidence.shape[1])[:, np.newaxis]
     is_seen = confidence > 0
     before = np.maximum.accumulate(np.where(is_seen, frames, -1), axis=1)
     after = np.where(is_seen, frames, len(frames))[:, ::-1]
     after = np.minimum.accumulate(after, axis=1)[:, ::-1]
-    is_gap = ~is_seen & (before >= 0) & (after < len(frames)) & (after - before <= max_frames + 1)
+    is_gap = ~is_seen & (before >= 0) & (after < len(frames)) & (after - before <= longest + 1)
     person, frame, joint = np.nonzero(is_gap)
     first, last = before[is_gap], after[is_gap]
     share = ((frame - first) / (last - first))[:, np.newaxis]

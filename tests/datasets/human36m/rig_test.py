@@ -152,7 +152,7 @@ def test_confidences_far_off_are_refused(take, value):
         (lambda keypoints: keypoints / 500 - 1, "be in pixels of images of 1002 x 1002"),
         (lambda keypoints: keypoints / 1000, "be in pixels.*half of the joints within 0"),
         (lambda keypoints: keypoints + np.array([2000, 0]), "be in pixels.*around"),
-        (lambda keypoints: keypoints[..., :1], r"have shape \[any, 17, 2\)"),
+        (lambda keypoints: keypoints[..., :1], r"have shape \[any, 17, 2\]"),
         (lambda keypoints: np.where(keypoints > 500, np.nan, keypoints), "be finite"),
     ],
 )
