@@ -8,17 +8,11 @@ from keras_mvlift.geometry import arrays, cameras
 
 
 class View(NamedTuple):
-    """One calibrated view of a person, or a batch of them.
+    """One calibrated view of a person, or a batch of them."""
 
-    Attributes:
-        keypoints_2d: `[..., J, 2]`, pixels, without lens distortion; 0 where not seen.
-        confidence: `[..., J]`, in [0, 1]; 0 where not seen.
-        camera: Fields `[..., 3, 3]`, `[..., 3, 3]`, `[..., 3]`.
-    """
-
-    keypoints_2d: arrays.Array
-    confidence: arrays.Array
-    camera: cameras.Camera
+    keypoints_2d: arrays.Array  # [..., J, 2], pixels, without lens distortion; 0 where not seen.
+    confidence: arrays.Array  # [..., J], in [0, 1]; 0 where not seen.
+    camera: cameras.Camera  # Fields [..., 3, 3], [..., 3, 3], [..., 3].
 
     @property
     def rays(self) -> arrays.Array:
@@ -44,22 +38,15 @@ class ViewPair(NamedTuple):
 
 
 class WindowedView(NamedTuple):
-    """A `View` and the frames of its window; stands where a `View` does, in pairs and in models.
+    """A `View` and the frames of its window; stands where a `View` does, in pairs and in models."""
 
-    Attributes:
-        keypoints_2d: `[..., J, 2]`, pixels, of the frame that is lifted.
-        confidence: `[..., J]`, in [0, 1], of that frame.
-        camera: Fields `[..., 3, 3]`, `[..., 3, 3]`, `[..., 3]`.
-        window_keypoints_2d: `[..., T, J, 2]`, pixels, 0 where not seen. A frame that is missing
-            repeats the one before it, or at a clip's start the one behind it.
-        window_confidence: `[..., T, J]`, in [0, 1]; 0 where not seen, and in repetitions.
-    """
-
-    keypoints_2d: arrays.Array
-    confidence: arrays.Array
-    camera: cameras.Camera
+    keypoints_2d: arrays.Array  # [..., J, 2], pixels, of the frame that is lifted.
+    confidence: arrays.Array  # [..., J], in [0, 1], of that frame.
+    camera: cameras.Camera  # Fields [..., 3, 3], [..., 3, 3], [..., 3].
+    # [..., T, J, 2], pixels, 0 where not seen. A frame that is missing repeats the one before it,
+    # or at a clip's start the one behind it.
     window_keypoints_2d: arrays.Array
-    window_confidence: arrays.Array
+    window_confidence: arrays.Array  # [..., T, J], in [0, 1]; 0 where not seen, and in repetitions.
 
     @property
     def view(self) -> View:

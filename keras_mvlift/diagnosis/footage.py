@@ -208,28 +208,17 @@ ERROR, WARNING = "error", "warning"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something that is off.
+    """Something that is off."""
 
-    Attributes:
-        name: The cause by name, such as `"rotation_transposed"`; docs/check_rig.md lists them.
-        severity: `ERROR` or `WARNING`.
-        cameras: Names of the cameras that have it.
-        sentence: What is wrong, with the figures.
-        remedy: What to do about it.
-        before: The figure that gave it away.
-        after: The same once the cause is undone; None if nothing was undone.
-        unit: Of both figures.
-        details: What else is known: `offsets` in frames and seconds by camera, `order`, `factor`.
-    """
-
-    name: str
-    severity: str = WARNING
-    cameras: tuple[str, ...]
-    sentence: str
-    remedy: str
-    before: float
-    after: float | None = None
-    unit: str = ""
+    name: str  # The cause by name, such as `"rotation_transposed"`; docs/check_rig.md lists them.
+    severity: str = WARNING  # `ERROR` or `WARNING`.
+    cameras: tuple[str, ...]  # Names of the cameras that have it.
+    sentence: str  # What is wrong, with the figures.
+    remedy: str  # What to do about it.
+    before: float  # The figure that gave it away.
+    after: float | None = None  # The same once the cause is undone; None if nothing was undone.
+    unit: str = ""  # Of both figures.
+    # What else is known: `offsets` in frames and seconds by camera, `order`, `factor`.
     details: dict[str, object] = dataclasses.field(default_factory=dict)
 
 
