@@ -119,7 +119,7 @@ def records(folder: pathlib.Path, num_joints: int) -> Done:
     features = {name: tf.io.FixedLenFeature(shape, tf.float32) for name, shape in shapes.items()}
 
     def there_and_back() -> Any:
-        return tf.io.parse_example(tfrecords.serialize_columns(columns), features)
+        return tf.io.parse_example(tfrecords.encode(columns), features)
 
     return _timed(there_and_back, 16 * BATCH_SIZE * 3 * num_joints)
 

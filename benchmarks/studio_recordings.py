@@ -147,7 +147,7 @@ def _trials(session: pathlib.Path) -> dict[str, Recording]:
     source = pose2sim.Pose2SimSource(root=str(root), reference=_BALANCING)
     (openpose,) = source
     markers = trc.read(root / _STANDING)
-    standing = skeletons.Converter(markers.names).keypoints(markers.points_world).mean(axis=0)
+    standing = skeletons.Converter(markers.names).keypoints(markers.points).mean(axis=0)
     moving = _filmed(source, session / f"{_TRIALS}1_BalancingTrial" / "videos", openpose)
     still = _filmed(source, session / f"{_TRIALS}0_StaticTrial" / "videos", openpose)
     still = dataclasses.replace(still, pose_world=np.stack([standing] * still.num_frames))

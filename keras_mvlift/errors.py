@@ -169,6 +169,16 @@ class RecordingError(ValueError):
         return RecordingError, (self.path, self.field, self.rule, self.received)
 
 
+def require_in(path: object, holds: object, field: str, rule: str, received: object) -> None:
+    """Refuses a file of a recording, a field of which breaks a rule.
+
+    Raises:
+        RecordingError: If the rule does not hold.
+    """
+    if not holds:
+        raise RecordingError(path, field, rule, received)
+
+
 @contextlib.contextmanager
 def parsing(path: object, field: str, rule: str) -> Iterator[None]:
     """Turns whatever a parser raises into a `RecordingError` about the file it was given.

@@ -492,7 +492,7 @@ def code_version() -> str:
     digest = hashlib.sha256()
     for package in (keras_mvlift, components):
         root = pathlib.Path(package.__file__ or "").parent
-        for path in sorted([*root.rglob("*.py"), *root.rglob("*.schema.json")]):
+        for path in sorted([*root.rglob("*.py"), *root.rglob("*.json")]):
             digest.update(str(path.relative_to(root)).encode())
             digest.update(path.read_bytes())
     for name in _RECKONING:

@@ -174,3 +174,9 @@ def test_errors_cross_process_borders(error):
     assert type(again) is type(error)
     assert str(again) == str(error)
     assert vars(again) == vars(error)
+
+
+def test_a_file_is_refused_where_its_rule_does_not_hold():
+    errors.require_in("a.json", [0], "people", "be there", "nobody")
+    with pytest.raises(errors.RecordingError, match=r"a.json: `people` must be there.*nobody"):
+        errors.require_in("a.json", [], "people", "be there", "nobody")

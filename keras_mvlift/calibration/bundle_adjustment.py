@@ -24,14 +24,13 @@ from keras_mvlift.geometry import cameras
 MIN_POINTS = 50
 _PARAMETERS = 6
 _NUM_ROUNDS = 3
-_MAX_EVALUATIONS = 30
+
 # The loss turns from squared to linear at so many times the median error.
 _LOSS_OVER_MEDIAN = 1.5
 _MIN_LOSS_SCALE_PX = 1e-3
 # Of any loss the grossest errors still pull; behind the first round they are left out.
 _GROSS_OVER_MEDIAN = 6.0
-# Relative, of the loss and of the steps.
-_TOLERANCE = 1e-6
+_OPTIONS = {"ftol": 1e-6, "xtol": 1e-6, "max_nfev": 30}  # Relative, of the loss and of the steps.
 # Rays that cross at less than this say too little about how far their point is, radians.
 _MIN_ANGLE = np.radians(2.0)
 # Of the points' equations, in shares of their trace; without it one ill-placed point is enough.
@@ -39,14 +38,10 @@ _DAMPING = 1e-12
 
 
 def adjust(camera: cameras.Camera, seen: observations.Observations) -> cameras.Camera:
-    """Refines the extrinsics of a rig.
+    """Refines the extrinsics of a rig, fields `[V, ...]`.
 
     What is minimized is the distance in pixels between points and detections, times the
     detection's confidence, by a loss that grows linearly for gross errors.
-
-    Args:
-        camera: The rig as known so far, fields `[V, ...]`.
-        seen: Its observations.
 
     Returns:
         The rig, NumPy arrays. The first camera is as it was; the scale, of which images tell
@@ -64,15 +59,9 @@ def adjust(camera: cameras.Camera, seen: observations.Observations) -> cameras.C
         problem = _Problem(camera, used)
         if problem.is_solved:
             break
+        start = np.zeros(_PARAMETERS * (len(camera.center) - 1))
         solution = optimize.least_squares(
-            problem.residuals,
-            np.zeros(_PARAMETERS * (len(camera.center) - 1)),
-            jac=problem.jacobian,
-            method="trf",
-            x_scale="jac",
-            ftol=_TOLERANCE,
-            xtol=_TOLERANCE,
-            max_nfev=_MAX_EVALUATIONS,
+            problem.residuals, start, problem.jacobian, x_scale="jac", **_OPTIONS
         )
         camera = problem.camera(solution.x)
         used = problem.without_gross_errors(solution.x)
@@ -100,21 +89,14 @@ def is_usable(camera: cameras.Camera, seen: observations.Observations) -> np.nda
 
 
 class Linearized(NamedTuple):
-    """Residuals of all observations, shortened by the loss, and their derivatives.
+    """Shortened residuals of all observations, and their derivatives, `[V, N, 2, 3]`."""
 
-    Attributes:
-        residuals: `[V, N, 2]`, pixels times confidence.
-        by_point: `[V, N, 2, 3]`, with respect to the points.
-        by_turn: `[V, N, 2, 3]`, with respect to a rotation vector behind the camera's rotation.
-        above_by_point: `[V, N, 2, 3]`, as `by_point`, of the weighted squares above the loss.
-        curved_by_point: `[V, N, 2, 3]`, whose square is half the loss's second derivative, less
-            what comes from the bend of the projection.
-    """
-
-    residuals: np.ndarray
-    by_point: np.ndarray
-    by_turn: np.ndarray
-    above_by_point: np.ndarray
+    residuals: np.ndarray  # [V, N, 2], pixels times confidence.
+    by_point: np.ndarray  # With respect to the points.
+    by_turn: np.ndarray  # With respect to a rotation vector behind the camera's rotation.
+    above_by_point: np.ndarray  # As `by_point`, of the weighted squares above the loss.
+    # Whose square is half the loss's second derivative, less what comes from the bend of the
+    # projection.
     curved_by_point: np.ndarray
 
 
@@ -208,8 +190,7 @@ _NUM_STEPS = 12
 _NUM_SAFE_STEPS = 4
 _FIRST_DAMPING = 1e-4
 _LESS, _MORE = 0.2, 10.0
-# Relative, of all points' loss.
-_POINT_TOLERANCE = 1e-9
+_POINT_TOLERANCE = 1e-9  # Relative, of all points' loss.
 
 
 def fit_points(
@@ -304,14 +285,10 @@ def _weighted(
 
 
 def shorten(residuals: np.ndarray, scale: float) -> np.ndarray:
-    """Shortens residual vectors `[..., 2]`: the square of each becomes its pseudo-Huber loss.
+    """Shortens vectors `[..., 2]`, pixels: the square of each becomes its pseudo-Huber loss.
 
-    Args:
-        residuals: `[..., 2]`, pixels.
-        scale: Where the loss turns from squared to linear, pixels.
-
-    Returns:
-        `[..., 2]`, of squared length `2 scale² (√(1 + |r|² / scale²) - 1)`.
+    That is `2 scale² (√(1 + |r|² / scale²) - 1)`, which at `scale`, pixels, turns from squared to
+    linear.
 
     References:
         Hartley and Zisserman, Multiple View Geometry, 2nd ed., appendix 6.8.
@@ -351,5 +328,4 @@ def curvature_root(residuals: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _factor(residuals: np.ndarray, scale: float) -> np.ndarray:
-    root = np.sqrt(1 + np.sum(np.square(residuals), axis=-1) / scale**2)
-    return np.sqrt(2 / (root + 1))
+    return np.sqrt(2 / (1 / weight(residuals, scale) + 1))

@@ -21,12 +21,7 @@ _MIN_DETECTIONS = bundle_adjustment.MIN_POINTS
 
 
 class Calibrated(NamedTuple):
-    """A rig that has been calibrated.
-
-    Attributes:
-        camera: Fields `[V, ...]`, NumPy arrays, meters, world with z up.
-        report: How well it explains the detections, and how far cameras moved.
-    """
+    """A rig that has been calibrated, meters, world with z up, and how well it explains people."""
 
     camera: cameras.Camera
     report: reports.Report
@@ -61,21 +56,17 @@ def estimate(
     check_distances(names, known_distance)
     start = place_cameras(seen, intrinsics, names, verbose=verbose)
     camera = bundle_adjustment.adjust(start, seen)
-    camera = resized(camera, scale_from_distances(camera, names, known_distance))
+    scale = scale_from_distances(camera, names, known_distance)
+    camera = camera._replace(center=scale * camera.center)
     camera = upright_world(camera, observations.triangulate(camera, seen), seen)
     start = _laid_on(start, camera, seen)
     return Calibrated(camera, _report(clips, max_frames, names, start, camera))
 
 
 def refine(
-    clips: Sequence[sequences.MultiViewSequence],
-    max_frames: int = observations.MAX_FRAMES,
+    clips: Sequence[sequences.MultiViewSequence], max_frames: int = observations.MAX_FRAMES
 ) -> Calibrated:
-    """Betters a calibration by bundle adjustment.
-
-    Args:
-        clips: What the rig saw; their cameras are where the refinement starts.
-        max_frames: So many frames are used at most.
+    """Betters a calibration, where clips' cameras start, by bundle adjustment on so many frames.
 
     Returns:
         The rig, laid onto the given one as a whole: world and size are what they were.
@@ -162,10 +153,7 @@ def place_cameras(
 
 
 def _find_pairs(
-    seen: observations.Observations,
-    intrinsics: np.ndarray,
-    names: tuple[str, ...],
-    verbose: bool,
+    seen: observations.Observations, intrinsics: np.ndarray, names: tuple[str, ...], verbose: bool
 ) -> tuple[_Pairs, dict[tuple[int, int], errors.RecordingError]]:
     """Finds the relative extrinsics of every two cameras, or why there are none."""
     pairs: _Pairs = {}
@@ -232,17 +220,13 @@ def _unreachable(
 
 
 def scale_from_distances(
-    camera: cameras.Camera,
-    names: tuple[str, ...],
-    known_distance: Mapping[tuple[str, str], float],
+    camera: cameras.Camera, names: tuple[str, ...], known_distance: Mapping[tuple[str, str], float]
 ) -> float:
     """Returns the factor that brings a rig to its true size, by least squares over known distances.
 
     Raises:
-        ValueError: If no distance is known, one is not positive, names no two cameras of the rig,
-            or names two that stand in one place.
+        ValueError: If the cameras of the distances stand in one place.
     """
-    check_distances(names, known_distance)
     center = np.asarray(camera.center)
     pairs = [[names.index(name) for name in pair] for pair in known_distance]
     found = np.linalg.norm(np.subtract(*np.moveaxis(center[pairs], 1, 0)), axis=-1)
@@ -254,7 +238,11 @@ def scale_from_distances(
 def check_distances(
     names: tuple[str, ...], known_distance: Mapping[tuple[str, str], float]
 ) -> None:
-    """Refuses distances that are not positive or not of two cameras; as `scale_from_distances`."""
+    """Refuses distances that are none, not positive or not of two cameras.
+
+    Raises:
+        ValueError: If they are.
+    """
     field = "known_distance"
     errors.require(bool(known_distance), field, "hold one distance or more", "none")
     for pair, distance in known_distance.items():
@@ -264,11 +252,6 @@ def check_distances(
         low, high = calibration_files.SPACING
         rule = f"be {low} to {high} meters"
         errors.require(low <= distance <= high, field, rule, f"{distance} of {told}")
-
-
-def resized(camera: cameras.Camera, factor: float) -> cameras.Camera:
-    """Returns a rig `factor` times as large around the origin."""
-    return camera._replace(center=factor * np.asarray(camera.center))
 
 
 # A world with z up and the floor at 0, found from people who stand in it.
@@ -299,9 +282,8 @@ def upright_world(
     ankles, shoulders = (_middles(points, seen, joint) for joint in ("ankle", "shoulder"))
     body = shoulders - ankles
     body = body[np.isfinite(body).all(axis=-1)]
-    if len(body) < _MIN_FRAMES:
-        rule = f"show ankles and shoulders in {_MIN_FRAMES} frames or more"
-        raise errors.RecordingError("The recording", "keypoints_2d", rule, len(body))
+    rule = f"show ankles and shoulders in {_MIN_FRAMES} frames or more"
+    errors.require_in("The recording", len(body) >= _MIN_FRAMES, "keypoints_2d", rule, len(body))
     body /= np.linalg.norm(body, axis=-1, keepdims=True)
     mean = body.mean(axis=0)
     uprightness = np.linalg.norm(mean)

@@ -9,12 +9,7 @@ import tqdm
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
-from keras_mvlift.datasets.rigs import (
-    calibrations,
-    manifests,
-    pose2sim,
-    recordings,
-)
+from keras_mvlift.datasets.rigs import calibrations, manifests, pose2sim, recordings
 from keras_mvlift.geometry import cameras, triangulation
 
 LIMBS = tuple(
@@ -26,19 +21,12 @@ LIMBS = tuple(
 
 
 class Observations(NamedTuple):
-    """Points in space as each view saw them.
+    """Points in space as each view saw them."""
 
-    Attributes:
-        keypoints_2d: `[V, N, 2]`, pixels, without lens distortion; 0 where not seen.
-        weights: `[V, N]`, the confidence, in [0, 1]; 0 where not seen or not surely enough.
-        frame: `[N]`, which frame, counted over all clips.
-        joint: `[N]`, which joint, an index of `skeletons.H36M_17`.
-    """
-
-    keypoints_2d: np.ndarray
-    weights: np.ndarray
-    frame: np.ndarray
-    joint: np.ndarray
+    keypoints_2d: np.ndarray  # [V, N, 2], pixels, without lens distortion; 0 where not seen.
+    weights: np.ndarray  # [V, N], the confidence, in [0, 1]; 0 where not seen or not surely enough.
+    frame: np.ndarray  # [N], which frame, counted over all clips.
+    joint: np.ndarray  # [N], which joint, an index of `skeletons.H36M_17`.
 
     def select(self, tracks: np.ndarray) -> "Observations":
         """Returns the chosen of the N points."""
@@ -65,11 +53,7 @@ MAX_FRAMES = 100
 def gather(
     clips: Sequence[sequences.MultiViewSequence], max_frames: int = MAX_FRAMES
 ) -> Observations:
-    """Collects the points that two or more views saw, frames evenly spaced.
-
-    Args:
-        clips: Recordings by one rig, whose cameras did not move.
-        max_frames: So many are used at most.
+    """Collects the points that two or more views saw, in `max_frames` evenly spaced frames.
 
     Raises:
         ValueError: If there is no clip.
@@ -85,8 +69,7 @@ def gather(
     if not len(frames):
         rule = f"be above {MIN_CONFIDENCE} for a joint in two views at once"
         raise errors.RecordingError(f"Clip {clips[0].name!r}", "confidence", rule, "none")
-    if len(frames) > max_frames:
-        frames = frames[np.linspace(0, len(frames) - 1, max_frames).round().astype(int)]
+    frames = frames[sequences.spread(len(frames), max_frames)]
     frame, joint = np.nonzero(is_shared[frames])
     frame = frames[frame]
     return Observations(
@@ -109,11 +92,7 @@ def _require_one_rig(clips: Sequence[sequences.MultiViewSequence]) -> None:
 
 
 def triangulate(camera: cameras.Camera, seen: Observations) -> np.ndarray:
-    """Triangulates observations, weighted by confidence.
-
-    Args:
-        camera: The rig, fields `[V, ...]`.
-        seen: Its observations.
+    """Triangulates what a rig, fields `[V, ...]`, observed, weighted by confidence.
 
     Returns:
         `[N, 3]`, meters, world frame; NaN where fewer than two views saw the point.
@@ -127,10 +106,7 @@ def errors_px(
 ) -> np.ndarray:
     """Measures the distance of each observation from the point's projection.
 
-    Args:
-        camera: The rig, fields `[V, ...]`.
-        seen: Its observations.
-        points: `[N, 3]`, meters, world frame; triangulated here, without.
+    Points, `[N, 3]`, meters, world frame, are triangulated here where they are not given.
 
     Returns:
         `[V, N]`, pixels; NaN where a view did not see the point, or no two views did.
@@ -147,12 +123,10 @@ _MAX_CLIP_FRAMES = 1000
 
 
 class Recordings(NamedTuple):
-    """What a rig saw.
+    """What a rig saw, and the rig as its files have it, under the clips' names for the cameras.
 
-    Attributes:
-        clips: At most a thousand frames of each, evenly spaced; with cameras at the origin where
-            it is not known where they stand.
-        calibration: The rig as its files have it, under the clips' names for the cameras.
+    Of each clip there are at most a thousand frames, evenly spaced; cameras whose place is not
+    known are at the origin.
     """
 
     clips: list[sequences.MultiViewSequence]
@@ -160,11 +134,7 @@ class Recordings(NamedTuple):
 
 
 def read_recordings(path: pathlib.Path, *, verbose: bool = False) -> Recordings:
-    """Reads all clips.
-
-    Args:
-        path: A manifest, a folder that holds one, or a folder in Pose2Sim's layout.
-        verbose: Whether to show progress, on a terminal.
+    """Reads all clips of a manifest, a folder that holds one, or one in Pose2Sim's layout.
 
     Raises:
         RecordingError: If a file is broken or missing.
@@ -197,6 +167,11 @@ def _described(path: pathlib.Path, verbose: bool) -> Recordings:
     return Recordings(clips, rig)
 
 
+def _thinned(clip: sequences.MultiViewSequence) -> sequences.MultiViewSequence:
+    """Returns at most a thousand frames of a clip, evenly spaced."""
+    return clip.frames(sequences.spread(clip.num_frames, _MAX_CLIP_FRAMES))
+
+
 def _placed(rig: calibrations.Calibration) -> cameras.Camera:
     """Returns the rig's cameras, at the origin if their places are unknown; clips need some."""
     if rig.has_extrinsics:
@@ -204,9 +179,3 @@ def _placed(rig: calibrations.Calibration) -> cameras.Camera:
     num_views = len(rig.names)
     rotation, center = np.tile(np.eye(3), (num_views, 1, 1)), np.zeros((num_views, 3))
     return rig.camera._replace(rotation=rotation, center=center)
-
-
-def _thinned(clip: sequences.MultiViewSequence) -> sequences.MultiViewSequence:
-    if clip.num_frames <= _MAX_CLIP_FRAMES:
-        return clip
-    return clip.frames(np.linspace(0, clip.num_frames - 1, _MAX_CLIP_FRAMES).round().astype(int))

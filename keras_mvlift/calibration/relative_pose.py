@@ -5,7 +5,6 @@ one that has the points in front; then the five numbers it consists of are fitte
 correspondences.
 """
 
-import functools
 from typing import NamedTuple
 
 import cv2
@@ -15,6 +14,7 @@ from scipy.spatial import transform
 
 from keras_mvlift import errors
 from keras_mvlift.calibration import observations
+from keras_mvlift.datasets import sequences
 from keras_mvlift.geometry import cameras, epipolar
 
 MIN_CORRESPONDENCES = 50
@@ -28,8 +28,7 @@ _MAX_SAMPLES = 10_000
 # Points farther away than so many baselines are in front of neither camera, to OpenCV.
 _MAX_BASELINES = 1e6
 _MIN_SHARE_IN_FRONT = 0.9
-# Joints must wander by this share of the person's size in the image.
-_MIN_MOTION = 0.1
+_MIN_MOTION = 0.1  # Joints must wander by this share of the person's size in the image.
 # Of `epipolar.conditioning`: 1 to 1.5 of points in a plane, 2 of someone who stands and waves,
 # 4 and more of someone who walks, turns, squats or boxes.
 _MIN_CONDITIONING = 2.0
@@ -40,19 +39,13 @@ _MIN_LOSS_SCALE = 1e-9
 
 
 class RelativePose(NamedTuple):
-    """The target camera in the source's frame.
+    """The target camera in the source's frame."""
 
-    Attributes:
-        rotation: `[3, 3]`, target from source.
-        center: `[3]`, of length one.
-        is_inlier: `[N]`, which of the observations agree.
-        quality: How well the pair fixes points: the weights' sum over inliers, each times the
-            sine of the angle at which its rays cross.
-    """
-
-    rotation: np.ndarray
-    center: np.ndarray
-    is_inlier: np.ndarray
+    rotation: np.ndarray  # [3, 3], target from source.
+    center: np.ndarray  # [3], of length one.
+    is_inlier: np.ndarray  # [N], which of the observations agree.
+    # How well the pair fixes points: the weights' sum over inliers, each times the sine of the
+    # angle at which its rays cross.
     quality: float
 
     def inverse(self) -> "RelativePose":
@@ -61,16 +54,9 @@ class RelativePose(NamedTuple):
 
 
 def estimate(
-    seen: observations.Observations,
-    intrinsics: np.ndarray,
-    names: tuple[str, str],
+    seen: observations.Observations, intrinsics: np.ndarray, names: tuple[str, str]
 ) -> RelativePose:
-    """Finds the relative extrinsics of two cameras.
-
-    Args:
-        seen: What the two views saw.
-        intrinsics: `[2, 3, 3]`, pixels.
-        names: The cameras' names, for errors.
+    """Finds the relative extrinsics of two cameras, of intrinsics `[2, 3, 3]`, from what they saw.
 
     Raises:
         RecordingError: If the observations do not determine them: too few are shared, the person
@@ -84,7 +70,7 @@ def estimate(
         f"see {MIN_CORRESPONDENCES} joints or more together; let people walk where both look",
         len(tracks),
     )
-    used = seen.select(_evenly(tracks, _MAX_CORRESPONDENCES))
+    used = seen.select(tracks[sequences.spread(len(tracks), _MAX_CORRESPONDENCES)])
     moved = motion(used)
     rule = f"see joints move by {_MIN_MOTION} of the person's size; let them walk about and turn"
     _require(moved >= _MIN_MOTION, names, rule, f"{moved:.3f}")
@@ -162,19 +148,21 @@ def _fit(
     for _ in range(_FIT_ROUNDS):
         distance = np.abs(_sampson(rotation, center, rays))
         used = distance < _THRESHOLD
-        residuals = functools.partial(_residuals, rotation, center, rays[:, used], weights[used])
         scale = max(_LOSS_OVER_MEDIAN * float(np.median(distance)), _MIN_LOSS_SCALE)
-        solution = optimize.least_squares(residuals, np.zeros(5), loss="soft_l1", f_scale=scale)
+        given = rotation, center, rays[:, used], weights[used]
+        solution = optimize.least_squares(
+            _residuals, np.zeros(5), loss="soft_l1", f_scale=scale, args=given
+        )
         rotation, center = _moved(rotation, center, solution.x)
     return rotation, center
 
 
 def _residuals(
+    move: np.ndarray,
     rotation: np.ndarray,
     center: np.ndarray,
     rays: np.ndarray,
     weights: np.ndarray,
-    move: np.ndarray,
 ) -> np.ndarray:
     return weights * _sampson(*_moved(rotation, center, move), rays)
 
@@ -204,12 +192,6 @@ def _assess(
 def _sampson(rotation: np.ndarray, center: np.ndarray, rays: np.ndarray) -> np.ndarray:
     essential = epipolar.essential_from_relative(rotation, center)
     return epipolar.sampson_distance(essential, *rays)
-
-
-def _evenly(index: np.ndarray, count: int) -> np.ndarray:
-    if len(index) <= count:
-        return index
-    return index[np.linspace(0, len(index) - 1, count).round().astype(int)]
 
 
 def _require(holds: bool, names: tuple[str, str], rule: str, received: object) -> None:

@@ -11,13 +11,7 @@ from keras_mvlift.geometry import cameras, procrustes
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Errors:
-    """Distances between detections and the projections of the points triangulated from them.
-
-    Attributes:
-        mean_px: Pixels.
-        median_px: Pixels.
-        num_detections: How many these are of.
-    """
+    """Distances in pixels between so many detections and the points triangulated from them."""
 
     mean_px: float
     median_px: float
@@ -26,38 +20,23 @@ class Errors:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CameraReport:
-    """One camera, or all together.
+    """One camera, or all together."""
 
-    Attributes:
-        name: The camera's name; "all" for all.
-        before: Errors before the bundle adjustment.
-        after: Errors after it.
-        moved_m: How far the center moved, meters; for all, the root mean square.
-        turned_degrees: How far the camera turned; for all, the root mean square.
-    """
-
-    name: str
-    before: Errors
-    after: Errors
-    moved_m: float
-    turned_degrees: float
+    name: str  # The camera's name; "all" for all.
+    before: Errors  # Errors before the bundle adjustment.
+    after: Errors  # Errors after it.
+    moved_m: float  # How far the center moved, meters; for all, the root mean square.
+    turned_degrees: float  # How far the camera turned; for all, the root mean square.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a calibration changed.
+    """What a calibration changed."""
 
-    Attributes:
-        num_frames: How many frames the errors are of.
-        num_frames_used: How many of them, at most, the calibration used.
-        cameras: Per camera.
-        all: All cameras together.
-    """
-
-    num_frames: int
-    num_frames_used: int
-    cameras: tuple[CameraReport, ...]
-    all: CameraReport
+    num_frames: int  # How many frames the errors are of.
+    num_frames_used: int  # How many of them, at most, the calibration used.
+    cameras: tuple[CameraReport, ...]  # Per camera.
+    all: CameraReport  # All cameras together.
 
     def to_json(self) -> str:
         """Returns the report as JSON, with the attributes' names as keys."""
@@ -71,38 +50,31 @@ def compare(
     seen: observations.Observations,
     max_frames: int,
 ) -> Report:
-    """Compares a rig before and after, in one world.
+    """Compares a rig, fields `[V, ...]`, before and after, in one world, on what it saw.
 
-    Args:
-        names: The cameras' names.
-        before: The rig as it was, fields `[V, ...]`.
-        after: The rig as it is.
-        seen: What the rig saw.
-        max_frames: How many frames of it the calibration used at most.
+    Of it the calibration used at most `max_frames`.
     """
     errors_before, errors_after = (observations.errors_px(rig, seen) for rig in (before, after))
     moved, turned = differences(after, before)
-    rows = zip(names, errors_before, errors_after, moved, np.degrees(turned), strict=True)
-    each = tuple(
-        CameraReport(
-            name=name,
-            before=_errors(row_before),
-            after=_errors(row_after),
-            moved_m=float(distance),
-            turned_degrees=float(angle),
-        )
-        for name, row_before, row_after, distance, angle in rows
-    )
-    together = CameraReport(
-        name="all",
-        before=_errors(errors_before),
-        after=_errors(errors_after),
-        moved_m=float(np.sqrt(np.mean(np.square(moved)))),
-        turned_degrees=float(np.degrees(np.sqrt(np.mean(np.square(turned))))),
-    )
+    views = zip(errors_before, errors_after, moved, turned, strict=True)
+    each = tuple(_row(name, *view) for name, view in zip(names, views, strict=True))
+    together = _row("all", errors_before, errors_after, moved, turned)
     num_frames = len(np.unique(seen.frame))
     num_used = min(max_frames, num_frames)
     return Report(num_frames=num_frames, num_frames_used=num_used, cameras=each, all=together)
+
+
+def _row(
+    name: str, before: np.ndarray, after: np.ndarray, moved: np.ndarray, turned: np.ndarray
+) -> CameraReport:
+    moved_m, radians = (float(np.sqrt(np.mean(np.square(value)))) for value in (moved, turned))
+    return CameraReport(
+        name=name,
+        before=_errors(before),
+        after=_errors(after),
+        moved_m=moved_m,
+        turned_degrees=float(np.degrees(radians)),
+    )
 
 
 def _errors(distance: np.ndarray) -> Errors:
@@ -120,16 +92,11 @@ def _errors(distance: np.ndarray) -> Errors:
 def align(
     camera: cameras.Camera, target: cameras.Camera, *, reach: float, with_scale: bool
 ) -> cameras.Camera:
-    """Moves a rig as a whole to where another is.
+    """Moves a rig, fields `[V, ...]`, as a whole to where another of the same cameras is.
 
     Centers alone leave a turn about the line through two cameras open, so attitudes count too: as
-    much as they move the point that lies `reach` ahead.
-
-    Args:
-        camera: The rig to move, fields `[V, ...]`.
-        target: The same cameras in the wanted world.
-        reach: How far ahead of the cameras people are, meters.
-        with_scale: Whether the rig may change its size, to that of the target.
+    much as they move the point that lies `reach` ahead, meters, where people are. With scale, the
+    rig takes on the target's size.
 
     Returns:
         The moved rig, NumPy arrays.

@@ -63,8 +63,7 @@ _MAX_CHECKED_FRAMES = 200
 _MIN_CORRESPONDENCES = 50
 # A camera out of sync is also this many times as far off as the sequence's typical camera.
 _LEAST_RATIO = 2.0
-# One in so many training clips is held out where there is no official list.
-_HELD_OUT_EVERY = 10
+_HELD_OUT_EVERY = 10  # One in so many training clips is held out where there is no official list.
 
 _NAME = re.compile(r"(g[A-Z]{2})_s[A-Z]{2}_cAll_(d\d{2})_m[A-Z]{2}\d_ch\d{2}")
 _JOINTS = skeletons.COCO_17.joints
@@ -76,7 +75,9 @@ _NOSE = _JOINTS.index("nose")
 class AISTPPSource:
     """AIST++'s sequences, one clip each.
 
-    The files' conventions and the reader's choices are described in docs/aistpp.md.
+    The files' conventions and the reader's choices are described in docs/aistpp.md. Reading raises
+    a `RecordingError` if a file is missing, damaged, or says what cannot be, and listing if there
+    are no sequences of the dancers asked for.
 
     Args:
         root: The folder.
@@ -102,12 +103,7 @@ class AISTPPSource:
         errors.require(most >= 0, "max_residual_px", "not be negative", most)
 
     def clips(self) -> list[str]:
-        """Returns the clips' names, sorted: all sequences but those on the ignore list.
-
-        Raises:
-            RecordingError: If the folder has no sequences of the dancers asked for, or its ignore
-                list cannot be read.
-        """
+        """Returns the clips' names, sorted: all sequences but those on the ignore list."""
         return list(self._clips)
 
     def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
@@ -115,12 +111,7 @@ class AISTPPSource:
         return (self.read(clip) for clip in self.clips())
 
     def read(self, clip: str) -> sequences.MultiViewSequence:
-        """Reads a sequence, without the cameras that are out of sync in it.
-
-        Raises:
-            RecordingError: If a file is missing, damaged, or says what cannot be.
-            ValueError: If there is no such clip.
-        """
+        """Reads a sequence without cameras out of sync; a `ValueError` if there is no such."""
         errors.require(clip in self._clips, "clip", "be one of `clips()`", repr(clip))
         path = self._path("keypoints2d", clip)
         genre, subject = _parse(path, clip)
@@ -128,9 +119,8 @@ class AISTPPSource:
         straight, confidence = lenses.undistort_detections(*_detections(path), *rig.lens)
         late = self._out_of_sync(straight, confidence, rig)
         used = [name for name in self.cameras if name not in late]
-        if not used:
-            received = f"{', '.join(late)} out of sync"
-            raise errors.RecordingError(path, "cameras", "name one that is in sync", received)
+        received = f"{', '.join(late)} out of sync"
+        errors.require_in(path, used, "cameras", "name one that is in sync", received)
         index = [CAMERAS.index(name) for name in used]
         keypoints_2d, confidence = to_h36m(straight[index], confidence[index])
         chosen = rig.select(used)
@@ -172,11 +162,7 @@ class AISTPPSource:
         return {"test_subjects": sorted(tested), "held_out_clips": held_out}
 
     def choices(self) -> list[str]:
-        """Says in sentences what was chosen, by the settings or by what the folder has.
-
-        Raises:
-            RecordingError: As of `clips`.
-        """
+        """Says in sentences what was chosen, by the settings or by what the folder has."""
         without = [clip for clip in self._clips if not self._path("keypoints3d", clip).is_file()]
         limit = f"{self.max_residual_px:g} pixels from the others' epipolar lines"
         rule = f"beyond {limit}, and left out" if self.max_residual_px else "not looked for"
@@ -199,10 +185,9 @@ class AISTPPSource:
         names = sorted(path.stem for path in folder.glob("*.pkl"))
         asked = [name for name in names if not self.subjects or _dancer(name) in self.subjects]
         clips = {name: None for name in asked if name not in self._ignored}
-        if not clips:
-            rule = f"hold sequences of {', '.join(self.subjects) or 'dancers'}, such as gBR_...pkl"
-            received = f"{len(names)} files, {len(asked)} of them asked for"
-            raise errors.RecordingError(folder, "keypoints2d", rule, received)
+        rule = f"hold sequences of {', '.join(self.subjects) or 'dancers'}, such as gBR_...pkl"
+        received = f"{len(names)} files, {len(asked)} of them asked for"
+        errors.require_in(folder, clips, "keypoints2d", rule, received)
         return clips
 
     @functools.cached_property
@@ -225,8 +210,7 @@ class AISTPPSource:
         return pathlib.Path(self.root) / folder / f"{clip}.pkl"
 
     def _rig(self, clip: str) -> calibrations.Calibration:
-        if clip not in self._settings:
-            raise errors.RecordingError(self._mapping, clip, "have a line", "none")
+        errors.require_in(self._mapping, clip in self._settings, clip, "have a line", "none")
         setting = f"{self._settings[clip]}.json"
         return read_cameras(files.inside(self._mapping.parent, setting, self._mapping, clip))
 
@@ -243,10 +227,7 @@ class AISTPPSource:
 
 
 def read_cameras(path: pathlib.Path) -> calibrations.Calibration:
-    """Reads a setting of the cameras.
-
-    Returns:
-        The cameras of `CAMERAS`, in this order: meters, z up.
+    """Reads a setting of the cameras of `CAMERAS`, in this order: meters, z up.
 
     Raises:
         RecordingError: If the file is no list of these cameras.
@@ -268,17 +249,11 @@ def read_cameras(path: pathlib.Path) -> calibrations.Calibration:
 
 
 def to_h36m(keypoints_2d: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turns COCO's joints into those of `H36M_17`.
+    """Turns COCO's joints, `[..., 17, 2]`, pixels, and confidence `[..., 17]`, into `H36M_17`'s.
 
     The head is the ears' middle. Where the camera is sure of one ear alone, that ear is the head,
-    and where it is sure of neither but of the nose, the nose; each with its own confidence.
-
-    Args:
-        keypoints_2d: `[..., 17, 2]`, pixels; 0 where not seen.
-        confidence: `[..., 17]`, 0 where not seen.
-
-    Returns:
-        Keypoints `[..., 17, 2]`, pixels, and confidence `[..., 17]`; both 0 where not seen.
+    and where it is sure of neither but of the nose, the nose; each with its own confidence. Both
+    are 0 where not seen.
     """
     is_sure = confidence >= _SURE
     index = np.broadcast_to(np.arange(len(_JOINTS)), confidence.shape).copy()
@@ -311,7 +286,7 @@ def epipolar_residuals(
         `[V]`, pixels; NaN for a camera that has too little in common with every other.
     """
     num_views, num_frames = confidence.shape[:2]
-    frame = np.linspace(0, num_frames - 1, min(num_frames, _MAX_CHECKED_FRAMES)).astype(int)
+    frame = sequences.spread(num_frames, _MAX_CHECKED_FRAMES)
     points = keypoints_2d[:, frame].reshape(num_views, -1, 2)
     is_sure = confidence[:, frame].reshape(num_views, -1) >= _SURE
     pairs = np.full((num_views, num_views), np.nan)
@@ -322,11 +297,9 @@ def epipolar_residuals(
                 cameras.Camera(*(np.asarray(field)[view] for field in camera))
                 for view in (source, target)
             )
-            distance = epipolar.symmetric_distance(
-                epipolar.fundamental_from_cameras(one, other),
-                points[source, both],
-                points[target, both],
-            )
+            matrix = epipolar.fundamental_from_cameras(one, other)
+            seen = points[source, both], points[target, both]
+            distance = epipolar.symmetric_distance(matrix, *seen)
             pairs[source, target] = pairs[target, source] = np.percentile(distance, _PERCENTILE)
     return np.array([np.nan if np.isnan(row).all() else np.nanmedian(row) for row in pairs])
 
@@ -352,17 +325,11 @@ def _dancer(name: str) -> str:
 
 
 def _detections(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
-    """Reads what the cameras saw: `[9, T, 17, 2]`, pixels of the video, and confidence; 0 if not.
-
-    Raises:
-        RecordingError: If the file cannot be read, or holds what cannot be.
-    """
-    shape = (len(CAMERAS), None, len(_JOINTS), 3)
-    seen = _array(path, "keypoints2d", shape)
+    """Reads what the cameras saw: `[9, T, 17, 2]`, the video's pixels, and confidence; 0 if not."""
+    seen = _array(path, "keypoints2d", (len(CAMERAS), None, len(_JOINTS), 3))
     keypoints_2d, confidence = seen[..., :2], seen[..., 2]
     is_seen = np.isfinite(seen).all(axis=-1) & (confidence > 0)
-    if not is_seen.any():
-        raise errors.RecordingError(path, "keypoints2d", "show somebody", "nobody in any frame")
+    errors.require_in(path, is_seen.any(), "keypoints2d", "show somebody", "nobody in any frame")
     most = confidence[is_seen].max()
     if most > MAX_CONFIDENCE:
         rule = f"hold confidences of at most {MAX_CONFIDENCE}"
@@ -380,11 +347,7 @@ def _detections(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _reference(path: pathlib.Path, num_frames: int) -> np.ndarray | None:
-    """Reads the poses, `[T, 17, 3]`, meters, z up, NaN in frames with a hole; None without file.
-
-    Raises:
-        RecordingError: If the file cannot be read, or holds what cannot be.
-    """
+    """Reads the poses, `[T, 17, 3]`, meters, z up, NaN in frames with a hole; None without file."""
     if not path.is_file():
         return None
     field = "keypoints3d_optim"
@@ -402,6 +365,5 @@ def _array(path: pathlib.Path, field: str, shape: tuple[int | None, ...]) -> np.
         received = ", ".join(map(str, content)) if isinstance(content, dict) else type(content)
         raise errors.RecordingError(path, field, "be in the file", received)
     values = files.checked_array(path, field, content[field], shape)
-    if np.isinf(values).any():
-        raise errors.RecordingError(path, field, "be finite or NaN", "infinity")
+    errors.require_in(path, not np.isinf(values).any(), field, "be finite or NaN", "infinity")
     return values

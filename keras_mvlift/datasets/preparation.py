@@ -14,46 +14,32 @@ from keras_mvlift.geometry import cameras
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """What a clip gives.
+    """What a clip gives: columns of records, and how many of what were used and left out."""
 
-    Attributes:
-        train_pairs: Columns of pairs, real and virtual views, of the training frames.
-        train_instants: Columns of the same frames with all of their views.
-        held_out_pairs: Columns of pairs, real views only, of the held-out frames, which neither
-            train nor test: for early stopping, tuning and calibration.
-        held_out_instants: Columns of the same frames with all of their views.
-        test_views: Columns of single views with reference poses, of the test frames.
-        counts: How many of what were used and left out.
-    """
-
-    train_pairs: tfrecords.Columns
-    train_instants: tfrecords.Columns
+    train_pairs: tfrecords.Columns  # Pairs, of real and virtual views, of the training frames.
+    train_instants: tfrecords.Columns  # The same frames with all of their views.
+    # Pairs of real views, of the held-out frames, which neither train nor test.
     held_out_pairs: tfrecords.Columns
-    held_out_instants: tfrecords.Columns
-    test_views: tfrecords.Columns
-    counts: dict[str, int]
+    held_out_instants: tfrecords.Columns  # The same frames with all of their views.
+    test_views: tfrecords.Columns  # Single views with reference poses, of the test frames.
+    counts: dict[str, int]  # How many there were of each, and of what was left out.
 
 
 # Which frames train, which test and which choose, so that neighbours do not leak.
 
 
 class Frames(NamedTuple):
-    """Frame indices of one clip, none of them in two parts.
+    """Frame indices of one clip, none of them in two parts."""
 
-    Attributes:
-        train: `[T_train]`, for training.
-        test: `[T_test]`, single views for evaluation.
-        held_out: `[T_held_out]`, for what chooses: early stopping, tuning and the calibration of
-            uncertainty; empty where the split holds nothing out.
-    """
-
-    train: np.ndarray
-    test: np.ndarray
+    train: np.ndarray  # [T_train], for training.
+    test: np.ndarray  # [T_test], single views for evaluation.
+    # [T_held_out], for what chooses: early stopping, tuning and the calibration of uncertainty;
+    # empty where the split holds nothing out.
     held_out: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _HoldingOut:
+class HoldingOut:
     """What all splits have in common: a part of its own for what chooses.
 
     Args:
@@ -80,37 +66,44 @@ class _HoldingOut:
         """Whether anything is held out."""
         return bool(self.held_out_clips or self.held_out_share)
 
-    def _whole(self, sequence: sequences.MultiViewSequence, is_test: bool) -> Frames:
-        """Returns a clip that is not held out to one side, but for the end of a training clip."""
-        every, none = np.arange(sequence.num_frames), np.arange(0)
-        if is_test:
-            return Frames(none, every, none)
-        return self._ended(sequence, Frames(every, none, none))
+    def frames(self, sequence: sequences.MultiViewSequence) -> Frames:
+        """Splits the frames of a clip.
 
-    def _held_out(self, sequence: sequences.MultiViewSequence) -> Frames:
+        Raises:
+            RecordingError: If the clip is too short to leave a frame to train on.
+        """
         every, none = np.arange(sequence.num_frames), np.arange(0)
-        return Frames(none, none, every)
-
-    def _ended(self, sequence: sequences.MultiViewSequence, frames: Frames) -> Frames:
-        """Holds out the end of what trains."""
+        if self._is_held_out(sequence):
+            return Frames(none, none, every)
+        train, test = self._parts(sequence)
         start = sequence.num_frames - int(np.ceil(self.held_out_share * sequence.num_frames))
-        train = frames.train[frames.train < start - self.gap]
-        held_out = frames.train[frames.train >= start]
-        if not self.held_out_share or not len(train) or not len(held_out):
-            return frames
-        return Frames(train, frames.test, held_out)
+        before, held_out = train[train < start - self.gap], train[train >= start]
+        if not self.held_out_share or not len(before) or not len(held_out):
+            return Frames(train, test, none)
+        return Frames(before, test, held_out)
+
+    def _is_held_out(self, sequence: sequences.MultiViewSequence) -> bool:
+        return sequence.name in self.held_out_clips
+
+    def _parts(self, sequence: sequences.MultiViewSequence) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the frames that train, of which the end may be held out, and those that test."""
+        raise NotImplementedError
+
+
+def _whole(sequence: sequences.MultiViewSequence, is_test: bool) -> tuple[np.ndarray, np.ndarray]:
+    every, none = np.arange(sequence.num_frames), np.arange(0)
+    return (none, every) if is_test else (every, none)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BySubject(_HoldingOut):
-    """Tests on people never seen in training.
+class BySubject(HoldingOut):
+    """Tests on people never seen in training; clips are whole, but for the ends held out.
 
     Args:
         test_subjects: The people to test on.
         held_out_subjects: People who neither train nor test.
-        held_out_clips: Clips that neither train nor test.
-        held_out_share: The share of each training clip that is held out, at its end.
-        gap: Frames between parts of a clip, used by none.
+
+    The other arguments are those of `HoldingOut`.
 
     Raises:
         ValueError: If somebody is both to be tested on and held out.
@@ -128,23 +121,19 @@ class BySubject(_HoldingOut):
         """Whether anything is held out."""
         return bool(self.held_out_subjects) or super().holds_out
 
-    def frames(self, sequence: sequences.MultiViewSequence) -> Frames:
-        """Returns a clip whole to the part of its subject, but for the ends of training clips."""
-        is_named = sequence.name in self.held_out_clips
-        if is_named or sequence.subject in self.held_out_subjects:
-            return self._held_out(sequence)
-        return self._whole(sequence, sequence.subject in self.test_subjects)
+    def _is_held_out(self, sequence: sequences.MultiViewSequence) -> bool:
+        return sequence.subject in self.held_out_subjects or super()._is_held_out(sequence)
+
+    def _parts(self, sequence: sequences.MultiViewSequence) -> tuple[np.ndarray, np.ndarray]:
+        return _whole(sequence, sequence.subject in self.test_subjects)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ByClip(_HoldingOut):
+class ByClip(HoldingOut):
     """Tests on clips never seen in training, of people who may have been.
 
     Args:
-        test_clips: The clips to test on.
-        held_out_clips: Clips that neither train nor test.
-        held_out_share: The share of each training clip that is held out, at its end.
-        gap: Frames between parts of a clip, used by none.
+        test_clips: The clips to test on; the other arguments are those of `HoldingOut`.
 
     Raises:
         ValueError: If a clip is both to be tested on and held out.
@@ -156,23 +145,19 @@ class ByClip(_HoldingOut):
         super().__post_init__()
         _require_apart("clips", self.test_clips, self.held_out_clips)
 
-    def frames(self, sequence: sequences.MultiViewSequence) -> Frames:
-        """Returns a clip whole to its part, but for the ends of training clips."""
-        if sequence.name in self.held_out_clips:
-            return self._held_out(sequence)
-        return self._whole(sequence, sequence.name in self.test_clips)
+    def _parts(self, sequence: sequences.MultiViewSequence) -> tuple[np.ndarray, np.ndarray]:
+        return _whole(sequence, sequence.name in self.test_clips)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ByBlocks(_HoldingOut):
+class ByBlocks(HoldingOut):
     """Tests on whole blocks of frames of each clip, each in the middle of its share of the clip.
 
     Args:
         num_blocks: Blocks per clip.
         block_length: Frames per block.
-        gap: Frames between a block and the nearest training frame, used by neither.
-        held_out_clips: Clips that neither train nor test.
-        held_out_share: The share of each clip that is held out, at its end.
+
+    The other arguments are those of `HoldingOut`.
 
     Raises:
         ValueError: If a number is negative, or there is no block.
@@ -186,52 +171,41 @@ class ByBlocks(_HoldingOut):
             errors.require(getattr(self, name) >= 1, name, "be at least 1", getattr(self, name))
         super().__post_init__()
 
-    def frames(self, sequence: sequences.MultiViewSequence) -> Frames:
-        """Splits the frames of a clip.
-
-        Raises:
-            RecordingError: If the clip is too short to leave a training frame between the blocks.
-        """
-        if sequence.name in self.held_out_clips:
-            return self._held_out(sequence)
+    def _parts(self, sequence: sequences.MultiViewSequence) -> tuple[np.ndarray, np.ndarray]:
         share = sequence.num_frames / self.num_blocks
         if share <= self.block_length + 2 * self.gap:
             least = self.num_blocks * (self.block_length + 2 * self.gap)
-            raise errors.RecordingError(
-                f"Clip {sequence.name!r}",
-                "frames",
-                f"number more than {least} for {self}",
-                sequence.num_frames,
-            )
+            where, rule = f"Clip {sequence.name!r}", f"number more than {least} for {self}"
+            raise errors.RecordingError(where, "frames", rule, sequence.num_frames)
         starts = np.arange(self.num_blocks) * share + (share - self.block_length) / 2
         offset = np.arange(sequence.num_frames) - starts.astype(int)[:, np.newaxis]
         is_test = (offset >= 0) & (offset < self.block_length)
         is_near = (offset >= -self.gap) & (offset < self.block_length + self.gap)
-        train, test = np.flatnonzero(~is_near.any(axis=0)), np.flatnonzero(is_test.any(axis=0))
-        return self._ended(sequence, Frames(train, test, np.arange(0)))
+        return np.flatnonzero(~is_near.any(axis=0)), np.flatnonzero(is_test.any(axis=0))
 
 
 Split = BySubject | ByClip | ByBlocks
+
+SPLITS = {"subject": BySubject, "clip": ByClip, "blocks": ByBlocks}
+
+
+def _require_apart(kind: str, tested: tuple[str, ...], held_out: tuple[str, ...]) -> None:
+    both = ", ".join(sorted({*tested} & {*held_out}))
+    errors.require(not both, f"held_out_{kind}", f"name none of `test_{kind}`", both)
 
 
 def prepare(
     sequence: sequences.MultiViewSequence, split: Split, config: configs.DataConfig
 ) -> Prepared:
-    """Turns a clip into columns of records, with arrays throughout.
+    """Turns a clip into columns of records, by the config's strides, thresholds and virtual views.
 
     What cannot be used is counted and left out, never guessed: views that show too few joints,
     instants with fewer than two such views, test instants whose reference lacks its root or has
-    too few joints. A joint that a reference lacks is NaN in it. A clip
-    without a reference is tested against what all of its cameras triangulate; one with a
-    reference may be tested on a single camera.
-
-    Args:
-        sequence: The clip.
-        split: Which frames train, which test and which choose.
-        config: Stride, thresholds, virtual views and seed.
+    too few joints. A joint that a reference lacks is NaN in it. A clip without a reference is
+    tested against what all of its cameras triangulate; one with a reference may be tested on a
+    single camera.
     """
-    rng = sequences.seeded_generator(config.seed, "pairs", sequence.name)
-    frames = _strided(split.frames(sequence), config)
+    rng, frames = _pairing(sequence, split, config)
     counts = Counter(
         {"frames": sequence.num_frames}
         | {f"{part}_frames": len(frame) for part, frame in frames._asdict().items()}
@@ -247,9 +221,7 @@ def prepare(
     min_views = 2 if sequence.pose_world is None else 1
     test = _usable(sequences.instants_of_sequence(sequence, frames.test), config, counts, min_views)
     held_out = _usable(sequences.instants_of_sequence(sequence, frames.held_out), config, counts)
-    augmented = train
-    if config.num_virtual_views and len(train.frame):
-        augmented = _augmented(train, sequence, config, rng)
+    augmented = _augmented(train, sequence, config, rng)
     tables = {
         "train_pairs": _pairs(augmented, config, rng),
         "train_instants": tfrecords.instant_columns(augmented),
@@ -268,12 +240,9 @@ def training_instants(
     sequence: sequences.MultiViewSequence, split: Split, config: configs.DataConfig
 ) -> sequences.Instants:
     """Returns the instants whose pairs `prepare` makes to train on, virtual views included."""
-    rng = sequences.seeded_generator(config.seed, "pairs", sequence.name)
-    frames = _strided(split.frames(sequence), config)
+    rng, frames = _pairing(sequence, split, config)
     seen = _usable(sequences.instants_of_sequence(sequence, frames.train), config, Counter())
-    if config.num_virtual_views and len(seen.frame):
-        return _augmented(seen, sequence, config, rng)
-    return seen
+    return _augmented(seen, sequence, config, rng)
 
 
 def rig_distance(sequence: sequences.MultiViewSequence) -> float:
@@ -293,7 +262,9 @@ def _augmented(
     config: configs.DataConfig,
     rng: np.random.Generator,
 ) -> sequences.Instants:
-    """Adds the virtual views; only the config's `virtual_points` lets them see the reference."""
+    """Adds virtual views, if any; only the config's `virtual_points` shows them the reference."""
+    if not config.num_virtual_views or not len(seen.frame):
+        return seen
     points = None
     if config.virtual_points == "reference":
         if sequence.pose_world is None:
@@ -310,12 +281,14 @@ def _augmented(
     )
 
 
-def _strided(frames: Frames, config: configs.DataConfig) -> Frames:
-    def every(stride: int, frame: np.ndarray) -> np.ndarray:
-        return frame[frame % stride == 0]
-
-    train, held_out = (every(config.stride, frame) for frame in (frames.train, frames.held_out))
-    return Frames(train, every(config.test_stride, frames.test), held_out)
+def _pairing(
+    sequence: sequences.MultiViewSequence, split: Split, config: configs.DataConfig
+) -> tuple[np.random.Generator, Frames]:
+    """Returns the random numbers of a clip, and the frames of each part that the strides leave."""
+    strides = config.stride, config.test_stride, config.stride
+    pairs = zip(split.frames(sequence), strides, strict=True)
+    frames = Frames(*(frame[frame % stride == 0] for frame, stride in pairs))
+    return sequences.seeded_generator(config.seed, "pairs", sequence.name), frames
 
 
 def _usable(
@@ -366,7 +339,11 @@ def _test_views(
 
     A joint that the reference lacks is NaN; without its root, or with few joints, it is none.
     """
-    pose_world = _reference(seen, sequence, config)
+    if sequence.pose_world is None:
+        points, is_seen = sequences.triangulate(seen, config.min_confidence)
+        pose_world = np.where(is_seen[..., np.newaxis], points, np.nan)
+    else:
+        pose_world = sequence.pose_world[seen.frame]
     has_joint = np.isfinite(pose_world).all(axis=-1)
     num_known = np.count_nonzero(has_joint, axis=-1)
     is_known = has_joint[:, skeletons.ROOT] & (num_known >= config.min_joints)
@@ -378,16 +355,6 @@ def _test_views(
     relative = pose - pose[:, skeletons.ROOT : skeletons.ROOT + 1]
     in_camera_axes = cameras.rotate(relative, columns["rotation"])
     return columns | {"frame": seen.frame[instant], tfrecords.REFERENCE_POSE: in_camera_axes}
-
-
-def _reference(
-    seen: sequences.Instants, sequence: sequences.MultiViewSequence, config: configs.DataConfig
-) -> np.ndarray:
-    """Returns `[T, J, 3]`, meters, world frame, NaN where unknown: the clip's, or triangulated."""
-    if sequence.pose_world is not None:
-        return sequence.pose_world[seen.frame]
-    points, is_seen = sequences.triangulate(seen, config.min_confidence)
-    return np.where(is_seen[..., np.newaxis], points, np.nan)
 
 
 def _about(
@@ -403,21 +370,11 @@ def _about(
     return about | {"camera_confidence": np.tile(camera_confidence, (num_rows, 1))}
 
 
-SPLITS = {"subject": BySubject, "clip": ByClip, "blocks": ByBlocks}
-
-
-def _require_apart(kind: str, tested: tuple[str, ...], held_out: tuple[str, ...]) -> None:
-    both = sorted({*tested} & {*held_out})
-    rule = f"name none of `test_{kind}`"
-    errors.require(not both, f"held_out_{kind}", rule, ", ".join(both))
-
-
 # Data augmentation by virtual cameras on the rig's sphere, without any 3D label.
 #
 # The points they see are triangulated from the 2D detections of the real views.
 
-VIRTUAL = "virtual_"
-"""How the names of virtual cameras begin."""
+VIRTUAL = "virtual_"  # How the names of virtual cameras begin.
 
 # Real cameras are not all at one height; virtual ones spread a little beyond them, radians.
 ELEVATION_MARGIN = 0.09
@@ -447,14 +404,18 @@ def add_virtual_views(
         elevation_margin: Radians by which virtual cameras may stand higher or lower.
 
     Returns:
-        The real views followed by the virtual ones. A joint that could not be triangulated has
-        confidence 0 there; the others have the mean confidence of the views that saw them.
+        The real views followed by the virtual ones, in which joints that could not be triangulated
+        have confidence 0, and the others the mean one of the views that saw them.
 
     References:
         Li et al., section "Data augmentation", after Fang et al. 2018; there the projected
         points are 3D poses.
     """
-    points, is_seen = _seen_points(views, min_confidence, points)
+    if points is None:
+        points, is_seen = sequences.triangulate(views, min_confidence)
+    else:
+        is_seen = np.isfinite(points).all(axis=-1)
+        points = np.where(is_seen[..., np.newaxis], points, 0.0)
     subject = _subject_position(points, is_seen)
     camera = _place(views.camera, subject, num_views, rng, elevation_margin)
     points_camera = cameras.camera_from_world(points[:, np.newaxis], camera)
@@ -471,15 +432,6 @@ def add_virtual_views(
         camera,
     )
     return sequences.concatenate_views(views, virtual)
-
-
-def _seen_points(
-    views: sequences.Instants, min_confidence: float, given: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    if given is None:
-        return sequences.triangulate(views, min_confidence)
-    is_known = np.isfinite(given).all(axis=-1)
-    return np.where(is_known[..., np.newaxis], given, 0.0), is_known
 
 
 def _subject_position(points: np.ndarray, is_seen: np.ndarray) -> np.ndarray:

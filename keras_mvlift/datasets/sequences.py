@@ -10,6 +10,8 @@ from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import views
 from keras_mvlift.geometry import cameras, triangulation
 
+_NUM_JOINTS = skeletons.H36M_17.num_joints
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MultiViewSequence:
@@ -65,8 +67,7 @@ class MultiViewSequence:
         for field in ("keypoints_2d", "confidence", "pose_world", "distortion"):
             if getattr(self, field) is not None:
                 object.__setattr__(self, field, np.asarray(getattr(self, field), np.float64))
-        num_views, num_joints = len(self.camera_names), skeletons.H36M_17.num_joints
-        num_frames = self.num_frames
+        num_views, num_frames, num_joints = len(self.camera_names), self.num_frames, _NUM_JOINTS
         expected = {
             "camera.intrinsics": (camera.intrinsics, (num_views, 3, 3)),
             "camera.rotation": (camera.rotation, (num_views, 3, 3)),
@@ -106,29 +107,20 @@ class MultiViewSequence:
         )
 
     def _require(self, holds: bool, field: str, rule: str, received: object) -> None:
-        if not holds:
-            raise errors.RecordingError(f"Clip {self.name!r}", field, rule, received)
+        errors.require_in(f"Clip {self.name!r}", holds, field, rule, received)
 
 
 # Every view of every instant of a clip, as arrays: what pairs and test views are drawn from.
 
 
 class Instants(NamedTuple):
-    """The views of `T` instants.
+    """The views of `T` instants."""
 
-    Attributes:
-        frame: `[T]`, frame numbers within the clip.
-        camera_names: `V` names.
-        keypoints_2d: `[T, V, J, 2]`, pixels.
-        confidence: `[T, V, J]`, 0 where not seen.
-        camera: Fields `[T, V, ...]`; a virtual camera may move from instant to instant.
-    """
-
-    frame: np.ndarray
-    camera_names: tuple[str, ...]
-    keypoints_2d: np.ndarray
-    confidence: np.ndarray
-    camera: cameras.Camera
+    frame: np.ndarray  # [T], frame numbers within the clip.
+    camera_names: tuple[str, ...]  # `V` names.
+    keypoints_2d: np.ndarray  # [T, V, J, 2], pixels.
+    confidence: np.ndarray  # [T, V, J], 0 where not seen.
+    camera: cameras.Camera  # Fields [T, V, ...]; a virtual camera may move from instant to instant.
 
     def is_used(self, min_joints: int) -> np.ndarray:
         """Tells which views `[T, V]` show enough joints."""
@@ -157,11 +149,7 @@ def instants_of_sequence(sequence: MultiViewSequence, frame: np.ndarray) -> Inst
 
 
 def triangulate(instants: Instants, min_confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Triangulates every joint from all views that are sure enough of it.
-
-    Args:
-        instants: Views of real cameras.
-        min_confidence: Detections below it are left out.
+    """Triangulates every joint from all real cameras' views that are at least so sure of it.
 
     Returns:
         `[T, J, 3]`, meters, world frame, and `[T, J]`, whether two or more views saw the joint.
@@ -185,14 +173,9 @@ def concatenate_views(first: Instants, second: Instants) -> Instants:
 
 
 def to_view(seen: Instants, num_views: int = 0) -> views.View:
-    """Returns all views of each instant as one batch for training.
+    """Returns all views of each instant as one batch, single precision, fields `[T, V, ...]`.
 
-    Args:
-        seen: `T` instants.
-        num_views: Views to fill up to, with such as see nothing; 0 for none.
-
-    Returns:
-        NumPy arrays in single precision, fields `[T, V, ...]`.
+    Up to `num_views` they are filled up with such as see nothing.
     """
     missing = max(num_views - len(seen.camera_names), 0)
 
@@ -210,16 +193,27 @@ def to_view(seen: Instants, num_views: int = 0) -> views.View:
     return views.View(filled(seen.keypoints_2d, zero), filled(seen.confidence, zero), camera)
 
 
+def box_diagonals(keypoints_2d: np.ndarray, is_seen: np.ndarray) -> np.ndarray:
+    """Returns the diagonals `[...]` of the boxes around joints `[..., K, 2]`; 0 for no joint."""
+    seen = is_seen[..., np.newaxis]
+    high = np.where(seen, keypoints_2d, -np.inf).max(axis=-2)
+    low = np.where(seen, keypoints_2d, np.inf).min(axis=-2)
+    return np.linalg.norm(np.maximum(high - low, 0.0), axis=-1)
+
+
+def spread(count: int, wanted: int) -> np.ndarray:
+    """Returns indices of `wanted` of `count` things, evenly spread; of all, if they are fewer."""
+    return np.linspace(0, count - 1, min(count, wanted)).round().astype(int)
+
+
 # Random generators that depend on names, not on the order in which they are asked for.
 
 
 def seeded_generator(seed: int, *names: str) -> np.random.Generator:
-    """Makes the random generator that belongs to a seed and a path of names.
+    """Makes the random generator that belongs to a seed, not negative, and a path of names.
 
-    Args:
-        seed: Not negative.
-        *names: What the numbers are for, such as a subject or a clip. They are hashed by
-            CRC-32, which is the same in every process, unlike `hash`.
+    Names, such as of a subject or a clip, are hashed by CRC-32, which is the same in every process,
+    unlike `hash`.
 
     Raises:
         ValueError: If `seed` is negative.
@@ -236,16 +230,10 @@ _TORSO_LENGTHS = (0.2, 1.0)
 
 
 def require_human_size(path: object, field: str, pose: np.ndarray, unit: str) -> None:
-    """Refuses poses read in another unit than the file has.
-
-    Args:
-        path: The file, for the error.
-        field: Where in the file.
-        pose: `[T, 17, 3]`, meters if the file holds what it should; NaN where unknown.
-        unit: The file's unit.
+    """Refuses poses `[T, 17, 3]`, NaN where unknown, read in another unit than the file has.
 
     Raises:
-        RecordingError: If a torso is as long as no person's.
+        RecordingError: If a torso, in meters, is as long as no person's.
     """
     torso = np.linalg.norm(pose[:, _THORAX] - pose[:, skeletons.ROOT], axis=-1)
     torso = torso[np.isfinite(torso)]

@@ -43,26 +43,20 @@ Columns = dict[str, np.ndarray]
 def pair_columns(
     seen: sequences.Instants, instant: np.ndarray, source: np.ndarray, target: np.ndarray
 ) -> Columns:
-    """Lays out pairs as columns, one row per pair.
+    """Lays out pairs as columns, feature name to `[N, ...]`: of `N` instants two views each.
 
     Args:
         seen: The views to draw from.
         instant: `[N]`, index of each pair's instant.
         source: `[N]`, index of its first view.
         target: `[N]`, index of its second view.
-
-    Returns:
-        Feature name to `[N, ...]`.
     """
     columns: Columns = {}
     for side, view in zip(views.ViewPair._fields, (source, target), strict=True):
         fields = view_columns(seen, instant, view)
         columns |= {f"{side}/{name}": values for name, values in fields.items()}
-    between = columns["target/center"] - columns["source/center"]
-    return columns | {
-        "frame": seen.frame[instant],
-        "baseline": np.linalg.norm(between, axis=-1),
-    }
+    baseline = np.linalg.norm(columns["target/center"] - columns["source/center"], axis=-1)
+    return columns | {"frame": seen.frame[instant], "baseline": baseline}
 
 
 def instant_columns(seen: sequences.Instants) -> Columns:
@@ -84,18 +78,6 @@ def view_columns(seen: sequences.Instants, instant: np.ndarray, view: np.ndarray
     }
 
 
-def encode(columns: Mapping[str, np.ndarray]) -> list[bytes]:
-    """Serializes columns to `tf.Example` records, all rows at once.
-
-    Args:
-        columns: Feature name to `[N, ...]`: floats, integers or strings.
-
-    Returns:
-        `N` serialized records, the same bytes for the same rows.
-    """
-    return serialize_columns(columns)
-
-
 def blocks(columns: Columns, num_rows: int) -> Iterator[Columns]:
     """Cuts columns into blocks of at most so many rows, in their order, without copying."""
     total = len(next(iter(columns.values())))
@@ -111,14 +93,9 @@ def decode_pairs(serialized: tf.Tensor) -> views.ViewPair:
 
 
 def decode_instants(serialized: tf.Tensor, num_views: int) -> views.View:
-    """Parses a batch of instant records, `[B]`.
+    """Parses a batch of instant records, `[B]`, to a view with fields `[B, V, ...]`.
 
-    Args:
-        serialized: Records of at most `num_views` views each.
-        num_views: `V`; views that an instant lacks are such as see nothing.
-
-    Returns:
-        Fields `[B, V, ...]`.
+    Views that an instant lacks of `num_views`, `V`, are such as see nothing.
     """
     import tensorflow as tf
 
@@ -193,33 +170,23 @@ _LONGEST_VARINT = 10
 
 
 class _Values(NamedTuple):
-    """The bytes of a column.
+    """The bytes of a column."""
 
-    Attributes:
-        tag: The kind of list in `tf.train.Feature`.
-        content: `[N, K, longest]`, of each value; all floats of a row are one value.
-        length: `[N, K]`, how many of them count.
-    """
-
-    tag: bytes
-    content: np.ndarray
-    length: np.ndarray
+    tag: bytes  # The kind of list in `tf.train.Feature`.
+    content: np.ndarray  # [N, K, longest], of each value; all floats of a row are one value.
+    length: np.ndarray  # [N, K], how many of them count.
 
 
 class _Layout(NamedTuple):
-    """What rows of equal lengths share.
-
-    Attributes:
-        template: `[size]`, one row with its values left blank.
-        places: For each value its column, its index there, where it begins and ends.
-    """
+    """What rows of equal lengths share: one row, `[size]`, with its values left blank."""
 
     template: np.ndarray
+    # Of each value its column, its index there, where it begins and ends.
     places: list[tuple[int, int, int, int]]
 
 
-def serialize_columns(columns: Mapping[str, np.ndarray]) -> list[bytes]:
-    """Serializes rows of columns, features sorted by name.
+def encode(columns: Mapping[str, np.ndarray]) -> list[bytes]:
+    """Serializes rows of columns as `tf.Example`s, features sorted by name.
 
     Args:
         columns: Feature name to `[N, ...]`: floats, integers or strings, the same `N` in all.
@@ -343,15 +310,13 @@ def _fill(layout: _Layout, values: list[_Values], rows: np.ndarray) -> np.ndarra
 
 Decode = Callable[[Any], Any]
 
-# Records are shuffled within chunks of this many.
-_CHUNK = 65_536
+_CHUNK = 65_536  # Records are shuffled within chunks of this many.
 
 # A file holds one clip, and a chunk holds few files' worth: so that it holds records of many clips,
 # this many files are read by turns, this many records at a time.
 _NUM_FILES, _NUM_RECORDS = 16, 16
 
-# Records that are counted at once.
-_COUNTED = 4096
+_COUNTED = 4096  # Records that are counted at once.
 
 
 def load(
@@ -428,11 +393,7 @@ def _count(records: tf.data.Dataset) -> int:
 
 
 def matching(file_pattern: str | list[str]) -> list[str]:
-    """Returns the files that match a pattern, sorted.
-
-    Raises:
-        ArgumentError: If none does.
-    """
+    """Returns the files that match a pattern, sorted; an `ArgumentError` where there is none."""
     import tensorflow as tf
 
     files = sorted(tf.io.gfile.glob(file_pattern))

@@ -15,40 +15,29 @@ import tensorflow as tf
 from keras_mvlift import errors
 from keras_mvlift.datasets import tfrecords, views
 
-# Clips whose windows are mixed with each other, and which are in memory together.
-_NUM_CLIPS = 8
+_NUM_CLIPS = 8  # Clips whose windows are mixed with each other, and which are in memory together.
 
-# Records of a clip that are read at once.
-_CHUNK = 65_536
+_CHUNK = 65_536  # Records of a clip that are read at once.
 
 _PAIR, _VIEW = ("source/", "target/"), ("",)
 _VIRTUAL = "virtual_.*"
 
 
 class Windows(NamedTuple):
-    """What a window is.
+    """What a window is."""
 
-    Attributes:
-        num_frames: `T`, odd, the temporal network's.
-        is_causal: Whether a window ends with the frame that is lifted, which else is its middle.
-        step: Frames of the clip from one frame of a window to the next; no less than the stride
-            that the records were made with.
-        max_gap: Missing frames in a row, in steps, that are filled by repetition.
-    """
-
-    num_frames: int
+    num_frames: int  # `T`, odd, the temporal network's.
+    # Whether a window ends with the frame that is lifted, which else is its middle.
     is_causal: bool = False
+    # Frames of the clip from one frame of a window to the next; no less than the stride that the
+    # records were made with.
     step: int = 1
+    # Missing frames in a row, in steps, that are filled by repetition.
     max_gap: int = views.MAX_GAP
 
 
 class _Group(NamedTuple):
-    """Clips in memory.
-
-    Attributes:
-        tracks: Their views.
-        cell: `[N, S]`, the cells of each record's views, two of a pair.
-    """
+    """Clips in memory, and `[N, S]`, the cells of each record's views, two of a pair."""
 
     tracks: views.Tracks
     cell: tf.Tensor
@@ -62,10 +51,7 @@ def load(
     seed: int,
     first_epoch: int = 0,
 ) -> tf.data.Dataset:
-    """Streams shuffled batches of pairs of windowed views, epoch after epoch without end.
-
-    The order of an epoch depends on the seed and the epoch's number alone, so that a run that
-    resumes at an epoch sees what an unbroken run would have seen.
+    """Streams shuffled batches of pairs of windowed views, in an order as of `tfrecords.load`.
 
     Args:
         file_pattern: Gzip-compressed TFRecord files of pairs, each with whole clips.

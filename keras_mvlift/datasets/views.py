@@ -8,17 +8,11 @@ from keras_mvlift.geometry import arrays, cameras
 
 
 class View(NamedTuple):
-    """One calibrated view of a person, or a batch of them.
+    """One calibrated view of a person, or a batch of them."""
 
-    Attributes:
-        keypoints_2d: `[..., J, 2]`, pixels, without lens distortion; 0 where not seen.
-        confidence: `[..., J]`, in [0, 1]; 0 where not seen.
-        camera: Fields `[..., 3, 3]`, `[..., 3, 3]`, `[..., 3]`.
-    """
-
-    keypoints_2d: arrays.Array
-    confidence: arrays.Array
-    camera: cameras.Camera
+    keypoints_2d: arrays.Array  # [..., J, 2], pixels, without lens distortion; 0 where not seen.
+    confidence: arrays.Array  # [..., J], in [0, 1]; 0 where not seen.
+    camera: cameras.Camera  # Fields [..., 3, 3], [..., 3, 3], [..., 3].
 
     @property
     def rays(self) -> arrays.Array:
@@ -44,22 +38,15 @@ class ViewPair(NamedTuple):
 
 
 class WindowedView(NamedTuple):
-    """A `View` and the frames of its window; stands where a `View` does, in pairs and in models.
+    """A `View` and the frames of its window; stands where a `View` does, in pairs and in models."""
 
-    Attributes:
-        keypoints_2d: `[..., J, 2]`, pixels, of the frame that is lifted.
-        confidence: `[..., J]`, in [0, 1], of that frame.
-        camera: Fields `[..., 3, 3]`, `[..., 3, 3]`, `[..., 3]`.
-        window_keypoints_2d: `[..., T, J, 2]`, pixels, 0 where not seen. A frame that is missing
-            repeats the one before it, or at a clip's start the one behind it.
-        window_confidence: `[..., T, J]`, in [0, 1]; 0 where not seen, and in repetitions.
-    """
-
-    keypoints_2d: arrays.Array
-    confidence: arrays.Array
-    camera: cameras.Camera
+    keypoints_2d: arrays.Array  # [..., J, 2], pixels, of the frame that is lifted.
+    confidence: arrays.Array  # [..., J], in [0, 1], of that frame.
+    camera: cameras.Camera  # Fields [..., 3, 3], [..., 3, 3], [..., 3].
+    # [..., T, J, 2], pixels, 0 where not seen. A frame that is missing repeats the one before it,
+    # or at a clip's start the one behind it.
     window_keypoints_2d: arrays.Array
-    window_confidence: arrays.Array
+    window_confidence: arrays.Array  # [..., T, J], in [0, 1]; 0 where not seen, and in repetitions.
 
     @property
     def view(self) -> View:
@@ -90,29 +77,18 @@ MAX_GAP = 10
 
 
 class Tracks(NamedTuple):
-    """Runs of frames without gaps, one behind the other, in `G` cells.
+    """Runs of frames without gaps, one behind the other, in `G` cells."""
 
-    Attributes:
-        view: Fields `[G, ...]`; the cell of a missing frame repeats the one before, with
-            confidence 0.
-        first: `[G]`, the first cell of each cell's run.
-        last: `[G]`, the last one.
-    """
-
+    # Fields [G, ...]; the cell of a missing frame repeats the one before, with confidence 0.
     view: View
-    first: arrays.Array
-    last: arrays.Array
+    first: arrays.Array  # [G], the first cell of each cell's run.
+    last: arrays.Array  # [G], the last one.
 
 
 def lay(
-    view: View,
-    track: arrays.Array,
-    frame: arrays.Array,
-    *,
-    step: int = 1,
-    max_gap: int = MAX_GAP,
+    view: View, track: arrays.Array, frame: arrays.Array, *, step: int = 1, max_gap: int = MAX_GAP
 ) -> tuple[Tracks, arrays.Array]:
-    """Lays views out in time.
+    """Lays out `N` views in time; returns the tracks, and `[N]`, the cell of each view.
 
     Args:
         view: Views in any order, fields `[N, ...]`; the same view may be there several times,
@@ -121,9 +97,6 @@ def lay(
         frame: `[N]`, not negative: frame numbers within the clip.
         step: Frames of the clip from one frame of a window to the next.
         max_gap: Missing frames in a row, in steps, that are filled by repetition.
-
-    Returns:
-        The tracks, and `[N]`, the cell of each view.
     """
     import tensorflow as tf
 
@@ -154,11 +127,9 @@ def lay(
 
 
 def offsets(num_frames: int, *, is_causal: bool) -> np.ndarray:
-    """Returns `[T]`, the frames of a window counted from the one that is lifted.
+    """Returns `[T]`, `T` odd, the frames of a window counted from the one that is lifted.
 
-    Args:
-        num_frames: `T`, odd.
-        is_causal: Whether the window ends with that frame, which else is its middle.
+    That is the window's last if it is causal, else its middle.
     """
     after = 0 if is_causal else num_frames // 2
     return np.arange(after - num_frames + 1, after + 1, dtype=np.int32)

@@ -7,6 +7,7 @@ from scipy import optimize
 from scipy.spatial import transform
 
 from keras_mvlift import skeletons
+from keras_mvlift.datasets import sequences
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import mistakes, moments, residuals
 from keras_mvlift.geometry import epipolar
@@ -77,27 +78,16 @@ def leftovers(footage: footages.Footage) -> Traced:
     told = " and ".join(_in_frames(footage, view, where[view]) for view in views)
     total = where.any(axis=0).mean()
     others = "the other does" if footage.num_views == 2 else "the others do"
-    what = (
-        "does not show whom"
-        if is_other
-        else f"is off by {before:.0%} of the person's size from what"
+    name, what = "frames_off", f"is off by {before:.0%} of the person's size from what"
+    remedy = "Look at these frames: light, speed, what hides the person."
+    if is_other:
+        name, what = "other_person", "does not show whom"
+        remedy = "Choose the same person in all cameras, or leave these frames out."
+    sentence = (
+        f"{told} {what} {others}; in {total:.0%} of the frames the cameras disagree. Leaving "
+        "such frames out, they agree."
     )
-    corrected = footage.without(where)
-    yield (
-        _finding(
-            "other_person" if is_other else "frames_off",
-            footage,
-            where,
-            f"{told} {what} {others}; in {total:.0%} of the frames the cameras disagree. Leaving "
-            "such frames out, they agree.",
-            "Choose the same person in all cameras, or leave these frames out."
-            if is_other
-            else "Look at these frames: light, speed, what hides the person.",
-            (before, None),
-            severity=footages.ERROR if total > MAX_ODD else footages.WARNING,
-        ),
-        corrected,
-    )
+    yield _finding(name, footage, where, sentence, remedy, (before, None)), footage.without(where)
 
 
 MAX_ODD = 0.5
@@ -106,6 +96,11 @@ MAX_ODD = 0.5
 
 def _suspects(seen: moments.Consensus, least: float, most: float) -> np.ndarray:
     return np.flatnonzero((seen.share_off >= least) & (seen.share_off <= most))
+
+
+def _of_view(footage: footages.Footage, view: int, frames: np.ndarray) -> np.ndarray:
+    """Returns frames `[T]` of one view as views `[V, T]`, bool."""
+    return (np.arange(footage.num_views) == view)[:, np.newaxis] & frames
 
 
 def _in_frames(footage: footages.Footage, view: int, where: np.ndarray) -> str:
@@ -130,18 +125,15 @@ def _finding(
     **details: object,
 ) -> footages.Finding:
     """Makes a finding about views `[V, T]` bool; a majority of wrong frames makes it an error."""
-    views = np.flatnonzero(where.any(axis=1))
-    names = [footage.camera_names[view] for view in views]
-    share = {name: float(where[view].mean()) for name, view in zip(names, views, strict=True)}
-    first = {
-        name: int(footage.frame[np.flatnonzero(where[view])[0]])
-        for name, view in zip(names, views, strict=True)
-    }
+    names = footage.named(where.any(axis=1))
+    views = dict(zip(names, where[where.any(axis=1)], strict=True))
+    share = {name: float(frames.mean()) for name, frames in views.items()}
+    first = {name: int(footage.frame[frames.argmax()]) for name, frames in views.items()}
     is_error = where.any(axis=0).mean() > MAX_ODD
     return footages.Finding(
         name=name,
         severity=severity or (footages.ERROR if is_error else footages.WARNING),
-        cameras=tuple(names),
+        cameras=names,
         sentence=sentence,
         remedy=remedy,
         before=figures[0],
@@ -171,8 +163,7 @@ def _mended_error(
     return moments.distances(both, moments.placed(both, members, seen.fixes))[view]
 
 
-MIN_SIDES = 0.025
-"""By so much swapped sides must be off to be told; shares of the person's size."""
+MIN_SIDES = 0.025  # By so much swapped sides must be off to be told; shares of the person's size.
 
 
 def _sides(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
@@ -187,21 +178,17 @@ def _sides(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tra
         return
     if footage.num_views == 2:
         view = _turned_around(footage, is_swapped)
-    where = (np.arange(footage.num_views) == view)[:, np.newaxis] & is_swapped
+    where = _of_view(footage, view, is_swapped)
     figures = float(np.median(before[is_swapped])), float(np.median(error[is_swapped]))
-    yield (
-        _finding(
-            "sides_swapped",
-            footage,
-            where,
-            f"In {_in_frames(footage, view, where[view])} left and right are swapped. Undoing it "
-            f"brings the camera from {figures[0]:.0%} of the person's size off to "
-            f"{figures[1]:.1%}.",
-            "Detect with a surer model, or swap the joints of these frames back.",
-            figures,
-        ),
-        _swapped_at(footage, where),
+    sentence = (
+        f"In {_in_frames(footage, view, where[view])} left and right are swapped. Undoing it "
+        f"brings the camera from {figures[0]:.0%} of the person's size off to {figures[1]:.1%}."
     )
+    finding = _finding("sides_swapped", footage, where, sentence, _SWAP_BACK, figures)
+    yield finding, _swapped_at(footage, where)
+
+
+_SWAP_BACK = "Detect with a surer model, or swap the joints of these frames back."
 
 
 def _swapped_at(footage: footages.Footage, where: np.ndarray) -> footages.Footage:
@@ -216,7 +203,7 @@ def _turned_around(footage: footages.Footage, frames: np.ndarray) -> int:
     """Tells which of two views has its sides swapped: undone, the person faces ahead."""
     facing = []
     for view in range(2):
-        where = (np.arange(2) == view)[:, np.newaxis] & frames
+        where = _of_view(footage, view, frames)
         placed = residuals.reproject(_swapped_at(footage, where).frames(np.flatnonzero(frames)))
         facing.append(residuals.facing(placed.points, placed.is_seen))
     return int(np.argmax(facing))
@@ -243,19 +230,14 @@ def _sides_of_all(footage: footages.Footage, seen: moments.Consensus, view: int)
     if not MIN_SHARE <= frames.mean() <= MAX_SHARE or ahead < residuals.MIN_FACING:
         return
     where = np.broadcast_to(frames, (footage.num_views, len(frames)))
-    yield (
-        _finding(
-            "sides_swapped",
-            footage,
-            where,
-            f"Left and right are swapped in all cameras at once, in {frames.mean():.0%} of the "
-            f"frames from frame {footage.frame[np.flatnonzero(frames)[0]]} on: there the nose is "
-            "behind the shoulders and the knees bend backwards.",
-            "Detect with a surer model, or swap the joints of these frames back.",
-            (min(facing[number] for number in back), ahead),
-        ),
-        _swapped_at(footage, where),
+    sentence = (
+        f"Left and right are swapped in all cameras at once, in {frames.mean():.0%} of the "
+        f"frames from frame {footage.frame[np.flatnonzero(frames)[0]]} on: there the nose is "
+        "behind the shoulders and the knees bend backwards."
     )
+    figures = min(facing[number] for number in back), ahead
+    finding = _finding("sides_swapped", footage, where, sentence, _SWAP_BACK, figures)
+    yield finding, _swapped_at(footage, where)
 
 
 def _median(values: np.ndarray) -> np.ndarray:
@@ -282,20 +264,17 @@ def _frozen(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tr
     frames = still & (length[stretch] > MIN_STILL_SECONDS * footage.frame_rate)
     if frames.mean() < MIN_SHARE:
         return
-    where = (np.arange(footage.num_views) == view)[:, np.newaxis] & frames
-    corrected = footage.without(where)
-    yield (
-        _finding(
-            "camera_frozen",
-            footage,
-            where,
-            f"{_in_frames(footage, view, where[view])} shows the same picture again and again "
-            "while the person moves on.",
-            "Leave these frames out; look for a camera or a file that stalls.",
-            (float(np.nanmedian(seen.error[view][frames])), None),
-        ),
-        corrected,
+    where = _of_view(footage, view, frames)
+    finding = _finding(
+        "camera_frozen",
+        footage,
+        where,
+        f"{_in_frames(footage, view, frames)} shows the same picture again and again while the "
+        "person moves on.",
+        "Leave these frames out; look for a camera or a file that stalls.",
+        (float(np.nanmedian(seen.error[view][frames])), None),
     )
+    yield finding, footage.without(where)
 
 
 # Cameras whose clock runs at another rate, or that lose frames: their offset changes.
@@ -306,8 +285,7 @@ MIN_CHANGE = 2
 MIN_ONE_WAY = 0.6
 """The share of all changes of an offset that must go the same way."""
 
-MIN_FOUND = 0.6
-"""The share of the frames that are off that must be found at another time."""
+MIN_FOUND = 0.6  # The share of the frames that are off that must be found at another time.
 
 MAX_LEFT = 0.08
 """The share of all frames that may be off afterwards; where more were before, of what was found."""
@@ -383,9 +361,8 @@ def _drift(
 def _off(offset: float) -> str:
     if abs(offset) < 0.5:
         return "0 frames off"
-    return (
-        f"{abs(offset):.0f} frame{'s' * (abs(offset) >= 1.5)} {'late' if offset > 0 else 'early'}"
-    )
+    plural = "s" * (abs(offset) >= 1.5)
+    return f"{abs(offset):.0f} frame{plural} {'late' if offset > 0 else 'early'}"
 
 
 def offsets_over_time(
@@ -403,7 +380,7 @@ def offsets_over_time(
     ends = []
     for run in np.unique(footage.run):
         frames = np.flatnonzero(footage.run == run)
-        instants = frames[footages.spread(len(frames), _MAX_MOMENTS)]
+        instants = frames[sequences.spread(len(frames), _MAX_MOMENTS)]
         reach = min(_MAX_OFFSET, len(frames) - 1)
         cost, inside = _costs(footage, points, view, frames, instants, reach)
         path = cheapest(cost)
@@ -428,7 +405,7 @@ def _costs(
     instants: np.ndarray,
     reach: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Measures how far a camera is off at some instants if moved by -reach ... reach frames.
+    """Measures how far a camera is off at `M` instants if moved by -reach ... reach frames.
 
     Returns:
         `[M, 2 reach + 1]`, shares of the person's size, and whether the frame was filmed.
@@ -439,9 +416,8 @@ def _costs(
     seen = footage.confidence[view][:, moments.LIMBS] > 0
     if footage.num_views > 2:
         image = moments.project(footage, points[instants])[view]
-        error = np.linalg.norm(
-            footage.keypoints_2d[view][:, moments.LIMBS][index] - image[:, np.newaxis], axis=-1
-        )
+        shown = footage.keypoints_2d[view][:, moments.LIMBS][index]
+        error = np.linalg.norm(shown - image[:, np.newaxis], axis=-1)
         error, known = error / footage.person_size[view], np.isfinite(image[..., 0])
     else:
         error, known = _epipolar_errors(footage, view, index, instants)
@@ -495,7 +471,7 @@ def _moved(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tra
     off = np.flatnonzero(stretch & seen.is_off[view])
     if not _may_be_moved(footage, seen, view, stretch):
         return
-    chosen = off[footages.spread(len(off), _MAX_FIT_FRAMES)]
+    chosen = off[sequences.spread(len(off), _MAX_FIT_FRAMES)]
     for with_place in (False, True):
         rotation, center = _fit(footage, seen.points, view, chosen, with_place)
         camera = footage.camera
@@ -508,26 +484,24 @@ def _moved(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tra
             break
     else:
         return
-    where = (np.arange(footage.num_views) == view)[:, np.newaxis] & stretch
+    where = _of_view(footage, view, stretch)
     angle = transform.Rotation.from_matrix(rotation @ camera.rotation[view].T).magnitude()
     far = float(np.linalg.norm(center - camera.center[view]))
     told = f"turned by {np.degrees(angle):.1f} degrees" + (f" and {far:.2f} m away" if far else "")
     figures = float(np.median(seen.error[view][off])), float(np.median(error[off]))
-    yield (
-        _finding(
-            "camera_moved",
-            footage,
-            where,
-            f"{footage.camera_names[view]} fits until frame {footage.frame[off[0]]}; from there "
-            f"on, in {where[view].mean():.0%} of its frames, it is {told}. Undoing it brings it "
-            f"from {figures[0]:.0%} of the person's size off to {figures[1]:.1%}.",
-            "Somebody bumped the camera: end the clip there, and calibrate anew for the rest.",
-            figures,
-            turned_degrees=float(np.degrees(angle)),
-            moved_m=far,
-        ),
-        footage.without(where),
+    finding = _finding(
+        "camera_moved",
+        footage,
+        where,
+        f"{footage.camera_names[view]} fits until frame {footage.frame[off[0]]}; from there "
+        f"on, in {stretch.mean():.0%} of its frames, it is {told}. Undoing it brings it "
+        f"from {figures[0]:.0%} of the person's size off to {figures[1]:.1%}.",
+        "Somebody bumped the camera: end the clip there, and calibrate anew for the rest.",
+        figures,
+        turned_degrees=float(np.degrees(angle)),
+        moved_m=far,
     )
+    yield finding, footage.without(where)
 
 
 def _may_be_moved(
@@ -571,12 +545,9 @@ def _fit(
 
     free = 6 if with_place else 3
     given = np.zeros(6)
+    options = {"loss": "soft_l1", "f_scale": 0.01, "max_nfev": 50}
     solved = optimize.least_squares(
-        lambda change: off(np.concatenate([change, given[free:]])),
-        given[:free],
-        loss="soft_l1",
-        f_scale=0.01,
-        max_nfev=50,
+        lambda change: off(np.concatenate([change, given[free:]])), given[:free], **options
     ).x
     turn = transform.Rotation.from_rotvec(solved[:3]).as_matrix()
     shift = np.concatenate([solved, given[free:]])[3:]

@@ -13,57 +13,36 @@ from keras_mvlift.geometry import cameras
 MIN_CONFIDENCE = 0.3
 """Detections below it count as not seen; our choice, that of the preparation."""
 
-RUN_FRAMES = 500
-"""Frames taken from a clip in one piece, which the search for time offsets needs."""
+RUN_FRAMES = 500  # Frames taken from a clip in one piece, which the search for time offsets needs.
 
 MAX_FRAMES = 2000
 """Frames looked at in all, unless told otherwise."""
 
 
 class Views(NamedTuple):
-    """Chosen views, one after the other, and who saw what.
+    """Chosen views, one after the other, and who saw what."""
 
-    Attributes:
-        camera: Fields `[P, ...]`.
-        rays: `[P, N, 2]`, at depth one.
-        is_seen: `[P, N]`.
-        person_size: `[P]`, at depth one.
-    """
-
-    camera: cameras.Camera
-    rays: np.ndarray
-    is_seen: np.ndarray
-    person_size: np.ndarray
+    camera: cameras.Camera  # Fields [P, ...].
+    rays: np.ndarray  # [P, N, 2], at depth one.
+    is_seen: np.ndarray  # [P, N].
+    person_size: np.ndarray  # [P], at depth one.
 
 
 # Compared by identity, so that what is computed of footage can be kept.
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Footage:
-    """Frames of one rig, in runs without gaps.
+    """Frames of one rig, in runs without gaps."""
 
-    Attributes:
-        camera_names: `V` names.
-        camera: NumPy arrays, fields `[V, ...]`.
-        keypoints_2d: `[V, T, J, 2]`, pixels.
-        confidence: `[V, T, J]`, 0 where not seen or below `MIN_CONFIDENCE`.
-        detector_confidence: `[V, T, J]`, the same as the detector gave it.
-        run: `[T]`, the number of the run that a frame belongs to.
-        frame: `[T]`, its number in its clip.
-        clips: The clip of each run.
-        frame_rate: Frames per second.
-        distortion: `[V, 5]`, OpenCV's coefficients that the reader removed; zero for none.
-    """
-
-    camera_names: tuple[str, ...]
-    camera: cameras.Camera
-    keypoints_2d: np.ndarray
-    confidence: np.ndarray
-    detector_confidence: np.ndarray
-    run: np.ndarray
-    frame: np.ndarray
-    clips: tuple[str, ...]
-    frame_rate: float
-    distortion: np.ndarray
+    camera_names: tuple[str, ...]  # `V` names.
+    camera: cameras.Camera  # NumPy arrays, fields [V, ...].
+    keypoints_2d: np.ndarray  # [V, T, J, 2], pixels.
+    confidence: np.ndarray  # [V, T, J], 0 where not seen or below `MIN_CONFIDENCE`.
+    detector_confidence: np.ndarray  # [V, T, J], the same as the detector gave it.
+    run: np.ndarray  # [T], the number of the run that a frame belongs to.
+    frame: np.ndarray  # [T], its number in its clip.
+    clips: tuple[str, ...]  # The clip of each run.
+    frame_rate: float  # Frames per second.
+    distortion: np.ndarray  # [V, 5], OpenCV's coefficients that the reader removed; zero for none.
 
     @property
     def num_views(self) -> int:
@@ -83,19 +62,11 @@ class Footage:
     @functools.cached_property
     def person_size(self) -> np.ndarray:
         """The person's size in each image, `[V]`, pixels: the diagonal of the joints' box."""
-        seen = (self.confidence > 0)[..., np.newaxis]
-        low = np.where(seen, self.keypoints_2d, np.inf).min(axis=2)
-        high = np.where(seen, self.keypoints_2d, -np.inf).max(axis=2)
-        diagonal = np.linalg.norm(np.where(high > low, high - low, 0.0), axis=-1)
+        diagonal = sequences.box_diagonals(self.keypoints_2d, self.confidence > 0)
         return np.array([np.median(view[view > 0]) if view.any() else 1.0 for view in diagonal])
 
     def views(self, camera: np.ndarray, image: np.ndarray | None = None) -> Views:
-        """Takes views by number.
-
-        Args:
-            camera: `[P]`, numbers of cameras.
-            image: `[P]`, whose detections they are given; their own without.
-        """
+        """Takes views by number, `[P]`, with their own detections or those of other images."""
         image = camera if image is None else image
         chosen = cameras.Camera(*(field[camera] for field in self.camera))
         flat = self.keypoints_2d[image].reshape(len(image), -1, 2)
@@ -167,7 +138,7 @@ class Footage:
 
     def thinned(self, max_frames: int) -> "Footage":
         """Takes no more than so many frames, evenly spread."""
-        return self.frames(spread(self.num_frames, max_frames))
+        return self.frames(sequences.spread(self.num_frames, max_frames))
 
     def frames(self, index: np.ndarray) -> "Footage":
         """Takes frames by number."""
@@ -181,21 +152,12 @@ class Footage:
         )
 
 
-def spread(count: int, wanted: int) -> np.ndarray:
-    """Chooses `wanted` of `count` things evenly; all, if there are fewer."""
-    if count <= wanted:
-        return np.arange(count)
-    return np.linspace(0, count - 1, wanted).round().astype(int)
-
-
 def of_sequences(
     clips: Sequence[sequences.MultiViewSequence], max_frames: int = MAX_FRAMES
 ) -> Footage:
     """Takes runs of frames from clips of one rig, evenly spread, always the same ones.
 
-    Args:
-        clips: Clips of the same cameras.
-        max_frames: Frames in all; whole runs are taken until they are reached.
+    Whole runs are taken until there are `max_frames`.
     """
     first = clips[0]
     length = min(RUN_FRAMES, max_frames)
@@ -206,7 +168,7 @@ def of_sequences(
         for start in range(0, max(clip.num_frames - length, 0) + 1, length)
     ]
     typical = np.mean([min(clip.num_frames, length) for clip, _ in runs])
-    chosen = spread(len(runs), max(1, int(max_frames // typical)))
+    chosen = sequences.spread(len(runs), max(1, int(max_frames // typical)))
     pieces = [
         clip.frames(slice(start, start + length)) for clip, start in (runs[i] for i in chosen)
     ]
@@ -228,9 +190,7 @@ def of_sequences(
     )
 
 
-def rigs(
-    clips: Sequence[sequences.MultiViewSequence],
-) -> list[list[sequences.MultiViewSequence]]:
+def rigs(clips: Sequence[sequences.MultiViewSequence]) -> list[list[sequences.MultiViewSequence]]:
     """Sorts clips by the rig that filmed them: same names, same calibration, same frame rate."""
     groups: dict[tuple[object, ...], list[sequences.MultiViewSequence]] = {}
     for clip in clips:
@@ -248,28 +208,17 @@ ERROR, WARNING = "error", "warning"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something that is off.
+    """Something that is off."""
 
-    Attributes:
-        name: The cause by name, such as `"rotation_transposed"`; docs/check_rig.md lists them.
-        severity: `ERROR` or `WARNING`.
-        cameras: Names of the cameras that have it.
-        sentence: What is wrong, with the figures.
-        remedy: What to do about it.
-        before: The figure that gave it away.
-        after: The same once the cause is undone; None if nothing was undone.
-        unit: Of both figures.
-        details: What else is known: `offsets` in frames and seconds by camera, `order`, `factor`.
-    """
-
-    name: str
-    severity: str = WARNING
-    cameras: tuple[str, ...]
-    sentence: str
-    remedy: str
-    before: float
-    after: float | None = None
-    unit: str = ""
+    name: str  # The cause by name, such as `"rotation_transposed"`; docs/check_rig.md lists them.
+    severity: str = WARNING  # `ERROR` or `WARNING`.
+    cameras: tuple[str, ...]  # Names of the cameras that have it.
+    sentence: str  # What is wrong, with the figures.
+    remedy: str  # What to do about it.
+    before: float  # The figure that gave it away.
+    after: float | None = None  # The same once the cause is undone; None if nothing was undone.
+    unit: str = ""  # Of both figures.
+    # What else is known: `offsets` in frames and seconds by camera, `order`, `factor`.
     details: dict[str, object] = dataclasses.field(default_factory=dict)
 
 

@@ -19,14 +19,7 @@ Undo = Callable[[footages.Footage], footages.Footage]
 
 
 class Mistake(NamedTuple):
-    """A mistake by name.
-
-    Attributes:
-        name: As reports and tests call it.
-        cause: What was done wrong, a clause.
-        remedy: What to do about it, a sentence.
-        undo: Corrects all cameras.
-    """
+    """A mistake: its name, a clause and a sentence, and what corrects it in all cameras."""
 
     name: str
     cause: str
@@ -37,46 +30,26 @@ class Mistake(NamedTuple):
 # Mistakes in what a calibration says of where a camera stands and how it is turned.
 
 
-def _transposed(footage: footages.Footage) -> np.ndarray:
-    return footage.camera.rotation.swapaxes(-1, -2)
+def _transposed(rotation: np.ndarray) -> np.ndarray:
+    return rotation.swapaxes(-1, -2)
 
 
 def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
     return np.einsum("vij,vj->vi", matrix, vector)
 
 
-def _rotation_transposed(footage: footages.Footage) -> footages.Footage:
-    return footage.replace_camera(rotation=_transposed(footage))
+def _placed(place: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> Undo:
+    """Returns what replaces rotations `[V, 3, 3]` and centers `[V, 3]` by others."""
 
+    def undo(footage: footages.Footage) -> footages.Footage:
+        rotation, center = place(footage.camera.rotation, footage.camera.center)
+        return footage.replace_camera(rotation=rotation, center=center)
 
-def _rotation_transposed_before_center(footage: footages.Footage) -> footages.Footage:
-    # center = -R^T t was computed with the transposed R, so t = -R center; t was right.
-    rotation, center = footage.camera.rotation, footage.camera.center
-    right = _times(rotation, _times(rotation, center))
-    return footage.replace_camera(rotation=_transposed(footage), center=right)
-
-
-def _extrinsics_inverted(footage: footages.Footage) -> footages.Footage:
-    # What was taken for t is the center, and the rotation turns from the camera to the world.
-    center = -_times(footage.camera.rotation, footage.camera.center)
-    return footage.replace_camera(rotation=_transposed(footage), center=center)
-
-
-def _translation_for_center(footage: footages.Footage) -> footages.Footage:
-    return footage.replace_camera(center=-_times(_transposed(footage), footage.camera.center))
-
-
-def _center_for_translation(footage: footages.Footage) -> footages.Footage:
-    return footage.replace_camera(center=-_times(footage.camera.rotation, footage.camera.center))
-
-
-def _opengl_axes(footage: footages.Footage) -> footages.Footage:
-    flip = np.diag([1.0, -1.0, -1.0])
-    return footage.replace_camera(rotation=flip @ footage.camera.rotation)
+    return undo
 
 
 def _scaled(factor: float) -> Undo:
-    return lambda footage: footage.replace_camera(center=factor * footage.camera.center)
+    return _placed(lambda rotation, center: (rotation, factor * center))
 
 
 CALIBRATION_MISTAKES = (
@@ -84,37 +57,39 @@ CALIBRATION_MISTAKES = (
         "rotation_transposed",
         "the rotation is transposed: it turns from the camera to the world",
         "Transpose the rotation; the library wants camera from world.",
-        _rotation_transposed,
+        _placed(lambda rotation, center: (_transposed(rotation), center)),
     ),
     Mistake(
         "rotation_transposed_before_center",
         "the rotation is transposed, and the center was computed with it from the translation",
         "Transpose the rotation, then compute center = -R^T t.",
-        _rotation_transposed_before_center,
+        # The center was -R^T t of the transposed R, so t = -R center; t was right.
+        _placed(lambda r, center: (_transposed(r), _times(r, _times(r, center)))),
     ),
     Mistake(
         "extrinsics_inverted",
         "the extrinsics are inverted: the camera's pose in the world was read as [R | t]",
         "Invert them: R = R_pose^T, and the center is the pose's position.",
-        _extrinsics_inverted,
+        # What was taken for t is the center, and the rotation turns to the world.
+        _placed(lambda rotation, center: (_transposed(rotation), -_times(rotation, center))),
     ),
     Mistake(
         "translation_for_center",
         "the translation t was taken for the center",
         "Compute the center from it: center = -R^T t.",
-        _translation_for_center,
+        _placed(lambda rotation, t: (rotation, -_times(_transposed(rotation), t))),
     ),
     Mistake(
         "center_for_translation",
         "the center was taken for the translation t",
         "Use it as it is: it is the center already.",
-        _center_for_translation,
+        _placed(lambda rotation, center: (rotation, -_times(rotation, center))),
     ),
     Mistake(
         "opengl_axes",
         "the camera's axes are those of OpenGL: y up, looking along -z",
         "Multiply the rotation from the left by diag(1, -1, -1).",
-        _opengl_axes,
+        _placed(lambda rotation, center: (np.diag([1.0, -1.0, -1.0]) @ rotation, center)),
     ),
     *(
         Mistake(
@@ -181,34 +156,18 @@ def swap_sides(footage: footages.Footage) -> footages.Footage:
     )
 
 
-def _mirrored(rank: int) -> Undo:
+_Move = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def _moved(move: _Move, rank: int, is_mirror: bool) -> Undo:
+    """Returns what moves joints, by x, y and the images' width and height."""
+
     def undo(footage: footages.Footage) -> footages.Footage:
         # A detector that sees a mirror image takes left for right.
-        footage = swap_sides(footage)
-        points = footage.keypoints_2d.copy()
-        points[..., 0] = _image_size(footage, rank)[:, :1, np.newaxis] - points[..., 0]
-        return footage.replace_images(points, footage.confidence)
-
-    return undo
-
-
-def _upwards(rank: int) -> Undo:
-    def undo(footage: footages.Footage) -> footages.Footage:
-        points = footage.keypoints_2d.copy()
-        points[..., 1] = _image_size(footage, rank)[:, 1:, np.newaxis] - points[..., 1]
-        return footage.replace_images(points, footage.confidence)
-
-    return undo
-
-
-def _turned(quarters: int, rank: int) -> Undo:
-    """Turns the images by so many quarters, counter-clockwise."""
-
-    def undo(footage: footages.Footage) -> footages.Footage:
+        footage = swap_sides(footage) if is_mirror else footage
         width, height = (side[:, np.newaxis, np.newaxis] for side in _image_size(footage, rank).T)
         x, y = footage.keypoints_2d[..., 0], footage.keypoints_2d[..., 1]
-        turns = {1: (y, height - x), 2: (width - x, height - y), 3: (width - y, x)}
-        points = np.stack(turns[quarters], axis=-1)
+        points = np.stack(move(x, y, width, height), axis=-1)
         return footage.replace_images(points, footage.confidence)
 
     return undo
@@ -225,6 +184,30 @@ def _image_size(footage: footages.Footage, rank: int) -> np.ndarray:
     return _IMAGE_SIDES[nearest].astype(np.float64)
 
 
+_TURN_BACK = "Detect in images that stand as in the calibration."
+_IMAGES: tuple[tuple[str, str, str, _Move], ...] = (
+    (
+        "image_mirrored",
+        "the image is mirrored",
+        "Detect the person in images that are not flipped.",
+        lambda x, y, width, height: (width - x, y),
+    ),
+    (
+        "y_grows_upwards",
+        "y grows upwards",
+        "Subtract y from the image's height: it must grow downwards.",
+        lambda x, y, width, height: (x, height - y),
+    ),
+    *(
+        (f"image_turned_{degrees}", f"the image is turned by {degrees} degrees clockwise", *rest)
+        for degrees, *rest in (
+            (90, _TURN_BACK, lambda x, y, width, height: (y, height - x)),
+            (180, _TURN_BACK, lambda x, y, width, height: (width - x, height - y)),
+            (270, _TURN_BACK, lambda x, y, width, height: (width - y, x)),
+        )
+    ),
+)
+
 IMAGE_MISTAKES = (
     Mistake(
         "sides_swapped",
@@ -233,32 +216,9 @@ IMAGE_MISTAKES = (
         swap_sides,
     ),
     *(
-        Mistake(
-            "image_mirrored",
-            "the image is mirrored",
-            "Detect the person in images that are not flipped.",
-            _mirrored(rank),
-        )
+        Mistake(name, cause, remedy, _moved(move, rank, name == "image_mirrored"))
+        for name, cause, remedy, move in _IMAGES
         for rank in _RANKS
-    ),
-    *(
-        Mistake(
-            "y_grows_upwards",
-            "y grows upwards",
-            "Subtract y from the image's height: it must grow downwards.",
-            _upwards(rank),
-        )
-        for rank in _RANKS
-    ),
-    *(
-        Mistake(
-            f"image_turned_{degrees}",
-            f"the image is turned by {degrees} degrees clockwise",
-            "Detect in images that stand as in the calibration.",
-            _turned(degrees // 90, rank),
-        )
-        for rank in _RANKS
-        for degrees in (90, 180, 270)
     ),
     *(
         Mistake(
@@ -287,15 +247,11 @@ MAX_EXHAUSTIVE = 6
 """Up to so many cameras every order is tried; beyond, orders are bettered by swapping two."""
 
 _NUM_RANDOM_STARTS = 20
-# Frames that are enough to tell orders apart.
-_MAX_ORDER_FRAMES = 60
+_MAX_ORDER_FRAMES = 60  # Frames that are enough to tell orders apart.
 
 
 def best_order(footage: footages.Footage) -> tuple[tuple[int, ...], float]:
-    """Finds the order of the views in which the rig agrees best.
-
-    Args:
-        footage: A few frames.
+    """Finds the order of the views in which the rig agrees best, on a few frames.
 
     Returns:
         For each camera the view whose detections are its own, and the mean residual over pairs.
@@ -372,22 +328,16 @@ MAX_DEVIATION = 0.4
 _MAX_MEDIANS = 4.0
 _NUM_BLOCKS = 10
 _MAX_LENS_FRAMES = 2000
-# By then a detector's noise is another.
-_LAG_FRAMES = 15
+_LAG_FRAMES = 15  # By then a detector's noise is another.
 # A camera that the correction moves less than this share of the person's size tells nothing.
 _MIN_BEND = 1e-4
 
 
 class LensShares(NamedTuple):
-    """How much of the correction is too much, by camera.
+    """How much of the correction is too much, by camera."""
 
-    Attributes:
-        share: `[V]`: 0 if the correction was right, 1 if there was nothing to correct.
-        uncertainty: `[V]`, the standard error; infinite for a camera that tells nothing.
-    """
-
-    share: np.ndarray
-    uncertainty: np.ndarray
+    share: np.ndarray  # [V]: 0 if the correction was right, 1 if there was nothing to correct.
+    uncertainty: np.ndarray  # [V], the standard error; infinite for a camera that tells nothing.
 
 
 def undo_lens(footage: footages.Footage) -> footages.Footage:

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_mvlift import skeletons
+from keras_mvlift.datasets import sequences
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import residuals
-from keras_mvlift.geometry import triangulation
+from keras_mvlift.geometry import epipolar, triangulation
 
 LIMBS = np.array(skeletons.H36M_17.left + skeletons.H36M_17.right)
 """The joints that have a side; if left and right are swapped, the median of them moves."""
@@ -22,8 +23,7 @@ TOLERANCE = (0.05, 0.12)
 """A camera is off beyond three times its own noise, but no nearer and no further than these;
 shares of the person's size."""
 
-MIN_LIMBS = 5
-"""A view with fewer limb joints in common says nothing about a frame."""
+MIN_LIMBS = 5  # A view with fewer limb joints in common says nothing about a frame.
 
 MIN_SINE = 0.25
 """Of the angle between two rays; where it is less, they do not fix a joint's depth."""
@@ -34,24 +34,16 @@ _MAX_PAIRS = 15
 
 
 class Consensus(NamedTuple):
-    """Where most cameras put the person, frame by frame.
+    """Where most cameras put the person, frame by frame."""
 
-    Attributes:
-        points: `[T, L, 3]`, the limb joints, meters, world frame; NaN where unknown.
-        error: `[V, T]`, median distance from them, shares of the person's size; NaN where the
-            camera or all others see too little.
-        noise: `[V]`, the error in a camera's better frames.
-        tolerance: `[V]`, the error beyond which a camera is off.
-        is_off: `[V, T]`; with two cameras both are.
-        fixes: `[V, V, T]`, whether two cameras fix the person's place by themselves.
-    """
-
-    points: np.ndarray
+    points: np.ndarray  # [T, L, 3], the limb joints, meters, world frame; NaN where unknown.
+    # [V, T], median distance from them, shares of the person's size; NaN where the camera or all
+    # others see too little.
     error: np.ndarray
-    noise: np.ndarray
-    tolerance: np.ndarray
-    is_off: np.ndarray
-    fixes: np.ndarray
+    noise: np.ndarray  # [V], the error in a camera's better frames.
+    tolerance: np.ndarray  # [V], the error beyond which a camera is off.
+    is_off: np.ndarray  # [V, T]; with two cameras both are.
+    fixes: np.ndarray  # [V, V, T], whether two cameras fix the person's place by themselves.
 
     @property
     def share_off(self) -> np.ndarray:
@@ -63,7 +55,7 @@ class Consensus(NamedTuple):
 def consensus(footage: footages.Footage) -> Consensus:
     """Finds who agrees in each frame."""
     pairs = residuals.pairs_of_views(footage.num_views)
-    pairs = pairs[footages.spread(len(pairs), _MAX_PAIRS)]
+    pairs = pairs[sequences.spread(len(pairs), _MAX_PAIRS)]
     errors, is_fixed = _errors_of_pairs(footage, pairs)
     tolerance = np.full(footage.num_views, TOLERANCE[0])
     trust = np.zeros(footage.num_views)
@@ -125,9 +117,8 @@ def distances(footage: footages.Footage, points: np.ndarray) -> np.ndarray:
         `[..., V, T]`, the median over the joints, shares of the person's size; NaN if too few.
     """
     image = project(footage, points)
-    known = (footage.confidence[:, :, LIMBS] > 0) & np.isfinite(points).all(axis=-1)[
-        ..., np.newaxis, :, :
-    ]
+    is_known = np.isfinite(points).all(axis=-1)[..., np.newaxis, :, :]
+    known = (footage.confidence[:, :, LIMBS] > 0) & is_known
     error = np.linalg.norm(image - footage.keypoints_2d[:, :, LIMBS], axis=-1)
     # Behind a camera nothing is seen at all.
     error = np.where(np.isfinite(error), error, np.inf)
@@ -141,16 +132,14 @@ def _errors_of_pairs(footage: footages.Footage, pairs: np.ndarray) -> tuple[np.n
 
     The other value, `[P, T]`, tells whether the two fix the person's place at all.
     """
-    rays = footage.rays[:, :, LIMBS]
-    ahead = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
-    ahead = ahead @ footage.camera.rotation[:, np.newaxis]
+    rays = epipolar.homogeneous(footage.rays[:, :, LIMBS])
+    ahead = rays @ footage.camera.rotation[:, np.newaxis]
     ahead /= np.linalg.norm(ahead, axis=-1, keepdims=True)
     seen = footage.confidence[:, :, LIMBS] > 0
     first, second = pairs.T
     near, far = ahead[first], ahead[second]
-    apart = (footage.camera.center[second] - footage.camera.center[first])[
-        :, np.newaxis, np.newaxis
-    ]
+    center = footage.camera.center[:, np.newaxis, np.newaxis]
+    apart = center[second] - center[first]
     # The points of both rays that are nearest to each other; their middle.
     cosine = (near * far).sum(axis=-1)
     along_near, along_far = (near * apart).sum(axis=-1), (far * apart).sum(axis=-1)
@@ -158,7 +147,7 @@ def _errors_of_pairs(footage: footages.Footage, pairs: np.ndarray) -> tuple[np.n
     depth_near = (along_near - cosine * along_far) / sine
     depth_far = (cosine * along_near - along_far) / sine
     middle = (depth_near[..., np.newaxis] * near + depth_far[..., np.newaxis] * far + apart) / 2
-    points = middle + footage.camera.center[first][:, np.newaxis, np.newaxis]
+    points = middle + center[first]
     both = seen[first] & seen[second]
     is_fixed = residuals.masked_median(sine, both) >= MIN_SINE**2
     known = both & (is_fixed | (footage.num_views == 2))[..., np.newaxis]
@@ -167,8 +156,6 @@ def _errors_of_pairs(footage: footages.Footage, pairs: np.ndarray) -> tuple[np.n
 
 def _quantile(values: np.ndarray, share: float) -> np.ndarray:
     """Returns the quantile along the last axis of what is known; NaN where nothing is."""
-    ordered = np.sort(values, axis=-1)
-    count = np.isfinite(values).sum(axis=-1)
-    index = np.maximum(count - 1, 0) * share
-    chosen = np.take_along_axis(ordered, index.astype(int)[..., np.newaxis], axis=-1)[..., 0]
-    return np.where(count > 0, chosen, np.nan)
+    known = (row[np.isfinite(row)] for row in values)
+    found = [np.quantile(row, share, method="lower") if len(row) else np.nan for row in known]
+    return np.array(found)

@@ -18,59 +18,34 @@ VERSION = 1
 
 
 class Measures(NamedTuple):
-    """What is measured of footage; errors in pixels, NaN where there is nothing to measure.
+    """What is measured of footage; errors in pixels, NaN where there is nothing to measure."""
 
-    Attributes:
-        error: `[V, T, J]`, reprojection error, triangulated from all cameras.
-        left_out_error: `[V, T, J]`, the same, triangulated from the other cameras.
-        bias: `[V, 2]`, by how much each camera sees the person beside the triangulated one.
-        pair_error: `[V, V]`, the median distance from the epipolar lines of another camera.
-        offsets: The cameras' time offsets.
-        is_offset_told: `[V]`, whether the person moves enough to tell them.
-        nobody: `[V]`, the share of frames without a person.
-        too_few: `[V]`, the share of frames with fewer than `verdicts.MIN_JOINTS` joints.
-        distance: `[V]`, the median distance of the pelvis from each camera, meters.
-        path: `[T, 3]`, the pelvis, meters, world frame; NaN where unknown.
-        bone_lengths: As of `residuals.bone_lengths`, meters.
-        height: The person's standing height, meters.
-        facing: As of `residuals.facing`.
-        in_front: The share of joints in front of the cameras.
-    """
-
-    error: np.ndarray
-    left_out_error: np.ndarray
-    bias: np.ndarray
-    pair_error: np.ndarray
-    offsets: residuals.TimeOffsets
-    is_offset_told: np.ndarray
-    nobody: np.ndarray
-    too_few: np.ndarray
-    distance: np.ndarray
-    path: np.ndarray
-    bone_lengths: dict[str, float]
-    height: float
-    facing: float
-    in_front: float
+    error: np.ndarray  # [V, T, J], reprojection error, triangulated from all cameras.
+    left_out_error: np.ndarray  # [V, T, J], the same, triangulated from the other cameras.
+    bias: np.ndarray  # [V, 2], by how much each camera sees the person beside the triangulated one.
+    pair_error: np.ndarray  # [V, V], the median distance from the epipolar lines of another camera.
+    offsets: residuals.TimeOffsets  # The cameras' time offsets.
+    is_offset_told: np.ndarray  # [V], whether the person moves enough to tell them.
+    nobody: np.ndarray  # [V], the share of frames without a person.
+    too_few: np.ndarray  # [V], the share of frames with fewer than `verdicts.MIN_JOINTS` joints.
+    distance: np.ndarray  # [V], the median distance of the pelvis from each camera, meters.
+    path: np.ndarray  # [T, 3], the pelvis, meters, world frame; NaN where unknown.
+    bone_lengths: dict[str, float]  # As of `residuals.bone_lengths`, meters.
+    height: float  # The person's standing height, meters.
+    facing: float  # As of `residuals.facing`.
+    in_front: float  # The share of joints in front of the cameras.
 
 
 class RigReport(NamedTuple):
-    """The check of one rig.
+    """The check of one rig."""
 
-    Attributes:
-        clips: The clips' names.
-        footage: The frames looked at.
-        found: What was found, errors first.
-        as_read: What was measured.
-        corrected: The footage without the causes found; None if nothing was corrected.
-        after: What was measured then; None if nothing was corrected.
-    """
-
-    clips: tuple[str, ...]
-    footage: footages.Footage
-    found: list[footages.Finding]
-    as_read: Measures
+    clips: tuple[str, ...]  # The clips' names.
+    footage: footages.Footage  # The frames looked at.
+    found: list[footages.Finding]  # What was found, errors first.
+    as_read: Measures  # What was measured.
+    # The footage without the causes found; None if nothing was corrected.
     corrected: footages.Footage | None
-    after: Measures | None
+    after: Measures | None  # What was measured then; None if nothing was corrected.
 
     @property
     def has_errors(self) -> bool:
@@ -101,10 +76,9 @@ def check(
         ValueError: If there is no clip, one without frames or with one camera, or `max_frames`
             is not positive.
     """
+    rule = "hold at least one clip, each with frames"
     holds = bool(clips) and all(clip.num_frames for clip in clips)
-    errors.require(
-        holds, "clips", "hold at least one clip, each with frames", f"{len(clips)} clips"
-    )
+    errors.require(holds, "clips", rule, f"{len(clips)} clips")
     fewest = min(clip.num_views for clip in clips)
     errors.require(fewest >= 2, "clips", "have two or more cameras each", fewest)
     errors.require(max_frames >= 1, "max_frames", "be positive", max_frames)
@@ -129,13 +103,10 @@ def check_source(
     clips: Sequence[str] | None = None,
     max_frames: int = footages.MAX_FRAMES,
 ) -> list[RigReport]:
-    """Reads clips of a source and checks the rigs that filmed them.
+    """Reads clips of a source, `MAX_CLIPS` at most, and checks the rigs that filmed them.
 
-    Args:
-        source: What reads them; a rig's own is read without telling people apart, as a wrong
-            calibration would tell them apart wrongly and so hide what is wrong with it.
-        clips: Their names, of which `MAX_CLIPS` are read; all by default.
-        max_frames: Frames to look at, of each rig.
+    A rig's own is read without telling people apart, as a wrong calibration would tell them apart
+    wrongly and so hide what is wrong with it.
 
     Raises:
         ValueError: If a clip cannot be read, or as of `check`.
@@ -143,7 +114,7 @@ def check_source(
     if isinstance(source, _RECORDINGS):
         source = dataclasses.replace(source, tells_apart=False)
     names = source.clips() if clips is None else [name for name in source.clips() if name in clips]
-    names = [names[index] for index in footages.spread(len(names), MAX_CLIPS)]
+    names = [names[index] for index in sequences.spread(len(names), MAX_CLIPS)]
     read = functools.partial(_read, source, names)
     return check(read(), max_frames, up=_up(source), readings=_readings(source, names))
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_mvlift import skeletons
+from keras_mvlift.datasets import sequences
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.geometry import cameras, epipolar, triangulation
 
@@ -27,11 +28,7 @@ def pairs_of_views(num_views: int) -> np.ndarray:
 
 
 def residuals_of_views(first: footages.Views, second: footages.Views) -> np.ndarray:
-    """Measures the median residual of pairs of views.
-
-    Args:
-        first: `P` views.
-        second: As many, of the same frames.
+    """Measures the median residual of `P` pairs of views, of the same frames.
 
     Returns:
         `[P]`, shares of the person's size, at most `CAP`; `CAP` where two cameras stand in one
@@ -58,8 +55,7 @@ def residual_matrix(footage: footages.Footage) -> np.ndarray:
 
 def mean_residual(footage: footages.Footage) -> float:
     """Returns the mean over all pairs; NaN if no two cameras ever saw the same joint."""
-    residuals = residual_matrix(footage)
-    return float(np.nanmean(residuals)) if np.isfinite(residuals).any() else float("nan")
+    return float(mean_of_pairs(residual_matrix(footage).ravel()))
 
 
 def masked_median(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -83,20 +79,14 @@ def mean_of_pairs(residuals: np.ndarray) -> np.ndarray:
 
 
 class Reprojection(NamedTuple):
-    """Joints in space and their distances from what the cameras saw.
+    """Joints in space and their distances from what the cameras saw."""
 
-    Attributes:
-        points: `[T, J, 3]`, meters, world frame.
-        is_seen: `[T, J]`, whether two or more cameras saw the joint.
-        residual: `[V, T, J, 2]`, pixels, seen minus projected; NaN where a camera did not see
-            the joint or it could not be triangulated.
-        depth: `[V, T, J]`, meters along the optical axis; NaN as above.
-    """
-
-    points: np.ndarray
-    is_seen: np.ndarray
+    points: np.ndarray  # [T, J, 3], meters, world frame.
+    is_seen: np.ndarray  # [T, J], whether two or more cameras saw the joint.
+    # [V, T, J, 2], pixels, seen minus projected; NaN where a camera did not see the joint or it
+    # could not be triangulated.
     residual: np.ndarray
-    depth: np.ndarray
+    depth: np.ndarray  # [V, T, J], meters along the optical axis; NaN as above.
 
     @property
     def error(self) -> np.ndarray:
@@ -128,10 +118,8 @@ def leaving_one_out(footage: footages.Footage) -> np.ndarray:
 
 
 def _triangulated(footage: footages.Footage, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    points, is_seen = triangulation.triangulate(
-        footage.keypoints_2d.swapaxes(0, 1), weights.swapaxes(0, 1), footage.camera
-    )
-    return points, is_seen
+    seen = footage.keypoints_2d.swapaxes(0, 1), weights.swapaxes(0, 1)
+    return triangulation.triangulate(*seen, footage.camera)
 
 
 def _projected(
@@ -162,11 +150,7 @@ _TRUNK = ("pelvis", "spine", "thorax", "nose", "head")
 
 
 def bone_lengths(points: np.ndarray, is_seen: np.ndarray) -> dict[str, float]:
-    """Measures the median length of each bone.
-
-    Args:
-        points: `[T, J, 3]`, meters.
-        is_seen: `[T, J]`.
+    """Measures the median length of each bone, of `[T, J, 3]` and whether they are seen, `[T, J]`.
 
     Returns:
         By the name of the bone's far joint, meters; bones never seen are left out.
@@ -215,13 +199,9 @@ def body_height(lengths: dict[str, float]) -> float:
 
 
 def facing(points: np.ndarray, is_seen: np.ndarray) -> float:
-    """Tells whether the body bends and looks the way that its left and right say.
+    """Tells whether the body, `[T, J, 3]`, bends and looks the way that its left and right say.
 
     Ahead is up cross right, from hips, pelvis and thorax. There the nose is, and there knees bend.
-
-    Args:
-        points: `[T, J, 3]`, any unit.
-        is_seen: `[T, J]`.
 
     Returns:
         From 1, always, to -1, never: left and right are swapped. 0 if nothing tells.
@@ -242,11 +222,9 @@ def facing(points: np.ndarray, is_seen: np.ndarray) -> float:
         bent = at(names[0]) - at(names[1])
         hints[names] = bent - (bent * thigh).sum(axis=-1, keepdims=True) * thigh
     votes = []
+    trunk = ("left_hip", "right_hip", "pelvis", "thorax")
     for names, hint in hints.items():
-        known = [
-            _JOINT_INDEX[name] for name in (*names, "left_hip", "right_hip", "pelvis", "thorax")
-        ]
-        seen = is_seen[:, known].all(axis=-1) & (size > 0)
+        seen = is_seen[:, [_JOINT_INDEX[name] for name in names + trunk]].all(axis=-1) & (size > 0)
         votes.append((hint * ahead).sum(axis=-1)[seen] / size[seen])
     vote = np.clip(np.concatenate(votes), -1.0, 1.0)
     total = np.abs(vote).sum()
@@ -264,8 +242,7 @@ MAX_SHIFT = 50
 # Frames of one camera that are compared with each of the other's shifted ones: so many over all
 # pairs, but neither fewer nor more for a pair than these.
 _ALL_FRAMES, _MIN_FRAMES, _MAX_FRAMES = 1800, 150, 600
-# A residual beyond it says no more than that it is large; shares of the person's size.
-_CAP = 0.1
+_CAP = 0.1  # A residual beyond it says no more than that it is large; shares of the person's size.
 # Joints that move, and that detectors find well.
 _LIMBS = ("knee", "ankle", "elbow", "wrist")
 _LIMB_JOINTS = [
@@ -276,24 +253,18 @@ _LIMB_JOINTS = [
 
 
 class TimeOffsets(NamedTuple):
-    """The cameras' offsets.
+    """The cameras' offsets."""
 
-    Attributes:
-        frames: `[V]`, whole frames: what camera v shows in its frame t + frames[v] the others
-            show in frame t. The most frequent offset is 0.
-        refined: `[V]`, the same between frames.
-        curve: `[V, 2 * MAX_SHIFT + 1]`, the mean residual of each camera with all others if it
-            were moved by -MAX_SHIFT ... MAX_SHIFT frames, shares of the person's size; NaN
-            where too few frames overlap.
-        before: The mean residual over pairs without any offset.
-        after: The same with `frames`.
-    """
-
+    # [V], whole frames: what camera v shows in its frame t + frames[v] the others show in frame
+    # t. The most frequent offset is 0.
     frames: np.ndarray
-    refined: np.ndarray
+    refined: np.ndarray  # [V], the same between frames.
+    # [V, 2 * MAX_SHIFT + 1], the mean residual of each camera with all others if it were moved by
+    # -MAX_SHIFT ... MAX_SHIFT frames, shares of the person's size; NaN where too few frames
+    # overlap.
     curve: np.ndarray
-    before: float
-    after: float
+    before: float  # The mean residual over pairs without any offset.
+    after: float  # The same with `frames`.
 
 
 def estimate_offsets(footage: footages.Footage) -> TimeOffsets:
@@ -331,9 +302,7 @@ def _pair_curves(footage: footages.Footage) -> np.ndarray:
         distances = np.abs(epipolar.line_distances(matrix, *both_rays))
         residual = distances[0] / size[first, 0] + distances[1] / size[second, 0]
         both = (seen[first][:, there] & seen[second][:, here]).reshape(shape)
-        total = np.where(both, np.minimum(residual / 2, _CAP), 0.0).sum(axis=-1)
-        count = both.sum(axis=-1)
-        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        mean = mean_of_pairs(np.where(both, np.minimum(residual / 2, _CAP), np.nan))
         curves[first, second, column] = mean
         curves[second, first, len(shifts) - 1 - column] = mean
     return curves
@@ -342,7 +311,7 @@ def _pair_curves(footage: footages.Footage) -> np.ndarray:
 def _overlap(run: np.ndarray, shift: int, max_frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns frames t, and t + shift, that lie in one run, evenly spread."""
     # The same frames t for all shifts, but for those that leave the footage.
-    here = footages.spread(len(run), max_frames)
+    here = sequences.spread(len(run), max_frames)
     here = here[(here + shift >= 0) & (here + shift < len(run))]
     there = here + shift
     same = run[here] == run[there]
@@ -351,7 +320,8 @@ def _overlap(run: np.ndarray, shift: int, max_frames: int) -> tuple[np.ndarray, 
 
 def _fit(curves: np.ndarray) -> np.ndarray:
     """Finds the offsets `[V]` of the least cost, by descent from each camera in turn."""
-    best, best_cost = np.zeros(len(curves), int), _cost(curves, np.zeros(len(curves), int))
+    best = np.zeros(len(curves), int)
+    best_cost = _cost(curves, best)
     for reference in range(len(curves)):
         start = np.nan_to_num(curves[:, reference], nan=_CAP).argmin(axis=-1) - MAX_SHIFT
         start[reference] = 0

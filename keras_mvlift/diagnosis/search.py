@@ -25,38 +25,25 @@ _MAX_TIED = 12
 
 
 class Candidate(NamedTuple):
-    """A cause, and what the footage is without it.
+    """A cause, and what the footage is without it."""
 
-    Attributes:
-        name: As of a `findings.Finding`.
-        cause: What is wrong, a sentence without its period.
-        remedy: What to do about it.
-        is_in: `[V]`, which cameras have it.
-        undo: Corrects footage.
-        residual: The mean over pairs once corrected, on the frames of the trial.
-        details: As of a `findings.Finding`.
-    """
-
-    name: str
-    cause: str
-    remedy: str
-    is_in: np.ndarray
-    undo: mistakes.Undo
-    residual: float
-    details: dict[str, object]
+    name: str  # As of a `footage.Finding`, and so are `remedy` and `details`.
+    cause: str  # What is wrong, a sentence without its period.
+    remedy: str  # What to do about it.
+    is_in: np.ndarray  # [V], which cameras have it.
+    undo: mistakes.Undo  # Corrects footage.
+    residual: float  # The mean over pairs once corrected, on the frames of the trial.
+    details: dict[str, object]  # What else is known.
 
 
 class Plausibility(NamedTuple):
-    """What speaks for a rig besides agreement.
+    """What speaks for a rig besides agreement."""
 
-    Attributes:
-        in_front: The share of joints that lie in front of the cameras.
-        height: The person's, meters; NaN if unknown.
-        facing: As of `residuals.facing`.
-    """
-
+    # The share of joints that lie in front of the cameras.
     in_front: float
+    # The person's, meters; NaN if unknown.
     height: float
+    # As of `residuals.facing`.
     facing: float
 
     @property
@@ -111,16 +98,10 @@ def _undo(
 
 def _all(footage: footages.Footage, trial: footages.Footage) -> Iterator[Candidate]:
     for mistake in (*mistakes.CALIBRATION_MISTAKES, *mistakes.IMAGE_MISTAKES):
-        for suspicion in find(trial, mistake, _TIE):
-            yield Candidate(
-                mistake.name,
-                f"In {footage.listed(suspicion.is_in)} {mistake.cause}",
-                mistake.remedy,
-                suspicion.is_in,
-                functools.partial(_undo, mistake, suspicion.is_in),
-                suspicion.residual,
-                {},
-            )
+        for is_in, residual in find(trial, mistake, _TIE):
+            cause = f"In {footage.listed(is_in)} {mistake.cause}"
+            undo = functools.partial(_undo, mistake, is_in)
+            yield Candidate(mistake.name, cause, mistake.remedy, is_in, undo, residual, {})
     yield reordered(trial)
     yield shifted(footage, residuals.estimate_offsets(footage))
 
@@ -147,13 +128,10 @@ def reordered(footage: footages.Footage) -> Candidate:
 def shifted(footage: footages.Footage, offsets: residuals.TimeOffsets) -> Candidate:
     """Returns time offsets as a candidate; those below `MIN_SHIFT_SECONDS` are none."""
     told = np.abs(offsets.frames) >= MIN_SHIFT_SECONDS * footage.frame_rate
-    offsets = offsets._replace(frames=np.where(told, offsets.frames, 0))
-    frames = {
-        name: int(offset)
-        for name, offset in zip(footage.camera_names, offsets.frames, strict=True)
-        if offset
-    }
-    corrected = footage.shifted(offsets.frames)
+    by_view = np.where(told, offsets.frames, 0)
+    named = zip(footage.camera_names, by_view.tolist(), strict=True)
+    frames = {name: offset for name, offset in named if offset}
+    corrected = footage.shifted(by_view)
     # Shifted, few frames may be left.
     residual = residuals.mean_residual(corrected.thinned(TRIAL_FRAMES)) if frames else np.inf
     told = ", ".join(
@@ -166,8 +144,8 @@ def shifted(footage: footages.Footage, offsets: residuals.TimeOffsets) -> Candid
         "time_shift",
         f"The cameras do not show the same instant: {told}",
         "Drop as many frames at the start of a late camera's recording, or synchronize.",
-        offsets.frames != 0,
-        lambda other: other.shifted(offsets.frames),
+        by_view != 0,
+        lambda other: other.shifted(by_view),
         residual if np.isfinite(residual) else np.inf,
         {"offset_frames": frames, "offset_seconds": seconds},
     )
@@ -177,15 +155,8 @@ def shifted(footage: footages.Footage, offsets: residuals.TimeOffsets) -> Candid
 
 
 class Suspicion(NamedTuple):
-    """A mistake in some of the cameras, and how well the rig agrees without it.
+    """The cameras, `[V]`, that may have a mistake, and the mean residual once it is undone."""
 
-    Attributes:
-        mistake: The mistake.
-        is_in: `[V]`, which cameras have it.
-        residual: The mean over pairs of cameras once it is undone.
-    """
-
-    mistake: mistakes.Mistake
     is_in: np.ndarray
     residual: float
 
@@ -193,19 +164,13 @@ class Suspicion(NamedTuple):
 def find(
     footage: footages.Footage, mistake: mistakes.Mistake, tolerance: float = 0.0
 ) -> list[Suspicion]:
-    """Tries a mistake in every subset of the cameras.
-
-    Args:
-        footage: A few frames.
-        mistake: What may be wrong.
-        tolerance: Subsets this close to the best are given too.
+    """Tries a mistake in every subset of the cameras, on a few frames.
 
     Returns:
-        The best subsets, the best one first; never the empty one.
+        The best subset and those within the tolerance, the best first; never the empty one.
     """
     index = residuals.pairs_of_views(footage.num_views)
-    undone = mistake.undo(footage)
-    versions = (footage, undone)
+    versions = (footage, mistake.undo(footage))
     # residual[p, a, b]: of pair p, with the first camera in version a and the second in b.
     residual = np.stack(
         [
@@ -221,7 +186,7 @@ def find(
     mean = residuals.mean_of_pairs(per_pair)
     order = np.argsort(mean, kind="stable")
     near = order[mean[order] <= mean[order[0]] + tolerance]
-    return [Suspicion(mistake, subsets[row], float(mean[row])) for row in near]
+    return [Suspicion(subsets[row], float(mean[row])) for row in near]
 
 
 def _subsets(num_views: int) -> np.ndarray:

@@ -31,8 +31,7 @@ ERROR_SHIFT_SECONDS = 0.05
 
 # How many causes may be on top of each other.
 _MAX_CAUSES = 3
-# Frames on which the person is looked at.
-_LOOK_FRAMES = 400
+_LOOK_FRAMES = 400  # Frames on which the person is looked at.
 # Factors by which positions are scaled when units are mistaken, by the mistake's name.
 _UNITS = {
     "millimeters_for_meters": 1e-3,
@@ -45,24 +44,14 @@ _UNITS = {
 
 
 class Verdict(NamedTuple):
-    """What was found.
-
-    Attributes:
-        found: The findings, errors first.
-        corrected: The footage without the causes that were named.
-    """
+    """The findings, errors first, and the footage without the causes that were named."""
 
     found: list[footages.Finding]
     corrected: footages.Footage
 
 
 def reach(footage: footages.Footage, up: str = "z") -> Verdict:
-    """Finds what is wrong with a rig.
-
-    Args:
-        footage: What it saw.
-        up: The axis that its calibration's file says to point up, of `calibrations.UP_AXES`.
-    """
+    """Finds what is wrong with a rig, whose calibration's file says which axis points up."""
     found: list[footages.Finding] = []
     current = footage
     for finding, corrected in episodes.trace(footage):
@@ -78,9 +67,7 @@ def reach(footage: footages.Footage, up: str = "z") -> Verdict:
     return Verdict(found, mended)
 
 
-def _of_all_frames(
-    footage: footages.Footage,
-) -> tuple[list[footages.Finding], footages.Footage]:
+def _of_all_frames(footage: footages.Footage) -> tuple[list[footages.Finding], footages.Footage]:
     """Looks for causes that hold throughout; they are none if they leave the cameras at odds."""
     found: list[footages.Finding] = []
     current = footage
@@ -104,30 +91,31 @@ def _worst(footage: footages.Footage) -> float:
     return float(np.nanmax(residuals)) if np.isfinite(residuals).any() else diagnosis_residuals.CAP
 
 
-def _is_sound(footage: footages.Footage) -> bool:
-    if _worst(footage) > UNSUSPICIOUS:
-        return False
-    look = search.plausibility(footage.thinned(search.TRIAL_FRAMES))
+def _is_in_front(look: search.Plausibility) -> bool:
     return look.in_front >= search.MIN_IN_FRONT
 
 
+def _is_sound(footage: footages.Footage) -> bool:
+    if _worst(footage) > UNSUSPICIOUS:
+        return False
+    return _is_in_front(search.plausibility(footage.thinned(search.TRIAL_FRAMES)))
+
+
 def _is_decisive(footage: footages.Footage, corrected: footages.Footage, is_in: np.ndarray) -> bool:
-    before, after = (_residual(part, is_in) for part in (footage, corrected))
-    looks = [
-        search.plausibility(part.thinned(search.TRIAL_FRAMES)) for part in (footage, corrected)
-    ]
-    is_in_front = looks[1].in_front >= search.MIN_IN_FRONT
+    both = footage, corrected
+    before, after = (_residual(part, is_in) for part in both)
+    was, now = (search.plausibility(part.thinned(search.TRIAL_FRAMES)) for part in both)
     if before / after >= DECISIVE_RATIO:
         # Two causes at once: the first one mended need not bring everything to its place.
-        return is_in_front or looks[1].in_front >= looks[0].in_front
-    was_in_front = looks[0].in_front >= search.MIN_IN_FRONT
-    return is_in_front and not was_in_front and after <= max(before, AGREEMENT)
+        return _is_in_front(now) or now.in_front >= was.in_front
+    return _is_in_front(now) and not _is_in_front(was) and after <= max(before, AGREEMENT)
 
 
 def _residual(footage: footages.Footage, is_in: np.ndarray) -> float:
     """Returns the mean residual of the pairs that a suspected camera is part of."""
     residuals = diagnosis_residuals.residual_matrix(footage.thinned(search.TRIAL_FRAMES))[is_in]
-    return float(np.nanmean(residuals)) if np.isfinite(residuals).any() else diagnosis_residuals.CAP
+    mean = float(diagnosis_residuals.mean_of_pairs(residuals.ravel()))
+    return mean if np.isfinite(mean) else diagnosis_residuals.CAP
 
 
 def _named(
@@ -136,15 +124,12 @@ def _named(
     size = float(np.median(footage.person_size))
     before, after = (size * _residual(part, candidate.is_in) for part in (footage, corrected))
     at_least = "at least " if before >= 0.99 * size * diagnosis_residuals.CAP else ""
-    sentence = (
-        f"{candidate.cause}. Undoing it brings the epipolar error down from "
-        f"{at_least}{before:.1f} to {after:.1f} px."
-    )
     return footages.Finding(
         name=candidate.name,
         severity=footages.ERROR,
         cameras=footage.named(candidate.is_in),
-        sentence=sentence,
+        sentence=f"{candidate.cause}. Undoing it brings the epipolar error down from "
+        f"{at_least}{before:.1f} to {after:.1f} px.",
         remedy=candidate.remedy,
         before=before,
         after=after,
@@ -188,27 +173,22 @@ def _lens(footage: footages.Footage) -> Checked:
     if not is_in.any() or _worst(footage) > AGREEMENT:
         return
     corrected = footage.mixed(mistakes.undo_lens(footage), is_in)
-    before, after = (
-        float(np.mean(part.share[is_in])) for part in (estimate, mistakes.lens_shares(corrected))
-    )
+    shares = estimate.share, mistakes.lens_shares(corrected).share
+    before, after = (float(np.mean(share[is_in])) for share in shares)
     uncertainty = float(np.min(estimate.uncertainty[is_in]))
-    yield (
-        footages.Finding(
-            name="distortion_removed_twice",
-            severity=footages.ERROR,
-            cameras=footage.named(is_in),
-            sentence=(
-                f"In {footage.listed(is_in)} lens distortion was removed "
-                "twice: the detections are in images already undistorted. The cameras agree best "
-                f"without {before:.0%} (give or take {uncertainty:.0%}) of the correction."
-            ),
-            remedy="Set the distortion coefficients to zero.",
-            before=before,
-            after=after,
-            unit="share of the correction that is too much",
-        ),
-        corrected,
+    finding = footages.Finding(
+        name="distortion_removed_twice",
+        severity=footages.ERROR,
+        cameras=footage.named(is_in),
+        sentence=f"In {footage.listed(is_in)} lens distortion was removed "
+        "twice: the detections are in images already undistorted. The cameras agree best "
+        f"without {before:.0%} (give or take {uncertainty:.0%}) of the correction.",
+        remedy="Set the distortion coefficients to zero.",
+        before=before,
+        after=after,
+        unit="share of the correction that is too much",
     )
+    yield finding, corrected
 
 
 def _sides(footage: footages.Footage) -> Checked:
@@ -217,22 +197,18 @@ def _sides(footage: footages.Footage) -> Checked:
         return
     swapped = mistakes.swap_sides(footage)
     after = search.plausibility(swapped.thinned(_LOOK_FRAMES)).facing
-    yield (
-        footages.Finding(
-            name="sides_swapped",
-            severity=footages.ERROR,
-            cameras=footage.camera_names,
-            sentence=(
-                "Left and right are swapped in all cameras alike: the nose is behind the "
-                "shoulders and the knees bend backwards. How far the body faces ahead, from -1 "
-                f"to 1, is {look.facing:.2f}; swapped, it is {after:.2f}."
-            ),
-            remedy="Check the joint order of the detections.",
-            before=look.facing,
-            after=after,
-        ),
-        swapped,
+    finding = footages.Finding(
+        name="sides_swapped",
+        severity=footages.ERROR,
+        cameras=footage.camera_names,
+        sentence="Left and right are swapped in all cameras alike: the nose is behind the "
+        "shoulders and the knees bend backwards. How far the body faces ahead, from -1 "
+        f"to 1, is {look.facing:.2f}; swapped, it is {after:.2f}.",
+        remedy="Check the joint order of the detections.",
+        before=look.facing,
+        after=after,
     )
+    yield finding, swapped
 
 
 def _unit(footage: footages.Footage) -> Checked:

@@ -13,7 +13,7 @@ import numpy as np
 from keras_mvlift import configs, errors, sources
 from keras_mvlift.datasets import preparation, sequences
 from keras_mvlift.experiments import variants
-from keras_mvlift.studio import actions, people, synthetic
+from keras_mvlift.studio import actions, synthetic
 
 # The studio's clips have so many times the frames where those between are wanted.
 _STUDIO_STEP = 5
@@ -339,17 +339,10 @@ def _filmed(
     motion: Motion, studio: synthetic.Studio, stride: int, frame_rate: float
 ) -> sequences.MultiViewSequence:
     """Films every so-many-eth frame of a motion on its subject's body."""
-    return synthetic.from_motion(
-        motion.name,
-        motion.subject,
-        motion.action,
-        motion.positions[::stride],
-        camera=studio.camera,
-        frame_rate=frame_rate / stride,
-        rng=sequences.seeded_generator(studio.seed, "clip", motion.name),
-        detector=studio.detector,
-        person=people.draw_person(studio.seed, motion.subject),
-    )
+    rng = sequences.seeded_generator(studio.seed, "clip", motion.name)
+    about = {"action": motion.action, "frame_rate": frame_rate / stride}
+    positions = motion.positions[::stride]
+    return synthetic.from_motion(studio, motion.name, motion.subject, positions, rng, **about)
 
 
 def _pseudo_subject(name: str) -> str:

@@ -7,12 +7,13 @@ annotations.
 import json
 import pathlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import clocks, detections
 from keras_mvlift.lifting import tracks_2d
 from keras_mvlift.untrusted import files
@@ -21,24 +22,26 @@ MIN_CONFIDENCE = 0.3
 """What detectors are less sure of lies anywhere."""
 
 
-def read(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tracks2D:
+def read(
+    path: pathlib.Path, skeleton: str | None = None, content: Any = None
+) -> tracks_2d.Tracks2D:
     """Reads all people.
 
     Args:
         path: A folder of OpenPose's files or of one file an image, or a file of another detector.
         skeleton: The detector's joint set, by its name in `skeletons`; None to tell it from the
             number of joints, or of sets of as many from where they are.
+        content: Of a JSON file that was read already.
 
     Raises:
         RecordingError: If it is none of them, nobody is seen, or the set cannot be told.
     """
-    frames = _frames(path)
+    frames = _frames(path, content)
     every = _first_people(path, frames)
     joints, notes = joint_set(path, every[..., :2], every[..., 2], skeleton)
     crowd = detections.gather(frames, joints)
     is_seen = (crowd.people[..., 2] > 0).any(axis=-1)
-    if not is_seen.any():
-        raise errors.RecordingError(path, "people", "be there in a frame", "nobody in any")
+    errors.require_in(path, is_seen.any(), "people", "be there in a frame", "nobody in any")
     first = int(crowd.numbers.min())
     num_frames = int(crowd.numbers.max()) - first + 1
     clocks.check_length(path, num_frames)
@@ -109,25 +112,22 @@ def joint_set(
         return likely, notes
     with errors.parsing(path, "skeleton", "be known"):
         found = skeletons.by_name(str(name))
-    if found.num_joints != count:
-        rule = f"have the {found.num_joints} joints of {found.name}"
-        received = f"{count}" + (f", as {' and '.join(same)} has" if same else "")
-        raise errors.RecordingError(path, "keypoints", rule, received)
+    rule = f"have the {found.num_joints} joints of {found.name}"
+    received = f"{count}" + (f", as {' and '.join(same)} has" if same else "")
+    errors.require_in(path, found.num_joints == count, "keypoints", rule, received)
     if likely is not None and likely is not found:
         told = f"{path.name}: joints look like {likely.name}'s and are read as {found.name}'s."
         warnings.warn(told, errors.InputWarning, stacklevel=2)
     return found, ()
 
 
-# Of a file so many people are looked at to tell their joints' set.
-_MOST_EXAMINED = 500
+_MOST_EXAMINED = 500  # Of a file so many people are looked at to tell their joints' set.
 
 
 def _first_people(path: pathlib.Path, frames: list[detections.Frame]) -> np.ndarray:
     """Returns the first people, `[N, K, 3]`, of as many joints as the first of all."""
     people = [person for frame in frames for person in frame.people][:_MOST_EXAMINED]
-    if not people:
-        raise errors.RecordingError(path, "people", "be there in a frame", "nobody in any")
+    errors.require_in(path, people, "people", "be there in a frame", "nobody in any")
     with errors.parsing(path, "people", "hold x, y and confidence of each joint"):
         flat = [np.array(person, np.float64).ravel() for person in people]
         size = 3 * (len(flat[0]) // 3)
@@ -137,7 +137,7 @@ def _first_people(path: pathlib.Path, frames: list[detections.Frame]) -> np.ndar
     return found
 
 
-def _frames(path: pathlib.Path) -> list[detections.Frame]:
+def _frames(path: pathlib.Path, content: Any) -> list[detections.Frame]:
     """Reads all people in all frames, of whichever detector's."""
     if path.suffix.lower() == ".npz":
         return detections.rtmlib_frames(path)
@@ -145,22 +145,16 @@ def _frames(path: pathlib.Path) -> list[detections.Frame]:
         first = files.read_json(detections.json_files(path)[0])
         is_list = isinstance(first, list)
         return detections.image_frames(path) if is_list else detections.openpose_frames(path)
-    content = files.read_json(path)
+    content = files.read_json(path) if content is None else content
     first = content[0] if isinstance(content, list) and content else content
     known: Mapping[str, Any] = first if isinstance(first, dict) else {}
-    if content == []:
-        raise errors.RecordingError(path, "people", "be there in a frame", "nobody in any")
-    if "annotations" in known and "images" in known:
-        return detections.coco_frames(path)
-    if "image_id" in known:
-        return detections.alphapose_frames(path)
-    if "frame_id" in known or "instance_info" in known:
-        return detections.mmpose_frames(path)
-    if "scores" in known:
-        return detections.rtmlib_frames(path)
+    errors.require_in(path, content != [], "people", "be there in a frame", "nobody in any")
+    for keys, read_frames in _JSON:
+        if all(key in known for key in keys):
+            return read_frames(path, content)
     is_ultralytics = isinstance(first, list) and all(isinstance(each, list) for each in content)
     if isinstance(content, list) and ("keypoints" in known or (is_ultralytics and any(content))):
-        return detections.image_frames(path)
+        return detections.image_frames(path, content)
     rule = (
         "be detections of AlphaPose, MMPose, Ultralytics or rtmlib, annotations of COCO, or a "
         "folder of OpenPose's files"
@@ -169,6 +163,16 @@ def _frames(path: pathlib.Path) -> list[detections.Frame]:
     what = "a list" if is_list else "an object" if known == content else json.dumps(content)[:20]
     received = f"keys {', '.join(list(known)[:5])} of something else" if known else what
     raise errors.RecordingError(path, "file", rule, received)
+
+
+# By what the first frame, or all of the file, has.
+_JSON: tuple[tuple[tuple[str, ...], Callable[..., list[detections.Frame]]], ...] = (
+    (("annotations", "images"), detections.coco_frames),
+    (("image_id",), detections.alphapose_frames),
+    (("frame_id",), detections.mmpose_frames),
+    (("instance_info",), detections.mmpose_frames),
+    (("scores",), detections.rtmlib_frames),
+)
 
 
 # Who is who from frame to frame: by the detector's numbers, or by where people were.
@@ -180,18 +184,16 @@ MIN_FRAMES = 5
 _MAX_STEP = 0.4
 # Frames; who was away for longer comes back as somebody else.
 _MAX_GAP = 30
-# The step grows with the gap up to this.
-_MAX_STEPS = 3
+_MAX_STEPS = 3  # The step grows with the gap up to this.
 
 
-# Of steps by a detector's numbers so many may be longer than people's are.
-_MAX_JUMPS = 0.02
+_MAX_JUMPS = 0.02  # Of steps by a detector's numbers so many may be longer than people's are.
 
 
 def tell_apart(
     numbers: np.ndarray, people: np.ndarray, ids: np.ndarray | None = None
 ) -> np.ndarray:
-    """Tells who each is.
+    """Tells who each is, `[N]`, counted from 0.
 
     Where there is one in a frame at most, it is one person, however far it moves, unless it comes
     back to where it was: then they are several. Numbers of a detector are believed unless they make
@@ -202,9 +204,6 @@ def tell_apart(
         numbers: `[N]`, the frame that each person is in.
         people: `[N, K, 3]`, x and y in pixels, and confidence, 0 where not seen.
         ids: `[N]`, the detector's; None where it tells none.
-
-    Returns:
-        `[N]`, who each is, counted from 0.
     """
     order = np.argsort(numbers, kind="stable")
     followed = np.empty(len(numbers), np.int64)
@@ -245,8 +244,7 @@ def _takes_turns(labels: np.ndarray) -> bool:
     return bool(is_lasting.mean() >= _MOSTLY and len(turns) > len(np.unique(turns)))
 
 
-# Frames that someone may be away and come back under another number.
-_MAX_ABSENCE = 5
+_MAX_ABSENCE = 5  # Frames that someone may be away and come back under another number.
 
 
 def _rejoined(numbers: np.ndarray, told: np.ndarray, followed: np.ndarray) -> np.ndarray:
@@ -279,17 +277,11 @@ def _jumps(numbers: np.ndarray, people: np.ndarray, labels: np.ndarray) -> int:
 
 
 def follow(numbers: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """Tells people apart by where they were.
+    """Tells people apart by where they were: who each is, `[N]`, counted from 0.
 
     In each frame the nearest pair of someone known and someone seen is joined first. The distance
-    is the mean over joints that both have, in sizes of the person known.
-
-    Args:
-        numbers: `[N]`, the frame that each person is in, ascending.
-        people: `[N, K, 3]`, x and y in pixels, and confidence, 0 where not seen.
-
-    Returns:
-        `[N]`, who each is, counted from 0.
+    is the mean over joints that both have, in sizes of the person known. Arguments are those of
+    `tell_apart`, frames ascending.
     """
     labels = np.full(len(people), -1)
     latest = np.zeros((0, *people.shape[1:]))
@@ -320,7 +312,7 @@ def lay_out(
     everyone: np.ndarray,
     num_frames: int,
 ) -> np.ndarray:
-    """Lays people out over time.
+    """Lays out over time, `[T, P, K, 3]`, 0 where not seen, those people who stay.
 
     Args:
         path: The file, for errors.
@@ -330,16 +322,12 @@ def lay_out(
         everyone: `[P]`, those who stay, as `ranking` orders them.
         num_frames: `T`.
 
-    Returns:
-        `[T, P, K, 3]`, 0 where not seen.
-
     Raises:
         RecordingError: If nobody stays, or few numbers span many.
     """
-    if not len(everyone):
-        rule = f"be there in {MIN_FRAMES} frames each"
-        received = f"{len(people)} detections, too far from one frame to the next to be followed"
-        raise errors.RecordingError(path, "people", rule, received)
+    rule = f"be there in {MIN_FRAMES} frames each"
+    received = f"{len(people)} detections, too far from one frame to the next to be followed"
+    errors.require_in(path, len(everyone), "people", rule, received)
     shape = (num_frames, len(everyone), *people.shape[1:])
     files.check_span(path, "people", shape, people.size)
     laid_out = np.zeros(shape)
@@ -354,13 +342,7 @@ def lay_out(
 def ranking(labels: np.ndarray, confidence: np.ndarray, num_frames: int) -> np.ndarray:
     """Orders people by how surely they were seen, leaving out who was seen too shortly.
 
-    Args:
-        labels: `[N]`, who each is.
-        confidence: `[N, K]`.
-        num_frames: The clip's.
-
-    Returns:
-        Labels, the greatest sum of confidences first.
+    Of `[N]`, who each is, and confidence `[N, K]` it returns the labels, the greatest sum first.
     """
     names, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     sums = np.bincount(index, weights=confidence.sum(axis=-1), minlength=len(names))
@@ -373,15 +355,9 @@ def _distances(known: np.ndarray, seen: np.ndarray) -> np.ndarray:
     both = (known[:, np.newaxis, :, 2] > 0) & (seen[np.newaxis, :, :, 2] > 0)
     apart = np.linalg.norm(known[:, np.newaxis, :, :2] - seen[np.newaxis, :, :, :2], axis=-1)
     mean = (apart * both).sum(axis=-1) / np.maximum(both.sum(axis=-1), 1)
-    return np.where(both.any(axis=-1), mean, np.inf) / _sizes(known)[:, np.newaxis]
-
-
-def _sizes(people: np.ndarray) -> np.ndarray:
-    """Returns the diagonals of the boxes around the joints seen, `[C]`, at least a pixel."""
-    is_seen = people[..., 2:] > 0
-    high = np.where(is_seen, people[..., :2], -np.inf).max(axis=1)
-    low = np.where(is_seen, people[..., :2], np.inf).min(axis=1)
-    return np.maximum(np.linalg.norm(high - low, axis=-1), 1.0)
+    size = sequences.box_diagonals(known[..., :2], known[..., 2] > 0)
+    # At least a pixel.
+    return np.where(both.any(axis=-1), mean, np.inf) / np.maximum(size, 1.0)[:, np.newaxis]
 
 
 def _join(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,24 +18,16 @@ _FRAMES_AT_ONCE = 1024
 _LEAST_SIZE, _DIGITS, _SPREAD = 1e-3, 3, (0.16, 0.5, 0.84)
 # Hertz: people come nearer and go away at walking pace.
 _DISTANCE_CUTOFF = 2.0
-# Of cameras that people are filmed by.
-_RATES = (1, 1000)
+_RATES = (1, 1000)  # Of cameras that people are filmed by.
 
 
 class _Lifted(NamedTuple):
-    """What the model says of `P` people in `T` frames; NaN where they were not lifted.
+    """What the model says of `P` people in `T` frames; NaN where they were not lifted."""
 
-    Attributes:
-        pose: `[P, T, J, 3]`, meters, root at 0, camera axes.
-        root: `[P, T, 3]`, meters, camera frame.
-        uncertainty: `[P, T, J]`, meters; NaN of a model that does not tell.
-        confidence: `[P, T, J]`, 0 where not lifted.
-    """
-
-    pose: np.ndarray
-    root: np.ndarray
-    uncertainty: np.ndarray
-    confidence: np.ndarray
+    pose: np.ndarray  # [P, T, J, 3], meters, root at 0, camera axes.
+    root: np.ndarray  # [P, T, 3], meters, camera frame.
+    uncertainty: np.ndarray  # [P, T, J], meters; NaN of a model that does not tell.
+    confidence: np.ndarray  # [P, T, J], 0 where not lifted.
 
 
 def lift(
@@ -45,7 +37,7 @@ def lift(
     *,
     space: str | None = None,
     frame_rate: float | None = None,
-    smoother: smoothing.Smoother | None = None,
+    smoother: smoothing.Butterworth | None = None,
     height: Any = None,
     is_steady: bool = True,
     max_gap: float = smoothing.MAX_GAP,
@@ -103,7 +95,7 @@ def lift(
         straight, confidence, was_swapped = smoothing.swap_back(*seen)
         counts = zip(tracks.names, was_swapped.sum(axis=1).tolist(), strict=True)
         about["swapped_frames"] = dict(counts)
-    straight, confidence = _bridged(straight, confidence, max_gap * rate)
+    straight, confidence = smoothing.bridge(straight, confidence, max_gap * rate)
     lifted = _run(model, straight, confidence, seen_from, progress, **_detector(model, tracks))
     if target != "root":
         about |= {"viewpoint": seen_from.as_data(), **_misses(lifted, straight, seen_from, tracks)}
@@ -125,14 +117,6 @@ def lift(
         image_size=tracks.image_size or seen_from.image_size,
         about=about,
     )
-
-
-def _bridged(
-    keypoints_2d: np.ndarray, confidence: np.ndarray, max_frames: float
-) -> tuple[np.ndarray, np.ndarray]:
-    if max_frames <= 0:
-        return keypoints_2d, confidence
-    return smoothing.bridge(keypoints_2d, confidence, max(round(max_frames), 1))
 
 
 def _check_types(model: Any, tracks: Any, viewpoint: Any) -> None:
@@ -169,9 +153,7 @@ def _most(viewpoint: viewpoints.Viewpoint | None) -> str:
 
 
 def _viewpoint(
-    model: inference.Lifter,
-    tracks: tracks_2d.Tracks2D,
-    given: viewpoints.Viewpoint | None,
+    model: inference.Lifter, tracks: tracks_2d.Tracks2D, given: viewpoints.Viewpoint | None
 ) -> viewpoints.Viewpoint:
     if given is not None:
         return given
@@ -310,7 +292,7 @@ def _noted(names: Sequence[str], values: np.ndarray) -> dict[str, float | None]:
     }
 
 
-def _smooth(points: np.ndarray, smoother: smoothing.Smoother, frame_rate: float) -> np.ndarray:
+def _smooth(points: np.ndarray, smoother: smoothing.Butterworth, frame_rate: float) -> np.ndarray:
     """Smooths `[P, T, ..., D]` along its second axis."""
     return np.swapaxes(smoother.smooth(np.swapaxes(points, 0, 1), frame_rate), 0, 1)
 
@@ -355,8 +337,7 @@ _MOST = 0.6
 _CORNER, _FILLED, _VERY_CORNER = 0.5, 0.15, 0.2
 # Of the unit vector along the back, as a mean over frames.
 _UPRIGHT = 0.5
-# Meters from the world's origin.
-_FAR = 200.0
+_FAR = 200.0  # Meters from the world's origin.
 
 
 def _warn(told: str) -> None:
@@ -406,10 +387,7 @@ def warn_of_world(
 ) -> None:
     """Warns of people who lie, stand on their heads or are far away, in the world.
 
-    Args:
-        pose_world: `[..., J, 3]`, meters, z up; NaN where absent.
-        joint_names: `J` names, with a pelvis and a thorax.
-        owner: Whose poses they are.
+    Poses are `[..., J, 3]`, meters, z up, NaN where absent; a pelvis and a thorax are among them.
     """
     root, neck = (pose_world[..., joint_names.index(name), :] for name in ("pelvis", "thorax"))
     back = (neck - root)[np.isfinite(neck).all(axis=-1)]

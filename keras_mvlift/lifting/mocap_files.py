@@ -1,4 +1,4 @@
-"""Poses for programs of motion capture, as BVH and TRC.
+"""Poses for programs of motion capture, as BVH, TRC and C3D.
 
 Poses as BVH: a tree of bones and how it turns; centimeters and degrees, y up.
 
@@ -6,17 +6,20 @@ Bones have their median lengths over the clip, so the joints of a clip whose bon
 quite met. A joint that is absent for a while is interpolated. The format holds one person a file.
 """
 
+import importlib
 import pathlib
 import re
+import warnings
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.spatial import transform
 
 from keras_mvlift import errors
 from keras_mvlift.geometry import cameras, procrustes
 from keras_mvlift.lifting import pose_clip
-from keras_mvlift.untrusted import files
+from keras_mvlift.untrusted import files, reading
 
 _ROTATIONS = "Zrotation Xrotation Yrotation"
 # Meters; where the last bones end is not known, and viewers draw nothing without it.
@@ -62,15 +65,10 @@ def _bvh_text(clip: pose_clip.PoseClip, track: pose_clip.Track) -> str:
 
 
 class Node(NamedTuple):
-    """A joint of the file.
-
-    Attributes:
-        name: Its name.
-        parent: The index of its parent among the nodes, -1 for the root.
-        offset: `[3]`, meters, from its parent, in the T-pose.
-    """
+    """A joint of the file; `offset`, `[3]`, meters, is from its parent, in the T-pose."""
 
     name: str
+    # Among the nodes; -1 for the root.
     parent: int
     offset: np.ndarray
 
@@ -130,26 +128,17 @@ _UP = (0.0, 1.0, 0.0)
 
 
 class Motion(NamedTuple):
-    """A tree and its motion.
+    """A tree and its motion."""
 
-    Attributes:
-        nodes: `N` nodes, depth first.
-        root: `[T, 3]`, meters, y up.
-        rotation: `[T, N, 3, 3]`, of each node in its parent's axes.
-    """
-
-    nodes: tuple[Node, ...]
-    root: np.ndarray
-    rotation: np.ndarray
+    nodes: tuple[Node, ...]  # `N` nodes, depth first.
+    root: np.ndarray  # [T, 3], meters, y up.
+    rotation: np.ndarray  # [T, N, 3, 3], of each node in its parent's axes.
 
 
 def follow(points: np.ndarray, joint_names: tuple[str, ...], parents: tuple[int, ...]) -> Motion:
     """Makes a tree with the median lengths of a track's bones follow it.
 
-    Args:
-        points: `[T, J, 3]`, meters, y up, finite.
-        joint_names: `J` names.
-        parents: `J` indices, each of an earlier joint, -1 for the root, which is the first.
+    Points are `[T, J, 3]`, meters, y up, finite; parents are earlier joints, -1 for the first.
     """
     tree = _Tree(joint_names, parents, points)
     tree.grow(0, -1)
@@ -221,21 +210,15 @@ class _Tree:
 # Positions tell a rotation up to the twist around the bone; each bone takes the least turn from its
 # parent, so none twists on its own.
 
-# Meters; a shorter bone points nowhere.
-_LEAST_LENGTH = 1e-9
+_LEAST_LENGTH = 1e-9  # Meters; a shorter bone points nowhere.
 # Cosine of the turn from which on its axis is not told by a cross product any more.
 _OPPOSITE = -1.0 + 1e-9
 
 
 def swing(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Finds the least turns from one direction to another.
+    """Finds the least turns, `[T, 3, 3]`, with `rotation @ source = target`.
 
-    Args:
-        source: `[T, 3]`, unit vectors.
-        target: `[T, 3]`, unit vectors, or 0 for no turn.
-
-    Returns:
-        `[T, 3, 3]`, with `rotation @ source = target`.
+    Both are `[T, 3]`, unit vectors; where the target is 0 there is no turn.
     """
     is_known = np.linalg.norm(target, axis=-1, keepdims=True) > 0
     target = np.where(is_known, target, source)
@@ -255,22 +238,16 @@ def directions(bones: np.ndarray) -> np.ndarray:
 
 
 def euler_zxy(rotation: np.ndarray) -> np.ndarray:
-    """Writes rotations as `Rz(z) @ Rx(x) @ Ry(y)`.
-
-    Args:
-        rotation: `[T, ..., 3, 3]`.
+    """Writes rotations `[T, ..., 3, 3]` as `Rz(z) @ Rx(x) @ Ry(y)`.
 
     Returns:
         `[T, ..., 3]`, radians, z, x and y, without jumps of full turns over time.
     """
-    x = np.arcsin(np.clip(rotation[..., 2, 1], -1.0, 1.0))
-    # With y or -y on the z axis only the sum of the other two is told: all of it is z.
-    is_locked = np.hypot(rotation[..., 2, 0], rotation[..., 2, 2]) < 1e-7
-    z = np.arctan2(-rotation[..., 0, 1], rotation[..., 1, 1])
-    locked_z = np.arctan2(rotation[..., 1, 0], rotation[..., 0, 0])
-    y = np.arctan2(-rotation[..., 2, 0], rotation[..., 2, 2])
-    angles = [np.where(is_locked, locked_z, z), x, np.where(is_locked, 0.0, y)]
-    return np.unwrap(np.stack(angles, axis=-1), axis=0)
+    with warnings.catch_warnings():
+        # With y or -y on the z axis only the sum of the other two is told: all of it is z.
+        warnings.simplefilter("ignore", UserWarning)
+        flat = transform.Rotation.from_matrix(rotation.reshape(-1, 3, 3)).as_euler("ZXY")
+    return np.unwrap(flat.reshape(rotation.shape[:-1]), axis=0)
 
 
 def _across(vector: np.ndarray) -> np.ndarray:
@@ -291,12 +268,12 @@ def write_trc(clip: pose_clip.PoseClip, path: pathlib.Path) -> None:
     """Writes a clip; a joint that is absent is three empty cells."""
     marked = markers_of_clip(clip)
     points = errors.MILLIMETERS.from_meters(y_up(marked.points, clip.space))
-    flat = points.reshape(clip.num_frames, -1)
-    rows = [
-        "\t".join([str(number), f"{time:.6f}", *map(_cell, values)])
-        for number, time, values in zip(*_clock(clip), flat.tolist(), strict=True)
-    ]
-    lines = [*_trc_header(clip, path.name, marked.names), *rows]
+    lines = _trc_header(clip, path.name, marked.names)
+    for index, values in enumerate(points.reshape(clip.num_frames, -1).tolist()):
+        # The format counts frames from 1.
+        when = str(clip.first_frame + 1 + index), f"{index / clip.frame_rate:.6f}"
+        cells = ["" if value != value else f"{value:.4f}" for value in values]
+        lines.append("\t".join([*when, *cells]))
     with files.replacing(path) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -314,65 +291,34 @@ def _trc_header(clip: pose_clip.PoseClip, name: str, names: tuple[str, ...]) -> 
     ]
 
 
-def _clock(clip: pose_clip.PoseClip) -> tuple[list[int], list[float]]:
-    """Returns frame numbers, which the format counts from 1, and times in seconds."""
-    index = np.arange(clip.num_frames)
-    return (clip.first_frame + 1 + index).tolist(), (index / clip.frame_rate).tolist()
-
-
-def _cell(value: float) -> str:
-    return "" if value != value else f"{value:.4f}"
-
-
 # The axes of other programs' files.
 
 # The world's (x, y, z), z up, is OpenSim's (z, x, y), y up: both right-handed, as `datasets.trc`
 # reads it. In front of a camera what points up is -y.
-_Y_UP = {
-    "world": (np.array([1, 2, 0]), np.array([1.0, 1.0, 1.0])),
-    "camera": (np.array([0, 1, 2]), np.array([1.0, -1.0, -1.0])),
-}
-_Z_UP = {
-    "world": (np.array([0, 1, 2]), np.array([1.0, 1.0, 1.0])),
-    "camera": (np.array([0, 2, 1]), np.array([1.0, 1.0, -1.0])),
-}
 
 
 def y_up(points: np.ndarray, space: str) -> np.ndarray:
     """Turns points `[..., 3]` of a space of `pose_clip.SPACES` so that y points up."""
-    return _turn(points, _Y_UP, space)
+    return points[..., [1, 2, 0]] if space == "world" else points * [1.0, -1.0, -1.0]
 
 
 def z_up(points: np.ndarray, space: str) -> np.ndarray:
     """Turns points `[..., 3]` of a space of `pose_clip.SPACES` so that z points up."""
-    return _turn(points, _Z_UP, space)
-
-
-def _turn(
-    points: np.ndarray, turns: dict[str, tuple[np.ndarray, np.ndarray]], space: str
-) -> np.ndarray:
-    order, signs = turns["world" if space == "world" else "camera"]
-    return points[..., order] * signs
+    return points if space == "world" else points[..., [0, 2, 1]] * [1.0, 1.0, -1.0]
 
 
 # A clip's joints as the named markers of motion capture's files.
 
-MARKER_SEPARATOR = ":"
-"""Between a person and a joint, where there are several people."""
+MARKER_SEPARATOR = ":"  # Between a person and a joint, where there are several people.
 
 
 class Markers(NamedTuple):
-    """All joints of all tracks side by side.
+    """All joints of all tracks side by side."""
 
-    Attributes:
-        names: `M` names: joints, or `"person_1:left_hip"` where there are several tracks.
-        points: `[T, M, 3]`, meters, in the clip's space; NaN where absent.
-        confidence: `[T, M]`, in [0, 1]; NaN where it is not known.
-    """
-
+    # `M` names: joints, or `"person_1:left_hip"` where there are several tracks.
     names: tuple[str, ...]
-    points: np.ndarray
-    confidence: np.ndarray
+    points: np.ndarray  # [T, M, 3], meters, in the clip's space; NaN where absent.
+    confidence: np.ndarray  # [T, M], in [0, 1]; NaN where it is not known.
 
 
 # What OpenSim does not take in a name, and what would end a cell or a line.
@@ -402,3 +348,66 @@ def split_name(name: str) -> tuple[str, str]:
     """Returns a marker's person, empty where it names none, and joint."""
     person, _, joint = name.rpartition(MARKER_SEPARATOR)
     return person.strip(), joint.strip()
+
+
+# Poses as C3D, biomechanics' binary format, through ezc3d: millimeters, z up.
+#
+# Joints are points named by POINT:LABELS; one that is absent has the residual -1, as the format has
+# it. The world's axes stay as they are; those of a camera are turned so that z points up.
+
+_MAX_FRAMES = 2**16 - 1  # What the header counts frames with.
+
+
+def write_c3d(clip: pose_clip.PoseClip, path: pathlib.Path) -> None:
+    """Writes a clip.
+
+    Raises:
+        ValueError: If it has more frames than the format counts.
+    """
+    rule = f"have at most {_MAX_FRAMES} frames to be written as C3D"
+    errors.require(clip.num_frames <= _MAX_FRAMES, "tracks", rule, clip.num_frames)
+    marked = markers_of_clip(clip)
+    content = _ezc3d().c3d()
+    point = content["parameters"]["POINT"]
+    point["RATE"]["value"] = [float(clip.frame_rate)]
+    point["UNITS"]["value"] = ["mm"]
+    point["LABELS"]["value"] = list(marked.names)
+    content.add_parameter("POINT", "X_SCREEN", ["+X"])
+    content.add_parameter("POINT", "Y_SCREEN", ["+Z"])
+    points = errors.MILLIMETERS.from_meters(z_up(marked.points, clip.space))
+    # ezc3d takes (x, y, z, 1) of each point in each frame.
+    columns = np.moveaxis(points, (2, 1, 0), (0, 1, 2))
+    content["data"]["points"] = np.concatenate([columns, np.ones_like(columns[:1])])
+    with files.replacing(path) as partial:
+        content.write(str(partial))
+
+
+class Points(NamedTuple):
+    """What a C3D file holds, as it stands there."""
+
+    names: tuple[str, ...]  # M labels.
+    unit: str  # POINT:UNITS.
+    frame_rate: float  # Frames per second.
+    first_frame: int  # The number of the first frame, from 0.
+    points: np.ndarray  # [T, M, 3], in the file's unit and axes; NaN where invalid.
+
+
+def read_c3d(path: pathlib.Path) -> Points:
+    """Reads the points of a C3D file; raises `RecordingError` if it is damaged, or has none."""
+    _ezc3d()
+    content = reading.c3d(path)
+    names, points = content["names"], content["points"]
+    if points.ndim != 3 or not points.size or points.shape[1:] != (len(names), 3):
+        rule, received = "be a C3D file with points", f"{points.shape} with {len(names)} labels"
+        raise errors.RecordingError(path, "file", rule, received)
+    return Points(**(content | {"names": tuple(names)}))
+
+
+def _ezc3d() -> Any:
+    try:
+        return importlib.import_module("ezc3d")
+    except ImportError as error:
+        raise ValueError(
+            "C3D files must be read and written by ezc3d: pip install 'keras-mvlift[c3d]'. "
+            f"Received: {error}."
+        ) from error

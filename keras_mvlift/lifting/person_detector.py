@@ -163,10 +163,7 @@ class Detector:
         self._network.close()
 
     def detect(self, picture: np.ndarray) -> np.ndarray:
-        """Finds the person.
-
-        Args:
-            picture: `[height, width, 3]`, uint8, RGB; the next one in time.
+        """Finds the person in the next picture in time, `[height, width, 3]`, uint8, RGB.
 
         Returns:
             `[33, 3]`, the joints of `SKELETON`: x and y in pixels and a confidence in [0, 1], the
@@ -206,7 +203,7 @@ with person_detector.Detector(sys.argv[1]):
 
 
 def check_network(landmarks: pathlib.Path) -> None:
-    """Refuses what MediaPipe cannot find landmarks by.
+    """Refuses what MediaPipe, which must be installed, cannot find landmarks by.
 
     Raises:
         RecordingError: If it is missing or no such network.
@@ -247,11 +244,7 @@ def _resources(landmarks: pathlib.Path | None) -> Iterator[None]:
 
 
 def landmarks_in_pixels(landmarks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Turns landmarks into joints.
-
-    Args:
-        landmarks: `[33, 3]`, x and y as shares of the picture's sides, and visibility.
-        size: Width and height of the picture, pixels.
+    """Turns landmarks `[33, 3]`, shares of a picture's sides and visibility, into joints.
 
     Returns:
         `[33, 3]`, as `Detector.detect` gives them.
@@ -277,8 +270,7 @@ MAX_BYTES = 1 << 28
 # Of a picture's longer side, as the network was trained; its sides are multiples of 32.
 _LONGEST_SIDE, _STEP = 256, 32
 _NUM_VALUES = 3 * MOVENET_SKELETON.num_joints + 5
-# Of a person: what is less sure is no one.
-_MIN_SCORE = 0.2
+_MIN_SCORE = 0.2  # Of a person: what is less sure is no one.
 # What MoveNet is made of. A graph is a program, and these touch nothing but its own numbers.
 _OPERATIONS = frozenset(
     """Abs AddN AddV2 ArgMax BiasAdd Cast ConcatV2 Const Conv2D DepthwiseConv2dNative Equal Exp
@@ -315,9 +307,8 @@ class MoveNet:
             nodes = content["modelTopology"]["node"]
             manifest = content["weightsManifest"]
             operations = {_FUSED.get(node["op"], node["op"]) for node in nodes}
-        if shape[-1] != _NUM_VALUES:
-            rule = f"be of {_NUM_VALUES} numbers a person, as MultiPose's"
-            raise errors.RecordingError(self._path, "output", rule, f"shape {shape}")
+        rule = f"be of {_NUM_VALUES} numbers a person, as MultiPose's"
+        errors.require_in(self._path, shape[-1] == _NUM_VALUES, "output", rule, f"shape {shape}")
         if unknown := operations - _OPERATIONS:
             rule = "be operations of MoveNet"
             raise errors.RecordingError(self._path, "nodes", rule, ", ".join(sorted(unknown)))
@@ -326,10 +317,7 @@ class MoveNet:
             self._run = _function(tf, [*_nodes(tf, nodes, weights)], self._ends)
 
     def detect(self, picture: np.ndarray) -> np.ndarray:
-        """Finds people.
-
-        Args:
-            picture: `[height, width, 3]`, uint8, RGB.
+        """Finds people in a picture, `[height, width, 3]`, uint8, RGB.
 
         Returns:
             `[N, 17, 3]`, the joints of `SKELETON` of at most six people: x and y in pixels and a
@@ -342,11 +330,8 @@ class MoveNet:
         scaled = tf.image.resize(picture, shown)
         padded = tf.image.pad_to_bounding_box(scaled, 0, 0, *whole)
         people = self._run(tf.cast(padded[tf.newaxis], tf.int32))[0].numpy()[0]
-        joints = (
-            people[:, : 3 * MOVENET_SKELETON.num_joints]
-            .reshape(len(people), -1, 3)
-            .astype(np.float64)
-        )
+        flat = people[:, : 3 * MOVENET_SKELETON.num_joints].astype(np.float64)
+        joints = flat.reshape(len(people), -1, 3)
         places = joints[..., :2] * whole * (size / shown)
         found = np.concatenate([places[..., ::-1], joints[..., 2:]], axis=-1)
         return found[people[:, -1] >= _MIN_SCORE]

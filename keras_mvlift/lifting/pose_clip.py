@@ -19,6 +19,10 @@ SPACES = ("root", "camera", "world")
 """Where a pose may be: around its root, in camera axes; from the camera; in the world, z up."""
 
 
+OPTIONAL = ("confidence", "uncertainty", "keypoints_2d", "keypoint_confidence")
+"""What a track may know beside its pose."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Track:
     """One person, or one model's or a reference's view of a person.
@@ -46,19 +50,18 @@ class Track:
     is_reference: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name.strip():
-            raise _error("name", "be a text that is not empty", repr(self.name))
-        if not isinstance(self.is_reference, bool):
-            raise _error("is_reference", "be true or false", repr(self.is_reference))
+        errors.require(_is_text(self.name), "name", "be a text that is not empty", repr(self.name))
+        is_told = isinstance(self.is_reference, bool)
+        errors.require(is_told, "is_reference", "be true or false", repr(self.is_reference))
         _check_points("pose", self.pose, 3)
         per_joint = self.pose.shape[:2]
         for name in ("confidence", "uncertainty", "keypoint_confidence"):
             _check_per_joint(name, getattr(self, name), per_joint)
         if self.keypoints_2d is not None:
             _check_points("keypoints_2d", self.keypoints_2d, 2)
-            if self.keypoints_2d.shape[:2] != per_joint:
-                rule = f"have the frames and joints of `pose`, {list(per_joint)}"
-                raise _error("keypoints_2d", rule, list(self.keypoints_2d.shape))
+            shape, rule = self.keypoints_2d.shape, "have the frames and joints of `pose`, "
+            is_same = shape[:2] == per_joint
+            errors.require(is_same, "keypoints_2d", f"{rule}{list(per_joint)}", list(shape))
 
     @property
     def num_frames(self) -> int:
@@ -72,27 +75,27 @@ class Track:
 
 
 def _check_points(name: str, points: np.ndarray, num_axes: int) -> None:
-    axes = {2: "[T, J, 2]", 3: "[T, J, 3]"}[num_axes]
-    if not _is_array(points) or points.ndim != 3 or points.shape[-1] != num_axes:
-        raise _error(name, f"have shape {axes}", _shape(points))
-    if 0 in points.shape:
-        raise _error(name, "have at least one frame and one joint", _shape(points))
+    is_shaped = _is_array(points) and points.ndim == 3 and points.shape[-1] == num_axes
+    errors.require(is_shaped, name, f"have shape [T, J, {num_axes}]", _shape(points))
+    errors.require(bool(points.size), name, "have at least one frame and one joint", _shape(points))
     is_nan = np.isnan(points)
-    if np.isinf(points).any() or (is_nan.any(axis=-1) & ~is_nan.all(axis=-1)).any():
-        raise _error(name, "be finite, or NaN in all of a joint's numbers", "others")
+    is_partly = (is_nan.any(axis=-1) & ~is_nan.all(axis=-1)).any()
+    rule = "be finite, or NaN in all of a joint's numbers"
+    errors.require(not np.isinf(points).any() and not is_partly, name, rule, "others")
 
 
 def _check_per_joint(name: str, values: np.ndarray | None, shape: tuple[int, ...]) -> None:
     if values is None:
         return
-    if not _is_array(values) or values.shape != shape:
-        raise _error(name, f"have the frames and joints of `pose`, {list(shape)}", _shape(values))
+    is_shaped = _is_array(values) and values.shape == shape
+    rule = f"have the frames and joints of `pose`, {list(shape)}"
+    errors.require(is_shaped, name, rule, _shape(values))
     if name == "uncertainty":
         if (values < 0).any() or np.isinf(values).any():
-            raise _error(name, "be finite and at least 0, or NaN", float(np.nanmin(values)))
+            received = float(np.nanmin(values))
+            raise errors.ArgumentError(name, "be finite and at least 0, or NaN", received)
     elif not ((values >= 0) & (values <= 1)).all():
-        received = f"{values.min()} to {values.max()}"
-        raise _error(name, "lie in [0, 1]", received)
+        raise errors.ArgumentError(name, "lie in [0, 1]", f"{values.min()} to {values.max()}")
 
 
 def _is_array(values: Any) -> bool:
@@ -103,10 +106,6 @@ def _shape(values: Any) -> str:
     if not isinstance(values, np.ndarray):
         return type(values).__name__
     return f"{list(values.shape)} of {values.dtype}"
-
-
-def _error(name: str, rule: str, received: Any) -> ValueError:
-    return errors.ArgumentError(name, rule, received)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,15 +137,17 @@ class PoseClip:
     about: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.space not in SPACES:
-            raise _error("space", f"be one of {', '.join(SPACES)}", repr(self.space))
-        if not _is_number(self.frame_rate) or not 0 < self.frame_rate < math.inf:
-            raise _error("frame_rate", "be a number above 0", self.frame_rate)
-        if not isinstance(self.first_frame, int) or self.first_frame < 0:
-            raise _error("first_frame", "be a whole number of at least 0", self.first_frame)
+        known = f"be one of {', '.join(SPACES)}"
+        errors.require(self.space in SPACES, "space", known, repr(self.space))
+        rate, first = self.frame_rate, self.first_frame
+        is_rate = _is_number(rate) and 0 < rate < math.inf
+        errors.require(is_rate, "frame_rate", "be a number above 0", rate)
+        is_frame = isinstance(first, int) and first >= 0
+        errors.require(is_frame, "first_frame", "be a whole number of at least 0", first)
         self._check_joints()
         self._check_tracks()
-        self._check_image_size()
+        if self.image_size is not None:
+            check_image_size(self.image_size)
         self._check_about()
 
     @property
@@ -156,43 +157,44 @@ class PoseClip:
 
     def _check_joints(self) -> None:
         names = self.joint_names
-        if not names or len(set(names)) < len(names) or not all(map(_is_text, names)):
-            raise _error("joint_names", "be texts, each once", names)
+        are_names = bool(names) and len(set(names)) == len(names) and all(map(_is_text, names))
+        errors.require(are_names, "joint_names", "be texts, each once", names)
         is_tree = len(self.parents) == len(names) and all(
             isinstance(parent, int) and -1 <= parent < child
             for child, parent in enumerate(self.parents)
         )
-        if not is_tree or list(self.parents).count(-1) != 1:
-            rule = f"name for each of {len(names)} joints an earlier one, -1 for the only root"
-            raise _error("parents", rule, self.parents)
+        is_tree = is_tree and list(self.parents).count(-1) == 1
+        rule = f"name for each of {len(names)} joints an earlier one, -1 for the only root"
+        errors.require(is_tree, "parents", rule, self.parents)
 
     def _check_tracks(self) -> None:
-        if not self.tracks:
-            raise _error("tracks", "hold somebody", "none")
+        errors.require(bool(self.tracks), "tracks", "hold somebody", "none")
         shape = (self.num_frames, len(self.joint_names))
+        rule = f"all have {shape[0]} frames and {shape[1]} joints"
         for track in self.tracks:
-            if track.pose.shape[:2] != shape:
-                rule = f"all have {shape[0]} frames and {shape[1]} joints"
-                raise _error("tracks", rule, f"{track.name} with {list(track.pose.shape[:2])}")
+            received = f"{track.name} with {list(track.pose.shape[:2])}"
+            errors.require(track.pose.shape[:2] == shape, "tracks", rule, received)
         names = [track.name for track in self.tracks]
-        if len(set(names)) < len(names):
-            raise _error("tracks", "each have a name of its own", ", ".join(names))
-
-    def _check_image_size(self) -> None:
-        size = self.image_size
-        if size is None:
-            return
-        is_pair = isinstance(size, (tuple, list)) and len(size) == 2
-        if not is_pair or not all(isinstance(side, int) and side > 0 for side in size):
-            raise _error("image_size", "be width and height in whole pixels", size)
+        is_own = len(set(names)) == len(names)
+        errors.require(is_own, "tracks", "each have a name of its own", ", ".join(names))
 
     def _check_about(self) -> None:
-        if not isinstance(self.about, dict):
-            raise _error("about", "be texts to JSON values", type(self.about).__name__)
+        errors.require_type("about", self.about, dict, "be texts to JSON values")
         try:
             json.dumps(self.about, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise _error("about", "hold JSON values only", error) from error
+            raise errors.ArgumentError("about", "hold JSON values only", error) from error
+
+
+def check_image_size(size: Any) -> None:
+    """Refuses what is no width and height in pixels.
+
+    Raises:
+        ArgumentError: If it is none.
+    """
+    is_pair = isinstance(size, (tuple, list)) and len(size) == 2
+    is_size = is_pair and all(isinstance(side, int) and side > 0 for side in size)
+    errors.require(is_size, "image_size", "be width and height in whole pixels", size)
 
 
 def _is_number(value: Any) -> bool:
@@ -239,13 +241,13 @@ def write_json(clip: PoseClip, path: pathlib.Path) -> None:
         partial.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: pathlib.Path) -> PoseClip:
-    """Reads a clip that `write_json` wrote.
+def read_json(path: pathlib.Path, content: Any = None) -> PoseClip:
+    """Reads a clip that `write_json` wrote; the file's content may have been read already.
 
     Raises:
         RecordingError: If the file is missing or not of that form.
     """
-    content = files.read_json(path)
+    content = files.read_json(path) if content is None else content
     is_ours = isinstance(content, dict) and content.get("format") == JSON_FORMAT
     if not is_ours or content.get("version") != JSON_VERSION:
         rule = f"be {JSON_FORMAT!r} of version {JSON_VERSION}"
@@ -315,15 +317,11 @@ CSV_COLUMNS = (
     *("track", "frame", "time", "joint", "space", "x", "y", "z", "confidence", "uncertainty"),
     *("keypoint_x", "keypoint_y", "keypoint_confidence"),
 )
-_CSV_FIELDS = ("confidence", "uncertainty", "keypoints_2d", "keypoint_confidence")
 
 
 def write_csv(clip: PoseClip, path: pathlib.Path) -> None:
     """Writes a clip."""
-    with (
-        files.replacing(path) as partial,
-        partial.open("w", newline="", encoding="utf-8") as file,
-    ):
+    with files.replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(CSV_COLUMNS)
         for track in clip.tracks:
@@ -348,7 +346,7 @@ def _numbers(track: Track) -> np.ndarray:
     """Returns `[T, J, 8]`, the numbers in the columns' order; NaN where absent."""
     shape = track.pose.shape[:2]
     columns = [track.pose]
-    for name in _CSV_FIELDS:
+    for name in OPTIONAL:
         values = getattr(track, name)
         if values is None:
             values = np.full((*shape, 2) if name == "keypoints_2d" else shape, np.nan)
@@ -362,8 +360,6 @@ def _numbers(track: Track) -> np.ndarray:
 # `keypoints_2d` and `keypoint_confidence`, NaN throughout for a track of which it is not known;
 # `track_names`, `is_reference`, `joint_names`, `parents`, `space`, `frame_rate`, `first_frame`,
 # `image_size` (0 if unknown) and `about`, a JSON text.
-
-NPZ_OPTIONAL = ("confidence", "uncertainty", "keypoints_2d", "keypoint_confidence")
 
 
 def write_npz(clip: PoseClip, path: pathlib.Path) -> None:
@@ -380,7 +376,7 @@ def write_npz(clip: PoseClip, path: pathlib.Path) -> None:
         "image_size": np.array(clip.image_size or (0, 0)),
         "about": np.array(json.dumps(clip.about)),
     }
-    for name in NPZ_OPTIONAL:
+    for name in OPTIONAL:
         values = [getattr(track, name) for track in clip.tracks]
         if any(value is not None for value in values):
             arrays[name] = _stack(values)
@@ -416,7 +412,7 @@ def _stack(values: list[np.ndarray | None]) -> np.ndarray:
 
 
 def _track_of_arrays(arrays: dict[str, Any], index: int) -> Track:
-    fields = {name: arrays[name][index] for name in NPZ_OPTIONAL if name in arrays}
+    fields = {name: arrays[name][index] for name in OPTIONAL if name in arrays}
     known = {name: value for name, value in fields.items() if not np.isnan(value).all()}
     return Track(
         name=str(arrays["track_names"][index]),
@@ -435,7 +431,7 @@ _WRITERS = {
     ".csv": ("pose_clip", "write_csv"),
     ".npz": ("pose_clip", "write_npz"),
     ".trc": ("mocap_files", "write_trc"),
-    ".c3d": ("c3d_file", "write_c3d"),
+    ".c3d": ("mocap_files", "write_c3d"),
     ".bvh": ("mocap_files", "write_bvh"),
 }
 _READERS = {".json": ("pose_clip", "read_json"), ".npz": ("pose_clip", "read_npz")}
@@ -445,11 +441,7 @@ ENDINGS = tuple(_WRITERS)
 
 
 def write(clip: PoseClip, path: str | os.PathLike[str]) -> tuple[pathlib.Path, ...]:
-    """Writes a clip in the format of the path's ending, each file whole or not at all.
-
-    Args:
-        clip: What to write.
-        path: A file ending in one of `ENDINGS`; what is there is replaced.
+    """Writes a clip in the format of the path's ending, one of `ENDINGS`, whole or not at all.
 
     Returns:
         The files that were written: one, but for a `.bvh` of several tracks, whose names stand
@@ -477,8 +469,7 @@ def read(path: str | os.PathLike[str]) -> PoseClip:
 
 def _function(path: pathlib.Path, known: Mapping[str, tuple[str, str]], purpose: str) -> Any:
     ending = path.suffix.lower()
-    if ending not in known:
-        rule = f"end in {', '.join(known)} to {purpose} poses"
-        raise errors.RecordingError(path, "file name", rule, path.name)
+    rule = f"end in {', '.join(known)} to {purpose} poses"
+    errors.require_in(path, ending in known, "file name", rule, path.name)
     module, name = known[ending]
     return getattr(importlib.import_module(f"keras_mvlift.lifting.{module}"), name)

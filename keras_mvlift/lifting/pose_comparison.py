@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,8 +13,7 @@ from keras_mvlift.datasets.rigs import trc
 from keras_mvlift.geometry import cameras, procrustes
 from keras_mvlift.lifting import pose_clip, viewpoints
 
-# Files write frame rates with few digits.
-_SAME_RATE = 1e-3
+_SAME_RATE = 1e-3  # Files write frame rates with few digits.
 
 
 def combine_clips(
@@ -83,8 +82,7 @@ def _space(clips: Mapping[str, pose_clip.PoseClip]) -> str:
         return spaces.pop()
     if "world" in spaces:
         received = ", ".join(f"{name} in {clip.space}" for name, clip in clips.items())
-        rule = "all be in the world or all in camera axes"
-        raise errors.ArgumentError("clips", rule, received)
+        raise errors.ArgumentError("clips", "all be in the world or all in camera axes", received)
     return "root"
 
 
@@ -97,25 +95,22 @@ def _moved(track: pose_clip.Track, clip: pose_clip.PoseClip, space: str) -> pose
 
 def _placed(track: pose_clip.Track, start: int, num_frames: int) -> pose_clip.Track:
     """Moves a track to frame `start` of `num_frames`; what lies outside them is cut off."""
+    absent = {"confidence": 0.0, "keypoint_confidence": 0.0}
+    names = ("pose", *pose_clip.OPTIONAL)
+    known = {name: getattr(track, name) for name in names if getattr(track, name) is not None}
+    moved: dict[str, Any] = {
+        name: _shifted(values, start, num_frames, absent.get(name, np.nan))
+        for name, values in known.items()
+    }
+    return dataclasses.replace(track, **moved)
 
-    def place(values: np.ndarray | None, absent: float) -> np.ndarray | None:
-        if values is None:
-            return None
-        placed = np.full((num_frames, *values.shape[1:]), absent, values.dtype)
-        first, last = max(start, 0), min(start + len(values), num_frames)
-        if first < last:
-            placed[first:last] = values[first - start : last - start]
-        return placed
 
-    pose = place(track.pose, np.nan)
-    return dataclasses.replace(
-        track,
-        pose=track.pose if pose is None else pose,
-        confidence=place(track.confidence, 0.0),
-        uncertainty=place(track.uncertainty, np.nan),
-        keypoints_2d=place(track.keypoints_2d, np.nan),
-        keypoint_confidence=place(track.keypoint_confidence, 0.0),
-    )
+def _shifted(values: np.ndarray, start: int, num_frames: int, absent: float = np.nan) -> np.ndarray:
+    placed = np.full((num_frames, *values.shape[1:]), absent, values.dtype)
+    first, last = max(start, 0), min(start + len(values), num_frames)
+    if first < last:
+        placed[first:last] = values[first - start : last - start]
+    return placed
 
 
 def _names(
@@ -135,15 +130,12 @@ def _names(
 
 
 def joint_distances(pose: np.ndarray, reference: np.ndarray, root: int | None) -> np.ndarray:
-    """Measures each joint's distance from the reference.
+    """Measures each joint's distance from the reference, `[T, J]`, meters; NaN where one is absent.
 
     Args:
         pose: `[T, J, 3]`, meters; NaN where absent.
         reference: As `pose`.
         root: The joint that is put on the reference's before, None for poses as they stand.
-
-    Returns:
-        `[T, J]`, meters; NaN where a joint, or the root that is needed, is absent.
     """
     if root is not None:
         pose = pose - pose[:, root : root + 1]
@@ -196,31 +188,22 @@ _MM_PER_METER = 1000.0
 
 
 class Errors(NamedTuple):
-    """How far a track is from the reference.
+    """How far a track is from the reference."""
 
-    Attributes:
-        mpjpe_mm: Mean distance of joints, pelvis on pelvis; None where axes are not the same.
-        p_mpjpe_mm: The same after the best turn, shift and scale of each pose.
-        joints: Names of the joints that are compared.
-        num_frames: The number of frames in which all of them are known.
-    """
-
+    # Mean distance of joints, pelvis on pelvis; None where axes are not the same.
     mpjpe_mm: float | None
-    p_mpjpe_mm: float
-    joints: tuple[str, ...]
-    num_frames: int
+    p_mpjpe_mm: float  # The same after the best turn, shift and scale of each pose.
+    joints: tuple[str, ...]  # Names of the joints that are compared.
+    num_frames: int  # The number of frames in which all of them are known.
 
 
 def read_reference(
     path: pathlib.Path, clip: pose_clip.PoseClip, viewpoint: viewpoints.Viewpoint | None = None
 ) -> tuple[pose_clip.Track, bool]:
-    """Reads the reference of a clip.
+    """Reads the reference of a clip, in the world in which its camera is calibrated.
 
-    Args:
-        path: A `.trc` file in the world in which the camera is calibrated. If it has as many
-            frames as the clip they are the same ones; else its frame numbers, counted from 1, tell.
-        clip: What was lifted.
-        viewpoint: The camera.
+    If the `.trc` file has as many frames as the clip they are the same ones; else its frame
+    numbers, counted from 1, tell.
 
     Returns:
         The track, with the clip's frames and joints, NaN where it does not tell one; and whether it
@@ -230,21 +213,18 @@ def read_reference(
         RecordingError: If the file is missing or no marker file, or its frame rate, frames or
             joints have nothing to do with the clip's.
     """
-    if path.suffix.lower() != ".trc":
-        raise errors.RecordingError(path, "reference", "end in .trc", path.name)
-    table, markers = trc.read_table(path), trc.read(path)
+    errors.require_in(path, path.suffix.lower() == ".trc", "reference", "end in .trc", path.name)
+    markers = trc.read(path)
     if abs(markers.frame_rate / clip.frame_rate - 1) > _SAME_RATE:
         rule = f"be {clip.frame_rate:g} per second, as of what was lifted"
         raise errors.RecordingError(path, "frame rate", rule, f"{markers.frame_rate:g}")
     pose = _convert(path, markers, clip)
     _check_size(path, pose)
-    start = 0 if len(pose) == clip.num_frames else int(table.frames[0]) - 1 - clip.first_frame
-    placed = np.full((clip.num_frames, *pose.shape[1:]), np.nan)
-    first, last = max(start, 0), min(start + len(pose), clip.num_frames)
-    if first >= last:
+    start = 0 if len(pose) == clip.num_frames else int(markers.frames[0]) - 1 - clip.first_frame
+    if not -len(pose) < start < clip.num_frames:
         rule = f"be some of {clip.first_frame} to {clip.first_frame + clip.num_frames - 1}"
         raise errors.RecordingError(path, "frames", rule, f"{len(pose)} others")
-    placed[first:last] = pose[first - start : last - start]
+    placed = _shifted(pose, start, clip.num_frames)
     turned = _turned(placed, clip, viewpoint)
     track = pose_clip.Track(name=NAME, pose=placed if turned is None else turned, is_reference=True)
     return track, turned is not None
@@ -253,13 +233,7 @@ def read_reference(
 def compare(
     track: pose_clip.Track, reference: pose_clip.Track, clip: pose_clip.PoseClip, *, has_axes: bool
 ) -> Errors:
-    """Measures how far a track is from the reference.
-
-    Args:
-        track: Of `clip`.
-        reference: Of `read`.
-        clip: What was lifted.
-        has_axes: Whether the reference is in the clip's axes, as `read` says.
+    """Measures how far a track of a clip is from a reference, which may be in the clip's axes.
 
     Raises:
         ValueError: If they share no frame, or less than three joints.
@@ -289,7 +263,7 @@ def _mean_mm(pose: np.ndarray, target: np.ndarray) -> float:
 
 def _convert(path: pathlib.Path, markers: trc.Markers, clip: pose_clip.PoseClip) -> np.ndarray:
     """Makes those of a clip's joints that the markers tell, `[T, J, 3]`; NaN for the others."""
-    shape = (len(markers.points_world), len(clip.joint_names), 3)
+    shape = (len(markers.points), len(clip.joint_names), 3)
     pose = np.full(shape, np.nan)
     for index, name in enumerate(clip.joint_names):
         try:
@@ -298,7 +272,7 @@ def _convert(path: pathlib.Path, markers: trc.Markers, clip: pose_clip.PoseClip)
             continue
         # A marker that is not part of the joint may be missing; 0 times NaN is NaN.
         used = converter.keypoints(np.eye(len(markers.names)))[0] > 0
-        part = np.where(used[:, np.newaxis], markers.points_world, 0.0)
+        part = np.where(used[:, np.newaxis], markers.points, 0.0)
         pose[:, index] = converter.keypoints(part)[:, 0]
     if not np.isfinite(pose).any():
         rule = f"be some of which {', '.join(clip.joint_names)} can be made"

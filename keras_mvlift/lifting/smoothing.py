@@ -3,18 +3,11 @@
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 import numpy as np
 
 from keras_mvlift import errors
-
-
-class Smoother(Protocol):
-    """Takes the jitter out of points that move."""
-
-    def smooth(self, points: np.ndarray, frame_rate: float) -> np.ndarray:
-        """Smooths points `[T, ..., D]`, NaN where absent, of so many frames per second."""
+from keras_mvlift.datasets import sequences
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,13 +38,10 @@ class Butterworth:
 
         Args:
             points: `[T, ..., D]`, in any unit; NaN where a point is absent.
-            frame_rate: Frames per second.
+            frame_rate: Frames per second, above 0.
 
         Returns:
             `[T, ..., D]`.
-
-        Raises:
-            ValueError: If the frame rate is not above 0.
         """
         _check_hertz("frame_rate", frame_rate)
         given = np.asarray(points, np.float64)
@@ -63,12 +53,11 @@ class Butterworth:
         for number, there in enumerate(is_there.T):
             mine = which.reshape(-1) == number
             for run in _runs(there):
-                smoothed[run, mine] = _both_ways(tracks[run, mine], period)
+                smoothed[run, mine] = _filtered(tracks[run, mine], period)
         return smoothed.reshape(given.shape)
 
 
-# Of the frame rate.
-_MOST_CUTOFF = 0.2
+_MOST_CUTOFF = 0.2  # Of the frame rate.
 # Periods of the cutoff by which a stretch goes on, mirrored at its ends, so that it starts settled.
 _SETTLING = 2.0
 
@@ -79,30 +68,14 @@ def _runs(is_there: np.ndarray) -> Iterator[slice]:
     yield from map(slice, edges[::2], edges[1::2])
 
 
-def _both_ways(points: np.ndarray, period: float) -> np.ndarray:
-    """Filters `[T, ...]` forwards and backwards; the period of the cutoff is in frames."""
+def _filtered(points: np.ndarray, period: float) -> np.ndarray:
+    """Filters `[T, ...]`; the period of the cutoff is in frames."""
+    # Only now: it takes half a second to import.
+    from scipy import signal
+
+    low_pass = signal.butter(2, 2 / period)
     length = min(len(points) - 1, math.ceil(_SETTLING * period))
-    before = 2 * points[0] - points[length:0:-1]
-    after = 2 * points[-1] - points[-2 : -length - 2 : -1]
-    padded = np.concatenate([before, points, after])
-    there = _low_pass(_low_pass(padded, period)[::-1], period)[::-1]
-    return there[length : length + len(points)]
-
-
-def _low_pass(points: np.ndarray, period: float) -> np.ndarray:
-    """Filters `[T, ...]` forwards, as if the first point had been there all along."""
-    # The bilinear transform of 1 / (s² + √2 s + 1).
-    warped = math.tan(math.pi / period)
-    scale = 1.0 + math.sqrt(2.0) * warped + warped**2
-    gain = warped**2 / scale
-    first, second = 2 * (warped**2 - 1) / scale, (scale - 2 * math.sqrt(2.0) * warped) / scale
-    late, later = (1 - gain) * points[0], (gain - second) * points[0]
-    smoothed = np.empty_like(points)
-    for frame, point in enumerate(points):
-        smoothed[frame] = gain * point + late
-        late = 2 * gain * point - first * smoothed[frame] + later
-        later = gain * point - second * smoothed[frame]
-    return smoothed
+    return signal.filtfilt(*low_pass, points, axis=0, padlen=length)
 
 
 def _check_hertz(name: str, value: float) -> None:
@@ -140,28 +113,13 @@ class OneEuro:
         speed = self.speed_coefficient
         errors.require(0 <= speed < math.inf, "speed_coefficient", "be at least 0", speed)
 
-    def smooth(self, points: np.ndarray, frame_rate: float) -> np.ndarray:
-        """Smooths points, each on its own.
+    def stream(self, frame_rate: float) -> Callable[[np.ndarray], np.ndarray]:
+        """Returns what smooths points `[..., D]`, in any unit, frame by frame as they come.
 
         The speed is that of the point, not one for each of its axes, so that a turn of the axes
-        turns what comes out and changes nothing else.
-
-        Args:
-            points: `[T, ..., D]`, in any unit; NaN where a point is absent. A point that comes
-                back starts afresh.
-            frame_rate: Frames per second.
-
-        Returns:
-            `[T, ..., D]`.
-
-        Raises:
-            ValueError: If the frame rate is not above 0.
+        turns what comes out and changes nothing else. A point is NaN where it is absent, and starts
+        afresh where it comes back.
         """
-        push = self.stream(frame_rate)
-        return np.array([push(frame) for frame in points]).reshape(np.shape(points))
-
-    def stream(self, frame_rate: float) -> Callable[[np.ndarray], np.ndarray]:
-        """Returns what smooths points `[..., D]` frame by frame as they come, as `smooth` does."""
         _check_hertz("frame_rate", frame_rate)
         before, speed = np.array(np.nan), np.array(0.0)
 
@@ -190,29 +148,27 @@ def _weight(cutoff: np.ndarray | float, frame_rate: float) -> np.ndarray | float
 MAX_GAP = 0.2
 """Seconds; for as long a joint is taken to go straight on from where it was to where it is seen."""
 
-# Of the confidence of the less sure end of a gap.
-_BRIDGED = 0.1
+_BRIDGED = 0.1  # Of the confidence of the less sure end of a gap.
 
 
 def bridge(
-    keypoints_2d: np.ndarray, confidence: np.ndarray, max_frames: int
+    keypoints_2d: np.ndarray, confidence: np.ndarray, max_frames: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Puts joints that were not seen for a few frames on the straight line across the gap.
 
-    Args:
-        keypoints_2d: `[P, T, K, 2]`, pixels.
-        confidence: `[P, T, K]`, 0 where not seen.
-        max_frames: The longest gap that is bridged.
+    At least a single frame is bridged, unless `max_frames` is 0.
 
     Returns:
-        Both; what is bridged has a tenth of the confidence of the less sure end.
+        Keypoints `[P, T, K, 2]`, pixels, and confidence `[P, T, K]`, 0 where not seen; what is
+        bridged has a tenth of the confidence of the less sure end.
     """
+    longest = max(round(max_frames), 1) if max_frames > 0 else 0
     frames = np.arange(confidence.shape[1])[:, np.newaxis]
     is_seen = confidence > 0
     before = np.maximum.accumulate(np.where(is_seen, frames, -1), axis=1)
     after = np.where(is_seen, frames, len(frames))[:, ::-1]
     after = np.minimum.accumulate(after, axis=1)[:, ::-1]
-    is_gap = ~is_seen & (before >= 0) & (after < len(frames)) & (after - before <= max_frames + 1)
+    is_gap = ~is_seen & (before >= 0) & (after < len(frames)) & (after - before <= longest + 1)
     person, frame, joint = np.nonzero(is_gap)
     first, last = before[is_gap], after[is_gap]
     share = ((frame - first) / (last - first))[:, np.newaxis]
@@ -243,13 +199,9 @@ def swap_back(
     change their speed the least, each swap being worth more than what it costs. So left and right
     that cross as people walk stay as they are.
 
-    Args:
-        keypoints_2d: `[P, T, K, 2]`, pixels.
-        confidence: `[P, T, K]`, 0 where not seen.
-        joint_names: `K` names.
-
     Returns:
-        Both, and `[P, T]`, whether a limb of that person was swapped there.
+        Keypoints `[P, T, K, 2]`, pixels, and confidence `[P, T, K]`, 0 where not seen, of `K` named
+        joints; and `[P, T]`, whether a limb of that person was swapped there.
     """
     mended, sure = keypoints_2d.copy(), confidence.copy()
     was_swapped = np.zeros(confidence.shape[:2], bool)
@@ -273,24 +225,13 @@ def _sides(joint_names: tuple[str, ...], ends: tuple[str, ...]) -> np.ndarray:
 
 def _sizes(keypoints_2d: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     """Returns each person's size, `[P]`: of the boxes around them the median diagonal, pixels."""
-    is_seen = (confidence > 0)[..., np.newaxis]
-    high = np.where(is_seen, keypoints_2d, -np.inf).max(axis=2)
-    low = np.where(is_seen, keypoints_2d, np.inf).min(axis=2)
-    diagonal = np.linalg.norm(high - low, axis=-1)
-    known = (row[np.isfinite(row)] for row in diagonal)
+    diagonal = sequences.box_diagonals(keypoints_2d, confidence > 0)
+    known = (row[row > 0] for row in diagonal)
     return np.array([max(float(np.median(row)), 1.0) if len(row) else 1.0 for row in known])
 
 
 def _swapped(points: np.ndarray, is_seen: np.ndarray) -> np.ndarray:
-    """Tells in which frames two sides are swapped.
-
-    Args:
-        points: `[T, 2, K, 2]`, left and right, in sizes of the person.
-        is_seen: `[T, K]`, whether both sides are.
-
-    Returns:
-        `[T]`.
-    """
+    """Tells in which frames two sides, `[T, 2, K, 2]`, in sizes of the person, are swapped."""
     if len(points) < 3 or not is_seen.any():
         return np.zeros(len(points), bool)
     costs = _costs(points, is_seen)

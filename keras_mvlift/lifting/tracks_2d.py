@@ -71,7 +71,7 @@ def of_arrays(
     notes: tuple[str, ...] = (),
     min_confidence: float = 0.0,
 ) -> Tracks2D:
-    """Makes tracks of arrays, time first.
+    """Makes tracks of arrays, time first; what is not told here is as `Tracks2D` has it.
 
     Args:
         keypoints_2d: `[K, 2]`, `[T, K, 2]` or `[T, P, K, 2]`, pixels; not seen where it is at no
@@ -84,7 +84,7 @@ def of_arrays(
         first_frame: The number of the first frame.
         image_size: Width and height, pixels.
         notes: What there is to tell of how they were read.
-        min_confidence: As `Tracks2D` has it.
+        min_confidence: Below which joints are not to be relied on.
 
     Raises:
         ValueError: If a shape or value is not as stated above.
@@ -95,11 +95,8 @@ def of_arrays(
         rule = f"have shape [{count}, 2], [T, {count}, 2] or [T, P, {count}, 2]"
         raise errors.ArgumentError("keypoints_2d", rule, list(keypoints.shape))
     is_seen = skeletons.is_place(keypoints)
-    seen = (
-        np.ones(is_seen.shape)
-        if confidence is None
-        else errors.numbers("confidence", confidence, np.float64)
-    )
+    given = np.ones(is_seen.shape) if confidence is None else confidence
+    seen = errors.numbers("confidence", given, np.float64)
     rule = f"have shape {list(is_seen.shape)}"
     errors.require(seen.shape == is_seen.shape, "confidence", rule, list(seen.shape))
     seen = np.where(is_seen, seen, 0.0)
@@ -146,12 +143,9 @@ def of_clip(clip: pose_clip.PoseClip) -> Tracks2D:
     tracks = [track for track in clip.tracks if track.keypoints_2d is not None]
     errors.require(bool(tracks), "tracks", "hold `keypoints_2d`", "none that does")
     keypoints = [track.keypoints_2d for track in tracks if track.keypoints_2d is not None]
-    confidence = [
-        np.ones(track.pose.shape[:2])
-        if track.keypoint_confidence is None
-        else track.keypoint_confidence
-        for track in tracks
-    ]
+    seen = (track.keypoint_confidence for track in tracks)
+    shape = tracks[0].pose.shape[:2]
+    confidence = [np.ones(shape) if each is None else each for each in seen]
     return of_arrays(
         np.stack(keypoints, axis=1),
         np.stack(confidence, axis=1),

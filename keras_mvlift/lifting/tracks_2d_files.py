@@ -50,12 +50,10 @@ def read(
         rule = known if source.exists() or ending else "exist"
         received = _OTHERS.get(ending, source.name) if rule == known else "nothing there"
         raise errors.RecordingError(source, "input", rule, received)
-    if is_folder or ending == ".json":
-        tracks = (
-            detected_tracks.read(source, skeleton) if is_folder else _read_json(source, skeleton)
-        )
-    elif ending == ".npz":
-        tracks = read_arrays(source, skeleton)
+    if is_folder:
+        tracks = detected_tracks.read(source, skeleton)
+    elif ending in (".json", ".npz"):
+        tracks = (_read_json if ending == ".json" else read_arrays)(source, skeleton)
     else:
         readers = {".csv": read_table, ".h5": read_hdf5, ".trc": read_trc, ".c3d": read_c3d}
         tracks = readers[ending](source)
@@ -66,8 +64,8 @@ def read(
 def _read_json(path: pathlib.Path, skeleton: str | None) -> tracks_2d.Tracks2D:
     content = files.read_json(path)
     if not isinstance(content, dict) or content.get("format") != pose_clip.JSON_FORMAT:
-        return detected_tracks.read(path, skeleton)
-    clip = pose_clip.read_json(path)
+        return detected_tracks.read(path, skeleton, content)
+    clip = pose_clip.read_json(path, content)
     with errors.parsing(path, "tracks", "hold `keypoints_2d`"):
         return tracks_2d.of_clip(clip)
 
@@ -88,11 +86,7 @@ _FIELDS = (
 
 
 def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tracks2D:
-    """Reads all people.
-
-    Args:
-        path: The archive.
-        skeleton: The joints' set, by its name in `skeletons`; None for what the file says.
+    """Reads all people of an archive; the set of joints may be told by its name in `skeletons`.
 
     Raises:
         RecordingError: If the file is missing or not of the form stated above.
@@ -110,9 +104,8 @@ def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tr
     arrays = reading.npz(path, wanted)
     with errors.parsing(path, "keypoints_2d", "be [T, K, 2] or [T, P, K, 2]"):
         shape = np.shape(arrays["keypoints_2d"])
-        if len(shape) not in (3, 4):
-            rule = "have shape [T, K, 2] or [T, P, K, 2]"
-            raise errors.RecordingError(path, "keypoints_2d", rule, list(shape))
+        rule = "have shape [T, K, 2] or [T, P, K, 2]"
+        errors.require_in(path, len(shape) in (3, 4), "keypoints_2d", rule, list(shape))
         clocks.check_length(path, shape[0])
         joints, notes = _joints(path, arrays, skeleton)
         return tracks_2d.of_arrays(
@@ -165,10 +158,8 @@ def write_arrays(tracks: tracks_2d.Tracks2D, path: pathlib.Path) -> None:
     """
     shown = np.where(tracks.confidence[..., np.newaxis] > 0, tracks.keypoints_2d, np.nan)
     facts: dict[str, Any] = {"first_frame": tracks.first_frame, "names": list(tracks.names)}
-    if tracks.frame_rate is not None:
-        facts["frame_rate"] = tracks.frame_rate
-    if tracks.image_size is not None:
-        facts["image_size"] = tracks.image_size
+    optional = {"frame_rate": tracks.frame_rate, "image_size": tracks.image_size}
+    facts |= {name: value for name, value in optional.items() if value is not None}
     with files.replacing(path) as partial:
         np.savez_compressed(
             partial,
@@ -219,11 +210,7 @@ _SCORES = ("score", "scores", "likelihood", "conf", "visibility", "probability",
 
 
 def read_table(path: pathlib.Path) -> tracks_2d.Tracks2D:
-    """Reads all people.
-
-    Raises:
-        RecordingError: If the file is missing or not of the form stated above.
-    """
+    """Reads all people; raises `RecordingError` if it is not of the form stated above."""
     text = files.read_text(path, "table", files.MAX_JSON_BYTES)
     files.check_items(path, "table", text.encode(), files.CSV_COSTS)
     with errors.parsing(path, "table", "be comma-separated values"):
@@ -280,18 +267,15 @@ def _of_sleap(
 
 def _columns(path: pathlib.Path, header: list[str], rows: list[list[str]]) -> dict[str, list[str]]:
     missing = [name for name in _NEEDED_COLUMNS if name not in header]
-    if missing:
-        rule = f"have the columns {', '.join(_NEEDED_COLUMNS)}"
-        raise errors.RecordingError(path, "header", rule, ", ".join(header)[:200])
+    rule = f"have the columns {', '.join(_NEEDED_COLUMNS)}"
+    errors.require_in(path, not missing, "header", rule, ", ".join(header)[:200])
     score = next((name for name in header if name.lower() in _SCORES), None)
     if score is not None and "confidence" not in header:
         raise errors.RecordingError(path, "header", "call scores `confidence`", score)
-    if not rows:
-        raise errors.RecordingError(path, "table", "have rows", "none")
+    errors.require_in(path, rows, "table", "have rows", "none")
     uneven = next((row for row in rows if len(row) != len(header)), None)
-    if uneven is not None:
-        rule = f"have {len(header)} cells in each row"
-        raise errors.RecordingError(path, "table", rule, ",".join(uneven)[:200])
+    rule = f"have {len(header)} cells in each row"
+    errors.require_in(path, uneven is None, "table", rule, ",".join(uneven or ())[:200])
     cells = zip(*rows, strict=True)
     return {
         name: [cell.strip() for cell in column] for name, column in zip(header, cells, strict=True)
@@ -429,11 +413,7 @@ MARKER_UNIT = "px"
 
 
 def read_trc(path: pathlib.Path) -> tracks_2d.Tracks2D:
-    """Reads all people of a `.trc` file.
-
-    Raises:
-        RecordingError: If the file is missing or not of the form stated above.
-    """
+    """Reads all people of a `.trc` file; raises `RecordingError` if it is of another form."""
     table = trc.read_table(path)
     _check_unit(path, "Units", table.unit)
     first = int(table.frames[0]) - 1 if table.frames[0] >= 1 else 0
@@ -441,24 +421,15 @@ def read_trc(path: pathlib.Path) -> tracks_2d.Tracks2D:
 
 
 def read_c3d(path: pathlib.Path) -> tracks_2d.Tracks2D:
-    """Reads all people of a `.c3d` file; needs ezc3d.
-
-    Raises:
-        RecordingError: If the file is missing or not of the form stated above.
-    """
-    # Only this format needs it.
-    from keras_mvlift.lifting import c3d_file
-
-    files.size(path, "file", files.MAX_ARCHIVE_BYTES)
-    content = c3d_file.read(path)
+    """Reads all people of a `.c3d` file, by ezc3d; errors are those of `read_trc`."""
+    content = mocap_files.read_c3d(path)
     _check_unit(path, "POINT:UNITS", content.unit)
     return _tracks(path, content.names, content.points, content.frame_rate, content.first_frame)
 
 
 def _check_unit(path: pathlib.Path, field: str, unit: str) -> None:
-    if unit != MARKER_UNIT:
-        rule = f"be {MARKER_UNIT}, X and Y being points of an image and Z confidence"
-        raise errors.RecordingError(path, field, rule, unit or "nothing")
+    rule = f"be {MARKER_UNIT}, X and Y being points of an image and Z confidence"
+    errors.require_in(path, unit == MARKER_UNIT, field, rule, unit or "nothing")
 
 
 def _tracks(

@@ -28,8 +28,7 @@ ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm")
 """Of files that are taken for videos."""
 
 MAX_BYTES = 1 << 40
-MAX_SIDE = 8192
-"""The most pixels that a frame may be wide or high."""
+MAX_SIDE = 8192  # The most pixels that a frame may be wide or high.
 
 _FIELD = "video"
 # A frame farther than this part of a frame's time from where a steady clock has it is out of time.
@@ -38,22 +37,16 @@ _STEADY = 0.5
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Film:
-    """What is known of a video before its frames are decoded.
+    """What is known of a video before its frames are decoded."""
 
-    Attributes:
-        path: The file.
-        size: Width and height of a frame as it is meant to be seen, pixels as they are stored.
-        quarter_turns: How often a frame is turned by 90 degrees, counterclockwise, to be upright.
-        num_frames: How many frames the file says that it has.
-        frame_rate: Their mean rate, per second; None where the file tells none.
-        is_steady: Whether each frame comes within half of a frame's time of where that rate has it.
-    """
-
-    path: pathlib.Path
+    path: pathlib.Path  # The file.
+    # Width and height of a frame as it is meant to be seen, pixels as they are stored.
     size: tuple[int, int]
+    # How often a frame is turned by 90 degrees, counterclockwise, to be upright.
     quarter_turns: int
-    num_frames: int
-    frame_rate: float | None
+    num_frames: int  # How many frames the file says that it has.
+    frame_rate: float | None  # Their mean rate, per second; None where the file tells none.
+    # Whether each frame comes within half of a frame's time of where that rate has it.
     is_steady: bool
 
 
@@ -124,8 +117,7 @@ def _rate(times: np.ndarray, stated: Fraction | None) -> tuple[float | None, boo
 
 # A video's frames as small pictures, for pages and films of what was lifted from it.
 
-LONGEST_SIDE = 480
-"""Pixels of the longer side of a picture in a page."""
+LONGEST_SIDE = 480  # Pixels of the longer side of a picture in a page.
 
 MAX_IMAGES = 300
 """The most pictures in a page unless told otherwise; of a longer clip each n-th frame has one."""
@@ -141,7 +133,7 @@ def addresses(
     max_images: int = MAX_IMAGES,
     progress: Callable[[Iterator[Any]], Iterable[Any]] = iter,
 ) -> dict[int, str]:
-    """Makes small JPEGs of a clip's frames, evenly spread.
+    """Makes small JPEGs of a clip's frames, evenly spread, as `data:image/` addresses by frame.
 
     Args:
         film: Of `inspect`.
@@ -149,9 +141,6 @@ def addresses(
         first_frame: The video's frame that is the clip's first.
         max_images: The most pictures. 480 by 270 pixels take about 20 kB each in a page.
         progress: Is given the video's frames and gives them on, such as `tqdm.tqdm`.
-
-    Returns:
-        Index of a clip's frame to a `data:image/` address.
 
     Raises:
         RecordingError: If a frame cannot be decoded, or none of the clip's is in the video.
@@ -164,9 +153,8 @@ def addresses(
             break
         if number >= 0 and number % step == 0:
             made[number] = _address(picture)
-    if not made:
-        rule = f"have frames from {first_frame} on, as what was lifted"
-        raise errors.RecordingError(film.path, "frames", rule, film.num_frames)
+    rule = f"have frames from {first_frame} on, as what was lifted"
+    errors.require_in(film.path, made, "frames", rule, film.num_frames)
     return made
 
 

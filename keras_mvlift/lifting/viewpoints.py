@@ -4,22 +4,44 @@ import dataclasses
 import importlib
 import math
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from keras_mvlift import errors
 from keras_mvlift.geometry import cameras
+from keras_mvlift.lifting import pose_clip
 
 # Of whoever gives a field of view. Beyond it a lens is a fisheye, of which this knows nothing.
 _MAX_DEGREES = 170.0
 
-# Of calibrations that were written with few decimals.
-_ROTATION_TOLERANCE = 1e-2
+_ROTATION_TOLERANCE = 1e-2  # Of calibrations that were written with few decimals.
 # Format by the ending; the formats in TOML read alike.
 _FORMATS = {".toml": "pose2sim", ".txt": "qualisys", ".yaml": "opencv", ".yml": "opencv"}
 _FORMATS |= {".json": "opencv", ".xml": "opencv", ".npz": "opencv"}
-_NUMBERS = ("intrinsics", "distortion", "rotation", "center")
+
+
+def _is_pinhole(matrix: np.ndarray) -> bool:
+    return bool((matrix[[0, 1], [0, 1]] > 0).all() and (matrix[2] == [0, 0, 1]).all())
+
+
+def _is_rotation(matrix: np.ndarray) -> bool:
+    return bool(cameras.is_rotation(matrix, _ROTATION_TOLERANCE))
+
+
+# Of a camera's numbers, which are finite: their shape, the rule, and what else must hold.
+_RULES: dict[str, tuple[tuple[int, ...], str, Callable[[np.ndarray], bool]]] = {
+    "intrinsics": (
+        (3, 3),
+        "be [3, 3], pixels, with positive focal lengths and 0, 0, 1 as last row",
+        _is_pinhole,
+    ),
+    "distortion": ((5,), "be OpenCV's k1, k2, p1, p2, k3", lambda _: True),
+    "rotation": ((3, 3), "be [3, 3], a rotation, camera from world", _is_rotation),
+    "center": ((3,), "be [3], finite, meters", lambda _: True),
+}
+_NUMBERS = tuple(_RULES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,36 +68,17 @@ class Viewpoint:
     origin: str = "given"
 
     def __post_init__(self) -> None:
-        for name in _NUMBERS:
+        for name, (shape, rule, holds) in _RULES.items():
             value = getattr(self, name)
             if value is not None or name == "intrinsics":
                 array = errors.numbers(name, value, np.float64)
                 object.__setattr__(self, name, array)
-        matrix = self.intrinsics
-        is_camera = matrix.shape == (3, 3) and np.isfinite(matrix).all()
-        if not is_camera or (matrix[[0, 1], [0, 1]] <= 0).any() or (matrix[2] != [0, 0, 1]).any():
-            rule = "be [3, 3], pixels, with positive focal lengths and 0, 0, 1 as last row"
-            raise errors.ArgumentError("intrinsics", rule, matrix.tolist())
-        if self.distortion is not None and (
-            self.distortion.shape != (5,) or not np.isfinite(self.distortion).all()
-        ):
-            rule = "be OpenCV's k1, k2, p1, p2, k3"
-            raise errors.ArgumentError("distortion", rule, self.distortion.tolist())
+                is_right = array.shape == shape and np.isfinite(array).all() and holds(array)
+                errors.require(bool(is_right), name, rule, array.tolist())
         is_whole = (self.rotation is None) == (self.center is None)
         errors.require(is_whole, "rotation and center", "be given together", "one")
-        self._check_place()
         if self.image_size is not None:
-            _check_size(self.image_size)
-
-    def _check_place(self) -> None:
-        if self.rotation is None or self.center is None:
-            return
-        is_known = self.rotation.shape == (3, 3) and bool(np.isfinite(self.rotation).all())
-        if not is_known or not cameras.is_rotation(self.rotation, _ROTATION_TOLERANCE):
-            rule = "be [3, 3], a rotation, camera from world"
-            raise errors.ArgumentError("rotation", rule, self.rotation.tolist())
-        is_known = self.center.shape == (3,) and bool(np.isfinite(self.center).all())
-        errors.require(is_known, "center", "be [3], finite, meters", self.center.tolist())
+            pose_clip.check_image_size(self.image_size)
 
     @property
     def has_place(self) -> bool:
@@ -130,18 +133,16 @@ def from_intrinsics(
 
 
 def from_field_of_view(degrees: float, image_size: tuple[int, int]) -> Viewpoint:
-    """Makes a camera that looks through the middle of its image with square pixels.
+    """Makes a camera that looks through the middle of its image, pixels, with square pixels.
 
-    Args:
-        degrees: The horizontal field of view.
-        image_size: Width and height, pixels.
+    The field of view is the horizontal one.
 
     Raises:
         ValueError: If there is no such camera.
     """
     rule = f"be above 0 and at most {_MAX_DEGREES:g} degrees"
     errors.require(0 < errors.number("fov", degrees) <= _MAX_DEGREES, "fov", rule, degrees)
-    _check_size(image_size)
+    pose_clip.check_image_size(image_size)
     width, height = image_size
     focal = 0.5 * width / math.tan(math.radians(degrees) / 2)
     seen = from_intrinsics(focal, focal, width / 2, height / 2)
@@ -150,18 +151,14 @@ def from_field_of_view(degrees: float, image_size: tuple[int, int]) -> Viewpoint
 
 
 def like_training(intrinsics: np.ndarray, image_size: tuple[int, int] | None) -> Viewpoint:
-    """Takes a camera like those of training for one that is not known.
+    """Takes a camera like those of training, of mean intrinsics `[3, 3]`, for an unknown one.
 
-    Args:
-        intrinsics: `[3, 3]`, pixels, the mean of training.
-        image_size: Width and height, pixels. With it the longer side is seen under the angle that
-            the longer side was in training, its principal point being in the middle; without it the
-            intrinsics are taken as they are.
+    With the image's size the longer side is seen under the angle that the longer side was in
+    training, its principal point being in the middle; else the intrinsics are taken as they are.
     """
     known = np.asarray(intrinsics, np.float64)
     if image_size is None:
-        focal = known[0, 0]
-        origin = f"the mean camera of training, focal length {focal:.0f} px"
+        origin = f"the mean camera of training, focal length {known[0, 0]:.0f} px"
         return Viewpoint(intrinsics=known, origin=origin)
     width, height = image_size
     sides = 2.0 * known[[0, 1], 2]
@@ -169,12 +166,6 @@ def like_training(intrinsics: np.ndarray, image_size: tuple[int, int] | None) ->
     origin = f"a field of view like training's, focal length {focal:.0f} px"
     seen = from_intrinsics(focal, focal, width / 2, height / 2)
     return dataclasses.replace(seen, image_size=image_size, origin=origin)
-
-
-def _check_size(size: tuple[int, int]) -> None:
-    is_pair = isinstance(size, (tuple, list)) and len(size) == 2
-    if not is_pair or not all(isinstance(side, int) and side > 0 for side in size):
-        raise errors.ArgumentError("image_size", "be width and height in whole pixels", size)
 
 
 def read(path: pathlib.Path, name: str | None = None, *, unit: str = "", up: str = "") -> Viewpoint:

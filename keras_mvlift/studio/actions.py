@@ -12,21 +12,16 @@ import numpy as np
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.studio import people
-from keras_mvlift.untrusted import reading
+from keras_mvlift.untrusted import files, reading
 
 
 class Path(NamedTuple):
-    """A way through the room, z up.
+    """A way through the room, z up."""
 
-    Attributes:
-        heading: `[T]`, radians, counter-clockwise from the world's x to where the body faces.
-        feet: `[T, 2]`, meters, world frame; the spot between the feet.
-        lift: `[T]`, meters, how far the lower foot is off the floor.
-    """
-
+    # [T], radians, counter-clockwise from the world's x to where the body faces.
     heading: np.ndarray
-    feet: np.ndarray
-    lift: np.ndarray
+    feet: np.ndarray  # [T, 2], meters, world frame; the spot between the feet.
+    lift: np.ndarray  # [T], meters, how far the lower foot is off the floor.
 
     @property
     def distance(self) -> np.ndarray:
@@ -337,15 +332,11 @@ def perform(
 
 
 def into_room(motion: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-    """Moves a motion into the room: feet on the floor, nobody beyond the walls.
+    """Moves a motion, `[T, J, 3]`, meters, z up, into the room: feet on the floor, nobody outside.
 
     Poses stay as they are, but for the heading. Of a way that is too long for the room, the ground
-    plan is drawn smaller, and the feet slide.
-
-    Args:
-        motion: `[T, J, 3]`, meters, z up.
-        rng: Random numbers for heading and spot; without, the heading stays and the middle of the
-            way is the room's center.
+    plan is drawn smaller, and the feet slide. Heading and spot are drawn; without random numbers
+    the heading stays and the middle of the way is the room's center.
 
     Returns:
         `[T, J, 3]`, meters, world frame as of `perform`.
@@ -389,11 +380,7 @@ def _pelvis(pose: np.ndarray, path: Path) -> np.ndarray:
 
 
 def names(path: str) -> list[str]:
-    """Returns the names of a file's motions, sorted.
-
-    Raises:
-        RecordingError: If it is missing or no `.npz` file.
-    """
+    """Returns the names of a file's motions, sorted; errors are those of `reading.npz_names`."""
     return sorted(reading.npz_names(pathlib.Path(path)))
 
 
@@ -404,16 +391,7 @@ def read(path: str, name: str) -> np.ndarray:
         RecordingError: If the file is missing or damaged, or has no such motion, or not of the
             form described above.
     """
-    if name not in names(path):
-        raise errors.RecordingError(path, name, "be a motion of the file", "no such key")
     motion = reading.npz(pathlib.Path(path), (name,))[name]
-    rule = "hold finite floating-point numbers"
-    if not isinstance(motion, np.ndarray) or not np.issubdtype(motion.dtype, np.floating):
-        received = getattr(motion, "dtype", type(motion).__name__)
-        raise errors.RecordingError(path, name, rule, received)
-    shape = (len(motion), skeletons.H36M_17.num_joints, 3) if motion.ndim else None
-    if motion.shape != shape or not len(motion):
-        raise errors.RecordingError(path, name, "have shape [T, 17, 3]", motion.shape)
-    if not np.isfinite(motion).all():
-        raise errors.RecordingError(path, name, rule, "NaN or infinity")
-    return motion
+    checked = files.checked_array(path, name, motion, (None, skeletons.H36M_17.num_joints, 3))
+    files.require_finite(path, name, checked)
+    return checked

@@ -33,26 +33,18 @@ _CONFIDENCES = (0.35, 1.025)
 # Of joints, which then have a confidence near 0, and of views, of which nothing is known then.
 _UNSURE_RATE, _MISSED_RATE = 0.03, 0.02
 _UNSURE_CONFIDENCE = 1e-4
-# Meters; of the poses that were not smoothed, which nothing here reads.
-_POSE_NOISE = 0.01
+_POSE_NOISE = 0.01  # Meters; of the poses that were not smoothed, which nothing here reads.
 
 
 class SimulatedSequence(NamedTuple):
-    """A sequence, in this library's conventions.
+    """A sequence, as the release names it, in this library's conventions."""
 
-    Attributes:
-        name: As the release names it.
-        rig: Its cameras with their lenses, meters, z up.
-        points_world: `[T, 17, 3]`, COCO's joints, meters, world frame.
-        ideal_2d: `[9, T, 17, 2]`, pixels without lens distortion: where a detector sees them.
-        confidence: `[9, T, 17]`, as the detector gives it, beyond 1 too; NaN where a camera
-            misses the person.
-    """
-
-    name: str
-    rig: calibrations.Calibration
-    points_world: np.ndarray
+    name: str  # Its name.
+    rig: calibrations.Calibration  # Its cameras with their lenses, meters, z up.
+    points_world: np.ndarray  # [T, 17, 3], COCO's joints, meters, world frame.
+    # [9, T, 17, 2], pixels without lens distortion: where a detector sees them.
     ideal_2d: np.ndarray
+    # [9, T, 17], as the detector gives it, beyond 1 too; NaN where a camera misses the person.
     confidence: np.ndarray
 
 
@@ -66,8 +58,8 @@ def write_release(
 ) -> Iterator[SimulatedSequence]:
     """Writes a simulated release, a sequence at a time.
 
-    Arguments are checked at once. Sequences are written as the result is iterated over, and the
-    lists of them once it ends.
+    Arguments are checked at once. Sequences that are to be read are written, and yielded then, as
+    the result is iterated over, and the lists of them once it ends.
 
     Args:
         root: A folder that is empty or not there yet.
@@ -75,9 +67,6 @@ def write_release(
         num_takes: Sequences of each dancer, up to 10.
         num_frames: Frames of each, 2 or more.
         seed: Not negative. A sequence depends on it and its own name alone.
-
-    Yields:
-        Each sequence that is to be read, once it is written.
 
     Raises:
         FileExistsError: If the folder holds anything.
@@ -134,11 +123,9 @@ def _rig(seed: int, setting: str) -> calibrations.Calibration:
     rng = sequences.seeded_generator(seed, "aistpp", setting)
     num_cameras = len(aistpp.CAMERAS)
     camera = filming.ring(num_cameras, jitter=0.1, rng=rng)
-    intrinsics = np.zeros((num_cameras, 3, 3))
-    focal = rng.uniform(*_FOCAL_LENGTHS, num_cameras)
-    intrinsics[:, 0, 0] = intrinsics[:, 1, 1] = focal
+    intrinsics = np.tile(np.eye(3), (num_cameras, 1, 1))
+    intrinsics[:, [0, 1], [0, 1]] = rng.uniform(*_FOCAL_LENGTHS, (num_cameras, 1))
     intrinsics[:, :2, 2] = np.array(aistpp.IMAGE_SIZE) / 2
-    intrinsics[:, 2, 2] = 1.0
     distortion = np.zeros((num_cameras, 5))
     distortion[:, 0] = rng.uniform(*_LENSES, num_cameras)
     sizes = np.tile(aistpp.IMAGE_SIZE, (num_cameras, 1))

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,15 +24,9 @@ IMAGE_SIZE = (1000, 1000)
 
 FOCAL_LENGTH = 1145.0
 # Where Human3.6M's four cameras stand, to the nearest decimeter or two.
-_H36M_CENTERS = (
-    (1.8, 5.0, 1.55),
-    (1.8, -5.0, 1.6),
-    (-1.8, 5.2, 1.5),
-    (-1.8, -3.8, 1.55),
-)
+_H36M_CENTERS = ((1.8, 5.0, 1.55), (1.8, -5.0, 1.6), (-1.8, 5.2, 1.5), (-1.8, -3.8, 1.55))
 NUM_H36M_CAMERAS = len(_H36M_CENTERS)
-# Cameras look at a standing person's hips, meters.
-_AIM = (0.0, 0.0, 0.95)
+_AIM = (0.0, 0.0, 0.95)  # Cameras look at a standing person's hips, meters.
 # With jitter, cameras roll, and lenses differ, by these standard deviations.
 _ROLL_SPREAD = np.radians(1.0)
 _FOCAL_SPREAD = 3.0
@@ -42,10 +36,8 @@ _PRINCIPAL_POINT_SPREAD = 8.0
 def h36m_like(jitter: float = 0.0, rng: np.random.Generator | None = None) -> cameras.Camera:
     """Puts four cameras where Human3.6M's are: near the corners, 4 to 5.5 m from the center.
 
-    Args:
-        jitter: Standard deviation of the cameras' places and aims, meters. With any, lenses and
-            roll differ too.
-        rng: Random numbers; needed with `jitter`.
+    With jitter, the standard deviation of places and aims in meters, lenses and roll differ too; it
+    needs random numbers.
 
     Returns:
         NumPy arrays, fields `[4, ...]`.
@@ -61,17 +53,9 @@ def ring(
     jitter: float = 0.0,
     rng: np.random.Generator | None = None,
 ) -> cameras.Camera:
-    """Puts cameras on a circle around the room, evenly spaced, looking inwards.
+    """Puts cameras on a circle around the room, evenly spaced, looking inwards; NumPy arrays.
 
-    Args:
-        num_cameras: `V`.
-        radius: The circle's radius, meters.
-        height: The cameras' height over the floor, meters.
-        jitter: As of `h36m_like`.
-        rng: Random numbers; needed with `jitter`.
-
-    Returns:
-        NumPy arrays, fields `[V, ...]`.
+    Radius and height over the floor are in meters; `jitter` and `rng` are as of `h36m_like`.
 
     Raises:
         ValueError: If `num_cameras` or `radius` is not positive.
@@ -165,9 +149,8 @@ class Detector:
             size = getattr(self, name)
             errors.require(0 <= size < np.inf, name, "be a number, 0 or more", size)
         for name in ("gross_error_rate", "missing_rate", "dropped_view_rate"):
-            errors.require(
-                0 <= getattr(self, name) <= 1, name, "lie in [0, 1]", getattr(self, name)
-            )
+            share = getattr(self, name)
+            errors.require(0 <= share <= 1, name, "lie in [0, 1]", share)
 
     def detect(
         self,
@@ -178,11 +161,11 @@ class Detector:
         girth: float = 1.0,
         image_size: tuple[int, int] = IMAGE_SIZE,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Detects a person's joints in the images of a rig.
+        """Detects a person's joints in the images of a rig, fields `[V, ...]`.
 
         Args:
             motion: `[T, J, 3]`, meters, world frame.
-            camera: The rig, fields `[V, ...]`.
+            camera: The rig.
             rng: Random numbers.
             girth: How thick the body is, which decides what it hides.
             image_size: Width and height, pixels.
@@ -190,9 +173,14 @@ class Detector:
         Returns:
             Keypoints `[V, T, J, 2]`, pixels, and confidence `[V, T, J]` in [0, 1]. Both are 0
             where a joint is missed, behind the camera or out of the image.
+
+        Raises:
+            ValueError: If `motion` is not of the shape stated above.
         """
+        is_motion = motion.ndim == 3 and motion.shape[1:] == (len(_JOINT_NOISE), 3)
+        errors.require(is_motion, "motion", "have shape [T, 17, 3]", motion.shape)
         camera = cameras.expand(cameras.Camera(*map(np.asarray, camera)), -1)
-        points_camera = cameras.camera_from_world(motion, camera)
+        points_camera = cameras.camera_from_world(motion.astype(np.float64), camera)
         exact = cameras.project(points_camera, camera.intrinsics)
         height_px = _height_px(points_camera, camera.intrinsics)
         confidence = _confidence(points_camera, girth, rng)
@@ -312,12 +300,10 @@ _NUM_TERMS = 3
 def offsets(points_camera: np.ndarray) -> np.ndarray:
     """Returns the direction and relative size by which each joint is seen beside its place.
 
-    Args:
-        points_camera: `[V, T, J, 3]`, meters, camera frames.
-
     Returns:
-        `[V, T, J, 2]`, right and down in the image; over joints and directions of view, zero on
-        average, with a standard deviation of about 1 in each. Equal poses have equal offsets.
+        Of `[V, T, J, 3]`, meters, camera frames, `[V, T, J, 2]`, right and down in the image; over
+        joints and directions of view, zero on average, with a standard deviation of about 1 in
+        each. Equal poses have equal offsets.
     """
     num_joints = points_camera.shape[-2]
     rng = sequences.seeded_generator(_SEED, "detector bias")
@@ -340,16 +326,12 @@ def _seen_from(points_camera: np.ndarray) -> np.ndarray:
 
 
 class Capsule(NamedTuple):
-    """A rounded cylinder, as which a part of the body is taken.
-
-    Attributes:
-        ends: The joints at its ends.
-        radius: Meters, for a person of mean girth.
-        spares: Joints that it never hides, its ends aside.
-    """
+    """A rounded cylinder from joint to joint, as which a part of the body is taken."""
 
     ends: tuple[str, str]
+    # Meters, for a person of mean girth.
     radius: float
+    # Joints that it never hides, its ends aside.
     spares: tuple[str, ...] = ()
 
 
@@ -377,13 +359,13 @@ _MIN_SQUARED_LENGTH = 1e-8
 
 
 def hidden_joints(points_camera: np.ndarray, girth: float = 1.0) -> np.ndarray:
-    """Tells how far each joint is hidden behind other parts of the body.
+    """Tells how far each joint of `[..., J, 3]`, meters, camera frame, is hidden behind others.
 
     A joint is hidden if it lies within a part's outline in the image, and behind the part's
     surface. The outline is that of a capsule seen from the side: exact enough for a confidence.
 
     Returns:
-        Of `[..., J, 3]`, meters, camera frame, `[..., J]`: from 0, in full sight, to 1, float32.
+        `[..., J]`: from 0, in full sight, to 1, float32.
     """
     points = np.ascontiguousarray(np.moveaxis(points_camera, -1, 0), dtype=np.float32)
     depth = np.maximum(points[2], _MIN_DEPTH)
@@ -418,11 +400,7 @@ def _covered(rays: np.ndarray, depth: np.ndarray, capsule: Capsule, girth: float
 
 
 def empty_folder(root: str | pathlib.Path) -> pathlib.Path:
-    """Returns the folder of a simulated release.
-
-    Raises:
-        FileExistsError: If it holds anything.
-    """
+    """Returns the folder of a simulated release; a `FileExistsError` if it holds anything."""
     folder = pathlib.Path(root)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"`root` must be an empty folder or not there. Received: {root}.")
@@ -431,18 +409,13 @@ def empty_folder(root: str | pathlib.Path) -> pathlib.Path:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FilmSet(abc.ABC):
-    """The cameras, the detector and the seed of a studio.
+    """The cameras, the detector and the seed of a studio; what is not told here is `Detector`'s.
 
     Args:
         num_subjects: How many bodies there are.
         rig: `"h36m_like"` or `"ring"`.
         num_cameras: `V`, 2 or more; 4 with `"h36m_like"`.
         rig_jitter: Standard deviation of the cameras' places and aims, meters.
-        noise_px: As of `Detector`, and so are the three rates and `bias_px`.
-        gross_error_rate: The share of keypoints that are blunders.
-        missing_rate: The share of joints that are not found.
-        dropped_view_rate: The share of images in which nobody is found.
-        bias_px: How far off joints are in every image alike.
         seed: Not negative. A clip depends on the settings and its own name alone, not on what was
             read before it.
 
@@ -484,17 +457,33 @@ class FilmSet(abc.ABC):
         names = [field.name for field in dataclasses.fields(Detector)]
         return Detector(**{name: getattr(self, name) for name in names})
 
+    def film(
+        self,
+        name: str,
+        pose_world: np.ndarray,
+        rng: np.random.Generator,
+        girth: float,
+        **about: Any,
+    ) -> sequences.MultiViewSequence:
+        """Films a motion, `[T, J, 3]`, meters, world frame; `about` says who does what."""
+        keypoints_2d, confidence = self.detector.detect(pose_world, self.camera, rng, girth=girth)
+        return sequences.MultiViewSequence(
+            name=name,
+            camera_names=tuple(f"camera_{index + 1}" for index in range(self.num_cameras)),
+            camera=self.camera,
+            keypoints_2d=keypoints_2d,
+            confidence=confidence,
+            pose_world=pose_world,
+            **about,
+        )
+
     @abc.abstractmethod
     def clips(self) -> list[str]:
         """Returns the clips' names, always in the same order."""
 
     @abc.abstractmethod
     def read(self, clip: str) -> sequences.MultiViewSequence:
-        """Films a clip.
-
-        Raises:
-            ValueError: If there is no such clip.
-        """
+        """Films a clip; a `ValueError` if there is no such."""
 
     def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
         """Films all clips, one after the other."""

@@ -21,32 +21,23 @@ from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.human36m import detections, protocol, release, rig
 from keras_mvlift.geometry import cameras, lenses
 from keras_mvlift.studio import actions as studio_actions
-from keras_mvlift.studio import filming, people, synthetic
+from keras_mvlift.studio import filming, people
 
 MAX_TAKES = 2 * len(protocol.ACTIONS)
-EXTRA_FRAMES = 3
-"""By how many frames, at most, the simulated videos outlast the motion capture."""
+EXTRA_FRAMES = 3  # By how many frames, at most, the simulated videos outlast the motion capture.
 
 
 class SimulatedTake(NamedTuple):
-    """A take, as the cameras' images show it.
+    """A take, as the cameras' images show it."""
 
-    Attributes:
-        subject: One of `rig.SUBJECTS`.
-        name: The take's name in the original release, irregular as there.
-        pose_world: `[T, J, 3]`, meters, world frame.
-        exact_2d: `[4, T, J, 2]`, pixels, with lens distortion: where the joints are.
-        keypoints_2d: `[4, T + EXTRA_FRAMES, J, 2]`, pixels, with lens distortion: where a detector
-            sees them; 0 where it does not.
-        confidence: `[4, T + EXTRA_FRAMES, J]`, in [0, 1]; 0 where not seen.
-    """
-
-    subject: str
-    name: str
-    pose_world: np.ndarray
-    exact_2d: np.ndarray
+    subject: str  # One of `rig.SUBJECTS`.
+    name: str  # The take's name in the original release, irregular as there.
+    pose_world: np.ndarray  # [T, J, 3], meters, world frame.
+    exact_2d: np.ndarray  # [4, T, J, 2], pixels, with lens distortion: where the joints are.
+    # [4, T + EXTRA_FRAMES, J, 2], pixels, with lens distortion: where a detector sees them; 0
+    # where it does not.
     keypoints_2d: np.ndarray
-    confidence: np.ndarray
+    confidence: np.ndarray  # [4, T + EXTRA_FRAMES, J], in [0, 1]; 0 where not seen.
 
     @property
     def label(self) -> str:
@@ -233,8 +224,8 @@ def write_release(
 ) -> Iterator[SimulatedTake]:
     """Writes a simulated release, a take at a time.
 
-    Arguments are checked at once. The takes are written as the result is iterated over, and the
-    archives once it ends.
+    Arguments are checked at once. The takes are written, and yielded then, as the result is
+    iterated over, and the archives once it ends.
 
     Args:
         root: A folder that is empty or not there yet.
@@ -246,9 +237,6 @@ def write_release(
         seed: Not negative. A take depends on it and its own name alone.
         formats: Some of `RELEASE_FORMATS`.
         shift_takes: Whether the takes of S9 that are shifted in the real release are here.
-
-    Yields:
-        Each take, once it is written.
 
     Raises:
         FileExistsError: If the folder holds anything.
@@ -262,18 +250,8 @@ def write_release(
         errors.require(1 <= count <= MAX_TAKES, name, f"lie in [1, {MAX_TAKES}]", count)
     errors.require(num_frames >= 1, "num_frames", "be positive", num_frames)
     errors.require(seed >= 0, "seed", "not be negative", seed)
-    takes = (
-        take
-        for subject in subjects
-        for take in perform_take(
-            subject,
-            num_takes=num_takes,
-            num_frames=num_frames,
-            num_distinct_takes=num_distinct_takes,
-            seed=seed,
-            shift_takes=shift_takes,
-        )
-    )
+    options = counts | {"num_frames": num_frames, "seed": seed, "shift_takes": shift_takes}
+    takes = (take for subject in subjects for take in perform_take(subject, **options))
     return _written(folder, takes, formats)
 
 
@@ -341,13 +319,11 @@ def perform_take(
     seed: int,
     shift_takes: bool,
 ) -> Iterator[SimulatedTake]:
-    """Films a subject's takes, one at a time; arguments as of `simulation.write_release`."""
-    film = functools.lru_cache(maxsize=num_distinct_takes)(
-        functools.partial(_film, num_frames=num_frames, seed=seed)
-    )
-    for index, name in enumerate(take_names(subject, num_takes)):
-        own = take_names(subject, num_takes)[index % num_distinct_takes]
-        take = film(subject, own)._replace(name=name)
+    """Films a subject's takes, one at a time; arguments as of `write_release`."""
+    film = functools.cache(functools.partial(_film, num_frames=num_frames, seed=seed))
+    names = take_names(subject, num_takes)
+    for index, name in enumerate(names):
+        take = film(subject, names[index % num_distinct_takes])._replace(name=name)
         is_shifted = shift_takes and f"{subject} {take.label}" in protocol.SHIFTED_TAKES
         yield _shifted(take) if is_shifted else take
 
@@ -357,7 +333,8 @@ def _film(subject: str, name: str, *, num_frames: int, seed: int) -> SimulatedTa
     person = people.draw_person(seed, subject)
     action = _MOTIONS[protocol.parse_take(name, "").action]
     motion = studio_actions.perform(action, person, num_frames + EXTRA_FRAMES, FRAME_RATE, rng)
-    seen, confidence = synthetic.film(motion, rig.camera(subject), rng=rng, girth=person.girth)
+    camera = rig.camera(subject)
+    seen, confidence = filming.Detector().detect(motion, camera, rng, girth=person.girth)
     bent = _through_lenses(seen, subject)
     keypoints_2d = np.where(confidence[..., np.newaxis] > 0, bent, 0.0)
     pose = motion[:num_frames].astype(np.float64)

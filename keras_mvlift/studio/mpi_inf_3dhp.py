@@ -34,26 +34,18 @@ _TEST_FOLDER = "mpi_inf_3dhp_test_set"
 _TEST_SIZES = dict(
     zip(protocol.TEST_SUBJECTS, [(2048, 2048)] * 4 + [(1920, 1080)] * 2, strict=True)
 )
-# The share of the test set's frames that are not valid.
-_INVALID_SHARE = 0.4
+_INVALID_SHARE = 0.4  # The share of the test set's frames that are not valid.
 
 
 class Film(NamedTuple):
-    """A clip, in the release's joints and units.
+    """A clip, in the release's joints and units: pixels, and millimeters in camera frames."""
 
-    Attributes:
-        annot2: `[V, T, K, 2]`, pixels.
-        annot3: `[V, T, K, 3]`, millimeters, camera frames.
-        univ_annot3: `[V, T, K, 3]`, millimeters, camera frames; of universal size.
-        detected: Keypoints `[V, T, 17, 2]`, pixels, and confidence `[V, T, 17]`, of `H36M_17`.
-        turn: `[T]`, the index of the action.
-    """
-
-    annot2: np.ndarray
-    annot3: np.ndarray
-    univ_annot3: np.ndarray
+    annot2: np.ndarray  # [V, T, K, 2].
+    annot3: np.ndarray  # [V, T, K, 3].
+    univ_annot3: np.ndarray  # [V, T, K, 3], of universal size.
+    # Keypoints [V, T, 17, 2] and confidence [V, T, 17], of `H36M_17`.
     detected: tuple[np.ndarray, np.ndarray]
-    turn: np.ndarray
+    turn: np.ndarray  # [T], the index of the action.
 
 
 def write_release(
@@ -65,7 +57,7 @@ def write_release(
     seed: int = 0,
     formats: tuple[str, ...] = FORMATS,
 ) -> Iterator[str]:
-    """Films a release and writes it, a clip at a time.
+    """Films a release and writes it, a clip at a time, whose name is yielded then.
 
     Arguments are checked at once. The clips are written as the result is iterated over, and the
     archives once it ends.
@@ -77,9 +69,6 @@ def write_release(
         num_frames: `T`, of each sequence of either.
         seed: Not negative.
         formats: Which of `FORMATS` to write.
-
-    Yields:
-        The name of each clip, once it is written.
 
     Raises:
         FileExistsError: If the folder holds anything.
@@ -124,15 +113,13 @@ def film(
     """Films a subject who performs actions one after the other."""
     person = people.draw_person(seed, subject)
     motion, turn = perform_sequence(actions, person, num_frames, frame_rate, rng)
-    pose = with_28_joints(motion)
-    pose_camera = cameras.camera_from_world(pose, cameras.expand(camera, -1))
+    look = {"girth": person.girth, "image_size": image_size}
+    detected = filming.Detector().detect(motion, camera, rng, **look)
+    camera = cameras.expand(camera, -1)
+    pose_camera = cameras.camera_from_world(with_28_joints(motion), camera)
+    annot2 = cameras.project(pose_camera, camera.intrinsics)
     annot3 = errors.MILLIMETERS.from_meters(pose_camera)
-    detected = filming.Detector().detect(
-        motion, camera, rng, girth=person.girth, image_size=image_size
-    )
-    universal = universal_pose(annot3, person)
-    annot2 = cameras.project(pose_camera, cameras.expand(camera, -1).intrinsics)
-    return Film(annot2, annot3, universal, detected, turn)
+    return Film(annot2, annot3, universal_pose(annot3, person), detected, turn)
 
 
 class _Writer:
@@ -194,13 +181,11 @@ class _Writer:
             folder = self._folder / _TEST_FOLDER / subject
             folder.mkdir(parents=True, exist_ok=True)
             numbers = np.array([*ACTIVITY_ACTIONS])[filmed.turn]
-            variables = {
-                name: getattr(filmed, name)[0][:, np.newaxis, protocol.TEST_FROM_28]
-                for name in _VARIABLES
-            }
-            variables |= {"valid_frame": valid[:, np.newaxis]}
-            variables |= {"activity_annotation": numbers[:, np.newaxis]}
-            write_test_annotation(folder / release.TEST_ANNOTATION, variables)
+            points = {name: getattr(filmed, name)[0] for name in _VARIABLES}
+            variables = {name: p[:, protocol.TEST_FROM_28] for name, p in points.items()}
+            variables |= {"valid_frame": valid, "activity_annotation": numbers}
+            with_axis = {name: value[:, np.newaxis] for name, value in variables.items()}
+            write_test_annotation(folder / release.TEST_ANNOTATION, with_axis)
         self._test[subject] = _p_stmo_view(filmed, 0) | {"valid": valid.astype(np.float64)}
         self._detect(subject, filmed, 0)
 
@@ -249,19 +234,15 @@ ACTIVITY_ACTIONS = {
 }
 """What stands for each activity of the test set."""
 
-# Joints that the studio does not have, on the line from one that it has to another: the share of
-# the way, beyond 1 for extremities.
-_BETWEEN = {
-    "spine2": ("spine", "neck", 0.3),
-    "spine3": ("spine", "neck", 0.6),
-    "spine4": ("spine", "neck", 0.85),
-    "left_clavicle": ("neck", "left_shoulder", 0.2),
-    "right_clavicle": ("neck", "right_shoulder", 0.2),
-    "left_hand": ("left_elbow", "left_wrist", 1.3),
-    "right_hand": ("right_elbow", "right_wrist", 1.3),
-}
-# From the ankle, ahead and down, meters.
-_FEET = {"foot": (0.12, 0.05), "toe": (0.2, 0.06)}
+# Which of the joints that the studio has stand for those that it lacks.
+_NEIGHBORS = {"spine2": "spine", "spine3": "neck", "spine4": "neck"}
+for _side in ("left", "right"):
+    _NEIGHBORS |= {f"{_side}_clavicle": "neck", f"{_side}_hand": f"{_side}_wrist"}
+    _NEIGHBORS |= dict.fromkeys((f"{_side}_foot", f"{_side}_toe"), f"{_side}_ankle")
+_OF_17 = [
+    protocol.H36M_FROM_28.index(protocol.ALL_28.index(_NEIGHBORS.get(joint, joint)))
+    for joint in protocol.ALL_28
+]
 
 
 def perform_sequence(
@@ -286,21 +267,8 @@ def perform_sequence(
 
 
 def with_28_joints(pose: np.ndarray) -> np.ndarray:
-    """Adds joints to `[T, 17, 3]`, z up, at plausible places: those of `protocol.ALL_28`."""
-    filled = np.zeros((len(pose), len(protocol.ALL_28), 3))
-    filled[:, protocol.H36M_FROM_28] = pose
-    index = protocol.ALL_28.index
-    for joint, (start, end, share) in _BETWEEN.items():
-        way = filled[:, index(end)] - filled[:, index(start)]
-        filled[:, index(joint)] = filled[:, index(start)] + share * way
-    left = filled[:, index("left_hip")] - filled[:, index("right_hip")]
-    ahead = np.cross(left, [0.0, 0.0, 1.0])
-    ahead /= np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-6)
-    for side in ("left", "right"):
-        for joint, (length, drop) in _FEET.items():
-            step = length * ahead - [0.0, 0.0, drop]
-            filled[:, index(f"{side}_{joint}")] = filled[:, index(f"{side}_ankle")] + step
-    return filled
+    """Lays `[T, 17, D]` joints out as those of `protocol.ALL_28`; the others repeat a neighbor."""
+    return pose[:, _OF_17]
 
 
 def universal_pose(pose_camera: np.ndarray, person: people.Person) -> np.ndarray:

@@ -33,24 +33,14 @@ _SHARE_OF_HEIGHT = {
 
 
 class Person(NamedTuple):
-    """A body.
+    """A body."""
 
-    Attributes:
-        bone_lengths: `[J]`, meters; of the bone that ends in each joint, 0 for the root.
-        girth: How thick limbs and torso are, 1 for the mean.
-    """
-
-    bone_lengths: np.ndarray
-    girth: float
+    bone_lengths: np.ndarray  # [J], meters; of the bone that ends in each joint, 0 for the root.
+    girth: float  # How thick limbs and torso are, 1 for the mean.
 
 
 def draw_person(seed: int, subject: str) -> Person:
-    """Draws a subject's body; the same for the same seed and name.
-
-    Args:
-        seed: Not negative.
-        subject: The subject's name.
-    """
+    """Draws a subject's body; the same for the same seed, not negative, and name."""
     rng = sequences.seeded_generator(seed, "person", subject)
     height = np.clip(rng.normal(MEAN_HEIGHT, HEIGHT_SPREAD), *HEIGHT_LIMITS)
     own = np.exp(rng.normal(0.0, LIMB_SPREAD, len(_SHARE_OF_HEIGHT)))
@@ -77,14 +67,10 @@ _AXES = {"x": 0, "y": 1, "z": 2}
 
 
 class Degree(NamedTuple):
-    """A degree of freedom.
+    """A degree of freedom, with its limits in degrees, of the bone that ends in a joint.
 
-    Attributes:
-        joint: The joint in which the bone that turns ends.
-        axis: The axis of the bone's frame about which it turns, signed so that the named
-            movement is positive.
-        low: The limit of the movement, degrees.
-        high: The other limit, degrees.
+    The axis is the one of the bone's frame about which it turns, signed so that the named movement
+    is positive.
     """
 
     joint: str
@@ -203,7 +189,7 @@ def pose_of_angles(
 
 
 def reproportion(motion: np.ndarray, bone_lengths: np.ndarray) -> np.ndarray:
-    """Returns a motion to another body: the directions of its bones stay, their lengths change.
+    """Gives a motion another body: the directions of its bones stay, their lengths change.
 
     Args:
         motion: `[T, J, 3]`, meters, any frame whose origin lies on the floor.
@@ -238,8 +224,7 @@ def _turn(frame: np.ndarray, axis: str, angle: np.ndarray) -> np.ndarray:
 
 # Parts of a posture, in degrees, from which actions are put together.
 
-Angle = np.ndarray | float
-"""Degrees, `[T]` or one number for the whole clip."""
+Angle = np.ndarray | float  # Degrees, `[T]` or one number for the whole clip.
 
 Posture = dict[str, Angle]
 """Degrees of freedom by name, of `DEGREES_OF_FREEDOM`."""
@@ -282,13 +267,7 @@ def lean(posture: Posture, tilt: Angle) -> Posture:
 
 
 class Clock:
-    """The time of one clip, and the dice thrown for it.
-
-    Args:
-        num_frames: `T`.
-        frame_rate: Frames per second.
-        rng: Random numbers.
-    """
+    """The time of one clip of `num_frames`, `T`, and the dice thrown for it."""
 
     def __init__(self, num_frames: int, frame_rate: float, rng: np.random.Generator):
         self.seconds = np.arange(num_frames) / frame_rate
@@ -321,10 +300,7 @@ class Clock:
     def keyframes(self, low: float, high: float, hold: float) -> np.ndarray:
         """Returns a movement `[T]` that rests at values from [low, high] and goes between them.
 
-        Args:
-            low: The least value.
-            high: The greatest value.
-            hold: Seconds from one value to the next.
+        It takes `hold` seconds from one value to the next.
         """
         turns = self.seconds / hold + self.rng.random()
         values = self.rng.uniform(low, high, int(turns[-1]) + 2)
@@ -356,8 +332,7 @@ _SIDES = ("left", "right")
 # Hertz. Slower than a breath up to as fast as one shifts weight.
 _DRIFT_FREQUENCIES = (0.05, 0.6)
 _NUM_DRIFT_WAVES = 4
-# The part of a keyframe's time spent on the way to the next one.
-_SHARE_MOVING = 0.6
+_SHARE_MOVING = 0.6  # The part of a keyframe's time spent on the way to the next one.
 
 
 def smooth_step(share: np.ndarray) -> np.ndarray:
@@ -398,14 +373,9 @@ _UP = np.array([0.0, 0.0, 1.0])
 
 
 def body_joints(pose_world: np.ndarray, skeleton: skeletons.Skeleton) -> np.ndarray:
-    """Puts a set's joints on a body.
+    """Puts the joints of a set of `skeletons.SKELETONS`, `[T, K, 3]`, on a body, `[T, 17, 3]`.
 
-    Args:
-        pose_world: `[T, 17, 3]`, meters, z up.
-        skeleton: The set, of `skeletons.SKELETONS`.
-
-    Returns:
-        `[T, K, 3]`, meters, z up.
+    Both are in meters, z up.
     """
     index = skeletons.H36M_17.joints.index
     across = pose_world[:, index("left_hip")] - pose_world[:, index("right_hip")]

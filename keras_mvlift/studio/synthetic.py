@@ -8,76 +8,30 @@ import functools
 
 import numpy as np
 
-from keras_mvlift import errors, skeletons
+from keras_mvlift import errors
 from keras_mvlift.datasets import sequences
-from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import actions, filming, people
 
 
-def film(
-    motion: np.ndarray,
-    camera: cameras.Camera,
-    *,
-    rng: np.random.Generator,
-    detector: filming.Detector | None = None,
-    girth: float = 1.0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Films a motion with a rig and detects its joints.
-
-    Args:
-        motion: `[T, J, 3]`, meters, world frame.
-        camera: The rig, fields `[V, ...]`, with images of `rigs.IMAGE_SIZE`.
-        rng: Random numbers, for the detector.
-        detector: How well joints are seen; `filming.Detector()` without.
-        girth: How thick the body is, which decides what it hides.
-
-    Returns:
-        Keypoints `[V, T, J, 2]`, pixels, and confidence `[V, T, J]` in [0, 1]; both are 0 where
-        a joint is not seen.
-
-    Raises:
-        ValueError: If `motion` is not of the shape stated above.
-    """
-    holds = motion.ndim == 3 and motion.shape[1:] == (skeletons.H36M_17.num_joints, 3)
-    errors.require(holds, "motion", "have shape [T, 17, 3]", motion.shape)
-    detector = detector or filming.Detector()
-    return detector.detect(motion.astype(np.float64), camera, rng, girth=girth)
-
-
 def from_motion(
+    film_set: filming.FilmSet,
     name: str,
     subject: str,
-    action: str,
     motion: np.ndarray,
-    *,
-    camera: cameras.Camera,
-    frame_rate: float,
     rng: np.random.Generator,
-    detector: filming.Detector | None = None,
-    person: people.Person | None = None,
+    *,
+    action: str,
+    frame_rate: float,
 ) -> sequences.MultiViewSequence:
-    """Films a recorded motion: moves it into the room, at a random spot, facing anywhere.
+    """Films a recorded motion, `[T, J, 3]`, meters, z up, on its subject's made-up body.
 
-    Args:
-        name: The clip's name.
-        subject: Who is seen.
-        action: What they do.
-        motion: `[T, J, 3]`, meters, z up.
-        camera: The rig, fields `[V, ...]`, with images of `rigs.IMAGE_SIZE`.
-        frame_rate: Frames per second.
-        rng: Random numbers, for the spot and the detector.
-        detector: How well joints are seen; `filming.Detector()` without.
-        person: The body to which the motion is given; without, it keeps its own.
-
-    Raises:
-        ValueError: If `motion` is not of the shape stated above.
+    It is moved into the room, at a random spot, facing anywhere.
     """
-    if person is not None:
-        motion = people.reproportion(motion, person.bone_lengths)
-    motion_world = actions.into_room(motion.astype(np.float64), rng)
-    girth = 1.0 if person is None else person.girth
-    seen = film(motion_world, camera, rng=rng, detector=detector, girth=girth)
-    return _sequence(name, subject, action, motion_world, camera, frame_rate, *seen)
+    person = people.draw_person(film_set.seed, subject)
+    moved = people.reproportion(motion, person.bone_lengths)
+    pose_world = actions.into_room(moved.astype(np.float64), rng)
+    about = {"subject": subject, "action": action, "frame_rate": frame_rate}
+    return film_set.film(name, pose_world, rng, girth=person.girth, **about)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,20 +69,14 @@ class Studio(filming.FilmSet):
         return list(self._castings)
 
     def read(self, clip: str) -> sequences.MultiViewSequence:
-        """Films a clip.
-
-        Raises:
-            ValueError: If there is no such clip.
-        """
+        """Films a clip; a `ValueError` if there is no such."""
         errors.require(clip in self._castings, "clip", "be one of `clips()`", repr(clip))
         subject, action = self._castings[clip]
-        person, rng = (
-            people.draw_person(self.seed, subject),
-            sequences.seeded_generator(self.seed, "clip", clip),
-        )
+        person = people.draw_person(self.seed, subject)
+        rng = sequences.seeded_generator(self.seed, "clip", clip)
         motion = actions.perform(action, person, self.num_frames, self.frame_rate, rng)
-        seen = film(motion, self.camera, rng=rng, detector=self.detector, girth=person.girth)
-        return _sequence(clip, subject, action, motion, self.camera, self.frame_rate, *seen)
+        about = {"subject": subject, "action": action, "frame_rate": self.frame_rate}
+        return self.film(clip, motion, rng, girth=person.girth, **about)
 
     @functools.cached_property
     def _castings(self) -> dict[str, tuple[str, str]]:
@@ -180,37 +128,5 @@ class MotionStudio(filming.FilmSet):
         motion = actions.read(self.path, clip)
         rng = sequences.seeded_generator(self.seed, "clip", clip)
         subject = f"S{rng.integers(self.num_subjects) + 1:02d}"
-        return from_motion(
-            clip,
-            subject,
-            clip,
-            motion,
-            camera=self.camera,
-            frame_rate=self.frame_rate,
-            rng=rng,
-            detector=self.detector,
-            person=people.draw_person(self.seed, subject),
-        )
-
-
-def _sequence(
-    name: str,
-    subject: str,
-    action: str,
-    pose_world: np.ndarray,
-    camera: cameras.Camera,
-    frame_rate: float,
-    keypoints_2d: np.ndarray,
-    confidence: np.ndarray,
-) -> sequences.MultiViewSequence:
-    return sequences.MultiViewSequence(
-        name=name,
-        subject=subject,
-        action=action,
-        frame_rate=frame_rate,
-        camera_names=tuple(f"camera_{index + 1}" for index in range(len(camera.center))),
-        camera=camera,
-        keypoints_2d=keypoints_2d,
-        confidence=confidence,
-        pose_world=pose_world,
-    )
+        about = {"action": clip, "frame_rate": self.frame_rate}
+        return from_motion(self, clip, subject, motion, rng, **about)

@@ -59,8 +59,7 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             raise errors.RecordingError("", name, "be there once", "two members of that name")
         if name != member.filename:
             found[name] = member
-    if not found:
-        raise errors.RecordingError("", "file", _ARCHIVE_RULE, "no member called *.npy")
+    errors.require_in("", found, "file", _ARCHIVE_RULE, "no member called *.npy")
     return found
 
 
@@ -75,8 +74,7 @@ def _member(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> Any
 
 def _npy(name: str, file: Any, size: int) -> Any:
     version = np.lib.format.read_magic(file)
-    if version not in _READ_HEADER:
-        raise errors.RecordingError("", name, "be of .npy version 1 or 2", version)
+    errors.require_in("", version in _READ_HEADER, name, "be of .npy version 1 or 2", version)
     shape, is_fortran, dtype = _READ_HEADER[version](file)
     if dtype.hasobject:
         found = _unpickled(file, name)
@@ -86,9 +84,8 @@ def _npy(name: str, file: Any, size: int) -> Any:
     if dtype.kind not in files.KINDS or not dtype.itemsize:
         raise errors.RecordingError("", name, "hold numbers, text or objects", dtype)
     num_bytes, left = files.check_shape("", name, shape, dtype.itemsize), size - file.tell()
-    if num_bytes != left:
-        rule = f"have the {num_bytes} bytes that its shape {shape} says"
-        raise errors.RecordingError("", name, rule, left)
+    rule = f"have the {num_bytes} bytes that its shape {shape} says"
+    errors.require_in("", num_bytes == left, name, rule, left)
     raw = np.empty(num_bytes, np.uint8)
     for start in range(0, num_bytes, _BLOCK_BYTES):
         block = raw[start : start + _BLOCK_BYTES]
@@ -300,8 +297,7 @@ def _dataset(name: str, file: Any, dataset: Any, depth: int) -> Any:
     if dataset.attrs.get("MATLAB_empty", 0):
         # Its numbers are the lengths of its axes.
         shape = tuple(int(length) for length in values.flat)
-        if 0 not in shape:
-            raise errors.RecordingError("", name, "be empty as it says", shape)
+        errors.require_in("", 0 in shape, name, "be empty as it says", shape)
         return np.empty(shape, object if is_cell else float)
     if is_cell:
         cells = [_dataset(name, file, file[reference], depth + 1) for reference in values.flat]

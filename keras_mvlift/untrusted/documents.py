@@ -11,8 +11,7 @@ from keras_mvlift import errors
 
 # YAML of plain values: no objects, no key twice, no anchors that grow when they are followed.
 
-# A number to the base of 60 takes the square of its length to read.
-_MAX_DIGITS = 64
+_MAX_DIGITS = 64  # A number to the base of 60 takes the square of its length to read.
 
 
 def yaml(path: str, tags: list[str]) -> Any:
@@ -113,8 +112,7 @@ def parquet_views(
     there = file.schema_arrow.names
     for name in required:
         if name not in there:
-            received = f"the columns {', '.join(there)}"
-            raise errors.RecordingError("", name, "be a column", received)
+            raise errors.RecordingError("", name, "be a column", f"the columns {', '.join(there)}")
     names = [name for name in (*lists, *texts, "frame") if name in there]
     for name in names:
         _check_kind(file.schema_arrow.field(name), name in lists, name in texts)
@@ -216,9 +214,8 @@ def _film(path: str) -> Iterator[tuple[Any, Any]]:
         # A song's cover is a stream of pictures too.
         cover = av.stream.Disposition.attached_pic
         moving = [each for each in container.streams.video if not each.disposition & cover]
-        if not moving:
-            received = ", ".join(each.type for each in container.streams) or "no stream"
-            raise errors.RecordingError("", "video", "hold moving pictures", received)
+        received = ", ".join(each.type for each in container.streams) or "no stream"
+        errors.require_in("", moving, "video", "hold moving pictures", received)
         if moving[0].codec_context is None:
             # To decode it would end the process.
             raise errors.RecordingError("", "video", "be of a codec that FFmpeg knows", "another")

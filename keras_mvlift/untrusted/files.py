@@ -1,4 +1,8 @@
-"""Files that may be missing, too large, or somewhere else than they claim; whole ones in return."""
+"""Files that may be missing, too large, or somewhere else than they claim; whole ones in return.
+
+What reads or checks raises a `RecordingError` of the file and the field if there is no such regular
+file, or it is not as it is said here.
+"""
 
 import contextlib
 import functools
@@ -17,11 +21,7 @@ from keras_mvlift import errors
 
 
 def size(path: pathlib.Path, field: str, max_bytes: int) -> int:
-    """Returns a file's size in bytes.
-
-    Raises:
-        RecordingError: If there is no such regular file, or it is larger than `max_bytes`.
-    """
+    """Returns a file's size in bytes, at most `max_bytes`."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -31,34 +31,24 @@ def size(path: pathlib.Path, field: str, max_bytes: int) -> int:
         # A pipe would wait for a writer, a device might never end.
         raise errors.RecordingError(path, field, "be a file", "something else")
     if status.st_size > max_bytes:
-        rule = f"have at most {max_bytes} bytes"
-        raise errors.RecordingError(path, field, rule, status.st_size)
+        raise errors.RecordingError(path, field, f"have at most {max_bytes} bytes", status.st_size)
     return status.st_size
 
 
 def read_bytes(path: pathlib.Path, field: str, max_bytes: int) -> bytes:
-    """Reads a whole file of at most `max_bytes`.
-
-    Raises:
-        RecordingError: If it is missing, no regular file, unreadable or too large.
-    """
+    """Reads a whole file of at most `max_bytes`."""
     size(path, field, max_bytes)
     with errors.parsing(path, field, "be a readable file"), path.open("rb") as file:
         return file.read(max_bytes)
 
 
-# TOML, YAML, XML, tables: what people write or look at.
-MAX_TEXT_BYTES = 64 * 2**20
+MAX_TEXT_BYTES = 64 * 2**20  # TOML, YAML, XML, tables: what people write or look at.
 # YAML and TOML, which are read slowly, and XML: manifests and calibrations.
 MAX_MARKUP_BYTES = 2**20
 
 
 def read_text(path: pathlib.Path, field: str, max_bytes: int = MAX_TEXT_BYTES) -> str:
-    """Reads a whole UTF-8 file of at most `max_bytes`, its lines' ends made one.
-
-    Raises:
-        RecordingError: If it is missing, no regular file, unreadable, too large or not UTF-8.
-    """
+    """Reads a whole UTF-8 file of at most `max_bytes`, its lines' ends made one."""
     data = read_bytes(path, field, max_bytes)
     with errors.parsing(path, field, "be UTF-8"):
         text = data.decode("utf-8-sig")
@@ -70,9 +60,6 @@ def read_json(path: pathlib.Path, field: str = "file") -> Any:
 
     `NaN` and `Infinity` are admitted, as detectors in Python write them for what they did not see;
     `1e999` would be infinite anyway. Readers check numbers where they know what they stand for.
-
-    Raises:
-        RecordingError: If the file is missing, too large, no JSON, or nested too deeply.
     """
     data = read_bytes(path, field, MAX_JSON_BYTES)
     check_items(path, field, data, _JSON_COSTS)
@@ -83,16 +70,13 @@ def read_json(path: pathlib.Path, field: str = "file") -> Any:
 def inside(
     root: pathlib.Path, relative: str, path: pathlib.Path, field: str = "path"
 ) -> pathlib.Path:
-    """Returns the file or folder that a configuration names below a folder.
+    """Returns the file or folder, there or not, that a configuration names below a folder.
 
     Args:
         root: The folder.
         relative: What was written, with `/` between the parts.
         path: Where it was written, for the error.
         field: The field it was written in, for the error.
-
-    Returns:
-        `root / relative`, whether or not it exists.
 
     Raises:
         RecordingError: If that lies outside the folder, by `..`, as an absolute path or through
@@ -119,41 +103,24 @@ _LARGEST_NUMBER = 1e5
 def checked_array(
     path: object, field: str, value: object, shape: tuple[int | None, ...]
 ) -> np.ndarray:
-    """Returns an array of a file in double precision, if it is as it must be.
-
-    Args:
-        path: The file.
-        field: The array's name in it.
-        value: What the file holds.
-        shape: The shape it must have; None for any length.
-
-    Raises:
-        RecordingError: If it is no array of numbers of that shape.
-    """
+    """Returns an array of numbers in double precision, if it is of a shape; None is any length."""
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
         received = f"{type(value).__name__} {getattr(value, 'dtype', '')}".strip()
         raise errors.RecordingError(path, field, "be an array of numbers", received)
     fits = len(value.shape) == len(shape) and all(
         wanted in (None, given) for wanted, given in zip(shape, value.shape, strict=True)
     )
-    if not fits or not value.size:
-        rule = f"have shape [{', '.join('any' if n is None else str(n) for n in shape)}]"
-        raise errors.RecordingError(path, field, rule, value.shape)
+    rule = f"have shape [{', '.join('any' if n is None else str(n) for n in shape)}]"
+    errors.require_in(path, fits and value.size, field, rule, value.shape)
     # Quadruple precision beyond double becomes infinite, and a signalling NaN a quiet one.
     with np.errstate(over="ignore", invalid="ignore"):
         return value.astype(np.float64)
 
 
 def require_finite(path: object, field: str, value: np.ndarray) -> None:
-    """Refuses NaN, infinity and what is far too large, by the first frame that has it.
+    """Refuses NaN, infinity and numbers of 100 000 on, by the first of frames `[T, ...]`.
 
-    Args:
-        path: The file.
-        field: The array's name in it.
-        value: `[T, ...]`.
-
-    Raises:
-        RecordingError: If a number is not below 100 000, which is 100 m in millimeters.
+    In millimeters that are 100 m.
     """
     is_sound = (np.abs(value) < _LARGEST_NUMBER).reshape(len(value), -1).all(axis=1)
     if not is_sound.all():
@@ -172,15 +139,13 @@ def require_finite(path: object, field: str, value: np.ndarray) -> None:
 MAX_ARCHIVE_BYTES = 8 * 2**30
 MAX_JSON_BYTES = 256 * 2**20
 
-# All that one call reads, counted as if no part of it were shared.
-MAX_CONTENT_BYTES = 8 * 2**30
+MAX_CONTENT_BYTES = 8 * 2**30  # All that one call reads, counted as if no part of it were shared.
 # Numbers that were measured do not shrink a hundredfold; zeros do, and few of them do no harm.
 MAX_COMPRESSION_RATIO = 100
 COMPRESSION_FREE_BYTES = 256 * 2**20
 
 MAX_NESTING = 32
-# Of arrays: booleans, integers, floats, complex numbers, bytes and text.
-KINDS = "biufcSU"
+KINDS = "biufcSU"  # Of arrays: booleans, integers, floats, complex numbers, bytes and text.
 
 # What the process that parses a file may take, beside what it takes before, for each answer: a
 # little for any file, and more for one that has more. A file of Python's own numbers grows some
@@ -188,24 +153,16 @@ KINDS = "biufcSU"
 _FREE_MEMORY_BYTES, _MEMORY_PER_BYTE = 2**30, 32
 _FREE_SECONDS, _SECONDS_PER_MIB, _MAX_SECONDS = 5, 4, 600
 YAML_SECONDS_PER_MIB = 30
-# Another process may have the processor.
-_WAITING_SECONDS_PER_SECOND = 20
+_WAITING_SECONDS_PER_SECOND = 20  # Another process may have the processor.
 
 
 class Limits(NamedTuple):
-    """Of a process that parses a file, for one answer.
+    """Of a process that parses a file, for one answer."""
 
-    Attributes:
-        memory_bytes: Address space beside what the process has at the start.
-        seconds: Of computing.
-        waiting_seconds: Of time.
-        content_bytes: Of the answer.
-    """
-
-    memory_bytes: int
-    seconds: int
-    waiting_seconds: int
-    content_bytes: int
+    memory_bytes: int  # Address space beside what the process has at the start.
+    seconds: int  # Of computing.
+    waiting_seconds: int  # Of time.
+    content_bytes: int  # Of the answer.
 
 
 def limits(num_stored: int, seconds_per_mib: int | None = None) -> Limits:
@@ -223,17 +180,10 @@ def limits(num_stored: int, seconds_per_mib: int | None = None) -> Limits:
 
 
 def check_content(path: object, field: str, num_bytes: int, num_stored: int) -> None:
-    """Refuses what would grow too large when it is read.
+    """Refuses what would grow too large when it is read, from what is stored in the file.
 
-    Args:
-        path: The file.
-        field: The part of it.
-        num_bytes: What it declares to hold.
-        num_stored: What it takes in the file.
-
-    Raises:
-        RecordingError: If it exceeds `MAX_CONTENT_BYTES`, or `COMPRESSION_FREE_BYTES` and
-            `MAX_COMPRESSION_RATIO` times what is stored.
+    That is more than `MAX_CONTENT_BYTES`, or than `COMPRESSION_FREE_BYTES` and
+    `MAX_COMPRESSION_RATIO` times what is stored.
     """
     if num_bytes > MAX_CONTENT_BYTES:
         rule = f"hold at most {MAX_CONTENT_BYTES} bytes"
@@ -245,10 +195,6 @@ def check_content(path: object, field: str, num_bytes: int, num_stored: int) -> 
 
 def array_bytes(shape: Any, item_bytes: int) -> int:
     """Returns the bytes of an array that declares a shape, before there is one.
-
-    Args:
-        shape: What it declares: a tuple of lengths, if it is right.
-        item_bytes: What one item takes.
 
     Raises:
         ValueError: If it exceeds `MAX_CONTENT_BYTES`, or is no tuple of lengths.
@@ -269,11 +215,7 @@ MAX_ITEM_BYTES = 2 * 2**30
 
 
 def check_items(path: object, field: str, data: bytes, costs: dict[bytes, int]) -> None:
-    """Refuses text of so many items that they take far more than the text itself.
-
-    Raises:
-        RecordingError: If they would take more than `MAX_ITEM_BYTES`.
-    """
+    """Refuses text whose items would take more than `MAX_ITEM_BYTES` in memory."""
     num_bytes = sum(cost * data.count(mark) for mark, cost in costs.items())
     if num_bytes > MAX_ITEM_BYTES:
         rule = f"hold items of at most {MAX_ITEM_BYTES} bytes in memory"
@@ -288,15 +230,7 @@ FREE_NUMBERS = 2**24
 def check_span(path: object, field: str, shape: tuple[int, ...], num_told: int) -> None:
     """Refuses arrays, such as people by frames by joints, that few numbers of a file span.
 
-    Args:
-        path: The file.
-        field: The part of it.
-        shape: The array's, before there is one.
-        num_told: How many numbers of it the file tells.
-
-    Raises:
-        RecordingError: If it has more than `FREE_NUMBERS`, and more than `MAX_SPARSENESS` times
-            what is told.
+    They have more than `FREE_NUMBERS`, and more than `MAX_SPARSENESS` times what is told.
     """
     check_shape(path, field, shape, np.dtype(np.float64).itemsize)
     if math.prod(shape) > max(FREE_NUMBERS, MAX_SPARSENESS * num_told):
@@ -306,11 +240,7 @@ def check_span(path: object, field: str, shape: tuple[int, ...], num_told: int) 
 
 
 def check_shape(path: object, field: str, shape: Any, item_bytes: int) -> int:
-    """Returns what `array_bytes` returns, for a part of a file.
-
-    Raises:
-        RecordingError: If it exceeds `MAX_CONTENT_BYTES`, or is no tuple of lengths.
-    """
+    """Returns what `array_bytes` returns, for a part of a file."""
     with errors.parsing(path, field, f"have a shape and at most {MAX_CONTENT_BYTES} bytes"):
         return array_bytes(shape, item_bytes)
 
@@ -319,11 +249,7 @@ def check_shape(path: object, field: str, shape: Any, item_bytes: int) -> int:
 
 
 def read_xml(path: pathlib.Path, field: str) -> ElementTree.Element:
-    """Reads the root element of a file of at most `MAX_MARKUP_BYTES`.
-
-    Raises:
-        RecordingError: If it is missing, too large, no XML, or declares a document type.
-    """
+    """Reads the root element of a file of at most `MAX_MARKUP_BYTES` without a document type."""
     data = read_bytes(path, field, MAX_MARKUP_BYTES)
     with errors.parsing(path, field, "be XML without a document type"):
         parser = ElementTree.XMLParser(target=_XMLBuilder())
@@ -341,22 +267,11 @@ class _XMLBuilder(ElementTree.TreeBuilder):
 
 Content = TypeVar("Content")
 
-# Poses, detections, and room to compare two detectors.
-_MAX_FILES = 4
+_MAX_FILES = 4  # Poses, detections, and room to compare two detectors.
 
 
 class PerVersion(Generic[Content]):
-    """A function of a file that keeps what it gave until the file's size or time of change differs.
-
-    Args:
-        read: What to call with the path of a file.
-
-    Call arguments:
-        path: The file.
-
-    Raises:
-        RecordingError: If there is no such file.
-    """
+    """A function of a file that keeps what it gave while the file's size and time stay."""
 
     def __init__(self, read: Callable[[pathlib.Path], Content]):
         functools.update_wrapper(self, read)
@@ -378,13 +293,10 @@ class PerVersion(Generic[Content]):
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Returns a path beside `path` to write to, which takes its place once all is written.
+    """Yields a path beside `path` to write to, which takes its place once all is written.
 
     What was there before stays if writing fails, and half a file never stands there, however the
     machine ends.
-
-    Args:
-        path: The file to be written.
 
     Raises:
         FileNotFoundError: If its folder is not there.

@@ -32,8 +32,7 @@ _BUFFER_BYTES = 2**20
 # What an item, and what an array takes beside its numbers.
 _ITEM_BYTES, _ARRAY_BYTES = 64, 512
 _MAX_KEY = 2**53
-# Of a message that a file may have put into an error.
-_MAX_WORDS = 600
+_MAX_WORDS = 600  # Of a message that a file may have put into an error.
 
 
 def main() -> None:
@@ -154,8 +153,7 @@ class _Message:
 
     def _array(self, array: np.ndarray) -> dict[str, int]:
         if array.dtype.kind not in files.KINDS or not array.dtype.itemsize:
-            rule = "hold numbers, text or objects"
-            raise errors.RecordingError("", "content", rule, array.dtype)
+            raise errors.RecordingError("", "content", "hold numbers, text or objects", array.dtype)
         is_fortran = array.flags.f_contiguous and not array.flags.c_contiguous
         flat = np.ascontiguousarray(array.T if is_fortran else array)
         self._spend(flat.nbytes + _ARRAY_BYTES)

@@ -3,6 +3,9 @@
 `parsers` is what runs in that process: without an environment, unable to write files, limited in
 memory and time as `files.limits` states. Values and arrays come back, of a stated form and size; a
 process that dies takes nothing along, and the error names the file.
+
+All readers raise a `RecordingError` if the file is missing, damaged, over the limits or of another
+format, or lacks what is asked for.
 """
 
 import atexit
@@ -252,40 +255,24 @@ _NPZ_RULE = "be an .npz archive"
 
 
 def npz_names(path: pathlib.Path) -> list[str]:
-    """Returns the names of an archive's arrays, in its order.
-
-    Raises:
-        RecordingError: If the file is missing, damaged, over the limits, or no archive of arrays.
-    """
+    """Returns the names of an archive's arrays, in its order."""
     return _read(path, "arrays.npz_names", list, _NPZ_RULE)
 
 
 def npz(path: pathlib.Path, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Reads arrays of an archive.
-
-    Args:
-        path: The archive.
-        names: Which; all if None.
+    """Reads arrays of an archive, all of them if `names` is None.
 
     Returns:
         Arrays of numbers and text; of objects, as far as `pickled` admits them. An array of objects
         without axes gives its one object.
-
-    Raises:
-        RecordingError: If the file is missing, damaged, over the limits or no archive of arrays,
-            or has no such array.
     """
     return _read(path, "arrays.npz", dict, _NPZ_RULE, names)
 
 
 def pickled(path: pathlib.Path) -> Any:
-    """Reads a pickle of any protocol, of Python 2 or 3.
+    """Reads a pickle of any protocol, of Python 2 or 3, of arrays and plain containers only.
 
     Text of Python 2 is decoded as latin-1; tuples come as lists, NumPy's scalars as Python's.
-
-    Raises:
-        RecordingError: If the file is missing, damaged, over the limits, or names anything but
-            arrays and plain containers.
     """
     return _read(path, "arrays.unpickled", object, "hold NumPy arrays and plain containers only")
 
@@ -293,17 +280,9 @@ def pickled(path: pathlib.Path) -> Any:
 def matlab(path: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Reads variables of a MATLAB file of version 5 to 7.3.
 
-    Args:
-        path: The file.
-        names: Which.
-
     Returns:
         Arrays of real numbers or booleans with MATLAB's axes in MATLAB's order; a cell array as an
         array of objects, which are such arrays.
-
-    Raises:
-        RecordingError: If the file is missing, damaged, over the limits or no MATLAB file, or a
-            variable is not there or is no array of numbers or cells.
     """
     return _read(path, "arrays.matlab", dict, "be a MATLAB file of version 5 or 7.3", names)
 
@@ -323,27 +302,15 @@ def hdf5_tracks(path: pathlib.Path) -> dict[str, Any]:
 
 
 def cdf(path: pathlib.Path, name: str) -> np.ndarray:
-    """Reads a variable of floating-point numbers of a CDF file.
-
-    Raises:
-        RecordingError: If the file is missing, damaged or over the limits, or has no such variable.
-    """
+    """Reads a variable of floating-point numbers of a CDF file."""
     return _read(path, "arrays.cdf", np.ndarray, "be a CDF file", name)
 
 
 def yaml(path: pathlib.Path, field: str, tags: Sequence[str] = ()) -> Any:
-    """Reads YAML of at most `files.MAX_MARKUP_BYTES`.
+    """Reads YAML of at most `files.MAX_MARKUP_BYTES`; errors name the field and the line.
 
     Keys are read as text, whatever they look like: a camera may be called 54138969. `%` directives
-    that other programs put before the document are left out.
-
-    Args:
-        path: The file.
-        field: What it holds, for errors.
-        tags: Those of mappings that are read as mappings.
-
-    Raises:
-        RecordingError: If the file is missing, too large, or not such YAML; names the line.
+    that other programs put before the document are left out. Mappings of the tags are read as such.
     """
     limit = {"max_bytes": files.MAX_MARKUP_BYTES, "seconds_per_mib": files.YAML_SECONDS_PER_MIB}
     return _read(path, "documents.yaml", object, "be plain YAML", tags, field=field, **limit)
@@ -353,11 +320,7 @@ _PARQUET_RULE = "be a Parquet table that can be read"
 
 
 def parquet_takes(path: pathlib.Path) -> tuple[dict[str, str], list[list[str]]]:
-    """Reads what kind each of a table's columns is of, and its pairs of subject and take.
-
-    Raises:
-        RecordingError: If the file is no Parquet table, or has no such columns.
-    """
+    """Reads what kind each of a table's columns is of, and its pairs of subject and take."""
     found = _read(path, "documents.parquet_takes", dict, _PARQUET_RULE)
     return found["kinds"], found["takes"]
 
@@ -368,9 +331,6 @@ def parquet_rows(path: pathlib.Path, subject: str, take: str) -> dict[str, Any]:
     Returns:
         `camera`, a list, and `frame`, `[N]`; `keypoints_2d` and `confidence`, all lists' values one
         after the other; `keypoints_2d_length` and `confidence_length`, `[N]`, with 0 for no list.
-
-    Raises:
-        RecordingError: If the file is no Parquet table, or has no such columns.
     """
     return _read(path, "documents.parquet_rows", dict, _PARQUET_RULE, subject, take)
 
@@ -390,52 +350,26 @@ def parquet_views(
     Yields:
         `num_rows`, and of each column that is there `values` and `lengths` of lists; `words` of
         text, with `codes` that number them, -1 for null; `values` and `is_null` of frames.
-
-    Raises:
-        RecordingError: If a column is missing or of another type, or the file cannot be read to
-            its end.
     """
-    yield from _answers(
-        path,
-        "documents.parquet_views",
-        "file",
-        "be whole Parquet",
-        batch_size,
-        required,
-        lists,
-        texts,
-    )
+    asked = "file", "be whole Parquet", batch_size, required, lists, texts
+    yield from _answers(path, "documents.parquet_views", *asked)
 
 
 def c3d(path: pathlib.Path) -> dict[str, Any]:
-    """Reads `names`, `unit`, `frame_rate`, `first_frame` and `points` `[T, M, 3]` of a C3D file.
-
-    Raises:
-        RecordingError: If the file is missing, damaged or over the limits.
-    """
+    """Reads `names`, `unit`, `frame_rate`, `first_frame` and `points` `[T, M, 3]` of a C3D file."""
     return _read(path, "documents.c3d", dict, "be a C3D file with points")
 
 
 def film(path: pathlib.Path, max_side: int, max_bytes: int) -> dict[str, Any]:
-    """Reads `size`, `turns`, `times`, `rate` and `ratio` of a video; decodes its first frame.
-
-    Raises:
-        RecordingError: If it is missing, no video, too large, or has no picture to decode.
-    """
+    """Reads `size`, `turns`, `times`, `rate` and `ratio` of a video; decodes its first frame."""
     rule = "be a video that FFmpeg reads"
     return _read(path, "documents.film", dict, rule, max_side, field="video", max_bytes=max_bytes)
 
 
 def frames(path: pathlib.Path, width: int, height: int, max_bytes: int) -> Iterator[np.ndarray]:
-    """Yields a video's frames `[height, width, 3]`, uint8, RGB, as they are stored.
-
-    Raises:
-        RecordingError: If a frame cannot be decoded.
-    """
-    rule = "be a video that FFmpeg reads"
-    for frame in _answers(
-        path, "documents.frames", "video", rule, width, height, max_bytes=max_bytes
-    ):
+    """Yields a video's frames `[height, width, 3]`, uint8, RGB, as they are stored."""
+    asked = "video", "be a video that FFmpeg reads", width, height
+    for frame in _answers(path, "documents.frames", *asked, max_bytes=max_bytes):
         if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
             raise errors.RecordingError(path, "video", _ANSWER_RULE, frame.shape)
         yield frame

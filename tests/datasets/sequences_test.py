@@ -215,3 +215,11 @@ def test_a_batch_of_all_views_may_be_filled_up_with_views_that_see_nothing():
     for matrix in (view.camera.intrinsics, view.camera.rotation):
         np.testing.assert_array_equal(matrix[:, 3:], np.broadcast_to(np.eye(3), (2, 2, 3, 3)))
     assert sequences.to_view(seen).confidence.shape == (2, 3, 17)
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(3, 5), (10, 4), (1, 1), (7, 1)])
+def test_things_are_chosen_evenly_and_once(count, wanted):
+    chosen = sequences.spread(count, wanted)
+    assert len(set(chosen)) == min(count, wanted)
+    assert chosen[0] == 0
+    assert chosen.max() < count

@@ -317,7 +317,7 @@ def test_a_pattern_without_files_is_refused(tmp_path):
 @settings(deadline=None, max_examples=300)
 @given(tables())
 def test_bytes_are_those_of_protobuf(columns):
-    records, expected = tfrecords.serialize_columns(columns), official(columns)
+    records, expected = tfrecords.encode(columns), official(columns)
     read = (tf.train.Example.FromString(record) for record in records)
     assert [example.SerializeToString(deterministic=True) for example in read] == expected
     # Of names of which one begins another, protobuf 4 has an order of its own.
@@ -332,13 +332,13 @@ def test_a_message_longer_than_one_byte_of_length_can_say_is_framed_right():
         "numbers": np.array([[0, 127, 128, -1], [2**63 - 1, 5, 16384, 16383]]),
         "text": np.array(["x" * 20_000, "y"], dtype=object),
     }
-    assert tfrecords.serialize_columns(columns) == official(columns)
+    assert tfrecords.encode(columns) == official(columns)
 
 
 def test_rows_keep_their_order_where_lengths_alternate():
     frame = np.array([5, 500, 6, 70_000, 501, 7])
     camera = np.array(["camera_1", "virtual_12"] * 3, dtype=object)
-    records = tfrecords.serialize_columns({"frame": frame, "camera": camera})
+    records = tfrecords.encode({"frame": frame, "camera": camera})
     assert records == official({"frame": frame, "camera": camera})
     assert len({len(record) for record in records}) > 2
 
@@ -349,25 +349,25 @@ def test_rows_of_a_view_of_another_array_are_read_as_they_are_seen():
         "every_other": whole[::2].swapaxes(1, 2),
         "alike": np.broadcast_to(whole[0], (4, 6, 2)),
     }
-    assert tfrecords.serialize_columns(columns) == official(columns)
+    assert tfrecords.encode(columns) == official(columns)
 
 
 def test_numpy_texts_and_flags_are_written_as_texts_and_integers():
     columns = {"text": np.array(["a", "bc"]), "flag": np.array([True, False])}
     expected = {"text": columns["text"].astype(object), "flag": np.array([1, 0])}
-    assert tfrecords.serialize_columns(columns) == official(expected)
+    assert tfrecords.encode(columns) == official(expected)
 
 
 def test_no_rows_and_no_columns_are_no_records():
-    assert tfrecords.serialize_columns({"x": np.zeros((0, 3)), "y": np.zeros(0, object)}) == []
-    assert tfrecords.serialize_columns({}) == []
+    assert tfrecords.encode({"x": np.zeros((0, 3)), "y": np.zeros(0, object)}) == []
+    assert tfrecords.encode({}) == []
 
 
 def test_columns_of_different_numbers_of_rows_are_refused():
     with pytest.raises(ValueError, match=r"equally many rows. Received: \{'x': 2, 'y': 3\}"):
-        tfrecords.serialize_columns({"x": np.zeros(2), "y": np.zeros(3)})
+        tfrecords.encode({"x": np.zeros(2), "y": np.zeros(3)})
 
 
 def test_values_that_no_feature_holds_are_refused():
     with pytest.raises(ValueError, match=r"or strings. Received: 'x' of complex"):
-        tfrecords.serialize_columns({"x": np.zeros(2, complex)})
+        tfrecords.encode({"x": np.zeros(2, complex)})

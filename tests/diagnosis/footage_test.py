@@ -67,14 +67,6 @@ def test_clips_of_different_rigs_are_sorted():
     ]
 
 
-@pytest.mark.parametrize(("count", "wanted"), [(3, 5), (10, 4), (1, 1), (7, 1)])
-def test_things_are_chosen_evenly_and_once(count, wanted):
-    chosen = footages.spread(count, wanted)
-    assert len(set(chosen)) == min(count, wanted)
-    assert chosen[0] == 0
-    assert chosen.max() < count
-
-
 @pytest.mark.parametrize(
     ("names", "expected"),
     [

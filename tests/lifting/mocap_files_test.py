@@ -153,7 +153,7 @@ def test_our_own_reader_of_recordings_gives_the_poses_back(tmp_path):
     mocap_files.write_trc(people.clip(absent), tmp_path / "poses.trc")
     read = trc.read(tmp_path / "poses.trc")
     assert read.frame_rate == 50.0
-    np.testing.assert_allclose(read.points_world, absent.pose, atol=5.1e-8)
+    np.testing.assert_allclose(read.points, absent.pose, atol=5.1e-8)
 
 
 def test_in_front_of_a_camera_up_is_up_too(tmp_path):

@@ -132,30 +132,18 @@ def perform(num_frames, names=("walking", "boxing", "sitting")):
     return mpi_inf_3dhp.perform_sequence(names, PERSON, num_frames, 25.0, rng)
 
 
-def test_joints_that_the_studio_has_stay_and_the_others_are_near_their_neighbors():
+def test_joints_that_the_studio_has_stay_and_the_others_stand_on_their_neighbors():
     motion, _ = perform(12)
     filled = mpi_inf_3dhp.with_28_joints(motion)
     np.testing.assert_array_equal(filled[:, protocol.H36M_FROM_28], motion)
     for joint, neighbor in (
-        ("spine3", "spine4"),
+        ("spine3", "neck"),
         ("left_clavicle", "neck"),
         ("right_hand", "right_wrist"),
-        ("left_toe", "left_foot"),
-        ("left_foot", "left_ankle"),
+        ("left_toe", "left_ankle"),
     ):
-        pair = [protocol.ALL_28.index(name) for name in (joint, neighbor)]
-        distance = np.linalg.norm(np.diff(filled[:, pair], axis=1), axis=-1)
-        assert (distance > 0.01).all()
-        assert (distance < 0.2).all()
-
-
-def test_toes_point_where_the_body_faces():
-    # Hips along y with the left at +y: the person faces +x.
-    pose = np.zeros((1, 17, 3))
-    pose[0, 4, 1], pose[0, 1, 1] = 0.1, -0.1
-    filled = mpi_inf_3dhp.with_28_joints(pose)
-    toe = filled[0, protocol.ALL_28.index("left_toe")]
-    np.testing.assert_allclose(toe, [0.2, 0.0, -0.06])
+        first, second = (filled[:, protocol.ALL_28.index(name)] for name in (joint, neighbor))
+        np.testing.assert_array_equal(first, second)
 
 
 def test_people_of_all_sizes_become_one_size_about_the_pelvis():

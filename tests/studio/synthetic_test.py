@@ -92,29 +92,23 @@ def test_detections_are_as_noisy_as_asked():
     np.testing.assert_allclose(errors[1] / errors[0], 4.0, rtol=0.01)
 
 
-def test_film_accepts_tensors_and_refuses_other_shapes():
+def test_a_detector_accepts_tensors_and_refuses_other_shapes():
     camera = cameras.Camera(*(tf.constant(value) for value in filming.ring(3)))
     motion = actions.perform(
         "waving", people.draw_person(0, "a"), 5, 25.0, np.random.default_rng(0)
     )
-    keypoints_2d, confidence = synthetic.film(motion, camera, rng=np.random.default_rng(0))
+    keypoints_2d, confidence = filming.Detector().detect(motion, camera, np.random.default_rng(0))
     assert (keypoints_2d.shape, confidence.shape) == ((3, 5, 17, 2), (3, 5, 17))
     with pytest.raises(ValueError, match=r"`motion` must have shape \[T, 17, 3\].*\(5, 16, 3\)"):
-        synthetic.film(motion[:, :16], camera, rng=np.random.default_rng(0))
+        filming.Detector().detect(motion[:, :16], camera, np.random.default_rng(0))
 
 
-def test_from_motion_keeps_its_own_body_without_a_person(recorded):
-    clip = synthetic.from_motion(
-        "clip",
-        "anyone",
-        "sitting",
-        recorded["02_sitting"] + [50.0, 3.0, -1.0],
-        camera=filming.ring(2),
-        frame_rate=60.0,
-        rng=np.random.default_rng(0),
-        detector=filming.Detector(**PERFECT),
-    )
-    expected = _bone_lengths(recorded["02_sitting"])
+def test_from_motion_takes_its_subjects_body_and_stays_in_the_room(recorded):
+    studio = synthetic.Studio(rig="ring", num_cameras=2, rig_jitter=0.0, **PERFECT)
+    motion, rng = recorded["02_sitting"] + [50.0, 3.0, -1.0], np.random.default_rng(0)
+    about = {"action": "sitting", "frame_rate": 60.0}
+    clip = synthetic.from_motion(studio, "clip", "anyone", motion, rng, **about)
+    expected = people.draw_person(studio.seed, "anyone").bone_lengths[1:]
     np.testing.assert_allclose(_bone_lengths(clip.pose_world), expected, atol=1e-5)
     assert np.linalg.norm(clip.pose_world[:, 0, :2], axis=-1).max() < 1.5
     assert (clip.confidence > 0).all()
@@ -185,7 +179,7 @@ def test_a_motion_studio_that_cannot_be_is_refused(path):
 def test_an_unknown_clip_is_refused(path):
     with pytest.raises(ValueError, match=r"`clip` must be one of `clips\(\)`.*'S09_boxing_01'"):
         synthetic.Studio(**SMALL).read("S09_boxing_01")
-    with pytest.raises(ValueError, match="`nothing` must be a motion of the file"):
+    with pytest.raises(ValueError, match="`nothing` must be an array of the archive"):
         synthetic.MotionStudio(path=path).read("nothing")
     with pytest.raises(ValueError, match=r"`clip` must be one of `clips\(\)`.*'01_boxing'"):
         synthetic.MotionStudio(path=path, motions=("00_walking",)).read("01_boxing")

@@ -58,15 +58,7 @@ def key(subject: str, label: str, camera: str) -> str:
 def rows(
     subject: str, label: str, camera: str, keypoints_2d: np.ndarray, confidence: np.ndarray
 ) -> pyarrow.Table:
-    """Lays one camera's view of a take out as rows of the table.
-
-    Args:
-        subject: Who is seen.
-        label: The take.
-        camera: The camera's name.
-        keypoints_2d: `[T, J, 2]`, pixels.
-        confidence: `[T, J]`.
-    """
+    """Lays out a view of a take, `[T, J, 2]`, pixels, and `[T, J]`, as rows of the table."""
     num_frames = len(keypoints_2d)
     columns = {
         **{
@@ -80,13 +72,8 @@ def rows(
     return pyarrow.table(columns, SCHEMA)
 
 
-class _File:
+class _File(rig.DetectionReader):
     """What both layouts share: who is in the file, and in which takes."""
-
-    is_projected = False
-
-    def __init__(self, path: pathlib.Path):
-        self._path = path
 
     def __str__(self) -> str:
         return f"{self._path.name}, with confidences"
@@ -99,19 +86,7 @@ class _File:
         """Returns the names of a subject's takes, as the file has them."""
         return sorted(take for owner, take in self._index() if owner == subject)
 
-    def read(self, subject: str, label: str) -> list[rig.Detections]:
-        """Reads what the four cameras saw in a take.
-
-        Raises:
-            RecordingError: If a camera is missing, or holds something else.
-        """
-        named = {protocol.action_label(take): take for take in self.takes(subject)}
-        return self._views(subject, named.get(label, label))
-
     def _index(self) -> frozenset[tuple[str, str]]:
-        raise NotImplementedError
-
-    def _views(self, subject: str, take: str) -> list[rig.Detections]:
         raise NotImplementedError
 
 
@@ -122,8 +97,8 @@ class Archive(_File):
         matches = [_KEY.fullmatch(name) for name in archive_names(self._path)]
         return frozenset((match[1], match[2]) for match in matches if match)
 
-    def _views(self, subject: str, take: str) -> list[rig.Detections]:
-        prefixes = [key(subject, take, camera) for camera in rig.CAMERAS]
+    def _views(self, subject: str, name: str) -> list[rig.Detections]:
+        prefixes = [key(subject, name, camera) for camera in rig.CAMERAS]
         names = [[f"{prefix}/{field}" for field in _ARRAYS] for prefix in prefixes]
         arrays = reading.npz(self._path, tuple(itertools.chain(*names)))
         return [
@@ -138,27 +113,22 @@ class Table(_File):
     def _index(self) -> frozenset[tuple[str, str]]:
         return table_takes(self._path)
 
-    def _views(self, subject: str, take: str) -> list[rig.Detections]:
-        found = reading.parquet_rows(self._path, subject, take)
-        prefixes = {camera: key(subject, take, camera) for camera in rig.CAMERAS}
+    def _views(self, subject: str, name: str) -> list[rig.Detections]:
+        found = reading.parquet_rows(self._path, subject, name)
+        prefixes = {camera: key(subject, name, camera) for camera in rig.CAMERAS}
         arrays = {
-            name: self._values(found, name, width, prefixes[rig.CAMERAS[0]])
-            for name, width in (("keypoints_2d", 2 * _NUM_JOINTS), ("confidence", _NUM_JOINTS))
+            field: self._values(found, field, width, prefixes[rig.CAMERAS[0]])
+            for field, width in (("keypoints_2d", 2 * _NUM_JOINTS), ("confidence", _NUM_JOINTS))
         }
         return [self._view(found, arrays, camera, prefix) for camera, prefix in prefixes.items()]
 
     def _view(
-        self,
-        found: dict[str, Any],
-        arrays: dict[str, np.ndarray],
-        camera: str,
-        field: str,
+        self, found: dict[str, Any], arrays: dict[str, np.ndarray], camera: str, field: str
     ) -> rig.Detections:
         own = np.flatnonzero(np.array(found["camera"]) == camera)
         own = own[np.argsort(found["frame"][own], kind="stable")]
-        if not 1 <= len(own) <= protocol.MAX_FRAMES:
-            rule = f"have 1 to {protocol.MAX_FRAMES} rows"
-            raise errors.RecordingError(self._path, field, rule, len(own))
+        rule = f"have 1 to {protocol.MAX_FRAMES} rows"
+        errors.require_in(self._path, 1 <= len(own) <= protocol.MAX_FRAMES, field, rule, len(own))
         if not np.array_equal(found["frame"][own], np.arange(len(own))):
             rule = "have each frame from 0 on once"
             raise errors.RecordingError(self._path, f"{field} frame", rule, f"{len(own)} rows")

@@ -27,10 +27,7 @@ SHIFTED_TAKES_CHOICES = ("keep", "drop", "correct")
 
 
 def take(name: str) -> str:
-    """Returns `"<subject> <take>"` with the action in the one spelling.
-
-    Args:
-        name: Such as `"S11 Directions"` or `"S1 TakingPhoto 1"`.
+    """Returns a take such as `"S1 TakingPhoto 1"` with the action in the one spelling.
 
     Raises:
         ValueError: If it is not of that form.
@@ -45,22 +42,9 @@ def take(name: str) -> str:
 # of the two with a number behind it ("Directions", "Directions 1"), but not by a rule: numbers
 # differ between subjects, and so does the spelling of three actions.
 
-ACTIONS = (
-    "Directions",
-    "Discussion",
-    "Eating",
-    "Greeting",
-    "Phoning",
-    "Photo",
-    "Posing",
-    "Purchases",
-    "Sitting",
-    "SittingDown",
-    "Smoking",
-    "Waiting",
-    "WalkDog",
-    "WalkTogether",
-    "Walking",
+ACTIONS = tuple(
+    """Directions Discussion Eating Greeting Phoning Photo Posing Purchases Sitting
+    SittingDown Smoking Waiting WalkDog WalkTogether Walking""".split()
 )
 """The 15 actions, as the field's archives spell them."""
 
@@ -73,12 +57,7 @@ _TAKE_NAME = re.compile(r"([A-Za-z]+)(?: (\d+))?")
 
 
 class Take(NamedTuple):
-    """One take of an action.
-
-    Attributes:
-        action: One of `ACTIONS`.
-        number: The number behind the action's name, as digits; empty if there is none.
-    """
+    """One take: an action of `ACTIONS`, and the digits behind its name, empty if there are none."""
 
     action: str
     number: str
@@ -90,14 +69,10 @@ class Take(NamedTuple):
 
 
 def parse_take(name: str, path: object) -> Take:
-    """Reads a take's name, whatever its spelling.
-
-    Args:
-        name: The action's name, with or without a number.
-        path: The file it comes from, for the error.
+    """Reads a take's name, whatever its spelling; `path` is the file it comes from, for the error.
 
     Raises:
-        RecordingError: If it names none of the 15 actions.
+        RecordingError: If it names none of the 15 actions, with or without a number.
     """
     match = _TAKE_NAME.fullmatch(name)
     action = _OTHER_SPELLINGS.get(match[1], match[1]) if match else None
@@ -148,23 +123,10 @@ _TO_RAW = (
 
 HOURGLASS_16 = skeletons.Skeleton(
     name="hourglass_16",
-    joints=(
-        "right_ankle",
-        "right_knee",
-        "right_hip",
-        "left_hip",
-        "left_knee",
-        "left_ankle",
-        "pelvis",
-        "spine",
-        "thorax",
-        "head",
-        "right_wrist",
-        "right_elbow",
-        "right_shoulder",
-        "left_shoulder",
-        "left_elbow",
-        "left_wrist",
+    joints=tuple(
+        """right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis spine
+        thorax head right_wrist right_elbow right_shoulder left_shoulder left_elbow
+        left_wrist""".split()
     ),
 )
 """The joints of Stacked Hourglass detectors, in MPII's order; there is no nose among them."""
@@ -185,14 +147,9 @@ def joints_to_raw(points: np.ndarray) -> np.ndarray:
 def joints_from_hourglass(
     keypoints: np.ndarray, confidence: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lays out Stacked Hourglass joints as `H36M_17`; the nose, which it lacks, is not seen.
+    """Lays out Stacked Hourglass joints, `[..., 16, D]` and confidence `[..., 16]`, as `H36M_17`.
 
-    Args:
-        keypoints: `[..., 16, D]`.
-        confidence: `[..., 16]`.
-
-    Returns:
-        `[..., 17, D]` and `[..., 17]`, both 0 at the nose.
+    The nose, which they lack, is 0, and not seen.
     """
     num_joints = skeletons.H36M_17.num_joints
     points = np.zeros((*keypoints.shape[:-2], num_joints, keypoints.shape[-1]))

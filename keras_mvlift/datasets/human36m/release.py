@@ -1,13 +1,14 @@
 """Human3.6M's poses and detections, in each form in which they are passed on.
 
-Human3.6M's original release: motion capture and its projections in CDF files.
+Readers raise a `RecordingError` if a file is missing, damaged, or holds something else.
+
+The original release has motion capture and its projections in CDF files:
 
 <root>/S<n>/MyPoseFeatures/D3_Positions/<take>.cdf            32 joints, mm, world frame
 <root>/S<n>/MyPoseFeatures/D2_Positions/<take>.<camera>.cdf   32 joints, pixels, lens included
 """
 
 import pathlib
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,16 +36,11 @@ def cdf_subjects(root: pathlib.Path) -> list[str]:
 CDF_VARIABLE = "Pose"
 """What the one variable of each file is called."""
 
-# Bytes that headers and attributes may take beside the values.
-_MAX_OVERHEAD = 2**20
+_MAX_OVERHEAD = 2**20  # Bytes that headers and attributes may take beside the values.
 
 
 def read_cdf(path: pathlib.Path, width: int) -> np.ndarray:
-    """Reads a file's values, `[T, width]`, double precision, in the file's unit; finite.
-
-    Raises:
-        RecordingError: If the file is missing, damaged, too large, or not of that form.
-    """
+    """Reads a file's values, `[T, width]`, double precision, in the file's unit; finite."""
     max_frames = protocol.MAX_FRAMES
     files.size(path, "file", max_frames * width * np.dtype(np.float64).itemsize + _MAX_OVERHEAD)
     values = reading.cdf(path, CDF_VARIABLE)
@@ -65,65 +61,46 @@ class CDFPoses:
         return "D3_Positions, the original release's motion capture"
 
     def takes(self, subject: str) -> list[str]:
-        """Returns the names of a subject's takes, as the files have them.
-
-        Raises:
-            RecordingError: If there is none.
-        """
+        """Returns the names of a subject's takes, one at least, as the files have them."""
         folder = cdf_pose_path(self._root, subject, "").parent
         found = [path.stem for path in _visible(folder)]
-        if not found:
-            raise errors.RecordingError(folder, "*.cdf", "be there", "no such file")
+        errors.require_in(folder, found, "*.cdf", "be there", "no such file")
         return found
 
     def read(self, subject: str, name: str) -> np.ndarray:
-        """Reads a take's poses, `[T, J, 3]`, meters, world frame.
-
-        Raises:
-            RecordingError: If the file is missing, damaged, or holds something else.
-        """
+        """Reads a take's poses, `[T, J, 3]`, meters, world frame."""
         path = cdf_pose_path(self._root, subject, name)
         values = read_cdf(path, protocol.NUM_RAW_JOINTS * 3)
         raw = errors.MILLIMETERS.to_meters(values).reshape(len(values), -1, 3)
         return rig.check_pose(path, CDF_VARIABLE, protocol.joints_from_raw(raw), "mm")
 
 
-class CDFProjections:
-    """The exact projections of the original release, lens included."""
+class CDFProjections(rig.DetectionReader):
+    """The exact projections of the original release, lens included; every joint is sure."""
 
     is_projected = True
-
-    def __init__(self, root: pathlib.Path):
-        self._root = root
 
     def __str__(self) -> str:
         return "D2_Positions, exact projections of the motion capture"
 
     def subjects(self) -> list[str]:
         """Returns the subjects that have projections."""
-        found = sorted(self._root.glob("S*/MyPoseFeatures/D2_Positions"))
+        found = sorted(self._path.glob("S*/MyPoseFeatures/D2_Positions"))
         return [path.parts[-3] for path in found]
 
     def takes(self, subject: str) -> list[str]:
         """Returns the names of a subject's takes, as the files have them."""
-        folder = cdf_keypoints_path(self._root, subject, "", "").parent
+        folder = cdf_keypoints_path(self._path, subject, "", "").parent
         return sorted({path.stem.rpartition(".")[0] for path in _visible(folder)})
 
-    def read(self, subject: str, label: str) -> list[rig.Detections]:
-        """Reads a take's projections into the four cameras, sure of every joint.
+    def _views(self, subject: str, name: str) -> list[rig.Detections]:
+        return [self._view(subject, name, camera) for camera in rig.CAMERAS]
 
-        Raises:
-            RecordingError: If a file is missing, damaged, or holds something else.
-        """
-        named = {protocol.action_label(name): name for name in self.takes(subject)}
-        return [*self._views(subject, named.get(label, label))]
-
-    def _views(self, subject: str, name: str) -> Iterator[rig.Detections]:
-        for camera in rig.CAMERAS:
-            path = cdf_keypoints_path(self._root, subject, name, camera)
-            values = read_cdf(path, protocol.NUM_RAW_JOINTS * 2)
-            keypoints_2d = protocol.joints_from_raw(values.reshape(len(values), -1, 2))
-            yield rig.check_detections(path, CDF_VARIABLE, keypoints_2d)
+    def _view(self, subject: str, name: str, camera: str) -> rig.Detections:
+        path = cdf_keypoints_path(self._path, subject, name, camera)
+        values = read_cdf(path, protocol.NUM_RAW_JOINTS * 2)
+        keypoints_2d = protocol.joints_from_raw(values.reshape(len(values), -1, 2))
+        return rig.check_detections(path, CDF_VARIABLE, keypoints_2d)
 
 
 def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -140,20 +117,13 @@ def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
 # Both are pickled inside, and come whole into memory: once per process, as long as they do not
 # change.
 
-GROUND_TRUTH = "gt"
-"""The name under which exact projections go."""
+GROUND_TRUTH = "gt"  # The name under which exact projections go.
 
 _PREFIX = "data_2d_h36m_"
 
 
 class Layout(NamedTuple):
-    """A joint set as an archive's metadata describe it.
-
-    Attributes:
-        num_joints: `K`.
-        left: The joints of the left side.
-        right: The joints of the right side.
-    """
+    """A joint set as an archive's metadata describe it: `K`, and the joints of either side."""
 
     num_joints: int
     left: tuple[int, ...]
@@ -194,27 +164,22 @@ class ArchivePoses:
         return f"{self._path.name}, the archive of the motion capture"
 
     def takes(self, subject: str) -> list[str]:
-        """Returns the names of a subject's takes, as the archive has them.
-
-        Raises:
-            RecordingError: If there is none, or the archive cannot be read.
-        """
+        """Returns the names of a subject's takes, one at least, as the archive has them."""
         return _takes(self._path, "positions_3d", subject)
 
     def read(self, subject: str, name: str) -> np.ndarray:
-        """Reads a take's poses, `[T, J, 3]`, meters, world frame.
-
-        Raises:
-            RecordingError: If they are not of the form described above.
-        """
+        """Reads a take's poses, `[T, J, 3]`, meters, world frame."""
         field = f"positions_3d {subject} {name}"
         raw = _member(self._path, "positions_3d", subject, name)
         points = rig.check_array(self._path, field, raw, (protocol.NUM_RAW_JOINTS, 3))
         return rig.check_pose(self._path, field, protocol.joints_from_raw(points), "m")
 
 
-class ArchiveDetections:
+class ArchiveDetections(rig.DetectionReader):
     """A detector's output, or exact projections, in an archive.
+
+    Joints of another set are converted. A third column, which the published archives do not have,
+    is taken as confidence.
 
     Args:
         root: The folder of the archives.
@@ -222,16 +187,12 @@ class ArchiveDetections:
     """
 
     def __init__(self, root: pathlib.Path, name: str):
-        self._path, self._name = archive_keypoints_path(root, name), name
+        super().__init__(archive_keypoints_path(root, name))
+        self.is_projected = name == GROUND_TRUTH
 
     def __str__(self) -> str:
         kind = "exact projections of the motion capture" if self.is_projected else "detections"
         return f"{self._path.name}, {kind}"
-
-    @property
-    def is_projected(self) -> bool:
-        """Whether these are the motion capture's own projections."""
-        return self._name == GROUND_TRUTH
 
     def subjects(self) -> list[str]:
         """Returns the subjects of which there are detections, with poses or without."""
@@ -241,18 +202,9 @@ class ArchiveDetections:
         """Returns the names of a subject's takes, as the archive has them."""
         return _takes(self._path, "positions_2d", subject)
 
-    def read(self, subject: str, label: str) -> list[rig.Detections]:
-        """Reads what the four cameras saw in a take.
-
-        Joints of another set are converted. A third column, which the published archives do not
-        have, is taken as confidence.
-
-        Raises:
-            RecordingError: If it is not of the form described above.
-        """
-        field = f"positions_2d {subject} {label}"
-        named = {protocol.action_label(take): take for take in self.takes(subject)}
-        views = _member(self._path, "positions_2d", subject, named.get(label, label))
+    def _views(self, subject: str, name: str) -> list[rig.Detections]:
+        field = f"positions_2d {subject} {protocol.action_label(name)}"
+        views = _member(self._path, "positions_2d", subject, name)
         is_list = isinstance(views, (list, tuple)) or getattr(views, "ndim", 0) in (1, 4)
         if not is_list or len(views) != len(rig.CAMERAS):
             rule = f"be a list of the {len(rig.CAMERAS)} cameras' arrays"
@@ -271,9 +223,8 @@ class ArchiveDetections:
         values = rig.check_array(self._path, field, view, (num_joints, width))
         is_found = (values[..., :2] != 0).any(axis=-1)
         confidence = values[..., 2] if width == 3 else is_found.astype(np.float64)
-        return rig.check_detections(
-            self._path, field, *_CONVERTERS[layout](values[..., :2], confidence)
-        )
+        converted = _CONVERTERS[layout](values[..., :2], confidence)
+        return rig.check_detections(self._path, field, *converted)
 
 
 def _from_coco(keypoints: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -306,8 +257,7 @@ def _takes(path: pathlib.Path, key: str, subject: str) -> list[str]:
     takes = _content(path, key).get(subject)
     if not isinstance(takes, dict) or not takes:
         received = "no such key" if takes is None else type(takes).__name__
-        rule = "be a dictionary of takes"
-        raise errors.RecordingError(path, f"{key} {subject}", rule, received)
+        raise errors.RecordingError(path, f"{key} {subject}", "be a dictionary of takes", received)
     return sorted(map(str, takes))
 
 
@@ -347,13 +297,8 @@ CANONPOSE_TAKE = "All"
 _NUM_JOINTS = protocol.HOURGLASS_16.num_joints
 
 
-class CanonPoseDetections:
-    """The detections of a pickle; it comes whole into memory, once per process."""
-
-    is_projected = False
-
-    def __init__(self, path: pathlib.Path):
-        self._path = path
+class CanonPoseDetections(rig.DetectionReader):
+    """The detections of a pickle, in which nobody has a nose; it comes whole into memory."""
 
     def __str__(self) -> str:
         return f"{self._path.name}, CanonPose's detections with confidences; for training only"
@@ -370,38 +315,31 @@ class CanonPoseDetections:
             raise errors.RecordingError(self._path, "subjects", rule, received)
         return [CANONPOSE_TAKE]
 
-    def read(self, subject: str, label: str) -> list[rig.Detections]:
-        """Reads what the four cameras saw of a subject; nobody has a nose.
-
-        Raises:
-            RecordingError: If the file is not of the form described above.
-        """
+    def _views(self, subject: str, name: str) -> list[rig.Detections]:
         numbers = self._numbers()
         index = np.flatnonzero(numbers == int(subject[1:]))
-        if label != CANONPOSE_TAKE or not len(index):
+        if name != CANONPOSE_TAKE or not len(index):
             rule = f"be {CANONPOSE_TAKE!r} of a subject of the file"
-            raise errors.RecordingError(self._path, "clip", rule, f"{subject} {label}")
+            raise errors.RecordingError(self._path, "clip", rule, f"{subject} {name}")
         return [self._view(camera, index, len(numbers)) for camera in rig.CAMERAS]
 
     def _view(self, camera: str, index: np.ndarray, num_frames: int) -> rig.Detections:
         fields = (("poses_2d_pred", 2 * _NUM_JOINTS), ("confidences", _NUM_JOINTS))
         rows, confidence = (
-            self._array(field, camera, width, num_frames)[index] for field, width in fields
+            self._array(f"{field} {camera}", (field, camera), width, num_frames)[index]
+            for field, width in fields
         )
         keypoints_2d = rows.reshape(len(rows), 2, _NUM_JOINTS).swapaxes(-1, -2)
-        field = f"poses_2d_pred {camera}"
-        return rig.check_detections(
-            self._path, field, *protocol.joints_from_hourglass(keypoints_2d, confidence)
-        )
+        joints = protocol.joints_from_hourglass(keypoints_2d, confidence)
+        return rig.check_detections(self._path, f"poses_2d_pred {camera}", *joints)
 
-    def _array(self, field: str, camera: str, width: int, num_frames: int) -> np.ndarray:
-        views = self._content().get(field)
-        if not isinstance(views, dict) or camera not in views:
-            raise errors.RecordingError(self._path, f"{field} {camera}", "be there", "no such key")
-        values = rig.check_array(self._path, f"{field} {camera}", views[camera], (width,))
-        if len(values) != num_frames:
-            rule = f"have a row for each of the {num_frames} subjects"
-            raise errors.RecordingError(self._path, f"{field} {camera}", rule, len(values))
+    def _array(self, field: str, keys: tuple[str, str], width: int, num_frames: int) -> np.ndarray:
+        views = self._content().get(keys[0])
+        if not isinstance(views, dict) or keys[1] not in views:
+            raise errors.RecordingError(self._path, field, "be there", "no such key")
+        values = rig.check_array(self._path, field, views[keys[1]], (width,))
+        rule = f"have a row for each of the {num_frames} subjects"
+        errors.require_in(self._path, len(values) == num_frames, field, rule, len(values))
         return values
 
     def _numbers(self) -> np.ndarray:
@@ -415,8 +353,8 @@ class CanonPoseDetections:
     def _content(self) -> dict[str, Any]:
         content = load_canonpose(self._path)
         if not isinstance(content, dict):
-            rule = "be a dictionary"
-            raise errors.RecordingError(self._path, "file", rule, type(content).__name__)
+            received = type(content).__name__
+            raise errors.RecordingError(self._path, "file", "be a dictionary", received)
         return content
 
 

@@ -6,6 +6,9 @@ The figures are those of the release's calibration as the field's public loaders
 and S4 have no published poses, and their extrinsics are not among these figures.
 """
 
+import json
+import pathlib
+from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +17,9 @@ from scipy.spatial import transform
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
+from keras_mvlift.datasets.human36m import protocol
 from keras_mvlift.geometry import cameras
+from keras_mvlift.untrusted import files
 
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
 """The cameras' names, in the order of the archives."""
@@ -22,108 +27,20 @@ CAMERAS = ("54138969", "55011271", "58860488", "60457274")
 IMAGE_SIZES = ((1000, 1002), (1000, 1000), (1000, 1000), (1000, 1002))
 """Width and height of each camera's images, pixels."""
 
-# Focal lengths and principal point, pixels.
-_LENSES = (
-    (1145.0494384765625, 1143.7811279296875, 512.54150390625, 515.4514770507812),
-    (1149.6756591796875, 1147.5916748046875, 508.8486328125, 508.0649108886719),
-    (1149.1407470703125, 1148.7989501953125, 519.8158569335938, 501.40264892578125),
-    (1145.5113525390625, 1144.77392578125, 514.9682006835938, 501.88201904296875),
-)
+# Of each camera focal lengths and principal point, pixels, and distortion in the release's own
+# model; by subject the rotations world from camera as quaternions (w, x, y, z), and centers in mm.
+_FIGURES = json.loads(resources.files(__package__).joinpath("cameras.json").read_text())
+_PLACES = _FIGURES["places"]
 
-# (k1, k2, p1, p2, k3), the order of the release's metadata; the model is the release's own.
-DISTORTION = np.array(
-    [
-        [-0.20709892, 0.24777518, -0.00142447, -0.00097570, -0.00307515],
-        [-0.19421363, 0.24040854, -0.00274089, -0.00161903, 0.00681998],
-        [-0.20833819, 0.25548801, -0.00076000, 0.00148439, -0.00246050],
-        [-0.19838409, 0.21832368, -0.00181336, -0.00058721, -0.00894781],
-    ]
-)
+DISTORTION = np.array([lens["distortion"] for lens in _FIGURES["lenses"]])
 """`[4, 5]`, lens distortion `(k1, k2, p1, p2, k3)` of each camera."""
-
-# Per camera: the rotation world from camera as a quaternion (w, x, y, z), the center in mm.
-_PLACES = {
-    "S1": (
-        (0.1407056450843811, -0.1500701755285263, -0.755240797996521, 0.6223280429840088),
-        (1841.1070556640625, 4955.28466796875, 1563.4454345703125),
-        (0.6157187819480896, -0.764836311340332, -0.14833825826644897, 0.11794740706682205),
-        (1761.278564453125, -5078.0068359375, 1606.2650146484375),
-        (0.14651472866535187, -0.14647851884365082, 0.7653023600578308, -0.6094175577163696),
-        (-1846.7777099609375, 5215.04638671875, 1491.972412109375),
-        (0.5834008455276489, -0.7853162288665771, 0.14548823237419128, -0.14749594032764435),
-        (-1794.7896728515625, -3722.698974609375, 1574.8927001953125),
-    ),
-    "S5": (
-        (0.1467377245426178, -0.162370964884758, -0.7551892995834351, 0.6178938746452332),
-        (2097.3916015625, 4880.94482421875, 1605.732421875),
-        (0.6159758567810059, -0.7626792192459106, -0.15728192031383514, 0.1189815029501915),
-        (2031.7008056640625, -5167.93310546875, 1612.923095703125),
-        (0.14291371405124664, -0.12907841801643372, 0.7678384780883789, -0.6110143065452576),
-        (-1620.5948486328125, 5171.65869140625, 1496.43701171875),
-        (0.5920479893684387, -0.7814217805862427, 0.1274748593568802, -0.15036417543888092),
-        (-1637.1737060546875, -3867.3173828125, 1547.033203125),
-    ),
-    "S6": (
-        (0.1337897777557373, -0.15692396461963654, -0.7571090459823608, 0.6198879480361938),
-        (1935.4517822265625, 4950.24560546875, 1618.0838623046875),
-        (0.6147197484970093, -0.7628812789916992, -0.16174767911434174, 0.11819244921207428),
-        (1969.803955078125, -5128.73876953125, 1632.77880859375),
-        (0.1529948115348816, -0.13529130816459656, 0.7646096348762512, -0.6112781167030334),
-        (-1769.596435546875, 5185.361328125, 1476.993408203125),
-        (0.5916101336479187, -0.7804774045944214, 0.12832270562648773, -0.1561593860387802),
-        (-1721.668701171875, -3884.13134765625, 1540.4879150390625),
-    ),
-    "S7": (
-        (0.1435241848230362, -0.1631336808204651, -0.7548328638076782, 0.6188824772834778),
-        (1974.512939453125, 4926.3544921875, 1597.8326416015625),
-        (0.6141672730445862, -0.7638262510299683, -0.1596645563840866, 0.1177929937839508),
-        (1937.0584716796875, -5119.7900390625, 1631.5665283203125),
-        (0.14550060033798218, -0.12874816358089447, 0.7660516500473022, -0.6127139329910278),
-        (-1741.8111572265625, 5208.24951171875, 1464.8245849609375),
-        (0.5912848114967346, -0.7821764349937439, 0.12445473670959473, -0.15196487307548523),
-        (-1734.7105712890625, -3832.42138671875, 1548.5830078125),
-    ),
-    "S8": (
-        (0.14110587537288666, -0.15589867532253265, -0.7561917304992676, 0.619644045829773),
-        (2150.65185546875, 4896.1611328125, 1611.9046630859375),
-        (0.6169601678848267, -0.7647668123245239, -0.14846350252628326, 0.11158157885074615),
-        (2219.965576171875, -5148.453125, 1613.0440673828125),
-        (0.1471444070339203, -0.13377119600772858, 0.7670128345489502, -0.6100369691848755),
-        (-1571.2215576171875, 5137.0185546875, 1498.1761474609375),
-        (0.5927824378013611, -0.7825870513916016, 0.12147816270589828, -0.14631995558738708),
-        (-1476.913330078125, -3896.7412109375, 1547.97216796875),
-    ),
-    "S9": (
-        (0.15540587902069092, -0.15548215806484222, -0.7532095313072205, 0.6199594736099243),
-        (2044.45849609375, 4935.1171875, 1481.2275390625),
-        (0.618784487247467, -0.7634735107421875, -0.14132238924503326, 0.11933968216180801),
-        (1990.959716796875, -5123.810546875, 1568.8048095703125),
-        (0.13357827067375183, -0.1367100477218628, 0.7689454555511475, -0.6100738644599915),
-        (-1670.9921875, 5211.98583984375, 1528.387939453125),
-        (0.5879399180412292, -0.7823407053947449, 0.1427614390850067, -0.14794869720935822),
-        (-1696.04345703125, -3827.099853515625, 1591.4127197265625),
-    ),
-    "S11": (
-        (0.15232472121715546, -0.15442320704460144, -0.7547563314437866, 0.6191070079803467),
-        (2098.440185546875, 4926.5546875, 1500.278564453125),
-        (0.6189449429512024, -0.7600917220115662, -0.15300633013248444, 0.1255258321762085),
-        (2083.182373046875, -4912.1728515625, 1561.07861328125),
-        (0.14943228662014008, -0.15650227665901184, 0.7681233882904053, -0.6026304364204407),
-        (-1609.8153076171875, 5177.3359375, 1537.896728515625),
-        (0.5894251465797424, -0.7818877100944519, 0.13991211354732513, -0.14715361595153809),
-        (-1590.738037109375, -3854.1689453125, 1578.017578125),
-    ),
-}
 
 SUBJECTS = tuple(_PLACES)
 """The subjects whose extrinsics are known: all that have poses."""
 
 
 def camera(subject: str) -> cameras.Camera:
-    """Returns the four cameras as they stood for a subject.
-
-    Args:
-        subject: One of `SUBJECTS`.
+    """Returns the four cameras as they stood for a subject of `SUBJECTS`.
 
     Returns:
         NumPy arrays, fields `[4, ...]`, in the order of `CAMERAS`; the world has z up.
@@ -133,12 +50,13 @@ def camera(subject: str) -> cameras.Camera:
     """
     errors.require_known("subject", subject, _PLACES)
     places = _PLACES[subject]
-    intrinsics = np.zeros((len(CAMERAS), 3, 3))
-    for matrix, (fx, fy, cx, cy) in zip(intrinsics, _LENSES, strict=True):
-        matrix[:] = [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]
+    intrinsics = np.tile(np.eye(3), (len(CAMERAS), 1, 1))
+    for matrix, lens in zip(intrinsics, _FIGURES["lenses"], strict=True):
+        matrix[[0, 1, 0, 1], [0, 1, 2, 2]] = lens["intrinsics"]
     # SciPy has w last.
-    world_from_camera = transform.Rotation.from_quat(np.array(places[::2])[:, [1, 2, 3, 0]])
-    center = errors.MILLIMETERS.to_meters(np.array(places[1::2]))
+    quaternion = np.array([place["rotation"] for place in places])[:, [1, 2, 3, 0]]
+    world_from_camera = transform.Rotation.from_quat(quaternion)
+    center = errors.MILLIMETERS.to_meters(np.array([place["center_mm"] for place in places]))
     return cameras.Camera(intrinsics, world_from_camera.inv().as_matrix(), center)
 
 
@@ -150,18 +68,13 @@ def camera(subject: str) -> cameras.Camera:
 
 
 def opencv_lens(coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns OpenCV's form of the release's lens.
+    """Returns OpenCV's form of the release's lens, `[..., 5]` and `[..., 2]`.
 
-    It takes a ray (x, y) with r² = x² + y² to
+    They are coefficients `(k1, k2, p1, p2, k3)` and prism, as `lenses.distort` takes them. The
+    release's lens takes a ray (x, y) with r² = x² + y² to
 
         x (1 + k1 r² + k2 r⁴ + k3 r⁶ + p1 y + p2 x) + p2 r²
         y (1 + k1 r² + k2 r⁴ + k3 r⁶ + p1 y + p2 x) + p1 r².
-
-    Args:
-        coefficients: `[..., 5]`, `(k1, k2, p1, p2, k3)`, no unit.
-
-    Returns:
-        `[..., 5]` and `[..., 2]`, coefficients and prism as `lenses.distort` takes them.
 
     References:
         The camera model of the Human3.6M release's code; VideoPose3D, common/camera.py.
@@ -185,35 +98,49 @@ MIN_CONFIDENCE = -0.05
 
 
 class Detections(NamedTuple):
-    """What one camera saw in one take.
+    """What one camera saw in one take."""
 
-    Attributes:
-        path: The file it comes from.
-        field: Where in the file.
-        keypoints_2d: `[T, J, 2]`, pixels, with lens distortion; 0 where not seen.
-        confidence: `[T, J]`, in [0, 1]; 0 where not seen.
-    """
+    path: object  # The file it comes from.
+    field: str  # Where in the file.
+    keypoints_2d: np.ndarray  # [T, J, 2], pixels, with lens distortion; 0 where not seen.
+    confidence: np.ndarray  # [T, J], in [0, 1]; 0 where not seen.
 
-    path: object
-    field: str
-    keypoints_2d: np.ndarray
-    confidence: np.ndarray
+
+class DetectionReader:
+    """A set of detections, in a file or a folder of any layout."""
+
+    is_projected = False
+    """Whether they are the motion capture's own projections, frame by frame."""
+
+    def __init__(self, path: pathlib.Path):
+        self._path = path
+
+    def subjects(self) -> list[str]:
+        """Returns the subjects of which there are detections."""
+        raise NotImplementedError
+
+    def takes(self, subject: str) -> list[str]:
+        """Returns the names of a subject's takes, as the files have them."""
+        raise NotImplementedError
+
+    def read(self, subject: str, label: str) -> list[Detections]:
+        """Reads what the four cameras saw; `label` is the take's name in the one spelling.
+
+        Raises:
+            RecordingError: If a file is missing, damaged, or holds something else.
+        """
+        named = {protocol.action_label(name): name for name in self.takes(subject)}
+        return self._views(subject, named.get(label, label))
+
+    def _views(self, subject: str, name: str) -> list[Detections]:
+        raise NotImplementedError
 
 
 def check_pose(path: object, field: str, points: np.ndarray, unit: str) -> np.ndarray:
-    """Checks poses read from a file, `[T, J, 3]`, which should by now be in meters.
-
-    Args:
-        path: The file.
-        field: Where in the file.
-        points: What was read, in meters if the file holds what it should.
-        unit: The file's unit, for the error.
-
-    Returns:
-        The same in double precision.
+    """Returns poses `[T, J, 3]`, which should by now be in meters, in double precision.
 
     Raises:
-        RecordingError: If the shape or a value cannot be, or the unit is not what it should be.
+        RecordingError: If shape or values cannot be, or the file's unit is not what it should be.
     """
     points = check_array(path, field, points, (_NUM_JOINTS, 3))
     sequences.require_human_size(path, field, points, unit)
@@ -228,8 +155,7 @@ MAX_OFF_PX = 30.0
 """From so far off the projected poses no detector sees joints, of a person 400 pixels tall."""
 
 _MIN_CHECKED_FRAMES, _MAX_CHECKED_FRAMES = 5, 200
-# Exchanged cameras, put right, are better by so much.
-_BETTER = 1.5
+_BETTER = 1.5  # Exchanged cameras, put right, are better by so much.
 
 
 def require_agreement(
@@ -256,8 +182,7 @@ def require_agreement(
     if len(pose_world) < _MIN_CHECKED_FRAMES:
         # One blunder may be all that there is.
         return
-    chosen = np.linspace(0, len(pose_world) - 1, min(len(pose_world), _MAX_CHECKED_FRAMES))
-    frame = chosen.round().astype(int)
+    frame = sequences.spread(len(pose_world), _MAX_CHECKED_FRAMES)
     each = cameras.Camera(*(np.asarray(field)[:, np.newaxis] for field in camera))
     points = cameras.camera_from_world(pose_world[frame], each)
     image = np.asarray(cameras.project(points, each.intrinsics))
@@ -287,13 +212,9 @@ def require_agreement(
 def check_detections(
     path: object, field: str, keypoints_2d: np.ndarray, confidence: np.ndarray | None = None
 ) -> Detections:
-    """Checks what one camera saw.
+    """Checks what one camera saw, `[T, J, 2]`, pixels, 0 for a joint that was not found.
 
-    Args:
-        path: The file.
-        field: Where in the file.
-        keypoints_2d: `[T, J, 2]`, pixels; x and y 0 for a joint that was not found.
-        confidence: `[T, J]`; without, 1 for every joint that was found.
+    Without confidence, `[T, J]`, every joint that was found has 1.
 
     Raises:
         RecordingError: If a shape or value cannot be.
@@ -314,21 +235,16 @@ def check_detections(
 
 
 def check_array(path: object, field: str, values: object, shape: tuple[int, ...]) -> np.ndarray:
-    """Checks an array `[T, *shape]` of finite real numbers; gives it in double precision.
+    """Returns an array `[T, *shape]` of finite numbers in double precision.
 
     Raises:
         RecordingError: If it is something else.
     """
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
-        received = getattr(values, "dtype", type(values).__name__)
-        raise errors.RecordingError(path, field, "be an array of real numbers", received)
-    if values.shape[1:] != shape or not values.size:
-        expected = ", ".join(map(str, ("T", *shape)))
-        raise errors.RecordingError(path, field, f"have shape ({expected})", values.shape)
-    if not np.isfinite(values).all():
-        frame = int(np.argwhere(~np.isfinite(values))[0, 0])
+    checked = files.checked_array(path, field, values, (None, *shape))
+    if not np.isfinite(checked).all():
+        frame = int(np.argwhere(~np.isfinite(checked))[0, 0])
         raise errors.RecordingError(path, field, "be finite", f"NaN or infinity, frame {frame}")
-    return values.astype(np.float64)
+    return checked
 
 
 def _confidence(path: object, field: str, confidence: object) -> np.ndarray:

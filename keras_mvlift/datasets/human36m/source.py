@@ -5,7 +5,6 @@ import functools
 import pathlib
 import re
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 import numpy as np
 
@@ -21,39 +20,16 @@ FRAME_RATE = 50.0
 
 AUTO, NONE = "auto", "none"
 
-
-class PoseReader(Protocol):
-    """A set of poses."""
-
-    def takes(self, subject: str) -> list[str]:
-        """Returns the names of a subject's takes, as the files have them."""
-
-    def read(self, subject: str, name: str) -> np.ndarray:
-        """Reads a take's poses, `[T, J, 3]`, meters, world frame."""
-
-
-class DetectionReader(Protocol):
-    """A set of detections."""
-
-    @property
-    def is_projected(self) -> bool:
-        """Whether they are the motion capture's own projections, frame by frame."""
-
-    def subjects(self) -> list[str]:
-        """Returns the subjects of which there are detections."""
-
-    def takes(self, subject: str) -> list[str]:
-        """Returns the names of a subject's takes, as the files have them."""
-
-    def read(self, subject: str, label: str) -> list[rig.Detections]:
-        """Reads what the four cameras saw; `label` is the take's name in the one spelling."""
+PoseReader = release.CDFPoses | release.ArchivePoses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Human36MSource:
     """Human3.6M's takes, one clip each, seen by the four cameras of its laboratory.
 
-    The layouts of files are described in docs/human36m.md.
+    The layouts of files are described in docs/human36m.md. Reading raises a `RecordingError` if a
+    file is missing, damaged, or says what cannot be, and listing if the folder lacks poses or
+    detections of a subject, has a take twice, or a subject's cameras are not known.
 
     Args:
         root: The folder.
@@ -103,12 +79,7 @@ class Human36MSource:
             protocol.take(name)
 
     def clips(self) -> list[str]:
-        """Returns the clips' names, sorted by subject, action and number.
-
-        Raises:
-            RecordingError: If the folder lacks poses or detections of a subject, or has a take
-                twice, or a subject's cameras are not known.
-        """
+        """Returns the clips' names, sorted by subject, action and number."""
         return list(self._takes)
 
     def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
@@ -116,12 +87,7 @@ class Human36MSource:
         return (self.read(clip) for clip in self.clips())
 
     def read(self, clip: str) -> sequences.MultiViewSequence:
-        """Reads a take.
-
-        Raises:
-            RecordingError: If a file is missing, damaged, or says what cannot be.
-            ValueError: If there is no such clip.
-        """
+        """Reads a take; a `ValueError` if there is no such."""
         errors.require(clip in self._takes, "clip", "be one of `clips()`", repr(clip))
         subject, name = self._takes[clip]
         action, label = release.CANONPOSE_TAKE, release.CANONPOSE_TAKE
@@ -157,11 +123,7 @@ class Human36MSource:
         )
 
     def choices(self) -> list[str]:
-        """Says in sentences what was chosen, by the settings or by what the folder has.
-
-        Raises:
-            RecordingError: As of `clips`.
-        """
+        """Says in sentences what was chosen, by the settings or by what the folder has."""
         asked = self.train_subjects + self.test_subjects
         skipped = sorted({*self._detections.subjects()} - {*asked}, key=_subject_number)
         lens = "removed, in the release's own form" if self.remove_distortion else "left in"
@@ -185,7 +147,7 @@ class Human36MSource:
         return pose_reader(pathlib.Path(self.root), kind)
 
     @functools.cached_property
-    def _detections(self) -> DetectionReader:
+    def _detections(self) -> rig.DetectionReader:
         return detection_reader(pathlib.Path(self.root), self.detections)
 
     @functools.cached_property
@@ -211,17 +173,15 @@ class Human36MSource:
 
     def _check_folder(self) -> None:
         root = pathlib.Path(self.root)
-        if not root.is_dir():
-            raise errors.RecordingError(root, "root", "be a folder", "nothing there")
+        errors.require_in(root, root.is_dir(), "root", "be a folder", "nothing there")
         for subject in self.train_subjects + self.test_subjects:
             if subject not in rig.SUBJECTS:
                 rule = f"be one of {', '.join(rig.SUBJECTS)}, whose cameras' places are known"
                 raise errors.RecordingError(root, "subject", rule, subject)
         absent = {*self.train_subjects, *self.test_subjects} - {*self._detections.subjects()}
-        if absent:
-            rule = "cover all subjects that are asked for"
-            received = f"{self._detections}, without {', '.join(sorted(absent))}"
-            raise errors.RecordingError(root, "detections", rule, received)
+        rule = "cover all subjects that are asked for"
+        received = f"{self._detections}, without {', '.join(sorted(absent))}"
+        errors.require_in(root, not absent, "detections", rule, received)
         if isinstance(self._detections, release.CanonPoseDetections) and (
             self._poses is not None or self.test_subjects
         ):
@@ -256,10 +216,9 @@ def _subject_number(subject: str) -> tuple[int, str]:
 
 
 POSES = (AUTO, "cdf", "videopose3d", NONE)
-PROJECTIONS = "D2_Positions"
-"""What the exact projections of the original release are called."""
+PROJECTIONS = "D2_Positions"  # What the exact projections of the original release are called.
 
-_BY_SUFFIX: dict[str, Callable[[pathlib.Path], DetectionReader]] = {
+_BY_SUFFIX: dict[str, Callable[[pathlib.Path], rig.DetectionReader]] = {
     ".npz": detections.Archive,
     ".parquet": detections.Table,
     ".pickle": release.CanonPoseDetections,
@@ -268,11 +227,7 @@ _BY_SUFFIX: dict[str, Callable[[pathlib.Path], DetectionReader]] = {
 
 
 def pose_reader(root: pathlib.Path, kind: str) -> PoseReader | None:
-    """Opens the poses of a folder.
-
-    Args:
-        root: The folder.
-        kind: One of `POSES`; with `"auto"` the original release goes before the archives.
+    """Opens the poses of a folder, of a kind of `POSES`: of `"auto"` the original release's first.
 
     Returns:
         A reader, that says in words what it reads; None without poses.
@@ -286,24 +241,17 @@ def pose_reader(root: pathlib.Path, kind: str) -> PoseReader | None:
     return None
 
 
-def detection_reader(root: pathlib.Path, name: str) -> DetectionReader:
-    """Opens the detections of a folder.
-
-    Args:
-        root: The folder.
-        name: `"D2_Positions"`; or what the name of one of VideoPose3D's archives ends in, such as
-            `"cpn_ft_h36m_dbb"`; or a file below the folder with a suffix that tells its layout;
-            or `"auto"` for the only ones in the folder.
+def detection_reader(root: pathlib.Path, name: str) -> rig.DetectionReader:
+    """Opens the detections of a folder, whose names `Human36MSource` states.
 
     Raises:
         RecordingError: If a file is outside of the folder, or `"auto"` has no or several choices.
     """
     if name == AUTO:
         found = detection_names(root)
-        if len(found) != 1:
-            rule = "be named, unless the folder has one kind of detections"
-            received = f"{AUTO!r} with {', '.join(found) or 'none'}"
-            raise errors.RecordingError(root, "detections", rule, received)
+        rule = "be named, unless the folder has one kind of detections"
+        received = f"{AUTO!r} with {', '.join(found) or 'none'}"
+        errors.require_in(root, len(found) == 1, "detections", rule, received)
         (name,) = found
     suffix = pathlib.PurePosixPath(name).suffix
     if name == PROJECTIONS:
@@ -319,9 +267,7 @@ def detection_names(root: pathlib.Path) -> list[str]:
     """Returns the names of all detections that a folder has, as `detection_reader` takes them."""
     projections = [PROJECTIONS] if release.CDFProjections(root).subjects() else []
     archives = release.detector_names(root)
-    known = {
-        release.archive_pose_path(root),
-        *(release.archive_keypoints_path(root, a) for a in archives),
-    }
+    paths = [release.archive_keypoints_path(root, name) for name in archives]
+    known = {release.archive_pose_path(root), *paths}
     paths = sorted(path for path in root.glob("*") if path.suffix in _BY_SUFFIX)
     return projections + archives + [path.name for path in paths if path not in known]

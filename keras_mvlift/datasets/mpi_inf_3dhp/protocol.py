@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,15 +11,10 @@ from keras_mvlift.datasets import sequences
 
 
 class Take(NamedTuple):
-    """A sequence of the training set.
+    """A sequence of the training set."""
 
-    Attributes:
-        num_frames: Frames that all videos have; annotations may go on for longer.
-        frame_rate: Frames per second.
-    """
-
-    num_frames: int
-    frame_rate: float
+    num_frames: int  # Frames that all videos have; annotations may go on for longer.
+    frame_rate: float  # Frames per second.
 
 
 TAKES = {
@@ -51,11 +46,9 @@ SEQUENCES = ("Seq1", "Seq2")
 TEST_SUBJECTS = ("TS1", "TS2", "TS3", "TS4", "TS5", "TS6")
 """The test set's clips, each of another person."""
 
-NUM_TEST_FRAMES = 2929
-"""The test set's valid frames, on which the field's figures are means."""
+NUM_TEST_FRAMES = 2929  # The test set's valid frames, on which the field's figures are means.
 
-# Nowhere stated; the valid frames are no series in time anyway.
-TEST_FRAME_RATE = 25.0
+TEST_FRAME_RATE = 25.0  # Nowhere stated; the valid frames are no series in time anyway.
 
 ACTIVITIES = {
     1: "standing_walking",
@@ -86,10 +79,7 @@ IMAGE_SIZE = (2048, 2048)
 def first_frames(subject: str, sequence: str, choice: str | int) -> int | None:
     """Returns how many of a sequence's frames are to be read; None for all there are.
 
-    Args:
-        subject: One of `SUBJECTS`.
-        sequence: One of `SEQUENCES`.
-        choice: `"table"` for the number in `TAKES`, `"all"`, or a number.
+    The choice is `"table"` for the number in `TAKES`, `"all"`, or a number.
     """
     if choice == "table":
         return TAKES[subject, sequence].num_frames
@@ -98,56 +88,18 @@ def first_frames(subject: str, sequence: str, choice: str | int) -> int | None:
 
 # MPI-INF-3DHP's joint sets, and where the joints of `H36M_17` lie in them.
 
-ALL_28 = (
-    "spine3",
-    "spine4",
-    "spine2",
-    "spine",
-    "pelvis",
-    "neck",
-    "head",
-    "head_top",
-    "left_clavicle",
-    "left_shoulder",
-    "left_elbow",
-    "left_wrist",
-    "left_hand",
-    "right_clavicle",
-    "right_shoulder",
-    "right_elbow",
-    "right_wrist",
-    "right_hand",
-    "left_hip",
-    "left_knee",
-    "left_ankle",
-    "left_foot",
-    "left_toe",
-    "right_hip",
-    "right_knee",
-    "right_ankle",
-    "right_foot",
-    "right_toe",
+ALL_28 = tuple(
+    """spine3 spine4 spine2 spine pelvis neck head head_top left_clavicle left_shoulder
+    left_elbow left_wrist left_hand right_clavicle right_shoulder right_elbow right_wrist
+    right_hand left_hip left_knee left_ankle left_foot left_toe right_hip right_knee
+    right_ankle right_foot right_toe""".split()
 )
 """The joints of the training set's annotations, in their order."""
 
-TEST_17 = (
-    "head_top",
-    "neck",
-    "right_shoulder",
-    "right_elbow",
-    "right_wrist",
-    "left_shoulder",
-    "left_elbow",
-    "left_wrist",
-    "right_hip",
-    "right_knee",
-    "right_ankle",
-    "left_hip",
-    "left_knee",
-    "left_ankle",
-    "pelvis",
-    "spine",
-    "head",
+TEST_17 = tuple(
+    """head_top neck right_shoulder right_elbow right_wrist left_shoulder left_elbow
+    left_wrist right_hip right_knee right_ankle left_hip left_knee left_ankle pelvis spine
+    head""".split()
 )
 """The joints of the test set's annotations, and of P-STMO's archives, in their order."""
 
@@ -181,29 +133,18 @@ LAYOUTS = ("original", "p_stmo")
 
 # The release's own folder, the one that its archive unpacks to, and MMPose's.
 _TRAINING_FOLDERS = ("", "train")
-_TEST_FOLDERS = (
-    "mpi_inf_3dhp_test_set",
-    "mpi_inf_3dhp_test_set/mpi_inf_3dhp_test_set",
-    "test",
-    "",
-)
+_TEST_FOLDERS = ("mpi_inf_3dhp_test_set", "mpi_inf_3dhp_test_set/mpi_inf_3dhp_test_set", "test", "")
 
 TRAINING_ARCHIVE = "data_train_3dhp.npz"
 TEST_ARCHIVE = "data_test_3dhp.npz"
 
 
 class Clip(NamedTuple):
-    """A clip, and where it comes from.
+    """A clip, and where it comes from."""
 
-    Attributes:
-        sequence: The clip, with the 2D joints of its annotation.
-        frame: `[T]`, the index in the files of each of its frames.
-        views: `V` names that the views have in a file of detections.
-    """
-
-    sequence: sequences.MultiViewSequence
-    frame: np.ndarray
-    views: tuple[str, ...]
+    sequence: sequences.MultiViewSequence  # The clip, with the 2D joints of its annotation.
+    frame: np.ndarray  # [T], the index in the files of each of its frames.
+    views: tuple[str, ...]  # `V` names that the views have in a file of detections.
 
     def every(self, stride: int) -> "Clip":
         """Returns the clip of every how manieth frame, from the first on."""
@@ -212,19 +153,6 @@ class Clip(NamedTuple):
         sequence = self.sequence.frames(slice(None, None, stride))
         sequence = dataclasses.replace(sequence, frame_rate=sequence.frame_rate / stride)
         return Clip(sequence, self.frame[::stride], self.views)
-
-
-class Layout(Protocol):
-    """What reads one of the forms."""
-
-    def training_clip(self, subject: str, sequence: str) -> Clip:
-        """Reads a sequence of the training set."""
-
-    def test_clips(self, subject: str) -> list[str]:
-        """Returns the names of the clips that a subject of the test set has."""
-
-    def test_clip(self, subject: str, name: str) -> Clip:
-        """Reads one of them."""
 
 
 def find(root: str) -> str:
@@ -244,12 +172,10 @@ def find(root: str) -> str:
         "p_stmo": any((base / name).is_file() for name in (TRAINING_ARCHIVE, TEST_ARCHIVE)),
     }
     names = [name for name in LAYOUTS if found[name]]
-    if not names:
-        rule = f"hold the release's folders S1 to S8 or TS1 to TS6, or {TRAINING_ARCHIVE}"
-        raise errors.RecordingError(root, "layout", rule, "neither")
-    if len(names) > 1:
-        rule = "be one of the two that are there; the option `layout` chooses"
-        raise errors.RecordingError(root, "layout", rule, ", ".join(names))
+    rule = f"hold the release's folders S1 to S8 or TS1 to TS6, or {TRAINING_ARCHIVE}"
+    errors.require_in(root, names, "layout", rule, "neither")
+    rule = "be one of the two that are there; the option `layout` chooses"
+    errors.require_in(root, len(names) <= 1, "layout", rule, ", ".join(names))
     return names[0]
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,43 +18,25 @@ from keras_mvlift.untrusted import files, reading
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OriginalFolders:
-    """Folders `S1/Seq1` and `TS1`, as they are downloaded.
+    """Folders `S1/Seq1` and `TS1` below a root, as they are downloaded.
 
-    Args:
-        root: The folder they lie in.
-        cameras: The numbers of the training cameras.
-        first_frames: As of `protocol.first_frames`.
+    Reading raises a `RecordingError` if a file is missing or not as it must be.
     """
 
     root: str
-    cameras: tuple[int, ...]
-    first_frames: str | int
+    cameras: tuple[int, ...]  # The numbers of the training cameras.
+    first_frames: str | int  # As of `protocol.first_frames`.
 
     def training_clip(self, subject: str, sequence: str) -> protocol.Clip:
-        """Reads a sequence of the training set; its reference is metric.
-
-        Raises:
-            RecordingError: If a file is missing or not as it must be.
-        """
+        """Reads a sequence of the training set; its reference is metric."""
         folder = protocol.training_folder(self.root, subject, sequence)
         num_frames = protocol.first_frames(subject, sequence, self.first_frames)
-        take = read_training_take(folder, self.cameras, num_frames)
-        clip = sequences.MultiViewSequence(
-            name=f"{subject}_{sequence}",
-            subject=subject,
-            action=sequence,
-            frame_rate=protocol.TAKES[subject, sequence].frame_rate,
-            camera_names=tuple(f"camera_{name}" for name in take.rig.names),
-            camera=take.rig.camera,
-            keypoints_2d=take.keypoints_2d,
-            confidence=np.ones(take.keypoints_2d.shape[:-1]),
-            pose_world=take.pose_world,
-        )
-        views = tuple(f"{subject}/{sequence}/{name}" for name in take.rig.names)
-        return protocol.Clip(clip, np.arange(clip.num_frames), views)
+        rig, keypoints_2d, pose_world = read_training_take(folder, self.cameras, num_frames)
+        frame_rate = protocol.TAKES[subject, sequence].frame_rate
+        return training_clip(subject, sequence, rig, frame_rate, keypoints_2d, pose_world)
 
     def test_clips(self, subject: str) -> list[str]:
-        """Gives one clip an activity.
+        """Returns the name of a clip for each activity.
 
         Of a file that cannot be read, there is one clip of the subject's name, so that reading it
         tells why.
@@ -65,11 +48,7 @@ class OriginalFolders:
         return [f"{subject}_{protocol.ACTIVITIES[number]}" for number in numbers]
 
     def test_clip(self, subject: str, name: str) -> protocol.Clip:
-        """Reads the valid frames of an activity; the reference is of universal size.
-
-        Raises:
-            RecordingError: If the file is missing or not as it must be.
-        """
+        """Reads the valid frames of an activity; the reference is of universal size."""
         path = self._test_annotation(subject)
         annotation = read_test_annotation(path)
         camera = fit_camera(path, annotation)
@@ -80,14 +59,36 @@ class OriginalFolders:
             shown = sorted({protocol.ACTIVITIES[int(number)] for number in annotation.activity})
             rule = f"show {name} in some valid frame"
             raise errors.RecordingError(path, "activity_annotation", rule, ", ".join(shown))
-        keypoints_2d, universal_pose = (
-            points[chosen] for points in (annotation.keypoints_2d, annotation.universal_pose)
-        )
-        clip = test_sequence(subject, action, camera, keypoints_2d, universal_pose)
+        seen = annotation.keypoints_2d[chosen], annotation.universal_pose[chosen]
+        clip = test_sequence(subject, action, camera, *seen)
         return protocol.Clip(clip, annotation.frame[chosen], (subject,))
 
     def _test_annotation(self, subject: str) -> pathlib.Path:
         return protocol.test_folder(self.root, subject) / TEST_ANNOTATION
+
+
+def training_clip(
+    subject: str,
+    sequence: str,
+    rig: calibrations.Calibration,
+    frame_rate: float,
+    keypoints_2d: np.ndarray,
+    pose_world: np.ndarray | None = None,
+) -> protocol.Clip:
+    """Makes a training clip of exact image points `[V, T, 17, 2]`, and of a pose `[T, 17, 3]`."""
+    clip = sequences.MultiViewSequence(
+        name=f"{subject}_{sequence}",
+        subject=subject,
+        action=sequence,
+        frame_rate=frame_rate,
+        camera_names=tuple(f"camera_{name}" for name in rig.names),
+        camera=rig.camera,
+        keypoints_2d=keypoints_2d,
+        confidence=np.ones(keypoints_2d.shape[:-1]),
+        pose_world=pose_world,
+    )
+    views = tuple(f"{subject}/{sequence}/{name}" for name in rig.names)
+    return protocol.Clip(clip, np.arange(clip.num_frames), views)
 
 
 # The training set as it is released: `S1/Seq1/annot.mat` beside `camera.calibration`.
@@ -96,29 +97,14 @@ TRAINING_ANNOTATION = "annot.mat"
 CALIBRATION = "camera.calibration"
 
 
-class Take(NamedTuple):
-    """A sequence's annotation.
-
-    Attributes:
-        rig: The chosen cameras, `V` of them.
-        keypoints_2d: `[V, T, 17, 2]`, pixels; `annot2`, exact projections of `annot3`.
-        pose_world: `[T, 17, 3]`, meters, world with z up; `annot3`, metric.
-    """
-
-    rig: calibrations.Calibration
-    keypoints_2d: np.ndarray
-    pose_world: np.ndarray
-
-
 def read_training_take(
     folder: pathlib.Path, cameras: tuple[int, ...], num_frames: int | None
-) -> Take:
-    """Reads a sequence.
+) -> tuple[calibrations.Calibration, np.ndarray, np.ndarray]:
+    """Reads a sequence, from its start on, as seen by cameras of these numbers.
 
-    Args:
-        folder: The sequence's.
-        cameras: The cameras' numbers.
-        num_frames: How many frames to read from the start; None for all.
+    Returns:
+        The rig of the `V` cameras; `annot2`, exact projections, `[V, T, 17, 2]`, pixels; and
+        `annot3`, metric, `[T, 17, 3]`, meters, world with z up.
 
     Raises:
         RecordingError: If a file is missing or not as it must be, has too few frames, or if the
@@ -129,32 +115,32 @@ def read_training_take(
     cells = reading.matlab(path, ("annot2", "annot3"))
     image = [_cell(path, cells, "annot2", index, 2) for index in cameras]
     space = [_cell(path, cells, "annot3", index, 3) for index in cameras]
-    lengths = [len(points) for points in (*image, *space)]
-    if len(set(lengths)) > 1:
-        rule = "have as many frames in annot2 and annot3 of every camera"
-        raise errors.RecordingError(path, "frames", rule, lengths)
-    num_frames = enough(path, "frames", lengths[0], num_frames)
-    keypoints_2d = np.stack([points[:num_frames] for points in image])
-    pose_camera = errors.MILLIMETERS.to_meters(np.stack([points[:num_frames] for points in space]))
+    keypoints_2d, pose_mm = first_of_all(path, "frames", (image, space), num_frames)
     for view, index in enumerate(cameras):
         files.require_finite(path, f"annot2{{{index}}}", keypoints_2d[view])
-        files.require_finite(path, f"annot3{{{index}}}", space[view][:num_frames])
+        files.require_finite(path, f"annot3{{{index}}}", pose_mm[view])
+    pose_camera = errors.MILLIMETERS.to_meters(pose_mm)
     pose_world = mpi_inf_3dhp_rig.agreed_pose_world(
         folder / CALIBRATION, rig.names, pose_camera, keypoints_2d, rig.camera
     )
-    return Take(rig, keypoints_2d, pose_world)
+    return rig, keypoints_2d, pose_world
 
 
-def enough(path: object, field: str, available: int, wanted: int | None) -> int:
-    """Returns how many frames to read of those there are: all, without a wish.
+def first_of_all(
+    path: object, field: str, variables: Sequence[Sequence[np.ndarray]], wanted: int | None
+) -> Iterator[np.ndarray]:
+    """Yields of each variable, `V` arrays, the first frames of all of them, `[V, T, ...]`.
 
     Raises:
-        RecordingError: If there are fewer than wanted.
+        RecordingError: If they have other numbers of frames, or fewer than wanted.
     """
-    if wanted is not None and available < wanted:
+    lengths = [len(values) for views in variables for values in views]
+    if len(set(lengths)) > 1:
+        raise errors.RecordingError(path, field, "have as many frames in every camera", lengths)
+    if wanted is not None and lengths[0] < wanted:
         rule = f"number {wanted} or more; `first_frames` may ask for fewer, or for 'all'"
-        raise errors.RecordingError(path, field, rule, available)
-    return available if wanted is None else wanted
+        raise errors.RecordingError(path, field, rule, lengths[0])
+    return (np.stack([values[:wanted] for values in views]) for views in variables)
 
 
 def _cell(
@@ -193,21 +179,14 @@ stand is not published."""
 
 
 class Annotation(NamedTuple):
-    """The valid frames of a clip.
+    """The valid frames of a clip."""
 
-    Attributes:
-        keypoints_2d: `[T, 17, 2]`, pixels.
-        pose_camera: `[T, 17, 3]`, meters, camera frame; metric.
-        universal_pose: `[T, 17, 3]`, meters, camera frame; scaled to the universal skeleton.
-        activity: `[T]`, numbers of `protocol.ACTIVITIES`.
-        frame: `[T]`, the frames' indices in the file.
-    """
-
-    keypoints_2d: np.ndarray
-    pose_camera: np.ndarray
+    keypoints_2d: np.ndarray  # [T, 17, 2], pixels.
+    pose_camera: np.ndarray  # [T, 17, 3], meters, camera frame; metric.
+    # [T, 17, 3], meters, camera frame; scaled to the universal skeleton.
     universal_pose: np.ndarray
-    activity: np.ndarray
-    frame: np.ndarray
+    activity: np.ndarray  # [T], numbers of `protocol.ACTIVITIES`.
+    frame: np.ndarray  # [T], the frames' indices in the file.
 
 
 def test_activities(path: pathlib.Path) -> list[int]:
@@ -241,9 +220,7 @@ def read_test_annotation(path: pathlib.Path) -> Annotation:
 
 
 def fit_camera(path: pathlib.Path, annotation: Annotation) -> cameras.Camera:
-    """Fits the intrinsics that project the metric poses onto the image points.
-
-    Least squares in pixels, for focal length and principal point of each axis.
+    """Fits the intrinsics that project the metric poses onto the image points, by least squares.
 
     Returns:
         Fields `[1, ...]`; the camera is the origin of the world, which has z up if it is level.
@@ -266,8 +243,7 @@ def fit_camera(path: pathlib.Path, annotation: Annotation) -> cameras.Camera:
     off = float(np.median(np.hypot(*residuals)))
     if not (off <= FIT_TOLERANCE_PX and intrinsics[0, 0] > 0 and intrinsics[1, 1] > 0):
         rule = f"project onto annot2 by a pinhole camera, within {FIT_TOLERANCE_PX:g} px"
-        received = f"a median of {off:.4g} px"
-        raise errors.RecordingError(path, "annot3", rule, received)
+        raise errors.RecordingError(path, "annot3", rule, f"a median of {off:.4g} px")
     return test_camera(intrinsics)
 
 
@@ -284,8 +260,7 @@ def valid_frames(path: pathlib.Path, field: str, valid: np.ndarray) -> np.ndarra
     """
     if not np.isin(valid, [0, 1]).all():
         raise errors.RecordingError(path, field, "be 0 or 1", np.unique(valid)[:5])
-    if not valid.any():
-        raise errors.RecordingError(path, field, "be 1 in some frame", "none")
+    errors.require_in(path, valid.any(), field, "be 1 in some frame", "none")
     return np.flatnonzero(valid)
 
 
@@ -296,14 +271,10 @@ def test_sequence(
     keypoints_2d: np.ndarray,
     universal_pose: np.ndarray,
 ) -> sequences.MultiViewSequence:
-    """Makes a test clip: one view, and the universal pose as its reference.
+    """Makes a test clip: one view, and the universal pose, `[T, 17, 3]`, as its reference.
 
-    Args:
-        subject: One of `protocol.TEST_SUBJECTS`.
-        action: What is done; empty for all of the subject's.
-        camera: Fields `[1, ...]`.
-        keypoints_2d: `[T, 17, 2]`, pixels.
-        universal_pose: `[T, 17, 3]`, meters, camera frame.
+    That is in meters and the camera's frame; joints `[T, 17, 2]` are in pixels, and the camera has
+    fields `[1, ...]`. Without action it is of all of the subject's.
     """
     return sequences.MultiViewSequence(
         name=f"{subject}_{action}" if action else subject,
@@ -345,10 +316,6 @@ def _valid_and_activity(
 
 def replace_detections(path: pathlib.Path, clip: protocol.Clip) -> sequences.MultiViewSequence:
     """Returns a clip with the detections of a file in place of its 2D joints.
-
-    Args:
-        path: The file of detections.
-        clip: The clip.
 
     Raises:
         RecordingError: If the file lacks a view of the clip, has too few frames for it, or holds

@@ -12,6 +12,7 @@ import pathlib
 import numpy as np
 
 from keras_mvlift import errors, skeletons
+from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import calibrations
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.untrusted import files
@@ -33,11 +34,7 @@ _NUM_VALUES = {
 def read_calibration(
     path: pathlib.Path, indices: tuple[int, ...] | None = None
 ) -> calibrations.Calibration:
-    """Reads a calibration.
-
-    Args:
-        path: The file.
-        indices: The numbers of the cameras to give, in this order; all of the file without.
+    """Reads the cameras of these numbers, in this order; all of the file without.
 
     Returns:
         A rig in a world with z up; its names are `"0"` to `"13"` in the release.
@@ -126,10 +123,7 @@ def _camera(
 WORLD_TOLERANCE_MM = 5.0
 IMAGE_TOLERANCE_PX = 1.0
 
-# Triangulating these takes well under a second.
-_CHECKED_FRAMES = 200
-
-FIELD, RULE = "calibration", "fit the annotation"
+_CHECKED_FRAMES = 200  # Triangulating these takes well under a second.
 
 
 def agreed_pose_world(
@@ -144,7 +138,7 @@ def agreed_pose_world(
     Single frames may be off; the typical frame's worst joint must not be.
 
     Args:
-        path: The calibration's file.
+        path: The calibration's file, for errors, which name the worst camera.
         camera_names: `V` names.
         pose_camera: `[V, T, J, 3]`, meters, camera frames.
         keypoints_2d: `[V, T, J, 2]`, pixels.
@@ -154,7 +148,7 @@ def agreed_pose_world(
         `[T, J, 3]`, meters, world frame; the cameras' mean.
 
     Raises:
-        RecordingError: If the calibration does not fit; names the worst camera.
+        RecordingError: If the calibration does not fit.
     """
     camera = cameras.expand(camera, -1)
     seen = cameras.project(pose_camera, camera.intrinsics)
@@ -170,17 +164,9 @@ def require_meeting_rays(
 ) -> None:
     """Checks a calibration on exact image points alone: what they triangulate reprojects.
 
-    Args:
-        path: The calibration's file.
-        camera_names: `V` names.
-        keypoints_2d: `[V, T, J, 2]`, pixels.
-        camera: Fields `[V, ...]`.
-
-    Raises:
-        RecordingError: If the calibration does not fit; names the worst camera.
+    Arguments and errors are those of `agreed_pose_world`.
     """
-    num_frames = keypoints_2d.shape[1]
-    frame = np.linspace(0, num_frames - 1, min(num_frames, _CHECKED_FRAMES)).astype(int)
+    frame = sequences.spread(keypoints_2d.shape[1], _CHECKED_FRAMES)
     keypoints_2d = keypoints_2d[:, frame]
     by_frame = keypoints_2d.swapaxes(0, 1)
     rig = cameras.Camera(*(np.broadcast_to(field, (len(frame), *field.shape)) for field in camera))
@@ -193,17 +179,7 @@ def require_meeting_rays(
 def require_equal_poses(
     path: object, camera_names: tuple[str, ...], pose_camera: np.ndarray, camera: cameras.Camera
 ) -> None:
-    """Checks a calibration's rotations on poses of a size of their own.
-
-    Args:
-        path: The calibration's file.
-        camera_names: `V` names.
-        pose_camera: `[V, T, J, 3]`, meters, camera frames.
-        camera: Fields `[V, ...]`.
-
-    Raises:
-        RecordingError: If the calibration does not fit; names the worst camera.
-    """
+    """Checks a calibration's rotations on poses of a size of their own; as `agreed_pose_world`."""
     relative = pose_camera - pose_camera[:, :, skeletons.ROOT, np.newaxis]
     _agree(path, camera_names, relative @ camera.rotation[:, np.newaxis])
 
@@ -215,7 +191,7 @@ def _agree(path: object, camera_names: tuple[str, ...], pose: np.ndarray) -> Non
 
 
 def _typical(distance: np.ndarray) -> np.ndarray:
-    """Gives, of distances `[V, T, J]`, the worst joint's in the middle frame, `[V]`."""
+    """Returns, of distances `[V, T, J]`, the worst joint's in the middle frame, `[V]`."""
     return np.median(distance.max(axis=-1), axis=-1)
 
 
@@ -225,4 +201,4 @@ def _require(
     if not (off <= most).all():
         worst = int(np.argmax(off))
         received = f"camera {camera_names[worst]}: {off[worst]:.4g} {what}, {most:g} allowed"
-        raise errors.RecordingError(path, FIELD, RULE, received)
+        raise errors.RecordingError(path, "calibration", "fit the annotation", received)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -28,6 +29,9 @@ _TEST_REFERENCES = {
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MPIINF3DHPSource:
     """The training and the test set, in either form.
+
+    Reading raises a `RecordingError` if a file is missing or not as it must be, and so does listing
+    if the folder holds neither form, or both and `layout` is `"auto"`.
 
     Args:
         root: The folder of the release, or of P-STMO's archives.
@@ -70,9 +74,8 @@ class MPIINF3DHPSource:
             ("test_subjects", protocol.TEST_SUBJECTS),
         ):
             chosen = getattr(self, name)
-            is_known = isinstance(chosen, tuple) and set(chosen) <= set(everyone)
-            is_known = is_known and len(set(chosen)) == len(chosen)
-            errors.require(is_known, name, f"name some of {', '.join(everyone)}, each once", chosen)
+            if chosen != ():
+                errors.require_some_of(name, chosen, everyone)
         first, stride = self.first_frames, self.training_stride
         is_choice = first in ("table", "all") or (type(first) is int and first > 0)
         errors.require(is_choice, "first_frames", "be 'table', 'all' or a positive number", first)
@@ -80,20 +83,11 @@ class MPIINF3DHPSource:
         errors.require(is_stride, "training_stride", "be a positive number", stride)
 
     def clips(self) -> list[str]:
-        """Returns the clips' names: the training set's, then the test set's.
-
-        Raises:
-            RecordingError: If the folder holds neither form, or both and `layout` is `"auto"`.
-        """
+        """Returns the clips' names: the training set's, then the test set's."""
         return list(self._castings)
 
     def read(self, clip: str) -> sequences.MultiViewSequence:
-        """Reads a clip.
-
-        Raises:
-            ValueError: If there is no such clip.
-            RecordingError: If a file is missing or not as it must be.
-        """
+        """Reads a clip; a `ValueError` if there is no such."""
         errors.require(clip in self._castings, "clip", "be one of `clips()`", repr(clip))
         subject = self._castings[clip]
         if subject in protocol.TEST_SUBJECTS:
@@ -110,11 +104,7 @@ class MPIINF3DHPSource:
         return (self.read(clip) for clip in self.clips())
 
     def choices(self) -> list[str]:
-        """Says what of the protocol is chosen, a line each.
-
-        Raises:
-            RecordingError: If the folder holds neither form, or both and `layout` is `"auto"`.
-        """
+        """Says what of the protocol is chosen, a line each."""
         numbers = ", ".join(map(str, protocol.CAMERA_SETS[self.camera_set]))
         frames = {"table": "the frames of the release's table", "all": "all annotated frames"}
         number = f"the first {self.first_frames} frames"
@@ -134,27 +124,19 @@ class MPIINF3DHPSource:
         return protocol.find(self.root) if self.layout == "auto" else self.layout
 
     @functools.cached_property
-    def _reader(self) -> protocol.Layout:
+    def _reader(self) -> "release.OriginalFolders | Archives":
         cameras = protocol.CAMERA_SETS[self.camera_set]
+        options: dict[str, Any] = {"cameras": cameras, "first_frames": self.first_frames}
         if self._layout == "original":
-            return release.OriginalFolders(
-                root=self.root, cameras=cameras, first_frames=self.first_frames
-            )
-        return Archives(
-            root=self.root,
-            cameras=cameras,
-            first_frames=self.first_frames,
-            calibration=self.calibration,
-        )
+            return release.OriginalFolders(root=self.root, **options)
+        return Archives(root=self.root, calibration=self.calibration, **options)
 
     @functools.cached_property
     def _castings(self) -> dict[str, str]:
         """Returns the subject of each clip."""
         # First of all, as a folder that holds nothing has no clips.
         reader = self._reader
-        takes = [
-            (subject, sequence) for subject in self.subjects for sequence in protocol.SEQUENCES
-        ]
+        takes = itertools.product(self.subjects, protocol.SEQUENCES)
         castings = {f"{subject}_{sequence}": subject for subject, sequence in takes}
         for subject in self.test_subjects:
             castings |= dict.fromkeys(reader.test_clips(subject), subject)
@@ -176,28 +158,18 @@ TEST_LENSES = dict(zip(protocol.TEST_SUBJECTS, (*[_INDOORS] * 4, *[_OUTDOORS] * 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Archives:
-    """The two archives and a calibration.
+    """The two archives and a calibration below a root; as `release.OriginalFolders`.
 
     Each clip reads its archive anew and whole; that is how it is pickled.
-
-    Args:
-        root: The folder they lie in.
-        cameras: The numbers of the training cameras; the archives have those of `"vnect"`.
-        first_frames: As of `protocol.first_frames`.
-        calibration: The calibration's path, from `root`.
     """
 
     root: str
-    cameras: tuple[int, ...]
+    cameras: tuple[int, ...]  # The archives have those of `"vnect"`.
     first_frames: str | int
-    calibration: str
+    calibration: str  # Its path from the root.
 
     def training_clip(self, subject: str, sequence: str) -> protocol.Clip:
-        """Reads a sequence of the training set, without reference.
-
-        Raises:
-            RecordingError: If a file is missing or not as it must be.
-        """
+        """Reads a sequence of the training set, without reference."""
         rig_path = pathlib.Path(self.root) / self.calibration
         rig = mpi_inf_3dhp_rig.read_calibration(rig_path, self.cameras)
         path = pathlib.Path(self.root) / protocol.TRAINING_ARCHIVE
@@ -205,39 +177,18 @@ class Archives:
         views, frame_rate = _take(path, field, _entry(path, field))
         wanted = protocol.first_frames(subject, sequence, self.first_frames)
         points = [_points(path, f"{field}/{name}", views, name) for name in rig.names]
-        lengths = [len(keypoints_2d) for keypoints_2d, _ in points]
-        if len(set(lengths)) > 1:
-            rule = "have as many frames in every camera"
-            raise errors.RecordingError(path, field, rule, lengths)
-        num_frames = release.enough(path, field, lengths[0], wanted)
-        keypoints_2d, pose = (
-            np.stack([part[:num_frames] for part in parts]) for parts in zip(*points, strict=True)
-        )
+        variables = list(zip(*points, strict=True))
+        keypoints_2d, pose = release.first_of_all(path, field, variables, wanted)
         mpi_inf_3dhp_rig.require_equal_poses(rig_path, rig.names, pose, rig.camera)
         mpi_inf_3dhp_rig.require_meeting_rays(rig_path, rig.names, keypoints_2d, rig.camera)
-        clip = sequences.MultiViewSequence(
-            name=f"{subject}_{sequence}",
-            subject=subject,
-            action=sequence,
-            frame_rate=frame_rate,
-            camera_names=tuple(f"camera_{name}" for name in rig.names),
-            camera=rig.camera,
-            keypoints_2d=keypoints_2d,
-            confidence=np.ones(keypoints_2d.shape[:-1]),
-        )
-        names = tuple(f"{subject}/{sequence}/{name}" for name in rig.names)
-        return protocol.Clip(clip, np.arange(num_frames), names)
+        return release.training_clip(subject, sequence, rig, frame_rate, keypoints_2d)
 
     def test_clips(self, subject: str) -> list[str]:
         """Returns the subject's one clip; the archives do not tell activities."""
         return [subject]
 
     def test_clip(self, subject: str, name: str) -> protocol.Clip:
-        """Reads the valid frames of a test clip.
-
-        Raises:
-            RecordingError: If the archive is missing or not as it must be.
-        """
+        """Reads the valid frames of a test clip."""
         path = pathlib.Path(self.root) / protocol.TEST_ARCHIVE
         entry = _entry(path, subject)
         keypoints_2d, pose = _points(path, "data", {subject: entry}, subject, is_finite=False)
@@ -260,11 +211,9 @@ def _entry(path: pathlib.Path, key: str) -> Any:
     """Returns what an archive holds of a clip."""
     found = reading.npz(path, ("data",))["data"]
     if not isinstance(found, dict):
-        rule = "be a pickled dictionary"
-        raise errors.RecordingError(path, "data", rule, type(found).__name__)
-    if key not in found:
-        received = ", ".join(map(str, found)) or "none"
-        raise errors.RecordingError(path, "data", f"have a key {key!r}", received[:200])
+        raise errors.RecordingError(path, "data", "be a pickled dictionary", type(found).__name__)
+    received = ", ".join(map(str, found)) or "none"
+    errors.require_in(path, key in found, "data", f"have a key {key!r}", received[:200])
     return found[key]
 
 
@@ -276,8 +225,7 @@ def _take(path: pathlib.Path, field: str, entry: Any) -> tuple[dict[Any, Any], f
         raise errors.RecordingError(path, field, rule, type(entry).__name__)
     views, frame_rate = entry
     is_rate = isinstance(frame_rate, int | float | np.number) and 0 < frame_rate < np.inf
-    if not is_rate:
-        raise errors.RecordingError(path, field, "have a positive frame rate", repr(frame_rate))
+    errors.require_in(path, is_rate, field, "have a positive frame rate", repr(frame_rate))
     return views, float(frame_rate)
 
 

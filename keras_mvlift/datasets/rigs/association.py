@@ -20,55 +20,37 @@ from scipy import optimize
 from keras_mvlift.datasets.rigs import calibrations, detections
 from keras_mvlift.geometry import cameras, lenses, triangulation
 
-MAX_PEOPLE = 12
-"""The most people of an image that are looked at, the most surely seen first."""
+MAX_PEOPLE = 12  # The most people of an image that are looked at, the most surely seen first.
 
-# A person is told by at least so many joints.
-_MIN_JOINTS = 5
+_MIN_JOINTS = 5  # A person is told by at least so many joints.
 # Of a person's spread, which is a third of the height: about the breadth of a hand at the first.
 _MAX_ERROR = 0.3
-# The same for a prediction, as people move between frames.
-_MAX_STEP = 0.6
+_MAX_STEP = 0.6  # The same for a prediction, as people move between frames.
 # Another detection that fits this many times worse, or by this much, could be meant as well.
 _LIKE_FACTOR, _LIKE_ERROR = 2.0, 0.15
-# Two detections of one view that are so alike are of one person.
-_SAME = 0.15
+_SAME = 0.15  # Two detections of one view that are so alike are of one person.
 # For so long a person may be out of sight before they count as somebody new.
 _MAX_GAP_SECONDS = 0.5
-# Somebody who is seen for a smaller share of a clip is passing by.
-_MIN_SHARE = 0.05
+_MIN_SHARE = 0.05  # Somebody who is seen for a smaller share of a clip is passing by.
 
 
 class CrowdRays(NamedTuple):
-    """Everybody whom a camera sees in the `T` frames of a clip.
+    """Everybody whom a camera sees in the `T` frames of a clip."""
 
-    Attributes:
-        rays: `[N, K, 2]`, the camera's intrinsics and distortion removed.
-        confidence: `[N, K]`; 0 where a joint was not seen.
-        first: `[T]`, where the people of a frame begin among the `N`, the surest first.
-        number: `[T]`, how many they are; 0 where nobody, or no frame, is there.
-    """
-
-    rays: np.ndarray
-    confidence: np.ndarray
-    first: np.ndarray
-    number: np.ndarray
+    rays: np.ndarray  # [N, K, 2], the camera's intrinsics and distortion removed.
+    confidence: np.ndarray  # [N, K]; 0 where a joint was not seen.
+    first: np.ndarray  # [T], where the people of a frame begin among the `N`, the surest first.
+    number: np.ndarray  # [T], how many they are; 0 where nobody, or no frame, is there.
 
 
 class Association(NamedTuple):
-    """Who is who.
+    """Who is who."""
 
-    Attributes:
-        person: `[M, V, T]`, the place of each of `M` people among a camera's `N`; -1 for nowhere.
-        num_found: How many people there are for more than a twentieth of the frames.
-        num_unsure: Views of an instant left out, as two people looked alike there.
-        error: Mean distance of the rays from the points that they agree on, in units of a person's
-            spread.
-    """
-
+    # [M, V, T], the place of each of `M` people among a camera's `N`; -1 for nowhere.
     person: np.ndarray
-    num_found: int
-    num_unsure: int
+    num_found: int  # How many people there are for more than a twentieth of the frames.
+    num_unsure: int  # Views of an instant left out, as two people looked alike there.
+    # Mean distance of the rays from the points that they agree on, in units of a person's spread.
     error: float
 
 
@@ -113,18 +95,12 @@ def choose(
     num_people: int,
     frame_rate: float,
 ) -> Association:
-    """Tells people apart in what the cameras of a rig saw of a clip.
+    """Tells `num_people`, `M`, apart in what `V` cameras of a rig saw of a clip of `T` frames.
 
     Where one person is asked for and no image shows two, that is who is seen. So it is, with the
     most surely seen of each image, where the views agree on nobody for half of the frames: people
-    cannot be told apart by cameras that stand elsewhere than the calibration says.
-
-    Args:
-        streams: What each of `V` cameras saw; None for one that did not film the clip.
-        num_frames: `T`, the clip's.
-        rig: The cameras.
-        num_people: `M`, how many are followed.
-        frame_rate: The clip's frames per second.
+    cannot be told apart by cameras that stand elsewhere than the calibration says. A camera that
+    did not film the clip has no stream.
     """
     alone = surest(streams, num_frames)
     crowds = [_rays(stream, num_frames, rig, view) for view, stream in enumerate(streams)]
@@ -162,14 +138,7 @@ def _rays(
 def associate(
     crowds: Sequence[CrowdRays], camera: cameras.Camera, num_people: int, frame_rate: float
 ) -> Association:
-    """Tells people apart.
-
-    Args:
-        crowds: What each of `V` cameras sees, in the same `T` frames.
-        camera: The rig, fields `[V, ...]`, NumPy arrays.
-        num_people: `M`, how many are followed: those that are seen for longest.
-        frame_rate: Frames per second.
-    """
+    """Tells apart those `num_people`, `M`, whom `V` cameras see for longest in `T` frames."""
     # Of rays: a camera with `K = I`.
     camera = camera._replace(intrinsics=np.tile(np.eye(3), (len(crowds), 1, 1)))
     num_views, num_frames = len(crowds), len(crowds[0].number)

@@ -1,4 +1,8 @@
-"""Every format of calibrations by name, read into meters and a world with z up."""
+"""Every format of calibrations by name, read into meters and a world with z up.
+
+Readers raise a `RecordingError` if a file is not such a calibration, has a lens that is not read,
+or if a number in it is missing or cannot be.
+"""
 
 import pathlib
 import re
@@ -22,52 +26,27 @@ else:
     import tomli as tomllib
 
 
-Reader = Callable[[pathlib.Path, errors.Unit], calibrations.Calibration]
-
-
 def read_opencv(path: pathlib.Path, unit: errors.Unit = errors.METERS) -> calibrations.Calibration:
-    """Reads a calibration.
-
-    Args:
-        path: The file, or the folder of one file per camera.
-        unit: The unit of its translations.
-
-    Raises:
-        RecordingError: If a file is not such a calibration, has a lens that is not read, or a
-            number in it is missing or cannot be.
-    """
+    """Reads a file, or a folder of one file per camera, with translations of a unit."""
     contents = _opencv_contents(path)
     return calibrations.build(path, [_opencv_entry(path, *item) for item in contents], unit)
 
 
 def read_toml(path: pathlib.Path, unit: errors.Unit = errors.METERS) -> calibrations.Calibration:
-    """Reads a calibration.
-
-    Args:
-        path: The file.
-        unit: The unit of its translations.
-
-    Raises:
-        RecordingError: If the file is not such a calibration, has a fisheye lens, or a number in
-            it is missing or cannot be.
-    """
+    """Reads a file with translations of a unit."""
     cameras_by_name = _toml_cameras(read_tables(path))
     entries = [from_table(path, name, table) for name, table in cameras_by_name.items()]
     return calibrations.build(path, entries, unit)
 
 
 def read_tables(path: pathlib.Path, field: str = "calibration") -> dict[str, Any]:
-    """Reads any TOML file; the field is what it holds, for errors.
-
-    Raises:
-        RecordingError: If it is none.
-    """
+    """Reads any TOML file; the field is what it holds, for errors."""
     text = files.read_text(path, field, files.MAX_MARKUP_BYTES)
     with errors.parsing(path, field, "be TOML"):
         return tomllib.loads(text)
 
 
-READERS: dict[str, Reader] = {
+READERS: dict[str, Callable[[pathlib.Path, errors.Unit], calibrations.Calibration]] = {
     "pose2sim": read_toml,
     "anipose": read_toml,
     "caliscope": read_toml,
@@ -84,16 +63,13 @@ SPACING = (0.05, 200.0)
 def read(
     path: pathlib.Path, file_format: str, unit: str = "", up: str = "z"
 ) -> calibrations.Calibration:
-    """Reads a calibration.
+    """Reads a calibration, in meters and a world with z up; its extrinsics may be unknown.
 
     Args:
         path: The file; with `"opencv"` also a folder with a file per camera.
         file_format: One of `FORMATS`.
         unit: The translations' unit, of `errors.UNITS`; empty for the format's own.
         up: The axis of the file's world that points up, of `calibrations.UP_AXES`.
-
-    Returns:
-        The rig, in meters and a world with z up; its extrinsics may be unknown.
 
     Raises:
         RecordingError: If the file is not such a calibration, or an argument does not fit.
@@ -115,39 +91,26 @@ def read(
 
 
 def check_usable(path: pathlib.Path, calibration: calibrations.Calibration) -> None:
-    """Refuses a rig that nothing can be trained on.
-
-    Args:
-        path: The file it was read from, for errors.
-        calibration: In meters.
+    """Refuses a rig, in meters, that nothing can be trained on.
 
     Raises:
         RecordingError: If there are fewer than two cameras, it is not known where they stand, or
             they stand so far apart or near together that the unit must be wrong.
     """
     names = ", ".join(calibration.names)
-    if len(calibration.names) < 2:
-        raise errors.RecordingError(path, "cameras", "be two or more", names)
+    errors.require_in(path, len(calibration.names) >= 2, "cameras", "be two or more", names)
     if not calibration.has_extrinsics:
         is_known = np.isfinite(calibration.camera.center).all(axis=-1)
-        missing = [
-            name for name, known in zip(calibration.names, is_known, strict=True) if not known
-        ]
+        missing = ", ".join(np.array(calibration.names)[~is_known])
         rule = "have rotation and translation; run `keras-mvlift calibrate` to estimate them"
-        received = f"none of {', '.join(missing)}"
-        raise errors.RecordingError(path, "cameras", rule, received)
+        raise errors.RecordingError(path, "cameras", rule, f"none of {missing}")
     check_spacing(path, calibration)
 
 
 def check_spacing(path: pathlib.Path, calibration: calibrations.Calibration) -> None:
     """Refuses cameras that stand so far apart or near together that the unit must be wrong.
 
-    Args:
-        path: The file they were read from, for errors.
-        calibration: In meters; cameras of which it is not known where they stand do not count.
-
-    Raises:
-        RecordingError: If they do.
+    Those of which it is not known where they stand do not count.
     """
     center = np.asarray(calibration.camera.center)
     center = center[np.isfinite(center).all(axis=-1)]
@@ -251,20 +214,18 @@ def _opencv_cameras(path: pathlib.Path, content: Any) -> list[tuple[str, dict[st
         listed = {str(each.get("name", n)): each for n, each in enumerate(listed) if _is_map(each)}
     if _is_map(content) and any(name in content for name in names):
         return [(path.stem, content)]
-    if not _is_map(listed):
-        rule = "be a mapping of OpenCV's matrices"
-        raise errors.RecordingError(path, "calibration", rule, type(content).__name__)
+    rule = "be a mapping of OpenCV's matrices"
+    errors.require_in(path, _is_map(listed), "calibration", rule, type(content).__name__)
     listed = _easymocap_cameras(listed) or listed
     found = {
         name: value
         for name, value in listed.items()
         if _is_map(value) and any(key in value for key in names)
     }
-    if not found:
-        rule = f"hold a matrix of each: {', '.join(names)}"
-        what = " of EasyMocap's extri without its intri" if "R_1" in content else ""
-        received = f"{', '.join(map(str, list(content)[:6]))}{what}" if content else "none"
-        raise errors.RecordingError(path, "cameras", rule, received)
+    rule = f"hold a matrix of each: {', '.join(names)}"
+    what = " of EasyMocap's extri without its intri" if "R_1" in content else ""
+    received = f"{', '.join(map(str, list(content)[:6]))}{what}" if content else "none"
+    errors.require_in(path, found, "cameras", rule, received)
     return list(_kalibr_places(path, found).items())
 
 
@@ -354,14 +315,9 @@ _FLIP = np.diag([1.0, -1.0, -1.0])
 
 
 def read_qualisys(path: pathlib.Path) -> calibrations.Calibration:
-    """Reads a calibration.
-
-    Raises:
-        RecordingError: If the file is not such a calibration, or a number in it is missing.
-    """
+    """Reads a file, whose unit is the millimeter."""
     elements = files.read_xml(path, "calibration").findall(".//camera")
-    if not elements:
-        raise errors.RecordingError(path, "camera", "exist", "no such element")
+    errors.require_in(path, elements, "camera", "exist", "no such element")
     intrinsics, rotation, center, distortion, sizes = (
         np.stack(values)
         for values in zip(*(_qualisys_camera(path, e) for e in elements), strict=True)
@@ -442,38 +398,21 @@ def _toml_cameras(tables: dict[str, Any]) -> dict[str, dict[str, Any]]:
     if isinstance(tables.get(_CAMERAS), dict):
         found = {f"cam_{key}": table for key, table in tables[_CAMERAS].items()}
     else:
-        found = {
-            key: table
-            for key, table in tables.items()
-            if isinstance(table, dict) and (key.startswith("cam") or "matrix" in table)
-        }
-    return {
-        key: table
-        for key, table in found.items()
-        if not (isinstance(table, dict) and table.get("ignore"))
-    }
+        named = {key: table for key, table in tables.items() if _is_map(table)}
+        found = {key: t for key, t in named.items() if key.startswith("cam") or "matrix" in t}
+    return {key: t for key, t in found.items() if not (_is_map(t) and t.get("ignore"))}
 
 
 def from_table(path: pathlib.Path, key: str, table: Any) -> calibrations.Entry:
-    """Returns a camera of `to_tables`, unchecked; the key is its name if it has no other.
-
-    Raises:
-        RecordingError: If the table is none, or has a fisheye lens.
-    """
+    """Returns a camera of `to_tables`, unchecked; the key is its name if it has no other."""
     if not isinstance(table, dict):
         raise errors.RecordingError(path, key, "be a table", table)
     name = str(table.get("name", key))
     if table.get("fisheye"):
         rule = "be false; a fisheye lens is not read"
         raise errors.RecordingError(path, f"{name}/fisheye", rule, table["fisheye"])
-    return calibrations.Entry(
-        name=name,
-        intrinsics=table.get("matrix"),
-        distortion=table.get("distortions"),
-        rotation=table.get("rotation"),
-        translation=table.get("translation"),
-        image_size=table.get("size"),
-    )
+    keys = ("matrix", "distortions", "rotation", "translation", "size")
+    return calibrations.Entry(name, *(table.get(key) for key in keys))
 
 
 def to_tables(
@@ -481,9 +420,7 @@ def to_tables(
 ) -> list[dict[str, Any]]:
     """Returns each camera's numbers under the keys that Pose2Sim, aniposelib and others share.
 
-    Args:
-        calibration: Meters; cameras whose place is not known get neither rotation nor translation.
-        unit: The unit of the translations.
+    Cameras whose place is not known get neither rotation nor translation; these are of the unit.
     """
     camera = calibration.camera
     translation = unit.from_meters(cameras.translation(camera))

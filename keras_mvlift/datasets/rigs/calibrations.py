@@ -18,19 +18,13 @@ _NUM_COEFFICIENTS = 5
 
 
 class Calibration(NamedTuple):
-    """A rig with lenses.
+    """A rig with lenses."""
 
-    Attributes:
-        names: `V` camera names, each once.
-        camera: Fields `[V, ...]`; rotation and center are NaN where a file does not say them.
-        distortion: `[V, 5]`, OpenCV's `(k1, k2, p1, p2, k3)`.
-        image_sizes: `[V, 2]`, width and height, pixels; 0 where a file does not say them.
-    """
-
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # `V` camera names, each once.
+    # Fields [V, ...]; rotation and center are NaN where a file does not say them.
     camera: cameras.Camera
-    distortion: np.ndarray
-    image_sizes: np.ndarray
+    distortion: np.ndarray  # [V, 5], OpenCV's `(k1, k2, p1, p2, k3)`.
+    image_sizes: np.ndarray  # [V, 2], width and height, pixels; 0 where a file does not say them.
 
     @property
     def has_extrinsics(self) -> bool:
@@ -58,49 +52,33 @@ class Calibration(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A camera as its file states it, unchecked.
+    """A camera as its file states it, unchecked; None is what the file does not say."""
 
-    Attributes:
-        name: The camera's name.
-        intrinsics: 3 × 3, pixels.
-        distortion: OpenCV's coefficients.
-        rotation: Camera from world, 3 × 3 or a rotation vector; None if the file has none.
-        translation: OpenCV's, camera frame, in the file's unit; None if the file has none.
-        image_size: Width and height, pixels; None if the file has none.
-    """
-
-    name: str
-    intrinsics: Any
-    distortion: Any
-    rotation: Any = None
-    translation: Any = None
-    image_size: Any = None
+    name: str  # The camera's name.
+    intrinsics: Any  # 3 × 3, pixels.
+    distortion: Any  # OpenCV's coefficients.
+    rotation: Any = None  # Camera from world, 3 × 3 or a rotation vector.
+    translation: Any = None  # OpenCV's, camera frame, in the file's unit.
+    image_size: Any = None  # Width and height, pixels.
 
 
 def build(path: pathlib.Path, entries: Sequence[Entry], unit: errors.Unit) -> Calibration:
-    """Makes a calibration of a file's cameras.
-
-    Args:
-        path: The file, for errors.
-        entries: Its cameras, in its order.
-        unit: The unit of the translations.
+    """Makes a calibration of a file's cameras, whose translations are of a unit.
 
     Raises:
         RecordingError: If there is no camera, two have one name, or a number is missing or
             cannot be; names the camera and its field.
     """
-    if not entries:
-        raise errors.RecordingError(path, "cameras", "be there", "none")
+    errors.require_in(path, entries, "cameras", "be there", "none")
     names = tuple(entry.name for entry in entries)
     for index, name in enumerate(names):
         if name in names[:index]:
             raise errors.RecordingError(path, "name", "be each camera's own", name)
-    intrinsics = np.stack([_intrinsics(path, entry) for entry in entries])
-    distortion = np.stack([_distortion(path, entry) for entry in entries])
-    rotation = np.stack([_rotation(path, entry) for entry in entries])
-    translation = np.stack([_translation(path, entry) for entry in entries])
+    parts = (_intrinsics, _distortion, _rotation, _translation, _image_size)
+    intrinsics, distortion, rotation, translation, sizes = (
+        np.stack([part(path, entry) for entry in entries]) for part in parts
+    )
     camera = cameras.from_opencv(intrinsics, rotation, unit.to_meters(translation))
-    sizes = np.stack([_image_size(path, entry) for entry in entries])
     return Calibration(names, camera, distortion, sizes)
 
 
@@ -111,9 +89,8 @@ def _intrinsics(path: pathlib.Path, entry: Entry) -> np.ndarray:
         rule = "be 3 by 3 with positive focal lengths"
         raise errors.RecordingError(path, field, rule, matrix.tolist())
     zeros = np.abs([matrix[0, 1], *matrix[1:, 0], matrix[2, 1], matrix[2, 2] - 1.0])
-    if (zeros > 1e-6 * matrix[0, 0]).any():
-        rule = "have no skew, and 0, 0, 1 as last row"
-        raise errors.RecordingError(path, field, rule, matrix.tolist())
+    rule = "have no skew, and 0, 0, 1 as last row"
+    errors.require_in(path, not (zeros > 1e-6 * matrix[0, 0]).any(), field, rule, matrix.tolist())
     return matrix
 
 
@@ -140,11 +117,9 @@ def _rotation(path: pathlib.Path, entry: Entry) -> np.ndarray:
     given = _numbers(path, field, entry.rotation)
     if given.size == 3:
         return transform.Rotation.from_rotvec(given.ravel()).as_matrix()
-    if given.shape != (3, 3):
-        rule = "be a rotation vector or a 3 by 3 matrix"
-        raise errors.RecordingError(path, field, rule, given.tolist())
-    if not cameras.is_rotation(given):
-        raise errors.RecordingError(path, field, "hold a rotation", given.tolist())
+    rule = "be a rotation vector or a 3 by 3 matrix"
+    errors.require_in(path, given.shape == (3, 3), field, rule, given.tolist())
+    errors.require_in(path, cameras.is_rotation(given), field, "hold a rotation", given.tolist())
     return given
 
 
@@ -153,8 +128,7 @@ def _translation(path: pathlib.Path, entry: Entry) -> np.ndarray:
         return np.full(3, np.nan)
     field = f"{entry.name}/translation"
     given = _numbers(path, field, entry.translation)
-    if given.size != 3:
-        raise errors.RecordingError(path, field, "hold 3 numbers", given.tolist())
+    errors.require_in(path, given.size == 3, field, "hold 3 numbers", given.tolist())
     return given.ravel()
 
 
@@ -174,8 +148,7 @@ def _numbers(path: pathlib.Path, field: str, value: object) -> np.ndarray:
         raise errors.RecordingError(path, field, "be there", "nothing")
     with errors.parsing(path, field, "hold numbers"):
         numbers = np.asarray(value, np.float64)
-    if not np.isfinite(numbers).all():
-        raise errors.RecordingError(path, field, "be finite", numbers.tolist())
+    errors.require_in(path, np.isfinite(numbers).all(), field, "be finite", numbers.tolist())
     return numbers
 
 

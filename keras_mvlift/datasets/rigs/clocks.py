@@ -15,30 +15,16 @@ MAX_FRAMES = 250_000
 """The most frames of a clip: more than an hour at 60 frames per second."""
 
 
-def positions_by_number(frames: np.ndarray, first_frame: int) -> np.ndarray:
-    """Places frames `[N]` by their numbers; `first_frame` is the clip's frame 0."""
-    return (frames - first_frame).astype(np.float64)
-
-
 def positions_by_time(
-    frames: np.ndarray, seconds: np.ndarray, *, first_frame: int, start: float, frame_rate: float
+    index: np.ndarray, seconds: np.ndarray, start: float, frame_rate: float
 ) -> np.ndarray:
-    """Places frames `[N]` by time stamps.
+    """Places frames, by their index `[N]` among time stamps `[M]`, in frames of the clip.
 
-    Args:
-        frames: Frame numbers.
-        seconds: `[M]`, the time of each frame from `first_frame` on; NaN for frames without one.
-        first_frame: The number of the frame that `seconds` begins with.
-        start: When the clip's frame 0 is, on the clock of `seconds`.
-        frame_rate: The clip's frames per second.
-
-    Returns:
-        `[N]`, in frames of the clip; NaN for frames without a time stamp.
+    The clip's frame 0 is at `start`, on the clock of the stamps. What lies outside of them is NaN.
     """
-    row = frames - first_frame
-    has_time = (row >= 0) & (row < len(seconds))
-    times = np.full(len(frames), np.nan)
-    times[has_time] = seconds[row[has_time]]
+    has_time = (index >= 0) & (index < len(seconds))
+    times = np.full(len(index), np.nan)
+    times[has_time] = seconds[index[has_time]]
     return (times - start) * frame_rate
 
 
@@ -55,13 +41,11 @@ def check_length(path: object, num_frames: int) -> None:
     Raises:
         RecordingError: If it has more than `MAX_FRAMES` frames, or none.
     """
-    if not 0 < num_frames <= MAX_FRAMES:
-        rule = f"span 1 to {MAX_FRAMES} frames from the clip's frame 0 on"
-        raise errors.RecordingError(path, "frames", rule, num_frames)
+    rule = f"span 1 to {MAX_FRAMES} frames from the clip's frame 0 on"
+    errors.require_in(path, 0 < num_frames <= MAX_FRAMES, "frames", rule, num_frames)
 
 
-MAX_RATE_RATIO = 8.0
-"""By so much a camera's frame rate may differ from its clip's."""
+MAX_RATE_RATIO = 8.0  # By so much a camera's frame rate may differ from its clip's.
 
 
 def check_rate(path: pathlib.Path, seconds: np.ndarray, frame_rate: float) -> None:
@@ -82,9 +66,7 @@ def check_rate(path: pathlib.Path, seconds: np.ndarray, frame_rate: float) -> No
 def assign(positions: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Finds for each frame of a clip the frame of a stream that is nearest, within half a period.
 
-    Args:
-        positions: `[N]`, in frames of the clip; NaN for none.
-        num_frames: `T`, the clip's.
+    The stream's `[N]` positions are in frames of the clip, NaN for none.
 
     Returns:
         `[M]`, frames of the clip that have one, ascending, and `[M]`, the stream's index of each.
@@ -98,14 +80,10 @@ def assign(positions: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarr
 
 
 def read_times(path: pathlib.Path) -> np.ndarray:
-    """Reads the time stamps of a stream.
+    """Reads the time stamps of a stream, `[M]`, seconds.
 
-    Args:
-        path: A text file with a line for each frame: its time in seconds, or comma-separated
-            columns of which the first line names one `seconds`.
-
-    Returns:
-        `[M]`, seconds.
+    A text file has a line for each frame: its time in seconds, or comma-separated columns of which
+    the first line names one `seconds`.
 
     Raises:
         RecordingError: If a line holds no finite number, or the time does not go on.

@@ -21,35 +21,22 @@ MAX_FRAME_NUMBER = 10**9
 
 
 class Frame(NamedTuple):
-    """All people in one frame, as the file states them, unchecked.
+    """All people in one frame, as the file states them, unchecked."""
 
-    Attributes:
-        number: The frame's number.
-        path: The file it stands in.
-        field: Where in it.
-        people: For each person `3 K` numbers: x, y and confidence of each joint.
-        ids: For each person who the detector says it is; empty where it does not say.
-    """
-
-    number: Any
-    path: pathlib.Path
-    field: str
-    people: Sequence[Any]
+    number: Any  # The frame's number.
+    path: pathlib.Path  # The file it stands in.
+    field: str  # Where in it.
+    people: Sequence[Any]  # For each person `3 K` numbers: x, y and confidence of each joint.
+    # For each person who the detector says it is; empty where it does not say.
     ids: Sequence[Any] = ()
 
 
 class Crowd(NamedTuple):
-    """Everybody in all frames.
+    """Everybody in all frames."""
 
-    Attributes:
-        numbers: `[F]`, the frames' numbers, in the order of the frames.
-        owner: `[P]`, the frame, of `F`, that each person is in.
-        people: `[P, K, 3]`, x, y and confidence of at least 0.
-    """
-
-    numbers: np.ndarray
-    owner: np.ndarray
-    people: np.ndarray
+    numbers: np.ndarray  # [F], the frames' numbers, in the order of the frames.
+    owner: np.ndarray  # [P], the frame, of `F`, that each person is in.
+    people: np.ndarray  # [P, K, 3], x, y and confidence of at least 0.
 
 
 def gather(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Crowd:
@@ -65,7 +52,11 @@ def gather(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> Crowd:
     people = _people(frames, skeleton)
     people[~skeletons.is_place(people[..., :2])] = 0.0
     owner = np.repeat(np.arange(len(frames)), [len(frame.people) for frame in frames])
-    _check(frames, owner, people)
+    is_valid = np.isfinite(people) & (people >= [-np.inf, -np.inf, 0.0])
+    if not is_valid.all():
+        place = tuple(np.argwhere(~is_valid)[0])
+        frame, rule = frames[owner[place[0]]], "be finite with confidences of at least 0"
+        raise errors.RecordingError(frame.path, frame.field, rule, people[place])
     return Crowd(numbers, owner, people)
 
 
@@ -85,13 +76,8 @@ def score_scale(scores: np.ndarray) -> float | None:
 def follow(frames: Sequence[Frame], skeleton: skeletons.Skeleton, max_score: float = 1.0) -> Crowd:
     """Puts everybody in the order of the frames, in each frame the most surely seen first.
 
-    That is who has the greatest sum of confidences. Those a little above 1, which some detectors
-    write, count as 1 from then on.
-
-    Args:
-        frames: In any order.
-        skeleton: Its joints are the `K` joints of each person.
-        max_score: What the confidences are divided by.
+    That is who has the greatest sum of confidences, which are divided by `max_score`. Those a
+    little above 1, which some detectors write, count as 1 from then on.
 
     Raises:
         RecordingError: As `gather` does, or if confidences are not in [0, `max_score`].
@@ -147,12 +133,12 @@ def require_pixels(path: object, keypoints_2d: np.ndarray, confidence: np.ndarra
 def _numbers(frames: Sequence[Frame]) -> np.ndarray:
     known: set[int] = set()
     for frame in frames:
-        is_number = isinstance(frame.number, int) and 0 <= frame.number <= MAX_FRAME_NUMBER
-        if not is_number:
+        rule = ""
+        if not isinstance(frame.number, int) or not 0 <= frame.number <= MAX_FRAME_NUMBER:
             rule = f"be from 0 to {MAX_FRAME_NUMBER}"
-            raise errors.RecordingError(frame.path, "frame number", rule, frame.number)
-        if frame.number in known:
+        elif frame.number in known:
             rule = "be the only one of its frame"
+        if rule:
             raise errors.RecordingError(frame.path, "frame number", rule, frame.number)
         known.add(frame.number)
     return np.array([frame.number for frame in frames], np.int64)
@@ -181,25 +167,10 @@ def _person(frame: Frame, person: Any, skeleton: skeletons.Skeleton) -> np.ndarr
     return numbers
 
 
-def _check(frames: Sequence[Frame], owner: np.ndarray, people: np.ndarray) -> None:
-    is_valid = np.isfinite(people) & (people >= [-np.inf, -np.inf, 0.0])
-    if not is_valid.all():
-        person, joint, column = np.argwhere(~is_valid)[0]
-        frame = frames[owner[person]]
-        rule = "be finite with confidences of at least 0"
-        received = people[person, joint, column]
-        raise errors.RecordingError(frame.path, frame.field, rule, received)
-
-
 def frame_numbers(path: pathlib.Path, field: str, names: Sequence[str]) -> list[int]:
-    """Reads the frame's number out of each name of an image or file.
+    """Reads the frame's number out of each name of an image or file; several may be one image's.
 
     It is the last number in it, or the last by which all names differ.
-
-    Args:
-        path: What holds the names, for errors.
-        field: What the names are.
-        names: Several may be the same image's.
 
     Raises:
         RecordingError: If a name holds no number, or different names would be one frame.
@@ -226,16 +197,9 @@ def frame_numbers(path: pathlib.Path, field: str, names: Sequence[str]) -> list[
 # else.
 
 
-def alphapose_frames(path: pathlib.Path) -> list[Frame]:
-    """Reads all people in all frames, with AlphaPose's `idx` of each where it has tracked them.
-
-    Raises:
-        RecordingError: If the file is missing or not AlphaPose's.
-    """
-    entries = files.read_json(path, "results")
-    if not isinstance(entries, list):
-        rule = "be AlphaPose's list of people"
-        raise errors.RecordingError(path, "results", rule, type(entries).__name__)
+def alphapose_frames(path: pathlib.Path, entries: Any = None) -> list[Frame]:
+    """Reads all people in all frames, with AlphaPose's `idx` of each where it has tracked them."""
+    entries = _listed(path, "results", "be AlphaPose's list of people", entries)
     names = []
     for index, entry in enumerate(entries):
         with errors.parsing(path, f"[{index}]", "have an `image_id` and `keypoints`"):
@@ -253,23 +217,28 @@ def alphapose_frames(path: pathlib.Path) -> list[Frame]:
     ]
 
 
+def _listed(path: pathlib.Path, field: str, rule: str, content: Any) -> list[Any]:
+    """Returns the list in a file; of its content, if that is read already."""
+    content = files.read_json(path, field) if content is None else content
+    if not isinstance(content, list):
+        raise errors.RecordingError(path, field, rule, type(content).__name__)
+    return content
+
+
 # MMPose's JSON output: one file a camera, frame by frame, of its inferencer or its demos.
 
 
-def mmpose_frames(path: pathlib.Path) -> list[Frame]:
-    """Reads all people in all frames.
-
-    Raises:
-        RecordingError: If the file is missing or not MMPose's.
-    """
+def mmpose_frames(path: pathlib.Path, content: Any = None) -> list[Frame]:
+    """Reads all people in all frames."""
     if path.is_dir():
         return image_frames(path)
-    content = files.read_json(path, "frames")
-    listed = content.get("instance_info") if isinstance(content, dict) else content
-    if not isinstance(listed, list):
-        rule = "be MMPose's list of frames, or hold it as `instance_info`"
-        raise errors.RecordingError(path, "frames", rule, type(listed).__name__)
-    return [_mmpose_frame(path, *item) for item in enumerate(listed)]
+    content = files.read_json(path, "frames") if content is None else content
+    if isinstance(content, dict):
+        content = content.get("instance_info", content)
+    rule = "be MMPose's list of frames, or hold it as `instance_info`"
+    return [
+        _mmpose_frame(path, *item) for item in enumerate(_listed(path, "frames", rule, content))
+    ]
 
 
 def _mmpose_frame(path: pathlib.Path, index: int, frame: Any) -> Frame:
@@ -306,11 +275,7 @@ _OPENPOSE_FIELD = "pose_keypoints_2d"
 
 
 def openpose_frames(folder: pathlib.Path) -> list[Frame]:
-    """Reads all people in all frames, with OpenPose's `person_id` of each where it knows them.
-
-    Raises:
-        RecordingError: If there is no such file, or one of them is not OpenPose's.
-    """
+    """Reads all people in all frames, with OpenPose's `person_id` of each where it knows them."""
     paths = json_files(folder)
     names = [path.stem.removesuffix("_keypoints") for path in paths]
     numbers = frame_numbers(folder, "file name", names)
@@ -318,18 +283,13 @@ def openpose_frames(folder: pathlib.Path) -> list[Frame]:
 
 
 def json_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Lists a folder's JSON files, sorted; hidden ones are no detector's.
-
-    Raises:
-        RecordingError: If there is none.
-    """
+    """Lists a folder's JSON files, one at least, sorted; hidden ones are no detector's."""
     if not folder.is_dir():
         received = "a file" if folder.exists() else "nothing there"
         raise errors.RecordingError(folder, "detections", "be a folder of JSON files", received)
     found = sorted(folder.glob("*.json"))
     paths = [path for path in found if not path.name.startswith(".")]
-    if not paths:
-        raise errors.RecordingError(folder, "*.json", "exist", "no such file")
+    errors.require_in(folder, paths, "*.json", "exist", "no such file")
     return paths
 
 
@@ -354,21 +314,16 @@ def _openpose_frame(path: pathlib.Path, number: int) -> Frame:
 # OpenPose-like files that Pose2Sim makes of them.
 
 
-def rtmlib_frames(path: pathlib.Path) -> list[Frame]:
-    """Reads all people in all frames.
-
-    Raises:
-        RecordingError: If the file is missing or not of that form.
-    """
+def rtmlib_frames(path: pathlib.Path, content: Any = None) -> list[Frame]:
+    """Reads all people in all frames."""
     if path.is_dir():
         return openpose_frames(path)
     if path.suffix == ".npz":
         return _of_arrays(path)
-    content = files.read_json(path, "frames")
-    if not isinstance(content, list):
-        rule = "be a list with `keypoints` and `scores` of each frame"
-        raise errors.RecordingError(path, "frames", rule, type(content).__name__)
-    return [_rtmlib_frame(path, *item) for item in enumerate(content)]
+    rule = "be a list with `keypoints` and `scores` of each frame"
+    return [
+        _rtmlib_frame(path, *item) for item in enumerate(_listed(path, "frames", rule, content))
+    ]
 
 
 def _rtmlib_frame(path: pathlib.Path, index: int, frame: Any) -> Frame:
@@ -381,7 +336,8 @@ def _rtmlib_frame(path: pathlib.Path, index: int, frame: Any) -> Frame:
 
 
 def _of_arrays(path: pathlib.Path) -> list[Frame]:
-    content = reading.npz(path, _arrays(path))
+    optional = ("frames",) if "frames" in reading.npz_names(path) else ()
+    content = reading.npz(path, ("keypoints", "scores", *optional))
     with errors.parsing(path, "keypoints", "fit the `scores`, [T, P, K, 2] and [T, P, K]"):
         people = join_scores(content["keypoints"], content["scores"])
         num_frames, _, _ = people.shape
@@ -395,32 +351,20 @@ def _of_arrays(path: pathlib.Path) -> list[Frame]:
     ]
 
 
-def _arrays(path: pathlib.Path) -> tuple[str, ...]:
-    optional = ("frames",) if "frames" in reading.npz_names(path) else ()
-    return ("keypoints", "scores", *optional)
-
-
 # MMPose's and Ultralytics' JSON output of images: a list of people in a file an image, or in one.
 
 
-def image_frames(path: pathlib.Path) -> list[Frame]:
+def image_frames(path: pathlib.Path, content: Any = None) -> list[Frame]:
     """Reads all people in all frames, with the `track_id` of each where Ultralytics knows them.
 
-    Args:
-        path: A folder of a file an image; or a file of one, or of a list of them.
-
-    Raises:
-        RecordingError: If there is no such file, or one of them is none of them.
+    A folder has a file an image; a file is of one, or of a list of them.
     """
     if path.is_dir():
         paths = json_files(path)
         numbers = frame_numbers(path, "file name", [each.stem for each in paths])
         pairs = zip(paths, numbers, strict=True)
         return [_image_frame(each, number, files.read_json(each)) for each, number in pairs]
-    content = files.read_json(path, "images")
-    if not isinstance(content, list):
-        rule = "be a list of images' lists of people"
-        raise errors.RecordingError(path, "images", rule, type(content).__name__)
+    content = _listed(path, "images", "be a list of images' lists of people", content)
     images = content if all(isinstance(each, list) for each in content) else [content]
     return [_image_frame(path, number, people) for number, people in enumerate(images)]
 
@@ -444,13 +388,9 @@ def _of_image(person: Mapping[str, Any]) -> np.ndarray:
 # COCO's annotations.
 
 
-def coco_frames(path: pathlib.Path) -> list[Frame]:
-    """Reads all people in all frames; a joint that is labelled was seen, though it be hidden.
-
-    Raises:
-        RecordingError: If the file is missing or not COCO's.
-    """
-    content = files.read_json(path, "annotations")
+def coco_frames(path: pathlib.Path, content: Any = None) -> list[Frame]:
+    """Reads all people in all frames; a joint that is labelled was seen, though it be hidden."""
+    content = files.read_json(path, "annotations") if content is None else content
     with errors.parsing(path, "annotations", "be COCO's, with `keypoints`"):
         names = {
             image["id"]: str(image.get("file_name", image["id"])) for image in content["images"]
@@ -478,11 +418,10 @@ def _order(categories: Any) -> list[int]:
     return [] if likely is None else [joints.index(joint) for joint in likely.joints]
 
 
-# Every format of detections by name.
+# Every format of detections by name. Its reader takes the content of a JSON file that was read
+# already; it raises a `RecordingError` if there is no such file, or it is not of the format.
 
-Reader = Callable[[pathlib.Path], list[Frame]]
-
-READERS: dict[str, Reader] = {
+READERS: dict[str, Callable[[pathlib.Path], list[Frame]]] = {
     "openpose": openpose_frames,
     "alphapose": alphapose_frames,
     "mmpose": mmpose_frames,
@@ -495,15 +434,10 @@ READERS: dict[str, Reader] = {
 
 
 class Stream(NamedTuple):
-    """What a camera saw, and where its frames are on the clip's clock.
+    """What a camera saw, and where its frames are on the clip's clock."""
 
-    Attributes:
-        crowd: In order.
-        positions: `[F]`, in frames of the clip, as of `clocks`.
-    """
-
-    crowd: Crowd
-    positions: np.ndarray
+    crowd: Crowd  # In order.
+    positions: np.ndarray  # [F], in frames of the clip, as of `clocks`.
 
     def slots(self, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns where in `crowd` each frame's people begin, and how many they are, `[T]`."""
@@ -527,12 +461,7 @@ def most_surely_seen(streams: Sequence[Stream | None], num_frames: int) -> np.nd
 def side_by_side(
     streams: Sequence[Stream | None], chosen: np.ndarray, num_joints: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lays one person of each frame out side by side.
-
-    Args:
-        streams: `V`; None for a camera that did not film the clip.
-        chosen: `[V, T]`, who it is, a place in `crowd`; -1 for nobody.
-        num_joints: `K`.
+    """Lays one person of each frame out side by side: who is chosen, `[V, T]`, or nobody, -1.
 
     Returns:
         Keypoints `[V, T, K, 2]`, pixels, and confidence `[V, T, K]`; both are 0 where a joint was

@@ -80,10 +80,7 @@ class Manifest(NamedTuple):
 
 
 def read(root: pathlib.Path) -> Manifest:
-    """Reads a manifest.
-
-    Args:
-        root: The file, or the folder that holds it as `rig.yaml`.
+    """Reads a manifest: the file, or the one in a folder.
 
     Raises:
         RecordingError: If there is none, or a field breaks the schema, or names what the manifest
@@ -92,13 +89,13 @@ def read(root: pathlib.Path) -> Manifest:
     path = find(root)
     content = reading.yaml(path, "manifest")
     _validate(path, content)
-    clips = tuple(_clip(entry, float(content["frame_rate"])) for entry in content["clips"])
+    frame_rate = float(content["frame_rate"])
     manifest = Manifest(
         path=path,
-        frame_rate=float(content["frame_rate"]),
+        frame_rate=frame_rate,
         calibration=CalibrationFile(**content["calibration"]),
         detections=DetectionFormat(**content["detections"]),
-        clips=clips,
+        clips=tuple(_clip(entry, frame_rate) for entry in content["clips"]),
         cameras=tuple(content.get("cameras", ())),
     )
     _check_names(manifest)
@@ -106,11 +103,7 @@ def read(root: pathlib.Path) -> Manifest:
 
 
 def find(root: pathlib.Path) -> pathlib.Path:
-    """Finds the manifest that is a file or lies in a folder.
-
-    Raises:
-        RecordingError: If there is none.
-    """
+    """Finds the manifest that is a file or lies in a folder, where it must be the only one."""
     if not root.is_dir():
         return root
     found = [root / name for name in FILE_NAMES if (root / name).is_file()]
@@ -205,17 +198,16 @@ def _check_names(manifest: Manifest) -> None:
     """Refuses clips of one name, and views of cameras that are not listed."""
     names: set[str] = set()
     for index, clip in enumerate(manifest.clips):
+        where = manifest.path, f"clips[{index}]"
         if clip.people > 1 and clip.reference:
             rule = "be left out where `people` is more than 1: it is of one person"
-            raise errors.RecordingError(
-                manifest.path, f"clips[{index}].reference", rule, clip.reference
-            )
+            raise errors.RecordingError(where[0], f"{where[1]}.reference", rule, clip.reference)
         if names & {clip.name, *clip.names}:
             rule = "be each clip's own"
-            raise errors.RecordingError(manifest.path, f"clips[{index}].name", rule, clip.name)
+            raise errors.RecordingError(where[0], f"{where[1]}.name", rule, clip.name)
         names |= {clip.name, *clip.names}
         unknown = [name for name in clip.views if manifest.cameras and name not in manifest.cameras]
         if unknown:
             rule = f"name some of the cameras {', '.join(manifest.cameras)}"
             received = unknown[0] + errors.nearest(unknown[0], manifest.cameras)
-            raise errors.RecordingError(manifest.path, f"clips[{index}].views", rule, received)
+            raise errors.RecordingError(where[0], f"{where[1]}.views", rule, received)

@@ -90,11 +90,7 @@ class Pose2SimSource:
         yield self.read(self.name)
 
     def read(self, clip: str) -> sequences.MultiViewSequence:
-        """Reads the recording.
-
-        Raises:
-            RecordingError: If a file or folder is missing or not as stated above.
-        """
+        """Reads the recording; a `RecordingError` if a file is missing or not as stated above."""
         calibration, skeleton = self.rig, skeletons.by_name(self.joint_set)
         views = self._streams(skeleton)
         num_frames = clocks.length([view.positions for view in views])
@@ -113,6 +109,10 @@ class Pose2SimSource:
         confidence = converter.confidence(raw_confidence)
         bent = converter.keypoints(keypoints_2d)
         straight, confidence = lenses.undistort_detections(bent, confidence, *calibration.lens)
+        pose_world = None
+        if self.reference:
+            path = pathlib.Path(self.root) / self.reference
+            pose_world = recordings.read_reference(path, num_frames, frame_rate)
         return sequences.MultiViewSequence(
             name=clip,
             subject=self.subject,
@@ -122,7 +122,7 @@ class Pose2SimSource:
             camera=calibration.camera,
             keypoints_2d=straight,
             confidence=confidence,
-            pose_world=self._reference(keypoints_2d.shape[1], frame_rate),
+            pose_world=pose_world,
             distortion=calibration.distortion,
             unsure_views=found.num_unsure,
             unfollowed_people=max(found.num_found - 1, 0),
@@ -155,9 +155,8 @@ class Pose2SimSource:
         count = len(person) // 3
         # Of the sets with 25 joints it is the one that Pose2Sim has always taken.
         known = {each.num_joints: name for name, each in skeletons.SKELETONS.items()}
-        if count not in known:
-            rule = f"be told, one of {', '.join(skeletons.SKELETONS)}"
-            raise errors.RecordingError(self.root, "skeleton", rule, f"people of {count} joints")
+        rule = f"be told, one of {', '.join(skeletons.SKELETONS)}"
+        errors.require_in(self.root, count in known, "skeleton", rule, f"people of {count} joints")
         return known[count]
 
     @functools.cached_property
@@ -169,9 +168,7 @@ class Pose2SimSource:
 
         pose = _folder(pathlib.Path(self.root), "pose", "pose-2d")
         found = sorted((path for path in pose.glob("*_json") if path.is_dir()), key=natural)
-        if not found:
-            rule = "hold one folder per camera"
-            raise errors.RecordingError(pose, "*_json", rule, "none")
+        errors.require_in(pose, found, "*_json", "hold one folder per camera", "none")
         return found
 
     def _streams(self, skeleton: skeletons.Skeleton) -> list[detections.Stream]:
@@ -186,29 +183,17 @@ class Pose2SimSource:
                 raise errors.RecordingError(folder, "people", rule, "nobody in any")
         first = int(min(crowd.numbers[0] for crowd in crowds))
         return [
-            detections.Stream(crowd, clocks.positions_by_number(crowd.numbers, first))
-            for crowd in crowds
+            detections.Stream(crowd, (crowd.numbers - first).astype(np.float64)) for crowd in crowds
         ]
-
-    def _reference(self, num_frames: int, frame_rate: float) -> np.ndarray | None:
-        if not self.reference:
-            return None
-        path = pathlib.Path(self.root) / self.reference
-        return recordings.read_reference(path, num_frames, frame_rate)
 
 
 def calibration_file(root: pathlib.Path) -> pathlib.Path:
-    """Finds the calibration of a recording.
-
-    Raises:
-        RecordingError: If there is none, or there are several.
-    """
+    """Finds the calibration of a recording; a `RecordingError` if there is none, or several."""
     folder = _folder(root, FOLDERS[0], FOLDERS[2])
     found = sorted(folder.glob("*.qca.txt")) or sorted(folder.glob("Calib*.toml"))
-    if len(found) != 1:
-        received = ", ".join(path.name for path in found) or "no such file"
-        rule = "match exactly one file"
-        raise errors.RecordingError(folder, "*.qca.txt or Calib*.toml", rule, received)
+    received = ", ".join(path.name for path in found) or "no such file"
+    rule = "match exactly one file"
+    errors.require_in(folder, len(found) == 1, "*.qca.txt or Calib*.toml", rule, received)
     return found[0]
 
 

@@ -29,6 +29,9 @@ class _Film(NamedTuple):
 class RigSource:
     """The clips of a manifest.
 
+    Reading and listing raise a `RecordingError` if the manifest, the calibration or one of the
+    clip's files is broken, or it is not known where the cameras stand.
+
     Args:
         root: The manifest, or the folder that holds it as `rig.yaml`.
         calibration: A calibration in Pose2Sim's TOML, meters and z up, that stands in for the
@@ -50,12 +53,7 @@ class RigSource:
     tells_apart: bool = True
 
     def clips(self) -> list[str]:
-        """Returns the clips' names, in the manifest's order; one of each person, as `ball_2`.
-
-        Raises:
-            RecordingError: If the manifest or the calibration is broken, or it is not known where
-                the cameras stand.
-        """
+        """Returns the clips' names, in the manifest's order; one of each person, as `ball_2`."""
         self._check_rig()
         return [name for clip in self.manifest.clips for name in clip.names]
 
@@ -79,21 +77,14 @@ class RigSource:
         return (self.read(clip) for clip in self.clips())
 
     def read(self, clip: str) -> sequences.MultiViewSequence:
-        """Reads a clip.
-
-        Raises:
-            ValueError: If there is no such clip.
-            RecordingError: If the rig or one of the clip's files is broken; another clip's files
-                are not looked at.
-        """
+        """Reads a clip, looking at no other's files; a `ValueError` if there is no such."""
         self._check_rig()
         entry = self._clip(clip)
         views, num_frames, found = self._people(entry)
         number = entry.names.index(clip)
-        if not (found.person[number] >= 0).any():
-            where, rule = f"{self.manifest.path}: clip {entry.name!r}", "be seen by two cameras"
-            received = f"{found.num_found}, where `people` is {entry.people}"
-            raise errors.RecordingError(where, "people", rule, received)
+        where, rule = f"{self.manifest.path}: clip {entry.name!r}", "be seen by two cameras"
+        received = f"{found.num_found}, where `people` is {entry.people}"
+        errors.require_in(where, (found.person[number] >= 0).any(), "people", rule, received)
         keypoints_2d, confidence = self._joints(views, found.person[number])
         is_alone = entry.people == 1
         return sequences.MultiViewSequence(
@@ -119,10 +110,6 @@ class RigSource:
         Returns:
             Keypoints `[V, T, 17, 2]`, pixels, without lens distortion, and confidence `[V, T, 17]`;
             both are 0 where a joint was not seen.
-
-        Raises:
-            ValueError: If there is no such clip.
-            RecordingError: If one of the clip's files is broken.
         """
         views, num_frames = self._views(self._clip(clip))
         return self._joints(views, detection_formats.most_surely_seen(views, num_frames))
@@ -140,8 +127,7 @@ class RigSource:
         files.check_span(where, "frames", shape, told)
         chosen = detection_formats.most_surely_seen(views, num_frames)
         laid = detection_formats.side_by_side(views, chosen, skeleton.num_joints)
-        if not laid[1].any():
-            raise errors.RecordingError(where, "people", "be there in a frame", "nobody in any")
+        errors.require_in(where, laid[1].any(), "people", "be there in a frame", "nobody in any")
         detection_formats.require_pixels(where, *laid)
         return views, num_frames
 
@@ -248,16 +234,10 @@ class RigSource:
         skeleton = skeletons.by_name(self.joint_set)
         frames = detection_formats.READERS[detections.format](path)
         crowd = detection_formats.follow(frames, skeleton, detections.max_score)
-        if seconds is None:
-            positions = clocks.positions_by_number(crowd.numbers, view.first_frame)
-        else:
-            positions = clocks.positions_by_time(
-                crowd.numbers,
-                seconds,
-                first_frame=view.first_frame,
-                start=start,
-                frame_rate=clip.frame_rate,
-            )
+        index = crowd.numbers - view.first_frame
+        positions = index.astype(np.float64)
+        if seconds is not None:
+            positions = clocks.positions_by_time(index, seconds, start, clip.frame_rate)
         return detection_formats.Stream(crowd, positions)
 
     def _start(self, clip: manifests.Clip, stamps: dict[str, np.ndarray]) -> float:
@@ -282,12 +262,10 @@ class RigSource:
 
 
 def read_reference(path: pathlib.Path, num_frames: int, frame_rate: float) -> np.ndarray:
-    """Reads the reference of a clip.
+    """Reads the reference, for evaluation only, of a clip of so many frames, and so many a second.
 
-    Args:
-        path: OpenSim's `*.trc`, or an `.npz` file with `pose_world` `[T, 17, 3]`, meters.
-        num_frames: `T`, the clip's.
-        frame_rate: The clip's frames per second; an `.npz` file says nothing of it.
+    It is OpenSim's `*.trc`, or `pose_world` `[T, 17, 3]`, meters, in an `.npz` file, which says
+    nothing of the rate.
 
     Returns:
         `[T, 17, 3]`, meters, in the file's world (of a `*.trc`, turned z up); NaN where unknown.
@@ -295,31 +273,25 @@ def read_reference(path: pathlib.Path, num_frames: int, frame_rate: float) -> np
     Raises:
         RecordingError: If the file is missing, or of other joints, frames or rate.
     """
-    if not path.is_file():
-        raise errors.RecordingError(path, "reference", "be a file", "nothing there")
+    errors.require_in(path, path.is_file(), "reference", "be a file", "nothing there")
     if path.suffix == ".npz":
         return _of_arrays(path, num_frames)
     markers = trc.read(path)
-    if len(markers.points_world) != num_frames or markers.frame_rate != frame_rate:
+    if len(markers.points) != num_frames or markers.frame_rate != frame_rate:
         rule = f"have {num_frames} frames at {frame_rate} Hz, as the detections"
-        received = f"{len(markers.points_world)} at {markers.frame_rate} Hz"
+        received = f"{len(markers.points)} at {markers.frame_rate} Hz"
         raise errors.RecordingError(path, "frames", rule, received)
     try:
         converter = skeletons.Converter(markers.names)
     except ValueError as error:
         rule = "allow to build the joints of h36m_17"
         raise errors.RecordingError(path, "markers", rule, ", ".join(markers.names)) from error
-    return converter.keypoints(markers.points_world)
+    return converter.keypoints(markers.points)
 
 
 def _of_arrays(path: pathlib.Path, num_frames: int) -> np.ndarray:
-    content = reading.npz(path, ("pose_world",))
-    with errors.parsing(path, "pose_world", "hold numbers"):
-        pose_world = np.asarray(content["pose_world"], np.float64)
-    expected = (num_frames, skeletons.H36M_17.num_joints, 3)
-    if pose_world.shape != expected:
-        rule = f"have shape {expected}, frames as the detections"
-        raise errors.RecordingError(path, "pose_world", rule, pose_world.shape)
+    content, shape = reading.npz(path, ("pose_world",)), (num_frames, 17, 3)
+    pose_world = files.checked_array(path, "pose_world", content["pose_world"], shape)
     if np.isinf(pose_world).any():
         raise errors.RecordingError(path, "pose_world", "be finite or NaN", "infinity")
     return pose_world

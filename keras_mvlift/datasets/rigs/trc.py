@@ -12,62 +12,39 @@ _NUM_HEADER_LINES = 5
 _RULE = "have a TRC header and a full row of numbers for each frame"
 # OpenSim's (x, y, z) with y up is our world's (y, z, x) with z up.
 _WORLD_FROM_OPENSIM = [2, 0, 1]
-# Units, spelled out.
-_UNITS = {"meters": "m", "centimeters": "cm", "millimeters": "mm"}
+_UNITS = {"meters": "m", "centimeters": "cm", "millimeters": "mm"}  # Units, spelled out.
 
 
 class Markers(NamedTuple):
-    """Marker trajectories.
+    """Marker trajectories."""
 
-    Attributes:
-        names: `K` joint names, as in `skeletons`.
-        frame_rate: Frames per second.
-        points_world: `[T, K, 3]`, meters, world frame with z up; NaN where missing, as what lies
-            at the very origin is.
-    """
-
-    names: tuple[str, ...]
-    frame_rate: float
-    points_world: np.ndarray
-
-
-class Table(NamedTuple):
-    """What a marker file holds, as it stands there.
-
-    Attributes:
-        names: `K` joint names, as in `skeletons`.
-        frame_rate: Frames per second.
-        unit: The symbol of the unit of length.
-        frames: `[T]`, frame numbers.
-        points: `[T, K, 3]`, in the file's unit and axes; NaN where missing.
-    """
-
-    names: tuple[str, ...]
-    frame_rate: float
-    unit: str
-    frames: np.ndarray
-    points: np.ndarray
+    names: tuple[str, ...]  # `K` joint names, as in `skeletons`.
+    frame_rate: float  # Frames per second.
+    points: np.ndarray  # [T, K, 3]; NaN where missing.
+    frames: np.ndarray  # [T], frame numbers.
+    unit: str  # The symbol of the points' unit of length.
 
 
 def read(path: pathlib.Path) -> Markers:
-    """Reads a marker file.
+    """Reads a marker file, in meters and a world with z up.
+
+    What lies at the very origin is missing.
 
     Raises:
         RecordingError: If the header or a row does not have the form of the format.
     """
     table = read_table(path)
     unit = _UNITS.get(table.unit.lower(), table.unit)
-    if unit not in errors.UNITS:
-        rule = f"be one of {', '.join((*errors.UNITS, *_UNITS))}"
-        raise errors.RecordingError(path, "Units", rule, table.unit)
+    rule = f"be one of {', '.join((*errors.UNITS, *_UNITS))}"
+    errors.require_in(path, unit in errors.UNITS, "Units", rule, table.unit)
     # Many programs write zeros for a marker that they lost.
     points = np.where((table.points == 0).all(axis=-1, keepdims=True), np.nan, table.points)
-    points_world = errors.UNITS[unit].to_meters(points)[..., _WORLD_FROM_OPENSIM]
-    return Markers(table.names, table.frame_rate, points_world)
+    points = errors.UNITS[unit].to_meters(points)[..., _WORLD_FROM_OPENSIM]
+    return table._replace(points=points, unit=errors.METERS.name)
 
 
-def read_table(path: pathlib.Path) -> Table:
-    """Reads a marker file as it stands.
+def read_table(path: pathlib.Path) -> Markers:
+    """Reads a marker file as it stands, in its own unit and axes.
 
     Raises:
         RecordingError: If the header or a row does not have the form of the format.
@@ -81,7 +58,7 @@ def read_table(path: pathlib.Path) -> Table:
         width = 2 + 3 * len(names)
         values = np.array([[float(cell or "nan") for cell in row[:width]] for row in rows])
         points = values[:, 2:].reshape(len(rows), len(names), 3)
-    return Table(tuple(map(_joint, names)), frame_rate, unit, values[:, 0], points)
+    return Markers(tuple(map(_joint, names)), frame_rate, points, values[:, 0], unit)
 
 
 def _joint(marker: str) -> str:

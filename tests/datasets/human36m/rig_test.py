@@ -96,10 +96,10 @@ def test_poses_are_given_back_in_double_precision(take):
         (lambda pose: pose / 1000, "be in mm, of people of human size.*a torso of 0.0"),
         (lambda pose: pose * 1000, "be in mm, of people of human size"),
         (lambda pose: pose + np.array([8, 0, 0]), "be in mm and the world frame, within 6.0 m"),
-        (lambda pose: pose[:, :16], r"have shape \(T, 17, 3\). Received: \(8, 16, 3\)"),
-        (lambda pose: pose[:0], r"have shape \(T, 17, 3\). Received: \(0, 17, 3\)"),
-        (lambda pose: pose.astype(complex), "be an array of real numbers. Received: complex"),
-        (lambda pose: pose.tolist(), "be an array of real numbers. Received: list"),
+        (lambda pose: pose[:, :16], r"have shape \[any, 17, 3\]. Received: \(8, 16, 3\)"),
+        (lambda pose: pose[:0], r"have shape \[any, 17, 3\]. Received: \(0, 17, 3\)"),
+        (lambda pose: pose.astype(complex), "be an array of numbers. Received: ndarray complex"),
+        (lambda pose: pose.tolist(), "be an array of numbers. Received: list"),
         (lambda pose: np.where(np.arange(8)[:, None, None] == 3, np.nan, pose), "frame 3"),
     ],
 )
@@ -152,7 +152,7 @@ def test_confidences_far_off_are_refused(take, value):
         (lambda keypoints: keypoints / 500 - 1, "be in pixels of images of 1002 x 1002"),
         (lambda keypoints: keypoints / 1000, "be in pixels.*half of the joints within 0"),
         (lambda keypoints: keypoints + np.array([2000, 0]), "be in pixels.*around"),
-        (lambda keypoints: keypoints[..., :1], r"have shape \(T, 17, 2\)"),
+        (lambda keypoints: keypoints[..., :1], r"have shape \[any, 17, 2\]"),
         (lambda keypoints: np.where(keypoints > 500, np.nan, keypoints), "be finite"),
     ],
 )

@@ -1,3 +1,5 @@
+import collections
+
 import h5py
 import numpy as np
 import pytest
@@ -101,8 +103,11 @@ def folder(tmp_path):
     return releases.write(tmp_path, formats=("original",)) / "S1" / "Seq1"
 
 
+Take = collections.namedtuple("Take", ("rig", "keypoints_2d", "pose_world"))
+
+
 def read(folder, num_frames=None):
-    return release.read_training_take(folder, CHEST, num_frames)
+    return Take(*release.read_training_take(folder, CHEST, num_frames))
 
 
 def rewrite(folder, change):

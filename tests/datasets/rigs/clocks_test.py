@@ -7,16 +7,9 @@ from keras_mvlift.datasets.rigs import clocks
 from tests.untrusted import damage
 
 
-def test_frames_are_placed_by_number_from_the_clips_first():
-    positions = clocks.positions_by_number(np.array([10, 12, 15]), 12)
-    assert positions.tolist() == [-2.0, 0.0, 3.0]
-
-
 def test_frames_are_placed_by_time_and_those_without_a_time_nowhere():
     seconds = np.array([100.0, 100.1, 100.3])
-    positions = clocks.positions_by_time(
-        np.array([4, 5, 6, 7, 8]), seconds, first_frame=5, start=100.1, frame_rate=10.0
-    )
+    positions = clocks.positions_by_time(np.array([-1, 0, 1, 2, 3]), seconds, 100.1, 10.0)
     np.testing.assert_allclose(positions, [np.nan, -1, 0, 2, np.nan], atol=1e-9)
 
 

@@ -368,7 +368,7 @@ def test_a_file_of_another_form_is_refused(tmp_path, content):
             "the 17 joints.*: 1",
         ),
         ("mmpose", "{", "frames", "be JSON"),
-        ("mmpose", {"frames": []}, "frames", "be MMPose's list.*Received: NoneType"),
+        ("mmpose", {"frames": []}, "frames", "be MMPose's list.*Received: dict"),
         ("mmpose", [{"instances": []}], "[0]", "have a `frame_id`.*no `frame_id`"),
         (
             "mmpose",

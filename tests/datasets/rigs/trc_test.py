@@ -26,7 +26,7 @@ def test_golden(tmp_path):
         "1\t0.00\t1000\t2000\t3000\t4000\t5000\t6000\n"
         "2\t0.02\t10\t20\t30\t\t\t\n"
     )
-    names, frame_rate, points_world = trc.read(path)
+    names, frame_rate, points_world, *_ = trc.read(path)
     assert (names, frame_rate) == (("right_big_toe", "neck"), 50.0)
     expected = [[[3, 1, 2], [6, 4, 5]], [[0.03, 0.01, 0.02], [np.nan] * 3]]
     np.testing.assert_allclose(points_world, expected)
@@ -37,7 +37,7 @@ def test_what_was_written_is_read_back(tmp_path, word):
     unit = {"meters": "m", "Millimeters": "mm"}.get(word, word)
     path, points = written(tmp_path, unit=unit, frame_rate=120)
     path.write_text(path.read_text().replace(f"\t{unit}\t", f"\t{word}\t", 1))
-    names, frame_rate, points_world = trc.read(path)
+    names, frame_rate, points_world, *_ = trc.read(path)
     assert names == recordings.MARKERS
     assert frame_rate == 120.0
     np.testing.assert_allclose(points_world, points, atol=1e-12)
@@ -48,7 +48,7 @@ def test_a_marker_at_the_origin_is_missing_and_a_unit_that_is_none_named(tmp_pat
     lost = points.copy()
     lost[2, 1] = 0.0
     path.write_text(recordings.reference(lost))
-    found = trc.read(path).points_world
+    found = trc.read(path).points
     assert np.argwhere(np.isnan(found).all(axis=-1)).tolist() == [[2, 1]]
     path.write_text(path.read_text().replace("\tm\t", "\tkm\t"))
     with pytest.raises(errors.RecordingError, match="`Units` must be one of m, cm, mm, meters"):
@@ -58,7 +58,7 @@ def test_a_marker_at_the_origin_is_missing_and_a_unit_that_is_none_named(tmp_pat
 def test_empty_lines_and_windows_line_ends_are_no_frames(tmp_path):
     path, points = written(tmp_path)
     path.write_bytes((path.read_text() + "\n  \n").replace("\n", "\r\n").encode())
-    np.testing.assert_allclose(trc.read(path).points_world, points, atol=1e-12)
+    np.testing.assert_allclose(trc.read(path).points, points, atol=1e-12)
 
 
 def cut(text, line, end):

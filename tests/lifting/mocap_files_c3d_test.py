@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_mvlift import errors
-from keras_mvlift.lifting import c3d_file
+from keras_mvlift.lifting import mocap_files
 from keras_mvlift.untrusted import files
 from tests.lifting import people
 from tests.untrusted import damage
@@ -24,7 +24,7 @@ def read_independently(path):
 
 def test_an_independent_reader_finds_every_joint_in_millimeters(tmp_path):
     tracks = people.track(), people.track("b", seed=1)
-    c3d_file.write_c3d(people.clip(*tracks), tmp_path / "poses.c3d")
+    mocap_files.write_c3d(people.clip(*tracks), tmp_path / "poses.c3d")
     labels, reader, frames = read_independently(tmp_path / "poses.c3d")
     assert labels[17:19] == ["b:pelvis", "b:right_hip"]
     assert reader.point_rate == 50.0
@@ -37,17 +37,17 @@ def test_an_independent_reader_finds_every_joint_in_millimeters(tmp_path):
 
 def test_an_absent_joint_is_invalid(tmp_path):
     track = people.track(pose=people.hidden(people.pose(), (2, 5)))
-    c3d_file.write_c3d(people.clip(track), tmp_path / "poses.c3d")
+    mocap_files.write_c3d(people.clip(track), tmp_path / "poses.c3d")
     _, _, frames = read_independently(tmp_path / "poses.c3d")
     assert np.argwhere(frames[..., 3] < 0).tolist() == [[2, 5]]
-    content = c3d_file.read(tmp_path / "poses.c3d")
+    content = mocap_files.read_c3d(tmp_path / "poses.c3d")
     assert np.argwhere(np.isnan(content.points[..., 0])).tolist() == [[2, 5]]
 
 
 def test_in_front_of_a_camera_up_is_z(tmp_path):
     track = people.track(pose=people.pose(space="camera"))
-    c3d_file.write_c3d(people.clip(track, space="camera"), tmp_path / "poses.c3d")
-    content = c3d_file.read(tmp_path / "poses.c3d")
+    mocap_files.write_c3d(people.clip(track, space="camera"), tmp_path / "poses.c3d")
+    content = mocap_files.read_c3d(tmp_path / "poses.c3d")
     assert (content.names, content.unit) == (people.H36M.joints, "mm")
     assert (content.frame_rate, content.first_frame) == (50.0, 0)
     expected = 1000 * track.pose[..., [0, 2, 1]] * [1, 1, -1]
@@ -59,7 +59,7 @@ def test_more_frames_than_the_header_counts_are_refused(tmp_path):
     bare = dict.fromkeys(("confidence", "uncertainty", "keypoints_2d", "keypoint_confidence"))
     clip = people.clip(people.track(pose=pose, **bare))
     with pytest.raises(ValueError, match="at most 65535 frames to be written as C3D"):
-        c3d_file.write_c3d(clip, tmp_path / "poses.c3d")
+        mocap_files.write_c3d(clip, tmp_path / "poses.c3d")
     assert not any(tmp_path.iterdir())
 
 
@@ -68,12 +68,12 @@ def test_a_damaged_file_is_refused(tmp_path, data):
     path = tmp_path / "a.c3d"
     path.write_bytes(data)
     with pytest.raises(errors.RecordingError, match="`file` must be a C3D file with points"):
-        c3d_file.read(path)
+        mocap_files.read_c3d(path)
 
 
 def test_damage_ends_in_our_error_even_where_the_reader_crashes(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_FREE_SECONDS", 1)
     path = tmp_path / "a.c3d"
-    c3d_file.write_c3d(people.clip(people.track()), path)
-    read = functools.partial(c3d_file.read, path)
+    mocap_files.write_c3d(people.clip(people.track()), path)
+    read = functools.partial(mocap_files.read_c3d, path)
     assert damage.assert_only_our_errors(read, path, path.read_bytes()[:4096], count=60) > 10
