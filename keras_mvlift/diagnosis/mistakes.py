@@ -198,13 +198,23 @@ _IMAGES: tuple[tuple[str, str, str, _Move], ...] = (
         "Subtract y from the image's height: it must grow downwards.",
         lambda x, y, width, height: (x, height - y),
     ),
-    *(
-        (f"image_turned_{degrees}", f"the image is turned by {degrees} degrees clockwise", *rest)
-        for degrees, *rest in (
-            (90, _TURN_BACK, lambda x, y, width, height: (y, height - x)),
-            (180, _TURN_BACK, lambda x, y, width, height: (width - x, height - y)),
-            (270, _TURN_BACK, lambda x, y, width, height: (width - y, x)),
-        )
+    (
+        "image_turned_90",
+        "the image is turned by 90 degrees clockwise",
+        _TURN_BACK,
+        lambda x, y, width, height: (y, height - x),
+    ),
+    (
+        "image_turned_180",
+        "the image is turned by 180 degrees clockwise",
+        _TURN_BACK,
+        lambda x, y, width, height: (width - x, height - y),
+    ),
+    (
+        "image_turned_270",
+        "the image is turned by 270 degrees clockwise",
+        _TURN_BACK,
+        lambda x, y, width, height: (width - y, x),
     ),
 )
 

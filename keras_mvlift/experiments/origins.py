@@ -340,9 +340,15 @@ def _filmed(
 ) -> sequences.MultiViewSequence:
     """Films every so-many-eth frame of a motion on its subject's body."""
     rng = sequences.seeded_generator(studio.seed, "clip", motion.name)
-    about = {"action": motion.action, "frame_rate": frame_rate / stride}
-    positions = motion.positions[::stride]
-    return synthetic.from_motion(studio, motion.name, motion.subject, positions, rng, **about)
+    return synthetic.from_motion(
+        studio,
+        motion.name,
+        motion.subject,
+        motion.positions[::stride],
+        rng,
+        action=motion.action,
+        frame_rate=frame_rate / stride,
+    )
 
 
 def _pseudo_subject(name: str) -> str:

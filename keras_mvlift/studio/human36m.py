@@ -245,13 +245,17 @@ def write_release(
     folder = filming.empty_folder(root)
     errors.require_some_of("subjects", subjects, rig.SUBJECTS)
     errors.require_some_of("formats", formats, tuple(RELEASE_FORMATS))
-    counts = {"num_takes": num_takes, "num_distinct_takes": num_distinct_takes}
-    for name, count in counts.items():
+    options = {"num_takes": num_takes, "num_distinct_takes": num_distinct_takes}
+    for name, count in options.items():
         errors.require(1 <= count <= MAX_TAKES, name, f"lie in [1, {MAX_TAKES}]", count)
     errors.require(num_frames >= 1, "num_frames", "be positive", num_frames)
     errors.require(seed >= 0, "seed", "not be negative", seed)
-    options = counts | {"num_frames": num_frames, "seed": seed, "shift_takes": shift_takes}
-    takes = (take for subject in subjects for take in perform_take(subject, **options))
+    options |= {"num_frames": num_frames, "seed": seed}
+    takes = (
+        take
+        for subject in subjects
+        for take in perform_take(subject, shift_takes=shift_takes, **options)
+    )
     return _written(folder, takes, formats)
 
 

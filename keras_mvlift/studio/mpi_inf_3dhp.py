@@ -113,8 +113,9 @@ def film(
     """Films a subject who performs actions one after the other."""
     person = people.draw_person(seed, subject)
     motion, turn = perform_sequence(actions, person, num_frames, frame_rate, rng)
-    look = {"girth": person.girth, "image_size": image_size}
-    detected = filming.Detector().detect(motion, camera, rng, **look)
+    detected = filming.Detector().detect(
+        motion, camera, rng, girth=person.girth, image_size=image_size
+    )
     camera = cameras.expand(camera, -1)
     pose_camera = cameras.camera_from_world(with_28_joints(motion), camera)
     annot2 = cameras.project(pose_camera, camera.intrinsics)

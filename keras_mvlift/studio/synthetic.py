@@ -128,5 +128,6 @@ class MotionStudio(filming.FilmSet):
         motion = actions.read(self.path, clip)
         rng = sequences.seeded_generator(self.seed, "clip", clip)
         subject = f"S{rng.integers(self.num_subjects) + 1:02d}"
-        about = {"action": clip, "frame_rate": self.frame_rate}
-        return from_motion(self, clip, subject, motion, rng, **about)
+        return from_motion(
+            self, clip, subject, motion, rng, action=clip, frame_rate=self.frame_rate
+        )

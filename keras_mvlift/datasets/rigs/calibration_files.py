@@ -264,7 +264,7 @@ def _kalibr_places(path: pathlib.Path, found: dict[str, Any]) -> dict[str, Any]:
 def _opencv_entry(path: pathlib.Path, name: str, content: dict[str, Any]) -> calibrations.Entry:
     for key in _FISHEYE_FLAGS:
         if content.get(key):
-            rule = "be 0; a fisheye lens is not read"
+            rule = "be 0 or false; a fisheye lens is not read"
             raise errors.RecordingError(path, f"{name}/{key}", rule, content[key])
     for key in _MODELS:
         if key in content and str(content[key]).lower() not in _PINHOLE:
@@ -407,12 +407,7 @@ def from_table(path: pathlib.Path, key: str, table: Any) -> calibrations.Entry:
     """Returns a camera of `to_tables`, unchecked; the key is its name if it has no other."""
     if not isinstance(table, dict):
         raise errors.RecordingError(path, key, "be a table", table)
-    name = str(table.get("name", key))
-    if table.get("fisheye"):
-        rule = "be false; a fisheye lens is not read"
-        raise errors.RecordingError(path, f"{name}/fisheye", rule, table["fisheye"])
-    keys = ("matrix", "distortions", "rotation", "translation", "size")
-    return calibrations.Entry(name, *(table.get(key) for key in keys))
+    return _opencv_entry(path, str(table.get("name", key)), table)
 
 
 def to_tables(
