@@ -1,6 +1,10 @@
 """One short clip of the synthetic studio as records, and networks of a few units to train on it."""
 
+import contextlib
 import dataclasses
+import multiprocessing
+import shutil
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -128,6 +132,32 @@ def run(model, folder, train, held_out=(), **stage):
     config = configs.FinetuneConfig(**{"num_epochs": 4, "batch_size": BATCH_SIZE} | stage)
     files = stage_data.Files([train], [*held_out], folder / "checkpoints", folder / "logs")
     return stages.run(model, config, files, "Finetune")
+
+
+@contextlib.contextmanager
+def copied_after(num_epochs, place):
+    """Copies checkpoints of stages that run, as a kill after so many epochs leaves them."""
+    save = stages.EpochCheckpoints.on_epoch_end
+
+    def save_and_copy(callback, epoch, logs=None):
+        save(callback, epoch, logs)
+        if epoch + 1 == num_epochs:
+            shutil.copytree(callback.folder, place / callback.folder.name)
+
+    with mock.patch.object(stages.EpochCheckpoints, "on_epoch_end", save_and_copy):
+        yield
+
+
+def fork(target, *arguments):
+    """Starts a process in which TensorFlow is imported and has done nothing; gives it.
+
+    All are forked from one process, which imports for all of them.
+    """
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload([__name__])
+    process = forks.Process(target=target, args=arguments)
+    process.start()
+    return process
 
 
 def run_rows(model, folder, values, steps, **stage):

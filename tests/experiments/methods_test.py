@@ -10,6 +10,7 @@ from keras_mvlift.experiments import methods, origins, peers, variants
 from keras_mvlift.metrics import baselines, pose_error
 from keras_mvlift.networks import residual
 from keras_mvlift.training import batches, lifters, multi_view_lifter, objectives, stages
+from tests import tiny_studio
 from tests.experiments import tiny_experiments
 
 TRAINED = {
@@ -290,8 +291,9 @@ def test_averaged_weights_are_those_that_are_measured(data, tmp_path):
 
 
 def test_a_stage_that_was_stopped_goes_on_and_its_curve_is_whole(data, tmp_path):
-    expected, whole = trained(data, tmp_path / "unbroken", num_epochs=4)
-    trained(data, tmp_path / "stopped", num_epochs=2)
+    with tiny_studio.copied_after(2, tmp_path / "stopped"):
+        expected, whole = trained(data, tmp_path / "unbroken", num_epochs=4)
+    assert len(stages.history(tmp_path / "stopped" / "finetune")) == 2
     poses, watch = trained(data, tmp_path / "stopped", num_epochs=4)
     np.testing.assert_array_equal(poses, expected)
     assert watch.curve == whole.curve

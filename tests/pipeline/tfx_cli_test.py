@@ -151,10 +151,13 @@ def test_second_run_is_cached(shell):
 
 @pytest.mark.e2e
 @pytest.mark.usefixtures("first_run")
-def test_stock_list_shows_the_pipeline(shell):
-    result = shell.run("tfx", "pipeline", "list", "--engine=local")
-    assert result.returncode == 0, result.stderr
-    assert "tiny" in result.stdout.splitlines()
+def test_stock_list_shows_the_pipeline(shell, monkeypatch):
+    from tfx.tools.cli.commands import pipeline
+
+    monkeypatch.setenv("LOCAL_HOME", str(shell.folder / "home"))
+    code, output = invoke(pipeline.pipeline_group, "list", "--engine=local")
+    assert code == 0
+    assert "tiny" in output.splitlines()
 
 
 @pytest.mark.e2e

@@ -57,15 +57,17 @@ def fit(lifter, train, *callbacks, num_epochs=1):
     )
 
 
-def operations(lifter, pair):
-    """The types of the operations in the step, those in the functions that it calls included."""
-    graph = tf.function(lifter.train_step).get_concrete_function(pair).graph.as_graph_def()
-    functions = [function.node_def for function in graph.library.function]
-    return {node.op for nodes in (graph.node, *functions) for node in nodes}
+def operations(lifter):
+    """The types of the operations in a step that was fitted, and in the functions it calls."""
+    traced = lifter.train_tf_function._list_all_concrete_functions()
+    graphs = [each.graph.as_graph_def() for each in traced]
+    functions = [function for graph in graphs for function in graph.library.function]
+    nodes = [graph.node for graph in graphs] + [function.node_def for function in functions]
+    return {node.op for some in nodes for node in some}
 
 
 @pytest.fixture(scope="module", params=configs.RECIPES)
-def fitted(request, train, pair):
+def fitted(request, train):
     lifter = tiny_studio.lifter(request.param, dropout=0.1)
     calls, traces = [], []
 
@@ -77,7 +79,7 @@ def fitted(request, train, pair):
     count = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: traces.append(len(calls)))
     lifter.compile(keras.optimizers.legacy.Adam(1e-3))
     history = fit(lifter, train, count, num_epochs=NUM_EPOCHS)
-    return Fitted(history.history["loss"], traces, set(calls), operations(lifter, pair))
+    return Fitted(history.history["loss"], traces, set(calls), operations(lifter))
 
 
 def test_fit_lowers_the_loss(fitted):

@@ -1,7 +1,5 @@
 """Trains on two replicas, in a process of its own: devices are made before TensorFlow starts."""
 
-import multiprocessing
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -76,9 +74,7 @@ def learned(tmp_path_factory):
         tiny_studio.write(folder / "train.gz", columns),
         tiny_studio.write(folder / "doubled.gz", doubled),
     )
-    spawn = multiprocessing.get_context("spawn")
-    process = spawn.Process(target=learn_on_two_replicas, args=(folder, *files))
-    process.start()
+    process = tiny_studio.fork(learn_on_two_replicas, folder, *files)
     alone = learn_both(*files)
     process.join()
     assert process.exitcode == 0

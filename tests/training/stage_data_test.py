@@ -181,12 +181,12 @@ def test_without_held_out_records_there_are_no_batches_of_them(pairs_files, inst
 
 
 def test_a_stage_on_all_views_that_was_stopped_ends_as_an_unbroken_one(instants, tmp_path):
-    unbroken, history = train(tmp_path / "unbroken", instants, ALL_VIEWS)
+    with tiny_studio.copied_after(2, tmp_path / "stopped"):
+        unbroken, history = train(tmp_path / "unbroken", instants, ALL_VIEWS)
     assert len(history) == 3
     assert {"triangulation", "val_triangulation"} <= history[0].keys()
     assert history[-1]["loss"] < history[0]["loss"]
-    begun = configs.FinetuneConfig(**vars(ALL_VIEWS) | {"num_epochs": 2})
-    train(tmp_path / "stopped", instants, begun)
+    assert len(stages.history(tmp_path / "stopped" / "checkpoints")) == 2
     resumed, again = train(tmp_path / "stopped", instants, ALL_VIEWS)
     assert again[-1]["loss"] == history[-1]["loss"]
     assert tiny_studio.same(

@@ -1,7 +1,6 @@
 """Trains in two processes that talk over loopback, one of which is killed on the way."""
 
 import json
-import multiprocessing
 import os
 import signal
 import socket
@@ -102,16 +101,10 @@ def free_addresses(number):
 
 def work_together(folder, files, is_killed):
     """Starts two workers and waits for both; gives their exit codes."""
-    # Both are forked from one process that has imported everything and done nothing.
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload([__name__])
     cluster = free_addresses(2)
     workers = [
-        forks.Process(target=work, args=(folder, files, cluster, index, is_killed))
-        for index in range(2)
+        tiny_studio.fork(work, folder, files, cluster, index, is_killed) for index in range(2)
     ]
-    for worker in workers:
-        worker.start()
     for worker in workers:
         worker.join(PATIENCE_SECONDS)
         worker.kill()

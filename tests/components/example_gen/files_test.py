@@ -2,8 +2,6 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,6 +10,7 @@ import tensorflow as tf
 from components.example_gen import files
 from keras_mvlift import errors
 from keras_mvlift.datasets import tfrecords
+from tests import tiny_studio
 
 NAME = "Split-train/data_tfrecord-00000-of-00001.gz"
 COLUMNS = {
@@ -21,21 +20,19 @@ COLUMNS = {
 }
 
 
-# Writes a shard and is killed when half of its records are written.
-KILLED = """
-import os, signal
-import tensorflow as tf
-from tests.components.example_gen import files_test
-write, written = tf.io.TFRecordWriter.write, []
-def write_until_killed(writer, record):
-    write(writer, record)
-    written.append(record)
-    if len(written) == 5000:
-        writer.flush()
-        os.kill(os.getpid(), signal.SIGKILL)
-tf.io.TFRecordWriter.write = write_until_killed
-files_test.files.write({root!r}, files_test.NAME, files_test.COLUMNS)
-"""
+def write_until_killed(root):
+    """Writes a shard and is killed when half of its records are written."""
+    write, written = tf.io.TFRecordWriter.write, []
+
+    def write_or_die(writer, record):
+        write(writer, record)
+        written.append(record)
+        if len(written) == 5000:
+            writer.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    tf.io.TFRecordWriter.write = write_or_die
+    files.write(root, NAME, COLUMNS)
 
 
 def read(path):
@@ -121,11 +118,9 @@ def test_clear_removes_what_it_is_told_and_partial_files_alone(tmp_path):
 
 
 def test_a_process_killed_while_writing_leaves_nothing_to_be_read(tmp_path):
-    code = KILLED.format(root=str(tmp_path))
-    root = pathlib.Path(__file__).parents[3]
-    environment = os.environ | {"PYTHONPATH": str(root)}
-    killed = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    killed = tiny_studio.fork(write_until_killed, str(tmp_path))
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     [left] = stored(tmp_path)
     assert pathlib.Path(left).parent.name == files.PARTIAL
     assert (tmp_path / left).stat().st_size > 0
