@@ -47,7 +47,7 @@ def read(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tracks2D:
     labels = tell_apart(slots, people, _ids(frames, is_seen))
     everyone = ranking(labels, people[..., 2], len(frames))
     laid_out = lay_out(path, slots, people, labels, everyone, num_frames)
-    dropped = np.count_nonzero(~np.isin(labels, everyone))
+    dropped = int(np.count_nonzero(~np.isin(labels, everyone)))
     brief = f"{dropped} of {len(people)} detections left out, of people in too few frames"
     step = int(np.diff(np.unique(crowd.numbers)).min(initial=num_frames))
     apart = f"frames are numbered {step} apart, with none between: as times are?"

@@ -83,3 +83,6 @@ def test_a_site_of_files_is_searched_without_a_network(tmp_path):
         )
         page.wait("document.querySelectorAll('.md-search-result__item').length > 3")
         assert page.troubles() == []
+        # What was seen in the light is dark by night.
+        page = chromium.open(tmp_path / "site" / "index.html", is_dark=True)
+        assert page.evaluate("document.body.dataset.mdColorScheme") == "slate"
