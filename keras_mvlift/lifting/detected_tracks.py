@@ -130,7 +130,10 @@ def _first_people(path: pathlib.Path, frames: list[detections.Frame]) -> np.ndar
         raise errors.RecordingError(path, "people", "be there in a frame", "nobody in any")
     with errors.parsing(path, "people", "hold x, y and confidence of each joint"):
         flat = [np.array(person, np.float64).ravel() for person in people]
-        size = 3 * (len(flat[0]) // 3)
+        size, rest = len(flat[0]), len(flat[0]) % 3
+        if rest:
+            rule = "hold x, y and confidence of each joint"
+            raise errors.RecordingError(path, "people", rule, f"{size} numbers")
         found = np.array([each for each in flat if len(each) == size]).reshape(-1, size // 3, 3)
     # What is infinite is refused later, of whichever set.
     found[~skeletons.is_place(found[..., :2]) | ~np.isfinite(found).all(axis=-1)] = 0.0

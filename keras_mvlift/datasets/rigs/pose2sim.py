@@ -107,6 +107,7 @@ class Pose2SimSource:
             views, found.person[0], skeleton.num_joints
         )
         detections.require_pixels(self._folders[0].parent, keypoints_2d, raw_confidence)
+        detections.require_own(self._folders[0].parent, keypoints_2d, raw_confidence)
         # Here joints are made first and freed from distortion then. The other order, which
         # `RigSource` takes, moves joints that are means by a quarter of a pixel at most.
         converter = skeletons.Converter(skeleton.joints)

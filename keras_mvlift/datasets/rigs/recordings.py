@@ -143,6 +143,7 @@ class RigSource:
         if not laid[1].any():
             raise errors.RecordingError(where, "people", "be there in a frame", "nobody in any")
         detection_formats.require_pixels(where, *laid)
+        detection_formats.require_own(where, *laid)
         return views, num_frames
 
     def _people(self, entry: manifests.Clip) -> _Film:
