@@ -208,7 +208,7 @@ def calibration_file(root: pathlib.Path) -> pathlib.Path:
     found = sorted(folder.glob("*.qca.txt")) or sorted(folder.glob("Calib*.toml"))
     if len(found) != 1:
         received = ", ".join(path.name for path in found) or "no such file"
-        rule = "match exactly one file"
+        rule = "match exactly one file; the session's goes there, too"
         raise errors.RecordingError(folder, "*.qca.txt or Calib*.toml", rule, received)
     return found[0]
 
