@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import difflib
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
@@ -202,7 +203,7 @@ def parsing(path: object, field: str, rule: str) -> Iterator[None]:
     except ArgumentError as error:
         raise RecordingError(path, error.field, error.rule, error.received) from error
     except Exception as error:
-        raise RecordingError(path, field, rule, _met(error)) from error
+        raise RecordingError(path, field, rule, met(error)) from error
 
 
 # What Python and NumPy say, in words of the file.
@@ -229,8 +230,20 @@ _WORDS = (
 _PLAIN = (ValueError, TypeError, AttributeError, csv.Error)
 
 
-def _met(error: Exception) -> str:
+def met(error: Exception) -> str:
     """Says what a parser met."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} in line {error.lineno}, column {error.colno}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"other bytes, the first after {error.start}"
+    if isinstance(error, RecursionError):
+        return "too many levels"
+    if said := getattr(error, "strerror", None):
+        # The system's, and FFmpeg's.
+        return str(said)
+    if (mark := getattr(error, "problem_mark", None)) is not None:
+        # YAML's, which shows the lines around it, too.
+        return f"{getattr(error, 'problem', '')} in line {mark.line + 1}"
     if isinstance(error, KeyError) and error.args:
         return f"no `{error.args[0]}`"
     if isinstance(error, IndexError):

@@ -236,6 +236,8 @@ def shipped_folder(name: str) -> pathlib.Path:
 
 # Of a camera whose focal length is a pixel or so, coordinates may well be as small as this.
 _LEAST_SPAN, _LEAST_FOCAL = 2.0, 20.0
+# Of the focal length: 80 degrees beside the axis, where no lens that is not a fisheye sees.
+_MOST_ASIDE = 5.67
 MOST_PX = 1_000_000
 """What is detected farther from the image's corner is a mistake."""
 MOST_SKEW = 1e-3
@@ -342,7 +344,7 @@ def _warn_of_other_order(
 def require_pixels(
     keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
 ) -> None:
-    """Refuses coordinates that are shares of an image, in [0, 1] or [-1, 1].
+    """Refuses coordinates that are shares of an image, in [0, 1] or [-1, 1], and such cameras.
 
     Args:
         keypoints_2d: `[..., J, 2]`; 0 where not seen.
@@ -351,7 +353,7 @@ def require_pixels(
 
     Raises:
         ArgumentError: If no joint lies further than 2 pixels from the image's corner, and the
-            focal length is one in pixels.
+            focal length is one in pixels; or if half the joints lie beside any lens's image.
     """
     farthest = np.abs(keypoints_2d).max(initial=0.0)
     is_seen = (confidence > 0).sum() > 1
@@ -359,6 +361,12 @@ def require_pixels(
         rule = "be pixels; multiply shares of an image by its width and height"
         received = f"joints within {farthest:.3g} px of the image's corner"
         raise errors.ArgumentError("keypoints_2d", rule, received)
+    focal = np.broadcast_to(intrinsics[..., np.newaxis, 0, 0], confidence.shape)[confidence > 0]
+    aside = np.abs(keypoints_2d - intrinsics[..., np.newaxis, :2, 2]).max(axis=-1)[confidence > 0]
+    if len(focal) and np.median(aside / focal) > _MOST_ASIDE:
+        rule = "have a focal length in pixels, not in millimeters or shares of the image"
+        received = f"{focal[0]:.3g}, where joints lie {np.median(aside):.4g} px beside the center"
+        raise errors.ArgumentError("camera", rule, received)
 
 
 def check_height(height: Any, leading: tuple[int, ...]) -> np.ndarray:

@@ -78,13 +78,22 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def with_links_of_site(markdown: str, name: str) -> str:
-    """Returns a page's text with links that hold in the site.
+    """Returns a page's text with links that hold in the site, and are called by titles.
 
     Args:
         markdown: What is in the file.
         name: Of the page in the site.
     """
     place = {of_site: place for place, of_site in OUTSIDE.items()}.get(name, f"docs/{name}")
+
+    def titled(link: "re.Match[str]") -> str:
+        target = link[2].partition("#")[0]
+        page = ROOT / posixpath.dirname(place) / target
+        names = {target, page.name, page.stem if "_" in page.stem else target}
+        if link[1] not in names or not page.is_file():
+            return link[0]
+        title = page.read_text().partition("\n")[0].removeprefix("# ")
+        return f"[{title}]({link[2]})"
 
     def moved(link: "re.Match[str]") -> str:
         target, mark, anchor = link[1].partition("#")
@@ -94,6 +103,8 @@ def with_links_of_site(markdown: str, name: str) -> str:
         of_site = OUTSIDE.get(found, found.removeprefix("docs/"))
         return f"]({posixpath.relpath(of_site, posixpath.dirname(name) or '.')}{mark}{anchor})"
 
+    # What the repository calls by its file's name the site calls by its title.
+    markdown = re.sub(r"\[([\w./]+)\]\(([\w./]+\.md(?:#[\w-]+)?)\)", titled, markdown)
     return re.sub(r"\]\(([^()\s]+)\)", moved, markdown)
 
 

@@ -12,11 +12,13 @@ import warnings
 import hypothesis
 import numpy as np
 import pytest
+import tomli_w
+import yaml
 from hypothesis import strategies
 
 from keras_mvlift import errors, inference, skeletons
 from keras_mvlift.cli import main
-from keras_mvlift.datasets.rigs import recordings
+from keras_mvlift.datasets.rigs import calibration_files, recordings
 from keras_mvlift.lifting import lift, tracks_2d, tracks_2d_files, viewpoints
 from tests.datasets.rigs import simulated_rigs
 from tests.lifting import people
@@ -167,6 +169,90 @@ def test_scores_are_scaled_and_told_or_refused(door, tmp_path, most):
             brought(door, tmp_path, SEEN, most * scores)
 
 
+# Cameras that cannot be, or are hardly meant, by what is said.
+CAMERAS = {
+    "shares of the image": (
+        lambda k: k / [[1000.0], [1000.0], [1.0]],
+        {},
+        "focal length in pixels",
+    ),
+    "millimeters": (lambda k: k * [[0.03], [0.03], [1.0]], {}, "focal length in pixels"),
+    "a center outside": (lambda k: k - [[0, 0, 1000], [0, 0, 1000], [0, 0, 0]], {}, "principal"),
+    "a lens in other units": (lambda k: k, {"distortion": np.array([500.0, 0, 0, 0, 0])}, "k1, k2"),
+}
+
+
+@pytest.mark.parametrize("kind", CAMERAS)
+@pytest.mark.parametrize("door", ["lift", "model.lift"])
+def test_a_camera_that_cannot_be_is_said(door, kind):
+    change, lens, sentence = CAMERAS[kind]
+    camera = viewpoints.Viewpoint(intrinsics=change(CAMERA.intrinsics), image_size=SIZE, **lens)
+    if door == "model.lift" and "pixels" not in sentence:
+        pytest.skip("it is given neither image nor lens")
+    tracks = tracks_2d.of_arrays(SEEN, SURE, joint_names=skeletons.COCO_17.joints)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", errors.InputWarning)
+        try:
+            if door == "lift":
+                lift.lift(MODEL, tracks, camera, frame_rate=50.0)
+            else:
+                MODEL.lift(SEEN, SURE, camera, skeleton="coco_17")
+        except ValueError as error:
+            told = [*told, error]
+    assert any(sentence in str(getattr(each, "message", each)) for each in told)
+
+
+def coco_results(folder, keypoints, animals=()):
+    """Writes people of category 1 and animals of 18 as results of COCO's."""
+    entries = [
+        {"image_id": frame, "category_id": kind, "keypoints": np.insert(k, 2, 0.8, -1).tolist()}
+        for kind, seen in ((1, keypoints), (18, animals))
+        for frame, k in enumerate(seen)
+    ]
+    path = folder / "results.json"
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def test_animals_among_people_are_left_out_and_told(tmp_path):
+    path = coco_results(tmp_path, SEEN, 0.3 * SEEN + 500)
+    with pytest.warns(errors.InputWarning, match="of category 18 is left out"):
+        tracks = tracks_2d_files.read(path)
+    assert tracks.names == ("person 1",)
+    np.testing.assert_allclose(tracks.keypoints_2d[0], SEEN)
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_table_of_a_spreadsheet_is_read_with_its_marks(tmp_path, mark):
+    expected = as_table(SEEN, SURE, tmp_path)
+    path = tmp_path / "seen.csv"
+    text = path.read_text().replace(",", mark)
+    path.write_text("\ufeff" + (text.replace(".", ",") if mark == ";" else text))
+    pose, told = lift_tracks(tracks_2d_files.read(path))
+    np.testing.assert_allclose(pose, expected[0])
+    assert told == expected[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.csv", b"frame,joint,x,y,x\n0,nose,1,2,3\n", "`header` must name each column once"),
+        ("a.json.gz", b"\x1f\x8b", "packed files: unpack them"),
+        ("a.json", b"\x1f\x8b\x08", "`file` must be JSON. Received: a gzip file"),
+        ("a.npy", b"\x93NUMPY", "save it as .npz, with the name `keypoints_2d`"),
+        ("a.png", b"\x89PNG", "find the joints in it first"),
+        ("j/1.json", b'{"people": [{"pose_keypoints_2d": [1, 2, 3, 4]}]}', "Received: 4 numbers"),
+        ("j/cam1/1.json", b"{}", "`*.json` must exist. Received: cam1 alone"),
+    ],
+)
+def test_what_another_file_is_is_said(tmp_path, name, content, sentence):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    with pytest.raises(errors.RecordingError, match=re.escape(sentence)):
+        tracks_2d_files.read(tmp_path / name.partition("/")[0])
+
+
 def test_joints_of_another_set_are_read_as_it_or_told(tmp_path):
     h36m = people.walking("h36m_17")[:12]
     pose, told = as_archive(h36m, SURE, tmp_path, skeleton=None)
@@ -236,6 +322,70 @@ def test_what_no_rig_can_be_read_from_is_refused_at_each_door(rig, tmp_path, cap
         assert re.search(sentence, error)
         assert len(error.strip().splitlines()) == 1
         assert not pathlib.Path(output).exists()
+
+
+def copied(folder):
+    """Has the second camera's files say what the first one's do, or its place be the first's."""
+    first, second = sorted(folder.rglob("cam_*_json"))[:2]
+    for path in [*second.iterdir()]:
+        path.unlink()
+    for path in first.iterdir():
+        (second / path.name).write_bytes(path.read_bytes())
+
+
+def in_tables(change):
+    """Has the calibration's tables changed, `[cam_01, cam_02, ...]`."""
+
+    def spoil(folder):
+        path = folder / "Calib.toml"
+        tables = calibration_files.read_tables(path)
+        change([table for name, table in tables.items() if name.startswith("cam")])
+        path.write_text(tomli_w.dumps(tables))
+
+    return spoil
+
+
+def one_place(tables):
+    tables[1] |= {key: tables[0][key] for key in ("rotation", "translation")}
+
+
+def degrees(tables):
+    for table in tables:
+        table["rotation"] = np.degrees(table["rotation"]).tolist()
+
+
+COPIED = {
+    "a camera's files": (copied, "be each camera's own.*the same of cameras 1 and 2 in"),
+    "a camera's place": (in_tables(one_place), "their own. Received: the same of cam_1, cam_2"),
+    "degrees": (in_tables(degrees), "be a rotation vector in radians.*as of degrees"),
+}
+
+
+@pytest.mark.parametrize("kind", COPIED)
+@pytest.mark.parametrize("door", ["check-rig", "the source"])
+def test_what_is_certainly_not_meant_of_a_rig_is_refused(rig, tmp_path, capsys, kind, door):
+    spoil, sentence = COPIED[kind]
+    folder = spoiled(rig, tmp_path / "rig", lambda person: person)
+    spoil(folder)
+    source = recordings.RigSource(root=str(folder))
+    if door == "check-rig":
+        assert main.main([door, str(folder)]) == 1
+        assert re.search(sentence, capsys.readouterr().err)
+    else:
+        with pytest.raises(errors.RecordingError, match=sentence):
+            source.read(source.clips()[0])
+
+
+def test_a_person_whom_one_camera_alone_saw_is_of_no_distance(rig, tmp_path, capsys):
+    folder = spoiled(rig, tmp_path / "rig", lambda person: person)
+    path = folder / "rig.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["clips"][0]["views"] = dict([*content["clips"][0]["views"].items()][:1])
+    path.write_text(yaml.safe_dump(content))
+    main.main(["check-rig", str(folder)])
+    told = capsys.readouterr().out
+    assert "in no frame seen by two cameras" in told
+    assert "nan" not in told
 
 
 NAMED = {

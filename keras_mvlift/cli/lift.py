@@ -85,10 +85,6 @@ def _model(options: argparse.Namespace) -> "inference.Lifter":
     return remote
 
 
-if TYPE_CHECKING:
-    pass
-
-
 def check(options: argparse.Namespace) -> None:
     """Refuses options with which nothing could be lifted or written in the end.
 
@@ -227,5 +223,8 @@ def summary(clip: pose_clip.PoseClip) -> str:
     tracks = [track for track in clip.tracks if not track.is_reference]
     people = "1 person" if len(tracks) == 1 else f"{len(tracks)} people"
     lifted = sum(int(track.is_present.any(axis=1).sum()) for track in tracks)
-    shown = f"{people}, {clip.num_frames} frames, {lifted} poses, {clip.space} coordinates"
+    counts = (
+        f"{n} {word}{'s' * (n != 1)}" for n, word in ((clip.num_frames, "frame"), (lifted, "pose"))
+    )
+    shown = f"{people}, {', '.join(counts)}, {clip.space} coordinates"
     return shown if lifted else f"{shown}; nobody was seen well enough"

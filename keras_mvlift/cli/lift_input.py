@@ -231,6 +231,10 @@ def _warn_of_clock(options: argparse.Namespace, video: Any) -> None:
 
 def _of_video(tracks: tracks_2d.Tracks2D, video: Any) -> tracks_2d.Tracks2D:
     """Adds what a video tells of 2D joints that do not tell it."""
+    # Some count from 1.
+    if (last := tracks.first_frame + tracks.num_frames - 1) > video.num_frames:
+        told = f"The joints reach to frame {last}, the video has {video.num_frames}: are they its?"
+        warnings.warn(told, errors.InputWarning, stacklevel=2)
     return dataclasses.replace(
         tracks,
         image_size=tracks.image_size or video.size,

@@ -50,7 +50,7 @@ def read(
     labels = tell_apart(slots, people, _ids(frames, is_seen))
     everyone = ranking(labels, people[..., 2], len(frames))
     laid_out = lay_out(path, slots, people, labels, everyone, num_frames)
-    dropped = np.count_nonzero(~np.isin(labels, everyone))
+    dropped = int(np.count_nonzero(~np.isin(labels, everyone)))
     brief = f"{dropped} of {len(people)} detections left out, of people in too few frames"
     step = int(np.diff(np.unique(crowd.numbers)).min(initial=num_frames))
     apart = f"frames are numbered {step} apart, with none between: as times are?"
@@ -130,7 +130,10 @@ def _first_people(path: pathlib.Path, frames: list[detections.Frame]) -> np.ndar
     errors.require_in(path, people, "people", "be there in a frame", "nobody in any")
     with errors.parsing(path, "people", "hold x, y and confidence of each joint"):
         flat = [np.array(person, np.float64).ravel() for person in people]
-        size = 3 * (len(flat[0]) // 3)
+        size, rest = len(flat[0]), len(flat[0]) % 3
+        if rest:
+            rule = "hold x, y and confidence of each joint"
+            raise errors.RecordingError(path, "people", rule, f"{size} numbers")
         found = np.array([each for each in flat if len(each) == size]).reshape(-1, size // 3, 3)
     # What is infinite is refused later, of whichever set.
     found[~skeletons.is_place(found[..., :2]) | ~np.isfinite(found).all(axis=-1)] = 0.0

@@ -191,7 +191,9 @@ def _undistorted(
     """Returns the model's joints, as a straight lens has them."""
     seen = tracks.keypoints_2d, tracks.confidence
     if viewpoint.distortion is not None:
-        seen = lenses.undistort_detections(*seen, viewpoint.intrinsics, viewpoint.distortion)
+        bent = seen
+        seen = lenses.undistort_detections(*bent, viewpoint.intrinsics, viewpoint.distortion)
+        _warn_of_lens(bent, seen, viewpoint)
     return converter.keypoints(seen[0]), converter.confidence(seen[1])
 
 
@@ -332,6 +334,9 @@ _MARGINS = (0.02, 0.25)
 # Of joints that may lie outside, and of frames in which people may lie or stand on their heads.
 _MANY = 0.2
 _MOST = 0.6
+# Of the distance from the principal point, and of joints: more no lens moves, or loses.
+_MOVED = 0.3
+_LOST = 0.02
 # Of an image: what was detected at half its size lies in no more of it, and fills some, or is small
 # in the very corner, as percents are.
 _CORNER, _FILLED, _VERY_CORNER = 0.5, 0.15, 0.2
@@ -351,6 +356,13 @@ def _warn_of_image(tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint) 
     size = np.array(known) if known else 2.0 * viewpoint.intrinsics[:2, 2]
     if not len(points) or (size <= 0).any():
         return
+    center = viewpoint.intrinsics[:2, 2]
+    if known and ((center < 0) | (center > size)).any():
+        place = " x ".join(f"{each:.0f}" for each in center)
+        _warn(
+            f"The principal point, {place}, lies outside of the image of "
+            f"{size[0]:.0f} x {size[1]:.0f}: is it that of another resolution or part of it?"
+        )
     share = points / size
     margin = _MARGINS[0 if known else 1]
     outside = float(((share < -margin) | (share > 1 + margin)).any(axis=-1).mean())
@@ -364,6 +376,22 @@ def _warn_of_image(tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint) 
     ):
         most = share.max()
         _warn(f"All joints lie in the first {most:.0%} of {image}, both ways: {advice}")
+
+
+def _warn_of_lens(
+    bent: tuple[np.ndarray, ...], seen: tuple[np.ndarray, ...], viewpoint: viewpoints.Viewpoint
+) -> None:
+    """Warns of a lens that moves joints far, or from where no ray comes."""
+    was_seen, is_seen = bent[1] > 0, seen[1] > 0
+    moved = np.linalg.norm((seen[0] - bent[0])[is_seen], axis=-1)
+    aside = np.linalg.norm(bent[0][is_seen] - viewpoint.intrinsics[:2, 2], axis=-1)
+    share = float(np.median(moved / np.maximum(aside, 1.0))) if is_seen.any() else 0.0
+    lost = 1 - is_seen.sum() / max(was_seen.sum(), 1)
+    if share > _MOVED or lost > _LOST:
+        _warn(
+            f"The lens moves joints by {share:.0%} of their distance from the principal point, and "
+            f"{lost:.0%} out of sight: are its coefficients OpenCV's k1, k2, p1, p2, k3?"
+        )
 
 
 def _warn_of_upside_down(

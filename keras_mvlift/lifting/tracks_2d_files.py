@@ -16,13 +16,16 @@ from keras_mvlift.untrusted import files, reading
 ENDINGS = (".json", ".npz", ".csv", ".h5", ".trc", ".c3d")
 """Of files; a folder is a detector's."""
 
-
 # What else people have, by ending or by what an archive holds: what it is, and the way on.
 _OTHERS = {
     ".slp": "SLEAP's project: export its analysis, as .h5 or CSV",
     ".pkl": "a pickle, which may run programs: save `keypoints_2d` as .npz or .json",
     ".pickle": "a pickle, which may run programs: save `keypoints_2d` as .npz or .json",
     ".txt": "YOLO's labels: let Ultralytics write `results.to_json()`",
+    ".npy": "an array alone: save it as .npz, with the name `keypoints_2d`",
+    **dict.fromkeys((".gz", ".zip", ".7z", ".tar"), "packed files: unpack them"),
+    **dict.fromkeys((".jpg", ".jpeg", ".png"), "an image: find the joints in it first"),
+    **dict.fromkeys((".wmv", ".flv", ".mpg", ".mpeg", ".m4v", ".mts"), "convert it to .mp4"),
 }
 
 
@@ -214,7 +217,11 @@ def read_table(path: pathlib.Path) -> tracks_2d.Tracks2D:
     text = files.read_text(path, "table", files.MAX_JSON_BYTES)
     files.check_items(path, "table", text.encode(), files.CSV_COSTS)
     with errors.parsing(path, "table", "be comma-separated values"):
-        header, *rows = list(csv.reader(io.StringIO(text), strict=True))
+        first_line, _, _ = text.partition("\n")
+        # As spreadsheets write them where a comma stands for the decimal point.
+        mark = next((each for each in ";\t" if each in first_line and "," not in first_line), ",")
+        lines = io.StringIO(text if mark == "," else text.replace(",", "."))
+        header, *rows = list(csv.reader(lines, delimiter=mark, strict=True))
     if header[0].strip() == "scorer":
         return _read_deeplabcut(path, [header, *rows])
     is_sleap = "frame_idx" in header
@@ -269,6 +276,8 @@ def _columns(path: pathlib.Path, header: list[str], rows: list[list[str]]) -> di
     missing = [name for name in _NEEDED_COLUMNS if name not in header]
     rule = f"have the columns {', '.join(_NEEDED_COLUMNS)}"
     errors.require_in(path, not missing, "header", rule, ", ".join(header)[:200])
+    twice = next((name for name in header if name and header.count(name) > 1), None)
+    errors.require_in(path, twice is None, "header", "name each column once", f"{twice} twice")
     score = next((name for name in header if name.lower() in _SCORES), None)
     if score is not None and "confidence" not in header:
         raise errors.RecordingError(path, "header", "call scores `confidence`", score)

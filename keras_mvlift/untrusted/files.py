@@ -25,7 +25,8 @@ def size(path: pathlib.Path, field: str, max_bytes: int) -> int:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
-        received = "nothing there" if isinstance(error, FileNotFoundError) else error
+        is_missing = isinstance(error, FileNotFoundError)
+        received = "nothing there" if is_missing else errors.met(error)
         raise errors.RecordingError(path, field, "be a file that exists", received) from error
     if not stat.S_ISREG(status.st_mode):
         # A pipe would wait for a writer, a device might never end.
@@ -50,8 +51,10 @@ MAX_MARKUP_BYTES = 2**20
 def read_text(path: pathlib.Path, field: str, max_bytes: int = MAX_TEXT_BYTES) -> str:
     """Reads a whole UTF-8 file of at most `max_bytes`, its lines' ends made one."""
     data = read_bytes(path, field, max_bytes)
-    with errors.parsing(path, field, "be UTF-8"):
+    try:
         text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise errors.RecordingError(path, field, "be UTF-8", _what(data, error)) from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -63,8 +66,27 @@ def read_json(path: pathlib.Path, field: str = "file") -> Any:
     """
     data = read_bytes(path, field, MAX_JSON_BYTES)
     check_items(path, field, data, _JSON_COSTS)
-    with errors.parsing(path, field, "be JSON"):
+    try:
         return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise errors.RecordingError(path, field, "be JSON", _what(data, error)) from error
+
+
+# By how files begin, what they are in place of a text.
+_BEGINNINGS = {
+    b"\x1f\x8b": "a gzip file: unpack it",
+    b"PK\x03\x04": "a ZIP archive: unpack it",
+    b"\xff\xfe": "UTF-16: save it as UTF-8",
+    b"\xfe\xff": "UTF-16: save it as UTF-8",
+    b"version https://git-lfs": "a pointer of Git LFS: fetch what it points to",
+    b"<": "HTML or XML",
+}
+
+
+def _what(data: bytes, error: Exception) -> str:
+    """Says what is in a file in place of what was to be."""
+    told = (what for begin, what in _BEGINNINGS.items() if data.lstrip().startswith(begin))
+    return next(told, errors.met(error)) if data.strip() else "an empty file"
 
 
 def inside(

@@ -94,7 +94,7 @@ def _rest() -> None:
 
 def _words(request: dict[str, Any], limits: files.Limits, error: Exception) -> list[str]:
     field, rule = request["field"], request["rule"]
-    received = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    received = errors.met(error)
     if isinstance(error, errors.RecordingError):
         field, rule, received = error.field, error.rule, str(error.received)
     if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):

@@ -380,6 +380,8 @@ def subject(rig: report.RigReport) -> str:
 def person(rig: report.RigReport) -> str:
     """Says in a line who was seen, and from where."""
     measured = rig.as_read if rig.after is None else rig.after
+    if not np.isfinite(measured.distance).any():
+        return "The person is in no frame seen by two cameras well enough."
     near, far = np.nanmin(measured.distance), np.nanmax(measured.distance)
     height = (
         f"{measured.height:.2f} m tall" if np.isfinite(measured.height) else "of unknown height"

@@ -63,6 +63,13 @@ def test_a_slow_clock_is_told_with_its_offsets_and_rate(num_cameras):
     assert finding.details["frame_rate"] == pytest.approx(22.5 if sign > 0 else 27.8, abs=0.7)
 
 
+@pytest.mark.parametrize("seed", [12, 16, 19])
+def test_a_constant_shift_of_a_short_recording_is_no_drift(seed):
+    clean = rig_checks.draw(seed, 4, 0.0).clean.frames(np.arange(60))
+    early = clean.shifted(np.array([0, -7, 0, 0]))
+    assert list(episodes.out_of_step(early, moments.consensus(early), 1)) == []
+
+
 @pytest.mark.parametrize(
     ("kind", "seed", "num_cameras", "share", "name"),
     [

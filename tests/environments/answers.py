@@ -63,17 +63,18 @@ def world(model, keypoints_2d, confidence):
     return np.stack([track.pose for track in lifted.tracks])
 
 
-def command(clip, folder):
-    """Lifts a file by the command line into files of each kind that needs no library."""
+def command(folder, output):
+    """Lifts by the command line, into files of each kind that needs no library."""
     from keras_mvlift.cli import main
 
-    for ending in ENDINGS:
-        path = folder / f"lifted.{ending}"
-        camera = ["--fov", "60", "--image-size", "1000", "1000", "--skeleton", "h36m_17"]
-        given = ["lift", str(clip), "--model", "studio", "--output", str(path), "--force", *camera]
-        assert main.main(given) == 0, ending
-    shown = folder / "shown.html"
-    assert main.main(["view", str(folder / "lifted.json"), "--output", str(shown)]) == 0
+    camera = ["--fov", "60", "--image-size", "1000", "1000", "--skeleton", "h36m_17"]
+    given = [("clip.npz", ending) for ending in ENDINGS] + [("openpose", "json")]
+    for source, ending in given:
+        path = output / f"lifted.{ending}"
+        of_it = ["lift", str(folder / source), "--model", "studio", "--output", str(path)]
+        assert main.main([*of_it, "--force", "--frame-rate", "25", *camera]) == 0, (source, ending)
+    shown = output / "shown.html"
+    assert main.main(["view", str(output / "lifted.json"), "--output", str(shown)]) == 0
 
 
 def signatures(folder, keypoints_2d, confidence):
@@ -118,7 +119,7 @@ def main():
     # NumPy's own, by Cython.
     imported = {name for name in imported if "cython" not in name}
     assert not imported, f"imported, too: {sorted(imported)}"
-    command(folder / "clip.npz", path.parent)
+    command(folder, path.parent)
     try:
         given |= windows(folder / "windows", *seen)
     except ModuleNotFoundError as error:

@@ -39,6 +39,21 @@ def test_links_of_the_repository_become_links_of_the_site(site, name, link, move
     assert site.with_links_of_site(f"See [this]({link}).", name) == f"See [this]({moved})."
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "shown"),
+    [
+        ("index.md", "[docs/lifting.md](docs/lifting.md)", "[Lifting](lifting.md)"),
+        ("index.md", "[docs/lifting.md](docs/lifting.md#videos)", "[Lifting](lifting.md#videos)"),
+        ("rigs.md", "[formats.md](formats.md#poses)", "[Formats](formats.md#poses)"),
+        ("rigs.md", "[check_rig](check_rig.md)", "[Checking a rig](check_rig.md)"),
+        ("rigs.md", "[settings](settings.md)", "[settings](settings.md)"),
+        ("index.md", "[how](docs/lifting.md)", "[how](lifting.md)"),
+    ],
+)
+def test_pages_are_called_by_their_titles(site, name, text, shown):
+    assert site.with_links_of_site(text, name) == shown
+
+
 def test_every_package_and_page_is_in_the_navigation(site):
     listed = re.findall(r"[\w/]+\.md", (ROOT / "mkdocs.yml").read_text())
     pages = {path.name for path in (ROOT / "docs").glob("*.md")}
@@ -80,3 +95,6 @@ def test_a_site_of_files_is_searched_without_a_network(tmp_path):
         page.keyboard.press("End")
         browser.wait(page, "document.querySelectorAll('.md-search-result__item').length > 3")
         assert troubles == []
+        # What was seen in the light is dark by night.
+        page, _ = browser.show(chromium, tmp_path / "site" / "index.html", is_dark=True)
+        assert page.evaluate("document.body.dataset.mdColorScheme") == "slate"

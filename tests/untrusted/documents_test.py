@@ -31,14 +31,14 @@ def test_directives_of_opencv_are_left_out_and_its_tags_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [1", "be plain YAML. Received: ParserError"),
+        ("a: [1", "be plain YAML. Received: .* in line 1"),
         ("a: 1\nb: 2\na: 3", "'a' twice.*line 3"),
         ("a: &x [1]\nb: *x", r"an alias, `\*`.*line 2"),
         ("a: !!python/object/apply:os.system [ls]", "the tag 'tag:.*os.system'"),
         ("a: !own 3", "the tag '!own'"),
         ("? [1, 2]\n: 3", "a key that is no text"),
-        ("a: " + "[" * 3000, "be plain YAML. Received: RecursionError"),
-        ("---\na: 1\n---\nb: 2", "ComposerError"),
+        ("a: " + "[" * 3000, "be plain YAML. Received: too many levels"),
+        ("---\na: 1\n---\nb: 2", "found another document in line 3"),
         ("a: 2024-13-45", "be plain YAML. Received: ValueError"),
     ],
 )

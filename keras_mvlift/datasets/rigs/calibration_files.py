@@ -105,6 +105,14 @@ def check_usable(path: pathlib.Path, calibration: calibrations.Calibration) -> N
         rule = "have rotation and translation; run `keras-mvlift calibrate` to estimate them"
         raise errors.RecordingError(path, "cameras", rule, f"none of {missing}")
     check_spacing(path, calibration)
+    poses = np.concatenate(
+        [np.reshape(each, (len(calibration.names), -1)) for each in calibration.camera[1:]], axis=-1
+    )
+    _, number, count = np.unique(poses, axis=0, return_inverse=True, return_counts=True)
+    same = [name for name, n in zip(calibration.names, number.ravel(), strict=True) if count[n] > 1]
+    if same:
+        rule = "each have a rotation and translation of their own"
+        raise errors.RecordingError(path, "cameras", rule, f"the same of {', '.join(same)}")
 
 
 def check_spacing(path: pathlib.Path, calibration: calibrations.Calibration) -> None:

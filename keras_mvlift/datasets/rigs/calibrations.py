@@ -15,6 +15,8 @@ from keras_mvlift import errors
 from keras_mvlift.geometry import cameras
 
 _NUM_COEFFICIENTS = 5
+# The length of a rotation vector: who fits one may turn it once too often.
+_MOST_RADIANS = 4 * np.pi
 
 
 class Calibration(NamedTuple):
@@ -116,6 +118,9 @@ def _rotation(path: pathlib.Path, entry: Entry) -> np.ndarray:
         return np.full((3, 3), np.nan)
     given = _numbers(path, field, entry.rotation)
     if given.size == 3:
+        if np.linalg.norm(given) > _MOST_RADIANS:
+            rule = "be a rotation vector in radians"
+            raise errors.RecordingError(path, field, rule, f"{given.tolist()}, as of degrees")
         return transform.Rotation.from_rotvec(given.ravel()).as_matrix()
     rule = "be a rotation vector or a 3 by 3 matrix"
     errors.require_in(path, given.shape == (3, 3), field, rule, given.tolist())

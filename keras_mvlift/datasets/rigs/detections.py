@@ -7,6 +7,7 @@ checked here, for all formats alike.
 import itertools
 import pathlib
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -130,6 +131,21 @@ def require_pixels(path: object, keypoints_2d: np.ndarray, confidence: np.ndarra
             raise errors.RecordingError(path, "keypoints", rule, received)
 
 
+def require_own(path: object, keypoints_2d: np.ndarray, confidence: np.ndarray) -> None:
+    """Refuses keypoints `[V, T, K, 2]` that are two cameras' alike, as of a file that was copied.
+
+    Raises:
+        RecordingError: If two cameras have the same in most of the frames in which both see.
+    """
+    seen = (confidence > 0).any(axis=-1)
+    for one, other in itertools.combinations(range(len(seen)), 2):
+        both = seen[one] & seen[other]
+        is_same = (keypoints_2d[one, both] == keypoints_2d[other, both]).all(axis=(-2, -1))
+        if is_same.sum() > len(is_same) / 2:
+            received = f"the same of cameras {one + 1} and {other + 1} in {is_same.sum()} frames"
+            raise errors.RecordingError(path, "keypoints", "be each camera's own", received)
+
+
 def _numbers(frames: Sequence[Frame]) -> np.ndarray:
     known: set[int] = set()
     for frame in frames:
@@ -200,6 +216,7 @@ def frame_numbers(path: pathlib.Path, field: str, names: Sequence[str]) -> list[
 def alphapose_frames(path: pathlib.Path, entries: Any = None) -> list[Frame]:
     """Reads all people in all frames, with AlphaPose's `idx` of each where it has tracked them."""
     entries = _listed(path, "results", "be AlphaPose's list of people", entries)
+    entries = _people_alone(path, entries)
     names = []
     for index, entry in enumerate(entries):
         with errors.parsing(path, f"[{index}]", "have an `image_id` and `keypoints`"):
@@ -223,6 +240,21 @@ def _listed(path: pathlib.Path, field: str, rule: str, content: Any) -> list[Any
     if not isinstance(content, list):
         raise errors.RecordingError(path, field, rule, type(content).__name__)
     return content
+
+
+# Of COCO's categories.
+_PERSON = 1
+
+
+def _people_alone(path: pathlib.Path, entries: list[Any]) -> list[Any]:
+    """Leaves out what is of another category than people, in files that have people, too."""
+    kinds = [each.get("category_id") if isinstance(each, dict) else None for each in entries]
+    if _PERSON not in kinds or len({*map(str, kinds)}) == 1:
+        return entries
+    others = sorted({str(kind) for kind in kinds} - {str(_PERSON)})
+    told = f"{path.name}: what is of category {', '.join(others)} is left out; 1 is people."
+    warnings.warn(told, errors.InputWarning, stacklevel=2)
+    return [each for each, kind in zip(entries, kinds, strict=True) if kind == _PERSON]
 
 
 # MMPose's JSON output: one file a camera, frame by frame, of its inferencer or its demos.
@@ -287,9 +319,11 @@ def json_files(folder: pathlib.Path) -> list[pathlib.Path]:
     if not folder.is_dir():
         received = "a file" if folder.exists() else "nothing there"
         raise errors.RecordingError(folder, "detections", "be a folder of JSON files", received)
-    found = sorted(folder.glob("*.json"))
-    paths = [path for path in found if not path.name.startswith(".")]
-    errors.require_in(folder, paths, "*.json", "exist", "no such file")
+    with errors.parsing(folder, "detections", "be a readable folder"):
+        there = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    paths = [path for path in there if path.suffix == ".json"]
+    received = f"{', '.join(path.name for path in there[:3])} alone" if there else "nothing"
+    errors.require_in(folder, paths, "*.json", "exist", received)
     return paths
 
 
@@ -397,7 +431,7 @@ def coco_frames(path: pathlib.Path, content: Any = None) -> list[Frame]:
         }
         people: dict[Any, list[np.ndarray]] = {key: [] for key in names}
         order = _order(content.get("categories", ()))
-        for annotation in content["annotations"]:
+        for annotation in _people_alone(path, content["annotations"]):
             person = np.array(annotation.get("keypoints", ()), np.float64).reshape(-1, 3)
             if person[:, 2].any():
                 person = person[order or slice(None)]

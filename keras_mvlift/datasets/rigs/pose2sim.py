@@ -103,6 +103,7 @@ class Pose2SimSource:
             views, found.person[0], skeleton.num_joints
         )
         detections.require_pixels(self._folders[0].parent, keypoints_2d, raw_confidence)
+        detections.require_own(self._folders[0].parent, keypoints_2d, raw_confidence)
         # Here joints are made first and freed from distortion then. The other order, which
         # `RigSource` takes, moves joints that are means by a quarter of a pixel at most.
         converter = skeletons.Converter(skeleton.joints)
@@ -192,7 +193,7 @@ def calibration_file(root: pathlib.Path) -> pathlib.Path:
     folder = _folder(root, FOLDERS[0], FOLDERS[2])
     found = sorted(folder.glob("*.qca.txt")) or sorted(folder.glob("Calib*.toml"))
     received = ", ".join(path.name for path in found) or "no such file"
-    rule = "match exactly one file"
+    rule = "match exactly one file; the session's goes there, too"
     errors.require_in(folder, len(found) == 1, "*.qca.txt or Calib*.toml", rule, received)
     return found[0]
 

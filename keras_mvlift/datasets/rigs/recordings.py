@@ -129,6 +129,7 @@ class RigSource:
         laid = detection_formats.side_by_side(views, chosen, skeleton.num_joints)
         errors.require_in(where, laid[1].any(), "people", "be there in a frame", "nobody in any")
         detection_formats.require_pixels(where, *laid)
+        detection_formats.require_own(where, *laid)
         return views, num_frames
 
     def _people(self, entry: manifests.Clip) -> _Film:

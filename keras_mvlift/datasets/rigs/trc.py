@@ -1,6 +1,7 @@
 """OpenSim's marker files, `*.trc`: tab-separated, y up."""
 
 import pathlib
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ _RULE = "have a TRC header and a full row of numbers for each frame"
 # OpenSim's (x, y, z) with y up is our world's (y, z, x) with z up.
 _WORLD_FROM_OPENSIM = [2, 0, 1]
 _UNITS = {"meters": "m", "centimeters": "cm", "millimeters": "mm"}  # Units, spelled out.
+# Times are written with few decimals.
+_RATE_TOLERANCE = 0.05
 
 
 class Markers(NamedTuple):
@@ -58,7 +61,24 @@ def read_table(path: pathlib.Path) -> Markers:
         width = 2 + 3 * len(names)
         values = np.array([[float(cell or "nan") for cell in row[:width]] for row in rows])
         points = values[:, 2:].reshape(len(rows), len(names), 3)
+    _warn_of_header(path, header, len(rows), len(names), values[:, 1])
     return Markers(tuple(map(_joint, names)), frame_rate, points, values[:, 0], unit)
+
+
+def _warn_of_header(
+    path: pathlib.Path, header: dict[str, str], num_frames: int, num_markers: int, time: np.ndarray
+) -> None:
+    """Warns where a header says other than what stands below it, as in a file that was cut off."""
+    found = {"NumFrames": float(num_frames), "NumMarkers": float(num_markers)}
+    if num_frames > 1 and time[-1] > time[0]:
+        found["DataRate"] = (num_frames - 1) / (time[-1] - time[0])
+    for name, count in found.items():
+        with errors.parsing(path, name, "be a number"):
+            told = float(header.get(name) or count)
+        tolerance = _RATE_TOLERANCE * count if name == "DataRate" else 0
+        if told and abs(told - count) > tolerance:
+            said = f"{path.name}: `{name}` is {told:g}, but {count:.4g} by what stands below it."
+            warnings.warn(said, errors.InputWarning, stacklevel=3)
 
 
 def _joint(marker: str) -> str:

@@ -207,7 +207,7 @@ def nobody(root):
             lambda root: frame(root, 1, 0).write_text('{"people": ['),
             "pose/cam1_json/cam01.0000.json",
             "people",
-            "be JSON.*JSONDecodeError",
+            "be JSON. Received: Expecting value in line 1",
         ),
         (lambda root: (root / REFERENCE).unlink(), REFERENCE, "reference", "be a file"),
         (shorter_reference, REFERENCE, "frames", "have 4 frames at 60.0 Hz.*Received: 3 at 60.0"),

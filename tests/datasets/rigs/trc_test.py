@@ -55,6 +55,22 @@ def test_a_marker_at_the_origin_is_missing_and_a_unit_that_is_none_named(tmp_pat
         trc.read(path)
 
 
+@pytest.mark.parametrize(
+    ("told", "changed", "sentence"),
+    [
+        ("\t5\t", "\t9\t", "`NumFrames` is 9, but 5 by what stands below it"),
+        ("60\t60", "30\t30", "`DataRate` is 30, but 60"),
+    ],
+)
+def test_a_header_that_says_other_than_the_rows_is_warned_about(tmp_path, told, changed, sentence):
+    path, points = written(tmp_path, frame_rate=60)
+    header, rest = path.read_text().split("Frame#")
+    assert told in header
+    path.write_text(header.replace(told, changed) + "Frame#" + rest)
+    with pytest.warns(errors.InputWarning, match=sentence):
+        assert len(trc.read(path).points_world) == len(points)
+
+
 def test_empty_lines_and_windows_line_ends_are_no_frames(tmp_path):
     path, points = written(tmp_path)
     path.write_bytes((path.read_text() + "\n  \n").replace("\n", "\r\n").encode())
