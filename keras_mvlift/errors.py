@@ -66,6 +66,8 @@ def numbers(field: str, value: Any, dtype: npt.DTypeLike) -> np.ndarray:
         if value is not None and array.size:
             received += f", {array.flat[0].item()!r} first"
         raise ArgumentError(field, rule, received)
+    if array.dtype == dtype:
+        return array
     try:
         # What does not fit is infinite, and found where it may not be.
         with np.errstate(over="ignore"):

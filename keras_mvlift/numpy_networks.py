@@ -8,12 +8,10 @@ window is. The poses are those of the whole clip.
 """
 
 import collections
-import functools
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from concurrent import futures
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -269,12 +267,13 @@ def centered(rays: np.ndarray, is_seen: np.ndarray) -> tuple[np.ndarray, np.ndar
     """
     count = np.maximum(np.count_nonzero(is_seen, axis=-1), 1).astype(np.float32)
     x, y = (rays.sum(axis=-2) / count[:, np.newaxis]).T
-    across, length = np.hypot(x, 1), np.sqrt(x * x + y * y + 1)
+    square = x * x + 1
+    across, length = np.sqrt(square), np.sqrt(square + y * y)
     turn = np.empty((len(rays), 3, 3), np.float32)
     turn[:, 0, 0], turn[:, 0, 1], turn[:, 0, 2] = 1 / across, 0, -x / across
     turn[:, 2, 0], turn[:, 2, 1], turn[:, 2, 2] = x / length, y / length, 1 / length
     # The cross product of the two.
-    down = np.stack([-x * y, x * x + 1, -y], axis=-1)
+    down = np.stack([-x * y, square, -y], axis=-1)
     turn[:, 1] = down / (across * length)[:, np.newaxis]
     points = rays @ turn[:, :, :2].swapaxes(-1, -2) + turn[:, np.newaxis, :, 2]
     turned = points[..., :2] / np.maximum(points[..., 2:], _MIN_DEPTH) * is_seen[..., np.newaxis]
@@ -301,7 +300,10 @@ _LOG_SCALES = np.log(np.array([1e-3, 3.0], np.float32))
 _AT_ONCE = 256
 
 Layers = Sequence[tuple[np.ndarray, np.ndarray]]
-"""Of each dense layer its kernel `[C', 1, C]`, outputs first, and its bias `[C']`."""
+"""Of each dense layer its kernel `[C' / R, R, C]`, outputs first, and its bias `[C']`."""
+
+# So many rows, and numbers of a matrix, OpenBLAS multiplies with a vector in a single thread.
+_MOST_ROWS, _MOST_NUMBERS = 32, 9216
 
 
 class FrameLifter:
@@ -342,12 +344,15 @@ class FrameLifter:
             intrinsics: `[N, 3, 3]`, pixels.
 
         Returns:
-            The poses `[N, J, 3]`, root at 0, and the root positions `[N, 3]`, meters.
+            The poses `[N, J, 3]`, root at 0, and the root positions `[N, 3]`, meters, by
+            `triangulation.root_in_view`.
         """
         given = keypoints_2d, confidence, intrinsics
+        if len(confidence) <= _AT_ONCE:
+            return self._lift(*given)
         pieces = [
             self._lift(*(array[start : start + _AT_ONCE] for array in given))
-            for start in range(0, max(len(confidence), 1), _AT_ONCE)
+            for start in range(0, len(confidence), _AT_ONCE)
         ]
         poses, root_positions = zip(*pieces, strict=True)
         return np.concatenate(poses), np.concatenate(root_positions)
@@ -376,30 +381,28 @@ class FrameLifter:
         self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         rays = seen_rays(keypoints_2d, confidence, intrinsics)
-        seen, turn = rays, None
+        view = _Seen(rays, rays, None)
         if self._input == "screen":
-            seen = seen_rays(keypoints_2d, confidence, self._intrinsics)
+            view = _Seen(seen_rays(keypoints_2d, confidence, self._intrinsics), rays, None)
         elif self._input == "centered":
-            seen, rays, turn = centered(rays, confidence > 0)
-        outputs, root_outputs = self._run(_in_rows(seen))
-        pose = outputs.reshape(*rays.shape[:-1], 3)
-        root_position = self._root_position(root_outputs, rays)
-        if self._has_free_root:
-            root_position = root_position + pose[:, 0]
-        pose = pose - pose[:, :1]
-        if turn is None:
-            return pose, root_position
-        return pose @ turn, (root_position[:, np.newaxis] @ turn)[:, 0]
+            view = _Seen(*centered(rays, confidence > 0))
+        pose = self._outputs(self._lifting_layers, view).reshape(*rays.shape[:-1], 3)
+        root_joint = pose[:, 0]
+        relative = view.back(pose - root_joint[:, np.newaxis])
+        nowhere = np.full_like(root_joint, np.nan)
+        root_position = triangulation.root_in_view(relative, rays, confidence, nowhere)
+        # Most views do without the other network.
+        untold = np.isnan(root_position[:, 0])
+        if untold.any():
+            rest = view.of(untold)
+            predicted = self._root_position(self._outputs(self._root_layers, rest), rest.rays)
+            if self._has_free_root:
+                predicted = predicted + root_joint[untold]
+            root_position[untold] = rest.back(predicted[:, np.newaxis])[:, 0]
+        return relative, root_position
 
-    def _run(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the outputs of the lifting and of the root network."""
-        lifting = self._lifting_layers, x, self._layers_per_block
-        root = self._root_layers, x, self._layers_per_block
-        if len(x) != 1:
-            return _outputs(*lifting), _outputs(*root)
-        # Each network is read from memory by a core of its own.
-        running = _helper().submit(_outputs, *root)
-        return _outputs(*lifting), running.result()
+    def _outputs(self, layers: Layers, view: "_Seen") -> np.ndarray:
+        return _outputs(layers, _in_rows(view.joints), self._layers_per_block)
 
     def _root_position(self, outputs: np.ndarray, rays: np.ndarray) -> np.ndarray:
         """Reads the outputs `[N, 3]` as `networks.residual`'s root heads do."""
@@ -411,22 +414,27 @@ class FrameLifter:
         return np.concatenate([ray * depth, depth], axis=-1)
 
 
+class _Seen(NamedTuple):
+    """What networks see of views: `joints`, in a camera of the `rays`, turned from the real one."""
+
+    joints: np.ndarray
+    rays: np.ndarray
+    turn: np.ndarray | None
+
+    def of(self, rows: np.ndarray) -> "_Seen":
+        """Returns the views that are true in `rows` `[N]`."""
+        return _Seen(*(field if field is None else field[rows] for field in self))
+
+    def back(self, points: np.ndarray) -> np.ndarray:
+        """Returns points `[N, K, 3]` in the axes of the real cameras."""
+        return points if self.turn is None else points @ self.turn
+
+
 def has_files(folder: pathlib.Path, description: dict[str, Any]) -> bool:
     """Tells whether a model's networks lie in a folder for `FrameLifter`."""
     needed = NETWORKS[: 2 + bool(description.get("model", {}).get("uncertainty"))]
     is_there = all((folder / f"{name}.npz").is_file() for name in needed)
     return FOLDED in description and "window" not in description and is_there
-
-
-@functools.cache
-def _helper() -> futures.Executor:
-    """Returns a second thread; NumPy lets it run beside the first."""
-    return futures.ThreadPoolExecutor(1, "lift")
-
-
-if hasattr(os, "register_at_fork"):
-    # A process that is forked off has the first thread alone.
-    os.register_at_fork(after_in_child=_helper.cache_clear)
 
 
 def _read_layers(path: pathlib.Path, num_inputs: int, num_outputs: int) -> Layers:
@@ -438,7 +446,12 @@ def _read_layers(path: pathlib.Path, num_inputs: int, num_outputs: int) -> Layer
             raise errors.RecordingError(path, "file", _ARCHIVE_RULE, received)
         # Those of half precision are rounded already; the arithmetic is single.
         turned = np.ascontiguousarray(kernel.astype(np.float32).T)
-        layers.append((turned[:, np.newaxis], bias.astype(np.float32)))
+        rows = max(
+            rows
+            for rows in range(1, _MOST_ROWS + 1)
+            if len(bias) % rows == 0 and (rows == 1 or rows * width < _MOST_NUMBERS)
+        )
+        layers.append((turned.reshape(-1, rows, width), bias.astype(np.float32)))
         width = len(bias)
     if width != num_outputs:
         raise errors.RecordingError(path, "file", f"end in {num_outputs} numbers", width)
@@ -468,7 +481,7 @@ def _dense_layer(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndar
 
 def _times(kernel: np.ndarray, x: np.ndarray) -> np.ndarray:
     if len(x) != 1:
-        return x @ kernel[:, 0].T
-    # Row by row: a matrix BLAS would share out among threads that wait for each other spinning,
-    # which takes ten times as long where other processes have work, too.
-    return (kernel @ x.T)[np.newaxis, :, 0, 0]
+        return x @ kernel.reshape(-1, kernel.shape[-1]).T
+    # By some rows: a whole matrix BLAS would share out among threads that wait for each other
+    # spinning, which takes ten times as long where other processes have work, too.
+    return (kernel @ x.T).reshape(1, -1)

@@ -299,13 +299,18 @@ def by_anatomy(keypoints_2d: np.ndarray, confidence: np.ndarray) -> Skeleton | N
 
 def _upper_spread(keypoints_2d: np.ndarray, confidence: np.ndarray, skeleton: Skeleton) -> float:
     """Returns the mean distance of a set's head and shoulders from their middle, pixels."""
-    upper = [any(part in joint for part in _UPPER) for joint in skeleton.joints]
+    upper = _upper(skeleton.joints)
     is_seen = (confidence[..., upper] > 0)[..., np.newaxis]
     points = keypoints_2d[..., upper, :]
     count = np.maximum(is_seen.sum(axis=-2, keepdims=True), 1)
-    middle = (points * is_seen).sum(axis=-2, keepdims=True) / count
-    apart = np.linalg.norm(points - middle, axis=-1)[is_seen[..., 0] & (count[..., 0] > 2)]
+    away = points - (points * is_seen).sum(axis=-2, keepdims=True) / count
+    apart = np.hypot(away[..., 0], away[..., 1])[is_seen[..., 0] & (count[..., 0] > 2)]
     return float(apart.mean()) if apart.size else np.nan
+
+
+@functools.cache
+def _upper(joints: tuple[str, ...]) -> np.ndarray:
+    return np.flatnonzero([any(part in joint for part in _UPPER) for joint in joints])
 
 
 def convert(

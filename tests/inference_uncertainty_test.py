@@ -107,10 +107,11 @@ def test_the_mirrored_person_tells_how_sure_joints_are(plain):
     mirrored = view[0][:, order] * [-1, 1] + [2 * tiny_studio.INTRINSICS[0, 2], 0]
     other = plain.lift(mirrored, view[1][:, order], view[2]).root_relative_pose
     apart = other[:, order] * [-1, 1, 1] - plain.lift(*view).root_relative_pose
-    misfit = np.linalg.norm(apart, axis=-1) * flipped.reprojection_error[:, None]
-    expected = 0.84 * np.linalg.norm(flipped.root_relative_pose, axis=-1) ** (2 / 3)
-    expected *= misfit**0.25
-    expected[:, skeletons.H36M_17.joints.index("left_wrist")] *= 1.7
+    misfit = np.linalg.norm(apart, axis=-1) ** 0.1 * flipped.reprojection_error[:, None] ** 0.3
+    expected = np.linalg.norm(flipped.root_relative_pose, axis=-1) ** (1 / 3) * misfit
+    kinds = [joint.split("_")[-1] for joint in skeletons.H36M_17.joints]
+    expected *= [inference._MIRROR_SCALES.get(kind, 0.0) for kind in kinds]
+    expected[:, skeletons.H36M_17.joints.index("left_wrist")] *= 1.6
     np.testing.assert_allclose(flipped.joint_uncertainty, expected, rtol=1e-2, atol=1e-3)
     assert flipped.joint_uncertainty[:, 1:].min() > 0.001
 
@@ -122,13 +123,13 @@ def test_a_models_own_uncertainty_goes_before_the_mirrored_persons(model):
     np.testing.assert_array_equal(model.lift(*view, flip=True).joint_uncertainty, own)
 
 
-def test_joints_that_were_not_seen_are_less_sure_and_those_beside_others_least():
-    pose, apart = np.full((4, 3), 0.5), np.full(4, 0.01)
-    told = np.array([True, True, True, False])
-    found = inference.mirror_uncertainty(
-        pose, apart, np.array(0.02), np.array([1, 0.1, 0, 0]), told
-    )
-    np.testing.assert_allclose(found / found[0], [1, 1, 1.7, 2.5], rtol=1e-5)
+def test_unseen_joints_are_less_sure_those_beside_others_least_and_wrists_less_than_hips():
+    pose, apart = np.full((5, 3), 0.5), np.full(5, 0.01)
+    told = np.array([True, True, True, False, True])
+    names = ("left_hip", "left_hip", "left_hip", "left_hip", "left_wrist")
+    seen = np.array([1, 0.1, 0, 0, 1])
+    found = inference.mirror_uncertainty(pose, apart, np.array(0.02), seen, told, names)
+    np.testing.assert_allclose(found / found[0], [1, 1, 1.6, 2.1, 0.64 / 0.23], rtol=1e-5)
 
 
 # How tall people are known to be.

@@ -48,26 +48,30 @@ def check_shapes(**stated: tuple[Array, str]) -> None:
     Raises:
         ValueError: If one differs, as far as its shape is known.
     """
-    sizes: dict[str, int | None] = {}
+    sizes: dict[str | int, Any] = {}
     for name, (value, axes) in stated.items():
         if getattr(value.shape, "rank", 0) is None:
             continue
-        expected, shape = axes.split(), tuple(value.shape)
+        expected, shape = _axes(axes), tuple(value.shape)
         trailing = shape[-len(expected) :]
-        known = {axis: int(axis) if axis.isdigit() else sizes.get(axis) for axis in expected}
-        is_right = [
-            size in (None, known[axis]) or known[axis] is None
-            for axis, size in zip(expected, trailing, strict=False)
-        ]
-        if len(trailing) < len(expected) or not all(is_right):
-            bound = [f"{axis} = {size}" for axis, size in known.items() if axis.isalpha() and size]
-            rule = f"[..., {', '.join(expected)}]" + (
+        is_right = len(trailing) == len(expected)
+        for axis, size in zip(expected, trailing, strict=False):
+            known = sizes.get(axis, axis)
+            is_right &= size is None or isinstance(known, str) or known == size
+        if not is_right:
+            bound = [f"{axis} = {sizes[axis]}" for axis in expected if axis in sizes]
+            rule = f"[..., {', '.join(map(str, expected))}]" + (
                 f" with {' and '.join(bound)}" if bound else ""
             )
             raise ValueError(f"`{name}` must have shape {rule}. Received: {shape}.")
-        sizes |= {
-            axis: size for axis, size in zip(expected, trailing, strict=True) if size is not None
-        }
+        for axis, size in zip(expected, trailing, strict=True):
+            if size is not None and isinstance(axis, str):
+                sizes[axis] = size
+
+
+@functools.cache
+def _axes(text: str) -> tuple[str | int, ...]:
+    return tuple(int(axis) if axis.isdigit() else axis for axis in text.split())
 
 
 def matvec(matrix: Array, vector: Array) -> Array:

@@ -125,6 +125,11 @@ MIN_ROOT_JOINTS = 4
 
 # Of rays, as a root mean square: a person some hundred meters away, or all joints at one place.
 _LEAST_SPREAD = 1e-3
+# Meters off its ray from which a joint counts for less than half: some way beyond what lifted poses
+# miss by (10 to 30 mm), and short of what a detector's blunder does.
+_LARGE_MISS = 0.05
+# Of what is divided by: no sum of squares of anything seen.
+_TINY = 1e-30
 
 
 def root_in_view(
@@ -139,6 +144,9 @@ def root_in_view(
     from weighted means, which single precision bears: with `e = (x, y) - ray z` of the pose,
 
         depth = Σ w² Δray · Δe / Σ w² |Δray|²,    (x, y)_root = depth mean(ray) - mean(e).
+
+    It is solved twice: of a joint that lies m meters off its ray the second time w² is divided by
+    `1 + (m / 0.05)²`, so that a wrong joint does not move the person.
 
     Args:
         root_relative_pose: `[..., J, 3]`, meters, root at 0, camera axes.
@@ -164,17 +172,32 @@ def root_in_view(
         predicted=(predicted, "3"),
     )
     squared = xp.square(weights)[..., np.newaxis]
-    share = arrays.divide(squared, xp.sum(squared, axis=-2, keepdims=True))
     missed = pose[..., :2] - rays * pose[..., 2:]
-    mean_ray, mean_missed = (xp.sum(share * each, axis=-2) for each in (rays, missed))
-    off = rays - mean_ray[..., np.newaxis, :]
-    spread = xp.sum(share * off * off, axis=(-2, -1))[..., np.newaxis]
-    depth = arrays.divide(xp.sum(share * off * missed, axis=(-2, -1))[..., np.newaxis], spread)
+    both = xp.concatenate([rays, missed], axis=-1)
+    found, _ = _in_view(both, squared)
+    off = xp.square(missed + found[..., np.newaxis, :2] - rays * found[..., np.newaxis, 2:])
+    far = xp.sum(off, axis=-1, keepdims=True) / _LARGE_MISS**2
+    found, spread = _in_view(both, squared / (1.0 + far))
     is_told = xp.sum(arrays.cast(weights > 0, pose.dtype), axis=-1) >= MIN_ROOT_JOINTS
     is_told = is_told[..., np.newaxis] & (spread >= _LEAST_SPREAD**2)
-    is_behind = xp.any(pose[..., 2] + depth < cameras.MIN_DEPTH, axis=-1, keepdims=True)
-    found = xp.concatenate([depth * mean_ray - mean_missed, depth], axis=-1)
+    is_behind = xp.any(pose[..., 2] + found[..., 2:] < cameras.MIN_DEPTH, axis=-1, keepdims=True)
     return xp.where(is_told & ~is_behind, found, predicted)
+
+
+def _in_view(both: arrays.Array, squared: arrays.Array) -> tuple[arrays.Array, arrays.Array]:
+    """Returns the root `[..., 3]` and the rays' spread `[..., 1]` of rays and `e` `[..., J, 4]`."""
+    xp = arrays.namespace(both)
+    share = squared / xp.maximum(xp.sum(squared, axis=-2, keepdims=True), _TINY)
+    mean = arrays.transposed_times(share, both)
+    off = both - mean
+    moments = arrays.transposed_times(share * off[..., :2], off)
+    spread, along = (
+        moments[..., 0, column, np.newaxis] + moments[..., 1, column + 1, np.newaxis]
+        for column in (0, 2)
+    )
+    depth = along / xp.maximum(spread, _TINY)
+    aside = depth * mean[..., 0, :2] - mean[..., 0, 2:]
+    return xp.concatenate([aside, depth], axis=-1), spread
 
 
 def triangulate(

@@ -56,7 +56,8 @@ def lift(
         frame_rate: Frames per second, where `tracks` do not tell it or tell it wrongly.
         smoother: Smooths poses and root positions, in the camera's axes; None for as they come.
         height: How tall people are, meters: a number, or one for each of them. Poses and positions
-            are scaled alike. Left out, they are as tall as the model has them in the median frame.
+            are scaled alike; with `is_steady` positions follow half of what a frame's size differs
+            by. Left out, they are as tall as the model has them in the median frame.
         is_steady: Whether a person has the same `skeletons.stature` in all frames, and a distance
             without jitter; else each frame is as the model has it.
         max_gap: Seconds; joints that were not seen for as long are put on the straight line across
@@ -258,9 +259,12 @@ def _sized(
     each = skeletons.stature(lifted.pose, joint_names)
     low, own, high = _quantiles(each, *_SPREAD).T
     stature = own if height is None else trained_models.check_height(height, own.shape)
-    before = np.maximum(own[:, np.newaxis] if steady_rate is None else each, _LEAST_SIZE)
+    usual = np.maximum(own[:, np.newaxis], _LEAST_SIZE)
+    before = usual if steady_rate is None else np.maximum(each, _LEAST_SIZE)
     scale = (stature[:, np.newaxis] / before)[..., np.newaxis]
-    root = lifted.root * scale
+    # What a frame's size differs by is half an error of the size alone, and half one that the
+    # place, by which pose and rays fit, does not have (measured).
+    root = lifted.root * scale * np.sqrt(before / usual)[..., np.newaxis]
     scaled = lifted._replace(
         pose=lifted.pose * scale[..., np.newaxis],
         root=root if steady_rate is None else _steadied(root, steady_rate),

@@ -270,9 +270,26 @@ def test_the_root_in_a_view_is_the_solved_root_of_that_view_alone():
     rays += rng.normal(0.0, 0.01, rays.shape)
     itself = np.broadcast_to(np.eye(3), (50, 1, 3, 3)), np.zeros((50, 1, 3))
     views = rays[:, np.newaxis], weights[:, np.newaxis]
-    expected = triangulation.solve_root_position(pose, *views, *itself)
+    least_squares = triangulation.solve_root_position(pose, *views, *itself)
+    # Once more, by how far joints lie off their rays.
+    points = pose + least_squares[:, np.newaxis]
+    off = np.linalg.norm(points[..., :2] - rays * points[..., 2:], axis=-1) / 0.05
+    trusted = (weights / np.sqrt(1.0 + off**2))[:, np.newaxis]
+    expected = triangulation.solve_root_position(pose, views[0], trusted, *itself)
     found = triangulation.root_in_view(pose, rays, weights, np.zeros((50, 3)))
     np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_a_wrong_joint_hardly_moves_the_root_in_a_view():
+    pose, rays, weights, root = seen_from_afar(np.random.default_rng(0), 50)
+    rays[:, 16] += 0.2
+    itself = np.broadcast_to(np.eye(3), (50, 1, 3, 3)), np.zeros((50, 1, 3))
+    moved = triangulation.solve_root_position(
+        pose, rays[:, np.newaxis], weights[:, np.newaxis], *itself
+    )
+    found = triangulation.root_in_view(pose, rays, weights, np.zeros((50, 3)))
+    before, after = (np.linalg.norm(each - root, axis=-1).mean() for each in (moved, found))
+    assert after < before / 3
 
 
 def test_single_precision_finds_the_root_of_people_aside_and_far_away():

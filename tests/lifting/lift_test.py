@@ -235,12 +235,13 @@ def test_people_are_of_one_size_in_all_frames_and_its_spread_is_told(model):
 
 
 def test_distances_are_steady_and_where_the_image_has_them(model):
-    # Roots as the model has them, then of one size.
+    # Roots as the model has them, then half as far from one size.
     free, steady = (
         lifting_lift.lift(model, TRACKS, CAMERA, is_steady=is_steady) for is_steady in (False, True)
     )
     root = np.stack([track.pose[:, 0] for track in free.tracks])
-    root *= np.array([*free.about["stature"].values()])[:, None, None] / statures(free)[..., None]
+    stature = np.array([*free.about["stature"].values()])[:, None, None]
+    root *= np.sqrt(stature / statures(free)[..., None])
     depth = np.swapaxes(np.log(root[..., 2:]), 0, 1)
     smooth = smoothing.Butterworth(cutoff=2.0).smooth(depth, 50.0)
     expected = root * np.exp(np.swapaxes(smooth - depth, 0, 1))
