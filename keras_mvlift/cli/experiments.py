@@ -10,7 +10,6 @@ import sys
 from keras_mvlift.experiments import origins, profiles, tables
 
 _INTERRUPTED = 130
-_FULL_ONLY = " (full profile only)"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -94,7 +93,7 @@ def _chosen(names: list[str], row_names: list[str] | None) -> list[tables.Table]
 
 
 def _with_rows(chosen: list[tables.Table], names: list[str]) -> list[tables.Table]:
-    """Leaves the tables the rows of these names, whatever the profile says of them."""
+    """Leaves the tables the rows of these names."""
     known = list(dict.fromkeys(row.name for table in chosen for row in table.rows))
     for name in names:
         if name not in known:
@@ -102,20 +101,18 @@ def _with_rows(chosen: list[tables.Table], names: list[str]) -> list[tables.Tabl
             listed = ", ".join(map(repr, nearest))
             rule = "`rows` must be names that --list shows of the tables chosen"
             raise ValueError(f"{rule}; nearest are {listed}. Received: {name!r}.")
-    cut = [dataclasses.replace(table, rows=_named(table, names)) for table in chosen]
+    cut = [
+        dataclasses.replace(table, rows=tuple(row for row in table.rows if row.name in names))
+        for table in chosen
+    ]
     return [table for table in cut if table.rows]
-
-
-def _named(table: tables.Table, names: list[str]) -> tuple[tables.Row, ...]:
-    found = (row for row in table.rows if row.name in names)
-    return tuple(dataclasses.replace(row, is_quick=True) for row in found)
 
 
 def _listing() -> str:
     lines = []
     for table in tables.TABLES.values():
         lines.append(f"{table.name}: {table.title}")
-        lines += [f"    {row.name}{'' if row.is_quick else _FULL_ONLY}" for row in table.rows]
+        lines += [f"    {row.name}" for row in table.rows]
     return "\n".join(lines)
 
 

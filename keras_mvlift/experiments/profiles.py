@@ -22,7 +22,6 @@ class Profile:
         stride: Every how many frames of recordings one is trained on.
         test_stride: Every how many frames of Human3.6M or AIST++ one is tested on; both have many.
         seeds: Without `--seeds`.
-        is_quick: Whether rows that are for the full profile only are left out.
         tables: Names of those that are run where nothing else is asked for; none for all that are
             no other profile's own.
     """
@@ -35,7 +34,6 @@ class Profile:
     stride: int
     test_stride: int
     seeds: tuple[int, ...]
-    is_quick: bool = False
     tables: tuple[str, ...] = ()
 
 
@@ -57,7 +55,6 @@ QUICK = Profile(
     stride=10,
     test_stride=50,
     seeds=(0,),
-    is_quick=True,
 )
 MEDIUM = Profile(
     name="medium",
@@ -76,7 +73,6 @@ MEDIUM = Profile(
     stride=5,
     test_stride=20,
     seeds=(0, 1, 2),
-    is_quick=True,
 )
 FULL = Profile(
     name="full",
@@ -99,7 +95,6 @@ LONG = Profile(
     stride=5,
     test_stride=5,
     seeds=(0,),
-    is_quick=True,
     tables=("long",),
 )
 PROFILES = {profile.name: profile for profile in (QUICK, MEDIUM, FULL, LONG)}

@@ -309,9 +309,6 @@ _STYLE = {
     "text.parse_math": False,
 }
 _PANELS = {"loss": "loss", "mpjpe_mm": "MPJPE of test people, mm"}
-_ERRORS = {"mpjpe_mm": "MPJPE", "p_mpjpe_mm": "P-MPJPE"}
-
-Draw = Callable[[Mapping[str, Any]], mpl_figure.Figure]
 
 
 def write_curves(results: Mapping[str, Any], folder: pathlib.Path) -> dict[str, str]:
@@ -327,9 +324,9 @@ def write_curves(results: Mapping[str, Any], folder: pathlib.Path) -> dict[str, 
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {}
     for table in results["tables"]:
-        draw = _drawing(table)
-        if draw is not None:
-            drawn[table["name"]] = _write(draw, table, folder / table["name"])
+        has_points = any(row["cells"] and row["cells"][0]["curve"] for row in table["rows"])
+        if table["has_curves"] and has_points:
+            drawn[table["name"]] = _write(epochs, table, folder / table["name"])
     if results["score_without_labels"]:
         path = folder / SCORE_PICTURE
         drawn[SCORE_PICTURE] = _write(draw_scores, results["score_without_labels"], path)
@@ -370,39 +367,6 @@ def epochs(table: Mapping[str, Any]) -> mpl_figure.Figure:
         _label_plainly(panel.yaxis)
     panels[0].legend(fontsize=8)
     return figure
-
-
-def sweep(table: Mapping[str, Any]) -> mpl_figure.Figure:
-    """Draws both protocols' errors over the number that the rows are named after."""
-    figure, (panel,) = _figure(1)
-    rows = [row for row in table["rows"] if row["overall"]]
-    values = [float(row["name"]) for row in rows]
-    for index, (name, label) in enumerate(_ERRORS.items()):
-        means = [row["overall"][name]["mean"] for row in rows]
-        spreads = [row["overall"][name]["spread"] or 0.0 for row in rows]
-        panel.errorbar(
-            values, means, spreads, label=label, marker="o", capsize=3, **_curve_line(index)
-        )
-    panel.set(xlabel=table["title"], ylabel="mm, lower is better")
-    panel.set_ylim(bottom=0)
-    panel.legend()
-    return figure
-
-
-def _drawing(table: Mapping[str, Any]) -> Draw | None:
-    if table["has_curves"]:
-        has_points = any(row["cells"] and row["cells"][0]["curve"] for row in table["rows"])
-        return epochs if has_points else None
-    names = [row["name"] for row in table["rows"] if row["overall"]]
-    return sweep if len(names) > 1 and all(map(_is_number, names)) else None
-
-
-def _is_number(name: str) -> bool:
-    try:
-        float(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _figure(num_panels: int, height: float = 3.6) -> tuple[mpl_figure.Figure, list[mpl_axes.Axes]]:

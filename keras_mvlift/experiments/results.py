@@ -76,9 +76,7 @@ def _shown(
     single cell, and another table shows that.
     """
     known = experiments.known or experiments.chosen
-    asked = {
-        table.name: {row.name for row in experiments.rows_of(table)} for table in experiments.chosen
-    }
+    asked = {table.name: {row.name for row in table.rows} for table in experiments.chosen}
     shown: dict[str, list[str]] = {}
     covered: set[str] = set()
     for table in sorted(known, key=lambda table: table.name not in asked):

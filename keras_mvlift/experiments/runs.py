@@ -281,10 +281,6 @@ class Experiments:
         """The cells in the folder."""
         return CellStore(self.folder / "cells")
 
-    def rows_of(self, table: tables.Table) -> list[tables.Row]:
-        """Returns the rows of a table that the profile has."""
-        return [row for row in table.rows if row.is_quick or not self.profile.is_quick]
-
     def cell(self, row: tables.Row, seed: int) -> variants.Cell:
         """Returns what a row and a seed stand for."""
         return variants.Cell(variant=row.variant, budget=self.profile.budget, seed=seed)
@@ -317,7 +313,7 @@ class Experiments:
         every = {
             self.digest(cell): cell
             for table in self.chosen
-            for row in self.rows_of(table)
+            for row in table.rows
             for cell in (self.cell(row, seed) for seed in self.seeds)
         }
         left = [cell for digest, cell in every.items() if not self.store.is_finished(digest)]

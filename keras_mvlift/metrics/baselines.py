@@ -1,6 +1,6 @@
 """What a model is compared with: triangulation, the nearest training view, a constant pose."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -86,19 +86,12 @@ def by_instant(test: TestViews) -> tuple[views.View, np.ndarray]:
     return view._replace(camera=view.camera._replace(intrinsics=intrinsics)), column
 
 
-def triangulated(
-    test: TestViews,
-    min_confidence: float,
-    solve: Callable[..., tuple[tf.Tensor, ...]] = triangulation.triangulate,
-    unplaced: float = 0.0,
-) -> np.ndarray:
+def triangulated(test: TestViews, min_confidence: float, unplaced: float = 0.0) -> np.ndarray:
     """Triangulates each instant from all of its views.
 
     Args:
         test: The views.
         min_confidence: Detections below it are left out.
-        solve: `triangulation.triangulate`, or `triangulation.triangulate_robustly` where detections
-            may be grossly wrong.
         unplaced: The coordinates of a joint that could not be placed: NaN leaves it out of
             figures, 0 puts it at the root, an error as large as the joint is far from it.
 
@@ -106,29 +99,24 @@ def triangulated(
         `[N, J, 3]`, meters, camera axes, root at 0.
     """
     seen, _ = by_instant(test)
-    pose = triangulated_poses(seen, min_confidence, solve)[test.instant]
+    pose = triangulated_poses(seen, min_confidence)[test.instant]
     pose = np.where(np.isnan(pose), unplaced, pose)
     return in_camera_axes(pose, test.view.camera.rotation)
 
 
-def triangulated_poses(
-    seen: views.View,
-    min_confidence: float,
-    solve: Callable[..., tuple[tf.Tensor, ...]] = triangulation.triangulate,
-) -> np.ndarray:
+def triangulated_poses(seen: views.View, min_confidence: float) -> np.ndarray:
     """Triangulates instants from all of their views.
 
     Args:
         seen: Fields `[T, V, ...]`; confidence 0 throughout for a view that an instant lacks.
         min_confidence: Detections below it are left out.
-        solve: As in `triangulated`.
 
     Returns:
         `[T, J, 3]`, meters, world axes, root at 0; NaN for a joint that fewer than two cameras
         saw, and for all joints where they did not see the root.
     """
     weights = np.where(seen.confidence >= min_confidence, seen.confidence, 0.0)
-    points, is_seen, *_ = solve(seen.keypoints_2d, weights, seen.camera)
+    points, is_seen = triangulation.triangulate(seen.keypoints_2d, weights, seen.camera)
     points = np.where(is_seen[..., np.newaxis], points, np.nan)
     return points - points[:, skeletons.ROOT : skeletons.ROOT + 1]
 

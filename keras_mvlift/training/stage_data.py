@@ -138,30 +138,6 @@ class Rows:
         return drawn.skip(passed)
 
 
-@dataclasses.dataclass(frozen=True)
-class Beside:
-    """A batch of labeled views beside each batch to train on without labels.
-
-    Args:
-        unlabeled: What the lifter trains on by itself.
-        labeled: `peers.Labels`; they come up as often as need be.
-    """
-
-    unlabeled: Source
-    labeled: Rows
-
-    def num_rows(self, config: configs.StageConfig) -> int:
-        """Returns the rows of a batch without labels."""
-        return self.unlabeled.num_rows(config)
-
-    def batches(
-        self, config: configs.StageConfig, first_batch: int, keep: multi_view_lifter.Keep | None
-    ) -> tf.data.Dataset:
-        """Returns pairs of batches."""
-        sources = (self.unlabeled, self.labeled)
-        return tf.data.Dataset.zip(tuple(s.batches(config, first_batch, keep) for s in sources))
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Arrays:
     """Data in memory, of which nothing is held out.

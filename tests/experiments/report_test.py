@@ -118,7 +118,7 @@ def lines(figure, panel):
 
 def test_figures_are_written_as_png_and_svg_for_the_tables_that_have_some(tmp_path):
     drawn = report.write_curves(experiment_results.make(), tmp_path / "figures")
-    assert set(drawn) == {"figure6", "cameras", "score_without_labels"}
+    assert set(drawn) == {"figure6", "score_without_labels"}
     for name, svg in drawn.items():
         assert (tmp_path / "figures" / f"{name}.svg").read_text() == svg
         with Image.open(tmp_path / "figures" / f"{name}.png") as image:
@@ -129,13 +129,6 @@ def test_pretraining_ends_at_epoch_zero_and_has_no_loss():
     figure = report.epochs(experiment_results.make()["tables"][1])
     np.testing.assert_allclose(lines(figure, 0)["with"], [[1, 30], [2, 15]])
     np.testing.assert_allclose(lines(figure, 1)["with"], [[0, 200], [1, 200], [2, 100]])
-
-
-def test_a_sweep_is_drawn_over_the_numbers_of_its_rows():
-    figure = report.sweep(experiment_results.make()["tables"][2])
-    data = [line.get_xydata() for line in figure.axes[0].lines if len(line.get_xdata()) == 2]
-    assert any(np.array_equal(points, [[2, 90], [4, 60]]) for points in data)
-    assert figure.axes[0].get_ylim()[0] == 0
 
 
 def test_of_many_rows_that_were_not_run_some_are_named():

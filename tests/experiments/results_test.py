@@ -60,15 +60,6 @@ def test_the_score_without_labels_has_a_mean_and_cells_to_correlate(gathered):
     assert len({cell["test"] for cell in fine["cells"]}) == 1
 
 
-def test_rows_of_the_full_profile_are_named_where_they_are_left_out(tmp_path):
-    shown = [ROWS[0], tables.row("long", method="triangulation", is_quick=False)]
-    plan = tiny_experiments.experiments(tmp_path, *shown)
-    quick = dataclasses.replace(plan, profile=dataclasses.replace(plan.profile, is_quick=True))
-    for profile, names, left_out in ((plan, ["fine", "long"], []), (quick, ["fine"], ["long"])):
-        (table,) = results.gather(profile)["tables"]
-        assert ([row["name"] for row in table["rows"]], table["left_out"]) == (names, left_out)
-
-
 KNOWN = [
     dataclasses.replace(tiny_experiments.SMALL, name=name, rows=tuple(shown))
     for name, shown in {

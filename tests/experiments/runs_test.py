@@ -114,7 +114,7 @@ def test_other_data_budgets_seeds_and_code_are_other_cells(tmp_path, monkeypatch
 
 
 def test_cells_of_the_same_data_follow_each_other(tmp_path):
-    other = variants.DataSettings(train_share=0.5)
+    other = variants.DataSettings(calibration_error=0.5)
     mixed = [tables.row("a"), tables.row("b", data=other), tables.row("c", recipe="ray_root")]
     order = [cell.variant.data for cell in tiny_experiments.experiments(tmp_path, *mixed).to_do()]
     assert order == [variants.DataSettings(), variants.DataSettings(), other]
