@@ -169,11 +169,7 @@ def models_of(
 
 
 def chosen(score_mm: Mapping[str, float]) -> str:
-    """Names the candidate that scores best; one that changes less may be worse by `WORTHWHILE`.
-
-    Args:
-        score_mm: By name, those that change less first.
-    """
+    """Names the candidate that scores best; those that change less come first, and may be worse."""
     good = (1.0 + WORTHWHILE) * min(score_mm.values())
     return next(name for name, value in score_mm.items() if value <= good)
 
@@ -186,13 +182,7 @@ def _score(path: str, seen: baselines.TestViews, min_joints: int) -> dict[str, f
 def about(
     candidates_uri: str, models: Mapping[str, str], test: baselines.TestViews
 ) -> dict[str, Any]:
-    """Returns what was chosen, with each candidate's score and, for the report, test figures.
-
-    Args:
-        candidates_uri: What the component wrote.
-        models: Of `models_of`.
-        test: The test views, by which nothing was chosen.
-    """
+    """Returns what was chosen, with each candidate's score and, for the report, test figures."""
     told = json.loads((pathlib.Path(candidates_uri) / CANDIDATES).read_text())
     lifted = {
         name: scores.lift_views(inference.load_model(path), test).root_relative_pose

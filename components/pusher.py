@@ -126,15 +126,7 @@ class InfraExecutor(infra_executor.Executor):
 class InfraValidator(infra_component.InfraValidator):
     """Loads a model in TensorFlow Serving's image and has it lift test views.
 
-    Args:
-        model: The candidate.
-        examples: The test views; None to load it only.
-        serving_image: The image's name.
-        tag: The image's tag.
-        num_examples: Test views to lift.
-        num_tries: How often the server is started before the model is refused.
-        max_loading_seconds: The most for a start.
-        docker_url: Where Docker listens; empty for its socket.
+    Args are fields of `settings.InfraValidationConfig`; without `examples` it is loaded only.
     """
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(InfraExecutor)
@@ -173,14 +165,7 @@ class InfraValidator(infra_component.InfraValidator):
 
 
 def require_docker(url: str = "") -> None:
-    """Refuses to go on without Docker.
-
-    Args:
-        url: Where it listens; empty for its socket.
-
-    Raises:
-        NoDockerError: If nobody answers there.
-    """
+    """Raises a `NoDockerError` where nobody answers at a URL, or by Docker's socket."""
     try:
         client = docker.DockerClient(base_url=url or None, timeout=10)
         client.ping()

@@ -100,12 +100,7 @@ class DriftValidatorSpec(types.ComponentSpec):
 def compare(
     new: Statistics, former: dict[int, Statistics], schema: schema_pb2.Schema
 ) -> tuple[int | None, dict[str, anomalies_pb2.Anomalies]]:
-    """Compares statistics with those of the former span that they are most like.
-
-    Args:
-        new: Of the new span, by split.
-        former: Of each former span, by its number.
-        schema: With comparators.
+    """Compares statistics with those of the former span, by number, that they are most like.
 
     Returns:
         The former span, None if there is none, and what TFDV finds, by split.
@@ -162,13 +157,9 @@ def _excess(found: dict[str, anomalies_pb2.Anomalies]) -> tuple[int, float]:
 
 
 class DriftValidator(base_component.BaseComponent):
-    """Finds how the records that a span trains on differ from those of former spans.
+    """Finds how the records that a span trains on differ from those of former spans, if any.
 
-    Args:
-        statistics: Of the new span.
-        baseline_statistics: Of former spans; of none, nothing differs.
-        schema: With a `drift_comparator` at each feature that is compared.
-        exclude_splits: Splits that are not compared.
+    The `schema` has a `drift_comparator` at each feature that is compared.
     """
 
     SPEC_CLASS = DriftValidatorSpec
@@ -220,13 +211,9 @@ VERDICT = "verdict_"
 
 
 class RollingSpans(resolver.ResolverStrategy):
-    """Chooses the last spans up to the newest, or those before it.
+    """Chooses the last `num_spans` spans up to the newest, or those before it.
 
     Of each key but `NEWEST` it gives an artifact a span, the newest first.
-
-    Args:
-        num_spans: The most.
-        is_former: Whether the newest is left out.
     """
 
     def __init__(self, num_spans: int, is_former: bool = False):
@@ -265,22 +252,21 @@ class LastBlessedBefore(resolver.ResolverStrategy):
     ) -> dict[str, list[types.Artifact]]:
         """Returns the model and its blessing, or empty lists."""
         newest, models = input_dict[NEWEST], [*input_dict[MODEL]]
-        strategy = latest_blessed_model_strategy.LatestBlessedModelStrategy()
         last = span_of(newest[0])
-        nothing: dict[str, list[types.Artifact]] = {MODEL: [], BLESSING: []}
-        while models:
-            channels = {
-                MODEL: models,
-                BLESSING: [*input_dict[BLESSING]],
-            }
-            found = strategy.resolve_artifacts(store, channels) or nothing
-            if not found[MODEL]:
-                break
+        while (found := _last_blessed(store, models, input_dict[BLESSING]))[MODEL]:
             (model,) = found[MODEL]
             if all(span < last for span in trained_on(store, model)):
-                return {NEWEST: newest} | found
+                break
             models = [other for other in models if other.id < model.id]
-        return {NEWEST: newest} | nothing
+        return {NEWEST: newest} | found
+
+
+def _last_blessed(
+    store: MetadataStore, models: list[types.Artifact], blessings: list[types.Artifact]
+) -> dict[str, list[types.Artifact]]:
+    strategy = latest_blessed_model_strategy.LatestBlessedModelStrategy()
+    found = models and strategy.resolve_artifacts(store, {MODEL: models, BLESSING: [*blessings]})
+    return found or {MODEL: [], BLESSING: []}
 
 
 def span_of(artifact: types.Artifact) -> int:
@@ -339,13 +325,8 @@ class LastOtherBlessedModel(resolver.ResolverStrategy):
     def resolve_artifacts(
         self, store: MetadataStore, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
-        """Returns the model and its blessing, or empty lists, and the candidate as it came.
-
-        TFX looks for every key of the input in the answer.
-        """
+        """Returns the model and its blessing, or empty lists, and the candidate as it came."""
         candidates = {artifact.id for artifact in input_dict[CANDIDATE]}
         others = [model for model in input_dict[MODEL] if model.id not in candidates]
-        strategy = latest_blessed_model_strategy.LatestBlessedModelStrategy()
-        channels = {MODEL: others, BLESSING: input_dict[BLESSING]}
-        found = strategy.resolve_artifacts(store, channels) or {MODEL: [], BLESSING: []}
+        found = _last_blessed(store, others, input_dict[BLESSING])
         return {CANDIDATE: input_dict[CANDIDATE]} | found

@@ -21,9 +21,7 @@ MODEL = (
 class Parser(argparse.ArgumentParser):
     """Takes options by their whole names, and names the nearest where one is mistyped.
 
-    Args:
-        examples: Command lines of `keras-mvlift` for the end of the help.
-        settings: Of `argparse.ArgumentParser`.
+    `examples` are command lines of `keras-mvlift` for the end of the help.
     """
 
     def __init__(self, *, examples: Sequence[str] = (), **settings: Any):
@@ -59,11 +57,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def require_there(name: str, *paths: str | pathlib.Path | None) -> None:
-    """Refuses paths that lead nowhere; None is a path that was not given.
-
-    Raises:
-        FileNotFoundError: If one does.
-    """
+    """Raises a FileNotFoundError at a path that leads nowhere; None is one that was not given."""
     for path in paths:
         if path is not None and not pathlib.Path(path).exists():
             raise FileNotFoundError(f"`{name}` must be a file or folder. Received: {path}.")
@@ -75,11 +69,7 @@ def shipped_models() -> list[str]:
 
 
 def require_model(name: str) -> None:
-    """Refuses what is neither a model that comes with the package nor a folder.
-
-    Raises:
-        ArgumentError: If it is neither.
-    """
+    """Raises an ArgumentError at neither a model that comes with the package nor a folder."""
     shipped = shipped_models()
     if name not in shipped and not pathlib.Path(name).is_dir():
         raise errors.ArgumentError("model", f"be {MODEL}", f"{name}{errors.nearest(name, shipped)}")

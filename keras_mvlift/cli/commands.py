@@ -252,9 +252,7 @@ DATA_ROOT = (
 def add_training(parser: argparse.ArgumentParser, joint: str = "-") -> None:
     """Adds what a run of the pipeline can be told beside its data.
 
-    Args:
-        parser: Takes the options.
-        joint: What stands between the words of a name: names of TFX's parameters have `_`.
+    Words of a name are joined by `joint`: names of TFX's parameters have `_`.
     """
     told = "All that a run writes lies in FOLDER/<name of the pipeline>. By default output/."
     _path(parser, f"--output{joint}root", told, metavar="FOLDER")

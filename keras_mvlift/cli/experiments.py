@@ -16,8 +16,7 @@ def run(options: argparse.Namespace) -> int:
     """Runs what is not finished, and writes tables, figures and the report of all that is.
 
     Raises:
-        ValueError: If an argument breaks its rule.
-        RecordingError: If the data cannot be read.
+        ValueError: If an argument breaks its rule, or the data cannot be read.
     """
     profile = profiles.changed(
         profiles.PROFILES[options.profile], options.steps, options.width, options.precision
@@ -52,12 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def write(measured: dict[str, object], folder: pathlib.Path) -> None:
-    """Writes `results.json`, `tables.md`, `figures/` and `report.html`.
-
-    Args:
-        measured: As `results.gather` gives it.
-        folder: Made if need be.
-    """
+    """Writes `results.json`, of `results.gather`, `tables.md`, `figures/` and `report.html`."""
     from keras_mvlift.experiments import report
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -190,11 +190,7 @@ def film(options: argparse.Namespace) -> Any:
 
 
 def read(options: argparse.Namespace, video: Any) -> tracks_2d.Tracks2D:
-    """Reads people's 2D joints, or finds a person's in a video.
-
-    Args:
-        options: The command's.
-        video: Of `film`.
+    """Reads people's 2D joints, or finds a person's in a video, of `film`.
 
     Raises:
         ValueError: If the input does not do; says why.
@@ -248,12 +244,7 @@ def tells_camera(options: argparse.Namespace) -> bool:
 def viewpoint(
     options: argparse.Namespace, image_size: tuple[int, int] | None
 ) -> viewpoints.Viewpoint | None:
-    """Makes the camera that the options tell; None where they tell none.
-
-    Args:
-        options: The command's.
-        image_size: Width and height of the image in which joints were seen, pixels; None where it
-            is not known.
+    """Makes the camera that the options tell, for images of this size; None where they tell none.
 
     Raises:
         ValueError: If they do not go together or there is no such camera.

@@ -159,14 +159,8 @@ _LEAK = 0.2
 class KinematicChains(keras.layers.Layer):
     """Inner products of all bones with each other: their lengths and the angles between them.
 
-    Args:
-        bones: Pairs (parent, child) of joint indices.
-
-    Call arguments:
-        inputs: Skeletons `[B, J, 3]`, meters.
-
-    Returns:
-        `[B, K (K + 1) / 2]` for `K` bones, square meters; the same for a turned skeleton.
+    Of skeletons `[B, J, 3]`, meters, with `K` bones, pairs (parent, child) of joint indices, it
+    gives `[B, K (K + 1) / 2]`, square meters; the same for a turned skeleton.
 
     References:
         Wandt and Rosenhahn, RepNet, CVPR 2019, section 3.2.
@@ -196,10 +190,6 @@ def critic(*, seed: int, width: int = 128) -> keras.Model:
     It has no batch norm, which would make a skeleton's score depend on the others of its batch
     and break the gradient penalty, and runs in float32 under any policy: the penalty
     differentiates twice.
-
-    Args:
-        seed: Of the initial weights.
-        width: Units of each dense layer.
 
     Returns:
         A model from root-relative skeletons `[B, J, 3]`, meters, upright axes, to scores `[B]`.

@@ -40,15 +40,12 @@ class _Labels:
 
 
 class FilmTracks:
-    """Tracks of views, and the cell of each.
+    """Tracks of views, `tracks`, fields `[G, ...]`, and the cell of each view.
 
     Args:
         view: Fields `[N, ...]`, NumPy arrays.
         track: `[N]`, a number for each clip and camera.
         frame: `[N]`, frame numbers within the clip.
-
-    Attributes:
-        tracks: The views, fields `[G, ...]`.
     """
 
     def __init__(self, view: views.View, track: np.ndarray, frame: np.ndarray):
@@ -245,15 +242,7 @@ class WindowedData:
     What is lifted are the very views that other cells train and are tested on. The frames around
     them are those of the film, which such cells leave out; windows stay within the frames of their
     side of the split. A virtual camera stands still for a window, and sees what the detections of
-    each frame triangulate.
-
-    Args:
-        data: The views that are lifted.
-        windows: What a window is, in frames of the film.
-
-    Attributes:
-        rig_distance: As of the data.
-        test: The test views, with windows, that are measured after each epoch.
+    each frame triangulate. `test` holds the test views that are measured after each epoch.
     """
 
     def __init__(self, data: TrainingData, windows: view_windows.Windows):
@@ -418,11 +407,7 @@ Clips = Sequence[sequences.MultiViewSequence]
 
 
 def believed(clips: Clips, settings: variants.DataSettings) -> list[cameras.Camera]:
-    """Returns what methods without labels are told of each training clip's rig, fields `[V, ...]`.
-
-    Raises:
-        RecordingError: If the detections do not determine an unknown rig.
-    """
+    """Returns what methods without labels are told of each clip's rig, fields `[V, ...]`."""
     rigs = [clip.camera for clip in clips]
     if not settings.has_extrinsics:
         rigs = _per_rig(clips, recovered)
@@ -432,12 +417,7 @@ def believed(clips: Clips, settings: variants.DataSettings) -> list[cameras.Came
 
 
 def turned(camera: cameras.Camera, degrees: float) -> cameras.Camera:
-    """Turns each camera where it stands, about an axis of its own, the same for all rigs.
-
-    Args:
-        camera: Fields `[V, ...]`.
-        degrees: How far.
-    """
+    """Turns each camera, fields `[V, ...]`, about an axis of its own, the same for all rigs."""
     rng = sequences.seeded_generator(0, "calibration error")
     axis = rng.normal(size=(len(camera.center), 3))
     axis /= np.linalg.norm(axis, axis=-1, keepdims=True)

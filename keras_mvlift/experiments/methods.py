@@ -28,12 +28,9 @@ from keras_mvlift.training import (
 
 @dataclasses.dataclass(frozen=True)
 class Watch:
-    """What is kept, and shown, of a cell while it runs.
+    """What is kept of a cell while it runs: its checkpoints, and what is measured after each epoch.
 
-    Attributes:
-        folder: Keeps the checkpoints of its stages.
-        show: Is told the stage and the epoch.
-        curve: What was measured after each epoch; it outlives a failure.
+    `show` is told the stage and the epoch.
     """
 
     folder: pathlib.Path
@@ -43,19 +40,14 @@ class Watch:
 
 Method = Callable[[variants.Cell, training_data.TrainingData, Watch], np.ndarray]
 """From a cell and its data to poses `[N, J, 3]` of the test views, meters, camera axes; what it
-measures on the way is appended to the watch's curve, which outlives a failure."""
+measures on the way is appended to the watch's curve."""
 
 ERROR = "test_mpjpe_mm"
 """The name of the error in the logs of an epoch."""
 
 
 class EpochCurve(keras.callbacks.Callback):
-    """Adds the error of a lifter, as `ERROR`, to the logs of each epoch.
-
-    Args:
-        lifter: What is measured; it may be a part of the model that is trained.
-        test: The test views, of which `data.NUM_WATCHED` are measured.
-    """
+    """Adds the error of a lifter on `data.NUM_WATCHED` views, as `ERROR`, to an epoch's logs."""
 
     def __init__(self, lifter: keras.Model, test: baselines.TestViews):
         super().__init__()
@@ -335,10 +327,7 @@ PARTIAL = ("triangulation", "constant_pose", "nearest_view")
 def from_all_test_views(
     cell: variants.Cell, data: training_data.TrainingData, watch: Watch
 ) -> np.ndarray:
-    """Triangulates the test views of each instant: what all cameras together could know.
-
-    Joints that could not be placed are NaN.
-    """
+    """Triangulates each test instant, what all cameras together could know; NaN if they do not."""
     del cell, watch
     if not baselines.has_several_views(data.test):
         raise origins.NotApplicableError("No test instant was seen by several cameras.")

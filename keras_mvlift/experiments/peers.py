@@ -16,13 +16,10 @@ from keras_mvlift.training import multi_view_lifter, objectives
 
 
 class SupervisedLifter(keras.Model):
-    """Trains the lifting network of a lifter on poses.
+    """Trains the lifting network of a lifter on poses; its root network is left alone.
 
     A batch is `(View, pose)` or `(View, pose, weight)`: root-relative poses `[B, J, 3]`, meters,
     and the weight `[B, J]` of each joint, 0 where the pose does not know it.
-
-    Args:
-        lifter: Its lifting network is trained; its root network is left alone.
     """
 
     def __init__(self, lifter: multi_view_lifter.MultiViewLifter):
@@ -58,12 +55,9 @@ _BATCH_SIZE = 1024
 
 
 class Labels(NamedTuple):
-    """Views with poses to train on.
+    """Views, fields `[N, ...]`, and poses to train on, `[N, J, 3]`, meters, camera axes, root at 0.
 
-    Attributes:
-        view: Fields `[N, ...]`.
-        pose: `[N, J, 3]`, meters, camera axes, root at 0.
-        weight: `[N, J]`, 1 for a joint whose place is known, else 0.
+    `weight`, `[N, J]`, is 1 for a joint whose place is known, else 0.
     """
 
     view: views.View
@@ -75,15 +69,11 @@ Points = tuple[np.ndarray, np.ndarray]
 
 
 def robust(seen: views.View) -> Points:
-    """Triangulates joints from detections weighted by confidence and by how well they agree.
-
-    Where no two views agree about a joint its place is not known.
-
-    Args:
-        seen: Fields `[T, V, ...]`.
+    """Triangulates instants `[T, V, ...]` by detections' confidence and how well they agree.
 
     Returns:
-        `[T, J, 3]`, meters, world frame, and `[T, J]`, whether the joint's place is known.
+        `[T, J, 3]`, meters, world frame, and `[T, J]`, whether the joint's place is known, as it is
+        where two views agree.
     """
     found = objectives.agreement_of(seen)
     return found.points.numpy(), found.is_known.numpy()

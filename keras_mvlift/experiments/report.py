@@ -21,14 +21,9 @@ _TRUE = "true"
 
 
 def render(results: Mapping[str, Any], figures: Mapping[str, str]) -> str:
-    """Writes results as an HTML page.
+    """Writes `results.json` as an HTML page; equal results give equal pages.
 
-    Args:
-        results: The content of `results.json`.
-        figures: Name of a table to the SVG below it, as `write_curves` gives them.
-
-    Returns:
-        The page; equal results give equal pages.
+    `figures` are SVG by the name of the table above, as `write_curves` gives them.
     """
     return pages.fill(
         _TEMPLATE,
@@ -145,13 +140,9 @@ _WORDS = {"diverged": "diverged", "failed": "failed", "not_applicable": "not on 
 
 
 class Grid(NamedTuple):
-    """A table as text.
+    """A table as text, with a heading for each column, the rows' names included.
 
-    Attributes:
-        title: Above it.
-        headings: Of its columns, the rows' names included.
-        rows: One text per heading.
-        is_published: Whether the figures are the paper's, not ours.
+    `is_published` tells the paper's figures from ours.
     """
 
     title: str
@@ -207,11 +198,7 @@ def score_grids(results: Mapping[str, Any]) -> Iterator[Grid]:
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """Writes all tables as Markdown.
-
-    Args:
-        results: The content of `results.json`.
-    """
+    """Writes all tables of `results.json` as Markdown."""
     blocks = ["# Experiments", "", *(f"- {line}" for line in data_lines(results))]
     text = "\n".join(blocks) + "\n"
     for table in results["tables"]:
@@ -312,11 +299,7 @@ _PANELS = {"loss": "loss", "mpjpe_mm": "MPJPE of test people, mm"}
 
 
 def write_curves(results: Mapping[str, Any], folder: pathlib.Path) -> dict[str, str]:
-    """Draws what tables ask for, and the score without labels, as `<name>.png` and `<name>.svg`.
-
-    Args:
-        results: The content of `results.json`.
-        folder: Made if need be.
+    """Draws curves of tables, and the score without labels, as `<name>.png` and `<name>.svg`.
 
     Returns:
         Name of the table, or `SCORE_PICTURE`, to its figure's SVG.
@@ -396,11 +379,7 @@ _SCORE_PANELS = {
 
 
 def draw_scores(correlations: Sequence[Mapping[str, Any]]) -> mpl_figure.Figure:
-    """Draws a panel for pixels and one for millimeters, both on log scales.
-
-    Args:
-        correlations: The list `score_without_labels` of `results.json`.
-    """
+    """Draws `score_without_labels` of `results.json`, pixels and millimeters, on log scales."""
     figure, panels = _figure(len(_SCORE_PANELS), height=3.8)
     for panel, (score, label) in zip(panels, _SCORE_PANELS.items(), strict=True):
         for color, group in zip(_COLORS, correlations, strict=False):

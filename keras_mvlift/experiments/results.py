@@ -14,11 +14,7 @@ FORMAT = 1
 
 
 def gather(experiments: runs.Experiments) -> dict[str, Any]:
-    """Gathers the cells of all tables, finished or not, of this run and of earlier ones.
-
-    Returns:
-        As docs/experiments.md describes it.
-    """
+    """Gathers the cells of all tables, finished or not, as docs/experiments.md describes it."""
     found = experiments.found()
     shown = _shown(experiments, found)
     measured = [_table(experiments, table, names, found) for table, names in shown]
@@ -36,10 +32,9 @@ def gather(experiments: runs.Experiments) -> dict[str, Any]:
 
 
 def spread(figures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float | int | None]]:
-    """Returns mean, sample standard deviation and count over seeds for each figure.
+    """Returns mean, sample standard deviation and count of each figure over the seeds of a row.
 
-    Args:
-        figures: Of one row, for each seed that gave any. The deviation of one is None.
+    The deviation of one seed is None.
     """
     result: dict[str, dict[str, float | int | None]] = {}
     for name in figures[0] if figures else ():
@@ -152,12 +147,9 @@ OURS = "solved root, all views and triangulated pose"
 
 
 def choose(store: runs.CellStore, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the best, the median and the worst test view with what each row made of it.
+    """Returns the best, the median and the worst test view with what rows of a table made of it.
 
-    Args:
-        store: Where the poses are.
-        rows: Of one table, as `gather` lays them out; the first seed of each is shown.
-            Rows that were tested on other views than the chosen row are left out.
+    The first seed of each is shown. Rows that were tested on other views are left out.
 
     Returns:
         For each case `title`, `view` (clip, camera, frame), and `poses`: name of the row, or
@@ -215,9 +207,6 @@ MIN_CELLS = 4
 
 def correlate(tables: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Correlates scores and errors of the cells that were tested on the same data.
-
-    Args:
-        tables: Those of `results.json`; a cell of several tables counts once.
 
     Returns:
         For each test set with so many cells that it says something, the largest first: `test`,

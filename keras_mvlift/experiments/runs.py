@@ -29,12 +29,7 @@ def measure(
     get_data: Callable[[], training_data.TrainingData],
     watch: methods.Watch,
 ) -> tuple[dict[str, Any], np.ndarray | None]:
-    """Runs a cell.
-
-    Args:
-        cell: What to run.
-        get_data: Makes or recalls the cell's data.
-        watch: Keeps checkpoints, from which a cell goes on that was interrupted.
+    """Runs a cell, from its last checkpoint on if it was interrupted.
 
     Returns:
         The record, with a `status`: `"done"`; `"diverged"` where the loss stopped being a number,
@@ -115,9 +110,6 @@ class CellStore:
 
     A file is there whole or not at all. The `.json` comes last, so that where it is, the poses are
     too.
-
-    Args:
-        folder: Made if need be.
     """
 
     def __init__(self, folder: pathlib.Path):

@@ -62,13 +62,10 @@ AUGMENTED = variants.DataSettings(num_virtual_views=8)
 
 
 def row(name: str, **changes: Any) -> Row:
-    """Makes a row.
+    """Makes a row of a heading and arguments of `variants.Variant`.
 
-    Args:
-        name: Its heading.
-        changes: Arguments of `variants.Variant`, or settings of `configs.FinetuneConfig` by name,
-            which become options, as does `network_input`. What is the default anyway is left out:
-            cells that do the same are the same.
+    Settings of `configs.FinetuneConfig` by name become options, as does `network_input`. What is
+    the default anyway is left out: cells that do the same are the same.
     """
     known = variants.STAGE_OPTIONS | variants.MODEL_OPTIONS
     settings = {key: changes.pop(key) for key in sorted(changes) if key in known}

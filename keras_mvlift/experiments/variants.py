@@ -35,7 +35,7 @@ class Filming:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataSettings:
+class DataSettings(configs.Checked):
     """What a cell changes about the data at hand.
 
     Attributes:
@@ -53,12 +53,9 @@ class DataSettings:
     filming: Filming | None = None
     test_filming: Filming | None = None
     num_virtual_views: int = 0
-    calibration_error: float = 0.0
+    calibration_error: configs.Weight = 0.0
     has_extrinsics: bool = True
     has_frames_between: bool = False
-
-    def __post_init__(self) -> None:
-        configs.at_least("calibration_error", self.calibration_error, 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

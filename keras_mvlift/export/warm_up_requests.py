@@ -28,10 +28,8 @@ _NUM_JOINTS = skeletons.H36M_17.num_joints
 def write(folder: pathlib.Path, num_frames: int = 1, model: str = clients.DEFAULT_MODEL) -> None:
     """Writes requests for every signature of a SavedModel into its folder, as `FILE`.
 
-    Args:
-        folder: The SavedModel's.
-        num_frames: Frames of the clips in them; of a model of windows, those of a window.
-        model: The name that it is served by; servers look at the request alone.
+    Clips in them have `num_frames` frames; of a model of windows, those of a window. The name
+    that it is served by is not looked at.
 
     Raises:
         ValueError: If a signature takes text that is no record of a view.

@@ -21,9 +21,7 @@ class TestViews(NamedTuple):
         view: Fields `[N, ...]`.
         reference_pose: `[N, J, 3]`, meters, camera axes, root at 0.
         instant: `[N]`, a number that the views of one instant share.
-        action: `[N]`, names.
-        camera: `[N]`, names.
-        clip: `[N]`, names.
+        action: `[N]`, names, as are `camera` and `clip`.
         frame: `[N]`, frame numbers within the clip.
     """
 
@@ -63,9 +61,6 @@ def has_several_views(test: TestViews) -> bool:
 def by_instant(test: TestViews) -> tuple[views.View, np.ndarray]:
     """Lays out test views by instant and camera.
 
-    Args:
-        test: The views.
-
     Returns:
         NumPy arrays in double precision, fields `[T, V, ...]`, in which view `n` of the test lies
         at `[test.instant[n], column[n]]`, and the column, `[N]`. A view that an instant lacks has
@@ -87,11 +82,11 @@ def by_instant(test: TestViews) -> tuple[views.View, np.ndarray]:
 
 
 def triangulated(test: TestViews, min_confidence: float, unplaced: float = 0.0) -> np.ndarray:
-    """Triangulates each instant from all of its views.
+    """Triangulates each instant from all of its views, but for detections below `min_confidence`.
 
     Args:
         test: The views.
-        min_confidence: Detections below it are left out.
+        min_confidence: The least.
         unplaced: The coordinates of a joint that could not be placed: NaN leaves it out of
             figures, 0 puts it at the root, an error as large as the joint is far from it.
 
@@ -105,11 +100,7 @@ def triangulated(test: TestViews, min_confidence: float, unplaced: float = 0.0) 
 
 
 def triangulated_poses(seen: views.View, min_confidence: float) -> np.ndarray:
-    """Triangulates instants from all of their views.
-
-    Args:
-        seen: Fields `[T, V, ...]`; confidence 0 throughout for a view that an instant lacks.
-        min_confidence: Detections below it are left out.
+    """Triangulates instants, fields `[T, V, ...]`, but for detections below `min_confidence`.
 
     Returns:
         `[T, J, 3]`, meters, world axes, root at 0; NaN for a joint that fewer than two cameras
@@ -132,8 +123,7 @@ def constant_pose(pose: np.ndarray) -> np.ndarray:
     An average in camera axes would mix what cameras see from all around into a pose of no size.
 
     Args:
-        pose: `[T, J, 3]`, meters, world axes, root at 0, NaN where unknown, as
-            `triangulated_poses` gives them of training instants.
+        pose: `[T, J, 3]`, as `triangulated_poses` gives them of training instants.
 
     Returns:
         `[J, 3]`, meters, world axes, root at 0; NaN for a joint that is never known.
@@ -190,7 +180,7 @@ def nearest_poses(
     Args:
         test: The views.
         seen: The training instants, fields `[T, V, ...]`.
-        pose: `[T, J, 3]`, meters, world axes, root at 0, what `triangulated_poses` gives of them.
+        pose: `[T, J, 3]`, what `triangulated_poses` gives of them.
         min_joints: Joints that a training view must show. Of their poses only those count in
             which as many joints are known as in any.
 

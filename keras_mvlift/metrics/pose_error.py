@@ -82,17 +82,8 @@ def n_mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
     """Computes the MPJPE after the best scale about the root, and no rotation.
 
     The scale is the least-squares one. For a single pose the mean distance after it can exceed
-    the one before it, since squares are what it minimizes.
-
-    Args:
-        pose_true: `[..., J, 3]`, meters.
-        pose_pred: `[..., J, 3]`, in any unit.
-
-    Returns:
-        `[...]`, meters.
-
-    Raises:
-        ValueError: If the shapes are not the ones stated above.
+    the one before it, since squares are what it minimizes. `pose_pred` may be in any unit;
+    otherwise as `mpjpe`.
 
     References:
         Rhodin et al., Unsupervised geometry-aware representation for 3D human pose estimation,
@@ -108,15 +99,7 @@ def n_mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
 def p_mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
     """Computes the MPJPE after the best rotation, translation and scale: protocol 2.
 
-    Args:
-        pose_true: `[..., J, 3]`, meters.
-        pose_pred: `[..., J, 3]`, in any unit and frame.
-
-    Returns:
-        `[...]`, meters.
-
-    Raises:
-        ValueError: If the shapes are not the ones stated above.
+    `pose_pred` may be in any unit and frame; otherwise as `mpjpe`.
 
     References:
         Martinez et al., A simple yet effective baseline for 3D human pose estimation, ICCV 2017.
@@ -133,10 +116,6 @@ def p_mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
 @keras.saving.register_keras_serializable(package="keras_mvlift")
 class MPJPE(keras.metrics.MeanMetricWrapper):
     """The mean of `mpjpe` over poses, in millimeters.
-
-    Args:
-        name: The name it is reported by.
-        dtype: The type it is computed in.
 
     Call arguments:
         y_true: `[..., J, 3]`, meters.
@@ -261,23 +240,9 @@ def pck(
 def pck_auc(
     pose_true: tf.Tensor, pose_pred: tf.Tensor, joints: Sequence[int] | None = None
 ) -> tf.Tensor:
-    """Computes the mean of the PCK over the thresholds 0, 5, ..., 150 mm.
+    """Computes the mean of the PCK over the thresholds 0, 5, ..., 150 mm; otherwise as `pck`.
 
     No joint is strictly nearer than 0 mm, so that a perfect pose reaches 30 / 31.
-
-    Args:
-        pose_true: `[..., J, 3]`, meters.
-        pose_pred: `[..., J, 3]`, meters.
-        joints: As in `pck`.
-
-    Returns:
-        `[...]`, in [0, 30 / 31].
-
-    Raises:
-        ValueError: If the shapes are not the ones stated above, or a joint is not there.
-
-    References:
-        Mehta et al., 3DV 2017, section 6.
     """
     errors = _errors_mm(pose_true, pose_pred)
     found = errors[..., tf.newaxis] < tf.constant(AUC_THRESHOLDS_MM, errors.dtype)
@@ -374,18 +339,11 @@ _BATCH_SIZE = 8192
 
 
 def per_pose(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Measures each pose.
-
-    Args:
-        pose_true: `[..., J, 3]`, meters, any frame.
-        pose_pred: `[..., J, 3]`, meters, same frame but for the root's position.
+    """Measures each pose, as `mpjpe` takes them.
 
     Returns:
         `[...]` for each of `FIGURE_NAMES`: errors in millimeters, shares of all `J` joints times
         100.
-
-    Raises:
-        ValueError: If the shapes are not the ones stated above.
     """
     errors = (mpjpe, n_mpjpe, p_mpjpe)
     shares = (pck, pck_auc)
@@ -395,17 +353,10 @@ def per_pose(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> dict[str, tf.Tensor]
 
 
 def summary(pose_true: np.ndarray, pose_pred: np.ndarray) -> dict[str, float]:
-    """Measures many poses by the mean over them.
-
-    Args:
-        pose_true: `[N, J, 3]`, meters, any frame.
-        pose_pred: `[N, J, 3]`, meters, same frame but for the root's position.
-
-    Returns:
-        The mean over the poses for each of `FIGURE_NAMES`, in its unit.
+    """Measures poses `[N, J, 3]`, meters, by the mean over them for each of `FIGURE_NAMES`.
 
     Raises:
-        ValueError: If the shapes are not the ones stated above, or there is no pose.
+        ValueError: If the shapes are others, or there is no pose.
     """
     if len(pose_true) == 0 or len(pose_true) != len(pose_pred):
         raise ValueError(

@@ -97,15 +97,10 @@ class Row:
 
 
 def lifted_poses(path: str | os.PathLike[str], rows: Sequence[Row], note: str = "") -> None:
-    """Draws several views below each other, all poses at one scale; equal rows, equal bytes.
+    """Draws views below each other in a PNG, all poses at one scale; equal rows, equal bytes.
 
     Each row has the 2D joints and the lifted pose from the front and from the side, in color
-    over the reference in grey.
-
-    Args:
-        path: The PNG file.
-        rows: The views, such as those of one instant.
-        note: A line below them; none if empty.
+    over the reference in grey; a note stands below.
 
     Raises:
         ValueError: If there is no row.
@@ -172,13 +167,7 @@ def _title(figure: mpl_figure.Figure, row: Row, baseline: float) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Extent:
-    """What is drawn, meters; its middle is at the root across and at `down` below it.
-
-    Attributes:
-        down: How far below the root the middle is.
-        half_width: Half of it across.
-        half_height: Half of it from top to bottom.
-    """
+    """What is drawn, meters; its middle is at the root across and at `down` below it."""
 
     down: float
     half_width: float
@@ -285,9 +274,7 @@ JOINT_SIZE = 3.6
 class Direction:
     """From where a pose is seen; down is always down.
 
-    Attributes:
-        across: The coordinate that grows to the right, as an index.
-        toward: The axis that points at the onlooker, `[3]`.
+    `across` is the coordinate that grows to the right, `toward` points at the onlooker, `[3]`.
     """
 
     across: int
@@ -304,11 +291,9 @@ _DOWN = 1
 
 
 def extent(poses: Iterable[np.ndarray], aspect: float = 1.0) -> Extent:
-    """Finds what holds all poses from the front and from the side.
+    """Finds what holds all poses from the front and from the side, of an aspect, width over height.
 
-    Args:
-        poses: `[J, 3]` each, meters, root at 0, camera axes; NaN where unknown.
-        aspect: The width of what is drawn over its height.
+    Poses are `[J, 3]` each, meters, root at 0, camera axes; NaN where unknown.
     """
     points = np.concatenate([pose.reshape(-1, 3) for pose in poses])
     points = points[np.isfinite(points).all(axis=-1)]

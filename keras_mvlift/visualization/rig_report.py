@@ -187,14 +187,7 @@ PLOTS: tuple[tuple[str, Draw, float, Callable[[int], float]], ...] = (
 
 
 def render(reports: Sequence[report.RigReport]) -> str:
-    """Writes reports as an HTML page.
-
-    Args:
-        reports: The checks, one below the other.
-
-    Returns:
-        The page; equal reports give equal pages.
-    """
+    """Writes reports, one below the other, as an HTML page; equal reports give equal pages."""
     rigs = [_rig(rig, number) for number, rig in enumerate(reports)]
     title = ", ".join(tables.headline(rig).rstrip(".") for rig in reports)
     return pages.fill(

@@ -67,26 +67,16 @@ _MAX_CLIPS = 3
 
 
 def render(results: Mapping[str, Any], width: int = WIDTH) -> str:
-    """Writes results as plain text.
+    """Writes what `results.json` holds as plain text, without colors.
 
-    Args:
-        results: What `results.json` holds.
-        width: Columns that the page keeps to, but for long paths and lines of code, which are
-            never broken; taken as `MIN_WIDTH` where less.
-
-    Returns:
-        Lines without colors.
+    It keeps to `width` columns, `MIN_WIDTH` at least, but for long paths and lines of code, which
+    are never broken.
     """
     return rendered(_parts(results), max(width, MIN_WIDTH))
 
 
 def show(results: Mapping[str, Any], file: TextIO | None = None) -> None:
-    """Prints results: in bold and color on a terminal, plainly to a file or pipe.
-
-    Args:
-        results: What `results.json` holds.
-        file: Where to; None for standard output.
-    """
+    """Prints what `results.json` holds: in color on a terminal, plainly to a file or pipe."""
     printed(_parts(results), file)
 
 

@@ -128,16 +128,6 @@ def test_views_are_lifted_by_themselves_and_laid_out_again(seen, monkeypatch):
         assert in_batches[name] == pytest.approx(by_hand[name], rel=1e-3)
 
 
-def test_the_root_network_is_asked_where_its_placement_is_wanted(seen):
-    lifter = tiny_studio.trained()
-    solved = held_out.score(lifter, seen)
-    asked = held_out.score(lifter, seen, placement="predicted")
-    for weight in lifter.root_network.weights:
-        weight.assign_add(tf.ones_like(weight))
-    assert held_out.score(lifter, seen) == pytest.approx(solved)
-    assert held_out.score(lifter, seen, placement="predicted") != pytest.approx(asked)
-
-
 def test_a_part_of_the_model_can_be_measured(seen):
     lifter = tiny_studio.trained()
     callback = held_out.HeldOutViews(seen, lifter)
