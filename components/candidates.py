@@ -144,7 +144,10 @@ def Choice(
     if seen is None:
         raise errors.ArgumentError("examples", "hold instants out", "none")
     given = models_of(adapted, started, scratch)
-    found = {name: _score(path, seen, min_joints) for name, path in given.items()}
+    found = {}
+    for name, path in given.items():
+        pose = scores.lift_views(inference.load_model(path), seen).root_relative_pose
+        found[name] = held_out_views.score_test_views(seen, pose, min_joints=min_joints)
     best = chosen({name: score["mean_mm"] for name, score in found.items()})
     shutil.copytree(given[best], path_utils.serving_model_path(model.uri))
     told = {
@@ -172,11 +175,6 @@ def chosen(score_mm: Mapping[str, float]) -> str:
     """Names the candidate that scores best; those that change less come first, and may be worse."""
     good = (1.0 + WORTHWHILE) * min(score_mm.values())
     return next(name for name, value in score_mm.items() if value <= good)
-
-
-def _score(path: str, seen: baselines.TestViews, min_joints: int) -> dict[str, float]:
-    pose = scores.lift_views(inference.load_model(path), seen).root_relative_pose
-    return held_out_views.score_test_views(seen, pose, min_joints=min_joints)
 
 
 def about(

@@ -101,30 +101,15 @@ class Evaluator(base_beam_component.BaseBeamComponent):
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
     def __init__(
-        self,
-        examples: types.BaseChannel,
-        model: types.BaseChannel,
-        baseline_model: types.BaseChannel,
-        held_out: types.BaseChannel,
-        baselines: types.BaseChannel,
-        example_splits: list[str],
-        eval_config: tfma.EvalConfig,
-        further_bounds: dict[str, float],
-        module_path: str | None = None,
+        self, *, example_splits: list[str], further_bounds: dict[str, float], **given: Any
     ):
         super().__init__(
             EvaluatorSpec(
-                examples=examples,
-                model=model,
-                baseline_model=baseline_model,
-                held_out=held_out,
-                baselines=baselines,
                 example_splits=json_utils.dumps(example_splits),
-                eval_config=eval_config,
                 further_bounds=json.dumps(further_bounds, sort_keys=True),
-                module_path=module_path,
                 evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+                **given,
             )
         )
 

@@ -26,6 +26,8 @@ from tfx.utils import proto_utils
 
 from keras_mvlift.serving import clients
 
+_Artifacts = dict[str, list[types.Artifact]]
+
 PARTIAL = ".partial"
 
 PUSHED = standard_artifacts.PushedModel.TYPE_NAME
@@ -40,8 +42,8 @@ class Executor(tfx_executor.Executor):
 
     def Do(
         self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
+        input_dict: _Artifacts,
+        output_dict: _Artifacts,
         exec_properties: dict[str, Any],
     ) -> None:
         """Copies, then moves. Object stores move no folders; there TFX's own order has to do."""
@@ -112,8 +114,8 @@ class InfraExecutor(infra_executor.Executor):
 
     def Do(
         self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
+        input_dict: _Artifacts,
+        output_dict: _Artifacts,
         exec_properties: dict[str, Any],
     ) -> None:
         """Starts the server and asks it."""

@@ -41,6 +41,7 @@ BASELINE = "baseline_statistics"
 COMPARED_WITH = "compared_with"
 """A custom property of the anomalies: the former span that is most like the new one."""
 
+Artifacts = dict[str, list[types.Artifact]]
 Statistics = dict[str, statistics_pb2.DatasetFeatureStatisticsList]
 """Of a span, by split."""
 
@@ -58,8 +59,8 @@ class Executor(checks.Executor):
 
     def Do(
         self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
+        input_dict: Artifacts,
+        output_dict: Artifacts,
         exec_properties: dict[str, Any],
     ) -> Any:
         """Runs TFX's executor."""
@@ -219,9 +220,7 @@ class RollingSpans(resolver.ResolverStrategy):
     def __init__(self, num_spans: int, is_former: bool = False):
         self._num_spans, self._is_former = num_spans, is_former
 
-    def resolve_artifacts(
-        self, store: MetadataStore, input_dict: dict[str, list[types.Artifact]]
-    ) -> dict[str, list[types.Artifact]]:
+    def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
         """Returns the artifacts of the chosen spans; empty lists where there are none."""
         del store
         newest = input_dict[NEWEST]
@@ -247,9 +246,7 @@ class LastBlessedBefore(resolver.ResolverStrategy):
     A run that is repeated then starts where it started, and not from its own result.
     """
 
-    def resolve_artifacts(
-        self, store: MetadataStore, input_dict: dict[str, list[types.Artifact]]
-    ) -> dict[str, list[types.Artifact]]:
+    def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
         """Returns the model and its blessing, or empty lists."""
         newest, models = input_dict[NEWEST], [*input_dict[MODEL]]
         last = span_of(newest[0])
@@ -263,7 +260,7 @@ class LastBlessedBefore(resolver.ResolverStrategy):
 
 def _last_blessed(
     store: MetadataStore, models: list[types.Artifact], blessings: list[types.Artifact]
-) -> dict[str, list[types.Artifact]]:
+) -> Artifacts:
     strategy = latest_blessed_model_strategy.LatestBlessedModelStrategy()
     found = models and strategy.resolve_artifacts(store, {MODEL: models, BLESSING: [*blessings]})
     return found or {MODEL: [], BLESSING: []}
@@ -322,9 +319,7 @@ class LastOtherBlessedModel(resolver.ResolverStrategy):
     from the cache.
     """
 
-    def resolve_artifacts(
-        self, store: MetadataStore, input_dict: dict[str, list[types.Artifact]]
-    ) -> dict[str, list[types.Artifact]]:
+    def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
         """Returns the model and its blessing, or empty lists, and the candidate as it came."""
         candidates = {artifact.id for artifact in input_dict[CANDIDATE]}
         others = [model for model in input_dict[MODEL] if model.id not in candidates]

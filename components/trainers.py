@@ -142,7 +142,8 @@ def _start(
         lifter, about = load(former, model_config, objective, **options)
         description |= about
     elif fn_args.custom_config.get(KEY):
-        description |= none_yet()
+        note = "No model was blessed on earlier spans: training starts from scratch."
+        description[KEY] = {"model": None, "note": note}
     if lifter is None and (path := fn_args.custom_config.get(START)):
         seen = functools.partial(_views, _files(fn_args.train_files))
         lifter, about = load_start(path, model_config, objective, seen, **options)
@@ -291,7 +292,8 @@ class Search(base_tuner.BaseTuner):
     def on_search_end(self) -> None:
         """Leaves nothing behind; raises a ValueError if no trial ended with a score."""
         if not any(one.score is not None for one in self.oracle.trials.values()):
-            failures = [str(one.message).strip().splitlines()[-1] for one in self._failed()]
+            messages = [one.message for one in self.oracle.trials.values() if one.message]
+            failures = [str(message).strip().splitlines()[-1] for message in messages]
             raise ValueError(f"No trial ended with a score. Received: {'; '.join(failures)}")
         shutil.rmtree(self._folder)
 
@@ -313,9 +315,6 @@ class Search(base_tuner.BaseTuner):
         seen = held_out.read_records(files.held_out, files.num_views)
         stages.run(lifter, config, files, name)
         return held_out.score(lifter, seen)["mean_mm"]
-
-    def _failed(self) -> list[trial.Trial]:
-        return [one for one in self.oracle.trials.values() if one.message]
 
 
 # Where training starts: at the last blessed model of a window of spans, if it fits, or at a model
@@ -418,9 +417,3 @@ def start_of(path: str) -> dict[str, str]:
         digest.update(file.read_bytes())
     place = path if path in trained_models.shipped_names() else str(folder.resolve())
     return {START: place, "start_digest": digest.hexdigest()[:16]}
-
-
-def none_yet() -> dict[str, Any]:
-    """Returns what a description tells where no former model was blessed."""
-    note = "No model was blessed on earlier spans: training starts from scratch."
-    return {KEY: {"model": None, "note": note}}

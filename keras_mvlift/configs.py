@@ -48,11 +48,7 @@ def rule(holds: Callable[[Any], bool], words: str) -> Rule:
 
 
 def at_least(name: str, value: float, least: float) -> None:
-    """Holds a field to a lower bound.
-
-    Raises:
-        ArgumentError: If it is less, or not a number.
-    """
+    """Raises an ArgumentError if a field is less than its lower bound, or not a number."""
     errors.require(value >= least, name, f"be at least {least}", value)
 
 
@@ -66,10 +62,9 @@ def one_of(*names: str) -> Rule:
 
 
 def filter_widths(name: str, widths: Sequence[int]) -> None:
-    """Holds a field to what the convolutions of a temporal backbone can be.
+    """Refuses, by an ArgumentError, what convolutions of a temporal backbone cannot be.
 
-    Raises:
-        ArgumentError: If it is not two or more odd numbers, above 1 or all 1.
+    They are two or more odd numbers, above 1 or all 1.
     """
     is_list = isinstance(widths, tuple | list)
     is_odd = is_list and all(isinstance(size, int) and size > 0 and size % 2 for size in widths)
@@ -100,8 +95,7 @@ Config = TypeVar("Config", bound="Json")
 class Checked:
     """A dataclass that holds its fields to their types, and to the rules these are annotated with.
 
-    Raises:
-        ArgumentError: If a field breaks a rule.
+    What breaks one is an ArgumentError.
     """
 
     def __post_init__(self) -> None:
@@ -144,11 +138,8 @@ class Json(Checked):
             raise ValueError(
                 f"`{cls.__name__}` has no such fields. Received: {sorted(unknown)}{near}"
             )
-        return cls(**{name: _freeze(value) for name, value in values.items()})
-
-
-def _freeze(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+        frozen = {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
+        return cls(**frozen)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -441,14 +432,9 @@ def changed(
     model: ModelConfig,
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Changes the settings of a stage; what nobody chose follows the networks.
+    """Changes settings of a stage, of `pretraining` or `finetuning`, made for other networks.
 
-    Args:
-        stage: `pretraining` or `finetuning`.
-        fields: Those of the stage's config.
-        former: The networks that they were for.
-        model: The networks that they shall be for.
-        given: Fields that are chosen now.
+    Fields that are given now are taken; what nobody chose follows the networks.
     """
     fields = dict(fields)
     if stage(former).items() <= fields.items():

@@ -163,15 +163,14 @@ def launch(whole: pipeline_pb2.Pipeline, name: str, run_id: str) -> None:
     runtime_parameter_utils.substitute_runtime_parameter(run, values)
     (node,) = (one.pipeline_node for one in run.nodes if one.pipeline_node.node_info.id == name)
     deployment = runner_utils.extract_local_deployment_config(run)
+    connection = deployment.metadata_connection_config
     launcher.Launcher(
         pipeline_node=node,
-        mlmd_connection=metadata.Metadata(_connection(deployment.metadata_connection_config)),
+        mlmd_connection=metadata.Metadata(
+            getattr(connection, connection.WhichOneof("connection_config"))
+        ),
         pipeline_info=run.pipeline_info,
         pipeline_runtime_spec=run.runtime_spec,
         executor_spec=runner_utils.extract_executor_spec(deployment, name),
         custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
     ).launch()
-
-
-def _connection(config: metadata_store_pb2.ConnectionConfig) -> metadata_store_pb2.ConnectionConfig:
-    return getattr(config, config.WhichOneof("connection_config"))

@@ -33,15 +33,15 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Refuses an option that is not known before what is missing is asked for."""
-        words = [*(sys.argv[1:] if args is None else args)]
-        for word in itertools.takewhile(lambda word: word != "--", words):
+        given = [*(sys.argv[1:] if args is None else args)]
+        for word in itertools.takewhile(lambda word: word != "--", given):
             if self._subparsers and not word.startswith("-"):
                 break  # What follows are the command's own.
             name = word.partition("=")[0]
             if name.startswith("--") and name not in self._option_string_actions:
                 near = errors.nearest(name, self._option_string_actions)
                 self.error(f"there is no option {name}{near}")
-        return super().parse_known_args(words, namespace)
+        return super().parse_known_args(given, namespace)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
@@ -54,6 +54,26 @@ class Parser(argparse.ArgumentParser):
         told = errors.visible(message)
         end = "" if told.endswith(("?", ".")) else "."
         self.exit(2, f"{self.prog}: {told}{end} `{self.prog} --help` tells more.\n")
+
+
+def path(parser: Any, name: str, told: str, **more: Any) -> None:
+    """Adds an argument that is a path."""
+    parser.add_argument(name, type=pathlib.Path, help=told, **more)
+
+
+def number(parser: Any, name: str, told: str, **more: Any) -> None:
+    """Adds an argument that is a number, whole unless a type is given."""
+    parser.add_argument(name, **{"type": int, "metavar": "N", "help": told} | more)
+
+
+def words(parser: Any, name: str, word: str, told: str, **more: Any) -> None:
+    """Adds an argument of one or more words."""
+    parser.add_argument(name, nargs="+", metavar=word, help=told, **more)
+
+
+def flag(parser: Any, name: str, told: str) -> None:
+    """Adds an option that is given or not."""
+    parser.add_argument(name, action="store_true", help=told)
 
 
 def require_there(name: str, *paths: str | pathlib.Path | None) -> None:

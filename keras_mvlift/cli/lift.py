@@ -120,15 +120,11 @@ def write(
     path = options.output
     ending = path.suffix.lower()
     if ending not in lift_input.PICTURE_ENDINGS:
-        return pose_clip.write(_lifted(clip), path)
+        lifted = tuple(track for track in clip.tracks if not track.is_reference)
+        return pose_clip.write(dataclasses.replace(clip, tracks=lifted), path)
     shown = video is not None and options.images != 0
     (_write_page if ending == ".html" else _write_film)(clip, options, video if shown else None)
     return (path,)
-
-
-def _lifted(clip: pose_clip.PoseClip) -> pose_clip.PoseClip:
-    tracks = tuple(track for track in clip.tracks if not track.is_reference)
-    return dataclasses.replace(clip, tracks=tracks)
 
 
 def _write_page(clip: pose_clip.PoseClip, options: argparse.Namespace, video: Any) -> None:

@@ -117,7 +117,10 @@ class TrainingData:
             preparation.training_instants(clip, self._clips.split, self._config)
             for clip in self._believed
         ]
-        self.seen, self.place = _join(chosen), _places(chosen)
+        self.seen = _join(chosen)
+        number = np.repeat(np.arange(len(chosen)), [len(seen.frame) for seen in chosen])
+        frame = np.concatenate([seen.frame for seen in chosen])
+        self.place = np.stack([number, frame], axis=1)
         self.pairs = _pairs(self.seen.confidence, self.num_real_views, self._config.min_joints)
         self.test = _test_views(self._tables(tested, self._clips.split))
         subjects = {clip.name: clip.subject for clip in tested}
@@ -192,11 +195,6 @@ def _join(clips: list[sequences.Instants]) -> views.View:
     num_views = max(len(seen.camera_names) for seen in clips)
     parts = [sequences.to_view(seen, num_views) for seen in clips]
     return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
-
-
-def _places(clips: list[sequences.Instants]) -> np.ndarray:
-    number = np.repeat(np.arange(len(clips)), [len(seen.frame) for seen in clips])
-    return np.stack([number, np.concatenate([seen.frame for seen in clips])], axis=1)
 
 
 def _pairs(confidence: np.ndarray, num_real_views: np.ndarray, min_joints: int) -> np.ndarray:

@@ -271,10 +271,14 @@ def read_motions(paths: Sequence[str]) -> list[Motion]:
     twice = sorted({name for name in names if names.count(name) > 1})
     errors.require(not twice, "paths", "name each clip once", f"twice {twice[:5]}")
     firsts = {name.split("_")[0] for name in names}
+
+    def dealt(name: str) -> int:
+        return sequences.seeded_generator(0, "subject", name).integers(NUM_PSEUDO_SUBJECTS)
+
     return [
         Motion(
             name,
-            name.split("_")[0] if len(firsts) > 1 else _pseudo_subject(name),
+            name.split("_")[0] if len(firsts) > 1 else f"P{dealt(name) + 1:02d}",
             "_".join(name.split("_")[1:-1]) or ANY_ACTION,
             actions.read(path, name),
         )
@@ -310,11 +314,6 @@ def _filmed(
         detector=studio.detector,
         person=people.draw_person(studio.seed, motion.subject),
     )
-
-
-def _pseudo_subject(name: str) -> str:
-    number = sequences.seeded_generator(0, "subject", name).integers(NUM_PSEUDO_SUBJECTS)
-    return f"P{number + 1:02d}"
 
 
 @dataclasses.dataclass(frozen=True)

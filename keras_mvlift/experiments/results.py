@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from keras_mvlift.experiments import runs, tables, variants
-from keras_mvlift.metrics import held_out_views, pose_error
+from keras_mvlift.metrics import pose_error
 
 FORMAT = 1
 
@@ -27,7 +26,6 @@ def gather(experiments: runs.Experiments) -> dict[str, Any]:
         "code": runs.code_digest(),
         "data": experiments.description | {"counts": _counts(found)},
         "tables": measured,
-        "score_without_labels": correlate(measured),
     }
 
 
@@ -167,7 +165,11 @@ def choose(store: runs.CellStore, rows: Sequence[dict[str, Any]]) -> list[dict[s
         for name, cell in done.items()
         if cell["truth"] == chosen["truth"]
     }
-    errors = {name: _errors_mm(truth["pose"], pose) for name, pose in poses.items()}
+    errors = {
+        name: pose_error.MILLIMETERS_PER_METER
+        * np.linalg.norm(pose - truth["pose"], axis=-1).mean(axis=-1)
+        for name, pose in poses.items()
+    }
     name = OURS if OURS in poses else next(iter(poses))
     order = np.argsort(errors[name])
     picked = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
@@ -186,58 +188,10 @@ def choose(store: runs.CellStore, rows: Sequence[dict[str, Any]]) -> list[dict[s
     ]
 
 
-def _errors_mm(pose_true: np.ndarray, pose_pred: np.ndarray) -> np.ndarray:
-    return pose_error.MILLIMETERS_PER_METER * np.linalg.norm(pose_pred - pose_true, axis=-1).mean(
-        axis=-1
-    )
-
-
 def _pose(joints: np.ndarray, error_mm: float) -> dict[str, Any]:
     return {
         "mpjpe_mm": float(error_mm),
         "joints": np.rint(pose_error.MILLIMETERS_PER_METER * joints).astype(int).tolist(),
-    }
-
-
-ERROR = "mpjpe_mm"
-SCORES = tuple(f"held_out_{name}" for name in held_out_views.SCORE_NAMES)
-# Of fewer cells a correlation says nothing.
-MIN_CELLS = 4
-
-
-def correlate(tables: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Correlates scores and errors of the cells that were tested on the same data.
-
-    Returns:
-        For each test set with so many cells that it says something, the largest first: `test`,
-        its digest; `cells`, each with `row`, `seed`, the error and the scores; `scores`, name to
-        `pearson` and `spearman`, both of the score and the error.
-    """
-    by_test: dict[str, dict[str, dict[str, Any]]] = {}
-    for table in tables:
-        for row in table["rows"]:
-            for cell in row["cells"]:
-                overall = (cell["figures"] or {}).get("overall", {})
-                if all(name in overall for name in SCORES):
-                    point = {"row": f"{table['name']}: {row['name']}", "seed": cell["seed"]}
-                    point |= {name: overall[name] for name in (ERROR, *SCORES)}
-                    by_test.setdefault(cell["test"], {}).setdefault(cell["digest"], point)
-    found = [(test, list(cells.values())) for test, cells in by_test.items()]
-    return [
-        {"test": test, "cells": cells, "scores": {name: _both(cells, name) for name in SCORES}}
-        for test, cells in sorted(found, key=lambda item: -len(item[1]))
-        if len(cells) >= MIN_CELLS
-    ]
-
-
-def _both(cells: Sequence[Mapping[str, Any]], name: str) -> dict[str, float | None]:
-    errors, scores = [cell[ERROR] for cell in cells], [cell[name] for cell in cells]
-    # Of equal numbers there is no correlation.
-    if min(len(set(errors)), len(set(scores))) < 2:
-        return {"pearson": None, "spearman": None}
-    return {
-        "pearson": float(stats.pearsonr(scores, errors)[0]),
-        "spearman": float(stats.spearmanr(scores, errors)[0]),
     }
 
 

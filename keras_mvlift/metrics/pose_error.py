@@ -7,7 +7,7 @@ millimeters. Every joint counts, the root too, as in Human3.6M's protocols 1 and
 true pose lacks, NaN in it, does not. What is NaN in a prediction makes the error NaN.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -126,7 +126,7 @@ class MPJPE(keras.metrics.MeanMetricWrapper):
     """
 
     def __init__(self, name: str = "mpjpe_mm", dtype: str | None = None):
-        super().__init__(_mpjpe_mm, name=name, dtype=dtype)
+        super().__init__(_times(MILLIMETERS_PER_METER, mpjpe), name=name, dtype=dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_mvlift")
@@ -134,7 +134,7 @@ class NMPJPE(keras.metrics.MeanMetricWrapper):
     """The mean of `n_mpjpe` over poses, in millimeters; otherwise as `MPJPE`."""
 
     def __init__(self, name: str = "n_mpjpe_mm", dtype: str | None = None):
-        super().__init__(_n_mpjpe_mm, name=name, dtype=dtype)
+        super().__init__(_times(MILLIMETERS_PER_METER, n_mpjpe), name=name, dtype=dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_mvlift")
@@ -142,19 +142,14 @@ class PMPJPE(keras.metrics.MeanMetricWrapper):
     """The mean of `p_mpjpe` over poses, in millimeters; otherwise as `MPJPE`."""
 
     def __init__(self, name: str = "p_mpjpe_mm", dtype: str | None = None):
-        super().__init__(_p_mpjpe_mm, name=name, dtype=dtype)
+        super().__init__(_times(MILLIMETERS_PER_METER, p_mpjpe), name=name, dtype=dtype)
 
 
-def _mpjpe_mm(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    return MILLIMETERS_PER_METER * mpjpe(y_true, y_pred)
+def _times(factor: float, measure: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+    def scaled(y_true: tf.Tensor, y_pred: tf.Tensor, **options: Any) -> tf.Tensor:
+        return factor * measure(y_true, y_pred, **options)
 
-
-def _n_mpjpe_mm(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    return MILLIMETERS_PER_METER * n_mpjpe(y_true, y_pred)
-
-
-def _p_mpjpe_mm(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    return MILLIMETERS_PER_METER * p_mpjpe(y_true, y_pred)
+    return scaled
 
 
 def _checked(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -275,7 +270,8 @@ class PCK(keras.metrics.MeanMetricWrapper):
         dtype: str | None = None,
     ):
         name = name or f"pck_{threshold_mm:g}"
-        super().__init__(_pck_100, name, dtype, threshold_mm=threshold_mm, joints=_plain(joints))
+        options: dict[str, Any] = {"threshold_mm": threshold_mm, "joints": _plain(joints)}
+        super().__init__(_times(PERCENT, pck), name, dtype, **options)
 
 
 @keras.saving.register_keras_serializable(package="keras_mvlift")
@@ -288,17 +284,7 @@ class AUC3D(keras.metrics.MeanMetricWrapper):
         name: str = "auc",
         dtype: str | None = None,
     ):
-        super().__init__(_auc_100, name, dtype, joints=_plain(joints))
-
-
-def _pck_100(
-    y_true: tf.Tensor, y_pred: tf.Tensor, threshold_mm: float, joints: Sequence[int] | None
-) -> tf.Tensor:
-    return PERCENT * pck(y_true, y_pred, threshold_mm, joints)
-
-
-def _auc_100(y_true: tf.Tensor, y_pred: tf.Tensor, joints: Sequence[int] | None) -> tf.Tensor:
-    return PERCENT * pck_auc(y_true, y_pred, joints)
+        super().__init__(_times(PERCENT, pck_auc), name, dtype, joints=_plain(joints))
 
 
 def _plain(joints: Sequence[int] | None) -> list[int] | None:

@@ -297,7 +297,8 @@ class InstantLifter(MultiViewLifter):
         """Returns a view of each instant to lift, which it is, and all views."""
         instants = data
         confidence = instants.seen.confidence
-        index = self._draw(confidence) if training else _surest(confidence)
+        surest = tf.reduce_sum(confidence, axis=-1)
+        index = self._draw(confidence) if training else tf.argmax(surest, axis=-1)
         own = tf.nest.map_structure(
             lambda field: tf.gather(field, index, batch_dims=1), instants.seen
         )
@@ -316,10 +317,6 @@ class InstantLifter(MultiViewLifter):
         draw = batches.uniform(self.generator, tf.reduce_prod(shape))
         draw = tf.reshape(draw, shape)
         return tf.argmax(tf.where(num_joints >= MIN_JOINTS, draw + 1.0, draw), axis=-1)
-
-
-def _surest(confidence: tf.Tensor) -> tf.Tensor:
-    return tf.argmax(tf.reduce_sum(confidence, axis=-1), axis=-1)
 
 
 Keep = Callable[[np.ndarray], None]

@@ -141,6 +141,7 @@ class _Stage(NamedTuple):
         # Nothing is written before all workers have read what lies there.
         strategies.check_same(strategy, epochs_done)
         path = _write_history(written, rows)
+        shown = data.shown_views() if logs else None
         drawn = data.batches(config, epochs_done, multi_view_lifter.keeper(model))
         model.fit(
             batches.share(strategy, drawn, data.num_rows(config)),
@@ -154,7 +155,7 @@ class _Stage(NamedTuple):
                 *([best] if best else []),
                 *watching,
                 *_writers(path, logs),
-                *_boards(lifter, data, logs),
+                *([held_out.Board(shown, lifter, logs / "poses")] if logs and shown else []),
                 saver,
             ],
             verbose=0,
@@ -258,13 +259,6 @@ def _writers(path: pathlib.Path, logs: pathlib.Path | None) -> list[keras.callba
     logs.mkdir(parents=True, exist_ok=True)
     board = keras.callbacks.TensorBoard(str(logs), write_graph=False, profile_batch=0)
     return [board, history]
-
-
-def _boards(
-    lifter: multi_view_lifter.MultiViewLifter, data: stage_data.StageData, logs: pathlib.Path | None
-) -> list[held_out.Board]:
-    seen = data.shown_views() if logs else None
-    return [held_out.Board(seen, lifter, logs / "poses")] if logs and seen else []
 
 
 class EpochCheckpoints(keras.callbacks.Callback):

@@ -115,13 +115,9 @@ def lifted_poses(path: str | os.PathLike[str], rows: Sequence[Row], note: str = 
     image.quantize(_NUM_COLORS, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
 
 
-def _height(num_rows: int, has_note: bool) -> float:
-    foot = _FOOT + _NOTE * has_note
-    return _HEADINGS + num_rows * (_TITLE + _PANEL_HEIGHT + _BELOW_PANEL) + foot
-
-
 def _drawn(rows: Sequence[Row], note: str) -> backend_agg.FigureCanvasAgg:
-    height = _height(len(rows), bool(note))
+    height = _HEADINGS + len(rows) * (_TITLE + _PANEL_HEIGHT + _BELOW_PANEL)
+    height += _FOOT + _NOTE * bool(note)
     figure = mpl_figure.Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH)
     canvas = backend_agg.FigureCanvasAgg(figure)
     poses = [pose for row in rows for pose in (row.pose_pred, row.pose_reference)]

@@ -332,7 +332,7 @@ def test_all_predictions_are_multiplied_by_the_factor(calibrated):
 def test_the_stated_share_lies_within_the_half_that_was_fitted(calibrated, seen_calibration):
     model, _, _, found = calibrated
     first = tf.nest.map_structure(lambda field: field[:12], seen_calibration)
-    error, scale, weight = held_out._measured(model, model.uncertainty, first, 8)
+    error, scale, weight = held_out._measured(model, model.uncertainty, first)
     share = np.average(error <= scale, weights=weight)
     assert share == pytest.approx(0.6827, abs=0.01)
     for name, multiple in found["multiples"].items():
@@ -343,7 +343,7 @@ def test_the_stated_share_lies_within_the_half_that_was_fitted(calibrated, seen_
 def test_the_other_half_says_how_well_it_holds(calibrated, seen_calibration):
     model, _, _, found = calibrated
     second = tf.nest.map_structure(lambda field: field[12:], seen_calibration)
-    error, scale, weight = held_out._measured(model, model.uncertainty, second, 8)
+    error, scale, weight = held_out._measured(model, model.uncertainty, second)
     assert found["within"] == pytest.approx(np.average(error <= scale, weights=weight), abs=1e-3)
     assert found["num_errors"] == np.count_nonzero(weight)
     assert len(found["within_by_third"]) == 3
