@@ -23,13 +23,7 @@ from keras_mvlift import errors, inference, trained_models
 from keras_mvlift.datasets import sequences
 from keras_mvlift.export import compact, saved_model
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
-from keras_mvlift.training import (
-    adaptation,
-    lifters,
-    multi_view_lifter,
-    objectives,
-    refinement,
-)
+from keras_mvlift.training import adaptation, lifters, multi_view_lifter, objectives, refinement
 
 ADAPTED, STARTED, SCRATCH = "adapted", "started", "scratch"
 """A trained model fitted in closed form, the same trained on, and one trained from random

@@ -41,10 +41,7 @@ class Executor(tfx_executor.Executor):
     """Pushes a blessed model as the next version, once."""
 
     def Do(
-        self,
-        input_dict: _Artifacts,
-        output_dict: _Artifacts,
-        exec_properties: dict[str, Any],
+        self, input_dict: _Artifacts, output_dict: _Artifacts, exec_properties: dict[str, Any]
     ) -> None:
         """Copies, then moves. Object stores move no folders; there TFX's own order has to do."""
         destination = pusher_pb2.PushDestination()
@@ -113,10 +110,7 @@ class InfraExecutor(infra_executor.Executor):
     """Checks as TFX does, where Docker can be reached."""
 
     def Do(
-        self,
-        input_dict: _Artifacts,
-        output_dict: _Artifacts,
-        exec_properties: dict[str, Any],
+        self, input_dict: _Artifacts, output_dict: _Artifacts, exec_properties: dict[str, Any]
     ) -> None:
         """Starts the server and asks it."""
         spec = infra_validator_pb2.ServingSpec()

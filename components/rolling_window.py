@@ -58,10 +58,7 @@ class Executor(checks.Executor):
     """
 
     def Do(
-        self,
-        input_dict: Artifacts,
-        output_dict: Artifacts,
-        exec_properties: dict[str, Any],
+        self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
     ) -> Any:
         """Runs TFX's executor."""
         new, *former = (

@@ -333,10 +333,7 @@ _NUM_TOLD = 3
 
 
 def load(
-    former: pathlib.Path,
-    config: configs.ModelConfig,
-    objective: Any,
-    **options: Any,
+    former: pathlib.Path, config: configs.ModelConfig, objective: Any, **options: Any
 ) -> tuple[multi_view_lifter.MultiViewLifter | None, dict[str, Any]]:
     """Builds a model with the weights of a former one, from a SavedModel's folder.
 

@@ -379,9 +379,7 @@ class Followed(NamedTuple):
 
 
 def follow(
-    config: settings.PipelineConfig,
-    examples: base_node.BaseNode,
-    checked: list[base_node.BaseNode],
+    config: settings.PipelineConfig, examples: base_node.BaseNode, checked: list[base_node.BaseNode]
 ) -> Followed:
     """Makes the nodes between the checks of a new span and the training on a window of spans."""
     newest = {rolling_window.NEWEST: examples.outputs[executor.EXAMPLES]}

@@ -134,8 +134,7 @@ def _are_words(value: Any) -> bool:
 
 _IS_NAME = re.compile(r"\w[\w.-]*").fullmatch
 Name = Annotated[
-    Any,
-    configs.rule(lambda x: isinstance(x, str) and bool(_IS_NAME(x)), "be a folder's name"),
+    Any, configs.rule(lambda x: isinstance(x, str) and bool(_IS_NAME(x)), "be a folder's name")
 ]
 Thresholds = Annotated[
     Mapping[str, float], configs.rule(_are_thresholds, "be an object of numbers")

@@ -63,7 +63,10 @@ def main(arguments: list[str], run: Run | None = None) -> int:
     options = parse(arguments)
     local.prepare_environment()
     try:
-        _check(options)
+        errors.require(options.watched.is_dir(), "watched", "be a folder", options.watched)
+        if options.settings:
+            # Refused before a recording is claimed for them.
+            settings.PipelineConfig().updated(settings.read(options.settings))
         with local.terminable(), local.held(options.watched / SPANS / "watch.lock"):
             return _follow(options, run or apart)
     except local.BusyError:
@@ -96,13 +99,6 @@ def apart(arguments: list[str]) -> local.Outcome:
 
 def _send_outcome(sender: connection.Connection, run: Run, arguments: list[str]) -> None:
     sender.send(run(arguments))
-
-
-def _check(options: argparse.Namespace) -> None:
-    """Refuses settings before a recording is claimed for them."""
-    errors.require(options.watched.is_dir(), "watched", "be a folder", options.watched)
-    if options.settings:
-        settings.PipelineConfig().updated(settings.read(options.settings))
 
 
 def _follow(options: argparse.Namespace, run: Run) -> int:
@@ -312,5 +308,3 @@ def last_change(folder: pathlib.Path) -> float | None:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
-"""The state of a span that has no outcome yet."""
-"""The folder that recordings are moved to."""

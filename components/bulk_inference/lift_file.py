@@ -147,10 +147,7 @@ class LiftFile(beam.DoFn):
         for rows in read(path, self._batch_size):
             views, refusals = readers.check(rows)
             table = lift(self._lifter, views, self._columns)
-            yield (
-                table,
-                [of(path, start + row, refusals[row]) for row in sorted(refusals)],
-            )
+            yield (table, [of(path, start + row, refusals[row]) for row in sorted(refusals)])
             start += len(table) + len(refusals)
 
 

@@ -12,11 +12,7 @@ from keras_mvlift.geometry import cameras
 from keras_mvlift.untrusted import reading
 
 _NUM_JOINTS = skeletons.H36M_17.num_joints
-REQUIRED = {
-    "keypoints_2d": (_NUM_JOINTS, 2),
-    "confidence": (_NUM_JOINTS,),
-    "intrinsics": (3, 3),
-}
+REQUIRED = {"keypoints_2d": (_NUM_JOINTS, 2), "confidence": (_NUM_JOINTS,), "intrinsics": (3, 3)}
 PLACE = {"rotation": (3, 3), "center": (3,)}
 NUMBERS = REQUIRED | PLACE
 """Shapes of a view's numbers; those of `PLACE` may be absent, both together."""

@@ -239,10 +239,7 @@ class WriteClip(beam.DoFn):
 
 
 def _about(
-    clip: str,
-    sequence: sequences.MultiViewSequence,
-    counts: dict[str, int],
-    num_virtual_views: int,
+    clip: str, sequence: sequences.MultiViewSequence, counts: dict[str, int], num_virtual_views: int
 ) -> dict[str, Any]:
     # The optical axis of a lone camera meets no other.
     distance = preparation.rig_distance(sequence) if sequence.num_views > 1 else None
@@ -316,7 +313,7 @@ def require(counts: Mapping[str, int], *kinds: str) -> None:
 # What else helps where a kind of records is empty.
 _TO_DO = {
     "held_out_pairs": "; film longer clips, or let nothing choose by what is held out, as the "
-    "settings' `rival`, `patience`, `tune` and `uncertainty` do",
+    "settings' `rival`, `patience`, `tune` and `uncertainty` do"
 }
 
 
@@ -427,9 +424,6 @@ class RecordingExampleGen(base_beam_component.BaseBeamComponent):
         channels = {name: types.Channel(type=artifact) for name, artifact in outputs.items()}
         super().__init__(
             RecordingExampleGenSpec(
-                data_config=data_config,
-                data_root=data_root,
-                code_version=code_version,
-                **channels,
+                data_config=data_config, data_root=data_root, code_version=code_version, **channels
             )
         )

@@ -136,9 +136,7 @@ def fit(
     """
     stage = type(config).__name__.removesuffix("Config").lower()
     trained = stage_data.Arrays(
-        source=source,
-        steps=cell.budget.steps_per_epoch,
-        checkpoints=watch.folder / stage,
+        source=source, steps=cell.budget.steps_per_epoch, checkpoints=watch.folder / stage
     )
     callbacks = [
         EpochCurve(getattr(model, "lifter", model), data.test),
@@ -251,10 +249,7 @@ def self_supervised_by_windows(
 
 
 def _on_labels(
-    cell: variants.Cell,
-    data: training_data.TrainingData,
-    watch: Watch,
-    labeled: peers.Labels,
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch, labeled: peers.Labels
 ) -> np.ndarray:
     config = finetune_config(cell)
     lifter = build(cell, data, config)

@@ -1,15 +1,12 @@
 """Writes experiments as one HTML page: tables, figures, skeletons to turn; it needs no more."""
 
-import io
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from matplotlib import axes as mpl_axes
 from matplotlib import figure as mpl_figure
 from matplotlib import style, ticker
-from matplotlib.backends import backend_agg
 
 from keras_mvlift import skeletons
 from keras_mvlift.visualization import pages, pictures
@@ -57,8 +54,7 @@ def _table(table: Mapping[str, Any], figure: str | None) -> dict[str, Any]:
         "title": table["title"],
         "notes": notes(table),
         "grids": [*grids(table)],
-        # What stands before the drawing, the XML declaration and a link, no page wants.
-        "figure": figure and pages.Markup(figure[figure.index("<svg") :]),
+        "figure": figure and pages.Markup(figure),
         "cases": [_case(case) for case in table["cases"]],
         "errors": failures,
     }
@@ -222,24 +218,6 @@ def _markdown(grid: Grid) -> str:
     return f"\n**{grid.title}**\n\n{table}"
 
 
-DOTS_PER_INCH = 160
-# Okabe and Ito's palette; lines of the same color differ in their dashes.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-_STYLE = {
-    "axes.edgecolor": pictures.FRAME,
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "grid.color": pictures.GRID,
-    "legend.frameon": False,
-    "svg.fonttype": "path",
-    # The same figure is the same file.
-    "svg.hashsalt": "keras_mvlift",
-    "text.color": pictures.TEXT,
-    "text.parse_math": False,
-}
 _PANELS = {"loss": "loss", "mpjpe_mm": "MPJPE of test people, mm"}
 
 
@@ -250,18 +228,13 @@ def write_curves(results: Mapping[str, Any], folder: pathlib.Path) -> dict[str, 
     for table in results["tables"]:
         has_points = any(row["cells"] and row["cells"][0]["curve"] for row in table["rows"])
         if table["has_curves"] and has_points:
-            drawn[table["name"]] = _write(epochs, table, folder / table["name"])
+            with style.context(pictures.PLOT_STYLE):
+                figure = epochs(table)
+            drawn[table["name"]] = pictures.svg(figure)
+            path = folder / table["name"]
+            figure.savefig(path.with_suffix(".png"), dpi=pictures.DOTS_PER_INCH)
+            path.with_suffix(".svg").write_text(drawn[table["name"]], encoding="utf-8")
     return drawn
-
-
-def _write(draw: Callable[[Any], mpl_figure.Figure], about: Any, path: pathlib.Path) -> str:
-    with style.context(_STYLE):
-        figure = draw(about)
-        figure.savefig(path.with_suffix(".png"), dpi=DOTS_PER_INCH)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    path.with_suffix(".svg").write_text(buffer.getvalue(), encoding="utf-8")
-    return buffer.getvalue()
 
 
 def epochs(table: Mapping[str, Any]) -> mpl_figure.Figure:
@@ -269,9 +242,14 @@ def epochs(table: Mapping[str, Any]) -> mpl_figure.Figure:
 
     Epochs of pre-training, whose loss is another, are numbered up to 0 and have no loss drawn.
     """
-    figure, panels = _figure(len(_PANELS))
+    size = (5.0 * len(_PANELS), 3.6)
+    figure = mpl_figure.Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(_PANELS))
     for index, row in enumerate(table["rows"]):
         curve = row["cells"][0]["curve"] if row["cells"] else []
+        # Two lines of each color, which differ in their dashes.
+        color = pictures.COLORS[index // 2 % len(pictures.COLORS)]
+        looks = {"color": color, "linestyle": ("-", "--")[index % 2]}
         num_before = sum(entry["stage"] == "pretrain" for entry in curve)
         for panel, name in zip(panels, _PANELS, strict=True):
             points = [
@@ -280,7 +258,7 @@ def epochs(table: Mapping[str, Any]) -> mpl_figure.Figure:
                 if name != "loss" or entry["stage"] != "pretrain"
             ]
             if points:
-                panel.plot(*zip(*points, strict=True), label=row["name"], **_curve_line(index))
+                panel.plot(*zip(*points, strict=True), label=row["name"], linewidth=1.6, **looks)
     for panel, label in zip(panels, _PANELS.values(), strict=True):
         panel.set(xlabel="epoch", ylabel=label, yscale="log")
         panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
@@ -289,14 +267,3 @@ def epochs(table: Mapping[str, Any]) -> mpl_figure.Figure:
         panel.yaxis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(2, 0.5)))
     panels[0].legend(fontsize=8)
     return figure
-
-
-def _figure(num_panels: int) -> tuple[mpl_figure.Figure, list[mpl_axes.Axes]]:
-    figure = mpl_figure.Figure(figsize=(5.0 * num_panels, 3.6), layout="constrained")
-    backend_agg.FigureCanvasAgg(figure)
-    return figure, list(figure.subplots(1, num_panels, squeeze=False)[0])
-
-
-def _curve_line(index: int) -> dict[str, Any]:
-    dashes = ("-", "--")[index % 2]
-    return {"color": _COLORS[index // 2 % len(_COLORS)], "linestyle": dashes, "linewidth": 1.6}

@@ -25,9 +25,7 @@ from keras_mvlift.untrusted import files
 
 
 def measure(
-    cell: variants.Cell,
-    get_data: Callable[[], training_data.TrainingData],
-    watch: methods.Watch,
+    cell: variants.Cell, get_data: Callable[[], training_data.TrainingData], watch: methods.Watch
 ) -> tuple[dict[str, Any], np.ndarray | None]:
     """Runs a cell, from its last checkpoint on if it was interrupted.
 

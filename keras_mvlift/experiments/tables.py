@@ -105,11 +105,7 @@ FIGURE_6 = Table(
         for name, recipe, changes in (
             ("paper", "paper", {}),
             ("paper, no depth guard", "paper", {"least_depth": 0.001}),
-            (
-                "paper, no depth guard, clipped",
-                "paper",
-                {"least_depth": 0.001, "clip_norm": 1.0},
-            ),
+            ("paper, no depth guard, clipped", "paper", {"least_depth": 0.001, "clip_norm": 1.0}),
             ("ray root", "ray_root", {}),
             ("solved root", "solved_root", {}),
         )

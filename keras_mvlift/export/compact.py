@@ -30,10 +30,7 @@ def fold_temporal(model: keras.Model) -> dict[str, np.ndarray]:
         `kernel_outputs` and `bias_outputs` of the last.
     """
     sizes = temporal.filter_widths(model)
-    arrays = {
-        "filter_widths": np.array(sizes),
-        "is_causal": np.array(temporal.is_causal(model)),
-    }
+    arrays = {"filter_widths": np.array(sizes), "is_causal": np.array(temporal.is_causal(model))}
     for number in range(2 * len(sizes) - 1):
         (kernel,) = model.get_layer(f"dense_{number}").get_weights()
         norm = model.get_layer(f"norm_{number}")

@@ -73,9 +73,7 @@ class ServingModule(tf.Module):
         intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None)
         batch = tf.shape(keypoints_2d)[0]
         camera = cameras.Camera(
-            intrinsics,
-            rotation=tf.eye(3, batch_shape=[batch]),
-            center=tf.zeros([batch, 3]),
+            intrinsics, rotation=tf.eye(3, batch_shape=[batch]), center=tf.zeros([batch, 3])
         )
         return _with_sum(*self._lift(views.View(keypoints_2d, confidence, camera)))
 

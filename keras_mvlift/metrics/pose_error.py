@@ -279,10 +279,7 @@ class AUC3D(keras.metrics.MeanMetricWrapper):
     """The mean of `pck_auc` over poses, times 100; otherwise as `PCK`."""
 
     def __init__(
-        self,
-        joints: Sequence[int] | None = None,
-        name: str = "auc",
-        dtype: str | None = None,
+        self, joints: Sequence[int] | None = None, name: str = "auc", dtype: str | None = None
     ):
         super().__init__(_times(PERCENT, pck_auc), name, dtype, joints=_plain(joints))
 

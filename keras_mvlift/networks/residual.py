@@ -301,11 +301,7 @@ def input_by_name(name: str, intrinsics: Any = None) -> Input:
     return functools.partial(screen_input, intrinsics=tf.constant(intrinsics, tf.float32))
 
 
-INPUTS: dict[str, Input] = {
-    "rays": ray_input,
-    "windows": window_input,
-    "centered": centered_input,
-}
+INPUTS: dict[str, Input] = {"rays": ray_input, "windows": window_input, "centered": centered_input}
 """The inputs that need nothing but the view."""
 
 

@@ -118,11 +118,7 @@ def _edges(model: keras.Model) -> tuple[int, int]:
 
 
 def _dense_layer(
-    number: int,
-    width: int,
-    dropout: float,
-    initializer: str,
-    seeds: Iterator[int],
+    number: int, width: int, dropout: float, initializer: str, seeds: Iterator[int]
 ) -> dict[str, keras.layers.Layer]:
     parts = {
         # The batch norm takes any bias away.

@@ -317,9 +317,7 @@ def together(parts: Iterable[Fitted]) -> Fitted:
     return Fitted(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def triangulated(
-    instants: Sequence[sequences.Instants],
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def triangulated(instants: Sequence[sequences.Instants]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Triangulates parts of a recording, as real cameras saw them.
 
     Returns:

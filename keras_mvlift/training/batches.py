@@ -400,6 +400,5 @@ def _mirrored_keypoints(keypoints_2d: tf.Tensor, intrinsics: tf.Tensor) -> tf.Te
 def _mirrored_camera(camera: cameras.Camera) -> cameras.Camera:
     signs = tf.constant(_SIGNS, camera.rotation.dtype)
     return camera._replace(
-        rotation=camera.rotation * signs[:, tf.newaxis] * signs,
-        center=camera.center * signs,
+        rotation=camera.rotation * signs[:, tf.newaxis] * signs, center=camera.center * signs
     )

@@ -106,12 +106,7 @@ def load(
     config = configs.ModelConfig.from_json(json.dumps(description["model"]))
     intrinsics = description.get("intrinsics")
     lifter = build(
-        config,
-        objective,
-        description["rig_distance"],
-        intrinsics,
-        model=model,
-        precision=precision,
+        config, objective, description["rig_distance"], intrinsics, model=model, precision=precision
     )
     if lifter.recipe.has_free_root and not description.get(_FREE_ROOT):
         raise ValueError(

@@ -335,14 +335,9 @@ NOTHING = "Nothing wrong found."
 _STYLES = {footage.ERROR: "bold red", footage.WARNING: "yellow"}
 
 
-def render_rigs(reports: Sequence[report.RigReport], width: int = WIDTH) -> str:
-    """Writes reports as plain text of so many columns."""
-    return rendered(_rig_parts(reports), width)
-
-
 def show_rigs(reports: Sequence[report.RigReport], file: TextIO | None = None) -> None:
     """Prints reports: in color on a terminal, plainly to a file or pipe."""
-    printed(_rig_parts(reports), file)
+    printed(rig_parts(reports), file)
 
 
 def headline(rig: report.RigReport) -> str:
@@ -420,7 +415,8 @@ def _figure(value: float | None, digits: int = 1) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
-def _rig_parts(reports: Sequence[report.RigReport]) -> Parts:
+def rig_parts(reports: Sequence[report.RigReport]) -> Parts:
+    """Lays out reports, one below the other."""
     for number, rig in enumerate(reports):
         if number:
             yield text.Text(), False
@@ -436,8 +432,7 @@ def _rig_about(rig: report.RigReport) -> Iterator[console.RenderableType]:
     if not rig.found:
         yield text.Text(NOTHING, "green")
     for finding in rig.found:
-        label = text.Text(f"{finding.severity}: {finding.name}", _STYLES[finding.severity])
-        yield label
+        yield text.Text(f"{finding.severity}: {finding.name}", _STYLES[finding.severity])
         yield text.Text(f"  {finding.sentence}")
         yield text.Text(f"  {finding.remedy}", "dim")
 
