@@ -2,7 +2,8 @@
 
 import copy
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.spatial
@@ -10,9 +11,10 @@ import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import configs
+from keras_mvlift.datasets import views
 from keras_mvlift.experiments import data as training_data
 from keras_mvlift.experiments import origins, peers, variants
-from keras_mvlift.geometry import cameras
+from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
 from keras_mvlift.training import lifters, multi_view_lifter, objectives, stage_data, stages
 
@@ -32,8 +34,7 @@ class Run:
     """A way to train.
 
     Attributes:
-        method: `"pairs"`, `"instants"`, `"supervised"`, `"semi"` or a name of
-            `peers.LABELINGS`.
+        method: `"pairs"`, `"instants"`, `"supervised"`, `"semi"` or a name of `LABELINGS`.
         recipe: A name of `multi_view_lifter.RECIPES`.
         share: Of the steps.
         width: Units of each dense layer, as a share of the trial's.
@@ -52,6 +53,20 @@ class Run:
     degrees: float = 0.0
     scale: float = 1.0
 
+
+def _triangulated(seen: views.View, weights: tf.Tensor) -> peers.Points:
+    points, is_seen = triangulation.triangulate(seen.keypoints_2d, weights, seen.camera)
+    return np.asarray(points), np.asarray(is_seen)
+
+
+LABELINGS: dict[str, Callable[[views.View], peers.Points]] = {
+    "plain": lambda seen: _triangulated(
+        seen, tf.cast(seen.confidence > 0, seen.keypoints_2d.dtype)
+    ),
+    "weighted": lambda seen: _triangulated(seen, seen.confidence),
+    "robust": peers.robust,
+}
+"""By name: all detections alike, weighted by confidence, and by how well they agree, too."""
 
 RUNS = {
     "supervised": Run(method="supervised"),
@@ -203,15 +218,58 @@ def _model_and_source(
         np.ones(data.labeled.reference_pose.shape[:2], np.float32),
     )
     if run.method == "semi":
-        few = true.select(np.arange(0, len(true.pose), _LABELED_EVERY))
-        scale = peers.pixels_per_meter(few, data.rig_distance)
-        labeled = stage_data.Rows(tuple(few), rows_per_pair=1)
-        model = peers.SemiSupervisedLifter(lifter, scale)
-        return model, stage_data.Beside(data.pair_source(), labeled)
+        few = tf.nest.map_structure(lambda field: np.asarray(field)[::_LABELED_EVERY], true)
+        focal = few.view.camera.intrinsics[..., [0, 1], [0, 1]]
+        model = SemiSupervisedLifter(lifter, float(focal.mean() / data.rig_distance))
+        return model, Beside(data.pair_source(), stage_data.Rows(tuple(few), rows_per_pair=1))
     labels = true
     if run.method != "supervised":
-        labels = peers.pseudo_labels(data.seen, run.method, data.min_confidence)
+        triangulate = LABELINGS[run.method]
+        labels = peers.pseudo_labels(data.seen, data.min_confidence, triangulate=triangulate)
     return peers.SupervisedLifter(lifter), stage_data.Rows(tuple(labels))
+
+
+class SemiSupervisedLifter(keras.Model):
+    """Trains a lifter on the sum of its own loss, pixels, and of that on labels.
+
+    A batch is `(unlabeled, (View, pose, weight))`; `pixels_per_meter` turns the loss on labels
+    into pixels.
+    """
+
+    def __init__(self, lifter: multi_view_lifter.MultiViewLifter, pixels_per_meter: float):
+        super().__init__()
+        self.lifter, self.factor = lifter, pixels_per_meter
+
+    def train_step(self, data: tuple[Any, tuple[tf.Tensor, ...]]) -> dict[str, tf.Tensor]:
+        """Takes one step on two batches."""
+        unlabeled, (view, pose_true, weight) = data
+        variables = self.lifter.trainable_variables
+        with tf.GradientTape() as tape:
+            loss = tf.add_n(list(self.lifter.losses_of(unlabeled, training=True).values()))
+            pose = self.lifter(view, training=True).root_relative_pose
+            loss += self.factor * tf.reduce_mean(peers.pose_loss(pose, pose_true, weight))
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return {"loss": loss}
+
+
+class Beside(NamedTuple):
+    """A batch of labeled views beside each batch without labels; one kind of `Source`."""
+
+    unlabeled: stage_data.Source
+    labeled: stage_data.Rows
+
+    def num_rows(self, config: configs.StageConfig) -> int:
+        """Returns the rows of a batch without labels."""
+        return self.unlabeled.num_rows(config)
+
+    def batches(
+        self,
+        config: configs.StageConfig,
+        first_batch: int,
+        keep: multi_view_lifter.Keep | None,
+    ) -> tf.data.Dataset:
+        """Returns pairs of batches."""
+        return tf.data.Dataset.zip(tuple(each.batches(config, first_batch, keep) for each in self))
 
 
 def make_data(

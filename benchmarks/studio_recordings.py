@@ -232,7 +232,7 @@ def sets_of(recording: Recording, seed: int) -> list[adaptation.Fitted]:
     for some, known in zip(instants, adaptation.triangulated(instants), strict=True):
         real.append(refinement.both_sides(sequences.to_view(some), *known))
         virtual += filmed(*known, seed)
-    return [refinement.together(real), refinement.together(virtual)]
+    return [adaptation.together(real), adaptation.together(virtual)]
 
 
 def film_set(recorded: Sequence[origins.Motion], seed: int) -> adaptation.Fitted:

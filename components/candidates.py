@@ -23,13 +23,7 @@ from keras_mvlift import errors, inference, trained_models
 from keras_mvlift.datasets import sequences
 from keras_mvlift.export import compact, saved_model
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
-from keras_mvlift.training import (
-    adaptation,
-    lifters,
-    multi_view_lifter,
-    objectives,
-    refinement,
-)
+from keras_mvlift.training import adaptation, lifters, multi_view_lifter, objectives, refinement
 
 ADAPTED, STARTED, SCRATCH = "adapted", "started", "scratch"
 """A trained model fitted in closed form, the same trained on, and one trained from random
@@ -144,7 +138,10 @@ def Choice(
     if seen is None:
         raise errors.ArgumentError("examples", "hold instants out", "none")
     given = models_of(adapted, started, scratch)
-    found = {name: _score(path, seen, min_joints) for name, path in given.items()}
+    found = {}
+    for name, path in given.items():
+        pose = scores.lift_views(inference.load_model(path), seen).root_relative_pose
+        found[name] = held_out_views.score_test_views(seen, pose, min_joints=min_joints)
     best = chosen({name: score["mean_mm"] for name, score in found.items()})
     shutil.copytree(given[best], path_utils.serving_model_path(model.uri))
     told = {
@@ -169,30 +166,15 @@ def models_of(
 
 
 def chosen(score_mm: Mapping[str, float]) -> str:
-    """Names the candidate that scores best; one that changes less may be worse by `WORTHWHILE`.
-
-    Args:
-        score_mm: By name, those that change less first.
-    """
+    """Names the candidate that scores best; those that change less come first, and may be worse."""
     good = (1.0 + WORTHWHILE) * min(score_mm.values())
     return next(name for name, value in score_mm.items() if value <= good)
-
-
-def _score(path: str, seen: baselines.TestViews, min_joints: int) -> dict[str, float]:
-    pose = scores.lift_views(inference.load_model(path), seen).root_relative_pose
-    return held_out_views.score_test_views(seen, pose, min_joints=min_joints)
 
 
 def about(
     candidates_uri: str, models: Mapping[str, str], test: baselines.TestViews
 ) -> dict[str, Any]:
-    """Returns what was chosen, with each candidate's score and, for the report, test figures.
-
-    Args:
-        candidates_uri: What the component wrote.
-        models: Of `models_of`.
-        test: The test views, by which nothing was chosen.
-    """
+    """Returns what was chosen, with each candidate's score and, for the report, test figures."""
     told = json.loads((pathlib.Path(candidates_uri) / CANDIDATES).read_text())
     lifted = {
         name: scores.lift_views(inference.load_model(path), test).root_relative_pose

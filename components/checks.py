@@ -212,11 +212,9 @@ def read(kind: str) -> str:
 def comparators(kind: str, thresholds: Mapping[str, float]) -> str:
     """Returns a schema that says how far features may drift from span to span, and nothing else.
 
-    Args:
-        kind: Of the schema that tells the features.
-        thresholds: The most that a feature may be off: the Jensen-Shannon divergence of numbers,
-            the greatest change of a share of names. A feature of views is compared on both sides
-            of a pair. 0 compares nothing.
+    `thresholds` are the most that a feature may be off: the Jensen-Shannon divergence of numbers,
+    the greatest change of a share of names; 0 compares nothing. A feature of views is compared on
+    both sides of a pair.
     """
     compared = schema_pb2.Schema()
     for known in text_format.Parse(read(kind), schema_pb2.Schema()).feature:

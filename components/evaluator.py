@@ -101,37 +101,20 @@ class Evaluator(base_beam_component.BaseBeamComponent):
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
     def __init__(
-        self,
-        examples: types.BaseChannel,
-        model: types.BaseChannel,
-        baseline_model: types.BaseChannel,
-        held_out: types.BaseChannel,
-        baselines: types.BaseChannel,
-        example_splits: list[str],
-        eval_config: tfma.EvalConfig,
-        further_bounds: dict[str, float],
-        module_path: str | None = None,
+        self, *, example_splits: list[str], further_bounds: dict[str, float], **given: Any
     ):
         super().__init__(
             EvaluatorSpec(
-                examples=examples,
-                model=model,
-                baseline_model=baseline_model,
-                held_out=held_out,
-                baselines=baselines,
                 example_splits=json_utils.dumps(example_splits),
-                eval_config=eval_config,
                 further_bounds=json.dumps(further_bounds, sort_keys=True),
-                module_path=module_path,
                 evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+                **given,
             )
         )
 
 
-# How a pose estimator is judged by TensorFlow Model Analysis: the rules, the results, the reasons.
-#
-# `eval_config` is what TFX's Evaluator is given; `read` and `why` read what it wrote.
+# How TensorFlow Model Analysis judges a pose estimator: the rules, the results, the reasons.
 
 SIGNATURE = "serving_examples"
 LABEL_KEY = "reference_pose"
@@ -140,11 +123,7 @@ SLICE_KEYS = ("action", "camera")
 
 
 def eval_config(
-    bounds: Mapping[str, float] | None = None,
-    worsening: Mapping[str, float] | None = None,
-    relative_worsening: Mapping[str, float] | None = None,
-    baseline: bool = False,
-    slice_keys: Sequence[str] = SLICE_KEYS,
+    bounds: Mapping[str, float] | None = None, worsening: Mapping[str, float] | None = None
 ) -> tfma.EvalConfig:
     """Makes the rules of an evaluation: which model, which numbers, which slices, what blesses.
 
@@ -156,49 +135,39 @@ def eval_config(
         bounds: The worst value that blesses, by metric of `pose_error.FIGURE_NAMES` and in its
             unit: the most that an error, the least that a share may be. Those of
             `scores.NAMES` are for `Evaluator` to hold; TFMA sees none of it.
-        worsening: How much worse than the baseline's a value may be, by metric and in its unit;
-            below 0 it asks for an improvement.
-        relative_worsening: The same as a share of the baseline's value.
-        baseline: Whether the last blessed model is evaluated too.
-        slice_keys: The features that each tell slices apart.
+        worsening: How much worse than the last blessed model's a value may be, by metric, as a
+            share of it; below 0 it asks for an improvement.
 
     Returns:
         The config; TFMA's `example_count` comes with the metrics.
 
     Raises:
-        ValueError: If a metric is unknown, or models are compared without a baseline.
+        ValueError: If a metric is unknown.
     """
-    bounds, worsening, relative = bounds or {}, worsening or {}, relative_worsening or {}
+    bounds, worsening = bounds or {}, worsening or {}
     _check_names("bounds", bounds, (*pose_error.FIGURE_NAMES, *scores.NAMES))
+    _check_names("worsening", worsening)
     if any(name in scores.NAMES for name in bounds):
         # Where all thresholds are others', TFX would bless nothing.
         bounds = {"mpjpe_mm": math.inf, **bounds}
-    _check_names("worsening", worsening)
-    _check_names("relative_worsening", relative)
-    if (worsening or relative) and not baseline:
-        raise ValueError(
-            "`baseline` must be true where models are compared. Received: "
-            f"baseline={baseline}, worsening={worsening}, relative_worsening={relative}."
-        )
     metrics = [
-        _metric(name, _threshold(name, bounds.get(name), worsening.get(name), relative.get(name)))
+        _metric(name, _threshold(name, bounds.get(name), worsening.get(name)))
         for name in pose_error.FIGURE_NAMES
     ]
+    slices = [tfma.SlicingSpec(feature_keys=[key]) for key in SLICE_KEYS]
+    counted = tfma.MetricConfig(class_name="ExampleCount")
     return tfma.EvalConfig(
-        model_specs=_model_specs(baseline),
-        slicing_specs=[tfma.SlicingSpec()]
-        + [tfma.SlicingSpec(feature_keys=[key]) for key in slice_keys],
-        metrics_specs=[
-            tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="ExampleCount"), *metrics])
+        model_specs=[
+            _model_spec(name=tfma.CANDIDATE_KEY),
+            _model_spec(name=tfma.BASELINE_KEY, is_baseline=True),
         ],
+        slicing_specs=[tfma.SlicingSpec(), *slices],
+        metrics_specs=[tfma.MetricsSpec(metrics=[counted, *metrics])],
     )
 
 
 def read(evaluation_uri: str) -> dict[str, Any]:
-    """Reads the candidate's results.
-
-    Args:
-        evaluation_uri: The folder that TFMA wrote.
+    """Reads the candidate's results from the folder that TFMA wrote.
 
     Returns:
         `overall`, a dict of `pose_error.FIGURE_NAMES` in their units and `num_examples`; and for
@@ -224,14 +193,7 @@ def read(evaluation_uri: str) -> dict[str, Any]:
 
 
 def why(validation: tfma.ValidationResult) -> list[str]:
-    """Says why a model is not blessed.
-
-    Args:
-        validation: What `tfma.load_validation_result` gives for the folder that TFMA wrote.
-
-    Returns:
-        A sentence for each reason, none for a blessed model.
-    """
+    """Says why a model is not blessed, in a sentence for each reason; none for a blessed model."""
     reasons = ["No threshold was set."] if validation.missing_thresholds else []
     reasons += ["No example was evaluated."] if validation.missing_slices else []
     for per_slice in validation.metric_validations_per_slice:
@@ -247,20 +209,14 @@ def _check_names(
         raise ValueError(f"`{argument}` must name metrics of {names}. Received: {unknown}.")
 
 
-def _model_specs(baseline: bool) -> list[tfma.ModelSpec]:
-    make_spec = functools.partial(
-        tfma.ModelSpec,
+def _model_spec(**about: Any) -> tfma.ModelSpec:
+    return tfma.ModelSpec(
         model_type=tfma.TF_GENERIC,
         signature_name=SIGNATURE,
         label_key=LABEL_KEY,
         prediction_key=PREDICTION_KEY,
+        **about,
     )
-    if not baseline:
-        return [make_spec()]
-    return [
-        make_spec(name=tfma.CANDIDATE_KEY),
-        make_spec(name=tfma.BASELINE_KEY, is_baseline=True),
-    ]
 
 
 def _metric(name: str, threshold: tfma.MetricThreshold) -> tfma.MetricConfig:
@@ -275,22 +231,17 @@ def _metric(name: str, threshold: tfma.MetricThreshold) -> tfma.MetricConfig:
     return config
 
 
-def _threshold(
-    name: str, bound: float | None, worsening: float | None, relative: float | None
-) -> tfma.MetricThreshold:
+def _threshold(name: str, bound: float | None, worsening: float | None) -> tfma.MetricThreshold:
     is_error = name in pose_error.ERROR_NAMES
     sign = 1.0 if is_error else -1.0
     threshold = tfma.MetricThreshold()
-    if worsening is not None or relative is not None:
+    if worsening is not None:
         lower, higher = tfma.MetricDirection.LOWER_IS_BETTER, tfma.MetricDirection.HIGHER_IS_BETTER
         threshold.change_threshold.direction = lower if is_error else higher
+        threshold.change_threshold.relative.value = sign * worsening
         # TFX drops comparisons of a first model and blesses none without a threshold: there
         # would never be a baseline. Any number but NaN keeps this bound.
         bound = sign * math.inf if bound is None else bound
-    if worsening is not None:
-        threshold.change_threshold.absolute.value = sign * worsening
-    if relative is not None:
-        threshold.change_threshold.relative.value = sign * relative
     if bound is not None:
         value = threshold.value_threshold
         (value.upper_bound if is_error else value.lower_bound).value = bound
@@ -313,26 +264,16 @@ def _sentence(failure: validation_result_pb2.ValidationFailure) -> str:
     if not failure.HasField("metric_value"):
         return f"{name} was not computed."
     if failure.metric_threshold.HasField("change_threshold"):
-        return f"{name} changed by {value:+g} from the baseline; allowed: {_allowed(failure)}."
+        allowed = pose_error.PERCENT * failure.metric_threshold.change_threshold.relative.value
+        return f"{name} changed by {value:+g} from the baseline; allowed: {allowed:+g}%."
     if bounds.HasField("upper_bound"):
         return f"{name} {value:g} is not at most {bounds.upper_bound.value:g}."
     return f"{name} {value:g} is not at least {bounds.lower_bound.value:g}."
 
 
-def _allowed(failure: validation_result_pb2.ValidationFailure) -> str:
-    change = failure.metric_threshold.change_threshold
-    absolute = [f"{change.absolute.value:+g}"] if change.HasField("absolute") else []
-    relative = (
-        [f"{change.relative.value * pose_error.PERCENT:+g}%"] if change.HasField("relative") else []
-    )
-    return " and ".join(absolute + relative)
-
-
-# The five numbers of `keras_mvlift.metrics.pose_error` as TensorFlow Model Analysis metrics.
-#
-# Labels and predictions are flattened root-relative poses: `[J * 3]`, meters. All five numbers of a
-# model come from one shared private computation, which measures poses in batches; each metric then
-# picks its own. Name them in an EvalConfig by class and module, as `components.evaluator` does.
+# The five numbers of `keras_mvlift.metrics.pose_error` as TFMA's metrics, of flattened
+# root-relative poses `[J * 3]`, meters. All come from one shared computation, which measures poses
+# in batches; each metric then picks its own.
 
 # Poses that wait in an accumulator until they are measured together, which at this size takes a
 # small part of the time that TFMA itself spends on them.
@@ -344,12 +285,9 @@ _SHARED = "_pose_sums"
 
 @dataclasses.dataclass
 class PoseSums:
-    """What is known of some poses: the sums over those measured, and those that still wait.
+    """Sums of `pose_error.FIGURE_NAMES`, `[5]`, over poses, and those that wait to be measured.
 
-    Attributes:
-        num_poses: How many poses are measured.
-        totals: `[5]`, the sums of `pose_error.FIGURE_NAMES` over them.
-        waiting: Pairs of a true and a predicted pose, each `[J * 3]`, meters.
+    `waiting` are pairs of a true and a predicted pose, each `[J * 3]`, meters.
     """
 
     num_poses: int = 0
@@ -484,12 +422,9 @@ def _pair(label: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.nda
     return pair
 
 
-# How TFX's Evaluator comes to the poses of models that see frames around the one that they lift.
-#
-# TensorFlow Model Analysis gives a model examples of one frame each, in any order. Here it gathers
-# the test views of each clip and camera, and every model, the candidate and the baseline, lifts
-# them as it sees them: a track at once, or frame by frame. `EXTRACTORS_MODULE` is given to the
-# Evaluator.
+# TFMA gives a model examples of one frame each, in any order. Here the test views of each clip and
+# camera are gathered, and every model, the candidate and the baseline, lifts them as it sees them:
+# a track at once, or frame by frame.
 
 EXTRACTORS_MODULE = "components.evaluator"
 
@@ -516,8 +451,7 @@ def custom_extractors(
 class LiftTrack(beam.DoFn):
     """Adds the poses that models lift to the extracts of a clip and camera.
 
-    Args:
-        paths: Name to SavedModel; a single model's predictions go without its name.
+    `paths` are SavedModels by name; a single model's predictions go without its name.
     """
 
     def __init__(self, paths: dict[str, str]):

@@ -26,6 +26,8 @@ from tfx.utils import proto_utils
 
 from keras_mvlift.serving import clients
 
+_Artifacts = dict[str, list[types.Artifact]]
+
 PARTIAL = ".partial"
 
 PUSHED = standard_artifacts.PushedModel.TYPE_NAME
@@ -39,10 +41,7 @@ class Executor(tfx_executor.Executor):
     """Pushes a blessed model as the next version, once."""
 
     def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
+        self, input_dict: _Artifacts, output_dict: _Artifacts, exec_properties: dict[str, Any]
     ) -> None:
         """Copies, then moves. Object stores move no folders; there TFX's own order has to do."""
         destination = pusher_pb2.PushDestination()
@@ -111,10 +110,7 @@ class InfraExecutor(infra_executor.Executor):
     """Checks as TFX does, where Docker can be reached."""
 
     def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
+        self, input_dict: _Artifacts, output_dict: _Artifacts, exec_properties: dict[str, Any]
     ) -> None:
         """Starts the server and asks it."""
         spec = infra_validator_pb2.ServingSpec()
@@ -126,15 +122,7 @@ class InfraExecutor(infra_executor.Executor):
 class InfraValidator(infra_component.InfraValidator):
     """Loads a model in TensorFlow Serving's image and has it lift test views.
 
-    Args:
-        model: The candidate.
-        examples: The test views; None to load it only.
-        serving_image: The image's name.
-        tag: The image's tag.
-        num_examples: Test views to lift.
-        num_tries: How often the server is started before the model is refused.
-        max_loading_seconds: The most for a start.
-        docker_url: Where Docker listens; empty for its socket.
+    Args are fields of `settings.InfraValidationConfig`; without `examples` it is loaded only.
     """
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(InfraExecutor)
@@ -173,14 +161,7 @@ class InfraValidator(infra_component.InfraValidator):
 
 
 def require_docker(url: str = "") -> None:
-    """Refuses to go on without Docker.
-
-    Args:
-        url: Where it listens; empty for its socket.
-
-    Raises:
-        NoDockerError: If nobody answers there.
-    """
+    """Raises a `NoDockerError` where nobody answers at a URL, or by Docker's socket."""
     try:
         client = docker.DockerClient(base_url=url or None, timeout=10)
         client.ping()

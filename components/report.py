@@ -85,7 +85,10 @@ def Report(
     gone_on = lifter.description.get("warm_start")
     written |= {"warm_start": gone_on} if gone_on else {}
     written |= {"drift": rolling_window.about(drift)} if drift is not None else {}
-    written |= {"rig": _findings(rig)} if rig is not None else {}
+    if rig is not None:
+        told = ("severity", "name", "cameras", "sentence", "remedy")
+        found = checks.read_findings(rig.uri)
+        written["rig"] = [{key: one[key] for key in told} for one in found]
     if candidates is not None:
         models = components_candidates.models_of(adapted, started, scratch)
         written["candidates"] = components_candidates.about(candidates.uri, models, test)
@@ -131,12 +134,6 @@ def _note(written: dict[str, Any]) -> str:
         if key in written["baselines"]
     }
     return ", ".join(f"{name} {of['overall']['mpjpe_mm']:.1f}" for name, of in figures.items())
-
-
-def _findings(rig: types.Artifact) -> list[dict[str, Any]]:
-    """Returns what was found of the rig, in words."""
-    told = ("severity", "name", "cameras", "sentence", "remedy")
-    return [{key: one[key] for key in told} for one in checks.read_findings(rig.uri)]
 
 
 def _about(dataset: dict[str, Any], examples: Sequence[types.Artifact]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ BASELINE = "baseline_statistics"
 COMPARED_WITH = "compared_with"
 """A custom property of the anomalies: the former span that is most like the new one."""
 
+Artifacts = dict[str, list[types.Artifact]]
 Statistics = dict[str, statistics_pb2.DatasetFeatureStatisticsList]
 """Of a span, by split."""
 
@@ -57,10 +58,7 @@ class Executor(checks.Executor):
     """
 
     def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
+        self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
     ) -> Any:
         """Runs TFX's executor."""
         new, *former = (
@@ -100,12 +98,7 @@ class DriftValidatorSpec(types.ComponentSpec):
 def compare(
     new: Statistics, former: dict[int, Statistics], schema: schema_pb2.Schema
 ) -> tuple[int | None, dict[str, anomalies_pb2.Anomalies]]:
-    """Compares statistics with those of the former span that they are most like.
-
-    Args:
-        new: Of the new span, by split.
-        former: Of each former span, by its number.
-        schema: With comparators.
+    """Compares statistics with those of the former span, by number, that they are most like.
 
     Returns:
         The former span, None if there is none, and what TFDV finds, by split.
@@ -162,13 +155,9 @@ def _excess(found: dict[str, anomalies_pb2.Anomalies]) -> tuple[int, float]:
 
 
 class DriftValidator(base_component.BaseComponent):
-    """Finds how the records that a span trains on differ from those of former spans.
+    """Finds how the records that a span trains on differ from those of former spans, if any.
 
-    Args:
-        statistics: Of the new span.
-        baseline_statistics: Of former spans; of none, nothing differs.
-        schema: With a `drift_comparator` at each feature that is compared.
-        exclude_splits: Splits that are not compared.
+    The `schema` has a `drift_comparator` at each feature that is compared.
     """
 
     SPEC_CLASS = DriftValidatorSpec
@@ -220,21 +209,15 @@ VERDICT = "verdict_"
 
 
 class RollingSpans(resolver.ResolverStrategy):
-    """Chooses the last spans up to the newest, or those before it.
+    """Chooses the last `num_spans` spans up to the newest, or those before it.
 
     Of each key but `NEWEST` it gives an artifact a span, the newest first.
-
-    Args:
-        num_spans: The most.
-        is_former: Whether the newest is left out.
     """
 
     def __init__(self, num_spans: int, is_former: bool = False):
         self._num_spans, self._is_former = num_spans, is_former
 
-    def resolve_artifacts(
-        self, store: MetadataStore, input_dict: dict[str, list[types.Artifact]]
-    ) -> dict[str, list[types.Artifact]]:
+    def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
         """Returns the artifacts of the chosen spans; empty lists where there are none."""
         del store
         newest = input_dict[NEWEST]
@@ -260,27 +243,24 @@ class LastBlessedBefore(resolver.ResolverStrategy):
     A run that is repeated then starts where it started, and not from its own result.
     """
 
-    def resolve_artifacts(
-        self, store: MetadataStore, input_dict: dict[str, list[types.Artifact]]
-    ) -> dict[str, list[types.Artifact]]:
+    def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
         """Returns the model and its blessing, or empty lists."""
         newest, models = input_dict[NEWEST], [*input_dict[MODEL]]
-        strategy = latest_blessed_model_strategy.LatestBlessedModelStrategy()
         last = span_of(newest[0])
-        nothing: dict[str, list[types.Artifact]] = {MODEL: [], BLESSING: []}
-        while models:
-            channels = {
-                MODEL: models,
-                BLESSING: [*input_dict[BLESSING]],
-            }
-            found = strategy.resolve_artifacts(store, channels) or nothing
-            if not found[MODEL]:
-                break
+        while (found := _last_blessed(store, models, input_dict[BLESSING]))[MODEL]:
             (model,) = found[MODEL]
             if all(span < last for span in trained_on(store, model)):
-                return {NEWEST: newest} | found
+                break
             models = [other for other in models if other.id < model.id]
-        return {NEWEST: newest} | nothing
+        return {NEWEST: newest} | found
+
+
+def _last_blessed(
+    store: MetadataStore, models: list[types.Artifact], blessings: list[types.Artifact]
+) -> Artifacts:
+    strategy = latest_blessed_model_strategy.LatestBlessedModelStrategy()
+    found = models and strategy.resolve_artifacts(store, {MODEL: models, BLESSING: [*blessings]})
+    return found or {MODEL: [], BLESSING: []}
 
 
 def span_of(artifact: types.Artifact) -> int:
@@ -336,16 +316,9 @@ class LastOtherBlessedModel(resolver.ResolverStrategy):
     from the cache.
     """
 
-    def resolve_artifacts(
-        self, store: MetadataStore, input_dict: dict[str, list[types.Artifact]]
-    ) -> dict[str, list[types.Artifact]]:
-        """Returns the model and its blessing, or empty lists, and the candidate as it came.
-
-        TFX looks for every key of the input in the answer.
-        """
+    def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
+        """Returns the model and its blessing, or empty lists, and the candidate as it came."""
         candidates = {artifact.id for artifact in input_dict[CANDIDATE]}
         others = [model for model in input_dict[MODEL] if model.id not in candidates]
-        strategy = latest_blessed_model_strategy.LatestBlessedModelStrategy()
-        channels = {MODEL: others, BLESSING: input_dict[BLESSING]}
-        found = strategy.resolve_artifacts(store, channels) or {MODEL: [], BLESSING: []}
+        found = _last_blessed(store, others, input_dict[BLESSING])
         return {CANDIDATE: input_dict[CANDIDATE]} | found

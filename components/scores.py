@@ -78,10 +78,6 @@ def unseen_views(
 ) -> tuple[baselines.TestViews | None, str]:
     """Chooses the views to score a model on, none of which it was trained on.
 
-    Args:
-        examples: Records to train on, and those held out.
-        test_examples: Records of test views.
-
     Returns:
         The test views, if some show the same instant; else those of the held-out instants; None
         if there are neither. And the split that they are of.
@@ -113,10 +109,7 @@ def values(
 ) -> dict[str, float]:
     """Puts together what bounds may be set on beside TFMA's metrics, `NAMES`.
 
-    Args:
-        held_out: What `read_held_out` gives.
-        overall: The model's figures over all test views.
-        baselines: What `read_baselines` gives.
+    `held_out` and `baselines` are what components wrote, `overall` the model's figures.
     """
     found = {PREFIX + name: held_out[name] for name in held_out_views.SCORE_NAMES if held_out}
     for name in (CONSTANT_POSE, NEAREST_VIEW):
@@ -127,15 +120,7 @@ def values(
 
 
 def why(values: Mapping[str, float], bounds: Mapping[str, float]) -> list[str]:
-    """Says which bounds on `NAMES` a model misses.
-
-    Args:
-        values: What the function of that name gives.
-        bounds: The most that bless, by metric; those of other metrics are passed over.
-
-    Returns:
-        A sentence for each bound that is missed, or on what could not be measured.
-    """
+    """Says which bounds, the most by metric, a model misses, or what could not be measured."""
     reasons = []
     for name in (name for name in NAMES if name in bounds):
         value = values.get(name)
@@ -259,16 +244,11 @@ def pattern(examples_uri: str, split: str) -> str:
 
 
 def lift_views(lifter: inference.Lifter, test: baselines.TestViews) -> inference.LiftedPose:
-    """Lifts test views.
+    """Lifts test views, in any order, each once; returns the poses in that order.
 
-    Args:
-        lifter: The model. A `ClipLifter` is given the frames of a clip and a camera together, as
-            windows in training are: missing frames repeat the one before, up to
-            `views.MAX_GAP` of them in a row, and a longer gap ends a clip.
-        test: The views, in any order, each once.
-
-    Returns:
-        The poses, in the order of the views.
+    A `ClipLifter` is given the frames of a clip and a camera together, as windows in training are:
+    missing frames repeat the one before, up to `views.MAX_GAP` of them in a row, and a longer gap
+    ends a clip.
     """
     view = test.view
     if not isinstance(lifter, inference.ClipLifter):

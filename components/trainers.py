@@ -142,7 +142,8 @@ def _start(
         lifter, about = load(former, model_config, objective, **options)
         description |= about
     elif fn_args.custom_config.get(KEY):
-        description |= none_yet()
+        note = "No model was blessed on earlier spans: training starts from scratch."
+        description[KEY] = {"model": None, "note": note}
     if lifter is None and (path := fn_args.custom_config.get(START)):
         seen = functools.partial(_views, _files(fn_args.train_files))
         lifter, about = load_start(path, model_config, objective, seen, **options)
@@ -211,14 +212,9 @@ def tuner_config(
     checkpoint_root: str,
     code_version: str,
 ) -> dict[str, str]:
-    """Packs what `tuner_fn` needs for `Tuner(custom_config=...)`.
+    """Packs what `tuner_fn` needs for `Tuner(custom_config=...)`, as `custom_config` does.
 
-    Args:
-        tune: The search.
-        model: The networks and the recipe.
-        stage: The settings of a trial, but for those that are searched for.
-        checkpoint_root: A folder that outlives a killed run.
-        code_version: Identifies the code, so that results of older code are not reused.
+    `stage` has the settings of a trial, but for those that are searched for.
     """
     # A trial is scored as its last epoch left it, as the stage itself will be at its end.
     whole = dataclasses.replace(stage, patience=0)
@@ -249,9 +245,6 @@ class Search(base_tuner.BaseTuner):
     """Trains a model per trial and scores it in held-out views.
 
     A search that was killed goes on with the trial, and within it with the epoch, where it was.
-
-    Args:
-        fn_args: TFX's, with `tuner_config` of this module.
     """
 
     def __init__(self, fn_args: Any):
@@ -297,13 +290,10 @@ class Search(base_tuner.BaseTuner):
         return {OBJECTIVE: score}
 
     def on_search_end(self) -> None:
-        """Leaves nothing behind.
-
-        Raises:
-            ValueError: If no trial ended with a score.
-        """
+        """Leaves nothing behind; raises a ValueError if no trial ended with a score."""
         if not any(one.score is not None for one in self.oracle.trials.values()):
-            failures = [str(one.message).strip().splitlines()[-1] for one in self._failed()]
+            messages = [one.message for one in self.oracle.trials.values() if one.message]
+            failures = [str(message).strip().splitlines()[-1] for message in messages]
             raise ValueError(f"No trial ended with a score. Received: {'; '.join(failures)}")
         shutil.rmtree(self._folder)
 
@@ -326,9 +316,6 @@ class Search(base_tuner.BaseTuner):
         stages.run(lifter, config, files, name)
         return held_out.score(lifter, seen)["mean_mm"]
 
-    def _failed(self) -> list[trial.Trial]:
-        return [one for one in self.oracle.trials.values() if one.message]
-
 
 # Where training starts: at the last blessed model of a window of spans, if it fits, or at a model
 # that was asked for.
@@ -346,20 +333,11 @@ _NUM_TOLD = 3
 
 
 def load(
-    former: pathlib.Path,
-    config: configs.ModelConfig,
-    objective: Any,
-    **options: Any,
+    former: pathlib.Path, config: configs.ModelConfig, objective: Any, **options: Any
 ) -> tuple[multi_view_lifter.MultiViewLifter | None, dict[str, Any]]:
-    """Builds a model with the weights of a former one.
+    """Builds a model with the weights of a former one, from a SavedModel's folder.
 
     The cameras that the former one was made for stay, as its weights were trained with them.
-
-    Args:
-        former: A SavedModel's folder.
-        config: The networks to build.
-        objective: What training minimizes.
-        options: As of `lifters.build`: what to make.
 
     Returns:
         The model, None if its networks are of another kind, and what a description tells of it.
@@ -429,23 +407,10 @@ def _views(files: list[str]) -> views.View:
 
 
 def start_of(path: str) -> dict[str, str]:
-    """Returns which model to start from, and a digest, as another may lie there later.
-
-    Args:
-        path: What `load_model` takes.
-
-    Returns:
-        `start_from` and `start_digest`.
-    """
+    """Returns which model to start from, and a digest, as another may lie there later."""
     folder = inference.load_model(path).path
     digest = hashlib.sha256()
     for file in sorted((folder / lifters.FOLDER).iterdir()):
         digest.update(file.read_bytes())
     place = path if path in trained_models.shipped_names() else str(folder.resolve())
     return {START: place, "start_digest": digest.hexdigest()[:16]}
-
-
-def none_yet() -> dict[str, Any]:
-    """Returns what a description tells where no former model was blessed."""
-    note = "No model was blessed on earlier spans: training starts from scratch."
-    return {KEY: {"model": None, "note": note}}

@@ -6,8 +6,9 @@ to JSON and back, which is how they travel through a pipeline.
 
 import dataclasses
 import json
+import numbers
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from keras_mvlift import errors
 
@@ -26,13 +27,97 @@ VIRTUAL_POINTS = ("triangulated", "reference")
 STRATEGIES = ("none", "mirrored", "multi_worker")
 PRECISIONS = ("float32", "mixed_bfloat16")
 
-# What all configs share: they go to JSON and back, and say which rule a field breaks.
+# What all configs share: a field's type is its rule, checked where a config is made, and configs go
+# to JSON and back.
+
+Rule = Callable[[str, Any], None]
+"""Refuses, by an `ArgumentError`, a value of the field of a name."""
+
+# What is checked of each type, and its word.
+_TYPES: dict[Any, tuple[type, str]] = {
+    int: (numbers.Integral, "a whole number"),
+    float: (numbers.Real, "a number"),
+    bool: (bool, "true or false"),
+    str: (str, "a text"),
+}
+
+
+def rule(holds: Callable[[Any], bool], words: str) -> Rule:
+    """Makes a rule: a test, and what a value must be or do."""
+    return lambda name, value: errors.require(holds(value), name, words, repr(value))
+
+
+def at_least(name: str, value: float, least: float) -> None:
+    """Raises an ArgumentError if a field is less than its lower bound, or not a number."""
+    errors.require(value >= least, name, f"be at least {least}", value)
+
+
+def _least(least: float) -> Rule:
+    return lambda name, value: at_least(name, value, least)
+
+
+def one_of(*names: str) -> Rule:
+    """Makes the rule that a value must be one of some names."""
+    return lambda name, value: errors.require_known(name, value, names)
+
+
+def filter_widths(name: str, widths: Sequence[int]) -> None:
+    """Refuses, by an ArgumentError, what convolutions of a temporal backbone cannot be.
+
+    They are two or more odd numbers, above 1 or all 1.
+    """
+    is_list = isinstance(widths, tuple | list)
+    is_odd = is_list and all(isinstance(size, int) and size > 0 and size % 2 for size in widths)
+    holds = is_odd and len(widths) >= 2 and (1 not in widths or max(widths) == 1)
+    received = tuple(widths) if is_list else widths
+    errors.require(holds, name, "be two or more odd numbers, above 1 or all 1", received)
+
+
+Count = Annotated[int, _least(0)]
+Positive = Annotated[int, _least(1)]
+Weight = Annotated[float, _least(0)]
+Above0 = Annotated[float, rule(lambda value: value > 0, "be positive")]
+Share = Annotated[float, rule(lambda value: 0 <= value <= 1, "lie in [0, 1]")]
+ShareBelow1 = Annotated[float, rule(lambda value: 0 <= value < 1, "lie in [0, 1)")]
+Range = Annotated[
+    tuple[float, float],
+    rule(
+        lambda limits: len(limits) == 2 and 0 < limits[0] < limits[1],
+        "be two positive numbers, the lesser first",
+    ),
+]
+
+FilterWidths = Annotated[tuple[int, ...], filter_widths]
 
 Config = TypeVar("Config", bound="Json")
 
 
-class Json:
-    """A dataclass that goes to JSON and back."""
+class Checked:
+    """A dataclass that holds its fields to their types, and to the rules these are annotated with.
+
+    What breaks one is an ArgumentError.
+    """
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            rules = getattr(field.type, "__metadata__", ())
+            kind, word = _TYPES.get(kind_of(field), (object, ""))
+            is_wrong = isinstance(value, bool) and kind in (numbers.Integral, numbers.Real)
+            if is_wrong or not isinstance(value, kind):
+                raise errors.ArgumentError(field.name, f"be {word}", repr(value))
+            for check in rules:
+                check(field.name, value)
+
+
+def kind_of(field: dataclasses.Field[Any]) -> Any:
+    """Returns the type of a field, without its rules."""
+    is_annotated = hasattr(field.type, "__metadata__")
+    return field.type.__origin__ if is_annotated else field.type  # type: ignore[union-attr]
+
+
+class Json(Checked):
+    """A checked dataclass that goes to JSON and back."""
 
     def to_json(self) -> str:
         """Writes the fields, sorted, so that equal configs give equal text."""
@@ -53,48 +138,8 @@ class Json:
             raise ValueError(
                 f"`{cls.__name__}` has no such fields. Received: {sorted(unknown)}{near}"
             )
-        check_types(cls, values)
-        return cls(**{name: _freeze(value) for name, value in values.items()})
-
-
-# Each field's type: its word, and what JSON may hold for it.
-_TYPES: dict[Any, tuple[str, tuple[type, ...]]] = {
-    int: ("a whole number", (int,)),
-    float: ("a number", (int, float)),
-    bool: ("true or false", (bool,)),
-    str: ("a text", (str,)),
-}
-
-
-def check_types(config: type, values: Mapping[str, Any]) -> None:
-    """Refuses values of another type than a dataclass's fields have.
-
-    Raises:
-        ArgumentError: If one is.
-    """
-    for field in dataclasses.fields(config):
-        value = values.get(field.name)
-        word, kinds = _TYPES.get(field.type, ("", (object,)))
-        is_bool = isinstance(value, bool) and field.type is not bool and word
-        if field.name in values and (is_bool or not isinstance(value, kinds)):
-            raise errors.ArgumentError(field.name, f"be {word}", repr(value))
-
-
-def filter_widths(name: str, widths: Sequence[int]) -> None:
-    """Holds a field to what the convolutions of a temporal backbone can be.
-
-    Raises:
-        ValueError: If it is not two or more odd numbers, above 1 or all 1.
-    """
-    is_list = isinstance(widths, tuple | list)
-    is_odd = is_list and all(isinstance(size, int) and size > 0 and size % 2 for size in widths)
-    holds = is_odd and len(widths) >= 2 and (1 not in widths or max(widths) == 1)
-    received = tuple(widths) if is_list else widths
-    errors.require(holds, name, "be two or more odd numbers, above 1 or all 1", received)
-
-
-def _freeze(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+        frozen = {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
+        return cls(**frozen)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,31 +170,22 @@ class ModelConfig(Json):
         seed: Of the initial weights and the dropout masks.
     """
 
-    recipe: str = "solved_root"
-    backbone: str = "paper"
-    width: int = 1024
-    layers_per_block: int = 2
-    filter_widths: tuple[int, ...] = (3, 3, 3, 3, 3)
+    recipe: Annotated[str, one_of(*RECIPES)] = "solved_root"
+    backbone: Annotated[str, one_of(*BACKBONES)] = "paper"
+    width: Positive = 1024
+    layers_per_block: Positive = 2
+    filter_widths: FilterWidths = (3, 3, 3, 3, 3)
     is_causal: bool = False
-    frame_step: int = 1
-    dropout: float = 0.25
-    network_input: str = "rays"
-    initializer: str = FAN_IN_UNIFORM
-    output_stddev: float = 0.002
+    frame_step: Positive = 1
+    dropout: ShareBelow1 = 0.25
+    network_input: Annotated[str, one_of(*NETWORK_INPUTS)] = "rays"
+    initializer: Annotated[str, one_of(*INITIALIZERS)] = FAN_IN_UNIFORM
+    output_stddev: Weight = 0.002
     uncertainty: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        one_of("recipe", self.recipe, RECIPES)
-        one_of("backbone", self.backbone, BACKBONES)
-        one_of("network_input", self.network_input, NETWORK_INPUTS)
-        one_of("initializer", self.initializer, INITIALIZERS)
-        at_least("output_stddev", self.output_stddev, 0)
-        at_least("width", self.width, 1)
-        at_least("layers_per_block", self.layers_per_block, 1)
-        filter_widths("filter_widths", self.filter_widths)
-        at_least("frame_step", self.frame_step, 1)
-        errors.require(0 <= self.dropout < 1, "dropout", "lie in [0, 1)", self.dropout)
+        super().__post_init__()
         where = f"where the backbone is {self.backbone!r}"
         sees, rule = self.network_input, f"be 'rays' {where}"
         errors.require(not self.is_temporal or sees == "rays", "network_input", rule, repr(sees))
@@ -213,57 +249,25 @@ class StageConfig(Json):
         seed: Of the order of the pairs.
     """
 
-    num_epochs: int
-    batch_size: int = 1024
-    learning_rate: float = 1e-3
-    decay_rate: float = 0.1
-    decay_every: int = 0
-    clip_norm: float = 1.0
-    weight_averaging: float = 0.0
-    patience: int = 0
-    strategy: str = "none"
-    precision: str = "float32"
-    resident_gb: float = 2.0
+    num_epochs: Count
+    batch_size: Annotated[int, _least(2)] = 1024
+    learning_rate: Above0 = 1e-3
+    decay_rate: Annotated[float, rule(lambda value: 0 < value <= 1, "lie in (0, 1]")] = 0.1
+    decay_every: Count = 0
+    clip_norm: Weight = 1.0
+    weight_averaging: ShareBelow1 = 0.0
+    patience: Count = 0
+    strategy: Annotated[str, one_of(*STRATEGIES)] = "none"
+    precision: Annotated[str, one_of(*PRECISIONS)] = "float32"
+    resident_gb: Weight = 2.0
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        one_of("strategy", self.strategy, STRATEGIES)
-        one_of("precision", self.precision, PRECISIONS)
-        at_least("num_epochs", self.num_epochs, 0)
-        at_least("batch_size", self.batch_size, 2)
-        at_least("decay_every", self.decay_every, 0)
-        at_least("clip_norm", self.clip_norm, 0)
-        at_least("patience", self.patience, 0)
-        at_least("resident_gb", self.resident_gb, 0)
-        errors.require(self.learning_rate > 0, "learning_rate", "be positive", self.learning_rate)
-        errors.require(0 < self.decay_rate <= 1, "decay_rate", "lie in (0, 1]", self.decay_rate)
-        share = self.weight_averaging
-        errors.require(0 <= share < 1, "weight_averaging", "lie in [0, 1)", share)
-
-
-def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Holds a field to a list of names.
-
-    Raises:
-        ValueError: If it is none of them.
-    """
-    errors.require_known(name, value, allowed)
-
-
-def at_least(name: str, value: float, least: float) -> None:
-    """Holds a field to a lower bound.
-
-    Raises:
-        ValueError: If it is less, or not a number.
-    """
-    errors.require(value >= least, name, f"be at least {least}", value)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainConfig(StageConfig):
     """The first stage, on view pairs: eq. (6), or what `multi_view_lifter.Recipe` says instead."""
 
-    num_epochs: int = 20
+    num_epochs: Count = 20
 
 
 # Meters. The slope of 1 / z there is a 25th of that at ten centimeters: where nothing is clipped,
@@ -295,25 +299,19 @@ class FinetuneConfig(StageConfig):
             cameras too.
     """
 
-    num_epochs: int = 300
-    decay_every: int = 100
-    views: str = "pair"
-    transform_weight: float = 1.0
-    confidence_weighting: str = "source"
-    distance: str = "norm"
-    least_depth: float = LEAST_DEPTH
-    reprojection_weight: float = 1.0
-    triangulation_weight: float = 0.0
+    num_epochs: Count = 300
+    decay_every: Count = 100
+    views: Annotated[str, one_of(*VIEWS)] = "pair"
+    transform_weight: Weight = 1.0
+    confidence_weighting: Annotated[str, one_of(*CONFIDENCE_WEIGHTINGS)] = "source"
+    distance: Annotated[str, one_of(*DISTANCES)] = "norm"
+    least_depth: Above0 = LEAST_DEPTH
+    reprojection_weight: Weight = 1.0
+    triangulation_weight: Weight = 0.0
     flip_augmentation: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("views", self.views, VIEWS)
-        one_of("confidence_weighting", self.confidence_weighting, CONFIDENCE_WEIGHTINGS)
-        one_of("distance", self.distance, DISTANCES)
-        for name in ("transform_weight", "reprojection_weight", "triangulation_weight"):
-            at_least(name, getattr(self, name), 0)
-        errors.require(self.least_depth > 0, "least_depth", "be positive", self.least_depth)
         for name in _OF_ALL_VIEWS:
             value = getattr(self, name)
             if self.views != "all" and value != getattr(type(self), name):
@@ -355,31 +353,16 @@ class DataConfig(Json):
     source_options: str = "{}"
     split: str = "blocks"
     split_options: str = "{}"
-    stride: int = 1
-    test_stride: int = 1
-    min_joints: int = 8
-    min_confidence: float = 0.3
-    num_virtual_views: int = 0
-    virtual_points: str = "triangulated"
-    virtual_elevation_margin: float = 0.09
-    pairs_per_instant: int = 0
-    max_lost_share: float = 0.05
+    stride: Positive = 1
+    test_stride: Positive = 1
+    min_joints: Positive = 8
+    min_confidence: Share = 0.3
+    num_virtual_views: Count = 0
+    virtual_points: Annotated[str, one_of(*VIRTUAL_POINTS)] = "triangulated"
+    virtual_elevation_margin: Weight = 0.09
+    pairs_per_instant: Count = 0
+    max_lost_share: Share = 0.05
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        at_least("stride", self.stride, 1)
-        at_least("test_stride", self.test_stride, 1)
-        at_least("min_joints", self.min_joints, 1)
-        at_least("num_virtual_views", self.num_virtual_views, 0)
-        one_of("virtual_points", self.virtual_points, VIRTUAL_POINTS)
-        at_least("virtual_elevation_margin", self.virtual_elevation_margin, 0)
-        at_least("pairs_per_instant", self.pairs_per_instant, 0)
-        for name in ("min_confidence", "max_lost_share"):
-            share = getattr(self, name)
-            errors.require(0 <= share <= 1, name, "lie in [0, 1]", share)
-
-
-# How λ and the learning rate are searched for, as a frozen dataclass.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -397,18 +380,11 @@ class TuneConfig(Json):
         seed: Of what is drawn.
     """
 
-    num_trials: int = 0
-    num_epochs: int = 10
-    transform_weight: tuple[float, float] = (0.1, 10.0)
-    learning_rate: tuple[float, float] = (1e-4, 1e-2)
+    num_trials: Count = 0
+    num_epochs: Positive = 10
+    transform_weight: Range = (0.1, 10.0)
+    learning_rate: Range = (1e-4, 1e-2)
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        at_least("num_trials", self.num_trials, 0)
-        at_least("num_epochs", self.num_epochs, 1)
-        for name, limits in self.ranges.items():
-            holds = len(limits) == 2 and 0 < limits[0] < limits[1]
-            errors.require(holds, name, "be two positive numbers, the lesser first", limits)
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
@@ -456,14 +432,9 @@ def changed(
     model: ModelConfig,
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Changes the settings of a stage; what nobody chose follows the networks.
+    """Changes settings of a stage, of `pretraining` or `finetuning`, made for other networks.
 
-    Args:
-        stage: `pretraining` or `finetuning`.
-        fields: Those of the stage's config.
-        former: The networks that they were for.
-        model: The networks that they shall be for.
-        given: Fields that are chosen now.
+    Fields that are given now are taken; what nobody chose follows the networks.
     """
     fields = dict(fields)
     if stage(former).items() <= fields.items():

@@ -228,11 +228,7 @@ class Lifter:
         return dataclasses.replace(lifted, **scaled)
 
     def _require_own_process(self) -> None:
-        """Refuses what TensorFlow would wait for without end.
-
-        Raises:
-            RuntimeError: If this process was forked off from the one that loaded the model.
-        """
+        """Raises a RuntimeError in a process forked off later, where TensorFlow would hang."""
         if os.getpid() != self._process:
             raise RuntimeError(
                 "`model` must be loaded in the process that lifts: TensorFlow hangs in one that is "
@@ -295,12 +291,9 @@ def _batched(
 class ClipStream:
     """A clip that is lifted frame by frame as it comes; `ClipLifter.stream` makes it.
 
-    Args:
-        streams: As many as a window's step has frames; they take frames by turns.
-        joint_names: `J` names.
-        intrinsics: `[3, 3]`, pixels, taken for a camera that is left out.
-        lifted: Makes what `push` gives of a pose `[..., J, 3]`, a root position `[..., 3]` and the
-            view: keypoints, confidence and intrinsics.
+    As many streams as a window's step has frames take frames by turns; `lifted` makes what `push`
+    gives of a pose `[..., J, 3]`, a root position `[..., 3]` and the view: keypoints, confidence
+    and intrinsics.
 
     Attributes:
         delay: By how many frames poses come later than their frames.
@@ -508,12 +501,7 @@ def reprojection_errors(
 def warn_of_misses(reprojection_error: np.ndarray, stacklevel: int = 3) -> list[str]:
     """Warns where most poses do not project near to the joints that they are lifted from.
 
-    Args:
-        reprojection_error: `[...]`, of `reprojection_errors`.
-        stacklevel: As of `warnings.warn`.
-
-    Returns:
-        What was told: a sentence or none.
+    Of `reprojection_errors`, `[...]`, it returns what was told: a sentence or none.
     """
     # Mostly there is none, and the median of one number is the slowest part of it.
     if not (reprojection_error > LARGE_REPROJECTION_ERROR).any():
@@ -574,14 +562,8 @@ def averaged_with_mirrored(
     """Makes a lift that is the mean of what `run` says of a view and of its mirror image.
 
     A view is mirrored about the column of its principal point, which mirrors the person before the
-    camera; left and right joints change names.
-
-    Args:
-        run: What lifts.
-        joint_names: `J` names.
-
-    Returns:
-        What gives also how far the two are apart, `[..., J]`, meters.
+    camera; left and right joints change names. It also gives how far the two are apart, `[..., J]`,
+    meters.
     """
     order = list(skeletons.mirror_images(tuple(joint_names)))
 

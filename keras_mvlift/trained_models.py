@@ -102,60 +102,51 @@ def read_description(folder: pathlib.Path) -> dict[str, Any]:
         told = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise _model_file_error(path, "file", "be JSON", error) from error
-    if not isinstance(told, dict):
-        raise _model_file_error(path, "file", "be a JSON object", type(told).__name__)
-    _check_joints(path, told)
-    _check_intrinsics(path, told)
-    _check_window(path, told)
-    _check_notes(path, told)
-    _check_mixes(path, told)
+    try:
+        errors.require_type("file", told, dict, "be a JSON object")
+        for check in (_check_joints, _check_intrinsics, _check_window, _check_notes, _check_mixes):
+            check(told)
+    except errors.ArgumentError as error:
+        raise _model_file_error(path, error.field, error.rule, error.received) from error
     return told
 
 
-def _check_joints(path: pathlib.Path, told: dict[str, Any]) -> None:
+def _are(kind: type, values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
+
+
+def _check_joints(told: dict[str, Any]) -> None:
     joints: Any = told.get("joints")
     parents: Any = told.get("parents")
-    if not isinstance(joints, list) or not all(isinstance(name, str) for name in joints):
-        raise _model_file_error(path, "joints", "be a list of names", joints)
-    is_list = isinstance(parents, list) and all(isinstance(parent, int) for parent in parents)
-    if not is_list or len(parents) != len(joints):
-        raise _model_file_error(path, "parents", f"be {len(joints)} whole numbers", parents)
-    if not joints or len(set(joints)) < len(joints):
-        raise _model_file_error(path, "joints", "be names, each once", joints)
-    if not all(-1 <= parent < len(joints) for parent in parents):
-        raise _model_file_error(path, "parents", f"be numbers of {len(joints)} joints", parents)
+    errors.require(_are(str, joints), "joints", "be a list of names", joints)
+    total = len(joints or ())
+    is_list = _are(int, parents) and len(parents or ()) == total
+    errors.require(is_list, "parents", f"be {total} whole numbers", parents)
+    errors.require(0 < total == len({*joints}), "joints", "be names, each once", joints)
+    are_joints = all(-1 <= parent < total for parent in parents)
+    errors.require(are_joints, "parents", f"be numbers of {total} joints", parents)
 
 
-def _check_intrinsics(path: pathlib.Path, told: dict[str, Any]) -> None:
-    try:
-        matrix = errors.numbers("intrinsics", told.get("intrinsics"), np.float64)
-    except errors.ArgumentError as error:
-        raise _model_file_error(path, error.field, error.rule, error.received) from error
-    if matrix.shape != (3, 3):
-        raise _model_file_error(
-            path, "intrinsics", "be [3, 3], pixels", f"shape {list(matrix.shape)}"
-        )
+def _check_intrinsics(told: dict[str, Any]) -> None:
+    matrix = errors.numbers("intrinsics", told.get("intrinsics"), np.float64)
+    shape = f"shape {list(matrix.shape)}"
+    errors.require(matrix.shape == (3, 3), "intrinsics", "be [3, 3], pixels", shape)
 
 
-def _check_window(path: pathlib.Path, told: dict[str, Any]) -> None:
-    if "window" not in told:
-        return
-    window = told["window"]
+def _check_window(told: dict[str, Any]) -> None:
+    window = told.get("window", {name: kind() for name, kind in _WINDOW.items()})
     known = isinstance(window, dict) and all(
         isinstance(window.get(name), kind) for name, kind in _WINDOW.items()
     )
-    if not known:
-        raise _model_file_error(path, "window", f"hold {', '.join(_WINDOW)}", window)
+    errors.require(known, "window", f"hold {', '.join(_WINDOW)}", window)
 
 
-def _check_notes(path: pathlib.Path, told: dict[str, Any]) -> None:
+def _check_notes(told: dict[str, Any]) -> None:
     for name in ("is_mirrored", "solves_root", "has_free_root"):
-        if not isinstance(told.get(name, False), bool):
-            raise _model_file_error(path, name, "be true or false", told[name])
+        value = told.get(name, False)
+        errors.require(isinstance(value, bool), name, "be true or false", value)
     notes = told.get(numpy_networks.FOLDED)
-    if notes is None:
-        return
-    known = (
+    known = notes is None or (
         isinstance(notes, dict)
         and isinstance(notes.get("layers_per_block"), int)
         and notes["layers_per_block"] > 0
@@ -164,29 +155,26 @@ def _check_notes(path: pathlib.Path, told: dict[str, Any]) -> None:
         and set(notes["root"]) in (set(), {"a", "b", "z_rig"})
         and all(isinstance(number, (int, float)) for number in notes["root"].values())
     )
-    if not known:
-        rule = "hold layers_per_block, network_input and the numbers of root"
-        raise _model_file_error(path, numpy_networks.FOLDED, rule, notes)
+    rule = "hold layers_per_block, network_input and the numbers of root"
+    errors.require(known, numpy_networks.FOLDED, rule, notes)
 
 
-def _check_mixes(path: pathlib.Path, told: dict[str, Any]) -> None:
+def _check_mixes(told: dict[str, Any]) -> None:
     mixes, num_joints = told.get(JOINT_MIXES, {}), len(told["joints"])
-    if not isinstance(mixes, dict):
-        raise _model_file_error(path, JOINT_MIXES, "be a JSON object", type(mixes).__name__)
+    errors.require_type(JOINT_MIXES, mixes, dict, "be a JSON object")
     for name, mix in mixes.items():
         rule = f"hold {num_joints} by {num_joints} numbers for joint sets of `skeletons`"
         try:
             matrix = errors.numbers(JOINT_MIXES, mix, np.float64)
         except errors.ArgumentError as error:
-            raise _model_file_error(path, JOINT_MIXES, rule, error.received) from error
+            raise errors.ArgumentError(JOINT_MIXES, rule, error.received) from error
         is_whole = matrix.shape == (num_joints, num_joints) and bool(np.isfinite(matrix).all())
-        if not is_whole or name not in skeletons.SKELETONS:
-            raise _model_file_error(path, JOINT_MIXES, rule, f"{name}: {list(matrix.shape)}")
+        received = f"{name}: {list(matrix.shape)}"
+        errors.require(is_whole and name in skeletons.SKELETONS, JOINT_MIXES, rule, received)
         # Poses are relative to the root, which so stays where it is.
         moved = np.delete(matrix[skeletons.ROOT], skeletons.ROOT)
-        if moved.any():
-            rule = "leave the root, the first joint, where it is"
-            raise _model_file_error(path, JOINT_MIXES, rule, f"{name}: {moved.tolist()}")
+        rule = "leave the root, the first joint, where it is"
+        errors.require(not moved.any(), JOINT_MIXES, rule, f"{name}: {moved.tolist()}")
 
 
 def _model_file_error(
@@ -196,11 +184,7 @@ def _model_file_error(
 
 
 def import_tensorflow() -> Any:
-    """Imports TensorFlow.
-
-    Raises:
-        ModuleNotFoundError: If it is not installed; says how it is.
-    """
+    """Imports TensorFlow; a ModuleNotFoundError says how it is installed."""
     try:
         return importlib.import_module("tensorflow")
     except ModuleNotFoundError as error:
@@ -223,11 +207,7 @@ def shipped_names() -> tuple[str, ...]:
 
 
 def shipped_folder(name: str) -> pathlib.Path:
-    """Returns a model's folder.
-
-    Args:
-        name: One of `shipped_names()`.
-    """
+    """Returns the folder of a model of `shipped_names()`."""
     return _SHIPPED_FOLDER / name
 
 
@@ -346,14 +326,10 @@ def require_pixels(
 ) -> None:
     """Refuses coordinates that are shares of an image, in [0, 1] or [-1, 1], and such cameras.
 
-    Args:
-        keypoints_2d: `[..., J, 2]`; 0 where not seen.
-        confidence: `[..., J]`, 0 where not seen.
-        intrinsics: `[..., 3, 3]`, pixels.
-
     Raises:
-        ArgumentError: If no joint lies further than 2 pixels from the image's corner, and the
-            focal length is one in pixels; or if half the joints lie beside any lens's image.
+        ArgumentError: If no joint seen of `[..., J, 2]` lies further than 2 pixels from the image's
+            corner, and the focal length is one in pixels; or if half the joints lie beside any
+            lens's image.
     """
     farthest = np.abs(keypoints_2d).max(initial=0.0)
     is_seen = (confidence > 0).sum() > 1
@@ -370,14 +346,7 @@ def require_pixels(
 
 
 def check_height(height: Any, leading: tuple[int, ...]) -> np.ndarray:
-    """Checks heights of people.
-
-    Args:
-        height: Meters, a number or `[*leading]`.
-        leading: The axes of the people.
-
-    Returns:
-        `[*leading]`.
+    """Checks heights of people, meters, a number or `[*leading]`; returns `[*leading]`.
 
     Raises:
         ArgumentError: If the shape is another, or a height is none of a person's in meters.
@@ -396,11 +365,8 @@ def check_height(height: Any, leading: tuple[int, ...]) -> np.ndarray:
 def check_intrinsics(camera: Any, leading: tuple[int, ...], mean: np.ndarray) -> np.ndarray:
     """Checks a camera and gives its intrinsics, `[*leading, 3, 3]`.
 
-    Args:
-        camera: Intrinsics `[3, 3]` or `[*leading, 3, 3]`, pixels, or anything that has them as its
-            attribute `intrinsics`; None for `mean`, with a warning.
-        leading: The axes of the views.
-        mean: `[3, 3]`, pixels, of the mean camera of training.
+    It has, or as its attribute `intrinsics`, `[3, 3]` or `[*leading, 3, 3]`, pixels; for None those
+    of the mean camera of training are taken, with a warning.
 
     Raises:
         ValueError: If the shape is wrong, a value is not finite, a focal length not positive or

@@ -40,11 +40,7 @@ def make_dag(environment: Mapping[str, str] = os.environ) -> Any:
     config, data_root = presets.configure(request)
     home = pathlib.Path(environment.get(OUTPUT_ROOT, "output")).resolve() / config.name
     connection = runs.metadata_connection(home / "metadata" / "metadata.db")
-    folders = mvlift.Folders(
-        artifacts=str(home / "artifacts"),
-        checkpoints=str(home / "checkpoints"),
-        serving=str(home / "serving" / "mvlift"),
-    )
+    folders = mvlift.Folders.below(home)
     whole = runs.compiled(mvlift.create_pipeline(config, data_root, folders, connection))
     start = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
     limits = {"max_active_runs": 1, "max_active_tasks": 1}

@@ -63,12 +63,7 @@ _WANT_OF_SPACE = ("No space left on device", "disk is full", "Disk quota exceede
 
 
 class Outcome(NamedTuple):
-    """How a run ended.
-
-    Attributes:
-        kind: One of the names above.
-        reason: A sentence; empty for a run that came to its end.
-    """
+    """How a run ended: one of the names above, and a sentence unless it came to its end."""
 
     kind: str
     reason: str = ""
@@ -206,18 +201,14 @@ def _prepared(request: presets.Request, home: pathlib.Path) -> tuple[Any, Any]:
     from components import pusher
     from pipeline import mvlift, runs
 
-    if config.infra_validation.is_wanted:
+    if config.infra_validation.tag:
         # Now, not after hours of training.
         pusher.require_docker(config.infra_validation.docker_url)
     connection = runs.metadata_connection(home / "metadata" / "metadata.db")
     runs.require_usable(connection, home / "artifacts")
     if lost := runs.forget_lost_pushes(connection):
         print(f"{_short(lost)} is gone: a model that is blessed is pushed anew.", file=sys.stderr)
-    folders = mvlift.Folders(
-        artifacts=str(home / "artifacts"),
-        checkpoints=str(home / "checkpoints"),
-        serving=str(home / "serving" / "mvlift"),
-    )
+    folders = mvlift.Folders.below(home)
     return mvlift.create_pipeline(config, data_root, folders, connection), connection
 
 
@@ -302,11 +293,8 @@ class BusyError(RuntimeError):
 def held(path: pathlib.Path) -> Iterator[None]:
     """Holds a lock that the system frees when the process ends, killed or not.
 
-    Processes that are forked or started meanwhile do not hold it.
-
-    Args:
-        path: A file, made if it is not there and left when the lock is freed: it says which
-            process held it last. Its folder is made, too.
+    Processes that are forked or started meanwhile do not hold it. The file is left when the lock is
+    freed: it says which process held it last.
 
     Raises:
         BusyError: If another process holds it.
@@ -352,17 +340,11 @@ _WIDTH = 98
 
 @contextlib.contextmanager
 def quiet(log_path: pathlib.Path) -> Iterator[None]:
-    """Sends logs, warnings and what native code prints to a file; shows progress instead.
+    """Sends logs, warnings and what native code prints to a new file; shows progress instead.
 
     Native code writes to file descriptor 2, so the descriptor itself goes to the file, while
     Python's `sys.stderr`, where progress bars draw, stays on the console. What no longer fits on
     the disk is not logged; whether the run can do without that space is for the run to find.
-
-    Args:
-        log_path: The file, made anew.
-
-    Raises:
-        OSError: If the file cannot be made.
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
     log = log_path.open("w", buffering=1)
@@ -422,11 +404,7 @@ class LogFile(logging.StreamHandler):
 
 
 class ComponentLines(logging.Handler):
-    """Turns the runner's log records into a line per component with its time, and tells warnings.
-
-    Args:
-        console: Where the lines go.
-    """
+    """Turns the runner's log into a line per component with its time, and tells warnings."""
 
     def __init__(self, console: TextIO):
         super().__init__(logging.INFO)

@@ -40,17 +40,21 @@ from pipeline import settings
 
 
 class Folders(NamedTuple):
-    """Where a pipeline writes; only its runner knows.
+    """Where a pipeline writes, which only its runner knows.
 
-    Attributes:
-        artifacts: What components hand to each other.
-        checkpoints: What training goes on from after it was killed.
-        serving: Numbered versions of the blessed models.
+    `checkpoints` is what training goes on from after it was killed, `serving` holds numbered
+    versions of the blessed models.
     """
 
     artifacts: str
     checkpoints: str
     serving: str
+
+    @classmethod
+    def below(cls, home: pathlib.Path) -> "Folders":
+        """Returns the folders of a run on this machine."""
+        places = (home / "artifacts", home / "checkpoints", home / "serving" / "mvlift")
+        return cls(*map(str, places))
 
 
 def create_pipeline(
@@ -154,11 +158,7 @@ def _rivals(
     trained: base_node.BaseNode,
     version: str,
 ) -> tuple[list[base_node.BaseNode], dict[str, types.BaseChannel]]:
-    """Tries a trained model beside the training, and chooses; the last node has the chosen one.
-
-    Returns:
-        The nodes, and what the report is told of them.
-    """
+    """Tries a trained model beside the training, and chooses; the last node has the chosen one."""
     start = trainers.start_of(config.candidate)
     given = {"examples": records["examples"], **start, "code_version": version}
     made = [candidates.Adapt(**given)]
@@ -251,9 +251,7 @@ def _judge(
         **measured,
         example_splits=["test"],
         module_path=evaluator.EXTRACTORS_MODULE,
-        eval_config=evaluator.eval_config(
-            bounds=config.bounds, relative_worsening=config.worsening, baseline=True
-        ),
+        eval_config=evaluator.eval_config(config.bounds, config.worsening),
         further_bounds={
             name: value for name, value in config.bounds.items() if name in scores.NAMES
         },
@@ -299,9 +297,7 @@ def _reporting(
 def check_nodes(examples: base_node.BaseNode, holds_out: bool) -> list[base_node.BaseNode]:
     """Holds both kinds of records against their schemas; the gates stop the run.
 
-    Args:
-        examples: The ExampleGen.
-        holds_out: Whether its split `eval` holds anything.
+    `holds_out` tells whether the split `eval` holds anything.
     """
     made: list[base_node.BaseNode] = []
     for output, kind, name in (
@@ -333,14 +329,7 @@ _OWN_RIGS = ("rig", "pose2sim")
 def rig_nodes(
     config: settings.PipelineConfig, examples: base_node.BaseNode, data_root: str, version: str
 ) -> list[base_node.BaseNode]:
-    """Checks the rig that filmed the records; the gate stops the run, if it is to.
-
-    Args:
-        config: With `rig_check`.
-        examples: The ExampleGen.
-        data_root: As of `create_pipeline`.
-        version: Of the code.
-    """
+    """Checks the rig that filmed the records; the gate stops the run, if it is to."""
     check = checks.RigCheck(
         examples=examples.outputs["examples"],
         data_config=config.data.to_json(),
@@ -360,19 +349,13 @@ def infra_validation_nodes(
     trained: base_node.BaseNode,
     judge: base_node.BaseNode,
 ) -> list[base_node.BaseNode]:
-    """Makes the node that tries a judged model in TensorFlow Serving, or none.
-
-    Args:
-        config: With `infra_validation`.
-        examples: With the test views.
-        trained: With the model.
-        judge: What must have judged it.
-    """
-    if not config.infra_validation.is_wanted:
+    """Makes the node that tries a judged model in TensorFlow Serving, or none."""
+    if not config.infra_validation.tag:
         return []
     # Models of windows have no signature of records.
     asked = None if config.model.is_temporal else examples.outputs["test_examples"]
-    node = pusher.InfraValidator(trained.outputs["model"], asked, **config.infra_validation.options)
+    options = dataclasses.asdict(config.infra_validation)
+    node = pusher.InfraValidator(trained.outputs["model"], asked, **options)
     node.add_upstream_node(judge)
     return [node]
 
@@ -385,11 +368,8 @@ DRIFT = "Drift"
 class Followed(NamedTuple):
     """The nodes of a run on spans, by what others need of them.
 
-    Attributes:
-        nodes: All of them.
-        window: Its outputs are the records of the window's spans.
-        anomalies: What is known of drift.
-        start: What the first stage takes more than others do.
+    The outputs of `window` are the records of the window's spans; `start` is what the first stage
+    takes more than others do.
     """
 
     nodes: list[base_node.BaseNode]
@@ -399,9 +379,7 @@ class Followed(NamedTuple):
 
 
 def follow(
-    config: settings.PipelineConfig,
-    examples: base_node.BaseNode,
-    checked: list[base_node.BaseNode],
+    config: settings.PipelineConfig, examples: base_node.BaseNode, checked: list[base_node.BaseNode]
 ) -> Followed:
     """Makes the nodes between the checks of a new span and the training on a window of spans."""
     newest = {rolling_window.NEWEST: examples.outputs[executor.EXAMPLES]}
@@ -525,13 +503,8 @@ def data_for_choosing(
     """Returns the data with a part held out from training and test, where one is needed.
 
     Early stopping, tuning, the calibration of uncertainty and the choice of a candidate look at
-    that part alone, so that no test frame chooses anything. What the split already holds out is
-    left as it is.
-
-    Args:
-        config: The pipeline's settings.
-        is_followed: Whether recordings keep coming: drift of the cameras is looked for in what is
-            held out.
+    that part alone, so that no test frame chooses anything; where recordings keep coming, drift of
+    the cameras is looked for in it. What the split already holds out is left as it is.
     """
     split = sources.open_split(config.data)
     if split.holds_out or not (choosers(config) or is_followed):

@@ -239,17 +239,12 @@ def _purpose(preset: Any) -> str:
 
 
 def make(name: str, data_root: str, variant: str = "default") -> settings.PipelineConfig:
-    """Makes a preset for the data at hand.
-
-    Args:
-        name: One of `NAMES`.
-        data_root: What the preset's source reads.
-        variant: One of `VARIANTS`.
+    """Makes a preset of `NAMES` for the data at hand, in one of `VARIANTS`.
 
     Raises:
         ValueError: If there is no such variant.
     """
-    configs.one_of("preset", variant, tuple(VARIANTS))
+    errors.require_known("preset", variant, VARIANTS)
     return VARIANTS[variant](OF_FOLDER[name](data_root) if name in OF_FOLDER else PRESETS[name]())
 
 
@@ -257,16 +252,11 @@ def make(name: str, data_root: str, variant: str = "default") -> settings.Pipeli
 
 
 class Request(NamedTuple):
-    """What was typed.
+    """What was typed; None for what was not.
 
-    Attributes:
-        data_root: What to read; None for the embedded recording. `{SPAN}` in it stands for the
-            newest of numbered recordings.
-        settings: A file of settings, or None.
-        num_epochs: Of the second stage, or None.
-        seed: Of everything that is drawn, or None.
-        preset: A name of `VARIANTS`, what to do with the data, or None for what the
-            settings say, `"default"` if nothing.
+    `data_root` is what to read, the embedded recording if it is None; `{SPAN}` in it stands for the
+    newest of numbered recordings. `preset` is a name of `VARIANTS`, what to do with the data; None
+    for what the settings say, `"default"` if nothing.
     """
 
     data_root: str | None = None

@@ -34,11 +34,7 @@ class MetadataError(ValueError):
 def require_usable(
     connection: metadata_store_pb2.ConnectionConfig, artifacts_folder: pathlib.Path
 ) -> None:
-    """Looks through what is known of former runs before anything is built on it.
-
-    Args:
-        connection: To a SQLite file, made if it is not there.
-        artifacts_folder: What the former runs wrote.
+    """Looks through what is known of former runs, in a SQLite file, before anything is built on it.
 
     Raises:
         MetadataError: If the file is damaged or of another kind, lacks what tells who wrote an
@@ -159,10 +155,7 @@ def upstream(whole: pipeline_pb2.Pipeline) -> dict[str, list[str]]:
 def launch(whole: pipeline_pb2.Pipeline, name: str, run_id: str) -> None:
     """Runs a node, or answers it from the cache, as the local runner does.
 
-    Args:
-        whole: The compiled pipeline; not changed.
-        name: The node's.
-        run_id: Tells the nodes of one run from those of another.
+    `run_id` tells the nodes of one run from those of another.
     """
     run = pipeline_pb2.Pipeline()
     run.CopyFrom(whole)
@@ -170,15 +163,14 @@ def launch(whole: pipeline_pb2.Pipeline, name: str, run_id: str) -> None:
     runtime_parameter_utils.substitute_runtime_parameter(run, values)
     (node,) = (one.pipeline_node for one in run.nodes if one.pipeline_node.node_info.id == name)
     deployment = runner_utils.extract_local_deployment_config(run)
+    connection = deployment.metadata_connection_config
     launcher.Launcher(
         pipeline_node=node,
-        mlmd_connection=metadata.Metadata(_connection(deployment.metadata_connection_config)),
+        mlmd_connection=metadata.Metadata(
+            getattr(connection, connection.WhichOneof("connection_config"))
+        ),
         pipeline_info=run.pipeline_info,
         pipeline_runtime_spec=run.runtime_spec,
         executor_spec=runner_utils.extract_executor_spec(deployment, name),
         custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
     ).launch()
-
-
-def _connection(config: metadata_store_pb2.ConnectionConfig) -> metadata_store_pb2.ConnectionConfig:
-    return getattr(config, config.WhichOneof("connection_config"))

@@ -5,7 +5,7 @@ import json
 import pathlib
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from keras_mvlift import configs, errors, inference
 from keras_mvlift.datasets.rigs import calibration_files
@@ -29,6 +29,11 @@ _GENTLE_RATE = 1e-4
 _SHARED = ("batch_size", "precision", "strategy", "resident_gb")
 
 
+def _named(pattern: str) -> configs.Rule:
+    matches = re.compile(pattern).fullmatch
+    return configs.rule(lambda value: bool(matches(value)), "be the name of an image's part")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InfraValidationConfig(configs.Json):
     """A check of each model in TensorFlow Serving's image, by Docker.
@@ -41,40 +46,14 @@ class InfraValidationConfig(configs.Json):
         num_tries: How often the server is started before a model is refused.
         max_loading_seconds: The most for a start.
         docker_url: Where Docker listens, such as `"tcp://localhost:2375"`; empty for its socket.
-
-    Raises:
-        ValueError: If a field is not as stated above.
     """
 
-    tag: str = ""
-    serving_image: str = "tensorflow/serving"
-    num_examples: int = 8
-    num_tries: int = 2
-    max_loading_seconds: int = 120
+    tag: Annotated[str, _named(r"([\w][\w.-]{0,127})?")] = ""
+    serving_image: Annotated[str, _named(r"[\w][\w./:-]*")] = "tensorflow/serving"
+    num_examples: configs.Positive = 8
+    num_tries: configs.Positive = 2
+    max_loading_seconds: configs.Positive = 120
     docker_url: str = ""
-
-    def __post_init__(self) -> None:
-        for name, rule in (("tag", _TAG), ("serving_image", _IMAGE), ("docker_url", None)):
-            value = getattr(self, name)
-            is_one = isinstance(value, str) and (rule is None or rule.fullmatch(value))
-            if not is_one and not (name == "tag" and value == ""):
-                told = "text" if rule is None else "the name of an image's part"
-                raise ValueError(f"`{name}` must be {told}. Received: {value!r}.")
-        for name in ("num_examples", "num_tries", "max_loading_seconds"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise ValueError(f"`{name}` must be a whole number. Received: {value!r}.")
-            configs.at_least(name, value, 1)
-
-    @property
-    def is_wanted(self) -> bool:
-        """Tells whether models are checked."""
-        return bool(self.tag)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What the component takes."""
-        return dataclasses.asdict(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,15 +65,8 @@ class WindowConfig(configs.Json):
         warm_start: Whether training goes on from the last blessed model.
     """
 
-    num_spans: int = 5
+    num_spans: configs.Positive = 5
     warm_start: bool = True
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.num_spans, int) or isinstance(self.num_spans, bool):
-            raise ValueError(f"`num_spans` must be a whole number. Received: {self.num_spans!r}.")
-        configs.at_least("num_spans", self.num_spans, 1)
-        if not isinstance(self.warm_start, bool):
-            raise ValueError(f"`warm_start` must be true or false. Received: {self.warm_start!r}.")
 
 
 # How a pipeline follows new recordings, as frozen dataclasses; docs/continuous.md tells more.
@@ -125,20 +97,13 @@ class DriftConfig(configs.Json):
         camera: How often each camera sees somebody.
     """
 
-    action: str = WARN
-    keypoints_2d: float = _KEYPOINTS
-    confidence: float = _CONFIDENCE
-    intrinsics: float = _LENSES
-    rotation: float = _PLACES
-    center: float = _PLACES
-    camera: float = _CAMERA_SHARE
-
-    def __post_init__(self) -> None:
-        configs.one_of("action", self.action, (WARN, STOP))
-        for name, most in self.thresholds.items():
-            is_number = isinstance(most, int | float) and not isinstance(most, bool)
-            if not is_number or not 0 <= most <= 1:
-                raise ValueError(f"`{name}` must lie in [0, 1]. Received: {most!r}.")
+    action: Annotated[str, configs.one_of(WARN, STOP)] = WARN
+    keypoints_2d: configs.Share = _KEYPOINTS
+    confidence: configs.Share = _CONFIDENCE
+    intrinsics: configs.Share = _LENSES
+    rotation: configs.Share = _PLACES
+    center: configs.Share = _PLACES
+    camera: configs.Share = _CAMERA_SHARE
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -154,16 +119,31 @@ _OBJECTS: dict[str, type[configs.Json]] = {
     "drift": DriftConfig,
 }
 
-_FOLDER_NAME = re.compile(r"\w[\w.-]*")
 
 # The server that a model must load in before it is pushed, as a frozen dataclass.
 
-_IMAGE = re.compile(r"[\w][\w./:-]*")
-_TAG = re.compile(r"[\w][\w.-]{0,127}")
+
+def _are_thresholds(value: Any) -> bool:
+    is_mapping = isinstance(value, Mapping)
+    return is_mapping and all(isinstance(most, int | float) for most in value.values())
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(word, str) for word in value)
+
+
+_IS_NAME = re.compile(r"\w[\w.-]*").fullmatch
+Name = Annotated[
+    Any, configs.rule(lambda x: isinstance(x, str) and bool(_IS_NAME(x)), "be a folder's name")
+]
+Thresholds = Annotated[
+    Mapping[str, float], configs.rule(_are_thresholds, "be an object of numbers")
+]
+Words = Annotated[tuple[str, ...], configs.rule(_are_words, "be a list of words")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PipelineConfig:
+class PipelineConfig(configs.Checked):
     """All that a pipeline does, but not where.
 
     Attributes:
@@ -192,7 +172,7 @@ class PipelineConfig:
         ValueError: If a field is not of its type, or the name is not fit for a folder.
     """
 
-    name: str = "mvlift"
+    name: Name = "mvlift"
     data: configs.DataConfig = dataclasses.field(default_factory=configs.DataConfig)
     model: configs.ModelConfig = dataclasses.field(default_factory=configs.ModelConfig)
     start_from: str = ""
@@ -202,43 +182,33 @@ class PipelineConfig:
         default_factory=lambda: configs.FinetuneConfig(**configs.finetuning(configs.ModelConfig()))
     )
     tune: configs.TuneConfig = dataclasses.field(default_factory=configs.TuneConfig)
-    bounds: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"mpjpe_mm": 150.0})
-    worsening: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"mpjpe_mm": 0.1})
+    bounds: Thresholds = dataclasses.field(default_factory=lambda: {"mpjpe_mm": 150.0})
+    worsening: Thresholds = dataclasses.field(default_factory=lambda: {"mpjpe_mm": 0.1})
     infra_validation: InfraValidationConfig = dataclasses.field(
         default_factory=InfraValidationConfig
     )
     window: WindowConfig = dataclasses.field(default_factory=WindowConfig)
     drift: DriftConfig = dataclasses.field(default_factory=DriftConfig)
-    rig_check: str = STOP
+    rig_check: Annotated[str, configs.one_of(WARN, STOP)] = STOP
     # Given any word, TFX packs all of itself for workers elsewhere, once for each component: two
     # seconds, and 25 MB that it leaves in the temporary folder.
-    beam_pipeline_args: tuple[str, ...] = ()
+    beam_pipeline_args: Words = ()
 
     def __post_init__(self) -> None:
-        is_name = isinstance(self.name, str) and _FOLDER_NAME.fullmatch(self.name)
-        _require(bool(is_name), "name", "be a folder's name", self.name)
-        configs.one_of("rig_check", self.rig_check, (WARN, STOP))
-        for field in ("bounds", "worsening"):
-            thresholds = getattr(self, field)
-            is_mapping = isinstance(thresholds, Mapping) and all(
-                isinstance(value, int | float) for value in thresholds.values()
-            )
-            _require(is_mapping, field, "be an object of numbers", thresholds)
-        arguments = self.beam_pipeline_args
-        is_list = isinstance(arguments, tuple) and all(isinstance(word, str) for word in arguments)
-        _require(is_list, "beam_pipeline_args", "be a list of words", arguments)
-        is_joined = self.finetune.views == "pair" or self.model.recipe == "solved_root"
+        super().__post_init__()
+        views = self.finetune.views
+        is_joined = views == "pair" or self.model.recipe == "solved_root"
         rule = "be 'pair' unless the recipe is 'solved_root'"
-        _require(is_joined, "finetune.views", rule, self.finetune.views)
+        errors.require(is_joined, "finetune.views", rule, repr(views))
         rule = "be 0 for a backbone that sees windows: trials are scored frame by frame"
         is_scored = not (self.model.is_temporal and self.tune.num_trials)
-        _require(is_scored, "tune.num_trials", rule, self.tune.num_trials)
+        errors.require(is_scored, "tune.num_trials", rule, self.tune.num_trials)
         check(self.data, self.model, self.pretrain, self.finetune)
         if self.rival:
             theirs = started(self.rival, "rival")
             is_fit = not theirs.is_temporal and theirs.network_input != "screen"
             rule = "lift single frames by rays or centered views"
-            _require(is_fit, "rival", rule, self.rival)
+            errors.require(is_fit, "rival", rule, repr(self.rival))
         start = started(self.start_from) if self.start_from else self.model
         if names := self.model.differences(start):
             has, asked = (
@@ -271,10 +241,7 @@ class PipelineConfig:
         )
 
     def updated(self, settings: Mapping[str, Any]) -> "PipelineConfig":
-        """Overrides fields by what a settings file says.
-
-        Args:
-            settings: Field to value; for a part such as `"data"`, a dict of its own fields.
+        """Overrides fields by what a settings file says; of a part, by its own fields.
 
         Raises:
             ValueError: If a field is unknown or breaks its rule.
@@ -312,11 +279,9 @@ class PipelineConfig:
         self, name: str, model: configs.ModelConfig, settings: Mapping[str, Any]
     ) -> configs.Json:
         former = dataclasses.asdict(getattr(self, name))
-        given = settings.get(name, {})
-        _require(isinstance(given, Mapping), name, "be an object", given)
+        given = _object(name, settings.get(name, {}))
         if name == "pretrain":
-            second = settings.get("finetune", {})
-            _require(isinstance(second, Mapping), "finetune", "be an object", second)
+            second = _object("finetune", settings.get("finetune", {}))
             given = {key: second[key] for key in _SHARED if key in second} | given
         elif settings.get("start_from"):
             given = {"learning_rate": _GENTLE_RATE, **given}
@@ -325,16 +290,14 @@ class PipelineConfig:
 
     def _updated_field(self, name: str, value: Any) -> Any:
         if name in _OBJECTS:
-            _require(isinstance(value, Mapping), name, "be an object", value)
-            changed = dataclasses.asdict(getattr(self, name)) | dict(value)
+            changed = dataclasses.asdict(getattr(self, name)) | _object(name, value)
             return _of_part(name, _OBJECTS[name], changed)
         if name not in _PARTS:
             return tuple(value) if isinstance(value, list) else value
-        _require(isinstance(value, Mapping), name, "be an object", value)
         # Options of a source or a split are written as objects and travel as text.
         fields = {
             key: json.dumps(entry, sort_keys=True) if isinstance(entry, Mapping) else entry
-            for key, entry in value.items()
+            for key, entry in _object(name, value).items()
         }
         former = json.loads(getattr(self, name).to_json())
         # Another source or split does not understand the options of the former one.
@@ -348,11 +311,7 @@ class PipelineConfig:
 
 
 def started(path: str, field: str = "start_from") -> configs.ModelConfig:
-    """Reads the networks of a model to start from.
-
-    Args:
-        path: As of `PipelineConfig.start_from`.
-        field: What it is called.
+    """Reads the networks of a model to start from, which errors call `field`.
 
     Raises:
         ValueError: If no model lies there, or it does not say which networks it has.
@@ -362,6 +321,11 @@ def started(path: str, field: str = "start_from") -> configs.ModelConfig:
     except (OSError, ValueError, LookupError) as error:
         rule = "be a trained model: the name of a shipped one, or its folder"
         raise ValueError(f"`{field}` must {rule}. Received: {path!r}: {error}") from error
+
+
+def _object(name: str, value: Any) -> dict[str, Any]:
+    errors.require(isinstance(value, Mapping), name, "be an object", repr(value))
+    return dict(value)
 
 
 def _of_part(name: str, kind: type[configs.Json], fields: Mapping[str, Any]) -> configs.Json:
@@ -414,10 +378,10 @@ def _schema_of(config: Any) -> dict[str, Any]:
     about = dict(re.findall(r"^ +(\w+): ((?:.|\n {12})+)", config.__doc__ or "", re.MULTILINE))
     properties = {}
     for field in dataclasses.fields(config):
-        kind: Any = field.type
+        kind = configs.kind_of(field)
         if dataclasses.is_dataclass(kind):
             made = _schema_of(kind)
-        elif kind is str:
+        elif kind in (str, Any):
             # Options of a source or a split are objects that travel as text.
             made = {"type": ["object", "string"] if field.name.endswith("_options") else "string"}
         else:
@@ -428,22 +392,13 @@ def _schema_of(config: Any) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
-def _require(holds: bool, field: str, rule: str, received: object) -> None:
-    if not holds:
-        raise ValueError(f"`{field}` must {rule}. Received: {received!r}.")
-
-
 # What a backbone that sees windows of frames asks of the rest of a pipeline.
 
 
 def check(
     data: configs.DataConfig, model: configs.ModelConfig, *stages: configs.StageConfig
 ) -> None:
-    """Holds the parts of a pipeline to each other; backbones of single frames ask nothing.
-
-    Raises:
-        ValueError: If a field does not go with the backbone.
-    """
+    """Holds the parts of a pipeline to each other, by a ValueError; single frames ask nothing."""
     if not model.is_temporal:
         return
     rules = [

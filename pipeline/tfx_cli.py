@@ -200,11 +200,7 @@ def _script_argument(parameter: str) -> str:
 def _registering_patcher(path: pathlib.Path) -> Any:
     """Returns TFX's patcher of LocalDagRunner, registering as the real run starts."""
     from tfx.tools.cli import labels
-    from tfx.tools.cli.handler import (
-        dag_runner_patcher,
-        local_dag_runner_patcher,
-        local_handler,
-    )
+    from tfx.tools.cli.handler import dag_runner_patcher, local_dag_runner_patcher, local_handler
 
     handler = local_handler.LocalHandler(
         {labels.ENGINE_FLAG: labels.LOCAL_ENGINE, labels.PIPELINE_DSL_PATH: str(path)}

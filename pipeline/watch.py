@@ -59,16 +59,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str], run: Run | None = None) -> int:
-    """Follows the folder; gives the exit status.
-
-    Args:
-        arguments: Of the command line.
-        run: What runs the pipeline; a process of its own unless told.
-    """
+    """Follows the folder, running the pipeline in processes unless told; gives the exit status."""
     options = parse(arguments)
     local.prepare_environment()
     try:
-        _check(options)
+        errors.require(options.watched.is_dir(), "watched", "be a folder", options.watched)
+        if options.settings:
+            # Refused before a recording is claimed for them.
+            settings.PipelineConfig().updated(settings.read(options.settings))
         with local.terminable(), local.held(options.watched / SPANS / "watch.lock"):
             return _follow(options, run or apart)
     except local.BusyError:
@@ -103,13 +101,6 @@ def _send_outcome(sender: connection.Connection, run: Run, arguments: list[str])
     sender.send(run(arguments))
 
 
-def _check(options: argparse.Namespace) -> None:
-    """Refuses settings before a recording is claimed for them."""
-    errors.require(options.watched.is_dir(), "watched", "be a folder", options.watched)
-    if options.settings:
-        settings.PipelineConfig().updated(settings.read(options.settings))
-
-
 def _follow(options: argparse.Namespace, run: Run) -> int:
     ledger = Ledger(options.watched / SPANS)
     ledger.settle(options.watched)
@@ -141,11 +132,9 @@ CLAIMED = "claimed"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A span.
+    """A span: its number and what its folder was called when it came.
 
     Attributes:
-        span: Its number.
-        recording: What its folder was called when it came.
         state: `CLAIMED`, or how its run ended.
         reason: Why, where it could not be used or no model came of it.
         attempts: Runs that failed on it so far.
@@ -163,9 +152,6 @@ class Ledger:
 
     What is to be moved is written down before it is, so that a process that was killed in between
     goes on where it was.
-
-    Args:
-        folder: Where spans lie and the file is; made if it is not there.
 
     Raises:
         RecordingError: If the file is not what `Ledger` wrote.
@@ -281,10 +267,6 @@ def ready_recordings(folder: pathlib.Path, settle_seconds: float) -> list[pathli
 
     A recording is a folder. One whose name begins with a dot or ends as that of an unfinished copy
     is left alone until it is renamed.
-
-    Args:
-        folder: The watched folder.
-        settle_seconds: The while.
     """
     found = {
         path: changed
@@ -306,9 +288,8 @@ def is_recording(path: pathlib.Path) -> bool:
 def last_change(folder: pathlib.Path) -> float | None:
     """Returns when something below a folder last changed, seconds since 1970; None if it is empty.
 
-    What is still changing gives infinity.
-
-    It is the system's own time of change, which copying does not take over from the original.
+    What is still changing gives infinity. It is the system's own time of change, which copying does
+    not take over from the original.
     """
     num_files = 0
     newest = folder.stat().st_ctime
@@ -327,5 +308,3 @@ def last_change(folder: pathlib.Path) -> float | None:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
-"""The state of a span that has no outcome yet."""
-"""The folder that recordings are moved to."""

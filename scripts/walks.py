@@ -117,7 +117,7 @@ def records(walk: Walk) -> None:
             writer = executor.WriteClip(config, str(release), roots)
             writer.setup()
             (clip, *_) = sources.open_source(config, str(release)).clips()
-            (outcome,) = writer.process(executor.Job(clip, 0, 1))
+            (outcome,) = writer.process(files.Job(clip, 0, 1))
         if outcome.loss:
             raise RuntimeError(outcome.loss)
 

@@ -10,7 +10,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import apache_beam as beam
 import tqdm
@@ -19,16 +19,14 @@ from apache_beam.utils import shared
 
 from components.bulk_inference import lift_file
 from components.example_gen import files
-from keras_mvlift import errors, inference, trained_models
+from keras_mvlift import configs, errors, inference, trained_models
 
 SUMMARY = "_lifted.json"
 """Beside the poses: how many, of which files. Readers of folders leave such names out."""
 
-_OUTCOMES = os.path.join(files.PARTIAL, "outcomes.json")
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BulkLift:
+class BulkLift(configs.Checked):
     """What is to be lifted.
 
     Attributes:
@@ -48,15 +46,12 @@ class BulkLift:
     model: str
     inputs: tuple[str, ...]
     output: str
-    form: str = "parquet"
-    max_lost_share: float = 0.05
-    batch_size: int = 4096
+    form: Annotated[str, configs.one_of(*lift_file.FORMATS)] = "parquet"
+    max_lost_share: configs.Share = 0.05
+    batch_size: configs.Positive = 4096
 
     def __post_init__(self) -> None:
-        share, size = self.max_lost_share, self.batch_size
-        errors.require_known("form", self.form, lift_file.FORMATS)
-        errors.require(0 <= share <= 1, "max_lost_share", "lie in [0, 1]", share)
-        errors.require(size >= 1, "batch_size", "be at least 1", size)
+        super().__post_init__()
         for name, paths in (("inputs", self.inputs), ("output", (self.output,))):
             if any("://" in path for path in paths):
                 rule = "be paths of files; mount a bucket to reach it by one"
@@ -66,15 +61,12 @@ class BulkLift:
 def run(
     bulk: BulkLift, beam_pipeline_args: Sequence[str] = (), is_watched: bool = False
 ) -> dict[str, Any]:
-    """Lifts the files, each by one worker, into one file of poses each.
+    """Lifts the files, a worker each, into one file of poses each; returns what `SUMMARY` holds.
 
     Args:
         bulk: What is lifted.
         beam_pipeline_args: Arguments of Beam; none are its DirectRunner in this process.
         is_watched: Whether to show a progress bar.
-
-    Returns:
-        What `SUMMARY` holds.
 
     Raises:
         FileNotFoundError: If no file is of a pattern, or there is no such model.
@@ -93,8 +85,13 @@ def run(
     try:
         lift = lift_file.LiftFile(model, handle, work, bulk.form, bulk.batch_size, is_watched)
         with shown(work, len(paths)) if is_watched else contextlib.nullcontext():
-            _run(lift, paths, work, beam_pipeline_args)
-        summary = _summary(bulk, _outcomes(work, len(paths)), output, work)
+            options = pipeline_options.PipelineOptions(list(beam_pipeline_args))
+            with beam.Pipeline(options=options) as pipeline:
+                files.run_jobs(pipeline, paths, lift, work)
+        outcomes = [lift_file.Outcome(*fields) for fields in files.read_outcomes(work)]
+        if [outcome.number for outcome in outcomes] != list(range(len(paths))):
+            raise RuntimeError(f"{len(paths)} files must come back. Received: {len(outcomes)}.")
+        summary = _summary(bulk, outcomes, output, work)
         files.write_text(work, SUMMARY, json.dumps(summary, indent=2, sort_keys=True))
         files.clear(work, [])
         os.rename(work, output)
@@ -115,7 +112,7 @@ def _files(patterns: Sequence[str]) -> list[str]:
 
 
 def _model(given: str, lifter: inference.Lifter) -> str:
-    """Returns what workers load: the version that is the newest now, however long they take."""
+    """Returns what workers load: the version that is the newest now."""
     if isinstance(lifter, inference.ClipLifter):
         received = f"{lifter.path}, which lifts a frame by those around it"
         raise errors.ArgumentError("model", "lift single frames", received)
@@ -125,35 +122,6 @@ def _model(given: str, lifter: inference.Lifter) -> str:
         # It lies elsewhere where workers have it.
         return given
     return os.path.abspath(lifter.path)
-
-
-def _run(
-    lift: lift_file.LiftFile, paths: list[str], work: str, beam_pipeline_args: Sequence[str]
-) -> None:
-    jobs = [lift_file.Job(path, number, len(paths)) for number, path in enumerate(paths)]
-    options = pipeline_options.PipelineOptions(list(beam_pipeline_args))
-    with beam.Pipeline(options=options) as pipeline:
-        _ = (
-            pipeline
-            | "Files" >> beam.Create(jobs)
-            | "Spread" >> beam.Reshuffle()
-            | "Lift" >> beam.ParDo(lift)
-            | "Gather" >> beam.combiners.ToList()
-            | "Note" >> beam.Map(_write_outcomes, work)
-        )
-
-
-def _write_outcomes(outcomes: list[lift_file.Outcome], work: str) -> None:
-    # Workers may be other processes on other machines: what they say comes back in a file.
-    files.write_text(work, _OUTCOMES, json.dumps(sorted(outcomes, key=lambda x: x.number)))
-
-
-def _outcomes(work: str, num_files: int) -> list[lift_file.Outcome]:
-    with open(os.path.join(work, _OUTCOMES), encoding="utf-8") as file:
-        outcomes = [lift_file.Outcome(*outcome) for outcome in json.load(file)]
-    if [outcome.number for outcome in outcomes] != list(range(num_files)):
-        raise RuntimeError(f"{num_files} files must come back. Received: {len(outcomes)}.")
-    return outcomes
 
 
 def _summary(
@@ -168,11 +136,11 @@ def _summary(
         ("files", len(lost_files), len(outcomes)),
         ("records", num_lost, num_poses + num_lost),
     ):
-        if lift_file.are_too_many(lost, total, bulk.max_lost_share):
-            listed = _keep_letters(work, output)
-            told = first if kind == "records" else [one.first_lost[0] for one in lost_files]
-            told_of = (kind, lost, total, bulk.max_lost_share)
-            raise ValueError(lift_file.complaint(*told_of, told, listed))
+        if files.are_too_many(lost, total, bulk.max_lost_share):
+            letters = first if kind == "records" else [one.first_lost[0] for one in lost_files]
+            told = [lift_file.sentence(letter) for letter in letters]
+            counts = (kind, lost, total, bulk.max_lost_share)
+            raise ValueError(files.complaint(*counts, told, _keep_letters(work, output)))
     return {
         "poses": num_poses,
         "lost_records": num_lost,

@@ -33,29 +33,8 @@ PROGRESS = os.path.join(files.PARTIAL, "progress")
 _INTERVAL = 1.0
 
 
-class Job(NamedTuple):
-    """One file to lift.
-
-    Attributes:
-        path: The file.
-        number: Its place among the files; names its output.
-        num_files: How many there are.
-    """
-
-    path: str
-    number: int
-    num_files: int
-
-
 class Letter(TypedDict):
-    """What was lost, and why.
-
-    Attributes:
-        file: The file.
-        record: The record's number in it, from 0; None if the whole file is lost.
-        field: The field that breaks a rule.
-        reason: The rule and what came instead.
-    """
+    """What was lost, and why; `record` is its number in the file, None if all of that is lost."""
 
     file: str
     record: int | None
@@ -64,15 +43,10 @@ class Letter(TypedDict):
 
 
 class Outcome(NamedTuple):
-    """What became of a file.
+    """What became of a file; `output` is None if it is lost.
 
     Attributes:
-        number: The file's place among the files.
-        input: The file.
-        output: The name of its poses' file; None if it is lost.
-        num_poses: How many it holds.
-        num_lost: Records that could not be used.
-        first_lost: Letters of the first of them; that of the file if it is lost.
+        first_lost: Letters of the first records that could not be used, or that of the file.
     """
 
     number: int
@@ -121,32 +95,32 @@ class LiftFile(beam.DoFn):
         self._lifter = self._handle.acquire(functools.partial(inference.load_model, self._model))
         self._columns = schema(self._lifter)
 
-    def process(self, job: Job) -> Iterator[Outcome]:
+    def process(self, job: files.Job) -> Iterator[Outcome]:
         """Lifts the file, or says why it cannot be read."""
         try:
             outcome = self._lift(job)
         except errors.RecordingError as error:
             logging.warning("Lost %s", error)
             refusal = readers.Refusal(error.field, error.rule, error.received)
-            letter = of(job.path, None, refusal)
-            files.write_text(self._root, letters_name(job), line(letter))
+            letter = of(job.name, None, refusal)
+            files.write_text(self._root, _letters(job), line(letter))
             self._num_lost_files.inc()
-            yield Outcome(job.number, job.path, None, 0, 0, [letter])
+            yield Outcome(job.number, job.name, None, 0, 0, [letter])
             return
         self._num_lifted.inc(outcome.num_poses)
         self._num_lost.inc(outcome.num_lost)
         yield outcome
 
-    def _lift(self, job: Job) -> Outcome:
-        name = f"poses-{_place(job)}{SUFFIXES[self._form]}"
+    def _lift(self, job: files.Job) -> Outcome:
+        name = f"poses-{job.place}{SUFFIXES[self._form]}"
         num_poses, num_lost, noted = 0, 0, 0.0
         first: list[Letter] = []
         with self._open(job, name) as (write, log):
-            for table, lost in self._batches(job.path):
+            for table, lost in self._batches(job.name):
                 write(table)
                 log.writelines(map(line, lost))
                 num_poses, num_lost = num_poses + len(table), num_lost + len(lost)
-                first += lost[: NUM_TOLD - len(first)]
+                first += lost[: files.NUM_TOLD - len(first)]
                 if self._is_watched and time.monotonic() - noted > _INTERVAL:
                     noted = time.monotonic()
                     _note(self._root, job, num_poses)
@@ -155,42 +129,33 @@ class LiftFile(beam.DoFn):
         if not num_lost:
             # Another attempt at this file may have been as fast.
             with contextlib.suppress(FileNotFoundError):
-                os.remove(os.path.join(self._root, letters_name(job)))
-        return Outcome(job.number, job.path, name, num_poses, num_lost, first)
+                os.remove(os.path.join(self._root, _letters(job)))
+        return Outcome(job.number, job.name, name, num_poses, num_lost, first)
 
     @contextlib.contextmanager
-    def _open(self, job: Job, name: str) -> Iterator[tuple[Write, TextIO]]:
+    def _open(self, job: files.Job, name: str) -> Iterator[tuple[Write, TextIO]]:
         opened = FORMATS[self._form]
         with files.whole(self._root, name) as path, opened(path, self._columns) as write:
-            with files.whole(self._root, letters_name(job)) as listed:
+            with files.whole(self._root, _letters(job)) as listed:
                 with open(listed, "w", encoding="utf-8") as log:
                     yield write, log
 
     def _batches(self, path: str) -> Iterator[tuple[pa.Table, list[Letter]]]:
-        """Returns poses, and letters of the records between them that are no views."""
         is_table = path.endswith(readers.SUFFIX)
         read = readers.read_parquet if is_table else readers.read_records
         start = 0
         for rows in read(path, self._batch_size):
             views, refusals = readers.check(rows)
             table = lift(self._lifter, views, self._columns)
-            yield (
-                table,
-                [of(path, start + row, refusals[row]) for row in sorted(refusals)],
-            )
+            yield (table, [of(path, start + row, refusals[row]) for row in sorted(refusals)])
             start += len(table) + len(refusals)
 
 
-def letters_name(job: Job) -> str:
-    """Returns the name of the list of what a file lost."""
-    return f"_dead_letters-{_place(job)}.jsonl"
+def _letters(job: files.Job) -> str:
+    return f"_dead_letters-{job.place}.jsonl"
 
 
-def _place(job: Job) -> str:
-    return f"{job.number:05d}-of-{job.num_files:05d}"
-
-
-def _note(root: str, job: Job, num_poses: int) -> None:
+def _note(root: str, job: files.Job, num_poses: int) -> None:
     folder = os.path.join(root, PROGRESS)
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, str(job.number)), "w", encoding="ascii") as file:
@@ -214,11 +179,7 @@ _LIST = pa.list_(pa.field("element", pa.float32(), nullable=False))
 
 
 def schema(lifter: inference.Lifter) -> pa.Schema:
-    """Describes the table: a list of numbers a row, its shape, unit and frame in its metadata.
-
-    Args:
-        lifter: The model; only one that predicts it gives `joint_uncertainty`.
-    """
+    """Describes the table: a list of numbers a row, its shape, unit and frame in its metadata."""
     is_told = has_uncertainty(lifter)
     names = [name for name in _FRAMES if name != UNCERTAINTY or is_told]
     num_joints = len(lifter.joint_names)
@@ -249,15 +210,9 @@ def has_uncertainty(lifter: inference.Lifter) -> bool:
 
 
 def lift(lifter: inference.Lifter, views: readers.Views, columns: pa.Schema) -> pa.Table:
-    """Lifts views.
+    """Lifts `M` views to as many rows of `columns`, of `schema`.
 
-    Args:
-        lifter: The model.
-        views: `[M, ...]`.
-        columns: Of `schema`.
-
-    Returns:
-        `M` rows; without its camera's place a view has no `pose_world`.
+    Without its camera's place a view has no `pose_world`.
     """
     lifted = lifter.lift(
         views.numbers["keypoints_2d"],
@@ -352,9 +307,6 @@ def _values(column: pa.ChunkedArray) -> np.ndarray:
 
 # Dead letters: the records and files that could not be lifted, and why.
 
-NUM_TOLD = files.NUM_TOLD
-"""Losses that an error tells of itself."""
-
 
 def of(path: str, record: int | None, refusal: readers.Refusal) -> Letter:
     """Says of a record, or of a file, why it was lost."""
@@ -369,28 +321,7 @@ def line(letter: Letter) -> str:
     return f"{json.dumps(letter, sort_keys=True)}\n"
 
 
-def are_too_many(num_lost: int, total: int, max_lost_share: float) -> bool:
-    """Tells whether more than the allowed share was lost."""
-    return num_lost > max_lost_share * total
-
-
-def complaint(
-    kind: str, num_lost: int, total: int, max_lost_share: float, first: list[Letter], listed: str
-) -> str:
-    """Says that too much was lost, and why the first was.
-
-    Args:
-        kind: What is counted, such as `"records"`.
-        num_lost: How many of them were lost.
-        total: How many there are.
-        max_lost_share: The share that may be lost.
-        first: Letters of some.
-        listed: Where all are.
-    """
-    told = [files.shortened(_sentence(letter)) for letter in first[:NUM_TOLD]]
-    return files.sentence(kind, num_lost, total, max_lost_share, told, listed)
-
-
-def _sentence(letter: Letter) -> str:
+def sentence(letter: Letter) -> str:
+    """Says what was lost, and why."""
     record = "" if letter["record"] is None else f", record {letter['record']}"
     return f"{letter['file']}{record}: `{letter['field']}` {letter['reason']}."

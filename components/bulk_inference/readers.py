@@ -12,11 +12,7 @@ from keras_mvlift.geometry import cameras
 from keras_mvlift.untrusted import reading
 
 _NUM_JOINTS = skeletons.H36M_17.num_joints
-REQUIRED = {
-    "keypoints_2d": (_NUM_JOINTS, 2),
-    "confidence": (_NUM_JOINTS,),
-    "intrinsics": (3, 3),
-}
+REQUIRED = {"keypoints_2d": (_NUM_JOINTS, 2), "confidence": (_NUM_JOINTS,), "intrinsics": (3, 3)}
 PLACE = {"rotation": (3, 3), "center": (3,)}
 NUMBERS = REQUIRED | PLACE
 """Shapes of a view's numbers; those of `PLACE` may be absent, both together."""
@@ -30,25 +26,14 @@ _ROTATION_TOLERANCE = 1e-2
 
 
 class Numbers(NamedTuple):
-    """A column of lists.
-
-    Attributes:
-        values: All of them, one list after the other.
-        lengths: `[N]`, of each row's list; 0 where it is absent.
-    """
+    """A column of lists: all values, and the length of each row's, `[N]`, 0 where it is absent."""
 
     values: np.ndarray
     lengths: np.ndarray
 
 
 class Refusal(NamedTuple):
-    """Why a row cannot be used.
-
-    Attributes:
-        field: The field that breaks a rule.
-        rule: What it must be or do.
-        received: What came instead.
-    """
+    """Why a row cannot be used: the field, the rule, and what came instead."""
 
     field: str
     rule: str
@@ -84,11 +69,7 @@ class Views(NamedTuple):
 
 
 def check(rows: Rows) -> tuple[Views, dict[int, Refusal]]:
-    """Tells rows that are views from those that are not.
-
-    Returns:
-        The views, in their order, and of each other row, by index, the first rule that it breaks.
-    """
+    """Returns rows that are views, and of others, by index, the first rule that each breaks."""
     refusals = dict(rows.refusals)
     numbers = {
         name: _dense(name, rows.numbers[name], shape, refusals) for name, shape in NUMBERS.items()
@@ -187,13 +168,9 @@ SUFFIX = ".parquet"
 
 
 def read_parquet(path: str, batch_size: int) -> Iterator[Rows]:
-    """Reads a file, at most so many rows at a time.
+    """Reads a file, at most so many rows at a time; what it cannot read is a `RecordingError`.
 
     Lists may be flat, matrices row by row, or lists of lists; their numbers of any precision.
-
-    Raises:
-        RecordingError: If a column is missing or of another type, or the file cannot be read to
-            its end.
     """
     for found in reading.parquet_views(path, batch_size, [*REQUIRED], [*NUMBERS], TEXTS):
         with errors.parsing(path, "rows", "be as many as are told"):
@@ -231,11 +208,7 @@ _FEATURES = {name: tf.io.RaggedFeature(_DTYPES[kind]) for name, kind in _KINDS.i
 
 
 def read_records(path: str, batch_size: int) -> Iterator[Rows]:
-    """Reads a file, so many records at a time.
-
-    Raises:
-        RecordingError: If the file cannot be read to its end.
-    """
+    """Reads a file, so many records at a time; what it cannot read is a `RecordingError`."""
     compression = "GZIP" if path.endswith(COMPRESSED) else ""
     records = iter(tf.data.TFRecordDataset(path, compression).batch(batch_size).prefetch(1))
     while True:

@@ -42,8 +42,6 @@ SPLITS = {EXAMPLES: [*PAIR_SPLITS, *INSTANT_SPLITS], TEST_EXAMPLES: ["test"]}
 DATASET = "dataset.json"
 """What the whole set has in common, beside the splits of `EXAMPLES`; written last."""
 
-_OUTCOMES = os.path.join(files.PARTIAL, "outcomes.json")
-
 
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Writes one shard per clip and split, `dead_letters.json` and, at the end, `dataset.json`."""
@@ -69,7 +67,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         span = exec_properties.get(sources.SPAN)
         _number(output_dict, exec_properties)
         self._write_clips(clips, config, data_root, roots, prefix(span))
-        outcomes = _read_outcomes(roots[EXAMPLES])
+        outcomes = [Outcome(*fields) for fields in files.read_outcomes(roots[EXAMPLES])]
         losses = [outcome.loss for outcome in outcomes if outcome.loss]
         logging.info("Read %d clips, lost %d.", len(clips) - len(losses), len(losses))
         listed = files.to_json(losses, len(clips))
@@ -92,17 +90,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         roots: dict[str, str],
         prefix: str,
     ) -> None:
-        jobs = [Job(clip, number, len(clips)) for number, clip in enumerate(clips)]
         of_split = {split: roots[name] for name, splits in SPLITS.items() for split in splits}
         with self._make_beam_pipeline() as pipeline:
-            _ = (
-                pipeline
-                | "Clips" >> beam.Create(jobs)
-                | "Spread" >> beam.Reshuffle()
-                | "Write" >> beam.ParDo(WriteClip(config, data_root, of_split, prefix))
-                | "Gather" >> beam.combiners.ToList()
-                | "Note" >> beam.Map(_write_outcomes, roots[EXAMPLES])
-            )
+            writer = WriteClip(config, data_root, of_split, prefix)
+            files.run_jobs(pipeline, clips, writer, roots[EXAMPLES])
 
 
 def _choices(source: sources.Source) -> list[str]:
@@ -128,10 +119,7 @@ def _prepare(output_dict: dict[str, list[types.Artifact]]) -> dict[str, str]:
 
 
 def _number(output_dict: dict[str, list[types.Artifact]], properties: dict[str, Any]) -> None:
-    """Says of the artifacts which span they are, where TFX's resolvers and its StatisticsGen look.
-
-    The resolvers read custom properties, which TFX's ExampleGen sets; the others the properties.
-    """
+    """Tells TFX's resolvers, by custom properties, and StatisticsGen, by others, of the span."""
     for name in (sources.SPAN, sources.VERSION):
         if name in properties:
             for artifact in map(artifact_utils.get_single_instance, output_dict.values()):
@@ -140,40 +128,25 @@ def _number(output_dict: dict[str, list[types.Artifact]], properties: dict[str, 
 
 
 class Outcome(NamedTuple):
-    """What became of a clip; one of the two is there.
-
-    Attributes:
-        number: The clip's place among the clips.
-        about: What is to be known of it.
-        loss: Why it could not be used.
-    """
+    """What became of a clip, by its place among them: what is to be known of it, or its loss."""
 
     number: int
     about: dict[str, Any] | None
     loss: files.Loss | None
 
 
-def _write_outcomes(outcomes: list[Outcome], root: str) -> None:
-    # Workers may be other processes on other machines: what they say comes back in a file.
-    files.write_text(root, _OUTCOMES, json.dumps(sorted(outcomes, key=lambda x: x.number)))
-
-
-def _read_outcomes(root: str) -> list[Outcome]:
-    with tf.io.gfile.GFile(os.path.join(root, _OUTCOMES)) as file:
-        return [Outcome(*outcome) for outcome in json.loads(file.read())]
-
-
 def _refuse_too_many(
     losses: list[files.Loss], num_clips: int, max_lost_share: float, root: str
 ) -> None:
-    if not files.are_too_many(losses, num_clips, max_lost_share):
+    if not files.are_too_many(len(losses), num_clips, max_lost_share):
         return
     # TFX removes the folder of an artifact whose component fails; the list is to outlive it.
     folder, number = os.path.split(root.rstrip("/"))
     kept = os.path.join(folder, f"{number}.{files.DEAD_LETTERS}")
     tf.io.gfile.copy(os.path.join(root, files.DEAD_LETTERS), kept, overwrite=True)
-    complaint = files.complaint(losses, num_clips, max_lost_share, kept)
-    raise files.UnusableError(complaint)
+    told = [f"{loss['clip']}: {loss['message']}" for loss in losses]
+    counts = (len(losses), num_clips, max_lost_share)
+    raise files.UnusableError(files.complaint("clips", *counts, told, kept))
 
 
 def read_dataset(examples_uri: str) -> dict[str, Any]:
@@ -211,20 +184,6 @@ _TABLES = {
 }
 
 
-class Job(NamedTuple):
-    """One clip to write.
-
-    Attributes:
-        clip: Its name in the source.
-        number: Its place among the clips; names its shard.
-        num_clips: How many there are.
-    """
-
-    clip: str
-    number: int
-    num_clips: int
-
-
 def prefix(span: int | None) -> str:
     """Returns what tells the clips of a span from those of the same names in other spans."""
     return "" if span is None else f"{span:05d}/"
@@ -253,21 +212,21 @@ class WriteClip(beam.DoFn):
         self._source = sources.open_source(self._config, self._data_root)
         self._split = sources.open_split(self._config)
 
-    def process(self, job: Job) -> Iterator[Outcome]:
+    def process(self, job: files.Job) -> Iterator[Outcome]:
         """Reads the clip and writes its shards, or says why it cannot be used."""
         try:
-            sequence = self._source.read(job.clip)
+            sequence = self._source.read(job.name)
             prepared = preparation.prepare(sequence, self._split, self._config)
         except errors.RecordingError as error:
             self._num_lost.inc()
-            logging.warning("Lost clip %s: %s", job.clip, error)
-            yield Outcome(job.number, None, files.of(job.clip, error))
+            logging.warning("Lost clip %s: %s", job.name, error)
+            yield Outcome(job.number, None, files.of(job.name, error))
             return
         if sequence.out_of_sync:
             late = ", ".join(sequence.out_of_sync)
-            logging.warning("Left out of clip %s: %s, out of sync.", job.clip, late)
-        name = self._prefix + job.clip
-        shard = f"data_tfrecord-{job.number:05d}-of-{job.num_clips:05d}.gz"
+            logging.warning("Left out of clip %s: %s, out of sync.", job.name, late)
+        name = self._prefix + job.name
+        shard = f"data_tfrecord-{job.place}.gz"
         for split, root in self._roots.items():
             columns = dict(getattr(prepared, _TABLES[split]))
             # The split and the draws go by the clip's own name.
@@ -280,10 +239,7 @@ class WriteClip(beam.DoFn):
 
 
 def _about(
-    clip: str,
-    sequence: sequences.MultiViewSequence,
-    counts: dict[str, int],
-    num_virtual_views: int,
+    clip: str, sequence: sequences.MultiViewSequence, counts: dict[str, int], num_virtual_views: int
 ) -> dict[str, Any]:
     # The optical axis of a lone camera meets no other.
     distance = preparation.rig_distance(sequence) if sequence.num_views > 1 else None
@@ -345,11 +301,7 @@ def summarize(
 
 
 def require(counts: Mapping[str, int], *kinds: str) -> None:
-    """Refuses a set that lacks a kind of records.
-
-    Raises:
-        UnusableError: If there are none of one.
-    """
+    """Refuses a set that lacks a kind of records, with an `UnusableError`."""
     for kind in kinds:
         if not counts.get(kind):
             raise files.UnusableError(
@@ -361,7 +313,7 @@ def require(counts: Mapping[str, int], *kinds: str) -> None:
 # What else helps where a kind of records is empty.
 _TO_DO = {
     "held_out_pairs": "; film longer clips, or let nothing choose by what is held out, as the "
-    "settings' `rival`, `patience`, `tune` and `uncertainty` do",
+    "settings' `rival`, `patience`, `tune` and `uncertainty` do"
 }
 
 
@@ -373,11 +325,7 @@ def to_json(summary: dict[str, Any]) -> str:
 def combine(summaries: list[dict[str, Any]]) -> dict[str, Any]:
     """Puts together what several sets have in common, such as the spans of a window.
 
-    Args:
-        summaries: One for each set, in any order.
-
-    Returns:
-        Of a single set what came; of several the same of all of their clips, with `"spans"`.
+    Of a single set that is what came; of several the same of all of their clips, with `"spans"`.
 
     Raises:
         ValueError: If a person trains in one set and tests in another although sets are split by
@@ -476,9 +424,6 @@ class RecordingExampleGen(base_beam_component.BaseBeamComponent):
         channels = {name: types.Channel(type=artifact) for name, artifact in outputs.items()}
         super().__init__(
             RecordingExampleGenSpec(
-                data_config=data_config,
-                data_root=data_root,
-                code_version=code_version,
-                **channels,
+                data_config=data_config, data_root=data_root, code_version=code_version, **channels
             )
         )

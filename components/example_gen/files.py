@@ -5,9 +5,10 @@ import json
 import os
 import textwrap
 import uuid
-from collections.abc import Iterator
-from typing import TypedDict
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypedDict
 
+import apache_beam as beam
 import tensorflow as tf
 
 from keras_mvlift import errors
@@ -30,13 +31,7 @@ def folder(split: str) -> str:
 
 
 def write(root: str, name: str, columns: tfrecords.Columns) -> None:
-    """Writes a shard of records, whole or not at all; writes none without rows.
-
-    Args:
-        root: The folder of the artifact.
-        name: The file's path below it.
-        columns: The rows, as of `tfrecords.encode`.
-    """
+    """Writes a shard of records below a folder, whole or not at all; none without rows."""
     if not len(next(iter(columns.values()))):
         return
     with whole(root, name) as path, tf.io.TFRecordWriter(path, _OPTIONS) as writer:
@@ -77,7 +72,56 @@ def whole(root: str, name: str) -> Iterator[str]:
     tf.io.gfile.rename(path, os.path.join(root, name), overwrite=True)
 
 
-# Clips that could not be used: why, and how many a run may lose.
+# What came of the jobs of a Beam pipeline. Workers may be other processes on other machines: what
+# they say comes back in a file.
+
+_OUTCOMES = os.path.join(PARTIAL, "outcomes.json")
+
+
+class Job(NamedTuple):
+    """A clip or file to work on, and its place among so many."""
+
+    name: str
+    number: int
+    total: int
+
+    @property
+    def place(self) -> str:
+        """The end of the names of the files that are written of it."""
+        return f"{self.number:05d}-of-{self.total:05d}"
+
+
+def run_jobs(pipeline: beam.Pipeline, names: Sequence[str], work: beam.DoFn, root: str) -> None:
+    """Spreads jobs over workers, and writes their outcomes below a folder.
+
+    Args:
+        pipeline: What runs them.
+        names: Of clips or files, each of which is a `Job`.
+        work: Yields of each job an outcome, a named tuple of JSON values with a `number`.
+        root: The folder, for `read_outcomes`.
+    """
+    jobs = [Job(name, number, len(names)) for number, name in enumerate(names)]
+    _ = (
+        pipeline
+        | "Jobs" >> beam.Create(jobs)
+        | "Spread" >> beam.Reshuffle()
+        | "Work" >> beam.ParDo(work)
+        | "Gather" >> beam.combiners.ToList()
+        | "Note" >> beam.Map(_write_outcomes, root)
+    )
+
+
+def _write_outcomes(outcomes: list[Any], root: str) -> None:
+    write_text(root, _OUTCOMES, json.dumps(sorted(outcomes, key=lambda x: x.number)))
+
+
+def read_outcomes(root: str) -> list[list[Any]]:
+    """Returns the fields of the outcomes of `run_jobs`, by their numbers."""
+    with tf.io.gfile.GFile(os.path.join(root, _OUTCOMES)) as file:
+        return json.loads(file.read())
+
+
+# Clips and records that could not be used: why, and how many a run may lose.
 
 DEAD_LETTERS = "dead_letters.json"
 """The list, beside `dataset.json`; where too many were lost, beside the artifact's folder."""
@@ -89,20 +133,32 @@ NUM_TOLD = 5
 _LENGTH_TOLD = 300
 
 
+def are_too_many(num_lost: int, total: int, max_lost_share: float) -> bool:
+    """Tells whether more than the allowed share was lost."""
+    return num_lost > max_lost_share * total
+
+
+def complaint(
+    kind: str, num_lost: int, total: int, max_lost_share: float, told: Sequence[str], listed: str
+) -> str:
+    """Says that too many, such as `"clips"`, were lost.
+
+    `told` says why each was lost; the first are told, in short, and `listed` is where all are.
+    """
+    first = [textwrap.shorten(why, _LENGTH_TOLD, placeholder=" ...") for why in told[:NUM_TOLD]]
+    return (
+        f"`max_lost_share` lets a run lose {max_lost_share:.1%} of its {kind}. "
+        f"Received: {num_lost} of {total} lost, {num_lost / total:.1%}; all are listed in "
+        f"{listed}; the first: {' | '.join(first)}"
+    )
+
+
 class UnusableError(ValueError):
     """A recording leaves too little to use."""
 
 
 class Loss(TypedDict):
-    """A lost clip.
-
-    Attributes:
-        clip: Its name in the source.
-        file: The file, or what else the rule is about.
-        field: The field in it that breaks the rule.
-        reason: The rule and what came instead.
-        message: The whole sentence.
-    """
+    """A lost clip: the file and field that break a rule, the rule, and the whole sentence."""
 
     clip: str
     file: str
@@ -126,46 +182,3 @@ def to_json(losses: list[Loss], num_clips: int) -> str:
     """Writes the list, sorted, with the counts."""
     counts = {"lost_clips": len(losses), "read_clips": num_clips - len(losses)}
     return json.dumps(counts | {"clips": losses}, indent=2, sort_keys=True)
-
-
-def are_too_many(losses: list[Loss], num_clips: int, max_lost_share: float) -> bool:
-    """Tells whether more than the allowed share of the clips was lost."""
-    return len(losses) > max_lost_share * num_clips
-
-
-def complaint(losses: list[Loss], num_clips: int, max_lost_share: float, listed: str) -> str:
-    """Says that too many clips were lost, and why the first of them were.
-
-    Args:
-        losses: All of them.
-        num_clips: Clips of the source.
-        max_lost_share: The share that may be lost.
-        listed: Where the whole list is.
-    """
-    told = [f"{loss['clip']}: {shortened(loss['message'])}" for loss in losses[:NUM_TOLD]]
-    return sentence("clips", len(losses), num_clips, max_lost_share, told, listed)
-
-
-def sentence(
-    kind: str, num_lost: int, total: int, max_lost_share: float, told: list[str], listed: str
-) -> str:
-    """Says that too many were lost.
-
-    Args:
-        kind: What is counted, such as `"clips"`.
-        num_lost: How many of them were lost.
-        total: How many there are.
-        max_lost_share: The share that may be lost.
-        told: Why the first were.
-        listed: Where all are.
-    """
-    return (
-        f"`max_lost_share` lets a run lose {max_lost_share:.1%} of its {kind}. "
-        f"Received: {num_lost} of {total} lost, {num_lost / total:.1%}; all are listed in "
-        f"{listed}; the first: {' | '.join(told)}"
-    )
-
-
-def shortened(text: str) -> str:
-    """Cuts what an error tells of one loss."""
-    return textwrap.shorten(text, _LENGTH_TOLD, placeholder=" ...")

@@ -19,12 +19,7 @@ MAX_CLIPS = 40
 
 
 def run(options: argparse.Namespace) -> int:
-    """Adapts the model, writes it, and prints what that gives.
-
-    Raises:
-        ValueError: If the recording, the model or an argument does not do.
-        OSError: If a file cannot be read.
-    """
+    """Adapts the model, writes it, and prints what that gives; a ValueError or OSError if not."""
     source = sources.open_path(options.path, options.source, options.source_options)
     clips, left_out = _read(source, {*options.leave_out})
     # They import TensorFlow, which takes longer than to refuse a recording.

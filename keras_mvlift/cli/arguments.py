@@ -21,9 +21,7 @@ MODEL = (
 class Parser(argparse.ArgumentParser):
     """Takes options by their whole names, and names the nearest where one is mistyped.
 
-    Args:
-        examples: Command lines of `keras-mvlift` for the end of the help.
-        settings: Of `argparse.ArgumentParser`.
+    `examples` are command lines of `keras-mvlift` for the end of the help.
     """
 
     def __init__(self, *, examples: Sequence[str] = (), **settings: Any):
@@ -35,15 +33,15 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Refuses an option that is not known before what is missing is asked for."""
-        words = [*(sys.argv[1:] if args is None else args)]
-        for word in itertools.takewhile(lambda word: word != "--", words):
+        given = [*(sys.argv[1:] if args is None else args)]
+        for word in itertools.takewhile(lambda word: word != "--", given):
             if self._subparsers and not word.startswith("-"):
                 break  # What follows are the command's own.
             name = word.partition("=")[0]
             if name.startswith("--") and name not in self._option_string_actions:
                 near = errors.nearest(name, self._option_string_actions)
                 self.error(f"there is no option {name}{near}")
-        return super().parse_known_args(words, namespace)
+        return super().parse_known_args(given, namespace)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
@@ -58,12 +56,28 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {told}{end} `{self.prog} --help` tells more.\n")
 
 
-def require_there(name: str, *paths: str | pathlib.Path | None) -> None:
-    """Refuses paths that lead nowhere; None is a path that was not given.
+def path(parser: Any, name: str, told: str, **more: Any) -> None:
+    """Adds an argument that is a path."""
+    parser.add_argument(name, type=pathlib.Path, help=told, **more)
 
-    Raises:
-        FileNotFoundError: If one does.
-    """
+
+def number(parser: Any, name: str, told: str, **more: Any) -> None:
+    """Adds an argument that is a number, whole unless a type is given."""
+    parser.add_argument(name, **{"type": int, "metavar": "N", "help": told} | more)
+
+
+def words(parser: Any, name: str, word: str, told: str, **more: Any) -> None:
+    """Adds an argument of one or more words."""
+    parser.add_argument(name, nargs="+", metavar=word, help=told, **more)
+
+
+def flag(parser: Any, name: str, told: str) -> None:
+    """Adds an option that is given or not."""
+    parser.add_argument(name, action="store_true", help=told)
+
+
+def require_there(name: str, *paths: str | pathlib.Path | None) -> None:
+    """Raises a FileNotFoundError at a path that leads nowhere; None is one that was not given."""
     for path in paths:
         if path is not None and not pathlib.Path(path).exists():
             raise FileNotFoundError(f"`{name}` must be a file or folder. Received: {path}.")
@@ -75,11 +89,7 @@ def shipped_models() -> list[str]:
 
 
 def require_model(name: str) -> None:
-    """Refuses what is neither a model that comes with the package nor a folder.
-
-    Raises:
-        ArgumentError: If it is neither.
-    """
+    """Raises an ArgumentError at neither a model that comes with the package nor a folder."""
     shipped = shipped_models()
     if name not in shipped and not pathlib.Path(name).is_dir():
         raise errors.ArgumentError("model", f"be {MODEL}", f"{name}{errors.nearest(name, shipped)}")

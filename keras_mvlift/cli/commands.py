@@ -4,7 +4,7 @@ import argparse
 import json
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from keras_mvlift import configs, errors
 from keras_mvlift.cli import arguments, export, lift, lift_input
@@ -60,27 +60,15 @@ class Command(NamedTuple):
     runs: str = ""
 
 
-def _path(parser: Any, name: str, told: str, **more: Any) -> None:
-    parser.add_argument(name, type=pathlib.Path, help=told, **more)
-
-
-def _number(parser: Any, name: str, told: str, **more: Any) -> None:
-    parser.add_argument(name, **{"type": int, "metavar": "N", "help": told} | more)
-
-
-def _words(parser: Any, name: str, word: str, told: str, **more: Any) -> None:
-    parser.add_argument(name, nargs="+", metavar=word, help=told, **more)
-
-
 def _add_adapt(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", help=_RECORDING)
     told = f"The model to start from: {arguments.MODEL}. The default is %(default)s."
     parser.add_argument("--model", default="studio", help=told)
-    _path(parser, "--output", "The folder to make for the new model.", required=True)
+    arguments.path(parser, "--output", "The folder to make for the new model.", required=True)
     _add_source(parser)
     parser.add_argument("--source-options", default="{}", metavar="JSON", help=_SOURCE_OPTIONS)
     told = "Clips or people that are not looked at, to test on. A rig's test clips never are."
-    _words(parser, "--leave-out", "NAME", told, default=[])
+    arguments.words(parser, "--leave-out", "NAME", told, default=[])
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
@@ -110,15 +98,15 @@ def _require_object(name: str, text: str) -> None:
 
 
 def _add_calibrate(parser: argparse.ArgumentParser) -> None:
-    _path(parser, "path", "A rig.yaml, or the folder of a recording.")
-    _path(parser, "--output", "The TOML file to write.", required=True)
+    arguments.path(parser, "path", "A rig.yaml, or the folder of a recording.")
+    arguments.path(parser, "--output", "The TOML file to write.", required=True)
     task = parser.add_mutually_exclusive_group(required=True)
     told = "Start from the places that the calibration tells."
     task.add_argument("--refine", action="store_true", help=told)
     told = "Start from nothing but this distance between two cameras. It may be given again."
     names = ("CAMERA", "CAMERA", "METERS")
     task.add_argument("--distance", nargs=3, action="append", metavar=names, help=told)
-    _path(parser, "--report", "The JSON file for the errors.")
+    arguments.path(parser, "--report", "The JSON file for the errors.")
     parser.add_argument("--force", action="store_true", help=_FORCE)
 
 
@@ -139,10 +127,10 @@ def _add_check_rig(parser: argparse.ArgumentParser) -> None:
     _add_source(parser)
     told = "Check this calibration instead, as `keras-mvlift calibrate` writes it."
     parser.add_argument("--calibration", metavar="FILE", help=told)
-    _path(parser, "--json", "Write the figures to this file.", metavar="FILE")
-    _path(parser, "--html", "Write a page with plots to this file.", metavar="FILE")
+    arguments.path(parser, "--json", "Write the figures to this file.", metavar="FILE")
+    arguments.path(parser, "--html", "Write a page with plots to this file.", metavar="FILE")
     told = "Look at so many frames. The default is %(default)s."
-    _number(parser, "--max-frames", told, default=MAX_FRAMES)
+    arguments.number(parser, "--max-frames", told, default=MAX_FRAMES)
 
 
 def _check_check_rig(options: argparse.Namespace) -> None:
@@ -164,21 +152,21 @@ def _add_experiments(parser: argparse.ArgumentParser) -> None:
         "a GPU. The default is %(default)s."
     )
     parser.add_argument("--profile", choices=PROFILES, default="quick", help=told)
-    _words(parser, "--motions", "FILE", "Recorded motions as .npz files.", default=[])
+    arguments.words(parser, "--motions", "FILE", "Recorded motions as .npz files.", default=[])
     for prefix, what in (("", "Recordings"), ("test-", "Other recordings, for another rig's rows")):
         kinds = f"What they are: {', '.join(SOURCES)}."
         parser.add_argument(f"--{prefix}data-root", metavar="PATH", help=f"{what}.")
         parser.add_argument(f"--{prefix}source", metavar="KIND", help=kinds)
         options = f"--{prefix}source-options"
         parser.add_argument(options, default="{}", metavar="JSON", help=_SOURCE_OPTIONS)
-    _words(parser, "--only", "TABLE", "Some tables. By default all of the profile.")
-    _words(parser, "--rows", "ROW", "Some rows, by their whole names.")
-    _number(parser, "--steps", "Steps of training, in place of the profile's.")
-    _number(parser, "--width", "Units of a layer, in place of the profile's.")
+    arguments.words(parser, "--only", "TABLE", "Some tables. By default all of the profile.")
+    arguments.words(parser, "--rows", "ROW", "Some rows, by their whole names.")
+    arguments.number(parser, "--steps", "Steps of training, in place of the profile's.")
+    arguments.number(parser, "--width", "Units of a layer, in place of the profile's.")
     told = "In what layers multiply, float32 or half."
     parser.add_argument("--precision", choices=configs.PRECISIONS, help=told)
-    _number(parser, "--seeds", "Run each row once for each seed.", nargs="+")
-    _path(parser, "--output", "A folder. By default output/experiments/PROFILE.")
+    arguments.number(parser, "--seeds", "Run each row once for each seed.", nargs="+")
+    arguments.path(parser, "--output", "A folder. By default output/experiments/PROFILE.")
     parser.add_argument("--list", action="store_true", help="Name the tables and their rows.")
 
 
@@ -195,7 +183,7 @@ def _check_experiments(options: argparse.Namespace) -> None:
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help=f"The model: {arguments.MODEL}.")
     parser.add_argument("--format", choices=export.FORMATS, required=True, help="What to write.")
-    _path(parser, "--output", "The file, .onnx or .tflite.", required=True)
+    arguments.path(parser, "--output", "The file, .onnx or .tflite.", required=True)
     parser.add_argument("--force", action="store_true", help=_FORCE)
 
 
@@ -206,15 +194,15 @@ def _check_export(options: argparse.Namespace) -> None:
 
 
 def _add_rollout(parser: argparse.ArgumentParser) -> None:
-    _path(parser, "config", "The model config of the server.")
+    arguments.path(parser, "config", "The model config of the server.")
     moves = " ".join(f"{name}: {purpose}." for name, purpose in _MOVES.items())
     parser.add_argument("move", choices=_MOVES, help=f"What to do. {moves}")
     told = "The number of a version, with start and try."
-    _number(parser, "version", told, nargs="?", metavar="version")
+    arguments.number(parser, "version", told, nargs="?", metavar="version")
     told = "Wait for this server to follow, grpc://HOST[:PORT] or http://HOST[:PORT]."
     parser.add_argument("--server", metavar="ADDRESS", help=told)
     told = "Wait for at most so long. The default is %(default)g."
-    _number(parser, "--wait", told, type=float, metavar="SECONDS", default=WAIT)
+    arguments.number(parser, "--wait", told, type=float, metavar="SECONDS", default=WAIT)
 
 
 def _check_rollout(options: argparse.Namespace) -> None:
@@ -230,11 +218,11 @@ def _check_rollout(options: argparse.Namespace) -> None:
 
 def _add_simulate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", choices=SIMULATED, help="The data set to write.")
-    _path(parser, "out", "An empty folder, or one to be made.")
-    _words(parser, "--subjects", "NAME", "Some subjects. By default there are all.")
-    _number(parser, "--takes", "Takes of each subject. By default there are all.")
-    _number(parser, "--frames", "Frames of each take. By default some hundreds.")
-    _number(parser, "--seed", "The seed of all that is random. By default 0.")
+    arguments.path(parser, "out", "An empty folder, or one to be made.")
+    arguments.words(parser, "--subjects", "NAME", "Some subjects. By default there are all.")
+    arguments.number(parser, "--takes", "Takes of each subject. By default there are all.")
+    arguments.number(parser, "--frames", "Frames of each take. By default some hundreds.")
+    arguments.number(parser, "--seed", "The seed of all that is random. By default 0.")
 
 
 def _check_simulate(options: argparse.Namespace) -> None:
@@ -252,21 +240,19 @@ DATA_ROOT = (
 def add_training(parser: argparse.ArgumentParser, joint: str = "-") -> None:
     """Adds what a run of the pipeline can be told beside its data.
 
-    Args:
-        parser: Takes the options.
-        joint: What stands between the words of a name: names of TFX's parameters have `_`.
+    Words of a name are joined by `joint`: names of TFX's parameters have `_`.
     """
     told = "All that a run writes lies in FOLDER/<name of the pipeline>. By default output/."
-    _path(parser, f"--output{joint}root", told, metavar="FOLDER")
+    arguments.path(parser, f"--output{joint}root", told, metavar="FOLDER")
     told = (
         "The way to train: `paper`, on view pairs by eqs. (6) and (7) alone, or `default`, which "
         "goes beyond the paper. By default what the settings say, else `default`."
     )
     parser.add_argument("--preset", choices=("default", "paper"), help=told)
-    _number(parser, f"--num{joint}epochs", "Epochs of the second stage.")
-    _number(parser, "--seed", "The seed of all that is drawn.")
+    arguments.number(parser, f"--num{joint}epochs", "Epochs of the second stage.")
+    arguments.number(parser, "--seed", "The seed of all that is drawn.")
     told = "Settings as YAML, TOML or JSON. docs/settings.md says what it may hold."
-    _path(parser, "--settings", told, metavar="FILE")
+    arguments.path(parser, "--settings", told, metavar="FILE")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -291,12 +277,12 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_view(parser: argparse.ArgumentParser) -> None:
-    _path(parser, "result", "Poses as .json or .npz, as `keras-mvlift lift` wrote.")
-    _path(parser, "--output", "The page. By default beside RESULT.", metavar="PAGE")
+    arguments.path(parser, "result", "Poses as .json or .npz, as `keras-mvlift lift` wrote.")
+    arguments.path(parser, "--output", "The page. By default beside RESULT.", metavar="PAGE")
     parser.add_argument("--open", action="store_true", help="Show the page in the browser.")
     told = "Results to show with it, such as those of another model."
-    _words(parser, "--compare", "OTHER", told, type=pathlib.Path, default=[])
-    _path(parser, "--reference", "Known poses to judge them by.", metavar="FILE")
+    arguments.words(parser, "--compare", "OTHER", told, type=pathlib.Path, default=[])
+    arguments.path(parser, "--reference", "Known poses to judge them by.", metavar="FILE")
 
 
 def _check_view(options: argparse.Namespace) -> None:

@@ -10,15 +10,13 @@ import sys
 from keras_mvlift.experiments import origins, profiles, tables
 
 _INTERRUPTED = 130
-_FULL_ONLY = " (full profile only)"
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs what is not finished, and writes tables, figures and the report of all that is.
 
     Raises:
-        ValueError: If an argument breaks its rule.
-        RecordingError: If the data cannot be read.
+        ValueError: If an argument breaks its rule, or the data cannot be read.
     """
     profile = profiles.changed(
         profiles.PROFILES[options.profile], options.steps, options.width, options.precision
@@ -53,12 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def write(measured: dict[str, object], folder: pathlib.Path) -> None:
-    """Writes `results.json`, `tables.md`, `figures/` and `report.html`.
-
-    Args:
-        measured: As `results.gather` gives it.
-        folder: Made if need be.
-    """
+    """Writes `results.json`, of `results.gather`, `tables.md`, `figures/` and `report.html`."""
     from keras_mvlift.experiments import report
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +87,7 @@ def _chosen(names: list[str], row_names: list[str] | None) -> list[tables.Table]
 
 
 def _with_rows(chosen: list[tables.Table], names: list[str]) -> list[tables.Table]:
-    """Leaves the tables the rows of these names, whatever the profile says of them."""
+    """Leaves the tables the rows of these names."""
     known = list(dict.fromkeys(row.name for table in chosen for row in table.rows))
     for name in names:
         if name not in known:
@@ -102,20 +95,18 @@ def _with_rows(chosen: list[tables.Table], names: list[str]) -> list[tables.Tabl
             listed = ", ".join(map(repr, nearest))
             rule = "`rows` must be names that --list shows of the tables chosen"
             raise ValueError(f"{rule}; nearest are {listed}. Received: {name!r}.")
-    cut = [dataclasses.replace(table, rows=_named(table, names)) for table in chosen]
+    cut = [
+        dataclasses.replace(table, rows=tuple(row for row in table.rows if row.name in names))
+        for table in chosen
+    ]
     return [table for table in cut if table.rows]
-
-
-def _named(table: tables.Table, names: list[str]) -> tuple[tables.Row, ...]:
-    found = (row for row in table.rows if row.name in names)
-    return tuple(dataclasses.replace(row, is_quick=True) for row in found)
 
 
 def _listing() -> str:
     lines = []
     for table in tables.TABLES.values():
         lines.append(f"{table.name}: {table.title}")
-        lines += [f"    {row.name}{'' if row.is_quick else _FULL_ONLY}" for row in table.rows]
+        lines += [f"    {row.name}" for row in table.rows]
     return "\n".join(lines)
 
 

@@ -11,10 +11,7 @@ _MEGABYTE = 1e6
 
 
 class _Format(NamedTuple):
-    """The module whose `write` takes a model and a path, and what else it takes.
-
-    The module is imported only when it is asked for.
-    """
+    """The module whose `write` takes a model and a path, imported when asked for, and what else."""
 
     module: str
     options: dict[str, str]
@@ -34,12 +31,7 @@ FORMATS = {
 
 
 def run(options: argparse.Namespace) -> int:
-    """Writes the model and prints how large it is.
-
-    Raises:
-        ValueError: If the model does not do; says why.
-        OSError: If there is no such model.
-    """
+    """Writes the model and prints how large it is; a ValueError or OSError says why not."""
     chosen = FORMATS[options.format]
     # TensorFlow is imported only now: what is refused is told at once.
     from keras_mvlift import inference

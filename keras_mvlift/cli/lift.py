@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Lifts and writes; nothing half-written is left, however it ends.
-
-    Returns:
-        0.
+    """Lifts and writes; nothing half-written is left, however it ends. Returns 0.
 
     Raises:
         ValueError: If the input, the model or an option does not do; says why.
@@ -116,28 +113,18 @@ def check(options: argparse.Namespace) -> None:
 def write(
     clip: pose_clip.PoseClip, options: argparse.Namespace, video: Any = None
 ) -> tuple[pathlib.Path, ...]:
-    """Writes a clip to the output, which ends in one of `lift_input.ENDINGS`.
+    """Writes a clip to the output, which ends in one of `lift_input.ENDINGS`; returns the files.
 
-    Args:
-        clip: What was lifted, and maybe a reference, which only pictures show.
-        options: The command's.
-        video: What it was lifted from, of `lift_input.film`; None if that is not known.
-
-    Returns:
-        The files that were written.
+    Pictures alone show a reference, and the video, of `lift_input.film`, if that is known.
     """
     path = options.output
     ending = path.suffix.lower()
     if ending not in lift_input.PICTURE_ENDINGS:
-        return pose_clip.write(_lifted(clip), path)
+        lifted = tuple(track for track in clip.tracks if not track.is_reference)
+        return pose_clip.write(dataclasses.replace(clip, tracks=lifted), path)
     shown = video is not None and options.images != 0
     (_write_page if ending == ".html" else _write_film)(clip, options, video if shown else None)
     return (path,)
-
-
-def _lifted(clip: pose_clip.PoseClip) -> pose_clip.PoseClip:
-    tracks = tuple(track for track in clip.tracks if not track.is_reference)
-    return dataclasses.replace(clip, tracks=tracks)
 
 
 def _write_page(clip: pose_clip.PoseClip, options: argparse.Namespace, video: Any) -> None:
@@ -168,11 +155,6 @@ def with_reference(
     clip: pose_clip.PoseClip, path: pathlib.Path, viewpoint: viewpoints.Viewpoint | None
 ) -> tuple[pose_clip.PoseClip, list[str]]:
     """Adds a reference to a clip where it is in the same axes, and tells how far off it is.
-
-    Args:
-        clip: What was lifted.
-        path: The reference's file.
-        viewpoint: The camera; None where it is not known.
 
     Returns:
         The clip and a line for each of its tracks.

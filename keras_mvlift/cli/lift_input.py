@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import importlib
 import importlib.util
-import pathlib
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -28,144 +27,80 @@ DETECTIONS_ENDING = ".npz"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    seen = ", ".join(tracks_2d_files.ENDINGS)
-    videos = ", ".join(VIDEO_ENDINGS)
-    parser.add_argument(
-        "input",
-        type=pathlib.Path,
-        help=f"A video ({videos}), in which MediaPipe finds one person; or 2D joints: a folder of "
-        f"OpenPose's JSON, or a file ({seen}).",
-    )
+    videos, seen = ", ".join(VIDEO_ENDINGS), ", ".join(tracks_2d_files.ENDINGS)
+    told = f"A video ({videos}), in which MediaPipe finds one person; or 2D joints: a folder of "
+    arguments.path(parser, "input", f"{told}OpenPose's JSON, or a file ({seen}).")
     parser.add_argument("--model", help=f"The model: {arguments.MODEL}.")
-    parser.add_argument(
-        "--server",
-        metavar="ADDRESS",
-        help="Lift by TensorFlow Serving, grpc://HOST[:PORT][/MODEL] or http://... With it --model "
-        "tells the camera of training and a temporal model's frames, and may be left out.",
+    told = (
+        "Lift by TensorFlow Serving, grpc://HOST[:PORT][/MODEL] or http://... With it --model "
+        "tells the camera of training and a temporal model's frames, and may be left out."
     )
-    parser.add_argument(
-        "--output", type=pathlib.Path, required=True, help=f"The file: {', '.join(ENDINGS)}."
-    )
-    parser.add_argument("--force", action="store_true", help="Overwrite files that are there.")
+    parser.add_argument("--server", metavar="ADDRESS", help=told)
+    arguments.path(parser, "--output", f"The file: {', '.join(ENDINGS)}.", required=True)
+    arguments.flag(parser, "--force", "Overwrite files that are there.")
     _add_input(parser.add_argument_group("input, where it does not tell"))
     _add_camera(parser.add_argument_group("camera, by default one like those of training"))
     _add_result(parser.add_argument_group("result"))
     _add_pictures(parser.add_argument_group("video"))
 
 
+def _decimal(group: Any, name: str, metavar: Any, told: str, **more: Any) -> None:
+    arguments.number(group, name, told, type=float, metavar=metavar, **more)
+
+
 def _add_input(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--skeleton", choices=skeletons.SKELETONS, help="The joint set.")
-    group.add_argument(
-        "--min-confidence",
-        type=float,
-        metavar="C",
-        help="Joints less sure count as not seen. By default "
-        f"{detected_tracks.MIN_CONFIDENCE:g} in detectors' files, else 0.",
-    )
-    group.add_argument("--frame-rate", type=float, metavar="HZ", help="Frames per second.")
-    group.add_argument(
-        "--image-size",
-        type=int,
-        nargs=2,
-        metavar=("WIDTH", "HEIGHT"),
-        help="The size of the image in which joints were seen, pixels.",
-    )
+    told = "Joints less sure count as not seen. By default "
+    told += f"{detected_tracks.MIN_CONFIDENCE:g} in detectors' files, else 0."
+    _decimal(group, "--min-confidence", "C", told)
+    _decimal(group, "--frame-rate", "HZ", "Frames per second.")
+    told = "The size of the image in which joints were seen, pixels."
+    arguments.number(group, "--image-size", told, nargs=2, metavar=("WIDTH", "HEIGHT"))
 
 
 def _add_camera(group: argparse._ArgumentGroup) -> None:
     camera = group.add_mutually_exclusive_group()
-    camera.add_argument("--fov", type=float, metavar="DEGREES", help="Its horizontal field.")
-    camera.add_argument(
-        "--intrinsics", type=float, nargs=4, metavar=("FX", "FY", "CX", "CY"), help="In pixels."
-    )
-    camera.add_argument(
-        "--calibration",
-        type=pathlib.Path,
-        metavar="FILE",
-        help="A rig's calibration, or its rig.yaml.",
-    )
+    _decimal(camera, "--fov", "DEGREES", "Its horizontal field.")
+    _decimal(camera, "--intrinsics", ("FX", "FY", "CX", "CY"), "In pixels.", nargs=4)
+    told = "A rig's calibration, or its rig.yaml."
+    arguments.path(camera, "--calibration", told, metavar="FILE")
     group.add_argument("--camera", metavar="NAME", help="Which of the calibration's it is.")
     group.add_argument("--unit", choices=errors.UNITS, help="The unit of the calibration.")
-    group.add_argument(
-        "--up", metavar="AXIS", help="The calibration's axis that is up: z, y, -y and so on."
-    )
-    group.add_argument(
-        "--distortion",
-        type=float,
-        nargs="+",
-        default=[],
-        metavar="K1",
-        help="With --intrinsics: OpenCV's k1 k2 p1 p2 k3, or the first of them.",
-    )
+    told = "The calibration's axis that is up: z, y, -y and so on."
+    group.add_argument("--up", metavar="AXIS", help=told)
+    told = "With --intrinsics: OpenCV's k1 k2 p1 p2 k3, or the first of them."
+    _decimal(group, "--distortion", "K1", told, nargs="+", default=[])
 
 
 def _add_result(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--space",
-        choices=pose_clip.SPACES,
-        help="Whose axes. By default the most that the camera tells.",
-    )
-    group.add_argument(
-        "--no-bridge",
-        action="store_true",
-        help="Leave joints out that were not seen for a few frames, instead of joining the ends.",
-    )
-    group.add_argument(
-        "--keep-sides",
-        action="store_true",
-        help="Leave legs and arms that jump to the other side and back where they were detected.",
-    )
-    group.add_argument(
-        "--smooth",
-        action="store_true",
-        help="Smooth over time, without delay (Butterworth, 4 Hz).",
-    )
-    group.add_argument(
-        "--height",
-        type=float,
-        nargs="+",
-        metavar="METERS",
-        help="How tall people are, one number for all or one for each; scales poses and places.",
-    )
-    group.add_argument(
-        "--no-steady",
-        action="store_true",
-        help="Leave sizes and distances as each frame has them, instead of one size for all.",
-    )
-    group.add_argument(
-        "--reference",
-        type=pathlib.Path,
-        metavar="FILE.trc",
-        help="Known poses in the calibration's world. The error is printed, and shown in pages.",
-    )
+    told = "Whose axes. By default the most that the camera tells."
+    group.add_argument("--space", choices=pose_clip.SPACES, help=told)
+    told = "Leave joints out that were not seen for a few frames, instead of joining the ends."
+    arguments.flag(group, "--no-bridge", told)
+    told = "Leave legs and arms that jump to the other side and back where they were detected."
+    arguments.flag(group, "--keep-sides", told)
+    told = "Smooth over time, without delay (Butterworth, 4 Hz)."
+    arguments.flag(group, "--smooth", told)
+    told = "How tall people are, one number for all or one for each; scales poses and places."
+    _decimal(group, "--height", "METERS", told, nargs="+")
+    told = "Leave sizes and distances as each frame has them, instead of one size for all."
+    arguments.flag(group, "--no-steady", told)
+    told = "Known poses in the calibration's world. The error is printed, and shown in pages."
+    arguments.path(group, "--reference", told, metavar="FILE.trc")
 
 
 def _add_pictures(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--detector-model",
-        type=pathlib.Path,
-        metavar="FILE",
-        help="What finds people: a .tflite of MediaPipe's landmarks, such as the heavy ones, or "
-        "the model.json of MoveNet MultiPose, which finds several. By default MediaPipe's own.",
+    told = (
+        "What finds people: a .tflite of MediaPipe's landmarks, such as the heavy ones, or the "
+        "model.json of MoveNet MultiPose, which finds several. By default MediaPipe's own."
     )
-    group.add_argument(
-        "--detections",
-        type=pathlib.Path,
-        metavar=f"FILE{DETECTIONS_ENDING}",
-        help="Keep the 2D joints, to be lifted again without looking for them.",
-    )
-    group.add_argument(
-        "--video",
-        type=pathlib.Path,
-        metavar="FILE",
-        help="What to show below 2D joints that INPUT holds. Where INPUT is a video it is shown.",
-    )
-    group.add_argument(
-        "--images",
-        type=int,
-        metavar="N",
-        help="The most of the video's frames in a page. By default 300; 0 for none.",
-    )
+    arguments.path(group, "--detector-model", told, metavar="FILE")
+    told = "Keep the 2D joints, to be lifted again without looking for them."
+    arguments.path(group, "--detections", told, metavar=f"FILE{DETECTIONS_ENDING}")
+    told = "What to show below 2D joints that INPUT holds. Where INPUT is a video it is shown."
+    arguments.path(group, "--video", told, metavar="FILE")
+    told = "The most of the video's frames in a page. By default 300; 0 for none."
+    arguments.number(group, "--images", told)
 
 
 def film(options: argparse.Namespace) -> Any:
@@ -190,11 +125,7 @@ def film(options: argparse.Namespace) -> Any:
 
 
 def read(options: argparse.Namespace, video: Any) -> tracks_2d.Tracks2D:
-    """Reads people's 2D joints, or finds a person's in a video.
-
-    Args:
-        options: The command's.
-        video: Of `film`.
+    """Reads people's 2D joints, or finds a person's in a video, of `film`.
 
     Raises:
         ValueError: If the input does not do; says why.
@@ -252,12 +183,7 @@ def tells_camera(options: argparse.Namespace) -> bool:
 def viewpoint(
     options: argparse.Namespace, image_size: tuple[int, int] | None
 ) -> viewpoints.Viewpoint | None:
-    """Makes the camera that the options tell; None where they tell none.
-
-    Args:
-        options: The command's.
-        image_size: Width and height of the image in which joints were seen, pixels; None where it
-            is not known.
+    """Makes the camera that the options tell, for images of this size; None where they tell none.
 
     Raises:
         ValueError: If they do not go together or there is no such camera.

@@ -124,12 +124,7 @@ _EXTRAS = {
 
 
 def advice(error: ModuleNotFoundError, command: str | None = None) -> str | None:
-    """Says which extra brings a library that is missing; None for one that none brings.
-
-    Args:
-        error: Of the import.
-        command: What was called.
-    """
+    """Says which extra brings a library that a command lacks; None for one that none brings."""
     missing = (error.name or "").partition(".")[0]
     for extra, modules in _EXTRAS.items():
         if missing in modules:

@@ -12,7 +12,6 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from rich import console
 
 from keras_mvlift import sources
 from keras_mvlift.calibration import extrinsics, observations, reports
@@ -180,8 +179,6 @@ def render(report: reports.Report) -> str:
             for error in (errors.mean_px, errors.median_px)
         )
         grid.add_row(camera.name, *pixels, f"{camera.moved_m:.3f}", f"{camera.turned_degrees:.2f}")
-    page = console.Console(width=100, color_system=None)
-    with page.capture() as written:
-        page.print(grid)
     frames = f"{report.num_frames} frames, {report.num_frames_used} of them used"
-    return f"{written.get()}Distances of detections from reprojected points; {frames}."
+    told = f"Distances of detections from reprojected points; {frames}."
+    return f"{tables.rendered([(grid, False)], tables.WIDTH)}{told}"

@@ -16,7 +16,8 @@ def run(options: argparse.Namespace) -> int:
         ValueError: If the config does not do; says why.
         OSError: If the server does not follow.
     """
-    print(_told(_labels(options)))
+    for name, version in _labels(options)._asdict().items():
+        print(f"{name:<10}{version}")
     return 0
 
 
@@ -37,7 +38,3 @@ def _labels(options: argparse.Namespace) -> rollouts.Labels:
     }
     server = None if options.server is None else clients.parse(options.server)
     return rollouts.apply(path, changes[options.move], server, options.wait)
-
-
-def _told(labels: rollouts.Labels) -> str:
-    return "\n".join(f"{name:<10}{version}" for name, version in labels._asdict().items())

@@ -20,19 +20,15 @@ def run(options: argparse.Namespace) -> int:
     paths = [options.result, *options.compare]
     clips = {name: pose_clip.read(path) for name, path in zip(_names(paths), paths, strict=True)}
     reference = pose_clip.read(options.reference) if options.reference else None
-    pages.write_viewer(_combined(clips, reference), page, title=" and ".join(clips))
+    if len(clips) == 1 and reference is None:
+        (shown,) = clips.values()
+    else:
+        shown = pose_comparison.combine_clips(clips, reference)
+    pages.write_viewer(shown, page, title=" and ".join(clips))
     print(page)
     if options.open:
         webbrowser.open(page.resolve().as_uri())
     return 0
-
-
-def _combined(
-    clips: dict[str, pose_clip.PoseClip], reference: pose_clip.PoseClip | None
-) -> pose_clip.PoseClip:
-    if len(clips) == 1 and reference is None:
-        return next(iter(clips.values()))
-    return pose_comparison.combine_clips(clips, reference)
 
 
 def _names(paths: list[pathlib.Path]) -> list[str]:

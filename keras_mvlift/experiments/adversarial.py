@@ -4,7 +4,6 @@ It uses 3D data: `unpaired_poses`, which the label-free recipes do not have. The
 clips and other people than the views, and nothing says which pose belongs to which view.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -23,30 +22,6 @@ _PENALTY_WEIGHT = 10.0
 _MAX_TILT = 0.1
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AdversarialOptions:
-    """The choices of adversarial training; the paper states none of them.
-
-    Attributes:
-        critic_weight: Weight of the critic's opinion beside eq. (2), pixels per meter.
-        num_critic_steps: Steps of the critic per step of the lifter.
-        distance: A name of `reprojection.DISTANCES`.
-        least_depth: Meters, as of `cameras.project`.
-        seed: Of the poses drawn, the turns, and the points of the penalty.
-    """
-
-    critic_weight: float = 300.0
-    num_critic_steps: int = 2
-    distance: str = "norm"
-    least_depth: float = configs.LEAST_DEPTH
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        configs.at_least("critic_weight", self.critic_weight, 0)
-        configs.at_least("num_critic_steps", self.num_critic_steps, 1)
-        errors.require_known("distance", self.distance, reprojection.DISTANCES)
-
-
 class AdversarialLifter(keras.Model):
     """Trains a lifter's two networks on single views against a critic.
 
@@ -61,7 +36,12 @@ class AdversarialLifter(keras.Model):
         critic: From skeletons `[B, J, 3]` to scores `[B]`.
         unpaired_poses: `[M, J, 3]`, meters, upright axes, root at 0: true 3D poses of other
             clips and people.
-        options: Weights, steps, turns.
+        critic_weight: Weight of the critic's opinion beside eq. (2), pixels per meter; this and
+            the next are unknown in the paper.
+        num_critic_steps: Steps of the critic per step of the lifter.
+        distance: A name of `reprojection.DISTANCES`.
+        least_depth: Meters, as of `cameras.project`.
+        seed: Of the poses drawn, the turns, and the points of the penalty.
 
     Example:
         >>> adversary = AdversarialLifter(lifter, critic(seed=0), unpaired_poses)
@@ -74,17 +54,26 @@ class AdversarialLifter(keras.Model):
         lifter: multi_view_lifter.MultiViewLifter,
         critic: keras.Model,
         unpaired_poses: tf.Tensor,
-        options: AdversarialOptions | None = None,
+        *,
+        critic_weight: float = 300.0,
+        num_critic_steps: int = 2,
+        distance: str = "norm",
+        least_depth: float = configs.LEAST_DEPTH,
+        seed: int = 0,
     ):
         super().__init__()
         unpaired_poses = tf.convert_to_tensor(unpaired_poses, tf.float32)
         shape = unpaired_poses.shape
         holds = shape.rank == 3 and 0 not in shape
         errors.require(holds, "unpaired_poses", "have shape [M, J, 3]", shape)
+        configs.at_least("critic_weight", critic_weight, 0)
+        configs.at_least("num_critic_steps", num_critic_steps, 1)
+        errors.require_known("distance", distance, reprojection.DISTANCES)
         self.lifter, self.critic = lifter, critic
         self.unpaired_poses = unpaired_poses
-        self.options = options or AdversarialOptions()
-        self.generator = tf.random.Generator.from_seed(self.options.seed)
+        self.critic_weight, self.num_critic_steps = critic_weight, num_critic_steps
+        self.distance, self.least_depth = reprojection.DISTANCES[distance], least_depth
+        self.generator = tf.random.Generator.from_seed(seed)
         names = ("loss", "reprojection", "adversarial", "critic", "penalty")
         self.loss_means = {name: keras.metrics.Mean(name) for name in names}
 
@@ -108,11 +97,11 @@ class AdversarialLifter(keras.Model):
             pose = lifted.root_relative_pose
             upright = cameras.rotate(pose, cameras.inverse(view.camera.rotation))
             # Each step of the critic turns the skeletons anew and draws new real ones.
-            for _ in range(self.options.num_critic_steps):
+            for _ in range(self.num_critic_steps):
                 losses = self._critic_step(tf.stop_gradient(upright))
             pose_camera = pose + lifted.root_position[:, tf.newaxis]
             losses["reprojection"] = self._reprojection(pose_camera, view)
-            losses["adversarial"] = self.options.critic_weight * self._opinion(upright)
+            losses["adversarial"] = self.critic_weight * self._opinion(upright)
             losses["loss"] = losses["reprojection"] + losses["adversarial"]
         gradients = tape.gradient(losses["loss"], variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
@@ -138,9 +127,8 @@ class AdversarialLifter(keras.Model):
         return {"critic": loss, "penalty": penalty}
 
     def _reprojection(self, pose_camera: tf.Tensor, view: views.View) -> tf.Tensor:
-        distance = reprojection.DISTANCES[self.options.distance]
         errors = reprojection.error(
-            pose_camera, view, view.confidence, distance, self.options.least_depth
+            pose_camera, view, view.confidence, self.distance, self.least_depth
         )
         return tf.reduce_mean(errors)
 
@@ -171,14 +159,8 @@ _LEAK = 0.2
 class KinematicChains(keras.layers.Layer):
     """Inner products of all bones with each other: their lengths and the angles between them.
 
-    Args:
-        bones: Pairs (parent, child) of joint indices.
-
-    Call arguments:
-        inputs: Skeletons `[B, J, 3]`, meters.
-
-    Returns:
-        `[B, K (K + 1) / 2]` for `K` bones, square meters; the same for a turned skeleton.
+    Of skeletons `[B, J, 3]`, meters, with `K` bones, pairs (parent, child) of joint indices, it
+    gives `[B, K (K + 1) / 2]`, square meters; the same for a turned skeleton.
 
     References:
         Wandt and Rosenhahn, RepNet, CVPR 2019, section 3.2.
@@ -208,10 +190,6 @@ def critic(*, seed: int, width: int = 128) -> keras.Model:
     It has no batch norm, which would make a skeleton's score depend on the others of its batch
     and break the gradient penalty, and runs in float32 under any policy: the penalty
     differentiates twice.
-
-    Args:
-        seed: Of the initial weights.
-        width: Units of each dense layer.
 
     Returns:
         A model from root-relative skeletons `[B, J, 3]`, meters, upright axes, to scores `[B]`.

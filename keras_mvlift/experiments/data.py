@@ -40,22 +40,19 @@ class _Labels:
 
 
 class FilmTracks:
-    """Tracks of views, and the cell of each.
+    """Tracks of views, `tracks`, fields `[G, ...]`, and the cell of each view.
 
     Args:
         view: Fields `[N, ...]`, NumPy arrays.
         track: `[N]`, a number for each clip and camera.
         frame: `[N]`, frame numbers within the clip.
-
-    Attributes:
-        tracks: The views, fields `[G, ...]`.
     """
 
     def __init__(self, view: views.View, track: np.ndarray, frame: np.ndarray):
         self._length = int(np.max(frame, initial=0)) + 1
         key = self._key(track, frame)
         order = np.argsort(key)
-        # On a GPU they would be copied back for each batch.
+        # A GPU would copy them back for each batch.
         with tf.device("CPU:0"):
             self.tracks, cell = views.lay(
                 tf.nest.map_structure(tf.constant, view), tf.constant(track), tf.constant(frame)
@@ -99,18 +96,14 @@ class TrainingData:
 
     def __init__(self, origin: origins.Origin, settings: variants.DataSettings):
         self._clips = origin.load(settings)
-        self._share = settings.train_share
         self._config = dataclasses.replace(
             self._clips.config, num_virtual_views=settings.num_virtual_views
         )
         self.min_confidence = self._config.min_confidence
         self.min_joints = self._config.min_joints
-        trained = [
-            first_cameras(clip, settings.num_train_cameras)
-            for clip in self._clips.clips
-            if len(self._frames(clip).train)
-        ]
-        tested = [clip for clip in self._clips.clips if len(self._frames(clip).test)]
+        frames = self._clips.split.frames
+        trained = [clip for clip in self._clips.clips if len(frames(clip).train)]
+        tested = [clip for clip in self._clips.clips if len(frames(clip).test)]
         received = f"{len(trained)} and {len(tested)}"
         rule = "hold clips to train on and clips to test on"
         errors.require(bool(trained and tested), "origin", rule, received)
@@ -120,8 +113,14 @@ class TrainingData:
             for clip, camera in zip(trained, believed(trained, settings), strict=True)
         ]
         self.rig_distance = preparation.rig_distance(self._believed[0])
-        chosen = [self._shortened(clip) for clip in self._believed]
-        self.seen, self.place = _join(chosen), _places(chosen)
+        chosen = [
+            preparation.training_instants(clip, self._clips.split, self._config)
+            for clip in self._believed
+        ]
+        self.seen = _join(chosen)
+        number = np.repeat(np.arange(len(chosen)), [len(seen.frame) for seen in chosen])
+        frame = np.concatenate([seen.frame for seen in chosen])
+        self.place = np.stack([number, frame], axis=1)
         self.pairs = _pairs(self.seen.confidence, self.num_real_views, self._config.min_joints)
         self.test = _test_views(self._tables(tested, self._clips.split))
         subjects = {clip.name: clip.subject for clip in tested}
@@ -140,7 +139,7 @@ class TrainingData:
         """The training views of real cameras with true poses, for the supervised peers."""
         split, stride = _Labels(self._clips.split), self._config.stride
         tables = self._tables(self._trained, split, test_stride=stride)  # type: ignore[arg-type]
-        return _test_views([self._first_share(table) for table in tables])
+        return _test_views(tables)
 
     @functools.cached_property
     def film(self) -> FilmTracks:
@@ -178,43 +177,24 @@ class TrainingData:
         index = np.unique(self.pairs[:, 0])
         return tf.nest.map_structure(lambda field: np.asarray(field)[index], self.seen)
 
-    def _frames(self, clip: sequences.MultiViewSequence) -> preparation.Frames:
-        return self._clips.split.frames(clip)
-
-    def _shortened(self, clip: sequences.MultiViewSequence) -> sequences.Instants:
-        seen = preparation.training_instants(clip, self._clips.split, self._config)
-        return seen.select(np.arange(int(np.ceil(self._share * len(seen.frame)))))
-
     def _tables(
         self, clips: list[sequences.MultiViewSequence], split: preparation.Split, **changes: int
     ) -> list[tfrecords.Columns]:
-        """Lays out the views that a split tests on, as the pipeline prepares them."""
         config = dataclasses.replace(self._config, num_virtual_views=0, **changes)  # type: ignore[arg-type]
         return [self._numbered(preparation.prepare(clip, split, config)) for clip in clips]
 
     def _numbered(self, prepared: preparation.Prepared) -> tfrecords.Columns:
-        """Returns the test views with their frames' numbers in the recording."""
+        """Numbers the frames of test views as in the recording."""
         table = prepared.test_views
         if self._clips.numbers is None or not len(table["frame"]):
             return table
         return table | {"frame": self._clips.numbers[table["clip"][0]][table["frame"]]}
-
-    def _first_share(self, table: tfrecords.Columns) -> tfrecords.Columns:
-        frames = np.unique(table["frame"])
-        last = int(np.ceil(self._share * len(frames)))
-        is_kept = np.isin(table["frame"], frames[:last])
-        return {name: values[is_kept] for name, values in table.items()}
 
 
 def _join(clips: list[sequences.Instants]) -> views.View:
     num_views = max(len(seen.camera_names) for seen in clips)
     parts = [sequences.to_view(seen, num_views) for seen in clips]
     return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
-
-
-def _places(clips: list[sequences.Instants]) -> np.ndarray:
-    number = np.repeat(np.arange(len(clips)), [len(seen.frame) for seen in clips])
-    return np.stack([number, np.concatenate([seen.frame for seen in clips])], axis=1)
 
 
 def _pairs(confidence: np.ndarray, num_real_views: np.ndarray, min_joints: int) -> np.ndarray:
@@ -260,15 +240,7 @@ class WindowedData:
     What is lifted are the very views that other cells train and are tested on. The frames around
     them are those of the film, which such cells leave out; windows stay within the frames of their
     side of the split. A virtual camera stands still for a window, and sees what the detections of
-    each frame triangulate.
-
-    Args:
-        data: The views that are lifted.
-        windows: What a window is, in frames of the film.
-
-    Attributes:
-        rig_distance: As of the data.
-        test: The test views, with windows, that are measured after each epoch.
+    each frame triangulate. `test` holds the test views that are measured after each epoch.
     """
 
     def __init__(self, data: TrainingData, windows: view_windows.Windows):
@@ -301,7 +273,6 @@ class WindowedData:
 
     def view_at(self) -> ViewAt:
         """Returns a function from `[B, 2]`, instant and view, to views with windows."""
-        # On a GPU they would be copied back for each batch.
         with tf.device("CPU:0"):
             seen = tf.nest.map_structure(tf.constant, self._data.seen)
             cell = tf.constant(self._cell)
@@ -344,7 +315,6 @@ class WindowedData:
         return pose - pose[:, skeletons.ROOT : skeletons.ROOT + 1]
 
     def _virtual(self, instant: tf.Tensor, camera: cameras.Camera) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns what cameras `[B, ...]` see of the windows around instants."""
         cell = tf.maximum(tf.gather(self._point_cell, instant), 0)
         window = views.window(self._data.points.tracks, cell, self._offset)
         still = tf.nest.map_structure(lambda field: field[:, tf.newaxis], camera)
@@ -356,7 +326,7 @@ class WindowedData:
         return keypoints_2d, tf.where(is_visible, window.window_confidence, 0.0)
 
     def _rays(self, first: int, last: int) -> tf.Tensor:
-        """Returns the rays `[1, T, J, 2]` of a run of frames, as windows have them."""
+        """Returns the rays `[1, T, J, 2]` of a run of frames."""
         view = self._test_film.tracks.view
         one = tf.nest.map_structure(lambda field: field[first : first + 1], view)
         run = (field[first : last + 1][tf.newaxis] for field in view[:2])
@@ -435,11 +405,7 @@ Clips = Sequence[sequences.MultiViewSequence]
 
 
 def believed(clips: Clips, settings: variants.DataSettings) -> list[cameras.Camera]:
-    """Returns what methods without labels are told of each training clip's rig, fields `[V, ...]`.
-
-    Raises:
-        RecordingError: If the detections do not determine an unknown rig.
-    """
+    """Returns what methods without labels are told of each clip's rig, fields `[V, ...]`."""
     rigs = [clip.camera for clip in clips]
     if not settings.has_extrinsics:
         rigs = _per_rig(clips, recovered)
@@ -448,31 +414,8 @@ def believed(clips: Clips, settings: variants.DataSettings) -> list[cameras.Came
     return rigs
 
 
-def first_cameras(
-    clip: sequences.MultiViewSequence, num_cameras: int
-) -> sequences.MultiViewSequence:
-    """Returns a clip as its first cameras saw it; 0 for all of them."""
-    if not num_cameras:
-        return clip
-    names = clip.camera_names[:num_cameras]
-    return dataclasses.replace(
-        clip,
-        camera_names=names,
-        camera=cameras.Camera(*(field[:num_cameras] for field in clip.camera)),
-        keypoints_2d=clip.keypoints_2d[:num_cameras],
-        confidence=clip.confidence[:num_cameras],
-        distortion=None if clip.distortion is None else clip.distortion[:num_cameras],
-        absent=tuple(name for name in clip.absent if name in names),
-    )
-
-
 def turned(camera: cameras.Camera, degrees: float) -> cameras.Camera:
-    """Turns each camera where it stands, about an axis of its own, the same for all rigs.
-
-    Args:
-        camera: Fields `[V, ...]`.
-        degrees: How far.
-    """
+    """Turns each camera, fields `[V, ...]`, about an axis of its own, the same for all rigs."""
     rng = sequences.seeded_generator(0, "calibration error")
     axis = rng.normal(size=(len(camera.center), 3))
     axis /= np.linalg.norm(axis, axis=-1, keepdims=True)

@@ -14,7 +14,7 @@ from keras_mvlift import configs, errors, inference
 from keras_mvlift.datasets import view_windows, views
 from keras_mvlift.experiments import adversarial, origins, peers, variants
 from keras_mvlift.experiments import data as training_data
-from keras_mvlift.geometry import cameras, triangulation
+from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines, pose_error
 from keras_mvlift.training import (
     batches,
@@ -28,12 +28,9 @@ from keras_mvlift.training import (
 
 @dataclasses.dataclass(frozen=True)
 class Watch:
-    """What is kept, and shown, of a cell while it runs.
+    """What is kept of a cell while it runs: its checkpoints, and what is measured after each epoch.
 
-    Attributes:
-        folder: Keeps the checkpoints of its stages.
-        show: Is told the stage and the epoch.
-        curve: What was measured after each epoch; it outlives a failure.
+    `show` is told the stage and the epoch.
     """
 
     folder: pathlib.Path
@@ -43,19 +40,14 @@ class Watch:
 
 Method = Callable[[variants.Cell, training_data.TrainingData, Watch], np.ndarray]
 """From a cell and its data to poses `[N, J, 3]` of the test views, meters, camera axes; what it
-measures on the way is appended to the watch's curve, which outlives a failure."""
+measures on the way is appended to the watch's curve."""
 
 ERROR = "test_mpjpe_mm"
 """The name of the error in the logs of an epoch."""
 
 
 class EpochCurve(keras.callbacks.Callback):
-    """Adds the error of a lifter, as `ERROR`, to the logs of each epoch.
-
-    Args:
-        lifter: What is measured; it may be a part of the model that is trained.
-        test: The test views, of which `data.NUM_WATCHED` are measured.
-    """
+    """Adds the error of a lifter on `data.NUM_WATCHED` views, as `ERROR`, to an epoch's logs."""
 
     def __init__(self, lifter: keras.Model, test: baselines.TestViews):
         super().__init__()
@@ -85,14 +77,14 @@ def finetune_config(cell: variants.Cell) -> configs.FinetuneConfig:
         "batch_size": budget.batch_size,
         "decay_every": budget.decay_every,
         "precision": budget.precision,
-        "transform_weight": variant.transform_weight,
-        "confidence_weighting": variant.confidence_weighting,
-        "distance": variant.distance,
         "seed": cell.seed,
         "clip_norm": configs.clip_norm(variant.recipe),
     }
-    chosen = {name: value for name, value in variant.options if name in variants.STAGE_OPTIONS}
-    return configs.FinetuneConfig(**(settings | chosen))
+    return configs.FinetuneConfig(**(settings | _options(cell, variants.STAGE_OPTIONS)))
+
+
+def _options(cell: variants.Cell, known: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in cell.variant.options if name in known}
 
 
 def method_options(cell: variants.Cell) -> dict[str, Any]:
@@ -105,7 +97,6 @@ def build(
     cell: variants.Cell, data: training_data.TrainingData, config: configs.StageConfig
 ) -> multi_view_lifter.MultiViewLifter:
     """Builds the untrained lifter of a stage."""
-    chosen = {name: value for name, value in cell.variant.options if name in variants.MODEL_OPTIONS}
     model = configs.ModelConfig(
         recipe=cell.variant.recipe,
         backbone=cell.variant.backbone,
@@ -114,7 +105,7 @@ def build(
         filter_widths=cell.budget.filter_widths,
         is_causal=method_options(cell).get("is_causal", False),
         seed=cell.seed,
-        **chosen,  # type: ignore[arg-type]
+        **_options(cell, variants.MODEL_OPTIONS),
     )
     objective = stages.objective(config, cell.variant.recipe)
     return lifters.build(
@@ -145,9 +136,7 @@ def fit(
     """
     stage = type(config).__name__.removesuffix("Config").lower()
     trained = stage_data.Arrays(
-        source=source,
-        steps=cell.budget.steps_per_epoch,
-        checkpoints=watch.folder / stage,
+        source=source, steps=cell.budget.steps_per_epoch, checkpoints=watch.folder / stage
     )
     callbacks = [
         EpochCurve(getattr(model, "lifter", model), data.test),
@@ -175,7 +164,7 @@ def pretrain(
     data: training_data.TrainingData,
     watch: Watch,
 ) -> None:
-    """Returns a lifter the weights that the recipe's first stage leads to."""
+    """Trains a lifter by the recipe's first stage."""
     finetune = finetune_config(cell)
     config = configs.PretrainConfig(
         num_epochs=cell.budget.num_pretrain_epochs,
@@ -206,10 +195,19 @@ def train(
 ) -> multi_view_lifter.MultiViewLifter:
     """Returns the trained lifter; one that sees windows takes `training_data.WindowedData`."""
     config = finetune_config(cell)
-    lifter = build(cell, data, config)
-    if is_pretrained(cell.variant):
-        pretrain(lifter, cell, data, watch)
+    lifter = started(cell, data, watch)
     fit(lifter, config, source_of(config, data), cell, data, watch)
+    return lifter
+
+
+def started(
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
+) -> multi_view_lifter.MultiViewLifter:
+    """Returns the lifter that the main stage begins with: pre-trained where need be."""
+    lifter = build(cell, data, finetune_config(cell))
+    needs_start = cell.variant.recipe in configs.PRETRAINED_RECIPES
+    if needs_start if cell.variant.is_pretrained is None else cell.variant.is_pretrained:
+        pretrain(lifter, cell, data, watch)
     return lifter
 
 
@@ -229,24 +227,11 @@ def source_of(
     return stage_data.Rows(values, num_pairs=len(data.pairs))
 
 
-def is_pretrained(variant: variants.Variant) -> bool:
-    """Tells whether eq. (6) comes first."""
-    if variant.is_pretrained is None:
-        return variant.recipe in configs.PRETRAINED_RECIPES
-    return variant.is_pretrained
-
-
 def self_supervised(
     cell: variants.Cell, data: training_data.TrainingData, watch: Watch
 ) -> np.ndarray:
     """Trains by eq. (7) on pairs or on all views of instants, where need be after eq. (6)."""
     return lift(train(cell, data, watch), data.test.view)
-
-
-def windows_of(cell: variants.Cell) -> view_windows.Windows:
-    """Returns what the cell's network sees."""
-    is_causal = method_options(cell).get("is_causal", False)
-    return view_windows.Windows(math.prod(cell.budget.filter_widths), is_causal)
 
 
 def self_supervised_by_windows(
@@ -256,23 +241,15 @@ def self_supervised_by_windows(
 
     Option `is_causal` lifts a window's last frame, not its middle.
     """
-    windowed = training_data.WindowedData(data, windows_of(cell))
+    is_causal = method_options(cell).get("is_causal", False)
+    windows = view_windows.Windows(math.prod(cell.budget.filter_widths), is_causal)
+    windowed = training_data.WindowedData(data, windows)
     lifter = train(cell, windowed, watch)  # type: ignore[arg-type]
     return windowed.lift(lifter)
 
 
-def _true(labeled: baselines.TestViews) -> peers.Labels:
-    """Makes labels of true poses; a joint that the reference lacks does not count."""
-    is_known = np.isfinite(labeled.reference_pose).all(axis=-1)
-    pose = np.where(is_known[..., np.newaxis], labeled.reference_pose, 0.0)
-    return peers.Labels(labeled.view, pose, is_known.astype(np.float32))
-
-
 def _on_labels(
-    cell: variants.Cell,
-    data: training_data.TrainingData,
-    watch: Watch,
-    labeled: peers.Labels,
+    cell: variants.Cell, data: training_data.TrainingData, watch: Watch, labeled: peers.Labels
 ) -> np.ndarray:
     config = finetune_config(cell)
     lifter = build(cell, data, config)
@@ -282,39 +259,20 @@ def _on_labels(
 
 
 def supervised(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
-    """Trains the lifting network on true poses."""
-    return _on_labels(cell, data, watch, _true(data.labeled))
+    """Trains the lifting network on true poses; a joint that one lacks does not count."""
+    labeled = data.labeled
+    is_known = np.isfinite(labeled.reference_pose).all(axis=-1)
+    pose = np.where(is_known[..., np.newaxis], labeled.reference_pose, 0.0)
+    labels = peers.Labels(labeled.view, pose, is_known.astype(np.float32))
+    return _on_labels(cell, data, watch, labels)
 
 
 def from_pseudo_labels(
     cell: variants.Cell, data: training_data.TrainingData, watch: Watch
 ) -> np.ndarray:
-    """Trains the lifting network on poses triangulated from all detections of an instant.
-
-    Option `labels` is a name of `peers.LABELINGS`.
-    """
-    options = {"labels": "weighted"} | method_options(cell)
-    found = peers.pseudo_labels(data.seen, options["labels"], data.min_confidence)
+    """Trains the lifting network on poses triangulated from all detections of an instant."""
+    found = peers.pseudo_labels(data.seen, data.min_confidence)
     return _on_labels(cell, data, watch, found)
-
-
-# Of so many labeled views, a method with few labels gets one.
-_LABELED_EVERY = 50
-
-
-def few_labels(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
-    """Trains without labels on everything, and beside it on few true poses, evenly spread."""
-    config = finetune_config(cell)
-    lifter = build(cell, data, config)
-    every = _true(data.labeled)
-    few = every.select(np.arange(0, len(every.pose), _LABELED_EVERY))
-    scale = peers.pixels_per_meter(few, data.rig_distance)
-    model = peers.SemiSupervisedLifter(lifter, scale)
-    source = stage_data.Beside(
-        source_of(config, data), stage_data.Rows(tuple(few), rows_per_pair=1)
-    )
-    fit(model, config, source, cell, data, watch)
-    return lift(lifter, data.test.view)
 
 
 def halves(labeled: baselines.TestViews) -> tuple[views.View, np.ndarray]:
@@ -339,44 +297,36 @@ def against_critic(
 ) -> np.ndarray:
     """Trains on single views of one half of the clips against true poses of the other half.
 
-    Options are those of `adversarial.AdversarialOptions`.
+    Options are those of `adversarial.AdversarialLifter`.
     """
     config = finetune_config(cell)
-    lifter = build(cell, data, config)
-    if is_pretrained(cell.variant):
-        pretrain(lifter, cell, data, watch)
+    lifter = started(cell, data, watch)
     single_views, unpaired_poses = halves(data.labeled)
-    options = adversarial.AdversarialOptions(
+    model = adversarial.AdversarialLifter(
+        lifter,
+        adversarial.critic(seed=cell.seed),
+        unpaired_poses,
         distance=config.distance,
         least_depth=config.least_depth,
         seed=cell.seed,
         **method_options(cell),
-    )
-    model = adversarial.AdversarialLifter(
-        lifter, adversarial.critic(seed=cell.seed), unpaired_poses, options
     )
     fit(model, config, stage_data.Rows(single_views), cell, data, watch)
     return lift(lifter, data.test.view)
 
 
 PARTIAL = ("triangulation", "constant_pose", "nearest_view")
-"""The methods that train nothing, and leave joints open, as NaN, that they know nothing of."""
+"""The methods that leave joints open, as NaN, that they know nothing of."""
 
 
 def from_all_test_views(
     cell: variants.Cell, data: training_data.TrainingData, watch: Watch
 ) -> np.ndarray:
-    """Triangulates the test views of each instant: what all cameras together could know.
-
-    Joints that could not be placed are NaN. Option `is_robust` weights detections by how well they
-    agree, too.
-    """
-    del watch
+    """Triangulates each test instant, what all cameras together could know; NaN if they do not."""
+    del cell, watch
     if not baselines.has_several_views(data.test):
         raise origins.NotApplicableError("No test instant was seen by several cameras.")
-    is_robust = method_options(cell).get("is_robust", False)
-    solve = triangulation.triangulate_robustly if is_robust else triangulation.triangulate
-    return baselines.triangulated(data.test, data.min_confidence, solve, unplaced=np.nan)
+    return baselines.triangulated(data.test, data.min_confidence, unplaced=np.nan)
 
 
 def constant_pose(
@@ -396,10 +346,7 @@ def nearest_view(cell: variants.Cell, data: training_data.TrainingData, watch: W
 
 
 def shipped(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
-    """Lifts the test views by the model that comes with the package, which trains on nothing here.
-
-    It was trained, without labels, on AIST++'s dancers d03 and d04 and Pose2Sim's demo.
-    """
+    """Lifts the test views by the model that comes with the package; nothing is trained here."""
     del cell, watch
     view = data.test.view
     lifted = inference.load_model("studio").lift(
@@ -413,7 +360,6 @@ METHODS: dict[str, Method] = {
     "temporal": self_supervised_by_windows,
     "supervised": supervised,
     "pseudo_labels": from_pseudo_labels,
-    "semi_supervised": few_labels,
     "adversarial": against_critic,
     "triangulation": from_all_test_views,
     "constant_pose": constant_pose,

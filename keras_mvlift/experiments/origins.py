@@ -25,14 +25,9 @@ class NotApplicableError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Clips:
-    """What an origin gives.
+    """Training and test clips, which of their frames are which, and strides and thresholds.
 
-    Attributes:
-        clips: Training and test clips.
-        split: Tells which frames of them train and which test.
-        config: Strides and thresholds.
-        numbers: Name of a clip to its frames' numbers in the recording, where frames were left
-            out; None where frames are counted as they are.
+    `numbers` has by clip the frames' numbers in the recording, where frames were left out.
     """
 
     clips: Sequence[sequences.MultiViewSequence]
@@ -48,23 +43,14 @@ class Origin(Protocol):
         """Says what the data are, as JSON; equal data are described alike."""
 
     def load(self, settings: variants.DataSettings) -> Clips:
-        """Makes or reads the clips.
-
-        Raises:
-            NotApplicableError: If these data cannot be had that way.
-        """
+        """Makes or reads the clips, or raises a NotApplicableError."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudioOrigin:
-    """People made up by rule; the last ones are tested on.
+    """People made up by rule; the last `num_test_subjects` are tested on.
 
-    Attributes:
-        num_subjects: People in all.
-        num_test_subjects: Those of them that no cell trains on.
-        num_frames: Per clip; each person has a clip of each action.
-        frame_rate: Frames per second.
-        seed: Of bodies, motions and detections.
+    Each person has a clip of `num_frames` of each action, at `frame_rate` per second.
     """
 
     num_subjects: int = 12
@@ -149,13 +135,7 @@ class MotionOrigin:
 
 @dataclasses.dataclass(frozen=True)
 class Recordings:
-    """Clips that were read.
-
-    Attributes:
-        clips: The clips.
-        frames: Name of a clip to which frames of it train and which test.
-        numbers: Name of a clip to the number of each of its frames in the recording.
-    """
+    """Clips that were read; by clip which frames train and test, and their numbers as recorded."""
 
     clips: list[sequences.MultiViewSequence]
     frames: dict[str, preparation.Frames]
@@ -191,15 +171,7 @@ def _frames(train: np.ndarray, test: np.ndarray) -> preparation.Frames:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordingOrigin:
-    """Recordings of real cameras.
-
-    Attributes:
-        config: Source, split, strides.
-        data_root: What the source reads.
-        test_config: Of other recordings, by other cameras, for the cells that are tested elsewhere;
-            None for none.
-        test_data_root: What their source reads.
-    """
+    """Recordings of real cameras, and maybe those of others, for cells tested elsewhere."""
 
     config: configs.DataConfig
     data_root: str
@@ -219,11 +191,7 @@ class RecordingOrigin:
         return about
 
     def load(self, settings: variants.DataSettings) -> Clips:
-        """Reads the clips.
-
-        Raises:
-            NotApplicableError: If the cell wants them filmed in another way.
-        """
+        """Reads the clips; a NotApplicableError if the cell wants them filmed in another way."""
         if settings.filming or (settings.test_filming and not self.test_config):
             raise NotApplicableError("Recordings cannot be filmed again.")
         if settings.has_frames_between:
@@ -280,11 +248,7 @@ ANY_ACTION = "any"
 class Motion(NamedTuple):
     """A motion and who moves.
 
-    Attributes:
-        name: The clip's name.
-        subject: Who moves.
-        action: What they do; `ANY_ACTION` where the name does not tell.
-        positions: `[T, J, 3]`, meters, z up.
+    `action` is `ANY_ACTION` where the name does not tell; positions are `[T, J, 3]`, meters, z up.
     """
 
     name: str
@@ -307,10 +271,14 @@ def read_motions(paths: Sequence[str]) -> list[Motion]:
     twice = sorted({name for name in names if names.count(name) > 1})
     errors.require(not twice, "paths", "name each clip once", f"twice {twice[:5]}")
     firsts = {name.split("_")[0] for name in names}
+
+    def dealt(name: str) -> int:
+        return sequences.seeded_generator(0, "subject", name).integers(NUM_PSEUDO_SUBJECTS)
+
     return [
         Motion(
             name,
-            name.split("_")[0] if len(firsts) > 1 else _pseudo_subject(name),
+            name.split("_")[0] if len(firsts) > 1 else f"P{dealt(name) + 1:02d}",
             "_".join(name.split("_")[1:-1]) or ANY_ACTION,
             actions.read(path, name),
         )
@@ -319,11 +287,7 @@ def read_motions(paths: Sequence[str]) -> list[Motion]:
 
 
 def pseudo_test_subjects(motions: Sequence[Motion]) -> tuple[str, ...]:
-    """Returns the people to test on: every fourth, the last one included.
-
-    Raises:
-        ValueError: If there are fewer than two people.
-    """
+    """Returns the people to test on: every fourth, the last one included; there must be two."""
     subjects = sorted({motion.subject for motion in motions})
     errors.require(len(subjects) >= 2, "motions", "be of two subjects or more", subjects)
     return tuple(sorted(subjects[::-1][::_TEST_EVERY]))
@@ -351,18 +315,9 @@ def _filmed(
     )
 
 
-def _pseudo_subject(name: str) -> str:
-    number = sequences.seeded_generator(0, "subject", name).integers(NUM_PSEUDO_SUBJECTS)
-    return f"P{number + 1:02d}"
-
-
 @dataclasses.dataclass(frozen=True)
 class GivenFrames:
-    """A split that names the frames of each clip.
-
-    Attributes:
-        by_clip: Name of a clip to its frames.
-    """
+    """A split that names the frames of each clip."""
 
     by_clip: Mapping[str, preparation.Frames]
 
@@ -374,12 +329,7 @@ class GivenFrames:
 def read_recordings(
     config: configs.DataConfig, data_root: str, *, is_whole: bool = False
 ) -> Recordings:
-    """Reads recordings, clip by clip.
-
-    Args:
-        config: Source, split and strides.
-        data_root: What the source reads.
-        is_whole: Whether the frames that the strides leave out are kept.
+    """Reads recordings, clip by clip; `is_whole` keeps the frames that the strides leave out.
 
     Raises:
         ValueError: If the config names no source or split that there is.

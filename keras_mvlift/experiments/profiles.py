@@ -22,7 +22,6 @@ class Profile:
         stride: Every how many frames of recordings one is trained on.
         test_stride: Every how many frames of Human3.6M or AIST++ one is tested on; both have many.
         seeds: Without `--seeds`.
-        is_quick: Whether rows that are for the full profile only are left out.
         tables: Names of those that are run where nothing else is asked for; none for all that are
             no other profile's own.
     """
@@ -35,7 +34,6 @@ class Profile:
     stride: int
     test_stride: int
     seeds: tuple[int, ...]
-    is_quick: bool = False
     tables: tuple[str, ...] = ()
 
 
@@ -57,7 +55,6 @@ QUICK = Profile(
     stride=10,
     test_stride=50,
     seeds=(0,),
-    is_quick=True,
 )
 MEDIUM = Profile(
     name="medium",
@@ -76,7 +73,6 @@ MEDIUM = Profile(
     stride=5,
     test_stride=20,
     seeds=(0, 1, 2),
-    is_quick=True,
 )
 FULL = Profile(
     name="full",
@@ -99,7 +95,6 @@ LONG = Profile(
     stride=5,
     test_stride=5,
     seeds=(0,),
-    is_quick=True,
     tables=("long",),
 )
 PROFILES = {profile.name: profile for profile in (QUICK, MEDIUM, FULL, LONG)}
@@ -113,12 +108,8 @@ def changed(
 ) -> Profile:
     """Returns a profile of another budget; what is None stays.
 
-    Args:
-        profile: As it was.
-        steps: Of the main stage, in epochs as long as before; the learning rate falls after as
-            large a share of them.
-        width: Units of each dense layer.
-        precision: A name of `configs.PRECISIONS`.
+    `steps` are of the main stage, in epochs as long as before; the learning rate falls after as
+    large a share of them.
 
     Raises:
         ValueError: If there are no whole epochs of so many steps, or the width is not positive.
@@ -135,7 +126,7 @@ def changed(
         configs.at_least("width", width, 1)
         budget = dataclasses.replace(budget, width=width)
     if precision is not None:
-        configs.one_of("precision", precision, configs.PRECISIONS)
+        errors.require_known("precision", precision, configs.PRECISIONS)
         budget = dataclasses.replace(budget, precision=precision)
     return dataclasses.replace(profile, budget=budget)
 
@@ -158,13 +149,7 @@ _SPLITS = {
 
 
 class Recordings(NamedTuple):
-    """Where recordings are.
-
-    Attributes:
-        data_root: What the source reads; None for no recordings.
-        source: A name of `sources.SOURCES`.
-        options: The source's own arguments as JSON.
-    """
+    """Where recordings are, which of `sources.SOURCES` reads them, and its options as JSON."""
 
     data_root: str | None = None
     source: str | None = None
@@ -182,11 +167,7 @@ def open_origin(
 ) -> origins.Origin:
     """Returns the data at hand: recordings, motions, or without both made-up people.
 
-    Args:
-        profile: Limits how much is taken.
-        motions: Files of motions.
-        recordings: Recordings.
-        elsewhere: Others, by other cameras, to test on in rows about that.
+    `elsewhere` are recordings by other cameras, to test on in rows about that.
 
     Raises:
         ValueError: If the arguments contradict each other.

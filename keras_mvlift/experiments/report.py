@@ -1,17 +1,12 @@
 """Writes experiments as one HTML page: tables, figures, skeletons to turn; it needs no more."""
 
-import io
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import markupsafe
-from matplotlib import axes as mpl_axes
-from matplotlib import axis as mpl_axis
 from matplotlib import figure as mpl_figure
 from matplotlib import style, ticker
-from matplotlib.backends import backend_agg
 
 from keras_mvlift import skeletons
 from keras_mvlift.visualization import pages, pictures
@@ -21,24 +16,23 @@ _TRUE = "true"
 
 
 def render(results: Mapping[str, Any], figures: Mapping[str, str]) -> str:
-    """Writes results as an HTML page.
+    """Writes `results.json` as an HTML page; equal results give equal pages.
 
-    Args:
-        results: The content of `results.json`.
-        figures: Name of a table to the SVG below it, as `write_curves` gives them.
-
-    Returns:
-        The page; equal results give equal pages.
+    `figures` are SVG by the name of the table above, as `write_curves` gives them.
     """
     return pages.fill(
         _TEMPLATE,
         lines=data_lines(results),
-        tables=[
-            *(_table(table, figures.get(table["name"])) for table in results["tables"]),
-            *_score(results, figures.get(SCORE_PICTURE)),
-        ],
-        skeleton=pages.page_data({"bones": _bones(), "sides": _sides()}),
+        tables=[_table(table, figures.get(table["name"])) for table in results["tables"]],
+        skeleton=_skeleton(),
     )
+
+
+def _skeleton() -> pages.Markup:
+    skeleton = skeletons.H36M_17
+    sides = dict.fromkeys(skeleton.left, "left") | dict.fromkeys(skeleton.right, "right")
+    named = [sides.get(joint, "middle") for joint in range(skeleton.num_joints)]
+    return pages.page_data({"bones": skeleton.bones, "sides": named})
 
 
 def write(
@@ -49,39 +43,21 @@ def write(
 
 
 def _table(table: Mapping[str, Any], figure: str | None) -> dict[str, Any]:
+    failures = [
+        f"{row['name']}, seed {cell['seed']}: {cell['error']}"
+        for row in table["rows"]
+        for cell in row["cells"]
+        if cell["error"]
+    ]
     return {
         "name": table["name"],
         "title": table["title"],
         "notes": notes(table),
-        "grids": list(grids(table)),
-        "figure": _svg(figure),
+        "grids": [*grids(table)],
+        "figure": figure and pages.Markup(figure),
         "cases": [_case(case) for case in table["cases"]],
-        "errors": [
-            f"{row['name']}, seed {cell['seed']}: {cell['error']}"
-            for row in table["rows"]
-            for cell in row["cells"]
-            if cell["error"]
-        ],
+        "errors": failures,
     }
-
-
-def _score(results: Mapping[str, Any], figure: str | None) -> list[dict[str, Any]]:
-    """Returns a further section in the form of a table's, where there is something to show."""
-    section = {
-        "name": SCORE_PICTURE,
-        "title": SCORE_TITLE,
-        "notes": [SCORE_NOTE],
-        "grids": list(score_grids(results)),
-        "figure": _svg(figure),
-        "cases": [],
-        "errors": [],
-    }
-    return [section] if results["score_without_labels"] else []
-
-
-def _svg(figure: str | None) -> markupsafe.Markup | None:
-    # What stands before the drawing, the XML declaration and a link to the format, no page wants.
-    return None if figure is None else markupsafe.Markup(figure[figure.index("<svg") :])
 
 
 def _case(case: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,17 +70,6 @@ def _case(case: Mapping[str, Any]) -> dict[str, Any]:
         "poses": pages.page_data(poses),
         "named": poses,
     }
-
-
-def _bones() -> list[list[int]]:
-    parents = skeletons.H36M_17.parents
-    return [[parent, joint] for joint, parent in enumerate(parents) if parent >= 0]
-
-
-def _sides() -> list[str]:
-    skeleton = skeletons.H36M_17
-    sides = dict.fromkeys(skeleton.left, "left") | dict.fromkeys(skeleton.right, "right")
-    return [sides.get(joint, "middle") for joint in range(skeleton.num_joints)]
 
 
 MISSING = "-"
@@ -121,37 +86,21 @@ _COLUMNS = {
     "held-out views, median mm": "held_out_median_mm",
 }
 # What is the better the higher, by how its heading begins; errors are the better the lower.
-_HIGHER = ("PCK", "AUC", "Pearson", "Spearman")
+_HIGHER = ("PCK", "AUC")
 _JOINT_SHARES = {
     "PCK at 150 mm, 14 joints": "pck_150_14",
     "AUC, 14 joints": "auc_14",
     "PCK at 150 mm, 17 joints": "pck_150",
     "AUC, 17 joints": "auc",
 }
-_SCORES = {
-    "mean, px": "held_out_mean_px",
-    "median, px": "held_out_median_px",
-    "mean, mm": "held_out_mean_mm",
-    "median, mm": "held_out_median_mm",
-}
-SCORE_TITLE = "Score without labels: errors in held-out views against MPJPE"
-SCORE_NOTE = (
-    "A pose lifted from one view is reprojected into the others. Over all cells above that were "
-    "tested on the same data, however they were trained: does the error in those views, for which "
-    "nothing needs a label, tell of the error in 3D?"
-)
 _PROTOCOLS = {"Protocol 1, MPJPE, mm": "mpjpe_mm", "Protocol 2, P-MPJPE, mm": "p_mpjpe_mm"}
 _WORDS = {"diverged": "diverged", "failed": "failed", "not_applicable": "not on these data"}
 
 
 class Grid(NamedTuple):
-    """A table as text.
+    """A table as text, with a heading for each column, the rows' names included.
 
-    Attributes:
-        title: Above it.
-        headings: Of its columns, the rows' names included.
-        rows: One text per heading.
-        is_published: Whether the figures are the paper's, not ours.
+    `is_published` tells the paper's figures from ours.
     """
 
     title: str
@@ -192,35 +141,14 @@ def notes(table: Mapping[str, Any]) -> list[str]:
     return [note for note in (table["note"], left_out if names else "") if note]
 
 
-def score_grids(results: Mapping[str, Any]) -> Iterator[Grid]:
-    """Lays out how the score without labels and MPJPE correlate, for each test set."""
-    for number, group in enumerate(results["score_without_labels"], 1):
-        rows = [
-            [
-                label,
-                *(_number(group["scores"][name][kind], 3) for kind in ("pearson", "spearman")),
-            ]
-            for label, name in _SCORES.items()
-        ]
-        title = f"Test set {number}: {len(group['cells'])} cells"
-        yield Grid(title, ["error in held-out views", "Pearson", "Spearman"], rows, False)
-
-
 def markdown(results: Mapping[str, Any]) -> str:
-    """Writes all tables as Markdown.
-
-    Args:
-        results: The content of `results.json`.
-    """
+    """Writes all tables of `results.json` as Markdown."""
     blocks = ["# Experiments", "", *(f"- {line}" for line in data_lines(results))]
     text = "\n".join(blocks) + "\n"
     for table in results["tables"]:
         text += f"\n## {table['title']}\n"
         text += "".join(f"\n{note}\n" for note in notes(table))
         text += "".join(map(_markdown, grids(table)))
-    if results["score_without_labels"]:
-        text += f"\n## {SCORE_TITLE}\n\n{SCORE_NOTE}\n"
-        text += "".join(map(_markdown, score_grids(results)))
     return text
 
 
@@ -279,8 +207,8 @@ def _cell(row: Mapping[str, Any], figures: Mapping[str, Any], name: str) -> str:
     return ", ".join([f"{value['mean']:.1f}{deviation} ({value['seeds']}){people}", *failures])
 
 
-def _number(value: float | None, digits: int = 1, missing: str = MISSING) -> str:
-    return missing if value is None else f"{value:.{digits}f}"
+def _number(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.1f}"
 
 
 def _markdown(grid: Grid) -> str:
@@ -290,60 +218,23 @@ def _markdown(grid: Grid) -> str:
     return f"\n**{grid.title}**\n\n{table}"
 
 
-DOTS_PER_INCH = 160
-# Okabe and Ito's palette; lines of the same color differ in their dashes.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-_STYLE = {
-    "axes.edgecolor": pictures.FRAME,
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "grid.color": pictures.GRID,
-    "legend.frameon": False,
-    "svg.fonttype": "path",
-    # The same figure is the same file.
-    "svg.hashsalt": "keras_mvlift",
-    "text.color": pictures.TEXT,
-    "text.parse_math": False,
-}
 _PANELS = {"loss": "loss", "mpjpe_mm": "MPJPE of test people, mm"}
-_ERRORS = {"mpjpe_mm": "MPJPE", "p_mpjpe_mm": "P-MPJPE"}
-
-Draw = Callable[[Mapping[str, Any]], mpl_figure.Figure]
 
 
 def write_curves(results: Mapping[str, Any], folder: pathlib.Path) -> dict[str, str]:
-    """Draws what tables ask for, and the score without labels, as `<name>.png` and `<name>.svg`.
-
-    Args:
-        results: The content of `results.json`.
-        folder: Made if need be.
-
-    Returns:
-        Name of the table, or `SCORE_PICTURE`, to its figure's SVG.
-    """
+    """Draws curves of tables as `<name>.png` and `<name>.svg`; returns the SVG of each by name."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {}
     for table in results["tables"]:
-        draw = _drawing(table)
-        if draw is not None:
-            drawn[table["name"]] = _write(draw, table, folder / table["name"])
-    if results["score_without_labels"]:
-        path = folder / SCORE_PICTURE
-        drawn[SCORE_PICTURE] = _write(draw_scores, results["score_without_labels"], path)
+        has_points = any(row["cells"] and row["cells"][0]["curve"] for row in table["rows"])
+        if table["has_curves"] and has_points:
+            with style.context(pictures.PLOT_STYLE):
+                figure = epochs(table)
+            drawn[table["name"]] = pictures.svg(figure)
+            path = folder / table["name"]
+            figure.savefig(path.with_suffix(".png"), dpi=pictures.DOTS_PER_INCH)
+            path.with_suffix(".svg").write_text(drawn[table["name"]], encoding="utf-8")
     return drawn
-
-
-def _write(draw: Callable[[Any], mpl_figure.Figure], about: Any, path: pathlib.Path) -> str:
-    with style.context(_STYLE):
-        figure = draw(about)
-        figure.savefig(path.with_suffix(".png"), dpi=DOTS_PER_INCH)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    path.with_suffix(".svg").write_text(buffer.getvalue(), encoding="utf-8")
-    return buffer.getvalue()
 
 
 def epochs(table: Mapping[str, Any]) -> mpl_figure.Figure:
@@ -351,9 +242,14 @@ def epochs(table: Mapping[str, Any]) -> mpl_figure.Figure:
 
     Epochs of pre-training, whose loss is another, are numbered up to 0 and have no loss drawn.
     """
-    figure, panels = _figure(len(_PANELS))
+    size = (5.0 * len(_PANELS), 3.6)
+    figure = mpl_figure.Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(_PANELS))
     for index, row in enumerate(table["rows"]):
         curve = row["cells"][0]["curve"] if row["cells"] else []
+        # Two lines of each color, which differ in their dashes.
+        color = pictures.COLORS[index // 2 % len(pictures.COLORS)]
+        looks = {"color": color, "linestyle": ("-", "--")[index % 2]}
         num_before = sum(entry["stage"] == "pretrain" for entry in curve)
         for panel, name in zip(panels, _PANELS, strict=True):
             points = [
@@ -361,97 +257,13 @@ def epochs(table: Mapping[str, Any]) -> mpl_figure.Figure:
                 for number, entry in enumerate(curve, 1)
                 if name != "loss" or entry["stage"] != "pretrain"
             ]
-            panel.plot(
-                *zip(*points, strict=True), label=row["name"], **_curve_line(index)
-            ) if points else None
+            if points:
+                panel.plot(*zip(*points, strict=True), label=row["name"], linewidth=1.6, **looks)
     for panel, label in zip(panels, _PANELS.values(), strict=True):
         panel.set(xlabel="epoch", ylabel=label, yscale="log")
         panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-        _label_plainly(panel.yaxis)
+        # The default labels are formulae, which the style leaves as they are.
+        panel.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+        panel.yaxis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(2, 0.5)))
     panels[0].legend(fontsize=8)
-    return figure
-
-
-def sweep(table: Mapping[str, Any]) -> mpl_figure.Figure:
-    """Draws both protocols' errors over the number that the rows are named after."""
-    figure, (panel,) = _figure(1)
-    rows = [row for row in table["rows"] if row["overall"]]
-    values = [float(row["name"]) for row in rows]
-    for index, (name, label) in enumerate(_ERRORS.items()):
-        means = [row["overall"][name]["mean"] for row in rows]
-        spreads = [row["overall"][name]["spread"] or 0.0 for row in rows]
-        panel.errorbar(
-            values, means, spreads, label=label, marker="o", capsize=3, **_curve_line(index)
-        )
-    panel.set(xlabel=table["title"], ylabel="mm, lower is better")
-    panel.set_ylim(bottom=0)
-    panel.legend()
-    return figure
-
-
-def _drawing(table: Mapping[str, Any]) -> Draw | None:
-    if table["has_curves"]:
-        has_points = any(row["cells"] and row["cells"][0]["curve"] for row in table["rows"])
-        return epochs if has_points else None
-    names = [row["name"] for row in table["rows"] if row["overall"]]
-    return sweep if len(names) > 1 and all(map(_is_number, names)) else None
-
-
-def _is_number(name: str) -> bool:
-    try:
-        float(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _figure(num_panels: int, height: float = 3.6) -> tuple[mpl_figure.Figure, list[mpl_axes.Axes]]:
-    figure = mpl_figure.Figure(figsize=(5.0 * num_panels, height), layout="constrained")
-    backend_agg.FigureCanvasAgg(figure)
-    return figure, list(figure.subplots(1, num_panels, squeeze=False)[0])
-
-
-def _label_plainly(axis: mpl_axis.Axis) -> None:
-    # The default labels are formulae, which the style leaves as they are.
-    axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
-    axis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(2, 0.5)))
-
-
-def _curve_line(index: int) -> dict[str, Any]:
-    dashes = ("-", "--")[index % 2]
-    return {"color": _COLORS[index // 2 % len(_COLORS)], "linestyle": dashes, "linewidth": 1.6}
-
-
-SCORE_PICTURE = "score_without_labels"
-"""Of the figure's files."""
-
-_SCORE_PANELS = {
-    "held_out_mean_px": "mean error in held-out views, px",
-    "held_out_median_mm": "median error in held-out views, mm",
-}
-
-
-def draw_scores(correlations: Sequence[Mapping[str, Any]]) -> mpl_figure.Figure:
-    """Draws a panel for pixels and one for millimeters, both on log scales.
-
-    Args:
-        correlations: The list `score_without_labels` of `results.json`.
-    """
-    figure, panels = _figure(len(_SCORE_PANELS), height=3.8)
-    for panel, (score, label) in zip(panels, _SCORE_PANELS.items(), strict=True):
-        for color, group in zip(_COLORS, correlations, strict=False):
-            cells = group["cells"]
-            rank = _number(group["scores"][score]["spearman"], 2, "unknown")
-            panel.scatter(
-                [cell["mpjpe_mm"] for cell in cells],
-                [cell[score] for cell in cells],
-                s=18,
-                color=color,
-                alpha=0.75,
-                label=f"{len(cells)} cells, Spearman {rank}",
-            )
-        panel.set(xlabel="MPJPE, mm", ylabel=label, xscale="log", yscale="log")
-        for axis in (panel.xaxis, panel.yaxis):
-            _label_plainly(axis)
-        panel.legend(fontsize=8, title="one color for each test set", title_fontsize=8)
     return figure

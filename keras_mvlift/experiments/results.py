@@ -5,20 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from keras_mvlift.experiments import runs, tables, variants
-from keras_mvlift.metrics import held_out_views, pose_error
+from keras_mvlift.metrics import pose_error
 
 FORMAT = 1
 
 
 def gather(experiments: runs.Experiments) -> dict[str, Any]:
-    """Gathers the cells of all tables, finished or not, of this run and of earlier ones.
-
-    Returns:
-        As docs/experiments.md describes it.
-    """
+    """Gathers the cells of all tables, finished or not, as docs/experiments.md describes it."""
     found = experiments.found()
     shown = _shown(experiments, found)
     measured = [_table(experiments, table, names, found) for table, names in shown]
@@ -31,15 +26,13 @@ def gather(experiments: runs.Experiments) -> dict[str, Any]:
         "code": runs.code_digest(),
         "data": experiments.description | {"counts": _counts(found)},
         "tables": measured,
-        "score_without_labels": correlate(measured),
     }
 
 
 def spread(figures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float | int | None]]:
-    """Returns mean, sample standard deviation and count over seeds for each figure.
+    """Returns mean, sample standard deviation and count of each figure over the seeds of a row.
 
-    Args:
-        figures: Of one row, for each seed that gave any. The deviation of one is None.
+    The deviation of one seed is None.
     """
     result: dict[str, dict[str, float | int | None]] = {}
     for name in figures[0] if figures else ():
@@ -76,9 +69,7 @@ def _shown(
     single cell, and another table shows that.
     """
     known = experiments.known or experiments.chosen
-    asked = {
-        table.name: {row.name for row in experiments.rows_of(table)} for table in experiments.chosen
-    }
+    asked = {table.name: {row.name for row in table.rows} for table in experiments.chosen}
     shown: dict[str, list[str]] = {}
     covered: set[str] = set()
     for table in sorted(known, key=lambda table: table.name not in asked):
@@ -154,12 +145,9 @@ OURS = "solved root, all views and triangulated pose"
 
 
 def choose(store: runs.CellStore, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the best, the median and the worst test view with what each row made of it.
+    """Returns the best, the median and the worst test view with what rows of a table made of it.
 
-    Args:
-        store: Where the poses are.
-        rows: Of one table, as `gather` lays them out; the first seed of each is shown.
-            Rows that were tested on other views than the chosen row are left out.
+    The first seed of each is shown. Rows that were tested on other views are left out.
 
     Returns:
         For each case `title`, `view` (clip, camera, frame), and `poses`: name of the row, or
@@ -177,7 +165,11 @@ def choose(store: runs.CellStore, rows: Sequence[dict[str, Any]]) -> list[dict[s
         for name, cell in done.items()
         if cell["truth"] == chosen["truth"]
     }
-    errors = {name: _errors_mm(truth["pose"], pose) for name, pose in poses.items()}
+    errors = {
+        name: pose_error.MILLIMETERS_PER_METER
+        * np.linalg.norm(pose - truth["pose"], axis=-1).mean(axis=-1)
+        for name, pose in poses.items()
+    }
     name = OURS if OURS in poses else next(iter(poses))
     order = np.argsort(errors[name])
     picked = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
@@ -196,61 +188,10 @@ def choose(store: runs.CellStore, rows: Sequence[dict[str, Any]]) -> list[dict[s
     ]
 
 
-def _errors_mm(pose_true: np.ndarray, pose_pred: np.ndarray) -> np.ndarray:
-    return pose_error.MILLIMETERS_PER_METER * np.linalg.norm(pose_pred - pose_true, axis=-1).mean(
-        axis=-1
-    )
-
-
 def _pose(joints: np.ndarray, error_mm: float) -> dict[str, Any]:
     return {
         "mpjpe_mm": float(error_mm),
         "joints": np.rint(pose_error.MILLIMETERS_PER_METER * joints).astype(int).tolist(),
-    }
-
-
-ERROR = "mpjpe_mm"
-SCORES = tuple(f"held_out_{name}" for name in held_out_views.SCORE_NAMES)
-# Of fewer cells a correlation says nothing.
-MIN_CELLS = 4
-
-
-def correlate(tables: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Correlates scores and errors of the cells that were tested on the same data.
-
-    Args:
-        tables: Those of `results.json`; a cell of several tables counts once.
-
-    Returns:
-        For each test set with so many cells that it says something, the largest first: `test`,
-        its digest; `cells`, each with `row`, `seed`, the error and the scores; `scores`, name to
-        `pearson` and `spearman`, both of the score and the error.
-    """
-    by_test: dict[str, dict[str, dict[str, Any]]] = {}
-    for table in tables:
-        for row in table["rows"]:
-            for cell in row["cells"]:
-                overall = (cell["figures"] or {}).get("overall", {})
-                if all(name in overall for name in SCORES):
-                    point = {"row": f"{table['name']}: {row['name']}", "seed": cell["seed"]}
-                    point |= {name: overall[name] for name in (ERROR, *SCORES)}
-                    by_test.setdefault(cell["test"], {}).setdefault(cell["digest"], point)
-    found = [(test, list(cells.values())) for test, cells in by_test.items()]
-    return [
-        {"test": test, "cells": cells, "scores": {name: _both(cells, name) for name in SCORES}}
-        for test, cells in sorted(found, key=lambda item: -len(item[1]))
-        if len(cells) >= MIN_CELLS
-    ]
-
-
-def _both(cells: Sequence[Mapping[str, Any]], name: str) -> dict[str, float | None]:
-    errors, scores = [cell[ERROR] for cell in cells], [cell[name] for cell in cells]
-    # Of equal numbers there is no correlation.
-    if min(len(set(errors)), len(set(scores))) < 2:
-        return {"pearson": None, "spearman": None}
-    return {
-        "pearson": float(stats.pearsonr(scores, errors)[0]),
-        "spearman": float(stats.spearmanr(scores, errors)[0]),
     }
 
 

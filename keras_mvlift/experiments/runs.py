@@ -25,16 +25,9 @@ from keras_mvlift.untrusted import files
 
 
 def measure(
-    cell: variants.Cell,
-    get_data: Callable[[], training_data.TrainingData],
-    watch: methods.Watch,
+    cell: variants.Cell, get_data: Callable[[], training_data.TrainingData], watch: methods.Watch
 ) -> tuple[dict[str, Any], np.ndarray | None]:
-    """Runs a cell.
-
-    Args:
-        cell: What to run.
-        get_data: Makes or recalls the cell's data.
-        watch: Keeps checkpoints, from which a cell goes on that was interrupted.
+    """Runs a cell, from its last checkpoint on if it was interrupted.
 
     Returns:
         The record, with a `status`: `"done"`; `"diverged"` where the loss stopped being a number,
@@ -115,9 +108,6 @@ class CellStore:
 
     A file is there whole or not at all. The `.json` comes last, so that where it is, the poses are
     too.
-
-    Args:
-        folder: Made if need be.
     """
 
     def __init__(self, folder: pathlib.Path):
@@ -281,10 +271,6 @@ class Experiments:
         """The cells in the folder."""
         return CellStore(self.folder / "cells")
 
-    def rows_of(self, table: tables.Table) -> list[tables.Row]:
-        """Returns the rows of a table that the profile has."""
-        return [row for row in table.rows if row.is_quick or not self.profile.is_quick]
-
     def cell(self, row: tables.Row, seed: int) -> variants.Cell:
         """Returns what a row and a seed stand for."""
         return variants.Cell(variant=row.variant, budget=self.profile.budget, seed=seed)
@@ -317,7 +303,7 @@ class Experiments:
         every = {
             self.digest(cell): cell
             for table in self.chosen
-            for row in self.rows_of(table)
+            for row in table.rows
             for cell in (self.cell(row, seed) for seed in self.seeds)
         }
         left = [cell for digest, cell in every.items() if not self.store.is_finished(digest)]

@@ -9,17 +9,10 @@ from keras_mvlift.experiments import profiles, variants
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A line of a table.
-
-    Attributes:
-        name: Its heading.
-        variant: What it measures.
-        is_quick: Whether profiles other than the full one have it, too.
-    """
+    """A line of a table: its heading, and what it measures."""
 
     name: str
     variant: variants.Variant
-    is_quick: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +48,7 @@ PAPER: dict[str, Any] = {"recipe": "paper"}
 ALL_VIEWS: dict[str, Any] = {"views": "all", "confidence_weighting": "target"}
 """A pose compared with all views; the surer a detection, the more its own error counts."""
 SOLVED: dict[str, Any] = {**ALL_VIEWS, "triangulation_weight": 1.0}
-"""What pays of the recipe solved root's switches: the triangulated pose beside the reprojection."""
+"""The default: the triangulated pose beside the reprojection."""
 CENTERED: dict[str, Any] = {**SOLVED, "flip_augmentation": True, "network_input": "centered"}
 """The same for views that are turned to the person and mirrored: what a rig's own preset does."""
 TRIANGULATED: dict[str, Any] = {**SOLVED, "reprojection_weight": 0.0}
@@ -68,18 +61,13 @@ _DEFAULTS = {
 AUGMENTED = variants.DataSettings(num_virtual_views=8)
 
 
-def row(name: str, *, is_quick: bool = True, **changes: Any) -> Row:
-    """Makes a row.
+def row(name: str, **changes: Any) -> Row:
+    """Makes a row of a heading and arguments of `variants.Variant`.
 
-    Args:
-        name: Its heading.
-        is_quick: Whether profiles other than the full one have it, too.
-        changes: Arguments of `variants.Variant`, or settings of `configs.FinetuneConfig` by name,
-            which become options, as does `network_input`. What is the default anyway is left out:
-            cells that do the same are the same.
+    Settings of `configs.FinetuneConfig` by name become options, as does `network_input`. What is
+    the default anyway is left out: cells that do the same are the same.
     """
-    stage = variants.STAGE_OPTIONS - {field.name for field in dataclasses.fields(variants.Variant)}
-    known = stage | variants.MODEL_OPTIONS
+    known = variants.STAGE_OPTIONS | variants.MODEL_OPTIONS
     settings = {key: changes.pop(key) for key in sorted(changes) if key in known}
     variant = variants.Variant(**(SMALL | changes))
     defaults = _DEFAULTS | {"clip_norm": configs.clip_norm(variant.recipe)}
@@ -87,7 +75,7 @@ def row(name: str, *, is_quick: bool = True, **changes: Any) -> Row:
     variant = dataclasses.replace(variant, options=(*variant.options, *chosen))
     if variant.is_pretrained == (variant.recipe in configs.PRETRAINED_RECIPES):
         variant = dataclasses.replace(variant, is_pretrained=None)
-    return Row(name, variant, is_quick)
+    return Row(name, variant)
 
 
 TABLE_1 = Table(
@@ -99,7 +87,6 @@ TABLE_1 = Table(
         row("Trans Reproj", **PAPER),
         row("Trans Reproj+DA", **PAPER, data=AUGMENTED),
         row("solved root"),
-        row("solved root+DA", data=AUGMENTED, is_quick=False),
         row("solved root, all views", **ALL_VIEWS),
         row("solved root, all views+DA", **ALL_VIEWS, data=AUGMENTED),
         row("solved root, all views and triangulated pose", **SOLVED),
@@ -114,22 +101,17 @@ FIGURE_6 = Table(
     name="figure6",
     title="Figure 6: with and without pre-training",
     rows=tuple(
-        row(
-            f"{recipe.replace('_', ' ')}{clipped}, {word} pre-training",
-            recipe=recipe,
-            is_pretrained=given,
-            # What needs none is not pre-trained in the quick profile.
-            is_quick=recipe == "paper" or not given,
-            **clipping,
-        )
-        for recipe, clipped, clipping in (
-            ("paper", "", {}),
-            ("paper", ", no depth guard", {"least_depth": 0.001}),
-            ("paper", ", no depth guard, clipped", {"least_depth": 0.001, "clip_norm": 1.0}),
-            ("ray_root", "", {}),
-            ("solved_root", "", {}),
+        row(f"{name}, {word} pre-training", recipe=recipe, is_pretrained=given, **changes)
+        for name, recipe, changes in (
+            ("paper", "paper", {}),
+            ("paper, no depth guard", "paper", {"least_depth": 0.001}),
+            ("paper, no depth guard, clipped", "paper", {"least_depth": 0.001, "clip_norm": 1.0}),
+            ("ray root", "ray_root", {}),
+            ("solved root", "solved_root", {}),
         )
         for word, given in (("with", True), ("without", False))
+        # What needs none is shown without.
+        if recipe == "paper" or not given
     ),
     has_curves=True,
     note="Rows with pre-training take its epochs in addition. The paper clips no gradients, and "
@@ -170,12 +152,11 @@ GENERALIZATION = Table(
     name="generalization",
     title="Figure 7: trained on one rig and people, tested on another rig and others",
     rows=tuple(
-        row(f"{name}, {where} rig", **changes, **data, is_quick=is_quick)
-        for name, changes, is_quick in (
-            ("solved root, all views", ALL_VIEWS, True),
-            ("solved root", {}, False),
-            ("paper", PAPER, True),
-            ("supervised", {"method": "supervised"}, True),
+        row(f"{name}, {where} rig", **changes, **data)
+        for name, changes in (
+            ("solved root, all views", ALL_VIEWS),
+            ("paper", PAPER),
+            ("supervised", {"method": "supervised"}),
         )
         for where, data in (("same", {}), ("other", {"data": _ELSEWHERE}))
     ),
@@ -189,33 +170,18 @@ _WEIGHTING = Table(
     name="weighting",
     title="Whose confidence weights an error in the other view",
     rows=tuple(
-        row(name, confidence_weighting=name, is_quick=name != "product")
-        for name in ("source", "target", "product", "none")
+        row(name, confidence_weighting=name) for name in ("source", "target", "product", "none")
     ),
 )
 _LAMBDA = Table(
     name="lambda",
     title="λ, the weight of the transformed reprojection",
-    rows=tuple(
-        row(f"{weight:g}", transform_weight=weight, is_quick=weight in (0.0, 1.0, 3.0))
-        for weight in (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
-    ),
+    rows=tuple(row(f"{weight:g}", transform_weight=weight) for weight in (0.0, 1.0, 3.0)),
 )
 _NORM = Table(
     name="norm",
     title="The norm of an error in the image",
     rows=tuple(row(name.replace("_", " "), distance=name) for name in ("norm", "squared_norm")),
-)
-_VIEWS = Table(
-    name="views",
-    title="Pairs of views against all views of an instant",
-    rows=(
-        row("pairs"),
-        row("pairs, confidence of the target", confidence_weighting="target"),
-        row("all views", **ALL_VIEWS),
-        row("all views, confidence of the source", views="all"),
-    ),
-    note="As many views are lifted in a step of either.",
 )
 # One switch, or what belongs together, over the first row.
 _SWITCHED: dict[str, dict[str, Any]] = {
@@ -223,10 +189,6 @@ _SWITCHED: dict[str, dict[str, Any]] = {
     "triangulated pose as auxiliary loss": {"triangulation_weight": 1.0},
     "mirrored instants": {"flip_augmentation": True},
     "centered views": {"network_input": "centered"},
-    "triangulated pose and mirrored instants": {
-        "triangulation_weight": 1.0,
-        "flip_augmentation": True,
-    },
     "average of the weights": {"weight_averaging": 0.99},
 }
 _SWITCHES = Table(
@@ -234,58 +196,6 @@ _SWITCHES = Table(
     title="Switches of the recipe solved root, one at a time",
     rows=tuple(row(name, **ALL_VIEWS, **settings) for name, settings in _SWITCHED.items()),
     note="All views of an instant. Each row changes the first by what its name says.",
-)
-ABLATIONS = (_SWITCHES, _VIEWS, _WEIGHTING, _LAMBDA, _NORM)
-
-
-def filmed(**changes: Any) -> variants.DataSettings:
-    """Makes the settings of data that are filmed in another way."""
-    return variants.DataSettings(filming=variants.Filming(**changes))
-
-
-# What the method is given: cameras, noise, frames, and whether it knows where cameras are.
-
-_CAMERAS = Table(
-    name="cameras",
-    title="Number of cameras, on a ring",
-    rows=tuple(
-        row(
-            f"{count}",
-            **ALL_VIEWS,
-            data=filmed(rig="ring", num_cameras=count),
-            is_quick=count in (2, 4, 12),
-        )
-        for count in (2, 3, 4, 6, 8, 12)
-    ),
-    note="All views of an instant are compared.",
-)
-_NOISE = Table(
-    name="noise",
-    title="The detector's noise, px",
-    rows=tuple(
-        row(
-            f"{noise:g}",
-            **ALL_VIEWS,
-            data=variants.DataSettings() if noise == 5 else filmed(noise_px=noise),
-            is_quick=noise in (0.0, 5.0, 20.0),
-        )
-        for noise in (0.0, 2.0, 5.0, 10.0, 20.0)
-    ),
-)
-_FRAMES = Table(
-    name="frames",
-    title="Few frames against many, at equal steps",
-    rows=tuple(
-        row(
-            f"{share:.0%}{' +DA' if count else ''}",
-            **ALL_VIEWS,
-            data=variants.DataSettings(train_share=share, num_virtual_views=count),
-            is_quick=share in (0.05, 1.0),
-        )
-        for share in (0.05, 0.2, 1.0)
-        for count in (0, 8)
-    ),
-    note="The share of each training clip's frames that is used, from its start.",
 )
 _EXTRINSICS = Table(
     name="extrinsics",
@@ -298,107 +208,62 @@ _EXTRINSICS = Table(
     note="Recovered from the training detections, the intrinsics, and one distance between two "
     "cameras.",
 )
-CONDITIONS = (_CAMERAS, _NOISE, _FRAMES, _EXTRINSICS)
 
 # The method beside what it is compared with, on clean data and on worse.
-
-_ROBUST = (("labels", "robust"),)
-_PLAIN = (("labels", "plain"),)
 
 PEERS = Table(
     name="peers",
     title="Peers: same people, same network, same number of steps",
     rows=(
         row("supervised (3D labels)", method="supervised"),
-        row("semi-supervised (2 % labels)", method="semi_supervised", **ALL_VIEWS),
-        row("pseudo labels, plain", method="pseudo_labels", options=_PLAIN),
-        row("pseudo labels, weighted", method="pseudo_labels", is_quick=False),
-        row("pseudo labels, robust", method="pseudo_labels", options=_ROBUST),
+        row("pseudo labels, robust", method="pseudo_labels"),
         row("triangulated pose alone", **TRIANGULATED),
         row("solved root, all views and triangulated pose", **SOLVED),
-        row(
-            "solved root, all views and triangulated pose, centered and mirrored",
-            **CENTERED,
-            is_quick=False,
-        ),
+        row("solved root, all views and triangulated pose, centered and mirrored", **CENTERED),
         row("solved root, all views", **ALL_VIEWS),
         row("solved root, pairs"),
         row("ray root", recipe="ray_root"),
         row("paper", **PAPER),
         row("nearest training view", method="nearest_view"),
         row("constant pose", method="constant_pose"),
-        row("the shipped model", method="shipped", is_quick=False),
+        row("the shipped model", method="shipped"),
         row("triangulation of all test views", method="triangulation"),
-        row(
-            "robust triangulation of all test views",
-            method="triangulation",
-            options=(("is_robust", True),),
-        ),
     ),
     has_cases=True,
     published="table3",
     note="Triangulation sees all cameras at test time, a ceiling, no competitor, and is measured "
-    "on the joints that it could place. Labels are triangulated from the detections, but for the "
-    "supervised and semi-supervised rows. Nearest training view: its triangulated pose, the view "
-    "being the most alike in its 2D joints; constant pose: the mean of all of them in world axes. "
-    "The shipped model has seen films, AIST++'s dancers d03 and d04 and Pose2Sim's demo.",
+    "on the joints that it could place. Pseudo labels are triangulated from the detections. "
+    "Nearest training view: its triangulated pose, the view being the most alike in its 2D joints; "
+    "constant pose: the mean of all of them in world axes. The shipped model has seen films, "
+    "AIST++'s dancers d03 and d04 and Pose2Sim's demo.",
 )
 
-_COMPARED: tuple[tuple[str, dict[str, object]], ...] = (
-    ("supervised", {"method": "supervised"}),
-    ("pseudo labels, plain", {"method": "pseudo_labels", "options": _PLAIN}),
-    ("pseudo labels, robust", {"method": "pseudo_labels", "options": _ROBUST}),
-    ("triangulated pose alone", TRIANGULATED),
-    ("solved root, all views", ALL_VIEWS),
-    ("solved root, all views and triangulated pose", SOLVED),
-    ("paper", PAPER),
-)
-_BAD_DETECTIONS = variants.Filming(gross_error_rate=0.05, bias_px=5.0)
-_FEW_DETECTIONS = variants.Filming(missing_rate=0.15, dropped_view_rate=0.1)
-_FEW_AND_BAD = dataclasses.replace(_FEW_DETECTIONS, gross_error_rate=0.05, bias_px=5.0)
+_BLUNDERS = variants.Filming(gross_error_rate=0.05, bias_px=5.0)
+_GAPS = variants.Filming(missing_rate=0.15, dropped_view_rate=0.1)
 _WORSE = {
     "clean": variants.DataSettings(),
     "cameras off by 1°": variants.DataSettings(calibration_error=1.0),
-    "cameras off by 3°": variants.DataSettings(calibration_error=3.0),
-    "5 % blunders, bias 5 px": variants.DataSettings(filming=_BAD_DETECTIONS),
-    "5 % blunders, bias 5 px, tested on clean": variants.DataSettings(
-        filming=_BAD_DETECTIONS, test_filming=variants.Filming()
-    ),
-    "15 % of joints, 10 % of views missing": variants.DataSettings(filming=_FEW_DETECTIONS),
-    "three cameras": variants.DataSettings(num_train_cameras=3),
-    "two cameras": variants.DataSettings(num_train_cameras=2),
-    "everything at once": variants.DataSettings(
-        filming=_FEW_AND_BAD, calibration_error=1.0, num_train_cameras=3
-    ),
+    "5 % blunders, bias 5 px": variants.DataSettings(filming=_BLUNDERS),
+    "15 % of joints, 10 % of views missing": variants.DataSettings(filming=_GAPS),
 }
-_QUICK_WORSE = (
-    "clean",
-    "cameras off by 1°",
-    "5 % blunders, bias 5 px",
-    "15 % of joints, 10 % of views missing",
-    "two cameras",
-)
-
-
-def _is_quick(name: str, what: str) -> bool:
-    if name == "paper":
-        return what == "clean"
-    # Training on true labels looks at no camera's place.
-    return what in _QUICK_WORSE and (name, what) != ("supervised", "cameras off by 1°")
-
-
+_COMPARED: dict[str, dict[str, Any]] = {
+    "supervised": {"method": "supervised"},
+    "pseudo labels, robust": {"method": "pseudo_labels"},
+    "triangulated pose alone": TRIANGULATED,
+    "solved root, all views and triangulated pose": SOLVED,
+}
 ROBUSTNESS = Table(
     name="robustness",
-    title="Robustness: wrong or few cameras, blunders, bias and gaps of the detector",
+    title="Robustness: wrong cameras, blunders, bias and gaps of the detector",
     rows=tuple(
-        row(f"{name}; {what}", **changes, data=data, is_quick=_is_quick(name, what))
+        row(f"{name}; {what}", **changes, data=data)
         for what, data in _WORSE.items()
-        for name, changes in _COMPARED
+        for name, changes in _COMPARED.items()
+        # Training on true labels looks at no camera's place.
+        if (name, what) != ("supervised", "cameras off by 1°")
     ),
-    note="Cameras are wrong or few in training alone, each turned about an axis of its own; true "
-    "labels are exact. The bias is the same in every image of people seen from the same side. "
-    "Everything at once: 5 % blunders, bias 5 px, 15 % of joints and 10 % of views missing, three "
-    "cameras off by 1°.",
+    note="Cameras are wrong in training alone, each turned about an axis of its own; true labels "
+    "are exact. The bias is the same in every image of people seen from the same side.",
 )
 
 # The paper's Table 2, of backbones, and Table 4, in MPI-INF-3DHP's measures.
@@ -418,7 +283,6 @@ TABLE_2 = Table(
         row("TemporalDilated, causal", **PAPER, **_CAUSAL, data=_FILM),
         row("solved root, ResLinear", data=_FILM),
         row("solved root, TemporalDilated", **_TEMPORAL, data=_FILM),
-        row("solved root, TemporalDilated, causal", **_CAUSAL, data=_FILM, is_quick=False),
     ),
     published="table2",
     note="The first four rows have the recipe of the paper. TemporalDilated lifts the same frames "
@@ -432,7 +296,7 @@ TABLE_4 = Table(
         row("Trans Reproj+DA", **PAPER, data=AUGMENTED),
         row("solved root, all views", **ALL_VIEWS),
         row("solved root, all views+DA", **ALL_VIEWS, data=AUGMENTED),
-        row("pseudo labels, robust", method="pseudo_labels", options=(("labels", "robust"),)),
+        row("pseudo labels, robust", method="pseudo_labels"),
         row("supervised (3D labels)", method="supervised"),
     ),
     has_joint_shares=True,
@@ -451,8 +315,11 @@ TABLES: dict[str, Table] = {
         ROBUSTNESS,
         TABLE_4,
         FIGURE_6,
-        *ABLATIONS,
-        *CONDITIONS,
+        _SWITCHES,
+        _WEIGHTING,
+        _LAMBDA,
+        _NORM,
+        _EXTRINSICS,
         GENERALIZATION,
         LONG,
     )

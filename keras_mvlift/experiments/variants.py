@@ -5,7 +5,7 @@ import hashlib
 import json
 from typing import Any
 
-from keras_mvlift import configs, errors
+from keras_mvlift import configs
 
 Option = str | float | int | bool
 
@@ -22,11 +22,7 @@ class Filming:
     Attributes:
         rig: `"h36m_like"` or `"ring"`.
         num_cameras: `V`; 4 with `"h36m_like"`.
-        noise_px: As of `filming.Detector`, and so are the three rates and `bias_px`.
-        gross_error_rate: The share of keypoints that are blunders.
-        missing_rate: The share of joints that are not found.
-        dropped_view_rate: The share of images in which nobody is found.
-        bias_px: How far off joints are in every image alike.
+        noise_px: As of `filming.Detector`, and so are those that follow.
     """
 
     rig: str = "h36m_like"
@@ -39,18 +35,15 @@ class Filming:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataSettings:
+class DataSettings(configs.Checked):
     """What a cell changes about the data at hand.
 
     Attributes:
         filming: How motions are filmed; None for the origin's own way. Recordings take None alone.
         test_filming: How the test people are filmed; None for the same as in training.
         num_virtual_views: Virtual cameras per training instant.
-        train_share: The share of each clip's training frames that is used, from its start.
         calibration_error: Degrees by which each training camera is turned about an axis of its own,
             in what methods without labels see of it; the labels and the test are as they were.
-        num_train_cameras: How many of the rig's cameras, the first ones, are trained on; 0 for all.
-            The test has all of them.
         has_extrinsics: Whether the training cameras' places are known; if not, they are recovered
             from the detections and one distance.
         has_frames_between: Whether the film's frames between those that are trained and tested on
@@ -60,18 +53,9 @@ class DataSettings:
     filming: Filming | None = None
     test_filming: Filming | None = None
     num_virtual_views: int = 0
-    train_share: float = 1.0
-    calibration_error: float = 0.0
-    num_train_cameras: int = 0
+    calibration_error: configs.Weight = 0.0
     has_extrinsics: bool = True
     has_frames_between: bool = False
-
-    def __post_init__(self) -> None:
-        configs.at_least("calibration_error", self.calibration_error, 0)
-        count, share = self.num_train_cameras, self.train_share
-        rule = "be 0, or 2 or more"
-        errors.require(count == 0 or count >= 2, "num_train_cameras", rule, count)
-        errors.require(0 < share <= 1, "train_share", "lie in (0, 1]", share)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,20 +67,15 @@ class Variant:
         recipe: A name of `multi_view_lifter.RECIPES`.
         backbone: A name of `configs.BACKBONES`.
         is_pretrained: Whether eq. (6) comes first; None for as the recipe needs.
-        transform_weight: λ.
-        confidence_weighting: A name of `configs.CONFIDENCE_WEIGHTINGS`.
-        distance: A name of `configs.DISTANCES`.
         data: What is changed about the data.
-        options: What the method alone knows, as pairs of name and value.
+        options: Settings of the main stage or the networks, and what the method alone knows, as
+            pairs of name and value.
     """
 
     method: str = "self_supervised"
     recipe: str = "solved_root"
     backbone: str = "paper"
     is_pretrained: bool | None = None
-    transform_weight: float = 1.0
-    confidence_weighting: str = "source"
-    distance: str = "norm"
     data: DataSettings = DataSettings()
     options: tuple[tuple[str, Option], ...] = ()
 

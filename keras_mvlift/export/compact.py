@@ -22,10 +22,7 @@ from keras_mvlift.training import lifters, multi_view_lifter, objectives
 
 
 def fold_temporal(model: keras.Model) -> dict[str, np.ndarray]:
-    """Returns what streaming needs of a temporal network.
-
-    Args:
-        model: What `temporal.temporal` built.
+    """Returns what streaming needs of what `temporal.temporal` built.
 
     Returns:
         `filter_widths` `[K]` and `is_causal` `[]`; `kernel_<n>` `[w C, C]` and `bias_<n>` `[C]` of
@@ -33,10 +30,7 @@ def fold_temporal(model: keras.Model) -> dict[str, np.ndarray]:
         `kernel_outputs` and `bias_outputs` of the last.
     """
     sizes = temporal.filter_widths(model)
-    arrays = {
-        "filter_widths": np.array(sizes),
-        "is_causal": np.array(temporal.is_causal(model)),
-    }
+    arrays = {"filter_widths": np.array(sizes), "is_causal": np.array(temporal.is_causal(model))}
     for number in range(2 * len(sizes) - 1):
         (kernel,) = model.get_layer(f"dense_{number}").get_weights()
         norm = model.get_layer(f"norm_{number}")
@@ -53,11 +47,9 @@ def save_temporal(model: keras.Model, path: str | os.PathLike[str]) -> None:
 
 
 def save_layers(weights: Sequence[tf.Variable | np.ndarray], path: str | os.PathLike[str]) -> None:
-    """Writes dense layers to an `.npz` file: `kernel_<n>` `[C, C']` and `bias_<n>` `[C']` of each.
+    """Writes dense layers, kernels and biases by turns, to an `.npz` file; replaces another.
 
-    Args:
-        weights: Kernels and biases by turns.
-        path: The file; what is there is replaced.
+    Their names are `kernel_<n>` `[C, C']` and `bias_<n>` `[C']`.
     """
     names = [
         f"{part}_{number}" for number in range(len(weights) // 2) for part in ("kernel", "bias")
@@ -83,9 +75,6 @@ class FoldedResidual(tf.Module):
     Call arguments:
         joints: `[B, J, 2]`, such as rays.
         training: Must be False.
-
-    Returns:
-        `[B, num_outputs]`, what `model` gives, up to the rounding of its weights.
     """
 
     def __init__(self, model: keras.Model, dtype: tf.DType = tf.float32):
@@ -175,11 +164,9 @@ def _folded(
 def fold(
     lifter: multi_view_lifter.MultiViewLifter, dtype: tf.DType = tf.float32
 ) -> multi_view_lifter.MultiViewLifter:
-    """Returns a model that lifts as `lifter` does outside of training, and cannot be trained.
+    """Returns a model that lifts as one of single frames does, and cannot be trained.
 
-    Args:
-        lifter: The trained model, of single frames.
-        dtype: What its weights are rounded to.
+    Its weights are rounded to `dtype`.
     """
     return multi_view_lifter.MultiViewLifter(
         FoldedResidual(lifter.lifting_network, dtype),
@@ -198,11 +185,7 @@ def weights_of(folded: multi_view_lifter.MultiViewLifter) -> dict[str, list[tf.V
 
 
 def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict[str, Any]:
-    """Returns what must be known to use the weights, beside them.
-
-    Args:
-        lifter: The trained model.
-        network_input: Of `configs.ModelConfig`.
+    """Returns what must be known to use the weights of a trained model, beside them.
 
     Returns:
         `layers_per_block`, `network_input`, `root`, the numbers of the root head, and
@@ -219,15 +202,11 @@ def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict
 def save_networks(
     weights: Mapping[str, Sequence[tf.Variable | np.ndarray]], folder: pathlib.Path
 ) -> None:
-    """Writes networks as `numpy_networks.FrameLifter` reads them.
+    """Writes networks, as of `weights_of`, where `numpy_networks.FrameLifter` reads them.
 
     A SavedModel that has no such files gets them by
 
         save_networks(trained_models.open_model(path).folded, path / lifters.FOLDER)
-
-    Args:
-        weights: Of `weights_of`, or the `folded` of a loaded SavedModel.
-        folder: That of the description, made if need be.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, layers in weights.items():
@@ -239,9 +218,6 @@ def save_networks(
 
 def halved(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.MultiViewLifter:
     """Returns a model that lifts alike from weights of half the size; it cannot be trained.
-
-    Args:
-        lifter: The trained model.
 
     Raises:
         ValueError: If it sees windows of frames, or predicts uncertainties.
@@ -288,12 +264,7 @@ def is_halved(lifter: multi_view_lifter.MultiViewLifter) -> bool:
 
 
 def save_description(description: dict[str, Any], folder: pathlib.Path) -> None:
-    """Writes what `load_model` reads beside a SavedModel, and no weights to train on with.
-
-    Args:
-        description: As of `lifters.save`.
-        folder: That of the description, made if need be.
-    """
+    """Writes what `load_model` reads beside a SavedModel, and no weights to train on with."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / lifters.DESCRIPTION).write_text(
         json.dumps(description, indent=2, sort_keys=True) + "\n"
@@ -316,9 +287,6 @@ _FED_AT_ONCE = 4096
 class LastLayer:
     """The last layer of a model of single frames.
 
-    Args:
-        model: Of `load_model`.
-
     Attributes:
         weights: `[C, 3 J]`, meters; the last row is the bias.
 
@@ -339,10 +307,7 @@ class LastLayer:
         self._feed = _feed(saved.signatures[_LIFT], self.weights.shape[1])
 
     def features(self, view: views.View) -> tuple[np.ndarray, np.ndarray]:
-        """Feeds views to the network.
-
-        Args:
-            view: Fields `[N, ...]`.
+        """Feeds views, fields `[N, ...]`, to the network.
 
         Returns:
             The layer's input `[N, C]`, ones in its last column, and the rotations `[N, 3, 3]` by
@@ -367,10 +332,7 @@ class LastLayer:
         Args:
             weights: `[C, 3 J]`, as `weights`; rounded to half precision where the model's are.
             notes: Added to the model's description.
-            folder: A SavedModel's folder to make.
-
-        Raises:
-            FileExistsError: If the folder is there.
+            folder: A SavedModel's folder to make; a FileExistsError if it is there.
         """
         if folder.exists():
             raise FileExistsError(f"{folder} is there already.")

@@ -26,12 +26,9 @@ _BATCH = "batch"
 
 
 def write(lifter: inference.Lifter, path: str | os.PathLike[str]) -> None:
-    """Writes a model of single frames, for batches of any size.
+    """Writes a model of single frames, for batches of any size; what is there is replaced.
 
-    Args:
-        lifter: Of `load_model`.
-        path: The file, with inputs and outputs as `tflite.SingleFrames` has them and its
-            notes as the file's metadata; what is there is replaced.
+    Inputs and outputs are as `tflite.SingleFrames` has them, and its notes are the file's metadata.
 
     Raises:
         ValueError: If the model lifts a frame by those around it.

@@ -73,9 +73,7 @@ class ServingModule(tf.Module):
         intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None)
         batch = tf.shape(keypoints_2d)[0]
         camera = cameras.Camera(
-            intrinsics,
-            rotation=tf.eye(3, batch_shape=[batch]),
-            center=tf.zeros([batch, 3]),
+            intrinsics, rotation=tf.eye(3, batch_shape=[batch]), center=tf.zeros([batch, 3])
         )
         return _with_sum(*self._lift(views.View(keypoints_2d, confidence, camera)))
 
@@ -96,13 +94,10 @@ class ServingModule(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
     def serving_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Lifts serialized `tf.Example` records of single views.
+        """Lifts serialized `tf.Example` records of single views, `[B]`.
 
-        Args:
-            serialized: `[B]`, with features `keypoints_2d`, `confidence` and `intrinsics`.
-
-        Returns:
-            `root_relative_pose` flattened to `[B, 51]`, meters, camera axes.
+        They have features `keypoints_2d`, `confidence` and `intrinsics`; `root_relative_pose` comes
+        flattened to `[B, 51]`, meters, camera axes.
         """
         view = tfrecords.decode_views(serialized)
         lifted = self.lift_camera(view.keypoints_2d, view.confidence, view.camera.intrinsics)
@@ -277,11 +272,8 @@ class ClipServingModule(tf.Module):
     def root_position(self, outputs: tf.Tensor, rays: tf.Tensor) -> dict[str, tf.Tensor]:
         """Computes the predicted root `[B, 3]`, meters, camera frame, as streaming needs it.
 
-        The root joint of a pose lies off it where the description says `has_free_root`.
-
-        Args:
-            outputs: `[B, 3]`, of the root network.
-            rays: `[B, 17, 2]`, of the frame that is lifted.
+        It is of the root network's outputs `[B, 3]` and the lifted frame's rays `[B, 17, 2]`. The
+        root joint of a pose lies off it where the description says `has_free_root`.
         """
         outputs = check_shape("outputs", outputs, None, 3)
         rays = check_shape("rays", rays, None, _NUM_JOINTS, 2)
@@ -325,23 +317,9 @@ UNCERTAINTY_SIGNATURE = "joint_uncertainty"
 def uncertainty_signature(
     uncertainty: uncertainty.JointUncertainty,
 ) -> tf.types.experimental.GenericFunction:
-    """Makes the signature.
+    """Makes the signature of what predicts, to `joint_uncertainty` `[B, 17]`, meters."""
 
-    Args:
-        uncertainty: What predicts.
-
-    Returns:
-        From `keypoints_2d` `[B, 17, 2]`, pixels, `confidence` `[B, 17]` and `intrinsics`
-        `[B, 3, 3]`, pixels, to `joint_uncertainty` `[B, 17]`, meters.
-    """
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, _NUM_JOINTS, 2], tf.float32, "keypoints_2d"),
-            tf.TensorSpec([None, _NUM_JOINTS], tf.float32, "confidence"),
-            tf.TensorSpec([None, 3, 3], tf.float32, "intrinsics"),
-        ]
-    )
+    @tf.function(input_signature=[_KEYPOINTS, _CONFIDENCE, _INTRINSICS])
     def predict(
         keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
     ) -> dict[str, tf.Tensor]:
@@ -412,16 +390,9 @@ def check_keypoints(
 def check_camera(
     intrinsics: tf.Tensor, keypoints_2d: tf.Tensor, *axes: None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Refuses intrinsics that are none.
+    """Refuses intrinsics `[*axes, 3, 3]` that are none; returns them and keypoints as they came.
 
-    Args:
-        intrinsics: `[*axes, 3, 3]`, pixels, with positive focal lengths, without skew and with 0,
-            0, 1 as last row.
-        keypoints_2d: `[*axes, ...]`, that `check_keypoints` gave.
-        *axes: The leading axes, None each.
-
-    Returns:
-        Both, as they came.
+    They must have positive focal lengths, no skew and 0, 0, 1 as last row.
     """
     intrinsics = check_shape("intrinsics", intrinsics, *axes, 3, 3)
     intrinsics, keypoints_2d = _together("intrinsics", intrinsics, keypoints_2d, len(axes))
@@ -441,15 +412,9 @@ def check_camera(
 def check_place(
     rotation: tf.Tensor, center: tf.Tensor, keypoints_2d: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Refuses extrinsics that are none.
+    """Refuses a rotation `[B, 3, 3]` that is none to a hundredth, and a center `[B, 3]` not finite.
 
-    Args:
-        rotation: `[B, 3, 3]`, a rotation to a hundredth.
-        center: `[B, 3]`, finite.
-        keypoints_2d: `[B, ...]`.
-
-    Returns:
-        Rotation and center, as they came.
+    Both are returned as they came.
     """
     rotation = check_shape("rotation", rotation, None, 3, 3)
     center = check_shape("center", center, None, 3)

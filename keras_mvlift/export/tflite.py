@@ -25,17 +25,13 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def write(lifter: inference.Lifter, path: str | os.PathLike[str], weights: str = "float32") -> None:
-    """Writes a model of single frames, for batches of any size.
+    """Writes a model of single frames, for batches of any size; what is there is replaced.
 
-    Args:
-        lifter: Of `load_model`.
-        path: The file, with one signature, `SIGNATURE`, and inputs and outputs as
-            `SingleFrames` has them. It is a ZIP archive, too, with a JSON file of
-            each of its notes. What is there is replaced.
-        weights: One of `WEIGHTS`.
+    The file has one signature, `SIGNATURE`, with inputs and outputs as `SingleFrames` has them. It
+    is a ZIP archive, too, with a JSON file of each of its notes.
 
     Raises:
-        ValueError: If the model lifts a frame by those around it, or `weights` are of no such kind.
+        ValueError: If the model lifts a frame by those around it, or `weights` are not known.
         OSError: If the file cannot be written.
     """
     errors.require_known("weights", weights, WEIGHTS)
@@ -50,10 +46,7 @@ def write(lifter: inference.Lifter, path: str | os.PathLike[str], weights: str =
 
 
 class SingleFrames(tf.Module):
-    """The function that is exported, with the weights that it needs.
-
-    Args:
-        lifter: Of `load_model`.
+    """The function that is exported of a loaded model, with the weights that it needs.
 
     Attributes:
         lift_camera: From `keypoints_2d` `[B, J, 2]`, pixels, `confidence` `[B, J]` and `intrinsics`

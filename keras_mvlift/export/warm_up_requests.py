@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
-from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+from tensorflow_serving.apis import model_pb2, prediction_log_pb2
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import tfrecords
@@ -28,10 +28,8 @@ _NUM_JOINTS = skeletons.H36M_17.num_joints
 def write(folder: pathlib.Path, num_frames: int = 1, model: str = clients.DEFAULT_MODEL) -> None:
     """Writes requests for every signature of a SavedModel into its folder, as `FILE`.
 
-    Args:
-        folder: The SavedModel's.
-        num_frames: Frames of the clips in them; of a model of windows, those of a window.
-        model: The name that it is served by; servers look at the request alone.
+    Clips in them have `num_frames` frames; of a model of windows, those of a window. The name
+    that it is served by is not looked at.
 
     Raises:
         ValueError: If a signature takes text that is no record of a view.
@@ -47,19 +45,9 @@ def write(folder: pathlib.Path, num_frames: int = 1, model: str = clients.DEFAUL
                     for key, tensor in signature.inputs.items()
                 }
                 request = grpc_client.encode(spec, inputs)
-                writer.write(_log(request).SerializeToString())
-
-
-def read(folder: pathlib.Path) -> list[predict_pb2.PredictRequest]:
-    """Reads the requests in a SavedModel's folder."""
-    records = tf.data.TFRecordDataset(str(folder / FILE)).as_numpy_iterator()
-    logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
-    return [log.predict_log.request for log in logs]
-
-
-def _log(request: predict_pb2.PredictRequest) -> prediction_log_pb2.PredictionLog:
-    log = prediction_log_pb2.PredictLog(request=request)
-    return prediction_log_pb2.PredictionLog(predict_log=log)
+                log = prediction_log_pb2.PredictLog(request=request)
+                told = prediction_log_pb2.PredictionLog(predict_log=log)
+                writer.write(told.SerializeToString())
 
 
 def _signatures(folder: pathlib.Path) -> dict[str, meta_graph_pb2.SignatureDef]:
@@ -96,10 +84,6 @@ def _intrinsics(shape: Sequence[int]) -> np.ndarray:
     return np.broadcast_to(matrix, shape)
 
 
-def _rotation(shape: Sequence[int]) -> np.ndarray:
-    return np.broadcast_to(np.eye(3), shape)
-
-
 def _rays(shape: Sequence[int]) -> np.ndarray:
     return (_keypoints_2d(shape) - _MIDDLE) / _FOCAL
 
@@ -108,7 +92,7 @@ _VALUES: dict[str, Callable[[Sequence[int]], np.ndarray]] = {
     "keypoints_2d": _keypoints_2d,
     "confidence": np.ones,
     "intrinsics": _intrinsics,
-    "rotation": _rotation,
+    "rotation": lambda shape: np.broadcast_to(np.eye(3), shape),
     "rays": _rays,
 }
 

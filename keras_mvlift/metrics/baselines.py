@@ -1,6 +1,6 @@
 """What a model is compared with: triangulation, the nearest training view, a constant pose."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,9 +21,7 @@ class TestViews(NamedTuple):
         view: Fields `[N, ...]`.
         reference_pose: `[N, J, 3]`, meters, camera axes, root at 0.
         instant: `[N]`, a number that the views of one instant share.
-        action: `[N]`, names.
-        camera: `[N]`, names.
-        clip: `[N]`, names.
+        action: `[N]`, names, as are `camera` and `clip`.
         frame: `[N]`, frame numbers within the clip.
     """
 
@@ -63,9 +61,6 @@ def has_several_views(test: TestViews) -> bool:
 def by_instant(test: TestViews) -> tuple[views.View, np.ndarray]:
     """Lays out test views by instant and camera.
 
-    Args:
-        test: The views.
-
     Returns:
         NumPy arrays in double precision, fields `[T, V, ...]`, in which view `n` of the test lies
         at `[test.instant[n], column[n]]`, and the column, `[N]`. A view that an instant lacks has
@@ -86,19 +81,12 @@ def by_instant(test: TestViews) -> tuple[views.View, np.ndarray]:
     return view._replace(camera=view.camera._replace(intrinsics=intrinsics)), column
 
 
-def triangulated(
-    test: TestViews,
-    min_confidence: float,
-    solve: Callable[..., tuple[tf.Tensor, ...]] = triangulation.triangulate,
-    unplaced: float = 0.0,
-) -> np.ndarray:
-    """Triangulates each instant from all of its views.
+def triangulated(test: TestViews, min_confidence: float, unplaced: float = 0.0) -> np.ndarray:
+    """Triangulates each instant from all of its views, but for detections below `min_confidence`.
 
     Args:
         test: The views.
-        min_confidence: Detections below it are left out.
-        solve: `triangulation.triangulate`, or `triangulation.triangulate_robustly` where detections
-            may be grossly wrong.
+        min_confidence: The least.
         unplaced: The coordinates of a joint that could not be placed: NaN leaves it out of
             figures, 0 puts it at the root, an error as large as the joint is far from it.
 
@@ -106,29 +94,20 @@ def triangulated(
         `[N, J, 3]`, meters, camera axes, root at 0.
     """
     seen, _ = by_instant(test)
-    pose = triangulated_poses(seen, min_confidence, solve)[test.instant]
+    pose = triangulated_poses(seen, min_confidence)[test.instant]
     pose = np.where(np.isnan(pose), unplaced, pose)
     return in_camera_axes(pose, test.view.camera.rotation)
 
 
-def triangulated_poses(
-    seen: views.View,
-    min_confidence: float,
-    solve: Callable[..., tuple[tf.Tensor, ...]] = triangulation.triangulate,
-) -> np.ndarray:
-    """Triangulates instants from all of their views.
-
-    Args:
-        seen: Fields `[T, V, ...]`; confidence 0 throughout for a view that an instant lacks.
-        min_confidence: Detections below it are left out.
-        solve: As in `triangulated`.
+def triangulated_poses(seen: views.View, min_confidence: float) -> np.ndarray:
+    """Triangulates instants, fields `[T, V, ...]`, but for detections below `min_confidence`.
 
     Returns:
         `[T, J, 3]`, meters, world axes, root at 0; NaN for a joint that fewer than two cameras
         saw, and for all joints where they did not see the root.
     """
     weights = np.where(seen.confidence >= min_confidence, seen.confidence, 0.0)
-    points, is_seen, *_ = solve(seen.keypoints_2d, weights, seen.camera)
+    points, is_seen = triangulation.triangulate(seen.keypoints_2d, weights, seen.camera)
     points = np.where(is_seen[..., np.newaxis], points, np.nan)
     return points - points[:, skeletons.ROOT : skeletons.ROOT + 1]
 
@@ -144,8 +123,7 @@ def constant_pose(pose: np.ndarray) -> np.ndarray:
     An average in camera axes would mix what cameras see from all around into a pose of no size.
 
     Args:
-        pose: `[T, J, 3]`, meters, world axes, root at 0, NaN where unknown, as
-            `triangulated_poses` gives them of training instants.
+        pose: `[T, J, 3]`, as `triangulated_poses` gives them of training instants.
 
     Returns:
         `[J, 3]`, meters, world axes, root at 0; NaN for a joint that is never known.
@@ -202,7 +180,7 @@ def nearest_poses(
     Args:
         test: The views.
         seen: The training instants, fields `[T, V, ...]`.
-        pose: `[T, J, 3]`, meters, world axes, root at 0, what `triangulated_poses` gives of them.
+        pose: `[T, J, 3]`, what `triangulated_poses` gives of them.
         min_joints: Joints that a training view must show. Of their poses only those count in
             which as many joints are known as in any.
 

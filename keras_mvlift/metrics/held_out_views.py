@@ -29,15 +29,15 @@ from keras_mvlift.metrics import baselines, pose_error
 
 
 class Errors(NamedTuple):
-    """How far poses are from the views that they were not lifted from.
+    """How far poses are from the views that they were not lifted from, `[..., A, B, J]` each.
 
     Attributes:
-        px: `[..., A, B, J]`, pixels, of a pose lifted from view A in view B.
-        mm: `[..., A, B, J]`, the same in millimeters across at the subject's distance from B.
-        share: `[..., A, B, J]`, the same as a share of the diagonal of the box around all joints
-            that B shows: of how large the person is there.
-        weight: `[..., A, B, J]`, confidence of the keypoint; 0 where A is B, where A is not lifted
-            from, where the keypoint is not seen and where the subject's distance is not known.
+        px: Pixels, of a pose lifted from view A in view B.
+        mm: The same in millimeters across at the subject's distance from B.
+        share: The same as a share of the diagonal of the box around all joints that B shows: of how
+            large the person is there.
+        weight: Confidence of the keypoint; 0 where A is B, where A is not lifted from, where the
+            keypoint is not seen and where the subject's distance is not known.
     """
 
     px: tf.Tensor
@@ -89,9 +89,6 @@ def _size_px(seen: views.View) -> tf.Tensor:
 def subject_depth(seen: views.View) -> tuple[tf.Tensor, tf.Tensor]:
     """Measures how far the subject is from each camera, by triangulation: no model has a say in it.
 
-    Args:
-        seen: All views of each instant, fields `[..., V, ...]`.
-
     Returns:
         `[..., V]`, meters along the optical axis, of the mean joint; and whether it is known.
     """
@@ -134,15 +131,9 @@ def anchored(root_relative_pose: tf.Tensor, seen: views.View, min_joints: int = 
 def predicted(
     root_relative_pose: tf.Tensor, root_position: tf.Tensor, seen: views.View
 ) -> tf.Tensor:
-    """Places poses by the root position network.
+    """Places poses by the root position network, `[..., V, 3]`; otherwise as `anchored`.
 
-    Args:
-        root_relative_pose: `[..., V, J, 3]`, meters, root at 0, axes of the view lifted from.
-        root_position: `[..., V, 3]`, meters, its frame.
-        seen: All views of each instant, fields `[..., V, ...]`.
-
-    Returns:
-        `[..., A, B, J, 3]`, meters, world frame, the same for all B.
+    What it returns is the same for all B.
     """
     pose_camera = root_relative_pose + root_position[..., tf.newaxis, :]
     pose_world = cameras.world_from_camera(pose_camera, seen.camera)
@@ -154,14 +145,7 @@ def solved(root_relative_pose: tf.Tensor, seen: views.View, min_joints: int = 8)
 
     Where an instant has two views only, both say where the root is: from the view lifted from alone
     its distance is too uncertain, and the root takes three numbers of the other view's many.
-
-    Args:
-        root_relative_pose: `[..., V, J, 3]`, meters, root at 0, axes of the view lifted from.
-        seen: All views of each instant, fields `[..., V, ...]`.
-        min_joints: Joints that a view must show to count as one.
-
-    Returns:
-        `[..., A, B, J, 3]`, meters, world frame.
+    Arguments and result are as of `anchored`.
     """
     # World axes, root at the world's origin.
     turned = tf.linalg.matmul(root_relative_pose, seen.camera.rotation)
@@ -214,13 +198,7 @@ _BATCH_SIZE = 512
 
 
 def summarize(found: list[Errors]) -> dict[str, float]:
-    """Averages errors, weighted by confidence.
-
-    Args:
-        found: Errors of any leading axes.
-
-    Returns:
-        Mean and median, `SCORE_NAMES`.
+    """Averages errors, weighted by confidence, to mean and median, `SCORE_NAMES`.
 
     Raises:
         ValueError: If nothing could be compared.
@@ -296,14 +274,8 @@ def score_test_views(
         test: The views.
         root_relative_pose: `[N, J, 3]`, meters, root at 0, camera axes.
         root_position: `[N, 3]`, meters, camera frame; read by placement `"predicted"` alone.
-        placement: How a pose gets its root position to be compared: a name of `PLACEMENTS`.
+        placement: As of `score`, as are `min_joints`, what it returns and raises.
         min_joints: Joints that a view must show to be lifted from.
-
-    Returns:
-        Mean and median, `SCORE_NAMES`.
-
-    Raises:
-        ValueError: If no instant was seen by two cameras.
     """
     seen, column = baselines.by_instant(test)
 

@@ -7,7 +7,7 @@ millimeters. Every joint counts, the root too, as in Human3.6M's protocols 1 and
 true pose lacks, NaN in it, does not. What is NaN in a prediction makes the error NaN.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,17 +82,8 @@ def n_mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
     """Computes the MPJPE after the best scale about the root, and no rotation.
 
     The scale is the least-squares one. For a single pose the mean distance after it can exceed
-    the one before it, since squares are what it minimizes.
-
-    Args:
-        pose_true: `[..., J, 3]`, meters.
-        pose_pred: `[..., J, 3]`, in any unit.
-
-    Returns:
-        `[...]`, meters.
-
-    Raises:
-        ValueError: If the shapes are not the ones stated above.
+    the one before it, since squares are what it minimizes. `pose_pred` may be in any unit;
+    otherwise as `mpjpe`.
 
     References:
         Rhodin et al., Unsupervised geometry-aware representation for 3D human pose estimation,
@@ -108,15 +99,7 @@ def n_mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
 def p_mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
     """Computes the MPJPE after the best rotation, translation and scale: protocol 2.
 
-    Args:
-        pose_true: `[..., J, 3]`, meters.
-        pose_pred: `[..., J, 3]`, in any unit and frame.
-
-    Returns:
-        `[...]`, meters.
-
-    Raises:
-        ValueError: If the shapes are not the ones stated above.
+    `pose_pred` may be in any unit and frame; otherwise as `mpjpe`.
 
     References:
         Martinez et al., A simple yet effective baseline for 3D human pose estimation, ICCV 2017.
@@ -134,10 +117,6 @@ def p_mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
 class MPJPE(keras.metrics.MeanMetricWrapper):
     """The mean of `mpjpe` over poses, in millimeters.
 
-    Args:
-        name: The name it is reported by.
-        dtype: The type it is computed in.
-
     Call arguments:
         y_true: `[..., J, 3]`, meters.
         y_pred: `[..., J, 3]`, meters.
@@ -147,7 +126,7 @@ class MPJPE(keras.metrics.MeanMetricWrapper):
     """
 
     def __init__(self, name: str = "mpjpe_mm", dtype: str | None = None):
-        super().__init__(_mpjpe_mm, name=name, dtype=dtype)
+        super().__init__(_times(MILLIMETERS_PER_METER, mpjpe), name=name, dtype=dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_mvlift")
@@ -155,7 +134,7 @@ class NMPJPE(keras.metrics.MeanMetricWrapper):
     """The mean of `n_mpjpe` over poses, in millimeters; otherwise as `MPJPE`."""
 
     def __init__(self, name: str = "n_mpjpe_mm", dtype: str | None = None):
-        super().__init__(_n_mpjpe_mm, name=name, dtype=dtype)
+        super().__init__(_times(MILLIMETERS_PER_METER, n_mpjpe), name=name, dtype=dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_mvlift")
@@ -163,19 +142,14 @@ class PMPJPE(keras.metrics.MeanMetricWrapper):
     """The mean of `p_mpjpe` over poses, in millimeters; otherwise as `MPJPE`."""
 
     def __init__(self, name: str = "p_mpjpe_mm", dtype: str | None = None):
-        super().__init__(_p_mpjpe_mm, name=name, dtype=dtype)
+        super().__init__(_times(MILLIMETERS_PER_METER, p_mpjpe), name=name, dtype=dtype)
 
 
-def _mpjpe_mm(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    return MILLIMETERS_PER_METER * mpjpe(y_true, y_pred)
+def _times(factor: float, measure: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+    def scaled(y_true: tf.Tensor, y_pred: tf.Tensor, **options: Any) -> tf.Tensor:
+        return factor * measure(y_true, y_pred, **options)
 
-
-def _n_mpjpe_mm(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    return MILLIMETERS_PER_METER * n_mpjpe(y_true, y_pred)
-
-
-def _p_mpjpe_mm(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    return MILLIMETERS_PER_METER * p_mpjpe(y_true, y_pred)
+    return scaled
 
 
 def _checked(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -261,23 +235,9 @@ def pck(
 def pck_auc(
     pose_true: tf.Tensor, pose_pred: tf.Tensor, joints: Sequence[int] | None = None
 ) -> tf.Tensor:
-    """Computes the mean of the PCK over the thresholds 0, 5, ..., 150 mm.
+    """Computes the mean of the PCK over the thresholds 0, 5, ..., 150 mm; otherwise as `pck`.
 
     No joint is strictly nearer than 0 mm, so that a perfect pose reaches 30 / 31.
-
-    Args:
-        pose_true: `[..., J, 3]`, meters.
-        pose_pred: `[..., J, 3]`, meters.
-        joints: As in `pck`.
-
-    Returns:
-        `[...]`, in [0, 30 / 31].
-
-    Raises:
-        ValueError: If the shapes are not the ones stated above, or a joint is not there.
-
-    References:
-        Mehta et al., 3DV 2017, section 6.
     """
     errors = _errors_mm(pose_true, pose_pred)
     found = errors[..., tf.newaxis] < tf.constant(AUC_THRESHOLDS_MM, errors.dtype)
@@ -310,7 +270,8 @@ class PCK(keras.metrics.MeanMetricWrapper):
         dtype: str | None = None,
     ):
         name = name or f"pck_{threshold_mm:g}"
-        super().__init__(_pck_100, name, dtype, threshold_mm=threshold_mm, joints=_plain(joints))
+        options: dict[str, Any] = {"threshold_mm": threshold_mm, "joints": _plain(joints)}
+        super().__init__(_times(PERCENT, pck), name, dtype, **options)
 
 
 @keras.saving.register_keras_serializable(package="keras_mvlift")
@@ -318,22 +279,9 @@ class AUC3D(keras.metrics.MeanMetricWrapper):
     """The mean of `pck_auc` over poses, times 100; otherwise as `PCK`."""
 
     def __init__(
-        self,
-        joints: Sequence[int] | None = None,
-        name: str = "auc",
-        dtype: str | None = None,
+        self, joints: Sequence[int] | None = None, name: str = "auc", dtype: str | None = None
     ):
-        super().__init__(_auc_100, name, dtype, joints=_plain(joints))
-
-
-def _pck_100(
-    y_true: tf.Tensor, y_pred: tf.Tensor, threshold_mm: float, joints: Sequence[int] | None
-) -> tf.Tensor:
-    return PERCENT * pck(y_true, y_pred, threshold_mm, joints)
-
-
-def _auc_100(y_true: tf.Tensor, y_pred: tf.Tensor, joints: Sequence[int] | None) -> tf.Tensor:
-    return PERCENT * pck_auc(y_true, y_pred, joints)
+        super().__init__(_times(PERCENT, pck_auc), name, dtype, joints=_plain(joints))
 
 
 def _plain(joints: Sequence[int] | None) -> list[int] | None:
@@ -374,18 +322,11 @@ _BATCH_SIZE = 8192
 
 
 def per_pose(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Measures each pose.
-
-    Args:
-        pose_true: `[..., J, 3]`, meters, any frame.
-        pose_pred: `[..., J, 3]`, meters, same frame but for the root's position.
+    """Measures each pose, as `mpjpe` takes them.
 
     Returns:
         `[...]` for each of `FIGURE_NAMES`: errors in millimeters, shares of all `J` joints times
         100.
-
-    Raises:
-        ValueError: If the shapes are not the ones stated above.
     """
     errors = (mpjpe, n_mpjpe, p_mpjpe)
     shares = (pck, pck_auc)
@@ -395,17 +336,10 @@ def per_pose(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> dict[str, tf.Tensor]
 
 
 def summary(pose_true: np.ndarray, pose_pred: np.ndarray) -> dict[str, float]:
-    """Measures many poses by the mean over them.
-
-    Args:
-        pose_true: `[N, J, 3]`, meters, any frame.
-        pose_pred: `[N, J, 3]`, meters, same frame but for the root's position.
-
-    Returns:
-        The mean over the poses for each of `FIGURE_NAMES`, in its unit.
+    """Measures poses `[N, J, 3]`, meters, by the mean over them for each of `FIGURE_NAMES`.
 
     Raises:
-        ValueError: If the shapes are not the ones stated above, or there is no pose.
+        ValueError: If the shapes are others, or there is no pose.
     """
     if len(pose_true) == 0 or len(pose_true) != len(pose_pred):
         raise ValueError(

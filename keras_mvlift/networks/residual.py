@@ -74,10 +74,8 @@ def residual(
 def initial(name: str, seed: int) -> keras.initializers.Initializer:
     """Makes what draws the first weights of a dense layer.
 
-    Args:
-        name: Keras' name of an initializer, or `"fan_in_uniform"`, PyTorch's default: uniform
-            within the inverse square root of the number of inputs.
-        seed: Of the draw.
+    `name` is Keras' of an initializer, or `"fan_in_uniform"`, PyTorch's default: uniform within the
+    inverse square root of the number of inputs.
     """
     if name == "fan_in_uniform":
         return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform", seed=seed)
@@ -237,14 +235,9 @@ def window_input(view: views.WindowedView) -> Seen:
 
 
 def screen_input(view: views.View, intrinsics: tf.Tensor) -> Seen:
-    """Shows pixels scaled alike for all cameras; the networks then depend on the lens.
+    """Shows pixels scaled alike for all cameras, `[B, J, 2]`; the networks then depend on the lens.
 
-    Args:
-        view: The view.
-        intrinsics: `[3, 3]`, pixels, of the mean camera of training.
-
-    Returns:
-        Joints `[B, J, 2]`, 0 where not seen.
+    The scale is that of the intrinsics `[3, 3]`, pixels, of the mean camera of training.
     """
     scaled = cameras.rays(view.keypoints_2d, tf.cast(intrinsics, view.keypoints_2d.dtype))
     shown = tf.where(view.confidence[..., tf.newaxis] > 0, scaled, tf.zeros_like(scaled))
@@ -263,9 +256,6 @@ def centered_input(view: views.View) -> Seen:
     A camera that turns about its own center sees the same rays in other places. Lifted in the axes
     of the turned camera, and turned back, a pose does not depend on where in the image the person
     is. Of the person's size the networks are told by one number.
-
-    Args:
-        view: A batch, fields `[B, ...]`.
 
     Returns:
         Joints `[B, J + 1, 2]`: the turned camera's rays, scaled to a mean square of 1, and a row of
@@ -299,7 +289,7 @@ def _turn_towards(ray: tf.Tensor) -> tf.Tensor:
 
 
 def input_by_name(name: str, intrinsics: Any = None) -> Input:
-    """Returns an input by name: one of `INPUTS`, or `"screen"`, which needs `intrinsics`.
+    """Returns an input of `INPUTS` by name, or `"screen"`, which needs `intrinsics`, `[3, 3]`.
 
     Raises:
         ValueError: If `"screen"` is not given intrinsics.
@@ -311,11 +301,7 @@ def input_by_name(name: str, intrinsics: Any = None) -> Input:
     return functools.partial(screen_input, intrinsics=tf.constant(intrinsics, tf.float32))
 
 
-INPUTS: dict[str, Input] = {
-    "rays": ray_input,
-    "windows": window_input,
-    "centered": centered_input,
-}
+INPUTS: dict[str, Input] = {"rays": ray_input, "windows": window_input, "centered": centered_input}
 """The inputs that need nothing but the view."""
 
 

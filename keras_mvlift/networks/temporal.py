@@ -80,12 +80,9 @@ def temporal(
 
 
 def dilated(model: keras.Model) -> keras.Model:
-    """Builds the network that lifts every frame of a clip at once, of the same layers.
+    """Builds the network that lifts all frames of a clip at once, of layers of a `temporal` one.
 
     It shares the variables of `model`: what one learns the other knows.
-
-    Args:
-        model: What `temporal` built.
 
     Returns:
         A model from joints `[B, T, J, 2]` of clips of any length to `[B, T, num_outputs]`. As
@@ -121,11 +118,7 @@ def _edges(model: keras.Model) -> tuple[int, int]:
 
 
 def _dense_layer(
-    number: int,
-    width: int,
-    dropout: float,
-    initializer: str,
-    seeds: Iterator[int],
+    number: int, width: int, dropout: float, initializer: str, seeds: Iterator[int]
 ) -> dict[str, keras.layers.Layer]:
     parts = {
         # The batch norm takes any bias away.
@@ -172,16 +165,13 @@ def _connect(
 class StackFrames(keras.layers.Layer):
     """Lays the frames that one filter covers side by side: a dense layer on it is a convolution.
 
+    From `[B, T, C]` it gives `[B, T', size C]`, the earliest frame first, for every place where the
+    filter fits.
+
     Args:
         size: Frames of the filter.
         stride: Frames from one place of the filter to the next.
         dilation: Frames from one tap of the filter to the next.
-
-    Call arguments:
-        inputs: `[B, T, C]`.
-
-    Returns:
-        `[B, T', size C]`, the earliest frame first, for every place where the filter fits.
     """
 
     def __init__(self, size: int, stride: int = 1, dilation: int = 1, **kwargs: Any):
@@ -217,17 +207,11 @@ class StackFrames(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_mvlift")
 class PickFrame(keras.layers.Layer):
-    """Takes one of the frames that `StackFrames` laid side by side.
+    """Takes one of the frames that `StackFrames` laid out: `[B, T, C]` of `[B, T, size C]`.
 
     Args:
         index: Which, the earliest being 0.
         size: Frames of the filter.
-
-    Call arguments:
-        inputs: `[B, T, size C]`.
-
-    Returns:
-        `[B, T, C]`.
     """
 
     def __init__(self, index: int, size: int, **kwargs: Any):
@@ -246,18 +230,7 @@ class PickFrame(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_mvlift")
 class ReplicateEdges(keras.layers.Layer):
-    """Repeats the first and the last frame of a clip.
-
-    Args:
-        before: How often the first is put before it.
-        after: How often the last is put behind it.
-
-    Call arguments:
-        inputs: `[B, T, ...]`, with at least one frame.
-
-    Returns:
-        `[B, before + T + after, ...]`.
-    """
+    """Repeats the first frame of clips `[B, T, ...]` before, and the last behind them, so often."""
 
     def __init__(self, before: int, after: int, **kwargs: Any):
         super().__init__(**kwargs)

@@ -18,12 +18,7 @@ MAX_BYTES = (1 << 31) - (1 << 20)
 
 
 class Signature(NamedTuple):
-    """What a signature takes and gives, by name; None for an axis of any length.
-
-    Attributes:
-        inputs: Shapes.
-        outputs: Shapes.
-    """
+    """Shapes of what a signature takes and gives, by name; None for an axis of any length."""
 
     inputs: dict[str, tuple[int | None, ...]]
     outputs: dict[str, tuple[int | None, ...]]
@@ -82,11 +77,8 @@ class Address:
 class Client(Protocol):
     """Speaks to the server of one model. Every method raises `ServerError`.
 
-    What `predict` is given it checks by `arrays` before it sends anything.
-
-    Attributes:
-        address: The model.
-        deadline: Seconds for a call and all its retries.
+    What `predict` is given it checks by `arrays` before it sends anything. `deadline` is the
+    seconds for a call and all its retries.
     """
 
     address: Address
@@ -103,13 +95,11 @@ class Client(Protocol):
 
 
 def arrays(inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Turns what a signature is given into arrays that can be sent.
-
-    Args:
-        inputs: By name: numbers, which are sent in single precision, or bytes, such as records.
+    """Turns what a signature is given, by name, into arrays that can be sent.
 
     Raises:
-        ArgumentError: If it is neither, or larger than a request may be.
+        ArgumentError: If it is neither numbers, which are sent in single precision, nor bytes, such
+            as records; or larger than a request may be.
     """
     sent = {name: _array(name, value) for name, value in inputs.items()}
     size = sum(array.nbytes for array in sent.values())
@@ -157,11 +147,7 @@ _FORM = "grpc[s]://HOST[:PORT][/MODEL[/labels/LABEL | /versions/VERSION]], or ht
 
 
 def parse(text: str) -> Address:
-    """Reads an address, such as `grpc://localhost:8500/mvlift/labels/canary`.
-
-    Raises:
-        ValueError: If it is none.
-    """
+    """Reads an address, as `grpc://localhost:8500/mvlift/labels/canary`; else a ValueError."""
     try:
         parts = urllib.parse.urlsplit(text)
         port = parts.port

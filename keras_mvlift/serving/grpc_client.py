@@ -50,10 +50,6 @@ class GrpcClient:
     """A `clients.Client` that speaks gRPC.
 
     With the scheme `grpcs` the server is asked for a certificate of an authority that gRPC knows.
-
-    Args:
-        address: The model.
-        deadline: Seconds for a call and all its retries.
     """
 
     def __init__(self, address: clients.Address, deadline: float = clients.DEADLINE):

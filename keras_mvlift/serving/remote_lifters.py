@@ -17,22 +17,13 @@ _FRAMES, _CLIPS = "lift_camera", "lift_clip"
 
 
 class _RemoteModel(NamedTuple):
-    """What stands in for a loaded SavedModel.
-
-    Attributes:
-        signatures: By name, from tensors by name to tensors by name.
-    """
+    """What stands in for a loaded SavedModel: signatures of tensors by name to tensors by name."""
 
     signatures: dict[str, Callable[..., dict[str, tf.Tensor]]]
 
 
 class _Remote:
-    """What remote models share.
-
-    Attributes:
-        client: Speaks to the server.
-        knows_training: Whether a camera like those of training is known.
-    """
+    """What remote models share; `knows_training`: whether a camera like training's is known."""
 
     def __init__(
         self,
@@ -114,11 +105,7 @@ class RemoteClipLifter(_Remote, inference.ClipLifter):
     """A model on a server that lifts a frame by those around it; made by `connect`."""
 
     def stream(self) -> Any:
-        """Refuses: a stream keeps its state where its frames come in.
-
-        Raises:
-            ValueError: Always.
-        """
+        """Refuses, by a ValueError: a stream keeps its state where its frames come in."""
         raise ValueError(
             f"`stream` must be asked of a model that runs here. Received: {self.client.address}."
         )

@@ -19,12 +19,7 @@ _HEADERS = {"Content-Type": "application/json"}
 class RestClient:
     """A `clients.Client` that speaks HTTP and JSON.
 
-    With the scheme `https` the server is asked for a certificate of an authority that the system
-    knows.
-
-    Args:
-        address: The model.
-        deadline: Seconds for a call and all its retries.
+    With `https` the server is asked for a certificate of an authority that the system knows.
     """
 
     def __init__(self, address: clients.Address, deadline: float = clients.DEADLINE):

@@ -31,11 +31,7 @@ class Labels(NamedTuple):
         return self._replace(canary=version)
 
     def promoted(self) -> "Labels":
-        """Gives to everybody what `canary` is.
-
-        Raises:
-            ValueError: If that is `stable` already.
-        """
+        """Gives to everybody what `canary` is; a ValueError if that is `stable` already."""
         rule = "be another version than stable to promote"
         errors.require(self.canary != self.stable, "canary", rule, self.canary)
         return Labels(stable=self.canary, canary=self.canary, previous=self.stable)
@@ -45,11 +41,7 @@ class Labels(NamedTuple):
         return self._replace(canary=self.stable)
 
     def rolled_back(self) -> "Labels":
-        """Gives to everybody what `stable` was before.
-
-        Raises:
-            ValueError: If there is no such version.
-        """
+        """Gives to everybody what `stable` was before; a ValueError if there is no such version."""
         rule = "be another version than stable to roll back to"
         errors.require(self.previous != self.stable, "previous", rule, self.previous)
         return Labels(stable=self.previous, canary=self.previous, previous=self.previous)
@@ -61,7 +53,7 @@ def apply(
     server: clients.Address | None = None,
     wait: float = WAIT,
 ) -> Labels:
-    """Changes the labels in a config and waits until the server has them.
+    """Changes the labels in a config and waits until the server has them; returns the new ones.
 
     Args:
         path: The server's model config.
@@ -69,9 +61,6 @@ def apply(
         server: Where to ask; its model is taken from the config. Without it nobody waits, and
             labels may only move among versions that are loaded.
         wait: Seconds for each step.
-
-    Returns:
-        The new labels.
 
     Raises:
         ValueError: If the change does not do, or needs a server to ask.
@@ -146,11 +135,7 @@ def started(version: int) -> Labels:
 
 
 def read_config(path: pathlib.Path) -> Config:
-    """Reads a `ModelServerConfig`.
-
-    Raises:
-        RecordingError: If it is none.
-    """
+    """Reads a `ModelServerConfig`, or raises a RecordingError."""
     if not path.is_file():
         raise errors.RecordingError(path, "file", "be a file that exists", "nothing")
     with errors.parsing(path, "file", "be TensorFlow Serving's model config"):
@@ -185,16 +170,8 @@ def label_steps(path: object, config: Config, new: Labels, is_start: bool = Fals
     """Returns the configs that lead to new labels, to be written one after the other.
 
     A label that is in use may only move to a version that is loaded already. So what is new is
-    loaded first, and labels move, and what has no label is unloaded, once it is.
-
-    Args:
-        path: What errors name.
-        config: As it is now.
-        new: The labels to come to.
-        is_start: Whether no server looks at the config yet.
-
-    Returns:
-        One config, or two if a version must be loaded first.
+    loaded first, and labels move, and what has no label is unloaded, once it is. At the start,
+    when no server looks at the config yet, one step does.
 
     Raises:
         RecordingError: If there are several models, or a label is missing.

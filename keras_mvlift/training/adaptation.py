@@ -45,9 +45,7 @@ _MIRROR = list(skeletons.mirror_images(skeletons.H36M_17.joints))
 class Step(NamedTuple):
     """What is fitted, and how far it is held back.
 
-    Attributes:
-        mix_ridge: λ of the joint mix, on joints in meters; 0 for no mix.
-        layer_ridge: λ of the last layer; 0 for no step.
+    λ of the joint mix, on joints in meters, and of the last layer; 0 for none.
     """
 
     mix_ridge: float = 0.0
@@ -89,7 +87,7 @@ class Part(NamedTuple):
         seen: The real views, fields `[T, V, ...]`.
         hidden: `[T V, C]`, of these views in their order.
         rotation: `[T V, 3, 3]`, of these views.
-        fitted: Of the views that are fitted: real and virtual ones, each as it is and mirrored.
+        fitted: Of real and virtual views, each as it is and mirrored.
         gram: `[C, C]`, their `HᵀH`.
     """
 
@@ -101,12 +99,9 @@ class Part(NamedTuple):
 
 
 class Adaptation(NamedTuple):
-    """What came out.
+    """What came out: the last layer `[C, 3 J]` fitted to all parts, and what was chosen.
 
-    Attributes:
-        weights: `[C, 3 J]`, the last layer fitted to all parts.
-        step: What was chosen.
-        scores: Each step's score on parts that it was not fitted to, millimeters.
+    `scores` are millimeters, of each step on parts that it was not fitted to.
     """
 
     weights: np.ndarray
@@ -114,11 +109,7 @@ class Adaptation(NamedTuple):
     scores: dict[Step, float]
 
     def summary(self, parts: Sequence[Part]) -> dict[str, Any]:
-        """Returns as JSON what was fitted, chosen and scored.
-
-        Args:
-            parts: Those that were fitted.
-        """
+        """Returns as JSON what was fitted to these parts, chosen and scored."""
         confidence = np.concatenate(
             [part.seen.confidence.reshape(-1, _NUM_JOINTS) for part in parts]
         )
@@ -141,10 +132,10 @@ class Adaptation(NamedTuple):
 
 
 def joint_mix(pose: np.ndarray, target: np.ndarray, trust: np.ndarray, ridge: float) -> np.ndarray:
-    """Fits the mix of a pose's joints that comes nearest to a target.
+    """Fits the mix of joints of poses `[N, J, 3]`, meters, root at 0, that is nearest to targets.
 
     Args:
-        pose: `[N, J, 3]`, meters, root at 0.
+        pose: The poses.
         target: `[N, J, 3]`, meters, the same axes, root at 0.
         trust: `[N, J]`, weight of each joint's squared error.
         ridge: λ, of the squared distance from the identity.
@@ -163,14 +154,10 @@ def joint_mix(pose: np.ndarray, target: np.ndarray, trust: np.ndarray, ridge: fl
 
 
 def mixed(weights: np.ndarray, mix: np.ndarray) -> np.ndarray:
-    """Folds a joint mix into a last layer.
+    """Folds a joint mix `[J, J]`, with the root row of the identity, into a last layer `[C, 3 J]`.
 
     What the layer gives may stand off its root, as some recipes leave it free. The mix is of the
     pose relative to the root, and the root joint itself stays.
-
-    Args:
-        weights: `[C, 3 J]`.
-        mix: `[J, J]`, with the root row of the identity.
     """
     from_root = np.eye(len(mix))
     from_root[:, skeletons.ROOT] -= 1.0
@@ -184,15 +171,7 @@ def layer_step(parts: Iterable[Part], weights: np.ndarray, ridge: float) -> np.n
     """Fits the change of a last layer that comes nearest to what the views triangulate.
 
     Where nothing is triangulated the layer's own pose is the target, and in proportion where the
-    triangulation is not sure.
-
-    Args:
-        parts: What is fitted.
-        weights: `[C, 3 J]`, the layer.
-        ridge: λ, of the squared change.
-
-    Returns:
-        `[C, 3 J]`, to be added to the layer.
+    triangulation is not sure. λ is of the squared change. Both layer and change are `[C, 3 J]`.
     """
     left, right = ridge * np.eye(len(weights)), np.zeros_like(weights)
     for part in parts:
@@ -204,16 +183,7 @@ def layer_step(parts: Iterable[Part], weights: np.ndarray, ridge: float) -> np.n
 
 
 def adapted(parts: Sequence[Part], weights: np.ndarray, step: Step) -> np.ndarray:
-    """Takes a step: the joint mix first, then the layer from there.
-
-    Args:
-        parts: What is fitted.
-        weights: `[C, 3 J]`, the last layer.
-        step: What is fitted, and how far it is held back.
-
-    Returns:
-        `[C, 3 J]`.
-    """
+    """Takes a step: the joint mix first, then the last layer `[C, 3 J]` from there."""
     if step.mix_ridge:
         poses = np.concatenate([_pose(part.fitted.hidden, weights) for part in parts])
         targets = np.concatenate([part.fitted.target for part in parts])
@@ -236,12 +206,8 @@ def _pose(hidden: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def choose(parts: Sequence[Part], weights: np.ndarray, steps: Sequence[Step] = STEPS) -> Adaptation:
     """Takes the step whose poses fall best on the views of parts that it was not fitted to.
 
-    Of steps that are as good the one that is held back most is taken.
-
-    Args:
-        parts: Two or more.
-        weights: `[C, 3 J]`, the last layer.
-        steps: What is tried, the most held back first.
+    Of steps, the most held back first, that are as good the one that is held back most is taken.
+    `weights` are the last layer, `[C, 3 J]`.
 
     Raises:
         ValueError: If there are fewer than two parts, or no instant has two views to compare.
@@ -255,11 +221,6 @@ def choose(parts: Sequence[Part], weights: np.ndarray, steps: Sequence[Step] = S
 
 def cross_validated(parts: Sequence[Part], weights: np.ndarray, step: Step) -> float:
     """Scores a step on parts that it was not fitted to, each in its turn; no label is looked at.
-
-    Args:
-        parts: Two or more.
-        weights: `[C, 3 J]`, the last layer.
-        step: What is fitted.
 
     Returns:
         Mean millimeters from the views that the poses were not lifted from.
@@ -292,10 +253,6 @@ def parts_of(
 
     A reference that a clip may have stays behind: instants have none.
 
-    Args:
-        clips: One or more.
-        max_views: In all.
-
     Raises:
         ValueError: If no clip has two cameras.
     """
@@ -315,30 +272,14 @@ def fed(
 ) -> Iterator[Part]:
     """Feeds parts of a recording to a network, and triangulates what its views see.
 
-    Args:
-        instants: Of real cameras.
-        features: The network.
-        seed: Of the virtual cameras, as many as real ones.
+    The seed is of the virtual cameras, as many as real ones.
     """
     rng = np.random.default_rng(seed)
     for some, (points, trust) in zip(instants, triangulated(instants), strict=True):
         num_views = len(some.camera_names)
         known = np.where(trust[..., np.newaxis] > 0, points, np.nan)
-        all_views = sequences.to_view(
-            preparation.add_virtual_views(some, num_views, 0.0, rng, points=known)
-        )
-        mirrored = tf.nest.map_structure(np.asarray, batches.mirrored(all_views))
-        plain = features(flat(all_views))
-        sides = (
-            fitted_views(all_views, points, trust, *plain),
-            fitted_views(
-                mirrored,
-                np.asarray(batches.mirrored_pose(points)),
-                trust[:, _MIRROR],
-                *features(flat(mirrored)),
-            ),
-        )
-        fitted = Fitted(*(np.concatenate(fields) for fields in zip(*sides, strict=True)))
+        every = preparation.add_virtual_views(some, num_views, 0.0, rng, points=known)
+        fitted, plain = both_sides(sequences.to_view(every), points, trust, features)
         real = (
             field.reshape(-1, 2 * num_views, *field.shape[1:])[:, :num_views] for field in plain
         )
@@ -347,13 +288,37 @@ def fed(
         yield Part(sequences.to_view(some), hidden, rotation, fitted, gram)
 
 
-def triangulated(
-    instants: Sequence[sequences.Instants],
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Triangulates parts of a recording.
+def both_sides(
+    seen: views.View, points: np.ndarray, trust: np.ndarray, features: Features
+) -> tuple[Fitted, tuple[np.ndarray, np.ndarray]]:
+    """Feeds views and mirrored ones to a network, with what they should be lifted to.
 
     Args:
-        instants: Of real cameras.
+        seen: Fields `[T, V, ...]`.
+        points: `[T, J, 3]`, meters, world frame.
+        trust: `[T, J]`, of the points.
+        features: The network.
+
+    Returns:
+        What is to be fitted, and the features of the views as they are.
+    """
+    mirrored = tf.nest.map_structure(np.asarray, batches.mirrored(seen))
+    points_mirrored = np.asarray(batches.mirrored_pose(points))
+    plain = features(flat(seen))
+    sides = (
+        fitted_views(seen, points, trust, *plain),
+        fitted_views(mirrored, points_mirrored, trust[:, _MIRROR], *features(flat(mirrored))),
+    )
+    return together(sides), plain
+
+
+def together(parts: Iterable[Fitted]) -> Fitted:
+    """Joins what is fitted."""
+    return Fitted(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def triangulated(instants: Sequence[sequences.Instants]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Triangulates parts of a recording, as real cameras saw them.
 
     Returns:
         Of each part points `[T, J, 3]`, meters, world frame, and trust `[T, J]`, as of `Fitted`.
@@ -394,8 +359,8 @@ def fitted_views(
 
     Args:
         seen: Fields `[T, V, ...]`.
-        points: `[T, J, 3]`, meters, world frame.
-        trust: `[T, J]`, of the points.
+        points: `[T, J, 3]`.
+        trust: `[T, J]`.
         hidden: `[T V, C]`, what is given of these views.
         rotation: `[T V, 3, 3]`, from the axes of the answer to the camera's, as of `Features`.
     """

@@ -47,14 +47,10 @@ class Pairs(NamedTuple):
 
 
 def read_pairs(file_pattern: str | list[str], max_bytes: float) -> Pairs | None:
-    """Reads all pairs, unless they take too much memory.
-
-    Args:
-        file_pattern: Gzip-compressed TFRecord files of pairs.
-        max_bytes: The most that they may take.
+    """Reads all pairs of gzip-compressed TFRecord files, unless they take too much memory.
 
     Returns:
-        The pairs in the order of the records; None if they would take more.
+        The pairs in the order of the records; None if they would take more than `max_bytes`.
 
     Raises:
         ValueError: If there is no record.
@@ -77,11 +73,9 @@ def read_pairs(file_pattern: str | list[str], max_bytes: float) -> Pairs | None:
 
 
 def pairs_of_instants(seen: views.View, index: np.ndarray) -> Pairs:
-    """Makes pairs of the views of instants.
+    """Makes pairs of the views of instants, fields `[N, V, ...]`.
 
-    Args:
-        seen: All views of each instant, fields `[N, V, ...]`.
-        index: `[P, 3]`, each pair's instant, and the numbers of its two views.
+    `index`, `[P, 3]`, has each pair's instant, and the numbers of its two views.
     """
     num_views = seen.confidence.shape[1]
     fields = [
@@ -142,15 +136,7 @@ def look_up(pairs: Pairs, batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def take_pairs(table: tf.Tensor, rows: tf.Tensor) -> views.ViewPair:
-    """Takes pairs out of a table of views.
-
-    Args:
-        table: `[N, 72]`, as of `Pairs.views`.
-        rows: `[B, 2]`, as of `Pairs.rows`.
-
-    Returns:
-        Fields `[B, ...]`.
-    """
+    """Takes pairs, fields `[B, ...]`, out of a table of views `[N, 72]` by their rows `[B, 2]`."""
     source, target = tf.unstack(tf.gather(table, tf.transpose(rows)))
     return views.ViewPair(_view(source), _view(target))
 
@@ -188,10 +174,10 @@ Seen = views.View | objectives.Instants
 def read_instants(
     file_pattern: str | list[str], num_views: int, needs_agreement: bool = False
 ) -> Seen:
-    """Reads all instants, some 400 bytes for each of their views.
+    """Reads all instants of gzip-compressed TFRecord files, some 400 bytes for each of their views.
 
     Args:
-        file_pattern: Gzip-compressed TFRecord files of instants.
+        file_pattern: The files.
         num_views: `V`, most views of an instant.
         needs_agreement: Whether to find what the views agree on, once for all epochs.
 
@@ -218,11 +204,9 @@ def count_instants(seen: Any) -> int:
 def load_instants(
     seen: Any, batch_size: int, *, num_batches: int, seed: int, first_epoch: int = 0
 ) -> tf.data.Dataset:
-    """Draws batches of instants, epoch after epoch without end.
+    """Draws batches of instants, epoch after epoch without end, in an order as of `load_pairs`.
 
-    Each instant is drawn once before any is drawn again. The order of an epoch depends on the
-    seed and the epoch's number alone, so that a run that resumes at an epoch sees what an unbroken
-    run would have seen.
+    Each instant is drawn once before any is drawn again.
 
     Args:
         seen: What `read_instants` gave, or any structure of arrays `[N, ...]`.
@@ -269,13 +253,8 @@ def _take_instants(seen: Any) -> Callable[[tf.Tensor], Any]:
 def share(strategy: tf.distribute.Strategy, batches: tf.data.Dataset, num_rows: int) -> Any:
     """Gives each replica its rows of each batch; together they see what one would have seen.
 
-    Args:
-        strategy: That of the model.
-        batches: The same in each process; every batch has `num_rows` rows.
-        num_rows: A multiple of the number of replicas.
-
-    Returns:
-        What `fit` takes.
+    Batches are the same in each process; `num_rows`, the rows of every batch, is a multiple of the
+    number of replicas. Returns what `fit` takes.
     """
     if strategy.num_replicas_in_sync == 1:
         return batches
@@ -298,12 +277,7 @@ def rows_of_worker(
 def repeat(strategy: tf.distribute.Strategy, batches: tf.data.Dataset | None) -> dict[str, Any]:
     """Gives every replica all rows of each batch, as the last may be too small to be shared.
 
-    Args:
-        strategy: That of the model.
-        batches: What the loss is measured on, without being trained on; None for nothing.
-
-    Returns:
-        Arguments of `fit`.
+    Returns arguments of `fit` that have the loss measured on the batches, or on none.
     """
     if strategy.num_replicas_in_sync == 1 or batches is None:
         return {"validation_data": batches}
@@ -322,14 +296,11 @@ def rows_of_all(context: tf.distribute.InputContext, batches: tf.data.Dataset) -
 
 
 def uniform(generator: tf.random.Generator, num: tf.Tensor | int) -> tf.Tensor:
-    """Draws from [0, 1) for the rows of a batch what one replica would have drawn for them.
+    """Draws from [0, 1) for `num` rows of this replica what one alone would have drawn for them.
 
-    A generator gives each replica numbers of its own. Here all replicas draw for the whole batch,
-    with the state that they have in common, and each takes its part.
-
-    Args:
-        generator: Made in the scope of the strategy.
-        num: Rows of this replica's part of a batch.
+    A generator, made in the scope of the strategy, gives each replica numbers of its own. Here all
+    replicas draw for the whole batch, with the state that they have in common, and each takes its
+    part.
     """
     replica = tf.distribute.get_replica_context()
     if not tf.distribute.has_strategy() or replica is None:
@@ -359,13 +330,9 @@ _SIGNS = (-1.0, 1.0, 1.0)
 
 
 def mirrored(seen: _Seen) -> _Seen:
-    """Mirrors views, and the windows around them.
+    """Mirrors views, and the windows around them; the intrinsics stay as they are.
 
-    Args:
-        seen: Fields `[..., ...]`. All views of an instant must be mirrored, or none.
-
-    Returns:
-        The same, of the mirrored person. The intrinsics stay as they are.
+    All views of an instant must be mirrored, or none.
     """
     intrinsics = seen.camera.intrinsics
     result = seen._replace(
@@ -388,12 +355,7 @@ def mirrored_pose(pose: tf.Tensor) -> tf.Tensor:
 
 
 def mirrored_where(is_mirrored: tf.Tensor, data: Any) -> Any:
-    """Mirrors the instants of a batch that are marked.
-
-    Args:
-        is_mirrored: `[B]`, which.
-        data: `ViewPair`, of views or of windows, or `objectives.Instants`, fields `[B, ...]`.
-    """
+    """Mirrors the instants, pairs or `objectives.Instants`, of a batch that are marked, `[B]`."""
 
     def choose(new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
         shape = [-1, *([1] * (len(old.shape) - 1))]
@@ -412,11 +374,7 @@ def mirrored_where(is_mirrored: tf.Tensor, data: Any) -> Any:
 
 
 class Mirroring:
-    """Mirrors each pair or instant with probability 1/2 in training.
-
-    Args:
-        generator: Of the draws.
-    """
+    """Mirrors each pair or instant with probability 1/2 in training, drawn from a generator."""
 
     def __init__(self, generator: tf.random.Generator):
         self.generator = generator
@@ -442,6 +400,5 @@ def _mirrored_keypoints(keypoints_2d: tf.Tensor, intrinsics: tf.Tensor) -> tf.Te
 def _mirrored_camera(camera: cameras.Camera) -> cameras.Camera:
     signs = tf.constant(_SIGNS, camera.rotation.dtype)
     return camera._replace(
-        rotation=camera.rotation * signs[:, tf.newaxis] * signs,
-        center=camera.center * signs,
+        rotation=camera.rotation * signs[:, tf.newaxis] * signs, center=camera.center * signs
     )

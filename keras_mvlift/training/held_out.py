@@ -20,6 +20,8 @@ from keras_mvlift.training import uncertainty as training_uncertainty
 # Views lifted at once.
 _SCORED_AT_ONCE = 8192
 
+Lift = Callable[[views.View], objectives.Lifted]
+
 
 class HeldOutViews(keras.callbacks.Callback):
     """Adds the score without labels to the logs of each epoch, as `val_held_out_mean_px` and so on.
@@ -30,8 +32,6 @@ class HeldOutViews(keras.callbacks.Callback):
         seen: All views of some held-out instants, fields `[T, V, ...]`, in memory; for pairs,
             `held_out_views.views_of_pairs` gives them.
         lifter: What is measured; without, the model that is trained.
-        placement: A name of `held_out_views.PLACEMENTS`.
-        min_joints: Joints that a view must show to be lifted from.
 
     Example:
         >>> callbacks = [
@@ -41,42 +41,23 @@ class HeldOutViews(keras.callbacks.Callback):
         >>> lifter.fit(batches, steps_per_epoch=100, epochs=300, callbacks=callbacks)
     """
 
-    def __init__(
-        self,
-        seen: views.View,
-        lifter: multi_view_lifter.MultiViewLifter | None = None,
-        placement: str = "anchored",
-        min_joints: int = 8,
-    ):
+    def __init__(self, seen: views.View, lifter: multi_view_lifter.MultiViewLifter | None = None):
         super().__init__()
         self.seen = tf.nest.map_structure(np.asarray, seen)
         self.lifter = lifter
-        self.placement = placement
-        self.min_joints = min_joints
-        self._lift: Callable[[views.View], objectives.Lifted] | None = None
+        self._lift: Lift | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures."""
         del epoch
         self._lift = self._lift or _graph(self.lifter or self.model)
-        found = _score(self._lift, self.seen, self.placement, self.min_joints)
+        found = _score(self._lift, self.seen)
         if logs is not None:
             logs.update({f"val_held_out_{name}": value for name, value in found.items()})
 
 
-def score(
-    lifter: multi_view_lifter.MultiViewLifter,
-    seen: views.View,
-    placement: str = "anchored",
-    min_joints: int = 8,
-) -> dict[str, float]:
-    """Lifts every view of some instants and compares it with the others.
-
-    Args:
-        lifter: The model.
-        seen: All views of each instant, fields `[T, V, ...]`.
-        placement: A name of `held_out_views.PLACEMENTS`.
-        min_joints: Joints that a view must show to be lifted from.
+def score(lifter: multi_view_lifter.MultiViewLifter, seen: views.View) -> dict[str, float]:
+    """Lifts every view of some instants, fields `[T, V, ...]`, and compares it with the others.
 
     Returns:
         Mean and median, `held_out_views.SCORE_NAMES`.
@@ -84,38 +65,24 @@ def score(
     Raises:
         ValueError: If nothing could be compared.
     """
-    return _score(_graph(lifter), seen, placement, min_joints)
+    return _score(_graph(lifter), seen)
 
 
-def _graph(
-    lifter: multi_view_lifter.MultiViewLifter,
-) -> Callable[[views.View], objectives.Lifted]:
+def _graph(lifter: multi_view_lifter.MultiViewLifter) -> Lift:
     return tf.function(lambda view: lifter(view, training=False), reduce_retracing=True)
 
 
-def _score(
-    lift: Callable[[views.View], objectives.Lifted],
-    seen: views.View,
-    placement: str,
-    min_joints: int,
-) -> dict[str, float]:
+def _score(lift: Lift, seen: views.View) -> dict[str, float]:
     shape = np.shape(seen.confidence)
     flat = tf.nest.map_structure(
         lambda field: np.reshape(field, (-1, *np.shape(field)[2:])).astype(np.float32), seen
     )
-    parts = []
+    poses = []
     for start in range(0, shape[0] * shape[1], _SCORED_AT_ONCE):
         rows = slice(start, start + _SCORED_AT_ONCE)
         some = tf.nest.map_structure(lambda field, rows=rows: tf.constant(field[rows]), flat)
-        parts.append(tf.nest.map_structure(lambda x: x.numpy(), lift(some)))
-    pose, root = (np.concatenate(fields) for fields in zip(*parts, strict=True))
-    return held_out_views.score(
-        seen,
-        pose.reshape(*shape, 3),
-        root.reshape(*shape[:2], 3),
-        placement=placement,
-        min_joints=min_joints,
-    )
+        poses.append(lift(some).root_relative_pose.numpy())
+    return held_out_views.score(seen, np.concatenate(poses).reshape(*shape, 3))
 
 
 MONITOR = "val_held_out_mean_mm"
@@ -188,11 +155,6 @@ class Board(HeldOutViews):
 
     A picture has a view's 2D joints and the lifted pose from the front and from the side, blue on
     the person's left and orange on the right. What is shown has no part in the logs of an epoch.
-
-    Args:
-        seen: All views of some instants, fields `[T, V, ...]`, in memory.
-        lifter: What is measured.
-        folder: Where TensorBoard looks.
     """
 
     def __init__(
@@ -272,10 +234,10 @@ _READ_AT_ONCE = 4096
 def read_records(
     file_pattern: str | list[str], num_views: int = 0, max_records: int = MAX_RECORDS
 ) -> views.View:
-    """Reads records as instants with all of their views.
+    """Reads records of pairs, or of whole instants, as instants with all of their views.
 
     Args:
-        file_pattern: Record files of pairs, or of whole instants.
+        file_pattern: The record files.
         num_views: Most views of an instant, where the records are instants; 0 where they are
             pairs, which are instants of two views.
         max_records: Of more than these, about as many are drawn, the same each time.
@@ -321,7 +283,6 @@ def calibrate_uncertainty(
     lifter: multi_view_lifter.MultiViewLifter,
     uncertainty: training_uncertainty.JointUncertainty,
     seen: views.View,
-    min_joints: int = 8,
 ) -> dict[str, Any]:
     """Multiplies all predictions by one factor, fitted to the errors in held-out views.
 
@@ -333,7 +294,6 @@ def calibrate_uncertainty(
         lifter: Lifts the poses.
         uncertainty: Corrected in place.
         seen: All views of two or more held-out instants, fields `[T, V, ...]`.
-        min_joints: Joints that a view must show to be lifted from.
 
     Returns:
         As JSON: the `factor`; the share of joints `within` the uncertainty in the half that it was
@@ -345,7 +305,7 @@ def calibrate_uncertainty(
     Raises:
         ValueError: If a half has nothing to compare.
     """
-    error, scale, weight = _measured(lifter, uncertainty, seen, min_joints)
+    error, scale, weight = _measured(lifter, uncertainty, seen)
     # Instants follow each other in time: blocks of them are less alike than every second.
     is_fitted = np.arange(len(error)) < len(error) / 2
     halves = [_flat(error[half], scale[half], weight[half]) for half in (is_fitted, ~is_fitted)]
@@ -365,7 +325,6 @@ def _measured(
     lifter: multi_view_lifter.MultiViewLifter,
     uncertainty: training_uncertainty.JointUncertainty,
     seen: views.View,
-    min_joints: int,
 ) -> tuple[np.ndarray, ...]:
     """Returns errors, meters, predictions, meters, and weights, `[T, A, B, J]` each."""
 
@@ -381,8 +340,7 @@ def _measured(
         pose = tf.reshape(
             lifter(flat, training=False).root_relative_pose, tf.concat([shape, [3]], axis=0)
         )
-        placed = held_out_views.solved(pose, some, min_joints)
-        found = held_out_views.errors(placed, some, min_joints)
+        found = held_out_views.errors(held_out_views.solved(pose, some), some)
         scale = tf.reshape(uncertainty(flat, training=False), shape)[:, :, tf.newaxis]
         meters = found.mm / pose_error.MILLIMETERS_PER_METER
         return meters, tf.broadcast_to(scale, tf.shape(meters)), found.weight

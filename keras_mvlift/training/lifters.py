@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import configs, skeletons
+from keras_mvlift import configs, errors, skeletons
 from keras_mvlift.datasets import view_windows
 from keras_mvlift.networks import residual, temporal
 from keras_mvlift.training import multi_view_lifter, uncertainty
@@ -74,12 +74,9 @@ def build(
 def save(
     lifter: multi_view_lifter.MultiViewLifter, description: dict[str, Any], folder: pathlib.Path
 ) -> None:
-    """Writes what `load` needs into `folder`.
+    """Writes what `load` needs into `folder`, which is made if need be.
 
-    Args:
-        lifter: The model.
-        description: With `"model"`, its `ModelConfig` as a dict, and `"rig_distance"`.
-        folder: Made if need be.
+    `description` has the model's `ModelConfig` as a dict, `"model"`, and `"rig_distance"`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lifter.lifting_network.save_weights(folder / _LIFTING_WEIGHTS)
@@ -109,12 +106,7 @@ def load(
     config = configs.ModelConfig.from_json(json.dumps(description["model"]))
     intrinsics = description.get("intrinsics")
     lifter = build(
-        config,
-        objective,
-        description["rig_distance"],
-        intrinsics,
-        model=model,
-        precision=precision,
+        config, objective, description["rig_distance"], intrinsics, model=model, precision=precision
     )
     if lifter.recipe.has_free_root and not description.get(_FREE_ROOT):
         raise ValueError(
@@ -132,7 +124,7 @@ def load(
 @contextlib.contextmanager
 def _policy(precision: str) -> Iterator[None]:
     """Has layers that are made meanwhile reckon in a precision; what they learn stays float32."""
-    configs.one_of("precision", precision, configs.PRECISIONS)
+    errors.require_known("precision", precision, configs.PRECISIONS)
     former = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(precision)
     try:

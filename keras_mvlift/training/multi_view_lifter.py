@@ -84,7 +84,7 @@ class Recipe:
 
     root_head: Callable[[float], keras.layers.Layer]
     join: Callable[[objectives.Lifted, views.View, views.View], Joined]
-    first_objective: objectives.PairObjective
+    first_objective: objectives.Objective
     has_free_root: bool
 
 
@@ -119,7 +119,7 @@ class MultiViewLifter(keras.Model):
         root_head: Turns the root network's outputs and the rays into a position.
         recipe: How pose and root are joined.
         objective: From global poses and their pair to named losses per example, as
-            `objectives.PairObjective`.
+            `objectives.Objective`.
         network_input: What the networks see of a view, and in which axes they answer.
         seed: Of what is drawn in training.
         changes: What is done to a batch before it is lifted, each made from the generator of random
@@ -225,12 +225,7 @@ class MultiViewLifter(keras.Model):
         return list(self.loss_means.values())
 
     def losses_of(self, data: Any, training: bool) -> objectives.Losses:
-        """Returns the means over a batch of what training minimizes the sum of.
-
-        Args:
-            data: What the model trains on: here `ViewPair`.
-            training: Whether units are dropped, and what is left to chance is drawn.
-        """
+        """Returns the means over a batch, here of `ViewPair`, of the parts of the loss."""
         for change in self.changes:
             data = change(data, training)
         own, is_own, instants = self.show(data, training)
@@ -277,22 +272,9 @@ class InstantLifter(MultiViewLifter):
     """Learns to lift single views from all calibrated views of an instant, without 3D labels.
 
     Of each instant one view is drawn and lifted, its pose joined with its root, and the global
-    pose compared with all views: the paper's method with as many cameras as there are.
-
-    Args:
-        lifting_network: From what `network_input` shows to `[B, 3 J]`.
-        root_network: From the same to `[B, 3]`.
-        root_head: Turns the root network's outputs and the rays into a position.
-        recipe: How pose and root are joined.
-        objective: From poses and all views to named losses, as `objectives.InstantObjective`.
-        options: Those of `MultiViewLifter`; the views are drawn from the same generator.
-
-    Call arguments:
-        view: A batch of `View`, fields `[B, ...]`.
-        training: Whether to drop units and update batch statistics.
-
-    Returns:
-        `Lifted`: root-relative poses `[B, J, 3]` and root positions `[B, 3]`, meters.
+    pose compared with all views: the paper's method with as many cameras as there are. Arguments
+    are those of `MultiViewLifter`; the objective compares with all views, and the views are drawn
+    from the model's generator.
 
     Example:
         >>> lifter = lifters.build(
@@ -303,12 +285,10 @@ class InstantLifter(MultiViewLifter):
     """
 
     def losses_of(self, data: Any, training: bool) -> objectives.Losses:
-        """Returns the means over a batch.
+        """Returns the means over a batch of `View`, fields `[B, V, ...]`, or `objectives.Instants`.
 
-        Args:
-            data: `View`, fields `[B, V, ...]`, or `objectives.Instants`.
-            training: Whether views are drawn at random, else they are those with the greatest sums
-                of confidences; and as of `MultiViewLifter`.
+        In training views are drawn at random, else they are those with the greatest sums of
+        confidences.
         """
         is_known = isinstance(data, objectives.Instants)
         return super().losses_of(data if is_known else objectives.Instants(data), training)
@@ -317,7 +297,8 @@ class InstantLifter(MultiViewLifter):
         """Returns a view of each instant to lift, which it is, and all views."""
         instants = data
         confidence = instants.seen.confidence
-        index = self._draw(confidence) if training else _surest(confidence)
+        surest = tf.reduce_sum(confidence, axis=-1)
+        index = self._draw(confidence) if training else tf.argmax(surest, axis=-1)
         own = tf.nest.map_structure(
             lambda field: tf.gather(field, index, batch_dims=1), instants.seen
         )
@@ -338,10 +319,6 @@ class InstantLifter(MultiViewLifter):
         return tf.argmax(tf.where(num_joints >= MIN_JOINTS, draw + 1.0, draw), axis=-1)
 
 
-def _surest(confidence: tf.Tensor) -> tf.Tensor:
-    return tf.argmax(tf.reduce_sum(confidence, axis=-1), axis=-1)
-
-
 Keep = Callable[[np.ndarray], None]
 
 
@@ -349,17 +326,8 @@ class ResidentLifter(MultiViewLifter):
     """A `MultiViewLifter` that may be told by numbers which pairs to train on.
 
     With `keep` the views are copied once to where its weights are, a GPU if there is one. What
-    comes from the CPU in each step is then the pairs' rows, 8 bytes for each of them.
-
-    Args:
-        arguments: Those of `MultiViewLifter`.
-
-    Call arguments:
-        view: A batch of `View`.
-        training: Whether to drop units and update batch statistics.
-
-    Returns:
-        `Lifted`: root-relative poses `[B, J, 3]` and root positions `[B, 3]`, meters.
+    comes from the CPU in each step is then the pairs' rows, 8 bytes for each of them. Arguments
+    are those of `MultiViewLifter`.
 
     Example:
         >>> lifter = lifters.build(config, objective, 5.0, model=ResidentLifter)

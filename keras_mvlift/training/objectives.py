@@ -1,7 +1,7 @@
 """What a stage minimizes, as named parts per example."""
 
 import dataclasses
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -30,9 +30,7 @@ class Lifted(NamedTuple):
 class Agreement(NamedTuple):
     """What the views of instants agree on. No gradient goes there.
 
-    Attributes:
-        points: `[B, J, 3]`, meters, world frame.
-        is_known: `[B, J]`, whether two or more views agree on the point.
+    Points are `[B, J, 3]`, meters, world frame; two or more views agree on those that are known.
     """
 
     points: tf.Tensor
@@ -71,25 +69,18 @@ class Placed(NamedTuple):
     instants: Instants
 
 
-class PairObjective(Protocol):
-    """From a pair's global poses to the named parts of the loss, `[B]` each."""
+class Objective(Protocol):
+    """From poses and what they are compared with to the named parts of the loss, `[B]` each.
+
+    On pairs it is called with the global poses of both views and the `ViewPair`, on instants with
+    `Placed`.
+    """
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The names of the parts."""
 
-    def __call__(self, poses: Poses, pair: views.ViewPair) -> Losses:
-        """Returns the parts."""
-
-
-class InstantObjective(Protocol):
-    """From poses and all views of their instants to the named parts of the loss, `[B]` each."""
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The names of the parts."""
-
-    def __call__(self, placed: Placed) -> Losses:
+    def __call__(self, *compared: Any) -> Losses:
         """Returns the parts."""
 
 
@@ -137,12 +128,8 @@ class TransformReprojection:
 class AllViewsReprojection:
     """Eq. (7) for a pose that is compared with all views of its instant, not with one other.
 
-    Args:
-        transform_weight: λ, of every view but the one that the pose was lifted from.
-        confidence_weighting: A name of `reprojection.WEIGHTINGS`.
-        distance: A name of `reprojection.DISTANCES`.
-        least_depth: Meters, as of `cameras.project`.
-        reprojection_weight: Of both equations.
+    λ is of every view but the one that the pose was lifted from, `reprojection_weight` of both
+    equations; the others are as of `TransformReprojection`.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("reprojection", "transform_reprojection")
@@ -181,9 +168,6 @@ class TriangulatedPose:
     It counts as the pixels that it would be in the view lifted from at the distance of the
     predicted root. At a weight of 1, a joint's error is worth its error in one view that sees it
     sideways.
-
-    Args:
-        weight: Of the loss.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("triangulation",)
@@ -209,13 +193,9 @@ def _pixels_per_meter(lifted: Lifted, camera: cameras.Camera) -> tf.Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class Sum:
-    """Several objectives on instants at once.
+    """Several objectives on instants at once."""
 
-    Args:
-        terms: The objectives.
-    """
-
-    terms: tuple[InstantObjective, ...]
+    terms: tuple[Objective, ...]
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -237,12 +217,7 @@ _AGREEMENT = 0.1
 # AutoGraph has nothing to do here, and warns of the kernels, which it cannot tell apart.
 @tf.autograph.experimental.do_not_convert
 def agreement_of(seen: views.View) -> Agreement:
-    """Triangulates robustly what the views of instants agree on, whatever a network says.
-
-    Args:
-        seen: All views of each instant, fields `[B, V, ...]`; confidence 0 throughout for a view
-            that an instant lacks.
-    """
+    """Triangulates robustly what views `[B, V, ...]` agree on, whatever a network says."""
     found = triangulation.triangulate_robustly(seen.keypoints_2d, seen.confidence, seen.camera)
     agreeing = tf.math.count_nonzero(found.trust > _AGREEMENT, axis=-2)
     is_known = found.is_seen & (agreeing >= _MIN_AGREEING)

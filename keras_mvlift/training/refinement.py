@@ -8,17 +8,16 @@ looked at.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import preparation, sequences, views
+from keras_mvlift.datasets import sequences, views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import synthetic
-from keras_mvlift.training import adaptation, batches, multi_view_lifter
+from keras_mvlift.training import adaptation, multi_view_lifter
 
 Weighed = tuple[Sequence[adaptation.Fitted], float]
 """What is fitted, its `hidden` of `packed`, and its share of a batch in proportion; its parts count
@@ -44,13 +43,9 @@ def refine(
     num_steps: int = NUM_STEPS,
     seed: int = 0,
 ) -> None:
-    """Trains a model on by what a rig's views triangulate.
+    """Trains a model of single frames on by what real cameras of a rig triangulate.
 
-    Args:
-        lifter: A trained model of single frames.
-        instants: Of the rig, real cameras.
-        num_steps: Steps.
-        seed: Of virtual cameras, made-up people and batches.
+    The seed is of virtual cameras, made-up people and batches.
     """
     sets = [(list(of_rig(instants, seed)), _OF_RIG), ([of_before(lifter, seed)], _OF_BEFORE)]
     variables = dense_variables(lifter)
@@ -62,14 +57,9 @@ def refine(
 
 def of_rig(instants: Sequence[sequences.Instants], seed: int) -> Iterator[adaptation.Fitted]:
     """Returns what real cameras and as many virtual ones see, mirrored, too, with targets."""
-    rng = np.random.default_rng(seed)
-    for some, (points, trust) in zip(instants, adaptation.triangulated(instants), strict=True):
-        known = np.where(trust[..., np.newaxis] > 0, points, np.nan)
-        num_virtual = len(some.camera_names)
-        every = preparation.add_virtual_views(some, num_virtual, 0.0, rng, points=known)
-        found = both_sides(sequences.to_view(every), points, trust)
-        if len(found.hidden):
-            yield found
+    for part in adaptation.fed(instants, packed, seed):
+        if len(part.fitted.hidden):
+            yield part.fitted
 
 
 def of_before(lifter: multi_view_lifter.MultiViewLifter, seed: int) -> adaptation.Fitted:
@@ -104,15 +94,7 @@ def train(
     seed: int,
     batch_size: int,
 ) -> None:
-    """Trains the dense layers of a lifting network, with batch norms as they are.
-
-    Args:
-        lifter: The model.
-        sets: What is fitted.
-        num_steps: Steps.
-        seed: Of the batches.
-        batch_size: Views of a step.
-    """
+    """Trains the dense layers of a lifting network, with batch norms as they are, to fit `sets`."""
     optimizer = keras.optimizers.legacy.Adam(
         keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, num_steps)
     )
@@ -182,26 +164,5 @@ def unpacked(rows: tf.Tensor) -> views.View:
 
 
 def both_sides(seen: views.View, points: np.ndarray, trust: np.ndarray) -> adaptation.Fitted:
-    """Returns views, packed, and mirrored ones, with what they should be lifted to, camera axes.
-
-    Args:
-        seen: Fields `[T, V, ...]`.
-        points: `[T, J, 3]`, meters, world frame.
-        trust: `[T, J]`, of the points.
-    """
-    mirrored = tf.nest.map_structure(np.asarray, batches.mirrored(seen))
-    order = list(skeletons.mirror_images(skeletons.H36M_17.joints))
-    sides = (
-        (seen, points, trust),
-        (mirrored, np.asarray(batches.mirrored_pose(points)), trust[:, order]),
-    )
-    parts = []
-    for view, pose, sure in sides:
-        rows, identity = packed(adaptation.flat(view))
-        parts.append(adaptation.fitted_views(view, pose, sure, rows, identity))
-    return together(parts)
-
-
-def together(parts: Any) -> adaptation.Fitted:
-    """Joins what is fitted."""
-    return adaptation.Fitted(*map(np.concatenate, zip(*parts, strict=True)))
+    """Returns views, packed, and mirrored ones, as `adaptation.both_sides` does."""
+    return adaptation.both_sides(seen, points, trust, packed)[0]

@@ -65,9 +65,7 @@ class Source(Protocol):
 class Pairs:
     """Pairs of views; a pass has each pair once.
 
-    Args:
-        pairs: Which views make a pair, and the views.
-        look_up: From rows `[B, 2]` to what the model takes, where that is more than the views.
+    `look_up` is from rows `[B, 2]` to what the model takes, where that is more than the views.
     """
 
     pairs: batches.Pairs
@@ -80,11 +78,7 @@ class Pairs:
     def batches(
         self, config: configs.StageConfig, first_batch: int, keep: multi_view_lifter.Keep | None
     ) -> tf.data.Dataset:
-        """Returns batches of `ViewPair`, or of rows where the views are kept by the model.
-
-        Raises:
-            ValueError: If there is less than a batch.
-        """
+        """Returns batches of `ViewPair`, or of rows where the views are kept by the model."""
         in_pass = max(len(self.pairs.rows) // config.batch_size, 1)
         first_pass, passed = divmod(first_batch, in_pass)
         order: dict[str, Any] = {"seed": config.seed, "first_epoch": first_pass}
@@ -138,40 +132,9 @@ class Rows:
         return drawn.skip(passed)
 
 
-@dataclasses.dataclass(frozen=True)
-class Beside:
-    """A batch of labeled views beside each batch to train on without labels.
-
-    Args:
-        unlabeled: What the lifter trains on by itself.
-        labeled: `peers.Labels`; they come up as often as need be.
-    """
-
-    unlabeled: Source
-    labeled: Rows
-
-    def num_rows(self, config: configs.StageConfig) -> int:
-        """Returns the rows of a batch without labels."""
-        return self.unlabeled.num_rows(config)
-
-    def batches(
-        self, config: configs.StageConfig, first_batch: int, keep: multi_view_lifter.Keep | None
-    ) -> tf.data.Dataset:
-        """Returns pairs of batches."""
-        sources = (self.unlabeled, self.labeled)
-        return tf.data.Dataset.zip(tuple(s.batches(config, first_batch, keep) for s in sources))
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Arrays:
-    """Data in memory, of which nothing is held out.
-
-    Args:
-        source: What batches are drawn from.
-        steps: Steps per epoch, however much there is.
-        checkpoints: As of `StageData`.
-        logs: As of `StageData`.
-    """
+    """Data in memory, nothing of it held out, in epochs of so many steps, however much it is."""
 
     source: Source
     steps: int
@@ -179,11 +142,7 @@ class Arrays:
     logs: pathlib.Path | None = None
 
     def check(self, config: configs.StageConfig, name: str) -> None:
-        """Refuses what needs held-out data.
-
-        Raises:
-            ValueError: If the stage has `patience`.
-        """
+        """Refuses `patience`, which needs held-out data, with a ValueError."""
         if config.patience:
             rule = "`patience` must be 0 where nothing is held out"
             raise ValueError(f"{name}: {rule}. Received: {config.patience}.")
@@ -247,11 +206,7 @@ class Files(NamedTuple):
         return self.num_pairs if self.num_views else tfrecords.count(self.train)
 
     def check(self, config: configs.StageConfig, name: str) -> None:
-        """Refuses what networks that see windows of frames cannot have.
-
-        Raises:
-            ValueError: If whole instants or `patience` are asked for with windows.
-        """
+        """Refuses whole instants and `patience` for networks of windows, with a ValueError."""
         # Whole instants, and the score that ends a stage, are read frame by frame.
         for field, value, rule in (
             ("views", self.num_views and "all", "be 'pair'"),
@@ -262,11 +217,7 @@ class Files(NamedTuple):
                 raise ValueError(f"{name}: `{field}` must {rule} {whose}. Received: {value!r}.")
 
     def steps_per_epoch(self, config: configs.StageConfig, name: str) -> int:
-        """Returns how many batches the pairs fill.
-
-        Raises:
-            ValueError: If they fill none.
-        """
+        """Returns how many batches the pairs fill; a ValueError if they fill none."""
         num_pairs = self.count_pairs()
         steps = num_pairs // config.batch_size
         if not steps:
@@ -284,10 +235,7 @@ class Files(NamedTuple):
     ) -> tf.data.Dataset:
         """Returns what there is to train on, in a random order, without end.
 
-        Args:
-            config: The stage's settings.
-            first_epoch: The epoch to begin with.
-            keep: Takes the views of pairs that fit in memory; batches are then of their rows.
+        `keep` takes the views of pairs that fit in memory; batches are then of their rows.
         """
         order: dict[str, Any] = {"seed": config.seed, "first_epoch": first_epoch}
         if self.windows:

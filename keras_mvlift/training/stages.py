@@ -32,12 +32,7 @@ _HISTORY = "history.csv"
 
 
 def objective(config: configs.StageConfig, recipe: str) -> Any:
-    """Returns what a stage minimizes.
-
-    Args:
-        config: The stage's settings; their type tells the stage.
-        recipe: A name of `multi_view_lifter.RECIPES`, which decides on the first stage.
-    """
+    """Returns what a stage minimizes; in the first, what the recipe of that name says."""
     if not isinstance(config, configs.FinetuneConfig):
         return multi_view_lifter.RECIPES[recipe].first_objective
     names = ("transform_weight", "confidence_weighting", "distance", "least_depth")
@@ -145,7 +140,8 @@ class _Stage(NamedTuple):
         rows = _rows(data.checkpoints, epochs_done)
         # Nothing is written before all workers have read what lies there.
         strategies.check_same(strategy, epochs_done)
-        path = _history(written, rows)
+        path = _write_history(written, rows)
+        shown = data.shown_views() if logs else None
         drawn = data.batches(config, epochs_done, multi_view_lifter.keeper(model))
         model.fit(
             batches.share(strategy, drawn, data.num_rows(config)),
@@ -159,7 +155,7 @@ class _Stage(NamedTuple):
                 *([best] if best else []),
                 *watching,
                 *_writers(path, logs),
-                *_boards(lifter, data, logs),
+                *([held_out.Board(shown, lifter, logs / "poses")] if logs and shown else []),
                 saver,
             ],
             verbose=0,
@@ -175,14 +171,7 @@ class _Stage(NamedTuple):
 
 
 def history(folder: pathlib.Path) -> list[dict[str, float]]:
-    """Reads what a stage noted of each of its epochs, finished or not.
-
-    Args:
-        folder: The stage's folder of checkpoints.
-
-    Returns:
-        Losses by name for each epoch; none where the stage has not begun.
-    """
+    """Reads what a stage noted in its folder of checkpoints: losses by name for each epoch."""
     path = folder / _HISTORY
     if not path.exists():
         return []
@@ -230,7 +219,7 @@ def _rows(folder: pathlib.Path, epochs_done: int) -> list[str]:
     return lines[: epochs_done + 1]
 
 
-def _history(folder: pathlib.Path, rows: list[str]) -> pathlib.Path:
+def _write_history(folder: pathlib.Path, rows: list[str]) -> pathlib.Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _HISTORY
     path.write_text("".join(rows))
@@ -272,13 +261,6 @@ def _writers(path: pathlib.Path, logs: pathlib.Path | None) -> list[keras.callba
     return [board, history]
 
 
-def _boards(
-    lifter: multi_view_lifter.MultiViewLifter, data: stage_data.StageData, logs: pathlib.Path | None
-) -> list[held_out.Board]:
-    seen = data.shown_views() if logs else None
-    return [held_out.Board(seen, lifter, logs / "poses")] if logs and seen else []
-
-
 class EpochCheckpoints(keras.callbacks.Callback):
     """Saves the whole training state after each epoch, and restores the last one.
 
@@ -297,12 +279,7 @@ class EpochCheckpoints(keras.callbacks.Callback):
         self.written = written or folder
 
     def restore(self, model: keras.Model, state: dict[str, Any] | None = None) -> int:
-        """Restores a compiled model; gives the number of epochs done.
-
-        Args:
-            model: The model.
-            state: Variables by name that are saved and restored with it.
-        """
+        """Restores a compiled model, and variables by name; gives the number of epochs done."""
         done = tf.Variable(0, dtype=tf.int64, trainable=False)
         checkpoint = tf.train.Checkpoint(
             model=model, optimizer=model.optimizer, epochs_done=done, **state or {}
@@ -333,10 +310,6 @@ def build_optimizer(
 
     The moving average of the weights is tensorflow-addons': it keeps its averages in optimizer
     slots, which go into the checkpoint, and works only around Keras' legacy optimizers.
-
-    Args:
-        config: The stage's settings.
-        steps_per_epoch: Steps per epoch.
 
     Raises:
         ValueError: If weights are to be averaged without tensorflow-addons, as from Python 3.12 on.
@@ -381,11 +354,7 @@ class NonFiniteLossError(ArithmeticError):
 
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
-    """Raises at the first step whose loss is not finite.
-
-    Args:
-        stage: Named in the error.
-    """
+    """Raises a `NonFiniteLossError` about a stage at the first step whose loss is not finite."""
 
     def __init__(self, stage: str):
         super().__init__()
@@ -397,11 +366,7 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
-        """Checks.
-
-        Raises:
-            NonFiniteLossError: If the mean loss of the epoch so far is not finite.
-        """
+        """Raises a `NonFiniteLossError` if the mean loss of the epoch so far is not finite."""
         if not np.isfinite(logs["loss"]):
             raise NonFiniteLossError(
                 f"{self.stage}: the loss must be finite. Received: {logs['loss']} at step "

@@ -43,7 +43,7 @@ def of_name(name: str) -> tf.distribute.Strategy:
         ...     lifter = lifters.build(model_config, objective, rig_distance=5.0)
         >>> stages.run(lifter, config, files, "Finetune")
     """
-    configs.one_of("strategy", name, configs.STRATEGIES)
+    errors.require_known("strategy", name, configs.STRATEGIES)
     return _MAKERS[name]()
 
 
@@ -83,11 +83,7 @@ def check(model: keras.Model, name: str, batch_size: int) -> None:
 
 
 def check_same(strategy: tf.distribute.Strategy, epochs_done: int) -> None:
-    """Waits for all workers, and holds them to the same epoch.
-
-    Raises:
-        ValueError: If they restored different ones.
-    """
+    """Waits for all workers, and holds them, by a ValueError, to the same epoch."""
     if strategy.num_replicas_in_sync == 1:
         return
 
@@ -113,15 +109,7 @@ def synchronize(model: keras.Model) -> None:
 
 @contextlib.contextmanager
 def naming_lost_workers(strategy: tf.distribute.Strategy, name: str) -> Iterator[None]:
-    """Says that a worker was lost where TensorFlow says what call it was waiting for.
-
-    Args:
-        strategy: That of the model.
-        name: Of the stage.
-
-    Raises:
-        WorkerLostError: If one was.
-    """
+    """Raises a `WorkerLostError` about a stage where TensorFlow tells what call it waited for."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -183,11 +171,7 @@ _EXAMPLE = (
 
 
 def check_environment() -> None:
-    """Holds `TF_CONFIG` to what TensorFlow needs to join the others; it may wait for ever else.
-
-    Raises:
-        ValueError: If it is missing, or not what it must be.
-    """
+    """Holds `TF_CONFIG`, by a ValueError, to what TensorFlow needs; it may wait for ever else."""
     text = os.environ.get(VARIABLE, "")
     if not text:
         raise _refusal("be set", "nothing")

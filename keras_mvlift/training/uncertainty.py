@@ -22,10 +22,7 @@ _MAX_ERROR = 3.0
 
 
 class JointUncertainty(keras.layers.Layer):
-    """Predicts how far off joints are.
-
-    Args:
-        seed: Of the initial weights.
+    """Predicts how far off joints are; `seed` is of the initial weights.
 
     Attributes:
         network: From rays and confidences `[B, J, 3]` to scales `[B, J]`, meters.
@@ -60,17 +57,10 @@ class JointUncertainty(keras.layers.Layer):
         weights: tf.Tensor,
         training: bool,
     ) -> tf.Tensor:
-        """Returns the negative log-likelihood of what other views saw.
+        """Returns the negative log-likelihood of what others saw, `[B]` means over what counts.
 
-        Args:
-            pose_camera: Global poses `[B, J, 3]`, meters, frames of their own cameras.
-            own: The views that they were lifted from, fields `[B, ...]`.
-            others: Other views, fields `[B, V, ...]`.
-            weights: `[B, V, J]`, of each distance; 0 leaves it out.
-            training: Whether to update batch statistics.
-
-        Returns:
-            `[B]`, its mean over what counts.
+        The first three arguments are those of `distances_across`; weights `[B, V, J]` are of each
+        distance, 0 leaves it out.
         """
         distance = tf.stop_gradient(
             tf.minimum(distances_across(pose_camera, own, others), _MAX_ERROR)
@@ -120,13 +110,6 @@ def joint_scales(
     num_joints: int = skeletons.H36M_17.num_joints,
 ) -> keras.Model:
     """Builds the network: dense layers with batch norm, and a number per joint.
-
-    Args:
-        name: Of the model.
-        seed: Of the initial weights.
-        width: Units of each dense layer.
-        num_layers: Dense layers.
-        num_joints: Joints of the input.
 
     Returns:
         A model from rays and confidences `[B, J, 3]` to scales `[B, J]`, meters.

@@ -68,9 +68,7 @@ def page_data(value: Any) -> Markup:
 def best_cells(rows: Sequence[Sequence[str]], ranks: Sequence[int]) -> set[tuple[int, int]]:
     """Finds the best figures of a table of texts, each of which begins with its figure.
 
-    Args:
-        rows: Of the table.
-        ranks: For each column 1 where higher is better, -1 where lower is, 0 where neither.
+    Of a column whose rank is 1 the higher are better, of -1 the lower, of 0 neither.
 
     Returns:
         Rows and columns of the best; none of a column whose figures are all alike.
@@ -137,7 +135,7 @@ _SPACES = {
 def render_viewer(
     clip: pose_clip.PoseClip, title: str = "Poses", images: Mapping[int, str] | None = None
 ) -> str:
-    """Writes a clip as an HTML page.
+    """Writes a clip as an HTML page; equal clips give equal pages.
 
     A thousand frames of a person take about 270 kB with their input.
 
@@ -146,9 +144,6 @@ def render_viewer(
         title: The page's heading.
         images: Index of a frame from 0 to the image that was lifted, as a `data:image/` address;
             each stays until the next one.
-
-    Returns:
-        The page; equal clips give equal pages.
 
     Raises:
         ValueError: If an image is no such address, or its frame is not in the clip.
@@ -312,14 +307,10 @@ _PACKED_TYPES = ("uint8", "uint16", "uint32")
 
 
 def pack(values: np.ndarray, step: float) -> dict[str, Any]:
-    """Rounds an array to multiples of a step and packs it.
+    """Rounds an array `[..., D]`, finite or NaN, to multiples of a step and packs it.
 
     A value is `offset[axis] + step * whole`, with `axis` the index in the last dimension, or NaN
     where the whole number is `absent`.
-
-    Args:
-        values: `[..., D]`, finite or NaN; each of the `D` axes gets its own offset.
-        step: What values are rounded to, in their unit.
 
     Returns:
         JSON values: `type`, `offset` (`D` numbers), `step`, `absent`, `data`.

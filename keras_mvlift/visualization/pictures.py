@@ -1,6 +1,7 @@
 """Puts what went in beside what came out: 2D joints, and the lifted pose from front and side."""
 
 import dataclasses
+import io
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -31,6 +32,9 @@ _ERROR_WIDTH, _MAX_LETTERS = 1.7, 200
 _HEADING_NAMES = ("Input: 2D joints", "Lifted pose, camera view", "Lifted pose, side view")
 TEXT, FAINT_TEXT, FRAME, GRID = "#222222", "#555555", "#888888", "#EBEBEB"
 
+# Okabe and Ito's palette without its yellow, which is too pale for a line.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+
 _STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": FRAME,
@@ -55,6 +59,26 @@ _STYLE = {
     "ytick.labelsize": 8.5,
     "ytick.major.size": 2.5,
 }
+# Of plots in pages, whose letters are drawn, so that they look alike everywhere.
+PLOT_STYLE = _STYLE | {
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    # The same figure is the same file.
+    "svg.hashsalt": "keras_mvlift",
+}
+_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+
+
+def svg(figure: mpl_figure.Figure, salt: str = "keras_mvlift", **options: Any) -> str:
+    """Returns a figure as an element of an HTML page; names in it are made with the salt."""
+    with style.context(PLOT_STYLE | {"svg.hashsalt": salt}):
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata=_NO_METADATA, **options)
+    # No XML declaration and no document type.
+    drawn = buffer.getvalue()
+    return drawn[drawn.index("<svg") :]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,15 +121,10 @@ class Row:
 
 
 def lifted_poses(path: str | os.PathLike[str], rows: Sequence[Row], note: str = "") -> None:
-    """Draws several views below each other, all poses at one scale; equal rows, equal bytes.
+    """Draws views below each other in a PNG, all poses at one scale; equal rows, equal bytes.
 
     Each row has the 2D joints and the lifted pose from the front and from the side, in color
-    over the reference in grey.
-
-    Args:
-        path: The PNG file.
-        rows: The views, such as those of one instant.
-        note: A line below them; none if empty.
+    over the reference in grey; a note stands below.
 
     Raises:
         ValueError: If there is no row.
@@ -120,13 +139,9 @@ def lifted_poses(path: str | os.PathLike[str], rows: Sequence[Row], note: str = 
     image.quantize(_NUM_COLORS, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
 
 
-def _height(num_rows: int, has_note: bool) -> float:
-    foot = _FOOT + _NOTE * has_note
-    return _HEADINGS + num_rows * (_TITLE + _PANEL_HEIGHT + _BELOW_PANEL) + foot
-
-
 def _drawn(rows: Sequence[Row], note: str) -> backend_agg.FigureCanvasAgg:
-    height = _height(len(rows), bool(note))
+    height = _HEADINGS + len(rows) * (_TITLE + _PANEL_HEIGHT + _BELOW_PANEL)
+    height += _FOOT + _NOTE * bool(note)
     figure = mpl_figure.Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH)
     canvas = backend_agg.FigureCanvasAgg(figure)
     poses = [pose for row in rows for pose in (row.pose_pred, row.pose_reference)]
@@ -172,13 +187,7 @@ def _title(figure: mpl_figure.Figure, row: Row, baseline: float) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Extent:
-    """What is drawn, meters; its middle is at the root across and at `down` below it.
-
-    Attributes:
-        down: How far below the root the middle is.
-        half_width: Half of it across.
-        half_height: Half of it from top to bottom.
-    """
+    """What is drawn, meters; its middle is at the root across and at `down` below it."""
 
     down: float
     half_width: float
@@ -209,12 +218,7 @@ def draw_legend(figure: mpl_figure.Figure, has_reference: bool) -> None:
     sides = {"left": LEFT, "right": RIGHT, "middle": MIDDLE}
     keys: dict[str, Any] = {
         name: lines.Line2D(
-            [],
-            [],
-            color=color,
-            linewidth=BONE_WIDTH,
-            marker="o",
-            markersize=JOINT_SIZE,
+            [], [], color=color, linewidth=BONE_WIDTH, marker="o", markersize=JOINT_SIZE
         )
         for name, color in sides.items()
     }
@@ -254,7 +258,7 @@ def _legend_joint(confidence: float) -> lines.Line2D:
 
 # Blue and vermilion of Okabe and Ito's palette, and near-black: of the third colors tried it is
 # the one that stays farthest from these and the grey in simulated protan, deutan and tritan vision.
-LEFT, RIGHT, MIDDLE = "#0072B2", "#D55E00", "#222222"
+LEFT, RIGHT, MIDDLE = COLORS[0], COLORS[1], TEXT
 REFERENCE_COLOR = "#C4C4C4"
 BACKGROUND = "#FFFFFF"
 
@@ -285,9 +289,7 @@ JOINT_SIZE = 3.6
 class Direction:
     """From where a pose is seen; down is always down.
 
-    Attributes:
-        across: The coordinate that grows to the right, as an index.
-        toward: The axis that points at the onlooker, `[3]`.
+    `across` is the coordinate that grows to the right, `toward` points at the onlooker, `[3]`.
     """
 
     across: int
@@ -304,11 +306,9 @@ _DOWN = 1
 
 
 def extent(poses: Iterable[np.ndarray], aspect: float = 1.0) -> Extent:
-    """Finds what holds all poses from the front and from the side.
+    """Finds what holds all poses from the front and from the side, of an aspect, width over height.
 
-    Args:
-        poses: `[J, 3]` each, meters, root at 0, camera axes; NaN where unknown.
-        aspect: The width of what is drawn over its height.
+    Poses are `[J, 3]` each, meters, root at 0, camera axes; NaN where unknown.
     """
     points = np.concatenate([pose.reshape(-1, 3) for pose in poses])
     points = points[np.isfinite(points).all(axis=-1)]
@@ -385,11 +385,7 @@ _LEAST_OPACITY = 0.2
 _FULL_SHARE, _LEAST_SCALE = 0.7, 0.4
 
 
-def draw_keypoints(
-    axes: mpl_axes.Axes,
-    keypoints_2d: np.ndarray,
-    confidence: np.ndarray,
-) -> None:
+def draw_keypoints(axes: mpl_axes.Axes, keypoints_2d: np.ndarray, confidence: np.ndarray) -> None:
     """Draws the joints that were seen, the larger and stronger the surer the detector was.
 
     The limits become those of the joints' surroundings, y down, one pixel as wide as high.

@@ -135,8 +135,6 @@ _POINTS_PER_INCH = 72
 _BONE, _TEXT = 0.009, 0.032
 _PALEST = 0.15
 _MARGIN = 1.12
-# Okabe and Ito's, after the blue and vermilion that tell sides where one person is alone.
-_TRACK_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _INPUT_SHARE = 0.42
 # The least half of what is shown, in meters or pixels, so that a point does not fill it.
 _SMALLEST_HALF = 0.5
@@ -376,7 +374,7 @@ def _colors(clip: pose_clip.PoseClip, track: pose_clip.Track) -> np.ndarray:
     if track.is_reference and judged:
         names = [pictures.FRAME] * len(clip.joint_names)
     elif len(judged) > 1:
-        color = _TRACK_COLORS[judged.index(track.name) % len(_TRACK_COLORS)]
+        color = pictures.COLORS[judged.index(track.name) % len(pictures.COLORS)]
         names = [color] * len(clip.joint_names)
     else:
         sides = {"left": pictures.LEFT, "right": pictures.RIGHT}

@@ -1,6 +1,5 @@
 """Writes the check of a rig as one HTML page that needs nothing else."""
 
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -187,14 +186,7 @@ PLOTS: tuple[tuple[str, Draw, float, Callable[[int], float]], ...] = (
 
 
 def render(reports: Sequence[report.RigReport]) -> str:
-    """Writes reports as an HTML page.
-
-    Args:
-        reports: The checks, one below the other.
-
-    Returns:
-        The page; equal reports give equal pages.
-    """
+    """Writes reports, one below the other, as an HTML page; equal reports give equal pages."""
     rigs = [_rig(rig, number) for number, rig in enumerate(reports)]
     title = ", ".join(tables.headline(rig).rstrip(".") for rig in reports)
     return pages.fill(
@@ -277,15 +269,10 @@ def plot(
     salt: str,
 ) -> str:
     """Returns a plot as an element of a page; names in it are made with the salt."""
-    with style.context(_STYLE, after_reset=True):
+    with style.context(pictures.PLOT_STYLE, after_reset=True):
         figure = mpl_figure.Figure(figsize=size)
         draw(figure.subplots(), footage, measured)
-    with style.context(_STYLE | {"svg.hashsalt": salt}):
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata=_NO_METADATA, bbox_inches="tight")
-    drawn = buffer.getvalue()
-    # The page is HTML: no XML declaration, no document type.
-    return drawn[drawn.index("<svg") :]
+    return pictures.svg(figure, salt, bbox_inches="tight")
 
 
 def _bones(measured: report.Measures) -> str:
@@ -298,8 +285,7 @@ def _bones(measured: report.Measures) -> str:
 
 # Which line stands for which camera: colors told apart by any eye, dashed where they repeat.
 
-# Okabe and Ito's palette without its yellow, which is too pale for a line.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#222222")
+_COLORS = (*pictures.COLORS, pictures.TEXT)
 _DASHES = ("-", "--", ":")
 
 
@@ -311,22 +297,6 @@ def camera_line(view: int) -> dict[str, Any]:
 
 # Draws what is measured of a rig, each plot as SVG to be put into a page.
 
-_STYLE = {
-    "font.family": "sans-serif",
-    "font.size": 9.5,
-    "text.color": pictures.TEXT,
-    "axes.labelcolor": pictures.FAINT_TEXT,
-    "axes.edgecolor": pictures.FRAME,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": pictures.GRID,
-    "xtick.color": pictures.FAINT_TEXT,
-    "ytick.color": pictures.FAINT_TEXT,
-    "svg.fonttype": "path",
-}
-_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _NUM_BINS = 250
 # Of the worst frame: cameras that are drawn, and how much wider their places are than people.
 _MOST_VIEWS, _SPREAD = 4, 2.2
@@ -379,4 +349,4 @@ def _camera(
 
 
 def _legend(axes: mpl_axes.Axes) -> None:
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8.5)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)

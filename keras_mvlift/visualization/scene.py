@@ -18,11 +18,10 @@ _SMALLEST_RADIUS = 0.5
 
 
 class Viewpoint(NamedTuple):
-    """A direction to look in.
+    """A direction to look in, radians.
 
-    Attributes:
-        azimuth: Radians about z, counterclockwise from above; 0 looks along y.
-        elevation: Radians of the eye above the horizon.
+    `azimuth` is about z, counterclockwise from above; 0 looks along y. `elevation` is the eye's
+    above the horizon.
     """
 
     azimuth: float
@@ -234,13 +233,7 @@ def camera(clip: pose_clip.PoseClip) -> Camera | None:
 
 
 class Input(NamedTuple):
-    """A 2D input.
-
-    Attributes:
-        track: The first track that was lifted from it.
-        keypoints_2d: `[T, J, 2]`, pixels.
-        users: Indices of all tracks that were lifted from it.
-    """
+    """A 2D input, `[T, J, 2]`, pixels, the first track lifted from it and the indices of all."""
 
     track: pose_clip.Track
     keypoints_2d: np.ndarray
@@ -265,10 +258,7 @@ def inputs(tracks: Sequence[pose_clip.Track]) -> list[Input]:
 def slots(tracks: Sequence[pose_clip.Track], judges: Sequence[int | None]) -> list[int]:
     """Returns each track its place in a row; a reference's is that of the first it judges.
 
-    Args:
-        tracks: References among them.
-        judges: For each track the index of its reference, as `pose_comparison.references_of` gives
-            them.
+    `judges` are the indices of references, as `pose_comparison.references_of` gives them.
     """
     placed: dict[int, int] = {}
     judged = [index for index, track in enumerate(tracks) if not track.is_reference]

@@ -67,26 +67,16 @@ _MAX_CLIPS = 3
 
 
 def render(results: Mapping[str, Any], width: int = WIDTH) -> str:
-    """Writes results as plain text.
+    """Writes what `results.json` holds as plain text, without colors.
 
-    Args:
-        results: What `results.json` holds.
-        width: Columns that the page keeps to, but for long paths and lines of code, which are
-            never broken; taken as `MIN_WIDTH` where less.
-
-    Returns:
-        Lines without colors.
+    It keeps to `width` columns, `MIN_WIDTH` at least, but for long paths and lines of code, which
+    are never broken.
     """
     return rendered(_parts(results), max(width, MIN_WIDTH))
 
 
 def show(results: Mapping[str, Any], file: TextIO | None = None) -> None:
-    """Prints results: in bold and color on a terminal, plainly to a file or pipe.
-
-    Args:
-        results: What `results.json` holds.
-        file: Where to; None for standard output.
-    """
+    """Prints what `results.json` holds: in color on a terminal, plainly to a file or pipe."""
     printed(_parts(results), file)
 
 
@@ -345,14 +335,9 @@ NOTHING = "Nothing wrong found."
 _STYLES = {footage.ERROR: "bold red", footage.WARNING: "yellow"}
 
 
-def render_rigs(reports: Sequence[report.RigReport], width: int = WIDTH) -> str:
-    """Writes reports as plain text of so many columns."""
-    return rendered(_rig_parts(reports), width)
-
-
 def show_rigs(reports: Sequence[report.RigReport], file: TextIO | None = None) -> None:
     """Prints reports: in color on a terminal, plainly to a file or pipe."""
-    printed(_rig_parts(reports), file)
+    printed(rig_parts(reports), file)
 
 
 def headline(rig: report.RigReport) -> str:
@@ -432,7 +417,8 @@ def _figure(value: float | None, digits: int = 1) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
-def _rig_parts(reports: Sequence[report.RigReport]) -> Parts:
+def rig_parts(reports: Sequence[report.RigReport]) -> Parts:
+    """Lays out reports, one below the other."""
     for number, rig in enumerate(reports):
         if number:
             yield text.Text(), False
@@ -448,8 +434,7 @@ def _rig_about(rig: report.RigReport) -> Iterator[console.RenderableType]:
     if not rig.found:
         yield text.Text(NOTHING, "green")
     for finding in rig.found:
-        label = text.Text(f"{finding.severity}: {finding.name}", _STYLES[finding.severity])
-        yield label
+        yield text.Text(f"{finding.severity}: {finding.name}", _STYLES[finding.severity])
         yield text.Text(f"  {finding.sentence}")
         yield text.Text(f"  {finding.remedy}", "dim")
 

@@ -19,7 +19,10 @@ def origin():
     return origins.StudioOrigin(num_subjects=2, num_test_subjects=1, num_frames=6)
 
 
-@pytest.mark.parametrize("name", ["solved_root, all views", "labels, robust triangulation"])
+NAMES = ["solved_root, all views", "labels, plain triangulation", "semi-supervised, 2 % labels"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_run_is_scored_as_often_as_is_said(made, origin, name):
     run = scored_runs.RUNS[name]
     rows = scored_runs.train(run, TRIAL, scored_runs.make_data(run, origin, made), seed=0)

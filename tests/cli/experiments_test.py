@@ -58,7 +58,7 @@ def test_tables_and_rows_are_listed_without_running_any(capsys, tmp_path):
     for table in tables.TABLES.values():
         assert f"{table.name}: {table.title}\n" in listed
     assert "    Trans Reproj+DA\n" in listed
-    assert "    pseudo labels, weighted (full profile only)\n" in listed
+    assert "    pseudo labels, robust\n" in listed
     assert not (tmp_path / "out").exists()
 
 
@@ -81,12 +81,6 @@ def test_rows_are_chosen_by_name_and_added_to_what_is_there(tiny, tmp_path, caps
     assert main.main(["experiments", *out, "--rows", "solved root"]) == 0
     (table,) = json.loads((tmp_path / "results.json").read_text())["tables"]
     assert [row["name"] for row in table["rows"]] == ["solved root", "triangulation"]
-
-
-def test_a_row_of_the_full_profile_runs_in_a_quick_one_when_it_is_named():
-    name = "pseudo labels, weighted"
-    (table,) = experiments._chosen([*tables.TABLES], [name])
-    assert [(row.name, row.is_quick) for row in table.rows] == [(name, True)]
 
 
 def test_an_unknown_row_is_refused_and_the_nearest_are_named(capsys, tmp_path):

@@ -177,7 +177,7 @@ def against(unpaired_poses, lifter=None, **options):
         lifter or tiny_studio.trained(recipe="ray_root"),
         adversarial.critic(seed=0, width=16),
         unpaired_poses,
-        adversarial.AdversarialOptions(**options),
+        **options,
     )
 
 
@@ -289,7 +289,7 @@ def test_the_critic_sees_skeletons_upright_whatever_the_camera(view, idle, monke
     expected = np.einsum("bji,bkj->bki", view.camera.rotation, pose)
     predicted = [upright for upright in seen if np.allclose(upright, expected, atol=1e-4)]
     # Each critic step and the lifter's own turn the predictions; the others are real poses.
-    assert len(predicted) == idle.options.num_critic_steps + 1
+    assert len(predicted) == idle.num_critic_steps + 1
 
 
 def test_the_options_seed_is_the_models(unpaired_poses):
@@ -343,6 +343,6 @@ def test_there_must_be_unpaired_poses(shape):
         ("distance", "cosine"),
     ],
 )
-def test_options_that_break_a_rule_are_refused_by_name(name, value):
+def test_options_that_break_a_rule_are_refused_by_name(unpaired_poses, name, value):
     with pytest.raises(ValueError, match=rf"`{name}`.*{value}"):
-        adversarial.AdversarialOptions(**{name: value})
+        against(unpaired_poses, **{name: value})

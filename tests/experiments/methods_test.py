@@ -16,8 +16,7 @@ from tests.experiments import tiny_experiments
 TRAINED = {
     "self_supervised": {},
     "supervised": {},
-    "pseudo_labels": {"labels": "robust"},
-    "semi_supervised": {"views": "all"},
+    "pseudo_labels": {},
     "adversarial": {"critic_weight": 30.0},
 }
 
@@ -25,12 +24,6 @@ TRAINED = {
 @pytest.fixture(scope="module")
 def data():
     return tiny_experiments.data()
-
-
-@pytest.fixture(autouse=True)
-def many_labels(monkeypatch):
-    """There are few views in all."""
-    monkeypatch.setattr(methods, "_LABELED_EVERY", 5)
 
 
 # The temporal one needs windows, and has tests of its own.
@@ -136,24 +129,12 @@ def test_a_seed_gives_the_same_poses_and_another_seed_others(data, tmp_path):
     assert np.abs(runs[0] - runs[2]).max() > 1e-4
 
 
-@pytest.mark.parametrize("variant", peers.LABELINGS)
-def test_pseudo_labels_are_triangulated_as_asked_from_what_was_seen(data, fitted, variant):
-    options = (("labels", variant),)
-    methods.from_pseudo_labels(tiny_experiments.cell(options=options), data, None)
+def test_pseudo_labels_are_triangulated_from_what_was_seen(data, fitted):
+    methods.from_pseudo_labels(tiny_experiments.cell(), data, None)
     ((_, (_, pose, _)),) = fitted
-    expected = peers.pseudo_labels(data.seen, variant, data.min_confidence).pose
+    expected = peers.pseudo_labels(data.seen, data.min_confidence).pose
     found = np.reshape(pose[0], (1, -1))
     assert np.abs(expected.reshape(len(expected), -1) - found).max(axis=1).min() == 0
-
-
-def test_few_labels_are_few_and_beside_all_that_is_unlabeled(data, fitted):
-    methods.few_labels(tiny_experiments.cell(options=(("views", "all"),)), data, None)
-    ((model, (seen, (view, pose, weight))),) = fitted
-    assert isinstance(model, peers.SemiSupervisedLifter)
-    assert seen.confidence.shape == (32, 4, 17)
-    assert view.confidence.shape == weight.shape == (16, 17)
-    few = data.labeled.reference_pose[::5]
-    assert all(np.abs(few - np.asarray(one)).max(axis=(1, 2)).min() == 0 for one in pose)
 
 
 def test_no_clip_gives_both_views_and_unpaired_poses(data):
@@ -184,9 +165,8 @@ def test_supervised_training_weighs_every_joint(data, fitted):
     np.testing.assert_array_equal(weight, np.ones((32, 17)))
 
 
-@pytest.mark.parametrize("options", [(), (("is_robust", True),)])
-def test_triangulation_of_all_test_views_is_near_the_truth(data, options):
-    poses = methods.from_all_test_views(tiny_experiments.cell(options=options), data, None)
+def test_triangulation_of_all_test_views_is_near_the_truth(data):
+    poses = methods.from_all_test_views(tiny_experiments.cell(), data, None)
     untrained = np.zeros_like(data.test.reference_pose)
     assert error(data, poses) < error(data, untrained) / 3
 
@@ -250,27 +230,38 @@ def test_every_test_view_is_lifted_and_the_loss_falls(between, tmp_path):
     assert watch.curve[-1]["loss"] < watch.curve[0]["loss"]
 
 
-def test_the_budget_says_how_long_windows_are_and_the_option_where_they_end(between):
-    windows = methods.windows_of(cell(options=(("is_causal", True),)))
-    assert windows == (9, True, 1, windows.max_gap)
-    assert methods.windows_of(cell()).is_causal is False
+def test_the_budget_says_how_long_windows_are_and_the_option_where_they_end(
+    between, fitted, monkeypatch
+):
+    asked = []
+    windowed = training_data.WindowedData
+
+    def made(data, windows):
+        asked.append(windows)
+        return windowed(data, windows)
+
+    monkeypatch.setattr(training_data, "WindowedData", made)
+    for options in ((("is_causal", True),), ()):
+        methods.self_supervised_by_windows(cell(options=options), between, None)
+    causal, plain = asked
+    assert causal == (9, True, 1, causal.max_gap)
+    assert plain.is_causal is False
 
 
 def test_settings_of_the_variant_reach_the_stage():
-    cell = tiny_experiments.cell(
-        7, transform_weight=0.25, confidence_weighting="product", distance="squared_norm"
-    )
+    options = (("transform_weight", 0.25), ("confidence_weighting", "product"))
+    cell = tiny_experiments.cell(7, options=(*options, ("distance", "squared_norm")))
     config = methods.finetune_config(cell)
     assert (config.transform_weight, config.confidence_weighting) == (0.25, "product")
     assert (config.distance, config.seed, config.batch_size) == ("squared_norm", 7, 16)
 
 
 def test_options_go_to_stage_and_networks_where_they_know_them_and_else_to_the_method():
-    options = (("views", "all"), ("triangulation_weight", 0.3), ("labels", "plain"))
+    options = (("views", "all"), ("triangulation_weight", 0.3), ("is_causal", True))
     cell = tiny_experiments.cell(options=(*options, ("network_input", "centered")))
     config = methods.finetune_config(cell)
     assert (config.views, config.triangulation_weight) == ("all", 0.3)
-    assert methods.method_options(cell) == {"labels": "plain"}
+    assert methods.method_options(cell) == {"is_causal": True}
     lifter = methods.build(cell, tiny_experiments.data(), config)
     assert lifter.network_input is residual.centered_input
 

@@ -43,7 +43,7 @@ def mpjpe_mm(tmp_path_factory):
     experiments.run()
     found = {}
     for table in chosen:
-        for row in experiments.rows_of(table):
+        for row in table.rows:
             record = experiments.store.read(experiments.digest(experiments.cell(row, 0)))
             found[row.name] = record["figures"]["overall"]["mpjpe_mm"]
     return found

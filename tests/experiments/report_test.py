@@ -87,17 +87,6 @@ def test_figures_published_tables_and_errors_are_shown():
     assert "other, seed 0: the loss must be finite" in text
 
 
-def test_the_score_without_labels_has_a_section_of_its_own():
-    results = experiment_results.make()
-    text = report.render(results, {"score_without_labels": SVG})
-    assert 'href="#score_without_labels"' in text
-    assert 'data-label="Pearson">0.988</td>' in text
-    section = text[text.index('<h2 id="score_without_labels"') :]
-    assert '<svg xmlns="http://www.w3.org/2000/svg"><g/></svg>' in section
-    results["score_without_labels"] = []
-    assert "score_without_labels" not in report.render(results, {})
-
-
 def test_the_best_of_each_figure_is_bold_and_cases_are_linked():
     text = page()
     for heading, value in (("MPJPE, mm", "60.0"), ("AUC", "36.0")):
@@ -118,7 +107,7 @@ def lines(figure, panel):
 
 def test_figures_are_written_as_png_and_svg_for_the_tables_that_have_some(tmp_path):
     drawn = report.write_curves(experiment_results.make(), tmp_path / "figures")
-    assert set(drawn) == {"figure6", "cameras", "score_without_labels"}
+    assert set(drawn) == {"figure6"}
     for name, svg in drawn.items():
         assert (tmp_path / "figures" / f"{name}.svg").read_text() == svg
         with Image.open(tmp_path / "figures" / f"{name}.png") as image:
@@ -131,13 +120,6 @@ def test_pretraining_ends_at_epoch_zero_and_has_no_loss():
     np.testing.assert_allclose(lines(figure, 1)["with"], [[0, 200], [1, 200], [2, 100]])
 
 
-def test_a_sweep_is_drawn_over_the_numbers_of_its_rows():
-    figure = report.sweep(experiment_results.make()["tables"][2])
-    data = [line.get_xydata() for line in figure.axes[0].lines if len(line.get_xdata()) == 2]
-    assert any(np.array_equal(points, [[2, 90], [4, 60]]) for points in data)
-    assert figure.axes[0].get_ylim()[0] == 0
-
-
 def test_of_many_rows_that_were_not_run_some_are_named():
     table = {"note": "", "left_out": [f"row {number}, plain" for number in range(8)]}
     (note,) = report.notes(table)
@@ -147,7 +129,7 @@ def test_of_many_rows_that_were_not_run_some_are_named():
 
 
 def test_nothing_is_drawn_of_rows_without_figures(tmp_path):
-    results = experiment_results.make() | {"score_without_labels": []}
+    results = experiment_results.make()
     for table in results["tables"]:
         for row in table["rows"]:
             row.update(cells=[], overall={})
@@ -191,26 +173,13 @@ Further rows, not run here: long one; long two.
 | --- | ---: |
 | ours | 43.8 |
 | b | - |
-
-## Score without labels: errors in held-out views against MPJPE
-"""
-GOLDEN_SCORES = """
-**Test set 1: 4 cells**
-
-| error in held-out views | Pearson | Spearman |
-| --- | ---: | ---: |
-| mean, px | 0.988 | - |
-| median, px | 0.988 | - |
-| mean, mm | 0.988 | - |
-| median, mm | 0.988 | - |
 """
 
 
 def test_markdown_golden():
     results = experiment_results.make()
     results["tables"] = results["tables"][:1]
-    note = f"\n{report.SCORE_NOTE}\n"
-    assert report.markdown(results) == GOLDEN + note + GOLDEN_SCORES
+    assert report.markdown(results) == GOLDEN
 
 
 def test_a_score_without_labels_stands_beside_the_errors():
@@ -259,22 +228,3 @@ def test_another_precision_is_named():
     results["budget"]["precision"] = "mixed_bfloat16"
     line = report.data_lines(results)[2]
     assert line == ("Profile tiny: width 8, 6 steps of 16 pairs in mixed_bfloat16; seeds 0, 1.")
-
-
-def test_every_cell_is_a_point_of_each_panel():
-    groups = experiment_results.make()["score_without_labels"]
-    figure = report.draw_scores(groups)
-    for panel in figure.axes:
-        (points,) = panel.collections
-        expected = [[50, 4], [100, 8], [150, 12], [200, 16]]
-        np.testing.assert_allclose(np.asarray(points.get_offsets()), expected)
-
-
-def test_axes_of_scores_are_labeled_by_plain_numbers():
-    figure = report.draw_scores(experiment_results.make()["score_without_labels"])
-    figure.draw_without_rendering()
-    for panel in figure.axes:
-        for axis in (panel.xaxis, panel.yaxis):
-            texts = [label.get_text() for label in axis.get_ticklabels(which="both")]
-            assert any(texts)
-            assert not any("$" in text for text in texts)

@@ -51,22 +51,11 @@ def test_what_was_not_run_is_missing_not_wrong(tmp_path):
     assert [(row["cells"], row["overall"]) for row in shown] == [([], {})] * 2
 
 
-def test_the_score_without_labels_has_a_mean_and_cells_to_correlate(gathered):
+def test_the_score_without_labels_has_a_mean(gathered):
     fine, _ = gathered["tables"][0]["rows"]
     scores = [cell["figures"]["overall"]["held_out_mean_px"] for cell in fine["cells"]]
     assert fine["overall"]["held_out_mean_px"]["mean"] == pytest.approx(np.mean(scores))
-    # Two cells are too few.
-    assert gathered["score_without_labels"] == []
     assert len({cell["test"] for cell in fine["cells"]}) == 1
-
-
-def test_rows_of_the_full_profile_are_named_where_they_are_left_out(tmp_path):
-    shown = [ROWS[0], tables.row("long", method="triangulation", is_quick=False)]
-    plan = tiny_experiments.experiments(tmp_path, *shown)
-    quick = dataclasses.replace(plan, profile=dataclasses.replace(plan.profile, is_quick=True))
-    for profile, names, left_out in ((plan, ["fine", "long"], []), (quick, ["fine"], ["long"])):
-        (table,) = results.gather(profile)["tables"]
-        assert ([row["name"] for row in table["rows"]], table["left_out"]) == (names, left_out)
 
 
 KNOWN = [
@@ -197,55 +186,6 @@ def test_rows_of_other_views_and_unfinished_rows_are_left_out(store):
     ]
     assert list(results.choose(store, rows)[0]["poses"]) == ["true", results.OURS]
     assert results.choose(store, rows[2:]) == []
-
-
-def cell(digest, error, score, test="a", **changes):
-    overall = {"mpjpe_mm": error} | dict.fromkeys(results.SCORES, score)
-    return {"digest": digest, "seed": 0, "test": test, "figures": {"overall": overall}} | changes
-
-
-def table(*cells):
-    return {"name": "t", "rows": [{"name": "r", "cells": list(cells)}]}
-
-
-def test_correlations_golden():
-    # Of (1, 2, 3, 4) and (1, 2, 4, 3): covariance 4, variances 5 and 5.
-    cells = [cell(str(n), n + 1.0, score) for n, score in enumerate([1.0, 2.0, 4.0, 3.0])]
-    (group,) = results.correlate([table(*cells)])
-    for both in group["scores"].values():
-        assert both == pytest.approx({"pearson": 0.8, "spearman": 0.8})
-    assert set(group["scores"]) == set(results.SCORES)
-    assert group["cells"][0]["row"] == "t: r"
-
-
-def test_only_ranks_count_for_spearman():
-    cells = [cell(str(n), 10.0**n, float(n)) for n in range(5)]
-    (group,) = results.correlate([table(*cells)])
-    both = group["scores"]["held_out_mean_px"]
-    assert both["spearman"] == pytest.approx(1.0)
-    assert both["pearson"] < 0.9
-
-
-def test_a_cell_of_two_tables_counts_once_and_other_tests_apart():
-    cells = [cell(str(n), n, n) for n in range(4)]
-    others = [cell(f"b{n}", n, -n, test="b") for n in range(5)]
-    few = [cell(f"c{n}", n, n, test="c") for n in range(3)]
-    found = results.correlate([table(*cells, *others), table(*cells, *few)])
-    assert [(group["test"], len(group["cells"])) for group in found] == [("b", 5), ("a", 4)]
-    assert found[0]["scores"]["held_out_mean_mm"]["pearson"] == pytest.approx(-1.0)
-
-
-def test_cells_without_a_score_are_left_out():
-    cells = [cell(str(n), n, n) for n in range(4)]
-    failed = cell("x", 9.0, 9.0, figures=None)
-    unscored = cell("y", 9.0, 9.0, figures={"overall": {"mpjpe_mm": 9.0}})
-    (group,) = results.correlate([table(failed, unscored, *cells)])
-    assert len(group["cells"]) == 4
-
-
-def test_equal_scores_have_no_correlation():
-    (group,) = results.correlate([table(*(cell(str(n), n, 1.0) for n in range(4)))])
-    assert group["scores"]["held_out_mean_px"] == {"pearson": None, "spearman": None}
 
 
 @pytest.mark.parametrize("part", results.PUBLISHED["table1"], ids=["protocol 1", "protocol 2"])

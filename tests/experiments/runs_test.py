@@ -10,10 +10,12 @@ import pytest
 
 import keras_mvlift
 from keras_mvlift import skeletons
-from keras_mvlift.experiments import methods, origins, results, runs, tables, variants
-from keras_mvlift.metrics import pose_error
+from keras_mvlift.experiments import methods, origins, runs, tables, variants
+from keras_mvlift.metrics import held_out_views, pose_error
 from keras_mvlift.training import stages
 from tests.experiments import tiny_experiments
+
+SCORES = tuple(f"held_out_{name}" for name in held_out_views.SCORE_NAMES)
 
 
 def triangulation(name="one", seed_option=0):
@@ -114,7 +116,7 @@ def test_other_data_budgets_seeds_and_code_are_other_cells(tmp_path, monkeypatch
 
 
 def test_cells_of_the_same_data_follow_each_other(tmp_path):
-    other = variants.DataSettings(train_share=0.5)
+    other = variants.DataSettings(calibration_error=0.5)
     mixed = [tables.row("a"), tables.row("b", data=other), tables.row("c", recipe="ray_root")]
     order = [cell.variant.data for cell in tiny_experiments.experiments(tmp_path, *mixed).to_do()]
     assert order == [variants.DataSettings(), variants.DataSettings(), other]
@@ -218,7 +220,7 @@ def test_figures_are_measured_overall_and_per_action(monkeypatch, data):
     assert figures["mean_over_actions"]["mpjpe_mm"] == pytest.approx(
         np.mean([0, *others]), rel=1e-3
     )
-    assert set(figures["overall"]) > {*pose_error.FIGURE_NAMES, *results.SCORES}
+    assert set(figures["overall"]) > {*pose_error.FIGURE_NAMES, *SCORES}
     assert set(figures["mean_over_actions"]) == set(pose_error.FIGURE_NAMES)
     assert kept is poses
 
@@ -242,7 +244,7 @@ def test_true_poses_score_better_without_labels_than_wrong_ones(monkeypatch, dat
         run(monkeypatch, data, lambda *_, poses=poses: poses)[0]["figures"]["overall"]
         for poses in (data.test.reference_pose, wrong)
     ]
-    for name in results.SCORES:
+    for name in SCORES:
         assert scores[0][name] < 0.9 * scores[1][name]
 
 
@@ -250,7 +252,7 @@ def test_views_of_single_cameras_have_no_score_without_labels(monkeypatch, data)
     alone = copy.copy(data)
     alone.test = data.test._replace(instant=np.arange(len(data.test.instant)))
     record, _ = run(monkeypatch, alone, lambda *_: data.test.reference_pose)
-    assert not set(record["figures"]["overall"]) & set(results.SCORES)
+    assert not set(record["figures"]["overall"]) & set(SCORES)
 
 
 def test_test_data_are_told_apart_by_what_they_hold(monkeypatch, data):
@@ -295,7 +297,7 @@ def test_joints_that_a_baseline_leaves_open_are_left_out_and_counted(monkeypatch
     # One joint of the sixteen that are left is off.
     assert overall["mpjpe_mm"] == pytest.approx(100 / 16, rel=1e-3)
     assert overall["coverage"] == pytest.approx(100 * 16 / 17)
-    assert not set(overall) & set(results.SCORES)
+    assert not set(overall) & set(SCORES)
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,6 @@ def test_equal_settings_have_one_digest_and_every_field_changes_it():
     assert len({variants.digest(other) for other in [cell, *others]}) == 5
 
 
-@pytest.mark.parametrize("share", [0.0, 1.1])
-def test_a_share_that_is_none_is_refused(share):
-    with pytest.raises(ValueError, match=r"`train_share` must lie in \(0, 1\]"):
-        variants.DataSettings(train_share=share)
-
-
 def test_a_negative_calibration_error_is_refused():
     with pytest.raises(ValueError, match="`calibration_error` must be at least 0"):
         variants.DataSettings(calibration_error=-1.0)
@@ -35,8 +29,3 @@ def test_a_filming_is_what_a_studio_takes():
     studio = synthetic.Studio(**dataclasses.asdict(filming))
     assert len(studio.camera.center) == 3
     assert (studio.detector.noise_px, studio.detector.bias_px) == (1.0, 2.0)
-
-
-def test_a_single_training_camera_is_refused():
-    with pytest.raises(ValueError, match="`num_train_cameras` must be 0, or 2 or more"):
-        variants.DataSettings(num_train_cameras=1)

@@ -2,9 +2,11 @@
 
 import numpy as np
 import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import views
+from keras_mvlift.export import warm_up_requests
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.training import lifters, objectives
 from tests import tiny_studio
@@ -82,3 +84,14 @@ def differences(given, expected):
     for name, value in expected.items():
         assert given[name].shape == value.shape
     return {name: float(np.abs(given[name] - expected[name]).max()) for name in expected}
+
+
+def logs_in(folder):
+    """The warm-up requests of a SavedModel, as a server reads them."""
+    path = folder / warm_up_requests.FILE
+    records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    return [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
+
+
+def requests_in(folder):
+    return [log.predict_log.request for log in logs_in(folder)]

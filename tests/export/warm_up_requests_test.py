@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import prediction_log_pb2
 
 from keras_mvlift import inference
 from keras_mvlift.export import warm_up_requests
 from tests import temporal_networks, tiny_studio
+from tests.export import served_views
 
 NUM_FRAMES = 9
 
@@ -33,14 +33,9 @@ def signature_names(folder):
 
 
 def test_records_are_logs_of_requests_where_the_server_looks(folder):
-    path = folder / "assets.extra" / "tf_serving_warmup_requests"
-    logs = [
-        prediction_log_pb2.PredictionLog.FromString(record)
-        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
-    ]
+    logs = served_views.logs_in(folder)
     assert {log.WhichOneof("log_type") for log in logs} == {"predict_log"}
     assert 0 < len(logs) <= 1000
-    assert [log.predict_log.request for log in logs] == warm_up_requests.read(folder)
 
 
 @pytest.mark.parametrize("kind", ["folder", "clip_folder"])
@@ -48,7 +43,7 @@ def test_every_signature_is_warmed_up_by_every_batch_size(kind, request):
     folder = request.getfixturevalue(kind)
     warmed = {
         (each.model_spec.signature_name, len(next(iter(arrays(each).values()))))
-        for each in warm_up_requests.read(folder)
+        for each in served_views.requests_in(folder)
     }
     sizes = warm_up_requests.BATCH_SIZES
     assert warmed == {(name, size) for name in signature_names(folder) for size in sizes}
@@ -61,7 +56,7 @@ def test_requests_are_of_people_and_windows_that_the_model_here_lifts(kind, requ
     wanted = "lift_clip" if isinstance(model, inference.ClipLifter) else "lift_camera"
     (found,) = [
         arrays(each)
-        for each in warm_up_requests.read(folder)
+        for each in served_views.requests_in(folder)
         if each.model_spec.signature_name == wanted
         and each.inputs["confidence"].tensor_shape.dim[0].size == 1
     ]

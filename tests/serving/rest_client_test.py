@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.export import warm_up_requests
 from keras_mvlift.serving import clients, rest_client
+from tests.export import served_views
 from tests.serving import stand_in
 
 
 def test_records_are_sent_as_the_bytes_they_are(folder):
     (request,) = [
         each
-        for each in warm_up_requests.read(folder)
+        for each in served_views.requests_in(folder)
         if each.model_spec.signature_name == "serving_examples"
         and each.inputs["examples"].tensor_shape.dim[0].size == 64
     ]

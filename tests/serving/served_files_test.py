@@ -11,8 +11,8 @@ import tensorflow as tf
 from tensorflow.core.framework import op_def_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_mvlift.export import warm_up_requests
 from tests import temporal_networks, tiny_studio
+from tests.export import served_views
 from tests.serving import c_runtime
 
 LIBRARY = pathlib.Path(tf.__file__).parent / "libtensorflow_cc.so.2"
@@ -39,7 +39,7 @@ def bare(folder, graph, tmp_path_factory):
     """What a process without Python's TensorFlow answered to the model's warm-up requests."""
     root = tmp_path_factory.mktemp("bare")
     calls = []
-    for request in warm_up_requests.read(folder):
+    for request in served_views.requests_in(folder):
         signature = graph.signature_def[request.model_spec.signature_name]
         inputs = {
             signature.inputs[name].name: tf.make_ndarray(tensor)
@@ -59,7 +59,7 @@ def test_the_bare_runtime_answers_every_signature_as_tensorflow_does(folder, gra
     model = tf.saved_model.load(str(folder))
     answered = {name for name, _ in bare["results"]}
     assert answered == {name for name in graph.signature_def if not name.startswith("__")}
-    requests = warm_up_requests.read(folder)
+    requests = served_views.requests_in(folder)
     for request, (name, results) in zip(requests, bare["results"], strict=True):
         inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
         expected = model.signatures[name](

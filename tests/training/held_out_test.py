@@ -128,16 +128,6 @@ def test_views_are_lifted_by_themselves_and_laid_out_again(seen, monkeypatch):
         assert in_batches[name] == pytest.approx(by_hand[name], rel=1e-3)
 
 
-def test_the_root_network_is_asked_where_its_placement_is_wanted(seen):
-    lifter = tiny_studio.trained()
-    solved = held_out.score(lifter, seen)
-    asked = held_out.score(lifter, seen, placement="predicted")
-    for weight in lifter.root_network.weights:
-        weight.assign_add(tf.ones_like(weight))
-    assert held_out.score(lifter, seen) == pytest.approx(solved)
-    assert held_out.score(lifter, seen, placement="predicted") != pytest.approx(asked)
-
-
 def test_a_part_of_the_model_can_be_measured(seen):
     lifter = tiny_studio.trained()
     callback = held_out.HeldOutViews(seen, lifter)
@@ -342,7 +332,7 @@ def test_all_predictions_are_multiplied_by_the_factor(calibrated):
 def test_the_stated_share_lies_within_the_half_that_was_fitted(calibrated, seen_calibration):
     model, _, _, found = calibrated
     first = tf.nest.map_structure(lambda field: field[:12], seen_calibration)
-    error, scale, weight = held_out._measured(model, model.uncertainty, first, 8)
+    error, scale, weight = held_out._measured(model, model.uncertainty, first)
     share = np.average(error <= scale, weights=weight)
     assert share == pytest.approx(0.6827, abs=0.01)
     for name, multiple in found["multiples"].items():
@@ -353,7 +343,7 @@ def test_the_stated_share_lies_within_the_half_that_was_fitted(calibrated, seen_
 def test_the_other_half_says_how_well_it_holds(calibrated, seen_calibration):
     model, _, _, found = calibrated
     second = tf.nest.map_structure(lambda field: field[12:], seen_calibration)
-    error, scale, weight = held_out._measured(model, model.uncertainty, second, 8)
+    error, scale, weight = held_out._measured(model, model.uncertainty, second)
     assert found["within"] == pytest.approx(np.average(error <= scale, weights=weight), abs=1e-3)
     assert found["num_errors"] == np.count_nonzero(weight)
     assert len(found["within_by_third"]) == 3

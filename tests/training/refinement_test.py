@@ -58,7 +58,7 @@ def test_what_a_model_says_of_made_up_people_is_the_target(lifter):
 
 
 def test_a_model_learns_its_rig_and_is_held_to_what_it_said_of_others(lifter, instants):
-    fitted = refinement.together(refinement.of_rig(instants, seed=0))
+    fitted = adaptation.together(refinement.of_rig(instants, seed=0))
     # Other people than those that it is held by.
     others = refinement.of_before(lifter, seed=1)
     start = weights_of(lifter)
@@ -79,7 +79,7 @@ def test_a_model_learns_its_rig_and_is_held_to_what_it_said_of_others(lifter, in
 
 def test_half_of_the_way_from_what_was_known_to_the_rig_is_gone(lifter, instants, monkeypatch):
     monkeypatch.setattr(refinement, "_NUM_RIGS", 1)
-    fitted = refinement.together(refinement.of_rig(instants, seed=0))
+    fitted = adaptation.together(refinement.of_rig(instants, seed=0))
     before, start = off(lifter, fitted), weights_of(lifter)
     refinement.refine(lifter, instants, num_steps=20)
     assert off(lifter, fitted) < 0.98 * before

@@ -31,13 +31,12 @@ def taken(source, first_epoch, num_batches):
     return [np.concatenate([np.ravel(x) for x in tf.nest.flatten(batch)]) for batch in batches]
 
 
-@pytest.mark.parametrize("kind", ["pairs", "windows", "rows", "beside"])
+@pytest.mark.parametrize("kind", ["pairs", "windows", "rows"])
 def test_from_an_epoch_on_all_is_as_from_the_start(pairs, kind):
     source = {
         "pairs": stage_data.Pairs(pairs),
         "windows": stage_data.Pairs(pairs, look_up=lambda rows: rows),
         "rows": stage_data.Rows(VALUES),
-        "beside": stage_data.Beside(stage_data.Pairs(pairs), stage_data.Rows(VALUES)),
     }[kind]
     whole = taken(source, 0, 6 * STEPS)
     assert tiny_studio.same(taken(source, 5, STEPS), whole[5 * STEPS :])
@@ -77,15 +76,6 @@ def test_pairs_are_kept_where_they_fit_and_looked_up_where_not(pairs):
     expected = batches.take_pairs(tf.constant(kept[0]), rows)
     assert isinstance(looked_up, views.ViewPair)
     tf.nest.map_structure(np.testing.assert_array_equal, looked_up, expected)
-
-
-def test_labels_stand_beside_as_many_pairs_or_twice_as_many_instants(pairs):
-    labeled = stage_data.Rows(VALUES, rows_per_pair=1)
-    for unlabeled, num_rows in ((stage_data.Pairs(pairs), 9), (stage_data.Rows(VALUES), 18)):
-        source = stage_data.Beside(unlabeled, labeled)
-        first, few = next(iter(source.batches(CONFIG, 0, None)))
-        assert (len(tf.nest.flatten(first)[0]), len(few["number"])) == (num_rows, 9)
-        assert arrays(source).num_rows(CONFIG) == num_rows
 
 
 def test_fewer_pairs_than_a_batch_are_refused(pairs):

@@ -81,18 +81,6 @@ _SWEEP = _table(
         }
     ],
 )
-_SCORE_NAMES = tuple(
-    f"held_out_{kind}_{unit}" for unit in ("px", "mm") for kind in ("mean", "median")
-)
-_SCORES = {
-    "test": "0123",
-    "cells": [
-        {"row": f"t: {number}", "seed": 0, "mpjpe_mm": 50.0 * number}
-        | dict.fromkeys(_SCORE_NAMES, 4.0 * number)
-        for number in (1, 2, 3, 4)
-    ],
-    "scores": {name: {"pearson": 0.9876, "spearman": None} for name in _SCORE_NAMES},
-}
 _RESULTS = {
     "format": 1,
     "profile": "tiny",
@@ -106,7 +94,6 @@ _RESULTS = {
         "counts": {"clips": 12, "test_people": 3},
     },
     "tables": [_PER_ACTION, _CURVES, _SWEEP],
-    "score_without_labels": [_SCORES],
 }
 
 

@@ -276,7 +276,7 @@ def check(name=None, num_views=3):
 
 
 def test_a_healthy_rig_ends_with_nothing_wrong_found():
-    page = tables.render_rigs(check())
+    page = tables.rendered(tables.rig_parts(check()), tables.WIDTH)
     assert page.splitlines()[-1] == "Nothing wrong found."
     assert page.startswith("3 cameras, 300 frames at 25 Hz of S01_walking_01, S01_turning_01")
     for name in ("camera_1", "camera_2", "camera_3"):
@@ -285,7 +285,7 @@ def test_a_healthy_rig_ends_with_nothing_wrong_found():
 
 def test_a_finding_is_told_with_its_remedy():
     (rig,) = check("rotation_transposed")
-    page = " ".join(tables.render_rigs([rig]).split())
+    page = " ".join(tables.rendered(tables.rig_parts([rig]), tables.WIDTH).split())
     (finding,) = rig.found
     assert "error: rotation_transposed" in page
     assert finding.sentence in page
@@ -300,7 +300,7 @@ def test_what_two_cameras_cannot_tell_is_a_dash():
 
 
 def test_lines_keep_to_the_width_asked_for():
-    page = tables.render_rigs(check("millimeters_for_meters"), width=90)
+    page = tables.rendered(tables.rig_parts(check("millimeters_for_meters")), 90)
     assert max(map(len, page.splitlines())) <= 90
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from apache_beam.utils import shared
 
 from components.bulk_inference import lift_file, readers
+from components.example_gen import files
 from keras_mvlift import inference
 from tests import tiny_studio
 from tests.components.bulk_inference import stored_views
@@ -23,7 +24,7 @@ def lift(model, root, path, is_watched=False, form="parquet"):
     handle = shared.Shared()
     worker = lift_file.LiftFile(str(model), handle, str(root), form, 4, is_watched)
     worker.setup()
-    (outcome,) = worker.process(lift_file.Job(str(path), 2, 5))
+    (outcome,) = worker.process(files.Job(str(path), 2, 5))
     return outcome
 
 
@@ -131,21 +132,13 @@ def test_a_letter_is_a_line_that_says_where_what_and_why():
     }
 
 
-@pytest.mark.parametrize(
-    ("num_lost", "total", "share", "too_many"),
-    [(0, 0, 0.0, False), (1, 20, 0.05, False), (2, 20, 0.05, True), (1, 1, 0.0, True)],
-)
-def test_a_share_may_be_lost_and_no_more(num_lost, total, share, too_many):
-    assert lift_file.are_too_many(num_lost, total, share) is too_many
-
-
-def test_a_complaint_names_the_first_losses_in_short():
-    whole = lift_file.of("b.gz", None, readers.Refusal("records", "be whole", "long " * 99))
-    told = lift_file.complaint("files", 9, 10, 0.05, [LETTER, whole, *[LETTER] * 7], "out.letters")
-    assert told.startswith("`max_lost_share` lets a run lose 5.0% of its files. Received: 9 of 10")
-    assert "a.gz, record 3: `clip` must be UTF-8. Received: b'x'. | b.gz: `records` must" in told
-    assert told.count(" | ") == lift_file.NUM_TOLD - 1
-    assert len(told) < 1000
+def test_a_letter_is_a_sentence_too():
+    whole = lift_file.of("b.gz", None, readers.Refusal("records", "be whole", "half"))
+    told = [lift_file.sentence(letter) for letter in (LETTER, whole)]
+    assert told == [
+        "a.gz, record 3: `clip` must be UTF-8. Received: b'x'.",
+        "b.gz: `records` must be whole. Received: half.",
+    ]
 
 
 def test_the_schema_tells_shapes_units_frames_and_joints(lifter):

@@ -53,7 +53,7 @@ def write(root, *names):
     def note(outcomes):
         noted.write_bytes(pickle.dumps(sorted(outcomes, key=lambda outcome: outcome.number)))
 
-    jobs = [executor.Job(name, number, len(names)) for number, name in enumerate(names)]
+    jobs = [example_gen_files.Job(name, number, len(names)) for number, name in enumerate(names)]
     roots = {split: str(root) for split in ("train", "eval", "test")}
     pipeline = test_pipeline.TestPipeline()
     found = pipeline | beam.Create(jobs) | beam.ParDo(executor.WriteClip(CONFIG, "", roots))
