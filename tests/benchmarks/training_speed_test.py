@@ -26,6 +26,13 @@ def _seen():
     return training_steps.filmed(32)
 
 
+@pytest.fixture(scope="module")
+def start(seen):
+    lifter = training_steps.build(SOLVED, 8, dropout=0.0)
+    pair = training_steps.batch_of(SOLVED, seen, 16)
+    return training_steps.loss_and_gradient(lifter, pair)
+
+
 def stand_in(folder, first):
     path = folder / "python"
     path.write_text(STAND_IN.format(python=sys.executable, first=first))
@@ -59,23 +66,17 @@ def test_a_step_takes_little_more_than_its_networks_and_these_little_more_than_t
 
 
 @pytest.mark.parametrize("factors", [(1.01, 1.0), (1.0, 1.01)])
-def test_a_step_of_another_loss_or_gradient_is_not_timed(tmp_path, seen, factors):
-    python = stand_in(tmp_path, [*np.multiply(start(seen), factors)])
+def test_a_step_of_another_loss_or_gradient_is_not_timed(tmp_path, seen, start, factors):
+    python = stand_in(tmp_path, [*np.multiply(start, factors)])
     with pytest.raises(ValueError, match=r"PyTorch's loss and the norm of its gradient must be"):
         training_speed.measure(SOLVED, 8, training_speed.QUICK, seen, python)
 
 
-def test_a_step_of_the_same_loss_and_gradient_is_timed(tmp_path, seen):
-    python = stand_in(tmp_path, start(seen))
+def test_a_step_of_the_same_loss_and_gradient_is_timed(tmp_path, seen, start):
+    python = stand_in(tmp_path, start)
     row = training_speed.measure(SOLVED, 8, training_speed.QUICK, seen, python)
     # The stand-in says that a step takes one second.
     assert row["times_pytorch"] == pytest.approx(1000 / row["least_ms"])
-
-
-def start(seen):
-    lifter = training_steps.build(SOLVED, 8, dropout=0.0)
-    pair = training_steps.batch_of(SOLVED, seen, 16)
-    return training_steps.loss_and_gradient(lifter, pair)
 
 
 def test_a_step_trains_on_the_pairs_that_it_is_given(seen):

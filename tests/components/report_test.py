@@ -1,6 +1,5 @@
 import json
 import pathlib
-import types
 
 import jsonschema
 import numpy as np
@@ -10,11 +9,11 @@ from PIL import Image
 from tfx.components.evaluator import executor as evaluator
 from tfx.types import standard_artifacts
 
-from components import candidates, checks, report, trainers
+from components import candidates, checks, report
 from components import evaluator as components_evaluator
 from components import scores as components_scores
 from components.example_gen import executor
-from keras_mvlift import configs, inference
+from keras_mvlift import inference
 from keras_mvlift.metrics import baselines as measures
 from keras_mvlift.metrics import pose_error
 from keras_mvlift.visualization import pictures
@@ -51,9 +50,8 @@ CHOICE = {
 
 
 @pytest.fixture(scope="module")
-def examples(tmp_path_factory):
-    root = tmp_path_factory.mktemp("studio")
-    return studio_examples.generate(root, studio_examples.config())
+def examples(studio_records):
+    return studio_records
 
 
 def artifact(kind, uri):
@@ -64,27 +62,8 @@ def artifact(kind, uri):
 
 
 @pytest.fixture(scope="module")
-def model(examples, tmp_path_factory):
-    """An untrained model."""
-    made = artifact(standard_artifacts.Model, tmp_path_factory.mktemp("model"))
-    model_config = configs.ModelConfig(backbone="res_linear", layers_per_block=1, width=16)
-    trainers.run_fn(
-        types.SimpleNamespace(
-            custom_config=trainers.custom_config(
-                model_config,
-                configs.PretrainConfig(num_epochs=0, batch_size=16),
-                f"{made.uri}/checkpoints",
-                "abc",
-            ),
-            train_files=[f"{executor.split_folder(examples['examples'].uri, 'train')}/*"],
-            base_model=None,
-            hyperparameters=None,
-            serving_model_dir=f"{made.uri}/Format-Serving",
-            eval_files=[],
-            model_run_dir=f"{made.uri}/run",
-        )
-    )
-    return made
+def model(untrained_model):
+    return untrained_model
 
 
 def told(kind, root, name, content):

@@ -1,13 +1,12 @@
 import json
 import pathlib
 import shutil
-import types
 
 import numpy as np
 import pytest
 from tfx.types import standard_artifacts
 
-from components import scores, trainers
+from components import scores
 from components import scores as components_scores
 from components.example_gen import executor
 from keras_mvlift import configs, inference
@@ -19,32 +18,15 @@ from keras_mvlift.training import lifters, objectives
 from tests import temporal_networks, tiny_studio
 from tests.components import studio_examples
 
-MODEL = configs.ModelConfig(backbone="res_linear", layers_per_block=1, width=16)
+
+@pytest.fixture(scope="module")
+def examples(studio_records):
+    return studio_records
 
 
 @pytest.fixture(scope="module")
-def examples(tmp_path_factory):
-    return studio_examples.generate(tmp_path_factory.mktemp("studio"), studio_examples.config())
-
-
-@pytest.fixture(scope="module")
-def model(examples, tmp_path_factory):
-    """An untrained model."""
-    made = standard_artifacts.Model()
-    made.uri = str(tmp_path_factory.mktemp("model"))
-    stage = configs.PretrainConfig(num_epochs=0, batch_size=16)
-    trainers.run_fn(
-        types.SimpleNamespace(
-            custom_config=trainers.custom_config(MODEL, stage, f"{made.uri}/checkpoints", "abc"),
-            train_files=[f"{executor.split_folder(examples['examples'].uri, 'train')}/*"],
-            base_model=None,
-            hyperparameters=None,
-            serving_model_dir=f"{made.uri}/Format-Serving",
-            eval_files=[],
-            model_run_dir=f"{made.uri}/run",
-        )
-    )
-    return made
+def model(untrained_model):
+    return untrained_model
 
 
 def measure(model, examples, root):

@@ -11,7 +11,6 @@ from keras_mvlift import configs, inference
 from keras_mvlift.datasets import tfrecords
 from keras_mvlift.training import lifters, objectives
 from tests import tiny_studio
-from tests.components import studio_examples
 
 TINY: dict[str, Any] = tiny_studio.TINY | {"network_input": "centered"}
 MODEL = configs.ModelConfig(**TINY)
@@ -20,9 +19,8 @@ FINETUNE = configs.FinetuneConfig(num_epochs=1, batch_size=32, learning_rate=1e-
 
 
 @pytest.fixture(scope="module")
-def examples(tmp_path_factory):
-    root = tmp_path_factory.mktemp("studio")
-    return studio_examples.generate(root, studio_examples.config())["examples"].uri
+def examples(studio_records):
+    return studio_records["examples"].uri
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["whole", "half_precision"])

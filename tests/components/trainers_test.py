@@ -13,7 +13,6 @@ from components.example_gen import executor
 from keras_mvlift import configs
 from keras_mvlift.training import batches, lifters, objectives, stages
 from tests import tiny_studio
-from tests.components import studio_examples
 
 MODEL = {"backbone": "res_linear", "layers_per_block": 1, "width": 16}
 PRETRAIN = configs.PretrainConfig(num_epochs=2, batch_size=32)
@@ -26,9 +25,8 @@ class KilledError(Exception):
 
 
 @pytest.fixture(scope="module")
-def examples(tmp_path_factory):
-    root = tmp_path_factory.mktemp("studio")
-    return studio_examples.generate(root, studio_examples.config())["examples"].uri
+def examples(studio_records):
+    return studio_records["examples"].uri
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +73,11 @@ def unbroken(train):
 @pytest.fixture(scope="module")
 def pretrained(train):
     return train(PRETRAIN, recipe="paper")
+
+
+@pytest.fixture(scope="module")
+def finetuned(train, pretrained):
+    return train(FINETUNE, "paper", pretrained)
 
 
 @pytest.fixture
@@ -137,19 +140,20 @@ def test_the_papers_recipe_is_pretrained(train, pretrained):
     assert set(tf.saved_model.load(str(pretrained)).signatures) == SIGNATURES
 
 
-def test_finetuning_starts_from_the_pretrained_weights(train, pretrained):
+def test_finetuning_starts_from_the_pretrained_weights(train, pretrained, finetuned):
     kept = train(dataclasses.replace(FINETUNE, num_epochs=0), "paper", pretrained)
-    moved = train(dataclasses.replace(FINETUNE, num_epochs=1), "paper", pretrained)
     assert tiny_studio.same(weights(kept), weights(pretrained))
-    assert not tiny_studio.same(weights(moved), weights(pretrained))
-    assert description(moved)["pretrain"] == description(pretrained)["pretrain"]
-    assert description(moved)["finetune"]["num_epochs"] == 1
+    assert not tiny_studio.same(weights(finetuned), weights(pretrained))
+    assert description(finetuned)["pretrain"] == description(pretrained)["pretrain"]
+    assert description(finetuned)["finetune"]["num_epochs"] == 3
 
 
-def test_a_stage_learns_in_the_precision_of_its_settings(train, pretrained, unbroken):
+def test_a_stage_learns_in_the_precision_of_its_settings(train, pretrained, unbroken, finetuned):
     half = dataclasses.replace(FINETUNE, precision="mixed_bfloat16")
-    for model, former in ((train(half), None), (train(half, "paper", pretrained), pretrained)):
-        single = train(FINETUNE, "paper", former) if former else unbroken
+    for model, single in (
+        (train(half), unbroken),
+        (train(half, "paper", pretrained), finetuned),
+    ):
         losses = [description(one)["finetune"]["last_epoch"]["loss"] for one in (model, single)]
         assert losses[0] != losses[1]
         assert losses[0] == pytest.approx(losses[1], rel=0.05)

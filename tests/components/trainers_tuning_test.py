@@ -13,7 +13,6 @@ from components import trainers
 from components.example_gen import executor
 from keras_mvlift import configs
 from keras_mvlift.training import stages
-from tests.components import studio_examples
 
 MODEL = configs.ModelConfig(backbone="res_linear", layers_per_block=1, width=16)
 STAGE = configs.FinetuneConfig(num_epochs=1, batch_size=64, decay_every=0, patience=1)
@@ -21,9 +20,8 @@ TUNE = configs.TuneConfig(num_trials=2, num_epochs=1, learning_rate=(1e-3, 1e-1)
 
 
 @pytest.fixture(scope="module")
-def examples(tmp_path_factory):
-    root = tmp_path_factory.mktemp("studio")
-    return studio_examples.generate(root, studio_examples.config())["examples"]
+def examples(studio_records):
+    return studio_records["examples"]
 
 
 def search(examples, root, tune=TUNE, stage=STAGE):

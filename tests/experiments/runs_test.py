@@ -1,4 +1,5 @@
 import ast
+import contextlib
 import copy
 import json
 import pathlib
@@ -13,6 +14,7 @@ from keras_mvlift import skeletons
 from keras_mvlift.experiments import methods, origins, runs, tables, variants
 from keras_mvlift.metrics import held_out_views, pose_error
 from keras_mvlift.training import stages
+from tests import tiny_studio
 from tests.experiments import tiny_experiments
 
 SCORES = tuple(f"held_out_{name}" for name in held_out_views.SCORE_NAMES)
@@ -145,20 +147,10 @@ def test_a_killed_cell_goes_on_behind_its_last_epoch_and_ends_as_an_unbroken_one
     # Two stages, and two networks more whose state counts: the critic's, and its optimizer's.
     row = tables.row("adversarial", recipe="paper", method="adversarial")
     whole, broken = (tiny_experiments.experiments(tmp_path / name, row) for name in "wb")
-    whole.run()
-    measure = methods.EpochCurve.on_epoch_end
-
-    def interrupted(self, epoch, logs):
-        if epoch == 1:
-            raise KeyboardInterrupt
-        measure(self, epoch, logs)
-
     digest = broken.digest(broken.cell(row, 0))
     folder = broken.folder / "checkpoints" / digest
-    with monkeypatch.context() as patch:
-        patch.setattr(methods.EpochCurve, "on_epoch_end", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            broken.run()
+    with tiny_studio.copied_after(1, folder):
+        whole.run()
     assert sorted(path.name for path in folder.iterdir()) == ["finetune", "pretrain"]
     steps = []
     monkeypatch.setattr(
@@ -174,14 +166,16 @@ def test_a_killed_cell_goes_on_behind_its_last_epoch_and_ends_as_an_unbroken_one
     assert not folder.exists()
 
 
-def test_a_cell_that_failed_keeps_its_checkpoints(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_cell_that_failed_keeps_its_checkpoints(error, tmp_path, monkeypatch):
     def failing(cell, data, watch):
         watch.folder.mkdir(parents=True)
-        raise RuntimeError("no memory")
+        raise error
 
     monkeypatch.setitem(methods.METHODS, "triangulation", failing)
     plan = tiny_experiments.experiments(tmp_path, ROWS[0])
-    plan.run()
+    with contextlib.suppress(KeyboardInterrupt):
+        plan.run()
     assert (tmp_path / "checkpoints" / plan.digest(plan.cell(ROWS[0], 0))).exists()
 
 

@@ -65,13 +65,8 @@ def first(workshop, settings):
 
 
 @pytest.fixture(scope="module")
-def second(first, workshop, settings):
-    return studio_runs.ended(workshop.run_create(settings=settings, output_root="out"))
-
-
-@pytest.fixture(scope="module")
-def resumed(workshop, settings):
-    """A run that was interrupted in fine-tuning, one that was killed there, and the next one."""
+def stopped(workshop, settings):
+    """A run that was interrupted in fine-tuning, and the next one, which was killed there."""
     checkpoints = workshop.home("killed") / "checkpoints"
     process = workshop.run_create(settings=settings, output_root="killed")
     studio_runs.wait_for_epoch(process, checkpoints, 1)
@@ -80,14 +75,12 @@ def resumed(workshop, settings):
     process = workshop.run_create(settings=settings, output_root="killed")
     studio_runs.wait_for_epoch(process, checkpoints, NUM_DONE + 1)
     studio_runs.kill(process)
-    killed = studio_runs.ended(process)
-    run = studio_runs.ended(workshop.run_create(settings=settings, output_root="killed"))
-    return interrupted, killed, run
+    return interrupted, studio_runs.ended(process)
 
 
 @pytest.fixture(scope="module")
-def in_turn(first, second, workshop, settings):
-    """Runs in one process, by name."""
+def in_turn(first, stopped, workshop, settings):
+    """Runs in one process, by name; the first two go on from what other processes did."""
     large = workshop.settings("large_batch.json", finetune={"batch_size": 100_000})
     # Less trained than the blessed model, and asked to be better.
     short = {"num_epochs": 1, "decay_every": 0, "batch_size": 32}
@@ -103,6 +96,8 @@ def in_turn(first, second, workshop, settings):
     for path in (workshop.folder / "blind" / "pose" / "cam2_json").iterdir():
         path.write_text(blinded(path.read_text()))
     runs = {
+        "second": [f"--settings={settings}", "--output_root=out"],
+        "resumed": [f"--settings={settings}", "--output_root=killed"],
         "large_batch": [f"--settings={large}", "--output_root=out"],
         "mended": [f"--settings={settings}", "--output_root=out"],
         "strict": [f"--settings={strict}", "--output_root=out"],
@@ -172,20 +167,21 @@ def test_the_pushed_model_needs_nothing_of_ours(first, workshop):
     assert served.stdout.strip() == shapes
 
 
-def test_a_second_run_is_answered_from_the_cache_and_shows_its_results(first, second, workshop):
+def test_a_second_run_is_answered_from_the_cache_and_shows_its_results(first, in_turn, workshop):
+    second = in_turn["second"]
     cached = {name for name, how in second.components.items() if how == "cached"}
     # Which model is compared with is looked up each time.
     assert cached == {*COMPONENTS} - {"LastBlessedModel"}
     assert second.status == 0
     assert second.other_lines == []
     _, results = first
-    again = results | {"log": second.stdout.splitlines()[1].split()[-1]}
+    again = results | {"log": second.stdout.splitlines()[0].split()[-1]}
     assert second.stdout.endswith(tables.render(again))
     assert len(list((workshop.home("out") / "serving" / "mvlift").iterdir())) == 1
 
 
-def test_a_killed_run_goes_on_where_it_was(resumed, workshop):
-    interrupted, killed, run = resumed
+def test_a_killed_run_goes_on_where_it_was(stopped, in_turn, workshop):
+    (interrupted, killed), run = stopped, in_turn["resumed"]
     assert interrupted.status == 130
     assert interrupted.other_lines == ["Stopped. The same command goes on from what was done."]
     done = {name for name, how in run.components.items() if how == "cached"}
@@ -203,8 +199,9 @@ def test_a_killed_run_goes_on_where_it_was(resumed, workshop):
     assert NUM_DONE <= int(begun) <= studio_runs.NUM_EPOCHS
 
 
-def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(first, resumed, workshop):
-    assert tiny_studio.same(workshop.weights("killed"), workshop.weights("out"))
+def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(first, in_turn, workshop):
+    pushed = first[1], workshop.results("killed")
+    assert tiny_studio.same(*map(workshop.weights, pushed))
     assert not any((workshop.home("killed") / "checkpoints").iterdir())
 
 

@@ -15,7 +15,7 @@ from keras_mvlift.training import lifters, objectives
 ROOT = pathlib.Path(__file__).parents[2]
 BIN = pathlib.Path(sys.executable).parent
 LOCAL = ROOT / "pipeline" / "local.py"
-TIMEOUT = 300
+TIMEOUT = 500
 NUM_EPOCHS = 30
 
 SETTINGS = {
@@ -114,11 +114,10 @@ class Workshop(NamedTuple):
     def results(self, output_root):
         return json.loads((self.home(output_root) / "results.json").read_text())
 
-    def weights(self, output_root):
-        """Returns the values of the pushed model's variables."""
-        model = self.folder / self.results(output_root)["model"]
-        objective = objectives.TransformReprojection()
-        lifter, _ = lifters.load(model / lifters.FOLDER, objective)
+    def weights(self, results):
+        """Returns the values of the variables of the model that was pushed."""
+        folder = self.folder / results["model"] / lifters.FOLDER
+        lifter, _ = lifters.load(folder, objectives.TransformReprojection())
         return [variable.numpy() for variable in lifters.weights_of(lifter)]
 
     def tfx(self, *arguments):

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import shutil
 
@@ -187,10 +188,6 @@ def test_nothing_held_out_is_an_error(tmp_path):
 STAGE = {"num_epochs": 9, "learning_rate": 0.3, "patience": 1, "weight_averaging": 0.5}
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     folder, columns = tmp_path_factory.mktemp("records"), tiny_studio.prepare(tiny_studio.film())
@@ -217,8 +214,17 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def stopped(folder, records):
-    return run(folder, records)
+def copies(tmp_path_factory):
+    return tmp_path_factory.mktemp("copies")
+
+
+@pytest.fixture(scope="module")
+def stopped(folder, copies, records):
+    """A stage that ended early; what a kill after each epoch would leave lies in copies."""
+    with contextlib.ExitStack() as stack:
+        for number in range(1, STAGE["num_epochs"]):
+            stack.enter_context(tiny_studio.copied_after(number, copies / f"{number}"))
+        return run(folder, records)
 
 
 def test_a_stage_ends_when_its_score_has_been_stuck_for_so_long(stopped):
@@ -235,22 +241,12 @@ def test_a_stage_goes_back_to_the_averages_of_its_best_epoch(stopped, records):
     assert score < scores(history)[-1]
 
 
-def test_a_killed_stage_stops_where_an_unbroken_one_does(stopped, records, tmp_path, monkeypatch):
+def test_a_killed_stage_stops_where_an_unbroken_one_does(stopped, copies, records):
     lifter, history = stopped
     # One epoch before the last.
-    last = len(history) - 2
-    save = stages.EpochCheckpoints.on_epoch_end
-
-    def save_and_die(callback, epoch, logs=None):
-        save(callback, epoch, logs)
-        if epoch == last:
-            raise KilledError
-
-    with monkeypatch.context() as patched:
-        patched.setattr(stages.EpochCheckpoints, "on_epoch_end", save_and_die)
-        with pytest.raises(KilledError):
-            run(tmp_path, records)
-    resumed, rows = run(tmp_path, records)
+    killed = copies / f"{len(history) - 1}"
+    assert stages.history(killed / "checkpoints") == history[:-1]
+    resumed, rows = run(killed, records)
     assert rows == history
     assert tiny_studio.same(tiny_studio.weights(resumed), tiny_studio.weights(lifter))
 

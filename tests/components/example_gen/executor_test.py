@@ -40,9 +40,8 @@ ARTIFACTS = {split: name for name, splits in executor.SPLITS.items() for split i
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory):
-    config = studio_examples.config()
-    return config, "", studio_examples.generate(tmp_path_factory.mktemp("studio"), config)
+def studio(studio_records):
+    return studio_examples.config(), "", studio_records
 
 
 @pytest.fixture(scope="module")
