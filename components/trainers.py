@@ -52,13 +52,9 @@ def custom_config(
 ) -> dict[str, Any]:
     """Packs what `run_fn` needs for `Trainer(custom_config=...)`.
 
-    Args:
-        model: The networks and the recipe.
-        stage: The stage's settings; their type names the stage.
-        checkpoint_root: A folder that outlives a killed run.
-        code_version: Identifies the code, so that results of older code are not reused.
-        warm_start: Whether the first stage looks for a blessed model to go on from.
-        start_from: The model that it starts from where it finds none, as `load_model` takes it.
+    `checkpoint_root` outlives a killed run; results of another `code_version` are not reused. With
+    `warm_start` the first stage looks for a blessed model to go on from; where it finds none it
+    begins with `start_from`, as `load_model` takes it, if that is said.
     """
     name = FINETUNE if isinstance(stage, configs.FinetuneConfig) else PRETRAIN
     return {
@@ -377,14 +373,10 @@ def load_start(
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
     """Builds a model with the weights of one that was asked for, whole or in half precision.
 
-    It knows the cameras that the start was made for, and that it was trained mirrored.
-
-    Args:
-        path: What `load_model` takes, a model whose networks are those of `config`.
-        config: The networks to build.
-        objective: What training minimizes.
-        seen: Returns views, fields `[N, ...]`, that batch norms of folded networks are set by.
-        options: As of `lifters.build`: what to make.
+    It knows the cameras that the start at `path`, as `load_model` takes it, was made for, and that
+    it was trained mirrored; its networks must be those of the config. `seen` returns views, fields
+    `[N, ...]`, that batch norms of folded networks are set by; options are those of
+    `lifters.build`.
 
     Returns:
         The model, and what a description tells of it.

@@ -65,12 +65,8 @@ def create_pipeline(
 ) -> pipeline.Pipeline:
     """Chains the components.
 
-    Args:
-        config: What is done.
-        data_root: What the source reads; empty for a source that reads nothing. With `{SPAN}` in
-            it, the newest of numbered recordings is read, and a window of them trained on.
-        folders: Where it is written.
-        metadata_connection: Where ML Metadata is kept.
+    `data_root` is what the source reads; empty for a source that reads nothing. With `{SPAN}` in
+    it, the newest of numbered recordings is read, and a window of them trained on.
     """
     version = code_version()
     data = data_for_choosing(config, sources.has_spans(data_root))

@@ -192,11 +192,8 @@ def prefix(span: int | None) -> str:
 class WriteClip(beam.DoFn):
     """Writes the records of one clip; gives its outcome.
 
-    Args:
-        config: How records are made.
-        data_root: What the source reads.
-        roots: For each split the folder of its artifact.
-        prefix: Put before a clip's name in the records.
+    `roots` has for each split the folder of its artifact; `prefix` stands before a clip's name in
+    the records.
     """
 
     def __init__(
@@ -264,12 +261,9 @@ def _about(
 def summarize(
     clips: list[dict[str, Any]], num_lost: int = 0, choices: list[str] | None = None
 ) -> dict[str, Any]:
-    """Puts together what the clips have in common.
+    """Puts together what is known of each clip that was read, in any order.
 
-    Args:
-        clips: What is to be known of each clip that was read, in any order.
-        num_lost: How many clips were lost beside them.
-        choices: What the source chose of its field's protocol, in words.
+    So many others were lost; `choices` are what the source chose of its field's protocol, in words.
 
     Returns:
         The clips, the sums of their counts, and of those that give pairs to train on the mean rig

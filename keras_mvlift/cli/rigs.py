@@ -87,10 +87,7 @@ def doubts(
 ) -> list[str]:
     """Checks a rig that was found against what it saw, as `check-rig` does.
 
-    Args:
-        clips: What the rig saw.
-        found: The rig.
-        start: What a refinement started from; None without.
+    `start` is what a refinement started from; None without.
 
     Returns:
         What there is to warn of.

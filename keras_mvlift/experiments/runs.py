@@ -41,7 +41,7 @@ def measure(
     try:
         data = get_data()
         keras.utils.set_random_seed(cell.seed)
-        poses = methods.METHODS[cell.variant.method](cell, data, watch)
+        poses = methods.METHODS[cell.variant.method](methods.Run(cell, data, watch))
         is_partial = cell.variant.method in methods.PARTIAL
         record |= _measured(data, poses, is_partial=is_partial)
     except stages.NonFiniteLossError as error:

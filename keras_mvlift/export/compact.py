@@ -103,13 +103,9 @@ def unfold(
 ) -> None:
     """Sets a residual network to say what its folded form says, and be trainable again.
 
-    Its batch norms change nothing outside of training. In training they norm by a batch, which
-    changes little where that is like `joints`, and everything where none were given.
-
-    Args:
-        model: What `residual.residual` built.
-        weights: Those of its `FoldedResidual`.
-        joints: `[N, J, 2]`, what it will be trained on, to norm by.
+    `weights` are those of its `FoldedResidual`. Batch norms change nothing outside of training. In
+    training they norm by a batch, which changes little where that is like `joints`, `[N, J, 2]`,
+    and everything where none were given.
     """
     remaining = iter(weights)
     for layer in model.layers:
@@ -185,11 +181,10 @@ def weights_of(folded: multi_view_lifter.MultiViewLifter) -> dict[str, list[tf.V
 
 
 def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict[str, Any]:
-    """Returns what must be known to use the weights of a trained model, beside them.
+    """Returns what must be known to use the weights of a trained model, beside them, as JSON.
 
-    Returns:
-        `layers_per_block`, `network_input`, `root`, the numbers of the root head, and
-        `has_free_root`, whether the pose's own root joint adds to the predicted root.
+    `root` are the numbers of the root head; `has_free_root` tells whether the pose's own root joint
+    adds to the predicted root.
     """
     return {
         "layers_per_block": layers_per_block(lifter.lifting_network),
@@ -238,13 +233,8 @@ def reopened(
 ) -> multi_view_lifter.MultiViewLifter:
     """Returns a model that lifts alike from one that `saved_model.save` halved, to train on.
 
-    Its batch norms are those of `unfold`.
-
-    Args:
-        model: Of `load_model`, of single frames, with its weights.
-        objective: What training minimizes.
-        make: The class to make: it decides what a batch is.
-        seen: Fields `[N, ...]`, views like those that batch norms will be trained on, if they are.
+    `model` is of `load_model`, of single frames, with its weights, and `make` the class to make.
+    Batch norms are those of `unfold`, for views `seen`, fields `[N, ...]`, if they are given.
     """
     config = configs.ModelConfig(**model.description["model"])
     distance = model.description["rig_distance"]

@@ -355,12 +355,10 @@ def check_shape(name: str, value: tf.Tensor, *axes: int | None) -> tf.Tensor:
 def check_keypoints(
     keypoints_2d: tf.Tensor, confidence: tf.Tensor, *axes: None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Refuses 2D joints that are none.
+    """Refuses 2D joints `[*axes, 17, 2]`, pixels, that are none; confidence is `[*axes, 17]`.
 
-    Args:
-        keypoints_2d: `[*axes, 17, 2]`, pixels; not infinite where the confidence is above 0.
-        confidence: `[*axes, 17]`, in [0, 1].
-        *axes: The leading axes, None each.
+    Confidence lies in [0, 1]; where it is above 0 joints are not infinite. Leading axes are None
+    each.
 
     Returns:
         Both, with confidence 0 where a joint is at no place, as `skeletons.is_place` has it.

@@ -137,13 +137,9 @@ def render_viewer(
 ) -> str:
     """Writes a clip as an HTML page; equal clips give equal pages.
 
-    A thousand frames of a person take about 270 kB with their input.
-
-    Args:
-        clip: Who is shown. Tracks that are no reference are judged by the nearest reference.
-        title: The page's heading.
-        images: Index of a frame from 0 to the image that was lifted, as a `data:image/` address;
-            each stays until the next one.
+    A thousand frames of a person take about 270 kB with their input. Tracks that are no reference
+    are judged by the nearest one. `images` has by index of a frame, from 0, the image that was
+    lifted, as a `data:image/` address; each stays until the next one.
 
     Raises:
         ValueError: If an image is no such address, or its frame is not in the clip.
