@@ -386,7 +386,7 @@ class AUC3D(_PoseMetric):
 
 
 CLASSES = {metric.number: metric for metric in (MPJPE, NMPJPE, PMPJPE, PCK, AUC3D)}
-"""The metric that reports each of `summary.NAMES`."""
+"""The metric that reports each of `pose_error.FIGURE_NAMES`."""
 
 
 def _computations(

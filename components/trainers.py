@@ -115,39 +115,33 @@ def start(
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
     """Builds a model, or loads the one of the stage before; gives it and its description."""
     with strategies.of_name(config.strategy).scope():
-        return _start(fn_args, model_config, config)
-
-
-def _start(
-    fn_args: Any, model_config: configs.ModelConfig, config: configs.StageConfig
-) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
-    objective = stages.objective(config, model_config.recipe)
-    options: dict[str, Any] = {"model": stages.model(config), "precision": config.precision}
-    former = fn_args.base_model and pathlib.Path(fn_args.base_model)
-    if former and fn_args.custom_config["stage"] != PRETRAIN:
-        return lifters.load(former / lifters.FOLDER, objective, **options)
-    dataset = _dataset(fn_args)
-    description = {
-        "model": dataclasses.asdict(model_config),
-        "rig_distance": dataset["rig_distance"],
-        "intrinsics": dataset["intrinsics"],
-        **({"spans": spans} if (spans := executor.spans_of(dataset)) else {}),
-    }
-    lifter = None
-    if former:
-        lifter, about = load(former, model_config, objective, **options)
-        description |= about
-    elif fn_args.custom_config.get(KEY):
-        note = "No model was blessed on earlier spans: training starts from scratch."
-        description[KEY] = {"model": None, "note": note}
-    if lifter is None and (path := fn_args.custom_config.get(START)):
-        seen = functools.partial(_views, _files(fn_args.train_files))
-        lifter, about = load_start(path, model_config, objective, seen, **options)
-        description |= about
-    if lifter is None:
-        cameras = (dataset["rig_distance"], dataset["intrinsics"])
-        lifter = lifters.build(model_config, objective, *cameras, **options)
-    return lifter, description
+        objective = stages.objective(config, model_config.recipe)
+        options: dict[str, Any] = {"model": stages.model(config), "precision": config.precision}
+        former = fn_args.base_model and pathlib.Path(fn_args.base_model)
+        if former and fn_args.custom_config["stage"] != PRETRAIN:
+            return lifters.load(former / lifters.FOLDER, objective, **options)
+        dataset = _dataset(fn_args)
+        description = {
+            "model": dataclasses.asdict(model_config),
+            "rig_distance": dataset["rig_distance"],
+            "intrinsics": dataset["intrinsics"],
+            **({"spans": spans} if (spans := executor.spans_of(dataset)) else {}),
+        }
+        lifter = None
+        if former:
+            lifter, about = load(former, model_config, objective, **options)
+            description |= about
+        elif fn_args.custom_config.get(KEY):
+            note = "No model was blessed on earlier spans: training starts from scratch."
+            description[KEY] = {"model": None, "note": note}
+        if lifter is None and (path := fn_args.custom_config.get(START)):
+            seen = functools.partial(_views, _files(fn_args.train_files))
+            lifter, about = load_start(path, model_config, objective, seen, **options)
+            description |= about
+        if lifter is None:
+            cameras = (dataset["rig_distance"], dataset["intrinsics"])
+            lifter = lifters.build(model_config, objective, *cameras, **options)
+        return lifter, description
 
 
 def records(

@@ -433,10 +433,10 @@ def _drift(
     text = checks.comparators(checks.PAIRS, config.drift.thresholds)
     schema = checks.CuratedSchema(text=text).with_id(f"Schema.{DRIFT}")
     validator = rolling_window.DriftValidator(
-        statistics.outputs["statistics"],
-        former.outputs["statistics"],
-        schema.outputs["schema"],
-        exclude_splits=executor.INSTANT_SPLITS,
+        executor.INSTANT_SPLITS,
+        statistics=statistics.outputs["statistics"],
+        baseline_statistics=former.outputs["statistics"],
+        schema=schema.outputs["schema"],
     ).with_id(f"ExampleValidator.{DRIFT}")
     gate = checks.DriftGate(
         anomalies=validator.outputs["anomalies"], stops=config.drift.action == settings.STOP

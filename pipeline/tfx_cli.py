@@ -219,11 +219,7 @@ def _registering_patcher(path: pathlib.Path) -> Any:
 
 
 def run_as_script(path: pathlib.Path, arguments: Sequence[str]) -> None:
-    """Executes a file as `python FILE ARGUMENTS...` does, in this process.
-
-    Raises:
-        SystemExit: If the file ends with any exit status but success.
-    """
+    """Executes a file as `python FILE ARGUMENTS...` does; any end but success is a SystemExit."""
     argv, sys_path = sys.argv, sys.path[:]
     sys.argv = [str(path), *arguments]
     sys.path.insert(0, str(path.resolve().parent))

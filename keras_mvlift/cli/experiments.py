@@ -13,11 +13,7 @@ _INTERRUPTED = 130
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs what is not finished, and writes tables, figures and the report of all that is.
-
-    Raises:
-        ValueError: If an argument breaks its rule, or the data cannot be read.
-    """
+    """Runs what is not finished and reports all that is; a ValueError says what does not do."""
     profile = profiles.changed(
         profiles.PROFILES[options.profile], options.steps, options.width, options.precision
     )

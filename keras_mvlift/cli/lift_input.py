@@ -106,9 +106,8 @@ def _add_pictures(group: argparse._ArgumentGroup) -> None:
 def film(options: argparse.Namespace) -> Any:
     """Opens the video that is the input or belongs to it; None where there is none.
 
-    Raises:
-        ValueError: If it cannot be read, an option is for 2D joints only, or the extra `video` is
-            not installed.
+    A ValueError says that it cannot be read, that an option is for 2D joints only, or that the
+    extra `video` is not installed.
     """
     is_input = options.input.suffix.lower() in VIDEO_ENDINGS
     for name in ("video", "skeleton", "image_size") if is_input else ():
@@ -181,8 +180,7 @@ def viewpoint(
 ) -> viewpoints.Viewpoint | None:
     """Makes the camera that the options tell, for images of this size; None where they tell none.
 
-    Raises:
-        ValueError: If they do not go together or there is no such camera.
+    A ValueError says that they do not go together, or that there is no such camera.
     """
     owners = {name: "calibration" for name in ("camera", "unit", "up")} | {
         "distortion": "intrinsics"

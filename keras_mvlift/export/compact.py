@@ -3,8 +3,6 @@
 Their weights lie beside the SavedModel, too, where `numpy_networks` reads them, with notes.
 """
 
-import json
-import os
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -39,22 +37,6 @@ def fold_temporal(model: keras.Model) -> dict[str, np.ndarray]:
         arrays |= {f"kernel_{number}": kernel * scale, f"bias_{number}": beta - mean * scale}
     kernel, bias = model.get_layer("outputs").get_weights()
     return arrays | {"kernel_outputs": kernel, "bias_outputs": bias}
-
-
-def save_temporal(model: keras.Model, path: str | os.PathLike[str]) -> None:
-    """Writes what `fold_temporal` returns to an `.npz` file."""
-    np.savez(path, **fold_temporal(model))
-
-
-def save_layers(weights: Sequence[tf.Variable | np.ndarray], path: str | os.PathLike[str]) -> None:
-    """Writes dense layers, kernels and biases by turns, to an `.npz` file; replaces another.
-
-    Their names are `kernel_<n>` `[C, C']` and `bias_<n>` `[C']`.
-    """
-    names = [
-        f"{part}_{number}" for number in range(len(weights) // 2) for part in ("kernel", "bias")
-    ]
-    np.savez(path, **dict(zip(names, map(np.asarray, weights), strict=True)))
 
 
 # A trained residual network as dense layers alone, its batch norms folded into those before.
@@ -199,13 +181,19 @@ def save_networks(
 ) -> None:
     """Writes networks, as of `weights_of`, where `numpy_networks.FrameLifter` reads them.
 
+    Of a dense layer there are `kernel_<n>` `[C, C']` and `bias_<n>` `[C']`.
+
     A SavedModel that has no such files gets them by
 
         save_networks(trained_models.open_model(path).folded, path / lifters.FOLDER)
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, layers in weights.items():
-        save_layers(layers, folder / f"{name}.npz")
+        pairs = zip(layers[::2], layers[1::2], strict=True)
+        arrays: dict[str, np.ndarray] = {}
+        for number, (kernel, bias) in enumerate(pairs):
+            arrays[f"kernel_{number}"], arrays[f"bias_{number}"] = map(np.asarray, (kernel, bias))
+        np.savez(folder / f"{name}.npz", **arrays)
 
 
 # Networks stored in half the space: weights in half precision, arithmetic in single.
@@ -253,14 +241,6 @@ def is_halved(lifter: multi_view_lifter.MultiViewLifter) -> bool:
     return is_folded and network.weights[0].dtype == tf.float16
 
 
-def save_description(description: dict[str, Any], folder: pathlib.Path) -> None:
-    """Writes what `load_model` reads beside a SavedModel, and no weights to train on with."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / lifters.DESCRIPTION).write_text(
-        json.dumps(description, indent=2, sort_keys=True) + "\n"
-    )
-
-
 # The last, linear layer of a trained model's lifting network: read, fed, and written anew. A pose
 # is `h V`, turned to the camera's axes if the network sees another camera: `h` are the last hidden
 # features of a view and a one, `V` the layer's kernel over its bias. Whatever stands before it, a
@@ -268,8 +248,6 @@ def save_description(description: dict[str, Any], folder: pathlib.Path) -> None:
 
 _LIFT = "lift_camera"
 _LIFTING_NETWORK = "lifting_network"
-# Of the description, what a new layer makes untrue.
-_OF_LAYER = (trained_models.JOINT_MIXES,)
 # Views that are fed at once.
 _FED_AT_ONCE = 4096
 
@@ -343,9 +321,10 @@ class LastLayer:
             lifter, _ = lifters.load(path, objectives.TransformReprojection())
             lifter.lifting_network.layers[-1].set_weights([value.numpy() for value in rounded])
             lifters.save(lifter, self._model.description, path)
-        about = {name: x for name, x in self._model.description.items() if name not in _OF_LAYER}
-        told = json.dumps(about | notes, indent=2, sort_keys=True)
-        (folder / trained_models.DESCRIPTION).write_text(told + "\n")
+        about = self._model.description | notes
+        # A new layer makes them untrue.
+        about.pop(trained_models.JOINT_MIXES, None)
+        lifters.save_description(about, path)
 
     @staticmethod
     def _variables(saved: Any) -> list[tf.Variable]:

@@ -141,7 +141,7 @@ def save(
         _save_networks(module, lifter, folder / lifters.FOLDER)
     about = {"is_mirrored": False, SOLVES_ROOT: True} | description | notes | _joints()
     if half_precision:
-        compact.save_description(about, folder / lifters.FOLDER)
+        lifters.save_description(about, folder / lifters.FOLDER)
         return
     if window:
         about["window"] = {
@@ -152,7 +152,8 @@ def save(
     lifters.save(lifter, about, folder / lifters.FOLDER)
     if window:
         for network in (lifter.lifting_network, lifter.root_network):
-            compact.save_temporal(network, folder / lifters.FOLDER / f"{network.name}.npz")
+            path = folder / lifters.FOLDER / f"{network.name}.npz"
+            np.savez(path, **compact.fold_temporal(network))
 
 
 def _save_networks(

@@ -33,7 +33,6 @@ _GIF_COLORS, _VIDEO_COLORS = 64, 256
 _MP4_QUALITY = "20"
 
 _Draw = Callable[[range], Iterator[np.ndarray]]
-_Write = Callable[[pose_clip.PoseClip, pathlib.Path, tuple[int, int], _Draw, int], None]
 
 Images = Callable[[int], np.ndarray | None]
 """Returns the image that a frame was lifted from, `[height, width, 3]`, uint8, RGB, or None."""
@@ -65,7 +64,7 @@ def write(
     """
     target = pathlib.Path(path)
     ending = target.suffix.lower()
-    errors.require(ending in _WRITERS, "path", f"end in {' or '.join(_WRITERS)}", target.name)
+    errors.require(ending in (".mp4", ".gif"), "path", "end in .mp4 or .gif", target.name)
     is_even = min(size) >= SMALLEST_SIDE and not any(side % 2 for side in size)
     errors.require(is_even, "size", f"be even numbers of at least {SMALLEST_SIDE}", size)
 
@@ -73,15 +72,16 @@ def write(
         return draw_frames(clip, progress(frames), size, title, images)
 
     with files.replacing(target) as partial:
-        _WRITERS[ending](
-            clip, partial, size, draw, _GIF_COLORS if images is None else _VIDEO_COLORS
-        )
+        if ending == ".mp4":
+            _write_mp4(clip, partial, size, draw)
+        else:
+            colors = _GIF_COLORS if images is None else _VIDEO_COLORS
+            _write_gif(clip, partial, draw, colors)
 
 
 def _write_mp4(
-    clip: pose_clip.PoseClip, path: pathlib.Path, size: tuple[int, int], draw: _Draw, colors: int
+    clip: pose_clip.PoseClip, path: pathlib.Path, size: tuple[int, int], draw: _Draw
 ) -> None:
-    del colors
     # The film's encoder is an extra, and a .gif does without.
     import av
 
@@ -97,10 +97,7 @@ def _write_mp4(
         film.mux(stream.encode(None))
 
 
-def _write_gif(
-    clip: pose_clip.PoseClip, path: pathlib.Path, size: tuple[int, int], draw: _Draw, colors: int
-) -> None:
-    del size
+def _write_gif(clip: pose_clip.PoseClip, path: pathlib.Path, draw: _Draw, colors: int) -> None:
     step = max(1, round(clip.frame_rate / MAX_GIF_RATE))
     frames = range(0, clip.num_frames, step)
     pictures = (
@@ -123,8 +120,6 @@ def _durations_ms(count: int, seconds: float) -> list[int]:
     tick = 1000 // _GIF_TICKS
     return [tick * max(1, stop - start) for start, stop in itertools.pairwise(ends)]
 
-
-_WRITERS: dict[str, _Write] = {".mp4": _write_mp4, ".gif": _write_gif}
 
 # Draws frames of a clip as pictures: the 2D input on the left, the skeletons on the right.
 
