@@ -398,15 +398,13 @@ class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
 class RecordingExampleGen(base_beam_component.BaseBeamComponent):
     """Turns multi-view recordings into TFRecords.
 
-    `outputs["examples"]` holds view pairs, splits `train` and `eval`, the same instants with all
-    of their views, splits `train_instants` and `eval_instants`, and no 3D whatever.
+    `outputs["examples"]` holds view pairs, splits `train` and `eval`, the same instants with all of
+    their views, splits `train_instants` and `eval_instants`, and no 3D whatever.
     `outputs["test_examples"]` holds single views with their reference pose, split `test`; it goes
     to evaluation, never to a trainer.
 
-    Args:
-        data_config: A `configs.DataConfig` as JSON.
-        data_root: The folder or file that the source reads; empty for a source that reads none.
-        code_version: Identifies the code, so that results of older code are not reused.
+    `data_config` is a `configs.DataConfig` as JSON, `data_root` what the source reads, empty for
+    one that reads none; results of another `code_version` are not reused.
     """
 
     SPEC_CLASS = RecordingExampleGenSpec
@@ -414,8 +412,8 @@ class RecordingExampleGen(base_beam_component.BaseBeamComponent):
     DRIVER_CLASS = Driver
 
     def __init__(self, data_config: str, data_root: str, code_version: str):
-        outputs = {name: standard_artifacts.Examples for name in self.SPEC_CLASS.OUTPUTS}
-        channels = {name: types.Channel(type=artifact) for name, artifact in outputs.items()}
+        kind = standard_artifacts.Examples
+        channels = {name: types.Channel(type=kind) for name in self.SPEC_CLASS.OUTPUTS}
         super().__init__(
             RecordingExampleGenSpec(
                 data_config=data_config, data_root=data_root, code_version=code_version, **channels

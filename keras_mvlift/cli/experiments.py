@@ -1,6 +1,7 @@
 """Measures the paper's tables and ours: `keras-mvlift experiments`."""
 
 import argparse
+import collections
 import dataclasses
 import difflib
 import json
@@ -107,13 +108,12 @@ def _listing() -> str:
 
 
 def _outcome(measured: dict[str, object]) -> str:
-    every = [
+    counts = collections.Counter(
         cell["status"]
         for table in measured["tables"]  # type: ignore[attr-defined]
         for row in table["rows"]
         for cell in row["cells"]
-    ]
-    counts = {status: every.count(status) for status in dict.fromkeys(every)}
+    )
     return ", ".join(
         f"{count} cells {status.replace('_', ' ')}" for status, count in counts.items()
     )

@@ -138,9 +138,11 @@ def read(options: argparse.Namespace, video: Any) -> tracks_2d.Tracks2D:
         )
         return tracks_2d.at_least(found, options.min_confidence or 0.0)
     tracks = tracks_2d_files.read(options.input, options.skeleton, options.min_confidence)
+    size, rate = _image_size(options) or tracks.image_size, tracks.frame_rate
     if video is not None:
-        tracks = _of_video(tracks, video)
-    return dataclasses.replace(tracks, image_size=_image_size(options) or tracks.image_size)
+        # It tells what 2D joints may not.
+        size, rate = size or video.size, rate or video.frame_rate
+    return dataclasses.replace(tracks, image_size=size, frame_rate=rate)
 
 
 def _image_size(options: argparse.Namespace) -> tuple[int, int] | None:
@@ -157,15 +159,6 @@ def _warn_of_clock(options: argparse.Namespace, video: Any) -> None:
         rate = f"{video.frame_rate:.4g} per second"
         told = f"The frames come unevenly: taking their mean rate, {rate}."
         warnings.warn(told, errors.InputWarning, stacklevel=2)
-
-
-def _of_video(tracks: tracks_2d.Tracks2D, video: Any) -> tracks_2d.Tracks2D:
-    """Adds what a video tells of 2D joints that do not tell it."""
-    return dataclasses.replace(
-        tracks,
-        image_size=tracks.image_size or video.size,
-        frame_rate=tracks.frame_rate or video.frame_rate,
-    )
 
 
 def tells_camera(options: argparse.Namespace) -> bool:

@@ -45,18 +45,13 @@ def fold_temporal(model: keras.Model) -> dict[str, np.ndarray]:
 class FoldedResidual(tf.Module):
     """What a residual network says outside of training, in a fifth of its operations.
 
-    Args:
-        model: What `residual.residual` built.
-        dtype: What weights are rounded to; they are reckoned with in single precision.
+    Weights of what `residual.residual` built are rounded to `dtype` and reckoned with in single
+    precision. It takes joints `[B, J, 2]`, such as rays.
 
     Attributes:
         layers_per_block: Dense layers of a residual block.
         weights: Of each dense layer in turn its kernel `[C, C']` and its bias `[C']`, the batch
             norm behind it included.
-
-    Call arguments:
-        joints: `[B, J, 2]`, such as rays.
-        training: Must be False.
     """
 
     def __init__(self, model: keras.Model, dtype: tf.DType = tf.float32):
@@ -297,10 +292,8 @@ class LastLayer:
     def write(self, weights: np.ndarray, notes: dict[str, Any], folder: pathlib.Path) -> None:
         """Writes the model with another last layer, and without joint mixes, which fit the old one.
 
-        Args:
-            weights: `[C, 3 J]`, as `weights`; rounded to half precision where the model's are.
-            notes: Added to the model's description.
-            folder: A SavedModel's folder to make; a FileExistsError if it is there.
+        Weights are `[C, 3 J]`, rounded to half precision where the model's are; notes are added to
+        its description. The folder is made, or a FileExistsError tells that it is there.
         """
         if folder.exists():
             raise FileExistsError(f"{folder} is there already.")

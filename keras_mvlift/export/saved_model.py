@@ -190,13 +190,10 @@ _RAYS = tf.TensorSpec([None, _NUM_JOINTS, 2], tf.float32, "rays")
 class ClipServingModule(tf.Module):
     """Two temporal networks behind the signatures `CLIP_SIGNATURES`.
 
-    These take and return what those of `ServingModule` do, of `T` frames each. Frames are as far
-    apart as those of a window in training. A frame in which nobody is seen repeats the one before;
-    frames before anybody is seen repeat the first in which somebody is.
-
-    Args:
-        lifter: The trained model.
-        intrinsics: `[3, 3]`, pixels, taken for a camera that a request does not describe.
+    These take and return what those of `ServingModule` do, of `T` frames each; so are the
+    arguments. Frames are as far apart as those of a window in training. A frame in which nobody is
+    seen repeats the one before; frames before anybody is seen repeat the first in which somebody
+    is.
     """
 
     def __init__(self, lifter: multi_view_lifter.MultiViewLifter, intrinsics: np.ndarray):

@@ -6,7 +6,7 @@ import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -171,13 +171,6 @@ def draw_frames(
             yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-class _Show(Protocol):
-    """A part of the picture."""
-
-    def show(self, frame: int) -> None:
-        """Draws a frame."""
-
-
 class _Panel:
     """Tracks in one picture: points `[T, J, 2]` and opacities `[T, J]` of each."""
 
@@ -302,9 +295,12 @@ class _Axes:
             name.set_visible(float(np.hypot(*tip)) > _LEAST_AXIS)
 
 
+_Part = _Panel | _Backdrop | _Floor | _Axes
+
+
 def _panels(
     clip: pose_clip.PoseClip, figure: mpl_figure.Figure, width: float, images: Images | None
-) -> list[_Show]:
+) -> list[_Part]:
     seen = scene.inputs(clip.tracks)
     left = _INPUT_SHARE if seen else 0.0
     views = _views(clip)
@@ -315,7 +311,7 @@ def _panels(
     axes = figure.add_axes((left, 0.1, 1 - left, 0.82))
     axes.set_axis_off()
     _frame(axes, _box([points for _, points, _ in people], _SMALLEST_HALF))
-    panels: list[_Show] = [_Panel(axes, clip, people, width), _Floor(axes, clip, views)]
+    panels: list[_Part] = [_Panel(axes, clip, people, width), _Floor(axes, clip, views)]
     panels.append(_Axes(figure, left, clip.space, views))
     if seen:
         image = [
