@@ -19,7 +19,6 @@ import scipy.stats
 from benchmarks import scored_runs
 from keras_mvlift.experiments import data as training_data
 from keras_mvlift.experiments import origins
-from keras_mvlift.metrics import held_out_views
 
 
 def correlations(rows: Sequence[dict[str, float]]) -> dict[tuple[str, str], tuple[float, float]]:
@@ -39,8 +38,7 @@ def correlations(rows: Sequence[dict[str, float]]) -> dict[tuple[str, str], tupl
 def show(last: dict[str, dict[str, float]]) -> None:
     """Prints what models scored, and how the scores go with the errors."""
     console = rich.console.Console(width=160)
-    ways = (*held_out_views.PLACEMENTS, "two cameras", "bad calibration")
-    names = [*scored_runs.ERRORS, *(f"{way}/median_mm" for way in ways)]
+    names = [*scored_runs.ERRORS, *(f"{way}/median_mm" for way in scored_runs.WAYS)]
     table = rich.table.Table("model", *names, box=rich.box.MARKDOWN)
     for name, row in last.items():
         table.add_row(name, *(f"{row[key]:.1f}" for key in names))

@@ -85,16 +85,9 @@ def _take_back(blessing: types.Artifact) -> None:
 class Evaluator(base_beam_component.BaseBeamComponent):
     """Evaluates a model beside the last blessed one, and blesses it if it keeps all thresholds.
 
-    Args:
-        examples: The test views.
-        model: The candidate.
-        baseline_model: The last blessed model, if there is one.
-        held_out: The candidate's score without labels.
-        baselines: The errors of what needs no network.
-        example_splits: Splits of the examples.
-        eval_config: TFMA's rules, with at least one threshold.
-        further_bounds: The most that bless, by name of `scores.NAMES`.
-        module_path: The module of `custom_extractors`, if TFMA's own do not do.
+    It is given what TFX's own is and `held_out`, the candidate's score without labels, `baselines`,
+    the errors of what needs no network, and `further_bounds`, the most that bless, by name of
+    `scores.NAMES`.
     """
 
     SPEC_CLASS = EvaluatorSpec
@@ -386,7 +379,7 @@ class AUC3D(_PoseMetric):
 
 
 CLASSES = {metric.number: metric for metric in (MPJPE, NMPJPE, PMPJPE, PCK, AUC3D)}
-"""The metric that reports each of `summary.NAMES`."""
+"""The metric that reports each of `pose_error.FIGURE_NAMES`."""
 
 
 def _computations(

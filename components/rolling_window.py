@@ -157,26 +157,19 @@ def _excess(found: dict[str, anomalies_pb2.Anomalies]) -> tuple[int, float]:
 class DriftValidator(base_component.BaseComponent):
     """Finds how the records that a span trains on differ from those of former spans, if any.
 
-    The `schema` has a `drift_comparator` at each feature that is compared.
+    It is given `statistics`, `baseline_statistics`, of former spans, and a `schema` with a
+    `drift_comparator` at each feature that is compared.
     """
 
     SPEC_CLASS = DriftValidatorSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(
-        self,
-        statistics: types.BaseChannel,
-        baseline_statistics: types.BaseChannel,
-        schema: types.BaseChannel,
-        exclude_splits: list[str],
-    ):
+    def __init__(self, exclude_splits: list[str], **given: types.BaseChannel):
         super().__init__(
             DriftValidatorSpec(
-                statistics=statistics,
-                baseline_statistics=baseline_statistics,
-                schema=schema,
                 exclude_splits=json_utils.dumps(exclude_splits),
                 anomalies=types.Channel(type=standard_artifacts.ExampleAnomalies),
+                **given,
             )
         )
 
@@ -221,7 +214,7 @@ class RollingSpans(resolver.ResolverStrategy):
         """Returns the artifacts of the chosen spans; empty lists where there are none."""
         del store
         newest = input_dict[NEWEST]
-        last = span_of(newest[0])
+        last = newest[0].span
         of_span = {
             key: _last_of_each_span(artifacts)
             for key, artifacts in input_dict.items()
@@ -246,7 +239,7 @@ class LastBlessedBefore(resolver.ResolverStrategy):
     def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
         """Returns the model and its blessing, or empty lists."""
         newest, models = input_dict[NEWEST], [*input_dict[MODEL]]
-        last = span_of(newest[0])
+        last = newest[0].span
         while (found := _last_blessed(store, models, input_dict[BLESSING]))[MODEL]:
             (model,) = found[MODEL]
             if all(span < last for span in trained_on(store, model)):
@@ -261,11 +254,6 @@ def _last_blessed(
     strategy = latest_blessed_model_strategy.LatestBlessedModelStrategy()
     found = models and strategy.resolve_artifacts(store, {MODEL: models, BLESSING: [*blessings]})
     return found or {MODEL: [], BLESSING: []}
-
-
-def span_of(artifact: types.Artifact) -> int:
-    """Returns the number of an artifact's span, as components after the ExampleGen note it."""
-    return artifact.span
 
 
 def trained_on(store: MetadataStore, model: types.Artifact) -> list[int]:
@@ -290,7 +278,7 @@ def _last_of_each_span(artifacts: list[types.Artifact]) -> dict[int, types.Artif
         for one in artifacts
         if one.type_name != "Examples" or one.has_custom_property(sources.SPAN)
     ]
-    return {span_of(one): one for one in sorted(of_spans, key=lambda one: one.id)}
+    return {one.span: one for one in sorted(of_spans, key=lambda one: one.id)}
 
 
 def _is_in_order(span: int, of_span: dict[str, dict[int, types.Artifact]]) -> bool:

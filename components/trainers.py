@@ -52,13 +52,9 @@ def custom_config(
 ) -> dict[str, Any]:
     """Packs what `run_fn` needs for `Trainer(custom_config=...)`.
 
-    Args:
-        model: The networks and the recipe.
-        stage: The stage's settings; their type names the stage.
-        checkpoint_root: A folder that outlives a killed run.
-        code_version: Identifies the code, so that results of older code are not reused.
-        warm_start: Whether the first stage looks for a blessed model to go on from.
-        start_from: The model that it starts from where it finds none, as `load_model` takes it.
+    `checkpoint_root` outlives a killed run; results of another `code_version` are not reused. With
+    `warm_start` the first stage looks for a blessed model to go on from; where it finds none it
+    begins with `start_from`, as `load_model` takes it, if that is said.
     """
     name = FINETUNE if isinstance(stage, configs.FinetuneConfig) else PRETRAIN
     return {
@@ -119,39 +115,33 @@ def start(
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
     """Builds a model, or loads the one of the stage before; gives it and its description."""
     with strategies.of_name(config.strategy).scope():
-        return _start(fn_args, model_config, config)
-
-
-def _start(
-    fn_args: Any, model_config: configs.ModelConfig, config: configs.StageConfig
-) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
-    objective = stages.objective(config, model_config.recipe)
-    options: dict[str, Any] = {"model": stages.model(config), "precision": config.precision}
-    former = fn_args.base_model and pathlib.Path(fn_args.base_model)
-    if former and fn_args.custom_config["stage"] != PRETRAIN:
-        return lifters.load(former / lifters.FOLDER, objective, **options)
-    dataset = _dataset(fn_args)
-    description = {
-        "model": dataclasses.asdict(model_config),
-        "rig_distance": dataset["rig_distance"],
-        "intrinsics": dataset["intrinsics"],
-        **({"spans": spans} if (spans := executor.spans_of(dataset)) else {}),
-    }
-    lifter = None
-    if former:
-        lifter, about = load(former, model_config, objective, **options)
-        description |= about
-    elif fn_args.custom_config.get(KEY):
-        note = "No model was blessed on earlier spans: training starts from scratch."
-        description[KEY] = {"model": None, "note": note}
-    if lifter is None and (path := fn_args.custom_config.get(START)):
-        seen = functools.partial(_views, _files(fn_args.train_files))
-        lifter, about = load_start(path, model_config, objective, seen, **options)
-        description |= about
-    if lifter is None:
-        cameras = (dataset["rig_distance"], dataset["intrinsics"])
-        lifter = lifters.build(model_config, objective, *cameras, **options)
-    return lifter, description
+        objective = stages.objective(config, model_config.recipe)
+        options: dict[str, Any] = {"model": stages.model(config), "precision": config.precision}
+        former = fn_args.base_model and pathlib.Path(fn_args.base_model)
+        if former and fn_args.custom_config["stage"] != PRETRAIN:
+            return lifters.load(former / lifters.FOLDER, objective, **options)
+        dataset = _dataset(fn_args)
+        description = {
+            "model": dataclasses.asdict(model_config),
+            "rig_distance": dataset["rig_distance"],
+            "intrinsics": dataset["intrinsics"],
+            **({"spans": spans} if (spans := executor.spans_of(dataset)) else {}),
+        }
+        lifter = None
+        if former:
+            lifter, about = load(former, model_config, objective, **options)
+            description |= about
+        elif fn_args.custom_config.get(KEY):
+            note = "No model was blessed on earlier spans: training starts from scratch."
+            description[KEY] = {"model": None, "note": note}
+        if lifter is None and (path := fn_args.custom_config.get(START)):
+            seen = functools.partial(_views, _files(fn_args.train_files))
+            lifter, about = load_start(path, model_config, objective, seen, **options)
+            description |= about
+        if lifter is None:
+            cameras = (dataset["rig_distance"], dataset["intrinsics"])
+            lifter = lifters.build(model_config, objective, *cameras, **options)
+        return lifter, description
 
 
 def records(
@@ -377,14 +367,10 @@ def load_start(
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
     """Builds a model with the weights of one that was asked for, whole or in half precision.
 
-    It knows the cameras that the start was made for, and that it was trained mirrored.
-
-    Args:
-        path: What `load_model` takes, a model whose networks are those of `config`.
-        config: The networks to build.
-        objective: What training minimizes.
-        seen: Returns views, fields `[N, ...]`, that batch norms of folded networks are set by.
-        options: As of `lifters.build`: what to make.
+    It knows the cameras that the start at `path`, as `load_model` takes it, was made for, and that
+    it was trained mirrored; its networks must be those of the config. `seen` returns views, fields
+    `[N, ...]`, that batch norms of folded networks are set by; options are those of
+    `lifters.build`.
 
     Returns:
         The model, and what a description tells of it.

@@ -30,8 +30,7 @@ DATA_ROOT, SETTINGS, OUTPUT_ROOT = "MVLIFT_DATA_ROOT", "MVLIFT_SETTINGS", "MVLIF
 def make_dag(environment: Mapping[str, str] = os.environ) -> Any:
     """Makes the DAG. It runs when it is triggered; its tasks run one by one, for SQLite's sake.
 
-    Raises:
-        ValueError: If settings break a rule, or the data is of no known kind.
+    A ValueError says which settings break a rule, or that the data is of no known kind.
     """
     settings = environment.get(SETTINGS)
     request = presets.Request(

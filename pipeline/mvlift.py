@@ -65,12 +65,8 @@ def create_pipeline(
 ) -> pipeline.Pipeline:
     """Chains the components.
 
-    Args:
-        config: What is done.
-        data_root: What the source reads; empty for a source that reads nothing. With `{SPAN}` in
-            it, the newest of numbered recordings is read, and a window of them trained on.
-        folders: Where it is written.
-        metadata_connection: Where ML Metadata is kept.
+    `data_root` is what the source reads; empty for a source that reads nothing. With `{SPAN}` in
+    it, the newest of numbered recordings is read, and a window of them trained on.
     """
     version = code_version()
     data = data_for_choosing(config, sources.has_spans(data_root))
@@ -224,7 +220,7 @@ def _deciding(
     ).with_id("LastBlessedModel")
     measured = {"held_out": unlabeled.outputs["scores"], "baselines": compared.outputs["figures"]}
     judge = _judge(config, records, trained, last_blessed, measured)
-    infra = infra_validation_nodes(config, examples, trained, judge)
+    infra = _infra_validation(config, examples, trained, judge)
     push = pusher.Pusher(
         model=trained.outputs["model"],
         model_blessing=judge.outputs["blessing"],
@@ -256,6 +252,23 @@ def _judge(
             name: value for name, value in config.bounds.items() if name in scores.NAMES
         },
     )
+
+
+def _infra_validation(
+    config: settings.PipelineConfig,
+    examples: base_node.BaseNode,
+    trained: base_node.BaseNode,
+    judge: base_node.BaseNode,
+) -> list[base_node.BaseNode]:
+    """Makes the node that tries a judged model in TensorFlow Serving; none if not asked for."""
+    if not config.infra_validation.tag:
+        return []
+    # Models of windows have no signature of records.
+    asked = None if config.model.is_temporal else examples.outputs["test_examples"]
+    options = dataclasses.asdict(config.infra_validation)
+    node = pusher.InfraValidator(trained.outputs["model"], asked, **options)
+    node.add_upstream_node(judge)
+    return [node]
 
 
 def _reporting(
@@ -340,26 +353,6 @@ def rig_nodes(
     return [check, checks.RigGate(checked=check.outputs["checked"], stops=stops)]
 
 
-# TensorFlow Serving's word before a model is pushed, where it is asked for.
-
-
-def infra_validation_nodes(
-    config: settings.PipelineConfig,
-    examples: base_node.BaseNode,
-    trained: base_node.BaseNode,
-    judge: base_node.BaseNode,
-) -> list[base_node.BaseNode]:
-    """Makes the node that tries a judged model in TensorFlow Serving, or none."""
-    if not config.infra_validation.tag:
-        return []
-    # Models of windows have no signature of records.
-    asked = None if config.model.is_temporal else examples.outputs["test_examples"]
-    options = dataclasses.asdict(config.infra_validation)
-    node = pusher.InfraValidator(trained.outputs["model"], asked, **options)
-    node.add_upstream_node(judge)
-    return [node]
-
-
 # What a run on spans has more: a window of them, a model to go on from, a look at drift.
 
 DRIFT = "Drift"
@@ -437,10 +430,10 @@ def _drift(
     text = checks.comparators(checks.PAIRS, config.drift.thresholds)
     schema = checks.CuratedSchema(text=text).with_id(f"Schema.{DRIFT}")
     validator = rolling_window.DriftValidator(
-        statistics.outputs["statistics"],
-        former.outputs["statistics"],
-        schema.outputs["schema"],
-        exclude_splits=executor.INSTANT_SPLITS,
+        executor.INSTANT_SPLITS,
+        statistics=statistics.outputs["statistics"],
+        baseline_statistics=former.outputs["statistics"],
+        schema=schema.outputs["schema"],
     ).with_id(f"ExampleValidator.{DRIFT}")
     gate = checks.DriftGate(
         anomalies=validator.outputs["anomalies"], stops=config.drift.action == settings.STOP

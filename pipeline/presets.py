@@ -239,11 +239,7 @@ def _purpose(preset: Any) -> str:
 
 
 def make(name: str, data_root: str, variant: str = "default") -> settings.PipelineConfig:
-    """Makes a preset of `NAMES` for the data at hand, in one of `VARIANTS`.
-
-    Raises:
-        ValueError: If there is no such variant.
-    """
+    """Makes a preset of `NAMES` for the data at hand, in one of `VARIANTS`, or a ValueError."""
     errors.require_known("preset", variant, VARIANTS)
     return VARIANTS[variant](OF_FOLDER[name](data_root) if name in OF_FOLDER else PRESETS[name]())
 

@@ -120,9 +120,6 @@ _OBJECTS: dict[str, type[configs.Json]] = {
 }
 
 
-# The server that a model must load in before it is pushed, as a frozen dataclass.
-
-
 def _are_thresholds(value: Any) -> bool:
     is_mapping = isinstance(value, Mapping)
     return is_mapping and all(isinstance(most, int | float) for most in value.values())

@@ -5,13 +5,11 @@
 runs `python pipeline/local.py --num_epochs=2` inside the `tfx` process and, as the
 run starts, registers the pipeline as `tfx pipeline create --engine=local` would.
 
-TFX has no hook for plug-ins, and a second console script called `tfx` would overwrite
-TFX's own or be overwritten by it, whichever installer came last. So the package ships
-`keras_mvlift_tfx_cli.pth` (here: `tfx_cli.pth`), whose one line Python executes at each
-start, of every program of the environment. It compares the first two words after
-`python` with `tfx` and `tfx.tools.cli.cli_main`; in any other program that is all.
-In `tfx` it loads this file by its path and calls `install`. The name `pipeline` is not
-imported on the way: it belongs to whatever project the command is used for.
+TFX has no hook for plug-ins, and a second console script called `tfx` would overwrite TFX's own or
+be overwritten by it. So the package ships `keras_mvlift_tfx_cli.pth` (here: `tfx_cli.pth`), whose
+one line Python executes at each start, of every program of the environment. In `tfx`, told by the
+first two words after `python`, it loads this file by its path and calls `install`. The name
+`pipeline` is not imported on the way: it belongs to whatever project the command is used for.
 
 Without `--pipeline` the stock command runs, as it came. Uninstalling the package, or
 deleting the `.pth`, takes the option away; nothing of TFX is changed on disk.
@@ -219,11 +217,7 @@ def _registering_patcher(path: pathlib.Path) -> Any:
 
 
 def run_as_script(path: pathlib.Path, arguments: Sequence[str]) -> None:
-    """Executes a file as `python FILE ARGUMENTS...` does, in this process.
-
-    Raises:
-        SystemExit: If the file ends with any exit status but success.
-    """
+    """Executes a file as `python FILE ARGUMENTS...` does; any end but success is a SystemExit."""
     argv, sys_path = sys.argv, sys.path[:]
     sys.argv = [str(path), *arguments]
     sys.path.insert(0, str(path.resolve().parent))

@@ -241,7 +241,7 @@ def test_without_a_root_network_there_is_no_position():
 
 
 def test_a_file_is_all_that_a_stream_needs(tmp_path):
-    compact.save_temporal(LIFTING[True], tmp_path / "network.npz")
+    np.savez(tmp_path / "network.npz", **compact.fold_temporal(LIFTING[True]))
     stream = numpy_networks.OutputStream(numpy_networks.read(tmp_path / "network.npz"))
     clip = temporal_networks.clip(3)
     outputs, _ = run(stream, rays(clip))

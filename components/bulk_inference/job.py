@@ -38,9 +38,6 @@ class BulkLift(configs.Checked):
         max_lost_share: The share of the records, and of the files, that may turn out unusable
             before the run fails.
         batch_size: Views that are lifted at once.
-
-    Raises:
-        ValueError: If a field is not as stated above.
     """
 
     model: str

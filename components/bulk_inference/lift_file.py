@@ -45,8 +45,7 @@ class Letter(TypedDict):
 class Outcome(NamedTuple):
     """What became of a file; `output` is None if it is lost.
 
-    Attributes:
-        first_lost: Letters of the first records that could not be used, or that of the file.
+    `first_lost` are letters of the first records that could not be used, or that of the file.
     """
 
     number: int
@@ -65,13 +64,9 @@ Write = Callable[[pa.Table], None]
 class LiftFile(beam.DoFn):
     """Lifts the views of a file; gives its outcome.
 
-    Args:
-        model: What `inference.load_model` takes, on the workers.
-        handle: Under which threads of a process share what is loaded.
-        root: The folder to write to.
-        form: Of `FORMATS`.
-        batch_size: Views that are lifted at once.
-        is_watched: Whether to leave notes of the progress.
+    `model` is what `inference.load_model` takes, on the workers, `handle` under which threads of a
+    process share what is loaded, and `root` the folder to write to; the rest is as of
+    `job.BulkLift`.
     """
 
     def __init__(

@@ -192,11 +192,8 @@ def prefix(span: int | None) -> str:
 class WriteClip(beam.DoFn):
     """Writes the records of one clip; gives its outcome.
 
-    Args:
-        config: How records are made.
-        data_root: What the source reads.
-        roots: For each split the folder of its artifact.
-        prefix: Put before a clip's name in the records.
+    `roots` has for each split the folder of its artifact; `prefix` stands before a clip's name in
+    the records.
     """
 
     def __init__(
@@ -264,12 +261,9 @@ def _about(
 def summarize(
     clips: list[dict[str, Any]], num_lost: int = 0, choices: list[str] | None = None
 ) -> dict[str, Any]:
-    """Puts together what the clips have in common.
+    """Puts together what is known of each clip that was read, in any order.
 
-    Args:
-        clips: What is to be known of each clip that was read, in any order.
-        num_lost: How many clips were lost beside them.
-        choices: What the source chose of its field's protocol, in words.
+    So many others were lost; `choices` are what the source chose of its field's protocol, in words.
 
     Returns:
         The clips, the sums of their counts, and of those that give pairs to train on the mean rig
@@ -404,15 +398,13 @@ class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
 class RecordingExampleGen(base_beam_component.BaseBeamComponent):
     """Turns multi-view recordings into TFRecords.
 
-    `outputs["examples"]` holds view pairs, splits `train` and `eval`, the same instants with all
-    of their views, splits `train_instants` and `eval_instants`, and no 3D whatever.
+    `outputs["examples"]` holds view pairs, splits `train` and `eval`, the same instants with all of
+    their views, splits `train_instants` and `eval_instants`, and no 3D whatever.
     `outputs["test_examples"]` holds single views with their reference pose, split `test`; it goes
     to evaluation, never to a trainer.
 
-    Args:
-        data_config: A `configs.DataConfig` as JSON.
-        data_root: The folder or file that the source reads; empty for a source that reads none.
-        code_version: Identifies the code, so that results of older code are not reused.
+    `data_config` is a `configs.DataConfig` as JSON, `data_root` what the source reads, empty for
+    one that reads none; results of another `code_version` are not reused.
     """
 
     SPEC_CLASS = RecordingExampleGenSpec
@@ -420,8 +412,8 @@ class RecordingExampleGen(base_beam_component.BaseBeamComponent):
     DRIVER_CLASS = Driver
 
     def __init__(self, data_config: str, data_root: str, code_version: str):
-        outputs = {name: standard_artifacts.Examples for name in self.SPEC_CLASS.OUTPUTS}
-        channels = {name: types.Channel(type=artifact) for name, artifact in outputs.items()}
+        kind = standard_artifacts.Examples
+        channels = {name: types.Channel(type=kind) for name in self.SPEC_CLASS.OUTPUTS}
         super().__init__(
             RecordingExampleGenSpec(
                 data_config=data_config, data_root=data_root, code_version=code_version, **channels

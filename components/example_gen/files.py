@@ -92,13 +92,10 @@ class Job(NamedTuple):
 
 
 def run_jobs(pipeline: beam.Pipeline, names: Sequence[str], work: beam.DoFn, root: str) -> None:
-    """Spreads jobs over workers, and writes their outcomes below a folder.
+    """Spreads jobs over workers, and writes their outcomes below a folder, for `read_outcomes`.
 
-    Args:
-        pipeline: What runs them.
-        names: Of clips or files, each of which is a `Job`.
-        work: Yields of each job an outcome, a named tuple of JSON values with a `number`.
-        root: The folder, for `read_outcomes`.
+    A job is a `Job` of the name of a clip or file; of each, `work` yields an outcome, a named tuple
+    of JSON values with a `number`.
     """
     jobs = [Job(name, number, len(names)) for number, name in enumerate(names)]
     _ = (

@@ -1,6 +1,7 @@
 """Measures the paper's tables and ours: `keras-mvlift experiments`."""
 
 import argparse
+import collections
 import dataclasses
 import difflib
 import json
@@ -13,11 +14,7 @@ _INTERRUPTED = 130
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs what is not finished, and writes tables, figures and the report of all that is.
-
-    Raises:
-        ValueError: If an argument breaks its rule, or the data cannot be read.
-    """
+    """Runs what is not finished and reports all that is; a ValueError says what does not do."""
     profile = profiles.changed(
         profiles.PROFILES[options.profile], options.steps, options.width, options.precision
     )
@@ -111,13 +108,12 @@ def _listing() -> str:
 
 
 def _outcome(measured: dict[str, object]) -> str:
-    every = [
+    counts = collections.Counter(
         cell["status"]
         for table in measured["tables"]  # type: ignore[attr-defined]
         for row in table["rows"]
         for cell in row["cells"]
-    ]
-    counts = {status: every.count(status) for status in dict.fromkeys(every)}
+    )
     return ", ".join(
         f"{count} cells {status.replace('_', ' ')}" for status, count in counts.items()
     )

@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Lifts and writes; nothing half-written is left, however it ends. Returns 0.
-
-    Raises:
-        ValueError: If the input, the model or an option does not do; says why.
-        OSError: If a file is missing, or the output is there already.
-    """
+    """Lifts and writes, or leaves nothing; a ValueError or OSError says why. Returns 0."""
     # All that may be refused comes before the model and the detector, which take long.
     video = lift_input.film(options)
     is_film = video is not None and options.input == video.path
@@ -83,13 +78,7 @@ def _model(options: argparse.Namespace) -> "inference.Lifter":
 
 
 def check(options: argparse.Namespace) -> None:
-    """Refuses options with which nothing could be lifted or written in the end.
-
-    Raises:
-        ValueError: If a path's ending is of no format, or two are the same.
-        OSError: If a path is there and not to be replaced, or its folder is not, or the input, the
-            model or the reference is not there.
-    """
+    """Refuses, by a ValueError or OSError, options with which nothing could be written."""
     arguments.require_there("input", options.input)
     if options.model is not None:
         arguments.require_model(options.model)

@@ -106,9 +106,8 @@ def _add_pictures(group: argparse._ArgumentGroup) -> None:
 def film(options: argparse.Namespace) -> Any:
     """Opens the video that is the input or belongs to it; None where there is none.
 
-    Raises:
-        ValueError: If it cannot be read, an option is for 2D joints only, or the extra `video` is
-            not installed.
+    A ValueError says that it cannot be read, that an option is for 2D joints only, or that the
+    extra `video` is not installed.
     """
     is_input = options.input.suffix.lower() in VIDEO_ENDINGS
     for name in ("video", "skeleton", "image_size") if is_input else ():
@@ -139,9 +138,17 @@ def read(options: argparse.Namespace, video: Any) -> tracks_2d.Tracks2D:
         )
         return tracks_2d.at_least(found, options.min_confidence or 0.0)
     tracks = tracks_2d_files.read(options.input, options.skeleton, options.min_confidence)
+    size, rate = _image_size(options) or tracks.image_size, tracks.frame_rate
     if video is not None:
-        tracks = _of_video(tracks, video)
-    return dataclasses.replace(tracks, image_size=_image_size(options) or tracks.image_size)
+        # It tells what 2D joints may not.
+        size, rate = size or video.size, rate or video.frame_rate
+        # Some count from 1.
+        if (last := tracks.first_frame + tracks.num_frames - 1) > video.num_frames:
+            told = (
+                f"The joints reach to frame {last}, the video has {video.num_frames}: are they its?"
+            )
+            warnings.warn(told, errors.InputWarning, stacklevel=2)
+    return dataclasses.replace(tracks, image_size=size, frame_rate=rate)
 
 
 def _image_size(options: argparse.Namespace) -> tuple[int, int] | None:
@@ -160,19 +167,6 @@ def _warn_of_clock(options: argparse.Namespace, video: Any) -> None:
         warnings.warn(told, errors.InputWarning, stacklevel=2)
 
 
-def _of_video(tracks: tracks_2d.Tracks2D, video: Any) -> tracks_2d.Tracks2D:
-    """Adds what a video tells of 2D joints that do not tell it."""
-    # Some count from 1.
-    if (last := tracks.first_frame + tracks.num_frames - 1) > video.num_frames:
-        told = f"The joints reach to frame {last}, the video has {video.num_frames}: are they its?"
-        warnings.warn(told, errors.InputWarning, stacklevel=2)
-    return dataclasses.replace(
-        tracks,
-        image_size=tracks.image_size or video.size,
-        frame_rate=tracks.frame_rate or video.frame_rate,
-    )
-
-
 def tells_camera(options: argparse.Namespace) -> bool:
     """Says whether the options tell the camera."""
     return any(
@@ -185,8 +179,7 @@ def viewpoint(
 ) -> viewpoints.Viewpoint | None:
     """Makes the camera that the options tell, for images of this size; None where they tell none.
 
-    Raises:
-        ValueError: If they do not go together or there is no such camera.
+    A ValueError says that they do not go together, or that there is no such camera.
     """
     owners = {name: "calibration" for name in ("camera", "unit", "up")} | {
         "distortion": "intrinsics"

@@ -36,11 +36,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Runs a command.
-
-    Returns:
-        The exit status: 0, 1 for what it found wrong, 2 for wrong usage, 130 if it was interrupted.
-    """
+    """Runs a command; gives 0, 1 for what it found wrong, 2 for wrong usage, 130 if interrupted."""
     # TensorFlow announces missing GPU libraries as errors; what matters is raised in Python.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     options, status = parse(words), 1

@@ -13,11 +13,7 @@ _PARAMETERS = ("data_root", "output_root", "preset", "num_epochs", "seed", "sett
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains, or shows what a training would be told; returns the exit status.
-
-    Raises:
-        ValueError: If there is no pipeline here, or the settings do not do; says why.
-    """
+    """Trains, or shows what a training would be told; a ValueError says what does not do."""
     given = {name: getattr(options, name) for name in _PARAMETERS}
     given = {name: value for name, value in given.items() if value is not None}
     if options.command == "train":

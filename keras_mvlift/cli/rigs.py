@@ -27,8 +27,7 @@ from keras_mvlift.visualization import tables
 def check(options: argparse.Namespace) -> int:
     """Prints the report; gives 1 if something must be mended before training, else 0.
 
-    Raises:
-        ValueError: If the source or an argument does not do, or a file cannot be read.
+    A ValueError says what does not do, or cannot be read.
     """
     given = {}
     if options.calibration:
@@ -49,9 +48,7 @@ def check(options: argparse.Namespace) -> int:
 def calibrate(options: argparse.Namespace) -> int:
     """Calibrates, prints the errors before and after, and writes the calibration.
 
-    Raises:
-        ValueError: If the recordings or an option do not allow to calibrate, or what was found
-            does not fit them; says why.
+    A ValueError says why recordings or options do not allow it, or what was found does not fit.
     """
     known_distance = {(a, b): float(meters) for a, b, meters in options.distance or ()}
     recorded = observations.read_recordings(options.path, verbose=True)
@@ -87,10 +84,7 @@ def doubts(
 ) -> list[str]:
     """Checks a rig that was found against what it saw, as `check-rig` does.
 
-    Args:
-        clips: What the rig saw.
-        found: The rig.
-        start: What a refinement started from; None without.
+    `start` is what a refinement started from; None without.
 
     Returns:
         What there is to warn of.

@@ -10,12 +10,7 @@ from keras_mvlift.serving import clients, rollouts
 
 
 def run(options: argparse.Namespace) -> int:
-    """Moves labels and tells them.
-
-    Raises:
-        ValueError: If the config does not do; says why.
-        OSError: If the server does not follow.
-    """
+    """Moves labels and tells them; a ValueError or OSError says why the server does not follow."""
     for name, version in _labels(options)._asdict().items():
         print(f"{name:<10}{version}")
     return 0

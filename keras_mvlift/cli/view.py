@@ -10,12 +10,7 @@ from keras_mvlift.visualization import pages
 
 
 def run(options: argparse.Namespace) -> int:
-    """Writes the page and prints its path.
-
-    Raises:
-        RecordingError: If a file cannot be read.
-        ValueError: If the files do not go together.
-    """
+    """Writes the page and prints its path; a ValueError says which files do not do."""
     page = options.output
     paths = [options.result, *options.compare]
     clips = {name: pose_clip.read(path) for name, path in zip(_names(paths), paths, strict=True)}

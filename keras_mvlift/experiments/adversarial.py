@@ -101,7 +101,8 @@ class AdversarialLifter(keras.Model):
                 losses = self._critic_step(tf.stop_gradient(upright))
             pose_camera = pose + lifted.root_position[:, tf.newaxis]
             losses["reprojection"] = self._reprojection(pose_camera, view)
-            losses["adversarial"] = self.critic_weight * self._opinion(upright)
+            score = self.critic(self._turned(upright))
+            losses["adversarial"] = self.critic_weight * tf.reduce_mean(-score)
             losses["loss"] = losses["reprojection"] + losses["adversarial"]
         gradients = tape.gradient(losses["loss"], variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
@@ -119,7 +120,7 @@ class AdversarialLifter(keras.Model):
         share = tf.random.stateless_uniform(tf.shape(real)[:1], self._seed())
         variables = self.critic.trainable_variables
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(critic_loss(self.critic(real), self.critic(predicted)))
+            loss = tf.reduce_mean(self.critic(predicted) - self.critic(real))
             penalty = tf.reduce_mean(gradient_penalty(self.critic, real, predicted, share))
             total = loss + _PENALTY_WEIGHT * penalty
         gradients = tape.gradient(total, variables)
@@ -131,9 +132,6 @@ class AdversarialLifter(keras.Model):
             pose_camera, view, view.confidence, self.distance, self.least_depth
         )
         return tf.reduce_mean(errors)
-
-    def _opinion(self, upright: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_mean(generator_loss(self.critic(self._turned(upright))))
 
     def _drawn(self, num: tf.Tensor) -> tf.Tensor:
         limit = len(self.unpaired_poses)
@@ -217,16 +215,6 @@ def critic(*, seed: int, width: int = 128) -> keras.Model:
 
 
 Critic = Callable[[tf.Tensor], tf.Tensor]
-
-
-def critic_loss(score_real: tf.Tensor, score_predicted: tf.Tensor) -> tf.Tensor:
-    """Computes `D(predicted) - D(real)`, `[B]`: Gulrajani et al., eq. (3), without the penalty."""
-    return score_predicted - score_real
-
-
-def generator_loss(score_predicted: tf.Tensor) -> tf.Tensor:
-    """Computes what the lifting network minimizes: `-D(predicted)`, `[B]`."""
-    return -score_predicted
 
 
 def gradient_penalty(

@@ -42,10 +42,8 @@ class _Labels:
 class FilmTracks:
     """Tracks of views, `tracks`, fields `[G, ...]`, and the cell of each view.
 
-    Args:
-        view: Fields `[N, ...]`, NumPy arrays.
-        track: `[N]`, a number for each clip and camera.
-        frame: `[N]`, frame numbers within the clip.
+    Of views, fields `[N, ...]`, NumPy arrays, `track`, `[N]`, has a number for each clip and
+    camera, and `frame`, `[N]`, the frame's within the clip.
     """
 
     def __init__(self, view: views.View, track: np.ndarray, frame: np.ndarray):

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -38,9 +38,17 @@ class Watch:
     curve: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
-Method = Callable[[variants.Cell, training_data.TrainingData, Watch], np.ndarray]
-"""From a cell and its data to poses `[N, J, 3]` of the test views, meters, camera axes; what it
-measures on the way is appended to the watch's curve."""
+class Run(NamedTuple):
+    """A cell, what it is trained and tested on, and who watches."""
+
+    cell: variants.Cell
+    data: training_data.TrainingData
+    watch: Watch
+
+
+Method = Callable[[Run], np.ndarray]
+"""From a run to poses `[N, J, 3]` of the test views, meters, camera axes; what it measures on the
+way is appended to the watch's curve."""
 
 ERROR = "test_mpjpe_mm"
 """The name of the error in the logs of an epoch."""
@@ -93,33 +101,30 @@ def method_options(cell: variants.Cell) -> dict[str, Any]:
     return {name: value for name, value in cell.variant.options if name not in others}
 
 
-def build(
-    cell: variants.Cell, data: training_data.TrainingData, config: configs.StageConfig
-) -> multi_view_lifter.MultiViewLifter:
+def build(run: Run, config: configs.StageConfig) -> multi_view_lifter.MultiViewLifter:
     """Builds the untrained lifter of a stage."""
     model = configs.ModelConfig(
-        recipe=cell.variant.recipe,
-        backbone=cell.variant.backbone,
-        width=cell.budget.width,
-        dropout=cell.budget.dropout,
-        filter_widths=cell.budget.filter_widths,
-        is_causal=method_options(cell).get("is_causal", False),
-        seed=cell.seed,
-        **_options(cell, variants.MODEL_OPTIONS),
+        recipe=run.cell.variant.recipe,
+        backbone=run.cell.variant.backbone,
+        width=run.cell.budget.width,
+        dropout=run.cell.budget.dropout,
+        filter_widths=run.cell.budget.filter_widths,
+        is_causal=method_options(run.cell).get("is_causal", False),
+        seed=run.cell.seed,
+        **_options(run.cell, variants.MODEL_OPTIONS),
     )
-    objective = stages.objective(config, cell.variant.recipe)
+    objective = stages.objective(config, run.cell.variant.recipe)
     return lifters.build(
-        model, objective, data.rig_distance, model=stages.model(config), precision=config.precision
+        model,
+        objective,
+        run.data.rig_distance,
+        model=stages.model(config),
+        precision=config.precision,
     )
 
 
 def fit(
-    model: keras.Model,
-    config: configs.StageConfig,
-    source: stage_data.Source,
-    cell: variants.Cell,
-    data: training_data.TrainingData,
-    watch: Watch,
+    model: keras.Model, config: configs.StageConfig, source: stage_data.Source, run: Run
 ) -> None:
     """Trains a model as the pipeline does, from its last checkpoint on, under watch.
 
@@ -127,27 +132,28 @@ def fit(
         model: As `stages.run` takes it.
         config: The stage's settings.
         source: What its batches are drawn from.
-        cell: Says how many steps an epoch has.
-        data: Of its test views some are measured after each epoch.
-        watch: Gets an entry for each epoch, also of one that ends badly.
+        run: Its cell says how many steps an epoch has; some of its test views are measured after
+            each, and its watch gets an entry, also of an epoch that ends badly.
 
     Raises:
         NonFiniteLossError: If the loss stops being a number.
     """
     stage = type(config).__name__.removesuffix("Config").lower()
     trained = stage_data.Arrays(
-        source=source, steps=cell.budget.steps_per_epoch, checkpoints=watch.folder / stage
+        source=source, steps=run.cell.budget.steps_per_epoch, checkpoints=run.watch.folder / stage
     )
     callbacks = [
-        EpochCurve(getattr(model, "lifter", model), data.test),
+        EpochCurve(getattr(model, "lifter", model), run.data.test),
         keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, _: watch.show(f"{stage} {epoch + 1}/{config.num_epochs}")
+            on_epoch_begin=lambda epoch, _: run.watch.show(
+                f"{stage} {epoch + 1}/{config.num_epochs}"
+            )
         ),
     ]
     try:
         stages.run(model, config, trained, stage.capitalize(), callbacks)
     finally:
-        watch.curve.extend(
+        run.watch.curve.extend(
             {
                 "stage": stage,
                 "epoch": int(row["epoch"]) + 1,
@@ -158,23 +164,18 @@ def fit(
         )
 
 
-def pretrain(
-    lifter: multi_view_lifter.MultiViewLifter,
-    cell: variants.Cell,
-    data: training_data.TrainingData,
-    watch: Watch,
-) -> None:
+def pretrain(lifter: multi_view_lifter.MultiViewLifter, run: Run) -> None:
     """Trains a lifter by the recipe's first stage."""
-    finetune = finetune_config(cell)
+    finetune = finetune_config(run.cell)
     config = configs.PretrainConfig(
-        num_epochs=cell.budget.num_pretrain_epochs,
+        num_epochs=run.cell.budget.num_pretrain_epochs,
         batch_size=finetune.batch_size,
         precision=finetune.precision,
         clip_norm=finetune.clip_norm,
-        seed=cell.seed,
+        seed=run.cell.seed,
     )
-    first = build(cell, data, config)
-    fit(first, config, data.pair_source(), cell, data, watch)
+    first = build(run, config)
+    fit(first, config, run.data.pair_source(), run)
     lifters.copy_weights(first, lifter)
 
 
@@ -190,24 +191,21 @@ def lift(lifter: multi_view_lifter.MultiViewLifter, view: views.View) -> np.ndar
     )
 
 
-def train(
-    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
-) -> multi_view_lifter.MultiViewLifter:
+def train(run: Run) -> multi_view_lifter.MultiViewLifter:
     """Returns the trained lifter; one that sees windows takes `training_data.WindowedData`."""
-    config = finetune_config(cell)
-    lifter = started(cell, data, watch)
-    fit(lifter, config, source_of(config, data), cell, data, watch)
+    config = finetune_config(run.cell)
+    lifter = started(run)
+    fit(lifter, config, source_of(config, run.data), run)
     return lifter
 
 
-def started(
-    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
-) -> multi_view_lifter.MultiViewLifter:
+def started(run: Run) -> multi_view_lifter.MultiViewLifter:
     """Returns the lifter that the main stage begins with: pre-trained where need be."""
-    lifter = build(cell, data, finetune_config(cell))
-    needs_start = cell.variant.recipe in configs.PRETRAINED_RECIPES
-    if needs_start if cell.variant.is_pretrained is None else cell.variant.is_pretrained:
-        pretrain(lifter, cell, data, watch)
+    variant = run.cell.variant
+    lifter = build(run, finetune_config(run.cell))
+    needs_start = variant.recipe in configs.PRETRAINED_RECIPES
+    if needs_start if variant.is_pretrained is None else variant.is_pretrained:
+        pretrain(lifter, run)
     return lifter
 
 
@@ -227,52 +225,42 @@ def source_of(
     return stage_data.Rows(values, num_pairs=len(data.pairs))
 
 
-def self_supervised(
-    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
-) -> np.ndarray:
+def self_supervised(run: Run) -> np.ndarray:
     """Trains by eq. (7) on pairs or on all views of instants, where need be after eq. (6)."""
-    return lift(train(cell, data, watch), data.test.view)
+    return lift(train(run), run.data.test.view)
 
 
-def self_supervised_by_windows(
-    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
-) -> np.ndarray:
+def self_supervised_by_windows(run: Run) -> np.ndarray:
     """Trains on pairs of windows by eq. (7), where need be after eq. (6).
 
     Option `is_causal` lifts a window's last frame, not its middle.
     """
-    is_causal = method_options(cell).get("is_causal", False)
-    windows = view_windows.Windows(math.prod(cell.budget.filter_widths), is_causal)
-    windowed = training_data.WindowedData(data, windows)
-    lifter = train(cell, windowed, watch)  # type: ignore[arg-type]
+    is_causal = method_options(run.cell).get("is_causal", False)
+    windows = view_windows.Windows(math.prod(run.cell.budget.filter_widths), is_causal)
+    windowed = training_data.WindowedData(run.data, windows)
+    lifter = train(run._replace(data=windowed))  # type: ignore[arg-type]
     return windowed.lift(lifter)
 
 
-def _on_labels(
-    cell: variants.Cell, data: training_data.TrainingData, watch: Watch, labeled: peers.Labels
-) -> np.ndarray:
-    config = finetune_config(cell)
-    lifter = build(cell, data, config)
-    model = peers.SupervisedLifter(lifter)
-    fit(model, config, stage_data.Rows(tuple(labeled)), cell, data, watch)
-    return lift(lifter, data.test.view)
+def _on_labels(run: Run, labeled: peers.Labels) -> np.ndarray:
+    config = finetune_config(run.cell)
+    lifter = build(run, config)
+    fit(peers.SupervisedLifter(lifter), config, stage_data.Rows(tuple(labeled)), run)
+    return lift(lifter, run.data.test.view)
 
 
-def supervised(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
+def supervised(run: Run) -> np.ndarray:
     """Trains the lifting network on true poses; a joint that one lacks does not count."""
-    labeled = data.labeled
+    labeled = run.data.labeled
     is_known = np.isfinite(labeled.reference_pose).all(axis=-1)
     pose = np.where(is_known[..., np.newaxis], labeled.reference_pose, 0.0)
     labels = peers.Labels(labeled.view, pose, is_known.astype(np.float32))
-    return _on_labels(cell, data, watch, labels)
+    return _on_labels(run, labels)
 
 
-def from_pseudo_labels(
-    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
-) -> np.ndarray:
+def from_pseudo_labels(run: Run) -> np.ndarray:
     """Trains the lifting network on poses triangulated from all detections of an instant."""
-    found = peers.pseudo_labels(data.seen, data.min_confidence)
-    return _on_labels(cell, data, watch, found)
+    return _on_labels(run, peers.pseudo_labels(run.data.seen, run.data.min_confidence))
 
 
 def halves(labeled: baselines.TestViews) -> tuple[views.View, np.ndarray]:
@@ -292,63 +280,55 @@ def halves(labeled: baselines.TestViews) -> tuple[views.View, np.ndarray]:
     return single_views, np.asarray(upright)
 
 
-def against_critic(
-    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
-) -> np.ndarray:
+def against_critic(run: Run) -> np.ndarray:
     """Trains on single views of one half of the clips against true poses of the other half.
 
     Options are those of `adversarial.AdversarialLifter`.
     """
-    config = finetune_config(cell)
-    lifter = started(cell, data, watch)
-    single_views, unpaired_poses = halves(data.labeled)
+    config = finetune_config(run.cell)
+    lifter = started(run)
+    single_views, unpaired_poses = halves(run.data.labeled)
     model = adversarial.AdversarialLifter(
         lifter,
-        adversarial.critic(seed=cell.seed),
+        adversarial.critic(seed=run.cell.seed),
         unpaired_poses,
         distance=config.distance,
         least_depth=config.least_depth,
-        seed=cell.seed,
-        **method_options(cell),
+        seed=run.cell.seed,
+        **method_options(run.cell),
     )
-    fit(model, config, stage_data.Rows(single_views), cell, data, watch)
-    return lift(lifter, data.test.view)
+    fit(model, config, stage_data.Rows(single_views), run)
+    return lift(lifter, run.data.test.view)
 
 
 PARTIAL = ("triangulation", "constant_pose", "nearest_view")
 """The methods that leave joints open, as NaN, that they know nothing of."""
 
 
-def from_all_test_views(
-    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
-) -> np.ndarray:
+def from_all_test_views(run: Run) -> np.ndarray:
     """Triangulates each test instant, what all cameras together could know; NaN if they do not."""
-    del cell, watch
-    if not baselines.has_several_views(data.test):
+    if not baselines.has_several_views(run.data.test):
         raise origins.NotApplicableError("No test instant was seen by several cameras.")
-    return baselines.triangulated(data.test, data.min_confidence, unplaced=np.nan)
+    return baselines.triangulated(run.data.test, run.data.min_confidence, unplaced=np.nan)
 
 
-def constant_pose(
-    cell: variants.Cell, data: training_data.TrainingData, watch: Watch
-) -> np.ndarray:
+def constant_pose(run: Run) -> np.ndarray:
     """Answers every test view with the mean of the triangulated training poses in world axes."""
-    del cell, watch
-    pose = baselines.constant_pose(baselines.triangulated_poses(data.seen, data.min_confidence))
-    return baselines.in_camera_axes(pose, data.test.view.camera.rotation)
+    pose = baselines.constant_pose(
+        baselines.triangulated_poses(run.data.seen, run.data.min_confidence)
+    )
+    return baselines.in_camera_axes(pose, run.data.test.view.camera.rotation)
 
 
-def nearest_view(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
+def nearest_view(run: Run) -> np.ndarray:
     """Answers a test view with the triangulated pose of the training view that looks most alike."""
-    del cell, watch
-    pose = baselines.triangulated_poses(data.seen, data.min_confidence)
-    return baselines.nearest_poses(data.test, data.seen, pose, data.min_joints)
+    pose = baselines.triangulated_poses(run.data.seen, run.data.min_confidence)
+    return baselines.nearest_poses(run.data.test, run.data.seen, pose, run.data.min_joints)
 
 
-def shipped(cell: variants.Cell, data: training_data.TrainingData, watch: Watch) -> np.ndarray:
+def shipped(run: Run) -> np.ndarray:
     """Lifts the test views by the model that comes with the package; nothing is trained here."""
-    del cell, watch
-    view = data.test.view
+    view = run.data.test.view
     lifted = inference.load_model("studio").lift(
         view.keypoints_2d, view.confidence, camera=view.camera
     )

@@ -125,7 +125,9 @@ class MotionOrigin:
         strides = []
         for is_test, filming in filmings.items():
             group = [clip for clip in found if (clip.subject in test_subjects) == is_test]
-            stride = _stride(group, limits[is_test])
+            # Every so-many-eth frame, for at most so many; 0 for all.
+            total = sum(len(motion.positions) for motion in group)
+            stride = max(-(-total // limits[is_test]), 1) if limits[is_test] else 1
             step = 1 if settings.has_frames_between else stride
             strides.append(stride // step)
             studio = synthetic.Studio(seed=self.seed, **dataclasses.asdict(filming))
@@ -291,12 +293,6 @@ def pseudo_test_subjects(motions: Sequence[Motion]) -> tuple[str, ...]:
     subjects = sorted({motion.subject for motion in motions})
     errors.require(len(subjects) >= 2, "motions", "be of two subjects or more", subjects)
     return tuple(sorted(subjects[::-1][::_TEST_EVERY]))
-
-
-def _stride(motions: Sequence[Motion], max_frames: int) -> int:
-    """Returns every how many frames one is to be taken to have at most so many; 0 for all."""
-    total = sum(len(motion.positions) for motion in motions)
-    return max(-(-total // max_frames), 1) if max_frames else 1
 
 
 def _filmed(

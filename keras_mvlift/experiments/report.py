@@ -228,11 +228,11 @@ def write_curves(results: Mapping[str, Any], folder: pathlib.Path) -> dict[str, 
     for table in results["tables"]:
         has_points = any(row["cells"] and row["cells"][0]["curve"] for row in table["rows"])
         if table["has_curves"] and has_points:
+            path = folder / table["name"]
             with style.context(pictures.PLOT_STYLE):
                 figure = epochs(table)
+                figure.savefig(path.with_suffix(".png"), dpi=pictures.DOTS_PER_INCH)
             drawn[table["name"]] = pictures.svg(figure)
-            path = folder / table["name"]
-            figure.savefig(path.with_suffix(".png"), dpi=pictures.DOTS_PER_INCH)
             path.with_suffix(".svg").write_text(drawn[table["name"]], encoding="utf-8")
     return drawn
 

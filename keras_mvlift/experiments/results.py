@@ -74,7 +74,12 @@ def _shown(
     covered: set[str] = set()
     for table in sorted(known, key=lambda table: table.name not in asked):
         wanted = asked.get(table.name, set())
-        names = [row.name for row in table.rows if row.name in wanted or _is_finished(row, found)]
+        names = [
+            row.name
+            for row in table.rows
+            if row.name in wanted
+            or any(r["status"] in runs.FINISHED for r in _records(row, found).values())
+        ]
         cells = {variants.digest(row.variant) for row in table.rows if row.name in names}
         if table.name in asked or len(cells) > 1 or cells - covered:
             shown[table.name] = names
@@ -84,10 +89,6 @@ def _shown(
 
 def _records(row: tables.Row, found: runs.Found) -> dict[int, dict[str, Any]]:
     return dict(sorted(found.get(variants.digest(row.variant), {}).items()))
-
-
-def _is_finished(row: tables.Row, found: runs.Found) -> bool:
-    return any(r["status"] in runs.FINISHED for r in _records(row, found).values())
 
 
 def _counts(found: runs.Found) -> dict[str, Any] | None:

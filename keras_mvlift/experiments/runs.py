@@ -41,7 +41,7 @@ def measure(
     try:
         data = get_data()
         keras.utils.set_random_seed(cell.seed)
-        poses = methods.METHODS[cell.variant.method](cell, data, watch)
+        poses = methods.METHODS[cell.variant.method](methods.Run(cell, data, watch))
         is_partial = cell.variant.method in methods.PARTIAL
         record |= _measured(data, poses, is_partial=is_partial)
     except stages.NonFiniteLossError as error:
@@ -74,8 +74,11 @@ def _measured(
     pose_true = np.where(is_known[..., np.newaxis], test.reference_pose, np.nan)
     shares = measure_joint_shares(pose_true, np.nan_to_num(poses).astype(np.float32))
     scores = _held_out(test, poses) if is_known.all() else {}
+    # Test data are told apart by what they hold, whatever was trained on.
+    parts = (test.view.keypoints_2d, test.view.confidence, test.reference_pose)
+    digest = hashlib.sha256(b"".join(part.tobytes() for part in parts))
     return {
-        "test": _digest(test),
+        "test": digest.hexdigest()[:16],
         "figures": {
             "overall": figures["overall"] | shares | scores,
             "mean_over_actions": figures["mean_over_actions"],
@@ -91,12 +94,6 @@ def _held_out(test: baselines.TestViews, poses: np.ndarray) -> dict[str, float]:
         return {}
     found = held_out_views.score_test_views(test, poses)
     return {f"held_out_{name}": value for name, value in found.items()}
-
-
-def _digest(test: baselines.TestViews) -> str:
-    """Tells test data apart by what they hold, whatever was trained on."""
-    parts = (test.view.keypoints_2d, test.view.confidence, test.reference_pose)
-    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
 
 
 FINISHED = ("done", "diverged", "not_applicable")

@@ -3,8 +3,6 @@
 Their weights lie beside the SavedModel, too, where `numpy_networks` reads them, with notes.
 """
 
-import json
-import os
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -41,40 +39,19 @@ def fold_temporal(model: keras.Model) -> dict[str, np.ndarray]:
     return arrays | {"kernel_outputs": kernel, "bias_outputs": bias}
 
 
-def save_temporal(model: keras.Model, path: str | os.PathLike[str]) -> None:
-    """Writes what `fold_temporal` returns to an `.npz` file."""
-    np.savez(path, **fold_temporal(model))
-
-
-def save_layers(weights: Sequence[tf.Variable | np.ndarray], path: str | os.PathLike[str]) -> None:
-    """Writes dense layers, kernels and biases by turns, to an `.npz` file; replaces another.
-
-    Their names are `kernel_<n>` `[C, C']` and `bias_<n>` `[C']`.
-    """
-    names = [
-        f"{part}_{number}" for number in range(len(weights) // 2) for part in ("kernel", "bias")
-    ]
-    np.savez(path, **dict(zip(names, map(np.asarray, weights), strict=True)))
-
-
 # A trained residual network as dense layers alone, its batch norms folded into those before.
 
 
 class FoldedResidual(tf.Module):
     """What a residual network says outside of training, in a fifth of its operations.
 
-    Args:
-        model: What `residual.residual` built.
-        dtype: What weights are rounded to; they are reckoned with in single precision.
+    Weights of what `residual.residual` built are rounded to `dtype` and reckoned with in single
+    precision. It takes joints `[B, J, 2]`, such as rays.
 
     Attributes:
         layers_per_block: Dense layers of a residual block.
         weights: Of each dense layer in turn its kernel `[C, C']` and its bias `[C']`, the batch
             norm behind it included.
-
-    Call arguments:
-        joints: `[B, J, 2]`, such as rays.
-        training: Must be False.
     """
 
     def __init__(self, model: keras.Model, dtype: tf.DType = tf.float32):
@@ -103,13 +80,9 @@ def unfold(
 ) -> None:
     """Sets a residual network to say what its folded form says, and be trainable again.
 
-    Its batch norms change nothing outside of training. In training they norm by a batch, which
-    changes little where that is like `joints`, and everything where none were given.
-
-    Args:
-        model: What `residual.residual` built.
-        weights: Those of its `FoldedResidual`.
-        joints: `[N, J, 2]`, what it will be trained on, to norm by.
+    `weights` are those of its `FoldedResidual`. Batch norms change nothing outside of training. In
+    training they norm by a batch, which changes little where that is like `joints`, `[N, J, 2]`,
+    and everything where none were given.
     """
     remaining = iter(weights)
     for layer in model.layers:
@@ -185,11 +158,10 @@ def weights_of(folded: multi_view_lifter.MultiViewLifter) -> dict[str, list[tf.V
 
 
 def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict[str, Any]:
-    """Returns what must be known to use the weights of a trained model, beside them.
+    """Returns what must be known to use the weights of a trained model, beside them, as JSON.
 
-    Returns:
-        `layers_per_block`, `network_input`, `root`, the numbers of the root head, and
-        `has_free_root`, whether the pose's own root joint adds to the predicted root.
+    `root` are the numbers of the root head; `has_free_root` tells whether the pose's own root joint
+    adds to the predicted root.
     """
     return {
         "layers_per_block": layers_per_block(lifter.lifting_network),
@@ -204,13 +176,19 @@ def save_networks(
 ) -> None:
     """Writes networks, as of `weights_of`, where `numpy_networks.FrameLifter` reads them.
 
+    Of a dense layer there are `kernel_<n>` `[C, C']` and `bias_<n>` `[C']`.
+
     A SavedModel that has no such files gets them by
 
         save_networks(trained_models.open_model(path).folded, path / lifters.FOLDER)
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, layers in weights.items():
-        save_layers(layers, folder / f"{name}.npz")
+        pairs = zip(layers[::2], layers[1::2], strict=True)
+        arrays: dict[str, np.ndarray] = {}
+        for number, (kernel, bias) in enumerate(pairs):
+            arrays[f"kernel_{number}"], arrays[f"bias_{number}"] = map(np.asarray, (kernel, bias))
+        np.savez(folder / f"{name}.npz", **arrays)
 
 
 # Networks stored in half the space: weights in half precision, arithmetic in single.
@@ -238,13 +216,8 @@ def reopened(
 ) -> multi_view_lifter.MultiViewLifter:
     """Returns a model that lifts alike from one that `saved_model.save` halved, to train on.
 
-    Its batch norms are those of `unfold`.
-
-    Args:
-        model: Of `load_model`, of single frames, with its weights.
-        objective: What training minimizes.
-        make: The class to make: it decides what a batch is.
-        seen: Fields `[N, ...]`, views like those that batch norms will be trained on, if they are.
+    `model` is of `load_model`, of single frames, with its weights, and `make` the class to make.
+    Batch norms are those of `unfold`, for views `seen`, fields `[N, ...]`, if they are given.
     """
     config = configs.ModelConfig(**model.description["model"])
     distance = model.description["rig_distance"]
@@ -263,14 +236,6 @@ def is_halved(lifter: multi_view_lifter.MultiViewLifter) -> bool:
     return is_folded and network.weights[0].dtype == tf.float16
 
 
-def save_description(description: dict[str, Any], folder: pathlib.Path) -> None:
-    """Writes what `load_model` reads beside a SavedModel, and no weights to train on with."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / lifters.DESCRIPTION).write_text(
-        json.dumps(description, indent=2, sort_keys=True) + "\n"
-    )
-
-
 # The last, linear layer of a trained model's lifting network: read, fed, and written anew. A pose
 # is `h V`, turned to the camera's axes if the network sees another camera: `h` are the last hidden
 # features of a view and a one, `V` the layer's kernel over its bias. Whatever stands before it, a
@@ -278,8 +243,6 @@ def save_description(description: dict[str, Any], folder: pathlib.Path) -> None:
 
 _LIFT = "lift_camera"
 _LIFTING_NETWORK = "lifting_network"
-# Of the description, what a new layer makes untrue.
-_OF_LAYER = (trained_models.JOINT_MIXES,)
 # Views that are fed at once.
 _FED_AT_ONCE = 4096
 
@@ -329,10 +292,8 @@ class LastLayer:
     def write(self, weights: np.ndarray, notes: dict[str, Any], folder: pathlib.Path) -> None:
         """Writes the model with another last layer, and without joint mixes, which fit the old one.
 
-        Args:
-            weights: `[C, 3 J]`, as `weights`; rounded to half precision where the model's are.
-            notes: Added to the model's description.
-            folder: A SavedModel's folder to make; a FileExistsError if it is there.
+        Weights are `[C, 3 J]`, rounded to half precision where the model's are; notes are added to
+        its description. The folder is made, or a FileExistsError tells that it is there.
         """
         if folder.exists():
             raise FileExistsError(f"{folder} is there already.")
@@ -353,9 +314,10 @@ class LastLayer:
             lifter, _ = lifters.load(path, objectives.TransformReprojection())
             lifter.lifting_network.layers[-1].set_weights([value.numpy() for value in rounded])
             lifters.save(lifter, self._model.description, path)
-        about = {name: x for name, x in self._model.description.items() if name not in _OF_LAYER}
-        told = json.dumps(about | notes, indent=2, sort_keys=True)
-        (folder / trained_models.DESCRIPTION).write_text(told + "\n")
+        about = self._model.description | notes
+        # A new layer makes them untrue.
+        about.pop(trained_models.JOINT_MIXES, None)
+        lifters.save_description(about, path)
 
     @staticmethod
     def _variables(saved: Any) -> list[tf.Variable]:

@@ -141,7 +141,7 @@ def save(
         _save_networks(module, lifter, folder / lifters.FOLDER)
     about = {"is_mirrored": False, SOLVES_ROOT: True} | description | notes | _joints()
     if half_precision:
-        compact.save_description(about, folder / lifters.FOLDER)
+        lifters.save_description(about, folder / lifters.FOLDER)
         return
     if window:
         about["window"] = {
@@ -152,7 +152,8 @@ def save(
     lifters.save(lifter, about, folder / lifters.FOLDER)
     if window:
         for network in (lifter.lifting_network, lifter.root_network):
-            compact.save_temporal(network, folder / lifters.FOLDER / f"{network.name}.npz")
+            path = folder / lifters.FOLDER / f"{network.name}.npz"
+            np.savez(path, **compact.fold_temporal(network))
 
 
 def _save_networks(
@@ -189,13 +190,10 @@ _RAYS = tf.TensorSpec([None, _NUM_JOINTS, 2], tf.float32, "rays")
 class ClipServingModule(tf.Module):
     """Two temporal networks behind the signatures `CLIP_SIGNATURES`.
 
-    These take and return what those of `ServingModule` do, of `T` frames each. Frames are as far
-    apart as those of a window in training. A frame in which nobody is seen repeats the one before;
-    frames before anybody is seen repeat the first in which somebody is.
-
-    Args:
-        lifter: The trained model.
-        intrinsics: `[3, 3]`, pixels, taken for a camera that a request does not describe.
+    These take and return what those of `ServingModule` do, of `T` frames each; so are the
+    arguments. Frames are as far apart as those of a window in training. A frame in which nobody is
+    seen repeats the one before; frames before anybody is seen repeat the first in which somebody
+    is.
     """
 
     def __init__(self, lifter: multi_view_lifter.MultiViewLifter, intrinsics: np.ndarray):
@@ -355,12 +353,10 @@ def check_shape(name: str, value: tf.Tensor, *axes: int | None) -> tf.Tensor:
 def check_keypoints(
     keypoints_2d: tf.Tensor, confidence: tf.Tensor, *axes: None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Refuses 2D joints that are none.
+    """Refuses 2D joints `[*axes, 17, 2]`, pixels, that are none; confidence is `[*axes, 17]`.
 
-    Args:
-        keypoints_2d: `[*axes, 17, 2]`, pixels; not infinite where the confidence is above 0.
-        confidence: `[*axes, 17]`, in [0, 1].
-        *axes: The leading axes, None each.
+    Confidence lies in [0, 1]; where it is above 0 joints are not infinite. Leading axes are None
+    each.
 
     Returns:
         Both, with confidence 0 where a joint is at no place, as `skeletons.is_place` has it.

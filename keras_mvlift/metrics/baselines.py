@@ -84,11 +84,8 @@ def by_instant(test: TestViews) -> tuple[views.View, np.ndarray]:
 def triangulated(test: TestViews, min_confidence: float, unplaced: float = 0.0) -> np.ndarray:
     """Triangulates each instant from all of its views, but for detections below `min_confidence`.
 
-    Args:
-        test: The views.
-        min_confidence: The least.
-        unplaced: The coordinates of a joint that could not be placed: NaN leaves it out of
-            figures, 0 puts it at the root, an error as large as the joint is far from it.
+    Where a joint could not be placed its coordinates are `unplaced`: NaN leaves it out of figures,
+    0 puts it at the root, an error as large as the joint is far from it.
 
     Returns:
         `[N, J, 3]`, meters, camera axes, root at 0.
@@ -121,9 +118,7 @@ def constant_pose(pose: np.ndarray) -> np.ndarray:
     """Averages poses in world axes: what is best answered without looking.
 
     An average in camera axes would mix what cameras see from all around into a pose of no size.
-
-    Args:
-        pose: `[T, J, 3]`, as `triangulated_poses` gives them of training instants.
+    Poses are `[T, J, 3]`, as `triangulated_poses` gives them of training instants.
 
     Returns:
         `[J, 3]`, meters, world axes, root at 0; NaN for a joint that is never known.
@@ -144,13 +139,8 @@ def nearest_views(
 
     Views are compared by the mean squared distance of the joints that both show, once both are
     centered at the root (at the mean of the joints where it was not seen) and scaled to the same
-    mean square.
-
-    Args:
-        keypoints_2d: `[N, J, 2]`, pixels.
-        confidence: `[N, J]`, 0 where not seen.
-        known_keypoints_2d: `[M, J, 2]`, pixels, of any cameras.
-        known_confidence: `[M, J]`, 0 where not seen.
+    mean square. Keypoints are `[N, J, 2]` and `[M, J, 2]`, pixels, of any cameras, confidences `[N,
+    J]` and `[M, J]`, 0 where not seen.
 
     Returns:
         `[N]`, indices into the known views.
@@ -177,12 +167,9 @@ def nearest_poses(
 ) -> np.ndarray:
     """Answers each test view with the pose of the training view that looks most like it.
 
-    Args:
-        test: The views.
-        seen: The training instants, fields `[T, V, ...]`.
-        pose: `[T, J, 3]`, what `triangulated_poses` gives of them.
-        min_joints: Joints that a training view must show. Of their poses only those count in
-            which as many joints are known as in any.
+    `pose`, `[T, J, 3]`, is what `triangulated_poses` gives of the training instants, `seen`, fields
+    `[T, V, ...]`. Of views that show `min_joints` only those count of whose poses as many are
+    known.
 
     Returns:
         `[N, J, 3]`, meters, camera axes, root at 0, NaN where unknown.

@@ -8,16 +8,16 @@ root position, and each way to find one tells something else:
   place relative to the root: a body that stands off its own root is wrong throughout.
 - solved: by the least squares of recipe `solved_root`. The whole body says where it is, and what is
   left is the error of its shape; of a body that stands off its root, the root alone is wrong.
-- predicted: by the root position network. The error holds that network's mistakes, too.
 
-The first two use all views but the one compared with, which is held out of all that is compared
+Both use all views but the one compared with, which is held out of all that is compared
 with it.
 
 What is left for a perfect pose is the detector's own error in the view compared with, so the score
 ranks models on the same views; it does not compare data sets.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -128,18 +128,6 @@ def anchored(root_relative_pose: tf.Tensor, seen: views.View, min_joints: int = 
     return tf.where(is_known[..., tf.newaxis, :, :, tf.newaxis], placed, fallback)
 
 
-def predicted(
-    root_relative_pose: tf.Tensor, root_position: tf.Tensor, seen: views.View
-) -> tf.Tensor:
-    """Places poses by the root position network, `[..., V, 3]`; otherwise as `anchored`.
-
-    What it returns is the same for all B.
-    """
-    pose_camera = root_relative_pose + root_position[..., tf.newaxis, :]
-    pose_world = cameras.world_from_camera(pose_camera, seen.camera)
-    return tf.repeat(pose_world[..., tf.newaxis, :, :], seen.confidence.shape[-2], axis=-3)
-
-
 def solved(root_relative_pose: tf.Tensor, seen: views.View, min_joints: int = 8) -> tf.Tensor:
     """Places poses by the root that explains them best in all views but the one compared with.
 
@@ -189,9 +177,8 @@ SCORE_NAMES = ("mean_px", "median_px", "mean_mm", "median_mm", "mean_share", "me
 """What every score consists of, the lower the better. Millimeters are pixels at the subject's
 distance, shares are of the size at which the person is seen."""
 
-_PLACEMENTS = {"anchored": anchored, "solved": solved}
-PLACEMENTS = (*_PLACEMENTS, "predicted")
-"""How a pose gets a root position; `held_out_views` tells them apart."""
+Place = Callable[[tf.Tensor, views.View, int], tf.Tensor]
+"""A way to place poses, such as `anchored`."""
 
 # Instants measured at once: each is lifted from every view and compared with every other.
 _BATCH_SIZE = 512
@@ -219,10 +206,9 @@ def summarize(found: list[Errors]) -> dict[str, float]:
 def score(
     seen: views.View,
     root_relative_pose: np.ndarray,
-    root_position: np.ndarray | None = None,
     *,
-    placement: str = "anchored",
     min_joints: int = 8,
+    place: Place = anchored,
 ) -> dict[str, float]:
     """Scores poses that were lifted from every view of some instants.
 
@@ -230,68 +216,38 @@ def score(
         seen: All views of each instant, fields `[T, V, ...]`; confidence 0 throughout for a view
             that an instant lacks.
         root_relative_pose: `[T, V, J, 3]`, meters, root at 0, camera axes.
-        root_position: `[T, V, 3]`, meters, camera frame; read by placement `"predicted"` alone.
-        placement: How a pose gets its root position to be compared: a name of `PLACEMENTS`.
         min_joints: Joints that a view must show to be lifted from.
+        place: What gives a pose the root position with which it is compared.
 
     Returns:
         Mean and median, `SCORE_NAMES`.
 
     Raises:
-        ValueError: If nothing could be compared, or there is no such placement.
+        ValueError: If nothing could be compared.
     """
-    if placement not in PLACEMENTS or (placement == "predicted" and root_position is None):
-        raise ValueError(
-            f"`placement` must be one of {', '.join(PLACEMENTS)}, the last with `root_position`. "
-            f"Received: {placement!r}."
-        )
     parts = []
     for start in range(0, len(root_relative_pose), _BATCH_SIZE):
         rows = slice(start, start + _BATCH_SIZE)
-        some, pose, root = tf.nest.map_structure(
-            lambda field, rows=rows: None if field is None else tf.cast(field[rows], tf.float32),
-            (seen, root_relative_pose, root_position),
+        some, pose = tf.nest.map_structure(
+            lambda field, rows=rows: tf.cast(field[rows], tf.float32), (seen, root_relative_pose)
         )
-        if placement == "predicted":
-            placed = predicted(pose, root, some)
-        else:
-            placed = _PLACEMENTS[placement](pose, some, min_joints)
-        parts.append(errors(placed, some, min_joints))
+        parts.append(errors(place(pose, some, min_joints), some, min_joints))
     return summarize(parts)
 
 
 def score_test_views(
-    test: baselines.TestViews,
-    root_relative_pose: np.ndarray,
-    root_position: np.ndarray | None = None,
-    *,
-    placement: str = "anchored",
-    min_joints: int = 8,
+    test: baselines.TestViews, root_relative_pose: np.ndarray, **options: Any
 ) -> dict[str, float]:
     """Scores poses that were lifted from single views; of their references it makes no use.
 
-    Args:
-        test: The views.
-        root_relative_pose: `[N, J, 3]`, meters, root at 0, camera axes.
-        root_position: `[N, 3]`, meters, camera frame; read by placement `"predicted"` alone.
-        placement: As of `score`, as are `min_joints`, what it returns and raises.
-        min_joints: Joints that a view must show to be lifted from.
+    Poses are `[N, J, 3]`, meters, root at 0, camera axes. Options are those of `score`, as are what
+    it returns and raises.
     """
     seen, column = baselines.by_instant(test)
-
-    def laid_out(values: np.ndarray) -> np.ndarray:
-        table = np.zeros((*seen.confidence.shape[:2], *values.shape[1:]), np.float32)
-        table[test.instant, column] = values
-        return table
-
-    root = None if root_position is None else laid_out(np.asarray(root_position))
-    return score(
-        seen,
-        laid_out(np.asarray(root_relative_pose)),
-        root,
-        placement=placement,
-        min_joints=min_joints,
-    )
+    shape = (*seen.confidence.shape[:2], *root_relative_pose.shape[1:])
+    laid_out = np.zeros(shape, np.float32)
+    laid_out[test.instant, column] = root_relative_pose
+    return score(seen, laid_out, **options)
 
 
 def views_of_pairs(pair: views.ViewPair) -> views.View:

@@ -97,16 +97,11 @@ MOMENTUM, EPSILON = 0.9, 1e-5
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' batch norm over all axes but the last, in about half its time in training.
 
-    Outside of training, and where statistics are taken over several replicas, it is Keras' own.
+    Outside of training, and where statistics are taken over several replicas, it is Keras' own, as
+    are the arguments.
 
-    Args:
-        momentum: What stays of the moving statistics in a step.
-        epsilon: Added to variances.
-        options: Those of Keras' layer.
-
-    Call arguments:
-        inputs: `[..., C]`, of rank 2 or more.
-        training: Whether to norm by the batch's statistics, and to learn from them.
+    Call arguments:     inputs: `[..., C]`, of rank 2 or more.     training: Whether to norm by the
+    batch's statistics, and to learn from them.
     """
 
     def __init__(self, *, momentum: float = MOMENTUM, epsilon: float = EPSILON, **options: Any):

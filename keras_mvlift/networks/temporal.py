@@ -34,18 +34,9 @@ def temporal(
 ) -> keras.Model:
     """Builds the network that lifts one frame of each window, for training.
 
-    Args:
-        num_outputs: Numbers it gives per window.
-        name: Of the model.
-        seed: Of the initial weights and of the dropout masks.
-        filter_widths: Frames of each of two or more convolutions: odd, and more than one, or one
-            in all of them. A window has their product.
-        is_causal: Whether the frame that is lifted is a window's last, not its middle.
-        width: Channels of each layer.
-        dropout: Share of units dropped in training.
-        initializer: Keras' name of the layers' initialization.
-        output_stddev: Standard deviation of the output layer's weights at the start.
-        num_joints: Joints of the input.
+    `filter_widths` are frames of each of two or more convolutions: odd, and more than one, or one
+    in all of them. A window has their product; of its frames the middle one is lifted, or the last
+    if it `is_causal`. Layers have `width` channels; the rest is as of `residual.residual`.
 
     Returns:
         A model from joints `[B, T, J, 2]`, such as rays, to `[B, num_outputs]`.

@@ -55,12 +55,9 @@ def apply(
 ) -> Labels:
     """Changes the labels in a config and waits until the server has them; returns the new ones.
 
-    Args:
-        path: The server's model config.
-        change: From the labels to those that are to come, such as `Labels.promoted`.
-        server: Where to ask; its model is taken from the config. Without it nobody waits, and
-            labels may only move among versions that are loaded.
-        wait: Seconds for each step.
+    `change` is from the labels to those that are to come, such as `Labels.promoted`. The server's
+    model is taken from the config, and it has `wait` seconds for each step; without a server nobody
+    waits, and labels may only move among versions that are loaded.
 
     Raises:
         ValueError: If the change does not do, or needs a server to ask.

@@ -293,11 +293,8 @@ def both_sides(
 ) -> tuple[Fitted, tuple[np.ndarray, np.ndarray]]:
     """Feeds views and mirrored ones to a network, with what they should be lifted to.
 
-    Args:
-        seen: Fields `[T, V, ...]`.
-        points: `[T, J, 3]`, meters, world frame.
-        trust: `[T, J]`, of the points.
-        features: The network.
+    Views have fields `[T, V, ...]`; points are `[T, J, 3]`, meters, world frame, their trust `[T,
+    J]`.
 
     Returns:
         What is to be fitted, and the features of the views as they are.
@@ -355,14 +352,10 @@ def fitted_views(
     hidden: np.ndarray,
     rotation: np.ndarray,
 ) -> Fitted:
-    """Returns what views, real or virtual, are to be lifted to.
+    """Returns what views, real or virtual, fields `[T, V, ...]`, are to be lifted to.
 
-    Args:
-        seen: Fields `[T, V, ...]`.
-        points: `[T, J, 3]`.
-        trust: `[T, J]`.
-        hidden: `[T V, C]`, what is given of these views.
-        rotation: `[T V, 3, 3]`, from the axes of the answer to the camera's, as of `Features`.
+    Points and trust are as of `both_sides`; of these views in their order, `hidden`, `[T V, C]`, is
+    what is given, and `rotation`, `[T V, 3, 3]`, turns the answer's axes to the camera's.
     """
     from_root = points - points[:, [skeletons.ROOT]]
     in_camera = from_root[:, np.newaxis] @ seen.camera.rotation.swapaxes(-1, -2)

@@ -91,14 +91,9 @@ def load_pairs(
 ) -> tf.data.Dataset:
     """Draws batches of pairs, epoch after epoch without end.
 
-    All pairs are shuffled anew in each epoch. The order depends on the seed and the epoch's number
-    alone, so that a run that resumes at an epoch sees what an unbroken run would have seen.
-
-    Args:
-        pairs: What `read_pairs` gave.
-        batch_size: Pairs per batch; the rest of an epoch that fills no batch is left out.
-        seed: Of the order.
-        first_epoch: The epoch to begin with.
+    All pairs are shuffled anew in each epoch; the rest that fills no batch is left out. The order
+    depends on the seed and the epoch's number alone, so that a run that resumes at `first_epoch`
+    sees what an unbroken run would have seen.
 
     Returns:
         Batches `[batch_size, 2]` of rows, for `take_pairs`.
@@ -176,10 +171,8 @@ def read_instants(
 ) -> Seen:
     """Reads all instants of gzip-compressed TFRecord files, some 400 bytes for each of their views.
 
-    Args:
-        file_pattern: The files.
-        num_views: `V`, most views of an instant.
-        needs_agreement: Whether to find what the views agree on, once for all epochs.
+    They have `num_views` views, or fewer. What these agree on is found once for all epochs, if
+    needed.
 
     Returns:
         NumPy arrays, fields `[N, V, ...]`.
@@ -206,17 +199,9 @@ def load_instants(
 ) -> tf.data.Dataset:
     """Draws batches of instants, epoch after epoch without end, in an order as of `load_pairs`.
 
-    Each instant is drawn once before any is drawn again.
-
-    Args:
-        seen: What `read_instants` gave, or any structure of arrays `[N, ...]`.
-        batch_size: Instants per batch; may be more than there are.
-        num_batches: In an epoch.
-        seed: Of the order.
-        first_epoch: The epoch to begin with.
-
-    Returns:
-        Batches of what `seen` is, fields `[batch_size, V, ...]`.
+    Each instant is drawn once before any is drawn again; a batch may have more than there are, and
+    an epoch has `num_batches`. `seen` is what `read_instants` gave, or any structure of arrays `[N,
+    ...]`; batches are the same of `[batch_size, ...]`.
     """
     num_instants = count_instants(seen)
 

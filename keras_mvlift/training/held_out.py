@@ -236,11 +236,8 @@ def read_records(
 ) -> views.View:
     """Reads records of pairs, or of whole instants, as instants with all of their views.
 
-    Args:
-        file_pattern: The record files.
-        num_views: Most views of an instant, where the records are instants; 0 where they are
-            pairs, which are instants of two views.
-        max_records: Of more than these, about as many are drawn, the same each time.
+    Instants have `num_views` at most; it is 0 where records are pairs, which are instants of two
+    views. Of more than `max_records` about as many are drawn, the same each time.
 
     Returns:
         NumPy arrays, fields `[T, V, ...]`; confidence 0 throughout for a view that an instant

@@ -83,8 +83,14 @@ def save(
     lifter.root_network.save_weights(folder / _ROOT_WEIGHTS)
     if lifter.uncertainty is not None:
         lifter.uncertainty.network.save_weights(folder / _UNCERTAINTY_WEIGHTS)
-    about = description | {_FREE_ROOT: lifter.recipe.has_free_root}
-    (folder / DESCRIPTION).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
+    save_description(description | {_FREE_ROOT: lifter.recipe.has_free_root}, folder)
+
+
+def save_description(description: dict[str, Any], folder: pathlib.Path) -> None:
+    """Writes what `load_model` reads beside a SavedModel, without weights to train on with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    told = json.dumps(description, indent=2, sort_keys=True)
+    (folder / DESCRIPTION).write_text(told + "\n")
 
 
 def load(

@@ -37,10 +37,8 @@ class Joined(NamedTuple):
 def predicted_root(lifted: objectives.Lifted, own: views.View, seen: views.View) -> Joined:
     """Joins pose and root as the networks predict them: `Ỹ = Y + r`.
 
-    Args:
-        lifted: What the networks say of `B` views.
-        own: The views that it was lifted from, fields `[B, ...]`.
-        seen: All views that show the same instants, fields `[B, V, ...]`.
+    `lifted` is what the networks say of views `own`, fields `[B, ...]`; all views that show the
+    same instants are `seen`, fields `[B, V, ...]`.
     """
     del own, seen
     pose_camera = lifted.root_relative_pose + lifted.root_position[:, tf.newaxis]

@@ -274,12 +274,10 @@ class Files(NamedTuple):
 
     def shown_views(self) -> views.View | None:
         """Reads some held-out instants, or where there are none some to train on."""
-        # Networks that see windows lift no frame alone.
-        return (
-            None
-            if self.windows
-            else held_out.read_shown(self.held_out or self.train, self.num_views)
-        )
+        if self.windows:
+            # Their networks lift no frame alone.
+            return None
+        return held_out.read_shown(self.held_out or self.train, self.num_views)
 
     def _instants(
         self, files: list[str], config: configs.StageConfig

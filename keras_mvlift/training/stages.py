@@ -264,13 +264,9 @@ def _writers(path: pathlib.Path, logs: pathlib.Path | None) -> list[keras.callba
 class EpochCheckpoints(keras.callbacks.Callback):
     """Saves the whole training state after each epoch, and restores the last one.
 
-    The state is the model, dropout generators included, the optimizer and the epoch. With the
-    order of the pairs fixed by seed and epoch, a resumed run ends with the weights of an
-    unbroken one.
-
-    Args:
-        folder: Where checkpoints lie; one folder per stage and settings.
-        written: Where to save, if elsewhere: of several workers only one saves into `folder`.
+    The state is the model, dropout generators included, the optimizer and the epoch. With the order
+    of the pairs fixed by seed and epoch, a resumed run ends with the weights of an unbroken one. A
+    folder is of one stage and settings; of several workers, only one has it `written`.
     """
 
     def __init__(self, folder: pathlib.Path, written: pathlib.Path | None = None):

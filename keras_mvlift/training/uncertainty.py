@@ -81,10 +81,8 @@ class JointUncertainty(keras.layers.Layer):
 def distances_across(pose_camera: tf.Tensor, own: views.View, others: views.View) -> tf.Tensor:
     """Measures how far joints lie from where other views saw them.
 
-    Args:
-        pose_camera: Global poses `[B, J, 3]`, meters, frames of their own cameras.
-        own: The views that they were lifted from, fields `[B, ...]`.
-        others: Other views, fields `[B, V, ...]`.
+    Global poses are `[B, J, 3]`, meters, frames of their own cameras, whose views have fields `[B,
+    ...]`, and the others' `[B, V, ...]`.
 
     Returns:
         `[B, V, J]`, meters across the other view's line of sight, at the joint's depth.

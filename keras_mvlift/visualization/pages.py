@@ -19,9 +19,9 @@ from keras_mvlift.untrusted import files
 from keras_mvlift.visualization import scene
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
-# `json.dumps` leaves these as they are, and a script would end at "</".
 # What else begins with a number, as "2 failed", counts something.
 _FIGURE = re.compile(r"-?\d+\.\d+")
+# `json.dumps` leaves these as they are, and a script would end at "</".
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
@@ -108,19 +108,9 @@ _VIEWER_TEMPLATE = "pose_viewer.html"
 _VIEWER_FOLDER = "pose_viewer"
 # In the order in which they build on each other.
 _SCRIPTS = (
-    *(
-        "decoding",
-        "playback",
-        "orbit",
-        "camera",
-        "marks",
-        "stage",
-        "input_view",
-        "error_curve",
-        "palette",
-    ),
-    *("pointers", "legend", "keys", "page"),
-)
+    "decoding playback orbit camera marks stage input_view error_curve palette pointers legend "
+    "keys page"
+).split()
 # What is kept of positions, pixels, and errors in millimeters; and of confidences.
 _METERS, _PIXELS, _ERROR_MM, _SHARE = 0.001, 0.1, 0.1, 1 / 200
 _MM_PER_METER = 1000.0
@@ -137,13 +127,9 @@ def render_viewer(
 ) -> str:
     """Writes a clip as an HTML page; equal clips give equal pages.
 
-    A thousand frames of a person take about 270 kB with their input.
-
-    Args:
-        clip: Who is shown. Tracks that are no reference are judged by the nearest reference.
-        title: The page's heading.
-        images: Index of a frame from 0 to the image that was lifted, as a `data:image/` address;
-            each stays until the next one.
+    A thousand frames of a person take about 270 kB with their input. Tracks that are no reference
+    are judged by the nearest one. `images` has by index of a frame, from 0, the image that was
+    lifted, as a `data:image/` address; each stays until the next one.
 
     Raises:
         ValueError: If an image is no such address, or its frame is not in the clip.
@@ -302,7 +288,6 @@ def _packed_or_nothing(values: np.ndarray | None, step: float) -> dict[str, Any]
 
 # Packs arrays of measurements into small JSON values: whole steps, little-endian, in base64.
 
-# The smallest type whose steps reach is taken; its last value stands for NaN.
 _PACKED_TYPES = ("uint8", "uint16", "uint32")
 
 
@@ -325,7 +310,10 @@ def pack(values: np.ndarray, step: float) -> dict[str, Any]:
     # In whole steps, so that a value that is a multiple of the step stays it.
     start = np.where(np.isfinite(lowest), np.round(lowest / step), 0.0)
     steps = np.where(is_known, np.round(values / step) - start, 0.0)
-    kind = _smallest(steps.max(initial=0.0))
+    largest = int(steps.max(initial=0.0))
+    # The smallest type that has room for it, and for NaN, which its last value stands for.
+    kind = np.min_scalar_type(largest + 1).name
+    errors.require(kind in _PACKED_TYPES, "values", "span fewer than 2**32 steps", largest)
     whole = np.where(is_known, steps, np.iinfo(kind).max).astype(np.dtype(kind).newbyteorder("<"))
     return {
         "type": kind,
@@ -334,10 +322,3 @@ def pack(values: np.ndarray, step: float) -> dict[str, Any]:
         "absent": int(np.iinfo(kind).max),
         "data": base64.b64encode(whole.tobytes()).decode("ascii"),
     }
-
-
-def _smallest(largest: float) -> str:
-    for kind in _PACKED_TYPES:
-        if largest < np.iinfo(kind).max:
-            return kind
-    raise errors.ArgumentError("values", "span fewer than 2**32 steps", f"{largest:.3g} steps")

@@ -6,7 +6,7 @@ import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -33,7 +33,6 @@ _GIF_COLORS, _VIDEO_COLORS = 64, 256
 _MP4_QUALITY = "20"
 
 _Draw = Callable[[range], Iterator[np.ndarray]]
-_Write = Callable[[pose_clip.PoseClip, pathlib.Path, tuple[int, int], _Draw, int], None]
 
 Images = Callable[[int], np.ndarray | None]
 """Returns the image that a frame was lifted from, `[height, width, 3]`, uint8, RGB, or None."""
@@ -65,7 +64,7 @@ def write(
     """
     target = pathlib.Path(path)
     ending = target.suffix.lower()
-    errors.require(ending in _WRITERS, "path", f"end in {' or '.join(_WRITERS)}", target.name)
+    errors.require(ending in (".mp4", ".gif"), "path", "end in .mp4 or .gif", target.name)
     is_even = min(size) >= SMALLEST_SIDE and not any(side % 2 for side in size)
     errors.require(is_even, "size", f"be even numbers of at least {SMALLEST_SIDE}", size)
 
@@ -73,15 +72,16 @@ def write(
         return draw_frames(clip, progress(frames), size, title, images)
 
     with files.replacing(target) as partial:
-        _WRITERS[ending](
-            clip, partial, size, draw, _GIF_COLORS if images is None else _VIDEO_COLORS
-        )
+        if ending == ".mp4":
+            _write_mp4(clip, partial, size, draw)
+        else:
+            colors = _GIF_COLORS if images is None else _VIDEO_COLORS
+            _write_gif(clip, partial, draw, colors)
 
 
 def _write_mp4(
-    clip: pose_clip.PoseClip, path: pathlib.Path, size: tuple[int, int], draw: _Draw, colors: int
+    clip: pose_clip.PoseClip, path: pathlib.Path, size: tuple[int, int], draw: _Draw
 ) -> None:
-    del colors
     # The film's encoder is an extra, and a .gif does without.
     import av
 
@@ -97,10 +97,7 @@ def _write_mp4(
         film.mux(stream.encode(None))
 
 
-def _write_gif(
-    clip: pose_clip.PoseClip, path: pathlib.Path, size: tuple[int, int], draw: _Draw, colors: int
-) -> None:
-    del size
+def _write_gif(clip: pose_clip.PoseClip, path: pathlib.Path, draw: _Draw, colors: int) -> None:
     step = max(1, round(clip.frame_rate / MAX_GIF_RATE))
     frames = range(0, clip.num_frames, step)
     pictures = (
@@ -123,8 +120,6 @@ def _durations_ms(count: int, seconds: float) -> list[int]:
     tick = 1000 // _GIF_TICKS
     return [tick * max(1, stop - start) for start, stop in itertools.pairwise(ends)]
 
-
-_WRITERS: dict[str, _Write] = {".mp4": _write_mp4, ".gif": _write_gif}
 
 # Draws frames of a clip as pictures: the 2D input on the left, the skeletons on the right.
 
@@ -174,13 +169,6 @@ def draw_frames(
             clock.set_text(f"{frame / clip.frame_rate:.2f} s")
             canvas.draw()
             yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-class _Show(Protocol):
-    """A part of the picture."""
-
-    def show(self, frame: int) -> None:
-        """Draws a frame."""
 
 
 class _Panel:
@@ -307,9 +295,12 @@ class _Axes:
             name.set_visible(float(np.hypot(*tip)) > _LEAST_AXIS)
 
 
+_Part = _Panel | _Backdrop | _Floor | _Axes
+
+
 def _panels(
     clip: pose_clip.PoseClip, figure: mpl_figure.Figure, width: float, images: Images | None
-) -> list[_Show]:
+) -> list[_Part]:
     seen = scene.inputs(clip.tracks)
     left = _INPUT_SHARE if seen else 0.0
     views = _views(clip)
@@ -320,7 +311,7 @@ def _panels(
     axes = figure.add_axes((left, 0.1, 1 - left, 0.82))
     axes.set_axis_off()
     _frame(axes, _box([points for _, points, _ in people], _SMALLEST_HALF))
-    panels: list[_Show] = [_Panel(axes, clip, people, width), _Floor(axes, clip, views)]
+    panels: list[_Part] = [_Panel(axes, clip, people, width), _Floor(axes, clip, views)]
     panels.append(_Axes(figure, left, clip.space, views))
     if seen:
         image = [

@@ -379,18 +379,10 @@ def rows(rig: report.RigReport) -> tuple[list[str], list[list[str]]]:
     """Returns the table of cameras: headings, and a row for each."""
     data = report.as_data([rig])["rigs"][0]
     measured = data["as_read"] if data["corrected"] is None else data["corrected"]
-    headings = [
-        "Camera",
-        "Reproj.\npx",
-        "90 %\npx",
-        "Left out\npx",
-        "Epipolar\npx",
-        "Bias\npx",
-        "Confi-\ndence",
-        "Frames\nlost %",
-        "Late\nframes",
-        "Distance\nm",
-    ]
+    headings = (
+        "Camera|Reproj.\npx|90 %\npx|Left out\npx|Epipolar\npx|Bias\npx|Confi-\ndence|"
+        "Frames\nlost %|Late\nframes|Distance\nm"
+    ).split("|")
     return headings, [_row(name, values) for name, values in measured["cameras"].items()]
 
 

@@ -3,11 +3,11 @@ import pytest
 from benchmarks import score_without_labels, scored_runs
 from keras_mvlift.metrics import held_out_views
 
-WAYS = (*held_out_views.PLACEMENTS, "two cameras", "bad calibration")
-
 
 def row(score, error):
-    scores = {f"{way}/{name}": score for way in WAYS for name in held_out_views.SCORE_NAMES}
+    scores = {
+        f"{way}/{name}": score for way in scored_runs.WAYS for name in held_out_views.SCORE_NAMES
+    }
     return scores | dict.fromkeys(scored_runs.ERRORS, error)
 
 
@@ -23,4 +23,4 @@ def test_the_tables_name_every_model_and_score(capsys):
     last = {"first": row(1.0, 2.0), "second": row(2.0, 3.0), "third": row(3.0, 7.0)}
     score_without_labels.show(last)
     shown = capsys.readouterr().out
-    assert all(name in shown for name in (*last, *scored_runs.ERRORS, *WAYS))
+    assert all(name in shown for name in (*last, *scored_runs.ERRORS, *scored_runs.WAYS))

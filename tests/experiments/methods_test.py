@@ -32,7 +32,7 @@ def test_a_method_lifts_every_test_view_and_tells_its_epochs(data, method, tmp_p
     watch = methods.Watch(tmp_path)
     options = tuple(TRAINED.get(method, {}).items())
     poses = methods.METHODS[method](
-        tiny_experiments.cell(method=method, options=options), data, watch
+        methods.Run(tiny_experiments.cell(method=method, options=options), data, watch)
     )
     assert poses.shape == data.test.reference_pose.shape
     assert [entry["epoch"] for entry in watch.curve] == ([1, 2] if method in TRAINED else [])
@@ -69,7 +69,7 @@ ALL_VIEWS = (("views", "all"),)
 @pytest.mark.parametrize("options", [(), ALL_VIEWS])
 def test_training_lowers_the_loss(data, options, tmp_path):
     watch = methods.Watch(tmp_path)
-    methods.self_supervised(tiny_experiments.cell(options=options), data, watch)
+    methods.self_supervised(methods.Run(tiny_experiments.cell(options=options), data, watch))
     curve = watch.curve
     assert curve[1]["loss"] < curve[0]["loss"]
 
@@ -82,7 +82,7 @@ def test_pretraining_comes_first_where_it_is_needed_or_asked_for(data, recipe, m
     )
     for given in (None, True, False):
         cell = tiny_experiments.cell(recipe=recipe, is_pretrained=given)
-        methods.self_supervised(cell, data, None)
+        methods.self_supervised(methods.Run(cell, data, None))
     both, one = ["PretrainConfig", "FinetuneConfig"], ["FinetuneConfig"]
     assert stages == (both if recipe == "paper" else one) + both + one
 
@@ -98,7 +98,7 @@ def test_instants_come_twice_as_many_as_pairs_and_with_two_usable_views_or_more(
 def test_switches_of_the_stage_reach_the_lifter(data):
     options = (*ALL_VIEWS, ("flip_augmentation", True))
     cell = tiny_experiments.cell(options=options)
-    lifter = methods.build(cell, data, methods.finetune_config(cell))
+    lifter = methods.build(methods.Run(cell, data, None), methods.finetune_config(cell))
     assert isinstance(lifter, multi_view_lifter.InstantLifter)
     (change,) = lifter.changes
     assert isinstance(change, batches.Mirroring)
@@ -122,7 +122,9 @@ def error(data, poses):
 
 def test_a_seed_gives_the_same_poses_and_another_seed_others(data, tmp_path):
     runs = [
-        methods.supervised(tiny_experiments.cell(seed), data, methods.Watch(tmp_path / f"{number}"))
+        methods.supervised(
+            methods.Run(tiny_experiments.cell(seed), data, methods.Watch(tmp_path / f"{number}"))
+        )
         for number, seed in enumerate((0, 0, 1))
     ]
     np.testing.assert_allclose(runs[0], runs[1], atol=1e-6)
@@ -130,7 +132,7 @@ def test_a_seed_gives_the_same_poses_and_another_seed_others(data, tmp_path):
 
 
 def test_pseudo_labels_are_triangulated_from_what_was_seen(data, fitted):
-    methods.from_pseudo_labels(tiny_experiments.cell(), data, None)
+    methods.from_pseudo_labels(methods.Run(tiny_experiments.cell(), data, None))
     ((_, (_, pose, _)),) = fitted
     expected = peers.pseudo_labels(data.seen, data.min_confidence).pose
     found = np.reshape(pose[0], (1, -1))
@@ -159,14 +161,14 @@ def test_one_clip_cannot_be_parted(data):
 
 
 def test_supervised_training_weighs_every_joint(data, fitted):
-    methods.supervised(tiny_experiments.cell(), data, None)
+    methods.supervised(methods.Run(tiny_experiments.cell(), data, None))
     ((model, (_, _, weight)),) = fitted
     assert isinstance(model, peers.SupervisedLifter)
     np.testing.assert_array_equal(weight, np.ones((32, 17)))
 
 
 def test_triangulation_of_all_test_views_is_near_the_truth(data):
-    poses = methods.from_all_test_views(tiny_experiments.cell(), data, None)
+    poses = methods.from_all_test_views(methods.Run(tiny_experiments.cell(), data, None))
     untrained = np.zeros_like(data.test.reference_pose)
     assert error(data, poses) < error(data, untrained) / 3
 
@@ -175,18 +177,18 @@ def test_triangulation_of_single_cameras_does_not_apply(data):
     alone = data.test._replace(instant=np.arange(len(data.test.instant)))
     single = type("Data", (), {"test": alone})
     with pytest.raises(origins.NotApplicableError, match="seen by several cameras"):
-        methods.from_all_test_views(tiny_experiments.cell(), single, None)
+        methods.from_all_test_views(methods.Run(tiny_experiments.cell(), single, None))
 
 
 def test_a_constant_pose_stands_still_in_the_world(data):
     cell = tiny_experiments.cell(method="constant_pose")
-    poses = methods.constant_pose(cell, data, None)
+    poses = methods.constant_pose(methods.Run(cell, data, None))
     world = np.einsum("nji,nkj->nki", data.test.view.camera.rotation, poses)
     np.testing.assert_allclose(world, np.broadcast_to(world[0], world.shape), atol=1e-5)
 
 
 def test_the_shipped_model_lifts_the_test_views_by_their_own_cameras(data):
-    poses = methods.shipped(tiny_experiments.cell(method="shipped"), data, None)
+    poses = methods.shipped(methods.Run(tiny_experiments.cell(method="shipped"), data, None))
     assert poses.shape == data.test.reference_pose.shape
     error = np.linalg.norm(poses - data.test.reference_pose, axis=-1).mean()
     assert error < 0.15
@@ -199,7 +201,7 @@ def test_a_training_view_is_answered_with_its_own_pose(data):
     own.test = data.test._replace(
         view=tf.nest.map_structure(lambda field: np.asarray(field)[:, 1], seen)
     )
-    poses = methods.nearest_view(cell, own, None)
+    poses = methods.nearest_view(methods.Run(cell, own, None))
     points = baselines.triangulated_poses(seen, data.min_confidence)
     expected = baselines.in_camera_axes(points, own.test.view.camera.rotation)
     is_whole = np.isfinite(expected).all(axis=(1, 2))
@@ -224,7 +226,7 @@ def cell(**changes):
 def test_every_test_view_is_lifted_and_the_loss_falls(between, tmp_path):
     watch = methods.Watch(tmp_path)
     longer = dataclasses.replace(cell(), budget=dataclasses.replace(BUDGET, num_epochs=5))
-    poses = methods.self_supervised_by_windows(longer, between, watch)
+    poses = methods.self_supervised_by_windows(methods.Run(longer, between, watch))
     assert poses.shape == between.test.reference_pose.shape
     assert np.isfinite(poses).all()
     assert watch.curve[-1]["loss"] < watch.curve[0]["loss"]
@@ -242,7 +244,7 @@ def test_the_budget_says_how_long_windows_are_and_the_option_where_they_end(
 
     monkeypatch.setattr(training_data, "WindowedData", made)
     for options in ((("is_causal", True),), ()):
-        methods.self_supervised_by_windows(cell(options=options), between, None)
+        methods.self_supervised_by_windows(methods.Run(cell(options=options), between, None))
     causal, plain = asked
     assert causal == (9, True, 1, causal.max_gap)
     assert plain.is_causal is False
@@ -262,16 +264,16 @@ def test_options_go_to_stage_and_networks_where_they_know_them_and_else_to_the_m
     config = methods.finetune_config(cell)
     assert (config.views, config.triangulation_weight) == ("all", 0.3)
     assert methods.method_options(cell) == {"is_causal": True}
-    lifter = methods.build(cell, tiny_experiments.data(), config)
+    lifter = methods.build(methods.Run(cell, tiny_experiments.data(), None), config)
     assert lifter.network_input is residual.centered_input
 
 
 def trained(data, folder, **options):
     cell = tiny_experiments.cell(options=tuple(options.items()))
     config = methods.finetune_config(cell)
-    lifter = methods.build(cell, data, config)
+    lifter = methods.build(methods.Run(cell, data, None), config)
     watch = methods.Watch(folder)
-    methods.fit(lifter, config, data.pair_source(), cell, data, watch)
+    methods.fit(lifter, config, data.pair_source(), methods.Run(cell, data, watch))
     return methods.lift(lifter, data.test.view), watch
 
 
@@ -297,9 +299,9 @@ def test_a_loss_that_is_no_number_leaves_the_curve_of_the_epochs_before(data, tm
     spoiled.seen = data.seen._replace(keypoints_2d=np.nan * data.seen.keypoints_2d)
     cell = tiny_experiments.cell()
     config = methods.finetune_config(cell)
-    lifter = methods.build(cell, data, config)
+    lifter = methods.build(methods.Run(cell, data, None), config)
     with pytest.raises(stages.NonFiniteLossError):
-        methods.fit(lifter, config, spoiled.pair_source(), cell, data, watch)
+        methods.fit(lifter, config, spoiled.pair_source(), methods.Run(cell, data, watch))
     assert [entry["epoch"] for entry in watch.curve] == [1]
 
 
@@ -307,17 +309,17 @@ def test_layers_reckon_in_the_precision_of_the_budget(data):
     budget = dataclasses.replace(tiny_experiments.BUDGET, precision="mixed_bfloat16")
     cell = dataclasses.replace(tiny_experiments.cell(), budget=budget)
     config = methods.finetune_config(cell)
-    lifter = methods.build(cell, data, config)
+    lifter = methods.build(methods.Run(cell, data, None), config)
     assert config.precision == "mixed_bfloat16"
     assert "bfloat16" in {layer.compute_dtype for layer in lifter.lifting_network.layers}
 
 
 def test_pretraining_leaves_its_weights_in_the_lifter(data, tmp_path):
     cell = tiny_experiments.cell(recipe="paper")
-    lifter = methods.build(cell, data, methods.finetune_config(cell))
+    lifter = methods.build(methods.Run(cell, data, None), methods.finetune_config(cell))
     before = [weight.numpy() for weight in lifters.weights_of(lifter)]
     watch = methods.Watch(tmp_path)
-    methods.pretrain(lifter, cell, data, watch)
+    methods.pretrain(lifter, methods.Run(cell, data, watch))
     after = [weight.numpy() for weight in lifters.weights_of(lifter)]
     assert [entry["stage"] for entry in watch.curve] == ["pretrain"]
     assert any(np.abs(old - new).max() > 1e-4 for old, new in zip(before, after, strict=True))

@@ -16,11 +16,11 @@ ROWS = [
 def gathered(tmp_path, monkeypatch):
     """Two seeds; the error is 10 mm, and 20 mm with the other; the second row fails."""
 
-    def measure(cell, data, watch):
-        if cell.variant.options:
+    def measure(run):
+        if run.cell.variant.options:
             raise RuntimeError("no memory")
         shift = np.where(np.arange(17)[:, np.newaxis] == 16, [17, 0, 0], 0.0)
-        return data.test.reference_pose + 0.01 * (cell.seed + 1) * shift
+        return run.data.test.reference_pose + 0.01 * (run.cell.seed + 1) * shift
 
     monkeypatch.setitem(methods.METHODS, "triangulation", measure)
     plan = tiny_experiments.experiments(tmp_path, *ROWS, seeds=(0, 1))
@@ -80,7 +80,7 @@ def planned(folder, *asked, seeds=(0,), profile=tiny_experiments.PROFILE):
 
 @pytest.fixture
 def perfect(monkeypatch):
-    monkeypatch.setitem(methods.METHODS, "triangulation", lambda _, data, __: data.test[1])
+    monkeypatch.setitem(methods.METHODS, "triangulation", lambda run: run.data.test[1])
 
 
 def test_a_later_run_shows_what_earlier_ones_finished(tmp_path, perfect):

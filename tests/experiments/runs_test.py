@@ -29,9 +29,9 @@ def calls(monkeypatch):
     """Counts the cells that are really run; they are as quick as can be."""
     made = []
 
-    def measure(cell, data, watch):
-        made.append((dict(cell.variant.options)["mark"], cell.seed))
-        return data.test.reference_pose
+    def measure(run):
+        made.append((dict(run.cell.variant.options)["mark"], run.cell.seed))
+        return run.data.test.reference_pose
 
     monkeypatch.setitem(methods.METHODS, "triangulation", measure)
     return made
@@ -66,10 +66,10 @@ def test_a_cell_whose_file_is_lost_is_run_again_and_no_other(tmp_path, calls):
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path, calls, monkeypatch):
     measure = methods.METHODS["triangulation"]
 
-    def interrupted(cell, data, watch):
+    def interrupted(run):
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return measure(cell, data, watch)
+        return measure(run)
 
     plan = tiny_experiments.experiments(tmp_path, *ROWS)
     monkeypatch.setitem(methods.METHODS, "triangulation", interrupted)
@@ -84,10 +84,10 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path, calls, monkeypatch):
 def test_a_failure_is_recorded_tried_again_and_stops_nobody(tmp_path, calls, monkeypatch):
     measure = methods.METHODS["triangulation"]
 
-    def failing(cell, data, watch):
-        if dict(cell.variant.options)["mark"] == 0:
+    def failing(run):
+        if dict(run.cell.variant.options)["mark"] == 0:
             raise RuntimeError("no memory")
-        return measure(cell, data, watch)
+        return measure(run)
 
     monkeypatch.setitem(methods.METHODS, "triangulation", failing)
     plan = tiny_experiments.experiments(tmp_path, *ROWS)
@@ -168,8 +168,8 @@ def test_a_killed_cell_goes_on_behind_its_last_epoch_and_ends_as_an_unbroken_one
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_cell_that_failed_keeps_its_checkpoints(error, tmp_path, monkeypatch):
-    def failing(cell, data, watch):
-        watch.folder.mkdir(parents=True)
+    def failing(run):
+        run.watch.folder.mkdir(parents=True)
         raise error
 
     monkeypatch.setitem(methods.METHODS, "triangulation", failing)
@@ -180,9 +180,9 @@ def test_a_cell_that_failed_keeps_its_checkpoints(error, tmp_path, monkeypatch):
 
 
 def test_the_row_the_stage_and_the_epoch_are_shown(tmp_path, monkeypatch, capsys):
-    def measure(cell, data, watch):
-        watch.show("finetune 1/2")
-        return data.test.reference_pose
+    def measure(run):
+        run.watch.show("finetune 1/2")
+        return run.data.test.reference_pose
 
     monkeypatch.setitem(methods.METHODS, "triangulation", measure)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
@@ -260,8 +260,8 @@ def test_test_data_are_told_apart_by_what_they_hold(monkeypatch, data):
 
 
 def test_a_loss_that_is_no_number_is_a_result_with_its_curve(monkeypatch, data):
-    def diverge(cell, data, watch):
-        watch.curve.extend(
+    def diverge(run):
+        run.watch.curve.extend(
             [
                 {"stage": "finetune", "epoch": 1, "loss": 3.0, "mpjpe_mm": 200.0},
                 {"stage": "finetune", "epoch": 2, "loss": float("inf"), "mpjpe_mm": 300.0},

@@ -68,15 +68,6 @@ def test_they_say_what_network_it_is(is_causal):
     assert bool(arrays["is_causal"]) is is_causal
 
 
-def test_a_file_holds_plain_arrays(tmp_path):
-    model = temporal_networks.trained()
-    compact.save_temporal(model, tmp_path / "network.npz")
-    with np.load(tmp_path / "network.npz", allow_pickle=False) as file:
-        assert {name: file[name].tolist() for name in file.files} == {
-            name: values.tolist() for name, values in compact.fold_temporal(model).items()
-        }
-
-
 # Meters: what is left of weights of 16 bits.
 ROUNDED = 2e-3
 
