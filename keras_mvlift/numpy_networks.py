@@ -423,7 +423,8 @@ class _Seen(NamedTuple):
 
     def of(self, rows: np.ndarray) -> "_Seen":
         """Returns the views that are true in `rows` `[N]`."""
-        return _Seen(*(field if field is None else field[rows] for field in self))
+        turn = None if self.turn is None else self.turn[rows]
+        return _Seen(self.joints[rows], self.rays[rows], turn)
 
     def back(self, points: np.ndarray) -> np.ndarray:
         """Returns points `[N, K, 3]` in the axes of the real cameras."""
