@@ -47,7 +47,13 @@ PACKAGES = {
     "visualization": "Pages, films, reports.",
     "experiments": "The tables of the paper, and ours.",
 }
-MODULES = ("inference", "skeletons", "sources", "configs", "errors")
+MODULES = {
+    "inference": "Models, loaded, and what they lift.",
+    "skeletons": "Joint sets, and how one becomes another.",
+    "sources": "Every kind of recording by its name.",
+    "configs": "Settings of data, models and training.",
+    "errors": "What is refused, how it is said, and units.",
+}
 COLUMNS = "100"
 
 
@@ -111,8 +117,8 @@ def with_links_of_site(markdown: str, name: str) -> str:
 def api() -> dict[str, str]:
     """Returns the pages of the API by name; mkdocstrings fills them from the docstrings."""
     lines = ["# The library", "", "::: keras_mvlift", ""]
-    lines += [f"- [keras_mvlift.{name}]({name}.md)" for name in MODULES]
-    lines += [f"- [keras_mvlift.{name}]({name}.md): {told}" for name, told in PACKAGES.items()]
+    listed = (MODULES | PACKAGES).items()
+    lines += [f"- [keras_mvlift.{name}]({name}.md): {told}" for name, told in listed]
     pages = {"index": "\n".join(lines)}
     for name in MODULES:
         pages[name] = f"# keras_mvlift.{name}\n\n::: keras_mvlift.{name}\n"

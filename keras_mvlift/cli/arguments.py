@@ -108,7 +108,9 @@ def require_writable(
         return
     if endings and path.suffix.lower() not in endings:
         raise ValueError(f"`{name}` must end in {', '.join(endings)}. Received: {path.name}.")
-    if path.exists() and (path.is_dir() or not force):
+    if path.is_dir():
+        raise IsADirectoryError(f"`{name}` must be a file. Received: the folder {path}.")
+    if path.exists() and not force:
         raise FileExistsError(f"{path} is there already; `--force` overwrites a file.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent} must be a folder to write {path.name} to.")

@@ -191,6 +191,10 @@ def _check_export(options: argparse.Namespace) -> None:
     endings = (export.FORMATS[options.format].ending,)
     arguments.require_writable("output", options.output, endings, options.force)
     arguments.require_model(options.model)
+    # By NumPy alone; what writes a model imports TensorFlow first.
+    from keras_mvlift import inference
+
+    inference.load_model(options.model)
 
 
 def _add_rollout(parser: argparse.ArgumentParser) -> None:

@@ -356,10 +356,8 @@ def subject(rig: report.RigReport) -> str:
     more = len(rig.clips) - _MAX_CLIPS
     clips += f" and {more} more" if more > 0 else ""
     footage = rig.footage
-    return (
-        f"{footage.num_views} cameras, {footage.num_frames} frames at "
-        f"{footage.frame_rate:g} Hz of {clips}"
-    )
+    frames = f"{footage.num_frames} frame{'s' * (footage.num_frames != 1)}"
+    return f"{footage.num_views} cameras, {frames} at {footage.frame_rate:g} Hz of {clips}"
 
 
 def person(rig: report.RigReport) -> str:

@@ -76,7 +76,7 @@ def test_paths_that_lead_nowhere_are_refused_and_those_not_given_are_not(tmp_pat
     [
         ("a.csv", False, r"`page` must end in \.html\. Received: a\.csv"),
         ("there.html", False, r"there\.html is there already; `--force` overwrites a file"),
-        ("folder.html", True, r"folder\.html is there already"),
+        ("folder.html", True, r"`page` must be a file\. Received: the folder .*folder\.html"),
         ("gone/a.html", False, r"gone must be a folder to write a\.html to"),
     ],
 )

@@ -160,3 +160,12 @@ def test_the_installed_command_gives_no_traceback(tmp_path):
     assert done.returncode == 1
     assert f"{tmp_path}: must be a SavedModel" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_without_a_model_is_refused_before_tensorflow_is_imported(tmp_path):
+    words = ["export", str(tmp_path), "--format", "onnx", "--output", str(tmp_path / "a.onnx")]
+    script = f"import sys; from keras_mvlift.cli import main; print(main.main({words}), "
+    script += "'tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "1 False\n"
+    assert "no saved_model.pb was found" in done.stderr
