@@ -100,7 +100,11 @@ class TrainingData:
         self.min_confidence = self._config.min_confidence
         self.min_joints = self._config.min_joints
         frames = self._clips.split.frames
-        trained = [clip for clip in self._clips.clips if len(frames(clip).train)]
+        trained = [
+            first_cameras(clip, settings.num_train_cameras)
+            for clip in self._clips.clips
+            if len(frames(clip).train)
+        ]
         tested = [clip for clip in self._clips.clips if len(frames(clip).test)]
         received = f"{len(trained)} and {len(tested)}"
         rule = "hold clips to train on and clips to test on"
@@ -410,6 +414,24 @@ def believed(clips: Clips, settings: variants.DataSettings) -> list[cameras.Came
     if settings.calibration_error:
         rigs = [turned(camera, settings.calibration_error) for camera in rigs]
     return rigs
+
+
+def first_cameras(
+    clip: sequences.MultiViewSequence, num_cameras: int
+) -> sequences.MultiViewSequence:
+    """Returns a clip as its first cameras saw it; 0 for all of them."""
+    if not num_cameras:
+        return clip
+    names = clip.camera_names[:num_cameras]
+    return dataclasses.replace(
+        clip,
+        camera_names=names,
+        camera=cameras.Camera(*(field[:num_cameras] for field in clip.camera)),
+        keypoints_2d=clip.keypoints_2d[:num_cameras],
+        confidence=clip.confidence[:num_cameras],
+        distortion=None if clip.distortion is None else clip.distortion[:num_cameras],
+        absent=tuple(name for name in clip.absent if name in names),
+    )
 
 
 def turned(camera: cameras.Camera, degrees: float) -> cameras.Camera:

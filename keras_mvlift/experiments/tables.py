@@ -245,6 +245,7 @@ _WORSE = {
     "cameras off by 1°": variants.DataSettings(calibration_error=1.0),
     "5 % blunders, bias 5 px": variants.DataSettings(filming=_BLUNDERS),
     "15 % of joints, 10 % of views missing": variants.DataSettings(filming=_GAPS),
+    "two cameras": variants.DataSettings(num_train_cameras=2),
 }
 _COMPARED: dict[str, dict[str, Any]] = {
     "supervised": {"method": "supervised"},
@@ -254,7 +255,7 @@ _COMPARED: dict[str, dict[str, Any]] = {
 }
 ROBUSTNESS = Table(
     name="robustness",
-    title="Robustness: wrong cameras, blunders, bias and gaps of the detector",
+    title="Robustness: wrong or few cameras, blunders, bias and gaps of the detector",
     rows=tuple(
         row(f"{name}; {what}", **changes, data=data)
         for what, data in _WORSE.items()

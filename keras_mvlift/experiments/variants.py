@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from typing import Any
+from typing import Annotated, Any
 
 from keras_mvlift import configs
 
@@ -44,6 +44,8 @@ class DataSettings(configs.Checked):
         num_virtual_views: Virtual cameras per training instant.
         calibration_error: Degrees by which each training camera is turned about an axis of its own,
             in what methods without labels see of it; the labels and the test are as they were.
+        num_train_cameras: How many of the rig's cameras, the first ones, are trained on; 0 for all.
+            The test has all of them.
         has_extrinsics: Whether the training cameras' places are known; if not, they are recovered
             from the detections and one distance.
         has_frames_between: Whether the film's frames between those that are trained and tested on
@@ -54,6 +56,9 @@ class DataSettings(configs.Checked):
     test_filming: Filming | None = None
     num_virtual_views: int = 0
     calibration_error: configs.Weight = 0.0
+    num_train_cameras: Annotated[
+        int, configs.rule(lambda count: count == 0 or count >= 2, "be 0, or 2 or more")
+    ] = 0
     has_extrinsics: bool = True
     has_frames_between: bool = False
 

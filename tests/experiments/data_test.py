@@ -85,6 +85,13 @@ def test_the_test_people_may_be_filmed_by_another_rig(data):
     np.testing.assert_array_equal(moved.seen.keypoints_2d, data.seen.keypoints_2d)
 
 
+def test_few_cameras_are_of_training_and_its_labels_alone(data):
+    few = tiny_experiments.data(num_train_cameras=2)
+    assert few.seen.confidence.shape[1] == few.about["cameras"] == 2
+    assert set(few.labeled.camera) == {"camera_1", "camera_2"}
+    np.testing.assert_array_equal(few.test.view.keypoints_2d, data.test.view.keypoints_2d)
+
+
 STUDIO = synthetic.Studio(num_subjects=2, num_clips=1, num_frames=12, noise_px=0.0)
 
 
@@ -205,6 +212,18 @@ def test_methods_without_labels_see_the_wrong_rig_and_labels_and_test_the_true_o
     np.testing.assert_array_equal(wrong.labeled.reference_pose, data.labeled.reference_pose)
     np.testing.assert_array_equal(wrong.test.view.camera.rotation, data.test.view.camera.rotation)
     assert wrong.rig_distance != data.rig_distance
+
+
+def test_the_first_cameras_of_a_rig_see_what_they_saw(filmed):
+    lens = np.arange(20.0).reshape(4, 5)
+    clip = dataclasses.replace(filmed[0], distortion=lens, absent=("camera_4",))
+    few = training_data.first_cameras(clip, 2)
+    assert few.camera_names == clip.camera_names[:2]
+    assert few.absent == ()
+    for name in ("keypoints_2d", "confidence", "distortion"):
+        np.testing.assert_array_equal(getattr(few, name), getattr(clip, name)[:2])
+    np.testing.assert_array_equal(few.camera.center, clip.camera.center[:2])
+    assert training_data.first_cameras(clip, 0) is clip
 
 
 NUM_FRAMES = 9

@@ -19,9 +19,16 @@ def test_equal_settings_have_one_digest_and_every_field_changes_it():
     assert len({variants.digest(other) for other in [cell, *others]}) == 5
 
 
-def test_a_negative_calibration_error_is_refused():
-    with pytest.raises(ValueError, match="`calibration_error` must be at least 0"):
-        variants.DataSettings(calibration_error=-1.0)
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"calibration_error": -1.0}, "`calibration_error` must be at least 0"),
+        ({"num_train_cameras": 1}, "`num_train_cameras` must be 0, or 2 or more"),
+    ],
+)
+def test_data_that_cannot_be_are_refused(settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        variants.DataSettings(**settings)
 
 
 def test_a_filming_is_what_a_studio_takes():
