@@ -35,7 +35,7 @@ def exact_clips(**options):
 
 def refilmed(clip, pose_world, detector=EXACT):
     """The clip's cameras, filming another motion."""
-    seen = synthetic.film(pose_world, clip.camera, rng=np.random.default_rng(0), detector=detector)
+    seen = detector.detect(pose_world, clip.camera, np.random.default_rng(0))
     keypoints_2d, confidence = seen
     return dataclasses.replace(
         clip, keypoints_2d=keypoints_2d, confidence=confidence, pose_world=pose_world
