@@ -55,7 +55,6 @@ def Report(
     """Writes `results.json` and draws what the model makes of one test instant."""
     del code_version
     folder = pathlib.Path(report.uri)
-    is_blessed = bool(blessing.get_int_custom_property("blessed"))
     dataset = executor.read_datasets(examples)
     held_out_scores = components_scores.read_held_out(scores.uri)
     test = baselines.read_test_views(components_scores.patterns(test_examples, "test"))
@@ -67,7 +66,7 @@ def Report(
     written = pose_error.with_averages(measured) | {
         "baselines": compared,
         "further": further,
-        "blessed": is_blessed,
+        "blessed": bool(blessing.get_int_custom_property("blessed")),
         "bounds": json.loads(bounds),
         "reasons": evaluator.why(tfma.load_validation_result(evaluated.uri))
         + components_scores.why(further, json.loads(bounds)),

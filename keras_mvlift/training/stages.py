@@ -141,7 +141,6 @@ class _Stage(NamedTuple):
         # Nothing is written before all workers have read what lies there.
         strategies.check_same(strategy, epochs_done)
         path = _write_history(written, rows)
-        shown = data.shown_views() if logs else None
         drawn = data.batches(config, epochs_done, multi_view_lifter.keeper(model))
         model.fit(
             batches.share(strategy, drawn, data.num_rows(config)),
@@ -154,8 +153,7 @@ class _Stage(NamedTuple):
                 # Before those that write their scores down.
                 *([best] if best else []),
                 *watching,
-                *_writers(path, logs),
-                *([held_out.Board(shown, lifter, logs / "poses")] if logs and shown else []),
+                *_writers(path, logs, lifter, data),
                 saver,
             ],
             verbose=0,
@@ -252,13 +250,19 @@ class _Bar(keras.callbacks.Callback):
         self.bar.close()
 
 
-def _writers(path: pathlib.Path, logs: pathlib.Path | None) -> list[keras.callbacks.Callback]:
+def _writers(
+    path: pathlib.Path,
+    logs: pathlib.Path | None,
+    lifter: multi_view_lifter.MultiViewLifter,
+    data: stage_data.StageData,
+) -> list[keras.callbacks.Callback]:
     history = keras.callbacks.CSVLogger(str(path), append=True)
     if logs is None:
         return [history]
     logs.mkdir(parents=True, exist_ok=True)
     board = keras.callbacks.TensorBoard(str(logs), write_graph=False, profile_batch=0)
-    return [board, history]
+    shown = data.shown_views()
+    return [board, history, *([held_out.Board(shown, lifter, logs / "poses")] if shown else [])]
 
 
 class EpochCheckpoints(keras.callbacks.Callback):
