@@ -214,13 +214,16 @@ _BATCH_SIZE = 8192
 
 
 def measure_joint_shares(pose_true: np.ndarray, pose_pred: np.ndarray) -> dict[str, float]:
-    """Returns the means of `JOINT_SHARES` over poses `[N, 17, 3]`, meters; roots may be apart."""
+    """Returns the means of `JOINT_SHARES` over poses `[N, 17, 3]`, meters; roots may be apart.
+
+    Poses that lack their root, or all joints that count, are left out.
+    """
     rows = [slice(start, start + _BATCH_SIZE) for start in range(0, len(pose_true), _BATCH_SIZE)]
 
     def mean(share: Callable[..., Any]) -> float:
         joints = pose_error.OFFICIAL_JOINTS
         parts = [share(pose_true[part], pose_pred[part], joints=joints) for part in rows]
-        return pose_error.PERCENT * float(np.concatenate(parts).mean(dtype=np.float64))
+        return pose_error.PERCENT * float(np.nanmean(np.concatenate(parts), dtype=np.float64))
 
     return {name: mean(share) for name, share in JOINT_SHARES.items()}
 

@@ -413,6 +413,14 @@ def test_shares_golden():
     assert shares["auc_14"] == pytest.approx(100 * 250 / 14 / 31)
 
 
+def test_a_pose_of_no_joint_that_counts_is_left_out():
+    pose_true, pose_pred = (np.repeat(pose, 2, axis=0) for pose in off_by(102, "head"))
+    pose_true[1, 1:] = np.nan
+    pose_true[1, JOINTS.index("spine")] = 0
+    shares = runs.measure_joint_shares(pose_true, pose_pred)
+    assert shares["pck_150_14"] == pytest.approx(100)
+
+
 def test_spine_and_nose_do_not_count():
     shares = runs.measure_joint_shares(*off_by(1000, "spine", "nose"))
     assert shares["pck_150_14"] == pytest.approx(100)
