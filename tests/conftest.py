@@ -1,8 +1,13 @@
 """The order of the tests, and what is done once for all tests of a process."""
 
 import gc
+import os
 
 import pytest
+
+# Threads of linear algebra that wait for each other spin, and take the cores from other processes.
+for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 
 # A worker imports the whole stack while it collects: looking for garbage meanwhile takes a tenth of
 # that time and finds none.

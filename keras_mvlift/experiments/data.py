@@ -100,11 +100,8 @@ class TrainingData:
         self.min_confidence = self._config.min_confidence
         self.min_joints = self._config.min_joints
         frames = self._clips.split.frames
-        trained = [
-            first_cameras(clip, settings.num_train_cameras)
-            for clip in self._clips.clips
-            if len(frames(clip).train)
-        ]
+        trained = [clip for clip in self._clips.clips if len(frames(clip).train)]
+        trained = [first_cameras(clip, settings.num_train_cameras) for clip in trained]
         tested = [clip for clip in self._clips.clips if len(frames(clip).test)]
         received = f"{len(trained)} and {len(tested)}"
         rule = "hold clips to train on and clips to test on"

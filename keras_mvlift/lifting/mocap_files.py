@@ -9,12 +9,10 @@ quite met. A joint that is absent for a while is interpolated. The format holds 
 import importlib
 import pathlib
 import re
-import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.spatial import transform
 
 from keras_mvlift import errors
 from keras_mvlift.geometry import cameras, procrustes
@@ -243,11 +241,14 @@ def euler_zxy(rotation: np.ndarray) -> np.ndarray:
     Returns:
         `[T, ..., 3]`, radians, z, x and y, without jumps of full turns over time.
     """
-    with warnings.catch_warnings():
-        # With y or -y on the z axis only the sum of the other two is told: all of it is z.
-        warnings.simplefilter("ignore", UserWarning)
-        flat = transform.Rotation.from_matrix(rotation.reshape(-1, 3, 3)).as_euler("ZXY")
-    return np.unwrap(flat.reshape(rotation.shape[:-1]), axis=0)
+    x = np.arcsin(np.clip(rotation[..., 2, 1], -1.0, 1.0))
+    # With y or -y on the z axis only the sum of the other two is told: all of it is z.
+    is_locked = np.hypot(rotation[..., 2, 0], rotation[..., 2, 2]) < 1e-7
+    z = np.arctan2(-rotation[..., 0, 1], rotation[..., 1, 1])
+    locked_z = np.arctan2(rotation[..., 1, 0], rotation[..., 0, 0])
+    y = np.arctan2(-rotation[..., 2, 0], rotation[..., 2, 2])
+    angles = [np.where(is_locked, locked_z, z), x, np.where(is_locked, 0.0, y)]
+    return np.unwrap(np.stack(angles, axis=-1), axis=0)
 
 
 def _across(vector: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ def test_a_header_that_says_other_than_the_rows_is_warned_about(tmp_path, told, 
     assert told in header
     path.write_text(header.replace(told, changed) + "Frame#" + rest)
     with pytest.warns(errors.InputWarning, match=sentence):
-        assert len(trc.read(path).points_world) == len(points)
+        assert len(trc.read(path).points) == len(points)
 
 
 def test_empty_lines_and_windows_line_ends_are_no_frames(tmp_path):
