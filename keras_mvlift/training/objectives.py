@@ -224,14 +224,20 @@ def agreement_of(seen: views.View) -> Agreement:
     return Agreement(tf.stop_gradient(found.points), is_known)
 
 
+_compiled_agreement = tf.function(agreement_of)
+
+
 def agreed_beforehand(seen: views.View) -> Instants:
     """Finds what all instants of a data set agree on, as NumPy arrays, fields `[N, V, ...]`."""
-    find = tf.function(agreement_of)
-    parts, num_rows = [], num_agreed_at_once(seen.confidence.shape[1])
-    for start in range(0, len(seen.confidence), num_rows):
-        rows = slice(start, start + num_rows)
-        some = tf.nest.map_structure(lambda field, rows=rows: tf.constant(field[rows]), seen)
-        parts.append(tf.nest.map_structure(lambda field: field.numpy(), find(some)))
+    parts, count = [], len(seen.confidence)
+    most = num_agreed_at_once(seen.confidence.shape[1])
+    for start in range(0, count, most):
+        rows = np.arange(start, min(start + most, count))
+        # Filled up to one of few lengths: whatever the data sets, there are few to trace.
+        filled = np.resize(rows, min(most, 1 << (len(rows) - 1).bit_length()))
+        some = tf.nest.map_structure(lambda field, rows=filled: tf.gather(field, rows), seen)
+        points, is_known = _compiled_agreement(some)
+        parts.append(Agreement(points[: len(rows)].numpy(), is_known[: len(rows)].numpy()))
     return Instants(seen, tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts))
 
 

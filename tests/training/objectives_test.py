@@ -312,6 +312,15 @@ def test_what_is_found_beforehand_is_what_a_step_would_find(scene, monkeypatch):
         np.testing.assert_allclose(field, expected, atol=1e-9)
 
 
+def test_data_sets_of_many_sizes_are_traced_a_few_times(scene):
+    seen = tf.nest.map_structure(lambda field: np.resize(field, (16, *field.shape[1:])), scene[1])
+    before = objectives._compiled_agreement.experimental_get_tracing_count()
+    for count in (9, 10, 11, 13, 16):
+        some = tf.nest.map_structure(lambda field, end=count: field[:end], seen)
+        assert len(objectives.agreed_beforehand(some).agreed.points) == count
+    assert objectives._compiled_agreement.experimental_get_tracing_count() <= before + 1
+
+
 def test_twice_the_views_are_triangulated_in_parts_that_take_no_more_memory():
     # Of 4 views all and 6 twos are held against 4, of 8 all and 28 twos against 8.
     assert objectives.num_agreed_at_once(4) == 2048
