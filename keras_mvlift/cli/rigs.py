@@ -159,20 +159,20 @@ _OF_FILMS = ("camera_moved", "camera_frozen", "other_person", "sides_swapped", "
 
 def render(report: reports.Report) -> str:
     """Writes a report as a table for a plain terminal."""
-    columns = (
+    headings = (
         *("\ncamera", "before\nmean px", "before\nmedian px", "after\nmean px", "after\nmedian px"),
         *("moved\nm", "turned\ndegrees"),
     )
-    grid = tables.plain_table()
-    for index, column in enumerate(columns):
-        grid.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+    rows = []
     for camera in (*report.cameras, report.all):
         pixels = (
             f"{error:.2f}"
             for errors in (camera.before, camera.after)
             for error in (errors.mean_px, errors.median_px)
         )
-        grid.add_row(camera.name, *pixels, f"{camera.moved_m:.3f}", f"{camera.turned_degrees:.2f}")
+        cells = [camera.name, *pixels, f"{camera.moved_m:.3f}", f"{camera.turned_degrees:.2f}"]
+        rows.append((cells, ""))
+    grid = tables.plain_table(headings, rows)
     frames = f"{report.num_frames} frames, {report.num_frames_used} of them used"
     told = f"Distances of detections from reprojected points; {frames}."
-    return f"{tables.rendered([(grid, False)], tables.WIDTH)}{told}"
+    return f"{tables.rendered([(grid, False)])}{told}"
