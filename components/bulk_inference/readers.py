@@ -1,5 +1,6 @@
 """Rows of stored views: what readers of files give, held against what a view must be."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -70,96 +71,79 @@ class Views(NamedTuple):
 
 def check(rows: Rows) -> tuple[Views, dict[int, Refusal]]:
     """Returns rows that are views, and of others, by index, the first rule that each breaks."""
+    numbers = {name: _dense(rows.numbers[name], shape) for name, shape in NUMBERS.items()}
     refusals = dict(rows.refusals)
-    numbers = {
-        name: _dense(name, rows.numbers[name], shape, refusals) for name, shape in NUMBERS.items()
-    }
-    has = {name: rows.numbers[name].lengths > 0 for name in PLACE}
+    for is_wrong, field, rule, received in _rules(rows, numbers):
+        for row in np.flatnonzero(is_wrong).tolist():
+            if row not in refusals:
+                refusals[row] = Refusal(field, rule, received(row))
     is_place = skeletons.is_place(numbers["keypoints_2d"])
     numbers["confidence"] = np.where(is_place, numbers["confidence"], 0.0).astype(np.float32)
     numbers["keypoints_2d"] = np.where(is_place[..., np.newaxis], numbers["keypoints_2d"], 0.0)
-    _check_seen(numbers, refusals)
-    _check_intrinsics(numbers["intrinsics"], refusals)
-    _check_place(numbers, has, refusals)
-    is_view = np.ones(len(numbers["confidence"]), bool)
+    is_view = np.ones(len(is_place), bool)
     is_view[list(refusals)] = False
     views = Views(
         {name: values[is_view] for name, values in numbers.items()},
-        has["rotation"][is_view],
+        (rows.numbers["rotation"].lengths > 0)[is_view],
         {name: values.filter(pa.array(is_view)) for name, values in rows.keys.items()},
     )
     return views, refusals
 
 
-def _dense(
-    name: str, column: Numbers, shape: tuple[int, ...], refusals: dict[int, Refusal]
-) -> np.ndarray:
+def _dense(column: Numbers, shape: tuple[int, ...]) -> np.ndarray:
     """Returns `[N, *shape]`, NaN in rows that hold another number of values."""
-    size = int(np.prod(shape))
-    lengths = column.lengths
-    is_whole = lengths == size
+    lengths, size = column.lengths, math.prod(shape)
+    # What does not fit is infinite, and found where it may not be.
     with np.errstate(over="ignore"):
-        # What does not fit is infinite, and found where it may not be.
         values = column.values.astype(np.float32, copy=False)
+    is_whole = lengths == size
     if not is_whole.all():
-        is_absent = lengths == 0 if name in PLACE else np.zeros(len(lengths), bool)
-        rule = f"hold {size} numbers, {' x '.join(map(str, shape))}"
-        _refuse(refusals, ~is_whole & ~is_absent, name, rule, lambda row: int(lengths[row]))
         filled = np.full((len(lengths), size), np.nan, np.float32)
         starts = (np.cumsum(lengths) - lengths)[is_whole]
         filled[is_whole] = values[starts[:, np.newaxis] + np.arange(size)]
         values = filled
-    dense = values.reshape(-1, *shape)
-    is_given = lengths > 0
-    # A joint at NaN was not seen.
-    is_wrong = np.isinf(dense) if name == "keypoints_2d" else ~np.isfinite(dense)
-    is_wrong = is_given & is_wrong.reshape(len(dense), size).any(axis=1)
-    _refuse(refusals, is_wrong, name, "be finite", lambda _: "NaN or infinity")
-    return dense
+    return values.reshape(-1, *shape)
 
 
-def _check_seen(numbers: dict[str, np.ndarray], refusals: dict[int, Refusal]) -> None:
-    confidence = numbers["confidence"]
+_Rule = tuple[np.ndarray, str, str, Callable[[int], object]]
+
+
+def _rules(rows: Rows, numbers: dict[str, np.ndarray]) -> Iterator[_Rule]:
+    """Yields which rows break a rule, `[N]`, the field, the rule, and what came in a row."""
+    has = {name: column.lengths > 0 for name, column in rows.numbers.items()}
+    for name, shape in NUMBERS.items():
+        lengths, size = rows.numbers[name].lengths, math.prod(shape)
+        is_other = (lengths != size) & (has[name] | (name not in PLACE))
+        yield is_other, name, f"hold {size} numbers, {' x '.join(map(str, shape))}", lengths.item
+        # A joint at NaN was not seen.
+        is_wrong = np.isinf if name == "keypoints_2d" else _is_not_finite
+        is_off = is_wrong(numbers[name]).reshape(-1, size).any(axis=1)
+        yield has[name] & is_off, name, "be finite", lambda _: "NaN or infinity"
+    confidence, intrinsics, rotation = (
+        numbers[name] for name in ("confidence", "intrinsics", "rotation")
+    )
     is_off = ((confidence < 0) | (confidence > 1)).any(axis=1)
-    _refuse(
-        refusals,
+    yield (
         is_off,
         "confidence",
         "lie in [0, 1]",
         lambda row: f"{confidence[row].min():g} to {confidence[row].max():g}",
     )
-
-
-def _check_intrinsics(intrinsics: np.ndarray, refusals: dict[int, Refusal]) -> None:
-    is_wrong = (intrinsics[:, [0, 1], [0, 1]] <= 0).any(axis=1)
-    is_wrong |= (intrinsics[:, 2] != [0, 0, 1]).any(axis=1)
+    is_off = (intrinsics[:, [0, 1], [0, 1]] <= 0).any(axis=1)
+    is_off |= (intrinsics[:, 2] != [0, 0, 1]).any(axis=1)
     rule = "have positive focal lengths and 0, 0, 1 as last row"
-    _refuse(refusals, is_wrong, "intrinsics", rule, lambda row: intrinsics[row].tolist())
-
-
-def _check_place(
-    numbers: dict[str, np.ndarray], has: dict[str, np.ndarray], refusals: dict[int, Refusal]
-) -> None:
+    yield is_off, "intrinsics", rule, lambda row: intrinsics[row].tolist()
     for name, other in (("rotation", "center"), ("center", "rotation")):
         rule = f"be given together with `{other}`"
-        _refuse(refusals, has[other] & ~has[name], name, rule, lambda _: "nothing")
-    rotation = numbers["rotation"]
+        yield has[other] & ~has[name], name, rule, lambda _: "nothing"
     known = np.where(np.isfinite(rotation), rotation, 0).astype(np.float64)
+    is_off = has["rotation"] & ~cameras.is_rotation(known, _ROTATION_TOLERANCE)
     rule = "be a rotation, camera from world"
-    is_wrong = has["rotation"] & ~cameras.is_rotation(known, _ROTATION_TOLERANCE)
-    _refuse(refusals, is_wrong, "rotation", rule, lambda row: rotation[row].tolist())
+    yield is_off, "rotation", rule, lambda row: rotation[row].tolist()
 
 
-def _refuse(
-    refusals: dict[int, Refusal],
-    is_wrong: np.ndarray,
-    field: str,
-    rule: str,
-    received: Callable[[int], object],
-) -> None:
-    for row in np.flatnonzero(is_wrong).tolist():
-        if row not in refusals:
-            refusals[row] = Refusal(field, rule, received(row))
+def _is_not_finite(values: np.ndarray) -> np.ndarray:
+    return ~np.isfinite(values)
 
 
 # Reads single views from Parquet with the columns of our records.
