@@ -26,7 +26,7 @@ _NUM_ROUNDS = 3
 # The loss turns from squared to linear at so many times the median error.
 _LOSS_OVER_MEDIAN = 1.5
 # Of exact detections rounding is left, at which a solver would nibble for long.
-_MIN_ERROR_PX = 1e-3
+_MIN_ERROR_PX = 1e-6
 # Of any loss the grossest errors still pull; behind the first round they are left out.
 _GROSS_OVER_MEDIAN = 6.0
 # Rays that cross at less than this say too little about how far their point is, radians.
@@ -96,7 +96,7 @@ def minimize(
             continue
         gain, least = least - found, found
         camera, points, damping = tried, points + shift, damping * _LESS
-        if gain <= _TOLERANCE * least:
+        if gain <= _TOLERANCE * least or least < seen.weights.size * _MIN_ERROR_PX**2:
             break
     return camera, points
 

@@ -81,11 +81,11 @@ def _require_one_rig(clips: Sequence[sequences.MultiViewSequence]) -> None:
     errors.require(bool(clips), "clips", "hold one clip or more", "none")
     first = clips[0]
     for clip in clips[1:]:
-        same = np.array_equal(clip.camera.intrinsics, first.camera.intrinsics)
-        if clip.camera_names != first.camera_names or not same:
-            rule = f"be those of clip {first.name!r}"
-            names = ", ".join(clip.camera_names)
-            raise errors.RecordingError(f"Clip {clip.name!r}", "camera", rule, names)
+        is_same = clip.camera_names == first.camera_names and np.array_equal(
+            clip.camera.intrinsics, first.camera.intrinsics
+        )
+        rule, names = f"be those of clip {first.name!r}", ", ".join(clip.camera_names)
+        errors.require_in(f"Clip {clip.name!r}", is_same, "camera", rule, names)
 
 
 # How far from its detections a rig sees the points that it triangulates.
@@ -148,8 +148,12 @@ def read_recordings(path: pathlib.Path, *, verbose: bool = False) -> Recordings:
 
 def _described(path: pathlib.Path, verbose: bool) -> Recordings:
     source = recordings.RigSource(root=str(path))
-    rig = source.rig
-    clips = []
+    rig, clips = source.rig, []
+    camera = rig.camera
+    if not rig.has_extrinsics:
+        # Clips need some.
+        rotation = np.broadcast_to(np.eye(3), camera.rotation.shape)
+        camera = camera._replace(rotation=rotation, center=np.zeros(camera.center.shape))
     for clip in tqdm.tqdm(source.manifest.clips, desc="clips", disable=None if verbose else True):
         keypoints_2d, confidence = source.detections(clip.name)
         sequence = sequences.MultiViewSequence(
@@ -158,7 +162,7 @@ def _described(path: pathlib.Path, verbose: bool) -> Recordings:
             action=clip.action,
             frame_rate=clip.frame_rate,
             camera_names=rig.names,
-            camera=_placed(rig),
+            camera=camera,
             keypoints_2d=keypoints_2d,
             confidence=confidence,
             distortion=rig.distortion,
@@ -170,12 +174,3 @@ def _described(path: pathlib.Path, verbose: bool) -> Recordings:
 def _thinned(clip: sequences.MultiViewSequence) -> sequences.MultiViewSequence:
     """Returns at most a thousand frames of a clip, evenly spaced."""
     return clip.frames(sequences.spread(clip.num_frames, _MAX_CLIP_FRAMES))
-
-
-def _placed(rig: calibrations.Calibration) -> cameras.Camera:
-    """Returns the rig's cameras, at the origin if their places are unknown; clips need some."""
-    if rig.has_extrinsics:
-        return rig.camera
-    num_views = len(rig.names)
-    rotation, center = np.tile(np.eye(3), (num_views, 1, 1)), np.zeros((num_views, 3))
-    return rig.camera._replace(rotation=rotation, center=center)

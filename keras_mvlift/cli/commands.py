@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from keras_mvlift import configs, errors
-from keras_mvlift.cli import arguments, export, lift, lift_input
+from keras_mvlift.cli import arguments, export, lift
 
 SOURCES = ("pose2sim", "rig", "studio", "motion_studio", "human36m", "mpi_inf_3dhp", "aistpp")
 """As `sources.SOURCES`, which knows their readers."""
@@ -353,7 +353,7 @@ COMMANDS = {
             "lift tracks.csv --model output/mvlift --calibration rig.toml --camera cam1 "
             "--output poses.trc",
         ),
-        lift_input.add_arguments,
+        lift.add_arguments,
         lift.check,
     ),
     "rollout": Command(

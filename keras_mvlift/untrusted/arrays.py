@@ -8,7 +8,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -29,14 +29,19 @@ _READ_HEADER = {
 _ARCHIVE_RULE = "be an .npz archive"
 
 
-def npz_names(path: str) -> list[str]:
-    """Lists the arrays of an archive, in its order."""
+def npz_names(path: files.AnyPath) -> list[str]:
+    """Returns the names of an archive's arrays, in its order."""
     with errors.parsing("", "file", _ARCHIVE_RULE), zipfile.ZipFile(path) as archive:
         return list(_members(archive))
 
 
-def npz(path: str, names: list[str] | None) -> dict[str, Any]:
-    """Reads arrays of an archive; all without names."""
+def npz(path: files.AnyPath, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Reads arrays of an archive, all of them if `names` is None.
+
+    Returns:
+        Arrays of numbers and text; of objects, as far as `pickled` admits them. An array of objects
+        without axes gives its one object.
+    """
     with errors.parsing("", "file", _ARCHIVE_RULE):
         archive = zipfile.ZipFile(path)
     with archive:
@@ -97,8 +102,11 @@ def _npy(name: str, file: Any, size: int) -> Any:
 # Pickles. What a pickle may name are stand-ins: what is called by a name is a function of ours.
 
 
-def unpickled(path: str) -> Any:
-    """Reads a pickle of any protocol, of Python 2 or 3."""
+def pickled(path: files.AnyPath) -> Any:
+    """Reads a pickle of any protocol, of Python 2 or 3, of arrays and plain containers only.
+
+    Text of Python 2 is decoded as latin-1; NumPy's scalars come as Python's.
+    """
     with open(path, "rb") as file:
         return _unpickled(file, "pickle")
 
@@ -217,12 +225,18 @@ for _module in ("numpy.core", "numpy._core"):
 
 # MATLAB's files, of versions 5 to 7 by SciPy and 7.3 by HDF5.
 
+MATLAB_RULE = "be a MATLAB file of version 5 or 7.3"
 _MAGIC_BYTES = 520
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-def matlab(path: str, names: list[str]) -> dict[str, Any]:
-    """Reads variables: arrays with MATLAB's axes, cells as arrays of objects."""
+def matlab(path: files.AnyPath, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Reads variables of a MATLAB file of version 5 to 7.3.
+
+    Returns:
+        Arrays of real numbers or booleans with MATLAB's axes in MATLAB's order; a cell array as an
+        array of objects, which are such arrays.
+    """
     with open(path, "rb") as file:
         start = file.read(_MAGIC_BYTES)
     # MATLAB keeps its own header in front of HDF5's.
@@ -236,8 +250,7 @@ def matlab(path: str, names: list[str]) -> dict[str, Any]:
             warnings.simplefilter("error")
             found = scipy.io.loadmat(path, variable_names=names, mat_dtype=True)
     else:
-        rule = "be a MATLAB file of version 5 or 7.3"
-        raise errors.RecordingError("", "file", rule, f"it starts with {start[:20]!r}")
+        raise errors.RecordingError("", "file", MATLAB_RULE, f"it starts with {start[:20]!r}")
     for name in names:
         if name not in found:
             raise errors.RecordingError("", name, "be a variable of the file", "no such variable")
@@ -253,7 +266,7 @@ def _check_numbers(name: str, value: Any) -> None:
         _check_numbers(name, cell)
 
 
-def _matlab73(path: str, names: list[str]) -> dict[str, Any]:
+def _matlab73(path: files.AnyPath, names: Sequence[str]) -> dict[str, Any]:
     found = {}
     with _hdf5(path, "be a MATLAB file of version 7.3") as file:
         for name in names:
@@ -263,7 +276,7 @@ def _matlab73(path: str, names: list[str]) -> dict[str, Any]:
     return found
 
 
-def _hdf5(path: str, rule: str) -> Any:
+def _hdf5(path: files.AnyPath, rule: str) -> Any:
     import h5py
 
     with errors.parsing("", "file", rule):
@@ -319,13 +332,19 @@ def _check_stored(name: str, file: Any, dataset: Any) -> None:
 
 # What trackers of animals, and of people, write as HDF5.
 
-_TRACKS_RULE = "be SLEAP's analysis or DeepLabCut's table"
+TRACKS_RULE = "be SLEAP's analysis or DeepLabCut's table"
 _SLEAP = ("tracks", "node_names", "track_names", "point_scores")
 
 
-def hdf5_tracks(path: str) -> dict[str, Any]:
-    """Reads SLEAP's arrays; or DeepLabCut's `frames`, `values` and `columns`."""
-    with _hdf5(path, "be an HDF5 file") as file, errors.parsing("", "file", _TRACKS_RULE):
+def hdf5_tracks(path: files.AnyPath) -> dict[str, Any]:
+    """Reads the tracks of SLEAP's analysis, or of DeepLabCut's table, both `.h5`.
+
+    Returns:
+        Of SLEAP's `tracks` `[P, 2, K, T]`, `node_names`, `track_names` and, if they are there,
+        `point_scores` `[P, K, T]`; of DeepLabCut's `frames` `[T]`, `values` `[T, C]` and `columns`,
+        the labels of each, from the scorer to the coordinate.
+    """
+    with _hdf5(path, "be an HDF5 file") as file, errors.parsing("", "file", TRACKS_RULE):
         names = list(file)
         if {*_SLEAP[:2]} <= {*names}:
             return {
@@ -336,7 +355,7 @@ def hdf5_tracks(path: str) -> dict[str, Any]:
             _own(_own(file, name), "table") for name in names if "table" in [*_own(file, name)]
         ]
         if len(tables) != 1:
-            raise errors.RecordingError("", "file", _TRACKS_RULE, ", ".join(names)[:200])
+            raise errors.RecordingError("", "file", TRACKS_RULE, ", ".join(names)[:200])
         rows = _laid_down("table", file, tables[0])
         labels = bytes(tables[0].attrs["values_block_0_kind"])
         columns = _unpickled(io.BytesIO(labels), "columns")
@@ -359,8 +378,8 @@ _GZIP = 31
 _CDF_REALS = (21, 22, 44, 45)
 
 
-def cdf(path: str, name: str) -> np.ndarray:
-    """Reads a variable of floating-point numbers."""
+def cdf(path: files.AnyPath, name: str) -> np.ndarray:
+    """Reads a variable of floating-point numbers of a CDF file."""
     import cdflib.cdfread
 
     class Whole(io.BytesIO):
@@ -390,7 +409,7 @@ def cdf(path: str, name: str) -> np.ndarray:
         return np.asarray(file.varget(name))
 
 
-def _inflated(path: str) -> bytes:
+def _inflated(path: files.AnyPath) -> bytes:
     with open(path, "rb") as file:
         content = file.read()
     if not content.startswith(_COMPRESSED_CDF):

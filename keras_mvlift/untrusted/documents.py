@@ -2,20 +2,25 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_mvlift import errors
+from keras_mvlift.untrusted import files
 
 # YAML of plain values: no objects, no key twice, no anchors that grow when they are followed.
 
 _MAX_DIGITS = 64  # A number to the base of 60 takes the square of its length to read.
 
 
-def yaml(path: str, tags: list[str]) -> Any:
-    """Reads YAML; keys are text, and mappings of the tags are taken as such."""
+def yaml(path: files.AnyPath, tags: Sequence[str]) -> Any:
+    """Reads YAML; errors name the line.
+
+    Keys are read as text, whatever they look like: a camera may be called 54138969. `%` directives
+    that other programs put before the document are left out. Mappings of the tags are read as such.
+    """
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -59,7 +64,7 @@ def yaml(path: str, tags: list[str]) -> Any:
 # Parquet. What names a Python class in its schema is not resolved: Arrow would unpickle it.
 
 
-def _parquet(path: str) -> Any:
+def _parquet(path: files.AnyPath) -> Any:
     import pyarrow.parquet
 
     with contextlib.suppress(KeyError):
@@ -74,20 +79,26 @@ def _parquet(path: str) -> Any:
     return file
 
 
-def parquet_takes(path: str) -> dict[str, Any]:
-    """Lists a table's columns and their types, and its pairs of subject and take."""
-    file, pairs = _parquet(path), set()
+def parquet_takes(path: files.AnyPath) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Reads what kind each of a table's columns is of, and its pairs of subject and take."""
+    file = _parquet(path)
+    pairs: set[tuple[str, str]] = set()
     for batch in file.iter_batches(columns=["subject", "take"], use_threads=False):
         columns = (batch.column(name).dictionary_encode() for name in ("subject", "take"))
         words, codes = zip(*((c.dictionary, c.indices.to_numpy()) for c in columns), strict=True)
         for pair in np.unique(np.stack(codes), axis=1).T.tolist():
-            pairs.add(tuple(str(word[code]) for word, code in zip(words, pair, strict=True)))
-    kinds = {field.name: str(field.type) for field in file.schema_arrow}
-    return {"kinds": kinds, "takes": sorted(pairs)}
+            subject, take = (str(word[code]) for word, code in zip(words, pair, strict=True))
+            pairs.add((subject, take))
+    return {field.name: str(field.type) for field in file.schema_arrow}, sorted(pairs)
 
 
-def parquet_rows(path: str, subject: str, take: str) -> dict[str, Any]:
-    """Reads a take's rows; lists one after the other, with the length of each."""
+def parquet_rows(path: files.AnyPath, subject: str, take: str) -> dict[str, Any]:
+    """Reads a take's rows.
+
+    Returns:
+        `camera`, a list, and `frame`, `[N]`; `keypoints_2d` and `confidence`, all lists' values one
+        after the other; `keypoints_2d_length` and `confidence_length`, `[N]`, with 0 for no list.
+    """
     import pyarrow.compute
 
     _parquet(path)
@@ -107,7 +118,19 @@ def parquet_rows(path: str, subject: str, take: str) -> dict[str, Any]:
 def parquet_views(
     path: str, batch_size: int, required: list[str], lists: list[str], texts: list[str]
 ) -> Iterator[dict[str, Any]]:
-    """Reads views in batches: values and lengths of lists, words and their numbers, frames."""
+    """Reads rows in batches.
+
+    Args:
+        path: The file.
+        batch_size: The most rows of a batch.
+        required: Columns that must be there.
+        lists: Columns of lists of numbers, flat or nested.
+        texts: Columns of text; `frame` is one of whole numbers.
+
+    Yields:
+        `num_rows`, and of each column that is there `values` and `lengths` of lists; `words` of
+        text, with `codes` that number them, -1 for null; `values` and `is_null` of frames.
+    """
     file = _parquet(path)
     there = file.schema_arrow.names
     for name in required:
@@ -182,11 +205,11 @@ def _filled(column: Any, value: int) -> np.ndarray:
 # C3D.
 
 
-def c3d(path: str) -> dict[str, Any]:
-    """Reads points `[T, M, 3]` and what the file says of them."""
+def c3d(path: files.AnyPath) -> dict[str, Any]:
+    """Reads `names`, `unit`, `frame_rate`, `first_frame` and `points` `[T, M, 3]` of a C3D file."""
     import ezc3d
 
-    content = ezc3d.c3d(path)
+    content = ezc3d.c3d(str(path))
     point = content["parameters"]["POINT"]
     points = np.moveaxis(content["data"]["points"][:3], (0, 1, 2), (2, 1, 0))
     return {
@@ -223,7 +246,7 @@ def _film(path: str) -> Iterator[tuple[Any, Any]]:
 
 
 def film(path: str, max_side: int) -> dict[str, Any]:
-    """Reads the first frame's size and turn, times, NaN for none, rate and pixels' aspect."""
+    """Reads `size`, `turns`, `times`, NaN for none, `rate` and `ratio`; decodes the first frame."""
     with _film(path) as (container, stream):
         size = stream.codec_context.width, stream.codec_context.height
         if max(size) > max_side:

@@ -19,6 +19,8 @@ import numpy as np
 
 from keras_mvlift import errors
 
+AnyPath = str | os.PathLike[str]
+
 
 def size(path: pathlib.Path, field: str, max_bytes: int) -> int:
     """Returns a file's size in bytes, at most `max_bytes`."""
