@@ -75,11 +75,9 @@ def best_cells(rows: Sequence[Sequence[str]], ranks: Sequence[int]) -> set[tuple
     """
     best = set()
     for column, rank in enumerate(ranks):
-        found = [_FIGURE.match(row[column]) for row in rows]
-        ranked = {
-            row: rank * float(number.group()) for row, number in enumerate(found) if number and rank
-        }
-        if len(set(ranked.values())) > 1:
+        found = enumerate(_FIGURE.match(row[column]) for row in rows)
+        ranked = {row: rank * float(number.group()) for row, number in found if number and rank}
+        if len({*ranked.values()}) > 1:
             top = max(ranked.values())
             best |= {(row, column) for row, value in ranked.items() if value == top}
     return best
@@ -158,9 +156,8 @@ def write_viewer(
 
 def _check_images(images: Mapping[int, str], num_frames: int) -> None:
     for frame, address in images.items():
-        is_frame = 0 <= frame < num_frames
+        is_frame, is_image = 0 <= frame < num_frames, address.startswith(_IMAGE_START)
         errors.require(is_frame, "images", f"be of frames below {num_frames}", frame)
-        is_image = address.startswith(_IMAGE_START)
         received = f"{address[:30]!r} of frame {frame}"
         errors.require(is_image, "images", f"start with {_IMAGE_START}", received)
 
@@ -230,12 +227,9 @@ def _floor(floor: scene.Floor) -> dict[str, Any]:
 
 
 def _camera(camera: scene.Camera | None) -> dict[str, Any] | None:
-    if camera is None:
-        return None
-    told = {
-        name: np.round(value, 5) for name, value in camera._asdict().items() if value is not None
-    }
-    return {name: value.tolist() for name, value in told.items()}
+    told = {} if camera is None else camera._asdict()
+    known = {name: value for name, value in told.items() if value is not None}
+    return {name: np.round(value, 5).tolist() for name, value in known.items()} or None
 
 
 def _side(joint: str) -> str:
@@ -256,11 +250,10 @@ def _track(
         "errors": [],
     }
     if judge is not None:
-        kinds = {"MPJPE": clip.parents.index(-1), "error as it stands": None}
-        if clip.space == "root":
-            kinds.popitem()
-        for name, root in kinds.items():
-            told["errors"].append(_error(name, track.pose, clip.tracks[judge].pose, root))
+        known, root = clip.tracks[judge].pose, clip.parents.index(-1)
+        told["errors"].append(_error("MPJPE", track.pose, known, root))
+        if clip.space != "root":
+            told["errors"].append(_error("error as it stands", track.pose, known, None))
     return told
 
 

@@ -47,15 +47,12 @@ def viewpoint(clip: pose_clip.PoseClip) -> Viewpoint:
     """Chooses where to look from: as the camera did, or in a world at the first person's front."""
     if clip.space != "world":
         return Viewpoint(0.0, 0.0)
-    names = clip.joint_names
-    pairs = [
-        (names.index(f"left_{joint}"), names.index(f"right_{joint}"))
-        for joint in ("hip", "shoulder")
-        if f"left_{joint}" in names and f"right_{joint}" in names
-    ]
-    for left, right in pairs:
-        across = clip.tracks[0].pose[:, left, :2] - clip.tracks[0].pose[:, right, :2]
-        across = across[np.isfinite(across).all(axis=-1)]
+    names, pose = clip.joint_names, clip.tracks[0].pose
+    for sides in (("left_hip", "right_hip"), ("left_shoulder", "right_shoulder")):
+        if not {*sides} <= {*names}:
+            continue
+        left, right = (pose[:, names.index(name), :2] for name in sides)
+        across = _known(left - right)
         if len(across):
             # Seen from the front, the left side is on the right.
             return Viewpoint(float(np.arctan2(across[0, 1], across[0, 0])), ELEVATION)
@@ -74,9 +71,8 @@ def bounds(clip: pose_clip.PoseClip) -> tuple[np.ndarray, float]:
 
 
 def _known(positions: np.ndarray) -> np.ndarray:
-    """Returns those that are there, `[N, 3]`."""
-    flat = positions.reshape(-1, 3)
-    return flat[np.isfinite(flat).all(axis=-1)]
+    """Returns those of points `[..., D]` that are there, `[N, D]`."""
+    return positions[np.isfinite(positions).all(axis=-1)]
 
 
 # The floor, told by the feet where no calibration tells it.
@@ -92,6 +88,7 @@ _STIFFNESS = 0.25
 # People are upright within this angle of the camera; lying ones tell nothing of the floor.
 _MAX_LEAN = np.cos(np.radians(40))
 _SMOOTHED_SECONDS = 0.25
+_UP = np.array([0.0, 0.0, 1.0])
 
 
 class Floor(NamedTuple):
@@ -116,9 +113,7 @@ def floor(clip: pose_clip.PoseClip) -> Floor:
     tracks = without_doubtful(clip).tracks
     every = np.stack([points(track.pose, clip.space) for track in tracks])
     reaching = every[:, :, feet] if feet else every
-    up = np.array([0.0, 0.0, 1.0])
-    if clip.space != "world":
-        up = _upwards(names, every, reaching)
+    up = _UP if clip.space == "world" else _upwards(names, every, reaching)
     if clip.space == "camera":
         up = _levelled(_lowest(reaching, up), up)
     lowest = _lowest(reaching, up) @ up
@@ -142,16 +137,13 @@ def floor_directions(floor: Floor) -> np.ndarray:
 
 def _upwards(names: Sequence[str], every: np.ndarray, feet: np.ndarray) -> np.ndarray:
     """Returns the way people stand, or the camera's up where they do not."""
-    up = np.array([0.0, 0.0, 1.0])
     top = next((names.index(name) for name in ("thorax", "neck", "nose") if name in names), None)
-    if top is None:
-        return up
-    standing = _known(every[:, :, top] - feet.mean(axis=2))
+    standing = np.zeros(0) if top is None else _known(every[:, :, top] - feet.mean(axis=2))
     if not len(standing):
-        return up
+        return _UP
     mean = np.median(standing, axis=0)
     mean /= max(float(np.linalg.norm(mean)), np.finfo(float).tiny)
-    return mean if mean @ up > _MAX_LEAN else up
+    return mean if mean @ _UP > _MAX_LEAN else _UP
 
 
 def _lowest(feet: np.ndarray, up: np.ndarray) -> np.ndarray:
@@ -176,12 +168,11 @@ def _levelled(stood: np.ndarray, up: np.ndarray) -> np.ndarray:
 
 
 def _smoothed(values: np.ndarray, frame_rate: float) -> np.ndarray:
-    frames = np.arange(len(values))
-    is_known = np.isfinite(values)
+    frames, is_known = np.arange(len(values)), np.isfinite(values)
     whole = np.interp(frames, frames[is_known], values[is_known])
     half = round(_SMOOTHED_SECONDS * frame_rate / 2)
-    padded = np.pad(whole, half, mode="edge")
-    return np.convolve(padded, np.full(2 * half + 1, 1 / (2 * half + 1)), mode="valid")
+    width = 2 * half + 1
+    return np.convolve(np.pad(whole, half, mode="edge"), np.full(width, 1 / width), mode="valid")
 
 
 # The camera that saw the people.
@@ -244,14 +235,14 @@ def inputs(tracks: Sequence[pose_clip.Track]) -> list[Input]:
     """Lists each 2D input once; several models lift the same one, several people do not."""
     found: list[Input] = []
     for index, track in enumerate(tracks):
-        if track.keypoints_2d is None:
+        seen = track.keypoints_2d
+        if seen is None:
             continue
-        for known in found:
-            if np.array_equal(known.keypoints_2d, track.keypoints_2d, equal_nan=True):
-                known.users.append(index)
-                break
+        same = (one for one in found if np.array_equal(one.keypoints_2d, seen, equal_nan=True))
+        if known := next(same, None):
+            known.users.append(index)
         else:
-            found.append(Input(track, track.keypoints_2d, [index]))
+            found.append(Input(track, seen, [index]))
     return found
 
 
@@ -260,15 +251,12 @@ def slots(tracks: Sequence[pose_clip.Track], judges: Sequence[int | None]) -> li
 
     `judges` are the indices of references, as `pose_comparison.references_of` gives them.
     """
-    placed: dict[int, int] = {}
     judged = [index for index, track in enumerate(tracks) if not track.is_reference]
-    for place, index in enumerate(judged):
-        placed[index] = place
-        judge = judges[index]
-        if judge is not None:
-            placed.setdefault(judge, place)
-    for index in range(len(tracks)):
-        placed.setdefault(index, len(set(placed.values())))
+    placed: dict[int | None, int] = {index: place for place, index in enumerate(judged)}
+    for index in judged:
+        placed.setdefault(judges[index], placed[index])
+    others = (index for index in range(len(tracks)) if index not in placed)
+    placed |= {index: len(judged) + place for place, index in enumerate(others)}
     return [placed[index] for index in range(len(tracks))]
 
 
@@ -288,11 +276,10 @@ def doubts(clip: pose_clip.PoseClip) -> list[str]:
     Nobody is hidden where nobody would be left.
     """
     presence = [int(track.is_present.any(axis=1).sum()) for track in clip.tracks]
-    longest = max(presence)
     misses = clip.about.get("reprojection_error")
     misses = misses if isinstance(misses, dict) else {}
     found = [
-        "" if track.is_reference else _doubt(track, frames, longest, misses.get(track.name))
+        "" if track.is_reference else _doubt(track, frames, max(presence), misses.get(track.name))
         for track, frames in zip(clip.tracks, presence, strict=True)
     ]
     pairs = zip(clip.tracks, found, strict=True)
