@@ -87,21 +87,16 @@ def numbers(field: str, value: Any, dtype: npt.DTypeLike) -> np.ndarray:
         raise ArgumentError(field, f"{rule}; fill what is masked, say with NaN", received)
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(field, rule, str(error).rstrip(".")) from error
-    if value is None or array.dtype.kind in _NO_NUMBERS:
-        received = "nothing" if value is None else f"an array of {array.dtype}"
-        if value is not None and array.size:
-            received += f", {array.flat[0].item()!r} first"
-        raise ArgumentError(field, rule, received)
-    if array.dtype == dtype:
-        return array
-    try:
-        # What does not fit is infinite, and found where it may not be.
-        with np.errstate(over="ignore"):
-            return array.astype(dtype, copy=False)
+        if value is not None and array.dtype.kind not in _NO_NUMBERS:
+            # What does not fit is infinite, and found where it may not be.
+            with np.errstate(over="ignore"):
+                return array.astype(dtype, copy=False)
     except (TypeError, ValueError, OverflowError) as error:
         raise ArgumentError(field, rule, str(error).rstrip(".")) from error
+    received = "nothing" if value is None else f"an array of {array.dtype}"
+    if value is not None and array.size:
+        received += f", {array.flat[0].item()!r} first"
+    raise ArgumentError(field, rule, received)
 
 
 def first(is_wrong: np.ndarray) -> str:
@@ -183,21 +178,16 @@ def parsing(path: object, field: str, rule: str) -> Iterator[None]:
 # What Python and NumPy say, in words of the file.
 _WORDS = (
     (r"could not convert string to float: (.*)", r"\1"),
-    (
-        r"setting an array element with a sequence.*|.*inhomogeneous.*|.*have the same shape.*",
-        "lists of other lengths",
-    ),
+    (r"setting an array element with a sequence.*|.*inhomogeneous.*", "lists of other lengths"),
+    (r".*have the same shape.*", "lists of other lengths"),
     (r"cannot reshape array of size (\d+) .*", r"\1 numbers"),
     (r".*not enough values to unpack.*|zip\(\) argument.*", "too few"),
     (r"too many values to unpack.*", "too many"),
     (r"(\d+ scores for .*)", r"\1"),
     (r"unexpected end of data", "a quote that is not closed"),
     # A value of another type than the file's.
-    (
-        r".*(object is not|object has no|object of type|object cannot be|unhashable|indices must be"
-        r"|argument must be|not iterable).*",
-        "something else there",
-    ),
+    (r".*object (is not|has no|of type|cannot be).*", "something else there"),
+    (r".*(unhashable|indices must be|argument must be|not iterable).*", "something else there"),
 )
 
 
@@ -235,15 +225,10 @@ Number = TypeVar("Number", float, np.ndarray)
 
 
 class Unit(NamedTuple):
-    """A unit of length.
+    """A unit of length."""
 
-    Attributes:
-        name: Its symbol.
-        meters: How many meters it is long.
-    """
-
-    name: str
-    meters: float
+    name: str  # Its symbol.
+    meters: float  # How many meters it is long.
 
     def to_meters(self, value: Number) -> Number:
         """Converts a length in this unit, a number or an array, to meters."""

@@ -24,25 +24,17 @@ SUMMARY = "_lifted.json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BulkLift(configs.Checked):
-    """What is to be lifted.
+    """What is to be lifted. All workers must reach the input and the output."""
 
-    Attributes:
-        model: What `inference.load_model` takes; it must lift single frames.
-        inputs: Patterns of files: Parquet ends in `.parquet`, compressed TFRecords in `.gz`, and
-            any other file is TFRecords.
-        output: The folder to make. All workers must reach it, as they must the input.
-        form: Of `lift_file.FORMATS`.
-        max_lost_share: The share of the records, and of the files, that may turn out unusable
-            before the run fails.
-        batch_size: Views that are lifted at once.
-    """
-
-    model: str
+    model: str  # What `inference.load_model` takes; it must lift single frames.
+    # Patterns of files: Parquet ends in `.parquet`, compressed TFRecords in `.gz`, and any other
+    # file is TFRecords.
     inputs: tuple[str, ...]
-    output: str
+    output: str  # The folder to make.
     form: Annotated[str, configs.one_of(*lift_file.FORMATS)] = "parquet"
+    # Of the records, and of the files, that may turn out unusable before the run fails.
     max_lost_share: configs.Share = 0.05
-    batch_size: configs.Positive = 4096
+    batch_size: configs.Positive = 4096  # Views that are lifted at once.
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,9 +98,8 @@ def _model(given: str, lifter: inference.Lifter) -> str:
     if isinstance(lifter, inference.ClipLifter):
         received = f"{lifter.path}, which lifts a frame by those around it"
         raise errors.ArgumentError("model", "lift single frames", received)
-    if given in trained_models.shipped_names() and lifter.path == trained_models.shipped_folder(
-        given
-    ):
+    is_name = given in trained_models.shipped_names()
+    if is_name and lifter.path == trained_models.shipped_folder(given):
         # It lies elsewhere where workers have it.
         return given
     return os.path.abspath(lifter.path)

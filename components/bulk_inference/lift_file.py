@@ -159,15 +159,10 @@ def schema(lifter: inference.Lifter) -> pa.Schema:
     shapes = {name: [num_joints, 3] for name in names}
     shapes |= {"root_position": [3], "joint_uncertainty": [num_joints]}
     keys = [pa.field(name, kind) for name, kind in readers.KEYS.items()]
-    numbers = [
-        pa.field(
-            name,
-            _LIST,
-            nullable=name == "pose_world",
-            metadata={"shape": json.dumps(shapes[name]), "unit": "m", "frame": _FRAMES[name]},
-        )
-        for name in names
-    ]
+    numbers = []
+    for name in names:
+        told = {"shape": json.dumps(shapes[name]), "unit": "m", "frame": _FRAMES[name]}
+        numbers.append(pa.field(name, _LIST, nullable=name == "pose_world", metadata=told))
     about = {
         "joint_names": json.dumps(lifter.joint_names),
         "parents": json.dumps(lifter.parents),
@@ -213,15 +208,9 @@ _TFRECORD = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
 @contextlib.contextmanager
 def parquet(path: str, columns: pa.Schema) -> Iterator[Write]:
     """Opens a Parquet file; a table is a row group."""
-    keys = [name for name in columns.names if name in readers.KEYS]
-    with pq.ParquetWriter(
-        path,
-        columns,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=keys,
-        use_compliant_nested_type=True,
-    ) as writer:
+    options: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
+    options["use_dictionary"] = [name for name in columns.names if name in readers.KEYS]
+    with pq.ParquetWriter(path, columns, use_compliant_nested_type=True, **options) as writer:
         yield writer.write_table
 
 
@@ -268,10 +257,8 @@ def _values(column: pa.ChunkedArray) -> np.ndarray:
 
 def of(path: str, record: int | None, refusal: readers.Refusal) -> Letter:
     """Says of a record, or of a file, why it was lost."""
-    field, rule, received = refusal
-    return Letter(
-        file=path, record=record, field=field, reason=f"must {rule}. Received: {received}"
-    )
+    reason = f"must {refusal.rule}. Received: {refusal.received}"
+    return Letter(file=path, record=record, field=refusal.field, reason=reason)
 
 
 def line(letter: Letter) -> str:

@@ -42,31 +42,19 @@ class Refusal(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Views as a file has them.
+    """Views as a file has them."""
 
-    Attributes:
-        numbers: Of each name in `NUMBERS`, `N` rows.
-        keys: Of each name in `KEYS`, `[N]`, null where absent.
-        refusals: Rows that the reader itself refused, by index.
-    """
-
-    numbers: dict[str, Numbers]
-    keys: dict[str, pa.Array]
-    refusals: dict[int, Refusal]
+    numbers: dict[str, Numbers]  # Of each name in `NUMBERS`, `N` rows.
+    keys: dict[str, pa.Array]  # Of each name in `KEYS`, `[N]`, null where absent.
+    refusals: dict[int, Refusal]  # Rows that the reader itself refused, by index.
 
 
 class Views(NamedTuple):
-    """Views that can be lifted.
+    """Views that can be lifted."""
 
-    Attributes:
-        numbers: Of each name in `NUMBERS`, `[M, ...]`, single precision.
-        has_place: `[M]`, whether `rotation` and `center` are there; NaN where not.
-        keys: Of each name in `KEYS`, `[M]`.
-    """
-
-    numbers: dict[str, np.ndarray]
-    has_place: np.ndarray
-    keys: dict[str, pa.Array]
+    numbers: dict[str, np.ndarray]  # Of each name in `NUMBERS`, `[M, ...]`, single precision.
+    has_place: np.ndarray  # [M], whether `rotation` and `center` are there; NaN where not.
+    keys: dict[str, pa.Array]  # Of each name in `KEYS`, `[M]`.
 
 
 def check(rows: Rows) -> tuple[Views, dict[int, Refusal]]:
@@ -247,22 +235,12 @@ def _key(
         rule = f"be {_WORDS[_KINDS[name]]}, one a record"
         refusals.setdefault(row, Refusal(name, rule, f"{lengths[row]} of them"))
     starts = np.cumsum(lengths) - lengths
-    is_given = lengths > 0
-    found = np.zeros(len(lengths), values.dtype)
-    found[is_given] = values[starts[is_given]]
-    if name not in TEXTS:
-        return pa.array(found, pa.int64(), mask=~is_given)
-    decoded: dict[bytes, str | None] = {word: _decoded(word) for word in set(found[is_given])}
-    texts = [decoded[word] if given else None for word, given in zip(found, is_given, strict=True)]
-    for row, text in enumerate(texts):
-        if text is None and is_given[row]:
-            received = repr(found[row])
-            refusals.setdefault(row, Refusal(name, "be UTF-8", received))
-    return pa.array(texts, pa.string())
-
-
-def _decoded(word: bytes) -> str | None:
-    try:
-        return word.decode()
-    except UnicodeDecodeError:
-        return None
+    found = [values[at] if length else None for at, length in zip(starts, lengths, strict=True)]
+    for row, word in enumerate(found):
+        if isinstance(word, bytes):
+            try:
+                found[row] = word.decode()
+            except UnicodeDecodeError:
+                found[row] = None
+                refusals.setdefault(row, Refusal(name, "be UTF-8", repr(word)))
+    return pa.array(found, KEYS[name])

@@ -215,8 +215,7 @@ def scale_from_distances(
 ) -> float:
     """Returns the factor that brings a rig to its true size, by least squares over known distances.
 
-    Raises:
-        ValueError: If the cameras of the distances stand in one place.
+    Cameras of the distances that stand in one place are a ValueError.
     """
     center = np.asarray(camera.center)
     pairs = [[names.index(name) for name in pair] for pair in known_distance]

@@ -30,12 +30,8 @@ class Observations(NamedTuple):
 
     def select(self, tracks: np.ndarray) -> "Observations":
         """Returns the chosen of the N points."""
-        return Observations(
-            self.keypoints_2d[:, tracks],
-            self.weights[:, tracks],
-            self.frame[tracks],
-            self.joint[tracks],
-        )
+        by_view, told = (values[:, tracks] for values in self[:2]), self[2:]
+        return Observations(*by_view, *(values[tracks] for values in told))
 
     def views(self, index: Sequence[int]) -> "Observations":
         """Returns the observations of the chosen views."""
@@ -136,8 +132,7 @@ class Recordings(NamedTuple):
 def read_recordings(path: pathlib.Path, *, verbose: bool = False) -> Recordings:
     """Reads all clips of a manifest, a folder that holds one, or one in Pose2Sim's layout.
 
-    Raises:
-        RecordingError: If a file is broken or missing.
+    A file that is broken or missing is a RecordingError.
     """
     is_described = path.is_file() or any((path / name).exists() for name in manifests.FILE_NAMES)
     if is_described:

@@ -14,7 +14,7 @@ from keras_mvlift.calibration import bundle_adjustment, observations
 from keras_mvlift.datasets import sequences
 from keras_mvlift.geometry import cameras, epipolar
 
-MIN_CORRESPONDENCES = 50
+_MIN_SHARED = 50
 _MAX_CORRESPONDENCES = 2000
 _MAX_ADJUSTED = 500  # Enough for a start: all cameras are adjusted together in the end.
 # Detections agree with two cameras within this angle, radians; 11 pixels at a focal length of 1145.
@@ -58,20 +58,15 @@ def estimate(
             which, and what to do.
     """
     tracks = np.flatnonzero((seen.weights > 0).all(axis=0))
-    _require(
-        len(tracks) >= MIN_CORRESPONDENCES,
-        names,
-        f"see {MIN_CORRESPONDENCES} joints or more together; let people walk where both look",
-        len(tracks),
-    )
+    rule = f"see {_MIN_SHARED} joints or more together; let people walk where both look"
+    _require(len(tracks) >= _MIN_SHARED, names, rule, len(tracks))
     used = seen.select(tracks[sequences.spread(len(tracks), _MAX_CORRESPONDENCES)])
     moved = motion(used)
     rule = f"see joints move by {_MIN_MOTION} of the person's size; let them walk about and turn"
     _require(moved >= _MIN_MOTION, names, rule, f"{moved:.3f}")
     rotation, center = _from_fundamental(used, intrinsics, names)
-    pair = cameras.Camera(
-        intrinsics, np.stack([np.eye(3), rotation]), np.stack([np.zeros(3), center])
-    )
+    places = np.stack([np.eye(3), rotation]), np.stack([np.zeros(3), center])
+    pair = cameras.Camera(intrinsics, *places)
     few = used.select(sequences.spread(len(used.frame), _MAX_ADJUSTED))
     with errors.parsing(_where(names), "keypoints_2d", "be explained by two cameras"):
         _, rotation, center = (value[1] for value in bundle_adjustment.adjust(pair, few))

@@ -167,7 +167,8 @@ def _model(options: argparse.Namespace) -> "inference.Lifter":
         if local is None:
             raise errors.ArgumentError("model", "be given, or --server", "neither")
         return local
-    if local is None and not tells_camera(options):
+    told = (options.fov, options.intrinsics, options.calibration)
+    if local is None and all(given is None for given in told):
         rule = "be told by --fov, --intrinsics or --calibration, or --model be given, with --server"
         raise errors.ArgumentError("camera", rule, "neither")
     from keras_mvlift.serving import remote_lifters
@@ -197,61 +198,44 @@ def check(options: argparse.Namespace) -> None:
 
 
 def write(
-    clip: pose_clip.PoseClip, options: argparse.Namespace, video: Any = None
+    clip: pose_clip.PoseClip, options: argparse.Namespace, film: Any = None
 ) -> tuple[pathlib.Path, ...]:
     """Writes a clip to the output, which ends in one of `ENDINGS`; returns the files.
 
     Pictures alone show a reference, and the video, of `film`, if that is known.
     """
-    path = options.output
+    path, title, shows = options.output, options.input.name, None
     ending = path.suffix.lower()
     if ending not in PICTURE_ENDINGS:
         lifted = tuple(track for track in clip.tracks if not track.is_reference)
         return pose_clip.write(dataclasses.replace(clip, tracks=lifted), path)
-    shown = video is not None and options.images != 0
-    (_write_page if ending == ".html" else _write_film)(clip, options, video if shown else None)
-    return (path,)
+    if film is not None and options.images != 0:
+        from keras_mvlift.lifting import video as shows
+    if ending == ".html":
+        from keras_mvlift.visualization import pages
 
-
-def _write_page(clip: pose_clip.PoseClip, options: argparse.Namespace, film: Any) -> None:
-    from keras_mvlift.visualization import pages
-
-    images = None
-    if film is not None:
-        from keras_mvlift.lifting import video
-
-        images = video.addresses(
+        addresses = shows and shows.addresses(
             film,
             clip.num_frames,
             first_frame=clip.first_frame,
-            max_images=video.MAX_IMAGES if options.images is None else options.images,
+            max_images=shows.MAX_IMAGES if options.images is None else options.images,
             progress=progress("images", film.num_frames),
         )
-    pages.write_viewer(clip, options.output, title=options.input.name, images=images)
+        pages.write_viewer(clip, path, title=title, images=addresses)
+    else:
+        from keras_mvlift.visualization import pose_movie
 
-
-def _write_film(clip: pose_clip.PoseClip, options: argparse.Namespace, film: Any) -> None:
-    from keras_mvlift.visualization import pose_movie
-
-    images = None
-    if film is not None:
-        from keras_mvlift.lifting import video
-
-        images = video.Reel(film, clip.first_frame)
-    shown, title = progress("film"), options.input.name
-    pose_movie.write(clip, options.output, title=title, progress=shown, images=images)
+        reel = shows and shows.Reel(film, clip.first_frame)
+        pose_movie.write(clip, path, title=title, progress=progress("film"), images=reel)
+    return (path,)
 
 
 def with_reference(
     clip: pose_clip.PoseClip, path: pathlib.Path, seen_from: viewpoints.Viewpoint | None
 ) -> tuple[pose_clip.PoseClip, list[str]]:
-    """Adds a reference to a clip where it is in the same axes, and tells how far off it is.
+    """Adds a reference to a clip where it is in the same axes; returns a line for each track, too.
 
-    Returns:
-        The clip and a line for each of its tracks.
-
-    Raises:
-        ValueError: If the file does not do; says why.
+    A ValueError says why the file does not do.
     """
     # It needs TensorFlow, which `--help` does not.
     from keras_mvlift.lifting import lift
@@ -296,10 +280,9 @@ def summary(clip: pose_clip.PoseClip) -> str:
     tracks = [track for track in clip.tracks if not track.is_reference]
     people = "1 person" if len(tracks) == 1 else f"{len(tracks)} people"
     lifted = sum(int(track.is_present.any(axis=1).sum()) for track in tracks)
-    counts = (
-        f"{n} {word}{'s' * (n != 1)}" for n, word in ((clip.num_frames, "frame"), (lifted, "pose"))
-    )
-    shown = f"{people}, {', '.join(counts)}, {clip.space} coordinates"
+    frames = f"{clip.num_frames} frame{'s' * (clip.num_frames != 1)}"
+    poses = f"{lifted} pose{'s' * (lifted != 1)}"
+    shown = f"{people}, {frames}, {poses}, {clip.space} coordinates"
     return shown if lifted else f"{shown}; nobody was seen well enough"
 
 
@@ -330,8 +313,7 @@ def film(options: argparse.Namespace) -> Any:
 def read(options: argparse.Namespace, video: Any) -> tracks_2d.Tracks2D:
     """Reads people's 2D joints, or finds a person's in a video, of `film`.
 
-    Raises:
-        ValueError: If the input does not do; says why.
+    A ValueError says why the input does not do.
     """
     if video is not None and options.input == video.path:
         # Its size is known, so that a camera that does not do is refused before the search.
@@ -362,13 +344,6 @@ def _image_size(options: argparse.Namespace) -> tuple[int, int] | None:
     width, height = options.image_size
     errors.require(min(width, height) > 0, "image-size", "be above 0", f"{width} {height}")
     return width, height
-
-
-def tells_camera(options: argparse.Namespace) -> bool:
-    """Says whether the options tell the camera."""
-    return any(
-        given is not None for given in (options.fov, options.intrinsics, options.calibration)
-    )
 
 
 def viewpoint(

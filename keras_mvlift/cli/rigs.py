@@ -106,16 +106,16 @@ def doubts(
         told = {cause.name: f"{cause.sentence} {cause.remedy}" for cause in causes}
         told = told if camera is found.camera else {k: told[k] for k in told if k in _OF_FILMS}
         fits = np.nanmedian(seen.error) < verdicts.UNSUSPICIOUS
-        wrong = [cause for cause in causes if cause.severity == footages.ERROR]
-        is_moved = camera is start and fits and found.report.all.moved_m > MAX_MOVED_M
-        if is_moved or agreed < 1 - MAX_DISAGREEING or (wrong and camera is not start):
-            if agreed < 1 - MAX_DISAGREEING:
-                reason = f"the cameras agree in {agreed:.0%} of the frames only"
-            elif is_moved:
-                far = found.report.all.moved_m
-                reason = f"refining would move cameras by {far:.2f} m that fitted"
-            else:
-                reason = "they do not explain what was seen"
+        far = found.report.all.moved_m
+        is_wrong = any(cause.severity == footages.ERROR for cause in causes)
+        reasons = {
+            f"the cameras agree in {agreed:.0%} of the frames only": agreed < 1 - MAX_DISAGREEING,
+            f"refining would move cameras by {far:.2f} m that fitted": (
+                camera is start and fits and far > MAX_MOVED_M
+            ),
+            "they do not explain what was seen": camera is not start and is_wrong,
+        }
+        for reason in (reason for reason, holds in reasons.items() if holds):
             rule = f"The cameras' places are not written: {reason}"
             raise ValueError(f"{rule}. {' '.join(told.values())}".strip())
     return list(told.values())
@@ -145,9 +145,8 @@ def _or_drift(
                 return drift
             offsets[view], *_ = episodes.offsets_over_time(footage, seen, view)
         moved = footage.shifted(offsets)
-        whole = dataclasses.replace(
-            clip, keypoints_2d=moved.keypoints_2d, confidence=moved.confidence, pose_world=None
-        )
+        seen_anew = {"keypoints_2d": moved.keypoints_2d, "confidence": moved.confidence}
+        whole = dataclasses.replace(clip, pose_world=None, **seen_anew)
         camera = extrinsics.estimate([whole], {(first, second): distance}).camera
         footage = footage.replace_camera(rotation=camera.rotation, center=camera.center)
     return cause
@@ -165,11 +164,8 @@ def render(report: reports.Report) -> str:
     )
     rows = []
     for camera in (*report.cameras, report.all):
-        pixels = (
-            f"{error:.2f}"
-            for errors in (camera.before, camera.after)
-            for error in (errors.mean_px, errors.median_px)
-        )
+        each = (camera.before, camera.after)
+        pixels = (f"{px:.2f}" for one in each for px in (one.mean_px, one.median_px))
         cells = [camera.name, *pixels, f"{camera.moved_m:.3f}", f"{camera.turned_degrees:.2f}"]
         rows.append((cells, ""))
     grid = tables.plain_table(headings, rows)

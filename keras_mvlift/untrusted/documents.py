@@ -74,8 +74,9 @@ def _parquet(path: files.AnyPath) -> Any:
         file = pyarrow.parquet.ParquetFile(path)
         kinds = dict(zip(file.schema_arrow.names, file.schema_arrow, strict=True))
     for name, field in kinds.items():
-        if b"ARROW:extension:name" in (field.metadata or {}) or str(field.type).startswith("ext"):
-            raise errors.RecordingError("", name, "be of a plain type", "an extension type")
+        is_named = b"ARROW:extension:name" in (field.metadata or {})
+        is_plain = not (is_named or str(field.type).startswith("ext"))
+        errors.require_in("", is_plain, name, "be of a plain type", "an extension type")
     return file
 
 
@@ -134,8 +135,8 @@ def parquet_views(
     file = _parquet(path)
     there = file.schema_arrow.names
     for name in required:
-        if name not in there:
-            raise errors.RecordingError("", name, "be a column", f"the columns {', '.join(there)}")
+        received = f"the columns {', '.join(there)}"
+        errors.require_in("", name in there, name, "be a column", received)
     names = [name for name in (*lists, *texts, "frame") if name in there]
     for name in names:
         _check_kind(file.schema_arrow.field(name), name in lists, name in texts)
@@ -166,8 +167,8 @@ def _check_kind(field: Any, is_list: bool, is_text: bool) -> None:
         is_right, what = kinds.is_string(inner) or kinds.is_large_string(inner), "text"
     else:
         is_right, what = is_whole, "whole numbers"
-    if not is_right or (depth and not is_list):
-        raise errors.RecordingError("", field.name, f"hold {what}", field.type)
+    fits = is_right and (is_list or not depth)
+    errors.require_in("", fits, field.name, f"hold {what}", field.type)
 
 
 def _list(column: Any) -> dict[str, np.ndarray]:
@@ -239,9 +240,9 @@ def _film(path: str) -> Iterator[tuple[Any, Any]]:
         moving = [each for each in container.streams.video if not each.disposition & cover]
         received = ", ".join(each.type for each in container.streams) or "no stream"
         errors.require_in("", moving, "video", "hold moving pictures", received)
-        if moving[0].codec_context is None:
-            # To decode it would end the process.
-            raise errors.RecordingError("", "video", "be of a codec that FFmpeg knows", "another")
+        # To decode an unknown one would end the process.
+        is_known = moving[0].codec_context is not None
+        errors.require_in("", is_known, "video", "be of a codec that FFmpeg knows", "another")
         yield container, moving[0]
 
 
@@ -249,9 +250,9 @@ def film(path: str, max_side: int) -> dict[str, Any]:
     """Reads `size`, `turns`, `times`, NaN for none, `rate` and `ratio`; decodes the first frame."""
     with _film(path) as (container, stream):
         size = stream.codec_context.width, stream.codec_context.height
-        if max(size) > max_side:
-            rule = f"have frames of at most {max_side} pixels on a side"
-            raise errors.RecordingError("", "video", rule, f"{size[0]} x {size[1]}")
+        rule = f"have frames of at most {max_side} pixels on a side"
+        received = f"{size[0]} x {size[1]}"
+        errors.require_in("", max(size) <= max_side, "video", rule, received)
         with errors.parsing("", "frame 0", "be decodable"):
             first = next(container.decode(stream), None)
         ratio = stream.sample_aspect_ratio
@@ -259,11 +260,9 @@ def film(path: str, max_side: int) -> dict[str, Any]:
         raise errors.RecordingError("", "frames", "be there", "none")
     with _film(path) as (container, stream), errors.parsing("", "frames", "be readable"):
         base, rate = stream.time_base, stream.average_rate
-        times = [
-            math.nan if packet.pts is None or base is None else float(packet.pts * base)
-            for packet in container.demux(stream)
-            if packet.size and not packet.is_discard
-        ]
+        packets = (p for p in container.demux(stream) if p.size and not p.is_discard)
+        told = ((packet.pts, base) for packet in packets)
+        times = [math.nan if None in pair else float(pair[0] * pair[1]) for pair in told]
     return {
         "size": [first.width, first.height],
         "turns": round(first.rotation / 90) % 4,

@@ -132,10 +132,9 @@ class _Process:
 
 def _how_it_ended(status: int, limits: files.Limits) -> str:
     how = signal.Signals(-status).name if status < 0 else f"status {status}"
-    if how == "SIGXCPU":
-        return f"what takes more than {limits.seconds} s of computing"
-    if how == "SIGALRM":
-        return f"what takes more than {limits.waiting_seconds} s"
+    most = {"SIGXCPU": f"{limits.seconds} s of computing", "SIGALRM": f"{limits.waiting_seconds} s"}
+    if how in most:
+        return f"what takes more than {most[how]}"
     return f"what ends the process that reads it ({how})"
 
 
@@ -168,8 +167,7 @@ class _Pool:
                 if process.is_alive():
                     return process
                 process.end()
-        process = _Process()
-        self._all.add(process)
+        self._all.add(process := _Process())
         return process
 
     def give(self, process: _Process) -> None:
@@ -254,7 +252,8 @@ def _read(
 
 # Each format: the parser's own function, which runs in the process.
 
-Asked, Found = ParamSpec("Asked"), TypeVar("Found")
+Asked = ParamSpec("Asked")
+Found = TypeVar("Found")
 
 
 def _apart(parse: Callable[Asked, Found], kind: type, rule: str) -> Callable[Asked, Found]:
@@ -295,8 +294,8 @@ _FILM_RULE = "be a video that FFmpeg reads"
 
 def film(path: pathlib.Path, max_side: int, max_bytes: int) -> dict[str, Any]:
     """Reads what `documents.film` tells of a video of at most `max_bytes`."""
-    limit = {"field": "video", "max_bytes": max_bytes}
-    return _read(path, documents.film, dict, _FILM_RULE, max_side, **limit)
+    asked = documents.film, dict, _FILM_RULE, max_side
+    return _read(path, *asked, field="video", max_bytes=max_bytes)
 
 
 def frames(path: pathlib.Path, width: int, height: int, max_bytes: int) -> Iterator[np.ndarray]:

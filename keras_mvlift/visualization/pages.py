@@ -2,7 +2,6 @@
 
 import base64
 import html
-import importlib.metadata
 import json
 import os
 import pathlib
@@ -56,8 +55,7 @@ def page_part(name: str) -> Markup:
 def page_data(value: Any) -> Markup:
     """Writes JSON values for a `<script type="application/json">`, which no text in them can end.
 
-    Raises:
-        ValueError: If a number is not finite.
+    A number that is not finite is a ValueError.
     """
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for letter, escaped in _ESCAPES.items():
@@ -81,17 +79,6 @@ def best_cells(rows: Sequence[Sequence[str]], ranks: Sequence[int]) -> set[tuple
             top = max(ranked.values())
             best |= {(row, column) for row, value in ranked.items() if value == top}
     return best
-
-
-def help_address(page: str) -> str | None:
-    """Returns where a page of the documentation is, if the distribution tells where that is."""
-    try:
-        told = importlib.metadata.metadata("keras-mvlift").get_all("Project-URL") or []
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    addresses = dict(line.split(", ", 1) for line in told)
-    site = addresses.get("Documentation")
-    return f"{site.rstrip('/')}/{page}/" if site else None
 
 
 def save(path: str | os.PathLike[str], page: str) -> None:

@@ -105,26 +105,15 @@ def svg(figure: mpl_figure.Figure, salt: str = "keras_mvlift", **options: Any) -
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """A view and what was made of it.
+    """A view and what was made of it; a ValueError if a shape is not the one stated here."""
 
-    Attributes:
-        keypoints_2d: `[J, 2]`, pixels.
-        confidence: `[J]`, in [0, 1]; a joint of confidence 0 is not drawn.
-        pose_pred: `[J, 3]`, meters, root at 0, camera axes: x right, y down, z away.
-        pose_reference: The same for the pose to compare with, NaN where unknown; None without.
-        title: A line of text above the row.
-        error_mm: The lifted pose's MPJPE, millimeters.
-
-    Raises:
-        ValueError: If a shape is not the one stated above.
-    """
-
-    keypoints_2d: np.ndarray
-    confidence: np.ndarray
-    pose_pred: np.ndarray
+    keypoints_2d: np.ndarray  # [J, 2], pixels.
+    confidence: np.ndarray  # [J], in [0, 1]; a joint of confidence 0 is not drawn.
+    pose_pred: np.ndarray  # [J, 3], meters, root at 0, camera axes: x right, y down, z away.
+    # The same for the pose to compare with, NaN where unknown; None without.
     pose_reference: np.ndarray | None = None
-    title: str = ""
-    error_mm: float | None = None
+    title: str = ""  # A line of text above the row.
+    error_mm: float | None = None  # The lifted pose's MPJPE, millimeters.
 
     def __post_init__(self) -> None:
         rest = {"keypoints_2d": (2,), "confidence": (), "pose_pred": (3,), "pose_reference": (3,)}
@@ -140,10 +129,7 @@ def lifted_poses(path: str | os.PathLike[str], rows: Sequence[Row], note: str = 
     """Draws views below each other in a PNG, all poses at one scale; equal rows, equal bytes.
 
     Each row has the 2D joints and the lifted pose from the front and from the side, in color
-    over the reference in grey; a note stands below.
-
-    Raises:
-        ValueError: If there is no row.
+    over the reference in grey; a note stands below. No row is a ValueError.
     """
     errors.require(len(rows) > 0, "rows", "hold at least one view", rows)
     # Not what the user's matplotlibrc says, so that a picture is the same everywhere.
@@ -316,7 +302,7 @@ def draw_lifted(axes: mpl_axes.Axes, pose: np.ndarray, direction: Direction) -> 
     bones = sorted(skeletons.H36M_17.bones, key=lambda bone: nearness[list(bone)].sum())
     for bone in map(list, bones):
         _draw_bone(axes, points[bone], joint_color(bone[1]), _BONE_WIDTH)
-    mark = {"marker": "o", "markersize": _JOINT_SIZE, "markeredgewidth": 0}
+    mark: dict[str, Any] = {"marker": "o", "markersize": _JOINT_SIZE, "markeredgewidth": 0}
     for joint in np.argsort(nearness, kind="stable"):
         axes.plot(*points[joint], color=joint_color(joint), **mark)
 
@@ -339,7 +325,8 @@ def draw_keypoints(axes: mpl_axes.Axes, keypoints_2d: np.ndarray, confidence: np
     joints = np.flatnonzero(is_seen)
     outline = patheffects.withStroke(linewidth=_OUTLINE_WIDTH * scale, foreground=BACKGROUND)
     axes.scatter(
-        *keypoints_2d[joints].T,
+        keypoints_2d[joints, 0],
+        keypoints_2d[joints, 1],
         s=[_confidence_area(confidence[joint]) * scale**2 for joint in joints],
         c=[joint_color(joint, confidence_opacity(confidence[joint])) for joint in joints],
         linewidths=0,

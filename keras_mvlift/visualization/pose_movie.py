@@ -105,20 +105,11 @@ def _write_gif(clip: pose_clip.PoseClip, path: pathlib.Path, draw: _Draw, colors
         for picture in draw(frames)
     )
     first = next(pictures)
-    first.save(
-        path,
-        save_all=True,
-        append_images=pictures,
-        duration=_durations_ms(len(frames), step / clip.frame_rate),
-        loop=0,
-    )
-
-
-def _durations_ms(count: int, seconds: float) -> list[int]:
-    """Rounds times to hundredths so that the film as a whole lasts as long as the clip."""
-    ends = [round(_GIF_TICKS * seconds * index) for index in range(count + 1)]
-    tick = 1000 // _GIF_TICKS
-    return [tick * max(1, stop - start) for start, stop in itertools.pairwise(ends)]
+    # Times are rounded to hundredths so that the film as a whole lasts as long as the clip.
+    ticks = _GIF_TICKS * step / clip.frame_rate
+    ends = [round(ticks * index) for index in range(len(frames) + 1)]
+    each = [1000 // _GIF_TICKS * max(1, stop - at) for at, stop in itertools.pairwise(ends)]
+    first.save(path, save_all=True, append_images=pictures, duration=each, loop=0)
 
 
 # Draws frames of a clip as pictures: the 2D input on the left, the skeletons on the right.
@@ -375,6 +366,6 @@ def _frame_image(
     if clip.image_size is None:
         middle, half = _box(points)
     _frame(axes, middle, half)
-    looks = {"facecolor": _IMAGE, "edgecolor": pictures.GRID}
+    looks: dict[str, Any] = {"facecolor": _IMAGE, "edgecolor": pictures.GRID}
     axes.add_patch(mpl_patches.Rectangle(tuple(middle - half), *(2 * half), **looks))
     axes.invert_yaxis()

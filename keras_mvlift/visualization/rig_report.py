@@ -128,11 +128,8 @@ def worst_frame(axes: mpl_axes.Axes, footage: footages.Footage, measured: report
     error = measured.error[:, worst.moment]
     order = np.argsort(-residuals.masked_median(error, np.isfinite(error)), kind="stable")
     views = [int(view) for view in [worst.view, *order[order != worst.view]]][:_MOST_VIEWS]
-    seen = np.where(
-        footage.confidence[:, worst.moment, :, np.newaxis] > 0,
-        footage.keypoints_2d[:, worst.moment],
-        np.nan,
-    )
+    is_seen = footage.confidence[:, worst.moment] > 0
+    seen = np.where(is_seen[..., np.newaxis], footage.keypoints_2d[:, worst.moment], np.nan)
     placed = seen - residuals.reproject(footage).residual[:, worst.moment]
     for place, view in enumerate(views):
         both = np.concatenate([seen[view], placed[view]])
@@ -144,9 +141,7 @@ def worst_frame(axes: mpl_axes.Axes, footage: footages.Footage, measured: report
         for points, looks in ((placed[view], _PLACED), (seen[view], camera_line(view))):
             x, y = ((points - middle) / scale + [place, 0]).T
             for bone in map(list, skeletons.H36M_17.bones):
-                axes.plot(
-                    x[bone], y[bone], **{"linewidth": 1.8, "marker": "o", "markersize": 3} | looks
-                )
+                axes.plot(x[bone], y[bone], **_SEEN | looks)
         axes.text(place, -0.56, footage.camera_names[view], ha="center")
     axes.set(xlim=(-0.55, _MOST_VIEWS - 0.45), ylim=(0.55, -0.65))
     axes.set_aspect("equal")
@@ -180,9 +175,7 @@ def render(reports: Sequence[report.RigReport]) -> str:
     """Writes reports, one below the other, as an HTML page; equal reports give equal pages."""
     rigs = [_rig(rig, number) for number, rig in enumerate(reports)]
     title = ", ".join(tables.headline(rig).rstrip(".") for rig in reports)
-    return pages.fill(
-        "rig_report.html", rigs=rigs, title=title, help=pages.help_address("check_rig")
-    )
+    return pages.fill("rig_report.html", rigs=rigs, title=title)
 
 
 def write(path: str | os.PathLike[str], reports: Sequence[report.RigReport]) -> None:
@@ -279,6 +272,7 @@ def _cameras(footage: footages.Footage) -> Iterator[tuple[int, str, dict[str, An
 _NUM_BINS = 250
 # Of the worst frame: cameras that are drawn, and how much wider their places are than people.
 _MOST_VIEWS, _SPREAD = 4, 2.2
+_SEEN: dict[str, Any] = {"linewidth": 1.8, "marker": "o", "markersize": 3}
 _PLACED = {"color": "#BBBBBB", "linewidth": 5.0, "markersize": 0}
 _DARK = 0.62
 

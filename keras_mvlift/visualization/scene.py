@@ -18,14 +18,10 @@ _SMALLEST_RADIUS = 0.5
 
 
 class Viewpoint(NamedTuple):
-    """A direction to look in, radians.
+    """A direction to look in, radians."""
 
-    `azimuth` is about z, counterclockwise from above; 0 looks along y. `elevation` is the eye's
-    above the horizon.
-    """
-
-    azimuth: float
-    elevation: float
+    azimuth: float  # About z, counterclockwise from above; 0 looks along y.
+    elevation: float  # The eye's above the horizon.
 
 
 def points(positions: np.ndarray, space: str) -> np.ndarray:
@@ -92,18 +88,13 @@ _UP = np.array([0.0, 0.0, 1.0])
 
 
 class Floor(NamedTuple):
-    """A plane below everybody's feet.
+    """A plane below everybody's feet."""
 
-    Attributes:
-        normal: `[3]`, in the scene, of length one, upwards.
-        height: `[T]`, meters of the plane along the normal, the same in all frames but for poses
-            around the pelvis, whose floor rises when they crouch.
-        is_estimated: Whether feet alone tell it.
-    """
-
-    normal: np.ndarray
+    normal: np.ndarray  # [3], in the scene, of length one, upwards.
+    # [T], meters of the plane along the normal, the same in all frames but for poses around the
+    # pelvis, whose floor rises when they crouch.
     height: np.ndarray
-    is_estimated: bool
+    is_estimated: bool  # Whether feet alone tell it.
 
 
 def floor(clip: pose_clip.PoseClip) -> Floor:
@@ -182,28 +173,19 @@ _IMAGE_SHARE, _MAX_IMAGE_DEPTH = 0.3, 1.5
 
 
 class Camera(NamedTuple):
-    """A camera in the scene.
+    """A camera in the scene."""
 
-    Attributes:
-        center: `[3]`, meters.
-        axes: `[3, 3]`, its directions right, down and forward.
-        intrinsics: `[3, 3]`, pixels.
-        distortion: `[5]`, OpenCV's; None for a lens that bends nothing.
-        depth: How far in front of it to show its image, meters.
-    """
-
-    center: np.ndarray
-    axes: np.ndarray
-    intrinsics: np.ndarray
-    distortion: np.ndarray | None
-    depth: float
+    center: np.ndarray  # [3], meters.
+    axes: np.ndarray  # [3, 3], its directions right, down and forward.
+    intrinsics: np.ndarray  # [3, 3], pixels.
+    distortion: np.ndarray | None  # [5], OpenCV's; None for a lens that bends nothing.
+    depth: float  # How far in front of it to show its image, meters.
 
 
 def camera(clip: pose_clip.PoseClip) -> Camera | None:
     """Places the camera that `about` tells of, as lifting notes it; None where it has no place.
 
-    Raises:
-        ValueError: If what is told is no camera.
+    What is told but is no camera is a ValueError.
     """
     told = clip.about.get("viewpoint")
     if clip.space == "root" or not isinstance(told, dict):
@@ -224,11 +206,11 @@ def camera(clip: pose_clip.PoseClip) -> Camera | None:
 
 
 class Input(NamedTuple):
-    """A 2D input, `[T, J, 2]`, pixels, the first track lifted from it and the indices of all."""
+    """A 2D input, and what was lifted from it."""
 
-    track: pose_clip.Track
-    keypoints_2d: np.ndarray
-    users: list[int]
+    track: pose_clip.Track  # The first.
+    keypoints_2d: np.ndarray  # [T, J, 2], pixels.
+    users: list[int]  # Indices of all tracks.
 
 
 def inputs(tracks: Sequence[pose_clip.Track]) -> list[Input]:

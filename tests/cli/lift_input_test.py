@@ -90,13 +90,6 @@ def test_a_given_size_goes_before_the_files(seen):
     assert lift.read(told, None).image_size == (640, 480)
 
 
-def test_the_camera_is_told_by_one_of_three():
-    assert not lift.tells_camera(options("a.npz"))
-    assert lift.tells_camera(options("a.npz", "--fov", 60))
-    assert lift.tells_camera(options("a.npz", "--intrinsics", 1, 1, 1, 1))
-    assert lift.tells_camera(options("a.npz", "--calibration", "a.toml"))
-
-
 def test_progress_shows_how_far_it_is_and_how_long_it_takes(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert list(lift.progress("detect", 4)(iter(range(4)))) == [0, 1, 2, 3]
