@@ -189,8 +189,6 @@ _WORDS = (
     (r".*object (is not|has no|of type|cannot be).*", "something else there"),
     (r".*(unhashable|indices must be|argument must be|not iterable).*", "something else there"),
 )
-
-
 _PLAIN = (ValueError, TypeError, AttributeError, csv.Error)
 
 

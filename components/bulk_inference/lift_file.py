@@ -5,7 +5,7 @@ import functools
 import json
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TextIO, TypedDict
+from typing import Any, NamedTuple, TextIO
 
 import apache_beam as beam
 import numpy as np
@@ -23,17 +23,13 @@ from components.example_gen import files
 from keras_mvlift import errors, inference
 from keras_mvlift.datasets import tfrecords
 
+# The namespace of Beam's counters `lifted_views`, `lost_records` and `lost_files`.
 COUNTERS = "bulk_inference"
-"""The namespace of Beam's counters `lifted_views`, `lost_records` and `lost_files`."""
 
 
-class Letter(TypedDict):
-    """What was lost, and why; `record` is its number in the file, None if all of that is lost."""
-
-    file: str
-    record: int | None
-    field: str
-    reason: str
+# What was lost, and why: `file`, `record`, its number in the file or None if all of that is lost,
+# `field` and `reason`.
+Letter = dict[str, Any]
 
 
 class Outcome(NamedTuple):
@@ -198,9 +194,8 @@ def _lists(values: np.ndarray, is_there: np.ndarray) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, content).cast(_LIST)
 
 
+# How the files of each format end.
 SUFFIXES = {"parquet": ".parquet", "tfrecord": ".tfrecord.gz"}
-"""How the files of each format end."""
-
 # The last digits of poses are noise, which no level makes smaller; the first is the fastest.
 _TFRECORD = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
 

@@ -15,13 +15,11 @@ from keras_mvlift.untrusted import reading
 _NUM_JOINTS = skeletons.H36M_17.num_joints
 REQUIRED = {"keypoints_2d": (_NUM_JOINTS, 2), "confidence": (_NUM_JOINTS,), "intrinsics": (3, 3)}
 PLACE = {"rotation": (3, 3), "center": (3,)}
+# Shapes of a view's numbers; those of `PLACE` may be absent, both together.
 NUMBERS = REQUIRED | PLACE
-"""Shapes of a view's numbers; those of `PLACE` may be absent, both together."""
-
 TEXTS = ("clip", "subject", "action", "camera")
+# What tells views apart. Each may be absent, and comes out as it went in.
 KEYS = {name: pa.string() for name in TEXTS} | {"frame": pa.int64()}
-"""What tells views apart. Each may be absent, and comes out as it went in."""
-
 # Of calibrations that were written with few decimals.
 _ROTATION_TOLERANCE = 1e-2
 
@@ -104,9 +102,9 @@ def _rules(rows: Rows, numbers: dict[str, np.ndarray]) -> Iterator[_Rule]:
         is_other = (lengths != size) & (has[name] | (name not in PLACE))
         yield is_other, name, f"hold {size} numbers, {' x '.join(map(str, shape))}", lengths.item
         # A joint at NaN was not seen.
-        is_wrong = np.isinf if name == "keypoints_2d" else _is_not_finite
-        is_off = is_wrong(numbers[name]).reshape(-1, size).any(axis=1)
-        yield has[name] & is_off, name, "be finite", lambda _: "NaN or infinity"
+        dense = numbers[name].reshape(-1, size)
+        is_off = np.isinf(dense) if name == "keypoints_2d" else ~np.isfinite(dense)
+        yield has[name] & is_off.any(axis=1), name, "be finite", lambda _: "NaN or infinity"
     confidence, intrinsics, rotation = (
         numbers[name] for name in ("confidence", "intrinsics", "rotation")
     )
@@ -128,10 +126,6 @@ def _rules(rows: Rows, numbers: dict[str, np.ndarray]) -> Iterator[_Rule]:
     is_off = has["rotation"] & ~cameras.is_rotation(known, _ROTATION_TOLERANCE)
     rule = "be a rotation, camera from world"
     yield is_off, "rotation", rule, lambda row: rotation[row].tolist()
-
-
-def _is_not_finite(values: np.ndarray) -> np.ndarray:
-    return ~np.isfinite(values)
 
 
 # Reads single views from Parquet with the columns of our records.
@@ -170,8 +164,6 @@ def _parquet_rows(found: dict[str, Any]) -> Rows:
 # Reads single views from TFRecords of `tf.Example`, as ExampleGen writes its test views.
 
 COMPRESSED = ".gz"
-"""How the name of a compressed file ends."""
-
 _KINDS = {name: "float_list" for name in NUMBERS}
 _KINDS |= {name: "bytes_list" for name in TEXTS} | {"frame": "int64_list"}
 _DTYPES = {"float_list": tf.float32, "bytes_list": tf.string, "int64_list": tf.int64}

@@ -39,11 +39,8 @@ class Observations(NamedTuple):
         return self._replace(keypoints_2d=self.keypoints_2d[chosen], weights=self.weights[chosen])
 
 
-MIN_CONFIDENCE = 0.3
-"""Less sure detections are left out."""
-
-MAX_FRAMES = 100
-"""So many frames, evenly spaced over all clips, are used at most."""
+MIN_CONFIDENCE = 0.3  # Less sure detections are left out.
+MAX_FRAMES = 100  # So many, evenly spaced over all clips, are used at most.
 
 
 def gather(
@@ -82,9 +79,6 @@ def _require_one_rig(clips: Sequence[sequences.MultiViewSequence]) -> None:
         )
         rule, names = f"be those of clip {first.name!r}", ", ".join(clip.camera_names)
         errors.require_in(f"Clip {clip.name!r}", is_same, "camera", rule, names)
-
-
-# How far from its detections a rig sees the points that it triangulates.
 
 
 def triangulate(camera: cameras.Camera, seen: Observations) -> np.ndarray:

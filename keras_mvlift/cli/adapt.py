@@ -13,8 +13,7 @@ from keras_mvlift import errors, sources
 from keras_mvlift.datasets import aistpp, sequences
 from keras_mvlift.datasets.rigs import recordings
 
-MAX_CLIPS = 40
-"""Clips that are read of a source with more, evenly spread."""
+MAX_CLIPS = 40  # Of a source with more, so many are read, evenly spread.
 
 
 def run(options: argparse.Namespace) -> int:

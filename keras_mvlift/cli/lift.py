@@ -29,15 +29,11 @@ from keras_mvlift.lifting import (
 if TYPE_CHECKING:
     from keras_mvlift import inference
 
+# As `video.ENDINGS`, which only the extra `video` can say.
 VIDEO_ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm")
-"""As `video.ENDINGS`, which only the extra `video` can say."""
-
+# Of what is to be looked at, and of all that can be written.
 PICTURE_ENDINGS = (".html", ".mp4", ".gif")
-"""Of what is to be looked at."""
-
 ENDINGS = (*pose_clip.ENDINGS, *PICTURE_ENDINGS)
-"""Of all that can be written."""
-
 DETECTIONS_ENDING = ".npz"
 
 
@@ -237,7 +233,6 @@ def with_reference(
 
     A ValueError says why the file does not do.
     """
-    # It needs TensorFlow, which `--help` does not.
     from keras_mvlift.lifting import lift
 
     reference, has_axes = pose_comparison.read_reference(path, clip, seen_from)
@@ -377,8 +372,8 @@ def warn_of_size(camera: viewpoints.Viewpoint | None, image_size: tuple[int, int
     if camera is None or None in (camera.image_size, image_size) or camera.image_size == image_size:
         return
     seen, known = (" x ".join(map(str, size or ())) for size in (image_size, camera.image_size))
-    told = f"the calibration's {known}: its pixels are taken as theirs."
-    _warn(f"The image has {seen} pixels, {told}")
+    as_theirs = "its pixels are taken as theirs."
+    _warn(f"The image has {seen} pixels, the calibration's {known}: {as_theirs}")
 
 
 def _warn(told: str) -> None:

@@ -80,7 +80,6 @@ def _runner(name: str) -> Callable[[argparse.Namespace], int]:
 
 # What to install where a command meets a library that is not there.
 
-
 # Of commands that need more than one library, all that they need, in one go.
 _COMMANDS = {
     "adapt": "data,train",

@@ -70,11 +70,9 @@ def calibrate(options: argparse.Namespace) -> int:
     return 0
 
 
+# The share of frames in which cameras may disagree: pairs must agree on the other 60 %.
 MAX_DISAGREEING = 0.4
-"""The share of frames in which cameras may disagree: pairs must agree on the other 60 %."""
-
-MAX_MOVED_M = 0.1
-"""By so much a refinement may move cameras that fitted before, meters."""
+MAX_MOVED_M = 0.1  # By so much a refinement may move cameras that fitted before.
 
 
 def doubts(

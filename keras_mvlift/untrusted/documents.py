@@ -188,19 +188,16 @@ def _words_of(column: Any) -> dict[str, Any]:
     import pyarrow
 
     encoded = column.cast(pyarrow.string()).dictionary_encode()
-    return {"words": encoded.dictionary.to_pylist(), "codes": _filled(encoded.indices, -1)}
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return {"words": encoded.dictionary.to_pylist(), "codes": codes}
 
 
 def _integers(column: Any) -> dict[str, np.ndarray]:
     import pyarrow
 
     whole = column.cast(pyarrow.int64())
-    is_null = whole.is_null().to_numpy(zero_copy_only=False)
-    return {"values": _filled(whole, 0), "is_null": is_null}
-
-
-def _filled(column: Any, value: int) -> np.ndarray:
-    return column.fill_null(value).to_numpy(zero_copy_only=False)
+    each = {"values": whole.fill_null(0), "is_null": whole.is_null()}
+    return {name: column.to_numpy(zero_copy_only=False) for name, column in each.items()}
 
 
 # C3D.

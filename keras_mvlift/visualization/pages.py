@@ -89,8 +89,6 @@ def save(path: str | os.PathLike[str], page: str) -> None:
 
 # Writes poses over time as one HTML page to turn, play and compare; it needs no network.
 
-_VIEWER_TEMPLATE = "pose_viewer.html"
-_VIEWER_FOLDER = "pose_viewer"
 # In the order in which they build on each other.
 _SCRIPTS = (
     "decoding playback orbit camera marks stage input_view error_curve palette pointers legend "
@@ -120,12 +118,12 @@ def render_viewer(
         ValueError: If an image is no such address, or its frame is not in the clip.
     """
     _check_images(images or {}, clip.num_frames)
-    scripts = (page_part(f"{_VIEWER_FOLDER}/{name}.js") for name in _SCRIPTS)
-    return string.Template(page_part(_VIEWER_TEMPLATE)).substitute(
+    scripts = (page_part(f"pose_viewer/{name}.js") for name in _SCRIPTS)
+    return string.Template(page_part("pose_viewer.html")).substitute(
         title=html.escape(title),
         facts=html.escape(_facts(clip)),
         about=_about(clip),
-        style=page_part(f"{_VIEWER_FOLDER}/page.css"),
+        style=page_part("pose_viewer/page.css"),
         scripts="\n".join(f"<script>\n{script}\n</script>" for script in scripts),
         clip=page_data(_data(clip, images or {})),
     )

@@ -242,11 +242,9 @@ class Direction(NamedTuple):
         return pose[:, [self.across, 1]]
 
 
+# As the camera looks, and from its right: it stands to the left of what is drawn.
 FRONT = Direction(across=0, toward=(0.0, 0.0, -1.0))
-"""As the camera looks."""
-
 SIDE = Direction(across=2, toward=(1.0, 0.0, 0.0))
-"""From the right of the camera, which itself stands to the left of what is drawn."""
 
 
 class Extent(NamedTuple):

@@ -224,8 +224,7 @@ def _section(
         if draw is worst_frame and worst is not None:
             told |= {"id": address, "caption": f"{caption}: {worst.words}"}
         plots.append(told)
-    link = None if worst is None else {"id": address, "words": worst.words}
-    return {"title": title, "plots": plots, "worst": link}
+    return {"title": title, "plots": plots, "worst": worst, "address": address}
 
 
 def plot(

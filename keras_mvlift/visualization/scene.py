@@ -9,10 +9,8 @@ import numpy as np
 from keras_mvlift import inference
 from keras_mvlift.lifting import pose_clip, viewpoints
 
-ELEVATION = 0.2
-"""How far above the horizon a world is looked at from, radians."""
-SPACING = 1.3
-"""Meters between neighbors who stand side by side."""
+ELEVATION = 0.2  # How far above the horizon a world is looked at from, radians.
+SPACING = 1.3  # Meters between neighbors who stand side by side.
 _MARGIN = 0.25
 _SMALLEST_RADIUS = 0.5
 

@@ -10,11 +10,9 @@ from rich import box, console, padding, table, text
 
 from keras_mvlift.diagnosis import footage, report
 
-WIDTH = 100
-"""Columns of a page that is not a terminal's."""
-
-MIN_WIDTH = 80
-"""The least columns in which names and numbers have room; a narrower terminal breaks the lines."""
+# Columns of a page that is not a terminal's, and the least in which names and numbers have room; a
+# narrower terminal breaks the lines.
+WIDTH, MIN_WIDTH = 100, 80
 
 _COLUMNS = {
     "mpjpe_mm": "MPJPE\nmm",
@@ -28,7 +26,6 @@ _BASELINES = {
     "nearest_view": "nearest\nview\nMPJPE mm",
     "constant_pose": "constant\npose\nMPJPE mm",
 }
-_BASELINE_FIGURE = "mpjpe_mm"
 
 _AVERAGES = {
     "mean_over_actions": "mean over actions",
@@ -147,7 +144,7 @@ def _results_table(results: Mapping[str, Any]) -> table.Table:
         figures = _at(results, path)
         of_baselines = (_at(results["baselines"].get(key, {}), path) for key in _BASELINES)
         values = [figures.get(key) for key in _COLUMNS]
-        values += [baseline.get(_BASELINE_FIGURE) for baseline in of_baselines]
+        values += [baseline.get("mpjpe_mm") for baseline in of_baselines]
         cells = [name, str(figures.get("num_examples", "")), *map(_number, values)]
         return cells, "bold" * (path == (_HEADLINE,))
 
@@ -297,7 +294,6 @@ def _files(results: Mapping[str, Any]) -> _Told:
 
 
 # The check of a rig.
-
 
 NOTHING = "Nothing wrong found."
 
