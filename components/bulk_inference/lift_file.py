@@ -176,7 +176,7 @@ def lift(lifter: inference.Lifter, views: readers.Views, columns: pa.Schema) -> 
     lifted = lifter.lift(given["keypoints_2d"], given["confidence"], camera=given["intrinsics"])
     pose_camera: Any = lifted.pose_camera
     is_every = np.ones(len(pose_camera), bool)
-    numbers = {name: (getattr(lifted, name, None), is_every) for name in _FRAMES}
+    numbers: dict[str, Any] = {n: (getattr(lifted, n, None), is_every) for n in _FRAMES}
     pose_world = pose_camera[has_place] @ given["rotation"][has_place]
     numbers["pose_world"] = pose_world + given["center"][has_place][:, np.newaxis], has_place
     arrays = [

@@ -200,13 +200,16 @@ def write(
 
     Pictures alone show a reference, and the video, of `film`, if that is known.
     """
-    path, title, shows = options.output, options.input.name, None
+    path, title = options.output, options.input.name
+    shows: Any = None
     ending = path.suffix.lower()
     if ending not in PICTURE_ENDINGS:
         lifted = tuple(track for track in clip.tracks if not track.is_reference)
         return pose_clip.write(dataclasses.replace(clip, tracks=lifted), path)
     if film is not None and options.images != 0:
-        from keras_mvlift.lifting import video as shows
+        from keras_mvlift.lifting import video
+
+        shows = video
     if ending == ".html":
         from keras_mvlift.visualization import pages
 

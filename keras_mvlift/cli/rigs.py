@@ -10,6 +10,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -143,8 +144,8 @@ def _or_drift(
                 return drift
             offsets[view], *_ = episodes.offsets_over_time(footage, seen, view)
         moved = footage.shifted(offsets)
-        seen_anew = {"keypoints_2d": moved.keypoints_2d, "confidence": moved.confidence}
-        whole = dataclasses.replace(clip, pose_world=None, **seen_anew)
+        seen_anew: dict[str, Any] = {"pose_world": None, "confidence": moved.confidence}
+        whole = dataclasses.replace(clip, keypoints_2d=moved.keypoints_2d, **seen_anew)
         camera = extrinsics.estimate([whole], {(first, second): distance}).camera
         footage = footage.replace_camera(rotation=camera.rotation, center=camera.center)
     return cause

@@ -259,12 +259,10 @@ Found = TypeVar("Found")
 def _apart(parse: Callable[Asked, Found], kind: type, rule: str) -> Callable[Asked, Found]:
     """Has a parser run in a process of its own; what it returns must be of a type."""
 
-    @functools.wraps(parse)
-    def read(*asked: Any) -> Any:
-        path, *rest = asked
+    def read(path: files.AnyPath, *rest: Any) -> Any:
         return _read(path, parse, kind, rule, *rest)
 
-    return read
+    return cast(Callable[Asked, Found], functools.update_wrapper(read, parse))
 
 
 npz_names = _apart(arrays.npz_names, list, "be an .npz archive")
