@@ -34,6 +34,8 @@ _MIN_ANGLE = np.radians(2.0)
 _MAX_STEPS = 50
 _TOLERANCE = 1e-7  # Relative, of the loss.
 _FIRST_DAMPING, _LESS, _MORE = 1e-4, 0.2, 10.0
+# Images tell nothing of the scale: without it the equations would not tell it either.
+_LEAST_DAMPING = 1e-9
 
 
 def adjust(camera: cameras.Camera, seen: observations.Observations) -> cameras.Camera:
@@ -95,7 +97,8 @@ def minimize(
             damping *= _MORE
             continue
         gain, least = least - found, found
-        camera, points, damping = tried, points + shift, damping * _LESS
+        camera, points = tried, points + shift
+        damping = max(damping * _LESS, _LEAST_DAMPING)
         if gain <= _TOLERANCE * least or least < seen.weights.size * _MIN_ERROR_PX**2:
             break
     return camera, points
@@ -128,7 +131,7 @@ def _step(now: Linearized, damping: float) -> tuple[np.ndarray, np.ndarray]:
     by_point = (np.eye(3) * damping + 1) * by_point + 1e-12 * np.eye(3)
     followed = np.linalg.solve(by_point, np.concatenate([pulled, own], axis=-1))
     reduced = np.einsum("nip,niq->pq", pulled, followed)
-    move = linalg.solve(matrix - reduced[:, :-1], reduced[:, -1] - gradient, assume_a="sym")
+    move = np.linalg.solve(matrix - reduced[:, :-1], reduced[:, -1] - gradient)
     shift = -(followed[..., :-1] @ move + followed[..., -1])
     return np.concatenate([np.zeros(_PARAMETERS), move]).reshape(-1, _PARAMETERS), shift
 
