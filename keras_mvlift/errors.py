@@ -27,7 +27,25 @@ def visible(text: str) -> str:
 _NO_NUMBERS = "cmMSU"
 
 
-class ArgumentError(ValueError):
+class _RuleError(ValueError):
+    """A rule that is broken, in one sentence."""
+
+    field: str
+    rule: str
+    received: object
+
+    def __init__(self, start: str, *parts: object):
+        *_, field, rule, received = self._parts = parts
+        end = "" if str(received).endswith("?") else "."
+        super().__init__(visible(f"{start}`{field}` must {rule}. Received: {received}{end}"))
+        self.field, self.rule, self.received = str(field), str(rule), received
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Rebuilds the error from its parts, so that it crosses process borders."""
+        return type(self), self._parts
+
+
+class ArgumentError(_RuleError):
     """An argument breaks a rule.
 
     Args:
@@ -37,12 +55,22 @@ class ArgumentError(ValueError):
     """
 
     def __init__(self, field: str, rule: str, received: object):
-        super().__init__(visible(f"`{field}` must {rule}. Received: {_ended(received)}"))
-        self.field, self.rule, self.received = field, rule, received
+        super().__init__("", field, rule, received)
 
-    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        """Rebuilds the error from its parts, so that it crosses process borders."""
-        return ArgumentError, (self.field, self.rule, self.received)
+
+class RecordingError(_RuleError):
+    """A file of a recording breaks a rule; the one error that readers raise.
+
+    Args:
+        path: The file or folder.
+        field: The field in it that breaks the rule.
+        rule: What the field must be or do.
+        received: What came instead.
+    """
+
+    def __init__(self, path: object, field: str, rule: str, received: object):
+        super().__init__(f"{path}: ", path, field, rule, received)
+        self.path = path
 
 
 def numbers(field: str, value: Any, dtype: npt.DTypeLike) -> np.ndarray:
@@ -59,21 +87,16 @@ def numbers(field: str, value: Any, dtype: npt.DTypeLike) -> np.ndarray:
         raise ArgumentError(field, f"{rule}; fill what is masked, say with NaN", received)
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(field, rule, _said(error)) from error
-    if value is None or array.dtype.kind in _NO_NUMBERS:
-        received = "nothing" if value is None else f"an array of {array.dtype}"
-        if value is not None and array.size:
-            received += f", {array.flat[0].item()!r} first"
-        raise ArgumentError(field, rule, received)
-    if array.dtype == dtype:
-        return array
-    try:
-        # What does not fit is infinite, and found where it may not be.
-        with np.errstate(over="ignore"):
-            return array.astype(dtype, copy=False)
+        if value is not None and array.dtype.kind not in _NO_NUMBERS:
+            # What does not fit is infinite, and found where it may not be.
+            with np.errstate(over="ignore"):
+                return array.astype(dtype, copy=False)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ArgumentError(field, rule, _said(error)) from error
+        raise ArgumentError(field, rule, str(error).rstrip(".")) from error
+    received = "nothing" if value is None else f"an array of {array.dtype}"
+    if value is not None and array.size:
+        received += f", {array.flat[0].item()!r} first"
+    raise ArgumentError(field, rule, received)
 
 
 def first(is_wrong: np.ndarray) -> str:
@@ -82,11 +105,7 @@ def first(is_wrong: np.ndarray) -> str:
 
 
 def number(field: str, value: Any) -> float:
-    """Turns what a user gave into a number.
-
-    Raises:
-        ArgumentError: If it is none.
-    """
+    """Returns what a user gave as a number; raises an `ArgumentError` if it is none."""
     try:
         return float(numbers(field, value, np.float64))
     except (ArgumentError, TypeError) as error:
@@ -94,92 +113,40 @@ def number(field: str, value: Any) -> float:
 
 
 def require(holds: bool, field: str, rule: str, received: object) -> None:
-    """Refuses an argument that breaks a rule.
-
-    Raises:
-        ArgumentError: If the rule does not hold.
-    """
+    """Raises an `ArgumentError` unless an argument keeps a rule."""
     if not holds:
         raise ArgumentError(field, rule, received)
 
 
-def require_some_of(field: str, chosen: Collection[str], known: Collection[str]) -> None:
-    """Refuses a choice of no name, of one twice, or of one that is not known.
+def require_in(path: object, holds: object, field: str, rule: str, received: object) -> None:
+    """Raises a `RecordingError` unless a field of a file keeps a rule."""
+    if not holds:
+        raise RecordingError(path, field, rule, received)
 
-    Raises:
-        ArgumentError: If it is one.
-    """
+
+def require_some_of(field: str, chosen: Collection[str], known: Collection[str]) -> None:
+    """Raises an `ArgumentError` unless names are chosen, each once, of those that are known."""
     holds = {*chosen} <= {*known} and 0 < len(chosen) == len({*chosen})
     require(holds, field, f"name some of {', '.join(known)}, each once", chosen)
 
 
 def require_type(field: str, value: Any, kind: type, rule: str) -> None:
-    """Refuses what is of another type.
-
-    Raises:
-        ArgumentError: If it is.
-    """
-    if not isinstance(value, kind):
-        raise ArgumentError(field, rule, type(value).__name__)
+    """Raises an `ArgumentError` unless a value is of a type."""
+    require(isinstance(value, kind), field, rule, type(value).__name__)
 
 
 def require_known(field: str, name: str, known: Iterable[str]) -> None:
-    """Refuses a name that is none of those known, and says which is nearest.
-
-    Raises:
-        ArgumentError: If it is not.
-    """
+    """Raises an `ArgumentError`, which tells the nearest name, unless a name is known."""
     names = tuple(known)
     if name not in names:
-        raise ArgumentError(
-            field, f"be one of {', '.join(names)}", f"{name!r}{nearest(name, names)}"
-        )
+        received = f"{name!r}{nearest(name, names)}"
+        raise ArgumentError(field, f"be one of {', '.join(names)}", received)
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """Returns `"; did you mean ...?"`, or nothing where no name that is known is near."""
     found = difflib.get_close_matches(str(name), tuple(known), n=1)
     return f"; did you mean {found[0]}?" if found else ""
-
-
-def _ended(received: object) -> str:
-    return f"{received}" if str(received).endswith("?") else f"{received}."
-
-
-def _said(error: Exception) -> str:
-    return str(error).rstrip(".")
-
-
-# The one error that readers raise for files they cannot use.
-
-
-class RecordingError(ValueError):
-    """A file of a recording breaks a rule.
-
-    Args:
-        path: The file or folder.
-        field: The field in it that breaks the rule.
-        rule: What the field must be or do.
-        received: What came instead.
-    """
-
-    def __init__(self, path: object, field: str, rule: str, received: object):
-        super().__init__(visible(f"{path}: `{field}` must {rule}. Received: {_ended(received)}"))
-        self.path, self.field, self.rule, self.received = path, field, rule, received
-
-    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        """Rebuilds the error from its parts, so that it crosses process borders."""
-        return RecordingError, (self.path, self.field, self.rule, self.received)
-
-
-def require_in(path: object, holds: object, field: str, rule: str, received: object) -> None:
-    """Refuses a file of a recording, a field of which breaks a rule.
-
-    Raises:
-        RecordingError: If the rule does not hold.
-    """
-    if not holds:
-        raise RecordingError(path, field, rule, received)
 
 
 @contextlib.contextmanager
@@ -211,24 +178,17 @@ def parsing(path: object, field: str, rule: str) -> Iterator[None]:
 # What Python and NumPy say, in words of the file.
 _WORDS = (
     (r"could not convert string to float: (.*)", r"\1"),
-    (
-        r"setting an array element with a sequence.*|.*inhomogeneous.*|.*have the same shape.*",
-        "lists of other lengths",
-    ),
+    (r"setting an array element with a sequence.*|.*inhomogeneous.*", "lists of other lengths"),
+    (r".*have the same shape.*", "lists of other lengths"),
     (r"cannot reshape array of size (\d+) .*", r"\1 numbers"),
     (r".*not enough values to unpack.*|zip\(\) argument.*", "too few"),
     (r"too many values to unpack.*", "too many"),
     (r"(\d+ scores for .*)", r"\1"),
     (r"unexpected end of data", "a quote that is not closed"),
     # A value of another type than the file's.
-    (
-        r".*(object is not|object has no|object of type|object cannot be|unhashable|indices must be"
-        r"|argument must be|not iterable).*",
-        "something else there",
-    ),
+    (r".*object (is not|has no|of type|cannot be).*", "something else there"),
+    (r".*(unhashable|indices must be|argument must be|not iterable).*", "something else there"),
 )
-
-
 _PLAIN = (ValueError, TypeError, AttributeError, csv.Error)
 
 
@@ -263,15 +223,10 @@ Number = TypeVar("Number", float, np.ndarray)
 
 
 class Unit(NamedTuple):
-    """A unit of length.
+    """A unit of length."""
 
-    Attributes:
-        name: Its symbol.
-        meters: How many meters it is long.
-    """
-
-    name: str
-    meters: float
+    name: str  # Its symbol.
+    meters: float  # How many meters it is long.
 
     def to_meters(self, value: Number) -> Number:
         """Converts a length in this unit, a number or an array, to meters."""

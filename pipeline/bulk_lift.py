@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
             max_lost_share=options.max_lost_share,
         )
         beam_pipeline_args = shlex.split(options.beam_pipeline_args)
-        summary = job.run(bulk, beam_pipeline_args, is_watched=sys.stderr.isatty())
+        summary = job.run(bulk, beam_pipeline_args)
     except (OSError, ValueError) as error:
         print(f"pipeline.bulk_lift: {error}", file=sys.stderr)
         return 1

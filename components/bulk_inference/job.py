@@ -1,19 +1,16 @@
 """Lifts files of stored views with Beam, into a folder that is there whole or not at all."""
 
-import contextlib
 import dataclasses
 import functools
 import glob
 import json
 import os
 import shutil
-import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import apache_beam as beam
-import tqdm
 from apache_beam.options import pipeline_options
 from apache_beam.utils import shared
 
@@ -27,25 +24,17 @@ SUMMARY = "_lifted.json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BulkLift(configs.Checked):
-    """What is to be lifted.
+    """What is to be lifted. All workers must reach the input and the output."""
 
-    Attributes:
-        model: What `inference.load_model` takes; it must lift single frames.
-        inputs: Patterns of files: Parquet ends in `.parquet`, compressed TFRecords in `.gz`, and
-            any other file is TFRecords.
-        output: The folder to make. All workers must reach it, as they must the input.
-        form: Of `lift_file.FORMATS`.
-        max_lost_share: The share of the records, and of the files, that may turn out unusable
-            before the run fails.
-        batch_size: Views that are lifted at once.
-    """
-
-    model: str
+    model: str  # What `inference.load_model` takes; it must lift single frames.
+    # Patterns of files: Parquet ends in `.parquet`, compressed TFRecords in `.gz`, and any other
+    # file is TFRecords.
     inputs: tuple[str, ...]
-    output: str
+    output: str  # The folder to make.
     form: Annotated[str, configs.one_of(*lift_file.FORMATS)] = "parquet"
+    # Of the records, and of the files, that may turn out unusable before the run fails.
     max_lost_share: configs.Share = 0.05
-    batch_size: configs.Positive = 4096
+    batch_size: configs.Positive = 4096  # Views that are lifted at once.
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,15 +44,12 @@ class BulkLift(configs.Checked):
                 raise errors.ArgumentError(name, rule, ", ".join(paths))
 
 
-def run(
-    bulk: BulkLift, beam_pipeline_args: Sequence[str] = (), is_watched: bool = False
-) -> dict[str, Any]:
+def run(bulk: BulkLift, beam_pipeline_args: Sequence[str] = ()) -> dict[str, Any]:
     """Lifts the files, a worker each, into one file of poses each; returns what `SUMMARY` holds.
 
     Args:
         bulk: What is lifted.
         beam_pipeline_args: Arguments of Beam; none are its DirectRunner in this process.
-        is_watched: Whether to show a progress bar.
 
     Raises:
         FileNotFoundError: If no file is of a pattern, or there is no such model.
@@ -80,11 +66,10 @@ def run(
     work = f"{output}.partial-{uuid.uuid4().hex[:8]}"
     os.makedirs(os.path.join(work, files.PARTIAL))
     try:
-        lift = lift_file.LiftFile(model, handle, work, bulk.form, bulk.batch_size, is_watched)
-        with shown(work, len(paths)) if is_watched else contextlib.nullcontext():
-            options = pipeline_options.PipelineOptions(list(beam_pipeline_args))
-            with beam.Pipeline(options=options) as pipeline:
-                files.run_jobs(pipeline, paths, lift, work)
+        lift = lift_file.LiftFile(model, handle, work, bulk.form, bulk.batch_size)
+        options = pipeline_options.PipelineOptions(list(beam_pipeline_args))
+        with beam.Pipeline(options=options) as pipeline:
+            files.run_jobs(pipeline, paths, lift, work)
         outcomes = [lift_file.Outcome(*fields) for fields in files.read_outcomes(work)]
         if [outcome.number for outcome in outcomes] != list(range(len(paths))):
             raise RuntimeError(f"{len(paths)} files must come back. Received: {len(outcomes)}.")
@@ -113,9 +98,8 @@ def _model(given: str, lifter: inference.Lifter) -> str:
     if isinstance(lifter, inference.ClipLifter):
         received = f"{lifter.path}, which lifts a frame by those around it"
         raise errors.ArgumentError("model", "lift single frames", received)
-    if given in trained_models.shipped_names() and lifter.path == trained_models.shipped_folder(
-        given
-    ):
+    is_name = given in trained_models.shipped_names()
+    if is_name and lifter.path == trained_models.shipped_folder(given):
         # It lies elsewhere where workers have it.
         return given
     return os.path.abspath(lifter.path)
@@ -125,32 +109,22 @@ def _summary(
     bulk: BulkLift, outcomes: list[lift_file.Outcome], output: str, work: str
 ) -> dict[str, Any]:
     lost_files = [outcome for outcome in outcomes if outcome.output is None]
-    num_poses, num_lost = (
-        sum(getattr(outcome, name) for outcome in outcomes) for name in ("num_poses", "num_lost")
-    )
-    first = [letter for outcome in outcomes for letter in outcome.first_lost]
-    for kind, lost, total in (
-        ("files", len(lost_files), len(outcomes)),
-        ("records", num_lost, num_poses + num_lost),
+    num_poses = sum(outcome.num_poses for outcome in outcomes)
+    num_lost = sum(outcome.num_lost for outcome in outcomes)
+    for kind, lost, total, losers in (
+        ("files", len(lost_files), len(outcomes), lost_files),
+        ("records", num_lost, num_poses + num_lost, outcomes),
     ):
         if files.are_too_many(lost, total, bulk.max_lost_share):
-            letters = first if kind == "records" else [one.first_lost[0] for one in lost_files]
-            told = [lift_file.sentence(letter) for letter in letters]
+            told = [lift_file.sentence(letter) for each in losers for letter in each.first_lost]
             counts = (kind, lost, total, bulk.max_lost_share)
             raise ValueError(files.complaint(*counts, told, _keep_letters(work, output)))
+    keys = {"input": "input", "output": "output", "poses": "num_poses", "lost_records": "num_lost"}
     return {
         "poses": num_poses,
         "lost_records": num_lost,
         "lost_files": len(lost_files),
-        "files": [
-            {
-                "input": outcome.input,
-                "output": outcome.output,
-                "poses": outcome.num_poses,
-                "lost_records": outcome.num_lost,
-            }
-            for outcome in outcomes
-        ],
+        "files": [{key: getattr(each, keys[key]) for key in keys} for each in outcomes],
     }
 
 
@@ -162,47 +136,3 @@ def _keep_letters(work: str, output: str) -> str:
     for path in glob.glob(os.path.join(glob.escape(work), "_dead_letters-*")):
         os.rename(path, os.path.join(kept, os.path.basename(path)))
     return kept
-
-
-# A bar that tells how many poses the workers have lifted, from the notes that they leave.
-
-# Seconds between two looks.
-_INTERVAL = 1.0
-
-
-@contextlib.contextmanager
-def shown(root: str, num_files: int) -> Iterator[None]:
-    """Shows a bar while workers write below a folder."""
-    is_over = threading.Event()
-    with tqdm.tqdm(desc="lift", unit="pose", unit_scale=True) as bar:
-        thread = threading.Thread(target=_watch, args=(root, num_files, bar, is_over), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            is_over.set()
-            thread.join()
-
-
-def count(root: str) -> tuple[int, int]:
-    """Counts the files that were begun, and the poses in them."""
-    folder = os.path.join(root, lift_file.PROGRESS)
-    poses = []
-    with contextlib.suppress(FileNotFoundError):
-        for name in os.listdir(folder):
-            with open(os.path.join(folder, name), encoding="ascii") as file:
-                text = file.read()
-            # A note that is being written is empty for a moment.
-            poses.append(int(text) if text.isdecimal() else 0)
-    return len(poses), sum(poses)
-
-
-def _watch(root: str, num_files: int, bar: tqdm.tqdm, is_over: threading.Event) -> None:
-    while True:
-        was_over = is_over.wait(_INTERVAL)
-        num_begun, num_poses = count(root)
-        bar.set_postfix_str(f"{num_begun} of {num_files} files begun", refresh=False)
-        # A note may be lost for a moment, but nothing is unlifted.
-        bar.update(max(num_poses - bar.n, 0))
-        if was_over:
-            return

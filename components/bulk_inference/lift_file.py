@@ -4,15 +4,15 @@ import contextlib
 import functools
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TextIO, TypedDict
+from typing import Any, NamedTuple, TextIO
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
+import tqdm
 from absl import logging
 from apache_beam import metrics
 from apache_beam.utils import shared
@@ -23,23 +23,13 @@ from components.example_gen import files
 from keras_mvlift import errors, inference
 from keras_mvlift.datasets import tfrecords
 
+# The namespace of Beam's counters `lifted_views`, `lost_records` and `lost_files`.
 COUNTERS = "bulk_inference"
-"""The namespace of Beam's counters `lifted_views`, `lost_records` and `lost_files`."""
-
-PROGRESS = os.path.join(files.PARTIAL, "progress")
-"""The folder of notes, one a file: how many poses it has so far."""
-
-# Seconds between two notes.
-_INTERVAL = 1.0
 
 
-class Letter(TypedDict):
-    """What was lost, and why; `record` is its number in the file, None if all of that is lost."""
-
-    file: str
-    record: int | None
-    field: str
-    reason: str
+# What was lost, and why: `file`, `record`, its number in the file or None if all of that is lost,
+# `field` and `reason`.
+Letter = dict[str, Any]
 
 
 class Outcome(NamedTuple):
@@ -69,17 +59,9 @@ class LiftFile(beam.DoFn):
     `job.BulkLift`.
     """
 
-    def __init__(
-        self,
-        model: str,
-        handle: shared.Shared,
-        root: str,
-        form: str,
-        batch_size: int,
-        is_watched: bool,
-    ):
+    def __init__(self, model: str, handle: shared.Shared, root: str, form: str, batch_size: int):
         self._model, self._handle, self._root, self._form = model, handle, root, form
-        self._batch_size, self._is_watched = batch_size, is_watched
+        self._batch_size = batch_size
         self._num_lifted, self._num_lost, self._num_lost_files = (
             metrics.Metrics.counter(COUNTERS, name)
             for name in ("lifted_views", "lost_records", "lost_files")
@@ -108,19 +90,17 @@ class LiftFile(beam.DoFn):
 
     def _lift(self, job: files.Job) -> Outcome:
         name = f"poses-{job.place}{SUFFIXES[self._form]}"
-        num_poses, num_lost, noted = 0, 0, 0.0
+        num_poses = num_lost = 0
         first: list[Letter] = []
-        with self._open(job, name) as (write, log):
+        # On a terminal of the worker's alone.
+        bar = tqdm.tqdm(desc=job.place, unit="pose", unit_scale=True, disable=None)
+        with bar, self._open(job, name) as (write, log):
             for table, lost in self._batches(job.name):
                 write(table)
                 log.writelines(map(line, lost))
                 num_poses, num_lost = num_poses + len(table), num_lost + len(lost)
                 first += lost[: files.NUM_TOLD - len(first)]
-                if self._is_watched and time.monotonic() - noted > _INTERVAL:
-                    noted = time.monotonic()
-                    _note(self._root, job, num_poses)
-        if self._is_watched:
-            _note(self._root, job, num_poses)
+                bar.update(len(table))
         if not num_lost:
             # Another attempt at this file may have been as fast.
             with contextlib.suppress(FileNotFoundError):
@@ -150,13 +130,6 @@ def _letters(job: files.Job) -> str:
     return f"_dead_letters-{job.place}.jsonl"
 
 
-def _note(root: str, job: files.Job, num_poses: int) -> None:
-    folder = os.path.join(root, PROGRESS)
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, str(job.number)), "w", encoding="ascii") as file:
-        file.write(str(num_poses))
-
-
 # Lifted poses as Arrow tables of one schema, whatever the input was.
 
 _CAMERA_AXES = "camera axes: x right, y down, z away from the camera"
@@ -169,27 +142,23 @@ _FRAMES = {
 }
 """Columns of numbers, all meters, in this order behind the keys."""
 
-UNCERTAINTY, WORLD = "joint_uncertainty", "pose_world"
 _LIST = pa.list_(pa.field("element", pa.float32(), nullable=False))
 
 
 def schema(lifter: inference.Lifter) -> pa.Schema:
     """Describes the table: a list of numbers a row, its shape, unit and frame in its metadata."""
-    is_told = has_uncertainty(lifter)
-    names = [name for name in _FRAMES if name != UNCERTAINTY or is_told]
+    nobody = np.zeros((len(lifter.joint_names), 2))
+    # Only some models predict how far off their joints are.
+    is_told = lifter.lift(nobody, camera=lifter.intrinsics).joint_uncertainty is not None
+    names = [name for name in _FRAMES if name != "joint_uncertainty" or is_told]
     num_joints = len(lifter.joint_names)
     shapes = {name: [num_joints, 3] for name in names}
-    shapes |= {"root_position": [3], UNCERTAINTY: [num_joints]}
+    shapes |= {"root_position": [3], "joint_uncertainty": [num_joints]}
     keys = [pa.field(name, kind) for name, kind in readers.KEYS.items()]
-    numbers = [
-        pa.field(
-            name,
-            _LIST,
-            nullable=name == WORLD,
-            metadata={"shape": json.dumps(shapes[name]), "unit": "m", "frame": _FRAMES[name]},
-        )
-        for name in names
-    ]
+    numbers = []
+    for name in names:
+        told = {"shape": json.dumps(shapes[name]), "unit": "m", "frame": _FRAMES[name]}
+        numbers.append(pa.field(name, _LIST, nullable=name == "pose_world", metadata=told))
     about = {
         "joint_names": json.dumps(lifter.joint_names),
         "parents": json.dumps(lifter.parents),
@@ -198,36 +167,21 @@ def schema(lifter: inference.Lifter) -> pa.Schema:
     return pa.schema([*keys, *numbers], metadata=about)
 
 
-def has_uncertainty(lifter: inference.Lifter) -> bool:
-    """Tells whether a model predicts how far off its joints are."""
-    nobody = np.zeros((len(lifter.joint_names), 2))
-    return lifter.lift(nobody, camera=lifter.intrinsics).joint_uncertainty is not None
-
-
 def lift(lifter: inference.Lifter, views: readers.Views, columns: pa.Schema) -> pa.Table:
     """Lifts `M` views to as many rows of `columns`, of `schema`.
 
     Without its camera's place a view has no `pose_world`.
     """
-    lifted = lifter.lift(
-        views.numbers["keypoints_2d"],
-        views.numbers["confidence"],
-        camera=views.numbers["intrinsics"],
-    )
-    place = {name: values[views.has_place] for name, values in views.numbers.items()}
+    given, has_place = views.numbers, views.has_place
+    lifted = lifter.lift(given["keypoints_2d"], given["confidence"], camera=given["intrinsics"])
     pose_camera: Any = lifted.pose_camera
-    pose_world = pose_camera[views.has_place] @ place["rotation"]
-    pose_world += place["center"][:, np.newaxis]
-    numbers = {name: getattr(lifted, name) for name in _FRAMES if name != WORLD}
     is_every = np.ones(len(pose_camera), bool)
-    arrays: list[pa.Array] = []
-    for name in columns.names:
-        if name in views.keys:
-            arrays.append(views.keys[name])
-        elif name == WORLD:
-            arrays.append(_lists(pose_world, views.has_place))
-        else:
-            arrays.append(_lists(numbers[name], is_every))
+    numbers: dict[str, Any] = {n: (getattr(lifted, n, None), is_every) for n in _FRAMES}
+    pose_world = pose_camera[has_place] @ given["rotation"][has_place]
+    numbers["pose_world"] = pose_world + given["center"][has_place][:, np.newaxis], has_place
+    arrays = [
+        views.keys[name] if name in views.keys else _lists(*numbers[name]) for name in columns.names
+    ]
     return pa.Table.from_arrays(arrays, schema=columns)
 
 
@@ -240,9 +194,8 @@ def _lists(values: np.ndarray, is_there: np.ndarray) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, content).cast(_LIST)
 
 
+# How the files of each format end.
 SUFFIXES = {"parquet": ".parquet", "tfrecord": ".tfrecord.gz"}
-"""How the files of each format end."""
-
 # The last digits of poses are noise, which no level makes smaller; the first is the fastest.
 _TFRECORD = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
 
@@ -250,15 +203,9 @@ _TFRECORD = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
 @contextlib.contextmanager
 def parquet(path: str, columns: pa.Schema) -> Iterator[Write]:
     """Opens a Parquet file; a table is a row group."""
-    keys = [name for name in columns.names if name in readers.KEYS]
-    with pq.ParquetWriter(
-        path,
-        columns,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=keys,
-        use_compliant_nested_type=True,
-    ) as writer:
+    options: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
+    options["use_dictionary"] = [name for name in columns.names if name in readers.KEYS]
+    with pq.ParquetWriter(path, columns, use_compliant_nested_type=True, **options) as writer:
         yield writer.write_table
 
 
@@ -305,10 +252,8 @@ def _values(column: pa.ChunkedArray) -> np.ndarray:
 
 def of(path: str, record: int | None, refusal: readers.Refusal) -> Letter:
     """Says of a record, or of a file, why it was lost."""
-    field, rule, received = refusal
-    return Letter(
-        file=path, record=record, field=field, reason=f"must {rule}. Received: {received}"
-    )
+    reason = f"must {refusal.rule}. Received: {refusal.received}"
+    return Letter(file=path, record=record, field=refusal.field, reason=reason)
 
 
 def line(letter: Letter) -> str:

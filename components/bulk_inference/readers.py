@@ -1,5 +1,6 @@
 """Rows of stored views: what readers of files give, held against what a view must be."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -14,13 +15,11 @@ from keras_mvlift.untrusted import reading
 _NUM_JOINTS = skeletons.H36M_17.num_joints
 REQUIRED = {"keypoints_2d": (_NUM_JOINTS, 2), "confidence": (_NUM_JOINTS,), "intrinsics": (3, 3)}
 PLACE = {"rotation": (3, 3), "center": (3,)}
+# Shapes of a view's numbers; those of `PLACE` may be absent, both together.
 NUMBERS = REQUIRED | PLACE
-"""Shapes of a view's numbers; those of `PLACE` may be absent, both together."""
-
 TEXTS = ("clip", "subject", "action", "camera")
+# What tells views apart. Each may be absent, and comes out as it went in.
 KEYS = {name: pa.string() for name in TEXTS} | {"frame": pa.int64()}
-"""What tells views apart. Each may be absent, and comes out as it went in."""
-
 # Of calibrations that were written with few decimals.
 _ROTATION_TOLERANCE = 1e-2
 
@@ -41,125 +40,92 @@ class Refusal(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Views as a file has them.
+    """Views as a file has them."""
 
-    Attributes:
-        numbers: Of each name in `NUMBERS`, `N` rows.
-        keys: Of each name in `KEYS`, `[N]`, null where absent.
-        refusals: Rows that the reader itself refused, by index.
-    """
-
-    numbers: dict[str, Numbers]
-    keys: dict[str, pa.Array]
-    refusals: dict[int, Refusal]
+    numbers: dict[str, Numbers]  # Of each name in `NUMBERS`, `N` rows.
+    keys: dict[str, pa.Array]  # Of each name in `KEYS`, `[N]`, null where absent.
+    refusals: dict[int, Refusal]  # Rows that the reader itself refused, by index.
 
 
 class Views(NamedTuple):
-    """Views that can be lifted.
+    """Views that can be lifted."""
 
-    Attributes:
-        numbers: Of each name in `NUMBERS`, `[M, ...]`, single precision.
-        has_place: `[M]`, whether `rotation` and `center` are there; NaN where not.
-        keys: Of each name in `KEYS`, `[M]`.
-    """
-
-    numbers: dict[str, np.ndarray]
-    has_place: np.ndarray
-    keys: dict[str, pa.Array]
+    numbers: dict[str, np.ndarray]  # Of each name in `NUMBERS`, `[M, ...]`, single precision.
+    has_place: np.ndarray  # [M], whether `rotation` and `center` are there; NaN where not.
+    keys: dict[str, pa.Array]  # Of each name in `KEYS`, `[M]`.
 
 
 def check(rows: Rows) -> tuple[Views, dict[int, Refusal]]:
     """Returns rows that are views, and of others, by index, the first rule that each breaks."""
+    numbers = {name: _dense(rows.numbers[name], shape) for name, shape in NUMBERS.items()}
     refusals = dict(rows.refusals)
-    numbers = {
-        name: _dense(name, rows.numbers[name], shape, refusals) for name, shape in NUMBERS.items()
-    }
-    has = {name: rows.numbers[name].lengths > 0 for name in PLACE}
+    for is_wrong, field, rule, received in _rules(rows, numbers):
+        for row in np.flatnonzero(is_wrong).tolist():
+            if row not in refusals:
+                refusals[row] = Refusal(field, rule, received(row))
     is_place = skeletons.is_place(numbers["keypoints_2d"])
     numbers["confidence"] = np.where(is_place, numbers["confidence"], 0.0).astype(np.float32)
     numbers["keypoints_2d"] = np.where(is_place[..., np.newaxis], numbers["keypoints_2d"], 0.0)
-    _check_seen(numbers, refusals)
-    _check_intrinsics(numbers["intrinsics"], refusals)
-    _check_place(numbers, has, refusals)
-    is_view = np.ones(len(numbers["confidence"]), bool)
+    is_view = np.ones(len(is_place), bool)
     is_view[list(refusals)] = False
     views = Views(
         {name: values[is_view] for name, values in numbers.items()},
-        has["rotation"][is_view],
+        (rows.numbers["rotation"].lengths > 0)[is_view],
         {name: values.filter(pa.array(is_view)) for name, values in rows.keys.items()},
     )
     return views, refusals
 
 
-def _dense(
-    name: str, column: Numbers, shape: tuple[int, ...], refusals: dict[int, Refusal]
-) -> np.ndarray:
+def _dense(column: Numbers, shape: tuple[int, ...]) -> np.ndarray:
     """Returns `[N, *shape]`, NaN in rows that hold another number of values."""
-    size = int(np.prod(shape))
-    lengths = column.lengths
-    is_whole = lengths == size
+    lengths, size = column.lengths, math.prod(shape)
+    # What does not fit is infinite, and found where it may not be.
     with np.errstate(over="ignore"):
-        # What does not fit is infinite, and found where it may not be.
         values = column.values.astype(np.float32, copy=False)
+    is_whole = lengths == size
     if not is_whole.all():
-        is_absent = lengths == 0 if name in PLACE else np.zeros(len(lengths), bool)
-        rule = f"hold {size} numbers, {' x '.join(map(str, shape))}"
-        _refuse(refusals, ~is_whole & ~is_absent, name, rule, lambda row: int(lengths[row]))
         filled = np.full((len(lengths), size), np.nan, np.float32)
         starts = (np.cumsum(lengths) - lengths)[is_whole]
         filled[is_whole] = values[starts[:, np.newaxis] + np.arange(size)]
         values = filled
-    dense = values.reshape(-1, *shape)
-    is_given = lengths > 0
-    # A joint at NaN was not seen.
-    is_wrong = np.isinf(dense) if name == "keypoints_2d" else ~np.isfinite(dense)
-    is_wrong = is_given & is_wrong.reshape(len(dense), size).any(axis=1)
-    _refuse(refusals, is_wrong, name, "be finite", lambda _: "NaN or infinity")
-    return dense
+    return values.reshape(-1, *shape)
 
 
-def _check_seen(numbers: dict[str, np.ndarray], refusals: dict[int, Refusal]) -> None:
-    confidence = numbers["confidence"]
+_Rule = tuple[np.ndarray, str, str, Callable[[int], object]]
+
+
+def _rules(rows: Rows, numbers: dict[str, np.ndarray]) -> Iterator[_Rule]:
+    """Yields which rows break a rule, `[N]`, the field, the rule, and what came in a row."""
+    has = {name: column.lengths > 0 for name, column in rows.numbers.items()}
+    for name, shape in NUMBERS.items():
+        lengths, size = rows.numbers[name].lengths, math.prod(shape)
+        is_other = (lengths != size) & (has[name] | (name not in PLACE))
+        yield is_other, name, f"hold {size} numbers, {' x '.join(map(str, shape))}", lengths.item
+        # A joint at NaN was not seen.
+        dense = numbers[name].reshape(-1, size)
+        is_off = np.isinf(dense) if name == "keypoints_2d" else ~np.isfinite(dense)
+        yield has[name] & is_off.any(axis=1), name, "be finite", lambda _: "NaN or infinity"
+    confidence, intrinsics, rotation = (
+        numbers[name] for name in ("confidence", "intrinsics", "rotation")
+    )
     is_off = ((confidence < 0) | (confidence > 1)).any(axis=1)
-    _refuse(
-        refusals,
+    yield (
         is_off,
         "confidence",
         "lie in [0, 1]",
         lambda row: f"{confidence[row].min():g} to {confidence[row].max():g}",
     )
-
-
-def _check_intrinsics(intrinsics: np.ndarray, refusals: dict[int, Refusal]) -> None:
-    is_wrong = (intrinsics[:, [0, 1], [0, 1]] <= 0).any(axis=1)
-    is_wrong |= (intrinsics[:, 2] != [0, 0, 1]).any(axis=1)
+    is_off = (intrinsics[:, [0, 1], [0, 1]] <= 0).any(axis=1)
+    is_off |= (intrinsics[:, 2] != [0, 0, 1]).any(axis=1)
     rule = "have positive focal lengths and 0, 0, 1 as last row"
-    _refuse(refusals, is_wrong, "intrinsics", rule, lambda row: intrinsics[row].tolist())
-
-
-def _check_place(
-    numbers: dict[str, np.ndarray], has: dict[str, np.ndarray], refusals: dict[int, Refusal]
-) -> None:
+    yield is_off, "intrinsics", rule, lambda row: intrinsics[row].tolist()
     for name, other in (("rotation", "center"), ("center", "rotation")):
         rule = f"be given together with `{other}`"
-        _refuse(refusals, has[other] & ~has[name], name, rule, lambda _: "nothing")
-    rotation = numbers["rotation"]
+        yield has[other] & ~has[name], name, rule, lambda _: "nothing"
     known = np.where(np.isfinite(rotation), rotation, 0).astype(np.float64)
+    is_off = has["rotation"] & ~cameras.is_rotation(known, _ROTATION_TOLERANCE)
     rule = "be a rotation, camera from world"
-    is_wrong = has["rotation"] & ~cameras.is_rotation(known, _ROTATION_TOLERANCE)
-    _refuse(refusals, is_wrong, "rotation", rule, lambda row: rotation[row].tolist())
-
-
-def _refuse(
-    refusals: dict[int, Refusal],
-    is_wrong: np.ndarray,
-    field: str,
-    rule: str,
-    received: Callable[[int], object],
-) -> None:
-    for row in np.flatnonzero(is_wrong).tolist():
-        if row not in refusals:
-            refusals[row] = Refusal(field, rule, received(row))
+    yield is_off, "rotation", rule, lambda row: rotation[row].tolist()
 
 
 # Reads single views from Parquet with the columns of our records.
@@ -198,8 +164,6 @@ def _parquet_rows(found: dict[str, Any]) -> Rows:
 # Reads single views from TFRecords of `tf.Example`, as ExampleGen writes its test views.
 
 COMPRESSED = ".gz"
-"""How the name of a compressed file ends."""
-
 _KINDS = {name: "float_list" for name in NUMBERS}
 _KINDS |= {name: "bytes_list" for name in TEXTS} | {"frame": "int64_list"}
 _DTYPES = {"float_list": tf.float32, "bytes_list": tf.string, "int64_list": tf.int64}
@@ -263,22 +227,12 @@ def _key(
         rule = f"be {_WORDS[_KINDS[name]]}, one a record"
         refusals.setdefault(row, Refusal(name, rule, f"{lengths[row]} of them"))
     starts = np.cumsum(lengths) - lengths
-    is_given = lengths > 0
-    found = np.zeros(len(lengths), values.dtype)
-    found[is_given] = values[starts[is_given]]
-    if name not in TEXTS:
-        return pa.array(found, pa.int64(), mask=~is_given)
-    decoded: dict[bytes, str | None] = {word: _decoded(word) for word in set(found[is_given])}
-    texts = [decoded[word] if given else None for word, given in zip(found, is_given, strict=True)]
-    for row, text in enumerate(texts):
-        if text is None and is_given[row]:
-            received = repr(found[row])
-            refusals.setdefault(row, Refusal(name, "be UTF-8", received))
-    return pa.array(texts, pa.string())
-
-
-def _decoded(word: bytes) -> str | None:
-    try:
-        return word.decode()
-    except UnicodeDecodeError:
-        return None
+    found = [values[at] if length else None for at, length in zip(starts, lengths, strict=True)]
+    for row, word in enumerate(found):
+        if isinstance(word, bytes):
+            try:
+                found[row] = word.decode()
+            except UnicodeDecodeError:
+                found[row] = None
+                refusals.setdefault(row, Refusal(name, "be UTF-8", repr(word)))
+    return pa.array(found, KEYS[name])

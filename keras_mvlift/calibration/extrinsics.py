@@ -5,7 +5,7 @@ there. Neither touches intrinsics.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -50,17 +50,15 @@ def estimate(
         ValueError: If `known_distance` is wrong.
         RecordingError: If the detections do not determine the rig; says why and what to do.
     """
-    seen = observations.gather(clips, max_frames)
-    names, intrinsics = clips[0].camera_names, clips[0].camera.intrinsics
-    _require_all_seeing(seen, names)
+    seen, names = _gather(clips, max_frames), clips[0].camera_names
     check_distances(names, known_distance)
-    start = place_cameras(seen, intrinsics, names, verbose=verbose)
+    start = place_cameras(seen, clips[0].camera.intrinsics, names, verbose=verbose)
     camera = bundle_adjustment.adjust(start, seen)
     scale = scale_from_distances(camera, names, known_distance)
     camera = camera._replace(center=scale * camera.center)
     camera = upright_world(camera, observations.triangulate(camera, seen), seen)
     start = _laid_on(start, camera, seen)
-    return Calibrated(camera, _report(clips, max_frames, names, start, camera))
+    return Calibrated(camera, _report(clips, max_frames, start, camera))
 
 
 def refine(
@@ -74,18 +72,21 @@ def refine(
     Raises:
         RecordingError: If clips have other cameras, or show too little.
     """
-    seen = observations.gather(clips, max_frames)
-    _require_all_seeing(seen, clips[0].camera_names)
-    start = clips[0].camera
+    seen, start = _gather(clips, max_frames), clips[0].camera
     camera = _laid_on(bundle_adjustment.adjust(start, seen), start, seen)
-    return Calibrated(camera, _report(clips, max_frames, clips[0].camera_names, start, camera))
+    return Calibrated(camera, _report(clips, max_frames, start, camera))
 
 
-def _require_all_seeing(seen: observations.Observations, names: tuple[str, ...]) -> None:
-    for name, count in zip(names, np.count_nonzero(seen.weights, axis=-1), strict=True):
-        if count < _MIN_DETECTIONS:
-            rule = f"hold {_MIN_DETECTIONS} joints that another camera sees at the same time"
-            raise errors.RecordingError(f"Camera {name!r}", "keypoints_2d", rule, count)
+def _gather(
+    clips: Sequence[sequences.MultiViewSequence], max_frames: int
+) -> observations.Observations:
+    seen = observations.gather(clips, max_frames)
+    counts = np.count_nonzero(seen.weights, axis=-1)
+    for name, count in zip(clips[0].camera_names, counts, strict=True):
+        rule = f"hold {_MIN_DETECTIONS} joints that another camera sees at the same time"
+        is_enough = count >= _MIN_DETECTIONS
+        errors.require_in(f"Camera {name!r}", is_enough, "keypoints_2d", rule, count)
+    return seen
 
 
 def _laid_on(
@@ -93,20 +94,18 @@ def _laid_on(
 ) -> cameras.Camera:
     points = observations.triangulate(target, seen)
     distance = np.linalg.norm(points - np.asarray(target.center)[:, np.newaxis], axis=-1)
-    reach = float(np.nanmedian(distance))
-    return reports.align(camera, target, reach=reach, with_scale=True)
+    return reports.align(camera, target, reach=float(np.nanmedian(distance)), with_scale=True)
 
 
 def _report(
     clips: Sequence[sequences.MultiViewSequence],
     max_frames: int,
-    names: tuple[str, ...],
     before: cameras.Camera,
     after: cameras.Camera,
 ) -> reports.Report:
     """Compares the rigs on up to ten times the frames that the calibration used."""
     seen = observations.gather(clips, 10 * max_frames)
-    return reports.compare(names, before, after, seen, max_frames)
+    return reports.compare(clips[0].camera_names, before, after, seen, max_frames)
 
 
 # A rig from its pairs: cameras are placed one after the other, best pairs first.
@@ -117,8 +116,9 @@ def _report(
 
 _MIN_SHARED = 20
 
-# By (source, target), in both directions.
+# By (source, target), in both directions; and why there is none.
 _Pairs = dict[tuple[int, int], relative_pose.RelativePose]
+_Failures = dict[tuple[int, int], errors.RecordingError]
 
 
 def place_cameras(
@@ -154,36 +154,29 @@ def place_cameras(
 
 def _find_pairs(
     seen: observations.Observations, intrinsics: np.ndarray, names: tuple[str, ...], verbose: bool
-) -> tuple[_Pairs, dict[tuple[int, int], errors.RecordingError]]:
+) -> tuple[_Pairs, _Failures]:
     """Finds the relative extrinsics of every two cameras, or why there are none."""
     pairs: _Pairs = {}
-    failures = {}
+    failures: _Failures = {}
     every = list(itertools.combinations(range(len(names)), 2))
     is_hidden = None if verbose else True
     for pair in tqdm.tqdm(every, desc="pairs of cameras", unit="pair", disable=is_hidden):
-        views = list(pair)
+        views, named = list(pair), (names[pair[0]], names[pair[1]])
         try:
-            found = relative_pose.estimate(
-                seen.views(views), intrinsics[views], (names[pair[0]], names[pair[1]])
-            )
+            found = relative_pose.estimate(seen.views(views), intrinsics[views], named)
         except errors.RecordingError as error:
             failures[pair] = error
-            continue
-        pairs[pair], pairs[pair[::-1]] = found, found.inverse()
+        else:
+            pairs[pair], pairs[pair[::-1]] = found, found.inverse()
     return pairs, failures
 
 
-def _next(pairs: _Pairs, placed: Iterable[int], is_known: np.ndarray) -> tuple[int, int] | None:
+def _next(pairs: _Pairs, placed: Collection[int], is_known: np.ndarray) -> tuple[int, int] | None:
     """Chooses the best pair of a placed and an unplaced camera; None if there is none."""
-    placed = set(placed)
-    open_edges = [
-        edge
-        for edge, pair in pairs.items()
-        if edge[0] in placed
-        and edge[1] not in placed
-        and np.count_nonzero(pair.is_inlier & is_known) >= _MIN_SHARED
-    ]
-    return max(open_edges, key=lambda edge: pairs[edge].quality, default=None)
+    leading = [edge for edge in pairs if edge[0] in placed and edge[1] not in placed]
+    shared = {edge: np.count_nonzero(pairs[edge].is_inlier & is_known) for edge in leading}
+    usable = [edge for edge in leading if shared[edge] >= _MIN_SHARED]
+    return max(usable, key=lambda edge: pairs[edge].quality, default=None)
 
 
 def _baseline(pair: relative_pose.RelativePose, rays: np.ndarray, depth: np.ndarray) -> float:
@@ -202,18 +195,16 @@ def _rig(
 
 
 def _unreachable(
-    missing: Iterable[int],
-    names: tuple[str, ...],
-    failures: dict[tuple[int, int], errors.RecordingError],
+    missing: Iterable[int], names: tuple[str, ...], failures: _Failures
 ) -> errors.RecordingError:
-    lost = sorted(missing)
-    reasons = [str(error) for pair, error in failures.items() if set(pair) & set(lost)]
     if len(names) == 2:
         # The one reason says it all.
         return next(iter(failures.values()))
-    where = "Cameras " + ", ".join(repr(names[index]) for index in lost)
+    lost = {*missing}
+    reasons = " ".join(str(error) for pair, error in failures.items() if {*pair} & lost)
+    where = "Cameras " + ", ".join(repr(names[index]) for index in sorted(lost))
     rule = f"share {_MIN_SHARED} joints with two cameras that are placed already"
-    return errors.RecordingError(where, "keypoints_2d", rule, " ".join(reasons) or "none")
+    return errors.RecordingError(where, "keypoints_2d", rule, reasons or "none")
 
 
 # The size of a rig, of which images tell nothing, from distances between its cameras.
@@ -224,8 +215,7 @@ def scale_from_distances(
 ) -> float:
     """Returns the factor that brings a rig to its true size, by least squares over known distances.
 
-    Raises:
-        ValueError: If the cameras of the distances stand in one place.
+    Cameras of the distances that stand in one place are a ValueError.
     """
     center = np.asarray(camera.center)
     pairs = [[names.index(name) for name in pair] for pair in known_distance]
@@ -238,25 +228,19 @@ def scale_from_distances(
 def check_distances(
     names: tuple[str, ...], known_distance: Mapping[tuple[str, str], float]
 ) -> None:
-    """Refuses distances that are none, not positive or not of two cameras.
-
-    Raises:
-        ValueError: If they are.
-    """
-    field = "known_distance"
+    """Raises a ValueError if there is no distance, or one is not earthly or of two cameras."""
+    field, (low, high) = "known_distance", calibration_files.SPACING
     errors.require(bool(known_distance), field, "hold one distance or more", "none")
     for pair, distance in known_distance.items():
         told = " and ".join(pair)
         is_pair = len({*pair}) == len(pair) == 2 and {*pair} <= {*names}
         errors.require(is_pair, field, f"be of two of the cameras {', '.join(names)}", told)
-        low, high = calibration_files.SPACING
-        rule = f"be {low} to {high} meters"
-        errors.require(low <= distance <= high, field, rule, f"{distance} of {told}")
+        is_near = low <= distance <= high
+        errors.require(is_near, field, f"be {low} to {high} meters", f"{distance} of {told}")
 
 
 # A world with z up and the floor at 0, found from people who stand in it.
 
-_SIDES = ("left", "right")
 # So far over the floor an adult's ankle joint is, when the foot is flat on it; meters.
 _ANKLE_HEIGHT = 0.08
 # Ankles are taken to be on the floor in this share of the frames: a heel leaves it, a detection
@@ -286,12 +270,12 @@ def upright_world(
     errors.require_in("The recording", len(body) >= _MIN_FRAMES, "keypoints_2d", rule, len(body))
     body /= np.linalg.norm(body, axis=-1, keepdims=True)
     mean = body.mean(axis=0)
-    uprightness = np.linalg.norm(mean)
-    if uprightness < _MIN_UPRIGHTNESS:
-        rule = "show people who stand or walk, from whom up and down can be told"
-        raise errors.RecordingError("The recording", "keypoints_2d", rule, f"{uprightness:.2f}")
-    rotation = _axes(mean / uprightness, camera)
-    ankle = points[np.isin(seen.joint, [_index(side, "ankle") for side in _SIDES])] @ rotation[2]
+    upright = np.linalg.norm(mean)
+    rule = "show people who stand or walk, from whom up and down can be told"
+    is_told = upright >= _MIN_UPRIGHTNESS
+    errors.require_in("The recording", is_told, "keypoints_2d", rule, f"{upright:.2f}")
+    rotation = _axes(mean / upright, camera)
+    ankle = points[np.isin(seen.joint, _sides("ankle"))] @ rotation[2]
     floor = np.nanpercentile(ankle, _LOWEST_PERCENT) - _ANKLE_HEIGHT
     origin = rotation @ np.nanmean(points, axis=0)
     origin[2] = floor
@@ -310,16 +294,13 @@ def _axes(up: np.ndarray, camera: cameras.Camera) -> np.ndarray:
 
 
 def _middles(points: np.ndarray, seen: observations.Observations, joint: str) -> np.ndarray:
-    """Gives, per frame, the middle of the left and the right joint, `[T, 3]`; NaN if unknown."""
+    """Returns, per frame, the middle of the left and the right joint, `[T, 3]`; NaN if unknown."""
     frames, row = np.unique(seen.frame, return_inverse=True)
-    sides = []
-    for side in _SIDES:
-        position = np.full((len(frames), 3), np.nan)
-        is_joint = seen.joint == _index(side, joint)
-        position[row[is_joint]] = points[is_joint]
-        sides.append(position)
-    return np.mean(sides, axis=0)
+    positions = np.full((2, len(frames), 3), np.nan)
+    for position, index in zip(positions, _sides(joint), strict=True):
+        position[row[seen.joint == index]] = points[seen.joint == index]
+    return np.mean(positions, axis=0)
 
 
-def _index(side: str, joint: str) -> int:
-    return skeletons.H36M_17.joints.index(f"{side}_{joint}")
+def _sides(joint: str) -> list[int]:
+    return [skeletons.H36M_17.joints.index(f"{side}_{joint}") for side in ("left", "right")]

@@ -30,12 +30,8 @@ class Observations(NamedTuple):
 
     def select(self, tracks: np.ndarray) -> "Observations":
         """Returns the chosen of the N points."""
-        return Observations(
-            self.keypoints_2d[:, tracks],
-            self.weights[:, tracks],
-            self.frame[tracks],
-            self.joint[tracks],
-        )
+        by_view, told = (values[:, tracks] for values in self[:2]), self[2:]
+        return Observations(*by_view, *(values[tracks] for values in told))
 
     def views(self, index: Sequence[int]) -> "Observations":
         """Returns the observations of the chosen views."""
@@ -43,11 +39,8 @@ class Observations(NamedTuple):
         return self._replace(keypoints_2d=self.keypoints_2d[chosen], weights=self.weights[chosen])
 
 
-MIN_CONFIDENCE = 0.3
-"""Less sure detections are left out."""
-
-MAX_FRAMES = 100
-"""So many frames, evenly spaced over all clips, are used at most."""
+MIN_CONFIDENCE = 0.3  # Less sure detections are left out.
+MAX_FRAMES = 100  # So many, evenly spaced over all clips, are used at most.
 
 
 def gather(
@@ -81,14 +74,11 @@ def _require_one_rig(clips: Sequence[sequences.MultiViewSequence]) -> None:
     errors.require(bool(clips), "clips", "hold one clip or more", "none")
     first = clips[0]
     for clip in clips[1:]:
-        same = np.array_equal(clip.camera.intrinsics, first.camera.intrinsics)
-        if clip.camera_names != first.camera_names or not same:
-            rule = f"be those of clip {first.name!r}"
-            names = ", ".join(clip.camera_names)
-            raise errors.RecordingError(f"Clip {clip.name!r}", "camera", rule, names)
-
-
-# How far from its detections a rig sees the points that it triangulates.
+        is_same = clip.camera_names == first.camera_names and np.array_equal(
+            clip.camera.intrinsics, first.camera.intrinsics
+        )
+        rule, names = f"be those of clip {first.name!r}", ", ".join(clip.camera_names)
+        errors.require_in(f"Clip {clip.name!r}", is_same, "camera", rule, names)
 
 
 def triangulate(camera: cameras.Camera, seen: Observations) -> np.ndarray:
@@ -136,8 +126,7 @@ class Recordings(NamedTuple):
 def read_recordings(path: pathlib.Path, *, verbose: bool = False) -> Recordings:
     """Reads all clips of a manifest, a folder that holds one, or one in Pose2Sim's layout.
 
-    Raises:
-        RecordingError: If a file is broken or missing.
+    A file that is broken or missing is a RecordingError.
     """
     is_described = path.is_file() or any((path / name).exists() for name in manifests.FILE_NAMES)
     if is_described:
@@ -148,8 +137,12 @@ def read_recordings(path: pathlib.Path, *, verbose: bool = False) -> Recordings:
 
 def _described(path: pathlib.Path, verbose: bool) -> Recordings:
     source = recordings.RigSource(root=str(path))
-    rig = source.rig
-    clips = []
+    rig, clips = source.rig, []
+    camera = rig.camera
+    if not rig.has_extrinsics:
+        # Clips need some.
+        rotation = np.broadcast_to(np.eye(3), camera.rotation.shape)
+        camera = camera._replace(rotation=rotation, center=np.zeros(camera.center.shape))
     for clip in tqdm.tqdm(source.manifest.clips, desc="clips", disable=None if verbose else True):
         keypoints_2d, confidence = source.detections(clip.name)
         sequence = sequences.MultiViewSequence(
@@ -158,7 +151,7 @@ def _described(path: pathlib.Path, verbose: bool) -> Recordings:
             action=clip.action,
             frame_rate=clip.frame_rate,
             camera_names=rig.names,
-            camera=_placed(rig),
+            camera=camera,
             keypoints_2d=keypoints_2d,
             confidence=confidence,
             distortion=rig.distortion,
@@ -170,12 +163,3 @@ def _described(path: pathlib.Path, verbose: bool) -> Recordings:
 def _thinned(clip: sequences.MultiViewSequence) -> sequences.MultiViewSequence:
     """Returns at most a thousand frames of a clip, evenly spaced."""
     return clip.frames(sequences.spread(clip.num_frames, _MAX_CLIP_FRAMES))
-
-
-def _placed(rig: calibrations.Calibration) -> cameras.Camera:
-    """Returns the rig's cameras, at the origin if their places are unknown; clips need some."""
-    if rig.has_extrinsics:
-        return rig.camera
-    num_views = len(rig.names)
-    rotation, center = np.tile(np.eye(3), (num_views, 1, 1)), np.zeros((num_views, 3))
-    return rig.camera._replace(rotation=rotation, center=center)

@@ -1,24 +1,22 @@
 """Where one camera stands relative to another, up to the distance, from what both saw.
 
 OpenCV finds the fundamental matrix by RANSAC, and of the essential matrix's four decompositions the
-one that has the points in front; then the five numbers it consists of are fitted to the
-correspondences.
+one that has the points in front; then the two cameras' bundle is adjusted.
 """
 
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from scipy import optimize
-from scipy.spatial import transform
 
 from keras_mvlift import errors
-from keras_mvlift.calibration import observations
+from keras_mvlift.calibration import bundle_adjustment, observations
 from keras_mvlift.datasets import sequences
 from keras_mvlift.geometry import cameras, epipolar
 
-MIN_CORRESPONDENCES = 50
+_MIN_SHARED = 50
 _MAX_CORRESPONDENCES = 2000
+_MAX_ADJUSTED = 500  # Enough for a start: all cameras are adjusted together in the end.
 # Detections agree with two cameras within this angle, radians; 11 pixels at a focal length of 1145.
 _THRESHOLD = 0.01
 _MIN_INLIER_SHARE = 0.6
@@ -32,10 +30,6 @@ _MIN_MOTION = 0.1  # Joints must wander by this share of the person's size in th
 # Of `epipolar.conditioning`: 1 to 1.5 of points in a plane, 2 of someone who stands and waves,
 # 4 and more of someone who walks, turns, squats or boxes.
 _MIN_CONDITIONING = 2.0
-_FIT_ROUNDS = 3
-# The loss turns from squared to linear at so many times the median distance.
-_LOSS_OVER_MEDIAN = 1.5
-_MIN_LOSS_SCALE = 1e-9
 
 
 class RelativePose(NamedTuple):
@@ -64,21 +58,20 @@ def estimate(
             which, and what to do.
     """
     tracks = np.flatnonzero((seen.weights > 0).all(axis=0))
-    _require(
-        len(tracks) >= MIN_CORRESPONDENCES,
-        names,
-        f"see {MIN_CORRESPONDENCES} joints or more together; let people walk where both look",
-        len(tracks),
-    )
+    rule = f"see {_MIN_SHARED} joints or more together; let people walk where both look"
+    _require(len(tracks) >= _MIN_SHARED, names, rule, len(tracks))
     used = seen.select(tracks[sequences.spread(len(tracks), _MAX_CORRESPONDENCES)])
     moved = motion(used)
     rule = f"see joints move by {_MIN_MOTION} of the person's size; let them walk about and turn"
     _require(moved >= _MIN_MOTION, names, rule, f"{moved:.3f}")
-    start = _from_fundamental(used, intrinsics, names)
-    rays = cameras.rays(seen.keypoints_2d, intrinsics)
-    weights = seen.weights.min(axis=0)
-    rotation, center = _fit(*start, rays[:, tracks], weights[tracks])
-    return _assess(rotation, center, rays, weights)
+    rotation, center = _from_fundamental(used, intrinsics, names)
+    places = np.stack([np.eye(3), rotation]), np.stack([np.zeros(3), center])
+    pair = cameras.Camera(intrinsics, *places)
+    few = used.select(sequences.spread(len(used.frame), _MAX_ADJUSTED))
+    with errors.parsing(_where(names), "keypoints_2d", "be explained by two cameras"):
+        _, rotation, center = (value[1] for value in bundle_adjustment.adjust(pair, few))
+    rays, weights = cameras.rays(seen.keypoints_2d, intrinsics), seen.weights.min(axis=0)
+    return _assess(rotation, center / np.linalg.norm(center), rays, weights)
 
 
 def motion(seen: observations.Observations) -> float:
@@ -141,46 +134,12 @@ def _from_fundamental(
     return rotation, cameras.from_opencv(np.eye(3), rotation, translation[:, 0]).center
 
 
-def _fit(
-    rotation: np.ndarray, center: np.ndarray, rays: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Minimizes the Sampson distances over the rotation and the direction of the baseline."""
-    for _ in range(_FIT_ROUNDS):
-        distance = np.abs(_sampson(rotation, center, rays))
-        used = distance < _THRESHOLD
-        scale = max(_LOSS_OVER_MEDIAN * float(np.median(distance)), _MIN_LOSS_SCALE)
-        given = rotation, center, rays[:, used], weights[used]
-        solution = optimize.least_squares(
-            _residuals, np.zeros(5), loss="soft_l1", f_scale=scale, args=given
-        )
-        rotation, center = _moved(rotation, center, solution.x)
-    return rotation, center
-
-
-def _residuals(
-    move: np.ndarray,
-    rotation: np.ndarray,
-    center: np.ndarray,
-    rays: np.ndarray,
-    weights: np.ndarray,
-) -> np.ndarray:
-    return weights * _sampson(*_moved(rotation, center, move), rays)
-
-
-def _moved(
-    rotation: np.ndarray, center: np.ndarray, move: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Turns the target camera by `move[:3]` and shifts it across the baseline by `move[3:]`."""
-    turned = transform.Rotation.from_rotvec(move[:3]).as_matrix() @ rotation
-    across = np.linalg.svd(center[np.newaxis])[2][1:]
-    shifted = center + move[3:] @ across
-    return turned, shifted / np.linalg.norm(shifted)
-
-
 def _assess(
     rotation: np.ndarray, center: np.ndarray, rays: np.ndarray, weights: np.ndarray
 ) -> RelativePose:
-    is_inlier = (np.abs(_sampson(rotation, center, rays)) < _THRESHOLD) & (weights > 0)
+    essential = epipolar.essential_from_relative(rotation, center)
+    distance = np.abs(epipolar.sampson_distance(essential, *rays))
+    is_inlier = (distance < _THRESHOLD) & (weights > 0)
     in_source, in_target = epipolar.depths(rotation, center, *rays)
     is_inlier &= (in_source > 0) & (in_target > 0)
     ray, other = (epipolar.homogeneous(view) for view in rays)
@@ -189,12 +148,9 @@ def _assess(
     return RelativePose(rotation, center, is_inlier, float(np.sum((weights * sine)[is_inlier])))
 
 
-def _sampson(rotation: np.ndarray, center: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    essential = epipolar.essential_from_relative(rotation, center)
-    return epipolar.sampson_distance(essential, *rays)
-
-
 def _require(holds: bool, names: tuple[str, str], rule: str, received: object) -> None:
-    if not holds:
-        where = f"Cameras {names[0]!r} and {names[1]!r}"
-        raise errors.RecordingError(where, "keypoints_2d", rule, received)
+    errors.require_in(_where(names), holds, "keypoints_2d", rule, received)
+
+
+def _where(names: tuple[str, str]) -> str:
+    return f"Cameras {names[0]!r} and {names[1]!r}"

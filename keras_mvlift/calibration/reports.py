@@ -79,11 +79,8 @@ def _row(
 
 def _errors(distance: np.ndarray) -> Errors:
     seen = distance[np.isfinite(distance)]
-    if not len(seen):
-        return Errors(mean_px=0.0, median_px=0.0, num_detections=0)
-    return Errors(
-        mean_px=float(seen.mean()), median_px=float(np.median(seen)), num_detections=len(seen)
-    )
+    mean, median = (float(of(seen)) if len(seen) else 0.0 for of in (np.mean, np.median))
+    return Errors(mean_px=mean, median_px=median, num_detections=len(seen))
 
 
 # A rig laid onto another: how they differ, apart from where their worlds lie.

@@ -5,7 +5,6 @@
 
 import argparse
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,7 @@ from keras_mvlift import errors, sources
 from keras_mvlift.datasets import aistpp, sequences
 from keras_mvlift.datasets.rigs import recordings
 
-MAX_CLIPS = 40
-"""Clips that are read of a source with more, evenly spread."""
+MAX_CLIPS = 40  # Of a source with more, so many are read, evenly spread.
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,7 +30,15 @@ def run(options: argparse.Namespace) -> int:
     parts = list(adaptation.fed(instants, layer.features))
     steps = adaptation.STEPS if len(clips) > 1 else adaptation.ONE_CLIP_STEPS
     found = adaptation.choose(parts, layer.weights, steps)
-    notes = _notes(source, clips, left_out) | {"start": options.model} | found.summary(parts)
+    notes = {
+        "source": type(source).__name__,
+        "choices": source.choices() if hasattr(source, "choices") else [],
+        "clips": [clip.name for clip in clips],
+        "cameras": sorted({name for clip in clips for name in clip.camera_names}),
+        "left_out": left_out,
+        "start": options.model,
+        **found.summary(parts),
+    }
     layer.write(found.weights, {"adapted": notes}, options.output)
     _show(notes, options.output)
     return 0
@@ -55,32 +61,19 @@ def _read(
     known = {*source.clips()} | {clip.subject for clip in read}
     if (unknown := asked - known) and len(chosen) == len(names):
         rule = "name clips or people of the recording"
-        raise ValueError(f"`leave_out` must {rule}. Received: {', '.join(sorted(unknown))}.")
+        raise errors.ArgumentError("leave_out", rule, ", ".join(sorted(unknown)))
     errors.require(bool(clips), "leave_out", "leave clips to fit", ", ".join(tested))
     return clips, sorted(tested & known)
 
 
-def _notes(
-    source: sources.Source, clips: Sequence[sequences.MultiViewSequence], left_out: list[str]
-) -> dict[str, Any]:
-    return {
-        "source": type(source).__name__,
-        "choices": source.choices() if hasattr(source, "choices") else [],
-        "clips": [clip.name for clip in clips],
-        "cameras": sorted({name for clip in clips for name in clip.camera_names}),
-        "left_out": left_out,
-    }
-
-
 def _show(notes: dict[str, Any], output: pathlib.Path) -> None:
     clips, cameras = notes["clips"], notes["cameras"]
-    is_one = len(clips) == 1
     kept = ", ".join(notes["left_out"]) or "nothing"
     print(f"fitted on: {len(clips)} clips, {len(cameras)} cameras: {notes['num_views']} views and")
     print(f"  as many virtual ones; left out: {kept}")
     print(f"coverage: {100 * notes['lifted']:.0f} % of the views are lifted, and of their joints")
     print(f"  {100 * notes['triangulated']:.0f} % are triangulated")
-    where = "blocks of the one clip" if is_one else "clips"
+    where = "blocks of the one clip" if len(clips) == 1 else "clips"
     before, after = notes["score_mm"]["before"], notes["score_mm"]["after"]
     print(f"score without labels, on {where} that were not fitted:")
     print(f"  {before:.1f} mm before, {after:.1f} mm after")

@@ -7,9 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from keras_mvlift import errors
-
-_SHIPPED = pathlib.Path(__file__).parents[1] / "models"
+from keras_mvlift import errors, trained_models
 
 MODEL = (
     "`studio`, which comes with the package, or a trained model's folder: a SavedModel, a folder "
@@ -83,14 +81,9 @@ def require_there(name: str, *paths: str | pathlib.Path | None) -> None:
             raise FileNotFoundError(f"`{name}` must be a file or folder. Received: {path}.")
 
 
-def shipped_models() -> list[str]:
-    """Returns the names of the models that come with the package."""
-    return sorted(path.name for path in _SHIPPED.iterdir() if path.is_dir())
-
-
 def require_model(name: str) -> None:
     """Raises an ArgumentError at neither a model that comes with the package nor a folder."""
-    shipped = shipped_models()
+    shipped = trained_models.shipped_names()
     if name not in shipped and not pathlib.Path(name).is_dir():
         raise errors.ArgumentError("model", f"be {MODEL}", f"{name}{errors.nearest(name, shipped)}")
 
@@ -100,9 +93,7 @@ def require_writable(
 ) -> None:
     """Refuses a file that could not be written; None is a path that was not given.
 
-    Raises:
-        ValueError: If its ending is none of those that are wanted.
-        OSError: If it is there and not to be replaced, or its folder is not there.
+    An ending that is not wanted is a ValueError, all else an OSError.
     """
     if path is None:
         return

@@ -6,23 +6,16 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from keras_mvlift import configs, errors
-from keras_mvlift.cli import arguments, export, lift, lift_input
+from keras_mvlift import configs, errors, trained_models
+from keras_mvlift.cli import arguments, lift, running
 
+# As modules know them that import more: `sources`, `experiments.profiles`, the data sets of
+# `studio`, `diagnosis.footage` and `serving.rollouts`.
 SOURCES = ("pose2sim", "rig", "studio", "motion_studio", "human36m", "mpi_inf_3dhp", "aistpp")
-"""As `sources.SOURCES`, which knows their readers."""
-
 PROFILES = ("quick", "medium", "full", "long")
-"""As `profiles.PROFILES`."""
-
 SIMULATED = ("human36m", "aistpp", "mpi_inf_3dhp")
-"""Data sets that modules of `studio` write."""
-
 MAX_FRAMES = 2000
-"""As `footage.MAX_FRAMES`."""
-
 WAIT = 120.0
-"""As `rollouts.WAIT`."""
 
 _MOVES = {
     "start": "all labels mean VERSION, for a server that is not running",
@@ -42,21 +35,14 @@ _SOURCE_OPTIONS = "The arguments of that source, as a JSON object."
 
 
 class Command(NamedTuple):
-    """A command of the command line.
+    """A command of the command line."""
 
-    Attributes:
-        purpose: A sentence.
-        examples: Two command lines, without the program's name.
-        add_arguments: Adds its arguments to a parser.
-        check: Refuses what cannot be done, by `ValueError` or `OSError`.
-        runs: What runs it, `module.function` of `keras_mvlift.cli`; `run` of the module of its name
-            where nothing else is said.
-    """
-
-    purpose: str
-    examples: tuple[str, str]
+    purpose: str  # A sentence.
+    examples: tuple[str, str]  # Command lines, without the program's name.
     add_arguments: Callable[[argparse.ArgumentParser], None]
-    check: Callable[[argparse.Namespace], None]
+    check: Callable[[argparse.Namespace], None]  # Raises ValueError or OSError.
+    # What runs it, `module.function` of `keras_mvlift.cli`; by default the one of its name in
+    # `running`.
     runs: str = ""
 
 
@@ -118,8 +104,8 @@ def _check_calibrate(options: argparse.Namespace) -> None:
         try:
             float(meters)
         except ValueError as error:
-            rule = "`--distance` must be two cameras and a number of meters"
-            raise ValueError(f"{rule}. Received: {first} {second} {meters}.") from error
+            received, rule = f"{first} {second} {meters}", "be two cameras and a number of meters"
+            raise errors.ArgumentError("--distance", rule, received) from error
 
 
 def _add_check_rig(parser: argparse.ArgumentParser) -> None:
@@ -182,13 +168,13 @@ def _check_experiments(options: argparse.Namespace) -> None:
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help=f"The model: {arguments.MODEL}.")
-    parser.add_argument("--format", choices=export.FORMATS, required=True, help="What to write.")
+    parser.add_argument("--format", choices=running.FORMATS, required=True, help="What to write.")
     arguments.path(parser, "--output", "The file, .onnx or .tflite.", required=True)
     parser.add_argument("--force", action="store_true", help=_FORCE)
 
 
 def _check_export(options: argparse.Namespace) -> None:
-    endings = (export.FORMATS[options.format].ending,)
+    endings = (f".{running.FORMATS[options.format][0]}",)
     arguments.require_writable("output", options.output, endings, options.force)
     arguments.require_model(options.model)
     # By NumPy alone; what writes a model imports TensorFlow first.
@@ -303,6 +289,7 @@ COMMANDS = {
         ("adapt my_rig --output my_model", "adapt my_rig --model output/mvlift --output my_model"),
         _add_adapt,
         _check_adapt,
+        runs="adapt.run",
     ),
     "calibrate": Command(
         "Estimates or refines the cameras' places from detections.",
@@ -336,6 +323,7 @@ COMMANDS = {
         ),
         _add_experiments,
         _check_experiments,
+        runs="experiments.run",
     ),
     "export": Command(
         "Writes a trained model as ONNX or TFLite.",
@@ -353,8 +341,9 @@ COMMANDS = {
             "lift tracks.csv --model output/mvlift --calibration rig.toml --camera cam1 "
             "--output poses.trc",
         ),
-        lift_input.add_arguments,
+        lift.add_arguments,
         lift.check,
+        runs="lift.run",
     ),
     "rollout": Command(
         "Tries, promotes or takes back versions of a served model.",
@@ -370,7 +359,7 @@ COMMANDS = {
         ("settings show my_rig --preset paper", "settings schema"),
         _add_settings,
         _check_train,
-        runs="pipeline.run",
+        runs="running.pipeline",
     ),
     "simulate": Command(
         "Writes a simulated release of a data set.",
@@ -383,7 +372,7 @@ COMMANDS = {
         ("train my_rig", "train my_rig --settings settings.yaml --num-epochs 60 --seed 1"),
         _add_train,
         _check_train,
-        runs="pipeline.run",
+        runs="running.pipeline",
     ),
     "view": Command(
         "Shows lifted poses as a page to turn and play.",
@@ -437,7 +426,7 @@ def _cases(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, st
     for action in parser._actions:
         is_positional = not action.option_strings
         place += is_positional
-        choices = arguments.shipped_models() if action.dest == "model" else action.choices
+        choices = trained_models.shipped_names() if action.dest == "model" else action.choices
         if choices:
             before = (
                 f"{place}:{name}:*" if is_positional else f"*:{name}:{action.option_strings[-1]}"

@@ -4,10 +4,13 @@ import argparse
 import collections
 import dataclasses
 import difflib
+import itertools
 import json
 import pathlib
 import sys
+from typing import Any
 
+from keras_mvlift import errors
 from keras_mvlift.experiments import origins, profiles, tables
 
 _INTERRUPTED = 130
@@ -15,9 +18,8 @@ _INTERRUPTED = 130
 
 def run(options: argparse.Namespace) -> int:
     """Runs what is not finished and reports all that is; a ValueError says what does not do."""
-    profile = profiles.changed(
-        profiles.PROFILES[options.profile], options.steps, options.width, options.precision
-    )
+    changes = options.steps, options.width, options.precision
+    profile = profiles.changed(profiles.PROFILES[options.profile], *changes)
     if options.list:
         print(_listing())
         return 0
@@ -47,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def write(measured: dict[str, object], folder: pathlib.Path) -> None:
+def write(measured: dict[str, Any], folder: pathlib.Path) -> None:
     """Writes `results.json`, of `results.gather`, `tables.md`, `figures/` and `report.html`."""
     from keras_mvlift.experiments import report
 
@@ -63,57 +65,45 @@ def write(measured: dict[str, object], folder: pathlib.Path) -> None:
 
 
 def _origin(profile: profiles.Profile, options: argparse.Namespace) -> origins.Origin:
+    names = ("data_root", "source", "source_options")
     near, far = (
-        profiles.Recordings(
-            getattr(options, f"{prefix}data_root"),
-            getattr(options, f"{prefix}source"),
-            getattr(options, f"{prefix}source_options") or "{}",
-        )
+        profiles.Recordings(*(getattr(options, prefix + name) for name in names))
         for prefix in ("", "test_")
     )
     return profiles.open_origin(profile, options.motions, near, far)
 
 
 def _chosen(names: list[str], row_names: list[str] | None) -> list[tables.Table]:
+    """Returns the tables of these names, with the rows of the others where those are told."""
     unknown = sorted(set(names) - set(tables.TABLES))
     if unknown:
-        known = ", ".join(tables.TABLES)
-        raise ValueError(f"`only` must name some of {known}. Received: {', '.join(unknown)}.")
+        rule = f"name some of {', '.join(tables.TABLES)}"
+        raise errors.ArgumentError("only", rule, ", ".join(unknown))
     chosen = [table for name, table in tables.TABLES.items() if name in names]
-    return chosen if row_names is None else _with_rows(chosen, row_names)
-
-
-def _with_rows(chosen: list[tables.Table], names: list[str]) -> list[tables.Table]:
-    """Leaves the tables the rows of these names."""
+    if row_names is None:
+        return chosen
     known = list(dict.fromkeys(row.name for table in chosen for row in table.rows))
-    for name in names:
+    for name in row_names:
         if name not in known:
             nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
             listed = ", ".join(map(repr, nearest))
-            rule = "`rows` must be names that --list shows of the tables chosen"
-            raise ValueError(f"{rule}; nearest are {listed}. Received: {name!r}.")
-    cut = [
-        dataclasses.replace(table, rows=tuple(row for row in table.rows if row.name in names))
-        for table in chosen
-    ]
-    return [table for table in cut if table.rows]
+            rule = f"be names that --list shows of the tables chosen; nearest are {listed}"
+            raise errors.ArgumentError("rows", rule, repr(name))
+    rows = [tuple(row for row in table.rows if row.name in row_names) for table in chosen]
+    cut = zip(chosen, rows, strict=True)
+    return [dataclasses.replace(table, rows=some) for table, some in cut if some]
 
 
 def _listing() -> str:
-    lines = []
-    for table in tables.TABLES.values():
-        lines.append(f"{table.name}: {table.title}")
-        lines += [f"    {row.name}" for row in table.rows]
-    return "\n".join(lines)
+    titles = (
+        [f"{table.name}: {table.title}", *(f"    {row.name}" for row in table.rows)]
+        for table in tables.TABLES.values()
+    )
+    return "\n".join(itertools.chain(*titles))
 
 
-def _outcome(measured: dict[str, object]) -> str:
-    counts = collections.Counter(
-        cell["status"]
-        for table in measured["tables"]  # type: ignore[attr-defined]
-        for row in table["rows"]
-        for cell in row["cells"]
-    )
-    return ", ".join(
-        f"{count} cells {status.replace('_', ' ')}" for status, count in counts.items()
-    )
+def _outcome(measured: dict[str, Any]) -> str:
+    rows = (row for table in measured["tables"] for row in table["rows"])
+    counts = collections.Counter(cell["status"] for row in rows for cell in row["cells"])
+    told = (f"{count} cells {status.replace('_', ' ')}" for status, count in counts.items())
+    return ", ".join(told)

@@ -5,39 +5,136 @@
 
 import argparse
 import dataclasses
-import importlib
+import functools
+import importlib.util
 import pathlib
+import warnings
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from keras_mvlift import errors
-from keras_mvlift.cli import arguments, lift_input
-from keras_mvlift.lifting import pose_clip, pose_comparison, smoothing, tracks_2d_files, viewpoints
+from keras_mvlift import configs, errors, skeletons
+from keras_mvlift.cli import arguments
+from keras_mvlift.lifting import (
+    detected_tracks,
+    pose_clip,
+    pose_comparison,
+    smoothing,
+    tracks_2d,
+    tracks_2d_files,
+    viewpoints,
+)
 
-# TensorFlow is imported only to lift, so that `--help` and what is refused are told at once.
+# TensorFlow is imported only to lift, so that `--help` and what is refused are told at once; what
+# films and draws comes with extras.
 if TYPE_CHECKING:
     from keras_mvlift import inference
+
+# As `video.ENDINGS`, which only the extra `video` can say.
+VIDEO_ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm")
+# Of what is to be looked at, and of all that can be written.
+PICTURE_ENDINGS = (".html", ".mp4", ".gif")
+ENDINGS = (*pose_clip.ENDINGS, *PICTURE_ENDINGS)
+DETECTIONS_ENDING = ".npz"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    videos, seen = ", ".join(VIDEO_ENDINGS), ", ".join(tracks_2d_files.ENDINGS)
+    told = f"A video ({videos}), in which MediaPipe finds one person; or 2D joints: a folder of "
+    arguments.path(parser, "input", f"{told}OpenPose's JSON, or a file ({seen}).")
+    parser.add_argument("--model", help=f"The model: {arguments.MODEL}.")
+    told = (
+        "Lift by TensorFlow Serving, grpc://HOST[:PORT][/MODEL] or http://... With it --model "
+        "tells the camera of training and a temporal model's frames, and may be left out."
+    )
+    parser.add_argument("--server", metavar="ADDRESS", help=told)
+    arguments.path(parser, "--output", f"The file: {', '.join(ENDINGS)}.", required=True)
+    arguments.flag(parser, "--force", "Overwrite files that are there.")
+    _add_input(parser.add_argument_group("input, where it does not tell"))
+    _add_camera(parser.add_argument_group("camera, by default one like those of training"))
+    _add_result(parser.add_argument_group("result"))
+    _add_pictures(parser.add_argument_group("video"))
+
+
+def _decimal(group: Any, name: str, metavar: Any, told: str, **more: Any) -> None:
+    arguments.number(group, name, told, type=float, metavar=metavar, **more)
+
+
+def _add_input(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--skeleton", choices=skeletons.SKELETONS, help="The joint set.")
+    told = "Joints less sure count as not seen. By default "
+    told += f"{detected_tracks.MIN_CONFIDENCE:g} in detectors' files, else 0."
+    _decimal(group, "--min-confidence", "C", told)
+    _decimal(group, "--frame-rate", "HZ", "Frames per second.")
+    told = "The size of the image in which joints were seen, pixels."
+    arguments.number(group, "--image-size", told, nargs=2, metavar=("WIDTH", "HEIGHT"))
+
+
+def _add_camera(group: argparse._ArgumentGroup) -> None:
+    camera = group.add_mutually_exclusive_group()
+    _decimal(camera, "--fov", "DEGREES", "Its horizontal field.")
+    _decimal(camera, "--intrinsics", ("FX", "FY", "CX", "CY"), "In pixels.", nargs=4)
+    told = "A rig's calibration, or its rig.yaml."
+    arguments.path(camera, "--calibration", told, metavar="FILE")
+    group.add_argument("--camera", metavar="NAME", help="Which of the calibration's it is.")
+    group.add_argument("--unit", choices=errors.UNITS, help="The unit of the calibration.")
+    told = "The calibration's axis that is up: z, y, -y and so on."
+    group.add_argument("--up", metavar="AXIS", help=told)
+    told = "With --intrinsics: OpenCV's k1 k2 p1 p2 k3, or the first of them."
+    _decimal(group, "--distortion", "K1", told, nargs="+", default=[])
+
+
+def _add_result(group: argparse._ArgumentGroup) -> None:
+    told = "Whose axes. By default the most that the camera tells."
+    group.add_argument("--space", choices=pose_clip.SPACES, help=told)
+    told = "Leave joints out that were not seen for a few frames, instead of joining the ends."
+    arguments.flag(group, "--no-bridge", told)
+    told = "Leave legs and arms that jump to the other side and back where they were detected."
+    arguments.flag(group, "--keep-sides", told)
+    told = "Smooth over time, without delay (Butterworth, 4 Hz)."
+    arguments.flag(group, "--smooth", told)
+    told = "How tall people are, one number for all or one for each; scales poses and places."
+    _decimal(group, "--height", "METERS", told, nargs="+")
+    told = "Leave sizes and distances as each frame has them, instead of one size for all."
+    arguments.flag(group, "--no-steady", told)
+    told = "Known poses in the calibration's world. The error is printed, and shown in pages."
+    arguments.path(group, "--reference", told, metavar="FILE.trc")
+
+
+def _add_pictures(group: argparse._ArgumentGroup) -> None:
+    told = (
+        "What finds people: a .tflite of MediaPipe's landmarks, such as the heavy ones, or the "
+        "model.json of MoveNet MultiPose, which finds several. By default MediaPipe's own."
+    )
+    arguments.path(group, "--detector-model", told, metavar="FILE")
+    told = "Keep the 2D joints, to be lifted again without looking for them."
+    arguments.path(group, "--detections", told, metavar=f"FILE{DETECTIONS_ENDING}")
+    told = "What to show below 2D joints that INPUT holds. Where INPUT is a video it is shown."
+    arguments.path(group, "--video", told, metavar="FILE")
+    told = "The most of the video's frames in a page. By default 300; 0 for none."
+    arguments.number(group, "--images", told)
 
 
 def run(options: argparse.Namespace) -> int:
     """Lifts and writes, or leaves nothing; a ValueError or OSError says why. Returns 0."""
     # All that may be refused comes before the model and the detector, which take long.
-    video = lift_input.film(options)
+    video = film(options)
     is_film = video is not None and options.input == video.path
-    tracks = None if is_film else lift_input.read(options, video)
+    tracks = None if is_film else read(options, video)
     if tracks is not None:
-        lift_input.viewpoint(options, tracks.image_size)
+        viewpoint(options, tracks.image_size)
     model = _model(options)
-    tracks = tracks or lift_input.read(options, video)
+    tracks = tracks or read(options, video)
     if options.detections is not None:
         tracks_2d_files.write_arrays(tracks, options.detections)
-    viewpoint = lift_input.viewpoint(options, tracks.image_size)
-    lift_input.warn_of_size(viewpoint, tracks.image_size)
+    seen_from = viewpoint(options, tracks.image_size)
+    warn_of_size(seen_from, tracks.image_size)
     from keras_mvlift.lifting import lift
 
     clip = lift.lift(
         model,
         tracks,
-        viewpoint,
+        seen_from,
         space=options.space,
         frame_rate=options.frame_rate,
         max_gap=0.0 if options.no_bridge else smoothing.MAX_GAP,
@@ -45,12 +142,12 @@ def run(options: argparse.Namespace) -> int:
         smoother=smoothing.Butterworth() if options.smooth else None,
         height=options.height,
         is_steady=not options.no_steady,
-        progress=lift_input.progress("lift"),
+        progress=progress("lift"),
     )
     clip = dataclasses.replace(clip, about={"model": options.server or options.model, **clip.about})
     lines: list[str] = []
     if options.reference is not None:
-        clip, lines = with_reference(clip, options.reference, viewpoint)
+        clip, lines = with_reference(clip, options.reference, seen_from)
     for path in write(clip, options, video):
         print(errors.visible(f"{path}: {summary(clip)}"))
     for line in (*tracks.notes, *changes(clip), *lines):
@@ -64,17 +161,15 @@ def _model(options: argparse.Namespace) -> "inference.Lifter":
     local = None if options.model is None else inference.load_model(options.model)
     if options.server is None:
         if local is None:
-            raise ValueError("`model` must be given, or --server. Received: neither.")
+            raise errors.ArgumentError("model", "be given, or --server", "neither")
         return local
-    if local is None and not lift_input.tells_camera(options):
-        rule = "be told by --fov, --intrinsics or --calibration, or --model be given,"
-        raise ValueError(f"`camera` must {rule} with --server. Received: neither.")
-    # It speaks through libraries that nothing else here needs.
-    remote_lifters = importlib.import_module("keras_mvlift.serving.remote_lifters")
-    remote: inference.Lifter = remote_lifters.connect(
-        options.server, None if local is None else local.description
-    )
-    return remote
+    told = (options.fov, options.intrinsics, options.calibration)
+    if local is None and all(given is None for given in told):
+        rule = "be told by --fov, --intrinsics or --calibration, or --model be given, with --server"
+        raise errors.ArgumentError("camera", rule, "neither")
+    from keras_mvlift.serving import remote_lifters
+
+    return remote_lifters.connect(options.server, None if local is None else local.description)
 
 
 def check(options: argparse.Namespace) -> None:
@@ -82,79 +177,68 @@ def check(options: argparse.Namespace) -> None:
     arguments.require_there("input", options.input)
     if options.model is not None:
         arguments.require_model(options.model)
-    paths = {"output": (options.output, lift_input.ENDINGS)}
+    paths = {"output": (options.output, ENDINGS)}
     if options.detections is not None:
-        paths["detections"] = (options.detections, (lift_input.DETECTIONS_ENDING,))
+        paths["detections"] = (options.detections, (DETECTIONS_ENDING,))
     taken = {options.input.absolute(): "input"}
     for name, (path, endings) in paths.items():
         arguments.require_writable(name, path, endings, options.force)
         other = taken.setdefault(path.absolute(), name)
         if other != name:
-            raise ValueError(f"`{name}` must be another file than the {other}. Received: {path}.")
+            raise errors.ArgumentError(name, f"be another file than the {other}", path)
     if options.frame_rate is not None and not options.frame_rate > 0:
         raise errors.ArgumentError("frame_rate", "be a number above 0", options.frame_rate)
-    if options.images is not None and options.images < 0:
-        raise ValueError(f"`images` must be at least 0. Received: {options.images}.")
+    configs.at_least("images", options.images or 0, 0)
     if options.reference is not None and not options.reference.is_file():
         raise FileNotFoundError(f"{options.reference} must be a file of known poses.")
 
 
 def write(
-    clip: pose_clip.PoseClip, options: argparse.Namespace, video: Any = None
+    clip: pose_clip.PoseClip, options: argparse.Namespace, film: Any = None
 ) -> tuple[pathlib.Path, ...]:
-    """Writes a clip to the output, which ends in one of `lift_input.ENDINGS`; returns the files.
+    """Writes a clip to the output, which ends in one of `ENDINGS`; returns the files.
 
-    Pictures alone show a reference, and the video, of `lift_input.film`, if that is known.
+    Pictures alone show a reference, and the video, of `film`, if that is known.
     """
-    path = options.output
+    path, title = options.output, options.input.name
+    shows: Any = None
     ending = path.suffix.lower()
-    if ending not in lift_input.PICTURE_ENDINGS:
+    if ending not in PICTURE_ENDINGS:
         lifted = tuple(track for track in clip.tracks if not track.is_reference)
         return pose_clip.write(dataclasses.replace(clip, tracks=lifted), path)
-    shown = video is not None and options.images != 0
-    (_write_page if ending == ".html" else _write_film)(clip, options, video if shown else None)
+    if film is not None and options.images != 0:
+        from keras_mvlift.lifting import video
+
+        shows = video
+    if ending == ".html":
+        from keras_mvlift.visualization import pages
+
+        addresses = shows and shows.addresses(
+            film,
+            clip.num_frames,
+            first_frame=clip.first_frame,
+            max_images=shows.MAX_IMAGES if options.images is None else options.images,
+            progress=progress("images", film.num_frames),
+        )
+        pages.write_viewer(clip, path, title=title, images=addresses)
+    else:
+        from keras_mvlift.visualization import pose_movie
+
+        reel = shows and shows.Reel(film, clip.first_frame)
+        pose_movie.write(clip, path, title=title, progress=progress("film"), images=reel)
     return (path,)
 
 
-def _write_page(clip: pose_clip.PoseClip, options: argparse.Namespace, video: Any) -> None:
-    viewer = importlib.import_module("keras_mvlift.visualization.pages")
-    images = None
-    if video is not None:
-        pictures = importlib.import_module("keras_mvlift.lifting.video")
-        images = pictures.addresses(
-            video,
-            clip.num_frames,
-            first_frame=clip.first_frame,
-            max_images=pictures.MAX_IMAGES if options.images is None else options.images,
-            progress=lift_input.progress("images", video.num_frames),
-        )
-    viewer.write_viewer(clip, options.output, title=options.input.name, images=images)
-
-
-def _write_film(clip: pose_clip.PoseClip, options: argparse.Namespace, video: Any) -> None:
-    movie = importlib.import_module("keras_mvlift.visualization.pose_movie")
-    images = None
-    if video is not None:
-        images = importlib.import_module("keras_mvlift.lifting.video").Reel(video, clip.first_frame)
-    shown = lift_input.progress("film")
-    movie.write(clip, options.output, title=options.input.name, progress=shown, images=images)
-
-
 def with_reference(
-    clip: pose_clip.PoseClip, path: pathlib.Path, viewpoint: viewpoints.Viewpoint | None
+    clip: pose_clip.PoseClip, path: pathlib.Path, seen_from: viewpoints.Viewpoint | None
 ) -> tuple[pose_clip.PoseClip, list[str]]:
-    """Adds a reference to a clip where it is in the same axes, and tells how far off it is.
+    """Adds a reference to a clip where it is in the same axes; returns a line for each track, too.
 
-    Returns:
-        The clip and a line for each of its tracks.
-
-    Raises:
-        ValueError: If the file does not do; says why.
+    A ValueError says why the file does not do.
     """
-    # It needs TensorFlow, which `--help` does not.
     from keras_mvlift.lifting import lift
 
-    reference, has_axes = pose_comparison.read_reference(path, clip, viewpoint)
+    reference, has_axes = pose_comparison.read_reference(path, clip, seen_from)
     if clip.space == "world":
         lift.warn_of_world(reference.pose, clip.joint_names, f"poses in {path.name}")
     lines = []
@@ -194,8 +278,117 @@ def summary(clip: pose_clip.PoseClip) -> str:
     tracks = [track for track in clip.tracks if not track.is_reference]
     people = "1 person" if len(tracks) == 1 else f"{len(tracks)} people"
     lifted = sum(int(track.is_present.any(axis=1).sum()) for track in tracks)
-    counts = (
-        f"{n} {word}{'s' * (n != 1)}" for n, word in ((clip.num_frames, "frame"), (lifted, "pose"))
-    )
-    shown = f"{people}, {', '.join(counts)}, {clip.space} coordinates"
+    frames = f"{clip.num_frames} frame{'s' * (clip.num_frames != 1)}"
+    poses = f"{lifted} pose{'s' * (lifted != 1)}"
+    shown = f"{people}, {frames}, {poses}, {clip.space} coordinates"
     return shown if lifted else f"{shown}; nobody was seen well enough"
+
+
+# What is lifted: 2D joints and who saw them.
+
+
+def film(options: argparse.Namespace) -> Any:
+    """Opens the video that is the input or belongs to it; None where there is none.
+
+    A ValueError says that it cannot be read, that an option is for 2D joints only, or that the
+    extra `video` is not installed.
+    """
+    is_input = options.input.suffix.lower() in VIDEO_ENDINGS
+    for name in ("video", "skeleton", "image_size") if is_input else ():
+        if getattr(options, name) is not None:
+            rule = "come with 2D joints only"
+            raise errors.ArgumentError(name.replace("_", "-"), rule, options.input)
+    path = options.input if is_input else options.video
+    if not is_input and options.detector_model is not None:
+        raise errors.ArgumentError("detector-model", "come with a video", options.input)
+    if path is None:
+        return None
+    from keras_mvlift.lifting import video
+
+    return video.inspect(path)
+
+
+def read(options: argparse.Namespace, video: Any) -> tracks_2d.Tracks2D:
+    """Reads people's 2D joints, or finds a person's in a video, of `film`.
+
+    A ValueError says why the input does not do.
+    """
+    if video is not None and options.input == video.path:
+        # Its size is known, so that a camera that does not do is refused before the search.
+        viewpoint(options, video.size)
+        if not video.is_steady and options.frame_rate is None:
+            told = f"{video.frame_rate:.4g} per second"
+            _warn(f"The frames come unevenly: taking their mean rate, {told}.")
+        from keras_mvlift.lifting import person_detector
+
+        shown = progress("detect", video.num_frames)
+        found = person_detector.detect(video, shown, options.detector_model)
+        return tracks_2d.at_least(found, options.min_confidence or 0.0)
+    tracks = tracks_2d_files.read(options.input, options.skeleton, options.min_confidence)
+    size, rate = _image_size(options) or tracks.image_size, tracks.frame_rate
+    if video is not None:
+        # It tells what 2D joints may not.
+        size, rate = size or video.size, rate or video.frame_rate
+        # Some count from 1.
+        if (last := tracks.first_frame + tracks.num_frames - 1) > video.num_frames:
+            told = f"the video has {video.num_frames}: are they its?"
+            _warn(f"The joints reach to frame {last}, {told}")
+    return dataclasses.replace(tracks, image_size=size, frame_rate=rate)
+
+
+def _image_size(options: argparse.Namespace) -> tuple[int, int] | None:
+    if options.image_size is None:
+        return None
+    width, height = options.image_size
+    errors.require(min(width, height) > 0, "image-size", "be above 0", f"{width} {height}")
+    return width, height
+
+
+def viewpoint(
+    options: argparse.Namespace, image_size: tuple[int, int] | None
+) -> viewpoints.Viewpoint | None:
+    """Makes the camera that the options tell, for images of this size; None where they tell none.
+
+    A ValueError says that they do not go together, or that there is no such camera.
+    """
+    owners = dict.fromkeys(("camera", "unit", "up"), "calibration") | {"distortion": "intrinsics"}
+    for option, owner in owners.items():
+        given = getattr(options, option)
+        if given and getattr(options, owner) is None:
+            raise errors.ArgumentError(option, f"come with --{owner}", f"{given} alone")
+    if options.fov is not None:
+        if image_size is None:
+            raise ValueError("`image-size` must be given with --fov. Received: nothing.")
+        return viewpoints.from_field_of_view(options.fov, image_size)
+    if options.intrinsics is not None:
+        focal_x, focal_y, center_x, center_y = options.intrinsics
+        lens = tuple(options.distortion)
+        return viewpoints.from_intrinsics(focal_x, focal_y, center_x, center_y, lens)
+    if options.calibration is None:
+        return None
+    told = {"unit": options.unit or "", "up": options.up or ""}
+    return viewpoints.read(options.calibration, options.camera, **told)
+
+
+def warn_of_size(camera: viewpoints.Viewpoint | None, image_size: tuple[int, int] | None) -> None:
+    """Warns where the calibration was made with an image of another size than what was seen in."""
+    if camera is None or None in (camera.image_size, image_size) or camera.image_size == image_size:
+        return
+    seen, known = (" x ".join(map(str, size or ())) for size in (image_size, camera.image_size))
+    as_theirs = "its pixels are taken as theirs."
+    _warn(f"The image has {seen} pixels, the calibration's {known}: {as_theirs}")
+
+
+def _warn(told: str) -> None:
+    warnings.warn(told, errors.InputWarning, stacklevel=3)
+
+
+def progress(name: str, total: int | None = None) -> Callable[[Any], Iterable[Any]]:
+    """Returns a progress bar with the time left, on a terminal and where tqdm is installed."""
+    if importlib.util.find_spec("tqdm") is None:
+        return iter
+    from tqdm import tqdm
+
+    return functools.partial(
+        tqdm, desc=name, total=total, unit="frame" if total else "part", disable=None, leave=False
+    )

@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import keras_mvlift
 from keras_mvlift import errors
@@ -27,11 +28,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     version = f"{_PROGRAM} {keras_mvlift.__version__}"
     parser.add_argument("--version", action="version", version=version, help="Show it.")
     known = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, command in commands.COMMANDS.items():
-        purpose, examples = command.purpose, command.examples
-        command.add_arguments(
-            known.add_parser(name, help=purpose, description=purpose, examples=examples)
-        )
+    for name, (purpose, examples, add_arguments, *_) in commands.COMMANDS.items():
+        add_arguments(known.add_parser(name, help=purpose, description=purpose, examples=examples))
     return parser.parse_args(words)
 
 
@@ -45,7 +43,7 @@ def main(words: list[str] | None = None) -> int:
         try:
             command = commands.COMMANDS[options.command]
             command.check(options)
-            return _runner(command.runs or f"{options.command}.run")(options)
+            return _runner(command.runs or f"running.{options.command}")(options)
         except ModuleNotFoundError as error:
             told = advice(error, options.command)
             if told is None:
@@ -75,15 +73,12 @@ def _tell(command: str, line: str) -> None:
 
 
 def _runner(name: str) -> Callable[[argparse.Namespace], int]:
-    module, _, function = name.partition(".")
-    runner: Callable[[argparse.Namespace], int] = getattr(
-        importlib.import_module(f"keras_mvlift.cli.{module}"), function
-    )
+    module, function = name.split(".")
+    runner: Any = getattr(importlib.import_module(f"keras_mvlift.cli.{module}"), function)
     return runner
 
 
 # What to install where a command meets a library that is not there.
-
 
 # Of commands that need more than one library, all that they need, in one go.
 _COMMANDS = {
@@ -100,16 +95,8 @@ _EXTRAS = {
     "tensorflow": ("tensorflow",),
     "train": ("keras", "tf_keras"),
     "data": (
-        "cdflib",
-        "cv2",
-        "h5py",
-        "jsonschema",
-        "pyarrow",
-        "scipy",
-        "tomli",
-        "tomli_w",
-        "tqdm",
-        "yaml",
+        *("cdflib", "cv2", "h5py", "jsonschema", "pyarrow", "scipy"),
+        *("tomli", "tomli_w", "tqdm", "yaml"),
     ),
     "c3d": ("ezc3d",),
     "export": ("onnx", "tf2onnx"),

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -70,11 +71,9 @@ def calibrate(options: argparse.Namespace) -> int:
     return 0
 
 
+# The share of frames in which cameras may disagree: pairs must agree on the other 60 %.
 MAX_DISAGREEING = 0.4
-"""The share of frames in which cameras may disagree: pairs must agree on the other 60 %."""
-
-MAX_MOVED_M = 0.1
-"""By so much a refinement may move cameras that fitted before, meters."""
+MAX_MOVED_M = 0.1  # By so much a refinement may move cameras that fitted before.
 
 
 def doubts(
@@ -106,16 +105,16 @@ def doubts(
         told = {cause.name: f"{cause.sentence} {cause.remedy}" for cause in causes}
         told = told if camera is found.camera else {k: told[k] for k in told if k in _OF_FILMS}
         fits = np.nanmedian(seen.error) < verdicts.UNSUSPICIOUS
-        wrong = [cause for cause in causes if cause.severity == footages.ERROR]
-        is_moved = camera is start and fits and found.report.all.moved_m > MAX_MOVED_M
-        if is_moved or agreed < 1 - MAX_DISAGREEING or (wrong and camera is not start):
-            if agreed < 1 - MAX_DISAGREEING:
-                reason = f"the cameras agree in {agreed:.0%} of the frames only"
-            elif is_moved:
-                far = found.report.all.moved_m
-                reason = f"refining would move cameras by {far:.2f} m that fitted"
-            else:
-                reason = "they do not explain what was seen"
+        far = found.report.all.moved_m
+        is_wrong = any(cause.severity == footages.ERROR for cause in causes)
+        reasons = {
+            f"the cameras agree in {agreed:.0%} of the frames only": agreed < 1 - MAX_DISAGREEING,
+            f"refining would move cameras by {far:.2f} m that fitted": (
+                camera is start and fits and far > MAX_MOVED_M
+            ),
+            "they do not explain what was seen": camera is not start and is_wrong,
+        }
+        for reason in (reason for reason, holds in reasons.items() if holds):
             rule = f"The cameras' places are not written: {reason}"
             raise ValueError(f"{rule}. {' '.join(told.values())}".strip())
     return list(told.values())
@@ -145,9 +144,8 @@ def _or_drift(
                 return drift
             offsets[view], *_ = episodes.offsets_over_time(footage, seen, view)
         moved = footage.shifted(offsets)
-        whole = dataclasses.replace(
-            clip, keypoints_2d=moved.keypoints_2d, confidence=moved.confidence, pose_world=None
-        )
+        seen_anew: dict[str, Any] = {"pose_world": None, "confidence": moved.confidence}
+        whole = dataclasses.replace(clip, keypoints_2d=moved.keypoints_2d, **seen_anew)
         camera = extrinsics.estimate([whole], {(first, second): distance}).camera
         footage = footage.replace_camera(rotation=camera.rotation, center=camera.center)
     return cause
@@ -159,20 +157,17 @@ _OF_FILMS = ("camera_moved", "camera_frozen", "other_person", "sides_swapped", "
 
 def render(report: reports.Report) -> str:
     """Writes a report as a table for a plain terminal."""
-    columns = (
+    headings = (
         *("\ncamera", "before\nmean px", "before\nmedian px", "after\nmean px", "after\nmedian px"),
         *("moved\nm", "turned\ndegrees"),
     )
-    grid = tables.plain_table()
-    for index, column in enumerate(columns):
-        grid.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+    rows = []
     for camera in (*report.cameras, report.all):
-        pixels = (
-            f"{error:.2f}"
-            for errors in (camera.before, camera.after)
-            for error in (errors.mean_px, errors.median_px)
-        )
-        grid.add_row(camera.name, *pixels, f"{camera.moved_m:.3f}", f"{camera.turned_degrees:.2f}")
+        each = (camera.before, camera.after)
+        pixels = (f"{px:.2f}" for one in each for px in (one.mean_px, one.median_px))
+        cells = [camera.name, *pixels, f"{camera.moved_m:.3f}", f"{camera.turned_degrees:.2f}"]
+        rows.append((cells, ""))
+    grid = tables.plain_table(headings, rows)
     frames = f"{report.num_frames} frames, {report.num_frames_used} of them used"
     told = f"Distances of detections from reprojected points; {frames}."
-    return f"{tables.rendered([(grid, False)], tables.WIDTH)}{told}"
+    return f"{tables.rendered([(grid, False)])}{told}"

@@ -8,7 +8,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -29,22 +29,26 @@ _READ_HEADER = {
 _ARCHIVE_RULE = "be an .npz archive"
 
 
-def npz_names(path: str) -> list[str]:
-    """Lists the arrays of an archive, in its order."""
+def npz_names(path: files.AnyPath) -> list[str]:
+    """Returns the names of an archive's arrays, in its order."""
     with errors.parsing("", "file", _ARCHIVE_RULE), zipfile.ZipFile(path) as archive:
         return list(_members(archive))
 
 
-def npz(path: str, names: list[str] | None) -> dict[str, Any]:
-    """Reads arrays of an archive; all without names."""
+def npz(path: files.AnyPath, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Reads arrays of an archive, all of them if `names` is None.
+
+    Returns:
+        Arrays of numbers and text; of objects, as far as `pickled` admits them. An array of objects
+        without axes gives its one object.
+    """
     with errors.parsing("", "file", _ARCHIVE_RULE):
         archive = zipfile.ZipFile(path)
     with archive:
         members = _members(archive)
         for name in names or ():
-            if name not in members:
-                received = ", ".join(members)[:200]
-                raise errors.RecordingError("", name, "be an array of the archive", received)
+            is_there, received = name in members, ", ".join(members)[:200]
+            errors.require_in("", is_there, name, "be an array of the archive", received)
         wanted = members if names is None else {name: members[name] for name in names}
         total = sum(member.file_size for member in wanted.values())
         files.check_content("", "file", total, os.path.getsize(path))
@@ -55,8 +59,7 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     found: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
-        if name in found:
-            raise errors.RecordingError("", name, "be there once", "two members of that name")
+        errors.require_in("", name not in found, name, "be there once", "two members of that name")
         if name != member.filename:
             found[name] = member
     errors.require_in("", found, "file", _ARCHIVE_RULE, "no member called *.npy")
@@ -78,11 +81,11 @@ def _npy(name: str, file: Any, size: int) -> Any:
     shape, is_fortran, dtype = _READ_HEADER[version](file)
     if dtype.hasobject:
         found = _unpickled(file, name)
-        if not isinstance(found, _Array) or found.made().shape != shape:
-            raise errors.RecordingError("", name, f"be objects of shape {shape}", "something else")
+        fits = isinstance(found, _Array) and found.made().shape == shape
+        errors.require_in("", fits, name, f"be objects of shape {shape}", "something else")
         return found if shape else found.made().item()
-    if dtype.kind not in files.KINDS or not dtype.itemsize:
-        raise errors.RecordingError("", name, "hold numbers, text or objects", dtype)
+    is_plain = dtype.kind in files.KINDS and dtype.itemsize
+    errors.require_in("", is_plain, name, "hold numbers, text or objects", dtype)
     num_bytes, left = files.check_shape("", name, shape, dtype.itemsize), size - file.tell()
     rule = f"have the {num_bytes} bytes that its shape {shape} says"
     errors.require_in("", num_bytes == left, name, rule, left)
@@ -97,8 +100,11 @@ def _npy(name: str, file: Any, size: int) -> Any:
 # Pickles. What a pickle may name are stand-ins: what is called by a name is a function of ours.
 
 
-def unpickled(path: str) -> Any:
-    """Reads a pickle of any protocol, of Python 2 or 3."""
+def pickled(path: files.AnyPath) -> Any:
+    """Reads a pickle of any protocol, of Python 2 or 3, of arrays and plain containers only.
+
+    Text of Python 2 is decoded as latin-1; NumPy's scalars come as Python's.
+    """
     with open(path, "rb") as file:
         return _unpickled(file, "pickle")
 
@@ -153,9 +159,9 @@ class _DType(Made):
         code = self._arguments[0]
         order, subarray, names = self._state[1:4] if self._state else ("=", None, None)
         is_plain = subarray is None and names is None and re.fullmatch(r"\|?[a-zA-Z]\d*", code)
-        dtype = np.dtype(order + code.lstrip("|")) if is_plain else None
-        if dtype is None or dtype.kind not in f"{files.KINDS}O":
-            raise errors.RecordingError("", "dtype", "be of numbers, text or objects", code)
+        dtype = np.dtype(order + code.lstrip("|") if is_plain else "V")
+        fits = dtype.kind in f"{files.KINDS}O"
+        errors.require_in("", fits, "dtype", "be of numbers, text or objects", code)
         return dtype
 
 
@@ -197,17 +203,13 @@ def _encoded(text: str, encoding: str) -> bytes:
     return text.encode("latin-1")
 
 
-def _no_bytes() -> bytes:
-    return b""
-
-
 _NAMES: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "ndarray"): _no_bytes,
+    ("numpy", "ndarray"): lambda: b"",
     ("numpy", "dtype"): _DType,
     ("_codecs", "encode"): _encoded,
     ("collections", "OrderedDict"): lambda pairs=(): dict(pairs),
-    ("builtins", "bytes"): _no_bytes,
-    ("__builtin__", "bytes"): _no_bytes,
+    ("builtins", "bytes"): lambda: b"",
+    ("__builtin__", "bytes"): lambda: b"",
 }
 for _module in ("numpy.core", "numpy._core"):
     _NAMES[f"{_module}.multiarray", "_reconstruct"] = _Array
@@ -217,12 +219,18 @@ for _module in ("numpy.core", "numpy._core"):
 
 # MATLAB's files, of versions 5 to 7 by SciPy and 7.3 by HDF5.
 
+MATLAB_RULE = "be a MATLAB file of version 5 or 7.3"
 _MAGIC_BYTES = 520
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-def matlab(path: str, names: list[str]) -> dict[str, Any]:
-    """Reads variables: arrays with MATLAB's axes, cells as arrays of objects."""
+def matlab(path: files.AnyPath, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Reads variables of a MATLAB file of version 5 to 7.3.
+
+    Returns:
+        Arrays of real numbers or booleans with MATLAB's axes in MATLAB's order; a cell array as an
+        array of objects, which are such arrays.
+    """
     with open(path, "rb") as file:
         start = file.read(_MAGIC_BYTES)
     # MATLAB keeps its own header in front of HDF5's.
@@ -236,16 +244,16 @@ def matlab(path: str, names: list[str]) -> dict[str, Any]:
             warnings.simplefilter("error")
             found = scipy.io.loadmat(path, variable_names=names, mat_dtype=True)
     else:
-        rule = "be a MATLAB file of version 5 or 7.3"
-        raise errors.RecordingError("", "file", rule, f"it starts with {start[:20]!r}")
+        raise errors.RecordingError("", "file", MATLAB_RULE, f"it starts with {start[:20]!r}")
     for name in names:
-        if name not in found:
-            raise errors.RecordingError("", name, "be a variable of the file", "no such variable")
+        rule = "be a variable of the file"
+        errors.require_in("", name in found, name, rule, "no such variable")
         _check_numbers(name, found[name])
     return {name: found[name] for name in names}
 
 
 def _check_numbers(name: str, value: Any) -> None:
+    # There may be millions of cells: what is said is made only where it is needed.
     if type(value) is not np.ndarray or value.dtype.kind not in "biufO":
         received = f"{type(value).__name__} {getattr(value, 'dtype', '')}".strip()
         raise errors.RecordingError("", name, _ARRAY_RULE, received)
@@ -253,7 +261,7 @@ def _check_numbers(name: str, value: Any) -> None:
         _check_numbers(name, cell)
 
 
-def _matlab73(path: str, names: list[str]) -> dict[str, Any]:
+def _matlab73(path: files.AnyPath, names: Sequence[str]) -> dict[str, Any]:
     found = {}
     with _hdf5(path, "be a MATLAB file of version 7.3") as file:
         for name in names:
@@ -263,7 +271,7 @@ def _matlab73(path: str, names: list[str]) -> dict[str, Any]:
     return found
 
 
-def _hdf5(path: str, rule: str) -> Any:
+def _hdf5(path: files.AnyPath, rule: str) -> Any:
     import h5py
 
     with errors.parsing("", "file", rule):
@@ -275,22 +283,20 @@ def _own(group: Any, name: str) -> Any:
     import h5py
 
     # To ask the group itself would follow the link.
-    if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-        raise errors.RecordingError("", name, "lie in the file itself", "a link")
+    is_own = group.id.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD
+    errors.require_in("", is_own, name, "lie in the file itself", "a link")
     return group[name]
 
 
 def _dataset(name: str, file: Any, dataset: Any, depth: int) -> Any:
-    if not hasattr(dataset, "dtype") or depth > files.MAX_NESTING:
-        received = "a group" if depth <= files.MAX_NESTING else "cells that nest too deeply"
-        raise errors.RecordingError("", name, _ARRAY_RULE, received)
+    is_flat = depth <= files.MAX_NESTING
+    errors.require_in("", is_flat, name, _ARRAY_RULE, "cells that nest too deeply")
+    errors.require_in("", hasattr(dataset, "dtype"), name, _ARRAY_RULE, "a group")
     _check_stored(name, file, dataset)
     kind = bytes(dataset.attrs.get("MATLAB_class", b"")).decode("latin-1")
     is_cell = dataset.dtype.kind == "O" and kind == "cell"
-    if not is_cell and (
-        dataset.dtype.kind not in "biuf"
-        or not re.fullmatch(r"(u?int\d+|double|single|logical|)", kind)
-    ):
+    is_number = re.fullmatch(r"(u?int\d+|double|single|logical|)", kind)
+    if not is_cell and not (is_number and dataset.dtype.kind in "biuf"):
         received = f"class {kind or 'unknown'} of {dataset.dtype}"
         raise errors.RecordingError("", name, _ARRAY_RULE, received)
     values = dataset[()]
@@ -307,8 +313,8 @@ def _dataset(name: str, file: Any, dataset: Any, depth: int) -> Any:
 
 
 def _check_stored(name: str, file: Any, dataset: Any) -> None:
-    if dataset.external or dataset.is_virtual:
-        raise errors.RecordingError("", name, "lie in the file itself", "storage in another file")
+    is_own = not (dataset.external or dataset.is_virtual)
+    errors.require_in("", is_own, name, "lie in the file itself", "storage in another file")
     properties = dataset.id.get_create_plist()
     filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
     if filters - {1, 2, 3}:
@@ -319,13 +325,19 @@ def _check_stored(name: str, file: Any, dataset: Any) -> None:
 
 # What trackers of animals, and of people, write as HDF5.
 
-_TRACKS_RULE = "be SLEAP's analysis or DeepLabCut's table"
+TRACKS_RULE = "be SLEAP's analysis or DeepLabCut's table"
 _SLEAP = ("tracks", "node_names", "track_names", "point_scores")
 
 
-def hdf5_tracks(path: str) -> dict[str, Any]:
-    """Reads SLEAP's arrays; or DeepLabCut's `frames`, `values` and `columns`."""
-    with _hdf5(path, "be an HDF5 file") as file, errors.parsing("", "file", _TRACKS_RULE):
+def hdf5_tracks(path: files.AnyPath) -> dict[str, Any]:
+    """Reads the tracks of SLEAP's analysis, or of DeepLabCut's table, both `.h5`.
+
+    Returns:
+        Of SLEAP's `tracks` `[P, 2, K, T]`, `node_names`, `track_names` and, if they are there,
+        `point_scores` `[P, K, T]`; of DeepLabCut's `frames` `[T]`, `values` `[T, C]` and `columns`,
+        the labels of each, from the scorer to the coordinate.
+    """
+    with _hdf5(path, "be an HDF5 file") as file, errors.parsing("", "file", TRACKS_RULE):
         names = list(file)
         if {*_SLEAP[:2]} <= {*names}:
             return {
@@ -335,8 +347,7 @@ def hdf5_tracks(path: str) -> dict[str, Any]:
         tables = [
             _own(_own(file, name), "table") for name in names if "table" in [*_own(file, name)]
         ]
-        if len(tables) != 1:
-            raise errors.RecordingError("", "file", _TRACKS_RULE, ", ".join(names)[:200])
+        errors.require_in("", len(tables) == 1, "file", TRACKS_RULE, ", ".join(names)[:200])
         rows = _laid_down("table", file, tables[0])
         labels = bytes(tables[0].attrs["values_block_0_kind"])
         columns = _unpickled(io.BytesIO(labels), "columns")
@@ -359,8 +370,8 @@ _GZIP = 31
 _CDF_REALS = (21, 22, 44, 45)
 
 
-def cdf(path: str, name: str) -> np.ndarray:
-    """Reads a variable of floating-point numbers."""
+def cdf(path: files.AnyPath, name: str) -> np.ndarray:
+    """Reads a variable of floating-point numbers of a CDF file."""
     import cdflib.cdfread
 
     class Whole(io.BytesIO):
@@ -380,9 +391,9 @@ def cdf(path: str, name: str) -> np.ndarray:
     with errors.parsing("", name, "be a variable of the file"):
         variable = file.vdr_info(name)
     is_real = variable.data_type in _CDF_REALS and variable.num_elements == 1
-    if not (is_real and variable.record_vary and variable.sparse == 0 and all(variable.dim_vary)):
-        rule = "hold floating-point numbers"
-        raise errors.RecordingError("", name, rule, f"CDF type {variable.data_type}")
+    is_real &= bool(variable.record_vary and variable.sparse == 0 and all(variable.dim_vary))
+    received = f"CDF type {variable.data_type}"
+    errors.require_in("", is_real, name, "hold floating-point numbers", received)
     with errors.parsing("", name, "hold the values that its header promises"):
         shape = (variable.max_rec + 1, *map(int, variable.dim_sizes))
         num_bytes = files.check_shape("", name, shape, np.dtype(np.float64).itemsize)
@@ -390,7 +401,7 @@ def cdf(path: str, name: str) -> np.ndarray:
         return np.asarray(file.varget(name))
 
 
-def _inflated(path: str) -> bytes:
+def _inflated(path: files.AnyPath) -> bytes:
     with open(path, "rb") as file:
         content = file.read()
     if not content.startswith(_COMPRESSED_CDF):

@@ -2,20 +2,25 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_mvlift import errors
+from keras_mvlift.untrusted import files
 
 # YAML of plain values: no objects, no key twice, no anchors that grow when they are followed.
 
 _MAX_DIGITS = 64  # A number to the base of 60 takes the square of its length to read.
 
 
-def yaml(path: str, tags: list[str]) -> Any:
-    """Reads YAML; keys are text, and mappings of the tags are taken as such."""
+def yaml(path: files.AnyPath, tags: Sequence[str]) -> Any:
+    """Reads YAML; errors name the line.
+
+    Keys are read as text, whatever they look like: a camera may be called 54138969. `%` directives
+    that other programs put before the document are left out. Mappings of the tags are read as such.
+    """
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -59,7 +64,7 @@ def yaml(path: str, tags: list[str]) -> Any:
 # Parquet. What names a Python class in its schema is not resolved: Arrow would unpickle it.
 
 
-def _parquet(path: str) -> Any:
+def _parquet(path: files.AnyPath) -> Any:
     import pyarrow.parquet
 
     with contextlib.suppress(KeyError):
@@ -69,25 +74,32 @@ def _parquet(path: str) -> Any:
         file = pyarrow.parquet.ParquetFile(path)
         kinds = dict(zip(file.schema_arrow.names, file.schema_arrow, strict=True))
     for name, field in kinds.items():
-        if b"ARROW:extension:name" in (field.metadata or {}) or str(field.type).startswith("ext"):
-            raise errors.RecordingError("", name, "be of a plain type", "an extension type")
+        is_named = b"ARROW:extension:name" in (field.metadata or {})
+        is_plain = not (is_named or str(field.type).startswith("ext"))
+        errors.require_in("", is_plain, name, "be of a plain type", "an extension type")
     return file
 
 
-def parquet_takes(path: str) -> dict[str, Any]:
-    """Lists a table's columns and their types, and its pairs of subject and take."""
-    file, pairs = _parquet(path), set()
+def parquet_takes(path: files.AnyPath) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Reads what kind each of a table's columns is of, and its pairs of subject and take."""
+    file = _parquet(path)
+    pairs: set[tuple[str, str]] = set()
     for batch in file.iter_batches(columns=["subject", "take"], use_threads=False):
         columns = (batch.column(name).dictionary_encode() for name in ("subject", "take"))
         words, codes = zip(*((c.dictionary, c.indices.to_numpy()) for c in columns), strict=True)
         for pair in np.unique(np.stack(codes), axis=1).T.tolist():
-            pairs.add(tuple(str(word[code]) for word, code in zip(words, pair, strict=True)))
-    kinds = {field.name: str(field.type) for field in file.schema_arrow}
-    return {"kinds": kinds, "takes": sorted(pairs)}
+            subject, take = (str(word[code]) for word, code in zip(words, pair, strict=True))
+            pairs.add((subject, take))
+    return {field.name: str(field.type) for field in file.schema_arrow}, sorted(pairs)
 
 
-def parquet_rows(path: str, subject: str, take: str) -> dict[str, Any]:
-    """Reads a take's rows; lists one after the other, with the length of each."""
+def parquet_rows(path: files.AnyPath, subject: str, take: str) -> dict[str, Any]:
+    """Reads a take's rows.
+
+    Returns:
+        `camera`, a list, and `frame`, `[N]`; `keypoints_2d` and `confidence`, all lists' values one
+        after the other; `keypoints_2d_length` and `confidence_length`, `[N]`, with 0 for no list.
+    """
     import pyarrow.compute
 
     _parquet(path)
@@ -107,12 +119,24 @@ def parquet_rows(path: str, subject: str, take: str) -> dict[str, Any]:
 def parquet_views(
     path: str, batch_size: int, required: list[str], lists: list[str], texts: list[str]
 ) -> Iterator[dict[str, Any]]:
-    """Reads views in batches: values and lengths of lists, words and their numbers, frames."""
+    """Reads rows in batches.
+
+    Args:
+        path: The file.
+        batch_size: The most rows of a batch.
+        required: Columns that must be there.
+        lists: Columns of lists of numbers, flat or nested.
+        texts: Columns of text; `frame` is one of whole numbers.
+
+    Yields:
+        `num_rows`, and of each column that is there `values` and `lengths` of lists; `words` of
+        text, with `codes` that number them, -1 for null; `values` and `is_null` of frames.
+    """
     file = _parquet(path)
     there = file.schema_arrow.names
     for name in required:
-        if name not in there:
-            raise errors.RecordingError("", name, "be a column", f"the columns {', '.join(there)}")
+        received = f"the columns {', '.join(there)}"
+        errors.require_in("", name in there, name, "be a column", received)
     names = [name for name in (*lists, *texts, "frame") if name in there]
     for name in names:
         _check_kind(file.schema_arrow.field(name), name in lists, name in texts)
@@ -143,8 +167,8 @@ def _check_kind(field: Any, is_list: bool, is_text: bool) -> None:
         is_right, what = kinds.is_string(inner) or kinds.is_large_string(inner), "text"
     else:
         is_right, what = is_whole, "whole numbers"
-    if not is_right or (depth and not is_list):
-        raise errors.RecordingError("", field.name, f"hold {what}", field.type)
+    fits = is_right and (is_list or not depth)
+    errors.require_in("", fits, field.name, f"hold {what}", field.type)
 
 
 def _list(column: Any) -> dict[str, np.ndarray]:
@@ -164,29 +188,26 @@ def _words_of(column: Any) -> dict[str, Any]:
     import pyarrow
 
     encoded = column.cast(pyarrow.string()).dictionary_encode()
-    return {"words": encoded.dictionary.to_pylist(), "codes": _filled(encoded.indices, -1)}
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return {"words": encoded.dictionary.to_pylist(), "codes": codes}
 
 
 def _integers(column: Any) -> dict[str, np.ndarray]:
     import pyarrow
 
     whole = column.cast(pyarrow.int64())
-    is_null = whole.is_null().to_numpy(zero_copy_only=False)
-    return {"values": _filled(whole, 0), "is_null": is_null}
-
-
-def _filled(column: Any, value: int) -> np.ndarray:
-    return column.fill_null(value).to_numpy(zero_copy_only=False)
+    each = {"values": whole.fill_null(0), "is_null": whole.is_null()}
+    return {name: column.to_numpy(zero_copy_only=False) for name, column in each.items()}
 
 
 # C3D.
 
 
-def c3d(path: str) -> dict[str, Any]:
-    """Reads points `[T, M, 3]` and what the file says of them."""
+def c3d(path: files.AnyPath) -> dict[str, Any]:
+    """Reads `names`, `unit`, `frame_rate`, `first_frame` and `points` `[T, M, 3]` of a C3D file."""
     import ezc3d
 
-    content = ezc3d.c3d(path)
+    content = ezc3d.c3d(str(path))
     point = content["parameters"]["POINT"]
     points = np.moveaxis(content["data"]["points"][:3], (0, 1, 2), (2, 1, 0))
     return {
@@ -216,19 +237,19 @@ def _film(path: str) -> Iterator[tuple[Any, Any]]:
         moving = [each for each in container.streams.video if not each.disposition & cover]
         received = ", ".join(each.type for each in container.streams) or "no stream"
         errors.require_in("", moving, "video", "hold moving pictures", received)
-        if moving[0].codec_context is None:
-            # To decode it would end the process.
-            raise errors.RecordingError("", "video", "be of a codec that FFmpeg knows", "another")
+        # To decode an unknown one would end the process.
+        is_known = moving[0].codec_context is not None
+        errors.require_in("", is_known, "video", "be of a codec that FFmpeg knows", "another")
         yield container, moving[0]
 
 
 def film(path: str, max_side: int) -> dict[str, Any]:
-    """Reads the first frame's size and turn, times, NaN for none, rate and pixels' aspect."""
+    """Reads `size`, `turns`, `times`, NaN for none, `rate` and `ratio`; decodes the first frame."""
     with _film(path) as (container, stream):
         size = stream.codec_context.width, stream.codec_context.height
-        if max(size) > max_side:
-            rule = f"have frames of at most {max_side} pixels on a side"
-            raise errors.RecordingError("", "video", rule, f"{size[0]} x {size[1]}")
+        rule = f"have frames of at most {max_side} pixels on a side"
+        received = f"{size[0]} x {size[1]}"
+        errors.require_in("", max(size) <= max_side, "video", rule, received)
         with errors.parsing("", "frame 0", "be decodable"):
             first = next(container.decode(stream), None)
         ratio = stream.sample_aspect_ratio
@@ -236,11 +257,9 @@ def film(path: str, max_side: int) -> dict[str, Any]:
         raise errors.RecordingError("", "frames", "be there", "none")
     with _film(path) as (container, stream), errors.parsing("", "frames", "be readable"):
         base, rate = stream.time_base, stream.average_rate
-        times = [
-            math.nan if packet.pts is None or base is None else float(packet.pts * base)
-            for packet in container.demux(stream)
-            if packet.size and not packet.is_discard
-        ]
+        packets = (p for p in container.demux(stream) if p.size and not p.is_discard)
+        told = ((packet.pts, base) for packet in packets)
+        times = [math.nan if None in pair else float(pair[0] * pair[1]) for pair in told]
     return {
         "size": [first.width, first.height],
         "turns": round(first.rotation / 90) % 4,

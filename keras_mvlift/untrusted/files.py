@@ -19,6 +19,8 @@ import numpy as np
 
 from keras_mvlift import errors
 
+AnyPath = str | os.PathLike[str]
+
 
 def size(path: pathlib.Path, field: str, max_bytes: int) -> int:
     """Returns a file's size in bytes, at most `max_bytes`."""
@@ -28,11 +30,10 @@ def size(path: pathlib.Path, field: str, max_bytes: int) -> int:
         is_missing = isinstance(error, FileNotFoundError)
         received = "nothing there" if is_missing else errors.met(error)
         raise errors.RecordingError(path, field, "be a file that exists", received) from error
-    if not stat.S_ISREG(status.st_mode):
-        # A pipe would wait for a writer, a device might never end.
-        raise errors.RecordingError(path, field, "be a file", "something else")
-    if status.st_size > max_bytes:
-        raise errors.RecordingError(path, field, f"have at most {max_bytes} bytes", status.st_size)
+    # A pipe would wait for a writer, a device might never end.
+    errors.require_in(path, stat.S_ISREG(status.st_mode), field, "be a file", "something else")
+    is_small = status.st_size <= max_bytes
+    errors.require_in(path, is_small, field, f"have at most {max_bytes} bytes", status.st_size)
     return status.st_size
 
 
@@ -129,9 +130,8 @@ def checked_array(
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
         received = f"{type(value).__name__} {getattr(value, 'dtype', '')}".strip()
         raise errors.RecordingError(path, field, "be an array of numbers", received)
-    fits = len(value.shape) == len(shape) and all(
-        wanted in (None, given) for wanted, given in zip(shape, value.shape, strict=True)
-    )
+    pairs = zip(shape, value.shape, strict=False)
+    fits = len(value.shape) == len(shape) and all(want in (None, given) for want, given in pairs)
     rule = f"have shape [{', '.join('any' if n is None else str(n) for n in shape)}]"
     errors.require_in(path, fits and value.size, field, rule, value.shape)
     # Quadruple precision beyond double becomes infinite, and a signalling NaN a quiet one.
@@ -239,9 +239,8 @@ MAX_ITEM_BYTES = 2 * 2**30
 def check_items(path: object, field: str, data: bytes, costs: dict[bytes, int]) -> None:
     """Refuses text whose items would take more than `MAX_ITEM_BYTES` in memory."""
     num_bytes = sum(cost * data.count(mark) for mark, cost in costs.items())
-    if num_bytes > MAX_ITEM_BYTES:
-        rule = f"hold items of at most {MAX_ITEM_BYTES} bytes in memory"
-        raise errors.RecordingError(path, field, rule, num_bytes)
+    rule = f"hold items of at most {MAX_ITEM_BYTES} bytes in memory"
+    errors.require_in(path, num_bytes <= MAX_ITEM_BYTES, field, rule, num_bytes)
 
 
 # What nobody says takes no bytes in a file: few detections may be far apart.
@@ -255,10 +254,10 @@ def check_span(path: object, field: str, shape: tuple[int, ...], num_told: int) 
     They have more than `FREE_NUMBERS`, and more than `MAX_SPARSENESS` times what is told.
     """
     check_shape(path, field, shape, np.dtype(np.float64).itemsize)
-    if math.prod(shape) > max(FREE_NUMBERS, MAX_SPARSENESS * num_told):
-        rule = f"span at most {MAX_SPARSENESS} times as many numbers as are told"
-        received = f"{' x '.join(map(str, shape))} of {num_told}"
-        raise errors.RecordingError(path, field, rule, received)
+    fits = math.prod(shape) <= max(FREE_NUMBERS, MAX_SPARSENESS * num_told)
+    rule = f"span at most {MAX_SPARSENESS} times as many numbers as are told"
+    received = f"{' x '.join(map(str, shape))} of {num_told}"
+    errors.require_in(path, fits, field, rule, received)
 
 
 def check_shape(path: object, field: str, shape: Any, item_bytes: int) -> int:

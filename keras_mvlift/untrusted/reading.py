@@ -1,8 +1,9 @@
 """Files that nobody vouches for, each parsed in a process that has nothing to lose.
 
-`parsers` is what runs in that process: without an environment, unable to write files, limited in
-memory and time as `files.limits` states. Values and arrays come back, of a stated form and size; a
-process that dies takes nothing along, and the error names the file.
+`parsers` is what runs in that process, with the functions of `arrays` and `documents`: without an
+environment, unable to write files, limited in memory and time as `files.limits` states. Values and
+arrays come back, of a stated form and size: tuples as lists. A process that dies takes nothing
+along, and the error names the file.
 
 All readers raise a `RecordingError` if the file is missing, damaged, over the limits or of another
 format, or lacks what is asked for.
@@ -10,6 +11,7 @@ format, or lacks what is asked for.
 
 import atexit
 import contextlib
+import functools
 import importlib
 import json
 import os
@@ -21,14 +23,14 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
 import keras_mvlift
 from keras_mvlift import errors
-from keras_mvlift.untrusted import files
+from keras_mvlift.untrusted import arrays, documents, files
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -89,7 +91,7 @@ class _Process:
         if length > files.MAX_JSON_BYTES:
             raise ValueError(f"an answer of {length} bytes")
         content = json.loads(bytes(self._read(length, limits)))
-        left, arrays = limits.content_bytes, []
+        left, found = limits.content_bytes, []
         for code, shape, order in content["arrays"]:
             if not _DTYPE.fullmatch(code):
                 raise ValueError(f"an array of {code!r}")
@@ -99,9 +101,9 @@ class _Process:
             if left < 0:
                 raise ValueError(f"more than {limits.content_bytes} bytes")
             data = self._read(num_bytes, limits)
-            arrays.append(data.view(dtype).reshape(shape, order=order))
+            found.append(data.view(dtype).reshape(shape, order=order))
         if "value" in content:
-            content["value"] = _value(content["value"], arrays)
+            content["value"] = _value(content["value"], found)
         return content
 
     def _read(self, num_bytes: int, limits: files.Limits) -> np.ndarray:
@@ -130,25 +132,24 @@ class _Process:
 
 def _how_it_ended(status: int, limits: files.Limits) -> str:
     how = signal.Signals(-status).name if status < 0 else f"status {status}"
-    if how == "SIGXCPU":
-        return f"what takes more than {limits.seconds} s of computing"
-    if how == "SIGALRM":
-        return f"what takes more than {limits.waiting_seconds} s"
+    most = {"SIGXCPU": f"{limits.seconds} s of computing", "SIGALRM": f"{limits.waiting_seconds} s"}
+    if how in most:
+        return f"what takes more than {most[how]}"
     return f"what ends the process that reads it ({how})"
 
 
-def _value(tree: Any, arrays: list[np.ndarray]) -> Any:
+def _value(tree: Any, found: list[np.ndarray]) -> Any:
     if isinstance(tree, list):
-        return [_value(item, arrays) for item in tree]
+        return [_value(item, found) for item in tree]
     if not isinstance(tree, dict):
         return tree
     ((kind, content),) = tree.items()
     if kind == "array":
-        return arrays[content]
+        return found[content]
     if kind == "dict":
-        return {key: _value(item, arrays) for key, item in content}
+        return {key: _value(item, found) for key, item in content}
     shape, cells = content
-    return np.fromiter((_value(cell, arrays) for cell in cells), object, len(cells)).reshape(shape)
+    return np.fromiter((_value(cell, found) for cell in cells), object, len(cells)).reshape(shape)
 
 
 class _Pool:
@@ -166,8 +167,7 @@ class _Pool:
                 if process.is_alive():
                     return process
                 process.end()
-        process = _Process()
-        self._all.add(process)
+        self._all.add(process := _Process())
         return process
 
     def give(self, process: _Process) -> None:
@@ -196,8 +196,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def _answers(
-    path: os.PathLike[str] | str,
-    parser: str,
+    path: files.AnyPath,
+    parse: Callable[..., Any],
     field: str,
     rule: str,
     *arguments: Any,
@@ -206,6 +206,7 @@ def _answers(
 ) -> Iterator[Any]:
     """Yields what a parser returns or yields; a process that is not read to its end is ended."""
     limits = files.limits(files.size(pathlib.Path(path), field, max_bytes), seconds_per_mib)
+    parser = f"{parse.__module__.rpartition('.')[2]}.{parse.__name__}"
     told = {"parser": parser, "path": os.path.abspath(path), "arguments": arguments}
     content: dict[str, Any] = {}
     process, is_done = _POOL.take(), False
@@ -233,8 +234,8 @@ def _answers(
 
 
 def _read(
-    path: pathlib.Path,
-    parser: str,
+    path: files.AnyPath,
+    parse: Callable[..., Any],
     kind: type,
     rule: str,
     *rest: Any,
@@ -242,134 +243,63 @@ def _read(
     **limit: Any,
 ) -> Any:
     """Returns what a parser returns, which must be of a type."""
-    values = list(_answers(path, parser, field, rule, *rest, **limit))
+    values = list(_answers(path, parse, field, rule, *rest, **limit))
     if len(values) != 1 or not isinstance(values[0], kind):
         received = ", ".join(type(value).__name__ for value in values)
         raise errors.RecordingError(path, field, _ANSWER_RULE, received or "nothing")
     return values[0]
 
 
-# Each format.
+# Each format: the parser's own function, which runs in the process.
 
-_NPZ_RULE = "be an .npz archive"
-
-
-def npz_names(path: pathlib.Path) -> list[str]:
-    """Returns the names of an archive's arrays, in its order."""
-    return _read(path, "arrays.npz_names", list, _NPZ_RULE)
+Asked = ParamSpec("Asked")
+Found = TypeVar("Found")
 
 
-def npz(path: pathlib.Path, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Reads arrays of an archive, all of them if `names` is None.
+def _apart(parse: Callable[Asked, Found], kind: type, rule: str) -> Callable[Asked, Found]:
+    """Has a parser run in a process of its own; what it returns must be of a type."""
 
-    Returns:
-        Arrays of numbers and text; of objects, as far as `pickled` admits them. An array of objects
-        without axes gives its one object.
-    """
-    return _read(path, "arrays.npz", dict, _NPZ_RULE, names)
+    def read(path: files.AnyPath, *rest: Any) -> Any:
+        return _read(path, parse, kind, rule, *rest)
 
-
-def pickled(path: pathlib.Path) -> Any:
-    """Reads a pickle of any protocol, of Python 2 or 3, of arrays and plain containers only.
-
-    Text of Python 2 is decoded as latin-1; tuples come as lists, NumPy's scalars as Python's.
-    """
-    return _read(path, "arrays.unpickled", object, "hold NumPy arrays and plain containers only")
+    return cast(Callable[Asked, Found], functools.update_wrapper(read, parse))
 
 
-def matlab(path: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Reads variables of a MATLAB file of version 5 to 7.3.
-
-    Returns:
-        Arrays of real numbers or booleans with MATLAB's axes in MATLAB's order; a cell array as an
-        array of objects, which are such arrays.
-    """
-    return _read(path, "arrays.matlab", dict, "be a MATLAB file of version 5 or 7.3", names)
-
-
-def hdf5_tracks(path: pathlib.Path) -> dict[str, Any]:
-    """Reads the tracks of SLEAP's analysis, or of DeepLabCut's table, both `.h5`.
-
-    Returns:
-        Of SLEAP's `tracks` `[P, 2, K, T]`, `node_names`, `track_names` and, if they are there,
-        `point_scores` `[P, K, T]`; of DeepLabCut's `frames` `[T]`, `values` `[T, C]` and `columns`,
-        the labels of each, from the scorer to the coordinate.
-
-    Raises:
-        RecordingError: If the file is missing, damaged, over the limits, or neither.
-    """
-    return _read(path, "arrays.hdf5_tracks", dict, "be SLEAP's analysis or DeepLabCut's table")
-
-
-def cdf(path: pathlib.Path, name: str) -> np.ndarray:
-    """Reads a variable of floating-point numbers of a CDF file."""
-    return _read(path, "arrays.cdf", np.ndarray, "be a CDF file", name)
+npz_names = _apart(arrays.npz_names, list, "be an .npz archive")
+npz = _apart(arrays.npz, dict, "be an .npz archive")
+pickled = _apart(arrays.pickled, object, arrays.PICKLE_RULE)
+matlab = _apart(arrays.matlab, dict, arrays.MATLAB_RULE)
+hdf5_tracks = _apart(arrays.hdf5_tracks, dict, arrays.TRACKS_RULE)
+cdf = _apart(arrays.cdf, np.ndarray, "be a CDF file")
+parquet_takes = _apart(documents.parquet_takes, list, "be a Parquet table that can be read")
+parquet_rows = _apart(documents.parquet_rows, dict, "be a Parquet table that can be read")
+c3d = _apart(documents.c3d, dict, "be a C3D file with points")
 
 
 def yaml(path: pathlib.Path, field: str, tags: Sequence[str] = ()) -> Any:
-    """Reads YAML of at most `files.MAX_MARKUP_BYTES`; errors name the field and the line.
-
-    Keys are read as text, whatever they look like: a camera may be called 54138969. `%` directives
-    that other programs put before the document are left out. Mappings of the tags are read as such.
-    """
+    """Reads YAML of at most `files.MAX_MARKUP_BYTES` as `documents.yaml`; errors name the field."""
     limit = {"max_bytes": files.MAX_MARKUP_BYTES, "seconds_per_mib": files.YAML_SECONDS_PER_MIB}
-    return _read(path, "documents.yaml", object, "be plain YAML", tags, field=field, **limit)
+    return _read(path, documents.yaml, object, "be plain YAML", tags, field=field, **limit)
 
 
-_PARQUET_RULE = "be a Parquet table that can be read"
+def parquet_views(path: str, *asked: Any) -> Iterator[dict[str, Any]]:
+    """Yields rows in batches, as `documents.parquet_views`, whose arguments it takes."""
+    yield from _answers(path, documents.parquet_views, "file", "be whole Parquet", *asked)
 
 
-def parquet_takes(path: pathlib.Path) -> tuple[dict[str, str], list[list[str]]]:
-    """Reads what kind each of a table's columns is of, and its pairs of subject and take."""
-    found = _read(path, "documents.parquet_takes", dict, _PARQUET_RULE)
-    return found["kinds"], found["takes"]
-
-
-def parquet_rows(path: pathlib.Path, subject: str, take: str) -> dict[str, Any]:
-    """Reads a take's rows.
-
-    Returns:
-        `camera`, a list, and `frame`, `[N]`; `keypoints_2d` and `confidence`, all lists' values one
-        after the other; `keypoints_2d_length` and `confidence_length`, `[N]`, with 0 for no list.
-    """
-    return _read(path, "documents.parquet_rows", dict, _PARQUET_RULE, subject, take)
-
-
-def parquet_views(
-    path: str, batch_size: int, required: Sequence[str], lists: Sequence[str], texts: Sequence[str]
-) -> Iterator[dict[str, Any]]:
-    """Reads rows in batches.
-
-    Args:
-        path: The file.
-        batch_size: The most rows of a batch.
-        required: Columns that must be there.
-        lists: Columns of lists of numbers, flat or nested.
-        texts: Columns of text; `frame` is one of whole numbers.
-
-    Yields:
-        `num_rows`, and of each column that is there `values` and `lengths` of lists; `words` of
-        text, with `codes` that number them, -1 for null; `values` and `is_null` of frames.
-    """
-    asked = "file", "be whole Parquet", batch_size, required, lists, texts
-    yield from _answers(path, "documents.parquet_views", *asked)
-
-
-def c3d(path: pathlib.Path) -> dict[str, Any]:
-    """Reads `names`, `unit`, `frame_rate`, `first_frame` and `points` `[T, M, 3]` of a C3D file."""
-    return _read(path, "documents.c3d", dict, "be a C3D file with points")
+_FILM_RULE = "be a video that FFmpeg reads"
 
 
 def film(path: pathlib.Path, max_side: int, max_bytes: int) -> dict[str, Any]:
-    """Reads `size`, `turns`, `times`, `rate` and `ratio` of a video; decodes its first frame."""
-    rule = "be a video that FFmpeg reads"
-    return _read(path, "documents.film", dict, rule, max_side, field="video", max_bytes=max_bytes)
+    """Reads what `documents.film` tells of a video of at most `max_bytes`."""
+    asked = documents.film, dict, _FILM_RULE, max_side
+    return _read(path, *asked, field="video", max_bytes=max_bytes)
 
 
 def frames(path: pathlib.Path, width: int, height: int, max_bytes: int) -> Iterator[np.ndarray]:
     """Yields a video's frames `[height, width, 3]`, uint8, RGB, as they are stored."""
-    asked = "video", "be a video that FFmpeg reads", width, height
-    for frame in _answers(path, "documents.frames", *asked, max_bytes=max_bytes):
+    asked = "video", _FILM_RULE, width, height
+    for frame in _answers(path, documents.frames, *asked, max_bytes=max_bytes):
         if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
             raise errors.RecordingError(path, "video", _ANSWER_RULE, frame.shape)
         yield frame

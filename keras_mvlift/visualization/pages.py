@@ -2,7 +2,6 @@
 
 import base64
 import html
-import importlib.metadata
 import json
 import os
 import pathlib
@@ -56,8 +55,7 @@ def page_part(name: str) -> Markup:
 def page_data(value: Any) -> Markup:
     """Writes JSON values for a `<script type="application/json">`, which no text in them can end.
 
-    Raises:
-        ValueError: If a number is not finite.
+    A number that is not finite is a ValueError.
     """
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for letter, escaped in _ESCAPES.items():
@@ -75,25 +73,12 @@ def best_cells(rows: Sequence[Sequence[str]], ranks: Sequence[int]) -> set[tuple
     """
     best = set()
     for column, rank in enumerate(ranks):
-        found = [_FIGURE.match(row[column]) for row in rows]
-        ranked = {
-            row: rank * float(number.group()) for row, number in enumerate(found) if number and rank
-        }
-        if len(set(ranked.values())) > 1:
+        found = enumerate(_FIGURE.match(row[column]) for row in rows)
+        ranked = {row: rank * float(number.group()) for row, number in found if number and rank}
+        if len({*ranked.values()}) > 1:
             top = max(ranked.values())
             best |= {(row, column) for row, value in ranked.items() if value == top}
     return best
-
-
-def help_address(page: str) -> str | None:
-    """Returns where a page of the documentation is, if the distribution tells where that is."""
-    try:
-        told = importlib.metadata.metadata("keras-mvlift").get_all("Project-URL") or []
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    addresses = dict(line.split(", ", 1) for line in told)
-    site = addresses.get("Documentation")
-    return f"{site.rstrip('/')}/{page}/" if site else None
 
 
 def save(path: str | os.PathLike[str], page: str) -> None:
@@ -104,8 +89,6 @@ def save(path: str | os.PathLike[str], page: str) -> None:
 
 # Writes poses over time as one HTML page to turn, play and compare; it needs no network.
 
-_VIEWER_TEMPLATE = "pose_viewer.html"
-_VIEWER_FOLDER = "pose_viewer"
 # In the order in which they build on each other.
 _SCRIPTS = (
     "decoding playback orbit camera marks stage input_view error_curve palette pointers legend "
@@ -135,12 +118,12 @@ def render_viewer(
         ValueError: If an image is no such address, or its frame is not in the clip.
     """
     _check_images(images or {}, clip.num_frames)
-    scripts = (page_part(f"{_VIEWER_FOLDER}/{name}.js") for name in _SCRIPTS)
-    return string.Template(page_part(_VIEWER_TEMPLATE)).substitute(
+    scripts = (page_part(f"pose_viewer/{name}.js") for name in _SCRIPTS)
+    return string.Template(page_part("pose_viewer.html")).substitute(
         title=html.escape(title),
         facts=html.escape(_facts(clip)),
         about=_about(clip),
-        style=page_part(f"{_VIEWER_FOLDER}/page.css"),
+        style=page_part("pose_viewer/page.css"),
         scripts="\n".join(f"<script>\n{script}\n</script>" for script in scripts),
         clip=page_data(_data(clip, images or {})),
     )
@@ -158,9 +141,8 @@ def write_viewer(
 
 def _check_images(images: Mapping[int, str], num_frames: int) -> None:
     for frame, address in images.items():
-        is_frame = 0 <= frame < num_frames
+        is_frame, is_image = 0 <= frame < num_frames, address.startswith(_IMAGE_START)
         errors.require(is_frame, "images", f"be of frames below {num_frames}", frame)
-        is_image = address.startswith(_IMAGE_START)
         received = f"{address[:30]!r} of frame {frame}"
         errors.require(is_image, "images", f"start with {_IMAGE_START}", received)
 
@@ -230,12 +212,9 @@ def _floor(floor: scene.Floor) -> dict[str, Any]:
 
 
 def _camera(camera: scene.Camera | None) -> dict[str, Any] | None:
-    if camera is None:
-        return None
-    told = {
-        name: np.round(value, 5) for name, value in camera._asdict().items() if value is not None
-    }
-    return {name: value.tolist() for name, value in told.items()}
+    told = {} if camera is None else camera._asdict()
+    known = {name: value for name, value in told.items() if value is not None}
+    return {name: np.round(value, 5).tolist() for name, value in known.items()} or None
 
 
 def _side(joint: str) -> str:
@@ -256,11 +235,10 @@ def _track(
         "errors": [],
     }
     if judge is not None:
-        kinds = {"MPJPE": clip.parents.index(-1), "error as it stands": None}
-        if clip.space == "root":
-            kinds.popitem()
-        for name, root in kinds.items():
-            told["errors"].append(_error(name, track.pose, clip.tracks[judge].pose, root))
+        known, root = clip.tracks[judge].pose, clip.parents.index(-1)
+        told["errors"].append(_error("MPJPE", track.pose, known, root))
+        if clip.space != "root":
+            told["errors"].append(_error("error as it stands", track.pose, known, None))
     return told
 
 

@@ -105,20 +105,11 @@ def _write_gif(clip: pose_clip.PoseClip, path: pathlib.Path, draw: _Draw, colors
         for picture in draw(frames)
     )
     first = next(pictures)
-    first.save(
-        path,
-        save_all=True,
-        append_images=pictures,
-        duration=_durations_ms(len(frames), step / clip.frame_rate),
-        loop=0,
-    )
-
-
-def _durations_ms(count: int, seconds: float) -> list[int]:
-    """Rounds times to hundredths so that the film as a whole lasts as long as the clip."""
-    ends = [round(_GIF_TICKS * seconds * index) for index in range(count + 1)]
-    tick = 1000 // _GIF_TICKS
-    return [tick * max(1, stop - start) for start, stop in itertools.pairwise(ends)]
+    # Times are rounded to hundredths so that the film as a whole lasts as long as the clip.
+    ticks = _GIF_TICKS * step / clip.frame_rate
+    ends = [round(ticks * index) for index in range(len(frames) + 1)]
+    each = [1000 // _GIF_TICKS * max(1, stop - at) for at, stop in itertools.pairwise(ends)]
+    first.save(path, save_all=True, append_images=pictures, duration=each, loop=0)
 
 
 # Draws frames of a clip as pictures: the 2D input on the left, the skeletons on the right.
@@ -162,145 +153,120 @@ def draw_frames(
         clock = figure.text(0.98, 0.03, "", ha="right", color=pictures.FAINT_TEXT, fontsize=letters)
         figure.text(0.02, 0.98, title, va="top", color=pictures.TEXT, fontsize=1.2 * letters)
         _name_tracks(clip, figure, letters)
-        panels = _panels(clip, figure, _BONE * inches[1] * _POINTS_PER_INCH, images)
+        parts = _parts(clip, figure, _BONE * inches[1] * _POINTS_PER_INCH, images)
         for frame in frames:
-            for panel in panels:
-                panel.show(frame)
+            for show in parts:
+                show(frame)
             clock.set_text(f"{frame / clip.frame_rate:.2f} s")
             canvas.draw()
             yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-class _Panel:
-    """Tracks in one picture: points `[T, J, 2]` and opacities `[T, J]` of each."""
+# Shows a frame in one part of the picture.
+_Show = Callable[[int], None]
 
-    def __init__(
-        self,
-        axes: mpl_axes.Axes,
-        clip: pose_clip.PoseClip,
-        shown: Sequence[tuple[pose_clip.Track, np.ndarray, np.ndarray]],
-        width: float,
-    ):
-        self._bones = np.array(
-            [(parent, joint) for joint, parent in enumerate(clip.parents) if parent >= 0]
-        ).reshape(-1, 2)
-        self._shown = [
-            (points, opacity, _colors(clip, track), self._lines(axes, track, width))
-            for track, points, opacity in shown
-        ]
 
-    def _lines(
-        self, axes: mpl_axes.Axes, track: pose_clip.Track, width: float
-    ) -> mpl_collections.LineCollection:
-        lines = mpl_collections.LineCollection(
-            [],
-            linewidths=width * (0.5 if track.is_reference else 1.0),
-            linestyles=[(0, (1.6, 1.2)) if track.is_reference else "solid"],
-            capstyle="round",
-        )
-        axes.add_collection(lines, autolim=False)
-        return lines
+def _lines(axes: mpl_axes.Axes, **looks: Any) -> mpl_collections.LineCollection:
+    lines = mpl_collections.LineCollection([], **looks)
+    axes.add_collection(lines, autolim=False)
+    return lines
 
-    def show(self, frame: int) -> None:
-        for points, opacity, rgba, lines in self._shown:
-            ends = points[frame][self._bones]
-            is_known = np.isfinite(ends).all(axis=(1, 2))
-            shade = rgba[self._bones[:, 1]].copy()
-            shade[:, 3] = opacity[frame][self._bones].min(axis=1)
-            lines.set_segments(list(ends[is_known]))
-            lines.set_color(list(shade[is_known]))
+
+# A track in a picture: its points `[T, J, 2]` and their opacities `[T, J]`.
+_Shown = tuple[pose_clip.Track, np.ndarray, np.ndarray]
+
+
+def _show_track(
+    axes: mpl_axes.Axes, clip: pose_clip.PoseClip, shown: _Shown, width: float
+) -> _Show:
+    track, points, opacity = shown
+    pairs = [(parent, joint) for joint, parent in enumerate(clip.parents) if parent >= 0]
+    bones = np.array(pairs).reshape(-1, 2)
+    rgba = _colors(clip, track)[bones[:, 1]]
+    is_faint = track.is_reference
+    looks = {"linewidths": width * (0.5 if is_faint else 1.0), "capstyle": "round"}
+    lines = _lines(axes, linestyles=[(0, (1.6, 1.2)) if is_faint else "solid"], **looks)
+
+    def show(frame: int) -> None:
+        ends = points[frame][bones]
+        is_known = np.isfinite(ends).all(axis=(1, 2))
+        rgba[:, 3] = opacity[frame][bones].min(axis=1)
+        lines.set_segments(list(ends[is_known]))
+        lines.set_color(list(rgba[is_known]))
+
+    return show
 
 
 def _name_tracks(clip: pose_clip.PoseClip, figure: mpl_figure.Figure, letters: float) -> None:
     """Writes the names of several tracks below the pictures, each in its color."""
-    if len(clip.tracks) == 1:
-        return
     across = 0.02
-    for track in clip.tracks:
+    for track in clip.tracks if len(clip.tracks) > 1 else ():
         color = _colors(clip, track)[clip.parents.index(-1)]
         words = figure.text(across, 0.03, track.name, color=color, fontsize=letters, weight="bold")
         across += words.get_window_extent().width / figure.bbox.width + 0.02
 
 
-class _Backdrop:
-    """What a camera saw, in the place of its image."""
+def _show_video(axes: mpl_axes.Axes, size: tuple[int, int], images: Images) -> _Show:
+    """Shows what a camera saw, in the place of its image."""
+    # Over the blank area, behind the lines; the axes keep the limits that they have.
+    seen = mpl_image.AxesImage(axes, extent=(0, size[0], size[1], 0), zorder=_BEHIND_LINES)
+    seen.set_data(np.zeros((1, 1, 3), np.uint8))
+    axes.add_image(seen)
 
-    def __init__(self, axes: mpl_axes.Axes, size: tuple[int, int], images: Images):
-        self._images = images
-        place = (0, size[0], size[1], 0)
-        # Over the blank area, behind the lines; the axes keep the limits that they have.
-        self._shown = mpl_image.AxesImage(axes, extent=place, zorder=_BEHIND_LINES)
-        self._shown.set_data(np.zeros((1, 1, 3), np.uint8))
-        self._shown.set_visible(False)
-        axes.add_image(self._shown)
-
-    def show(self, frame: int) -> None:
-        picture = self._images(frame)
-        self._shown.set_visible(picture is not None)
+    def show(frame: int) -> None:
+        picture = images(frame)
+        seen.set_visible(picture is not None)
         if picture is not None:
-            self._shown.set_data(picture)
+            seen.set_data(picture)
+
+    return show
 
 
-class _Floor:
-    """The floor, squares of half a meter below everybody's feet."""
-
-    def __init__(self, axes: mpl_axes.Axes, clip: pose_clip.PoseClip, views: np.ndarray):
-        middle, radius = scene.bounds(clip)
-        floor = scene.floor(clip)
-        half = _SQUARE * math.ceil(radius / _SQUARE)
-        row = len(clip.tracks) * scene.SPACING if scene.are_apart(clip) else 0.0
-        across = np.arange(-half, half + row + _SQUARE / 2, _SQUARE)
-        away = np.arange(-half, half + _SQUARE / 2, _SQUARE)
-        lines = [[(x, -half), (x, half)] for x in across]
-        lines += [[(-half, y), (across[-1], y)] for y in away]
-        self._ends = np.array(lines) @ scene.floor_directions(floor)
-        self._rise = floor.height - middle @ floor.normal
-        self._normal, self._views = floor.normal, views
-        self._lines = mpl_collections.LineCollection([], colors=pictures.GRID, zorder=1)
-        self._lines.set_linewidth(1)
-        axes.add_collection(self._lines, autolim=False)
-
-    def show(self, frame: int) -> None:
-        ends = self._ends + self._rise[frame] * self._normal
-        self._lines.set_segments(list(ends @ self._views[frame]))
+def _show_floor(axes: mpl_axes.Axes, clip: pose_clip.PoseClip, views: np.ndarray) -> _Show:
+    """Shows the floor, squares of half a meter below everybody's feet."""
+    middle, radius = scene.bounds(clip)
+    floor = scene.floor(clip)
+    half = _SQUARE * math.ceil(radius / _SQUARE)
+    row = len(clip.tracks) * scene.SPACING if scene.are_apart(clip) else 0.0
+    across = np.arange(-half, half + row + _SQUARE / 2, _SQUARE)
+    away = np.arange(-half, half + _SQUARE / 2, _SQUARE)
+    edges = [[(x, -half), (x, half)] for x in across]
+    edges += [[(-half, y), (across[-1], y)] for y in away]
+    ends = np.array(edges) @ scene.floor_directions(floor)
+    rise = floor.height - middle @ floor.normal
+    lines = _lines(axes, colors=pictures.GRID, zorder=1, linewidths=1)
+    return lambda frame: lines.set_segments(
+        list((ends + rise[frame] * floor.normal) @ views[frame])
+    )
 
 
-class _Axes:
-    """The directions of the clip's axes, in the picture's lower left corner."""
+def _show_axes(figure: mpl_figure.Figure, left: float, space: str, views: np.ndarray) -> _Show:
+    """Shows the directions of the clip's axes, in the picture's lower left corner."""
+    width, height = figure.get_size_inches()
+    side = _AXES * height
+    axes = figure.add_axes((left + 0.01, 0.1, side / width, side / height))
+    axes.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6))
+    axes.set_axis_off()
+    names, directions = zip(*scene.axes(space), strict=True)
+    tips = np.array(directions) @ views
+    lines = _lines(axes, colors=pictures.FAINT_TEXT, linewidths=_AXES_WIDTH * height)
+    letters: dict[str, Any] = {"ha": "center", "va": "center", "color": pictures.FAINT_TEXT}
+    letters["fontsize"] = 0.8 * _TEXT * height * _POINTS_PER_INCH
+    words = [axes.text(0, 0, name, **letters) for name in names]
 
-    def __init__(self, figure: mpl_figure.Figure, left: float, space: str, views: np.ndarray):
-        width, height = figure.get_size_inches()
-        side = _AXES * height
-        axes = figure.add_axes((left + 0.01, 0.1, side / width, side / height))
-        axes.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6))
-        axes.set_axis_off()
-        named = scene.axes(space)
-        self._ends = (
-            np.array([[(0.0, 0.0, 0.0), direction] for _, direction in named])
-            @ views[:, np.newaxis]
-        )
-        looks = {"colors": pictures.FAINT_TEXT, "linewidths": _AXES_WIDTH * height}
-        self._lines = mpl_collections.LineCollection([], **looks)
-        axes.add_collection(self._lines, autolim=False)
-        letters: dict[str, Any] = {"ha": "center", "va": "center", "color": pictures.FAINT_TEXT}
-        letters["fontsize"] = 0.8 * _TEXT * height * _POINTS_PER_INCH
-        self._names = [axes.text(0, 0, name, **letters) for name, _ in named]
-
-    def show(self, frame: int) -> None:
-        ends = self._ends[frame]
-        self._lines.set_segments(list(ends))
-        for name, tip in zip(self._names, ends[:, 1], strict=True):
-            name.set_position(tuple(1.4 * tip))
+    def show(frame: int) -> None:
+        lines.set_segments([[(0.0, 0.0), tip] for tip in tips[frame]])
+        for word, tip in zip(words, tips[frame], strict=True):
+            word.set_position(tuple(1.4 * tip))
             # An axis that points at the eye has no room for its name.
-            name.set_visible(float(np.hypot(*tip)) > _LEAST_AXIS)
+            word.set_visible(float(np.hypot(*tip)) > _LEAST_AXIS)
+
+    return show
 
 
-_Part = _Panel | _Backdrop | _Floor | _Axes
-
-
-def _panels(
+def _parts(
     clip: pose_clip.PoseClip, figure: mpl_figure.Figure, width: float, images: Images | None
-) -> list[_Part]:
+) -> list[_Show]:
     seen = scene.inputs(clip.tracks)
     left = _INPUT_SHARE if seen else 0.0
     views = _views(clip)
@@ -310,21 +276,20 @@ def _panels(
     ]
     axes = figure.add_axes((left, 0.1, 1 - left, 0.82))
     axes.set_axis_off()
-    _frame(axes, _box([points for _, points, _ in people], _SMALLEST_HALF))
-    panels: list[_Part] = [_Panel(axes, clip, people, width), _Floor(axes, clip, views)]
-    panels.append(_Axes(figure, left, clip.space, views))
+    _frame(axes, *_box([points for _, points, _ in people]))
+    parts = [_show_track(axes, clip, each, width) for each in people]
+    parts += [_show_floor(axes, clip, views), _show_axes(figure, left, clip.space, views)]
     if seen:
-        image = [
-            (found.track, found.keypoints_2d, _opacity(clip, found.track.keypoint_confidence))
-            for found in seen
-        ]
         axes = figure.add_axes((0.02, 0.1, _INPUT_SHARE - 0.04, 0.82))
         axes.set_axis_off()
-        _frame_image(axes, clip, [points for _, points, _ in image])
-        panels.append(_Panel(axes, clip, image, 0.6 * width))
+        _frame_image(axes, clip, [found.keypoints_2d for found in seen])
+        for found in seen:
+            opacity = _opacity(clip, found.track.keypoint_confidence)
+            shown = (found.track, found.keypoints_2d, opacity)
+            parts.append(_show_track(axes, clip, shown, 0.6 * width))
         if images is not None and clip.image_size is not None:
-            panels.append(_Backdrop(axes, clip.image_size, images))
-    return panels
+            parts.append(_show_video(axes, clip.image_size, images))
+    return parts
 
 
 def _views(clip: pose_clip.PoseClip) -> np.ndarray:
@@ -376,36 +341,31 @@ def _colors(clip: pose_clip.PoseClip, track: pose_clip.Track) -> np.ndarray:
     return np.array([mpl_colors.to_rgba(name) for name in names])
 
 
-def _box(points: Sequence[np.ndarray], smallest_half: float) -> tuple[np.ndarray, np.ndarray]:
+def _box(points: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Finds the middle `[2]` of points and half of their extent `[2]`, with a margin."""
     every = np.concatenate([values.reshape(-1, 2) for values in points])
     known = every[np.isfinite(every).all(axis=-1)]
     if not len(known):
-        return np.zeros(2), np.full(2, smallest_half)
+        return np.zeros(2), np.full(2, _SMALLEST_HALF)
     low, high = known.min(axis=0), known.max(axis=0)
-    return (low + high) / 2, _MARGIN * np.maximum((high - low) / 2, smallest_half)
+    return (low + high) / 2, _MARGIN * np.maximum((high - low) / 2, _SMALLEST_HALF)
 
 
-def _frame(axes: mpl_axes.Axes, box: tuple[np.ndarray, np.ndarray]) -> None:
+def _frame(axes: mpl_axes.Axes, middle: np.ndarray, half: np.ndarray) -> None:
     """Shows a box as large as fits, both directions in one scale."""
-    middle, half = box
-    extent = axes.get_window_extent()
-    scale = max(half[0] / extent.width, half[1] / extent.height)
-    across, up = scale * extent.width, scale * extent.height
-    axes.set(xlim=(middle[0] - across, middle[0] + across), ylim=(middle[1] - up, middle[1] + up))
+    extent = axes.get_window_extent().size
+    reach = max(half / extent) * extent
+    (left, low), (right, high) = middle - reach, middle + reach
+    axes.set(xlim=(left, right), ylim=(low, high))
 
 
 def _frame_image(
     axes: mpl_axes.Axes, clip: pose_clip.PoseClip, points: Sequence[np.ndarray]
 ) -> None:
+    middle = half = np.array(clip.image_size or (0, 0)) / 2
     if clip.image_size is None:
-        middle, half = _box(points, _SMALLEST_HALF)
-    else:
-        middle = half = np.array(clip.image_size) / 2
-    _frame(axes, (middle, half))
-    corner = middle - half
-    area = mpl_patches.Rectangle(
-        (corner[0], corner[1]), 2 * half[0], 2 * half[1], facecolor=_IMAGE, edgecolor=pictures.GRID
-    )
-    axes.add_patch(area)
+        middle, half = _box(points)
+    _frame(axes, middle, half)
+    looks: dict[str, Any] = {"facecolor": _IMAGE, "edgecolor": pictures.GRID}
+    axes.add_patch(mpl_patches.Rectangle(tuple(middle - half), *(2 * half), **looks))
     axes.invert_yaxis()

@@ -17,18 +17,13 @@ from keras_mvlift.visualization import pages, pictures, tables
 
 def joint_errors(axes: mpl_axes.Axes, footage: footages.Footage, measured: report.Measures) -> None:
     """Draws the median reprojection error of every camera and joint."""
-    _matrix(axes, report.joint_errors(measured), "Reds")
     names = [name.replace("_", " ") for name in skeletons.H36M_17.joints]
-    axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
-    axes.set_yticks(range(footage.num_views), footage.camera_names)
+    _matrix(axes, report.joint_errors(measured), names, footage.camera_names)
 
 
 def pair_errors(axes: mpl_axes.Axes, footage: footages.Footage, measured: report.Measures) -> None:
     """Draws the median epipolar error of every pair of cameras."""
-    _matrix(axes, measured.pair_error, "Reds")
-    views = range(footage.num_views)
-    axes.set_xticks(views, footage.camera_names, rotation=35, ha="right")
-    axes.set_yticks(views, footage.camera_names)
+    _matrix(axes, measured.pair_error, footage.camera_names, footage.camera_names)
 
 
 def errors_over_time(
@@ -37,10 +32,10 @@ def errors_over_time(
     """Draws each camera's median reprojection error over the frames looked at."""
     bins = np.array_split(np.arange(footage.num_frames), min(_NUM_BINS, footage.num_frames))
     middle = [float(part.mean()) for part in bins]
-    for view, name in enumerate(footage.camera_names):
+    for view, name, looks in _cameras(footage):
         parts = [measured.error[view, part].ravel() for part in bins]
         values = [np.median(p[np.isfinite(p)]) if np.isfinite(p).any() else np.nan for p in parts]
-        axes.plot(middle, values, label=name, linewidth=1.2, **camera_line(view))
+        axes.plot(middle, values, label=name, linewidth=1.2, **looks)
     for start in np.flatnonzero(np.diff(footage.run)) + 0.5:
         axes.axvline(start, color=pictures.FRAME, linewidth=0.8, linestyle=":")
     if worst := _worst(footage, measured):
@@ -54,10 +49,10 @@ def confidences(axes: mpl_axes.Axes, footage: footages.Footage, measured: report
     """Draws how sure the detector is in each camera."""
     del measured
     edges = np.linspace(0, 1, 26)
-    for view, name in enumerate(footage.camera_names):
+    for view, name, looks in _cameras(footage):
         values = footage.detector_confidence[view]
         share = np.histogram(values, edges)[0] / max(values.size, 1)
-        axes.stairs(100 * share, edges, label=name, linewidth=1.3, **camera_line(view))
+        axes.stairs(100 * share, edges, label=name, linewidth=1.3, **looks)
     axes.axvline(footages.MIN_CONFIDENCE, color=pictures.FRAME, linewidth=0.8, linestyle=":")
     axes.set(xlabel="confidence; left of the dots not used", ylabel="joints (%)", xlim=(0, 1))
     _legend(axes)
@@ -73,8 +68,14 @@ def top_view(axes: mpl_axes.Axes, footage: footages.Footage, measured: report.Me
     path = np.where(inside[:, np.newaxis], path, np.nan)
     for run in np.unique(footage.run):
         axes.plot(*path[footage.run == run, :2].T, color=pictures.TEXT, linewidth=1)
-    for view, name in enumerate(footage.camera_names):
-        _camera(axes, center[view, :2], forward[view, :2], 0.3 * reach, view, name)
+    for view, name, looks in _cameras(footage):
+        arrow = {"arrowstyle": "-|>", "color": looks["color"], "linewidth": 1.5}
+        place, ahead = center[view, :2], forward[view, :2]
+        axes.annotate("", place + 0.3 * reach * ahead, place, arrowprops=arrow)
+        axes.plot(*place, "o", markersize=7, color=looks["color"])
+        away = -np.sign(ahead[1]) if ahead[1] else 1.0
+        looks = {"textcoords": "offset points", "ha": "center", "va": "center"}
+        axes.annotate(name, place, xytext=(0, 9 * away), **looks)
     axes.set(xlabel="x (m)", ylabel="y (m)")
     axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.15)
@@ -84,8 +85,7 @@ def time_curves(axes: mpl_axes.Axes, footage: footages.Footage, measured: report
     """Draws how well each camera agrees with the others, moved by so many frames."""
     shifts = np.arange(-residuals.MAX_SHIFT, residuals.MAX_SHIFT + 1)
     axes.axvline(0, color=pictures.FRAME, linewidth=0.8)
-    for view, name in enumerate(footage.camera_names):
-        looks = camera_line(view)
+    for view, name, looks in _cameras(footage):
         curve = 100 * measured.offsets.curve[view]
         axes.plot(shifts, curve, label=name, linewidth=1.3, **looks)
         least = measured.offsets.frames[view]
@@ -128,11 +128,8 @@ def worst_frame(axes: mpl_axes.Axes, footage: footages.Footage, measured: report
     error = measured.error[:, worst.moment]
     order = np.argsort(-residuals.masked_median(error, np.isfinite(error)), kind="stable")
     views = [int(view) for view in [worst.view, *order[order != worst.view]]][:_MOST_VIEWS]
-    seen = np.where(
-        footage.confidence[:, worst.moment, :, np.newaxis] > 0,
-        footage.keypoints_2d[:, worst.moment],
-        np.nan,
-    )
+    is_seen = footage.confidence[:, worst.moment] > 0
+    seen = np.where(is_seen[..., np.newaxis], footage.keypoints_2d[:, worst.moment], np.nan)
     placed = seen - residuals.reproject(footage).residual[:, worst.moment]
     for place, view in enumerate(views):
         both = np.concatenate([seen[view], placed[view]])
@@ -144,44 +141,33 @@ def worst_frame(axes: mpl_axes.Axes, footage: footages.Footage, measured: report
         for points, looks in ((placed[view], _PLACED), (seen[view], camera_line(view))):
             x, y = ((points - middle) / scale + [place, 0]).T
             for bone in map(list, skeletons.H36M_17.bones):
-                axes.plot(
-                    x[bone], y[bone], **{"linewidth": 1.8, "marker": "o", "markersize": 3} | looks
-                )
+                axes.plot(x[bone], y[bone], **_SEEN | looks)
         axes.text(place, -0.56, footage.camera_names[view], ha="center")
     axes.set(xlim=(-0.55, _MOST_VIEWS - 0.45), ylim=(0.55, -0.65))
     axes.set_aspect("equal")
 
 
-# Inches; a page shows an inch as 72 pixels.
-_WIDE, _HALF = 13.0, 6.3
-
-
 Draw = Callable[[mpl_axes.Axes, footages.Footage, report.Measures], None]
 
-# In the order of the page: caption, drawing, width, and height by the number of cameras.
-PLOTS: tuple[tuple[str, Draw, float, Callable[[int], float]], ...] = (
-    (
-        "Reprojection error of each joint, median, px",
-        joint_errors,
-        _WIDE,
-        lambda cameras: 1.5 + 0.3 * cameras,
-    ),
-    ("Reprojection error over time, px", errors_over_time, _WIDE, lambda _: 2.8),
+# Inches; a page shows an inch as 72 pixels.
+_WIDE, _HALF, _PER_CAMERA = 13.0, 6.3, 0.3
+
+# In the order of the page: caption, drawing, width, the least height, and the height to which
+# each camera adds.
+PLOTS: tuple[tuple[str, Draw, float, float, float], ...] = (
+    ("Reprojection error of each joint, median, px", joint_errors, _WIDE, 0.0, 1.5),
+    ("Reprojection error over time, px", errors_over_time, _WIDE, 2.8, -np.inf),
     (
         "The worst frame, where all cameras together put it in grey",
         worst_frame,
         _WIDE,
-        lambda _: 3.6,
+        3.6,
+        -np.inf,
     ),
-    (
-        "Epipolar error of each pair, median, px",
-        pair_errors,
-        _HALF,
-        lambda cameras: max(3.4, 1.2 + 0.3 * cameras),
-    ),
-    ("Confidence of the detections", confidences, _HALF, lambda _: 3.4),
-    ("Cameras and the person's path from above", top_view, _HALF, lambda _: 4.6),
-    ("Time offset: error of a camera moved in time", time_curves, _HALF, lambda _: 4.6),
+    ("Epipolar error of each pair, median, px", pair_errors, _HALF, 3.4, 1.2),
+    ("Confidence of the detections", confidences, _HALF, 3.4, -np.inf),
+    ("Cameras and the person's path from above", top_view, _HALF, 4.6, -np.inf),
+    ("Time offset: error of a camera moved in time", time_curves, _HALF, 4.6, -np.inf),
 )
 
 
@@ -189,9 +175,7 @@ def render(reports: Sequence[report.RigReport]) -> str:
     """Writes reports, one below the other, as an HTML page; equal reports give equal pages."""
     rigs = [_rig(rig, number) for number, rig in enumerate(reports)]
     title = ", ".join(tables.headline(rig).rstrip(".") for rig in reports)
-    return pages.fill(
-        "rig_report.html", rigs=rigs, title=title, help=pages.help_address("check_rig")
-    )
+    return pages.fill("rig_report.html", rigs=rigs, title=title)
 
 
 def write(path: str | os.PathLike[str], reports: Sequence[report.RigReport]) -> None:
@@ -201,11 +185,15 @@ def write(path: str | os.PathLike[str], reports: Sequence[report.RigReport]) -> 
 
 def _rig(rig: report.RigReport, number: int) -> dict[str, Any]:
     headings, rows = tables.rows(rig)
+    shown = [("Measured", rig.footage, rig.as_read, f"{number}")]
+    if rig.corrected is not None and rig.after is not None:
+        shown = [("Once mended", rig.corrected, rig.after, f"{number}-after")]
+        shown.append(("As it was read", rig.footage, rig.as_read, f"{number}"))
     return {
         "headline": tables.headline(rig),
         "subject": tables.subject(rig),
         "person": tables.person(rig),
-        "findings": [_finding(finding) for finding in rig.found],
+        "findings": rig.found,
         "cameras": {
             "title": "Errors of each camera",
             # Not broken as in a terminal.
@@ -214,7 +202,7 @@ def _rig(rig: report.RigReport, number: int) -> dict[str, Any]:
             "best": pages.best_cells(rows, _RANKS),
             "is_published": False,
         },
-        "sections": list(_sections(rig, number)),
+        "sections": [_section(*each) for each in shown],
         "bones": _bones(rig.as_read if rig.after is None else rig.after),
     }
 
@@ -223,42 +211,20 @@ def _rig(rig: report.RigReport, number: int) -> dict[str, Any]:
 _RANKS = (0, -1, -1, -1, -1, -1, 1, -1, 0, 0)
 
 
-def _finding(finding: footages.Finding) -> dict[str, Any]:
-    digits = 1 if finding.unit == "px" else 3
-    return {
-        "severity": finding.severity,
-        "name": finding.name,
-        "sentence": finding.sentence,
-        "remedy": finding.remedy,
-        "before": f"{finding.before:.{digits}f}",
-        "after": None if finding.after is None else f"{finding.after:.{digits}f}",
-        "unit": finding.unit,
-    }
-
-
-def _sections(rig: report.RigReport, number: int) -> Iterator[dict[str, Any]]:
-    if rig.corrected is None or rig.after is None:
-        yield _section("Measured", rig.footage, rig.as_read, f"{number}")
-    else:
-        yield _section("Once mended", rig.corrected, rig.after, f"{number}-after")
-        yield _section("As it was read", rig.footage, rig.as_read, f"{number}")
-
-
 def _section(
     title: str, footage: footages.Footage, measured: report.Measures, salt: str
 ) -> dict[str, Any]:
     plots = []
     worst = _worst(footage, measured)
     address = f"worst-{salt}"
-    for caption, draw, width, height in PLOTS:
-        size = (width, height(footage.num_views))
+    for caption, draw, width, least, base in PLOTS:
+        size = (width, max(least, base + _PER_CAMERA * footage.num_views))
         svg = plot(draw, size, footage, measured, f"{salt}-{draw.__name__}")
         told = {"caption": caption, "svg": svg, "is_wide": width == _WIDE, "id": None}
         if draw is worst_frame and worst is not None:
             told |= {"id": address, "caption": f"{caption}: {worst.words}"}
         plots.append(told)
-    link = None if worst is None else {"id": address, "words": worst.words}
-    return {"title": title, "plots": plots, "worst": link}
+    return {"title": title, "plots": plots, "worst": worst, "address": address}
 
 
 def plot(
@@ -295,57 +261,39 @@ def camera_line(view: int) -> dict[str, Any]:
     return {"color": _COLORS[index], "linestyle": _DASHES[turn % len(_DASHES)]}
 
 
+def _cameras(footage: footages.Footage) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    for view, name in enumerate(footage.camera_names):
+        yield view, name, camera_line(view)
+
+
 # Draws what is measured of a rig, each plot as SVG to be put into a page.
 
 _NUM_BINS = 250
 # Of the worst frame: cameras that are drawn, and how much wider their places are than people.
 _MOST_VIEWS, _SPREAD = 4, 2.2
+_SEEN: dict[str, Any] = {"linewidth": 1.8, "marker": "o", "markersize": 3}
 _PLACED = {"color": "#BBBBBB", "linewidth": 5.0, "markersize": 0}
 _DARK = 0.62
 
 
-def _matrix(axes: mpl_axes.Axes, values: np.ndarray, name: str) -> None:
+def _matrix(
+    axes: mpl_axes.Axes, values: np.ndarray, columns: Sequence[str], rows: Sequence[str]
+) -> None:
     known = values[np.isfinite(values)]
     # A healthy rig is to look pale: the scale ends no lower than at twenty pixels.
-    top = max(20.0, float(known.max()) if len(known) else 0.0)
-    axes.imshow(values, cmap=name, vmin=0, vmax=top, aspect="auto")
+    top = max(20.0, float(known.max(initial=0.0)))
+    axes.imshow(values, cmap="Reds", vmin=0, vmax=top, aspect="auto")
     axes.grid(False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+    looks: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8.5}
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             shade = "white" if value > _DARK * top else pictures.TEXT
             digits = 1 if value < 99.95 else 0
-            axes.text(
-                column,
-                row,
-                f"{value:.{digits}f}",
-                ha="center",
-                va="center",
-                color=shade,
-                fontsize=8.5,
-            )
-
-
-def _camera(
-    axes: mpl_axes.Axes,
-    center: np.ndarray,
-    forward: np.ndarray,
-    length: float,
-    view: int,
-    name: str,
-) -> None:
-    looks = camera_line(view)
-    place = (float(center[0]), float(center[1]))
-    tip = (place[0] + length * float(forward[0]), place[1] + length * float(forward[1]))
-    axes.annotate(
-        "", tip, place, arrowprops={"arrowstyle": "-|>", "color": looks["color"], "linewidth": 1.5}
-    )
-    axes.plot(*center, "o", markersize=7, color=looks["color"])
-    away = -np.sign(forward[1]) if forward[1] else 1.0
-    axes.annotate(
-        name, place, xytext=(0, 9 * away), textcoords="offset points", ha="center", va="center"
-    )
+            axes.text(column, row, f"{value:.{digits}f}", color=shade, **looks)
+    axes.set_xticks(range(len(columns)), columns, rotation=35, ha="right")
+    axes.set_yticks(range(len(rows)), rows)
 
 
 def _legend(axes: mpl_axes.Axes) -> None:

@@ -9,23 +9,17 @@ import numpy as np
 from keras_mvlift import inference
 from keras_mvlift.lifting import pose_clip, viewpoints
 
-ELEVATION = 0.2
-"""How far above the horizon a world is looked at from, radians."""
-SPACING = 1.3
-"""Meters between neighbors who stand side by side."""
+ELEVATION = 0.2  # How far above the horizon a world is looked at from, radians.
+SPACING = 1.3  # Meters between neighbors who stand side by side.
 _MARGIN = 0.25
 _SMALLEST_RADIUS = 0.5
 
 
 class Viewpoint(NamedTuple):
-    """A direction to look in, radians.
+    """A direction to look in, radians."""
 
-    `azimuth` is about z, counterclockwise from above; 0 looks along y. `elevation` is the eye's
-    above the horizon.
-    """
-
-    azimuth: float
-    elevation: float
+    azimuth: float  # About z, counterclockwise from above; 0 looks along y.
+    elevation: float  # The eye's above the horizon.
 
 
 def points(positions: np.ndarray, space: str) -> np.ndarray:
@@ -47,15 +41,12 @@ def viewpoint(clip: pose_clip.PoseClip) -> Viewpoint:
     """Chooses where to look from: as the camera did, or in a world at the first person's front."""
     if clip.space != "world":
         return Viewpoint(0.0, 0.0)
-    names = clip.joint_names
-    pairs = [
-        (names.index(f"left_{joint}"), names.index(f"right_{joint}"))
-        for joint in ("hip", "shoulder")
-        if f"left_{joint}" in names and f"right_{joint}" in names
-    ]
-    for left, right in pairs:
-        across = clip.tracks[0].pose[:, left, :2] - clip.tracks[0].pose[:, right, :2]
-        across = across[np.isfinite(across).all(axis=-1)]
+    names, pose = clip.joint_names, clip.tracks[0].pose
+    for sides in (("left_hip", "right_hip"), ("left_shoulder", "right_shoulder")):
+        if not {*sides} <= {*names}:
+            continue
+        left, right = (pose[:, names.index(name), :2] for name in sides)
+        across = _known(left - right)
         if len(across):
             # Seen from the front, the left side is on the right.
             return Viewpoint(float(np.arctan2(across[0, 1], across[0, 0])), ELEVATION)
@@ -74,9 +65,8 @@ def bounds(clip: pose_clip.PoseClip) -> tuple[np.ndarray, float]:
 
 
 def _known(positions: np.ndarray) -> np.ndarray:
-    """Returns those that are there, `[N, 3]`."""
-    flat = positions.reshape(-1, 3)
-    return flat[np.isfinite(flat).all(axis=-1)]
+    """Returns those of points `[..., D]` that are there, `[N, D]`."""
+    return positions[np.isfinite(positions).all(axis=-1)]
 
 
 # The floor, told by the feet where no calibration tells it.
@@ -92,21 +82,17 @@ _STIFFNESS = 0.25
 # People are upright within this angle of the camera; lying ones tell nothing of the floor.
 _MAX_LEAN = np.cos(np.radians(40))
 _SMOOTHED_SECONDS = 0.25
+_UP = np.array([0.0, 0.0, 1.0])
 
 
 class Floor(NamedTuple):
-    """A plane below everybody's feet.
+    """A plane below everybody's feet."""
 
-    Attributes:
-        normal: `[3]`, in the scene, of length one, upwards.
-        height: `[T]`, meters of the plane along the normal, the same in all frames but for poses
-            around the pelvis, whose floor rises when they crouch.
-        is_estimated: Whether feet alone tell it.
-    """
-
-    normal: np.ndarray
+    normal: np.ndarray  # [3], in the scene, of length one, upwards.
+    # [T], meters of the plane along the normal, the same in all frames but for poses around the
+    # pelvis, whose floor rises when they crouch.
     height: np.ndarray
-    is_estimated: bool
+    is_estimated: bool  # Whether feet alone tell it.
 
 
 def floor(clip: pose_clip.PoseClip) -> Floor:
@@ -116,9 +102,7 @@ def floor(clip: pose_clip.PoseClip) -> Floor:
     tracks = without_doubtful(clip).tracks
     every = np.stack([points(track.pose, clip.space) for track in tracks])
     reaching = every[:, :, feet] if feet else every
-    up = np.array([0.0, 0.0, 1.0])
-    if clip.space != "world":
-        up = _upwards(names, every, reaching)
+    up = _UP if clip.space == "world" else _upwards(names, every, reaching)
     if clip.space == "camera":
         up = _levelled(_lowest(reaching, up), up)
     lowest = _lowest(reaching, up) @ up
@@ -142,16 +126,13 @@ def floor_directions(floor: Floor) -> np.ndarray:
 
 def _upwards(names: Sequence[str], every: np.ndarray, feet: np.ndarray) -> np.ndarray:
     """Returns the way people stand, or the camera's up where they do not."""
-    up = np.array([0.0, 0.0, 1.0])
     top = next((names.index(name) for name in ("thorax", "neck", "nose") if name in names), None)
-    if top is None:
-        return up
-    standing = _known(every[:, :, top] - feet.mean(axis=2))
+    standing = np.zeros(0) if top is None else _known(every[:, :, top] - feet.mean(axis=2))
     if not len(standing):
-        return up
+        return _UP
     mean = np.median(standing, axis=0)
     mean /= max(float(np.linalg.norm(mean)), np.finfo(float).tiny)
-    return mean if mean @ up > _MAX_LEAN else up
+    return mean if mean @ _UP > _MAX_LEAN else _UP
 
 
 def _lowest(feet: np.ndarray, up: np.ndarray) -> np.ndarray:
@@ -176,12 +157,11 @@ def _levelled(stood: np.ndarray, up: np.ndarray) -> np.ndarray:
 
 
 def _smoothed(values: np.ndarray, frame_rate: float) -> np.ndarray:
-    frames = np.arange(len(values))
-    is_known = np.isfinite(values)
+    frames, is_known = np.arange(len(values)), np.isfinite(values)
     whole = np.interp(frames, frames[is_known], values[is_known])
     half = round(_SMOOTHED_SECONDS * frame_rate / 2)
-    padded = np.pad(whole, half, mode="edge")
-    return np.convolve(padded, np.full(2 * half + 1, 1 / (2 * half + 1)), mode="valid")
+    width = 2 * half + 1
+    return np.convolve(np.pad(whole, half, mode="edge"), np.full(width, 1 / width), mode="valid")
 
 
 # The camera that saw the people.
@@ -191,28 +171,19 @@ _IMAGE_SHARE, _MAX_IMAGE_DEPTH = 0.3, 1.5
 
 
 class Camera(NamedTuple):
-    """A camera in the scene.
+    """A camera in the scene."""
 
-    Attributes:
-        center: `[3]`, meters.
-        axes: `[3, 3]`, its directions right, down and forward.
-        intrinsics: `[3, 3]`, pixels.
-        distortion: `[5]`, OpenCV's; None for a lens that bends nothing.
-        depth: How far in front of it to show its image, meters.
-    """
-
-    center: np.ndarray
-    axes: np.ndarray
-    intrinsics: np.ndarray
-    distortion: np.ndarray | None
-    depth: float
+    center: np.ndarray  # [3], meters.
+    axes: np.ndarray  # [3, 3], its directions right, down and forward.
+    intrinsics: np.ndarray  # [3, 3], pixels.
+    distortion: np.ndarray | None  # [5], OpenCV's; None for a lens that bends nothing.
+    depth: float  # How far in front of it to show its image, meters.
 
 
 def camera(clip: pose_clip.PoseClip) -> Camera | None:
     """Places the camera that `about` tells of, as lifting notes it; None where it has no place.
 
-    Raises:
-        ValueError: If what is told is no camera.
+    What is told but is no camera is a ValueError.
     """
     told = clip.about.get("viewpoint")
     if clip.space == "root" or not isinstance(told, dict):
@@ -233,25 +204,25 @@ def camera(clip: pose_clip.PoseClip) -> Camera | None:
 
 
 class Input(NamedTuple):
-    """A 2D input, `[T, J, 2]`, pixels, the first track lifted from it and the indices of all."""
+    """A 2D input, and what was lifted from it."""
 
-    track: pose_clip.Track
-    keypoints_2d: np.ndarray
-    users: list[int]
+    track: pose_clip.Track  # The first.
+    keypoints_2d: np.ndarray  # [T, J, 2], pixels.
+    users: list[int]  # Indices of all tracks.
 
 
 def inputs(tracks: Sequence[pose_clip.Track]) -> list[Input]:
     """Lists each 2D input once; several models lift the same one, several people do not."""
     found: list[Input] = []
     for index, track in enumerate(tracks):
-        if track.keypoints_2d is None:
+        seen = track.keypoints_2d
+        if seen is None:
             continue
-        for known in found:
-            if np.array_equal(known.keypoints_2d, track.keypoints_2d, equal_nan=True):
-                known.users.append(index)
-                break
+        same = (one for one in found if np.array_equal(one.keypoints_2d, seen, equal_nan=True))
+        if known := next(same, None):
+            known.users.append(index)
         else:
-            found.append(Input(track, track.keypoints_2d, [index]))
+            found.append(Input(track, seen, [index]))
     return found
 
 
@@ -260,15 +231,12 @@ def slots(tracks: Sequence[pose_clip.Track], judges: Sequence[int | None]) -> li
 
     `judges` are the indices of references, as `pose_comparison.references_of` gives them.
     """
-    placed: dict[int, int] = {}
     judged = [index for index, track in enumerate(tracks) if not track.is_reference]
-    for place, index in enumerate(judged):
-        placed[index] = place
-        judge = judges[index]
-        if judge is not None:
-            placed.setdefault(judge, place)
-    for index in range(len(tracks)):
-        placed.setdefault(index, len(set(placed.values())))
+    placed: dict[int | None, int] = {index: place for place, index in enumerate(judged)}
+    for index in judged:
+        placed.setdefault(judges[index], placed[index])
+    others = (index for index in range(len(tracks)) if index not in placed)
+    placed |= {index: len(judged) + place for place, index in enumerate(others)}
     return [placed[index] for index in range(len(tracks))]
 
 
@@ -288,11 +256,10 @@ def doubts(clip: pose_clip.PoseClip) -> list[str]:
     Nobody is hidden where nobody would be left.
     """
     presence = [int(track.is_present.any(axis=1).sum()) for track in clip.tracks]
-    longest = max(presence)
     misses = clip.about.get("reprojection_error")
     misses = misses if isinstance(misses, dict) else {}
     found = [
-        "" if track.is_reference else _doubt(track, frames, longest, misses.get(track.name))
+        "" if track.is_reference else _doubt(track, frames, max(presence), misses.get(track.name))
         for track, frames in zip(clip.tracks, presence, strict=True)
     ]
     pairs = zip(clip.tracks, found, strict=True)

@@ -1,5 +1,6 @@
 """Prints what `results.json` and the check of a rig say; docs/results.md and docs/check_rig.md."""
 
+import collections
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
@@ -9,11 +10,9 @@ from rich import box, console, padding, table, text
 
 from keras_mvlift.diagnosis import footage, report
 
-WIDTH = 100
-"""Columns of a page that is not a terminal's."""
-
-MIN_WIDTH = 80
-"""The least columns in which names and numbers have room; a narrower terminal breaks the lines."""
+# Columns of a page that is not a terminal's, and the least in which names and numbers have room; a
+# narrower terminal breaks the lines.
+WIDTH, MIN_WIDTH = 100, 80
 
 _COLUMNS = {
     "mpjpe_mm": "MPJPE\nmm",
@@ -27,7 +26,6 @@ _BASELINES = {
     "nearest_view": "nearest\nview\nMPJPE mm",
     "constant_pose": "constant\npose\nMPJPE mm",
 }
-_BASELINE_FIGURE = "mpjpe_mm"
 
 _AVERAGES = {
     "mean_over_actions": "mean over actions",
@@ -66,28 +64,13 @@ _MANY_INSTANTS = 1000
 _MAX_CLIPS = 3
 
 
-def render(results: Mapping[str, Any], width: int = WIDTH) -> str:
-    """Writes what `results.json` holds as plain text, without colors.
-
-    It keeps to `width` columns, `MIN_WIDTH` at least, but for long paths and lines of code, which
-    are never broken.
-    """
-    return rendered(_parts(results), max(width, MIN_WIDTH))
-
-
-def show(results: Mapping[str, Any], file: TextIO | None = None) -> None:
-    """Prints what `results.json` holds: in color on a terminal, plainly to a file or pipe."""
-    printed(_parts(results), file)
-
-
 # A part of a page, and whether it goes on beyond the edge instead of being broken.
 Parts = Iterable[tuple[console.RenderableType, bool]]
 
 
-def rendered(parts: Parts, width: int) -> str:
-    """Writes a page as plain text of so many columns."""
-    page = console.Console(file=io.StringIO(), width=width, color_system=None)
-    return "".join(f"{line}\n" for line in _lines(parts, page))
+def show(results: Mapping[str, Any], file: TextIO | None = None) -> None:
+    """Prints what `results.json` holds: in color on a terminal, plainly to a file or pipe."""
+    printed(parts(results), file)
 
 
 def printed(parts: Parts, file: TextIO | None = None) -> None:
@@ -99,79 +82,10 @@ def printed(parts: Parts, file: TextIO | None = None) -> None:
         print(line.encode(page.encoding, "backslashreplace").decode(page.encoding), file=page.file)
 
 
-def plain_table() -> table.Table:
-    """Makes a table with a rule below its headings and no other lines."""
-    return table.Table(
-        box=_BOX, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style=""
-    )
-
-
-def results_table(results: Mapping[str, Any]) -> table.Table:
-    """Lays out the model's figures and the baselines' for each average, action and camera."""
-    page = plain_table()
-    page.add_column("", overflow="fold")
-    for heading in ("Views", *_COLUMNS.values(), *_BASELINES.values()):
-        page.add_column(heading, justify="right", no_wrap=True)
-    for group in _groups(results):
-        for name, path in group:
-            style = "bold" if path == (_HEADLINE,) else None
-            page.add_row(*_cells(results, name, path), style=style)
-        page.add_section()
-    return page
-
-
-_CANDIDATES = {
-    "adapted": "{start_from}, last layer fitted",
-    "started": "{start_from}, trained on",
-    "scratch": "trained from random weights",
-}
-
-
-def candidates_table(tried: Mapping[str, Any]) -> table.Table:
-    """Lays out what was chosen between: the score that chose, and the errors that did not."""
-    page = plain_table()
-    page.add_column("Chosen between, by the score", overflow="fold")
-    headings = ("held out\nmm, no labels", *list(_COLUMNS.values())[:3])
-    for heading in headings:
-        page.add_column(heading, justify="right", no_wrap=True)
-    for name in (name for name in _CANDIDATES if name in tried["held_out"]):
-        cells = [
-            tried["held_out"][name]["mean_mm"],
-            *(tried["test"][name][key] for key in list(_COLUMNS)[:3]),
-        ]
-        style = "bold" if name == tried["chosen"] else None
-        mark = "* " if style else "  "
-        told = mark + _CANDIDATES[name].format(**tried)
-        page.add_row(text.Text(told), *map(_number, cells), style=style)
-    return page
-
-
-def _groups(results: Mapping[str, Any]) -> Iterator[list[tuple[str, tuple[str, ...]]]]:
-    """Names rows, and where their figures are."""
-    yield [(name, (key,)) for key, name in _AVERAGES.items()]
-    for key, kind in _SLICES.items():
-        yield [(f"{kind} {name}", (key, name)) for name in results[key]]
-
-
-def _cells(results: Mapping[str, Any], name: str, path: tuple[str, ...]) -> Iterator[text.Text]:
-    figures = _at(results, path)
-    num_examples = figures.get("num_examples")
-    yield text.Text(name)
-    yield text.Text("" if num_examples is None else str(num_examples))
-    for key in _COLUMNS:
-        yield _number(figures.get(key))
-    for key in _BASELINES:
-        yield _number(_at(results["baselines"].get(key, {}), path).get(_BASELINE_FIGURE))
-
-
-def _at(figures: Mapping[str, Any], path: tuple[str, ...]) -> Mapping[str, Any]:
-    for key in path:
-        figures = figures.get(key, {})
-    return figures
-
-
-def _number(value: float | None) -> text.Text:
-    return text.Text("" if value is None else f"{value:.1f}")
+def rendered(parts: Parts, width: int = WIDTH) -> str:
+    """Writes a page as plain text of so many columns, without colors."""
+    page = console.Console(file=io.StringIO(), width=width, color_system=None)
+    return "".join(f"{line}\n" for line in _lines(parts, page))
 
 
 def _lines(parts: Parts, page: console.Console) -> list[str]:
@@ -181,55 +95,150 @@ def _lines(parts: Parts, page: console.Console) -> list[str]:
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
-def _parts(results: Mapping[str, Any]) -> Parts:
-    yield results_table(results), False
+# Cells of a row, and its style.
+_Row = tuple[Iterable[str], str]
+
+
+def plain_table(headings: Iterable[str], *groups: Iterable[_Row]) -> table.Table:
+    """Lays out rows with a rule below their headings and a blank line between groups."""
+    name, *others = headings
+    page = table.Table(
+        box=_BOX, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style=""
+    )
+    page.add_column(name, overflow="fold")
+    for heading in others:
+        page.add_column(heading, justify="right", no_wrap=True)
+    for rows in groups:
+        for cells, style in rows:
+            page.add_row(*map(text.Text, cells), style=style)
+        page.add_section()
+    return page
+
+
+def parts(results: Mapping[str, Any]) -> Parts:
+    """Lays out what `results.json` holds.
+
+    Long paths and lines of code go on beyond the edge: broken, they could not be copied.
+    """
+    yield _results_table(results), False
     if "candidates" in results:
         yield text.Text(), False
-        yield candidates_table(results["candidates"]), False
-    for part in _about(results):
-        # A path or a line of code goes on beyond the edge: broken, it could not be copied.
-        yield part, isinstance(part, text.Text)
+        yield _candidates_table(results["candidates"]), False
+    share = _at(results["baselines"], ("triangulation", "overall")).get("coverage", 100.0)
+    placed = f"\nTriangulation places {share:.1f} % of the joints; the others do not count."
+    yield text.Text(_NOTE + placed * (share != 100.0), "dim"), True
+    yield text.Text(), True
+    for tell in (_verdict, _trained_on, _way, _files):
+        for label, value, style in tell(results):
+            if label is None:
+                yield padding.Padding(text.Text(value), (0, 0, 0, _LABEL_WIDTH)), False
+            else:
+                told = ((label.ljust(_LABEL_WIDTH), "dim"), (value, style))
+                yield text.Text.assemble(*told), True
 
 
-def _about(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
-    """Says what was measured, whether it is good enough, and where everything is."""
-    yield text.Text(f"{_NOTE}{_coverage(results)}", "dim")
-    yield text.Text()
-    if results["blessed"]:
-        yield _line("Blessed", f"yes{_kept(results)}", "green")
-    else:
-        yield _line("Blessed", "no", "bold red")
+def _results_table(results: Mapping[str, Any]) -> table.Table:
+    """Lays out the model's figures and the baselines' for each average, action and camera."""
+
+    def row(name: str, *path: str) -> _Row:
+        figures = _at(results, path)
+        of_baselines = (_at(results["baselines"].get(key, {}), path) for key in _BASELINES)
+        values = [figures.get(key) for key in _COLUMNS]
+        values += [baseline.get("mpjpe_mm") for baseline in of_baselines]
+        cells = [name, str(figures.get("num_examples", "")), *map(_number, values)]
+        return cells, "bold" * (path == (_HEADLINE,))
+
+    averages = [row(name, key) for key, name in _AVERAGES.items()]
+    slices = [
+        [row(f"{kind} {name}", key, name) for name in results[key]] for key, kind in _SLICES.items()
+    ]
+    headings = ("", "Views", *_COLUMNS.values(), *_BASELINES.values())
+    return plain_table(headings, averages, *slices)
+
+
+_CANDIDATES = {
+    "adapted": "{start_from}, last layer fitted",
+    "started": "{start_from}, trained on",
+    "scratch": "trained from random weights",
+}
+
+
+def _candidates_table(tried: Mapping[str, Any]) -> table.Table:
+    """Lays out what was chosen between: the score that chose, and the errors that did not."""
+    shown = list(_COLUMNS)[:3]
+    rows = []
+    for name in (name for name in _CANDIDATES if name in tried["held_out"]):
+        is_chosen = name == tried["chosen"]
+        told = ("* " if is_chosen else "  ") + _CANDIDATES[name].format(**tried)
+        values = [tried["held_out"][name]["mean_mm"], *(tried["test"][name][key] for key in shown)]
+        rows.append(([told, *map(_number, values)], "bold" * is_chosen))
+    headings = ("Chosen between, by the score", "held out\nmm, no labels")
+    return plain_table((*headings, *(_COLUMNS[key] for key in shown)), rows)
+
+
+def _at(figures: Mapping[str, Any], path: Iterable[str]) -> Mapping[str, Any]:
+    for key in path:
+        figures = figures.get(key, {})
+    return figures
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+# Label, value and style of a line; of a paragraph the label is None.
+_Told = Iterator[tuple[str | None, str, str]]
+
+
+def _verdict(results: Mapping[str, Any]) -> _Told:
+    """Tells whether the model is good enough, and how far its poses are from other views."""
+    bounds, blessed = results.get("bounds", {}), results["blessed"]
+    measured = results["overall"] | results.get("further", {})
+    kept = []
+    for key in sorted(bounds) if blessed else ():
+        digits = 2 if key.endswith(("_ratio", "_share")) else 1
+        kept.append(f"{key} {measured[key]:.{digits}f} (bound {bounds[key]:.{digits}f})")
+    yes = f"yes: {', '.join(kept)}" if kept else "yes"
+    yield ("Blessed", yes, "green") if blessed else ("Blessed", "no", "bold red")
     for reason in results["reasons"]:
-        yield padding.Padding(text.Text(f"- {reason}"), (0, 0, 0, _LABEL_WIDTH))
-    yield from _held_out(results)
+        yield None, f"- {reason}", ""
+    if "held_out" in results:
+        score = results["held_out"]
+        instants = f"{score['num_instants']} {_SPLITS[score['measured_on']]} instants"
+        away = "median {median_px:.1f} px, {median_mm:.1f} mm".format(**score)
+        yield "Held out", f"views not lifted from: {away}; {instants}, no labels", ""
+
+
+def _trained_on(results: Mapping[str, Any]) -> _Told:
+    """Tells which recordings were used, and what of them was not."""
     data = results["data"]
-    clips = ", ".join(data["clips"][:_MAX_CLIPS])
-    more = len(data["clips"]) - _MAX_CLIPS
-    yield _line("Data", f"{data['source']}: {clips}" + (f" and {more} more" if more > 0 else ""))
-    yield _line("", f"{data['train_pairs']} training pairs, {data['test_views']} test views")
+    yield "Data", f"{data['source']}: {_first(data['clips'])}", ""
+    yield "", f"{data['train_pairs']} training pairs, {data['test_views']} test views", ""
     counts = data.get("counts", {})
     left_out = [_counted(counts[key], name) for key, name in _LEFT_OUT.items() if counts.get(key)]
     if left_out:
-        yield _line("", f"left out: {', '.join(left_out)}")
+        yield "", f"left out: {', '.join(left_out)}", ""
     if data.get("lost_clips"):
-        yield _line("", f"not usable: {data['lost_clips']} clips, listed in {data['dead_letters']}")
+        yield "", f"not usable: {data['lost_clips']} clips, listed in {data['dead_letters']}", ""
     if data["data_root"]:
-        yield _line("", f"from {data['data_root']}")
+        yield "", f"from {data['data_root']}", ""
     yield from _spans(results)
-    yield from _rig(results)
+    if results.get("rig") == []:
+        yield "Rig", "nothing wrong is found", ""
+    for index, finding in enumerate(results.get("rig", [])):
+        style = "bold red" if finding["severity"] == "error" else "bold yellow"
+        yield "" if index else "Rig", "{severity}: {name}".format(**finding), style
+        yield None, "{sentence} {remedy}".format(**finding), ""
     if "reference" in data:
         known = data.get("reference_coverage", 100.0)
         share = "" if known == 100.0 else f", {known:.1f} % of the joints"
-        yield _line("Reference", data["reference"] + share)
-    if "tuned" in results:
-        tuned = ", ".join(f"{name} {value:.3g}" for name, value in sorted(results["tuned"].items()))
-        yield _line("Tuned", tuned)
-    yield _line("Recipe", f"{results['recipe']}, seed {results['seed']}")
-    yield from _scope(data)
-    yield from _model(results)
-    yield _line("Picture", results["picture"])
-    yield _line("Results", results["results"])
-    yield _line("Log", results["log"])
+        yield "Reference", data["reference"] + share, ""
+
+
+def _first(clips: Sequence[str]) -> str:
+    """Names the first clips, and counts the others."""
+    more = len(clips) - _MAX_CLIPS
+    return ", ".join(clips[:_MAX_CLIPS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _counted(number: int, words: str) -> str:
@@ -238,43 +247,14 @@ def _counted(number: int, words: str) -> str:
     return " ".join([str(number), first.removesuffix("s") if number == 1 else first, *others])
 
 
-def _model(results: Mapping[str, Any]) -> Iterator[text.Text]:
-    """Says where the model is, and what one does with it."""
-    yield _line("Model", results["model"] or f"not pushed; kept in {results['trained']}")
-    if not results["blessed"]:
-        hint = "more people and motions make it better; the settings' `bounds` decide what is"
-        yield _line("", f"{hint} pushed")
-    if results["model"]:
-        yield _line("Python", f'model = keras_mvlift.load_model("{results["model"]}")')
-        yield _line("", "pose = model.lift(keypoints_2d, confidence, camera=intrinsics)")
-
-
-def _scope(data: Mapping[str, Any]) -> Iterator[text.Text]:
-    """Says for whom a model is good that has seen little."""
-    people, instants = data["train_people"], data["train_instants"]
-    if people > 1 and instants >= _MANY_INSTANTS:
-        return
-    whom = "the person" if people == 1 else f"the {people} people"
-    line = f"{whom} trained on, in poses like those of the {instants} training instants"
-    yield _line("Good for", f"{line}; others need more")
-
-
-def _coverage(results: Mapping[str, Any]) -> str:
-    """Says how much of the reference triangulation placed, where that was not all."""
-    share = _at(results["baselines"], ("triangulation", "overall")).get("coverage", 100.0)
-    if share == 100.0:
-        return ""
-    return f"\nTriangulation places {share:.1f} % of the joints; the others do not count."
-
-
-def _spans(results: Mapping[str, Any]) -> Iterator[text.Text]:
-    """Says of a run on spans which it trained on, where it started, and what drifted."""
-    if "spans" in results["data"]:
-        yield _line("Spans", ", ".join(str(span) for span in results["data"]["spans"]))
-    start = results.get("warm_start", {})
-    if start:
+def _spans(results: Mapping[str, Any]) -> _Told:
+    """Tells of a run on spans which it trained on, where it started, and what drifted."""
+    is_spanned = "spans" in results["data"]
+    if is_spanned:
+        yield "Spans", ", ".join(map(str, results["data"]["spans"])), ""
+    if start := results.get("warm_start", {}):
         goes_on = f"went on from the last blessed model, {start['model']}"
-        yield _line("" if "spans" in results["data"] else "Start", start["note"] or goes_on)
+        yield "" if is_spanned else "Start", start["note"] or goes_on, ""
     drift = results.get("drift", {})
     if drift.get("flagged"):
         off = ", ".join(
@@ -282,53 +262,38 @@ def _spans(results: Mapping[str, Any]) -> Iterator[text.Text]:
             for name in drift["flagged"]
         )
         told = f"span {drift['span']} is unlike span {drift['compared_with']}: {off}"
-        yield _line("Drift", told, "bold yellow")
+        yield "Drift", told, "bold yellow"
     elif drift.get("compared_with") is not None:
-        yield _line("Drift", f"none: span {drift['span']} is like span {drift['compared_with']}")
+        yield "Drift", f"none: span {drift['span']} is like span {drift['compared_with']}", ""
 
 
-def _rig(results: Mapping[str, Any]) -> Iterator[console.RenderableType]:
-    """Says what a check found of the rig."""
-    if results.get("rig") == []:
-        yield _line("Rig", "nothing wrong is found")
-    for index, finding in enumerate(results.get("rig", [])):
-        style = "bold red" if finding["severity"] == "error" else "bold yellow"
-        yield _line("" if index else "Rig", "{severity}: {name}".format(**finding), style)
-        told = text.Text("{sentence} {remedy}".format(**finding))
-        yield padding.Padding(told, (0, 0, 0, _LABEL_WIDTH))
+def _way(results: Mapping[str, Any]) -> _Told:
+    """Tells how a model was trained, and for whom it is good that has seen little."""
+    if "tuned" in results:
+        tuned = sorted(results["tuned"].items())
+        yield "Tuned", ", ".join(f"{name} {value:.3g}" for name, value in tuned), ""
+    yield "Recipe", f"{results['recipe']}, seed {results['seed']}", ""
+    people, instants = (results["data"][key] for key in ("train_people", "train_instants"))
+    if people == 1 or instants < _MANY_INSTANTS:
+        whom = "the person" if people == 1 else f"the {people} people"
+        poses = f"in poses like those of the {instants} training instants"
+        yield "Good for", f"{whom} trained on, {poses}; others need more", ""
 
 
-def _held_out(results: Mapping[str, Any]) -> Iterator[text.Text]:
-    """Says how far poses are from the views that they were not lifted from."""
-    if "held_out" in results:
-        score = results["held_out"]
-        instants = f"{score['num_instants']} {_SPLITS[score['measured_on']]} instants"
-        away = "median {median_px:.1f} px, {median_mm:.1f} mm".format(**score)
-        yield _line("Held out", f"views not lifted from: {away}; {instants}, no labels")
-
-
-def _kept(results: Mapping[str, Any]) -> str:
-    """Says which bounds a blessed model keeps."""
-    bounds = results.get("bounds", {})
-    measured = results["overall"] | results.get("further", {})
-    kept = [
-        f"{key} {_of_bound(key, measured[key])} (bound {_of_bound(key, bounds[key])})"
-        for key in sorted(bounds)
-    ]
-    return f": {', '.join(kept)}" if kept else ""
-
-
-def _of_bound(name: str, value: float) -> str:
-    return f"{value:.2f}" if name.endswith(("_ratio", "_share")) else f"{value:.1f}"
-
-
-def _line(label: str, value: str, style: str = "") -> text.Text:
-    parts = ((label.ljust(_LABEL_WIDTH), "dim"), (value, style))
-    return text.Text.assemble(*parts)
+def _files(results: Mapping[str, Any]) -> _Told:
+    """Tells where the model is and what one does with it, and where the rest is."""
+    yield "Model", results["model"] or f"not pushed; kept in {results['trained']}", ""
+    if not results["blessed"]:
+        hint = "more people and motions make it better; the settings' `bounds` decide what is"
+        yield "", f"{hint} pushed", ""
+    if results["model"]:
+        yield "Python", f'model = keras_mvlift.load_model("{results["model"]}")', ""
+        yield "", "pose = model.lift(keypoints_2d, confidence, camera=intrinsics)", ""
+    for name in ("picture", "results", "log"):
+        yield name.capitalize(), results[name], ""
 
 
 # The check of a rig.
-
 
 NOTHING = "Nothing wrong found."
 
@@ -342,22 +307,16 @@ def show_rigs(reports: Sequence[report.RigReport], file: TextIO | None = None) -
 
 def headline(rig: report.RigReport) -> str:
     """Says in a line how many things are wrong with a rig."""
-    counts = [
-        (sum(finding.severity == severity for finding in rig.found), severity)
-        for severity in (footage.ERROR, footage.WARNING)
-    ]
-    told = [f"{count} {kind}{'s' if count > 1 else ''}" for count, kind in counts if count]
+    counts = collections.Counter(finding.severity for finding in rig.found)
+    told = [_counted(counts[kind], f"{kind}s") for kind in _STYLES if counts[kind]]
     return f"{' and '.join(told)} found." if told else NOTHING
 
 
 def subject(rig: report.RigReport) -> str:
     """Says in a line what was looked at."""
-    clips = ", ".join(rig.clips[:_MAX_CLIPS])
-    more = len(rig.clips) - _MAX_CLIPS
-    clips += f" and {more} more" if more > 0 else ""
-    footage = rig.footage
-    frames = f"{footage.num_frames} frame{'s' * (footage.num_frames != 1)}"
-    return f"{footage.num_views} cameras, {frames} at {footage.frame_rate:g} Hz of {clips}"
+    seen, clips = rig.footage, _first(rig.clips)
+    frames = _counted(seen.num_frames, "frames")
+    return f"{seen.num_views} cameras, {frames} at {seen.frame_rate:g} Hz of {clips}"
 
 
 def person(rig: report.RigReport) -> str:
@@ -410,16 +369,16 @@ def _figure(value: float | None, digits: int = 1) -> str:
 def rig_parts(reports: Sequence[report.RigReport]) -> Parts:
     """Lays out reports, one below the other."""
     for number, rig in enumerate(reports):
-        if number:
-            yield text.Text(), False
-        yield from ((part, False) for part in _rig_about(rig))
+        between = [text.Text()] if number else []
+        yield from ((part, False) for part in (*between, *_rig_about(rig)))
 
 
 def _rig_about(rig: report.RigReport) -> Iterator[console.RenderableType]:
     yield text.Text(subject(rig))
     yield text.Text(person(rig))
     yield text.Text()
-    yield _table(rig)
+    headings, cells = rows(rig)
+    yield plain_table(headings, [(row, "") for row in cells])
     yield text.Text()
     if not rig.found:
         yield text.Text(NOTHING, "green")
@@ -427,14 +386,3 @@ def _rig_about(rig: report.RigReport) -> Iterator[console.RenderableType]:
         yield text.Text(f"{finding.severity}: {finding.name}", _STYLES[finding.severity])
         yield text.Text(f"  {finding.sentence}")
         yield text.Text(f"  {finding.remedy}", "dim")
-
-
-def _table(rig: report.RigReport) -> table.Table:
-    headings, cells = rows(rig)
-    page = plain_table()
-    page.add_column(headings[0], overflow="fold")
-    for heading in headings[1:]:
-        page.add_column(heading, justify="right")
-    for row in cells:
-        page.add_row(*map(text.Text, row))
-    return page

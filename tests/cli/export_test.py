@@ -2,7 +2,7 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
-from keras_mvlift.cli import export, main
+from keras_mvlift.cli import main, running
 from tests import temporal_networks, tiny_studio
 
 INPUTS = {"keypoints_2d", "confidence", "intrinsics"}
@@ -28,9 +28,9 @@ def inputs_of(path):
     return {*signature["inputs"]}
 
 
-@pytest.mark.parametrize("name", export.FORMATS)
+@pytest.mark.parametrize("name", running.FORMATS)
 def test_every_format_is_written_in_one_line(model, tmp_path, name, capfd):
-    path = tmp_path / f"lifter{export.FORMATS[name].ending}"
+    path = tmp_path / f"lifter.{running.FORMATS[name][0]}"
     assert run(model, "--format", name, "--output", path) == 0
     printed = capfd.readouterr()
     assert printed.out == f"{path}: {name}, {path.stat().st_size / 1e6:.2f} MB\n"

@@ -169,7 +169,7 @@ def test_what_is_interrupted_ends_at_once_and_leaves_nothing(
         raise KeyboardInterrupt
 
     owner, name = {
-        "detect": (lift.lift_input, "read"),
+        "detect": (lift, "read"),
         "write": (pose_clip, "write"),
     }[interrupted]
     monkeypatch.setattr(owner, name, stop)

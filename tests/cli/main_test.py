@@ -76,7 +76,7 @@ def test_the_version_is_told(capsys):
 
 def test_every_command_can_be_imported():
     for name, command in commands.COMMANDS.items():
-        assert callable(main._runner(command.runs or f"{name}.run"))
+        assert callable(main._runner(command.runs or f"running.{name}"))
 
 
 def test_warnings_of_what_was_brought_are_lines_and_others_are_not_shown(command, capsys):
@@ -154,6 +154,6 @@ def test_any_other_missing_module_is_a_fault_of_ours(monkeypatch):
     def run(options):
         raise ModuleNotFoundError(name="keras_mvlift.nothing")
 
-    monkeypatch.setattr("keras_mvlift.cli.simulate.run", run)
+    monkeypatch.setattr("keras_mvlift.cli.running.simulate", run)
     with pytest.raises(ModuleNotFoundError):
         main.main(["simulate", "human36m", "somewhere"])

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from keras_mvlift import errors
-from keras_mvlift.cli import lift_input
+from keras_mvlift.cli import lift
 from keras_mvlift.lifting import video
 from tests.lifting import made_films
 from tests.untrusted import damage
@@ -143,7 +143,7 @@ def test_damaged_films_end_in_our_error(tmp_path):
 
 
 def test_the_command_knows_the_endings_without_the_library():
-    assert lift_input.VIDEO_ENDINGS == video.ENDINGS
+    assert lift.VIDEO_ENDINGS == video.ENDINGS
 
 
 def test_without_the_extra_the_error_says_what_to_install():

@@ -133,7 +133,9 @@ def test_a_run_prints_its_results(first):
     run, results = first
     announced, log = f"Running the pipeline. Full log: {results['log']}", results["log"]
     created = "Creating a run for pipeline: tiny"
-    assert run.stdout == "\n".join(["CLI", announced, created, tables.render(results)])
+    assert run.stdout == "\n".join(
+        ["CLI", announced, created, tables.rendered(tables.parts(results))]
+    )
     assert log.startswith("out/tiny/logs/")
 
 
@@ -176,7 +178,7 @@ def test_a_second_run_is_answered_from_the_cache_and_shows_its_results(first, in
     assert second.other_lines == []
     _, results = first
     again = results | {"log": second.stdout.splitlines()[0].split()[-1]}
-    assert second.stdout.endswith(tables.render(again))
+    assert second.stdout.endswith(tables.rendered(tables.parts(again)))
     assert len(list((workshop.home("out") / "serving" / "mvlift").iterdir())) == 1
 
 
@@ -232,7 +234,7 @@ def test_a_model_that_misses_its_bounds_is_reported_and_not_pushed(in_turn, work
     missed, fell_behind = sorted(results["reasons"])
     assert missed.endswith(" is not at most 1.")
     assert fell_behind.endswith(" from the baseline; allowed: -50%.")
-    assert run.stdout.endswith(tables.render(results))
+    assert run.stdout.endswith(tables.rendered(tables.parts(results)))
     assert len(list((workshop.home("out") / "serving" / "mvlift").iterdir())) == 1
 
 

@@ -47,18 +47,6 @@ def test_the_best_of_a_column_is_by_its_rank_and_counts_are_no_figures():
     assert pages.best_cells(rows, [0, 0, 0, 0]) == set()
 
 
-def test_help_is_where_the_distribution_says(tmp_path, monkeypatch):
-    assert pages.help_address("check_rig") is None
-    folder = tmp_path / "keras_mvlift-9.dist-info"
-    folder.mkdir()
-    url = "Project-URL: Documentation, https://docs.example/mvlift/"
-    (folder / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: keras-mvlift\nVersion: 9\n{url}\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    assert pages.help_address("check_rig") == "https://docs.example/mvlift/check_rig/"
-
-
 def unpack(packed):
     dtype = np.dtype(packed["type"]).newbyteorder("<")
     whole = np.frombuffer(base64.b64decode(packed["data"]), dtype)

@@ -1,5 +1,4 @@
 import json
-import pathlib
 import re
 import shutil
 
@@ -7,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from components.bulk_inference import job, lift_file
+from components.bulk_inference import job
 from keras_mvlift import inference
 from keras_mvlift.datasets import tfrecords
 from tests import temporal_networks
@@ -24,12 +23,6 @@ def bulk(model, inputs, output, **options):
 
 
 PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
-
-
-def note(root, name, text):
-    path = pathlib.Path(root, lift_file.PROGRESS, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
 
 
 @pytest.mark.parametrize("form", ["parquet", "tfrecord"])
@@ -226,20 +219,3 @@ def test_two_processes_write_the_same_bytes_as_one(tmp_path):
         written.append(stored_views.files(tmp_path / name))
     assert written[0] == written[1]
     assert len(written[0]) == 7
-
-
-def test_notes_are_summed_and_one_that_is_being_written_counts_nothing(tmp_path):
-    assert job.count(str(tmp_path)) == (0, 0)
-    note(tmp_path, "0", "4096")
-    note(tmp_path, "1", "")
-    note(tmp_path, "2", "8192")
-    assert job.count(str(tmp_path)) == (3, 12288)
-
-
-def test_the_bar_ends_at_what_was_lifted(tmp_path, capsys):
-    with job.shown(str(tmp_path), 7):
-        note(tmp_path, "0", "4000")
-        note(tmp_path, "1", "2000")
-    shown = capsys.readouterr().err
-    assert "6.00kpose" in shown
-    assert "2 of 7 files begun" in shown

@@ -1,5 +1,5 @@
 import json
-import pathlib
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,9 @@ def model(tmp_path_factory):
     return stored_views.save_model(tmp_path_factory.mktemp("models") / "saved")
 
 
-def lift(model, root, path, is_watched=False, form="parquet"):
+def lift(model, root, path, form="parquet"):
     handle = shared.Shared()
-    worker = lift_file.LiftFile(str(model), handle, str(root), form, 4, is_watched)
+    worker = lift_file.LiftFile(str(model), handle, str(root), form, 4)
     worker.setup()
     (outcome,) = worker.process(files.Job(str(path), 2, 5))
     return outcome
@@ -104,17 +104,18 @@ def test_a_file_that_ends_too_soon_leaves_its_letter_only(model, tmp_path):
     assert left == ["_dead_letters-00002-of-00005.jsonl"]
 
 
-def test_a_watched_worker_notes_how_many_poses_it_has(model, tmp_path):
+def test_a_terminal_is_told_how_many_poses_there_are(model, tmp_path, monkeypatch, capsys):
     path = stored_views.write(tmp_path / "views.gz", stored_views.columns(6))
-    lift(model, tmp_path / "out", path, is_watched=True)
-    assert pathlib.Path(tmp_path, "out", lift_file.PROGRESS, "2").read_text() == "6"
+    lift(model, tmp_path / "out", path)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    lift(model, tmp_path / "out", path)
+    assert "00002-of-00005: 6.00pose" in capsys.readouterr().err
 
 
 def test_workers_of_a_process_share_one_model(model, tmp_path):
     handle = shared.Shared()
-    workers = [
-        lift_file.LiftFile(str(model), handle, str(tmp_path), "parquet", 4, False) for _ in "ab"
-    ]
+    workers = [lift_file.LiftFile(str(model), handle, str(tmp_path), "parquet", 4) for _ in "ab"]
     for worker in workers:
         worker.setup()
     assert workers[0]._lifter is workers[1]._lifter

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from keras_mvlift.cli import main, pipeline
+from keras_mvlift.cli import main, running
 from pipeline import local, presets, settings
 
 
@@ -20,7 +20,7 @@ def test_a_training_hands_its_options_to_the_pipeline(tmp_path, monkeypatch):
     assert run("train", tmp_path, *options, "--preset", "paper") == 3
     words = [f"--data_root={tmp_path}", f"--settings={file}", "--num_epochs=3", "--preset=paper"]
     assert asked == [local.parse([*words, f"--output_root={tmp_path}", "--seed=0"])]
-    assert pipeline.run(main.parse(["train"])) == 3
+    assert running.pipeline(main.parse(["train"])) == 3
     assert asked[1] == local.parse([])
 
 
