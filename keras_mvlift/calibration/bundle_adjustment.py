@@ -93,7 +93,8 @@ def minimize(
         turned = transform.Rotation.from_rotvec(move[:, :3]).as_matrix() @ camera.rotation
         tried = camera._replace(rotation=turned, center=camera.center + move[:, 3:])
         found = loss(residuals(tried, points + shift, seen), scale)
-        if found > least:
+        # Worse, or no number at all.
+        if not found <= least:
             damping *= _MORE
             continue
         gain, least = least - found, found
