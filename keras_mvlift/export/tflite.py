@@ -65,9 +65,7 @@ class SingleFrames(tf.Module):
         super().__init__()
         if isinstance(lifter, inference.ClipLifter):
             received = f"a model of windows of {lifter.num_frames} frames"
-            raise ValueError(
-                f"`model` must lift single frames to be exported. Received: {received}."
-            )
+            raise errors.ArgumentError("model", "lift single frames to be exported", received)
         self._model = trained_models.open_model(lifter.path)
         names = [name for name in (SIGNATURE, _UNCERTAINTY) if name in self._model.signatures]
         signatures = [self._model.signatures[name] for name in names]
@@ -98,10 +96,9 @@ class SingleFrames(tf.Module):
 
 
 def _convert(exported: SingleFrames, weights: str) -> bytes:
-    name = SIGNATURE
     with tempfile.TemporaryDirectory() as folder, _silence():
-        tf.saved_model.save(exported, folder, signatures={name: exported.lift_camera})
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[name])
+        tf.saved_model.save(exported, folder, signatures={SIGNATURE: exported.lift_camera})
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
         if weights != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if weights == "float16":
