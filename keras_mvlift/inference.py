@@ -147,7 +147,7 @@ class Lifter:
         mix = self.joint_mixes.get(detected_as or skeleton or "")
         if mix is not None:
             pose = mix @ pose
-        if flip or mix is not None or self._networks is None:
+        if flip or mix is not None:
             rays = trained_models.seen_rays(*view)
             root_position = triangulation.root_in_view(pose, rays, view[1], root_position)
         lifted = self._judged(pose, root_position, view, *apart)

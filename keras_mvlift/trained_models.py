@@ -158,7 +158,7 @@ def _check_notes(told: dict[str, Any]) -> None:
         isinstance(window.get(name), kind) for name, kind in _WINDOW.items()
     )
     errors.require(known, "window", f"hold {', '.join(_WINDOW)}", window)
-    for name in ("is_mirrored", "solves_root", "has_free_root"):
+    for name in ("is_mirrored", "has_free_root"):
         value = told.get(name, False)
         errors.require(isinstance(value, bool), name, "be true or false", value)
     notes = told.get(FOLDED)
@@ -308,8 +308,7 @@ class FrameLifter:
         num_joints, notes = len(description["joints"]), description[FOLDED]
         self._layers_per_block, self._input = notes["layers_per_block"], notes["network_input"]
         self._root = {name: np.float32(number) for name, number in notes["root"].items()}
-        # Models of before 0.2 have no such note.
-        self._has_free_root = notes.get("has_free_root", False)
+        self._has_free_root = notes["has_free_root"]
         self._intrinsics = intrinsics
         seen = 2 * num_joints + 2 * (self._input == "centered")
         lifting, root, scales = (folder / f"{name}.npz" for name in NETWORKS)

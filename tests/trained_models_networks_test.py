@@ -71,17 +71,7 @@ def tensorflow(folder, signature="lift_camera", keypoints_2d=KEYPOINTS, confiden
         confidence=tf.constant(confidence, tf.float32),
         intrinsics=tf.constant(np.broadcast_to(OTHER, (len(keypoints_2d), 3, 3))),
     )
-    return placed({name: value.numpy() for name, value in found.items()}, keypoints_2d, confidence)
-
-
-def placed(lifted, keypoints_2d, confidence):
-    """Puts poses on the rays that are seen, which signatures of before 0.2 did not."""
-    if "root_position" not in lifted:
-        return lifted
-    rays = trained_models.seen_rays(keypoints_2d, confidence, OTHER)
-    pose, predicted = lifted["root_relative_pose"], lifted["root_position"]
-    root = triangulation.root_in_view(pose, rays, confidence, predicted)
-    return lifted | {"root_position": root, "pose_camera": pose + root[:, np.newaxis]}
+    return {name: value.numpy() for name, value in found.items()}
 
 
 def assert_same(lifted, expected):

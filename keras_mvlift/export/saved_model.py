@@ -18,10 +18,6 @@ from keras_mvlift.networks import temporal
 from keras_mvlift.serving import clients, grpc_client
 from keras_mvlift.training import lifters, multi_view_lifter, uncertainty
 
-SOLVES_ROOT = "solves_root"
-"""In the description: whether signatures place poses by `triangulation.root_in_view`. Models of
-before 0.2 say where the root network has them."""
-
 SIGNATURES = ("serving_default", "lift_camera", "lift_world", "serving_examples")
 
 _NUM_JOINTS = skeletons.H36M_17.num_joints
@@ -147,7 +143,7 @@ def save(
     tf.saved_model.save(module, str(folder), signatures=signatures)
     write_warm_up(folder, num_frames=window.num_frames if window else 1)
     skeleton, beside = skeletons.H36M_17, folder / lifters.FOLDER
-    about = {"is_mirrored": False, SOLVES_ROOT: True} | description | notes
+    about = {"is_mirrored": False} | description | notes
     about |= {"skeleton": skeleton.name, "joints": skeleton.joints, "parents": skeleton.parents}
     if window:
         frames = {"num_frames": window.num_frames, "is_causal": window.is_causal}

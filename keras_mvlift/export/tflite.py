@@ -13,8 +13,6 @@ import tensorflow as tf
 
 import keras_mvlift
 from keras_mvlift import errors, inference, trained_models
-from keras_mvlift.export import saved_model
-from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.untrusted import files
 
 WEIGHTS = ("float32", "float16", "int8")
@@ -74,14 +72,7 @@ class SingleFrames(tf.Module):
             keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
         ) -> dict[str, tf.Tensor]:
             views = dict(zip(_INPUTS, (keypoints_2d, confidence, intrinsics), strict=True))
-            outputs = {key: x for called in signatures for key, x in called(**views).items()}
-            if lifter.description.get(saved_model.SOLVES_ROOT):
-                return outputs
-            pose, root = outputs["root_relative_pose"], outputs["root_position"]
-            rays = cameras.rays(keypoints_2d, intrinsics)
-            rays = tf.where(confidence[..., tf.newaxis] > 0, rays, 0.0)
-            root = triangulation.root_in_view(pose, rays, confidence, root)
-            return outputs | {"root_position": root, "pose_camera": pose + root[:, tf.newaxis]}
+            return {key: x for called in signatures for key, x in called(**views).items()}
 
         self.notes = _notes(lifter, _UNCERTAINTY in names)
         num_joints = len(lifter.joint_names)
