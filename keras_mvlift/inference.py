@@ -10,17 +10,13 @@ import functools
 import os
 import pathlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_mvlift import errors, numpy_networks, skeletons, trained_models
+from keras_mvlift import errors, skeletons, trained_models
 from keras_mvlift.geometry import cameras, triangulation
-
-_STREAMED = ("lifting_network.npz", "root_network.npz")
-# A pipeline's output folder keeps its pushed versions here; see pipeline/local.py.
-_PUSHED = pathlib.PurePath("serving", "mvlift")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,24 +87,14 @@ class Lifter:
         self.intrinsics = np.asarray(description["intrinsics"], np.float32)
         mixes = description.get(trained_models.JOINT_MIXES, {})
         self.joint_mixes = {name: np.asarray(mix, np.float32) for name, mix in mixes.items()}
-        self._networks = self._read_networks()
-        # TensorFlow's, where NumPy does not do.
-        self._model: Any = None if self._networks is not None else self._open()
+        self._networks, self._model = self._load()
 
-    def _read_networks(self) -> numpy_networks.FrameLifter | None:
-        given = self.path / trained_models.DESCRIPTION.parent, self.description
-        try:
-            with errors.parsing(
-                self.path / trained_models.DESCRIPTION, "model", "be as training notes it"
-            ):
-                if not numpy_networks.has_files(*given):
-                    return None
-                return numpy_networks.FrameLifter(*given, self.intrinsics)
-        except errors.RecordingError as error:
-            raise trained_models.ModelFileError(str(error)) from error
-
-    def _open(self) -> Any:
-        return trained_models.open_model(self.path, self._is_trusted)
+    def _load(self) -> tuple[trained_models.FrameLifter | None, Any]:
+        """Returns the networks for NumPy, or where it does not do, TensorFlow's model."""
+        given = self.path, self.description, self.intrinsics
+        if (networks := trained_models.frame_lifter(*given)) is not None:
+            return networks, None
+        return None, trained_models.open_model(self.path, self._is_trusted)
 
     def lift(
         self,
@@ -156,26 +142,52 @@ class Lifter:
             _check_mirrored(self.description)
         if detected_as is not None:
             errors.require_known("detected_as", detected_as, skeletons.SKELETONS)
-        joints = (self.joint_names, skeleton, self._is_for_clips)
-        checked, seen = trained_models.check_joints(keypoints_2d, confidence, *joints)
-        leading = checked.shape[:-2]
-        intrinsics = trained_models.check_intrinsics(camera, leading, self.intrinsics)
-        trained_models.require_pixels(checked, seen, intrinsics)
-        view = (checked, seen, intrinsics)
-        run = averaged_with_mirrored(self._run, self.joint_names) if flip else self._run
-        pose, root_position, *apart = run(*view)
+        view = self._checked(keypoints_2d, confidence, camera, skeleton, self._is_for_clips)
+        pose, root_position, *apart = self._run_mirrored(*view) if flip else self._run(*view)
         mix = self.joint_mixes.get(detected_as or skeleton or "")
         if mix is not None:
             pose = mix @ pose
-        if flip or mix is not None or self._networks is None:
-            rays = numpy_networks.seen_rays(*view)
-            root_position = triangulation.root_in_view(pose, rays, seen, root_position)
+        if flip or mix is not None:
+            rays = trained_models.seen_rays(*view)
+            root_position = triangulation.root_in_view(pose, rays, view[1], root_position)
         lifted = self._judged(pose, root_position, view, *apart)
         if camera is None:
             lifted = dataclasses.replace(lifted, root_position=None, pose_camera=None)
         else:
             warn_of_misses(np.asarray(lifted.reprojection_error))
         return lifted if height is None else self._sized(lifted, height)
+
+    def _checked(
+        self,
+        keypoints_2d: Any,
+        confidence: Any,
+        camera: Any,
+        skeleton: str | None,
+        is_clip: bool = False,
+    ) -> View:
+        joints = (self.joint_names, skeleton, is_clip)
+        checked, seen = skeletons.check_joints(keypoints_2d, confidence, *joints)
+        intrinsics = check_intrinsics(camera, checked.shape[:-2], self.intrinsics)
+        require_pixels(checked, seen, intrinsics)
+        return checked, seen, intrinsics
+
+    def _run_mirrored(self, *view: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns the mean of what `_run` says of a view and of its mirror image.
+
+        A view is mirrored about the column of its principal point, which mirrors the person before
+        the camera; left and right joints change names. It also returns how far the two are apart,
+        `[..., J]`, meters.
+        """
+        keypoints_2d, confidence, intrinsics = view
+        order = list(skeletons.mirror_images(self.joint_names))
+        pose, root_position = self._run(*view)
+        mirrored = keypoints_2d[..., order, :].copy()
+        mirrored[..., 0] = 2 * intrinsics[..., np.newaxis, 0, 2] - mirrored[..., 0]
+        pose_mirrored, root_mirrored = self._run(mirrored, confidence[..., order], intrinsics)
+        pose_mirrored = pose_mirrored[..., order, :] * _MIRROR_SIGNS
+        apart = np.linalg.norm(pose - pose_mirrored, axis=-1)
+        root_position = (root_position + root_mirrored * _MIRROR_SIGNS) / 2
+        return (pose + pose_mirrored) / 2, root_position, apart
 
     def _judged(
         self,
@@ -213,9 +225,7 @@ class Lifter:
         stature = skeletons.stature(pose, self.joint_names)
         if self._is_for_clips:
             stature = np.median(stature, axis=-1) if stature.size else stature.sum(axis=-1)
-        scale = trained_models.check_height(height, stature.shape) / np.maximum(
-            stature, _LEAST_STATURE
-        )
+        scale = check_height(height, stature.shape) / np.maximum(stature, _LEAST_STATURE)
         if self._is_for_clips:
             scale = np.broadcast_to(scale[..., np.newaxis], pose.shape[:-2])
         lengths = ("root_relative_pose", "root_position", "pose_camera", "joint_uncertainty")
@@ -227,21 +237,10 @@ class Lifter:
                 scaled[name] = (values * scale[axes]).astype(np.float32)
         return dataclasses.replace(lifted, **scaled)
 
-    def _require_own_process(self) -> None:
-        """Raises a RuntimeError in a process forked off later, where TensorFlow would hang."""
-        if os.getpid() != self._process:
-            raise RuntimeError(
-                "`model` must be loaded in the process that lifts: TensorFlow hangs in one that is "
-                "forked off later. Load it there, or start processes by spawn."
-            )
-
-    def _run(
-        self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _run(self, *view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns poses `[..., J, 3]`, root at 0, and root positions `[..., 3]`."""
-        leading = keypoints_2d.shape[:-2]
-        batch = (-1, *leading[len(leading) - self._is_for_clips :])
-        given = _batched(batch, keypoints_2d, confidence, intrinsics)
+        leading = view[1].shape[:-1]
+        given = _batched((-1, *leading[len(leading) - self._is_for_clips :]), *view)
         if self._networks is not None:
             pose, root_position = self._networks.lift(*given.values())
         else:
@@ -249,22 +248,22 @@ class Lifter:
             pose, root_position = lifted["root_relative_pose"], lifted["root_position"]
         return pose.reshape(*leading, *pose.shape[-2:]), root_position.reshape(*leading, 3)
 
-    def _uncertainty(
-        self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
-    ) -> np.ndarray | None:
+    def _uncertainty(self, *view: np.ndarray) -> np.ndarray | None:
         """Returns `[..., J]`, meters; None of a model that does not predict it."""
-        given = _batched((-1,), keypoints_2d, confidence, intrinsics)
+        given, found = _batched((-1,), *view), None
         if self._networks is not None:
             found = self._networks.uncertainty(*given.values())
         elif _UNCERTAINTY_SIGNATURE in self._model.signatures:
             found = self._call(_UNCERTAINTY_SIGNATURE, given)[_UNCERTAINTY_SIGNATURE]
-        else:
-            found = None
-        return None if found is None else found.reshape(confidence.shape)
+        return None if found is None else found.reshape(view[1].shape)
 
     def _call(self, signature: str, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Calls a signature of the loaded SavedModel."""
-        self._require_own_process()
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "`model` must be loaded in the process that lifts: TensorFlow hangs in one that is "
+                "forked off later. Load it there, or start processes by spawn."
+            )
         tf = trained_models.import_tensorflow()
         tensors = {name: tf.constant(value) for name, value in given.items()}
         outputs = self._model.signatures[signature](**tensors)
@@ -274,26 +273,22 @@ class Lifter:
 _UNCERTAINTY_SIGNATURE = "joint_uncertainty"
 
 
-def _batched(
-    batch: tuple[int, ...], keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Returns views with the leading axes `batch`, by the names that signatures have for them."""
+# What signatures take, and how many axes each has behind the leading ones.
+_INPUTS = {"keypoints_2d": 2, "confidence": 1, "intrinsics": 2}
+
+
+def _batched(batch: tuple[int, ...], *view: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns a view with the leading axes `batch`, by the names that signatures have for it."""
     return {
-        "keypoints_2d": keypoints_2d.reshape(*batch, *keypoints_2d.shape[-2:]),
-        "confidence": confidence.reshape(*batch, confidence.shape[-1]),
-        "intrinsics": intrinsics.reshape(*batch, 3, 3),
+        name: values.reshape(*batch, *values.shape[-num_axes:])
+        for (name, num_axes), values in zip(_INPUTS.items(), view, strict=True)
     }
-
-
-# Lifting a clip frame by frame as it comes, in the words of `Lifter.lift`.
 
 
 class ClipStream:
     """A clip that is lifted frame by frame as it comes; `ClipLifter.stream` makes it.
 
-    As many streams as a window's step has frames take frames by turns; `lifted` makes what `push`
-    gives of a pose `[..., J, 3]`, a root position `[..., 3]` and the view: keypoints, confidence
-    and intrinsics.
+    As many streams as a window's step has frames take frames by turns.
 
     Attributes:
         delay: By how many frames poses come later than their frames.
@@ -304,15 +299,8 @@ class ClipStream:
         >>> poses += stream.finish()
     """
 
-    def __init__(
-        self,
-        streams: Sequence[numpy_networks.PoseStream],
-        joint_names: Sequence[str],
-        intrinsics: np.ndarray,
-        lifted: Callable[[np.ndarray, np.ndarray, View], LiftedPose],
-    ):
-        self._streams, self._make = streams, lifted
-        self._joint_names, self._intrinsics = joint_names, intrinsics
+    def __init__(self, lifter: "ClipLifter", streams: Sequence[trained_models.PoseStream]):
+        self._lifter, self._streams = lifter, streams
         self.delay = len(streams) * streams[0].delay
         self._num_pushed = 0
         # Of the frames still due: what was seen, and whether by a known camera.
@@ -324,26 +312,20 @@ class ClipStream:
         confidence: Any = None,
         camera: Any = None,
         skeleton: str | None = None,
-    ) -> Any:
+    ) -> LiftedPose | None:
         """Takes the next frame, `[..., J, 2]`; the arguments are those of `Lifter.lift`.
 
         Returns:
-            The `LiftedPose` of the frame that came `delay` frames before, None if none did.
+            The pose of the frame that came `delay` frames before, None if none did.
         """
-        checked, seen = trained_models.check_joints(
-            keypoints_2d, confidence, self._joint_names, skeleton
-        )
-        leading = checked.shape[:-2]
-        intrinsics = trained_models.check_intrinsics(camera, leading, self._intrinsics)
-        trained_models.require_pixels(checked, seen, intrinsics)
+        view = self._lifter._checked(keypoints_2d, confidence, camera, skeleton)
         stream = self._streams[self._num_pushed % len(self._streams)]
         self._num_pushed += 1
-        view = (checked, seen, intrinsics)
         self._seen.append((view, camera is not None))
         posed = stream.push(*view)
         return None if posed is None else self._lifted(*posed)
 
-    def finish(self) -> list[Any]:
+    def finish(self) -> list[LiftedPose]:
         """Returns the poses still due; a new clip may follow."""
         due: dict[int, tuple[Any, Any]] = {}
         for start, stream in enumerate(self._streams):
@@ -353,9 +335,9 @@ class ClipStream:
         self._num_pushed = 0
         return [self._lifted(*due[frame]) for frame in sorted(due)]
 
-    def _lifted(self, pose: np.ndarray, root_position: Any) -> Any:
+    def _lifted(self, pose: np.ndarray, root_position: Any) -> LiftedPose:
         view, has_camera = self._seen.popleft()
-        lifted = self._make(pose, root_position, view)
+        lifted = self._lifter._judged(pose, root_position, view)
         if has_camera:
             return lifted
         return dataclasses.replace(lifted, root_position=None, pose_camera=None)
@@ -386,17 +368,22 @@ class ClipLifter(Lifter):
     def stream(self) -> ClipStream:
         """Returns what lifts a clip frame by frame, to the same poses."""
         folder = self.path / trained_models.DESCRIPTION.parent
-        lifting, root = (numpy_networks.read(folder / name) for name in _STREAMED)
-        return ClipStream(
-            [self._pose_stream(lifting, root) for _ in range(self.frame_step)],
-            self.joint_names,
-            self.intrinsics,
-            self._judged,
-        )
+        names = trained_models.NETWORKS[:2]
+        lifting, root = (trained_models.read(folder / f"{name}.npz") for name in names)
+        has_free_root = self.description.get("has_free_root", False)
 
-    def _run(
-        self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+        def root_head(outputs_and_rays: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+            outputs, rays = (array.astype(np.float32) for array in outputs_and_rays)
+            return self._call("root_position", {"outputs": outputs, "rays": rays})["root_position"]
+
+        streams = [
+            trained_models.PoseStream(lifting, root, root_head, has_free_root=has_free_root)
+            for _ in range(self.frame_step)
+        ]
+        return ClipStream(self, streams)
+
+    def _run(self, *view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        keypoints_2d, confidence, intrinsics = view
         pose = np.zeros((*keypoints_2d.shape[:-1], 3), np.float32)
         root_position = np.zeros((*keypoints_2d.shape[:-2], 3), np.float32)
         if pose.size:
@@ -409,17 +396,6 @@ class ClipLifter(Lifter):
                     intrinsics[..., frames, :, :],
                 )
         return pose, root_position
-
-    def _pose_stream(
-        self, lifting: numpy_networks.Arrays, root: numpy_networks.Arrays
-    ) -> numpy_networks.PoseStream:
-        def root_position(outputs_and_rays: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-            outputs, rays = (array.astype(np.float32) for array in outputs_and_rays)
-            given = {"outputs": outputs, "rays": rays}
-            return self._call("root_position", given)["root_position"]
-
-        has_free_root = self.description.get("has_free_root", False)
-        return numpy_networks.PoseStream(lifting, root, root_position, has_free_root=has_free_root)
 
 
 def load_model(path: str | pathlib.Path, *, is_trusted: bool = False) -> Lifter:
@@ -449,7 +425,8 @@ def load_model(path: str | pathlib.Path, *, is_trusted: bool = False) -> Lifter:
     if path in trained_models.shipped_names():
         return _lifter(trained_models.shipped_folder(str(path)), is_trusted)
     root = pathlib.Path(path)
-    for folder in (root, root / _PUSHED):
+    # A pipeline keeps its pushed versions there; see pipeline/local.py.
+    for folder in (root, root / "serving" / "mvlift"):
         if (folder / trained_models.SAVED_MODEL).is_file():
             return _lifter(folder, is_trusted)
         versions = [
@@ -468,6 +445,95 @@ def load_model(path: str | pathlib.Path, *, is_trusted: bool = False) -> Lifter:
 def _lifter(path: pathlib.Path, is_trusted: bool) -> Lifter:
     description = trained_models.read_description(path)
     return (ClipLifter if "window" in description else Lifter)(path, description, is_trusted)
+
+
+# What a user gives, checked: NumPy arrays of single precision come out.
+
+# Of a camera whose focal length is a pixel or so, coordinates may well be as small as this.
+_LEAST_SPAN, _LEAST_FOCAL = 2.0, 20.0
+# Of the focal length: 80 degrees beside the axis, where no lens that is not a fisheye sees.
+_MOST_ASIDE = 5.67
+MOST_SKEW = 1e-3
+"""Of pixels, as a share of the focal length: none is reckoned with, and cameras have none."""
+# Meters, of people, from newborn on.
+_HEIGHTS = (0.4, 2.8)
+
+
+def require_pixels(
+    keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
+) -> None:
+    """Refuses coordinates that are shares of an image, in [0, 1] or [-1, 1], and such cameras.
+
+    Raises:
+        ArgumentError: If no joint seen of `[..., J, 2]` lies further than 2 pixels from the image's
+            corner, and the focal length is one in pixels; or if half the joints lie beside any
+            lens's image.
+    """
+    farthest = np.abs(keypoints_2d).max(initial=0.0)
+    is_seen = (confidence > 0).sum() > 1
+    if is_seen and farthest <= _LEAST_SPAN and intrinsics[..., 0, 0].min() >= _LEAST_FOCAL:
+        rule = "be pixels; multiply shares of an image by its width and height"
+        received = f"joints within {farthest:.3g} px of the image's corner"
+        raise errors.ArgumentError("keypoints_2d", rule, received)
+    focal = np.broadcast_to(intrinsics[..., np.newaxis, 0, 0], confidence.shape)[confidence > 0]
+    aside = np.abs(keypoints_2d - intrinsics[..., np.newaxis, :2, 2]).max(axis=-1)[confidence > 0]
+    if len(focal) and np.median(aside / focal) > _MOST_ASIDE:
+        rule = "have a focal length in pixels, not in millimeters or shares of the image"
+        received = f"{focal[0]:.3g}, where joints lie {np.median(aside):.4g} px beside the center"
+        raise errors.ArgumentError("camera", rule, received)
+
+
+def check_height(height: Any, leading: tuple[int, ...]) -> np.ndarray:
+    """Checks heights of people, meters, a number or `[*leading]`; returns `[*leading]`.
+
+    Raises:
+        ArgumentError: If the shape is another, or a height is none of a person's in meters.
+    """
+    checked = errors.numbers("height", height, np.float64)
+    low, high = _HEIGHTS
+    rule, shape = f"be one number or of shape {list(leading)}", f"shape {list(checked.shape)}"
+    errors.require(checked.shape in ((), leading), "height", rule, shape)
+    is_wrong = ~((checked >= low) & (checked <= high))
+    if is_wrong.any():
+        raise errors.ArgumentError("height", f"be {low} to {high} meters", checked[is_wrong][0])
+    return np.broadcast_to(checked, leading)
+
+
+def check_intrinsics(camera: Any, leading: tuple[int, ...], mean: np.ndarray) -> np.ndarray:
+    """Checks a camera and returns its intrinsics, `[*leading, 3, 3]`.
+
+    It has, or as its attribute `intrinsics`, `[3, 3]` or `[*leading, 3, 3]`, pixels; for None those
+    of the mean camera of training are taken, with a warning.
+
+    Raises:
+        ValueError: If the shape is wrong, a value is not finite, a focal length not positive or
+            the last row not 0, 0, 1.
+    """
+    shape = (*leading, 3, 3)
+    if camera is None:
+        told = "`camera` was left out: taking the mean camera of training, "
+        told += f"focal length {mean[0, 0]:.0f} px."
+        # The caller of `lift`.
+        warnings.warn(told, errors.InputWarning, stacklevel=4)
+        return np.broadcast_to(mean, shape)
+    checked = errors.numbers("camera", getattr(camera, "intrinsics", camera), np.float32)
+    is_bad = ~np.isfinite(checked)
+    if is_bad.any():
+        received = f"{is_bad.sum()} of {checked.size} values NaN or infinite, "
+        received += errors.first(is_bad)
+        raise errors.ArgumentError("camera", "be finite", received)
+    rule = f"have intrinsics of shape [3, 3] or {list(shape)}"
+    errors.require(checked.shape in ((3, 3), shape), "camera", rule, list(checked.shape))
+    is_wrong = (checked[..., [0, 1], [0, 1]] <= 0).any(axis=-1)
+    is_wrong |= (checked[..., 2, :] != [0, 0, 1]).any(axis=-1)
+    skew = np.abs(checked[..., [0, 1], [1, 0]]).max(axis=-1)
+    is_wrong |= skew > MOST_SKEW * checked[..., 0, 0]
+    if is_wrong.any():
+        rule = "have positive focal lengths and no skew, and 0, 0, 1 as last row of its intrinsics"
+        received = f"{checked[is_wrong][0].tolist()}"
+        received += f", {errors.first(is_wrong)}" if is_wrong.ndim else ""
+        raise errors.ArgumentError("camera", rule, received)
+    return np.broadcast_to(checked, shape)
 
 
 # How far what was lifted can be relied on.
@@ -511,10 +577,8 @@ def warn_of_misses(reprojection_error: np.ndarray, stacklevel: int = 3) -> list[
     if miss <= LARGE_REPROJECTION_ERROR:
         return []
     told = f"Poses lie {miss:.0%} of a body's size off the joints that they are lifted from: "
-    told += (
-        "they are not to be trusted, for the joints are others, or camera or people are unlike "
-        "training's."
-    )
+    told += "they are not to be trusted, for the joints are others, or camera or people are unlike "
+    told += "training's."
     warnings.warn(told, errors.InputWarning, stacklevel=stacklevel)
     return [told]
 
@@ -535,13 +599,6 @@ def _are_neighbors(parents: tuple[int, ...]) -> np.ndarray:
     return joined
 
 
-# Lifting a person and the mirrored person, and taking the mean.
-
-Run = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""From keypoints `[..., J, 2]`, confidences `[..., J]` and intrinsics `[..., 3, 3]` to poses
-`[..., J, 3]` and root positions `[..., 3]`."""
-
-
 def _check_mirrored(description: dict[str, Any]) -> None:
     known = description.get("is_mirrored")
     if known is None:
@@ -554,32 +611,6 @@ def _check_mirrored(description: dict[str, Any]) -> None:
 
 
 _MIRROR_SIGNS = np.array([-1.0, 1.0, 1.0], np.float32)
-
-
-def averaged_with_mirrored(
-    run: Run, joint_names: Sequence[str]
-) -> Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Makes a lift that is the mean of what `run` says of a view and of its mirror image.
-
-    A view is mirrored about the column of its principal point, which mirrors the person before the
-    camera; left and right joints change names. It also gives how far the two are apart, `[..., J]`,
-    meters.
-    """
-    order = list(skeletons.mirror_images(tuple(joint_names)))
-
-    def run_both(
-        keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        pose, root_position = run(keypoints_2d, confidence, intrinsics)
-        mirrored = keypoints_2d[..., order, :].copy()
-        mirrored[..., 0] = 2 * intrinsics[..., np.newaxis, 0, 2] - mirrored[..., 0]
-        pose_mirrored, root_mirrored = run(mirrored, confidence[..., order], intrinsics)
-        pose_mirrored = pose_mirrored[..., order, :] * _MIRROR_SIGNS
-        apart = np.linalg.norm(pose - pose_mirrored, axis=-1)
-        root_position = (root_position + root_mirrored * _MIRROR_SIGNS) / 2
-        return (pose + pose_mirrored) / 2, root_position, apart
-
-    return run_both
 
 
 # Of the shipped model on 4,000 views of films of training's people: the first, by joint, makes it
@@ -612,7 +643,7 @@ def mirror_uncertainty(
 
     Args:
         pose: `[..., J, 3]`, meters, root at 0: the farther a joint from the root, the less sure.
-        apart: `[..., J]`, meters, of `averaged_with_mirrored`.
+        apart: `[..., J]`, meters, between the two lifted.
         reprojection_error: `[...]`, as of `LiftedPose`.
         confidence: `[..., J]`, 0 where not seen.
         is_told: `[..., J]`, of those that were not, whether all their neighbors were.

@@ -10,8 +10,11 @@ A joint has the same name in every set, as far as the sets agree on where it is.
 import dataclasses
 import functools
 import itertools
+import math
 import re
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -53,23 +56,9 @@ ROOT = 0
 H36M_17 = Skeleton(
     name="h36m_17",
     joints=(
-        "pelvis",
-        "right_hip",
-        "right_knee",
-        "right_ankle",
-        "left_hip",
-        "left_knee",
-        "left_ankle",
-        "spine",
-        "thorax",
-        "nose",
-        "head",
-        "left_shoulder",
-        "left_elbow",
-        "left_wrist",
-        "right_shoulder",
-        "right_elbow",
-        "right_wrist",
+        *("pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee"),
+        *("left_ankle", "spine", "thorax", "nose", "head", "left_shoulder", "left_elbow"),
+        *("left_wrist", "right_shoulder", "right_elbow", "right_wrist"),
     ),
     parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
     left=(4, 5, 6, 11, 12, 13),
@@ -345,6 +334,108 @@ def _parts(joint: str, joints: tuple[str, ...], target: Skeleton) -> tuple[str, 
             return parts
     rule = f"allow to build {joint!r} of {target.name}"
     raise ValueError(f"`joints` must {rule}. Received: {joints}.")
+
+
+# Joints that somebody brings, checked.
+
+MOST_PX = 1_000_000
+"""What is detected farther from the image's corner is a mistake."""
+# Of an array so many views, evenly taken, are looked at for joints in another order.
+_MOST_EXAMINED = 64
+
+
+def check_joints(
+    keypoints_2d: Any,
+    confidence: Any,
+    joint_names: Sequence[str],
+    skeleton: str | None = None,
+    is_clip: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Checks joints, and turns those of another set into a model's.
+
+    Args:
+        keypoints_2d: `[..., K, 2]`, pixels.
+        confidence: `[..., K]`, in [0, 1]; None stands for 1.
+        joint_names: The model's `J` names.
+        skeleton: The set of the `K` joints, by name; None for the model's.
+        is_clip: Whether the shape must be `[..., T, K, 2]`, with frames.
+
+    Returns:
+        Keypoints `[..., J, 2]` and confidence `[..., J]`, both 0 where a joint was not seen: where
+        its confidence is 0 or it is at no place, `is_place`.
+
+    Raises:
+        ValueError: If a shape is wrong, a value is infinite or a confidence outside [0, 1].
+    """
+    given = tuple(joint_names) if skeleton is None else by_name(skeleton).joints
+    keypoints = _check_keypoints(keypoints_2d, given, is_clip)
+    seen = _check_confidence(confidence, keypoints)
+    keypoints = np.where(seen[..., np.newaxis] > 0, keypoints, np.float32(0.0))
+    _warn_of_other_order(keypoints, seen, given)
+    if skeleton is None:
+        return keypoints, seen
+    target = Skeleton("the model's joints", tuple(joint_names))
+    converter = Converter(given, target)
+    seen = converter.confidence(seen)
+    made = np.where(seen[..., np.newaxis] > 0, converter.keypoints(keypoints), 0.0)
+    return made.astype(np.float32), seen
+
+
+def _check_keypoints(value: Any, joint_names: Sequence[str], is_clip: bool) -> np.ndarray:
+    keypoints = errors.numbers("keypoints_2d", value, np.float32)
+    num_joints, axes = len(joint_names), ", T" if is_clip else ""
+    if keypoints.ndim < 2 + is_clip or keypoints.shape[-2:] != (num_joints, 2):
+        others = [
+            name
+            for name, known in SKELETONS.items()
+            if keypoints.ndim > 1 and known.num_joints == keypoints.shape[-2] != num_joints
+        ]
+        advice = "".join(f'; for those of {name} give skeleton="{name}"' for name in others)
+        raise ValueError(
+            f"`keypoints_2d` must have shape [...{axes}, {num_joints}, 2], the joints being "
+            f"{', '.join(joint_names)}{advice}. Received: {list(keypoints.shape)}."
+        )
+    is_far = np.abs(keypoints) > MOST_PX
+    if is_far.any():
+        rule = f"be finite, within {MOST_PX:,} pixels, or NaN where not seen"
+        received = f"{is_far.sum()} of {keypoints.size} values farther, {errors.first(is_far)}"
+        raise errors.ArgumentError("keypoints_2d", rule, received)
+    return keypoints
+
+
+def _check_confidence(value: Any, keypoints_2d: np.ndarray) -> np.ndarray:
+    """Returns confidences of what is at a place, and 0 elsewhere."""
+    shape = keypoints_2d.shape[:-1]
+    is_there = is_place(keypoints_2d)
+    if value is None:
+        return is_there.astype(np.float32)
+    checked = errors.numbers("confidence", value, np.float32)
+    rule = f"have shape {list(shape)}"
+    errors.require(checked.shape == shape, "confidence", rule, list(checked.shape))
+    seen = np.where(is_there, checked, np.float32(0.0))
+    is_share = (seen >= 0) & (seen <= 1)
+    if not is_share.all():
+        low, high = seen.min(initial=1), seen.max(initial=0)
+        received = f"{low} to {high}, {errors.first(~is_share)}"
+        raise errors.ArgumentError("confidence", "lie in [0, 1]", received)
+    return seen
+
+
+def _warn_of_other_order(
+    keypoints_2d: np.ndarray, confidence: np.ndarray, joint_names: tuple[str, ...]
+) -> None:
+    """Warns of joints that by the anatomy come in the order of another set of as many."""
+    flat = confidence.reshape(math.prod(confidence.shape[:-1]), confidence.shape[-1])
+    step = len(flat) // _MOST_EXAMINED + 1
+    points = keypoints_2d.reshape(*flat.shape, 2)[::step]
+    likely = by_anatomy(points, flat[::step])
+    known = [known.joints for known in SKELETONS.values()]
+    if likely is not None and likely.joints != joint_names and joint_names in known:
+        first, second = joint_names[:2]
+        told = f"`keypoints_2d` look like {likely.name}'s joints, and are read as {first},"
+        told += f' {second}, ...: skeleton="{likely.name}" reads them as such.'
+        # The caller of `Lifter.lift`.
+        warnings.warn(told, errors.InputWarning, stacklevel=5)
 
 
 # Which joint a joint becomes in a mirror.

@@ -133,7 +133,7 @@ def run(walk: Walk) -> None:
 
 WALKS: dict[str, tuple[Callable[[Walk], None], int]] = {
     "step": (training_step, 9),
-    "lift": (lift, 9),
+    "lift": (lift, 8),
     "records": (records, 16),
     "run": (run, 90),
 }

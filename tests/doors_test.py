@@ -414,7 +414,7 @@ SOURCE = pathlib.Path(lift.__file__).parents[1]
 # What warns of what was brought.
 WARNING = [
     *sorted((SOURCE / "lifting").glob("*.py")),
-    *(SOURCE / name for name in ("inference.py", "trained_models.py", "cli/lift.py")),
+    *(SOURCE / name for name in ("inference.py", "skeletons.py", "cli/lift.py")),
 ]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift import inference, numpy_networks, skeletons
+from keras_mvlift import inference, skeletons, trained_models
 from keras_mvlift.geometry import triangulation
 from keras_mvlift.training import lifters
 from tests import tiny_studio
@@ -147,7 +147,6 @@ def test_using_a_model_takes_numpy_alone(folder, tmp_path):
     light = (
         ".inference",
         ".trained_models",
-        ".numpy_networks",
         ".skeletons",
         ".geometry",
         ".errors",
@@ -382,9 +381,10 @@ def test_a_flipped_lift_is_the_mean_of_both(mirror_model):
         SINGLE_CONFIDENCE,
         np.broadcast_to(INTRINSICS, (*SINGLE_CONFIDENCE.shape[:-1], 3, 3)),
     )
-    flip = inference.averaged_with_mirrored(mirror_model._run, mirror_model.joint_names)
-    rays = numpy_networks.seen_rays(*view)
-    root = triangulation.root_in_view(mean, rays, SINGLE_CONFIDENCE, flip(*view)[1])
+    rays = trained_models.seen_rays(*view)
+    root = triangulation.root_in_view(
+        mean, rays, SINGLE_CONFIDENCE, mirror_model._run_mirrored(*view)[1]
+    )
     np.testing.assert_allclose(flipped.root_position, root, atol=1e-5)
     np.testing.assert_allclose(flipped.pose_camera, mean + root[..., np.newaxis, :], atol=1e-5)
     assert np.abs(flipped.root_relative_pose - plain.root_relative_pose).max() > 1e-3
@@ -415,7 +415,7 @@ def test_a_model_of_which_nobody_noted_it_warns(mirror_model):
     np.testing.assert_array_equal(lifted.pose_camera, expected.pose_camera)
 
 
-def test_a_lift_that_is_right_on_both_sides_stays_as_it_is():
+def test_a_lift_that_is_right_on_both_sides_stays_as_it_is(mirror_model, monkeypatch):
     def run(keypoints_2d, confidence, intrinsics):
         """What a mirror image turns around: rays and twice the confidences."""
         rays = (keypoints_2d - intrinsics[..., np.newaxis, :2, 2]) / 1000
@@ -423,8 +423,9 @@ def test_a_lift_that_is_right_on_both_sides_stays_as_it_is():
         return pose, pose[..., 0, :]
 
     intrinsics = np.broadcast_to(INTRINSICS, (2, 3, 3, 3))
-    averaged = inference.averaged_with_mirrored(run, JOINTS.joints)
-    *results, apart = averaged(SINGLE_KEYPOINTS, SINGLE_CONFIDENCE, intrinsics)
+    monkeypatch.setattr(mirror_model, "_run", run)
+    given = SINGLE_KEYPOINTS, SINGLE_CONFIDENCE, intrinsics
+    *results, apart = mirror_model._run_mirrored(*given)
     np.testing.assert_allclose(apart, np.zeros_like(SINGLE_CONFIDENCE), atol=1e-6)
     for value, expected in zip(
         results, run(SINGLE_KEYPOINTS, SINGLE_CONFIDENCE, intrinsics), strict=True

@@ -168,7 +168,6 @@ _DECIDES = (
     "skeletons.py",
     "sources.py",
     "inference.py",
-    "numpy_networks.py",
     "trained_models.py",
     "calibration",
     "datasets",

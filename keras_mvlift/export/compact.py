@@ -1,6 +1,6 @@
 """Trained models as they are served: every batch norm folded into the layer before it.
 
-Their weights lie beside the SavedModel, too, where `numpy_networks` reads them, with notes.
+Their weights lie beside the SavedModel, too, where `trained_models` reads them, with notes.
 """
 
 import pathlib
@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
-from tensorflow.python.framework import convert_to_constants
 
-from keras_mvlift import configs, errors, inference, numpy_networks, trained_models
+from keras_mvlift import configs, errors, inference, trained_models
 from keras_mvlift.datasets import views
 from keras_mvlift.networks import temporal
 from keras_mvlift.training import lifters, multi_view_lifter, objectives
@@ -31,10 +30,8 @@ def fold_temporal(model: keras.Model) -> dict[str, np.ndarray]:
     arrays = {"filter_widths": np.array(sizes), "is_causal": np.array(temporal.is_causal(model))}
     for number in range(2 * len(sizes) - 1):
         (kernel,) = model.get_layer(f"dense_{number}").get_weights()
-        norm = model.get_layer(f"norm_{number}")
-        gamma, beta, mean, variance = norm.get_weights()
-        scale = gamma / np.sqrt(variance + norm.epsilon)
-        arrays |= {f"kernel_{number}": kernel * scale, f"bias_{number}": beta - mean * scale}
+        folded = _folded(kernel, np.zeros(()), model.get_layer(f"norm_{number}"))
+        arrays[f"kernel_{number}"], arrays[f"bias_{number}"] = folded
     kernel, bias = model.get_layer("outputs").get_weights()
     return arrays | {"kernel_outputs": kernel, "bias_outputs": bias}
 
@@ -65,13 +62,11 @@ class FoldedResidual(tf.Module):
         errors.require(not training, "training", "be False: nothing is learned here", "True")
         weights = [tf.cast(weight, tf.float32) for weight in self.weights]
         first, *inner, last = zip(weights[::2], weights[1::2], strict=True)
-        x = tf.reshape(joints, [-1, first[0].shape[0]])
-        x = tf.nn.relu(_dense(x, *first))
-        for start in range(0, len(inner), self.layers_per_block):
-            shortcut = x
-            for kernel, bias in inner[start : start + self.layers_per_block]:
-                x = tf.nn.relu(_dense(x, kernel, bias))
-            x += shortcut
+        x = shortcut = tf.nn.relu(_dense(tf.reshape(joints, [-1, first[0].shape[0]]), *first))
+        for number, layer in enumerate(inner, start=1):
+            x = tf.nn.relu(_dense(x, *layer))
+            if number % self.layers_per_block == 0:
+                x = shortcut = x + shortcut
         return _dense(x, *last)
 
 
@@ -102,10 +97,8 @@ def unfold(
 
 def layers_per_block(model: keras.Model) -> int:
     """Returns the dense layers of a residual block of what `residual.residual` built."""
-    num_layers, num_blocks = (
-        sum(isinstance(layer, kind) for layer in model.layers)
-        for kind in (keras.layers.Dense, keras.layers.Add)
-    )
+    kinds = keras.layers.Dense, keras.layers.Add
+    num_layers, num_blocks = (sum(isinstance(x, kind) for x in model.layers) for kind in kinds)
     # Beside those of the blocks there are the first and the last.
     return (num_layers - 2) // num_blocks
 
@@ -151,12 +144,6 @@ def fold(
     )
 
 
-def weights_of(folded: multi_view_lifter.MultiViewLifter) -> dict[str, list[tf.Variable]]:
-    """Returns the weights of both networks of what `fold` gave, kernels and biases by turns."""
-    networks = {"lifting_network": folded.lifting_network, "root_network": folded.root_network}
-    return {name: list(network.weights) for name, network in networks.items()}
-
-
 def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict[str, Any]:
     """Returns what must be known to use the weights of a trained model, beside them, as JSON.
 
@@ -174,7 +161,7 @@ def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict
 def save_networks(
     weights: Mapping[str, Sequence[tf.Variable | np.ndarray]], folder: pathlib.Path
 ) -> None:
-    """Writes networks, as of `weights_of`, where `numpy_networks.FrameLifter` reads them.
+    """Writes networks, by name a `FoldedResidual`'s weights, for `trained_models.FrameLifter`.
 
     Of a dense layer there are `kernel_<n>` `[C, C']` and `bias_<n>` `[C']`.
 
@@ -203,8 +190,7 @@ def halved(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.Multi
     is_temporal = len(lifter.lifting_network.input_shape) > 3
     if is_temporal or lifter.uncertainty is not None:
         what = "sees windows of frames" if is_temporal else "predicts uncertainties"
-        rule = "`half_precision` must be False for a model that"
-        raise ValueError(f"{rule} {what}. Received: True.")
+        raise errors.ArgumentError("half_precision", f"be False for a model that {what}", "True")
     return fold(lifter, tf.float16)
 
 
@@ -222,18 +208,11 @@ def reopened(
     config = configs.ModelConfig(**model.description["model"])
     distance = model.description["rig_distance"]
     lifter = lifters.build(config, objective, distance, model.intrinsics, model=make)
-    weights = getattr(trained_models.open_model(model.path), numpy_networks.FOLDED)
+    weights = getattr(trained_models.open_model(model.path), trained_models.FOLDED)
     joints = None if seen is None else lifter.network_input(seen).joints
     for network in (lifter.lifting_network, lifter.root_network):
         unfold(network, [variable.numpy() for variable in weights[network.name]], joints)
     return lifter
-
-
-def is_halved(lifter: multi_view_lifter.MultiViewLifter) -> bool:
-    """Tells whether `halved` gave a model."""
-    network = lifter.lifting_network
-    is_folded = isinstance(network, FoldedResidual)
-    return is_folded and network.weights[0].dtype == tf.float16
 
 
 # The last, linear layer of a trained model's lifting network: read, fed, and written anew. A pose
@@ -241,10 +220,9 @@ def is_halved(lifter: multi_view_lifter.MultiViewLifter) -> bool:
 # features of a view and a one, `V` the layer's kernel over its bias. Whatever stands before it, a
 # model with another `V` is a model of the same form.
 
-_LIFT = "lift_camera"
 _LIFTING_NETWORK = "lifting_network"
-# Views that are fed at once.
-_FED_AT_ONCE = 4096
+# Views that are fed at once, whose features stay in a processor's cache.
+_FED_AT_ONCE = 256
 
 
 class LastLayer:
@@ -259,15 +237,14 @@ class LastLayer:
 
     def __init__(self, model: inference.Lifter):
         saved = trained_models.open_model(model.path)
-        if isinstance(model, inference.ClipLifter) or not hasattr(saved, numpy_networks.FOLDED):
+        networks = trained_models.frame_lifter(model.path, model.description, model.intrinsics)
+        if networks is None or not hasattr(saved, trained_models.FOLDED):
             received = "one of windows" if "window" in model.description else "one without weights"
-            raise ValueError(
-                f"`model` must be one of single frames, with its weights. Received: {received}."
-            )
-        self._model, self._saved = model, saved
+            rule = "be one of single frames, with its weights"
+            raise errors.ArgumentError("model", rule, received)
+        self._model, self._saved, self._networks = model, saved, networks
         self.weights = np.vstack([variable.numpy() for variable in self._variables(saved)])
         self.weights = self.weights.astype(np.float64)
-        self._feed = _feed(saved.signatures[_LIFT], self.weights.shape[1])
 
     def features(self, view: views.View) -> tuple[np.ndarray, np.ndarray]:
         """Feeds views, fields `[N, ...]`, to the network.
@@ -278,16 +255,13 @@ class LastLayer:
         """
         given = (view.keypoints_2d, view.confidence, view.camera.intrinsics)
         parts = [
-            self._feed(*(np.asarray(field[start : start + _FED_AT_ONCE]) for field in given))
+            self._networks.features(
+                *(np.asarray(field[start : start + _FED_AT_ONCE], np.float32) for field in given)
+            )
             for start in range(0, len(view.confidence), _FED_AT_ONCE)
         ]
-        hidden, outputs, pose_camera = (np.concatenate(part) for part in zip(*parts, strict=True))
-        pose = outputs.reshape(pose_camera.shape).astype(np.float64)
-        pose -= pose[:, :1]
-        # The same pose in both axes, to the last digit: no fit, the rotation itself.
-        left = pose.swapaxes(-1, -2) @ pose
-        rotation = np.linalg.solve(left, pose.swapaxes(-1, -2) @ pose_camera)
-        return np.hstack([hidden, np.ones_like(hidden[:, :1])]), rotation.astype(np.float32)
+        hidden, rotation = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return np.hstack([hidden, np.ones_like(hidden[:, :1])]), rotation
 
     def write(self, weights: np.ndarray, notes: dict[str, Any], folder: pathlib.Path) -> None:
         """Writes the model with another last layer, and without joint mixes, which fit the old one.
@@ -297,19 +271,14 @@ class LastLayer:
         """
         if folder.exists():
             raise FileExistsError(f"{folder} is there already.")
-        rounded = [
-            tf.cast(part, variable.dtype)
-            for part, variable in zip(
-                (weights[:-1], weights[-1]), self._variables(self._saved), strict=True
-            )
-        ]
-        for variable, value in zip(self._variables(self._saved), rounded, strict=True):
-            variable.assign(value)
+        rounded = self._variables(self._saved)
+        for variable, part in zip(rounded, (weights[:-1], weights[-1]), strict=True):
+            variable.assign(tf.cast(part, variable.dtype))
         tf.saved_model.save(self._saved, str(folder), signatures=dict(self._saved.signatures))
         beside = trained_models.DESCRIPTION.parts[0]
         shutil.copytree(self._model.path / beside, folder / beside)
         path = folder / lifters.FOLDER
-        save_networks(getattr(self._saved, numpy_networks.FOLDED), path)
+        save_networks(getattr(self._saved, trained_models.FOLDED), path)
         if any(path.glob("*.h5")):
             lifter, _ = lifters.load(path, objectives.TransformReprojection())
             lifter.lifting_network.layers[-1].set_weights([value.numpy() for value in rounded])
@@ -321,24 +290,4 @@ class LastLayer:
 
     @staticmethod
     def _variables(saved: Any) -> list[tf.Variable]:
-        return list(getattr(saved, numpy_networks.FOLDED)[_LIFTING_NETWORK][-2:])
-
-
-def _feed(signature: Any, num_outputs: int) -> Any:
-    """Makes what gives hidden features, outputs and poses of a batch, NumPy arrays."""
-    # One flat graph, in which the layer can be found; its variables become constants.
-    frozen = convert_to_constants.convert_variables_to_constants_v2(signature)
-    (product,) = (
-        node
-        for node in frozen.graph.get_operations()
-        if node.type == "MatMul" and node.inputs[1].shape[-1] == num_outputs
-    )
-    (outputs,) = product.outputs[0].consumers()
-    names = sorted(signature.structured_outputs)
-    pose = dict(zip(names, frozen.outputs, strict=True))["root_relative_pose"]
-    inputs = {tensor.op.name: tensor for tensor in frozen.inputs}
-    order = [inputs[name] for name in ("keypoints_2d", "confidence", "intrinsics")]
-    pruned = frozen.prune(order, [product.inputs[0], outputs.outputs[0], pose])
-    return lambda *given: [
-        found.numpy() for found in pruned(*(tf.constant(value, tf.float32) for value in given))
-    ]
+        return list(getattr(saved, trained_models.FOLDED)[_LIFTING_NETWORK][-2:])

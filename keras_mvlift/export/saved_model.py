@@ -1,21 +1,22 @@
 """The SavedModel: plain TensorFlow operations, a few signatures, nothing of Keras."""
 
 import pathlib
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from tensorflow_serving.apis import model_pb2, prediction_log_pb2
 
-from keras_mvlift import configs, skeletons, trained_models
+from keras_mvlift import configs, errors, inference, skeletons
 from keras_mvlift.datasets import tfrecords, views
-from keras_mvlift.export import compact, warm_up_requests
+from keras_mvlift.export import compact
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.networks import temporal
+from keras_mvlift.serving import clients, grpc_client
 from keras_mvlift.training import lifters, multi_view_lifter, uncertainty
-
-SOLVES_ROOT = "solves_root"
-"""In the description: whether signatures place poses by `triangulation.root_in_view`. Models of
-before 0.2 say where the root network has them."""
 
 SIGNATURES = ("serving_default", "lift_camera", "lift_world", "serving_examples")
 
@@ -43,13 +44,17 @@ class ServingModule(tf.Module):
 
     def __init__(self, lifter: multi_view_lifter.MultiViewLifter, intrinsics: np.ndarray):
         super().__init__()
-        networks = lifter if compact.is_halved(lifter) else compact.fold(lifter)
+        is_folded = isinstance(lifter.lifting_network, compact.FoldedResidual)
+        networks = lifter if is_folded else compact.fold(lifter)
         self._lift = networks.lift
         if lifter.uncertainty is not None:
             self.joint_uncertainty = uncertainty_signature(lifter.uncertainty)
         self._intrinsics = tf.constant(intrinsics, tf.float32)
         # The variables alone: tracking the Keras models would save their layers' own functions.
-        self.folded = compact.weights_of(networks)
+        self.folded = {
+            "lifting_network": list(networks.lifting_network.weights),
+            "root_network": list(networks.root_network.weights),
+        }
         if lifter.uncertainty is not None:
             self.variables_to_save = lifter.uncertainty.network.variables
 
@@ -136,43 +141,24 @@ def save(
     more = (UNCERTAINTY_SIGNATURE,) if lifter.uncertainty is not None else ()
     signatures = {name: getattr(module, name) for name in (*names, *more)}
     tf.saved_model.save(module, str(folder), signatures=signatures)
-    warm_up_requests.write(folder, num_frames=window.num_frames if window else 1)
-    if not window:
-        _save_networks(module, lifter, folder / lifters.FOLDER)
-    about = {"is_mirrored": False, SOLVES_ROOT: True} | description | notes | _joints()
-    if half_precision:
-        lifters.save_description(about, folder / lifters.FOLDER)
-        return
+    write_warm_up(folder, num_frames=window.num_frames if window else 1)
+    skeleton, beside = skeletons.H36M_17, folder / lifters.FOLDER
+    about = {"is_mirrored": False} | description | notes
+    about |= {"skeleton": skeleton.name, "joints": skeleton.joints, "parents": skeleton.parents}
     if window:
-        about["window"] = {
-            "num_frames": window.num_frames,
-            "is_causal": window.is_causal,
-            "frame_step": window.step,
-        }
-    lifters.save(lifter, about, folder / lifters.FOLDER)
+        frames = {"num_frames": window.num_frames, "is_causal": window.is_causal}
+        about["window"] = frames | {"frame_step": window.step}
+    if half_precision:
+        lifters.save_description(about, beside)
+    else:
+        lifters.save(lifter, about, beside)
     if window:
         for network in (lifter.lifting_network, lifter.root_network):
-            path = folder / lifters.FOLDER / f"{network.name}.npz"
-            np.savez(path, **compact.fold_temporal(network))
-
-
-def _save_networks(
-    module: tf.Module, lifter: multi_view_lifter.MultiViewLifter, folder: pathlib.Path
-) -> None:
-    more = {}
-    if lifter.uncertainty is not None:
-        network = lifter.uncertainty.network
-        more[network.name] = compact.fold_layers(network)
-    compact.save_networks(module.folded | more, folder)
-
-
-def _joints() -> dict[str, Any]:
-    skeleton = skeletons.H36M_17
-    return {
-        "skeleton": skeleton.name,
-        "joints": list(skeleton.joints),
-        "parents": list(skeleton.parents),
-    }
+            np.savez(beside / f"{network.name}.npz", **compact.fold_temporal(network))
+    else:
+        scales = lifter.uncertainty.network if lifter.uncertainty is not None else None
+        unsure = {} if scales is None else {scales.name: compact.fold_layers(scales)}
+        compact.save_networks(module.folded | unsure, beside)
 
 
 # What the SavedModel of a temporal network does, in plain TensorFlow operations.
@@ -339,8 +325,6 @@ def uncertainty_signature(
 # Of single precision and of calibrations that were written with few decimals.
 _ROTATION_TOLERANCE = 1e-2
 
-_JOINTS = (skeletons.H36M_17.num_joints,)
-
 
 def check_shape(name: str, value: tf.Tensor, *axes: int | None) -> tf.Tensor:
     """Refuses another shape than `axes`, of which those that are None have any length.
@@ -361,26 +345,21 @@ def check_keypoints(
     Returns:
         Both, with confidence 0 where a joint is at no place, as `skeletons.is_place` has it.
     """
-    keypoints_2d = check_shape("keypoints_2d", keypoints_2d, *axes, *_JOINTS, 2)
-    confidence = check_shape("confidence", confidence, *axes, *_JOINTS)
+    keypoints_2d = check_shape("keypoints_2d", keypoints_2d, *axes, _NUM_JOINTS, 2)
+    confidence = check_shape("confidence", confidence, *axes, _NUM_JOINTS)
     confidence, keypoints_2d = _together("confidence", confidence, keypoints_2d, len(axes))
     # Not axis by axis against a broadcast confidence, which takes ten times as long.
     x, y = keypoints_2d[..., 0], keypoints_2d[..., 1]
     # Not as the negation of a comparison, which optimized graphs turn round: NaN would not pass.
-    is_near_or_nan = (tf.maximum(tf.abs(x), tf.abs(y)) <= trained_models.MOST_PX) | (x + y != x + y)
+    is_near_or_nan = (tf.maximum(tf.abs(x), tf.abs(y)) <= skeletons.MOST_PX) | (x + y != x + y)
     are_finite = tf.reduce_all(is_near_or_nan | (confidence <= 0))
     is_place = _is_finite(x + y) & ((x != 0) | (y != 0)) & ((x != -1) | (y != -1))
     confidence = tf.where(is_place, confidence, 0.0)
     in_range = tf.reduce_all((confidence >= 0) & (confidence <= 1))
-    return _require(
-        (keypoints_2d, confidence),
-        (in_range, "`confidence` must lie in [0, 1]. Received: a value that does not."),
-        (
-            are_finite,
-            f"`keypoints_2d` must be finite, within {trained_models.MOST_PX} pixels, or NaN where "
-            "not seen. Received: a value farther off.",
-        ),
-    )
+    share = "`confidence` must lie in [0, 1]. Received: a value that does not."
+    near = f"`keypoints_2d` must be finite, within {skeletons.MOST_PX} pixels, or NaN where not "
+    near += "seen. Received: a value farther off."
+    return _require((keypoints_2d, confidence), (in_range, share), (are_finite, near))
 
 
 def check_camera(
@@ -393,11 +372,11 @@ def check_camera(
     intrinsics = check_shape("intrinsics", intrinsics, *axes, 3, 3)
     intrinsics, keypoints_2d = _together("intrinsics", intrinsics, keypoints_2d, len(axes))
     focal = tf.linalg.diag_part(intrinsics)[..., :2]
+    skew = tf.maximum(tf.abs(intrinsics[..., 0, 1]), tf.abs(intrinsics[..., 1, 0]))
     is_camera = (
         tf.reduce_all(_is_finite(intrinsics))
         & tf.reduce_all(focal > 0)
-        & tf.reduce_all(tf.abs(intrinsics[..., 0, 1]) <= trained_models.MOST_SKEW * focal[..., 0])
-        & tf.reduce_all(tf.abs(intrinsics[..., 1, 0]) <= trained_models.MOST_SKEW * focal[..., 0])
+        & tf.reduce_all(skew <= inference.MOST_SKEW * focal[..., 0])
         & tf.reduce_all(tf.equal(intrinsics[..., 2, :], [0.0, 0.0, 1.0]))
     )
     rule = "be finite, with positive focal lengths, without skew and with 0, 0, 1 as last row"
@@ -422,17 +401,10 @@ def check_place(
     is_turn = tf.reduce_all(off < _ROTATION_TOLERANCE) & tf.reduce_all(
         tf.reduce_sum(third * rotation[:, 2], axis=-1) > 0
     )
-    return _require(
-        (rotation, center),
-        (
-            is_turn,
-            "`rotation` must be a rotation, camera from world. Received: a matrix that is none.",
-        ),
-        (
-            tf.reduce_all(_is_finite(center)),
-            "`center` must be finite, meters. Received: NaN or infinity.",
-        ),
-    )
+    turn = "`rotation` must be a rotation, camera from world. Received: a matrix that is none."
+    place = "`center` must be finite, meters. Received: NaN or infinity."
+    is_place = tf.reduce_all(_is_finite(center))
+    return _require((rotation, center), (is_turn, turn), (is_place, place))
 
 
 def _together(
@@ -462,3 +434,97 @@ def _require(
     with tf.control_dependencies(checks):
         first, second = (tf.identity(value) for value in values)
     return first, second
+
+
+# Requests that TensorFlow Serving runs before it lets anybody else in.
+
+WARM_UP_FILE = pathlib.PurePath("assets.extra", "tf_serving_warmup_requests")
+"""Where TensorFlow Serving looks, below a SavedModel's folder."""
+
+BATCH_SIZES = (1, 64)
+"""One person, whom latency matters to, and a batch; other sizes need nothing that these do not."""
+
+# A person in the air, spread over the middle of a full HD image; each frame a pixel further.
+_MIDDLE, _SPREAD = np.array([960.0, 540.0]), np.array([100.0, 350.0])
+_FOCAL = 1100.0
+
+
+def write_warm_up(folder: pathlib.Path, num_frames: int = 1) -> None:
+    """Writes requests for every signature of a SavedModel into its folder, as `WARM_UP_FILE`.
+
+    Clips in them have `num_frames` frames; of a model of windows, those of a window.
+
+    Raises:
+        ValueError: If a signature takes text that is no record of a view.
+    """
+    path = folder / WARM_UP_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for name, signature in sorted(_signatures(folder).items()):
+            for batch_size in BATCH_SIZES:
+                spec = model_pb2.ModelSpec(name=clients.DEFAULT_MODEL, signature_name=name)
+                inputs = {
+                    key: _value(key, tensor, batch_size, num_frames)
+                    for key, tensor in signature.inputs.items()
+                }
+                request = grpc_client.encode(spec, inputs)
+                log = prediction_log_pb2.PredictLog(request=request)
+                told = prediction_log_pb2.PredictionLog(predict_log=log)
+                writer.write(told.SerializeToString())
+
+
+def _signatures(folder: pathlib.Path) -> dict[str, meta_graph_pb2.SignatureDef]:
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    found = saved.meta_graphs[0].signature_def
+    # What initializes the model has a name between underscores, and is no request.
+    return {name: signature for name, signature in found.items() if not name.startswith("__")}
+
+
+def _value(
+    name: str, tensor: meta_graph_pb2.TensorInfo, batch_size: int, num_frames: int
+) -> np.ndarray:
+    """Makes the value of an input, `[batch_size, ...]`."""
+    # The axes of unknown length are the batch and, behind it, the frames.
+    axes = [axis.size for axis in tensor.tensor_shape.dim]
+    shape = [batch_size, *(num_frames if axis < 0 else axis for axis in axes[1:])]
+    if tensor.dtype == types_pb2.DT_STRING:
+        errors.require(name == "examples", "signature", "take records as `examples`", f"`{name}`")
+        return _records(batch_size)
+    return _VALUES.get(name, np.zeros)(shape).astype(np.float32)
+
+
+def _person(shape: Sequence[int]) -> np.ndarray:
+    # Evenly spread over the circle by the golden angle, with no two joints at one place.
+    joint = np.arange(shape[-2])
+    angle = joint * np.pi * (3 - np.sqrt(5))
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=-1) * np.sqrt(joint / shape[-2])[:, None]
+    frame = np.arange(np.prod(shape[:-2])).reshape(*shape[:-2], 1, 1)
+    return _MIDDLE + _SPREAD * circle + frame
+
+
+def _full_hd(shape: Sequence[int]) -> np.ndarray:
+    matrix = np.array([[_FOCAL, 0, _MIDDLE[0]], [0, _FOCAL, _MIDDLE[1]], [0, 0, 1]])
+    return np.broadcast_to(matrix, shape)
+
+
+def _warm_up_rays(shape: Sequence[int]) -> np.ndarray:
+    return (_person(shape) - _MIDDLE) / _FOCAL
+
+
+_VALUES: dict[str, Callable[[Sequence[int]], np.ndarray]] = {
+    "keypoints_2d": _person,
+    "confidence": np.ones,
+    "intrinsics": _full_hd,
+    "rotation": lambda shape: np.broadcast_to(np.eye(3), shape),
+    "rays": _warm_up_rays,
+}
+
+
+def _records(batch_size: int) -> np.ndarray:
+    shapes = {"keypoints_2d": (_NUM_JOINTS, 2), "confidence": (_NUM_JOINTS,)}
+    shapes |= {"intrinsics": (3, 3), "rotation": (3, 3), "center": (3,)}
+    columns = {
+        name: np.asarray(_VALUES.get(name, np.zeros)([batch_size, *shape]), np.float32)
+        for name, shape in shapes.items()
+    }
+    return np.array(tfrecords.encode(columns), object)

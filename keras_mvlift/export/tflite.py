@@ -13,8 +13,6 @@ import tensorflow as tf
 
 import keras_mvlift
 from keras_mvlift import errors, inference, trained_models
-from keras_mvlift.export import saved_model
-from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.untrusted import files
 
 WEIGHTS = ("float32", "float16", "int8")
@@ -65,9 +63,7 @@ class SingleFrames(tf.Module):
         super().__init__()
         if isinstance(lifter, inference.ClipLifter):
             received = f"a model of windows of {lifter.num_frames} frames"
-            raise ValueError(
-                f"`model` must lift single frames to be exported. Received: {received}."
-            )
+            raise errors.ArgumentError("model", "lift single frames to be exported", received)
         self._model = trained_models.open_model(lifter.path)
         names = [name for name in (SIGNATURE, _UNCERTAINTY) if name in self._model.signatures]
         signatures = [self._model.signatures[name] for name in names]
@@ -76,14 +72,7 @@ class SingleFrames(tf.Module):
             keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
         ) -> dict[str, tf.Tensor]:
             views = dict(zip(_INPUTS, (keypoints_2d, confidence, intrinsics), strict=True))
-            outputs = {key: x for called in signatures for key, x in called(**views).items()}
-            if lifter.description.get(saved_model.SOLVES_ROOT):
-                return outputs
-            pose, root = outputs["root_relative_pose"], outputs["root_position"]
-            rays = cameras.rays(keypoints_2d, intrinsics)
-            rays = tf.where(confidence[..., tf.newaxis] > 0, rays, 0.0)
-            root = triangulation.root_in_view(pose, rays, confidence, root)
-            return outputs | {"root_position": root, "pose_camera": pose + root[:, tf.newaxis]}
+            return {key: x for called in signatures for key, x in called(**views).items()}
 
         self.notes = _notes(lifter, _UNCERTAINTY in names)
         num_joints = len(lifter.joint_names)
@@ -98,10 +87,9 @@ class SingleFrames(tf.Module):
 
 
 def _convert(exported: SingleFrames, weights: str) -> bytes:
-    name = SIGNATURE
     with tempfile.TemporaryDirectory() as folder, _silence():
-        tf.saved_model.save(exported, folder, signatures={name: exported.lift_camera})
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[name])
+        tf.saved_model.save(exported, folder, signatures={SIGNATURE: exported.lift_camera})
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
         if weights != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if weights == "float16":

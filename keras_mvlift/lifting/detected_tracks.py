@@ -47,10 +47,8 @@ def read(
     clocks.check_length(path, num_frames)
     people, told = _scaled(path, crowd.people[is_seen])
     slots = crowd.numbers[crowd.owner[is_seen]] - first
-    labels = tell_apart(slots, people, _ids(frames, is_seen))
-    everyone = ranking(labels, people[..., 2], len(frames))
-    laid_out = lay_out(path, slots, people, labels, everyone, num_frames)
-    dropped = int(np.count_nonzero(~np.isin(labels, everyone)))
+    ids = _ids(frames, is_seen)
+    laid_out, dropped = lay_out(path, slots, people, num_frames, len(frames), ids)
     brief = f"{dropped} of {len(people)} detections left out, of people in too few frames"
     step = int(np.diff(np.unique(crowd.numbers)).min(initial=num_frames))
     apart = f"frames are numbered {step} apart, with none between: as times are?"
@@ -188,8 +186,6 @@ _MAX_STEP = 0.4
 # Frames; who was away for longer comes back as somebody else.
 _MAX_GAP = 30
 _MAX_STEPS = 3  # The step grows with the gap up to this.
-
-
 _MAX_JUMPS = 0.02  # Of steps by a detector's numbers so many may be longer than people's are.
 
 
@@ -232,7 +228,7 @@ def tell_apart(
 
 
 def _warn(told: str) -> None:
-    warnings.warn(told, errors.InputWarning, stacklevel=4)
+    warnings.warn(told, errors.InputWarning, stacklevel=5)
 
 
 # Of detections, those of people who are there for a while; the rest are a detector's mistakes.
@@ -311,23 +307,29 @@ def lay_out(
     path: pathlib.Path,
     slots: np.ndarray,
     people: np.ndarray,
-    labels: np.ndarray,
-    everyone: np.ndarray,
     num_frames: int,
-) -> np.ndarray:
-    """Lays out over time, `[T, P, K, 3]`, 0 where not seen, those people who stay.
+    num_read: int,
+    ids: np.ndarray | None = None,
+) -> tuple[np.ndarray, int]:
+    """Tells people apart, as `tell_apart` does, and lays out those who stay over time.
 
     Args:
         path: The file, for errors.
         slots: `[N]`, the frame, counted from 0, that each is in.
         people: `[N, K, 3]`, x and y in pixels, and confidence.
-        labels: `[N]`, who each is, as `tell_apart` tells.
-        everyone: `[P]`, those who stay, as `ranking` orders them.
         num_frames: `T`.
+        num_read: How many of these there are in the file.
+        ids: `[N]`, as of `tell_apart`.
+
+    Returns:
+        `[T, P, K, 3]`, 0 where not seen, in the order of `ranking`; and how many of the `N` are
+        left out.
 
     Raises:
         RecordingError: If nobody stays, or few numbers span many.
     """
+    labels = tell_apart(slots, people, ids)
+    everyone = ranking(labels, people[..., 2], num_read)
     rule = f"be there in {MIN_FRAMES} frames each"
     received = f"{len(people)} detections, too far from one frame to the next to be followed"
     errors.require_in(path, len(everyone), "people", rule, received)
@@ -339,7 +341,7 @@ def lay_out(
     row[everyone] = np.arange(len(everyone))
     is_kept = row[labels] >= 0
     laid_out[slots[is_kept], row[labels[is_kept]]] = people[is_kept]
-    return laid_out
+    return laid_out, int(np.count_nonzero(~is_kept))
 
 
 def ranking(labels: np.ndarray, confidence: np.ndarray, num_frames: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_mvlift import errors, inference, skeletons, trained_models
+from keras_mvlift import errors, inference, skeletons
 from keras_mvlift.geometry import cameras, lenses
 from keras_mvlift.lifting import pose_clip, smoothing, tracks_2d, viewpoints
 
@@ -28,6 +28,7 @@ class _Lifted(NamedTuple):
     root: np.ndarray  # [P, T, 3], meters, camera frame.
     uncertainty: np.ndarray  # [P, T, J], meters; NaN of a model that does not tell.
     confidence: np.ndarray  # [P, T, J], 0 where not lifted.
+    missed: np.ndarray  # [P, T], how far off its joints each pose is, as of `inference.LiftedPose`.
 
 
 def lift(
@@ -81,7 +82,8 @@ def lift(
     _check_types(model, tracks, viewpoint)
     rate = _frame_rate(tracks, frame_rate)
     seen_from = _viewpoint(model, tracks, viewpoint)
-    target = space or _most(viewpoint)
+    told = "root" if viewpoint is None else "world" if viewpoint.has_place else "camera"
+    target = space or told
     errors.require_known("space", target, pose_clip.SPACES)
     if target == "world" and not seen_from.has_place:
         seen_from.world_from_camera(np.zeros(3))
@@ -94,17 +96,16 @@ def lift(
     if mends_sides:
         seen = straight, confidence, model.joint_names
         straight, confidence, was_swapped = smoothing.swap_back(*seen)
-        counts = zip(tracks.names, was_swapped.sum(axis=1).tolist(), strict=True)
-        about["swapped_frames"] = dict(counts)
+        counts = was_swapped.sum(axis=1).tolist()
+        about["swapped_frames"] = dict(zip(tracks.names, counts, strict=True))
     straight, confidence = smoothing.bridge(straight, confidence, max_gap * rate)
     lifted = _run(model, straight, confidence, seen_from, progress, **_detector(model, tracks))
     if target != "root":
-        about |= {"viewpoint": seen_from.as_data(), **_misses(lifted, straight, seen_from, tracks)}
+        about |= {"viewpoint": seen_from.as_data(), **_misses(lifted.missed, tracks)}
     lifted, sizes = _sized(lifted, model.joint_names, height, rate if is_steady else None)
     about |= {name: _noted(tracks.names, values) for name, values in sizes.items()}
-    if smoother is not None:
-        pose, root = (_smooth(each, smoother, rate) for each in (lifted.pose, lifted.root))
-        lifted = lifted._replace(pose=pose, root=root)
+    pose, root = (_smooth(each, smoother, rate) for each in (lifted.pose, lifted.root))
+    lifted = lifted._replace(pose=pose, root=root)
     lifted = lifted._replace(pose=_placed(lifted, seen_from, target))
     if target == "world":
         warn_of_world(lifted.pose, model.joint_names)
@@ -132,11 +133,11 @@ def _check_types(model: Any, tracks: Any, viewpoint: Any) -> None:
 
 def _frame_rate(tracks: tracks_2d.Tracks2D, given: float | None) -> float:
     rate = tracks.frame_rate if given is None else given
-    if rate is None and tracks.num_frames == 1:
-        # A single picture has no rate, and needs none.
-        return 1.0
     if rate is None:
-        raise ValueError("`frame_rate` must be given, for the input tells none. Received: nothing.")
+        # A single picture has no rate, and needs none.
+        is_single, rule = tracks.num_frames == 1, "be given, for the input tells none"
+        errors.require(is_single, "frame_rate", rule, "nothing")
+        return 1.0
     number = errors.number("frame_rate", rate)
     errors.require(0 < number < np.inf, "frame_rate", "be a number above 0", number)
     low, high = _RATES
@@ -145,12 +146,6 @@ def _frame_rate(tracks: tracks_2d.Tracks2D, given: float | None) -> float:
         received = f"{number:.3g}" + (", as of times in milliseconds" if number < low else "")
         raise errors.ArgumentError("frame_rate", rule, received)
     return number
-
-
-def _most(viewpoint: viewpoints.Viewpoint | None) -> str:
-    if viewpoint is None:
-        return "root"
-    return "world" if viewpoint.has_place else "camera"
 
 
 def _viewpoint(
@@ -190,9 +185,8 @@ def _undistorted(
     tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint, converter: skeletons.Converter
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the model's joints, as a straight lens has them."""
-    seen = tracks.keypoints_2d, tracks.confidence
+    seen = bent = tracks.keypoints_2d, tracks.confidence
     if viewpoint.distortion is not None:
-        bent = seen
         seen = lenses.undistort_detections(*bent, viewpoint.intrinsics, viewpoint.distortion)
         _warn_of_lens(bent, seen, viewpoint)
     return converter.keypoints(seen[0]), converter.confidence(seen[1])
@@ -206,10 +200,10 @@ def _run(
     progress: Callable[[list[Any]], Iterable[Any]],
     **detector: str,
 ) -> _Lifted:
-    shape = confidence.shape
-    pose, root = np.zeros((*shape, 3)), np.zeros((*shape[:-1], 3))
-    uncertainty = np.full(shape, np.nan)
-    num_people, num_frames = shape[:2]
+    num_people, num_frames, num_joints = confidence.shape
+    pose = np.zeros((num_people, num_frames, num_joints, 3))
+    root, uncertainty = np.zeros_like(pose[..., 0, :]), np.full_like(confidence, np.nan)
+    missed = np.zeros((num_people, num_frames))
     is_mirrored = getattr(model, "description", {}).get("is_mirrored")
     options: dict[str, Any] = detector | ({"flip": True} if is_mirrored else {})
     # A model of clips must see each whole.
@@ -225,23 +219,18 @@ def _run(
             warnings.simplefilter("ignore", errors.InputWarning)
             lifted = model.lift(keypoints_2d[piece], confidence[piece], viewpoint, **options)
         pose[piece], root[piece] = lifted.root_relative_pose, lifted.root_position
+        missed[piece] = lifted.reprojection_error
         if lifted.joint_uncertainty is not None:
             uncertainty[piece] = lifted.joint_uncertainty
     is_lifted = (confidence > 0).sum(axis=-1) >= MIN_JOINTS
-    pose[~is_lifted], root[~is_lifted], uncertainty[~is_lifted] = np.nan, np.nan, np.nan
-    return _Lifted(pose, root, uncertainty, np.where(is_lifted[..., np.newaxis], confidence, 0.0))
+    for values in (pose, root, uncertainty, missed):
+        values[~is_lifted] = np.nan
+    sure = np.where(is_lifted[..., np.newaxis], confidence, 0.0)
+    return _Lifted(pose, root, uncertainty, sure, missed)
 
 
-def _misses(
-    lifted: _Lifted,
-    keypoints_2d: np.ndarray,
-    viewpoint: viewpoints.Viewpoint,
-    tracks: tracks_2d.Tracks2D,
-) -> dict[str, Any]:
+def _misses(missed: np.ndarray, tracks: tracks_2d.Tracks2D) -> dict[str, Any]:
     """Returns what is noted of how far poses lie off their joints, and warns of it."""
-    pose_camera = _placed(lifted, viewpoint, "camera")
-    view = (keypoints_2d, lifted.confidence, viewpoint.intrinsics)
-    missed = inference.reprojection_errors(pose_camera, *view)
     return {
         "reprojection_error": _noted(tracks.names, _quantiles(missed, 0.5)[:, 0]),
         "notes": [*tracks.notes, *inference.warn_of_misses(missed, stacklevel=4)],
@@ -251,14 +240,14 @@ def _misses(
 def _sized(
     lifted: _Lifted, joint_names: tuple[str, ...], height: Any, steady_rate: float | None
 ) -> tuple[_Lifted, dict[str, np.ndarray]]:
-    """Gives people their size and, at a frame rate, one for all frames, and steady distances.
+    """Scales people to their size and, at a frame rate, to one for all frames at steady distances.
 
     Returns:
         Them, and by the names of `about` the size, meters, and its spread before, `[P]`.
     """
     each = skeletons.stature(lifted.pose, joint_names)
     low, own, high = _quantiles(each, *_SPREAD).T
-    stature = own if height is None else trained_models.check_height(height, own.shape)
+    stature = own if height is None else inference.check_height(height, own.shape)
     usual = np.maximum(own[:, np.newaxis], _LEAST_SIZE)
     before = usual if steady_rate is None else np.maximum(each, _LEAST_SIZE)
     scale = (stature[:, np.newaxis] / before)[..., np.newaxis]
@@ -298,8 +287,12 @@ def _noted(names: Sequence[str], values: np.ndarray) -> dict[str, float | None]:
     }
 
 
-def _smooth(points: np.ndarray, smoother: smoothing.Butterworth, frame_rate: float) -> np.ndarray:
-    """Smooths `[P, T, ..., D]` along its second axis."""
+def _smooth(
+    points: np.ndarray, smoother: smoothing.Butterworth | None, frame_rate: float
+) -> np.ndarray:
+    """Smooths `[P, T, ..., D]` along its second axis, if there is a smoother."""
+    if smoother is None:
+        return points
     return np.swapaxes(smoother.smooth(np.swapaxes(points, 0, 1), frame_rate), 0, 1)
 
 

@@ -7,6 +7,7 @@ quite met. A joint that is absent for a while is interpolated. The format holds 
 """
 
 import importlib
+import itertools
 import pathlib
 import re
 from collections.abc import Iterator
@@ -31,16 +32,13 @@ def write_bvh(clip: pose_clip.PoseClip, path: pathlib.Path) -> tuple[pathlib.Pat
         ValueError: If a joint is absent throughout, which no tree can show.
     """
     several = len(clip.tracks) > 1
-    targets = [_named(path, track.name) if several else path for track in clip.tracks]
+    names = (re.sub(r"[^A-Za-z0-9-]+", "_", track.name) for track in clip.tracks)
+    targets = [path.with_stem(f"{path.stem}.{name}") if several else path for name in names]
     texts = [_bvh_text(clip, track) for track in clip.tracks]
     for target, text in zip(targets, texts, strict=True):
         with files.replacing(target) as partial:
             partial.write_text(text, encoding="utf-8")
     return tuple(targets)
-
-
-def _named(path: pathlib.Path, track: str) -> pathlib.Path:
-    return path.with_name(f"{path.stem}.{re.sub(r'[^A-Za-z0-9-]+', '_', track)}{path.suffix}")
 
 
 def _bvh_text(clip: pose_clip.PoseClip, track: pose_clip.Track) -> str:
@@ -76,10 +74,8 @@ def _node(nodes: tuple[Node, ...], index: int, indent: str) -> Iterator[str]:
     kind, channels = ("JOINT", f"3 {_ROTATIONS}")
     if node.parent < 0:
         kind, channels = "ROOT", f"6 Xposition Yposition Zposition {_ROTATIONS}"
-    yield f"{indent}{kind} {node.name}"
-    yield f"{indent}{{"
-    yield f"{inner}OFFSET {_centimeters(node.offset)}"
-    yield f"{inner}CHANNELS {channels}"
+    yield from (f"{indent}{kind} {node.name}", f"{indent}{{")
+    yield from (f"{inner}OFFSET {_centimeters(node.offset)}", f"{inner}CHANNELS {channels}")
     children = [child for child, other in enumerate(nodes) if other.parent == index]
     for child in children:
         yield from _node(nodes, child, inner)
@@ -102,11 +98,9 @@ def _without_gaps(clip: pose_clip.PoseClip, track: pose_clip.Track) -> np.ndarra
         rule = f"have every joint of {track.name} in some frame to be written as BVH"
         raise errors.ArgumentError("pose", rule, f"{missing} in none")
     filled = track.pose.astype(np.float64)
-    for joint in np.flatnonzero(~is_present.all(axis=0)):
+    for joint, axis in itertools.product(np.flatnonzero(~is_present.all(axis=0)), range(3)):
         known = is_present[:, joint]
-        for axis in range(3):
-            values = filled[known, joint, axis]
-            filled[:, joint, axis] = np.interp(frames, frames[known], values)
+        filled[:, joint, axis] = np.interp(frames, frames[known], filled[known, joint, axis])
     return filled
 
 
@@ -141,13 +135,8 @@ def follow(points: np.ndarray, joint_names: tuple[str, ...], parents: tuple[int,
     tree = _Tree(joint_names, parents, points)
     tree.grow(0, -1)
     turned = np.stack(tree.turned, axis=1)
-    above = np.stack(
-        [
-            np.broadcast_to(np.eye(3), turned[:, 0].shape) if parent < 0 else turned[:, parent]
-            for parent in (node.parent for node in tree.nodes)
-        ],
-        axis=1,
-    )
+    above = turned[:, [node.parent for node in tree.nodes]]
+    above[:, 0] = np.eye(3)  # The root's.
     rotation = np.swapaxes(above, -1, -2) @ turned
     return Motion(tuple(tree.nodes), points[:, 0], rotation)
 
@@ -196,9 +185,8 @@ class _Tree:
 
     def _aim(self, node: int, child: int) -> np.ndarray:
         """Turns on from a node, or from rest, so that the bone to a child points at it."""
-        start = np.broadcast_to(np.eye(3), (len(self._directions), 3, 3))
-        if node >= 0:
-            start = self.turned[node]
+        rest = np.broadcast_to(np.eye(3), (len(self._directions), 3, 3))
+        start = rest if node < 0 else self.turned[node]
         source = np.einsum("tij,j->ti", start, self._rest[child])
         return swing(source, self._directions[:, child]) @ start
 

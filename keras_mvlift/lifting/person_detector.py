@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -63,17 +62,15 @@ def _apart(film: video.Film, found: list[np.ndarray]) -> np.ndarray:
     people = np.concatenate(found)
     if not len(people):
         return people[np.newaxis]
-    labels = detected_tracks.tell_apart(slots, people)
-    everyone = detected_tracks.ranking(labels, people[..., 2], len(found))
-    return detected_tracks.lay_out(film.path, slots, people, labels, everyone, len(found))
+    laid_out, _ = detected_tracks.lay_out(film.path, slots, people, len(found), len(found))
+    return laid_out
 
 
 def _tracks(
     film: video.Film, found: np.ndarray, skeleton: skeletons.Skeleton, detector: str
 ) -> tracks_2d.Tracks2D:
-    if not (found[..., 2] > 0).any():
-        rule = f"show a person whom {detector} finds"
-        raise errors.RecordingError(film.path, "video", rule, f"{film.num_frames} frames without")
+    rule, received = f"show a person whom {detector} finds", f"{film.num_frames} frames without"
+    errors.require_in(film.path, (found[..., 2] > 0).any(), "video", rule, received)
     return tracks_2d.of_arrays(
         found[..., :2],
         found[..., 2],
@@ -154,12 +151,7 @@ class Detector:
             self._network.process(_BLACK)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._network.close()
 
     def detect(self, picture: np.ndarray) -> np.ndarray:
@@ -303,15 +295,15 @@ class MoveNet:
         with errors.parsing(self._path, "graph", "be MoveNet's, as TensorFlow.js has it"):
             (taken,), (given,) = (content["signature"][key].values() for key in _ENDS)
             shape = [int(each["size"]) for each in given["tensorShape"]["dim"]]
-            self._ends = [_tensor_name(each["name"]) for each in (taken, given)]
+            names = [str(each["name"]) for each in (taken, given)]
+            self._ends = [name if ":" in name else f"{name}:0" for name in names]
             nodes = content["modelTopology"]["node"]
             manifest = content["weightsManifest"]
             operations = {_FUSED.get(node["op"], node["op"]) for node in nodes}
         rule = f"be of {_NUM_VALUES} numbers a person, as MultiPose's"
         errors.require_in(self._path, shape[-1] == _NUM_VALUES, "output", rule, f"shape {shape}")
-        if unknown := operations - _OPERATIONS:
-            rule = "be operations of MoveNet"
-            raise errors.RecordingError(self._path, "nodes", rule, ", ".join(sorted(unknown)))
+        unknown, rule = operations - _OPERATIONS, "be operations of MoveNet"
+        errors.require_in(self._path, not unknown, "nodes", rule, ", ".join(sorted(unknown)))
         weights = _weights(self._path, manifest)
         with errors.parsing(self._path, "nodes", "be nodes of a graph of TensorFlow"):
             self._run = _function(tf, [*_nodes(tf, nodes, weights)], self._ends)
@@ -340,10 +332,6 @@ class MoveNet:
 _ENDS = ("inputs", "outputs")
 
 
-def _tensor_name(name: str) -> str:
-    return name if ":" in name else f"{name}:0"
-
-
 def _weights(path: pathlib.Path, manifest: Any) -> dict[str, np.ndarray]:
     """Reads the weights beside a model, by the names of their nodes."""
     found: dict[str, np.ndarray] = {}
@@ -354,9 +342,8 @@ def _weights(path: pathlib.Path, manifest: Any) -> dict[str, np.ndarray]:
             start = 0
             for told in group["weights"]:
                 found[told["name"]], start = _weight(data, start, told)
-            if start != len(data):
-                rule = f"have the {start} bytes that the model tells"
-                raise errors.RecordingError(paths[0], "weights", rule, len(data))
+            rule = f"have the {start} bytes that the model tells"
+            errors.require_in(paths[0], start == len(data), "weights", rule, len(data))
     return found
 
 

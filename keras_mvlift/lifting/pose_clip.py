@@ -7,7 +7,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -223,20 +223,23 @@ _JSON_FIELDS = {
 }
 
 
+# What files hold of a clip beside its tracks.
+_FIELDS = "space", "frame_rate", "first_frame", "joint_names", "parents", "image_size", "about"
+
+
 def write_json(clip: PoseClip, path: pathlib.Path) -> None:
     """Writes a clip."""
-    content = {
-        "format": JSON_FORMAT,
-        "version": JSON_VERSION,
-        "space": clip.space,
-        "frame_rate": clip.frame_rate,
-        "first_frame": clip.first_frame,
-        "joint_names": clip.joint_names,
-        "parents": clip.parents,
-        "image_size": clip.image_size,
-        "about": clip.about,
-        "tracks": [_json_of_track(track) for track in clip.tracks],
-    }
+    content: dict[str, Any] = {"format": JSON_FORMAT, "version": JSON_VERSION}
+    content |= {name: getattr(clip, name) for name in _FIELDS}
+    content["tracks"] = [
+        {"name": track.name, "is_reference": track.is_reference}
+        | {
+            name: _to_lists(getattr(track, name), decimals)
+            for name, (decimals, _) in _JSON_FIELDS.items()
+            if getattr(track, name) is not None
+        }
+        for track in clip.tracks
+    ]
     with files.replacing(path) as partial:
         partial.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -254,26 +257,16 @@ def read_json(path: pathlib.Path, content: Any = None) -> PoseClip:
         received = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise errors.RecordingError(path, "format", rule, received)
     with errors.parsing(path, "tracks", "be poses as docs/pose_clip.schema.json has them"):
-        size = content["image_size"]
-        return PoseClip(
-            tracks=tuple(map(_track_of_json, content["tracks"])),
-            space=content["space"],
-            frame_rate=content["frame_rate"],
-            first_frame=content["first_frame"],
-            joint_names=tuple(content["joint_names"]),
-            parents=tuple(content["parents"]),
-            image_size=None if size is None else tuple(size),
-            about=content["about"],
-        )
+        told = {name: content[name] for name in _FIELDS}
+        return _clip(map(_track_of_json, content["tracks"]), told)
 
 
-def _json_of_track(track: Track) -> dict[str, Any]:
-    fields = {
-        name: _to_lists(getattr(track, name), decimals)
-        for name, (decimals, _) in _JSON_FIELDS.items()
-        if getattr(track, name) is not None
-    }
-    return {"name": track.name, "is_reference": track.is_reference, **fields}
+def _clip(tracks: Iterable[Track], told: dict[str, Any]) -> PoseClip:
+    """Makes a clip of what was read, in which tuples are lists."""
+    size = told["image_size"]
+    told["image_size"] = None if size is None else tuple(size)
+    told |= {name: tuple(told[name]) for name in ("joint_names", "parents")}
+    return PoseClip(tracks=tuple(tracks), **told)
 
 
 def _track_of_json(content: dict[str, Any]) -> Track:
@@ -282,8 +275,7 @@ def _track_of_json(content: dict[str, Any]) -> Track:
         for name, (_, num_axes) in _JSON_FIELDS.items()
         if name in content
     }
-    is_reference = content["is_reference"]
-    return Track(name=content["name"], is_reference=is_reference, **fields)
+    return Track(name=content["name"], is_reference=content["is_reference"], **fields)
 
 
 def _to_lists(values: np.ndarray, decimals: int) -> list[Any]:
@@ -364,17 +356,14 @@ def _numbers(track: Track) -> np.ndarray:
 
 def write_npz(clip: PoseClip, path: pathlib.Path) -> None:
     """Writes a clip."""
+    told = {name: getattr(clip, name) for name in _FIELDS}
+    told |= {"about": json.dumps(clip.about), "image_size": clip.image_size or (0, 0)}
+    told["frame_rate"] = float(clip.frame_rate)
     arrays: dict[str, Any] = {
         "pose": np.stack([track.pose for track in clip.tracks]),
-        "track_names": np.array([track.name for track in clip.tracks]),
-        "is_reference": np.array([track.is_reference for track in clip.tracks]),
-        "joint_names": np.array(clip.joint_names),
-        "parents": np.array(clip.parents),
-        "space": np.array(clip.space),
-        "frame_rate": np.array(float(clip.frame_rate)),
-        "first_frame": np.array(clip.first_frame),
-        "image_size": np.array(clip.image_size or (0, 0)),
-        "about": np.array(json.dumps(clip.about)),
+        "track_names": [track.name for track in clip.tracks],
+        "is_reference": [track.is_reference for track in clip.tracks],
+        **told,
     }
     for name in OPTIONAL:
         values = [getattr(track, name) for track in clip.tracks]
@@ -392,17 +381,11 @@ def read_npz(path: pathlib.Path) -> PoseClip:
     """
     arrays = reading.npz(path)
     with errors.parsing(path, "arrays", "be poses as `keras-mvlift lift` writes them"):
-        width, height = (int(side) for side in arrays["image_size"])
-        return PoseClip(
-            tracks=tuple(_track_of_arrays(arrays, index) for index in range(len(arrays["pose"]))),
-            space=str(arrays["space"]),
-            frame_rate=float(arrays["frame_rate"]),
-            first_frame=int(arrays["first_frame"]),
-            joint_names=tuple(map(str, arrays["joint_names"])),
-            parents=tuple(map(int, arrays["parents"])),
-            image_size=(width, height) if width and height else None,
-            about=json.loads(str(arrays["about"])),
-        )
+        told = {name: np.asarray(arrays[name]).tolist() for name in _FIELDS}
+        told["about"] = json.loads(told["about"])
+        told["image_size"] = told["image_size"] if any(told["image_size"]) else None
+        tracks = (_track_of_arrays(arrays, index) for index in range(len(arrays["pose"])))
+        return _clip(tracks, told)
 
 
 def _stack(values: list[np.ndarray | None]) -> np.ndarray:
@@ -424,19 +407,16 @@ def _track_of_arrays(arrays: dict[str, Any], index: int) -> Track:
 
 # Every format of poses by its ending.
 
-# Ending to the module and its function, imported only when it is asked for: some need libraries
-# that lifting does not.
-_WRITERS = {
-    ".json": ("pose_clip", "write_json"),
-    ".csv": ("pose_clip", "write_csv"),
-    ".npz": ("pose_clip", "write_npz"),
-    ".trc": ("mocap_files", "write_trc"),
-    ".c3d": ("mocap_files", "write_c3d"),
-    ".bvh": ("mocap_files", "write_bvh"),
+_WRITERS: dict[str, Callable[[PoseClip, pathlib.Path], None]] = {
+    ".json": write_json,
+    ".csv": write_csv,
+    ".npz": write_npz,
 }
-_READERS = {".json": ("pose_clip", "read_json"), ".npz": ("pose_clip", "read_npz")}
+# By `mocap_files`, imported only when it is asked for.
+_OF_MOTION_CAPTURE = (".trc", ".c3d", ".bvh")
+_READERS = {".json": read_json, ".npz": read_npz}
 
-ENDINGS = tuple(_WRITERS)
+ENDINGS = (*_WRITERS, *_OF_MOTION_CAPTURE)
 """Of all files that can be written."""
 
 
@@ -452,7 +432,14 @@ def write(clip: PoseClip, path: str | os.PathLike[str]) -> tuple[pathlib.Path, .
         OSError: If the file cannot be written.
     """
     target = pathlib.Path(path)
-    written: tuple[pathlib.Path, ...] | None = _function(target, _WRITERS, "write")(clip, target)
+    ending = _ending(target, ENDINGS, "write")
+    if ending in _WRITERS:
+        _WRITERS[ending](clip, target)
+        return (target,)
+    mocap_files = importlib.import_module("keras_mvlift.lifting.mocap_files")
+    written: tuple[pathlib.Path, ...] | None = getattr(mocap_files, f"write_{ending[1:]}")(
+        clip, target
+    )
     return (target,) if written is None else written
 
 
@@ -463,13 +450,11 @@ def read(path: str | os.PathLike[str]) -> PoseClip:
         RecordingError: If the ending is another, or the file is missing or not of its form.
     """
     source = pathlib.Path(path)
-    clip: PoseClip = _function(source, _READERS, "read")(source)
-    return clip
+    return _READERS[_ending(source, _READERS, "read")](source)
 
 
-def _function(path: pathlib.Path, known: Mapping[str, tuple[str, str]], purpose: str) -> Any:
+def _ending(path: pathlib.Path, known: Collection[str], purpose: str) -> str:
     ending = path.suffix.lower()
     rule = f"end in {', '.join(known)} to {purpose} poses"
     errors.require_in(path, ending in known, "file name", rule, path.name)
-    module, name = known[ending]
-    return getattr(importlib.import_module(f"keras_mvlift.lifting.{module}"), name)
+    return ending

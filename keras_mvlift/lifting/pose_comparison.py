@@ -35,36 +35,26 @@ def combine_clips(
     Raises:
         ValueError: If there is no clip, or joints, frame rates or spaces differ.
     """
-    named = {name: (clip, list(clip.tracks)) for name, clip in clips.items()}
-    errors.require(bool(named), "clips", "hold at least one", "none")
+    errors.require(bool(clips), "clips", "hold at least one", "none")
     first = next(iter(clips.values()))
     start = min(clip.first_frame for clip in clips.values())
     stop = max(clip.first_frame + clip.num_frames for clip in clips.values())
-    every = list(named.items())
+    every = [(name, clip, clip.tracks) for name, clip in clips.items()]
     if reference is not None:
-        every.append(("reference", (reference, _as_references(reference))))
-    for name, (clip, _) in every:
+        named = tuple(track for track in reference.tracks if track.is_reference)
+        all_of_it = (dataclasses.replace(each, is_reference=True) for each in reference.tracks)
+        every.append(("reference", reference, named or tuple(all_of_it)))
+    for name, clip, _ in every:
         _require_same(name, clip, first)
-    space = _space({name: clip for name, (clip, _) in every})
-    tracks = [
-        _placed(_moved(track, clip, space), clip.first_frame - start, stop - start)
-        for _, (clip, kept) in every
-        for track in kept
-    ]
-    names = _names(every, len(named) > 1)
-    return dataclasses.replace(
-        first,
-        tracks=tuple(
-            dataclasses.replace(track, name=name) for track, name in zip(tracks, names, strict=True)
-        ),
-        space=space,
-        first_frame=start,
-    )
-
-
-def _as_references(clip: pose_clip.PoseClip) -> list[pose_clip.Track]:
-    named = [track for track in clip.tracks if track.is_reference]
-    return named or [dataclasses.replace(track, is_reference=True) for track in clip.tracks]
+    space = _space([(name, clip.space) for name, clip, _ in every])
+    tracks: list[pose_clip.Track] = []
+    for source, clip, kept in every:
+        for track in kept:
+            name = f"{source}: {track.name}" if len(clips) > 1 else track.name
+            while name in [other.name for other in tracks]:
+                name += "'"
+            tracks.append(_moved(track, clip, name, space, start, stop))
+    return dataclasses.replace(first, tracks=tuple(tracks), space=space, first_frame=start)
 
 
 def _require_same(name: str, clip: pose_clip.PoseClip, first: pose_clip.PoseClip) -> None:
@@ -76,33 +66,37 @@ def _require_same(name: str, clip: pose_clip.PoseClip, first: pose_clip.PoseClip
     errors.require(is_same, name, rule, f"{clip.frame_rate:g}")
 
 
-def _space(clips: Mapping[str, pose_clip.PoseClip]) -> str:
-    spaces = {clip.space for clip in clips.values()}
-    if len(spaces) == 1:
-        return spaces.pop()
-    if "world" in spaces:
-        received = ", ".join(f"{name} in {clip.space}" for name, clip in clips.items())
-        raise errors.ArgumentError("clips", "all be in the world or all in camera axes", received)
-    return "root"
+def _space(told: list[tuple[str, str]]) -> str:
+    spaces = {space for _, space in told}
+    received = ", ".join(f"{name} in {space}" for name, space in told)
+    rule = "all be in the world or all in camera axes"
+    errors.require(len(spaces) == 1 or "world" not in spaces, "clips", rule, received)
+    return spaces.pop() if len(spaces) == 1 else "root"
 
 
-def _moved(track: pose_clip.Track, clip: pose_clip.PoseClip, space: str) -> pose_clip.Track:
-    if clip.space == space:
-        return track
-    root = clip.parents.index(-1)
-    return dataclasses.replace(track, pose=track.pose - track.pose[:, root : root + 1])
-
-
-def _placed(track: pose_clip.Track, start: int, num_frames: int) -> pose_clip.Track:
-    """Moves a track to frame `start` of `num_frames`; what lies outside them is cut off."""
-    absent = {"confidence": 0.0, "keypoint_confidence": 0.0}
-    names = ("pose", *pose_clip.OPTIONAL)
-    known = {name: getattr(track, name) for name in names if getattr(track, name) is not None}
+def _moved(
+    track: pose_clip.Track, clip: pose_clip.PoseClip, name: str, space: str, start: int, stop: int
+) -> pose_clip.Track:
+    """Returns a track of a clip in another space, from frame `start` to `stop`, by another name."""
+    known = {field: getattr(track, field) for field in ("pose", *pose_clip.OPTIONAL)}
+    if clip.space != space:
+        known["pose"] = _around_root(track.pose, clip)
     moved: dict[str, Any] = {
-        name: _shifted(values, start, num_frames, absent.get(name, np.nan))
-        for name, values in known.items()
+        field: _shifted(
+            values,
+            clip.first_frame - start,
+            stop - start,
+            0.0 if field.endswith("confidence") else np.nan,
+        )
+        for field, values in known.items()
+        if values is not None
     }
-    return dataclasses.replace(track, **moved)
+    return dataclasses.replace(track, name=name, **moved)
+
+
+def _around_root(pose: np.ndarray, clip: pose_clip.PoseClip) -> np.ndarray:
+    root = clip.parents.index(-1)
+    return pose - pose[:, root : root + 1]
 
 
 def _shifted(values: np.ndarray, start: int, num_frames: int, absent: float = np.nan) -> np.ndarray:
@@ -111,19 +105,6 @@ def _shifted(values: np.ndarray, start: int, num_frames: int, absent: float = np
     if first < last:
         placed[first:last] = values[first - start : last - start]
     return placed
-
-
-def _names(
-    every: list[tuple[str, tuple[pose_clip.PoseClip, list[pose_clip.Track]]]], has_several: bool
-) -> list[str]:
-    names: list[str] = []
-    for name, (_, tracks) in every:
-        for track in tracks:
-            full = f"{name}: {track.name}" if has_several else track.name
-            while full in names:
-                full += "'"
-            names.append(full)
-    return names
 
 
 # How far tracks are from the references beside them; joints that are absent are left out.
@@ -161,27 +142,21 @@ def references_of(tracks: Sequence[pose_clip.Track], root: int | None) -> list[i
         For each track the index of its reference in `tracks`; None for references, and where no
         reference shares a joint with the track.
     """
-    known = [index for index, track in enumerate(tracks) if track.is_reference]
-    return [
-        None if track.is_reference else _nearest(track, tracks, known, root) for track in tracks
-    ]
-
-
-def _nearest(
-    track: pose_clip.Track, tracks: Sequence[pose_clip.Track], known: list[int], root: int | None
-) -> int | None:
-    errors = {
-        index: float(mean_error(joint_distances(track.pose, tracks[index].pose, root)))
-        for index in known
-    }
-    found = {index: error for index, error in errors.items() if np.isfinite(error)}
-    return min(found, key=found.__getitem__) if found else None
+    found: list[int | None] = []
+    for track in tracks:
+        distances = {
+            index: float(mean_error(joint_distances(track.pose, other.pose, root)))
+            for index, other in enumerate(tracks)
+            if other.is_reference and not track.is_reference
+        }
+        known = {index: error for index, error in distances.items() if np.isfinite(error)}
+        found.append(min(known, key=known.__getitem__) if known else None)
+    return found
 
 
 # Known poses of a marker file, `.trc`, and how far lifted ones are from them. They come in a world
 # of their own. Where it is known how the camera stands in it they are turned into the axes of what
 # was lifted; else only what no turn changes, the P-MPJPE, can be told.
-
 
 NAME = "reference"
 _MM_PER_METER = 1000.0
@@ -307,7 +282,4 @@ def _turned(
         return None
     camera = cameras.Camera(viewpoint.intrinsics, viewpoint.rotation, viewpoint.center)
     pose_camera = cameras.camera_from_world(pose_world, camera)
-    if clip.space == "camera":
-        return pose_camera
-    root = clip.parents.index(-1)
-    return pose_camera - pose_camera[:, root : root + 1]
+    return pose_camera if clip.space == "camera" else _around_root(pose_camera, clip)

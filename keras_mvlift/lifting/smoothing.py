@@ -212,7 +212,7 @@ _SIDES = np.arange(2)
 def swap_back(
     keypoints_2d: np.ndarray, confidence: np.ndarray, joint_names: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gives legs and arms back to their side in frames in which the detector swapped them.
+    """Puts legs and arms back on their side in frames in which the detector swapped them.
 
     Of all ways to swap a limb's sides in some frames that one is taken (Viterbi's) in which joints
     change their speed the least, each swap being worth more than what it costs. So left and right

@@ -1,6 +1,7 @@
 """People's 2D joints over time in one camera's image: what lifting starts from."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -65,13 +66,9 @@ def of_arrays(
     *,
     joint_names: tuple[str, ...] = skeletons.H36M_17.joints,
     names: tuple[str, ...] | None = None,
-    frame_rate: float | None = None,
-    first_frame: int = 0,
-    image_size: tuple[int, int] | None = None,
-    notes: tuple[str, ...] = (),
-    min_confidence: float = 0.0,
+    **facts: Any,
 ) -> Tracks2D:
-    """Makes tracks of arrays, time first; what is not told here is as `Tracks2D` has it.
+    """Makes tracks of arrays, time first.
 
     Args:
         keypoints_2d: `[K, 2]`, `[T, K, 2]` or `[T, P, K, 2]`, pixels; not seen where it is at no
@@ -80,11 +77,8 @@ def of_arrays(
             not known, 1 then for all that was seen.
         joint_names: `K` names, as in `skeletons`, however they are written.
         names: `P` names; `"person 1"` and so on if None.
-        frame_rate: Frames per second.
-        first_frame: The number of the first frame.
-        image_size: Width and height, pixels.
-        notes: What there is to tell of how they were read.
-        min_confidence: Below which joints are not to be relied on.
+        **facts: What else is known, as `Tracks2D` has it: `frame_rate`, `first_frame`,
+            `image_size`, `notes` and `min_confidence`.
 
     Raises:
         ValueError: If a shape or value is not as stated above.
@@ -101,16 +95,13 @@ def of_arrays(
     errors.require(seen.shape == is_seen.shape, "confidence", rule, list(seen.shape))
     seen = np.where(is_seen, seen, 0.0)
     keypoints, seen = _people_first(keypoints, 4), _people_first(seen, 3)
+    numbered = (f"person {number}" for number in range(1, len(keypoints) + 1))
     return Tracks2D(
-        names=numbered(len(keypoints)) if names is None else names,
+        names=tuple(numbered) if names is None else names,
         joint_names=tuple(map(skeletons.joint_name, joint_names)),
         keypoints_2d=np.where(seen[..., np.newaxis] > 0, keypoints, 0.0),
         confidence=seen,
-        frame_rate=frame_rate,
-        first_frame=first_frame,
-        image_size=image_size,
-        notes=notes,
-        min_confidence=min_confidence,
+        **facts,
     )
 
 
@@ -155,11 +146,6 @@ def of_clip(clip: pose_clip.PoseClip) -> Tracks2D:
         first_frame=clip.first_frame,
         image_size=clip.image_size,
     )
-
-
-def numbered(num_people: int) -> tuple[str, ...]:
-    """Returns the names of people who have none: `"person 1"` and so on."""
-    return tuple(f"person {number}" for number in range(1, num_people + 1))
 
 
 def _people_first(values: np.ndarray, num_axes: int) -> np.ndarray:

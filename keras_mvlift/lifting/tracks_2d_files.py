@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,12 +54,12 @@ def read(
         rule = known if source.exists() or ending else "exist"
         received = _OTHERS.get(ending, source.name) if rule == known else "nothing there"
         raise errors.RecordingError(source, "input", rule, received)
-    if is_folder:
-        tracks = detected_tracks.read(source, skeleton)
-    elif ending in (".json", ".npz"):
-        tracks = (_read_json if ending == ".json" else read_arrays)(source, skeleton)
+    readers = {".csv": read_table, ".h5": read_hdf5, ".trc": read_trc, ".c3d": read_c3d}
+    if is_folder or ending not in readers:
+        of_sets = {".json": _read_json, ".npz": read_arrays}
+        told = detected_tracks.read if is_folder else of_sets[ending]
+        tracks = told(source, skeleton)
     else:
-        readers = {".csv": read_table, ".h5": read_hdf5, ".trc": read_trc, ".c3d": read_c3d}
         tracks = readers[ending](source)
     least = tracks.min_confidence if min_confidence is None else min_confidence
     return tracks_2d.at_least(tracks, least)
@@ -229,28 +230,60 @@ def read_table(path: pathlib.Path) -> tracks_2d.Tracks2D:
         header, rows = _of_sleap(path, header, rows)
     columns = _columns(path, [name.strip() for name in header], [row for row in rows if row])
     frames = _numbers(path, "frame", columns["frame"])
-    if not np.isfinite(frames).all() or (frames % 1).any() or frames.min(initial=0) < 0:
-        raise errors.RecordingError(path, "frame", "be whole numbers from 0 on", "others")
-    first = int(frames.min())
-    num_frames = int(frames.max()) - first + 1
+    is_whole = np.isfinite(frames).all() and not (frames % 1).any() and frames.min(initial=0) >= 0
+    errors.require_in(path, is_whole, "frame", "be whole numbers from 0 on", "others")
+    whole = frames.astype(np.int64)
+    x, y, confidence = (
+        _numbers(path, name, columns.get(name)) for name in ("x", "y", "confidence")
+    )
+    if "confidence" not in columns:
+        confidence = np.ones_like(x)
+    return _laid_out(
+        path,
+        whole,
+        columns.get("person", [""] * len(whole)),
+        columns["joint"],
+        np.stack([x, y, confidence], axis=-1),
+        times=columns.get("time"),
+        min_confidence=detected_tracks.MIN_CONFIDENCE if is_sleap else 0.0,
+    )
+
+
+def _laid_out(
+    path: pathlib.Path,
+    frames: np.ndarray,
+    people: Sequence[str],
+    joints: Sequence[str],
+    points: np.ndarray,
+    times: Sequence[str] | None = None,
+    min_confidence: float = 0.0,
+) -> tracks_2d.Tracks2D:
+    """Lays out rows, a joint of a person in a frame each: points `[N, 3]` are x, y, confidence."""
+    names, parts = tuple(dict.fromkeys(people)), tuple(dict.fromkeys(joints))
+    first, num_frames = int(frames.min()), int(np.ptp(frames)) + 1
     clocks.check_length(path, num_frames)
-    slots = frames.astype(np.int64) - first
-    people, person = _ranked(columns.get("person"), len(slots))
-    joints, joint = _ranked(columns["joint"], len(slots))
-    _check_once(path, np.stack([slots, person, joint]))
-    points, shape = _points(path, columns), (num_frames, len(people), len(joints), 3)
+    index = [{name: number for number, name in enumerate(known)} for known in (names, parts)]
+    person = np.array([index[0][name] for name in people])
+    joint = np.array([index[1][name] for name in joints])
+    keys = np.stack([frames - first, person, joint])
+    _, row, counts = np.unique(keys, axis=1, return_index=True, return_counts=True)
+    if (counts > 1).any():
+        rule = "have one row for each joint of a person in a frame"
+        received = f"two, one of them row {int(row[counts > 1].min()) + 1}"
+        raise errors.RecordingError(path, "table", rule, received)
+    shape = (num_frames, len(names), len(parts), 3)
     files.check_span(path, "table", shape, points.size)
     laid_out = np.full(shape, np.nan)
-    laid_out[slots, person, joint] = points
+    laid_out[tuple(keys)] = points
     with errors.parsing(path, "table", "be 2D tracks"):
         return tracks_2d.of_arrays(
             laid_out[..., :2],
             np.nan_to_num(laid_out[..., 2]),
-            joint_names=joints,
-            names=people if "person" in columns else None,
-            frame_rate=_frame_rate(path, columns, slots),
+            joint_names=parts,
+            names=names if any(names) else None,
+            frame_rate=None if times is None else _frame_rate(path, times, frames),
             first_frame=first,
-            min_confidence=detected_tracks.MIN_CONFIDENCE if is_sleap else 0.0,
+            min_confidence=min_confidence,
         )
 
 
@@ -291,49 +324,19 @@ def _columns(path: pathlib.Path, header: list[str], rows: list[list[str]]) -> di
     }
 
 
-def _numbers(path: pathlib.Path, field: str, cells: list[str]) -> np.ndarray:
+def _numbers(path: pathlib.Path, field: str, cells: Sequence[str] | None) -> np.ndarray:
     with errors.parsing(path, field, "hold numbers or nothing"):
-        return np.array([float(cell or "nan") for cell in cells])
+        return np.array([float(cell or "nan") for cell in cells or ()])
 
 
-def _points(path: pathlib.Path, columns: dict[str, list[str]]) -> np.ndarray:
-    """Returns x, y and confidence of each row, `[N, 3]`."""
-    x, y = (_numbers(path, axis, columns[axis]) for axis in "xy")
-    confidence = np.ones(len(x))
-    if "confidence" in columns:
-        confidence = np.nan_to_num(_numbers(path, "confidence", columns["confidence"]))
-    return np.stack([x, y, confidence], axis=-1)
-
-
-def _ranked(cells: list[str] | None, count: int) -> tuple[tuple[str, ...], np.ndarray]:
-    """Returns the different texts in the order in which they come, and each row's index in them."""
-    if cells is None:
-        return tracks_2d.numbered(1), np.zeros(count, np.int64)
-    names = tuple(dict.fromkeys(cells))
-    index = {name: number for number, name in enumerate(names)}
-    return names, np.array([index[cell] for cell in cells])
-
-
-def _check_once(path: pathlib.Path, keys: np.ndarray) -> None:
-    _, first, counts = np.unique(keys, axis=1, return_index=True, return_counts=True)
-    if (counts > 1).any():
-        row = int(first[counts > 1].min()) + 1
-        rule = "have one row for each joint of a person in a frame"
-        raise errors.RecordingError(path, "table", rule, f"two, one of them row {row}")
-
-
-def _frame_rate(
-    path: pathlib.Path, columns: dict[str, list[str]], slots: np.ndarray
-) -> float | None:
-    if "time" not in columns:
+def _frame_rate(path: pathlib.Path, cells: Sequence[str], frames: np.ndarray) -> float | None:
+    times = _numbers(path, "time", cells)
+    early, late = int(frames.argmin()), int(frames.argmax())
+    if early == late:
         return None
-    times = _numbers(path, "time", columns["time"])
-    early, late = int(slots.argmin()), int(slots.argmax())
-    if slots[early] == slots[late]:
-        return None
-    rate = (slots[late] - slots[early]) / (times[late] - times[early] or np.nan)
-    if not np.isfinite(rate) or rate <= 0:
-        raise errors.RecordingError(path, "time", "grow with the frames", "times that do not")
+    rate = (frames[late] - frames[early]) / (times[late] - times[early] or np.nan)
+    rule, received = "grow with the frames", "times that do not"
+    errors.require_in(path, np.isfinite(rate) and rate > 0, "time", rule, received)
     return float(rate)
 
 
@@ -362,26 +365,15 @@ def _of_deeplabcut(
     values: np.ndarray,
 ) -> tracks_2d.Tracks2D:
     """Lays out values `[N, C]` of frames `[N]`; a column is of a person's joint's coordinate."""
-    people, parts, _ = zip(*columns, strict=True)
-    names, joints = tuple(dict.fromkeys(people)), tuple(dict.fromkeys(parts))
-    first, num_frames = int(frames.min()), int(np.ptp(frames)) + 1
-    clocks.check_length(path, num_frames)
-    shape = (num_frames, len(names), len(joints), 3)
-    files.check_span(path, "table", shape, values.size)
     if len({*columns}) < len(columns) or len({*frames.tolist()}) < len(frames):
         raise errors.RecordingError(path, "table", "have each frame and column once", "some twice")
-    laid_out = np.full(shape, np.nan)
+    pairs = list(dict.fromkeys((person, part) for person, part, _ in columns))
+    points = np.full((len(frames), len(pairs), 3), np.nan)
     for (person, part, axis), column in zip(columns, values.T, strict=True):
-        who, what = names.index(person), joints.index(part)
-        laid_out[frames - first, who, what, _DEEPLABCUT.index(axis)] = column
-    return tracks_2d.of_arrays(
-        laid_out[..., :2],
-        np.nan_to_num(laid_out[..., 2]),
-        joint_names=joints,
-        names=names if any(names) else None,
-        first_frame=first,
-        min_confidence=detected_tracks.MIN_CONFIDENCE,
-    )
+        points[:, pairs.index((person, part)), _DEEPLABCUT.index(axis)] = column
+    people, parts = zip(*(pairs * len(frames)), strict=True)
+    rows = np.repeat(frames, len(pairs)), people, parts, points.reshape(-1, 3)
+    return _laid_out(path, *rows, min_confidence=detected_tracks.MIN_CONFIDENCE)
 
 
 def read_hdf5(path: pathlib.Path) -> tracks_2d.Tracks2D:
@@ -424,39 +416,30 @@ MARKER_UNIT = "px"
 def read_trc(path: pathlib.Path) -> tracks_2d.Tracks2D:
     """Reads all people of a `.trc` file; raises `RecordingError` if it is of another form."""
     table = trc.read_table(path)
-    _check_unit(path, "Units", table.unit)
     first = int(table.frames[0]) - 1 if table.frames[0] >= 1 else 0
-    return _tracks(path, table.names, table.points, table.frame_rate, first)
+    return _of_markers(path, "Units", table, first)
 
 
 def read_c3d(path: pathlib.Path) -> tracks_2d.Tracks2D:
     """Reads all people of a `.c3d` file, by ezc3d; errors are those of `read_trc`."""
     content = mocap_files.read_c3d(path)
-    _check_unit(path, "POINT:UNITS", content.unit)
-    return _tracks(path, content.names, content.points, content.frame_rate, content.first_frame)
+    return _of_markers(path, "POINT:UNITS", content, max(content.first_frame, 0))
 
 
-def _check_unit(path: pathlib.Path, field: str, unit: str) -> None:
-    rule = f"be {MARKER_UNIT}, X and Y being points of an image and Z confidence"
-    errors.require_in(path, unit == MARKER_UNIT, field, rule, unit or "nothing")
-
-
-def _tracks(
-    path: pathlib.Path,
-    names: tuple[str, ...],
-    points: np.ndarray,
-    frame_rate: float,
-    first_frame: int,
+def _of_markers(
+    path: pathlib.Path, field: str, told: mocap_files.Points | trc.Markers, first_frame: int
 ) -> tracks_2d.Tracks2D:
-    clocks.check_length(path, len(points))
-    pairs = [mocap_files.split_name(name) for name in names]
+    rule = f"be {MARKER_UNIT}, X and Y being points of an image and Z confidence"
+    errors.require_in(path, told.unit == MARKER_UNIT, field, rule, told.unit or "nothing")
+    clocks.check_length(path, len(told.points))
+    pairs = [mocap_files.split_name(name) for name in told.names]
     people = tuple(dict.fromkeys(person for person, _ in pairs))
     joints = tuple(dict.fromkeys(joint for _, joint in pairs))
-    if len(set(pairs)) < len(pairs) or len(pairs) != len(people) * len(joints):
-        rule = "have each joint of each person once"
-        raise errors.RecordingError(path, "markers", rule, ", ".join(names)[:200])
+    is_whole = len(set(pairs)) == len(pairs) == len(people) * len(joints)
+    rule = "have each joint of each person once"
+    errors.require_in(path, is_whole, "markers", rule, ", ".join(told.names)[:200])
     order = [pairs.index((person, joint)) for person in people for joint in joints]
-    laid_out = points[:, order].reshape(len(points), len(people), len(joints), 3)
+    laid_out = told.points[:, order].reshape(-1, len(people), len(joints), 3)
     confidence = np.nan_to_num(laid_out[..., 2])
     with errors.parsing(path, "markers", "be 2D tracks"):
         return tracks_2d.of_arrays(
@@ -464,6 +447,6 @@ def _tracks(
             confidence if confidence.any() else None,
             joint_names=joints,
             names=people if people != ("",) else None,
-            frame_rate=frame_rate if frame_rate > 0 else None,
-            first_frame=max(first_frame, 0),
+            frame_rate=told.frame_rate if told.frame_rate > 0 else None,
+            first_frame=first_frame,
         )

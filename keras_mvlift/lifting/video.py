@@ -65,9 +65,8 @@ def inspect(path: str | os.PathLike[str]) -> Film:
     ratio = Fraction(*found["ratio"])
     if ratio not in (0, 1):
         told = f"{source.name}: pixels are {ratio} as wide as high and are taken as they are stored"
-        warnings.warn(
-            f"{told}: a camera must be of such pixels.", errors.InputWarning, stacklevel=2
-        )
+        told += ": a camera must be of such pixels."
+        warnings.warn(told, errors.InputWarning, stacklevel=2)
     clocks.check_length(source, len(times))
     rate, is_steady = _rate(times, Fraction(*found["rate"]) if found["rate"] else None)
     return Film(

@@ -30,13 +30,10 @@ def _is_rotation(matrix: np.ndarray) -> bool:
     return bool(cameras.is_rotation(matrix, _ROTATION_TOLERANCE))
 
 
+_PINHOLE = "be [3, 3], pixels, with positive focal lengths and 0, 0, 1 as last row"
 # Of a camera's numbers, which are finite: their shape, the rule, and what else must hold.
 _RULES: dict[str, tuple[tuple[int, ...], str, Callable[[np.ndarray], bool]]] = {
-    "intrinsics": (
-        (3, 3),
-        "be [3, 3], pixels, with positive focal lengths and 0, 0, 1 as last row",
-        _is_pinhole,
-    ),
+    "intrinsics": ((3, 3), _PINHOLE, _is_pinhole),
     "distortion": ((5,), "be OpenCV's k1, k2, p1, p2, k3", lambda _: True),
     "rotation": ((3, 3), "be [3, 3], a rotation, camera from world", _is_rotation),
     "center": ((3,), "be [3], finite, meters", lambda _: True),
@@ -108,8 +105,7 @@ def of_data(told: dict[str, Any]) -> Viewpoint:
     Raises:
         ValueError: If that is no camera.
     """
-    known: dict[str, Any] = {name: told.get(name) for name in _NUMBERS}
-    return Viewpoint(**known)
+    return Viewpoint(**{name: told.get(name) for name in _NUMBERS})  # type: ignore[arg-type]
 
 
 def from_intrinsics(
@@ -143,11 +139,15 @@ def from_field_of_view(degrees: float, image_size: tuple[int, int]) -> Viewpoint
     rule = f"be above 0 and at most {_MAX_DEGREES:g} degrees"
     errors.require(0 < errors.number("fov", degrees) <= _MAX_DEGREES, "fov", rule, degrees)
     pose_clip.check_image_size(image_size)
-    width, height = image_size
+    width, _ = image_size
     focal = 0.5 * width / math.tan(math.radians(degrees) / 2)
-    seen = from_intrinsics(focal, focal, width / 2, height / 2)
-    origin = f"horizontal field of view {degrees:g} degrees"
-    return dataclasses.replace(seen, image_size=image_size, origin=origin)
+    return _centered(focal, image_size, f"horizontal field of view {degrees:g} degrees")
+
+
+def _centered(focal: float, image_size: tuple[int, int], origin: str) -> Viewpoint:
+    width, height = image_size
+    matrix = np.array([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
+    return Viewpoint(intrinsics=matrix, image_size=image_size, origin=origin)
 
 
 def like_training(intrinsics: np.ndarray, image_size: tuple[int, int] | None) -> Viewpoint:
@@ -160,12 +160,10 @@ def like_training(intrinsics: np.ndarray, image_size: tuple[int, int] | None) ->
     if image_size is None:
         origin = f"the mean camera of training, focal length {known[0, 0]:.0f} px"
         return Viewpoint(intrinsics=known, origin=origin)
-    width, height = image_size
     sides = 2.0 * known[[0, 1], 2]
-    focal = known[[0, 1], [0, 1]].mean() * max(width, height) / sides.max()
+    focal = known[[0, 1], [0, 1]].mean() * max(image_size) / sides.max()
     origin = f"a field of view like training's, focal length {focal:.0f} px"
-    seen = from_intrinsics(focal, focal, width / 2, height / 2)
-    return dataclasses.replace(seen, image_size=image_size, origin=origin)
+    return _centered(focal, image_size, origin)
 
 
 def read(path: pathlib.Path, name: str | None = None, *, unit: str = "", up: str = "") -> Viewpoint:
@@ -184,13 +182,10 @@ def read(path: pathlib.Path, name: str | None = None, *, unit: str = "", up: str
         RecordingError: If it is no calibration, has no such camera, or its cameras stand further
             apart or nearer together than any unit but another one explains.
     """
-    manifests = _module("manifests")
-    if path.name in manifests.FILE_NAMES or any(
-        (path / known).is_file() for known in manifests.FILE_NAMES
-    ):
-        if unit or up:
-            received = f"{unit or up} with {path.name}"
-            raise errors.ArgumentError("unit and up", "be told by the manifest itself", received)
+    names = _module("manifests").FILE_NAMES
+    if path.name in names or any((path / known).is_file() for known in names):
+        rule, received = "be told by the manifest itself", f"{unit or up} with {path.name}"
+        errors.require(not (unit or up), "unit and up", rule, received)
         calibration = _module("recordings").RigSource(root=str(path)).rig
     else:
         calibration = _calibration(path, unit, up)
@@ -224,12 +219,12 @@ def _calibration(path: pathlib.Path, unit: str, up: str) -> Any:
 
 def _of_rig(path: pathlib.Path, chosen: Any) -> Viewpoint:
     width, height = (int(side) for side in chosen.image_sizes[0])
-    is_placed = chosen.has_extrinsics
+    is_placed, camera = chosen.has_extrinsics, chosen.camera
     return Viewpoint(
-        intrinsics=np.asarray(chosen.camera.intrinsics[0], np.float64),
+        intrinsics=camera.intrinsics[0],
         distortion=chosen.distortion[0] if chosen.distortion.any() else None,
-        rotation=np.asarray(chosen.camera.rotation[0], np.float64) if is_placed else None,
-        center=np.asarray(chosen.camera.center[0], np.float64) if is_placed else None,
+        rotation=camera.rotation[0] if is_placed else None,
+        center=camera.center[0] if is_placed else None,
         image_size=(width, height) if width and height else None,
         origin=f"camera {chosen.names[0]} of {path.name}",
     )

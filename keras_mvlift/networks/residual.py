@@ -100,8 +100,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Outside of training, and where statistics are taken over several replicas, it is Keras' own, as
     are the arguments.
 
-    Call arguments:     inputs: `[..., C]`, of rank 2 or more.     training: Whether to norm by the
-    batch's statistics, and to learn from them.
+    Call arguments:
+        inputs: `[..., C]`, of rank 2 or more.
+        training: Whether to norm by the batch's statistics, and to learn from them.
     """
 
     def __init__(self, *, momentum: float = MOMENTUM, epsilon: float = EPSILON, **options: Any):

@@ -79,14 +79,16 @@ def dilated(model: keras.Model) -> keras.Model:
         A model from joints `[B, T, J, 2]` of clips of any length to `[B, T, num_outputs]`. As
         many frames as a window lacks at the clip's ends are repetitions of its first and last.
     """
-    before, after = _edges(model)
     joints = keras.Input((None, *model.input_shape[2:]), name="joints")
     layers = {layer.name: layer for layer in model.layers}
     sizes = filter_widths(model)
+    num_lacking = math.prod(sizes) - 1
+    after = 0 if is_causal(model) else num_lacking // 2
+    whole = ReplicateEdges(num_lacking - after, after)(joints)
     stacks = [
         StackFrames(size, dilation=math.prod(sizes[:level])) for level, size in enumerate(sizes)
     ]
-    outputs = _connect(ReplicateEdges(before, after)(joints), stacks, layers)
+    outputs = _connect(whole, stacks, layers)
     return keras.Model(joints, outputs, name=model.name)
 
 
@@ -100,12 +102,6 @@ def is_causal(model: keras.Model) -> bool:
     """Tells whether what `temporal` built lifts a window's last frame."""
     shortcuts = [layer for layer in model.layers if isinstance(layer, PickFrame)]
     return any(layer.index == layer.size - 1 for layer in shortcuts if layer.size > 1)
-
-
-def _edges(model: keras.Model) -> tuple[int, int]:
-    num_lacking = math.prod(filter_widths(model)) - 1
-    after = 0 if is_causal(model) else num_lacking // 2
-    return num_lacking - after, after
 
 
 def _dense_layer(

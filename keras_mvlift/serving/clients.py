@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import re
 import urllib.parse
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
@@ -143,6 +144,7 @@ def connect(address: Address, deadline: float = DEADLINE) -> Client:
 
 SCHEMES = {"grpc": 8500, "grpcs": 8500, "http": 8501, "https": 443}
 """Each with the port that is taken where none is given."""
+_PATH = re.compile(r"(?P<model>[^/]*)(/labels/(?P<label>[^/]+)|/versions/(?P<version>\d+))?")
 _FORM = "grpc[s]://HOST[:PORT][/MODEL[/labels/LABEL | /versions/VERSION]], or http[s]://..."
 
 
@@ -152,34 +154,20 @@ def parse(text: str) -> Address:
         parts = urllib.parse.urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise _refused(text) from error
-    if parts.scheme not in SCHEMES or not parts.hostname or parts.query or parts.fragment:
-        raise _refused(text)
-    if parts.username is not None or any(character.isspace() for character in text):
-        raise _refused(text)
-    address = Address(
+        raise errors.ArgumentError("server", f"be {_FORM}", repr(text)) from error
+    told = _PATH.fullmatch(parts.path.strip("/"))
+    is_address = parts.scheme in SCHEMES and parts.hostname and not re.search(r"\s", text)
+    is_more = parts.query or parts.fragment or parts.username is not None
+    if told is None or not is_address or is_more:
+        raise errors.ArgumentError("server", f"be {_FORM}", repr(text))
+    return Address(
         scheme=parts.scheme,
-        host=parts.hostname,
+        host=str(parts.hostname),
         port=SCHEMES[parts.scheme] if port is None else port,
+        model=told["model"] or DEFAULT_MODEL,
+        label=told["label"],
+        version=None if told["version"] is None else int(told["version"]),
     )
-    return _of_model(text, address, parts.path.strip("/"))
-
-
-def _of_model(text: str, address: Address, path: str) -> Address:
-    match path.split("/") if path else []:
-        case []:
-            return address
-        case [model] if model:
-            return dataclasses.replace(address, model=model)
-        case [model, "labels", label] if model and label:
-            return dataclasses.replace(address, model=model, label=label)
-        case [model, "versions", version] if model and version.isdecimal():
-            return dataclasses.replace(address, model=model, version=int(version))
-    raise _refused(text)
-
-
-def _refused(text: str) -> ValueError:
-    return ValueError(f"`server` must be {_FORM}. Received: {text!r}.")
 
 
 # What goes wrong with a server, in one sentence.

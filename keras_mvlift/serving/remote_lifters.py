@@ -1,8 +1,9 @@
 """Models that a server runs, with the methods of models that run here."""
 
 import pathlib
+import types
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,14 +17,12 @@ MAX_AT_ONCE = 1024
 _FRAMES, _CLIPS = "lift_camera", "lift_clip"
 
 
-class _RemoteModel(NamedTuple):
-    """What stands in for a loaded SavedModel: signatures of tensors by name to tensors by name."""
-
-    signatures: dict[str, Callable[..., dict[str, tf.Tensor]]]
-
-
 class _Remote:
-    """What remote models share; `knows_training`: whether a camera like training's is known."""
+    """What remote models share; `knows_training`: whether a camera like training's is known.
+
+    Their `lift` is that of `inference.Lifter`. It also raises a ValueError if the camera is left
+    out and no description was given, and a `clients.ServerError` if the server does not answer.
+    """
 
     def __init__(
         self,
@@ -36,35 +35,21 @@ class _Remote:
         about = _like_ours() if description is None else description
         super().__init__(pathlib.PurePath(client.address.path), about)  # type: ignore[call-arg]
 
-    def lift(
-        self,
-        keypoints_2d: Any,
-        confidence: Any = None,
-        camera: Any = None,
-        flip: bool = False,
-        skeleton: str | None = None,
-        height: Any = None,
-        detected_as: str | None = None,
-    ) -> inference.LiftedPose:
-        """Lifts 2D joints to 3D poses, as `inference.Lifter.lift` does.
-
-        Raises:
-            ValueError: Also if the camera is left out and no description was given.
-            ConnectionError: If the server does not answer; a `clients.ServerError`.
-        """
+    def _checked(self, keypoints_2d: Any, confidence: Any, camera: Any, *joints: Any) -> Any:
         if camera is None and not self.knows_training:
             raise ValueError(
                 "`camera` must be given, or the model's description, for a server does not tell "
                 "the cameras of training. Received: neither."
             )
-        options = (flip, skeleton, height, detected_as)
-        return super().lift(keypoints_2d, confidence, camera, *options)  # type: ignore[misc]
+        return super()._checked(keypoints_2d, confidence, camera, *joints)  # type: ignore[misc]
 
-    def _read_networks(self) -> None:
-        """Returns none, whatever lies in a folder of the served model's name."""
+    def _load(self) -> tuple[None, types.SimpleNamespace]:
+        """Returns what stands in for a loaded SavedModel: signatures by name, of tensors by name.
 
-    def _open(self) -> _RemoteModel:
-        return _RemoteModel({name: self._caller(name) for name in self._signatures})
+        Nothing is read, whatever lies in a folder of the served model's name.
+        """
+        signatures = {name: self._caller(name) for name in self._signatures}
+        return None, types.SimpleNamespace(signatures=signatures)
 
     def _caller(self, signature: str) -> Callable[..., dict[str, tf.Tensor]]:
         def call(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -142,23 +127,15 @@ def connect(
         raise ValueError(f"`server` must {rule}. Received: {', '.join(signatures)} at {address}.")
     about = _like_ours() if description is None else description
     if is_for_clips and "window" not in about:
-        rule = (
-            "be of the served model, which lifts clips and does not tell how far frames are apart"
-        )
-        raise ValueError(f"`description` must {rule}. Received: none of such a model.")
+        rule = "be of the served model, which lifts clips and does not tell how far frames are "
+        raise errors.ArgumentError("description", f"{rule}apart", "none of such a model")
     served = lift.inputs["keypoints_2d"][-2]
     rule = f"have the joints that the server has: {served}"
-    errors.require(
-        served == len(about["joints"]), "description", rule, f"{len(about['joints'])} joints"
-    )
+    num_joints = len(about["joints"])
+    errors.require(served == num_joints, "description", rule, f"{num_joints} joints")
     return (RemoteClipLifter if is_for_clips else RemoteLifter)(client, signatures, description)
 
 
 def _like_ours() -> dict[str, Any]:
-    skeleton = skeletons.H36M_17
-    unknown = np.full((3, 3), np.nan).tolist()
-    return {
-        "joints": list(skeleton.joints),
-        "parents": list(skeleton.parents),
-        "intrinsics": unknown,
-    }
+    joints, parents = skeletons.H36M_17.joints, skeletons.H36M_17.parents
+    return {"joints": joints, "parents": parents, "intrinsics": np.full((3, 3), np.nan).tolist()}

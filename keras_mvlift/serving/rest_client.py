@@ -77,13 +77,12 @@ class RestClient:
                 headers=_HEADERS,
                 timeout=timeout,
             )
-        except urllib3.exceptions.NewConnectionError as error:
-            # Nobody there: of the kind of a timeout to urllib3, but no time has passed.
-            raise self._error(subject, "UNAVAILABLE", str(error)) from error
-        except urllib3.exceptions.TimeoutError as error:
-            said = f"nothing for {self.deadline:g} s"
-            raise self._error(subject, "DEADLINE_EXCEEDED", said) from error
         except urllib3.exceptions.HTTPError as error:
+            # Nobody there is of the kind of a timeout to urllib3, but no time has passed.
+            is_gone = isinstance(error, urllib3.exceptions.NewConnectionError)
+            if isinstance(error, urllib3.exceptions.TimeoutError) and not is_gone:
+                said = f"nothing for {self.deadline:g} s"
+                raise self._error(subject, "DEADLINE_EXCEEDED", said) from error
             raise self._error(subject, "UNAVAILABLE", str(error)) from error
         try:
             # A server repeats what it was sent, which need not be text.

@@ -31,7 +31,7 @@ class Labels(NamedTuple):
         return self._replace(canary=version)
 
     def promoted(self) -> "Labels":
-        """Gives to everybody what `canary` is; a ValueError if that is `stable` already."""
+        """Promotes `canary` to `stable`; a ValueError if it is that already."""
         rule = "be another version than stable to promote"
         errors.require(self.canary != self.stable, "canary", rule, self.canary)
         return Labels(stable=self.canary, canary=self.canary, previous=self.stable)
@@ -41,7 +41,7 @@ class Labels(NamedTuple):
         return self._replace(canary=self.stable)
 
     def rolled_back(self) -> "Labels":
-        """Gives to everybody what `stable` was before; a ValueError if there is no such version."""
+        """Makes `stable` what it was before; a ValueError if there is no such version."""
         rule = "be another version than stable to roll back to"
         errors.require(self.previous != self.stable, "previous", rule, self.previous)
         return Labels(stable=self.previous, canary=self.previous, previous=self.previous)

@@ -89,10 +89,7 @@ def signatures(folder, keypoints_2d, confidence):
     found = {}
     for name, path in {"frames": folder / "frames", "studio": STUDIO.path}.items():
         outputs = tf.saved_model.load(str(path)).signatures["lift_world"](**given)
-        # Those of before 0.2 do not put poses on the rays that are seen.
-        solves_root = keras_mvlift.load_model(path).description.get("solves_root")
-        named = outputs if solves_root else {"root_relative_pose"}
-        found |= {f"{name}/signature/{key}": outputs[key].numpy() for key in named}
+        found |= {f"{name}/signature/{key}": value.numpy() for key, value in outputs.items()}
     return found
 
 

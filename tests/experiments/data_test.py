@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift import configs, numpy_networks
+from keras_mvlift import configs, trained_models
 from keras_mvlift.calibration import reports
 from keras_mvlift.datasets import preparation, sequences, view_windows
 from keras_mvlift.experiments import data as training_data
@@ -329,7 +329,7 @@ def test_a_stream_of_frames_gives_the_same_poses(is_causal):
     given, model = windowed(data, is_causal), lifter(is_causal)
     film, cell = data.test_film
     first, last = int(film.tracks.first[cell[0]]), int(film.tracks.last[cell[0]])
-    stream = numpy_networks.PoseStream(compact.fold_temporal(model.lifting_network))
+    stream = trained_models.PoseStream(compact.fold_temporal(model.lifting_network))
     view = film.tracks.view
     lifted = [
         stream.push(view.keypoints_2d[at], view.confidence[at], view.camera.intrinsics[at])

@@ -24,10 +24,10 @@ def test_a_folded_model_lifts_alike(recipe, network_input):
         np.testing.assert_allclose(one, other, atol=3e-5)
 
 
-def test_its_weights_lie_by_the_names_of_the_networks():
-    folded = compact.fold(tiny_studio.trained())
-    weights = compact.weights_of(folded)
-    assert [*weights] == ["lifting_network", "root_network"]
+def test_weights_are_kept_by_the_names_of_the_networks():
+    lifter = tiny_studio.trained()
+    weights = saved_model.ServingModule(lifter, tiny_studio.INTRINSICS).folded
+    assert [*weights] == [lifter.lifting_network.name, lifter.root_network.name]
     assert [len(arrays) for arrays in weights.values()] == [8, 8]
     assert weights["root_network"][-1].shape == (3,)
     assert all(isinstance(weight, tf.Variable) for weight in weights["lifting_network"])

@@ -6,7 +6,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from keras_mvlift import configs
 from keras_mvlift.datasets import views
-from keras_mvlift.export import warm_up_requests
+from keras_mvlift.export import saved_model
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.training import lifters, objectives
 from tests import tiny_studio
@@ -88,7 +88,7 @@ def differences(given, expected):
 
 def logs_in(folder):
     """The warm-up requests of a SavedModel, as a server reads them."""
-    path = folder / warm_up_requests.FILE
+    path = folder / saved_model.WARM_UP_FILE
     records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
     return [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
 

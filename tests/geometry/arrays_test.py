@@ -10,7 +10,7 @@ from tests import random_scenes
 
 TENSORFLOW_FREE = """
 import sys
-from keras_mvlift import numpy_networks
+from keras_mvlift import trained_models
 from keras_mvlift.calibration import extrinsics
 from keras_mvlift.datasets import aistpp, sequences, views
 from keras_mvlift.datasets.human36m import source as human36m

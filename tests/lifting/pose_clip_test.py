@@ -170,7 +170,7 @@ def test_numpy_alone_reads_the_arrays(tmp_path):
 def test_other_archives_and_damaged_ones_are_refused(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, pose=np.zeros((1, 2, 3)))
-    rule = "`arrays` must be poses as `keras-mvlift lift` writes them. Received: no `image_size`"
+    rule = "`arrays` must be poses as `keras-mvlift lift` writes them. Received: no `space`"
     with pytest.raises(errors.RecordingError, match=re.escape(rule)):
         pose_clip.read_npz(path)
     path.write_bytes(b"no archive")

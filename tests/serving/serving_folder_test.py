@@ -7,7 +7,7 @@ import pytest
 import yaml
 from google.protobuf import text_format
 
-from keras_mvlift.export import warm_up_requests
+from keras_mvlift.export import saved_model
 from keras_mvlift.serving import clients, remote_lifters, rollouts
 from tests.serving import config_messages, stand_in
 
@@ -45,7 +45,7 @@ def test_the_model_config_serves_what_clients_ask_for_by_all_labels(server):
 
 def test_batches_hold_the_largest_request_of_clients_and_of_warm_ups():
     batching = parsed("batching.config", config_messages.BatchingParameters)
-    largest = max(remote_lifters.MAX_AT_ONCE, *warm_up_requests.BATCH_SIZES)
+    largest = max(remote_lifters.MAX_AT_ONCE, *saved_model.BATCH_SIZES)
     assert batching.max_batch_size.value >= largest
     assert batching.batch_timeout_micros.value <= 1000
     assert batching.max_enqueued_batches.value > 0

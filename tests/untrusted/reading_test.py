@@ -59,7 +59,7 @@ del signal.setitimer, signal.ITIMER_REAL, signal.SIGXCPU, signal.SIGALRM
 """
 ELSEWHERE = f"""
 {NOT_UNIX}
-from keras_mvlift import numpy_networks
+from keras_mvlift import trained_models
 from keras_mvlift.untrusted import reading
 reading._START = {NOT_UNIX!r} + reading._START
 print(reading.npz(sys.argv[1]))

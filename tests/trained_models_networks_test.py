@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mvlift import errors, inference, numpy_networks, trained_models
+from keras_mvlift import errors, inference, trained_models
 from keras_mvlift.export import compact
 from keras_mvlift.geometry import triangulation
 from keras_mvlift.networks import residual, temporal
@@ -34,13 +34,9 @@ def run(stream, frames):
     return [*outputs, *stream.finish()], arrivals
 
 
-def rays(clip):
-    return ((joints,) for joints in clip)
-
-
 OTHER = np.array([[900, 0, 480], [0, 910, 520], [0, 0, 1]], np.float32)
 RNG = np.random.default_rng(0)
-NUM_VIEWS = numpy_networks._AT_ONCE + 4
+NUM_VIEWS = trained_models._AT_ONCE + 4
 KEYPOINTS = RNG.uniform(300, 700, (NUM_VIEWS, 17, 2))
 CONFIDENCE = RNG.uniform(0.1, 1, (NUM_VIEWS, 17))
 CONFIDENCE[1, 4], CONFIDENCE[2], CONFIDENCE[3, 0] = 0.0, 0.0, 0.0
@@ -75,17 +71,7 @@ def tensorflow(folder, signature="lift_camera", keypoints_2d=KEYPOINTS, confiden
         confidence=tf.constant(confidence, tf.float32),
         intrinsics=tf.constant(np.broadcast_to(OTHER, (len(keypoints_2d), 3, 3))),
     )
-    return placed({name: value.numpy() for name, value in found.items()}, keypoints_2d, confidence)
-
-
-def placed(lifted, keypoints_2d, confidence):
-    """Puts poses on the rays that are seen, which signatures of before 0.2 did not."""
-    if "root_position" not in lifted:
-        return lifted
-    rays = numpy_networks.seen_rays(keypoints_2d, confidence, OTHER)
-    pose, predicted = lifted["root_relative_pose"], lifted["root_position"]
-    root = triangulation.root_in_view(pose, rays, confidence, predicted)
-    return lifted | {"root_position": root, "pose_camera": pose + root[:, np.newaxis]}
+    return {name: value.numpy() for name, value in found.items()}
 
 
 def assert_same(lifted, expected):
@@ -97,60 +83,20 @@ def assert_same(lifted, expected):
         np.testing.assert_allclose(found, expected[field], atol=tolerance)
 
 
-@BOTH
-@pytest.mark.parametrize("num_frames", [1, 7, 22, 23, 100])
-def test_a_stream_gives_what_the_whole_clip_gives(is_causal, num_frames):
-    clip = temporal_networks.clip(num_frames)
-    expected = temporal.dilated(LIFTING[is_causal])(clip[np.newaxis])[0]
-    stream = numpy_networks.OutputStream(compact.fold_temporal(LIFTING[is_causal]))
-    outputs, _ = run(stream, rays(clip))
-    np.testing.assert_allclose(np.stack(outputs), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize(("is_causal", "delay"), [(False, 22), (True, 0)])
-def test_outputs_come_with_the_delay_that_it_says(is_causal, delay):
-    stream = numpy_networks.OutputStream(compact.fold_temporal(LIFTING[is_causal]))
-    assert stream.delay == delay
-    _, arrivals = run(stream, rays(temporal_networks.clip(50)))
-    assert arrivals == list(range(delay, 50))
-
-
-@BOTH
-def test_a_stream_can_take_clip_after_clip(is_causal):
-    stream = numpy_networks.OutputStream(compact.fold_temporal(LIFTING[is_causal]))
-    assert stream.finish() == []
-    first, second = temporal_networks.clip(30), temporal_networks.clip(12, seed=1)
-    run(stream, rays(first))
-    outputs, _ = run(stream, rays(second))
-    expected = temporal.dilated(LIFTING[is_causal])(second[np.newaxis])[0]
-    np.testing.assert_allclose(np.stack(outputs), expected, atol=1e-5)
-
-
-@BOTH
-def test_several_people_are_lifted_side_by_side(is_causal):
-    clips = temporal_networks.clip(30, 2, 3)
-    stream = numpy_networks.OutputStream(compact.fold_temporal(LIFTING[is_causal]))
-    outputs, _ = run(stream, rays(np.moveaxis(clips, 2, 0)))
-    expected = temporal.dilated(LIFTING[is_causal])(clips.reshape(6, 30, 17, 2))
-    np.testing.assert_allclose(
-        np.stack(outputs, axis=2), expected.numpy().reshape(2, 3, 30, 51), atol=1e-5
-    )
-
-
 def test_the_work_of_a_frame_does_not_grow_with_the_window(monkeypatch):
     rows = []
-    original = numpy_networks.OutputStream._dense_layer
+    original = trained_models._TemporalNetwork._dense_layer
 
     def counted(self, x, number):
         rows.append(x.size // x.shape[-1])
         return original(self, x, number)
 
-    monkeypatch.setattr(numpy_networks.OutputStream, "_dense_layer", counted)
+    monkeypatch.setattr(trained_models._TemporalNetwork, "_dense_layer", counted)
     model = temporal_networks.trained(filter_widths=(3, 3, 3, 3), width=4)
-    stream = numpy_networks.OutputStream(compact.fold_temporal(model))
+    stream = trained_models.PoseStream(compact.fold_temporal(model))
     for joints in temporal_networks.clip(5):
         rows.clear()
-        stream.push(joints)
+        stream.push(joints, np.ones(17), np.eye(3))
         # Seven layers, of one frame each, the first frame included.
         assert rows == [1] * 7
 
@@ -169,11 +115,11 @@ def whole_clip(is_causal, seen, confidence):
 
 def pose_stream(is_causal):
     networks = (compact.fold_temporal(model[is_causal]) for model in (LIFTING, ROOT))
-    return numpy_networks.PoseStream(*networks, residual.RayRoot(5.0))
+    return trained_models.PoseStream(*networks, residual.RayRoot(5.0))
 
 
 @BOTH
-@pytest.mark.parametrize("num_frames", [5, 60])
+@pytest.mark.parametrize("num_frames", [1, 7, 22, 23, 100])
 def test_poses_and_positions_are_those_of_the_whole_clip(is_causal, num_frames):
     keypoints_2d, confidence = film(num_frames)
     frames = ((*frame, INTRINSICS) for frame in zip(keypoints_2d, confidence, strict=True))
@@ -229,30 +175,33 @@ def test_a_person_who_comes_late_was_there_all_along_for_what_is_still_due():
         np.testing.assert_allclose(given[1], root_position[first:], atol=1e-4)
 
 
-def test_without_a_root_network_there_is_no_position():
-    stream = numpy_networks.PoseStream(compact.fold_temporal(LIFTING[True]))
-    pose, root_position = stream.push(np.zeros((17, 2)), np.ones(17), INTRINSICS)
-    assert pose.shape == (17, 3)
-    assert root_position is None
-    with pytest.raises(ValueError, match="`root_network` and `root_head` must be given together"):
-        numpy_networks.PoseStream(
+@pytest.mark.parametrize(("is_causal", "delay"), [(False, 22), (True, 0)])
+def test_poses_come_with_the_delay_that_it_says(is_causal, delay):
+    stream = pose_stream(is_causal)
+    assert stream.delay == delay
+    assert stream.finish() == []
+    frames = zip(*film(50), [INTRINSICS] * 50, strict=True)
+    _, arrivals = run(stream, frames)
+    assert arrivals == list(range(delay, 50))
+
+
+def test_a_file_is_all_that_a_stream_needs_for_poses_without_positions(tmp_path):
+    np.savez(tmp_path / "network.npz", **compact.fold_temporal(LIFTING[True]))
+    stream = trained_models.PoseStream(trained_models.read(tmp_path / "network.npz"))
+    clip = temporal_networks.clip(3)
+    results, _ = run(stream, ((joints, np.ones(17), np.eye(3)) for joints in clip))
+    pose = temporal.dilated(LIFTING[True])(clip[np.newaxis])[0].numpy().reshape(-1, 17, 3)
+    np.testing.assert_allclose([result[0] for result in results], pose - pose[:, :1], atol=1e-5)
+    assert {result[1] for result in results} == {None}
+    with pytest.raises(ValueError, match="`root_head` must be given with `root_network`"):
+        trained_models.PoseStream(
             compact.fold_temporal(LIFTING[True]), root_head=residual.LinearRoot()
         )
 
 
-def test_a_file_is_all_that_a_stream_needs(tmp_path):
-    np.savez(tmp_path / "network.npz", **compact.fold_temporal(LIFTING[True]))
-    stream = numpy_networks.OutputStream(numpy_networks.read(tmp_path / "network.npz"))
-    clip = temporal_networks.clip(3)
-    outputs, _ = run(stream, rays(clip))
-    np.testing.assert_allclose(
-        np.stack(outputs), temporal.dilated(LIFTING[True])(clip[np.newaxis])[0], atol=1e-5
-    )
-
-
 def test_streaming_imports_numpy_alone():
     code = (
-        "import sys; from keras_mvlift import numpy_networks;"
+        "import sys; from keras_mvlift import trained_models;"
         "print(sorted({'tensorflow', 'keras', 'scipy'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -273,8 +222,8 @@ def test_it_says_what_tensorflow_says_of_one_view_and_of_many(settings, tmp_path
 def test_weights_of_half_precision_are_kept_so(folder, tmp_path):
     path = save(tmp_path / "halved", half_precision=True)
     assert_same(inference.load_model(path).lift(KEYPOINTS, CONFIDENCE, OTHER), tensorflow(path))
-    assert numpy_networks.read(file(path))["kernel_0"].dtype == np.float16
-    assert numpy_networks.read(file(folder))["kernel_0"].dtype == np.float32
+    assert trained_models.read(file(path))["kernel_0"].dtype == np.float16
+    assert trained_models.read(file(folder))["kernel_0"].dtype == np.float32
 
 
 def test_the_model_that_comes_with_the_package_is_in_both_forms_the_same():
@@ -317,7 +266,7 @@ def test_leading_axes_stay(folder, leading):
 
 def test_a_model_without_such_files_lifts_by_tensorflow_and_may_get_them(folder, tmp_path):
     path = shutil.copytree(folder, tmp_path / "older")
-    for name in numpy_networks.NETWORKS[:2]:
+    for name in trained_models.NETWORKS[:2]:
         file(path, name).unlink()
     model = inference.load_model(path)
     lifted = model.lift(KEYPOINTS, CONFIDENCE, OTHER)
@@ -335,7 +284,7 @@ def test_a_model_with_another_last_layer_has_it_in_both_forms(folder, tmp_path):
 
 
 def damage(path, kind):
-    arrays = numpy_networks.read(path)
+    arrays = trained_models.read(path)
     if kind == "cut":
         path.write_bytes(path.read_bytes()[:-100])
     elif kind == "a bit":

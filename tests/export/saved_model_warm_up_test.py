@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift import inference
-from keras_mvlift.export import warm_up_requests
+from keras_mvlift.export import saved_model
 from tests import temporal_networks, tiny_studio
 from tests.export import served_views
 
@@ -45,7 +45,7 @@ def test_every_signature_is_warmed_up_by_every_batch_size(kind, request):
         (each.model_spec.signature_name, len(next(iter(arrays(each).values()))))
         for each in served_views.requests_in(folder)
     }
-    sizes = warm_up_requests.BATCH_SIZES
+    sizes = saved_model.BATCH_SIZES
     assert warmed == {(name, size) for name in signature_names(folder) for size in sizes}
 
 
@@ -77,4 +77,4 @@ def test_text_that_is_no_record_is_refused(tmp_path):
     module.greet = tf.function(lambda name: {"greeting": name}, input_signature=[name])
     tf.saved_model.save(module, str(tmp_path), signatures={"greet": module.greet})
     with pytest.raises(ValueError, match=r"must take records as `examples`\. Received: `name`"):
-        warm_up_requests.write(tmp_path)
+        saved_model.write_warm_up(tmp_path)
