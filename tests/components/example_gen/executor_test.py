@@ -195,13 +195,6 @@ def test_dataset_json_says_where_references_are_triangulated(tmp_path):
     assert executor.read_dataset(artifacts["examples"].uri)["reference"] == "triangulated"
 
 
-def test_threads_write_the_same_bytes_as_one_worker(studio, tmp_path):
-    config, data_root, artifacts = studio
-    arguments = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
-    threaded = studio_examples.generate(tmp_path, config, data_root, arguments)
-    assert files(threaded) == files(artifacts)
-
-
 @pytest.mark.parametrize("recording", ["studio", "demo"])
 def test_examples_hold_the_documented_features_and_no_3d(recording, request):
     _, _, artifacts = request.getfixturevalue(recording)
