@@ -470,34 +470,11 @@ def test_properties_are_kept_beside_the_fingerprint(recording):
     }
 
 
-def test_fingerprint_is_stable(recording):
-    assert fingerprint(recording) == fingerprint(recording)
-    assert fingerprint("") == fingerprint("")
-
-
-def test_fingerprint_changes_with_a_file(recording):
-    former = fingerprint(recording)
-    (recording / "pose" / "1.json").write_text("something longer")
-    assert fingerprint(recording) != former
-
-
 def test_fingerprint_changes_with_a_file_of_the_same_size_and_time(recording):
     former, path = fingerprint(recording), recording / "pose" / "1.json"
     kept = path.stat().st_mtime_ns
     path.write_text(path.read_text()[::-1])
     os.utime(path, ns=(kept, kept))
-    assert fingerprint(recording) != former
-
-
-@pytest.mark.parametrize("change", ["add", "remove", "rename"])
-def test_fingerprint_changes_with_the_set_of_files(recording, change):
-    former, path = fingerprint(recording), recording / "pose" / "2.json"
-    if change == "add":
-        (recording / "pose" / "3.json").write_text("")
-    elif change == "remove":
-        path.unlink()
-    else:
-        path.rename(path.with_name("3.json"))
     assert fingerprint(recording) != former
 
 
