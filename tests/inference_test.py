@@ -360,7 +360,7 @@ REFUSED = {
     ),
     "another last row": (
         {"camera": changed(OTHER, (2, 0), 510.0)},
-        r"`camera` must have positive focal lengths and .*\. Received: .* 510\.",
+        r"`camera` must have positive focal lengths and .*\. Received: .*\[510\.0, 0\.0, 1\.0\]",
     ),
     "nan camera": (
         {"camera": changed(OTHER, (0, 2), np.nan)},
