@@ -11,8 +11,6 @@ pytestmark = pytest.mark.e2e
 
 
 def test_the_quick_trial_lifts_all_poses(tmp_path, monkeypatch, capsys):
-    # Of one format; that both give the same poses, the job's own tests show.
-    monkeypatch.setattr(bulk_inference, "FILES", {"tfrecord": bulk_inference.FILES["tfrecord"]})
     path = tmp_path / "figures.json"
     monkeypatch.setattr(sys, "argv", ["bulk_inference", "--quick", "--json", str(path)])
     bulk_inference.main()
