@@ -40,15 +40,17 @@ class Trial(NamedTuple):
         widths: Of the networks.
         num_poses: In all files together.
         num_files: Of each format.
+        forms: Which formats are lifted, of `FILES`.
     """
 
     widths: tuple[int, ...]
     num_poses: int
     num_files: int
+    forms: tuple[str, ...] = tuple(FILES)
 
 
 FULL = Trial(widths=(256, 1024), num_poses=200_000, num_files=4)
-QUICK = Trial(widths=(64,), num_poses=6_000, num_files=2)
+QUICK = Trial(widths=(64,), num_poses=6_000, num_files=2, forms=("tfrecord",))
 BATCH_SIZE = job.BulkLift.batch_size
 
 
@@ -64,11 +66,11 @@ def run(trial: Trial, folder: pathlib.Path) -> list[dict[str, Any]]:
         exports.save(configs.ModelConfig(width=width), model)
         usual = measured.call(in_memory, str(model), str(folder / "views.npz"))
         rows.append(_row(IN_MEMORY, width, trial.num_poses, usual, usual.result))
-        for form, pattern in FILES.items():
+        for form in trial.forms:
             output = folder / f"{form}-{width}"
             bulk = job.BulkLift(
                 model=str(model),
-                inputs=(str(folder / pattern.format("*")),),
+                inputs=(str(folder / FILES[form].format("*")),),
                 output=str(output),
                 form=form,
                 max_lost_share=0.0,

@@ -312,6 +312,11 @@ REFUSED = {
         {"keypoints_2d": [[1.0, 2.0]] * 16 + [[1.0]]},
         r"`keypoints_2d` must be an array of numbers\. Received: ",
     ),
+    "complex": (
+        {"keypoints_2d": KEYPOINTS[0] + 1j},
+        r"`keypoints_2d` must be an array of numbers\. Received: ",
+    ),
+    "nothing": ({"keypoints_2d": None}, r"`keypoints_2d` must be an array of numbers\. Received: "),
     "confidence per view": (
         {"confidence": np.ones(17)},
         r"`confidence` must have shape \[3, 17\]\. Received: \[17\]",
@@ -351,6 +356,10 @@ REFUSED = {
     "skewed the other way": (
         {"camera": changed(OTHER, (1, 0), -5.0)},
         r"`camera` must have .* no skew.* Received: .*-5\.0",
+    ),
+    "another last row": (
+        {"camera": changed(OTHER, (2, 0), 510.0)},
+        r"`camera` must have positive focal lengths and .*\. Received: .*\[510\.0, 0\.0, 1\.0\]",
     ),
     "nan camera": (
         {"camera": changed(OTHER, (0, 2), np.nan)},

@@ -1,8 +1,6 @@
 import json
 import multiprocessing
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -199,15 +197,6 @@ def test_a_file_is_all_that_a_stream_needs_for_poses_without_positions(tmp_path)
         )
 
 
-def test_streaming_imports_numpy_alone():
-    code = (
-        "import sys; from keras_mvlift import trained_models;"
-        "print(sorted({'tensorflow', 'keras', 'scipy'} & set(sys.modules)))"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.stdout == "[]\n"
-
-
 @pytest.mark.parametrize("settings", KINDS.values(), ids=KINDS.keys())
 def test_it_says_what_tensorflow_says_of_one_view_and_of_many(settings, tmp_path):
     path = save(tmp_path / "saved", **settings)
@@ -224,14 +213,6 @@ def test_weights_of_half_precision_are_kept_so(folder, tmp_path):
     assert_same(inference.load_model(path).lift(KEYPOINTS, CONFIDENCE, OTHER), tensorflow(path))
     assert trained_models.read(file(path))["kernel_0"].dtype == np.float16
     assert trained_models.read(file(folder))["kernel_0"].dtype == np.float32
-
-
-def test_the_model_that_comes_with_the_package_is_in_both_forms_the_same():
-    model = inference.load_model("studio")
-    expected = tensorflow(model.path)
-    assert_same(model.lift(KEYPOINTS, CONFIDENCE, OTHER), expected)
-    alone = model.lift(KEYPOINTS[0], CONFIDENCE[0], OTHER)
-    assert_same(alone, {name: value[0] for name, value in expected.items()})
 
 
 def test_uncertainties_are_those_of_tensorflow(tmp_path):
@@ -252,16 +233,6 @@ def test_uncertainties_are_those_of_tensorflow(tmp_path):
     assert again._networks is None
     found = again._uncertainty(*given)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
-
-
-@pytest.mark.parametrize("leading", [(0,), (1,), (1, 1), (2, 3)])
-def test_leading_axes_stay(folder, leading):
-    model, count = inference.load_model(folder), int(np.prod(leading))
-    keypoints = KEYPOINTS[:count].reshape(*leading, 17, 2)
-    lifted = model.lift(keypoints, CONFIDENCE[:count].reshape(*leading, 17), OTHER)
-    assert lifted.pose_camera.shape == (*leading, 17, 3)
-    expected = model.lift(KEYPOINTS, CONFIDENCE, OTHER).pose_camera[:count]
-    np.testing.assert_allclose(lifted.pose_camera.reshape(-1, 17, 3), expected, atol=1e-4)
 
 
 def test_a_model_without_such_files_lifts_by_tensorflow_and_may_get_them(folder, tmp_path):

@@ -10,16 +10,12 @@ from benchmarks import bulk_inference
 pytestmark = pytest.mark.e2e
 
 
-def test_the_quick_trial_lifts_all_poses_of_both_formats(tmp_path, monkeypatch, capsys):
+def test_the_quick_trial_lifts_all_poses(tmp_path, monkeypatch, capsys):
     path = tmp_path / "figures.json"
     monkeypatch.setattr(sys, "argv", ["bulk_inference", "--quick", "--json", str(path)])
     bulk_inference.main()
     rows = {row["run"]: row for row in json.loads(path.read_text())}
-    assert set(rows) == {
-        bulk_inference.IN_MEMORY,
-        "parquet to parquet",
-        "tfrecord to tfrecord",
-    }
+    assert set(rows) == {bulk_inference.IN_MEMORY, "tfrecord to tfrecord"}
     assert {row["poses"] for row in rows.values()} == {bulk_inference.QUICK.num_poses}
     assert rows[bulk_inference.IN_MEMORY]["ratio"] == 1
     for name, row in rows.items():

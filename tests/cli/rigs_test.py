@@ -1,4 +1,6 @@
 import json
+import pathlib
+import shutil
 import sys
 
 import numpy as np
@@ -34,11 +36,23 @@ def test_refining_writes_a_calibration_and_says_what_it_changed(demo, tmp_path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["refined.toml", "report.json"]
 
 
+@pytest.fixture(scope="module")
+def short(demo, tmp_path_factory):
+    """The first 25 frames of the recording."""
+    folder = tmp_path_factory.mktemp("short")
+    for part in ("calibration", *(f"pose/cam{number}_json" for number in range(1, 5))):
+        (folder / part).mkdir(parents=True)
+        for file in sorted(path for path in pathlib.Path(demo, part).iterdir())[:25]:
+            if file.is_file():
+                shutil.copy(file, folder / part)
+    return str(folder)
+
+
 def test_a_distance_sets_the_scale_and_a_terminal_shows_how_far_it_is(
-    demo, tmp_path, capsys, monkeypatch
+    short, tmp_path, capsys, monkeypatch
 ):
     output = tmp_path / "estimated.toml"
-    arguments = ["calibrate", demo, "--distance", "cam1", "cam2", "2.5", "--output", str(output)]
+    arguments = ["calibrate", short, "--distance", "cam1", "cam2", "2.5", "--output", str(output)]
     assert main.main(arguments) == 0
     center = calibration_files.read_toml(output).camera.center
     np.testing.assert_allclose(np.linalg.norm(center[0] - center[1]), 2.5, rtol=1e-6)
@@ -48,13 +62,13 @@ def test_a_distance_sets_the_scale_and_a_terminal_shows_how_far_it_is(
     assert "pairs of cameras" in capsys.readouterr().err
 
 
-def test_a_file_that_is_there_stays(demo, tmp_path, capsys):
+def test_a_file_that_is_there_stays(short, tmp_path, capsys):
     output = tmp_path / "mine.toml"
     output.write_text("mine")
-    assert main.main(["calibrate", demo, "--refine", "--output", str(output)]) == 1
+    assert main.main(["calibrate", short, "--refine", "--output", str(output)]) == 1
     assert "`--force` overwrites" in capsys.readouterr().err
     assert output.read_text() == "mine"
-    assert main.main(["calibrate", demo, "--refine", "--output", str(output), "--force"]) == 0
+    assert main.main(["calibrate", short, "--refine", "--output", str(output), "--force"]) == 0
     assert calibration_files.read_toml(output).has_extrinsics
 
 

@@ -34,12 +34,6 @@ def test_a_folder_that_holds_anything_is_refused(tmp_path, capsys):
     assert "keras-mvlift simulate: `out` must be an empty folder" in capsys.readouterr().err
 
 
-def test_a_subject_that_is_not_there_is_refused(tmp_path, capsys):
-    out = str(tmp_path / "out")
-    assert main.main(["simulate", "human36m", out, "--subjects", "S2"]) == 1
-    assert "`subjects` must name some of" in capsys.readouterr().err
-
-
 def test_an_unknown_dataset_is_wrong_usage(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main.main(["simulate", "imagenet", str(tmp_path / "out")])

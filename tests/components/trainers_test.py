@@ -169,16 +169,15 @@ def test_history_and_settings_of_a_stage_are_kept(unbroken):
     assert configs.FinetuneConfig(**about["config"]) == FINETUNE
 
 
-@pytest.mark.parametrize("num_epochs", [1, 3])
 def test_a_killed_stage_goes_on_and_ends_with_the_weights_of_an_unbroken_one(
-    num_epochs, train, unbroken, first_epochs, tmp_path
+    train, unbroken, first_epochs, tmp_path
 ):
-    with killed_after(num_epochs):
+    with killed_after(1):
         train(FINETUNE, checkpoint_root=tmp_path)
     (left,) = tmp_path.iterdir()
     assert left.name.startswith("finetune-")
     resumed = train(FINETUNE, checkpoint_root=tmp_path)
-    assert first_epochs == [0, num_epochs]
+    assert first_epochs == [0, 1]
     assert tiny_studio.same(weights(resumed), weights(unbroken))
     assert description(resumed) == description(unbroken)
     assert not left.exists()

@@ -489,14 +489,6 @@ def test_virtual_views_see_the_triangulated_points(noisy):
     assert np.abs(points - noisy.pose_world[FRAMES]).max() > 0.01
 
 
-def test_the_true_pose_changes_nothing(noisy):
-    unlabeled = dataclasses.replace(noisy, pose_world=None)
-    moved = dataclasses.replace(noisy, pose_world=noisy.pose_world + 1.0)
-    expected = add(noisy)[1]
-    for other in (unlabeled, moved):
-        np.testing.assert_array_equal(add(other)[1].keypoints_2d, expected.keypoints_2d)
-
-
 def test_virtual_cameras_stand_on_the_rigs_sphere_and_aim_at_the_root(clip):
     real, views = add(clip)
     camera, keypoints_2d, _ = virtual(views)

@@ -140,15 +140,6 @@ def test_it_runs_in_float32_under_any_policy():
     assert model(POSES).dtype == tf.float32
 
 
-def test_it_survives_config_and_file(tmp_path):
-    model = build()
-    model.save(tmp_path / "critic.keras")
-    loaded = keras.models.load_model(tmp_path / "critic.keras")
-    np.testing.assert_array_equal(loaded(POSES), model(POSES))
-    chains = adversarial.KinematicChains(ARM.bones)
-    assert adversarial.KinematicChains.from_config(chains.get_config()).bones == ARM.bones
-
-
 SGD = keras.optimizers.legacy.SGD
 
 

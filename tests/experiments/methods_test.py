@@ -10,7 +10,6 @@ from keras_mvlift.experiments import methods, origins, peers, variants
 from keras_mvlift.metrics import baselines, pose_error
 from keras_mvlift.networks import residual
 from keras_mvlift.training import batches, lifters, multi_view_lifter, objectives, stages
-from tests import tiny_studio
 from tests.experiments import tiny_experiments
 
 TRAINED = {
@@ -281,16 +280,6 @@ def test_averaged_weights_are_those_that_are_measured(data, tmp_path):
     averaged, _ = trained(data, tmp_path / "averaged", weight_averaging=0.99)
     assert np.isfinite(averaged).all()
     assert np.abs(averaged - trained(data, tmp_path / "last")[0]).max() > 1e-5
-
-
-def test_a_stage_that_was_stopped_goes_on_and_its_curve_is_whole(data, tmp_path):
-    with tiny_studio.copied_after(2, tmp_path / "stopped"):
-        expected, whole = trained(data, tmp_path / "unbroken", num_epochs=4)
-    assert len(stages.history(tmp_path / "stopped" / "finetune")) == 2
-    poses, watch = trained(data, tmp_path / "stopped", num_epochs=4)
-    np.testing.assert_array_equal(poses, expected)
-    assert watch.curve == whole.curve
-    assert [entry["epoch"] for entry in whole.curve] == [1, 2, 3, 4]
 
 
 def test_a_loss_that_is_no_number_leaves_the_curve_of_the_epochs_before(data, tmp_path):

@@ -17,24 +17,17 @@ from tests import temporal_networks, tiny_studio
 SIGNATURES = ("serving_default", "lift_camera", "lift_world", "serving_examples")
 TOLERANCE = 1e-5
 
-# Where nothing but TensorFlow can be imported.
-ALONE = """
-import json, sys
+# Calls all signatures where nothing but TensorFlow can be imported.
+ELSEWHERE = """
+import sys
 BLOCKED = {"keras_mvlift", "tensorflow_graphics", "tensorflow_addons", "tfx", "tfx_bsl"}
 class Block:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in BLOCKED:
             raise ImportError(name)
 sys.meta_path.insert(0, Block())
-"""
-
-# Calls all signatures there.
-ELSEWHERE = (
-    ALONE
-    + """
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 folder, inputs, records, outputs = sys.argv[1:]
 model = tf.saved_model.load(folder)
 views = {name: tf.constant(value) for name, value in np.load(inputs).items()}
@@ -53,14 +46,7 @@ for size in (1, 7):
     }.items():
         results |= {f"{size}/{name}/{key}": value.numpy() for key, value in output.items()}
 np.savez(outputs, **results)
-message = saved_model_pb2.SavedModel.FromString(open(folder + "/saved_model.pb", "rb").read())
-graph = message.meta_graphs[0].graph_def
-functions = {function.signature.name for function in graph.library.function}
-nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
-unknown = {node.op for node in nodes} - functions
-print(json.dumps(sorted(op for op in unknown if not hasattr(tf.raw_ops, op))))
 """
-)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +78,7 @@ def view_of(columns, intrinsics=None):
 
 @pytest.fixture(scope="module")
 def elsewhere(folder, columns, tmp_path_factory):
-    """What the signatures gave in a process without our packages; operations it did not know."""
+    """What the signatures gave in a process without our packages."""
     root = tmp_path_factory.mktemp("elsewhere")
     names = ("keypoints_2d", "confidence", "intrinsics", "rotation", "center")
     inputs, outputs = str(root / "inputs.npz"), str(root / "outputs.npz")
@@ -101,22 +87,16 @@ def elsewhere(folder, columns, tmp_path_factory):
     arguments = [sys.executable, "-c", ELSEWHERE, str(folder), inputs, records, outputs]
     done = subprocess.run(arguments, capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr
-    return dict(np.load(outputs)), json.loads(done.stdout)
+    return dict(np.load(outputs))
 
 
 def test_a_process_without_our_packages_calls_all_signatures(elsewhere):
-    results, _ = elsewhere
-    assert {key.split("/")[1] for key in results} == {*SIGNATURES}
-
-
-def test_all_operations_are_tensorflows_own(elsewhere):
-    _, unknown = elsewhere
-    assert unknown == []
+    assert {key.split("/")[1] for key in elsewhere} == {*SIGNATURES}
 
 
 @pytest.mark.parametrize("size", [1, 7])
 def test_lift_camera_gives_what_the_networks_give(elsewhere, lifter, columns, size):
-    results, _ = elsewhere
+    results = elsewhere
     pose, root = (value[:size] for value in lifter.lift(view_of(columns)))
     expected = {
         "root_relative_pose": pose,
@@ -134,7 +114,7 @@ def test_lift_camera_gives_what_the_networks_give(elsewhere, lifter, columns, si
 
 @pytest.mark.parametrize("size", [1, 7])
 def test_lift_world_moves_poses_to_where_the_cameras_are(elsewhere, columns, size):
-    results, _ = elsewhere
+    results = elsewhere
     given = {name.split("/")[2]: results[name] for name in results if f"{size}/lift_world" in name}
     pose_world = given.pop("pose_world")
     for name, value in given.items():
@@ -148,7 +128,7 @@ def test_lift_world_moves_poses_to_where_the_cameras_are(elsewhere, columns, siz
 
 @pytest.mark.parametrize("size", [1, 7])
 def test_serving_default_takes_the_camera_of_the_description(elsewhere, lifter, columns, size):
-    results, _ = elsewhere
+    results = elsewhere
     pose = lifter(view_of(columns, tiny_studio.INTRINSICS)).root_relative_pose[:size]
     result = results[f"{size}/serving_default/root_relative_pose"]
     np.testing.assert_allclose(result, pose, atol=TOLERANCE)
@@ -159,7 +139,7 @@ def test_serving_default_takes_the_camera_of_the_description(elsewhere, lifter, 
 def test_serving_examples_gives_flat_poses_of_records_of_test_views(
     elsewhere, lifter, columns, size
 ):
-    results, _ = elsewhere
+    results = elsewhere
     pose = lifter(view_of(columns)).root_relative_pose[:size]
     result = results[f"{size}/serving_examples/root_relative_pose"]
     assert result.shape == (size, 51)
@@ -226,17 +206,6 @@ def test_what_learned_in_half_precision_lifts_in_single(tmp_path, lifter, column
 
 NUM_FRAMES = 9
 BOTH = pytest.mark.parametrize("is_causal", [False, True])
-
-# Calls a signature there.
-ELSEWHERE_SERVING = (
-    ALONE
-    + """
-import tensorflow as tf
-lift = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
-pose = lift(keypoints_2d=tf.zeros([2, 9, 17, 2]), confidence=tf.ones([2, 9, 17]))
-print(*pose, *pose["root_relative_pose"].shape)
-"""
-)
 
 
 @pytest.fixture(scope="module")
@@ -323,12 +292,6 @@ def test_windows_of_another_length_are_refused(models):
         tf.errors.InvalidArgumentError, match="`T` must be 9, the frames of a window"
     ):
         call(model, "serving_default", keypoints_2d, confidence)
-
-
-def test_the_signatures_need_tensorflow_alone(models):
-    arguments = [sys.executable, "-c", ELSEWHERE_SERVING, str(models[False][2])]
-    done = subprocess.run(arguments, capture_output=True, text=True)
-    assert done.stdout == "root_relative_pose 2 17 3\n", done.stderr
 
 
 REFUSES = tf.errors.InvalidArgumentError

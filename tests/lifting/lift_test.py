@@ -81,27 +81,6 @@ def with_value(array, value, index=(0, 1)):
     return array
 
 
-WRONG_KEYPOINTS = {
-    "joint count": ({"keypoints_2d": KEYPOINTS[:, :16]}, "`keypoints_2d` must have shape"),
-    "rank": ({"keypoints_2d": KEYPOINTS[0, 0]}, "`keypoints_2d` must have shape"),
-    "coordinates": ({"keypoints_2d": np.zeros((3, 17, 3))}, "`keypoints_2d` must have shape"),
-    "words": ({"keypoints_2d": [["a", "b"]] * 17}, "`keypoints_2d` must be an array of numbers"),
-    "digits": ({"keypoints_2d": KEYPOINTS.astype(str)}, "`keypoints_2d` must be an array of num"),
-    "complex": ({"keypoints_2d": KEYPOINTS + 1j}, "`keypoints_2d` must be an array of numbers"),
-    "ragged": ({"keypoints_2d": [[[1, 2]] * 17, [[1, 2]]]}, "`keypoints_2d` must be an array of"),
-    "nothing": ({"keypoints_2d": None}, "`keypoints_2d` must be an array of numbers"),
-    "fields": ({"keypoints_2d": {}}, "`keypoints_2d` must be an array of numbers"),
-    "infinity": ({"keypoints_2d": with_value(KEYPOINTS, np.inf)}, "`keypoints_2d` must be finite"),
-    "too large": ({"keypoints_2d": with_value(KEYPOINTS, 1e300)}, "`keypoints_2d` must be finite"),
-    "confidence nan": ({"confidence": with_value(CONFIDENCE, NAN)}, "`confidence` must"),
-    "confidence -1": (
-        {"confidence": with_value(CONFIDENCE, -1)},
-        r"`confidence` must lie in \[0, 1",
-    ),
-    "confidence 2": ({"confidence": with_value(CONFIDENCE, 2)}, r"`confidence` must lie in \[0, 1"),
-    "frame count": ({"confidence": CONFIDENCE[:2]}, r"`confidence` must .* \[2, 17\]"),
-    "confidence in words": ({"confidence": "sure"}, "`confidence` must be an array of numbers"),
-}
 WRONG_TRACKS = {
     "no frames": ({"keypoints_2d": KEYPOINTS[:0], "confidence": None}, "of at least one person"),
     "rate": ({"frame_rate": NAN}, "`frame_rate` must be a number above 0"),
@@ -416,16 +395,6 @@ def test_limbs_swapped_in_some_frames_are_lifted_as_if_they_were_not(shipped):
     assert "swapped_frames" not in left.about
 
 
-@pytest.mark.parametrize("case", WRONG_KEYPOINTS)
-def test_bad_joints_are_refused_by_name(model, case):
-    changes, message = WRONG_KEYPOINTS[case]
-    seen = {"keypoints_2d": KEYPOINTS, "confidence": CONFIDENCE} | changes
-    with pytest.raises(ValueError, match=message):
-        model.lift(**seen, camera=K)
-    with pytest.raises(ValueError, match=message):
-        tracks_2d.of_arrays(**seen)
-
-
 @pytest.mark.parametrize("value", [NAN, 0.0, -1.0])
 def test_what_is_at_no_place_is_not_seen_in_arrays_and_tracks(model, value):
     nowhere, unseen = with_value(KEYPOINTS, value), with_value(CONFIDENCE, 0.0)
@@ -448,21 +417,6 @@ def test_bad_cameras_are_refused_by_name(case):
     changes, message = CAMERAS[case]
     with pytest.raises(ValueError, match=message):
         viewpoints.Viewpoint(**{"intrinsics": K, "rotation": EYE, "center": ORIGIN} | changes)
-
-
-@pytest.mark.parametrize("degrees", [0, 180, -5, NAN, "wide", None])
-def test_bad_fields_of_view_are_refused_by_name(degrees):
-    with pytest.raises(ValueError, match="`fov` must be"):
-        viewpoints.from_field_of_view(degrees, (100, 100))
-
-
-@pytest.mark.parametrize(
-    ("row", "column", "value"), [(0, 0, 0), (1, 1, -1), (0, 2, NAN), (2, 2, 5), (2, 0, 510)]
-)
-def test_bad_intrinsics_are_refused_by_name(model, row, column, value):
-    with pytest.raises(ValueError, match="`camera` must") as caught:
-        model.lift(KEYPOINTS, camera=with_value(K, value, (row, column)))
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("argument", ["model", "tracks", "viewpoint"])

@@ -118,24 +118,11 @@ def test_dropout_is_as_asked():
     assert not np.array_equal(model(WINDOWS, training=True), model(WINDOWS, training=True))
 
 
-def test_the_same_seed_gives_the_same_network_and_no_two_layers_are_alike():
-    first, again, other = (build(seed=seed) for seed in (3, 3, 4))
-    np.testing.assert_array_equal(first(WINDOWS, training=True), again(WINDOWS, training=True))
-    kernels = [layer.kernel.numpy() for layer in of_kind(first, keras.layers.Dense)]
-    assert not np.array_equal(kernels[0], other.get_layer("dense_0").kernel)
+def test_no_two_layers_start_alike():
+    model = build(seed=3)
+    kernels = [layer.kernel.numpy() for layer in of_kind(model, keras.layers.Dense)]
     assert not np.array_equal(kernels[1][:16], kernels[2])
-    assert len({layer.seed for layer in of_kind(first, residual.Dropout)}) == 3
-
-
-def test_it_survives_its_file_in_both_forms(tmp_path):
-    model, clip = temporal_networks.trained(is_causal=True), temporal_networks.clip(20, 2)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    form = temporal.dilated(model)
-    np.testing.assert_array_equal(temporal.dilated(loaded)(clip), form(clip))
-    form.save(tmp_path / "form.keras")
-    again = keras.models.load_model(tmp_path / "form.keras")
-    np.testing.assert_array_equal(again(clip), form(clip))
+    assert len({layer.seed for layer in of_kind(model, residual.Dropout)}) == 3
 
 
 def test_fit_lowers_the_loss():
@@ -190,17 +177,3 @@ def test_the_first_and_the_last_frame_are_repeated():
     np.testing.assert_array_equal(temporal.ReplicateEdges(0, 0)(CLIP), CLIP)
     single = temporal.ReplicateEdges(1, 2)(CLIP[:, 3:4])
     np.testing.assert_array_equal(single[0, :, 1], [31] * 4)
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [
-        temporal.StackFrames(3, stride=2, dilation=2),
-        temporal.PickFrame(1, 3),
-        temporal.ReplicateEdges(2, 5),
-    ],
-)
-def test_layers_survive_their_config(layer):
-    again = keras.layers.deserialize(keras.layers.serialize(layer))
-    assert type(again) is type(layer)
-    assert again.get_config() == layer.get_config()

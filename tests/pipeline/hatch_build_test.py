@@ -107,10 +107,3 @@ def test_an_editable_pipeline_is_the_checkouts(environment):
     assert done.stdout.splitlines() == expected, done.stderr
     (packages,) = environment.glob("lib/*/site-packages")
     assert (packages / OPTION).read_bytes() == (ROOT / "pipeline" / "tfx_cli.pth").read_bytes()
-
-
-def test_an_index_would_take_them(wheels):
-    uv("build", "--sdist", "--quiet", "--out-dir", wheels[0].parent, ROOT)
-    (source,) = wheels[0].parent.glob("*.tar.gz")
-    told = uv("tool", "run", "--quiet", "twine", "check", "--strict", *wheels, source)
-    assert told.stdout.count("PASSED") == 3

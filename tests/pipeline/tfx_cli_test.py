@@ -160,14 +160,6 @@ def test_stock_list_shows_the_pipeline(shell, monkeypatch):
     assert "tiny" in output.splitlines()
 
 
-@pytest.mark.e2e
-@pytest.mark.usefixtures("first_run")
-def test_stock_run_by_name_still_works(shell):
-    result = shell.run("tfx", "run", "create", "--engine=local", "--pipeline_name=tiny")
-    assert result.returncode == 0, result.stderr
-    assert "said nothing" in result.stdout
-
-
 def test_ordinary_python_loads_nothing_of_ours():
     listing = "import sys; print(*sys.modules, *map(repr, sys.meta_path))"
     names = subprocess.check_output([sys.executable, "-c", listing], text=True)

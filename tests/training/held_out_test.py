@@ -1,6 +1,5 @@
 import contextlib
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -251,13 +250,6 @@ def test_a_killed_stage_stops_where_an_unbroken_one_does(stopped, copies, record
     assert tiny_studio.same(tiny_studio.weights(resumed), tiny_studio.weights(lifter))
 
 
-def test_a_stage_killed_behind_its_last_epoch_trains_no_more(stopped, folder, records, tmp_path):
-    lifter, history = stopped
-    again, rows = run(shutil.copytree(folder, tmp_path / "again"), records)
-    assert rows == history
-    assert tiny_studio.same(tiny_studio.weights(again), tiny_studio.weights(lifter))
-
-
 def test_weights_in_training_are_given_back_after_their_average_was_scored(records):
     seen = held_out.read_records(records["held_out_pairs"])
     lifter = tiny_studio.lifter()
@@ -288,14 +280,6 @@ def test_a_stage_on_all_views_is_scored_on_whole_instants(records, tmp_path):
     seen = held_out.read_records(files.held_out, 4)
     score = held_out.score(lifter, seen)["mean_mm"]
     assert score == pytest.approx(min(scores(history)), rel=1e-6)
-
-
-def test_no_epoch_keeps_the_weights(records, tmp_path):
-    lifter = tiny_studio.trained()
-    before = tiny_studio.weights(lifter)
-    held_out = [records["held_out_pairs"]]
-    tiny_studio.run(lifter, tmp_path, records["train_pairs"], held_out, num_epochs=0, patience=3)
-    assert tiny_studio.same(tiny_studio.weights(lifter), before)
 
 
 def test_patience_without_held_out_records_is_refused(records, tmp_path):

@@ -1,10 +1,11 @@
+import contextlib
 import fcntl
+import io
 import os
 import pathlib
 import shutil
 import signal
 import struct
-import sys
 import termios
 from typing import NamedTuple
 
@@ -46,6 +47,7 @@ class Run(NamedTuple):
         folder: Where it wrote.
         first_epochs: Where it began to read the records.
         steps: The trainable weights before the first step and after each.
+        shown: What it wrote to the error stream.
     """
 
     lifter: multi_view_lifter.MultiViewLifter
@@ -53,9 +55,10 @@ class Run(NamedTuple):
     folder: pathlib.Path
     first_epochs: list[int]
     steps: list[list[np.ndarray]]
+    shown: str
 
 
-def train(folder, records, **changes):
+def train(folder, records, stderr=None, **changes):
     """Runs the stage under watch."""
     lifter, first_epochs, steps, load = tiny_studio.lifter(**MODEL), [], [], batches.load_pairs
 
@@ -67,11 +70,13 @@ def train(folder, records, **changes):
         steps.append([weight.numpy() for weight in lifter.trainable_variables])
 
     note()
-    with pytest.MonkeyPatch.context() as patch:
+    stderr = stderr or io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(stderr):
         patch.setattr(batches, "load_pairs", watched)
         patch.setattr(stages.StopOnNonFiniteLoss, "on_train_batch_end", note)
         history = tiny_studio.run(lifter, folder, **records, **STAGE | changes)
-    return Run(lifter, history, folder, first_epochs, steps)
+    shown = stderr.getvalue() if isinstance(stderr, io.StringIO) else ""
+    return Run(lifter, history, folder, first_epochs, steps, shown)
 
 
 @pytest.fixture(scope="module")
@@ -167,34 +172,33 @@ def test_the_model_ends_with_the_average_of_its_weights(unbroken):
         assert not np.array_equal(weight, last)
 
 
-def test_weights_are_decided_by_the_seed(tmp_path, records, unbroken):
-    train_alone = {"train": records["train"]}
-    again, other = (
-        train(tmp_path / f"{seed}", train_alone, num_epochs=1, seed=seed).steps for seed in (0, 1)
-    )
-    assert tiny_studio.same(again[-1], unbroken.steps[tiny_studio.NUM_BATCHES])
-    assert not tiny_studio.same(other[-1], again[-1])
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, records):
+    """An epoch of another seed, nothing held out, on a terminal of 100 columns."""
+    screen, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 25, 100, 0, 0))
+    with os.fdopen(terminal, "w") as stderr:
+        changes = {"train": records["train"], "num_epochs": 1, "seed": 1}
+        run = train(tmp_path_factory.mktemp("alone"), {}, stderr, **changes)
+        stderr.flush()
+        shown = os.read(screen, 10_000).decode()
+    os.close(screen)
+    return run._replace(shown=shown)
 
 
-def test_nothing_held_out_leaves_no_trace_in_the_history(tmp_path, records):
-    lifter = tiny_studio.lifter()
-    (row,) = tiny_studio.run(lifter, tmp_path, records["train"], num_epochs=1)
+def test_another_seed_gives_other_weights(alone, unbroken):
+    assert not tiny_studio.same(alone.steps[-1], unbroken.steps[tiny_studio.NUM_BATCHES])
+
+
+def test_nothing_held_out_leaves_no_trace_in_the_history(alone):
+    (row,) = alone.history
     assert [*row] == ["epoch", "loss", "reprojection", "root", "transform_reprojection"]
 
 
-@pytest.mark.parametrize("is_terminal", [True, False])
-def test_a_bar_is_drawn_on_a_terminal_alone(tmp_path, records, monkeypatch, is_terminal):
-    screen, terminal = os.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 25, 100, 0, 0))
-    into = tmp_path / "stderr.txt"
-    with os.fdopen(terminal, "w") if is_terminal else into.open("w") as stderr:
-        monkeypatch.setattr(sys, "stderr", stderr)
-        tiny_studio.run(tiny_studio.lifter(), tmp_path, records["train"], num_epochs=1)
-        stderr.flush()
-        shown = os.read(screen, 10_000).decode() if is_terminal else into.read_text()
-    os.close(screen)
-    assert ("Finetune" in shown and "1/1 epochs" in shown) == is_terminal
-    assert is_terminal or not shown
+def test_a_bar_is_drawn_on_a_terminal_alone(alone, unbroken):
+    assert "Finetune" in alone.shown
+    assert "1/1 epochs" in alone.shown
+    assert unbroken.shown == ""
 
 
 def test_no_epoch_leaves_the_model_as_it_is(tmp_path, records):

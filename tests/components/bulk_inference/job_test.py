@@ -25,8 +25,7 @@ def bulk(model, inputs, output, **options):
 PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 
 
-@pytest.mark.parametrize("form", ["parquet", "tfrecord"])
-@pytest.mark.parametrize("name", stored_views.KINDS.values())
+@pytest.mark.parametrize(("name", "form"), [("views.parquet", "tfrecord"), ("views.gz", "parquet")])
 def test_poses_are_those_of_lift(model, tmp_path, name, form):
     drawn = stored_views.columns()
     path = stored_views.write(tmp_path / name, drawn)
@@ -67,22 +66,6 @@ def test_each_file_becomes_one_in_the_order_of_their_names(model, tmp_path):
     assert [each["input"] for each in summary["files"]] == [
         str(tmp_path / f"views-{number}.gz") for number in range(3)
     ]
-
-
-def test_two_workers_in_threads_write_the_same_bytes_as_one(model, tmp_path):
-    for number in range(4):
-        path = tmp_path / f"views-{number}.gz"
-        stored_views.write(path, stored_views.columns(6 + number, seed=number))
-    written = []
-    for name, arguments in (
-        ("one", ()),
-        ("two", ("--direct_running_mode=multi_threading", "--direct_num_workers=2")),
-    ):
-        lift = bulk(model, tmp_path / "*.gz", tmp_path / name, batch_size=4)
-        job.run(lift, arguments)
-        written.append(stored_views.files(tmp_path / name))
-    assert written[0] == written[1]
-    assert len(written[0]) == 5
 
 
 def test_an_output_that_exists_is_refused_and_left_alone(model, tmp_path):

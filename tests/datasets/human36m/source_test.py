@@ -55,8 +55,11 @@ def cdf_root(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("poses", ["cdf", "videopose3d"])
-@pytest.mark.parametrize("detections", [*KINDS, "detections.parquet"])
+# Neither knows of the other.
+@pytest.mark.parametrize(
+    ("poses", "detections"),
+    [*(("cdf", name) for name in (*KINDS, "detections.parquet")), ("videopose3d", "gt")],
+)
 def test_every_layout_is_read_back(release, poses, detections):
     root, takes = release
     reader = releases.open_source(root, poses=poses, detections=detections)
