@@ -13,7 +13,7 @@ import numpy as np
 from keras_mvlift import skeletons
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import residuals
-from keras_mvlift.geometry import epipolar, lenses
+from keras_mvlift.geometry import arrays, cameras, lenses
 
 Undo = Callable[[footages.Footage], footages.Footage]
 
@@ -26,16 +26,12 @@ class Mistake(NamedTuple):
     remedy: str
     undo: Undo
 
+    def undo_in(self, is_in: np.ndarray, footage: footages.Footage) -> footages.Footage:
+        """Corrects footage in some of its cameras, `[V]` bool."""
+        return footage.mixed(self.undo(footage), is_in)
+
 
 # Mistakes in what a calibration says of where a camera stands and how it is turned.
-
-
-def _transposed(rotation: np.ndarray) -> np.ndarray:
-    return rotation.swapaxes(-1, -2)
-
-
-def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    return np.einsum("vij,vj->vi", matrix, vector)
 
 
 def _placed(place: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> Undo:
@@ -48,8 +44,20 @@ def _placed(place: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarr
     return undo
 
 
-def _scaled(factor: float) -> Undo:
-    return _placed(lambda rotation, center: (rotation, factor * center))
+UNITS = {
+    "millimeters_for_meters": 1e-3,
+    "centimeters_for_meters": 1e-2,
+    "meters_for_millimeters": 1e3,
+    "meters_for_centimeters": 1e2,
+    "millimeters_for_centimeters": 1e-1,
+    "centimeters_for_millimeters": 1e1,
+}
+"""Factors that positions are multiplied by where units were mistaken, by the mistake's name."""
+
+
+def wrong_unit(name: str) -> str:
+    """Says in a clause which unit of `UNITS` was taken for which."""
+    return name.replace("_for_", " were taken for ")
 
 
 CALIBRATION_MISTAKES = (
@@ -57,33 +65,35 @@ CALIBRATION_MISTAKES = (
         "rotation_transposed",
         "the rotation is transposed: it turns from the camera to the world",
         "Transpose the rotation; the library wants camera from world.",
-        _placed(lambda rotation, center: (_transposed(rotation), center)),
+        _placed(lambda rotation, center: (cameras.inverse(rotation), center)),
     ),
     Mistake(
         "rotation_transposed_before_center",
         "the rotation is transposed, and the center was computed with it from the translation",
         "Transpose the rotation, then compute center = -R^T t.",
         # The center was -R^T t of the transposed R, so t = -R center; t was right.
-        _placed(lambda r, center: (_transposed(r), _times(r, _times(r, center)))),
+        _placed(lambda r, center: (cameras.inverse(r), arrays.matvec(r, arrays.matvec(r, center)))),
     ),
     Mistake(
         "extrinsics_inverted",
         "the extrinsics are inverted: the camera's pose in the world was read as [R | t]",
         "Invert them: R = R_pose^T, and the center is the pose's position.",
         # What was taken for t is the center, and the rotation turns to the world.
-        _placed(lambda rotation, center: (_transposed(rotation), -_times(rotation, center))),
+        _placed(
+            lambda rotation, center: (cameras.inverse(rotation), -arrays.matvec(rotation, center))
+        ),
     ),
     Mistake(
         "translation_for_center",
         "the translation t was taken for the center",
         "Compute the center from it: center = -R^T t.",
-        _placed(lambda rotation, t: (rotation, -_times(_transposed(rotation), t))),
+        _placed(lambda rotation, t: (rotation, -arrays.matvec(cameras.inverse(rotation), t))),
     ),
     Mistake(
         "center_for_translation",
         "the center was taken for the translation t",
         "Use it as it is: it is the center already.",
-        _placed(lambda rotation, center: (rotation, -_times(rotation, center))),
+        _placed(lambda rotation, center: (rotation, -arrays.matvec(rotation, center))),
     ),
     Mistake(
         "opengl_axes",
@@ -91,19 +101,15 @@ CALIBRATION_MISTAKES = (
         "Multiply the rotation from the left by diag(1, -1, -1).",
         _placed(lambda rotation, center: (np.diag([1.0, -1.0, -1.0]) @ rotation, center)),
     ),
+    # Of the first four: by ten, agreement tells nothing.
     *(
         Mistake(
-            f"{was}_for_{read}",
-            f"{was} were taken for {read}",
+            name,
+            wrong_unit(name),
             f"Multiply the positions by {factor:g}.",
-            _scaled(factor),
+            _placed(lambda rotation, center, factor=factor: (rotation, factor * center)),
         )
-        for was, read, factor in (
-            ("millimeters", "meters", 1e-3),
-            ("centimeters", "meters", 1e-2),
-            ("meters", "millimeters", 1e3),
-            ("meters", "centimeters", 1e2),
-        )
+        for name, factor in list(UNITS.items())[:4]
     ),
 )
 
@@ -387,9 +393,9 @@ def _normal_equations(
     index = residuals.pairs_of_views(footage.num_views)
     first, second = footage.views(index[:, 0]), footage.views(index[:, 1])
     seen = first.is_seen & second.is_seen
-    off = _signed(first, second)
-    by_first = _signed(undone.views(index[:, 0]), second) - off
-    by_second = _signed(first, undone.views(index[:, 1])) - off
+    _, off = residuals.line_distances(first, second)
+    by_first = residuals.line_distances(undone.views(index[:, 0]), second)[1] - off
+    by_second = residuals.line_distances(first, undone.views(index[:, 1]))[1] - off
     limit = _MAX_MEDIANS * residuals.masked_median(np.abs(off), seen)
     used = seen & (np.abs(off) < limit[:, np.newaxis])
     design = np.stack([by_first, by_second], axis=-1)
@@ -413,13 +419,6 @@ def _lagged(footage: footages.Footage) -> tuple[np.ndarray, np.ndarray]:
     num_joints = footage.confidence.shape[-1]
     now = (frame[:, np.newaxis] * num_joints + np.arange(num_joints)).ravel()
     return now, now + _LAG_FRAMES * num_joints
-
-
-def _signed(first: footages.Views, second: footages.Views) -> np.ndarray:
-    """Returns signed distances from the epipolar lines in the second view, `[P, N]`."""
-    matrix = epipolar.essential_from_cameras(first.camera, second.camera)
-    _, off = epipolar.line_distances(matrix, first.rays, second.rays)
-    return off / second.person_size[:, np.newaxis]
 
 
 def _solve(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -30,10 +30,7 @@ class Measures(NamedTuple):
     too_few: np.ndarray  # [V], the share of frames with fewer than `verdicts.MIN_JOINTS` joints.
     distance: np.ndarray  # [V], the median distance of the pelvis from each camera, meters.
     path: np.ndarray  # [T, 3], the pelvis, meters, world frame; NaN where unknown.
-    bone_lengths: dict[str, float]  # As of `residuals.bone_lengths`, meters.
-    height: float  # The person's standing height, meters.
-    facing: float  # As of `residuals.facing`.
-    in_front: float  # The share of joints in front of the cameras.
+    person: residuals.Person  # Whom the cameras saw.
 
 
 class RigReport(NamedTuple):
@@ -149,13 +146,12 @@ MAX_ASYMMETRY = 0.15
 
 
 def _asymmetry(report: RigReport) -> float:
-    measured = report.after or report.as_read
-    return residuals.asymmetry(measured.bone_lengths)
+    return residuals.asymmetry((report.after or report.as_read).person.bone_lengths)
 
 
 def _read_as(name: str, other: RigReport, report: RigReport) -> RigReport:
     before, after = _asymmetry(report), _asymmetry(other)
-    height = (other.after or other.as_read).height
+    height = (other.after or other.as_read).person.height
     finding = footages.Finding(
         name="joint_set",
         severity=footages.ERROR,
@@ -221,18 +217,17 @@ def _measured(footage: footages.Footage, measured: Measures) -> dict[str, Any]:
         "joint_error_px": joint_errors(measured).tolist(),
         "pair_error_px": measured.pair_error.tolist(),
         "person": {
-            "height_m": measured.height,
-            "bone_lengths_m": measured.bone_lengths,
-            "facing": measured.facing,
-            "in_front_share": measured.in_front,
+            "height_m": measured.person.height,
+            "bone_lengths_m": measured.person.bone_lengths,
+            "facing": measured.person.facing,
+            "in_front_share": measured.person.in_front,
         },
     }
 
 
 def joint_errors(measured: Measures) -> np.ndarray:
     """Returns the median reprojection error of each camera and joint, `[V, J]`, pixels."""
-    error = measured.error.swapaxes(1, 2)
-    return residuals.masked_median(error, np.isfinite(error))
+    return residuals.masked_median(measured.error.swapaxes(1, 2))
 
 
 def _camera(footage: footages.Footage, measured: Measures, view: int) -> dict[str, Any]:
@@ -297,11 +292,8 @@ def measure(footage: footages.Footage) -> Measures:
     """Measures footage."""
     placed = residuals.reproject(footage)
     offsets = residuals.estimate_offsets(footage)
-    lengths = residuals.bone_lengths(placed.points, placed.is_seen)
-    pelvis = placed.points[:, skeletons.ROOT]
-    known = placed.is_seen[:, skeletons.ROOT]
-    away = np.linalg.norm(pelvis - footage.camera.center[:, np.newaxis], axis=-1)
-    depth = placed.depth[np.isfinite(placed.depth)]
+    path = placed.points[:, skeletons.ROOT]
+    away = np.linalg.norm(path - footage.camera.center[:, np.newaxis], axis=-1)
     nobody, too_few = verdicts.lost_frames(footage)
     return Measures(
         error=placed.error,
@@ -312,16 +304,12 @@ def measure(footage: footages.Footage) -> Measures:
         is_offset_told=_is_told(offsets),
         nobody=nobody,
         too_few=too_few,
-        distance=residuals.masked_median(away, np.broadcast_to(known, away.shape)),
-        path=np.where(known[:, np.newaxis], pelvis, np.nan),
-        bone_lengths=lengths,
-        height=residuals.body_height(lengths),
-        facing=residuals.facing(placed.points, placed.is_seen),
-        in_front=float((depth > 0).mean()) if len(depth) else float("nan"),
+        distance=residuals.masked_median(away),
+        path=path,
+        person=residuals.person(placed),
     )
 
 
 def _is_told(offsets: residuals.TimeOffsets) -> np.ndarray:
-    curve = np.where(np.isfinite(offsets.curve), offsets.curve, -np.inf)
-    least = np.where(np.isfinite(offsets.curve), offsets.curve, np.inf).min(axis=-1)
-    return np.isfinite(least) & (curve.max(axis=-1) >= MIN_DIP * least)
+    least = np.nan_to_num(offsets.curve, nan=np.inf).min(axis=-1)
+    return np.nan_to_num(offsets.curve, nan=-np.inf).max(axis=-1) >= MIN_DIP * least
