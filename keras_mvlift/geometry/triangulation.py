@@ -260,20 +260,15 @@ def robust_weight(ratio: arrays.Array) -> arrays.Array:
 
 
 class RobustPoints(NamedTuple):
-    """What `triangulate_robustly` finds.
+    """What `triangulate_robustly` finds."""
 
-    Attributes:
-        points: `[..., J, 3]`, meters, world frame; at the origin where not seen.
-        is_seen: `[..., J]`, whether two or more views saw the joint.
-        residual: `[..., V, J]`, pixels, from the point's image to the keypoint; 0 where a view's
-            weight is 0 or the joint is not seen.
-        trust: `[..., V, J]`, what the kernel left of each view's weight, in [0, 1]: about 1 where
-            the view agrees with the point, 0 where its weight was 0 or the joint is not seen.
-    """
-
-    points: arrays.Array
-    is_seen: arrays.Array
+    points: arrays.Array  # [..., J, 3], meters, world frame; at the origin where not seen.
+    is_seen: arrays.Array  # [..., J], whether two or more views saw the joint.
+    # [..., V, J], pixels, from the point's image to the keypoint; 0 where a view's weight is 0 or
+    # the joint is not seen.
     residual: arrays.Array
+    # [..., V, J], what the kernel left of each view's weight, in [0, 1]: about 1 where the view
+    # agrees with the point, 0 where its weight was 0 or the joint is not seen.
     trust: arrays.Array
 
 
@@ -422,15 +417,7 @@ MEDIAN_LENGTH = 1.1774
 
 
 def median(values: arrays.Array, is_used: arrays.Array) -> arrays.Array:
-    """Finds the lower median over views and joints.
-
-    Args:
-        values: `[..., V, J]`, any unit.
-        is_used: `[..., V, J]`, which of them count.
-
-    Returns:
-        `[..., 1, 1]`; 0 where none counts.
-    """
+    """Finds the lower median of values `[..., V, J]` that count: `[..., 1, 1]`; 0 where none do."""
     xp, values = arrays.convert(values)
     count = xp.count_nonzero(is_used, axis=(-2, -1))[..., np.newaxis]
     # Those that are not used come last.
