@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_mvlift import errors, skeletons, sources
 from keras_mvlift.datasets import sequences
-from keras_mvlift.datasets.rigs import pose2sim, recordings
+from keras_mvlift.datasets.rigs import recordings
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import residuals, verdicts
 
@@ -92,8 +92,6 @@ def check(
 MAX_CLIPS = 20
 """Clips that are read of a source with more, evenly spread."""
 
-_RECORDINGS = (recordings.RigSource, pose2sim.Pose2SimSource)
-
 
 def check_source(
     source: sources.Source,
@@ -108,7 +106,7 @@ def check_source(
     Raises:
         ValueError: If a clip cannot be read, or as of `check`.
     """
-    if isinstance(source, _RECORDINGS):
+    if isinstance(source, recordings.RigSource):
         source = dataclasses.replace(source, tells_apart=False)
     names = source.clips() if clips is None else [name for name in source.clips() if name in clips]
     names = [names[index] for index in sequences.spread(len(names), MAX_CLIPS)]
@@ -131,7 +129,7 @@ def _readings(
     source: sources.Source, names: Sequence[str]
 ) -> dict[str, Callable[[], Sequence[sequences.MultiViewSequence]]]:
     """Returns readers of the same clips in other joint sets of as many joints."""
-    if not isinstance(source, _RECORDINGS):
+    if not isinstance(source, recordings.RigSource):
         return {}
     joints = skeletons.by_name(source.joint_set)
     return {

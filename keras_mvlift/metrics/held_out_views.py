@@ -29,20 +29,15 @@ from keras_mvlift.metrics import baselines, pose_error
 
 
 class Errors(NamedTuple):
-    """How far poses are from the views that they were not lifted from, `[..., A, B, J]` each.
+    """How far poses are from the views that they were not lifted from, `[..., A, B, J]` each."""
 
-    Attributes:
-        px: Pixels, of a pose lifted from view A in view B.
-        mm: The same in millimeters across at the subject's distance from B.
-        share: The same as a share of the diagonal of the box around all joints that B shows: of how
-            large the person is there.
-        weight: Confidence of the keypoint; 0 where A is B, where A is not lifted from, where the
-            keypoint is not seen and where the subject's distance is not known.
-    """
-
-    px: tf.Tensor
-    mm: tf.Tensor
+    px: tf.Tensor  # Pixels, of a pose lifted from view A in view B.
+    mm: tf.Tensor  # The same in millimeters across at the subject's distance from B.
+    # The same as a share of the diagonal of the box around all joints that B shows: of how large
+    # the person is there.
     share: tf.Tensor
+    # Confidence of the keypoint; 0 where A is B, where A is not lifted from, where the keypoint is
+    # not seen and where the subject's distance is not known.
     weight: tf.Tensor
 
 

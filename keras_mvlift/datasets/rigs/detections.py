@@ -308,10 +308,14 @@ _OPENPOSE_FIELD = "pose_keypoints_2d"
 
 def openpose_frames(folder: pathlib.Path) -> list[Frame]:
     """Reads all people in all frames, with OpenPose's `person_id` of each where it knows them."""
+    return [_openpose_frame(*pair) for pair in numbered_files(folder).items()]
+
+
+def numbered_files(folder: pathlib.Path) -> dict[pathlib.Path, int]:
+    """Returns the frame's number of each of a folder's JSON files, told from its name."""
     paths = json_files(folder)
     names = [path.stem.removesuffix("_keypoints") for path in paths]
-    numbers = frame_numbers(folder, "file name", names)
-    return [_openpose_frame(*pair) for pair in zip(paths, numbers, strict=True)]
+    return dict(zip(paths, frame_numbers(folder, "file name", names), strict=True))
 
 
 def json_files(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -394,10 +398,8 @@ def image_frames(path: pathlib.Path, content: Any = None) -> list[Frame]:
     A folder has a file an image; a file is of one, or of a list of them.
     """
     if path.is_dir():
-        paths = json_files(path)
-        numbers = frame_numbers(path, "file name", [each.stem for each in paths])
-        pairs = zip(paths, numbers, strict=True)
-        return [_image_frame(each, number, files.read_json(each)) for each, number in pairs]
+        numbered = numbered_files(path).items()
+        return [_image_frame(each, number, files.read_json(each)) for each, number in numbered]
     content = _listed(path, "images", "be a list of images' lists of people", content)
     images = content if all(isinstance(each, list) for each in content) else [content]
     return [_image_frame(path, number, people) for number, people in enumerate(images)]

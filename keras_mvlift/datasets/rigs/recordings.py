@@ -177,20 +177,22 @@ class RigSource:
     @functools.cached_property
     def rig(self) -> calibrations.Calibration:
         """The cameras that are used, meters, z up; where they stand may be unknown."""
-        described = self.manifest.calibration
-        if self.calibration:
-            path = self.manifest.path.parent / self.calibration
-            calibration = calibration_formats.read(path, "pose2sim")
-        else:
-            path = self._path(described.file, "calibration.file")
-            calibration = calibration_formats.read(
-                path, described.format, described.unit, described.up
-            )
+        _, calibration = self._calibration()
         names = self.manifest.cameras or calibration.names
         if not set(names) <= set(calibration.names):
             rule = f"name some of the calibration's: {', '.join(calibration.names)}"
             raise errors.RecordingError(self.manifest.path, "cameras", rule, ", ".join(names))
         return calibration.select(names)
+
+    def _calibration(self) -> tuple[pathlib.Path, calibrations.Calibration]:
+        """Reads the calibration that is chosen, or else the manifest's; returns its path, too."""
+        if self.calibration:
+            path = self.manifest.path.parent / self.calibration
+            return path, calibration_formats.read(path, "pose2sim")
+        described = self.manifest.calibration
+        path = self._path(described.file, "calibration.file")
+        told = described.format, described.unit, described.up
+        return path, calibration_formats.read(path, *told)
 
     def _check_rig(self) -> None:
         path = self.manifest.path.parent / (self.calibration or self.manifest.calibration.file)
