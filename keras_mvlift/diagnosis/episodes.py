@@ -1,5 +1,6 @@
 """Causes that hold in some frames of a rig only, each tried by undoing it there."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -118,20 +119,18 @@ def _finding(
     sentence: str,
     remedy: str,
     figures: tuple[float, float | None],
-    *,
-    severity: str = "",
     **details: object,
 ) -> footages.Finding:
     """Makes a finding about views `[V, T]` bool; a majority of wrong frames makes it an error."""
-    names = footage.named(where.any(axis=1))
-    views = dict(zip(names, where[where.any(axis=1)], strict=True))
+    is_in = where.any(axis=1)
+    views = dict(zip(footage.named(is_in), where[is_in], strict=True))
     share = {name: float(frames.mean()) for name, frames in views.items()}
     first = {name: int(footage.frame[frames.argmax()]) for name, frames in views.items()}
     is_error = where.any(axis=0).mean() > MAX_ODD
     return footages.Finding(
         name=name,
-        severity=severity or (footages.ERROR if is_error else footages.WARNING),
-        cameras=names,
+        severity=footages.ERROR if is_error else footages.WARNING,
+        cameras=tuple(views),
         sentence=sentence,
         remedy=remedy,
         before=figures[0],
@@ -339,8 +338,8 @@ def _drift(
     remedy = "Give its frames time stamps (`timestamps`) or their own numbers; a constant shift "
     remedy += "does not mend it."
     details = {"offset_at_start": start, "offset_at_end": end, "frame_rate": rate}
-    about = "time_drift", footage, where, sentence, remedy, figures
-    return _finding(*about, severity=footages.ERROR, **details)
+    finding = _finding("time_drift", footage, where, sentence, remedy, figures, **details)
+    return dataclasses.replace(finding, severity=footages.ERROR)
 
 
 def _off(offset: float) -> str:

@@ -139,7 +139,6 @@ _IMAGE_SIDES = np.array([
 _RANKS = (0, 1)
 _SAME_SIZE = 0.1
 
-
 # The same of the width alone, as where a film's pixels are not square.
 _WIDTHS = {"three_quarters": 4 / 3, "four_thirds": 3 / 4}
 
@@ -190,7 +189,11 @@ def _image_size(footage: footages.Footage, rank: int) -> np.ndarray:
     return _IMAGE_SIDES[nearest].astype(np.float64)
 
 
-_TURN_BACK = "Detect in images that stand as in the calibration."
+_TURNED: dict[int, _Move] = {
+    90: lambda x, y, width, height: (y, height - x),
+    180: lambda x, y, width, height: (width - x, height - y),
+    270: lambda x, y, width, height: (width - y, x),
+}
 _IMAGES: tuple[tuple[str, str, str, _Move], ...] = (
     (
         "image_mirrored",
@@ -204,23 +207,14 @@ _IMAGES: tuple[tuple[str, str, str, _Move], ...] = (
         "Subtract y from the image's height: it must grow downwards.",
         lambda x, y, width, height: (x, height - y),
     ),
-    (
-        "image_turned_90",
-        "the image is turned by 90 degrees clockwise",
-        _TURN_BACK,
-        lambda x, y, width, height: (y, height - x),
-    ),
-    (
-        "image_turned_180",
-        "the image is turned by 180 degrees clockwise",
-        _TURN_BACK,
-        lambda x, y, width, height: (width - x, height - y),
-    ),
-    (
-        "image_turned_270",
-        "the image is turned by 270 degrees clockwise",
-        _TURN_BACK,
-        lambda x, y, width, height: (width - y, x),
+    *(
+        (
+            f"image_turned_{angle}",
+            f"the image is turned by {angle} degrees clockwise",
+            "Detect in images that stand as in the calibration.",
+            move,
+        )
+        for angle, move in _TURNED.items()
     ),
 )
 
@@ -279,11 +273,10 @@ def best_order(footage: footages.Footage) -> tuple[tuple[int, ...], float]:
         first, second = (orders[:, side] for side in index.T)
         return residuals.mean_of_pairs(residual[np.arange(len(index)), first, second])
 
-    views = range(footage.num_views)
     if footage.num_views <= MAX_EXHAUSTIVE:
-        candidates = np.array(list(itertools.permutations(views)))
+        candidates = np.array(list(itertools.permutations(range(footage.num_views))))
     else:
-        starts = _start_orders(footage.camera_names)
+        starts = _start_orders(footage.num_views)
         candidates = np.array([_descend(start, index, costs) for start in starts])
     cost = costs(candidates)
     chosen = int(cost.argmin())
@@ -302,15 +295,15 @@ def _order_residuals(footage: footages.Footage, index: np.ndarray) -> np.ndarray
     return residual
 
 
-def _start_orders(names: tuple[str, ...]) -> list[np.ndarray]:
+def _start_orders(num_views: int) -> list[np.ndarray]:
     """Returns orders that are likely, and some at random."""
-    views = np.arange(len(names))
+    views = np.arange(num_views)
     # "cam10" sorts before "cam2".
     alphabetical = np.argsort(np.array([str(view + 1) for view in views]), kind="stable")
-    rng = np.random.default_rng(0)
     likely = [views, alphabetical, np.argsort(alphabetical), views[::-1]]
-    likely += [np.roll(views, 1), np.roll(views, -1)]
-    return likely + [rng.permutation(views) for _ in range(_NUM_RANDOM_STARTS)]
+    rng = np.random.default_rng(0)
+    random = [rng.permutation(views) for _ in range(_NUM_RANDOM_STARTS)]
+    return [*likely, np.roll(views, 1), np.roll(views, -1), *random]
 
 
 def _descend(order: np.ndarray, swaps: np.ndarray, costs: Callable[..., np.ndarray]) -> np.ndarray:
@@ -375,14 +368,11 @@ def lens_shares(footage: footages.Footage) -> LensShares:
         return LensShares(np.zeros(len(tells)), np.full(len(tells), np.inf))
     left, right = _normal_equations(footage, undone)
     left, right = left[:, tells][:, :, tells], right[:, tells]
-    # Leaving out one block of frames after the other says how sure the answer is.
-    without = [
-        _solve(left.sum(axis=0) - one, right.sum(axis=0) - other)
-        for one, other in zip(left, right, strict=True)
-    ]
-    spread = np.std(without, axis=0) * np.sqrt(len(without) - 1)
     share, uncertainty = np.zeros(len(tells)), np.full(len(tells), np.inf)
-    share[tells], uncertainty[tells] = _solve(left.sum(axis=0), right.sum(axis=0)), spread
+    share[tells] = _solve(left.sum(axis=0), right.sum(axis=0))
+    # Leaving out one block of frames after the other says how sure the answer is.
+    without = map(_solve, left.sum(axis=0) - left, right.sum(axis=0) - right)
+    uncertainty[tells] = np.std(list(without), axis=0) * np.sqrt(len(left) - 1)
     return LensShares(share, uncertainty)
 
 

@@ -125,9 +125,7 @@ def _up(source: sources.Source) -> str:
     return "z"
 
 
-def _readings(
-    source: sources.Source, names: Sequence[str]
-) -> dict[str, Callable[[], Sequence[sequences.MultiViewSequence]]]:
+def _readings(source: sources.Source, names: Sequence[str]) -> dict[str, Callable[[], Clips]]:
     """Returns readers of the same clips in other joint sets of as many joints."""
     if not isinstance(source, recordings.RigSource):
         return {}
@@ -168,16 +166,11 @@ def _read_as(name: str, other: RigReport, report: RigReport) -> RigReport:
 
 def _check(clips: Clips, max_frames: int, up: str) -> RigReport:
     footage = footages.of_sequences(clips, max_frames)
-    found, corrected = verdicts.reach(footage, up)
-    is_corrected = corrected is not footage
-    return RigReport(
-        tuple(clip.name for clip in clips),
-        footage,
-        found,
-        measure(footage),
-        corrected if is_corrected else None,
-        measure(corrected) if is_corrected else None,
-    )
+    found, mended = verdicts.reach(footage, up)
+    corrected = None if mended is footage else mended
+    after = None if corrected is None else measure(corrected)
+    names = tuple(clip.name for clip in clips)
+    return RigReport(names, footage, found, measure(footage), corrected, after)
 
 
 def as_data(reports: Sequence[RigReport]) -> dict[str, Any]:
@@ -199,9 +192,9 @@ def _rig(report: RigReport) -> dict[str, Any]:
         "frame_rate": report.footage.frame_rate,
         "findings": [dataclasses.asdict(finding) for finding in report.found],
         "as_read": _measured(report.footage, report.as_read),
-        "corrected": None
-        if report.corrected is None or report.after is None
-        else _measured(report.corrected, report.after),
+        "corrected": report.corrected
+        and report.after
+        and _measured(report.corrected, report.after),
     }
 
 
@@ -229,46 +222,40 @@ def joint_errors(measured: Measures) -> np.ndarray:
 
 
 def _camera(footage: footages.Footage, measured: Measures, view: int) -> dict[str, Any]:
-    offsets = measured.offsets
-    is_told = bool(measured.is_offset_told[view])
-    confidence = footage.detector_confidence[view]
+    late = float(measured.offsets.refined[view]) if measured.is_offset_told[view] else float("nan")
     return {
         "reprojection_px": spread(measured.error[view]),
         "leave_one_out_px": spread(measured.left_out_error[view]),
         "epipolar_px": spread(measured.pair_error[view])["median"],
         "bias_px": measured.bias[view].tolist(),
-        "mean_confidence": _mean(confidence[confidence > 0]),
+        "mean_confidence": _mean_confidence(footage.detector_confidence[view]),
         "nobody_share": float(measured.nobody[view]),
         "too_few_joints_share": float(measured.too_few[view]),
-        "time_offset": {
-            "frames": float(offsets.refined[view]) if is_told else None,
-            "seconds": float(offsets.refined[view] / footage.frame_rate) if is_told else None,
-        },
+        "time_offset": {"frames": late, "seconds": late / footage.frame_rate},
         "distance_m": float(measured.distance[view]),
         "person_size_px": float(footage.person_size[view]),
     }
 
 
 def _joint(footage: footages.Footage, measured: Measures, joint: int) -> dict[str, Any]:
-    confidence = footage.detector_confidence[..., joint]
     return {
         "reprojection_px": spread(measured.error[..., joint]),
         "leave_one_out_px": spread(measured.left_out_error[..., joint]),
-        "mean_confidence": _mean(confidence[confidence > 0]),
+        "mean_confidence": _mean_confidence(footage.detector_confidence[..., joint]),
         "seen_share": float((footage.confidence[..., joint] > 0).mean()),
     }
 
 
-def spread(error: np.ndarray) -> dict[str, float | None]:
-    """Returns the median and the 90th percentile of what is known; None without anything."""
+def spread(error: np.ndarray) -> dict[str, float]:
+    """Returns the median and the 90th percentile of what is known; NaN without anything."""
     known = error[np.isfinite(error)]
-    if not len(known):
-        return {"median": None, "p90": None}
+    known = known if len(known) else np.full(1, np.nan)
     return {"median": float(np.median(known)), "p90": float(np.percentile(known, 90))}
 
 
-def _mean(values: np.ndarray) -> float | None:
-    return float(values.mean()) if len(values) else None
+def _mean_confidence(confidence: np.ndarray) -> float:
+    found = confidence[confidence > 0]
+    return float(found.mean()) if len(found) else float("nan")
 
 
 def _finite(value: Any) -> Any:

@@ -107,9 +107,8 @@ def find(root: pathlib.Path) -> pathlib.Path:
     if not root.is_dir():
         return root
     found = [root / name for name in FILE_NAMES if (root / name).is_file()]
-    if len(found) != 1:
-        received = " and ".join(path.name for path in found) or "none"
-        raise errors.RecordingError(root, FILE_NAMES[0], "be the folder's one manifest", received)
+    rule, received = "be the folder's one manifest", " and ".join(path.name for path in found)
+    errors.require_in(root, len(found) == 1, FILE_NAMES[0], rule, received or "none")
     return found[0]
 
 
@@ -129,8 +128,7 @@ def _validate(path: pathlib.Path, content: Any) -> None:
     # The outermost and first: what is wrong further in may follow from it.
     error = min(found, key=lambda error: len(error.absolute_path), default=None)
     if error is not None:
-        field, rule, received = _explain(error)
-        raise errors.RecordingError(path, field, rule, received)
+        raise errors.RecordingError(path, *_explain(error))
 
 
 @functools.cache
@@ -198,16 +196,16 @@ def _check_names(manifest: Manifest) -> None:
     """Refuses clips of one name, and views of cameras that are not listed."""
     names: set[str] = set()
     for index, clip in enumerate(manifest.clips):
-        where = manifest.path, f"clips[{index}]"
-        if clip.people > 1 and clip.reference:
-            rule = "be left out where `people` is more than 1: it is of one person"
-            raise errors.RecordingError(where[0], f"{where[1]}.reference", rule, clip.reference)
-        if names & {clip.name, *clip.names}:
-            rule = "be each clip's own"
-            raise errors.RecordingError(where[0], f"{where[1]}.name", rule, clip.name)
+        refuse = functools.partial(_refuse, manifest.path, f"clips[{index}]")
+        rule = "be left out where `people` is more than 1: it is of one person"
+        refuse(clip.people > 1 and clip.reference, "reference", rule, clip.reference)
+        refuse(names & {clip.name, *clip.names}, "name", "be each clip's own", clip.name)
         names |= {clip.name, *clip.names}
-        unknown = [name for name in clip.views if manifest.cameras and name not in manifest.cameras]
-        if unknown:
-            rule = f"name some of the cameras {', '.join(manifest.cameras)}"
-            received = unknown[0] + errors.nearest(unknown[0], manifest.cameras)
-            raise errors.RecordingError(where[0], f"{where[1]}.views", rule, received)
+        rule = f"name some of the cameras {', '.join(manifest.cameras)}"
+        for name in clip.views:
+            received = name + errors.nearest(name, manifest.cameras)
+            refuse(manifest.cameras and name not in manifest.cameras, "views", rule, received)
+
+
+def _refuse(path: pathlib.Path, clip: str, is_wrong: Any, field: str, *said: str) -> None:
+    errors.require_in(path, not is_wrong, f"{clip}.{field}", *said)
