@@ -115,19 +115,16 @@ def require_pixels(path: object, keypoints_2d: np.ndarray, confidence: np.ndarra
         RecordingError: If all that a camera ever saw lies within `MIN_SPAN`, or all that all of
             them saw in an image of 100 by 100, as percents do.
     """
-    ranges = []
-    for points, seen in zip(keypoints_2d, confidence > 0, strict=True):
-        found = points[seen]
-        if len(found):
-            ranges.append((found.min(), found.max(), np.ptp(found, axis=0).max()))
-    is_percent = all(low >= 0 and high <= _PERCENT for low, high, _ in ranges)
-    for low, high, span in ranges:
-        if span < MIN_SPAN or is_percent:
-            guess = ", shares of the image's size" if -1 <= low and high <= 1 else ""
-            guess = ", percents of the image's size" if is_percent and span >= MIN_SPAN else guess
-            received = f"{low:.3g} to {high:.3g} in all frames of a camera{guess}"
-            rule = "be pixels, `x * width` and `y * height`"
-            raise errors.RecordingError(path, "keypoints", rule, received)
+    seen = zip(keypoints_2d, confidence > 0, strict=True)
+    found = [points[is_seen] for points, is_seen in seen if is_seen.any()]
+    is_percent = all(points.min() >= 0 and points.max() <= _PERCENT for points in found)
+    for points in found:
+        low, high, is_small = points.min(), points.max(), np.ptp(points, axis=0).max() < MIN_SPAN
+        guess = ", shares of the image's size" if -1 <= low and high <= 1 else ""
+        guess = guess if is_small else ", percents of the image's size"
+        received = f"{low:.3g} to {high:.3g} in all frames of a camera{guess}"
+        rule = "be pixels, `x * width` and `y * height`"
+        errors.require_in(path, not is_small and not is_percent, "keypoints", rule, received)
 
 
 def require_own(path: object, keypoints_2d: np.ndarray, confidence: np.ndarray) -> None:
