@@ -388,7 +388,7 @@ def _best(hypotheses: arrays.Array, cost: arrays.Array) -> arrays.Array:
 
 
 def _shift(left: arrays.Array, right: arrays.Array) -> arrays.Array:
-    """Solves for what all views share, of normal equations `[..., V, J, 3, 3]` and their right."""
+    """Solves normal equations `[..., V, J, 3, 3]` for the shift that all views share."""
     xp = arrays.namespace(left)
     return solve(xp.sum(left, axis=-4), xp.sum(right, axis=-3))
 

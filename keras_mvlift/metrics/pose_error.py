@@ -5,6 +5,9 @@ Mean distances between true and predicted joints: MPJPE, N-MPJPE and P-MPJPE.
 The functions take and give meters; the Keras metrics, whose names end in `_mm`, report
 millimeters. Every joint counts, the root too, as in Human3.6M's protocols 1 and 2; a joint that the
 true pose lacks, NaN in it, does not. What is NaN in a prediction makes the error NaN.
+
+`pose_true` and `pose_pred` are `[..., J, 3]`, meters, in any one frame, `skeletons.ROOT` being the
+root joint; a ValueError says where their shapes are others, or not the same.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,16 +27,9 @@ MILLIMETERS_PER_METER = 1000.0
 def joint_errors(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
     """Measures how far each joint is off once the roots coincide.
 
-    Args:
-        pose_true: `[..., J, 3]`, meters, any frame, `skeletons.ROOT` being the root joint.
-        pose_pred: `[..., J, 3]`, meters, same frame but for the root's position.
-
     Returns:
         `[..., J]`, meters, 0 for the root; its gradient at 0 is 0. NaN for joints that the true
         pose lacks.
-
-    Raises:
-        ValueError: If the shapes are not the ones stated above.
     """
     pose_true, pose_pred = _checked(pose_true, pose_pred)
     return reprojection.norm(_relative_to_root(pose_true) - _relative_to_root(pose_pred))
@@ -71,17 +67,7 @@ def mean_over_joints(
 
 
 def mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
-    """Computes the mean per-joint position error, roots aligned: protocol 1.
-
-    Args:
-        pose_true: `[..., J, 3]`, meters.
-        pose_pred: `[..., J, 3]`, meters.
-
-    Returns:
-        `[...]`, meters.
-
-    Raises:
-        ValueError: If the shapes are not the ones stated above.
+    """Computes the mean per-joint position error, roots aligned, `[...]`, meters: protocol 1.
 
     References:
         Ionescu et al., Human3.6M, PAMI 2014, eq. (8).
@@ -215,8 +201,8 @@ def pck(
     """Computes the share of joints that lie strictly nearer than a threshold, roots aligned.
 
     Args:
-        pose_true: `[..., J, 3]`, meters.
-        pose_pred: `[..., J, 3]`, meters.
+        pose_true: What is true.
+        pose_pred: What is judged.
         threshold_mm: The distance, millimeters.
         joints: Indices of the joints that count, such as `OFFICIAL_JOINTS`; None for all that
             are given, of which the root is always found.
@@ -225,7 +211,7 @@ def pck(
         `[...]`, in [0, 1].
 
     Raises:
-        ValueError: If the shapes are not the ones stated above, or a joint is not there.
+        ValueError: As said above, or if a joint is not there.
 
     References:
         Mehta et al., Monocular 3D human pose estimation in the wild using improved CNN
