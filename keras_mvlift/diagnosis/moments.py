@@ -14,7 +14,7 @@ from keras_mvlift import skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import residuals
-from keras_mvlift.geometry import epipolar
+from keras_mvlift.geometry import cameras, epipolar
 
 LIMBS = np.array(skeletons.H36M_17.left + skeletons.H36M_17.right)
 """The joints that have a side; if left and right are swapped, the median of them moves."""
@@ -123,23 +123,20 @@ def _errors_of_pairs(footage: footages.Footage, pairs: np.ndarray) -> tuple[np.n
 
     The other value, `[P, T]`, tells whether the two fix the person's place at all.
     """
-    rays = epipolar.homogeneous(footage.rays[:, :, LIMBS])
-    ahead = rays @ footage.camera.rotation[:, np.newaxis]
-    ahead /= np.linalg.norm(ahead, axis=-1, keepdims=True)
-    seen = footage.confidence[:, :, LIMBS] > 0
-    first, second = pairs.T
-    near, far = ahead[first], ahead[second]
-    center = footage.camera.center[:, np.newaxis, np.newaxis]
-    apart = center[second] - center[first]
+    rays = footage.rays[:, :, LIMBS]
+    both = (footage.confidence[:, :, LIMBS] > 0)[pairs].all(axis=1)
+    rigs = [
+        cameras.Camera(*(field[side, np.newaxis] for field in footage.camera)) for side in pairs.T
+    ]
+    *depths, sine = epipolar.depths(
+        *cameras.relative_extrinsics(*rigs), *(rays[i] for i in pairs.T)
+    )
     # The points of both rays that are nearest to each other; their middle.
-    cosine = (near * far).sum(axis=-1)
-    along_near, along_far = (near * apart).sum(axis=-1), (far * apart).sum(axis=-1)
-    sine = np.maximum(1 - cosine**2, 1e-9)  # squared
-    depth_near = (along_near - cosine * along_far) / sine
-    depth_far = (cosine * along_near - along_far) / sine
-    middle = (depth_near[..., np.newaxis] * near + depth_far[..., np.newaxis] * far + apart) / 2
-    points = middle + center[first]
-    both = seen[first] & seen[second]
-    is_fixed = residuals.masked_median(sine, both) >= MIN_SINE**2
+    middle = sum(
+        cameras.world_from_camera(depth[..., np.newaxis] * epipolar.homogeneous(rays[side]), rig)
+        / 2
+        for depth, side, rig in zip(depths, pairs.T, rigs, strict=True)
+    )
+    is_fixed = residuals.masked_median(sine, both) >= MIN_SINE
     known = both & (is_fixed | (footage.num_views == 2))[..., np.newaxis]
-    return distances(footage, np.where(known[..., np.newaxis], points, np.nan)), is_fixed
+    return distances(footage, np.where(known[..., np.newaxis], middle, np.nan)), is_fixed

@@ -113,24 +113,25 @@ def _over_root(residual: np.ndarray, gradient: np.ndarray) -> np.ndarray:
 
 def depths(
     rotation: np.ndarray, center: np.ndarray, source_rays: np.ndarray, target_rays: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Finds how far along their rays, `[..., N, 2]`, x and y at depth one, two views see points.
 
     Rotation and center are as of `essential_from_relative`.
 
     Returns:
         `[..., N]` and `[..., N]`, the depths of the nearest points of the two rays in the frames
-        of source and target, in the unit of `center`; negative behind a camera, infinite on
-        parallel rays.
+        of source and target, in the unit of `center`; negative behind a camera, not finite on
+        parallel rays. And `[..., N]`, the sine of the angle between the rays.
     """
     ray = homogeneous(source_rays)
     other = homogeneous(target_rays) @ rotation
     baseline = center[..., np.newaxis, :]
     aa, bb, ab = (np.sum(x * y, axis=-1) for x, y in ((ray, ray), (other, other), (ray, other)))
     ac, bc = (np.sum(x * baseline, axis=-1) for x in (ray, other))
+    determinant = np.maximum(aa * bb - ab * ab, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        determinant = aa * bb - ab * ab
-        return (ac * bb - bc * ab) / determinant, (ac * ab - bc * aa) / determinant
+        source, target = (ac * bb - bc * ab) / determinant, (ac * ab - bc * aa) / determinant
+    return source, target, np.sqrt(determinant / (aa * bb))
 
 
 def conditioning(

@@ -196,16 +196,16 @@ def _check_names(manifest: Manifest) -> None:
     """Refuses clips of one name, and views of cameras that are not listed."""
     names: set[str] = set()
     for index, clip in enumerate(manifest.clips):
-        refuse = functools.partial(_refuse, manifest.path, f"clips[{index}]")
-        rule = "be left out where `people` is more than 1: it is of one person"
-        refuse(clip.people > 1 and clip.reference, "reference", rule, clip.reference)
-        refuse(names & {clip.name, *clip.names}, "name", "be each clip's own", clip.name)
+        where = manifest.path, f"clips[{index}]"
+        if clip.people > 1 and clip.reference:
+            rule = "be left out where `people` is more than 1: it is of one person"
+            raise errors.RecordingError(where[0], f"{where[1]}.reference", rule, clip.reference)
+        if names & {clip.name, *clip.names}:
+            rule = "be each clip's own"
+            raise errors.RecordingError(where[0], f"{where[1]}.name", rule, clip.name)
         names |= {clip.name, *clip.names}
-        rule = f"name some of the cameras {', '.join(manifest.cameras)}"
-        for name in clip.views:
-            received = name + errors.nearest(name, manifest.cameras)
-            refuse(manifest.cameras and name not in manifest.cameras, "views", rule, received)
-
-
-def _refuse(path: pathlib.Path, clip: str, is_wrong: Any, field: str, *said: str) -> None:
-    errors.require_in(path, not is_wrong, f"{clip}.{field}", *said)
+        unknown = [name for name in clip.views if manifest.cameras and name not in manifest.cameras]
+        if unknown:
+            rule = f"name some of the cameras {', '.join(manifest.cameras)}"
+            received = unknown[0] + errors.nearest(unknown[0], manifest.cameras)
+            raise errors.RecordingError(where[0], f"{where[1]}.views", rule, received)
