@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -209,7 +209,7 @@ def _unit(footage: footages.Footage) -> Checked:
     if _worst(footage) > EXPLAINED or not np.isfinite(height) or low <= height <= high:
         return
     fitting = [name for name, factor in mistakes.UNITS.items() if low <= height * factor <= high]
-    told = {
+    told: dict[str, Any] = {
         "name": "scale_implausible",
         "sentence": f"The person would be {height:.4g} m tall: the scale is wrong in all cameras "
         "alike.",
