@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -208,30 +208,25 @@ def _unit(footage: footages.Footage) -> Checked:
     low, high = residuals.PLAUSIBLE_HEIGHT
     if _worst(footage) > EXPLAINED or not np.isfinite(height) or low <= height <= high:
         return
-    fitting = [name for name, factor in mistakes.UNITS.items() if low <= height * factor <= high]
-    told: dict[str, Any] = {
-        "name": "scale_implausible",
-        "sentence": f"The person would be {height:.4g} m tall: the scale is wrong in all cameras "
-        "alike.",
-        "remedy": "Calibrate with a length that is known.",
-    }
-    corrected = footage
-    for name in fitting:
-        factor = mistakes.UNITS[name]
-        corrected = footage.replace_camera(center=footage.camera.center * factor)
-        told = {
-            "name": name,
-            "sentence": f"The person would be {height:.4g} m tall: {mistakes.wrong_unit(name)} in "
-            f"all cameras alike. Undone, it is {height * factor:.2f} m.",
-            "remedy": f"Multiply the positions by {factor:g}.",
-            "after": height * factor,
-            "details": {"factor": factor},
-        }
-    names, error = footage.camera_names, footages.ERROR
-    yield (
-        footages.Finding(cameras=names, severity=error, before=height, unit="m", **told),
-        corrected,
+    fitting = (name for name, factor in mistakes.UNITS.items() if low <= height * factor <= high)
+    name = next(fitting, "")
+    factor = mistakes.UNITS.get(name, 1.0)
+    cause = mistakes.wrong_unit(name) if name else "the scale is wrong"
+    undone = f" Undone, it is {height * factor:.2f} m." if name else ""
+    multiply = f"Multiply the positions by {factor:g}."
+    finding = footages.Finding(
+        name=name or "scale_implausible",
+        severity=footages.ERROR,
+        cameras=footage.camera_names,
+        sentence=f"The person would be {height:.4g} m tall: {cause} in all cameras alike.{undone}",
+        remedy=multiply if name else "Calibrate with a length that is known.",
+        before=height,
+        after=height * factor if name else None,
+        unit="m",
+        details={"factor": factor} if name else {},
     )
+    center = footage.camera.center * factor
+    yield finding, footage.replace_camera(center=center) if name else footage
 
 
 MIN_STEADY = 0.8
