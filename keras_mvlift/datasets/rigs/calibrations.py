@@ -86,8 +86,8 @@ def build(path: pathlib.Path, entries: Sequence[Entry], unit: errors.Unit) -> Ca
 def _intrinsics(path: pathlib.Path, entry: Entry) -> np.ndarray:
     field = f"{entry.name}/matrix"
     matrix = _numbers(path, field, entry.intrinsics)
-    rule, holds = "be 3 by 3 with positive focal lengths", matrix.shape == (3, 3)
-    holds = holds and (np.diagonal(matrix)[:2] > 0).all()
+    rule = "be 3 by 3 with positive focal lengths"
+    holds = matrix.shape == (3, 3) and (np.diagonal(matrix)[:2] > 0).all()
     errors.require_in(path, holds, field, rule, matrix.tolist())
     zeros = np.abs([matrix[0, 1], *matrix[1:, 0], matrix[2, 1], matrix[2, 2] - 1.0])
     rule = "have no skew, and 0, 0, 1 as last row"
