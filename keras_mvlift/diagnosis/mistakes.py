@@ -44,6 +44,10 @@ def _placed(place: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarr
     return undo
 
 
+def _scaled(factor: float) -> Undo:
+    return _placed(lambda rotation, center: (rotation, factor * center))
+
+
 UNITS = {
     "millimeters_for_meters": 1e-3,
     "centimeters_for_meters": 1e-2,
@@ -107,7 +111,7 @@ CALIBRATION_MISTAKES = (
             name,
             wrong_unit(name),
             f"Multiply the positions by {factor:g}.",
-            _placed(lambda rotation, center, factor=factor: (rotation, factor * center)),
+            _scaled(factor),
         )
         for name, factor in list(UNITS.items())[:4]
     ),
