@@ -19,6 +19,7 @@ from components.example_gen import executor
 from keras_mvlift import inference
 from keras_mvlift.datasets import tfrecords as examples_module
 from keras_mvlift.datasets import views
+from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
 from keras_mvlift.training import held_out
 
@@ -193,7 +194,7 @@ def Baselines(
     pose = baselines.triangulated_poses(seen, min_confidence)
     constant = baselines.constant_pose(pose)
     poses = {
-        CONSTANT_POSE: baselines.in_camera_axes(constant, test.view.camera.rotation),
+        CONSTANT_POSE: cameras.rotate(constant, test.view.camera.rotation),
         NEAREST_VIEW: baselines.nearest_poses(test, seen, pose),
     }
     if baselines.has_several_views(test):

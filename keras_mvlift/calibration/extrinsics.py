@@ -181,7 +181,7 @@ def _next(pairs: _Pairs, placed: Collection[int], is_known: np.ndarray) -> tuple
 
 def _baseline(pair: relative_pose.RelativePose, rays: np.ndarray, depth: np.ndarray) -> float:
     """Returns the length of a pair's baseline, from the depths of points in its source's frame."""
-    at_unit_length, _ = epipolar.depths(pair.rotation, pair.center, *rays)
+    at_unit_length, *_ = epipolar.depths(pair.rotation, pair.center, *rays)
     ratio = (depth / at_unit_length)[pair.is_inlier]
     return float(np.median(ratio[ratio > 0]))
 

@@ -140,11 +140,8 @@ def _assess(
     essential = epipolar.essential_from_relative(rotation, center)
     distance = np.abs(epipolar.sampson_distance(essential, *rays))
     is_inlier = (distance < _THRESHOLD) & (weights > 0)
-    in_source, in_target = epipolar.depths(rotation, center, *rays)
+    in_source, in_target, sine = epipolar.depths(rotation, center, *rays)
     is_inlier &= (in_source > 0) & (in_target > 0)
-    ray, other = (epipolar.homogeneous(view) for view in rays)
-    sine = np.linalg.norm(np.cross(ray, other @ rotation), axis=-1)
-    sine /= np.linalg.norm(ray, axis=-1) * np.linalg.norm(other, axis=-1)
     return RelativePose(rotation, center, is_inlier, float(np.sum((weights * sine)[is_inlier])))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import views
-from keras_mvlift.geometry import cameras, triangulation
+from keras_mvlift.geometry import arrays, cameras, triangulation
 
 _NUM_JOINTS = skeletons.H36M_17.num_joints
 
@@ -193,12 +193,12 @@ def to_view(seen: Instants, num_views: int = 0) -> views.View:
     return views.View(filled(seen.keypoints_2d, zero), filled(seen.confidence, zero), camera)
 
 
-def box_diagonals(keypoints_2d: np.ndarray, is_seen: np.ndarray) -> np.ndarray:
+def box_diagonals(keypoints_2d: arrays.Array, is_seen: arrays.Array) -> arrays.Array:
     """Returns the diagonals `[...]` of the boxes around joints `[..., K, 2]`; 0 for no joint."""
-    seen = is_seen[..., np.newaxis]
-    high = np.where(seen, keypoints_2d, -np.inf).max(axis=-2)
-    low = np.where(seen, keypoints_2d, np.inf).min(axis=-2)
-    return np.linalg.norm(np.maximum(high - low, 0.0), axis=-1)
+    xp, seen = arrays.namespace(keypoints_2d), is_seen[..., np.newaxis]
+    high = xp.max(xp.where(seen, keypoints_2d, -np.inf), axis=-2)
+    low = xp.min(xp.where(seen, keypoints_2d, np.inf), axis=-2)
+    return xp.linalg.norm(xp.maximum(high - low, 0.0), axis=-1)
 
 
 def spread(count: int, wanted: int) -> np.ndarray:

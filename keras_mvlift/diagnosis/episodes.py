@@ -1,16 +1,15 @@
 """Causes that hold in some frames of a rig only, each tried by undoing it there."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
 from scipy import optimize
 from scipy.spatial import transform
 
-from keras_mvlift import skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import mistakes, moments, residuals
-from keras_mvlift.geometry import epipolar
 
 MIN_SHARE = 0.06
 """A camera that is off in a smaller share of its frames has blunders, as every detector."""
@@ -120,20 +119,18 @@ def _finding(
     sentence: str,
     remedy: str,
     figures: tuple[float, float | None],
-    *,
-    severity: str = "",
     **details: object,
 ) -> footages.Finding:
     """Makes a finding about views `[V, T]` bool; a majority of wrong frames makes it an error."""
-    names = footage.named(where.any(axis=1))
-    views = dict(zip(names, where[where.any(axis=1)], strict=True))
+    is_in = where.any(axis=1)
+    views = dict(zip(footage.named(is_in), where[is_in], strict=True))
     share = {name: float(frames.mean()) for name, frames in views.items()}
     first = {name: int(footage.frame[frames.argmax()]) for name, frames in views.items()}
     is_error = where.any(axis=0).mean() > MAX_ODD
     return footages.Finding(
         name=name,
-        severity=severity or (footages.ERROR if is_error else footages.WARNING),
-        cameras=names,
+        severity=footages.ERROR if is_error else footages.WARNING,
+        cameras=tuple(views),
         sentence=sentence,
         remedy=remedy,
         before=figures[0],
@@ -177,7 +174,11 @@ def _sides(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tra
     if not MIN_SHARE <= share <= MAX_SHARE or not _is_noise(footage, seen, view, error[is_swapped]):
         return
     if footage.num_views == 2:
-        view = _turned_around(footage, is_swapped)
+        # Undone in the one that has it, the person faces ahead.
+        both = (_swapped_at(footage, _of_view(footage, each, is_swapped)) for each in range(2))
+        frames = np.flatnonzero(is_swapped)
+        faced = [residuals.reproject(part.frames(frames)).points for part in both]
+        view = int(np.argmax([residuals.facing(points) for points in faced]))
     where = _of_view(footage, view, is_swapped)
     figures = float(np.median(before[is_swapped])), float(np.median(error[is_swapped]))
     sentence = (
@@ -199,31 +200,19 @@ def _swapped_at(footage: footages.Footage, where: np.ndarray) -> footages.Footag
     )
 
 
-def _turned_around(footage: footages.Footage, frames: np.ndarray) -> int:
-    """Tells which of two views has its sides swapped: undone, the person faces ahead."""
-    facing = []
-    for view in range(2):
-        where = _of_view(footage, view, frames)
-        placed = residuals.reproject(_swapped_at(footage, where).frames(np.flatnonzero(frames)))
-        facing.append(residuals.facing(placed.points, placed.is_seen))
-    return int(np.argmax(facing))
-
-
 def _sides_of_all(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
     """Looks for stretches in which all cameras agree on a person who faces backwards."""
     del seen, view
-    placed = residuals.reproject(footage)
-    points = np.where(placed.is_seen[..., np.newaxis], placed.points, np.nan)
-    skeleton = skeletons.H36M_17
-    left, right = points[:, list(skeleton.left)], points[:, list(skeleton.right)]
-    now, swapped = np.concatenate([left, right], axis=1), np.concatenate([right, left], axis=1)
-    same, other = (_median(np.linalg.norm(part[1:] - now[:-1], axis=-1)) for part in (now, swapped))
+    points = residuals.reproject(footage).points
+    now = points[:, moments.LIMBS]
+    swapped = points[:, np.roll(moments.LIMBS, len(moments.LIMBS) // 2)]
+    same, other = (
+        residuals.masked_median(np.linalg.norm(part[1:] - now[:-1], axis=-1))
+        for part in (now, swapped)
+    )
     turns = np.concatenate([[False], (other < same / 2) & (np.diff(footage.run) == 0)])
     group = 2 * footage.run + np.cumsum(turns) % 2
-    facing = {
-        number: residuals.facing(placed.points[group == number], placed.is_seen[group == number])
-        for number in np.unique(group)
-    }
+    facing = {number: residuals.facing(points[group == number]) for number in np.unique(group)}
     back = [number for number, value in facing.items() if value <= -residuals.MIN_FACING]
     frames = np.isin(group, back)
     ahead = max(facing.values())
@@ -238,10 +227,6 @@ def _sides_of_all(footage: footages.Footage, seen: moments.Consensus, view: int)
     figures = min(facing[number] for number in back), ahead
     finding = _finding("sides_swapped", footage, where, sentence, _SWAP_BACK, figures)
     yield finding, _swapped_at(footage, where)
-
-
-def _median(values: np.ndarray) -> np.ndarray:
-    return residuals.masked_median(values, np.isfinite(values))
 
 
 MAX_STILL = 1e-6
@@ -309,32 +294,31 @@ def out_of_step(footage: footages.Footage, seen: moments.Consensus, view: int) -
     is_one_way = abs(steps.sum()) >= MIN_ONE_WAY * np.abs(steps).sum()
     if not is_one_way or not MIN_CHANGE <= abs(end - start) < np.inf:
         return
-    every = (np.arange(footage.num_views) == view)[:, np.newaxis] * offsets
-    corrected = footage.shifted(every)
+    is_it = _of_view(footage, view, np.ones(1, bool))
+    corrected = footage.shifted(is_it * offsets)
     error = _mended_error(footage, seen, view, corrected)
     known, off = np.isfinite(error), seen.is_off[view]
     is_mended = known & (error <= seen.tolerance[view])
     # At an end, what a camera should have seen may not have been filmed.
     if (off & is_mended).sum() < MIN_FOUND * off.sum():
         return
-    share = 1 - is_mended.sum() / max(known.sum(), 1)
     # A constant shift is no drift: at an end the path follows what chance has there.
-    constant = (np.arange(footage.num_views) == view) * int(np.median(offsets))
-    for other in (footage.shifted(constant), footage):
+    for other in (footage.shifted(is_it * int(np.median(offsets))), footage):
         otherwise = _mended_error(footage, seen, view, other)
         both = known & np.isfinite(otherwise)
         figures = float(np.median(otherwise[both])), float(np.median(error[both]))
         if figures[1] * MIN_BETTER > figures[0]:
             return
-    if not _is_noise(footage, seen, view, error[known]):
-        return
-    if share > max(MAX_LEFT, (1 - MIN_FOUND) * seen.share_off[view]):
+    share = 1 - is_mended.sum() / max(known.sum(), 1)
+    most = max(MAX_LEFT, (1 - MIN_FOUND) * seen.share_off[view])
+    if share > most or not _is_noise(footage, seen, view, error[known]):
         return
     if (off & known).mean() >= _TRIED_SHARE:
         # What else explains the camera is measured where it is off, too.
         figures = float(np.nanmedian(seen.error[view][off])), float(np.median(error[off & known]))
     rate = footage.frame_rate + (end - start) / seconds
-    yield _drift(footage, every != 0, (start, end, rate), share, figures), corrected
+    where = is_it & (offsets != 0)
+    yield _drift(footage, where, (start, end, rate), share, figures), corrected
 
 
 def _drift(
@@ -345,22 +329,17 @@ def _drift(
     figures: tuple[float, float],
 ) -> footages.Finding:
     (name, *_), (start, end, rate) = footage.named(where.any(axis=1)), clock
-    return _finding(
-        "time_drift",
-        footage,
-        where,
+    sentence = (
         f"{name} does not keep time with the others: {_off(start)} at the start and "
         f"{_off(end)} at the end, as if it ran at {rate:.1f} frames a second instead of "
         f"{footage.frame_rate:g}, or lost frames that were numbered on. Undoing it leaves "
-        f"{share:.0%} of its frames off.",
-        "Give its frames time stamps (`timestamps`) or their own numbers; a constant shift "
-        "does not mend it.",
-        figures,
-        severity=footages.ERROR,
-        offset_at_start=float(start),
-        offset_at_end=float(end),
-        frame_rate=float(rate),
+        f"{share:.0%} of its frames off."
     )
+    remedy = "Give its frames time stamps (`timestamps`) or their own numbers; a constant shift "
+    remedy += "does not mend it."
+    details = {"offset_at_start": start, "offset_at_end": end, "frame_rate": rate}
+    finding = _finding("time_drift", footage, where, sentence, remedy, figures, **details)
+    return dataclasses.replace(finding, severity=footages.ERROR)
 
 
 def _off(offset: float) -> str:
@@ -418,33 +397,25 @@ def _costs(
     index = instants[:, np.newaxis] + np.arange(-reach, reach + 1)
     inside = (index >= frames[0]) & (index <= frames[-1])
     index = np.clip(index, frames[0], frames[-1])
-    seen = footage.confidence[view][:, moments.LIMBS] > 0
+    seen = footage.confidence[:, :, moments.LIMBS] > 0
     if footage.num_views > 2:
         image = moments.project(footage, points[instants])[view]
         shown = footage.keypoints_2d[view][:, moments.LIMBS][index]
-        error = np.linalg.norm(shown - image[:, np.newaxis], axis=-1)
-        error, known = error / footage.person_size[view], np.isfinite(image[..., 0])
+        error = np.linalg.norm(shown - image[:, np.newaxis], axis=-1) / footage.person_size[view]
+        known = np.isfinite(image[..., 0])
     else:
-        error, known = _epipolar_errors(footage, view, index, instants)
-    median = residuals.masked_median(error, known[:, np.newaxis] & seen[index])
+        rays = footage.rays[:, :, moments.LIMBS]
+        there = rays[view][index]
+        here = np.broadcast_to(rays[1 - view][instants][:, np.newaxis], there.shape)
+        near, far = (
+            footage.views(np.array([of]))._replace(rays=given.reshape(1, -1, 2))
+            for of, given in ((1 - view, here), (view, there))
+        )
+        error = np.abs(residuals.line_distances(near, far)[1]).reshape(there.shape[:-1])
+        known = seen[1 - view][instants]
+    median = residuals.masked_median(error, known[:, np.newaxis] & seen[view][index])
     median = np.minimum(np.nan_to_num(median, nan=_OUTSIDE), _CAP)
     return np.where(inside, median, _OUTSIDE), inside
-
-
-def _epipolar_errors(
-    footage: footages.Footage, view: int, index: np.ndarray, instants: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    views = footage.views(np.array([1 - view, view]))
-    first, second = (type(views.camera)(*(f[i : i + 1] for f in views.camera)) for i in (0, 1))
-    rays = footage.rays[:, :, moments.LIMBS]
-    near = np.broadcast_to(
-        rays[1 - view][instants][:, np.newaxis], (*index.shape, len(moments.LIMBS), 2)
-    )
-    matrix = epipolar.essential_from_cameras(first, second)
-    far = rays[view][index].reshape(1, -1, 2)
-    _, off = epipolar.line_distances(matrix, near.reshape(1, -1, 2), far)
-    off = np.abs(off).reshape(*index.shape, -1) / views.person_size[1]
-    return off, footage.confidence[1 - view][instants][:, moments.LIMBS] > 0
 
 
 def cheapest(cost: np.ndarray) -> np.ndarray:
@@ -477,12 +448,8 @@ def _moved(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tra
     if not _may_be_moved(footage, seen, view, stretch):
         return
     chosen = off[sequences.spread(len(off), _MAX_FIT_FRAMES)]
-    for with_place in (False, True):
-        rotation, center = _fit(footage, seen.points, view, chosen, with_place)
-        camera = footage.camera
-        turned, stands = camera.rotation.copy(), camera.center.copy()
-        turned[view], stands[view] = rotation, center
-        moved = footage.replace_camera(rotation=turned, center=stands)
+    for num_free in (3, 6):
+        moved = _fit(footage, seen.points, view, chosen, num_free)
         error = moments.distances(moved, seen.points)[view]
         is_back = (error[off] <= seen.tolerance[view]).mean() >= MIN_MENDED
         if is_back and _is_noise(footage, seen, view, error[off]):
@@ -490,8 +457,9 @@ def _moved(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tra
     else:
         return
     where = _of_view(footage, view, stretch)
-    angle = transform.Rotation.from_matrix(rotation @ camera.rotation[view].T).magnitude()
-    far = float(np.linalg.norm(center - camera.center[view]))
+    (_, turned, center), (_, rotation, stood) = moved.camera, footage.camera
+    angle = transform.Rotation.from_matrix(turned[view] @ rotation[view].T).magnitude()
+    far = float(np.linalg.norm(center[view] - stood[view]))
     told = f"turned by {np.degrees(angle):.1f} degrees" + (f" and {far:.2f} m away" if far else "")
     figures = float(np.median(seen.error[view][off])), float(np.median(error[off]))
     finding = _finding(
@@ -535,27 +503,24 @@ def _longest(is_off: np.ndarray) -> np.ndarray:
 
 
 def _fit(
-    footage: footages.Footage, points: np.ndarray, view: int, frames: np.ndarray, with_place: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Fits rotation and center of a camera to what it saw of known points in some frames."""
+    footage: footages.Footage, points: np.ndarray, view: int, frames: np.ndarray, num_free: int
+) -> footages.Footage:
+    """Fits a camera's rotation, of 6 free numbers its center, too, to what it saw of points."""
     known = np.isfinite(points[frames]).all(axis=-1)
     known &= footage.confidence[view][frames][:, moments.LIMBS] > 0
     target = footage.rays[view][frames][:, moments.LIMBS][known]
-    camera = footage.camera
-    start = (points[frames][known] - camera.center[view]) @ camera.rotation[view].T
+    _, rotation, center = footage.camera
+    start = (points[frames][known] - center[view]) @ rotation[view].T
 
-    def off(change: np.ndarray) -> np.ndarray:
+    def off(free: np.ndarray) -> np.ndarray:
+        change = np.pad(free, (0, 6 - num_free))
         x, y, z = (transform.Rotation.from_rotvec(change[:3]).apply(start) + change[3:]).T
         return (np.stack([x, y], axis=-1) / np.maximum(z, 0.1)[:, np.newaxis] - target).ravel()
 
-    free = 6 if with_place else 3
-    given = np.zeros(6)
     options = {"loss": "soft_l1", "f_scale": 0.01, "max_nfev": 50}
-    solved = optimize.least_squares(
-        lambda change: off(np.concatenate([change, given[free:]])), given[:free], **options
-    ).x
-    turn = transform.Rotation.from_rotvec(solved[:3]).as_matrix()
-    shift = np.concatenate([solved, given[free:]])[3:]
-    rotation = turn @ camera.rotation[view]
+    solved = np.pad(optimize.least_squares(off, np.zeros(num_free), **options).x, (0, 6 - num_free))
+    rotation, center = rotation.copy(), center.copy()
+    rotation[view] = transform.Rotation.from_rotvec(solved[:3]).as_matrix() @ rotation[view]
     # x' = turn (R (x - c)) + shift, so the center moves by -R'^T shift.
-    return rotation, camera.center[view] - rotation.T @ shift
+    center[view] -= rotation[view].T @ solved[3:]
+    return footage.replace_camera(rotation=rotation, center=center)

@@ -159,8 +159,7 @@ def of_sequences(
 
     Whole runs are taken until there are `max_frames`.
     """
-    first = clips[0]
-    length = min(RUN_FRAMES, max_frames)
+    first, length = clips[0], min(RUN_FRAMES, max_frames)
     # Of each clip the whole runs; a short clip is one run.
     runs = [
         (clip, start)
@@ -169,9 +168,9 @@ def of_sequences(
     ]
     typical = np.mean([min(clip.num_frames, length) for clip, _ in runs])
     chosen = sequences.spread(len(runs), max(1, int(max_frames // typical)))
-    pieces = [
-        clip.frames(slice(start, start + length)) for clip, start in (runs[i] for i in chosen)
-    ]
+    starts = [runs[index][1] for index in chosen]
+    pieces = [clip.frames(slice(at, at + length)) for clip, at in (runs[i] for i in chosen)]
+    numbers = [at + np.arange(each.num_frames) for at, each in zip(starts, pieces, strict=True)]
     confidence = np.concatenate([piece.confidence for piece in pieces], axis=1)
     distortion = first.distortion
     return Footage(
@@ -180,10 +179,8 @@ def of_sequences(
         keypoints_2d=np.concatenate([piece.keypoints_2d for piece in pieces], axis=1),
         confidence=np.where(confidence >= MIN_CONFIDENCE, confidence, 0.0),
         detector_confidence=confidence,
-        run=np.repeat(np.arange(len(pieces)), [piece.num_frames for piece in pieces]),
-        frame=np.concatenate(
-            [runs[i][1] + np.arange(p.num_frames) for i, p in zip(chosen, pieces, strict=True)]
-        ),
+        run=np.repeat(np.arange(len(pieces)), [len(each) for each in numbers]),
+        frame=np.concatenate(numbers),
         clips=tuple(piece.name for piece in pieces),
         frame_rate=first.frame_rate,
         distortion=np.zeros((first.num_views, 5)) if distortion is None else distortion,

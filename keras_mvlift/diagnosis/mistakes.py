@@ -13,7 +13,7 @@ import numpy as np
 from keras_mvlift import skeletons
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import residuals
-from keras_mvlift.geometry import epipolar, lenses
+from keras_mvlift.geometry import arrays, cameras, lenses
 
 Undo = Callable[[footages.Footage], footages.Footage]
 
@@ -26,16 +26,12 @@ class Mistake(NamedTuple):
     remedy: str
     undo: Undo
 
+    def undo_in(self, is_in: np.ndarray, footage: footages.Footage) -> footages.Footage:
+        """Corrects footage in some of its cameras, `[V]` bool."""
+        return footage.mixed(self.undo(footage), is_in)
+
 
 # Mistakes in what a calibration says of where a camera stands and how it is turned.
-
-
-def _transposed(rotation: np.ndarray) -> np.ndarray:
-    return rotation.swapaxes(-1, -2)
-
-
-def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    return np.einsum("vij,vj->vi", matrix, vector)
 
 
 def _placed(place: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> Undo:
@@ -52,38 +48,56 @@ def _scaled(factor: float) -> Undo:
     return _placed(lambda rotation, center: (rotation, factor * center))
 
 
+UNITS = {
+    "millimeters_for_meters": 1e-3,
+    "centimeters_for_meters": 1e-2,
+    "meters_for_millimeters": 1e3,
+    "meters_for_centimeters": 1e2,
+    "millimeters_for_centimeters": 1e-1,
+    "centimeters_for_millimeters": 1e1,
+}
+"""Factors that positions are multiplied by where units were mistaken, by the mistake's name."""
+
+
+def wrong_unit(name: str) -> str:
+    """Says in a clause which unit of `UNITS` was taken for which."""
+    return name.replace("_for_", " were taken for ")
+
+
 CALIBRATION_MISTAKES = (
     Mistake(
         "rotation_transposed",
         "the rotation is transposed: it turns from the camera to the world",
         "Transpose the rotation; the library wants camera from world.",
-        _placed(lambda rotation, center: (_transposed(rotation), center)),
+        _placed(lambda rotation, center: (cameras.inverse(rotation), center)),
     ),
     Mistake(
         "rotation_transposed_before_center",
         "the rotation is transposed, and the center was computed with it from the translation",
         "Transpose the rotation, then compute center = -R^T t.",
         # The center was -R^T t of the transposed R, so t = -R center; t was right.
-        _placed(lambda r, center: (_transposed(r), _times(r, _times(r, center)))),
+        _placed(lambda r, center: (cameras.inverse(r), arrays.matvec(r, arrays.matvec(r, center)))),
     ),
     Mistake(
         "extrinsics_inverted",
         "the extrinsics are inverted: the camera's pose in the world was read as [R | t]",
         "Invert them: R = R_pose^T, and the center is the pose's position.",
         # What was taken for t is the center, and the rotation turns to the world.
-        _placed(lambda rotation, center: (_transposed(rotation), -_times(rotation, center))),
+        _placed(
+            lambda rotation, center: (cameras.inverse(rotation), -arrays.matvec(rotation, center))
+        ),
     ),
     Mistake(
         "translation_for_center",
         "the translation t was taken for the center",
         "Compute the center from it: center = -R^T t.",
-        _placed(lambda rotation, t: (rotation, -_times(_transposed(rotation), t))),
+        _placed(lambda rotation, t: (rotation, -arrays.matvec(cameras.inverse(rotation), t))),
     ),
     Mistake(
         "center_for_translation",
         "the center was taken for the translation t",
         "Use it as it is: it is the center already.",
-        _placed(lambda rotation, center: (rotation, -_times(rotation, center))),
+        _placed(lambda rotation, center: (rotation, -arrays.matvec(rotation, center))),
     ),
     Mistake(
         "opengl_axes",
@@ -91,19 +105,15 @@ CALIBRATION_MISTAKES = (
         "Multiply the rotation from the left by diag(1, -1, -1).",
         _placed(lambda rotation, center: (np.diag([1.0, -1.0, -1.0]) @ rotation, center)),
     ),
+    # Of the first four: by ten, agreement tells nothing.
     *(
         Mistake(
-            f"{was}_for_{read}",
-            f"{was} were taken for {read}",
+            name,
+            wrong_unit(name),
             f"Multiply the positions by {factor:g}.",
             _scaled(factor),
         )
-        for was, read, factor in (
-            ("millimeters", "meters", 1e-3),
-            ("centimeters", "meters", 1e-2),
-            ("meters", "millimeters", 1e3),
-            ("meters", "centimeters", 1e2),
-        )
+        for name, factor in list(UNITS.items())[:4]
     ),
 )
 
@@ -132,7 +142,6 @@ _IMAGE_SIDES = np.array([
 # Which of the usual sizes nearest to it are tried.
 _RANKS = (0, 1)
 _SAME_SIZE = 0.1
-
 
 # The same of the width alone, as where a film's pixels are not square.
 _WIDTHS = {"three_quarters": 4 / 3, "four_thirds": 3 / 4}
@@ -184,7 +193,11 @@ def _image_size(footage: footages.Footage, rank: int) -> np.ndarray:
     return _IMAGE_SIDES[nearest].astype(np.float64)
 
 
-_TURN_BACK = "Detect in images that stand as in the calibration."
+_TURNED: dict[int, _Move] = {
+    90: lambda x, y, width, height: (y, height - x),
+    180: lambda x, y, width, height: (width - x, height - y),
+    270: lambda x, y, width, height: (width - y, x),
+}
 _IMAGES: tuple[tuple[str, str, str, _Move], ...] = (
     (
         "image_mirrored",
@@ -198,23 +211,14 @@ _IMAGES: tuple[tuple[str, str, str, _Move], ...] = (
         "Subtract y from the image's height: it must grow downwards.",
         lambda x, y, width, height: (x, height - y),
     ),
-    (
-        "image_turned_90",
-        "the image is turned by 90 degrees clockwise",
-        _TURN_BACK,
-        lambda x, y, width, height: (y, height - x),
-    ),
-    (
-        "image_turned_180",
-        "the image is turned by 180 degrees clockwise",
-        _TURN_BACK,
-        lambda x, y, width, height: (width - x, height - y),
-    ),
-    (
-        "image_turned_270",
-        "the image is turned by 270 degrees clockwise",
-        _TURN_BACK,
-        lambda x, y, width, height: (width - y, x),
+    *(
+        (
+            f"image_turned_{angle}",
+            f"the image is turned by {angle} degrees clockwise",
+            "Detect in images that stand as in the calibration.",
+            move,
+        )
+        for angle, move in _TURNED.items()
     ),
 )
 
@@ -273,11 +277,10 @@ def best_order(footage: footages.Footage) -> tuple[tuple[int, ...], float]:
         first, second = (orders[:, side] for side in index.T)
         return residuals.mean_of_pairs(residual[np.arange(len(index)), first, second])
 
-    views = range(footage.num_views)
     if footage.num_views <= MAX_EXHAUSTIVE:
-        candidates = np.array(list(itertools.permutations(views)))
+        candidates = np.array(list(itertools.permutations(range(footage.num_views))))
     else:
-        starts = _start_orders(footage.camera_names)
+        starts = _start_orders(footage.num_views)
         candidates = np.array([_descend(start, index, costs) for start in starts])
     cost = costs(candidates)
     chosen = int(cost.argmin())
@@ -296,15 +299,15 @@ def _order_residuals(footage: footages.Footage, index: np.ndarray) -> np.ndarray
     return residual
 
 
-def _start_orders(names: tuple[str, ...]) -> list[np.ndarray]:
+def _start_orders(num_views: int) -> list[np.ndarray]:
     """Returns orders that are likely, and some at random."""
-    views = np.arange(len(names))
+    views = np.arange(num_views)
     # "cam10" sorts before "cam2".
     alphabetical = np.argsort(np.array([str(view + 1) for view in views]), kind="stable")
-    rng = np.random.default_rng(0)
     likely = [views, alphabetical, np.argsort(alphabetical), views[::-1]]
-    likely += [np.roll(views, 1), np.roll(views, -1)]
-    return likely + [rng.permutation(views) for _ in range(_NUM_RANDOM_STARTS)]
+    rng = np.random.default_rng(0)
+    random = [rng.permutation(views) for _ in range(_NUM_RANDOM_STARTS)]
+    return [*likely, np.roll(views, 1), np.roll(views, -1), *random]
 
 
 def _descend(order: np.ndarray, swaps: np.ndarray, costs: Callable[..., np.ndarray]) -> np.ndarray:
@@ -369,14 +372,11 @@ def lens_shares(footage: footages.Footage) -> LensShares:
         return LensShares(np.zeros(len(tells)), np.full(len(tells), np.inf))
     left, right = _normal_equations(footage, undone)
     left, right = left[:, tells][:, :, tells], right[:, tells]
-    # Leaving out one block of frames after the other says how sure the answer is.
-    without = [
-        _solve(left.sum(axis=0) - one, right.sum(axis=0) - other)
-        for one, other in zip(left, right, strict=True)
-    ]
-    spread = np.std(without, axis=0) * np.sqrt(len(without) - 1)
     share, uncertainty = np.zeros(len(tells)), np.full(len(tells), np.inf)
-    share[tells], uncertainty[tells] = _solve(left.sum(axis=0), right.sum(axis=0)), spread
+    share[tells] = _solve(left.sum(axis=0), right.sum(axis=0))
+    # Leaving out one block of frames after the other says how sure the answer is.
+    without = map(_solve, left.sum(axis=0) - left, right.sum(axis=0) - right)
+    uncertainty[tells] = np.std(list(without), axis=0) * np.sqrt(len(left) - 1)
     return LensShares(share, uncertainty)
 
 
@@ -387,9 +387,9 @@ def _normal_equations(
     index = residuals.pairs_of_views(footage.num_views)
     first, second = footage.views(index[:, 0]), footage.views(index[:, 1])
     seen = first.is_seen & second.is_seen
-    off = _signed(first, second)
-    by_first = _signed(undone.views(index[:, 0]), second) - off
-    by_second = _signed(first, undone.views(index[:, 1])) - off
+    _, off = residuals.line_distances(first, second)
+    by_first = residuals.line_distances(undone.views(index[:, 0]), second)[1] - off
+    by_second = residuals.line_distances(first, undone.views(index[:, 1]))[1] - off
     limit = _MAX_MEDIANS * residuals.masked_median(np.abs(off), seen)
     used = seen & (np.abs(off) < limit[:, np.newaxis])
     design = np.stack([by_first, by_second], axis=-1)
@@ -413,13 +413,6 @@ def _lagged(footage: footages.Footage) -> tuple[np.ndarray, np.ndarray]:
     num_joints = footage.confidence.shape[-1]
     now = (frame[:, np.newaxis] * num_joints + np.arange(num_joints)).ravel()
     return now, now + _LAG_FRAMES * num_joints
-
-
-def _signed(first: footages.Views, second: footages.Views) -> np.ndarray:
-    """Returns signed distances from the epipolar lines in the second view, `[P, N]`."""
-    matrix = epipolar.essential_from_cameras(first.camera, second.camera)
-    _, off = epipolar.line_distances(matrix, first.rays, second.rays)
-    return off / second.person_size[:, np.newaxis]
 
 
 def _solve(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from keras_mvlift import skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import residuals
-from keras_mvlift.geometry import epipolar, triangulation
+from keras_mvlift.geometry import cameras, epipolar
 
 LIMBS = np.array(skeletons.H36M_17.left + skeletons.H36M_17.right)
 """The joints that have a side; if left and right are swapped, the median of them moves."""
@@ -67,7 +67,9 @@ def consensus(footage: footages.Footage) -> Consensus:
         votes = (is_in * (1 + trust[:, np.newaxis])).sum(axis=1) - slack / (2 * footage.num_views)
         best = votes.argmax(axis=0)
         chosen = errors[best, :, np.arange(footage.num_frames)].T
-        noise = np.nan_to_num(_quantile(chosen, 0.25), nan=TOLERANCE[0])
+        known = (row[np.isfinite(row)] for row in chosen)
+        lowest = [np.quantile(row, 0.25, method="lower") if len(row) else np.nan for row in known]
+        noise = np.nan_to_num(lowest, nan=TOLERANCE[0])
         tolerance = np.clip(_NOISES * noise, *TOLERANCE)
         trust = (chosen <= tolerance[:, np.newaxis]).mean(axis=1) / 2
     members = chosen <= tolerance[:, np.newaxis]
@@ -80,34 +82,23 @@ def consensus(footage: footages.Footage) -> Consensus:
 
 
 def placed(footage: footages.Footage, members: np.ndarray, fixes: np.ndarray) -> np.ndarray:
-    """Triangulates limb joints from members `[V, T]`, two of whom must see them at an angle."""
-    if footage.num_views == 2:
-        return triangulate(footage, np.ones_like(members))
-    is_told = (fixes & members & members[:, np.newaxis]).any(axis=(0, 1))
-    return triangulate(footage, members & is_told)
+    """Triangulates limb joints from members `[V, T]`, two of whom must see them at an angle.
 
-
-def triangulate(footage: footages.Footage, members: np.ndarray) -> np.ndarray:
-    """Triangulates limb joints from the cameras that are members, `[V, T]` bool.
+    Of two cameras, which have nothing but each other, all count.
 
     Returns:
         `[T, L, 3]`, meters, world frame; NaN where fewer than two saw a joint.
     """
-    weights = footage.confidence[:, :, LIMBS] * members[..., np.newaxis]
-    points, is_seen = triangulation.triangulate(
-        footage.keypoints_2d[:, :, LIMBS].swapaxes(0, 1), weights.swapaxes(0, 1), footage.camera
-    )
-    return np.where(np.asarray(is_seen)[..., np.newaxis], np.asarray(points), np.nan)
+    is_told = (fixes & members & members[:, np.newaxis]).any(axis=(0, 1))
+    counts = (members & is_told) | (footage.num_views == 2)
+    weights = footage.confidence[:, :, LIMBS] * counts[..., np.newaxis]
+    return residuals.triangulate(footage, weights, LIMBS)
 
 
 def project(footage: footages.Footage, points: np.ndarray) -> np.ndarray:
     """Projects points `[..., T, L, 3]` into all views, `[..., V, T, L, 2]`, pixels; NaN behind."""
-    camera = footage.camera
-    offset = points[..., np.newaxis, :, :, :] - camera.center[:, np.newaxis, np.newaxis]
-    in_camera = offset @ camera.rotation.swapaxes(-1, -2)[:, np.newaxis]
-    depth = np.where(in_camera[..., 2:] > 1e-6, in_camera[..., 2:], np.nan)
-    intrinsics = camera.intrinsics[:, np.newaxis, np.newaxis]
-    return in_camera[..., :2] / depth * intrinsics[..., [0, 1], [0, 1]] + intrinsics[..., :2, 2]
+    image, depth = residuals.project(points, footage.camera)
+    return np.where(depth[..., np.newaxis] > 1e-6, image, np.nan)
 
 
 def distances(footage: footages.Footage, points: np.ndarray) -> np.ndarray:
@@ -132,30 +123,20 @@ def _errors_of_pairs(footage: footages.Footage, pairs: np.ndarray) -> tuple[np.n
 
     The other value, `[P, T]`, tells whether the two fix the person's place at all.
     """
-    rays = epipolar.homogeneous(footage.rays[:, :, LIMBS])
-    ahead = rays @ footage.camera.rotation[:, np.newaxis]
-    ahead /= np.linalg.norm(ahead, axis=-1, keepdims=True)
-    seen = footage.confidence[:, :, LIMBS] > 0
-    first, second = pairs.T
-    near, far = ahead[first], ahead[second]
-    center = footage.camera.center[:, np.newaxis, np.newaxis]
-    apart = center[second] - center[first]
+    rays = footage.rays[:, :, LIMBS]
+    both = (footage.confidence[:, :, LIMBS] > 0)[pairs].all(axis=1)
+    rigs = [
+        cameras.Camera(*(field[side, np.newaxis] for field in footage.camera)) for side in pairs.T
+    ]
+    *depths, sine = epipolar.depths(
+        *cameras.relative_extrinsics(*rigs), *(rays[i] for i in pairs.T)
+    )
     # The points of both rays that are nearest to each other; their middle.
-    cosine = (near * far).sum(axis=-1)
-    along_near, along_far = (near * apart).sum(axis=-1), (far * apart).sum(axis=-1)
-    sine = np.maximum(1 - cosine**2, 1e-9)  # squared
-    depth_near = (along_near - cosine * along_far) / sine
-    depth_far = (cosine * along_near - along_far) / sine
-    middle = (depth_near[..., np.newaxis] * near + depth_far[..., np.newaxis] * far + apart) / 2
-    points = middle + center[first]
-    both = seen[first] & seen[second]
-    is_fixed = residuals.masked_median(sine, both) >= MIN_SINE**2
+    middle = sum(
+        cameras.world_from_camera(depth[..., np.newaxis] * epipolar.homogeneous(rays[side]), rig)
+        / 2
+        for depth, side, rig in zip(depths, pairs.T, rigs, strict=True)
+    )
+    is_fixed = residuals.masked_median(sine, both) >= MIN_SINE
     known = both & (is_fixed | (footage.num_views == 2))[..., np.newaxis]
-    return distances(footage, np.where(known[..., np.newaxis], points, np.nan)), is_fixed
-
-
-def _quantile(values: np.ndarray, share: float) -> np.ndarray:
-    """Returns the quantile along the last axis of what is known; NaN where nothing is."""
-    known = (row[np.isfinite(row)] for row in values)
-    found = [np.quantile(row, share, method="lower") if len(row) else np.nan for row in known]
-    return np.array(found)
+    return distances(footage, np.where(known[..., np.newaxis], middle, np.nan)), is_fixed

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_mvlift import errors, skeletons, sources
 from keras_mvlift.datasets import sequences
-from keras_mvlift.datasets.rigs import pose2sim, recordings
+from keras_mvlift.datasets.rigs import recordings
 from keras_mvlift.diagnosis import footage as footages
 from keras_mvlift.diagnosis import residuals, verdicts
 
@@ -30,10 +30,7 @@ class Measures(NamedTuple):
     too_few: np.ndarray  # [V], the share of frames with fewer than `verdicts.MIN_JOINTS` joints.
     distance: np.ndarray  # [V], the median distance of the pelvis from each camera, meters.
     path: np.ndarray  # [T, 3], the pelvis, meters, world frame; NaN where unknown.
-    bone_lengths: dict[str, float]  # As of `residuals.bone_lengths`, meters.
-    height: float  # The person's standing height, meters.
-    facing: float  # As of `residuals.facing`.
-    in_front: float  # The share of joints in front of the cameras.
+    person: residuals.Person  # Whom the cameras saw.
 
 
 class RigReport(NamedTuple):
@@ -95,8 +92,6 @@ def check(
 MAX_CLIPS = 20
 """Clips that are read of a source with more, evenly spread."""
 
-_RECORDINGS = (recordings.RigSource, pose2sim.Pose2SimSource)
-
 
 def check_source(
     source: sources.Source,
@@ -111,7 +106,7 @@ def check_source(
     Raises:
         ValueError: If a clip cannot be read, or as of `check`.
     """
-    if isinstance(source, _RECORDINGS):
+    if isinstance(source, recordings.RigSource):
         source = dataclasses.replace(source, tells_apart=False)
     names = source.clips() if clips is None else [name for name in source.clips() if name in clips]
     names = [names[index] for index in sequences.spread(len(names), MAX_CLIPS)]
@@ -130,11 +125,9 @@ def _up(source: sources.Source) -> str:
     return "z"
 
 
-def _readings(
-    source: sources.Source, names: Sequence[str]
-) -> dict[str, Callable[[], Sequence[sequences.MultiViewSequence]]]:
+def _readings(source: sources.Source, names: Sequence[str]) -> dict[str, Callable[[], Clips]]:
     """Returns readers of the same clips in other joint sets of as many joints."""
-    if not isinstance(source, _RECORDINGS):
+    if not isinstance(source, recordings.RigSource):
         return {}
     joints = skeletons.by_name(source.joint_set)
     return {
@@ -149,13 +142,12 @@ MAX_ASYMMETRY = 0.15
 
 
 def _asymmetry(report: RigReport) -> float:
-    measured = report.after or report.as_read
-    return residuals.asymmetry(measured.bone_lengths)
+    return residuals.asymmetry((report.after or report.as_read).person.bone_lengths)
 
 
 def _read_as(name: str, other: RigReport, report: RigReport) -> RigReport:
     before, after = _asymmetry(report), _asymmetry(other)
-    height = (other.after or other.as_read).height
+    height = (other.after or other.as_read).person.height
     finding = footages.Finding(
         name="joint_set",
         severity=footages.ERROR,
@@ -174,16 +166,11 @@ def _read_as(name: str, other: RigReport, report: RigReport) -> RigReport:
 
 def _check(clips: Clips, max_frames: int, up: str) -> RigReport:
     footage = footages.of_sequences(clips, max_frames)
-    found, corrected = verdicts.reach(footage, up)
-    is_corrected = corrected is not footage
-    return RigReport(
-        tuple(clip.name for clip in clips),
-        footage,
-        found,
-        measure(footage),
-        corrected if is_corrected else None,
-        measure(corrected) if is_corrected else None,
-    )
+    found, mended = verdicts.reach(footage, up)
+    corrected = None if mended is footage else mended
+    after = None if corrected is None else measure(corrected)
+    names = tuple(clip.name for clip in clips)
+    return RigReport(names, footage, found, measure(footage), corrected, after)
 
 
 def as_data(reports: Sequence[RigReport]) -> dict[str, Any]:
@@ -205,9 +192,9 @@ def _rig(report: RigReport) -> dict[str, Any]:
         "frame_rate": report.footage.frame_rate,
         "findings": [dataclasses.asdict(finding) for finding in report.found],
         "as_read": _measured(report.footage, report.as_read),
-        "corrected": None
-        if report.corrected is None or report.after is None
-        else _measured(report.corrected, report.after),
+        "corrected": report.corrected
+        and report.after
+        and _measured(report.corrected, report.after),
     }
 
 
@@ -221,61 +208,54 @@ def _measured(footage: footages.Footage, measured: Measures) -> dict[str, Any]:
         "joint_error_px": joint_errors(measured).tolist(),
         "pair_error_px": measured.pair_error.tolist(),
         "person": {
-            "height_m": measured.height,
-            "bone_lengths_m": measured.bone_lengths,
-            "facing": measured.facing,
-            "in_front_share": measured.in_front,
+            "height_m": measured.person.height,
+            "bone_lengths_m": measured.person.bone_lengths,
+            "facing": measured.person.facing,
+            "in_front_share": measured.person.in_front,
         },
     }
 
 
 def joint_errors(measured: Measures) -> np.ndarray:
     """Returns the median reprojection error of each camera and joint, `[V, J]`, pixels."""
-    error = measured.error.swapaxes(1, 2)
-    return residuals.masked_median(error, np.isfinite(error))
+    return residuals.masked_median(measured.error.swapaxes(1, 2))
 
 
 def _camera(footage: footages.Footage, measured: Measures, view: int) -> dict[str, Any]:
-    offsets = measured.offsets
-    is_told = bool(measured.is_offset_told[view])
-    confidence = footage.detector_confidence[view]
+    late = float(measured.offsets.refined[view]) if measured.is_offset_told[view] else float("nan")
     return {
         "reprojection_px": spread(measured.error[view]),
         "leave_one_out_px": spread(measured.left_out_error[view]),
         "epipolar_px": spread(measured.pair_error[view])["median"],
         "bias_px": measured.bias[view].tolist(),
-        "mean_confidence": _mean(confidence[confidence > 0]),
+        "mean_confidence": _mean_confidence(footage.detector_confidence[view]),
         "nobody_share": float(measured.nobody[view]),
         "too_few_joints_share": float(measured.too_few[view]),
-        "time_offset": {
-            "frames": float(offsets.refined[view]) if is_told else None,
-            "seconds": float(offsets.refined[view] / footage.frame_rate) if is_told else None,
-        },
+        "time_offset": {"frames": late, "seconds": late / footage.frame_rate},
         "distance_m": float(measured.distance[view]),
         "person_size_px": float(footage.person_size[view]),
     }
 
 
 def _joint(footage: footages.Footage, measured: Measures, joint: int) -> dict[str, Any]:
-    confidence = footage.detector_confidence[..., joint]
     return {
         "reprojection_px": spread(measured.error[..., joint]),
         "leave_one_out_px": spread(measured.left_out_error[..., joint]),
-        "mean_confidence": _mean(confidence[confidence > 0]),
+        "mean_confidence": _mean_confidence(footage.detector_confidence[..., joint]),
         "seen_share": float((footage.confidence[..., joint] > 0).mean()),
     }
 
 
-def spread(error: np.ndarray) -> dict[str, float | None]:
-    """Returns the median and the 90th percentile of what is known; None without anything."""
+def spread(error: np.ndarray) -> dict[str, float]:
+    """Returns the median and the 90th percentile of what is known; NaN without anything."""
     known = error[np.isfinite(error)]
-    if not len(known):
-        return {"median": None, "p90": None}
+    known = known if len(known) else np.full(1, np.nan)
     return {"median": float(np.median(known)), "p90": float(np.percentile(known, 90))}
 
 
-def _mean(values: np.ndarray) -> float | None:
-    return float(values.mean()) if len(values) else None
+def _mean_confidence(confidence: np.ndarray) -> float:
+    found = confidence[confidence > 0]
+    return float(found.mean()) if len(found) else float("nan")
 
 
 def _finite(value: Any) -> Any:
@@ -297,11 +277,8 @@ def measure(footage: footages.Footage) -> Measures:
     """Measures footage."""
     placed = residuals.reproject(footage)
     offsets = residuals.estimate_offsets(footage)
-    lengths = residuals.bone_lengths(placed.points, placed.is_seen)
-    pelvis = placed.points[:, skeletons.ROOT]
-    known = placed.is_seen[:, skeletons.ROOT]
-    away = np.linalg.norm(pelvis - footage.camera.center[:, np.newaxis], axis=-1)
-    depth = placed.depth[np.isfinite(placed.depth)]
+    path = placed.points[:, skeletons.ROOT]
+    away = np.linalg.norm(path - footage.camera.center[:, np.newaxis], axis=-1)
     nobody, too_few = verdicts.lost_frames(footage)
     return Measures(
         error=placed.error,
@@ -312,16 +289,12 @@ def measure(footage: footages.Footage) -> Measures:
         is_offset_told=_is_told(offsets),
         nobody=nobody,
         too_few=too_few,
-        distance=residuals.masked_median(away, np.broadcast_to(known, away.shape)),
-        path=np.where(known[:, np.newaxis], pelvis, np.nan),
-        bone_lengths=lengths,
-        height=residuals.body_height(lengths),
-        facing=residuals.facing(placed.points, placed.is_seen),
-        in_front=float((depth > 0).mean()) if len(depth) else float("nan"),
+        distance=residuals.masked_median(away),
+        path=path,
+        person=residuals.person(placed),
     )
 
 
 def _is_told(offsets: residuals.TimeOffsets) -> np.ndarray:
-    curve = np.where(np.isfinite(offsets.curve), offsets.curve, -np.inf)
-    least = np.where(np.isfinite(offsets.curve), offsets.curve, np.inf).min(axis=-1)
-    return np.isfinite(least) & (curve.max(axis=-1) >= MIN_DIP * least)
+    least = np.nan_to_num(offsets.curve, nan=np.inf).min(axis=-1)
+    return np.nan_to_num(offsets.curve, nan=-np.inf).max(axis=-1) >= MIN_DIP * least

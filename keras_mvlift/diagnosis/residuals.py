@@ -6,6 +6,7 @@ The distance is measured in shares of the person's size in the image, so that on
 for every lens, image size and distance: `0.01` is about 2 cm at a person of 1.7 m.
 """
 
+import collections
 import itertools
 from typing import NamedTuple
 
@@ -27,6 +28,18 @@ def pairs_of_views(num_views: int) -> np.ndarray:
     return np.array(list(itertools.combinations(range(num_views), 2)), int).reshape(-1, 2)
 
 
+def line_distances(first: footages.Views, second: footages.Views) -> tuple[np.ndarray, np.ndarray]:
+    """Measures how far `P` pairs of views see joints from each other's epipolar lines.
+
+    Returns:
+        `[P, N]` in the first view and in the second, signed, shares of the person's size.
+    """
+    matrix = epipolar.essential_from_cameras(first.camera, second.camera)
+    in_first, in_second = epipolar.line_distances(matrix, first.rays, second.rays)
+    size = first.person_size[:, np.newaxis], second.person_size[:, np.newaxis]
+    return in_first / size[0], in_second / size[1]
+
+
 def residuals_of_views(first: footages.Views, second: footages.Views) -> np.ndarray:
     """Measures the median residual of `P` pairs of views, of the same frames.
 
@@ -34,10 +47,7 @@ def residuals_of_views(first: footages.Views, second: footages.Views) -> np.ndar
         `[P]`, shares of the person's size, at most `CAP`; `CAP` where two cameras stand in one
         place, NaN where they have seen no joint at the same time.
     """
-    matrix = epipolar.essential_from_cameras(first.camera, second.camera)
-    in_first, in_second = epipolar.line_distances(matrix, first.rays, second.rays)
-    residual = np.abs(in_first) / first.person_size[:, np.newaxis]
-    residual = (residual + np.abs(in_second) / second.person_size[:, np.newaxis]) / 2
+    residual = np.abs(line_distances(first, second)).mean(axis=0)
     median = masked_median(residual, first.is_seen & second.is_seen)
     apart = np.linalg.norm(first.camera.center - second.camera.center, axis=-1) > _TINY
     # NaN stays NaN.
@@ -46,9 +56,8 @@ def residuals_of_views(first: footages.Views, second: footages.Views) -> np.ndar
 
 def residual_matrix(footage: footages.Footage) -> np.ndarray:
     """Measures the median residual of every pair, `[V, V]`, symmetric, NaN on the diagonal."""
-    index = pairs_of_views(footage.num_views)
     residuals = np.full((footage.num_views, footage.num_views), np.nan)
-    first, second = index.T
+    first, second = pairs_of_views(footage.num_views).T
     residuals[first, second] = residuals_of_views(footage.views(first), footage.views(second))
     return np.fmax(residuals, residuals.T)
 
@@ -58,8 +67,12 @@ def mean_residual(footage: footages.Footage) -> float:
     return float(mean_of_pairs(residual_matrix(footage).ravel()))
 
 
-def masked_median(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Returns the median along the last axis of what the mask leaves; NaN where it leaves none."""
+def masked_median(values: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """Returns the lower median along the last axis, NaN of nothing.
+
+    What counts is what the mask says, or else what is finite.
+    """
+    mask = np.isfinite(values) if mask is None else mask
     ordered = np.sort(np.where(mask, values, np.inf), axis=-1)
     count = mask.sum(axis=-1)
     middle = np.maximum(count - 1, 0)[..., np.newaxis] // 2
@@ -69,10 +82,8 @@ def masked_median(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def mean_of_pairs(residuals: np.ndarray) -> np.ndarray:
     """Averages `[..., P]` residuals over the pairs that have one; NaN where none has."""
-    is_known = np.isfinite(residuals)
-    total = np.where(is_known, residuals, 0.0).sum(axis=-1)
-    count = is_known.sum(axis=-1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    count = np.isfinite(residuals).sum(axis=-1)
+    return np.where(count > 0, np.nansum(residuals, axis=-1) / np.maximum(count, 1), np.nan)
 
 
 # Where triangulated joints lie, and how far from there each camera sees them.
@@ -81,8 +92,7 @@ def mean_of_pairs(residuals: np.ndarray) -> np.ndarray:
 class Reprojection(NamedTuple):
     """Joints in space and their distances from what the cameras saw."""
 
-    points: np.ndarray  # [T, J, 3], meters, world frame.
-    is_seen: np.ndarray  # [T, J], whether two or more cameras saw the joint.
+    points: np.ndarray  # [T, J, 3], meters, world frame; NaN where fewer than two cameras saw one.
     # [V, T, J, 2], pixels, seen minus projected; NaN where a camera did not see the joint or it
     # could not be triangulated.
     residual: np.ndarray
@@ -94,10 +104,44 @@ class Reprojection(NamedTuple):
         return np.linalg.norm(self.residual, axis=-1)
 
 
-def reproject(footage: footages.Footage) -> Reprojection:
-    """Triangulates each joint from all cameras that see it, and projects it into all."""
-    points, is_seen = _triangulated(footage, footage.confidence)
-    return Reprojection(points, is_seen, *_projected(footage, points, is_seen))
+def reproject(footage: footages.Footage, weights: np.ndarray | None = None) -> Reprojection:
+    """Triangulates each joint from all cameras that see it, and projects it into all.
+
+    Weights, `[V, T, J]`, are the confidences if not given.
+    """
+    points = triangulate(footage, footage.confidence if weights is None else weights)
+    image, depth = project(points, footage.camera)
+    known = np.isfinite(depth) & (footage.confidence > 0)
+    residual = np.where(known[..., np.newaxis], footage.keypoints_2d - image, np.nan)
+    return Reprojection(points, residual, np.where(known, depth, np.nan))
+
+
+def triangulate(
+    footage: footages.Footage, weights: np.ndarray, joints: np.ndarray | None = None
+) -> np.ndarray:
+    """Triangulates joints, all if none are named, by weights `[V, T, K]`.
+
+    Returns:
+        `[T, K, 3]`, meters, world frame; NaN where fewer than two cameras saw a joint.
+    """
+    keypoints_2d = footage.keypoints_2d if joints is None else footage.keypoints_2d[:, :, joints]
+    seen = keypoints_2d.swapaxes(0, 1), weights.swapaxes(0, 1)
+    points, is_seen = triangulation.triangulate(*seen, footage.camera)
+    return np.where(is_seen[..., np.newaxis], points, np.nan)
+
+
+def project(points: np.ndarray, camera: cameras.Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Projects points `[..., T, K, 3]`, meters, world frame, into `V` views, behind them, too.
+
+    Returns:
+        `[..., V, T, K, 2]`, pixels, and `[..., V, T, K]`, the depth, meters; NaN for NaN.
+    """
+    camera = cameras.expand(camera, -1)
+    in_camera = cameras.camera_from_world(points[..., np.newaxis, :, :, :], camera)
+    depth = in_camera[..., 2]
+    # Not cut off at small depths: a point behind a camera is a finding, not a nuisance.
+    safe = np.where(np.abs(depth) <= 1e-9, 1e-9, depth)[..., np.newaxis]
+    return cameras.pixels(in_camera[..., :2] / safe, camera.intrinsics), depth
 
 
 def leaving_one_out(footage: footages.Footage) -> np.ndarray:
@@ -108,31 +152,11 @@ def leaving_one_out(footage: footages.Footage) -> np.ndarray:
         everywhere with two cameras.
     """
     errors = np.full(footage.confidence.shape, np.nan)
-    if footage.num_views > 2:
-        for view in range(footage.num_views):
-            weights = footage.confidence.copy()
-            weights[view] = 0.0
-            residual, _ = _projected(footage, *_triangulated(footage, weights))
-            errors[view] = np.linalg.norm(residual[view], axis=-1)
+    for view in range(footage.num_views if footage.num_views > 2 else 0):
+        weights = footage.confidence.copy()
+        weights[view] = 0.0
+        errors[view] = reproject(footage, weights).error[view]
     return errors
-
-
-def _triangulated(footage: footages.Footage, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    seen = footage.keypoints_2d.swapaxes(0, 1), weights.swapaxes(0, 1)
-    return triangulation.triangulate(*seen, footage.camera)
-
-
-def _projected(
-    footage: footages.Footage, points: np.ndarray, is_seen: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    camera = cameras.expand(footage.camera, -1)
-    in_camera = cameras.camera_from_world(points, camera)
-    known = is_seen & (footage.confidence > 0)
-    depth = np.where(known, in_camera[..., 2], np.nan)
-    # Not cut off at small depths: a point behind a camera is a finding, not a nuisance.
-    safe = np.where(np.abs(in_camera[..., 2:]) > 1e-9, in_camera[..., 2:], 1e-9)
-    image = cameras.pixels(in_camera[..., :2] / safe, camera.intrinsics)
-    return np.where(known[..., np.newaxis], footage.keypoints_2d - image, np.nan), depth
 
 
 # What a triangulated person tells about the world's scale, and about left and right.
@@ -143,24 +167,58 @@ PLAUSIBLE_HEIGHT = (0.7, 2.4)
 MIN_FACING = 0.3
 """How clearly the body must face backwards for left and right to be called swapped."""
 
+MIN_IN_FRONT = 0.9
+"""The share of joints that must lie in front of the cameras."""
+
 # From the ankle to the sole, and from what detectors call the head to its top.
 _FOOT, _TOP = 0.08, 0.06
-_JOINT_INDEX = {name: index for index, name in enumerate(skeletons.H36M_17.joints)}
-_TRUNK = ("pelvis", "spine", "thorax", "nose", "head")
+_TRUNK = ("spine", "thorax", "nose", "head")
 
 
-def bone_lengths(points: np.ndarray, is_seen: np.ndarray) -> dict[str, float]:
-    """Measures the median length of each bone, of `[T, J, 3]` and whether they are seen, `[T, J]`.
+class Person(NamedTuple):
+    """Who was triangulated, which speaks for a rig or against it."""
+
+    bone_lengths: dict[str, float]  # As of `bone_lengths`, meters.
+    height: float  # Standing, meters; NaN if unknown.
+    facing: float  # As of `facing`.
+    in_front: float  # The share of joints in front of the cameras; NaN without any.
+
+    @property
+    def is_in_front(self) -> bool:
+        """Whether enough joints lie in front of the cameras."""
+        return self.in_front >= MIN_IN_FRONT
+
+    @property
+    def score(self) -> int:
+        """How much is as it should be; being in front counts most."""
+        low, high = PLAUSIBLE_HEIGHT
+        is_ahead = self.facing >= -MIN_FACING
+        return 4 * self.is_in_front + 2 * (low <= self.height <= high) + is_ahead
+
+
+def person(placed: Reprojection) -> Person:
+    """Looks at who was triangulated."""
+    depth = placed.depth[np.isfinite(placed.depth)]
+    lengths = bone_lengths(placed.points)
+    in_front = float((depth > 0).mean()) if len(depth) else float("nan")
+    return Person(lengths, body_height(lengths), facing(placed.points), in_front)
+
+
+def _by_name(points: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(zip(skeletons.H36M_17.joints, np.moveaxis(points, -2, 0), strict=True))
+
+
+def bone_lengths(points: np.ndarray) -> dict[str, float]:
+    """Measures the median length of each bone, of `[T, J, 3]`, NaN where unknown.
 
     Returns:
         By the name of the bone's far joint, meters; bones never seen are left out.
     """
     lengths = {}
     for parent, child in skeletons.H36M_17.bones:
-        both = is_seen[:, parent] & is_seen[:, child]
-        if both.any():
-            length = np.linalg.norm(points[both, child] - points[both, parent], axis=-1)
-            lengths[skeletons.H36M_17.joints[child]] = float(np.median(length))
+        length = np.linalg.norm(points[:, child] - points[:, parent], axis=-1)
+        if np.isfinite(length).any():
+            lengths[skeletons.H36M_17.joints[child]] = float(np.nanmedian(length))
     return lengths
 
 
@@ -174,61 +232,49 @@ def asymmetry(lengths: dict[str, float]) -> float:
     return float(np.abs(np.log(np.maximum(ratios, 1e-9))).mean()) if ratios else float("nan")
 
 
-def upward(points: np.ndarray, is_seen: np.ndarray) -> np.ndarray:
+def upward(points: np.ndarray) -> np.ndarray:
     """Returns the mean direction `[3]` from ankles to thorax: of length 1 if it never changes."""
-    ankles = [_JOINT_INDEX["left_ankle"], _JOINT_INDEX["right_ankle"]]
-    joints = [*ankles, _JOINT_INDEX["thorax"]]
-    seen = points[is_seen[:, joints].all(axis=-1)]
-    body = seen[:, joints[-1]] - seen[:, ankles].mean(axis=1)
-    length = np.linalg.norm(body, axis=-1, keepdims=True)
-    return (body / np.maximum(length, 1e-9)).mean(axis=0) if len(seen) else np.zeros(3)
+    joint = _by_name(points)
+    body = joint["thorax"] - (joint["left_ankle"] + joint["right_ankle"]) / 2
+    body = body[np.isfinite(body).all(axis=-1)]
+    return _unit(body).mean(axis=0) if len(body) else np.zeros(3)
 
 
 def body_height(lengths: dict[str, float]) -> float:
     """Estimates how tall the person stands, meters, from bone lengths; NaN if they do not do."""
-    legs = [
-        lengths[f"{side}_knee"] + lengths[f"{side}_ankle"]
-        for side in ("left", "right")
-        if {f"{side}_knee", f"{side}_ankle"} <= lengths.keys()
-    ]
-    if not legs or not set(_TRUNK[1:]) <= lengths.keys():
-        return float("nan")
-    body = float(np.mean(legs)) + sum(lengths[name] for name in _TRUNK[1:])
+    known = collections.defaultdict(lambda: float("nan"), lengths)
+    legs = [known[f"{side}_knee"] + known[f"{side}_ankle"] for side in ("left", "right")]
+    legs = [leg for leg in legs if np.isfinite(leg)] or [float("nan")]
+    body = float(np.mean(legs)) + sum(known[name] for name in _TRUNK)
     # Foot and top of the head are shares of a body of 1.7 m, so that a wrong unit stays one.
     return body * (1.0 + (_FOOT + _TOP) / (1.7 - _FOOT - _TOP))
 
 
-def facing(points: np.ndarray, is_seen: np.ndarray) -> float:
-    """Tells whether the body, `[T, J, 3]`, bends and looks the way that its left and right say.
+def facing(points: np.ndarray) -> float:
+    """Tells whether a body, `[T, J, 3]`, bends and looks the way that its left and right say.
 
     Ahead is up cross right, from hips, pelvis and thorax. There the nose is, and there knees bend.
 
     Returns:
         From 1, always, to -1, never: left and right are swapped. 0 if nothing tells.
     """
-
-    def at(name: str) -> np.ndarray:
-        return points[:, _JOINT_INDEX[name]]
-
-    def unit(vector: np.ndarray) -> np.ndarray:
-        return vector / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-12)
-
-    ahead = unit(np.cross(at("left_hip") - at("right_hip"), at("thorax") - at("pelvis")))
-    size = np.linalg.norm(at("thorax") - at("pelvis"), axis=-1)
-    hints = {("nose", "thorax", "head"): at("nose") - (at("thorax") + at("head")) / 2}
+    joint = _by_name(points)
+    trunk = joint["thorax"] - joint["pelvis"]
+    ahead = _unit(np.cross(joint["left_hip"] - joint["right_hip"], trunk))
+    hints = [joint["nose"] - (joint["thorax"] + joint["head"]) / 2]
     for side in ("left", "right"):
-        names = (f"{side}_knee", f"{side}_hip", f"{side}_ankle")
-        thigh = unit(at(names[2]) - at(names[1]))
-        bent = at(names[0]) - at(names[1])
-        hints[names] = bent - (bent * thigh).sum(axis=-1, keepdims=True) * thigh
-    votes = []
-    trunk = ("left_hip", "right_hip", "pelvis", "thorax")
-    for names, hint in hints.items():
-        seen = is_seen[:, [_JOINT_INDEX[name] for name in names + trunk]].all(axis=-1) & (size > 0)
-        votes.append((hint * ahead).sum(axis=-1)[seen] / size[seen])
-    vote = np.clip(np.concatenate(votes), -1.0, 1.0)
+        hip, knee, ankle = (joint[f"{side}_{name}"] for name in ("hip", "knee", "ankle"))
+        thigh, bent = _unit(ankle - hip), knee - hip
+        hints.append(bent - (bent * thigh).sum(axis=-1, keepdims=True) * thigh)
+    with np.errstate(invalid="ignore"):
+        votes = (np.stack(hints) * ahead).sum(axis=-1) / np.linalg.norm(trunk, axis=-1)
+    vote = np.clip(votes[np.isfinite(votes)], -1.0, 1.0)
     total = np.abs(vote).sum()
     return float(vote.sum() / total) if total > 0 else 0.0
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), _TINY)
 
 
 # By how many frames each camera is late, told from how the person moves.
@@ -244,12 +290,8 @@ MAX_SHIFT = 50
 _ALL_FRAMES, _MIN_FRAMES, _MAX_FRAMES = 1800, 150, 600
 _CAP = 0.1  # A residual beyond it says no more than that it is large; shares of the person's size.
 # Joints that move, and that detectors find well.
-_LIMBS = ("knee", "ankle", "elbow", "wrist")
-_LIMB_JOINTS = [
-    index
-    for index, name in enumerate(skeletons.H36M_17.joints)
-    if name in ("pelvis", "thorax", "head") or name.endswith(_LIMBS)
-]
+_LIMBS = ("knee", "ankle", "elbow", "wrist", "pelvis", "thorax", "head")
+_LIMB_JOINTS = [i for i, name in enumerate(skeletons.H36M_17.joints) if name.endswith(_LIMBS)]
 
 
 class TimeOffsets(NamedTuple):
@@ -263,8 +305,6 @@ class TimeOffsets(NamedTuple):
     # -MAX_SHIFT ... MAX_SHIFT frames, shares of the person's size; NaN where too few frames
     # overlap.
     curve: np.ndarray
-    before: float  # The mean residual over pairs without any offset.
-    after: float  # The same with `frames`.
 
 
 def estimate_offsets(footage: footages.Footage) -> TimeOffsets:
@@ -276,33 +316,29 @@ def estimate_offsets(footage: footages.Footage) -> TimeOffsets:
     tied = values[counts == counts.max()]
     offsets = offsets - (offsets[0] if offsets[0] in tied else tied[0])
     curve = np.stack([_curve(curves, offsets, view) for view in range(footage.num_views)])
-    return TimeOffsets(
-        offsets, _refined(curve, offsets), curve, _cost(curves, 0 * offsets), _cost(curves, offsets)
-    )
+    return TimeOffsets(offsets, _refined(curve, offsets), curve)
 
 
 def _pair_curves(footage: footages.Footage) -> np.ndarray:
     """Measures `[V, V, S]`: pair v, w with v moved ahead by each shift; antisymmetric in v, w."""
-    index = pairs_of_views(footage.num_views)
-    max_frames = int(np.clip(_ALL_FRAMES // len(index), _MIN_FRAMES, _MAX_FRAMES))
+    first, second = pairs_of_views(footage.num_views).T
+    max_frames = int(np.clip(_ALL_FRAMES // len(first), _MIN_FRAMES, _MAX_FRAMES))
     shifts = np.arange(-MAX_SHIFT, MAX_SHIFT + 1)
     rays = footage.rays[:, :, _LIMB_JOINTS]
     seen = footage.confidence[:, :, _LIMB_JOINTS] > 0
-    views = footage.views(np.arange(footage.num_views))
-    first, second = index.T
-    fields = [type(views.camera)(*(f[side] for f in views.camera)) for side in (first, second)]
-    matrix = epipolar.essential_from_cameras(*fields)
-    size = views.person_size[:, np.newaxis, np.newaxis]
+    views = footage.views(first), footage.views(second)
     curves = np.full((footage.num_views, footage.num_views, len(shifts)), np.nan)
     for column, shift in enumerate(shifts):
         here, there = _overlap(footage.run, shift, max_frames)
-        near, far = rays[first][:, there], rays[second][:, here]
-        shape = (len(index), -1)
-        both_rays = near.reshape(*shape, 2), far.reshape(*shape, 2)
-        distances = np.abs(epipolar.line_distances(matrix, *both_rays))
-        residual = distances[0] / size[first, 0] + distances[1] / size[second, 0]
-        both = (seen[first][:, there] & seen[second][:, here]).reshape(shape)
-        mean = mean_of_pairs(np.where(both, np.minimum(residual / 2, _CAP), np.nan))
+        near, far = (
+            view._replace(
+                rays=rays[chosen][:, at].reshape(len(chosen), -1, 2),
+                is_seen=seen[chosen][:, at].reshape(len(chosen), -1),
+            )
+            for view, chosen, at in zip(views, (first, second), (there, here), strict=True)
+        )
+        residual = np.minimum(np.abs(line_distances(near, far)).mean(axis=0), _CAP)
+        mean = mean_of_pairs(np.where(near.is_seen & far.is_seen, residual, np.nan))
         curves[first, second, column] = mean
         curves[second, first, len(shifts) - 1 - column] = mean
     return curves
@@ -313,23 +349,18 @@ def _overlap(run: np.ndarray, shift: int, max_frames: int) -> tuple[np.ndarray, 
     # The same frames t for all shifts, but for those that leave the footage.
     here = sequences.spread(len(run), max_frames)
     here = here[(here + shift >= 0) & (here + shift < len(run))]
-    there = here + shift
-    same = run[here] == run[there]
-    return here[same], there[same]
+    here = here[run[here] == run[here + shift]]
+    return here, here + shift
 
 
 def _fit(curves: np.ndarray) -> np.ndarray:
     """Finds the offsets `[V]` of the least cost, by descent from each camera in turn."""
-    best = np.zeros(len(curves), int)
-    best_cost = _cost(curves, best)
+    found = [np.zeros(len(curves), int)]
     for reference in range(len(curves)):
         start = np.nan_to_num(curves[:, reference], nan=_CAP).argmin(axis=-1) - MAX_SHIFT
         start[reference] = 0
-        offsets = _descend(curves, start)
-        cost = _cost(curves, offsets)
-        if cost < best_cost:
-            best, best_cost = offsets, cost
-    return best
+        found.append(_descend(curves, start))
+    return min(found, key=lambda offsets: _cost(curves, offsets))
 
 
 def _descend(curves: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -343,25 +374,27 @@ def _descend(curves: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return offsets
 
 
+def _at_shifts(curves: np.ndarray, shift: np.ndarray, outside: float) -> np.ndarray:
+    """Takes values of curves `[..., S]` at shifts `[..., N]`, or what holds outside of them."""
+    inside = np.abs(shift) <= MAX_SHIFT
+    index = np.clip(shift + MAX_SHIFT, 0, curves.shape[-1] - 1)
+    return np.where(inside, np.take_along_axis(curves, index, axis=-1), outside)
+
+
 def _curve(curves: np.ndarray, offsets: np.ndarray, view: int) -> np.ndarray:
     """Returns the mean residual `[S]` of one camera with the others, by its own offset."""
-    others = np.delete(np.arange(len(offsets)), view)
-    index = np.arange(curves.shape[-1]) - offsets[others, np.newaxis]
-    inside = (index >= 0) & (index < curves.shape[-1])
-    index = np.clip(index, 0, curves.shape[-1] - 1)
-    values = np.where(inside, curves[view, others[:, np.newaxis], index], np.nan)
+    shifts = np.arange(-MAX_SHIFT, MAX_SHIFT + 1) - np.delete(offsets, view)[:, np.newaxis]
+    values = _at_shifts(np.delete(curves[view], view, axis=0), shifts, np.nan)
     count = np.isfinite(values).sum(axis=0)
     mean = np.nansum(values, axis=0) / np.maximum(count, 1)
-    return np.where(count == np.isfinite(values).sum(axis=0).max(), mean, np.nan)
+    return np.where(count == count.max(), mean, np.nan)
 
 
 def _cost(curves: np.ndarray, offsets: np.ndarray) -> float:
     first, second = pairs_of_views(len(offsets)).T
-    shift = offsets[first] - offsets[second] + MAX_SHIFT
-    inside = (shift >= 0) & (shift < curves.shape[-1])
-    values = curves[first, second, np.clip(shift, 0, curves.shape[-1] - 1)]
-    values = np.where(inside, values, _CAP)
-    return float(np.nanmean(values)) if np.isfinite(values).any() else _CAP
+    shift = (offsets[first] - offsets[second])[:, np.newaxis]
+    mean = mean_of_pairs(_at_shifts(curves[first, second], shift, _CAP)[:, 0])
+    return float(np.nan_to_num(mean, nan=_CAP))
 
 
 def _refined(curve: np.ndarray, offsets: np.ndarray) -> np.ndarray:

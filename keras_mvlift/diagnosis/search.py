@@ -13,9 +13,6 @@ from keras_mvlift.diagnosis import mistakes, residuals
 TRIAL_FRAMES = 120
 """Frames, evenly spread, on which causes are tried."""
 
-MIN_IN_FRONT = 0.9
-"""The share of joints that must lie in front of the cameras."""
-
 MIN_SHIFT_SECONDS = 0.03
 """Cameras without a common trigger are off by half a frame or one, which moves joints little."""
 
@@ -36,37 +33,9 @@ class Candidate(NamedTuple):
     details: dict[str, object]  # What else is known.
 
 
-class Plausibility(NamedTuple):
-    """What speaks for a rig besides agreement."""
-
-    # The share of joints that lie in front of the cameras.
-    in_front: float
-    # The person's, meters; NaN if unknown.
-    height: float
-    # As of `residuals.facing`.
-    facing: float
-
-    @property
-    def score(self) -> int:
-        """How much of it is as it should be; being in front counts most."""
-        low, high = residuals.PLAUSIBLE_HEIGHT
-        return (
-            4 * (self.in_front >= MIN_IN_FRONT)
-            + 2 * (low <= self.height <= high)
-            + (self.facing >= -residuals.MIN_FACING)
-        )
-
-
-def plausibility(footage: footages.Footage) -> Plausibility:
-    """Triangulates the person and looks at them."""
-    placed = residuals.reproject(footage)
-    depth = placed.depth[np.isfinite(placed.depth)]
-    lengths = residuals.bone_lengths(placed.points, placed.is_seen)
-    return Plausibility(
-        float((depth > 0).mean()) if len(depth) else 0.0,
-        residuals.body_height(lengths),
-        residuals.facing(placed.points, placed.is_seen),
-    )
+def plausibility(footage: footages.Footage) -> residuals.Person:
+    """Triangulates the person, on the frames of a trial, and looks at them."""
+    return residuals.person(residuals.reproject(footage.thinned(TRIAL_FRAMES)))
 
 
 def likeliest(footage: footages.Footage) -> Candidate:
@@ -84,23 +53,17 @@ def likeliest(footage: footages.Footage) -> Candidate:
 
     def rank(candidate: Candidate) -> tuple[float, ...]:
         # Shifting needs the frames between those of the trial.
-        score = plausibility(candidate.undo(footage).thinned(TRIAL_FRAMES)).score
+        score = plausibility(candidate.undo(footage)).score
         return score, -int(candidate.is_in.sum()), -candidate.residual
 
     return max(tied, key=rank)
-
-
-def _undo(
-    mistake: mistakes.Mistake, is_in: np.ndarray, footage: footages.Footage
-) -> footages.Footage:
-    return footage.mixed(mistake.undo(footage), is_in)
 
 
 def _all(footage: footages.Footage, trial: footages.Footage) -> Iterator[Candidate]:
     for mistake in (*mistakes.CALIBRATION_MISTAKES, *mistakes.IMAGE_MISTAKES):
         for is_in, residual in find(trial, mistake, _TIE):
             cause = f"In {footage.listed(is_in)} {mistake.cause}"
-            undo = functools.partial(_undo, mistake, is_in)
+            undo = functools.partial(mistake.undo_in, is_in)
             yield Candidate(mistake.name, cause, mistake.remedy, is_in, undo, residual, {})
     yield reordered(trial)
     yield shifted(footage, residuals.estimate_offsets(footage))
@@ -154,20 +117,14 @@ def shifted(footage: footages.Footage, offsets: residuals.TimeOffsets) -> Candid
 # Which cameras have a mistake: those for which undoing it makes the rig agree best.
 
 
-class Suspicion(NamedTuple):
-    """The cameras, `[V]`, that may have a mistake, and the mean residual once it is undone."""
-
-    is_in: np.ndarray
-    residual: float
-
-
 def find(
     footage: footages.Footage, mistake: mistakes.Mistake, tolerance: float = 0.0
-) -> list[Suspicion]:
+) -> list[tuple[np.ndarray, float]]:
     """Tries a mistake in every subset of the cameras, on a few frames.
 
     Returns:
-        The best subset and those within the tolerance, the best first; never the empty one.
+        The best subset and those within the tolerance, `[V]` bool, the best first, never the
+        empty one; and the mean residual of each once the mistake is undone there.
     """
     index = residuals.pairs_of_views(footage.num_views)
     versions = (footage, mistake.undo(footage))
@@ -182,11 +139,10 @@ def find(
     ).reshape(-1, 2, 2)
     subsets = _subsets(footage.num_views)
     first, second = (subsets[:, side].astype(int) for side in index.T)
-    per_pair = residual[np.arange(len(index)), first, second]
-    mean = residuals.mean_of_pairs(per_pair)
+    mean = residuals.mean_of_pairs(residual[np.arange(len(index)), first, second])
     order = np.argsort(mean, kind="stable")
     near = order[mean[order] <= mean[order[0]] + tolerance]
-    return [Suspicion(subsets[row], float(mean[row])) for row in near]
+    return [(subsets[row], float(mean[row])) for row in near]
 
 
 def _subsets(num_views: int) -> np.ndarray:

@@ -317,7 +317,7 @@ def constant_pose(run: Run) -> np.ndarray:
     pose = baselines.constant_pose(
         baselines.triangulated_poses(run.data.seen, run.data.min_confidence)
     )
-    return baselines.in_camera_axes(pose, run.data.test.view.camera.rotation)
+    return cameras.rotate(pose, run.data.test.view.camera.rotation)
 
 
 def nearest_view(run: Run) -> np.ndarray:

@@ -5,7 +5,8 @@ with `center` the camera's position in the world. OpenCV's `t` is not that; `fro
 converts it. Cameras look along +z, x points right and y down in the image.
 
 Of NumPy arrays all functions make NumPy arrays, of tensors tensors, for which tensorflow_graphics
-projects and rotates where it is installed.
+projects and rotates where it is installed. They raise a ValueError if a trailing dimension is not
+the one stated.
 """
 
 import functools
@@ -25,17 +26,11 @@ MIN_DEPTH = 0.1
 
 
 class Camera(NamedTuple):
-    """A calibrated camera without lens distortion, or a batch of them.
+    """A calibrated camera without lens distortion, or a batch of them."""
 
-    Attributes:
-        intrinsics: `[..., 3, 3]`, pixels, last row `[0, 0, 1]`.
-        rotation: `[..., 3, 3]`, camera from world.
-        center: `[..., 3]`, meters, world frame.
-    """
-
-    intrinsics: arrays.Array
-    rotation: arrays.Array
-    center: arrays.Array
+    intrinsics: arrays.Array  # [..., 3, 3], pixels, last row [0, 0, 1].
+    rotation: arrays.Array  # [..., 3, 3], camera from world.
+    center: arrays.Array  # [..., 3], meters, world frame.
 
 
 def from_opencv(
@@ -43,13 +38,7 @@ def from_opencv(
 ) -> Camera:
     """Makes a camera from OpenCV's extrinsics: `x_camera = rotation x_world + translation`.
 
-    Args:
-        intrinsics: `[..., 3, 3]`, pixels.
-        rotation: `[..., 3, 3]`, camera from world.
-        translation: `[..., 3]`, meters, camera frame.
-
-    Raises:
-        ValueError: If a trailing dimension is not the one stated above.
+    The translation is `[..., 3]`, meters, camera frame; the others are as of `Camera`.
     """
     _, rotation, translation, intrinsics = arrays.convert(rotation, translation, intrinsics)
     arrays.check_shapes(
@@ -86,17 +75,12 @@ def look_at(
 def expand(camera: Camera, axis: int) -> Camera:
     """Adds an axis of size one to cameras, at a place among their leading axes.
 
-    Args:
-        camera: Fields `[..., V, 3, 3]` and `[..., V, 3]`, for instance.
-        axis: -1 for `[..., V, 1]`, so that a rig sees clips `[V, T, J, 3]`; -2 for `[..., 1, V]`.
+    Of fields `[..., V, ...]`, -1 makes `[..., V, 1, ...]`, so that a rig sees clips `[V, T, J, 3]`;
+    -2 makes `[..., 1, V, ...]`.
     """
-    intrinsics, rotation, center = camera
-    xp = arrays.namespace(*camera)
-    return Camera(
-        xp.expand_dims(intrinsics, axis - 2),
-        xp.expand_dims(rotation, axis - 2),
-        xp.expand_dims(center, axis - 1),
-    )
+    add = arrays.namespace(*camera).expand_dims
+    intrinsics, rotation = (add(matrix, axis - 2) for matrix in camera[:2])
+    return Camera(intrinsics, rotation, add(camera.center, axis - 1))
 
 
 def turn_world(camera: Camera, turn: arrays.Array) -> Camera:
@@ -167,9 +151,6 @@ def project(
     Returns:
         `[..., J, 2]`, pixels.
 
-    Raises:
-        ValueError: If a trailing dimension is not the one stated above.
-
     References:
         Li et al., eq. (1); Hartley and Zisserman, Multiple View Geometry, 2nd ed., eq. (6.5).
     """
@@ -182,9 +163,8 @@ def project(
     graphics = None if xp is np else _graphics()
     if graphics is None:
         return pixels(aside / depth, intrinsics)
-    focal, principal_point = _lens(intrinsics)
     guarded = xp.concatenate([aside, depth], axis=-1)
-    return graphics.perspective.project(guarded, focal, principal_point)
+    return graphics.perspective.project(guarded, *_lens(intrinsics))
 
 
 def project_from_world(points_world: arrays.Array, camera: Camera) -> arrays.Array:
@@ -193,17 +173,10 @@ def project_from_world(points_world: arrays.Array, camera: Camera) -> arrays.Arr
 
 
 def rays(keypoints_2d: arrays.Array, intrinsics: arrays.Array) -> arrays.Array:
-    """Turns pixels into viewing rays: the image points of a camera with `K = I`.
-
-    Args:
-        keypoints_2d: `[..., J, 2]`, pixels.
-        intrinsics: `[..., 3, 3]`, pixels.
+    """Turns pixels `[..., J, 2]` into viewing rays: the image points of a camera with `K = I`.
 
     Returns:
         `[..., J, 2]`, x and y of the ray at depth one.
-
-    Raises:
-        ValueError: If a trailing dimension is not the one stated above.
     """
     _, keypoints_2d, intrinsics = arrays.convert(keypoints_2d, intrinsics)
     arrays.check_shapes(keypoints_2d=(keypoints_2d, "J 2"), intrinsics=(intrinsics, "3 3"))
@@ -220,10 +193,7 @@ def pixels(rays: arrays.Array, intrinsics: arrays.Array) -> arrays.Array:
 
 
 def meeting_point(camera: Camera) -> arrays.Array:
-    """Finds the point nearest to the optical axes of a rig, in the least-squares sense.
-
-    Args:
-        camera: A rig of two or more cameras, fields `[..., V, ...]`.
+    """Finds the point nearest to the optical axes of a rig, fields `[..., V, ...]`: least squares.
 
     Returns:
         `[..., 3]`, meters, world frame. With parallel axes, the point nearest to the centers.
@@ -253,17 +223,10 @@ _ROTATION_TOLERANCE = 1e-4
 
 
 def rotate(points: arrays.Array, rotation: arrays.Array) -> arrays.Array:
-    """Rotates sets of points, one matrix per set.
-
-    Args:
-        points: `[..., J, 3]`, any unit.
-        rotation: `[..., 3, 3]`, broadcastable to the leading axes of `points`.
+    """Rotates sets of points `[..., J, 3]`, any unit, by one matrix `[..., 3, 3]` per set.
 
     Returns:
         `[..., J, 3]`, `rotation @ point` for each point.
-
-    Raises:
-        ValueError: If a trailing dimension is not the one stated above.
     """
     xp, points, rotation = arrays.convert(points, rotation)
     arrays.check_shapes(points=(points, "J 3"), rotation=(rotation, "3 3"))
@@ -292,23 +255,18 @@ def is_rotation(matrix: np.ndarray, tolerance: float = _ROTATION_TOLERANCE) -> n
 
 
 def from_axis_angle(axis: arrays.Array, angle: arrays.Array) -> arrays.Array:
-    """Makes rotation matrices `[..., 3, 3]` from axes and angles.
+    """Makes rotation matrices `[..., 3, 3]` from unit vectors `[..., 3]` and angles `[...]`.
 
-    Args:
-        axis: `[..., 3]`, unit vectors.
-        angle: `[...]`, radians, counter-clockwise seen against the axis.
+    Angles are in radians, counter-clockwise seen against the axis.
     """
     _, axis, angle = arrays.convert(axis, angle)
     return from_rotation_vector(axis * angle[..., np.newaxis])
 
 
 def from_rotation_vector(vector: arrays.Array) -> arrays.Array:
-    """Makes rotation matrices `[..., 3, 3]` from axes times angles: Rodrigues' formula.
+    """Makes rotation matrices `[..., 3, 3]` from axes times radians `[..., 3]`: Rodrigues' formula.
 
     Gradients are finite at no rotation, too.
-
-    Args:
-        vector: `[..., 3]`, radians.
     """
     xp, vector = arrays.convert(vector)
     squared = xp.sum(xp.square(vector), axis=-1)[..., np.newaxis, np.newaxis]
@@ -345,7 +303,6 @@ def _graphics() -> types.SimpleNamespace | None:
     """Imports tensorflow_graphics, quickly, once there are tensors; None where it is not installed.
 
     It asks for tensorflow-addons, which ended with Python 3.11.
-
 
     Each of its modules lists its public names by `inspect.stack()`, and looks at the calling frame
     alone. For every other frame, too, `inspect` reads source lines and looks through all modules:

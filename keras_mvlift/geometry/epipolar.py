@@ -32,12 +32,7 @@ def essential_from_relative(rotation: np.ndarray, center: np.ndarray) -> np.ndar
 
 
 def essential_from_cameras(source: cameras.Camera, target: cameras.Camera) -> np.ndarray:
-    """Returns the essential matrices `[..., 3, 3]` of cameras; zero where both stand in one place.
-
-    Args:
-        source: Fields `[..., 3, 3]` and `[..., 3]`.
-        target: The same.
-    """
+    """Returns the essential matrices `[..., 3, 3]` of cameras; zero if both stand in one place."""
     return essential_from_relative(*cameras.relative_extrinsics(source, target))
 
 
@@ -85,10 +80,7 @@ def sampson_distance(
 ) -> np.ndarray:
     """Measures, to first order, how far both points must move to correspond; eq. (11.9).
 
-    Args:
-        matrix: As of `line_distances`.
-        source_points: As of `line_distances`.
-        target_points: As of `line_distances`.
+    Arguments are as of `line_distances`.
 
     Returns:
         `[..., N]`, in the points' unit, of the sign of `x'ᵀ F x`: the joint distance in both
@@ -121,39 +113,33 @@ def _over_root(residual: np.ndarray, gradient: np.ndarray) -> np.ndarray:
 
 def depths(
     rotation: np.ndarray, center: np.ndarray, source_rays: np.ndarray, target_rays: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Finds how far along their rays two views see the same points.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Finds how far along their rays, `[..., N, 2]`, x and y at depth one, two views see points.
 
-    Args:
-        rotation: `[..., 3, 3]`, target from source.
-        center: `[..., 3]`, the target's center in the source's frame.
-        source_rays: `[..., N, 2]`, x and y at depth one.
-        target_rays: `[..., N, 2]`, x and y at depth one.
+    Rotation and center are as of `essential_from_relative`.
 
     Returns:
         `[..., N]` and `[..., N]`, the depths of the nearest points of the two rays in the frames
-        of source and target, in the unit of `center`; negative behind a camera, infinite on
-        parallel rays.
+        of source and target, in the unit of `center`; negative behind a camera, not finite on
+        parallel rays. And `[..., N]`, the sine of the angle between the rays.
     """
     ray = homogeneous(source_rays)
     other = homogeneous(target_rays) @ rotation
     baseline = center[..., np.newaxis, :]
     aa, bb, ab = (np.sum(x * y, axis=-1) for x, y in ((ray, ray), (other, other), (ray, other)))
     ac, bc = (np.sum(x * baseline, axis=-1) for x in (ray, other))
+    determinant = np.maximum(aa * bb - ab * ab, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        determinant = aa * bb - ab * ab
-        return (ac * bb - bc * ab) / determinant, (ac * ab - bc * aa) / determinant
+        source, target = (ac * bb - bc * ab) / determinant, (ac * ab - bc * aa) / determinant
+    return source, target, np.sqrt(determinant / (aa * bb))
 
 
 def conditioning(
     source_points: np.ndarray, target_points: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Measures how clearly correspondences single out one fundamental matrix.
+    """Measures how clearly correspondences, `[..., N, 2]`, single out one fundamental matrix.
 
-    Args:
-        source_points: `[..., N, 2]`, pixels.
-        target_points: `[..., N, 2]`, pixels.
-        weights: `[..., N]`, of each correspondence's squared algebraic residual.
+    Weights `[..., N]` are of each correspondence's squared algebraic residual.
 
     Returns:
         `[...]`, 1 or more: the last but one singular value of the eight-point algorithm's

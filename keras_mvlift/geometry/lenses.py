@@ -5,6 +5,10 @@ The lens is OpenCV's with five coefficients, and where they are given two of its
 
     x (1 + k1 s + k2 s² + k3 s³) + 2 p1 x y + p2 (s + 2 x²) + s1 s
     y (1 + k1 s + k2 s² + k3 s³) + p1 (s + 2 y²) + 2 p2 x y + s3 s.
+
+All functions take keypoints `[..., J, 2]` and intrinsics `[..., 3, 3]` in pixels, coefficients
+`(k1, k2, p1, p2, k3)`, `[..., 5]`, and prism `(s1, s3)`, `[..., 2]`, 0 if not given, without unit;
+they raise a ValueError if a trailing dimension is another.
 """
 
 import numpy as np
@@ -23,19 +27,7 @@ def distort(
     coefficients: np.ndarray,
     prism: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Moves points of an ideal image to where the lens shows them.
-
-    Args:
-        keypoints_2d: `[..., J, 2]`, pixels.
-        intrinsics: `[..., 3, 3]`, pixels, without skew.
-        coefficients: `[..., 5]`, `(k1, k2, p1, p2, k3)`, no unit.
-        prism: `[..., 2]`, `(s1, s3)`, no unit; 0 without.
-
-    Returns:
-        `[..., J, 2]`, pixels.
-
-    Raises:
-        ValueError: If a trailing dimension is not the one stated above.
+    """Moves points of an ideal image to where the lens shows them, `[..., J, 2]`, pixels.
 
     References:
         OpenCV, Camera Calibration and 3D Reconstruction, "Detailed Description".
@@ -52,14 +44,7 @@ def undistort_detections(
     coefficients: np.ndarray,
     prism: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Removes distortion of what was seen, as `undistort`.
-
-    Args:
-        keypoints_2d: `[..., J, 2]`, pixels, as detected.
-        confidence: `[..., J]`, 0 where not seen.
-        intrinsics: As of `undistort`.
-        coefficients: As of `undistort`.
-        prism: As of `undistort`.
+    """Removes distortion, as `undistort`, of what was seen with confidence `[..., J]`, 0 for not.
 
     Returns:
         Keypoints and confidence, both 0 where a joint was not seen, or seen where the lens bends
@@ -78,7 +63,7 @@ def undistort(
     coefficients: np.ndarray,
     prism: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Inverts `distort` by Newton's method; same shapes, units and errors.
+    """Inverts `distort` by Newton's method.
 
     Returns:
         `[..., J, 2]`, pixels; NaN where the lens bends no ray to: far outside the image its model

@@ -5,16 +5,15 @@ map (A, b), must lie on its ray (u, v, 1), which gives two rows in the unknown x
 
     (A_c - ray_c A_z) · x = -(p_c - ray_c p_z),   p = A offset + b,   c = x, y.
 
-Of NumPy arrays all functions make NumPy arrays, of tensors tensors.
+Of NumPy arrays all functions make NumPy arrays, of tensors tensors. They raise a ValueError if a
+trailing dimension is not the one stated.
 """
 
 import itertools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from keras_mvlift import errors
 from keras_mvlift.geometry import arrays, cameras
 
 # Damping of the normal equations, relative to their trace: enough to keep a degenerate solve
@@ -80,9 +79,6 @@ def solve_root_position(
 
     Returns:
         `[..., 3]`, meters, the root in the lifted camera's frame.
-
-    Raises:
-        ValueError: If a trailing dimension is not the one stated above.
     """
     xp, pose, rays, weights, rotation, center = arrays.convert(
         root_relative_pose, rays, weights, rotation, center
@@ -158,9 +154,6 @@ def root_in_view(
 
     Returns:
         `[..., 3]`, meters, camera frame.
-
-    Raises:
-        ValueError: If a trailing dimension is not the one stated above.
     """
     xp, pose, rays, weights, predicted = arrays.convert(
         root_relative_pose, rays, weights, predicted
@@ -221,9 +214,6 @@ def triangulate(
         `[..., J, 3]`, meters, world frame, and `[..., J]`, whether two or more views saw the
         joint. A joint that they did not see is at the origin and must not be used.
 
-    Raises:
-        ValueError: If a trailing dimension is not the one stated above.
-
     References:
         Hartley and Zisserman, Multiple View Geometry, 2nd ed., section 12.2.
     """
@@ -235,8 +225,7 @@ def triangulate(
     row_weights = weights
     points = xp.zeros_like(origin[..., 0, :, :])
     for _ in range(num_reweightings + 1):
-        left, right = normal_equations(rays, row_weights, camera.rotation, origin)
-        points = solve(xp.sum(left, axis=-4), xp.sum(right, axis=-3))
+        points = _shift(*normal_equations(rays, row_weights, camera.rotation, origin))
         in_views = arrays.times_transposed(points[..., np.newaxis, :, :], camera.rotation)
         row_weights = weights / xp.maximum((in_views + origin)[..., 2], cameras.MIN_DEPTH)
     is_seen = _is_seen(weights)
@@ -253,86 +242,48 @@ def triangulate(
 MIN_DEVIATION_PX = 0.25
 
 
-class Kernel(NamedTuple):
-    """A loss of an error that grows more slowly than its square.
-
-    Attributes:
-        loss: From `(error / scale)²` to the loss in units of `scale²`, ascending from 0.
-        weight: Its derivative: the weight that a squared error has, 1 at 0.
-        width: The scale in standard deviations of the errors' x and y. Our choice: as low as costs
-            little accuracy where all errors are Gaussian.
-    """
-
-    loss: Callable[[arrays.Array], arrays.Array]
-    weight: Callable[[arrays.Array], arrays.Array]
-    width: float
+# Geman and McClure's kernel forgets an error that is far too large. Its scale, in standard
+# deviations of the errors' x and y, is our choice: as low as costs little accuracy where all errors
+# are Gaussian.
+_SCALE_DEVIATIONS = 4.0
+_NUM_REWEIGHTINGS = 8
 
 
-def _huber_loss(ratio: arrays.Array) -> arrays.Array:
-    # The mask keeps the root's slope finite where the other branch is taken.
-    xp = arrays.namespace(ratio)
-    far = xp.where(ratio > 1, ratio, xp.ones_like(ratio))
-    return xp.where(ratio > 1, 2.0 * xp.sqrt(far) - 1.0, ratio)
+def robust_loss(ratio: arrays.Array) -> arrays.Array:
+    """Computes the kernel's loss in units of `scale²` of squared errors `(error / scale)²`."""
+    return ratio / (1.0 + ratio)
 
 
-def _huber_weight(ratio: arrays.Array) -> arrays.Array:
-    xp = arrays.namespace(ratio)
-    return 1.0 / xp.sqrt(xp.maximum(ratio, xp.ones_like(ratio)))
-
-
-KERNELS = {
-    "geman_mcclure": Kernel(lambda x: x / (1.0 + x), lambda x: (1.0 / (1.0 + x)) ** 2, 4.0),
-    "cauchy": Kernel(lambda x: arrays.namespace(x).log1p(x), lambda x: 1.0 / (1.0 + x), 3.0),
-    "huber": Kernel(_huber_loss, _huber_weight, 2.0),
-}
-"""By name. Only the first forgets an error that is far too large; the last never does."""
+def robust_weight(ratio: arrays.Array) -> arrays.Array:
+    """Computes the slope of `robust_loss`: the weight that a squared error has, 1 at 0."""
+    return (1.0 / (1.0 + ratio)) ** 2
 
 
 class RobustPoints(NamedTuple):
-    """What `triangulate_robustly` finds.
+    """What `triangulate_robustly` finds."""
 
-    Attributes:
-        points: `[..., J, 3]`, meters, world frame; at the origin where not seen.
-        is_seen: `[..., J]`, whether two or more views saw the joint.
-        residual: `[..., V, J]`, pixels, from the point's image to the keypoint; 0 where a view's
-            weight is 0 or the joint is not seen.
-        trust: `[..., V, J]`, what the kernel left of each view's weight, in [0, 1]: about 1 where
-            the view agrees with the point, 0 where its weight was 0 or the joint is not seen.
-    """
-
-    points: arrays.Array
-    is_seen: arrays.Array
+    points: arrays.Array  # [..., J, 3], meters, world frame; at the origin where not seen.
+    is_seen: arrays.Array  # [..., J], whether two or more views saw the joint.
+    # [..., V, J], pixels, from the point's image to the keypoint; 0 where a view's weight is 0 or
+    # the joint is not seen.
     residual: arrays.Array
+    # [..., V, J], what the kernel left of each view's weight, in [0, 1]: about 1 where the view
+    # agrees with the point, 0 where its weight was 0 or the joint is not seen.
     trust: arrays.Array
 
 
 def triangulate_robustly(
-    keypoints_2d: arrays.Array,
-    weights: arrays.Array,
-    camera: cameras.Camera,
-    *,
-    kernel: str = "geman_mcclure",
-    scale_px: float = 0.0,
-    num_reweightings: int = 8,
+    keypoints_2d: arrays.Array, weights: arrays.Array, camera: cameras.Camera
 ) -> RobustPoints:
     """Triangulates joints seen by two or more cameras, some of which may be wrong.
 
-    Two views cannot outvote each other: what is robust needs three, and four to be sure.
+    Two views cannot outvote each other: what is robust needs three, and four to be sure. Errors
+    count for little that are much larger than the median one of all joints of an instant.
 
     Args:
         keypoints_2d: `[..., V, J, 2]`, pixels.
         weights: `[..., V, J]`, for instance confidences; zero leaves a view's joint out.
         camera: The rig, fields `[..., V, ...]`.
-        kernel: A name of `KERNELS`.
-        scale_px: Errors much larger than this count for little; 0 to estimate it, one for all
-            joints of an instant, from the median error.
-        num_reweightings: How often to re-weight.
-
-    Returns:
-        The points, and how well they fit.
-
-    Raises:
-        ValueError: If a trailing dimension is not the one stated above, or there is no such kernel.
 
     References:
         Geman and McClure, Statistical methods for tomographic image reconstruction, 1987;
@@ -340,19 +291,22 @@ def triangulate_robustly(
     """
     xp, keypoints_2d, weights, *fields = arrays.convert(keypoints_2d, weights, *camera)
     arrays.check_shapes(keypoints_2d=(keypoints_2d, "V J 2"), weights=(weights, "V J"))
-    errors.require_known("kernel", kernel, KERNELS)
     seen = _Seen(keypoints_2d, weights, cameras.Camera(*fields))
-    chosen = KERNELS[kernel]
 
     def trust(errors: arrays.Array) -> arrays.Array:
-        return chosen.weight(xp.square(errors / _scale(errors, seen.weights, chosen, scale_px)))
+        return robust_weight(xp.square(errors / _scale(errors, weights)))
 
-    points = _start(seen, chosen, scale_px)
-    for _ in range(num_reweightings):
-        kept = xp.sqrt(trust(seen.errors(points)))
-        points += _shift(*seen.equations(points, seen.weights * kept))
-    residual = seen.errors(points)
-    return _where_seen(seen.weights, points, residual, trust(residual))
+    points = _start(seen)
+    for _ in range(_NUM_REWEIGHTINGS):
+        points += _shift(*seen.equations(points, weights * xp.sqrt(trust(seen.errors(points)))))
+    residual, is_seen = seen.errors(points), _is_seen(weights)
+    is_used, zero = (weights > 0) & is_seen[..., np.newaxis, :], xp.zeros_like(residual)
+    return RobustPoints(
+        xp.where(is_seen[..., np.newaxis], points, xp.zeros_like(points)),
+        is_seen,
+        xp.where(is_used, residual, zero),
+        xp.where(is_used, trust(residual), zero),
+    )
 
 
 class _Seen(NamedTuple):
@@ -392,15 +346,15 @@ class _Seen(NamedTuple):
         return normal_equations(rays, weights * pixels, self.camera.rotation, in_views)
 
 
-def _start(seen: _Seen, kernel: Kernel, scale_px: float) -> arrays.Array:
+def _start(seen: _Seen) -> arrays.Array:
     """Returns each joint's best hypothesis, `[..., J, 3]`."""
     hypotheses = _hypotheses(seen)
     each = seen.for_hypotheses()
     errors = each.errors(hypotheses)
     # Before there is a scale, lengths choose, which need none.
     points = _best(hypotheses, each.weights * errors)
-    scale = _scale(seen.errors(points), seen.weights, kernel, scale_px)
-    loss = kernel.loss((errors / scale[..., np.newaxis, :, :]) ** 2)
+    scale = _scale(seen.errors(points), seen.weights)
+    loss = robust_loss((errors / scale[..., np.newaxis, :, :]) ** 2)
     return _best(hypotheses, each.weights**2 * loss)
 
 
@@ -411,8 +365,7 @@ def _hypotheses(seen: _Seen) -> arrays.Array:
     xp = arrays.namespace(start)
     points = xp.repeat(start, num_joints, axis=-2)
     for _ in range(2):
-        left, right = seen.equations(points, seen.weights)
-        points += _shift(left, right)
+        points += _shift(*seen.equations(points, seen.weights))
     first, second = zip(*itertools.combinations(range(seen.weights.shape[-2]), 2), strict=True)
 
     def of_pairs(values: arrays.Array, axis: int) -> tuple[arrays.Array, arrays.Array]:
@@ -435,44 +388,26 @@ def _best(hypotheses: arrays.Array, cost: arrays.Array) -> arrays.Array:
 
 
 def _shift(left: arrays.Array, right: arrays.Array) -> arrays.Array:
+    """Solves normal equations `[..., V, J, 3, 3]` for the shift that all views share."""
     xp = arrays.namespace(left)
     return solve(xp.sum(left, axis=-4), xp.sum(right, axis=-3))
 
 
-def _scale(
-    errors: arrays.Array, weights: arrays.Array, kernel: Kernel, scale_px: float
-) -> arrays.Array:
+def _scale(errors: arrays.Array, weights: arrays.Array) -> arrays.Array:
     """Returns the kernel's scale, pixels, of an instant's errors `[..., V, J]`: `[..., 1, 1]`."""
     xp = arrays.namespace(errors)
-    if scale_px:
-        return xp.asarray([[scale_px]], dtype=errors.dtype)
-    is_used = (weights > 0) & _is_seen(weights)[..., np.newaxis, :]
+    is_seen = _is_seen(weights)
+    is_used = (weights > 0) & is_seen[..., np.newaxis, :]
     count = xp.count_nonzero(is_used, axis=(-2, -1))[..., np.newaxis, np.newaxis]
-    median_error = median(errors, is_used)
     # Of the two numbers of each error, three per joint went into its point.
-    num_fitted = 3 * xp.count_nonzero(_is_seen(weights), axis=-1)[..., np.newaxis, np.newaxis]
+    num_fitted = 3 * xp.count_nonzero(is_seen, axis=-1)[..., np.newaxis, np.newaxis]
     total, free = (arrays.cast(x, errors.dtype) for x in (2 * count, 2 * count - num_fitted))
-    deviation = median_error / MEDIAN_LENGTH * xp.sqrt(total / xp.maximum(free, 1.0))
-    return kernel.width * xp.maximum(deviation, MIN_DEVIATION_PX)
+    deviation = median(errors, is_used) / MEDIAN_LENGTH * xp.sqrt(total / xp.maximum(free, 1.0))
+    return _SCALE_DEVIATIONS * xp.maximum(deviation, MIN_DEVIATION_PX)
 
 
 def _is_seen(weights: arrays.Array) -> arrays.Array:
     return arrays.namespace(weights).count_nonzero(weights > 0, axis=-2) >= 2
-
-
-def _where_seen(
-    weights: arrays.Array, points: arrays.Array, residual: arrays.Array, trust: arrays.Array
-) -> RobustPoints:
-    is_seen = _is_seen(weights)
-    is_used = (weights > 0) & is_seen[..., np.newaxis, :]
-    xp = arrays.namespace(residual)
-    zero = xp.zeros_like(residual)
-    return RobustPoints(
-        xp.where(is_seen[..., np.newaxis], points, xp.zeros_like(points)),
-        is_seen,
-        xp.where(is_used, residual, zero),
-        xp.where(is_used, trust, zero),
-    )
 
 
 # Medians of those errors of an instant that say something, and what they say of the noise.
@@ -482,15 +417,7 @@ MEDIAN_LENGTH = 1.1774
 
 
 def median(values: arrays.Array, is_used: arrays.Array) -> arrays.Array:
-    """Finds the lower median over views and joints.
-
-    Args:
-        values: `[..., V, J]`, any unit.
-        is_used: `[..., V, J]`, which of them count.
-
-    Returns:
-        `[..., 1, 1]`; 0 where none counts.
-    """
+    """Finds the lower median of values `[..., V, J]` that count: `[..., 1, 1]`; 0 where none do."""
     xp, values = arrays.convert(values)
     count = xp.count_nonzero(is_used, axis=(-2, -1))[..., np.newaxis]
     # Those that are not used come last.

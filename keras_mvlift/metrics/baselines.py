@@ -15,23 +15,15 @@ _VIEWS_AT_ONCE = 256
 
 
 class TestViews(NamedTuple):
-    """Single views to be lifted, and what is true of them.
+    """Single views to be lifted, and what is true of them."""
 
-    Attributes:
-        view: Fields `[N, ...]`.
-        reference_pose: `[N, J, 3]`, meters, camera axes, root at 0.
-        instant: `[N]`, a number that the views of one instant share.
-        action: `[N]`, names, as are `camera` and `clip`.
-        frame: `[N]`, frame numbers within the clip.
-    """
-
-    view: views.View
-    reference_pose: np.ndarray
-    instant: np.ndarray
-    action: np.ndarray
+    view: views.View  # Fields [N, ...].
+    reference_pose: np.ndarray  # [N, J, 3], meters, camera axes, root at 0.
+    instant: np.ndarray  # [N], a number that the views of one instant share.
+    action: np.ndarray  # [N], names, as are `camera` and `clip`.
     camera: np.ndarray
     clip: np.ndarray
-    frame: np.ndarray
+    frame: np.ndarray  # [N], frame numbers within the clip.
 
 
 def read_test_views(file_pattern: str | list[str]) -> TestViews:
@@ -93,7 +85,7 @@ def triangulated(test: TestViews, min_confidence: float, unplaced: float = 0.0) 
     seen, _ = by_instant(test)
     pose = triangulated_poses(seen, min_confidence)[test.instant]
     pose = np.where(np.isnan(pose), unplaced, pose)
-    return in_camera_axes(pose, test.view.camera.rotation)
+    return cameras.rotate(pose, test.view.camera.rotation)
 
 
 def triangulated_poses(seen: views.View, min_confidence: float) -> np.ndarray:
@@ -109,11 +101,6 @@ def triangulated_poses(seen: views.View, min_confidence: float) -> np.ndarray:
     return points - points[:, skeletons.ROOT : skeletons.ROOT + 1]
 
 
-def in_camera_axes(pose: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """Turns poses `[..., J, 3]`, world axes, root at 0, by rotations `[..., 3, 3]`."""
-    return cameras.rotate(pose, rotation)
-
-
 def constant_pose(pose: np.ndarray) -> np.ndarray:
     """Averages poses in world axes: what is best answered without looking.
 
@@ -123,10 +110,8 @@ def constant_pose(pose: np.ndarray) -> np.ndarray:
     Returns:
         `[J, 3]`, meters, world axes, root at 0; NaN for a joint that is never known.
     """
-    is_known = np.isfinite(pose)
-    count = is_known.sum(axis=0)
-    total = np.where(is_known, pose, 0.0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    count = np.isfinite(pose).sum(axis=0)
+    return np.where(count > 0, np.nansum(pose, axis=0) / np.maximum(count, 1), np.nan)
 
 
 def nearest_views(
@@ -181,7 +166,7 @@ def nearest_poses(
     nearest = nearest_views(
         test.view.keypoints_2d, test.view.confidence, known.keypoints_2d, known.confidence
     )
-    return in_camera_axes(pose[instant[nearest]], known.camera.rotation[nearest])
+    return cameras.rotate(pose[instant[nearest]], known.camera.rotation[nearest])
 
 
 def _normalized(keypoints_2d: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

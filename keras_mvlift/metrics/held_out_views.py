@@ -23,26 +23,21 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import skeletons
-from keras_mvlift.datasets import views
+from keras_mvlift.datasets import sequences, views
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.metrics import baselines, pose_error
 
 
 class Errors(NamedTuple):
-    """How far poses are from the views that they were not lifted from, `[..., A, B, J]` each.
+    """How far poses are from the views that they were not lifted from, `[..., A, B, J]` each."""
 
-    Attributes:
-        px: Pixels, of a pose lifted from view A in view B.
-        mm: The same in millimeters across at the subject's distance from B.
-        share: The same as a share of the diagonal of the box around all joints that B shows: of how
-            large the person is there.
-        weight: Confidence of the keypoint; 0 where A is B, where A is not lifted from, where the
-            keypoint is not seen and where the subject's distance is not known.
-    """
-
-    px: tf.Tensor
-    mm: tf.Tensor
+    px: tf.Tensor  # Pixels, of a pose lifted from view A in view B.
+    mm: tf.Tensor  # The same in millimeters across at the subject's distance from B.
+    # The same as a share of the diagonal of the box around all joints that B shows: of how large
+    # the person is there.
     share: tf.Tensor
+    # Confidence of the keypoint; 0 where A is B, where A is not lifted from, where the keypoint is
+    # not seen and where the subject's distance is not known.
     weight: tf.Tensor
 
 
@@ -73,17 +68,9 @@ def errors(pose_world: tf.Tensor, seen: views.View, min_joints: int = 8) -> Erro
     is_compared = is_lifted[..., :, tf.newaxis] & is_known[..., tf.newaxis, :]
     is_compared &= ~tf.eye(seen.confidence.shape[-2], dtype=tf.bool)
     weight = tf.where(is_compared[..., tf.newaxis], other.confidence, tf.zeros_like(px))
-    mm, size = (x[..., tf.newaxis, :, tf.newaxis] for x in (mm_per_px, _size_px(seen)))
+    size_px = sequences.box_diagonals(seen.keypoints_2d, seen.confidence > 0)
+    mm, size = (x[..., tf.newaxis, :, tf.newaxis] for x in (mm_per_px, size_px))
     return Errors(px, px * mm, tf.math.divide_no_nan(px, size), weight)
-
-
-def _size_px(seen: views.View) -> tf.Tensor:
-    """Returns the diagonals of the boxes around what views show, `[..., V]`, pixels."""
-    is_seen = seen.confidence[..., tf.newaxis] > 0
-    far = tf.constant(np.inf, seen.keypoints_2d.dtype)
-    most = tf.reduce_max(tf.where(is_seen, seen.keypoints_2d, -far), axis=-2)
-    least = tf.reduce_min(tf.where(is_seen, seen.keypoints_2d, far), axis=-2)
-    return tf.norm(tf.maximum(most - least, 0.0), axis=-1)
 
 
 def subject_depth(seen: views.View) -> tuple[tf.Tensor, tf.Tensor]:
@@ -213,17 +200,13 @@ def score(
     """Scores poses that were lifted from every view of some instants.
 
     Args:
-        seen: All views of each instant, fields `[T, V, ...]`; confidence 0 throughout for a view
-            that an instant lacks.
+        seen: All views of each instant, fields `[T, V, ...]`, as of `errors`.
         root_relative_pose: `[T, V, J, 3]`, meters, root at 0, camera axes.
         min_joints: Joints that a view must show to be lifted from.
         place: What gives a pose the root position with which it is compared.
 
     Returns:
-        Mean and median, `SCORE_NAMES`.
-
-    Raises:
-        ValueError: If nothing could be compared.
+        Mean and median, and errors, as of `summarize`.
     """
     parts = []
     for start in range(0, len(root_relative_pose), _BATCH_SIZE):

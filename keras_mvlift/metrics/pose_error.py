@@ -5,16 +5,19 @@ Mean distances between true and predicted joints: MPJPE, N-MPJPE and P-MPJPE.
 The functions take and give meters; the Keras metrics, whose names end in `_mm`, report
 millimeters. Every joint counts, the root too, as in Human3.6M's protocols 1 and 2; a joint that the
 true pose lacks, NaN in it, does not. What is NaN in a prediction makes the error NaN.
+
+`pose_true` and `pose_pred` are `[..., J, 3]`, meters, in any one frame, `skeletons.ROOT` being the
+root joint; a ValueError says where their shapes are others, or not the same.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from keras_mvlift import skeletons
+from keras_mvlift import reprojection, skeletons
 from keras_mvlift.geometry import procrustes
 from keras_mvlift.metrics import baselines
 
@@ -24,19 +27,12 @@ MILLIMETERS_PER_METER = 1000.0
 def joint_errors(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
     """Measures how far each joint is off once the roots coincide.
 
-    Args:
-        pose_true: `[..., J, 3]`, meters, any frame, `skeletons.ROOT` being the root joint.
-        pose_pred: `[..., J, 3]`, meters, same frame but for the root's position.
-
     Returns:
         `[..., J]`, meters, 0 for the root; its gradient at 0 is 0. NaN for joints that the true
         pose lacks.
-
-    Raises:
-        ValueError: If the shapes are not the ones stated above.
     """
     pose_true, pose_pred = _checked(pose_true, pose_pred)
-    return _distance(_relative_to_root(pose_true), _relative_to_root(pose_pred))
+    return reprojection.norm(_relative_to_root(pose_true) - _relative_to_root(pose_pred))
 
 
 def known_joints(pose_true: tf.Tensor) -> tf.Tensor:
@@ -48,29 +44,30 @@ def known_joints(pose_true: tf.Tensor) -> tf.Tensor:
     return tf.reduce_all(tf.math.is_finite(relative), axis=-1)
 
 
-def mean_over_joints(values: tf.Tensor, pose_true: tf.Tensor) -> tf.Tensor:
+def mean_over_joints(
+    values: tf.Tensor, pose_true: tf.Tensor, joints: Sequence[int] | None = None
+) -> tf.Tensor:
     """Averages values of joints, `[..., J]`, over those that a true pose `[..., J, 3]` has.
 
     Returns:
-        `[...]`; NaN for a pose without joints.
+        `[...]`, over the joints that are told, or all; NaN for a pose without any.
+
+    Raises:
+        ValueError: If a joint that is told is not there, or none is.
     """
     is_known = known_joints(pose_true)
+    if joints is not None:
+        num_joints = values.shape[-1]
+        if not joints or (num_joints and not all(0 <= joint < num_joints for joint in joints)):
+            rule = f"be one or more indices below {num_joints}"
+            raise ValueError(f"`joints` must {rule}. Received: {joints}.")
+        is_known, values = (tf.gather(each, joints, axis=-1) for each in (is_known, values))
     total = tf.reduce_sum(tf.where(is_known, values, tf.zeros_like(values)), axis=-1)
     return total / tf.reduce_sum(tf.cast(is_known, values.dtype), axis=-1)
 
 
 def mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
-    """Computes the mean per-joint position error, roots aligned: protocol 1.
-
-    Args:
-        pose_true: `[..., J, 3]`, meters.
-        pose_pred: `[..., J, 3]`, meters.
-
-    Returns:
-        `[...]`, meters.
-
-    Raises:
-        ValueError: If the shapes are not the ones stated above.
+    """Computes the mean per-joint position error, roots aligned, `[...]`, meters: protocol 1.
 
     References:
         Ionescu et al., Human3.6M, PAMI 2014, eq. (8).
@@ -89,11 +86,9 @@ def n_mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
         Rhodin et al., Unsupervised geometry-aware representation for 3D human pose estimation,
         ECCV 2018.
     """
-    pose_true, pose_pred = _checked(pose_true, pose_pred)
-    pose_true, pose_pred = _relative_to_root(pose_true), _relative_to_root(pose_pred)
-    is_known = known_joints(pose_true)[..., tf.newaxis]
-    true, pred = (tf.where(is_known, x, tf.zeros_like(x)) for x in (pose_true, pose_pred))
-    return mean_over_joints(_distance(true, procrustes.align_scale(pred, true)), pose_true)
+    true, pred = _of_known(*map(_relative_to_root, _checked(pose_true, pose_pred)))
+    off = reprojection.norm(true - procrustes.align_scale(pred, true))
+    return mean_over_joints(off, pose_true)
 
 
 def p_mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
@@ -104,13 +99,16 @@ def p_mpjpe(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
     References:
         Martinez et al., A simple yet effective baseline for 3D human pose estimation, ICCV 2017.
     """
-    pose_true, pose_pred = _checked(pose_true, pose_pred)
-    is_known = known_joints(pose_true)
-    true, pred = (
-        tf.where(is_known[..., tf.newaxis], x, tf.zeros_like(x)) for x in (pose_true, pose_pred)
-    )
-    aligned = procrustes.align(pred, true, tf.cast(is_known, pred.dtype))
-    return mean_over_joints(_distance(true, aligned), pose_true)
+    true, pred = _of_known(*_checked(pose_true, pose_pred))
+    weights = tf.cast(known_joints(pose_true), pred.dtype)
+    off = reprojection.norm(true - procrustes.align(pred, true, weights))
+    return mean_over_joints(off, pose_true)
+
+
+def _of_known(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> Iterator[tf.Tensor]:
+    """Puts zeros into both poses where the true one lacks a joint."""
+    is_known = known_joints(pose_true)[..., tf.newaxis]
+    return (tf.where(is_known, pose, tf.zeros_like(pose)) for pose in (pose_true, pose_pred))
 
 
 @keras.saving.register_keras_serializable(package="keras_mvlift")
@@ -172,15 +170,6 @@ def _relative_to_root(pose: tf.Tensor) -> tf.Tensor:
     return pose - pose[..., skeletons.ROOT : skeletons.ROOT + 1, :]
 
 
-def _distance(points: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-    squared = tf.reduce_sum(tf.square(points - others), axis=-1)
-    # The square root has no finite gradient at zero, and the root joint is always there. The mask
-    # picks out the zeros, not the positive numbers, so that NaN stays NaN.
-    is_zero = tf.equal(squared, 0)
-    length = tf.sqrt(tf.where(is_zero, tf.ones_like(squared), squared))
-    return tf.where(is_zero, tf.zeros_like(squared), length)
-
-
 # Shares of joints found within a distance: PCK, and the area under its curve.
 #
 # The functions give shares in [0, 1]; the Keras metrics report them times 100, as papers print
@@ -212,8 +201,8 @@ def pck(
     """Computes the share of joints that lie strictly nearer than a threshold, roots aligned.
 
     Args:
-        pose_true: `[..., J, 3]`, meters.
-        pose_pred: `[..., J, 3]`, meters.
+        pose_true: What is true.
+        pose_pred: What is judged.
         threshold_mm: The distance, millimeters.
         joints: Indices of the joints that count, such as `OFFICIAL_JOINTS`; None for all that
             are given, of which the root is always found.
@@ -222,14 +211,14 @@ def pck(
         `[...]`, in [0, 1].
 
     Raises:
-        ValueError: If the shapes are not the ones stated above, or a joint is not there.
+        ValueError: As said above, or if a joint is not there.
 
     References:
         Mehta et al., Monocular 3D human pose estimation in the wild using improved CNN
         supervision, 3DV 2017, section 6.
     """
     found = tf.cast(_errors_mm(pose_true, pose_pred) < threshold_mm, tf.float32)
-    return _mean(found, pose_true, joints)
+    return mean_over_joints(found, pose_true, joints)
 
 
 def pck_auc(
@@ -241,7 +230,8 @@ def pck_auc(
     """
     errors = _errors_mm(pose_true, pose_pred)
     found = errors[..., tf.newaxis] < tf.constant(AUC_THRESHOLDS_MM, errors.dtype)
-    return _mean(tf.reduce_mean(tf.cast(found, tf.float32), axis=-1), pose_true, joints)
+    share = tf.reduce_mean(tf.cast(found, tf.float32), axis=-1)
+    return mean_over_joints(share, pose_true, joints)
 
 
 @keras.saving.register_keras_serializable(package="keras_mvlift")
@@ -290,20 +280,6 @@ def _plain(joints: Sequence[int] | None) -> list[int] | None:
 
 def _errors_mm(pose_true: tf.Tensor, pose_pred: tf.Tensor) -> tf.Tensor:
     return MILLIMETERS_PER_METER * joint_errors(pose_true, pose_pred)
-
-
-def _mean(share: tf.Tensor, pose_true: tf.Tensor, joints: Sequence[int] | None) -> tf.Tensor:
-    """Averages `[..., J]` over the joints that count."""
-    if joints is None:
-        return mean_over_joints(share, pose_true)
-    num_joints = share.shape[-1]
-    if not joints or (num_joints and not all(0 <= joint < num_joints for joint in joints)):
-        raise ValueError(
-            f"`joints` must be one or more indices below {num_joints}. Received: {joints}."
-        )
-    is_known = tf.gather(known_joints(pose_true), joints, axis=-1)
-    share = tf.where(is_known, tf.gather(share, joints, axis=-1), 0.0)
-    return tf.reduce_sum(share, axis=-1) / tf.reduce_sum(tf.cast(is_known, share.dtype), axis=-1)
 
 
 # The five numbers that a pose estimator is reported by, in the units of the papers.

@@ -214,7 +214,7 @@ _MIN_AGREEING = 2
 _AGREEMENT = 0.1
 
 
-# AutoGraph has nothing to do here, and warns of the kernels, which it cannot tell apart.
+# AutoGraph has nothing to do here.
 @tf.autograph.experimental.do_not_convert
 def agreement_of(seen: views.View) -> Agreement:
     """Triangulates robustly what views `[B, V, ...]` agree on, whatever a network says."""

@@ -105,9 +105,9 @@ class _Worst(NamedTuple):
 
 
 def _worst(footage: footages.Footage, measured: report.Measures) -> _Worst | None:
-    is_seen = np.isfinite(measured.error)
-    error = residuals.masked_median(measured.error, is_seen)
-    error = np.where(is_seen.sum(axis=-1) >= verdicts.MIN_JOINTS, error, np.nan)
+    num_seen = np.isfinite(measured.error).sum(axis=-1)
+    error = residuals.masked_median(measured.error)
+    error = np.where(num_seen >= verdicts.MIN_JOINTS, error, np.nan)
     if not np.isfinite(error).any():
         return None
     view, index = np.unravel_index(np.nanargmax(error), error.shape)
@@ -126,7 +126,7 @@ def worst_frame(axes: mpl_axes.Axes, footage: footages.Footage, measured: report
     if worst is None:
         return
     error = measured.error[:, worst.moment]
-    order = np.argsort(-residuals.masked_median(error, np.isfinite(error)), kind="stable")
+    order = np.argsort(-residuals.masked_median(error), kind="stable")
     views = [int(view) for view in [worst.view, *order[order != worst.view]]][:_MOST_VIEWS]
     is_seen = footage.confidence[:, worst.moment] > 0
     seen = np.where(is_seen[..., np.newaxis], footage.keypoints_2d[:, worst.moment], np.nan)
@@ -244,7 +244,7 @@ def plot(
 def _bones(measured: report.Measures) -> str:
     lengths = ", ".join(
         f"{name.replace('_', ' ')} {100 * length:.1f}"
-        for name, length in measured.bone_lengths.items()
+        for name, length in measured.person.bone_lengths.items()
     )
     return f"Length of the bone that ends at each joint, cm: {lengths or 'none known'}."
 

@@ -325,9 +325,8 @@ def person(rig: report.RigReport) -> str:
     if not np.isfinite(measured.distance).any():
         return "The person is in no frame seen by two cameras well enough."
     near, far = np.nanmin(measured.distance), np.nanmax(measured.distance)
-    height = (
-        f"{measured.height:.2f} m tall" if np.isfinite(measured.height) else "of unknown height"
-    )
+    tall = measured.person.height
+    height = f"{tall:.2f} m tall" if np.isfinite(tall) else "of unknown height"
     once = " once mended" if rig.after is not None else ""
     return f"The person is {height}, {near:.1f} to {far:.1f} m from the cameras{once}."
 

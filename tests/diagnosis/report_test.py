@@ -131,7 +131,7 @@ def test_what_is_measured_of_exact_footage_is_the_truth():
     expected = np.linalg.norm(truth - clean.camera.center[:, np.newaxis], axis=-1)
     np.testing.assert_allclose(measured.distance, np.median(expected, axis=1), atol=0.01)
     assert np.nanmedian(np.linalg.norm(measured.path - truth, axis=-1)) < 1e-3
-    assert measured.in_front == 1.0
+    assert measured.person.in_front == 1.0
     assert measured.nobody.tolist() == [0.0] * 4
     assert measured.is_offset_told.all()
     assert np.abs(measured.bias).max() < 0.01

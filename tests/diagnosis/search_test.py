@@ -21,19 +21,9 @@ def test_millimeters_in_three_cameras_are_not_meters_for_millimeters_in_the_four
     assert np.flatnonzero(candidate.is_in).tolist() == [0, 1, 2]
 
 
-def test_a_person_in_front_of_the_cameras_is_plausible():
-    clean = planted.footage()
-    look = search.plausibility(clean)
-    assert look.in_front > 0.99
-    assert 1.5 < look.height < 2.0
-    backwards = np.diag([-1.0, 1.0, -1.0]) @ clean.camera.rotation
-    turned = search.plausibility(clean.replace_camera(rotation=backwards))
-    assert turned.score < look.score
-
-
 def test_what_cannot_be_told_apart_is_given_too_the_fewest_cameras_first():
     clean = planted.footage(num_views=3).thinned(100)
     mistake = planted.IMAGE["sides_swapped"]
     spoiled = planted.spoil(clean, mistake.name, [2])
     found = search.find(spoiled, mistake, tolerance=1e-6)
-    assert [np.flatnonzero(one.is_in).tolist() for one in found] == [[2], [0, 1]]
+    assert [np.flatnonzero(is_in).tolist() for is_in, _ in found] == [[2], [0, 1]]

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_mvlift.experiments import data as training_data
 from keras_mvlift.experiments import methods, origins, peers, variants
+from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines, pose_error
 from keras_mvlift.networks import residual
 from keras_mvlift.training import batches, lifters, multi_view_lifter, objectives, stages
@@ -202,7 +203,7 @@ def test_a_training_view_is_answered_with_its_own_pose(data):
     )
     poses = methods.nearest_view(methods.Run(cell, own, None))
     points = baselines.triangulated_poses(seen, data.min_confidence)
-    expected = baselines.in_camera_axes(points, own.test.view.camera.rotation)
+    expected = cameras.rotate(points, own.test.view.camera.rotation)
     is_whole = np.isfinite(expected).all(axis=(1, 2))
     is_whole &= np.count_nonzero(own.test.view.confidence, axis=-1) == 17
     assert is_whole.sum() > 5

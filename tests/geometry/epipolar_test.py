@@ -103,9 +103,11 @@ def test_opencv_finds_the_camera_that_an_essential_matrix_is_of(seed):
 def test_depths_are_those_of_the_points():
     # (1/2, 1, 2) from the origin and from (1, 0, 0): 2 m ahead of both.
     rays = np.array([[0.25, 0.5]]), np.array([[-0.25, 0.5]])
-    found = epipolar.depths(np.eye(3), np.array([1.0, 0, 0]), *rays)
+    *found, sine = epipolar.depths(np.eye(3), np.array([1.0, 0, 0]), *rays)
     np.testing.assert_allclose(found, [[2.0], [2.0]])
-    behind = epipolar.depths(np.eye(3), np.array([1.0, 0, 0]), *rays[::-1])
+    # Of rays of length √1.3125 whose product is 1 + 0.25 - 0.0625.
+    np.testing.assert_allclose(sine, [np.sqrt(1 - (1.1875 / 1.3125) ** 2)])
+    *behind, _ = epipolar.depths(np.eye(3), np.array([1.0, 0, 0]), *rays[::-1])
     np.testing.assert_allclose(behind, [[-2.0], [-2.0]])
 
 

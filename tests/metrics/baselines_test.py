@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mvlift.datasets import sequences
+from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines
 from tests import tiny_studio
 
@@ -168,7 +169,7 @@ def test_the_constant_pose_is_the_mean_of_what_is_known_golden():
 
 def test_the_constant_pose_is_as_every_camera_would_see_it(complete, clip):
     pose = clip.pose_world[:1] - clip.pose_world[:1, :1]
-    turned = baselines.in_camera_axes(baselines.constant_pose(pose), complete.view.camera.rotation)
+    turned = cameras.rotate(baselines.constant_pose(pose), complete.view.camera.rotation)
     for row, name in enumerate(complete.camera):
         rotation = clip.camera.rotation[clip.camera_names.index(name)]
         np.testing.assert_allclose(turned[row], pose[0] @ rotation.T, atol=1e-6)

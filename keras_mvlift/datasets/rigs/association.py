@@ -57,19 +57,15 @@ class Association(NamedTuple):
 class _Person:
     """Somebody who is followed."""
 
-    def __init__(self, num_views: int, num_frames: int) -> None:
+    def __init__(self, num_views: int, num_frames: int, frame: int, seen: "_Seen") -> None:
         self.place = np.full((num_views, num_frames), -1)
-        self.points, self.is_known = np.zeros((0, 3)), np.zeros(0, bool)
-        self.last = -1
-        self.first = -1
-        self.start = np.zeros(3)
+        self.points, self.is_known = seen.points, seen.is_known
+        self.first = self.last = frame
+        self.start = self.middle
 
     def move(self, frame: int, seen: "_Seen") -> None:
         """Notes where somebody is."""
         points, known = seen.points, seen.is_known
-        if self.first < 0:
-            self.first, self.points, self.is_known = frame, points, known
-            self.start = points[known].mean(axis=0)
         # What is not seen now stays where it was relative to the others.
         both = known & self.is_known
         shift = (points - self.points)[both].mean(axis=0) if both.any() else np.zeros(3)
@@ -130,8 +126,7 @@ def _rays(
     people = stream.crowd.people[np.newaxis]
     camera = rig.select([rig.names[view]])
     straight, seen = lenses.undistort_detections(people[..., :2], people[..., 2], *camera.lens)
-    intrinsics = camera.camera.intrinsics[0]
-    rays = (straight[0] - intrinsics[:2, 2]) / intrinsics[[0, 1], [0, 1]]
+    rays = cameras.rays(straight[0], camera.camera.intrinsics[0])
     return CrowdRays(rays, seen[0], *stream.slots(num_frames))
 
 
@@ -161,8 +156,7 @@ def associate(
             person.place[:, frame] = image.numbers(place)
             image.take(place)
         for seen in _found(image, camera):
-            newcomer = _Person(num_views, num_frames)
-            newcomer.move(frame, seen)
+            newcomer = _Person(num_views, num_frames, frame, seen)
             newcomer.place[:, frame] = image.numbers(seen.place)
             people.append(newcomer)
             errors.append(seen.error)
@@ -283,13 +277,9 @@ def _met(image: _Frame, camera: cameras.Camera, place: np.ndarray) -> _Seen | No
         both = (confidence > 0) & is_known & is_ahead[:, 0]
         apart = np.linalg.norm(rays - expected[:, 0], axis=-1) / size[:, np.newaxis]
         # The median: a joint of a view may be a blunder.
-        error = np.array(
-            [
-                np.median(row[seen]) if seen.sum() >= _MIN_JOINTS else np.inf
-                for row, seen in zip(apart, both, strict=True)
-            ]
-        )
-        error = np.where(place >= 0, error, -1.0)
+        told = zip(apart, both, strict=True)
+        enough = [row[known] if known.sum() >= _MIN_JOINTS else [np.inf] for row, known in told]
+        error = np.where(place >= 0, [np.median(row) for row in enough], -1.0)
         worst = int(np.argmax(error))
         if error[worst] <= _MAX_ERROR:
             return _Seen(place, points, is_known, float(error[place >= 0].mean()))

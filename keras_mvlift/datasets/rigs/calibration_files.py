@@ -97,22 +97,16 @@ def check_usable(path: pathlib.Path, calibration: calibrations.Calibration) -> N
         RecordingError: If there are fewer than two cameras, it is not known where they stand, or
             they stand so far apart or near together that the unit must be wrong.
     """
-    names = ", ".join(calibration.names)
-    errors.require_in(path, len(calibration.names) >= 2, "cameras", "be two or more", names)
-    if not calibration.has_extrinsics:
-        is_known = np.isfinite(calibration.camera.center).all(axis=-1)
-        missing = ", ".join(np.array(calibration.names)[~is_known])
-        rule = "have rotation and translation; run `keras-mvlift calibrate` to estimate them"
-        raise errors.RecordingError(path, "cameras", rule, f"none of {missing}")
+    names, (_, rotation, center) = calibration.names, calibration.camera
+    errors.require_in(path, len(names) >= 2, "cameras", "be two or more", ", ".join(names))
+    missing = ", ".join(np.array(names)[~np.isfinite(center).all(axis=-1)])
+    rule = "have rotation and translation; run `keras-mvlift calibrate` to estimate them"
+    errors.require_in(path, calibration.has_extrinsics, "cameras", rule, f"none of {missing}")
     check_spacing(path, calibration)
-    poses = np.concatenate(
-        [np.reshape(each, (len(calibration.names), -1)) for each in calibration.camera[1:]], axis=-1
-    )
-    _, number, count = np.unique(poses, axis=0, return_inverse=True, return_counts=True)
-    same = [name for name, n in zip(calibration.names, number.ravel(), strict=True) if count[n] > 1]
-    if same:
-        rule = "each have a rotation and translation of their own"
-        raise errors.RecordingError(path, "cameras", rule, f"the same of {', '.join(same)}")
+    places = [(*np.ravel(turn), *at) for turn, at in zip(rotation, center, strict=True)]
+    same = ", ".join(names[i] for i, place in enumerate(places) if places.count(place) > 1)
+    rule = "each have a rotation and translation of their own"
+    errors.require_in(path, not same, "cameras", rule, f"the same of {same}")
 
 
 def check_spacing(path: pathlib.Path, calibration: calibrations.Calibration) -> None:
@@ -270,14 +264,13 @@ def _kalibr_places(path: pathlib.Path, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _opencv_entry(path: pathlib.Path, name: str, content: dict[str, Any]) -> calibrations.Entry:
+    rule = "be 0 or false; a fisheye lens is not read"
     for key in _FISHEYE_FLAGS:
-        if content.get(key):
-            rule = "be 0 or false; a fisheye lens is not read"
-            raise errors.RecordingError(path, f"{name}/{key}", rule, content[key])
-    for key in _MODELS:
-        if key in content and str(content[key]).lower() not in _PINHOLE:
-            rule = f"be one of {', '.join(_PINHOLE)}; another lens is not read"
-            raise errors.RecordingError(path, f"{name}/{key}", rule, content[key])
+        errors.require_in(path, not content.get(key), f"{name}/{key}", rule, content.get(key))
+    rule = f"be one of {', '.join(_PINHOLE)}; another lens is not read"
+    for key in (key for key in _MODELS if key in content):
+        is_read = str(content[key]).lower() in _PINHOLE
+        errors.require_in(path, is_read, f"{name}/{key}", rule, content[key])
     found = {
         field: _matrix(path, f"{name}/{key}", content[key])
         for field, keys in _OPENCV_NAMES.items()
@@ -326,13 +319,11 @@ def read_qualisys(path: pathlib.Path) -> calibrations.Calibration:
     """Reads a file, whose unit is the millimeter."""
     elements = files.read_xml(path, "calibration").findall(".//camera")
     errors.require_in(path, elements, "camera", "exist", "no such element")
-    intrinsics, rotation, center, distortion, sizes = (
-        np.stack(values)
-        for values in zip(*(_qualisys_camera(path, e) for e in elements), strict=True)
-    )
     names = tuple(element.get("serial", str(i)) for i, element in enumerate(elements, start=1))
-    if len(set(names)) < len(names):
-        raise errors.RecordingError(path, "serial", "be each camera's own", ", ".join(names))
+    rule, is_own = "be each camera's own", len({*names}) == len(names)
+    errors.require_in(path, is_own, "serial", rule, ", ".join(names))
+    parts = zip(*(_qualisys_camera(path, element) for element in elements), strict=True)
+    intrinsics, rotation, center, distortion, sizes = map(np.stack, parts)
     camera = cameras.Camera(intrinsics, rotation, center)
     return calibrations.Calibration(names, camera, distortion, sizes)
 
@@ -342,9 +333,8 @@ def _qualisys_camera(path: pathlib.Path, element: ElementTree.Element) -> tuple[
         return np.array([_qualisys_number(path, element, tag, name) for name in names])
 
     focal = numbers("intrinsic", "focalLengthU", "focalLengthV") / _SUBPIXELS
-    if (focal <= 0).any():
-        field = f"{element.get('serial')}/intrinsic"
-        raise errors.RecordingError(path, field, "have positive focal lengths", focal.tolist())
+    field, rule = f"{element.get('serial')}/intrinsic", "have positive focal lengths"
+    errors.require_in(path, (focal > 0).all(), field, rule, focal.tolist())
     corner = numbers("fov_video", "left", "top")
     size = numbers("fov_video", "right", "bottom") + 1.0 - corner
     principal_point = numbers("intrinsic", "centerPointU", "centerPointV") / _SUBPIXELS - corner
@@ -352,9 +342,8 @@ def _qualisys_camera(path: pathlib.Path, element: ElementTree.Element) -> tuple[
     intrinsics[:2, 2] = principal_point
     entries = numbers("transform", *(f"r{i}{j}" for i in (1, 2, 3) for j in (1, 2, 3)))
     rotation = entries.reshape(3, 3)
-    if not cameras.is_rotation(rotation):
-        field = f"{element.get('serial')}/transform"
-        raise errors.RecordingError(path, field, "hold a rotation in r11 to r33", entries.tolist())
+    field, rule = f"{element.get('serial')}/transform", "hold a rotation in r11 to r33"
+    errors.require_in(path, cameras.is_rotation(rotation), field, rule, entries.tolist())
     center = errors.MILLIMETERS.to_meters(numbers("transform", "x", "y", "z"))
     lens = [f"radialDistortion{i}" for i in (1, 2)] + [f"tangentalDistortion{i}" for i in (1, 2)]
     distortion = numbers("intrinsic", *lens, "radialDistortion3")
@@ -413,8 +402,7 @@ def _toml_cameras(tables: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def from_table(path: pathlib.Path, key: str, table: Any) -> calibrations.Entry:
     """Returns a camera of `to_tables`, unchecked; the key is its name if it has no other."""
-    if not isinstance(table, dict):
-        raise errors.RecordingError(path, key, "be a table", table)
+    errors.require_in(path, _is_map(table), key, "be a table", table)
     return _opencv_entry(path, str(table.get("name", key)), table)
 
 

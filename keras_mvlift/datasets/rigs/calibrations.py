@@ -74,8 +74,7 @@ def build(path: pathlib.Path, entries: Sequence[Entry], unit: errors.Unit) -> Ca
     errors.require_in(path, entries, "cameras", "be there", "none")
     names = tuple(entry.name for entry in entries)
     for index, name in enumerate(names):
-        if name in names[:index]:
-            raise errors.RecordingError(path, "name", "be each camera's own", name)
+        errors.require_in(path, name not in names[:index], "name", "be each camera's own", name)
     parts = (_intrinsics, _distortion, _rotation, _translation, _image_size)
     intrinsics, distortion, rotation, translation, sizes = (
         np.stack([part(path, entry) for entry in entries]) for part in parts
@@ -87,40 +86,36 @@ def build(path: pathlib.Path, entries: Sequence[Entry], unit: errors.Unit) -> Ca
 def _intrinsics(path: pathlib.Path, entry: Entry) -> np.ndarray:
     field = f"{entry.name}/matrix"
     matrix = _numbers(path, field, entry.intrinsics)
-    if matrix.shape != (3, 3) or (np.diagonal(matrix)[:2] <= 0).any():
-        rule = "be 3 by 3 with positive focal lengths"
-        raise errors.RecordingError(path, field, rule, matrix.tolist())
+    rule = "be 3 by 3 with positive focal lengths"
+    holds = matrix.shape == (3, 3) and (np.diagonal(matrix)[:2] > 0).all()
+    errors.require_in(path, holds, field, rule, matrix.tolist())
     zeros = np.abs([matrix[0, 1], *matrix[1:, 0], matrix[2, 1], matrix[2, 2] - 1.0])
     rule = "have no skew, and 0, 0, 1 as last row"
-    errors.require_in(path, not (zeros > 1e-6 * matrix[0, 0]).any(), field, rule, matrix.tolist())
+    errors.require_in(path, (zeros <= 1e-6 * matrix[0, 0]).all(), field, rule, matrix.tolist())
     return matrix
 
 
 def _distortion(path: pathlib.Path, entry: Entry) -> np.ndarray:
     field = f"{entry.name}/distortions"
     given = _numbers(path, field, entry.distortion).ravel()
-    if len(given) < _NUM_COEFFICIENTS - 1 or given[_NUM_COEFFICIENTS:].any():
-        rule = (
-            "be OpenCV's 4 or 5 coefficients k1, k2, p1, p2, k3; a rational, thin-prism or fisheye "
-            "lens is not read"
-        )
-        raise errors.RecordingError(path, field, rule, given.tolist())
+    rule = "be OpenCV's 4 or 5 coefficients k1, k2, p1, p2, k3; a rational, thin-prism or fisheye "
+    rule += "lens is not read"
+    holds = len(given) >= _NUM_COEFFICIENTS - 1 and not given[_NUM_COEFFICIENTS:].any()
+    errors.require_in(path, holds, field, rule, given.tolist())
     return np.append(given, 0.0)[:_NUM_COEFFICIENTS]
 
 
 def _rotation(path: pathlib.Path, entry: Entry) -> np.ndarray:
     field = f"{entry.name}/rotation"
-    if (entry.rotation is None) != (entry.translation is None):
-        rule = "be there together with the translation, or neither"
-        received = "no rotation" if entry.rotation is None else "no translation"
-        raise errors.RecordingError(path, field, rule, received)
+    missing = [part for part in ("rotation", "translation") if getattr(entry, part) is None]
+    rule = "be there together with the translation, or neither"
+    errors.require_in(path, len(missing) != 1, field, rule, f"no {''.join(missing)}")
     if entry.rotation is None:
         return np.full((3, 3), np.nan)
     given = _numbers(path, field, entry.rotation)
     if given.size == 3:
-        if np.linalg.norm(given) > _MOST_RADIANS:
-            rule = "be a rotation vector in radians"
-            raise errors.RecordingError(path, field, rule, f"{given.tolist()}, as of degrees")
+        rule, received = "be a rotation vector in radians", f"{given.tolist()}, as of degrees"
+        errors.require_in(path, np.linalg.norm(given) <= _MOST_RADIANS, field, rule, received)
         return transform.Rotation.from_rotvec(given.ravel()).as_matrix()
     rule = "be a rotation vector or a 3 by 3 matrix"
     errors.require_in(path, given.shape == (3, 3), field, rule, given.tolist())
@@ -142,15 +137,14 @@ def _image_size(path: pathlib.Path, entry: Entry) -> np.ndarray:
         return np.zeros(2)
     field = f"{entry.name}/size"
     given = _numbers(path, field, entry.image_size).ravel()
-    if len(given) != 2 or (given < 0).any():
-        raise errors.RecordingError(path, field, "hold width and height", given.tolist())
+    holds = len(given) == 2 and (given >= 0).all()
+    errors.require_in(path, holds, field, "hold width and height", given.tolist())
     return given
 
 
 def _numbers(path: pathlib.Path, field: str, value: object) -> np.ndarray:
     """Returns a finite array; nothing else comes out of a file."""
-    if value is None:
-        raise errors.RecordingError(path, field, "be there", "nothing")
+    errors.require_in(path, value is not None, field, "be there", "nothing")
     with errors.parsing(path, field, "hold numbers"):
         numbers = np.asarray(value, np.float64)
     errors.require_in(path, np.isfinite(numbers).all(), field, "be finite", numbers.tolist())

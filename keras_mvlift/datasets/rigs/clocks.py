@@ -95,9 +95,8 @@ def read_times(path: pathlib.Path) -> np.ndarray:
         column, rows = header.index("seconds"), lines[1:]
     with errors.parsing(path, "seconds", "be a number on each line"):
         seconds = np.array([float(row.split(",")[column]) for row in rows])
-    if not len(seconds) or not np.isfinite(seconds).all():
-        received = "no line" if not len(seconds) else "NaN or infinity"
-        raise errors.RecordingError(path, "seconds", "be finite on at least one line", received)
+    holds, received = np.isfinite(seconds).all(), "NaN or infinity" if rows else "no line"
+    errors.require_in(path, rows and holds, "seconds", "be finite on at least one line", received)
     back = np.flatnonzero(np.diff(seconds) <= 0)
     if len(back):
         received = f"{seconds[back[0]]} before {seconds[back[0] + 1]}"

@@ -98,8 +98,7 @@ def follow(frames: Sequence[Frame], skeleton: skeletons.Skeleton, max_score: flo
         rule = f"lie in [0, {max_score:g}], or another `max_score` be told{likely}"
         received = f"{(scores > max_score).mean():.0%} above, up to {scores.max():.4g}"
         raise errors.RecordingError(frames[0].path, "scores", rule, received)
-    people[..., 2] /= max_score
-    people[..., 2] = np.clip(people[..., 2], 0.0, 1.0)
+    people[..., 2] = np.clip(people[..., 2] / max_score, 0.0, 1.0)
     return Crowd(numbers[order], owner, people)
 
 
@@ -116,19 +115,16 @@ def require_pixels(path: object, keypoints_2d: np.ndarray, confidence: np.ndarra
         RecordingError: If all that a camera ever saw lies within `MIN_SPAN`, or all that all of
             them saw in an image of 100 by 100, as percents do.
     """
-    ranges = []
-    for points, seen in zip(keypoints_2d, confidence > 0, strict=True):
-        found = points[seen]
-        if len(found):
-            ranges.append((found.min(), found.max(), np.ptp(found, axis=0).max()))
-    is_percent = all(low >= 0 and high <= _PERCENT for low, high, _ in ranges)
-    for low, high, span in ranges:
-        if span < MIN_SPAN or is_percent:
-            guess = ", shares of the image's size" if -1 <= low and high <= 1 else ""
-            guess = ", percents of the image's size" if is_percent and span >= MIN_SPAN else guess
-            received = f"{low:.3g} to {high:.3g} in all frames of a camera{guess}"
-            rule = "be pixels, `x * width` and `y * height`"
-            raise errors.RecordingError(path, "keypoints", rule, received)
+    seen = zip(keypoints_2d, confidence > 0, strict=True)
+    found = [points[is_seen] for points, is_seen in seen if is_seen.any()]
+    is_percent = all(points.min() >= 0 and points.max() <= _PERCENT for points in found)
+    for points in found:
+        low, high, is_small = points.min(), points.max(), np.ptp(points, axis=0).max() < MIN_SPAN
+        guess = ", shares of the image's size" if -1 <= low and high <= 1 else ""
+        guess = guess if is_small else ", percents of the image's size"
+        received = f"{low:.3g} to {high:.3g} in all frames of a camera{guess}"
+        rule = "be pixels, `x * width` and `y * height`"
+        errors.require_in(path, not is_small and not is_percent, "keypoints", rule, received)
 
 
 def require_own(path: object, keypoints_2d: np.ndarray, confidence: np.ndarray) -> None:
@@ -148,15 +144,11 @@ def require_own(path: object, keypoints_2d: np.ndarray, confidence: np.ndarray) 
 
 def _numbers(frames: Sequence[Frame]) -> np.ndarray:
     known: set[int] = set()
-    for frame in frames:
-        rule = ""
-        if not isinstance(frame.number, int) or not 0 <= frame.number <= MAX_FRAME_NUMBER:
-            rule = f"be from 0 to {MAX_FRAME_NUMBER}"
-        elif frame.number in known:
-            rule = "be the only one of its frame"
-        if rule:
-            raise errors.RecordingError(frame.path, "frame number", rule, frame.number)
-        known.add(frame.number)
+    for number, path, *_ in frames:
+        is_number = isinstance(number, int) and 0 <= number <= MAX_FRAME_NUMBER
+        rule = "be the only one of its frame" if is_number else f"be from 0 to {MAX_FRAME_NUMBER}"
+        errors.require_in(path, is_number and number not in known, "frame number", rule, number)
+        known.add(number)
     return np.array([frame.number for frame in frames], np.int64)
 
 
@@ -176,10 +168,10 @@ def _person(frame: Frame, person: Any, skeleton: skeletons.Skeleton) -> np.ndarr
     with errors.parsing(frame.path, frame.field, "hold x, y and confidence of each joint"):
         numbers = np.array(person, np.float64).ravel()
     num_joints, rest = divmod(len(numbers), 3)
-    if num_joints != skeleton.num_joints or rest:
-        rule = f"have the {skeleton.num_joints} joints of {skeleton.name}"
-        received = f"{3 * num_joints + rest} numbers" if rest else num_joints
-        raise errors.RecordingError(frame.path, frame.field, rule, received)
+    received = f"{len(numbers)} numbers" if rest else num_joints
+    rule, fits = f"have the {skeleton.num_joints} joints of {skeleton.name}", not rest
+    fits &= num_joints == skeleton.num_joints
+    errors.require_in(frame.path, fits, frame.field, rule, received)
     return numbers
 
 
@@ -193,8 +185,7 @@ def frame_numbers(path: pathlib.Path, field: str, names: Sequence[str]) -> list[
     """
     found = {name: re.findall(r"[0-9]{1,18}", name) for name in names}
     for name, numbers in found.items():
-        if not numbers:
-            raise errors.RecordingError(path, field, "hold a frame number", name)
+        errors.require_in(path, numbers, field, "hold a frame number", name)
     width = min(map(len, found.values()), default=0)
     is_even = len({*map(len, found.values())}) == 1
     for column in range(1, (width if is_even else 1) + 1):
@@ -222,23 +213,24 @@ def alphapose_frames(path: pathlib.Path, entries: Any = None) -> list[Frame]:
         with errors.parsing(path, f"[{index}]", "have an `image_id` and `keypoints`"):
             names.append(str(entry["image_id"]))
             entry["keypoints"]
-    people: dict[int, list[Any]] = {}
-    ids: dict[int, list[Any]] = {}
+    of_frames: dict[int, list[Any]] = {}
     for number, entry in zip(frame_numbers(path, "image_id", names), entries, strict=True):
-        people.setdefault(number, []).append(entry["keypoints"])
-        # A number, or a list of one.
-        ids.setdefault(number, []).extend(np.ravel(entry.get("idx", [])).tolist())
+        of_frames.setdefault(number, []).append(entry)
     return [
-        Frame(number, path, f"keypoints of frame {number}", seen, ids[number])
-        for number, seen in people.items()
+        Frame(
+            *(number, path, f"keypoints of frame {number}"),
+            [entry["keypoints"] for entry in seen],
+            # A number, or a list of one.
+            [each for entry in seen for each in np.ravel(entry.get("idx", [])).tolist()],
+        )
+        for number, seen in of_frames.items()
     ]
 
 
 def _listed(path: pathlib.Path, field: str, rule: str, content: Any) -> list[Any]:
     """Returns the list in a file; of its content, if that is read already."""
     content = files.read_json(path, field) if content is None else content
-    if not isinstance(content, list):
-        raise errors.RecordingError(path, field, rule, type(content).__name__)
+    errors.require_in(path, isinstance(content, list), field, rule, type(content).__name__)
     return content
 
 
@@ -268,20 +260,13 @@ def mmpose_frames(path: pathlib.Path, content: Any = None) -> list[Frame]:
     if isinstance(content, dict):
         content = content.get("instance_info", content)
     rule = "be MMPose's list of frames, or hold it as `instance_info`"
-    return [
-        _mmpose_frame(path, *item) for item in enumerate(_listed(path, "frames", rule, content))
-    ]
-
-
-def _mmpose_frame(path: pathlib.Path, index: int, frame: Any) -> Frame:
-    rule = "have a `frame_id`, and `keypoints` and `keypoint_scores` of each instance"
-    with errors.parsing(path, f"[{index}]", rule):
-        number = frame["frame_id"]
-        people = [
-            join_scores(instance["keypoints"], instance["keypoint_scores"])
-            for instance in frame["instances"]
-        ]
-    return Frame(number, path, f"frame {number}", people)
+    found = []
+    for index, frame in enumerate(_listed(path, "frames", rule, content)):
+        rule = "have a `frame_id`, and `keypoints` and `keypoint_scores` of each instance"
+        with errors.parsing(path, f"[{index}]", rule):
+            number, people = frame["frame_id"], [_of_image(each) for each in frame["instances"]]
+        found.append(Frame(number, path, f"frame {number}", people))
+    return found
 
 
 def join_scores(keypoints: Any, scores: Any) -> np.ndarray:
@@ -308,17 +293,20 @@ _OPENPOSE_FIELD = "pose_keypoints_2d"
 
 def openpose_frames(folder: pathlib.Path) -> list[Frame]:
     """Reads all people in all frames, with OpenPose's `person_id` of each where it knows them."""
+    return [_openpose_frame(*pair) for pair in numbered_files(folder).items()]
+
+
+def numbered_files(folder: pathlib.Path) -> dict[pathlib.Path, int]:
+    """Returns the frame's number of each of a folder's JSON files, told from its name."""
     paths = json_files(folder)
     names = [path.stem.removesuffix("_keypoints") for path in paths]
-    numbers = frame_numbers(folder, "file name", names)
-    return [_openpose_frame(*pair) for pair in zip(paths, numbers, strict=True)]
+    return dict(zip(paths, frame_numbers(folder, "file name", names), strict=True))
 
 
 def json_files(folder: pathlib.Path) -> list[pathlib.Path]:
     """Lists a folder's JSON files, one at least, sorted; hidden ones are no detector's."""
-    if not folder.is_dir():
-        received = "a file" if folder.exists() else "nothing there"
-        raise errors.RecordingError(folder, "detections", "be a folder of JSON files", received)
+    received, rule = "a file" if folder.exists() else "nothing there", "be a folder of JSON files"
+    errors.require_in(folder, folder.is_dir(), "detections", rule, received)
     with errors.parsing(folder, "detections", "be a readable folder"):
         there = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     paths = [path for path in there if path.suffix == ".json"]
@@ -355,18 +343,13 @@ def rtmlib_frames(path: pathlib.Path, content: Any = None) -> list[Frame]:
     if path.suffix == ".npz":
         return _of_arrays(path)
     rule = "be a list with `keypoints` and `scores` of each frame"
-    return [
-        _rtmlib_frame(path, *item) for item in enumerate(_listed(path, "frames", rule, content))
-    ]
-
-
-def _rtmlib_frame(path: pathlib.Path, index: int, frame: Any) -> Frame:
-    with errors.parsing(path, f"[{index}]", "have `keypoints` and `scores` of each person"):
-        number = frame.get("frame", index)
-        people = [
-            join_scores(*pair) for pair in zip(frame["keypoints"], frame["scores"], strict=True)
-        ]
-    return Frame(number, path, f"frame {number}", people)
+    found = []
+    for index, frame in enumerate(_listed(path, "frames", rule, content)):
+        with errors.parsing(path, f"[{index}]", "have `keypoints` and `scores` of each person"):
+            number, both = frame.get("frame", index), (frame["keypoints"], frame["scores"])
+            people = [join_scores(*pair) for pair in zip(*both, strict=True)]
+        found.append(Frame(number, path, f"frame {number}", people))
+    return found
 
 
 def _of_arrays(path: pathlib.Path) -> list[Frame]:
@@ -376,9 +359,8 @@ def _of_arrays(path: pathlib.Path) -> list[Frame]:
         people = join_scores(content["keypoints"], content["scores"])
         num_frames, _, _ = people.shape
     numbers = np.asarray(content.get("frames", np.arange(num_frames)))
-    if numbers.shape != (num_frames,):
-        rule = f"number the {num_frames} frames of the keypoints"
-        raise errors.RecordingError(path, "frames", rule, f"shape {numbers.shape}")
+    rule, received = f"number the {num_frames} frames of the keypoints", f"shape {numbers.shape}"
+    errors.require_in(path, numbers.shape == (num_frames,), "frames", rule, received)
     return [
         Frame(number, path, f"keypoints of frame {number}", seen)
         for number, seen in zip(numbers.tolist(), people, strict=True)
@@ -394,10 +376,8 @@ def image_frames(path: pathlib.Path, content: Any = None) -> list[Frame]:
     A folder has a file an image; a file is of one, or of a list of them.
     """
     if path.is_dir():
-        paths = json_files(path)
-        numbers = frame_numbers(path, "file name", [each.stem for each in paths])
-        pairs = zip(paths, numbers, strict=True)
-        return [_image_frame(each, number, files.read_json(each)) for each, number in pairs]
+        numbered = numbered_files(path).items()
+        return [_image_frame(each, number, files.read_json(each)) for each, number in numbered]
     content = _listed(path, "images", "be a list of images' lists of people", content)
     images = content if all(isinstance(each, list) for each in content) else [content]
     return [_image_frame(path, number, people) for number, people in enumerate(images)]
@@ -426,9 +406,8 @@ def coco_frames(path: pathlib.Path, content: Any = None) -> list[Frame]:
     """Reads all people in all frames; a joint that is labelled was seen, though it be hidden."""
     content = files.read_json(path, "annotations") if content is None else content
     with errors.parsing(path, "annotations", "be COCO's, with `keypoints`"):
-        names = {
-            image["id"]: str(image.get("file_name", image["id"])) for image in content["images"]
-        }
+        images = content["images"]
+        names = {each["id"]: str(each.get("file_name", each["id"])) for each in images}
         people: dict[Any, list[np.ndarray]] = {key: [] for key in names}
         order = _order(content.get("categories", ()))
         for annotation in _people_alone(path, content["annotations"]):

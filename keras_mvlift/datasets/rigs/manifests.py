@@ -107,9 +107,8 @@ def find(root: pathlib.Path) -> pathlib.Path:
     if not root.is_dir():
         return root
     found = [root / name for name in FILE_NAMES if (root / name).is_file()]
-    if len(found) != 1:
-        received = " and ".join(path.name for path in found) or "none"
-        raise errors.RecordingError(root, FILE_NAMES[0], "be the folder's one manifest", received)
+    rule, received = "be the folder's one manifest", " and ".join(path.name for path in found)
+    errors.require_in(root, len(found) == 1, FILE_NAMES[0], rule, received or "none")
     return found[0]
 
 
@@ -129,8 +128,7 @@ def _validate(path: pathlib.Path, content: Any) -> None:
     # The outermost and first: what is wrong further in may follow from it.
     error = min(found, key=lambda error: len(error.absolute_path), default=None)
     if error is not None:
-        field, rule, received = _explain(error)
-        raise errors.RecordingError(path, field, rule, received)
+        raise errors.RecordingError(path, *_explain(error))
 
 
 @functools.cache

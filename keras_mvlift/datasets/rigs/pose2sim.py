@@ -14,18 +14,15 @@ import functools
 import importlib.util
 import pathlib
 import re
-from collections.abc import Iterator
 
 import numpy as np
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import (
-    association,
     calibration_files,
     calibrations,
-    clocks,
     detections,
+    manifests,
     recordings,
 )
 from keras_mvlift.geometry import lenses
@@ -50,94 +47,67 @@ def demo_root() -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pose2SimSource:
-    """One recording in Pose2Sim's layout.
+class Pose2SimSource(recordings.RigSource):
+    """One recording in Pose2Sim's layout, which stands for its manifest.
 
     Args:
         root: The recording's folder.
+        calibration: A Pose2Sim TOML to use instead of the folder's, such as one that
+            `keras-mvlift calibrate --refine` wrote: its path, from `root` if not absolute.
+        skeleton: The detections' joint set, by its name in `skeletons`; empty for the one that
+            has as many joints, of 25 `body_25b`.
+        tells_apart: As of `RigSource`.
         name: The clip's name.
         subject: Who is seen.
         action: What they do.
         frame_rate: Frames per second; checked against the reference's, if there is one. 0 for
             that of `Config.toml`, or 60.
-        skeleton: The detections' joint set, by its name in `skeletons`; empty for the one that
-            has as many joints, of 25 `body_25b`.
         max_score: What scores are divided by, where they are not in [0, 1].
         reference: The reference's path below `root`; empty for none.
-        calibration: A Pose2Sim TOML to use instead of the folder's, such as one that
-            `keras-mvlift calibrate --refine` wrote: its path, from `root` if not absolute.
-        tells_apart: Whether people are told apart across views, by the calibration. If not, each
-            image's surest person is read: what the calibration itself is to be checked against.
     """
 
-    root: str
     name: str = "recording"
     subject: str = "person"
     action: str = "action"
     frame_rate: float = 0.0
-    skeleton: str = ""
     max_score: float = 1.0
     reference: str = ""
-    calibration: str = ""
-    tells_apart: bool = True
 
     def clips(self) -> list[str]:
-        """Returns the one clip's name."""
+        """Returns the one clip's name; what is broken is told where it is read."""
         return [self.name]
 
-    def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
-        """Reads the one clip."""
-        yield self.read(self.name)
+    def choices(self) -> list[str]:
+        """Returns nothing: there is only one way to read the layout."""
+        return []
 
-    def read(self, clip: str) -> sequences.MultiViewSequence:
-        """Reads the recording; a `RecordingError` if a file is missing or not as stated above."""
-        calibration, skeleton = self.rig, skeletons.by_name(self.joint_set)
-        views = self._streams(skeleton)
-        num_frames = clocks.length([view.positions for view in views])
-        clocks.check_length(self._folders[0].parent, num_frames)
-        frame_rate = self.frame_rate or _configured_rate(pathlib.Path(self.root))
-        found = association.surest(views, num_frames)
-        if self.tells_apart:
-            found = association.choose(views, num_frames, calibration, 1, frame_rate)
-        keypoints_2d, raw_confidence = detections.side_by_side(
-            views, found.person[0], skeleton.num_joints
+    @functools.cached_property
+    def manifest(self) -> manifests.Manifest:
+        """What the layout stands for; its clip begins with the first frame of any camera."""
+        root = pathlib.Path(self.root)
+        file = self.calibration or str(calibration_file(root).relative_to(root))
+        file_format = "pose2sim" if self.calibration or file.endswith(".toml") else "qualisys"
+        calibration = manifests.CalibrationFile(file, file_format)
+        found = manifests.DetectionFormat("openpose", self.skeleton, self.max_score)
+        first = min(min(detections.numbered_files(folder).values()) for folder in self._folders)
+        views = {
+            _camera_name(folder): manifests.View(str(folder.relative_to(root)), first)
+            for folder in self._folders
+        }
+        rate = self.frame_rate or _configured_rate(root)
+        clip = manifests.Clip(
+            *(self.name, self.subject, self.action, views),
+            frame_rate=rate,
+            reference=self.reference,
         )
-        detections.require_pixels(self._folders[0].parent, keypoints_2d, raw_confidence)
-        detections.require_own(self._folders[0].parent, keypoints_2d, raw_confidence)
-        # Here joints are made first and freed from distortion then. The other order, which
-        # `RigSource` takes, moves joints that are means by a quarter of a pixel at most.
-        converter = skeletons.Converter(skeleton.joints)
-        confidence = converter.confidence(raw_confidence)
-        bent = converter.keypoints(keypoints_2d)
-        straight, confidence = lenses.undistort_detections(bent, confidence, *calibration.lens)
-        pose_world = None
-        if self.reference:
-            path = pathlib.Path(self.root) / self.reference
-            pose_world = recordings.read_reference(path, num_frames, frame_rate)
-        return sequences.MultiViewSequence(
-            name=clip,
-            subject=self.subject,
-            action=self.action,
-            frame_rate=frame_rate,
-            camera_names=calibration.names,
-            camera=calibration.camera,
-            keypoints_2d=straight,
-            confidence=confidence,
-            pose_world=pose_world,
-            distortion=calibration.distortion,
-            unsure_views=found.num_unsure,
-            unfollowed_people=max(found.num_found - 1, 0),
-        )
+        return manifests.Manifest(self._folders[0].parent, rate, calibration, found, (clip,))
 
     @functools.cached_property
     def rig(self) -> calibrations.Calibration:
         """The cameras in the order of their folders, called like these; meters, z up."""
-        root = pathlib.Path(self.root)
-        path = root / self.calibration if self.calibration else calibration_file(root)
-        is_toml = self.calibration or path.suffix == ".toml"
-        calibration = calibration_files.read(path, "pose2sim" if is_toml else "qualisys")
+        path, calibration = self._calibration()
         calibration_files.check_usable(path, calibration)
-        names = tuple(each.name.removesuffix("_json") for each in self._folders)
+        names = tuple(map(_camera_name, self._folders))
         if set(names) == set(calibration.names):
             return calibration.select(names)
         if len(names) != len(calibration.names):
@@ -172,20 +142,32 @@ class Pose2SimSource:
         errors.require_in(pose, found, "*_json", "hold one folder per camera", "none")
         return found
 
-    def _streams(self, skeleton: skeletons.Skeleton) -> list[detections.Stream]:
-        """Reads everybody whom the cameras saw, from the first frame of any on."""
-        crowds = [
-            detections.follow(detections.openpose_frames(folder), skeleton, self.max_score)
-            for folder in self._folders
-        ]
-        for crowd, folder in zip(crowds, self._folders, strict=True):
-            if not crowd.people[..., 2].any():
-                rule = "be there in a frame"
-                raise errors.RecordingError(folder, "people", rule, "nobody in any")
-        first = int(min(crowd.numbers[0] for crowd in crowds))
-        return [
-            detections.Stream(crowd, (crowd.numbers - first).astype(np.float64)) for crowd in crowds
-        ]
+    def _path(self, relative: str, field: str) -> pathlib.Path:
+        # Whoever names the folder vouches for what is linked into it.
+        return pathlib.Path(self.root) / relative
+
+    def _stream(
+        self, clip: manifests.Clip, name: str, seconds: np.ndarray | None, start: float
+    ) -> detections.Stream:
+        stream = super()._stream(clip, name, seconds, start)
+        folder, is_seen = self._path(clip.views[name].path, "path"), stream.crowd.people[..., 2] > 0
+        errors.require_in(folder, is_seen.any(), "people", "be there in a frame", "nobody in any")
+        return stream
+
+    def _joints(
+        self, views: list[detections.Stream | None], chosen: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        # Here joints are made first and freed from distortion then. The other order, which
+        # `RigSource` takes, moves joints that are means by a quarter of a pixel at most.
+        skeleton = skeletons.by_name(self.joint_set)
+        bent, seen = detections.side_by_side(views, chosen, skeleton.num_joints)
+        converter = skeletons.Converter(skeleton.joints)
+        made = converter.keypoints(bent), converter.confidence(seen)
+        return lenses.undistort_detections(*made, *self.rig.lens)
+
+
+def _camera_name(folder: pathlib.Path) -> str:
+    return folder.name.removesuffix("_json")
 
 
 def calibration_file(root: pathlib.Path) -> pathlib.Path:

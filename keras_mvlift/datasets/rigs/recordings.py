@@ -177,20 +177,22 @@ class RigSource:
     @functools.cached_property
     def rig(self) -> calibrations.Calibration:
         """The cameras that are used, meters, z up; where they stand may be unknown."""
-        described = self.manifest.calibration
-        if self.calibration:
-            path = self.manifest.path.parent / self.calibration
-            calibration = calibration_formats.read(path, "pose2sim")
-        else:
-            path = self._path(described.file, "calibration.file")
-            calibration = calibration_formats.read(
-                path, described.format, described.unit, described.up
-            )
+        _, calibration = self._calibration()
         names = self.manifest.cameras or calibration.names
         if not set(names) <= set(calibration.names):
             rule = f"name some of the calibration's: {', '.join(calibration.names)}"
             raise errors.RecordingError(self.manifest.path, "cameras", rule, ", ".join(names))
         return calibration.select(names)
+
+    def _calibration(self) -> tuple[pathlib.Path, calibrations.Calibration]:
+        """Reads the calibration that is chosen, or else the manifest's; returns its path, too."""
+        if self.calibration:
+            path = self.manifest.path.parent / self.calibration
+            return path, calibration_formats.read(path, "pose2sim")
+        described = self.manifest.calibration
+        path = self._path(described.file, "calibration.file")
+        told = described.format, described.unit, described.up
+        return path, calibration_formats.read(path, *told)
 
     def _check_rig(self) -> None:
         path = self.manifest.path.parent / (self.calibration or self.manifest.calibration.file)
@@ -208,18 +210,15 @@ class RigSource:
     def _streams(self, clip: manifests.Clip) -> list[detection_formats.Stream | None]:
         """Reads the clip's views, in the order of the rig's cameras."""
         field = f"clips.{clip.name}.views"
-        unknown = [name for name in clip.views if name not in self.rig.names]
-        if unknown:
-            rule = f"name some of the cameras {', '.join(self.rig.names)}"
-            raise errors.RecordingError(self.manifest.path, field, rule, unknown[0])
-        stamps = {
-            name: clocks.read_times(self._path(view.timestamps, f"{field}.{name}.timestamps"))
-            for name, view in clip.views.items()
-            if view.timestamps
-        }
-        for name, seconds in stamps.items():
-            where = self._path(clip.views[name].timestamps, f"{field}.{name}.timestamps")
-            clocks.check_rate(where, seconds, clip.frame_rate)
+        rule = f"name some of the cameras {', '.join(self.rig.names)}"
+        for name in clip.views:
+            errors.require_in(self.manifest.path, name in self.rig.names, field, rule, name)
+        stamps = {}
+        for name, view in clip.views.items():
+            if view.timestamps:
+                where = self._path(view.timestamps, f"{field}.{name}.timestamps")
+                stamps[name] = clocks.read_times(where)
+                clocks.check_rate(where, stamps[name], clip.frame_rate)
         start = self._start(clip, stamps) if stamps else 0.0
         return [
             self._stream(clip, name, stamps.get(name), start) if name in clip.views else None

@@ -40,7 +40,7 @@ LIMBS = [
 @pytest.fixture(scope="module")
 def clip():
     root, reference = pose2sim.demo_root(), "opensim/Balancing_for_IK.trc"
-    return pose2sim.Pose2SimSource(root=root, reference=reference).read("demo")
+    return pose2sim.Pose2SimSource(root=root, reference=reference).read("recording")
 
 
 @pytest.fixture(scope="module")

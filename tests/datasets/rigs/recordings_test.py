@@ -279,7 +279,7 @@ def test_pose2sims_demo_is_read_as_by_its_own_reader(tmp_path):
         "clips": [clip | {"reference": reference}],
     }
     (tmp_path / "rig.yaml").write_text(yaml.safe_dump(manifest))
-    expected = pose2sim.Pose2SimSource(root=str(folder), reference=reference).read("demo")
+    expected = pose2sim.Pose2SimSource(root=str(folder), reference=reference).read("recording")
     read = source(tmp_path).read("demo")
     np.testing.assert_array_equal(read.confidence, expected.confidence)
     np.testing.assert_array_equal(read.pose_world, expected.pose_world)
@@ -293,7 +293,7 @@ def test_pose2sims_demo_is_read_as_by_its_own_reader(tmp_path):
     surest = source(tmp_path, tells_apart=False).read("demo")
     np.testing.assert_array_equal(
         surest.confidence,
-        pose2sim.Pose2SimSource(root=str(folder), tells_apart=False).read("demo").confidence,
+        pose2sim.Pose2SimSource(root=str(folder), tells_apart=False).read("recording").confidence,
     )
     np.testing.assert_array_equal(surest.confidence, source(tmp_path).detections("demo")[1])
     assert not np.array_equal(surest.confidence, read.confidence)
