@@ -101,7 +101,7 @@ def read_description(folder: pathlib.Path) -> dict[str, Any]:
     try:
         told = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise _model_file_error(path, "file", "be JSON", error) from error
+        raise _model_file_error(path, "file", "be JSON", errors.met(error)) from error
     try:
         errors.require_type("file", told, dict, "be a JSON object")
         for check in (_check_joints, _check_intrinsics, _check_window, _check_notes, _check_mixes):
