@@ -93,6 +93,18 @@ def number(field: str, value: Any) -> float:
         raise ArgumentError(field, "be a number", repr(value)) from error
 
 
+MAX_FRAME_RATE = 1000
+FRAME_RATE_RULE = f"be above 0 and at most {MAX_FRAME_RATE} per second"
+"""Of cameras that people are filmed by."""
+
+
+def frame_rate(value: Any) -> float:
+    """Turns what a user gave into frames per second, or raises an `ArgumentError`."""
+    rate = number("frame_rate", value)
+    require(0 < rate <= MAX_FRAME_RATE, "frame_rate", FRAME_RATE_RULE, f"{rate:g}")
+    return rate
+
+
 def require(holds: bool, field: str, rule: str, received: object) -> None:
     """Refuses an argument that breaks a rule.
 
@@ -272,16 +284,15 @@ def met(error: Exception) -> str:
     text = " ".join(str(error).split()).rstrip(".")
     if type(error).__name__ == "TOMLDecodeError" and (found := _TOML_PLACE.fullmatch(text)):
         return f"{_worded(found['said'])} in {found['place']}".replace("in end", "at the end")
-    if type(error) in _PLAIN and (worded := _worded(text)) != text:
-        return worded
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    named = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return _worded(text, named) if type(error) in _PLAIN else named
 
 
-def _worded(said: str) -> str:
+def _worded(said: str, otherwise: str = "") -> str:
     for pattern, words in _WORDS:
         if re.fullmatch(pattern, said):
             return re.sub(pattern, words, said, count=1)
-    return said
+    return otherwise or said
 
 
 # Units other than meters, met where files are read and where metrics are reported.

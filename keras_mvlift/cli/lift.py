@@ -91,8 +91,8 @@ def check(options: argparse.Namespace) -> None:
         other = taken.setdefault(path.absolute(), name)
         if other != name:
             raise ValueError(f"`{name}` must be another file than the {other}. Received: {path}.")
-    if options.frame_rate is not None and not options.frame_rate > 0:
-        raise errors.ArgumentError("frame_rate", "be a number above 0", options.frame_rate)
+    if options.frame_rate is not None:
+        errors.frame_rate(options.frame_rate)
     if options.images is not None and options.images < 0:
         raise ValueError(f"`images` must be at least 0. Received: {options.images}.")
     if options.reference is not None and not options.reference.is_file():
