@@ -139,7 +139,7 @@ NOT_COPIED = (".git", ".venv", ".tools", "output", "__pycache__", ".*_cache")
 # What pages leave to the reader, or is more than minutes of training.
 SETTINGS = {
     "docs/continuous.md": '{"window": {"num_spans": 5, "warm_start": true}}',
-    "docs/orchestrators.md": '{"name": "my-rig", "data": {"source": "rig"}}',
+    "docs/orchestrators.md": '{"name": "my-recording", "data": {"source": "pose2sim"}}',
     "docs/settings.md": "name: my_rig\nfinetune: {num_epochs: 6}\n",
 }
 # Seconds that what takes hours is watched for, and that it may take to stop.
