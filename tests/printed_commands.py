@@ -42,7 +42,7 @@ FOR_HOURS = {
     r"pipeline\.watch": "until it is stopped",
     r"benchmarks\.(studio_model|score_without_labels)": "half an hour or more",
 }
-"""What `make test-commands` begins, and stops after minutes, and how long the whole would take."""
+"""What `make test-commands` begins and stops after a minute, and how long the whole would take."""
 
 LONG = {
     r"^(make|tfx|python|echo) ": "starts a process, most train",
