@@ -134,7 +134,7 @@ def test_a_command_runs_as_it_is_printed_and_complains_of_nothing(results, comma
 
 
 SIMULATED = (
-    "human36m H36M --subjects S1 S9 --takes 2 --frames 50",
+    "human36m H36M --takes 2 --frames 50",
     "mpi_inf_3dhp 3DHP --frames 50",
     "aistpp AISTPP --subjects d04 d06 --takes 2 --frames 100",
 )
