@@ -339,9 +339,15 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     Raises:
         ValueError: If there is no such file, or it does not hold an object.
     """
-    kinds = {".yaml": reading.yaml, ".yml": reading.yaml, ".toml": calibration_files.read_tables}
+    ending = path.suffix.lower()
     try:
-        settings = kinds.get(path.suffix.lower(), files.read_json)(path, "settings")
+        settings: Any
+        if ending in (".yaml", ".yml"):
+            settings = reading.yaml(path, "settings")
+        elif ending == ".toml":
+            settings = calibration_files.read_tables(path, "settings")
+        else:
+            settings = files.read_json(path, "settings")
     except errors.RecordingError as error:
         # No recording is to blame.
         raise ValueError(str(error)) from error
