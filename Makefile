@@ -1,7 +1,8 @@
 # Everything these targets write stays inside the checkout.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-block demo-h36m demo-3dhp airflow kubeflow experiments-quick browser screenshots \
-  test test-serving test-environments test-faults test-load test-damage test-mutations stack check site dist clean
+  test test-serving test-environments test-faults test-load test-damage test-commands test-mutations \
+  stack check site dist clean
 
 # Not by its full path, in which there may be spaces.
 bin := .venv/bin
@@ -90,6 +91,10 @@ damage = $(shell grep -rl assert_only_our_errors tests --include=*_test.py)
 # A round of each reader is part of `make test`; these are others.
 test-damage: $(stamp)  ## damage every kind of file in many more ways; ROUNDS=20 of them
 	DAMAGE_ROUNDS=$(or $(ROUNDS),20) $(bin)/python -m pytest --timeout=0 $(damage) $(ARGS)
+
+# The others are run by `make test`, but for what needs a network, a cluster or licensed data.
+test-commands: $(stamp)  ## run the printed commands that take minutes; some hours in all
+	$(bin)/python -m pytest -n0 -m commands --timeout=0 tests/documented_commands_test.py $(ARGS)
 
 # Before files are moved and merged, and after: what notices is found by its name, not its place.
 test-mutations: $(stamp)  ## break the product in many small ways; a test must notice each

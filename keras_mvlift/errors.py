@@ -112,6 +112,18 @@ def number(field: str, value: Any) -> float:
         raise ArgumentError(field, "be a number", repr(value)) from error
 
 
+MAX_FRAME_RATE = 1000
+FRAME_RATE_RULE = f"be above 0 and at most {MAX_FRAME_RATE} per second"
+"""Of cameras that people are filmed by."""
+
+
+def frame_rate(value: Any) -> float:
+    """Turns what a user gave into frames per second, or raises an `ArgumentError`."""
+    rate = number("frame_rate", value)
+    require(0 < rate <= MAX_FRAME_RATE, "frame_rate", FRAME_RATE_RULE, f"{rate:g}")
+    return rate
+
+
 def require(holds: bool, field: str, rule: str, received: object) -> None:
     """Raises an `ArgumentError` unless an argument keeps a rule."""
     if not holds:
@@ -175,7 +187,7 @@ def parsing(path: object, field: str, rule: str) -> Iterator[None]:
         raise RecordingError(path, field, rule, met(error)) from error
 
 
-# What Python and NumPy say, in words of the file.
+# What Python, NumPy and decoders of JSON, YAML and TOML say, in words of the file.
 _WORDS = (
     (r"could not convert string to float: (.*)", r"\1"),
     (r"setting an array element with a sequence.*|.*inhomogeneous.*", "lists of other lengths"),
@@ -188,14 +200,32 @@ _WORDS = (
     # A value of another type than the file's.
     (r".*object (is not|has no|of type|cannot be).*", "something else there"),
     (r".*(unhashable|indices must be|argument must be|not iterable).*", "something else there"),
+    (r"Expecting property name.*|Illegal trail.*", "no name in double quotes or a comma too many"),
+    (r"Expecting value|Invalid value", "no value or text without quotes"),
+    (r"Expect(?:ing|ed) '(.)'.*", r"no `\1`"),
+    (r"Cannot (overwrite|declare|mutate).*", "a name twice"),
+    (r"Extra data|Expected newline.*", "something behind the end"),
+    (r"(Unterminated string|found unexpected end of stream).*", "a quote that is not closed"),
+    (r"Invalid control character.*", "a line that ends within quotes"),
+    (r"Invalid \\.*", "a backslash that stands for nothing"),
+    (r"expected ',' or '(.)'.*", r"no `,` or `\1`"),
+    (r"expected <block end>.*", "an indent unlike that of the lines above"),
+    (r"could not find expected ':'", "a name without `:`"),
+    (r"mapping values are not allowed.*", "a `:` too many or an indent"),
+    (r"found character '\\t'.*", "a tab in place of spaces"),
+    (r"found character ('.*') that cannot.*", r"\1 outside of quotes"),
+    (r"(?:expected|did not find expected) .*", "something else there"),
 )
+_TOML_PLACE = re.compile(r"(?P<said>.*) \(at (the )?(?P<place>.*)\)")
+
+
 _PLAIN = (ValueError, TypeError, AttributeError, csv.Error)
 
 
 def met(error: Exception) -> str:
     """Says what a parser met."""
     if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} in line {error.lineno}, column {error.colno}"
+        return f"{_worded(error.msg)} in line {error.lineno}, column {error.colno}"
     if isinstance(error, UnicodeDecodeError):
         return f"other bytes, the first after {error.start}"
     if isinstance(error, RecursionError):
@@ -205,16 +235,23 @@ def met(error: Exception) -> str:
         return str(said)
     if (mark := getattr(error, "problem_mark", None)) is not None:
         # YAML's, which shows the lines around it, too.
-        return f"{getattr(error, 'problem', '')} in line {mark.line + 1}"
+        return f"{_worded(getattr(error, 'problem', ''))} in line {mark.line + 1}"
     if isinstance(error, KeyError) and error.args:
         return f"no `{error.args[0]}`"
     if isinstance(error, IndexError):
         return "too few lines or values"
     text = " ".join(str(error).split()).rstrip(".")
+    if type(error).__name__ == "TOMLDecodeError" and (found := _TOML_PLACE.fullmatch(text)):
+        return f"{_worded(found['said'])} in {found['place']}".replace("in end", "at the end")
+    named = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return _worded(text, named) if type(error) in _PLAIN else named
+
+
+def _worded(said: str, otherwise: str = "") -> str:
     for pattern, words in _WORDS:
-        if type(error) in _PLAIN and re.fullmatch(pattern, text):
-            return re.sub(pattern, words, text, count=1)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+        if re.fullmatch(pattern, said):
+            return re.sub(pattern, words, said, count=1)
+    return otherwise or said
 
 
 # Units other than meters, met where files are read and where metrics are reported.

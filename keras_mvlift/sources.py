@@ -108,16 +108,21 @@ def fingerprint(data_root: str) -> str:
     """Returns a digest of the names, sizes and times of change of the files below a folder.
 
     It is the system's own time of change, which no copy takes over from the original and no editor
-    sets back. A manifest stands for its folder, where all that it names lies.
+    sets back. A manifest stands for its folder, where all that it names lies; a trial of Pose2Sim's
+    has files of its session with it.
     """
     digest = hashlib.sha256()
     root = pathlib.Path(data_root)
     if root.is_file() and root.suffix in _MANIFEST_SUFFIXES:
         root = root.parent
     paths = sorted(path for path in root.rglob("*") if path.is_file()) if data_root else []
+    if data_root and any((root / name).is_dir() for name in pose2sim.FOLDERS):
+        paths += [path for path in pose2sim.session_files(root) if path not in paths]
     for path in [root] if data_root and root.is_file() else paths:
         status = os.stat(path)
-        digest.update(f"{path.relative_to(root)} {status.st_size} {status.st_ctime_ns}\n".encode())
+        digest.update(
+            f"{os.path.relpath(path, root)} {status.st_size} {status.st_ctime_ns}\n".encode()
+        )
     return digest.hexdigest()
 
 

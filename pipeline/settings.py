@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from keras_mvlift import configs, errors, inference
 from keras_mvlift.datasets.rigs import calibration_files
-from keras_mvlift.untrusted import reading
+from keras_mvlift.untrusted import files, reading
 
 _PARTS: dict[str, type[configs.Json]] = {
     "data": configs.DataConfig,
@@ -339,24 +339,21 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     Raises:
         ValueError: If there is no such file, or it does not hold an object.
     """
-    if path.suffix.lower() in (".yaml", ".yml"):
-        settings = reading.yaml(path, "settings")
-    elif path.suffix.lower() == ".toml":
-        settings = calibration_files.read_tables(path, "settings")
-    else:
-        settings = _read_json(path)
+    ending = path.suffix.lower()
+    try:
+        settings: Any
+        if ending in (".yaml", ".yml"):
+            settings = reading.yaml(path, "settings")
+        elif ending == ".toml":
+            settings = calibration_files.read_tables(path, "settings")
+        else:
+            settings = files.read_json(path, "settings")
+    except errors.RecordingError as error:
+        # No recording is to blame.
+        raise ValueError(str(error)) from error
     if not isinstance(settings, dict):
         raise ValueError(f"{path}: `settings` must be an object. Received: {settings!r}.")
     return settings
-
-
-def _read_json(path: pathlib.Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise ValueError(f"{path}: `settings` must be a file. Received: {error}.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: `settings` must be JSON. Received: {error}.") from error
 
 
 # What a settings file may hold, as a JSON schema, for editors that complete and check.

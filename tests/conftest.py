@@ -15,8 +15,13 @@ gc.disable()
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items):
-    """Has the files that take longest run first, so that no process waits for another's last."""
+def pytest_collection_modifyitems(config, items):
+    """Has the files that take longest run first, so that no process waits for another's last.
+
+    What takes hours is left out unless it is asked for, whatever else is.
+    """
+    if "commands" not in config.option.markexpr:
+        items[:] = [item for item in items if not item.get_closest_marker("commands")]
     slow = {item.path for item in items if item.get_closest_marker("e2e")}
     items.sort(key=lambda item: item.path not in slow)
 

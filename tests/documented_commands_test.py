@@ -1,80 +1,43 @@
 """Runs the commands that README and the pages of `docs` print, or reads them with what reads them.
 
 What takes a moment runs as it is printed, in a folder where lie the files that it names; the error
-stream must stay empty. The rest is read by the parser of its program.
+stream must stay empty. What takes longer is run by `make test-commands`, in a copy of the checkout.
+All that the suite does not run is read by the parser of its program.
 """
 
 import argparse
+import contextlib
 import importlib.util
-import itertools
 import json
+import os
 import pathlib
 import re
 import shlex
 import shutil
+import signal
+import socket
 import subprocess
 import sys
-from typing import NamedTuple
+import time
 
-import numpy as np
+import psutil
 import pytest
 
-from keras_mvlift import skeletons
 from keras_mvlift.cli import commands, main
-from keras_mvlift.datasets.rigs import pose2sim
-from keras_mvlift.lifting import pose_clip
 from pipeline import local
-from tests.lifting import made_films, people
-from tests.visualization import pose_clips
+from tests import printed_commands
+from tests.components.bulk_inference import stored_views
+from tests.experiments import origins_test
+from tests.serving import polling, stand_in
 
-ROOT = pathlib.Path(__file__).parents[1]
-PAGES = sorted(ROOT.glob("docs/*.md"))
-DOCUMENTS = [ROOT / "README.md", *PAGES, ROOT / "serving" / "README.md"]
-PROGRAMS = "keras-mvlift|tfx|kfp|make|python|docker|scripts/\\S+|[A-Z_]+=\\S+ make"
-DEMO = pathlib.Path(pose2sim.demo_root())
-
-# What is only read, and why.
-ONLY_READ = {
-    r"experiments(?!.* --list)": "trains for minutes, hours or days",
-    r"keras-mvlift train": "a minute; the pipeline's own tests run it",
-    r"--server": "needs a server",
-    r"cam01\.mp4": "needs the recording's video, which the package of the recording lacks",
-    r"adapt my_rig --output": "half a minute; the same is run with --model studio",
-}
+ROOT, PRINTED = printed_commands.ROOT, printed_commands.PRINTED
+RUN = printed_commands.of_way(None)
+LONG = printed_commands.of_way(printed_commands.LONG)
+FOR_HOURS = printed_commands.of_way(printed_commands.FOR_HOURS)
+# Of TensorFlow Serving, by all pages.
+PORT = 8500
 # Programs of others, and of the reader.
-FOREIGN = {"docker", "kfp", "python train.py"}
-
-
-class Printed(NamedTuple):
-    """A command and the page that prints it."""
-
-    page: str
-    line: str
-
-    @property
-    def words(self):
-        return shlex.split(self.line, comments=True)
-
-    @property
-    def is_run(self):
-        is_ours = self.words[0] == "keras-mvlift"
-        return is_ours and not any(re.search(pattern, self.line) for pattern in ONLY_READ)
-
-
-def printed(document):
-    """Yields the commands of fenced and indented blocks, whole."""
-    fence = None
-    for line in document.read_text().replace("\\\n", " ").splitlines():
-        if line.startswith("```"):
-            fence = line if fence is None else None
-        elif fence in ("```", "```sh") or (fence is None and line.startswith("    ")):
-            found = re.match(rf"\s*(?:\$ )?((?:{PROGRAMS}) .*)", line)
-            if found:
-                yield Printed(str(document.relative_to(ROOT)), " ".join(found[1].split()))
-
-
-PRINTED = [command for document in DOCUMENTS for command in printed(document)]
-RUN = [command for command in PRINTED if command.is_run]
+FOREIGN = {"docker", "kfp", "python train.py", "echo"}
 
 RUNNER = """
 import json, os, shlex, sys, tempfile
@@ -104,123 +67,161 @@ def test_commands_of_both_kinds_of_block_are_found():
     assert {command.words[1] for command in RUN} == {*commands.COMMANDS} - {"train"}
 
 
-def test_what_is_only_read_is_printed_somewhere():
-    for pattern in ONLY_READ:
-        assert any(re.search(pattern, command.line) for command in PRINTED), pattern
-
-
-def lay_out(folder):
-    """Puts files of the names that pages use into a folder."""
-    folder.mkdir()
-    rig = folder / "my_rig"
-    for part in ("calibration", *(f"pose/cam{number}_json" for number in range(1, 5))):
-        files = sorted((DEMO / part).iterdir())
-        (rig / part).mkdir(parents=True)
-        for file in files[:40]:
-            if file.is_file():
-                shutil.copy(file, rig / part)
-    (folder / "lab").symlink_to(rig)
-    (folder / "recordings").mkdir()
-    (folder / "recordings" / "first").symlink_to(rig)
-    (folder / "detections_json").symlink_to(rig / "pose" / "cam1_json")
-    (folder / "Calib.qca.txt").symlink_to(DEMO / "calibration" / "Calib.qca.txt")
-    (folder / "output" / "mvlift" / "serving" / "mvlift").mkdir(parents=True)
-    studio = ROOT / "keras_mvlift" / "models" / "studio"
-    (folder / "output" / "mvlift" / "serving" / "mvlift" / "1").symlink_to(studio)
-    shutil.copytree(ROOT / "serving", folder / "serving")
-    write_joints(folder)
-    ours, theirs, reference = pose_clips.compared().tracks
-    for name, track in {"ours": ours, "lifted": ours, "theirs": theirs, "truth": reference}.items():
-        pose_clip.write(pose_clips.clip(track), folder / f"{name}.json")
-
-
-def write_joints(folder):
-    """Writes 2D joints of a walk as a camera of 60 degrees and 1920 x 1080 pixels sees it."""
-    camera = people.WALK_CAMERA.intrinsics
-    focal = 960 / np.tan(np.radians(30))
-    seen = (people.walking() - camera[:2, 2]) / camera[[0, 1], [0, 1]] * focal + [960, 540]
-    joints = skeletons.COCO_17.joints
-    rows = [
-        f"{frame},{joint},{x},{y}\n"
-        for frame, points in enumerate(seen)
-        for joint, (x, y) in zip(joints, points, strict=True)
-    ]
-    (folder / "tracks.csv").write_text("frame,joint,x,y\n" + "".join(rows))
-    boxed = np.concatenate([seen, np.full((*seen.shape[:2], 1), 0.9)], axis=-1)
-    listed = [
-        {"image_id": f"{frame}.jpg", "category_id": 1, "keypoints": points.ravel().tolist()}
-        for frame, points in enumerate(boxed)
-    ]
-    (folder / "anna.json").write_text(json.dumps(listed))
-
-
-# After these options comes the name of a file that is written.
-WRITES = {"--output", "--html", "--json", "--report", "--detections"}
-
-
-def once(commands):
-    """Returns by which command each is answered for: itself, or the same on a page before.
-
-    Pages' folders are alike. What later commands of its page need files of is run there again.
-    """
-    answered_by, needed = {}, set()
-    for command in reversed(commands):
-        page = [other for other in commands if other.page == command.page]
-        before = commands[: commands.index(page[0])]
-        same = [other for other in before if other.words == command.words]
-        written = {(command.page, b) for a, b in itertools.pairwise(command.words) if a in WRITES}
-        is_again = bool(same) and not written & needed
-        answered_by[command] = same[0] if is_again else command
-        if not is_again:
-            needed |= {(command.page, word) for word in command.words}
-    # The same twice before is answered for by the first, which is answered for by no other.
-    return answered_by
+@pytest.mark.parametrize("way", ["ONLY_READ", "FOR_HOURS", "LONG"])
+def test_what_the_suite_does_not_run_is_printed_somewhere(way):
+    way = getattr(printed_commands, way)
+    assert {*way} == {
+        next(pattern for pattern in way if command.fits(pattern))
+        for command in printed_commands.of_way(way)
+    }
 
 
 def test_a_command_is_run_again_only_where_its_files_are_needed():
     lift, view = "keras-mvlift lift a --output b", "keras-mvlift view b"
     first, again, needed, needs, seen = (
-        Printed(page, line)
+        printed_commands.Printed(page, line)
         for page, line in [("1", lift), ("2", lift), ("3", lift), ("3", view), ("4", view)]
     )
-    answered_by = once([first, again, needed, needs, seen])
+    answered_by = printed_commands.once([first, again, needed, needs, seen])
     assert answered_by == {first: first, again: first, needed: needed, needs: needs, seen: needs}
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """Runs what is run, page by page, in one process; gives status and errors of each command."""
-    root, requests, answered_by = tmp_path_factory.mktemp("pages"), [], once(RUN)
+    root, requests = tmp_path_factory.mktemp("pages"), []
+    answered_by = printed_commands.once(RUN)
     run = [command for command in RUN if answered_by[command] == command]
+    serving = shutil.copytree(ROOT / "serving", root / "serving")
     for page in dict.fromkeys(command.page for command in run):
         folder = root / page.replace("/", "_")
-        lay_out(folder)
+        folder.mkdir()
+        printed_commands.lay_out(folder)
+        (folder / "serving").symlink_to(serving)
         lines = [command.line for command in run if command.page == page]
-        if any("walk.mp4" in line for line in lines):
+        if any(".mp4" in line for line in lines):
             pytest.importorskip("mediapipe", reason="MediaPipe comes with the extra `video`.")
-            # Wide enough for somebody seen by a lens of 60 degrees to be some meters away.
-            picture = np.pad(made_films.full_length(), [(0, 0), (344, 344), (0, 0)], mode="edge")
-            made_films.write(folder / "walk.mp4", np.stack(4 * [picture]))
+            printed_commands.write_films(folder)
         requests += [[str(folder), line] for line in lines]
     environment = {"PATH": "/usr/bin:/bin", "BROWSER": "true", "PYTHONPATH": str(ROOT)}
-    told = subprocess.run(
-        [sys.executable, "-c", RUNNER],
-        input=json.dumps(requests),
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment,
-    )
+    with socket.socket() as probe:
+        if probe.connect_ex(("localhost", PORT)) == 0:
+            pytest.skip(f"Another server listens at port {PORT}, which pages name.")
+    studio = ROOT / "keras_mvlift" / "models" / "studio"
+    versions = dict.fromkeys([1, 2, 1795372969], studio)
+    with (
+        stand_in.serving(versions, port=PORT) as (served, _),
+        polling.following(serving / "config" / "models.config", served),
+    ):
+        told = subprocess.run(
+            [sys.executable, "-c", RUNNER],
+            input=json.dumps(requests),
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        )
     found = dict(zip(run, json.loads(told.stdout), strict=True))
     return {command: found[answered_by[command]] for command in RUN}
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("command", RUN, ids=lambda command: f"{command.page}: {command.line}")
+@pytest.mark.parametrize("command", RUN, ids=str)
 def test_a_command_runs_as_it_is_printed_and_complains_of_nothing(results, command):
     status, said = results[command]
     assert said == ""
     assert status == 0
+
+
+SIMULATED = (
+    "human36m H36M --takes 2 --frames 50",
+    "mpi_inf_3dhp 3DHP --frames 50",
+    "aistpp AISTPP --subjects d04 d06 --takes 2 --frames 100",
+)
+NOT_COPIED = (".git", ".venv", ".tools", "output", "__pycache__", ".*_cache")
+# What pages leave to the reader, or is more than minutes of training.
+SETTINGS = {
+    "docs/continuous.md": '{"window": {"num_spans": 5, "warm_start": true}}',
+    "docs/orchestrators.md": '{"name": "my-recording", "data": {"source": "pose2sim"}}',
+    "docs/settings.md": "name: my_rig\nfinetune: {num_epochs: 6}\n",
+}
+# Seconds: of computing, for which what takes hours is watched, and that it may take to stop.
+WATCHED, PATIENCE = 60, 60
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of the checkout that is set up, with all that pages name in it."""
+    folder = tmp_path_factory.mktemp("long") / "keras_mvlift"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    (folder / ".venv").mkdir()
+    for part in pathlib.Path(sys.prefix).iterdir():
+        if part.name != ".setup":
+            (folder / ".venv" / part.name).symlink_to(part)
+    (folder / ".venv" / ".setup").touch()
+    printed_commands.lay_out(folder, num_frames=100)
+    for name in ("MOTIONS.npz", "walks.npz"):
+        names = (f"{subject:02d}_walk_01" for subject in range(1, 9))
+        origins_test.write(folder / name, *names, num_frames=60)
+    (folder / "views").mkdir()
+    stored_views.write(folder / "views" / "first.parquet", stored_views.columns(30))
+    for line in SIMULATED:
+        data_set, name, *options = line.split()
+        assert main.main(["simulate", data_set, str(folder / name), *options]) == 0
+    return folder
+
+
+def started(checkout, command, log):
+    """Starts a command in a shell at the top of a checkout."""
+    for name in ("settings.json", "settings.yaml"):
+        (checkout / name).write_text(SETTINGS.get(command.page, "{}"))
+    environment = {
+        "PATH": f"{checkout}/.venv/bin:/usr/bin:/bin",
+        "HOME": str(checkout / "home"),
+        "PYTHONPATH": str(checkout),
+    }
+    with log.open("w") as told:
+        return subprocess.Popen(
+            ["bash", "-c", command.line],
+            cwd=checkout,
+            env=environment,
+            stdout=told,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def computed(process):
+    """Returns the seconds of computing of a process and those that it started."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        first = psutil.Process(process.pid)
+        return sum(sum(each.cpu_times()[:2]) for each in [first, *first.children(recursive=True)])
+    return 0.0
+
+
+@pytest.mark.commands
+@pytest.mark.parametrize("command", LONG, ids=str)
+def test_a_long_command_runs_to_its_end(checkout, tmp_path, command):
+    status = started(checkout, command, tmp_path / "log").wait()
+    assert status == 0, (tmp_path / "log").read_text()
+
+
+@pytest.mark.commands
+@pytest.mark.parametrize("command", FOR_HOURS, ids=str)
+def test_a_command_for_hours_is_at_work_after_a_minute(checkout, tmp_path, command):
+    process = started(checkout, command, tmp_path / "log")
+    while process.poll() is None and computed(process) < WATCHED:
+        time.sleep(1)
+    status = process.poll()
+    if status is None:
+        os.killpg(process.pid, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    told = (tmp_path / "log").read_text()
+    assert status in (None, 0), told
+    assert "Error" not in told.replace("KeyboardInterrupt", "")
 
 
 @pytest.fixture
@@ -241,8 +242,8 @@ def parsed(monkeypatch):
 
 @pytest.mark.parametrize(
     "command",
-    [command for command in PRINTED if not command.is_run],
-    ids=lambda command: f"{command.page}: {command.line}",
+    [command for command in PRINTED if command not in RUN],
+    ids=str,
 )
 def test_what_is_not_run_is_read_by_its_program(command, parsed, monkeypatch):
     program, *words = command.words
@@ -289,7 +290,7 @@ def test_a_mistyped_option_is_read_as_one(parsed):
         )
 
 
-@pytest.mark.parametrize("page", [path.name for path in PAGES])
+@pytest.mark.parametrize("page", [path.name for path in printed_commands.PAGES])
 def test_commands_in_sentences_exist_with_their_options(page):
     text = (ROOT / "docs" / page).read_text()
     for line in re.findall(r"`(keras-mvlift [^`]+|make [^`]+|python -m [^`]+)`", text):

@@ -38,7 +38,7 @@ def test_what_is_whole_is_read(whole):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"{", "`file` must be JSON. Received: Expecting property name"),
+        (b"{", "`file` must be JSON. Received: no name in double quotes"),
         (b"\xff\xfe", "`file` must be JSON"),
         (b"[]", "`file` must be a JSON object. Received: list"),
         (b"{}", "`joints` must be a list of names. Received: None"),

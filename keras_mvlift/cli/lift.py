@@ -186,8 +186,8 @@ def check(options: argparse.Namespace) -> None:
         other = taken.setdefault(path.absolute(), name)
         if other != name:
             raise errors.ArgumentError(name, f"be another file than the {other}", path)
-    if options.frame_rate is not None and not options.frame_rate > 0:
-        raise errors.ArgumentError("frame_rate", "be a number above 0", options.frame_rate)
+    if options.frame_rate is not None:
+        errors.frame_rate(options.frame_rate)
     configs.at_least("images", options.images or 0, 0)
     if options.reference is not None and not options.reference.is_file():
         raise FileNotFoundError(f"{options.reference} must be a file of known poses.")

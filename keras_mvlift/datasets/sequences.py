@@ -78,6 +78,8 @@ class MultiViewSequence:
         for field, (value, shape) in expected.items():
             self._require(value.shape == shape, field, f"have shape {shape}", value.shape)
             self._require(bool(np.isfinite(value).all()), field, "be finite", "NaN or infinity")
+        is_rate = 0 < self.frame_rate <= errors.MAX_FRAME_RATE
+        self._require(is_rate, "frame_rate", errors.FRAME_RATE_RULE, f"{self.frame_rate:g}")
         low, high = self.confidence.min(initial=0), self.confidence.max(initial=0)
         self._require(0 <= low and high <= 1, "confidence", "lie in [0, 1]", (low, high))
         is_rotation = bool(cameras.is_rotation(camera.rotation).all())

@@ -18,7 +18,7 @@ _FRAMES_AT_ONCE = 1024
 _LEAST_SIZE, _DIGITS, _SPREAD = 1e-3, 3, (0.16, 0.5, 0.84)
 # Hertz: people come nearer and go away at walking pace.
 _DISTANCE_CUTOFF = 2.0
-_RATES = (1, 1000)  # Of cameras that people are filmed by.
+_RATES = (1, errors.MAX_FRAME_RATE)  # Less is hardly a video's.
 
 
 class _Lifted(NamedTuple):
@@ -138,10 +138,11 @@ def _frame_rate(tracks: tracks_2d.Tracks2D, given: float | None) -> float:
         is_single, rule = tracks.num_frames == 1, "be given, for the input tells none"
         errors.require(is_single, "frame_rate", rule, "nothing")
         return 1.0
+    if given is not None:
+        return errors.frame_rate(given)
     number = errors.number("frame_rate", rate)
-    errors.require(0 < number < np.inf, "frame_rate", "be a number above 0", number)
     low, high = _RATES
-    if given is None and not low <= number <= high:
+    if not low <= number <= high:
         rule = f"be {low} to {high} per second where the input tells it; --frame-rate goes before"
         received = f"{number:.3g}" + (", as of times in milliseconds" if number < low else "")
         raise errors.ArgumentError("frame_rate", rule, received)

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import importlib
 import json
-import math
 import os
 import pathlib
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -139,9 +138,8 @@ class PoseClip:
     def __post_init__(self) -> None:
         known = f"be one of {', '.join(SPACES)}"
         errors.require(self.space in SPACES, "space", known, repr(self.space))
-        rate, first = self.frame_rate, self.first_frame
-        is_rate = _is_number(rate) and 0 < rate < math.inf
-        errors.require(is_rate, "frame_rate", "be a number above 0", rate)
+        errors.frame_rate(self.frame_rate)
+        first = self.first_frame
         is_frame = isinstance(first, int) and first >= 0
         errors.require(is_frame, "first_frame", "be a whole number of at least 0", first)
         self._check_joints()

@@ -61,7 +61,7 @@ class Studio(filming.FilmSet):
         super().__post_init__()
         for name in ("num_clips", "num_frames"):
             errors.require(getattr(self, name) >= 1, name, "be positive", getattr(self, name))
-        errors.require(self.frame_rate > 0, "frame_rate", "be positive", self.frame_rate)
+        errors.frame_rate(self.frame_rate)
         errors.require_some_of("actions", self.actions, tuple(actions.ACTIONS))
 
     def clips(self) -> list[str]:
@@ -108,7 +108,7 @@ class MotionStudio(filming.FilmSet):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        errors.require(self.frame_rate > 0, "frame_rate", "be positive", self.frame_rate)
+        errors.frame_rate(self.frame_rate)
         is_once = len(set(self.motions)) == len(self.motions)
         errors.require(is_once, "motions", "name each once", self.motions)
 

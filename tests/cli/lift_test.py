@@ -129,7 +129,8 @@ def test_what_is_there_stays_unless_forced(model, seen, tmp_path, capsys):
         (["--output", "poses.xlsx"], "`output` must end in .json, .csv, .npz, .trc, .c3d, .bvh,"),
         (["--output", "gone/poses.csv"], "gone must be a folder to write poses.csv to."),
         (["--model", "gone"], "`model` must be `studio`, which comes"),
-        (["--frame-rate", "0"], "`frame_rate` must be a number above 0. Received: 0.0."),
+        (["--frame-rate", "0"], "`frame_rate` must be above 0 and at most 1000 per second."),
+        (["--frame-rate", "1e9"], "at most 1000 per second. Received: 1e+09."),
         (["--camera", "cam1"], "`camera` must come with --calibration. Received: cam1 alone."),
         (["--distortion", "0.1"], "`distortion` must come with --intrinsics."),
         (["--image-size", "0", "9"], "`image-size` must be above 0. Received: 0 9."),
@@ -317,7 +318,10 @@ def test_a_clip_of_nobody_says_so():
     [
         (["--detections", "seen.csv"], "`detections` must end in .npz. Received: seen.csv"),
         (["--detections", "poses.npz"], "`detections` must be another file than the output"),
-        (["--frame-rate", "0"], "`frame_rate` must be a number above 0. Received: 0.0"),
+        (
+            ["--frame-rate", "0"],
+            "`frame_rate` must be above 0 and at most 1000 per second. Received: 0",
+        ),
         (["--images", "-1"], "`images` must be at least 0. Received: -1"),
         (["--reference", "gone.trc"], "gone.trc must be a file of known poses"),
         (["--output", "gone/poses.npz"], "gone must be a folder to write poses.npz to"),

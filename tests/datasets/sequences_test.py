@@ -83,6 +83,8 @@ def rotated(rotation):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"frame_rate": 1e9}, r"`frame_rate` must be above 0 and at most 1000 per second"),
+        ({"frame_rate": 0.0}, r"`frame_rate` must be above 0"),
         ({"camera_names": ("one",)}, r"`camera.intrinsics` must have shape \(1, 3, 3\)"),
         ({"keypoints_2d": np.zeros((2, 3, 16, 2))}, r"`keypoints_2d` must.*\(2, 3, 17, 2\)"),
         ({"keypoints_2d": np.zeros((2, 3, 17, 3))}, r"Received: \(2, 3, 17, 3\)"),

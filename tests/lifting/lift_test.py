@@ -83,7 +83,7 @@ def with_value(array, value, index=(0, 1)):
 
 WRONG_TRACKS = {
     "no frames": ({"keypoints_2d": KEYPOINTS[:0], "confidence": None}, "of at least one person"),
-    "rate": ({"frame_rate": NAN}, "`frame_rate` must be a number above 0"),
+    "rate": ({"frame_rate": NAN}, "`frame_rate` must be 1 to 1000 per second where"),
     "rate in milliseconds": ({"frame_rate": 0.05}, "`frame_rate` must be 1 to 1000 .* millisec"),
     "rate in words": ({"frame_rate": "fast"}, "`frame_rate` must be a number. Received: 'fast'"),
     "no rate": ({"frame_rate": None}, "`frame_rate` must be given"),
@@ -280,7 +280,12 @@ def test_a_models_own_uncertainty_goes_along(model):
     ("change", "arguments", "sentence"),
     [
         ({"frame_rate": None}, {}, "`frame_rate` must be given, for the input tells none."),
-        ({}, {"frame_rate": 0.0}, "`frame_rate` must be a number above 0. Received: 0.0."),
+        ({}, {"frame_rate": 1e9}, "`frame_rate` must be above 0 and at most 1000 per second."),
+        (
+            {},
+            {"frame_rate": 0.0},
+            "`frame_rate` must be above 0 and at most 1000 per second. Received: 0.",
+        ),
         ({}, {"height": [1.7] * 3}, "`height` must be one number or of shape [2]. Received: shape"),
         ({}, {"height": 175}, "`height` must be 0.4 to 2.8 meters. Received: 175.0."),
         ({}, {"space": "scene"}, "`space` must be one of root, camera, world. Received: 'scene'."),

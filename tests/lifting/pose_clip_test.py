@@ -63,8 +63,12 @@ def test_a_track_that_breaks_a_rule_is_refused_by_field(fields, sentence):
     ("fields", "sentence"),
     [
         ({"space": "scene"}, "`space` must be one of root, camera, world. Received: 'scene'."),
-        ({"frame_rate": 0.0}, "`frame_rate` must be a number above 0. Received: 0.0."),
-        ({"frame_rate": "50"}, "`frame_rate` must be a number above 0. Received: 50."),
+        (
+            {"frame_rate": 0.0},
+            "`frame_rate` must be above 0 and at most 1000 per second. Received: 0.",
+        ),
+        ({"frame_rate": 1e9}, "at most 1000 per second. Received: 1e+09."),
+        ({"frame_rate": "50"}, "`frame_rate` must be a number. Received: '50'."),
         ({"first_frame": -1}, "`first_frame` must be a whole number of at least 0. Received: -1."),
         ({"joint_names": ("hip",) * 17}, "`joint_names` must be texts, each once."),
         ({"parents": (-1,) * 17}, "`parents` must name for each of 17 joints an earlier one"),

@@ -104,8 +104,8 @@ def test_help_of_tfx_names_the_parameters():
 @pytest.mark.parametrize(
     ("content", "name", "sentence"),
     [
-        (None, "mvlift", "`settings` must be a file. Received: [Errno 2] No such file"),
-        ("{", "mvlift", "`settings` must be JSON. Received: Expecting property name"),
+        (None, "mvlift", "`settings` must be a file that exists. Received: nothing there."),
+        ("{", "mvlift", "`settings` must be JSON. Received: no name in double quotes"),
         ('{"name": "mine", "x": 1}', "mine", "`settings` must hold fields of ['beam_pipeline_"),
         ('{"name": "../mine"}', "mvlift", "`name` must be a folder's name. Received: '../mine'."),
         (

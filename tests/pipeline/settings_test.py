@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 
 import jsonschema
 import pytest
@@ -137,6 +138,26 @@ def test_yaml_and_toml_say_the_same(ending, text, tmp_path):
         settings.read(path)
 
 
+@pytest.mark.parametrize(
+    ("ending", "text", "met"),
+    [
+        ("json", '{"seed": 1,\n}', "a comma too many in line 2, column 1"),
+        ("json", '{"seed" 1}', "no `:` in line 1, column 9"),
+        ("yaml", "model:\n\twidth: 8", "a tab in place of spaces in line 2"),
+        ("yaml", "model: {width: 8", "no `,` or `}` in line 1"),
+        ("yaml", "name: mine\n width: 8", "a `:` too many or an indent in line 2"),
+        ("toml", "seed = 1\nname = mine", "no value or text without quotes in line 2, column 8"),
+        ("toml", "[model\nwidth = 8", "no `]` in line 1, column 7"),
+    ],
+)
+def test_what_breaks_a_file_s_syntax_is_told_with_its_line(ending, text, met, tmp_path):
+    path = tmp_path / f"settings.{ending}"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=re.escape(met)) as caught:
+        settings.read(path)
+    assert str(caught.value).startswith(f"{path}: `settings` must be ")
+
+
 @pytest.mark.parametrize("name", [*presets.PRESETS])
 def test_what_is_shown_asks_for_the_same_again(name):
     config = presets.PRESETS[name]().with_seed(3)
@@ -159,9 +180,12 @@ def test_the_schema_takes_what_is_shown_and_no_typo():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "settings.json: `settings` must be a file. Received: .*No such file"),
-        (b"{name: 1}", "settings.json: `settings` must be JSON. Received: Expecting property"),
-        (b"\xff\xfe\x00", "settings.json: `settings` must be JSON. Received: 'utf-8' codec"),
+        (None, "settings.json: `settings` must be a file that exists"),
+        (
+            b"{name: 1}",
+            "settings.json: `settings` must be JSON. Received: no name in double quotes",
+        ),
+        (b"\xff\xfe\x00", "settings.json: `settings` must be JSON. Received: UTF-16"),
         (b"[1]", r"settings.json: `settings` must be an object. Received: \[1\]"),
     ],
 )

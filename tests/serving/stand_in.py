@@ -149,7 +149,7 @@ def array(value):
 
 
 @contextlib.contextmanager
-def serving(folders, labels=None, model="mvlift", credentials=None):
+def serving(folders, labels=None, model="mvlift", credentials=None, port=0):
     """Serves SavedModels by their numbers; gives versions and both addresses by their scheme."""
     versions = served_versions.Versions(folders, dict(labels or {}), model)
     with concurrent.futures.ThreadPoolExecutor(8) as workers:
@@ -157,7 +157,7 @@ def serving(folders, labels=None, model="mvlift", credentials=None):
         handler = Grpc(versions)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(handler, server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(handler, server)
-        place = "127.0.0.1:0"
+        place = f"127.0.0.1:{port}"
         if credentials is None:
             port = server.add_insecure_port(place)
         else:

@@ -152,7 +152,10 @@ def test_a_motion_studio_gives_each_motion_a_made_up_body(path):
     [
         ({"num_clips": 0}, "`num_clips` must be positive. Received: 0"),
         ({"num_frames": 0}, "`num_frames` must be positive. Received: 0"),
-        ({"frame_rate": 0.0}, "`frame_rate` must be positive. Received: 0.0"),
+        (
+            {"frame_rate": 0.0},
+            "`frame_rate` must be above 0 and at most 1000 per second. Received: 0",
+        ),
         ({"actions": ("flying",)}, r"`actions` must name some of walking.*\('flying',\)"),
         ({"actions": ()}, r"`actions` must name some of walking.*Received: \(\)"),
         ({"actions": ("boxing", "boxing")}, "`actions` must name some of .*, each once.*boxing"),
@@ -171,7 +174,7 @@ def test_a_studio_that_cannot_be_is_refused(settings, message):
 
 
 def test_a_motion_studio_that_cannot_be_is_refused(path):
-    with pytest.raises(ValueError, match="`frame_rate` must be positive"):
+    with pytest.raises(ValueError, match="`frame_rate` must be above 0"):
         synthetic.MotionStudio(path=path, frame_rate=-1.0)
     with pytest.raises(ValueError, match="`motions` must name each once"):
         synthetic.MotionStudio(path=path, motions=("a", "a"))

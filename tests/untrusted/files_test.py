@@ -50,8 +50,8 @@ def test_json_is_read_with_nan_for_the_reader_to_judge(tmp_path):
     ("data", "received"),
     [
         (b" \n", "an empty file"),
-        (b'{"a": 1', "Expecting ',' delimiter in line 1, column 8"),
-        (b'{"a": 1}\n{"a": 2}', "Extra data in line 2, column 1"),
+        (b'{"a": 1', "no `,` in line 1, column 8"),
+        (b'{"a": 1}\n{"a": 2}', "something behind the end in line 2, column 1"),
         (b"\x1f\x8b\x08\x00", "a gzip file: unpack it"),
         (b"PK\x03\x04\x14\x00", "a ZIP archive: unpack it"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),

@@ -224,8 +224,10 @@ def _take(path: pathlib.Path, field: str, entry: Any) -> tuple[dict[Any, Any], f
         rule = "be a list of views by camera and a frame rate"
         raise errors.RecordingError(path, field, rule, type(entry).__name__)
     views, frame_rate = entry
-    is_rate = isinstance(frame_rate, int | float | np.number) and 0 < frame_rate < np.inf
-    errors.require_in(path, is_rate, field, "have a positive frame rate", repr(frame_rate))
+    is_number = isinstance(frame_rate, int | float | np.number)
+    is_rate = is_number and 0 < frame_rate <= errors.MAX_FRAME_RATE
+    rule = f"have a frame rate of at most {errors.MAX_FRAME_RATE} per second"
+    errors.require_in(path, is_rate, field, rule, repr(frame_rate))
     return views, float(frame_rate)
 
 

@@ -5,13 +5,15 @@
 <root>/Config.toml                its settings, of which the frame rate is read; optional
 <root>/opensim/<reference>.trc    3D reference, for evaluation only; optional
 
-Folders of 2023 are called calib-2d and pose-2d. Cameras are those of the folders' names, or else in
-the order of the folders.
+A trial of a session has its calibration one or two folders above, in any that has "calib" in its
+name, and its settings beside that. Folders of 2023 are called calib-2d and pose-2d. Cameras are
+those of the folders' names, or else in the order of the folders.
 """
 
 import dataclasses
 import functools
 import importlib.util
+import itertools
 import pathlib
 import re
 
@@ -171,13 +173,39 @@ def _camera_name(folder: pathlib.Path) -> str:
 
 
 def calibration_file(root: pathlib.Path) -> pathlib.Path:
-    """Finds the calibration of a recording; a `RecordingError` if there is none, or several."""
+    """Finds the calibration of a recording, or else of its session, one or two folders above.
+
+    Raises:
+        RecordingError: If there is none, or several in a folder.
+    """
     folder = _folder(root, FOLDERS[0], FOLDERS[2])
-    found = sorted(folder.glob("*.qca.txt")) or sorted(folder.glob("Calib*.toml"))
+    found = _calibrations(root)
     received = ", ".join(path.name for path in found) or "no such file"
-    rule = "match exactly one file; the session's goes there, too"
+    rule = "match exactly one file, here or in a session's folder above"
     errors.require_in(folder, len(found) == 1, "*.qca.txt or Calib*.toml", rule, received)
     return found[0]
+
+
+def session_files(root: pathlib.Path) -> list[pathlib.Path]:
+    """Lists the calibrations and settings of a recording, in its folder or above."""
+    settings = (folder / "Config.toml" for folder in _with_session(root))
+    return [*_calibrations(root), *(path for path in settings if path.is_file())]
+
+
+def _calibrations(root: pathlib.Path) -> list[pathlib.Path]:
+    """Lists those of the nearest folder that has any."""
+    own = _folder(root, FOLDERS[0], FOLDERS[2])
+    # Pose2Sim, too, takes any folder of a session that is called so.
+    above = (sorted(each.glob("*[Cc]alib*")) for each in _with_session(root)[1:])
+    for folder in (own, *itertools.chain.from_iterable(above)):
+        if found := sorted(folder.glob("*.qca.txt")) or sorted(folder.glob("Calib*.toml")):
+            return found
+    return []
+
+
+def _with_session(root: pathlib.Path) -> list[pathlib.Path]:
+    """Returns a trial's folder, and those that its participant or session may be."""
+    return [root, *root.resolve().parents[:2]]
 
 
 def _folder(root: pathlib.Path, *names: str) -> pathlib.Path:
@@ -186,8 +214,12 @@ def _folder(root: pathlib.Path, *names: str) -> pathlib.Path:
 
 
 def _configured_rate(root: pathlib.Path) -> float:
-    """Returns the frame rate of `Config.toml`; 60 without one, or where it is "auto"."""
-    path = root / "Config.toml"
-    settings = calibration_files.read_tables(path) if path.is_file() else {}
-    rate = settings.get("project", {}).get("frame_rate")
-    return float(rate) if isinstance(rate, int | float) and rate > 0 else DEFAULT_FRAME_RATE
+    """Returns the frame rate of the nearest `Config.toml` that tells one; 60 without, or "auto"."""
+    for path in (folder / "Config.toml" for folder in _with_session(root)):
+        settings = calibration_files.read_tables(path) if path.is_file() else {}
+        rate = settings.get("project", {}).get("frame_rate")
+        if isinstance(rate, int | float) and rate > 0:
+            is_rate = rate <= errors.MAX_FRAME_RATE
+            errors.require_in(path, is_rate, "project/frame_rate", errors.FRAME_RATE_RULE, rate)
+            return float(rate)
+    return DEFAULT_FRAME_RATE

@@ -184,7 +184,7 @@ def broken(*first):
 @pytest.mark.parametrize(
     ("text", "field", "received"),
     [
-        (recordings.detections(person())[:-20], "people", "Expecting"),
+        (recordings.detections(person())[:-20], "people", "no `,` in line 1"),
         ("", "people", "an empty file"),
         ("[]", "people", "something else there"),
         ('{"persons": []}', "people", "no `people`"),

@@ -105,6 +105,7 @@ def test_what_may_be_left_out_may(tmp_path):
         (changed("version", to=2), "version", "be 1. Received: 2"),
         (changed("version", to=None), "manifest.version", "be there. Received: nothing"),
         (changed("frame_rate", to=0.02), "frame_rate", "be at least 1. Received: 0.02"),
+        (changed("frame_rate", to=1e9), "frame_rate", "be at most 1000. Received: 1000000000.0"),
         (changed("frame_rate", to=float("nan")), "frame_rate", "be of type number. Received: nan"),
         (changed("frame_rate", to="50"), "frame_rate", "be of type number. Received: '50'"),
         (changed("calibration", "unit", to="inch"), "calibration.unit", "be one of m, cm, mm"),

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from keras_mvlift import errors, skeletons
+from keras_mvlift import errors, skeletons, sources
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import calibration_files, pose2sim
 from keras_mvlift.geometry import cameras, lenses
@@ -207,7 +207,7 @@ def nobody(root):
             lambda root: frame(root, 1, 0).write_text('{"people": ['),
             "pose/cam1_json/cam01.0000.json",
             "people",
-            "be JSON. Received: Expecting value in line 1",
+            "be JSON. Received: no value or text without quotes in line 1",
         ),
         (lambda root: (root / REFERENCE).unlink(), REFERENCE, "reference", "be a file"),
         (shorter_reference, REFERENCE, "frames", "have 4 frames at 60.0 Hz.*Received: 3 at 60.0"),
@@ -247,6 +247,24 @@ def test_a_missing_demo_package_is_told_with_the_way_to_install_it(monkeypatch):
         pose2sim.demo_root()
 
 
+@pytest.mark.parametrize("parts", [("S00_Calibration",), ("calibration",), ("..", "Calib-2d")])
+def test_a_trial_has_the_calibration_of_its_session(root, parts, tmp_path):
+    trial = tmp_path / "session" / "trial"
+    shutil.copytree(root, trial)
+    expected = source(root).read("clip")
+    folder = trial.parent.joinpath(*parts)
+    (trial / "calibration").rename(folder)
+    (folder.parent / "Config.toml").write_text("[project]\nframe_rate = 30\n")
+    found = pose2sim.Pose2SimSource(root=str(trial), name="clip", skeleton="body_25b").read("clip")
+    np.testing.assert_array_equal(found.camera.center, expected.camera.center)
+    assert found.frame_rate == 30.0
+    before = sources.fingerprint(str(trial))
+    (folder / "Calib_again.qca.txt").write_bytes(b"")
+    assert sources.fingerprint(str(trial)) != before
+    with pytest.raises(errors.RecordingError, match=r"one file, here or .*Received: .*Calib_again"):
+        pose2sim.calibration_file(trial)
+
+
 def test_a_session_calibrated_by_pose2sim_is_read_by_its_cameras_names(root, tmp_path_factory):
     clip = source(root).read("clip")
     rig = source(root).rig
@@ -259,6 +277,9 @@ def test_a_session_calibrated_by_pose2sim_is_read_by_its_cameras_names(root, tmp
     assert again.camera_names == clip.camera_names
     np.testing.assert_allclose(again.camera.center, clip.camera.center, atol=1e-9)
     assert (clip.frame_rate, again.frame_rate) == (60.0, 120.0)
+    (root / "Config.toml").write_text("[project]\nframe_rate = 1e9\n")
+    with pytest.raises(errors.RecordingError, match=r"Config.toml: .*at most 1000 per second"):
+        source(root).read("clip")
 
 
 @pytest.mark.parametrize("skeleton", [skeletons.BODY_25B, skeletons.HALPE_26], ids=lambda s: s.name)
