@@ -279,7 +279,7 @@ class Beside(NamedTuple):
         self,
         config: configs.StageConfig,
         first_batch: int,
-        keep: multi_view_lifter.Keep | None,
+        keep: stage_data.Keep | None = None,
     ) -> tf.data.Dataset:
         """Returns pairs of batches."""
         return tf.data.Dataset.zip(tuple(each.batches(config, first_batch, keep) for each in self))
