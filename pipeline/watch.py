@@ -70,13 +70,12 @@ def main(arguments: list[str], run: Run | None = None) -> int:
         with local.terminable(), local.held(options.watched / SPANS / "watch.lock"):
             return _follow(options, run or apart)
     except local.BusyError:
-        message = f"Another process follows {options.watched}; one at a time can."
+        print(f"Another process follows {options.watched}; one at a time can.", file=sys.stderr)
     except (ValueError, OSError) as error:
-        message = str(error)
+        print(error, file=sys.stderr)
     except KeyboardInterrupt as error:
         print("Stopped. The next start goes on.", file=sys.stderr)
         return local.Outcome(local.stopped_by(error)).status
-    print(message, file=sys.stderr)
     return 1
 
 
@@ -221,20 +220,20 @@ def _note(ledger: Ledger, entry: Entry, ended: local.Outcome) -> None:
 
 def _list_lost(ledger: Ledger) -> None:
     """Writes the list of all recordings that are lost, as ExampleGen does that of lost clips."""
+    every = [(entry, str(ledger.place(entry))) for entry in ledger.entries]
     lost = [
         dead_letters.Loss(
             clip=entry.recording,
-            file=str(ledger.place(entry)),
+            file=place,
             field="recording",
             reason=entry.reason,
-            message=f"{ledger.place(entry)}: {entry.reason}",
+            message=f"{place}: {entry.reason}",
         )
-        for entry in ledger.entries
+        for entry, place in every
         if entry.state in _LOST
     ]
-    text = dead_letters.to_json(lost, len(ledger.entries))
     with files.replacing(ledger.folder / DEAD_LETTERS) as partial:
-        partial.write_text(text + "\n")
+        partial.write_text(dead_letters.to_json(lost, len(every)) + "\n")
 
 
 # Which recording is which span, and what became of it: a file that is whole at any time.

@@ -133,12 +133,15 @@ class StageData(abc.ABC):
 
     def held_out_batches(self, config: configs.StageConfig) -> tf.data.Dataset | None:
         """Returns what the loss is measured on after each epoch; None for nothing."""
+        return None
 
     def held_out_views(self) -> views.View | None:
         """Returns all views of held-out instants, fields `[T, V, ...]`; None without any."""
+        return None
 
     def shown_views(self) -> views.View | None:
         """Returns views, as those held out, to show what is learned of them; None for none."""
+        return None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -115,7 +115,7 @@ def _fit(
     written: pathlib.Path,
     logs: pathlib.Path | None,
 ) -> list[dict[str, float]]:
-    """Trains a compiled model, with so many steps in an epoch; writes below the last two folders."""
+    """Trains a compiled model, an epoch of so many steps; writes below the last two folders."""
     lifter, strategy = getattr(model, "lifter", model), model.distribute_strategy
     best = _best_epoch(lifter, config, data)
     saver = EpochCheckpoints(data.checkpoints, written)

@@ -104,7 +104,7 @@ def test_help_of_tfx_names_the_parameters():
 @pytest.mark.parametrize(
     ("content", "name", "sentence"),
     [
-        (None, "mvlift", "`settings` must be a file. Received: [Errno 2] No such file"),
+        (None, "mvlift", "`settings` must be a file that exists. Received: nothing there"),
         ("{", "mvlift", "`settings` must be JSON. Received: Expecting property name"),
         ('{"name": "mine", "x": 1}', "mine", "`settings` must hold fields of ['beam_pipeline_"),
         ('{"name": "../mine"}', "mvlift", "`name` must be a folder's name. Received: '../mine'."),

@@ -159,9 +159,9 @@ def test_the_schema_takes_what_is_shown_and_no_typo():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "settings.json: `settings` must be a file. Received: .*No such file"),
+        (None, "settings.json: `settings` must be a file that exists. Received: nothing there"),
         (b"{name: 1}", "settings.json: `settings` must be JSON. Received: Expecting property"),
-        (b"\xff\xfe\x00", "settings.json: `settings` must be JSON. Received: 'utf-8' codec"),
+        (b"\xff\xfe\x00", "settings.json: `settings` must be JSON. Received: UTF-16: save it"),
         (b"[1]", r"settings.json: `settings` must be an object. Received: \[1\]"),
     ],
 )
