@@ -213,8 +213,11 @@ def _model_spec(**about: Any) -> tfma.ModelSpec:
 
 
 def _metric(name: str, threshold: tfma.MetricThreshold) -> tfma.MetricConfig:
-    metric_class = CLASSES[name]
-    config = tfma.MetricConfig(class_name=metric_class.__name__, module=metric_class.__module__)
+    config = tfma.MetricConfig(
+        class_name=PoseMetric.__name__,
+        module=PoseMetric.__module__,
+        config=json.dumps({"name": name}),
+    )
     if threshold.ByteSize():
         # A `MetricConfig.threshold` would hold for every slice, the hardest action too.
         everything = tfma.PerSliceMetricThreshold(
@@ -264,7 +267,7 @@ def _sentence(failure: validation_result_pb2.ValidationFailure) -> str:
     return f"{name} {value:g} is not at least {bounds.lower_bound.value:g}."
 
 
-# The five numbers of `keras_mvlift.metrics.pose_error` as TFMA's metrics, of flattened
+# The numbers of `keras_mvlift.metrics.pose_error` as TFMA's metrics, of flattened
 # root-relative poses `[J * 3]`, meters. All come from one shared computation, which measures poses
 # in batches; each metric then picks its own.
 
@@ -340,46 +343,11 @@ class _PoseCombiner(beam.CombineFn):
         return {self._key: accumulator.measure()}
 
 
-class _PoseMetric(tfma.metrics.Metric):
-    number: str
+class PoseMetric(tfma.metrics.Metric):
+    """The mean over poses of one of `pose_error.FIGURE_NAMES`, which is the metric's name."""
 
-    def __init__(self, name: str | None = None):
-        compute = functools.partial(_computations, number=self.number)
-        super().__init__(tfma.metrics.merge_per_key_computations(compute), name=name or self.number)
-
-
-class MPJPE(_PoseMetric):
-    """The mean per-joint position error, roots aligned, in millimeters."""
-
-    number = "mpjpe_mm"
-
-
-class NMPJPE(_PoseMetric):
-    """The MPJPE after the best scale, in millimeters."""
-
-    number = "n_mpjpe_mm"
-
-
-class PMPJPE(_PoseMetric):
-    """The MPJPE after the best rotation, translation and scale, in millimeters."""
-
-    number = "p_mpjpe_mm"
-
-
-class PCK(_PoseMetric):
-    """The share of joints strictly nearer than 150 mm, roots aligned, times 100."""
-
-    number = "pck_150"
-
-
-class AUC3D(_PoseMetric):
-    """The mean of the PCK over the thresholds 0, 5, ..., 150 mm, times 100."""
-
-    number = "auc"
-
-
-CLASSES = {metric.number: metric for metric in (MPJPE, NMPJPE, PMPJPE, PCK, AUC3D)}
-"""The metric that reports each of `pose_error.FIGURE_NAMES`."""
+    def __init__(self, name: str):
+        super().__init__(tfma.metrics.merge_per_key_computations(_computations), name=name)
 
 
 def _computations(
@@ -387,8 +355,6 @@ def _computations(
     eval_config: tfma.EvalConfig | None = None,
     model_name: str = "",
     output_name: str = "",
-    *,
-    number: str,
 ) -> tfma.metrics.MetricComputations:
     make_key = functools.partial(
         tfma.metrics.MetricKey, model_name=model_name, output_name=output_name
@@ -397,7 +363,7 @@ def _computations(
 
     def mean(results: dict[tfma.metrics.MetricKey, PoseSums]) -> dict:
         sums = results[shared]
-        return {key: sums.totals[pose_error.FIGURE_NAMES.index(number)] / sums.num_poses}
+        return {key: sums.totals[pose_error.FIGURE_NAMES.index(name)] / sums.num_poses}
 
     return [
         tfma.metrics.MetricComputation([shared], None, _PoseCombiner(shared, eval_config)),

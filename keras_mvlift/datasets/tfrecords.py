@@ -325,7 +325,6 @@ def load(
     *,
     seed: int,
     first_epoch: int = 0,
-    decode: Decode = decode_pairs,
 ) -> tf.data.Dataset:
     """Streams shuffled batches of pairs, epoch after epoch without end.
 
@@ -337,10 +336,9 @@ def load(
         batch_size: Pairs per batch; the rest of an epoch that fills no batch is left out.
         seed: Of the order.
         first_epoch: The epoch to begin with.
-        decode: What parses a batch, where the records are not pairs but instants.
 
     Returns:
-        Batches of `ViewPair`, fields `[batch_size, ...]`, or of what `decode` makes.
+        Batches of `ViewPair`, fields `[batch_size, ...]`.
 
     Raises:
         ValueError: If there is no such file, or the files hold less than a batch.
@@ -365,13 +363,16 @@ def load(
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
     batches = epochs.flat_map(epoch)
-    return batches.map(decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return batches.map(decode_pairs, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def load_once(
     file_pattern: str | list[str], batch_size: int, decode: Decode = decode_pairs
 ) -> tf.data.Dataset:
-    """Reads every pair once, in the order of the files; the last batch may be smaller."""
+    """Reads every pair once, in the order of the files; the last batch may be smaller.
+
+    `decode` is what parses a batch, where the records are not pairs but instants.
+    """
     import tensorflow as tf
 
     batches = _read_files(matching(file_pattern)).batch(batch_size)

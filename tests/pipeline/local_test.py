@@ -189,9 +189,6 @@ def test_a_full_disk_is_named(error, tmp_path, capfd, monkeypatch):
     [
         (errors.RecordingError("a", "b", "c", "d"), False, local.REFUSED),
         (files.UnusableError("too many lost"), True, local.REFUSED),
-        (checks.DataAnomalyError("anomalies"), True, local.REFUSED),
-        (checks.DriftError("drift"), True, local.REFUSED),
-        (checks.RigError("cameras_out_of_order"), True, local.REFUSED),
         (ValueError("wrong settings"), False, local.UNABLE),
         (OSError("no folder"), True, local.UNABLE),
         (RuntimeError("database or disk is full"), True, local.UNABLE),
