@@ -151,8 +151,15 @@ def eval_config(
     counted = tfma.MetricConfig(class_name="ExampleCount")
     return tfma.EvalConfig(
         model_specs=[
-            _model_spec(name=tfma.CANDIDATE_KEY),
-            _model_spec(name=tfma.BASELINE_KEY, is_baseline=True),
+            tfma.ModelSpec(
+                name=name,
+                is_baseline=name == tfma.BASELINE_KEY,
+                model_type=tfma.TF_GENERIC,
+                signature_name=SIGNATURE,
+                label_key=LABEL_KEY,
+                prediction_key=PREDICTION_KEY,
+            )
+            for name in (tfma.CANDIDATE_KEY, tfma.BASELINE_KEY)
         ],
         slicing_specs=[tfma.SlicingSpec(), *slices],
         metrics_specs=[tfma.MetricsSpec(metrics=[counted, *metrics])],
@@ -200,16 +207,6 @@ def _check_names(
     unknown = sorted(set(thresholds) - set(names))
     if unknown:
         raise ValueError(f"`{argument}` must name metrics of {names}. Received: {unknown}.")
-
-
-def _model_spec(**about: Any) -> tfma.ModelSpec:
-    return tfma.ModelSpec(
-        model_type=tfma.TF_GENERIC,
-        signature_name=SIGNATURE,
-        label_key=LABEL_KEY,
-        prediction_key=PREDICTION_KEY,
-        **about,
-    )
 
 
 def _metric(name: str, threshold: tfma.MetricThreshold) -> tfma.MetricConfig:

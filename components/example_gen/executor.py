@@ -355,14 +355,12 @@ class RecordingExampleGenSpec(types.ComponentSpec):
     """What goes in and what comes out."""
 
     PARAMETERS: ClassVar[dict[str, component_spec.ExecutionParameter]] = {
-        DATA_CONFIG: component_spec.ExecutionParameter(type=str),
-        DATA_ROOT: component_spec.ExecutionParameter(type=str),
-        CODE_VERSION: component_spec.ExecutionParameter(type=str),
+        name: component_spec.ExecutionParameter(type=str)
+        for name in (DATA_CONFIG, DATA_ROOT, CODE_VERSION)
     }
     INPUTS: ClassVar[dict[str, component_spec.ChannelParameter]] = {}
     OUTPUTS: ClassVar[dict[str, component_spec.ChannelParameter]] = {
-        EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        TEST_EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        name: component_spec.ChannelParameter(type=standard_artifacts.Examples) for name in SPLITS
     }
 
 

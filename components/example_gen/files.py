@@ -151,7 +151,7 @@ def complaint(
 
 
 class UnusableError(ValueError):
-    """Data is not to be trained on: it leaves too little, breaks its schema, or is unlike others."""
+    """Data is not to be trained on: it is too little, breaks its schema, or is unlike others."""
 
 
 class Loss(TypedDict):

@@ -6,7 +6,7 @@ instant. What is saved and served are their two networks.
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -22,16 +22,9 @@ from keras_mvlift.training import batches, objectives, uncertainty
 _MAX_ROOT_ERROR = 10.0
 
 
-class Joined(NamedTuple):
-    """Global poses, and what the root network still has to learn.
-
-    Attributes:
-        pose_camera: `Ỹ`, `[B, J, 3]`, meters, frames of their own cameras.
-        root_loss: `[B]`, meters; zero where the poses' own loss teaches the root network.
-    """
-
-    pose_camera: tf.Tensor
-    root_loss: tf.Tensor
+Joined = tuple[tf.Tensor, tf.Tensor]
+"""Global poses `Ỹ`, `[B, J, 3]`, meters, frames of their own cameras; and what the root network
+still has to learn, `[B]`, meters, zero where the poses' own loss teaches it."""
 
 
 def predicted_root(lifted: objectives.Lifted, own: views.View, seen: views.View) -> Joined:
@@ -42,7 +35,7 @@ def predicted_root(lifted: objectives.Lifted, own: views.View, seen: views.View)
     """
     del own, seen
     pose_camera = lifted.root_relative_pose + lifted.root_position[:, tf.newaxis]
-    return Joined(pose_camera, tf.zeros_like(pose_camera[:, 0, 0]))
+    return pose_camera, tf.zeros_like(pose_camera[:, 0, 0])
 
 
 def solved_root(lifted: objectives.Lifted, own: views.View, seen: views.View) -> Joined:
@@ -62,7 +55,7 @@ def solved_root(lifted: objectives.Lifted, own: views.View, seen: views.View) ->
     )
     error = reprojection.norm(lifted.root_position - tf.stop_gradient(root_position))
     pose_camera = lifted.root_relative_pose + root_position[:, tf.newaxis]
-    return Joined(pose_camera, tf.minimum(error, _MAX_ROOT_ERROR))
+    return pose_camera, tf.minimum(error, _MAX_ROOT_ERROR)
 
 
 @dataclasses.dataclass(frozen=True)

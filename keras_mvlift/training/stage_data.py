@@ -42,7 +42,6 @@ class Pairs:
     look_up: Callable[[tf.Tensor], Any] | None = None
 
     def num_rows(self, config: configs.StageConfig) -> int:
-        """Returns the pairs of a batch."""
         return config.batch_size
 
     def batches(
@@ -76,7 +75,6 @@ class Rows:
     rows_per_pair: int = 2
 
     def num_rows(self, config: configs.StageConfig) -> int:
-        """Returns the rows of a batch."""
         return self.rows_per_pair * config.batch_size
 
     def batches(
@@ -161,13 +159,11 @@ class Arrays(StageData):
         return self.steps
 
     def num_rows(self, config: configs.StageConfig) -> int:
-        """Returns the rows of a batch."""
         return self.source.num_rows(config)
 
     def batches(
         self, config: configs.StageConfig, first_epoch: int, keep: Keep | None = None
     ) -> tf.data.Dataset:
-        """Returns batches without end, from an epoch on."""
         return self.source.batches(config, first_epoch * self.steps, keep)
 
 
@@ -233,7 +229,6 @@ class Files(StageData):
     def batches(
         self, config: configs.StageConfig, first_epoch: int, keep: Keep | None = None
     ) -> tf.data.Dataset:
-        """Returns what there is to train on, in a random order, without end."""
         order: dict[str, Any] = {"seed": config.seed, "first_epoch": first_epoch}
         if self.windows:
             return view_windows.load(self.train, config.batch_size, self.windows, **order)
@@ -249,7 +244,6 @@ class Files(StageData):
         return source.batches(config, first_epoch * (num_pairs // config.batch_size), keep)
 
     def held_out_batches(self, config: configs.StageConfig) -> tf.data.Dataset | None:
-        """Returns what the loss is measured on; None where nothing is held out."""
         if not self.held_out:
             return None
         if self.windows:
@@ -263,7 +257,6 @@ class Files(StageData):
         return batches.look_up(kept, batches.load_once(kept.rows, config.batch_size))
 
     def held_out_views(self) -> views.View | None:
-        """Reads the held-out instants to score them without labels; None without any."""
         return held_out.read_records(self.held_out, self.num_views) if self.held_out else None
 
     def shown_views(self) -> views.View | None:
