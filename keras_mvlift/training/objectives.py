@@ -242,8 +242,9 @@ def trusted_agreement(seen: views.View) -> tuple[Agreement, np.ndarray]:
         # Filled up to one of few lengths: whatever the data sets, there are few to trace.
         filled = np.resize(rows, min(most, 1 << (len(rows) - 1).bit_length()))
         some = tf.nest.map_structure(lambda field, rows=filled: tf.gather(field, rows), seen)
+        kept = slice(len(rows))
         found = _compiled_agreement(some)
-        parts.append(tf.nest.map_structure(lambda field, n=len(rows): field[:n].numpy(), found))
+        parts.append(tf.nest.map_structure(lambda field, kept=kept: field[kept].numpy(), found))
     return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
 
 
