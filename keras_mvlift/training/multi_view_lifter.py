@@ -79,19 +79,15 @@ class Recipe:
     has_free_root: bool
 
 
+_PAPER = Recipe(
+    root_head=lambda rig_distance: residual.LinearRoot(),
+    join=predicted_root,
+    first_objective=objectives.Consistency(),
+    has_free_root=True,
+)
 RECIPES = {
-    "paper": Recipe(
-        root_head=lambda rig_distance: residual.LinearRoot(),
-        join=predicted_root,
-        first_objective=objectives.Consistency(),
-        has_free_root=True,
-    ),
-    "ray_root": Recipe(
-        root_head=residual.RayRoot,
-        join=predicted_root,
-        first_objective=objectives.Consistency(),
-        has_free_root=True,
-    ),
+    "paper": _PAPER,
+    "ray_root": dataclasses.replace(_PAPER, root_head=residual.RayRoot),
     "solved_root": Recipe(
         root_head=residual.RayRoot,
         join=solved_root,

@@ -101,7 +101,7 @@ def run(
         strategies.synchronize(model)
         model.compile(build_optimizer(config, steps))
         make_slots(model)
-        watching = [_bar(name)] if callbacks is None else [*callbacks]
+        watching = [_Bar(name)] if callbacks is None else [*callbacks]
         guarded = [StopOnNonFiniteLoss(name), *watching]
         return _fit(model, config, data, steps, guarded, written, logs)
 
@@ -207,15 +207,8 @@ def _history_of(folder: pathlib.Path, epochs_done: int) -> str:
     return "".join(lines[: epochs_done + 1])
 
 
-def _bar(name: str) -> keras.callbacks.Callback:
-    # Into a file or a pipe a bar would be drawn line upon line.
-    if not (sys.stderr.isatty() and strategies.is_chief(tf.distribute.get_strategy())):
-        return keras.callbacks.Callback()
-    return _Bar(name)
-
-
 class _Bar(keras.callbacks.Callback):
-    """Shows how many epochs of a stage are done."""
+    """Shows on the chief's terminal how many epochs of a stage are done."""
 
     def __init__(self, name: str):
         super().__init__()
@@ -223,8 +216,10 @@ class _Bar(keras.callbacks.Callback):
         self.format = f"  {name:<10}{done}"
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        total = self.params["epochs"]
-        self.bar = tqdm.tqdm(total=total, bar_format=self.format, dynamic_ncols=True)
+        # Into a file or a pipe a bar would be drawn line upon line.
+        is_shown = sys.stderr.isatty() and strategies.is_chief(tf.distribute.get_strategy())
+        options = {"bar_format": self.format, "dynamic_ncols": True, "disable": not is_shown}
+        self.bar = tqdm.tqdm(total=self.params["epochs"], **options)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.bar.update()
