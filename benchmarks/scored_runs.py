@@ -271,10 +271,6 @@ class Beside(NamedTuple):
     unlabeled: stage_data.Source
     labeled: stage_data.Rows
 
-    def num_rows(self, config: configs.StageConfig) -> int:
-        """Returns the rows of a batch without labels."""
-        return self.unlabeled.num_rows(config)
-
     def batches(
         self,
         config: configs.StageConfig,

@@ -11,7 +11,7 @@ import functools
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import apache_beam as beam
@@ -28,7 +28,7 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts, standa
 from tfx.utils import io_utils, json_utils
 
 from components import scores
-from keras_mvlift import inference
+from keras_mvlift import errors, inference
 from keras_mvlift.metrics import baselines, pose_error
 
 HELD_OUT, BASELINES, BOUNDS = "held_out", "baselines", "further_bounds"
@@ -138,14 +138,18 @@ def eval_config(
         ValueError: If a metric is unknown.
     """
     bounds, worsening = bounds or {}, worsening or {}
-    _check_names("bounds", bounds, (*pose_error.FIGURE_NAMES, *scores.NAMES))
-    _check_names("worsening", worsening)
+    names = pose_error.FIGURE_NAMES
+    for argument, given, known in (
+        ("bounds", bounds, (*names, *scores.NAMES)),
+        ("worsening", worsening, names),
+    ):
+        unknown = sorted({*given} - {*known})
+        errors.require(not unknown, argument, f"name metrics of {known}", unknown)
     if any(name in scores.NAMES for name in bounds):
         # Where all thresholds are others', TFX would bless nothing.
         bounds = {"mpjpe_mm": math.inf, **bounds}
     metrics = [
-        _metric(name, _threshold(name, bounds.get(name), worsening.get(name)))
-        for name in pose_error.FIGURE_NAMES
+        _metric(name, _threshold(name, bounds.get(name), worsening.get(name))) for name in names
     ]
     slices = [tfma.SlicingSpec(feature_keys=[key]) for key in SLICE_KEYS]
     counted = tfma.MetricConfig(class_name="ExampleCount")
@@ -180,11 +184,8 @@ def read(evaluation_uri: str) -> dict[str, Any]:
         slicer_lib.deserialize_slice_key(metrics.slice_key): _numbers(metrics)
         for metrics in tfma.load_metrics(evaluation_uri)
     }
-    if () not in slices:
-        raise ValueError(
-            "`evaluation_uri` must hold an evaluation of at least one example. "
-            f"Received: {evaluation_uri}."
-        )
+    rule = "hold an evaluation of at least one example"
+    errors.require(() in slices, "evaluation_uri", rule, evaluation_uri)
     report: dict[str, Any] = {"overall": slices.pop(())}
     # Each slicing spec of `eval_config` names one feature.
     for ((feature, value),) in sorted(slices):
@@ -199,14 +200,6 @@ def why(validation: tfma.ValidationResult) -> list[str]:
     for per_slice in validation.metric_validations_per_slice:
         reasons += [_sentence(failure) for failure in per_slice.failures]
     return reasons
-
-
-def _check_names(
-    argument: str, thresholds: Mapping[str, float], names: Sequence[str] = pose_error.FIGURE_NAMES
-) -> None:
-    unknown = sorted(set(thresholds) - set(names))
-    if unknown:
-        raise ValueError(f"`{argument}` must name metrics of {names}. Received: {unknown}.")
 
 
 def _metric(name: str, threshold: tfma.MetricThreshold) -> tfma.MetricConfig:

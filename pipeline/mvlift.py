@@ -445,18 +445,6 @@ _HUMAN36M = {"held_out_subjects": ["S8"]}
 """A person, as the test is on people who were not trained on."""
 
 
-def choosers(config: settings.PipelineConfig) -> list[str]:
-    """Names the settings that let something choose by what was not trained on."""
-    is_asked = {
-        "pretrain.patience": config.pretrain.patience > 0,
-        "finetune.patience": config.finetune.patience > 0,
-        "tune.num_trials": config.tune.num_trials > 0,
-        "model.uncertainty": config.model.uncertainty,
-        "rival": bool(config.candidate),
-    }
-    return [name for name, asked in is_asked.items() if asked]
-
-
 def data_for_choosing(
     config: settings.PipelineConfig, is_followed: bool = False
 ) -> configs.DataConfig:
@@ -467,7 +455,14 @@ def data_for_choosing(
     the cameras is looked for in it. What the split already holds out is left as it is.
     """
     split = sources.open_split(config.data)
-    if split.holds_out or not (choosers(config) or is_followed):
+    choosers = (
+        config.pretrain.patience,
+        config.finetune.patience,
+        config.tune.num_trials,
+        config.model.uncertainty,
+        config.candidate,
+    )
+    if split.holds_out or not (any(choosers) or is_followed):
         return config.data
     options: dict[str, Any] = json.loads(config.data.split_options)
     is_human36m = (config.data.source, config.data.split) == ("human36m", "subject")

@@ -384,11 +384,9 @@ def check(
         ),
     ]
     for field, value, needed, why in rules:
-        if value != needed:
-            whose = f"with backbone {model.backbone!r}: {why}"
-            raise ValueError(f"`{field}` must be {needed!r} {whose}. Received: {value!r}.")
+        rule = f"be {needed!r} with backbone {model.backbone!r}: {why}"
+        errors.require(value == needed, field, rule, repr(value))
     for field in ("stride", "test_stride"):
         stride = getattr(data, field)
-        if model.frame_step % stride:
-            rule = f"a multiple of `data.{field}`, {stride}, or windows have holes"
-            raise ValueError(f"`model.frame_step` must be {rule}. Received: {model.frame_step}.")
+        rule = f"be a multiple of `data.{field}`, {stride}, or windows have holes"
+        errors.require(not model.frame_step % stride, "model.frame_step", rule, model.frame_step)

@@ -342,11 +342,9 @@ def _check_people(clips: list[dict[str, Any]]) -> None:
         {clip["subject"] for clip in clips if clip["counts"][kind]}
         for kind in ("train_pairs", "test_views")
     )
-    if both := sorted(trained & tested):
-        raise ValueError(
-            "`split_options` must keep a person to train or to test on in all spans of a window. "
-            f"Received: {', '.join(both)} on both sides."
-        )
+    both = ", ".join(sorted(trained & tested))
+    rule = "keep a person to train or to test on in all spans of a window"
+    errors.require(not both, "split_options", rule, f"{both} on both sides")
 
 
 # The ExampleGen of multi-view recordings.

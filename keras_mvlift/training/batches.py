@@ -226,14 +226,15 @@ def load_instants(
     return drawn.prefetch(tf.data.AUTOTUNE)
 
 
-def share(strategy: tf.distribute.Strategy, batches: tf.data.Dataset, num_rows: int) -> Any:
+def share(strategy: tf.distribute.Strategy, batches: tf.data.Dataset) -> Any:
     """Gives each replica its rows of each batch; together they see what one would have seen.
 
-    Batches are the same in each process; `num_rows`, the rows of every batch, is a multiple of the
-    number of replicas. Returns what `fit` takes.
+    Batches are the same in each process; the rows of every batch, a number that is known
+    beforehand, are a multiple of the number of replicas. Returns what `fit` takes.
     """
     if strategy.num_replicas_in_sync == 1:
         return batches
+    num_rows = tf.nest.flatten(batches.element_spec)[0].shape[0]
     return strategy.distribute_datasets_from_function(
         lambda context: rows_of_worker(context, batches, num_rows)
     )

@@ -22,9 +22,6 @@ Keep = Callable[[np.ndarray], None]
 class Source(Protocol):
     """Arrays from which batches are drawn, pass after pass, in the order of seed and pass."""
 
-    def num_rows(self, config: configs.StageConfig) -> int:
-        """Returns the rows of a batch, which replicas share."""
-
     def batches(
         self, config: configs.StageConfig, first_batch: int, keep: Keep | None = None
     ) -> tf.data.Dataset:
@@ -40,9 +37,6 @@ class Pairs:
 
     pairs: batches.Pairs
     look_up: Callable[[tf.Tensor], Any] | None = None
-
-    def num_rows(self, config: configs.StageConfig) -> int:
-        return config.batch_size
 
     def batches(
         self, config: configs.StageConfig, first_batch: int, keep: Keep | None = None
@@ -74,9 +68,6 @@ class Rows:
     num_pairs: int | None = None
     rows_per_pair: int = 2
 
-    def num_rows(self, config: configs.StageConfig) -> int:
-        return self.rows_per_pair * config.batch_size
-
     def batches(
         self, config: configs.StageConfig, first_batch: int, keep: Keep | None = None
     ) -> tf.data.Dataset:
@@ -89,7 +80,7 @@ class Rows:
         first_pass, passed = divmod(first_batch, in_pass)
         drawn = batches.load_instants(
             self.values,
-            self.num_rows(config),
+            self.rows_per_pair * config.batch_size,
             num_batches=in_pass,
             seed=config.seed,
             first_epoch=first_pass,
@@ -115,10 +106,6 @@ class StageData(abc.ABC):
         Raises:
             ValueError: If the stage asks for what these data do not have.
         """
-
-    @abc.abstractmethod
-    def num_rows(self, config: configs.StageConfig) -> int:
-        """Returns the rows of a batch, which replicas share."""
 
     @abc.abstractmethod
     def batches(
@@ -157,9 +144,6 @@ class Arrays(StageData):
             rule = "`patience` must be 0 where nothing is held out"
             raise ValueError(f"{name}: {rule}. Received: {config.patience}.")
         return self.steps
-
-    def num_rows(self, config: configs.StageConfig) -> int:
-        return self.source.num_rows(config)
 
     def batches(
         self, config: configs.StageConfig, first_epoch: int, keep: Keep | None = None
@@ -222,10 +206,6 @@ class Files(StageData):
                 raise ValueError(f"{name}: `{field}` must {rule}. Received: {value!r}.")
         return num_pairs // config.batch_size
 
-    def num_rows(self, config: configs.StageConfig) -> int:
-        """Returns the pairs or instants of a batch: two views of a pair are lifted."""
-        return 2 * config.batch_size if self.num_views else config.batch_size
-
     def batches(
         self, config: configs.StageConfig, first_epoch: int, keep: Keep | None = None
     ) -> tf.data.Dataset:
@@ -250,7 +230,7 @@ class Files(StageData):
             return view_windows.load_once(self.held_out, config.batch_size, self.windows)
         if self.num_views:
             instants = batches.read_instants(self.held_out, self.num_views, needs_agreement(config))
-            return batches.load_once(instants, self.num_rows(config))
+            return batches.load_once(instants, 2 * config.batch_size)
         kept = batches.read_pairs(self.held_out, config.resident_gb * _GIGABYTE)
         if kept is None:
             return tfrecords.load_once(self.held_out, config.batch_size)

@@ -18,7 +18,7 @@ import tensorflow as tf
 import tqdm
 from tensorflow import keras
 
-from keras_mvlift import configs
+from keras_mvlift import configs, errors
 from keras_mvlift.training import (
     batches,
     held_out,
@@ -129,7 +129,7 @@ def _fit(
     (written / _HISTORY).write_text(known)
     drawn = data.batches(config, epochs_done, _keep(model))
     model.fit(
-        batches.share(strategy, drawn, data.num_rows(config)),
+        batches.share(strategy, drawn),
         **batches.repeat(strategy, data.held_out_batches(config)),
         steps_per_epoch=steps,
         epochs=epochs_done if is_done else config.num_epochs,
@@ -307,9 +307,9 @@ def build_optimizer(
     adam = keras.optimizers.legacy.Adam(learning_rate, global_clipnorm=clip_norm)
     if not config.weight_averaging:
         return adam
-    if not importlib.util.find_spec("tensorflow_addons"):
-        rule = "be 0 without tensorflow-addons, which ended with Python 3.11"
-        raise ValueError(f"`weight_averaging` must {rule}. Received: {config.weight_averaging}.")
+    has_addons = importlib.util.find_spec("tensorflow_addons")
+    rule = "be 0 without tensorflow-addons, which ended with Python 3.11"
+    errors.require(bool(has_addons), "weight_averaging", rule, config.weight_averaging)
     import tensorflow_addons as tfa
 
     # The wrapper hands Adam gradients that Adam no longer clips, so it clips them itself.

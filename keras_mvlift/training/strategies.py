@@ -73,13 +73,12 @@ def check(model: keras.Model, name: str, batch_size: int) -> None:
             batch cannot be shared alike, two or more to each replica.
     """
     strategy = model.distribute_strategy
-    if (name == "multi_worker") != _has_workers(strategy):
-        rule = "`strategy` must be the one in whose scope the model was built"
-        raise ValueError(f"{rule}, {type(strategy).__name__}. Received: {name!r}.")
+    rule = f"be the one in whose scope the model was built, {type(strategy).__name__}"
+    errors.require((name == "multi_worker") == _has_workers(strategy), "strategy", rule, repr(name))
     replicas = strategy.num_replicas_in_sync
-    if replicas > 1 and (batch_size % replicas or batch_size < 2 * replicas):
-        rule = f"`batch_size` must be a multiple, two times or more, of the {replicas} replicas"
-        raise ValueError(f"{rule}. Received: {batch_size}.")
+    is_shared = replicas == 1 or (not batch_size % replicas and batch_size >= 2 * replicas)
+    rule = f"be a multiple, two times or more, of the {replicas} replicas"
+    errors.require(is_shared, "batch_size", rule, batch_size)
 
 
 def check_same(strategy: tf.distribute.Strategy, epochs_done: int) -> None:

@@ -391,7 +391,7 @@ def test_each_replica_measures_all_rows_of_a_batch_that_is_too_small_to_share():
 
 def test_one_replica_takes_batches_as_they_are():
     values, strategy = three_batches(), tf.distribute.get_strategy()
-    assert batches.share(strategy, values, NUM_ROWS) is values
+    assert batches.share(strategy, values) is values
     assert batches.repeat(strategy, values) == {"validation_data": values}
     assert batches.repeat(strategy, None) == {"validation_data": None}
 

@@ -139,7 +139,6 @@ def test_an_epoch_of_instants_lifts_as_many_views_as_one_of_pairs(pairs_files, i
     lifted = 2 * len(first.source.confidence)
     batches = list(itertools.islice(instants.batches(ALL_VIEWS, 0), 40))
     assert {len(batch.seen.confidence) for batch in batches} == {lifted} == {18}
-    assert (pairs_files.num_rows(PAIRS), instants.num_rows(ALL_VIEWS)) == (9, 18)
     assert instants.count_pairs() == pairs_files.count_pairs() > 0
 
 
