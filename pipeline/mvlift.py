@@ -73,7 +73,9 @@ def create_pipeline(
     data = data_for_choosing(config, is_followed)
     examples = executor.RecordingExampleGen(data.to_json(), data_root, **version)
     checked = check_nodes(examples, sources.open_split(data).holds_out)
-    records, start, found = examples.outputs, {}, {}
+    records: Channels = examples.outputs
+    start: dict[str, Any] = {}
+    found: dict[str, types.BaseChannel] = {}
     if config.data.source in _OWN_RIGS:
         rig = _rig(config, examples, data_root, version)
         rig[0].add_upstream_nodes(checked)

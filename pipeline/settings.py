@@ -214,7 +214,7 @@ class PipelineConfig(configs.Checked):
         """Returns the second stage that many epochs, and its decays the same share of them."""
         every = self.finetune.decay_every * num_epochs / max(self.finetune.num_epochs, 1)
         decay_every = max(1, round(every)) if self.finetune.decay_every else 0
-        changes = {"num_epochs": num_epochs, "decay_every": decay_every}
+        changes: dict[str, Any] = {"num_epochs": num_epochs, "decay_every": decay_every}
         return dataclasses.replace(self, finetune=dataclasses.replace(self.finetune, **changes))
 
     def updated(self, settings: Mapping[str, Any]) -> "PipelineConfig":

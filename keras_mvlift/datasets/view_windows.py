@@ -8,7 +8,7 @@ On two cores that other work kept busy, an epoch gave 7,200 pairs of windows of 
 and 6,000 of 243 frames, within 0.9 GB; `python -m benchmarks.window_reading` measures it.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -113,7 +113,8 @@ def _batches(group: _Group, batch_size: int, windows: Windows) -> tf.data.Datase
 
     def batch(cell: tf.Tensor) -> views.ViewPair:
         sides = tf.unstack(cell, num=len(_SIDES), axis=1)
-        return views.ViewPair(*(views.window(group.tracks, side, offset) for side in sides))
+        windowed: list[Any] = [views.window(group.tracks, side, offset) for side in sides]
+        return views.ViewPair(*windowed)
 
     cells = tf.data.Dataset.from_tensor_slices(group.cell).batch(batch_size)
     return cells.map(batch, tf.data.AUTOTUNE)

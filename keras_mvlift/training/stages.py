@@ -94,10 +94,8 @@ def run(
         if strategy is not tf.distribute.get_strategy():
             stack.enter_context(strategy.scope())
         stack.enter_context(strategies.naming_lost_workers(strategy, name))
-        written, logs = (
-            folder and stack.enter_context(strategies.own_folder(strategy, folder))
-            for folder in (data.checkpoints, data.logs)
-        )
+        written = stack.enter_context(strategies.own_folder(strategy, data.checkpoints))
+        logs = data.logs and stack.enter_context(strategies.own_folder(strategy, data.logs))
         strategies.synchronize(model)
         model.compile(build_optimizer(config, steps))
         make_slots(model)
