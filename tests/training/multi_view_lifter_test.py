@@ -383,8 +383,8 @@ def joined(recipe, lifted, pair_recipes):
     """Joins what was lifted from both views, as a step on pairs does: poses and root losses."""
     own, other = concatenated(pair_recipes), concatenated(pair_recipes.swapped)
     seen = tf.nest.map_structure(lambda *fields: tf.stack(fields, axis=1), own, other)
-    result = multi_view_lifter.RECIPES[recipe].join(concatenated(lifted), own, seen)
-    return tf.split(result.pose_camera, 2), tf.split(result.root_loss, 2)
+    pose_camera, root_loss = multi_view_lifter.RECIPES[recipe].join(concatenated(lifted), own, seen)
+    return tf.split(pose_camera, 2), tf.split(root_loss, 2)
 
 
 def join(recipe, poses, pair_recipes, root_error=0.0):
