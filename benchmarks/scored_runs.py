@@ -271,15 +271,11 @@ class Beside(NamedTuple):
     unlabeled: stage_data.Source
     labeled: stage_data.Rows
 
-    def num_rows(self, config: configs.StageConfig) -> int:
-        """Returns the rows of a batch without labels."""
-        return self.unlabeled.num_rows(config)
-
     def batches(
         self,
         config: configs.StageConfig,
         first_batch: int,
-        keep: multi_view_lifter.Keep | None,
+        keep: stage_data.Keep | None = None,
     ) -> tf.data.Dataset:
         """Returns pairs of batches."""
         return tf.data.Dataset.zip(tuple(each.batches(config, first_batch, keep) for each in self))

@@ -221,7 +221,7 @@ def filmed(points: np.ndarray, trust: np.ndarray, seed: int) -> Iterator[adaptat
             people, rig, rng
         )
         seen = studio_films.views_of(keypoints_2d, confidence * shown, rig)
-        yield refinement.both_sides(seen, points[rows], trust[rows])
+        yield adaptation.both_sides(seen, points[rows], trust[rows], refinement.packed)[0]
 
 
 def sets_of(recording: Recording, seed: int) -> list[adaptation.Fitted]:
@@ -230,7 +230,8 @@ def sets_of(recording: Recording, seed: int) -> list[adaptation.Fitted]:
     real: list[adaptation.Fitted] = []
     virtual: list[adaptation.Fitted] = []
     for some, known in zip(instants, adaptation.triangulated(instants), strict=True):
-        real.append(refinement.both_sides(sequences.to_view(some), *known))
+        sides = adaptation.both_sides(sequences.to_view(some), *known, refinement.packed)
+        real.append(sides[0])
         virtual += filmed(*known, seed)
     return [adaptation.together(real), adaptation.together(virtual)]
 
@@ -245,4 +246,4 @@ def film_set(recorded: Sequence[origins.Motion], seed: int) -> adaptation.Fitted
     names = tuple(map(str, range(seen.confidence.shape[1])))
     some = sequences.Instants(np.arange(len(seen.confidence)), names, *seen)
     (known,) = adaptation.triangulated([some])
-    return refinement.both_sides(seen, *known)
+    return adaptation.both_sides(seen, *known, refinement.packed)[0]

@@ -20,21 +20,10 @@ from tfx.types.artifact_utils import decode_split_names
 from tfx.utils import io_utils
 
 from components.example_gen import executor as example_gen
+from components.example_gen import files
 from keras_mvlift import configs, sources
 from keras_mvlift.diagnosis import footage
 from keras_mvlift.diagnosis import report as rig_report
-
-
-class DataAnomalyError(ValueError):
-    """The data breaks the schema."""
-
-
-class RigError(ValueError):
-    """Something is wrong with the rig."""
-
-
-class DriftError(ValueError):
-    """The data is unlike what was trained on."""
 
 
 class NotBlessedError(ValueError):
@@ -46,7 +35,9 @@ def DataGate(anomalies: InputArtifact[standard_artifacts.ExampleAnomalies]) -> N
     """Stops the run at data that breaks the schema."""
     found = read_anomalies(anomalies.uri, decode_split_names(anomalies.split_names))
     if found:
-        raise DataAnomalyError("The data must fit the schema. Received: " + "; ".join(found) + ".")
+        raise files.UnusableError(
+            "The data must fit the schema. Received: " + "; ".join(found) + "."
+        )
 
 
 RIG_REPORT = "rig.json"
@@ -110,7 +101,7 @@ def RigGate(checked: InputArtifact[RigFindings], stops: Parameter[bool]) -> None
         logging.getLogger(TOLD).warning(_told(finding))
     wrong = [_told(finding) for finding in found if finding["severity"] == footage.ERROR]
     if wrong and stops:
-        raise RigError(
+        raise files.UnusableError(
             f"The rig must be mended before training. Received: {' '.join(wrong)} "
             'To train nonetheless, set `rig_check` to "warn".'
         )
@@ -135,7 +126,7 @@ def DriftGate(
         return
     told = f"Span {anomalies.span} must be like a span of the window. Received: {'; '.join(found)}"
     if stops:
-        raise DriftError(told)
+        raise files.UnusableError(told)
     logging.warning(told)
 
 

@@ -11,7 +11,7 @@ import functools
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import apache_beam as beam
@@ -28,7 +28,7 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts, standa
 from tfx.utils import io_utils, json_utils
 
 from components import scores
-from keras_mvlift import inference
+from keras_mvlift import errors, inference
 from keras_mvlift.metrics import baselines, pose_error
 
 HELD_OUT, BASELINES, BOUNDS = "held_out", "baselines", "further_bounds"
@@ -138,21 +138,32 @@ def eval_config(
         ValueError: If a metric is unknown.
     """
     bounds, worsening = bounds or {}, worsening or {}
-    _check_names("bounds", bounds, (*pose_error.FIGURE_NAMES, *scores.NAMES))
-    _check_names("worsening", worsening)
+    names = pose_error.FIGURE_NAMES
+    for argument, given, known in (
+        ("bounds", bounds, (*names, *scores.NAMES)),
+        ("worsening", worsening, names),
+    ):
+        unknown = sorted({*given} - {*known})
+        errors.require(not unknown, argument, f"name metrics of {known}", unknown)
     if any(name in scores.NAMES for name in bounds):
         # Where all thresholds are others', TFX would bless nothing.
         bounds = {"mpjpe_mm": math.inf, **bounds}
     metrics = [
-        _metric(name, _threshold(name, bounds.get(name), worsening.get(name)))
-        for name in pose_error.FIGURE_NAMES
+        _metric(name, _threshold(name, bounds.get(name), worsening.get(name))) for name in names
     ]
     slices = [tfma.SlicingSpec(feature_keys=[key]) for key in SLICE_KEYS]
     counted = tfma.MetricConfig(class_name="ExampleCount")
     return tfma.EvalConfig(
         model_specs=[
-            _model_spec(name=tfma.CANDIDATE_KEY),
-            _model_spec(name=tfma.BASELINE_KEY, is_baseline=True),
+            tfma.ModelSpec(
+                name=name,
+                is_baseline=name == tfma.BASELINE_KEY,
+                model_type=tfma.TF_GENERIC,
+                signature_name=SIGNATURE,
+                label_key=LABEL_KEY,
+                prediction_key=PREDICTION_KEY,
+            )
+            for name in (tfma.CANDIDATE_KEY, tfma.BASELINE_KEY)
         ],
         slicing_specs=[tfma.SlicingSpec(), *slices],
         metrics_specs=[tfma.MetricsSpec(metrics=[counted, *metrics])],
@@ -173,11 +184,8 @@ def read(evaluation_uri: str) -> dict[str, Any]:
         slicer_lib.deserialize_slice_key(metrics.slice_key): _numbers(metrics)
         for metrics in tfma.load_metrics(evaluation_uri)
     }
-    if () not in slices:
-        raise ValueError(
-            "`evaluation_uri` must hold an evaluation of at least one example. "
-            f"Received: {evaluation_uri}."
-        )
+    rule = "hold an evaluation of at least one example"
+    errors.require(() in slices, "evaluation_uri", rule, evaluation_uri)
     report: dict[str, Any] = {"overall": slices.pop(())}
     # Each slicing spec of `eval_config` names one feature.
     for ((feature, value),) in sorted(slices):
@@ -194,27 +202,12 @@ def why(validation: tfma.ValidationResult) -> list[str]:
     return reasons
 
 
-def _check_names(
-    argument: str, thresholds: Mapping[str, float], names: Sequence[str] = pose_error.FIGURE_NAMES
-) -> None:
-    unknown = sorted(set(thresholds) - set(names))
-    if unknown:
-        raise ValueError(f"`{argument}` must name metrics of {names}. Received: {unknown}.")
-
-
-def _model_spec(**about: Any) -> tfma.ModelSpec:
-    return tfma.ModelSpec(
-        model_type=tfma.TF_GENERIC,
-        signature_name=SIGNATURE,
-        label_key=LABEL_KEY,
-        prediction_key=PREDICTION_KEY,
-        **about,
-    )
-
-
 def _metric(name: str, threshold: tfma.MetricThreshold) -> tfma.MetricConfig:
-    metric_class = CLASSES[name]
-    config = tfma.MetricConfig(class_name=metric_class.__name__, module=metric_class.__module__)
+    config = tfma.MetricConfig(
+        class_name=PoseMetric.__name__,
+        module=PoseMetric.__module__,
+        config=json.dumps({"name": name}),
+    )
     if threshold.ByteSize():
         # A `MetricConfig.threshold` would hold for every slice, the hardest action too.
         everything = tfma.PerSliceMetricThreshold(
@@ -264,7 +257,7 @@ def _sentence(failure: validation_result_pb2.ValidationFailure) -> str:
     return f"{name} {value:g} is not at least {bounds.lower_bound.value:g}."
 
 
-# The five numbers of `keras_mvlift.metrics.pose_error` as TFMA's metrics, of flattened
+# The numbers of `keras_mvlift.metrics.pose_error` as TFMA's metrics, of flattened
 # root-relative poses `[J * 3]`, meters. All come from one shared computation, which measures poses
 # in batches; each metric then picks its own.
 
@@ -340,46 +333,11 @@ class _PoseCombiner(beam.CombineFn):
         return {self._key: accumulator.measure()}
 
 
-class _PoseMetric(tfma.metrics.Metric):
-    number: str
+class PoseMetric(tfma.metrics.Metric):
+    """The mean over poses of one of `pose_error.FIGURE_NAMES`, which is the metric's name."""
 
-    def __init__(self, name: str | None = None):
-        compute = functools.partial(_computations, number=self.number)
-        super().__init__(tfma.metrics.merge_per_key_computations(compute), name=name or self.number)
-
-
-class MPJPE(_PoseMetric):
-    """The mean per-joint position error, roots aligned, in millimeters."""
-
-    number = "mpjpe_mm"
-
-
-class NMPJPE(_PoseMetric):
-    """The MPJPE after the best scale, in millimeters."""
-
-    number = "n_mpjpe_mm"
-
-
-class PMPJPE(_PoseMetric):
-    """The MPJPE after the best rotation, translation and scale, in millimeters."""
-
-    number = "p_mpjpe_mm"
-
-
-class PCK(_PoseMetric):
-    """The share of joints strictly nearer than 150 mm, roots aligned, times 100."""
-
-    number = "pck_150"
-
-
-class AUC3D(_PoseMetric):
-    """The mean of the PCK over the thresholds 0, 5, ..., 150 mm, times 100."""
-
-    number = "auc"
-
-
-CLASSES = {metric.number: metric for metric in (MPJPE, NMPJPE, PMPJPE, PCK, AUC3D)}
-"""The metric that reports each of `pose_error.FIGURE_NAMES`."""
+    def __init__(self, name: str):
+        super().__init__(tfma.metrics.merge_per_key_computations(_computations), name=name)
 
 
 def _computations(
@@ -387,8 +345,6 @@ def _computations(
     eval_config: tfma.EvalConfig | None = None,
     model_name: str = "",
     output_name: str = "",
-    *,
-    number: str,
 ) -> tfma.metrics.MetricComputations:
     make_key = functools.partial(
         tfma.metrics.MetricKey, model_name=model_name, output_name=output_name
@@ -397,7 +353,7 @@ def _computations(
 
     def mean(results: dict[tfma.metrics.MetricKey, PoseSums]) -> dict:
         sums = results[shared]
-        return {key: sums.totals[pose_error.FIGURE_NAMES.index(number)] / sums.num_poses}
+        return {key: sums.totals[pose_error.FIGURE_NAMES.index(name)] / sums.num_poses}
 
     return [
         tfma.metrics.MetricComputation([shared], None, _PoseCombiner(shared, eval_config)),

@@ -62,14 +62,14 @@ def Report(
     lifter = inference.load_model(path_utils.serving_model_path(model.uri))
     measured = evaluator.read(evaluated.uri)
     compared = components_scores.read_baselines(figures.uri)
-    further = components_scores.values(held_out_scores, measured["overall"], compared)
+    bounded = components_scores.values(held_out_scores, measured["overall"], compared)
     written = pose_error.with_averages(measured) | {
         "baselines": compared,
-        "further": further,
+        "further": bounded,
         "blessed": bool(blessing.get_int_custom_property("blessed")),
         "bounds": json.loads(bounds),
         "reasons": evaluator.why(tfma.load_validation_result(evaluated.uri))
-        + components_scores.why(further, json.loads(bounds)),
+        + components_scores.why(bounded, json.loads(bounds)),
         "model": pushed.get_string_custom_property("pushed_destination") or None,
         "trained": path_utils.serving_model_path(model.uri),
         "recipe": lifter.description["model"]["recipe"],
@@ -78,11 +78,10 @@ def Report(
         | {"reference_coverage": pose_error.PERCENT * known},
         "seed": seed,
     }
-    written |= {"held_out": held_out_scores} if held_out_scores else {}
     tuned = lifter.description.get("finetune", {}).get("tuned")
-    written |= {"tuned": tuned} if tuned else {}
-    gone_on = lifter.description.get("warm_start")
-    written |= {"warm_start": gone_on} if gone_on else {}
+    further = {"held_out": held_out_scores, "tuned": tuned}
+    further |= {"warm_start": lifter.description.get("warm_start")}
+    written |= {name: value for name, value in further.items() if value}
     written |= {"drift": rolling_window.about(drift)} if drift is not None else {}
     if rig is not None:
         told = ("severity", "name", "cameras", "sentence", "remedy")

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import hashlib
 import io
 import json
@@ -11,7 +10,6 @@ import math
 import os
 import pathlib
 import shutil
-from collections.abc import Callable
 from typing import Any
 
 import keras_tuner
@@ -120,27 +118,27 @@ def start(
         former = fn_args.base_model and pathlib.Path(fn_args.base_model)
         if former and fn_args.custom_config["stage"] != PRETRAIN:
             return lifters.load(former / lifters.FOLDER, objective, **options)
-        dataset = _dataset(fn_args)
+        dataset, custom = _dataset(fn_args), fn_args.custom_config
         description = {
             "model": dataclasses.asdict(model_config),
             "rig_distance": dataset["rig_distance"],
             "intrinsics": dataset["intrinsics"],
             **({"spans": spans} if (spans := executor.spans_of(dataset)) else {}),
         }
-        lifter = None
+        trained = None
         if former:
-            lifter, about = load(former, model_config, objective, **options)
+            trained, about = _blessed(former, model_config, objective)
             description |= about
-        elif fn_args.custom_config.get(KEY):
+        elif custom.get(KEY):
             note = "No model was blessed on earlier spans: training starts from scratch."
             description[KEY] = {"model": None, "note": note}
-        if lifter is None and (path := fn_args.custom_config.get(START)):
-            seen = functools.partial(_views, _files(fn_args.train_files))
-            lifter, about = load_start(path, model_config, objective, seen, **options)
+        if trained is None and (path := custom.get(START)):
+            trained, about = _asked(path, objective, _files(fn_args.train_files))
             description |= about
-        if lifter is None:
-            cameras = (dataset["rig_distance"], dataset["intrinsics"])
-            lifter = lifters.build(model_config, objective, *cameras, **options)
+        cameras = (description["rig_distance"], description["intrinsics"])
+        lifter = lifters.build(model_config, objective, *cameras, **options)
+        if trained is not None:
+            lifters.copy_weights(trained, lifter)
         return lifter, description
 
 
@@ -318,21 +316,23 @@ START = "start_from"
 # Views that batch norms are set to norm by.
 _NUM_VIEWS = 4096
 
+# What a description says of the cameras that a model was made for.
+_CAMERAS = ("rig_distance", "intrinsics")
+
 # Of a model's folder as TFX lays it out: component, output, number.
 _NUM_TOLD = 3
 
 
-def load(
-    former: pathlib.Path, config: configs.ModelConfig, objective: Any, **options: Any
+def _blessed(
+    former: pathlib.Path, config: configs.ModelConfig, objective: Any
 ) -> tuple[multi_view_lifter.MultiViewLifter | None, dict[str, Any]]:
-    """Builds a model with the weights of a former one, from a SavedModel's folder.
-
-    The cameras that the former one was made for stay, as its weights were trained with them.
+    """Reads the last blessed model from a SavedModel's folder, if its networks are those wanted.
 
     Returns:
         The model, None if its networks are of another kind, and what a description tells of it.
+        The cameras that it was made for stay, as its weights were trained with them.
     """
-    start, description = lifters.load(former / lifters.FOLDER, objective)
+    trained, description = lifters.load(former / lifters.FOLDER, objective)
     name = "/".join(former.parent.parts[-_NUM_TOLD:])
     if different := config.differences(configs.ModelConfig.from_description(description)):
         note = (
@@ -340,49 +340,29 @@ def load(
             "training starts from scratch."
         )
         return None, {KEY: {"model": None, "note": note}}
-    lifter, cameras = _rebuilt(start, description, config, objective, **options)
-    return lifter, cameras | {KEY: {"model": name, "note": "", "spans": description.get("spans")}}
+    told = {"model": name, "note": "", "spans": description.get("spans")}
+    return trained, {key: description[key] for key in _CAMERAS} | {KEY: told}
 
 
-def _rebuilt(
-    start: multi_view_lifter.MultiViewLifter,
-    description: dict[str, Any],
-    config: configs.ModelConfig,
-    objective: Any,
-    **options: Any,
+def _asked(
+    path: str, objective: Any, files: list[str]
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
-    """Builds a model with the weights and the cameras of another; returns it and the cameras."""
-    cameras = {key: description[key] for key in ("rig_distance", "intrinsics")}
-    lifter = lifters.build(config, objective, **cameras, **options)
-    lifters.copy_weights(start, lifter)
-    return lifter, cameras
+    """Reads the model that was asked for, as `load_model` takes it, whole or in half precision.
 
-
-def load_start(
-    path: str,
-    config: configs.ModelConfig,
-    objective: Any,
-    seen: Callable[[], views.View],
-    **options: Any,
-) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
-    """Builds a model with the weights of one that was asked for, whole or in half precision.
-
-    It knows the cameras that the start at `path`, as `load_model` takes it, was made for, and that
-    it was trained mirrored; its networks must be those of the config. `seen` returns views, fields
-    `[N, ...]`, that batch norms of folded networks are set by; options are those of
-    `lifters.build`.
+    Batch norms of folded networks are set by views of the files' pairs.
 
     Returns:
-        The model, and what a description tells of it.
+        The model, and what a description tells of it: the cameras that it was made for, and whether
+        it was trained mirrored.
     """
     model = inference.load_model(path)
     if (model.path / lifters.WEIGHTS).is_file():
-        start, _ = lifters.load(model.path / lifters.FOLDER, objective)
+        trained, _ = lifters.load(model.path / lifters.FOLDER, objective)
     else:
-        start = compact.reopened(model, objective, seen=seen())
-    lifter, about = _rebuilt(start, model.description, config, objective, **options)
+        trained = compact.reopened(model, objective, seen=_views(files))
+    about = {key: model.description[key] for key in _CAMERAS}
     about |= {"is_mirrored": model.description.get("is_mirrored", False)}
-    return lifter, about | {KEY: {"model": path, "note": f"Training started from {path}."}}
+    return trained, about | {KEY: {"model": path, "note": f"Training started from {path}."}}
 
 
 def _views(files: list[str]) -> views.View:

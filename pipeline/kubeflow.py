@@ -23,7 +23,7 @@ from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
 from components import rolling_window
-from keras_mvlift import sources
+from keras_mvlift import errors, sources
 from keras_mvlift.cli import arguments as parsing
 from pipeline import container, mvlift, presets
 
@@ -53,16 +53,14 @@ def compiled(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ValueError: If settings break a rule, or it is not said what is read, or that is spans.
     """
-    if options.data_root and sources.has_spans(options.data_root):
-        rule = (
-            "hold no {SPAN}: the platform has no resolver of spans, as Airflow and this machine do"
-        )
-        raise ValueError(f"`data_root` must {rule}. Received: {options.data_root}.")
+    is_spans = options.data_root and sources.has_spans(options.data_root)
+    rule = "hold no {SPAN}: the platform has no resolver of spans, as Airflow and this machine do"
+    errors.require(not is_spans, "data_root", rule, options.data_root)
     request = presets.Request(options.data_root, options.settings)
     config, data_root = presets.configure(request)
-    if data_root and options.data_root is None:
-        rule = "be given: containers have no embedded recording"
-        raise ValueError(f"`data_root` must {rule}. Received: {options.data_root}.")
+    is_embedded = data_root and options.data_root is None
+    rule = "be given: containers have no embedded recording"
+    errors.require(not is_embedded, "data_root", rule, options.data_root)
     config = dataclasses.replace(config, name=config.name.lower().replace("_", "-"))
     root = options.pipeline_root.rstrip("/")
     folders = mvlift.Folders(root, f"{root}/checkpoints", f"{root}/serving/mvlift")

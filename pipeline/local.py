@@ -183,11 +183,9 @@ def _kind(error: Exception, is_running: bool) -> str:
         return REFUSED
     if not is_running:
         return UNABLE
-    from components import checks
     from components.example_gen import files
 
-    of_data = (checks.DataAnomalyError, checks.DriftError, checks.RigError)
-    if isinstance(error, (files.UnusableError, *of_data)):
+    if isinstance(error, files.UnusableError):
         return REFUSED
     is_of_machine = isinstance(error, OSError) or _is_for_want_of_space(str(error))
     return UNABLE if is_of_machine else FAILED
@@ -233,22 +231,21 @@ def _run(pipeline: Any, connection: Any, home: pathlib.Path, log: pathlib.Path) 
 def _show_report(folder: pathlib.Path | None, home: pathlib.Path, log: pathlib.Path) -> None:
     """Puts the run's results where scripts look for them, and prints them."""
     from components import report
+    from keras_mvlift.untrusted import files
     from keras_mvlift.visualization import tables
 
     if folder is None:
         return
     written = json.loads((folder / report.RESULTS).read_text())
-    places = {"results": home / report.RESULTS, "picture": home / report.PICTURE, "log": log}
-    results = written | {name: _short(path) for name, path in places.items()}
-    for name in ("model", "trained"):
-        if results[name]:
-            results[name] = _short(pathlib.Path(results[name]))
-    partial = home / "results.partial"
-    shutil.copy(folder / report.PICTURE, partial)
-    partial.replace(places["picture"])
-    partial.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
-    partial.replace(places["results"])
-    tables.show(results)
+    results, picture = home / report.RESULTS, home / report.PICTURE
+    places = {name: pathlib.Path(written[name]) for name in ("model", "trained") if written[name]}
+    places |= {"results": results, "picture": picture, "log": log}
+    written |= {name: _short(path) for name, path in places.items()}
+    with files.replacing(picture) as partial:
+        shutil.copy(folder / report.PICTURE, partial)
+    with files.replacing(results) as partial:
+        partial.write_text(json.dumps(written, indent=2, sort_keys=True) + "\n")
+    tables.show(written)
 
 
 def prepare_environment() -> None:

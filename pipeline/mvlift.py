@@ -68,29 +68,33 @@ def create_pipeline(
     `data_root` is what the source reads; empty for a source that reads nothing. With `{SPAN}` in
     it, the newest of numbered recordings is read, and a window of them trained on.
     """
-    version = code_version()
-    data = data_for_choosing(config, sources.has_spans(data_root))
-    examples = executor.RecordingExampleGen(data.to_json(), data_root, version)
+    is_followed = sources.has_spans(data_root)
+    version = {"code_version": code_version()}
+    data = data_for_choosing(config, is_followed)
+    examples = executor.RecordingExampleGen(data.to_json(), data_root, **version)
     checked = check_nodes(examples, sources.open_split(data).holds_out)
-    records, start, found = examples.outputs, {}, {}
+    records: Channels = examples.outputs
+    start: dict[str, Any] = {}
+    found: dict[str, types.BaseChannel] = {}
     if config.data.source in _OWN_RIGS:
-        rig = rig_nodes(config, examples, data_root, version)
+        rig = _rig(config, examples, data_root, version)
         rig[0].add_upstream_nodes(checked)
         checked += rig
         found["rig"] = rig[0].outputs["checked"]
-    if sources.has_spans(data_root):
-        followed = follow(config, examples, checked)
-        checked += followed.nodes
-        records, start = followed.window.outputs, followed.start
-        found["drift"] = followed.anomalies
-    training = _training(config, records, checked, folders, version, start)
-    if config.candidate and not sources.has_spans(data_root):
-        rivals, told = _rivals(config, records, checked, training[-1], version)
+    if is_followed:
+        followed, found["drift"], window, start = _follow(config, examples, checked)
+        checked += followed
+        records = {name: window.outputs[name] for name in records}
+    training = _training(config, records, folders, version, start)
+    if config.candidate and not is_followed:
+        rivals, told = _rivals(config, records, training[-1], version)
         training += rivals
         found |= told
+    for node in training:
+        node.add_upstream_nodes(checked)
     decided = _deciding(config, examples, records, training[-1], folders, version)
     about = {"source": config.data.source, "data_root": data_root}
-    reporting = _reporting(config, records, training[-1], decided, about, version, found)
+    reporting = _reporting(config, records, training[-1], decided, about, version | found)
     return pipeline.Pipeline(
         pipeline_name=config.name,
         pipeline_root=folders.artifacts,
@@ -101,22 +105,24 @@ def create_pipeline(
     )
 
 
+Channels = Mapping[str, types.BaseChannel]
+
+
 def _training(
     config: settings.PipelineConfig,
-    records: Mapping[str, types.BaseChannel],
-    checked: list[base_node.BaseNode],
+    records: Channels,
     folders: Folders,
-    version: str,
+    version: dict[str, str],
     start: dict[str, Any],
 ) -> list[base_node.BaseNode]:
     """Pre-trains, then fine-tunes from there, tuned before if asked to; no test views for any."""
-    where = (folders.checkpoints, version)
+    where: dict[str, Any] = {"checkpoint_root": folders.checkpoints, **version}
     pretrain = trainer.Trainer(
         run_fn=trainers.RUN_FN,
         custom_config=trainers.custom_config(
             config.model,
             config.pretrain,
-            *where,
+            **where,
             warm_start=bool(start),
             start_from=config.start_from,
         ),
@@ -130,7 +136,7 @@ def _training(
         trial = config.with_num_epochs(config.tune.num_epochs).finetune
         search = tuner.Tuner(
             tuner_fn=trainers.TUNER_FN,
-            custom_config=trainers.tuner_config(config.tune, config.model, trial, *where),
+            custom_config=trainers.tuner_config(config.tune, config.model, trial, **where),
             **given,
         )
         best = search.outputs["best_hyperparameters"]
@@ -138,25 +144,21 @@ def _training(
     finetune = trainer.Trainer(
         run_fn=trainers.RUN_FN,
         hyperparameters=best,
-        custom_config=trainers.custom_config(config.model, config.finetune, *where),
+        custom_config=trainers.custom_config(config.model, config.finetune, **where),
         **given,
     ).with_id("Trainer.Finetune")
-    nodes.append(finetune)
-    for node in nodes:
-        node.add_upstream_nodes(checked)
-    return nodes
+    return [*nodes, finetune]
 
 
 def _rivals(
     config: settings.PipelineConfig,
-    records: Mapping[str, types.BaseChannel],
-    checked: list[base_node.BaseNode],
+    records: Channels,
     trained: base_node.BaseNode,
-    version: str,
+    version: dict[str, str],
 ) -> tuple[list[base_node.BaseNode], dict[str, types.BaseChannel]]:
     """Tries a trained model beside the training, and chooses; the last node has the chosen one."""
     start = trainers.start_of(config.candidate)
-    given = {"examples": records["examples"], **start, "code_version": version}
+    given = {"examples": records["examples"], **start, **version}
     made = [candidates.Adapt(**given)]
     models = {candidates.ADAPTED: made[0].outputs["model"]}
     if config.start_from:
@@ -165,21 +167,17 @@ def _rivals(
         made.append(candidates.Refine(**given, seed=config.model.seed))
         models[candidates.STARTED] = made[-1].outputs["model"]
         models[candidates.SCRATCH] = trained.outputs["model"]
-    for node in made:
-        node.add_upstream_nodes(checked)
     choice = candidates.Choice(
         examples=records["examples"],
         **models,
         start_from=start[trainers.START],
         min_joints=config.data.min_joints,
-        code_version=version,
+        **version,
     )
     return [*made, choice], models | {"candidates": choice.outputs["candidates"]}
 
 
-def _records(
-    stage: configs.StageConfig, records: Mapping[str, types.BaseChannel]
-) -> dict[str, Any]:
+def _records(stage: configs.StageConfig, records: Channels) -> dict[str, Any]:
     """Returns what a stage trains on, and what is held out from it."""
     is_whole = stages.takes_instants(stage)
     train, unseen = executor.INSTANT_SPLITS if is_whole else executor.PAIR_SPLITS
@@ -193,36 +191,34 @@ def _records(
 def _deciding(
     config: settings.PipelineConfig,
     examples: base_node.BaseNode,
-    records: Mapping[str, types.BaseChannel],
+    records: Channels,
     trained: base_node.BaseNode,
     folders: Folders,
-    version: str,
+    version: dict[str, str],
 ) -> list[base_node.BaseNode]:
     """Evaluates the model beside the last blessed one, and pushes it if it is blessed."""
-    unlabeled = scores.HeldOutViews(
-        model=trained.outputs["model"],
-        examples=records["examples"],
-        test_examples=records["test_examples"],
-        min_joints=config.data.min_joints,
-        code_version=version,
-    )
-    compared = scores.Baselines(
-        examples=records["examples"],
-        test_examples=records["test_examples"],
-        min_confidence=config.data.min_confidence,
-        code_version=version,
-    )
+    model, given = trained.outputs["model"], {**records, **version}
+    min_joints, min_confidence = config.data.min_joints, config.data.min_confidence
+    unlabeled = scores.HeldOutViews(model=model, min_joints=min_joints, **given)
+    compared = scores.Baselines(min_confidence=min_confidence, **given)
     last_blessed = resolver.Resolver(
-        strategy_class=rolling_window.LastOtherBlessedModel,
-        candidate=trained.outputs["model"],
-        model=types.Channel(type=standard_artifacts.Model),
-        model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+        strategy_class=rolling_window.LastOtherBlessedModel, candidate=model, **_every_blessed()
     ).with_id("LastBlessedModel")
-    measured = {"held_out": unlabeled.outputs["scores"], "baselines": compared.outputs["figures"]}
-    judge = _judge(config, records, trained, last_blessed, measured)
+    further = {name: value for name, value in config.bounds.items() if name in scores.NAMES}
+    judge = evaluator.Evaluator(
+        examples=records["test_examples"],
+        model=model,
+        baseline_model=last_blessed.outputs["model"],
+        held_out=unlabeled.outputs["scores"],
+        baselines=compared.outputs["figures"],
+        example_splits=["test"],
+        module_path=evaluator.EXTRACTORS_MODULE,
+        eval_config=evaluator.eval_config(config.bounds, config.worsening),
+        further_bounds=further,
+    )
     infra = _infra_validation(config, examples, trained, judge)
     push = pusher.Pusher(
-        model=trained.outputs["model"],
+        model=model,
         model_blessing=judge.outputs["blessing"],
         infra_blessing=infra[0].outputs["blessing"] if infra else None,
         push_destination=pusher_pb2.PushDestination(
@@ -232,26 +228,11 @@ def _deciding(
     return [unlabeled, compared, last_blessed, judge, *infra, push]
 
 
-def _judge(
-    config: settings.PipelineConfig,
-    records: Mapping[str, types.BaseChannel],
-    trained: base_node.BaseNode,
-    last_blessed: base_node.BaseNode,
-    measured: dict[str, types.BaseChannel],
-) -> base_node.BaseNode:
-    """Blesses the model by its bounds and beside the last blessed one."""
-    return evaluator.Evaluator(
-        examples=records["test_examples"],
-        model=trained.outputs["model"],
-        baseline_model=last_blessed.outputs["model"],
-        **measured,
-        example_splits=["test"],
-        module_path=evaluator.EXTRACTORS_MODULE,
-        eval_config=evaluator.eval_config(config.bounds, config.worsening),
-        further_bounds={
-            name: value for name, value in config.bounds.items() if name in scores.NAMES
-        },
-    )
+def _every_blessed() -> dict[str, types.BaseChannel]:
+    """Returns all models there ever were, and what was decided of them."""
+    kinds = (standard_artifacts.Model, standard_artifacts.ModelBlessing)
+    keys = (rolling_window.MODEL, rolling_window.BLESSING)
+    return {key: types.Channel(type=kind) for key, kind in zip(keys, kinds, strict=True)}
 
 
 def _infra_validation(
@@ -273,12 +254,11 @@ def _infra_validation(
 
 def _reporting(
     config: settings.PipelineConfig,
-    records: Mapping[str, types.BaseChannel],
+    records: Channels,
     trained: base_node.BaseNode,
     decided: list[base_node.BaseNode],
     about: dict[str, str],
-    version: str,
-    found: dict[str, types.BaseChannel],
+    found: dict[str, Any],
 ) -> list[base_node.BaseNode]:
     """Reports, whatever was decided; then stops the run at a model that is not blessed."""
     unlabeled, compared, _, judge, *infra, push = decided
@@ -287,14 +267,12 @@ def _reporting(
         blessing=judge.outputs["blessing"],
         pushed=push.outputs["pushed_model"],
         model=trained.outputs["model"],
-        examples=records["examples"],
-        test_examples=records["test_examples"],
+        **records,
         figures=compared.outputs["figures"],
         scores=unlabeled.outputs["scores"],
         data=json.dumps(about, sort_keys=True),
         bounds=json.dumps(dict(config.bounds), sort_keys=True),
         seed=config.model.seed,
-        code_version=version,
         **found,
     )
     stops = [checks.InfraGate(blessing=node.outputs["blessing"]) for node in infra]
@@ -339,15 +317,18 @@ def check_nodes(examples: base_node.BaseNode, holds_out: bool) -> list[base_node
 _OWN_RIGS = ("rig", "pose2sim")
 
 
-def rig_nodes(
-    config: settings.PipelineConfig, examples: base_node.BaseNode, data_root: str, version: str
+def _rig(
+    config: settings.PipelineConfig,
+    examples: base_node.BaseNode,
+    data_root: str,
+    version: dict[str, str],
 ) -> list[base_node.BaseNode]:
     """Checks the rig that filmed the records; the gate stops the run, if it is to."""
     check = checks.RigCheck(
         examples=examples.outputs["examples"],
         data_config=config.data.to_json(),
         data_root=data_root,
-        code_version=version,
+        **version,
     )
     stops = config.rig_check == settings.STOP
     return [check, checks.RigGate(checked=check.outputs["checked"], stops=stops)]
@@ -355,30 +336,22 @@ def rig_nodes(
 
 # What a run on spans has more: a window of them, a model to go on from, a look at drift.
 
-DRIFT = "Drift"
+_DRIFT = "Drift"
 
 
-class Followed(NamedTuple):
-    """The nodes of a run on spans, by what others need of them.
-
-    The outputs of `window` are the records of the window's spans; `start` is what the first stage
-    takes more than others do.
-    """
-
-    nodes: list[base_node.BaseNode]
-    window: base_node.BaseNode
-    anomalies: types.BaseChannel
-    start: dict[str, Any]
-
-
-def follow(
+def _follow(
     config: settings.PipelineConfig, examples: base_node.BaseNode, checked: list[base_node.BaseNode]
-) -> Followed:
-    """Makes the nodes between the checks of a new span and the training on a window of spans."""
+) -> tuple[list[base_node.BaseNode], types.BaseChannel, base_node.BaseNode, dict[str, Any]]:
+    """Makes the nodes between the checks of a new span and the training on a window of spans.
+
+    Returns:
+        The nodes; what was found of drift; the node whose outputs are the records of the window's
+        spans; and what the first stage takes more than others do.
+    """
     newest = {rolling_window.NEWEST: examples.outputs[executor.EXAMPLES]}
     validators = [node.id for node in checked if node.id.startswith("ExampleValidator.")]
     if config.drift.action == settings.STOP:
-        validators.append(f"ExampleValidator.{DRIFT}")
+        validators.append(f"ExampleValidator.{_DRIFT}")
     verdicts = {
         f"{rolling_window.VERDICT}{index}": _history(
             standard_artifacts.ExampleAnomalies, name, "anomalies"
@@ -398,20 +371,16 @@ def follow(
             for name in executor.SPLITS
         },
     ).with_id("RollingWindow")
-    nodes, start = [*drift, window], {}
+    found, start = [window], {}
     if config.window.warm_start:
         former = resolver.Resolver(
-            strategy_class=rolling_window.LastBlessedBefore,
-            **newest,
-            **{rolling_window.MODEL: types.Channel(type=standard_artifacts.Model)},
-            **{rolling_window.BLESSING: types.Channel(type=standard_artifacts.ModelBlessing)},
+            strategy_class=rolling_window.LastBlessedBefore, **newest, **_every_blessed()
         ).with_id("LastBlessedBefore")
-        nodes.append(former)
+        found.append(former)
         start = {"base_model": former.outputs[rolling_window.MODEL]}
-    for node in (window, *nodes[len(drift) + 1 :]):
+    for node in found:
         node.add_upstream_nodes([*checked, *drift])
-    (validator,) = (node for node in drift if node.id == f"ExampleValidator.{DRIFT}")
-    return Followed(nodes, window, validator.outputs["anomalies"], start)
+    return [*drift, *found], drift[2].outputs["anomalies"], window, start
 
 
 def _drift(
@@ -420,7 +389,7 @@ def _drift(
     statistics: base_node.BaseNode,
     channels: dict[str, types.BaseChannel],
 ) -> list[base_node.BaseNode]:
-    """Compares what the new span trains on with the window before it."""
+    """Compares what the new span trains on with the window before it; the third node finds."""
     former = resolver.Resolver(
         strategy_class=rolling_window.RollingSpans,
         config={"num_spans": config.window.num_spans, "is_former": True},
@@ -428,16 +397,16 @@ def _drift(
         statistics=_history(standard_artifacts.ExampleStatistics, statistics.id, "statistics"),
     ).with_id("FormerSpans")
     text = checks.comparators(checks.PAIRS, config.drift.thresholds)
-    schema = checks.CuratedSchema(text=text).with_id(f"Schema.{DRIFT}")
+    schema = checks.CuratedSchema(text=text).with_id(f"Schema.{_DRIFT}")
     validator = rolling_window.DriftValidator(
         executor.INSTANT_SPLITS,
         statistics=statistics.outputs["statistics"],
         baseline_statistics=former.outputs["statistics"],
         schema=schema.outputs["schema"],
-    ).with_id(f"ExampleValidator.{DRIFT}")
+    ).with_id(f"ExampleValidator.{_DRIFT}")
     gate = checks.DriftGate(
         anomalies=validator.outputs["anomalies"], stops=config.drift.action == settings.STOP
-    ).with_id(f"{DRIFT}Gate")
+    ).with_id(f"{_DRIFT}Gate")
     former.add_upstream_nodes(checked)
     return [former, schema, validator, gate]
 
@@ -478,18 +447,6 @@ _HUMAN36M = {"held_out_subjects": ["S8"]}
 """A person, as the test is on people who were not trained on."""
 
 
-def choosers(config: settings.PipelineConfig) -> list[str]:
-    """Names the settings that let something choose by what was not trained on."""
-    is_asked = {
-        "pretrain.patience": config.pretrain.patience > 0,
-        "finetune.patience": config.finetune.patience > 0,
-        "tune.num_trials": config.tune.num_trials > 0,
-        "model.uncertainty": config.model.uncertainty,
-        "rival": bool(config.candidate),
-    }
-    return [name for name, asked in is_asked.items() if asked]
-
-
 def data_for_choosing(
     config: settings.PipelineConfig, is_followed: bool = False
 ) -> configs.DataConfig:
@@ -500,7 +457,14 @@ def data_for_choosing(
     the cameras is looked for in it. What the split already holds out is left as it is.
     """
     split = sources.open_split(config.data)
-    if split.holds_out or not (choosers(config) or is_followed):
+    choosers = (
+        config.pretrain.patience,
+        config.finetune.patience,
+        config.tune.num_trials,
+        config.model.uncertainty,
+        config.candidate,
+    )
+    if split.holds_out or not (any(choosers) or is_followed):
         return config.data
     options: dict[str, Any] = json.loads(config.data.split_options)
     is_human36m = (config.data.source, config.data.split) == ("human36m", "subject")

@@ -11,19 +11,9 @@ from typing import Any, NamedTuple
 from keras_mvlift import configs, errors, sources
 from pipeline import settings
 
-NAMES = {
-    "demo": "mvlift",
-    "recording": "recording",
-    "rig": "rig",
-    "human36m": "human36m",
-    "mpi_inf_3dhp": "mpi_inf_3dhp",
-    "aistpp": "aistpp",
-    "studio": "mvlift_studio",
-}
+_DATA = ("recording", "rig", "human36m", "mpi_inf_3dhp", "aistpp")
+NAMES = {"demo": "mvlift", **{name: name for name in _DATA}, "studio": "mvlift_studio"}
 """Preset to the name of its pipeline."""
-
-DATA_SETS = ("rig", "human36m", "mpi_inf_3dhp", "aistpp")
-"""The presets that are named like the source that they are for."""
 
 _SMALL = configs.ModelConfig(backbone="res_linear", width=256)
 # What a rig's own views teach holds for other people and places only where views are centered and
@@ -320,7 +310,7 @@ def _preset(data_root: str | None, overrides: Mapping[str, Any]) -> str:
     source = data.get("source") if isinstance(data, Mapping) else None
     if source is None:
         return recognize(_newest(data_root))
-    return source if source in DATA_SETS else "recording"
+    return source if source in _DATA else "recording"
 
 
 # Which data a folder holds, told by the files in it.

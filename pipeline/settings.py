@@ -4,20 +4,12 @@ import dataclasses
 import json
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from keras_mvlift import configs, errors, inference
 from keras_mvlift.datasets.rigs import calibration_files
 from keras_mvlift.untrusted import files, reading
-
-_PARTS: dict[str, type[configs.Json]] = {
-    "data": configs.DataConfig,
-    "model": configs.ModelConfig,
-    "pretrain": configs.PretrainConfig,
-    "finetune": configs.FinetuneConfig,
-    "tune": configs.TuneConfig,
-}
 
 # What of each stage follows the recipe.
 _STAGES = {"pretrain": configs.pretraining, "finetune": configs.finetuning}
@@ -29,9 +21,12 @@ _GENTLE_RATE = 1e-4
 _SHARED = ("batch_size", "precision", "strategy", "resident_gb")
 
 
-def _named(pattern: str) -> configs.Rule:
+def _matching(pattern: str, words: str) -> configs.Rule:
     matches = re.compile(pattern).fullmatch
-    return configs.rule(lambda value: bool(matches(value)), "be the name of an image's part")
+    return configs.rule(lambda value: isinstance(value, str) and bool(matches(value)), words)
+
+
+_PART_OF_IMAGE = "be the name of an image's part"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,8 +43,10 @@ class InfraValidationConfig(configs.Json):
         docker_url: Where Docker listens, such as `"tcp://localhost:2375"`; empty for its socket.
     """
 
-    tag: Annotated[str, _named(r"([\w][\w.-]{0,127})?")] = ""
-    serving_image: Annotated[str, _named(r"[\w][\w./:-]*")] = "tensorflow/serving"
+    tag: Annotated[str, _matching(r"([\w][\w.-]{0,127})?", _PART_OF_IMAGE)] = ""
+    serving_image: Annotated[str, _matching(r"[\w][\w./:-]*", _PART_OF_IMAGE)] = (
+        "tensorflow/serving"
+    )
     num_examples: configs.Positive = 8
     num_tries: configs.Positive = 2
     max_loading_seconds: configs.Positive = 120
@@ -73,12 +70,6 @@ class WindowConfig(configs.Json):
 
 WARN, STOP = "warn", "stop"
 
-# Of the Jensen-Shannon divergence. By measure (benchmarks/drift.py), days of one simulated rig,
-# other people and motions, differ by less, and a rig or a detector that changed by more.
-_KEYPOINTS, _CONFIDENCE, _LENSES, _PLACES = 0.12, 0.05, 0.05, 0.07
-# Of the share of pairs that a camera is in; by the same measure.
-_CAMERA_SHARE = 0.1
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DriftConfig(configs.Json):
@@ -98,26 +89,20 @@ class DriftConfig(configs.Json):
     """
 
     action: Annotated[str, configs.one_of(WARN, STOP)] = WARN
-    keypoints_2d: configs.Share = _KEYPOINTS
-    confidence: configs.Share = _CONFIDENCE
-    intrinsics: configs.Share = _LENSES
-    rotation: configs.Share = _PLACES
-    center: configs.Share = _PLACES
-    camera: configs.Share = _CAMERA_SHARE
+    # By measure (benchmarks/drift.py), days of one simulated rig, other people and motions, differ
+    # by less, and a rig or a detector that changed by more.
+    keypoints_2d: configs.Share = 0.12
+    confidence: configs.Share = 0.05
+    intrinsics: configs.Share = 0.05
+    rotation: configs.Share = 0.07
+    center: configs.Share = 0.07
+    camera: configs.Share = 0.1
 
     @property
     def thresholds(self) -> dict[str, float]:
         """The numbers by feature."""
         fields = dataclasses.asdict(self)
         return {name: most for name, most in fields.items() if name != "action"}
-
-
-# Of objects without options of their own, and without a seed.
-_OBJECTS: dict[str, type[configs.Json]] = {
-    "infra_validation": InfraValidationConfig,
-    "window": WindowConfig,
-    "drift": DriftConfig,
-}
 
 
 def _are_thresholds(value: Any) -> bool:
@@ -129,10 +114,7 @@ def _are_words(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(word, str) for word in value)
 
 
-_IS_NAME = re.compile(r"\w[\w.-]*").fullmatch
-Name = Annotated[
-    Any, configs.rule(lambda x: isinstance(x, str) and bool(_IS_NAME(x)), "be a folder's name")
-]
+Name = Annotated[Any, _matching(r"\w[\w.-]*", "be a folder's name")]
 Thresholds = Annotated[
     Mapping[str, float], configs.rule(_are_thresholds, "be an object of numbers")
 ]
@@ -223,19 +205,17 @@ class PipelineConfig(configs.Checked):
 
     def with_seed(self, seed: int) -> "PipelineConfig":
         """Returns every part of the pipeline the same seed."""
-        parts = {name: dataclasses.replace(getattr(self, name), seed=seed) for name in _PARTS}
+        parts = {name: getattr(self, name) for name in _PARTS}
+        seeded = {name: part for name, part in parts.items() if hasattr(part, "seed")}
+        parts = {name: dataclasses.replace(part, seed=seed) for name, part in seeded.items()}
         return dataclasses.replace(self, **parts)
 
     def with_num_epochs(self, num_epochs: int) -> "PipelineConfig":
         """Returns the second stage that many epochs, and its decays the same share of them."""
         every = self.finetune.decay_every * num_epochs / max(self.finetune.num_epochs, 1)
         decay_every = max(1, round(every)) if self.finetune.decay_every else 0
-        return dataclasses.replace(
-            self,
-            finetune=dataclasses.replace(
-                self.finetune, num_epochs=num_epochs, decay_every=decay_every
-            ),
-        )
+        changes: dict[str, Any] = {"num_epochs": num_epochs, "decay_every": decay_every}
+        return dataclasses.replace(self, finetune=dataclasses.replace(self.finetune, **changes))
 
     def updated(self, settings: Mapping[str, Any]) -> "PipelineConfig":
         """Overrides fields by what a settings file says; of a part, by its own fields.
@@ -247,17 +227,13 @@ class PipelineConfig(configs.Checked):
             start = dataclasses.asdict(started(settings["start_from"])) | {"seed": self.model.seed}
             settings = {**settings, "model": start | dict(settings.get("model", {}))}
         known = {field.name for field in dataclasses.fields(self)}
-        unknown = set(settings) - known
-        if unknown:
+        if unknown := set(settings) - known:
             near = errors.nearest(min(unknown), known) or "."
             raise ValueError(
                 f"`settings` must hold fields of {sorted(known)}. Received: {sorted(unknown)}{near}"
             )
-        changes = {
-            name: self._updated_field(name, value)
-            for name, value in settings.items()
-            if name not in _STAGES
-        }
+        given = {name: value for name, value in settings.items() if name not in _STAGES}
+        changes = {name: self._updated_field(name, value) for name, value in given.items()}
         for name in _STAGES:
             if settings.keys() & {"model", "finetune", name}:
                 changes[name] = self._stage(name, changes.get("model", self.model), settings)
@@ -283,12 +259,9 @@ class PipelineConfig(configs.Checked):
         elif settings.get("start_from"):
             given = {"learning_rate": _GENTLE_RATE, **given}
         fields = configs.changed(_STAGES[name], former, self.model, model, given)
-        return _of_part(name, _PARTS[name], fields)
+        return _of_part(name, fields)
 
     def _updated_field(self, name: str, value: Any) -> Any:
-        if name in _OBJECTS:
-            changed = dataclasses.asdict(getattr(self, name)) | _object(name, value)
-            return _of_part(name, _OBJECTS[name], changed)
         if name not in _PARTS:
             return tuple(value) if isinstance(value, list) else value
         # Options of a source or a split are written as objects and travel as text.
@@ -304,7 +277,14 @@ class PipelineConfig(configs.Checked):
         # Networks of windows see rays alone.
         if fields.get("backbone") == "temporal_dilated":
             former["network_input"] = "rays"
-        return _of_part(name, _PARTS[name], former | fields)
+        return _of_part(name, former | fields)
+
+
+_PARTS: dict[str, Any] = {
+    field.name: field.type
+    for field in dataclasses.fields(PipelineConfig)
+    if dataclasses.is_dataclass(field.type)
+}
 
 
 def started(path: str, field: str = "start_from") -> configs.ModelConfig:
@@ -325,10 +305,10 @@ def _object(name: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _of_part(name: str, kind: type[configs.Json], fields: Mapping[str, Any]) -> configs.Json:
+def _of_part(name: str, fields: Mapping[str, Any]) -> configs.Json:
     """Makes a part; what is of a wrong type is called by the part's name, too."""
     try:
-        return kind.from_json(json.dumps(fields))
+        return _PARTS[name].from_json(json.dumps(fields))
     except errors.ArgumentError as error:
         raise errors.ArgumentError(f"{name}.{error.field}", error.rule, error.received) from error
 
@@ -339,20 +319,19 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     Raises:
         ValueError: If there is no such file, or it does not hold an object.
     """
-    ending = path.suffix.lower()
+    readers: dict[str, Callable[[pathlib.Path, str], Any]] = {
+        ".yaml": reading.yaml,
+        ".yml": reading.yaml,
+        ".toml": calibration_files.read_tables,
+    }
     try:
-        settings: Any
-        if ending in (".yaml", ".yml"):
-            settings = reading.yaml(path, "settings")
-        elif ending == ".toml":
-            settings = calibration_files.read_tables(path, "settings")
-        else:
-            settings = files.read_json(path, "settings")
+        settings = readers.get(path.suffix.lower(), files.read_json)(path, "settings")
+        errors.require_in(
+            path, isinstance(settings, dict), "settings", "be an object", repr(settings)
+        )
     except errors.RecordingError as error:
-        # No recording is to blame.
+        # No recording is at fault, so that none is given up for it.
         raise ValueError(str(error)) from error
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path}: `settings` must be an object. Received: {settings!r}.")
     return settings
 
 
@@ -405,11 +384,9 @@ def check(
         ),
     ]
     for field, value, needed, why in rules:
-        if value != needed:
-            whose = f"with backbone {model.backbone!r}: {why}"
-            raise ValueError(f"`{field}` must be {needed!r} {whose}. Received: {value!r}.")
+        rule = f"be {needed!r} with backbone {model.backbone!r}: {why}"
+        errors.require(value == needed, field, rule, repr(value))
     for field in ("stride", "test_stride"):
         stride = getattr(data, field)
-        if model.frame_step % stride:
-            rule = f"a multiple of `data.{field}`, {stride}, or windows have holes"
-            raise ValueError(f"`model.frame_step` must be {rule}. Received: {model.frame_step}.")
+        rule = f"be a multiple of `data.{field}`, {stride}, or windows have holes"
+        errors.require(not model.frame_step % stride, "model.frame_step", rule, model.frame_step)

@@ -70,13 +70,12 @@ def main(arguments: list[str], run: Run | None = None) -> int:
         with local.terminable(), local.held(options.watched / SPANS / "watch.lock"):
             return _follow(options, run or apart)
     except local.BusyError:
-        message = f"Another process follows {options.watched}; one at a time can."
+        print(f"Another process follows {options.watched}; one at a time can.", file=sys.stderr)
     except (ValueError, OSError) as error:
-        message = str(error)
+        print(error, file=sys.stderr)
     except KeyboardInterrupt as error:
         print("Stopped. The next start goes on.", file=sys.stderr)
         return local.Outcome(local.stopped_by(error)).status
-    print(message, file=sys.stderr)
     return 1
 
 
@@ -160,12 +159,8 @@ class Ledger:
     def __init__(self, folder: pathlib.Path):
         self.folder, self._path = folder, folder / LEDGER
         folder.mkdir(parents=True, exist_ok=True)
-        self._entries = _read(self._path)
-
-    @property
-    def entries(self) -> list[Entry]:
-        """All spans, by their numbers."""
-        return [self._entries[span] for span in sorted(self._entries)]
+        # All spans, by their numbers.
+        self.entries = _read(self._path)
 
     @property
     def open(self) -> Entry | None:
@@ -173,9 +168,9 @@ class Ledger:
         return next((entry for entry in self.entries if entry.state == CLAIMED), None)
 
     def claim(self, recording: pathlib.Path) -> Entry:
-        """Returns a recording the next number and moves it to its place."""
+        """Gives a recording the next number and moves it to its place."""
         used = [int(one.name) for one in self.folder.iterdir() if _NUMBER.fullmatch(one.name)]
-        span = max([0, *used, *self._entries]) + 1
+        span = max([0, *used, *(entry.span for entry in self.entries)]) + 1
         entry = Entry(span=span, recording=recording.name)
         self.note(entry)
         self.settle(recording.parent)
@@ -199,7 +194,7 @@ class Ledger:
 
     def note(self, entry: Entry) -> None:
         """Writes down what is known of a span."""
-        self._entries[entry.span] = entry
+        self.entries = [one for one in self.entries if one.span != entry.span] + [entry]
         entries = [dataclasses.asdict(entry) for entry in self.entries]
         with files.replacing(self._path) as partial:
             partial.write_text(json.dumps({"spans": entries}, indent=2) + "\n")
@@ -221,20 +216,20 @@ def _note(ledger: Ledger, entry: Entry, ended: local.Outcome) -> None:
 
 def _list_lost(ledger: Ledger) -> None:
     """Writes the list of all recordings that are lost, as ExampleGen does that of lost clips."""
+    every = [(entry, str(ledger.place(entry))) for entry in ledger.entries]
     lost = [
         dead_letters.Loss(
             clip=entry.recording,
-            file=str(ledger.place(entry)),
+            file=place,
             field="recording",
             reason=entry.reason,
-            message=f"{ledger.place(entry)}: {entry.reason}",
+            message=f"{place}: {entry.reason}",
         )
-        for entry in ledger.entries
+        for entry, place in every
         if entry.state in _LOST
     ]
-    text = dead_letters.to_json(lost, len(ledger.entries))
     with files.replacing(ledger.folder / DEAD_LETTERS) as partial:
-        partial.write_text(text + "\n")
+        partial.write_text(dead_letters.to_json(lost, len(every)) + "\n")
 
 
 # Which recording is which span, and what became of it: a file that is whole at any time.
@@ -244,15 +239,14 @@ LEDGER = "ledger.json"
 _NUMBER = re.compile(r"\d+")
 
 
-def _read(path: pathlib.Path) -> dict[int, Entry]:
+def _read(path: pathlib.Path) -> list[Entry]:
     if not path.exists():
-        return {}
+        return []
     try:
-        found = [Entry(**fields) for fields in json.loads(path.read_text())["spans"]]
+        return [Entry(**fields) for fields in json.loads(path.read_text())["spans"]]
     except (ValueError, KeyError, TypeError) as error:
         rule = "hold the spans as they were written"
         raise errors.RecordingError(path, "spans", rule, error) from error
-    return {entry.span: entry for entry in found}
 
 
 # Recordings in a watched folder: which have come whole.

@@ -43,14 +43,15 @@ DATASET = "dataset.json"
 """What the whole set has in common, beside the splits of `EXAMPLES`; written last."""
 
 
+Artifacts = dict[str, list[types.Artifact]]
+"""What TFX gives an executor, by the names of inputs or outputs."""
+
+
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Writes one shard per clip and split, `dead_letters.json` and, at the end, `dataset.json`."""
 
     def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
+        self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]
     ) -> None:
         """Runs the Beam pipeline.
 
@@ -104,7 +105,7 @@ def _choices(source: sources.Source) -> list[str]:
     return choices
 
 
-def _prepare(output_dict: dict[str, list[types.Artifact]]) -> dict[str, str]:
+def _prepare(output_dict: Artifacts) -> dict[str, str]:
     """Makes empty folders of the splits; gives the folder of each artifact."""
     roots = {}
     for name, artifacts in output_dict.items():
@@ -118,7 +119,7 @@ def _prepare(output_dict: dict[str, list[types.Artifact]]) -> dict[str, str]:
     return roots
 
 
-def _number(output_dict: dict[str, list[types.Artifact]], properties: dict[str, Any]) -> None:
+def _number(output_dict: Artifacts, properties: dict[str, Any]) -> None:
     """Tells TFX's resolvers, by custom properties, and StatisticsGen, by others, of the span."""
     for name in (sources.SPAN, sources.VERSION):
         if name in properties:
@@ -341,11 +342,9 @@ def _check_people(clips: list[dict[str, Any]]) -> None:
         {clip["subject"] for clip in clips if clip["counts"][kind]}
         for kind in ("train_pairs", "test_views")
     )
-    if both := sorted(trained & tested):
-        raise ValueError(
-            "`split_options` must keep a person to train or to test on in all spans of a window. "
-            f"Received: {', '.join(both)} on both sides."
-        )
+    both = ", ".join(sorted(trained & tested))
+    rule = "keep a person to train or to test on in all spans of a window"
+    errors.require(not both, "split_options", rule, f"{both} on both sides")
 
 
 # The ExampleGen of multi-view recordings.
@@ -355,14 +354,12 @@ class RecordingExampleGenSpec(types.ComponentSpec):
     """What goes in and what comes out."""
 
     PARAMETERS: ClassVar[dict[str, component_spec.ExecutionParameter]] = {
-        DATA_CONFIG: component_spec.ExecutionParameter(type=str),
-        DATA_ROOT: component_spec.ExecutionParameter(type=str),
-        CODE_VERSION: component_spec.ExecutionParameter(type=str),
+        name: component_spec.ExecutionParameter(type=str)
+        for name in (DATA_CONFIG, DATA_ROOT, CODE_VERSION)
     }
     INPUTS: ClassVar[dict[str, component_spec.ChannelParameter]] = {}
     OUTPUTS: ClassVar[dict[str, component_spec.ChannelParameter]] = {
-        EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        TEST_EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        name: component_spec.ChannelParameter(type=standard_artifacts.Examples) for name in SPLITS
     }
 
 

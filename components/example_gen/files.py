@@ -151,7 +151,7 @@ def complaint(
 
 
 class UnusableError(ValueError):
-    """A recording leaves too little to use."""
+    """Data is not to be trained on: it is too little, breaks its schema, or is unlike others."""
 
 
 class Loss(TypedDict):

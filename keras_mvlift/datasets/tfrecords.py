@@ -8,6 +8,7 @@ every feature.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,9 +18,17 @@ from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences, views
 from keras_mvlift.geometry import cameras
 
-# Readers of recordings come by here, and lay out views without it.
 if TYPE_CHECKING:
     import tensorflow as tf
+else:
+
+    class _TensorFlow:
+        """TensorFlow, once something of it is asked for; readers of recordings do without it."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(importlib.import_module("tensorflow"), name)
+
+    tf = _TensorFlow()
 
 REFERENCE_POSE = "reference_pose"
 
@@ -97,8 +106,6 @@ def decode_instants(serialized: tf.Tensor, num_views: int) -> views.View:
 
     Views that an instant lacks of `num_views`, `V`, are such as see nothing.
     """
-    import tensorflow as tf
-
     features = {
         f"views/{name}": tf.io.FixedLenSequenceFeature(shape, tf.float32, allow_missing=True)
         for name, shape in _VIEW_SHAPES.items()
@@ -123,8 +130,6 @@ def decode_views(serialized: tf.Tensor) -> views.View:
 
 def decode_references(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     """Parses what evaluation needs beside the view: pose, clip, frame, action and camera."""
-    import tensorflow as tf
-
     features = {
         REFERENCE_POSE: tf.io.FixedLenFeature((_NUM_JOINTS, 3), tf.float32),
         "frame": tf.io.FixedLenFeature((), tf.int64),
@@ -133,16 +138,12 @@ def decode_references(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def _parse(serialized: tf.Tensor, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tf.Tensor]:
-    import tensorflow as tf
-
     features = {name: tf.io.FixedLenFeature(shape, tf.float32) for name, shape in shapes.items()}
     return tf.io.parse_example(serialized, features)
 
 
 def _filled(values: tf.Tensor, num_views: int) -> tf.Tensor:
     """Fills `[B, v, ...]` with zeros to `[B, num_views, ...]`."""
-    import tensorflow as tf
-
     missing = num_views - tf.shape(values)[1]
     paddings = [[0, 0], [0, missing], *([[0, 0]] * (len(values.shape) - 2))]
     return tf.ensure_shape(tf.pad(values, paddings), [None, num_views, *values.shape[2:]])
@@ -325,7 +326,6 @@ def load(
     *,
     seed: int,
     first_epoch: int = 0,
-    decode: Decode = decode_pairs,
 ) -> tf.data.Dataset:
     """Streams shuffled batches of pairs, epoch after epoch without end.
 
@@ -337,16 +337,13 @@ def load(
         batch_size: Pairs per batch; the rest of an epoch that fills no batch is left out.
         seed: Of the order.
         first_epoch: The epoch to begin with.
-        decode: What parses a batch, where the records are not pairs but instants.
 
     Returns:
-        Batches of `ViewPair`, fields `[batch_size, ...]`, or of what `decode` makes.
+        Batches of `ViewPair`, fields `[batch_size, ...]`.
 
     Raises:
         ValueError: If there is no such file, or the files hold less than a batch.
     """
-    import tensorflow as tf
-
     files = matching(file_pattern)
     num_pairs = _count(_read_files(files).take(batch_size))
     # Epochs without a batch would follow each other for ever.
@@ -365,15 +362,16 @@ def load(
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
     batches = epochs.flat_map(epoch)
-    return batches.map(decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return batches.map(decode_pairs, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def load_once(
     file_pattern: str | list[str], batch_size: int, decode: Decode = decode_pairs
 ) -> tf.data.Dataset:
-    """Reads every pair once, in the order of the files; the last batch may be smaller."""
-    import tensorflow as tf
+    """Reads every pair once, in the order of the files; the last batch may be smaller.
 
+    `decode` is what parses a batch, where the records are not pairs but instants.
+    """
     batches = _read_files(matching(file_pattern)).batch(batch_size)
     return batches.map(decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -384,8 +382,6 @@ def count(file_pattern: str | list[str]) -> int:
 
 
 def _count(records: tf.data.Dataset) -> int:
-    import tensorflow as tf
-
     chunks = records.batch(_COUNTED)
     return int(
         chunks.reduce(tf.constant(0, tf.int64), lambda n, chunk: n + tf.size(chunk, tf.int64))
@@ -394,23 +390,17 @@ def _count(records: tf.data.Dataset) -> int:
 
 def matching(file_pattern: str | list[str]) -> list[str]:
     """Returns the files that match a pattern, sorted; an `ArgumentError` where there is none."""
-    import tensorflow as tf
-
     files = sorted(tf.io.gfile.glob(file_pattern))
     errors.require(bool(files), "file_pattern", "match a file", repr(file_pattern))
     return files
 
 
 def _read_files(files: tf.Tensor | list[str] | tf.data.Dataset) -> tf.data.Dataset:
-    import tensorflow as tf
-
     return tf.data.TFRecordDataset(files, compression_type="GZIP")
 
 
 def _shuffle(values: tf.Tensor, seed: int, epoch: tf.Tensor, chunk: tf.Tensor | int) -> tf.Tensor:
     """Puts values in an order that depends on the three numbers alone."""
-    import tensorflow as tf
-
     mixed = tf.random.experimental.stateless_fold_in([seed, 0], epoch)
     order_seed = tf.random.experimental.stateless_fold_in(mixed, tf.cast(chunk, tf.int64))
     return tf.random.experimental.stateless_shuffle(values, order_seed)

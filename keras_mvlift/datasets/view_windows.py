@@ -19,7 +19,7 @@ _NUM_CLIPS = 8  # Clips whose windows are mixed with each other, and which are i
 
 _CHUNK = 65_536  # Records of a clip that are read at once.
 
-_PAIR, _VIEW = ("source/", "target/"), ("",)
+_SIDES = views.ViewPair._fields
 _VIRTUAL = "virtual_.*"
 
 
@@ -37,7 +37,7 @@ class Windows(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """Clips in memory, and `[N, S]`, the cells of each record's views, two of a pair."""
+    """Clips in memory, and `[N, 2]`, the cells of the views of each pair."""
 
     tracks: views.Tracks
     cell: tf.Tensor
@@ -75,7 +75,7 @@ def load(
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         order_seed = tf.random.experimental.stateless_fold_in([seed, 0], number)
         shuffled = tf.random.experimental.stateless_shuffle(tf.constant(files), order_seed)
-        groups = _groups(shuffled, _NUM_CLIPS, _PAIR, windows).enumerate()
+        groups = _groups(shuffled, _NUM_CLIPS, windows).enumerate()
 
         def mixed(index: tf.Tensor, group: _Group) -> tf.data.Dataset:
             group_seed = tf.random.experimental.stateless_fold_in(order_seed, index + 1)
@@ -85,13 +85,14 @@ def load(
         return groups.flat_map(mixed).rebatch(batch_size, drop_remainder=True)
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
-    return epochs.flat_map(epoch).map(lambda *sides: views.ViewPair(*sides)).prefetch(1)
+    return epochs.flat_map(epoch).prefetch(1)
 
 
 def load_once(file_pattern: str | list[str], batch_size: int, windows: Windows) -> tf.data.Dataset:
     """Reads every pair of real views once, in the order of the files; see `load`."""
-    batches = _in_order(file_pattern, batch_size, windows, _PAIR)
-    return batches.map(lambda *sides: views.ViewPair(*sides)).prefetch(1)
+    groups = _groups(tf.constant(tfrecords.matching(file_pattern)), 1, windows)
+    batches = groups.flat_map(lambda group: _batches(group, batch_size, windows))
+    return batches.rebatch(batch_size).prefetch(1)
 
 
 def count(file_pattern: str | list[str]) -> int:
@@ -99,77 +100,53 @@ def count(file_pattern: str | list[str]) -> int:
     return _count_real(tfrecords.matching(file_pattern))
 
 
-def load_views_once(
-    file_pattern: str | list[str], batch_size: int, windows: Windows
-) -> tf.data.Dataset:
-    """Reads every test view once, in the order of the files, as batches of `WindowedView`."""
-    return _in_order(file_pattern, batch_size, windows, _VIEW).map(lambda view: view).prefetch(1)
-
-
-def _in_order(
-    file_pattern: str | list[str], batch_size: int, windows: Windows, sides: tuple[str, ...]
-) -> tf.data.Dataset:
-    groups = _groups(tf.constant(tfrecords.matching(file_pattern)), 1, sides, windows)
-    batches = groups.flat_map(lambda group: _batches(group, batch_size, windows))
-    return batches.rebatch(batch_size)
-
-
-def _groups(
-    files: tf.Tensor, num_files: int, sides: tuple[str, ...], windows: Windows
-) -> tf.data.Dataset:
+def _groups(files: tf.Tensor, num_files: int, windows: Windows) -> tf.data.Dataset:
     """Reads so many files at a time, the next ones while these are in use."""
     together = tf.data.Dataset.from_tensor_slices(files).batch(num_files)
-    records = together.map(lambda some: _real(_read(some), sides))
-    return (
-        records.filter(lambda serialized: tf.size(serialized) > 0)
-        .map(lambda serialized: _group(serialized, sides, windows))
-        .prefetch(1)
-    )
+    records = together.map(lambda some: _real(_read(some)))
+    filled = records.filter(lambda serialized: tf.size(serialized) > 0)
+    return filled.map(lambda serialized: _group(serialized, windows)).prefetch(1)
 
 
 def _batches(group: _Group, batch_size: int, windows: Windows) -> tf.data.Dataset:
     offset = views.offsets(windows.num_frames, is_causal=windows.is_causal)
 
-    def batch(cell: tf.Tensor) -> tuple[Any, ...]:
-        sides = tf.unstack(cell, num=group.cell.shape[1], axis=1)
-        return tuple(views.window(group.tracks, side, offset) for side in sides)
+    def batch(cell: tf.Tensor) -> views.ViewPair:
+        sides = tf.unstack(cell, num=len(_SIDES), axis=1)
+        windowed: list[Any] = [views.window(group.tracks, side, offset) for side in sides]
+        return views.ViewPair(*windowed)
 
     cells = tf.data.Dataset.from_tensor_slices(group.cell).batch(batch_size)
     return cells.map(batch, tf.data.AUTOTUNE)
 
 
-def _group(serialized: tf.Tensor, sides: tuple[str, ...], windows: Windows) -> _Group:
-    decode = tfrecords.decode_pairs if sides == _PAIR else tfrecords.decode_views
-    decoded = decode(serialized)
-    pair = decoded if sides == _PAIR else (decoded,)
-    both = tf.nest.map_structure(lambda *fields: tf.concat(fields, axis=0), *pair)
-    columns = _columns(serialized, sides)
-    tracks = [tf.strings.join([columns["clip"], columns[f"{side}camera"]], "\n") for side in sides]
+def _group(serialized: tf.Tensor, windows: Windows) -> _Group:
+    pair, columns = tfrecords.decode_pairs(serialized), _columns(serialized)
+    tracks = [tf.strings.join([columns["clip"], columns[side]], "\n") for side in _SIDES]
     laid, cell = views.lay(
-        both,
+        tf.nest.map_structure(lambda *fields: tf.concat(fields, axis=0), *pair),
         tf.unique(tf.concat(tracks, axis=0)).idx,
-        tf.tile(columns["frame"], [len(sides)]),
+        tf.tile(columns["frame"], [len(_SIDES)]),
         step=windows.step,
         max_gap=windows.max_gap,
     )
-    return _Group(laid, tf.transpose(tf.reshape(cell, [len(sides), -1])))
+    return _Group(laid, tf.transpose(tf.reshape(cell, [len(_SIDES), -1])))
 
 
-def _real(serialized: tf.Tensor, sides: tuple[str, ...]) -> tf.Tensor:
+def _real(serialized: tf.Tensor) -> tf.Tensor:
     """Leaves the records of virtual views out."""
-    columns = _columns(serialized, sides)
-    is_virtual = [tf.strings.regex_full_match(columns[f"{side}camera"], _VIRTUAL) for side in sides]
+    columns = _columns(serialized)
+    is_virtual = [tf.strings.regex_full_match(columns[side], _VIRTUAL) for side in _SIDES]
     return tf.boolean_mask(serialized, ~tf.reduce_any(is_virtual, axis=0))
 
 
-def _columns(serialized: tf.Tensor, sides: tuple[str, ...]) -> dict[str, tf.Tensor]:
-    features = {
-        name: tf.io.FixedLenFeature((), tf.string)
-        for name in ("clip", *(f"{side}camera" for side in sides))
-    }
-    return tf.io.parse_example(
-        serialized, features | {"frame": tf.io.FixedLenFeature((), tf.int64)}
-    )
+def _columns(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Parses the clips and frames of pairs, and by side the cameras."""
+    names = {"clip": "clip"} | {side: f"{side}/camera" for side in _SIDES}
+    features = {name: tf.io.FixedLenFeature((), tf.string) for name in names.values()}
+    features["frame"] = tf.io.FixedLenFeature((), tf.int64)
+    parsed = tf.io.parse_example(serialized, features)
+    return {"frame": parsed["frame"]} | {key: parsed[name] for key, name in names.items()}
 
 
 def _read(files: tf.Tensor) -> tf.Tensor:
@@ -183,7 +160,7 @@ def _read(files: tf.Tensor) -> tf.Tensor:
 def _count_real(files: list[str], at_most: int | None = None) -> int:
     num_pairs = 0
     for file in files:
-        num_pairs += int(tf.size(_real(_read(tf.constant([file])), _PAIR)))
+        num_pairs += int(tf.size(_real(_read(tf.constant([file])))))
         if at_most is not None and num_pairs >= at_most:
             return at_most
     return num_pairs

@@ -12,14 +12,13 @@ fitted. docs/method.md derives both.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import preparation, sequences, views
-from keras_mvlift.geometry import triangulation
 from keras_mvlift.metrics import held_out_views
 from keras_mvlift.training import batches, objectives
 
@@ -323,7 +322,7 @@ def triangulated(instants: Sequence[sequences.Instants]) -> list[tuple[np.ndarra
     num_views = max(len(some.camera_names) for some in instants)
     seen = [sequences.to_view(some, num_views) for some in instants]
     together = tf.nest.map_structure(lambda *fields: np.concatenate(fields), *seen)
-    points, is_known, trust_of_views = _agreement(together)
+    (points, is_known), trust_of_views = objectives.trusted_agreement(together)
     # Views that a clip lacks say nothing, but do not make the others less sure.
     count = np.concatenate([np.full(len(some.frame), len(some.camera_names)) for some in instants])
     sure = (together.confidence * trust_of_views).sum(axis=1) / count[:, np.newaxis]
@@ -331,18 +330,6 @@ def triangulated(instants: Sequence[sequences.Instants]) -> list[tuple[np.ndarra
     trust *= trust[:, [skeletons.ROOT]] > 0
     ends = np.cumsum([len(some.frame) for some in instants])[:-1]
     return list(zip(np.split(points, ends), np.split(trust, ends), strict=True))
-
-
-def _agreement(seen: views.View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns what views agree on, as `objectives.Agreement`, and the trust `[T, V, J]` in each."""
-    agreed = cast(objectives.Agreement, objectives.agreed_beforehand(seen).agreed)
-    parts, num_rows = [], objectives.num_agreed_at_once(seen.confidence.shape[1])
-    for start in range(0, len(seen.confidence), num_rows):
-        some = tf.nest.map_structure(
-            lambda field, at=slice(start, start + num_rows): field[at], seen
-        )
-        parts.append(triangulation.triangulate_robustly(*some).trust)
-    return agreed.points, agreed.is_known, np.concatenate(parts)
 
 
 def fitted_views(

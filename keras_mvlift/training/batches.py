@@ -102,25 +102,25 @@ def load_pairs(
         ValueError: If there is less than a batch.
     """
     num_pairs = len(pairs.rows)
-    if num_pairs < batch_size:
-        # Epochs without a batch would follow each other for ever.
-        rule = f"`batch_size` must be at most the number of pairs, {num_pairs}"
-        raise ValueError(f"{rule}. Received: {batch_size}.")
-    rows = _on_host(pairs.rows)
+    # Epochs without a batch would follow each other for ever.
+    rule = f"be at most the number of pairs, {num_pairs}"
+    errors.require(num_pairs >= batch_size, "batch_size", rule, batch_size)
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         order_seed = tf.random.experimental.stateless_fold_in([seed, 2], number)
         order = tf.random.experimental.stateless_shuffle(tf.range(num_pairs), order_seed)
-        batches = tf.data.Dataset.from_tensors(order).rebatch(batch_size, drop_remainder=True)
-        return batches.map(lambda numbers: tf.gather(rows, numbers))
+        return tf.data.Dataset.from_tensors(order).rebatch(batch_size, drop_remainder=True)
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
-    return epochs.flat_map(epoch).prefetch(tf.data.AUTOTUNE)
+    return epochs.flat_map(epoch).map(_take(pairs.rows)).prefetch(tf.data.AUTOTUNE)
 
 
-def load_pairs_once(pairs: Pairs, batch_size: int) -> tf.data.Dataset:
-    """Returns the rows of every pair once, in order; the last batch may be smaller."""
-    return tf.data.Dataset.from_tensor_slices(_on_host(pairs.rows)).batch(batch_size)
+def load_once(values: Any, batch_size: int) -> tf.data.Dataset:
+    """Returns all rows of arrays `[N, ...]`, in any structure, once and in order.
+
+    The last batch may be smaller.
+    """
+    return tf.data.Dataset.range(count_instants(values)).batch(batch_size).map(_take(values))
 
 
 def look_up(pairs: Pairs, batches: tf.data.Dataset) -> tf.data.Dataset:
@@ -157,10 +157,16 @@ def _distinct(pair: views.ViewPair) -> tuple[np.ndarray, np.ndarray]:
     return both[first], where.reshape(-1, 2).astype(np.int32)
 
 
-def _on_host(values: Any) -> tf.Tensor:
-    # On a GPU it would be copied back for each batch.
+def _on_host(values: Any) -> Any:
+    # On a GPU they would be copied back for each batch.
     with tf.device("CPU:0"):
-        return tf.constant(values)
+        return tf.nest.map_structure(tf.constant, values)
+
+
+def _take(values: Any) -> Callable[[tf.Tensor], Any]:
+    """Returns what takes rows out of arrays by their numbers."""
+    values = _on_host(values)
+    return lambda index: tf.nest.map_structure(lambda field: tf.gather(field, index), values)
 
 
 Seen = views.View | objectives.Instants
@@ -216,33 +222,19 @@ def load_instants(
         return turns.map(shuffled).rebatch(batch_size, drop_remainder=True).take(num_batches)
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
-    return (
-        epochs.flat_map(epoch)
-        .map(_take_instants(seen), tf.data.AUTOTUNE)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    drawn = epochs.flat_map(epoch).map(_take(seen), tf.data.AUTOTUNE)
+    return drawn.prefetch(tf.data.AUTOTUNE)
 
 
-def load_instants_once(seen: Seen, batch_size: int) -> tf.data.Dataset:
-    """Returns every instant once, in order; the last batch may be smaller."""
-    return tf.data.Dataset.range(count_instants(seen)).batch(batch_size).map(_take_instants(seen))
-
-
-def _take_instants(seen: Any) -> Callable[[tf.Tensor], Any]:
-    # On a GPU they would be copied back for each batch.
-    with tf.device("CPU:0"):
-        values = tf.nest.map_structure(tf.constant, seen)
-    return lambda index: tf.nest.map_structure(lambda field: tf.gather(field, index), values)
-
-
-def share(strategy: tf.distribute.Strategy, batches: tf.data.Dataset, num_rows: int) -> Any:
+def share(strategy: tf.distribute.Strategy, batches: tf.data.Dataset) -> Any:
     """Gives each replica its rows of each batch; together they see what one would have seen.
 
-    Batches are the same in each process; `num_rows`, the rows of every batch, is a multiple of the
-    number of replicas. Returns what `fit` takes.
+    Batches are the same in each process; the rows of every batch, a number that is known
+    beforehand, are a multiple of the number of replicas. Returns what `fit` takes.
     """
     if strategy.num_replicas_in_sync == 1:
         return batches
+    num_rows = tf.nest.flatten(batches.element_spec)[0].shape[0]
     return strategy.distribute_datasets_from_function(
         lambda context: rows_of_worker(context, batches, num_rows)
     )

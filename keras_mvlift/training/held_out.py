@@ -1,6 +1,7 @@
 """Held-out views while and after a model trains: logs, early stopping, its uncertainty."""
 
 import contextlib
+import functools
 import itertools
 import math
 import pathlib
@@ -14,13 +15,14 @@ from tensorflow import keras
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.metrics import held_out_views, pose_error
-from keras_mvlift.training import lifters, multi_view_lifter, objectives
+from keras_mvlift.training import lifters, multi_view_lifter
 from keras_mvlift.training import uncertainty as training_uncertainty
 
 # Views lifted at once.
 _SCORED_AT_ONCE = 8192
 
-Lift = Callable[[views.View], objectives.Lifted]
+Lift = Callable[[views.View], tf.Tensor]
+"""From views, fields `[N, ...]`, to root-relative poses `[N, J, 3]`, meters."""
 
 
 class HeldOutViews(keras.callbacks.Callback):
@@ -45,12 +47,14 @@ class HeldOutViews(keras.callbacks.Callback):
         super().__init__()
         self.seen = tf.nest.map_structure(np.asarray, seen)
         self.lifter = lifter
-        self._lift: Lift | None = None
+
+    @functools.cached_property
+    def _lift(self) -> Lift:
+        return _graph(self.lifter or self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures."""
         del epoch
-        self._lift = self._lift or _graph(self.lifter or self.model)
         found = _score(self._lift, self.seen)
         if logs is not None:
             logs.update({f"val_held_out_{name}": value for name, value in found.items()})
@@ -69,20 +73,28 @@ def score(lifter: multi_view_lifter.MultiViewLifter, seen: views.View) -> dict[s
 
 
 def _graph(lifter: multi_view_lifter.MultiViewLifter) -> Lift:
-    return tf.function(lambda view: lifter(view, training=False), reduce_retracing=True)
+    return tf.function(
+        lambda view: lifter(view, training=False).root_relative_pose, reduce_retracing=True
+    )
 
 
 def _score(lift: Lift, seen: views.View) -> dict[str, float]:
-    shape = np.shape(seen.confidence)
-    flat = tf.nest.map_structure(
-        lambda field: np.reshape(field, (-1, *np.shape(field)[2:])).astype(np.float32), seen
-    )
-    poses = []
+    return held_out_views.score(seen, _of_views(lift, seen))
+
+
+def _of_views(measure: Lift, seen: views.View) -> np.ndarray:
+    """Returns `[T, V, ...]`, what a function gives of views, `[N, ...]`, some at once."""
+    shape = np.shape(seen.confidence)[:2]
+    flat = tf.nest.map_structure(lambda field: np.reshape(field, (-1, *np.shape(field)[2:])), seen)
+    found = []
     for start in range(0, shape[0] * shape[1], _SCORED_AT_ONCE):
         rows = slice(start, start + _SCORED_AT_ONCE)
-        some = tf.nest.map_structure(lambda field, rows=rows: tf.constant(field[rows]), flat)
-        poses.append(lift(some).root_relative_pose.numpy())
-    return held_out_views.score(seen, np.concatenate(poses).reshape(*shape, 3))
+        some = tf.nest.map_structure(
+            lambda field, rows=rows: tf.constant(field[rows], tf.float32), flat
+        )
+        found.append(measure(some).numpy())
+    whole = np.concatenate(found)
+    return whole.reshape(*shape, *whole.shape[1:])
 
 
 MONITOR = "val_held_out_mean_mm"
@@ -186,9 +198,12 @@ class Board(HeldOutViews):
         some = tf.nest.map_structure(
             lambda field: tf.constant(field[chosen, 0], tf.float32), self.seen
         )
-        self._lift = self._lift or _graph(self.lifter or self.model)
-        poses = self._lift(some).root_relative_pose.numpy()
-        rows = zip(poses, some.keypoints_2d.numpy(), some.confidence.numpy(), strict=True)
+        rows = zip(
+            self._lift(some).numpy(),
+            some.keypoints_2d.numpy(),
+            some.confidence.numpy(),
+            strict=True,
+        )
         return np.stack([_picture(*row) for row in rows])
 
 
@@ -219,10 +234,8 @@ def _drawn(joints: np.ndarray) -> np.ndarray:
 
 def read_shown(file_pattern: str | list[str], num_views: int = 0) -> views.View | None:
     """Reads the first records to show what is learned of them, as `read_records`; None of none."""
-    decode = _decoder(num_views)
-    for batch in tfrecords.load_once(file_pattern, _SHOWN_RECORDS, decode).take(1):
-        return tf.nest.map_structure(lambda field: field.numpy(), batch)
-    return None
+    first = tfrecords.load_once(file_pattern, _SHOWN_RECORDS, _decoder(num_views)).take(1)
+    return next(first.as_numpy_iterator(), None)
 
 
 MAX_RECORDS = 20_000
@@ -259,13 +272,10 @@ def read_records(
     return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
 
 
-def _decoder(num_views: int) -> Callable[[tf.Tensor], Any]:
-    def decode(serialized: tf.Tensor) -> Any:
-        if num_views:
-            return tfrecords.decode_instants(serialized, num_views)
-        return held_out_views.views_of_pairs(tfrecords.decode_pairs(serialized))
-
-    return decode
+def _decoder(num_views: int) -> Callable[[tf.Tensor], views.View]:
+    if num_views:
+        return functools.partial(tfrecords.decode_instants, num_views=num_views)
+    return lambda serialized: held_out_views.views_of_pairs(tfrecords.decode_pairs(serialized))
 
 
 SHARE = math.erf(math.sqrt(0.5))
@@ -324,32 +334,19 @@ def _measured(
     seen: views.View,
 ) -> tuple[np.ndarray, ...]:
     """Returns errors, meters, predictions, meters, and weights, `[T, A, B, J]` each."""
-
-    @tf.function
-    def measure(some: views.View) -> tuple[tf.Tensor, ...]:
-        shape = tf.shape(some.confidence)
-        flat = tf.nest.map_structure(
-            lambda field: tf.reshape(field, tf.concat([[-1], tf.shape(field)[2:]], axis=0)), some
-        )
-        flat = tf.nest.map_structure(
-            lambda field, like: tf.ensure_shape(field, [None, *like.shape[2:]]), flat, some
-        )
-        pose = tf.reshape(
-            lifter(flat, training=False).root_relative_pose, tf.concat([shape, [3]], axis=0)
-        )
-        found = held_out_views.errors(held_out_views.solved(pose, some), some)
-        scale = tf.reshape(uncertainty(flat, training=False), shape)[:, :, tf.newaxis]
-        meters = found.mm / pose_error.MILLIMETERS_PER_METER
-        return meters, tf.broadcast_to(scale, tf.shape(meters)), found.weight
-
+    pose = _of_views(_graph(lifter), seen)
+    scales = tf.function(lambda view: uncertainty(view, training=False), reduce_retracing=True)
+    scale = _of_views(scales, seen)
     parts = []
-    for start in range(0, len(seen.confidence), _CALIBRATED_AT_ONCE):
+    for start in range(0, len(pose), _CALIBRATED_AT_ONCE):
         rows = slice(start, start + _CALIBRATED_AT_ONCE)
         some = tf.nest.map_structure(
             lambda field, rows=rows: tf.constant(field[rows], tf.float32), seen
         )
-        parts.append([field.numpy() for field in measure(some)])
-    return tuple(np.concatenate(fields) for fields in zip(*parts, strict=True))
+        parts.append(held_out_views.errors(held_out_views.solved(pose[rows], some), some))
+    found = held_out_views.Errors(*(np.concatenate(fields) for fields in zip(*parts, strict=True)))
+    meters = found.mm / pose_error.MILLIMETERS_PER_METER
+    return meters, np.broadcast_to(scale[:, :, np.newaxis], meters.shape), found.weight
 
 
 def _flat(*fields: np.ndarray) -> tuple[np.ndarray, ...]:

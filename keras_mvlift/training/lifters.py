@@ -22,11 +22,8 @@ DESCRIPTION = "model.json"
 
 # In the description: whether the pose's own root joint adds to the predicted root.
 _FREE_ROOT = "has_free_root"
-_LIFTING_WEIGHTS = "lifting_network.weights.h5"
-WEIGHTS = FOLDER / _LIFTING_WEIGHTS
+WEIGHTS = FOLDER / "lifting_network.weights.h5"
 """Below a SavedModel's folder; one in half precision has no such file, and `load` refuses it."""
-_ROOT_WEIGHTS = "root_network.weights.h5"
-_UNCERTAINTY_WEIGHTS = "uncertainty_network.weights.h5"
 
 
 def build(
@@ -49,8 +46,8 @@ def build(
         precision: A name of `configs.PRECISIONS`: what the networks reckon in as they train.
     """
     recipe = multi_view_lifter.RECIPES[config.recipe]
-    num_outputs = 3 * skeletons.H36M_17.num_joints
-    backbone = _backbone(config)
+    num_outputs, backbone = 3 * skeletons.H36M_17.num_joints, _backbone(config)
+    seen = "windows" if config.is_temporal else config.network_input
     # Two seeds apart, so that the branches do not start alike.
     lifting_seed, root_seed = 2 * config.seed, 2 * config.seed + 1
     with _policy(precision):
@@ -62,9 +59,7 @@ def build(
         recipe.root_head(rig_distance),
         recipe,
         objective,
-        residual.input_by_name(
-            "windows" if config.is_temporal else config.network_input, intrinsics
-        ),
+        residual.input_by_name(seen, intrinsics),
     )
     if config.uncertainty:
         lifter.predict_uncertainty(uncertainty.JointUncertainty(config.seed))
@@ -79,10 +74,8 @@ def save(
     `description` has the model's `ModelConfig` as a dict, `"model"`, and `"rig_distance"`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lifter.lifting_network.save_weights(folder / _LIFTING_WEIGHTS)
-    lifter.root_network.save_weights(folder / _ROOT_WEIGHTS)
-    if lifter.uncertainty is not None:
-        lifter.uncertainty.network.save_weights(folder / _UNCERTAINTY_WEIGHTS)
+    for network in _networks(lifter):
+        network.save_weights(folder / f"{network.name}.weights.h5")
     save_description(description | {_FREE_ROOT: lifter.recipe.has_free_root}, folder)
 
 
@@ -120,10 +113,8 @@ def load(
             f"{description.get(_FREE_ROOT)}. An earlier version trained this model with its root "
             "joint pinned to the predicted root; train it anew."
         )
-    lifter.lifting_network.load_weights(folder / _LIFTING_WEIGHTS)
-    lifter.root_network.load_weights(folder / _ROOT_WEIGHTS)
-    if lifter.uncertainty is not None:
-        lifter.uncertainty.network.load_weights(folder / _UNCERTAINTY_WEIGHTS)
+    for network in _networks(lifter):
+        network.load_weights(folder / f"{network.name}.weights.h5")
     return lifter, description
 
 
@@ -149,38 +140,34 @@ def window_of(config: configs.ModelConfig) -> view_windows.Windows | None:
 
 def weights_of(lifter: multi_view_lifter.MultiViewLifter) -> list[tf.Variable]:
     """Returns the variables of all networks, the lifting network's first."""
-    networks = [lifter.lifting_network, lifter.root_network]
-    networks += [] if lifter.uncertainty is None else [lifter.uncertainty.network]
-    return [variable for network in networks for variable in network.variables]
+    return [variable for network in _networks(lifter) for variable in network.variables]
+
+
+def _networks(lifter: multi_view_lifter.MultiViewLifter) -> list[keras.Model]:
+    uncertain = [] if lifter.uncertainty is None else [lifter.uncertainty.network]
+    return [lifter.lifting_network, lifter.root_network, *uncertain]
 
 
 def _backbone(config: configs.ModelConfig) -> Callable[..., keras.Model]:
-    build: functools.partial[keras.Model]
+    shared = ("width", "dropout", "initializer", "output_stddev")
+    options: dict[str, Any] = {name: getattr(config, name) for name in shared}
     if config.is_temporal:
-        build = functools.partial(
-            temporal.temporal, filter_widths=config.filter_widths, is_causal=config.is_causal
-        )
-    else:
-        num_blocks = residual.NUM_BLOCKS[config.backbone]
-        build = functools.partial(
-            residual.residual,
-            num_blocks=num_blocks,
-            layers_per_block=config.layers_per_block,
-            # Centered views have a row more, the person's size.
-            num_joints=skeletons.H36M_17.num_joints + (config.network_input == "centered"),
-        )
+        options |= {"filter_widths": config.filter_widths, "is_causal": config.is_causal}
+        return functools.partial(temporal.temporal, **options)
+    # Centered views have a row more, the person's size.
+    num_joints = skeletons.H36M_17.num_joints + (config.network_input == "centered")
     return functools.partial(
-        build,
-        width=config.width,
-        dropout=config.dropout,
-        initializer=config.initializer,
-        output_stddev=config.output_stddev,
+        residual.residual,
+        num_blocks=residual.NUM_BLOCKS[config.backbone],
+        layers_per_block=config.layers_per_block,
+        num_joints=num_joints,
+        **options,
     )
 
 
 def copy_weights(
     source: multi_view_lifter.MultiViewLifter, target: multi_view_lifter.MultiViewLifter
 ) -> None:
-    """Returns the networks of `target` the weights of those of `source`, which are built alike."""
+    """Gives the networks of `target` the weights of those of `source`, which are built alike."""
     for variable, value in zip(weights_of(target), weights_of(source), strict=True):
         variable.assign(value)

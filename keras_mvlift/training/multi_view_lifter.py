@@ -6,7 +6,7 @@ instant. What is saved and served are their two networks.
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -22,16 +22,9 @@ from keras_mvlift.training import batches, objectives, uncertainty
 _MAX_ROOT_ERROR = 10.0
 
 
-class Joined(NamedTuple):
-    """Global poses, and what the root network still has to learn.
-
-    Attributes:
-        pose_camera: `Ỹ`, `[B, J, 3]`, meters, frames of their own cameras.
-        root_loss: `[B]`, meters; zero where the poses' own loss teaches the root network.
-    """
-
-    pose_camera: tf.Tensor
-    root_loss: tf.Tensor
+Joined = tuple[tf.Tensor, tf.Tensor]
+"""Global poses `Ỹ`, `[B, J, 3]`, meters, frames of their own cameras; and what the root network
+still has to learn, `[B]`, meters, zero where the poses' own loss teaches it."""
 
 
 def predicted_root(lifted: objectives.Lifted, own: views.View, seen: views.View) -> Joined:
@@ -42,7 +35,7 @@ def predicted_root(lifted: objectives.Lifted, own: views.View, seen: views.View)
     """
     del own, seen
     pose_camera = lifted.root_relative_pose + lifted.root_position[:, tf.newaxis]
-    return Joined(pose_camera, tf.zeros_like(pose_camera[:, 0, 0]))
+    return pose_camera, tf.zeros_like(pose_camera[:, 0, 0])
 
 
 def solved_root(lifted: objectives.Lifted, own: views.View, seen: views.View) -> Joined:
@@ -62,7 +55,7 @@ def solved_root(lifted: objectives.Lifted, own: views.View, seen: views.View) ->
     )
     error = reprojection.norm(lifted.root_position - tf.stop_gradient(root_position))
     pose_camera = lifted.root_relative_pose + root_position[:, tf.newaxis]
-    return Joined(pose_camera, tf.minimum(error, _MAX_ROOT_ERROR))
+    return pose_camera, tf.minimum(error, _MAX_ROOT_ERROR)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,19 +79,15 @@ class Recipe:
     has_free_root: bool
 
 
+_PAPER = Recipe(
+    root_head=lambda rig_distance: residual.LinearRoot(),
+    join=predicted_root,
+    first_objective=objectives.Consistency(),
+    has_free_root=True,
+)
 RECIPES = {
-    "paper": Recipe(
-        root_head=lambda rig_distance: residual.LinearRoot(),
-        join=predicted_root,
-        first_objective=objectives.Consistency(),
-        has_free_root=True,
-    ),
-    "ray_root": Recipe(
-        root_head=residual.RayRoot,
-        join=predicted_root,
-        first_objective=objectives.Consistency(),
-        has_free_root=True,
-    ),
+    "paper": _PAPER,
+    "ray_root": dataclasses.replace(_PAPER, root_head=residual.RayRoot),
     "solved_root": Recipe(
         root_head=residual.RayRoot,
         join=solved_root,
@@ -162,6 +151,14 @@ class MultiViewLifter(keras.Model):
         names = ("loss", *objective.parts, "root")
         self.loss_means = {name: keras.metrics.Mean(name) for name in names}
         self.uncertainty: uncertainty.JointUncertainty | None = None
+        self.kept: tf.Tensor | None = None
+
+    def keep(self, table: np.ndarray) -> None:
+        """Copies views `[N, 72]` to where the weights are, a GPU if there is one.
+
+        From now on a batch may be of pairs' rows in this table, 8 bytes a pair, instead of pairs.
+        """
+        self.kept = tf.constant(table)
 
     def predict_uncertainty(self, uncertainty: uncertainty.JointUncertainty) -> None:
         """Trains a prediction of how far off joints are along from now on; before `compile`."""
@@ -223,7 +220,12 @@ class MultiViewLifter(keras.Model):
         return list(self.loss_means.values())
 
     def losses_of(self, data: Any, training: bool) -> objectives.Losses:
-        """Returns the means over a batch, here of `ViewPair`, of the parts of the loss."""
+        """Returns the means over a batch of the parts of the loss.
+
+        The batch is of `ViewPair`, or the rows `[B, 2]` of such in the views that are kept.
+        """
+        if isinstance(data, tf.Tensor):
+            data = batches.take_pairs(self.kept, data)
         for change in self.changes:
             data = change(data, training)
         own, is_own, instants = self.show(data, training)
@@ -315,44 +317,3 @@ class InstantLifter(MultiViewLifter):
         draw = batches.uniform(self.generator, tf.reduce_prod(shape))
         draw = tf.reshape(draw, shape)
         return tf.argmax(tf.where(num_joints >= MIN_JOINTS, draw + 1.0, draw), axis=-1)
-
-
-Keep = Callable[[np.ndarray], None]
-
-
-class ResidentLifter(MultiViewLifter):
-    """A `MultiViewLifter` that may be told by numbers which pairs to train on.
-
-    With `keep` the views are copied once to where its weights are, a GPU if there is one. What
-    comes from the CPU in each step is then the pairs' rows, 8 bytes for each of them. Arguments
-    are those of `MultiViewLifter`.
-
-    Example:
-        >>> lifter = lifters.build(config, objective, 5.0, model=ResidentLifter)
-        >>> lifter.compile("adam")
-        >>> pairs = batches.read_pairs(files, max_bytes=2e9)
-        >>> lifter.keep(pairs.views)
-        >>> lifter.fit(batches.load_pairs(pairs, 1024, seed=0), steps_per_epoch=100)
-    """
-
-    kept: tf.Tensor | None = None
-
-    def keep(self, table: np.ndarray) -> None:
-        """Copies the views `[N, 72]` that rows speak of from now on."""
-        self.kept = tf.constant(table)
-
-    def losses_of(self, data: Any, training: bool) -> objectives.Losses:
-        """Returns the means over a batch of pairs, or of their rows `[B, 2]`."""
-        if isinstance(data, tf.Tensor):
-            data = batches.take_pairs(self.kept, data)
-        return super().losses_of(data, training)
-
-
-def keeper(lifter: keras.Model) -> Keep | None:
-    """Returns what takes views to where a model trains; None for one that takes whole pairs alone.
-
-    Replicas share the rows of a batch, and each would need the views of all of them.
-    """
-    if not isinstance(lifter, ResidentLifter):
-        return None
-    return lifter.keep if lifter.distribute_strategy.num_replicas_in_sync == 1 else None

@@ -181,14 +181,10 @@ class TriangulatedPose:
         target = tf.stop_gradient(cameras.camera_from_world(points, camera))
         pose = placed.lifted.root_relative_pose
         length = reprojection.triangulated_pose_loss(pose, target, is_known)
-        pixels = _pixels_per_meter(placed.lifted, camera)
-        return {"triangulation": self.weight * pixels * length}
-
-
-def _pixels_per_meter(lifted: Lifted, camera: cameras.Camera) -> tf.Tensor:
-    focal = tf.reduce_mean(tf.linalg.diag_part(camera.intrinsics)[..., :2], axis=-1)
-    depth = tf.maximum(lifted.root_position[..., 2], cameras.MIN_DEPTH)
-    return focal / tf.stop_gradient(depth)
+        focal = tf.reduce_mean(tf.linalg.diag_part(camera.intrinsics)[..., :2], axis=-1)
+        depth = tf.maximum(placed.lifted.root_position[..., 2], cameras.MIN_DEPTH)
+        pixels_per_meter = focal / tf.stop_gradient(depth)
+        return {"triangulation": self.weight * pixels_per_meter * length}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,17 +214,27 @@ _AGREEMENT = 0.1
 @tf.autograph.experimental.do_not_convert
 def agreement_of(seen: views.View) -> Agreement:
     """Triangulates robustly what views `[B, V, ...]` agree on, whatever a network says."""
+    return _trusted_agreement(seen)[0]
+
+
+@tf.autograph.experimental.do_not_convert
+def _trusted_agreement(seen: views.View) -> tuple[Agreement, tf.Tensor]:
     found = triangulation.triangulate_robustly(seen.keypoints_2d, seen.confidence, seen.camera)
     agreeing = tf.math.count_nonzero(found.trust > _AGREEMENT, axis=-2)
     is_known = found.is_seen & (agreeing >= _MIN_AGREEING)
-    return Agreement(tf.stop_gradient(found.points), is_known)
+    return Agreement(tf.stop_gradient(found.points), is_known), found.trust
 
 
-_compiled_agreement = tf.function(agreement_of)
+_compiled_agreement = tf.function(_trusted_agreement)
 
 
 def agreed_beforehand(seen: views.View) -> Instants:
     """Finds what all instants of a data set agree on, as NumPy arrays, fields `[N, V, ...]`."""
+    return Instants(seen, trusted_agreement(seen)[0])
+
+
+def trusted_agreement(seen: views.View) -> tuple[Agreement, np.ndarray]:
+    """Finds what all instants agree on, and the trust `[N, V, J]` in what each view sees."""
     parts, count = [], len(seen.confidence)
     most = num_agreed_at_once(seen.confidence.shape[1])
     for start in range(0, count, most):
@@ -236,9 +242,10 @@ def agreed_beforehand(seen: views.View) -> Instants:
         # Filled up to one of few lengths: whatever the data sets, there are few to trace.
         filled = np.resize(rows, min(most, 1 << (len(rows) - 1).bit_length()))
         some = tf.nest.map_structure(lambda field, rows=filled: tf.gather(field, rows), seen)
-        points, is_known = _compiled_agreement(some)
-        parts.append(Agreement(points[: len(rows)].numpy(), is_known[: len(rows)].numpy()))
-    return Instants(seen, tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts))
+        kept = slice(len(rows))
+        found = _compiled_agreement(some)
+        parts.append(tf.nest.map_structure(lambda field, kept=kept: field[kept].numpy(), found))
+    return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
 
 
 def num_agreed_at_once(num_views: int) -> int:

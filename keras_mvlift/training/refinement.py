@@ -161,8 +161,3 @@ def unpacked(rows: tf.Tensor) -> views.View:
     rays = tf.reshape(rows[:, : 2 * _NUM_JOINTS], [-1, _NUM_JOINTS, 2])
     camera = cameras.Camera(identity, identity, identity[0])
     return views.View(rays, rows[:, 2 * _NUM_JOINTS :], camera)
-
-
-def both_sides(seen: views.View, points: np.ndarray, trust: np.ndarray) -> adaptation.Fitted:
-    """Returns views, packed, and mirrored ones, as `adaptation.both_sides` does."""
-    return adaptation.both_sides(seen, points, trust, packed)[0]

@@ -11,14 +11,14 @@ import pathlib
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tqdm
 from tensorflow import keras
 
-from keras_mvlift import configs
+from keras_mvlift import configs, errors
 from keras_mvlift.training import (
     batches,
     held_out,
@@ -54,11 +54,9 @@ def takes_instants(config: configs.StageConfig) -> bool:
 
 def model(config: configs.StageConfig) -> Callable[..., multi_view_lifter.MultiViewLifter]:
     """Returns what makes the model that a stage trains."""
-    if not isinstance(config, configs.FinetuneConfig):
-        return multi_view_lifter.ResidentLifter
-    changes = (batches.Mirroring,) * config.flip_augmentation
-    of_pairs, of_instants = multi_view_lifter.ResidentLifter, multi_view_lifter.InstantLifter
-    kind = of_pairs if config.views == "pair" else of_instants
+    of_pairs, of_instants = multi_view_lifter.MultiViewLifter, multi_view_lifter.InstantLifter
+    kind = of_instants if takes_instants(config) else of_pairs
+    changes = (batches.Mirroring,) * getattr(config, "flip_augmentation", False)
     return functools.partial(kind, changes=changes)
 
 
@@ -89,7 +87,6 @@ def run(
         NonFiniteLossError: If the loss stops being a number.
         WorkerLostError: If another worker ended before training did.
     """
-    data.check(config, name)
     steps = data.steps_per_epoch(config, name)
     strategy = model.distribute_strategy
     strategies.check(model, config.strategy, config.batch_size)
@@ -97,75 +94,70 @@ def run(
         if strategy is not tf.distribute.get_strategy():
             stack.enter_context(strategy.scope())
         stack.enter_context(strategies.naming_lost_workers(strategy, name))
-        written, logs = (
-            folder and stack.enter_context(strategies.own_folder(strategy, folder))
-            for folder in (data.checkpoints, data.logs)
-        )
-        stage = _Stage(model, config, data, steps, name)
-        watching = [_bar(name)] if callbacks is None else [*callbacks]
-        return stage.run(watching, written or data.checkpoints, logs)
-
-
-class _Stage(NamedTuple):
-    """A stage whose folders are made."""
-
-    model: keras.Model
-    config: configs.StageConfig
-    data: stage_data.StageData
-    steps: int
-    name: str
-
-    @property
-    def lifter(self) -> multi_view_lifter.MultiViewLifter:
-        """The lifter that is trained: the model, or that in it."""
-        return getattr(self.model, "lifter", self.model)
-
-    def run(
-        self,
-        watching: list[keras.callbacks.Callback],
-        written: pathlib.Path,
-        logs: pathlib.Path | None,
-    ) -> list[dict[str, float]]:
-        """Trains; writes below the last two folders."""
-        model, config, data, lifter = self.model, self.config, self.data, self.lifter
-        strategy = model.distribute_strategy
+        written = stack.enter_context(strategies.own_folder(strategy, data.checkpoints))
+        logs = data.logs and stack.enter_context(strategies.own_folder(strategy, data.logs))
         strategies.synchronize(model)
-        model.compile(build_optimizer(config, self.steps))
+        model.compile(build_optimizer(config, steps))
         make_slots(model)
-        saver = EpochCheckpoints(data.checkpoints, written)
-        best = _best_epoch(lifter, config, data)
-        epochs_done = saver.restore(model, best.state if best else None)
-        logging.info("%s begins after epoch %d.", self.name, epochs_done)
-        is_done = best is not None and best.is_done(epochs_done)
-        rows = _rows(data.checkpoints, epochs_done)
-        # Nothing is written before all workers have read what lies there.
-        strategies.check_same(strategy, epochs_done)
-        path = _write_history(written, rows)
-        drawn = data.batches(config, epochs_done, multi_view_lifter.keeper(model))
-        model.fit(
-            batches.share(strategy, drawn, data.num_rows(config)),
-            **batches.repeat(strategy, data.held_out_batches(config)),
-            steps_per_epoch=self.steps,
-            epochs=epochs_done if is_done else config.num_epochs,
-            initial_epoch=epochs_done,
-            callbacks=[
-                StopOnNonFiniteLoss(self.name),
-                # Before those that write their scores down.
-                *([best] if best else []),
-                *watching,
-                *_writers(path, logs, lifter, data),
-                saver,
-            ],
-            verbose=0,
-        )
-        if best:
-            best.restore()
-        elif config.weight_averaging and config.num_epochs:
-            model.optimizer.assign_average_vars(lifter.trainable_variables)
-        _calibrate(lifter, data)
-        if logs:
-            shutil.copy(path, logs / _HISTORY)
-        return history(written)
+        watching = [_Bar(name)] if callbacks is None else [*callbacks]
+        guarded = [StopOnNonFiniteLoss(name), *watching]
+        return _fit(model, config, data, steps, guarded, written, logs)
+
+
+def _fit(
+    model: keras.Model,
+    config: configs.StageConfig,
+    data: stage_data.StageData,
+    steps: int,
+    callbacks: list[keras.callbacks.Callback],
+    written: pathlib.Path,
+    logs: pathlib.Path | None,
+) -> list[dict[str, float]]:
+    """Trains a compiled model, an epoch of so many steps; writes below the last two folders."""
+    lifter, strategy = getattr(model, "lifter", model), model.distribute_strategy
+    best = _best_epoch(lifter, config, data)
+    saver = EpochCheckpoints(data.checkpoints, written)
+    epochs_done = saver.restore(model, best.state if best else None)
+    logging.info("Training begins after epoch %d.", epochs_done)
+    is_done = best is not None and best.is_done(epochs_done)
+    known = _history_of(data.checkpoints, epochs_done)
+    # Nothing is written before all workers have read what lies there.
+    strategies.check_same(strategy, epochs_done)
+    written.mkdir(parents=True, exist_ok=True)
+    (written / _HISTORY).write_text(known)
+    drawn = data.batches(config, epochs_done, _keep(model))
+    model.fit(
+        batches.share(strategy, drawn),
+        **batches.repeat(strategy, data.held_out_batches(config)),
+        steps_per_epoch=steps,
+        epochs=epochs_done if is_done else config.num_epochs,
+        initial_epoch=epochs_done,
+        # The score comes before those that write it down.
+        callbacks=[
+            *([best] if best else []),
+            *callbacks,
+            *_writers(written / _HISTORY, logs, lifter, data),
+            saver,
+        ],
+        verbose=0,
+    )
+    if best:
+        best.restore()
+    elif config.weight_averaging and config.num_epochs:
+        model.optimizer.assign_average_vars(lifter.trainable_variables)
+    _calibrate(lifter, data)
+    if logs:
+        shutil.copy(written / _HISTORY, logs / _HISTORY)
+    return history(written)
+
+
+def _keep(model: keras.Model) -> stage_data.Keep | None:
+    """Returns what takes views to where a model trains; None for one that takes whole pairs alone.
+
+    Replicas share the rows of a batch, and each would need the views of all of them.
+    """
+    is_alone = model.distribute_strategy.num_replicas_in_sync == 1
+    return getattr(model, "keep", None) if is_alone else None
 
 
 def history(folder: pathlib.Path) -> list[dict[str, float]]:
@@ -188,13 +180,9 @@ def about(lifter: multi_view_lifter.MultiViewLifter) -> dict[str, Any]:
 
 
 def _calibrate(lifter: multi_view_lifter.MultiViewLifter, data: stage_data.StageData) -> None:
-    if lifter.uncertainty is None:
-        return
-    seen = data.held_out_views()
-    if seen is None:
-        return
-    found = held_out.calibrate_uncertainty(lifter, lifter.uncertainty, seen)
-    lifter.uncertainty.calibration = json.dumps(found)
+    if lifter.uncertainty is not None and (seen := data.held_out_views()) is not None:
+        found = held_out.calibrate_uncertainty(lifter, lifter.uncertainty, seen)
+        lifter.uncertainty.calibration = json.dumps(found)
 
 
 def _best_epoch(
@@ -210,29 +198,15 @@ def _best_epoch(
     return held_out.BestEpoch(seen, lifter, config.patience)
 
 
-def _rows(folder: pathlib.Path, epochs_done: int) -> list[str]:
+def _history_of(folder: pathlib.Path, epochs_done: int) -> str:
     """Returns the lines of the history that are of epochs that the checkpoint knows of."""
     path = folder / _HISTORY
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return lines[: epochs_done + 1]
-
-
-def _write_history(folder: pathlib.Path, rows: list[str]) -> pathlib.Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / _HISTORY
-    path.write_text("".join(rows))
-    return path
-
-
-def _bar(name: str) -> keras.callbacks.Callback:
-    # Into a file or a pipe a bar would be drawn line upon line.
-    if not (sys.stderr.isatty() and strategies.is_chief(tf.distribute.get_strategy())):
-        return keras.callbacks.Callback()
-    return _Bar(name)
+    return "".join(lines[: epochs_done + 1])
 
 
 class _Bar(keras.callbacks.Callback):
-    """Shows how many epochs of a stage are done."""
+    """Shows on the chief's terminal how many epochs of a stage are done."""
 
     def __init__(self, name: str):
         super().__init__()
@@ -240,8 +214,10 @@ class _Bar(keras.callbacks.Callback):
         self.format = f"  {name:<10}{done}"
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        total = self.params["epochs"]
-        self.bar = tqdm.tqdm(total=total, bar_format=self.format, dynamic_ncols=True)
+        # Into a file or a pipe a bar would be drawn line upon line.
+        is_shown = sys.stderr.isatty() and strategies.is_chief(tf.distribute.get_strategy())
+        options = {"bar_format": self.format, "dynamic_ncols": True, "disable": not is_shown}
+        self.bar = tqdm.tqdm(total=self.params["epochs"], **options)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.bar.update()
@@ -329,9 +305,9 @@ def build_optimizer(
     adam = keras.optimizers.legacy.Adam(learning_rate, global_clipnorm=clip_norm)
     if not config.weight_averaging:
         return adam
-    if not importlib.util.find_spec("tensorflow_addons"):
-        rule = "be 0 without tensorflow-addons, which ended with Python 3.11"
-        raise ValueError(f"`weight_averaging` must {rule}. Received: {config.weight_averaging}.")
+    has_addons = importlib.util.find_spec("tensorflow_addons")
+    rule = "be 0 without tensorflow-addons, which ended with Python 3.11"
+    errors.require(bool(has_addons), "weight_averaging", rule, config.weight_averaging)
     import tensorflow_addons as tfa
 
     # The wrapper hands Adam gradients that Adam no longer clips, so it clips them itself.

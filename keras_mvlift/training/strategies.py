@@ -73,13 +73,12 @@ def check(model: keras.Model, name: str, batch_size: int) -> None:
             batch cannot be shared alike, two or more to each replica.
     """
     strategy = model.distribute_strategy
-    if (name == "multi_worker") != _has_workers(strategy):
-        rule = "`strategy` must be the one in whose scope the model was built"
-        raise ValueError(f"{rule}, {type(strategy).__name__}. Received: {name!r}.")
+    rule = f"be the one in whose scope the model was built, {type(strategy).__name__}"
+    errors.require((name == "multi_worker") == _has_workers(strategy), "strategy", rule, repr(name))
     replicas = strategy.num_replicas_in_sync
-    if replicas > 1 and (batch_size % replicas or batch_size < 2 * replicas):
-        rule = f"`batch_size` must be a multiple, two times or more, of the {replicas} replicas"
-        raise ValueError(f"{rule}. Received: {batch_size}.")
+    is_shared = replicas == 1 or (not batch_size % replicas and batch_size >= 2 * replicas)
+    rule = f"be a multiple, two times or more, of the {replicas} replicas"
+    errors.require(is_shared, "batch_size", rule, batch_size)
 
 
 def check_same(strategy: tf.distribute.Strategy, epochs_done: int) -> None:
@@ -173,37 +172,27 @@ _EXAMPLE = (
 def check_environment() -> None:
     """Holds `TF_CONFIG`, by a ValueError, to what TensorFlow needs; it may wait for ever else."""
     text = os.environ.get(VARIABLE, "")
-    if not text:
-        raise _refusal("be set", "nothing")
+    _require(bool(text), "be set", "nothing")
     try:
         config = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise _refusal("be JSON", text) from error
-    if not isinstance(config, Mapping):
-        raise _refusal("be an object", text)
-    cluster = _cluster(config)
-    task = config.get("task")
-    if not isinstance(task, Mapping) or task.get("type") not in cluster:
-        raise _refusal("have a `task` whose `type` is one of the cluster's", task)
-    index, num_tasks = task.get("index"), len(cluster[task["type"]])
-    if type(index) is not int or not 0 <= index < num_tasks:
-        rule = f"have a `task` whose `index` is a number from 0 to {num_tasks - 1}"
-        raise _refusal(rule, index)
-
-
-def _cluster(config: Mapping[str, Any]) -> dict[str, list[str]]:
-    cluster = config.get("cluster")
-    if not isinstance(cluster, Mapping) or not cluster or set(cluster) - {*_JOBS}:
-        rule = "have a `cluster` of `worker` addresses, and one of a `chief` if need be"
-        raise _refusal(rule, cluster)
+    except json.JSONDecodeError:
+        config = None
+    _require(config is not None, "be JSON", text)
+    _require(isinstance(config, Mapping), "be an object", text)
+    cluster, task = config.get("cluster"), config.get("task")
+    is_cluster = isinstance(cluster, Mapping) and cluster and not {*cluster} - {*_JOBS}
+    rule = "have a `cluster` of `worker` addresses, and one of a `chief` if need be"
+    _require(is_cluster, rule, cluster)
     for job, addresses in cluster.items():
-        is_list = isinstance(addresses, list) and addresses
-        if not is_list or not all(_is_address(address) for address in addresses):
-            raise _refusal(f"list `{job}` as addresses, host:port each", addresses)
+        is_list = isinstance(addresses, list) and addresses and all(map(_is_address, addresses))
+        _require(is_list, f"list `{job}` as addresses, host:port each", addresses)
     everyone = [address for addresses in cluster.values() for address in addresses]
-    if len(set(everyone)) < len(everyone):
-        raise _refusal("name each address once", everyone)
-    return dict(cluster)
+    _require(len({*everyone}) == len(everyone), "name each address once", everyone)
+    is_task = isinstance(task, Mapping) and task.get("type") in cluster
+    _require(is_task, "have a `task` whose `type` is one of the cluster's", task)
+    index, num_tasks = task.get("index"), len(cluster[task["type"]])
+    rule = f"have a `task` whose `index` is a number from 0 to {num_tasks - 1}"
+    _require(type(index) is int and 0 <= index < num_tasks, rule, index)
 
 
 def _is_address(address: Any) -> bool:
@@ -211,6 +200,7 @@ def _is_address(address: Any) -> bool:
     return bool(host) and port.isdecimal()
 
 
-def _refusal(rule: str, received: Any) -> ValueError:
-    message = f"The environment's `{VARIABLE}` must {rule}, as in {_EXAMPLE}."
-    return ValueError(f"{message} Received: {received}.")
+def _require(holds: Any, rule: str, received: Any) -> None:
+    if not holds:
+        message = f"The environment's `{VARIABLE}` must {rule}, as in {_EXAMPLE}."
+        raise ValueError(f"{message} Received: {received}.")

@@ -96,6 +96,7 @@ def distances_across(pose_camera: tf.Tensor, own: views.View, others: views.View
 
 
 # Meters: what every joint starts with, and between which any answer lies.
+_NUM_LAYERS = 2
 _FIRST_SCALE, _MIN_SCALE, _MAX_SCALE = 0.1, 1e-3, 3.0
 
 
@@ -104,18 +105,17 @@ def joint_scales(
     name: str,
     seed: int,
     width: int = 256,
-    num_layers: int = 2,
-    num_joints: int = skeletons.H36M_17.num_joints,
 ) -> keras.Model:
     """Builds the network: dense layers with batch norm, and a number per joint.
 
     Returns:
         A model from rays and confidences `[B, J, 3]` to scales `[B, J]`, meters.
     """
+    num_joints = skeletons.H36M_17.num_joints
     seeds = iter(range(seed * 1000, seed * 1000 + 1000))
     seen = keras.Input((num_joints, 3), name="rays_and_confidence")
     x = keras.layers.Flatten()(seen)
-    for _ in range(num_layers):
+    for _ in range(_NUM_LAYERS):
         start = keras.initializers.HeNormal(seed=next(seeds))
         x = keras.layers.Dense(width, kernel_initializer=start)(x)
         x = residual.BatchNormalization()(x)

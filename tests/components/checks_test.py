@@ -223,7 +223,7 @@ def test_what_is_wrong_with_the_data_stops_the_run(kind, spoil, expected, judge)
     assert len(found) == len(expected)
     for phrase, pattern in zip(found, expected, strict=True):
         assert re.match(pattern, phrase)
-    with pytest.raises(checks.DataAnomalyError) as stopped:
+    with pytest.raises(files.UnusableError) as stopped:
         checks.DataGate.test_call(anomalies=anomalies)
     assert str(stopped.value) == f"The data must fit the schema. Received: {'; '.join(found)}."
 
@@ -286,7 +286,7 @@ def test_drift_is_warned_of_or_stops_the_run(drifted, caplog):
     told = "Span 4 must be like a span of the window. Received: train: source/center: It is far."
     checks.DriftGate.test_call(anomalies=drifted, stops=False)
     assert told in caplog.messages
-    with pytest.raises(checks.DriftError) as stopped:
+    with pytest.raises(files.UnusableError) as stopped:
         checks.DriftGate.test_call(anomalies=drifted, stops=True)
     assert str(stopped.value) == told
 
@@ -419,7 +419,7 @@ def test_a_run_stops_at_a_rig_that_is_wrong_and_names_the_cause(wrong_rig, tmp_p
     checked = rig_check(wrong_rig, tmp_path)
     (found,) = checks.read_findings(checked.uri)
     assert (found["severity"], found["name"]) == ("error", "cameras_out_of_order")
-    with pytest.raises(checks.RigError) as error:
+    with pytest.raises(files.UnusableError) as error:
         checks.RigGate.test_call(checked=checked, stops=True)
     told = str(error.value)
     assert found["sentence"] in told

@@ -402,8 +402,8 @@ def test_a_pose_of_nan_blesses_nothing(bound):
 def test_all_metrics_share_one_computation():
     computations = [
         computation
-        for metric_class in evaluator.CLASSES.values()
-        for computation in metric_class().computations()
+        for name in pose_error.FIGURE_NAMES
+        for computation in evaluator.PoseMetric(name).computations()
         if isinstance(computation, tfma.metrics.MetricComputation)
     ]
     assert len(computations) == len(pose_error.FIGURE_NAMES)
@@ -411,28 +411,23 @@ def test_all_metrics_share_one_computation():
 
 
 def test_two_models_do_not_share_a_computation():
-    computations = evaluator.MPJPE().computations(model_names=["candidate", "baseline"])
+    computations = evaluator.PoseMetric("mpjpe_mm").computations(
+        model_names=["candidate", "baseline"]
+    )
     keys = [computation.keys[0].model_name for computation in computations]
     assert len(set(computations)) == 4
     assert keys == ["candidate", "candidate", "baseline", "baseline"]
 
 
-def test_each_number_has_its_metric():
-    assert tuple(evaluator.CLASSES) == pose_error.FIGURE_NAMES
-    assert [metric_class().name for metric_class in evaluator.CLASSES.values()] == [
-        *pose_error.FIGURE_NAMES
-    ]
-
-
-@pytest.mark.parametrize("metric_class", evaluator.CLASSES.values())
-def test_metrics_survive_their_config(metric_class):
-    metric = metric_class(name="mine")
-    assert type(metric).from_config(metric.get_config()).name == "mine"
+@pytest.mark.parametrize("name", pose_error.FIGURE_NAMES)
+def test_metrics_survive_their_config(name):
+    metric = evaluator.PoseMetric(name)
+    assert evaluator.PoseMetric.from_config(metric.get_config()).name == name
 
 
 def measured(poses, splits):
     sums = [evaluator.PoseSums() for _ in splits]
-    combiner = evaluator.MPJPE().computations()[0].combiner
+    combiner = evaluator.PoseMetric("mpjpe_mm").computations()[0].combiner
     for accumulator, split in zip(sums, splits, strict=True):
         for example in extracts(*(pose[split] for pose in poses), [[OVERALL]]):
             combiner.add_input(accumulator, tfma.metrics.StandardMetricInputs(example))
@@ -450,7 +445,7 @@ def test_neither_batches_nor_shards_show_in_the_result(batch_size, monkeypatch):
 
 def test_poses_wait_for_a_batch_and_no_longer(monkeypatch):
     monkeypatch.setattr(evaluator, "_BATCH_SIZE", 4)
-    combiner = evaluator.MPJPE().computations()[0].combiner
+    combiner = evaluator.PoseMetric("mpjpe_mm").computations()[0].combiner
     accumulator = combiner.create_accumulator()
     seen = []
     for example in extracts(*random_poses(5), [[OVERALL]]):
@@ -462,7 +457,7 @@ def test_poses_wait_for_a_batch_and_no_longer(monkeypatch):
 
 @pytest.mark.parametrize(("num_label", "num_prediction"), [(51, 48), (50, 50), (0, 0)])
 def test_what_is_no_pose_is_refused(num_label, num_prediction):
-    combiner = evaluator.MPJPE().computations()[0].combiner
+    combiner = evaluator.PoseMetric("mpjpe_mm").computations()[0].combiner
     element = tfma.metrics.StandardMetricInputs(
         {
             tfma.LABELS_KEY: np.zeros(num_label, np.float32),

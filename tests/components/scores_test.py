@@ -4,13 +4,14 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tfx.types import standard_artifacts
 
 from components import scores
 from components import scores as components_scores
 from components.example_gen import executor
 from keras_mvlift import configs, inference
-from keras_mvlift.datasets import preparation, view_windows
+from keras_mvlift.datasets import preparation, views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
 from keras_mvlift.metrics import baselines as measures
@@ -238,10 +239,13 @@ def test_views_are_lifted_from_the_windows_that_training_would_see(
     records, tmp_path, is_causal, frame_step
 ):
     lifter = temporal_networks.save(tmp_path, is_causal=is_causal, frame_step=frame_step)
-    windows = view_windows.Windows(9, is_causal, frame_step)
-    (window,) = view_windows.load_views_once(records, 1000, windows)
-    pose, root_position = lifter.lift(window)
     test = baselines.read_test_views(records)
+    _, track = np.unique(test.camera, return_inverse=True)
+    view = tf.nest.map_structure(tf.constant, test.view)
+    laid, cell = views.lay(view, track, test.frame, step=frame_step)
+    pose, root_position = lifter.lift(
+        views.window(laid, cell, views.offsets(9, is_causal=is_causal))
+    )
     assert len(test.frame) == 4 * len(FRAMES)
     lifted = scores.lift_views(inference.load_model(tmp_path), test)
     np.testing.assert_allclose(lifted.root_relative_pose, pose, atol=1e-4)

@@ -5,7 +5,7 @@ import pytest
 
 from components import trainers
 from keras_mvlift import configs
-from keras_mvlift.training import multi_view_lifter, objectives
+from keras_mvlift.training import objectives
 from tests import tiny_studio
 
 TINY: dict[str, Any] = tiny_studio.TINY
@@ -22,8 +22,7 @@ def former(tmp_path_factory):
 
 
 def load(folder, config):
-    objective = objectives.TransformReprojection()
-    return trainers.load(folder, config, objective, model=multi_view_lifter.MultiViewLifter)
+    return trainers._blessed(folder, config, objectives.TransformReprojection())
 
 
 @pytest.mark.parametrize("changes", [{}, {"dropout": 0.5, "seed": 3, "output_stddev": 0.1}])

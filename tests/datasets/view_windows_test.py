@@ -131,16 +131,6 @@ def test_virtual_views_have_no_windows(tmp_path, pattern):
     assert view_windows.count(str(tmp_path / "*.gz")) == len(real) > 0
 
 
-def test_test_views_are_read_in_their_order(tmp_path):
-    clip = tiny_studio.film_exactly()
-    columns = tiny_studio.prepare(clip).test_views
-    path = tiny_studio.write(tmp_path / "0.gz", columns)
-    batches = [*view_windows.load_views_once(path, BATCH, WINDOWS)]
-    keypoints_2d = np.concatenate([view.keypoints_2d for view in batches])
-    np.testing.assert_allclose(keypoints_2d, columns["keypoints_2d"], atol=1e-3)
-    assert batches[0].window_keypoints_2d.shape == (BATCH, NUM_FRAMES, 17, 2)
-
-
 def test_what_fills_no_batch_is_refused(pattern, tmp_path):
     num_pairs = NUM_FRAMES * 3 * NUM_CLIPS
     windows = view_windows.Windows(3)

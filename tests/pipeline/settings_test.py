@@ -180,12 +180,12 @@ def test_the_schema_takes_what_is_shown_and_no_typo():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "settings.json: `settings` must be a file that exists"),
+        (None, "settings.json: `settings` must be a file that exists. Received: nothing there"),
         (
             b"{name: 1}",
             "settings.json: `settings` must be JSON. Received: no name in double quotes",
         ),
-        (b"\xff\xfe\x00", "settings.json: `settings` must be JSON. Received: UTF-16"),
+        (b"\xff\xfe\x00", "settings.json: `settings` must be JSON. Received: UTF-16: save it"),
         (b"[1]", r"settings.json: `settings` must be an object. Received: \[1\]"),
     ],
 )

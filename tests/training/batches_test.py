@@ -68,7 +68,7 @@ def test_an_epochs_order_depends_on_the_seed_and_its_number_alone(pairs):
 
 
 def test_pairs_come_once_in_the_order_of_the_records(files, pairs):
-    kept = batches.look_up(pairs, batches.load_pairs_once(pairs, BATCH_SIZE))
+    kept = batches.look_up(pairs, batches.load_once(pairs.rows, BATCH_SIZE))
     streamed = tfrecords.load_once(files, BATCH_SIZE)
     for found, expected in zip(kept, streamed, strict=True):
         assert isinstance(found, views.ViewPair)
@@ -332,13 +332,13 @@ def test_what_views_agree_on_comes_along(file, seen):
     expected = objectives.agreement_of(batch.seen)
     np.testing.assert_allclose(batch.agreed.points, expected.points, atol=1e-4)
     np.testing.assert_array_equal(batch.agreed.is_known, expected.is_known)
-    (once,) = batches.load_instants_once(known, 1000)
+    (once,) = batches.load_once(known, 1000)
     assert isinstance(once, objectives.Instants)
     np.testing.assert_array_equal(once.seen.keypoints_2d, seen.keypoints_2d)
 
 
 def test_every_instant_comes_once_in_order(seen):
-    some = list(batches.load_instants_once(seen, 5))
+    some = list(batches.load_once(seen, 5))
     joined = np.concatenate([batch.confidence for batch in some])
     np.testing.assert_array_equal(joined, seen.confidence)
     assert {len(batch.confidence) for batch in some[:-1]} == {5}
@@ -391,7 +391,7 @@ def test_each_replica_measures_all_rows_of_a_batch_that_is_too_small_to_share():
 
 def test_one_replica_takes_batches_as_they_are():
     values, strategy = three_batches(), tf.distribute.get_strategy()
-    assert batches.share(strategy, values, NUM_ROWS) is values
+    assert batches.share(strategy, values) is values
     assert batches.repeat(strategy, values) == {"validation_data": values}
     assert batches.repeat(strategy, None) == {"validation_data": None}
 

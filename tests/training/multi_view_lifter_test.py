@@ -1,6 +1,5 @@
 import dataclasses
 import functools
-import types
 from typing import NamedTuple
 
 import numpy as np
@@ -338,23 +337,11 @@ def train_lifter(model, batches):
 
 def test_pairs_that_it_looks_up_teach_what_pairs_that_it_is_given_do(pairs):
     rows = batches.load_pairs(pairs, tiny_studio.BATCH_SIZE, seed=0).take(4)
-    given, keeping = (
-        tiny_studio.lifter("paper", model=multi_view_lifter.ResidentLifter) for _ in range(2)
-    )
+    given, keeping = (tiny_studio.lifter("paper") for _ in range(2))
     keeping.keep(pairs.views)
     learned = train_lifter(keeping, rows)
     assert tiny_studio.same(learned, train_lifter(given, batches.look_up(pairs, rows)))
     assert not tiny_studio.same(learned[1:], tiny_studio.weights(tiny_studio.lifter("paper")))
-
-
-def test_a_model_keeps_views_unless_it_takes_whole_pairs_or_has_replicas(monkeypatch):
-    plain = tiny_studio.lifter()
-    assert multi_view_lifter.keeper(plain) is None
-    keeping = tiny_studio.lifter(model=multi_view_lifter.ResidentLifter)
-    assert multi_view_lifter.keeper(keeping) == keeping.keep
-    of_two = types.SimpleNamespace(num_replicas_in_sync=2)
-    monkeypatch.setattr(multi_view_lifter.ResidentLifter, "distribute_strategy", of_two)
-    assert multi_view_lifter.keeper(keeping) is None
 
 
 ROOT_ERROR = np.array([0.3, 0.0, 0.4], np.float32)
@@ -396,8 +383,8 @@ def joined(recipe, lifted, pair_recipes):
     """Joins what was lifted from both views, as a step on pairs does: poses and root losses."""
     own, other = concatenated(pair_recipes), concatenated(pair_recipes.swapped)
     seen = tf.nest.map_structure(lambda *fields: tf.stack(fields, axis=1), own, other)
-    result = multi_view_lifter.RECIPES[recipe].join(concatenated(lifted), own, seen)
-    return tf.split(result.pose_camera, 2), tf.split(result.root_loss, 2)
+    pose_camera, root_loss = multi_view_lifter.RECIPES[recipe].join(concatenated(lifted), own, seen)
+    return tf.split(pose_camera, 2), tf.split(root_loss, 2)
 
 
 def join(recipe, poses, pair_recipes, root_error=0.0):

@@ -1,5 +1,6 @@
 """What a stage finds beside the networks' weights, from records to the description."""
 
+import dataclasses
 import json
 
 import pytest
@@ -14,7 +15,7 @@ STAGE = configs.FinetuneConfig(num_epochs=1, batch_size=7, views="all")
 def train(folder, files, config=STAGE):
     objective = objectives.AllViewsReprojection()
     lifter = tiny_studio.lifter(objective=objective, model=stages.model(config), uncertainty=True)
-    written = files._replace(checkpoints=folder / "checkpoints", logs=folder / "logs")
+    written = dataclasses.replace(files, checkpoints=folder / "checkpoints", logs=folder / "logs")
     return lifter, stages.run(lifter, config, written, "Finetune")
 
 

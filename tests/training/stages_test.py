@@ -7,6 +7,7 @@ import shutil
 import signal
 import struct
 import termios
+import types
 from typing import NamedTuple
 
 import numpy as np
@@ -284,6 +285,15 @@ def test_what_has_no_weight_is_not_computed(weights, parts):
 
 
 RAYS = tf.constant(np.random.default_rng(0).normal(0, 0.2, (8, 17, 2)), tf.float32)
+
+
+def test_a_model_keeps_views_unless_it_takes_whole_pairs_or_has_replicas(monkeypatch):
+    assert stages._keep(keras.Model()) is None
+    keeping = tiny_studio.lifter()
+    assert stages._keep(keeping) == keeping.keep
+    of_two = types.SimpleNamespace(num_replicas_in_sync=2)
+    monkeypatch.setattr(multi_view_lifter.MultiViewLifter, "distribute_strategy", of_two)
+    assert stages._keep(keeping) is None
 
 
 def compiled(**model):

@@ -1,5 +1,6 @@
 """Trains in two processes that talk over loopback, one of which is killed on the way."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -50,7 +51,7 @@ def train(folder, files, strategy="none"):
                 objective=stages.objective(config, "solved_root"), model=stages.model(config)
             )
         own = {"checkpoints": folder / name / "checkpoints", "logs": folder / name / "logs"}
-        histories[name] = stages.run(lifter, config, files[name]._replace(**own), name)
+        histories[name] = stages.run(lifter, config, dataclasses.replace(files[name], **own), name)
         histories[f"{name} weights"] = [float(tf.norm(x)) for x in lifter.trainable_variables]
     return histories
 
@@ -125,7 +126,7 @@ def records(folder):
         )
         files[name] = stage_data.Files([paths[0]], [paths[1]], folder, folder)
     about = {"num_views": 4, "num_pairs": files["pairs"].count_pairs()}
-    return files | {"instants": files["instants"]._replace(**about)}
+    return files | {"instants": dataclasses.replace(files["instants"], **about)}
 
 
 @pytest.fixture(scope="module")
