@@ -203,8 +203,7 @@ def started(run: Run) -> multi_view_lifter.MultiViewLifter:
     """Returns the lifter that the main stage begins with: pre-trained where need be."""
     variant = run.cell.variant
     lifter = build(run, finetune_config(run.cell))
-    needs_start = variant.recipe in configs.PRETRAINED_RECIPES
-    if needs_start if variant.is_pretrained is None else variant.is_pretrained:
+    if variant.is_pretrained and variant.recipe in configs.PRETRAINED_RECIPES:
         pretrain(lifter, run)
     return lifter
 

@@ -84,16 +84,12 @@ FULL = Profile(
     test_stride=5,
     seeds=(0, 1, 2),
 )
-LONG = Profile(
+LONG = dataclasses.replace(
+    FULL,
     name="long",
     budget=variants.Budget(
         width=512, filter_widths=(3, 3, 3, 3), batch_size=256, steps_per_epoch=200
     ),
-    studio=FULL.studio,
-    max_train_frames=40_000,
-    max_test_frames=5_000,
-    stride=5,
-    test_stride=5,
     seeds=(0,),
     tables=("long",),
 )

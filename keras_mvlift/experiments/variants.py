@@ -71,7 +71,7 @@ class Variant:
         method: A name of `methods.METHODS`.
         recipe: A name of `multi_view_lifter.RECIPES`.
         backbone: A name of `configs.BACKBONES`.
-        is_pretrained: Whether eq. (6) comes first; None for as the recipe needs.
+        is_pretrained: Whether eq. (6) comes first where the recipe needs it.
         data: What is changed about the data.
         options: Settings of the main stage or the networks, and what the method alone knows, as
             pairs of name and value.
@@ -79,8 +79,8 @@ class Variant:
 
     method: str = "self_supervised"
     recipe: str = "solved_root"
-    backbone: str = "paper"
-    is_pretrained: bool | None = None
+    backbone: str = "res_linear"
+    is_pretrained: bool = True
     data: DataSettings = DataSettings()
     options: tuple[tuple[str, Option], ...] = ()
 

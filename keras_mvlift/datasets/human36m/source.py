@@ -163,10 +163,9 @@ class Human36MSource:
             reader = self._poses or self._detections
             for name in sorted(reader.takes(subject), key=protocol.take_order):
                 clip = protocol.clip_name(subject, name)
-                if clip in takes:
-                    rule = "be there in one spelling"
-                    received = f"{takes[clip][1]!r} and {name!r}"
-                    raise errors.RecordingError(self.root, f"{subject} takes", rule, received)
+                received = f"{takes.get(clip, ('', ''))[1]!r} and {name!r}"
+                rule = "be there in one spelling"
+                errors.require_in(self.root, clip not in takes, f"{subject} takes", rule, received)
                 if f"{subject} {protocol.action_label(name)}" not in left_out:
                     takes[clip] = subject, name
         return takes
@@ -174,23 +173,21 @@ class Human36MSource:
     def _check_folder(self) -> None:
         root = pathlib.Path(self.root)
         errors.require_in(root, root.is_dir(), "root", "be a folder", "nothing there")
+        rule = f"be one of {', '.join(rig.SUBJECTS)}, whose cameras' places are known"
         for subject in self.train_subjects + self.test_subjects:
-            if subject not in rig.SUBJECTS:
-                rule = f"be one of {', '.join(rig.SUBJECTS)}, whose cameras' places are known"
-                raise errors.RecordingError(root, "subject", rule, subject)
+            errors.require_in(root, subject in rig.SUBJECTS, "subject", rule, subject)
         absent = {*self.train_subjects, *self.test_subjects} - {*self._detections.subjects()}
         rule = "cover all subjects that are asked for"
         received = f"{self._detections}, without {', '.join(sorted(absent))}"
         errors.require_in(root, not absent, "detections", rule, received)
-        if isinstance(self._detections, release.CanonPoseDetections) and (
-            self._poses is not None or self.test_subjects
-        ):
-            rule = "be () and `poses` 'none' or 'auto', with CanonPose's detections"
-            received = f"{self.test_subjects} and {self.poses!r}"
-            raise errors.RecordingError(root, "test_subjects", rule, received)
-        if self.shifted_takes == "correct" and self._detections.is_projected:
-            rule = "not be 'correct' with projections of the shifted poses"
-            raise errors.RecordingError(root, "shifted_takes", rule, str(self._detections))
+        is_takeless = isinstance(self._detections, release.CanonPoseDetections)
+        holds = not is_takeless or (self._poses is None and not self.test_subjects)
+        rule = "be () and `poses` 'none' or 'auto', with CanonPose's detections"
+        received = f"{self.test_subjects} and {self.poses!r}"
+        errors.require_in(root, holds, "test_subjects", rule, received)
+        holds = self.shifted_takes != "correct" or not self._detections.is_projected
+        rule = "not be 'correct' with projections of the shifted poses"
+        errors.require_in(root, holds, "shifted_takes", rule, str(self._detections))
 
     def _is_shifted(self, subject: str, name: str) -> bool:
         is_named = f"{subject} {protocol.action_label(name)}" in protocol.SHIFTED_TAKES
@@ -202,11 +199,11 @@ class Human36MSource:
         num_frames, other = min(lengths), "another camera"
         if pose_world is not None:
             num_frames, other = len(pose_world), "the poses"
-        num_extra = 0 if self._detections.is_projected else self.max_extra_frames
+        most = num_frames + (0 if self._detections.is_projected else self.max_extra_frames)
+        rule = f"have {num_frames} to {most} frames, as {other}"
         for view, length in zip(views, lengths, strict=True):
-            if not num_frames <= length <= num_frames + num_extra:
-                rule = f"have {num_frames} to {num_frames + num_extra} frames, as {other}"
-                raise errors.RecordingError(view.path, view.field, rule, length)
+            holds = num_frames <= length <= most
+            errors.require_in(view.path, holds, view.field, rule, length)
         return num_frames
 
 
@@ -253,11 +250,11 @@ def detection_reader(root: pathlib.Path, name: str) -> rig.DetectionReader:
         received = f"{AUTO!r} with {', '.join(found) or 'none'}"
         errors.require_in(root, len(found) == 1, "detections", rule, received)
         (name,) = found
-    suffix = pathlib.PurePosixPath(name).suffix
     if name == PROJECTIONS:
         return release.CDFProjections(root)
-    if suffix in _BY_SUFFIX:
-        return _BY_SUFFIX[suffix](files.inside(root, name, root, "detections"))
+    reader = _BY_SUFFIX.get(pathlib.PurePosixPath(name).suffix)
+    if reader:
+        return reader(files.inside(root, name, root, "detections"))
     path = release.archive_keypoints_path(root, name)
     files.inside(root, path.name if path.parent == root else name, root, "detections")
     return release.ArchiveDetections(root, name)
