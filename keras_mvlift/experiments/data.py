@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,6 @@ import tensorflow as tf
 from scipy.spatial import transform
 
 from keras_mvlift import configs, errors, skeletons
-from keras_mvlift.calibration import extrinsics
 from keras_mvlift.datasets import preparation, sequences, tfrecords, view_windows, views
 from keras_mvlift.experiments import origins, variants
 from keras_mvlift.geometry import cameras
@@ -101,8 +100,8 @@ class TrainingData:
         errors.require(bool(trained and tested), "origin", rule, received)
         self._trained, self._tested = trained, tested
         self._believed = [
-            dataclasses.replace(clip, camera=camera)
-            for clip, camera in zip(trained, believed(trained, settings), strict=True)
+            dataclasses.replace(clip, camera=turned(clip.camera, settings.calibration_error))
+            for clip in trained
         ]
         self.rig_distance = preparation.rig_distance(self._believed[0])
         self.seen, self.place = _instants(self._instants(self._config))
@@ -351,19 +350,6 @@ def of_points(every: Sequence[sequences.Instants], min_confidence: float) -> Fil
     return film_tracks(view, (*place.T,), place[:, 1].max() + 1)
 
 
-Clips = Sequence[sequences.MultiViewSequence]
-
-
-def believed(clips: Clips, settings: variants.DataSettings) -> list[cameras.Camera]:
-    """Returns what methods without labels are told of each clip's rig, fields `[V, ...]`."""
-    rigs = [clip.camera for clip in clips]
-    if not settings.has_extrinsics:
-        rigs = _per_rig(clips, recovered)
-    if settings.calibration_error:
-        rigs = [turned(camera, settings.calibration_error) for camera in rigs]
-    return rigs
-
-
 def first_cameras(
     clip: sequences.MultiViewSequence, num_cameras: int
 ) -> sequences.MultiViewSequence:
@@ -384,25 +370,10 @@ def first_cameras(
 
 def turned(camera: cameras.Camera, degrees: float) -> cameras.Camera:
     """Turns each camera, fields `[V, ...]`, about an axis of its own, the same for all rigs."""
+    if not degrees:
+        return camera
     rng = sequences.seeded_generator(0, "calibration error")
     axis = rng.normal(size=(len(camera.center), 3))
     axis /= np.linalg.norm(axis, axis=-1, keepdims=True)
     turn = transform.Rotation.from_rotvec(np.radians(degrees) * axis).as_matrix()
     return camera._replace(rotation=turn @ camera.rotation)
-
-
-def recovered(clips: Clips) -> cameras.Camera:
-    """Finds where cameras are from what they saw, and from how far the first two are apart."""
-    first = clips[0]
-    distance = float(np.linalg.norm(first.camera.center[0] - first.camera.center[1]))
-    return extrinsics.estimate(clips, {first.camera_names[:2]: distance}).camera  # type: ignore[dict-item]
-
-
-def _per_rig(clips: Clips, change: Callable[[Clips], cameras.Camera]) -> list[cameras.Camera]:
-    """Asks once for each of the rigs that filmed the clips."""
-    keys = [b"".join(np.asarray(field).tobytes() for field in clip.camera) for clip in clips]
-    found = {
-        key: change([clip for clip, own in zip(clips, keys, strict=True) if own == key])
-        for key in dict.fromkeys(keys)
-    }
-    return [found[key] for key in keys]

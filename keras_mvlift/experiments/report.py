@@ -11,28 +11,21 @@ from matplotlib import style, ticker
 from keras_mvlift import skeletons
 from keras_mvlift.visualization import pages, pictures
 
-_TEMPLATE = "experiment_report.html"
-_TRUE = "true"
-
 
 def render(results: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     """Writes `results.json` as an HTML page; equal results give equal pages.
 
     `figures` are SVG by the name of the table above, as `write_curves` gives them.
     """
-    return pages.fill(
-        _TEMPLATE,
-        lines=data_lines(results),
-        tables=[_table(table, figures.get(table["name"])) for table in results["tables"]],
-        skeleton=_skeleton(),
-    )
-
-
-def _skeleton() -> pages.Markup:
     skeleton = skeletons.H36M_17
     sides = dict.fromkeys(skeleton.left, "left") | dict.fromkeys(skeleton.right, "right")
     named = [sides.get(joint, "middle") for joint in range(skeleton.num_joints)]
-    return pages.page_data({"bones": skeleton.bones, "sides": named})
+    return pages.fill(
+        "experiment_report.html",
+        lines=data_lines(results),
+        tables=[_table(table, figures.get(table["name"])) for table in results["tables"]],
+        skeleton=pages.page_data({"bones": skeleton.bones, "sides": named}),
+    )
 
 
 def write(
@@ -62,14 +55,9 @@ def _table(table: Mapping[str, Any], figure: str | None) -> dict[str, Any]:
 
 def _case(case: Mapping[str, Any]) -> dict[str, Any]:
     # The page draws all poses over the first one.
-    named = sorted(case["poses"].items(), key=lambda item: item[0] != _TRUE)
+    named = sorted(case["poses"].items(), key=lambda item: item[0] != "true")
     poses = [{"name": name, **pose} for name, pose in named]
-    return {
-        "title": case["title"],
-        "view": case["view"],
-        "poses": pages.page_data(poses),
-        "named": poses,
-    }
+    return {**case, "poses": pages.page_data(poses), "named": poses}
 
 
 MISSING = "-"
@@ -128,7 +116,10 @@ def grids(table: Mapping[str, Any]) -> Iterator[Grid]:
         ]
         yield Grid("Measured here", ["", *columns], rows, False)
     for part in table["published"]:
-        rows = [[name, *map(_number, values)] for name, values in part["rows"].items()]
+        rows = [
+            [name, *(MISSING if value is None else f"{value:.1f}" for value in values)]
+            for name, values in part["rows"].items()
+        ]
         yield Grid(f"As published: {part['title']}", ["", *part["columns"]], rows, True)
 
 
@@ -205,10 +196,6 @@ def _cell(row: Mapping[str, Any], figures: Mapping[str, Any], name: str) -> str:
     of_people = value.get("people_spread")
     people = "" if of_people is None else f" [± {of_people:.1f}]"
     return ", ".join([f"{value['mean']:.1f}{deviation} ({value['seeds']}){people}", *failures])
-
-
-def _number(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.1f}"
 
 
 def _markdown(grid: Grid) -> str:

@@ -147,18 +147,6 @@ GENERALIZATION = Table(
     "nobody is in training and in test.",
 )
 
-EXTRINSICS = Table(
-    name="extrinsics",
-    title="Extrinsics known against unknown",
-    rows=tuple(
-        row(f"{name}, {word}", **changes, data=variants.DataSettings(has_extrinsics=given))
-        for name, changes in (("solved root, all views", ALL_VIEWS), ("paper", PAPER))
-        for word, given in (("known", True), ("recovered", False))
-    ),
-    note="Recovered from the training detections, the intrinsics, and one distance between two "
-    "cameras.",
-)
-
 # The method beside what it is compared with, on clean data and on worse.
 
 PEERS = Table(
@@ -265,7 +253,6 @@ TABLES: dict[str, Table] = {
         ROBUSTNESS,
         TABLE_4,
         FIGURE_6,
-        EXTRINSICS,
         GENERALIZATION,
         LONG,
     )

@@ -164,14 +164,8 @@ def require_agreement(
 ) -> None:
     """Refuses detections that are not of the poses: cameras exchanged, or other joints.
 
-    Joints are compared about the pelvis, as the motion capture of some takes is shifted.
-
-    Args:
-        path: The folder, for the error.
-        pose_world: `[T, J, 3]`, meters.
-        keypoints_2d: `[V, T, J, 2]`, pixels.
-        confidence: `[V, T, J]`.
-        camera: Fields `[V, ...]`.
+    Poses are `[T, J, 3]`, meters, keypoints `[V, T, J, 2]`, pixels, and the camera has fields
+    `[V, ...]`. Joints are compared about the pelvis, as some takes' motion capture is shifted.
 
     Raises:
         RecordingError: If the poses do not project there; names the order of cameras that fits.

@@ -5,10 +5,11 @@ import functools
 import pathlib
 import re
 from collections.abc import Callable, Iterator
+from typing import Annotated
 
 import numpy as np
 
-from keras_mvlift import errors
+from keras_mvlift import configs, errors
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.human36m import detections, protocol, release, rig
 from keras_mvlift.geometry import lenses
@@ -19,12 +20,13 @@ FRAME_RATE = 50.0
 # Which of the layouts, in which Human3.6M goes around, a folder has, and readers of them.
 
 AUTO, NONE = "auto", "none"
+POSES = (AUTO, "cdf", "videopose3d", NONE)
 
 PoseReader = release.CDFPoses | release.ArchivePoses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Human36MSource:
+class Human36MSource(configs.Checked):
     """Human3.6M's takes, one clip each, seen by the four cameras of its laboratory.
 
     The layouts of files are described in docs/human36m.md. Reading raises a `RecordingError` if a
@@ -53,20 +55,17 @@ class Human36MSource:
     """
 
     root: str
-    poses: str = AUTO
+    poses: Annotated[str, configs.one_of(*POSES)] = AUTO
     detections: str = AUTO
     train_subjects: tuple[str, ...] = protocol.TRAIN_SUBJECTS
     test_subjects: tuple[str, ...] = protocol.TEST_SUBJECTS
     drop: tuple[str, ...] = protocol.DROPPED_TAKES
-    shifted_takes: str = "keep"
+    shifted_takes: Annotated[str, configs.one_of(*protocol.SHIFTED_TAKES_CHOICES)] = "keep"
     remove_distortion: bool = True
-    max_extra_frames: int = 250
+    max_extra_frames: configs.Count = 250
 
     def __post_init__(self) -> None:
-        errors.require_known("poses", self.poses, POSES)
-        errors.require_known("shifted_takes", self.shifted_takes, protocol.SHIFTED_TAKES_CHOICES)
-        most = self.max_extra_frames
-        errors.require(most >= 0, "max_extra_frames", "not be negative", most)
+        super().__post_init__()
         for field in ("train_subjects", "test_subjects"):
             subjects = getattr(self, field)
             are_named = all(re.fullmatch(r"S\d+", subject) for subject in subjects)
@@ -212,7 +211,6 @@ def _subject_number(subject: str) -> tuple[int, str]:
     return int(digits) if digits.isdecimal() else 0, subject
 
 
-POSES = (AUTO, "cdf", "videopose3d", NONE)
 PROJECTIONS = "D2_Positions"  # What the exact projections of the original release are called.
 
 _BY_SUFFIX: dict[str, Callable[[pathlib.Path], rig.DetectionReader]] = {
