@@ -118,7 +118,10 @@ class AdversarialLifter(keras.Model):
         return list(self.loss_means.values())
 
     def _critic_step(self, upright: tf.Tensor) -> dict[str, tf.Tensor]:
-        predicted, real = self._turned(upright), self._turned(self._drawn(tf.shape(upright)[0]))
+        predicted, count = self._turned(upright), [tf.shape(upright)[0]]
+        limit = len(self.unpaired_poses)
+        index = tf.random.stateless_uniform(count, self._seed(), 0, limit, tf.int32)
+        real = self._turned(tf.gather(self.unpaired_poses, index))
         share = tf.random.stateless_uniform(tf.shape(real)[:1], self._seed())
         variables = self.critic.trainable_variables
         with tf.GradientTape() as tape:
@@ -128,11 +131,6 @@ class AdversarialLifter(keras.Model):
         gradients = tape.gradient(total, variables)
         self.critic_optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return {"critic": loss, "penalty": penalty}
-
-    def _drawn(self, num: tf.Tensor) -> tf.Tensor:
-        limit = len(self.unpaired_poses)
-        index = tf.random.stateless_uniform([num], self._seed(), 0, limit, tf.int32)
-        return tf.gather(self.unpaired_poses, index)
 
     def _turned(self, upright: tf.Tensor) -> tf.Tensor:
         return turned(upright, self._seed(), _MAX_TILT)

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -26,17 +26,6 @@ def watched_views(test: baselines.TestViews) -> np.ndarray:
     """Chooses the views that are measured after each epoch, at most `NUM_WATCHED`."""
     total = len(test.reference_pose)
     return np.unique(np.linspace(0, total - 1, min(total, NUM_WATCHED)).astype(int))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Labels:
-    """Turns a split around: the training frames are given as test frames, with their poses."""
-
-    split: preparation.Split
-
-    def frames(self, sequence: sequences.MultiViewSequence) -> preparation.Frames:
-        train = self.split.frames(sequence).train
-        return preparation.Frames(train[:0], train, train[:0])
 
 
 class FilmTracks(NamedTuple):
@@ -121,9 +110,13 @@ class TrainingData:
     @functools.cached_property
     def labeled(self) -> baselines.TestViews:
         """The training views of real cameras with true poses, for the supervised peers."""
-        split, stride = _Labels(self._clips.split), self._config.stride
-        tables = self._tables(self._trained, split, test_stride=stride)  # type: ignore[arg-type]
-        return _test_views(tables)
+        # The split turned around: what trains is given as what tests, with its poses.
+        none, trained = np.arange(0), {}
+        for clip in self._trained:
+            train = self._clips.split.frames(clip).train
+            trained[clip.name] = preparation.Frames(none, train, none)
+        split: Any = origins.GivenFrames(trained)
+        return _test_views(self._tables(self._trained, split, test_stride=self._config.stride))
 
     @functools.cached_property
     def film(self) -> FilmTracks:
@@ -171,14 +164,12 @@ class TrainingData:
         self, clips: list[sequences.MultiViewSequence], split: preparation.Split, **changes: int
     ) -> list[tfrecords.Columns]:
         config = dataclasses.replace(self._config, num_virtual_views=0, **changes)  # type: ignore[arg-type]
-        return [self._numbered(preparation.prepare(clip, split, config)) for clip in clips]
-
-    def _numbered(self, prepared: preparation.Prepared) -> tfrecords.Columns:
-        """Numbers the frames of test views as in the recording."""
-        table = prepared.test_views
-        if self._clips.numbers is None or not len(table["frame"]):
-            return table
-        return table | {"frame": self._clips.numbers[table["clip"][0]][table["frame"]]}
+        tables = [preparation.prepare(clip, split, config).test_views for clip in clips]
+        # Frames are numbered as in the recording.
+        for clip, table in zip(clips, tables, strict=True):
+            if self._clips.numbers:
+                table["frame"] = self._clips.numbers[clip.name][table["frame"]]
+        return tables
 
 
 def _instants(every: Sequence[sequences.Instants]) -> tuple[views.View, np.ndarray]:

@@ -25,14 +25,12 @@ class NotApplicableError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Clips:
-    """Training and test clips, which of their frames are which, and strides and thresholds.
-
-    `numbers` has by clip the frames' numbers in the recording, where frames were left out.
-    """
+    """Training and test clips, which of their frames are which, and strides and thresholds."""
 
     clips: Sequence[sequences.MultiViewSequence]
     split: preparation.Split
     config: configs.DataConfig
+    # By clip the frames' numbers in the recording, where frames were left out.
     numbers: Mapping[str, np.ndarray] | None = None
 
 
@@ -116,7 +114,18 @@ class MotionOrigin:
             step = 1 if settings.has_frames_between else stride
             strides.append(stride // step)
             studio = synthetic.Studio(seed=self.seed, **dataclasses.asdict(filming))
-            clips += [_filmed(clip, studio, step, self.frame_rate) for clip in group]
+            clips += [
+                synthetic.from_motion(
+                    studio,
+                    motion.name,
+                    motion.subject,
+                    motion.positions[::step],
+                    sequences.seeded_generator(self.seed, "clip", motion.name),
+                    action=motion.action,
+                    frame_rate=self.frame_rate / step,
+                )
+                for motion in group
+            ]
         return _made_up(clips, test_subjects, *strides)
 
 
@@ -243,22 +252,6 @@ def pseudo_test_subjects(motions: Sequence[Motion]) -> tuple[str, ...]:
     subjects = sorted({motion.subject for motion in motions})
     errors.require(len(subjects) >= 2, "motions", "be of two subjects or more", subjects)
     return tuple(sorted(subjects[::-1][::_TEST_EVERY]))
-
-
-def _filmed(
-    motion: Motion, studio: synthetic.Studio, stride: int, frame_rate: float
-) -> sequences.MultiViewSequence:
-    """Films every so-many-eth frame of a motion on its subject's body."""
-    rng = sequences.seeded_generator(studio.seed, "clip", motion.name)
-    return synthetic.from_motion(
-        studio,
-        motion.name,
-        motion.subject,
-        motion.positions[::stride],
-        rng,
-        action=motion.action,
-        frame_rate=frame_rate / stride,
-    )
 
 
 @dataclasses.dataclass(frozen=True)

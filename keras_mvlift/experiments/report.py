@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from matplotlib import figure as mpl_figure
@@ -36,6 +36,12 @@ def write(
 
 
 def _table(table: Mapping[str, Any], figure: str | None) -> dict[str, Any]:
+    cases = []
+    for case in table["cases"]:
+        # The page draws all poses over the first one.
+        named = sorted(case["poses"].items(), key=lambda item: item[0] != "true")
+        poses = [{"name": name, **pose} for name, pose in named]
+        cases.append({**case, "poses": pages.page_data(poses), "named": poses})
     failures = [
         f"{row['name']}, seed {cell['seed']}: {cell['error']}"
         for row in table["rows"]
@@ -48,16 +54,9 @@ def _table(table: Mapping[str, Any], figure: str | None) -> dict[str, Any]:
         "notes": notes(table),
         "grids": [*grids(table)],
         "figure": figure and pages.Markup(figure),
-        "cases": [_case(case) for case in table["cases"]],
+        "cases": cases,
         "errors": failures,
     }
-
-
-def _case(case: Mapping[str, Any]) -> dict[str, Any]:
-    # The page draws all poses over the first one.
-    named = sorted(case["poses"].items(), key=lambda item: item[0] != "true")
-    poses = [{"name": name, **pose} for name, pose in named]
-    return {**case, "poses": pages.page_data(poses), "named": poses}
 
 
 MISSING = "-"
@@ -139,7 +138,10 @@ def markdown(results: Mapping[str, Any]) -> str:
     for table in results["tables"]:
         text += f"\n## {table['title']}\n"
         text += "".join(f"\n{note}\n" for note in notes(table))
-        text += "".join(map(_markdown, grids(table)))
+        for grid in grids(table):
+            lines = [grid.headings, ["---"] + ["---:"] * len(grid.headings[1:]), *grid.rows]
+            text += f"\n**{grid.title}**\n\n"
+            text += "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return text
 
 
@@ -196,13 +198,6 @@ def _cell(row: Mapping[str, Any], figures: Mapping[str, Any], name: str) -> str:
     of_people = value.get("people_spread")
     people = "" if of_people is None else f" [± {of_people:.1f}]"
     return ", ".join([f"{value['mean']:.1f}{deviation} ({value['seeds']}){people}", *failures])
-
-
-def _markdown(grid: Grid) -> str:
-    rule = ["---", *("---:" for _ in grid.headings[1:])]
-    lines: list[Sequence[str]] = [grid.headings, rule, *grid.rows]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"\n**{grid.title}**\n\n{table}"
 
 
 _PANELS = {"loss": "loss", "mpjpe_mm": "MPJPE of test people, mm"}

@@ -167,7 +167,9 @@ class Detector(configs.Checked):
         camera = cameras.expand(cameras.Camera(*map(np.asarray, camera)), -1)
         points_camera = cameras.camera_from_world(motion.astype(np.float64), camera)
         exact = cameras.project(points_camera, camera.intrinsics)
-        height_px = _height_px(points_camera, camera.intrinsics)
+        # The height that a standing person would have in the image there, `[V, T, 1]`.
+        depth = np.maximum(points_camera[..., skeletons.ROOT, 2:], cameras.MIN_DEPTH)
+        height_px = camera.intrinsics[..., 1, 1:2] * PERSON_HEIGHT / depth
         hidden = hidden_joints(points_camera, girth)
         mean = _CLEAR_CONFIDENCE + (_HIDDEN_CONFIDENCE - _CLEAR_CONFIDENCE) * hidden
         wavering = mean + _CONFIDENCE_SPREAD * _drifting(hidden.shape, rng)
@@ -205,41 +207,25 @@ class Detector(configs.Checked):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Swaps limbs and throws joints, each for half of the asked share of keypoints."""
         shape = confidence.shape
-        swapped, order = self._swaps(shape, rng)
-        keypoints_2d = np.take_along_axis(keypoints_2d, order[..., np.newaxis], axis=-2)
-        confidence = np.take_along_axis(confidence, order, axis=-1)
-        thrown = _held(rng.random, shape, _BLUNDER_FRAMES) < self.gross_error_rate / 2
-        keypoints_2d = keypoints_2d + _throws(height_px, shape, rng) * thrown[..., np.newaxis]
-        lowered = confidence * rng.uniform(*_BLUNDER_CONFIDENCE, shape)
-        wrong = np.maximum(lowered, _CONFIDENCE_LIMITS[0])
-        return keypoints_2d, np.where(swapped | thrown, wrong, confidence)
-
-    def _swaps(
-        self, shape: tuple[int, ...], rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns which joints are swapped, `[V, T, J]`, and from which joint each one comes."""
-        num_joints = shape[-1]
-        twins = sum(len(left) + len(right) for left, right in _TWINS)
-        rate = self.gross_error_rate / 2 * num_joints / twins
-        order = np.tile(np.arange(num_joints), (*shape[:2], 1))
+        # From which joint each one comes.
+        order = np.tile(np.arange(shape[-1]), (*shape[:2], 1))
+        num_twins = sum(len(left) + len(right) for left, right in _TWINS)
+        rate = self.gross_error_rate / 2 * shape[-1] / num_twins
         for left, right in _TWINS:
             swap = _held(rng.random, (*shape[:2], 1), _BLUNDER_FRAMES) < rate
             order[..., left + right] = np.where(swap, right + left, left + right)
-        return order != np.arange(num_joints), order
-
-
-def _height_px(points_camera: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
-    """Returns the height that a standing person would have in the image there, `[V, T, 1]`."""
-    depth = np.maximum(points_camera[..., skeletons.ROOT, 2:], cameras.MIN_DEPTH)
-    return intrinsics[..., 1, 1:2] * PERSON_HEIGHT / depth
-
-
-def _throws(height_px: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Draws how far off a joint is seen, `[V, T, J, 2]`, pixels."""
-    angle = 2 * np.pi * _held(rng.random, shape, _BLUNDER_FRAMES)
-    low, high = _BLUNDER_DISTANCE
-    distance = height_px * (low + (high - low) * _held(rng.random, shape, _BLUNDER_FRAMES))
-    return distance[..., np.newaxis] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        swapped = order != np.arange(shape[-1])
+        keypoints_2d = np.take_along_axis(keypoints_2d, order[..., np.newaxis], axis=-2)
+        confidence = np.take_along_axis(confidence, order, axis=-1)
+        thrown = _held(rng.random, shape, _BLUNDER_FRAMES) < self.gross_error_rate / 2
+        angle = 2 * np.pi * _held(rng.random, shape, _BLUNDER_FRAMES)
+        low, high = _BLUNDER_DISTANCE
+        distance = height_px * (low + (high - low) * _held(rng.random, shape, _BLUNDER_FRAMES))
+        throw = distance[..., np.newaxis] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        keypoints_2d = keypoints_2d + throw * thrown[..., np.newaxis]
+        lowered = confidence * rng.uniform(*_BLUNDER_CONFIDENCE, shape)
+        wrong = np.maximum(lowered, _CONFIDENCE_LIMITS[0])
+        return keypoints_2d, np.where(swapped | thrown, wrong, confidence)
 
 
 def _held(

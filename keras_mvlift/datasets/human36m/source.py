@@ -94,7 +94,8 @@ class Human36MSource(configs.Checked):
             take = protocol.parse_take(name, pathlib.Path(self.root) / subject)
             action, label = take.action, take.label
         pose_world = None if self._poses is None else self._poses.read(subject, name)
-        if pose_world is not None and self._is_shifted(subject, name):
+        is_shifted = f"{subject} {protocol.action_label(name)}" in protocol.SHIFTED_TAKES
+        if pose_world is not None and is_shifted and self.shifted_takes == "correct":
             pose_world = pose_world - protocol.SHIFT
         views = self._detections.read(subject, label)
         num_frames = self._num_frames(views, pose_world)
@@ -187,10 +188,6 @@ class Human36MSource(configs.Checked):
         holds = self.shifted_takes != "correct" or not self._detections.is_projected
         rule = "not be 'correct' with projections of the shifted poses"
         errors.require_in(root, holds, "shifted_takes", rule, str(self._detections))
-
-    def _is_shifted(self, subject: str, name: str) -> bool:
-        is_named = f"{subject} {protocol.action_label(name)}" in protocol.SHIFTED_TAKES
-        return self.shifted_takes == "correct" and is_named
 
     def _num_frames(self, views: list[rig.Detections], pose_world: np.ndarray | None) -> int:
         """Returns the number of frames that poses and all views have."""
