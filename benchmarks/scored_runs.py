@@ -59,10 +59,10 @@ def _triangulated(seen: views.View, weights: np.ndarray) -> objectives.Agreement
     return objectives.Agreement(np.asarray(points), np.asarray(is_seen))
 
 
-LABELINGS: dict[str, Callable[[views.View], objectives.Agreement]] = {
+LABELINGS: dict[str, Callable[[views.View], Any]] = {
     "plain": lambda seen: _triangulated(seen, (seen.confidence > 0).astype(np.float32)),
     "weighted": lambda seen: _triangulated(seen, seen.confidence),
-    "robust": lambda seen: objectives.agreed_beforehand(seen).agreement,
+    "robust": lambda seen: objectives.agreed_beforehand(seen)[1],
 }
 """By name: all detections alike, weighted by confidence, and by how well they agree, too."""
 

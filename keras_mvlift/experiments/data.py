@@ -267,7 +267,7 @@ class WindowedData:
                 tf.where(chosen[..., tf.newaxis], shown[0], keypoints_2d),
                 tf.where(chosen, shown[1], confidence),
             )
-        return views.WindowedView(*view, *shown)
+        return views.WindowedView(view.keypoints_2d, view.confidence, view.camera, *shown)
 
     def lift(self, lifter: multi_view_lifter.MultiViewLifter) -> np.ndarray:
         """Returns root-relative poses `[N, J, 3]` of all test views, meters, camera axes.

@@ -214,10 +214,9 @@ def source_of(
     """
     if not stages.takes_instants(config):
         return data.pair_source()
-    seen: batches.Seen = data.paired_instants()
-    if stage_data.needs_agreement(config):
-        seen = objectives.agreed_beforehand(seen)
-    return stage_data.Rows(seen, num_pairs=len(data.pairs))
+    seen, needs_agreement = data.paired_instants(), stage_data.needs_agreement(config)
+    values: batches.Seen = objectives.agreed_beforehand(seen) if needs_agreement else seen
+    return stage_data.Rows(values, num_pairs=len(data.pairs))
 
 
 def self_supervised(run: Run) -> np.ndarray:

@@ -288,7 +288,7 @@ def read_recordings(config: configs.DataConfig, data_root: str, *, is_whole: boo
         frames[clip.name], numbers[clip.name] = given, number
     if not is_whole:
         config = dataclasses.replace(config, stride=1, test_stride=1)
-    return Clips(clips, GivenFrames(frames), config, numbers)
+    return Clips(clips, GivenFrames(frames), config, numbers)  # type: ignore[arg-type]
 
 
 def joined(trained: Clips, tested: Clips) -> Clips:
@@ -302,4 +302,5 @@ def joined(trained: Clips, tested: Clips) -> Clips:
                 clips.append(dataclasses.replace(clip, name=name))
                 frames[name] = preparation.Frames(none, none, none)._replace(**{side: chosen})
                 numbers[name] = (found.numbers or {})[clip.name]
-    return Clips(clips, GivenFrames(frames), trained.config, numbers)
+    split: Any = GivenFrames(frames)
+    return Clips(clips, split, trained.config, numbers)

@@ -72,8 +72,8 @@ def pseudo_labels(seen: views.View, min_confidence: float = 0.0) -> Labels:
     """
     confidence = np.asarray(seen.confidence)
     sure = np.where(confidence >= min_confidence, confidence, np.zeros_like(confidence))
-    agreed = objectives.agreed_beforehand(seen._replace(confidence=sure)).agreement
-    return labels_of(seen, agreed.points, agreed.is_known)
+    _, agreed = objectives.agreed_beforehand(seen._replace(confidence=sure))
+    return labels_of(seen, *agreed)  # type: ignore[misc]
 
 
 def labels_of(

@@ -193,7 +193,10 @@ def _source_digest(root: pathlib.Path) -> str:
 
 
 # PCK and AUC as MPI-INF-3DHP's test code counts them, over 14 of the 17 joints, times 100.
-_JOINT_SHARES = {"pck_150_14": pose_error.pck, "auc_14": pose_error.pck_auc}
+_JOINT_SHARES: dict[str, Callable[..., Any]] = {
+    "pck_150_14": pose_error.pck,
+    "auc_14": pose_error.pck_auc,
+}
 # The AUC compares each joint with 31 thresholds: as many poses at once take some 14 MB.
 _BATCH_SIZE = 8192
 

@@ -245,7 +245,7 @@ def load_archive(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _takes(path: pathlib.Path, key: str, subject: str) -> list[str]:
-    takes = _content(path, key).get(subject)
+    takes: Any = _content(path, key).get(subject)
     received = "no such key" if takes is None else type(takes).__name__
     is_there = isinstance(takes, dict) and takes
     errors.require_in(path, is_there, f"{key} {subject}", "be a dictionary of takes", received)
@@ -253,7 +253,7 @@ def _takes(path: pathlib.Path, key: str, subject: str) -> list[str]:
 
 
 def _member(path: pathlib.Path, key: str, subject: str, name: str) -> Any:
-    takes = _content(path, key).get(subject)
+    takes: Any = _content(path, key).get(subject)
     is_there = isinstance(takes, dict) and name in takes
     errors.require_in(path, is_there, f"{key} {subject} {name}", "be there", "no such key")
     return takes[name]
@@ -329,7 +329,8 @@ class CanonPoseDetections(rig.DetectionReader):
         return views
 
     def _array(self, field: str, camera: str, width: int, num_frames: int) -> np.ndarray:
-        views, about = self._content().get(field), f"{field} {camera}"
+        views: Any = self._content().get(field)
+        about = f"{field} {camera}"
         is_there = isinstance(views, dict) and camera in views
         errors.require_in(self._path, is_there, about, "be there", "no such key")
         values = rig.check_array(self._path, about, views[camera], (width,))

@@ -59,7 +59,8 @@ def read_calibration(
     for name in names:
         known = ", ".join(found)
         errors.require_in(path, name in found, "name", f"name a camera {name}", known)
-    *extrinsics, sizes = (np.stack(parts) for parts in zip(*map(found.get, names), strict=True))
+    chosen = [found[name] for name in names]
+    *extrinsics, sizes = (np.stack(parts) for parts in zip(*chosen, strict=True))
     camera = calibrations.turn_camera(cameras.from_opencv(*extrinsics), "y")
     return calibrations.Calibration(names, camera, np.zeros((len(names), 5)), sizes)
 
@@ -87,14 +88,14 @@ def _camera(
     rotation, translation = extrinsic[:3, :3], errors.MILLIMETERS.to_meters(extrinsic[:3, 3])
     is_rigid = cameras.is_rotation(rotation) and np.array_equal(extrinsic[3], [0, 0, 0, 1])
     still = "be 0: cameras stand still and have no distortion"
-    for key, holds, rule in (
+    for key, fits, rule in (
         ("size", (values["size"] > 0).all(), "be positive"),
         ("animated", not values["animated"].any(), still),
         ("intrinsic", is_pinhole, "be a pinhole camera's: f 0 c 0 0 f c 0 0 0 1 0 0 0 0 1"),
         ("extrinsic", is_rigid, "be a rotation, a translation and 0 0 0 1"),
         ("radial", not values["radial"].any(), still),
     ):
-        errors.require_in(path, holds, fields[key], rule, values[key].tolist())
+        errors.require_in(path, fits, fields[key], rule, values[key].tolist())
     name = f"{values['name'][0]:g}"
     return name, (intrinsic[:3, :3], rotation, translation, values["size"])
 

@@ -229,7 +229,7 @@ def _points(
     path: pathlib.Path, field: str, views: dict[Any, Any], name: str, *, is_finite: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns a view's joints of `H36M_17`: `[T, 17, 2]`, pixels, and `[T, 17, 3]`, meters."""
-    view = views.get(name)
+    view: Any = views.get(name)
     received = ", ".join(map(str, views)) or "none"
     is_view = isinstance(view, dict)
     errors.require_in(path, is_view, field, "be a view of the archive", received[:200])
