@@ -54,17 +54,15 @@ class Run:
     scale: float = 1.0
 
 
-def _triangulated(seen: views.View, weights: tf.Tensor) -> peers.Points:
+def _triangulated(seen: views.View, weights: np.ndarray) -> objectives.Agreement:
     points, is_seen = triangulation.triangulate(seen.keypoints_2d, weights, seen.camera)
-    return np.asarray(points), np.asarray(is_seen)
+    return objectives.Agreement(np.asarray(points), np.asarray(is_seen))
 
 
-LABELINGS: dict[str, Callable[[views.View], peers.Points]] = {
-    "plain": lambda seen: _triangulated(
-        seen, tf.cast(seen.confidence > 0, seen.keypoints_2d.dtype)
-    ),
+LABELINGS: dict[str, Callable[[views.View], Any]] = {
+    "plain": lambda seen: _triangulated(seen, (seen.confidence > 0).astype(np.float32)),
     "weighted": lambda seen: _triangulated(seen, seen.confidence),
-    "robust": peers.robust,
+    "robust": lambda seen: objectives.agreed_beforehand(seen)[1],
 }
 """By name: all detections alike, weighted by confidence, and by how well they agree, too."""
 
@@ -237,8 +235,9 @@ def _model_and_source(
         return model, Beside(data.pair_source(), stage_data.Rows(tuple(few), rows_per_pair=1))
     labels = true
     if run.method != "supervised":
-        triangulate = LABELINGS[run.method]
-        labels = peers.pseudo_labels(data.seen, data.min_confidence, triangulate=triangulate)
+        is_sure = data.seen.confidence >= data.min_confidence
+        sure = data.seen._replace(confidence=np.where(is_sure, data.seen.confidence, 0.0))
+        labels = peers.labels_of(data.seen, *LABELINGS[run.method](sure))
     return peers.SupervisedLifter(lifter), stage_data.Rows(tuple(labels))
 
 

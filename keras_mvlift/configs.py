@@ -77,6 +77,9 @@ Count = Annotated[int, _least(0)]
 Positive = Annotated[int, _least(1)]
 Weight = Annotated[float, _least(0)]
 Above0 = Annotated[float, rule(lambda value: value > 0, "be positive")]
+FrameRate = Annotated[
+    float, rule(lambda rate: 0 < rate <= errors.MAX_FRAME_RATE, errors.FRAME_RATE_RULE)
+]
 Share = Annotated[float, rule(lambda value: 0 <= value <= 1, "lie in [0, 1]")]
 ShareBelow1 = Annotated[float, rule(lambda value: 0 <= value < 1, "lie in [0, 1)")]
 Range = Annotated[

@@ -25,7 +25,6 @@ LAYERS = [
     (temporal.StackFrames(3, stride=2, dilation=2), [(9, 4)]),
     (temporal.PickFrame(1, 3), [(9, 6)]),
     (temporal.ReplicateEdges(2, 5), [(9, 4)]),
-    (adversarial.KinematicChains(((0, 1), (1, 2), (0, 3))), [(4, 3)]),
 ]
 # With what each says of a pose of three joints that are off by 0, 49 and 200 mm along one axis.
 METRICS = [

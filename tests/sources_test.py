@@ -65,7 +65,7 @@ def test_splits_are_opened_with_their_options():
         ({"source_options": '{"size": 1}'}, "`source_options` must fit 'pose2sim'.*'size'"),
         (
             {"source": "studio", "source_options": '{"num_clips": 0}'},
-            "`num_clips` must be positive",
+            "`num_clips` must be at least 1",
         ),
     ],
 )

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keras_mvlift import errors, skeletons
+from keras_mvlift import configs, errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import calibration_files, calibrations
 from keras_mvlift.geometry import cameras, epipolar, lenses
@@ -72,7 +72,7 @@ _NOSE = _JOINTS.index("nose")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AISTPPSource:
+class AISTPPSource(configs.Checked):
     """AIST++'s sequences, one clip each.
 
     The files' conventions and the reader's choices are described in docs/aistpp.md. Reading raises
@@ -93,14 +93,13 @@ class AISTPPSource:
     root: str
     cameras: tuple[str, ...] = CAMERAS
     subjects: tuple[str, ...] = ()
-    max_residual_px: float = 15.0
+    max_residual_px: configs.Weight = 15.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         errors.require_some_of("cameras", self.cameras, CAMERAS)
         are_named = all(re.fullmatch(r"d\d{2}", subject) for subject in self.subjects)
         errors.require(are_named, "subjects", "name dancers such as d04", self.subjects)
-        most = self.max_residual_px
-        errors.require(most >= 0, "max_residual_px", "not be negative", most)
 
     def clips(self) -> list[str]:
         """Returns the clips' names, sorted: all sequences but those on the ignore list."""
@@ -153,9 +152,8 @@ class AISTPPSource:
         dancers = {kind: {_parse(paths[kind], name)[1] for name in lists[kind]} for kind in lists}
         tested = dancers.get("test", {*TEST_SUBJECTS})
         both = tested & (dancers.get("train", set()) | dancers.get("val", set()))
-        if both:
-            rule = "name dancers that the other lists do not"
-            raise errors.RecordingError(paths["test"], "dancers", rule, ", ".join(sorted(both)))
+        rule, received = "name dancers that the other lists do not", ", ".join(sorted(both))
+        errors.require_in(paths["test"], not both, "dancers", rule, received)
         others = [clip for clip in self._clips if _dancer(clip) not in tested]
         every_tenth = others[_HELD_OUT_EVERY // 2 :: _HELD_OUT_EVERY]
         held_out = sorted({*others} & {*lists["val"]}) if "val" in lists else every_tenth
@@ -196,10 +194,9 @@ class AISTPPSource:
         path = self._mapping
         lines = files.read_text(path, "file").splitlines()
         rows = [line.split() for line in lines]
-        for number, row in enumerate(rows, 1):
-            if row and len(row) != 2:
-                rule = "hold a sequence and its setting"
-                raise errors.RecordingError(path, f"line {number}", rule, repr(lines[number - 1]))
+        for number, (row, line) in enumerate(zip(rows, lines, strict=True), 1):
+            rule = "hold a sequence and its setting"
+            errors.require_in(path, len(row) in (0, 2), f"line {number}", rule, repr(line))
         return dict(row for row in rows if row)
 
     @property
@@ -233,17 +230,17 @@ def read_cameras(path: pathlib.Path) -> calibrations.Calibration:
         RecordingError: If the file is no list of these cameras.
     """
     content = files.read_json(path, "cameras")
-    if not isinstance(content, list):
-        raise errors.RecordingError(path, "cameras", "be a list of cameras", type(content).__name__)
+    kind, is_list = type(content).__name__, isinstance(content, list)
+    errors.require_in(path, is_list, "cameras", "be a list of cameras", kind)
     entries = [
         calibration_files.from_table(path, str(index), entry) for index, entry in enumerate(content)
     ]
     rig = calibrations.build(path, entries, UNIT)
-    absent = [name for name in CAMERAS if name not in rig.names]
-    if absent:
-        raise errors.RecordingError(path, "name", f"name a camera {absent[0]}", list(rig.names))
-    if not rig.has_extrinsics:
-        raise errors.RecordingError(path, "rotation", "be there for every camera", "not for all")
+    for name in CAMERAS:
+        is_there = name in rig.names
+        errors.require_in(path, is_there, "name", f"name a camera {name}", list(rig.names))
+    rule = "be there for every camera"
+    errors.require_in(path, rig.has_extrinsics, "rotation", rule, "not for all")
     rig = rig.select(CAMERAS)
     return rig._replace(camera=calibrations.turn_camera(rig.camera, UP))
 
@@ -273,17 +270,10 @@ def epipolar_residuals(
 ) -> np.ndarray:
     """Measures how far each camera's joints lie from the epipolar lines of the others'.
 
-    Of each pair of cameras it is the upper quartile of the symmetric distances of the joints that
-    both are sure of, and of each camera the median over its pairs, which one other camera that is
-    off cannot change.
-
-    Args:
-        keypoints_2d: `[V, T, K, 2]`, pixels, without lens distortion.
-        confidence: `[V, T, K]`.
-        camera: Fields `[V, ...]`.
-
-    Returns:
-        `[V]`, pixels; NaN for a camera that has too little in common with every other.
+    Of keypoints `[V, T, K, 2]`, pixels, without lens distortion, and cameras, fields `[V, ...]`, it
+    is for each pair of cameras the upper quartile of the symmetric distances of the joints that
+    both are sure of, and for each camera the median over its pairs, which one other camera that is
+    off cannot change: `[V]`, pixels; NaN for a camera with too little in common with every other.
     """
     num_views, num_frames = confidence.shape[:2]
     frame = sequences.spread(num_frames, _MAX_CHECKED_FRAMES)
@@ -293,11 +283,10 @@ def epipolar_residuals(
     for source, target in itertools.combinations(range(num_views), 2):
         both = is_sure[source] & is_sure[target]
         if np.count_nonzero(both) >= _MIN_CORRESPONDENCES:
-            one, other = (
-                cameras.Camera(*(np.asarray(field)[view] for field in camera))
-                for view in (source, target)
+            both_cameras = (
+                cameras.Camera(*(field[view] for field in camera)) for view in (source, target)
             )
-            matrix = epipolar.fundamental_from_cameras(one, other)
+            matrix = epipolar.fundamental_from_cameras(*both_cameras)
             seen = points[source, both], points[target, both]
             distance = epipolar.symmetric_distance(matrix, *seen)
             pairs[source, target] = pairs[target, source] = np.percentile(distance, _PERCENTILE)
@@ -312,10 +301,10 @@ def _names(path: pathlib.Path) -> list[str]:
 def _parse(path: pathlib.Path, name: str) -> tuple[str, str]:
     """Returns the genre and the dancer of a sequence."""
     found = _NAME.fullmatch(name)
-    if found is None or found[1] not in GENRES:
-        rule = f"be like gBR_sBM_cAll_d04_mBR0_ch01, of a genre of {', '.join(GENRES)}"
-        raise errors.RecordingError(path, "sequence", rule, repr(name))
-    return found[1], found[2]
+    genre, dancer = found.groups() if found else ("", "")
+    rule = f"be like gBR_sBM_cAll_d04_mBR0_ch01, of a genre of {', '.join(GENRES)}"
+    errors.require_in(path, genre in GENRES, "sequence", rule, repr(name))
+    return genre, dancer
 
 
 def _dancer(name: str) -> str:
@@ -330,16 +319,14 @@ def _detections(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     keypoints_2d, confidence = seen[..., :2], seen[..., 2]
     is_seen = np.isfinite(seen).all(axis=-1) & (confidence > 0)
     errors.require_in(path, is_seen.any(), "keypoints2d", "show somebody", "nobody in any frame")
-    most = confidence[is_seen].max()
-    if most > MAX_CONFIDENCE:
-        rule = f"hold confidences of at most {MAX_CONFIDENCE}"
-        raise errors.RecordingError(path, "keypoints2d", rule, f"{most:.6g}")
+    most, rule = confidence[is_seen].max(), f"hold confidences of at most {MAX_CONFIDENCE}"
+    errors.require_in(path, most <= MAX_CONFIDENCE, "keypoints2d", rule, f"{most:.6g}")
     middle = np.median(keypoints_2d[is_seen], axis=0)
     spread = np.ptp(keypoints_2d[is_seen], axis=0).max()
-    if not ((middle > 1) & (middle < IMAGE_SIZE)).all() or not spread < 10 * max(IMAGE_SIZE):
-        rule = f"be in pixels of images of {IMAGE_SIZE[0]} x {IMAGE_SIZE[1]}"
-        received = f"joints around {middle.round(3).tolist()}, {spread:.6g} apart"
-        raise errors.RecordingError(path, "keypoints2d", rule, received)
+    are_pixels = ((middle > 1) & (middle < IMAGE_SIZE)).all() and spread < 10 * max(IMAGE_SIZE)
+    rule = f"be in pixels of images of {IMAGE_SIZE[0]} x {IMAGE_SIZE[1]}"
+    received = f"joints around {middle.round(3).tolist()}, {spread:.6g} apart"
+    errors.require_in(path, are_pixels, "keypoints2d", rule, received)
     return (
         np.where(is_seen[..., np.newaxis], keypoints_2d, 0.0),
         np.where(is_seen, np.minimum(confidence, 1.0), 0.0),
@@ -361,9 +348,9 @@ def _reference(path: pathlib.Path, num_frames: int) -> np.ndarray | None:
 def _array(path: pathlib.Path, field: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """Reads an array of a pickle in double precision; None in `shape` stands for any length."""
     content = reading.pickled(path)
-    if not isinstance(content, dict) or field not in content:
-        received = ", ".join(map(str, content)) if isinstance(content, dict) else type(content)
-        raise errors.RecordingError(path, field, "be in the file", received)
+    is_dict = isinstance(content, dict)
+    received = ", ".join(map(str, content)) if is_dict else type(content)
+    errors.require_in(path, is_dict and field in content, field, "be in the file", received)
     values = files.checked_array(path, field, content[field], shape)
     errors.require_in(path, not np.isinf(values).any(), field, "be finite or NaN", "infinity")
     return values

@@ -6,7 +6,6 @@ clips and other people than the views, and nothing says which pose belongs to wh
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
@@ -100,7 +99,10 @@ class AdversarialLifter(keras.Model):
             for _ in range(self.num_critic_steps):
                 losses = self._critic_step(tf.stop_gradient(upright))
             pose_camera = pose + lifted.root_position[:, tf.newaxis]
-            losses["reprojection"] = self._reprojection(pose_camera, view)
+            error = reprojection.error(
+                pose_camera, view, view.confidence, self.distance, self.least_depth
+            )
+            losses["reprojection"] = tf.reduce_mean(error)
             score = self.critic(self._turned(upright))
             losses["adversarial"] = self.critic_weight * tf.reduce_mean(-score)
             losses["loss"] = losses["reprojection"] + losses["adversarial"]
@@ -116,7 +118,10 @@ class AdversarialLifter(keras.Model):
         return list(self.loss_means.values())
 
     def _critic_step(self, upright: tf.Tensor) -> dict[str, tf.Tensor]:
-        predicted, real = self._turned(upright), self._turned(self._drawn(tf.shape(upright)[0]))
+        predicted, count = self._turned(upright), [tf.shape(upright)[0]]
+        limit = len(self.unpaired_poses)
+        index = tf.random.stateless_uniform(count, self._seed(), 0, limit, tf.int32)
+        real = self._turned(tf.gather(self.unpaired_poses, index))
         share = tf.random.stateless_uniform(tf.shape(real)[:1], self._seed())
         variables = self.critic.trainable_variables
         with tf.GradientTape() as tape:
@@ -126,17 +131,6 @@ class AdversarialLifter(keras.Model):
         gradients = tape.gradient(total, variables)
         self.critic_optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return {"critic": loss, "penalty": penalty}
-
-    def _reprojection(self, pose_camera: tf.Tensor, view: views.View) -> tf.Tensor:
-        errors = reprojection.error(
-            pose_camera, view, view.confidence, self.distance, self.least_depth
-        )
-        return tf.reduce_mean(errors)
-
-    def _drawn(self, num: tf.Tensor) -> tf.Tensor:
-        limit = len(self.unpaired_poses)
-        index = tf.random.stateless_uniform([num], self._seed(), 0, limit, tf.int32)
-        return tf.gather(self.unpaired_poses, index)
 
     def _turned(self, upright: tf.Tensor) -> tf.Tensor:
         return turned(upright, self._seed(), _MAX_TILT)
@@ -150,36 +144,22 @@ def critic_optimizer(learning_rate: float = 1e-3) -> keras.optimizers.legacy.Opt
     return keras.optimizers.legacy.Adam(learning_rate, beta_1=0.0, beta_2=0.9)
 
 
-_LEAK = 0.2
+def kinematic_chains(pose: tf.Tensor, bones: tuple[tuple[int, int], ...]) -> tf.Tensor:
+    """Computes inner products of all bones with each other: their lengths and angles between them.
 
-
-@keras.saving.register_keras_serializable("keras_mvlift")
-class KinematicChains(keras.layers.Layer):
-    """Inner products of all bones with each other: their lengths and the angles between them.
-
-    Of skeletons `[B, J, 3]`, meters, with `K` bones, pairs (parent, child) of joint indices, it
-    gives `[B, K (K + 1) / 2]`, square meters; the same for a turned skeleton.
+    Of skeletons `[B, J, 3]`, meters, with `K` bones, pairs (parent, child) of joint indices, these
+    are the upper triangle of a Gram matrix row by row, `[B, K (K + 1) / 2]`, square meters; the
+    same for a turned skeleton.
 
     References:
         Wandt and Rosenhahn, RepNet, CVPR 2019, section 3.2.
     """
-
-    def __init__(self, bones: tuple[tuple[int, int], ...], **kwargs: Any):
-        super().__init__(**kwargs)
-        self.bones = tuple((parent, child) for parent, child in bones)
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Returns the upper triangle of the bones' Gram matrix, row by row."""
-        parents, children = zip(*self.bones, strict=True)
-        bones = tf.gather(inputs, children, axis=1) - tf.gather(inputs, parents, axis=1)
-        products = tf.matmul(bones, bones, transpose_b=True)
-        size = len(self.bones)
-        upper = [row * size + column for row in range(size) for column in range(row, size)]
-        return tf.gather(tf.reshape(products, [-1, size * size]), upper, axis=1)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return super().get_config() | {"bones": self.bones}
+    parents, children = zip(*bones, strict=True)
+    bone = tf.gather(pose, children, axis=1) - tf.gather(pose, parents, axis=1)
+    products = tf.matmul(bone, bone, transpose_b=True)
+    size = len(bones)
+    upper = [row * size + column for row in range(size) for column in range(row, size)]
+    return tf.gather(tf.reshape(products, [-1, size * size]), upper, axis=1)
 
 
 def critic(*, seed: int, width: int = 128) -> keras.Model:
@@ -200,7 +180,7 @@ def critic(*, seed: int, width: int = 128) -> keras.Model:
         return keras.layers.Dense(units, kernel_initializer=start, dtype="float32")(x)
 
     def activated(x: tf.Tensor) -> tf.Tensor:
-        return keras.layers.LeakyReLU(_LEAK, dtype="float32")(dense(x))
+        return keras.layers.LeakyReLU(0.2, dtype="float32")(dense(x))
 
     def residual(x: tf.Tensor) -> tf.Tensor:
         x = activated(x)
@@ -208,17 +188,19 @@ def critic(*, seed: int, width: int = 128) -> keras.Model:
 
     pose = keras.Input((skeleton.num_joints, 3), name="root_relative_pose", dtype="float32")
     coordinates = residual(keras.layers.Flatten(dtype="float32")(pose))
-    chains = residual(KinematicChains(skeleton.bones, dtype="float32")(pose))
-    both = keras.layers.Concatenate(dtype="float32")([coordinates, chains])
+    chains = keras.layers.Lambda(
+        kinematic_chains, arguments={"bones": skeleton.bones}, dtype="float32"
+    )
+    both = keras.layers.Concatenate(dtype="float32")([coordinates, residual(chains(pose))])
     scores = dense(activated(both), units=1)
     return keras.Model(pose, keras.layers.Reshape((), dtype="float32")(scores), name="critic")
 
 
-Critic = Callable[[tf.Tensor], tf.Tensor]
-
-
 def gradient_penalty(
-    critic: Critic, real: tf.Tensor, predicted: tf.Tensor, share: tf.Tensor
+    critic: Callable[[tf.Tensor], tf.Tensor],
+    real: tf.Tensor,
+    predicted: tf.Tensor,
+    share: tf.Tensor,
 ) -> tf.Tensor:
     """Computes `(‖∇D(x)‖ - 1)²`, `[B]`, at a point `x` between skeletons `[B, J, 3]`.
 

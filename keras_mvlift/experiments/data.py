@@ -3,14 +3,14 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from scipy.spatial import transform
 
-from keras_mvlift import errors, skeletons
-from keras_mvlift.calibration import extrinsics
+from keras_mvlift import configs, errors, skeletons
 from keras_mvlift.datasets import preparation, sequences, tfrecords, view_windows, views
 from keras_mvlift.experiments import origins, variants
 from keras_mvlift.geometry import cameras
@@ -28,44 +28,25 @@ def watched_views(test: baselines.TestViews) -> np.ndarray:
     return np.unique(np.linspace(0, total - 1, min(total, NUM_WATCHED)).astype(int))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Labels:
-    """Turns a split around: the training frames are given as test frames, with their poses."""
+class FilmTracks(NamedTuple):
+    """Views of clips in the order of time, `G` cells, and where each of them lies."""
 
-    split: preparation.Split
-
-    def frames(self, sequence: sequences.MultiViewSequence) -> preparation.Frames:
-        train = self.split.frames(sequence).train
-        return preparation.Frames(train[:0], train, train[:0])
+    tracks: views.Tracks
+    # By clip, by camera if there is more than one, and by frame: the view's cell; -1 for none.
+    cell: np.ndarray
 
 
-class FilmTracks:
-    """Tracks of views, `tracks`, fields `[G, ...]`, and the cell of each view.
-
-    Of views, fields `[N, ...]`, NumPy arrays, `track`, `[N]`, has a number for each clip and
-    camera, and `frame`, `[N]`, the frame's within the clip.
-    """
-
-    def __init__(self, view: views.View, track: np.ndarray, frame: np.ndarray):
-        self._length = int(np.max(frame, initial=0)) + 1
-        key = self._key(track, frame)
-        order = np.argsort(key)
-        # A GPU would copy them back for each batch.
-        with tf.device("CPU:0"):
-            self.tracks, cell = views.lay(
-                tf.nest.map_structure(tf.constant, view), tf.constant(track), tf.constant(frame)
-            )
-        self._keys, self._cells = key[order], cell.numpy()[order]
-
-    def cells(self, track: np.ndarray, frame: np.ndarray) -> np.ndarray:
-        """Returns the cells of views by their tracks and frames, -1 where there is none."""
-        key = self._key(track, frame)
-        place = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
-        is_there = (self._keys[place] == key) & (np.asarray(frame) < self._length)
-        return np.where(is_there, self._cells[place], -1)
-
-    def _key(self, track: np.ndarray, frame: np.ndarray) -> np.ndarray:
-        return np.asarray(track, np.int64) * self._length + np.asarray(frame, np.int64)
+def film_tracks(view: views.View, place: tuple[np.ndarray, ...], num_frames: int) -> FilmTracks:
+    """Lays out views, fields `[N, ...]`, by `place`, arrays `[N]` of which frames are the last."""
+    *on, frame = place
+    shape = tuple(int(index.max(initial=0)) + 1 for index in on)
+    # A GPU would copy them back for each batch.
+    with tf.device("CPU:0"):
+        seen = tf.nest.map_structure(tf.constant, view)
+        tracks, found = views.lay(seen, np.ravel_multi_index(on, shape), frame)
+    cell = np.full((*shape, num_frames), -1, np.int32)
+    cell[place] = found
+    return FilmTracks(tracks, cell)
 
 
 class TrainingData:
@@ -108,19 +89,12 @@ class TrainingData:
         errors.require(bool(trained and tested), "origin", rule, received)
         self._trained, self._tested = trained, tested
         self._believed = [
-            dataclasses.replace(clip, camera=camera)
-            for clip, camera in zip(trained, believed(trained, settings), strict=True)
+            dataclasses.replace(clip, camera=turned(clip.camera, settings.calibration_error))
+            for clip in trained
         ]
         self.rig_distance = preparation.rig_distance(self._believed[0])
-        chosen = [
-            preparation.training_instants(clip, self._clips.split, self._config)
-            for clip in self._believed
-        ]
-        self.seen = _join(chosen)
-        number = np.repeat(np.arange(len(chosen)), [len(seen.frame) for seen in chosen])
-        frame = np.concatenate([seen.frame for seen in chosen])
-        self.place = np.stack([number, frame], axis=1)
-        self.pairs = _pairs(self.seen.confidence, self.num_real_views, self._config.min_joints)
+        self.seen, self.place = _instants(self._instants(self._config))
+        self.pairs = _pairs(self.seen.confidence, self.num_real_views, self.min_joints)
         self.test = _test_views(self._tables(tested, self._clips.split))
         subjects = {clip.name: clip.subject for clip in tested}
         self.test_subject = np.array([subjects[name] for name in self.test.clip])
@@ -136,9 +110,13 @@ class TrainingData:
     @functools.cached_property
     def labeled(self) -> baselines.TestViews:
         """The training views of real cameras with true poses, for the supervised peers."""
-        split, stride = _Labels(self._clips.split), self._config.stride
-        tables = self._tables(self._trained, split, test_stride=stride)  # type: ignore[arg-type]
-        return _test_views(tables)
+        # The split turned around: what trains is given as what tests, with its poses.
+        none, trained = np.arange(0), {}
+        for clip in self._trained:
+            train = self._clips.split.frames(clip).train
+            trained[clip.name] = preparation.Frames(none, train, none)
+        split: Any = origins.GivenFrames(trained)
+        return _test_views(self._tables(self._trained, split, test_stride=self._config.stride))
 
     @functools.cached_property
     def film(self) -> FilmTracks:
@@ -153,8 +131,12 @@ class TrainingData:
     @functools.cached_property
     def test_film(self) -> tuple[FilmTracks, np.ndarray]:
         """The test views and those of the frames between, and the cells of the test views."""
-        every = self._tables(self._tested, self._clips.split, test_stride=1)
-        return of_test_views(_test_views(every), self.test)
+        every = _test_views(self._tables(self._tested, self._clips.split, test_stride=1))
+        keys = [np.stack([test.clip, test.camera], axis=1) for test in (every, self.test)]
+        _, track = np.unique(np.concatenate(keys), axis=0, return_inverse=True)
+        both, wanted = np.split(track, [len(every.frame)])
+        film = film_tracks(every.view, (both, every.frame), every.frame.max() + 1)
+        return film, film.cell[wanted, self.test.frame]
 
     @functools.cached_property
     def num_real_views(self) -> np.ndarray:
@@ -163,9 +145,11 @@ class TrainingData:
 
     @property
     def _every_instant(self) -> list[sequences.Instants]:
-        every = dataclasses.replace(self._config, stride=1, num_virtual_views=0)
+        return self._instants(dataclasses.replace(self._config, stride=1, num_virtual_views=0))
+
+    def _instants(self, config: configs.DataConfig) -> list[sequences.Instants]:
         split = self._clips.split
-        return [preparation.training_instants(clip, split, every) for clip in self._believed]
+        return [preparation.training_instants(clip, split, config) for clip in self._believed]
 
     def pair_source(self) -> stage_data.Pairs:
         """Returns what pairs of views are drawn from."""
@@ -180,20 +164,21 @@ class TrainingData:
         self, clips: list[sequences.MultiViewSequence], split: preparation.Split, **changes: int
     ) -> list[tfrecords.Columns]:
         config = dataclasses.replace(self._config, num_virtual_views=0, **changes)  # type: ignore[arg-type]
-        return [self._numbered(preparation.prepare(clip, split, config)) for clip in clips]
-
-    def _numbered(self, prepared: preparation.Prepared) -> tfrecords.Columns:
-        """Numbers the frames of test views as in the recording."""
-        table = prepared.test_views
-        if self._clips.numbers is None or not len(table["frame"]):
-            return table
-        return table | {"frame": self._clips.numbers[table["clip"][0]][table["frame"]]}
+        tables = [preparation.prepare(clip, split, config).test_views for clip in clips]
+        # Frames are numbered as in the recording.
+        for clip, table in zip(clips, tables, strict=True):
+            if self._clips.numbers:
+                table["frame"] = self._clips.numbers[clip.name][table["frame"]]
+        return tables
 
 
-def _join(clips: list[sequences.Instants]) -> views.View:
-    num_views = max(len(seen.camera_names) for seen in clips)
-    parts = [sequences.to_view(seen, num_views) for seen in clips]
-    return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
+def _instants(every: Sequence[sequences.Instants]) -> tuple[views.View, np.ndarray]:
+    """Joins the instants of clips; returns `[N, 2]`, each one's clip and frame, beside them."""
+    num_views = max(len(seen.camera_names) for seen in every)
+    parts = [sequences.to_view(seen, num_views) for seen in every]
+    number = np.repeat(np.arange(len(every)), [len(seen.frame) for seen in every])
+    place = np.stack([number, np.concatenate([seen.frame for seen in every])], axis=1)
+    return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts), place
 
 
 def _pairs(confidence: np.ndarray, num_real_views: np.ndarray, min_joints: int) -> np.ndarray:
@@ -230,9 +215,6 @@ def _test_views(tables: list[tfrecords.Columns]) -> baselines.TestViews:
     )
 
 
-ViewAt = Callable[[tf.Tensor], views.WindowedView]
-
-
 class WindowedData:
     """`TrainingData` with windows; stands where it does, for methods that train on pairs.
 
@@ -247,53 +229,45 @@ class WindowedData:
         self._data = data
         self._offset = views.offsets(windows.num_frames, is_causal=windows.is_causal)
         self._num_real = data.num_real_views
-        clip, frame = data.place[:, :1], data.place[:, 1:]
-        view = np.arange(self._num_real.max())
-        self._cell = data.film.cells(
-            MAX_VIEWS * clip + view, np.broadcast_to(frame, (len(frame), len(view)))
-        )
-        self._has_virtual_views = data.seen.confidence.shape[1] > len(view)
+        clip, frame = data.place.T
+        with tf.device("CPU:0"):
+            self._seen = tf.nest.map_structure(tf.constant, data.seen)
+            self._cell = tf.constant(data.film.cell[clip, :, frame])
+        self._has_virtual_views = data.seen.confidence.shape[1] > self._cell.shape[1]
         if self._has_virtual_views:
-            self._point_cell = data.points.cells(clip[:, 0], frame[:, 0])
+            self._point_cell = data.points.cell[clip, frame]
         self._test_film, self._test_cell = data.test_film
         self.test = self._windowed(watched_views(data.test))
 
     def pair_source(self) -> stage_data.Pairs:
         """Returns what pairs of windowed views are drawn from, the pairs of the data."""
-        view_at, num_views = self.view_at(), self._data.seen.confidence.shape[1]
+        num_views = self._data.seen.confidence.shape[1]
 
         def look_up(rows: tf.Tensor) -> views.ViewPair:
             sides = tf.unstack(tf.cast(rows, tf.int64), axis=1)
             index = (tf.stack([side // num_views, side % num_views], axis=1) for side in sides)
-            return views.ViewPair(*map(view_at, index))  # type: ignore[arg-type]
+            return views.ViewPair(*map(self.view_at, index))  # type: ignore[arg-type]
 
         pairs = batches.pairs_of_instants(self._data.seen, self._data.pairs)
         return stage_data.Pairs(pairs, look_up)
 
-    def view_at(self) -> ViewAt:
-        """Returns a function from `[B, 2]`, instant and view, to views with windows."""
-        with tf.device("CPU:0"):
-            seen = tf.nest.map_structure(tf.constant, self._data.seen)
-            cell = tf.constant(self._cell)
-
-        def view_at(index: tf.Tensor) -> views.WindowedView:
-            view = tf.nest.map_structure(lambda field: tf.gather_nd(field, index), seen)
-            is_real = index[:, 1] < tf.gather(self._num_real, index[:, 0])
-            # Any cell will do for a virtual view; what it gives is left out below.
-            at = tf.stack([index[:, 0], tf.where(is_real, index[:, 1], 0)], axis=1)
-            real_cell = tf.maximum(tf.gather_nd(cell, at), 0)
-            window = views.window(self._data.film.tracks, real_cell, self._offset)
-            keypoints_2d, confidence = window.window_keypoints_2d, window.window_confidence
-            if self._has_virtual_views:
-                virtual_keypoints_2d, virtual = self._virtual(index[:, 0], view.camera)
-                chosen = is_real[:, tf.newaxis, tf.newaxis]
-                keypoints_2d = tf.where(chosen[..., tf.newaxis], keypoints_2d, virtual_keypoints_2d)
-                confidence = tf.where(chosen, confidence, virtual)
-            return views.WindowedView(
-                view.keypoints_2d, view.confidence, view.camera, keypoints_2d, confidence
+    def view_at(self, index: tf.Tensor) -> views.WindowedView:
+        """Returns the views of `[B, 2]`, instant and view, with windows."""
+        view = tf.nest.map_structure(lambda field: tf.gather_nd(field, index), self._seen)
+        is_real = index[:, 1] < tf.gather(self._num_real, index[:, 0])
+        # Any cell will do for a virtual view; what it gives is left out below.
+        at = tf.stack([index[:, 0], tf.where(is_real, index[:, 1], 0)], axis=1)
+        real_cell = tf.maximum(tf.gather_nd(self._cell, at), 0)
+        window = views.window(self._data.film.tracks, real_cell, self._offset)
+        shown = window.window_keypoints_2d, window.window_confidence
+        if self._has_virtual_views:
+            chosen = is_real[:, tf.newaxis, tf.newaxis]
+            keypoints_2d, confidence = self._virtual(index[:, 0], view.camera)
+            shown = (
+                tf.where(chosen[..., tf.newaxis], shown[0], keypoints_2d),
+                tf.where(chosen, shown[1], confidence),
             )
-
-        return view_at
+        return views.WindowedView(view.keypoints_2d, view.confidence, view.camera, *shown)
 
     def lift(self, lifter: multi_view_lifter.MultiViewLifter) -> np.ndarray:
         """Returns root-relative poses `[N, J, 3]` of all test views, meters, camera axes.
@@ -341,76 +315,30 @@ class WindowedData:
         )
 
 
-MAX_VIEWS = 1024
-"""More cameras than any rig has."""
-
-
 def of_views(every: Sequence[sequences.Instants], min_joints: int) -> FilmTracks:
-    """Lays out what real cameras saw of the instants of each clip, without virtual views.
-
-    View `v` of clip `c`, if it shows `min_joints`, is on track `MAX_VIEWS c + v`.
-    """
-    used = [np.nonzero(seen.is_used(min_joints)) for seen in every]
-    parts = [
-        views.View(
-            seen.keypoints_2d[at].astype(np.float32),
-            seen.confidence[at].astype(np.float32),
-            cameras.Camera(*(field[at].astype(np.float32) for field in seen.camera)),
-        )
-        for seen, at in zip(every, used, strict=True)
-    ]
-    track = [MAX_VIEWS * number + view for number, (_, view) in enumerate(used)]
-    frame = [seen.frame[instant] for seen, (instant, _) in zip(every, used, strict=True)]
-    return _join_tracks(parts, track, frame)
+    """Lays out the real cameras' views that show `min_joints` by clip, camera and frame."""
+    seen, place = _instants(every)
+    at = np.nonzero(np.count_nonzero(seen.confidence > 0, axis=-1) >= min_joints)
+    clip, frame = place[at[0]].T
+    view = tf.nest.map_structure(lambda field: field[at], seen)
+    return film_tracks(view, (clip, at[1], frame), place[:, 1].max() + 1)
 
 
 def of_points(every: Sequence[sequences.Instants], min_confidence: float) -> FilmTracks:
-    """Lays out what the views of each instant triangulate, for virtual cameras to look at.
+    """Lays out by clip and frame what instants triangulate, for virtual cameras to look at.
 
-    Of the tracks, clip `c` being track `c`, `keypoints_2d` holds points `[G, J, 3]`, meters, world
-    frame, the confidence whether they are known, and the cameras say nothing.
+    `keypoints_2d` of the tracks holds points `[G, J, 3]`, meters, world frame, the confidence
+    whether they are known, and the cameras say nothing.
     """
     found = [sequences.triangulate(seen, min_confidence) for seen in every]
-    parts = [
-        views.View(
-            np.where(is_seen[..., np.newaxis], points, 0.0).astype(np.float32),
-            is_seen.astype(np.float32),
-            cameras.Camera(*(np.zeros([len(points), 1], np.float32) for _ in range(3))),
-        )
-        for points, is_seen in found
-    ]
-    track = [np.full(len(seen.frame), number) for number, seen in enumerate(every)]
-    return _join_tracks(parts, track, [seen.frame for seen in every])
-
-
-def of_test_views(
-    every: baselines.TestViews, wanted: baselines.TestViews
-) -> tuple[FilmTracks, np.ndarray]:
-    """Lays out test views; gives the cells of those that are wanted, too."""
-    keys = [np.stack([test.clip, test.camera], axis=1) for test in (every, wanted)]
-    _, track = np.unique(np.concatenate(keys), axis=0, return_inverse=True)
-    tracks = FilmTracks(every.view, track[: len(every.frame)], every.frame)
-    return tracks, tracks.cells(track[len(every.frame) :], wanted.frame)
-
-
-def _join_tracks(
-    parts: list[views.View], track: list[np.ndarray], frame: list[np.ndarray]
-) -> FilmTracks:
-    view = tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
-    return FilmTracks(view, np.concatenate(track), np.concatenate(frame))
-
-
-Clips = Sequence[sequences.MultiViewSequence]
-
-
-def believed(clips: Clips, settings: variants.DataSettings) -> list[cameras.Camera]:
-    """Returns what methods without labels are told of each clip's rig, fields `[V, ...]`."""
-    rigs = [clip.camera for clip in clips]
-    if not settings.has_extrinsics:
-        rigs = _per_rig(clips, recovered)
-    if settings.calibration_error:
-        rigs = [turned(camera, settings.calibration_error) for camera in rigs]
-    return rigs
+    points, is_seen = (np.concatenate(fields) for fields in zip(*found, strict=True))
+    _, place = _instants(every)
+    view = views.View(
+        np.where(is_seen[..., np.newaxis], points, 0.0).astype(np.float32),
+        is_seen.astype(np.float32),
+        cameras.Camera(*[np.zeros([len(points), 1], np.float32)] * 3),
+    )
+    return film_tracks(view, (*place.T,), place[:, 1].max() + 1)
 
 
 def first_cameras(
@@ -419,39 +347,24 @@ def first_cameras(
     """Returns a clip as its first cameras saw it; 0 for all of them."""
     if not num_cameras:
         return clip
-    names = clip.camera_names[:num_cameras]
+    first, names = slice(num_cameras), clip.camera_names[:num_cameras]
     return dataclasses.replace(
         clip,
         camera_names=names,
-        camera=cameras.Camera(*(field[:num_cameras] for field in clip.camera)),
-        keypoints_2d=clip.keypoints_2d[:num_cameras],
-        confidence=clip.confidence[:num_cameras],
-        distortion=None if clip.distortion is None else clip.distortion[:num_cameras],
+        camera=cameras.Camera(*(field[first] for field in clip.camera)),
+        keypoints_2d=clip.keypoints_2d[first],
+        confidence=clip.confidence[first],
+        distortion=None if clip.distortion is None else clip.distortion[first],
         absent=tuple(name for name in clip.absent if name in names),
     )
 
 
 def turned(camera: cameras.Camera, degrees: float) -> cameras.Camera:
     """Turns each camera, fields `[V, ...]`, about an axis of its own, the same for all rigs."""
+    if not degrees:
+        return camera
     rng = sequences.seeded_generator(0, "calibration error")
     axis = rng.normal(size=(len(camera.center), 3))
     axis /= np.linalg.norm(axis, axis=-1, keepdims=True)
     turn = transform.Rotation.from_rotvec(np.radians(degrees) * axis).as_matrix()
     return camera._replace(rotation=turn @ camera.rotation)
-
-
-def recovered(clips: Clips) -> cameras.Camera:
-    """Finds where cameras are from what they saw, and from how far the first two are apart."""
-    first = clips[0]
-    distance = float(np.linalg.norm(first.camera.center[0] - first.camera.center[1]))
-    return extrinsics.estimate(clips, {first.camera_names[:2]: distance}).camera  # type: ignore[dict-item]
-
-
-def _per_rig(clips: Clips, change: Callable[[Clips], cameras.Camera]) -> list[cameras.Camera]:
-    """Asks once for each of the rigs that filmed the clips."""
-    keys = [b"".join(np.asarray(field).tobytes() for field in clip.camera) for clip in clips]
-    found = {
-        key: change([clip for clip, own in zip(clips, keys, strict=True) if own == key])
-        for key in dict.fromkeys(keys)
-    }
-    return [found[key] for key in keys]

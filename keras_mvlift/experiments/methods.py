@@ -55,18 +55,30 @@ ERROR = "test_mpjpe_mm"
 
 
 class EpochCurve(keras.callbacks.Callback):
-    """Adds the error of a lifter on `data.NUM_WATCHED` views, as `ERROR`, to an epoch's logs."""
+    """Shows each epoch's number, and adds the error on `data.NUM_WATCHED` views to its logs.
 
-    def __init__(self, lifter: keras.Model, test: baselines.TestViews):
+    Args:
+        lifter: What is measured; its name there is `ERROR`.
+        test: The views.
+        show: Told the epoch, counted from 1.
+    """
+
+    def __init__(
+        self,
+        lifter: keras.Model,
+        test: baselines.TestViews,
+        show: Callable[[int], None] = lambda epoch: None,
+    ):
         super().__init__()
         index = training_data.watched_views(test)
         self.view = tf.nest.map_structure(lambda field: tf.constant(field[index]), test.view)
         self.pose_true = tf.constant(test.reference_pose[index])
-        self.lifter = lifter
+        self.lifter, self.show = lifter, show
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.show(epoch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Measures."""
-        del epoch
         pose = self.lifter(self.view, training=False).root_relative_pose
         error = tf.reduce_mean(pose_error.mpjpe(self.pose_true, pose))
         if logs is not None:
@@ -79,14 +91,14 @@ _BATCH_SIZE = 8192
 
 def finetune_config(cell: variants.Cell) -> configs.FinetuneConfig:
     """Returns the settings of the main stage, those among the variant's options included."""
-    variant, budget = cell.variant, cell.budget
+    budget = cell.budget
     settings: dict[str, Any] = {
         "num_epochs": budget.num_epochs,
         "batch_size": budget.batch_size,
         "decay_every": budget.decay_every,
         "precision": budget.precision,
         "seed": cell.seed,
-        "clip_norm": configs.clip_norm(variant.recipe),
+        "clip_norm": configs.clip_norm(cell.variant.recipe),
     }
     return configs.FinetuneConfig(**(settings | _options(cell, variants.STAGE_OPTIONS)))
 
@@ -103,24 +115,20 @@ def method_options(cell: variants.Cell) -> dict[str, Any]:
 
 def build(run: Run, config: configs.StageConfig) -> multi_view_lifter.MultiViewLifter:
     """Builds the untrained lifter of a stage."""
+    variant, budget = run.cell.variant, run.cell.budget
     model = configs.ModelConfig(
-        recipe=run.cell.variant.recipe,
-        backbone=run.cell.variant.backbone,
-        width=run.cell.budget.width,
-        dropout=run.cell.budget.dropout,
-        filter_widths=run.cell.budget.filter_widths,
+        recipe=variant.recipe,
+        backbone=variant.backbone,
+        width=budget.width,
+        dropout=budget.dropout,
+        filter_widths=budget.filter_widths,
         is_causal=method_options(run.cell).get("is_causal", False),
         seed=run.cell.seed,
         **_options(run.cell, variants.MODEL_OPTIONS),
     )
-    objective = stages.objective(config, run.cell.variant.recipe)
-    return lifters.build(
-        model,
-        objective,
-        run.data.rig_distance,
-        model=stages.model(config),
-        precision=config.precision,
-    )
+    objective, kind = stages.objective(config, variant.recipe), stages.model(config)
+    distance, precision = run.data.rig_distance, config.precision
+    return lifters.build(model, objective, distance, model=kind, precision=precision)
 
 
 def fit(
@@ -142,26 +150,17 @@ def fit(
     trained = stage_data.Arrays(
         source=source, steps=run.cell.budget.steps_per_epoch, checkpoints=run.watch.folder / stage
     )
-    callbacks = [
-        EpochCurve(getattr(model, "lifter", model), run.data.test),
-        keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, _: run.watch.show(
-                f"{stage} {epoch + 1}/{config.num_epochs}"
-            )
-        ),
-    ]
+    curve = EpochCurve(
+        getattr(model, "lifter", model),
+        run.data.test,
+        lambda epoch: run.watch.show(f"{stage} {epoch}/{config.num_epochs}"),
+    )
     try:
-        stages.run(model, config, trained, stage.capitalize(), callbacks)
+        stages.run(model, config, trained, stage.capitalize(), [curve])
     finally:
-        run.watch.curve.extend(
-            {
-                "stage": stage,
-                "epoch": int(row["epoch"]) + 1,
-                "loss": row["loss"],
-                "mpjpe_mm": row[ERROR],
-            }
-            for row in stages.history(trained.checkpoints)
-        )
+        for row in stages.history(trained.checkpoints):
+            entry = {"stage": stage, "epoch": int(row["epoch"]) + 1, "loss": row["loss"]}
+            run.watch.curve.append({**entry, "mpjpe_mm": row[ERROR]})
 
 
 def pretrain(lifter: multi_view_lifter.MultiViewLifter, run: Run) -> None:
@@ -181,14 +180,12 @@ def pretrain(lifter: multi_view_lifter.MultiViewLifter, run: Run) -> None:
 
 def lift(lifter: multi_view_lifter.MultiViewLifter, view: views.View) -> np.ndarray:
     """Returns root-relative poses `[N, J, 3]`, meters, camera axes."""
-    total = len(view.confidence)
-    parts = [
-        tf.nest.map_structure(lambda field, start=start: field[start : start + _BATCH_SIZE], view)
-        for start in range(0, total, _BATCH_SIZE)
-    ]
-    return np.concatenate(
-        [lifter(part, training=False).root_relative_pose.numpy() for part in parts]
-    )
+    poses = []
+    for start in range(0, len(view.confidence), _BATCH_SIZE):
+        rows = slice(start, start + _BATCH_SIZE)
+        part = tf.nest.map_structure(lambda field, rows=rows: field[rows], view)
+        poses.append(lifter(part, training=False).root_relative_pose.numpy())
+    return np.concatenate(poses)
 
 
 def train(run: Run) -> multi_view_lifter.MultiViewLifter:
@@ -201,10 +198,9 @@ def train(run: Run) -> multi_view_lifter.MultiViewLifter:
 
 def started(run: Run) -> multi_view_lifter.MultiViewLifter:
     """Returns the lifter that the main stage begins with: pre-trained where need be."""
-    variant = run.cell.variant
     lifter = build(run, finetune_config(run.cell))
-    needs_start = variant.recipe in configs.PRETRAINED_RECIPES
-    if needs_start if variant.is_pretrained is None else variant.is_pretrained:
+    variant = run.cell.variant
+    if variant.is_pretrained and variant.recipe in configs.PRETRAINED_RECIPES:
         pretrain(lifter, run)
     return lifter
 
@@ -218,10 +214,8 @@ def source_of(
     """
     if not stages.takes_instants(config):
         return data.pair_source()
-    seen = data.paired_instants()
-    values: batches.Seen = seen
-    if stage_data.needs_agreement(config):
-        values = objectives.agreed_beforehand(seen)
+    seen, needs_agreement = data.paired_instants(), stage_data.needs_agreement(config)
+    values: batches.Seen = objectives.agreed_beforehand(seen) if needs_agreement else seen
     return stage_data.Rows(values, num_pairs=len(data.pairs))
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,25 +25,13 @@ class NotApplicableError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Clips:
-    """Training and test clips, which of their frames are which, and strides and thresholds.
-
-    `numbers` has by clip the frames' numbers in the recording, where frames were left out.
-    """
+    """Training and test clips, which of their frames are which, and strides and thresholds."""
 
     clips: Sequence[sequences.MultiViewSequence]
     split: preparation.Split
     config: configs.DataConfig
+    # By clip the frames' numbers in the recording, where frames were left out.
     numbers: Mapping[str, np.ndarray] | None = None
-
-
-class Origin(Protocol):
-    """Returns clips, as a variant wants them."""
-
-    def describe(self) -> dict[str, Any]:
-        """Says what the data are, as JSON; equal data are described alike."""
-
-    def load(self, settings: variants.DataSettings) -> Clips:
-        """Makes or reads the clips, or raises a NotApplicableError."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,15 +48,22 @@ class StudioOrigin:
     seed: int = 0
 
     def describe(self) -> dict[str, Any]:
-        """Says what the data are."""
-        return {"source": "studio", **dataclasses.asdict(self)} | {
-            "filming": dataclasses.asdict(variants.Filming())
-        }
+        """Says what the data are, as JSON; equal data are described alike."""
+        return _about_filming("studio", self)
 
     def load(self, settings: variants.DataSettings) -> Clips:
         """Films the people."""
         step = _STUDIO_STEP if settings.has_frames_between else 1
-        train, test = (self._studio(filming, step) for filming in _filmings(settings))
+        train, test = (
+            synthetic.Studio(
+                num_subjects=self.num_subjects,
+                num_frames=step * self.num_frames,
+                frame_rate=step * self.frame_rate,
+                seed=self.seed,
+                **dataclasses.asdict(filming),
+            )
+            for filming in _filmings(settings)
+        )
         names = train.clips()
         subjects = sorted({name.split("_")[0] for name in names})
         test_subjects = tuple(subjects[-self.num_test_subjects :])
@@ -76,15 +71,6 @@ class StudioOrigin:
             (test if name.split("_")[0] in test_subjects else train).read(name) for name in names
         ]
         return _made_up(clips, test_subjects, step, step)
-
-    def _studio(self, filming: variants.Filming, step: int) -> synthetic.Studio:
-        return synthetic.Studio(
-            num_subjects=self.num_subjects,
-            num_frames=step * self.num_frames,
-            frame_rate=step * self.frame_rate,
-            seed=self.seed,
-            **dataclasses.asdict(filming),
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,64 +97,36 @@ class MotionOrigin:
             {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
             for path in map(pathlib.Path, self.paths)
         ]
-        return {"source": "motions", **dataclasses.asdict(self), "paths": files} | {
-            "filming": dataclasses.asdict(variants.Filming())
-        }
+        return _about_filming("motions", self) | {"paths": files}
 
     def load(self, settings: variants.DataSettings) -> Clips:
         """Films the motions."""
         found = read_motions(self.paths)
         test_subjects = pseudo_test_subjects(found)
-        filmings = dict(zip((False, True), _filmings(settings), strict=True))
-        limits = {False: self.max_train_frames, True: self.max_test_frames}
+        limits = (self.max_train_frames, self.max_test_frames)
         clips: list[sequences.MultiViewSequence] = []
         strides = []
-        for is_test, filming in filmings.items():
+        for is_test, filming, limit in zip((False, True), _filmings(settings), limits, strict=True):
             group = [clip for clip in found if (clip.subject in test_subjects) == is_test]
             # Every so-many-eth frame, for at most so many; 0 for all.
             total = sum(len(motion.positions) for motion in group)
-            stride = max(-(-total // limits[is_test]), 1) if limits[is_test] else 1
+            stride = max(-(-total // limit), 1) if limit else 1
             step = 1 if settings.has_frames_between else stride
             strides.append(stride // step)
             studio = synthetic.Studio(seed=self.seed, **dataclasses.asdict(filming))
-            clips += [_filmed(clip, studio, step, self.frame_rate) for clip in group]
+            clips += [
+                synthetic.from_motion(
+                    studio,
+                    motion.name,
+                    motion.subject,
+                    motion.positions[::step],
+                    sequences.seeded_generator(self.seed, "clip", motion.name),
+                    action=motion.action,
+                    frame_rate=self.frame_rate / step,
+                )
+                for motion in group
+            ]
         return _made_up(clips, test_subjects, *strides)
-
-
-@dataclasses.dataclass(frozen=True)
-class Recordings:
-    """Clips that were read; by clip which frames train and test, and their numbers as recorded."""
-
-    clips: list[sequences.MultiViewSequence]
-    frames: dict[str, preparation.Frames]
-    numbers: dict[str, np.ndarray]
-
-    def joined(self, other: "Recordings") -> "Recordings":
-        """Returns the other's frames to train on and these to test on, each under its own name."""
-        near, far = other._side("train", ""), self._side("test", "elsewhere_")
-        return Recordings(
-            near.clips + far.clips, near.frames | far.frames, near.numbers | far.numbers
-        )
-
-    def _side(self, side: str, prefix: str) -> "Recordings":
-        none = np.arange(0)
-        frames = {
-            name: _frames(**({"train": none, "test": none} | {side: getattr(given, side)}))
-            for name, given in self.frames.items()
-        }
-        return Recordings(
-            [
-                dataclasses.replace(clip, name=prefix + clip.name)
-                for clip in self.clips
-                if len(getattr(frames[clip.name], side))
-            ],
-            {prefix + name: given for name, given in frames.items()},
-            {prefix + name: number for name, number in self.numbers.items()},
-        )
-
-
-def _frames(train: np.ndarray, test: np.ndarray) -> preparation.Frames:
-    return preparation.Frames(train, test, held_out=train[:0])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -196,20 +154,18 @@ class RecordingOrigin:
         """Reads the clips; a NotApplicableError if the cell wants them filmed in another way."""
         if settings.filming or (settings.test_filming and not self.test_config):
             raise NotApplicableError("Recordings cannot be filmed again.")
-        if settings.has_frames_between:
-            if settings.test_filming:
-                raise NotApplicableError("Two recordings have strides of their own.")
-            whole = read_recordings(self.config, self.data_root, is_whole=True)
-            return _recorded(whole, self.config)
-        found = self._far.joined(self._near) if settings.test_filming else self._near
-        return _recorded(found, dataclasses.replace(self.config, stride=1, test_stride=1))
+        if not settings.has_frames_between:
+            return joined(self._near, self._far) if settings.test_filming else self._near
+        if settings.test_filming:
+            raise NotApplicableError("Two recordings have strides of their own.")
+        return read_recordings(self.config, self.data_root, is_whole=True)
 
     @functools.cached_property
-    def _near(self) -> Recordings:
+    def _near(self) -> Clips:
         return read_recordings(self.config, self.data_root)
 
     @functools.cached_property
-    def _far(self) -> Recordings:
+    def _far(self) -> Clips:
         return read_recordings(self.test_config or self.config, self.test_data_root)
 
 
@@ -220,9 +176,12 @@ def _described(config: configs.DataConfig, data_root: str) -> dict[str, Any]:
     return {**about, "files": sources.fingerprint(data_root), "num_clips": len(names)}
 
 
-def _recorded(found: Recordings, config: configs.DataConfig) -> Clips:
-    split = GivenFrames(found.frames)
-    return Clips(found.clips, split, config, found.numbers)  # type: ignore[arg-type]
+Origin = StudioOrigin | MotionOrigin | RecordingOrigin
+
+
+def _about_filming(source: str, origin: Origin) -> dict[str, Any]:
+    filming = dataclasses.asdict(variants.Filming())
+    return {"source": source, **dataclasses.asdict(origin), "filming": filming}
 
 
 def _filmings(settings: variants.DataSettings) -> tuple[variants.Filming, variants.Filming]:
@@ -295,22 +254,6 @@ def pseudo_test_subjects(motions: Sequence[Motion]) -> tuple[str, ...]:
     return tuple(sorted(subjects[::-1][::_TEST_EVERY]))
 
 
-def _filmed(
-    motion: Motion, studio: synthetic.Studio, stride: int, frame_rate: float
-) -> sequences.MultiViewSequence:
-    """Films every so-many-eth frame of a motion on its subject's body."""
-    rng = sequences.seeded_generator(studio.seed, "clip", motion.name)
-    return synthetic.from_motion(
-        studio,
-        motion.name,
-        motion.subject,
-        motion.positions[::stride],
-        rng,
-        action=motion.action,
-        frame_rate=frame_rate / stride,
-    )
-
-
 @dataclasses.dataclass(frozen=True)
 class GivenFrames:
     """A split that names the frames of each clip."""
@@ -322,9 +265,7 @@ class GivenFrames:
         return self.by_clip[sequence.name]
 
 
-def read_recordings(
-    config: configs.DataConfig, data_root: str, *, is_whole: bool = False
-) -> Recordings:
+def read_recordings(config: configs.DataConfig, data_root: str, *, is_whole: bool = False) -> Clips:
     """Reads recordings, clip by clip; `is_whole` keeps the frames that the strides leave out.
 
     Raises:
@@ -340,7 +281,26 @@ def read_recordings(
             train = given.train[given.train % config.stride == 0]
             test = given.test[given.test % config.test_stride == 0]
             number = np.union1d(train, test).astype(int)
-            given = _frames(np.searchsorted(number, train), np.searchsorted(number, test))
+            given = preparation.Frames(
+                np.searchsorted(number, train), np.searchsorted(number, test), train[:0]
+            )
         clips.append(clip if is_whole else clip.frames(number))
         frames[clip.name], numbers[clip.name] = given, number
-    return Recordings(clips, frames, numbers)
+    if not is_whole:
+        config = dataclasses.replace(config, stride=1, test_stride=1)
+    return Clips(clips, GivenFrames(frames), config, numbers)  # type: ignore[arg-type]
+
+
+def joined(trained: Clips, tested: Clips) -> Clips:
+    """Returns the ones' training frames and the others' test frames, whose names begin anew."""
+    clips, frames, numbers = [], {}, {}
+    for side, prefix, found in (("train", "", trained), ("test", "elsewhere_", tested)):
+        for clip in found.clips:
+            chosen = getattr(found.split.frames(clip), side)
+            if len(chosen):
+                name, none = prefix + clip.name, chosen[:0]
+                clips.append(dataclasses.replace(clip, name=name))
+                frames[name] = preparation.Frames(none, none, none)._replace(**{side: chosen})
+                numbers[name] = (found.numbers or {})[clip.name]
+    split: Any = GivenFrames(frames)
+    return Clips(clips, split, trained.config, numbers)

@@ -3,7 +3,6 @@
 3D labels are seen only when asked for by name.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -65,47 +64,43 @@ class Labels(NamedTuple):
     weight: np.ndarray
 
 
-Points = tuple[np.ndarray, np.ndarray]
-
-
-def robust(seen: views.View) -> Points:
-    """Triangulates instants `[T, V, ...]` by detections' confidence and how well they agree.
-
-    Returns:
-        `[T, J, 3]`, meters, world frame, and `[T, J]`, whether the joint's place is known, as it is
-        where two views agree.
-    """
-    found = objectives.agreement_of(seen)
-    return found.points.numpy(), found.is_known.numpy()
-
-
-def pseudo_labels(
-    seen: views.View,
-    min_confidence: float = 0.0,
-    min_joints: int = 8,
-    triangulate: Callable[[views.View], Points] = robust,
-) -> Labels:
-    """Labels every view of instants by triangulation.
+def pseudo_labels(seen: views.View, min_confidence: float = 0.0) -> Labels:
+    """Labels every view of instants by where their detections, at least so sure, agree.
 
     No 3D label is needed, as for the method of the paper; but whatever is wrong with the detections
-    or the calibration is in the labels, too.
-
-    Args:
-        seen: All views of each instant, fields `[T, V, ...]`; confidence 0 throughout for a view
-            that an instant lacks.
-        min_confidence: Detections below it are left out of triangulation.
-        min_joints: Joints that a view must show, and whose places must be known, for a label.
-        triangulate: As `robust`.
-
-    Returns:
-        The views that can be labeled, instant by instant. Those of an instant whose root is not
-        known cannot be.
+    or the calibration is in the labels, too. All else is as of `labels_of`.
 
     References:
         Kocabas et al., Self-supervised learning of 3D human pose using multi-view geometry, CVPR
         2019.
     """
-    points, is_known = _triangulated(seen, min_confidence, triangulate)
+    confidence = np.asarray(seen.confidence)
+    sure = np.where(confidence >= min_confidence, confidence, np.zeros_like(confidence))
+    parts = []
+    for start in range(0, len(sure), _BATCH_SIZE):
+        rows = slice(start, start + _BATCH_SIZE)
+        given = seen._replace(confidence=sure)
+        part = tf.nest.map_structure(lambda field, rows=rows: tf.constant(field[rows]), given)
+        parts.append(objectives.agreement_of(part))
+    return labels_of(seen, *(np.concatenate(fields) for fields in zip(*parts, strict=True)))
+
+
+def labels_of(
+    seen: views.View, points: np.ndarray, is_known: np.ndarray, min_joints: int = 8
+) -> Labels:
+    """Labels views by what was triangulated of their instants.
+
+    Args:
+        seen: All views of each instant, fields `[T, V, ...]`; confidence 0 throughout for a view
+            that an instant lacks.
+        points: `[T, J, 3]`, meters, world frame.
+        is_known: `[T, J]`, whether a joint's place is known.
+        min_joints: Joints that a view must show, and whose places must be known, for a label.
+
+    Returns:
+        The views that can be labeled, instant by instant. Those of an instant whose root is not
+        known cannot be.
+    """
     root = points[:, skeletons.ROOT : skeletons.ROOT + 1]
     relative = np.where(is_known[..., np.newaxis], points - root, 0.0)
     is_labeled = is_known[:, skeletons.ROOT] & (is_known.sum(axis=-1) >= min_joints)
@@ -114,18 +109,3 @@ def pseudo_labels(
     view = tf.nest.map_structure(lambda field: np.asarray(field)[instant, column], seen)
     pose = relative[instant] @ view.camera.rotation.swapaxes(-1, -2)
     return Labels(view, pose.astype(np.float32), is_known[instant].astype(np.float32))
-
-
-def _triangulated(
-    seen: views.View, min_confidence: float, triangulate: Callable[[views.View], Points]
-) -> Points:
-    confidence = np.asarray(seen.confidence)
-    is_sure = (confidence >= min_confidence).astype(confidence.dtype)
-    sure = seen._replace(confidence=is_sure * confidence)
-    parts = []
-    for start in range(0, len(confidence), _BATCH_SIZE):
-        rows = slice(start, start + _BATCH_SIZE)
-        part = tf.nest.map_structure(lambda field, rows=rows: tf.constant(field[rows]), sure)
-        parts.append(triangulate(part))
-    points, is_known = (np.concatenate(fields) for fields in zip(*parts, strict=True))
-    return points, is_known

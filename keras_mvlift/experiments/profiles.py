@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from keras_mvlift import configs, errors
 from keras_mvlift.datasets import aistpp
+from keras_mvlift.datasets.human36m import protocol as human36m
+from keras_mvlift.datasets.mpi_inf_3dhp import protocol as mpi_inf_3dhp
 from keras_mvlift.experiments import origins, variants
 
 
@@ -29,11 +31,11 @@ class Profile:
     name: str
     budget: variants.Budget
     studio: origins.StudioOrigin
-    max_train_frames: int
-    max_test_frames: int
-    stride: int
-    test_stride: int
-    seeds: tuple[int, ...]
+    max_train_frames: int = 40_000
+    max_test_frames: int = 5_000
+    stride: int = 5
+    test_stride: int = 5
+    seeds: tuple[int, ...] = (0, 1, 2)
     tables: tuple[str, ...] = ()
 
 
@@ -70,19 +72,12 @@ MEDIUM = Profile(
     studio=origins.StudioOrigin(num_subjects=20, num_test_subjects=4, num_frames=60),
     max_train_frames=20_000,
     max_test_frames=3_000,
-    stride=5,
     test_stride=20,
-    seeds=(0, 1, 2),
 )
 FULL = Profile(
     name="full",
     budget=variants.Budget(steps_per_epoch=200),
     studio=origins.StudioOrigin(num_subjects=40, num_test_subjects=8, num_frames=100),
-    max_train_frames=40_000,
-    max_test_frames=5_000,
-    stride=5,
-    test_stride=5,
-    seeds=(0, 1, 2),
 )
 LONG = Profile(
     name="long",
@@ -90,10 +85,6 @@ LONG = Profile(
         width=512, filter_widths=(3, 3, 3, 3), batch_size=256, steps_per_epoch=200
     ),
     studio=FULL.studio,
-    max_train_frames=40_000,
-    max_test_frames=5_000,
-    stride=5,
-    test_stride=5,
     seeds=(0,),
     tables=("long",),
 )
@@ -134,17 +125,11 @@ def changed(
 # Of these not every frame is tested on.
 _LARGE = ("human36m", "aistpp")
 
-# How each kind of recording is split, as its community does; other kinds by blocks of frames.
-_SPLITS = {
-    "human36m": {"split": "subject", "split_options": '{"test_subjects": ["S9", "S11"]}'},
-    "mpi_inf_3dhp": {
-        "split": "subject",
-        "split_options": '{"test_subjects": ["TS1", "TS2", "TS3", "TS4", "TS5", "TS6"]}',
-    },
-    "aistpp": {
-        "split": "subject",
-        "split_options": json.dumps({"test_subjects": aistpp.TEST_SUBJECTS}),
-    },
+# Who tests in each kind of recording, as its community has it; other kinds are split by blocks.
+_TEST_SUBJECTS = {
+    "human36m": human36m.TEST_SUBJECTS,
+    "mpi_inf_3dhp": mpi_inf_3dhp.TEST_SUBJECTS,
+    "aistpp": aistpp.TEST_SUBJECTS,
 }
 
 
@@ -195,10 +180,14 @@ def open_origin(
 
 
 def _config(profile: Profile, recordings: Recordings) -> configs.DataConfig:
+    source, split = recordings.source or "", {}
+    if source in _TEST_SUBJECTS:
+        who = json.dumps({"test_subjects": _TEST_SUBJECTS[source]})
+        split = {"split": "subject", "split_options": who}
     return configs.DataConfig(
-        source=recordings.source or "",
+        source=source,
         source_options=recordings.options,
         stride=profile.stride,
-        test_stride=profile.test_stride if recordings.source in _LARGE else 1,
-        **_SPLITS.get(recordings.source or "", {}),  # type: ignore[arg-type]
+        test_stride=profile.test_stride if source in _LARGE else 1,
+        **split,  # type: ignore[arg-type]
     )

@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from matplotlib import figure as mpl_figure
@@ -11,28 +11,21 @@ from matplotlib import style, ticker
 from keras_mvlift import skeletons
 from keras_mvlift.visualization import pages, pictures
 
-_TEMPLATE = "experiment_report.html"
-_TRUE = "true"
-
 
 def render(results: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     """Writes `results.json` as an HTML page; equal results give equal pages.
 
     `figures` are SVG by the name of the table above, as `write_curves` gives them.
     """
-    return pages.fill(
-        _TEMPLATE,
-        lines=data_lines(results),
-        tables=[_table(table, figures.get(table["name"])) for table in results["tables"]],
-        skeleton=_skeleton(),
-    )
-
-
-def _skeleton() -> pages.Markup:
     skeleton = skeletons.H36M_17
     sides = dict.fromkeys(skeleton.left, "left") | dict.fromkeys(skeleton.right, "right")
     named = [sides.get(joint, "middle") for joint in range(skeleton.num_joints)]
-    return pages.page_data({"bones": skeleton.bones, "sides": named})
+    return pages.fill(
+        "experiment_report.html",
+        lines=data_lines(results),
+        tables=[_table(table, figures.get(table["name"])) for table in results["tables"]],
+        skeleton=pages.page_data({"bones": skeleton.bones, "sides": named}),
+    )
 
 
 def write(
@@ -43,6 +36,12 @@ def write(
 
 
 def _table(table: Mapping[str, Any], figure: str | None) -> dict[str, Any]:
+    cases = []
+    for case in table["cases"]:
+        # The page draws all poses over the first one.
+        named = sorted(case["poses"].items(), key=lambda item: item[0] != "true")
+        poses = [{"name": name, **pose} for name, pose in named]
+        cases.append({**case, "poses": pages.page_data(poses), "named": poses})
     failures = [
         f"{row['name']}, seed {cell['seed']}: {cell['error']}"
         for row in table["rows"]
@@ -55,20 +54,8 @@ def _table(table: Mapping[str, Any], figure: str | None) -> dict[str, Any]:
         "notes": notes(table),
         "grids": [*grids(table)],
         "figure": figure and pages.Markup(figure),
-        "cases": [_case(case) for case in table["cases"]],
+        "cases": cases,
         "errors": failures,
-    }
-
-
-def _case(case: Mapping[str, Any]) -> dict[str, Any]:
-    # The page draws all poses over the first one.
-    named = sorted(case["poses"].items(), key=lambda item: item[0] != _TRUE)
-    poses = [{"name": name, **pose} for name, pose in named]
-    return {
-        "title": case["title"],
-        "view": case["view"],
-        "poses": pages.page_data(poses),
-        "named": poses,
     }
 
 
@@ -128,7 +115,10 @@ def grids(table: Mapping[str, Any]) -> Iterator[Grid]:
         ]
         yield Grid("Measured here", ["", *columns], rows, False)
     for part in table["published"]:
-        rows = [[name, *map(_number, values)] for name, values in part["rows"].items()]
+        rows = [
+            [name, *(MISSING if value is None else f"{value:.1f}" for value in values)]
+            for name, values in part["rows"].items()
+        ]
         yield Grid(f"As published: {part['title']}", ["", *part["columns"]], rows, True)
 
 
@@ -148,7 +138,10 @@ def markdown(results: Mapping[str, Any]) -> str:
     for table in results["tables"]:
         text += f"\n## {table['title']}\n"
         text += "".join(f"\n{note}\n" for note in notes(table))
-        text += "".join(map(_markdown, grids(table)))
+        for grid in grids(table):
+            lines = [grid.headings, ["---"] + ["---:"] * len(grid.headings[1:]), *grid.rows]
+            text += f"\n**{grid.title}**\n\n"
+            text += "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return text
 
 
@@ -205,17 +198,6 @@ def _cell(row: Mapping[str, Any], figures: Mapping[str, Any], name: str) -> str:
     of_people = value.get("people_spread")
     people = "" if of_people is None else f" [± {of_people:.1f}]"
     return ", ".join([f"{value['mean']:.1f}{deviation} ({value['seeds']}){people}", *failures])
-
-
-def _number(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.1f}"
-
-
-def _markdown(grid: Grid) -> str:
-    rule = ["---", *("---:" for _ in grid.headings[1:])]
-    lines: list[Sequence[str]] = [grid.headings, rule, *grid.rows]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"\n**{grid.title}**\n\n{table}"
 
 
 _PANELS = {"loss": "loss", "mpjpe_mm": "MPJPE of test people, mm"}

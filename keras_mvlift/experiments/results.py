@@ -15,17 +15,21 @@ FORMAT = 1
 def gather(experiments: runs.Experiments) -> dict[str, Any]:
     """Gathers the cells of all tables, finished or not, as docs/experiments.md describes it."""
     found = experiments.found()
-    shown = _shown(experiments, found)
-    measured = [_table(experiments, table, names, found) for table, names in shown]
     seeds = {seed for by_seed in found.values() for seed in by_seed} - set(experiments.seeds)
+    # Counts are of the data that no row changes, or else of any row's.
+    plain = dataclasses.asdict(variants.DataSettings())
+    records = [r for by_seed in found.values() for r in by_seed.values() if r.get("data")]
+    records.sort(key=lambda r: r["settings"]["variant"]["data"] != plain)
     return {
         "format": FORMAT,
         "profile": experiments.profile.name,
         "budget": dataclasses.asdict(experiments.profile.budget),
         "seeds": [*experiments.seeds, *sorted(seeds)],
         "code": runs.code_digest(),
-        "data": experiments.description | {"counts": _counts(found)},
-        "tables": measured,
+        "data": experiments.description | {"counts": records[0]["data"] if records else None},
+        "tables": [
+            _table(experiments, table, names, found) for table, names in _shown(experiments, found)
+        ],
     }
 
 
@@ -34,12 +38,7 @@ def spread(figures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float 
 
     The deviation of one seed is None.
     """
-    result: dict[str, dict[str, float | int | None]] = {}
-    for name in figures[0] if figures else ():
-        values = [values[name] for values in figures]
-        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        result[name] = {"mean": float(np.mean(values)), "spread": deviation, "seeds": len(values)}
-    return result
+    return {name: _mean([values[name] for values in figures], "seeds") for name in _first(figures)}
 
 
 def over_people(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | int | None]]:
@@ -51,13 +50,23 @@ def over_people(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float
     """
     overall = spread([figures["overall"] for figures in cells])
     people = [figures["per_person"] for figures in cells]
-    result: dict[str, dict[str, float | int | None]] = {}
+    result = {}
     # All cells of a row are tested on the same people.
-    for name in next(iter(people[0].values())) if people else ():
+    for name in _first([*_first(people).values()]):
         means = [np.mean([of[person][name] for of in people]) for person in people[0]]
-        deviation = float(np.std(means, ddof=1)) if len(means) > 1 else None
-        result[name] = {**overall[name], "people": len(means), "people_spread": deviation}
+        over = _mean(means, "people")
+        about = {"people": over["people"], "people_spread": over["spread"]}
+        result[name] = overall[name] | about
     return result
+
+
+def _first(many: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    return many[0] if many else {}
+
+
+def _mean(values: Sequence[float], counted: str) -> dict[str, float | int | None]:
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {"mean": float(np.mean(values)), "spread": deviation, counted: len(values)}
 
 
 def _shown(
@@ -89,14 +98,6 @@ def _shown(
 
 def _records(row: tables.Row, found: runs.Found) -> dict[int, dict[str, Any]]:
     return dict(sorted(found.get(variants.digest(row.variant), {}).items()))
-
-
-def _counts(found: runs.Found) -> dict[str, Any] | None:
-    """Returns the counts of the data that no row changes, or else of any row's."""
-    plain = variants.digest(variants.DataSettings())
-    records = [r for by_seed in found.values() for r in by_seed.values() if r.get("data")]
-    records.sort(key=lambda r: variants.digest(r["settings"]["variant"]["data"]) != plain)
-    return records[0]["data"] if records else None
 
 
 def _table(
@@ -132,7 +133,7 @@ def _row(row: tables.Row, records: Mapping[int, dict[str, Any]]) -> dict[str, An
         "mean_over_actions": spread([figures["mean_over_actions"] for figures in done]),
         "per_person": {
             person: spread([figures["per_person"][person] for figures in done])
-            for person in (done[0]["per_person"] if done else ())
+            for person in (_first(done).get("per_person", ()))
         },
         "per_action": {
             action: spread([f["per_action"][action] for f in done if action in f["per_action"]])
@@ -159,19 +160,18 @@ def choose(store: runs.CellStore, rows: Sequence[dict[str, Any]]) -> list[dict[s
     }
     if not done:
         return []
-    chosen = done.get(OURS) or next(iter(done.values()))
-    truth = store.read_poses(chosen["truth"])
+    name = OURS if OURS in done else next(iter(done))
+    truth = store.read_poses(done[name]["truth"])
     poses = {
-        name: store.read_poses(cell["digest"])["pose"]
-        for name, cell in done.items()
-        if cell["truth"] == chosen["truth"]
+        row: store.read_poses(cell["digest"])["pose"]
+        for row, cell in done.items()
+        if cell["truth"] == done[name]["truth"]
     }
     errors = {
-        name: pose_error.MILLIMETERS_PER_METER
+        row: pose_error.MILLIMETERS_PER_METER
         * np.linalg.norm(pose - truth["pose"], axis=-1).mean(axis=-1)
-        for name, pose in poses.items()
+        for row, pose in poses.items()
     }
-    name = OURS if OURS in poses else next(iter(poses))
     order = np.argsort(errors[name])
     picked = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
     return [

@@ -1,6 +1,5 @@
 """Runs the cells of tables, keeps each, and names it by the code that decides its figures."""
 
-import collections
 import dataclasses
 import functools
 import hashlib
@@ -68,12 +67,14 @@ def _measured(
     if not is_partial and not is_known.all():
         return {"status": "diverged", "error": "Poses must be finite. Received: NaN or infinity."}
     figures = pose_error.figures_of_poses(test, poses)
-    per_person = pose_error.figures_of_poses(test._replace(action=data.test_subject), poses)[
-        "per_action"
-    ]
+    of_people = pose_error.figures_of_poses(test._replace(action=data.test_subject), poses)
     pose_true = np.where(is_known[..., np.newaxis], test.reference_pose, np.nan)
     shares = measure_joint_shares(pose_true, np.nan_to_num(poses).astype(np.float32))
-    scores = _held_out(test, poses) if is_known.all() else {}
+    scores = {}
+    # The score without labels takes an instant that two cameras saw.
+    if is_known.all() and baselines.has_several_views(test):
+        found = held_out_views.score_test_views(test, poses)
+        scores = {f"held_out_{name}": value for name, value in found.items()}
     # Test data are told apart by what they hold, whatever was trained on.
     parts = (test.view.keypoints_2d, test.view.confidence, test.reference_pose)
     digest = hashlib.sha256(b"".join(part.tobytes() for part in parts))
@@ -83,17 +84,9 @@ def _measured(
             "overall": figures["overall"] | shares | scores,
             "mean_over_actions": figures["mean_over_actions"],
             "per_action": figures["per_action"],
-            "per_person": per_person,
+            "per_person": of_people["per_action"],
         },
     }
-
-
-def _held_out(test: baselines.TestViews, poses: np.ndarray) -> dict[str, float]:
-    """Returns the score without labels, nothing where no instant was seen by two cameras."""
-    if not baselines.has_several_views(test):
-        return {}
-    found = held_out_views.score_test_views(test, poses)
-    return {f"held_out_{name}": value for name, value in found.items()}
 
 
 FINISHED = ("done", "diverged", "not_applicable")
@@ -136,10 +129,13 @@ class CellStore:
 
     def write_poses(self, digest: str, **poses: np.ndarray) -> None:
         """Writes poses `[..., 3]`, meters, to the millimeter, and arrays of names as they are."""
-        arrays = {
-            name: _millimeters(values) if np.issubdtype(values.dtype, np.floating) else values
-            for name, values in poses.items()
-        }
+        limits, arrays = np.iinfo(np.int16), {}
+        for name, values in poses.items():
+            arrays[name] = values
+            if np.issubdtype(values.dtype, np.floating):
+                finite = np.nan_to_num(errors.MILLIMETERS.from_meters(values.astype(np.float64)))
+                rounded = np.rint(np.clip(finite, limits.min, limits.max))
+                arrays[name] = rounded.astype(np.int16)
         with files.replacing(self.folder / f"{digest}.npz") as partial:
             np.savez_compressed(partial, **arrays)
 
@@ -155,12 +151,6 @@ class CellStore:
         }
 
 
-def _millimeters(values: np.ndarray) -> np.ndarray:
-    limits = np.iinfo(np.int16)
-    finite = np.nan_to_num(errors.MILLIMETERS.from_meters(values.astype(np.float64)))
-    return np.rint(np.clip(finite, limits.min, limits.max)).astype(np.int16)
-
-
 # What only chooses, shows or stores is left out: a new row of a table leaves old cells valid.
 _DECIDES = (
     "configs.py",
@@ -169,7 +159,6 @@ _DECIDES = (
     "sources.py",
     "inference.py",
     "trained_models.py",
-    "calibration",
     "datasets",
     "geometry",
     "reprojection.py",
@@ -202,29 +191,27 @@ def _source_digest(root: pathlib.Path) -> str:
     return digest.hexdigest()[:16]
 
 
-JOINT_SHARES: dict[str, Callable[..., Any]] = {
+# PCK and AUC as MPI-INF-3DHP's test code counts them, over 14 of the 17 joints, times 100.
+_JOINT_SHARES: dict[str, Callable[..., Any]] = {
     "pck_150_14": pose_error.pck,
     "auc_14": pose_error.pck_auc,
 }
-"""PCK and AUC as MPI-INF-3DHP's test code counts them, over 14 of the 17 joints, times 100."""
-
 # The AUC compares each joint with 31 thresholds: as many poses at once take some 14 MB.
 _BATCH_SIZE = 8192
 
 
 def measure_joint_shares(pose_true: np.ndarray, pose_pred: np.ndarray) -> dict[str, float]:
-    """Returns the means of `JOINT_SHARES` over poses `[N, 17, 3]`, meters; roots may be apart.
+    """Returns the means of `_JOINT_SHARES` over poses `[N, 17, 3]`, meters; roots may be apart.
 
     Poses that lack their root, or all joints that count, are left out.
     """
     rows = [slice(start, start + _BATCH_SIZE) for start in range(0, len(pose_true), _BATCH_SIZE)]
-
-    def mean(share: Callable[..., Any]) -> float:
-        joints = pose_error.OFFICIAL_JOINTS
+    joints, means = pose_error.OFFICIAL_JOINTS, {}
+    for name, share in _JOINT_SHARES.items():
         parts = [share(pose_true[part], pose_pred[part], joints=joints) for part in rows]
-        return pose_error.PERCENT * float(np.nanmean(np.concatenate(parts), dtype=np.float64))
-
-    return {name: mean(share) for name, share in JOINT_SHARES.items()}
+        mean = np.nanmean(np.concatenate(parts), dtype=np.float64)
+        means[name] = pose_error.PERCENT * float(mean)
+    return means
 
 
 Found = dict[str, dict[int, dict[str, Any]]]
@@ -232,6 +219,7 @@ Found = dict[str, dict[int, dict[str, Any]]]
 
 # Data sets kept in memory; cells are sorted by theirs.
 _NUM_KEPT = 2
+_Loaded = dict[variants.DataSettings, training_data.TrainingData]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -314,24 +302,22 @@ class Experiments:
 
         On a terminal a bar shows how far it is.
         """
-        loaded: collections.OrderedDict[variants.DataSettings, training_data.TrainingData]
-        loaded = collections.OrderedDict()
+        loaded: _Loaded = {}
+        rows = [row for table in self.chosen for row in table.rows]
         # Cells cost alike: the mean of all says more of the time left than the last ones.
         cells_left = self.to_do()
         bar = tqdm.tqdm(cells_left, desc="experiments", unit="cell", smoothing=0, disable=None)
         for cell in bar:
             digest = self.digest(cell)
-            folder, name = self.folder / "checkpoints" / digest, self._name(cell)
-            watch = methods.Watch(
-                folder,
-                lambda text, name=name: bar.set_postfix_str(f"{name}: {text}"),  # type: ignore[misc]
-            )
-            watch.show("data")
-            record, poses = measure(
-                cell,
-                lambda cell=cell: self._data(cell, loaded),  # type: ignore[misc]
-                watch,
-            )
+            folder = self.folder / "checkpoints" / digest
+            name = next(row.name for row in rows if row.variant == cell.variant)
+
+            def show(text: str, name: str = name) -> None:
+                bar.set_postfix_str(f"{name}: {text}")
+
+            show("data")
+            get_data = functools.partial(self._data, cell.variant.data, loaded)
+            record, poses = measure(cell, get_data, methods.Watch(folder, show))
             if poses is not None:
                 self.store.write_poses(digest, pose=poses)
             data = loaded.get(cell.variant.data)
@@ -346,21 +332,11 @@ class Experiments:
             if record["status"] in FINISHED:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _name(self, cell: variants.Cell) -> str:
-        """Returns the name of the first row that a cell is of."""
-        every = (row for table in self.chosen for row in table.rows)
-        return next(row.name for row in every if row.variant == cell.variant)
-
-    def _data(
-        self,
-        cell: variants.Cell,
-        loaded: "collections.OrderedDict[variants.DataSettings, training_data.TrainingData]",
-    ) -> training_data.TrainingData:
-        settings = cell.variant.data
+    def _data(self, settings: variants.DataSettings, loaded: _Loaded) -> training_data.TrainingData:
         if settings not in loaded:
             while len(loaded) >= _NUM_KEPT:
-                loaded.popitem(last=False)
-            data = training_data.TrainingData(self.origin, settings)
+                del loaded[next(iter(loaded))]
+            data = loaded[settings] = training_data.TrainingData(self.origin, settings)
             test = data.test
             self.store.write_poses(
                 self.data_digest(settings),
@@ -369,5 +345,4 @@ class Experiments:
                 camera=test.camera,
                 frame=test.frame,
             )
-            loaded[settings] = data
         return loaded[settings]

@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any
 
-from keras_mvlift import configs
 from keras_mvlift.experiments import profiles, variants
 
 
@@ -42,8 +41,6 @@ class Table:
     published: str | None = None
 
 
-SMALL: dict[str, Any] = {"backbone": "res_linear"}
-"""Of every row that names no backbone."""
 PAPER: dict[str, Any] = {"recipe": "paper"}
 ALL_VIEWS: dict[str, Any] = {"views": "all", "confidence_weighting": "target"}
 """A pose compared with all views; the surer a detection, the more its own error counts."""
@@ -53,29 +50,18 @@ CENTERED: dict[str, Any] = {**SOLVED, "flip_augmentation": True, "network_input"
 """The same for views that are turned to the person and mirrored: what a rig's own preset does."""
 TRIANGULATED: dict[str, Any] = {**SOLVED, "reprojection_weight": 0.0}
 """The triangulated pose alone: robust pseudo labels with the offset solved in closed form."""
-_DEFAULTS = {
-    field.name: field.default
-    for config in (configs.ModelConfig, configs.FinetuneConfig)
-    for field in dataclasses.fields(config)
-}
 AUGMENTED = variants.DataSettings(num_virtual_views=8)
 
 
 def row(name: str, **changes: Any) -> Row:
     """Makes a row of a heading and arguments of `variants.Variant`.
 
-    Settings of `configs.FinetuneConfig` by name become options, as does `network_input`. What is
-    the default anyway is left out: cells that do the same are the same.
+    Settings of `configs.FinetuneConfig` by name become options, as does `network_input`.
     """
     known = variants.STAGE_OPTIONS | variants.MODEL_OPTIONS
-    settings = {key: changes.pop(key) for key in sorted(changes) if key in known}
-    variant = variants.Variant(**(SMALL | changes))
-    defaults = _DEFAULTS | {"clip_norm": configs.clip_norm(variant.recipe)}
-    chosen = tuple((key, value) for key, value in settings.items() if value != defaults[key])
-    variant = dataclasses.replace(variant, options=(*variant.options, *chosen))
-    if variant.is_pretrained == (variant.recipe in configs.PRETRAINED_RECIPES):
-        variant = dataclasses.replace(variant, is_pretrained=None)
-    return Row(name, variant)
+    settings = tuple((key, changes.pop(key)) for key in sorted(known & {*changes}))
+    variant = variants.Variant(**changes)
+    return Row(name, dataclasses.replace(variant, options=variant.options + settings))
 
 
 TABLE_1 = Table(
@@ -100,24 +86,27 @@ TABLE_1 = Table(
 FIGURE_6 = Table(
     name="figure6",
     title="Figure 6: with and without pre-training",
-    rows=tuple(
-        row(f"{name}, {word} pre-training", recipe=recipe, is_pretrained=given, **changes)
-        for name, recipe, changes in (
-            ("paper", "paper", {}),
-            ("paper, no depth guard", "paper", {"least_depth": 0.001}),
-            ("paper, no depth guard, clipped", "paper", {"least_depth": 0.001, "clip_norm": 1.0}),
-            ("ray root", "ray_root", {}),
-            ("solved root", "solved_root", {}),
-        )
-        for word, given in (("with", True), ("without", False))
+    rows=(
+        *(
+            row(f"{name}, {word} pre-training", **PAPER, **changes, is_pretrained=word == "with")
+            for name, changes in (
+                ("paper", {}),
+                ("paper, no depth guard", {"least_depth": 0.001}),
+                ("paper, no depth guard, clipped", {"least_depth": 0.001, "clip_norm": 1.0}),
+            )
+            for word in ("with", "without")
+        ),
         # What needs none is shown without.
-        if recipe == "paper" or not given
+        row("ray root, without pre-training", recipe="ray_root"),
+        row("solved root, without pre-training"),
     ),
     has_curves=True,
     note="Rows with pre-training take its epochs in addition. The paper clips no gradients, and "
     "tells of no guard near depth 0. With a guard, which our recipe has, or with gradients clipped "
     "to 1, it converges from any weights. Recipe solved root pre-trains on pairs by eq. (7).",
 )
+_FILM = variants.DataSettings(has_frames_between=True)
+_TEMPORAL: dict[str, Any] = {"method": "temporal", "backbone": "temporal_dilated"}
 _LONG = (
     "Reproj",
     "Reproj+ADV",
@@ -133,13 +122,7 @@ LONG = Table(
     rows=(
         *(row for row in TABLE_1.rows if row.name in _LONG),
         row("supervised (3D labels)", method="supervised"),
-        row(
-            "Trans Reproj, TemporalDilated",
-            **PAPER,
-            method="temporal",
-            backbone="temporal_dilated",
-            data=variants.DataSettings(has_frames_between=True),
-        ),
+        row("Trans Reproj, TemporalDilated", **PAPER, **_TEMPORAL, data=_FILM),
     ),
     is_per_action=True,
     has_curves=True,
@@ -162,51 +145,6 @@ GENERALIZATION = Table(
     ),
     note="The other rig is a ring of six cameras, or that of other recordings where there are any; "
     "nobody is in training and in test.",
-)
-
-# One choice of the method at a time.
-
-_WEIGHTING = Table(
-    name="weighting",
-    title="Whose confidence weights an error in the other view",
-    rows=tuple(
-        row(name, confidence_weighting=name) for name in ("source", "target", "product", "none")
-    ),
-)
-_LAMBDA = Table(
-    name="lambda",
-    title="λ, the weight of the transformed reprojection",
-    rows=tuple(row(f"{weight:g}", transform_weight=weight) for weight in (0.0, 1.0, 3.0)),
-)
-_NORM = Table(
-    name="norm",
-    title="The norm of an error in the image",
-    rows=tuple(row(name.replace("_", " "), distance=name) for name in ("norm", "squared_norm")),
-)
-# One switch, or what belongs together, over the first row.
-_SWITCHED: dict[str, dict[str, Any]] = {
-    "solved root, all views": {},
-    "triangulated pose as auxiliary loss": {"triangulation_weight": 1.0},
-    "mirrored instants": {"flip_augmentation": True},
-    "centered views": {"network_input": "centered"},
-    "average of the weights": {"weight_averaging": 0.99},
-}
-_SWITCHES = Table(
-    name="switches",
-    title="Switches of the recipe solved root, one at a time",
-    rows=tuple(row(name, **ALL_VIEWS, **settings) for name, settings in _SWITCHED.items()),
-    note="All views of an instant. Each row changes the first by what its name says.",
-)
-_EXTRINSICS = Table(
-    name="extrinsics",
-    title="Extrinsics known against unknown",
-    rows=tuple(
-        row(f"{name}, {word}", **changes, data=variants.DataSettings(has_extrinsics=given))
-        for name, changes in (("solved root, all views", ALL_VIEWS), ("paper", PAPER))
-        for word, given in (("known", True), ("recovered", False))
-    ),
-    note="Recovered from the training detections, the intrinsics, and one distance between two "
-    "cameras.",
 )
 
 # The method beside what it is compared with, on clean data and on worse.
@@ -269,21 +207,20 @@ ROBUSTNESS = Table(
 
 # The paper's Table 2, of backbones, and Table 4, in MPI-INF-3DHP's measures.
 
-# Everything in Table 2 is of the same film, whether its frames between are looked at or not.
-_FILM = variants.DataSettings(num_virtual_views=8, has_frames_between=True)
-_TEMPORAL: dict[str, Any] = {"method": "temporal", "backbone": "temporal_dilated"}
+# All of it is of the same film, whether the frames between are looked at or not.
+_AUGMENTED_FILM = dataclasses.replace(_FILM, num_virtual_views=8)
 _CAUSAL: dict[str, Any] = {**_TEMPORAL, "options": (("is_causal", True),)}
 
 TABLE_2 = Table(
     name="table2",
     title="Table 2: backbones, with DA",
     rows=(
-        row("ResLinear", **PAPER, data=_FILM),
-        row("Ours (four blocks)", **PAPER, data=_FILM, backbone="paper"),
-        row("TemporalDilated", **PAPER, **_TEMPORAL, data=_FILM),
-        row("TemporalDilated, causal", **PAPER, **_CAUSAL, data=_FILM),
-        row("solved root, ResLinear", data=_FILM),
-        row("solved root, TemporalDilated", **_TEMPORAL, data=_FILM),
+        row("ResLinear", **PAPER, data=_AUGMENTED_FILM),
+        row("Ours (four blocks)", **PAPER, data=_AUGMENTED_FILM, backbone="paper"),
+        row("TemporalDilated", **PAPER, **_TEMPORAL, data=_AUGMENTED_FILM),
+        row("TemporalDilated, causal", **PAPER, **_CAUSAL, data=_AUGMENTED_FILM),
+        row("solved root, ResLinear", data=_AUGMENTED_FILM),
+        row("solved root, TemporalDilated", **_TEMPORAL, data=_AUGMENTED_FILM),
     ),
     published="table2",
     note="The first four rows have the recipe of the paper. TemporalDilated lifts the same frames "
@@ -316,11 +253,6 @@ TABLES: dict[str, Table] = {
         ROBUSTNESS,
         TABLE_4,
         FIGURE_6,
-        _SWITCHES,
-        _WEIGHTING,
-        _LAMBDA,
-        _NORM,
-        _EXTRINSICS,
         GENERALIZATION,
         LONG,
     )
@@ -329,7 +261,7 @@ TABLES: dict[str, Table] = {
 
 def known_to(profile: profiles.Profile) -> list[str]:
     """Returns the names of the tables that a report of a profile shows if their cells are there."""
-    others = (other for other in profiles.PROFILES.values() if other.name != profile.name)
+    others = (each for each in profiles.PROFILES.values() if each.name != profile.name)
     foreign = {name for other in others for name in other.tables}
     return [name for name in TABLES if name not in foreign]
 

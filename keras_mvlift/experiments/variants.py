@@ -6,6 +6,7 @@ import json
 from typing import Annotated, Any
 
 from keras_mvlift import configs
+from keras_mvlift.studio import filming
 
 Option = str | float | int | bool
 
@@ -16,22 +17,12 @@ MODEL_OPTIONS = frozenset({"network_input"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Filming:
-    """How motions are filmed and detected; the arguments of `filming.FilmSet`.
-
-    Attributes:
-        rig: `"h36m_like"` or `"ring"`.
-        num_cameras: `V`; 4 with `"h36m_like"`.
-        noise_px: As of `filming.Detector`, and so are those that follow.
-    """
+class Filming(filming.Detector):
+    """How motions are filmed and detected; arguments of `filming.FilmSet`."""
 
     rig: str = "h36m_like"
-    num_cameras: int = 4
+    num_cameras: int = filming.NUM_H36M_CAMERAS
     noise_px: float = 5.0
-    gross_error_rate: float = 0.01
-    missing_rate: float = 0.01
-    dropped_view_rate: float = 0.005
-    bias_px: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,8 +37,6 @@ class DataSettings(configs.Checked):
             in what methods without labels see of it; the labels and the test are as they were.
         num_train_cameras: How many of the rig's cameras, the first ones, are trained on; 0 for all.
             The test has all of them.
-        has_extrinsics: Whether the training cameras' places are known; if not, they are recovered
-            from the detections and one distance.
         has_frames_between: Whether the film's frames between those that are trained and tested on
             are there, for windows around them.
     """
@@ -59,7 +48,6 @@ class DataSettings(configs.Checked):
     num_train_cameras: Annotated[
         int, configs.rule(lambda count: count == 0 or count >= 2, "be 0, or 2 or more")
     ] = 0
-    has_extrinsics: bool = True
     has_frames_between: bool = False
 
 
@@ -71,7 +59,7 @@ class Variant:
         method: A name of `methods.METHODS`.
         recipe: A name of `multi_view_lifter.RECIPES`.
         backbone: A name of `configs.BACKBONES`.
-        is_pretrained: Whether eq. (6) comes first; None for as the recipe needs.
+        is_pretrained: Whether eq. (6) comes first where the recipe needs it.
         data: What is changed about the data.
         options: Settings of the main stage or the networks, and what the method alone knows, as
             pairs of name and value.
@@ -79,8 +67,8 @@ class Variant:
 
     method: str = "self_supervised"
     recipe: str = "solved_root"
-    backbone: str = "paper"
-    is_pretrained: bool | None = None
+    backbone: str = "res_linear"
+    is_pretrained: bool = True
     data: DataSettings = DataSettings()
     options: tuple[tuple[str, Option], ...] = ()
 

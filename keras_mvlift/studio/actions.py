@@ -304,14 +304,7 @@ _HABIT_SHARE = 0.02
 def perform(
     action: str, person: people.Person, num_frames: int, frame_rate: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Lets a person perform an action.
-
-    Args:
-        action: One of `ACTIONS`.
-        person: The body.
-        num_frames: `T`.
-        frame_rate: Frames per second.
-        rng: Random numbers; they make one clip of an action differ from the next.
+    """Lets a person perform an action of `ACTIONS`, for so many frames, `T`, at so many a second.
 
     Returns:
         `[T, J, 3]`, meters, world frame with z up, the floor at 0 and the room's center at the
@@ -323,12 +316,17 @@ def perform(
     errors.require_known("action", action, ACTIONS)
     clock = people.Clock(num_frames, frame_rate, rng)
     posture, path = ACTIONS[action](clock)
-    angles = {
-        name: np.radians(posture.get(name, 0.0) + _wander(clock, degree))
-        for name, degree in people.DEGREES_OF_FREEDOM.items()
-    }
+    angles = {}
+    for name, degree in people.DEGREES_OF_FREEDOM.items():
+        span = degree.high - degree.low
+        wander = clock.rng.normal(0.0, _HABIT_SHARE * span) + clock.drift(_DRIFT_SHARE * span)
+        angles[name] = np.radians(posture.get(name, 0.0) + wander)
     pose = people.pose_of_angles(angles, path.heading, person.bone_lengths)
-    return pose + _pelvis(pose, path)[:, np.newaxis]
+    # Where the pelvis must be for the feet to stand where the path wants them.
+    ankles = pose[:, ANKLES]
+    ground = path.feet - ankles[..., :2].mean(axis=1)
+    height = path.lift + ANKLE_HEIGHT - ankles[..., 2].min(axis=1)
+    return pose + np.insert(ground, 2, height, axis=-1)[:, np.newaxis]
 
 
 def into_room(motion: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
@@ -336,13 +334,12 @@ def into_room(motion: np.ndarray, rng: np.random.Generator | None = None) -> np.
 
     Poses stay as they are, but for the heading. Of a way that is too long for the room, the ground
     plan is drawn smaller, and the feet slide. Heading and spot are drawn; without random numbers
-    the heading stays and the middle of the way is the room's center.
-
-    Returns:
-        `[T, J, 3]`, meters, world frame as of `perform`.
+    the heading stays and the middle of the way is the room's center. The frame is `perform`'s.
     """
     if rng is not None:
-        motion = _turned(motion, rng.uniform(0, 2 * np.pi))
+        heading = rng.uniform(0, 2 * np.pi)
+        cosine, sine = np.cos(heading), np.sin(heading)
+        motion = motion @ np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]])
     ground = motion[:, skeletons.ROOT, :2]
     middle = (ground.min(axis=0) + ground.max(axis=0)) / 2
     radius = np.linalg.norm(ground - middle, axis=-1).max()
@@ -353,24 +350,6 @@ def into_room(motion: np.ndarray, rng: np.random.Generator | None = None) -> np.
         (ground - middle) * share + spot, 2, motion[:, skeletons.ROOT, 2] - floor, axis=-1
     )
     return motion + (pelvis - motion[:, skeletons.ROOT])[:, np.newaxis]
-
-
-def _turned(motion: np.ndarray, heading: float) -> np.ndarray:
-    cosine, sine = np.cos(heading), np.sin(heading)
-    return motion @ np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]])
-
-
-def _wander(clock: people.Clock, degree: people.Degree) -> np.ndarray:
-    span = degree.high - degree.low
-    return clock.rng.normal(0.0, _HABIT_SHARE * span) + clock.drift(_DRIFT_SHARE * span)
-
-
-def _pelvis(pose: np.ndarray, path: Path) -> np.ndarray:
-    """Finds where the pelvis must be, `[T, 3]`, for the feet to stand where the path wants them."""
-    ankles = pose[:, ANKLES]
-    ground = path.feet - ankles[..., :2].mean(axis=1)
-    height = path.lift + ANKLE_HEIGHT - ankles[..., 2].min(axis=1)
-    return np.concatenate([ground, height[:, np.newaxis]], axis=-1)
 
 
 # Recorded motions as `.npz` files: one array a motion, nothing pickled.

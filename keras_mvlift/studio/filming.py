@@ -11,11 +11,11 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from keras_mvlift import errors, skeletons
+from keras_mvlift import configs, errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.geometry import cameras
 
@@ -37,10 +37,7 @@ def h36m_like(jitter: float = 0.0, rng: np.random.Generator | None = None) -> ca
     """Puts four cameras where Human3.6M's are: near the corners, 4 to 5.5 m from the center.
 
     With jitter, the standard deviation of places and aims in meters, lenses and roll differ too; it
-    needs random numbers.
-
-    Returns:
-        NumPy arrays, fields `[4, ...]`.
+    needs random numbers. Fields are NumPy arrays `[4, ...]`.
     """
     return _aimed(np.array(_H36M_CENTERS), jitter, rng)
 
@@ -120,8 +117,11 @@ _JOINT_NOISE = np.array(
 _TWINS = (((4, 5, 6), (1, 2, 3)), ((11, 12, 13), (14, 15, 16)))
 
 
+_Pixels = Annotated[float, configs.rule(lambda size: 0 <= size < np.inf, "be a number, 0 or more")]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Detector:
+class Detector(configs.Checked):
     """How well a detector sees.
 
     Args:
@@ -138,19 +138,11 @@ class Detector:
         ValueError: If `noise_px` or `bias_px` is negative or a rate lies outside [0, 1].
     """
 
-    noise_px: float = 3.0
-    gross_error_rate: float = 0.01
-    missing_rate: float = 0.01
-    dropped_view_rate: float = 0.005
-    bias_px: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("noise_px", "bias_px"):
-            size = getattr(self, name)
-            errors.require(0 <= size < np.inf, name, "be a number, 0 or more", size)
-        for name in ("gross_error_rate", "missing_rate", "dropped_view_rate"):
-            share = getattr(self, name)
-            errors.require(0 <= share <= 1, name, "lie in [0, 1]", share)
+    noise_px: _Pixels = 3.0
+    gross_error_rate: configs.Share = 0.01
+    missing_rate: configs.Share = 0.01
+    dropped_view_rate: configs.Share = 0.005
+    bias_px: _Pixels = 0.0
 
     def detect(
         self,
@@ -163,35 +155,36 @@ class Detector:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Detects a person's joints in the images of a rig, fields `[V, ...]`.
 
-        Args:
-            motion: `[T, J, 3]`, meters, world frame.
-            camera: The rig.
-            rng: Random numbers.
-            girth: How thick the body is, which decides what it hides.
-            image_size: Width and height, pixels.
-
-        Returns:
-            Keypoints `[V, T, J, 2]`, pixels, and confidence `[V, T, J]` in [0, 1]. Both are 0
-            where a joint is missed, behind the camera or out of the image.
+        Of a motion `[T, J, 3]`, meters, world frame, and the girth, which decides what a body
+        hides, it returns keypoints `[V, T, J, 2]`, pixels, and confidence `[V, T, J]` in [0, 1].
+        Both are 0 where a joint is missed, behind the camera or out of the image.
 
         Raises:
-            ValueError: If `motion` is not of the shape stated above.
+            ValueError: If `motion` is of another shape.
         """
         is_motion = motion.ndim == 3 and motion.shape[1:] == (len(_JOINT_NOISE), 3)
         errors.require(is_motion, "motion", "have shape [T, 17, 3]", motion.shape)
         camera = cameras.expand(cameras.Camera(*map(np.asarray, camera)), -1)
         points_camera = cameras.camera_from_world(motion.astype(np.float64), camera)
         exact = cameras.project(points_camera, camera.intrinsics)
-        height_px = _height_px(points_camera, camera.intrinsics)
-        confidence = _confidence(points_camera, girth, rng)
+        # The height that a standing person would have in the image there, `[V, T, 1]`.
+        depth = np.maximum(points_camera[..., skeletons.ROOT, 2:], cameras.MIN_DEPTH)
+        height_px = camera.intrinsics[..., 1, 1:2] * PERSON_HEIGHT / depth
+        hidden = hidden_joints(points_camera, girth)
+        mean = _CLEAR_CONFIDENCE + (_HIDDEN_CONFIDENCE - _CLEAR_CONFIDENCE) * hidden
+        wavering = mean + _CONFIDENCE_SPREAD * _drifting(hidden.shape, rng)
+        confidence = np.clip(wavering, *_CONFIDENCE_LIMITS)
         keypoints_2d = exact + self._noise(confidence, height_px, rng)
         if self.bias_px:
             size = self.bias_px * height_px[..., np.newaxis] / REFERENCE_HEIGHT_PX
             keypoints_2d = keypoints_2d + size * offsets(points_camera)
         keypoints_2d, confidence = self._blunder(keypoints_2d, confidence, height_px, rng)
         seen = points_camera[..., 2] > cameras.MIN_DEPTH
-        seen &= _inside(exact, image_size) & _inside(keypoints_2d, image_size)
-        seen &= ~self._missed(seen.shape, rng)
+        for points in (exact, keypoints_2d):
+            seen &= ((points >= 0) & (points < image_size)).all(axis=-1)
+        shape = seen.shape
+        dropped = _held(rng.random, (*shape[:2], 1), _DROP_FRAMES) < self.dropped_view_rate
+        seen &= ~(dropped | (rng.random(shape) < self.missing_rate))
         return np.where(seen[..., np.newaxis], keypoints_2d, 0.0), np.where(seen, confidence, 0.0)
 
     def _noise(
@@ -214,55 +207,25 @@ class Detector:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Swaps limbs and throws joints, each for half of the asked share of keypoints."""
         shape = confidence.shape
-        swapped, order = self._swaps(shape, rng)
-        keypoints_2d = np.take_along_axis(keypoints_2d, order[..., np.newaxis], axis=-2)
-        confidence = np.take_along_axis(confidence, order, axis=-1)
-        thrown = _held(rng.random, shape, _BLUNDER_FRAMES) < self.gross_error_rate / 2
-        keypoints_2d = keypoints_2d + _throws(height_px, shape, rng) * thrown[..., np.newaxis]
-        lowered = confidence * rng.uniform(*_BLUNDER_CONFIDENCE, shape)
-        wrong = np.maximum(lowered, _CONFIDENCE_LIMITS[0])
-        return keypoints_2d, np.where(swapped | thrown, wrong, confidence)
-
-    def _swaps(
-        self, shape: tuple[int, ...], rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns which joints are swapped, `[V, T, J]`, and from which joint each one comes."""
-        num_joints = shape[-1]
-        twins = sum(len(left) + len(right) for left, right in _TWINS)
-        rate = self.gross_error_rate / 2 * num_joints / twins
-        order = np.tile(np.arange(num_joints), (*shape[:2], 1))
+        # From which joint each one comes.
+        order = np.tile(np.arange(shape[-1]), (*shape[:2], 1))
+        num_twins = sum(len(left) + len(right) for left, right in _TWINS)
+        rate = self.gross_error_rate / 2 * shape[-1] / num_twins
         for left, right in _TWINS:
             swap = _held(rng.random, (*shape[:2], 1), _BLUNDER_FRAMES) < rate
             order[..., left + right] = np.where(swap, right + left, left + right)
-        return order != np.arange(num_joints), order
-
-    def _missed(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        dropped = _held(rng.random, (*shape[:2], 1), _DROP_FRAMES) < self.dropped_view_rate
-        return dropped | (rng.random(shape) < self.missing_rate)
-
-
-def _height_px(points_camera: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
-    """Returns the height that a standing person would have in the image there, `[V, T, 1]`."""
-    depth = np.maximum(points_camera[..., skeletons.ROOT, 2:], cameras.MIN_DEPTH)
-    return intrinsics[..., 1, 1:2] * PERSON_HEIGHT / depth
-
-
-def _throws(height_px: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Draws how far off a joint is seen, `[V, T, J, 2]`, pixels."""
-    angle = 2 * np.pi * _held(rng.random, shape, _BLUNDER_FRAMES)
-    low, high = _BLUNDER_DISTANCE
-    distance = height_px * (low + (high - low) * _held(rng.random, shape, _BLUNDER_FRAMES))
-    return distance[..., np.newaxis] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-
-
-def _confidence(points_camera: np.ndarray, girth: float, rng: np.random.Generator) -> np.ndarray:
-    hidden = hidden_joints(points_camera, girth)
-    mean = _CLEAR_CONFIDENCE + (_HIDDEN_CONFIDENCE - _CLEAR_CONFIDENCE) * hidden
-    return np.clip(mean + _CONFIDENCE_SPREAD * _drifting(hidden.shape, rng), *_CONFIDENCE_LIMITS)
-
-
-def _inside(keypoints_2d: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-    return ((keypoints_2d >= 0) & (keypoints_2d < image_size)).all(axis=-1)
+        swapped = order != np.arange(shape[-1])
+        keypoints_2d = np.take_along_axis(keypoints_2d, order[..., np.newaxis], axis=-2)
+        confidence = np.take_along_axis(confidence, order, axis=-1)
+        thrown = _held(rng.random, shape, _BLUNDER_FRAMES) < self.gross_error_rate / 2
+        angle = 2 * np.pi * _held(rng.random, shape, _BLUNDER_FRAMES)
+        low, high = _BLUNDER_DISTANCE
+        distance = height_px * (low + (high - low) * _held(rng.random, shape, _BLUNDER_FRAMES))
+        throw = distance[..., np.newaxis] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        keypoints_2d = keypoints_2d + throw * thrown[..., np.newaxis]
+        lowered = confidence * rng.uniform(*_BLUNDER_CONFIDENCE, shape)
+        wrong = np.maximum(lowered, _CONFIDENCE_LIMITS[0])
+        return keypoints_2d, np.where(swapped | thrown, wrong, confidence)
 
 
 def _held(
@@ -292,34 +255,25 @@ def _drifting(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
 # No averaging over frames removes it, and views from different sides do not agree about it.
 
 _RIGHT_HIP, _LEFT_HIP = (skeletons.H36M_17.joints.index(name) for name in ("right_hip", "left_hip"))
-# A detector's habits are its own, whoever films: they depend on no studio's seed.
-_SEED = 0
-_NUM_TERMS = 3
 
 
 def offsets(points_camera: np.ndarray) -> np.ndarray:
     """Returns the direction and relative size by which each joint is seen beside its place.
 
-    Returns:
-        Of `[V, T, J, 3]`, meters, camera frames, `[V, T, J, 2]`, right and down in the image; over
-        joints and directions of view, zero on average, with a standard deviation of about 1 in
-        each. Equal poses have equal offsets.
+    Of `[V, T, J, 3]`, meters, camera frames, these are `[V, T, J, 2]`, right and down in the image;
+    over joints and directions of view zero on average, with a standard deviation of about 1 in
+    each. Equal poses have equal offsets.
     """
-    num_joints = points_camera.shape[-2]
-    rng = sequences.seeded_generator(_SEED, "detector bias")
+    # A detector's habits are its own, whoever films: they depend on no studio's seed.
+    rng = sequences.seeded_generator(0, "detector bias")
     # Half of the variance is the same from all sides; cosine and sine share the other half.
-    habits = np.sqrt(0.5) * rng.standard_normal((_NUM_TERMS, num_joints, 2))
-    return np.einsum("vtk,kjc->vtjc", _seen_from(points_camera), habits)
-
-
-def _seen_from(points_camera: np.ndarray) -> np.ndarray:
-    """Returns 1, and the cosine and sine of the hips' direction seen from above, `[V, T, 3]`."""
-    hips = points_camera[..., _LEFT_HIP, :] - points_camera[..., _RIGHT_HIP, :]
-    level = hips[..., [0, 2]]
+    habits = np.sqrt(0.5) * rng.standard_normal((3, points_camera.shape[-2], 2))
+    # The hips' direction seen from above; hips right above each other have none.
+    level = (points_camera[..., _LEFT_HIP, :] - points_camera[..., _RIGHT_HIP, :])[..., [0, 2]]
     length = np.linalg.norm(level, axis=-1, keepdims=True)
-    # Hips right above each other have no such direction.
     level = np.divide(level, length, out=np.zeros_like(level), where=length > 0)
-    return np.concatenate([np.ones_like(length), level], axis=-1)
+    seen_from = np.concatenate([np.ones_like(length), level], axis=-1)
+    return np.einsum("vtk,kjc->vtjc", seen_from, habits)
 
 
 # Which joints a camera cannot see because the person's own body is in the way.
@@ -363,9 +317,7 @@ def hidden_joints(points_camera: np.ndarray, girth: float = 1.0) -> np.ndarray:
 
     A joint is hidden if it lies within a part's outline in the image, and behind the part's
     surface. The outline is that of a capsule seen from the side: exact enough for a confidence.
-
-    Returns:
-        `[..., J]`: from 0, in full sight, to 1, float32.
+    The answer is `[..., J]`: from 0, in full sight, to 1, float32.
     """
     points = np.ascontiguousarray(np.moveaxis(points_camera, -1, 0), dtype=np.float32)
     depth = np.maximum(points[2], _MIN_DEPTH)
@@ -408,8 +360,10 @@ def empty_folder(root: str | pathlib.Path) -> pathlib.Path:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FilmSet(abc.ABC):
-    """The cameras, the detector and the seed of a studio; what is not told here is `Detector`'s.
+class FilmSet(Detector, abc.ABC):
+    """The cameras, the detector and the seed of a studio.
+
+    The arguments of `Detector`, and:
 
     Args:
         num_subjects: How many bodies there are.
@@ -423,39 +377,25 @@ class FilmSet(abc.ABC):
         ValueError: If an argument breaks its rule; names argument, rule and value.
     """
 
-    num_subjects: int = 5
-    rig: str = "h36m_like"
-    num_cameras: int = 4
-    rig_jitter: float = 0.1
-    noise_px: float = 3.0
-    gross_error_rate: float = 0.01
-    missing_rate: float = 0.01
-    dropped_view_rate: float = 0.005
-    bias_px: float = 0.0
-    seed: int = 0
+    num_subjects: configs.Positive = 5
+    rig: Annotated[str, configs.one_of("h36m_like", "ring")] = "h36m_like"
+    num_cameras: Annotated[int, configs.rule(lambda count: count >= 2, "be 2 or more")] = 4
+    rig_jitter: configs.Weight = 0.1
+    seed: configs.Count = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         num_cameras, of_rig = self.num_cameras, NUM_H36M_CAMERAS
-        errors.require_known("rig", self.rig, _RIGS)
-        errors.require(self.num_subjects >= 1, "num_subjects", "be positive", self.num_subjects)
-        errors.require(num_cameras >= 2, "num_cameras", "be 2 or more", num_cameras)
-        is_free = self.rig != "h36m_like" or num_cameras == of_rig
+        is_free = self.rig == "ring" or num_cameras == of_rig
         errors.require(is_free, "num_cameras", f"be {of_rig} with rig='h36m_like'", num_cameras)
-        errors.require(self.rig_jitter >= 0, "rig_jitter", "not be negative", self.rig_jitter)
-        errors.require(self.seed >= 0, "seed", "not be negative", self.seed)
-        # It checks the noise and the rates.
-        _ = self.detector
 
     @functools.cached_property
     def camera(self) -> cameras.Camera:
         """The rig, the same for all clips, fields `[V, ...]`, NumPy arrays."""
-        return _RIGS[self.rig](self, sequences.seeded_generator(self.seed, "rig"))
-
-    @functools.cached_property
-    def detector(self) -> Detector:
-        """The detector that looks at the images."""
-        names = [field.name for field in dataclasses.fields(Detector)]
-        return Detector(**{name: getattr(self, name) for name in names})
+        rng = sequences.seeded_generator(self.seed, "rig")
+        if self.rig == "ring":
+            return ring(self.num_cameras, jitter=self.rig_jitter, rng=rng)
+        return h36m_like(self.rig_jitter, rng)
 
     def film(
         self,
@@ -466,7 +406,7 @@ class FilmSet(abc.ABC):
         **about: Any,
     ) -> sequences.MultiViewSequence:
         """Films a motion, `[T, J, 3]`, meters, world frame; `about` says who does what."""
-        keypoints_2d, confidence = self.detector.detect(pose_world, self.camera, rng, girth=girth)
+        keypoints_2d, confidence = self.detect(pose_world, self.camera, rng, girth=girth)
         return sequences.MultiViewSequence(
             name=name,
             camera_names=tuple(f"camera_{index + 1}" for index in range(self.num_cameras)),
@@ -488,9 +428,3 @@ class FilmSet(abc.ABC):
     def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
         """Films all clips, one after the other."""
         return (self.read(clip) for clip in self.clips())
-
-
-_RIGS: dict[str, Callable[[FilmSet, np.random.Generator], cameras.Camera]] = {
-    "h36m_like": lambda film_set, rng: h36m_like(film_set.rig_jitter, rng),
-    "ring": lambda film_set, rng: ring(film_set.num_cameras, jitter=film_set.rig_jitter, rng=rng),
-}

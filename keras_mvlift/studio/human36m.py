@@ -4,11 +4,13 @@ For those who want to see the pipeline run on Human3.6M before they have it. Cam
 formats, names and lengths are those of the release; motions and detections are the studio's.
 """
 
+import contextlib
 import functools
+import itertools
 import pathlib
 import pickle
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import cdflib.cdfwrite
@@ -48,6 +50,18 @@ class SimulatedTake(NamedTuple):
         """Returns the number of frames of a camera's video; each differs a little."""
         return len(self.pose_world) + (camera + 1) % (EXTRA_FRAMES + 1)
 
+    def videos(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Returns keypoints and confidence of each camera's video, in single precision."""
+        return [
+            (keypoints_2d[:num].astype(np.float32), confidence[:num].astype(np.float32))
+            for keypoints_2d, confidence, num in zip(
+                self.keypoints_2d,
+                self.confidence,
+                map(self.num_video_frames, range(4)),
+                strict=True,
+            )
+        ]
+
 
 # The files of a simulated release, in each of the layouts in which Human3.6M goes around.
 
@@ -60,35 +74,24 @@ UNLABELED_SUBJECT = "S2"
 _UNLABELED_FRAMES = 4
 
 
-class ReleaseFiles:
-    """Files in a folder that takes are added to."""
-
-    def __init__(self, root: pathlib.Path):
-        self._root = root
-
-    def add(self, take: SimulatedTake) -> None:
-        """Writes a take, or keeps it for the end."""
-
-    def close(self) -> None:
-        """Writes what waited for the last take."""
+Adder = Callable[[SimulatedTake], None]
+"""Writes a take, or keeps it until the last one is there."""
 
 
-class OriginalFiles(ReleaseFiles):
-    """The original release: CDF files of motion capture and of its projections."""
+@contextlib.contextmanager
+def _original_files(root: pathlib.Path) -> Iterator[Adder]:
+    """Writes the original release: CDF files of motion capture and of its projections."""
 
-    def add(self, take: SimulatedTake) -> None:
-        """Writes five files."""
-        path = release.cdf_pose_path(self._root, take.subject, take.name)
-        keypoints = [
-            release.cdf_keypoints_path(self._root, take.subject, take.name, name)
-            for name in rig.CAMERAS
-        ]
-        for folder in (path.parent, keypoints[0].parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        pose = errors.MILLIMETERS.from_meters(protocol.joints_to_raw(take.pose_world))
-        write_cdf(path, pose.reshape(len(pose), -1))
-        for path, view in zip(keypoints, protocol.joints_to_raw(take.exact_2d), strict=True):
-            write_cdf(path, view.reshape(len(view), -1))
+    def add(take: SimulatedTake) -> None:
+        paths = [release.cdf_pose_path(root, take.subject, take.name)]
+        for camera in rig.CAMERAS:
+            paths.append(release.cdf_keypoints_path(root, take.subject, take.name, camera))
+        pose_mm = errors.MILLIMETERS.from_meters(take.pose_world)
+        for path, values in zip(paths, (pose_mm, *take.exact_2d), strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_cdf(path, protocol.joints_to_raw(values).reshape(len(values), -1))
+
+    yield add
 
 
 def write_cdf(path: pathlib.Path, values: np.ndarray) -> None:
@@ -106,107 +109,90 @@ def write_cdf(path: pathlib.Path, values: np.ndarray) -> None:
     file.close()
 
 
-class Archives(ReleaseFiles):
-    """VideoPose3D's archives, in memory until the last take."""
+@contextlib.contextmanager
+def _archives(root: pathlib.Path) -> Iterator[Adder]:
+    """Writes VideoPose3D's archives, in memory until the last take."""
+    poses: dict[str, Any] = {}
+    exact: dict[str, Any] = {}
+    detected: dict[str, Any] = {}
 
-    def __init__(self, root: pathlib.Path):
-        super().__init__(root)
-        self._poses: dict[str, Any] = {}
-        self._exact: dict[str, Any] = {}
-        self._detected: dict[str, Any] = {}
-
-    def add(self, take: SimulatedTake) -> None:
-        """Keeps a take."""
-        pose = protocol.joints_to_raw(take.pose_world).astype(np.float32)
-        self._poses.setdefault(take.subject, {})[take.label] = pose
-        exact = [*take.exact_2d.astype(np.float32)]
-        self._exact.setdefault(take.subject, {})[take.label] = exact
-        detected = [
-            view[: take.num_video_frames(camera)].astype(np.float32)
-            for camera, view in enumerate(take.keypoints_2d)
-        ]
-        self._detected.setdefault(take.subject, {})[take.label] = detected
+    def add(take: SimulatedTake) -> None:
+        raw = protocol.joints_to_raw(take.pose_world)
+        poses.setdefault(take.subject, {})[take.label] = raw.astype(np.float32)
+        exact.setdefault(take.subject, {})[take.label] = [*take.exact_2d.astype(np.float32)]
+        seen = [keypoints_2d for keypoints_2d, _ in take.videos()]
+        detected.setdefault(take.subject, {})[take.label] = seen
         # The published detections cover subjects without poses, too.
-        unlabeled = [view[:_UNLABELED_FRAMES] for view in detected]
-        self._detected.setdefault(UNLABELED_SUBJECT, {}).setdefault(take.label, unlabeled)
+        unlabeled = [view[:_UNLABELED_FRAMES] for view in seen]
+        detected.setdefault(UNLABELED_SUBJECT, {}).setdefault(take.label, unlabeled)
 
-    def close(self) -> None:
-        """Writes three archives."""
-        poses = np.array(self._poses, object)
-        np.savez_compressed(self._root / "data_3d_h36m.npz", positions_3d=poses)
-        symmetry = [[*skeletons.H36M_17.left], [*skeletons.H36M_17.right]]
-        metadata = {"num_joints": skeletons.H36M_17.num_joints, "keypoints_symmetry": symmetry}
-        self._save("gt", self._exact, metadata)
-        self._save(DETECTIONS, self._detected, {"layout_name": "h36m", **metadata})
-
-    def _save(self, name: str, positions: dict[str, Any], metadata: dict[str, Any]) -> None:
-        path = self._root / f"data_2d_h36m_{name}.npz"
-        arrays = {"positions_2d": positions, "metadata": metadata}
-        np.savez_compressed(path, **{key: np.array(v, object) for key, v in arrays.items()})
-
-
-class ConfidenceFiles(ReleaseFiles):
-    """Detections with confidences, as an archive without pickles and as a Parquet table."""
-
-    def __init__(self, root: pathlib.Path):
-        super().__init__(root)
-        self._archive = zipfile.ZipFile(root / "detections.npz", "w", zipfile.ZIP_STORED)
-        self._table = pyarrow.parquet.ParquetWriter(root / "detections.parquet", detections.SCHEMA)
-
-    def add(self, take: SimulatedTake) -> None:
-        """Writes a take."""
-        for camera, name in enumerate(rig.CAMERAS):
-            frames = slice(take.num_video_frames(camera))
-            keypoints_2d = take.keypoints_2d[camera, frames].astype(np.float32)
-            confidence = take.confidence[camera, frames].astype(np.float32)
-            key = detections.key(take.subject, take.label, name)
-            for field, values in (("keypoints_2d", keypoints_2d), ("confidence", confidence)):
-                with self._archive.open(f"{key}/{field}.npy", "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, values, allow_pickle=False)
-            rows = detections.rows(take.subject, take.label, name, keypoints_2d, confidence)
-            self._table.write_table(rows)
-
-    def close(self) -> None:
-        """Ends both files."""
-        self._archive.close()
-        self._table.close()
+    yield add
+    symmetry = [[*skeletons.H36M_17.left], [*skeletons.H36M_17.right]]
+    metadata = {"num_joints": skeletons.H36M_17.num_joints, "keypoints_symmetry": symmetry}
+    for path, content in (
+        (release.archive_pose_path(root), {"positions_3d": poses}),
+        (
+            release.archive_keypoints_path(root, release.GROUND_TRUTH),
+            {"positions_2d": exact, "metadata": metadata},
+        ),
+        (
+            release.archive_keypoints_path(root, DETECTIONS),
+            {"positions_2d": detected, "metadata": {"layout_name": "h36m", **metadata}},
+        ),
+    ):
+        np.savez_compressed(path, **{key: np.array(v, object) for key, v in content.items()})
 
 
-class CanonPoseFile(ReleaseFiles):
-    """CanonPose's pickle, in memory until the last take."""
+@contextlib.contextmanager
+def _confidence_files(root: pathlib.Path) -> Iterator[Adder]:
+    """Writes detections with confidences, an archive without pickles and a Parquet table."""
+    with (
+        zipfile.ZipFile(root / "detections.npz", "w", zipfile.ZIP_STORED) as archive,
+        pyarrow.parquet.ParquetWriter(root / "detections.parquet", detections.SCHEMA) as table,
+    ):
 
-    def __init__(self, root: pathlib.Path):
-        super().__init__(root)
-        self._subjects: list[int] = []
-        self._poses: dict[str, list[np.ndarray]] = {name: [] for name in rig.CAMERAS}
-        self._confidences: dict[str, list[np.ndarray]] = {name: [] for name in rig.CAMERAS}
+        def add(take: SimulatedTake) -> None:
+            for name, seen in zip(rig.CAMERAS, take.videos(), strict=True):
+                key = detections.key(take.subject, take.label, name)
+                for field, values in zip(("keypoints_2d", "confidence"), seen, strict=True):
+                    with archive.open(f"{key}/{field}.npy", "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, values, allow_pickle=False)
+                table.write_table(detections.rows(take.subject, take.label, name, *seen))
 
-    def add(self, take: SimulatedTake) -> None:
-        """Keeps a take."""
+        yield add
+
+
+@contextlib.contextmanager
+def _canonpose_file(root: pathlib.Path) -> Iterator[Adder]:
+    """Writes CanonPose's pickle, in memory until the last take."""
+    subjects: list[int] = []
+    poses: dict[str, list[np.ndarray]] = {name: [] for name in rig.CAMERAS}
+    confidences: dict[str, list[np.ndarray]] = {name: [] for name in rig.CAMERAS}
+
+    def add(take: SimulatedTake) -> None:
         num_frames = len(take.pose_world)
-        self._subjects += [int(take.subject[1:])] * num_frames
+        subjects.extend([int(take.subject[1:])] * num_frames)
         for camera, name in enumerate(rig.CAMERAS):
             seen = take.keypoints_2d[camera, :num_frames], take.confidence[camera, :num_frames]
             keypoints_2d, confidence = protocol.joints_to_hourglass(*seen)
             rows = keypoints_2d.swapaxes(-1, -2).reshape(num_frames, -1)
-            self._poses[name].append(rows.astype(np.float32))
-            self._confidences[name].append(confidence.astype(np.float32))
+            poses[name].append(rows.astype(np.float32))
+            confidences[name].append(confidence.astype(np.float32))
 
-    def close(self) -> None:
-        """Writes the file."""
-        content = {
-            "subjects": self._subjects,
-            "poses_2d_pred": {name: np.concatenate(v) for name, v in self._poses.items()},
-            "confidences": {name: np.concatenate(v) for name, v in self._confidences.items()},
-        }
-        (self._root / "detections.pickle").write_bytes(pickle.dumps(content))
+    yield add
+    content = {
+        "subjects": subjects,
+        "poses_2d_pred": {name: np.concatenate(parts) for name, parts in poses.items()},
+        "confidences": {name: np.concatenate(parts) for name, parts in confidences.items()},
+    }
+    (root / "detections.pickle").write_bytes(pickle.dumps(content))
 
 
-RELEASE_FORMATS: dict[str, type[ReleaseFiles]] = {
-    "cdf": OriginalFiles,
-    "videopose3d": Archives,
-    "confidence": ConfidenceFiles,
-    "canonpose": CanonPoseFile,
+RELEASE_FORMATS = {
+    "cdf": _original_files,
+    "videopose3d": _archives,
+    "confidence": _confidence_files,
+    "canonpose": _canonpose_file,
 }
 """The layouts by name."""
 
@@ -251,25 +237,20 @@ def write_release(
     errors.require(num_frames >= 1, "num_frames", "be positive", num_frames)
     errors.require(seed >= 0, "seed", "not be negative", seed)
     options |= {"num_frames": num_frames, "seed": seed}
-    takes = (
-        take
-        for subject in subjects
-        for take in perform_take(subject, shift_takes=shift_takes, **options)
-    )
-    return _written(folder, takes, formats)
+    takes = (perform_take(subject, shift_takes=shift_takes, **options) for subject in subjects)
+    return _written(folder, itertools.chain.from_iterable(takes), formats)
 
 
 def _written(
     root: pathlib.Path, takes: Iterator[SimulatedTake], formats: tuple[str, ...]
 ) -> Iterator[SimulatedTake]:
     root.mkdir(parents=True, exist_ok=True)
-    files = [RELEASE_FORMATS[name](root) for name in formats]
-    for take in takes:
-        for file in files:
-            file.add(take)
-        yield take
-    for file in files:
-        file.close()
+    with contextlib.ExitStack() as stack:
+        adders = [stack.enter_context(RELEASE_FORMATS[name](root)) for name in formats]
+        for take in takes:
+            for add in adders:
+                add(take)
+            yield take
 
 
 # Takes of a simulated Human3.6M: the studio's people before the release's own cameras.
@@ -329,7 +310,11 @@ def perform_take(
     for index, name in enumerate(names):
         take = film(subject, names[index % num_distinct_takes])._replace(name=name)
         is_shifted = shift_takes and f"{subject} {take.label}" in protocol.SHIFTED_TAKES
-        yield _shifted(take) if is_shifted else take
+        if is_shifted:
+            # The motion capture, and with it what is projected from it, not the detections.
+            pose = take.pose_world + protocol.SHIFT
+            take = take._replace(pose_world=pose, exact_2d=_exact(pose, subject))
+        yield take
 
 
 def _film(subject: str, name: str, *, num_frames: int, seed: int) -> SimulatedTake:
@@ -343,12 +328,6 @@ def _film(subject: str, name: str, *, num_frames: int, seed: int) -> SimulatedTa
     keypoints_2d = np.where(confidence[..., np.newaxis] > 0, bent, 0.0)
     pose = motion[:num_frames].astype(np.float64)
     return SimulatedTake(subject, name, pose, _exact(pose, subject), keypoints_2d, confidence)
-
-
-def _shifted(take: SimulatedTake) -> SimulatedTake:
-    """Shifts the motion capture, and with it what is projected from it, not the detections."""
-    pose = take.pose_world + protocol.SHIFT
-    return take._replace(pose_world=pose, exact_2d=_exact(pose, take.subject))
 
 
 def _exact(pose_world: np.ndarray, subject: str) -> np.ndarray:

@@ -151,8 +151,8 @@ def limited(angles: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Keeps angles, radians, within the limits of their degrees of freedom."""
     unknown = sorted(set(angles) - set(DEGREES_OF_FREEDOM))
     errors.require(not unknown, "angles", "be degrees of freedom by name", unknown)
-    limits = {name: DEGREES_OF_FREEDOM[name][2:] for name in angles}
-    return {name: np.clip(angle, *np.radians(limits[name])) for name, angle in angles.items()}
+    limits = {name: np.radians(DEGREES_OF_FREEDOM[name][2:]) for name in angles}
+    return {name: np.clip(angle, *limits[name]) for name, angle in angles.items()}
 
 
 def pose_of_angles(
@@ -161,8 +161,7 @@ def pose_of_angles(
     """Bends a body: forward kinematics, within the anatomical limits.
 
     Args:
-        angles: Degrees of freedom by name, each `[T]`, radians; 0 where not given. Angles beyond
-            a limit are held at the limit.
+        angles: Degrees of freedom by name, each `[T]`, radians; 0 where not given.
         heading: `[T]`, radians, counter-clockwise from the world's x to the body's x.
         bone_lengths: `[J]`, meters, as in `Person`.
 
@@ -189,15 +188,10 @@ def pose_of_angles(
 
 
 def reproportion(motion: np.ndarray, bone_lengths: np.ndarray) -> np.ndarray:
-    """Gives a motion another body: the directions of its bones stay, their lengths change.
+    """Puts another body into a motion: the directions of its bones stay, their lengths change.
 
-    Args:
-        motion: `[T, J, 3]`, meters, any frame whose origin lies on the floor.
-        bone_lengths: `[J]`, meters, as in `Person`.
-
-    Returns:
-        `[T, J, 3]`, meters, same frame. The pelvis' path grows with the legs, so that feet which
-        stood stand.
+    Motions are `[T, J, 3]`, meters, of any frame whose origin lies on the floor, and the lengths
+    those of a `Person`. The pelvis' path grows with the legs, so that feet which stood stand.
     """
     parents = [max(parent, skeletons.ROOT) for parent in _PARENTS]
     bones = motion.astype(np.float64) - motion[:, parents]

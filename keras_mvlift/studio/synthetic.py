@@ -5,10 +5,11 @@ The true 3D pose is known, so that training without it can be compared with trai
 
 import dataclasses
 import functools
+from typing import Annotated
 
 import numpy as np
 
-from keras_mvlift import errors
+from keras_mvlift import configs, errors
 from keras_mvlift.datasets import sequences
 from keras_mvlift.studio import actions, filming, people
 
@@ -34,6 +35,10 @@ def from_motion(
     return film_set.film(name, pose_world, rng, girth=person.girth, **about)
 
 
+_ACTIONS = tuple(actions.ACTIONS)
+_NUM_ACTIONS = len(_ACTIONS)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Studio(filming.FilmSet):
     """Films motions made up by rule: `num_clips` clips of each subject, named `S01_walking_01`.
@@ -52,17 +57,12 @@ class Studio(filming.FilmSet):
         ['walking', 'turning', 'waving']
     """
 
-    num_clips: int = len(actions.ACTIONS)
-    actions: tuple[str, ...] = tuple(actions.ACTIONS)
-    num_frames: int = 200
-    frame_rate: float = 25.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("num_clips", "num_frames"):
-            errors.require(getattr(self, name) >= 1, name, "be positive", getattr(self, name))
-        errors.frame_rate(self.frame_rate)
-        errors.require_some_of("actions", self.actions, tuple(actions.ACTIONS))
+    num_clips: configs.Positive = _NUM_ACTIONS
+    actions: Annotated[
+        tuple[str, ...], lambda name, chosen: errors.require_some_of(name, chosen, _ACTIONS)
+    ] = _ACTIONS
+    num_frames: configs.Positive = 200
+    frame_rate: configs.FrameRate = 25.0
 
     def clips(self) -> list[str]:
         """Returns the clips' names, subject by subject."""
@@ -104,11 +104,10 @@ class MotionStudio(filming.FilmSet):
 
     path: str
     motions: tuple[str, ...] = ()
-    frame_rate: float = 60.0
+    frame_rate: configs.FrameRate = 60.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        errors.frame_rate(self.frame_rate)
         is_once = len(set(self.motions)) == len(self.motions)
         errors.require(is_once, "motions", "name each once", self.motions)
 

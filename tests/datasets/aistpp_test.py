@@ -250,7 +250,7 @@ def test_the_source_is_known_by_name_and_crosses_process_borders(written):
         ({"cameras": ("c01", "c01")}, "each once"),
         ({"cameras": ("c10",)}, "`cameras` must name some of"),
         ({"subjects": ("4",)}, "`subjects` must name dancers such as d04"),
-        ({"max_residual_px": -1.0}, "`max_residual_px` must not be negative"),
+        ({"max_residual_px": -1.0}, "`max_residual_px` must be at least 0"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_at_once(options, message):

@@ -112,7 +112,7 @@ def test_each_view_is_found_again(clips, every):
     for number, seen in enumerate(every):
         for row, frame in enumerate(seen.frame):
             for view in range(4):
-                (cell,) = film.cells([training_data.MAX_VIEWS * number + view], [frame])
+                cell = film.cell[number, view, frame]
                 if not seen.is_used(8)[row, view]:
                     assert cell == -1
                     continue
@@ -123,14 +123,13 @@ def test_each_view_is_found_again(clips, every):
 
 def test_what_is_not_there_is_not_found(every):
     film = training_data.of_views(every, min_joints=8)
-    # A frame that is missing, one behind the last of all, a track that is not there.
-    tracks = [training_data.MAX_VIEWS, 0, 2 * training_data.MAX_VIEWS]
-    assert film.cells(tracks, [5, 12, 0]).tolist() == [-1, -1, -1]
+    # The second clip lacks a frame, and ends before the first.
+    assert film.cell[1, 0, [5, 11]].tolist() == [-1, -1]
 
 
 def test_a_camera_s_frames_follow_each_other_and_end_with_the_clip(every):
     film = training_data.of_views(every, min_joints=8)
-    first, last = (film.cells([training_data.MAX_VIEWS], [frame])[0] for frame in (3, 7))
+    first, last = film.cell[1, 0, [3, 7]]
     # The missing frame is filled.
     assert last - first == 4
     assert film.tracks.first[last] == first
@@ -139,7 +138,7 @@ def test_a_camera_s_frames_follow_each_other_and_end_with_the_clip(every):
 
 def test_points_are_where_the_people_are(clips, every):
     film = training_data.of_points(every, min_confidence=0.3)
-    (cell,) = film.cells([1], [6])
+    cell = film.cell[1, 6]
     is_known = film.tracks.view.confidence[cell].numpy() > 0
     assert is_known.sum() > 12
     np.testing.assert_allclose(
@@ -171,38 +170,13 @@ def degrees_apart(camera, other):
 
 
 def test_a_wrong_rig_is_turned_camera_by_camera_by_so_many_degrees(filmed):
-    settings = variants.DataSettings(calibration_error=1.5)
-    first, second = training_data.believed(filmed[:2], settings)
-    np.testing.assert_allclose(degrees_apart(first, filmed[0].camera), 1.5, rtol=1e-6)
-    np.testing.assert_array_equal(first.center, filmed[0].camera.center)
-    np.testing.assert_array_equal(first.rotation, second.rotation)
+    camera = filmed[0].camera
+    wrong = training_data.turned(camera, 1.5)
+    np.testing.assert_allclose(degrees_apart(wrong, camera), 1.5, rtol=1e-6)
+    np.testing.assert_array_equal(wrong.center, camera.center)
     # No turn of the whole rig undoes it.
-    back = reports.align(first, filmed[0].camera, reach=5.0, with_scale=True)
-    assert degrees_apart(back, filmed[0].camera).max() > 0.3
-
-
-def test_an_unknown_rig_is_recovered_up_to_its_place_in_the_world(filmed):
-    moved = [
-        dataclasses.replace(clip, camera=clip.camera._replace(center=clip.camera.center + 3.0))
-        for clip in filmed
-    ]
-    found = training_data.believed(moved, variants.DataSettings(has_extrinsics=False))
-    assert all(camera is found[0] for camera in found)
-    true = filmed[0].camera
-    distance = [np.linalg.norm(rig.center[0] - rig.center[1]) for rig in (found[0], true)]
-    assert distance[0] == pytest.approx(distance[1], rel=1e-6)
-    back = reports.align(found[0], true, reach=5.0, with_scale=False)
-    assert degrees_apart(back, true).max() < 2.0
-
-
-def test_rigs_are_recovered_one_by_one(filmed, monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        training_data, "recovered", lambda some: asked.append(len(some)) or some[0].camera
-    )
-    other = [dataclasses.replace(filmed[0], camera=training_data.turned(filmed[0].camera, 5.0))]
-    training_data.believed([*filmed[:3], *other], variants.DataSettings(has_extrinsics=False))
-    assert asked == [3, 1]
+    back = reports.align(wrong, camera, reach=5.0, with_scale=True)
+    assert degrees_apart(back, camera).max() > 0.3
 
 
 def test_methods_without_labels_see_the_wrong_rig_and_labels_and_test_the_true_one(filmed):
@@ -262,7 +236,7 @@ def lifter(is_causal):
 @BOTH
 def test_the_frame_that_is_lifted_is_where_the_window_has_it(film, is_causal, is_virtual):
     index = some(film, is_virtual)
-    view = windowed(film, is_causal).view_at()(index)
+    view = windowed(film, is_causal).view_at(index)
     place = NUM_FRAMES - 1 if is_causal else NUM_FRAMES // 2
     np.testing.assert_allclose(view.window_keypoints_2d[:, place], view.keypoints_2d, atol=0.05)
     expected = tf.nest.map_structure(lambda field: field[tuple(index.T)], film.seen)
@@ -274,7 +248,7 @@ def test_the_frame_that_is_lifted_is_where_the_window_has_it(film, is_causal, is
 
 def test_windows_hold_the_frames_between(film):
     index = some(film, is_virtual=False)
-    view = windowed(film).view_at()(index)
+    view = windowed(film).view_at(index)
     # Frame by frame people hardly move; from one frame that is lifted to the next they do.
     keypoints = np.array(view.window_keypoints_2d)
     is_seen = (np.array(view.window_confidence) > 0).all(axis=1)
@@ -287,11 +261,11 @@ def test_windows_hold_the_frames_between(film):
 
 def test_a_virtual_camera_stands_still_and_sees_what_was_triangulated(film):
     index = some(film, is_virtual=True)
-    view = windowed(film).view_at()(index)
+    view = windowed(film).view_at(index)
     for (instant, _), at in zip(index[:5], range(5), strict=True):
         clip, frame = film.place[instant]
         # The frame before the middle one, if the clip has it.
-        (cell,) = film.points.cells([clip], [max(frame - 1, 0)])
+        cell = film.points.cell[clip, max(frame - 1, 0)]
         points = film.points.tracks.view.keypoints_2d[cell]
         camera = cameras.Camera(*(field[at] for field in view.camera))
         seen = cameras.project(cameras.camera_from_world(points, camera), camera.intrinsics)

@@ -199,17 +199,17 @@ def test_blocks_of_a_clip_train_and_test():
         test_stride=2,
     )
     found = origins.read_recordings(config, "")
-    number, given = found.numbers[found.clips[0].name], found.frames[found.clips[0].name]
+    number, given = found.numbers[found.clips[0].name], found.split.by_clip[found.clips[0].name]
     # The block is that of frames 22 to 27; frames 19 to 30 are too near to train on.
     assert number[given.test].tolist() == [22, 24, 26]
     assert number[given.train].tolist() == [0, 10, 40]
 
 
 def test_other_recordings_may_test_what_these_train(thinned):
-    joined = thinned.joined(thinned)
+    joined = origins.joined(thinned, thinned)
     names = [clip.name for clip in joined.clips]
     assert names == ["S01_walking_01", "elsewhere_S02_walking_01"]
-    train, test = (joined.frames[name] for name in names)
+    train, test = (joined.split.by_clip[name] for name in names)
     assert (len(train.train), len(train.test)) == (3, 0)
     assert (len(test.train), len(test.test)) == (0, 3)
     assert joined.numbers[names[1]].tolist() == [0, 4, 8]

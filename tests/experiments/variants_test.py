@@ -35,4 +35,4 @@ def test_a_filming_is_what_a_studio_takes():
     filming = variants.Filming(rig="ring", num_cameras=3, noise_px=1.0, bias_px=2.0)
     studio = synthetic.Studio(**dataclasses.asdict(filming))
     assert len(studio.camera.center) == 3
-    assert (studio.detector.noise_px, studio.detector.bias_px) == (1.0, 2.0)
+    assert (studio.noise_px, studio.bias_px) == (1.0, 2.0)

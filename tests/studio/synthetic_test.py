@@ -150,8 +150,8 @@ def test_a_motion_studio_gives_each_motion_a_made_up_body(path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_clips": 0}, "`num_clips` must be positive. Received: 0"),
-        ({"num_frames": 0}, "`num_frames` must be positive. Received: 0"),
+        ({"num_clips": 0}, "`num_clips` must be at least 1. Received: 0"),
+        ({"num_frames": 0}, "`num_frames` must be at least 1. Received: 0"),
         (
             {"frame_rate": 0.0},
             "`frame_rate` must be above 0 and at most 1000 per second. Received: 0",
@@ -159,12 +159,12 @@ def test_a_motion_studio_gives_each_motion_a_made_up_body(path):
         ({"actions": ("flying",)}, r"`actions` must name some of walking.*\('flying',\)"),
         ({"actions": ()}, r"`actions` must name some of walking.*Received: \(\)"),
         ({"actions": ("boxing", "boxing")}, "`actions` must name some of .*, each once.*boxing"),
-        ({"num_subjects": 0}, "`num_subjects` must be positive. Received: 0"),
+        ({"num_subjects": 0}, "`num_subjects` must be at least 1. Received: 0"),
         ({"rig": "dome"}, "`rig` must be one of h36m_like, ring. Received: 'dome'"),
         ({"rig": "ring", "num_cameras": 1}, "`num_cameras` must be 2 or more.*1"),
         ({"num_cameras": 5}, "`num_cameras` must be 4 with rig='h36m_like'"),
-        ({"rig_jitter": -1.0}, "`rig_jitter` must not be negative. Received: -1.0"),
-        ({"seed": -1}, "`seed` must not be negative. Received: -1"),
+        ({"rig_jitter": -1.0}, "`rig_jitter` must be at least 0. Received: -1.0"),
+        ({"seed": -1}, "`seed` must be at least 0. Received: -1"),
         ({"noise_px": -1.0}, "`noise_px` must be a number, 0 or more"),
     ],
 )

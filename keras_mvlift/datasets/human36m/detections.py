@@ -36,15 +36,14 @@ SCHEMA = pyarrow.schema(
 )
 """The table's columns; `keypoints_2d` has 34 values, x and y by turns, `confidence` 17."""
 
-_STRINGS = re.compile(r"(large_)?string")
-_INTEGERS = re.compile(r"u?int(8|16|32|64)")
-_LISTS = re.compile(r"(large_)?list<\w+: (halffloat|float|double)( not null)?>")
 # What kind a column is of, in words, and how to tell; any precision will do.
-_KINDS = {
-    **{name: ("strings", _STRINGS.fullmatch) for name in ("subject", "take", "camera")},
-    "frame": ("integers", _INTEGERS.fullmatch),
-    **{name: ("lists of floats", _LISTS.fullmatch) for name in ("keypoints_2d", "confidence")},
-}
+_STRINGS = "strings", re.compile(r"(large_)?string")
+_INTEGERS = "integers", re.compile(r"u?int(8|16|32|64)")
+_LISTS = (
+    "lists of floats",
+    re.compile(r"(large_)?list<\w+: (halffloat|float|double)( not null)?>"),
+)
+_KINDS = (_STRINGS, _STRINGS, _STRINGS, _INTEGERS, _LISTS, _LISTS)
 
 _ARRAYS = ("keypoints_2d", "confidence")
 _KEY = re.compile(r"(S\d+)/([^/]+)/(\d+)/(keypoints_2d|confidence)")
@@ -60,16 +59,13 @@ def rows(
 ) -> pyarrow.Table:
     """Lays out a view of a take, `[T, J, 2]`, pixels, and `[T, J]`, as rows of the table."""
     num_frames = len(keypoints_2d)
-    columns = {
-        **{
-            name: [value] * num_frames
-            for name, value in (("subject", subject), ("take", label), ("camera", camera))
-        },
-        "frame": np.arange(num_frames, dtype=np.int32),
-        "keypoints_2d": [*keypoints_2d.reshape(num_frames, -1)],
-        "confidence": [*confidence.reshape(num_frames, -1)],
-    }
-    return pyarrow.table(columns, SCHEMA)
+    columns = [
+        *([value] * num_frames for value in (subject, label, camera)),
+        np.arange(num_frames, dtype=np.int32),
+        [*keypoints_2d.reshape(num_frames, -1)],
+        [*confidence.reshape(num_frames, -1)],
+    ]
+    return pyarrow.table(columns, schema=SCHEMA)
 
 
 class _File(rig.DetectionReader):
@@ -115,33 +111,28 @@ class Table(_File):
 
     def _views(self, subject: str, name: str) -> list[rig.Detections]:
         found = reading.parquet_rows(self._path, subject, name)
-        prefixes = {camera: key(subject, name, camera) for camera in rig.CAMERAS}
-        arrays = {
-            field: self._values(found, field, width, prefixes[rig.CAMERAS[0]])
-            for field, width in (("keypoints_2d", 2 * _NUM_JOINTS), ("confidence", _NUM_JOINTS))
-        }
-        return [self._view(found, arrays, camera, prefix) for camera, prefix in prefixes.items()]
+        of_first = key(subject, name, rig.CAMERAS[0])
+        for field, width in zip(_ARRAYS, (2 * _NUM_JOINTS, _NUM_JOINTS), strict=True):
+            lengths, values = found[f"{field}_length"], found[field]
+            if not (lengths == width).all() or len(values) != width * len(lengths):
+                rule, received = (
+                    f"have {width} values in every row",
+                    f"{lengths.min()} to {lengths.max()}",
+                )
+                raise errors.RecordingError(self._path, f"{of_first} {field}", rule, received)
+            found[field] = values.reshape(-1, width)
+        return [self._view(found, camera, key(subject, name, camera)) for camera in rig.CAMERAS]
 
-    def _view(
-        self, found: dict[str, Any], arrays: dict[str, np.ndarray], camera: str, field: str
-    ) -> rig.Detections:
+    def _view(self, found: dict[str, Any], camera: str, field: str) -> rig.Detections:
         own = np.flatnonzero(np.array(found["camera"]) == camera)
         own = own[np.argsort(found["frame"][own], kind="stable")]
         rule = f"have 1 to {protocol.MAX_FRAMES} rows"
         errors.require_in(self._path, 1 <= len(own) <= protocol.MAX_FRAMES, field, rule, len(own))
-        if not np.array_equal(found["frame"][own], np.arange(len(own))):
-            rule = "have each frame from 0 on once"
-            raise errors.RecordingError(self._path, f"{field} frame", rule, f"{len(own)} rows")
-        keypoints_2d = arrays["keypoints_2d"][own].reshape(len(own), _NUM_JOINTS, 2)
-        return rig.check_detections(self._path, field, keypoints_2d, arrays["confidence"][own])
-
-    def _values(self, found: dict[str, Any], name: str, width: int, field: str) -> np.ndarray:
-        lengths, values = found[f"{name}_length"], found[name]
-        if not (lengths == width).all() or len(values) != width * len(lengths):
-            rule = f"have {width} values in every row"
-            received = f"{lengths.min()} to {lengths.max()}"
-            raise errors.RecordingError(self._path, f"{field} {name}", rule, received)
-        return values.reshape(len(lengths), width)
+        is_whole = np.array_equal(found["frame"][own], np.arange(len(own)))
+        rule = "have each frame from 0 on once"
+        errors.require_in(self._path, is_whole, f"{field} frame", rule, f"{len(own)} rows")
+        keypoints_2d = found["keypoints_2d"][own].reshape(len(own), _NUM_JOINTS, 2)
+        return rig.check_detections(self._path, field, keypoints_2d, found["confidence"][own])
 
 
 @files.PerVersion
@@ -154,8 +145,8 @@ def archive_names(path: pathlib.Path) -> frozenset[str]:
 def table_takes(path: pathlib.Path) -> frozenset[tuple[str, str]]:
     """Checks a table's columns and gives its subjects and takes; known until the file changes."""
     kinds, takes = reading.parquet_takes(path)
-    for name, (wanted, is_kind) in _KINDS.items():
-        if not is_kind(kinds.get(name, "")):
-            received = kinds.get(name, "no such column")
-            raise errors.RecordingError(path, name, f"be a column of {wanted}", received)
+    for name, (wanted, pattern) in zip(SCHEMA.names, _KINDS, strict=True):
+        received = kinds.get(name, "no such column")
+        is_kind = pattern.fullmatch(received)
+        errors.require_in(path, is_kind, name, f"be a column of {wanted}", received)
     return frozenset((subject, take) for subject, take in takes)

@@ -57,15 +57,10 @@ _TAKE_NAME = re.compile(r"([A-Za-z]+)(?: (\d+))?")
 
 
 class Take(NamedTuple):
-    """One take: an action of `ACTIONS`, and the digits behind its name, empty if there are none."""
+    """One take."""
 
-    action: str
-    number: str
-
-    @property
-    def label(self) -> str:
-        """The take's name with its action in the one spelling, such as `"Photo 1"`."""
-        return f"{self.action} {self.number}".rstrip()
+    action: str  # Of `ACTIONS`.
+    label: str  # Its name with the action in the one spelling, such as "Photo 1".
 
 
 def parse_take(name: str, path: object) -> Take:
@@ -75,11 +70,10 @@ def parse_take(name: str, path: object) -> Take:
         RecordingError: If it names none of the 15 actions, with or without a number.
     """
     match = _TAKE_NAME.fullmatch(name)
-    action = _OTHER_SPELLINGS.get(match[1], match[1]) if match else None
-    if match is None or action not in ACTIONS:
-        rule = f"be one of {', '.join(ACTIONS)}, with or without a number"
-        raise errors.RecordingError(path, "action", rule, repr(name))
-    return Take(action, match[2] or "")
+    action = _OTHER_SPELLINGS.get(match[1], match[1]) if match else ""
+    rule = f"be one of {', '.join(ACTIONS)}, with or without a number"
+    errors.require_in(path, action in ACTIONS, "action", rule, repr(name))
+    return Take(action, f"{action} {match[2] or ''}".rstrip())  # type: ignore[index]
 
 
 def action_label(name: str) -> str:

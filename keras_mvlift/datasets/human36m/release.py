@@ -45,9 +45,9 @@ def read_cdf(path: pathlib.Path, width: int) -> np.ndarray:
     files.size(path, "file", max_frames * width * np.dtype(np.float64).itemsize + _MAX_OVERHEAD)
     values = reading.cdf(path, CDF_VARIABLE)
     is_frames = values.ndim == 3 and (len(values), values.shape[2]) == (1, width)
-    if not (is_frames and 1 <= values.shape[1] <= max_frames):
-        rule = f"have shape (1, T, {width}) with T of 1 to {max_frames}"
-        raise errors.RecordingError(path, CDF_VARIABLE, rule, values.shape)
+    holds = is_frames and 1 <= values.shape[1] <= max_frames
+    rule = f"have shape (1, T, {width}) with T of 1 to {max_frames}"
+    errors.require_in(path, holds, CDF_VARIABLE, rule, values.shape)
     return rig.check_array(path, CDF_VARIABLE, values[0], (width,))
 
 
@@ -94,13 +94,13 @@ class CDFProjections(rig.DetectionReader):
         return sorted({path.stem.rpartition(".")[0] for path in _visible(folder)})
 
     def _views(self, subject: str, name: str) -> list[rig.Detections]:
-        return [self._view(subject, name, camera) for camera in rig.CAMERAS]
-
-    def _view(self, subject: str, name: str, camera: str) -> rig.Detections:
-        path = cdf_keypoints_path(self._path, subject, name, camera)
-        values = read_cdf(path, protocol.NUM_RAW_JOINTS * 2)
-        keypoints_2d = protocol.joints_from_raw(values.reshape(len(values), -1, 2))
-        return rig.check_detections(path, CDF_VARIABLE, keypoints_2d)
+        views = []
+        for camera in rig.CAMERAS:
+            path = cdf_keypoints_path(self._path, subject, name, camera)
+            values = read_cdf(path, protocol.NUM_RAW_JOINTS * 2)
+            joints = protocol.joints_from_raw(values.reshape(len(values), -1, 2))
+            views.append(rig.check_detections(path, CDF_VARIABLE, joints))
+        return views
 
 
 def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -206,10 +206,10 @@ class ArchiveDetections(rig.DetectionReader):
         field = f"positions_2d {subject} {protocol.action_label(name)}"
         views = _member(self._path, "positions_2d", subject, name)
         is_list = isinstance(views, (list, tuple)) or getattr(views, "ndim", 0) in (1, 4)
-        if not is_list or len(views) != len(rig.CAMERAS):
-            rule = f"be a list of the {len(rig.CAMERAS)} cameras' arrays"
-            received = f"{type(views).__name__} of {len(views) if is_list else 'no'} entries"
-            raise errors.RecordingError(self._path, field, rule, received)
+        received = f"{type(views).__name__} of {len(views) if is_list else 'no'} entries"
+        rule = f"be a list of the {len(rig.CAMERAS)} cameras' arrays"
+        holds = is_list and len(views) == len(rig.CAMERAS)
+        errors.require_in(self._path, holds, field, rule, received)
         layout = _layout(self._path)
         return [
             self._view(f"{field} {camera}", view, layout)
@@ -217,33 +217,24 @@ class ArchiveDetections(rig.DetectionReader):
         ]
 
     def _view(self, field: str, view: Any, layout: str) -> rig.Detections:
-        num_joints, width = LAYOUTS[layout].num_joints, 2
-        if isinstance(view, np.ndarray) and view.ndim == 3 and view.shape[2] == 3:
-            width = 3
-        values = rig.check_array(self._path, field, view, (num_joints, width))
-        is_found = (values[..., :2] != 0).any(axis=-1)
+        width = 3 if isinstance(view, np.ndarray) and view.shape[2:] == (3,) else 2
+        values = rig.check_array(self._path, field, view, (LAYOUTS[layout].num_joints, width))
+        keypoints_2d, is_found = values[..., :2], (values[..., :2] != 0).any(axis=-1)
         confidence = values[..., 2] if width == 3 else is_found.astype(np.float64)
-        converted = _CONVERTERS[layout](values[..., :2], confidence)
-        return rig.check_detections(self._path, field, *converted)
-
-
-def _from_coco(keypoints: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    converter = skeletons.Converter(skeletons.SKELETONS["coco_17"].joints)
-    return converter.keypoints(keypoints), converter.confidence(confidence)
-
-
-_CONVERTERS = {
-    "h36m": lambda keypoints, confidence: (keypoints, confidence),
-    "coco": _from_coco,
-    "mpii": protocol.joints_from_hourglass,
-}
+        if layout == "coco":
+            converter = skeletons.Converter(skeletons.COCO_17.joints)
+            keypoints_2d = converter.keypoints(keypoints_2d)
+            confidence = converter.confidence(confidence)
+        elif layout == "mpii":
+            keypoints_2d, confidence = protocol.joints_from_hourglass(keypoints_2d, confidence)
+        return rig.check_detections(self._path, field, keypoints_2d, confidence)
 
 
 def _content(path: pathlib.Path, key: str) -> dict[str, Any]:
     content = load_archive(path)
-    if not isinstance(content.get(key), dict):
-        received = type(content.get(key)).__name__ if key in content else "no such key"
-        raise errors.RecordingError(path, key, "be a dictionary of subjects", received)
+    received = type(content[key]).__name__ if key in content else "no such key"
+    is_there = isinstance(content.get(key), dict)
+    errors.require_in(path, is_there, key, "be a dictionary of subjects", received)
     return content[key]
 
 
@@ -254,17 +245,17 @@ def load_archive(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _takes(path: pathlib.Path, key: str, subject: str) -> list[str]:
-    takes = _content(path, key).get(subject)
-    if not isinstance(takes, dict) or not takes:
-        received = "no such key" if takes is None else type(takes).__name__
-        raise errors.RecordingError(path, f"{key} {subject}", "be a dictionary of takes", received)
+    takes: Any = _content(path, key).get(subject)
+    received = "no such key" if takes is None else type(takes).__name__
+    is_there = isinstance(takes, dict) and takes
+    errors.require_in(path, is_there, f"{key} {subject}", "be a dictionary of takes", received)
     return sorted(map(str, takes))
 
 
 def _member(path: pathlib.Path, key: str, subject: str, name: str) -> Any:
-    takes = _content(path, key).get(subject)
-    if not isinstance(takes, dict) or name not in takes:
-        raise errors.RecordingError(path, f"{key} {subject} {name}", "be there", "no such key")
+    takes: Any = _content(path, key).get(subject)
+    is_there = isinstance(takes, dict) and name in takes
+    errors.require_in(path, is_there, f"{key} {subject} {name}", "be there", "no such key")
     return takes[name]
 
 
@@ -309,52 +300,57 @@ class CanonPoseDetections(rig.DetectionReader):
 
     def takes(self, subject: str) -> list[str]:
         """Returns the one clip of a subject."""
-        if subject not in self.subjects():
-            rule = "name every subject asked for"
-            received = f"{', '.join(self.subjects())} without {subject}"
-            raise errors.RecordingError(self._path, "subjects", rule, received)
+        known = self.subjects()
+        received = f"{', '.join(known)} without {subject}"
+        is_there = subject in known
+        errors.require_in(
+            self._path, is_there, "subjects", "name every subject asked for", received
+        )
         return [CANONPOSE_TAKE]
 
     def _views(self, subject: str, name: str) -> list[rig.Detections]:
         numbers = self._numbers()
         index = np.flatnonzero(numbers == int(subject[1:]))
-        if name != CANONPOSE_TAKE or not len(index):
-            rule = f"be {CANONPOSE_TAKE!r} of a subject of the file"
-            raise errors.RecordingError(self._path, "clip", rule, f"{subject} {name}")
-        return [self._view(camera, index, len(numbers)) for camera in rig.CAMERAS]
+        is_there = name == CANONPOSE_TAKE and len(index)
+        rule = f"be {CANONPOSE_TAKE!r} of a subject of the file"
+        errors.require_in(self._path, is_there, "clip", rule, f"{subject} {name}")
+        views = []
+        for camera in rig.CAMERAS:
+            rows, confidence = (
+                self._array(field, camera, width, len(numbers))[index]
+                for field, width in (
+                    ("poses_2d_pred", 2 * _NUM_JOINTS),
+                    ("confidences", _NUM_JOINTS),
+                )
+            )
+            keypoints_2d = rows.reshape(len(rows), 2, _NUM_JOINTS).swapaxes(-1, -2)
+            joints = protocol.joints_from_hourglass(keypoints_2d, confidence)
+            views.append(rig.check_detections(self._path, f"poses_2d_pred {camera}", *joints))
+        return views
 
-    def _view(self, camera: str, index: np.ndarray, num_frames: int) -> rig.Detections:
-        fields = (("poses_2d_pred", 2 * _NUM_JOINTS), ("confidences", _NUM_JOINTS))
-        rows, confidence = (
-            self._array(f"{field} {camera}", (field, camera), width, num_frames)[index]
-            for field, width in fields
-        )
-        keypoints_2d = rows.reshape(len(rows), 2, _NUM_JOINTS).swapaxes(-1, -2)
-        joints = protocol.joints_from_hourglass(keypoints_2d, confidence)
-        return rig.check_detections(self._path, f"poses_2d_pred {camera}", *joints)
-
-    def _array(self, field: str, keys: tuple[str, str], width: int, num_frames: int) -> np.ndarray:
-        views = self._content().get(keys[0])
-        if not isinstance(views, dict) or keys[1] not in views:
-            raise errors.RecordingError(self._path, field, "be there", "no such key")
-        values = rig.check_array(self._path, field, views[keys[1]], (width,))
+    def _array(self, field: str, camera: str, width: int, num_frames: int) -> np.ndarray:
+        views: Any = self._content().get(field)
+        about = f"{field} {camera}"
+        is_there = isinstance(views, dict) and camera in views
+        errors.require_in(self._path, is_there, about, "be there", "no such key")
+        values = rig.check_array(self._path, about, views[camera], (width,))
         rule = f"have a row for each of the {num_frames} subjects"
-        errors.require_in(self._path, len(values) == num_frames, field, rule, len(values))
+        errors.require_in(self._path, len(values) == num_frames, about, rule, len(values))
         return values
 
     def _numbers(self) -> np.ndarray:
         with errors.parsing(self._path, "subjects", "be a list of numbers"):
             numbers = np.asarray(self._content()["subjects"])
-        if numbers.ndim != 1 or not len(numbers) or numbers.dtype.kind not in "iu":
-            received = f"{numbers.dtype} of shape {numbers.shape}"
-            raise errors.RecordingError(self._path, "subjects", "be a list of numbers", received)
+        is_list = numbers.ndim == 1 and len(numbers) and numbers.dtype.kind in "iu"
+        received = f"{numbers.dtype} of shape {numbers.shape}"
+        errors.require_in(self._path, is_list, "subjects", "be a list of numbers", received)
         return numbers
 
     def _content(self) -> dict[str, Any]:
         content = load_canonpose(self._path)
-        if not isinstance(content, dict):
-            received = type(content).__name__
-            raise errors.RecordingError(self._path, "file", "be a dictionary", received)
+        errors.require_in(
+            self._path, isinstance(content, dict), "file", "be a dictionary", type(content).__name__
+        )
         return content
 
 

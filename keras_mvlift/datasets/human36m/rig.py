@@ -30,12 +30,11 @@ IMAGE_SIZES = ((1000, 1002), (1000, 1000), (1000, 1000), (1000, 1002))
 # Of each camera focal lengths and principal point, pixels, and distortion in the release's own
 # model; by subject the rotations world from camera as quaternions (w, x, y, z), and centers in mm.
 _FIGURES = json.loads(resources.files(__package__).joinpath("cameras.json").read_text())
-_PLACES = _FIGURES["places"]
 
 DISTORTION = np.array([lens["distortion"] for lens in _FIGURES["lenses"]])
 """`[4, 5]`, lens distortion `(k1, k2, p1, p2, k3)` of each camera."""
 
-SUBJECTS = tuple(_PLACES)
+SUBJECTS = tuple(_FIGURES["places"])
 """The subjects whose extrinsics are known: all that have poses."""
 
 
@@ -48,8 +47,8 @@ def camera(subject: str) -> cameras.Camera:
     Raises:
         ValueError: If the subject's extrinsics are not known.
     """
-    errors.require_known("subject", subject, _PLACES)
-    places = _PLACES[subject]
+    errors.require_known("subject", subject, SUBJECTS)
+    places = _FIGURES["places"][subject]
     intrinsics = np.tile(np.eye(3), (len(CAMERAS), 1, 1))
     for matrix, lens in zip(intrinsics, _FIGURES["lenses"], strict=True):
         matrix[[0, 1, 0, 1], [0, 1, 2, 2]] = lens["intrinsics"]
@@ -92,8 +91,7 @@ _NUM_JOINTS = skeletons.H36M_17.num_joints
 # Pixels over which half of the joints seen in a clip must spread, or they are no pixels.
 _MIN_SPREAD = 10.0
 
-MAX_CONFIDENCE = 1.2
-MIN_CONFIDENCE = -0.05
+MIN_CONFIDENCE, MAX_CONFIDENCE = -0.05, 1.2
 """How far confidences may leave [0, 1], as peaks of heat maps do, to be cut back to it."""
 
 
@@ -144,10 +142,9 @@ def check_pose(path: object, field: str, points: np.ndarray, unit: str) -> np.nd
     """
     points = check_array(path, field, points, (_NUM_JOINTS, 3))
     sequences.require_human_size(path, field, points, unit)
-    distance = np.median(np.linalg.norm(points[:, skeletons.ROOT], axis=-1))
-    if distance > _ROOM_RADIUS:
-        rule = f"be in {unit} and the world frame, within {_ROOM_RADIUS} m of its origin"
-        raise errors.RecordingError(path, field, rule, f"a pelvis {distance:.6g} m away")
+    away = np.median(np.linalg.norm(points[:, skeletons.ROOT], axis=-1))
+    rule = f"be in {unit} and the world frame, within {_ROOM_RADIUS} m of its origin"
+    errors.require_in(path, away <= _ROOM_RADIUS, field, rule, f"a pelvis {away:.6g} m away")
     return points
 
 
@@ -167,14 +164,8 @@ def require_agreement(
 ) -> None:
     """Refuses detections that are not of the poses: cameras exchanged, or other joints.
 
-    Joints are compared about the pelvis, as the motion capture of some takes is shifted.
-
-    Args:
-        path: The folder, for the error.
-        pose_world: `[T, J, 3]`, meters.
-        keypoints_2d: `[V, T, J, 2]`, pixels.
-        confidence: `[V, T, J]`.
-        camera: Fields `[V, ...]`.
+    Poses are `[T, J, 3]`, meters, keypoints `[V, T, J, 2]`, pixels, and the camera has fields
+    `[V, ...]`. Joints are compared about the pelvis, as some takes' motion capture is shifted.
 
     Raises:
         RecordingError: If the poses do not project there; names the order of cameras that fits.
@@ -203,10 +194,9 @@ def require_agreement(
         named = ", ".join(str(int(view) + 1) for view in order)
         received = f"{now:.0f} px off, and {then:.0f} px with the cameras in the order {named}"
         raise errors.RecordingError(path, "detections", rule, received)
-    if off.diagonal().max() > MAX_OFF_PX:
-        rule = f"lie within {MAX_OFF_PX:g} px of the poses' projections"
-        received = f"a median of {off.diagonal().max():.0f} px, of other joints or other takes"
-        raise errors.RecordingError(path, "detections", rule, received)
+    most, rule = off.diagonal().max(), f"lie within {MAX_OFF_PX:g} px of the poses' projections"
+    received = f"a median of {most:.0f} px, of other joints or other takes"
+    errors.require_in(path, most <= MAX_OFF_PX, "detections", rule, received)
 
 
 def check_detections(
@@ -220,16 +210,23 @@ def check_detections(
         RecordingError: If a shape or value cannot be.
     """
     keypoints_2d = check_array(path, field, keypoints_2d, (_NUM_JOINTS, 2))
-    is_found = (keypoints_2d != 0).any(axis=-1)
+    is_seen = (keypoints_2d != 0).any(axis=-1)
     if confidence is None:
-        confidence = is_found.astype(np.float64)
+        confidence = is_seen.astype(np.float64)
     else:
-        confidence = _confidence(path, f"{field} confidence", confidence)
-        if len(confidence) != len(keypoints_2d):
-            rule = f"have as many frames as the keypoints, {len(keypoints_2d)}"
-            raise errors.RecordingError(path, f"{field} confidence", rule, len(confidence))
-    is_seen = (confidence > 0) & is_found
-    _check_pixels(path, field, keypoints_2d[is_seen])
+        about = f"{field} confidence"
+        confidence = check_array(path, about, confidence, (_NUM_JOINTS,))
+        low, high = confidence.min(), confidence.max()
+        is_near = MIN_CONFIDENCE <= low and high <= MAX_CONFIDENCE
+        rule = f"lie in [0, 1], or in [{MIN_CONFIDENCE}, {MAX_CONFIDENCE}] to be cut to it"
+        errors.require_in(path, is_near, about, rule, f"{low:.6g} to {high:.6g}")
+        num_frames, given = len(keypoints_2d), len(confidence)
+        rule = f"have as many frames as the keypoints, {num_frames}"
+        errors.require_in(path, given == num_frames, about, rule, given)
+        confidence = np.clip(confidence, 0.0, 1.0)
+        is_seen &= confidence > 0
+    if is_seen.any():
+        _check_pixels(path, field, keypoints_2d[is_seen])
     keypoints_2d = np.where(is_seen[..., np.newaxis], keypoints_2d, 0.0)
     return Detections(path, field, keypoints_2d, np.where(is_seen, confidence, 0.0))
 
@@ -241,29 +238,16 @@ def check_array(path: object, field: str, values: object, shape: tuple[int, ...]
         RecordingError: If it is something else.
     """
     checked = files.checked_array(path, field, values, (None, *shape))
-    if not np.isfinite(checked).all():
-        frame = int(np.argwhere(~np.isfinite(checked))[0, 0])
-        raise errors.RecordingError(path, field, "be finite", f"NaN or infinity, frame {frame}")
+    is_finite = np.isfinite(checked).reshape(len(checked), -1).all(axis=1)
+    received = f"NaN or infinity, frame {np.argmin(is_finite)}"
+    errors.require_in(path, is_finite.all(), field, "be finite", received)
     return checked
 
 
-def _confidence(path: object, field: str, confidence: object) -> np.ndarray:
-    checked = check_array(path, field, confidence, (_NUM_JOINTS,))
-    low, high = checked.min(), checked.max()
-    if low < MIN_CONFIDENCE or high > MAX_CONFIDENCE:
-        rule = f"lie in [0, 1], or in [{MIN_CONFIDENCE}, {MAX_CONFIDENCE}] to be cut to it"
-        raise errors.RecordingError(path, field, rule, f"{low:.6g} to {high:.6g}")
-    return np.clip(checked, 0.0, 1.0)
-
-
 def _check_pixels(path: object, field: str, seen: np.ndarray) -> None:
-    if not len(seen):
-        return
-    size = np.max(IMAGE_SIZES)
-    middle = np.median(seen, axis=0)
+    size, middle = np.max(IMAGE_SIZES), np.median(seen, axis=0)
     spread = np.diff(np.percentile(seen, [25, 75], axis=0), axis=0).max()
-    is_inside = ((middle >= 0) & (middle <= size)).all()
-    if not is_inside or spread < _MIN_SPREAD:
-        rule = f"be in pixels of images of {size} x {size}"
-        received = f"half of the joints within {spread:.6g} around {middle.round(3).tolist()}"
-        raise errors.RecordingError(path, field, rule, received)
+    holds = ((middle >= 0) & (middle <= size)).all() and spread >= _MIN_SPREAD
+    rule = f"be in pixels of images of {size} x {size}"
+    received = f"half of the joints within {spread:.6g} around {middle.round(3).tolist()}"
+    errors.require_in(path, holds, field, rule, received)

@@ -5,10 +5,11 @@ import functools
 import pathlib
 import re
 from collections.abc import Callable, Iterator
+from typing import Annotated
 
 import numpy as np
 
-from keras_mvlift import errors
+from keras_mvlift import configs, errors
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.human36m import detections, protocol, release, rig
 from keras_mvlift.geometry import lenses
@@ -19,12 +20,13 @@ FRAME_RATE = 50.0
 # Which of the layouts, in which Human3.6M goes around, a folder has, and readers of them.
 
 AUTO, NONE = "auto", "none"
+POSES = (AUTO, "cdf", "videopose3d", NONE)
 
 PoseReader = release.CDFPoses | release.ArchivePoses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Human36MSource:
+class Human36MSource(configs.Checked):
     """Human3.6M's takes, one clip each, seen by the four cameras of its laboratory.
 
     The layouts of files are described in docs/human36m.md. Reading raises a `RecordingError` if a
@@ -53,20 +55,17 @@ class Human36MSource:
     """
 
     root: str
-    poses: str = AUTO
+    poses: Annotated[str, configs.one_of(*POSES)] = AUTO
     detections: str = AUTO
     train_subjects: tuple[str, ...] = protocol.TRAIN_SUBJECTS
     test_subjects: tuple[str, ...] = protocol.TEST_SUBJECTS
     drop: tuple[str, ...] = protocol.DROPPED_TAKES
-    shifted_takes: str = "keep"
+    shifted_takes: Annotated[str, configs.one_of(*protocol.SHIFTED_TAKES_CHOICES)] = "keep"
     remove_distortion: bool = True
-    max_extra_frames: int = 250
+    max_extra_frames: configs.Count = 250
 
     def __post_init__(self) -> None:
-        errors.require_known("poses", self.poses, POSES)
-        errors.require_known("shifted_takes", self.shifted_takes, protocol.SHIFTED_TAKES_CHOICES)
-        most = self.max_extra_frames
-        errors.require(most >= 0, "max_extra_frames", "not be negative", most)
+        super().__post_init__()
         for field in ("train_subjects", "test_subjects"):
             subjects = getattr(self, field)
             are_named = all(re.fullmatch(r"S\d+", subject) for subject in subjects)
@@ -95,7 +94,8 @@ class Human36MSource:
             take = protocol.parse_take(name, pathlib.Path(self.root) / subject)
             action, label = take.action, take.label
         pose_world = None if self._poses is None else self._poses.read(subject, name)
-        if pose_world is not None and self._is_shifted(subject, name):
+        is_shifted = f"{subject} {protocol.action_label(name)}" in protocol.SHIFTED_TAKES
+        if pose_world is not None and is_shifted and self.shifted_takes == "correct":
             pose_world = pose_world - protocol.SHIFT
         views = self._detections.read(subject, label)
         num_frames = self._num_frames(views, pose_world)
@@ -163,10 +163,9 @@ class Human36MSource:
             reader = self._poses or self._detections
             for name in sorted(reader.takes(subject), key=protocol.take_order):
                 clip = protocol.clip_name(subject, name)
-                if clip in takes:
-                    rule = "be there in one spelling"
-                    received = f"{takes[clip][1]!r} and {name!r}"
-                    raise errors.RecordingError(self.root, f"{subject} takes", rule, received)
+                received = f"{takes.get(clip, ('', ''))[1]!r} and {name!r}"
+                rule = "be there in one spelling"
+                errors.require_in(self.root, clip not in takes, f"{subject} takes", rule, received)
                 if f"{subject} {protocol.action_label(name)}" not in left_out:
                     takes[clip] = subject, name
         return takes
@@ -174,27 +173,21 @@ class Human36MSource:
     def _check_folder(self) -> None:
         root = pathlib.Path(self.root)
         errors.require_in(root, root.is_dir(), "root", "be a folder", "nothing there")
+        rule = f"be one of {', '.join(rig.SUBJECTS)}, whose cameras' places are known"
         for subject in self.train_subjects + self.test_subjects:
-            if subject not in rig.SUBJECTS:
-                rule = f"be one of {', '.join(rig.SUBJECTS)}, whose cameras' places are known"
-                raise errors.RecordingError(root, "subject", rule, subject)
+            errors.require_in(root, subject in rig.SUBJECTS, "subject", rule, subject)
         absent = {*self.train_subjects, *self.test_subjects} - {*self._detections.subjects()}
         rule = "cover all subjects that are asked for"
         received = f"{self._detections}, without {', '.join(sorted(absent))}"
         errors.require_in(root, not absent, "detections", rule, received)
-        if isinstance(self._detections, release.CanonPoseDetections) and (
-            self._poses is not None or self.test_subjects
-        ):
-            rule = "be () and `poses` 'none' or 'auto', with CanonPose's detections"
-            received = f"{self.test_subjects} and {self.poses!r}"
-            raise errors.RecordingError(root, "test_subjects", rule, received)
-        if self.shifted_takes == "correct" and self._detections.is_projected:
-            rule = "not be 'correct' with projections of the shifted poses"
-            raise errors.RecordingError(root, "shifted_takes", rule, str(self._detections))
-
-    def _is_shifted(self, subject: str, name: str) -> bool:
-        is_named = f"{subject} {protocol.action_label(name)}" in protocol.SHIFTED_TAKES
-        return self.shifted_takes == "correct" and is_named
+        is_takeless = isinstance(self._detections, release.CanonPoseDetections)
+        holds = not is_takeless or (self._poses is None and not self.test_subjects)
+        rule = "be () and `poses` 'none' or 'auto', with CanonPose's detections"
+        received = f"{self.test_subjects} and {self.poses!r}"
+        errors.require_in(root, holds, "test_subjects", rule, received)
+        holds = self.shifted_takes != "correct" or not self._detections.is_projected
+        rule = "not be 'correct' with projections of the shifted poses"
+        errors.require_in(root, holds, "shifted_takes", rule, str(self._detections))
 
     def _num_frames(self, views: list[rig.Detections], pose_world: np.ndarray | None) -> int:
         """Returns the number of frames that poses and all views have."""
@@ -202,11 +195,11 @@ class Human36MSource:
         num_frames, other = min(lengths), "another camera"
         if pose_world is not None:
             num_frames, other = len(pose_world), "the poses"
-        num_extra = 0 if self._detections.is_projected else self.max_extra_frames
+        most = num_frames + (0 if self._detections.is_projected else self.max_extra_frames)
+        rule = f"have {num_frames} to {most} frames, as {other}"
         for view, length in zip(views, lengths, strict=True):
-            if not num_frames <= length <= num_frames + num_extra:
-                rule = f"have {num_frames} to {num_frames + num_extra} frames, as {other}"
-                raise errors.RecordingError(view.path, view.field, rule, length)
+            holds = num_frames <= length <= most
+            errors.require_in(view.path, holds, view.field, rule, length)
         return num_frames
 
 
@@ -215,7 +208,6 @@ def _subject_number(subject: str) -> tuple[int, str]:
     return int(digits) if digits.isdecimal() else 0, subject
 
 
-POSES = (AUTO, "cdf", "videopose3d", NONE)
 PROJECTIONS = "D2_Positions"  # What the exact projections of the original release are called.
 
 _BY_SUFFIX: dict[str, Callable[[pathlib.Path], rig.DetectionReader]] = {
@@ -253,11 +245,11 @@ def detection_reader(root: pathlib.Path, name: str) -> rig.DetectionReader:
         received = f"{AUTO!r} with {', '.join(found) or 'none'}"
         errors.require_in(root, len(found) == 1, "detections", rule, received)
         (name,) = found
-    suffix = pathlib.PurePosixPath(name).suffix
     if name == PROJECTIONS:
         return release.CDFProjections(root)
-    if suffix in _BY_SUFFIX:
-        return _BY_SUFFIX[suffix](files.inside(root, name, root, "detections"))
+    reader = _BY_SUFFIX.get(pathlib.PurePosixPath(name).suffix)
+    if reader:
+        return reader(files.inside(root, name, root, "detections"))
     path = release.archive_keypoints_path(root, name)
     files.inside(root, path.name if path.parent == root else name, root, "detections")
     return release.ArchiveDetections(root, name)

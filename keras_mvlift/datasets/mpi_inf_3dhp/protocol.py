@@ -46,8 +46,6 @@ SEQUENCES = ("Seq1", "Seq2")
 TEST_SUBJECTS = ("TS1", "TS2", "TS3", "TS4", "TS5", "TS6")
 """The test set's clips, each of another person."""
 
-NUM_TEST_FRAMES = 2929  # The test set's valid frames, on which the field's figures are means.
-
 TEST_FRAME_RATE = 25.0  # Nowhere stated; the valid frames are no series in time anyway.
 
 ACTIVITIES = {

@@ -53,12 +53,10 @@ class OriginalFolders:
         annotation = read_test_annotation(path)
         camera = fit_camera(path, annotation)
         action = name.removeprefix(f"{subject}_")
-        numbers = [number for number, known in protocol.ACTIVITIES.items() if known == action]
-        chosen = np.flatnonzero(np.isin(annotation.activity, numbers))
-        if not len(chosen):
-            shown = sorted({protocol.ACTIVITIES[int(number)] for number in annotation.activity})
-            rule = f"show {name} in some valid frame"
-            raise errors.RecordingError(path, "activity_annotation", rule, ", ".join(shown))
+        shown = np.array([protocol.ACTIVITIES[int(number)] for number in annotation.activity])
+        chosen = np.flatnonzero(shown == action)
+        rule, received = f"show {name} in some valid frame", ", ".join(np.unique(shown))
+        errors.require_in(path, len(chosen), "activity_annotation", rule, received)
         seen = annotation.keypoints_2d[chosen], annotation.universal_pose[chosen]
         clip = test_sequence(subject, action, camera, *seen)
         return protocol.Clip(clip, annotation.frame[chosen], (subject,))
@@ -135,11 +133,10 @@ def first_of_all(
         RecordingError: If they have other numbers of frames, or fewer than wanted.
     """
     lengths = [len(values) for views in variables for values in views]
-    if len(set(lengths)) > 1:
-        raise errors.RecordingError(path, field, "have as many frames in every camera", lengths)
-    if wanted is not None and lengths[0] < wanted:
-        rule = f"number {wanted} or more; `first_frames` may ask for fewer, or for 'all'"
-        raise errors.RecordingError(path, field, rule, lengths[0])
+    is_even = len(set(lengths)) == 1
+    errors.require_in(path, is_even, field, "have as many frames in every camera", lengths)
+    rule = f"number {wanted} or more; `first_frames` may ask for fewer, or for 'all'"
+    errors.require_in(path, lengths[0] >= (wanted or 0), field, rule, lengths[0])
     return (np.stack([values[:wanted] for values in views]) for views in variables)
 
 
@@ -147,11 +144,10 @@ def _cell(
     path: pathlib.Path, cells: dict[str, np.ndarray], name: str, index: int, size: int
 ) -> np.ndarray:
     """Returns the joints of `H36M_17` of one camera's cell, `[T, 17, size]`."""
-    variable = cells[name]
-    shape = (protocol.NUM_CAMERAS, 1)
-    if variable.dtype != object or variable.shape != shape:
-        received = f"{variable.dtype} {variable.shape}"
-        raise errors.RecordingError(path, name, f"be a cell array of shape {shape}", received)
+    variable, shape = cells[name], (protocol.NUM_CAMERAS, 1)
+    is_cell = variable.dtype == object and variable.shape == shape
+    received = f"{variable.dtype} {variable.shape}"
+    errors.require_in(path, is_cell, name, f"be a cell array of shape {shape}", received)
     width = len(protocol.ALL_28) * size
     rows = files.checked_array(path, f"{name}{{{index}}}", variable[index, 0], (None, width))
     return rows.reshape(len(rows), -1, size)[:, protocol.H36M_FROM_28]
@@ -229,9 +225,9 @@ def fit_camera(path: pathlib.Path, annotation: Annotation) -> cameras.Camera:
         RecordingError: If no camera projects the poses onto the points.
     """
     pose, keypoints_2d = annotation.pose_camera, annotation.keypoints_2d
-    if not (pose[..., 2] > cameras.MIN_DEPTH).all():
-        nearest = f"{pose[..., 2].min():g} m"
-        raise errors.RecordingError(path, "annot3", "lie in front of the camera", nearest)
+    nearest = pose[..., 2].min()
+    is_ahead = nearest > cameras.MIN_DEPTH
+    errors.require_in(path, is_ahead, "annot3", "lie in front of the camera", f"{nearest:g} m")
     intrinsics, residuals = np.eye(3), []
     for axis in (0, 1):
         ray = (pose[..., axis] / pose[..., 2]).ravel()
@@ -241,9 +237,9 @@ def fit_camera(path: pathlib.Path, annotation: Annotation) -> cameras.Camera:
         intrinsics[axis, axis], intrinsics[axis, 2] = focal, center
         residuals.append(design @ [focal, center] - target)
     off = float(np.median(np.hypot(*residuals)))
-    if not (off <= FIT_TOLERANCE_PX and intrinsics[0, 0] > 0 and intrinsics[1, 1] > 0):
-        rule = f"project onto annot2 by a pinhole camera, within {FIT_TOLERANCE_PX:g} px"
-        raise errors.RecordingError(path, "annot3", rule, f"a median of {off:.4g} px")
+    fits = off <= FIT_TOLERANCE_PX and (intrinsics.diagonal() > 0).all()
+    rule = f"project onto annot2 by a pinhole camera, within {FIT_TOLERANCE_PX:g} px"
+    errors.require_in(path, fits, "annot3", rule, f"a median of {off:.4g} px")
     return test_camera(intrinsics)
 
 
@@ -258,8 +254,7 @@ def valid_frames(path: pathlib.Path, field: str, valid: np.ndarray) -> np.ndarra
     Raises:
         RecordingError: If there is another mark, or none is valid.
     """
-    if not np.isin(valid, [0, 1]).all():
-        raise errors.RecordingError(path, field, "be 0 or 1", np.unique(valid)[:5])
+    errors.require_in(path, np.isin(valid, [0, 1]).all(), field, "be 0 or 1", np.unique(valid)[:5])
     errors.require_in(path, valid.any(), field, "be 1 in some frame", "none")
     return np.flatnonzero(valid)
 
@@ -295,14 +290,10 @@ def _valid_and_activity(
     """Returns the indices of the valid frames and the activity of each."""
     valid = files.checked_array(path, "valid_frame", variables["valid_frame"], (1, None))[0]
     frame = valid_frames(path, "valid_frame", valid)
-    shape = (1, len(valid))
-    activity = files.checked_array(
-        path, "activity_annotation", variables["activity_annotation"], shape
-    )
-    chosen = activity[0, frame]
-    if not np.isin(chosen, list(protocol.ACTIVITIES)).all():
-        rule = f"be one of {', '.join(map(str, protocol.ACTIVITIES))} in every valid frame"
-        raise errors.RecordingError(path, "activity_annotation", rule, np.unique(chosen)[:9])
+    name, known = "activity_annotation", list(protocol.ACTIVITIES)
+    chosen = files.checked_array(path, name, variables[name], (1, len(valid)))[0, frame]
+    rule = f"be one of {', '.join(map(str, known))} in every valid frame"
+    errors.require_in(path, np.isin(chosen, known).all(), name, rule, np.unique(chosen)[:9])
     return frame, chosen
 
 
@@ -336,12 +327,11 @@ def _detected_view(
     num_joints = skeletons.H36M_17.num_joints
     name = f"{view}/confidence"
     confidence = files.checked_array(path, name, found[name], (None, num_joints))
-    if len(confidence) <= frame.max():
-        rule = f"have a row for each of the {frame.max() + 1} frames that are annotated"
-        raise errors.RecordingError(path, name, rule, len(confidence))
-    if not ((confidence >= 0) & (confidence <= 1)).all():
-        limits = f"{confidence.min():g} to {confidence.max():g}"
-        raise errors.RecordingError(path, name, "lie in [0, 1]", limits)
+    num_frames, (low, high) = len(confidence), (confidence.min(), confidence.max())
+    rule = f"have a row for each of the {frame.max() + 1} frames that are annotated"
+    errors.require_in(path, num_frames > frame.max(), name, rule, num_frames)
+    received = f"{low:g} to {high:g}"
+    errors.require_in(path, low >= 0 and high <= 1, name, "lie in [0, 1]", received)
     name, shape = f"{view}/keypoints_2d", (len(confidence), num_joints, 2)
     keypoints_2d = files.checked_array(path, name, found[name], shape)
     keypoints_2d = np.where(confidence[..., np.newaxis] > 0, keypoints_2d, 0.0)[frame]

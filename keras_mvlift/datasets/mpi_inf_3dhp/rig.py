@@ -43,73 +43,61 @@ def read_calibration(
         RecordingError: If the file is not in the format, lacks a camera, or describes one that is
             no pinhole camera; names line and key.
     """
-    found = _cameras(path)
+    lines = files.read_text(path, "file").rstrip().split("\n")
+    is_known = lines[0].strip() == HEADER
+    errors.require_in(path, is_known, "line 1", f"be {HEADER!r}", repr(lines[0][:60]))
+    num_rows, num_keys = len(lines) - 1, len(_NUM_VALUES)
+    is_whole = num_rows and num_rows % num_keys == 0
+    rule = f"number {num_keys} a camera, behind the header"
+    errors.require_in(path, is_whole, "lines", rule, num_rows)
+    found: dict[str, tuple[np.ndarray, ...]] = {}
+    for start in range(1, len(lines), num_keys):
+        name, given = _camera(path, start + 1, lines[start : start + num_keys])
+        errors.require_in(path, name not in found, f"line {start + 1}: name", "be new", name)
+        found[name] = given
     names = tuple(found) if indices is None else tuple(str(index) for index in indices)
     for name in names:
-        if name not in found:
-            known = ", ".join(found) or "none"
-            raise errors.RecordingError(path, "name", f"name a camera {name}", known)
+        known = ", ".join(found)
+        errors.require_in(path, name in found, "name", f"name a camera {name}", known)
     chosen = [found[name] for name in names]
     *extrinsics, sizes = (np.stack(parts) for parts in zip(*chosen, strict=True))
     camera = calibrations.turn_camera(cameras.from_opencv(*extrinsics), "y")
     return calibrations.Calibration(names, camera, np.zeros((len(names), 5)), sizes)
 
 
-def _cameras(path: pathlib.Path) -> dict[str, tuple[np.ndarray, ...]]:
-    """Returns intrinsics, rotation, translation and image size of each camera by name."""
-    lines = files.read_text(path, "file").rstrip().split("\n")
-    if lines[0].strip() != HEADER:
-        raise errors.RecordingError(path, "line 1", f"be {HEADER!r}", repr(lines[0][:60]))
-    rows, keys = lines[1:], list(_NUM_VALUES)
-    if not rows or len(rows) % len(keys):
-        rule = f"number {len(keys)} a camera, behind the header"
-        raise errors.RecordingError(path, "lines", rule, len(rows))
-    found: dict[str, tuple[np.ndarray, ...]] = {}
-    for start in range(0, len(rows), len(keys)):
-        values = {
-            key: _values(path, start + offset + 2, key, rows[start + offset])
-            for offset, key in enumerate(keys)
-        }
-        name = f"{values['name'][0]:g}"
-        if name in found:
-            raise errors.RecordingError(path, f"line {start + 2}: name", "be new", name)
-        found[name] = _camera(path, start + 2, values)
-    return found
-
-
-def _values(path: pathlib.Path, line: int, key: str, text: str) -> np.ndarray:
-    field, words = f"line {line}: {key}", text.split()
-    if len(words) != 1 + _NUM_VALUES[key] or words[0] != key:
-        rule = f"be {key!r} and {_NUM_VALUES[key]} numbers"
-        raise errors.RecordingError(path, field, rule, repr(text[:60]))
-    with errors.parsing(path, field, "hold numbers"):
-        values = np.array([float(word) for word in words[1:]])
-    if not np.isfinite(values).all():
-        raise errors.RecordingError(path, field, "hold finite numbers", repr(text[:60]))
-    return values
-
-
 def _camera(
-    path: pathlib.Path, first_line: int, values: dict[str, np.ndarray]
-) -> tuple[np.ndarray, ...]:
-    def require(holds: bool, key: str, rule: str) -> None:
-        if not holds:
-            field = f"line {first_line + list(_NUM_VALUES).index(key)}: {key}"
-            raise errors.RecordingError(path, field, rule, values[key].tolist())
+    path: pathlib.Path, first_line: int, rows: list[str]
+) -> tuple[str, tuple[np.ndarray, ...]]:
+    """Reads a camera's name, and its intrinsics, rotation, translation and image size."""
+    values: dict[str, np.ndarray] = {}
+    fields: dict[str, str] = {}
+    for text, (key, count) in zip(rows, _NUM_VALUES.items(), strict=True):
+        fields[key] = f"line {first_line + len(fields)}: {key}"
+        words, received = text.split(), repr(text[:60])
+        holds = len(words) == 1 + count and words[0] == key
+        errors.require_in(path, holds, fields[key], f"be {key!r} and {count} numbers", received)
+        with errors.parsing(path, fields[key], "hold numbers"):
+            values[key] = np.array([float(word) for word in words[1:]])
+        is_finite = np.isfinite(values[key]).all()
+        errors.require_in(path, is_finite, fields[key], "hold finite numbers", received)
 
     intrinsic, extrinsic = (values[key].reshape(4, 4) for key in ("intrinsic", "extrinsic"))
-    for key in ("animated", "radial"):
-        require(not values[key].any(), key, "be 0: cameras stand still and have no distortion")
-    require(bool((values["size"] > 0).all()), "size", "be positive")
-    focal = intrinsic[[0, 1], [0, 1]]
     frame = intrinsic.copy()
     frame[[0, 1, 0, 1], [0, 1, 2, 2]] = 0
-    pinhole = (focal > 0).all() and np.array_equal(frame, np.diag([0, 0, 1, 1]))
-    require(bool(pinhole), "intrinsic", "be a pinhole camera's: f 0 c 0 0 f c 0 0 0 1 0 0 0 0 1")
+    is_pinhole = np.array_equal(frame, np.diag([0, 0, 1, 1])) and (intrinsic.diagonal() > 0).all()
     rotation, translation = extrinsic[:3, :3], errors.MILLIMETERS.to_meters(extrinsic[:3, 3])
     is_rigid = cameras.is_rotation(rotation) and np.array_equal(extrinsic[3], [0, 0, 0, 1])
-    require(bool(is_rigid), "extrinsic", "be a rotation, a translation and 0 0 0 1")
-    return intrinsic[:3, :3], rotation, translation, values["size"]
+    still = "be 0: cameras stand still and have no distortion"
+    for key, fits, rule in (
+        ("size", (values["size"] > 0).all(), "be positive"),
+        ("animated", not values["animated"].any(), still),
+        ("intrinsic", is_pinhole, "be a pinhole camera's: f 0 c 0 0 f c 0 0 0 1 0 0 0 0 1"),
+        ("extrinsic", is_rigid, "be a rotation, a translation and 0 0 0 1"),
+        ("radial", not values["radial"].any(), still),
+    ):
+        errors.require_in(path, fits, fields[key], rule, values[key].tolist())
+    name = f"{values['name'][0]:g}"
+    return name, (intrinsic[:3, :3], rotation, translation, values["size"])
 
 
 # Whether poses, image points and calibration belong together.
@@ -133,22 +121,16 @@ def agreed_pose_world(
     keypoints_2d: np.ndarray,
     camera: cameras.Camera,
 ) -> np.ndarray:
-    """Moves each camera's poses to the world, where they must agree.
+    """Moves each camera's poses, `[V, T, J, 3]`, meters, to the world, where they must agree.
 
-    Single frames may be off; the typical frame's worst joint must not be.
-
-    Args:
-        path: The calibration's file, for errors, which name the worst camera.
-        camera_names: `V` names.
-        pose_camera: `[V, T, J, 3]`, meters, camera frames.
-        keypoints_2d: `[V, T, J, 2]`, pixels.
-        camera: Fields `[V, ...]`.
+    They must project onto the keypoints, `[V, T, J, 2]`, pixels, too. Single frames may be off; the
+    typical frame's worst joint must not be.
 
     Returns:
         `[T, J, 3]`, meters, world frame; the cameras' mean.
 
     Raises:
-        RecordingError: If the calibration does not fit.
+        RecordingError: If the calibration, of a file `path`, does not fit; names the worst camera.
     """
     camera = cameras.expand(camera, -1)
     seen = cameras.project(pose_camera, camera.intrinsics)

@@ -5,11 +5,11 @@ import functools
 import itertools
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from keras_mvlift import errors
+from keras_mvlift import configs, errors
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.mpi_inf_3dhp import protocol, release
 from keras_mvlift.datasets.mpi_inf_3dhp import rig as mpi_inf_3dhp_rig
@@ -27,7 +27,7 @@ _TEST_REFERENCES = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MPIINF3DHPSource:
+class MPIINF3DHPSource(configs.Checked):
     """The training and the test set, in either form.
 
     Reading raises a `RecordingError` if a file is missing or not as it must be, and so does listing
@@ -57,30 +57,26 @@ class MPIINF3DHPSource:
     """
 
     root: str
-    layout: str = "auto"
-    camera_set: str = "chest"
+    layout: Annotated[str, configs.one_of("auto", *protocol.LAYOUTS)] = "auto"
+    camera_set: Annotated[str, configs.one_of(*protocol.CAMERA_SETS)] = "chest"
     subjects: tuple[str, ...] = protocol.SUBJECTS
     test_subjects: tuple[str, ...] = protocol.TEST_SUBJECTS
     first_frames: str | int = "table"
-    training_stride: int = 1
+    training_stride: configs.Positive = 1
     detections: str = ""
     calibration: str = "camera.calibration"
 
     def __post_init__(self) -> None:
-        errors.require_known("layout", self.layout, ("auto", *protocol.LAYOUTS))
-        errors.require_known("camera_set", self.camera_set, protocol.CAMERA_SETS)
-        for name, everyone in (
+        super().__post_init__()
+        for name, known in (
             ("subjects", protocol.SUBJECTS),
             ("test_subjects", protocol.TEST_SUBJECTS),
         ):
-            chosen = getattr(self, name)
-            if chosen != ():
-                errors.require_some_of(name, chosen, everyone)
-        first, stride = self.first_frames, self.training_stride
+            if getattr(self, name) != ():
+                errors.require_some_of(name, getattr(self, name), known)
+        first = self.first_frames
         is_choice = first in ("table", "all") or (type(first) is int and first > 0)
         errors.require(is_choice, "first_frames", "be 'table', 'all' or a positive number", first)
-        is_stride = type(stride) is int and stride > 0
-        errors.require(is_stride, "training_stride", "be a positive number", stride)
 
     def clips(self) -> list[str]:
         """Returns the clips' names: the training set's, then the test set's."""
@@ -210,8 +206,8 @@ class Archives:
 def _entry(path: pathlib.Path, key: str) -> Any:
     """Returns what an archive holds of a clip."""
     found = reading.npz(path, ("data",))["data"]
-    if not isinstance(found, dict):
-        raise errors.RecordingError(path, "data", "be a pickled dictionary", type(found).__name__)
+    kind, rule = type(found).__name__, "be a pickled dictionary"
+    errors.require_in(path, isinstance(found, dict), "data", rule, kind)
     received = ", ".join(map(str, found)) or "none"
     errors.require_in(path, key in found, "data", f"have a key {key!r}", received[:200])
     return found[key]
@@ -220,9 +216,9 @@ def _entry(path: pathlib.Path, key: str) -> Any:
 def _take(path: pathlib.Path, field: str, entry: Any) -> tuple[dict[Any, Any], float]:
     """Returns a training entry's views by camera, and its frame rate."""
     is_pair = isinstance(entry, list | tuple | np.ndarray) and len(entry) == 2
-    if not is_pair or not isinstance(entry[0], dict):
-        rule = "be a list of views by camera and a frame rate"
-        raise errors.RecordingError(path, field, rule, type(entry).__name__)
+    rule = "be a list of views by camera and a frame rate"
+    holds = is_pair and isinstance(entry[0], dict)
+    errors.require_in(path, holds, field, rule, type(entry).__name__)
     views, frame_rate = entry
     is_number = isinstance(frame_rate, int | float | np.number)
     is_rate = is_number and 0 < frame_rate <= errors.MAX_FRAME_RATE
@@ -235,10 +231,10 @@ def _points(
     path: pathlib.Path, field: str, views: dict[Any, Any], name: str, *, is_finite: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns a view's joints of `H36M_17`: `[T, 17, 2]`, pixels, and `[T, 17, 3]`, meters."""
-    view = views.get(name)
-    if not isinstance(view, dict):
-        received = ", ".join(map(str, views)) or "none"
-        raise errors.RecordingError(path, field, "be a view of the archive", received[:200])
+    view: Any = views.get(name)
+    received = ", ".join(map(str, views)) or "none"
+    is_view = isinstance(view, dict)
+    errors.require_in(path, is_view, field, "be a view of the archive", received[:200])
     num_joints = len(protocol.TEST_17)
     image = files.checked_array(
         path, f"{field}/data_2d", view.get("data_2d"), (None, num_joints, 2)

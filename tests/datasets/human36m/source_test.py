@@ -308,7 +308,7 @@ def test_the_archives_poses_are_found_and_a_folder_may_have_none(tmp_path):
     [
         ({"poses": "h5"}, "`poses` must be one of"),
         ({"shifted_takes": "mend"}, "`shifted_takes` must be one of"),
-        ({"max_extra_frames": -1}, "`max_extra_frames` must not be negative"),
+        ({"max_extra_frames": -1}, "`max_extra_frames` must be at least 0"),
         ({"train_subjects": ("1",)}, "`train_subjects` must name subjects such as S1"),
         ({"train_subjects": ("../S1",)}, "`train_subjects` must name subjects such as S1"),
         ({"test_subjects": ("S1",)}, "`test_subjects` must name none twice or for both uses"),

@@ -122,7 +122,7 @@ def test_a_clip_that_is_none_is_refused(root):
         ({"first_frames": 0}, "`first_frames` must be 'table', 'all' or a positive number"),
         ({"first_frames": True}, "`first_frames` must be"),
         ({"first_frames": "some"}, "`first_frames` must be"),
-        ({"training_stride": 0}, "`training_stride` must be a positive number"),
+        ({"training_stride": 0}, "`training_stride` must be at least 1"),
     ],
 )
 def test_options_that_cannot_be_are_refused(root, options, message):
