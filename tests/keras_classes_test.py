@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ METRICS = [
     (pose_error.NMPJPE(name="error"), 0),
     (pose_error.PMPJPE(name="error"), 0),
 ]
-SMALL_TEMPORAL = {"filter_widths": (3, 3), "width": 16, "is_causal": True}
+SMALL_TEMPORAL: dict[str, Any] = {"filter_widths": (3, 3), "width": 16, "is_causal": True}
 NETWORKS = {
     "residual": lambda seed: residual.residual(3, name="n", seed=seed, width=16, num_blocks=2),
     "temporal": lambda seed: temporal.temporal(3, name="n", seed=seed, **SMALL_TEMPORAL),
