@@ -120,6 +120,7 @@ RUN = {
     "test-faults": "python scripts/faults.py",
     "test-load": "python scripts/load.py",
     "test-damage": "pytest --timeout=0",
+    "test-commands": "pytest -n0 -m commands",
     "test-mutations": "python scripts/mutations.py",
     "stack": "python scripts/stack.py",
     "check": "lint-imports",

@@ -197,7 +197,7 @@ def test_a_killed_run_goes_on_where_it_was(stopped, in_turn, workshop):
     assert epochs == [str(epoch) for epoch in range(studio_runs.NUM_EPOCHS)]
     # What was done before was not done again.
     log = (workshop.folder / log_of(run.stdout)).read_text()
-    (begun,) = re.findall(r"Finetune begins after epoch (\d+)\.", log)
+    (begun,) = re.findall(r"Training begins after epoch (\d+)\.", log)
     assert NUM_DONE <= int(begun) <= studio_runs.NUM_EPOCHS
 
 

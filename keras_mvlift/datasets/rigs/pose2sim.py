@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import importlib.util
 import itertools
+import os
 import pathlib
 import re
 
@@ -87,7 +88,7 @@ class Pose2SimSource(recordings.RigSource):
     def manifest(self) -> manifests.Manifest:
         """What the layout stands for; its clip begins with the first frame of any camera."""
         root = pathlib.Path(self.root)
-        file = self.calibration or str(calibration_file(root).relative_to(root))
+        file = self.calibration or os.path.relpath(calibration_file(root), root)
         file_format = "pose2sim" if self.calibration or file.endswith(".toml") else "qualisys"
         calibration = manifests.CalibrationFile(file, file_format)
         found = manifests.DetectionFormat("openpose", self.skeleton, self.max_score)
