@@ -67,7 +67,10 @@ def estimate(
     rotation, center = _from_fundamental(used, intrinsics, names)
     places = np.stack([np.eye(3), rotation]), np.stack([np.zeros(3), center])
     pair = cameras.Camera(intrinsics, *places)
-    few = used.select(sequences.spread(len(used.frame), _MAX_ADJUSTED))
+    essential = epipolar.essential_from_relative(rotation, center)
+    distance = epipolar.sampson_distance(essential, *cameras.rays(used.keypoints_2d, intrinsics))
+    agreeing = used.select(np.flatnonzero(np.abs(distance) < _THRESHOLD))
+    few = agreeing.select(sequences.spread(len(agreeing.frame), _MAX_ADJUSTED))
     with errors.parsing(_where(names), "keypoints_2d", "be explained by two cameras"):
         _, rotation, center = (value[1] for value in bundle_adjustment.adjust(pair, few))
     rays, weights = cameras.rays(seen.keypoints_2d, intrinsics), seen.weights.min(axis=0)

@@ -144,7 +144,7 @@ def _frame_rate(tracks: tracks_2d.Tracks2D, given: float | None) -> float:
     low, high = _RATES
     if not low <= number <= high:
         rule = f"be {low} to {high} per second where the input tells it; --frame-rate goes before"
-        received = f"{number:.3g}" + (", as of times in milliseconds" if number < low else "")
+        received = f"{number:.3g}" + (", as of times in milliseconds" if 0 < number < low else "")
         raise errors.ArgumentError("frame_rate", rule, received)
     return number
 

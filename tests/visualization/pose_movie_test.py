@@ -201,8 +201,8 @@ def test_the_axes_of_the_clip_are_in_the_corner():
 
 def test_each_frame_of_a_gif_has_a_palette_for_the_video_beside(tmp_path):
     rng = np.random.default_rng(0)
-    colors = [rng.integers(0, 256, (6, 8, 3), dtype=np.uint8) for _ in range(2)]
-    clip = pose_clips.clip(pose_clips.track(num_frames=2), frame_rate=10.0, image_size=(8, 6))
+    colors = [rng.integers(0, 256, (12, 16, 3), dtype=np.uint8) for _ in range(2)]
+    clip = pose_clips.clip(pose_clips.track(num_frames=2), frame_rate=10.0, image_size=(16, 12))
     pose_movie.write(clip, tmp_path / "film.gif", PICTURE, images=colors.__getitem__)
     wanted = draw(clip, (0, 1), images=colors.__getitem__)
     with Image.open(tmp_path / "film.gif") as film:
