@@ -46,7 +46,16 @@ def run(options: argparse.Namespace) -> int:
     measured = results.gather(experiments)
     write(measured, experiments.folder)
     print(f"{experiments.folder / 'report.html'}: {_outcome(measured)}")
-    return 0
+    cells = [
+        (row["name"], cell)
+        for table in measured["tables"]
+        for row in table["rows"]
+        for cell in row["cells"]
+    ]
+    failed = [f"{name}: {cell['error']}" for name, cell in cells if cell["status"] == "failed"]
+    if failed:
+        print(f"keras-mvlift experiments: {failed[0]}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def write(measured: dict[str, Any], folder: pathlib.Path) -> None:

@@ -1,6 +1,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from keras_mvlift.cli import experiments, main
@@ -80,6 +81,17 @@ def test_motions_that_are_not_there_are_a_sentence(capsys, tmp_path):
     arguments = ["experiments", "--motions", str(tmp_path / "none.npz"), "--output", str(tmp_path)]
     assert main.main(arguments) == 1
     assert "none.npz" in capsys.readouterr().err
+
+
+def test_what_fails_the_cells_is_told_and_ends_with_status_1(tiny, tmp_path, capsys):
+    np.savez(tmp_path / "flat.npz", **{f"{who}_walk_1": np.zeros((20, 3)) for who in "AB"})
+    arguments = ["experiments", "--motions", str(tmp_path / "flat.npz")]
+    assert main.main([*arguments, "--output", str(tmp_path / "out")]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.endswith("report.html: 2 cells failed\n")
+    assert printed.err.startswith("keras-mvlift experiments: solved root: RecordingError: ")
+    assert "must have shape [any, 17, 3]" in printed.err
+    assert printed.err.count("\n") == 1
 
 
 def test_an_unknown_row_is_refused_and_the_nearest_are_named(capsys, tmp_path):
