@@ -64,12 +64,9 @@ def estimate(
     moved = motion(used)
     rule = f"see joints move by {_MIN_MOTION} of the person's size; let them walk about and turn"
     _require(moved >= _MIN_MOTION, names, rule, f"{moved:.3f}")
-    rotation, center = _from_fundamental(used, intrinsics, names)
+    rotation, center, agreeing = _from_fundamental(used, intrinsics, names)
     places = np.stack([np.eye(3), rotation]), np.stack([np.zeros(3), center])
     pair = cameras.Camera(intrinsics, *places)
-    essential = epipolar.essential_from_relative(rotation, center)
-    distance = epipolar.sampson_distance(essential, *cameras.rays(used.keypoints_2d, intrinsics))
-    agreeing = used.select(np.flatnonzero(np.abs(distance) < _THRESHOLD))
     few = agreeing.select(sequences.spread(len(agreeing.frame), _MAX_ADJUSTED))
     with errors.parsing(_where(names), "keypoints_2d", "be explained by two cameras"):
         _, rotation, center = (value[1] for value in bundle_adjustment.adjust(pair, few))
@@ -101,7 +98,8 @@ def _motion(keypoints_2d: np.ndarray, frame: np.ndarray, joint: np.ndarray) -> f
 
 def _from_fundamental(
     seen: observations.Observations, intrinsics: np.ndarray, names: tuple[str, str]
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, observations.Observations]:
+    """Returns rotation, center and the observations that agree on them."""
     threshold_px = float(_THRESHOLD * np.mean(intrinsics[:, [0, 1], [0, 1]]))
     # Of OpenCV's ways the one that errs least, and always in the same way: its dice have one seed.
     source, target = seen.keypoints_2d
@@ -134,7 +132,7 @@ def _from_fundamental(
         "is mirrored, and that they are synchronized"
     )
     _require(in_front >= _MIN_SHARE_IN_FRONT, names, rule, f"{in_front:.0%}")
-    return rotation, cameras.from_opencv(np.eye(3), rotation, translation[:, 0]).center
+    return rotation, cameras.from_opencv(np.eye(3), rotation, translation[:, 0]).center, seen
 
 
 def _assess(

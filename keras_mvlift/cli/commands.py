@@ -80,7 +80,8 @@ def _require_object(name: str, text: str) -> None:
     try:
         errors.require_type(name, json.loads(text), dict, "be a JSON object")
     except json.JSONDecodeError as error:
-        raise errors.ArgumentError(name, "be a JSON object", f"{text!r} ({error})") from error
+        met = f"{text!r}, {errors.met(error)}"
+        raise errors.ArgumentError(name, "be a JSON object", met) from error
 
 
 def _add_calibrate(parser: argparse.ArgumentParser) -> None:
@@ -97,8 +98,8 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
 
 
 def _check_calibrate(options: argparse.Namespace) -> None:
-    for name in ("output", "report"):
-        arguments.require_writable(name, getattr(options, name), force=options.force)
+    for name, ending in (("output", ".toml"), ("report", ".json")):
+        arguments.require_writable(name, getattr(options, name), (ending,), options.force)
     arguments.require_there("path", options.path)
     for first, second, meters in options.distance or ():
         try:

@@ -102,15 +102,13 @@ def simulate(options: argparse.Namespace) -> int:
     # Its `write_release` takes a folder and, by keyword, any of the arguments below; it may be an
     # iterator that ends when all is written.
     simulation = importlib.import_module(f"keras_mvlift.studio.{options.dataset}")
-    subjects = options.subjects and tuple(options.subjects)
-    given = {"subjects": subjects, "num_takes": options.takes}
-    given |= {"num_frames": options.frames, "seed": options.seed}
+    told = {"subjects": options.subjects and tuple(options.subjects), "seed": options.seed}
+    told |= {"num_takes": options.takes, "num_frames": options.frames}
     # The others are the simulation's to choose.
-    given = {name: value for name, value in given.items() if value is not None}
-    unknown = {*given} - {*inspect.signature(simulation.write_release).parameters}
-    if unknown:
+    given = {name: value for name, value in told.items() if value is not None}
+    for name in sorted({*given} - {*inspect.signature(simulation.write_release).parameters}):
         rule = f"be left out with {options.dataset}"
-        raise errors.ArgumentError(", ".join(sorted(unknown)), rule, given)
+        raise errors.ArgumentError(f"--{name.removeprefix('num_')}", rule, given[name])
     takes = simulation.write_release(options.out, **given)
     for _ in tqdm(takes or (), unit=" takes", desc=options.dataset, disable=None):
         pass

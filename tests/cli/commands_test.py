@@ -24,6 +24,7 @@ MISTAKES = (
     ["adapt", ".", "--output", "mine", "--source-options", "[1]"],
     ["calibrate", "gone", "--refine", "--output", "a.toml"],
     ["calibrate", ".", "--distance", "cam1", "cam2", "far", "--output", "a.toml"],
+    ["calibrate", ".", "--refine", "--output", "a.yaml"],
     ["check-rig", ".", "--max-frames", "0"],
     ["check-rig", "gone"],
     ["experiments", "--profile", "huge"],
@@ -68,6 +69,22 @@ def test_help_and_mistakes_import_nothing_large(tmp_path):
     assert "0" not in status[len(lines) :]
     # One line for each.
     assert len(told.stderr.splitlines()) == len(MISTAKES) == len(status) - len(lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("calibrate . --refine --output a.yaml", "`output` must end in .toml. Received: a.yaml."),
+        (
+            "adapt . --output mine --source-options {",
+            "`source-options` must be a JSON object. Received: '{', no name in double quotes or a "
+            "comma too many in line 1, column 2.",
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_plain_words(line, sentence, capsys):
+    assert main.main(line.split()) == 1
+    assert sentence in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", commands.COMMANDS)

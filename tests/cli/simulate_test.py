@@ -47,6 +47,6 @@ def test_an_argument_that_is_not_the_datasets_is_refused(tmp_path, monkeypatch, 
     monkeypatch.setitem(sys.modules, "keras_mvlift.studio.aistpp", module)
     out = tmp_path / "out"
     assert main.main(["simulate", "aistpp", str(out), "--takes", "3"]) == 1
-    assert "`num_takes` must be left out with aistpp" in capsys.readouterr().err
+    assert "`--takes` must be left out with aistpp. Received: 3." in capsys.readouterr().err
     assert main.main(["simulate", "aistpp", str(out), "--seed", "7"]) == 0
     assert calls == [(out, 7)]
