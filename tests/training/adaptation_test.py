@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -172,6 +174,16 @@ def test_what_is_not_triangulated_is_not_trusted(part):
         assert not trust[side][..., ankle].any()
         others = np.delete(trust[side], ankle, axis=-1)
         assert 0.5 < others.min() < others.max() < 0.9
+
+
+def test_what_two_views_put_at_two_places_is_not_trusted():
+    clip = clips.hide(clips.exact(4, NUM_FRAMES), np.s_[:2, :, ANKLE])
+    keypoints = clip.keypoints_2d.copy()
+    keypoints[2, :, ANKLE, 1] += 200.0
+    trust = fed(dataclasses.replace(clip, keypoints_2d=keypoints)).fitted.trust
+    trust = trust.reshape(2, NUM_FRAMES, 8, -1)[0]
+    assert not trust[..., ANKLE].any()
+    assert (np.delete(trust, ANKLE, axis=-1) > 0).all()
 
 
 def test_a_single_clip_is_cut_and_several_are_parts_of_their_own():

@@ -122,6 +122,7 @@ def test_somebody_out_of_sight_for_a_second_comes_back_as_the_same():
     counts = made.identities(made.associate())
     assert sorted(counts.argmax(axis=1)) == [0, 1]
     assert (counts.max(axis=1) >= 0.99 * counts.sum(axis=1)).all()
+    assert counts.sum() > 0.93 * made.num_seen()
 
 
 def test_a_detection_that_no_other_view_shares_is_nobody():
@@ -136,6 +137,16 @@ def test_a_detection_that_no_other_view_shares_is_nobody():
     (counts,) = both.identities(both.associate(num_people=1))
     assert counts[0] > 0.9 * made.num_seen()
     assert counts[1] < 0.01 * made.num_seen()
+
+
+def test_a_view_that_has_somebody_elsewhere_than_the_others_is_left_out():
+    made = room(1, 4, lost=0.0)
+    size = np.sqrt(made.rays[0].var(axis=-2).sum(axis=-1)).mean()
+    made.rays[0, 30:, ..., 1] += 0.55 * size
+    (person,) = made.associate().person
+    assert (person[0, :30] >= 0).all()
+    assert (person[0, 30:] == -1).mean() > 0.8
+    assert (person[1:] >= 0).all()
 
 
 def test_a_view_in_which_two_people_look_alike_is_left_out():
