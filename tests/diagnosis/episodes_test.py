@@ -1,8 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from benchmarks import rig_checks
 from keras_mvlift.diagnosis import episodes, footage, moments, verdicts
+from keras_mvlift.geometry import cameras
 
 
 def only(footage):
@@ -61,6 +64,17 @@ def test_a_slow_clock_is_told_with_its_offsets_and_rate(num_cameras):
     # Frame 179 shows what happens in frame 199.
     assert sign * finding.details["offset_at_end"] == pytest.approx(-19, abs=3)
     assert finding.details["frame_rate"] == pytest.approx(22.5 if sign > 0 else 27.8, abs=0.7)
+
+
+def test_cameras_that_face_elsewhere_are_no_drift():
+    clean = rig_checks.draw(6, 2, 0.0).clean
+    axes = np.random.default_rng(6).normal(size=(2, 3)) / 1.7
+    turns = np.asarray(cameras.from_axis_angle(axes, np.radians([10.0, 10.0])))
+    camera = clean.camera._replace(rotation=turns @ clean.camera.rotation)
+    found = verdicts.reach(dataclasses.replace(clean, camera=camera)).found
+    names = {finding.name for finding in found}
+    assert "calibration_off" in names
+    assert "time_drift" not in names
 
 
 @pytest.mark.parametrize("seed", [12, 16, 19])
