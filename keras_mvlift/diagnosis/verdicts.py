@@ -14,7 +14,10 @@ AGREEMENT = 0.02
 """Pairs of cameras whose epipolar residual is less agree; shares of the person's size."""
 
 EXPLAINED = 0.04
-"""A cause is named only if afterwards no pair's residual is more; shares of the person's size."""
+"""A cause is named only if afterwards no pair's residual is more; shares of the person's size.
+
+Of two cameras, whom no third contradicts, only if it is no more than `AGREEMENT`.
+"""
 
 UNSUSPICIOUS = 0.012
 """Where every pair's residual is less, no cause is tried: detectors leave about as much."""
@@ -42,14 +45,16 @@ class Verdict(NamedTuple):
 
 def reach(footage: footages.Footage, up: str = "z") -> Verdict:
     """Finds what is wrong with a rig, whose calibration's file says which axis points up."""
-    found: list[footages.Finding] = []
-    current = footage
-    for finding, corrected in episodes.trace(footage):
+    found, current = _of_all_frames(footage)
+    if not _is_sound(current):
+        # What holds throughout shows only where what holds at times was undone.
+        found, current = [], footage
+    for finding, corrected in episodes.trace(current):
         found.append(finding)
         current = corrected
     whole, mended = _of_all_frames(current)
     found += whole
-    for check in (_time_shift, episodes.leftovers, _lens, _sides, _unit):
+    for check in (_time_shift, _leftovers, _lens, _sides, _unit):
         for finding, corrected in check(mended):
             found.append(finding)
             mended = corrected
@@ -72,7 +77,8 @@ def _of_all_frames(footage: footages.Footage) -> tuple[list[footages.Finding], f
         found.append(_named(current, corrected, candidate))
         current = corrected
     off = moments.consensus(current).share_off.max() if found else 0.0
-    if _worst(current) > EXPLAINED or off > episodes.MIN_SHARE:
+    explained = AGREEMENT if footage.num_views == 2 else EXPLAINED
+    if _worst(current) > explained or off > episodes.MIN_SHARE:
         return [], footage
     return found, current
 
@@ -111,13 +117,14 @@ def _named(
 ) -> footages.Finding:
     size = float(np.median(footage.person_size))
     before, after = (size * _residual(part, candidate.is_in) for part in (footage, corrected))
+    hedge = " Of two cameras alone a calibration that is off may look alike."
     at_least = "at least " if before >= 0.99 * size * residuals.CAP else ""
     return footages.Finding(
         name=candidate.name,
         severity=footages.ERROR,
         cameras=footage.named(candidate.is_in),
         sentence=f"{candidate.cause}. Undoing it brings the epipolar error down from "
-        f"{at_least}{before:.1f} to {after:.1f} px.",
+        f"{at_least}{before:.1f} to {after:.1f} px.{hedge * (footage.num_views == 2)}",
         remedy=candidate.remedy,
         before=before,
         after=after,
@@ -153,6 +160,12 @@ def _time_shift(footage: footages.Footage) -> Checked:
         if frames < ERROR_SHIFT_SECONDS * footage.frame_rate:
             named = dataclasses.replace(named, severity=footages.WARNING)
         yield named, corrected
+
+
+def _leftovers(footage: footages.Footage) -> Checked:
+    # Where cameras face elsewhere, some frames are farther off than others.
+    told = episodes.leftovers(footage)
+    yield from ((left, rest) for left, rest in told if _worst(rest) <= EXPLAINED)
 
 
 def _lens(footage: footages.Footage) -> Checked:

@@ -66,15 +66,27 @@ def test_a_slow_clock_is_told_with_its_offsets_and_rate(num_cameras):
     assert finding.details["frame_rate"] == pytest.approx(22.5 if sign > 0 else 27.8, abs=0.7)
 
 
-def test_cameras_that_face_elsewhere_are_no_drift():
-    clean = rig_checks.draw(6, 2, 0.0).clean
-    axes = np.random.default_rng(6).normal(size=(2, 3)) / 1.7
-    turns = np.asarray(cameras.from_axis_angle(axes, np.radians([10.0, 10.0])))
+# Each was given another cause once: other people, a drift, y upwards, a resolution.
+@pytest.mark.parametrize(
+    ("seed", "num_cameras", "degrees"),
+    [
+        (10, 2, 1.0),
+        (13, 2, 5.0),
+        (5, 2, 2.0),
+        (3, 2, 10.0),
+        (3, 3, 10.0),
+        (2, 4, 2.0),
+        (10, 4, 2.0),
+    ],
+)
+def test_cameras_that_face_elsewhere_have_no_other_cause(seed, num_cameras, degrees):
+    clean = rig_checks.draw(seed, num_cameras, 0.0).clean
+    axes = np.random.default_rng(seed).normal(size=(num_cameras, 3))
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    turns = np.asarray(cameras.from_axis_angle(axes, np.full(num_cameras, np.radians(degrees))))
     camera = clean.camera._replace(rotation=turns @ clean.camera.rotation)
     found = verdicts.reach(dataclasses.replace(clean, camera=camera)).found
-    names = {finding.name for finding in found}
-    assert "calibration_off" in names
-    assert "time_drift" not in names
+    assert {finding.name for finding in found} - rig_checks.HARMLESS == {"unexplained"}
 
 
 @pytest.mark.parametrize("seed", [12, 16, 19])

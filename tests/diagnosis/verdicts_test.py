@@ -62,6 +62,15 @@ def test_a_finding_tells_the_figures_before_and_after():
     np.testing.assert_allclose(verdict.corrected.camera.rotation, clean.camera.rotation)
 
 
+@pytest.mark.parametrize("num_views", [2, 3])
+@pytest.mark.parametrize("cause", ["opengl_axes", "rotation_transposed"])
+def test_two_cameras_alone_do_not_tell_a_cause_for_certain(cause, num_views):
+    spoiled = planted.spoil(planted.footage(num_views), cause, [1])
+    (finding,) = verdicts.reach(spoiled).found
+    assert finding.name == cause
+    assert ("Of two cameras alone" in finding.sentence) == (num_views == 2)
+
+
 def test_a_camera_turned_at_random_has_no_made_up_cause():
     clean = planted.footage()
     rotation = clean.camera.rotation.copy()
