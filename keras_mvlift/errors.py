@@ -196,6 +196,8 @@ _WORDS = (
     (r".*not enough values to unpack.*|zip\(\) argument.*", "too few"),
     (r"too many values to unpack.*", "too many"),
     (r"(\d+ scores for .*)", r"\1"),
+    (r".* unexpected keyword argument ('.*')", r"\1, which it does not have"),
+    (r".* missing \d+ required .*?: ('.*)", r"no \1"),
     (r"unexpected end of data", "a quote that is not closed"),
     # A value of another type than the file's.
     (r".*object (is not|has no|of type|cannot be).*", "something else there"),

@@ -409,6 +409,38 @@ def test_check_rig_names_what_pixels_are(rig, tmp_path, capsys, kind):
     assert (status, told.count("error:")) == ((0, 0) if "Nothing" in name else (1, 1))
 
 
+def renamed(tables):
+    for number, table in enumerate(tables, 1):
+        table["name"] = f"Camera {number:02d}"
+    tables.reverse()
+
+
+@pytest.mark.parametrize("door", ["check-rig", "calibrate", "the source", "lift"])
+def test_cameras_called_otherwise_in_the_calibration_are_joined_at_each_door(
+    rig, tmp_path, capsys, door
+):
+    folder = spoiled(rig, tmp_path / "rig", lambda person: person)
+    in_tables(renamed)(folder)
+    path = folder / "Calib.toml"
+    if door == "lift":
+        known = viewpoints.read(rig / "Calib.toml", "cam_2")
+        with pytest.warns(errors.InputWarning, match="joined by name: Camera 02 is cam_2"):
+            found = viewpoints.read(path, "cam_2")
+        np.testing.assert_array_equal(found.center, known.center)
+    elif door == "the source":
+        found, known = (recordings.RigSource(root=str(each)).rig for each in (folder, rig))
+        assert found.names == known.names
+        np.testing.assert_array_equal(found.camera.center, known.camera.center)
+    else:
+        output = ["--output", str(tmp_path / "out.toml")]
+        far = np.linalg.norm(
+            np.subtract(*recordings.RigSource(root=str(rig)).rig.camera.center[:2])
+        )
+        distance = ["--distance", "cam1", "CAM 2", f"{far:.3f}", *output]
+        assert main.main([door, str(folder), *(distance if door == "calibrate" else ())]) == 0
+        assert ("cam_2 is CAM 2" in capsys.readouterr().err) == (door == "calibrate")
+
+
 PAGE = (pathlib.Path(__file__).parents[1] / "docs" / "troubleshooting.md").read_text()
 SOURCE = pathlib.Path(lift.__file__).parents[1]
 # What warns of what was brought.

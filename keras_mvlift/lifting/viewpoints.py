@@ -172,7 +172,7 @@ def read(path: pathlib.Path, name: str | None = None, *, unit: str = "", up: str
     Args:
         path: A calibration's file, a folder of OpenCV's or EasyMocap's, or a rig's manifest or the
             folder that holds it.
-        name: The camera; None for the only one.
+        name: The camera, as of `Calibration.called`; None for the only one.
         unit: The unit of its translations, of `errors.UNITS`; empty for the format's own. A
             manifest tells it itself.
         up: The axis of its world that points up, of `calibrations.UP_AXES`; empty for z, or what
@@ -190,6 +190,7 @@ def read(path: pathlib.Path, name: str | None = None, *, unit: str = "", up: str
     else:
         calibration = _calibration(path, unit, up)
     _module("calibration_files").check_spacing(path, calibration)
+    calibration = calibration.called(path, [name] if name else [])
     known = ", ".join(calibration.names)
     if name is None and len(calibration.names) > 1:
         raise errors.RecordingError(path, "camera", f"be said by --camera: {known}", "nothing")
