@@ -109,7 +109,16 @@ def number(field: str, value: Any) -> float:
     try:
         return float(numbers(field, value, np.float64))
     except (ArgumentError, TypeError) as error:
-        raise ArgumentError(field, "be a number", repr(value)) from error
+        given = value.tolist() if isinstance(value, np.ndarray) else value
+        raise ArgumentError(field, "be a number", repr(given)) from error
+
+
+def whole_number(field: str, value: Any, least: int, most: int) -> int:
+    """Returns what a user gave as a whole number in a range, or raises an `ArgumentError`."""
+    given = number(field, value)
+    holds = least <= given <= most and not given % 1
+    require(holds, field, f"be a whole number from {least} to {most}", f"{given:g}")
+    return int(given)
 
 
 MAX_FRAME_RATE = 1000
@@ -159,6 +168,17 @@ def nearest(name: object, known: Iterable[str]) -> str:
     """Returns `"; did you mean ...?"`, or nothing where no name that is known is near."""
     found = difflib.get_close_matches(str(name), tuple(known), n=1)
     return f"; did you mean {found[0]}?" if found else ""
+
+
+@contextlib.contextmanager
+def told_by(path: object, fields: Collection[str]) -> Iterator[None]:
+    """Names the file in what is refused of fields that it told: a `RecordingError` then."""
+    try:
+        yield
+    except ArgumentError as error:
+        if error.field not in fields:
+            raise
+        raise RecordingError(path, error.field, error.rule, error.received) from error
 
 
 @contextlib.contextmanager

@@ -113,7 +113,8 @@ class Lifter:
                 frames of clips, for a `ClipLifter`. A joint at NaN, (0, 0) or (-1, -1) was not
                 seen.
             confidence: `[..., J]`, in [0, 1], 0 for a joint that was not seen; left out, every
-                joint was.
+                joint was. Any other joint counts, however unsure: detectors' below 0.3, which
+                `keras-mvlift lift` leaves out of their files, are better given 0.
             camera: The intrinsics `[3, 3]` or `[..., 3, 3]`, pixels, or anything that has them
                 as its attribute `intrinsics`. Left out, a camera like those of training is
                 taken, with a warning, and no position is given.

@@ -154,6 +154,25 @@ def test_what_are_no_pixels_of_that_image_is_said(door, kind, tmp_path):
     assert sentence in told
 
 
+@pytest.mark.parametrize("told_by", ["--image-size", "the archive", "the camera"])
+def test_an_image_whose_sides_are_swapped_is_refused(told_by, tmp_path, capsys):
+    path, sizes = tmp_path / "seen.npz", {"image_size": (1080, 1920)}
+    facts = sizes if told_by == "the archive" else {}
+    np.savez(
+        path, keypoints_2d=SEEN + np.array([900, 40]), skeleton="coco_17", frame_rate=50, **facts
+    )
+    sentence = "`image_size` must be width and height: joints fit an image of 1920 x 1080"
+    if told_by == "the camera":
+        camera = viewpoints.Viewpoint(intrinsics=CAMERA.intrinsics, **sizes)
+        with pytest.raises(errors.ArgumentError, match=sentence):
+            lift.lift(MODEL, tracks_2d_files.read(path), camera)
+    else:
+        size = ["--image-size", "1080", "1920"] if not facts else []
+        output = ["--output", str(tmp_path / "out.npz"), "--model", "studio", "--fov", "60"]
+        assert main.main(["lift", str(path), *output, *size]) == 1
+        assert sentence in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("most", [10, 100])
 def test_scores_are_scaled_and_told_or_refused(door, tmp_path, most):
@@ -413,6 +432,17 @@ def renamed(tables):
     for number, table in enumerate(tables, 1):
         table["name"] = f"Camera {number:02d}"
     tables.reverse()
+
+
+@pytest.mark.parametrize("size", [[520.0, 1000.0], [1000.0, 520.0], [1000.0, 1000.0]])
+def test_a_rig_is_warned_of_images_that_are_turned(rig, tmp_path, capsys, size):
+    folder = spoiled(rig, tmp_path / "rig", points(lambda x: x / 2 + [450, 0]))
+    in_tables(lambda tables: tables[1].update(size=size))(folder)
+    main.main(["check-rig", str(folder)])
+    told = (
+        "camera cam_2: joints fit an image of 1000 x 520, and the calibration's has these swapped"
+    )
+    assert (told in capsys.readouterr().err) == (size[0] < size[1])
 
 
 @pytest.mark.parametrize("door", ["check-rig", "calibrate", "the source", "lift"])

@@ -40,6 +40,16 @@ def test_what_a_parser_raises_names_the_file(error):
     assert caught.value.__cause__ is error
 
 
+@pytest.mark.parametrize("fields", [["fps"], ["rate"]])
+def test_what_a_file_tells_is_refused_with_its_name(fields):
+    with pytest.raises(
+        errors.ArgumentError if fields == ["rate"] else errors.RecordingError
+    ) as caught:
+        with errors.told_by("a.npz", fields):
+            raise errors.ArgumentError("fps", "be 50", 0)
+    assert str(caught.value) == ("a.npz: " * (fields == ["fps"])) + "`fps` must be 50. Received: 0."
+
+
 def test_a_reader_s_own_error_passes_through_a_parser_s():
     own = errors.RecordingError("a/1.json", "version", "be 1.3", 2)
     with pytest.raises(errors.RecordingError) as caught, errors.parsing("x", "y", "be z"):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.datasets.rigs import clocks, trc
+from keras_mvlift.datasets.rigs import clocks, detections, trc
 from keras_mvlift.lifting import detected_tracks, mocap_files, pose_clip, tracks_2d
 from keras_mvlift.untrusted import files, reading
 
@@ -89,6 +89,16 @@ _FIELDS = (
 )
 
 
+_RTMLIB = ("keypoints", "scores")
+# What others call confidence, and joints.
+_SCORES = ("score", "scores", "likelihood", "conf", "visibility", "probability", "c", "p")
+_POINTS = ("keypoints", "kpts", "kps", "joints", "joints_2d", "joints2d", "poses_2d", "points")
+_CALLED = {
+    "keypoints_2d": ("joints", _POINTS),
+    "confidence": ("scores", (*_SCORES, "confidences", "keypoint_scores")),
+}
+
+
 def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tracks2D:
     """Reads all people of an archive; the set of joints may be told by its name in `skeletons`.
 
@@ -102,8 +112,11 @@ def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tr
         clip = pose_clip.read_npz(path)
         with errors.parsing(path, "keypoints_2d", "be there"):
             return tracks_2d.of_clip(clip)
-    if "keypoints_2d" not in present and "keypoints" in present:
+    if "keypoints_2d" not in present and {*_RTMLIB} <= {*present}:
         return detected_tracks.read(path, skeleton)
+    for field, (what, others) in _CALLED.items():
+        found = [name for name in present if field not in present and name.lower() in others]
+        errors.require_in(path, not found, "file", f"call {what} `{field}`", ", ".join(found))
     wanted = tuple(name for name in _FIELDS if name in present or name == "keypoints_2d")
     arrays = reading.npz(path, wanted)
     with errors.parsing(path, "keypoints_2d", "be [T, K, 2] or [T, P, K, 2]"):
@@ -117,7 +130,7 @@ def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tr
             arrays.get("confidence"),
             joint_names=joints,
             notes=notes,
-            **_facts(path, arrays),
+            **_facts(arrays),
         )
 
 
@@ -187,16 +200,19 @@ def _joints(
     return found.joints, notes
 
 
-def _facts(path: pathlib.Path, arrays: dict[str, Any]) -> dict[str, Any]:
+_SIDES = range(2**16)  # Of images, pixels.
+
+
+def _facts(arrays: dict[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
-    with errors.parsing(path, "frame_rate", "be a number"):
-        if "frame_rate" in arrays:
-            facts["frame_rate"] = float(arrays["frame_rate"])
-    with errors.parsing(path, "first_frame", "be a whole number"):
-        facts["first_frame"] = int(arrays.get("first_frame", 0))
-    with errors.parsing(path, "image_size", "be width and height"):
-        width, height = (int(side) for side in arrays.get("image_size", (0, 0)))
-        facts["image_size"] = (width, height) if width and height else None
+    if "frame_rate" in arrays:
+        facts["frame_rate"] = errors.number("frame_rate", arrays["frame_rate"])
+    first, most = arrays.get("first_frame", 0), detections.MAX_FRAME_NUMBER
+    facts["first_frame"] = errors.whole_number("first_frame", first, 0, most)
+    size = np.ravel(arrays.get("image_size", ())).tolist()
+    if any(size):
+        facts["image_size"] = tuple(int(side) if side in _SIDES else side for side in size)
+        pose_clip.check_image_size(facts["image_size"])
     if "names" in arrays:
         facts["names"] = tuple(map(str, np.ravel(arrays["names"])))
     return facts
@@ -209,8 +225,6 @@ def _facts(path: pathlib.Path, arrays: dict[str, Any]) -> dict[str, Any]:
 # rate. A joint without a row, or with empty `x` and `y`, was not seen.
 
 _NEEDED_COLUMNS = ("frame", "joint", "x", "y")
-# What others call confidence.
-_SCORES = ("score", "scores", "likelihood", "conf", "visibility", "probability", "c", "p")
 
 
 def read_table(path: pathlib.Path) -> tracks_2d.Tracks2D:

@@ -337,6 +337,14 @@ def test_pixels_of_another_image_are_warned_about(shipped, case):
         lift.lift(shipped, tracks, WALK_VIEWPOINT)
 
 
+@pytest.mark.parametrize(("low", "is_told"), [(0, True), (500, False)])
+def test_an_image_likely_swapped_is_warned_about(shipped, low, is_told):
+    keypoints = SEEN * [0.9, 0.8] + [0, low]
+    _, told = lifted(shipped, keypoints, size=(620, 1100))
+    expected = r"All joints lie in the upper \d\d% of .*: is it 1100 wide and 620 high\?"
+    assert any(re.match(expected, each) for each in told) == is_told
+
+
 @pytest.mark.parametrize("scale", [1.0, 2.0])
 def test_shares_of_an_image_are_refused(shipped, scale):
     shares = SEEN / 1000 * scale - (scale - 1)

@@ -226,8 +226,11 @@ def test_what_rtmlib_gives_and_what_lifting_wrote_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
-        ({"keypoints": KEYPOINTS[:, 0]}, "`scores` must be an array of the archive."),
+        ({"keypoints": KEYPOINTS[:, 0]}, "must call joints `keypoints_2d`. Received: keypoints."),
+        ({"kpts": KEYPOINTS, "conf": CONFIDENCE}, "must call joints `keypoints_2d`. Received: kpt"),
+        ({"keypoints_2d": KEYPOINTS, "scores": CONFIDENCE}, "must call scores `confidence`."),
         ({"poses": KEYPOINTS}, "`keypoints_2d` must be an array of the archive. Received: poses."),
+        ({"a": 1, "keypoints2D": KEYPOINTS}, "Received: a, keypoints2D; did you mean keypoints2D?"),
         (
             {"keypoints_2d": KEYPOINTS[0, 0, 0]},
             "`keypoints_2d` must have shape [T, K, 2]",
@@ -237,8 +240,20 @@ def test_what_rtmlib_gives_and_what_lifting_wrote_is_read(tmp_path):
         ({"keypoints_2d": KEYPOINTS, "skeleton": "coco"}, "`skeleton` must be one of h36m_17"),
         ({"keypoints_2d": KEYPOINTS, "confidence": CONFIDENCE[0]}, "`confidence` must have shape"),
         ({"keypoints_2d": KEYPOINTS, "frame_rate": [1, 2]}, "`frame_rate` must be a number."),
-        ({"keypoints_2d": KEYPOINTS, "image_size": 640}, "`image_size` must be width and height."),
-        ({"keypoints_2d": KEYPOINTS, "first_frame": "x"}, "`first_frame` must be a whole number."),
+        (
+            {"keypoints_2d": KEYPOINTS, "image_size": 640},
+            "`image_size` must be width and height in",
+        ),
+        (
+            {"keypoints_2d": KEYPOINTS, "image_size": [1.5, 2]},
+            "in whole pixels. Received: (1.5, 2)",
+        ),
+        ({"keypoints_2d": KEYPOINTS, "first_frame": "x"}, "`first_frame` must be a number."),
+        (
+            {"keypoints_2d": KEYPOINTS, "first_frame": 1.5},
+            "be a whole number from 0 to 1000000000.",
+        ),
+        ({"keypoints_2d": KEYPOINTS, "first_frame": -1}, "be a whole number from 0 to 1000000000."),
     ],
 )
 def test_what_does_not_fit_is_refused_by_field(tmp_path, arrays, sentence):

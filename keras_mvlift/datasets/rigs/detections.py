@@ -127,6 +127,31 @@ def require_pixels(path: object, keypoints_2d: np.ndarray, confidence: np.ndarra
         errors.require_in(path, not is_small and not is_percent, "keypoints", rule, received)
 
 
+# Of an image, on each side; of people, to whom that happens by mistake; and of joints.
+_MARGIN, _FEW, _ALL = 0.02, 0.05, 0.98
+
+
+def is_swapped(
+    keypoints_2d: np.ndarray, confidence: np.ndarray, size: tuple[float, float] | np.ndarray
+) -> bool:
+    """Tells whether an image's width and height must be swapped, or the image turned.
+
+    Nobody is detected where no image is: most joints of some people lie beyond the image of this
+    `size`, `(width, height)`, and all joints fit the one that is as wide as that is high.
+
+    Args:
+        keypoints_2d: `[..., K, 2]`, pixels, of people.
+        confidence: `[..., K]`, 0 where not seen.
+        size: Pixels.
+    """
+    is_seen = confidence > 0
+    reach = np.array(size) * (1 + _MARGIN)
+    beyond = is_seen & (keypoints_2d > reach).any(axis=-1)
+    fits = (keypoints_2d <= reach[::-1]).all(axis=-1)[is_seen]
+    is_lost = (2 * beyond.sum(axis=-1) > is_seen.sum(axis=-1))[is_seen.any(axis=-1)]
+    return bool(len(fits) and is_lost.mean() > _FEW and fits.mean() > _ALL)
+
+
 def require_own(path: object, keypoints_2d: np.ndarray, confidence: np.ndarray) -> None:
     """Refuses keypoints `[V, T, K, 2]` that are two cameras' alike, as of a file that was copied.
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+import warnings
 from collections.abc import Iterator
 from typing import Annotated, NamedTuple
 
@@ -134,6 +135,12 @@ class RigSource(configs.Checked):
         errors.require_in(where, laid[1].any(), "people", "be there in a frame", "nobody in any")
         detection_formats.require_pixels(where, *laid)
         detection_formats.require_own(where, *laid)
+        for name, size, *seen in zip(self.rig.names, self.rig.image_sizes, *laid, strict=True):
+            if size.all() and detection_formats.is_swapped(*seen, size):
+                width, height = size
+                told = f"{where}: camera {name}: joints fit an image of {height:.0f} x {width:.0f}"
+                told += ", and the calibration's has these swapped: is it turned?"
+                warnings.warn(told, errors.InputWarning, stacklevel=2)
         return views, num_frames
 
     def _people(self, entry: manifests.Clip) -> _Film:
