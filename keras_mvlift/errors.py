@@ -166,8 +166,9 @@ def require_known(field: str, name: str, known: Iterable[str]) -> None:
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """Returns `"; did you mean ...?"`, or nothing where no name that is known is near."""
-    found = difflib.get_close_matches(str(name), tuple(known), n=1)
-    return f"; did you mean {found[0]}?" if found else ""
+    lower = {str(each).lower(): each for each in known}
+    found = difflib.get_close_matches(str(name).lower(), lower, n=1)
+    return f"; did you mean {lower[found[0]]}?" if found else ""
 
 
 @contextlib.contextmanager

@@ -197,6 +197,11 @@ CAMERAS = {
     ),
     "millimeters": (lambda k: k * [[0.03], [0.03], [1.0]], {}, "focal length in pixels"),
     "a center outside": (lambda k: k - [[0, 0, 1000], [0, 0, 1000], [0, 0, 0]], {}, "principal"),
+    "another order": (
+        lambda k: k * [[1], [0.4], [1]],
+        {},
+        "pixels are hardly so far from square",
+    ),
     "a lens in other units": (lambda k: k, {"distortion": np.array([500.0, 0, 0, 0, 0])}, "k1, k2"),
 }
 

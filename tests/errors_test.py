@@ -102,6 +102,7 @@ def test_of_a_name_that_is_not_known_the_nearest_is_told():
     )
     with pytest.raises(errors.ArgumentError, match=rule):
         errors.require_known("skeleton", "coco17", ["coco_17", "body_25"])
+    assert errors.nearest("BODY_25", ["coco_17", "body_25"]) == "; did you mean body_25?"
     with pytest.raises(errors.ArgumentError, match=r"Received: 'dog'\.$"):
         errors.require_known("skeleton", "dog", ["coco_17", "body_25"])
     errors.require_known("skeleton", "coco_17", ["coco_17"])

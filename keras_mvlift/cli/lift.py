@@ -169,9 +169,10 @@ def _require_poses(clip: pose_clip.PoseClip, min_joints: int, least: float) -> N
     """Refuses, by an ArgumentError, a clip in which nobody was seen well enough in any frame."""
     if any(track.is_present.any() for track in clip.tracks):
         return
-    seen = [np.count_nonzero(track.keypoint_confidence, axis=-1).max() for track in clip.tracks]
-    sure = f" sure to {least:g} or more (--min-confidence)" if least else ""
-    rule = f"be seen with {min_joints} of {len(clip.joint_names)} joints{sure} in a frame"
+    each = (track.keypoint_confidence for track in clip.tracks)
+    seen = [np.count_nonzero(sure, axis=-1).max() for sure in each if sure is not None]
+    limit = f" sure to {least:g} or more (--min-confidence)" if least else ""
+    rule = f"be seen with {min_joints} of {len(clip.joint_names)} joints{limit} in a frame"
     raise errors.ArgumentError("people", rule, f"{max(seen)} at most")
 
 

@@ -88,6 +88,8 @@ def lift(
     errors.require_known("space", target, pose_clip.SPACES)
     if target == "world" and not seen_from.has_place:
         seen_from.world_from_camera(np.zeros(3))
+    inference.require_pixels(tracks.keypoints_2d, tracks.confidence, seen_from.intrinsics)
+    inference.warn_of_aspect(seen_from.intrinsics)
     _check_image(tracks, seen_from)
     converter = _converter(model, tracks)
     straight, confidence = _undistorted(tracks, seen_from, converter)
@@ -140,7 +142,9 @@ def _frame_rate(tracks: tracks_2d.Tracks2D, given: float | None) -> float:
         errors.require(is_single, "frame_rate", rule, "nothing")
         return 1.0
     if given is not None:
-        return errors.frame_rate(given)
+        if (told := errors.frame_rate(given)) < _RATES[0]:
+            _warn(f"There are {told:g} frames per second: is that the time from frame to frame?")
+        return told
     number = errors.number("frame_rate", rate)
     low, high = _RATES
     if not low <= number <= high:
@@ -384,7 +388,7 @@ def _check_image(tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint) ->
     ):
         most = share.max()
         _warn(f"All joints lie in the first {most:.0%} of {image}, both ways: {advice}")
-    elif known and width < height and (share <= [1, width / height]).all():
+    elif known and width < height and (share <= [1 + margin, width / height]).all():
         _warn(
             f"All joints lie in the upper {share[:, 1].max():.0%} of {image}: is it {height:.0f} "
             f"wide and {width:.0f} high?"

@@ -125,13 +125,25 @@ def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tr
         errors.require_in(path, len(shape) in (3, 4), "keypoints_2d", rule, list(shape))
         clocks.check_length(path, shape[0])
         joints, notes = _joints(path, arrays, skeleton)
-        return tracks_2d.of_arrays(
+        tracks = tracks_2d.of_arrays(
             arrays["keypoints_2d"],
             arrays.get("confidence"),
             joint_names=joints,
             notes=notes,
             **_facts(arrays),
         )
+        rule, received = "be [T, P, K, 2], time first", f"{list(shape)}, of people in one place"
+        errors.require(not _is_turned(tracks), "keypoints_2d", rule, received)
+        return tracks
+
+
+def _is_turned(tracks: tracks_2d.Tracks2D) -> bool:
+    """Tells whether many people in few frames are few people in many, one near the other."""
+    many = len(tracks.names)
+    if many < max(detected_tracks.MIN_FRAMES, tracks.num_frames + 1):
+        return False
+    first = np.concatenate([tracks.keypoints_2d, tracks.confidence[..., np.newaxis]], -1)[:, 0]
+    return not detected_tracks.follow(np.arange(many), first).any()
 
 
 _LAYOUTS = {"coco": "coco_17", "h36m": "h36m_17"}
@@ -242,7 +254,8 @@ def read_table(path: pathlib.Path) -> tracks_2d.Tracks2D:
     is_sleap = "frame_idx" in header
     if is_sleap:
         header, rows = _of_sleap(path, header, rows)
-    columns = _columns(path, [name.strip() for name in header], [row for row in rows if row])
+    header = [name.strip().lower() for name in header]
+    columns = _columns(path, header, [row for row in rows if row])
     frames = _numbers(path, "frame", columns["frame"])
     is_whole = np.isfinite(frames).all() and not (frames % 1).any() and frames.min(initial=0) >= 0
     errors.require_in(path, is_whole, "frame", "be whole numbers from 0 on", "others")
@@ -325,7 +338,7 @@ def _columns(path: pathlib.Path, header: list[str], rows: list[list[str]]) -> di
     errors.require_in(path, not missing, "header", rule, ", ".join(header)[:200])
     twice = next((name for name in header if name and header.count(name) > 1), None)
     errors.require_in(path, twice is None, "header", "name each column once", f"{twice} twice")
-    score = next((name for name in header if name.lower() in _SCORES), None)
+    score = next((name for name in header if name in _SCORES), None)
     if score is not None and "confidence" not in header:
         raise errors.RecordingError(path, "header", "call scores `confidence`", score)
     errors.require_in(path, rows, "table", "have rows", "none")

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import math
 import pathlib
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -139,6 +140,9 @@ def from_field_of_view(degrees: float, image_size: tuple[int, int]) -> Viewpoint
     rule = f"be above 0 and at most {_MAX_DEGREES:g} degrees"
     errors.require(0 < errors.number("fov", degrees) <= _MAX_DEGREES, "fov", rule, degrees)
     pose_clip.check_image_size(image_size)
+    if degrees < math.pi:
+        told = f"The field of view is {degrees:g} degrees: are they radians?"
+        warnings.warn(told, errors.InputWarning, stacklevel=2)
     width, _ = image_size
     focal = 0.5 * width / math.tan(math.radians(degrees) / 2)
     return _centered(focal, image_size, f"horizontal field of view {degrees:g} degrees")

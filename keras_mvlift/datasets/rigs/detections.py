@@ -217,7 +217,9 @@ def frame_numbers(path: pathlib.Path, field: str, names: Sequence[str]) -> list[
         told = {name: int(numbers[-column]) for name, numbers in found.items()}
         if len({*told.values()}) == len(told):
             return [told[name] for name in names]
-    first, second = list(found)[:2]
+    owners: dict[int, str] = {}
+    pairs = ((owners.setdefault(int(numbers[-1]), name), name) for name, numbers in found.items())
+    first, second = next(pair for pair in pairs if pair[0] != pair[1])
     rule = "hold a number that is each frame's own"
     raise errors.RecordingError(path, field, rule, f"{first} and {second} among {len(found)}")
 

@@ -138,9 +138,9 @@ class RigSource(configs.Checked):
         for name, size, *seen in zip(self.rig.names, self.rig.image_sizes, *laid, strict=True):
             if size.all() and detection_formats.is_swapped(*seen, size):
                 width, height = size
-                told = f"{where}: camera {name}: joints fit an image of {height:.0f} x {width:.0f}"
-                told += ", and the calibration's has these swapped: is it turned?"
-                warnings.warn(told, errors.InputWarning, stacklevel=2)
+                fit = f"{where}: camera {name}: joints fit an image of {height:.0f} x {width:.0f}"
+                fit += ", and the calibration's has these swapped: is it turned?"
+                warnings.warn(fit, errors.InputWarning, stacklevel=2)
         return views, num_frames
 
     def _people(self, entry: manifests.Clip) -> _Film:
