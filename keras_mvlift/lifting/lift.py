@@ -364,7 +364,7 @@ def _check_image(tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint) ->
     if not len(points) or (size <= 0).any():
         return
     width, height = size
-    if known and detections.is_swapped(tracks.keypoints_2d, tracks.confidence, size):
+    if known and detections.is_swapped(tracks.keypoints_2d, tracks.confidence, (width, height)):
         rule = f"be width and height: joints fit an image of {height:.0f} x {width:.0f}"
         received = f"{width:.0f} x {height:.0f}: are they swapped, or is it turned?"
         raise errors.ArgumentError("image_size", rule, received)

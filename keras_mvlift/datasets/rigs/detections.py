@@ -131,9 +131,7 @@ def require_pixels(path: object, keypoints_2d: np.ndarray, confidence: np.ndarra
 _MARGIN, _FEW, _ALL = 0.02, 0.05, 0.98
 
 
-def is_swapped(
-    keypoints_2d: np.ndarray, confidence: np.ndarray, size: tuple[float, float] | np.ndarray
-) -> bool:
+def is_swapped(keypoints_2d: np.ndarray, confidence: np.ndarray, size: tuple[float, float]) -> bool:
     """Tells whether an image's width and height must be swapped, or the image turned.
 
     Nobody is detected where no image is: most joints of some people lie beyond the image of this

@@ -135,9 +135,10 @@ class RigSource(configs.Checked):
         errors.require_in(where, laid[1].any(), "people", "be there in a frame", "nobody in any")
         detection_formats.require_pixels(where, *laid)
         detection_formats.require_own(where, *laid)
-        for name, size, *seen in zip(self.rig.names, self.rig.image_sizes, *laid, strict=True):
-            if size.all() and detection_formats.is_swapped(*seen, size):
-                width, height = size
+        images = zip(self.rig.names, self.rig.image_sizes, *laid, strict=True)
+        for name, (width, height), points, seen in images:
+            size = (width, height)
+            if all(size) and detection_formats.is_swapped(points, seen, size):
                 fit = f"{where}: camera {name}: joints fit an image of {height:.0f} x {width:.0f}"
                 fit += ", and the calibration's has these swapped: is it turned?"
                 warnings.warn(fit, errors.InputWarning, stacklevel=2)
