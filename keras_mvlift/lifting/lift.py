@@ -88,8 +88,6 @@ def lift(
     errors.require_known("space", target, pose_clip.SPACES)
     if target == "world" and not seen_from.has_place:
         seen_from.world_from_camera(np.zeros(3))
-    inference.require_pixels(tracks.keypoints_2d, tracks.confidence, seen_from.intrinsics)
-    inference.warn_of_aspect(seen_from.intrinsics)
     _check_image(tracks, seen_from)
     converter = _converter(model, tracks)
     straight, confidence = _undistorted(tracks, seen_from, converter)
@@ -356,8 +354,11 @@ def _check_image(tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint) ->
     """Warns of joints that lie outside of the image, or in a corner as of a smaller one.
 
     Raises:
-        ArgumentError: If the image's width and height must be swapped, or the image turned.
+        ArgumentError: If these are no pixels, or the image's width and height must be swapped, or
+            the image turned.
     """
+    inference.require_pixels(tracks.keypoints_2d, tracks.confidence, viewpoint.intrinsics)
+    inference.warn_of_aspect(viewpoint.intrinsics, stacklevel=4)
     points = tracks.keypoints_2d[tracks.confidence > 0]
     known = tracks.image_size or viewpoint.image_size
     size = np.array(known) if known else 2.0 * viewpoint.intrinsics[:2, 2]
