@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import re
 import types
@@ -334,6 +335,21 @@ def test_pixels_of_another_image_are_warned_about(shipped, case):
     keypoints, told = PIXELS[case]
     tracks = tracks_2d.of_arrays(keypoints, frame_rate=50.0, image_size=SIZE)
     with pytest.warns(errors.InputWarning, match=told):
+        lift.lift(shipped, tracks, WALK_VIEWPOINT)
+
+
+@pytest.mark.parametrize(
+    ("sure", "expectation"),
+    [
+        (0.4, contextlib.nullcontext()),
+        (0.6, pytest.raises(errors.ArgumentError, match="`image_size` must be width and height")),
+    ],
+)
+def test_unsure_joints_outside_of_the_image_swap_no_sides(shipped, sure, expectation):
+    confidence = np.where(SEEN[..., 1] > 500, sure, 0.9)
+    facts = {"frame_rate": 50.0, "image_size": (700, 480)}
+    tracks = tracks_2d.of_arrays(SEEN * [0.5, 0.8] + [0, 100], confidence, **facts)
+    with expectation:
         lift.lift(shipped, tracks, WALK_VIEWPOINT)
 
 

@@ -129,6 +129,7 @@ def require_pixels(path: object, keypoints_2d: np.ndarray, confidence: np.ndarra
 
 # Of an image, on each side; of people, to whom that happens by mistake; and of joints.
 _MARGIN, _FEW, _ALL = 0.02, 0.05, 0.98
+_SURE = 0.5  # Some detectors say, unsurely, where joints outside of the image would be.
 
 
 def is_swapped(keypoints_2d: np.ndarray, confidence: np.ndarray, size: tuple[float, float]) -> bool:
@@ -139,10 +140,10 @@ def is_swapped(keypoints_2d: np.ndarray, confidence: np.ndarray, size: tuple[flo
 
     Args:
         keypoints_2d: `[..., K, 2]`, pixels, of people.
-        confidence: `[..., K]`, 0 where not seen.
+        confidence: `[..., K]`; joints less sure than a half do not count.
         size: Pixels.
     """
-    is_seen = confidence > 0
+    is_seen = confidence >= _SURE
     reach = np.array(size) * (1 + _MARGIN)
     beyond = is_seen & (keypoints_2d > reach).any(axis=-1)
     fits = (keypoints_2d <= reach[::-1]).all(axis=-1)[is_seen]
