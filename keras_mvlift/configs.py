@@ -7,6 +7,9 @@ to JSON and back, which is how they travel through a pipeline.
 import dataclasses
 import json
 import numbers
+import os
+import types
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -33,12 +36,14 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 Rule = Callable[[str, Any], None]
 """Refuses, by an `ArgumentError`, a value of the field of a name."""
 
-# What is checked of each type, and its word.
-_TYPES: dict[Any, tuple[type, str]] = {
-    int: (numbers.Integral, "a whole number"),
-    float: (numbers.Real, "a number"),
-    bool: (bool, "true or false"),
-    str: (str, "a text"),
+# What is checked of each type, its word, and that of many.
+_TYPES: dict[Any, tuple[type, str, str]] = {
+    int: (numbers.Integral, "a whole number", "whole numbers"),
+    float: (numbers.Real, "a number", "numbers"),
+    bool: (bool, "true or false", "truths"),
+    str: (str, "a text", "texts"),
+    os.PathLike[str]: (os.PathLike, "a path", "paths"),
+    types.NoneType: (types.NoneType, "nothing", "nothing"),
 }
 
 
@@ -73,6 +78,15 @@ def filter_widths(name: str, widths: Sequence[int]) -> None:
     errors.require(holds, name, "be two or more odd numbers, above 1 or all 1", received)
 
 
+def json_object(name: str, text: str) -> None:
+    """Refuses, by an ArgumentError, a text that is no JSON object."""
+    try:
+        errors.require_type(name, json.loads(text), dict, "be a JSON object")
+    except json.JSONDecodeError as error:
+        met = f"{text!r}, {errors.met(error)}"
+        raise errors.ArgumentError(name, "be a JSON object", met) from error
+
+
 Count = Annotated[int, _least(0)]
 Positive = Annotated[int, _least(1)]
 Weight = Annotated[float, _least(0)]
@@ -91,6 +105,7 @@ Range = Annotated[
 ]
 
 FilterWidths = Annotated[tuple[int, ...], filter_widths]
+JsonObject = Annotated[str, json_object]
 
 Config = TypeVar("Config", bound="Json")
 
@@ -103,14 +118,35 @@ class Checked:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            rules = getattr(field.type, "__metadata__", ())
-            kind, word = _TYPES.get(kind_of(field), (object, ""))
-            is_wrong = isinstance(value, bool) and kind in (numbers.Integral, numbers.Real)
-            if is_wrong or not isinstance(value, kind):
-                raise errors.ArgumentError(field.name, f"be {word}", repr(value))
-            for check in rules:
+            value, kind = getattr(self, field.name), kind_of(field)
+            errors.require(_fits(kind, value), field.name, f"be {_word(kind)}", repr(value))
+            for check in getattr(field.type, "__metadata__", ()):
                 check(field.name, value)
+
+
+_UNIONS = (types.UnionType, typing.Union)
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    """Tells whether a value is of a field's type; of types that have no word anything is."""
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin in _UNIONS:
+        return any(_fits(part, value) for part in parts)
+    if origin is tuple:
+        return isinstance(value, tuple | list) and all(_fits(parts[0], each) for each in value)
+    known = kind if dataclasses.is_dataclass(kind) else object
+    checked = _TYPES.get(kind, (known,))[0]
+    is_truth = isinstance(value, bool) and checked in (numbers.Integral, numbers.Real)
+    return isinstance(value, checked) and not is_truth  # type: ignore[arg-type]
+
+
+def _word(kind: Any) -> str:
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin in _UNIONS:
+        return " or ".join(map(_word, parts))
+    if origin is tuple:
+        return f"a list of {_TYPES[parts[0]][2]}" if parts[0] in _TYPES else "a list"
+    return _TYPES[kind][1] if kind in _TYPES else f"a {getattr(kind, '__name__', kind)}"
 
 
 def kind_of(field: dataclasses.Field[Any]) -> Any:
@@ -353,9 +389,9 @@ class DataConfig(Json):
     """
 
     source: str = "pose2sim"
-    source_options: str = "{}"
+    source_options: JsonObject = "{}"
     split: str = "blocks"
-    split_options: str = "{}"
+    split_options: JsonObject = "{}"
     stride: Positive = 1
     test_stride: Positive = 1
     min_joints: Positive = 8

@@ -109,7 +109,16 @@ def number(field: str, value: Any) -> float:
     try:
         return float(numbers(field, value, np.float64))
     except (ArgumentError, TypeError) as error:
-        raise ArgumentError(field, "be a number", repr(value)) from error
+        given = value.tolist() if isinstance(value, np.ndarray) else value
+        raise ArgumentError(field, "be a number", repr(given)) from error
+
+
+def whole_number(field: str, value: Any, least: int, most: int) -> int:
+    """Returns what a user gave as a whole number in a range, or raises an `ArgumentError`."""
+    given = number(field, value)
+    holds = least <= given <= most and not given % 1
+    require(holds, field, f"be a whole number from {least} to {most}", f"{given:g}")
+    return int(given)
 
 
 MAX_FRAME_RATE = 1000
@@ -157,8 +166,20 @@ def require_known(field: str, name: str, known: Iterable[str]) -> None:
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """Returns `"; did you mean ...?"`, or nothing where no name that is known is near."""
-    found = difflib.get_close_matches(str(name), tuple(known), n=1)
-    return f"; did you mean {found[0]}?" if found else ""
+    lower = {str(each).lower(): each for each in known}
+    found = difflib.get_close_matches(str(name).lower(), lower, n=1)
+    return f"; did you mean {lower[found[0]]}?" if found else ""
+
+
+@contextlib.contextmanager
+def told_by(path: object, fields: Collection[str]) -> Iterator[None]:
+    """Names the file in what is refused of fields that it told: a `RecordingError` then."""
+    try:
+        yield
+    except ArgumentError as error:
+        if error.field not in fields:
+            raise
+        raise RecordingError(path, error.field, error.rule, error.received) from error
 
 
 @contextlib.contextmanager
@@ -196,6 +217,8 @@ _WORDS = (
     (r".*not enough values to unpack.*|zip\(\) argument.*", "too few"),
     (r"too many values to unpack.*", "too many"),
     (r"(\d+ scores for .*)", r"\1"),
+    (r".* unexpected keyword argument ('.*')", r"\1, which it does not have"),
+    (r".* missing \d+ required .*?: ('.*)", r"no \1"),
     (r"unexpected end of data", "a quote that is not closed"),
     # A value of another type than the file's.
     (r".*object (is not|has no|of type|cannot be).*", "something else there"),

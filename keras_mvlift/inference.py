@@ -113,7 +113,8 @@ class Lifter:
                 frames of clips, for a `ClipLifter`. A joint at NaN, (0, 0) or (-1, -1) was not
                 seen.
             confidence: `[..., J]`, in [0, 1], 0 for a joint that was not seen; left out, every
-                joint was.
+                joint was. Any other joint counts, however unsure: detectors' below 0.3, which
+                `keras-mvlift lift` leaves out of their files, are better given 0.
             camera: The intrinsics `[3, 3]` or `[..., 3, 3]`, pixels, or anything that has them
                 as its attribute `intrinsics`. Left out, a camera like those of training is
                 taken, with a warning, and no position is given.
@@ -138,6 +139,7 @@ class Lifter:
             RuntimeError: If TensorFlow is needed, and this process was forked off since it loaded
                 the model.
         """
+        errors.require(isinstance(flip, bool | np.bool_), "flip", "be True or False", repr(flip))
         if flip:
             _check_mirrored(self.description)
         if detected_as is not None:
@@ -533,7 +535,21 @@ def check_intrinsics(camera: Any, leading: tuple[int, ...], mean: np.ndarray) ->
         received = f"{checked[is_wrong][0].tolist()}"
         received += f", {errors.first(is_wrong)}" if is_wrong.ndim else ""
         raise errors.ArgumentError("camera", rule, received)
+    warn_of_aspect(checked, stacklevel=5)
     return np.broadcast_to(checked, shape)
+
+
+_MOST_ASPECT = 1.5
+
+
+def warn_of_aspect(intrinsics: np.ndarray, stacklevel: int = 3) -> None:
+    """Warns of cameras `[..., 3, 3]` whose pixels would be much wider than high, or higher."""
+    x, y = intrinsics[..., 0, 0], intrinsics[..., 1, 1]
+    is_odd = np.maximum(x / y, y / x) > _MOST_ASPECT
+    if is_odd.any():
+        told = f"The focal lengths are {x[is_odd][0]:.4g} and {y[is_odd][0]:.4g} px: pixels are "
+        told += "hardly so far from square; is the order another than fx, fy, cx, cy?"
+        warnings.warn(told, errors.InputWarning, stacklevel=stacklevel)
 
 
 # How far what was lifted can be relied on.

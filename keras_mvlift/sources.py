@@ -135,7 +135,9 @@ def _make(field: str, registry: dict[str, Any], name: str, options: dict[str, An
     try:
         return registry[name](**arguments)
     except TypeError as error:
-        raise ValueError(f"`{field}_options` must fit {name!r}. Received: {error}.") from error
+        raise ValueError(
+            f"`{field}_options` must fit {name!r}. Received: {errors.met(error)}."
+        ) from error
 
 
 # Which recording is the newest span, by TFX's `{SPAN}` and `{VERSION}` in a path.

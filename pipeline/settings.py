@@ -110,15 +110,10 @@ def _are_thresholds(value: Any) -> bool:
     return is_mapping and all(isinstance(most, int | float) for most in value.values())
 
 
-def _are_words(value: Any) -> bool:
-    return isinstance(value, tuple) and all(isinstance(word, str) for word in value)
-
-
 Name = Annotated[Any, _matching(r"\w[\w.-]*", "be a folder's name")]
 Thresholds = Annotated[
     Mapping[str, float], configs.rule(_are_thresholds, "be an object of numbers")
 ]
-Words = Annotated[tuple[str, ...], configs.rule(_are_words, "be a list of words")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -171,7 +166,7 @@ class PipelineConfig(configs.Checked):
     rig_check: Annotated[str, configs.one_of(WARN, STOP)] = STOP
     # Given any word, TFX packs all of itself for workers elsewhere, once for each component: two
     # seconds, and 25 MB that it leaves in the temporary folder.
-    beam_pipeline_args: Words = ()
+    beam_pipeline_args: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,13 +1,18 @@
 import dataclasses
 import inspect
 import json
+import pathlib
 import re
+from typing import Any
 
 import pytest
 
-from keras_mvlift import configs, reprojection, sources
+from components.bulk_inference import job
+from keras_mvlift import configs, errors, reprojection, sources
 from keras_mvlift.datasets import preparation, view_windows
+from keras_mvlift.datasets.rigs import recordings
 from keras_mvlift.networks import residual, temporal
+from pipeline import settings
 
 ALL = (
     *(configs.ModelConfig, configs.PretrainConfig, configs.FinetuneConfig),
@@ -127,7 +132,7 @@ def test_configs_do_not_change(kind):
         (configs.ModelConfig, "initializer", "he", "must be one of he_normal, he_uniform"),
         (configs.ModelConfig, "output_stddev", -0.1, "must be at least 0"),
         (configs.ModelConfig, "dropout", -0.1, r"must lie in \[0, 1\)"),
-        (configs.ModelConfig, "filter_widths", 3, "must be two or more odd numbers"),
+        (configs.ModelConfig, "filter_widths", 3, "must be a list of whole numbers"),
         (configs.ModelConfig, "frame_step", 0, "must be at least 1"),
         (configs.PretrainConfig, "num_epochs", -1, "must be at least 0"),
         (configs.PretrainConfig, "batch_size", 1, "must be at least 2"),
@@ -298,3 +303,56 @@ def test_the_triangulated_pose_may_stand_alone():
 def test_without_reprojection_something_else_must_determine_the_pose():
     with pytest.raises(ValueError, match="`reprojection_weight` needs `triangulation_weight`"):
         configs.FinetuneConfig(views="all", reprojection_weight=0.0)
+
+
+def kinds(base: Any = configs.Checked) -> list[Any]:
+    """Returns all that is checked by its fields' types."""
+    return [each for kind in base.__subclasses__() for each in (kind, *kinds(kind))]
+
+
+# What must be given of each, by field.
+NEEDED = {
+    "root": "lab",
+    "path": "a.npz",
+    "num_epochs": 1,
+    "test_subjects": (),
+    "test_clips": (),
+    "model": "studio",
+    "inputs": (),
+    "output": "lifted",
+}
+FIELDS = [
+    pytest.param(kind, field, id=f"{kind.__name__}.{field.name}")
+    for kind in kinds()
+    if hasattr(kind, "__dataclass_fields__")
+    and "test" not in kind.__module__
+    and not inspect.isabstract(kind)
+    for field in dataclasses.fields(kind)
+]
+
+
+def test_every_source_and_split_is_checked():
+    assert {*sources.SOURCES.values(), *preparation.SPLITS.values()} <= {*kinds()}
+    assert {settings.PipelineConfig, job.BulkLift} <= {*kinds()}
+
+
+@pytest.mark.parametrize(("kind", "field"), FIELDS)
+def test_a_value_of_another_type_is_refused_by_the_fields_name(kind, field):
+    arguments = inspect.signature(kind).parameters.values()
+    needed = [each.name for each in arguments if each.default is each.empty]
+    given = {name: NEEDED[name] for name in needed}
+    for value in (object(), 3.5j, (object(),)):
+        with pytest.raises(errors.ArgumentError, match=f"^`{field.name}` must be "):
+            kind(**given | {field.name: value})
+
+
+def test_a_path_may_be_one_or_a_text_and_a_list_no_text():
+    assert recordings.RigSource(root=pathlib.Path("lab")).root == pathlib.Path("lab")
+    with pytest.raises(
+        errors.ArgumentError, match=r"`root` must be a text or a path\. Received: 3"
+    ):
+        recordings.RigSource(root=3)
+    with pytest.raises(errors.ArgumentError, match=r"`drop` must be a list of texts\..* 'S11'"):
+        sources.SOURCES["human36m"](root="", drop="S11")
+    with pytest.raises(errors.ArgumentError, match=r"`skeleton` must be one of .*mean coco_17\?"):
+        recordings.RigSource(root="", skeleton="coco17")

@@ -154,6 +154,25 @@ def test_what_are_no_pixels_of_that_image_is_said(door, kind, tmp_path):
     assert sentence in told
 
 
+@pytest.mark.parametrize("told_by", ["--image-size", "the archive", "the camera"])
+def test_an_image_whose_sides_are_swapped_is_refused(told_by, tmp_path, capsys):
+    path, sizes = tmp_path / "seen.npz", {"image_size": (1080, 1920)}
+    facts = sizes if told_by == "the archive" else {}
+    np.savez(
+        path, keypoints_2d=SEEN + np.array([900, 40]), skeleton="coco_17", frame_rate=50, **facts
+    )
+    sentence = "`image_size` must be width and height: joints fit an image of 1920 x 1080"
+    if told_by == "the camera":
+        camera = viewpoints.Viewpoint(intrinsics=CAMERA.intrinsics, **sizes)
+        with pytest.raises(errors.ArgumentError, match=sentence):
+            lift.lift(MODEL, tracks_2d_files.read(path), camera)
+    else:
+        size = ["--image-size", "1080", "1920"] if not facts else []
+        output = ["--output", str(tmp_path / "out.npz"), "--model", "studio", "--fov", "60"]
+        assert main.main(["lift", str(path), *output, *size]) == 1
+        assert sentence in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("most", [10, 100])
 def test_scores_are_scaled_and_told_or_refused(door, tmp_path, most):
@@ -178,6 +197,11 @@ CAMERAS = {
     ),
     "millimeters": (lambda k: k * [[0.03], [0.03], [1.0]], {}, "focal length in pixels"),
     "a center outside": (lambda k: k - [[0, 0, 1000], [0, 0, 1000], [0, 0, 0]], {}, "principal"),
+    "another order": (
+        lambda k: k * [[1], [0.4], [1]],
+        {},
+        "pixels are hardly so far from square",
+    ),
     "a lens in other units": (lambda k: k, {"distortion": np.array([500.0, 0, 0, 0, 0])}, "k1, k2"),
 }
 
@@ -407,6 +431,49 @@ def test_check_rig_names_what_pixels_are(rig, tmp_path, capsys, kind):
     told = capsys.readouterr().out
     assert name in told
     assert (status, told.count("error:")) == ((0, 0) if "Nothing" in name else (1, 1))
+
+
+def renamed(tables):
+    for number, table in enumerate(tables, 1):
+        table["name"] = f"Camera {number:02d}"
+    tables.reverse()
+
+
+@pytest.mark.parametrize("size", [[520.0, 1000.0], [1000.0, 520.0], [1000.0, 1000.0]])
+def test_a_rig_is_warned_of_images_that_are_turned(rig, tmp_path, capsys, size):
+    folder = spoiled(rig, tmp_path / "rig", points(lambda x: x / 2 + [450, 0]))
+    in_tables(lambda tables: tables[1].update(size=size))(folder)
+    main.main(["check-rig", str(folder)])
+    told = (
+        "camera cam_2: joints fit an image of 1000 x 520, and the calibration's has these swapped"
+    )
+    assert (told in capsys.readouterr().err) == (size[0] < size[1])
+
+
+@pytest.mark.parametrize("door", ["check-rig", "calibrate", "the source", "lift"])
+def test_cameras_called_otherwise_in_the_calibration_are_joined_at_each_door(
+    rig, tmp_path, capsys, door
+):
+    folder = spoiled(rig, tmp_path / "rig", lambda person: person)
+    in_tables(renamed)(folder)
+    path = folder / "Calib.toml"
+    if door == "lift":
+        known = viewpoints.read(rig / "Calib.toml", "cam_2")
+        with pytest.warns(errors.InputWarning, match="joined by name: Camera 02 is cam_2"):
+            found = viewpoints.read(path, "cam_2")
+        np.testing.assert_array_equal(found.center, known.center)
+    elif door == "the source":
+        found, known = (recordings.RigSource(root=str(each)).rig for each in (folder, rig))
+        assert found.names == known.names
+        np.testing.assert_array_equal(found.camera.center, known.camera.center)
+    else:
+        output = ["--output", str(tmp_path / "out.toml")]
+        far = np.linalg.norm(
+            np.subtract(*recordings.RigSource(root=str(rig)).rig.camera.center[:2])
+        )
+        distance = ["--distance", "cam1", "CAM 2", f"{far:.3f}", *output]
+        assert main.main([door, str(folder), *(distance if door == "calibrate" else ())]) == 0
+        assert ("cam_2 is CAM 2" in capsys.readouterr().err) == (door == "calibrate")
 
 
 PAGE = (pathlib.Path(__file__).parents[1] / "docs" / "troubleshooting.md").read_text()

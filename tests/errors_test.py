@@ -40,6 +40,16 @@ def test_what_a_parser_raises_names_the_file(error):
     assert caught.value.__cause__ is error
 
 
+@pytest.mark.parametrize("fields", [["fps"], ["rate"]])
+def test_what_a_file_tells_is_refused_with_its_name(fields):
+    with pytest.raises(
+        errors.ArgumentError if fields == ["rate"] else errors.RecordingError
+    ) as caught:
+        with errors.told_by("a.npz", fields):
+            raise errors.ArgumentError("fps", "be 50", 0)
+    assert str(caught.value) == ("a.npz: " * (fields == ["fps"])) + "`fps` must be 50. Received: 0."
+
+
 def test_a_reader_s_own_error_passes_through_a_parser_s():
     own = errors.RecordingError("a/1.json", "version", "be 1.3", 2)
     with pytest.raises(errors.RecordingError) as caught, errors.parsing("x", "y", "be z"):
@@ -92,6 +102,7 @@ def test_of_a_name_that_is_not_known_the_nearest_is_told():
     )
     with pytest.raises(errors.ArgumentError, match=rule):
         errors.require_known("skeleton", "coco17", ["coco_17", "body_25"])
+    assert errors.nearest("BODY_25", ["coco_17", "body_25"]) == "; did you mean body_25?"
     with pytest.raises(errors.ArgumentError, match=r"Received: 'dog'\.$"):
         errors.require_known("skeleton", "dog", ["coco_17", "body_25"])
     errors.require_known("skeleton", "coco_17", ["coco_17"])

@@ -412,6 +412,8 @@ def test_a_model_that_saw_nobody_mirrored_lifts_no_mirror_images(tmp_path):
     rule = r"`flip` must be False for a model .* mirrored people \(`flip_augmentation`\)\. .*True\."
     with pytest.raises(ValueError, match=rule):
         model.lift(SINGLE_KEYPOINTS, SINGLE_CONFIDENCE, camera=INTRINSICS, flip=True)
+    with pytest.raises(ValueError, match=r"`flip` must be True or False\. Received: 'no'"):
+        model.lift(SINGLE_KEYPOINTS, SINGLE_CONFIDENCE, camera=INTRINSICS, flip="no")
 
 
 def test_a_model_of_which_nobody_noted_it_warns(mirror_model):

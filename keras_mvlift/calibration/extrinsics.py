@@ -210,19 +210,30 @@ def _unreachable(
 # The size of a rig, of which images tell nothing, from distances between its cameras.
 
 
+_MOST_RATIO = 1.5  # Of a distance, to what all that are known make it.
+
+
 def scale_from_distances(
     camera: cameras.Camera, names: tuple[str, ...], known_distance: Mapping[tuple[str, str], float]
 ) -> float:
     """Returns the factor that brings a rig to its true size, by least squares over known distances.
 
-    Cameras of the distances that stand in one place are a ValueError.
+    Cameras of the distances that stand in one place, or distances that contradict each other by
+    half and more, are a ValueError.
     """
     center = np.asarray(camera.center)
     pairs = [[names.index(name) for name in pair] for pair in known_distance]
     found = np.linalg.norm(np.subtract(*np.moveaxis(center[pairs], 1, 0)), axis=-1)
     known = np.array(list(known_distance.values()))
     errors.require(found.any(), "known_distance", "be of cameras apart", known_distance)
-    return float(known @ found / (found @ found))
+    scale = float(known @ found / (found @ found))
+    off = np.abs(np.log(known / np.maximum(scale * found, calibration_files.SPACING[0])))
+    worst, pair = max(zip(off, known_distance, strict=True))
+    received = f"{known_distance[pair]:g} m of {' and '.join(pair)}, which is {np.exp(worst):.1f} "
+    received += "times as far or near as all together make it"
+    rule = "fit the other distances in the rig that people show"
+    errors.require(worst < np.log(_MOST_RATIO), "known_distance", rule, received)
+    return scale
 
 
 def check_distances(

@@ -1,7 +1,6 @@
 """What each command can be told, and what of it is refused before anything large is imported."""
 
 import argparse
-import json
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -67,21 +66,13 @@ def _check_adapt(options: argparse.Namespace) -> None:
     arguments.require_model(options.model)
     if options.output.exists():
         raise FileExistsError(f"{options.output} is there already.")
-    _require_object("source-options", options.source_options)
+    configs.json_object("source-options", options.source_options)
 
 
 def _check_recording(options: argparse.Namespace) -> None:
     arguments.require_there("path", options.path)
     if options.source is not None:
         errors.require_known("source", options.source, SOURCES)
-
-
-def _require_object(name: str, text: str) -> None:
-    try:
-        errors.require_type(name, json.loads(text), dict, "be a JSON object")
-    except json.JSONDecodeError as error:
-        met = f"{text!r}, {errors.met(error)}"
-        raise errors.ArgumentError(name, "be a JSON object", met) from error
 
 
 def _add_calibrate(parser: argparse.ArgumentParser) -> None:
@@ -163,7 +154,7 @@ def _check_experiments(options: argparse.Namespace) -> None:
         if source is not None:
             errors.require_known(f"{prefix}source", source, SOURCES)
         arguments.require_there(f"{prefix}data_root", getattr(options, f"{prefix}data_root"))
-        _require_object(f"{prefix}source_options", getattr(options, f"{prefix}source_options"))
+        configs.json_object(f"{prefix}source_options", getattr(options, f"{prefix}source_options"))
     arguments.require_there("motions", *options.motions)
 
 

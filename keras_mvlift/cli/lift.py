@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from keras_mvlift import configs, errors, skeletons
 from keras_mvlift.cli import arguments
 from keras_mvlift.lifting import (
@@ -131,19 +133,23 @@ def run(options: argparse.Namespace) -> int:
     warn_of_size(seen_from, tracks.image_size)
     from keras_mvlift.lifting import lift
 
-    clip = lift.lift(
-        model,
-        tracks,
-        seen_from,
-        space=options.space,
-        frame_rate=options.frame_rate,
-        max_gap=0.0 if options.no_bridge else smoothing.MAX_GAP,
-        mends_sides=not options.keep_sides,
-        smoother=smoothing.Butterworth() if options.smooth else None,
-        height=options.height,
-        is_steady=not options.no_steady,
-        progress=progress("lift"),
-    )
+    told = [name for name in _TOLD if getattr(options, name, None) is None]
+    with errors.told_by(options.input, told):
+        clip = lift.lift(
+            model,
+            tracks,
+            seen_from,
+            space=options.space,
+            frame_rate=options.frame_rate,
+            max_gap=0.0 if options.no_bridge else smoothing.MAX_GAP,
+            mends_sides=not options.keep_sides,
+            smoother=smoothing.Butterworth() if options.smooth else None,
+            height=options.height,
+            is_steady=not options.no_steady,
+            progress=progress("lift"),
+        )
+        asked = options.min_confidence
+        _require_poses(clip, lift.MIN_JOINTS, tracks.min_confidence if asked is None else asked)
     clip = dataclasses.replace(clip, about={"model": options.server or options.model, **clip.about})
     lines: list[str] = []
     if options.reference is not None:
@@ -153,6 +159,21 @@ def run(options: argparse.Namespace) -> int:
     for line in (*tracks.notes, *changes(clip), *lines):
         print(errors.visible(line))
     return 0
+
+
+# What 2D joints tell, unless an option does.
+_TOLD = ("people", "keypoints_2d", "joint_names", "frame_rate", "first_frame", "image_size")
+
+
+def _require_poses(clip: pose_clip.PoseClip, min_joints: int, least: float) -> None:
+    """Refuses, by an ArgumentError, a clip in which nobody was seen well enough in any frame."""
+    if any(track.is_present.any() for track in clip.tracks):
+        return
+    each = (track.keypoint_confidence for track in clip.tracks)
+    seen = [np.count_nonzero(sure, axis=-1).max() for sure in each if sure is not None]
+    limit = f" sure to {least:g} or more (--min-confidence)" if least else ""
+    rule = f"be seen with {min_joints} of {len(clip.joint_names)} joints{limit} in a frame"
+    raise errors.ArgumentError("people", rule, f"{max(seen)} at most")
 
 
 def _model(options: argparse.Namespace) -> "inference.Lifter":
@@ -280,8 +301,7 @@ def summary(clip: pose_clip.PoseClip) -> str:
     lifted = sum(int(track.is_present.any(axis=1).sum()) for track in tracks)
     frames = f"{clip.num_frames} frame{'s' * (clip.num_frames != 1)}"
     poses = f"{lifted} pose{'s' * (lifted != 1)}"
-    shown = f"{people}, {frames}, {poses}, {clip.space} coordinates"
-    return shown if lifted else f"{shown}; nobody was seen well enough"
+    return f"{people}, {frames}, {poses}, {clip.space} coordinates"
 
 
 # What is lifted: 2D joints and who saw them.

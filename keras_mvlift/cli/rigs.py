@@ -59,6 +59,12 @@ def calibrate(options: argparse.Namespace) -> int:
             raise ValueError(f"{rule}. Received: {options.path}.")
         found = extrinsics.refine(recorded.clips)
     else:
+        told = [name for pair in known_distance for name in pair]
+        called = recorded.calibration.called(options.path, told).names
+        own = dict(zip(called, recorded.calibration.names, strict=True))
+        known_distance = {
+            (own.get(a, a), own.get(b, b)): meters for (a, b), meters in known_distance.items()
+        }
         found = extrinsics.estimate(recorded.clips, known_distance, verbose=True)
     print(render(found.report))
     start = recorded.clips[0].camera if options.refine else None

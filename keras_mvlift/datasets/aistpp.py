@@ -90,7 +90,7 @@ class AISTPPSource(configs.Checked):
         ValueError: If an argument breaks its rule.
     """
 
-    root: str
+    root: files.AnyPath
     cameras: tuple[str, ...] = CAMERAS
     subjects: tuple[str, ...] = ()
     max_residual_px: configs.Weight = 15.0

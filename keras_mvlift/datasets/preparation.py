@@ -39,7 +39,7 @@ class Frames(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class HoldingOut:
+class HoldingOut(configs.Checked):
     """What all splits have in common: a part of its own for what chooses.
 
     Args:
@@ -53,13 +53,8 @@ class HoldingOut:
     """
 
     held_out_clips: tuple[str, ...] = ()
-    held_out_share: float = 0.0
-    gap: int = 5
-
-    def __post_init__(self) -> None:
-        share = self.held_out_share
-        errors.require(0 <= share < 1, "held_out_share", "lie in [0, 1)", share)
-        errors.require(self.gap >= 0, "gap", "be at least 0", self.gap)
+    held_out_share: configs.ShareBelow1 = 0.0
+    gap: configs.Count = 5
 
     @property
     def holds_out(self) -> bool:
@@ -163,13 +158,8 @@ class ByBlocks(HoldingOut):
         ValueError: If a number is negative, or there is no block.
     """
 
-    num_blocks: int = 2
-    block_length: int = 10
-
-    def __post_init__(self) -> None:
-        for name in ("num_blocks", "block_length"):
-            errors.require(getattr(self, name) >= 1, name, "be at least 1", getattr(self, name))
-        super().__post_init__()
+    num_blocks: configs.Positive = 2
+    block_length: configs.Positive = 10
 
     def _parts(self, sequence: sequences.MultiViewSequence) -> tuple[np.ndarray, np.ndarray]:
         share = sequence.num_frames / self.num_blocks

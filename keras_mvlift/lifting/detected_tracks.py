@@ -4,6 +4,7 @@ Read are OpenPose's folders, AlphaPose's, MMPose's, Ultralytics' and rtmlib's fi
 annotations.
 """
 
+import itertools
 import json
 import pathlib
 import warnings
@@ -124,10 +125,11 @@ _MOST_EXAMINED = 500  # Of a file so many people are looked at to tell their joi
 
 def _first_people(path: pathlib.Path, frames: list[detections.Frame]) -> np.ndarray:
     """Returns the first people, `[N, K, 3]`, of as many joints as the first of all."""
-    people = [person for frame in frames for person in frame.people][:_MOST_EXAMINED]
-    errors.require_in(path, people, "people", "be there in a frame", "nobody in any")
     with errors.parsing(path, "people", "hold x, y and confidence of each joint"):
-        flat = [np.array(person, np.float64).ravel() for person in people]
+        people = (person for frame in frames for person in frame.people)
+        each = (np.array(person, np.float64).ravel() for person in people)
+        flat = list(itertools.islice(filter(_is_seen, each), _MOST_EXAMINED))
+        errors.require_in(path, flat, "people", "be there in a frame", "nobody in any")
         size, rest = len(flat[0]), len(flat[0]) % 3
         if rest:
             rule = "hold x, y and confidence of each joint"
@@ -136,6 +138,14 @@ def _first_people(path: pathlib.Path, frames: list[detections.Frame]) -> np.ndar
     # What is infinite is refused later, of whichever set.
     found[~skeletons.is_place(found[..., :2]) | ~np.isfinite(found).all(axis=-1)] = 0.0
     return found
+
+
+def _is_seen(numbers: np.ndarray) -> bool:
+    """Tells of a person's numbers, `[3 K]`, whether a joint was seen, or they are no such."""
+    if len(numbers) % 3:
+        return True
+    person = numbers.reshape(-1, 3)
+    return bool((skeletons.is_place(person[:, :2]) & (person[:, 2] != 0)).any())
 
 
 def _frames(path: pathlib.Path, content: Any) -> list[detections.Frame]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_mvlift import errors, inference, skeletons
+from keras_mvlift.datasets.rigs import detections
 from keras_mvlift.geometry import cameras, lenses
 from keras_mvlift.lifting import pose_clip, smoothing, tracks_2d, viewpoints
 
@@ -87,7 +88,7 @@ def lift(
     errors.require_known("space", target, pose_clip.SPACES)
     if target == "world" and not seen_from.has_place:
         seen_from.world_from_camera(np.zeros(3))
-    _warn_of_image(tracks, seen_from)
+    _check_image(tracks, seen_from)
     converter = _converter(model, tracks)
     straight, confidence = _undistorted(tracks, seen_from, converter)
     _warn_of_upside_down(straight, confidence, model.joint_names)
@@ -139,7 +140,9 @@ def _frame_rate(tracks: tracks_2d.Tracks2D, given: float | None) -> float:
         errors.require(is_single, "frame_rate", rule, "nothing")
         return 1.0
     if given is not None:
-        return errors.frame_rate(given)
+        if (told := errors.frame_rate(given)) < _RATES[0]:
+            _warn(f"There are {told:g} frames per second: is that the time from frame to frame?")
+        return told
     number = errors.number("frame_rate", rate)
     low, high = _RATES
     if not low <= number <= high:
@@ -347,13 +350,25 @@ def _warn(told: str) -> None:
     warnings.warn(told, errors.InputWarning, stacklevel=4)
 
 
-def _warn_of_image(tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint) -> None:
-    """Warns of joints that lie outside of the image, or in a corner as of a smaller one."""
+def _check_image(tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint) -> None:
+    """Warns of joints that lie outside of the image, or in a corner as of a smaller one.
+
+    Raises:
+        ArgumentError: If these are no pixels, or the image's width and height must be swapped, or
+            the image turned.
+    """
+    inference.require_pixels(tracks.keypoints_2d, tracks.confidence, viewpoint.intrinsics)
+    inference.warn_of_aspect(viewpoint.intrinsics, stacklevel=4)
     points = tracks.keypoints_2d[tracks.confidence > 0]
     known = tracks.image_size or viewpoint.image_size
     size = np.array(known) if known else 2.0 * viewpoint.intrinsics[:2, 2]
     if not len(points) or (size <= 0).any():
         return
+    width, height = size
+    if known and detections.is_swapped(tracks.keypoints_2d, tracks.confidence, (width, height)):
+        rule = f"be width and height: joints fit an image of {height:.0f} x {width:.0f}"
+        received = f"{width:.0f} x {height:.0f}: are they swapped, or is it turned?"
+        raise errors.ArgumentError("image_size", rule, received)
     center = viewpoint.intrinsics[:2, 2]
     if known and ((center < 0) | (center > size)).any():
         place = " x ".join(f"{each:.0f}" for each in center)
@@ -374,6 +389,11 @@ def _warn_of_image(tracks: tracks_2d.Tracks2D, viewpoint: viewpoints.Viewpoint) 
     ):
         most = share.max()
         _warn(f"All joints lie in the first {most:.0%} of {image}, both ways: {advice}")
+    elif known and width < height and (share <= [1 + margin, width / height]).all():
+        _warn(
+            f"All joints lie in the upper {share[:, 1].max():.0%} of {image}: is it {height:.0f} "
+            f"wide and {width:.0f} high?"
+        )
 
 
 def _warn_of_lens(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_mvlift import errors, skeletons
-from keras_mvlift.datasets.rigs import clocks, trc
+from keras_mvlift.datasets.rigs import clocks, detections, trc
 from keras_mvlift.lifting import detected_tracks, mocap_files, pose_clip, tracks_2d
 from keras_mvlift.untrusted import files, reading
 
@@ -89,6 +89,16 @@ _FIELDS = (
 )
 
 
+_RTMLIB = ("keypoints", "scores")
+# What others call confidence, and joints.
+_SCORES = ("score", "scores", "likelihood", "conf", "visibility", "probability", "c", "p")
+_POINTS = ("keypoints", "kpts", "kps", "joints", "joints_2d", "joints2d", "poses_2d", "points")
+_CALLED = {
+    "keypoints_2d": ("joints", _POINTS),
+    "confidence": ("scores", (*_SCORES, "confidences", "keypoint_scores")),
+}
+
+
 def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tracks2D:
     """Reads all people of an archive; the set of joints may be told by its name in `skeletons`.
 
@@ -102,8 +112,11 @@ def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tr
         clip = pose_clip.read_npz(path)
         with errors.parsing(path, "keypoints_2d", "be there"):
             return tracks_2d.of_clip(clip)
-    if "keypoints_2d" not in present and "keypoints" in present:
+    if "keypoints_2d" not in present and {*_RTMLIB} <= {*present}:
         return detected_tracks.read(path, skeleton)
+    for field, (what, others) in _CALLED.items():
+        found = [name for name in present if field not in present and name.lower() in others]
+        errors.require_in(path, not found, "file", f"call {what} `{field}`", ", ".join(found))
     wanted = tuple(name for name in _FIELDS if name in present or name == "keypoints_2d")
     arrays = reading.npz(path, wanted)
     with errors.parsing(path, "keypoints_2d", "be [T, K, 2] or [T, P, K, 2]"):
@@ -112,13 +125,25 @@ def read_arrays(path: pathlib.Path, skeleton: str | None = None) -> tracks_2d.Tr
         errors.require_in(path, len(shape) in (3, 4), "keypoints_2d", rule, list(shape))
         clocks.check_length(path, shape[0])
         joints, notes = _joints(path, arrays, skeleton)
-        return tracks_2d.of_arrays(
+        tracks = tracks_2d.of_arrays(
             arrays["keypoints_2d"],
             arrays.get("confidence"),
             joint_names=joints,
             notes=notes,
-            **_facts(path, arrays),
+            **_facts(arrays),
         )
+        rule, received = "be [T, P, K, 2], time first", f"{list(shape)}, of people in one place"
+        errors.require(not _is_turned(tracks), "keypoints_2d", rule, received)
+        return tracks
+
+
+def _is_turned(tracks: tracks_2d.Tracks2D) -> bool:
+    """Tells whether many people in few frames are few people in many, one near the other."""
+    many = len(tracks.names)
+    if many < max(detected_tracks.MIN_FRAMES, tracks.num_frames + 1):
+        return False
+    first = np.concatenate([tracks.keypoints_2d, tracks.confidence[..., np.newaxis]], -1)[:, 0]
+    return not detected_tracks.follow(np.arange(many), first).any()
 
 
 _LAYOUTS = {"coco": "coco_17", "h36m": "h36m_17"}
@@ -187,16 +212,19 @@ def _joints(
     return found.joints, notes
 
 
-def _facts(path: pathlib.Path, arrays: dict[str, Any]) -> dict[str, Any]:
+_SIDES = range(2**16)  # Of images, pixels.
+
+
+def _facts(arrays: dict[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
-    with errors.parsing(path, "frame_rate", "be a number"):
-        if "frame_rate" in arrays:
-            facts["frame_rate"] = float(arrays["frame_rate"])
-    with errors.parsing(path, "first_frame", "be a whole number"):
-        facts["first_frame"] = int(arrays.get("first_frame", 0))
-    with errors.parsing(path, "image_size", "be width and height"):
-        width, height = (int(side) for side in arrays.get("image_size", (0, 0)))
-        facts["image_size"] = (width, height) if width and height else None
+    if "frame_rate" in arrays:
+        facts["frame_rate"] = errors.number("frame_rate", arrays["frame_rate"])
+    first, most = arrays.get("first_frame", 0), detections.MAX_FRAME_NUMBER
+    facts["first_frame"] = errors.whole_number("first_frame", first, 0, most)
+    size = np.ravel(arrays.get("image_size", ())).tolist()
+    if any(size):
+        facts["image_size"] = tuple(int(side) if side in _SIDES else side for side in size)
+        pose_clip.check_image_size(facts["image_size"])
     if "names" in arrays:
         facts["names"] = tuple(map(str, np.ravel(arrays["names"])))
     return facts
@@ -209,8 +237,6 @@ def _facts(path: pathlib.Path, arrays: dict[str, Any]) -> dict[str, Any]:
 # rate. A joint without a row, or with empty `x` and `y`, was not seen.
 
 _NEEDED_COLUMNS = ("frame", "joint", "x", "y")
-# What others call confidence.
-_SCORES = ("score", "scores", "likelihood", "conf", "visibility", "probability", "c", "p")
 
 
 def read_table(path: pathlib.Path) -> tracks_2d.Tracks2D:
@@ -228,7 +254,8 @@ def read_table(path: pathlib.Path) -> tracks_2d.Tracks2D:
     is_sleap = "frame_idx" in header
     if is_sleap:
         header, rows = _of_sleap(path, header, rows)
-    columns = _columns(path, [name.strip() for name in header], [row for row in rows if row])
+    header = [name.strip().lower() for name in header]
+    columns = _columns(path, header, [row for row in rows if row])
     frames = _numbers(path, "frame", columns["frame"])
     is_whole = np.isfinite(frames).all() and not (frames % 1).any() and frames.min(initial=0) >= 0
     errors.require_in(path, is_whole, "frame", "be whole numbers from 0 on", "others")
@@ -311,7 +338,7 @@ def _columns(path: pathlib.Path, header: list[str], rows: list[list[str]]) -> di
     errors.require_in(path, not missing, "header", rule, ", ".join(header)[:200])
     twice = next((name for name in header if name and header.count(name) > 1), None)
     errors.require_in(path, twice is None, "header", "name each column once", f"{twice} twice")
-    score = next((name for name in header if name.lower() in _SCORES), None)
+    score = next((name for name in header if name in _SCORES), None)
     if score is not None and "confidence" not in header:
         raise errors.RecordingError(path, "header", "call scores `confidence`", score)
     errors.require_in(path, rows, "table", "have rows", "none")

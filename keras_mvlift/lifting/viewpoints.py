@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import math
 import pathlib
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -139,6 +140,9 @@ def from_field_of_view(degrees: float, image_size: tuple[int, int]) -> Viewpoint
     rule = f"be above 0 and at most {_MAX_DEGREES:g} degrees"
     errors.require(0 < errors.number("fov", degrees) <= _MAX_DEGREES, "fov", rule, degrees)
     pose_clip.check_image_size(image_size)
+    if degrees < math.pi:
+        told = f"The field of view is {degrees:g} degrees: are they radians?"
+        warnings.warn(told, errors.InputWarning, stacklevel=2)
     width, _ = image_size
     focal = 0.5 * width / math.tan(math.radians(degrees) / 2)
     return _centered(focal, image_size, f"horizontal field of view {degrees:g} degrees")
@@ -172,7 +176,7 @@ def read(path: pathlib.Path, name: str | None = None, *, unit: str = "", up: str
     Args:
         path: A calibration's file, a folder of OpenCV's or EasyMocap's, or a rig's manifest or the
             folder that holds it.
-        name: The camera; None for the only one.
+        name: The camera, as of `Calibration.called`; None for the only one.
         unit: The unit of its translations, of `errors.UNITS`; empty for the format's own. A
             manifest tells it itself.
         up: The axis of its world that points up, of `calibrations.UP_AXES`; empty for z, or what
@@ -190,6 +194,7 @@ def read(path: pathlib.Path, name: str | None = None, *, unit: str = "", up: str
     else:
         calibration = _calibration(path, unit, up)
     _module("calibration_files").check_spacing(path, calibration)
+    calibration = calibration.called(path, [name] if name else [])
     known = ", ".join(calibration.names)
     if name is None and len(calibration.names) > 1:
         raise errors.RecordingError(path, "camera", f"be said by --camera: {known}", "nothing")

@@ -358,12 +358,12 @@ def into_room(motion: np.ndarray, rng: np.random.Generator | None = None) -> np.
 # motion's name.
 
 
-def names(path: str) -> list[str]:
+def names(path: files.AnyPath) -> list[str]:
     """Returns the names of a file's motions, sorted; errors are those of `reading.npz_names`."""
     return sorted(reading.npz_names(pathlib.Path(path)))
 
 
-def read(path: str, name: str) -> np.ndarray:
+def read(path: files.AnyPath, name: str) -> np.ndarray:
     """Reads one motion, `[T, J, 3]`, meters, z up.
 
     Raises:

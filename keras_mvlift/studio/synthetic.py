@@ -12,6 +12,7 @@ import numpy as np
 from keras_mvlift import configs, errors
 from keras_mvlift.datasets import sequences
 from keras_mvlift.studio import actions, filming, people
+from keras_mvlift.untrusted import files
 
 
 def from_motion(
@@ -102,7 +103,7 @@ class MotionStudio(filming.FilmSet):
     The other arguments are those of `filming.FilmSet`.
     """
 
-    path: str
+    path: files.AnyPath
     motions: tuple[str, ...] = ()
     frame_rate: configs.FrameRate = 60.0
 

@@ -47,8 +47,8 @@ def npz(path: files.AnyPath, names: Sequence[str] | None = None) -> dict[str, An
     with archive:
         members = _members(archive)
         for name in names or ():
-            is_there, received = name in members, ", ".join(members)[:200]
-            errors.require_in("", is_there, name, "be an array of the archive", received)
+            received = ", ".join(members)[:200] + errors.nearest(name, members)
+            errors.require_in("", name in members, name, "be an array of the archive", received)
         wanted = members if names is None else {name: members[name] for name in names}
         total = sum(member.file_size for member in wanted.values())
         files.check_content("", "file", total, os.path.getsize(path))

@@ -163,9 +163,16 @@ def test_one_distance_golden():
 
 
 def test_several_distances_are_fitted_by_least_squares():
-    # (5 * 5 + 10 * 20) / (5^2 + 10^2).
-    known = {("a", "b"): 5.0, ("a", "c"): 20.0}
-    assert extrinsics.scale_from_distances(RIG, NAMES, known) == pytest.approx(225 / 125)
+    # (5 * 5 + 10 * 12) / (5^2 + 10^2).
+    known = {("a", "b"): 5.0, ("a", "c"): 12.0}
+    assert extrinsics.scale_from_distances(RIG, NAMES, known) == pytest.approx(145 / 125)
+
+
+def test_distances_that_contradict_each_other_are_refused():
+    # Together they make it (5 * 5 + 10 * 20) / 125 * 5 = 9 m.
+    rule = "fit the other distances .* Received: 5 m of a and b, which is 1.8 times as far or near"
+    with pytest.raises(errors.ArgumentError, match=rule):
+        extrinsics.scale_from_distances(RIG, NAMES, {("a", "b"): 5.0, ("a", "c"): 20.0})
 
 
 @pytest.mark.parametrize(

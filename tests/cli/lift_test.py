@@ -202,8 +202,9 @@ def test_what_reading_decided_is_told(tmp_path, capsys):
         "5.9% of joints less sure than 0.3 count as not seen",
     ]
     assert pose_clip.read(tmp_path / "a.npz").about["notes"] == notes
-    assert run(*asked, "--min-confidence", 0.6) == 0
-    assert "nobody was seen well enough" in capsys.readouterr().out
+    assert run(*asked, "--min-confidence", 0.6) == 1
+    rule = "`people` must be seen with 6 of 17 joints sure to 0.6 or more (--min-confidence) in a"
+    assert f"{path}: {rule} frame. Received: 0 at most." in capsys.readouterr().err
     assert run(*asked, "--min-confidence", 0, "--no-bridge", "--skeleton", "coco_17") == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
     assert pose_clip.read(tmp_path / "a.npz").about["max_gap"] == 0
@@ -308,9 +309,37 @@ def test_without_the_cameras_place_it_says_so(tmp_path):
     assert len(clip.tracks) == 1
 
 
-def test_a_clip_of_nobody_says_so():
-    absent = dataclasses.replace(pose_clips.track(), pose=np.full((12, 17, 3), np.nan))
-    assert lift.summary(pose_clips.clip(absent)).endswith("nobody was seen well enough")
+@pytest.mark.parametrize("joints", [0, 5, 6])
+def test_a_file_of_nobody_is_refused(tmp_path, capsys, joints):
+    keypoints = people.walking("h36m_17")
+    keypoints[:, joints:] = np.nan
+    np.savez(tmp_path / "a.npz", keypoints_2d=keypoints, skeleton="h36m_17", frame_rate=50)
+    output = tmp_path / "out.npz"
+    assert run(tmp_path / "a.npz", "--model", "studio", "--output", output) == int(joints < 6)
+    assert output.exists() == (joints == 6)
+    rule = (
+        f"a.npz: `people` must be seen with 6 of 17 joints in a frame. Received: {joints} at most"
+    )
+    assert (rule in capsys.readouterr().err) == (joints < 6)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "option"),
+    [
+        ("frame_rate", -1.0, ["--frame-rate", 50]),
+        ("frame_rate", np.nan, ["--frame-rate", 50]),
+        ("joint_names", [f"j{number}" for number in range(17)], ["--skeleton", "h36m_17"]),
+        ("image_size", (500, 1000), ["--image-size", 1000, 1000]),
+    ],
+)
+def test_what_a_file_tells_is_refused_by_its_name(tmp_path, capsys, field, value, option):
+    facts = {"frame_rate": 50.0, "joint_names": skeletons.H36M_17.joints} | {field: value}
+    keypoints = people.walking("h36m_17") * [1, 0.5] + [150, 0]
+    np.savez(tmp_path / "a.npz", keypoints_2d=keypoints, **facts)
+    told = [tmp_path / "a.npz", "--model", "studio", "--output", tmp_path / "out.npz"]
+    assert run(*told) == 1
+    assert f"a.npz: `{field}` must be " in capsys.readouterr().err
+    assert run(*told, *option) == 0
 
 
 @pytest.mark.parametrize(

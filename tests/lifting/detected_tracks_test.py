@@ -203,6 +203,7 @@ def mmpose(count, num_frames=1, confidence=1.0):
             "coco_17",
             "`people` must be there in a frame. Received: nobody",
         ),
+        (mmpose(17, confidence=0.0), None, "`people` must be there in a frame. Received: nobody"),
         ([*mmpose(17), {"frame_id": 10**8, "instances": []}], "coco_17", "`frames` must span 1 to"),
     ],
 )
@@ -227,6 +228,16 @@ WALK = np.concatenate([people.walking(), np.full((30, 17, 1), 0.8)], axis=-1)
 
 def instance(person):
     return {"keypoints": person[:, :2].tolist(), "keypoint_scores": person[:, 2].tolist()}
+
+
+@pytest.mark.parametrize("away", [[0.0, 0.0, 0.9], [500.0, 500.0, 0.0]])
+def test_the_set_is_told_by_people_who_are_seen_however_late(tmp_path, monkeypatch, away):
+    monkeypatch.setattr(detected_tracks, "_MOST_EXAMINED", 6)
+    rows = [np.broadcast_to(away, (17, 3))] * 8 + [*WALK]
+    content = [{"frame_id": n, "instances": [instance(row)]} for n, row in enumerate(rows)]
+    tracks = detected_tracks.read(write(tmp_path, content))
+    assert tracks.joint_names == skeletons.COCO_17.joints
+    np.testing.assert_allclose(tracks.keypoints_2d[0, 8:], WALK[..., :2])
 
 
 def result(person):

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import re
 import types
@@ -337,11 +338,44 @@ def test_pixels_of_another_image_are_warned_about(shipped, case):
         lift.lift(shipped, tracks, WALK_VIEWPOINT)
 
 
+@pytest.mark.parametrize(
+    ("sure", "expectation"),
+    [
+        (0.4, contextlib.nullcontext()),
+        (0.6, pytest.raises(errors.ArgumentError, match="`image_size` must be width and height")),
+    ],
+)
+def test_unsure_joints_outside_of_the_image_swap_no_sides(shipped, sure, expectation):
+    confidence = np.where(SEEN[..., 1] > 500, sure, 0.9)
+    facts = {"frame_rate": 50.0, "image_size": (700, 480)}
+    tracks = tracks_2d.of_arrays(SEEN * [0.5, 0.8] + [0, 100], confidence, **facts)
+    with expectation:
+        lift.lift(shipped, tracks, WALK_VIEWPOINT)
+
+
+def test_a_period_given_for_a_rate_is_warned_about(shipped):
+    tracks = tracks_2d.of_arrays(SEEN, image_size=SIZE)
+    with pytest.warns(errors.InputWarning, match=r"0\.04 frames per second: is that the time from"):
+        lift.lift(shipped, tracks, WALK_VIEWPOINT, frame_rate=0.04)
+
+
+@pytest.mark.parametrize(("low", "is_told"), [(0, True), (500, False)])
+def test_an_image_likely_swapped_is_warned_about(shipped, low, is_told):
+    keypoints = SEEN * [0.9, 0.8] + [70, low]
+    _, told = lifted(shipped, keypoints, size=(620, 1100))
+    expected = r"All joints lie in the upper \d\d% of .*: is it 1100 wide and 620 high\?"
+    assert any(re.match(expected, each) for each in told) == is_told
+
+
 @pytest.mark.parametrize("scale", [1.0, 2.0])
 def test_shares_of_an_image_are_refused(shipped, scale):
     shares = SEEN / 1000 * scale - (scale - 1)
     tracks = tracks_2d.of_arrays(shares, frame_rate=50.0, image_size=SIZE)
-    with pytest.raises(errors.ArgumentError, match="`keypoints_2d` must be pixels"):
+    # And nothing else is said.
+    with (
+        warnings.catch_warnings(action="error"),
+        pytest.raises(errors.ArgumentError, match="`keypoints_2d` must be pixels"),
+    ):
         lift.lift(shipped, tracks, WALK_VIEWPOINT)
 
 

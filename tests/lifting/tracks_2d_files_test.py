@@ -134,6 +134,8 @@ def test_a_row_is_a_joint_and_what_has_none_was_not_seen(tmp_path):
 
 def test_the_least_table_is_one_person_surely_seen(tmp_path):
     tracks = read_table(tmp_path, "joint,y,x,frame\nhead,2,1,0\n")
+    upper = read_table(tmp_path, "Joint,Y,X,Frame\nhead,2,1,0\n")
+    np.testing.assert_array_equal(upper.keypoints_2d, tracks.keypoints_2d)
     assert (tracks.names, tracks.frame_rate) == (("person 1",), None)
     assert tracks.keypoints_2d[0, 0, 0].tolist() == [1, 2]
     assert tracks.confidence.tolist() == [[[1.0]]]
@@ -226,8 +228,11 @@ def test_what_rtmlib_gives_and_what_lifting_wrote_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
-        ({"keypoints": KEYPOINTS[:, 0]}, "`scores` must be an array of the archive."),
+        ({"keypoints": KEYPOINTS[:, 0]}, "must call joints `keypoints_2d`. Received: keypoints."),
+        ({"kpts": KEYPOINTS, "conf": CONFIDENCE}, "must call joints `keypoints_2d`. Received: kpt"),
+        ({"keypoints_2d": KEYPOINTS, "scores": CONFIDENCE}, "must call scores `confidence`."),
         ({"poses": KEYPOINTS}, "`keypoints_2d` must be an array of the archive. Received: poses."),
+        ({"a": 1, "keypoints2D": KEYPOINTS}, "Received: a, keypoints2D; did you mean keypoints2D?"),
         (
             {"keypoints_2d": KEYPOINTS[0, 0, 0]},
             "`keypoints_2d` must have shape [T, K, 2]",
@@ -237,13 +242,35 @@ def test_what_rtmlib_gives_and_what_lifting_wrote_is_read(tmp_path):
         ({"keypoints_2d": KEYPOINTS, "skeleton": "coco"}, "`skeleton` must be one of h36m_17"),
         ({"keypoints_2d": KEYPOINTS, "confidence": CONFIDENCE[0]}, "`confidence` must have shape"),
         ({"keypoints_2d": KEYPOINTS, "frame_rate": [1, 2]}, "`frame_rate` must be a number."),
-        ({"keypoints_2d": KEYPOINTS, "image_size": 640}, "`image_size` must be width and height."),
-        ({"keypoints_2d": KEYPOINTS, "first_frame": "x"}, "`first_frame` must be a whole number."),
+        (
+            {"keypoints_2d": KEYPOINTS, "image_size": 640},
+            "`image_size` must be width and height in",
+        ),
+        (
+            {"keypoints_2d": KEYPOINTS, "image_size": [1.5, 2]},
+            "in whole pixels. Received: (1.5, 2)",
+        ),
+        ({"keypoints_2d": KEYPOINTS, "first_frame": "x"}, "`first_frame` must be a number."),
+        (
+            {"keypoints_2d": KEYPOINTS, "first_frame": 1.5},
+            "be a whole number from 0 to 1000000000.",
+        ),
+        ({"keypoints_2d": KEYPOINTS, "first_frame": -1}, "be a whole number from 0 to 1000000000."),
     ],
 )
 def test_what_does_not_fit_is_refused_by_field(tmp_path, arrays, sentence):
     with pytest.raises(errors.RecordingError, match=re.escape(sentence)):
         read_arrays(tmp_path, **arrays)
+
+
+def test_people_are_told_from_frames(tmp_path):
+    walk, skeleton = people.walking("h36m_17"), "h36m_17"
+    rule = r"be \[T, P, K, 2\], time first. Received: \[1, 30, 17, 2\], of people in one place"
+    with pytest.raises(errors.RecordingError, match=rule):
+        read_arrays(tmp_path, skeleton, keypoints_2d=walk[np.newaxis])
+    crowd = walk[:6] + 200 * np.arange(6)[:, np.newaxis, np.newaxis] * [1, 0]
+    assert len(read_arrays(tmp_path, skeleton, keypoints_2d=crowd[np.newaxis]).names) == 6
+    assert len(read_arrays(tmp_path, skeleton, keypoints_2d=walk[np.newaxis, :4]).names) == 4
 
 
 @pytest.mark.parametrize("facts", [{}, {"frame_rate": 29.97, "image_size": (640, 480)}])

@@ -36,6 +36,8 @@ def test_a_right_angle_across_the_image_is_half_its_width():
     seen = viewpoints.from_field_of_view(90.0, (640, 480))
     np.testing.assert_allclose(seen.intrinsics, [[320, 0, 320], [0, 320, 240], [0, 0, 1]])
     assert (seen.image_size, seen.has_place) == ((640, 480), False)
+    with pytest.warns(errors.InputWarning, match=r"is 1\.2 degrees: are they radians\?"):
+        viewpoints.from_field_of_view(1.2, (640, 480))
 
 
 def test_a_camera_like_training_sees_the_longer_side_under_the_same_angle():

@@ -91,7 +91,7 @@ def test_another_source_does_not_inherit_the_options_of_the_former():
         ({"name": ""}, "`name` must be a folder's name. Received: ''"),
         ({"bounds": [80]}, r"`bounds` must be an object of numbers. Received: \(80,\)"),
         ({"worsening": {"auc": "1"}}, "`worsening` must be an object of numbers.*'1'"),
-        ({"beam_pipeline_args": "--x"}, "`beam_pipeline_args` must be a list of words.*'--x'"),
+        ({"beam_pipeline_args": "--x"}, "`beam_pipeline_args` must be a list of texts.*'--x'"),
         ({"window": {"num_spans": 0}}, "`window.num_spans` must be at least 1. Received: 0"),
         (
             {"window": {"num_spans": 2.5}},

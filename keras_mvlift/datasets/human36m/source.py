@@ -54,7 +54,7 @@ class Human36MSource(configs.Checked):
         ValueError: If an argument breaks its rule.
     """
 
-    root: str
+    root: files.AnyPath
     poses: Annotated[str, configs.one_of(*POSES)] = AUTO
     detections: str = AUTO
     train_subjects: tuple[str, ...] = protocol.TRAIN_SUBJECTS

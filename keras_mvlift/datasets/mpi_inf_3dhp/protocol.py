@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
+from keras_mvlift.untrusted import files
 
 
 class Take(NamedTuple):
@@ -153,7 +154,7 @@ class Clip(NamedTuple):
         return Clip(sequence, self.frame[::stride], self.views)
 
 
-def find(root: str) -> str:
+def find(root: files.AnyPath) -> str:
     """Tells which of `LAYOUTS` a folder holds.
 
     Raises:
@@ -177,16 +178,16 @@ def find(root: str) -> str:
     return names[0]
 
 
-def training_folder(root: str, subject: str, sequence: str) -> pathlib.Path:
+def training_folder(root: files.AnyPath, subject: str, sequence: str) -> pathlib.Path:
     """Returns the folder of a training sequence: the first that exists of those it may be in."""
     return _first(root, _TRAINING_FOLDERS, subject) / sequence
 
 
-def test_folder(root: str, subject: str) -> pathlib.Path:
+def test_folder(root: files.AnyPath, subject: str) -> pathlib.Path:
     """Returns the folder of a subject of the test set."""
     return _first(root, _TEST_FOLDERS, subject)
 
 
-def _first(root: str, bases: tuple[str, ...], name: str) -> pathlib.Path:
+def _first(root: files.AnyPath, bases: tuple[str, ...], name: str) -> pathlib.Path:
     candidates = [pathlib.Path(root) / base / name for base in bases]
     return next((path for path in candidates if path.is_dir()), candidates[0])

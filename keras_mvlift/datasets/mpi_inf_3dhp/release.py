@@ -23,7 +23,7 @@ class OriginalFolders:
     Reading raises a `RecordingError` if a file is missing or not as it must be.
     """
 
-    root: str
+    root: files.AnyPath
     cameras: tuple[int, ...]  # The numbers of the training cameras.
     first_frames: str | int  # As of `protocol.first_frames`.
 

@@ -56,7 +56,7 @@ class MPIINF3DHPSource(configs.Checked):
         ['S1_Seq1', 'S1_Seq2', 'TS1_standing_walking']
     """
 
-    root: str
+    root: files.AnyPath
     layout: Annotated[str, configs.one_of("auto", *protocol.LAYOUTS)] = "auto"
     camera_set: Annotated[str, configs.one_of(*protocol.CAMERA_SETS)] = "chest"
     subjects: tuple[str, ...] = protocol.SUBJECTS
@@ -159,7 +159,7 @@ class Archives:
     Each clip reads its archive anew and whole; that is how it is pickled.
     """
 
-    root: str
+    root: files.AnyPath
     cameras: tuple[int, ...]  # The archives have those of `"vnect"`.
     first_frames: str | int
     calibration: str  # Its path from the root.

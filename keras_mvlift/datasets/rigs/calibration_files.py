@@ -80,7 +80,8 @@ def read(
         ("up", up, calibrations.UP_AXES),
     ):
         if value not in known:
-            raise errors.RecordingError(path, field, f"be one of {', '.join(known)}", value)
+            near = f"{value}{errors.nearest(value, known)}"
+            raise errors.RecordingError(path, field, f"be one of {', '.join(known)}", near)
     if file_format == "qualisys":
         if unit not in ("", errors.MILLIMETERS.name):
             raise errors.RecordingError(path, "unit", "be mm, as in all Qualisys files", unit)

@@ -5,7 +5,9 @@ checked here, for all formats alike.
 """
 
 import pathlib
-from collections.abc import Sequence
+import re
+import warnings
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +41,30 @@ class Calibration(NamedTuple):
         """Intrinsics `[V, 1, 3, 3]` and distortion `[V, 1, 5]`, for clips `[V, T, K, 2]`."""
         return self.camera.intrinsics[:, np.newaxis], self.distortion[:, np.newaxis]
 
+    def called(self, path: object, names: Collection[str]) -> "Calibration":
+        """Returns the rig under names that others have for its cameras.
+
+        Names are joined that differ in no more than upper case, what stands between letters and
+        numbers, leading zeros and `camera` for `cam`, where that is one to one. A warning says
+        which, unless all stand in the same order.
+
+        Args:
+            path: The calibration's file, to be told.
+            names: The cameras' names elsewhere; those that are none's here are left out.
+        """
+        keys = [[_key(name) for name in each] for each in (self.names, names)]
+        others = dict(zip(keys[1], names, strict=True))
+        joined = {
+            own: others[key]
+            for own, key in zip(self.names, keys[0], strict=True)
+            if keys[0].count(key) == keys[1].count(key) == 1 and own != others[key]
+        }
+        found = tuple(joined.get(name, name) for name in self.names)
+        if joined and found != tuple(names):
+            told = ", ".join(f"{own} is {other}" for own, other in joined.items())
+            warnings.warn(f"{path}: cameras are joined by name: {told}.", errors.InputWarning, 2)
+        return self._replace(names=found)
+
     def select(self, names: Sequence[str]) -> "Calibration":
         """Returns the rig of the named cameras, in their order.
 
@@ -51,6 +77,15 @@ class Calibration(NamedTuple):
         index = [self.names.index(name) for name in names]
         camera = cameras.Camera(*(np.asarray(value)[index] for value in self.camera))
         return Calibration(tuple(names), camera, self.distortion[index], self.image_sizes[index])
+
+
+_SAME_WORDS = {"camera": "cam"}
+
+
+def _key(name: str) -> str:
+    """Returns what is the same of `cam1`, `Cam_01` and `camera 1`."""
+    words = re.findall(r"[^\W\d_]+|\d+", name.lower())
+    return " ".join(_SAME_WORDS.get(word, word.lstrip("0") or word[:1]) for word in words)
 
 
 class Entry(NamedTuple):

@@ -127,6 +127,30 @@ def require_pixels(path: object, keypoints_2d: np.ndarray, confidence: np.ndarra
         errors.require_in(path, not is_small and not is_percent, "keypoints", rule, received)
 
 
+# Of an image, on each side; of people, to whom that happens by mistake; and of joints.
+_MARGIN, _FEW, _ALL = 0.02, 0.05, 0.98
+_SURE = 0.5  # Some detectors say, unsurely, where joints outside of the image would be.
+
+
+def is_swapped(keypoints_2d: np.ndarray, confidence: np.ndarray, size: tuple[float, float]) -> bool:
+    """Tells whether an image's width and height must be swapped, or the image turned.
+
+    Nobody is detected where no image is: most joints of some people lie beyond the image of this
+    `size`, `(width, height)`, and all joints fit the one that is as wide as that is high.
+
+    Args:
+        keypoints_2d: `[..., K, 2]`, pixels, of people.
+        confidence: `[..., K]`; joints less sure than a half do not count.
+        size: Pixels.
+    """
+    is_seen = confidence >= _SURE
+    reach = np.array(size) * (1 + _MARGIN)
+    beyond = is_seen & (keypoints_2d > reach).any(axis=-1)
+    fits = (keypoints_2d <= reach[::-1]).all(axis=-1)[is_seen]
+    is_lost = (2 * beyond.sum(axis=-1) > is_seen.sum(axis=-1))[is_seen.any(axis=-1)]
+    return bool(len(fits) and is_lost.mean() > _FEW and fits.mean() > _ALL)
+
+
 def require_own(path: object, keypoints_2d: np.ndarray, confidence: np.ndarray) -> None:
     """Refuses keypoints `[V, T, K, 2]` that are two cameras' alike, as of a file that was copied.
 
@@ -192,7 +216,9 @@ def frame_numbers(path: pathlib.Path, field: str, names: Sequence[str]) -> list[
         told = {name: int(numbers[-column]) for name, numbers in found.items()}
         if len({*told.values()}) == len(told):
             return [told[name] for name in names]
-    first, second = list(found)[:2]
+    owners: dict[int, str] = {}
+    pairs = ((owners.setdefault(int(numbers[-1]), name), name) for name, numbers in found.items())
+    first, second = next(pair for pair in pairs if pair[0] != pair[1])
     rule = "hold a number that is each frame's own"
     raise errors.RecordingError(path, field, rule, f"{first} and {second} among {len(found)}")
 

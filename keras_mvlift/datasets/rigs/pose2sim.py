@@ -7,7 +7,7 @@
 
 A trial of a session has its calibration one or two folders above, in any that has "calib" in its
 name, and its settings beside that. Folders of 2023 are called calib-2d and pose-2d. Cameras are
-those of the folders' names, or else in the order of the folders.
+those of the folders' names, as of `Calibration.called`, or else in the order of the folders.
 """
 
 import dataclasses
@@ -17,10 +17,11 @@ import itertools
 import os
 import pathlib
 import re
+from typing import Annotated
 
 import numpy as np
 
-from keras_mvlift import errors, skeletons
+from keras_mvlift import configs, errors, skeletons
 from keras_mvlift.datasets.rigs import (
     calibration_files,
     calibrations,
@@ -72,8 +73,8 @@ class Pose2SimSource(recordings.RigSource):
     name: str = "recording"
     subject: str = "person"
     action: str = "action"
-    frame_rate: float = 0.0
-    max_score: float = 1.0
+    frame_rate: Annotated[float, lambda _, rate: rate == 0 or errors.frame_rate(rate)] = 0.0
+    max_score: configs.Above0 = 1.0
     reference: str = ""
 
     def clips(self) -> list[str]:
@@ -88,7 +89,7 @@ class Pose2SimSource(recordings.RigSource):
     def manifest(self) -> manifests.Manifest:
         """What the layout stands for; its clip begins with the first frame of any camera."""
         root = pathlib.Path(self.root)
-        file = self.calibration or os.path.relpath(calibration_file(root), root)
+        file = os.fspath(self.calibration) or os.path.relpath(calibration_file(root), root)
         file_format = "pose2sim" if self.calibration or file.endswith(".toml") else "qualisys"
         calibration = manifests.CalibrationFile(file, file_format)
         found = manifests.DetectionFormat("openpose", self.skeleton, self.max_score)
@@ -113,10 +114,14 @@ class Pose2SimSource(recordings.RigSource):
         names = tuple(map(_camera_name, self._folders))
         if set(names) == set(calibration.names):
             return calibration.select(names)
-        if len(names) != len(calibration.names):
-            rule = f"hold one folder per calibrated camera, {len(calibration.names)}"
-            where, received = self._folders[0].parent, ", ".join(names)
-            raise errors.RecordingError(where, "*_json", rule, received)
+        where, received, count = self._folders[0].parent, ", ".join(names), len(calibration.names)
+        rule = f"hold one folder per calibrated camera, {count}"
+        errors.require_in(where, len(names) == count, "*_json", rule, received)
+        # The order is believed where no name says otherwise.
+        pairs = zip(names, calibration.names, strict=True)
+        holds = all(name == own for name, own in pairs if name in calibration.names)
+        rule = f"be called as the calibration's cameras, {', '.join(calibration.names)}"
+        errors.require_in(where, holds, "*_json", rule, received)
         return calibration._replace(names=names)
 
     @functools.cached_property

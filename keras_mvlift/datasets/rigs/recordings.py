@@ -3,12 +3,13 @@
 import dataclasses
 import functools
 import pathlib
+import warnings
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from keras_mvlift import errors, skeletons
+from keras_mvlift import configs, errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import association, calibrations, clocks, manifests, trc
 from keras_mvlift.datasets.rigs import calibration_files as calibration_formats
@@ -25,8 +26,12 @@ class _Film(NamedTuple):
     found: association.Association
 
 
+def _known_set(field: str, name: str) -> None:
+    errors.require_known(field, name or skeletons.H36M_17.name, skeletons.SKELETONS)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RigSource:
+class RigSource(configs.Checked):
     """The clips of a manifest.
 
     Reading and listing raise a `RecordingError` if the manifest, the calibration or one of the
@@ -47,9 +52,9 @@ class RigSource:
         (['anna_yoga', 'ben_yoga'], ['ben_yoga'])
     """
 
-    root: str
-    calibration: str = ""
-    skeleton: str = ""
+    root: files.AnyPath
+    calibration: files.AnyPath = ""
+    skeleton: Annotated[str, _known_set] = ""
     tells_apart: bool = True
 
     def clips(self) -> list[str]:
@@ -130,6 +135,13 @@ class RigSource:
         errors.require_in(where, laid[1].any(), "people", "be there in a frame", "nobody in any")
         detection_formats.require_pixels(where, *laid)
         detection_formats.require_own(where, *laid)
+        images = zip(self.rig.names, self.rig.image_sizes, *laid, strict=True)
+        for name, (width, height), points, seen in images:
+            size = (width, height)
+            if all(size) and detection_formats.is_swapped(points, seen, size):
+                fit = f"{where}: camera {name}: joints fit an image of {height:.0f} x {width:.0f}"
+                fit += ", and the calibration's has these swapped: is it turned?"
+                warnings.warn(fit, errors.InputWarning, stacklevel=2)
         return views, num_frames
 
     def _people(self, entry: manifests.Clip) -> _Film:
@@ -185,14 +197,19 @@ class RigSource:
         return calibration.select(names)
 
     def _calibration(self) -> tuple[pathlib.Path, calibrations.Calibration]:
-        """Reads the calibration that is chosen, or else the manifest's; returns its path, too."""
-        if self.calibration:
-            path = self.manifest.path.parent / self.calibration
-            return path, calibration_formats.read(path, "pose2sim")
+        """Reads the calibration that is chosen, or else the manifest's; returns its path, too.
+
+        Its cameras are called as the manifest has them.
+        """
         described = self.manifest.calibration
-        path = self._path(described.file, "calibration.file")
         told = described.format, described.unit, described.up
-        return path, calibration_formats.read(path, *told)
+        if self.calibration:
+            path, told = self.manifest.path.parent / self.calibration, ("pose2sim", "", "z")
+        else:
+            path = self._path(described.file, "calibration.file")
+        views = (name for clip in self.manifest.clips for name in clip.views)
+        names = dict.fromkeys([*self.manifest.cameras, *views])
+        return path, calibration_formats.read(path, *told).called(path, names)
 
     def _check_rig(self) -> None:
         path = self.manifest.path.parent / (self.calibration or self.manifest.calibration.file)

@@ -118,7 +118,7 @@ def test_a_clip_that_is_none_is_refused(root):
         ({"subjects": ("S9",)}, "`subjects` must name some of S1, .*each once"),
         ({"subjects": ("S1", "S1")}, "`subjects` must name some of S1, .*each once"),
         ({"test_subjects": ("S1",)}, "`test_subjects` must name some of TS1"),
-        ({"test_subjects": "TS1"}, "`test_subjects` must name some of TS1"),
+        ({"test_subjects": "TS1"}, "`test_subjects` must be a list of texts"),
         ({"first_frames": 0}, "`first_frames` must be 'table', 'all' or a positive number"),
         ({"first_frames": True}, "`first_frames` must be"),
         ({"first_frames": "some"}, "`first_frames` must be"),

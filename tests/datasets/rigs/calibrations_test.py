@@ -1,4 +1,5 @@
 import pathlib
+import warnings
 
 import cv2
 import numpy as np
@@ -100,6 +101,26 @@ def test_a_file_without_cameras_or_with_one_name_twice_is_refused():
         calibrations.build(PATH, [], errors.METERS)
     with pytest.raises(errors.RecordingError, match=r"`name` must be each camera's own.*left"):
         calibrations.build(PATH, [ENTRY, ENTRY], errors.METERS)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected", "is_told"),
+    [
+        (["cam_1", "cam_2", "cam_3"], ("cam_1", "cam_2", "cam_3"), False),
+        (["CAM01", "cam-02", "camera 3"], ("CAM01", "cam-02", "camera 3"), False),
+        (["cam03"], ("cam_1", "cam_2", "cam03"), True),
+        (["cam2", "cam02", "cam1_3"], ("cam_1", "cam_2", "cam_3"), False),
+        (["view1", "1", "cam10", "cam_0"], ("cam_1", "cam_2", "cam_3"), False),
+    ],
+)
+def test_cameras_are_called_as_others_call_them_where_that_is_one_to_one(names, expected, is_told):
+    rig = rigs_of_cameras.draw()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert rig.called(PATH, names) == rig._replace(names=expected)
+    assert [str(each.message) for each in told] == [
+        f"{PATH}: cameras are joined by name: cam_3 is cam03." for _ in range(is_told)
+    ]
 
 
 def test_cameras_are_selected_in_the_order_asked_for():

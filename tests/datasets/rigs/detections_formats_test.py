@@ -235,7 +235,9 @@ def test_a_joint_at_no_place_was_not_seen(tmp_path):
 def test_two_files_of_one_frame_are_refused(tmp_path):
     for name in ("cam01.0003", "cam02.0003", "cam01.0004", "cam02.0004"):
         (tmp_path / f"{name}.json").write_text(recordings.detections(person()))
-    rule = r"`file name` must hold a number that is each frame's own. Received: cam01.0003 and"
+    rule = (
+        r"`file name` must hold a number that is each frame's own. Received: cam01.0003 and cam02"
+    )
     with pytest.raises(errors.RecordingError, match=rule):
         read_openpose(tmp_path)
 

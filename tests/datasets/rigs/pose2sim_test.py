@@ -116,8 +116,19 @@ def test_another_calibration_takes_the_place_of_the_folder_s(root):
 
 def test_folders_are_in_the_order_of_their_numbers(tmp_path):
     recordings.write(tmp_path)
+    for number in (1, 2):
+        (tmp_path / "pose" / f"cam{number}_json").rename(
+            tmp_path / "pose" / f"view{9 * number}_json"
+        )
+    assert source(tmp_path).read("clip").camera_names == ("view9", "view18")
+
+
+def test_an_order_that_names_contradict_is_refused(tmp_path):
+    recordings.write(tmp_path)
     (tmp_path / "pose" / "cam1_json").rename(tmp_path / "pose" / "cam10_json")
-    assert source(tmp_path).read("clip").camera_names == ("cam2", "cam10")
+    rule = "called as the calibration's cameras, cam_01, cam2. Received: cam2, cam10"
+    with pytest.raises(errors.RecordingError, match=rule), pytest.warns(errors.InputWarning):
+        source(tmp_path).read("clip")
 
 
 def test_frames_that_one_camera_lacks_show_nobody_there(root):
