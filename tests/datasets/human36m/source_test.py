@@ -1,14 +1,14 @@
-import pickle
 import shutil
 
 import numpy as np
 import pytest
 
-from keras_mvlift import configs, errors, sources
+from keras_mvlift import errors
 from keras_mvlift.datasets.human36m import detections, rig, source
 from keras_mvlift.datasets.human36m import release as human36m_release
 from keras_mvlift.geometry import lenses
 from keras_mvlift.studio import human36m
+from tests.datasets import source_contract
 from tests.datasets.human36m import releases
 from tests.untrusted import damage, parquet_gadgets
 
@@ -114,14 +114,9 @@ def test_detections_whose_lens_has_no_inverse_are_not_seen(release):
     assert not clip.keypoints_2d[0, 5, 0].any()
 
 
-def test_the_source_is_known_by_name_and_crosses_process_borders(release):
-    root, _ = release
-    options = '{"detections": "D2_Positions", "train_subjects": ["S1"], "test_subjects": ["S9"]}'
-    config = configs.DataConfig(source="human36m", source_options=options)
-    reader = sources.open_source(config, str(root))
-    assert reader == releases.open_source(root)
-    clips = reader.clips()
-    assert pickle.loads(pickle.dumps(reader)).clips() == clips
+def test_it_is_a_source_like_any(release):
+    options = {"detections": "D2_Positions", "train_subjects": ["S1"], "test_subjects": ["S9"]}
+    source_contract.assert_kept(releases.open_source(release[0]), "human36m", options, "S1")
 
 
 def test_the_field_drops_a_take_and_numbers_the_others_as_it_likes(full):
@@ -321,14 +316,17 @@ def test_settings_that_cannot_be_are_refused_at_once(options, message):
         releases.open_source("", **options)
 
 
-def test_a_clip_that_is_not_listed_is_refused(cdf_root):
-    with pytest.raises(ValueError, match=r"`clip` must be one of `clips\(\)`. Received: 'S1'"):
-        releases.open_source(cdf_root).read("S1")
-
-
-def test_a_subject_whose_cameras_are_not_known_is_refused(cdf_root):
-    with pytest.raises(errors.RecordingError, match=r"whose cameras' places are known.*: S2"):
-        releases.open_source(cdf_root, train_subjects=("S1", "S2")).clips()
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"train_subjects": ("S1", "S2")}, "whose cameras' places are known.*: S2"),
+        ({"detections": "cpn"}, "data_2d_h36m_cpn.npz: `file` must be there"),
+        ({"root": "/nowhere"}, "`root` must be a folder"),
+    ],
+)
+def test_what_is_not_there_is_refused(cdf_root, options, message):
+    with pytest.raises(errors.RecordingError, match=message):
+        releases.open_source(options.pop("root", cdf_root), **options).clips()
 
 
 def test_a_subject_without_poses_or_detections_is_refused(cdf_root):
@@ -340,16 +338,6 @@ def test_a_subject_without_poses_or_detections_is_refused(cdf_root):
     shutil.rmtree(human36m_release.cdf_pose_path(cdf_root, "S5", "").parent)
     with pytest.raises(errors.RecordingError, match=r"S5.*D3_Positions.*no such file"):
         releases.open_source(cdf_root, **asked).clips()
-
-
-def test_detections_that_are_not_there_are_refused(cdf_root):
-    with pytest.raises(errors.RecordingError, match=r"data_2d_h36m_cpn.npz: `file` must be there"):
-        releases.open_source(cdf_root, detections="cpn").clips()
-
-
-def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(errors.RecordingError, match="`root` must be a folder"):
-        releases.open_source(tmp_path / "none").clips()
 
 
 def test_a_take_in_two_spellings_is_refused(cdf_root):
