@@ -7,6 +7,7 @@ import pytest
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.rigs import detections
 from keras_mvlift.untrusted import files
+from tests import refusals
 from tests.datasets import recordings
 from tests.datasets.rigs import simulated_rigs, surest_people
 from tests.untrusted import damage
@@ -199,22 +200,32 @@ def broken(*first):
 def test_a_file_that_is_not_openposes_is_refused_by_name(tmp_path, text, field, received):
     (tmp_path / "0.json").write_text(recordings.detections(person()))
     (tmp_path / "1.json").write_text(text)
-    with pytest.raises(errors.RecordingError, match=rf"Received: .*{received}") as caught:
-        read_openpose(tmp_path)
-    assert (caught.value.path, caught.value.field) == (tmp_path / "1.json", field)
+    at = (tmp_path / "1.json", field)
+    refusals.refused(rf"Received: .*{received}", read_openpose, tmp_path, at=at)
 
 
-def test_a_folder_without_frames_is_refused(tmp_path):
-    with pytest.raises(errors.RecordingError, match=r"`\*\.json` must exist") as caught:
-        read_openpose(tmp_path)
-    assert caught.value.path == tmp_path
-
-
-def test_a_file_without_a_frame_number_is_refused(tmp_path):
-    (tmp_path / "first.json").write_text(recordings.detections(person()))
-    rule = "`file name` must hold a frame number. Received: first."
-    with pytest.raises(errors.RecordingError, match=rule):
-        read_openpose(tmp_path)
+@pytest.mark.parametrize(
+    ("names", "num_joints", "rule"),
+    [
+        ([], 25, r"`\*\.json` must exist"),
+        (["first"], 25, "`file name` must hold a frame number. Received: first."),
+        (
+            ["cam01.0003", "cam02.0003", "cam01.0004", "cam02.0004"],
+            25,
+            r"`file name` must hold a number that is each frame's own. Received: cam01.0003 and",
+        ),
+        (
+            ["7"],
+            26,
+            "7.json: `pose_keypoints_2d` must have the 25 joints of body_25b. Received: 26",
+        ),
+    ],
+)
+def test_a_folder_of_other_names_or_joints_is_refused(tmp_path, names, num_joints, rule):
+    for name in names:
+        seen = recordings.detections(person(num_joints=num_joints))
+        (tmp_path / f"{name}.json").write_text(seen)
+    refusals.refused(rule, read_openpose, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["cam_{:03d}_keypoints", "{:02d}_rtmpose_26", "v2.{}.x3"])
@@ -230,22 +241,6 @@ def test_a_joint_at_no_place_was_not_seen(tmp_path):
     for number, nowhere in enumerate((0.0, -1.0, float("nan"))):
         (tmp_path / f"{number}.json").write_text(broken(nowhere, nowhere, 0.9))
     assert (read_openpose(tmp_path).confidence == 0).sum(axis=1).tolist() == [1, 1, 1]
-
-
-def test_two_files_of_one_frame_are_refused(tmp_path):
-    for name in ("cam01.0003", "cam02.0003", "cam01.0004", "cam02.0004"):
-        (tmp_path / f"{name}.json").write_text(recordings.detections(person()))
-    rule = r"`file name` must hold a number that is each frame's own. Received: cam01.0003 and"
-    with pytest.raises(errors.RecordingError, match=rule):
-        read_openpose(tmp_path)
-
-
-def test_joints_of_another_skeleton_are_refused(tmp_path):
-    (tmp_path / "7.json").write_text(recordings.detections(person(num_joints=26)))
-    rule = "`pose_keypoints_2d` must have the 25 joints of body_25b. Received: 26"
-    with pytest.raises(errors.RecordingError, match=rule) as caught:
-        read_openpose(tmp_path)
-    assert caught.value.path == tmp_path / "7.json"
 
 
 def arrays(num_frames=3, num_people=2):
@@ -274,11 +269,8 @@ def test_arrays_are_read_and_the_surest_person_chosen(tmp_path):
 
 
 def test_frames_may_be_numbered(tmp_path):
-    assert read_rtmlib(write_arrays(tmp_path, frames=np.array([4, 7, 5]))).frames.tolist() == [
-        4,
-        5,
-        7,
-    ]
+    track = read_rtmlib(write_arrays(tmp_path, frames=np.array([4, 7, 5])))
+    assert track.frames.tolist() == [4, 5, 7]
 
 
 def test_a_list_of_frames_may_have_different_numbers_of_people(tmp_path):
@@ -319,28 +311,27 @@ def test_what_pose2sim_writes_of_it_is_openposes_folder(tmp_path):
 )
 def test_arrays_that_do_not_fit_are_refused(tmp_path, changes, field, message):
     path = write_arrays(tmp_path, **changes)
-    with pytest.raises(errors.RecordingError, match=message) as caught:
-        read_rtmlib(path)
-    assert (caught.value.path, caught.value.field) == (path, field)
+    refusals.refused(message, read_rtmlib, path, at=(path, field))
 
 
 def test_an_archive_of_other_arrays_is_refused(tmp_path):
-    path = tmp_path / "cam1.npz"
-    np.savez(path, poses=np.zeros(3))
-    with pytest.raises(errors.RecordingError, match=r"`keypoints` must be .*Received: poses"):
-        read_rtmlib(path)
+    np.savez(tmp_path / "cam1.npz", poses=np.zeros(3))
+    rule = r"`keypoints` must be .*Received: poses"
+    refusals.refused(rule, read_rtmlib, tmp_path / "cam1.npz")
 
 
 @pytest.mark.parametrize("content", ["{}", "[3]", '[{"keypoints": []}]', '[{"scores": 1}]', "["])
 def test_a_file_of_another_form_is_refused(tmp_path, content):
-    path = tmp_path / "cam1.json"
-    path.write_text(content)
-    with pytest.raises(errors.RecordingError) as caught:
-        read_rtmlib(path)
-    assert caught.value.path == path
+    path = write(tmp_path, content)
+    assert refusals.refused("must", read_rtmlib, path).path == path
 
 
 # Files of another form, and damaged ones.
+
+
+UNTOLD = [entry(f"{part}_{number}_1.jpg") for part in "ab" for number in range(3)]
+SHORT = entry("3.jpg", keypoints=[1, 2, 0.5])
+POINT = instance(keypoints=[[1, 2]], keypoint_scores=[1])
 
 
 @pytest.mark.parametrize(
@@ -348,54 +339,27 @@ def test_a_file_of_another_form_is_refused(tmp_path, content):
     [
         ("alphapose", "[", "results", "be JSON"),
         ("alphapose", {"bodies": []}, "results", "be AlphaPose's list of people. Received: dict"),
-        (
-            "alphapose",
-            [{"keypoints": []}],
-            "[0]",
-            "have an `image_id` and `keypoints`.*no `image_id`",
-        ),
+        ("alphapose", [{"keypoints": []}], "[0]", "`image_id` and `keypoints`.*no `image_id`"),
         ("alphapose", [entry(), entry("first.jpg")], "image_id", "hold a frame number.*first.jpg"),
-        (
-            "alphapose",
-            [entry(f"{part}_{number}_1.jpg") for part in "ab" for number in range(3)],
-            "image_id",
-            "hold a number that is each frame's own. Received: a_0_1.jpg and a_1_1.jpg among 6",
-        ),
-        (
-            "alphapose",
-            [entry("3.jpg", keypoints=[1, 2, 0.5])],
-            "keypoints of frame 3",
-            "the 17 joints.*: 1",
-        ),
+        ("alphapose", UNTOLD, "image_id", "each frame's own. Received: a_0_1.jpg and a_1_1.jpg am"),
+        ("alphapose", [SHORT], "keypoints of frame 3", "the 17 joints.*: 1"),
         ("mmpose", "{", "frames", "be JSON"),
         ("mmpose", {"frames": []}, "frames", "be MMPose's list.*Received: dict"),
         ("mmpose", [{"instances": []}], "[0]", "have a `frame_id`.*no `frame_id`"),
-        (
-            "mmpose",
-            [frame(0, instance()), frame(1, {"keypoints": []})],
-            "[1]",
-            "no `keypoint_scores`",
-        ),
+        ("mmpose", [frame(0, instance()), frame(1, {"keypoints": []})], "[1]", "no `keypoint_sco"),
         (
             "mmpose",
             [frame(0, instance(keypoint_scores=[0.5]))],
             "[0]",
-            "Received: 1 scores for 34 numbers of keypoints",
+            "1 scores for 34 numbers of",
         ),
         ("mmpose", [frame(0, instance(keypoints=None))], "[0]", "keypoints"),
-        (
-            "mmpose",
-            [frame(7, instance(keypoints=[[1, 2]], keypoint_scores=[1]))],
-            "frame 7",
-            "the 17 joints",
-        ),
+        ("mmpose", [frame(7, POINT)], "frame 7", "the 17 joints"),
     ],
 )
 def test_a_file_that_is_not_the_programs_is_refused(tmp_path, program, content, field, message):
     path = write(tmp_path, content)
-    with pytest.raises(errors.RecordingError, match=message) as caught:
-        READERS[program](path)
-    assert (caught.value.path, caught.value.field) == (path, field)
+    refusals.refused(message, READERS[program], path, at=(path, field))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.rigs import detections
+from tests import refusals
 from tests.datasets.rigs import surest_people
 
 PATH = pathlib.Path("seen.json")
@@ -72,18 +73,13 @@ def test_people_may_be_rows_of_joints():
         (frame(5, np.ones(50)), "frame 5", "have the 17 joints.*Received: 50 numbers"),
         (frame(5, person(np.nan)), "frame 5", "be finite.*Received: nan"),
         (frame(5, person(0.5), person(-0.1)), "frame 5", "at least 0. Received: -0.1"),
-        (
-            detections.Frame(5, PATH, "frame 5", ["no numbers"]),
-            "frame 5",
-            "hold x, y and confidence",
-        ),
+        (detections.Frame(5, PATH, "frame 5", ["none"]), "frame 5", "hold x, y and confidence"),
         (detections.Frame(5, PATH, "frame 5", [{"x": 1}]), "frame 5", "hold x, y and confidence"),
     ],
 )
 def test_what_cannot_be_is_refused_by_file_and_frame(bad, field, message):
-    with pytest.raises(errors.RecordingError, match=message) as caught:
-        surest_people.track([frame(3, person(0.5)), bad], COCO)
-    assert (caught.value.path, caught.value.field) == (PATH, field)
+    frames = [frame(3, person(0.5)), bad]
+    refusals.refused(message, surest_people.track, frames, COCO, at=(PATH, field))
 
 
 def test_scores_that_are_no_shares_are_refused_with_the_scale_and_read_with_it():
@@ -91,10 +87,8 @@ def test_scores_that_are_no_shares_are_refused_with_the_scale_and_read_with_it()
     body = person(0.5)
     body[:, 2] = np.linspace(1.0, 9.0, 17)
     frames = [frame(number, body) for number in range(4)]
-    with pytest.raises(
-        errors.RecordingError, match=r"`max_score` be told, likely 10. .* 94% above, up to 9"
-    ):
-        detections.follow(frames, COCO)
+    rule = r"`max_score` be told, likely 10. .* 94% above, up to 9"
+    refusals.refused(rule, detections.follow, frames, COCO)
     track = surest_people.track(frames, COCO, max_score=9.0)
     np.testing.assert_allclose(track.confidence[2], np.linspace(1.0, 9.0, 17) / 9)
     shares = [frame(number, person(0.9)) for number in range(4)]
@@ -107,13 +101,11 @@ def test_shares_of_the_images_size_are_no_pixels():
     seen = np.ones((2, 5, 17))
     detections.require_pixels("file", pixels, seen)
     pixels[1] /= 1000
-    with pytest.raises(errors.RecordingError, match=r"be pixels.*shares of the image's size"):
-        detections.require_pixels("file", pixels, seen)
-    with pytest.raises(
-        errors.RecordingError,
-        match=r"be pixels.* in all frames of a camera, percents of the image's size",
-    ):
-        detections.require_pixels("file", np.clip(pixels[:1] / 10, 10, 90), seen[:1])
+    refused = refusals.refused
+    refused("be pixels.*shares of the image's size", detections.require_pixels, "a", pixels, seen)
+    percents = np.clip(pixels[:1] / 10, 10, 90)
+    rule = "be pixels.* in all frames of a camera, percents of the image's size"
+    refused(rule, detections.require_pixels, "file", percents, seen[:1])
     # What nobody sees says nothing.
     detections.require_pixels("file", pixels, seen * [[[1.0]], [[0.0]]])
 
