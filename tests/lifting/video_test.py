@@ -139,7 +139,7 @@ def test_damaged_films_end_in_our_error(tmp_path):
     def read():
         list(video.read(video.inspect(path)))
 
-    assert damage.assert_only_our_errors(read, path, path.read_bytes(), count=25) > 5
+    assert damage.assert_only_our_errors(read, path, count=25) > 5
 
 
 def test_the_command_knows_the_endings_without_the_library():
@@ -149,10 +149,7 @@ def test_the_command_knows_the_endings_without_the_library():
 def test_without_the_extra_the_error_says_what_to_install():
     code = "import sys; sys.modules['av'] = None; from keras_mvlift.lifting import video"
     failed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (
-        "ValueError: Videos must be read by PyAV: pip install 'keras-mvlift[video]'."
-        in failed.stderr
-    )
+    assert "Videos must be read by PyAV: pip install 'keras-mvlift[video]'." in failed.stderr
 
 
 def test_pixels_that_are_not_square_are_warned_about(tmp_path):

@@ -17,16 +17,10 @@ def files_below(root):
 def test_the_files_lie_where_the_releases_do(tmp_path):
     releases.write(tmp_path)
     assert files_below(tmp_path) == [
-        "S1/Seq1/annot.mat",
-        "S1/Seq1/camera.calibration",
-        "S1/Seq2/annot.mat",
-        "S1/Seq2/camera.calibration",
-        "detections.npz",
-        "mpi_inf_3dhp_test_set/TS1/annot_data.mat",
-        "mpi_inf_3dhp_test_set/TS5/annot_data.mat",
-        "p_stmo/camera.calibration",
-        "p_stmo/data_test_3dhp.npz",
-        "p_stmo/data_train_3dhp.npz",
+        *("S1/Seq1/annot.mat", "S1/Seq1/camera.calibration", "S1/Seq2/annot.mat"),
+        *("S1/Seq2/camera.calibration", "detections.npz"),
+        *("mpi_inf_3dhp_test_set/TS1/annot_data.mat", "mpi_inf_3dhp_test_set/TS5/annot_data.mat"),
+        *("p_stmo/camera.calibration", "p_stmo/data_test_3dhp.npz", "p_stmo/data_train_3dhp.npz"),
     ]
 
 

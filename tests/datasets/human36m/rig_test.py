@@ -6,6 +6,7 @@ import pytest
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.human36m import rig
 from keras_mvlift.geometry import cameras, lenses
+from tests import refusals
 from tests.datasets.human36m import releases
 
 
@@ -99,9 +100,8 @@ def test_poses_are_given_back_in_double_precision(take):
     ],
 )
 def test_poses_that_cannot_be_are_refused(take, spoil, message):
-    with pytest.raises(errors.RecordingError, match=message) as caught:
-        rig.check_pose("file", "field", spoil(take.pose_world), "mm")
-    assert (caught.value.path, caught.value.field) == ("file", "field")
+    at = ("file", "field")
+    refusals.refused(message, rig.check_pose, "file", "field", spoil(take.pose_world), "mm", at=at)
 
 
 def test_without_confidence_a_joint_is_sure_unless_it_is_at_zero(take):
@@ -152,8 +152,7 @@ def test_confidences_far_off_are_refused(take, value):
     ],
 )
 def test_keypoints_that_cannot_be_are_refused(take, spoil, message):
-    with pytest.raises(errors.RecordingError, match=message):
-        rig.check_detections("file", "field", spoil(take.exact_2d[0]))
+    refusals.refused(message, rig.check_detections, "file", "field", spoil(take.exact_2d[0]))
 
 
 def test_confidences_of_another_length_are_refused(take):

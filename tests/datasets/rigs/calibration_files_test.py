@@ -182,17 +182,9 @@ def test_a_cameras_matrix_and_lens_are_read_as_programs_leave_them(tmp_path, nam
 @pytest.mark.parametrize(
     ("name", "content", "rule"),
     [
-        (
-            "left.json",
-            {"K": MATRIX_OF_ROS, "D": [0, [1], 0, 0]},
-            "left/distortion` .*lists of other",
-        ),
+        ("left.json", {"K": MATRIX_OF_ROS, "D": [0, [1], 0, 0]}, "left/distortion` .*lists of oth"),
         ("rig.json", [1, 2], "hold a matrix of each.*Received: 1, 2"),
-        (
-            "extri.yml",
-            {"R_1": [1, 2, 3], "T_1": [1, 2, 3]},
-            "of EasyMocap's extri without its intri",
-        ),
+        ("extri.yml", {"R_1": [1, 2, 3], "T_1": [1, 2, 3]}, "of EasyMocap's extri without its int"),
     ],
 )
 def test_what_is_known_by_half_is_refused(tmp_path, name, content, rule):
@@ -523,5 +515,5 @@ def test_damaged_files_end_in_our_error(tmp_path, name, read, num_refused):
         calibration_files.write_toml(path, rigs_of_cameras.draw())
     else:
         path, _ = written(tmp_path)
-    refused = damage.assert_only_our_errors(lambda: read(path), path, path.read_bytes(), count=200)
+    refused = damage.assert_only_our_errors(lambda: read(path), path, count=200)
     assert refused > num_refused

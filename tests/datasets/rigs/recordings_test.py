@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from keras_mvlift import configs, errors, skeletons, sources
+from keras_mvlift import configs, skeletons, sources
 from keras_mvlift.datasets import preparation
 from keras_mvlift.datasets.rigs import (
     calibration_files,
@@ -144,8 +144,7 @@ def test_a_rig_without_extrinsics_has_detections_and_waits_for_calibrate(root, w
     calibration_files.write_toml(root / "Calib.toml", rigs_of_cameras.without_extrinsics(rig))
     reader, name = source(root), written[1][0].name
     for attempt in (reader.clips, lambda: reader.read(name)):
-        with pytest.raises(errors.RecordingError, match=r"run `keras-mvlift calibrate`"):
-            attempt()
+        refusals.refused(r"run `keras-mvlift calibrate`", attempt)
     keypoints_2d, confidence = reader.detections(name)
     np.testing.assert_allclose(keypoints_2d, written[1][0].keypoints_2d, atol=1e-3)
     assert confidence.shape == (3, 6, 17)
@@ -199,11 +198,9 @@ def far(content):
 def test_a_clip_before_all_its_frames_or_with_nobody_is_refused(root):
     edit(root, far)
     name = source(root).clips()[0]
-    with pytest.raises(errors.RecordingError, match=r"`people` must be there in a frame"):
-        source(root).read(name)
+    refusals.refused(r"`people` must be there in a frame", source(root).read, name)
     edit(root, lambda content: content["clips"][0].pop("num_frames"))
-    with pytest.raises(errors.RecordingError, match=r"span 1 to 250000 frames.*Received: 0"):
-        source(root).read(name)
+    refusals.refused(r"span 1 to 250000 frames.*Received: 0", source(root).read, name)
 
 
 @pytest.mark.parametrize(
@@ -211,11 +208,7 @@ def test_a_clip_before_all_its_frames_or_with_nobody_is_refused(root):
     [
         (lambda c: c["calibration"].update(file="../a"), "calibration.file", "stays inside"),
         (lambda c: c["calibration"].update(file="none.toml"), "calibration", "exists"),
-        (
-            lambda c: c["cameras"].append("cam_9"),
-            "cameras",
-            "the calibration's: cam_1, cam_2, cam_3",
-        ),
+        (lambda c: c["cameras"].append("cam_9"), "cameras", "the calibration's: cam_1, cam_2, cam"),
         (lambda c: c["calibration"].update(unit="mm"), "cameras", "meters read as millimeters"),
         (lambda c: c.pop("frame_rate"), "manifest.frame_rate", "be there"),
     ],
