@@ -198,7 +198,4 @@ def test_a_clip_that_is_not_in_the_film_is_refused(film):
 def test_a_reel_gives_frames_in_order_and_stays_at_its_end(film):
     reel = video.Reel(film, first_frame=2)
     assert [round(light(reel(frame)) / 20) for frame in (0, 1, 1, 4, 20)] == [4, 5, 5, 8, 9]
-
-
-def test_a_reel_scales(film):
     assert video.Reel(film, longest_side=48)(0).shape == (32, 48, 3)
