@@ -1,10 +1,11 @@
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from keras_mvlift import sources
+from keras_mvlift import skeletons, sources
 from keras_mvlift.cli import arguments, commands, main
 from keras_mvlift.diagnosis import footage
 from keras_mvlift.experiments import profiles
@@ -71,20 +72,12 @@ def test_help_and_mistakes_import_nothing_large(tmp_path):
     assert len(told.stderr.splitlines()) == len(MISTAKES) == len(status) - len(lines)
 
 
-@pytest.mark.parametrize(
-    ("line", "sentence"),
-    [
-        ("calibrate . --refine --output a.yaml", "`output` must end in .toml. Received: a.yaml."),
-        (
-            "adapt . --output mine --source-options {",
-            "`source-options` must be a JSON object. Received: '{', no name in double quotes or a "
-            "comma too many in line 1, column 2.",
-        ),
-    ],
-)
-def test_a_mistake_is_told_in_plain_words(line, sentence, capsys):
-    assert main.main(line.split()) == 1
-    assert sentence in capsys.readouterr().err
+def test_a_mistake_is_told_in_plain_words(refused):
+    line = "calibrate . --refine --output a.yaml"
+    refused("`output` must end in .toml. Received: a.yaml.", *line.split())
+    says = "`source-options` must be a JSON object. Received: '{', no name in double quotes or a "
+    line = "adapt . --output mine --source-options {"
+    refused(f"{says}comma too many in line 1, column 2.", *line.split())
 
 
 @pytest.mark.parametrize("name", commands.COMMANDS)
@@ -115,7 +108,64 @@ def test_experiments_are_quick_unless_told_otherwise():
 
 
 @pytest.mark.parametrize("version", [0, 2**63])
-def test_a_version_is_a_number_of_a_model(version, tmp_path, capsys):
+def test_a_version_is_a_number_of_a_model(version, tmp_path, refused):
     (tmp_path / "models.config").write_text("")
-    assert main.main(["rollout", str(tmp_path / "models.config"), "try", str(version)]) == 1
-    assert "`version` must be " in capsys.readouterr().err
+    refused("`version` must be ", "rollout", tmp_path / "models.config", "try", version)
+
+
+ASK = """
+COMP_WORDS=({words}) COMP_CWORD={place}
+_keras_mvlift
+echo "${{COMPREPLY[*]}}"
+"""
+
+
+def completed(*words):
+    """Returns what bash offers for the last word."""
+    typed = ("keras-mvlift", *words)
+    ask = ASK.format(words=" ".join(f"'{word}'" for word in typed), place=len(typed) - 1)
+    command = ["bash", "--norc", "-c", commands.completion() + ask]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ([""], [*commands.COMMANDS, "--help", "--version"]),
+        (["ex"], ["experiments", "export"]),
+        (["lift", "walk.npz", "--out"], ["--output"]),
+        (["lift", "walk.npz", "--skeleton", ""], [*skeletons.SKELETONS]),
+        (["lift", "walk.npz", "--skeleton", "coco_1"], ["coco_17", "coco_18", "coco_133"]),
+        (["lift", "walk.npz", "--model", "s"], ["studio"]),
+        (["export", "s"], ["studio"]),
+        (["export", "studio", "--format", "o"], ["onnx"]),
+        (["settings", "s"], ["show", "schema"]),
+        (["settings", "show", "s"], []),
+        (["rollout", "models.config", "pro"], ["promote"]),
+        (["train", "my_rig", "--num"], ["--num-epochs"]),
+        # Files are left to the shell.
+        (["lift", "walk"], []),
+        (["lift", "walk.npz", "--output", ""], []),
+    ],
+)
+def test_words_that_may_follow_are_offered(words, offered):
+    assert completed(*words) == offered
+
+
+def test_the_script_is_what_the_command_prints(capsys):
+    assert main.main(["completion", "bash"]) == 0
+    assert capsys.readouterr().out == commands.completion()
+    assert main.main(["completion", "zsh"]) == 0
+    first, rest = capsys.readouterr().out.split("\n", 1)
+    assert first.endswith("bashcompinit")
+    assert rest == commands.completion()
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="There is no zsh.")
+def test_zsh_reads_it():
+    command = ["zsh", "-f", "-c", 'eval "$(cat)"; whence -w _keras_mvlift']
+    script = f"{commands._OF_ZSH}{commands.completion()}"
+    done = subprocess.run(command, input=script, capture_output=True, text=True, check=True)
+    assert done.stdout == "_keras_mvlift: function\n"

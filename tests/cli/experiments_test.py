@@ -71,16 +71,20 @@ def test_tables_and_rows_are_listed_without_running_any(capsys, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unknown_table_is_refused_by_name(capsys, tmp_path):
-    arguments = ["experiments", "--only", "table9", "--output", str(tmp_path)]
-    assert main.main(arguments) == 1
-    assert "`only` must name some of table1, " in capsys.readouterr().err
-
-
-def test_motions_that_are_not_there_are_a_sentence(capsys, tmp_path):
-    arguments = ["experiments", "--motions", str(tmp_path / "none.npz"), "--output", str(tmp_path)]
-    assert main.main(arguments) == 1
-    assert "none.npz" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--only", "table9"], ["`only` must name some of table1, "]),
+        (["--motions", "none.npz"], ["none.npz"]),
+        (
+            ["--rows", "papr"],
+            ["names that --list shows of the tables chosen; nearest are", "'paper'", ": 'papr'"],
+        ),
+    ],
+)
+def test_what_is_not_known_is_refused_by_name(refused, tmp_path, arguments, said):
+    error = refused(said[0], "experiments", *arguments, "--output", tmp_path)
+    assert all(part in error for part in said)
 
 
 def test_what_fails_the_cells_is_told_and_ends_with_status_1(tiny, tmp_path, capsys):
@@ -92,15 +96,6 @@ def test_what_fails_the_cells_is_told_and_ends_with_status_1(tiny, tmp_path, cap
     assert printed.err.startswith("keras-mvlift experiments: solved root: RecordingError: ")
     assert "must have shape [any, 17, 3]" in printed.err
     assert printed.err.count("\n") == 1
-
-
-def test_an_unknown_row_is_refused_and_the_nearest_are_named(capsys, tmp_path):
-    arguments = ["experiments", "--rows", "papr", "--output", str(tmp_path)]
-    assert main.main(arguments) == 1
-    error = capsys.readouterr().err
-    assert "`rows` must be names that --list shows of the tables chosen; nearest are" in error
-    assert "'paper'" in error
-    assert "Received: 'papr'" in error
 
 
 def test_steps_width_and_precision_make_other_cells(tiny, tmp_path, capsys):

@@ -58,13 +58,6 @@ def test_weights_are_kept_as_the_format_says(model, folder):
     assert sizes["tflite_int8"] < 0.8 * sizes["tflite_float16"] < 0.6 * sizes["tflite"]
 
 
-def test_another_ending_is_refused(tmp_path, capsys):
-    path = tmp_path / "lifter.onnx"
-    assert run("studio", "--format", "tflite", "--output", path) == 1
-    rule = "`output` must end in .tflite. Received: lifter.onnx.\n"
-    assert capsys.readouterr().err == f"keras-mvlift export: {rule}"
-
-
 def test_a_file_that_is_there_is_overwritten_by_force_only(model, tmp_path, capsys):
     path = tmp_path / "lifter.tflite"
     path.write_text("mine")
@@ -76,24 +69,15 @@ def test_a_file_that_is_there_is_overwritten_by_force_only(model, tmp_path, caps
     assert inputs_of(path) == INPUTS
 
 
-def test_no_model_is_a_sentence_and_leaves_no_file(tmp_path, capsys):
-    path = tmp_path / "lifter.tflite"
-    assert run(tmp_path, "--format", "tflite", "--output", path) == 1
-    assert "no saved_model.pb was found" in capsys.readouterr().err
+def test_what_cannot_be_exported_is_one_sentence_and_leaves_no_file(model, tmp_path, refused):
+    path, asked = tmp_path / "lifter.tflite", ["--format", "tflite", "--output"]
+    rule = "`output` must end in .tflite. Received: lifter.onnx.\n"
+    refused(rule, "export", "studio", *asked, tmp_path / "lifter.onnx")
+    rule = "nowhere must be a folder to write lifter.tflite to."
+    refused(rule, "export", model, *asked, tmp_path / "nowhere" / "lifter.tflite")
+    refused("no saved_model.pb was found", "export", tmp_path, *asked, path)
     assert [*tmp_path.iterdir()] == []
-
-
-def test_a_folder_that_is_not_there_is_named(model, tmp_path, capsys):
-    path = tmp_path / "nowhere" / "lifter.tflite"
-    assert run(model, "--format", "tflite", "--output", path) == 1
-    assert "nowhere must be a folder to write lifter.tflite to." in capsys.readouterr().err
-
-
-def test_a_model_of_windows_is_refused_in_one_line(tmp_path, capsys):
     temporal_networks.save(tmp_path / "saved")
-    path = tmp_path / "lifter.tflite"
-    assert run(tmp_path / "saved", "--format", "tflite", "--output", path) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("keras-mvlift export: `model` must lift single frames to be exported.")
-    assert error.count("\n") == 1
+    rule = "export: `model` must lift single frames to be exported."
+    refused(rule, "export", tmp_path / "saved", *asked, path)
     assert not path.exists()

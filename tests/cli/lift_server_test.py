@@ -3,17 +3,9 @@ import pytest
 
 from keras_mvlift.cli import main
 from keras_mvlift.lifting import pose_clip
-from tests import tiny_studio
 from tests.serving import stand_in
 
 CAMERA = ["--intrinsics", 1100, 1120, 510, 490]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "saved"
-    tiny_studio.save(tiny_studio.trained(), folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +55,7 @@ def test_a_known_camera_needs_no_model_here(servers, seen, tmp_path):
         (["--server", "http://127.0.0.1:1", *CAMERA], "the server must be up and reachable."),
     ],
 )
-def test_what_does_not_do_is_one_sentence(servers, seen, tmp_path, capsys, arguments, sentence):
+def test_what_does_not_do_is_one_sentence(servers, seen, tmp_path, refused, arguments, sentence):
     asked = [str(each).replace("GRPC", servers["grpc"]) for each in arguments]
-    assert run(seen, tmp_path / "a.npz", *asked) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("keras-mvlift lift: ")
-    assert sentence in error
-    assert error.count("\n") == 1
+    refused(sentence, "lift", seen, "--output", tmp_path / "a.npz", *asked)
     assert not (tmp_path / "a.npz").exists()

@@ -1,29 +1,25 @@
 import dataclasses
 import json
+import pathlib
 import re
+import subprocess
+import sys
+import warnings
 
 import av
 import numpy as np
 import pytest
 
-from keras_mvlift import skeletons
+from keras_mvlift import errors, skeletons
 from keras_mvlift.cli import lift, main
 from keras_mvlift.datasets.rigs import pose2sim
-from keras_mvlift.lifting import mocap_files, pose_clip
+from keras_mvlift.lifting import mocap_files, pose_clip, viewpoints
 from keras_mvlift.lifting import video as videos
-from tests import tiny_studio
 from tests.lifting import made_films, people
 from tests.visualization import pose_clips
 
 ROOT = pose2sim.demo_root()
 CALIBRATION = f"{ROOT}/calibration/Calib.qca.txt"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "saved"
-    tiny_studio.save(tiny_studio.trained(), folder)
-    return folder
 
 
 @pytest.fixture
@@ -101,11 +97,10 @@ def test_a_camera_left_out_is_a_warning_of_one_line(model, seen, tmp_path, capsy
     assert pose_clip.read(output).space == "root"
 
 
-def test_a_field_of_view_needs_the_image(model, seen, tmp_path, capsys):
+def test_a_field_of_view_needs_the_image(model, seen, tmp_path, refused):
     output = tmp_path / "poses.npz"
     asked = [seen, "--model", model, "--output", output, "--fov", 60]
-    assert run(*asked) == 1
-    assert "`image-size` must be given with --fov." in capsys.readouterr().err
+    refused("`image-size` must be given with --fov.", "lift", *asked)
     assert run(*asked, "--image-size", 1000, 1000, "--space", "root") == 0
     clip = pose_clip.read(output)
     assert (clip.space, clip.image_size) == ("root", (1000, 1000))
@@ -135,24 +130,27 @@ def test_what_is_there_stays_unless_forced(model, seen, tmp_path, capsys):
         (["--distortion", "0.1"], "`distortion` must come with --intrinsics."),
         (["--image-size", "0", "9"], "`image-size` must be above 0. Received: 0 9."),
         (["--calibration", "gone.toml"], "gone.toml: `calibration` must be a file that exists"),
-        (["--space", "world"], "`camera` must be known, with rotation and center, for world"),
+        (
+            ["--space", "world", "--intrinsics", *map(str, (1100, 1120, 510, 490))],
+            "`camera` must be known, with rotation and center, for world",
+        ),
+        (["--detections", "seen.csv"], "`detections` must end in .npz. Received: seen.csv"),
+        (["--output", "a.npz", "--detections", "a.npz"], "must be another file than the output"),
+        (["--images", "-1"], "`images` must be at least 0. Received: -1"),
+        (["--reference", "gone.trc"], "gone.trc must be a file of known poses"),
     ],
 )
 def test_what_does_not_do_is_one_sentence(
-    model, seen, tmp_path, monkeypatch, capsys, arguments, sentence
+    model, seen, tmp_path, monkeypatch, refused, arguments, sentence
 ):
     monkeypatch.chdir(tmp_path)
-    assert run(seen, "--model", model, "--output", "poses.csv", *arguments) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("keras-mvlift lift: ")
-    assert sentence in error
-    assert "Traceback" not in error
+    refused(sentence, "lift", seen, "--model", model, "--output", "poses.csv", *arguments)
     assert not (tmp_path / "poses.csv").exists()
 
 
-def test_input_that_is_not_there_is_one_sentence(model, tmp_path, capsys):
-    assert run(tmp_path / "gone.npz", "--model", model, "--output", tmp_path / "a.csv") == 1
-    assert "`input` must be a file or folder" in capsys.readouterr().err
+def test_input_that_is_not_there_is_one_sentence(model, tmp_path, refused):
+    asked = [tmp_path / "gone.npz", "--model", model, "--output", tmp_path / "a.csv"]
+    refused("`input` must be a file or folder", "lift", *asked)
 
 
 @pytest.mark.parametrize("arguments", [["--space", "scene"], ["--fov", "wide"]])
@@ -169,10 +167,7 @@ def test_what_is_interrupted_ends_at_once_and_leaves_nothing(
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    owner, name = {
-        "detect": (lift, "read"),
-        "write": (pose_clip, "write"),
-    }[interrupted]
+    owner, name = {"detect": (lift, "read"), "write": (pose_clip, "write")}[interrupted]
     monkeypatch.setattr(owner, name, stop)
     output = tmp_path / "poses.csv"
     assert run(seen, "--model", model, "--output", output) == 130
@@ -342,30 +337,6 @@ def test_what_a_file_tells_is_refused_by_its_name(tmp_path, capsys, field, value
     assert run(*told, *option) == 0
 
 
-@pytest.mark.parametrize(
-    ("arguments", "rule"),
-    [
-        (["--detections", "seen.csv"], "`detections` must end in .npz. Received: seen.csv"),
-        (["--detections", "poses.npz"], "`detections` must be another file than the output"),
-        (
-            ["--frame-rate", "0"],
-            "`frame_rate` must be above 0 and at most 1000 per second. Received: 0",
-        ),
-        (["--images", "-1"], "`images` must be at least 0. Received: -1"),
-        (["--reference", "gone.trc"], "gone.trc must be a file of known poses"),
-        (["--output", "gone/poses.npz"], "gone must be a folder to write poses.npz to"),
-        (["--output", "walk.mov"], r"`output` must end in .json"),
-    ],
-)
-def test_what_could_not_be_written_in_the_end_is_refused_at_once(
-    tmp_path, monkeypatch, arguments, rule
-):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "walk.mov").write_bytes(b"film")
-    with pytest.raises((ValueError, OSError), match=rule):
-        lift.check(options("poses.npz", *arguments))
-
-
 def test_the_input_is_never_overwritten(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "walk.mp4").write_bytes(b"film")
@@ -373,3 +344,131 @@ def test_the_input_is_never_overwritten(tmp_path, monkeypatch):
     told.input = told.output
     with pytest.raises(ValueError, match="`output` must be another file than the input"):
         lift.check(told)
+
+
+def parsed(*arguments):
+    return main.parse(["lift", *map(str, arguments), "--output", "poses.csv"])
+
+
+@pytest.fixture
+def people_film(tmp_path):
+    return made_films.write(tmp_path / "film.MP4", np.stack(3 * [made_films.full_length()]))
+
+
+@pytest.fixture
+def untimed(tmp_path):
+    path = tmp_path / "seen.npz"
+    keypoints = np.random.default_rng(0).uniform(300, 700, (6, 17, 2))
+    np.savez(path, keypoints_2d=keypoints, skeleton="h36m_17")
+    return path
+
+
+def test_a_person_is_found_in_a_video(people_film):
+    pytest.importorskip("mediapipe", reason="MediaPipe comes with the extra `video`.")
+    told = parsed(people_film)
+    tracks = lift.read(told, lift.film(told))
+    assert tracks.joint_names == skeletons.MEDIAPIPE_33.joints
+    assert (tracks.num_frames, tracks.frame_rate, tracks.image_size) == (3, 25.0, (272, 480))
+
+
+def test_a_video_tells_what_2d_joints_do_not(people_film, untimed):
+    told = parsed(untimed, "--video", people_film)
+    with pytest.warns(errors.InputWarning, match="reach to frame 5, the video has 3"):
+        tracks = lift.read(told, lift.film(told))
+    assert (tracks.num_frames, tracks.frame_rate, tracks.image_size) == (6, 25.0, (272, 480))
+
+
+def test_no_video_is_opened_where_none_is_named(untimed):
+    assert lift.film(parsed(untimed)) is None
+
+
+@pytest.mark.parametrize(
+    "told", [["--video", "a.mp4"], ["--skeleton", "coco_17"], ["--image-size", 9, 9]]
+)
+def test_what_is_for_2d_joints_is_refused_with_a_video(people_film, told):
+    rule = rf"`{told[0][2:]}` must come with 2D joints only\. Received: .*film\.MP4"
+    with pytest.raises(ValueError, match=rule):
+        lift.film(parsed(people_film, *told))
+
+
+def test_a_camera_that_does_not_do_is_refused_before_the_search(people_film, monkeypatch):
+    told = parsed(people_film, "--fov", 300)
+    video = lift.film(told)
+    monkeypatch.setitem(sys.modules, "keras_mvlift.lifting.person_detector", None)
+    with pytest.raises(ValueError, match="`fov` must be above 0"):
+        lift.read(told, video)
+
+
+def test_frames_that_come_unevenly_are_a_warning(tmp_path):
+    path = made_films.write(tmp_path / "film.mp4", ticks=[0, 4, 8, 12, 40, 50])
+    told = parsed(path)
+    warned = pytest.warns(UserWarning, match="taking their mean rate, 10 per second")
+    # Nobody is in it.
+    with warned, pytest.raises(errors.RecordingError):
+        lift.read(told, lift.film(told))
+
+
+def test_another_size_than_the_calibrations_is_a_warning():
+    camera = viewpoints.from_field_of_view(60, (1088, 1920))
+    with pytest.warns(UserWarning, match="has 1080 x 1920 pixels, the calibration's 1088 x 1920"):
+        lift.warn_of_size(camera, (1080, 1920))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lift.warn_of_size(camera, (1088, 1920))
+        lift.warn_of_size(camera, None)
+        lift.warn_of_size(None, (1080, 1920))
+
+
+def test_a_given_size_goes_before_the_files(untimed):
+    told = parsed(untimed, "--image-size", 640, 480)
+    assert lift.read(told, None).image_size == (640, 480)
+
+
+def test_progress_shows_how_far_it_is_and_how_long_it_takes(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert list(lift.progress("detect", 4)(iter(range(4)))) == [0, 1, 2, 3]
+    assert "0/4 [00:00<?, ?frame/s]" in capsys.readouterr().err
+
+
+def test_without_the_extra_the_error_says_what_to_install(people_film):
+    code = "import pathlib, sys, types; sys.modules['av'] = None\n"
+    code += "from keras_mvlift.cli import lift\n"
+    code += "untold = dict.fromkeys(['video', 'skeleton', 'image_size'])\n"
+    code += "path = pathlib.Path(sys.argv[1])\n"
+    code += "lift.film(types.SimpleNamespace(input=path, **untold))"
+    failed = subprocess.run(
+        [sys.executable, "-c", code, people_film], capture_output=True, text=True
+    )
+    assert "ValueError: Videos must be read by PyAV: pip install 'keras-mvlift" in failed.stderr
+
+
+def parse(*arguments):
+    return main.parse(["lift", *map(str, arguments)])
+
+
+def test_pictures_are_endings_too():
+    assert {".html", ".mp4", ".gif"} < {*lift.ENDINGS}
+
+
+def test_what_is_left_out_is_none():
+    told = parse("walk.mp4", "--output", "poses.html")
+    assert (told.input, told.output) == (pathlib.Path("walk.mp4"), pathlib.Path("poses.html"))
+    for name in ("video", "detections", "images", "reference", "fov", "calibration", "camera"):
+        assert getattr(told, name) is None
+    assert (told.force, told.smooth, told.distortion) == (False, False, [])
+
+
+def test_every_option_is_explained(capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse("--help")
+    assert caught.value.code == 0
+    told = capsys.readouterr().out
+    for option in ("--detections", "--video", "--images", "--reference", "--calibration"):
+        assert option in told
+    assert "MediaPipe finds one person" in " ".join(told.split())
+
+
+def test_two_cameras_are_wrong_usage():
+    with pytest.raises(SystemExit) as caught:
+        parse("a.npz", "--output", "b.csv", "--fov", 60, "--calibration", "rig.toml")
+    assert caught.value.code == 2

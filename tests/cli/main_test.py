@@ -102,12 +102,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("module", "extra"),
     [
-        ("jinja2", "viz"),
-        ("av", "video"),
-        ("scipy.spatial", "data"),
-        ("tenacity", "serving"),
-        ("tensorflow.core", "tensorflow"),
-        ("ezc3d", "c3d"),
+        *(("jinja2", "viz"), ("av", "video"), ("scipy.spatial", "data"), ("tenacity", "serving")),
+        *(("tensorflow.core", "tensorflow"), ("ezc3d", "c3d")),
     ],
 )
 def test_the_extra_that_brings_a_library_is_named(module, extra):

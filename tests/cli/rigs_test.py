@@ -9,7 +9,7 @@ import pytest
 from benchmarks import rig_checks
 from keras_mvlift.cli import main, rigs
 from keras_mvlift.datasets.rigs import calibration_files, pose2sim
-from tests.datasets.rigs import simulated_rigs
+from tests.datasets.rigs import rigs_of_cameras, simulated_rigs
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +81,8 @@ def test_a_file_that_is_there_stays(short, tmp_path, capsys):
         (["--distance", "cam1", "cam2", "3200"], "must be 0.05 to 200.0 meters"),
     ],
 )
-def test_a_wrong_distance_is_one_sentence(demo, tmp_path, capsys, options, message):
-    arguments = ["calibrate", demo, *options, "--output", str(tmp_path / "out.toml")]
-    assert main.main(arguments) == 1
-    assert message in capsys.readouterr().err
+def test_a_wrong_distance_is_one_sentence(demo, tmp_path, refused, options, message):
+    refused(message, "calibrate", demo, *options, "--output", tmp_path / "out.toml")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -96,22 +94,19 @@ def test_neither_or_both_tasks_are_wrong_usage(demo, tmp_path):
         main.main(["calibrate", demo, "--refine", "--distance", "a", "b", "1", *output])
 
 
-def test_cameras_whose_places_nobody_tells_cannot_be_refined(tmp_path, capsys):
+def test_cameras_whose_places_nobody_tells_cannot_be_refined(tmp_path, refused):
     simulated_rigs.write_rig(str(tmp_path / "rig"), num_frames=3)
     path = tmp_path / "rig" / "Calib.toml"
     rig = calibration_files.read_toml(path)
-    lost = rig.camera._replace(rotation=rig.camera.rotation * np.nan)
-    calibration_files.write_toml(path, rig._replace(camera=lost))
-    output = tmp_path / "out.toml"
-    assert main.main(["calibrate", str(path.parent), "--refine", "--output", str(output)]) == 1
-    assert "`--refine` needs a calibration with places" in capsys.readouterr().err
-    assert not output.exists()
+    calibration_files.write_toml(path, rigs_of_cameras.without_extrinsics(rig))
+    output = ["--refine", "--output", tmp_path / "out.toml"]
+    refused("`--refine` needs a calibration with places", "calibrate", path.parent, *output)
+    assert not (tmp_path / "out.toml").exists()
 
 
-def test_an_output_without_a_folder_is_refused(demo, tmp_path, capsys):
+def test_an_output_without_a_folder_is_refused(demo, tmp_path, refused):
     output = tmp_path / "nowhere" / "out.toml"
-    assert main.main(["calibrate", demo, "--refine", "--output", str(output)]) == 1
-    assert "must be a folder" in capsys.readouterr().err
+    refused("must be a folder", "calibrate", demo, "--refine", "--output", output)
 
 
 def test_people_who_are_not_the_same_in_all_cameras_make_no_calibration():
@@ -161,3 +156,51 @@ def as_clip(draw):
         keypoints_2d=draw.clean.keypoints_2d,
         confidence=draw.clean.confidence,
     )
+
+
+def check(*arguments):
+    return main.main(["check-rig", *map(str, arguments)])
+
+
+def test_the_demo_is_checked_and_its_warning_is_no_failure(copied, tmp_path, capsys):
+    figures, page = tmp_path / "rig.json", tmp_path / "rig.html"
+    assert check(copied, "--json", figures, "--html", page) == 0
+    assert "The calibration is off by about 17 px in cam1" in capsys.readouterr().out
+    (rig,) = json.loads(figures.read_text())["rigs"]
+    assert [finding["name"] for finding in rig["findings"]] == ["calibration_off"]
+    assert "calibration_off" in page.read_text(encoding="utf-8")
+
+
+def test_a_planted_mistake_is_named_and_fails(copied, capsys):
+    pose = copied / "pose"
+    first, second, *_ = sorted(pose.iterdir())
+    first.rename(pose / "kept")
+    second.rename(first)
+    (pose / "kept").rename(second)
+    assert check(copied) == 1
+    assert "error: cameras_out_of_order" in capsys.readouterr().out
+
+
+def test_as_many_frames_are_looked_at_as_asked_for(copied, capsys):
+    assert check(copied, "--max-frames", 40) == 0
+    assert "4 cameras, 40 frames" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nowhere"], "`path` must be a file or folder. Received: nowhere."),
+        (["."], "`path` must be rig.yaml, its folder, or one with AIST++'s `keypoints2d` or"),
+        (["seen.csv"], "`path` must be rig.yaml, its folder"),
+        ([".", "--source", "vicon"], "`source` must be one of"),
+    ],
+)
+def test_what_cannot_be_read_is_one_sentence(arguments, sentence, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seen.csv").touch()
+    refused(sentence, "check-rig", *arguments)
+
+
+def test_a_folder_without_a_calibration_is_one_sentence(copied, refused):
+    shutil.rmtree(copied / "calibration")
+    refused("calibration", "check-rig", copied)

@@ -39,21 +39,16 @@ def test_labels_are_started_and_shown(config, capsys):
         ),
     ],
 )
-def test_what_does_not_do_is_one_sentence(config, capsys, arguments, sentence):
+def test_what_does_not_do_is_one_sentence(config, refused, arguments, sentence):
     before = config.read_text()
-    assert run(config, *arguments) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("keras-mvlift rollout: ")
-    assert sentence in error
-    assert error.count("\n") == 1
+    refused(sentence, "rollout", config, *arguments)
     # Only comments may differ.
     strip = [line for line in config.read_text().splitlines() if not line.startswith("#")]
     assert strip == [line for line in before.splitlines() if not line.startswith("#")]
 
 
-def test_a_config_that_is_not_there_is_one_sentence(tmp_path, capsys):
-    assert run(tmp_path / "gone", "show") == 1
-    assert "`config` must be a file or folder" in capsys.readouterr().err
+def test_a_config_that_is_not_there_is_one_sentence(tmp_path, refused):
+    refused("`config` must be a file or folder", "rollout", tmp_path / "gone", "show")
 
 
 def test_a_move_that_is_none_is_wrong_usage(config):

@@ -42,20 +42,17 @@ def test_presets_and_the_schema_are_told(capsys):
     assert json.loads(capsys.readouterr().out) == settings.schema()
 
 
-def test_a_typo_in_settings_is_a_sentence(tmp_path, capsys):
+def test_a_typo_in_settings_is_a_sentence(tmp_path, refused):
     file = tmp_path / "mine.yaml"
     file.write_text("modle: {}")
-    assert run("settings", "show", "--settings", file) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("keras-mvlift settings: `settings` must hold fields of")
+    says = "keras-mvlift settings: `settings` must hold fields of"
+    error = refused(says, "settings", "show", "--settings", file)
     assert error.endswith("['modle']; did you mean model?\n")
 
 
 @pytest.mark.parametrize("arguments", [["train"], ["settings", "presets"]])
-def test_without_the_pipeline_a_sentence_says_where_it_is(arguments, monkeypatch, capsys):
+def test_without_the_pipeline_a_sentence_says_where_it_is(arguments, monkeypatch, refused):
     for name in [name for name in sys.modules if name.partition(".")[0] == "pipeline"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pipeline", None)
-    assert run(*arguments) == 1
-    error = capsys.readouterr().err
-    assert "`pipeline` must be installed for this, as `make setup` does in a checkout" in error
+    refused("`pipeline` must be installed for this, as `make setup` does in a checkout", *arguments)

@@ -28,10 +28,9 @@ def test_a_simulated_aistpp_is_written_and_can_be_read(tmp_path, capsys):
     assert [(clip.subject, clip.num_frames) for clip in clips] == [("d04", 6), ("d06", 6)]
 
 
-def test_a_folder_that_holds_anything_is_refused(tmp_path, capsys):
+def test_a_folder_that_holds_anything_is_refused(tmp_path, refused):
     (tmp_path / "mine").write_text("")
-    assert main.main(["simulate", "human36m", str(tmp_path)]) == 1
-    assert "keras-mvlift simulate: `out` must be an empty folder" in capsys.readouterr().err
+    refused("simulate: `out` must be an empty folder", "simulate", "human36m", tmp_path)
 
 
 def test_an_unknown_dataset_is_wrong_usage(tmp_path, capsys):

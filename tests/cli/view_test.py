@@ -51,10 +51,7 @@ def test_the_page_is_opened_where_it_is_asked_for(results, monkeypatch):
     ("arguments", "sentence"),
     [
         (["nowhere.json"], "nowhere.json"),
-        (
-            ["ours.json", "--output", "page.pdf"],
-            "`output` must end in .html, .htm. Received: page.pdf.",
-        ),
+        (["ours.json", "--output", "page.pdf"], "`output` must end in .html, .htm. Received: pag"),
         (["ours.json", "--output", "no/page.html"], "no must be a folder to write page.html to."),
         (["ours.json", "--compare", "ours.json"], "`compare` must name other files"),
         (["ours.json", "--compare", "fast.json"], "`fast` must have the first clip's frame rate"),
@@ -62,14 +59,10 @@ def test_the_page_is_opened_where_it_is_asked_for(results, monkeypatch):
         (["ours.mov"], "ours.mov"),
     ],
 )
-def test_what_cannot_be_shown_is_one_sentence(results, monkeypatch, capsys, arguments, sentence):
+def test_what_cannot_be_shown_is_one_sentence(results, monkeypatch, refused, arguments, sentence):
     monkeypatch.chdir(results)
     fast = dataclasses.replace(pose_clips.clip(), frame_rate=120.0)
     pose_clip.write(fast, results / "fast.json")
     (results / "bad.json").write_text("{")
-    assert view(*arguments) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("keras-mvlift view: ")
-    assert sentence in error
-    assert "Traceback" not in error
+    refused(sentence, "view", *arguments)
     assert not list(results.rglob("*.html"))

@@ -203,14 +203,17 @@ def test_pairs_hold_what_the_cameras_saw(clip):
             np.testing.assert_array_equal(columns[f"{side}/center"][row], center)
 
 
-def test_reference_poses_are_in_the_cameras_axes_with_the_root_at_zero(clip):
-    columns = prepare(clip).test_views
+def assert_references(columns, clip, points):
+    """Fails unless references are points in the cameras' axes, about their roots."""
     for row, (frame, name) in enumerate(zip(columns["frame"], columns["camera"], strict=True)):
-        single = random_scenes.one(clip.camera, clip.camera_names.index(name))
-        pose = cameras.camera_from_world(clip.pose_world[frame], single)
-        expected = pose - pose[skeletons.ROOT]
+        axes = clip.camera.rotation[clip.camera_names.index(name)]
+        expected = (points[frame] - points[frame, skeletons.ROOT]) @ axes.T
         reference = columns[tfrecords.REFERENCE_POSE][row].reshape(17, 3)
         np.testing.assert_allclose(reference, expected, atol=1e-9)
+
+
+def test_reference_poses_are_in_the_cameras_axes_with_the_root_at_zero(clip):
+    assert_references(prepare(clip).test_views, clip, clip.pose_world)
 
 
 def test_instants_whose_reference_lacks_root_or_most_joints_are_not_tested_but_counted(clip):
@@ -245,12 +248,7 @@ def test_without_a_reference_the_test_is_against_what_all_cameras_triangulate(cl
     prepared = prepare(clip)
     assert prepared.counts["missing_reference_joints"] == 1
     points[9, 4] = np.nan
-    columns = prepared.test_views
-    for row, (frame, name) in enumerate(zip(columns["frame"], columns["camera"], strict=True)):
-        axes = clip.camera.rotation[clip.camera_names.index(name)]
-        expected = (points[frame] - points[frame, skeletons.ROOT]) @ axes.T
-        reference = columns[tfrecords.REFERENCE_POSE][row].reshape(17, 3)
-        np.testing.assert_allclose(reference, expected, atol=1e-9)
+    assert_references(prepared.test_views, clip, points)
 
 
 def test_every_row_says_where_it_comes_from(clip):
@@ -332,11 +330,6 @@ def test_blocks_that_cannot_be_are_refused(broken):
         preparation.ByBlocks(**broken)
 
 
-def sides(split, **fields):
-    """The numbers of training, test and held-out frames of a clip of twenty."""
-    return tuple(map(len, split.frames(clips.exact(2, 20, **fields))))
-
-
 PEOPLE = ("S1", "S8", "S9")
 CLIPS = ("walk", "run", "sit")
 HOLDING_OUT = {
@@ -367,18 +360,11 @@ def test_no_frame_is_in_two_parts_and_each_part_has_some(name):
     assert sum(map(len, found)) == len(set.union(*found))
 
 
-def test_people_who_are_held_out_neither_train_nor_test():
-    split = HOLDING_OUT["subject"]
-    assert [sides(split, subject=subject).index(20) for subject in PEOPLE] == [0, 2, 1]
-
-
 def test_the_end_of_a_training_clip_is_held_out_golden():
     # A fifth of 20 frames is 4; before them 2 frames are nobody's.
-    split = HOLDING_OUT["ends of clips"]
-    frames = split.frames(clips.exact(2, 20, name="walk"))
+    frames = HOLDING_OUT["ends of clips"].frames(clips.exact(2, 20, name="walk"))
     assert frames.held_out.tolist() == [16, 17, 18, 19]
     assert frames.train.tolist() == list(range(14))
-    assert sides(split, name="run") == (0, 20, 0)
 
 
 def test_a_clip_too_short_to_hold_out_its_end_trains_whole():
@@ -400,48 +386,36 @@ def test_nobody_is_tested_on_and_held_out():
         preparation.ByClip(test_clips=("run",), held_out_clips=("run",))
 
 
+def test_nothing_is_held_out_unless_told():
+    split = preparation.BySubject(test_subjects=("S9",)), preparation.ByClip(test_clips=("run",))
+    assert not any(each.holds_out for each in (*split, preparation.ByBlocks()))
+
+
+PEOPLE_TEST = preparation.BySubject(test_subjects=("S9", "S11"))
+WALK_HELD_OUT = preparation.BySubject(test_subjects=("S9",), held_out_clips=("walk",))
+CLIPS_TEST = preparation.ByClip(test_clips=("walk", "run"))
+
+
 @pytest.mark.parametrize(
-    "split",
+    ("split", "subject", "clip", "expected"),
     [
-        preparation.ByBlocks(),
-        preparation.ByClip(test_clips=("run",)),
-        preparation.BySubject(test_subjects=("S9",)),
+        (PEOPLE_TEST, "S11", "walk", (0, 20, 0)),
+        (PEOPLE_TEST, "S1", "S9", (20, 0, 0)),
+        (WALK_HELD_OUT, "S1", "walk", (0, 0, 20)),
+        (WALK_HELD_OUT, "S9", "walk", (0, 0, 20)),
+        (WALK_HELD_OUT, "S9", "run", (0, 20, 0)),
+        (WALK_HELD_OUT, "S1", "run", (20, 0, 0)),
+        (CLIPS_TEST, "S1", "run", (0, 20, 0)),
+        (CLIPS_TEST, "walk", "sit", (20, 0, 0)),
+        (HOLDING_OUT["subject"], "S1", "walk", (20, 0, 0)),
+        (HOLDING_OUT["subject"], "S8", "walk", (0, 0, 20)),
+        (HOLDING_OUT["subject"], "S9", "walk", (0, 20, 0)),
+        (HOLDING_OUT["ends of clips"], "S1", "run", (0, 20, 0)),
     ],
 )
-def test_nothing_is_held_out_unless_told(split):
-    assert not split.holds_out
-
-
-def test_clips_of_test_subjects_test_whole_and_others_train():
-    split = preparation.BySubject(test_subjects=("S9", "S11"))
-    assert sides(split, subject="S11", name="walk") == (0, 20, 0)
-    assert sides(split, subject="S1", name="S9") == (20, 0, 0)
-
-
-def test_held_out_clips_neither_train_nor_test():
-    split = preparation.BySubject(test_subjects=("S9",), held_out_clips=("walk",))
-    for subject in ("S1", "S9"):
-        frames = split.frames(clips.exact(2, 5, subject=subject, name="walk"))
-        assert list(map(len, frames)) == [0, 0, 5]
-
-
-def test_where_clips_are_held_out_the_test_clips_are_not():
-    split = preparation.BySubject(test_subjects=("S9",), held_out_clips=("walk",))
-    frames = split.frames(clips.exact(2, 5, subject="S9", name="run"))
-    assert list(map(len, frames)) == [0, 5, 0]
-    frames = split.frames(clips.exact(2, 5, subject="S1", name="run"))
-    assert list(map(len, frames)) == [5, 0, 0]
-
-
-def test_test_clips_test_whole_and_others_train():
-    split = preparation.ByClip(test_clips=("walk", "run"))
-    assert sides(split, subject="S1", name="run") == (0, 20, 0)
-    assert sides(split, subject="walk", name="sit") == (20, 0, 0)
-
-
-def test_splits_are_found_by_name():
-    assert set(preparation.SPLITS) == {"subject", "clip", "blocks"}
-    assert preparation.SPLITS["blocks"] is preparation.ByBlocks
+def test_a_clip_trains_tests_or_is_held_out_as_a_whole(split, subject, clip, expected):
+    frames = split.frames(clips.exact(2, 20, subject=subject, name=clip))
+    assert tuple(map(len, frames)) == expected
 
 
 FRAMES = np.arange(30)
@@ -477,15 +451,25 @@ def test_real_views_come_first_as_they_were(noisy):
         np.testing.assert_array_equal(field[:, :4], expected)
 
 
-def test_virtual_views_see_the_triangulated_points(noisy):
-    real, views = add(noisy)
-    camera, keypoints_2d, _ = virtual(views)
-    points, _ = sequences.triangulate(real, 0.3)
+NOTHING_HIDDEN = np.zeros((30, NUM_VIEWS, 17), bool)
+
+
+def assert_seen(views, points, hidden=NOTHING_HIDDEN):
+    """Fails unless virtual cameras see points where they are, and not those that are hidden."""
+    camera, keypoints_2d, confidence = virtual(views)
+    np.testing.assert_array_equal(confidence == 0, hidden)
+    assert (keypoints_2d[hidden] == 0).all()
     for index in np.ndindex(len(FRAMES), NUM_VIEWS):
         single = random_scenes.one(camera, index)
-        moved = random_scenes.move(points[index[0]], single)
-        expected = random_scenes.project(moved, single)
-        np.testing.assert_allclose(keypoints_2d[index], expected, atol=1e-6)
+        expected = random_scenes.project(random_scenes.move(points[index[0]], single), single)
+        seen = ~hidden[index]
+        np.testing.assert_allclose(keypoints_2d[index][seen], expected[seen], atol=1e-6)
+
+
+def test_virtual_views_see_the_triangulated_points(noisy):
+    real, views = add(noisy)
+    points, _ = sequences.triangulate(real, 0.3)
+    assert_seen(views, points)
     assert np.abs(points - noisy.pose_world[FRAMES]).max() > 0.01
 
 
@@ -533,16 +517,9 @@ def test_points_may_be_given_instead_with_holes_where_they_are_unknown(noisy):
     views = preparation.add_virtual_views(
         real, NUM_VIEWS, 0.3, np.random.default_rng(0), points=points
     )
-    camera, keypoints_2d, confidence = virtual(views)
     hidden = np.zeros((30, NUM_VIEWS, 17), bool)
     hidden[4, :, 7] = hidden[5, :, skeletons.ROOT] = True
-    np.testing.assert_array_equal(confidence == 0, hidden)
-    assert (keypoints_2d[hidden] == 0).all()
-    for index in np.ndindex(len(FRAMES), NUM_VIEWS):
-        single = random_scenes.one(camera, index)
-        expected = random_scenes.project(random_scenes.move(points[index[0]], single), single)
-        seen = ~hidden[index]
-        np.testing.assert_allclose(keypoints_2d[index][seen], expected[seen], atol=1e-6)
+    assert_seen(views, points, hidden)
 
 
 def test_virtual_cameras_stand_all_around_and_anew_at_each_instant(clip):
@@ -630,14 +607,10 @@ def sizes(record):
     return {name: len(values.value) for name, values in lists.items()}
 
 
-def test_records_to_train_on_hold_two_views_and_nothing_else():
-    train, held_out, _ = records(clips.exact())
+def test_test_views_alone_hold_a_reference_pose_and_other_records_two_views_only():
+    train, held_out, test_views = records(clips.exact())
     for record in train + held_out:
         assert sizes(record) == PAIR | ABOUT | {"baseline": 1}
-
-
-def test_test_views_alone_hold_a_reference_pose():
-    *_, test_views = records(clips.exact())
     for record in test_views:
         assert sizes(record) == VIEW | ABOUT | {tfrecords.REFERENCE_POSE: 51}
 
@@ -692,28 +665,20 @@ def test_a_clip_that_leaves_a_table_empty_is_prepared(clip, split):
             assert len(tfrecords.encode(getattr(prepared, name))) == prepared.counts[name]
 
 
-def test_virtual_cameras_see_the_reference_only_when_it_is_asked_for_by_name():
+def test_virtual_cameras_see_the_reference_in_training_only_when_it_is_asked_for_by_name():
     clip = clips.exact()
     moved = dataclasses.replace(clip, pose_world=clip.pose_world + 0.1)
     by_name = dataclasses.replace(CONFIG, virtual_points="reference")
-
-    def seen(of, config):
-        return preparation.prepare(of, SPLIT, config).train_pairs["target/keypoints_2d"]
-
-    assert np.array_equal(seen(clip, CONFIG), seen(moved, CONFIG))
-    assert not np.array_equal(seen(clip, by_name), seen(moved, by_name))
-
-
-def test_held_out_pairs_are_free_of_the_reference_even_when_it_is_asked_for():
-    clip = clips.exact()
-    moved = dataclasses.replace(clip, pose_world=clip.pose_world + 0.1)
-    config = configs.DataConfig(num_virtual_views=3, virtual_points="reference")
-    first, second = (preparation.prepare(c, SPLIT, config) for c in (clip, moved))
+    field = "target/keypoints_2d"
+    first, second = (preparation.prepare(c, SPLIT, CONFIG) for c in (clip, moved))
+    np.testing.assert_array_equal(first.train_pairs[field], second.train_pairs[field])
+    first, second = (preparation.prepare(c, SPLIT, by_name) for c in (clip, moved))
     for name, column in first.held_out_pairs.items():
         np.testing.assert_array_equal(column, second.held_out_pairs[name])
-    fields = [table.train_pairs["target/keypoints_2d"] for table in (first, second)]
+    differs = np.not_equal(first.train_pairs[field], second.train_pairs[field]).any(axis=(1, 2))
     is_virtual = np.char.startswith(first.train_pairs["target/camera"].astype(str), "virtual")
-    np.testing.assert_array_equal(np.not_equal(*fields).any(axis=(1, 2)), is_virtual)
+    assert is_virtual.any()
+    np.testing.assert_array_equal(differs, is_virtual)
 
 
 def test_the_reference_is_seen_in_its_own_frame():

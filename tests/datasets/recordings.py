@@ -6,8 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_mvlift import skeletons
+from keras_mvlift.datasets.rigs import calibrations
 from keras_mvlift.geometry import cameras
 from tests import random_scenes
+from tests.datasets.rigs import simulated_rigs
 
 SIZE = (1088, 1920)
 # The markers of the demo recording's reference.
@@ -63,39 +65,12 @@ def write(root, skeleton=skeletons.BODY_25B, num_views=2, num_frames=4):
 
 
 def calibration(camera, distortion=(0.0, 0.0, 0.0, 0.0, 0.0), corner=(0, 0)):
-    """A `*.qca.txt`: y and z of the camera flipped, millimeters, 64ths of a pixel."""
-    text = "\n".join(
-        _camera(f"cam_{index:02d}", random_scenes.one(camera, index - 1), distortion, corner)
-        for index in range(1, len(camera.center) + 1)
-    )
-    return f"<?xml version='1.0'?>\n<calibration><cameras>\n{text}\n</cameras></calibration>\n"
-
-
-def _camera(serial, camera, distortion, corner):
-    k1, k2, p1, p2, k3 = distortion
-    left, top = corner
-    rotation = camera.rotation * [[1], [-1], [-1]]
-    transform = {f"r{i + 1}{j + 1}": rotation[i, j] for i in range(3) for j in range(3)}
-    transform |= dict(zip("xyz", 1000 * camera.center, strict=True))
-    intrinsic = {
-        "focalLengthU": 64 * camera.intrinsics[0, 0],
-        "focalLengthV": 64 * camera.intrinsics[1, 1],
-        "centerPointU": 64 * (camera.intrinsics[0, 2] + left),
-        "centerPointV": 64 * (camera.intrinsics[1, 2] + top),
-        "radialDistortion1": k1,
-        "radialDistortion2": k2,
-        "radialDistortion3": k3,
-        "tangentalDistortion1": p1,
-        "tangentalDistortion2": p2,
-    }
-    video = {"left": left, "top": top, "right": left + SIZE[0] - 1, "bottom": top + SIZE[1] - 1}
-    elements = {"fov_video": video, "transform": transform, "intrinsic": intrinsic}
-    inner = "".join(f"\n  <{tag} {_attributes(values)}/>" for tag, values in elements.items())
-    return f'<camera serial="{serial}" active="1">{inner}\n</camera>'
-
-
-def _attributes(values):
-    return " ".join(f'{name}="{float(value)!r}"' for name, value in values.items())
+    """A `*.qca.txt` of cameras of one lens, whose images begin at a corner of the sensor."""
+    count = len(camera.center)
+    names = tuple(f"cam_{index:02d}" for index in range(1, count + 1))
+    lenses, sizes = np.tile(distortion, (count, 1)), np.tile(SIZE, (count, 1))
+    rig = calibrations.Calibration(names, camera, lenses, sizes)
+    return simulated_rigs.qualisys_text(rig, corner)
 
 
 def detections(*people):

@@ -5,23 +5,9 @@ import pytest
 
 from keras_mvlift.datasets import sequences
 from keras_mvlift.geometry import cameras
-from tests import random_scenes
 from tests.datasets import clips
 
-
-def fields(num_views=2, num_frames=3):
-    rng = np.random.default_rng(0)
-    return {
-        "name": "clip",
-        "subject": "S1",
-        "action": "walking",
-        "frame_rate": 50.0,
-        "camera_names": tuple(f"camera_{view}" for view in range(num_views)),
-        "camera": random_scenes.camera(rng, num_views),
-        "keypoints_2d": rng.uniform(0, 1000, (num_views, num_frames, 17, 2)),
-        "confidence": rng.uniform(0, 1, (num_views, num_frames, 17)),
-        "pose_world": random_scenes.points(rng, num_frames, 17),
-    }
+CLIP = clips.exact(2, 3)
 
 
 FRAMES = np.array([5, 2, 9])
@@ -32,21 +18,14 @@ def clip():
     return clips.exact(num_views=3, num_frames=12)
 
 
-def test_a_clip_knows_its_numbers_of_views_and_frames():
-    clip = sequences.MultiViewSequence(**fields(num_views=4, num_frames=7))
-    assert (clip.num_views, clip.num_frames) == (4, 7)
-
-
-def test_a_clip_without_frames_or_reference_is_a_clip():
-    empty = sequences.MultiViewSequence(**(fields(num_frames=0) | {"pose_world": None}))
-    assert empty.num_frames == 0
-    assert empty.pose_world is None
+def test_a_clip_knows_its_numbers_of_views_and_frames_and_may_have_none():
+    assert (CLIP.num_views, CLIP.num_frames) == (2, 3)
+    assert dataclasses.replace(CLIP.frames(slice(0, 0)), pose_world=None).num_frames == 0
 
 
 @pytest.mark.parametrize("index", [slice(1, None), np.array([2, 0]), np.array([], int)])
 def test_chosen_frames_keep_everything_else(index):
-    clip = sequences.MultiViewSequence(**fields())
-    chosen = clip.frames(index)
+    clip, chosen = CLIP, CLIP.frames(index)
     np.testing.assert_array_equal(chosen.keypoints_2d, clip.keypoints_2d[:, index])
     np.testing.assert_array_equal(chosen.confidence, clip.confidence[:, index])
     np.testing.assert_array_equal(chosen.pose_world, clip.pose_world[index])
@@ -56,28 +35,23 @@ def test_chosen_frames_keep_everything_else(index):
 
 
 def test_arrays_of_any_kind_become_numpy_in_double_precision():
-    given = fields()
-    single = {
-        name: given[name].astype(np.float32)
-        for name in ("keypoints_2d", "confidence", "pose_world")
-    }
-    camera = cameras.Camera(*(np.float32(value) for value in given["camera"]))
-    clip = sequences.MultiViewSequence(**(given | single | {"camera": camera}))
+    names = ("keypoints_2d", "confidence", "pose_world")
+    single = {name: getattr(CLIP, name).astype(np.float32) for name in names}
+    camera = cameras.Camera(*(np.float32(value) for value in CLIP.camera))
+    clip = dataclasses.replace(CLIP, **single, camera=camera)
     for value in (clip.keypoints_2d, clip.confidence, clip.pose_world, *clip.camera):
         assert isinstance(value, np.ndarray)
         assert value.dtype == np.float64
 
 
 def changed(name, index, value):
-    given = fields()
-    array = given[name].copy()
+    array = getattr(CLIP, name).copy()
     array[index] = value
     return {name: array}
 
 
 def rotated(rotation):
-    camera = fields()["camera"]
-    return {"camera": camera._replace(rotation=rotation(camera.rotation))}
+    return {"camera": CLIP.camera._replace(rotation=rotation(CLIP.camera.rotation))}
 
 
 @pytest.mark.parametrize(
@@ -103,11 +77,11 @@ def rotated(rotation):
 )
 def test_what_breaks_a_rule_is_refused_by_clip_and_field(change, message):
     with pytest.raises(ValueError, match=f"Clip 'clip': .*{message}"):
-        sequences.MultiViewSequence(**(fields() | change))
+        dataclasses.replace(CLIP, **change)
 
 
 def test_holes_in_the_reference_are_allowed():
-    clip = sequences.MultiViewSequence(**(fields() | changed("pose_world", (1, 4), np.nan)))
+    clip = dataclasses.replace(CLIP, **changed("pose_world", (1, 4), np.nan))
     assert np.isnan(clip.pose_world).sum() == 3
 
 

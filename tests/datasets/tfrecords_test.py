@@ -326,29 +326,26 @@ def test_bytes_are_those_of_protobuf(columns):
         assert records == expected
 
 
-def test_a_message_longer_than_one_byte_of_length_can_say_is_framed_right():
-    columns = {
-        "floats": np.arange(2 * 5000.0).reshape(2, 5000),
-        "numbers": np.array([[0, 127, 128, -1], [2**63 - 1, 5, 16384, 16383]]),
-        "text": np.array(["x" * 20_000, "y"], dtype=object),
-    }
-    assert tfrecords.encode(columns) == official(columns)
-
-
-def test_rows_keep_their_order_where_lengths_alternate():
-    frame = np.array([5, 500, 6, 70_000, 501, 7])
-    camera = np.array(["camera_1", "virtual_12"] * 3, dtype=object)
-    records = tfrecords.encode({"frame": frame, "camera": camera})
-    assert records == official({"frame": frame, "camera": camera})
-    assert len({len(record) for record in records}) > 2
-
-
-def test_rows_of_a_view_of_another_array_are_read_as_they_are_seen():
-    whole = np.random.default_rng(0).normal(size=(8, 6, 2))
-    columns = {
-        "every_other": whole[::2].swapaxes(1, 2),
-        "alike": np.broadcast_to(whole[0], (4, 6, 2)),
-    }
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {
+            "floats": np.arange(2 * 5000.0).reshape(2, 5000),
+            "numbers": np.array([[0, 127, 128, -1], [2**63 - 1, 5, 16384, 16383]]),
+            "text": np.array(["x" * 20_000, "y"], dtype=object),
+        },
+        {
+            "frame": np.array([5, 500, 6, 70_000, 501, 7]),
+            "camera": np.array(["camera_1", "virtual_12"] * 3, dtype=object),
+        },
+        {
+            "every_other": np.arange(96.0).reshape(8, 6, 2)[::2].swapaxes(1, 2),
+            "alike": np.broadcast_to(np.arange(12.0).reshape(6, 2), (4, 6, 2)),
+        },
+    ],
+    ids=["lengths of several bytes", "lengths that alternate", "views of another array"],
+)
+def test_rows_are_written_as_they_are_seen_however_long(columns):
     assert tfrecords.encode(columns) == official(columns)
 
 

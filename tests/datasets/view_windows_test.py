@@ -134,9 +134,8 @@ def test_virtual_views_have_no_windows(tmp_path, pattern):
 def test_what_fills_no_batch_is_refused(pattern, tmp_path):
     num_pairs = NUM_FRAMES * 3 * NUM_CLIPS
     windows = view_windows.Windows(3)
-    assert (
-        len(next(iter(view_windows.load(pattern, num_pairs, windows, seed=0))).source.rays) == 135
-    )
+    (batch,) = view_windows.load(pattern, num_pairs, windows, seed=0).take(1)
+    assert len(batch.source.rays) == 135
     rule = r"`batch_size` must be at most the number of pairs of real views, 135. Received: 136"
     with pytest.raises(ValueError, match=rule):
         view_windows.load(pattern, num_pairs + 1, windows, seed=0)

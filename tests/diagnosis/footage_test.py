@@ -68,17 +68,11 @@ def test_clips_of_different_rigs_are_sorted():
 
 
 @pytest.mark.parametrize(
-    ("names", "expected"),
+    ("names", "every", "expected"),
     [
-        (("a",), "a"),
-        (("a", "c"), "a and c"),
-        (("a", "b", "c", "d"), "all 4 cameras"),
-        (("a", "b", "d"), "a, b and d"),
+        *(("a", "abcd", "a"), ("ac", "abcd", "a and c"), ("abd", "abcd", "a, b and d")),
+        *(("abcd", "abcd", "all 4 cameras"), ("ab", "ab", "both cameras")),
     ],
 )
-def test_cameras_are_listed_as_one_says_them(names, expected):
-    assert footage.listed(names, ("a", "b", "c", "d")) == expected
-
-
-def test_two_of_two_are_both():
-    assert footage.listed(("a", "b"), ("a", "b")) == "both cameras"
+def test_cameras_are_listed_as_one_says_them(names, every, expected):
+    assert footage.listed(tuple(names), tuple(every)) == expected

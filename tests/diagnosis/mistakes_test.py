@@ -131,12 +131,9 @@ def test_distortion_removed_once_is_no_finding():
 @pytest.mark.parametrize(
     ("num_views", "order"),
     [
-        (2, [1, 0]),
-        (3, [1, 0, 2]),
-        (4, [3, 1, 2, 0]),
-        (4, [2, 0, 1, 3]),
-        (8, [1, 0, 2, 3, 4, 5, 6, 7]),
-        (12, [0, 9, 10, 11, 1, 2, 3, 4, 5, 6, 7, 8]),
+        *((2, [1, 0]), (3, [1, 0, 2]), (4, [3, 1, 2, 0]), (4, [2, 0, 1, 3])),
+        *((8, [1, 0, 2, 3, 4, 5, 6, 7]), (8, np.random.default_rng(0).permutation(8).tolist())),
+        (12, [0, *range(9, 12), *range(1, 9)]),
     ],
 )
 def test_the_right_order_is_found(num_views, order):
@@ -144,12 +141,6 @@ def test_the_right_order_is_found(num_views, order):
     found, residual = mistakes.best_order(spoiled)
     assert [order[view] for view in found] == list(range(num_views))
     assert residual < verdicts.AGREEMENT
-
-
-def test_any_order_of_eight_cameras_is_found():
-    order = np.random.default_rng(0).permutation(8)
-    found, _ = mistakes.best_order(planted.footage(8, seed=1).reordered(order))
-    assert order[list(found)].tolist() == list(range(8))
 
 
 @pytest.mark.parametrize("num_views", [2, 4, 8])

@@ -80,6 +80,15 @@ def upwards(clean, size=1000):
     return clean.replace_images(points, clean.confidence)
 
 
+def still(clean):
+    """Shows each camera its first frame all the time."""
+    keypoints_2d, confidence = clean.keypoints_2d, clean.confidence
+    return clean.replace_images(
+        np.broadcast_to(keypoints_2d[:, :1], keypoints_2d.shape),
+        np.broadcast_to(confidence[:, :1], confidence.shape),
+    )
+
+
 def late(clean, offsets):
     """Lets each camera show in its frame t + offset what happens in frame t."""
     return clean.shifted([-offset for offset in offsets])
@@ -148,6 +157,13 @@ def spoil(clean, name, views=None):
         factor = (CALIBRATED_SIZES | CALIBRATED_WIDTHS)[size]
         spoiled = resize(clean, factor, factor if side == "size" else 1.0)
     return in_views(clean, spoiled, views)
+
+
+def spoiled_sequences(name, num_views=4, views=None, **studio):
+    """Films clips and plants a mistake in their cameras."""
+    clips = sequences(num_views, **studio)
+    camera = spoil(footages.of_sequences(clips), name, views).camera
+    return [dataclasses.replace(clip, camera=camera) for clip in clips]
 
 
 def names_of(clean, views=None):

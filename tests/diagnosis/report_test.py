@@ -6,8 +6,8 @@ import jsonschema
 import numpy as np
 import pytest
 
-from keras_mvlift.diagnosis import footage, report
 from keras_mvlift.diagnosis import mistakes as diagnosis_mistakes
+from keras_mvlift.diagnosis import report
 from tests.diagnosis import planted
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
@@ -19,12 +19,6 @@ PAGE = (DOCS / "check_rig.md").read_text()
 def data(reports):
     # Through JSON, which knows no NaN.
     return json.loads(json.dumps(report.as_data(reports), allow_nan=False))
-
-
-def spoiled(name, num_views=4):
-    clips = planted.sequences(num_views)
-    camera = planted.spoil(footage.of_sequences(clips), name).camera
-    return [report.dataclasses.replace(clip, camera=camera) for clip in clips]
 
 
 def test_the_schema_is_one():
@@ -44,7 +38,7 @@ def test_a_healthy_rig_keeps_the_schema(num_views):
 
 
 def test_a_rig_with_a_mistake_keeps_the_schema_and_is_measured_again():
-    figures = data(report.check(spoiled("millimeters_for_meters")))
+    figures = data(report.check(planted.spoiled_sequences("millimeters_for_meters")))
     VALIDATOR.validate(figures)
     assert not figures["is_healthy"]
     (rig,) = figures["rigs"]
@@ -60,7 +54,7 @@ def test_a_figure_under_another_name_is_refused():
 
 
 def test_rigs_are_checked_one_by_one():
-    clips = [*planted.sequences(2), *spoiled("rotation_transposed")]
+    clips = [*planted.sequences(2), *planted.spoiled_sequences("rotation_transposed")]
     reports = report.check(clips)
     assert [rig.has_errors for rig in reports] == [False, True]
     VALIDATOR.validate(data(reports))
@@ -144,11 +138,7 @@ def test_noise_shows_in_every_error():
 
 
 def test_who_stands_still_tells_no_time_offset():
-    clean = planted.footage(**EXACT)
-    still = clean.replace_images(
-        np.broadcast_to(clean.keypoints_2d[:, :1], clean.keypoints_2d.shape) + 1.0,
-        np.broadcast_to(clean.confidence[:, :1], clean.confidence.shape),
-    )
-    noise = np.random.default_rng(0).normal(0, 2.0, still.keypoints_2d.shape)
+    still = planted.still(planted.footage(**EXACT))
+    noise = np.random.default_rng(0).normal(1.0, 2.0, still.keypoints_2d.shape)
     still = still.replace_images(still.keypoints_2d + noise, still.confidence)
     assert not report.measure(still).is_offset_told.any()

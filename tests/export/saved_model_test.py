@@ -7,12 +7,13 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_mvlift import skeletons
+from keras_mvlift import inference, skeletons
 from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.export import saved_model
 from keras_mvlift.geometry import cameras
 from keras_mvlift.training import lifters
 from tests import temporal_networks, tiny_studio
+from tests.export import served_views
 
 SIGNATURES = ("serving_default", "lift_camera", "lift_world", "serving_examples")
 TOLERANCE = 1e-5
@@ -146,20 +147,11 @@ def test_serving_examples_gives_flat_poses_of_records_of_test_views(
     np.testing.assert_allclose(result, np.reshape(pose, (size, 51)), atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("value", [1e4, np.nan])
-def test_where_a_joint_that_was_not_seen_lies_does_not_matter(folder, columns, value):
+def test_where_a_joint_that_was_not_seen_lies_does_not_matter(folder):
     lift = tf.saved_model.load(str(folder)).signatures["lift_camera"]
-    view = view_of(columns)
-    confidence, keypoints_2d = view.confidence.numpy(), view.keypoints_2d.numpy()
-    confidence[:, 4] = 0.0
-    poses = []
-    for place in (0.0, value):
-        keypoints_2d[:, 4] = place
-        inputs = {"keypoints_2d": keypoints_2d, "confidence": confidence}
-        inputs["intrinsics"] = view.camera.intrinsics
-        poses.append(lift(**{name: tf.constant(array) for name, array in inputs.items()}))
-    for name in poses[0]:
-        np.testing.assert_array_equal(poses[0][name], poses[1][name])
+    served_views.assert_blind_to_places(
+        lambda given: lift(**{name: tf.constant(value) for name, value in given.items()})
+    )
 
 
 def test_dropout_and_batch_statistics_rest_when_served(folder, columns):
@@ -360,11 +352,7 @@ def test_every_view_has_a_confidence_and_a_camera(frames):
 @pytest.mark.parametrize(
     ("value", "index"),
     [
-        (0.0, (0, 0)),
-        (-1.0, (1, 1)),
-        (np.nan, (0, 2)),
-        (1.0, (2, 1)),
-        (5.0, (0, 1)),
+        *((0.0, (0, 0)), (-1.0, (1, 1)), (np.nan, (0, 2)), (1.0, (2, 1)), (5.0, (0, 1))),
         (-5.0, (1, 0)),
     ],
 )
@@ -429,3 +417,66 @@ def test_a_saved_model_predicts_what_the_model_does_and_one_without_has_no_such_
     tiny_studio.save(tiny_studio.trained(), tmp_path / "without")
     without = tf.saved_model.load(str(tmp_path / "without"))
     assert "joint_uncertainty" not in without.signatures
+
+
+@pytest.fixture(scope="module")
+def clip_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips") / "1"
+    temporal_networks.save(folder, is_causal=True)
+    return folder
+
+
+def arrays(request):
+    return {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
+
+
+def signature_names(folder):
+    return {*tf.saved_model.load(str(folder)).signatures}
+
+
+def test_records_are_logs_of_requests_where_the_server_looks(folder):
+    logs = served_views.logs_in(folder)
+    assert {log.WhichOneof("log_type") for log in logs} == {"predict_log"}
+    assert 0 < len(logs) <= 1000
+
+
+@pytest.mark.parametrize("kind", ["folder", "clip_folder"])
+def test_every_signature_is_warmed_up_by_every_batch_size(kind, request):
+    folder = request.getfixturevalue(kind)
+    warmed = {
+        (each.model_spec.signature_name, len(next(iter(arrays(each).values()))))
+        for each in served_views.requests_in(folder)
+    }
+    sizes = saved_model.BATCH_SIZES
+    assert warmed == {(name, size) for name in signature_names(folder) for size in sizes}
+
+
+@pytest.mark.parametrize("kind", ["folder", "clip_folder"])
+def test_requests_are_of_people_and_windows_that_the_model_here_lifts(kind, request):
+    folder = request.getfixturevalue(kind)
+    model = inference.load_model(folder)
+    wanted = "lift_clip" if isinstance(model, inference.ClipLifter) else "lift_camera"
+    (found,) = [
+        arrays(each)
+        for each in served_views.requests_in(folder)
+        if each.model_spec.signature_name == wanted
+        and each.inputs["confidence"].tensor_shape.dim[0].size == 1
+    ]
+    pose = model.lift(found["keypoints_2d"], found["confidence"], found["intrinsics"])
+    frames = (NUM_FRAMES,) if wanted == "lift_clip" else ()
+    assert pose.pose_camera.shape == (1, *frames, 17, 3)
+    assert np.isfinite(pose.pose_camera).all()
+    camera = found["intrinsics"].reshape(-1, 3, 3)[0]
+    np.testing.assert_array_equal(camera[[1, 2, 2, 2], [0, 0, 1, 2]], [0, 0, 0, 1])
+    joints = found["keypoints_2d"].reshape(-1, 17, 2)[0]
+    assert len(np.unique(joints, axis=0)) == 17
+    assert ((joints > 0) & (joints < [1920, 1080])).all()
+
+
+def test_text_that_is_no_record_is_refused(tmp_path):
+    module = tf.Module()
+    name = tf.TensorSpec([None], tf.string, "name")
+    module.greet = tf.function(lambda name: {"greeting": name}, input_signature=[name])
+    tf.saved_model.save(module, str(tmp_path), signatures={"greet": module.greet})
+    with pytest.raises(ValueError, match=r"must take records as `examples`\. Received: `name`"):
+        saved_model.write_warm_up(tmp_path)

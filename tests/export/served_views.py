@@ -56,6 +56,18 @@ def first(given, size):
     return {name: value[:size] for name, value in given.items()}
 
 
+def assert_blind_to_places(lift):
+    """Fails unless it does not matter to outputs where a joint lies that was not seen."""
+    given, results = inputs(), []
+    given["confidence"][:, 4] = 0.0
+    for place in (0.0, 1e4, np.nan):
+        given["keypoints_2d"][:, 4] = place
+        results.append(lift(given))
+    for result in results[1:]:
+        for name, value in results[0].items():
+            np.testing.assert_array_equal(value, result[name])
+
+
 def view_of(given):
     """The same as a `View`."""
     # Where the camera stands is not looked at.

@@ -73,11 +73,8 @@ def test_sizes_that_a_graph_does_not_know_are_not_refused():
 @random_scenes.ARRAYS
 def test_what_numpy_has_no_name_for(array):
     rng = np.random.default_rng(0)
-    left, right, vector = (
-        rng.normal(size=(2, 3, 3)),
-        rng.normal(size=(2, 3, 3)),
-        rng.normal(size=(2, 3)),
-    )
+    left, right = rng.normal(size=(2, 2, 3, 3))
+    vector = rng.normal(size=(2, 3))
     for found, expected in (
         (arrays.matvec(array(left), array(vector)), np.einsum("bij,bj->bi", left, vector)),
         (arrays.times_transposed(array(left), right), np.einsum("bij,bkj->bik", left, right)),

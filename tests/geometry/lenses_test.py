@@ -133,10 +133,8 @@ def test_where_the_lens_bends_no_ray_to_nothing_is_seen():
 
 def test_what_was_not_seen_stays_zero():
     rng = np.random.default_rng(0)
-    intrinsics, coefficients = (
-        random_scenes.intrinsics(rng, 3, 1),
-        rng.uniform(-0.1, 0.1, (3, 1, 5)),
-    )
+    intrinsics = random_scenes.intrinsics(rng, 3, 1)
+    coefficients = rng.uniform(-0.1, 0.1, (3, 1, 5))
     ideal = cameras.pixels(rng.uniform(-0.4, 0.4, (3, 4, 7, 2)), intrinsics)
     confidence = np.full((3, 4, 7), 0.5)
     confidence[1, 2, 3] = 0.0

@@ -282,20 +282,12 @@ def test_a_models_own_uncertainty_goes_along(model):
     [
         ({"frame_rate": None}, {}, "`frame_rate` must be given, for the input tells none."),
         ({}, {"frame_rate": 1e9}, "`frame_rate` must be above 0 and at most 1000 per second."),
-        (
-            {},
-            {"frame_rate": 0.0},
-            "`frame_rate` must be above 0 and at most 1000 per second. Received: 0.",
-        ),
+        ({}, {"frame_rate": 0.0}, "`frame_rate` must be above 0 and at most 1000 per second. Rece"),
         ({}, {"height": [1.7] * 3}, "`height` must be one number or of shape [2]. Received: shape"),
         ({}, {"height": 175}, "`height` must be 0.4 to 2.8 meters. Received: 175.0."),
         ({}, {"space": "scene"}, "`space` must be one of root, camera, world. Received: 'scene'."),
         ({}, {"space": "world"}, "`camera` must be known, with rotation and center, for world"),
-        (
-            {"joint_names": tuple(map(str, range(17)))},
-            {},
-            "must be those of a joint set, such as nose",
-        ),
+        ({"joint_names": tuple(map(str, range(17)))}, {}, "must be those of a joint set, such as"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused_by_field(model, change, arguments, sentence):

@@ -13,14 +13,8 @@ COUNT = NUM_PEOPLE * NUM_VALUES
 T, FLOAT = {"type": "DT_FLOAT"}, "float32"
 STRIDES = {"list": {"i": ["1", "1", "1", "1"]}}
 FUSED = {"list": {"s": ["Qmlhc0FkZA==", "UmVsdTY="]}}  # BiasAdd, Relu6
-SHAPES = {
-    "filter": (1, 1, 3, COUNT),
-    "bias": (COUNT,),
-    "each": (1, 1, COUNT, 1),
-    "more": (COUNT,),
-    "axes": (2,),
-    "shape": (3,),
-}
+SHAPES = {"filter": (1, 1, 3, COUNT), "bias": (COUNT,), "each": (1, 1, COUNT, 1)}
+SHAPES |= {"more": (COUNT,), "axes": (2,), "shape": (3,)}
 
 
 def people():
@@ -49,32 +43,22 @@ def weights(values):
     return data, told
 
 
+def node(name, op, *inputs, **attributes):
+    return {"name": name, "op": op, "input": [*inputs], "attr": attributes}
+
+
 def nodes():
     """The graph: a cast, two joined convolutions, the greatest of each channel."""
     convolution = {"T": T, "strides": STRIDES, "padding": {"s": "U0FNRQ=="}, "fused_ops": FUSED}
+    integer = {"type": "DT_INT32"}
     return [
         *({"name": name, "op": "Const"} for name in SHAPES),
-        {"name": "input", "op": "Placeholder", "attr": {"dtype": {"type": "DT_INT32"}}},
-        {
-            "name": "seen",
-            "op": "Cast",
-            "input": ["input"],
-            "attr": {"SrcT": {"type": "DT_INT32"}, "DstT": T},
-        },
-        {
-            "name": "first",
-            "op": "_FusedConv2D",
-            "input": ["seen", "filter", "bias"],
-            "attr": convolution | {"num_args": {"i": "1"}},
-        },
-        {
-            "name": "second",
-            "op": "FusedDepthwiseConv2dNative",
-            "input": ["first", "each", "more"],
-            "attr": convolution,
-        },
-        {"name": "most", "op": "Max", "input": ["second", "axes"], "attr": {"T": T}},
-        {"name": "people", "op": "Reshape", "input": ["most", "shape"], "attr": {"T": T}},
+        node("input", "Placeholder", dtype=integer),
+        node("seen", "Cast", "input", SrcT=integer, DstT=T),
+        node("first", "_FusedConv2D", "seen", "filter", "bias", num_args={"i": "1"}, **convolution),
+        node("second", "FusedDepthwiseConv2dNative", "first", "each", "more", **convolution),
+        node("most", "Max", "second", "axes", T=T),
+        node("people", "Reshape", "most", "shape", T=T),
     ]
 
 

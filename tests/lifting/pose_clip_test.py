@@ -8,8 +8,8 @@ import jsonschema
 import numpy as np
 import pytest
 
-from keras_mvlift import errors
 from keras_mvlift.lifting import pose_clip
+from tests import refusals
 from tests.lifting import people
 from tests.untrusted import damage
 
@@ -63,10 +63,7 @@ def test_a_track_that_breaks_a_rule_is_refused_by_field(fields, sentence):
     ("fields", "sentence"),
     [
         ({"space": "scene"}, "`space` must be one of root, camera, world. Received: 'scene'."),
-        (
-            {"frame_rate": 0.0},
-            "`frame_rate` must be above 0 and at most 1000 per second. Received: 0.",
-        ),
+        ({"frame_rate": 0.0}, "`frame_rate` must be above 0 and at most 1000 per second. Receive"),
         ({"frame_rate": 1e9}, "at most 1000 per second. Received: 1e+09."),
         ({"frame_rate": "50"}, "`frame_rate` must be a number. Received: '50'."),
         ({"first_frame": -1}, "`first_frame` must be a whole number of at least 0. Received: -1."),
@@ -109,11 +106,9 @@ def test_a_clip_is_read_by_its_ending(tmp_path, ending):
 
 def test_other_endings_are_refused_with_those_that_there_are(tmp_path):
     sentence = "`file name` must end in .json, .csv, .npz, .trc, .c3d, .bvh to write poses."
-    with pytest.raises(errors.RecordingError, match=re.escape(sentence)):
-        pose_clip.write(people.clip(), tmp_path / "poses.xlsx")
+    refusals.refused(re.escape(sentence), pose_clip.write, people.clip(), tmp_path / "poses.xlsx")
     sentence = "`file name` must end in .json, .npz to read poses. Received: poses.trc."
-    with pytest.raises(errors.RecordingError, match=re.escape(sentence)):
-        pose_clip.read(tmp_path / "poses.trc")
+    refusals.refused(re.escape(sentence), pose_clip.read, tmp_path / "poses.trc")
 
 
 def test_what_was_there_stays_when_a_format_cannot_hold_a_clip(tmp_path):
@@ -156,13 +151,6 @@ def test_no_program_of_tables_runs_a_name(tmp_path, name):
     assert rows(people.clip(people.track("anna")), tmp_path)[0]["track"] == "anna"
 
 
-@pytest.mark.parametrize("clip", [FULL, people.clip(image_size=None, space="root")])
-def test_what_is_written_is_read_again_to_the_last_bit(tmp_path, clip):
-    path = tmp_path / "poses.npz"
-    pose_clip.write_npz(clip, path)
-    people.assert_same(pose_clip.read_npz(path), clip)
-
-
 def test_numpy_alone_reads_the_arrays(tmp_path):
     pose_clip.write_npz(FULL, tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
@@ -175,11 +163,9 @@ def test_other_archives_and_damaged_ones_are_refused(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, pose=np.zeros((1, 2, 3)))
     rule = "`arrays` must be poses as `keras-mvlift lift` writes them. Received: no `space`"
-    with pytest.raises(errors.RecordingError, match=re.escape(rule)):
-        pose_clip.read_npz(path)
+    refusals.refused(re.escape(rule), pose_clip.read_npz, path)
     path.write_bytes(b"no archive")
-    with pytest.raises(errors.RecordingError, match=r"`file` must be an \.npz archive"):
-        pose_clip.read_npz(path)
+    refusals.refused(r"`file` must be an \.npz archive", pose_clip.read_npz, path)
 
 
 @pytest.mark.parametrize("ending", ["npz", "json"])
@@ -187,12 +173,13 @@ def test_damaged_poses_end_in_our_error(tmp_path, ending):
     path = tmp_path / f"poses.{ending}"
     write, read = (getattr(pose_clip, f"{verb}_{ending}") for verb in ("write", "read"))
     write(FULL, path)
-    data = path.read_bytes()
-    assert damage.assert_only_our_errors(lambda: read(path), path, data, count=60) > 20
+    assert damage.assert_only_our_errors(lambda: read(path), path, count=60) > 20
 
 
 @pytest.mark.parametrize("clip", [FULL, people.clip(image_size=None, space="root")])
 def test_what_is_written_is_read_again_and_fits_the_schema(tmp_path, clip):
+    pose_clip.write_npz(clip, tmp_path / "poses.npz")
+    people.assert_same(pose_clip.read_npz(tmp_path / "poses.npz"), clip)
     path = tmp_path / "poses.json"
     pose_clip.write_json(clip, path)
     people.assert_same(pose_clip.read_json(path), clip, meters=5.1e-6, pixels=5.1e-4, share=5.1e-4)
@@ -225,22 +212,17 @@ def damaged(change):
         ([], "`format` must be 'keras-mvlift poses' of version 1. Received: list."),
         ({"format": "other"}, "`format` must be 'keras-mvlift poses' of version 1. Received: o"),
         (damaged({"version": 2}), "`format` must be 'keras-mvlift poses' of version 1."),
-        (
-            damaged({}),
-            "`tracks` must be poses as docs/pose_clip.schema.json has them. Received: no",
-        ),
+        (damaged({}), "`tracks` must be poses as docs/pose_clip.schema.json has them. Received"),
     ],
 )
 def test_other_json_is_refused(tmp_path, content, sentence):
     path = tmp_path / "a.json"
     path.write_text(json.dumps(content))
-    with pytest.raises(errors.RecordingError, match=re.escape(sentence)):
-        pose_clip.read_json(path)
+    refusals.refused(re.escape(sentence), pose_clip.read_json, path)
 
 
 def test_a_rule_that_a_file_breaks_is_told_by_field(tmp_path):
     path = tmp_path / "a.json"
     pose_clip.write_json(FULL, path)
     path.write_text(path.read_text().replace('"space": "world"', '"space": "here"'))
-    with pytest.raises(errors.RecordingError, match="`space` must be one of root, camera, world"):
-        pose_clip.read_json(path)
+    refusals.refused("`space` must be one of root, camera, world", pose_clip.read_json, path)

@@ -80,10 +80,9 @@ def test_distances_golden():
     pose = np.zeros((1, 2, 3))
     # The root is 1 m aside, and the other joint 4 m up from where it is.
     reference = np.array([[[1.0, 0, 0], [1.0, 0, 4.0]]])
-    np.testing.assert_allclose(pose_comparison.joint_distances(pose, reference, 0), [[0.0, 4.0]])
-    np.testing.assert_allclose(
-        pose_comparison.joint_distances(pose, reference, None), [[1.0, 17**0.5]]
-    )
+    for root, expected in ((0, [0.0, 4.0]), (None, [1.0, 17**0.5])):
+        found = pose_comparison.joint_distances(pose, reference, root)
+        np.testing.assert_allclose(found, [expected])
 
 
 def test_absent_joints_are_left_out_of_the_mean():

@@ -139,7 +139,7 @@ def test_damaged_films_end_in_our_error(tmp_path):
     def read():
         list(video.read(video.inspect(path)))
 
-    assert damage.assert_only_our_errors(read, path, path.read_bytes(), count=25) > 5
+    assert damage.assert_only_our_errors(read, path, count=25) > 5
 
 
 def test_the_command_knows_the_endings_without_the_library():
@@ -149,10 +149,7 @@ def test_the_command_knows_the_endings_without_the_library():
 def test_without_the_extra_the_error_says_what_to_install():
     code = "import sys; sys.modules['av'] = None; from keras_mvlift.lifting import video"
     failed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (
-        "ValueError: Videos must be read by PyAV: pip install 'keras-mvlift[video]'."
-        in failed.stderr
-    )
+    assert "Videos must be read by PyAV: pip install 'keras-mvlift[video]'." in failed.stderr
 
 
 def test_pixels_that_are_not_square_are_warned_about(tmp_path):
@@ -201,7 +198,4 @@ def test_a_clip_that_is_not_in_the_film_is_refused(film):
 def test_a_reel_gives_frames_in_order_and_stays_at_its_end(film):
     reel = video.Reel(film, first_frame=2)
     assert [round(light(reel(frame)) / 20) for frame in (0, 1, 1, 4, 20)] == [4, 5, 5, 8, 9]
-
-
-def test_a_reel_scales(film):
     assert video.Reel(film, longest_side=48)(0).shape == (32, 48, 3)

@@ -278,11 +278,7 @@ def test_outside_training_and_at_rate_zero_it_passes_on():
 
 
 def test_the_same_seed_gives_the_same_masks_step_by_step():
-    first, again, other = (
-        masks(made_dropout(seed=3), 3),
-        masks(made_dropout(seed=3), 3),
-        masks(made_dropout(seed=4), 3),
-    )
+    first, again, other = (masks(made_dropout(seed=seed), 3) for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert not np.array_equal(first[0], first[1])

@@ -5,11 +5,6 @@ from keras_mvlift.studio import aistpp as studio_aistpp
 from keras_mvlift.untrusted import reading
 
 
-def write(root, **options):
-    given = {"subjects": ("d04",), "num_takes": 2, "num_frames": 6}
-    return list(studio_aistpp.write_release(root, **(given | options)))
-
-
 def test_a_release_is_written_sequence_by_sequence(tmp_path):
     takes = studio_aistpp.write_release(tmp_path, subjects=("d03",), num_takes=2, num_frames=6)
     assert next(takes).name == "gJS_sBM_cAll_d03_mJS0_ch01"
@@ -29,7 +24,8 @@ def test_a_release_is_written_sequence_by_sequence(tmp_path):
 
 
 def test_the_files_have_what_the_release_has(tmp_path):
-    (take, _) = write(tmp_path, num_frames=40)
+    takes = studio_aistpp.write_release(tmp_path, subjects=("d04",), num_takes=2, num_frames=40)
+    (take, _) = takes
     content = reading.pickled(tmp_path / "keypoints2d" / f"{take.name}.pkl")
     seen = content["keypoints2d"]
     assert (seen.dtype, seen.shape) == (np.float32, (9, 40, 17, 3))

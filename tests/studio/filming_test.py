@@ -6,12 +6,7 @@ from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import actions, filming, people
 
 CAMERA = filming.h36m_like()
-PERFECT = {
-    "noise_px": 0.0,
-    "gross_error_rate": 0.0,
-    "missing_rate": 0.0,
-    "dropped_view_rate": 0.0,
-}
+PERFECT = {"noise_px": 0.0, "gross_error_rate": 0.0, "missing_rate": 0.0, "dropped_view_rate": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -358,10 +353,7 @@ def test_jitter_moves_cameras_and_lenses_by_its_dice():
     [
         (lambda: filming.ring(0), "`num_cameras` must be positive. Received: 0"),
         (lambda: filming.ring(3, radius=-1.0), "`radius` must be positive. Received: -1.0"),
-        (
-            lambda: filming.h36m_like(-0.1, _rng()),
-            "`jitter` must be 0, or above it with `rng`. Received: -0.1",
-        ),
+        (lambda: filming.h36m_like(-0.1, _rng()), "`jitter` must be 0, or above it with `rng`."),
         (lambda: filming.h36m_like(0.1), "`jitter`.*with `rng`. Received: 0.1"),
     ],
 )

@@ -59,14 +59,8 @@ def test_the_table_has_a_row_group_for_each_view_of_a_take(release):
 
 
 def perform(subject, **options):
-    given = {
-        "num_takes": 2,
-        "num_frames": 5,
-        "num_distinct_takes": 30,
-        "seed": 0,
-        "shift_takes": False,
-    }
-    return [*human36m.perform_take(subject, **(given | options))]
+    given = {"num_takes": 2, "num_frames": 5, "num_distinct_takes": 30, "seed": 0}
+    return [*human36m.perform_take(subject, **given | {"shift_takes": False} | options)]
 
 
 @pytest.mark.parametrize("subject", rig.SUBJECTS)

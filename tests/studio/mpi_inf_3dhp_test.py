@@ -17,16 +17,10 @@ def files_below(root):
 def test_the_files_lie_where_the_releases_do(tmp_path):
     releases.write(tmp_path)
     assert files_below(tmp_path) == [
-        "S1/Seq1/annot.mat",
-        "S1/Seq1/camera.calibration",
-        "S1/Seq2/annot.mat",
-        "S1/Seq2/camera.calibration",
-        "detections.npz",
-        "mpi_inf_3dhp_test_set/TS1/annot_data.mat",
-        "mpi_inf_3dhp_test_set/TS5/annot_data.mat",
-        "p_stmo/camera.calibration",
-        "p_stmo/data_test_3dhp.npz",
-        "p_stmo/data_train_3dhp.npz",
+        *("S1/Seq1/annot.mat", "S1/Seq1/camera.calibration", "S1/Seq2/annot.mat"),
+        *("S1/Seq2/camera.calibration", "detections.npz"),
+        *("mpi_inf_3dhp_test_set/TS1/annot_data.mat", "mpi_inf_3dhp_test_set/TS5/annot_data.mat"),
+        *("p_stmo/camera.calibration", "p_stmo/data_test_3dhp.npz", "p_stmo/data_train_3dhp.npz"),
     ]
 
 
@@ -124,16 +118,10 @@ def test_an_archive_is_a_pickled_dictionary(tmp_path):
     np.testing.assert_array_equal(data["S1 Seq1"][0]["0"]["data_2d"], np.ones(3))
 
 
-PERSON = people.draw_person(0, "S1")
-
-
-def perform(num_frames, names=("walking", "boxing", "sitting")):
-    rng = sequences.seeded_generator(0, "clip")
-    return mpi_inf_3dhp.perform_sequence(names, PERSON, num_frames, 25.0, rng)
-
-
 def test_joints_that_the_studio_has_stay_and_the_others_stand_on_their_neighbors():
-    motion, _ = perform(12)
+    names, person = ("walking", "boxing", "sitting"), people.draw_person(0, "S1")
+    rng = sequences.seeded_generator(0, "clip")
+    motion, _ = mpi_inf_3dhp.perform_sequence(names, person, 12, 25.0, rng)
     filled = mpi_inf_3dhp.with_28_joints(motion)
     np.testing.assert_array_equal(filled[:, protocol.H36M_FROM_28], motion)
     for joint, neighbor in (

@@ -184,9 +184,6 @@ def test_drift_has_the_asked_size_and_no_direction():
     assert abs(curves_drawn.mean()) < 0.3
 
 
-LENGTHS = people.draw_person(0, "S01").bone_lengths
-
-
 POSE = synthetic.Studio(num_subjects=1, num_clips=1, num_frames=3).read("S01_walking_01").pose_world
 SETS = pytest.mark.parametrize("skeleton", skeletons.SKELETONS.values(), ids=lambda s: s.name)
 

@@ -43,14 +43,8 @@ def path(recorded, tmp_path_factory):
 
 def test_clips_are_named_after_subject_action_and_take():
     studio = synthetic.Studio(num_subjects=2, num_clips=3, actions=("boxing", "sitting"))
-    assert studio.clips() == [
-        "S01_boxing_01",
-        "S01_sitting_01",
-        "S01_boxing_02",
-        "S02_boxing_01",
-        "S02_sitting_01",
-        "S02_boxing_02",
-    ]
+    takes = "boxing_01", "sitting_01", "boxing_02"
+    assert studio.clips() == [f"{who}_{take}" for who in ("S01", "S02") for take in takes]
 
 
 def test_a_clip_says_what_it_is():
@@ -152,10 +146,7 @@ def test_a_motion_studio_gives_each_motion_a_made_up_body(path):
     [
         ({"num_clips": 0}, "`num_clips` must be at least 1. Received: 0"),
         ({"num_frames": 0}, "`num_frames` must be at least 1. Received: 0"),
-        (
-            {"frame_rate": 0.0},
-            "`frame_rate` must be above 0 and at most 1000 per second. Received: 0",
-        ),
+        ({"frame_rate": 0.0}, "`frame_rate` must be above 0 and at most 1000 per second. Receive"),
         ({"actions": ("flying",)}, r"`actions` must name some of walking.*\('flying',\)"),
         ({"actions": ()}, r"`actions` must name some of walking.*Received: \(\)"),
         ({"actions": ("boxing", "boxing")}, "`actions` must name some of .*, each once.*boxing"),

@@ -7,8 +7,8 @@ import numpy as np
 import psutil
 import pytest
 
-from keras_mvlift import errors
 from keras_mvlift.untrusted import files, reading
+from tests import refusals
 from tests.untrusted import damage
 
 MIB = 2**20
@@ -36,9 +36,7 @@ def archive(path, members, method=zipfile.ZIP_DEFLATED):
 
 
 def refused(match, path, *names):
-    with pytest.raises(errors.RecordingError, match=match) as caught:
-        reading.npz(path, names or None)
-    return caught.value
+    return refusals.refused(match, reading.npz, path, names or None)
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

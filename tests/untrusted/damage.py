@@ -21,12 +21,15 @@ def variants(data, seed, count):
 _ROUNDS = int(os.environ.get("DAMAGE_ROUNDS", "1"))
 
 
-def assert_only_our_errors(read, path, data, seed=0, count=100):
+def assert_only_our_errors(read, path, data=None, seed=0, count=100):
     """Fails unless `read()` reads each variant that is written to `path`, or refuses it.
+
+    The variants are of `data`, or of what `path` holds.
 
     Returns how many were refused, so that a caller can see that damage was noticed: the least of
     all rounds.
     """
+    data = path.read_bytes() if data is None else data
     rounds = (seed + 1000 * number for number in range(_ROUNDS))
     return min(_refused(read, path, data, each, count) for each in rounds)
 

@@ -4,8 +4,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from keras_mvlift import errors
 from keras_mvlift.untrusted import files, reading
+from tests import refusals
 from tests.lifting import made_films
 from tests.untrusted import damage, parquet_gadgets
 
@@ -43,15 +43,13 @@ def test_directives_of_opencv_are_left_out_and_its_tags_are_read(tmp_path):
     ],
 )
 def test_what_is_not_plain_is_refused_with_its_line(tmp_path, text, message):
-    with pytest.raises(errors.RecordingError, match=message) as caught:
-        read(tmp_path, text)
-    assert (caught.value.path, caught.value.field) == (tmp_path / "file.yaml", "manifest")
+    at = (tmp_path / "file.yaml", "manifest")
+    refusals.refused(message, read, tmp_path, text, at=at)
 
 
 def test_aliases_that_would_grow_are_refused_at_once(tmp_path):
     lines = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{f'*a{i - 1}, ' * 9}]" for i in range(1, 12)]
-    with pytest.raises(errors.RecordingError, match=r"an alias"):
-        read(tmp_path, "\n".join(lines))
+    refusals.refused("an alias", read, tmp_path, "\n".join(lines))
 
 
 def test_damaged_files_end_in_our_error(tmp_path):
@@ -73,8 +71,7 @@ def test_damaged_files_end_in_our_error(tmp_path):
 )
 def test_what_takes_minutes_to_read_is_refused_at_once(tmp_path, text, message):
     begin = time.perf_counter()
-    with pytest.raises(errors.RecordingError, match=message):
-        read(tmp_path, text)
+    refusals.refused(message, read, tmp_path, text)
     assert time.perf_counter() - begin < 10
 
 
@@ -115,33 +112,22 @@ def test_a_table_whose_schema_would_run_code_is_refused_and_does_not_run(table, 
         lambda: reading.parquet_rows(table, "S1", "Photo"),
         lambda: list(reading.parquet_views(str(table), 2, [], ["confidence"], [])),
     ):
-        with pytest.raises(errors.RecordingError, match="`confidence` must be of a plain type"):
-            read()
+        refusals.refused("`confidence` must be of a plain type", read)
     assert not ran.exists()
 
 
 def test_what_is_no_table_is_refused(table):
     table.write_bytes(b"PAR1 and nothing else")
-    with pytest.raises(errors.RecordingError, match=r"`file` must be whole Parquet.*ArrowInvalid"):
-        reading.parquet_takes(table)
+    refusals.refused(r"`file` must be whole Parquet.*ArrowInvalid", reading.parquet_takes, table)
 
 
-def test_a_playlist_does_not_open_the_film_that_it_names(tmp_path):
+def test_what_is_no_film_to_be_opened_is_refused_before_a_frame_is_decoded(tmp_path):
     made_films.write(tmp_path / "secret.mp4")
-    path = tmp_path / "film.mp4"
-    path.write_text("ffconcat version 1.0\nfile secret.mp4\n")
-    with pytest.raises(errors.RecordingError, match="`video` must be a video that FFmpeg reads"):
-        reading.film(path, 8192, 2**20)
-
-
-def test_frames_of_a_codec_that_nobody_knows_are_refused_before_one_is_decoded(tmp_path):
     path = made_films.write(tmp_path / "film.mp4")
+    rule = r"at most 90 pixels on a side. Received: 96 x"
+    refusals.refused(rule, reading.film, path, 90, 2**20)
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
-    with pytest.raises(errors.RecordingError, match="`video` must be of a codec"):
-        reading.film(path, 8192, 2**20)
-
-
-def test_frames_that_are_too_large_are_refused_before_one_is_decoded(tmp_path):
-    path = made_films.write(tmp_path / "film.mp4")
-    with pytest.raises(errors.RecordingError, match=r"at most 90 pixels on a side. Received: 96 x"):
-        reading.film(path, 90, 2**20)
+    refusals.refused("`video` must be of a codec", reading.film, path, 8192, 2**20)
+    # A playlist, which names a film.
+    path.write_text("ffconcat version 1.0\nfile secret.mp4\n")
+    refusals.refused("`video` must be a video that FFmpeg reads", reading.film, path, 8192, 2**20)

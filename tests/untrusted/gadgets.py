@@ -45,14 +45,9 @@ _TORCH = (
     b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQK\x00K\x01\x85K\x01\x85\x89NtR."
 )
 # Name of the gadget to its bytes and to what it is refused as.
+_SYSTEM = Calls(os.system, COMMAND)
 GADGETS = {
-    **{
-        f"os.system, protocol {protocol}": (
-            pickle.dumps(Calls(os.system, COMMAND), protocol),
-            "posix.system",
-        )
-        for protocol in range(6)
-    },
+    **{f"os.system, protocol {p}": (pickle.dumps(_SYSTEM, p), "posix.system") for p in range(6)},
     "Popen": (pickle.dumps(Calls(subprocess.Popen, COMMAND.split())), "subprocess.Popen"),
     "eval": (pickle.dumps(Calls(eval, _OPENED)), "builtins.eval"),
     "exec": (pickle.dumps(Calls(exec, _OPENED)), "builtins.exec"),

@@ -11,8 +11,8 @@ import numpy as np
 import psutil
 import pytest
 
-from keras_mvlift import errors
 from keras_mvlift.untrusted import files, reading
+from tests import refusals
 
 MIB = 2**20
 
@@ -39,10 +39,9 @@ def process(pool):
 
 
 def refused(match, path, read=reading.npz):
-    with pytest.raises(errors.RecordingError, match=match) as caught:
-        read(path)
-    assert caught.value.path == path
-    return caught.value
+    error = refusals.refused(match, read, path)
+    assert error.path == path
+    return error
 
 
 def parsing(monkeypatch, code):

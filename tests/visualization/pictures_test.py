@@ -144,27 +144,21 @@ def test_drawing_loads_neither_pyplot_nor_tensorflow():
 # severity 1.0, linear RGB.
 VISIONS = {
     "normal": np.eye(3),
-    "protan": np.array(
-        [
-            [0.152286, 1.052583, -0.204868],
-            [0.114503, 0.786281, 0.099216],
-            [-0.003882, -0.048116, 1.051998],
-        ]
-    ),
-    "deutan": np.array(
-        [
-            [0.367322, 0.860646, -0.227968],
-            [0.280085, 0.672501, 0.047413],
-            [-0.011820, 0.042940, 0.968881],
-        ]
-    ),
-    "tritan": np.array(
-        [
-            [1.255528, -0.076749, -0.178779],
-            [-0.078411, 0.930809, 0.147602],
-            [0.004733, 0.691367, 0.303900],
-        ]
-    ),
+    "protan": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deutan": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritan": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
 }
 XYZ_FROM_RGB = np.array(
     [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
@@ -249,11 +243,8 @@ def test_a_missing_joint_has_no_mark_no_bone_and_no_say_in_the_limits(keypoints_
 def test_a_bone_is_as_strong_as_the_less_sure_of_its_joints(keypoints_2d):
     confidence = np.where(np.arange(17) == NOSE, 0.3, 1.0)
     axes = _drawn(keypoints_2d, confidence)
-    (bone,) = [
-        line
-        for line in axes.lines
-        if np.array_equal(line.get_xydata(), keypoints_2d[[THORAX, NOSE]])
-    ]
+    ends = keypoints_2d[[THORAX, NOSE]]
+    (bone,) = [line for line in axes.lines if np.array_equal(line.get_xydata(), ends)]
     assert bone.get_color()[3] == pytest.approx(pictures.confidence_opacity(0.3))
 
 

@@ -1,4 +1,3 @@
-import dataclasses
 import html.parser
 import re
 import xml.etree.ElementTree
@@ -6,7 +5,7 @@ import xml.etree.ElementTree
 import numpy as np
 import pytest
 
-from keras_mvlift.diagnosis import footage, report
+from keras_mvlift.diagnosis import report
 from keras_mvlift.visualization import rig_report, tables
 from tests.diagnosis import planted
 
@@ -33,9 +32,7 @@ class Reader(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def spoiled():
-    clips = planted.sequences(3)
-    camera = planted.spoil(footage.of_sequences(clips), "opengl_axes", [1]).camera
-    return report.check([dataclasses.replace(clip, camera=camera) for clip in clips])
+    return report.check(planted.spoiled_sequences("opengl_axes", 3, [1]))
 
 
 def test_the_findings_are_at_the_top_in_plain_words(spoiled):

@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw
 
-from keras_mvlift.diagnosis import footage, report
+from keras_mvlift.diagnosis import report
 from keras_mvlift.experiments import report as experiment_report
 from keras_mvlift.lifting import pose_clip, viewpoints
 from keras_mvlift.visualization import pages, rig_report
@@ -91,9 +91,7 @@ def rooted():
 
 def spoiled_rig():
     """The check of a rig of which one camera is wrong."""
-    clips = planted.sequences(4, num_frames=60)
-    camera = planted.spoil(footage.of_sequences(clips), "opengl_axes", [1]).camera
-    return report.check([dataclasses.replace(clip, camera=camera) for clip in clips])
+    return report.check(planted.spoiled_sequences("opengl_axes", 4, [1], num_frames=60))
 
 
 ACTIONS = (

@@ -154,12 +154,9 @@ def test_who_is_seen_poorly_is_doubted_and_left_out_of_films():
     unsure = pose_clips.track("unsure", 20, confidence=np.full((20, 17), 0.2))
     tracks = (pose_clips.track("good", 20), brief, unsure, pose_clips.track("off", 20))
     clip = pose_clips.clip(*tracks, about={"reprojection_error": {"good": 0.02, "off": 0.3}})
-    told = [
-        "",
-        "seen in 1 frame only",
-        "mean confidence 0.20",
+    assert scene.doubts(clip) == [
+        *("", "seen in 1 frame only", "mean confidence 0.20"),
         "30% of a body's size off its joints",
     ]
-    assert scene.doubts(clip) == told
     assert [track.name for track in scene.without_doubtful(clip).tracks] == ["good"]
     assert scene.doubts(dataclasses.replace(clip, tracks=(unsure,))) == [""]

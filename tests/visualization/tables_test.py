@@ -1,11 +1,10 @@
 import copy
-import dataclasses
 import io
 import re
 
 import pytest
 
-from keras_mvlift.diagnosis import footage, report
+from keras_mvlift.diagnosis import report
 from keras_mvlift.visualization import tables
 from tests.diagnosis import planted
 from tests.visualization import conftest
@@ -60,17 +59,7 @@ def test_the_headline_comes_first(results):
 
 def test_columns_stand_in_the_order_of_their_headings(results):
     page = render(results)
-    heads = (
-        "Views",
-        "MPJPE",
-        "N-MPJPE",
-        "P-MPJPE",
-        "PCK@150",
-        "AUC",
-        "triangu-",
-        "nearest",
-        "constant",
-    )
+    heads = "Views MPJPE N-MPJPE P-MPJPE PCK@150 AUC triangu- nearest constant".split()
     above = "".join(page.partition("---")[0].splitlines(keepends=True))
     ends = [re.search(rf"(?<![\w-]){re.escape(head)}", above).end() for head in heads]
     widths = [len(above[:end].splitlines()[-1]) for end in ends]
@@ -270,11 +259,9 @@ def test_what_was_chosen_between_is_laid_out_with_scores_and_errors(results):
 
 
 def check(name=None, num_views=3):
-    clips = planted.sequences(num_views)
-    if name:
-        camera = planted.spoil(footage.of_sequences(clips), name).camera
-        clips = [dataclasses.replace(clip, camera=camera) for clip in clips]
-    return report.check(clips)
+    if name is None:
+        return report.check(planted.sequences(num_views))
+    return report.check(planted.spoiled_sequences(name, num_views))
 
 
 def test_a_healthy_rig_ends_with_nothing_wrong_found():

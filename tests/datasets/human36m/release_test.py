@@ -1,3 +1,5 @@
+import functools
+import operator
 import pickle
 
 import numpy as np
@@ -7,6 +9,7 @@ from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.human36m import protocol, rig
 from keras_mvlift.datasets.human36m import release as human36m_release
 from keras_mvlift.studio import human36m
+from tests import refusals
 from tests.datasets.human36m import releases
 from tests.untrusted import damage
 
@@ -45,6 +48,16 @@ def edit(path, change):
         content = {key: archive[key].item() for key in archive.files}
     change(content)
     np.savez_compressed(path, **content)
+
+
+def drop(*keys):
+    return lambda content: functools.reduce(operator.getitem, keys[:-1], content).pop(keys[-1])
+
+
+def put(value, *keys):
+    """Returns what puts a value into nested dictionaries."""
+    *outer, last = keys
+    return lambda content: functools.reduce(operator.getitem, outer, content).update({last: value})
 
 
 def test_poses_are_read_back_to_a_thousandth_of_a_millimeter(release):
@@ -93,8 +106,7 @@ def test_a_missing_camera_file_is_named(release):
     with pytest.raises(errors.RecordingError, match="exists") as caught:
         human36m_release.CDFProjections(root).read("S1", "Directions 1")
     assert caught.value.path == path
-    with pytest.raises(errors.RecordingError, match="exists"):
-        human36m_release.CDFProjections(root).read("S1", "Walking 1")
+    refusals.refused("exists", human36m_release.CDFProjections(root).read, "S1", "Walking 1")
 
 
 def test_a_subject_without_files_is_named(release):
@@ -142,31 +154,19 @@ def test_a_subject_is_one_clip(canonpose):
     reader = human36m_release.CanonPoseDetections(canonpose[0])
     assert reader.subjects() == ["S1", "S9"]
     assert reader.takes("S9") == [human36m_release.CANONPOSE_TAKE]
-    with pytest.raises(errors.RecordingError, match=r"name every subject.*S1, S9 without S5"):
-        reader.takes("S5")
+    refusals.refused(r"name every subject.*S1, S9 without S5", reader.takes, "S5")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda content: content.pop("subjects"), "`subjects` must be a list of numbers"),
-        (lambda content: content.update(subjects=["S1"] * 32), "must be a list of numbers"),
+        (drop("subjects"), "`subjects` must be a list of numbers"),
+        (put(["S1"] * 32, "subjects"), "must be a list of numbers"),
         (lambda content: content["subjects"].pop(), "have a row for each of the 31 subjects"),
-        (lambda content: content.pop("confidences"), "`confidences 54138969` must be there"),
-        (
-            lambda content: content["poses_2d_pred"].pop(rig.CAMERAS[1]),
-            "`poses_2d_pred 55011271` must be there",
-        ),
-        (
-            lambda content: content["poses_2d_pred"].update({rig.CAMERAS[1]: np.ones((32, 34))}),
-            r"have shape \[any, 32\]. Received: \(32, 34\)",
-        ),
-        (
-            lambda content: content["confidences"].update(
-                {rig.CAMERAS[1]: np.full((32, 16), np.nan)}
-            ),
-            "`confidences 55011271` must be finite",
-        ),
+        (drop("confidences"), "`confidences 54138969` must be there"),
+        (drop("poses_2d_pred", "55011271"), "`poses_2d_pred 55011271` must be there"),
+        (put(np.ones((32, 34)), "poses_2d_pred", "55011271"), r"\[any, 32\]. .*: \(32, 34\)"),
+        (put(np.full((32, 16), np.nan), "confidences", "55011271"), "55011271` must be finite"),
     ],
 )
 def test_another_content_is_refused(canonpose, change, message):
@@ -178,8 +178,7 @@ def test_another_content_is_refused(canonpose, change, message):
 
 def test_a_missing_file_and_another_object_are_refused(tmp_path):
     path = tmp_path / "detections.pickle"
-    with pytest.raises(errors.RecordingError, match="`file` must be there"):
-        human36m_release.CanonPoseDetections(path).subjects()
+    refusals.refused("`file` must be there", human36m_release.CanonPoseDetections(path).subjects)
     path.write_bytes(pickle.dumps([1, 2]))
     with pytest.raises(errors.RecordingError, match=r"be a dictionary. Received: list"):
         human36m_release.CanonPoseDetections(path).subjects()
@@ -194,7 +193,7 @@ def test_a_damaged_pickle_ends_in_a_refusal_or_in_values(canonpose):
         human36m_release.load_canonpose.forget()
         reader.read("S1", human36m_release.CANONPOSE_TAKE)
 
-    assert damage.assert_only_our_errors(read, path, path.read_bytes(), count=200) > 50
+    assert damage.assert_only_our_errors(read, path, count=200) > 50
 
 
 def test_the_archives_are_what_videopose3d_loads(archives):
@@ -220,22 +219,21 @@ def test_ground_truth_alone_is_projected(archives):
     assert human36m_release.ArchiveDetections(root, CPN).subjects() == ["S1", "S2", "S9"]
 
 
-def test_coco_joints_are_converted(archives):
-    root, _ = archives
-    rng = np.random.default_rng(0)
-    coco = rng.uniform(100, 900, (8, 17, 2)).astype(np.float32)
-    sides = [[1, 3, 5, 7, 9, 11, 13, 15], [2, 4, 6, 8, 10, 12, 14, 16]]
+def view_of(root, keypoints, **metadata):
+    """Returns a camera's view of a take after its keypoints, and what is told of them, changed."""
 
     def change(content):
-        content["metadata"] = {
-            "layout_name": "coco",
-            "num_joints": 17,
-            "keypoints_symmetry": sides,
-        }
-        content["positions_2d"]["S1"]["Eating 1"] = [coco] * 4
+        content["metadata"] |= metadata
+        content["positions_2d"]["S1"]["Eating 1"] = [*keypoints]
 
     edit(human36m_release.archive_keypoints_path(root, CPN), change)
-    view = human36m_release.ArchiveDetections(root, CPN).read("S1", "Eating 1")[0]
+    return human36m_release.ArchiveDetections(root, CPN).read("S1", "Eating 1")[0]
+
+
+def test_coco_joints_are_converted(archives):
+    coco = np.random.default_rng(0).uniform(100, 900, (8, 17, 2)).astype(np.float32)
+    sides = [[1, 3, 5, 7, 9, 11, 13, 15], [2, 4, 6, 8, 10, 12, 14, 16]]
+    view = view_of(archives[0], [coco] * 4, layout_name="coco", keypoints_symmetry=sides)
     index = skeletons.H36M_17.joints.index
     np.testing.assert_allclose(view.keypoints_2d[:, index("left_knee")], coco[:, 13])
     pelvis = (coco[:, 11] + coco[:, 12]) / 2
@@ -245,14 +243,9 @@ def test_coco_joints_are_converted(archives):
 def test_hourglass_joints_are_converted(archives):
     root, _ = archives
     keypoints = np.random.default_rng(0).uniform(100, 900, (8, 16, 2))
-
-    def change(content):
-        sides = [[3, 4, 5, 13, 14, 15], [0, 1, 2, 10, 11, 12]]
-        content["metadata"] = {"num_joints": 16, "keypoints_symmetry": sides}
-        content["positions_2d"]["S1"]["Eating 1"] = [keypoints] * 4
-
-    edit(human36m_release.archive_keypoints_path(root, CPN), change)
-    view = human36m_release.ArchiveDetections(root, CPN).read("S1", "Eating 1")[0]
+    sides = [[3, 4, 5, 13, 14, 15], [0, 1, 2, 10, 11, 12]]
+    edit(human36m_release.archive_keypoints_path(root, CPN), drop("metadata", "layout_name"))
+    view = view_of(root, [keypoints] * 4, num_joints=16, keypoints_symmetry=sides)
     expected = protocol.joints_from_hourglass(keypoints, np.ones((8, 16)))
     np.testing.assert_allclose(view.keypoints_2d, expected[0])
     np.testing.assert_array_equal(view.confidence, expected[1])
@@ -262,35 +255,11 @@ def test_a_third_column_is_confidence(archives):
     root, takes = archives
     written = takes["S1_Eating_1"]
     confidence = np.maximum(written.confidence, 0.01)[..., np.newaxis]
-    seen = np.concatenate([np.maximum(written.keypoints_2d, 1), confidence], axis=-1)
-    path = human36m_release.archive_keypoints_path(root, CPN)
-    edit(path, lambda content: content["positions_2d"]["S1"].update({"Eating 1": [*seen]}))
-    view = human36m_release.ArchiveDetections(root, CPN).read("S1", "Eating 1")[0]
+    view = view_of(root, np.concatenate([np.maximum(written.keypoints_2d, 1), confidence], axis=-1))
     np.testing.assert_allclose(view.confidence, confidence[0, ..., 0])
 
 
-def drop(*keys):
-    def change(content):
-        for key in keys[:-1]:
-            content = content[key]
-        del content[keys[-1]]
-
-    return change
-
-
-def put(value, *keys):
-    def change(content):
-        for key in keys[:-1]:
-            content = content[key]
-        content[keys[-1]] = value
-
-    return change
-
-
-POSE = ("positions_3d", "S1", "Eating 1")
-
-
-SEEN = ("positions_2d", "S1", "Eating 1")
+POSE, SEEN = ("positions_3d", "S1", "Eating 1"), ("positions_2d", "S1", "Eating 1")
 
 
 @pytest.mark.parametrize(
@@ -299,10 +268,7 @@ SEEN = ("positions_2d", "S1", "Eating 1")
         (drop("positions_3d"), "no member called"),
         (put([1], "positions_3d"), "`positions_3d` must be a dictionary of subjects"),
         (drop(*POSE[:2]), "`positions_3d S1 Eating 1` must be there"),
-        (
-            put(np.ones((8, 17, 3)), *POSE),
-            r"`positions_3d S1 Eating 1` must have shape \[any, 32, 3",
-        ),
+        (put(np.ones((8, 17, 3)), *POSE), r"S1 Eating 1` must have shape \[any, 32, 3"),
         (put(np.full((8, 32, 3), np.nan), *POSE), "must be finite"),
         (put("text", *POSE), "must be an array of numbers. Received: str"),
         (put(1000 * np.random.default_rng(0).random((8, 32, 3)), *POSE), "must be in m, of people"),
@@ -311,8 +277,7 @@ SEEN = ("positions_2d", "S1", "Eating 1")
 def test_poses_that_cannot_be_are_refused(archives, change, message):
     root, _ = archives
     edit(human36m_release.archive_pose_path(root), change)
-    with pytest.raises(errors.RecordingError, match=message):
-        human36m_release.ArchivePoses(root).read("S1", "Eating 1")
+    refusals.refused(message, human36m_release.ArchivePoses(root).read, "S1", "Eating 1")
 
 
 @pytest.mark.parametrize(
@@ -333,8 +298,7 @@ def test_poses_that_cannot_be_are_refused(archives, change, message):
 def test_detections_that_cannot_be_are_refused(archives, change, message):
     root, _ = archives
     edit(human36m_release.archive_keypoints_path(root, CPN), change)
-    with pytest.raises(errors.RecordingError, match=message):
-        human36m_release.ArchiveDetections(root, CPN).read("S1", "Eating 1")
+    refusals.refused(message, human36m_release.ArchiveDetections(root, CPN).read, "S1", "Eating 1")
 
 
 def test_a_missing_archive_is_named(tmp_path):
@@ -342,8 +306,7 @@ def test_a_missing_archive_is_named(tmp_path):
         human36m_release.ArchivePoses(tmp_path),
         human36m_release.ArchiveDetections(tmp_path, "gt"),
     ):
-        with pytest.raises(errors.RecordingError, match=r"npz: `file` must be there"):
-            reader.takes("S1")
+        refusals.refused(r"npz: `file` must be there", reader.takes, "S1")
 
 
 def test_damaged_archives_end_in_a_refusal_or_in_values(tmp_path):
@@ -361,4 +324,4 @@ def test_damaged_archives_end_in_a_refusal_or_in_values(tmp_path):
             human36m_release.load_archive.forget()
             reader.read("S1", "Directions 1")
 
-        assert damage.assert_only_our_errors(read, path, path.read_bytes(), count=150) > 100
+        assert damage.assert_only_our_errors(read, path, count=150) > 100

@@ -6,17 +6,13 @@ import pytest
 from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.human36m import rig
 from keras_mvlift.geometry import cameras, lenses
+from tests import refusals
 from tests.datasets.human36m import releases
 
 
 @pytest.fixture(scope="module")
 def take(tmp_path_factory):
     return releases.write(tmp_path_factory.mktemp("release"), formats=("cdf",))["S1_Directions_1"]
-
-
-def found(take):
-    """What a camera saw, every joint of it."""
-    return take.exact_2d[0]
 
 
 strategies = hypothesis.strategies
@@ -104,13 +100,12 @@ def test_poses_are_given_back_in_double_precision(take):
     ],
 )
 def test_poses_that_cannot_be_are_refused(take, spoil, message):
-    with pytest.raises(errors.RecordingError, match=message) as caught:
-        rig.check_pose("file", "field", spoil(take.pose_world), "mm")
-    assert (caught.value.path, caught.value.field) == ("file", "field")
+    at = ("file", "field")
+    refusals.refused(message, rig.check_pose, "file", "field", spoil(take.pose_world), "mm", at=at)
 
 
 def test_without_confidence_a_joint_is_sure_unless_it_is_at_zero(take):
-    keypoints_2d = found(take).copy()
+    keypoints_2d = take.exact_2d[0].copy()
     keypoints_2d[2, 3] = 0.0
     keypoints_2d[4, 5] = [0.0, 7.0]
     seen = rig.check_detections("file", "field", keypoints_2d)
@@ -122,7 +117,7 @@ def test_without_confidence_a_joint_is_sure_unless_it_is_at_zero(take):
 def test_joints_without_confidence_are_put_to_zero_and_those_at_zero_are_not_seen(take):
     confidence = np.full((8, 17), 0.5)
     confidence[1, 2] = 0.0
-    keypoints_2d = found(take).copy()
+    keypoints_2d = take.exact_2d[0].copy()
     keypoints_2d[3, 4] = 0.0
     seen = rig.check_detections("file", "field", keypoints_2d, confidence)
     assert np.argwhere(seen.confidence == 0).tolist() == [[1, 2], [3, 4]]
@@ -133,7 +128,7 @@ def test_joints_without_confidence_are_put_to_zero_and_those_at_zero_are_not_see
 def test_confidences_a_little_off_are_cut(take, value, expected):
     confidence = np.full((8, 17), 0.5)
     confidence[0, skeletons.ROOT] = value
-    seen = rig.check_detections("file", "field", found(take), confidence)
+    seen = rig.check_detections("file", "field", take.exact_2d[0], confidence)
     assert seen.confidence[0, skeletons.ROOT] == expected
 
 
@@ -142,7 +137,7 @@ def test_confidences_far_off_are_refused(take, value):
     confidence = np.full((8, 17), 0.5)
     confidence[0, 0] = value
     with pytest.raises(errors.RecordingError, match=r"lie in \[0, 1\]|be finite") as caught:
-        rig.check_detections("file", "field", found(take), confidence)
+        rig.check_detections("file", "field", take.exact_2d[0], confidence)
     assert caught.value.field == "field confidence"
 
 
@@ -157,13 +152,12 @@ def test_confidences_far_off_are_refused(take, value):
     ],
 )
 def test_keypoints_that_cannot_be_are_refused(take, spoil, message):
-    with pytest.raises(errors.RecordingError, match=message):
-        rig.check_detections("file", "field", spoil(found(take)))
+    refusals.refused(message, rig.check_detections, "file", "field", spoil(take.exact_2d[0]))
 
 
 def test_confidences_of_another_length_are_refused(take):
     with pytest.raises(errors.RecordingError, match=r"as many frames as the keypoints, 8.*: 7"):
-        rig.check_detections("file", "field", found(take), np.ones((7, 17)))
+        rig.check_detections("file", "field", take.exact_2d[0], np.ones((7, 17)))
 
 
 def test_a_take_in_which_nobody_is_seen_is_no_mistake():

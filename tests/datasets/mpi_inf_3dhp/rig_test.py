@@ -9,7 +9,7 @@ from keras_mvlift.datasets.mpi_inf_3dhp import rig as mpi_inf_3dhp_rig
 from keras_mvlift.datasets.rigs import calibrations
 from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import mpi_inf_3dhp
-from tests import random_scenes
+from tests import random_scenes, refusals
 from tests.datasets import clips
 from tests.untrusted import damage
 
@@ -41,17 +41,6 @@ def clip():
 def of(clip):
     camera = cameras.expand(clip.camera, -1)
     return cameras.camera_from_world(clip.pose_world, camera), clip.keypoints_2d
-
-
-def turned(camera, view, angle):
-    cosine, sine = np.cos(angle), np.sin(angle)
-    rotation = camera.rotation.copy()
-    rotation[view] = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ rotation[view]
-    return cameras.Camera(camera.intrinsics, rotation, camera.center)
-
-
-def swapped(camera):
-    return cameras.Camera(*(field[[0, 1, 3, 2]] for field in camera))
 
 
 def test_a_camera_worked_by_hand(path):
@@ -122,25 +111,16 @@ def test_any_rig_is_read_as_it_was_written(tmp_path_factory, seed, num_views):
 def test_a_broken_file_is_refused_by_line_and_key(path, old, new, field, message):
     assert old in TEXT
     path.write_text(TEXT.replace(old, new))
-    with pytest.raises(errors.RecordingError, match=message) as caught:
-        mpi_inf_3dhp_rig.read_calibration(path)
-    assert (caught.value.path, caught.value.field) == (path, field)
+    refusals.refused(message, mpi_inf_3dhp_rig.read_calibration, path, at=(path, field))
 
 
-def test_a_camera_that_is_not_there_is_asked_for_in_vain(path):
+def test_cameras_that_are_not_there_or_there_twice_are_refused(path):
+    refusals.refused("be a file that exists", mpi_inf_3dhp_rig.read_calibration, path)
     path.write_text(TEXT)
     with pytest.raises(errors.RecordingError, match=r"name a camera 4. Received: 0"):
         mpi_inf_3dhp_rig.read_calibration(path, (0, 4))
-
-
-def test_two_cameras_of_one_name_are_refused(path):
     path.write_text(TEXT + TEXT.split("\n", 1)[1])
     with pytest.raises(errors.RecordingError, match=r"`line 9: name` must be new. Received: 0"):
-        mpi_inf_3dhp_rig.read_calibration(path)
-
-
-def test_a_file_that_is_not_there_is_refused(path):
-    with pytest.raises(errors.RecordingError, match="be a file that exists"):
         mpi_inf_3dhp_rig.read_calibration(path)
 
 
@@ -185,16 +165,19 @@ def test_a_lens_that_does_not_fit_is_named(clip):
 
 
 def test_a_camera_turned_by_two_degrees_is_named(clip):
+    rotation = clip.camera.rotation.copy()
+    rotation[3] = cameras.from_axis_angle(np.eye(3)[2], 0.035) @ rotation[3]
     with pytest.raises(errors.RecordingError, match=r"camera d: .* mm from the other"):
-        rig.require_equal_poses("file", NAMES, of(clip)[0], turned(clip.camera, 3, 0.035))
+        rig.require_equal_poses("file", NAMES, of(clip)[0], clip.camera._replace(rotation=rotation))
 
 
 def test_cameras_out_of_order_are_refused_by_every_check(clip):
-    wrong = swapped(clip.camera)
+    wrong = cameras.Camera(*(field[[0, 1, 3, 2]] for field in clip.camera))
     pose_camera, keypoints_2d = of(clip)
-    with pytest.raises(errors.RecordingError, match="fit the annotation"):
-        rig.agreed_pose_world("file", NAMES, pose_camera, keypoints_2d, wrong)
-    with pytest.raises(errors.RecordingError, match="fit the annotation"):
-        rig.require_meeting_rays("file", NAMES, keypoints_2d, wrong)
-    with pytest.raises(errors.RecordingError, match="fit the annotation"):
-        rig.require_equal_poses("file", NAMES, pose_camera, wrong)
+    for check, given in (
+        (rig.agreed_pose_world, (pose_camera, keypoints_2d)),
+        (rig.require_meeting_rays, (keypoints_2d,)),
+        (rig.require_equal_poses, (pose_camera,)),
+    ):
+        with pytest.raises(errors.RecordingError, match="fit the annotation"):
+            check("file", NAMES, *given, wrong)

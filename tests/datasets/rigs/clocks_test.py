@@ -4,6 +4,7 @@ import pytest
 
 from keras_mvlift import errors
 from keras_mvlift.datasets.rigs import clocks
+from tests import refusals
 from tests.untrusted import damage
 
 
@@ -83,9 +84,7 @@ def test_time_stamps_are_lines_or_a_column(tmp_path, text):
 def test_time_stamps_that_cannot_be_are_refused(tmp_path, text, message):
     path = tmp_path / "times.csv"
     path.write_text(text)
-    with pytest.raises(errors.RecordingError, match=message) as caught:
-        clocks.read_times(path)
-    assert (caught.value.path, caught.value.field) == (path, "seconds")
+    refusals.refused(message, clocks.read_times, path, at=(path, "seconds"))
 
 
 def test_damaged_time_stamps_end_in_our_error(tmp_path):

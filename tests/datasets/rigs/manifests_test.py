@@ -9,6 +9,7 @@ from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets.rigs import calibration_files as calibration_formats
 from keras_mvlift.datasets.rigs import calibrations, clocks, manifests
 from keras_mvlift.datasets.rigs import detections as detection_formats
+from tests import refusals
 from tests.untrusted import damage
 
 DOCS = pathlib.Path(__file__).parents[3] / "docs" / "rigs.md"
@@ -67,27 +68,13 @@ def test_every_field_is_read_and_the_others_have_defaults(tmp_path):
     manifest = manifests.read(tmp_path)
     assert manifest == manifests.read(path)
     anna, ben = manifest.clips
-    assert manifest[:4] == (
-        path,
-        50.0,
-        ("calib.toml", "pose2sim", "mm", "y"),
-        ("openpose", "body_25b", 1.0),
-    )
+    assert manifest[1:3] == (50.0, ("calib.toml", "pose2sim", "mm", "y"))
+    assert (manifest.path, manifest.detections) == (path, ("openpose", "body_25b", 1.0))
     assert manifest.cameras == ("cam1", "cam2")
     views = {"cam1": ("a/cam1_json", 3, ""), "cam2": ("a/cam2_json", 0, "a/cam2.csv")}
     assert anna == ("anna", "anna", "yoga", views, True, 50.0, 0, None, "anna.trc", 1)
-    assert ben == (
-        "ben",
-        "ben",
-        "walk",
-        {"cam1": ("b/cam1_json", 0, "")},
-        False,
-        25.0,
-        9,
-        1.5,
-        "",
-        1,
-    )
+    views = {"cam1": ("b/cam1_json", 0, "")}
+    assert ben == ("ben", "ben", "walk", views, False, 25.0, 9, 1.5, "", 1)
 
 
 def test_what_may_be_left_out_may(tmp_path):
@@ -97,6 +84,9 @@ def test_what_may_be_left_out_may(tmp_path):
     manifest = manifests.read(tmp_path)
     assert manifest.cameras == ()
     assert manifest.calibration == ("calib.toml", "opencv", "", "z")
+
+
+VIEWS, CAM = ("clips", 0, "views"), "clips[0].views.cam"
 
 
 @pytest.mark.parametrize(
@@ -110,11 +100,7 @@ def test_what_may_be_left_out_may(tmp_path):
         (changed("frame_rate", to="50"), "frame_rate", "be of type number. Received: '50'"),
         (changed("calibration", "unit", to="inch"), "calibration.unit", "be one of m, cm, mm"),
         (changed("calibration", "format", to=None), "calibration.format", "be there"),
-        (
-            changed("calibration", "fromat", to="opencv"),
-            "calibration",
-            "have no key but file, format, unit, up. Received: 'fromat'; did you mean format?",
-        ),
+        (changed("calibration", "fromat", to=""), "calibration", "'fromat'; did you mean format?"),
         (changed("clip", to=[]), "manifest", "Received: 'clip'; did you mean clips?"),
         (changed("detections", "skeleton", to="coco"), "detections.skeleton", "be one of h36m_17"),
         (changed("cameras", to=["cam1"]), "cameras", "have at least 2 entries"),
@@ -130,16 +116,8 @@ def test_what_may_be_left_out_may(tmp_path):
         (changed("clips", 1, "num_frames", to=9.0), "clips[1].num_frames", "of type integer"),
         (changed("clips", 1, "start", to=float("inf")), "clips[1].start", "of type number"),
         (changed("clips", 0, "views", to={}), "clips[0].views", "have at least 1 entries"),
-        (
-            changed("clips", 0, "views", "cam1", "first_frame", to=-1),
-            "clips[0].views.cam1.first_frame",
-            "be at least 0. Received: -1",
-        ),
-        (
-            changed("clips", 0, "views", "cam2", "file", to="x"),
-            "clips[0].views.cam2",
-            "no key but path, first_frame, timestamps. Received: 'file'",
-        ),
+        (changed(*VIEWS, "cam1", "first_frame", to=-1), f"{CAM}1.first_frame", "at least 0. .* -1"),
+        (changed(*VIEWS, "cam2", "file", to="x"), f"{CAM}2", "no key but path, first_frame, time"),
         ([1, 2], "manifest", "be of type object"),
         (None, "manifest", "be of type object. Received: None"),
     ],
@@ -148,21 +126,15 @@ def test_what_breaks_the_schema_is_refused_by_field_rule_and_value(
     tmp_path, content, field, message
 ):
     path = write(tmp_path, content)
-    with pytest.raises(errors.RecordingError, match=message) as caught:
-        manifests.read(tmp_path)
-    assert (caught.value.path, caught.value.field) == (path, field)
+    refusals.refused(message, manifests.read, tmp_path, at=(path, field))
 
 
 def test_a_folder_has_one_manifest(tmp_path):
-    with pytest.raises(
-        errors.RecordingError, match=r"be the folder's one manifest. Received: none"
-    ):
-        manifests.read(tmp_path)
+    refusals.refused("be the folder's one manifest. Received: none", manifests.read, tmp_path)
     write(tmp_path, CONTENT).rename(tmp_path / "rig.yml")
     assert manifests.find(tmp_path) == tmp_path / "rig.yml"
     write(tmp_path, CONTENT)
-    with pytest.raises(errors.RecordingError, match=r"Received: rig.yaml and rig.yml"):
-        manifests.read(tmp_path)
+    refusals.refused(r"Received: rig.yaml and rig.yml", manifests.read, tmp_path)
 
 
 def test_the_schema_is_one_and_names_what_the_readers_know():
@@ -199,5 +171,4 @@ def test_the_documentation_names_every_field():
 
 def test_damaged_manifests_end_in_our_error(tmp_path):
     path = write(tmp_path, CONTENT)
-    data = path.read_bytes()
-    assert damage.assert_only_our_errors(lambda: manifests.read(path), path, data, count=150) > 60
+    assert damage.assert_only_our_errors(lambda: manifests.read(path), path, count=150) > 60

@@ -1,13 +1,12 @@
 import json
 import pathlib
-import pickle
 import shutil
 
 import numpy as np
 import pytest
 import yaml
 
-from keras_mvlift import configs, errors, skeletons, sources
+from keras_mvlift import configs, skeletons, sources
 from keras_mvlift.datasets import preparation
 from keras_mvlift.datasets.rigs import (
     calibration_files,
@@ -16,7 +15,9 @@ from keras_mvlift.datasets.rigs import (
     pose2sim,
     recordings,
 )
+from tests import refusals
 from tests.datasets import recordings as stored
+from tests.datasets import source_contract
 from tests.datasets.rigs import rigs_of_cameras, simulated_rigs
 from tests.untrusted import damage
 
@@ -46,20 +47,6 @@ def edit(root, change):
 # Half of the last digit that JSON is written with, and the means of joints.
 ATOL_PX = 1e-3
 ATOL_METERS = 1e-6
-
-
-def assert_read_back(root, **options):
-    written = simulated_rigs.write_rig(str(root), num_frames=6, **options)
-    read = list(recordings.RigSource(root=str(root)))
-    assert [clip.name for clip in read] == [clip.name for clip in written]
-    for clip, expected in zip(read, written, strict=True):
-        np.testing.assert_array_equal(clip.confidence > 0, expected.confidence > 0)
-        np.testing.assert_allclose(clip.confidence, expected.confidence, atol=1e-4)
-        np.testing.assert_allclose(clip.keypoints_2d, expected.keypoints_2d, atol=ATOL_PX)
-        np.testing.assert_allclose(clip.pose_world, expected.pose_world, atol=ATOL_METERS)
-        np.testing.assert_allclose(clip.distortion, expected.distortion, atol=1e-9)
-        for field, value in zip(clip.camera, expected.camera, strict=True):
-            np.testing.assert_allclose(field, value, atol=1e-9)
 
 
 POSE = np.random.default_rng(0).normal(size=(4, 17, 3))
@@ -103,14 +90,8 @@ def test_a_view_that_is_missing_is_not_seen_throughout(written):
     assert (read.confidence[1:] > 0).any(axis=(1, 2)).all()
 
 
-def test_a_source_crosses_process_borders_and_opens_from_a_config(written):
-    root, clips = written
-    config = configs.DataConfig(source="rig", source_options='{"calibration": ""}')
-    reader = sources.open_source(config, str(root))
-    assert reader == source(root)
-    reader.clips()
-    again = pickle.loads(pickle.dumps(reader)).read(clips[0].name)
-    np.testing.assert_array_equal(again.keypoints_2d, source(root).read(clips[0].name).keypoints_2d)
+def test_it_is_a_source_like_any(written):
+    source_contract.assert_kept(source(written[0]), "rig", {"calibration": ""})
 
 
 def test_a_clip_makes_view_pairs(written):
@@ -154,12 +135,8 @@ def test_a_broken_clip_does_not_keep_the_others_from_being_read(root, written):
     path.write_text('{"people": [')
     reader = source(root)
     assert reader.clips() == [broken, good]
-    with pytest.raises(errors.RecordingError, match=r"be JSON") as caught:
-        reader.read(broken)
-    assert caught.value.path == path
+    assert refusals.refused("be JSON", reader.read, broken).path == path
     assert reader.read(good).name == good
-    with pytest.raises(ValueError, match=r"`clip` must be one of `clips\(\)`.*'other'"):
-        reader.read("other")
 
 
 def test_a_rig_without_extrinsics_has_detections_and_waits_for_calibrate(root, written):
@@ -167,8 +144,7 @@ def test_a_rig_without_extrinsics_has_detections_and_waits_for_calibrate(root, w
     calibration_files.write_toml(root / "Calib.toml", rigs_of_cameras.without_extrinsics(rig))
     reader, name = source(root), written[1][0].name
     for attempt in (reader.clips, lambda: reader.read(name)):
-        with pytest.raises(errors.RecordingError, match=r"run `keras-mvlift calibrate`"):
-            attempt()
+        refusals.refused(r"run `keras-mvlift calibrate`", attempt)
     keypoints_2d, confidence = reader.detections(name)
     np.testing.assert_allclose(keypoints_2d, written[1][0].keypoints_2d, atol=1e-3)
     assert confidence.shape == (3, 6, 17)
@@ -194,17 +170,9 @@ def some_time_stamps(content):
 @pytest.mark.parametrize(
     ("change", "field", "message"),
     [
-        (
-            lambda c: first_view(c).update(path="../a"),
-            "views.cam_1.path",
-            "stays inside the folder",
-        ),
+        (lambda c: first_view(c).update(path="../a"), "views.cam_1.path", "stays inside the fold"),
         (lambda c: first_view(c).update(path="/etc"), "views.cam_1.path", "stays inside"),
-        (
-            lambda c: first_view(c).update(path="none"),
-            "detections",
-            "JSON files. Received: nothing",
-        ),
+        (lambda c: first_view(c).update(path="none"), "detections", "JSON files. Received: noth"),
         (lambda c: c["clips"][0].update(reference="a.npz"), "reference", "be a file"),
         (lambda c: c["clips"][0].update(reference="../a.npz"), "reference", "stays inside"),
         (lambda c: c["clips"][0].update(num_frames=7), "pose_world", r"\[7, 17, 3\]"),
@@ -218,9 +186,7 @@ def test_a_clip_that_cannot_be_read_says_which_field(root, written, change, fiel
     (root / "times.csv").write_text("0.5\n")
     reader = source(root)
     first, last = reader.clips()
-    with pytest.raises(errors.RecordingError, match=message) as caught:
-        reader.read(first)
-    assert caught.value.field.endswith(field)
+    assert refusals.refused(message, reader.read, first).field.endswith(field)
     assert reader.read(last).name == last
 
 
@@ -232,36 +198,24 @@ def far(content):
 def test_a_clip_before_all_its_frames_or_with_nobody_is_refused(root):
     edit(root, far)
     name = source(root).clips()[0]
-    with pytest.raises(errors.RecordingError, match=r"`people` must be there in a frame"):
-        source(root).read(name)
+    refusals.refused(r"`people` must be there in a frame", source(root).read, name)
     edit(root, lambda content: content["clips"][0].pop("num_frames"))
-    with pytest.raises(errors.RecordingError, match=r"span 1 to 250000 frames.*Received: 0"):
-        source(root).read(name)
+    refusals.refused(r"span 1 to 250000 frames.*Received: 0", source(root).read, name)
 
 
 @pytest.mark.parametrize(
     ("change", "field", "message"),
     [
-        (
-            lambda c: c["calibration"].update(file="../Calib.toml"),
-            "calibration.file",
-            "stays inside",
-        ),
+        (lambda c: c["calibration"].update(file="../a"), "calibration.file", "stays inside"),
         (lambda c: c["calibration"].update(file="none.toml"), "calibration", "exists"),
-        (
-            lambda c: c["cameras"].append("cam_9"),
-            "cameras",
-            "the calibration's: cam_1, cam_2, cam_3",
-        ),
+        (lambda c: c["cameras"].append("cam_9"), "cameras", "the calibration's: cam_1, cam_2, cam"),
         (lambda c: c["calibration"].update(unit="mm"), "cameras", "meters read as millimeters"),
         (lambda c: c.pop("frame_rate"), "manifest.frame_rate", "be there"),
     ],
 )
 def test_a_broken_rig_is_refused_before_any_clip(root, change, field, message):
     edit(root, change)
-    with pytest.raises(errors.RecordingError, match=message) as caught:
-        source(root).clips()
-    assert caught.value.field == field
+    assert refusals.refused(message, source(root).clips).field == field
 
 
 def test_pose2sims_demo_is_read_as_by_its_own_reader(tmp_path):
@@ -316,39 +270,38 @@ def test_another_joint_set_may_stand_in_for_the_manifests(root):
     assert not np.allclose(other.read(clip).keypoints_2d, declared.read(clip).keypoints_2d)
 
 
-# Neither knows of the other.
 @pytest.mark.parametrize(
-    ("calibration_format", "detection_format"),
-    [*((name, "openpose") for name in calibration_files.FORMATS)]
-    + [("pose2sim", name) for name in detections.READERS if name != "openpose"],
+    "options",
+    [
+        # Neither knows of the other.
+        *({"calibration_format": name} for name in calibration_files.FORMATS),
+        *({"detection_format": name} for name in detections.READERS if name != "openpose"),
+        *({"skeleton": name, "detection_format": "mmpose"} for name in skeletons.SKELETONS),
+        *(
+            {"joined_by": joined_by, "detection_format": name, "num_cameras": 4}
+            for joined_by in simulated_rigs.JOINS
+            for name in detections.READERS
+        ),
+        *(
+            {"up": up, "calibration_format": "anipose", "detection_format": "rtmlib"}
+            for up in calibrations.UP_AXES
+        ),
+        *({"num_cameras": c, "num_clips": n, "seed": 5} for c, n in ((2, 1), (2, 3), (7, 2))),
+    ],
+    ids=lambda options: " ".join(map(str, options.values())),
 )
-def test_every_format_is_read_back(tmp_path, calibration_format, detection_format):
-    assert_read_back(
-        tmp_path, calibration_format=calibration_format, detection_format=detection_format
-    )
-
-
-@pytest.mark.parametrize("skeleton", skeletons.SKELETONS)
-def test_every_joint_set_is_read_back(tmp_path, skeleton):
-    assert_read_back(tmp_path, skeleton=skeleton, detection_format="mmpose")
-
-
-@pytest.mark.parametrize("joined_by", simulated_rigs.JOINS)
-@pytest.mark.parametrize("detection_format", detections.READERS)
-def test_streams_are_joined_in_every_format(tmp_path, joined_by, detection_format):
-    assert_read_back(
-        tmp_path, joined_by=joined_by, detection_format=detection_format, num_cameras=4
-    )
-
-
-@pytest.mark.parametrize("up", calibrations.UP_AXES)
-def test_worlds_of_any_up_are_read_back(tmp_path, up):
-    assert_read_back(tmp_path, up=up, calibration_format="anipose", detection_format="rtmlib")
-
-
-@pytest.mark.parametrize(("num_cameras", "num_clips"), [(2, 1), (2, 3), (7, 2)])
-def test_any_number_of_cameras_and_clips_is_read_back(tmp_path, num_cameras, num_clips):
-    assert_read_back(tmp_path, num_cameras=num_cameras, num_clips=num_clips, seed=5)
+def test_what_is_written_is_read_back(tmp_path, options):
+    written = simulated_rigs.write_rig(str(tmp_path), num_frames=6, **options)
+    read = list(recordings.RigSource(root=str(tmp_path)))
+    assert [clip.name for clip in read] == [clip.name for clip in written]
+    for clip, expected in zip(read, written, strict=True):
+        np.testing.assert_array_equal(clip.confidence > 0, expected.confidence > 0)
+        np.testing.assert_allclose(clip.confidence, expected.confidence, atol=1e-4)
+        np.testing.assert_allclose(clip.keypoints_2d, expected.keypoints_2d, atol=ATOL_PX)
+        np.testing.assert_allclose(clip.pose_world, expected.pose_world, atol=ATOL_METERS)
+        np.testing.assert_allclose(clip.distortion, expected.distortion, atol=1e-9)
+        for field, value in zip(clip.camera, expected.camera, strict=True):
+            np.testing.assert_allclose(field, value, atol=1e-9)
 
 
 def test_what_is_written_is_what_a_lab_has_with_all_its_flaws(tmp_path):
@@ -425,25 +378,18 @@ def test_markers_become_joints(tmp_path):
 )
 def test_an_archive_that_does_not_fit_is_refused(tmp_path, content, field, message):
     path = archive(tmp_path, **content)
-    with pytest.raises(errors.RecordingError, match=message) as caught:
-        recordings.read_reference(path, 4, 50.0)
-    assert (caught.value.path, caught.value.field) == (path, field)
+    refusals.refused(message, recordings.read_reference, path, 4, 50.0, at=(path, field))
 
 
-def test_an_archive_without_poses_and_no_file_at_all_are_refused(tmp_path):
+def test_files_without_poses_or_of_other_frames_are_refused(tmp_path):
+    read, (path, _) = recordings.read_reference, markers(tmp_path)
     np.savez(tmp_path / "other.npz", poses=POSE)
-    with pytest.raises(errors.RecordingError, match=r"`pose_world` must be .*Received: poses"):
-        recordings.read_reference(tmp_path / "other.npz", 4, 50.0)
-    with pytest.raises(errors.RecordingError, match=r"`reference` must be a file"):
-        recordings.read_reference(tmp_path / "none.trc", 4, 50.0)
-
-
-@pytest.mark.parametrize(("num_frames", "frame_rate"), [(5, 60.0), (4, 50.0)])
-def test_markers_of_other_frames_are_refused(tmp_path, num_frames, frame_rate):
-    path, _ = markers(tmp_path)
-    rule = rf"have {num_frames} frames at {frame_rate} Hz, as the detections. Received: 4 at 60.0"
-    with pytest.raises(errors.RecordingError, match=rule):
-        recordings.read_reference(path, num_frames, frame_rate)
+    rule = r"`pose_world` must be .*Received: poses"
+    refusals.refused(rule, read, tmp_path / "other.npz", 4, 50.0)
+    refusals.refused("`reference` must be a file", read, tmp_path / "none.trc", 4, 50.0)
+    for asked in ((5, 60.0), (4, 50.0)):
+        rule = "have {} frames at {} Hz, as the detections. Received: 4 at 60.0".format(*asked)
+        refusals.refused(rule, read, path, *asked)
 
 
 def test_damaged_archives_end_in_our_error(tmp_path):

@@ -402,32 +402,37 @@ def caliscope(folder, calibration):
 
 
 def qualisys(folder, calibration):
+    (folder / "Calib.qca.txt").write_text(qualisys_text(calibration))
+    return {"file": "Calib.qca.txt"}
+
+
+def qualisys_text(calibration, corner=(0, 0)):
     root = ElementTree.Element("calibration")
     group = ElementTree.SubElement(root, "cameras")
     for index, name in enumerate(calibration.names):
         element = ElementTree.SubElement(group, "camera", serial=name, active="1")
-        for tag, values in qualisys_values(calibration, index).items():
+        for tag, values in qualisys_values(calibration, index, corner).items():
             attributes = {key: repr(float(value)) for key, value in values.items()}
             ElementTree.SubElement(element, tag, attributes)
-    ElementTree.ElementTree(root).write(folder / "Calib.qca.txt", xml_declaration=True)
-    return {"file": "Calib.qca.txt"}
+    return ElementTree.tostring(root, "unicode", xml_declaration=True)
 
 
-def qualisys_values(calibration, index):
+def qualisys_values(calibration, index, corner):
     intrinsics, rotation, center = (np.asarray(value)[index] for value in calibration.camera)
     # Its cameras look along -z with y up.
     turned = rotation * [[1.0], [-1.0], [-1.0]]
     transforms = {f"r{i + 1}{j + 1}": turned[i, j] for i, j in np.ndindex(3, 3)}
     place = dict(zip("xyz", errors.MILLIMETERS.from_meters(center), strict=True))
-    width, height = calibration.image_sizes[index]
+    left, top = corner
+    box = (left, top, *(np.add(corner, calibration.image_sizes[index]) - 1))
     return {
-        "fov_video": {"left": 0, "top": 0, "right": width - 1, "bottom": height - 1},
+        "fov_video": dict(zip(("left", "top", "right", "bottom"), box, strict=True)),
         "transform": place | transforms,
         "intrinsic": {
             "focalLengthU": SUBPIXELS * intrinsics[0, 0],
             "focalLengthV": SUBPIXELS * intrinsics[1, 1],
-            "centerPointU": SUBPIXELS * intrinsics[0, 2],
-            "centerPointV": SUBPIXELS * intrinsics[1, 2],
+            "centerPointU": SUBPIXELS * (intrinsics[0, 2] + left),
+            "centerPointV": SUBPIXELS * (intrinsics[1, 2] + top),
             **dict(zip(QUALISYS_LENS, calibration.distortion[index], strict=True)),
         },
     }
