@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow import keras
-from tensorflow_graphics.geometry.transformation import rotation_matrix_3d
-from tensorflow_graphics.rendering.camera import perspective
 
 from keras_mvlift import configs, reprojection
 from keras_mvlift.datasets import preparation, sequences, tfrecords, views
@@ -113,10 +111,8 @@ def test_the_step_projects_and_rotates_by_tensorflow_graphics(train, monkeypatch
 
         return counted
 
-    for module, name in (
-        (perspective, "project"),
-        (rotation_matrix_3d, "rotate"),
-    ):
+    graphics = cameras._graphics()
+    for module, name in (graphics.perspective, "project"), (graphics.rotation_matrix_3d, "rotate"):
         monkeypatch.setattr(module, name, count(module, name))
     lifter = tiny_studio.lifter("ray_root")
     lifter.recipe = dataclasses.replace(lifter.recipe, join=count(lifter.recipe, "join"))
