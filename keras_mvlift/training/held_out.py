@@ -50,7 +50,14 @@ class HeldOutViews(keras.callbacks.Callback):
 
     @functools.cached_property
     def _lift(self) -> Lift:
-        return _graph(self.lifter or self.model)
+        graph = _graph(self.lifter or self.model)
+        # Of any number of views, so that what is scored and what is drawn is traced once.
+        specs = (
+            tf.TensorSpec((None, *field.shape[2:]), tf.float32)
+            for field in tf.nest.flatten(self.seen)
+        )
+        graph.get_concrete_function(tf.nest.pack_sequence_as(self.seen, [*specs]))
+        return graph
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures."""

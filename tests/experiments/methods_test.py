@@ -17,7 +17,7 @@ TRAINED = {
     "self_supervised": {},
     "supervised": {},
     "pseudo_labels": {},
-    "adversarial": {"critic_weight": 30.0},
+    "adversarial": {"critic_weight": 30.0, "num_critic_steps": 1},
 }
 
 

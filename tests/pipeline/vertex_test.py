@@ -45,9 +45,7 @@ def test_vertex_client_takes_the_job(job_file, aiplatform):
     assert job._gca_resource.pipeline_spec["pipelineInfo"]["name"] == "tiny"
 
 
-def test_with_a_project_the_job_is_submitted_as_asked(
-    settings, tmp_path, aiplatform, monkeypatch
-):
+def test_with_a_project_the_job_is_submitted_as_asked(settings, tmp_path, aiplatform, monkeypatch):
     submitted = []
     monkeypatch.setattr(
         aiplatform.PipelineJob,
