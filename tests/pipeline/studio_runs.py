@@ -11,7 +11,6 @@ import sys
 import tempfile
 from typing import NamedTuple
 
-from components import report
 from keras_mvlift.training import lifters, objectives
 from pipeline import local
 from tests import forks
@@ -190,7 +189,7 @@ def _run_in_turn(workshop, place, runs, prepare):
         _redirect(place / f"{index}.out", place / f"{index}.err")
         status = local.main(arguments)
         sys.stdout.flush()
-        results = workshop.home(local.parse(arguments).output_root) / report.RESULTS
+        results = workshop.home(local.parse(arguments).output_root) / "results.json"
         if results.exists():
             shutil.copy(results, place / f"{index}.json")
         (place / f"{index}.status").write_text(str(status))
