@@ -16,6 +16,7 @@ def serve():
     So it does where TensorFlow has threads, as from its first tensor on: they cannot be forked.
     """
     if has_computed():
+        forkserver.set_forkserver_preload(["tests.tiny_studio"])
         return
     forkserver.set_forkserver_preload([])
     with mock.patch.object(util, "spawnv_passfds", _fork):
@@ -27,10 +28,12 @@ def _fork(path, arguments, descriptors):
     if not process:
         try:
             faulthandler.disable()
-            # As a new program has it: the end of the pipe that ends this process is one of them.
+            # What ends this process, and others, is that nobody has the other end of a pipe.
+            # Numbers stay taken: logs are still written to some of them.
+            nothing = os.open(os.devnull, os.O_RDWR)
             for descriptor in {*map(int, os.listdir("/proc/self/fd"))} - {0, 1, 2, *descriptors}:
                 with contextlib.suppress(OSError):
-                    os.close(descriptor)
+                    os.dup2(nothing, descriptor)
             exec(arguments[-1], {})
         finally:
             os._exit(1)

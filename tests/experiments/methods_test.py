@@ -15,7 +15,6 @@ from keras_mvlift.training import batches, lifters, multi_view_lifter, objective
 from tests.experiments import tiny_experiments
 
 TRAINED = {
-    "supervised": {},
     "pseudo_labels": {},
     "adversarial": {"critic_weight": 30.0, "num_critic_steps": 1},
 }
@@ -26,22 +25,37 @@ def data():
     return tiny_experiments.data()
 
 
+def lifted(method, data, folder):
+    watch = methods.Watch(folder)
+    return methods.METHODS[method](methods.Run(tiny_experiments.cell(), data, watch)), watch
+
+
+# What several tests look at: poses, and the watch of two epochs.
+
+
 @pytest.fixture(scope="module")
 def plain(data, tmp_path_factory):
-    """The poses and the watch of what several tests look at: two epochs on pairs."""
-    watch = methods.Watch(tmp_path_factory.mktemp("plain"))
-    return methods.self_supervised(methods.Run(tiny_experiments.cell(), data, watch)), watch
+    return lifted("self_supervised", data, tmp_path_factory.mktemp("plain"))
 
 
-def test_two_epochs_on_pairs_lift_every_test_view_and_lower_the_loss(data, plain):
-    poses, watch = plain
+@pytest.fixture(scope="module")
+def supervised(data, tmp_path_factory):
+    return lifted("supervised", data, tmp_path_factory.mktemp("supervised"))
+
+
+@pytest.mark.parametrize("name", ["plain", "supervised"])
+def test_two_epochs_lift_every_test_view_and_lower_the_loss(data, name, request):
+    poses, watch = request.getfixturevalue(name)
     assert poses.shape == data.test.reference_pose.shape
     assert [entry["epoch"] for entry in watch.curve] == [1, 2]
     assert watch.curve[1]["loss"] < watch.curve[0]["loss"]
 
 
 # The temporal one needs windows, and has tests of its own.
-@pytest.mark.parametrize("method", sorted({*methods.METHODS} - {"temporal", "self_supervised"}))
+OTHERS = {*methods.METHODS} - {"temporal", "self_supervised", "supervised"}
+
+
+@pytest.mark.parametrize("method", sorted(OTHERS))
 def test_a_method_lifts_every_test_view_and_tells_its_epochs(data, method, tmp_path):
     watch = methods.Watch(tmp_path)
     options = tuple(TRAINED.get(method, {}).items())
@@ -133,15 +147,15 @@ def error(data, poses):
     return float(np.mean(pose_error.mpjpe(data.test.reference_pose, poses.astype(np.float32))))
 
 
-def test_a_seed_gives_the_same_poses_and_another_seed_others(data, tmp_path):
-    runs = [
+def test_a_seed_gives_the_same_poses_and_another_seed_others(data, supervised, tmp_path):
+    same, other = (
         methods.supervised(
-            methods.Run(tiny_experiments.cell(seed), data, methods.Watch(tmp_path / f"{number}"))
+            methods.Run(tiny_experiments.cell(seed), data, methods.Watch(tmp_path / f"{seed}"))
         )
-        for number, seed in enumerate((0, 0, 1))
-    ]
-    np.testing.assert_allclose(runs[0], runs[1], atol=1e-6)
-    assert np.abs(runs[0] - runs[2]).max() > 1e-4
+        for seed in range(2)
+    )
+    np.testing.assert_allclose(same, supervised[0], atol=1e-6)
+    assert np.abs(other - same).max() > 1e-4
 
 
 def test_pseudo_labels_are_triangulated_from_what_was_seen(data, fitted):
