@@ -134,6 +134,7 @@ class Workshop(NamedTuple):
         """
         place = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
         everything = self.fork(_run_in_turn, self, place, runs, prepare)
+        assert prepare or everything.status == 0, everything.stderr
         return [_read(place, index, everything.status) for index in range(len(runs))]
 
     def fork(self, call, *arguments):
