@@ -37,7 +37,7 @@ def call(function: Callable[..., Any], *arguments: Any) -> Measured:
     Raises:
         RuntimeError: If the call did not end well; its own error is on the screen.
     """
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
     here, there = context.Pipe()
     process = context.Process(target=_answer, args=(there, function, arguments))
     process.start()

@@ -7,6 +7,7 @@ all that the cameras saw.
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_mvlift import skeletons
@@ -34,8 +35,8 @@ _LOSSES = (
     (("pelvis", "left_hip", "spine"), 0.02),
     (("pelvis", "right_hip", "spine"), 0.02),
 )
-_SHARES = tf.constant([share for _, share in _LOSSES])
-_LOST = tf.constant([[joint in lost for joint in _JOINTS] for lost, _ in _LOSSES])
+_SHARES = np.array([share for _, share in _LOSSES], np.float32)
+_LOST = np.array([[joint in lost for joint in _JOINTS] for lost, _ in _LOSSES])
 # Where the ears' middle lies between joints, for detectors that have no top of the head.
 _EARS = {"head": 0.58, "nose": 0.2, "thorax": 0.22}
 

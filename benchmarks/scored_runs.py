@@ -138,6 +138,7 @@ def train(
     model, source = _model_and_source(lifter, run, data)
     batches = source.batches(config, 0, None)
     model.compile(stages.build_optimizer(config, steps))
+    stages.make_slots(model)
     scores: list[dict[str, float]] = []
 
     def score(epoch: int, logs: Any) -> None:
@@ -212,6 +213,7 @@ def _pretrain(
     first = _build(run, trial, data.rig_distance, seed, objectives.Consistency())
     steps = max(trial.num_steps // _NUM_SCORES, 1)
     first.compile(stages.build_optimizer(config, steps))
+    stages.make_slots(first)
     first.fit(data.pair_source().batches(config, 0, None), steps_per_epoch=steps, verbose=0)
     lifters.copy_weights(first, lifter)
 

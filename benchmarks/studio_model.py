@@ -127,6 +127,7 @@ def train(
     for stage, roll in ((config, 0.0), (ROLLED, _ROLL)):
         lifter.roll.assign(roll)
         lifter.compile(stages.build_optimizer(stage, steps))
+        stages.make_slots(lifter)
         lifter.fit(streamed, steps_per_epoch=steps, epochs=stage.num_epochs, verbose=2)
     return lifter
 

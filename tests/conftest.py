@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from tests import forks
+
 # Threads of linear algebra that wait for each other spin, and take the cores from other processes.
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -30,3 +32,10 @@ def pytest_collection_finish():
     """Takes garbage up again; what was imported stays, and is looked through no more."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    """Keeps a process as this one is now, for tests to fork."""
+    if session.items and not session.config.option.collectonly:
+        forks.serve()

@@ -1,3 +1,4 @@
+import functools
 import pathlib
 import shutil
 import subprocess
@@ -224,7 +225,7 @@ def test_where_a_joint_that_was_not_seen_lies_does_not_matter(model):
     "camera",
     [
         OTHER.tolist(),
-        tf.constant(OTHER),
+        functools.partial(tf.constant, OTHER),
         SimpleNamespace(intrinsics=OTHER),
         np.tile(OTHER, (2, 3, 1, 1)),
         SimpleNamespace(intrinsics=np.tile(OTHER, (2, 3, 1, 1))),
@@ -233,6 +234,7 @@ def test_where_a_joint_that_was_not_seen_lies_does_not_matter(model):
 )
 def test_a_camera_is_its_intrinsics_however_they_come(model, camera):
     expected = model.lift(KEYPOINTS, CONFIDENCE, OTHER)
+    camera = camera() if callable(camera) else camera
     lifted = model.lift(KEYPOINTS, CONFIDENCE, camera)
     np.testing.assert_allclose(lifted.pose_camera, expected.pose_camera, atol=1e-5)
 

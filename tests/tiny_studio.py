@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import multiprocessing
 import shutil
 from unittest import mock
 
@@ -122,6 +121,13 @@ def save(model, folder, half_precision=False, is_mirrored=False, **settings):
     saved_model.save(model, about, folder, half_precision=half_precision)
 
 
+def compiled(model, optimizer):
+    """Compiles a model as a stage does, whose step is traced once and not twice; gives it."""
+    model.compile(optimizer)
+    stages.make_slots(model)
+    return model
+
+
 def weights(model):
     """Returns the values of both networks' variables."""
     return [variable.numpy() for variable in lifters.weights_of(model)]
@@ -146,18 +152,6 @@ def copied_after(num_epochs, place):
 
     with mock.patch.object(stages.EpochCheckpoints, "on_epoch_end", save_and_copy):
         yield
-
-
-def fork(target, *arguments):
-    """Starts a process in which TensorFlow is imported and has done nothing; gives it.
-
-    All are forked from one process, which imports for all of them.
-    """
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload([__name__])
-    process = forks.Process(target=target, args=arguments)
-    process.start()
-    return process
 
 
 def run_rows(model, folder, values, steps, **stage):

@@ -1,3 +1,4 @@
+import functools
 import json
 import multiprocessing
 import shutil
@@ -16,9 +17,17 @@ from tests import temporal_networks, tiny_studio
 pytestmark = pytest.mark.filterwarnings(f"ignore::{errors.__name__}.InputWarning")
 
 INTRINSICS = np.array([[1100, 0, 510], [0, 1120, 490], [0, 0, 1]], np.float32)
-LIFTING = {causal: temporal_networks.trained(is_causal=causal) for causal in (False, True)}
-ROOT = {causal: temporal_networks.trained(3, 1, is_causal=causal) for causal in (False, True)}
 BOTH = pytest.mark.parametrize("is_causal", [False, True])
+
+
+@functools.cache
+def lifting(is_causal):
+    return temporal_networks.trained(is_causal=is_causal)
+
+
+@functools.cache
+def root(is_causal):
+    return temporal_networks.trained(3, 1, is_causal=is_causal)
 
 
 def run(stream, frames):
@@ -104,15 +113,15 @@ def film(num_frames, seed=0):
 
 
 def whole_clip(is_causal, seen, confidence):
-    pose = temporal.dilated(LIFTING[is_causal])(seen[np.newaxis])[0].numpy().reshape(-1, 17, 3)
-    outputs = temporal.dilated(ROOT[is_causal])(seen[np.newaxis])[0]
+    pose = temporal.dilated(lifting(is_causal))(seen[np.newaxis])[0].numpy().reshape(-1, 17, 3)
+    outputs = temporal.dilated(root(is_causal))(seen[np.newaxis])[0]
     pose -= pose[:, :1]
     predicted = residual.RayRoot(5.0)((outputs, seen)).numpy()
     return pose, triangulation.root_in_view(pose, seen, confidence, predicted)
 
 
 def pose_stream(is_causal):
-    networks = (compact.fold_temporal(model[is_causal]) for model in (LIFTING, ROOT))
+    networks = (compact.fold_temporal(model(is_causal)) for model in (lifting, root))
     return trained_models.PoseStream(*networks, residual.RayRoot(5.0))
 
 
@@ -184,16 +193,16 @@ def test_poses_come_with_the_delay_that_it_says(is_causal, delay):
 
 
 def test_a_file_is_all_that_a_stream_needs_for_poses_without_positions(tmp_path):
-    np.savez(tmp_path / "network.npz", **compact.fold_temporal(LIFTING[True]))
+    np.savez(tmp_path / "network.npz", **compact.fold_temporal(lifting(True)))
     stream = trained_models.PoseStream(trained_models.read(tmp_path / "network.npz"))
     clip = temporal_networks.clip(3)
     results, _ = run(stream, ((joints, np.ones(17), np.eye(3)) for joints in clip))
-    pose = temporal.dilated(LIFTING[True])(clip[np.newaxis])[0].numpy().reshape(-1, 17, 3)
+    pose = temporal.dilated(lifting(True))(clip[np.newaxis])[0].numpy().reshape(-1, 17, 3)
     np.testing.assert_allclose([result[0] for result in results], pose - pose[:, :1], atol=1e-5)
     assert {result[1] for result in results} == {None}
     with pytest.raises(ValueError, match="`root_head` must be given with `root_network`"):
         trained_models.PoseStream(
-            compact.fold_temporal(LIFTING[True]), root_head=residual.LinearRoot()
+            compact.fold_temporal(lifting(True)), root_head=residual.LinearRoot()
         )
 
 

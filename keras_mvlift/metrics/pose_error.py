@@ -322,14 +322,19 @@ def summary(pose_true: np.ndarray, pose_pred: np.ndarray) -> dict[str, float]:
             "`pose_true` and `pose_pred` must hold equally many poses, and at least one. "
             f"Received: {np.shape(pose_true)} and {np.shape(pose_pred)}."
         )
+    return _means(_of_each(pose_true, pose_pred))
+
+
+def _of_each(pose_true: np.ndarray, pose_pred: np.ndarray) -> dict[str, np.ndarray]:
     batches = [
         per_pose(pose_true[start : start + _BATCH_SIZE], pose_pred[start : start + _BATCH_SIZE])
         for start in range(0, len(pose_true), _BATCH_SIZE)
     ]
-    return {
-        name: float(np.concatenate([batch[name] for batch in batches]).mean(dtype=np.float64))
-        for name in FIGURE_NAMES
-    }
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in FIGURE_NAMES}
+
+
+def _means(of_each: Mapping[str, np.ndarray]) -> dict[str, float]:
+    return {name: float(values.mean(dtype=np.float64)) for name, values in of_each.items()}
 
 
 # The figures of a run as `results.json` has them: overall, per action, per camera.
@@ -360,11 +365,12 @@ def figures_of_poses(test: baselines.TestViews, pose_pred: np.ndarray) -> Figure
     is_pose = is_compared[:, skeletons.ROOT] & (np.count_nonzero(is_compared, axis=-1) > 1)
     if not is_pose.any():
         return {}
+    of_each = _of_each(pose_true[is_pose], pose_pred[is_pose])
 
     def figures(index: np.ndarray) -> dict[str, float]:
-        rows = index & is_pose
-        share = is_compared[rows].sum() / is_known[index].sum()
-        return summary(pose_true[rows], pose_pred[rows]) | {COVERAGE: PERCENT * float(share)}
+        share = is_compared[index & is_pose].sum() / is_known[index].sum()
+        means = _means({name: values[index[is_pose]] for name, values in of_each.items()})
+        return means | {COVERAGE: PERCENT * float(share)}
 
     def per(names: np.ndarray) -> dict[str, dict[str, float]]:
         return {str(name): figures(names == name) for name in np.unique(names[is_pose])}

@@ -50,7 +50,7 @@ class HeldOutViews(keras.callbacks.Callback):
 
     @functools.cached_property
     def _lift(self) -> Lift:
-        return _graph(self.lifter or self.model)
+        return _graph(self.lifter or self.model, self.seen)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures."""
@@ -69,13 +69,18 @@ def score(lifter: multi_view_lifter.MultiViewLifter, seen: views.View) -> dict[s
     Raises:
         ValueError: If nothing could be compared.
     """
-    return _score(_graph(lifter), seen)
+    return _score(_graph(lifter, seen), seen)
 
 
-def _graph(lifter: multi_view_lifter.MultiViewLifter) -> Lift:
-    return tf.function(
-        lambda view: lifter(view, training=False).root_relative_pose, reduce_retracing=True
+def _graph(lifter: multi_view_lifter.MultiViewLifter, seen: views.View) -> Lift:
+    lift = tf.function(lambda view: lifter(view, training=False).root_relative_pose)
+    # Of any number of views, so that what is scored and what is drawn is traced once.
+    lift.get_concrete_function(
+        tf.nest.map_structure(
+            lambda field: tf.TensorSpec((None, *np.shape(field)[2:]), tf.float32), seen
+        )
     )
+    return lift
 
 
 def _score(lift: Lift, seen: views.View) -> dict[str, float]:
@@ -334,7 +339,7 @@ def _measured(
     seen: views.View,
 ) -> tuple[np.ndarray, ...]:
     """Returns errors, meters, predictions, meters, and weights, `[T, A, B, J]` each."""
-    pose = _of_views(_graph(lifter), seen)
+    pose = _of_views(_graph(lifter, seen), seen)
     scales = tf.function(lambda view: uncertainty(view, training=False), reduce_retracing=True)
     scale = _of_views(scales, seen)
     parts = []

@@ -297,7 +297,7 @@ def test_checkpoints_hold_the_random_state(view, idle, tmp_path):
 def test_fit_learns_what_people_look_like(view, unpaired_poses):
     batches = tf.data.Dataset.from_tensors(view).repeat()
     adversary = against(unpaired_poses, tiny_studio.lifter("ray_root"), num_critic_steps=1)
-    adversary.compile(keras.optimizers.legacy.Adam(3e-3), adversarial.critic_optimizer())
+    tiny_studio.compiled(adversary, keras.optimizers.legacy.Adam(3e-3))
     history = adversary.fit(batches, steps_per_epoch=30, epochs=3, verbose=0).history
     assert history["reprojection"][-1] < 0.5 * history["reprojection"][0]
     assert history["penalty"][-1] < history["penalty"][0]

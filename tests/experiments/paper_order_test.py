@@ -7,7 +7,9 @@ import dataclasses
 
 import pytest
 
-from keras_mvlift.experiments import profiles, runs, tables
+from keras_mvlift.experiments import methods, profiles, runs, tables
+from keras_mvlift.training import lifters
+from tests import tiny_studio
 
 pytestmark = pytest.mark.e2e
 
@@ -23,7 +25,16 @@ ROWS = {
 
 @pytest.fixture(scope="module")
 def mpjpe_mm(tmp_path_factory):
-    """Trains each row once."""
+    """Trains each row once; pre-training, which is the same for all that have it, once in all."""
+    pretrained, pretrain = [], methods.pretrain
+
+    def pretrain_once(lifter, run):
+        if not pretrained:
+            pretrain(lifter, run)
+            pretrained[:] = tiny_studio.weights(lifter)
+        for variable, value in zip(lifters.weights_of(lifter), pretrained, strict=True):
+            variable.assign(value)
+
     chosen = [
         dataclasses.replace(
             tables.TABLES[name], rows=[row for row in tables.TABLES[name].rows if row.name in names]
@@ -37,7 +48,9 @@ def mpjpe_mm(tmp_path_factory):
         seeds=(0,),
         folder=tmp_path_factory.mktemp("quick"),
     )
-    experiments.run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(methods, "pretrain", pretrain_once)
+        experiments.run()
     found = {}
     for table in chosen:
         for row in table.rows:

@@ -145,7 +145,8 @@ def test_a_killed_cell_goes_on_behind_its_last_epoch_and_ends_as_an_unbroken_one
     tmp_path, monkeypatch
 ):
     # Two stages, and two networks more whose state counts: the critic's, and its optimizer's.
-    row = tables.row("adversarial", recipe="paper", method="adversarial")
+    options = (("num_critic_steps", 1),)
+    row = tables.row("critic", recipe="paper", method="adversarial", options=options)
     whole, broken = (tiny_experiments.experiments(tmp_path / name, row) for name in "wb")
     digest = broken.digest(broken.cell(row, 0))
     folder = broken.folder / "checkpoints" / digest

@@ -1,5 +1,4 @@
 import inspect
-import subprocess
 import sys
 
 import cv2
@@ -8,11 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.spatial import transform
-from tensorflow_graphics.geometry.transformation import rotation_matrix_3d
-from tensorflow_graphics.rendering.camera import perspective
 
 from keras_mvlift.geometry import cameras
-from tests import random_scenes
+from tests import forks, random_scenes
 
 BATCHES = [(), (1,), (2, 3), (0,)]
 INTRINSICS = np.array([[500.0, 0.0, 320.0], [0.0, 500.0, 240.0], [0.0, 0.0, 1.0]])
@@ -518,37 +515,37 @@ def test_a_graph_of_unknown_batch_size_moves_and_projects_as_eager_code():
     assert graph.experimental_get_tracing_count() == 1
 
 
-# Imports tensorflow_graphics afresh, where it is noticed when the source of anything is read, and
-# when the module of anything is searched for among all: each of its modules asks for its own once.
-IMPORT = """
-import inspect, sys
-import tensorflow as tf
-from keras_mvlift.geometry import cameras
-tf.keras.layers
-reads, searches = [], []
-find_source, find_module, stack = inspect.findsource, inspect.getmodule, inspect.stack
-inspect.findsource = lambda thing: reads.append(thing) or find_source(thing)
-inspect.getmodule = lambda *things: searches.append(things) or find_module(*things)
-before = {*sys.modules}
-cameras._graphics()
-assert inspect.stack is stack
-new = [name for name in {*sys.modules} - before if name.startswith("tensorflow_graphics")]
-print(len(reads), 0 < len(searches) <= len(new))
-"""
+def import_afresh(told):
+    """Notes how many sources are read while tensorflow_graphics is imported, and which modules.
+
+    And how often the module of anything is searched for among all: each of its modules asks for
+    its own once.
+    """
+    reads, searches = [], []
+    find_source, find_module, stack = inspect.findsource, inspect.getmodule, inspect.stack
+    inspect.findsource = lambda thing: reads.append(thing) or find_source(thing)
+    inspect.getmodule = lambda *things: searches.append(things) or find_module(*things)
+    before = {*sys.modules}
+    cameras._graphics()
+    assert inspect.stack is stack
+    new = [name for name in {*sys.modules} - before if name.startswith("tensorflow_graphics")]
+    told.write_text(f"{len(reads)} {0 < len(searches) <= len(new)}")
 
 
 def test_tensors_are_projected_and_rotated_by_tensorflow_graphics():
-    assert cameras._graphics().perspective is perspective
-    assert cameras._graphics().rotation_matrix_3d is rotation_matrix_3d
-    assert "rotate" in rotation_matrix_3d.__all__
-    assert "project" in perspective.__all__
+    graphics = cameras._graphics()
+    for module, path, name in (
+        (graphics.perspective, "rendering.camera.perspective", "project"),
+        (graphics.rotation_matrix_3d, "geometry.transformation.rotation_matrix_3d", "rotate"),
+    ):
+        assert module is sys.modules[f"tensorflow_graphics.{path}"]
+        assert name in module.__all__
 
 
 def test_importing_it_reads_no_source_lines_and_searches_no_module_of_other_frames(tmp_path):
-    command = [sys.executable, "-c", IMPORT]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "0 True\n"
+    process = forks.start(import_afresh, tmp_path / "told")
+    process.join()
+    assert (tmp_path / "told").read_text() == "0 True"
 
 
 def test_the_stack_of_two_is_the_own_frame_and_the_calling_one():

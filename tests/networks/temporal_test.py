@@ -136,7 +136,7 @@ def test_fit_lowers_the_loss():
 
 
 # Frame t has the channels 10 t and 10 t + 1.
-CLIP = tf.constant([[[10.0 * frame, 10.0 * frame + 1] for frame in range(7)]])
+CLIP = np.array([[[10 * frame, 10 * frame + 1] for frame in range(7)]], np.float32)
 
 
 def test_frames_are_stacked_apart_for_training():

@@ -13,18 +13,15 @@ from tests.pipeline import e2e_test, span_recordings, studio_runs
 
 pytestmark = pytest.mark.e2e
 
-# Runs in this process rather than in one each, which costs an import less.
-FOLLOW = """
-import pathlib, sys
-from pipeline import local, watch
 
-first, then, watched, *options = sys.argv[1:]
-arguments = [watched, "--once", "--settle_seconds=0", *options]
-for folder in (first, then):
-    for recording in pathlib.Path(folder).iterdir():
-        recording.rename(pathlib.Path(watched, recording.name))
-    print("status", watch.main(arguments, local.outcome), flush=True)
-"""
+def follow(folder, options):
+    """Drops the recordings of each day, and has the pipeline follow, here and not in processes."""
+    watched = folder / "in"
+    for name in ("first", "then"):
+        for recording in (folder / name).iterdir():
+            recording.rename(watched / recording.name)
+        arguments = [str(watched), "--once", "--settle_seconds=0", *options]
+        sys.stdout.write(f"status {watch.main(arguments, local.outcome)}\n")
 
 
 class Followed:
@@ -56,9 +53,7 @@ def followed(tmp_path_factory):
     settings = folder / "settings.json"
     settings.write_text(json.dumps(span_recordings.SETTINGS))
     options = [f"--settings={settings}", f"--output_root={folder / 'out'}"]
-    places = [str(folder / name) for name in ("first", "then", "in")]
-    process = studio_runs.Workshop(folder).start(sys.executable, "-c", FOLLOW, *places, *options)
-    run = studio_runs.ended(process)
+    run = studio_runs.Workshop(folder).fork(follow, folder, options)
     assert run.status == 0, run.stderr
     assert run.stdout.count("status 0") == 2, run.stdout + run.stderr
     return Followed(folder, run)

@@ -4,19 +4,22 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
-import time
+import tempfile
 from typing import NamedTuple
 
 from keras_mvlift.training import lifters, objectives
+from pipeline import local
+from tests import forks
 
 ROOT = pathlib.Path(__file__).parents[2]
 BIN = pathlib.Path(sys.executable).parent
 LOCAL = ROOT / "pipeline" / "local.py"
 TIMEOUT = 500
-NUM_EPOCHS = 30
+NUM_EPOCHS = 6
 
 SETTINGS = {
     "name": "tiny",
@@ -58,19 +61,8 @@ lifted = lift(
 print(*sorted((name, *value.shape) for name, value in lifted.items()))
 """
 
-# Each run has files of its own for what it prints; the statuses come at the end.
-_IN_TURN = """
-import json, os, pathlib, sys
-from pipeline import local
-
-folder, console, statuses = pathlib.Path(sys.argv[1]), os.dup(1), []
-for index, arguments in enumerate(json.loads(sys.argv[2])):
-    for descriptor, end in ((1, "out"), (2, "err")):
-        os.dup2(os.open(folder / f"{index}.{end}", os.O_WRONLY | os.O_CREAT), descriptor)
-    statuses.append(local.main(arguments))
-    sys.stdout.flush()
-os.write(console, " ".join(map(str, statuses)).encode())
-"""
+# Set for tests, which users have not.
+_HIDDEN = ("TF_CPP_MIN_LOG_LEVEL", "PYTHONWARNINGS", "MPLCONFIGDIR")
 
 
 class Run(NamedTuple):
@@ -79,6 +71,7 @@ class Run(NamedTuple):
     status: int
     stdout: str
     stderr: str
+    results: dict | None = None
 
     @property
     def lines(self):
@@ -129,33 +122,45 @@ class Workshop(NamedTuple):
         flags = [flag for word in words for flag in ("--runtime_parameter", word)]
         return self.tfx("run", "create", "--pipeline", str(LOCAL), *flags)
 
-    def run_in_turn(self, *runs):
-        """Runs `pipeline.local.main` on each list of arguments, all in one process."""
-        folder = self.folder / "in_turn"
-        folder.mkdir()
-        command = (sys.executable, "-c", _IN_TURN, str(folder), json.dumps(runs))
-        everything = ended(self.start(*command))
-        assert everything.status == 0, everything.stderr
-        statuses = everything.stdout.split()
-        return [
-            Run(int(status), *((folder / f"{index}.{end}").read_text() for end in ("out", "err")))
-            for index, status in enumerate(statuses)
-        ]
+    def run_in_turn(self, *runs, prepare=None):
+        """Runs `pipeline.local.main` on each list of arguments, all in one process.
+
+        Args:
+            runs: Lists of arguments.
+            prepare: Called first in that process.
+
+        Returns:
+            What became of each; of one that ended the process the status is that of the process.
+        """
+        place = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
+        everything = self.fork(_run_in_turn, self, place, runs, prepare)
+        assert prepare or everything.status == 0, everything.stderr
+        return [_read(place, index, everything.status) for index in range(len(runs))]
+
+    def fork(self, call, *arguments):
+        """Calls a function in a forked process, as a user would; gives what became of it."""
+        place = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
+        process = forks.start(_call, self, place, call, arguments)
+        process.join(TIMEOUT)
+        process.kill()
+        process.join()
+        return Run(process.exitcode, *((place / end).read_text() for end in ("out", "err")))
 
     def serve(self, model):
         """Loads a SavedModel where nothing of ours can be imported; gives what it printed."""
         return ended(self.start(sys.executable, "-c", _SERVE, str(model)))
 
-    def start(self, *command):
-        hidden = ("TF_CPP_MIN_LOG_LEVEL", "PYTHONWARNINGS", "MPLCONFIGDIR")
-        env = {name: value for name, value in os.environ.items() if name not in hidden}
+    def environment(self):
+        env = {name: value for name, value in os.environ.items() if name not in _HIDDEN}
         env["HOME"] = env["LOCAL_HOME"] = str(self.folder / "home")
-        env["PYTHONPATH"] = str(ROOT)
+        return env | {"PYTHONPATH": str(ROOT)}
+
+    def start(self, *command):
         pipe = subprocess.PIPE
         return subprocess.Popen(
             command,
             cwd=self.folder,
-            env=env,
+            env=self.environment(),
             stdout=pipe,
             stderr=pipe,
             text=True,
@@ -163,27 +168,48 @@ class Workshop(NamedTuple):
         )
 
 
+def _call(workshop, place, call, arguments):
+    os.setsid()
+    os.chdir(workshop.folder)
+    os.environ.clear()
+    os.environ.update(workshop.environment())
+    _redirect(place / "out", place / "err")
+    call(*arguments)
+    sys.stdout.flush()
+
+
+def _redirect(*paths):
+    for descriptor, path in enumerate(paths, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
+
+
+def _run_in_turn(workshop, place, runs, prepare):
+    if prepare:
+        prepare()
+    for index, arguments in enumerate(runs):
+        _redirect(place / f"{index}.out", place / f"{index}.err")
+        status = local.main(arguments)
+        sys.stdout.flush()
+        results = workshop.home(local.parse(arguments).output_root) / "results.json"
+        if results.exists():
+            shutil.copy(results, place / f"{index}.json")
+        (place / f"{index}.status").write_text(str(status))
+
+
+def _read(place, index, exit_code):
+    status, results = place / f"{index}.status", place / f"{index}.json"
+    return Run(
+        int(status.read_text()) if status.exists() else exit_code,
+        *((place / f"{index}.{end}").read_text() for end in ("out", "err")),
+        json.loads(results.read_text()) if results.exists() else None,
+    )
+
+
 def ended(process):
     """Waits for a process; it and its children do not outlive a test that waits too long."""
     try:
         stdout, stderr = process.communicate(timeout=TIMEOUT)
     except BaseException:
-        kill(process)
+        os.killpg(process.pid, signal.SIGKILL)
         raise
     return Run(process.returncode, stdout, stderr)
-
-
-def kill(process):
-    """Kills a process and its children at once, as a machine that goes down does."""
-    os.killpg(process.pid, signal.SIGKILL)
-
-
-def wait_for_epoch(process, checkpoints, epoch):
-    """Waits until a running process has begun to save an epoch of the fine-tuning stage."""
-    deadline = time.monotonic() + TIMEOUT
-    while epoch > max(
-        (int(path.stem[5:]) for path in checkpoints.glob("*/ckpt-*.index")), default=0
-    ):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

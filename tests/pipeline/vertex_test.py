@@ -2,13 +2,19 @@ import json
 
 import pytest
 from google.auth import credentials
-from google.cloud import aiplatform
-from google.cloud.aiplatform import pipeline_jobs
 
 from pipeline import vertex
 from tests.pipeline import studio_runs
 
 REQUIRED = ("--image=registry/mvlift:7", "--pipeline_root=gs://bucket/run")
+
+
+@pytest.fixture(scope="module")
+def aiplatform():
+    """Imports Vertex's client, which takes seconds, in the one process that runs this file."""
+    from google.cloud import aiplatform
+
+    return aiplatform
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +38,17 @@ def test_the_job_keeps_the_comparison_with_the_last_blessed_model(job_file):
     assert baseline["producerTask"] == "LastBlessedModel-model-resolver"
 
 
-def test_vertex_client_takes_the_job(job_file):
+def test_vertex_client_takes_the_job(job_file, aiplatform):
     aiplatform.init(project="mine", credentials=credentials.AnonymousCredentials())
     job = aiplatform.PipelineJob("tiny", str(job_file))
     assert job._gca_resource.runtime_config.gcs_output_directory == "gs://bucket/run"
     assert job._gca_resource.pipeline_spec["pipelineInfo"]["name"] == "tiny"
 
 
-def test_with_a_project_the_job_is_submitted_as_asked(settings, tmp_path, monkeypatch):
+def test_with_a_project_the_job_is_submitted_as_asked(settings, tmp_path, aiplatform, monkeypatch):
     submitted = []
     monkeypatch.setattr(
-        pipeline_jobs.PipelineJob,
+        aiplatform.PipelineJob,
         "submit",
         lambda job, **options: submitted.append((job.project, job.location, options)),
     )

@@ -24,28 +24,29 @@ def seen(prepared):
 
 
 @pytest.fixture(scope="module")
-def batches(prepared, tmp_path_factory):
-    path = tmp_path_factory.mktemp("pairs") / "pairs.gz"
-    tiny_studio.write(path, prepared.train_pairs)
-    return tfrecords.load(str(path), tiny_studio.BATCH_SIZE, seed=0)
+def fitted(prepared, seen, tmp_path_factory):
+    """The history of a fit under watch, its last score, and where TensorBoard was told of it."""
+    folder, lifter = tmp_path_factory.mktemp("fitted"), tiny_studio.lifter()
+    path = tiny_studio.write(folder / "pairs.gz", prepared.train_pairs)
+    batches = tfrecords.load(path, tiny_studio.BATCH_SIZE, seed=0)
+    tiny_studio.compiled(lifter, keras.optimizers.legacy.Adam(1e-3))
+    board = held_out.Board(seen, lifter, folder)
+    callbacks = [held_out.HeldOutViews(seen), board]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(held_out, "_SHOWN_EVERY", 2)
+        history = lifter.fit(
+            batches, steps_per_epoch=2, epochs=5, callbacks=callbacks, verbose=0
+        ).history
+    assert board._lift.experimental_get_tracing_count() == 1
+    return history, held_out.score(lifter, seen), folder
 
 
-def fit(batches, callbacks, learning_rate=1e-3, epochs=3):
-    lifter = tiny_studio.lifter()
-    lifter.compile(keras.optimizers.legacy.Adam(learning_rate))
-    history = lifter.fit(
-        batches, steps_per_epoch=2, epochs=epochs, callbacks=callbacks, verbose=0
-    ).history
-    return lifter, history
-
-
-def test_each_epoch_is_scored_by_the_model_it_left(batches, seen):
-    lifter, history = fit(batches, [held_out.HeldOutViews(seen)])
-    expected = held_out.score(lifter, seen)
+def test_each_epoch_is_scored_by_the_model_it_left(fitted):
+    history, expected, _ = fitted
     assert set(expected) == set(held_out_views.SCORE_NAMES)
     for name, value in expected.items():
         column = history[f"val_held_out_{name}"]
-        assert len(set(column)) == 3
+        assert len(set(column)) == 5
         assert column[-1] == pytest.approx(value, rel=1e-5)
 
 
@@ -59,18 +60,10 @@ def events(folder):
     }
 
 
-def test_tensorboard_is_shown_scores_and_poses_each_tenth_epoch_and_the_last(
-    batches, seen, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(held_out, "_SHOWN_EVERY", 2)
-    lifter = tiny_studio.lifter()
-    lifter.compile(keras.optimizers.legacy.Adam(1e-3))
-    board = held_out.Board(seen, lifter, tmp_path)
-    fitted = lifter.fit(batches, steps_per_epoch=2, epochs=5, callbacks=[board], verbose=0)
-    assert not any(name.startswith("val_") for name in fitted.history)
-    found = events(tmp_path)
+def test_tensorboard_is_shown_scores_and_poses_each_tenth_epoch_and_the_last(fitted):
+    _, expected, folder = fitted
+    found = events(folder)
     assert {step for step, _ in found} == {1, 3, 4}
-    expected = held_out.score(lifter, seen)
     for name, value in expected.items():
         assert found[4, f"held_out_{name}"] == pytest.approx(value, rel=1e-5)
     width, height, *pictures = found[4, "lifted_poses"]
@@ -94,23 +87,30 @@ def test_a_picture_shows_the_pose_upright_its_left_on_the_side_it_is():
     assert np.ptp(np.nonzero((side == held_out._LEFT).all(axis=-1))[1]) < 5
 
 
-def test_views_that_nothing_can_be_scored_of_are_drawn(batches, seen, tmp_path):
-    lifter = tiny_studio.lifter()
-    lifter.compile(keras.optimizers.legacy.Adam(1e-3))
-    unseen = seen._replace(confidence=np.zeros_like(seen.confidence))
-    board = held_out.Board(unseen, lifter, tmp_path)
-    lifter.fit(batches, steps_per_epoch=1, epochs=1, callbacks=[board], verbose=0)
-    assert [tag for _, tag in events(tmp_path)] == ["lifted_poses"]
+def fit_a_number(callbacks, epochs):
+    """Fits a model of one unit, which Keras traces in no time; gives the history."""
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    ones = np.ones((4, 1))
+    return model.fit(ones, ones, epochs=epochs, callbacks=callbacks, verbose=0).history
 
 
-def test_keras_stops_early_on_it(batches, seen):
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_views_are_drawn_if_nothing_can_be_scored_and_nothing_is_logged(seen, is_seen, tmp_path):
+    shown = seen._replace(confidence=is_seen * seen.confidence)
+    history = fit_a_number([held_out.Board(shown, tiny_studio.lifter(), tmp_path)], epochs=1)
+    scores = [f"held_out_{name}" for name in held_out_views.SCORE_NAMES] if is_seen else []
+    assert {tag for _, tag in events(tmp_path)} == {*scores, "lifted_poses"}
+    assert {*history} == {"loss"}
+
+
+def test_keras_stops_early_on_it(seen):
     callbacks = [
-        held_out.HeldOutViews(seen),
+        held_out.HeldOutViews(seen, tiny_studio.lifter()),
         keras.callbacks.EarlyStopping("val_held_out_mean_px", patience=1, min_delta=1e9),
     ]
-    _, history = fit(batches, callbacks, epochs=9)
     # The first epoch is the best by definition; one more may fail to beat it.
-    assert len(history["loss"]) == 2
+    assert len(fit_a_number(callbacks, epochs=9)["loss"]) == 2
 
 
 def test_views_are_lifted_by_themselves_and_laid_out_again(seen, monkeypatch):

@@ -8,7 +8,7 @@ from tensorflow import keras
 from keras_mvlift.datasets import tfrecords
 from keras_mvlift.networks import residual
 from keras_mvlift.training import multi_view_lifter, objectives
-from tests import tiny_studio
+from tests import forks, tiny_studio
 
 STEPS = 3
 LEARNING_RATE = 1e-6
@@ -31,9 +31,8 @@ def without_statistics():
 
 def learn(make, batches):
     """Returns the loss of an epoch and the weights before and after it."""
-    lifter = make()
     # Adam would take the same step for gradients of twice the size.
-    lifter.compile(keras.optimizers.legacy.SGD(LEARNING_RATE))
+    lifter = tiny_studio.compiled(make(), keras.optimizers.legacy.SGD(LEARNING_RATE))
     before = tiny_studio.weights(lifter)
     history = lifter.fit(batches, steps_per_epoch=STEPS, verbose=0).history
     return {"loss": np.array(history["loss"])} | {
@@ -74,7 +73,7 @@ def learned(tmp_path_factory):
         tiny_studio.write(folder / "train.gz", columns),
         tiny_studio.write(folder / "doubled.gz", doubled),
     )
-    process = tiny_studio.fork(learn_on_two_replicas, folder, *files)
+    process = forks.start(learn_on_two_replicas, folder, *files)
     alone = learn_both(*files)
     process.join()
     assert process.exitcode == 0

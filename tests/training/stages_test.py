@@ -18,7 +18,7 @@ from tensorflow import keras
 
 from keras_mvlift import configs
 from keras_mvlift.training import batches, multi_view_lifter, objectives, stages
-from tests import tiny_studio
+from tests import forks, tiny_studio
 
 # All that has a state of its own: dropout, Adam's moments, averages of weights, a staircase.
 MODEL = {"dropout": 0.25}
@@ -104,7 +104,7 @@ def train_until_killed(folder, records):
 def resumed(tmp_path_factory, records):
     """A stage that was killed in the middle of an epoch, and run again."""
     folder = tmp_path_factory.mktemp("killed")
-    process = tiny_studio.fork(train_until_killed, folder, records)
+    process = forks.start(train_until_killed, folder, records)
     process.join()
     assert process.exitcode == -signal.SIGKILL
     return train(folder, records)
@@ -284,7 +284,7 @@ def test_what_has_no_weight_is_not_computed(weights, parts):
     assert lifter.changes == ()
 
 
-RAYS = tf.constant(np.random.default_rng(0).normal(0, 0.2, (8, 17, 2)), tf.float32)
+RAYS = np.random.default_rng(0).normal(0, 0.2, (8, 17, 2)).astype(np.float32)
 
 
 def test_a_model_keeps_views_unless_it_takes_whole_pairs_or_has_replicas(monkeypatch):

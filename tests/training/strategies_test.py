@@ -13,7 +13,7 @@ from tensorflow import keras
 
 from keras_mvlift import configs
 from keras_mvlift.training import stage_data, stages, strategies
-from tests import tiny_studio
+from tests import forks, tiny_studio
 
 pytestmark = pytest.mark.e2e
 
@@ -103,9 +103,7 @@ def free_addresses(number):
 def work_together(folder, files, is_killed):
     """Starts two workers and waits for both; gives their exit codes."""
     cluster = free_addresses(2)
-    workers = [
-        tiny_studio.fork(work, folder, files, cluster, index, is_killed) for index in range(2)
-    ]
+    workers = [forks.start(work, folder, files, cluster, index, is_killed) for index in range(2)]
     for worker in workers:
         worker.join(PATIENCE_SECONDS)
         worker.kill()

@@ -41,8 +41,7 @@ def lifter(recipe="solved_root", network_input=residual.window_input, build=None
 
 @pytest.mark.parametrize(("recipe", "is_causal"), [("paper", False), ("solved_root", True)])
 def test_fit_on_pairs_of_windows_lowers_the_loss(train, recipe, is_causal):
-    model = lifter(recipe)
-    model.compile(keras.optimizers.legacy.Adam(3e-3))
+    model = tiny_studio.compiled(lifter(recipe), keras.optimizers.legacy.Adam(3e-3))
     windows = view_windows.Windows(NUM_FRAMES, is_causal)
     history = model.fit(
         view_windows.load(train, tiny_studio.BATCH_SIZE, windows, seed=0),

@@ -10,7 +10,7 @@ import tensorflow as tf
 from components.example_gen import files
 from keras_mvlift import errors
 from keras_mvlift.datasets import tfrecords
-from tests import tiny_studio
+from tests import forks
 
 NAME = "Split-train/data_tfrecord-00000-of-00001.gz"
 COLUMNS = {
@@ -118,7 +118,7 @@ def test_clear_removes_what_it_is_told_and_partial_files_alone(tmp_path):
 
 
 def test_a_process_killed_while_writing_leaves_nothing_to_be_read(tmp_path):
-    killed = tiny_studio.fork(write_until_killed, str(tmp_path))
+    killed = forks.start(write_until_killed, str(tmp_path))
     killed.join()
     assert killed.exitcode == -signal.SIGKILL
     [left] = stored(tmp_path)
