@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from keras_mvlift import errors
 from keras_mvlift.calibration import extrinsics, observations, reports
 from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.geometry import cameras
@@ -168,8 +169,9 @@ def test_several_distances_are_fitted_by_least_squares():
 def test_distances_that_contradict_each_other_are_refused():
     # Together they make it (5 * 5 + 10 * 20) / 125 * 5 = 9 m.
     rule = "fit the other distances .* Received: 5 m of a and b, which is 1.8 times as far or near"
+    known = {("a", "b"): 5.0, ("a", "c"): 20.0}
     with pytest.raises(errors.ArgumentError, match=rule):
-        extrinsics.scale_from_distances(RIG, NAMES, {("a", "b"): 5.0, ("a", "c"): 20.0})
+        extrinsics.scale_from_distances(RIG, NAMES, known)
 
 
 @pytest.mark.parametrize(
