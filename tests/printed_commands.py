@@ -38,7 +38,7 @@ ONLY_READ = {
 """What is only read by the parser of its program, and why."""
 
 FOR_HOURS = {
-    r"--profile (medium|full)": "hours or days",
+    r"--profile (medium|long|full)": "hours or days",
     r"pipeline\.watch": "until it is stopped",
     r"benchmarks\.(studio_model|score_without_labels)": "half an hour or more",
 }
