@@ -12,6 +12,7 @@ import sys
 
 from components.bulk_inference import job, lift_file
 from keras_mvlift.cli import arguments as parsing
+from pipeline import settings
 
 # What a shell gives for a program that Ctrl-C ended.
 _INTERRUPTED = 130
@@ -56,6 +57,7 @@ def main(arguments: list[str]) -> int:
             max_lost_share=options.max_lost_share,
         )
         beam_pipeline_args = shlex.split(options.beam_pipeline_args)
+        settings.check_workers("beam_pipeline_args", beam_pipeline_args)
         summary = job.run(bulk, beam_pipeline_args)
     except (OSError, ValueError) as error:
         print(f"pipeline.bulk_lift: {error}", file=sys.stderr)

@@ -4,7 +4,8 @@ import dataclasses
 import json
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from keras_mvlift import configs, errors, inference
@@ -110,6 +111,17 @@ def _are_thresholds(value: Any) -> bool:
     return is_mapping and all(isinstance(most, int | float) for most in value.values())
 
 
+def check_workers(name: str, arguments: Sequence[str]) -> None:
+    """Refuses, by an ArgumentError, processes of Beam's DirectRunner that no shell would start.
+
+    It has a shell start Python by its path as it is, and waits for ever where there is a space.
+    """
+    is_apart = any("multi_processing" in word for word in arguments)
+    rule = "start no processes (multi_processing) where Python's path has a space: take threads"
+    is_whole = not is_apart or " " not in sys.executable
+    errors.require(is_whole, name, f"{rule} (multi_threading)", sys.executable)
+
+
 Name = Annotated[Any, _matching(r"\w[\w.-]*", "be a folder's name")]
 Thresholds = Annotated[
     Mapping[str, float], configs.rule(_are_thresholds, "be an object of numbers")
@@ -166,7 +178,7 @@ class PipelineConfig(configs.Checked):
     rig_check: Annotated[str, configs.one_of(WARN, STOP)] = STOP
     # Given any word, TFX packs all of itself for workers elsewhere, once for each component: two
     # seconds, and 25 MB that it leaves in the temporary folder.
-    beam_pipeline_args: tuple[str, ...] = ()
+    beam_pipeline_args: Annotated[tuple[str, ...], check_workers] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -222,6 +222,10 @@ def disk() -> None:
 
 
 def beam() -> None:
+    if " " in sys.executable:
+        print("not tried: Beam starts no processes of a Python whose path has a space")
+        return
+
     def prepare() -> None:
         threading.Thread(target=_kill_a_worker, args=(os.getpid(),), daemon=True).start()
 

@@ -7,7 +7,9 @@ import pytest
 from benchmarks import torch_process
 
 # Of another shape than PyTorch's, so that only the talk is tested.
-STAND_IN = """#!{python}
+# For a path with spaces: a shell runs the first line, to Python it is a text.
+STAND_IN = """#!/bin/sh
+"exec" "{python}" "$0" "$@"
 import json, sys
 size = sum(map(int, sys.argv[2:]))
 for line in sys.stdin:

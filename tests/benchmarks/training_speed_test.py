@@ -12,7 +12,9 @@ from benchmarks import training_speed, training_steps
 from keras_mvlift.datasets import views
 
 SOLVED = "solved_root"
-STAND_IN = """#!{python}
+# For a path with spaces: a shell runs the first line, to Python it is a text.
+STAND_IN = """#!/bin/sh
+"exec" "{python}" "$0" "$@"
 import json, sys
 import numpy
 first, scale = {first}, float(numpy.load(sys.argv[2])["clip_norm"])

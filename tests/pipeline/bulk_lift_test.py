@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from pipeline import bulk_lift
@@ -35,3 +37,11 @@ def test_what_cannot_be_read_is_one_line_and_a_status(model, tmp_path, capsys):
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "bulk_lift:" in line]
     assert line.startswith("pipeline.bulk_lift: `max_lost_share` lets a run lose 5.0% of its files")
     assert f"{path}: `file` must be whole Parquet" in line
+
+
+def test_processes_that_no_shell_would_start_are_refused(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/my work/bin/python")
+    arguments = ["--model", str(model), "--input", "views.gz", "--output", str(tmp_path / "out")]
+    arguments += ["--beam_pipeline_args=--direct_running_mode=multi_processing"]
+    assert bulk_lift.main(arguments) == 1
+    assert "`beam_pipeline_args` must start no processes" in capsys.readouterr().err

@@ -1,11 +1,12 @@
 import dataclasses
 import json
 import re
+import sys
 
 import jsonschema
 import pytest
 
-from keras_mvlift import configs
+from keras_mvlift import configs, errors
 from pipeline import presets, settings
 
 MODEL = {"recipe": "solved_root", "backbone": "paper"}
@@ -354,3 +355,13 @@ def test_every_preset_goes_with_its_own_backbone():
     for preset in presets.PRESETS.values():
         config = preset()
         settings.check(config.data, config.model, config.pretrain, config.finetune)
+
+
+def test_processes_of_beam_are_refused_where_its_shell_would_not_find_python(monkeypatch):
+    words = ("--direct_running_mode=multi_processing",)
+    settings.PipelineConfig(beam_pipeline_args=words)
+    monkeypatch.setattr(sys, "executable", "/my work/bin/python")
+    rule = r"`beam_pipeline_args` must start no processes .* Received: /my work/bin/python"
+    with pytest.raises(errors.ArgumentError, match=rule):
+        settings.PipelineConfig(beam_pipeline_args=words)
+    settings.PipelineConfig(beam_pipeline_args=("--direct_running_mode=multi_threading",))

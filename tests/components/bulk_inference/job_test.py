@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -183,6 +184,7 @@ def test_a_file_with_a_bad_record_of_each_kind_loses_all_of_them(model, tmp_path
 
 
 @pytest.mark.e2e
+@pytest.mark.skipif(" " in sys.executable, reason="Beam starts no processes by such a path.")
 def test_two_processes_write_the_same_bytes_as_one(tmp_path):
     model = stored_views.save_model(tmp_path / "model")
     for number in range(3):
