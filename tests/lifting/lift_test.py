@@ -359,15 +359,12 @@ def test_an_image_likely_swapped_is_warned_about(shipped, low, is_told):
     assert any(re.match(expected, each) for each in told) == is_told
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("scale", [1.0, 2.0])
-def test_shares_of_an_image_are_refused(shipped, scale):
+def test_shares_of_an_image_are_refused_and_nothing_else_is_said(shipped, scale):
     shares = SEEN / 1000 * scale - (scale - 1)
     tracks = tracks_2d.of_arrays(shares, frame_rate=50.0, image_size=SIZE)
-    # And nothing else is said.
-    with (
-        warnings.catch_warnings(action="error"),
-        pytest.raises(errors.ArgumentError, match="`keypoints_2d` must be pixels"),
-    ):
+    with pytest.raises(errors.ArgumentError, match="`keypoints_2d` must be pixels"):
         lift.lift(shipped, tracks, WALK_VIEWPOINT)
 
 

@@ -359,6 +359,7 @@ def test_every_preset_goes_with_its_own_backbone():
 
 def test_processes_of_beam_are_refused_where_its_shell_would_not_find_python(monkeypatch):
     words = ("--direct_running_mode=multi_processing",)
+    monkeypatch.setattr(sys, "executable", "/work/bin/python")
     settings.PipelineConfig(beam_pipeline_args=words)
     monkeypatch.setattr(sys, "executable", "/my work/bin/python")
     rule = r"`beam_pipeline_args` must start no processes .* Received: /my work/bin/python"
