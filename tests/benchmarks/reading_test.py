@@ -18,9 +18,9 @@ def rows(tmp_path_factory):
     return {row["run"]: row for row in json.loads(path.read_text())}
 
 
-def test_batches_are_read_faster_than_single_pairs(rows):
-    # Idle the ratio is 7; other work on the machine blurs that.
-    assert rows[reading.BATCHED]["ratio"] > 1.2
+def test_batches_take_less_computing_than_single_pairs(rows):
+    # Of the rates the ratio is 7 where nothing else runs; this one other work blurs less.
+    assert rows[reading.ONE_BY_ONE]["computing"] > 2 * rows[reading.BATCHED]["computing"]
 
 
 def test_both_read_the_same_number_of_pairs(rows):
