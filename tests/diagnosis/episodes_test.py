@@ -1,11 +1,8 @@
-import dataclasses
-
 import numpy as np
 import pytest
 
 from benchmarks import rig_checks
 from keras_mvlift.diagnosis import episodes, footage, moments, verdicts
-from keras_mvlift.geometry import cameras
 
 
 def only(footage):
@@ -81,11 +78,7 @@ def test_a_slow_clock_is_told_with_its_offsets_and_rate(num_cameras):
 )
 def test_cameras_that_face_elsewhere_have_no_other_cause(seed, num_cameras, degrees):
     clean = rig_checks.draw(seed, num_cameras, 0.0).clean
-    axes = np.random.default_rng(seed).normal(size=(num_cameras, 3))
-    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
-    turns = np.asarray(cameras.from_axis_angle(axes, np.full(num_cameras, np.radians(degrees))))
-    camera = clean.camera._replace(rotation=turns @ clean.camera.rotation)
-    found = verdicts.reach(dataclasses.replace(clean, camera=camera)).found
+    found = verdicts.reach(rig_checks.turn_all(clean, degrees, seed)).found
     assert {finding.name for finding in found} - rig_checks.HARMLESS == {"unexplained"}
 
 
