@@ -219,7 +219,7 @@ class Finding:
     details: dict[str, object] = dataclasses.field(default_factory=dict)
 
 
-def listed(names: tuple[str, ...], all_names: tuple[str, ...]) -> str:
+def listed(names: tuple[str, ...], all_names: tuple[str, ...] = ()) -> str:
     """Writes cameras' names as part of a sentence."""
     if names == all_names:
         return "both cameras" if len(names) == 2 else f"all {len(names)} cameras"

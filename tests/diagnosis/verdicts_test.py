@@ -121,13 +121,14 @@ def test_joints_that_were_not_found_but_have_a_score_are_told():
     assert "joints_scattered" in names
 
 
-def test_a_camera_turned_a_little_is_a_warning_that_names_it():
+@pytest.mark.parametrize(("pixels", "severity"), [(15, footages.WARNING), (30, footages.ERROR)])
+def test_a_camera_turned_a_little_is_named_by_what_it_is_off(pixels, severity):
     clean = planted.footage()
-    # About its upright axis, until its image moves by 15 pixels.
-    angle = 15.0 / clean.camera.intrinsics[1, 0, 0]
+    # About its upright axis, until its image moves.
+    angle = pixels / clean.camera.intrinsics[1, 0, 0]
     tilted = turned(clean, lambda rotation: about("y", angle) @ rotation)
     (finding,) = verdicts.reach(tilted).found
-    assert (finding.name, finding.severity) == ("calibration_off", footages.WARNING)
+    assert (finding.name, finding.severity) == ("calibration_off", severity)
     assert "camera_2" in finding.cameras
     assert "keras-mvlift calibrate --refine" in finding.remedy
 
