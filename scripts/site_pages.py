@@ -34,7 +34,6 @@ OUTSIDE = {
 PACKAGES = {
     "lifting": "From a person's files to a person's files.",
     "geometry": "Cameras, rotations, lenses, triangulation, alignment.",
-    "losses": "What training makes small: equations (2), (5) and (6) of the paper, and more.",
     "networks": "Backbones and root heads.",
     "metrics": "Pose errors, and the score without labels.",
     "training": "Recipes, stages, and fitting in closed form.",
@@ -49,6 +48,7 @@ PACKAGES = {
 }
 MODULES = {
     "inference": "Models, loaded, and what they lift.",
+    "reprojection": "What training makes small: equations (2), (5) and (6) of the paper, and more.",
     "skeletons": "Joint sets, and how one becomes another.",
     "sources": "Every kind of recording by its name.",
     "configs": "Settings of data, models and training.",

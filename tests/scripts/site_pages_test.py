@@ -60,7 +60,7 @@ def test_every_package_and_page_is_in_the_navigation(site):
     made = {*site.OUTSIDE.values(), "commands.md", *(f"api/{name}.md" for name in site.api())}
     assert {*listed} - {"README.md"} == pages | made
     packages = {path.parent.name for path in (ROOT / "keras_mvlift").glob("*/__init__.py")}
-    assert packages - {*site.PACKAGES} == {"cli", "untrusted"}
+    assert packages == {*site.PACKAGES, "cli", "untrusted"}
 
 
 def test_the_api_names_public_modules_alone(site):
