@@ -69,13 +69,13 @@ def _answer(
 
 def _memory(process: psutil.Process) -> int:
     try:
-        family = [process, *process.children(recursive=True)]
+        total, children = process.memory_info().rss, process.children(recursive=True)
     except psutil.Error:
         return 0
-    total = 0
-    for member in family:
+    for child in children:
         try:
-            total += member.memory_info().rss
+            # What a fork shares with the process is counted there.
+            total += child.memory_full_info().uss
         except psutil.Error:
             # It ended between two looks.
             continue

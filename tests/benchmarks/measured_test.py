@@ -36,6 +36,20 @@ def test_memory_of_children_is_counted():
     assert found.peak_bytes - found.start_bytes > NUM_BYTES
 
 
+def test_what_a_fork_shares_is_counted_once():
+    found = measured.call(hold_and_fork)
+    assert NUM_BYTES <= found.peak_bytes - found.start_bytes < 1.5 * NUM_BYTES
+
+
+def hold_and_fork():
+    held = np.ones(NUM_BYTES, np.uint8)
+    if not (child := os.fork()):
+        time.sleep(0.5)
+        os._exit(0)
+    os.waitpid(child, 0)
+    return len(held)
+
+
 def hold_in_a_child():
     script = f"import time; held = b'1' * {NUM_BYTES}; time.sleep(0.5)"
     subprocess.run([sys.executable, "-c", script], check=True)
