@@ -63,7 +63,6 @@ def RigCheck(
     code_version: Parameter[str],
 ) -> None:
     """Checks the rig that filmed the records, as `keras-mvlift check-rig` does."""
-    del code_version
     config = configs.DataConfig.from_json(data_config)
     root = sources.newest_span(data_root).path if sources.has_spans(data_root) else data_root
     # What could be read, but for clips of a lone camera, which there is nothing to compare with.

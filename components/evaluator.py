@@ -171,14 +171,11 @@ def eval_config(
 
 
 def read(evaluation_uri: str) -> dict[str, Any]:
-    """Reads the candidate's results from the folder that TFMA wrote.
+    """Reads the candidate's results from the folder that TFMA wrote; a ValueError if of no example.
 
     Returns:
         `overall`, a dict of `pose_error.FIGURE_NAMES` in their units and `num_examples`; and for
         each slicing feature, as in `per_action`, a dict from its values to such dicts.
-
-    Raises:
-        ValueError: If the evaluation saw no example.
     """
     slices = {
         slicer_lib.deserialize_slice_key(metrics.slice_key): _numbers(metrics)
@@ -384,7 +381,6 @@ def custom_extractors(
     eval_shared_model: Any, eval_config: tfma.EvalConfig, tensor_adapter_config: Any
 ) -> list[tfma.extractors.Extractor]:
     """Returns what TFMA does to each example before it measures; TFX's Evaluator calls it."""
-    del tensor_adapter_config
     models = eval_shared_model if isinstance(eval_shared_model, list) else [eval_shared_model]
     paths = {model.model_name: model.model_path for model in models}
     return [

@@ -100,8 +100,7 @@ def compare(
 ) -> tuple[int | None, dict[str, anomalies_pb2.Anomalies]]:
     """Compares statistics with those of the former span, by number, that they are most like.
 
-    Returns:
-        The former span, None if there is none, and what TFDV finds, by split.
+    It returns that span, None if there is none, and what TFDV finds, by split.
     """
     schemas = {split: _comparing(schema, split) for split in COMPARED}
     found = {
@@ -212,7 +211,6 @@ class RollingSpans(resolver.ResolverStrategy):
 
     def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
         """Returns the artifacts of the chosen spans; empty lists where there are none."""
-        del store
         newest = input_dict[NEWEST]
         last = newest[0].span
         of_span = {

@@ -256,13 +256,7 @@ class Search(base_tuner.BaseTuner):
         super().__init__(oracle, directory=str(self._folder), project_name=_FOLDER)
 
     def run_trial(self, trial: trial.Trial, verbose: int = 0) -> dict[str, float]:
-        """Trains and scores.
-
-        Raises:
-            FailedTrialError: If the settings let training explode.
-            FatalError: If training fails in a way that other settings would not mend.
-        """
-        del verbose
+        """Trains and scores; a FailedTrialError if training explodes, a FatalError if it fails."""
         config = dataclasses.replace(self._stage, **trial.hyperparameters.values)
         name = f"Trial {len(self.oracle.trials)}/{self._tune.num_trials}"
         try:
@@ -287,7 +281,6 @@ class Search(base_tuner.BaseTuner):
 
     def search_space_summary(self, extended: bool = False) -> None:
         """Logs the ranges; KerasTuner prints them."""
-        del extended
         logging.info("Searching in %s", self._tune.ranges)
 
     def results_summary(self, num_trials: int = 10) -> None:
@@ -326,12 +319,7 @@ _NUM_TOLD = 3
 def _blessed(
     former: pathlib.Path, config: configs.ModelConfig, objective: Any
 ) -> tuple[multi_view_lifter.MultiViewLifter | None, dict[str, Any]]:
-    """Reads the last blessed model from a SavedModel's folder, if its networks are those wanted.
-
-    Returns:
-        The model, None if its networks are of another kind, and what a description tells of it.
-        The cameras that it was made for stay, as its weights were trained with them.
-    """
+    """Reads the last blessed model, None if of other networks, and what a description tells."""
     trained, description = lifters.load(former / lifters.FOLDER, objective)
     name = "/".join(former.parent.parts[-_NUM_TOLD:])
     if different := config.differences(configs.ModelConfig.from_description(description)):
@@ -340,6 +328,7 @@ def _blessed(
             "training starts from scratch."
         )
         return None, {KEY: {"model": None, "note": note}}
+    # The cameras that it was made for stay, as its weights were trained with them.
     told = {"model": name, "note": "", "spans": description.get("spans")}
     return trained, {key: description[key] for key in _CAMERAS} | {KEY: told}
 
@@ -347,19 +336,9 @@ def _blessed(
 def _asked(
     path: str, objective: Any, files: list[str]
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
-    """Reads the model that was asked for, as `load_model` takes it, whole or in half precision.
-
-    Batch norms of folded networks are set by views of the files' pairs.
-
-    Returns:
-        The model, and what a description tells of it: the cameras that it was made for, and whether
-        it was trained mirrored.
-    """
+    """Reads the model that was asked for, as `load_model` takes it, and what to tell of it."""
     model = inference.load_model(path)
-    if (model.path / lifters.WEIGHTS).is_file():
-        trained, _ = lifters.load(model.path / lifters.FOLDER, objective)
-    else:
-        trained = compact.reopened(model, objective, seen=_views(files))
+    trained = compact.reopened(model, objective, seen=lambda: _views(files))
     about = {key: model.description[key] for key in _CAMERAS}
     about |= {"is_mirrored": model.description.get("is_mirrored", False)}
     return trained, about | {KEY: {"model": path, "note": f"Training started from {path}."}}

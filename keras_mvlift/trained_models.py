@@ -77,10 +77,8 @@ def _outward(saved: Any) -> set[str]:
 def open_model(folder: pathlib.Path, is_trusted: bool = False) -> Any:
     """Loads a SavedModel.
 
-    Raises:
-        ModelFileError: If its files are missing or damaged, or if operations in it touch files or
-            the network and `is_trusted` does not allow it.
-        ModuleNotFoundError: If TensorFlow is not installed.
+    A ModelFileError tells that its files are missing or damaged, or that operations in it touch
+    files or the network and `is_trusted` does not allow it.
     """
     outward, loaded = set(), None
     tf = import_tensorflow()
@@ -225,11 +223,7 @@ _ARCHIVE_RULE = "be a NumPy archive of a network's layers"
 
 
 def read(path: str | os.PathLike[str]) -> Arrays:
-    """Reads the arrays of a network.
-
-    Raises:
-        RecordingError: If the file is damaged, or holds anything but finite numbers.
-    """
+    """Reads the arrays of a network; a RecordingError if there is anything but finite numbers."""
     with errors.parsing(path, "file", _ARCHIVE_RULE), np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     for name, array in arrays.items():
@@ -296,12 +290,9 @@ class FrameLifter:
     """The networks of a model of single frames.
 
     Args:
-        folder: That of the networks' files.
+        folder: That of the networks' files; a RecordingError tells of a damaged or another's one.
         description: What training noted about the model.
         intrinsics: `[3, 3]`, pixels, of the mean camera of training.
-
-    Raises:
-        RecordingError: If a file is damaged, or is of other networks than the description's.
     """
 
     def __init__(self, folder: pathlib.Path, description: dict[str, Any], intrinsics: np.ndarray):
@@ -361,9 +352,8 @@ class FrameLifter:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Feeds views, as of `lift`, to the lifting network up to its last layer.
 
-        Returns:
-            That layer's input `[N, C]`, and the rotations `[N, 3, 3]` by which poses of the
-            network, as rows, are turned: `pose_camera = pose @ rotation`.
+        It returns that layer's input `[N, C]`, and the rotations `[N, 3, 3]` by which poses of the
+        network, as rows, are turned: `pose_camera = pose @ rotation`.
         """
         rays = seen_rays(keypoints_2d, confidence, intrinsics)
         view = self._seen(rays, keypoints_2d, confidence)
@@ -434,11 +424,8 @@ def frame_lifter(
 ) -> FrameLifter | None:
     """Reads the networks of a model, which lies at `path`; the rest is as of `FrameLifter`.
 
-    Returns:
-        None of a model of windows, and of one whose networks lie in its SavedModel alone.
-
-    Raises:
-        ModelFileError: If a file is damaged, or is of other networks than the description's.
+    It returns None of a model of windows, and of one whose networks lie in its SavedModel alone. A
+    ModelFileError tells that a file is damaged, or of other networks than the description's.
     """
     folder = path / DESCRIPTION.parent
     with _reading(path / DESCRIPTION, "model", "be as training notes it"):
@@ -645,12 +632,7 @@ class _TemporalNetwork:
 
 
 class _Ring:
-    """The latest inputs of a dilated convolution.
-
-    Args:
-        size: Its taps.
-        dilation: Frames from one to the next.
-    """
+    """The latest inputs of a dilated convolution of `size` taps."""
 
     def __init__(self, size: int, dilation: int):
         self.size = size

@@ -102,11 +102,8 @@ def forget_lost_pushes(connection: metadata_store_pb2.ConnectionConfig) -> pathl
     """Has models be pushed anew whose pushed folders are gone, should a run come to them again.
 
     TFX answers a component from its cache as long as its artifact's folder is there, so that is
-    taken away.
-
-    Returns:
-        The folder of the model that was pushed last, if it is gone and was not known to be; those
-        of models before are often cleared away on purpose.
+    taken away. The folder of the model that was pushed last is returned, if it is gone and was not
+    known to be; those of models before are often cleared away on purpose.
     """
     lost = None
     every = MetadataStore(connection).get_artifacts_by_type(pusher.PUSHED)

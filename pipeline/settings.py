@@ -295,11 +295,7 @@ _PARTS: dict[str, Any] = {
 
 
 def started(path: str, field: str = "start_from") -> configs.ModelConfig:
-    """Reads the networks of a model to start from, which errors call `field`.
-
-    Raises:
-        ValueError: If no model lies there, or it does not say which networks it has.
-    """
+    """Reads the networks of a model to start from; a ValueError calls `field` what is none."""
     try:
         return configs.ModelConfig.from_description(inference.load_model(path).description)
     except (OSError, ValueError, LookupError) as error:
@@ -321,11 +317,7 @@ def _of_part(name: str, fields: Mapping[str, Any]) -> configs.Json:
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
-    """Reads a settings file: YAML or TOML by its ending, else JSON.
-
-    Raises:
-        ValueError: If there is no such file, or it does not hold an object.
-    """
+    """Reads a settings file, YAML or TOML by its ending, else JSON; a ValueError if it is none."""
     readers: dict[str, Callable[[pathlib.Path, str], Any]] = {
         ".yaml": reading.yaml,
         ".yml": reading.yaml,

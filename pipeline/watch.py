@@ -150,10 +150,7 @@ class Ledger:
     """Numbers recordings by moving them to `NUMBER/`, each once and for ever.
 
     What is to be moved is written down before it is, so that a process that was killed in between
-    goes on where it was.
-
-    Raises:
-        RecordingError: If the file is not what `Ledger` wrote.
+    goes on where it was. A RecordingError tells that the file is not what `Ledger` wrote.
     """
 
     def __init__(self, folder: pathlib.Path):

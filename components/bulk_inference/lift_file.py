@@ -78,8 +78,7 @@ class LiftFile(beam.DoFn):
             outcome = self._lift(job)
         except errors.RecordingError as error:
             logging.warning("Lost %s", error)
-            refusal = readers.Refusal(error.field, error.rule, error.received)
-            letter = of(job.name, None, refusal)
+            letter = of(job.name, None, error)
             files.write_text(self._root, _letters(job), line(letter))
             self._num_lost_files.inc()
             yield Outcome(job.number, job.name, None, 0, 0, [letter])
@@ -212,7 +211,6 @@ def parquet(path: str, columns: pa.Schema) -> Iterator[Write]:
 @contextlib.contextmanager
 def tfrecord(path: str, columns: pa.Schema) -> Iterator[Write]:
     """Opens a file of records; what is null in a row, its record lacks."""
-    del columns
     with tf.io.TFRecordWriter(path, _TFRECORD) as writer:
 
         def write(table: pa.Table) -> None:
@@ -250,10 +248,12 @@ def _values(column: pa.ChunkedArray) -> np.ndarray:
 # Dead letters: the records and files that could not be lifted, and why.
 
 
-def of(path: str, record: int | None, refusal: readers.Refusal) -> Letter:
+def of(
+    path: str, record: int | None, error: errors.ArgumentError | errors.RecordingError
+) -> Letter:
     """Says of a record, or of a file, why it was lost."""
-    reason = f"must {refusal.rule}. Received: {refusal.received}"
-    return Letter(file=path, record=record, field=refusal.field, reason=reason)
+    reason = f"must {error.rule}. Received: {error.received}"
+    return Letter(file=path, record=record, field=error.field, reason=reason)
 
 
 def line(letter: Letter) -> str:

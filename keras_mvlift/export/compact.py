@@ -21,10 +21,9 @@ from keras_mvlift.training import lifters, multi_view_lifter, objectives
 def fold_temporal(model: keras.Model) -> dict[str, np.ndarray]:
     """Returns what streaming needs of what `temporal.temporal` built.
 
-    Returns:
-        `filter_widths` `[K]` and `is_causal` `[]`; `kernel_<n>` `[w C, C]` and `bias_<n>` `[C]` of
-        the `2 K - 1` layers before their ReLUs, the batch norms included as outside of training;
-        `kernel_outputs` and `bias_outputs` of the last.
+    These are `filter_widths` `[K]` and `is_causal` `[]`; `kernel_<n>` `[w C, C]` and `bias_<n>`
+    `[C]` of the `2 K - 1` layers before their ReLUs, the batch norms included as outside of
+    training; and `kernel_outputs` and `bias_outputs` of the last.
     """
     sizes = temporal.filter_widths(model)
     arrays = {"filter_widths": np.array(sizes), "is_causal": np.array(temporal.is_causal(model))}
@@ -184,8 +183,7 @@ def save_networks(
 def halved(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.MultiViewLifter:
     """Returns a model that lifts alike from weights of half the size; it cannot be trained.
 
-    Raises:
-        ValueError: If it sees windows of frames, or predicts uncertainties.
+    A ValueError tells that it sees windows of frames, or predicts uncertainties.
     """
     is_temporal = len(lifter.lifting_network.input_shape) > 3
     if is_temporal or lifter.uncertainty is not None:
@@ -198,18 +196,21 @@ def reopened(
     model: inference.Lifter,
     objective: Any,
     make: Callable[..., multi_view_lifter.MultiViewLifter] = multi_view_lifter.MultiViewLifter,
-    seen: views.View | None = None,
+    seen: Callable[[], views.View] | None = None,
 ) -> multi_view_lifter.MultiViewLifter:
-    """Returns a model that lifts alike from one that `saved_model.save` halved, to train on.
+    """Returns a model that lifts alike, to train on, from one that `saved_model.save` wrote.
 
-    `model` is of `load_model`, of single frames, with its weights, and `make` the class to make.
-    Batch norms are those of `unfold`, for views `seen`, fields `[N, ...]`, if they are given.
+    `model` is of `load_model`, with its weights, and `make` the class to make. If it was halved, it
+    is of single frames, and its batch norms are those of `unfold`, for views that `seen`, if it is
+    given, returns, fields `[N, ...]`.
     """
+    if (model.path / lifters.WEIGHTS).is_file():
+        return lifters.load(model.path / lifters.FOLDER, objective, make)[0]
     config = configs.ModelConfig(**model.description["model"])
     distance = model.description["rig_distance"]
     lifter = lifters.build(config, objective, distance, model.intrinsics, model=make)
     weights = getattr(trained_models.open_model(model.path), trained_models.FOLDED)
-    joints = None if seen is None else lifter.network_input(seen).joints
+    joints = None if seen is None else lifter.network_input(seen()).joints
     for network in (lifter.lifting_network, lifter.root_network):
         unfold(network, [variable.numpy() for variable in weights[network.name]], joints)
     return lifter
@@ -249,9 +250,8 @@ class LastLayer:
     def features(self, view: views.View) -> tuple[np.ndarray, np.ndarray]:
         """Feeds views, fields `[N, ...]`, to the network.
 
-        Returns:
-            The layer's input `[N, C]`, ones in its last column, and the rotations `[N, 3, 3]` by
-            which poses of the network, as rows, are turned: `pose_camera = pose @ rotation`.
+        It returns the layer's input `[N, C]`, ones in its last column, and the rotations `[N, 3,
+        3]` by which poses of the network, as rows, are turned: `pose_camera = pose @ rotation`.
         """
         given = (view.keypoints_2d, view.confidence, view.camera.intrinsics)
         parts = [

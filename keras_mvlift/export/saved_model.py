@@ -340,10 +340,7 @@ def check_keypoints(
     """Refuses 2D joints `[*axes, 17, 2]`, pixels, that are none; confidence is `[*axes, 17]`.
 
     Confidence lies in [0, 1]; where it is above 0 joints are not infinite. Leading axes are None
-    each.
-
-    Returns:
-        Both, with confidence 0 where a joint is at no place, as `skeletons.is_place` has it.
+    each. Both are returned, with confidence 0 where `skeletons.is_place` does not hold.
     """
     keypoints_2d = check_shape("keypoints_2d", keypoints_2d, *axes, _NUM_JOINTS, 2)
     confidence = check_shape("confidence", confidence, *axes, _NUM_JOINTS)
@@ -447,15 +444,14 @@ BATCH_SIZES = (1, 64)
 # A person in the air, spread over the middle of a full HD image; each frame a pixel further.
 _MIDDLE, _SPREAD = np.array([960.0, 540.0]), np.array([100.0, 350.0])
 _FOCAL = 1100.0
+_FULL_HD = np.array([[_FOCAL, 0, _MIDDLE[0]], [0, _FOCAL, _MIDDLE[1]], [0, 0, 1]])
 
 
 def write_warm_up(folder: pathlib.Path, num_frames: int = 1) -> None:
     """Writes requests for every signature of a SavedModel into its folder, as `WARM_UP_FILE`.
 
-    Clips in them have `num_frames` frames; of a model of windows, those of a window.
-
-    Raises:
-        ValueError: If a signature takes text that is no record of a view.
+    Clips in them have `num_frames` frames; of a model of windows, those of a window. A ValueError
+    tells that a signature takes text that is no record of a view.
     """
     path = folder / WARM_UP_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -502,29 +498,18 @@ def _person(shape: Sequence[int]) -> np.ndarray:
     return _MIDDLE + _SPREAD * circle + frame
 
 
-def _full_hd(shape: Sequence[int]) -> np.ndarray:
-    matrix = np.array([[_FOCAL, 0, _MIDDLE[0]], [0, _FOCAL, _MIDDLE[1]], [0, 0, 1]])
-    return np.broadcast_to(matrix, shape)
-
-
-def _warm_up_rays(shape: Sequence[int]) -> np.ndarray:
-    return (_person(shape) - _MIDDLE) / _FOCAL
-
-
 _VALUES: dict[str, Callable[[Sequence[int]], np.ndarray]] = {
     "keypoints_2d": _person,
     "confidence": np.ones,
-    "intrinsics": _full_hd,
+    "intrinsics": lambda shape: np.broadcast_to(_FULL_HD, shape),
     "rotation": lambda shape: np.broadcast_to(np.eye(3), shape),
-    "rays": _warm_up_rays,
+    "rays": lambda shape: (_person(shape) - _MIDDLE) / _FOCAL,
 }
 
 
 def _records(batch_size: int) -> np.ndarray:
-    shapes = {"keypoints_2d": (_NUM_JOINTS, 2), "confidence": (_NUM_JOINTS,)}
-    shapes |= {"intrinsics": (3, 3), "rotation": (3, 3), "center": (3,)}
     columns = {
-        name: np.asarray(_VALUES.get(name, np.zeros)([batch_size, *shape]), np.float32)
-        for name, shape in shapes.items()
+        spec.name: _VALUES.get(spec.name, np.zeros)([batch_size, *spec.shape[1:]])
+        for spec in (_KEYPOINTS, _CONFIDENCE, _INTRINSICS, _ROTATION, _CENTER)
     }
     return np.array(tfrecords.encode(columns), object)

@@ -114,7 +114,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
         keras.layers.Layer.build(self, input_shape)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Norms by the statistics of the batch or by those of the past."""
         if not training or self.synchronized:
             return super().call(inputs, training=training)
         # An image of one pixel for each example.
@@ -168,7 +167,6 @@ class Dropout(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Drops or passes on."""
         if not training or not self.rate:
             return inputs
         seed = self.generator.make_seeds(1)[:, 0]
@@ -190,7 +188,6 @@ class Dropout(keras.layers.Layer):
         return parts[..., : shape[-1]], dtype.max + 1
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return super().get_config() | {"rate": self.rate, "seed": self.seed}
 
 
@@ -271,10 +268,8 @@ def centered_input(view: views.View) -> Seen:
 
 
 def _turn_towards(ray: tf.Tensor) -> tf.Tensor:
-    """Returns the turn `[B, 3, 3]` to a camera that looks along a ray `[B, 2]`, its x level.
-
-    In operations that the formats of others have, which lack a cross product.
-    """
+    """Returns the turn `[B, 3, 3]` to a camera that looks along a ray `[B, 2]`, its x level."""
+    # In operations that the formats of others have, which lack a cross product.
     x, y = ray[:, 0], ray[:, 1]
     zero, one = tf.zeros_like(x), tf.ones_like(x)
     square = x * x + one
@@ -285,15 +280,11 @@ def _turn_towards(ray: tf.Tensor) -> tf.Tensor:
 
 
 def input_by_name(name: str, intrinsics: Any = None) -> Input:
-    """Returns an input of `INPUTS` by name, or `"screen"`, which needs `intrinsics`, `[3, 3]`.
-
-    Raises:
-        ValueError: If `"screen"` is not given intrinsics.
-    """
+    """Returns an input of `INPUTS` by name, or `"screen"`, which needs `intrinsics`, `[3, 3]`."""
     if name in INPUTS:
         return INPUTS[name]
-    if intrinsics is None:
-        raise ValueError(f"`intrinsics` must be given for the input {name!r}. Received: None.")
+    is_given = intrinsics is not None
+    errors.require(is_given, "intrinsics", f"be given for the input {name!r}", intrinsics)
     return functools.partial(screen_input, intrinsics=tf.constant(intrinsics, tf.float32))
 
 
@@ -322,7 +313,6 @@ class LinearRoot(keras.layers.Layer):
 
     @property
     def numbers(self) -> dict[str, float]:
-        """Returns the numbers of the formula: none."""
         return {}
 
 
@@ -354,9 +344,7 @@ class RayRoot(keras.layers.Layer):
 
     @property
     def numbers(self) -> dict[str, float]:
-        """Returns the numbers of the formula: `a`, `b` and `z_rig`."""
         return {"a": _LOG_DEPTH_RANGE, "b": _OFFSET_RANGE, "z_rig": self.rig_distance}
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return super().get_config() | {"rig_distance": self.rig_distance}

@@ -15,16 +15,13 @@ from tensorflow import keras
 from keras_mvlift import configs, skeletons
 from keras_mvlift.networks import residual as dropouts
 
-FILTER_WIDTHS = (3, 3, 3, 3, 3)
-"""Frames of each convolution; a window has their product, 243."""
-
 
 def temporal(
     num_outputs: int,
     *,
     name: str,
     seed: int,
-    filter_widths: Sequence[int] = FILTER_WIDTHS,
+    filter_widths: Sequence[int] = configs.ModelConfig.filter_widths,
     is_causal: bool = False,
     width: int = 1024,
     dropout: float = 0.25,
@@ -52,7 +49,8 @@ def temporal(
     seeds = iter(range(seed * 1000, seed * 1000 + 1000))
     layers: dict[str, keras.layers.Layer] = {}
     for number in range(2 * len(filter_widths) - 1):
-        layers |= _dense_layer(number, width, dropout, initializer, seeds)
+        parts = _dense_layer(number, width, dropout, initializer, seeds)
+        layers |= {layer.name: layer for layer in parts}
     for block, size in enumerate(filter_widths[1:], start=1):
         index = size - 1 if is_causal else size // 2
         layers[f"shortcut_{block}"] = PickFrame(index, size, name=f"shortcut_{block}")
@@ -73,11 +71,9 @@ def temporal(
 def dilated(model: keras.Model) -> keras.Model:
     """Builds the network that lifts all frames of a clip at once, of layers of a `temporal` one.
 
-    It shares the variables of `model`: what one learns the other knows.
-
-    Returns:
-        A model from joints `[B, T, J, 2]` of clips of any length to `[B, T, num_outputs]`. As
-        many frames as a window lacks at the clip's ends are repetitions of its first and last.
+    It shares the variables of `model`: what one learns the other knows. It is from joints `[B, T,
+    J, 2]` of clips of any length to `[B, T, num_outputs]`. As many frames as a window lacks at the
+    clip's ends are repetitions of its first and last.
     """
     joints = keras.Input((None, *model.input_shape[2:]), name="joints")
     layers = {layer.name: layer for layer in model.layers}
@@ -106,21 +102,20 @@ def is_causal(model: keras.Model) -> bool:
 
 def _dense_layer(
     number: int, width: int, dropout: float, initializer: str, seeds: Iterator[int]
-) -> dict[str, keras.layers.Layer]:
-    parts = {
+) -> list[keras.layers.Layer]:
+    return [
         # The batch norm takes any bias away.
-        "dense": keras.layers.Dense(
+        keras.layers.Dense(
             width,
             use_bias=False,
             kernel_initializer=dropouts.initial(initializer, next(seeds)),
             dtype=None if number else "float32",
             name=f"dense_{number}",
         ),
-        "norm": dropouts.BatchNormalization(name=f"norm_{number}"),
-        "relu": keras.layers.ReLU(name=f"relu_{number}"),
-        "dropout": dropouts.Dropout(dropout, seed=next(seeds), name=f"dropout_{number}"),
-    }
-    return {f"{part}_{number}": layer for part, layer in parts.items()}
+        dropouts.BatchNormalization(name=f"norm_{number}"),
+        keras.layers.ReLU(name=f"relu_{number}"),
+        dropouts.Dropout(dropout, seed=next(seeds), name=f"dropout_{number}"),
+    ]
 
 
 def _connect(
@@ -166,8 +161,8 @@ class StackFrames(keras.layers.Layer):
         self.size, self.stride, self.dilation = size, stride, dilation
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Slices and concatenates; frames that no two filters share are only laid out anew."""
         num_channels = inputs.shape[-1]
+        # Frames that no two filters share are only laid out anew.
         if self.stride == self.size and self.dilation == 1:
             num_places = tf.shape(inputs)[1] // self.size
             whole = inputs[:, : num_places * self.size]
@@ -187,7 +182,6 @@ class StackFrames(keras.layers.Layer):
         return tf.TensorShape([batch, num_frames, self.size * num_channels])
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         own = {"size": self.size, "stride": self.stride, "dilation": self.dilation}
         return super().get_config() | own
 
@@ -206,12 +200,10 @@ class PickFrame(keras.layers.Layer):
         self.index, self.size = index, size
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Slices."""
         num_channels = inputs.shape[-1] // self.size
         return inputs[..., self.index * num_channels : (self.index + 1) * num_channels]
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return super().get_config() | {"index": self.index, "size": self.size}
 
 
@@ -224,11 +216,9 @@ class ReplicateEdges(keras.layers.Layer):
         self.before, self.after = before, after
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Repeats."""
         last = tf.shape(inputs)[1] - 1
         frame = tf.clip_by_value(tf.range(-self.before, last + self.after + 1), 0, last)
         return tf.gather(inputs, frame, axis=1)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return super().get_config() | {"before": self.before, "after": self.after}

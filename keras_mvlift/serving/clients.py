@@ -98,9 +98,8 @@ class Client(Protocol):
 def arrays(inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Turns what a signature is given, by name, into arrays that can be sent.
 
-    Raises:
-        ArgumentError: If it is neither numbers, which are sent in single precision, nor bytes, such
-            as records; or larger than a request may be.
+    An ArgumentError refuses what is neither numbers, which are sent in single precision, nor bytes,
+    such as records; and what is larger than a request may be.
     """
     sent = {name: _array(name, value) for name, value in inputs.items()}
     size = sum(array.nbytes for array in sent.values())
@@ -123,11 +122,7 @@ def _array(name: str, value: Any) -> np.ndarray:
 
 
 def connect(address: Address, deadline: float = DEADLINE) -> Client:
-    """Makes a client; nothing is sent yet.
-
-    Raises:
-        ValueError: If the deadline is not above 0, or a library is missing.
-    """
+    """Makes a client; nothing is sent yet. A ValueError tells that a library is missing."""
     errors.require(deadline > 0, "deadline", "be above 0 seconds", deadline)
     name, kind = ("grpc_client", "GrpcClient") if address.is_grpc else ("rest_client", "RestClient")
     try:
@@ -180,16 +175,6 @@ _RULES = {
     "INVALID_ARGUMENT": "take the request",
     "FAILED_PRECONDITION": "have this signature",
 }
-_BY_HTTP_STATUS = {
-    400: "INVALID_ARGUMENT",
-    404: "NOT_FOUND",
-    412: "FAILED_PRECONDITION",
-    408: "DEADLINE_EXCEEDED",
-    429: "RESOURCE_EXHAUSTED",
-    502: "UNAVAILABLE",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
 # A server may repeat all that it was sent.
 _MOST = 600
 
@@ -219,8 +204,3 @@ class ServerError(ConnectionError):
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         """Rebuilds the error from its parts, so that it crosses process borders."""
         return ServerError, (self.address, self.subject, self.code, self.detail)
-
-
-def code_of_status(status: int) -> str:
-    """Returns gRPC's name of an HTTP status."""
-    return _BY_HTTP_STATUS.get(status, "INTERNAL")

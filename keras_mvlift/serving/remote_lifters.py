@@ -44,10 +44,7 @@ class _Remote:
         return super()._checked(keypoints_2d, confidence, camera, *joints)  # type: ignore[misc]
 
     def _load(self) -> tuple[None, types.SimpleNamespace]:
-        """Returns what stands in for a loaded SavedModel: signatures by name, of tensors by name.
-
-        Nothing is read, whatever lies in a folder of the served model's name.
-        """
+        """Returns what stands in for a SavedModel, whatever lies in a folder of its name."""
         signatures = {name: self._caller(name) for name in self._signatures}
         return None, types.SimpleNamespace(signatures=signatures)
 

@@ -11,8 +11,8 @@ Which of them, and how strongly, is chosen by the score without labels on instan
 fitted. docs/method.md derives both.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -35,17 +35,15 @@ MAX_VIEWS = 8000
 MIN_JOINTS = 8
 """Joints that a view must show to be lifted."""
 
-# A step that is held back more is taken unless the best of all scores better by this share.
+# What changes less is taken unless the best of all scores better by this share.
 _WORTHWHILE = 0.01
+Chosen = TypeVar("Chosen")
 _NUM_JOINTS = skeletons.H36M_17.num_joints
 _MIRROR = list(skeletons.mirror_images(skeletons.H36M_17.joints))
 
 
 class Step(NamedTuple):
-    """What is fitted, and how far it is held back.
-
-    λ of the joint mix, on joints in meters, and of the last layer; 0 for none.
-    """
+    """What is fitted, and how far, by λ, it is held back; 0 is of what is not fitted."""
 
     mix_ridge: float = 0.0
     layer_ridge: float = 0.0
@@ -206,24 +204,23 @@ def choose(parts: Sequence[Part], weights: np.ndarray, steps: Sequence[Step] = S
     """Takes the step whose poses fall best on the views of parts that it was not fitted to.
 
     Of steps, the most held back first, that are as good the one that is held back most is taken.
-    `weights` are the last layer, `[C, 3 J]`.
-
-    Raises:
-        ValueError: If there are fewer than two parts, or no instant has two views to compare.
+    `weights` are the last layer, `[C, 3 J]`. A ValueError tells that there are fewer than two
+    parts, or that no instant has two views to compare.
     """
     errors.require(len(parts) >= 2, "parts", "be two or more", len(parts))
     scores = {step: cross_validated(parts, weights, step) for step in steps}
-    good = (1.0 + _WORTHWHILE) * min(scores.values())
-    step = next(step for step, score in scores.items() if score <= good)
+    step = first_good(scores)
     return Adaptation(adapted(parts, weights, step), step, scores)
 
 
-def cross_validated(parts: Sequence[Part], weights: np.ndarray, step: Step) -> float:
-    """Scores a step on parts that it was not fitted to, each in its turn; no label is looked at.
+def first_good(scores: Mapping[Chosen, float]) -> Chosen:
+    """Chooses by scores, the lower the better, the first that is hardly worse than the best."""
+    good = (1.0 + _WORTHWHILE) * min(scores.values())
+    return next(name for name, score in scores.items() if score <= good)
 
-    Returns:
-        Mean millimeters from the views that the poses were not lifted from.
-    """
+
+def cross_validated(parts: Sequence[Part], weights: np.ndarray, step: Step) -> float:
+    """Scores a step, mean millimeters, on views it was not fitted to; no label is looked at."""
     errors = []
     for fold in range(min(NUM_FOLDS, len(parts))):
         others = [part for index, part in enumerate(parts) if index % NUM_FOLDS != fold]
@@ -250,10 +247,8 @@ def parts_of(
 ) -> list[sequences.Instants]:
     """Takes instants of clips, evenly spread: a clip is a part, and a single one is cut into some.
 
-    A reference that a clip may have stays behind: instants have none.
-
-    Raises:
-        ValueError: If no clip has two cameras.
+    A reference that a clip may have stays behind: instants have none. A ValueError tells that no
+    clip has two cameras.
     """
     most = max(clip.num_views for clip in clips)
     errors.require(most >= 2, "clips", "have two cameras or more", most)
@@ -293,10 +288,7 @@ def both_sides(
     """Feeds views and mirrored ones to a network, with what they should be lifted to.
 
     Views have fields `[T, V, ...]`; points are `[T, J, 3]`, meters, world frame, their trust `[T,
-    J]`.
-
-    Returns:
-        What is to be fitted, and the features of the views as they are.
+    J]`. Beside what is to be fitted it returns the features of the views as they are.
     """
     mirrored = tf.nest.map_structure(np.asarray, batches.mirrored(seen))
     points_mirrored = np.asarray(batches.mirrored_pose(points))
@@ -316,8 +308,7 @@ def together(parts: Iterable[Fitted]) -> Fitted:
 def triangulated(instants: Sequence[sequences.Instants]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Triangulates parts of a recording, as real cameras saw them.
 
-    Returns:
-        Of each part points `[T, J, 3]`, meters, world frame, and trust `[T, J]`, as of `Fitted`.
+    Of each part it returns points `[T, J, 3]`, meters, world frame, and trust `[T, J]` in them.
     """
     num_views = max(len(some.camera_names) for some in instants)
     seen = [sequences.to_view(some, num_views) for some in instants]

@@ -53,8 +53,6 @@ class HeldOutViews(keras.callbacks.Callback):
         return _graph(self.lifter or self.model, self.seen)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Measures."""
-        del epoch
         found = _score(self._lift, self.seen)
         if logs is not None:
             logs.update({f"val_held_out_{name}": value for name, value in found.items()})
@@ -63,11 +61,7 @@ class HeldOutViews(keras.callbacks.Callback):
 def score(lifter: multi_view_lifter.MultiViewLifter, seen: views.View) -> dict[str, float]:
     """Lifts every view of some instants, fields `[T, V, ...]`, and compares it with the others.
 
-    Returns:
-        Mean and median, `held_out_views.SCORE_NAMES`.
-
-    Raises:
-        ValueError: If nothing could be compared.
+    It returns `held_out_views.SCORE_NAMES`, or raises a ValueError if nothing could be compared.
     """
     return _score(_graph(lifter, seen), seen)
 
@@ -133,7 +127,6 @@ class BestEpoch(HeldOutViews):
         }
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Measures, and stops if it is time."""
         logs = {} if logs is None else logs
         with averaged(self.trained):
             super().on_epoch_end(epoch, logs)
@@ -182,8 +175,6 @@ class Board(HeldOutViews):
         self._writer: tf.summary.SummaryWriter | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Measures, draws and writes if it is time."""
-        del logs
         if (epoch + 1) % _SHOWN_EVERY and epoch + 1 != self.params["epochs"]:
             return
         found: dict[str, float] = {}
@@ -255,14 +246,9 @@ def read_records(
     """Reads records of pairs, or of whole instants, as instants with all of their views.
 
     Instants have `num_views` at most; it is 0 where records are pairs, which are instants of two
-    views. Of more than `max_records` about as many are drawn, the same each time.
-
-    Returns:
-        NumPy arrays, fields `[T, V, ...]`; confidence 0 throughout for a view that an instant
-        lacks.
-
-    Raises:
-        ValueError: If there is no record.
+    views. Of more than `max_records` about as many are drawn, the same each time. Fields are NumPy
+    arrays `[T, V, ...]`; confidence is 0 throughout for a view that an instant lacks. A ValueError
+    tells that there is no record.
     """
     count = tfrecords.count(file_pattern) if tf.io.gfile.glob(file_pattern) else 0
     if not count:

@@ -94,9 +94,8 @@ def load(
 ) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
     """Reads a model and its description, to lift with or to train on.
 
-    Raises:
-        FileNotFoundError: If the folder does not hold a model of this library.
-        ValueError: If it is of a version that pinned root joints which are free today.
+    A FileNotFoundError tells that the folder holds no model of this library, a ValueError that it
+    is of a version that pinned root joints which are free today.
     """
     path = folder / DESCRIPTION
     if not path.is_file():

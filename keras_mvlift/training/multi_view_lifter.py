@@ -33,7 +33,6 @@ def predicted_root(lifted: objectives.Lifted, own: views.View, seen: views.View)
     `lifted` is what the networks say of views `own`, fields `[B, ...]`; all views that show the
     same instants are `seen`, fields `[B, V, ...]`.
     """
-    del own, seen
     pose_camera = lifted.root_relative_pose + lifted.root_position[:, tf.newaxis]
     return pose_camera, tf.zeros_like(pose_camera[:, 0, 0])
 
@@ -168,7 +167,6 @@ class MultiViewLifter(keras.Model):
         self.loss_means = {**self.loss_means, **means}
 
     def call(self, view: views.View, training: bool = False) -> objectives.Lifted:
-        """Lifts single views."""
         seen = self.look(view, training)
         outputs = self.lifting_network(seen.joints, training=training)
         pose = tf.reshape(outputs, [-1, seen.rays.shape[-2], 3])
@@ -195,11 +193,9 @@ class MultiViewLifter(keras.Model):
 
     def look(self, view: views.View, training: bool) -> residual.Seen:
         """Returns what the networks see of views; a class may show less of them in training."""
-        del training
         return self.network_input(view)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Takes one step on a batch."""
         with tf.GradientTape() as tape:
             losses = self.losses_of(data, training=True)
             loss = tf.add_n(list(losses.values()))
@@ -210,13 +206,11 @@ class MultiViewLifter(keras.Model):
         return self._report(losses | {"loss": loss})
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Measures the loss on a batch."""
         losses = self.losses_of(data, training=False)
         return self._report(losses | {"loss": tf.add_n(list(losses.values()))})
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The running means of the losses, reset at each epoch."""
         return list(self.loss_means.values())
 
     def losses_of(self, data: Any, training: bool) -> objectives.Losses:
@@ -243,7 +237,6 @@ class MultiViewLifter(keras.Model):
         Here both views of `B` pairs, `2 B` in one batch, which is faster than two and normalizes
         them alike.
         """
-        del training
         own, other = (
             tf.nest.map_structure(lambda *fields: tf.concat(fields, axis=0), *sides)
             for sides in (data, data.swapped)
@@ -294,26 +287,19 @@ class InstantLifter(MultiViewLifter):
         return super().losses_of(data if is_known else objectives.Instants(data), training)
 
     def show(self, data: Any, training: bool) -> tuple[views.View, tf.Tensor, objectives.Instants]:
-        """Returns a view of each instant to lift, which it is, and all views."""
-        instants = data
-        confidence = instants.seen.confidence
+        confidence = data.seen.confidence
         surest = tf.reduce_sum(confidence, axis=-1)
         index = self._draw(confidence) if training else tf.argmax(surest, axis=-1)
-        own = tf.nest.map_structure(
-            lambda field: tf.gather(field, index, batch_dims=1), instants.seen
-        )
+        own = tf.nest.map_structure(lambda field: tf.gather(field, index, batch_dims=1), data.seen)
         is_own = tf.one_hot(index, confidence.shape[1], dtype=confidence.dtype)
-        return own, is_own, instants
+        return own, is_own, data
 
     def compare(self, placed: objectives.Placed, data: Any) -> objectives.Losses:
-        """Returns the parts of the loss, `[B]` of each instant."""
-        del data
         return self.objective(placed) | {"root": placed.root_loss}
 
     def _draw(self, confidence: tf.Tensor) -> tf.Tensor:
         """Draws one of each instant's usable views, all equally likely, `[B]`."""
         num_joints = tf.math.count_nonzero(confidence > 0, axis=-1, dtype=tf.int32)
         shape = tf.shape(num_joints)
-        draw = batches.uniform(self.generator, tf.reduce_prod(shape))
-        draw = tf.reshape(draw, shape)
+        draw = tf.reshape(batches.uniform(self.generator, tf.reduce_prod(shape)), shape)
         return tf.argmax(tf.where(num_joints >= MIN_JOINTS, draw + 1.0, draw), axis=-1)

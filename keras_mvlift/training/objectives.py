@@ -91,7 +91,6 @@ class Consistency:
     parts: ClassVar[tuple[str, ...]] = ("consistency",)
 
     def __call__(self, poses: Poses, pair: views.ViewPair) -> Losses:
-        """Returns the parts of the loss, `[B]` each."""
         return {"consistency": reprojection.pretraining_loss(poses, pair)}
 
 
@@ -114,7 +113,6 @@ class TransformReprojection:
     least_depth: float = configs.LEAST_DEPTH
 
     def __call__(self, poses: Poses, pair: views.ViewPair) -> Losses:
-        """Returns the parts of the loss, `[B]` each."""
         distance = reprojection.DISTANCES[self.distance]
         weight = reprojection.WEIGHTINGS[self.confidence_weighting]
         moved = reprojection.transform_loss(poses, pair, distance, weight, self.least_depth)
@@ -141,7 +139,6 @@ class AllViewsReprojection:
     reprojection_weight: float = 1.0
 
     def __call__(self, placed: Placed) -> Losses:
-        """Returns the parts of the loss, `[B]` each."""
         own, seen, is_own = placed.own, placed.instants.seen, placed.is_own
         weight = reprojection.WEIGHTINGS[self.confidence_weighting]
         weights = tf.where(
@@ -195,11 +192,9 @@ class Sum:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The names of the parts of all terms."""
         return tuple(name for term in self.terms for name in term.parts)
 
     def __call__(self, placed: Placed) -> Losses:
-        """Returns the parts of all terms, `[B]` each."""
         return {name: loss for term in self.terms for name, loss in term(placed).items()}
 
 

@@ -41,7 +41,6 @@ class Pairs:
     def batches(
         self, config: configs.StageConfig, first_batch: int, keep: Keep | None = None
     ) -> tf.data.Dataset:
-        """Returns batches of `ViewPair`, or of rows where the views are kept by the model."""
         in_pass = max(len(self.pairs.rows) // config.batch_size, 1)
         first_pass, passed = divmod(first_batch, in_pass)
         order: dict[str, Any] = {"seed": config.seed, "first_epoch": first_pass}
@@ -71,8 +70,6 @@ class Rows:
     def batches(
         self, config: configs.StageConfig, first_batch: int, keep: Keep | None = None
     ) -> tf.data.Dataset:
-        """Returns batches; there may be fewer rows than in one."""
-        del keep
         num_pairs = self.num_pairs
         if num_pairs is None:
             num_pairs = batches.count_instants(self.values) // self.rows_per_pair
@@ -101,11 +98,7 @@ class StageData(abc.ABC):
 
     @abc.abstractmethod
     def steps_per_epoch(self, config: configs.StageConfig, name: str) -> int:
-        """Returns the number of steps in an epoch of a stage.
-
-        Raises:
-            ValueError: If the stage asks for what these data do not have.
-        """
+        """Returns the steps of an epoch; a ValueError if a stage asks for what these data lack."""
 
     @abc.abstractmethod
     def batches(
@@ -139,7 +132,6 @@ class Arrays(StageData):
     logs: pathlib.Path | None = None
 
     def steps_per_epoch(self, config: configs.StageConfig, name: str) -> int:
-        """Returns the steps that were chosen; `patience`, which needs held-out data, is refused."""
         if config.patience:
             rule = "`patience` must be 0 where nothing is held out"
             raise ValueError(f"{name}: {rule}. Received: {config.patience}.")
@@ -178,18 +170,12 @@ class Files(StageData):
     windows: view_windows.Windows | None = None
 
     def count_pairs(self) -> int:
-        """Counts what there is to train on."""
         if self.windows:
             return view_windows.count(self.train)
         return self.num_pairs if self.num_views else tfrecords.count(self.train)
 
     def steps_per_epoch(self, config: configs.StageConfig, name: str) -> int:
-        """Returns how many batches the pairs fill.
-
-        Raises:
-            ValueError: If they fill none, or networks of windows are to see whole instants, or to
-                be stopped by the score of held-out views: both are read frame by frame.
-        """
+        # Whole instants, and the score of held-out views, are read frame by frame.
         num_pairs = self.count_pairs()
         whose = "for networks that see windows of frames"
         for field, value, is_wrong, rule in (
@@ -240,7 +226,6 @@ class Files(StageData):
         return held_out.read_records(self.held_out, self.num_views) if self.held_out else None
 
     def shown_views(self) -> views.View | None:
-        """Reads some held-out instants, or where there are none some to train on."""
         # Networks of windows lift no frame alone.
         files = [] if self.windows else self.held_out or self.train
         return held_out.read_shown(files, self.num_views) if files else None

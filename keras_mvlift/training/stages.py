@@ -152,10 +152,7 @@ def _fit(
 
 
 def _keep(model: keras.Model) -> stage_data.Keep | None:
-    """Returns what takes views to where a model trains; None for one that takes whole pairs alone.
-
-    Replicas share the rows of a batch, and each would need the views of all of them.
-    """
+    # Replicas share the rows of a batch, and each would need the views of all of them.
     is_alone = model.distribute_strategy.num_replicas_in_sync == 1
     return getattr(model, "keep", None) if is_alone else None
 
@@ -173,10 +170,9 @@ def history(folder: pathlib.Path) -> list[dict[str, float]]:
 
 def about(lifter: multi_view_lifter.MultiViewLifter) -> dict[str, Any]:
     """Tells, as JSON, what a stage found beside the networks' weights."""
-    found: dict[str, Any] = {}
-    if lifter.uncertainty is not None and lifter.uncertainty.calibration:
-        found["uncertainty"] = json.loads(lifter.uncertainty.calibration)
-    return found
+    if lifter.uncertainty is None or not lifter.uncertainty.calibration:
+        return {}
+    return {"uncertainty": json.loads(lifter.uncertainty.calibration)}
 
 
 def _calibrate(lifter: multi_view_lifter.MultiViewLifter, data: stage_data.StageData) -> None:
@@ -270,8 +266,6 @@ class EpochCheckpoints(keras.callbacks.Callback):
         return int(done.numpy())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves."""
-        del logs
         self.epochs_done.assign(epoch + 1)
         self.manager.save(checkpoint_number=epoch + 1)
 
@@ -337,12 +331,9 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         self.stage = stage
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Remembers the epoch for the error."""
-        del logs
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
-        """Raises a `NonFiniteLossError` if the mean loss of the epoch so far is not finite."""
         if not np.isfinite(logs["loss"]):
             raise NonFiniteLossError(
                 f"{self.stage}: the loss must be finite. Received: {logs['loss']} at step "

@@ -68,9 +68,8 @@ def own_folder(strategy: tf.distribute.Strategy, folder: pathlib.Path) -> Iterat
 def check(model: keras.Model, name: str, batch_size: int) -> None:
     """Holds a model to the strategy that a stage names, and a batch to what replicas can share.
 
-    Raises:
-        ValueError: If the model was not built in the scope of such a strategy, or the rows of a
-            batch cannot be shared alike, two or more to each replica.
+    A ValueError tells that the model was not built in the scope of such a strategy, or that the
+    rows of a batch cannot be shared alike, two or more to each replica.
     """
     strategy = model.distribute_strategy
     rule = f"be the one in whose scope the model was built, {type(strategy).__name__}"
