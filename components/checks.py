@@ -177,8 +177,6 @@ def _reasons(info: anomalies_pb2.AnomalyInfo) -> str:
     )
 
 
-# Hands the curated schemas on; they are files of this package.
-
 PAIRS, TEST_VIEWS = "view_pairs", "test_views"
 
 _FOLDER = pathlib.Path(__file__).parent / "schemas"

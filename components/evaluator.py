@@ -107,8 +107,6 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         )
 
 
-# How TensorFlow Model Analysis judges a pose estimator: the rules, the results, the reasons.
-
 SIGNATURE = "serving_examples"
 LABEL_KEY = "reference_pose"
 PREDICTION_KEY = "root_relative_pose"

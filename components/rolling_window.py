@@ -289,8 +289,6 @@ def _is_in_order(span: int, of_span: dict[str, dict[int, types.Artifact]]) -> bo
     )
 
 
-# Finds the model that a new one must not fall behind.
-
 CANDIDATE, MODEL, BLESSING = "candidate", "model", "model_blessing"
 
 

@@ -163,8 +163,6 @@ def _some_instants(test: baselines.TestViews) -> tuple[baselines.TestViews, np.n
     return some._replace(instant=np.searchsorted(kept, some.instant)), index
 
 
-# Measures what a model is compared with.
-
 MAX_INSTANTS = 10_000
 """Training instants that are looked at; of more, every so many."""
 

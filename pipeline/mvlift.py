@@ -265,9 +265,6 @@ def _reporting(
     return [written, *stops]
 
 
-# The checks of new records: a run stops at those that break their schema.
-
-
 def check_nodes(examples: base_node.BaseNode, holds_out: bool) -> Nodes:
     """Holds both kinds of records against their schemas; the gates stop the run.
 
@@ -392,8 +389,6 @@ def _history(kind: type[types.Artifact], producer: str, output: str) -> types.Ba
     return types.Channel(type=kind, producer_component_id=producer, output_key=output)
 
 
-# Identifies the code, which TFX's cache keys do not know.
-
 _RECKONING = ("numpy", "scipy", "tensorflow", "tensorflow-graphics")
 
 
@@ -414,8 +409,6 @@ def code_version() -> str:
         digest.update(f"{name} {importlib.metadata.version(name)}".encode())
     return digest.hexdigest()[:16]
 
-
-# What chooses in a pipeline, and the part of the data that it chooses by.
 
 _ENDS = {"held_out_share": 0.1}
 _HUMAN36M = {"held_out_subjects": ["S8"]}

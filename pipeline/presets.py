@@ -234,9 +234,6 @@ def make(name: str, data_root: str, variant: str = "default") -> settings.Pipeli
     return VARIANTS[variant](OF_FOLDER[name](data_root) if name in OF_FOLDER else PRESETS[name]())
 
 
-# From what is typed to what is run.
-
-
 class Request(NamedTuple):
     """What was typed; None for what was not.
 
@@ -309,8 +306,6 @@ def _preset(data_root: str | None, overrides: Mapping[str, Any]) -> str:
         return recognize(_newest(data_root))
     return source if source in _DATA else "recording"
 
-
-# Which data a folder holds, told by the files in it.
 
 # Preset to the patterns of which one file or folder is enough, and what to say of it.
 _SIGNS = {

@@ -67,8 +67,6 @@ class WindowConfig(configs.Json):
     warm_start: bool = True
 
 
-# How a pipeline follows new recordings, as frozen dataclasses; docs/continuous.md tells more.
-
 WARN, STOP = "warn", "stop"
 
 

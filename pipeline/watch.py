@@ -229,8 +229,6 @@ def _list_lost(ledger: Ledger) -> None:
         partial.write_text(dead_letters.to_json(lost, len(every)) + "\n")
 
 
-# Which recording is which span, and what became of it: a file that is whole at any time.
-
 LEDGER = "ledger.json"
 
 _NUMBER = re.compile(r"\d+")
@@ -245,8 +243,6 @@ def _read(path: pathlib.Path) -> list[Entry]:
         rule = "hold the spans as they were written"
         raise errors.RecordingError(path, "spans", rule, error) from error
 
-
-# Recordings in a watched folder: which have come whole.
 
 SPANS = "spans"
 

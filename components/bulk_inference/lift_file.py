@@ -46,8 +46,6 @@ class Outcome(NamedTuple):
     first_lost: list[Letter]
 
 
-# Writes tables of poses as Parquet or as TFRecords of `tf.Example`.
-
 Write = Callable[[pa.Table], None]
 
 
@@ -128,8 +126,6 @@ class LiftFile(beam.DoFn):
 def _letters(job: files.Job) -> str:
     return f"_dead_letters-{job.place}.jsonl"
 
-
-# Lifted poses as Arrow tables of one schema, whatever the input was.
 
 _CAMERA_AXES = "camera axes: x right, y down, z away from the camera"
 _FRAMES = {
@@ -243,9 +239,6 @@ def _values(column: pa.ChunkedArray) -> np.ndarray:
         return column.to_numpy()
     chunk = column.combine_chunks()
     return chunk.flatten().to_numpy().reshape(len(chunk), -1)
-
-
-# Dead letters: the records and files that could not be lifted, and why.
 
 
 def of(

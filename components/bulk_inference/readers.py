@@ -120,8 +120,6 @@ def _rules(rows: Rows, numbers: dict[str, np.ndarray]) -> Iterator[_Rule]:
     yield is_off, "rotation", rule, lambda row: rotation[row].tolist()
 
 
-# Reads single views from Parquet with the columns of our records.
-
 SUFFIX = ".parquet"
 
 
@@ -152,8 +150,6 @@ def _parquet_rows(found: dict[str, Any]) -> Rows:
         raise ValueError(f"columns of other lengths than {num_rows}")
     return Rows(numbers, keys, {})
 
-
-# Reads single views from TFRecords of `tf.Example`, as ExampleGen writes its test views.
 
 COMPRESSED = ".gz"
 _KINDS = {name: "float_list" for name in NUMBERS}

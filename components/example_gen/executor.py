@@ -160,8 +160,6 @@ def split_folder(uri: str, split: str) -> str:
     return os.path.join(uri, files.folder(split))
 
 
-# What a Beam worker does: reads a clip, prepares it, writes its shards.
-
 COUNTERS = "example_gen"
 """The namespace of Beam's counters `read_clips` and `lost_clips`."""
 
@@ -237,9 +235,6 @@ def _about(
         "reference": "recorded" if sequence.pose_world is not None else "triangulated",
         "counts": counts,
     }
-
-
-# What the clips of a set have in common.
 
 
 def summarize(

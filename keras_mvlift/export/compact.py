@@ -35,9 +35,6 @@ def fold_temporal(model: keras.Model) -> dict[str, np.ndarray]:
     return arrays | {"kernel_outputs": kernel, "bias_outputs": bias}
 
 
-# A trained residual network as dense layers alone, its batch norms folded into those before.
-
-
 class FoldedResidual(tf.Module):
     """What a residual network says outside of training, in a fifth of its operations.
 
@@ -175,9 +172,6 @@ def save_networks(
         for number, (kernel, bias) in enumerate(pairs):
             arrays[f"kernel_{number}"], arrays[f"bias_{number}"] = map(np.asarray, (kernel, bias))
         np.savez(folder / f"{name}.npz", **arrays)
-
-
-# Networks stored in half the space: weights in half precision, arithmetic in single.
 
 
 def halved(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.MultiViewLifter:

@@ -161,8 +161,6 @@ def save(
         compact.save_networks(module.folded | unsure, beside)
 
 
-# What the SavedModel of a temporal network does, in plain TensorFlow operations.
-
 CLIP_SIGNATURES = ("serving_default", "lift_window", "lift_clip", "root_position")
 _CLIP = (
     tf.TensorSpec([None, None, _NUM_JOINTS, 2], tf.float32, "keypoints_2d"),
@@ -292,8 +290,6 @@ def _with_sum(pose: tf.Tensor, root_position: tf.Tensor) -> dict[str, tf.Tensor]
         "pose_camera": pose + root_position[..., tf.newaxis, :],
     }
 
-
-# The signature of models that predict how far off joints are.
 
 UNCERTAINTY_SIGNATURE = "joint_uncertainty"
 

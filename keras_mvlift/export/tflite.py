@@ -111,8 +111,6 @@ def _silence() -> Iterator[None]:
         os.close(screen)
 
 
-# What a trained model is in a format of others: one function of a batch of views, and notes.
-
 SIGNATURE = "lift_camera"
 
 _UNCERTAINTY = "joint_uncertainty"

@@ -132,8 +132,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
         moving.assign_sub((moving - now) * (1.0 - self.momentum))
 
 
-# Dropout whose random state is part of the checkpoint.
-
 # Values of a byte.
 _NUM_BYTES = 256
 

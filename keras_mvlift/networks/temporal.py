@@ -140,9 +140,6 @@ def _connect(
     return layers["outputs"](x)
 
 
-# Layers that say which frames of a clip a temporal network looks at.
-
-
 @keras.saving.register_keras_serializable("keras_mvlift")
 class StackFrames(keras.layers.Layer):
     """Lays the frames that one filter covers side by side: a dense layer on it is a convolution.

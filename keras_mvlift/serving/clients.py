@@ -135,8 +135,6 @@ def connect(address: Address, deadline: float = DEADLINE) -> Client:
     return client
 
 
-# Where a model is served.
-
 SCHEMES = {"grpc": 8500, "grpcs": 8500, "http": 8501, "https": 443}
 """Each with the port that is taken where none is given."""
 _PATH = re.compile(r"(?P<model>[^/]*)(/labels/(?P<label>[^/]+)|/versions/(?P<version>\d+))?")
@@ -164,8 +162,6 @@ def parse(text: str) -> Address:
         version=None if told["version"] is None else int(told["version"]),
     )
 
-
-# What goes wrong with a server, in one sentence.
 
 _RULES = {
     "UNAVAILABLE": "be up and reachable",

@@ -104,9 +104,6 @@ def _shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int | None, ...]]:
     }
 
 
-# Arrays to TensorFlow Serving's messages and back.
-
-
 def model_spec(address: clients.Address, signature: str = "") -> model_pb2.ModelSpec:
     """Names a model, one of its versions and one of its signatures."""
     spec = model_pb2.ModelSpec(name=address.model, signature_name=signature)

@@ -125,9 +125,6 @@ class Adaptation(NamedTuple):
         }
 
 
-# What is fitted.
-
-
 def joint_mix(pose: np.ndarray, target: np.ndarray, trust: np.ndarray, ridge: float) -> np.ndarray:
     """Fits the mix of joints of poses `[N, J, 3]`, meters, root at 0, that is nearest to targets.
 
@@ -197,9 +194,6 @@ def _pose(hidden: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return pose - pose[:, skeletons.ROOT, np.newaxis]
 
 
-# What is chosen.
-
-
 def choose(parts: Sequence[Part], weights: np.ndarray, steps: Sequence[Step] = STEPS) -> Adaptation:
     """Takes the step whose poses fall best on the views of parts that it was not fitted to.
 
@@ -237,9 +231,6 @@ def missed(part: Part, weights: np.ndarray) -> held_out_views.Errors:
     placed = held_out_views.anchored(tf.constant(pose), seen, MIN_JOINTS)
     found = held_out_views.errors(placed, seen, MIN_JOINTS)
     return held_out_views.Errors(*(field.numpy() for field in found))
-
-
-# What is seen.
 
 
 def parts_of(

@@ -144,9 +144,6 @@ def _batches(
         ]
 
 
-# What is seen, and what it should be lifted to.
-
-
 def packed(view: views.View) -> tuple[np.ndarray, np.ndarray]:
     """Returns rays and whether they were seen, `[N, 3 J]`, and the identity, `[N, 3, 3]`."""
     rays = np.asarray(view.rays, np.float32).reshape(len(view.confidence), -1)

@@ -270,9 +270,6 @@ class EpochCheckpoints(keras.callbacks.Callback):
         self.manager.save(checkpoint_number=epoch + 1)
 
 
-# The optimizer of a stage, and the guard that stops where the loss is not finite.
-
-
 def build_optimizer(
     config: configs.StageConfig, steps_per_epoch: int
 ) -> keras.optimizers.legacy.Optimizer:
