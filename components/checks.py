@@ -11,7 +11,6 @@ from typing import Any
 from google.protobuf import json_format, text_format
 from tensorflow_data_validation.anomalies.proto import custom_validation_config_pb2
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
-from tfx import types
 from tfx.components.example_validator import executor
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -236,8 +235,8 @@ class Executor(executor.Executor):
 
     def Do(
         self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
+        input_dict: example_gen.Artifacts,
+        output_dict: example_gen.Artifacts,
         exec_properties: dict[str, Any],
     ) -> Any:
         """Runs TFX's executor."""

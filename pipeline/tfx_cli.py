@@ -70,18 +70,15 @@ class ImportWatcher:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            _wrap_loader(spec.loader, self._around.pop(fullname))
+            loader: Any = spec.loader
+            around, execute = self._around.pop(fullname), loader.exec_module
+
+            def exec_module(module: types.ModuleType) -> None:
+                with around(module):
+                    execute(module)
+
+            loader.exec_module = exec_module
         return spec
-
-
-def _wrap_loader(loader: Any, around: Around) -> None:
-    exec_module = loader.exec_module
-
-    def exec_module_within(module: types.ModuleType) -> None:
-        with around(module):
-            exec_module(module)
-
-    loader.exec_module = exec_module_within
 
 
 def _is_requested(argv: Sequence[str]) -> bool:

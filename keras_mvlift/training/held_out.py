@@ -85,13 +85,7 @@ def _of_views(measure: Lift, seen: views.View) -> np.ndarray:
     """Returns `[T, V, ...]`, what a function gives of views, `[N, ...]`, some at once."""
     shape = np.shape(seen.confidence)[:2]
     flat = tf.nest.map_structure(lambda field: np.reshape(field, (-1, *np.shape(field)[2:])), seen)
-    found = []
-    for start in range(0, shape[0] * shape[1], _SCORED_AT_ONCE):
-        rows = slice(start, start + _SCORED_AT_ONCE)
-        some = tf.nest.map_structure(
-            lambda field, rows=rows: tf.constant(field[rows], tf.float32), flat
-        )
-        found.append(measure(some).numpy())
+    found = [measure(some).numpy() for some in held_out_views.pieces(flat, _SCORED_AT_ONCE)]
     whole = np.concatenate(found)
     return whole.reshape(*shape, *whole.shape[1:])
 
@@ -191,15 +185,8 @@ class Board(HeldOutViews):
     def _pictures(self) -> np.ndarray:
         """Draws views that are evenly spread over the instants, `[N, height, width, 3]`, uint8."""
         chosen = np.linspace(0, len(self.seen.confidence) - 1, _SHOWN_VIEWS).round().astype(int)
-        some = tf.nest.map_structure(
-            lambda field: tf.constant(field[chosen, 0], tf.float32), self.seen
-        )
-        rows = zip(
-            self._lift(some).numpy(),
-            some.keypoints_2d.numpy(),
-            some.confidence.numpy(),
-            strict=True,
-        )
+        some = tf.nest.map_structure(lambda field: field[chosen, 0].astype(np.float32), self.seen)
+        rows = zip(self._lift(some).numpy(), some.keypoints_2d, some.confidence, strict=True)
         return np.stack([_picture(*row) for row in rows])
 
 
@@ -240,13 +227,11 @@ MAX_RECORDS = 20_000
 _READ_AT_ONCE = 4096
 
 
-def read_records(
-    file_pattern: str | list[str], num_views: int = 0, max_records: int = MAX_RECORDS
-) -> views.View:
+def read_records(file_pattern: str | list[str], num_views: int = 0) -> views.View:
     """Reads records of pairs, or of whole instants, as instants with all of their views.
 
     Instants have `num_views` at most; it is 0 where records are pairs, which are instants of two
-    views. Of more than `max_records` about as many are drawn, the same each time. Fields are NumPy
+    views. Of more than `MAX_RECORDS` about as many are drawn, the same each time. Fields are NumPy
     arrays `[T, V, ...]`; confidence is 0 throughout for a view that an instant lacks. A ValueError
     tells that there is no record.
     """
@@ -258,7 +243,7 @@ def read_records(
     parts = []
     for batch in tfrecords.load_once(file_pattern, _READ_AT_ONCE, _decoder(num_views)):
         # Every so many pairs would be those of the same two cameras.
-        is_drawn = rng.random(len(batch.confidence)) * count < max_records
+        is_drawn = rng.random(len(batch.confidence)) * count < MAX_RECORDS
         parts.append(tf.nest.map_structure(lambda field, rows=is_drawn: field.numpy()[rows], batch))
     return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
 
@@ -310,7 +295,8 @@ def calibrate_uncertainty(
     if not all(len(half[0]) for half in halves):
         raise ValueError("Uncertainties need two held-out instants or more that two views show.")
     ratio = halves[0][0] / halves[0][1]
-    factor, *others = _quantiles(ratio, halves[0][2], (SHARE, *_OTHER_SHARES))
+    shares = (SHARE, *_OTHER_SHARES)
+    factor, *others = held_out_views.weighted_quantiles(ratio, halves[0][2], shares)
     training_uncertainty.enlarge(uncertainty.network, factor)
     multiples = [other / factor for other in others]
     return {
@@ -328,13 +314,10 @@ def _measured(
     pose = _of_views(_graph(lifter, seen), seen)
     scales = tf.function(lambda view: uncertainty(view, training=False), reduce_retracing=True)
     scale = _of_views(scales, seen)
-    parts = []
-    for start in range(0, len(pose), _CALIBRATED_AT_ONCE):
-        rows = slice(start, start + _CALIBRATED_AT_ONCE)
-        some = tf.nest.map_structure(
-            lambda field, rows=rows: tf.constant(field[rows], tf.float32), seen
-        )
-        parts.append(held_out_views.errors(held_out_views.solved(pose[rows], some), some))
+    parts = [
+        held_out_views.errors(held_out_views.solved(lifted, some), some)
+        for some, lifted in held_out_views.pieces((seen, pose), _CALIBRATED_AT_ONCE)
+    ]
     found = held_out_views.Errors(*(np.concatenate(fields) for fields in zip(*parts, strict=True)))
     meters = found.mm / pose_error.MILLIMETERS_PER_METER
     return meters, np.broadcast_to(scale[:, :, np.newaxis], meters.shape), found.weight
@@ -344,13 +327,6 @@ def _flat(*fields: np.ndarray) -> tuple[np.ndarray, ...]:
     """Returns what was compared, `[N]` each; the weights come last."""
     is_compared = fields[-1] > 0
     return tuple(field[is_compared].astype(np.float64) for field in fields)
-
-
-def _quantiles(values: np.ndarray, weight: np.ndarray, shares: tuple[float, ...]) -> list[float]:
-    order = np.argsort(values)
-    cumulated = np.cumsum(weight[order])
-    index = np.searchsorted(cumulated, np.array(shares) * cumulated[-1])
-    return [float(value) for value in values[order][np.minimum(index, len(values) - 1)]]
 
 
 def _check(
