@@ -133,7 +133,7 @@ def start(
             note = "No model was blessed on earlier spans: training starts from scratch."
             description[KEY] = {"model": None, "note": note}
         if trained is None and (path := custom.get(START)):
-            trained, about = _asked(path, objective, _files(fn_args.train_files))
+            trained, about = _asked(path, objective, fn_args.train_files)
             description |= about
         cameras = (description["rig_distance"], description["intrinsics"])
         lifter = lifters.build(model_config, objective, *cameras, **options)
@@ -152,8 +152,8 @@ def records(
     """Finds what a stage reads."""
     dataset = _dataset(fn_args) if stages.takes_instants(config) else {}
     return stage_data.Files(
-        train=_files(fn_args.train_files),
-        held_out=_files(fn_args.eval_files),
+        train=sorted(tf.io.gfile.glob(fn_args.train_files)),
+        held_out=sorted(tf.io.gfile.glob(fn_args.eval_files)),
         checkpoints=checkpoint_folder,
         logs=logs,
         num_views=dataset.get("num_views", 0),
@@ -179,10 +179,6 @@ def checkpoints_of(fn_args: Any) -> pathlib.Path:
     inputs = [custom, fn_args.train_files, fn_args.base_model, _tuned(fn_args)]
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     return pathlib.Path(custom["checkpoint_root"]) / f"{custom['stage']}-{digest[:16]}"
-
-
-def _files(patterns: list[str]) -> list[str]:
-    return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
 
 
 # What TFX's Tuner runs: short fine-tuning stages, compared by the score without labels.

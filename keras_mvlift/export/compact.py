@@ -203,7 +203,7 @@ def reopened(
     config = configs.ModelConfig(**model.description["model"])
     distance = model.description["rig_distance"]
     lifter = lifters.build(config, objective, distance, model.intrinsics, model=make)
-    weights = getattr(trained_models.open_model(model.path), trained_models.FOLDED)
+    weights = trained_models.open_model(model.path).folded
     joints = None if seen is None else lifter.network_input(seen()).joints
     for network in (lifter.lifting_network, lifter.root_network):
         unfold(network, [variable.numpy() for variable in weights[network.name]], joints)
@@ -215,7 +215,6 @@ def reopened(
 # features of a view and a one, `V` the layer's kernel over its bias. Whatever stands before it, a
 # model with another `V` is a model of the same form.
 
-_LIFTING_NETWORK = "lifting_network"
 # Views that are fed at once, whose features stay in a processor's cache.
 _FED_AT_ONCE = 256
 
@@ -238,7 +237,9 @@ class LastLayer:
             rule = "be one of single frames, with its weights"
             raise errors.ArgumentError("model", rule, received)
         self._model, self._saved, self._networks = model, saved, networks
-        self.weights = np.vstack([variable.numpy() for variable in self._variables(saved)])
+        lifting, *_ = trained_models.NETWORKS
+        self._variables: list[tf.Variable] = list(saved.folded[lifting][-2:])
+        self.weights = np.vstack([variable.numpy() for variable in self._variables])
         self.weights = self.weights.astype(np.float64)
 
     def features(self, view: views.View) -> tuple[np.ndarray, np.ndarray]:
@@ -265,23 +266,19 @@ class LastLayer:
         """
         if folder.exists():
             raise FileExistsError(f"{folder} is there already.")
-        rounded = self._variables(self._saved)
-        for variable, part in zip(rounded, (weights[:-1], weights[-1]), strict=True):
+        for variable, part in zip(self._variables, (weights[:-1], weights[-1]), strict=True):
             variable.assign(tf.cast(part, variable.dtype))
         tf.saved_model.save(self._saved, str(folder), signatures=dict(self._saved.signatures))
         beside = trained_models.DESCRIPTION.parts[0]
         shutil.copytree(self._model.path / beside, folder / beside)
         path = folder / lifters.FOLDER
-        save_networks(getattr(self._saved, trained_models.FOLDED), path)
+        save_networks(self._saved.folded, path)
         if any(path.glob("*.h5")):
             lifter, _ = lifters.load(path, objectives.TransformReprojection())
-            lifter.lifting_network.layers[-1].set_weights([value.numpy() for value in rounded])
+            rounded = [variable.numpy() for variable in self._variables]
+            lifter.lifting_network.layers[-1].set_weights(rounded)
             lifters.save(lifter, self._model.description, path)
         about = self._model.description | notes
         # A new layer makes them untrue.
         about.pop(trained_models.JOINT_MIXES, None)
         lifters.save_description(about, path)
-
-    @staticmethod
-    def _variables(saved: Any) -> list[tf.Variable]:
-        return list(getattr(saved, trained_models.FOLDED)[_LIFTING_NETWORK][-2:])

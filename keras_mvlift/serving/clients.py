@@ -61,16 +61,6 @@ class Address:
             return f"{self.model}/labels/{self.label}"
         return self.model if self.version is None else f"{self.model}/versions/{self.version}"
 
-    @property
-    def is_grpc(self) -> bool:
-        """Tells gRPC from REST."""
-        return self.scheme.startswith("grpc")
-
-    @property
-    def is_secure(self) -> bool:
-        """Tells whether the server must prove who it is."""
-        return self.scheme.endswith("s")
-
     def __str__(self) -> str:
         return f"{self.scheme}://{self.target}/{self.path}"
 
@@ -124,7 +114,8 @@ def _array(name: str, value: Any) -> np.ndarray:
 def connect(address: Address, deadline: float = DEADLINE) -> Client:
     """Makes a client; nothing is sent yet. A ValueError tells that a library is missing."""
     errors.require(deadline > 0, "deadline", "be above 0 seconds", deadline)
-    name, kind = ("grpc_client", "GrpcClient") if address.is_grpc else ("rest_client", "RestClient")
+    is_grpc = address.scheme.startswith("grpc")
+    name, kind = ("grpc_client", "GrpcClient") if is_grpc else ("rest_client", "RestClient")
     try:
         # Each needs libraries of its own, and only one of them is spoken.
         module = importlib.import_module(f"keras_mvlift.serving.{name}")

@@ -56,7 +56,7 @@ class GrpcClient:
         self.address, self.deadline = address, deadline
         self._channel = (
             grpc.secure_channel(address.target, grpc.ssl_channel_credentials(), _OPTIONS)
-            if address.is_secure
+            if address.scheme == "grpcs"
             else grpc.insecure_channel(address.target, _OPTIONS)
         )
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)

@@ -107,7 +107,6 @@ class MultiViewLifter(keras.Model):
         objective: From global poses and their pair to named losses per example, as
             `objectives.Objective`.
         network_input: What the networks see of a view, and in which axes they answer.
-        seed: Of what is drawn in training.
         changes: What is done to a batch before it is lifted, each made from the generator of random
             numbers, as `batches.Mirroring` is.
 
@@ -135,7 +134,6 @@ class MultiViewLifter(keras.Model):
         objective: Any,
         network_input: residual.Input = residual.ray_input,
         *,
-        seed: int = 0,
         changes: Sequence[Callable[[tf.random.Generator], batches.Change]] = (),
     ):
         super().__init__()
@@ -145,7 +143,7 @@ class MultiViewLifter(keras.Model):
         self.recipe = recipe
         self.objective = objective
         self.network_input = network_input
-        self.generator = tf.random.Generator.from_seed(seed)
+        self.generator = tf.random.Generator.from_seed(0)
         self.changes = tuple(make(self.generator) for make in changes)
         names = ("loss", *objective.parts, "root")
         self.loss_means = {name: keras.metrics.Mean(name) for name in names}
