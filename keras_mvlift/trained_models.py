@@ -116,9 +116,8 @@ def import_tensorflow() -> Any:
 def read_description(folder: pathlib.Path) -> dict[str, Any]:
     """Reads what training noted about a model.
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ModelFileError: If it does not hold what a model needs.
+    A FileNotFoundError tells that there is no such file, a ModelFileError that it does not hold
+    what a model needs.
     """
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -246,15 +245,11 @@ _MIN_SQUARE, _SIZE_SCALE, _MIN_DEPTH = np.float32(1e-5), np.float32(5.0), np.flo
 
 
 def centered(rays: np.ndarray, is_seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Turns cameras towards the persons that they see.
+    """Turns cameras towards the persons that they see, in rays `[N, J, 2]`, 0 where not seen.
 
-    Args:
-        rays: `[N, J, 2]`, 0 where not seen.
-        is_seen: `[N, J]`.
-
-    Returns:
-        What networks with centered views take, `[N, J + 1, 2]`; the rays `[N, J, 2]` of the turned
-        cameras, 0 where not seen; and the turns `[N, 3, 3]`, from the real cameras' axes to theirs.
+    It returns what networks with centered views take, `[N, J + 1, 2]`; the rays `[N, J, 2]` of the
+    turned cameras, 0 where not seen; and the turns `[N, 3, 3]`, from the real cameras' axes to
+    theirs.
     """
     count = np.maximum(np.count_nonzero(is_seen, axis=-1), 1).astype(np.float32)
     x, y = (rays.sum(axis=-2) / count[:, np.newaxis]).T
@@ -312,16 +307,11 @@ class FrameLifter:
     def lift(
         self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Lifts views.
+        """Lifts views to poses `[N, J, 3]`, root at 0, and root positions `[N, 3]`, meters.
 
-        Args:
-            keypoints_2d: `[N, J, 2]`, pixels, without lens distortion.
-            confidence: `[N, J]`, 0 for a joint that was not seen.
-            intrinsics: `[N, 3, 3]`, pixels.
-
-        Returns:
-            The poses `[N, J, 3]`, root at 0, and the root positions `[N, 3]`, meters, by
-            `triangulation.root_in_view`.
+        Keypoints are `[N, J, 2]`, pixels, without lens distortion, confidence `[N, J]`, 0 for a
+        joint that was not seen, intrinsics `[N, 3, 3]`, pixels; roots are by
+        `triangulation.root_in_view`.
         """
         given = keypoints_2d, confidence, intrinsics
         if len(confidence) <= _AT_ONCE:

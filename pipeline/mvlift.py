@@ -40,15 +40,11 @@ from pipeline import settings
 
 
 class Folders(NamedTuple):
-    """Where a pipeline writes, which only its runner knows.
-
-    `checkpoints` is what training goes on from after it was killed, `serving` holds numbered
-    versions of the blessed models.
-    """
+    """Where a pipeline writes, which only its runner knows."""
 
     artifacts: str
-    checkpoints: str
-    serving: str
+    checkpoints: str  # What training goes on from after it was killed.
+    serving: str  # Numbered versions of the blessed models.
 
     @classmethod
     def below(cls, home: pathlib.Path) -> "Folders":

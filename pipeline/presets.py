@@ -235,18 +235,15 @@ def make(name: str, data_root: str, variant: str = "default") -> settings.Pipeli
 
 
 class Request(NamedTuple):
-    """What was typed; None for what was not.
+    """What was typed; None for what was not."""
 
-    `data_root` is what to read, the embedded recording if it is None; `{SPAN}` in it stands for the
-    newest of numbered recordings. `preset` is a name of `VARIANTS`, what to do with the data; None
-    for what the settings say, `"default"` if nothing.
-    """
-
+    # What to read, the embedded recording if it is None; `{SPAN}` in it stands for the newest of
+    # numbered recordings.
     data_root: str | None = None
     settings: pathlib.Path | None = None
     num_epochs: int | None = None
     seed: int | None = None
-    preset: str | None = None
+    preset: str | None = None  # Of `VARIANTS`; None for what the settings say, or the default.
 
 
 def configure(request: Request) -> tuple[settings.PipelineConfig, str]:

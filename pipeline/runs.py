@@ -36,11 +36,9 @@ def require_usable(
 ) -> None:
     """Looks through what is known of former runs, in a SQLite file, before anything is built on it.
 
-    Raises:
-        MetadataError: If the file is damaged or of another kind, lacks what tells who wrote an
-            artifact, knows of no run although there are artifacts, among which a new run would
-            write under the same numbers, or knows only of artifacts that lie elsewhere, as after
-            a move.
+    A MetadataError tells that the file is damaged or of another kind, lacks what tells who wrote an
+    artifact, knows of no run although there are artifacts, among which a new run would write under
+    the same numbers, or knows only of artifacts that lie elsewhere, as after a move.
     """
     path = pathlib.Path(connection.sqlite.filename_uri)
     advice = (

@@ -131,19 +131,13 @@ CLAIMED = "claimed"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A span: its number and what its folder was called when it came.
+    """A span."""
 
-    Attributes:
-        state: `CLAIMED`, or how its run ended.
-        reason: Why, where it could not be used or no model came of it.
-        attempts: Runs that failed on it so far.
-    """
-
-    span: int
-    recording: str
-    state: str = CLAIMED
-    reason: str = ""
-    attempts: int = 0
+    span: int  # Its number.
+    recording: str  # What its folder was called when it came.
+    state: str = CLAIMED  # Or how its run ended.
+    reason: str = ""  # Why, where it could not be used or no model came of it.
+    attempts: int = 0  # Runs that failed on it so far.
 
 
 class Ledger:

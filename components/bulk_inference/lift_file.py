@@ -33,17 +33,14 @@ Letter = dict[str, Any]
 
 
 class Outcome(NamedTuple):
-    """What became of a file; `output` is None if it is lost.
-
-    `first_lost` are letters of the first records that could not be used, or that of the file.
-    """
+    """What became of a file."""
 
     number: int
     input: str
-    output: str | None
+    output: str | None  # None if it is lost.
     num_poses: int
     num_lost: int
-    first_lost: list[Letter]
+    first_lost: list[Letter]  # Of the first records that could not be used, or of the file.
 
 
 Write = Callable[[pa.Table], None]

@@ -55,9 +55,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     ) -> None:
         """Runs the Beam pipeline.
 
-        Raises:
-            UnusableError: If more clips were lost than the config allows, or what is left gives
-                nothing to train or to test on, or nothing to hold out where that was asked for.
+        An UnusableError tells that more clips were lost than the config allows, or that what is
+        left gives nothing to train, to test on, or to hold out where that was asked for.
         """
         config = configs.DataConfig.from_json(exec_properties[DATA_CONFIG])
         data_root = exec_properties[DATA_ROOT]

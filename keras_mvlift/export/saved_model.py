@@ -119,17 +119,11 @@ def save(
 ) -> None:
     """Writes a SavedModel with what `lifters.load` and `load_model` read beside it.
 
-    Args:
-        lifter: The trained model.
-        description: With `"model"`, `"rig_distance"`, `"intrinsics"`, `[3, 3]` in pixels, and, if
-            it is so, `"is_mirrored"`: that it was trained on mirrored people, too.
-        folder: The SavedModel's folder.
-        half_precision: Whether its weights are rounded to 16 bits, and those that `lifters.load`
-            reads left out: a model of single frames to pass on, in a quarter of the space.
-
-    Raises:
-        ValueError: If `half_precision` is asked for, and the model sees windows or predicts
-            uncertainties.
+    A description has `"model"`, `"rig_distance"`, `"intrinsics"`, `[3, 3]` in pixels, and, if it is
+    so, `"is_mirrored"`: that the model was trained on mirrored people, too. In half precision its
+    weights are rounded to 16 bits, and those that `lifters.load` reads left out: to pass on, in a
+    quarter of the space. A ValueError refuses that for models that see windows or predict
+    uncertainties.
     """
     config = configs.ModelConfig(**description["model"])
     window = lifters.window_of(config)

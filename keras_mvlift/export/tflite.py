@@ -26,11 +26,8 @@ def write(lifter: inference.Lifter, path: str | os.PathLike[str], weights: str =
     """Writes a model of single frames, for batches of any size; what is there is replaced.
 
     The file has one signature, `SIGNATURE`, with inputs and outputs as `SingleFrames` has them. It
-    is a ZIP archive, too, with a JSON file of each of its notes.
-
-    Raises:
-        ValueError: If the model lifts a frame by those around it, or `weights` are not known.
-        OSError: If the file cannot be written.
+    is a ZIP archive, too, with a JSON file of each of its notes. A ValueError refuses a model that
+    lifts a frame by those around it, and `weights` that are not known.
     """
     errors.require_known("weights", weights, WEIGHTS)
     exported = SingleFrames(lifter)

@@ -97,12 +97,8 @@ MOMENTUM, EPSILON = 0.9, 1e-5
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' batch norm over all axes but the last, in about half its time in training.
 
-    Outside of training, and where statistics are taken over several replicas, it is Keras' own, as
-    are the arguments.
-
-    Call arguments:
-        inputs: `[..., C]`, of rank 2 or more.
-        training: Whether to norm by the batch's statistics, and to learn from them.
+    Inputs are `[..., C]`, of rank 2 or more. Outside of training, and where statistics are taken
+    over several replicas, it is Keras' own, as are the arguments.
     """
 
     def __init__(self, *, momentum: float = MOMENTUM, epsilon: float = EPSILON, **options: Any):
@@ -138,20 +134,13 @@ _NUM_BYTES = 256
 
 @keras.saving.register_keras_serializable("keras_mvlift")
 class Dropout(keras.layers.Layer):
-    """Drops inputs at random in training, as `keras.layers.Dropout`.
+    """Drops a share `rate`, in [0, 1), of inputs of any shape at random in training, as Keras' own.
 
     Keras keeps the random state of its own layer out of checkpoints, so that a run that resumes
-    draws other masks than one that never stopped. This one tracks its generator. It also draws
-    a byte for each input, or two, where Keras draws four: random numbers are most of its time. So a
-    rate is met to the 65,536th, and what is left is scaled by the rate that is.
-
-    Args:
-        rate: Share of the inputs to drop, in [0, 1).
-        seed: Of the masks.
-
-    Call arguments:
-        inputs: Any shape.
-        training: Whether to drop.
+    draws other masks than one that never stopped. This one tracks its generator, which begins with
+    `seed`. It also draws a byte for each input, or two, where Keras draws four: random numbers are
+    most of its time. So a rate is met to the 65,536th, and what is left is scaled by the rate that
+    is.
     """
 
     def __init__(self, rate: float, seed: int, **kwargs: Any):
@@ -193,18 +182,12 @@ class Dropout(keras.layers.Layer):
 
 
 class Seen(NamedTuple):
-    """What the networks see of views, and the axes in which they answer.
+    """What the networks see of views, and the axes in which they answer."""
 
-    Attributes:
-        joints: What they take: `[B, J, 2]`, `[B, T, J, 2]` of a window, `[B, J + 1, 2]` where
-            centered.
-        rays: `[B, J, 2]`, of the frame that is lifted, in the axes of the answer; 0 where not seen.
-        turn: `[B, 3, 3]`, from the camera's axes to those of the answer; None if they are the same.
-    """
-
+    # What they take: [B, J, 2], [B, T, J, 2] of a window, [B, J + 1, 2] where centered.
     joints: tf.Tensor
-    rays: tf.Tensor
-    turn: tf.Tensor | None = None
+    rays: tf.Tensor  # [B, J, 2], of the frame that is lifted, in the answer's axes; 0 if not seen.
+    turn: tf.Tensor | None = None  # [B, 3, 3], from the camera's axes to them; None if the same.
 
     def back(self, points: tf.Tensor) -> tf.Tensor:
         """Turns points `[B, N, 3]` from the axes of the answer to the camera's."""
@@ -246,11 +229,8 @@ def centered_input(view: views.View) -> Seen:
 
     A camera that turns about its own center sees the same rays in other places. Lifted in the axes
     of the turned camera, and turned back, a pose does not depend on where in the image the person
-    is. Of the person's size the networks are told by one number.
-
-    Returns:
-        Joints `[B, J + 1, 2]`: the turned camera's rays, scaled to a mean square of 1, and a row of
-        that scale and 0; the rays as they are, and the turn.
+    is. Joints `[B, J + 1, 2]` are the turned camera's rays, scaled to a mean square of 1, and a row
+    of that scale, which tells of the person's size, and 0.
     """
     weight = tf.cast(view.confidence > 0, tf.float32)[..., tf.newaxis]
     count = tf.maximum(tf.reduce_sum(weight, axis=1), 1.0)
@@ -298,11 +278,7 @@ _OFFSET_RANGE = 0.1
 
 @keras.saving.register_keras_serializable("keras_mvlift")
 class LinearRoot(keras.layers.Layer):
-    """The root position as the paper has it: the outputs themselves, in meters.
-
-    Call arguments:
-        inputs: Outputs `[B, 3]` and rays `[B, J, 2]`.
-    """
+    """The root position as the paper has it: the outputs `[B, 3]` themselves, in meters."""
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """Returns the root position `[B, 3]`, meters, camera frame."""
@@ -318,13 +294,9 @@ class LinearRoot(keras.layers.Layer):
 class RayRoot(keras.layers.Layer):
     """The root position near the root joint's ray, at a depth around the rig's own distance.
 
-    `xy = (ray + b tanh(q_xy)) z`, `z = z_rig exp(a tanh(q_z))`.
-
-    Args:
-        rig_distance: `z_rig`, meters, from the cameras to the meeting point of their axes.
-
-    Call arguments:
-        inputs: Outputs `q` `[B, 3]` and rays `[B, J, 2]`.
+    Of outputs `q` `[B, 3]` and rays `[B, J, 2]` it makes `xy = (ray + b tanh(q_xy)) z`, with `z =
+    z_rig exp(a tanh(q_z))`. `rig_distance` is `z_rig`, meters, from the cameras to the meeting
+    point of their axes.
     """
 
     def __init__(self, rig_distance: float, **kwargs: Any):

@@ -31,15 +31,10 @@ def temporal(
 ) -> keras.Model:
     """Builds the network that lifts one frame of each window, for training.
 
-    `filter_widths` are frames of each of two or more convolutions: odd, and more than one, or one
-    in all of them. A window has their product; of its frames the middle one is lifted, or the last
-    if it `is_causal`. Layers have `width` channels; the rest is as of `residual.residual`.
-
-    Returns:
-        A model from joints `[B, T, J, 2]`, such as rays, to `[B, num_outputs]`.
-
-    Raises:
-        ValueError: If the filter widths are not such.
+    It is from joints `[B, T, J, 2]`, such as rays, to `[B, num_outputs]`. `filter_widths` are
+    frames of each of two or more convolutions: odd, and more than one, or one in all of them, or a
+    ValueError tells. A window has their product; of its frames the middle one is lifted, or the
+    last if it `is_causal`. Layers have `width` channels; the rest is as of `residual.residual`.
 
     References:
         Pavllo et al., 3D human pose estimation in video with temporal convolutions and
@@ -145,12 +140,8 @@ class StackFrames(keras.layers.Layer):
     """Lays the frames that one filter covers side by side: a dense layer on it is a convolution.
 
     From `[B, T, C]` it gives `[B, T', size C]`, the earliest frame first, for every place where the
-    filter fits.
-
-    Args:
-        size: Frames of the filter.
-        stride: Frames from one place of the filter to the next.
-        dilation: Frames from one tap of the filter to the next.
+    filter of `size` frames fits: `stride` frames from one place to the next, and `dilation` from
+    one tap to the next.
     """
 
     def __init__(self, size: int, stride: int = 1, dilation: int = 1, **kwargs: Any):
@@ -185,12 +176,7 @@ class StackFrames(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_mvlift")
 class PickFrame(keras.layers.Layer):
-    """Takes one of the frames that `StackFrames` laid out: `[B, T, C]` of `[B, T, size C]`.
-
-    Args:
-        index: Which, the earliest being 0.
-        size: Frames of the filter.
-    """
+    """Takes the frame `index` that `StackFrames` laid out: `[B, T, C]` of `[B, T, size C]`."""
 
     def __init__(self, index: int, size: int, **kwargs: Any):
         super().__init__(**kwargs)

@@ -30,21 +30,13 @@ DEFAULT_MODEL = "mvlift"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Address:
-    """A model on a server.
+    """A model on a server."""
 
-    Attributes:
-        scheme: One of `SCHEMES`; those that end in s speak TLS.
-        host: A name or a number.
-        port: Of the host.
-        model: The model's name.
-        label: Which version by its label; None for none.
-        version: Which version by its number; None for none. With neither, the server's newest.
-    """
-
-    scheme: str
-    host: str
+    scheme: str  # One of `SCHEMES`; those that end in s speak TLS.
+    host: str  # A name or a number.
     port: int
-    model: str = DEFAULT_MODEL
+    model: str = DEFAULT_MODEL  # Its name.
+    # Which version, by its label or by its number; with neither, the server's newest.
     label: str | None = None
     version: int | None = None
 
@@ -172,11 +164,8 @@ TRANSIENT = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
 class ServerError(ConnectionError):
     """A server did not give what it was asked for.
 
-    Args:
-        address: The model.
-        subject: What was asked for: a signature's name, or `"server"` for anything else.
-        code: A name among gRPC's status codes.
-        detail: What the server or the connection said.
+    `subject` is that: a signature's name, or `"server"` for anything else; `code` is a name among
+    gRPC's status codes, and `detail` what the server or the connection said.
     """
 
     def __init__(self, address: Address, subject: str, code: str, detail: str):

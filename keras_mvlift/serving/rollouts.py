@@ -55,13 +55,10 @@ def apply(
 ) -> Labels:
     """Changes the labels in a config and waits until the server has them; returns the new ones.
 
-    `change` is from the labels to those that are to come, such as `Labels.promoted`. The server's
-    model is taken from the config, and it has `wait` seconds for each step; without a server nobody
-    waits, and labels may only move among versions that are loaded.
-
-    Raises:
-        ValueError: If the change does not do, or needs a server to ask.
-        TimeoutError: If the server did not follow; the config is as it was then.
+    `change` is from the labels to those that are to come, such as `Labels.promoted`; a ValueError
+    tells that it does not do, or needs a server. The server's model is taken from the config, and
+    it has `wait` seconds for each step, or a TimeoutError leaves the config as it was; without a
+    server nobody waits, and labels may only move among versions that are loaded.
     """
     before = read_config(path)
     new = change(labels_of(path, before))

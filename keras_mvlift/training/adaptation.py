@@ -64,46 +64,29 @@ heart."""
 
 
 class Fitted(NamedTuple):
-    """Views to fit: what the last layer is given, and what it should give.
+    """Views to fit: what the last layer is given, and what it should give."""
 
-    Attributes:
-        hidden: `[N, C]`, ones in the last column.
-        target: `[N, J, 3]`, meters, the network's axes, root at 0.
-        trust: `[N, J]`, in [0, 1], how sure the target is; 0 where it is not known.
-    """
-
-    hidden: np.ndarray
-    target: np.ndarray
-    trust: np.ndarray
+    hidden: np.ndarray  # [N, C], ones in the last column.
+    target: np.ndarray  # [N, J, 3], meters, the network's axes, root at 0.
+    trust: np.ndarray  # [N, J], in [0, 1], how sure the target is; 0 where it is not known.
 
 
 class Part(NamedTuple):
-    """A part of a recording, all of it fitted or all of it left out.
+    """A part of a recording, all of it fitted or all of it left out."""
 
-    Attributes:
-        seen: The real views, fields `[T, V, ...]`.
-        hidden: `[T V, C]`, of these views in their order.
-        rotation: `[T V, 3, 3]`, of these views.
-        fitted: Of real and virtual views, each as it is and mirrored.
-        gram: `[C, C]`, their `HᵀH`.
-    """
-
-    seen: views.View
-    hidden: np.ndarray
-    rotation: np.ndarray
-    fitted: Fitted
-    gram: np.ndarray
+    seen: views.View  # The real views, fields [T, V, ...].
+    hidden: np.ndarray  # [T V, C], of these views in their order.
+    rotation: np.ndarray  # [T V, 3, 3], of these views.
+    fitted: Fitted  # Of real and virtual views, each as it is and mirrored.
+    gram: np.ndarray  # [C, C], their HᵀH.
 
 
 class Adaptation(NamedTuple):
-    """What came out: the last layer `[C, 3 J]` fitted to all parts, and what was chosen.
+    """What came out."""
 
-    `scores` are millimeters, of each step on parts that it was not fitted to.
-    """
-
-    weights: np.ndarray
-    step: Step
-    scores: dict[Step, float]
+    weights: np.ndarray  # [C, 3 J], the last layer fitted to all parts.
+    step: Step  # What was chosen.
+    scores: dict[Step, float]  # Millimeters, of each step on parts that it was not fitted to.
 
     def summary(self, parts: Sequence[Part]) -> dict[str, Any]:
         """Returns as JSON what was fitted to these parts, chosen and scored."""
@@ -126,16 +109,11 @@ class Adaptation(NamedTuple):
 
 
 def joint_mix(pose: np.ndarray, target: np.ndarray, trust: np.ndarray, ridge: float) -> np.ndarray:
-    """Fits the mix of joints of poses `[N, J, 3]`, meters, root at 0, that is nearest to targets.
+    """Fits the mix of joints, `[J, J]`, that brings poses nearest to targets.
 
-    Args:
-        pose: The poses.
-        target: `[N, J, 3]`, meters, the same axes, root at 0.
-        trust: `[N, J]`, weight of each joint's squared error.
-        ridge: λ, of the squared distance from the identity.
-
-    Returns:
-        `[J, J]`. Its root row is that of the identity: a root at 0 stays there.
+    Both are `[N, J, 3]`, meters, the same axes, root at 0. `trust`, `[N, J]`, is the weight of each
+    joint's squared error, and λ of the squared distance from the identity. The root row is that of
+    the identity: a root at 0 stays there.
     """
     mix = np.eye(pose.shape[1])
     rows = pose.transpose(1, 0, 2)

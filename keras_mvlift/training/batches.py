@@ -24,15 +24,10 @@ _READ_SIZE = 4096
 
 
 class Pairs(NamedTuple):
-    """Pairs of views as NumPy arrays.
+    """Pairs of views as NumPy arrays."""
 
-    Attributes:
-        views: `[N, 72]`, single precision, all numbers of a view in a row.
-        rows: `[P, 2]`, 32-bit integers, the rows of each pair's source and target.
-    """
-
-    views: np.ndarray
-    rows: np.ndarray
+    views: np.ndarray  # [N, 72], single precision, all numbers of a view in a row.
+    rows: np.ndarray  # [P, 2], 32-bit integers, the rows of each pair's source and target.
 
     @property
     def num_bytes(self) -> int:

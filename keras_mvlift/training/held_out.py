@@ -99,15 +99,8 @@ class BestEpoch(HeldOutViews):
 
     Unlike Keras' own early stopping, what it knows are variables, to go into the checkpoints of a
     stage: one that was killed ends in the epoch, and with the weights, of an unbroken one. Where
-    weights are averaged, the averages are what is scored and kept.
-
-    Args:
-        seen: All views of some held-out instants, fields `[T, V, ...]`, in memory.
-        lifter: The model that is trained.
-        patience: Epochs without a better score after which training ends.
-
-    Attributes:
-        state: Variables by name: the best `score`, its `epoch` (-1 before any) and its `weights`.
+    weights are averaged, the averages are what is scored and kept. `patience` is of epochs without
+    a better score; `state` has the best `score`, its `epoch` (-1 before any) and its `weights`.
     """
 
     def __init__(self, seen: views.View, lifter: multi_view_lifter.MultiViewLifter, patience: int):
@@ -269,24 +262,16 @@ def calibrate_uncertainty(
 ) -> dict[str, Any]:
     """Multiplies all predictions by one factor, fitted to the errors in held-out views.
 
-    Half of the held-out instants say by which factor the share of joints of one standard deviation
-    lies within the predictions; the other half says how well that holds.
-    Poses are placed by the root that explains them best in all views but the one compared with.
+    Half of the held-out instants, two or more, fields `[T, V, ...]`, say by which factor the share
+    of joints of one standard deviation lies within the predictions; the other half says how well
+    that holds. Poses are placed by the root that explains them best in all views but the one
+    compared with. A ValueError tells that a half has nothing to compare.
 
-    Args:
-        lifter: Lifts the poses.
-        uncertainty: Corrected in place.
-        seen: All views of two or more held-out instants, fields `[T, V, ...]`.
-
-    Returns:
-        As JSON: the `factor`; the share of joints `within` the uncertainty in the half that it was
-        not fitted to, of all and of each third from the surest to the least sure; the
-        `multiples` of the uncertainty that hold other shares, fitted, and the shares they do hold,
-        `within_multiples`; Spearman's `rank_correlation` of prediction and error; and how many
-        errors that is.
-
-    Raises:
-        ValueError: If a half has nothing to compare.
+    As JSON it returns the `factor`; the share of joints `within` the uncertainty in the half that
+    it was not fitted to, of all and of each third from the surest to the least sure; the
+    `multiples` of the uncertainty that hold other shares, fitted, and the shares they do hold,
+    `within_multiples`; Spearman's `rank_correlation` of prediction and error; and how many errors
+    that is.
     """
     error, scale, weight = _measured(lifter, uncertainty, seen)
     # Instants follow each other in time: blocks of them are less alike than every second.

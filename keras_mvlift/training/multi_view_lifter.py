@@ -59,22 +59,18 @@ def solved_root(lifted: objectives.Lifted, own: views.View, seen: views.View) ->
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A way to train the two networks; docs/method.md tells how they compare.
+    """A way to train the two networks; docs/method.md tells how they compare."""
 
-    Attributes:
-        root_head: Makes the root network's last layer from the rig's distance in meters.
-        join: Makes global poses of what the networks say, as `predicted_root` does.
-        first_objective: What the first stage minimizes on view pairs: eq. (6), as in the paper;
-            where the root is solved for, poses without extent agree by eq. (6), and it is eq. (7).
-        has_free_root: Whether the root joint of a pose may lie off the predicted root, as in the
-            paper. Were it pinned there, each error of the root network would be an offset of all
-            other joints, which they would learn to make up for. A solved root fits the pose
-            wherever its root joint is.
-    """
-
+    # Makes the root network's last layer from the rig's distance in meters.
     root_head: Callable[[float], keras.layers.Layer]
+    # Makes global poses of what the networks say, as `predicted_root` does.
     join: Callable[[objectives.Lifted, views.View, views.View], Joined]
+    # What the first stage minimizes on view pairs: eq. (6), as in the paper; where the root is
+    # solved for, poses without extent agree by eq. (6), and it is eq. (7).
     first_objective: objectives.Objective
+    # Whether the root joint of a pose may lie off the predicted root, as in the paper. Were it
+    # pinned there, each error of the root network would be an offset of all other joints, which
+    # they would learn to make up for. A solved root fits the pose wherever its root joint is.
     has_free_root: bool
 
 

@@ -15,58 +15,37 @@ Losses = dict[str, tf.Tensor]
 
 
 class Lifted(NamedTuple):
-    """A view's pose before the root joins it. Their sum is the global pose `Ỹ`.
+    """A view's pose before the root joins it. Their sum is the global pose `Ỹ`."""
 
-    Attributes:
-        root_relative_pose: `[B, J, 3]`, meters, root joint at 0, camera axes: `Y - Y_root`.
-        root_position: `[B, 3]`, meters, camera frame: where the root joint is, which is
-            `r + Y_root` where a recipe leaves the root free, else the predicted root `r`.
-    """
-
-    root_relative_pose: tf.Tensor
+    root_relative_pose: tf.Tensor  # [B, J, 3], meters, root joint at 0, camera axes: `Y - Y_root`.
+    # [B, 3], meters, camera frame: where the root joint is, which is `r + Y_root` where a recipe
+    # leaves the root free, else the predicted root `r`.
     root_position: tf.Tensor
 
 
 class Agreement(NamedTuple):
-    """What the views of instants agree on. No gradient goes there.
+    """What the views of instants agree on. No gradient goes there."""
 
-    Points are `[B, J, 3]`, meters, world frame; two or more views agree on those that are known.
-    """
-
-    points: tf.Tensor
-    is_known: tf.Tensor
+    points: tf.Tensor  # [B, J, 3], meters, world frame.
+    is_known: tf.Tensor  # [B, J], whether two or more views agree.
 
 
 class Instants(NamedTuple):
-    """All views of each instant.
+    """All views of each instant."""
 
-    Attributes:
-        seen: Fields `[B, V, ...]`; confidence 0 throughout for a view that an instant lacks.
-        agreed: What they agree on, where it was found beforehand, once and not in every step.
-    """
-
-    seen: views.View
-    agreed: Agreement | None = None
+    seen: views.View  # Fields [B, V, ...]; confidence 0 throughout for a view that is lacking.
+    agreed: Agreement | None = None  # What they agree on, where it was found beforehand.
 
 
 class Placed(NamedTuple):
-    """Lifted poses in their places, and the views that they are compared with.
+    """Lifted poses in their places, and the views that they are compared with."""
 
-    Attributes:
-        lifted: What the networks said.
-        pose_camera: Global poses `Ỹ`, `[B, J, 3]`, meters, frames of their own cameras.
-        root_loss: `[B]`, meters, what the root network still has to learn.
-        own: The views that they were lifted from, fields `[B, ...]`.
-        is_own: `[B, V]`, 1 for that view, else 0.
-        instants: All views of their instants.
-    """
-
-    lifted: Lifted
-    pose_camera: tf.Tensor
-    root_loss: tf.Tensor
-    own: views.View
-    is_own: tf.Tensor
-    instants: Instants
+    lifted: Lifted  # What the networks said.
+    pose_camera: tf.Tensor  # Global poses `Ỹ`, [B, J, 3], meters, frames of their own cameras.
+    root_loss: tf.Tensor  # [B], meters, what the root network still has to learn.
+    own: views.View  # The views that they were lifted from, fields [B, ...].
+    is_own: tf.Tensor  # [B, V], 1 for that view, else 0.
+    instants: Instants  # All views of their instants.
 
 
 class Objective(Protocol):

@@ -86,15 +86,10 @@ class Rows:
 
 
 class StageData(abc.ABC):
-    """What `stages.run` needs to know of its data, of which nothing may be held out.
+    """What `stages.run` needs to know of its data, of which nothing may be held out."""
 
-    Attributes:
-        checkpoints: A folder that outlives a killed run; this stage and settings alone use it.
-        logs: A folder for TensorBoard and the history; None for neither.
-    """
-
-    checkpoints: pathlib.Path
-    logs: pathlib.Path | None
+    checkpoints: pathlib.Path  # Outlives a killed run; this stage and settings alone use it.
+    logs: pathlib.Path | None  # For TensorBoard and the history; None for neither.
 
     @abc.abstractmethod
     def steps_per_epoch(self, config: configs.StageConfig, name: str) -> int:
@@ -150,24 +145,17 @@ def needs_agreement(config: configs.StageConfig) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Files(StageData):
-    """Record files; `checkpoints` and `logs` are those of `StageData`.
+    """Record files; `checkpoints` and `logs` are those of `StageData`."""
 
-    Attributes:
-        train: Record files of pairs to train on.
-        held_out: Record files of pairs to measure the loss on; empty for none.
-        num_views: Most views of an instant, where the records are instants; 0 where they are pairs.
-        num_pairs: Pairs that the instants' views make, where the records are instants: an epoch
-            lifts as many views of them as of pairs.
-        windows: What the networks see of a pair's clip; None for the two frames alone.
-    """
-
-    train: list[str]
-    held_out: list[str]
+    train: list[str]  # To train on.
+    held_out: list[str]  # To measure the loss on; empty for none.
     checkpoints: pathlib.Path
     logs: pathlib.Path | None
-    num_views: int = 0
-    num_pairs: int = 0
-    windows: view_windows.Windows | None = None
+    num_views: int = 0  # Most views of an instant, where the records are instants, not pairs.
+    num_pairs: int = (
+        0  # That instants' views make: an epoch lifts as many views of them as of pairs.
+    )
+    windows: view_windows.Windows | None = None  # What the networks see; None for single frames.
 
     def count_pairs(self) -> int:
         if self.windows:

@@ -276,11 +276,9 @@ def build_optimizer(
     """Builds Adam with the paper's staircase, clipped and averaged as the config says.
 
     The moving average of the weights is tensorflow-addons': it keeps its averages in optimizer
-    slots, which go into the checkpoint, and works only around Keras' legacy optimizers.
-
-    Raises:
-        ValueError: If weights are to be averaged without tensorflow-addons, as from Python 3.12 on.
-        ModuleNotFoundError: If Keras 3 is installed without tf_keras.
+    slots, which go into the checkpoint, and works only around Keras' legacy optimizers. A
+    ValueError tells that it is lacking, as from Python 3.12 on, a ModuleNotFoundError that tf_keras
+    is, beside Keras 3.
     """
     if importlib.metadata.version("keras") >= "3" and not importlib.util.find_spec("tf_keras"):
         raise ModuleNotFoundError("`tf_keras` must be installed beside Keras 3", name="tf_keras")

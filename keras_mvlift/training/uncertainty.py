@@ -22,18 +22,10 @@ _MAX_ERROR = 3.0
 
 
 class JointUncertainty(keras.layers.Layer):
-    """Predicts how far off joints are; `seed` is of the initial weights.
+    """Predicts how far off joints of views are, `[B, J]`, meters across, at the subject's distance.
 
-    Attributes:
-        network: From rays and confidences `[B, J, 3]` to scales `[B, J]`, meters.
-        calibration: What `held_out.calibrate_uncertainty` found, as JSON; empty before.
-
-    Call arguments:
-        view: A batch of `View`, fields `[B, ...]`.
-        training: Whether to update batch statistics.
-
-    Returns:
-        `[B, J]`, meters across, at the subject's distance.
+    The `network` is from rays and confidences `[B, J, 3]`; `seed` is of its initial weights.
+    `calibration` is what `held_out.calibrate_uncertainty` found, as JSON; empty before.
     """
 
     parts = ("uncertainty",)
