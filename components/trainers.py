@@ -25,7 +25,6 @@ from keras_mvlift.export import compact, saved_model
 from keras_mvlift.training import (
     held_out,
     lifters,
-    multi_view_lifter,
     stage_data,
     stages,
     strategies,
@@ -110,7 +109,7 @@ def _note(stage: str, description: dict[str, Any]) -> str:
 
 def start(
     fn_args: Any, model_config: configs.ModelConfig, config: configs.StageConfig
-) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
+) -> tuple[lifters.Model, dict[str, Any]]:
     """Builds a model, or loads the one of the stage before; gives it and its description."""
     with strategies.of_name(config.strategy).scope():
         objective = stages.objective(config, model_config.recipe)
@@ -314,7 +313,7 @@ _NUM_TOLD = 3
 
 def _blessed(
     former: pathlib.Path, config: configs.ModelConfig, objective: Any
-) -> tuple[multi_view_lifter.MultiViewLifter | None, dict[str, Any]]:
+) -> tuple[lifters.Model | None, dict[str, Any]]:
     """Reads the last blessed model, None if of other networks, and what a description tells."""
     trained, description = lifters.load(former / lifters.FOLDER, objective)
     name = "/".join(former.parent.parts[-_NUM_TOLD:])
@@ -329,9 +328,7 @@ def _blessed(
     return trained, {key: description[key] for key in _CAMERAS} | {KEY: told}
 
 
-def _asked(
-    path: str, objective: Any, files: list[str]
-) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
+def _asked(path: str, objective: Any, files: list[str]) -> tuple[lifters.Model, dict[str, Any]]:
     """Reads the model that was asked for, as `load_model` takes it, and what to tell of it."""
     model = inference.load_model(path)
     trained = compact.reopened(model, objective, seen=lambda: _views(files))

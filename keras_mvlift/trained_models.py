@@ -486,6 +486,9 @@ def _times(kernel: np.ndarray, x: np.ndarray) -> np.ndarray:
 # in a ring, and a frame costs one step of each layer, however long the window is.
 
 
+Posed = tuple[np.ndarray, np.ndarray | None]
+
+
 class PoseStream:
     """Lifts one person, or several side by side, frame by frame, to the poses of the whole clip.
 
@@ -531,9 +534,7 @@ class PoseStream:
         )
         self._was_seen: np.ndarray | None = None
 
-    def push(
-        self, keypoints_2d: Any, confidence: Any, intrinsics: Any
-    ) -> tuple[np.ndarray, np.ndarray | None] | None:
+    def push(self, keypoints_2d: Any, confidence: Any, intrinsics: Any) -> Posed | None:
         """Takes the next frame.
 
         Args:
@@ -562,7 +563,7 @@ class PoseStream:
             earlier[is_first], sure[is_first] = rays[is_first], confidence[is_first]
         return self._step(rays, confidence, is_first)
 
-    def finish(self) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    def finish(self) -> list[Posed]:
         """Returns the poses still due, as `push` does; a new clip may follow."""
         due = []
         if self._seen:
@@ -571,9 +572,7 @@ class PoseStream:
         self._start()
         return [posed for posed in due if posed is not None]
 
-    def _step(
-        self, rays: np.ndarray, confidence: np.ndarray, is_first: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray | None] | None:
+    def _step(self, rays: np.ndarray, confidence: np.ndarray, is_first: np.ndarray) -> Posed | None:
         self._seen.append((rays, confidence))
         outputs, *root_outputs = (network.push(rays, is_first) for network in self._networks)
         if len(self._seen) <= self.delay:

@@ -15,7 +15,7 @@ from tensorflow import keras
 from keras_mvlift import configs, errors, inference, trained_models
 from keras_mvlift.datasets import views
 from keras_mvlift.networks import temporal
-from keras_mvlift.training import lifters, multi_view_lifter, objectives
+from keras_mvlift.training import lifters, objectives
 
 
 def fold_temporal(model: keras.Model) -> dict[str, np.ndarray]:
@@ -123,14 +123,12 @@ def _folded(
     return (kernel * scale).astype(np.float32), ((bias - mean) * scale + beta).astype(np.float32)
 
 
-def fold(
-    lifter: multi_view_lifter.MultiViewLifter, dtype: tf.DType = tf.float32
-) -> multi_view_lifter.MultiViewLifter:
+def fold(lifter: lifters.Model, dtype: tf.DType = tf.float32) -> lifters.Model:
     """Returns a model that lifts as one of single frames does, and cannot be trained.
 
     Its weights are rounded to `dtype`.
     """
-    return multi_view_lifter.MultiViewLifter(
+    return lifters.Model(
         FoldedResidual(lifter.lifting_network, dtype),
         FoldedResidual(lifter.root_network, dtype),
         lifter.root_head,
@@ -140,7 +138,7 @@ def fold(
     )
 
 
-def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict[str, Any]:
+def notes(lifter: lifters.Model, network_input: str) -> dict[str, Any]:
     """Returns what must be known to use the weights of a trained model, beside them, as JSON.
 
     `root` are the numbers of the root head; `has_free_root` tells whether the pose's own root joint
@@ -174,7 +172,7 @@ def save_networks(
         np.savez(folder / f"{name}.npz", **arrays)
 
 
-def halved(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.MultiViewLifter:
+def halved(lifter: lifters.Model) -> lifters.Model:
     """Returns a model that lifts alike from weights of half the size; it cannot be trained.
 
     A ValueError tells that it sees windows of frames, or predicts uncertainties.
@@ -189,9 +187,9 @@ def halved(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.Multi
 def reopened(
     model: inference.Lifter,
     objective: Any,
-    make: Callable[..., multi_view_lifter.MultiViewLifter] = multi_view_lifter.MultiViewLifter,
+    make: lifters.Make = lifters.Model,
     seen: Callable[[], views.View] | None = None,
-) -> multi_view_lifter.MultiViewLifter:
+) -> lifters.Model:
     """Returns a model that lifts alike, to train on, from one that `saved_model.save` wrote.
 
     `model` is of `load_model`, with its weights, and `make` the class to make. If it was halved, it

@@ -16,9 +16,12 @@ from keras_mvlift.export import compact
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.networks import temporal
 from keras_mvlift.serving import clients, grpc_client
-from keras_mvlift.training import lifters, multi_view_lifter, uncertainty
+from keras_mvlift.training import lifters, uncertainty
 
 SIGNATURES = ("serving_default", "lift_camera", "lift_world", "serving_examples")
+
+Tensors = dict[str, tf.Tensor]
+Pair = tuple[tf.Tensor, tf.Tensor]
 
 _NUM_JOINTS = skeletons.H36M_17.num_joints
 _KEYPOINTS = tf.TensorSpec([None, _NUM_JOINTS, 2], tf.float32, "keypoints_2d")
@@ -42,7 +45,7 @@ class ServingModule(tf.Module):
         intrinsics: `[3, 3]`, pixels, taken for a camera that a request does not describe.
     """
 
-    def __init__(self, lifter: multi_view_lifter.MultiViewLifter, intrinsics: np.ndarray):
+    def __init__(self, lifter: lifters.Model, intrinsics: np.ndarray):
         super().__init__()
         is_folded = isinstance(lifter.lifting_network, compact.FoldedResidual)
         networks = lifter if is_folded else compact.fold(lifter)
@@ -59,9 +62,7 @@ class ServingModule(tf.Module):
             self.variables_to_save = lifter.uncertainty.network.variables
 
     @tf.function(input_signature=[_KEYPOINTS, _CONFIDENCE])
-    def serving_default(
-        self, keypoints_2d: tf.Tensor, confidence: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def serving_default(self, keypoints_2d: tf.Tensor, confidence: tf.Tensor) -> Tensors:
         """Lifts poses seen by a camera like those of training, root-relative ones alone."""
         keypoints_2d = check_shape("keypoints_2d", keypoints_2d, None, _NUM_JOINTS, 2)
         batch = tf.shape(keypoints_2d)[0]
@@ -72,7 +73,7 @@ class ServingModule(tf.Module):
     @tf.function(input_signature=[_KEYPOINTS, _CONFIDENCE, _INTRINSICS])
     def lift_camera(
         self, keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    ) -> Tensors:
         """Lifts poses seen by known cameras."""
         keypoints_2d, confidence = check_keypoints(keypoints_2d, confidence, None)
         intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None)
@@ -90,7 +91,7 @@ class ServingModule(tf.Module):
         intrinsics: tf.Tensor,
         rotation: tf.Tensor,
         center: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
+    ) -> Tensors:
         """Lifts poses seen by cameras whose places are known, to `pose_world` `[B, 17, 3]`, too."""
         rotation, center = check_place(rotation, center, keypoints_2d)
         lifted = self.lift_camera(keypoints_2d, confidence, intrinsics)
@@ -98,7 +99,7 @@ class ServingModule(tf.Module):
         return lifted | {"pose_world": cameras.world_from_camera(lifted["pose_camera"], camera)}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
-    def serving_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    def serving_examples(self, serialized: tf.Tensor) -> Tensors:
         """Lifts serialized `tf.Example` records of single views, `[B]`.
 
         They have features `keypoints_2d`, `confidence` and `intrinsics`; `root_relative_pose` comes
@@ -111,7 +112,7 @@ class ServingModule(tf.Module):
 
 
 def save(
-    lifter: multi_view_lifter.MultiViewLifter,
+    lifter: lifters.Model,
     description: dict[str, Any],
     folder: pathlib.Path,
     *,
@@ -174,7 +175,7 @@ class ClipServingModule(tf.Module):
     is.
     """
 
-    def __init__(self, lifter: multi_view_lifter.MultiViewLifter, intrinsics: np.ndarray):
+    def __init__(self, lifter: lifters.Model, intrinsics: np.ndarray):
         super().__init__()
         networks = [temporal.dilated(x) for x in (lifter.lifting_network, lifter.root_network)]
         self._lift_window: Any = lifter.lift
@@ -189,9 +190,7 @@ class ClipServingModule(tf.Module):
         self.variables_to_save = lifters.weights_of(lifter)
 
     @tf.function(input_signature=_CLIP)
-    def serving_default(
-        self, keypoints_2d: tf.Tensor, confidence: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def serving_default(self, keypoints_2d: tf.Tensor, confidence: tf.Tensor) -> Tensors:
         """Lifts one frame of each window, seen by a camera like those of training."""
         axes = (None, None, _NUM_JOINTS, 2)
         keypoints_2d = check_shape("keypoints_2d", keypoints_2d, *axes)
@@ -203,7 +202,7 @@ class ClipServingModule(tf.Module):
     @tf.function(input_signature=[*_CLIP, _INTRINSICS])
     def lift_window(
         self, keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    ) -> Tensors:
         """Lifts one frame of each window, its middle, or its last by a causal network.
 
         The intrinsics are `[B, 3, 3]`, of the window, and so is what is returned of one frame.
@@ -223,7 +222,7 @@ class ClipServingModule(tf.Module):
     @tf.function(input_signature=[*_CLIP, _CLIP_INTRINSICS])
     def lift_clip(
         self, keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    ) -> Tensors:
         """Lifts every frame of each clip, of one or more; the intrinsics are `[B, T, 3, 3]`."""
         keypoints_2d, confidence = check_keypoints(keypoints_2d, confidence, None, None)
         intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None, None)
@@ -245,7 +244,7 @@ class ClipServingModule(tf.Module):
         return _with_sum(pose, found)
 
     @tf.function(input_signature=[_OUTPUTS, _RAYS])
-    def root_position(self, outputs: tf.Tensor, rays: tf.Tensor) -> dict[str, tf.Tensor]:
+    def root_position(self, outputs: tf.Tensor, rays: tf.Tensor) -> Tensors:
         """Computes the predicted root `[B, 3]`, meters, camera frame, as streaming needs it.
 
         It is of the root network's outputs `[B, 3]` and the lifted frame's rays `[B, 17, 2]`. The
@@ -264,9 +263,7 @@ class _SeenWindow(NamedTuple):
     window_rays: tf.Tensor
 
 
-def _seen_rays(
-    keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _seen_rays(keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor) -> Pair:
     """Returns viewing rays `[B, T, J, 2]` and confidences, frames without anybody filled."""
     is_seen = confidence > 0
     rays = tf.where(is_seen[..., tf.newaxis], cameras.rays(keypoints_2d, intrinsics), 0.0)
@@ -277,7 +274,7 @@ def _seen_rays(
     return tuple(tf.gather(value, frame, batch_dims=1) for value in (rays, confidence))
 
 
-def _with_sum(pose: tf.Tensor, root_position: tf.Tensor) -> dict[str, tf.Tensor]:
+def _with_sum(pose: tf.Tensor, root_position: tf.Tensor) -> Tensors:
     return {
         "root_relative_pose": pose,
         "root_position": root_position,
@@ -294,9 +291,7 @@ def uncertainty_signature(
     """Makes the signature of what predicts, to `joint_uncertainty` `[B, 17]`, meters."""
 
     @tf.function(input_signature=[_KEYPOINTS, _CONFIDENCE, _INTRINSICS])
-    def predict(
-        keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def predict(keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor) -> Tensors:
         keypoints_2d, confidence = check_keypoints(keypoints_2d, confidence, None)
         intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None)
         # Where the camera stands is not looked at.
@@ -324,9 +319,7 @@ def check_shape(name: str, value: tf.Tensor, *axes: int | None) -> tf.Tensor:
     return tf.ensure_shape(value, axes, name=f"{name}_must_have_the_stated_shape")
 
 
-def check_keypoints(
-    keypoints_2d: tf.Tensor, confidence: tf.Tensor, *axes: None
-) -> tuple[tf.Tensor, tf.Tensor]:
+def check_keypoints(keypoints_2d: tf.Tensor, confidence: tf.Tensor, *axes: None) -> Pair:
     """Refuses 2D joints `[*axes, 17, 2]`, pixels, that are none; confidence is `[*axes, 17]`.
 
     Confidence lies in [0, 1]; where it is above 0 joints are not infinite. Leading axes are None
@@ -349,9 +342,7 @@ def check_keypoints(
     return _require((keypoints_2d, confidence), (in_range, share), (are_finite, near))
 
 
-def check_camera(
-    intrinsics: tf.Tensor, keypoints_2d: tf.Tensor, *axes: None
-) -> tuple[tf.Tensor, tf.Tensor]:
+def check_camera(intrinsics: tf.Tensor, keypoints_2d: tf.Tensor, *axes: None) -> Pair:
     """Refuses intrinsics `[*axes, 3, 3]` that are none; returns them and keypoints as they came.
 
     They must have positive focal lengths, no skew and 0, 0, 1 as last row.
@@ -371,9 +362,7 @@ def check_camera(
     return _require((intrinsics, keypoints_2d), (is_camera, told))
 
 
-def check_place(
-    rotation: tf.Tensor, center: tf.Tensor, keypoints_2d: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def check_place(rotation: tf.Tensor, center: tf.Tensor, keypoints_2d: tf.Tensor) -> Pair:
     """Refuses a rotation `[B, 3, 3]` that is none to a hundredth, and a center `[B, 3]` not finite.
 
     Both are returned as they came.
@@ -394,9 +383,7 @@ def check_place(
     return _require((rotation, center), (is_turn, turn), (is_place, place))
 
 
-def _together(
-    name: str, value: tf.Tensor, keypoints_2d: tf.Tensor, num_axes: int
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _together(name: str, value: tf.Tensor, keypoints_2d: tf.Tensor, num_axes: int) -> Pair:
     """Refuses a value that has not the leading axes of the keypoints."""
     axes, others = tf.shape(value)[:num_axes], tf.shape(keypoints_2d)[:num_axes]
     told = f"`{name}` must be of as many views as `keypoints_2d`. Received, of either:"
@@ -409,9 +396,7 @@ def _is_finite(value: tf.Tensor) -> tf.Tensor:
     return tf.abs(value) < float("inf")
 
 
-def _require(
-    values: tuple[tf.Tensor, tf.Tensor], *rules: tuple[tf.Tensor, ...]
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _require(values: Pair, *rules: tuple[tf.Tensor, ...]) -> Pair:
     """Returns the values once every rule holds: a condition and what is told where it does not."""
     # Not `tf.debugging.Assert`, which hides the operation in a branch.
     checks = [

@@ -15,7 +15,7 @@ from tensorflow import keras
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.metrics import held_out_views, pose_error
-from keras_mvlift.training import lifters, multi_view_lifter
+from keras_mvlift.training import lifters
 from keras_mvlift.training import uncertainty as training_uncertainty
 
 # Views lifted at once.
@@ -43,7 +43,7 @@ class HeldOutViews(keras.callbacks.Callback):
         >>> lifter.fit(batches, steps_per_epoch=100, epochs=300, callbacks=callbacks)
     """
 
-    def __init__(self, seen: views.View, lifter: multi_view_lifter.MultiViewLifter | None = None):
+    def __init__(self, seen: views.View, lifter: lifters.Model | None = None):
         super().__init__()
         self.seen = tf.nest.map_structure(np.asarray, seen)
         self.lifter = lifter
@@ -58,7 +58,7 @@ class HeldOutViews(keras.callbacks.Callback):
             logs.update({f"val_held_out_{name}": value for name, value in found.items()})
 
 
-def score(lifter: multi_view_lifter.MultiViewLifter, seen: views.View) -> dict[str, float]:
+def score(lifter: lifters.Model, seen: views.View) -> dict[str, float]:
     """Lifts every view of some instants, fields `[T, V, ...]`, and compares it with the others.
 
     It returns `held_out_views.SCORE_NAMES`, or raises a ValueError if nothing could be compared.
@@ -66,7 +66,7 @@ def score(lifter: multi_view_lifter.MultiViewLifter, seen: views.View) -> dict[s
     return _score(_graph(lifter, seen), seen)
 
 
-def _graph(lifter: multi_view_lifter.MultiViewLifter, seen: views.View) -> Lift:
+def _graph(lifter: lifters.Model, seen: views.View) -> Lift:
     lift = tf.function(lambda view: lifter(view, training=False).root_relative_pose)
     # Of any number of views, so that what is scored and what is drawn is traced once.
     lift.get_concrete_function(
@@ -103,7 +103,7 @@ class BestEpoch(HeldOutViews):
     a better score; `state` has the best `score`, its `epoch` (-1 before any) and its `weights`.
     """
 
-    def __init__(self, seen: views.View, lifter: multi_view_lifter.MultiViewLifter, patience: int):
+    def __init__(self, seen: views.View, lifter: lifters.Model, patience: int):
         super().__init__(seen, lifter)
         self.trained = lifter
         self.patience = patience
@@ -154,9 +154,7 @@ class Board(HeldOutViews):
     the person's left and orange on the right. What is shown has no part in the logs of an epoch.
     """
 
-    def __init__(
-        self, seen: views.View, lifter: multi_view_lifter.MultiViewLifter, folder: pathlib.Path
-    ):
+    def __init__(self, seen: views.View, lifter: lifters.Model, folder: pathlib.Path):
         super().__init__(seen, lifter)
         self.folder = folder
         self._writer: tf.summary.SummaryWriter | None = None
@@ -256,9 +254,7 @@ _CALIBRATED_AT_ONCE = 512
 
 
 def calibrate_uncertainty(
-    lifter: multi_view_lifter.MultiViewLifter,
-    uncertainty: training_uncertainty.JointUncertainty,
-    seen: views.View,
+    lifter: lifters.Model, uncertainty: training_uncertainty.JointUncertainty, seen: views.View
 ) -> dict[str, Any]:
     """Multiplies all predictions by one factor, fitted to the errors in held-out views.
 
@@ -291,9 +287,7 @@ def calibrate_uncertainty(
 
 
 def _measured(
-    lifter: multi_view_lifter.MultiViewLifter,
-    uncertainty: training_uncertainty.JointUncertainty,
-    seen: views.View,
+    lifter: lifters.Model, uncertainty: training_uncertainty.JointUncertainty, seen: views.View
 ) -> tuple[np.ndarray, ...]:
     """Returns errors, meters, predictions, meters, and weights, `[T, A, B, J]` each."""
     pose = _of_views(_graph(lifter, seen), seen)

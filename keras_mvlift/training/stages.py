@@ -10,7 +10,7 @@ import logging
 import pathlib
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from keras_mvlift import configs, errors
 from keras_mvlift.training import (
     batches,
     held_out,
+    lifters,
     multi_view_lifter,
     objectives,
     stage_data,
@@ -52,7 +53,7 @@ def takes_instants(config: configs.StageConfig) -> bool:
     return isinstance(config, configs.FinetuneConfig) and config.views == "all"
 
 
-def model(config: configs.StageConfig) -> Callable[..., multi_view_lifter.MultiViewLifter]:
+def model(config: configs.StageConfig) -> lifters.Make:
     """Returns what makes the model that a stage trains."""
     of_pairs, of_instants = multi_view_lifter.MultiViewLifter, multi_view_lifter.InstantLifter
     kind = of_instants if takes_instants(config) else of_pairs
@@ -168,23 +169,21 @@ def history(folder: pathlib.Path) -> list[dict[str, float]]:
     return [{key: float(x) for key, x in row.items() if x != "NA"} for row in table]
 
 
-def about(lifter: multi_view_lifter.MultiViewLifter) -> dict[str, Any]:
+def about(lifter: lifters.Model) -> dict[str, Any]:
     """Tells, as JSON, what a stage found beside the networks' weights."""
     if lifter.uncertainty is None or not lifter.uncertainty.calibration:
         return {}
     return {"uncertainty": json.loads(lifter.uncertainty.calibration)}
 
 
-def _calibrate(lifter: multi_view_lifter.MultiViewLifter, data: stage_data.StageData) -> None:
+def _calibrate(lifter: lifters.Model, data: stage_data.StageData) -> None:
     if lifter.uncertainty is not None and (seen := data.held_out_views()) is not None:
         found = held_out.calibrate_uncertainty(lifter, lifter.uncertainty, seen)
         lifter.uncertainty.calibration = json.dumps(found)
 
 
 def _best_epoch(
-    lifter: multi_view_lifter.MultiViewLifter,
-    config: configs.StageConfig,
-    data: stage_data.StageData,
+    lifter: lifters.Model, config: configs.StageConfig, data: stage_data.StageData
 ) -> held_out.BestEpoch | None:
     if not config.patience:
         return None
@@ -223,10 +222,7 @@ class _Bar(keras.callbacks.Callback):
 
 
 def _writers(
-    path: pathlib.Path,
-    logs: pathlib.Path | None,
-    lifter: multi_view_lifter.MultiViewLifter,
-    data: stage_data.StageData,
+    path: pathlib.Path, logs: pathlib.Path | None, lifter: lifters.Model, data: stage_data.StageData
 ) -> list[keras.callbacks.Callback]:
     history = keras.callbacks.CSVLogger(str(path), append=True)
     if logs is None:
