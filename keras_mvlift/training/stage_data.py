@@ -15,16 +15,15 @@ from keras_mvlift.training import batches, held_out
 
 _GIGABYTE = 1e9
 
-Keep = Callable[[np.ndarray], None]
-"""Takes the views of pairs to where a model is trained, as `MultiViewLifter.keep` does."""
+Batches = tf.data.Dataset
+Keep = Callable[[np.ndarray], None] | None
+"""Takes the views of pairs to where a model is trained, as `MultiViewLifter.keep` does, if any."""
 
 
 class Source(Protocol):
     """Arrays from which batches are drawn, pass after pass, in the order of seed and pass."""
 
-    def batches(
-        self, config: configs.StageConfig, first_batch: int, keep: Keep | None = None
-    ) -> tf.data.Dataset:
+    def batches(self, config: configs.StageConfig, first_batch: int, keep: Keep = None) -> Batches:
         """Returns batches without end, from one on; `keep` may be given the views of pairs."""
 
 
@@ -38,9 +37,7 @@ class Pairs:
     pairs: batches.Pairs
     look_up: Callable[[tf.Tensor], Any] | None = None
 
-    def batches(
-        self, config: configs.StageConfig, first_batch: int, keep: Keep | None = None
-    ) -> tf.data.Dataset:
+    def batches(self, config: configs.StageConfig, first_batch: int, keep: Keep = None) -> Batches:
         in_pass = max(len(self.pairs.rows) // config.batch_size, 1)
         first_pass, passed = divmod(first_batch, in_pass)
         order: dict[str, Any] = {"seed": config.seed, "first_epoch": first_pass}
@@ -67,9 +64,7 @@ class Rows:
     num_pairs: int | None = None
     rows_per_pair: int = 2
 
-    def batches(
-        self, config: configs.StageConfig, first_batch: int, keep: Keep | None = None
-    ) -> tf.data.Dataset:
+    def batches(self, config: configs.StageConfig, first_batch: int, keep: Keep = None) -> Batches:
         num_pairs = self.num_pairs
         if num_pairs is None:
             num_pairs = batches.count_instants(self.values) // self.rows_per_pair
@@ -96,15 +91,13 @@ class StageData(abc.ABC):
         """Returns the steps of an epoch; a ValueError if a stage asks for what these data lack."""
 
     @abc.abstractmethod
-    def batches(
-        self, config: configs.StageConfig, first_epoch: int, keep: Keep | None = None
-    ) -> tf.data.Dataset:
+    def batches(self, config: configs.StageConfig, first_epoch: int, keep: Keep = None) -> Batches:
         """Returns batches without end, the same from an epoch on whether or not it is the first.
 
         `keep` takes the views of pairs that fit in memory; batches are then of their rows.
         """
 
-    def held_out_batches(self, config: configs.StageConfig) -> tf.data.Dataset | None:
+    def held_out_batches(self, config: configs.StageConfig) -> Batches | None:
         """Returns what the loss is measured on after each epoch; None for nothing."""
         return None
 
@@ -132,9 +125,7 @@ class Arrays(StageData):
             raise ValueError(f"{name}: {rule}. Received: {config.patience}.")
         return self.steps
 
-    def batches(
-        self, config: configs.StageConfig, first_epoch: int, keep: Keep | None = None
-    ) -> tf.data.Dataset:
+    def batches(self, config: configs.StageConfig, first_epoch: int, keep: Keep = None) -> Batches:
         return self.source.batches(config, first_epoch * self.steps, keep)
 
 
@@ -180,9 +171,7 @@ class Files(StageData):
                 raise ValueError(f"{name}: `{field}` must {rule}. Received: {value!r}.")
         return num_pairs // config.batch_size
 
-    def batches(
-        self, config: configs.StageConfig, first_epoch: int, keep: Keep | None = None
-    ) -> tf.data.Dataset:
+    def batches(self, config: configs.StageConfig, first_epoch: int, keep: Keep = None) -> Batches:
         order: dict[str, Any] = {"seed": config.seed, "first_epoch": first_epoch}
         if self.windows:
             return view_windows.load(self.train, config.batch_size, self.windows, **order)
@@ -197,7 +186,7 @@ class Files(StageData):
             source, num_pairs = Pairs(kept), len(kept.rows)
         return source.batches(config, first_epoch * (num_pairs // config.batch_size), keep)
 
-    def held_out_batches(self, config: configs.StageConfig) -> tf.data.Dataset | None:
+    def held_out_batches(self, config: configs.StageConfig) -> Batches | None:
         if not self.held_out:
             return None
         if self.windows:

@@ -152,7 +152,7 @@ def _fit(
     return history(written)
 
 
-def _keep(model: keras.Model) -> stage_data.Keep | None:
+def _keep(model: keras.Model) -> stage_data.Keep:
     # Replicas share the rows of a batch, and each would need the views of all of them.
     is_alone = model.distribute_strategy.num_replicas_in_sync == 1
     return getattr(model, "keep", None) if is_alone else None
