@@ -180,8 +180,6 @@ def checkpoints_of(fn_args: Any) -> pathlib.Path:
     return pathlib.Path(custom["checkpoint_root"]) / f"{custom['stage']}-{digest[:16]}"
 
 
-# What TFX's Tuner runs: short fine-tuning stages, compared by the score without labels.
-
 TUNER_FN = "components.trainers.tuner_fn"
 OBJECTIVE = "held_out_mean_mm"
 
@@ -292,9 +290,6 @@ class Search(base_tuner.BaseTuner):
         stages.run(lifter, config, files, name)
         return held_out.score(lifter, seen)["mean_mm"]
 
-
-# Where training starts: at the last blessed model of a window of spans, if it fits, or at a model
-# that was asked for.
 
 KEY = "warm_start"
 """Of a stage's custom config: whether a blessed model is gone on from; of a description: which."""

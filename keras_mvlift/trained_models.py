@@ -191,8 +191,6 @@ def _check_mixes(told: dict[str, Any]) -> None:
         errors.require(not moved.any(), JOINT_MIXES, rule, f"{name}: {moved.tolist()}")
 
 
-# Models that come with the package, each a folder of `models` with a card that tells of it.
-
 _SHIPPED_FOLDER = pathlib.Path(__file__).with_name("models")
 MODEL_CARD = "MODEL_CARD.md"
 """Beside a SavedModel: how it was trained, what it scores and where it fails."""

@@ -276,8 +276,6 @@ def _sentence(error: BaseException) -> str:
     return _BEAM_STEP.sub("", words) or type(error).__name__
 
 
-# One run at a time on one folder, however the last one ended.
-
 _TAKEN = (errno.EACCES, errno.EAGAIN)
 _MAX_NOTE_BYTES = 1000
 
@@ -320,8 +318,6 @@ def _take(file: int, path: pathlib.Path) -> None:
         os.ftruncate(file, 0)
         os.pwrite(file, f"process {os.getpid()}, started {started}\n".encode(), 0)
 
-
-# A quiet console: one line per component, everything else in a log file that is named.
 
 _RUNNING = re.compile(r"^Component (\S+) is running\.$")
 _FINISHED = re.compile(r"^Component (\S+) is finished\.$")

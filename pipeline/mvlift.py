@@ -305,8 +305,6 @@ def _rig(run: _Run) -> Nodes:
     return [check, checks.RigGate(checked=check.outputs["checked"], stops=stops)]
 
 
-# What a run on spans has more: a window of them, a model to go on from, a look at drift.
-
 _DRIFT = "Drift"
 
 

@@ -133,9 +133,6 @@ def report_folder(connection: metadata_store_pb2.ConnectionConfig, run: int) -> 
     return pathlib.Path(found[-1].uri) if found else None
 
 
-# One node at a time, for orchestrators that keep the order themselves.
-
-
 def compiled(tfx_pipeline: pipeline.Pipeline) -> pipeline_pb2.Pipeline:
     """Returns what the local runner runs, too: nodes in an order in which they can run."""
     return compiler.Compiler().compile(tfx_pipeline)
@@ -148,7 +145,7 @@ def upstream(whole: pipeline_pb2.Pipeline) -> dict[str, list[str]]:
 
 
 def launch(whole: pipeline_pb2.Pipeline, name: str, run_id: str) -> None:
-    """Runs a node, or answers it from the cache, as the local runner does.
+    """Runs a node, or answers it from the cache, where another orchestrator keeps the order.
 
     `run_id` tells the nodes of one run from those of another.
     """

@@ -332,13 +332,11 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     return settings
 
 
-# What a settings file may hold, as a JSON schema, for editors that complete and check.
-
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number"}
 
 
 def schema() -> dict[str, Any]:
-    """Returns the JSON schema of settings files."""
+    """Returns the JSON schema of settings files, for editors that complete and check."""
     made = _schema_of(PipelineConfig)
     made["properties"]["preset"] = {"enum": ["default", "paper"]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
@@ -360,9 +358,6 @@ def _schema_of(config: Any) -> dict[str, Any]:
             made = {"description": " ".join(about[field.name].split()), **made}
         properties[field.name] = made
     return {"type": "object", "additionalProperties": False, "properties": properties}
-
-
-# What a backbone that sees windows of frames asks of the rest of a pipeline.
 
 
 def check(

@@ -312,10 +312,6 @@ def _check_people(clips: list[dict[str, Any]]) -> None:
     errors.require(not both, "split_options", rule, f"{both} on both sides")
 
 
-# The ExampleGen of multi-view recordings, and its driver, which looks at the input before each run,
-# so that changed files and new spans are read.
-
-
 class RecordingExampleGenSpec(types.ComponentSpec):
     """What goes in and what comes out."""
 

@@ -118,8 +118,6 @@ def read_outcomes(root: str) -> list[list[Any]]:
         return json.loads(file.read())
 
 
-# Clips and records that could not be used: why, and how many a run may lose.
-
 DEAD_LETTERS = "dead_letters.json"
 """The list, beside `dataset.json`; where too many were lost, beside the artifact's folder."""
 

@@ -408,8 +408,6 @@ def _require(values: Pair, *rules: tuple[tf.Tensor, ...]) -> Pair:
     return first, second
 
 
-# Requests that TensorFlow Serving runs before it lets anybody else in.
-
 WARM_UP_FILE = pathlib.PurePath("assets.extra", "tf_serving_warmup_requests")
 """Where TensorFlow Serving looks, below a SavedModel's folder."""
 
@@ -423,10 +421,11 @@ _FULL_HD = np.array([[_FOCAL, 0, _MIDDLE[0]], [0, _FOCAL, _MIDDLE[1]], [0, 0, 1]
 
 
 def write_warm_up(folder: pathlib.Path, num_frames: int = 1) -> None:
-    """Writes requests for every signature of a SavedModel into its folder, as `WARM_UP_FILE`.
+    """Writes requests that TensorFlow Serving runs before it lets anybody in, of every signature.
 
-    Clips in them have `num_frames` frames; of a model of windows, those of a window. A ValueError
-    tells that a signature takes text that is no record of a view.
+    They lie in the SavedModel's folder, as `WARM_UP_FILE`. Clips in them have `num_frames` frames;
+    of a model of windows, those of a window. A ValueError tells that a signature takes text that is
+    no record of a view.
     """
     path = folder / WARM_UP_FILE
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -85,8 +85,6 @@ def initial(name: str, seed: int) -> keras.initializers.Initializer:
 NUM_BLOCKS = {"paper": 4, "res_linear": 2}
 """The residual backbones by name."""
 
-# Batch norm that trains by TensorFlow's fused operation, which Keras keeps for images.
-
 # PyTorch's defaults, in which the paper was written; its momentum of 0.1 is 0.9 in Keras' words.
 # Keras' own 0.99 lags behind runs of a few hundred steps: the statistics that a model is tested
 # with are then not those of the weights that it has.
@@ -178,9 +176,6 @@ class Dropout(keras.layers.Layer):
         return super().get_config() | {"rate": self.rate, "seed": self.seed}
 
 
-# What the networks see of a view; the paper does not say how it normalizes its input.
-
-
 class Seen(NamedTuple):
     """What the networks see of views, and the axes in which they answer."""
 
@@ -269,8 +264,6 @@ def input_by_name(name: str, intrinsics: Any = None) -> Input:
 INPUTS: dict[str, Input] = {"rays": ray_input, "windows": window_input, "centered": centered_input}
 """The inputs that need nothing but the view."""
 
-
-# What the root position network's three outputs mean.
 
 _LOG_DEPTH_RANGE = 0.7
 _OFFSET_RANGE = 0.1

@@ -156,8 +156,6 @@ _MAKERS: dict[str, Callable[[], tf.distribute.Strategy]] = {
     "multi_worker": _multi_worker,
 }
 
-# The processes that train together, as the environment lists them.
-
 VARIABLE = "TF_CONFIG"
 """TensorFlow's name of the variable."""
 
