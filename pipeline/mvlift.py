@@ -116,7 +116,8 @@ class _Run(NamedTuple):
 
 def _training(run: _Run, start: dict[str, Any]) -> Nodes:
     """Pre-trains, then fine-tunes from there, tuned before if asked to; no test views for any."""
-    config, where = run.config, {"checkpoint_root": run.folders.checkpoints, **run.version}
+    config = run.config
+    where: dict[str, Any] = {"checkpoint_root": run.folders.checkpoints, **run.version}
     pretrain = trainer.Trainer(
         run_fn=trainers.RUN_FN,
         custom_config=trainers.custom_config(

@@ -4,7 +4,7 @@ import abc
 import dataclasses
 import pathlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +15,7 @@ from keras_mvlift.training import batches, held_out
 
 _GIGABYTE = 1e9
 
-Batches = tf.data.Dataset
+Batches: TypeAlias = tf.data.Dataset
 Keep = Callable[[np.ndarray], None] | None
 """Takes the views of pairs to where a model is trained, as `MultiViewLifter.keep` does, if any."""
 
