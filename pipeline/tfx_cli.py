@@ -99,10 +99,7 @@ def _silence_known_warnings() -> None:
 
 @contextlib.contextmanager
 def _import_tensorflow_quietly(_module: types.ModuleType) -> Iterator[None]:
-    """Drops known lines that C++ writes to file descriptor 2, past `sys.stderr`.
-
-    A process of its own drops them: should the import crash, its last words get out.
-    """
+    """Drops known lines that C++ writes to file descriptor 2, past `sys.stderr`."""
     grep = shutil.which("grep")
     if grep is None:
         yield
@@ -110,6 +107,7 @@ def _import_tensorflow_quietly(_module: types.ModuleType) -> Iterator[None]:
     command = [grep, "--text", "--line-buffered", "-vE", CUDA_REGISTERED_TWICE]
     stderr = os.dup(2)
     lines, entry = os.pipe()
+    # Should the import crash, a process of its own still lets its last words out.
     process = subprocess.Popen(command, stdin=lines, stdout=stderr)
     os.close(lines)
     os.dup2(entry, 2)

@@ -357,10 +357,9 @@ class RecordingExampleGen(base_beam_component.BaseBeamComponent):
     `outputs["examples"]` holds view pairs, splits `train` and `eval`, the same instants with all of
     their views, splits `train_instants` and `eval_instants`, and no 3D whatever.
     `outputs["test_examples"]` holds single views with their reference pose, split `test`; it goes
-    to evaluation, never to a trainer.
-
-    `data_config` is a `configs.DataConfig` as JSON, `data_root` what the source reads, empty for
-    one that reads none; results of another `code_version` are not reused.
+    to evaluation, never to a trainer. `data_config` is a `configs.DataConfig` as JSON, `data_root`
+    what the source reads, empty for one that reads none; results of another `code_version` are not
+    reused.
     """
 
     SPEC_CLASS = RecordingExampleGenSpec

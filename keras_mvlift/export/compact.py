@@ -39,12 +39,8 @@ class FoldedResidual(tf.Module):
     """What a residual network says outside of training, in a fifth of its operations.
 
     Weights of what `residual.residual` built are rounded to `dtype` and reckoned with in single
-    precision. It takes joints `[B, J, 2]`, such as rays.
-
-    Attributes:
-        layers_per_block: Dense layers of a residual block.
-        weights: Of each dense layer in turn its kernel `[C, C']` and its bias `[C']`, the batch
-            norm behind it included.
+    precision: of each dense layer in turn its kernel `[C, C']` and its bias `[C']`, the batch norm
+    behind it included. It takes joints `[B, J, 2]`, such as rays.
     """
 
     def __init__(self, model: keras.Model, dtype: tf.DType = tf.float32):
@@ -157,11 +153,9 @@ def save_networks(
 ) -> None:
     """Writes networks, by name a `FoldedResidual`'s weights, for `trained_models.FrameLifter`.
 
-    Of a dense layer there are `kernel_<n>` `[C, C']` and `bias_<n>` `[C']`.
-
-    A SavedModel that has no such files gets them by
-
-        save_networks(trained_models.open_model(path).folded, path / lifters.FOLDER)
+    Of a dense layer there are `kernel_<n>` `[C, C']` and `bias_<n>` `[C']`. A SavedModel without
+    such files gets them by `save_networks(trained_models.open_model(path).folded, path /
+    lifters.FOLDER)`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, layers in weights.items():
@@ -218,13 +212,10 @@ _FED_AT_ONCE = 256
 
 
 class LastLayer:
-    """The last layer of a model of single frames.
+    """The last layer of a model of single frames: `weights` `[C, 3 J]`, meters, the bias last.
 
-    Attributes:
-        weights: `[C, 3 J]`, meters; the last row is the bias.
-
-    Raises:
-        ValueError: If the model lifts a frame by those around it, or does not hold its weights.
+    A ValueError refuses a model that lifts a frame by those around it, or does not hold its
+    weights.
     """
 
     def __init__(self, model: inference.Lifter):

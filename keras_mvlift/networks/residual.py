@@ -30,20 +30,11 @@ def residual(
 ) -> keras.Model:
     """Builds the network: a dense layer, residual blocks, a linear layer.
 
-    Args:
-        num_outputs: Numbers it gives per view.
-        name: Of the model.
-        seed: Of the initial weights and of the dropout masks.
-        width: Units of each dense layer.
-        num_blocks: Residual blocks; the paper has 4, ResLinear 2.
-        layers_per_block: Dense layers per block, each with batch norm, ReLU and dropout.
-        dropout: Share of units dropped in training.
-        initializer: Keras' name of the dense layers' initialization.
-        output_stddev: Standard deviation of the output layer's weights at the start.
-        num_joints: Joints of the input.
-
-    Returns:
-        A model from joints `[B, J, 2]`, such as rays, to `[B, num_outputs]`.
+    It is from joints `[B, num_joints, 2]`, such as rays, to `[B, num_outputs]`. Of blocks the paper
+    has 4, ResLinear 2, each of `layers_per_block` dense layers of `width` units with batch norm,
+    ReLU and dropout. `seed` is of the initial weights and of the dropout masks, `initializer`
+    Keras' name of the dense layers' initialization, and `output_stddev` the standard deviation of
+    the output layer's weights at the start.
 
     References:
         Li et al., section "Network"; Martinez et al., A simple yet effective baseline for 3d

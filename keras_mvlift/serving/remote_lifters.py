@@ -18,11 +18,7 @@ _FRAMES, _CLIPS = "lift_camera", "lift_clip"
 
 
 class _Remote:
-    """What remote models share; `knows_training`: whether a camera like training's is known.
-
-    Their `lift` is that of `inference.Lifter`. It also raises a ValueError if the camera is left
-    out and no description was given, and a `clients.ServerError` if the server does not answer.
-    """
+    """What remote models share; `knows_training`: whether a camera like training's is known."""
 
     def __init__(
         self,

@@ -223,8 +223,8 @@ def read_records(file_pattern: str | list[str], num_views: int = 0) -> views.Vie
 
     Instants have `num_views` at most; it is 0 where records are pairs, which are instants of two
     views. Of more than `MAX_RECORDS` about as many are drawn, the same each time. Fields are NumPy
-    arrays `[T, V, ...]`; confidence is 0 throughout for a view that an instant lacks. A ValueError
-    tells that there is no record.
+    arrays `[T, V, ...]`, confidence 0 throughout for a lacking view; a ValueError tells of no
+    record.
     """
     count = tfrecords.count(file_pattern) if tf.io.gfile.glob(file_pattern) else 0
     if not count:

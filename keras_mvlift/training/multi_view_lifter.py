@@ -228,8 +228,8 @@ class MultiViewLifter(keras.Model):
     def show(self, data: Any, training: bool) -> tuple[views.View, tf.Tensor, objectives.Instants]:
         """Returns the views to lift, which of all views they are, and all views, as in `Placed`.
 
-        Here both views of `B` pairs, `2 B` in one batch, which is faster than two and normalizes
-        them alike.
+        Of `B` pairs that are both, in one batch, which is faster than two and normalizes them
+        alike.
         """
         own, other = (
             tf.nest.map_structure(lambda *fields: tf.concat(fields, axis=0), *sides)
@@ -272,11 +272,7 @@ class InstantLifter(MultiViewLifter):
     """
 
     def losses_of(self, data: Any, training: bool) -> objectives.Losses:
-        """Returns the means over a batch of `View`, fields `[B, V, ...]`, or `objectives.Instants`.
-
-        In training views are drawn at random, else they are those with the greatest sums of
-        confidences.
-        """
+        """Takes batches of `View`, fields `[B, V, ...]`, or of `objectives.Instants`."""
         is_known = isinstance(data, objectives.Instants)
         return super().losses_of(data if is_known else objectives.Instants(data), training)
 

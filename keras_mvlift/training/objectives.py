@@ -75,21 +75,14 @@ class Consistency:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TransformReprojection:
-    """Eq. (7), `L_reproj + λ L_t-reproj`, the fine-tuning stage's objective on pairs.
-
-    Args:
-        transform_weight: λ.
-        confidence_weighting: A name of `reprojection.WEIGHTINGS`.
-        distance: A name of `reprojection.DISTANCES`.
-        least_depth: Meters, as of `cameras.project`.
-    """
+    """Eq. (7), `L_reproj + λ L_t-reproj`, the fine-tuning stage's objective on pairs."""
 
     parts: ClassVar[tuple[str, ...]] = ("reprojection", "transform_reprojection")
 
-    transform_weight: float = 1.0
-    confidence_weighting: str = "source"
-    distance: str = "norm"
-    least_depth: float = configs.LEAST_DEPTH
+    transform_weight: float = 1.0  # λ.
+    confidence_weighting: str = "source"  # A name of `reprojection.WEIGHTINGS`.
+    distance: str = "norm"  # A name of `reprojection.DISTANCES`.
+    least_depth: float = configs.LEAST_DEPTH  # Meters, as of `cameras.project`.
 
     def __call__(self, poses: Poses, pair: views.ViewPair) -> Losses:
         distance = reprojection.DISTANCES[self.distance]
@@ -103,19 +96,16 @@ class TransformReprojection:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AllViewsReprojection:
-    """Eq. (7) for a pose that is compared with all views of its instant, not with one other.
-
-    λ is of every view but the one that the pose was lifted from, `reprojection_weight` of both
-    equations; the others are as of `TransformReprojection`.
-    """
+    """Eq. (7) for a pose that is compared with all views of its instant, not with one other."""
 
     parts: ClassVar[tuple[str, ...]] = ("reprojection", "transform_reprojection")
 
+    # As of `TransformReprojection`; λ is of every view but the one that the pose was lifted from.
     transform_weight: float = 1.0
     confidence_weighting: str = "target"
     distance: str = "norm"
     least_depth: float = configs.LEAST_DEPTH
-    reprojection_weight: float = 1.0
+    reprojection_weight: float = 1.0  # Of both equations.
 
     def __call__(self, placed: Placed) -> Losses:
         own, seen, is_own = placed.own, placed.instants.seen, placed.is_own

@@ -43,10 +43,7 @@ def refine(
     num_steps: int = NUM_STEPS,
     seed: int = 0,
 ) -> None:
-    """Trains a model of single frames on by what real cameras of a rig triangulate.
-
-    The seed is of virtual cameras, made-up people and batches.
-    """
+    """Trains a model of single frames on by what real cameras of a rig triangulate, by a seed."""
     sets = [(list(of_rig(instants, seed)), _OF_RIG), ([of_before(lifter, seed)], _OF_BEFORE)]
     variables = dense_variables(lifter)
     start = [variable.numpy() for variable in variables]

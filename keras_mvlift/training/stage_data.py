@@ -29,12 +29,10 @@ class Source(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Pairs:
-    """Pairs of views; a pass has each pair once.
-
-    `look_up` is from rows `[B, 2]` to what the model takes, where that is more than the views.
-    """
+    """Pairs of views; a pass has each pair once."""
 
     pairs: batches.Pairs
+    # From rows [B, 2] to what the model takes, where that is more than the views.
     look_up: Callable[[tf.Tensor], Any] | None = None
 
     def batches(self, config: configs.StageConfig, first_batch: int, keep: Keep = None) -> Batches:
@@ -52,17 +50,11 @@ class Pairs:
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """Instants, single views, labeled ones: arrays that all have `N` rows.
+    """Instants, single views, labeled ones: arrays that all have `N` rows."""
 
-    Args:
-        values: A structure of arrays `[N, ...]`; a batch is the same of `[B, ...]`.
-        num_pairs: Pairs that make a pass, of as many rows each; without, all rows make one.
-        rows_per_pair: Of a pair two views are lifted, and so as many rows stand for it.
-    """
-
-    values: Any
-    num_pairs: int | None = None
-    rows_per_pair: int = 2
+    values: Any  # A structure of arrays [N, ...]; a batch is the same of [B, ...].
+    num_pairs: int | None = None  # That make a pass; without, all rows make one.
+    rows_per_pair: int = 2  # Of a pair two views are lifted, and so as many rows stand for it.
 
     def batches(self, config: configs.StageConfig, first_batch: int, keep: Keep = None) -> Batches:
         num_pairs = self.num_pairs

@@ -50,8 +50,8 @@ class JointUncertainty(keras.layers.Layer):
     ) -> tf.Tensor:
         """Returns the negative log-likelihood of what others saw, `[B]` means over what counts.
 
-        The first three arguments are those of `distances_across`; weights `[B, V, J]` are of each
-        distance, 0 leaves it out.
+        The first three arguments are those of `distances_across`; weights are `[B, V, J]`, 0 for
+        none.
         """
         distance = tf.stop_gradient(
             tf.minimum(distances_across(pose_camera, own, others), _MAX_ERROR)
