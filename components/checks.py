@@ -220,15 +220,11 @@ def rules(kind: str) -> custom_validation_config_pb2.CustomValidationConfig:
     return text_format.Parse(text, custom_validation_config_pb2.CustomValidationConfig())
 
 
-# TFX's ExampleValidator, which says of its verdict which span it is about.
-#
-# And where properties arrive as text, as they do in a container, it parses them.
-
 RULES = standard_component_specs.CUSTOM_VALIDATION_CONFIG_KEY
 
 
 class Executor(executor.Executor):
-    """Hands the span on, and parses the rules.
+    """Says of TFX's verdict which span it is about, and parses rules that arrive as text.
 
     TFX leaves the one undone, and the other to the local runner's launcher and to nothing else.
     """

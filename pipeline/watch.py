@@ -23,9 +23,6 @@ from keras_mvlift.cli import arguments as parsing
 from keras_mvlift.untrusted import files
 from pipeline import local, settings
 
-DEAD_LETTERS = dead_letters.DEAD_LETTERS
-"""The list of recordings that could not be used, beside the ledger."""
-
 MAX_ATTEMPTS = 3
 """Runs that may fail on a recording before it is given up."""
 
@@ -206,7 +203,7 @@ def _note(ledger: Ledger, entry: Entry, ended: local.Outcome) -> None:
 
 
 def _list_lost(ledger: Ledger) -> None:
-    """Writes the list of all recordings that are lost, as ExampleGen does that of lost clips."""
+    """Writes the list of lost recordings beside the ledger, as ExampleGen does that of clips."""
     every = [(entry, str(ledger.place(entry))) for entry in ledger.entries]
     lost = [
         dead_letters.Loss(
@@ -219,7 +216,7 @@ def _list_lost(ledger: Ledger) -> None:
         for entry, place in every
         if entry.state in _LOST
     ]
-    with files.replacing(ledger.folder / DEAD_LETTERS) as partial:
+    with files.replacing(ledger.folder / dead_letters.DEAD_LETTERS) as partial:
         partial.write_text(dead_letters.to_json(lost, len(every)) + "\n")
 
 

@@ -301,8 +301,6 @@ def uncertainty_signature(
     return predict
 
 
-# What a served model refuses, by the name of the input, in plain TensorFlow operations.
-#
 # A server feeds whatever it was sent, of any shape. Without these checks a matrix of another shape
 # would be read as the one that is asked for, one camera would be taken for everybody, and a value
 # that is not a number would come back as poses that are none.
