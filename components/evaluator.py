@@ -164,9 +164,8 @@ def eval_config(
 def read(evaluation_uri: str) -> dict[str, Any]:
     """Reads the candidate's results from the folder that TFMA wrote; a ValueError if of no example.
 
-    Returns:
-        `overall`, a dict of `pose_error.FIGURE_NAMES` in their units and `num_examples`; and for
-        each slicing feature, as in `per_action`, a dict from its values to such dicts.
+    These are `overall`, a dict of `pose_error.FIGURE_NAMES` in their units and `num_examples`; and
+    for each slicing feature, as in `per_action`, a dict from its values to such dicts.
     """
     slices = {
         slicer_lib.deserialize_slice_key(metrics.slice_key): _numbers(metrics)

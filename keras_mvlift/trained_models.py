@@ -280,12 +280,10 @@ _MOST_ROWS, _MOST_NUMBERS = 32, 9216
 
 
 class FrameLifter:
-    """The networks of a model of single frames.
+    """The networks of a model of single frames, of which training noted a description.
 
-    Args:
-        folder: That of the networks' files; a RecordingError tells of a damaged or another's one.
-        description: What training noted about the model.
-        intrinsics: `[3, 3]`, pixels, of the mean camera of training.
+    A RecordingError tells of a file in the networks' folder that is damaged, or of other networks;
+    `intrinsics` are `[3, 3]`, pixels, of the mean camera of training.
     """
 
     def __init__(self, folder: pathlib.Path, description: dict[str, Any], intrinsics: np.ndarray):
@@ -493,15 +491,9 @@ class PoseStream:
     Before the first frame the clip is taken to have stood still, and so it is after the last, as
     a temporal network takes it for the ends of a clip.
 
-    Args:
-        lifting_network: The network of the poses.
-        root_network: The network of the root positions; None for none.
-        root_head: Turns the root network's outputs `[B, 3]` and the rays `[B, J, 2]` into positions
-            `[B, 3]`, as the model's own does; needed with `root_network`.
-        has_free_root: Whether the pose's own root joint adds to that position.
-
-    Attributes:
-        delay: By how many frames poses come later: 0 for a causal network, else half a window.
+    Poses come `delay` frames later: 0 for a causal network, else half a window. With a root network
+    comes what turns its outputs `[B, 3]` and the rays `[B, J, 2]` into positions `[B, 3]`, as the
+    model's own root head does; and whether the pose's own root joint adds to them.
 
     Example:
         >>> stream = PoseStream(read("lifting_network.npz"))
@@ -535,13 +527,11 @@ class PoseStream:
     def push(self, keypoints_2d: Any, confidence: Any, intrinsics: Any) -> Posed | None:
         """Takes the next frame.
 
-        Args:
-            keypoints_2d: `[..., J, 2]`, pixels, without lens distortion; leading axes, for several
-                people or cameras at once, stay the same from frame to frame.
-            confidence: `[..., J]`, 0 for a joint that was not seen. A frame in which nobody was
-                seen repeats the one before; those before anybody was seen repeat the first in
-                which somebody was, as far as they are still to come.
-            intrinsics: `[3, 3]` or `[..., 3, 3]`, pixels.
+        Keypoints are `[..., J, 2]`, pixels, without lens distortion; leading axes, for several
+        people or cameras at once, stay the same from frame to frame. Confidence is `[..., J]`, 0
+        for a joint that was not seen. A frame in which nobody was seen repeats the one before;
+        those before anybody was seen repeat the first in which somebody was, as far as they are
+        still to come. Intrinsics are `[3, 3]` or `[..., 3, 3]`, pixels.
 
         Returns:
             Of the frame that came `delay` frames before the pose, `[..., J, 3]`, meters, root at 0,

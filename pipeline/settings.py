@@ -128,7 +128,7 @@ Thresholds = Annotated[
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PipelineConfig(configs.Checked):
-    """All that a pipeline does, but not where.
+    """All that a pipeline does, but not where; a ValueError tells which field breaks its rule.
 
     Attributes:
         name: The pipeline's name; names its folder below the output root.
@@ -151,9 +151,6 @@ class PipelineConfig(configs.Checked):
         rig_check: What an error in the rig does, where one's own is read: `"stop"` the run before
             training, or `"warn"`.
         beam_pipeline_args: Where and how Beam runs; empty for its DirectRunner in this process.
-
-    Raises:
-        ValueError: If a field is not of its type, or the name is not fit for a folder.
     """
 
     name: Name = "mvlift"

@@ -167,10 +167,7 @@ def save_networks(
 
 
 def halved(lifter: lifters.Model) -> lifters.Model:
-    """Returns a model that lifts alike from weights of half the size; it cannot be trained.
-
-    A ValueError tells that it sees windows of frames, or predicts uncertainties.
-    """
+    """Returns such a model in half precision; a ValueError if of windows, or with uncertainties."""
     is_temporal = len(lifter.lifting_network.input_shape) > 3
     if is_temporal or lifter.uncertainty is not None:
         what = "sees windows of frames" if is_temporal else "predicts uncertainties"

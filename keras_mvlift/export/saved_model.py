@@ -38,11 +38,8 @@ class ServingModule(tf.Module):
     0 for a joint that was not seen, and of the cameras `intrinsics` `[B, 3, 3]`, pixels, `rotation`
     `[B, 3, 3]`, camera from world, and `center` `[B, 3]`, meters, world frame; and they return
     `root_relative_pose` `[B, 17, 3]`, `root_position` `[B, 3]` and their sum `pose_camera`, meters,
-    camera frame.
-
-    Args:
-        lifter: The trained model.
-        intrinsics: `[3, 3]`, pixels, taken for a camera that a request does not describe.
+    camera frame. `intrinsics` `[3, 3]`, pixels, are taken for a camera that a request does not
+    describe.
     """
 
     def __init__(self, lifter: lifters.Model, intrinsics: np.ndarray):

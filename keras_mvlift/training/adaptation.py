@@ -90,9 +90,8 @@ class Adaptation(NamedTuple):
 
     def summary(self, parts: Sequence[Part]) -> dict[str, Any]:
         """Returns as JSON what was fitted to these parts, chosen and scored."""
-        confidence = np.concatenate(
-            [part.seen.confidence.reshape(-1, _NUM_JOINTS) for part in parts]
-        )
+        seen = [part.seen.confidence.reshape(-1, _NUM_JOINTS) for part in parts]
+        confidence = np.concatenate(seen)
         is_lifted = np.count_nonzero(confidence, axis=1) >= MIN_JOINTS
         trust = np.concatenate([part.fitted.trust for part in parts])
         before, after = self.scores[Step()], self.scores[self.step]

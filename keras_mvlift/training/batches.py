@@ -95,10 +95,7 @@ def load_pairs(
 
 
 def load_once(values: Any, batch_size: int) -> tf.data.Dataset:
-    """Returns all rows of arrays `[N, ...]`, in any structure, once and in order.
-
-    The last batch may be smaller.
-    """
+    """Returns batches of all rows of arrays `[N, ...]`, in any structure, once and in order."""
     return tf.data.Dataset.range(count_instants(values)).batch(batch_size).map(_take(values))
 
 

@@ -28,12 +28,9 @@ Lift = Callable[[views.View], tf.Tensor]
 class HeldOutViews(keras.callbacks.Callback):
     """Adds the score without labels to the logs of each epoch, as `val_held_out_mean_px` and so on.
 
-    It must stand before the callbacks that read it in the list given to `fit`.
-
-    Args:
-        seen: All views of some held-out instants, fields `[T, V, ...]`, in memory; for pairs,
-            `held_out_views.views_of_pairs` gives them.
-        lifter: What is measured; without, the model that is trained.
+    It must stand before the callbacks that read it in the list given to `fit`. `seen` are all views
+    of some held-out instants, fields `[T, V, ...]`, in memory; for pairs,
+    `held_out_views.views_of_pairs` gives them. `lifter` is measured; without, what is trained.
 
     Example:
         >>> callbacks = [
@@ -70,9 +67,7 @@ def _graph(lifter: lifters.Model, seen: views.View) -> Lift:
     lift = tf.function(lambda view: lifter(view, training=False).root_relative_pose)
     # Of any number of views, so that what is scored and what is drawn is traced once.
     lift.get_concrete_function(
-        tf.nest.map_structure(
-            lambda field: tf.TensorSpec((None, *np.shape(field)[2:]), tf.float32), seen
-        )
+        tf.nest.map_structure(lambda x: tf.TensorSpec((None, *np.shape(x)[2:]), tf.float32), seen)
     )
     return lift
 

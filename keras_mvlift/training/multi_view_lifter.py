@@ -106,12 +106,8 @@ class MultiViewLifter(keras.Model):
         changes: What is done to a batch before it is lifted, each made from the generator of random
             numbers, as `batches.Mirroring` is.
 
-    Call arguments:
-        view: A batch of `View`.
-        training: Whether to drop units and update batch statistics.
-
-    Returns:
-        `Lifted`: root-relative poses `[B, J, 3]` and root positions `[B, 3]`, meters.
+    Called with a batch of `View` it returns `Lifted`: root-relative poses `[B, J, 3]` and root
+    positions `[B, 3]`, meters.
 
     Example:
         >>> lifter = lifters.build(

@@ -213,9 +213,7 @@ def trusted_agreement(seen: views.View) -> tuple[Agreement, np.ndarray]:
 
 
 def num_agreed_at_once(num_views: int) -> int:
-    """Returns how many instants of so many views take a bounded memory.
-
-    All views together and every two of them propose a point, which is held against all views.
-    """
+    """Returns how many instants of so many views take a bounded memory."""
+    # All views together and every two of them propose a point, which is held against all views.
     num_hypotheses = 1 + num_views * (num_views - 1) // 2
     return max(_MAX_TRIALS // (num_hypotheses * num_views), 1)

@@ -129,9 +129,8 @@ def _batches(
         for (part, _), count in zip(parts, counts, strict=True):
             rows = rng.integers(0, len(part.hidden), count)
             # Detectors are not equally sure of themselves; recordings are to count alike.
-            drawn.append(
-                (part.hidden[rows], part.target[rows], part.trust[rows] / part.trust.mean())
-            )
+            trust = part.trust[rows] / part.trust.mean()
+            drawn.append((part.hidden[rows], part.target[rows], trust))
         yield [
             tf.constant(np.concatenate(fields), tf.float32) for fields in zip(*drawn, strict=True)
         ]

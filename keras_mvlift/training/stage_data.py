@@ -149,15 +149,11 @@ class Files(StageData):
         # Whole instants, and the score of held-out views, are read frame by frame.
         num_pairs = self.count_pairs()
         whose = "for networks that see windows of frames"
+        is_few, most = num_pairs < config.batch_size, f"be at most the number of pairs, {num_pairs}"
         for field, value, is_wrong, rule in (
             ("views", "all", self.windows and self.num_views, f"be 'pair' {whose}"),
             ("patience", config.patience, self.windows and config.patience, f"be 0 {whose}"),
-            (
-                "batch_size",
-                config.batch_size,
-                num_pairs < config.batch_size,
-                f"be at most the number of pairs, {num_pairs}",
-            ),
+            ("batch_size", config.batch_size, is_few, most),
         ):
             if is_wrong:
                 raise ValueError(f"{name}: `{field}` must {rule}. Received: {value!r}.")

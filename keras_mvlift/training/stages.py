@@ -68,7 +68,11 @@ def run(
     name: str,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
 ) -> list[dict[str, float]]:
-    """Trains a model in place, going on from the stage's last checkpoint if there is one.
+    """Trains a model in place, from the stage's last checkpoint on; returns each epoch's losses.
+
+    A ValueError tells that the data do not fill one batch or lack what the stage asks for, as
+    held-out records for `patience`, or the strategy is not the model's; a NonFiniteLossError that
+    the loss stopped being a number, a WorkerLostError that another worker ended before.
 
     Args:
         model: The model to train, a `MultiViewLifter`, or what trains one that it has as its
@@ -78,15 +82,6 @@ def run(
         name: Of the stage, for messages and the progress bar.
         callbacks: What watches in place of the progress bar; what they add to the logs of an epoch
             is in its history.
-
-    Returns:
-        The losses of each epoch.
-
-    Raises:
-        ValueError: If the data do not fill one batch or lack what the stage asks for, as held-out
-            records for `patience`, or the strategy is not the model's.
-        NonFiniteLossError: If the loss stops being a number.
-        WorkerLostError: If another worker ended before training did.
     """
     steps = data.steps_per_epoch(config, name)
     strategy = model.distribute_strategy
@@ -146,7 +141,9 @@ def _fit(
         best.restore()
     elif config.weight_averaging and config.num_epochs:
         model.optimizer.assign_average_vars(lifter.trainable_variables)
-    _calibrate(lifter, data)
+    if lifter.uncertainty is not None and (seen := data.held_out_views()) is not None:
+        found = held_out.calibrate_uncertainty(lifter, lifter.uncertainty, seen)
+        lifter.uncertainty.calibration = json.dumps(found)
     if logs:
         shutil.copy(written / _HISTORY, logs / _HISTORY)
     return history(written)
@@ -174,12 +171,6 @@ def about(lifter: lifters.Model) -> dict[str, Any]:
     if lifter.uncertainty is None or not lifter.uncertainty.calibration:
         return {}
     return {"uncertainty": json.loads(lifter.uncertainty.calibration)}
-
-
-def _calibrate(lifter: lifters.Model, data: stage_data.StageData) -> None:
-    if lifter.uncertainty is not None and (seen := data.held_out_views()) is not None:
-        found = held_out.calibrate_uncertainty(lifter, lifter.uncertainty, seen)
-        lifter.uncertainty.calibration = json.dumps(found)
 
 
 def _best_epoch(
