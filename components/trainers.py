@@ -193,10 +193,7 @@ def tuner_config(
     checkpoint_root: str,
     code_version: str,
 ) -> dict[str, str]:
-    """Packs what `tuner_fn` needs for `Tuner(custom_config=...)`, as `custom_config` does.
-
-    `stage` has the settings of a trial, but for those that are searched for.
-    """
+    """Packs what `tuner_fn` needs, as `custom_config` does; trials have the settings of a stage."""
     # A trial is scored as its last epoch left it, as the stage itself will be at its end.
     whole = dataclasses.replace(stage, patience=0)
     packed = custom_config(model, whole, checkpoint_root, code_version)

@@ -120,10 +120,7 @@ def _folded(
 
 
 def fold(lifter: lifters.Model, dtype: tf.DType = tf.float32) -> lifters.Model:
-    """Returns a model that lifts as one of single frames does, and cannot be trained.
-
-    Its weights are rounded to `dtype`.
-    """
+    """Returns a model in `dtype` that lifts as one of single frames does, and cannot be trained."""
     return lifters.Model(
         FoldedResidual(lifter.lifting_network, dtype),
         FoldedResidual(lifter.root_network, dtype),
@@ -167,7 +164,7 @@ def save_networks(
 
 
 def halved(lifter: lifters.Model) -> lifters.Model:
-    """Returns such a model in half precision; a ValueError if of windows, or with uncertainties."""
+    """Folds in half precision; a ValueError refuses models of windows, or with uncertainties."""
     is_temporal = len(lifter.lifting_network.input_shape) > 3
     if is_temporal or lifter.uncertainty is not None:
         what = "sees windows of frames" if is_temporal else "predicts uncertainties"

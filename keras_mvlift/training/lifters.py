@@ -69,7 +69,7 @@ def build(
 def save(lifter: Model, description: dict[str, Any], folder: pathlib.Path) -> None:
     """Writes what `load` needs into `folder`, which is made if need be.
 
-    `description` has the model's `ModelConfig` as a dict, `"model"`, and `"rig_distance"`.
+    A description has the model's `ModelConfig` as a dict, `"model"`, and `"rig_distance"`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for network in _networks(lifter):
