@@ -81,7 +81,7 @@ def Report(
         "held_out": held_out_scores,
         "tuned": lifter.description.get("finetune", {}).get("tuned"),
         "warm_start": lifter.description.get("warm_start"),
-        "drift": drift and rolling_window.about(drift),
+        "drift": rolling_window.about(drift) if drift is not None else None,
     }
     written |= {name: value for name, value in further.items() if value}
     if rig is not None:

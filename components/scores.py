@@ -92,10 +92,10 @@ def held_out_instants(examples: Sequence[types.Artifact]) -> baselines.TestViews
     seen, about = _read_instants(examples, "eval_instants", num_views)
     instant, camera = np.nonzero(np.any(seen.confidence, axis=-1))
     view = tf.nest.map_structure(lambda field: field[instant, camera], seen)
-    nothing_true = np.full((*view.confidence.shape, 3), np.nan, np.float32)
+    unknown = np.full((*view.confidence.shape, 3), np.nan, np.float32)
     clip, action, frame = (about[key][instant] for key in ("clip", "action", "frame"))
     names = (action.astype(str), camera.astype(str), clip.astype(str))
-    return baselines.TestViews(view, nothing_true, instant, *names, frame)
+    return baselines.TestViews(view, unknown, instant, *names, frame)
 
 
 def _read_instants(
