@@ -151,8 +151,9 @@ def save_networks(
     """Writes networks, by name a `FoldedResidual`'s weights, for `trained_models.FrameLifter`.
 
     Of a dense layer there are `kernel_<n>` `[C, C']` and `bias_<n>` `[C']`. A SavedModel without
-    such files gets them by `save_networks(trained_models.open_model(path).folded, path /
-    lifters.FOLDER)`.
+    such files gets them by
+
+        save_networks(trained_models.open_model(path).folded, path / lifters.FOLDER)
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, layers in weights.items():
