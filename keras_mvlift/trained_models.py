@@ -78,7 +78,8 @@ def open_model(folder: pathlib.Path, is_trusted: bool = False) -> Any:
     """Loads a SavedModel.
 
     A ModelFileError tells that its files are missing or damaged, or that operations in it touch
-    files or the network and `is_trusted` does not allow it.
+    files or the network and `is_trusted` does not allow it; a ModuleNotFoundError that TensorFlow
+    is not installed.
     """
     outward, loaded = set(), None
     tf = import_tensorflow()

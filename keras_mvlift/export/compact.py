@@ -229,8 +229,8 @@ class LastLayer:
     def features(self, view: views.View) -> tuple[np.ndarray, np.ndarray]:
         """Feeds views, fields `[N, ...]`, to the network.
 
-        It returns the layer's input `[N, C]`, ones in its last column, and the rotations `[N, 3,
-        3]` by which poses of the network, as rows, are turned: `pose_camera = pose @ rotation`.
+        It returns the layer's input `[N, C]`, ones in its last column, and the rotations
+        `[N, 3, 3]` by which poses, as rows, are turned: `pose_camera = pose @ rotation`.
         """
         given = (view.keypoints_2d, view.confidence, view.camera.intrinsics)
         parts = [

@@ -278,8 +278,8 @@ class LinearRoot(keras.layers.Layer):
 class RayRoot(keras.layers.Layer):
     """The root position near the root joint's ray, at a depth around the rig's own distance.
 
-    Of outputs `q` `[B, 3]` and rays `[B, J, 2]` it makes `xy = (ray + b tanh(q_xy)) z`, with `z =
-    z_rig exp(a tanh(q_z))`. `rig_distance` is `z_rig`, meters, from the cameras to the meeting
+    Of outputs `q` `[B, 3]` and rays `[B, J, 2]` it makes `xy = (ray + b tanh(q_xy)) z`, where
+    `z = z_rig exp(a tanh(q_z))`. `rig_distance` is `z_rig`, meters, from the cameras to the meeting
     point of their axes.
     """
 

@@ -66,9 +66,9 @@ def temporal(
 def dilated(model: keras.Model) -> keras.Model:
     """Builds the network that lifts all frames of a clip at once, of layers of a `temporal` one.
 
-    It shares the variables of `model`: what one learns the other knows. It is from joints `[B, T,
-    J, 2]` of clips of any length to `[B, T, num_outputs]`. As many frames as a window lacks at the
-    clip's ends are repetitions of its first and last.
+    It shares the variables of `model`: what one learns the other knows. It is from joints
+    `[B, T, J, 2]` of clips of any length to `[B, T, num_outputs]`. As many frames as a window lacks
+    at the clip's ends are repetitions of its first and last.
     """
     joints = keras.Input((None, *model.input_shape[2:]), name="joints")
     layers = {layer.name: layer for layer in model.layers}

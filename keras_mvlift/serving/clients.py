@@ -104,7 +104,7 @@ def _array(name: str, value: Any) -> np.ndarray:
 
 
 def connect(address: Address, deadline: float = DEADLINE) -> Client:
-    """Makes a client; nothing is sent yet. A ValueError tells that a library is missing."""
+    """Makes a client; nothing is sent yet. A ValueError tells of no deadline, or of no library."""
     errors.require(deadline > 0, "deadline", "be above 0 seconds", deadline)
     is_grpc = address.scheme.startswith("grpc")
     name, kind = ("grpc_client", "GrpcClient") if is_grpc else ("rest_client", "RestClient")
