@@ -323,10 +323,7 @@ class FrameLifter:
     def uncertainty(
         self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
     ) -> np.ndarray | None:
-        """Predicts how far off joints of views, as of `lift`, are likely to be, `[N, J]`, meters.
-
-        None of a model that does not predict it.
-        """
+        """Predicts how far off joints are, `[N, J]`, meters; None without such a network."""
         if self._scale_layers is None:
             return None
         rays = seen_rays(keypoints_2d, confidence, intrinsics)
@@ -591,10 +588,7 @@ class _TemporalNetwork:
         ]
 
     def push(self, joints: np.ndarray, is_first: np.ndarray) -> np.ndarray:
-        """Takes joints `[..., J, 2]`; returns the latest outputs `[..., num_outputs]`.
-
-        Of whom it `is_first`, `[...]`, all before is taken to have been like it.
-        """
+        """Takes joints `[..., J, 2]`; of whom it `is_first`, all before is taken to be like it."""
         x = _in_rows(joints)
         x = self._dense_layer(_in_rows(self._rings[0].push(x, is_first)), 0)
         for block, ring in enumerate(self._rings[1:], start=1):

@@ -263,10 +263,7 @@ def _reporting(
 
 
 def check_nodes(examples: base_node.BaseNode, holds_out: bool) -> Nodes:
-    """Holds both kinds of records against their schemas; the gates stop the run.
-
-    `holds_out` tells whether the split `eval` holds anything.
-    """
+    """Holds both kinds of records against schemas, with `eval` if it `holds_out`; gates stop."""
     made: Nodes = []
     for output, kind, name in (
         ("examples", checks.PAIRS, "Pairs"),

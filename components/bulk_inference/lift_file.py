@@ -160,10 +160,7 @@ def schema(lifter: inference.Lifter) -> pa.Schema:
 
 
 def lift(lifter: inference.Lifter, views: readers.Views, columns: pa.Schema) -> pa.Table:
-    """Lifts `M` views to as many rows of `columns`, of `schema`.
-
-    Without its camera's place a view has no `pose_world`.
-    """
+    """Lifts views to as many rows of `columns`; one without a place has no `pose_world`."""
     given, has_place = views.numbers, views.has_place
     lifted = lifter.lift(given["keypoints_2d"], given["confidence"], camera=given["intrinsics"])
     pose_camera: Any = lifted.pose_camera

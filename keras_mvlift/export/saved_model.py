@@ -358,10 +358,7 @@ def check_camera(intrinsics: tf.Tensor, keypoints_2d: tf.Tensor, *axes: None) ->
 
 
 def check_place(rotation: tf.Tensor, center: tf.Tensor, keypoints_2d: tf.Tensor) -> Pair:
-    """Refuses a rotation `[B, 3, 3]` that is none to a hundredth, and a center `[B, 3]` not finite.
-
-    Both are returned as they came.
-    """
+    """Refuses what is no rotation `[B, 3, 3]`, to a hundredth, and no finite center `[B, 3]`."""
     rotation = check_shape("rotation", rotation, None, 3, 3)
     center = check_shape("center", center, None, 3)
     rotation, _ = _together("rotation", rotation, keypoints_2d, 1)

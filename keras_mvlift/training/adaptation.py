@@ -232,10 +232,7 @@ def parts_of(
 def fed(
     instants: Sequence[sequences.Instants], features: Features, seed: int = 0
 ) -> Iterator[Part]:
-    """Feeds parts of a recording to a network, and triangulates what its views see.
-
-    The seed is of the virtual cameras, as many as real ones.
-    """
+    """Feeds parts to a network, and triangulates their views; a seed draws virtual cameras."""
     rng = np.random.default_rng(seed)
     for some, (points, trust) in zip(instants, triangulated(instants), strict=True):
         num_views = len(some.camera_names)
