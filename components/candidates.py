@@ -20,10 +20,10 @@ from tfx.utils import path_utils
 
 from components import scores
 from keras_mvlift import errors, inference, trained_models
-from keras_mvlift.datasets import sequences
+from keras_mvlift.datasets import sequences, views
 from keras_mvlift.export import compact, saved_model
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
-from keras_mvlift.training import adaptation, lifters, multi_view_lifter, objectives, refinement
+from keras_mvlift.training import adaptation, objectives, refinement
 
 ADAPTED, STARTED, SCRATCH = "adapted", "started", "scratch"
 """A trained model fitted in closed form, the same trained on, and one trained from random
@@ -33,9 +33,6 @@ CANDIDATES = "candidates.json"
 
 # Of a start's description, what other weights make untrue.
 _OF_START = ("folded", trained_models.JOINT_MIXES)
-
-WORTHWHILE = 0.01
-"""By this share a candidate must score better than those that change less."""
 
 
 @component
@@ -47,7 +44,6 @@ def Adapt(
     code_version: Parameter[str],
 ) -> None:
     """Fits the last layer of a trained model to the training instants, as `keras-mvlift adapt`."""
-    del start_digest, code_version
     layer = compact.LastLayer(inference.load_model(start_from))
     instants, num_clips = _parts(examples)
     parts = list(adaptation.fed(instants, layer.features))
@@ -67,10 +63,10 @@ def Refine(
     code_version: Parameter[str],
 ) -> None:
     """Trains a trained model on by the training instants, without letting it forget the rest."""
-    del start_digest, code_version
     start = inference.load_model(start_from)
     instants, _ = _parts(examples)
-    lifter = _opened(start, instants)
+    objective = objectives.TransformReprojection()
+    lifter = compact.reopened(start, objective, seen=lambda: _seen(instants))
     refinement.refine(lifter, instants, refinement.NUM_STEPS, seed)
     kept = {key: x for key, x in start.description.items() if key not in _OF_START}
     notes = {"refined": {"start": start_from, "num_steps": refinement.NUM_STEPS}}
@@ -78,18 +74,12 @@ def Refine(
     saved_model.save(lifter, kept | notes, folder)
 
 
-def _opened(
-    start: inference.Lifter, instants: list[sequences.Instants]
-) -> multi_view_lifter.MultiViewLifter:
-    """Returns a model to train on; batch norms of folded networks norm by the rig's views."""
-    objective = objectives.TransformReprojection()
-    if (start.path / lifters.WEIGHTS).is_file():
-        return lifters.load(start.path / lifters.FOLDER, objective)[0]
+def _seen(instants: list[sequences.Instants]) -> views.View:
+    """Returns all views of instants that see somebody, fields `[N, ...]`."""
     seen = [adaptation.flat(sequences.to_view(some)) for some in instants]
     together = tf.nest.map_structure(lambda *fields: np.concatenate(fields), *seen)
     is_seen = (together.confidence > 0).any(axis=-1)
-    real = tf.nest.map_structure(lambda field: field[is_seen], together)
-    return compact.reopened(start, objective, seen=real)
+    return tf.nest.map_structure(lambda field: field[is_seen], together)
 
 
 def _parts(examples: list[types.Artifact]) -> tuple[list[sequences.Instants], int]:
@@ -133,7 +123,6 @@ def Choice(
     scratch: InputArtifact[standard_artifacts.Model] = None,
 ) -> None:
     """Scores all candidates on the held-out instants, without labels, and hands the best one on."""
-    del code_version
     seen = scores.held_out_instants(examples)
     if seen is None:
         raise errors.ArgumentError("examples", "hold instants out", "none")
@@ -142,7 +131,8 @@ def Choice(
     for name, path in given.items():
         pose = scores.lift_views(inference.load_model(path), seen).root_relative_pose
         found[name] = held_out_views.score_test_views(seen, pose, min_joints=min_joints)
-    best = chosen({name: score["mean_mm"] for name, score in found.items()})
+    # Those that change less come first.
+    best = adaptation.first_good({name: score["mean_mm"] for name, score in found.items()})
     shutil.copytree(given[best], path_utils.serving_model_path(model.uri))
     told = {
         "chosen": best,
@@ -165,22 +155,13 @@ def models_of(
     }
 
 
-def chosen(score_mm: Mapping[str, float]) -> str:
-    """Names the candidate that scores best; those that change less come first, and may be worse."""
-    good = (1.0 + WORTHWHILE) * min(score_mm.values())
-    return next(name for name, value in score_mm.items() if value <= good)
-
-
 def about(
     candidates_uri: str, models: Mapping[str, str], test: baselines.TestViews
 ) -> dict[str, Any]:
     """Returns what was chosen, with each candidate's score and, for the report, test figures."""
     told = json.loads((pathlib.Path(candidates_uri) / CANDIDATES).read_text())
-    lifted = {
-        name: scores.lift_views(inference.load_model(path), test).root_relative_pose
-        for name, path in models.items()
-    }
-    told["test"] = {
-        name: pose_error.summary(test.reference_pose, pose) for name, pose in lifted.items()
-    }
+    told["test"] = {}
+    for name, path in models.items():
+        pose = scores.lift_views(inference.load_model(path), test).root_relative_pose
+        told["test"][name] = pose_error.summary(test.reference_pose, pose)
     return told

@@ -11,7 +11,6 @@ from typing import Any
 from google.protobuf import json_format, text_format
 from tensorflow_data_validation.anomalies.proto import custom_validation_config_pb2
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
-from tfx import types
 from tfx.components.example_validator import executor
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -63,7 +62,6 @@ def RigCheck(
     code_version: Parameter[str],
 ) -> None:
     """Checks the rig that filmed the records, as `keras-mvlift check-rig` does."""
-    del code_version
     config = configs.DataConfig.from_json(data_config)
     root = sources.newest_span(data_root).path if sources.has_spans(data_root) else data_root
     # What could be read, but for clips of a lone camera, which there is nothing to compare with.
@@ -178,8 +176,6 @@ def _reasons(info: anomalies_pb2.AnomalyInfo) -> str:
     )
 
 
-# Hands the curated schemas on; they are files of this package.
-
 PAIRS, TEST_VIEWS = "view_pairs", "test_views"
 
 _FOLDER = pathlib.Path(__file__).parent / "schemas"
@@ -224,23 +220,19 @@ def rules(kind: str) -> custom_validation_config_pb2.CustomValidationConfig:
     return text_format.Parse(text, custom_validation_config_pb2.CustomValidationConfig())
 
 
-# TFX's ExampleValidator, which says of its verdict which span it is about.
-#
-# And where properties arrive as text, as they do in a container, it parses them.
-
 RULES = standard_component_specs.CUSTOM_VALIDATION_CONFIG_KEY
 
 
 class Executor(executor.Executor):
-    """Hands the span on, and parses the rules.
+    """Says of TFX's verdict which span it is about, and parses rules that arrive as text.
 
     TFX leaves the one undone, and the other to the local runner's launcher and to nothing else.
     """
 
     def Do(
         self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
+        input_dict: example_gen.Artifacts,
+        output_dict: example_gen.Artifacts,
         exec_properties: dict[str, Any],
     ) -> Any:
         """Runs TFX's executor."""

@@ -107,8 +107,6 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         )
 
 
-# How TensorFlow Model Analysis judges a pose estimator: the rules, the results, the reasons.
-
 SIGNATURE = "serving_examples"
 LABEL_KEY = "reference_pose"
 PREDICTION_KEY = "root_relative_pose"
@@ -120,22 +118,15 @@ def eval_config(
 ) -> tfma.EvalConfig:
     """Makes the rules of an evaluation: which model, which numbers, which slices, what blesses.
 
-    Thresholds look at all examples together, not at each slice. A model is blessed if it keeps
-    all of them; TFX blesses none where there are none. Given no blessed model to compare with,
-    TFX's Evaluator drops the baseline and the comparisons, and only the bounds count.
+    Thresholds look at all examples together, not at each slice. A model is blessed if it keeps all
+    of them; TFX blesses none where there are none. Given no blessed model to compare with, TFX's
+    Evaluator drops the baseline and the comparisons, and only the bounds count.
 
-    Args:
-        bounds: The worst value that blesses, by metric of `pose_error.FIGURE_NAMES` and in its
-            unit: the most that an error, the least that a share may be. Those of
-            `scores.NAMES` are for `Evaluator` to hold; TFMA sees none of it.
-        worsening: How much worse than the last blessed model's a value may be, by metric, as a
-            share of it; below 0 it asks for an improvement.
-
-    Returns:
-        The config; TFMA's `example_count` comes with the metrics.
-
-    Raises:
-        ValueError: If a metric is unknown.
+    `bounds` are the worst values that bless, by metric of `pose_error.FIGURE_NAMES` and in its
+    unit: the most that an error, the least that a share may be. Those of `scores.NAMES` are for
+    `Evaluator` to hold; TFMA sees none of it. `worsening` is how much worse than the last blessed
+    model's a value may be, as a share of it; below 0 it asks for an improvement. A ValueError tells
+    that a metric is unknown.
     """
     bounds, worsening = bounds or {}, worsening or {}
     names = pose_error.FIGURE_NAMES
@@ -171,14 +162,10 @@ def eval_config(
 
 
 def read(evaluation_uri: str) -> dict[str, Any]:
-    """Reads the candidate's results from the folder that TFMA wrote.
+    """Reads the candidate's results from the folder that TFMA wrote; a ValueError if of no example.
 
-    Returns:
-        `overall`, a dict of `pose_error.FIGURE_NAMES` in their units and `num_examples`; and for
-        each slicing feature, as in `per_action`, a dict from its values to such dicts.
-
-    Raises:
-        ValueError: If the evaluation saw no example.
+    These are `overall`, a dict of `pose_error.FIGURE_NAMES` in their units and `num_examples`; and
+    for each slicing feature, as in `per_action`, a dict from its values to such dicts.
     """
     slices = {
         slicer_lib.deserialize_slice_key(metrics.slice_key): _numbers(metrics)
@@ -271,15 +258,13 @@ _SHARED = "_pose_sums"
 
 @dataclasses.dataclass
 class PoseSums:
-    """Sums of `pose_error.FIGURE_NAMES`, `[5]`, over poses, and those that wait to be measured.
-
-    `waiting` are pairs of a true and a predicted pose, each `[J * 3]`, meters.
-    """
+    """Sums of `pose_error.FIGURE_NAMES`, `[5]`, over poses, and those that wait to be measured."""
 
     num_poses: int = 0
     totals: np.ndarray = dataclasses.field(
         default_factory=lambda: np.zeros(len(pose_error.FIGURE_NAMES))
     )
+    # Pairs of a true and a predicted pose, each [J * 3], meters.
     waiting: list[tuple[np.ndarray, np.ndarray]] = dataclasses.field(default_factory=list)
 
     def measure(self) -> "PoseSums":
@@ -384,7 +369,6 @@ def custom_extractors(
     eval_shared_model: Any, eval_config: tfma.EvalConfig, tensor_adapter_config: Any
 ) -> list[tfma.extractors.Extractor]:
     """Returns what TFMA does to each example before it measures; TFX's Evaluator calls it."""
-    del tensor_adapter_config
     models = eval_shared_model if isinstance(eval_shared_model, list) else [eval_shared_model]
     paths = {model.model_name: model.model_path for model in models}
     return [

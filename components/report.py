@@ -53,7 +53,6 @@ def Report(
     scratch: InputArtifact[standard_artifacts.Model] = None,
 ) -> None:
     """Writes `results.json` and draws what the model makes of one test instant."""
-    del code_version
     folder = pathlib.Path(report.uri)
     dataset = executor.read_datasets(examples)
     held_out_scores = components_scores.read_held_out(scores.uri)
@@ -78,11 +77,13 @@ def Report(
         | {"reference_coverage": pose_error.PERCENT * known},
         "seed": seed,
     }
-    tuned = lifter.description.get("finetune", {}).get("tuned")
-    further = {"held_out": held_out_scores, "tuned": tuned}
-    further |= {"warm_start": lifter.description.get("warm_start")}
+    further = {
+        "held_out": held_out_scores,
+        "tuned": lifter.description.get("finetune", {}).get("tuned"),
+        "warm_start": lifter.description.get("warm_start"),
+        "drift": rolling_window.about(drift) if drift is not None else None,
+    }
     written |= {name: value for name, value in further.items() if value}
-    written |= {"drift": rolling_window.about(drift)} if drift is not None else {}
     if rig is not None:
         told = ("severity", "name", "cameras", "sentence", "remedy")
         found = checks.read_findings(rig.uri)
@@ -100,8 +101,8 @@ def draw(
     """Draws every view of the test instant whose error is the median, and a note below."""
     view = test.view
     lifted = components_scores.lift_views(lifter, test)
-    error = pose_error.per_pose(test.reference_pose, lifted.root_relative_pose)["mpjpe_mm"]
-    error = np.asarray(error)
+    errors = pose_error.per_pose(test.reference_pose, lifted.root_relative_pose)
+    error = np.asarray(errors["mpjpe_mm"])
     instants = np.unique(test.instant)
     per_instant = np.array([error[test.instant == instant].mean() for instant in instants])
     middle = instants[np.argsort(per_instant)[len(instants) // 2]]
@@ -136,21 +137,20 @@ def _note(written: dict[str, Any]) -> str:
 
 def _about(dataset: dict[str, Any], examples: Sequence[types.Artifact]) -> dict[str, Any]:
     counts = dataset["counts"]
-    lists = [str(pathlib.Path(one.uri, dataset["dead_letters"])) for one in examples]
-    lost = {"lost_clips": dataset["lost_clips"], "dead_letters": ", ".join(lists)}
-    spans = executor.spans_of(dataset)
     trained = [clip for clip in dataset["clips"] if clip["counts"]["train_pairs"]]
-    return (
-        (lost if dataset["lost_clips"] else {})
-        | ({"spans": spans} if spans else {})
-        | {
-            "choices": dataset["choices"],
-            "clips": [clip["clip"] for clip in dataset["clips"]],
-            "reference": dataset["reference"],
-            "train_people": len({clip["subject"] for clip in trained}),
-            "train_instants": counts.get("train_instants", 0),
-            "train_pairs": counts["train_pairs"],
-            "test_views": counts["test_views"],
-            "counts": counts,
-        }
-    )
+    about = {
+        "choices": dataset["choices"],
+        "clips": [clip["clip"] for clip in dataset["clips"]],
+        "reference": dataset["reference"],
+        "train_people": len({clip["subject"] for clip in trained}),
+        "train_instants": counts.get("train_instants", 0),
+        "train_pairs": counts["train_pairs"],
+        "test_views": counts["test_views"],
+        "counts": counts,
+    }
+    if spans := executor.spans_of(dataset):
+        about["spans"] = spans
+    if dataset["lost_clips"]:
+        lists = [str(pathlib.Path(one.uri, dataset["dead_letters"])) for one in examples]
+        about |= {"lost_clips": dataset["lost_clips"], "dead_letters": ", ".join(lists)}
+    return about

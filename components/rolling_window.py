@@ -1,9 +1,7 @@
 """Spans of recordings that keep coming: which are used, and whether they drift.
 
-TFX's ExampleValidator, which holds a span's statistics against those of former spans.
-
-TFX's component is given one set of statistics and so never uses the comparators of a schema; TFDV,
-which it calls, does when it is given others to compare with.
+TFX's ExampleValidator is given one set of statistics and so never uses the comparators of a schema;
+TFDV, which it calls, does when it is given others to compare with, here those of former spans.
 """
 
 import pathlib
@@ -100,8 +98,7 @@ def compare(
 ) -> tuple[int | None, dict[str, anomalies_pb2.Anomalies]]:
     """Compares statistics with those of the former span, by number, that they are most like.
 
-    Returns:
-        The former span, None if there is none, and what TFDV finds, by split.
+    It returns that span, None if there is none, and what TFDV finds, by split.
     """
     schemas = {split: _comparing(schema, split) for split in COMPARED}
     found = {
@@ -188,12 +185,6 @@ def about(artifact: types.Artifact) -> dict[str, Any]:
     }
 
 
-# Finds what runs on earlier spans left: their records, their statistics, the blessed model.
-#
-# TFX's own `SpanRangeStrategy` counts numbers, and gives a span twice that was read twice. Here a
-# span counts if its data was found in order, so that one that was refused makes no hole and no
-# harm, and what stands for it is what was written last.
-
 NEWEST = "newest"
 """The key of what is of the span that a run is about."""
 
@@ -204,7 +195,10 @@ VERDICT = "verdict_"
 class RollingSpans(resolver.ResolverStrategy):
     """Chooses the last `num_spans` spans up to the newest, or those before it.
 
-    Of each key but `NEWEST` it gives an artifact a span, the newest first.
+    Of each key but `NEWEST` it gives an artifact a span, the newest first. TFX's own
+    `SpanRangeStrategy` counts numbers, and gives a span twice that was read twice. Here a span
+    counts if its data was found in order, so that one that was refused makes no hole and no harm,
+    and what stands for it is what was written last.
     """
 
     def __init__(self, num_spans: int, is_former: bool = False):
@@ -212,7 +206,6 @@ class RollingSpans(resolver.ResolverStrategy):
 
     def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
         """Returns the artifacts of the chosen spans; empty lists where there are none."""
-        del store
         newest = input_dict[NEWEST]
         last = newest[0].span
         of_span = {
@@ -290,8 +283,6 @@ def _is_in_order(span: int, of_span: dict[str, dict[int, types.Artifact]]) -> bo
         for verdict in verdicts
     )
 
-
-# Finds the model that a new one must not fall behind.
 
 CANDIDATE, MODEL, BLESSING = "candidate", "model", "model_blessing"
 

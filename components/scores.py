@@ -17,8 +17,7 @@ from tfx.utils import path_utils
 
 from components.example_gen import executor
 from keras_mvlift import inference
-from keras_mvlift.datasets import tfrecords as examples_module
-from keras_mvlift.datasets import views
+from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import baselines, held_out_views, pose_error
 from keras_mvlift.training import held_out
@@ -35,8 +34,6 @@ NAMES = (
 )
 """What bounds may be set on beside TFMA's metrics; the lower the better. A ratio is of the model's
 MPJPE to that of what needs no network."""
-
-_TEST, _EVAL = "test", "eval"
 
 
 class HeldOutFigures(artifact.Artifact):
@@ -61,32 +58,29 @@ def HeldOutViews(
     code_version: Parameter[str],
 ) -> None:
     """Lifts every view of the test instants, or of those held out, and compares it with others."""
-    del code_version
     lifter = inference.load_model(path_utils.serving_model_path(model.uri))
     test, measured_on = unseen_views(examples, test_examples)
     found: dict[str, Any] = {}
     if test is not None:
         pose = lift_views(lifter, test).root_relative_pose
         some, index = _some_instants(test)
-        score = held_out_views.score_test_views(some, pose[index], min_joints=min_joints)
-        about = {"num_instants": len(np.unique(some.instant)), "measured_on": measured_on}
-        found = {**score, **about}
+        found |= held_out_views.score_test_views(some, pose[index], min_joints=min_joints)
+        found |= {"num_instants": len(np.unique(some.instant)), "measured_on": measured_on}
     (pathlib.Path(scores.uri) / SCORES).write_text(json.dumps(found, indent=2, sort_keys=True))
 
 
 def unseen_views(
     examples: Sequence[types.Artifact], test_examples: Sequence[types.Artifact]
 ) -> tuple[baselines.TestViews | None, str]:
-    """Chooses the views to score a model on, none of which it was trained on.
+    """Returns views to score a model on, none of which it trained on, and the split they are of.
 
-    Returns:
-        The test views, if some show the same instant; else those of the held-out instants; None
-        if there are neither. And the split that they are of.
+    They are the test views, if some show the same instant, else those of the held-out instants, if
+    there are any.
     """
-    test = baselines.read_test_views(patterns(test_examples, _TEST))
+    test = baselines.read_test_views(patterns(test_examples, "test"))
     if baselines.has_several_views(test):
-        return test, _TEST
-    return held_out_instants(examples), _EVAL
+        return test, "test"
+    return held_out_instants(examples), executor.HELD_OUT_SPLIT
 
 
 def held_out_instants(examples: Sequence[types.Artifact]) -> baselines.TestViews | None:
@@ -94,8 +88,27 @@ def held_out_instants(examples: Sequence[types.Artifact]) -> baselines.TestViews
     dataset = executor.read_datasets(examples)
     if not dataset["counts"].get("held_out_instants"):
         return None
-    files = patterns(examples, "eval_instants")
-    return _read_instants(files, max(clip["num_views"] for clip in dataset["clips"]))
+    num_views = max(clip["num_views"] for clip in dataset["clips"])
+    seen, about = _read_instants(examples, "eval_instants", num_views)
+    instant, camera = np.nonzero(np.any(seen.confidence, axis=-1))
+    view = tf.nest.map_structure(lambda field: field[instant, camera], seen)
+    unknown = np.full((*view.confidence.shape, 3), np.nan, np.float32)
+    clip, action, frame = (about[key][instant] for key in ("clip", "action", "frame"))
+    names = (action.astype(str), camera.astype(str), clip.astype(str))
+    return baselines.TestViews(view, unknown, instant, *names, frame)
+
+
+def _read_instants(
+    examples: Sequence[types.Artifact], split: str, num_views: int, every: int = 1
+) -> tuple[views.View, dict[str, np.ndarray]]:
+    """Reads every so many whole instants, fields `[T, V, ...]`, and what is told of each."""
+    files = tf.data.Dataset.list_files(patterns(examples, split), shuffle=False)
+    kept = tf.data.TFRecordDataset(files, "GZIP").shard(every, 0)
+    records = tf.constant(list(kept.as_numpy_iterator()))
+    kinds = {"clip": tf.string, "action": tf.string, "frame": tf.int64}
+    features = {key: tf.io.FixedLenFeature((), kind) for key, kind in kinds.items()}
+    found = tfrecords.decode_instants(records, num_views), tf.io.parse_example(records, features)
+    return tf.nest.map_structure(lambda field: field.numpy(), found)
 
 
 def read_held_out(scores_uri: str) -> dict[str, Any]:
@@ -140,28 +153,6 @@ def _words(name: str) -> str:
     return name.removesuffix(RATIO).replace("_", " ")
 
 
-def _read_instants(file_pattern: list[str], num_views: int) -> baselines.TestViews:
-    """Reads whole instants as single views, of which nothing true is known."""
-    files = tf.data.Dataset.list_files(file_pattern, shuffle=False)
-    records = list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator())
-    seen = examples_module.decode_instants(tf.constant(records), num_views)
-    keys = {"clip": tf.string, "action": tf.string, "frame": tf.int64}
-    features = {key: tf.io.FixedLenFeature((), dtype) for key, dtype in keys.items()}
-    about = tf.io.parse_example(records, features)
-    instant, camera = np.nonzero(np.any(seen.confidence, axis=-1))
-    view = tf.nest.map_structure(lambda field: field.numpy()[instant, camera], seen)
-    clip, action, frame = (about[key].numpy()[instant] for key in keys)
-    return baselines.TestViews(
-        view=view,
-        reference_pose=np.full((*view.confidence.shape, 3), np.nan, np.float32),
-        instant=instant,
-        action=action.astype(str),
-        camera=camera.astype(str),
-        clip=clip.astype(str),
-        frame=frame,
-    )
-
-
 def _some_instants(test: baselines.TestViews) -> tuple[baselines.TestViews, np.ndarray]:
     """Spreads over the instants as many as are enough; gives their views, and which they are."""
     instants = np.unique(test.instant)
@@ -170,9 +161,6 @@ def _some_instants(test: baselines.TestViews) -> tuple[baselines.TestViews, np.n
     index = np.flatnonzero(np.isin(test.instant, kept))
     some = baselines.TestViews(*tf.nest.map_structure(lambda field: field[index], tuple(test)))
     return some._replace(instant=np.searchsorted(kept, some.instant)), index
-
-
-# Measures what a model is compared with.
 
 
 MAX_INSTANTS = 10_000
@@ -188,7 +176,6 @@ def Baselines(
     code_version: Parameter[str],
 ) -> None:
     """Measures on the test views what needs no network, and knows of no label either."""
-    del code_version
     test = baselines.read_test_views(patterns(test_examples, "test"))
     seen, _ = training_instants(examples)
     pose = baselines.triangulated_poses(seen, min_confidence)
@@ -208,25 +195,19 @@ def Baselines(
 def training_instants(examples: Sequence[types.Artifact]) -> tuple[views.View, np.ndarray]:
     """Reads the instants that were trained on, `MAX_INSTANTS` at most, as real cameras saw them.
 
-    Returns:
-        Fields `[T, V, ...]`, confidence 0 throughout for a view that an instant lacks; and the
-        names `[T]` of their clips.
+    Fields are `[T, V, ...]`, confidence 0 throughout for a view that an instant lacks. With them
+    come the names `[T]` of their clips.
     """
     dataset = executor.read_datasets(examples)
     every = -(-dataset["counts"]["train_instants"] // MAX_INSTANTS)
-    files = tf.data.Dataset.list_files(patterns(examples, "train_instants"), shuffle=False)
-    kept = tf.data.TFRecordDataset(files, "GZIP").shard(every, 0)
-    records = tf.constant(list(kept.as_numpy_iterator()))
-    seen = examples_module.decode_instants(records, dataset["num_views"])
-    feature = {"clip": tf.io.FixedLenFeature((), tf.string)}
-    clip = tf.io.parse_example(records, feature)["clip"].numpy().astype(str)
-    num_cameras = {about["clip"]: len(about["cameras"]) for about in dataset["clips"]}
+    seen, about = _read_instants(examples, "train_instants", dataset["num_views"], every)
+    clip = about["clip"].astype(str)
+    num_cameras = {one["clip"]: len(one["cameras"]) for one in dataset["clips"]}
     num_real = np.array([num_cameras[name] for name in clip])
     # Virtual cameras come last.
     is_real = np.arange(dataset["num_views"]) < num_real[:, np.newaxis]
-    view = tf.nest.map_structure(lambda field: field.numpy(), seen)
-    confidence = np.where(is_real[..., np.newaxis], view.confidence, 0.0)
-    return view._replace(confidence=confidence), clip
+    confidence = np.where(is_real[..., np.newaxis], seen.confidence, 0.0)
+    return seen._replace(confidence=confidence), clip
 
 
 def read_baselines(figures_uri: str) -> dict[str, pose_error.Figures]:
@@ -236,12 +217,7 @@ def read_baselines(figures_uri: str) -> dict[str, pose_error.Figures]:
 
 def patterns(examples: Sequence[types.Artifact], split: str) -> list[str]:
     """Returns the patterns of the files of a split, of several artifacts."""
-    return [pattern(artifact.uri, split) for artifact in examples]
-
-
-def pattern(examples_uri: str, split: str) -> str:
-    """Returns the pattern of a split's files."""
-    return os.path.join(executor.split_folder(examples_uri, split), "*.gz")
+    return [os.path.join(executor.split_folder(one.uri, split), "*.gz") for one in examples]
 
 
 def lift_views(lifter: inference.Lifter, test: baselines.TestViews) -> inference.LiftedPose:

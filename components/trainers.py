@@ -25,7 +25,6 @@ from keras_mvlift.export import compact, saved_model
 from keras_mvlift.training import (
     held_out,
     lifters,
-    multi_view_lifter,
     stage_data,
     stages,
     strategies,
@@ -110,7 +109,7 @@ def _note(stage: str, description: dict[str, Any]) -> str:
 
 def start(
     fn_args: Any, model_config: configs.ModelConfig, config: configs.StageConfig
-) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
+) -> tuple[lifters.Model, dict[str, Any]]:
     """Builds a model, or loads the one of the stage before; gives it and its description."""
     with strategies.of_name(config.strategy).scope():
         objective = stages.objective(config, model_config.recipe)
@@ -133,7 +132,7 @@ def start(
             note = "No model was blessed on earlier spans: training starts from scratch."
             description[KEY] = {"model": None, "note": note}
         if trained is None and (path := custom.get(START)):
-            trained, about = _asked(path, objective, _files(fn_args.train_files))
+            trained, about = _asked(path, objective, fn_args.train_files)
             description |= about
         cameras = (description["rig_distance"], description["intrinsics"])
         lifter = lifters.build(model_config, objective, *cameras, **options)
@@ -152,8 +151,8 @@ def records(
     """Finds what a stage reads."""
     dataset = _dataset(fn_args) if stages.takes_instants(config) else {}
     return stage_data.Files(
-        train=_files(fn_args.train_files),
-        held_out=_files(fn_args.eval_files),
+        train=sorted(tf.io.gfile.glob(fn_args.train_files)),
+        held_out=sorted(tf.io.gfile.glob(fn_args.eval_files)),
         checkpoints=checkpoint_folder,
         logs=logs,
         num_views=dataset.get("num_views", 0),
@@ -181,12 +180,6 @@ def checkpoints_of(fn_args: Any) -> pathlib.Path:
     return pathlib.Path(custom["checkpoint_root"]) / f"{custom['stage']}-{digest[:16]}"
 
 
-def _files(patterns: list[str]) -> list[str]:
-    return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
-
-
-# What TFX's Tuner runs: short fine-tuning stages, compared by the score without labels.
-
 TUNER_FN = "components.trainers.tuner_fn"
 OBJECTIVE = "held_out_mean_mm"
 
@@ -200,10 +193,7 @@ def tuner_config(
     checkpoint_root: str,
     code_version: str,
 ) -> dict[str, str]:
-    """Packs what `tuner_fn` needs for `Tuner(custom_config=...)`, as `custom_config` does.
-
-    `stage` has the settings of a trial, but for those that are searched for.
-    """
+    """Packs what `tuner_fn` needs, as `custom_config` does; trials have the settings of a stage."""
     # A trial is scored as its last epoch left it, as the stage itself will be at its end.
     whole = dataclasses.replace(stage, patience=0)
     packed = custom_config(model, whole, checkpoint_root, code_version)
@@ -256,13 +246,7 @@ class Search(base_tuner.BaseTuner):
         super().__init__(oracle, directory=str(self._folder), project_name=_FOLDER)
 
     def run_trial(self, trial: trial.Trial, verbose: int = 0) -> dict[str, float]:
-        """Trains and scores.
-
-        Raises:
-            FailedTrialError: If the settings let training explode.
-            FatalError: If training fails in a way that other settings would not mend.
-        """
-        del verbose
+        """Trains and scores; a FailedTrialError if training explodes, a FatalError if it fails."""
         config = dataclasses.replace(self._stage, **trial.hyperparameters.values)
         name = f"Trial {len(self.oracle.trials)}/{self._tune.num_trials}"
         try:
@@ -287,7 +271,6 @@ class Search(base_tuner.BaseTuner):
 
     def search_space_summary(self, extended: bool = False) -> None:
         """Logs the ranges; KerasTuner prints them."""
-        del extended
         logging.info("Searching in %s", self._tune.ranges)
 
     def results_summary(self, num_trials: int = 10) -> None:
@@ -304,9 +287,6 @@ class Search(base_tuner.BaseTuner):
         stages.run(lifter, config, files, name)
         return held_out.score(lifter, seen)["mean_mm"]
 
-
-# Where training starts: at the last blessed model of a window of spans, if it fits, or at a model
-# that was asked for.
 
 KEY = "warm_start"
 """Of a stage's custom config: whether a blessed model is gone on from; of a description: which."""
@@ -325,13 +305,8 @@ _NUM_TOLD = 3
 
 def _blessed(
     former: pathlib.Path, config: configs.ModelConfig, objective: Any
-) -> tuple[multi_view_lifter.MultiViewLifter | None, dict[str, Any]]:
-    """Reads the last blessed model from a SavedModel's folder, if its networks are those wanted.
-
-    Returns:
-        The model, None if its networks are of another kind, and what a description tells of it.
-        The cameras that it was made for stay, as its weights were trained with them.
-    """
+) -> tuple[lifters.Model | None, dict[str, Any]]:
+    """Reads the last blessed model, None if of other networks, and what a description tells."""
     trained, description = lifters.load(former / lifters.FOLDER, objective)
     name = "/".join(former.parent.parts[-_NUM_TOLD:])
     if different := config.differences(configs.ModelConfig.from_description(description)):
@@ -340,26 +315,15 @@ def _blessed(
             "training starts from scratch."
         )
         return None, {KEY: {"model": None, "note": note}}
+    # The cameras that it was made for stay, as its weights were trained with them.
     told = {"model": name, "note": "", "spans": description.get("spans")}
     return trained, {key: description[key] for key in _CAMERAS} | {KEY: told}
 
 
-def _asked(
-    path: str, objective: Any, files: list[str]
-) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
-    """Reads the model that was asked for, as `load_model` takes it, whole or in half precision.
-
-    Batch norms of folded networks are set by views of the files' pairs.
-
-    Returns:
-        The model, and what a description tells of it: the cameras that it was made for, and whether
-        it was trained mirrored.
-    """
+def _asked(path: str, objective: Any, files: list[str]) -> tuple[lifters.Model, dict[str, Any]]:
+    """Reads the model that was asked for, as `load_model` takes it, and what to tell of it."""
     model = inference.load_model(path)
-    if (model.path / lifters.WEIGHTS).is_file():
-        trained, _ = lifters.load(model.path / lifters.FOLDER, objective)
-    else:
-        trained = compact.reopened(model, objective, seen=_views(files))
+    trained = compact.reopened(model, objective, seen=lambda: _views(files))
     about = {key: model.description[key] for key in _CAMERAS}
     about |= {"is_mirrored": model.description.get("is_mirrored", False)}
     return trained, about | {KEY: {"model": path, "note": f"Training started from {path}."}}

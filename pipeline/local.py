@@ -276,8 +276,6 @@ def _sentence(error: BaseException) -> str:
     return _BEAM_STEP.sub("", words) or type(error).__name__
 
 
-# One run at a time on one folder, however the last one ended.
-
 _TAKEN = (errno.EACCES, errno.EAGAIN)
 _MAX_NOTE_BYTES = 1000
 
@@ -291,11 +289,7 @@ def held(path: pathlib.Path) -> Iterator[None]:
     """Holds a lock that the system frees when the process ends, killed or not.
 
     Processes that are forked or started meanwhile do not hold it. The file is left when the lock is
-    freed: it says which process held it last.
-
-    Raises:
-        BusyError: If another process holds it.
-        OSError: If the file cannot be made.
+    freed: it says which process held it last. A BusyError tells that another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -324,8 +318,6 @@ def _take(file: int, path: pathlib.Path) -> None:
         os.ftruncate(file, 0)
         os.pwrite(file, f"process {os.getpid()}, started {started}\n".encode(), 0)
 
-
-# A quiet console: one line per component, everything else in a log file that is named.
 
 _RUNNING = re.compile(r"^Component (\S+) is running\.$")
 _FINISHED = re.compile(r"^Component (\S+) is finished\.$")

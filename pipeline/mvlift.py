@@ -40,15 +40,11 @@ from pipeline import settings
 
 
 class Folders(NamedTuple):
-    """Where a pipeline writes, which only its runner knows.
-
-    `checkpoints` is what training goes on from after it was killed, `serving` holds numbered
-    versions of the blessed models.
-    """
+    """Where a pipeline writes, which only its runner knows."""
 
     artifacts: str
-    checkpoints: str
-    serving: str
+    checkpoints: str  # What training goes on from after it was killed.
+    serving: str  # Numbered versions of the blessed models.
 
     @classmethod
     def below(cls, home: pathlib.Path) -> "Folders":
@@ -72,29 +68,28 @@ def create_pipeline(
     version = {"code_version": code_version()}
     data = data_for_choosing(config, is_followed)
     examples = executor.RecordingExampleGen(data.to_json(), data_root, **version)
+    run = _Run(config, data_root, folders, version, examples, examples.outputs)
     checked = check_nodes(examples, sources.open_split(data).holds_out)
-    records: Channels = examples.outputs
     start: dict[str, Any] = {}
     found: dict[str, types.BaseChannel] = {}
     if config.data.source in _OWN_RIGS:
-        rig = _rig(config, examples, data_root, version)
+        rig = _rig(run)
         rig[0].add_upstream_nodes(checked)
         checked += rig
         found["rig"] = rig[0].outputs["checked"]
     if is_followed:
-        followed, found["drift"], window, start = _follow(config, examples, checked)
+        followed, found["drift"], window, start = _follow(run, checked)
         checked += followed
-        records = {name: window.outputs[name] for name in records}
-    training = _training(config, records, folders, version, start)
+        run = run._replace(records={name: window.outputs[name] for name in run.records})
+    training = _training(run, start)
     if config.candidate and not is_followed:
-        rivals, told = _rivals(config, records, training[-1], version)
+        rivals, told = _rivals(run, training[-1])
         training += rivals
         found |= told
     for node in training:
         node.add_upstream_nodes(checked)
-    decided = _deciding(config, examples, records, training[-1], folders, version)
-    about = {"source": config.data.source, "data_root": data_root}
-    reporting = _reporting(config, records, training[-1], decided, about, version | found)
+    decided = _deciding(run, training[-1])
+    reporting = _reporting(run, training[-1], decided, found)
     return pipeline.Pipeline(
         pipeline_name=config.name,
         pipeline_root=folders.artifacts,
@@ -105,18 +100,24 @@ def create_pipeline(
     )
 
 
-Channels = Mapping[str, types.BaseChannel]
+Nodes = list[base_node.BaseNode]
 
 
-def _training(
-    config: settings.PipelineConfig,
-    records: Channels,
-    folders: Folders,
-    version: dict[str, str],
-    start: dict[str, Any],
-) -> list[base_node.BaseNode]:
+class _Run(NamedTuple):
+    """What nodes are made from."""
+
+    config: settings.PipelineConfig
+    data_root: str
+    folders: Folders
+    version: dict[str, str]
+    examples: base_node.BaseNode
+    records: Mapping[str, types.BaseChannel]  # The new ones, or those of a window of spans.
+
+
+def _training(run: _Run, start: dict[str, Any]) -> Nodes:
     """Pre-trains, then fine-tunes from there, tuned before if asked to; no test views for any."""
-    where: dict[str, Any] = {"checkpoint_root": folders.checkpoints, **version}
+    config = run.config
+    where: dict[str, Any] = {"checkpoint_root": run.folders.checkpoints, **run.version}
     pretrain = trainer.Trainer(
         run_fn=trainers.RUN_FN,
         custom_config=trainers.custom_config(
@@ -126,11 +127,11 @@ def _training(
             warm_start=bool(start),
             start_from=config.start_from,
         ),
-        **_records(config.pretrain, records),
+        **_records(config.pretrain, run),
         **start,
     ).with_id("Trainer.Pretrain")
-    nodes: list[base_node.BaseNode] = [pretrain]
-    given = _records(config.finetune, records) | {"base_model": pretrain.outputs["model"]}
+    nodes: Nodes = [pretrain]
+    given = _records(config.finetune, run) | {"base_model": pretrain.outputs["model"]}
     best = None
     if config.tune.num_trials:
         trial = config.with_num_epochs(config.tune.num_epochs).finetune
@@ -150,63 +151,50 @@ def _training(
     return [*nodes, finetune]
 
 
-def _rivals(
-    config: settings.PipelineConfig,
-    records: Channels,
-    trained: base_node.BaseNode,
-    version: dict[str, str],
-) -> tuple[list[base_node.BaseNode], dict[str, types.BaseChannel]]:
+def _rivals(run: _Run, trained: base_node.BaseNode) -> tuple[Nodes, dict[str, types.BaseChannel]]:
     """Tries a trained model beside the training, and chooses; the last node has the chosen one."""
-    start = trainers.start_of(config.candidate)
-    given = {"examples": records["examples"], **start, **version}
+    start = trainers.start_of(run.config.candidate)
+    given = {"examples": run.records["examples"], **start, **run.version}
     made = [candidates.Adapt(**given)]
     models = {candidates.ADAPTED: made[0].outputs["model"]}
-    if config.start_from:
+    if run.config.start_from:
         models[candidates.STARTED] = trained.outputs["model"]
     else:
-        made.append(candidates.Refine(**given, seed=config.model.seed))
+        made.append(candidates.Refine(**given, seed=run.config.model.seed))
         models[candidates.STARTED] = made[-1].outputs["model"]
         models[candidates.SCRATCH] = trained.outputs["model"]
     choice = candidates.Choice(
-        examples=records["examples"],
+        examples=run.records["examples"],
         **models,
         start_from=start[trainers.START],
-        min_joints=config.data.min_joints,
-        **version,
+        min_joints=run.config.data.min_joints,
+        **run.version,
     )
     return [*made, choice], models | {"candidates": choice.outputs["candidates"]}
 
 
-def _records(stage: configs.StageConfig, records: Channels) -> dict[str, Any]:
+def _records(stage: configs.StageConfig, run: _Run) -> dict[str, Any]:
     """Returns what a stage trains on, and what is held out from it."""
     is_whole = stages.takes_instants(stage)
     train, unseen = executor.INSTANT_SPLITS if is_whole else executor.PAIR_SPLITS
     return {
-        "examples": records["examples"],
+        "examples": run.records["examples"],
         "train_args": trainer_pb2.TrainArgs(splits=[train]),
         "eval_args": trainer_pb2.EvalArgs(splits=[unseen]),
     }
 
 
-def _deciding(
-    config: settings.PipelineConfig,
-    examples: base_node.BaseNode,
-    records: Channels,
-    trained: base_node.BaseNode,
-    folders: Folders,
-    version: dict[str, str],
-) -> list[base_node.BaseNode]:
+def _deciding(run: _Run, trained: base_node.BaseNode) -> Nodes:
     """Evaluates the model beside the last blessed one, and pushes it if it is blessed."""
-    model, given = trained.outputs["model"], {**records, **version}
-    min_joints, min_confidence = config.data.min_joints, config.data.min_confidence
-    unlabeled = scores.HeldOutViews(model=model, min_joints=min_joints, **given)
-    compared = scores.Baselines(min_confidence=min_confidence, **given)
+    config, model, given = run.config, trained.outputs["model"], {**run.records, **run.version}
+    unlabeled = scores.HeldOutViews(model=model, min_joints=config.data.min_joints, **given)
+    compared = scores.Baselines(min_confidence=config.data.min_confidence, **given)
     last_blessed = resolver.Resolver(
         strategy_class=rolling_window.LastOtherBlessedModel, candidate=model, **_every_blessed()
     ).with_id("LastBlessedModel")
     further = {name: value for name, value in config.bounds.items() if name in scores.NAMES}
     judge = evaluator.Evaluator(
-        examples=records["test_examples"],
+        examples=run.records["test_examples"],
         model=model,
         baseline_model=last_blessed.outputs["model"],
         held_out=unlabeled.outputs["scores"],
@@ -216,13 +204,13 @@ def _deciding(
         eval_config=evaluator.eval_config(config.bounds, config.worsening),
         further_bounds=further,
     )
-    infra = _infra_validation(config, examples, trained, judge)
+    infra = _infra_validation(run, trained, judge)
     push = pusher.Pusher(
         model=model,
         model_blessing=judge.outputs["blessing"],
         infra_blessing=infra[0].outputs["blessing"] if infra else None,
         push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=folders.serving)
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=run.folders.serving)
         ),
     )
     return [unlabeled, compared, last_blessed, judge, *infra, push]
@@ -235,44 +223,36 @@ def _every_blessed() -> dict[str, types.BaseChannel]:
     return {key: types.Channel(type=kind) for key, kind in zip(keys, kinds, strict=True)}
 
 
-def _infra_validation(
-    config: settings.PipelineConfig,
-    examples: base_node.BaseNode,
-    trained: base_node.BaseNode,
-    judge: base_node.BaseNode,
-) -> list[base_node.BaseNode]:
+def _infra_validation(run: _Run, trained: base_node.BaseNode, judge: base_node.BaseNode) -> Nodes:
     """Makes the node that tries a judged model in TensorFlow Serving; none if not asked for."""
-    if not config.infra_validation.tag:
+    if not run.config.infra_validation.tag:
         return []
     # Models of windows have no signature of records.
-    asked = None if config.model.is_temporal else examples.outputs["test_examples"]
-    options = dataclasses.asdict(config.infra_validation)
+    asked = None if run.config.model.is_temporal else run.examples.outputs["test_examples"]
+    options = dataclasses.asdict(run.config.infra_validation)
     node = pusher.InfraValidator(trained.outputs["model"], asked, **options)
     node.add_upstream_node(judge)
     return [node]
 
 
 def _reporting(
-    config: settings.PipelineConfig,
-    records: Channels,
-    trained: base_node.BaseNode,
-    decided: list[base_node.BaseNode],
-    about: dict[str, str],
-    found: dict[str, Any],
-) -> list[base_node.BaseNode]:
+    run: _Run, trained: base_node.BaseNode, decided: Nodes, found: dict[str, types.BaseChannel]
+) -> Nodes:
     """Reports, whatever was decided; then stops the run at a model that is not blessed."""
     unlabeled, compared, _, judge, *infra, push = decided
+    about = {"source": run.config.data.source, "data_root": run.data_root}
     written = report.Report(
         evaluated=judge.outputs["evaluation"],
         blessing=judge.outputs["blessing"],
         pushed=push.outputs["pushed_model"],
         model=trained.outputs["model"],
-        **records,
+        **run.records,
         figures=compared.outputs["figures"],
         scores=unlabeled.outputs["scores"],
         data=json.dumps(about, sort_keys=True),
-        bounds=json.dumps(dict(config.bounds), sort_keys=True),
-        seed=config.model.seed,
+        bounds=json.dumps(dict(run.config.bounds), sort_keys=True),
+        seed=run.config.model.seed,
+        **run.version,
         **found,
     )
     stops = [checks.InfraGate(blessing=node.outputs["blessing"]) for node in infra]
@@ -282,15 +262,9 @@ def _reporting(
     return [written, *stops]
 
 
-# The checks of new records: a run stops at those that break their schema.
-
-
-def check_nodes(examples: base_node.BaseNode, holds_out: bool) -> list[base_node.BaseNode]:
-    """Holds both kinds of records against their schemas; the gates stop the run.
-
-    `holds_out` tells whether the split `eval` holds anything.
-    """
-    made: list[base_node.BaseNode] = []
+def check_nodes(examples: base_node.BaseNode, holds_out: bool) -> Nodes:
+    """Holds both kinds of records against schemas, with `eval` if it `holds_out`; gates stop."""
+    made: Nodes = []
     for output, kind, name in (
         ("examples", checks.PAIRS, "Pairs"),
         ("test_examples", checks.TEST_VIEWS, "TestViews"),
@@ -317,38 +291,30 @@ def check_nodes(examples: base_node.BaseNode, holds_out: bool) -> list[base_node
 _OWN_RIGS = ("rig", "pose2sim")
 
 
-def _rig(
-    config: settings.PipelineConfig,
-    examples: base_node.BaseNode,
-    data_root: str,
-    version: dict[str, str],
-) -> list[base_node.BaseNode]:
+def _rig(run: _Run) -> Nodes:
     """Checks the rig that filmed the records; the gate stops the run, if it is to."""
     check = checks.RigCheck(
-        examples=examples.outputs["examples"],
-        data_config=config.data.to_json(),
-        data_root=data_root,
-        **version,
+        examples=run.examples.outputs["examples"],
+        data_config=run.config.data.to_json(),
+        data_root=run.data_root,
+        **run.version,
     )
-    stops = config.rig_check == settings.STOP
+    stops = run.config.rig_check == settings.STOP
     return [check, checks.RigGate(checked=check.outputs["checked"], stops=stops)]
 
-
-# What a run on spans has more: a window of them, a model to go on from, a look at drift.
 
 _DRIFT = "Drift"
 
 
 def _follow(
-    config: settings.PipelineConfig, examples: base_node.BaseNode, checked: list[base_node.BaseNode]
-) -> tuple[list[base_node.BaseNode], types.BaseChannel, base_node.BaseNode, dict[str, Any]]:
+    run: _Run, checked: Nodes
+) -> tuple[Nodes, types.BaseChannel, base_node.BaseNode, dict[str, Any]]:
     """Makes the nodes between the checks of a new span and the training on a window of spans.
 
-    Returns:
-        The nodes; what was found of drift; the node whose outputs are the records of the window's
-        spans; and what the first stage takes more than others do.
+    Beside them it returns what was found of drift; the node whose outputs are the window's records;
+    and what the first stage takes more than others do.
     """
-    newest = {rolling_window.NEWEST: examples.outputs[executor.EXAMPLES]}
+    config, newest = run.config, {rolling_window.NEWEST: run.examples.outputs[executor.EXAMPLES]}
     validators = [node.id for node in checked if node.id.startswith("ExampleValidator.")]
     if config.drift.action == settings.STOP:
         validators.append(f"ExampleValidator.{_DRIFT}")
@@ -359,7 +325,8 @@ def _follow(
         for index, name in enumerate(validators)
     }
     (statistics,) = (node for node in checked if node.id == "StatisticsGen.Pairs")
-    drift = _drift(config, checked, statistics, newest | verdicts)
+    drift = _drift(config, statistics, newest | verdicts)
+    drift[0].add_upstream_nodes(checked)
     window = resolver.Resolver(
         strategy_class=rolling_window.RollingSpans,
         config={"num_spans": config.window.num_spans},
@@ -367,7 +334,7 @@ def _follow(
         **{rolling_window.NEWEST: statistics.outputs["statistics"]},
         **verdicts,
         **{
-            name: _history(standard_artifacts.Examples, examples.id, name)
+            name: _history(standard_artifacts.Examples, run.examples.id, name)
             for name in executor.SPLITS
         },
     ).with_id("RollingWindow")
@@ -385,10 +352,9 @@ def _follow(
 
 def _drift(
     config: settings.PipelineConfig,
-    checked: list[base_node.BaseNode],
     statistics: base_node.BaseNode,
     channels: dict[str, types.BaseChannel],
-) -> list[base_node.BaseNode]:
+) -> Nodes:
     """Compares what the new span trains on with the window before it; the third node finds."""
     former = resolver.Resolver(
         strategy_class=rolling_window.RollingSpans,
@@ -407,16 +373,12 @@ def _drift(
     gate = checks.DriftGate(
         anomalies=validator.outputs["anomalies"], stops=config.drift.action == settings.STOP
     ).with_id(f"{_DRIFT}Gate")
-    former.add_upstream_nodes(checked)
     return [former, schema, validator, gate]
 
 
 def _history(kind: type[types.Artifact], producer: str, output: str) -> types.BaseChannel:
     """Returns all that a node of this pipeline ever wrote, in this run and before."""
     return types.Channel(type=kind, producer_component_id=producer, output_key=output)
-
-
-# Identifies the code, which TFX's cache keys do not know.
 
 
 _RECKONING = ("numpy", "scipy", "tensorflow", "tensorflow-graphics")
@@ -439,8 +401,6 @@ def code_version() -> str:
         digest.update(f"{name} {importlib.metadata.version(name)}".encode())
     return digest.hexdigest()[:16]
 
-
-# What chooses in a pipeline, and the part of the data that it chooses by.
 
 _ENDS = {"held_out_share": 0.1}
 _HUMAN36M = {"held_out_subjects": ["S8"]}

@@ -234,32 +234,23 @@ def make(name: str, data_root: str, variant: str = "default") -> settings.Pipeli
     return VARIANTS[variant](OF_FOLDER[name](data_root) if name in OF_FOLDER else PRESETS[name]())
 
 
-# From what is typed to what is run.
-
-
 class Request(NamedTuple):
-    """What was typed; None for what was not.
+    """What was typed; None for what was not."""
 
-    `data_root` is what to read, the embedded recording if it is None; `{SPAN}` in it stands for the
-    newest of numbered recordings. `preset` is a name of `VARIANTS`, what to do with the data; None
-    for what the settings say, `"default"` if nothing.
-    """
-
+    # What to read, the embedded recording if it is None; `{SPAN}` in it stands for the newest of
+    # numbered recordings.
     data_root: str | None = None
     settings: pathlib.Path | None = None
     num_epochs: int | None = None
     seed: int | None = None
-    preset: str | None = None
+    preset: str | None = None  # Of `VARIANTS`; None for what the settings say, or the default.
 
 
 def configure(request: Request) -> tuple[settings.PipelineConfig, str]:
     """Chooses the preset that fits the data and lays over it what was asked for.
 
-    Returns:
-        The config, and what its source reads; empty for a source that reads nothing.
-
-    Raises:
-        ValueError: If settings break a rule, or the data is of no known kind.
+    It returns the config, and what its source reads; empty for a source that reads nothing. A
+    ValueError tells that settings break a rule, or that the data is of no known kind.
     """
     overrides, variant = _asked(request)
     rule = "be left out with preset 'paper', whose networks start from random weights"
@@ -313,8 +304,6 @@ def _preset(data_root: str | None, overrides: Mapping[str, Any]) -> str:
     return source if source in _DATA else "recording"
 
 
-# Which data a folder holds, told by the files in it.
-
 # Preset to the patterns of which one file or folder is enough, and what to say of it.
 _SIGNS = {
     "rig": (("rig.yaml", "rig.yml"), "a manifest `rig.yaml`"),
@@ -335,11 +324,7 @@ _SIGNS = {
 
 
 def recognize(data_root: str) -> str:
-    """Tells the preset that fits a folder or a manifest.
-
-    Raises:
-        RecordingError: If there is nothing, or nothing known, or signs of two kinds of data.
-    """
+    """Tells the preset that fits a folder or a manifest; a RecordingError if none does, or two."""
     root = pathlib.Path(data_root)
     if not root.exists():
         raise errors.RecordingError(root, "data_root", "exist", "no such file or folder")

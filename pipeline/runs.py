@@ -36,11 +36,9 @@ def require_usable(
 ) -> None:
     """Looks through what is known of former runs, in a SQLite file, before anything is built on it.
 
-    Raises:
-        MetadataError: If the file is damaged or of another kind, lacks what tells who wrote an
-            artifact, knows of no run although there are artifacts, among which a new run would
-            write under the same numbers, or knows only of artifacts that lie elsewhere, as after
-            a move.
+    A MetadataError tells that the file is damaged or of another kind, lacks what tells who wrote an
+    artifact, knows of no run although there are artifacts, among which a new run would write under
+    the same numbers, or knows only of artifacts that lie elsewhere, as after a move.
     """
     path = pathlib.Path(connection.sqlite.filename_uri)
     advice = (
@@ -102,11 +100,8 @@ def forget_lost_pushes(connection: metadata_store_pb2.ConnectionConfig) -> pathl
     """Has models be pushed anew whose pushed folders are gone, should a run come to them again.
 
     TFX answers a component from its cache as long as its artifact's folder is there, so that is
-    taken away.
-
-    Returns:
-        The folder of the model that was pushed last, if it is gone and was not known to be; those
-        of models before are often cleared away on purpose.
+    taken away. The folder of the model that was pushed last is returned, if it is gone and was not
+    known to be; those of models before are often cleared away on purpose.
     """
     lost = None
     every = MetadataStore(connection).get_artifacts_by_type(pusher.PUSHED)
@@ -138,9 +133,6 @@ def report_folder(connection: metadata_store_pb2.ConnectionConfig, run: int) -> 
     return pathlib.Path(found[-1].uri) if found else None
 
 
-# One node at a time, for orchestrators that keep the order themselves.
-
-
 def compiled(tfx_pipeline: pipeline.Pipeline) -> pipeline_pb2.Pipeline:
     """Returns what the local runner runs, too: nodes in an order in which they can run."""
     return compiler.Compiler().compile(tfx_pipeline)
@@ -153,7 +145,7 @@ def upstream(whole: pipeline_pb2.Pipeline) -> dict[str, list[str]]:
 
 
 def launch(whole: pipeline_pb2.Pipeline, name: str, run_id: str) -> None:
-    """Runs a node, or answers it from the cache, as the local runner does.
+    """Runs a node, or answers it from the cache, where another orchestrator keeps the order.
 
     `run_id` tells the nodes of one run from those of another.
     """

@@ -67,8 +67,6 @@ class WindowConfig(configs.Json):
     warm_start: bool = True
 
 
-# How a pipeline follows new recordings, as frozen dataclasses; docs/continuous.md tells more.
-
 WARN, STOP = "warn", "stop"
 
 
@@ -130,7 +128,7 @@ Thresholds = Annotated[
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PipelineConfig(configs.Checked):
-    """All that a pipeline does, but not where.
+    """All that a pipeline does, but not where; a ValueError tells which field breaks its rule.
 
     Attributes:
         name: The pipeline's name; names its folder below the output root.
@@ -153,9 +151,6 @@ class PipelineConfig(configs.Checked):
         rig_check: What an error in the rig does, where one's own is read: `"stop"` the run before
             training, or `"warn"`.
         beam_pipeline_args: Where and how Beam runs; empty for its DirectRunner in this process.
-
-    Raises:
-        ValueError: If a field is not of its type, or the name is not fit for a folder.
     """
 
     name: Name = "mvlift"
@@ -295,11 +290,7 @@ _PARTS: dict[str, Any] = {
 
 
 def started(path: str, field: str = "start_from") -> configs.ModelConfig:
-    """Reads the networks of a model to start from, which errors call `field`.
-
-    Raises:
-        ValueError: If no model lies there, or it does not say which networks it has.
-    """
+    """Reads the networks of a model to start from; a ValueError calls `field` what is none."""
     try:
         return configs.ModelConfig.from_description(inference.load_model(path).description)
     except (OSError, ValueError, LookupError) as error:
@@ -321,11 +312,7 @@ def _of_part(name: str, fields: Mapping[str, Any]) -> configs.Json:
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
-    """Reads a settings file: YAML or TOML by its ending, else JSON.
-
-    Raises:
-        ValueError: If there is no such file, or it does not hold an object.
-    """
+    """Reads a settings file, YAML or TOML by its ending, else JSON; a ValueError if it is none."""
     readers: dict[str, Callable[[pathlib.Path, str], Any]] = {
         ".yaml": reading.yaml,
         ".yml": reading.yaml,
@@ -342,13 +329,11 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     return settings
 
 
-# What a settings file may hold, as a JSON schema, for editors that complete and check.
-
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number"}
 
 
 def schema() -> dict[str, Any]:
-    """Returns the JSON schema of settings files."""
+    """Returns the JSON schema of settings files, for editors that complete and check."""
     made = _schema_of(PipelineConfig)
     made["properties"]["preset"] = {"enum": ["default", "paper"]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
@@ -370,9 +355,6 @@ def _schema_of(config: Any) -> dict[str, Any]:
             made = {"description": " ".join(about[field.name].split()), **made}
         properties[field.name] = made
     return {"type": "object", "additionalProperties": False, "properties": properties}
-
-
-# What a backbone that sees windows of frames asks of the rest of a pipeline.
 
 
 def check(

@@ -70,18 +70,15 @@ class ImportWatcher:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            _wrap_loader(spec.loader, self._around.pop(fullname))
+            loader: Any = spec.loader
+            around, execute = self._around.pop(fullname), loader.exec_module
+
+            def exec_module(module: types.ModuleType) -> None:
+                with around(module):
+                    execute(module)
+
+            loader.exec_module = exec_module
         return spec
-
-
-def _wrap_loader(loader: Any, around: Around) -> None:
-    exec_module = loader.exec_module
-
-    def exec_module_within(module: types.ModuleType) -> None:
-        with around(module):
-            exec_module(module)
-
-    loader.exec_module = exec_module_within
 
 
 def _is_requested(argv: Sequence[str]) -> bool:
@@ -102,10 +99,7 @@ def _silence_known_warnings() -> None:
 
 @contextlib.contextmanager
 def _import_tensorflow_quietly(_module: types.ModuleType) -> Iterator[None]:
-    """Drops known lines that C++ writes to file descriptor 2, past `sys.stderr`.
-
-    A process of its own drops them: should the import crash, its last words get out.
-    """
+    """Drops known lines that C++ writes to file descriptor 2, past `sys.stderr`."""
     grep = shutil.which("grep")
     if grep is None:
         yield
@@ -113,6 +107,7 @@ def _import_tensorflow_quietly(_module: types.ModuleType) -> Iterator[None]:
     command = [grep, "--text", "--line-buffered", "-vE", CUDA_REGISTERED_TWICE]
     stderr = os.dup(2)
     lines, entry = os.pipe()
+    # Should the import crash, a process of its own still lets its last words out.
     process = subprocess.Popen(command, stdin=lines, stdout=stderr)
     os.close(lines)
     os.dup2(entry, 2)

@@ -33,17 +33,12 @@ def main(arguments: list[str]) -> int:
     path.write_text(json.dumps(job, indent=2, sort_keys=True))
     print(f"{path}: {len(job['pipelineSpec']['root']['dag']['tasks'])} tasks.")
     if options.project:
-        submit(options, path, name)
+        from google.cloud import aiplatform
+
+        aiplatform.init(project=options.project, location=options.region)
+        submitted = aiplatform.PipelineJob(display_name=name, template_path=str(path))
+        submitted.submit(service_account=options.service_account)
     return 0
-
-
-def submit(options: argparse.Namespace, path: pathlib.Path, name: str) -> None:
-    """Starts the job."""
-    from google.cloud import aiplatform
-
-    aiplatform.init(project=options.project, location=options.region)
-    job = aiplatform.PipelineJob(display_name=name, template_path=str(path))
-    job.submit(service_account=options.service_account)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,6 @@ from keras_mvlift.cli import arguments as parsing
 from keras_mvlift.untrusted import files
 from pipeline import local, settings
 
-DEAD_LETTERS = dead_letters.DEAD_LETTERS
-"""The list of recordings that could not be used, beside the ledger."""
-
 MAX_ATTEMPTS = 3
 """Runs that may fail on a recording before it is given up."""
 
@@ -131,29 +128,20 @@ CLAIMED = "claimed"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A span: its number and what its folder was called when it came.
+    """A span."""
 
-    Attributes:
-        state: `CLAIMED`, or how its run ended.
-        reason: Why, where it could not be used or no model came of it.
-        attempts: Runs that failed on it so far.
-    """
-
-    span: int
-    recording: str
-    state: str = CLAIMED
-    reason: str = ""
-    attempts: int = 0
+    span: int  # Its number.
+    recording: str  # What its folder was called when it came.
+    state: str = CLAIMED  # Or how its run ended.
+    reason: str = ""  # Why, where it could not be used or no model came of it.
+    attempts: int = 0  # Runs that failed on it so far.
 
 
 class Ledger:
     """Numbers recordings by moving them to `NUMBER/`, each once and for ever.
 
     What is to be moved is written down before it is, so that a process that was killed in between
-    goes on where it was.
-
-    Raises:
-        RecordingError: If the file is not what `Ledger` wrote.
+    goes on where it was. A RecordingError tells that the file is not what `Ledger` wrote.
     """
 
     def __init__(self, folder: pathlib.Path):
@@ -215,7 +203,7 @@ def _note(ledger: Ledger, entry: Entry, ended: local.Outcome) -> None:
 
 
 def _list_lost(ledger: Ledger) -> None:
-    """Writes the list of all recordings that are lost, as ExampleGen does that of lost clips."""
+    """Writes the list of lost recordings beside the ledger, as ExampleGen does that of clips."""
     every = [(entry, str(ledger.place(entry))) for entry in ledger.entries]
     lost = [
         dead_letters.Loss(
@@ -228,11 +216,9 @@ def _list_lost(ledger: Ledger) -> None:
         for entry, place in every
         if entry.state in _LOST
     ]
-    with files.replacing(ledger.folder / DEAD_LETTERS) as partial:
+    with files.replacing(ledger.folder / dead_letters.DEAD_LETTERS) as partial:
         partial.write_text(dead_letters.to_json(lost, len(every)) + "\n")
 
-
-# Which recording is which span, and what became of it: a file that is whole at any time.
 
 LEDGER = "ledger.json"
 
@@ -248,8 +234,6 @@ def _read(path: pathlib.Path) -> list[Entry]:
         rule = "hold the spans as they were written"
         raise errors.RecordingError(path, "spans", rule, error) from error
 
-
-# Recordings in a watched folder: which have come whole.
 
 SPANS = "spans"
 

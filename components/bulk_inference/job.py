@@ -47,14 +47,10 @@ class BulkLift(configs.Checked):
 def run(bulk: BulkLift, beam_pipeline_args: Sequence[str] = ()) -> dict[str, Any]:
     """Lifts the files, a worker each, into one file of poses each; returns what `SUMMARY` holds.
 
-    Args:
-        bulk: What is lifted.
-        beam_pipeline_args: Arguments of Beam; none are its DirectRunner in this process.
-
-    Raises:
-        FileNotFoundError: If no file is of a pattern, or there is no such model.
-        FileExistsError: If the output is there already.
-        ValueError: If the model does not lift single frames, or too much was lost.
+    `beam_pipeline_args` are arguments of Beam; none are its DirectRunner in this process. A
+    FileNotFoundError tells that no file is of a pattern, or there is no such model; a
+    FileExistsError that the output is there already; a ValueError that the model does not lift
+    single frames, or too much was lost.
     """
     output = os.path.abspath(bulk.output)
     if os.path.lexists(output):
@@ -115,10 +111,9 @@ def _summary(
         ("files", len(lost_files), len(outcomes), lost_files),
         ("records", num_lost, num_poses + num_lost, outcomes),
     ):
-        if files.are_too_many(lost, total, bulk.max_lost_share):
-            told = [lift_file.sentence(letter) for each in losers for letter in each.first_lost]
-            counts = (kind, lost, total, bulk.max_lost_share)
-            raise ValueError(files.complaint(*counts, told, _keep_letters(work, output)))
+        told = [lift_file.sentence(letter) for each in losers for letter in each.first_lost]
+        keep = functools.partial(_keep_letters, work, output)
+        files.hold_to_share(lost, total, bulk.max_lost_share, kind, told, keep)
     keys = {"input": "input", "output": "output", "poses": "num_poses", "lost_records": "num_lost"}
     return {
         "poses": num_poses,

@@ -33,20 +33,15 @@ Letter = dict[str, Any]
 
 
 class Outcome(NamedTuple):
-    """What became of a file; `output` is None if it is lost.
-
-    `first_lost` are letters of the first records that could not be used, or that of the file.
-    """
+    """What became of a file."""
 
     number: int
     input: str
-    output: str | None
+    output: str | None  # None if it is lost.
     num_poses: int
     num_lost: int
-    first_lost: list[Letter]
+    first_lost: list[Letter]  # Of the first records that could not be used, or of the file.
 
-
-# Writes tables of poses as Parquet or as TFRecords of `tf.Example`.
 
 Write = Callable[[pa.Table], None]
 
@@ -78,8 +73,7 @@ class LiftFile(beam.DoFn):
             outcome = self._lift(job)
         except errors.RecordingError as error:
             logging.warning("Lost %s", error)
-            refusal = readers.Refusal(error.field, error.rule, error.received)
-            letter = of(job.name, None, refusal)
+            letter = of(job.name, None, error)
             files.write_text(self._root, _letters(job), line(letter))
             self._num_lost_files.inc()
             yield Outcome(job.number, job.name, None, 0, 0, [letter])
@@ -130,8 +124,6 @@ def _letters(job: files.Job) -> str:
     return f"_dead_letters-{job.place}.jsonl"
 
 
-# Lifted poses as Arrow tables of one schema, whatever the input was.
-
 _CAMERA_AXES = "camera axes: x right, y down, z away from the camera"
 _FRAMES = {
     "root_relative_pose": f"root at 0, {_CAMERA_AXES}",
@@ -168,10 +160,7 @@ def schema(lifter: inference.Lifter) -> pa.Schema:
 
 
 def lift(lifter: inference.Lifter, views: readers.Views, columns: pa.Schema) -> pa.Table:
-    """Lifts `M` views to as many rows of `columns`, of `schema`.
-
-    Without its camera's place a view has no `pose_world`.
-    """
+    """Lifts views to as many rows of `columns`; one without a place has no `pose_world`."""
     given, has_place = views.numbers, views.has_place
     lifted = lifter.lift(given["keypoints_2d"], given["confidence"], camera=given["intrinsics"])
     pose_camera: Any = lifted.pose_camera
@@ -212,7 +201,6 @@ def parquet(path: str, columns: pa.Schema) -> Iterator[Write]:
 @contextlib.contextmanager
 def tfrecord(path: str, columns: pa.Schema) -> Iterator[Write]:
     """Opens a file of records; what is null in a row, its record lacks."""
-    del columns
     with tf.io.TFRecordWriter(path, _TFRECORD) as writer:
 
         def write(table: pa.Table) -> None:
@@ -247,13 +235,12 @@ def _values(column: pa.ChunkedArray) -> np.ndarray:
     return chunk.flatten().to_numpy().reshape(len(chunk), -1)
 
 
-# Dead letters: the records and files that could not be lifted, and why.
-
-
-def of(path: str, record: int | None, refusal: readers.Refusal) -> Letter:
+def of(
+    path: str, record: int | None, error: errors.ArgumentError | errors.RecordingError
+) -> Letter:
     """Says of a record, or of a file, why it was lost."""
-    reason = f"must {refusal.rule}. Received: {refusal.received}"
-    return Letter(file=path, record=record, field=refusal.field, reason=reason)
+    reason = f"must {error.rule}. Received: {error.received}"
+    return Letter(file=path, record=record, field=error.field, reason=reason)
 
 
 def line(letter: Letter) -> str:

@@ -31,20 +31,12 @@ class Numbers(NamedTuple):
     lengths: np.ndarray
 
 
-class Refusal(NamedTuple):
-    """Why a row cannot be used: the field, the rule, and what came instead."""
-
-    field: str
-    rule: str
-    received: object
-
-
 class Rows(NamedTuple):
     """Views as a file has them."""
 
     numbers: dict[str, Numbers]  # Of each name in `NUMBERS`, `N` rows.
     keys: dict[str, pa.Array]  # Of each name in `KEYS`, `[N]`, null where absent.
-    refusals: dict[int, Refusal]  # Rows that the reader itself refused, by index.
+    refusals: dict[int, errors.ArgumentError]  # Rows that the reader itself refused, by index.
 
 
 class Views(NamedTuple):
@@ -55,14 +47,14 @@ class Views(NamedTuple):
     keys: dict[str, pa.Array]  # Of each name in `KEYS`, `[M]`.
 
 
-def check(rows: Rows) -> tuple[Views, dict[int, Refusal]]:
+def check(rows: Rows) -> tuple[Views, dict[int, errors.ArgumentError]]:
     """Returns rows that are views, and of others, by index, the first rule that each breaks."""
     numbers = {name: _dense(rows.numbers[name], shape) for name, shape in NUMBERS.items()}
     refusals = dict(rows.refusals)
     for is_wrong, field, rule, received in _rules(rows, numbers):
         for row in np.flatnonzero(is_wrong).tolist():
             if row not in refusals:
-                refusals[row] = Refusal(field, rule, received(row))
+                refusals[row] = errors.ArgumentError(field, rule, received(row))
     is_place = skeletons.is_place(numbers["keypoints_2d"])
     numbers["confidence"] = np.where(is_place, numbers["confidence"], 0.0).astype(np.float32)
     numbers["keypoints_2d"] = np.where(is_place[..., np.newaxis], numbers["keypoints_2d"], 0.0)
@@ -128,8 +120,6 @@ def _rules(rows: Rows, numbers: dict[str, np.ndarray]) -> Iterator[_Rule]:
     yield is_off, "rotation", rule, lambda row: rotation[row].tolist()
 
 
-# Reads single views from Parquet with the columns of our records.
-
 SUFFIX = ".parquet"
 
 
@@ -161,8 +151,6 @@ def _parquet_rows(found: dict[str, Any]) -> Rows:
     return Rows(numbers, keys, {})
 
 
-# Reads single views from TFRecords of `tf.Example`, as ExampleGen writes its test views.
-
 COMPRESSED = ".gz"
 _KINDS = {name: "float_list" for name in NUMBERS}
 _KINDS |= {name: "bytes_list" for name in TEXTS} | {"frame": "int64_list"}
@@ -184,7 +172,7 @@ def read_records(path: str, batch_size: int) -> Iterator[Rows]:
 
 
 def _record_rows(serialized: tf.Tensor) -> Rows:
-    refusals: dict[int, Refusal] = {}
+    refusals: dict[int, errors.ArgumentError] = {}
     try:
         parsed = tf.io.parse_example(serialized, _FEATURES)
         is_odd = any((parsed[name].row_lengths() == 0).numpy().any() for name in REQUIRED)
@@ -206,26 +194,26 @@ def _record_rows(serialized: tf.Tensor) -> Rows:
     return Rows(numbers, keys, refusals)
 
 
-def _refusal(record: bytes) -> Refusal | None:
+def _refusal(record: bytes) -> errors.ArgumentError | None:
     try:
         features = tf.train.Example.FromString(record).features.feature
     except Exception as error:
         # Where bytes are no text, protobuf fails in telling so.
-        return Refusal("record", "be a `tf.Example`", type(error).__name__)
+        return errors.ArgumentError("record", "be a `tf.Example`", type(error).__name__)
     for name, kind in _KINDS.items():
         received = features[name].WhichOneof("kind") if name in features else None
         if received not in (kind, None):
-            return Refusal(name, f"hold {_WORDS[kind]}", _WORDS[received])
+            return errors.ArgumentError(name, f"hold {_WORDS[kind]}", _WORDS[received])
     return None
 
 
 def _key(
-    name: str, values: np.ndarray, lengths: np.ndarray, refusals: dict[int, Refusal]
+    name: str, values: np.ndarray, lengths: np.ndarray, refusals: dict[int, errors.ArgumentError]
 ) -> pa.Array:
     """Returns `[N]`, null where there is none."""
     for row in np.flatnonzero(lengths > 1).tolist():
         rule = f"be {_WORDS[_KINDS[name]]}, one a record"
-        refusals.setdefault(row, Refusal(name, rule, f"{lengths[row]} of them"))
+        refusals.setdefault(row, errors.ArgumentError(name, rule, f"{lengths[row]} of them"))
     starts = np.cumsum(lengths) - lengths
     found = [values[at] if length else None for at, length in zip(starts, lengths, strict=True)]
     for row, word in enumerate(found):
@@ -234,5 +222,5 @@ def _key(
                 found[row] = word.decode()
             except UnicodeDecodeError:
                 found[row] = None
-                refusals.setdefault(row, Refusal(name, "be UTF-8", repr(word)))
+                refusals.setdefault(row, errors.ArgumentError(name, "be UTF-8", repr(word)))
     return pa.array(found, KEYS[name])

@@ -1,5 +1,6 @@
 """Reads, prepares and writes clips on Beam workers, a clip at a time."""
 
+import functools
 import json
 import os
 from collections import Counter
@@ -42,7 +43,6 @@ SPLITS = {EXAMPLES: [*PAIR_SPLITS, *INSTANT_SPLITS], TEST_EXAMPLES: ["test"]}
 DATASET = "dataset.json"
 """What the whole set has in common, beside the splits of `EXAMPLES`; written last."""
 
-
 Artifacts = dict[str, list[types.Artifact]]
 """What TFX gives an executor, by the names of inputs or outputs."""
 
@@ -55,11 +55,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     ) -> None:
         """Runs the Beam pipeline.
 
-        Raises:
-            UnusableError: If more clips were lost than the config allows, or what is left gives
-                nothing to train or to test on, or nothing to hold out where that was asked for.
+        An UnusableError tells that more clips were lost than the config allows, or that what is
+        left gives nothing to train, to test on, or to hold out where that was asked for.
         """
-        del input_dict
         config = configs.DataConfig.from_json(exec_properties[DATA_CONFIG])
         data_root = exec_properties[DATA_ROOT]
         source = sources.open_source(config, data_root)
@@ -67,34 +65,30 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         roots = _prepare(output_dict)
         span = exec_properties.get(sources.SPAN)
         _number(output_dict, exec_properties)
-        self._write_clips(clips, config, data_root, roots, prefix(span))
+        of_split = {split: roots[name] for name, splits in SPLITS.items() for split in splits}
+        # Other spans may have clips of the same names.
+        prefix = "" if span is None else f"{span:05d}/"
+        with self._make_beam_pipeline() as pipeline:
+            writer = WriteClip(config, data_root, of_split, prefix)
+            files.run_jobs(pipeline, clips, writer, roots[EXAMPLES])
         outcomes = [Outcome(*fields) for fields in files.read_outcomes(roots[EXAMPLES])]
         losses = [outcome.loss for outcome in outcomes if outcome.loss]
         logging.info("Read %d clips, lost %d.", len(clips) - len(losses), len(losses))
         listed = files.to_json(losses, len(clips))
         files.write_text(roots[EXAMPLES], files.DEAD_LETTERS, listed)
-        _refuse_too_many(losses, len(clips), config.max_lost_share, roots[EXAMPLES])
+        told = [f"{loss['clip']}: {loss['message']}" for loss in losses]
+        keep = functools.partial(_keep_list, roots[EXAMPLES])
+        files.hold_to_share(len(losses), len(clips), config.max_lost_share, "clips", told, keep)
         abouts = [outcome.about for outcome in outcomes if outcome.about]
         about_span = {} if span is None else {"span": span, "split": config.split}
         summary = summarize(abouts, len(losses), choices) | about_span
         if sources.open_split(config).holds_out:
             require(summary["counts"], "held_out_pairs")
-        files.write_text(roots[EXAMPLES], DATASET, to_json(summary))
+        # Sorted, so that equal ones give equal text.
+        text = json.dumps(summary, indent=2, sort_keys=True)
+        files.write_text(roots[EXAMPLES], DATASET, text)
         for root in roots.values():
             files.clear(root, [])
-
-    def _write_clips(
-        self,
-        clips: list[str],
-        config: configs.DataConfig,
-        data_root: str,
-        roots: dict[str, str],
-        prefix: str,
-    ) -> None:
-        of_split = {split: roots[name] for name, splits in SPLITS.items() for split in splits}
-        with self._make_beam_pipeline() as pipeline:
-            writer = WriteClip(config, data_root, of_split, prefix)
-            files.run_jobs(pipeline, clips, writer, roots[EXAMPLES])
 
 
 def _choices(source: sources.Source) -> list[str]:
@@ -136,18 +130,12 @@ class Outcome(NamedTuple):
     loss: files.Loss | None
 
 
-def _refuse_too_many(
-    losses: list[files.Loss], num_clips: int, max_lost_share: float, root: str
-) -> None:
-    if not files.are_too_many(len(losses), num_clips, max_lost_share):
-        return
+def _keep_list(root: str) -> str:
     # TFX removes the folder of an artifact whose component fails; the list is to outlive it.
     folder, number = os.path.split(root.rstrip("/"))
     kept = os.path.join(folder, f"{number}.{files.DEAD_LETTERS}")
     tf.io.gfile.copy(os.path.join(root, files.DEAD_LETTERS), kept, overwrite=True)
-    told = [f"{loss['clip']}: {loss['message']}" for loss in losses]
-    counts = (len(losses), num_clips, max_lost_share)
-    raise files.UnusableError(files.complaint("clips", *counts, told, kept))
+    return kept
 
 
 def read_dataset(examples_uri: str) -> dict[str, Any]:
@@ -171,8 +159,6 @@ def split_folder(uri: str, split: str) -> str:
     return os.path.join(uri, files.folder(split))
 
 
-# What a Beam worker does: reads a clip, prepares it, writes its shards.
-
 COUNTERS = "example_gen"
 """The namespace of Beam's counters `read_clips` and `lost_clips`."""
 
@@ -183,11 +169,6 @@ _TABLES = {
     "eval_instants": "held_out_instants",
     "test": "test_views",
 }
-
-
-def prefix(span: int | None) -> str:
-    """Returns what tells the clips of a span from those of the same names in other spans."""
-    return "" if span is None else f"{span:05d}/"
 
 
 class WriteClip(beam.DoFn):
@@ -231,8 +212,7 @@ class WriteClip(beam.DoFn):
             columns["clip"] = np.full(len(columns["frame"]), name, dtype=object)
             files.write(root, f"{files.folder(split)}/{shard}", columns)
         self._num_read.inc()
-        num_virtual_views = self._config.num_virtual_views
-        about = _about(name, sequence, prepared.counts, num_virtual_views)
+        about = _about(name, sequence, prepared.counts, self._config.num_virtual_views)
         yield Outcome(job.number, about, None)
 
 
@@ -256,22 +236,14 @@ def _about(
     }
 
 
-# What the clips of a set have in common.
-
-
 def summarize(
     clips: list[dict[str, Any]], num_lost: int = 0, choices: list[str] | None = None
 ) -> dict[str, Any]:
     """Puts together what is known of each clip that was read, in any order.
 
     So many others were lost; `choices` are what the source chose of its field's protocol, in words.
-
-    Returns:
-        The clips, the sums of their counts, and of those that give pairs to train on the mean rig
-        distance in meters and the mean intrinsics in pixels.
-
-    Raises:
-        UnusableError: If there is nothing to train or to test on.
+    Of clips that give pairs to train on it returns the mean rig distance, meters, and the mean
+    intrinsics, pixels. An `UnusableError` tells that there is nothing to train or to test on.
     """
     # Workers hand clips over in any order, and a mean of floats depends on it.
     clips = sorted(clips, key=lambda clip: clip["clip"])
@@ -312,19 +284,12 @@ _TO_DO = {
 }
 
 
-def to_json(summary: dict[str, Any]) -> str:
-    """Writes a summary, sorted, so that equal ones give equal text."""
-    return json.dumps(summary, indent=2, sort_keys=True)
-
-
 def combine(summaries: list[dict[str, Any]]) -> dict[str, Any]:
     """Puts together what several sets have in common, such as the spans of a window.
 
-    Of a single set that is what came; of several the same of all of their clips, with `"spans"`.
-
-    Raises:
-        ValueError: If a person trains in one set and tests in another although sets are split by
-            people, as where the settings changed in between.
+    Of a single set that is what came; of several the same of all of their clips, with `"spans"`. A
+    ValueError tells that a person trains in one and tests in another although sets are split by
+    people, as where the settings changed in between.
     """
     if len(summaries) == 1:
         return summaries[0]
@@ -347,9 +312,6 @@ def _check_people(clips: list[dict[str, Any]]) -> None:
     errors.require(not both, "split_options", rule, f"{both} on both sides")
 
 
-# The ExampleGen of multi-view recordings.
-
-
 class RecordingExampleGenSpec(types.ComponentSpec):
     """What goes in and what comes out."""
 
@@ -361,9 +323,6 @@ class RecordingExampleGenSpec(types.ComponentSpec):
     OUTPUTS: ClassVar[dict[str, component_spec.ChannelParameter]] = {
         name: component_spec.ChannelParameter(type=standard_artifacts.Examples) for name in SPLITS
     }
-
-
-# Looks at the input before each run, so that changed files and new spans are read.
 
 
 class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
@@ -398,10 +357,9 @@ class RecordingExampleGen(base_beam_component.BaseBeamComponent):
     `outputs["examples"]` holds view pairs, splits `train` and `eval`, the same instants with all of
     their views, splits `train_instants` and `eval_instants`, and no 3D whatever.
     `outputs["test_examples"]` holds single views with their reference pose, split `test`; it goes
-    to evaluation, never to a trainer.
-
-    `data_config` is a `configs.DataConfig` as JSON, `data_root` what the source reads, empty for
-    one that reads none; results of another `code_version` are not reused.
+    to evaluation, never to a trainer. `data_config` is a `configs.DataConfig` as JSON, `data_root`
+    what the source reads, empty for one that reads none; results of another `code_version` are not
+    reused.
     """
 
     SPEC_CLASS = RecordingExampleGenSpec

@@ -5,7 +5,7 @@ import json
 import os
 import textwrap
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypedDict
 
 import apache_beam as beam
@@ -118,8 +118,6 @@ def read_outcomes(root: str) -> list[list[Any]]:
         return json.loads(file.read())
 
 
-# Clips and records that could not be used: why, and how many a run may lose.
-
 DEAD_LETTERS = "dead_letters.json"
 """The list, beside `dataset.json`; where too many were lost, beside the artifact's folder."""
 
@@ -130,23 +128,26 @@ NUM_TOLD = 5
 _LENGTH_TOLD = 300
 
 
-def are_too_many(num_lost: int, total: int, max_lost_share: float) -> bool:
-    """Tells whether more than the allowed share was lost."""
-    return num_lost > max_lost_share * total
+def hold_to_share(
+    num_lost: int,
+    total: int,
+    max_lost_share: float,
+    kind: str,
+    told: Sequence[str],
+    keep: Callable[[], str],
+) -> None:
+    """Raises an `UnusableError` if more of a kind, such as `"clips"`, were lost than may be.
 
-
-def complaint(
-    kind: str, num_lost: int, total: int, max_lost_share: float, told: Sequence[str], listed: str
-) -> str:
-    """Says that too many, such as `"clips"`, were lost.
-
-    `told` says why each was lost; the first are told, in short, and `listed` is where all are.
+    `told` says why each was lost; the first are told, in short. `keep` puts the list of all where
+    it outlives the run, and returns where that is.
     """
+    if num_lost <= max_lost_share * total:
+        return
     first = [textwrap.shorten(why, _LENGTH_TOLD, placeholder=" ...") for why in told[:NUM_TOLD]]
-    return (
+    raise UnusableError(
         f"`max_lost_share` lets a run lose {max_lost_share:.1%} of its {kind}. "
         f"Received: {num_lost} of {total} lost, {num_lost / total:.1%}; all are listed in "
-        f"{listed}; the first: {' | '.join(first)}"
+        f"{keep()}; the first: {' | '.join(first)}"
     )
 
 

@@ -15,16 +15,15 @@ from tensorflow import keras
 from keras_mvlift import configs, errors, inference, trained_models
 from keras_mvlift.datasets import views
 from keras_mvlift.networks import temporal
-from keras_mvlift.training import lifters, multi_view_lifter, objectives
+from keras_mvlift.training import lifters, objectives
 
 
 def fold_temporal(model: keras.Model) -> dict[str, np.ndarray]:
     """Returns what streaming needs of what `temporal.temporal` built.
 
-    Returns:
-        `filter_widths` `[K]` and `is_causal` `[]`; `kernel_<n>` `[w C, C]` and `bias_<n>` `[C]` of
-        the `2 K - 1` layers before their ReLUs, the batch norms included as outside of training;
-        `kernel_outputs` and `bias_outputs` of the last.
+    These are `filter_widths` `[K]` and `is_causal` `[]`; `kernel_<n>` `[w C, C]` and `bias_<n>`
+    `[C]` of the `2 K - 1` layers before their ReLUs, the batch norms included as outside of
+    training; and `kernel_outputs` and `bias_outputs` of the last.
     """
     sizes = temporal.filter_widths(model)
     arrays = {"filter_widths": np.array(sizes), "is_causal": np.array(temporal.is_causal(model))}
@@ -36,19 +35,12 @@ def fold_temporal(model: keras.Model) -> dict[str, np.ndarray]:
     return arrays | {"kernel_outputs": kernel, "bias_outputs": bias}
 
 
-# A trained residual network as dense layers alone, its batch norms folded into those before.
-
-
 class FoldedResidual(tf.Module):
     """What a residual network says outside of training, in a fifth of its operations.
 
     Weights of what `residual.residual` built are rounded to `dtype` and reckoned with in single
-    precision. It takes joints `[B, J, 2]`, such as rays.
-
-    Attributes:
-        layers_per_block: Dense layers of a residual block.
-        weights: Of each dense layer in turn its kernel `[C, C']` and its bias `[C']`, the batch
-            norm behind it included.
+    precision: of each dense layer in turn its kernel `[C, C']` and its bias `[C']`, the batch norm
+    behind it included. It takes joints `[B, J, 2]`, such as rays.
     """
 
     def __init__(self, model: keras.Model, dtype: tf.DType = tf.float32):
@@ -127,14 +119,9 @@ def _folded(
     return (kernel * scale).astype(np.float32), ((bias - mean) * scale + beta).astype(np.float32)
 
 
-def fold(
-    lifter: multi_view_lifter.MultiViewLifter, dtype: tf.DType = tf.float32
-) -> multi_view_lifter.MultiViewLifter:
-    """Returns a model that lifts as one of single frames does, and cannot be trained.
-
-    Its weights are rounded to `dtype`.
-    """
-    return multi_view_lifter.MultiViewLifter(
+def fold(lifter: lifters.Model, dtype: tf.DType = tf.float32) -> lifters.Model:
+    """Returns a model in `dtype` that lifts as one of single frames does, and cannot be trained."""
+    return lifters.Model(
         FoldedResidual(lifter.lifting_network, dtype),
         FoldedResidual(lifter.root_network, dtype),
         lifter.root_head,
@@ -144,7 +131,7 @@ def fold(
     )
 
 
-def notes(lifter: multi_view_lifter.MultiViewLifter, network_input: str) -> dict[str, Any]:
+def notes(lifter: lifters.Model, network_input: str) -> dict[str, Any]:
     """Returns what must be known to use the weights of a trained model, beside them, as JSON.
 
     `root` are the numbers of the root head; `has_free_root` tells whether the pose's own root joint
@@ -163,9 +150,8 @@ def save_networks(
 ) -> None:
     """Writes networks, by name a `FoldedResidual`'s weights, for `trained_models.FrameLifter`.
 
-    Of a dense layer there are `kernel_<n>` `[C, C']` and `bias_<n>` `[C']`.
-
-    A SavedModel that has no such files gets them by
+    Of a dense layer there are `kernel_<n>` `[C, C']` and `bias_<n>` `[C']`. A SavedModel without
+    such files gets them by
 
         save_networks(trained_models.open_model(path).folded, path / lifters.FOLDER)
     """
@@ -178,15 +164,8 @@ def save_networks(
         np.savez(folder / f"{name}.npz", **arrays)
 
 
-# Networks stored in half the space: weights in half precision, arithmetic in single.
-
-
-def halved(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.MultiViewLifter:
-    """Returns a model that lifts alike from weights of half the size; it cannot be trained.
-
-    Raises:
-        ValueError: If it sees windows of frames, or predicts uncertainties.
-    """
+def halved(lifter: lifters.Model) -> lifters.Model:
+    """Folds in half precision; a ValueError refuses models of windows, or with uncertainties."""
     is_temporal = len(lifter.lifting_network.input_shape) > 3
     if is_temporal or lifter.uncertainty is not None:
         what = "sees windows of frames" if is_temporal else "predicts uncertainties"
@@ -197,19 +176,22 @@ def halved(lifter: multi_view_lifter.MultiViewLifter) -> multi_view_lifter.Multi
 def reopened(
     model: inference.Lifter,
     objective: Any,
-    make: Callable[..., multi_view_lifter.MultiViewLifter] = multi_view_lifter.MultiViewLifter,
-    seen: views.View | None = None,
-) -> multi_view_lifter.MultiViewLifter:
-    """Returns a model that lifts alike from one that `saved_model.save` halved, to train on.
+    make: lifters.Make = lifters.Model,
+    seen: Callable[[], views.View] | None = None,
+) -> lifters.Model:
+    """Returns a model that lifts alike, to train on, from one that `saved_model.save` wrote.
 
-    `model` is of `load_model`, of single frames, with its weights, and `make` the class to make.
-    Batch norms are those of `unfold`, for views `seen`, fields `[N, ...]`, if they are given.
+    `model` is of `load_model`, with its weights, and `make` the class to make. If it was halved, it
+    is of single frames, and its batch norms are those of `unfold`, for views that `seen`, if it is
+    given, returns, fields `[N, ...]`.
     """
+    if (model.path / lifters.WEIGHTS).is_file():
+        return lifters.load(model.path / lifters.FOLDER, objective, make)[0]
     config = configs.ModelConfig(**model.description["model"])
     distance = model.description["rig_distance"]
     lifter = lifters.build(config, objective, distance, model.intrinsics, model=make)
-    weights = getattr(trained_models.open_model(model.path), trained_models.FOLDED)
-    joints = None if seen is None else lifter.network_input(seen).joints
+    weights = trained_models.open_model(model.path).folded
+    joints = None if seen is None else lifter.network_input(seen()).joints
     for network in (lifter.lifting_network, lifter.root_network):
         unfold(network, [variable.numpy() for variable in weights[network.name]], joints)
     return lifter
@@ -220,19 +202,15 @@ def reopened(
 # features of a view and a one, `V` the layer's kernel over its bias. Whatever stands before it, a
 # model with another `V` is a model of the same form.
 
-_LIFTING_NETWORK = "lifting_network"
 # Views that are fed at once, whose features stay in a processor's cache.
 _FED_AT_ONCE = 256
 
 
 class LastLayer:
-    """The last layer of a model of single frames.
+    """The last layer of a model of single frames: `weights` `[C, 3 J]`, meters, the bias last.
 
-    Attributes:
-        weights: `[C, 3 J]`, meters; the last row is the bias.
-
-    Raises:
-        ValueError: If the model lifts a frame by those around it, or does not hold its weights.
+    A ValueError refuses a model that lifts a frame by those around it, or does not hold its
+    weights.
     """
 
     def __init__(self, model: inference.Lifter):
@@ -243,15 +221,16 @@ class LastLayer:
             rule = "be one of single frames, with its weights"
             raise errors.ArgumentError("model", rule, received)
         self._model, self._saved, self._networks = model, saved, networks
-        self.weights = np.vstack([variable.numpy() for variable in self._variables(saved)])
+        lifting, *_ = trained_models.NETWORKS
+        self._variables: list[tf.Variable] = list(saved.folded[lifting][-2:])
+        self.weights = np.vstack([variable.numpy() for variable in self._variables])
         self.weights = self.weights.astype(np.float64)
 
     def features(self, view: views.View) -> tuple[np.ndarray, np.ndarray]:
         """Feeds views, fields `[N, ...]`, to the network.
 
-        Returns:
-            The layer's input `[N, C]`, ones in its last column, and the rotations `[N, 3, 3]` by
-            which poses of the network, as rows, are turned: `pose_camera = pose @ rotation`.
+        It returns the layer's input `[N, C]`, ones in its last column, and the rotations
+        `[N, 3, 3]` by which poses, as rows, are turned: `pose_camera = pose @ rotation`.
         """
         given = (view.keypoints_2d, view.confidence, view.camera.intrinsics)
         parts = [
@@ -271,23 +250,19 @@ class LastLayer:
         """
         if folder.exists():
             raise FileExistsError(f"{folder} is there already.")
-        rounded = self._variables(self._saved)
-        for variable, part in zip(rounded, (weights[:-1], weights[-1]), strict=True):
+        for variable, part in zip(self._variables, (weights[:-1], weights[-1]), strict=True):
             variable.assign(tf.cast(part, variable.dtype))
         tf.saved_model.save(self._saved, str(folder), signatures=dict(self._saved.signatures))
         beside = trained_models.DESCRIPTION.parts[0]
         shutil.copytree(self._model.path / beside, folder / beside)
         path = folder / lifters.FOLDER
-        save_networks(getattr(self._saved, trained_models.FOLDED), path)
+        save_networks(self._saved.folded, path)
         if any(path.glob("*.h5")):
             lifter, _ = lifters.load(path, objectives.TransformReprojection())
-            lifter.lifting_network.layers[-1].set_weights([value.numpy() for value in rounded])
+            rounded = [variable.numpy() for variable in self._variables]
+            lifter.lifting_network.layers[-1].set_weights(rounded)
             lifters.save(lifter, self._model.description, path)
         about = self._model.description | notes
         # A new layer makes them untrue.
         about.pop(trained_models.JOINT_MIXES, None)
         lifters.save_description(about, path)
-
-    @staticmethod
-    def _variables(saved: Any) -> list[tf.Variable]:
-        return list(getattr(saved, trained_models.FOLDED)[_LIFTING_NETWORK][-2:])

@@ -16,9 +16,12 @@ from keras_mvlift.export import compact
 from keras_mvlift.geometry import cameras, triangulation
 from keras_mvlift.networks import temporal
 from keras_mvlift.serving import clients, grpc_client
-from keras_mvlift.training import lifters, multi_view_lifter, uncertainty
+from keras_mvlift.training import lifters, uncertainty
 
 SIGNATURES = ("serving_default", "lift_camera", "lift_world", "serving_examples")
+
+Tensors = dict[str, tf.Tensor]
+Pair = tuple[tf.Tensor, tf.Tensor]
 
 _NUM_JOINTS = skeletons.H36M_17.num_joints
 _KEYPOINTS = tf.TensorSpec([None, _NUM_JOINTS, 2], tf.float32, "keypoints_2d")
@@ -35,14 +38,11 @@ class ServingModule(tf.Module):
     0 for a joint that was not seen, and of the cameras `intrinsics` `[B, 3, 3]`, pixels, `rotation`
     `[B, 3, 3]`, camera from world, and `center` `[B, 3]`, meters, world frame; and they return
     `root_relative_pose` `[B, 17, 3]`, `root_position` `[B, 3]` and their sum `pose_camera`, meters,
-    camera frame.
-
-    Args:
-        lifter: The trained model.
-        intrinsics: `[3, 3]`, pixels, taken for a camera that a request does not describe.
+    camera frame. `intrinsics` `[3, 3]`, pixels, are taken for a camera that a request does not
+    describe.
     """
 
-    def __init__(self, lifter: multi_view_lifter.MultiViewLifter, intrinsics: np.ndarray):
+    def __init__(self, lifter: lifters.Model, intrinsics: np.ndarray):
         super().__init__()
         is_folded = isinstance(lifter.lifting_network, compact.FoldedResidual)
         networks = lifter if is_folded else compact.fold(lifter)
@@ -59,9 +59,7 @@ class ServingModule(tf.Module):
             self.variables_to_save = lifter.uncertainty.network.variables
 
     @tf.function(input_signature=[_KEYPOINTS, _CONFIDENCE])
-    def serving_default(
-        self, keypoints_2d: tf.Tensor, confidence: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def serving_default(self, keypoints_2d: tf.Tensor, confidence: tf.Tensor) -> Tensors:
         """Lifts poses seen by a camera like those of training, root-relative ones alone."""
         keypoints_2d = check_shape("keypoints_2d", keypoints_2d, None, _NUM_JOINTS, 2)
         batch = tf.shape(keypoints_2d)[0]
@@ -72,7 +70,7 @@ class ServingModule(tf.Module):
     @tf.function(input_signature=[_KEYPOINTS, _CONFIDENCE, _INTRINSICS])
     def lift_camera(
         self, keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    ) -> Tensors:
         """Lifts poses seen by known cameras."""
         keypoints_2d, confidence = check_keypoints(keypoints_2d, confidence, None)
         intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None)
@@ -90,7 +88,7 @@ class ServingModule(tf.Module):
         intrinsics: tf.Tensor,
         rotation: tf.Tensor,
         center: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
+    ) -> Tensors:
         """Lifts poses seen by cameras whose places are known, to `pose_world` `[B, 17, 3]`, too."""
         rotation, center = check_place(rotation, center, keypoints_2d)
         lifted = self.lift_camera(keypoints_2d, confidence, intrinsics)
@@ -98,7 +96,7 @@ class ServingModule(tf.Module):
         return lifted | {"pose_world": cameras.world_from_camera(lifted["pose_camera"], camera)}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
-    def serving_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    def serving_examples(self, serialized: tf.Tensor) -> Tensors:
         """Lifts serialized `tf.Example` records of single views, `[B]`.
 
         They have features `keypoints_2d`, `confidence` and `intrinsics`; `root_relative_pose` comes
@@ -111,7 +109,7 @@ class ServingModule(tf.Module):
 
 
 def save(
-    lifter: multi_view_lifter.MultiViewLifter,
+    lifter: lifters.Model,
     description: dict[str, Any],
     folder: pathlib.Path,
     *,
@@ -119,17 +117,11 @@ def save(
 ) -> None:
     """Writes a SavedModel with what `lifters.load` and `load_model` read beside it.
 
-    Args:
-        lifter: The trained model.
-        description: With `"model"`, `"rig_distance"`, `"intrinsics"`, `[3, 3]` in pixels, and, if
-            it is so, `"is_mirrored"`: that it was trained on mirrored people, too.
-        folder: The SavedModel's folder.
-        half_precision: Whether its weights are rounded to 16 bits, and those that `lifters.load`
-            reads left out: a model of single frames to pass on, in a quarter of the space.
-
-    Raises:
-        ValueError: If `half_precision` is asked for, and the model sees windows or predicts
-            uncertainties.
+    A description has `"model"`, `"rig_distance"`, `"intrinsics"`, `[3, 3]` in pixels, and, if it is
+    so, `"is_mirrored"`: that the model was trained on mirrored people, too. In half precision its
+    weights are rounded to 16 bits, and those that `lifters.load` reads left out: to pass on, in a
+    quarter of the space. A ValueError refuses that for models that see windows or predict
+    uncertainties.
     """
     config = configs.ModelConfig(**description["model"])
     window = lifters.window_of(config)
@@ -161,8 +153,6 @@ def save(
         compact.save_networks(module.folded | unsure, beside)
 
 
-# What the SavedModel of a temporal network does, in plain TensorFlow operations.
-
 CLIP_SIGNATURES = ("serving_default", "lift_window", "lift_clip", "root_position")
 _CLIP = (
     tf.TensorSpec([None, None, _NUM_JOINTS, 2], tf.float32, "keypoints_2d"),
@@ -182,7 +172,7 @@ class ClipServingModule(tf.Module):
     is.
     """
 
-    def __init__(self, lifter: multi_view_lifter.MultiViewLifter, intrinsics: np.ndarray):
+    def __init__(self, lifter: lifters.Model, intrinsics: np.ndarray):
         super().__init__()
         networks = [temporal.dilated(x) for x in (lifter.lifting_network, lifter.root_network)]
         self._lift_window: Any = lifter.lift
@@ -197,9 +187,7 @@ class ClipServingModule(tf.Module):
         self.variables_to_save = lifters.weights_of(lifter)
 
     @tf.function(input_signature=_CLIP)
-    def serving_default(
-        self, keypoints_2d: tf.Tensor, confidence: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def serving_default(self, keypoints_2d: tf.Tensor, confidence: tf.Tensor) -> Tensors:
         """Lifts one frame of each window, seen by a camera like those of training."""
         axes = (None, None, _NUM_JOINTS, 2)
         keypoints_2d = check_shape("keypoints_2d", keypoints_2d, *axes)
@@ -211,7 +199,7 @@ class ClipServingModule(tf.Module):
     @tf.function(input_signature=[*_CLIP, _INTRINSICS])
     def lift_window(
         self, keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    ) -> Tensors:
         """Lifts one frame of each window, its middle, or its last by a causal network.
 
         The intrinsics are `[B, 3, 3]`, of the window, and so is what is returned of one frame.
@@ -231,7 +219,7 @@ class ClipServingModule(tf.Module):
     @tf.function(input_signature=[*_CLIP, _CLIP_INTRINSICS])
     def lift_clip(
         self, keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    ) -> Tensors:
         """Lifts every frame of each clip, of one or more; the intrinsics are `[B, T, 3, 3]`."""
         keypoints_2d, confidence = check_keypoints(keypoints_2d, confidence, None, None)
         intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None, None)
@@ -253,7 +241,7 @@ class ClipServingModule(tf.Module):
         return _with_sum(pose, found)
 
     @tf.function(input_signature=[_OUTPUTS, _RAYS])
-    def root_position(self, outputs: tf.Tensor, rays: tf.Tensor) -> dict[str, tf.Tensor]:
+    def root_position(self, outputs: tf.Tensor, rays: tf.Tensor) -> Tensors:
         """Computes the predicted root `[B, 3]`, meters, camera frame, as streaming needs it.
 
         It is of the root network's outputs `[B, 3]` and the lifted frame's rays `[B, 17, 2]`. The
@@ -272,9 +260,7 @@ class _SeenWindow(NamedTuple):
     window_rays: tf.Tensor
 
 
-def _seen_rays(
-    keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _seen_rays(keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor) -> Pair:
     """Returns viewing rays `[B, T, J, 2]` and confidences, frames without anybody filled."""
     is_seen = confidence > 0
     rays = tf.where(is_seen[..., tf.newaxis], cameras.rays(keypoints_2d, intrinsics), 0.0)
@@ -285,15 +271,13 @@ def _seen_rays(
     return tuple(tf.gather(value, frame, batch_dims=1) for value in (rays, confidence))
 
 
-def _with_sum(pose: tf.Tensor, root_position: tf.Tensor) -> dict[str, tf.Tensor]:
+def _with_sum(pose: tf.Tensor, root_position: tf.Tensor) -> Tensors:
     return {
         "root_relative_pose": pose,
         "root_position": root_position,
         "pose_camera": pose + root_position[..., tf.newaxis, :],
     }
 
-
-# The signature of models that predict how far off joints are.
 
 UNCERTAINTY_SIGNATURE = "joint_uncertainty"
 
@@ -304,9 +288,7 @@ def uncertainty_signature(
     """Makes the signature of what predicts, to `joint_uncertainty` `[B, 17]`, meters."""
 
     @tf.function(input_signature=[_KEYPOINTS, _CONFIDENCE, _INTRINSICS])
-    def predict(
-        keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def predict(keypoints_2d: tf.Tensor, confidence: tf.Tensor, intrinsics: tf.Tensor) -> Tensors:
         keypoints_2d, confidence = check_keypoints(keypoints_2d, confidence, None)
         intrinsics, keypoints_2d = check_camera(intrinsics, keypoints_2d, None)
         # Where the camera stands is not looked at.
@@ -316,8 +298,6 @@ def uncertainty_signature(
     return predict
 
 
-# What a served model refuses, by the name of the input, in plain TensorFlow operations.
-#
 # A server feeds whatever it was sent, of any shape. Without these checks a matrix of another shape
 # would be read as the one that is asked for, one camera would be taken for everybody, and a value
 # that is not a number would come back as poses that are none.
@@ -334,16 +314,11 @@ def check_shape(name: str, value: tf.Tensor, *axes: int | None) -> tf.Tensor:
     return tf.ensure_shape(value, axes, name=f"{name}_must_have_the_stated_shape")
 
 
-def check_keypoints(
-    keypoints_2d: tf.Tensor, confidence: tf.Tensor, *axes: None
-) -> tuple[tf.Tensor, tf.Tensor]:
+def check_keypoints(keypoints_2d: tf.Tensor, confidence: tf.Tensor, *axes: None) -> Pair:
     """Refuses 2D joints `[*axes, 17, 2]`, pixels, that are none; confidence is `[*axes, 17]`.
 
     Confidence lies in [0, 1]; where it is above 0 joints are not infinite. Leading axes are None
-    each.
-
-    Returns:
-        Both, with confidence 0 where a joint is at no place, as `skeletons.is_place` has it.
+    each. Both are returned, with confidence 0 where `skeletons.is_place` does not hold.
     """
     keypoints_2d = check_shape("keypoints_2d", keypoints_2d, *axes, _NUM_JOINTS, 2)
     confidence = check_shape("confidence", confidence, *axes, _NUM_JOINTS)
@@ -362,9 +337,7 @@ def check_keypoints(
     return _require((keypoints_2d, confidence), (in_range, share), (are_finite, near))
 
 
-def check_camera(
-    intrinsics: tf.Tensor, keypoints_2d: tf.Tensor, *axes: None
-) -> tuple[tf.Tensor, tf.Tensor]:
+def check_camera(intrinsics: tf.Tensor, keypoints_2d: tf.Tensor, *axes: None) -> Pair:
     """Refuses intrinsics `[*axes, 3, 3]` that are none; returns them and keypoints as they came.
 
     They must have positive focal lengths, no skew and 0, 0, 1 as last row.
@@ -384,13 +357,8 @@ def check_camera(
     return _require((intrinsics, keypoints_2d), (is_camera, told))
 
 
-def check_place(
-    rotation: tf.Tensor, center: tf.Tensor, keypoints_2d: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Refuses a rotation `[B, 3, 3]` that is none to a hundredth, and a center `[B, 3]` not finite.
-
-    Both are returned as they came.
-    """
+def check_place(rotation: tf.Tensor, center: tf.Tensor, keypoints_2d: tf.Tensor) -> Pair:
+    """Refuses what is no rotation `[B, 3, 3]`, to a hundredth, and no finite center `[B, 3]`."""
     rotation = check_shape("rotation", rotation, None, 3, 3)
     center = check_shape("center", center, None, 3)
     rotation, _ = _together("rotation", rotation, keypoints_2d, 1)
@@ -407,9 +375,7 @@ def check_place(
     return _require((rotation, center), (is_turn, turn), (is_place, place))
 
 
-def _together(
-    name: str, value: tf.Tensor, keypoints_2d: tf.Tensor, num_axes: int
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _together(name: str, value: tf.Tensor, keypoints_2d: tf.Tensor, num_axes: int) -> Pair:
     """Refuses a value that has not the leading axes of the keypoints."""
     axes, others = tf.shape(value)[:num_axes], tf.shape(keypoints_2d)[:num_axes]
     told = f"`{name}` must be of as many views as `keypoints_2d`. Received, of either:"
@@ -422,9 +388,7 @@ def _is_finite(value: tf.Tensor) -> tf.Tensor:
     return tf.abs(value) < float("inf")
 
 
-def _require(
-    values: tuple[tf.Tensor, tf.Tensor], *rules: tuple[tf.Tensor, ...]
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _require(values: Pair, *rules: tuple[tf.Tensor, ...]) -> Pair:
     """Returns the values once every rule holds: a condition and what is told where it does not."""
     # Not `tf.debugging.Assert`, which hides the operation in a branch.
     checks = [
@@ -436,8 +400,6 @@ def _require(
     return first, second
 
 
-# Requests that TensorFlow Serving runs before it lets anybody else in.
-
 WARM_UP_FILE = pathlib.PurePath("assets.extra", "tf_serving_warmup_requests")
 """Where TensorFlow Serving looks, below a SavedModel's folder."""
 
@@ -447,15 +409,15 @@ BATCH_SIZES = (1, 64)
 # A person in the air, spread over the middle of a full HD image; each frame a pixel further.
 _MIDDLE, _SPREAD = np.array([960.0, 540.0]), np.array([100.0, 350.0])
 _FOCAL = 1100.0
+_FULL_HD = np.array([[_FOCAL, 0, _MIDDLE[0]], [0, _FOCAL, _MIDDLE[1]], [0, 0, 1]])
 
 
 def write_warm_up(folder: pathlib.Path, num_frames: int = 1) -> None:
-    """Writes requests for every signature of a SavedModel into its folder, as `WARM_UP_FILE`.
+    """Writes requests that TensorFlow Serving runs before it lets anybody in, of every signature.
 
-    Clips in them have `num_frames` frames; of a model of windows, those of a window.
-
-    Raises:
-        ValueError: If a signature takes text that is no record of a view.
+    They lie in the SavedModel's folder, as `WARM_UP_FILE`. Clips in them have `num_frames` frames;
+    of a model of windows, those of a window. A ValueError tells that a signature takes text that is
+    no record of a view.
     """
     path = folder / WARM_UP_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -502,29 +464,18 @@ def _person(shape: Sequence[int]) -> np.ndarray:
     return _MIDDLE + _SPREAD * circle + frame
 
 
-def _full_hd(shape: Sequence[int]) -> np.ndarray:
-    matrix = np.array([[_FOCAL, 0, _MIDDLE[0]], [0, _FOCAL, _MIDDLE[1]], [0, 0, 1]])
-    return np.broadcast_to(matrix, shape)
-
-
-def _warm_up_rays(shape: Sequence[int]) -> np.ndarray:
-    return (_person(shape) - _MIDDLE) / _FOCAL
-
-
 _VALUES: dict[str, Callable[[Sequence[int]], np.ndarray]] = {
     "keypoints_2d": _person,
     "confidence": np.ones,
-    "intrinsics": _full_hd,
+    "intrinsics": lambda shape: np.broadcast_to(_FULL_HD, shape),
     "rotation": lambda shape: np.broadcast_to(np.eye(3), shape),
-    "rays": _warm_up_rays,
+    "rays": lambda shape: (_person(shape) - _MIDDLE) / _FOCAL,
 }
 
 
 def _records(batch_size: int) -> np.ndarray:
-    shapes = {"keypoints_2d": (_NUM_JOINTS, 2), "confidence": (_NUM_JOINTS,)}
-    shapes |= {"intrinsics": (3, 3), "rotation": (3, 3), "center": (3,)}
     columns = {
-        name: np.asarray(_VALUES.get(name, np.zeros)([batch_size, *shape]), np.float32)
-        for name, shape in shapes.items()
+        spec.name: _VALUES.get(spec.name, np.zeros)([batch_size, *spec.shape[1:]])
+        for spec in (_KEYPOINTS, _CONFIDENCE, _INTRINSICS, _ROTATION, _CENTER)
     }
     return np.array(tfrecords.encode(columns), object)

@@ -16,7 +16,7 @@ What is left for a perfect pose is the detector's own error in the view compared
 ranks models on the same views; it does not compare data sets.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -186,7 +186,7 @@ def summarize(found: list[Errors]) -> dict[str, float]:
     summary = {}
     for unit, values in zip(("px", "mm", "share"), measured, strict=True):
         summary[f"mean_{unit}"] = float(np.average(values, weights=weight))
-        summary[f"median_{unit}"] = _weighted_median(values, weight)
+        (summary[f"median_{unit}"],) = weighted_quantiles(values, weight, [0.5])
     return summary
 
 
@@ -208,14 +208,20 @@ def score(
     Returns:
         Mean and median, and errors, as of `summarize`.
     """
-    parts = []
-    for start in range(0, len(root_relative_pose), _BATCH_SIZE):
-        rows = slice(start, start + _BATCH_SIZE)
-        some, pose = tf.nest.map_structure(
-            lambda field, rows=rows: tf.cast(field[rows], tf.float32), (seen, root_relative_pose)
-        )
-        parts.append(errors(place(pose, some, min_joints), some, min_joints))
+    parts = [
+        errors(place(pose, some, min_joints), some, min_joints)
+        for some, pose in pieces((seen, root_relative_pose), _BATCH_SIZE)
+    ]
     return summarize(parts)
+
+
+def pieces(arrays: Any, size: int) -> Iterator[Any]:
+    """Cuts a structure of arrays `[N, ...]` into tensors of at most so many rows, in order."""
+    for start in range(0, len(tf.nest.flatten(arrays)[0]), size):
+        rows = slice(start, start + size)
+        yield tf.nest.map_structure(
+            lambda field, rows=rows: tf.cast(field[rows], tf.float32), arrays
+        )
 
 
 def score_test_views(
@@ -238,7 +244,11 @@ def views_of_pairs(pair: views.ViewPair) -> views.View:
     return tf.nest.map_structure(lambda *sides: tf.stack(sides, axis=1), *pair)
 
 
-def _weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
+def weighted_quantiles(
+    values: np.ndarray, weight: np.ndarray, shares: Sequence[float]
+) -> list[float]:
+    """Returns the values `[N]` up to which shares of the weight `[N]` lie."""
     order = np.argsort(values)
     cumulated = np.cumsum(weight[order])
-    return float(values[order][np.searchsorted(cumulated, cumulated[-1] / 2)])
+    index = np.searchsorted(cumulated, np.array(shares) * cumulated[-1])
+    return [float(value) for value in values[order][np.minimum(index, len(values) - 1)]]

@@ -30,20 +30,11 @@ def residual(
 ) -> keras.Model:
     """Builds the network: a dense layer, residual blocks, a linear layer.
 
-    Args:
-        num_outputs: Numbers it gives per view.
-        name: Of the model.
-        seed: Of the initial weights and of the dropout masks.
-        width: Units of each dense layer.
-        num_blocks: Residual blocks; the paper has 4, ResLinear 2.
-        layers_per_block: Dense layers per block, each with batch norm, ReLU and dropout.
-        dropout: Share of units dropped in training.
-        initializer: Keras' name of the dense layers' initialization.
-        output_stddev: Standard deviation of the output layer's weights at the start.
-        num_joints: Joints of the input.
-
-    Returns:
-        A model from joints `[B, J, 2]`, such as rays, to `[B, num_outputs]`.
+    It is from joints `[B, num_joints, 2]`, such as rays, to `[B, num_outputs]`. Of blocks the paper
+    has 4, ResLinear 2, each of `layers_per_block` dense layers of `width` units with batch norm,
+    ReLU and dropout. `seed` is of the initial weights and of the dropout masks, `initializer`
+    Keras' name of the dense layers' initialization, and `output_stddev` the standard deviation of
+    the output layer's weights at the start.
 
     References:
         Li et al., section "Network"; Martinez et al., A simple yet effective baseline for 3d
@@ -85,8 +76,6 @@ def initial(name: str, seed: int) -> keras.initializers.Initializer:
 NUM_BLOCKS = {"paper": 4, "res_linear": 2}
 """The residual backbones by name."""
 
-# Batch norm that trains by TensorFlow's fused operation, which Keras keeps for images.
-
 # PyTorch's defaults, in which the paper was written; its momentum of 0.1 is 0.9 in Keras' words.
 # Keras' own 0.99 lags behind runs of a few hundred steps: the statistics that a model is tested
 # with are then not those of the weights that it has.
@@ -97,12 +86,8 @@ MOMENTUM, EPSILON = 0.9, 1e-5
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' batch norm over all axes but the last, in about half its time in training.
 
-    Outside of training, and where statistics are taken over several replicas, it is Keras' own, as
-    are the arguments.
-
-    Call arguments:
-        inputs: `[..., C]`, of rank 2 or more.
-        training: Whether to norm by the batch's statistics, and to learn from them.
+    Inputs are `[..., C]`, of rank 2 or more. Outside of training, and where statistics are taken
+    over several replicas, it is Keras' own, as are the arguments.
     """
 
     def __init__(self, *, momentum: float = MOMENTUM, epsilon: float = EPSILON, **options: Any):
@@ -114,7 +99,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
         keras.layers.Layer.build(self, input_shape)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Norms by the statistics of the batch or by those of the past."""
         if not training or self.synchronized:
             return super().call(inputs, training=training)
         # An image of one pixel for each example.
@@ -133,28 +117,19 @@ class BatchNormalization(keras.layers.BatchNormalization):
         moving.assign_sub((moving - now) * (1.0 - self.momentum))
 
 
-# Dropout whose random state is part of the checkpoint.
-
 # Values of a byte.
 _NUM_BYTES = 256
 
 
 @keras.saving.register_keras_serializable("keras_mvlift")
 class Dropout(keras.layers.Layer):
-    """Drops inputs at random in training, as `keras.layers.Dropout`.
+    """Drops a share `rate`, in [0, 1), of inputs of any shape at random in training, as Keras' own.
 
     Keras keeps the random state of its own layer out of checkpoints, so that a run that resumes
-    draws other masks than one that never stopped. This one tracks its generator. It also draws
-    a byte for each input, or two, where Keras draws four: random numbers are most of its time. So a
-    rate is met to the 65,536th, and what is left is scaled by the rate that is.
-
-    Args:
-        rate: Share of the inputs to drop, in [0, 1).
-        seed: Of the masks.
-
-    Call arguments:
-        inputs: Any shape.
-        training: Whether to drop.
+    draws other masks than one that never stopped. This one tracks its generator, which begins with
+    `seed`. It also draws a byte for each input, or two, where Keras draws four: random numbers are
+    most of its time. So a rate is met to the 65,536th, and what is left is scaled by the rate that
+    is.
     """
 
     def __init__(self, rate: float, seed: int, **kwargs: Any):
@@ -168,7 +143,6 @@ class Dropout(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Drops or passes on."""
         if not training or not self.rate:
             return inputs
         seed = self.generator.make_seeds(1)[:, 0]
@@ -190,26 +164,16 @@ class Dropout(keras.layers.Layer):
         return parts[..., : shape[-1]], dtype.max + 1
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return super().get_config() | {"rate": self.rate, "seed": self.seed}
 
 
-# What the networks see of a view; the paper does not say how it normalizes its input.
-
-
 class Seen(NamedTuple):
-    """What the networks see of views, and the axes in which they answer.
+    """What the networks see of views, and the axes in which they answer."""
 
-    Attributes:
-        joints: What they take: `[B, J, 2]`, `[B, T, J, 2]` of a window, `[B, J + 1, 2]` where
-            centered.
-        rays: `[B, J, 2]`, of the frame that is lifted, in the axes of the answer; 0 where not seen.
-        turn: `[B, 3, 3]`, from the camera's axes to those of the answer; None if they are the same.
-    """
-
+    # What they take: [B, J, 2], [B, T, J, 2] of a window, [B, J + 1, 2] where centered.
     joints: tf.Tensor
-    rays: tf.Tensor
-    turn: tf.Tensor | None = None
+    rays: tf.Tensor  # [B, J, 2], of the frame that is lifted, in the answer's axes; 0 if not seen.
+    turn: tf.Tensor | None = None  # [B, 3, 3], from the camera's axes to them; None if the same.
 
     def back(self, points: tf.Tensor) -> tf.Tensor:
         """Turns points `[B, N, 3]` from the axes of the answer to the camera's."""
@@ -251,11 +215,8 @@ def centered_input(view: views.View) -> Seen:
 
     A camera that turns about its own center sees the same rays in other places. Lifted in the axes
     of the turned camera, and turned back, a pose does not depend on where in the image the person
-    is. Of the person's size the networks are told by one number.
-
-    Returns:
-        Joints `[B, J + 1, 2]`: the turned camera's rays, scaled to a mean square of 1, and a row of
-        that scale and 0; the rays as they are, and the turn.
+    is. Joints `[B, J + 1, 2]` are the turned camera's rays, scaled to a mean square of 1, and a row
+    of that scale, which tells of the person's size, and 0.
     """
     weight = tf.cast(view.confidence > 0, tf.float32)[..., tf.newaxis]
     count = tf.maximum(tf.reduce_sum(weight, axis=1), 1.0)
@@ -271,10 +232,8 @@ def centered_input(view: views.View) -> Seen:
 
 
 def _turn_towards(ray: tf.Tensor) -> tf.Tensor:
-    """Returns the turn `[B, 3, 3]` to a camera that looks along a ray `[B, 2]`, its x level.
-
-    In operations that the formats of others have, which lack a cross product.
-    """
+    """Returns the turn `[B, 3, 3]` to a camera that looks along a ray `[B, 2]`, its x level."""
+    # In operations that the formats of others have, which lack a cross product.
     x, y = ray[:, 0], ray[:, 1]
     zero, one = tf.zeros_like(x), tf.ones_like(x)
     square = x * x + one
@@ -285,15 +244,11 @@ def _turn_towards(ray: tf.Tensor) -> tf.Tensor:
 
 
 def input_by_name(name: str, intrinsics: Any = None) -> Input:
-    """Returns an input of `INPUTS` by name, or `"screen"`, which needs `intrinsics`, `[3, 3]`.
-
-    Raises:
-        ValueError: If `"screen"` is not given intrinsics.
-    """
+    """Returns an input of `INPUTS` by name, or `"screen"`, which needs `intrinsics`, `[3, 3]`."""
     if name in INPUTS:
         return INPUTS[name]
-    if intrinsics is None:
-        raise ValueError(f"`intrinsics` must be given for the input {name!r}. Received: None.")
+    is_given = intrinsics is not None
+    errors.require(is_given, "intrinsics", f"be given for the input {name!r}", intrinsics)
     return functools.partial(screen_input, intrinsics=tf.constant(intrinsics, tf.float32))
 
 
@@ -301,19 +256,13 @@ INPUTS: dict[str, Input] = {"rays": ray_input, "windows": window_input, "centere
 """The inputs that need nothing but the view."""
 
 
-# What the root position network's three outputs mean.
-
 _LOG_DEPTH_RANGE = 0.7
 _OFFSET_RANGE = 0.1
 
 
 @keras.saving.register_keras_serializable("keras_mvlift")
 class LinearRoot(keras.layers.Layer):
-    """The root position as the paper has it: the outputs themselves, in meters.
-
-    Call arguments:
-        inputs: Outputs `[B, 3]` and rays `[B, J, 2]`.
-    """
+    """The root position as the paper has it: the outputs `[B, 3]` themselves, in meters."""
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """Returns the root position `[B, 3]`, meters, camera frame."""
@@ -322,7 +271,6 @@ class LinearRoot(keras.layers.Layer):
 
     @property
     def numbers(self) -> dict[str, float]:
-        """Returns the numbers of the formula: none."""
         return {}
 
 
@@ -330,13 +278,9 @@ class LinearRoot(keras.layers.Layer):
 class RayRoot(keras.layers.Layer):
     """The root position near the root joint's ray, at a depth around the rig's own distance.
 
-    `xy = (ray + b tanh(q_xy)) z`, `z = z_rig exp(a tanh(q_z))`.
-
-    Args:
-        rig_distance: `z_rig`, meters, from the cameras to the meeting point of their axes.
-
-    Call arguments:
-        inputs: Outputs `q` `[B, 3]` and rays `[B, J, 2]`.
+    Of outputs `q` `[B, 3]` and rays `[B, J, 2]` it makes `xy = (ray + b tanh(q_xy)) z`, where
+    `z = z_rig exp(a tanh(q_z))`. `rig_distance` is `z_rig`, meters, from the cameras to the meeting
+    point of their axes.
     """
 
     def __init__(self, rig_distance: float, **kwargs: Any):
@@ -354,9 +298,7 @@ class RayRoot(keras.layers.Layer):
 
     @property
     def numbers(self) -> dict[str, float]:
-        """Returns the numbers of the formula: `a`, `b` and `z_rig`."""
         return {"a": _LOG_DEPTH_RANGE, "b": _OFFSET_RANGE, "z_rig": self.rig_distance}
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return super().get_config() | {"rig_distance": self.rig_distance}

@@ -15,16 +15,13 @@ from tensorflow import keras
 from keras_mvlift import configs, skeletons
 from keras_mvlift.networks import residual as dropouts
 
-FILTER_WIDTHS = (3, 3, 3, 3, 3)
-"""Frames of each convolution; a window has their product, 243."""
-
 
 def temporal(
     num_outputs: int,
     *,
     name: str,
     seed: int,
-    filter_widths: Sequence[int] = FILTER_WIDTHS,
+    filter_widths: Sequence[int] = configs.ModelConfig.filter_widths,
     is_causal: bool = False,
     width: int = 1024,
     dropout: float = 0.25,
@@ -34,15 +31,10 @@ def temporal(
 ) -> keras.Model:
     """Builds the network that lifts one frame of each window, for training.
 
-    `filter_widths` are frames of each of two or more convolutions: odd, and more than one, or one
-    in all of them. A window has their product; of its frames the middle one is lifted, or the last
-    if it `is_causal`. Layers have `width` channels; the rest is as of `residual.residual`.
-
-    Returns:
-        A model from joints `[B, T, J, 2]`, such as rays, to `[B, num_outputs]`.
-
-    Raises:
-        ValueError: If the filter widths are not such.
+    It is from joints `[B, T, J, 2]`, such as rays, to `[B, num_outputs]`. `filter_widths` are
+    frames of each of two or more convolutions: odd, and more than one, or one in all of them, or a
+    ValueError tells. A window has their product; of its frames the middle one is lifted, or the
+    last if it `is_causal`. Layers have `width` channels; the rest is as of `residual.residual`.
 
     References:
         Pavllo et al., 3D human pose estimation in video with temporal convolutions and
@@ -52,7 +44,8 @@ def temporal(
     seeds = iter(range(seed * 1000, seed * 1000 + 1000))
     layers: dict[str, keras.layers.Layer] = {}
     for number in range(2 * len(filter_widths) - 1):
-        layers |= _dense_layer(number, width, dropout, initializer, seeds)
+        parts = _dense_layer(number, width, dropout, initializer, seeds)
+        layers |= {layer.name: layer for layer in parts}
     for block, size in enumerate(filter_widths[1:], start=1):
         index = size - 1 if is_causal else size // 2
         layers[f"shortcut_{block}"] = PickFrame(index, size, name=f"shortcut_{block}")
@@ -73,11 +66,9 @@ def temporal(
 def dilated(model: keras.Model) -> keras.Model:
     """Builds the network that lifts all frames of a clip at once, of layers of a `temporal` one.
 
-    It shares the variables of `model`: what one learns the other knows.
-
-    Returns:
-        A model from joints `[B, T, J, 2]` of clips of any length to `[B, T, num_outputs]`. As
-        many frames as a window lacks at the clip's ends are repetitions of its first and last.
+    It shares the variables of `model`: what one learns the other knows. It is from joints
+    `[B, T, J, 2]` of clips of any length to `[B, T, num_outputs]`. As many frames as a window lacks
+    at the clip's ends are repetitions of its first and last.
     """
     joints = keras.Input((None, *model.input_shape[2:]), name="joints")
     layers = {layer.name: layer for layer in model.layers}
@@ -106,21 +97,20 @@ def is_causal(model: keras.Model) -> bool:
 
 def _dense_layer(
     number: int, width: int, dropout: float, initializer: str, seeds: Iterator[int]
-) -> dict[str, keras.layers.Layer]:
-    parts = {
+) -> list[keras.layers.Layer]:
+    return [
         # The batch norm takes any bias away.
-        "dense": keras.layers.Dense(
+        keras.layers.Dense(
             width,
             use_bias=False,
             kernel_initializer=dropouts.initial(initializer, next(seeds)),
             dtype=None if number else "float32",
             name=f"dense_{number}",
         ),
-        "norm": dropouts.BatchNormalization(name=f"norm_{number}"),
-        "relu": keras.layers.ReLU(name=f"relu_{number}"),
-        "dropout": dropouts.Dropout(dropout, seed=next(seeds), name=f"dropout_{number}"),
-    }
-    return {f"{part}_{number}": layer for part, layer in parts.items()}
+        dropouts.BatchNormalization(name=f"norm_{number}"),
+        keras.layers.ReLU(name=f"relu_{number}"),
+        dropouts.Dropout(dropout, seed=next(seeds), name=f"dropout_{number}"),
+    ]
 
 
 def _connect(
@@ -145,20 +135,13 @@ def _connect(
     return layers["outputs"](x)
 
 
-# Layers that say which frames of a clip a temporal network looks at.
-
-
 @keras.saving.register_keras_serializable("keras_mvlift")
 class StackFrames(keras.layers.Layer):
     """Lays the frames that one filter covers side by side: a dense layer on it is a convolution.
 
     From `[B, T, C]` it gives `[B, T', size C]`, the earliest frame first, for every place where the
-    filter fits.
-
-    Args:
-        size: Frames of the filter.
-        stride: Frames from one place of the filter to the next.
-        dilation: Frames from one tap of the filter to the next.
+    filter of `size` frames fits: `stride` frames from one place to the next, and `dilation` from
+    one tap to the next.
     """
 
     def __init__(self, size: int, stride: int = 1, dilation: int = 1, **kwargs: Any):
@@ -166,8 +149,8 @@ class StackFrames(keras.layers.Layer):
         self.size, self.stride, self.dilation = size, stride, dilation
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Slices and concatenates; frames that no two filters share are only laid out anew."""
         num_channels = inputs.shape[-1]
+        # Frames that no two filters share are only laid out anew.
         if self.stride == self.size and self.dilation == 1:
             num_places = tf.shape(inputs)[1] // self.size
             whole = inputs[:, : num_places * self.size]
@@ -187,31 +170,23 @@ class StackFrames(keras.layers.Layer):
         return tf.TensorShape([batch, num_frames, self.size * num_channels])
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         own = {"size": self.size, "stride": self.stride, "dilation": self.dilation}
         return super().get_config() | own
 
 
 @keras.saving.register_keras_serializable("keras_mvlift")
 class PickFrame(keras.layers.Layer):
-    """Takes one of the frames that `StackFrames` laid out: `[B, T, C]` of `[B, T, size C]`.
-
-    Args:
-        index: Which, the earliest being 0.
-        size: Frames of the filter.
-    """
+    """Takes the frame `index` that `StackFrames` laid out: `[B, T, C]` of `[B, T, size C]`."""
 
     def __init__(self, index: int, size: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.index, self.size = index, size
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Slices."""
         num_channels = inputs.shape[-1] // self.size
         return inputs[..., self.index * num_channels : (self.index + 1) * num_channels]
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return super().get_config() | {"index": self.index, "size": self.size}
 
 
@@ -224,11 +199,9 @@ class ReplicateEdges(keras.layers.Layer):
         self.before, self.after = before, after
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Repeats."""
         last = tf.shape(inputs)[1] - 1
         frame = tf.clip_by_value(tf.range(-self.before, last + self.after + 1), 0, last)
         return tf.gather(inputs, frame, axis=1)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return super().get_config() | {"before": self.before, "after": self.after}

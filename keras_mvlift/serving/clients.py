@@ -30,21 +30,13 @@ DEFAULT_MODEL = "mvlift"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Address:
-    """A model on a server.
+    """A model on a server."""
 
-    Attributes:
-        scheme: One of `SCHEMES`; those that end in s speak TLS.
-        host: A name or a number.
-        port: Of the host.
-        model: The model's name.
-        label: Which version by its label; None for none.
-        version: Which version by its number; None for none. With neither, the server's newest.
-    """
-
-    scheme: str
-    host: str
+    scheme: str  # One of `SCHEMES`; those that end in s speak TLS.
+    host: str  # A name or a number.
     port: int
-    model: str = DEFAULT_MODEL
+    model: str = DEFAULT_MODEL  # Its name.
+    # Which version, by its label or by its number; with neither, the server's newest.
     label: str | None = None
     version: int | None = None
 
@@ -60,16 +52,6 @@ class Address:
         if self.label is not None:
             return f"{self.model}/labels/{self.label}"
         return self.model if self.version is None else f"{self.model}/versions/{self.version}"
-
-    @property
-    def is_grpc(self) -> bool:
-        """Tells gRPC from REST."""
-        return self.scheme.startswith("grpc")
-
-    @property
-    def is_secure(self) -> bool:
-        """Tells whether the server must prove who it is."""
-        return self.scheme.endswith("s")
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.target}/{self.path}"
@@ -98,9 +80,8 @@ class Client(Protocol):
 def arrays(inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Turns what a signature is given, by name, into arrays that can be sent.
 
-    Raises:
-        ArgumentError: If it is neither numbers, which are sent in single precision, nor bytes, such
-            as records; or larger than a request may be.
+    An ArgumentError refuses what is neither numbers, which are sent in single precision, nor bytes,
+    such as records; and what is larger than a request may be.
     """
     sent = {name: _array(name, value) for name, value in inputs.items()}
     size = sum(array.nbytes for array in sent.values())
@@ -123,13 +104,10 @@ def _array(name: str, value: Any) -> np.ndarray:
 
 
 def connect(address: Address, deadline: float = DEADLINE) -> Client:
-    """Makes a client; nothing is sent yet.
-
-    Raises:
-        ValueError: If the deadline is not above 0, or a library is missing.
-    """
+    """Makes a client; nothing is sent yet. A ValueError tells of no deadline, or of no library."""
     errors.require(deadline > 0, "deadline", "be above 0 seconds", deadline)
-    name, kind = ("grpc_client", "GrpcClient") if address.is_grpc else ("rest_client", "RestClient")
+    is_grpc = address.scheme.startswith("grpc")
+    name, kind = ("grpc_client", "GrpcClient") if is_grpc else ("rest_client", "RestClient")
     try:
         # Each needs libraries of its own, and only one of them is spoken.
         module = importlib.import_module(f"keras_mvlift.serving.{name}")
@@ -139,8 +117,6 @@ def connect(address: Address, deadline: float = DEADLINE) -> Client:
     client: Client = getattr(module, kind)(address, deadline)
     return client
 
-
-# Where a model is served.
 
 SCHEMES = {"grpc": 8500, "grpcs": 8500, "http": 8501, "https": 443}
 """Each with the port that is taken where none is given."""
@@ -170,8 +146,6 @@ def parse(text: str) -> Address:
     )
 
 
-# What goes wrong with a server, in one sentence.
-
 _RULES = {
     "UNAVAILABLE": "be up and reachable",
     "DEADLINE_EXCEEDED": "answer within the deadline",
@@ -179,16 +153,6 @@ _RULES = {
     "NOT_FOUND": "serve this model, in this version or under this label",
     "INVALID_ARGUMENT": "take the request",
     "FAILED_PRECONDITION": "have this signature",
-}
-_BY_HTTP_STATUS = {
-    400: "INVALID_ARGUMENT",
-    404: "NOT_FOUND",
-    412: "FAILED_PRECONDITION",
-    408: "DEADLINE_EXCEEDED",
-    429: "RESOURCE_EXHAUSTED",
-    502: "UNAVAILABLE",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
 }
 # A server may repeat all that it was sent.
 _MOST = 600
@@ -200,11 +164,8 @@ TRANSIENT = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
 class ServerError(ConnectionError):
     """A server did not give what it was asked for.
 
-    Args:
-        address: The model.
-        subject: What was asked for: a signature's name, or `"server"` for anything else.
-        code: A name among gRPC's status codes.
-        detail: What the server or the connection said.
+    `subject` is that: a signature's name, or `"server"` for anything else; `code` is a name among
+    gRPC's status codes, and `detail` what the server or the connection said.
     """
 
     def __init__(self, address: Address, subject: str, code: str, detail: str):
@@ -219,8 +180,3 @@ class ServerError(ConnectionError):
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         """Rebuilds the error from its parts, so that it crosses process borders."""
         return ServerError, (self.address, self.subject, self.code, self.detail)
-
-
-def code_of_status(status: int) -> str:
-    """Returns gRPC's name of an HTTP status."""
-    return _BY_HTTP_STATUS.get(status, "INTERNAL")

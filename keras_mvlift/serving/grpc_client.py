@@ -56,7 +56,7 @@ class GrpcClient:
         self.address, self.deadline = address, deadline
         self._channel = (
             grpc.secure_channel(address.target, grpc.ssl_channel_credentials(), _OPTIONS)
-            if address.is_secure
+            if address.scheme == "grpcs"
             else grpc.insecure_channel(address.target, _OPTIONS)
         )
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
@@ -102,9 +102,6 @@ def _shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int | None, ...]]:
         name: tuple(None if axis.size < 0 else axis.size for axis in tensor.tensor_shape.dim)
         for name, tensor in tensors.items()
     }
-
-
-# Arrays to TensorFlow Serving's messages and back.
 
 
 def model_spec(address: clients.Address, signature: str = "") -> model_pb2.ModelSpec:

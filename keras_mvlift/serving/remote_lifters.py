@@ -18,11 +18,7 @@ _FRAMES, _CLIPS = "lift_camera", "lift_clip"
 
 
 class _Remote:
-    """What remote models share; `knows_training`: whether a camera like training's is known.
-
-    Their `lift` is that of `inference.Lifter`. It also raises a ValueError if the camera is left
-    out and no description was given, and a `clients.ServerError` if the server does not answer.
-    """
+    """What remote models share; `knows_training`: whether a camera like training's is known."""
 
     def __init__(
         self,
@@ -44,10 +40,7 @@ class _Remote:
         return super()._checked(keypoints_2d, confidence, camera, *joints)  # type: ignore[misc]
 
     def _load(self) -> tuple[None, types.SimpleNamespace]:
-        """Returns what stands in for a loaded SavedModel: signatures by name, of tensors by name.
-
-        Nothing is read, whatever lies in a folder of the served model's name.
-        """
+        """Returns what stands in for a SavedModel, whatever lies in a folder of its name."""
         signatures = {name: self._caller(name) for name in self._signatures}
         return None, types.SimpleNamespace(signatures=signatures)
 
@@ -101,7 +94,10 @@ def connect(
     description: dict[str, Any] | None = None,
     deadline: float = clients.DEADLINE,
 ) -> RemoteLifter | RemoteClipLifter:
-    """Connects to a model behind TensorFlow Serving.
+    """Connects to a model behind TensorFlow Serving, as `load_model`; it has no `stream`.
+
+    A ValueError tells that the address is none or the model is not one of ours, a
+    `clients.ServerError`, which is a ConnectionError, that the server does not answer.
 
     Args:
         server: Where it is, such as `"grpc://localhost:8500/mvlift/labels/stable"`.
@@ -109,13 +105,6 @@ def connect(
             that is left out is taken and which a model of clips needs. Left out, the joints are
             those of `skeletons.H36M_17`.
         deadline: Seconds for a call and all its retries.
-
-    Returns:
-        What `inference.load_model` gives, but for `stream`.
-
-    Raises:
-        ValueError: If the address is none or the model is not one of ours.
-        ConnectionError: If the server does not answer; a `clients.ServerError`.
     """
     address = clients.parse(server) if isinstance(server, str) else server
     client = clients.connect(address, deadline)

@@ -14,6 +14,17 @@ from keras_mvlift import errors
 from keras_mvlift.serving import clients
 
 _HEADERS = {"Content-Type": "application/json"}
+# gRPC's names of what HTTP says.
+_CODES = {
+    400: "INVALID_ARGUMENT",
+    404: "NOT_FOUND",
+    412: "FAILED_PRECONDITION",
+    408: "DEADLINE_EXCEEDED",
+    429: "RESOURCE_EXHAUSTED",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
 
 
 class RestClient:
@@ -84,16 +95,15 @@ class RestClient:
                 said = f"nothing for {self.deadline:g} s"
                 raise self._error(subject, "DEADLINE_EXCEEDED", said) from error
             raise self._error(subject, "UNAVAILABLE", str(error)) from error
+        code = _CODES.get(answer.status, "INTERNAL")
         try:
             # A server repeats what it was sent, which need not be text.
             told = json.loads(answer.data.decode(errors="replace"))
         except ValueError as error:
-            code = clients.code_of_status(answer.status)
             said = f"HTTP {answer.status} without JSON"
             raise self._error(subject, code, said) from error
         if answer.status == 200:
             return told
-        code = clients.code_of_status(answer.status)
         said = str(told.get("error", told)) if isinstance(told, dict) else str(told)
         raise self._error(subject, code, said)
 

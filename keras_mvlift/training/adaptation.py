@@ -11,8 +11,8 @@ Which of them, and how strongly, is chosen by the score without labels on instan
 fitted. docs/method.md derives both.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -35,17 +35,15 @@ MAX_VIEWS = 8000
 MIN_JOINTS = 8
 """Joints that a view must show to be lifted."""
 
-# A step that is held back more is taken unless the best of all scores better by this share.
+# What changes less is taken unless the best of all scores better by this share.
 _WORTHWHILE = 0.01
+Chosen = TypeVar("Chosen")
 _NUM_JOINTS = skeletons.H36M_17.num_joints
 _MIRROR = list(skeletons.mirror_images(skeletons.H36M_17.joints))
 
 
 class Step(NamedTuple):
-    """What is fitted, and how far it is held back.
-
-    λ of the joint mix, on joints in meters, and of the last layer; 0 for none.
-    """
+    """What is fitted, and how far, by λ, it is held back; 0 is of what is not fitted."""
 
     mix_ridge: float = 0.0
     layer_ridge: float = 0.0
@@ -66,52 +64,34 @@ heart."""
 
 
 class Fitted(NamedTuple):
-    """Views to fit: what the last layer is given, and what it should give.
+    """Views to fit: what the last layer is given, and what it should give."""
 
-    Attributes:
-        hidden: `[N, C]`, ones in the last column.
-        target: `[N, J, 3]`, meters, the network's axes, root at 0.
-        trust: `[N, J]`, in [0, 1], how sure the target is; 0 where it is not known.
-    """
-
-    hidden: np.ndarray
-    target: np.ndarray
-    trust: np.ndarray
+    hidden: np.ndarray  # [N, C], ones in the last column.
+    target: np.ndarray  # [N, J, 3], meters, the network's axes, root at 0.
+    trust: np.ndarray  # [N, J], in [0, 1], how sure the target is; 0 where it is not known.
 
 
 class Part(NamedTuple):
-    """A part of a recording, all of it fitted or all of it left out.
+    """A part of a recording, all of it fitted or all of it left out."""
 
-    Attributes:
-        seen: The real views, fields `[T, V, ...]`.
-        hidden: `[T V, C]`, of these views in their order.
-        rotation: `[T V, 3, 3]`, of these views.
-        fitted: Of real and virtual views, each as it is and mirrored.
-        gram: `[C, C]`, their `HᵀH`.
-    """
-
-    seen: views.View
-    hidden: np.ndarray
-    rotation: np.ndarray
-    fitted: Fitted
-    gram: np.ndarray
+    seen: views.View  # The real views, fields [T, V, ...].
+    hidden: np.ndarray  # [T V, C], of these views in their order.
+    rotation: np.ndarray  # [T V, 3, 3], of these views.
+    fitted: Fitted  # Of real and virtual views, each as it is and mirrored.
+    gram: np.ndarray  # [C, C], their HᵀH.
 
 
 class Adaptation(NamedTuple):
-    """What came out: the last layer `[C, 3 J]` fitted to all parts, and what was chosen.
+    """What came out."""
 
-    `scores` are millimeters, of each step on parts that it was not fitted to.
-    """
-
-    weights: np.ndarray
-    step: Step
-    scores: dict[Step, float]
+    weights: np.ndarray  # [C, 3 J], the last layer fitted to all parts.
+    step: Step  # What was chosen.
+    scores: dict[Step, float]  # Millimeters, of each step on parts that it was not fitted to.
 
     def summary(self, parts: Sequence[Part]) -> dict[str, Any]:
         """Returns as JSON what was fitted to these parts, chosen and scored."""
-        confidence = np.concatenate(
-            [part.seen.confidence.reshape(-1, _NUM_JOINTS) for part in parts]
-        )
+        seen = [part.seen.confidence.reshape(-1, _NUM_JOINTS) for part in parts]
+        confidence = np.concatenate(seen)
         is_lifted = np.count_nonzero(confidence, axis=1) >= MIN_JOINTS
         trust = np.concatenate([part.fitted.trust for part in parts])
         before, after = self.scores[Step()], self.scores[self.step]
@@ -127,20 +107,12 @@ class Adaptation(NamedTuple):
         }
 
 
-# What is fitted.
-
-
 def joint_mix(pose: np.ndarray, target: np.ndarray, trust: np.ndarray, ridge: float) -> np.ndarray:
-    """Fits the mix of joints of poses `[N, J, 3]`, meters, root at 0, that is nearest to targets.
+    """Fits the mix of joints, `[J, J]`, that brings poses nearest to targets.
 
-    Args:
-        pose: The poses.
-        target: `[N, J, 3]`, meters, the same axes, root at 0.
-        trust: `[N, J]`, weight of each joint's squared error.
-        ridge: λ, of the squared distance from the identity.
-
-    Returns:
-        `[J, J]`. Its root row is that of the identity: a root at 0 stays there.
+    Both are `[N, J, 3]`, meters, the same axes, root at 0. `trust`, `[N, J]`, is the weight of each
+    joint's squared error, and λ of the squared distance from the identity. The root row is that of
+    the identity: a root at 0 stays there.
     """
     mix = np.eye(pose.shape[1])
     rows = pose.transpose(1, 0, 2)
@@ -199,31 +171,27 @@ def _pose(hidden: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return pose - pose[:, skeletons.ROOT, np.newaxis]
 
 
-# What is chosen.
-
-
 def choose(parts: Sequence[Part], weights: np.ndarray, steps: Sequence[Step] = STEPS) -> Adaptation:
     """Takes the step whose poses fall best on the views of parts that it was not fitted to.
 
     Of steps, the most held back first, that are as good the one that is held back most is taken.
-    `weights` are the last layer, `[C, 3 J]`.
-
-    Raises:
-        ValueError: If there are fewer than two parts, or no instant has two views to compare.
+    `weights` are the last layer, `[C, 3 J]`. A ValueError tells that there are fewer than two
+    parts, or that no instant has two views to compare.
     """
     errors.require(len(parts) >= 2, "parts", "be two or more", len(parts))
     scores = {step: cross_validated(parts, weights, step) for step in steps}
-    good = (1.0 + _WORTHWHILE) * min(scores.values())
-    step = next(step for step, score in scores.items() if score <= good)
+    step = first_good(scores)
     return Adaptation(adapted(parts, weights, step), step, scores)
 
 
-def cross_validated(parts: Sequence[Part], weights: np.ndarray, step: Step) -> float:
-    """Scores a step on parts that it was not fitted to, each in its turn; no label is looked at.
+def first_good(scores: Mapping[Chosen, float]) -> Chosen:
+    """Chooses by scores, the lower the better, the first that is hardly worse than the best."""
+    good = (1.0 + _WORTHWHILE) * min(scores.values())
+    return next(name for name, score in scores.items() if score <= good)
 
-    Returns:
-        Mean millimeters from the views that the poses were not lifted from.
-    """
+
+def cross_validated(parts: Sequence[Part], weights: np.ndarray, step: Step) -> float:
+    """Scores a step, mean millimeters, on views it was not fitted to; no label is looked at."""
     errors = []
     for fold in range(min(NUM_FOLDS, len(parts))):
         others = [part for index, part in enumerate(parts) if index % NUM_FOLDS != fold]
@@ -242,18 +210,13 @@ def missed(part: Part, weights: np.ndarray) -> held_out_views.Errors:
     return held_out_views.Errors(*(field.numpy() for field in found))
 
 
-# What is seen.
-
-
 def parts_of(
     clips: Sequence[sequences.MultiViewSequence], max_views: int = MAX_VIEWS
 ) -> list[sequences.Instants]:
     """Takes instants of clips, evenly spread: a clip is a part, and a single one is cut into some.
 
-    A reference that a clip may have stays behind: instants have none.
-
-    Raises:
-        ValueError: If no clip has two cameras.
+    A reference that a clip may have stays behind: instants have none. A ValueError tells that no
+    clip has two cameras.
     """
     most = max(clip.num_views for clip in clips)
     errors.require(most >= 2, "clips", "have two cameras or more", most)
@@ -269,10 +232,7 @@ def parts_of(
 def fed(
     instants: Sequence[sequences.Instants], features: Features, seed: int = 0
 ) -> Iterator[Part]:
-    """Feeds parts of a recording to a network, and triangulates what its views see.
-
-    The seed is of the virtual cameras, as many as real ones.
-    """
+    """Feeds parts to a network, and triangulates their views; a seed draws virtual cameras."""
     rng = np.random.default_rng(seed)
     for some, (points, trust) in zip(instants, triangulated(instants), strict=True):
         num_views = len(some.camera_names)
@@ -293,10 +253,7 @@ def both_sides(
     """Feeds views and mirrored ones to a network, with what they should be lifted to.
 
     Views have fields `[T, V, ...]`; points are `[T, J, 3]`, meters, world frame, their trust `[T,
-    J]`.
-
-    Returns:
-        What is to be fitted, and the features of the views as they are.
+    J]`. Beside what is to be fitted it returns the features of the views as they are.
     """
     mirrored = tf.nest.map_structure(np.asarray, batches.mirrored(seen))
     points_mirrored = np.asarray(batches.mirrored_pose(points))
@@ -316,8 +273,7 @@ def together(parts: Iterable[Fitted]) -> Fitted:
 def triangulated(instants: Sequence[sequences.Instants]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Triangulates parts of a recording, as real cameras saw them.
 
-    Returns:
-        Of each part points `[T, J, 3]`, meters, world frame, and trust `[T, J]`, as of `Fitted`.
+    Of each part it returns points `[T, J, 3]`, meters, world frame, and trust `[T, J]` in them.
     """
     num_views = max(len(some.camera_names) for some in instants)
     seen = [sequences.to_view(some, num_views) for some in instants]

@@ -1,5 +1,6 @@
 """Views in memory, and batches of them: pairs, instants, their mirror images, a replica's share."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,33 +13,21 @@ from keras_mvlift.geometry import cameras
 from keras_mvlift.training import objectives
 
 _NUM_JOINTS = skeletons.H36M_17.num_joints
-_LIKE = views.View(
-    np.empty((_NUM_JOINTS, 2), np.float32),
-    np.empty(_NUM_JOINTS, np.float32),
-    cameras.Camera(
-        np.empty((3, 3), np.float32), np.empty((3, 3), np.float32), np.empty(3, np.float32)
-    ),
-)
-_SIZES = [field.size for field in tf.nest.flatten(_LIKE)]
+# Of a view's fields, those of its camera last.
+_SHAPES = ((_NUM_JOINTS, 2), (_NUM_JOINTS,), (3, 3), (3, 3), (3,))
+_SIZES = [math.prod(shape) for shape in _SHAPES]
 
 BYTES_PER_VIEW = 4 * sum(_SIZES)
-BYTES_PER_PAIR = 8
-"""What a pair takes beside its views: where they are."""
 
 # Pairs within which views are found again: those of an instant lie side by side.
 _READ_SIZE = 4096
 
 
 class Pairs(NamedTuple):
-    """Pairs of views as NumPy arrays.
+    """Pairs of views as NumPy arrays."""
 
-    Attributes:
-        views: `[N, 72]`, single precision, all numbers of a view in a row.
-        rows: `[P, 2]`, 32-bit integers, the rows of each pair's source and target.
-    """
-
-    views: np.ndarray
-    rows: np.ndarray
+    views: np.ndarray  # [N, 72], single precision, all numbers of a view in a row.
+    rows: np.ndarray  # [P, 2], 32-bit integers, the rows of each pair's source and target.
 
     @property
     def num_bytes(self) -> int:
@@ -47,13 +36,9 @@ class Pairs(NamedTuple):
 
 
 def read_pairs(file_pattern: str | list[str], max_bytes: float) -> Pairs | None:
-    """Reads all pairs of gzip-compressed TFRecord files, unless they take too much memory.
+    """Reads all pairs of gzip-compressed TFRecord files, in their order.
 
-    Returns:
-        The pairs in the order of the records; None if they would take more than `max_bytes`.
-
-    Raises:
-        ValueError: If there is no record.
+    None tells that they would take more than `max_bytes`, a ValueError that there is no record.
     """
     if not max_bytes > 0:
         return None
@@ -89,17 +74,11 @@ def pairs_of_instants(seen: views.View, index: np.ndarray) -> Pairs:
 def load_pairs(
     pairs: Pairs, batch_size: int, *, seed: int, first_epoch: int = 0
 ) -> tf.data.Dataset:
-    """Draws batches of pairs, epoch after epoch without end.
+    """Draws batches of pairs, epoch after epoch without end: `[batch_size, 2]`, for `take_pairs`.
 
-    All pairs are shuffled anew in each epoch; the rest that fills no batch is left out. The order
-    depends on the seed and the epoch's number alone, so that a run that resumes at `first_epoch`
-    sees what an unbroken run would have seen.
-
-    Returns:
-        Batches `[batch_size, 2]` of rows, for `take_pairs`.
-
-    Raises:
-        ValueError: If there is less than a batch.
+    All pairs are shuffled anew in each epoch; the rest that fills no batch is left out, and a
+    ValueError refuses less than a batch. The order depends on the seed and the epoch's number
+    alone, so that a run that resumes at `first_epoch` sees what an unbroken run would have seen.
     """
     num_pairs = len(pairs.rows)
     # Epochs without a batch would follow each other for ever.
@@ -116,10 +95,7 @@ def load_pairs(
 
 
 def load_once(values: Any, batch_size: int) -> tf.data.Dataset:
-    """Returns all rows of arrays `[N, ...]`, in any structure, once and in order.
-
-    The last batch may be smaller.
-    """
+    """Returns batches of all rows of arrays `[N, ...]`, in any structure, once and in order."""
     return tf.data.Dataset.range(count_instants(values)).batch(batch_size).map(_take(values))
 
 
@@ -137,11 +113,9 @@ def take_pairs(table: tf.Tensor, rows: tf.Tensor) -> views.ViewPair:
 
 
 def _view(values: tf.Tensor) -> views.View:
-    fields = tf.split(values, _SIZES, axis=-1)
-    shapes = (field.shape for field in tf.nest.flatten(_LIKE))
-    shaped = [tf.reshape(field, [-1, *shape]) for field, shape in zip(fields, shapes, strict=True)]
-    view: views.View = tf.nest.pack_sequence_as(_LIKE, shaped)
-    return view
+    parts = zip(tf.split(values, _SIZES, axis=-1), _SHAPES, strict=True)
+    keypoints_2d, confidence, *camera = (tf.reshape(part, [-1, *shape]) for part, shape in parts)
+    return views.View(keypoints_2d, confidence, cameras.Camera(*camera))
 
 
 def _distinct(pair: views.ViewPair) -> tuple[np.ndarray, np.ndarray]:
@@ -177,14 +151,8 @@ def read_instants(
 ) -> Seen:
     """Reads all instants of gzip-compressed TFRecord files, some 400 bytes for each of their views.
 
-    They have `num_views` views, or fewer. What these agree on is found once for all epochs, if
-    needed.
-
-    Returns:
-        NumPy arrays, fields `[N, V, ...]`.
-
-    Raises:
-        ValueError: If there is no record.
+    They have `num_views` views, or fewer: NumPy arrays, fields `[N, V, ...]`. What these agree on
+    is found once for all epochs, if needed. A ValueError tells that there is no record.
     """
     batches = tfrecords.load_once(
         file_pattern, _READ_SIZE, lambda records: tfrecords.decode_instants(records, num_views)
@@ -357,7 +325,6 @@ class Mirroring:
         self.generator = generator
 
     def __call__(self, data: Any, training: bool) -> Any:
-        """Returns the pairs or instants, some of them mirrored."""
         if not training:
             return data
         seen = data.source if isinstance(data, views.ViewPair) else data.seen

@@ -15,7 +15,7 @@ from tensorflow import keras
 from keras_mvlift import skeletons
 from keras_mvlift.datasets import tfrecords, views
 from keras_mvlift.metrics import held_out_views, pose_error
-from keras_mvlift.training import lifters, multi_view_lifter
+from keras_mvlift.training import lifters
 from keras_mvlift.training import uncertainty as training_uncertainty
 
 # Views lifted at once.
@@ -28,12 +28,9 @@ Lift = Callable[[views.View], tf.Tensor]
 class HeldOutViews(keras.callbacks.Callback):
     """Adds the score without labels to the logs of each epoch, as `val_held_out_mean_px` and so on.
 
-    It must stand before the callbacks that read it in the list given to `fit`.
-
-    Args:
-        seen: All views of some held-out instants, fields `[T, V, ...]`, in memory; for pairs,
-            `held_out_views.views_of_pairs` gives them.
-        lifter: What is measured; without, the model that is trained.
+    It must stand before the callbacks that read it in the list given to `fit`. `seen` are all views
+    of some held-out instants, fields `[T, V, ...]`, in memory; for pairs,
+    `held_out_views.views_of_pairs` gives them. `lifter` is measured; without, what is trained.
 
     Example:
         >>> callbacks = [
@@ -43,7 +40,7 @@ class HeldOutViews(keras.callbacks.Callback):
         >>> lifter.fit(batches, steps_per_epoch=100, epochs=300, callbacks=callbacks)
     """
 
-    def __init__(self, seen: views.View, lifter: multi_view_lifter.MultiViewLifter | None = None):
+    def __init__(self, seen: views.View, lifter: lifters.Model | None = None):
         super().__init__()
         self.seen = tf.nest.map_structure(np.asarray, seen)
         self.lifter = lifter
@@ -53,32 +50,24 @@ class HeldOutViews(keras.callbacks.Callback):
         return _graph(self.lifter or self.model, self.seen)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Measures."""
-        del epoch
         found = _score(self._lift, self.seen)
         if logs is not None:
             logs.update({f"val_held_out_{name}": value for name, value in found.items()})
 
 
-def score(lifter: multi_view_lifter.MultiViewLifter, seen: views.View) -> dict[str, float]:
+def score(lifter: lifters.Model, seen: views.View) -> dict[str, float]:
     """Lifts every view of some instants, fields `[T, V, ...]`, and compares it with the others.
 
-    Returns:
-        Mean and median, `held_out_views.SCORE_NAMES`.
-
-    Raises:
-        ValueError: If nothing could be compared.
+    It returns `held_out_views.SCORE_NAMES`, or raises a ValueError if nothing could be compared.
     """
     return _score(_graph(lifter, seen), seen)
 
 
-def _graph(lifter: multi_view_lifter.MultiViewLifter, seen: views.View) -> Lift:
+def _graph(lifter: lifters.Model, seen: views.View) -> Lift:
     lift = tf.function(lambda view: lifter(view, training=False).root_relative_pose)
     # Of any number of views, so that what is scored and what is drawn is traced once.
     lift.get_concrete_function(
-        tf.nest.map_structure(
-            lambda field: tf.TensorSpec((None, *np.shape(field)[2:]), tf.float32), seen
-        )
+        tf.nest.map_structure(lambda x: tf.TensorSpec((None, *np.shape(x)[2:]), tf.float32), seen)
     )
     return lift
 
@@ -91,13 +80,7 @@ def _of_views(measure: Lift, seen: views.View) -> np.ndarray:
     """Returns `[T, V, ...]`, what a function gives of views, `[N, ...]`, some at once."""
     shape = np.shape(seen.confidence)[:2]
     flat = tf.nest.map_structure(lambda field: np.reshape(field, (-1, *np.shape(field)[2:])), seen)
-    found = []
-    for start in range(0, shape[0] * shape[1], _SCORED_AT_ONCE):
-        rows = slice(start, start + _SCORED_AT_ONCE)
-        some = tf.nest.map_structure(
-            lambda field, rows=rows: tf.constant(field[rows], tf.float32), flat
-        )
-        found.append(measure(some).numpy())
+    found = [measure(some).numpy() for some in held_out_views.pieces(flat, _SCORED_AT_ONCE)]
     whole = np.concatenate(found)
     return whole.reshape(*shape, *whole.shape[1:])
 
@@ -111,18 +94,11 @@ class BestEpoch(HeldOutViews):
 
     Unlike Keras' own early stopping, what it knows are variables, to go into the checkpoints of a
     stage: one that was killed ends in the epoch, and with the weights, of an unbroken one. Where
-    weights are averaged, the averages are what is scored and kept.
-
-    Args:
-        seen: All views of some held-out instants, fields `[T, V, ...]`, in memory.
-        lifter: The model that is trained.
-        patience: Epochs without a better score after which training ends.
-
-    Attributes:
-        state: Variables by name: the best `score`, its `epoch` (-1 before any) and its `weights`.
+    weights are averaged, the averages are what is scored and kept. `patience` is of epochs without
+    a better score; `state` has the best `score`, its `epoch` (-1 before any) and its `weights`.
     """
 
-    def __init__(self, seen: views.View, lifter: multi_view_lifter.MultiViewLifter, patience: int):
+    def __init__(self, seen: views.View, lifter: lifters.Model, patience: int):
         super().__init__(seen, lifter)
         self.trained = lifter
         self.patience = patience
@@ -133,7 +109,6 @@ class BestEpoch(HeldOutViews):
         }
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Measures, and stops if it is time."""
         logs = {} if logs is None else logs
         with averaged(self.trained):
             super().on_epoch_end(epoch, logs)
@@ -174,16 +149,12 @@ class Board(HeldOutViews):
     the person's left and orange on the right. What is shown has no part in the logs of an epoch.
     """
 
-    def __init__(
-        self, seen: views.View, lifter: multi_view_lifter.MultiViewLifter, folder: pathlib.Path
-    ):
+    def __init__(self, seen: views.View, lifter: lifters.Model, folder: pathlib.Path):
         super().__init__(seen, lifter)
         self.folder = folder
         self._writer: tf.summary.SummaryWriter | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Measures, draws and writes if it is time."""
-        del logs
         if (epoch + 1) % _SHOWN_EVERY and epoch + 1 != self.params["epochs"]:
             return
         found: dict[str, float] = {}
@@ -200,15 +171,8 @@ class Board(HeldOutViews):
     def _pictures(self) -> np.ndarray:
         """Draws views that are evenly spread over the instants, `[N, height, width, 3]`, uint8."""
         chosen = np.linspace(0, len(self.seen.confidence) - 1, _SHOWN_VIEWS).round().astype(int)
-        some = tf.nest.map_structure(
-            lambda field: tf.constant(field[chosen, 0], tf.float32), self.seen
-        )
-        rows = zip(
-            self._lift(some).numpy(),
-            some.keypoints_2d.numpy(),
-            some.confidence.numpy(),
-            strict=True,
-        )
+        some = tf.nest.map_structure(lambda field: field[chosen, 0].astype(np.float32), self.seen)
+        rows = zip(self._lift(some).numpy(), some.keypoints_2d, some.confidence, strict=True)
         return np.stack([_picture(*row) for row in rows])
 
 
@@ -249,20 +213,13 @@ MAX_RECORDS = 20_000
 _READ_AT_ONCE = 4096
 
 
-def read_records(
-    file_pattern: str | list[str], num_views: int = 0, max_records: int = MAX_RECORDS
-) -> views.View:
+def read_records(file_pattern: str | list[str], num_views: int = 0) -> views.View:
     """Reads records of pairs, or of whole instants, as instants with all of their views.
 
     Instants have `num_views` at most; it is 0 where records are pairs, which are instants of two
-    views. Of more than `max_records` about as many are drawn, the same each time.
-
-    Returns:
-        NumPy arrays, fields `[T, V, ...]`; confidence 0 throughout for a view that an instant
-        lacks.
-
-    Raises:
-        ValueError: If there is no record.
+    views. Of more than `MAX_RECORDS` about as many are drawn, the same each time. Fields are NumPy
+    arrays `[T, V, ...]`, confidence 0 throughout for a lacking view; a ValueError tells of no
+    record.
     """
     count = tfrecords.count(file_pattern) if tf.io.gfile.glob(file_pattern) else 0
     if not count:
@@ -272,7 +229,7 @@ def read_records(
     parts = []
     for batch in tfrecords.load_once(file_pattern, _READ_AT_ONCE, _decoder(num_views)):
         # Every so many pairs would be those of the same two cameras.
-        is_drawn = rng.random(len(batch.confidence)) * count < max_records
+        is_drawn = rng.random(len(batch.confidence)) * count < MAX_RECORDS
         parts.append(tf.nest.map_structure(lambda field, rows=is_drawn: field.numpy()[rows], batch))
     return tf.nest.map_structure(lambda *fields: np.concatenate(fields), *parts)
 
@@ -292,30 +249,20 @@ _CALIBRATED_AT_ONCE = 512
 
 
 def calibrate_uncertainty(
-    lifter: multi_view_lifter.MultiViewLifter,
-    uncertainty: training_uncertainty.JointUncertainty,
-    seen: views.View,
+    lifter: lifters.Model, uncertainty: training_uncertainty.JointUncertainty, seen: views.View
 ) -> dict[str, Any]:
     """Multiplies all predictions by one factor, fitted to the errors in held-out views.
 
-    Half of the held-out instants say by which factor the share of joints of one standard deviation
-    lies within the predictions; the other half says how well that holds.
-    Poses are placed by the root that explains them best in all views but the one compared with.
+    Half of the held-out instants, two or more, fields `[T, V, ...]`, say by which factor the share
+    of joints of one standard deviation lies within the predictions; the other half says how well
+    that holds. Poses are placed by the root that explains them best in all views but the one
+    compared with. A ValueError tells that a half has nothing to compare.
 
-    Args:
-        lifter: Lifts the poses.
-        uncertainty: Corrected in place.
-        seen: All views of two or more held-out instants, fields `[T, V, ...]`.
-
-    Returns:
-        As JSON: the `factor`; the share of joints `within` the uncertainty in the half that it was
-        not fitted to, of all and of each third from the surest to the least sure; the
-        `multiples` of the uncertainty that hold other shares, fitted, and the shares they do hold,
-        `within_multiples`; Spearman's `rank_correlation` of prediction and error; and how many
-        errors that is.
-
-    Raises:
-        ValueError: If a half has nothing to compare.
+    As JSON it returns the `factor`; the share of joints `within` the uncertainty in the half that
+    it was not fitted to, of all and of each third from the surest to the least sure; the
+    `multiples` of the uncertainty that hold other shares, fitted, and the shares they do hold,
+    `within_multiples`; Spearman's `rank_correlation` of prediction and error; and how many errors
+    that is.
     """
     error, scale, weight = _measured(lifter, uncertainty, seen)
     # Instants follow each other in time: blocks of them are less alike than every second.
@@ -324,7 +271,8 @@ def calibrate_uncertainty(
     if not all(len(half[0]) for half in halves):
         raise ValueError("Uncertainties need two held-out instants or more that two views show.")
     ratio = halves[0][0] / halves[0][1]
-    factor, *others = _quantiles(ratio, halves[0][2], (SHARE, *_OTHER_SHARES))
+    shares = (SHARE, *_OTHER_SHARES)
+    factor, *others = held_out_views.weighted_quantiles(ratio, halves[0][2], shares)
     training_uncertainty.enlarge(uncertainty.network, factor)
     multiples = [other / factor for other in others]
     return {
@@ -334,21 +282,16 @@ def calibrate_uncertainty(
 
 
 def _measured(
-    lifter: multi_view_lifter.MultiViewLifter,
-    uncertainty: training_uncertainty.JointUncertainty,
-    seen: views.View,
+    lifter: lifters.Model, uncertainty: training_uncertainty.JointUncertainty, seen: views.View
 ) -> tuple[np.ndarray, ...]:
     """Returns errors, meters, predictions, meters, and weights, `[T, A, B, J]` each."""
     pose = _of_views(_graph(lifter, seen), seen)
     scales = tf.function(lambda view: uncertainty(view, training=False), reduce_retracing=True)
     scale = _of_views(scales, seen)
-    parts = []
-    for start in range(0, len(pose), _CALIBRATED_AT_ONCE):
-        rows = slice(start, start + _CALIBRATED_AT_ONCE)
-        some = tf.nest.map_structure(
-            lambda field, rows=rows: tf.constant(field[rows], tf.float32), seen
-        )
-        parts.append(held_out_views.errors(held_out_views.solved(pose[rows], some), some))
+    parts = [
+        held_out_views.errors(held_out_views.solved(lifted, some), some)
+        for some, lifted in held_out_views.pieces((seen, pose), _CALIBRATED_AT_ONCE)
+    ]
     found = held_out_views.Errors(*(np.concatenate(fields) for fields in zip(*parts, strict=True)))
     meters = found.mm / pose_error.MILLIMETERS_PER_METER
     return meters, np.broadcast_to(scale[:, :, np.newaxis], meters.shape), found.weight
@@ -358,13 +301,6 @@ def _flat(*fields: np.ndarray) -> tuple[np.ndarray, ...]:
     """Returns what was compared, `[N]` each; the weights come last."""
     is_compared = fields[-1] > 0
     return tuple(field[is_compared].astype(np.float64) for field in fields)
-
-
-def _quantiles(values: np.ndarray, weight: np.ndarray, shares: tuple[float, ...]) -> list[float]:
-    order = np.argsort(values)
-    cumulated = np.cumsum(weight[order])
-    index = np.searchsorted(cumulated, np.array(shares) * cumulated[-1])
-    return [float(value) for value in values[order][np.minimum(index, len(values) - 1)]]
 
 
 def _check(

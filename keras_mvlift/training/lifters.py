@@ -16,6 +16,9 @@ from keras_mvlift.datasets import view_windows
 from keras_mvlift.networks import residual, temporal
 from keras_mvlift.training import multi_view_lifter, uncertainty
 
+Model = multi_view_lifter.MultiViewLifter
+Make = Callable[..., Model]
+
 FOLDER = pathlib.PurePath("assets.extra", "keras_mvlift")
 """Where a SavedModel keeps what only this library reads; Pusher copies it along."""
 DESCRIPTION = "model.json"
@@ -32,18 +35,15 @@ def build(
     rig_distance: float,
     intrinsics: Any = None,
     *,
-    model: Callable[..., multi_view_lifter.MultiViewLifter] = multi_view_lifter.MultiViewLifter,
+    model: Make = Model,
     precision: str = "float32",
-) -> multi_view_lifter.MultiViewLifter:
-    """Builds an untrained model.
+) -> Model:
+    """Builds an untrained model, of the class `model`, which decides what a batch is.
 
-    Args:
-        config: The networks and the recipe.
-        objective: What training minimizes.
-        rig_distance: Meters, from the cameras to the meeting point of their optical axes.
-        intrinsics: `[3, 3]`, pixels, of the mean camera; read by `network_input="screen"` alone.
-        model: The class to make: it decides what a batch is.
-        precision: A name of `configs.PRECISIONS`: what the networks reckon in as they train.
+    `rig_distance` is meters, from the cameras to the meeting point of their optical axes;
+    `intrinsics` are `[3, 3]`, pixels, of the mean camera, and read by `network_input="screen"`
+    alone; `precision`, a name of `configs.PRECISIONS`, is what the networks reckon in as they
+    train.
     """
     recipe = multi_view_lifter.RECIPES[config.recipe]
     num_outputs, backbone = 3 * skeletons.H36M_17.num_joints, _backbone(config)
@@ -66,12 +66,10 @@ def build(
     return lifter
 
 
-def save(
-    lifter: multi_view_lifter.MultiViewLifter, description: dict[str, Any], folder: pathlib.Path
-) -> None:
+def save(lifter: Model, description: dict[str, Any], folder: pathlib.Path) -> None:
     """Writes what `load` needs into `folder`, which is made if need be.
 
-    `description` has the model's `ModelConfig` as a dict, `"model"`, and `"rig_distance"`.
+    A description has the model's `ModelConfig` as a dict, `"model"`, and `"rig_distance"`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for network in _networks(lifter):
@@ -87,16 +85,12 @@ def save_description(description: dict[str, Any], folder: pathlib.Path) -> None:
 
 
 def load(
-    folder: pathlib.Path,
-    objective: Any,
-    model: Callable[..., multi_view_lifter.MultiViewLifter] = multi_view_lifter.MultiViewLifter,
-    precision: str = "float32",
-) -> tuple[multi_view_lifter.MultiViewLifter, dict[str, Any]]:
+    folder: pathlib.Path, objective: Any, model: Make = Model, precision: str = "float32"
+) -> tuple[Model, dict[str, Any]]:
     """Reads a model and its description, to lift with or to train on.
 
-    Raises:
-        FileNotFoundError: If the folder does not hold a model of this library.
-        ValueError: If it is of a version that pinned root joints which are free today.
+    A FileNotFoundError tells that the folder holds no model of this library, a ValueError that it
+    is of a version that pinned root joints which are free today.
     """
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -138,12 +132,12 @@ def window_of(config: configs.ModelConfig) -> view_windows.Windows | None:
     return view_windows.Windows(num_frames, config.is_causal, config.frame_step)
 
 
-def weights_of(lifter: multi_view_lifter.MultiViewLifter) -> list[tf.Variable]:
+def weights_of(lifter: Model) -> list[tf.Variable]:
     """Returns the variables of all networks, the lifting network's first."""
     return [variable for network in _networks(lifter) for variable in network.variables]
 
 
-def _networks(lifter: multi_view_lifter.MultiViewLifter) -> list[keras.Model]:
+def _networks(lifter: Model) -> list[keras.Model]:
     uncertain = [] if lifter.uncertainty is None else [lifter.uncertainty.network]
     return [lifter.lifting_network, lifter.root_network, *uncertain]
 
@@ -165,9 +159,7 @@ def _backbone(config: configs.ModelConfig) -> Callable[..., keras.Model]:
     )
 
 
-def copy_weights(
-    source: multi_view_lifter.MultiViewLifter, target: multi_view_lifter.MultiViewLifter
-) -> None:
+def copy_weights(source: Model, target: Model) -> None:
     """Gives the networks of `target` the weights of those of `source`, which are built alike."""
     for variable, value in zip(weights_of(target), weights_of(source), strict=True):
         variable.assign(value)

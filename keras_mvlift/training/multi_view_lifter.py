@@ -33,7 +33,6 @@ def predicted_root(lifted: objectives.Lifted, own: views.View, seen: views.View)
     `lifted` is what the networks say of views `own`, fields `[B, ...]`; all views that show the
     same instants are `seen`, fields `[B, V, ...]`.
     """
-    del own, seen
     pose_camera = lifted.root_relative_pose + lifted.root_position[:, tf.newaxis]
     return pose_camera, tf.zeros_like(pose_camera[:, 0, 0])
 
@@ -60,22 +59,18 @@ def solved_root(lifted: objectives.Lifted, own: views.View, seen: views.View) ->
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A way to train the two networks; docs/method.md tells how they compare.
+    """A way to train the two networks; docs/method.md tells how they compare."""
 
-    Attributes:
-        root_head: Makes the root network's last layer from the rig's distance in meters.
-        join: Makes global poses of what the networks say, as `predicted_root` does.
-        first_objective: What the first stage minimizes on view pairs: eq. (6), as in the paper;
-            where the root is solved for, poses without extent agree by eq. (6), and it is eq. (7).
-        has_free_root: Whether the root joint of a pose may lie off the predicted root, as in the
-            paper. Were it pinned there, each error of the root network would be an offset of all
-            other joints, which they would learn to make up for. A solved root fits the pose
-            wherever its root joint is.
-    """
-
+    # Makes the root network's last layer from the rig's distance in meters.
     root_head: Callable[[float], keras.layers.Layer]
+    # Makes global poses of what the networks say, as `predicted_root` does.
     join: Callable[[objectives.Lifted, views.View, views.View], Joined]
+    # What the first stage minimizes on view pairs: eq. (6), as in the paper; where the root is
+    # solved for, poses without extent agree by eq. (6), and it is eq. (7).
     first_objective: objectives.Objective
+    # Whether the root joint of a pose may lie off the predicted root, as in the paper. Were it
+    # pinned there, each error of the root network would be an offset of all other joints, which
+    # they would learn to make up for. A solved root fits the pose wherever its root joint is.
     has_free_root: bool
 
 
@@ -108,16 +103,11 @@ class MultiViewLifter(keras.Model):
         objective: From global poses and their pair to named losses per example, as
             `objectives.Objective`.
         network_input: What the networks see of a view, and in which axes they answer.
-        seed: Of what is drawn in training.
         changes: What is done to a batch before it is lifted, each made from the generator of random
             numbers, as `batches.Mirroring` is.
 
-    Call arguments:
-        view: A batch of `View`.
-        training: Whether to drop units and update batch statistics.
-
-    Returns:
-        `Lifted`: root-relative poses `[B, J, 3]` and root positions `[B, 3]`, meters.
+    Called with a batch of `View` it returns `Lifted`: root-relative poses `[B, J, 3]` and root
+    positions `[B, 3]`, meters.
 
     Example:
         >>> lifter = lifters.build(
@@ -136,7 +126,6 @@ class MultiViewLifter(keras.Model):
         objective: Any,
         network_input: residual.Input = residual.ray_input,
         *,
-        seed: int = 0,
         changes: Sequence[Callable[[tf.random.Generator], batches.Change]] = (),
     ):
         super().__init__()
@@ -146,7 +135,7 @@ class MultiViewLifter(keras.Model):
         self.recipe = recipe
         self.objective = objective
         self.network_input = network_input
-        self.generator = tf.random.Generator.from_seed(seed)
+        self.generator = tf.random.Generator.from_seed(0)
         self.changes = tuple(make(self.generator) for make in changes)
         names = ("loss", *objective.parts, "root")
         self.loss_means = {name: keras.metrics.Mean(name) for name in names}
@@ -168,7 +157,6 @@ class MultiViewLifter(keras.Model):
         self.loss_means = {**self.loss_means, **means}
 
     def call(self, view: views.View, training: bool = False) -> objectives.Lifted:
-        """Lifts single views."""
         seen = self.look(view, training)
         outputs = self.lifting_network(seen.joints, training=training)
         pose = tf.reshape(outputs, [-1, seen.rays.shape[-2], 3])
@@ -195,11 +183,9 @@ class MultiViewLifter(keras.Model):
 
     def look(self, view: views.View, training: bool) -> residual.Seen:
         """Returns what the networks see of views; a class may show less of them in training."""
-        del training
         return self.network_input(view)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Takes one step on a batch."""
         with tf.GradientTape() as tape:
             losses = self.losses_of(data, training=True)
             loss = tf.add_n(list(losses.values()))
@@ -210,13 +196,11 @@ class MultiViewLifter(keras.Model):
         return self._report(losses | {"loss": loss})
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Measures the loss on a batch."""
         losses = self.losses_of(data, training=False)
         return self._report(losses | {"loss": tf.add_n(list(losses.values()))})
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The running means of the losses, reset at each epoch."""
         return list(self.loss_means.values())
 
     def losses_of(self, data: Any, training: bool) -> objectives.Losses:
@@ -240,10 +224,9 @@ class MultiViewLifter(keras.Model):
     def show(self, data: Any, training: bool) -> tuple[views.View, tf.Tensor, objectives.Instants]:
         """Returns the views to lift, which of all views they are, and all views, as in `Placed`.
 
-        Here both views of `B` pairs, `2 B` in one batch, which is faster than two and normalizes
-        them alike.
+        Of `B` pairs that are both, in one batch, which is faster than two and normalizes them
+        alike.
         """
-        del training
         own, other = (
             tf.nest.map_structure(lambda *fields: tf.concat(fields, axis=0), *sides)
             for sides in (data, data.swapped)
@@ -285,35 +268,24 @@ class InstantLifter(MultiViewLifter):
     """
 
     def losses_of(self, data: Any, training: bool) -> objectives.Losses:
-        """Returns the means over a batch of `View`, fields `[B, V, ...]`, or `objectives.Instants`.
-
-        In training views are drawn at random, else they are those with the greatest sums of
-        confidences.
-        """
+        """Takes batches of `View`, fields `[B, V, ...]`, or of `objectives.Instants`."""
         is_known = isinstance(data, objectives.Instants)
         return super().losses_of(data if is_known else objectives.Instants(data), training)
 
     def show(self, data: Any, training: bool) -> tuple[views.View, tf.Tensor, objectives.Instants]:
-        """Returns a view of each instant to lift, which it is, and all views."""
-        instants = data
-        confidence = instants.seen.confidence
+        confidence = data.seen.confidence
         surest = tf.reduce_sum(confidence, axis=-1)
         index = self._draw(confidence) if training else tf.argmax(surest, axis=-1)
-        own = tf.nest.map_structure(
-            lambda field: tf.gather(field, index, batch_dims=1), instants.seen
-        )
+        own = tf.nest.map_structure(lambda field: tf.gather(field, index, batch_dims=1), data.seen)
         is_own = tf.one_hot(index, confidence.shape[1], dtype=confidence.dtype)
-        return own, is_own, instants
+        return own, is_own, data
 
     def compare(self, placed: objectives.Placed, data: Any) -> objectives.Losses:
-        """Returns the parts of the loss, `[B]` of each instant."""
-        del data
         return self.objective(placed) | {"root": placed.root_loss}
 
     def _draw(self, confidence: tf.Tensor) -> tf.Tensor:
         """Draws one of each instant's usable views, all equally likely, `[B]`."""
         num_joints = tf.math.count_nonzero(confidence > 0, axis=-1, dtype=tf.int32)
         shape = tf.shape(num_joints)
-        draw = batches.uniform(self.generator, tf.reduce_prod(shape))
-        draw = tf.reshape(draw, shape)
+        draw = tf.reshape(batches.uniform(self.generator, tf.reduce_prod(shape)), shape)
         return tf.argmax(tf.where(num_joints >= MIN_JOINTS, draw + 1.0, draw), axis=-1)

@@ -15,58 +15,37 @@ Losses = dict[str, tf.Tensor]
 
 
 class Lifted(NamedTuple):
-    """A view's pose before the root joins it. Their sum is the global pose `Ỹ`.
+    """A view's pose before the root joins it. Their sum is the global pose `Ỹ`."""
 
-    Attributes:
-        root_relative_pose: `[B, J, 3]`, meters, root joint at 0, camera axes: `Y - Y_root`.
-        root_position: `[B, 3]`, meters, camera frame: where the root joint is, which is
-            `r + Y_root` where a recipe leaves the root free, else the predicted root `r`.
-    """
-
-    root_relative_pose: tf.Tensor
+    root_relative_pose: tf.Tensor  # [B, J, 3], meters, root joint at 0, camera axes: `Y - Y_root`.
+    # [B, 3], meters, camera frame: where the root joint is, which is `r + Y_root` where a recipe
+    # leaves the root free, else the predicted root `r`.
     root_position: tf.Tensor
 
 
 class Agreement(NamedTuple):
-    """What the views of instants agree on. No gradient goes there.
+    """What the views of instants agree on. No gradient goes there."""
 
-    Points are `[B, J, 3]`, meters, world frame; two or more views agree on those that are known.
-    """
-
-    points: tf.Tensor
-    is_known: tf.Tensor
+    points: tf.Tensor  # [B, J, 3], meters, world frame.
+    is_known: tf.Tensor  # [B, J], whether two or more views agree.
 
 
 class Instants(NamedTuple):
-    """All views of each instant.
+    """All views of each instant."""
 
-    Attributes:
-        seen: Fields `[B, V, ...]`; confidence 0 throughout for a view that an instant lacks.
-        agreed: What they agree on, where it was found beforehand, once and not in every step.
-    """
-
-    seen: views.View
-    agreed: Agreement | None = None
+    seen: views.View  # Fields [B, V, ...]; confidence 0 throughout for a view that is lacking.
+    agreed: Agreement | None = None  # What they agree on, where it was found beforehand.
 
 
 class Placed(NamedTuple):
-    """Lifted poses in their places, and the views that they are compared with.
+    """Lifted poses in their places, and the views that they are compared with."""
 
-    Attributes:
-        lifted: What the networks said.
-        pose_camera: Global poses `Ỹ`, `[B, J, 3]`, meters, frames of their own cameras.
-        root_loss: `[B]`, meters, what the root network still has to learn.
-        own: The views that they were lifted from, fields `[B, ...]`.
-        is_own: `[B, V]`, 1 for that view, else 0.
-        instants: All views of their instants.
-    """
-
-    lifted: Lifted
-    pose_camera: tf.Tensor
-    root_loss: tf.Tensor
-    own: views.View
-    is_own: tf.Tensor
-    instants: Instants
+    lifted: Lifted  # What the networks said.
+    pose_camera: tf.Tensor  # Global poses `Ỹ`, [B, J, 3], meters, frames of their own cameras.
+    root_loss: tf.Tensor  # [B], meters, what the root network still has to learn.
+    own: views.View  # The views that they were lifted from, fields [B, ...].
+    is_own: tf.Tensor  # [B, V], 1 for that view, else 0.
+    instants: Instants  # All views of their instants.
 
 
 class Objective(Protocol):
@@ -91,30 +70,21 @@ class Consistency:
     parts: ClassVar[tuple[str, ...]] = ("consistency",)
 
     def __call__(self, poses: Poses, pair: views.ViewPair) -> Losses:
-        """Returns the parts of the loss, `[B]` each."""
         return {"consistency": reprojection.pretraining_loss(poses, pair)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TransformReprojection:
-    """Eq. (7), `L_reproj + λ L_t-reproj`, the fine-tuning stage's objective on pairs.
-
-    Args:
-        transform_weight: λ.
-        confidence_weighting: A name of `reprojection.WEIGHTINGS`.
-        distance: A name of `reprojection.DISTANCES`.
-        least_depth: Meters, as of `cameras.project`.
-    """
+    """Eq. (7), `L_reproj + λ L_t-reproj`, the fine-tuning stage's objective on pairs."""
 
     parts: ClassVar[tuple[str, ...]] = ("reprojection", "transform_reprojection")
 
-    transform_weight: float = 1.0
-    confidence_weighting: str = "source"
-    distance: str = "norm"
-    least_depth: float = configs.LEAST_DEPTH
+    transform_weight: float = 1.0  # λ.
+    confidence_weighting: str = "source"  # A name of `reprojection.WEIGHTINGS`.
+    distance: str = "norm"  # A name of `reprojection.DISTANCES`.
+    least_depth: float = configs.LEAST_DEPTH  # Meters, as of `cameras.project`.
 
     def __call__(self, poses: Poses, pair: views.ViewPair) -> Losses:
-        """Returns the parts of the loss, `[B]` each."""
         distance = reprojection.DISTANCES[self.distance]
         weight = reprojection.WEIGHTINGS[self.confidence_weighting]
         moved = reprojection.transform_loss(poses, pair, distance, weight, self.least_depth)
@@ -126,22 +96,18 @@ class TransformReprojection:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AllViewsReprojection:
-    """Eq. (7) for a pose that is compared with all views of its instant, not with one other.
-
-    λ is of every view but the one that the pose was lifted from, `reprojection_weight` of both
-    equations; the others are as of `TransformReprojection`.
-    """
+    """Eq. (7) for a pose that is compared with all views of its instant, not with one other."""
 
     parts: ClassVar[tuple[str, ...]] = ("reprojection", "transform_reprojection")
 
+    # As of `TransformReprojection`; λ is of every view but the one that the pose was lifted from.
     transform_weight: float = 1.0
     confidence_weighting: str = "target"
     distance: str = "norm"
     least_depth: float = configs.LEAST_DEPTH
-    reprojection_weight: float = 1.0
+    reprojection_weight: float = 1.0  # Of both equations.
 
     def __call__(self, placed: Placed) -> Losses:
-        """Returns the parts of the loss, `[B]` each."""
         own, seen, is_own = placed.own, placed.instants.seen, placed.is_own
         weight = reprojection.WEIGHTINGS[self.confidence_weighting]
         weights = tf.where(
@@ -195,11 +161,9 @@ class Sum:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The names of the parts of all terms."""
         return tuple(name for term in self.terms for name in term.parts)
 
     def __call__(self, placed: Placed) -> Losses:
-        """Returns the parts of all terms, `[B]` each."""
         return {name: loss for term in self.terms for name, loss in term(placed).items()}
 
 
@@ -249,9 +213,7 @@ def trusted_agreement(seen: views.View) -> tuple[Agreement, np.ndarray]:
 
 
 def num_agreed_at_once(num_views: int) -> int:
-    """Returns how many instants of so many views take a bounded memory.
-
-    All views together and every two of them propose a point, which is held against all views.
-    """
+    """Returns how many instants of so many views take a bounded memory."""
+    # All views together and every two of them propose a point, which is held against all views.
     num_hypotheses = 1 + num_views * (num_views - 1) // 2
     return max(_MAX_TRIALS // (num_hypotheses * num_views), 1)

@@ -17,7 +17,7 @@ from keras_mvlift import skeletons
 from keras_mvlift.datasets import sequences, views
 from keras_mvlift.geometry import cameras
 from keras_mvlift.studio import synthetic
-from keras_mvlift.training import adaptation, multi_view_lifter
+from keras_mvlift.training import adaptation, lifters
 
 Weighed = tuple[Sequence[adaptation.Fitted], float]
 """What is fitted, its `hidden` of `packed`, and its share of a batch in proportion; its parts count
@@ -38,15 +38,12 @@ _NUM_JOINTS = skeletons.H36M_17.num_joints
 
 
 def refine(
-    lifter: multi_view_lifter.MultiViewLifter,
+    lifter: lifters.Model,
     instants: Sequence[sequences.Instants],
     num_steps: int = NUM_STEPS,
     seed: int = 0,
 ) -> None:
-    """Trains a model of single frames on by what real cameras of a rig triangulate.
-
-    The seed is of virtual cameras, made-up people and batches.
-    """
+    """Trains a model of single frames on by what real cameras of a rig triangulate, by a seed."""
     sets = [(list(of_rig(instants, seed)), _OF_RIG), ([of_before(lifter, seed)], _OF_BEFORE)]
     variables = dense_variables(lifter)
     start = [variable.numpy() for variable in variables]
@@ -62,7 +59,7 @@ def of_rig(instants: Sequence[sequences.Instants], seed: int) -> Iterator[adapta
             yield part.fitted
 
 
-def of_before(lifter: multi_view_lifter.MultiViewLifter, seed: int) -> adaptation.Fitted:
+def of_before(lifter: lifters.Model, seed: int) -> adaptation.Fitted:
     """Returns views of made-up people with what a model says of them now."""
     seen = []
     for number in range(_NUM_RIGS):
@@ -88,11 +85,7 @@ def of_before(lifter: multi_view_lifter.MultiViewLifter, seed: int) -> adaptatio
 
 
 def train(
-    lifter: multi_view_lifter.MultiViewLifter,
-    sets: Sequence[Weighed],
-    num_steps: int,
-    seed: int,
-    batch_size: int,
+    lifter: lifters.Model, sets: Sequence[Weighed], num_steps: int, seed: int, batch_size: int
 ) -> None:
     """Trains the dense layers of a lifting network, with batch norms as they are, to fit `sets`."""
     optimizer = keras.optimizers.legacy.Adam(
@@ -117,7 +110,7 @@ def train(
         step(*batch)
 
 
-def dense_variables(lifter: multi_view_lifter.MultiViewLifter) -> list[tf.Variable]:
+def dense_variables(lifter: lifters.Model) -> list[tf.Variable]:
     """Returns what is trained: kernels and biases by turns."""
     layers = lifter.lifting_network.layers
     dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
@@ -136,15 +129,11 @@ def _batches(
         for (part, _), count in zip(parts, counts, strict=True):
             rows = rng.integers(0, len(part.hidden), count)
             # Detectors are not equally sure of themselves; recordings are to count alike.
-            drawn.append(
-                (part.hidden[rows], part.target[rows], part.trust[rows] / part.trust.mean())
-            )
+            trust = part.trust[rows] / part.trust.mean()
+            drawn.append((part.hidden[rows], part.target[rows], trust))
         yield [
             tf.constant(np.concatenate(fields), tf.float32) for fields in zip(*drawn, strict=True)
         ]
-
-
-# What is seen, and what it should be lifted to.
 
 
 def packed(view: views.View) -> tuple[np.ndarray, np.ndarray]:

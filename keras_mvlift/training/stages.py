@@ -10,7 +10,7 @@ import logging
 import pathlib
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from keras_mvlift import configs, errors
 from keras_mvlift.training import (
     batches,
     held_out,
+    lifters,
     multi_view_lifter,
     objectives,
     stage_data,
@@ -52,7 +53,7 @@ def takes_instants(config: configs.StageConfig) -> bool:
     return isinstance(config, configs.FinetuneConfig) and config.views == "all"
 
 
-def model(config: configs.StageConfig) -> Callable[..., multi_view_lifter.MultiViewLifter]:
+def model(config: configs.StageConfig) -> lifters.Make:
     """Returns what makes the model that a stage trains."""
     of_pairs, of_instants = multi_view_lifter.MultiViewLifter, multi_view_lifter.InstantLifter
     kind = of_instants if takes_instants(config) else of_pairs
@@ -67,7 +68,11 @@ def run(
     name: str,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
 ) -> list[dict[str, float]]:
-    """Trains a model in place, going on from the stage's last checkpoint if there is one.
+    """Trains a model in place, from the stage's last checkpoint on; returns each epoch's losses.
+
+    A ValueError tells that the data do not fill one batch or lack what the stage asks for, as
+    held-out records for `patience`, or the strategy is not the model's; a NonFiniteLossError that
+    the loss stopped being a number, a WorkerLostError that another worker ended before.
 
     Args:
         model: The model to train, a `MultiViewLifter`, or what trains one that it has as its
@@ -77,15 +82,6 @@ def run(
         name: Of the stage, for messages and the progress bar.
         callbacks: What watches in place of the progress bar; what they add to the logs of an epoch
             is in its history.
-
-    Returns:
-        The losses of each epoch.
-
-    Raises:
-        ValueError: If the data do not fill one batch or lack what the stage asks for, as held-out
-            records for `patience`, or the strategy is not the model's.
-        NonFiniteLossError: If the loss stops being a number.
-        WorkerLostError: If another worker ended before training did.
     """
     steps = data.steps_per_epoch(config, name)
     strategy = model.distribute_strategy
@@ -145,17 +141,16 @@ def _fit(
         best.restore()
     elif config.weight_averaging and config.num_epochs:
         model.optimizer.assign_average_vars(lifter.trainable_variables)
-    _calibrate(lifter, data)
+    if lifter.uncertainty is not None and (seen := data.held_out_views()) is not None:
+        found = held_out.calibrate_uncertainty(lifter, lifter.uncertainty, seen)
+        lifter.uncertainty.calibration = json.dumps(found)
     if logs:
         shutil.copy(written / _HISTORY, logs / _HISTORY)
     return history(written)
 
 
-def _keep(model: keras.Model) -> stage_data.Keep | None:
-    """Returns what takes views to where a model trains; None for one that takes whole pairs alone.
-
-    Replicas share the rows of a batch, and each would need the views of all of them.
-    """
+def _keep(model: keras.Model) -> stage_data.Keep:
+    # Replicas share the rows of a batch, and each would need the views of all of them.
     is_alone = model.distribute_strategy.num_replicas_in_sync == 1
     return getattr(model, "keep", None) if is_alone else None
 
@@ -171,24 +166,15 @@ def history(folder: pathlib.Path) -> list[dict[str, float]]:
     return [{key: float(x) for key, x in row.items() if x != "NA"} for row in table]
 
 
-def about(lifter: multi_view_lifter.MultiViewLifter) -> dict[str, Any]:
+def about(lifter: lifters.Model) -> dict[str, Any]:
     """Tells, as JSON, what a stage found beside the networks' weights."""
-    found: dict[str, Any] = {}
-    if lifter.uncertainty is not None and lifter.uncertainty.calibration:
-        found["uncertainty"] = json.loads(lifter.uncertainty.calibration)
-    return found
-
-
-def _calibrate(lifter: multi_view_lifter.MultiViewLifter, data: stage_data.StageData) -> None:
-    if lifter.uncertainty is not None and (seen := data.held_out_views()) is not None:
-        found = held_out.calibrate_uncertainty(lifter, lifter.uncertainty, seen)
-        lifter.uncertainty.calibration = json.dumps(found)
+    if lifter.uncertainty is None or not lifter.uncertainty.calibration:
+        return {}
+    return {"uncertainty": json.loads(lifter.uncertainty.calibration)}
 
 
 def _best_epoch(
-    lifter: multi_view_lifter.MultiViewLifter,
-    config: configs.StageConfig,
-    data: stage_data.StageData,
+    lifter: lifters.Model, config: configs.StageConfig, data: stage_data.StageData
 ) -> held_out.BestEpoch | None:
     if not config.patience:
         return None
@@ -227,10 +213,7 @@ class _Bar(keras.callbacks.Callback):
 
 
 def _writers(
-    path: pathlib.Path,
-    logs: pathlib.Path | None,
-    lifter: multi_view_lifter.MultiViewLifter,
-    data: stage_data.StageData,
+    path: pathlib.Path, logs: pathlib.Path | None, lifter: lifters.Model, data: stage_data.StageData
 ) -> list[keras.callbacks.Callback]:
     history = keras.callbacks.CSVLogger(str(path), append=True)
     if logs is None:
@@ -270,13 +253,8 @@ class EpochCheckpoints(keras.callbacks.Callback):
         return int(done.numpy())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves."""
-        del logs
         self.epochs_done.assign(epoch + 1)
         self.manager.save(checkpoint_number=epoch + 1)
-
-
-# The optimizer of a stage, and the guard that stops where the loss is not finite.
 
 
 def build_optimizer(
@@ -285,11 +263,9 @@ def build_optimizer(
     """Builds Adam with the paper's staircase, clipped and averaged as the config says.
 
     The moving average of the weights is tensorflow-addons': it keeps its averages in optimizer
-    slots, which go into the checkpoint, and works only around Keras' legacy optimizers.
-
-    Raises:
-        ValueError: If weights are to be averaged without tensorflow-addons, as from Python 3.12 on.
-        ModuleNotFoundError: If Keras 3 is installed without tf_keras.
+    slots, which go into the checkpoint, and works only around Keras' legacy optimizers. A
+    ValueError tells that it is lacking, as from Python 3.12 on, a ModuleNotFoundError that tf_keras
+    is, beside Keras 3.
     """
     if importlib.metadata.version("keras") >= "3" and not importlib.util.find_spec("tf_keras"):
         raise ModuleNotFoundError("`tf_keras` must be installed beside Keras 3", name="tf_keras")
@@ -337,12 +313,9 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         self.stage = stage
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Remembers the epoch for the error."""
-        del logs
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
-        """Raises a `NonFiniteLossError` if the mean loss of the epoch so far is not finite."""
         if not np.isfinite(logs["loss"]):
             raise NonFiniteLossError(
                 f"{self.stage}: the loss must be finite. Received: {logs['loss']} at step "

@@ -11,7 +11,7 @@ import os
 import pathlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -32,9 +32,8 @@ def of_name(name: str) -> tf.distribute.Strategy:
             same as none), or `"multi_worker"` for the processes that the environment's `TF_CONFIG`
             lists, all of which run the same program; asked for before TensorFlow does any work.
 
-    Raises:
-        ValueError: If there is no such strategy, or `TF_CONFIG` is missing or malformed.
-        RuntimeError: If TensorFlow was at work before its workers could be joined.
+    A ValueError tells that there is no such strategy, or `TF_CONFIG` is missing or malformed; a
+    RuntimeError that TensorFlow was at work before its workers could be joined.
 
     Example:
         >>> strategy = of_name(config.strategy)
@@ -44,7 +43,10 @@ def of_name(name: str) -> tf.distribute.Strategy:
         >>> stages.run(lifter, config, files, "Finetune")
     """
     errors.require_known("strategy", name, configs.STRATEGIES)
-    return _MAKERS[name]()
+    if name == "multi_worker":
+        return _multi_worker()
+    several = name == "mirrored" and len(tf.config.list_logical_devices("GPU")) > 1
+    return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -68,9 +70,8 @@ def own_folder(strategy: tf.distribute.Strategy, folder: pathlib.Path) -> Iterat
 def check(model: keras.Model, name: str, batch_size: int) -> None:
     """Holds a model to the strategy that a stage names, and a batch to what replicas can share.
 
-    Raises:
-        ValueError: If the model was not built in the scope of such a strategy, or the rows of a
-            batch cannot be shared alike, two or more to each replica.
+    A ValueError tells that the model was not built in the scope of such a strategy, or that the
+    rows of a batch cannot be shared alike, two or more to each replica.
     """
     strategy = model.distribute_strategy
     rule = f"be the one in whose scope the model was built, {type(strategy).__name__}"
@@ -135,11 +136,6 @@ def _has_workers(strategy: tf.distribute.Strategy) -> bool:
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
-def _mirrored() -> tf.distribute.Strategy:
-    several = len(tf.config.list_logical_devices("GPU")) > 1
-    return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
-
-
 @functools.cache
 def _multi_worker() -> tf.distribute.Strategy:
     # Once per process: TensorFlow joins the others a single time.
@@ -150,14 +146,6 @@ def _multi_worker() -> tf.distribute.Strategy:
         rule = "must be asked for before TensorFlow does any work in this process"
         raise RuntimeError(f"Strategy 'multi_worker' {rule}. Received: {error}") from error
 
-
-_MAKERS: dict[str, Callable[[], tf.distribute.Strategy]] = {
-    "none": tf.distribute.get_strategy,
-    "mirrored": _mirrored,
-    "multi_worker": _multi_worker,
-}
-
-# The processes that train together, as the environment lists them.
 
 VARIABLE = "TF_CONFIG"
 """TensorFlow's name of the variable."""

@@ -22,18 +22,10 @@ _MAX_ERROR = 3.0
 
 
 class JointUncertainty(keras.layers.Layer):
-    """Predicts how far off joints are; `seed` is of the initial weights.
+    """Predicts how far off joints of views are, `[B, J]`, meters across, at the subject's distance.
 
-    Attributes:
-        network: From rays and confidences `[B, J, 3]` to scales `[B, J]`, meters.
-        calibration: What `held_out.calibrate_uncertainty` found, as JSON; empty before.
-
-    Call arguments:
-        view: A batch of `View`, fields `[B, ...]`.
-        training: Whether to update batch statistics.
-
-    Returns:
-        `[B, J]`, meters across, at the subject's distance.
+    The `network` is from rays and confidences `[B, J, 3]`; `seed` is of its initial weights.
+    `calibration` is what `held_out.calibrate_uncertainty` found, as JSON; empty before.
     """
 
     parts = ("uncertainty",)
@@ -45,7 +37,6 @@ class JointUncertainty(keras.layers.Layer):
         self.calibration = ""
 
     def call(self, view: views.View, training: bool = False) -> tf.Tensor:
-        """Predicts."""
         seen = tf.concat([view.rays, view.confidence[..., tf.newaxis]], axis=-1)
         return self.network(seen, training=training)
 
@@ -59,8 +50,8 @@ class JointUncertainty(keras.layers.Layer):
     ) -> tf.Tensor:
         """Returns the negative log-likelihood of what others saw, `[B]` means over what counts.
 
-        The first three arguments are those of `distances_across`; weights `[B, V, J]` are of each
-        distance, 0 leaves it out.
+        The first three arguments are those of `distances_across`; weights are `[B, V, J]`, 0 for
+        none.
         """
         distance = tf.stop_gradient(
             tf.minimum(distances_across(pose_camera, own, others), _MAX_ERROR)
@@ -79,13 +70,11 @@ class JointUncertainty(keras.layers.Layer):
 
 
 def distances_across(pose_camera: tf.Tensor, own: views.View, others: views.View) -> tf.Tensor:
-    """Measures how far joints lie from where other views saw them.
+    """Measures how far joints lie from where other views saw them, `[B, V, J]`.
 
     Global poses are `[B, J, 3]`, meters, frames of their own cameras, whose views have fields `[B,
-    ...]`, and the others' `[B, V, ...]`.
-
-    Returns:
-        `[B, V, J]`, meters across the other view's line of sight, at the joint's depth.
+    ...]`, and the others' `[B, V, ...]`. Distances are meters across the other view's line of
+    sight, at the joint's depth.
     """
     first = cameras.Camera(*(field[:, tf.newaxis] for field in own.camera))
     moved = cameras.target_from_source(pose_camera[:, tf.newaxis], first, others.camera)
@@ -100,17 +89,8 @@ _NUM_LAYERS = 2
 _FIRST_SCALE, _MIN_SCALE, _MAX_SCALE = 0.1, 1e-3, 3.0
 
 
-def joint_scales(
-    *,
-    name: str,
-    seed: int,
-    width: int = 256,
-) -> keras.Model:
-    """Builds the network: dense layers with batch norm, and a number per joint.
-
-    Returns:
-        A model from rays and confidences `[B, J, 3]` to scales `[B, J]`, meters.
-    """
+def joint_scales(*, name: str, seed: int, width: int = 256) -> keras.Model:
+    """Builds the network of `JointUncertainty`: dense layers with batch norm, a number a joint."""
     num_joints = skeletons.H36M_17.num_joints
     seeds = iter(range(seed * 1000, seed * 1000 + 1000))
     seen = keras.Input((num_joints, 3), name="rays_and_confidence")

@@ -10,7 +10,7 @@ from components import candidates, scores
 from keras_mvlift import inference
 from keras_mvlift.export import compact
 from keras_mvlift.metrics import pose_error
-from keras_mvlift.training import lifters
+from keras_mvlift.training import lifters, objectives
 from tests.components import studio_examples
 
 
@@ -102,18 +102,6 @@ def test_what_scores_best_without_labels_is_handed_on(made, adapted, spoiled, ex
     assert told["num_instants"] == 4
 
 
-@pytest.mark.parametrize(
-    ("score_mm", "best"),
-    [
-        ({"adapted": 60.0, "started": 50.0, "scratch": 40.0}, "scratch"),
-        ({"adapted": 40.3, "started": 40.2, "scratch": 40.0}, "adapted"),
-        ({"adapted": 40.5, "started": 40.3, "scratch": 40.0}, "started"),
-    ],
-)
-def test_of_what_is_as_good_the_one_that_changes_less_is_chosen(score_mm, best):
-    assert candidates.chosen(score_mm) == best
-
-
 def test_without_held_out_instants_nothing_can_be_chosen(examples, adapted, tmp_path):
     nothing = artifact(standard_artifacts.Examples, tmp_path / "examples")
     dataset = pathlib.Path(examples["examples"].uri, "dataset.json")
@@ -158,9 +146,10 @@ def test_a_model_is_trained_on_and_says_so(examples, tmp_path, monkeypatch):
     refined = load(model)
     assert refined.description["refined"] == {"start": "studio", "num_steps": 2}
     assert not refined.joint_mixes
-    again = candidates._opened(refined, [])
-    start = candidates._opened(
-        inference.load_model("studio"), candidates._parts([examples["examples"]])[0]
+    objective, instants = objectives.Consistency(), candidates._parts([examples["examples"]])[0]
+    again = compact.reopened(refined, objective)
+    start = compact.reopened(
+        inference.load_model("studio"), objective, seen=lambda: candidates._seen(instants)
     )
     moved = [
         np.abs(one.numpy() - other.numpy()).max()

@@ -532,9 +532,7 @@ def judge_predictions(root, examples, model, baseline=None):
 
 def expected(examples, model):
     """Measures a model past the Evaluator."""
-    test = measures.read_test_views(
-        components_scores.pattern(examples["test_examples"].uri, "test")
-    )
+    test = measures.read_test_views(components_scores.patterns([examples["test_examples"]], "test"))
     lifter = inference.load_model(f"{model.uri}/Format-Serving")
     lifted = components_scores.lift_views(lifter, test)
     return lifter, test, pose_error.summary(test.reference_pose, lifted.root_relative_pose)

@@ -120,8 +120,8 @@ def found(written):
 
 
 def read_test_views(examples):
-    uri = examples["test_examples"].uri
-    return measures.read_test_views(components_scores.pattern(uri, "test"))
+    files = components_scores.patterns([examples["test_examples"]], "test")
+    return measures.read_test_views(files)
 
 
 def lift(model, test):

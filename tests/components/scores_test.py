@@ -77,8 +77,8 @@ def figures(whole_examples, tmp_path_factory):
 
 
 def test_test_instants_are_scored(model, examples, tmp_path):
-    uri = examples["test_examples"].uri
-    test = measures.read_test_views(components_scores.pattern(uri, "test"))
+    files = components_scores.patterns([examples["test_examples"]], "test")
+    test = measures.read_test_views(files)
     view = test.view
     lifter = inference.load_model(f"{model.uri}/Format-Serving")
     lifted = lifter.lift(view.keypoints_2d, view.confidence, camera=view.camera)
@@ -99,7 +99,7 @@ def alone(examples, tmp_path_factory):
 
 def test_where_a_camera_tests_alone_held_out_instants_are_scored(model, alone, tmp_path):
     found = measure(model, alone, tmp_path)
-    files = components_scores.pattern(alone["examples"].uri, "eval_instants")
+    files = components_scores.patterns([alone["examples"]], "eval_instants")
     seen = training_held_out.read_records(files, num_views=5)
     folder = pathlib.Path(model.uri, "Format-Serving", lifters.FOLDER)
     lifter, _ = lifters.load(folder, objectives.TransformReprojection())
@@ -146,7 +146,7 @@ def test_only_bounds_that_are_missed_are_reasons():
 
 
 def test_figures_are_those_of_the_library(whole_examples, figures):
-    test = measures.read_test_views(scores.pattern(whole_examples["test_examples"].uri, "test"))
+    test = measures.read_test_views(scores.patterns([whole_examples["test_examples"]], "test"))
     seen, _ = scores.training_instants([whole_examples["examples"]])
     pose = measures.triangulated_poses(seen, MIN_CONFIDENCE)
     constant = measures.constant_pose(pose)
@@ -214,7 +214,10 @@ def test_the_pattern_matches_finished_shards_alone(tmp_path):
     folder.mkdir()
     for name in ("b.gz", "a.gz", "c.gz.partial"):
         (folder / name).touch()
-    matched = pathlib.Path("/").glob(scores.pattern(str(tmp_path), "test")[1:])
+    artifact = standard_artifacts.Examples()
+    artifact.uri = str(tmp_path)
+    (pattern,) = scores.patterns([artifact], "test")
+    matched = pathlib.Path("/").glob(pattern[1:])
     assert {path.name for path in matched} == {"a.gz", "b.gz"}
 
 

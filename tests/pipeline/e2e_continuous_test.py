@@ -70,7 +70,7 @@ def test_each_recording_is_a_span_and_a_broken_one_stops_none(followed):
     assert [path.name for path in followed.watched.iterdir() if path.name != watch.SPANS] == [
         "wednesday.partial"
     ]
-    listed = json.loads((followed.watched / watch.SPANS / watch.DEAD_LETTERS).read_text())
+    listed = json.loads((followed.watched / watch.SPANS / "dead_letters.json").read_text())
     (lost,) = listed["clips"]
     assert lost["clip"] == "broken"
     assert "rig.yaml" in lost["reason"]

@@ -57,7 +57,7 @@ def states(watched):
 
 
 def lost(watched):
-    listed = json.loads((watched / watch.SPANS / watch.DEAD_LETTERS).read_text())
+    listed = json.loads((watched / watch.SPANS / "dead_letters.json").read_text())
     return [clip["clip"] for clip in listed["clips"]]
 
 

@@ -248,6 +248,18 @@ def test_a_score_is_of_parts_that_were_not_fitted(rng):
     assert adaptation.cross_validated(parts, nothing, step) > 100.0
 
 
+@pytest.mark.parametrize(
+    ("score_mm", "best"),
+    [
+        ({"adapted": 60.0, "started": 50.0, "scratch": 40.0}, "scratch"),
+        ({"adapted": 40.3, "started": 40.2, "scratch": 40.0}, "adapted"),
+        ({"adapted": 40.5, "started": 40.3, "scratch": 40.0}, "started"),
+    ],
+)
+def test_of_what_is_as_good_the_one_that_changes_less_is_chosen(score_mm, best):
+    assert adaptation.first_good(score_mm) == best
+
+
 def test_the_one_that_is_held_back_most_wins_a_draw(rng):
     steps = (adaptation.Step(), adaptation.Step(layer_ridge=1e12), adaptation.Step(1e12, 1e12))
     found = adaptation.choose(lifted(rng), 0.9 * RIGHT, steps)

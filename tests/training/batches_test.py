@@ -80,7 +80,7 @@ def test_each_view_is_kept_once(pairs):
     # At most four views of six pairs.
     assert len(pairs.views) < len(pairs.rows)
     expected = batches.BYTES_PER_VIEW * len(pairs.views)
-    assert pairs.num_bytes == expected + batches.BYTES_PER_PAIR * len(pairs.rows)
+    assert pairs.num_bytes == expected + 8 * len(pairs.rows)
 
 
 def test_pairs_that_are_read_in_parts_are_the_same(files, pairs, monkeypatch):

@@ -10,7 +10,7 @@ from apache_beam.utils import shared
 
 from components.bulk_inference import lift_file, readers
 from components.example_gen import files
-from keras_mvlift import inference
+from keras_mvlift import errors, inference
 from tests import tiny_studio
 from tests.components.bulk_inference import stored_views
 
@@ -28,7 +28,7 @@ def lift(model, root, path, form="parquet"):
     return outcome
 
 
-LETTER = lift_file.of("a.gz", 3, readers.Refusal("clip", "be UTF-8", "b'x'"))
+LETTER = lift_file.of("a.gz", 3, errors.ArgumentError("clip", "be UTF-8", "b'x'"))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_a_letter_is_a_line_that_says_where_what_and_why():
 
 
 def test_a_letter_is_a_sentence_too():
-    whole = lift_file.of("b.gz", None, readers.Refusal("records", "be whole", "half"))
+    whole = lift_file.of("b.gz", None, errors.ArgumentError("records", "be whole", "half"))
     told = [lift_file.sentence(letter) for letter in (LETTER, whole)]
     assert told == [
         "a.gz, record 3: `clip` must be UTF-8. Received: b'x'.",

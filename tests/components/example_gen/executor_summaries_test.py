@@ -19,7 +19,7 @@ def clip(number, **fields):
 
 
 def summarize(*clips, **options):
-    return json.loads(executor.to_json(executor.summarize([*clips], **options)))
+    return json.loads(json.dumps(executor.summarize([*clips], **options)))
 
 
 def test_the_order_in_which_workers_finish_does_not_show():
