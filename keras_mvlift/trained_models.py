@@ -77,9 +77,10 @@ def _outward(saved: Any) -> set[str]:
 def open_model(folder: pathlib.Path, is_trusted: bool = False) -> Any:
     """Loads a SavedModel.
 
-    A ModelFileError tells that its files are missing or damaged, or that operations in it touch
-    files or the network and `is_trusted` does not allow it; a ModuleNotFoundError that TensorFlow
-    is not installed.
+    Raises:
+        ModelFileError: If its files are missing or damaged, or if operations in it touch files or
+            the network and `is_trusted` does not allow it.
+        ModuleNotFoundError: If TensorFlow is not installed.
     """
     outward, loaded = set(), None
     tf = import_tensorflow()
@@ -117,8 +118,9 @@ def import_tensorflow() -> Any:
 def read_description(folder: pathlib.Path) -> dict[str, Any]:
     """Reads what training noted about a model.
 
-    A FileNotFoundError tells that there is no such file, a ModelFileError that it does not hold
-    what a model needs.
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ModelFileError: If it does not hold what a model needs.
     """
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -221,7 +223,11 @@ _ARCHIVE_RULE = "be a NumPy archive of a network's layers"
 
 
 def read(path: str | os.PathLike[str]) -> Arrays:
-    """Reads the arrays of a network; a RecordingError if there is anything but finite numbers."""
+    """Reads the arrays of a network.
+
+    Raises:
+        RecordingError: If the file is damaged, or holds anything but finite numbers.
+    """
     with errors.parsing(path, "file", _ARCHIVE_RULE), np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     for name, array in arrays.items():
@@ -244,11 +250,15 @@ _MIN_SQUARE, _SIZE_SCALE, _MIN_DEPTH = np.float32(1e-5), np.float32(5.0), np.flo
 
 
 def centered(rays: np.ndarray, is_seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Turns cameras towards the persons that they see, in rays `[N, J, 2]`, 0 where not seen.
+    """Turns cameras towards the persons that they see.
 
-    It returns what networks with centered views take, `[N, J + 1, 2]`; the rays `[N, J, 2]` of the
-    turned cameras, 0 where not seen; and the turns `[N, 3, 3]`, from the real cameras' axes to
-    theirs.
+    Args:
+        rays: `[N, J, 2]`, 0 where not seen.
+        is_seen: `[N, J]`.
+
+    Returns:
+        What networks with centered views take, `[N, J + 1, 2]`; the rays `[N, J, 2]` of the turned
+        cameras, 0 where not seen; and the turns `[N, 3, 3]`, from the real cameras' axes to theirs.
     """
     count = np.maximum(np.count_nonzero(is_seen, axis=-1), 1).astype(np.float32)
     x, y = (rays.sum(axis=-2) / count[:, np.newaxis]).T
@@ -281,10 +291,15 @@ _MOST_ROWS, _MOST_NUMBERS = 32, 9216
 
 
 class FrameLifter:
-    """The networks of a model of single frames, of which training noted a description.
+    """The networks of a model of single frames.
 
-    A RecordingError tells of a file in the networks' folder that is damaged, or of other networks;
-    `intrinsics` are `[3, 3]`, pixels, of the mean camera of training.
+    Args:
+        folder: That of the networks' files.
+        description: What training noted about the model.
+        intrinsics: `[3, 3]`, pixels, of the mean camera of training.
+
+    Raises:
+        RecordingError: If a file is damaged, or is of other networks than the description's.
     """
 
     def __init__(self, folder: pathlib.Path, description: dict[str, Any], intrinsics: np.ndarray):
@@ -304,11 +319,16 @@ class FrameLifter:
     def lift(
         self, keypoints_2d: np.ndarray, confidence: np.ndarray, intrinsics: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Lifts views to poses `[N, J, 3]`, root at 0, and root positions `[N, 3]`, meters.
+        """Lifts views.
 
-        Keypoints are `[N, J, 2]`, pixels, without lens distortion, confidence `[N, J]`, 0 for a
-        joint that was not seen, intrinsics `[N, 3, 3]`, pixels; roots are by
-        `triangulation.root_in_view`.
+        Args:
+            keypoints_2d: `[N, J, 2]`, pixels, without lens distortion.
+            confidence: `[N, J]`, 0 for a joint that was not seen.
+            intrinsics: `[N, 3, 3]`, pixels.
+
+        Returns:
+            The poses `[N, J, 3]`, root at 0, and the root positions `[N, 3]`, meters, by
+            `triangulation.root_in_view`.
         """
         given = keypoints_2d, confidence, intrinsics
         if len(confidence) <= _AT_ONCE:
@@ -336,8 +356,9 @@ class FrameLifter:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Feeds views, as of `lift`, to the lifting network up to its last layer.
 
-        It returns that layer's input `[N, C]`, and the rotations `[N, 3, 3]` by which poses of the
-        network, as rows, are turned: `pose_camera = pose @ rotation`.
+        Returns:
+            That layer's input `[N, C]`, and the rotations `[N, 3, 3]` by which poses of the
+            network, as rows, are turned: `pose_camera = pose @ rotation`.
         """
         rays = seen_rays(keypoints_2d, confidence, intrinsics)
         view = self._seen(rays, keypoints_2d, confidence)
@@ -408,8 +429,11 @@ def frame_lifter(
 ) -> FrameLifter | None:
     """Reads the networks of a model, which lies at `path`; the rest is as of `FrameLifter`.
 
-    It returns None of a model of windows, and of one whose networks lie in its SavedModel alone. A
-    ModelFileError tells that a file is damaged, or of other networks than the description's.
+    Returns:
+        None of a model of windows, and of one whose networks lie in its SavedModel alone.
+
+    Raises:
+        ModelFileError: If a file is damaged, or is of other networks than the description's.
     """
     folder = path / DESCRIPTION.parent
     with _reading(path / DESCRIPTION, "model", "be as training notes it"):
@@ -489,9 +513,15 @@ class PoseStream:
     Before the first frame the clip is taken to have stood still, and so it is after the last, as
     a temporal network takes it for the ends of a clip.
 
-    Poses come `delay` frames later: 0 for a causal network, else half a window. With a root network
-    comes what turns its outputs `[B, 3]` and the rays `[B, J, 2]` into positions `[B, 3]`, as the
-    model's own root head does; and whether the pose's own root joint adds to them.
+    Args:
+        lifting_network: The network of the poses.
+        root_network: The network of the root positions; None for none.
+        root_head: Turns the root network's outputs `[B, 3]` and the rays `[B, J, 2]` into positions
+            `[B, 3]`, as the model's own does; needed with `root_network`.
+        has_free_root: Whether the pose's own root joint adds to that position.
+
+    Attributes:
+        delay: By how many frames poses come later: 0 for a causal network, else half a window.
 
     Example:
         >>> stream = PoseStream(read("lifting_network.npz"))
@@ -525,11 +555,13 @@ class PoseStream:
     def push(self, keypoints_2d: Any, confidence: Any, intrinsics: Any) -> Posed | None:
         """Takes the next frame.
 
-        Keypoints are `[..., J, 2]`, pixels, without lens distortion; leading axes, for several
-        people or cameras at once, stay the same from frame to frame. Confidence is `[..., J]`, 0
-        for a joint that was not seen. A frame in which nobody was seen repeats the one before;
-        those before anybody was seen repeat the first in which somebody was, as far as they are
-        still to come. Intrinsics are `[3, 3]` or `[..., 3, 3]`, pixels.
+        Args:
+            keypoints_2d: `[..., J, 2]`, pixels, without lens distortion; leading axes, for several
+                people or cameras at once, stay the same from frame to frame.
+            confidence: `[..., J]`, 0 for a joint that was not seen. A frame in which nobody was
+                seen repeats the one before; those before anybody was seen repeat the first in
+                which somebody was, as far as they are still to come.
+            intrinsics: `[3, 3]` or `[..., 3, 3]`, pixels.
 
         Returns:
             Of the frame that came `delay` frames before the pose, `[..., J, 3]`, meters, root at 0,

@@ -21,9 +21,10 @@ from keras_mvlift.training import lifters, objectives
 def fold_temporal(model: keras.Model) -> dict[str, np.ndarray]:
     """Returns what streaming needs of what `temporal.temporal` built.
 
-    These are `filter_widths` `[K]` and `is_causal` `[]`; `kernel_<n>` `[w C, C]` and `bias_<n>`
-    `[C]` of the `2 K - 1` layers before their ReLUs, the batch norms included as outside of
-    training; and `kernel_outputs` and `bias_outputs` of the last.
+    Returns:
+        `filter_widths` `[K]` and `is_causal` `[]`; `kernel_<n>` `[w C, C]` and `bias_<n>` `[C]` of
+        the `2 K - 1` layers before their ReLUs, the batch norms included as outside of training;
+        `kernel_outputs` and `bias_outputs` of the last.
     """
     sizes = temporal.filter_widths(model)
     arrays = {"filter_widths": np.array(sizes), "is_causal": np.array(temporal.is_causal(model))}
@@ -39,8 +40,12 @@ class FoldedResidual(tf.Module):
     """What a residual network says outside of training, in a fifth of its operations.
 
     Weights of what `residual.residual` built are rounded to `dtype` and reckoned with in single
-    precision: of each dense layer in turn its kernel `[C, C']` and its bias `[C']`, the batch norm
-    behind it included. It takes joints `[B, J, 2]`, such as rays.
+    precision. It takes joints `[B, J, 2]`, such as rays.
+
+    Attributes:
+        layers_per_block: Dense layers of a residual block.
+        weights: Of each dense layer in turn its kernel `[C, C']` and its bias `[C']`, the batch
+            norm behind it included.
     """
 
     def __init__(self, model: keras.Model, dtype: tf.DType = tf.float32):
@@ -165,7 +170,11 @@ def save_networks(
 
 
 def halved(lifter: lifters.Model) -> lifters.Model:
-    """Folds in half precision; a ValueError refuses models of windows, or with uncertainties."""
+    """Returns a model that lifts alike from weights of half the size; it cannot be trained.
+
+    Raises:
+        ValueError: If it sees windows of frames, or predicts uncertainties.
+    """
     is_temporal = len(lifter.lifting_network.input_shape) > 3
     if is_temporal or lifter.uncertainty is not None:
         what = "sees windows of frames" if is_temporal else "predicts uncertainties"
@@ -207,10 +216,13 @@ _FED_AT_ONCE = 256
 
 
 class LastLayer:
-    """The last layer of a model of single frames: `weights` `[C, 3 J]`, meters, the bias last.
+    """The last layer of a model of single frames.
 
-    A ValueError refuses a model that lifts a frame by those around it, or does not hold its
-    weights.
+    Attributes:
+        weights: `[C, 3 J]`, meters; the last row is the bias.
+
+    Raises:
+        ValueError: If the model lifts a frame by those around it, or does not hold its weights.
     """
 
     def __init__(self, model: inference.Lifter):
@@ -229,8 +241,9 @@ class LastLayer:
     def features(self, view: views.View) -> tuple[np.ndarray, np.ndarray]:
         """Feeds views, fields `[N, ...]`, to the network.
 
-        It returns the layer's input `[N, C]`, ones in its last column, and the rotations
-        `[N, 3, 3]` by which poses, as rows, are turned: `pose_camera = pose @ rotation`.
+        Returns:
+            The layer's input `[N, C]`, ones in its last column, and the rotations `[N, 3, 3]` by
+            which poses of the network, as rows, are turned: `pose_camera = pose @ rotation`.
         """
         given = (view.keypoints_2d, view.confidence, view.camera.intrinsics)
         parts = [

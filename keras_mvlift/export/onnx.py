@@ -29,7 +29,10 @@ def write(lifter: inference.Lifter, path: str | os.PathLike[str]) -> None:
     """Writes a model of single frames, for batches of any size; what is there is replaced.
 
     Inputs and outputs are as `tflite.SingleFrames` has them, and its notes are the file's metadata.
-    A ValueError refuses a model that lifts a frame by those around it.
+
+    Raises:
+        ValueError: If the model lifts a frame by those around it.
+        OSError: If the file cannot be written.
     """
     exported = tflite.SingleFrames(lifter)
     proto = _convert(exported)

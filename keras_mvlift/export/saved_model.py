@@ -38,8 +38,11 @@ class ServingModule(tf.Module):
     0 for a joint that was not seen, and of the cameras `intrinsics` `[B, 3, 3]`, pixels, `rotation`
     `[B, 3, 3]`, camera from world, and `center` `[B, 3]`, meters, world frame; and they return
     `root_relative_pose` `[B, 17, 3]`, `root_position` `[B, 3]` and their sum `pose_camera`, meters,
-    camera frame. `intrinsics` `[3, 3]`, pixels, are taken for a camera that a request does not
-    describe.
+    camera frame.
+
+    Args:
+        lifter: The trained model.
+        intrinsics: `[3, 3]`, pixels, taken for a camera that a request does not describe.
     """
 
     def __init__(self, lifter: lifters.Model, intrinsics: np.ndarray):
@@ -117,11 +120,17 @@ def save(
 ) -> None:
     """Writes a SavedModel with what `lifters.load` and `load_model` read beside it.
 
-    A description has `"model"`, `"rig_distance"`, `"intrinsics"`, `[3, 3]` in pixels, and, if it is
-    so, `"is_mirrored"`: that the model was trained on mirrored people, too. In half precision its
-    weights are rounded to 16 bits, and those that `lifters.load` reads left out: to pass on, in a
-    quarter of the space. A ValueError refuses that for models that see windows or predict
-    uncertainties.
+    Args:
+        lifter: The trained model.
+        description: With `"model"`, `"rig_distance"`, `"intrinsics"`, `[3, 3]` in pixels, and, if
+            it is so, `"is_mirrored"`: that it was trained on mirrored people, too.
+        folder: The SavedModel's folder.
+        half_precision: Whether its weights are rounded to 16 bits, and those that `lifters.load`
+            reads left out: a model of single frames to pass on, in a quarter of the space.
+
+    Raises:
+        ValueError: If `half_precision` is asked for, and the model sees windows or predicts
+            uncertainties.
     """
     config = configs.ModelConfig(**description["model"])
     window = lifters.window_of(config)
@@ -318,7 +327,10 @@ def check_keypoints(keypoints_2d: tf.Tensor, confidence: tf.Tensor, *axes: None)
     """Refuses 2D joints `[*axes, 17, 2]`, pixels, that are none; confidence is `[*axes, 17]`.
 
     Confidence lies in [0, 1]; where it is above 0 joints are not infinite. Leading axes are None
-    each. Both are returned, with confidence 0 where `skeletons.is_place` does not hold.
+    each.
+
+    Returns:
+        Both, with confidence 0 where a joint is at no place, as `skeletons.is_place` has it.
     """
     keypoints_2d = check_shape("keypoints_2d", keypoints_2d, *axes, _NUM_JOINTS, 2)
     confidence = check_shape("confidence", confidence, *axes, _NUM_JOINTS)
@@ -413,11 +425,12 @@ _FULL_HD = np.array([[_FOCAL, 0, _MIDDLE[0]], [0, _FOCAL, _MIDDLE[1]], [0, 0, 1]
 
 
 def write_warm_up(folder: pathlib.Path, num_frames: int = 1) -> None:
-    """Writes requests that TensorFlow Serving runs before it lets anybody in, of every signature.
+    """Writes requests for every signature of a SavedModel into its folder, as `WARM_UP_FILE`.
 
-    They lie in the SavedModel's folder, as `WARM_UP_FILE`. Clips in them have `num_frames` frames;
-    of a model of windows, those of a window. A ValueError tells that a signature takes text that is
-    no record of a view.
+    Clips in them have `num_frames` frames; of a model of windows, those of a window.
+
+    Raises:
+        ValueError: If a signature takes text that is no record of a view.
     """
     path = folder / WARM_UP_FILE
     path.parent.mkdir(parents=True, exist_ok=True)

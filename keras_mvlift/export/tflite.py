@@ -26,8 +26,11 @@ def write(lifter: inference.Lifter, path: str | os.PathLike[str], weights: str =
     """Writes a model of single frames, for batches of any size; what is there is replaced.
 
     The file has one signature, `SIGNATURE`, with inputs and outputs as `SingleFrames` has them. It
-    is a ZIP archive, too, with a JSON file of each of its notes. A ValueError refuses a model that
-    lifts a frame by those around it, and `weights` that are not known.
+    is a ZIP archive, too, with a JSON file of each of its notes.
+
+    Raises:
+        ValueError: If the model lifts a frame by those around it, or `weights` are not known.
+        OSError: If the file cannot be written.
     """
     errors.require_known("weights", weights, WEIGHTS)
     exported = SingleFrames(lifter)
@@ -43,11 +46,17 @@ def write(lifter: inference.Lifter, path: str | os.PathLike[str], weights: str =
 class SingleFrames(tf.Module):
     """The function that is exported of a loaded model, with the weights that it needs.
 
-    `lift_camera` is from `keypoints_2d` `[B, J, 2]`, pixels, `confidence` `[B, J]` and `intrinsics`
-    `[B, 3, 3]`, pixels, to a dict of `root_relative_pose` `[B, J, 3]`, `root_position` `[B, 3]` and
-    `pose_camera` `[B, J, 3]`, meters, camera frame, and `joint_uncertainty` `[B, J]`, meters, of a
-    model that predicts it. `notes` are what a user of an exported file must know, as JSON texts by
-    name. A ValueError refuses a model that lifts a frame by those around it.
+    Attributes:
+        lift_camera: From `keypoints_2d` `[B, J, 2]`, pixels, `confidence` `[B, J]` and `intrinsics`
+            `[B, 3, 3]`, pixels, to a dict of `root_relative_pose` `[B, J, 3]`, `root_position`
+            `[B, 3]` and `pose_camera` `[B, J, 3]`, meters, camera frame, and `joint_uncertainty`
+            `[B, J]`, meters, of a model that predicts it.
+        notes: What a user of an exported file must know, as JSON texts by name: `joint_names`,
+            `parents` and the mean `intrinsics` `[3, 3]` of training, pixels; `inputs` and `outputs`
+            with their shapes, units and frames; `camera_axes` and `made_by`.
+
+    Raises:
+        ValueError: If the model lifts a frame by those around it.
     """
 
     def __init__(self, lifter: inference.Lifter):

@@ -30,11 +30,20 @@ def residual(
 ) -> keras.Model:
     """Builds the network: a dense layer, residual blocks, a linear layer.
 
-    It is from joints `[B, num_joints, 2]`, such as rays, to `[B, num_outputs]`. Of blocks the paper
-    has 4, ResLinear 2, each of `layers_per_block` dense layers of `width` units with batch norm,
-    ReLU and dropout. `seed` is of the initial weights and of the dropout masks, `initializer`
-    Keras' name of the dense layers' initialization, and `output_stddev` the standard deviation of
-    the output layer's weights at the start.
+    Args:
+        num_outputs: Numbers it gives per view.
+        name: Of the model.
+        seed: Of the initial weights and of the dropout masks.
+        width: Units of each dense layer.
+        num_blocks: Residual blocks; the paper has 4, ResLinear 2.
+        layers_per_block: Dense layers per block, each with batch norm, ReLU and dropout.
+        dropout: Share of units dropped in training.
+        initializer: Keras' name of the dense layers' initialization.
+        output_stddev: Standard deviation of the output layer's weights at the start.
+        num_joints: Joints of the input.
+
+    Returns:
+        A model from joints `[B, J, 2]`, such as rays, to `[B, num_outputs]`.
 
     References:
         Li et al., section "Network"; Martinez et al., A simple yet effective baseline for 3d
@@ -86,8 +95,12 @@ MOMENTUM, EPSILON = 0.9, 1e-5
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' batch norm over all axes but the last, in about half its time in training.
 
-    Inputs are `[..., C]`, of rank 2 or more. Outside of training, and where statistics are taken
-    over several replicas, it is Keras' own, as are the arguments.
+    Outside of training, and where statistics are taken over several replicas, it is Keras' own, as
+    are the arguments.
+
+    Call arguments:
+        inputs: `[..., C]`, of rank 2 or more.
+        training: Whether to norm by the batch's statistics, and to learn from them.
     """
 
     def __init__(self, *, momentum: float = MOMENTUM, epsilon: float = EPSILON, **options: Any):
@@ -123,13 +136,20 @@ _NUM_BYTES = 256
 
 @keras.saving.register_keras_serializable("keras_mvlift")
 class Dropout(keras.layers.Layer):
-    """Drops a share `rate`, in [0, 1), of inputs of any shape at random in training, as Keras' own.
+    """Drops inputs at random in training, as `keras.layers.Dropout`.
 
     Keras keeps the random state of its own layer out of checkpoints, so that a run that resumes
-    draws other masks than one that never stopped. This one tracks its generator, which begins with
-    `seed`. It also draws a byte for each input, or two, where Keras draws four: random numbers are
-    most of its time. So a rate is met to the 65,536th, and what is left is scaled by the rate that
-    is.
+    draws other masks than one that never stopped. This one tracks its generator. It also draws
+    a byte for each input, or two, where Keras draws four: random numbers are most of its time. So a
+    rate is met to the 65,536th, and what is left is scaled by the rate that is.
+
+    Args:
+        rate: Share of the inputs to drop, in [0, 1).
+        seed: Of the masks.
+
+    Call arguments:
+        inputs: Any shape.
+        training: Whether to drop.
     """
 
     def __init__(self, rate: float, seed: int, **kwargs: Any):
@@ -168,12 +188,18 @@ class Dropout(keras.layers.Layer):
 
 
 class Seen(NamedTuple):
-    """What the networks see of views, and the axes in which they answer."""
+    """What the networks see of views, and the axes in which they answer.
 
-    # What they take: [B, J, 2], [B, T, J, 2] of a window, [B, J + 1, 2] where centered.
+    Attributes:
+        joints: What they take: `[B, J, 2]`, `[B, T, J, 2]` of a window, `[B, J + 1, 2]` where
+            centered.
+        rays: `[B, J, 2]`, of the frame that is lifted, in the axes of the answer; 0 where not seen.
+        turn: `[B, 3, 3]`, from the camera's axes to those of the answer; None if they are the same.
+    """
+
     joints: tf.Tensor
-    rays: tf.Tensor  # [B, J, 2], of the frame that is lifted, in the answer's axes; 0 if not seen.
-    turn: tf.Tensor | None = None  # [B, 3, 3], from the camera's axes to them; None if the same.
+    rays: tf.Tensor
+    turn: tf.Tensor | None = None
 
     def back(self, points: tf.Tensor) -> tf.Tensor:
         """Turns points `[B, N, 3]` from the axes of the answer to the camera's."""
@@ -215,8 +241,11 @@ def centered_input(view: views.View) -> Seen:
 
     A camera that turns about its own center sees the same rays in other places. Lifted in the axes
     of the turned camera, and turned back, a pose does not depend on where in the image the person
-    is. Joints `[B, J + 1, 2]` are the turned camera's rays, scaled to a mean square of 1, and a row
-    of that scale, which tells of the person's size, and 0.
+    is. Of the person's size the networks are told by one number.
+
+    Returns:
+        Joints `[B, J + 1, 2]`: the turned camera's rays, scaled to a mean square of 1, and a row of
+        that scale and 0; the rays as they are, and the turn.
     """
     weight = tf.cast(view.confidence > 0, tf.float32)[..., tf.newaxis]
     count = tf.maximum(tf.reduce_sum(weight, axis=1), 1.0)
@@ -244,7 +273,11 @@ def _turn_towards(ray: tf.Tensor) -> tf.Tensor:
 
 
 def input_by_name(name: str, intrinsics: Any = None) -> Input:
-    """Returns an input of `INPUTS` by name, or `"screen"`, which needs `intrinsics`, `[3, 3]`."""
+    """Returns an input of `INPUTS` by name, or `"screen"`, which needs `intrinsics`, `[3, 3]`.
+
+    Raises:
+        ValueError: If `"screen"` is not given intrinsics.
+    """
     if name in INPUTS:
         return INPUTS[name]
     is_given = intrinsics is not None
@@ -262,7 +295,11 @@ _OFFSET_RANGE = 0.1
 
 @keras.saving.register_keras_serializable("keras_mvlift")
 class LinearRoot(keras.layers.Layer):
-    """The root position as the paper has it: the outputs `[B, 3]` themselves, in meters."""
+    """The root position as the paper has it: the outputs themselves, in meters.
+
+    Call arguments:
+        inputs: Outputs `[B, 3]` and rays `[B, J, 2]`.
+    """
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """Returns the root position `[B, 3]`, meters, camera frame."""
@@ -278,9 +315,13 @@ class LinearRoot(keras.layers.Layer):
 class RayRoot(keras.layers.Layer):
     """The root position near the root joint's ray, at a depth around the rig's own distance.
 
-    Of outputs `q` `[B, 3]` and rays `[B, J, 2]` it makes `xy = (ray + b tanh(q_xy)) z`, where
-    `z = z_rig exp(a tanh(q_z))`. `rig_distance` is `z_rig`, meters, from the cameras to the meeting
-    point of their axes.
+    `xy = (ray + b tanh(q_xy)) z`, `z = z_rig exp(a tanh(q_z))`.
+
+    Args:
+        rig_distance: `z_rig`, meters, from the cameras to the meeting point of their axes.
+
+    Call arguments:
+        inputs: Outputs `q` `[B, 3]` and rays `[B, J, 2]`.
     """
 
     def __init__(self, rig_distance: float, **kwargs: Any):

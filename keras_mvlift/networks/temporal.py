@@ -31,10 +31,15 @@ def temporal(
 ) -> keras.Model:
     """Builds the network that lifts one frame of each window, for training.
 
-    It is from joints `[B, T, J, 2]`, such as rays, to `[B, num_outputs]`. `filter_widths` are
-    frames of each of two or more convolutions: odd, and more than one, or one in all of them, or a
-    ValueError tells. A window has their product; of its frames the middle one is lifted, or the
-    last if it `is_causal`. Layers have `width` channels; the rest is as of `residual.residual`.
+    `filter_widths` are frames of each of two or more convolutions: odd, and more than one, or one
+    in all of them. A window has their product; of its frames the middle one is lifted, or the last
+    if it `is_causal`. Layers have `width` channels; the rest is as of `residual.residual`.
+
+    Returns:
+        A model from joints `[B, T, J, 2]`, such as rays, to `[B, num_outputs]`.
+
+    Raises:
+        ValueError: If the filter widths are not such.
 
     References:
         Pavllo et al., 3D human pose estimation in video with temporal convolutions and
@@ -66,9 +71,11 @@ def temporal(
 def dilated(model: keras.Model) -> keras.Model:
     """Builds the network that lifts all frames of a clip at once, of layers of a `temporal` one.
 
-    It shares the variables of `model`: what one learns the other knows. It is from joints
-    `[B, T, J, 2]` of clips of any length to `[B, T, num_outputs]`. As many frames as a window lacks
-    at the clip's ends are repetitions of its first and last.
+    It shares the variables of `model`: what one learns the other knows.
+
+    Returns:
+        A model from joints `[B, T, J, 2]` of clips of any length to `[B, T, num_outputs]`. As
+        many frames as a window lacks at the clip's ends are repetitions of its first and last.
     """
     joints = keras.Input((None, *model.input_shape[2:]), name="joints")
     layers = {layer.name: layer for layer in model.layers}
@@ -140,8 +147,12 @@ class StackFrames(keras.layers.Layer):
     """Lays the frames that one filter covers side by side: a dense layer on it is a convolution.
 
     From `[B, T, C]` it gives `[B, T', size C]`, the earliest frame first, for every place where the
-    filter of `size` frames fits: `stride` frames from one place to the next, and `dilation` from
-    one tap to the next.
+    filter fits.
+
+    Args:
+        size: Frames of the filter.
+        stride: Frames from one place of the filter to the next.
+        dilation: Frames from one tap of the filter to the next.
     """
 
     def __init__(self, size: int, stride: int = 1, dilation: int = 1, **kwargs: Any):
@@ -176,7 +187,12 @@ class StackFrames(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_mvlift")
 class PickFrame(keras.layers.Layer):
-    """Takes the frame `index` that `StackFrames` laid out: `[B, T, C]` of `[B, T, size C]`."""
+    """Takes one of the frames that `StackFrames` laid out: `[B, T, C]` of `[B, T, size C]`.
+
+    Args:
+        index: Which, the earliest being 0.
+        size: Frames of the filter.
+    """
 
     def __init__(self, index: int, size: int, **kwargs: Any):
         super().__init__(**kwargs)

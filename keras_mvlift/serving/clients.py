@@ -30,13 +30,21 @@ DEFAULT_MODEL = "mvlift"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Address:
-    """A model on a server."""
+    """A model on a server.
 
-    scheme: str  # One of `SCHEMES`; those that end in s speak TLS.
-    host: str  # A name or a number.
+    Attributes:
+        scheme: One of `SCHEMES`; those that end in s speak TLS.
+        host: A name or a number.
+        port: Of the host.
+        model: The model's name.
+        label: Which version by its label; None for none.
+        version: Which version by its number; None for none. With neither, the server's newest.
+    """
+
+    scheme: str
+    host: str
     port: int
-    model: str = DEFAULT_MODEL  # Its name.
-    # Which version, by its label or by its number; with neither, the server's newest.
+    model: str = DEFAULT_MODEL
     label: str | None = None
     version: int | None = None
 
@@ -80,8 +88,9 @@ class Client(Protocol):
 def arrays(inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Turns what a signature is given, by name, into arrays that can be sent.
 
-    An ArgumentError refuses what is neither numbers, which are sent in single precision, nor bytes,
-    such as records; and what is larger than a request may be.
+    Raises:
+        ArgumentError: If it is neither numbers, which are sent in single precision, nor bytes, such
+            as records; or larger than a request may be.
     """
     sent = {name: _array(name, value) for name, value in inputs.items()}
     size = sum(array.nbytes for array in sent.values())
@@ -104,7 +113,11 @@ def _array(name: str, value: Any) -> np.ndarray:
 
 
 def connect(address: Address, deadline: float = DEADLINE) -> Client:
-    """Makes a client; nothing is sent yet. A ValueError tells of no deadline, or of no library."""
+    """Makes a client; nothing is sent yet.
+
+    Raises:
+        ValueError: If the deadline is not above 0, or a library is missing.
+    """
     errors.require(deadline > 0, "deadline", "be above 0 seconds", deadline)
     is_grpc = address.scheme.startswith("grpc")
     name, kind = ("grpc_client", "GrpcClient") if is_grpc else ("rest_client", "RestClient")
@@ -164,8 +177,11 @@ TRANSIENT = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
 class ServerError(ConnectionError):
     """A server did not give what it was asked for.
 
-    `subject` is that: a signature's name, or `"server"` for anything else; `code` is a name among
-    gRPC's status codes, and `detail` what the server or the connection said.
+    Args:
+        address: The model.
+        subject: What was asked for: a signature's name, or `"server"` for anything else.
+        code: A name among gRPC's status codes.
+        detail: What the server or the connection said.
     """
 
     def __init__(self, address: Address, subject: str, code: str, detail: str):

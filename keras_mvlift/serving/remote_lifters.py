@@ -94,10 +94,7 @@ def connect(
     description: dict[str, Any] | None = None,
     deadline: float = clients.DEADLINE,
 ) -> RemoteLifter | RemoteClipLifter:
-    """Connects to a model behind TensorFlow Serving, as `load_model`; it has no `stream`.
-
-    A ValueError tells that the address is none or the model is not one of ours, a
-    `clients.ServerError`, which is a ConnectionError, that the server does not answer.
+    """Connects to a model behind TensorFlow Serving.
 
     Args:
         server: Where it is, such as `"grpc://localhost:8500/mvlift/labels/stable"`.
@@ -105,6 +102,13 @@ def connect(
             that is left out is taken and which a model of clips needs. Left out, the joints are
             those of `skeletons.H36M_17`.
         deadline: Seconds for a call and all its retries.
+
+    Returns:
+        What `inference.load_model` gives, but for `stream`.
+
+    Raises:
+        ValueError: If the address is none or the model is not one of ours.
+        ConnectionError: If the server does not answer; a `clients.ServerError`.
     """
     address = clients.parse(server) if isinstance(server, str) else server
     client = clients.connect(address, deadline)

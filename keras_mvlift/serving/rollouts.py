@@ -55,10 +55,13 @@ def apply(
 ) -> Labels:
     """Changes the labels in a config and waits until the server has them; returns the new ones.
 
-    `change` is from the labels to those that are to come, such as `Labels.promoted`; a ValueError
-    tells that it does not do, or needs a server. The server's model is taken from the config, and
-    it has `wait` seconds for each step, or a TimeoutError leaves the config as it was; without a
-    server nobody waits, and labels may only move among versions that are loaded.
+    `change` is from the labels to those that are to come, such as `Labels.promoted`. The server's
+    model is taken from the config, and it has `wait` seconds for each step; without a server nobody
+    waits, and labels may only move among versions that are loaded.
+
+    Raises:
+        ValueError: If the change does not do, or needs a server to ask.
+        TimeoutError: If the server did not follow; the config is as it was then.
     """
     before = read_config(path)
     new = change(labels_of(path, before))
@@ -146,7 +149,11 @@ def write_config(path: pathlib.Path, config: Config) -> None:
 
 
 def labels_of(path: object, config: Config) -> Labels:
-    """Returns the labels of the only model of a config, or raises a RecordingError."""
+    """Tells the labels of the only model of a config.
+
+    Raises:
+        RecordingError: If there are several models, or a label is missing.
+    """
     model = only_model(path, config)
     known = dict(model.version_labels)
     missing = [name for name in Labels._fields if name not in known]
@@ -161,7 +168,10 @@ def label_steps(path: object, config: Config, new: Labels, is_start: bool = Fals
 
     A label that is in use may only move to a version that is loaded already. So what is new is
     loaded first, and labels move, and what has no label is unloaded, once it is. At the start,
-    when no server looks at the config yet, one step does. Errors are as of `labels_of`.
+    when no server looks at the config yet, one step does.
+
+    Raises:
+        RecordingError: If there are several models, or a label is missing.
     """
     last = _with(path, config, new, {*new})
     if is_start:

@@ -64,21 +64,35 @@ heart."""
 
 
 class Fitted(NamedTuple):
-    """Views to fit: what the last layer is given, and what it should give."""
+    """Views to fit: what the last layer is given, and what it should give.
 
-    hidden: np.ndarray  # [N, C], ones in the last column.
-    target: np.ndarray  # [N, J, 3], meters, the network's axes, root at 0.
-    trust: np.ndarray  # [N, J], in [0, 1], how sure the target is; 0 where it is not known.
+    Attributes:
+        hidden: `[N, C]`, ones in the last column.
+        target: `[N, J, 3]`, meters, the network's axes, root at 0.
+        trust: `[N, J]`, in [0, 1], how sure the target is; 0 where it is not known.
+    """
+
+    hidden: np.ndarray
+    target: np.ndarray
+    trust: np.ndarray
 
 
 class Part(NamedTuple):
-    """A part of a recording, all of it fitted or all of it left out."""
+    """A part of a recording, all of it fitted or all of it left out.
 
-    seen: views.View  # The real views, fields [T, V, ...].
-    hidden: np.ndarray  # [T V, C], of these views in their order.
-    rotation: np.ndarray  # [T V, 3, 3], of these views.
-    fitted: Fitted  # Of real and virtual views, each as it is and mirrored.
-    gram: np.ndarray  # [C, C], their HᵀH.
+    Attributes:
+        seen: The real views, fields `[T, V, ...]`.
+        hidden: `[T V, C]`, of these views in their order.
+        rotation: `[T V, 3, 3]`, of these views.
+        fitted: Of real and virtual views, each as it is and mirrored.
+        gram: `[C, C]`, their `HᵀH`.
+    """
+
+    seen: views.View
+    hidden: np.ndarray
+    rotation: np.ndarray
+    fitted: Fitted
+    gram: np.ndarray
 
 
 class Adaptation(NamedTuple):
@@ -108,11 +122,16 @@ class Adaptation(NamedTuple):
 
 
 def joint_mix(pose: np.ndarray, target: np.ndarray, trust: np.ndarray, ridge: float) -> np.ndarray:
-    """Fits the mix of joints, `[J, J]`, that brings poses nearest to targets.
+    """Fits the mix of joints of poses `[N, J, 3]`, meters, root at 0, that is nearest to targets.
 
-    Both are `[N, J, 3]`, meters, the same axes, root at 0. `trust`, `[N, J]`, is the weight of each
-    joint's squared error, and λ of the squared distance from the identity. The root row is that of
-    the identity: a root at 0 stays there.
+    Args:
+        pose: The poses.
+        target: `[N, J, 3]`, meters, the same axes, root at 0.
+        trust: `[N, J]`, weight of each joint's squared error.
+        ridge: λ, of the squared distance from the identity.
+
+    Returns:
+        `[J, J]`. Its root row is that of the identity: a root at 0 stays there.
     """
     mix = np.eye(pose.shape[1])
     rows = pose.transpose(1, 0, 2)
@@ -175,8 +194,10 @@ def choose(parts: Sequence[Part], weights: np.ndarray, steps: Sequence[Step] = S
     """Takes the step whose poses fall best on the views of parts that it was not fitted to.
 
     Of steps, the most held back first, that are as good the one that is held back most is taken.
-    `weights` are the last layer, `[C, 3 J]`. A ValueError tells that there are fewer than two
-    parts, or that no instant has two views to compare.
+    `weights` are the last layer, `[C, 3 J]`.
+
+    Raises:
+        ValueError: If there are fewer than two parts, or no instant has two views to compare.
     """
     errors.require(len(parts) >= 2, "parts", "be two or more", len(parts))
     scores = {step: cross_validated(parts, weights, step) for step in steps}
@@ -191,7 +212,11 @@ def first_good(scores: Mapping[Chosen, float]) -> Chosen:
 
 
 def cross_validated(parts: Sequence[Part], weights: np.ndarray, step: Step) -> float:
-    """Scores a step, mean millimeters, on views it was not fitted to; no label is looked at."""
+    """Scores a step on parts that it was not fitted to, each in its turn; no label is looked at.
+
+    Returns:
+        Mean millimeters from the views that the poses were not lifted from.
+    """
     errors = []
     for fold in range(min(NUM_FOLDS, len(parts))):
         others = [part for index, part in enumerate(parts) if index % NUM_FOLDS != fold]
@@ -215,8 +240,10 @@ def parts_of(
 ) -> list[sequences.Instants]:
     """Takes instants of clips, evenly spread: a clip is a part, and a single one is cut into some.
 
-    A reference that a clip may have stays behind: instants have none. A ValueError tells that no
-    clip has two cameras.
+    A reference that a clip may have stays behind: instants have none.
+
+    Raises:
+        ValueError: If no clip has two cameras.
     """
     most = max(clip.num_views for clip in clips)
     errors.require(most >= 2, "clips", "have two cameras or more", most)
@@ -253,7 +280,10 @@ def both_sides(
     """Feeds views and mirrored ones to a network, with what they should be lifted to.
 
     Views have fields `[T, V, ...]`; points are `[T, J, 3]`, meters, world frame, their trust `[T,
-    J]`. Beside what is to be fitted it returns the features of the views as they are.
+    J]`.
+
+    Returns:
+        What is to be fitted, and the features of the views as they are.
     """
     mirrored = tf.nest.map_structure(np.asarray, batches.mirrored(seen))
     points_mirrored = np.asarray(batches.mirrored_pose(points))
@@ -273,7 +303,8 @@ def together(parts: Iterable[Fitted]) -> Fitted:
 def triangulated(instants: Sequence[sequences.Instants]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Triangulates parts of a recording, as real cameras saw them.
 
-    Of each part it returns points `[T, J, 3]`, meters, world frame, and trust `[T, J]` in them.
+    Returns:
+        Of each part points `[T, J, 3]`, meters, world frame, and trust `[T, J]`, as of `Fitted`.
     """
     num_views = max(len(some.camera_names) for some in instants)
     seen = [sequences.to_view(some, num_views) for some in instants]

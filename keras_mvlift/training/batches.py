@@ -24,10 +24,15 @@ _READ_SIZE = 4096
 
 
 class Pairs(NamedTuple):
-    """Pairs of views as NumPy arrays."""
+    """Pairs of views as NumPy arrays.
 
-    views: np.ndarray  # [N, 72], single precision, all numbers of a view in a row.
-    rows: np.ndarray  # [P, 2], 32-bit integers, the rows of each pair's source and target.
+    Attributes:
+        views: `[N, 72]`, single precision, all numbers of a view in a row.
+        rows: `[P, 2]`, 32-bit integers, the rows of each pair's source and target.
+    """
+
+    views: np.ndarray
+    rows: np.ndarray
 
     @property
     def num_bytes(self) -> int:
@@ -36,9 +41,13 @@ class Pairs(NamedTuple):
 
 
 def read_pairs(file_pattern: str | list[str], max_bytes: float) -> Pairs | None:
-    """Reads all pairs of gzip-compressed TFRecord files, in their order.
+    """Reads all pairs of gzip-compressed TFRecord files, unless they take too much memory.
 
-    None tells that they would take more than `max_bytes`, a ValueError that there is no record.
+    Returns:
+        The pairs in the order of the records; None if they would take more than `max_bytes`.
+
+    Raises:
+        ValueError: If there is no record.
     """
     if not max_bytes > 0:
         return None
@@ -74,11 +83,17 @@ def pairs_of_instants(seen: views.View, index: np.ndarray) -> Pairs:
 def load_pairs(
     pairs: Pairs, batch_size: int, *, seed: int, first_epoch: int = 0
 ) -> tf.data.Dataset:
-    """Draws batches of pairs, epoch after epoch without end: `[batch_size, 2]`, for `take_pairs`.
+    """Draws batches of pairs, epoch after epoch without end.
 
-    All pairs are shuffled anew in each epoch; the rest that fills no batch is left out, and a
-    ValueError refuses less than a batch. The order depends on the seed and the epoch's number
-    alone, so that a run that resumes at `first_epoch` sees what an unbroken run would have seen.
+    All pairs are shuffled anew in each epoch; the rest that fills no batch is left out. The order
+    depends on the seed and the epoch's number alone, so that a run that resumes at `first_epoch`
+    sees what an unbroken run would have seen.
+
+    Returns:
+        Batches `[batch_size, 2]` of rows, for `take_pairs`.
+
+    Raises:
+        ValueError: If there is less than a batch.
     """
     num_pairs = len(pairs.rows)
     # Epochs without a batch would follow each other for ever.
@@ -151,8 +166,14 @@ def read_instants(
 ) -> Seen:
     """Reads all instants of gzip-compressed TFRecord files, some 400 bytes for each of their views.
 
-    They have `num_views` views, or fewer: NumPy arrays, fields `[N, V, ...]`. What these agree on
-    is found once for all epochs, if needed. A ValueError tells that there is no record.
+    They have `num_views` views, or fewer. What these agree on is found once for all epochs, if
+    needed.
+
+    Returns:
+        NumPy arrays, fields `[N, V, ...]`.
+
+    Raises:
+        ValueError: If there is no record.
     """
     batches = tfrecords.load_once(
         file_pattern, _READ_SIZE, lambda records: tfrecords.decode_instants(records, num_views)

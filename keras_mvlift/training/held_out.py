@@ -28,9 +28,12 @@ Lift = Callable[[views.View], tf.Tensor]
 class HeldOutViews(keras.callbacks.Callback):
     """Adds the score without labels to the logs of each epoch, as `val_held_out_mean_px` and so on.
 
-    It must stand before the callbacks that read it in the list given to `fit`. `seen` are all views
-    of some held-out instants, fields `[T, V, ...]`, in memory; for pairs,
-    `held_out_views.views_of_pairs` gives them. `lifter` is measured; without, what is trained.
+    It must stand before the callbacks that read it in the list given to `fit`.
+
+    Args:
+        seen: All views of some held-out instants, fields `[T, V, ...]`, in memory; for pairs,
+            `held_out_views.views_of_pairs` gives them.
+        lifter: What is measured; without, the model that is trained.
 
     Example:
         >>> callbacks = [
@@ -58,7 +61,11 @@ class HeldOutViews(keras.callbacks.Callback):
 def score(lifter: lifters.Model, seen: views.View) -> dict[str, float]:
     """Lifts every view of some instants, fields `[T, V, ...]`, and compares it with the others.
 
-    It returns `held_out_views.SCORE_NAMES`, or raises a ValueError if nothing could be compared.
+    Returns:
+        Mean and median, `held_out_views.SCORE_NAMES`.
+
+    Raises:
+        ValueError: If nothing could be compared.
     """
     return _score(_graph(lifter, seen), seen)
 
@@ -94,8 +101,15 @@ class BestEpoch(HeldOutViews):
 
     Unlike Keras' own early stopping, what it knows are variables, to go into the checkpoints of a
     stage: one that was killed ends in the epoch, and with the weights, of an unbroken one. Where
-    weights are averaged, the averages are what is scored and kept. `patience` is of epochs without
-    a better score; `state` has the best `score`, its `epoch` (-1 before any) and its `weights`.
+    weights are averaged, the averages are what is scored and kept.
+
+    Args:
+        seen: All views of some held-out instants, fields `[T, V, ...]`, in memory.
+        lifter: The model that is trained.
+        patience: Epochs without a better score after which training ends.
+
+    Attributes:
+        state: Variables by name: the best `score`, its `epoch` (-1 before any) and its `weights`.
     """
 
     def __init__(self, seen: views.View, lifter: lifters.Model, patience: int):
@@ -253,16 +267,24 @@ def calibrate_uncertainty(
 ) -> dict[str, Any]:
     """Multiplies all predictions by one factor, fitted to the errors in held-out views.
 
-    Half of the held-out instants, two or more, fields `[T, V, ...]`, say by which factor the share
-    of joints of one standard deviation lies within the predictions; the other half says how well
-    that holds. Poses are placed by the root that explains them best in all views but the one
-    compared with. A ValueError tells that a half has nothing to compare.
+    Half of the held-out instants say by which factor the share of joints of one standard deviation
+    lies within the predictions; the other half says how well that holds.
+    Poses are placed by the root that explains them best in all views but the one compared with.
 
-    As JSON it returns the `factor`; the share of joints `within` the uncertainty in the half that
-    it was not fitted to, of all and of each third from the surest to the least sure; the
-    `multiples` of the uncertainty that hold other shares, fitted, and the shares they do hold,
-    `within_multiples`; Spearman's `rank_correlation` of prediction and error; and how many errors
-    that is.
+    Args:
+        lifter: Lifts the poses.
+        uncertainty: Corrected in place.
+        seen: All views of two or more held-out instants, fields `[T, V, ...]`.
+
+    Returns:
+        As JSON: the `factor`; the share of joints `within` the uncertainty in the half that it was
+        not fitted to, of all and of each third from the surest to the least sure; the
+        `multiples` of the uncertainty that hold other shares, fitted, and the shares they do hold,
+        `within_multiples`; Spearman's `rank_correlation` of prediction and error; and how many
+        errors that is.
+
+    Raises:
+        ValueError: If a half has nothing to compare.
     """
     error, scale, weight = _measured(lifter, uncertainty, seen)
     # Instants follow each other in time: blocks of them are less alike than every second.

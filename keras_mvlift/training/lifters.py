@@ -38,12 +38,15 @@ def build(
     model: Make = Model,
     precision: str = "float32",
 ) -> Model:
-    """Builds an untrained model, of the class `model`, which decides what a batch is.
+    """Builds an untrained model.
 
-    `rig_distance` is meters, from the cameras to the meeting point of their optical axes;
-    `intrinsics` are `[3, 3]`, pixels, of the mean camera, and read by `network_input="screen"`
-    alone; `precision`, a name of `configs.PRECISIONS`, is what the networks reckon in as they
-    train.
+    Args:
+        config: The networks and the recipe.
+        objective: What training minimizes.
+        rig_distance: Meters, from the cameras to the meeting point of their optical axes.
+        intrinsics: `[3, 3]`, pixels, of the mean camera; read by `network_input="screen"` alone.
+        model: The class to make: it decides what a batch is.
+        precision: A name of `configs.PRECISIONS`: what the networks reckon in as they train.
     """
     recipe = multi_view_lifter.RECIPES[config.recipe]
     num_outputs, backbone = 3 * skeletons.H36M_17.num_joints, _backbone(config)
@@ -89,8 +92,9 @@ def load(
 ) -> tuple[Model, dict[str, Any]]:
     """Reads a model and its description, to lift with or to train on.
 
-    A FileNotFoundError tells that the folder holds no model of this library, a ValueError that it
-    is of a version that pinned root joints which are free today.
+    Raises:
+        FileNotFoundError: If the folder does not hold a model of this library.
+        ValueError: If it is of a version that pinned root joints which are free today.
     """
     path = folder / DESCRIPTION
     if not path.is_file():

@@ -59,18 +59,22 @@ def solved_root(lifted: objectives.Lifted, own: views.View, seen: views.View) ->
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A way to train the two networks; docs/method.md tells how they compare."""
+    """A way to train the two networks; docs/method.md tells how they compare.
 
-    # Makes the root network's last layer from the rig's distance in meters.
+    Attributes:
+        root_head: Makes the root network's last layer from the rig's distance in meters.
+        join: Makes global poses of what the networks say, as `predicted_root` does.
+        first_objective: What the first stage minimizes on view pairs: eq. (6), as in the paper;
+            where the root is solved for, poses without extent agree by eq. (6), and it is eq. (7).
+        has_free_root: Whether the root joint of a pose may lie off the predicted root, as in the
+            paper. Were it pinned there, each error of the root network would be an offset of all
+            other joints, which they would learn to make up for. A solved root fits the pose
+            wherever its root joint is.
+    """
+
     root_head: Callable[[float], keras.layers.Layer]
-    # Makes global poses of what the networks say, as `predicted_root` does.
     join: Callable[[objectives.Lifted, views.View, views.View], Joined]
-    # What the first stage minimizes on view pairs: eq. (6), as in the paper; where the root is
-    # solved for, poses without extent agree by eq. (6), and it is eq. (7).
     first_objective: objectives.Objective
-    # Whether the root joint of a pose may lie off the predicted root, as in the paper. Were it
-    # pinned there, each error of the root network would be an offset of all other joints, which
-    # they would learn to make up for. A solved root fits the pose wherever its root joint is.
     has_free_root: bool
 
 
@@ -103,11 +107,16 @@ class MultiViewLifter(keras.Model):
         objective: From global poses and their pair to named losses per example, as
             `objectives.Objective`.
         network_input: What the networks see of a view, and in which axes they answer.
+        seed: Of what is drawn in training.
         changes: What is done to a batch before it is lifted, each made from the generator of random
             numbers, as `batches.Mirroring` is.
 
-    Called with a batch of `View` it returns `Lifted`: root-relative poses `[B, J, 3]` and root
-    positions `[B, 3]`, meters.
+    Call arguments:
+        view: A batch of `View`.
+        training: Whether to drop units and update batch statistics.
+
+    Returns:
+        `Lifted`: root-relative poses `[B, J, 3]` and root positions `[B, 3]`, meters.
 
     Example:
         >>> lifter = lifters.build(

@@ -15,11 +15,15 @@ Losses = dict[str, tf.Tensor]
 
 
 class Lifted(NamedTuple):
-    """A view's pose before the root joins it. Their sum is the global pose `Ỹ`."""
+    """A view's pose before the root joins it. Their sum is the global pose `Ỹ`.
 
-    root_relative_pose: tf.Tensor  # [B, J, 3], meters, root joint at 0, camera axes: `Y - Y_root`.
-    # [B, 3], meters, camera frame: where the root joint is, which is `r + Y_root` where a recipe
-    # leaves the root free, else the predicted root `r`.
+    Attributes:
+        root_relative_pose: `[B, J, 3]`, meters, root joint at 0, camera axes: `Y - Y_root`.
+        root_position: `[B, 3]`, meters, camera frame: where the root joint is, which is
+            `r + Y_root` where a recipe leaves the root free, else the predicted root `r`.
+    """
+
+    root_relative_pose: tf.Tensor
     root_position: tf.Tensor
 
 
@@ -31,21 +35,35 @@ class Agreement(NamedTuple):
 
 
 class Instants(NamedTuple):
-    """All views of each instant."""
+    """All views of each instant.
 
-    seen: views.View  # Fields [B, V, ...]; confidence 0 throughout for a view that is lacking.
-    agreed: Agreement | None = None  # What they agree on, where it was found beforehand.
+    Attributes:
+        seen: Fields `[B, V, ...]`; confidence 0 throughout for a view that an instant lacks.
+        agreed: What they agree on, where it was found beforehand, once and not in every step.
+    """
+
+    seen: views.View
+    agreed: Agreement | None = None
 
 
 class Placed(NamedTuple):
-    """Lifted poses in their places, and the views that they are compared with."""
+    """Lifted poses in their places, and the views that they are compared with.
 
-    lifted: Lifted  # What the networks said.
-    pose_camera: tf.Tensor  # Global poses `Ỹ`, [B, J, 3], meters, frames of their own cameras.
-    root_loss: tf.Tensor  # [B], meters, what the root network still has to learn.
-    own: views.View  # The views that they were lifted from, fields [B, ...].
-    is_own: tf.Tensor  # [B, V], 1 for that view, else 0.
-    instants: Instants  # All views of their instants.
+    Attributes:
+        lifted: What the networks said.
+        pose_camera: Global poses `Ỹ`, `[B, J, 3]`, meters, frames of their own cameras.
+        root_loss: `[B]`, meters, what the root network still has to learn.
+        own: The views that they were lifted from, fields `[B, ...]`.
+        is_own: `[B, V]`, 1 for that view, else 0.
+        instants: All views of their instants.
+    """
+
+    lifted: Lifted
+    pose_camera: tf.Tensor
+    root_loss: tf.Tensor
+    own: views.View
+    is_own: tf.Tensor
+    instants: Instants
 
 
 class Objective(Protocol):
@@ -75,7 +93,14 @@ class Consistency:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TransformReprojection:
-    """Eq. (7), `L_reproj + λ L_t-reproj`, the fine-tuning stage's objective on pairs."""
+    """Eq. (7), `L_reproj + λ L_t-reproj`, the fine-tuning stage's objective on pairs.
+
+    Args:
+        transform_weight: λ.
+        confidence_weighting: A name of `reprojection.WEIGHTINGS`.
+        distance: A name of `reprojection.DISTANCES`.
+        least_depth: Meters, as of `cameras.project`.
+    """
 
     parts: ClassVar[tuple[str, ...]] = ("reprojection", "transform_reprojection")
 

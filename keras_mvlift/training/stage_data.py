@@ -50,7 +50,13 @@ class Pairs:
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """Instants, single views, labeled ones: arrays that all have `N` rows."""
+    """Instants, single views, labeled ones: arrays that all have `N` rows.
+
+    Args:
+        values: A structure of arrays `[N, ...]`; a batch is the same of `[B, ...]`.
+        num_pairs: Pairs that make a pass, of as many rows each; without, all rows make one.
+        rows_per_pair: Of a pair two views are lifted, and so as many rows stand for it.
+    """
 
     values: Any  # A structure of arrays [N, ...]; a batch is the same of [B, ...].
     num_pairs: int | None = None  # That make a pass; without, all rows make one.
@@ -73,14 +79,23 @@ class Rows:
 
 
 class StageData(abc.ABC):
-    """What `stages.run` needs to know of its data, of which nothing may be held out."""
+    """What `stages.run` needs to know of its data, of which nothing may be held out.
 
-    checkpoints: pathlib.Path  # Outlives a killed run; this stage and settings alone use it.
-    logs: pathlib.Path | None  # For TensorBoard and the history; None for neither.
+    Attributes:
+        checkpoints: A folder that outlives a killed run; this stage and settings alone use it.
+        logs: A folder for TensorBoard and the history; None for neither.
+    """
+
+    checkpoints: pathlib.Path
+    logs: pathlib.Path | None
 
     @abc.abstractmethod
     def steps_per_epoch(self, config: configs.StageConfig, name: str) -> int:
-        """Returns the steps of an epoch; a ValueError if a stage asks for what these data lack."""
+        """Returns the number of steps in an epoch of a stage.
+
+        Raises:
+            ValueError: If the stage asks for what these data do not have.
+        """
 
     @abc.abstractmethod
     def batches(self, config: configs.StageConfig, first_epoch: int, keep: Keep = None) -> Batches:
@@ -128,17 +143,24 @@ def needs_agreement(config: configs.StageConfig) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Files(StageData):
-    """Record files; `checkpoints` and `logs` are those of `StageData`."""
+    """Record files; `checkpoints` and `logs` are those of `StageData`.
 
-    train: list[str]  # To train on.
-    held_out: list[str]  # To measure the loss on; empty for none.
+    Attributes:
+        train: Record files of pairs to train on.
+        held_out: Record files of pairs to measure the loss on; empty for none.
+        num_views: Most views of an instant, where the records are instants; 0 where they are pairs.
+        num_pairs: Pairs that the instants' views make, where the records are instants: an epoch
+            lifts as many views of them as of pairs.
+        windows: What the networks see of a pair's clip; None for the two frames alone.
+    """
+
+    train: list[str]
+    held_out: list[str]
     checkpoints: pathlib.Path
     logs: pathlib.Path | None
-    num_views: int = 0  # Most views of an instant, where the records are instants, not pairs.
-    num_pairs: int = (
-        0  # That instants' views make: an epoch lifts as many views of them as of pairs.
-    )
-    windows: view_windows.Windows | None = None  # What the networks see; None for single frames.
+    num_views: int = 0
+    num_pairs: int = 0
+    windows: view_windows.Windows | None = None
 
     def count_pairs(self) -> int:
         if self.windows:
@@ -147,6 +169,12 @@ class Files(StageData):
 
     def steps_per_epoch(self, config: configs.StageConfig, name: str) -> int:
         # Whole instants, and the score of held-out views, are read frame by frame.
+        """Returns how many batches the pairs fill.
+
+        Raises:
+            ValueError: If they fill none, or networks of windows are to see whole instants, or to
+                be stopped by the score of held-out views: both are read frame by frame.
+        """
         num_pairs = self.count_pairs()
         whose = "for networks that see windows of frames"
         is_few, most = num_pairs < config.batch_size, f"be at most the number of pairs, {num_pairs}"

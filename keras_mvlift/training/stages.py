@@ -68,11 +68,7 @@ def run(
     name: str,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
 ) -> list[dict[str, float]]:
-    """Trains a model in place, from the stage's last checkpoint on; returns each epoch's losses.
-
-    A ValueError tells that the data do not fill one batch or lack what the stage asks for, as
-    held-out records for `patience`, or the strategy is not the model's; a NonFiniteLossError that
-    the loss stopped being a number, a WorkerLostError that another worker ended before.
+    """Trains a model in place, going on from the stage's last checkpoint if there is one.
 
     Args:
         model: The model to train, a `MultiViewLifter`, or what trains one that it has as its
@@ -82,6 +78,15 @@ def run(
         name: Of the stage, for messages and the progress bar.
         callbacks: What watches in place of the progress bar; what they add to the logs of an epoch
             is in its history.
+
+    Returns:
+        The losses of each epoch.
+
+    Raises:
+        ValueError: If the data do not fill one batch or lack what the stage asks for, as held-out
+            records for `patience`, or the strategy is not the model's.
+        NonFiniteLossError: If the loss stops being a number.
+        WorkerLostError: If another worker ended before training did.
     """
     steps = data.steps_per_epoch(config, name)
     strategy = model.distribute_strategy
@@ -263,9 +268,11 @@ def build_optimizer(
     """Builds Adam with the paper's staircase, clipped and averaged as the config says.
 
     The moving average of the weights is tensorflow-addons': it keeps its averages in optimizer
-    slots, which go into the checkpoint, and works only around Keras' legacy optimizers. A
-    ValueError tells that it is lacking, as from Python 3.12 on, a ModuleNotFoundError that tf_keras
-    is, beside Keras 3.
+    slots, which go into the checkpoint, and works only around Keras' legacy optimizers.
+
+    Raises:
+        ValueError: If weights are to be averaged without tensorflow-addons, as from Python 3.12 on.
+        ModuleNotFoundError: If Keras 3 is installed without tf_keras.
     """
     if importlib.metadata.version("keras") >= "3" and not importlib.util.find_spec("tf_keras"):
         raise ModuleNotFoundError("`tf_keras` must be installed beside Keras 3", name="tf_keras")

@@ -32,8 +32,9 @@ def of_name(name: str) -> tf.distribute.Strategy:
             same as none), or `"multi_worker"` for the processes that the environment's `TF_CONFIG`
             lists, all of which run the same program; asked for before TensorFlow does any work.
 
-    A ValueError tells that there is no such strategy, or `TF_CONFIG` is missing or malformed; a
-    RuntimeError that TensorFlow was at work before its workers could be joined.
+    Raises:
+        ValueError: If there is no such strategy, or `TF_CONFIG` is missing or malformed.
+        RuntimeError: If TensorFlow was at work before its workers could be joined.
 
     Example:
         >>> strategy = of_name(config.strategy)
@@ -70,8 +71,9 @@ def own_folder(strategy: tf.distribute.Strategy, folder: pathlib.Path) -> Iterat
 def check(model: keras.Model, name: str, batch_size: int) -> None:
     """Holds a model to the strategy that a stage names, and a batch to what replicas can share.
 
-    A ValueError tells that the model was not built in the scope of such a strategy, or that the
-    rows of a batch cannot be shared alike, two or more to each replica.
+    Raises:
+        ValueError: If the model was not built in the scope of such a strategy, or the rows of a
+            batch cannot be shared alike, two or more to each replica.
     """
     strategy = model.distribute_strategy
     rule = f"be the one in whose scope the model was built, {type(strategy).__name__}"

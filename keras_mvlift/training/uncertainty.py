@@ -22,10 +22,18 @@ _MAX_ERROR = 3.0
 
 
 class JointUncertainty(keras.layers.Layer):
-    """Predicts how far off joints of views are, `[B, J]`, meters across, at the subject's distance.
+    """Predicts how far off joints are; `seed` is of the initial weights.
 
-    The `network` is from rays and confidences `[B, J, 3]`; `seed` is of its initial weights.
-    `calibration` is what `held_out.calibrate_uncertainty` found, as JSON; empty before.
+    Attributes:
+        network: From rays and confidences `[B, J, 3]` to scales `[B, J]`, meters.
+        calibration: What `held_out.calibrate_uncertainty` found, as JSON; empty before.
+
+    Call arguments:
+        view: A batch of `View`, fields `[B, ...]`.
+        training: Whether to update batch statistics.
+
+    Returns:
+        `[B, J]`, meters across, at the subject's distance.
     """
 
     parts = ("uncertainty",)
@@ -70,11 +78,13 @@ class JointUncertainty(keras.layers.Layer):
 
 
 def distances_across(pose_camera: tf.Tensor, own: views.View, others: views.View) -> tf.Tensor:
-    """Measures how far joints lie from where other views saw them, `[B, V, J]`.
+    """Measures how far joints lie from where other views saw them.
 
     Global poses are `[B, J, 3]`, meters, frames of their own cameras, whose views have fields `[B,
-    ...]`, and the others' `[B, V, ...]`. Distances are meters across the other view's line of
-    sight, at the joint's depth.
+    ...]`, and the others' `[B, V, ...]`.
+
+    Returns:
+        `[B, V, J]`, meters across the other view's line of sight, at the joint's depth.
     """
     first = cameras.Camera(*(field[:, tf.newaxis] for field in own.camera))
     moved = cameras.target_from_source(pose_camera[:, tf.newaxis], first, others.camera)
@@ -90,7 +100,11 @@ _FIRST_SCALE, _MIN_SCALE, _MAX_SCALE = 0.1, 1e-3, 3.0
 
 
 def joint_scales(*, name: str, seed: int, width: int = 256) -> keras.Model:
-    """Builds the network of `JointUncertainty`: dense layers with batch norm, a number a joint."""
+    """Builds the network: dense layers with batch norm, and a number per joint.
+
+    Returns:
+        A model from rays and confidences `[B, J, 3]` to scales `[B, J]`, meters.
+    """
     num_joints = skeletons.H36M_17.num_joints
     seeds = iter(range(seed * 1000, seed * 1000 + 1000))
     seen = keras.Input((num_joints, 3), name="rays_and_confidence")
