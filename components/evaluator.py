@@ -118,15 +118,22 @@ def eval_config(
 ) -> tfma.EvalConfig:
     """Makes the rules of an evaluation: which model, which numbers, which slices, what blesses.
 
-    Thresholds look at all examples together, not at each slice. A model is blessed if it keeps all
-    of them; TFX blesses none where there are none. Given no blessed model to compare with, TFX's
-    Evaluator drops the baseline and the comparisons, and only the bounds count.
+    Thresholds look at all examples together, not at each slice. A model is blessed if it keeps
+    all of them; TFX blesses none where there are none. Given no blessed model to compare with,
+    TFX's Evaluator drops the baseline and the comparisons, and only the bounds count.
 
-    `bounds` are the worst values that bless, by metric of `pose_error.FIGURE_NAMES` and in its
-    unit: the most that an error, the least that a share may be. Those of `scores.NAMES` are for
-    `Evaluator` to hold; TFMA sees none of it. `worsening` is how much worse than the last blessed
-    model's a value may be, as a share of it; below 0 it asks for an improvement. A ValueError tells
-    that a metric is unknown.
+    Args:
+        bounds: The worst value that blesses, by metric of `pose_error.FIGURE_NAMES` and in its
+            unit: the most that an error, the least that a share may be. Those of
+            `scores.NAMES` are for `Evaluator` to hold; TFMA sees none of it.
+        worsening: How much worse than the last blessed model's a value may be, by metric, as a
+            share of it; below 0 it asks for an improvement.
+
+    Returns:
+        The config; TFMA's `example_count` comes with the metrics.
+
+    Raises:
+        ValueError: If a metric is unknown.
     """
     bounds, worsening = bounds or {}, worsening or {}
     names = pose_error.FIGURE_NAMES
@@ -162,10 +169,14 @@ def eval_config(
 
 
 def read(evaluation_uri: str) -> dict[str, Any]:
-    """Reads the candidate's results from the folder that TFMA wrote; a ValueError if of no example.
+    """Reads the candidate's results from the folder that TFMA wrote.
 
-    These are `overall`, a dict of `pose_error.FIGURE_NAMES` in their units and `num_examples`; and
-    for each slicing feature, as in `per_action`, a dict from its values to such dicts.
+    Returns:
+        `overall`, a dict of `pose_error.FIGURE_NAMES` in their units and `num_examples`; and for
+        each slicing feature, as in `per_action`, a dict from its values to such dicts.
+
+    Raises:
+        ValueError: If the evaluation saw no example.
     """
     slices = {
         slicer_lib.deserialize_slice_key(metrics.slice_key): _numbers(metrics)

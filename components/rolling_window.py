@@ -98,7 +98,8 @@ def compare(
 ) -> tuple[int | None, dict[str, anomalies_pb2.Anomalies]]:
     """Compares statistics with those of the former span, by number, that they are most like.
 
-    It returns that span, None if there is none, and what TFDV finds, by split.
+    Returns:
+        The former span, None if there is none, and what TFDV finds, by split.
     """
     schemas = {split: _comparing(schema, split) for split in COMPARED}
     found = {

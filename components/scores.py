@@ -72,10 +72,11 @@ def HeldOutViews(
 def unseen_views(
     examples: Sequence[types.Artifact], test_examples: Sequence[types.Artifact]
 ) -> tuple[baselines.TestViews | None, str]:
-    """Returns views to score a model on, none of which it trained on, and the split they are of.
+    """Chooses the views to score a model on, none of which it was trained on.
 
-    They are the test views, if some show the same instant, else those of the held-out instants, if
-    there are any.
+    Returns:
+        The test views, if some show the same instant; else those of the held-out instants; None
+        if there are neither. And the split that they are of.
     """
     test = baselines.read_test_views(patterns(test_examples, "test"))
     if baselines.has_several_views(test):
@@ -195,8 +196,9 @@ def Baselines(
 def training_instants(examples: Sequence[types.Artifact]) -> tuple[views.View, np.ndarray]:
     """Reads the instants that were trained on, `MAX_INSTANTS` at most, as real cameras saw them.
 
-    Fields are `[T, V, ...]`, confidence 0 throughout for a view that an instant lacks. With them
-    come the names `[T]` of their clips.
+    Returns:
+        Fields `[T, V, ...]`, confidence 0 throughout for a view that an instant lacks; and the
+        names `[T]` of their clips.
     """
     dataset = executor.read_datasets(examples)
     every = -(-dataset["counts"]["train_instants"] // MAX_INSTANTS)

@@ -246,7 +246,12 @@ class Search(base_tuner.BaseTuner):
         super().__init__(oracle, directory=str(self._folder), project_name=_FOLDER)
 
     def run_trial(self, trial: trial.Trial, verbose: int = 0) -> dict[str, float]:
-        """Trains and scores; a FailedTrialError if training explodes, a FatalError if it fails."""
+        """Trains and scores.
+
+        Raises:
+            FailedTrialError: If the settings let training explode.
+            FatalError: If training fails in a way that other settings would not mend.
+        """
         config = dataclasses.replace(self._stage, **trial.hyperparameters.values)
         name = f"Trial {len(self.oracle.trials)}/{self._tune.num_trials}"
         try:

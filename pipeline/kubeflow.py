@@ -48,7 +48,11 @@ def parser(name: str) -> argparse.ArgumentParser:
 
 
 def compiled(options: argparse.Namespace) -> dict[str, Any]:
-    """Returns the job, as JSON has it; a ValueError if it is of spans, or not told what to read."""
+    """Returns the job, as JSON has it.
+
+    Raises:
+        ValueError: If settings break a rule, or it is not said what is read, or that is spans.
+    """
     is_spans = options.data_root and sources.has_spans(options.data_root)
     rule = "hold no {SPAN}: the platform has no resolver of spans, as Airflow and this machine do"
     errors.require(not is_spans, "data_root", rule, options.data_root)

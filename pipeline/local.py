@@ -289,7 +289,11 @@ def held(path: pathlib.Path) -> Iterator[None]:
     """Holds a lock that the system frees when the process ends, killed or not.
 
     Processes that are forked or started meanwhile do not hold it. The file is left when the lock is
-    freed: it says which process held it last. A BusyError tells that another process holds it.
+    freed: it says which process held it last.
+
+    Raises:
+        BusyError: If another process holds it.
+        OSError: If the file cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)

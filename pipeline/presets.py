@@ -249,8 +249,11 @@ class Request(NamedTuple):
 def configure(request: Request) -> tuple[settings.PipelineConfig, str]:
     """Chooses the preset that fits the data and lays over it what was asked for.
 
-    It returns the config, and what its source reads; empty for a source that reads nothing. A
-    ValueError tells that settings break a rule, or that the data is of no known kind.
+    Returns:
+        The config, and what its source reads; empty for a source that reads nothing.
+
+    Raises:
+        ValueError: If settings break a rule, or the data is of no known kind.
     """
     overrides, variant = _asked(request)
     rule = "be left out with preset 'paper', whose networks start from random weights"
@@ -324,7 +327,11 @@ _SIGNS = {
 
 
 def recognize(data_root: str) -> str:
-    """Tells the preset that fits a folder or a manifest; a RecordingError if none does, or two."""
+    """Tells the preset that fits a folder or a manifest.
+
+    Raises:
+        RecordingError: If there is nothing, or nothing known, or signs of two kinds of data.
+    """
     root = pathlib.Path(data_root)
     if not root.exists():
         raise errors.RecordingError(root, "data_root", "exist", "no such file or folder")

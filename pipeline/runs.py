@@ -36,9 +36,11 @@ def require_usable(
 ) -> None:
     """Looks through what is known of former runs, in a SQLite file, before anything is built on it.
 
-    A MetadataError tells that the file is damaged or of another kind, lacks what tells who wrote an
-    artifact, knows of no run although there are artifacts, among which a new run would write under
-    the same numbers, or knows only of artifacts that lie elsewhere, as after a move.
+    Raises:
+        MetadataError: If the file is damaged or of another kind, lacks what tells who wrote an
+            artifact, knows of no run although there are artifacts, among which a new run would
+            write under the same numbers, or knows only of artifacts that lie elsewhere, as after
+            a move.
     """
     path = pathlib.Path(connection.sqlite.filename_uri)
     advice = (
@@ -100,8 +102,11 @@ def forget_lost_pushes(connection: metadata_store_pb2.ConnectionConfig) -> pathl
     """Has models be pushed anew whose pushed folders are gone, should a run come to them again.
 
     TFX answers a component from its cache as long as its artifact's folder is there, so that is
-    taken away. The folder of the model that was pushed last is returned, if it is gone and was not
-    known to be; those of models before are often cleared away on purpose.
+    taken away.
+
+    Returns:
+        The folder of the model that was pushed last, if it is gone and was not known to be; those
+        of models before are often cleared away on purpose.
     """
     lost = None
     every = MetadataStore(connection).get_artifacts_by_type(pusher.PUSHED)

@@ -128,7 +128,7 @@ Thresholds = Annotated[
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PipelineConfig(configs.Checked):
-    """All that a pipeline does, but not where; a ValueError tells which field breaks its rule.
+    """All that a pipeline does, but not where.
 
     Attributes:
         name: The pipeline's name; names its folder below the output root.
@@ -151,6 +151,9 @@ class PipelineConfig(configs.Checked):
         rig_check: What an error in the rig does, where one's own is read: `"stop"` the run before
             training, or `"warn"`.
         beam_pipeline_args: Where and how Beam runs; empty for its DirectRunner in this process.
+
+    Raises:
+        ValueError: If a field is not of its type, or the name is not fit for a folder.
     """
 
     name: Name = "mvlift"
@@ -290,7 +293,11 @@ _PARTS: dict[str, Any] = {
 
 
 def started(path: str, field: str = "start_from") -> configs.ModelConfig:
-    """Reads the networks of a model to start from; a ValueError calls `field` what is none."""
+    """Reads the networks of a model to start from, which errors call `field`.
+
+    Raises:
+        ValueError: If no model lies there, or it does not say which networks it has.
+    """
     try:
         return configs.ModelConfig.from_description(inference.load_model(path).description)
     except (OSError, ValueError, LookupError) as error:
@@ -312,7 +319,11 @@ def _of_part(name: str, fields: Mapping[str, Any]) -> configs.Json:
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
-    """Reads a settings file, YAML or TOML by its ending, else JSON; a ValueError if it is none."""
+    """Reads a settings file: YAML or TOML by its ending, else JSON.
+
+    Raises:
+        ValueError: If there is no such file, or it does not hold an object.
+    """
     readers: dict[str, Callable[[pathlib.Path, str], Any]] = {
         ".yaml": reading.yaml,
         ".yml": reading.yaml,

@@ -128,20 +128,29 @@ CLAIMED = "claimed"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A span."""
+    """A span: its number and what its folder was called when it came.
 
-    span: int  # Its number.
-    recording: str  # What its folder was called when it came.
-    state: str = CLAIMED  # Or how its run ended.
-    reason: str = ""  # Why, where it could not be used or no model came of it.
-    attempts: int = 0  # Runs that failed on it so far.
+    Attributes:
+        state: `CLAIMED`, or how its run ended.
+        reason: Why, where it could not be used or no model came of it.
+        attempts: Runs that failed on it so far.
+    """
+
+    span: int
+    recording: str
+    state: str = CLAIMED
+    reason: str = ""
+    attempts: int = 0
 
 
 class Ledger:
     """Numbers recordings by moving them to `NUMBER/`, each once and for ever.
 
     What is to be moved is written down before it is, so that a process that was killed in between
-    goes on where it was. A RecordingError tells that the file is not what `Ledger` wrote.
+    goes on where it was.
+
+    Raises:
+        RecordingError: If the file is not what `Ledger` wrote.
     """
 
     def __init__(self, folder: pathlib.Path):

@@ -47,10 +47,14 @@ class BulkLift(configs.Checked):
 def run(bulk: BulkLift, beam_pipeline_args: Sequence[str] = ()) -> dict[str, Any]:
     """Lifts the files, a worker each, into one file of poses each; returns what `SUMMARY` holds.
 
-    `beam_pipeline_args` are arguments of Beam; none are its DirectRunner in this process. A
-    FileNotFoundError tells that no file is of a pattern, or there is no such model; a
-    FileExistsError that the output is there already; a ValueError that the model does not lift
-    single frames, or too much was lost.
+    Args:
+        bulk: What is lifted.
+        beam_pipeline_args: Arguments of Beam; none are its DirectRunner in this process.
+
+    Raises:
+        FileNotFoundError: If no file is of a pattern, or there is no such model.
+        FileExistsError: If the output is there already.
+        ValueError: If the model does not lift single frames, or too much was lost.
     """
     output = os.path.abspath(bulk.output)
     if os.path.lexists(output):

@@ -55,8 +55,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     ) -> None:
         """Runs the Beam pipeline.
 
-        An UnusableError tells that more clips were lost than the config allows, or that what is
-        left gives nothing to train, to test on, or to hold out where that was asked for.
+        Raises:
+            UnusableError: If more clips were lost than the config allows, or what is left gives
+                nothing to train or to test on, or nothing to hold out where that was asked for.
         """
         config = configs.DataConfig.from_json(exec_properties[DATA_CONFIG])
         data_root = exec_properties[DATA_ROOT]
@@ -242,8 +243,13 @@ def summarize(
     """Puts together what is known of each clip that was read, in any order.
 
     So many others were lost; `choices` are what the source chose of its field's protocol, in words.
-    Of clips that give pairs to train on it returns the mean rig distance, meters, and the mean
-    intrinsics, pixels. An `UnusableError` tells that there is nothing to train or to test on.
+
+    Returns:
+        The clips, the sums of their counts, and of those that give pairs to train on the mean rig
+        distance in meters and the mean intrinsics in pixels.
+
+    Raises:
+        UnusableError: If there is nothing to train or to test on.
     """
     # Workers hand clips over in any order, and a mean of floats depends on it.
     clips = sorted(clips, key=lambda clip: clip["clip"])
@@ -287,9 +293,11 @@ _TO_DO = {
 def combine(summaries: list[dict[str, Any]]) -> dict[str, Any]:
     """Puts together what several sets have in common, such as the spans of a window.
 
-    Of a single set that is what came; of several the same of all of their clips, with `"spans"`. A
-    ValueError tells that a person trains in one and tests in another although sets are split by
-    people, as where the settings changed in between.
+    Of a single set that is what came; of several the same of all of their clips, with `"spans"`.
+
+    Raises:
+        ValueError: If a person trains in one set and tests in another although sets are split by
+            people, as where the settings changed in between.
     """
     if len(summaries) == 1:
         return summaries[0]
