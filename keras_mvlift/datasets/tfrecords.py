@@ -157,8 +157,8 @@ def _view(parsed: Mapping[str, tf.Tensor], prefix: str) -> views.View:
 # Rows of columns as serialized `tf.train.Example`s, all rows of a block at once.
 #
 # Rows whose texts and integers take equally many bytes differ only in bytes at fixed places. Such
-# rows are written side by side, a part of all of them at a time: tags, names and lengths, which they
-# share, and values as blocks of bytes. The bytes are those that protobuf's deterministic
+# rows are written together: once the tags, names and lengths that they share, and over copies of
+# these their values as blocks of bytes. The bytes are those that protobuf's deterministic
 # serialization writes.
 #
 # References:
