@@ -1,7 +1,9 @@
 """The one type between readers and everything else, and its instants."""
 
+import abc
 import dataclasses
 import zlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -110,6 +112,22 @@ class MultiViewSequence:
 
     def _require(self, holds: bool, field: str, rule: str, received: object) -> None:
         errors.require_in(f"Clip {self.name!r}", holds, field, rule, received)
+
+
+class Source(abc.ABC):
+    """A set of clips; what every reader is behind its own format."""
+
+    @abc.abstractmethod
+    def clips(self) -> list[str]:
+        """Returns the clips' names, in an order that does not change."""
+
+    @abc.abstractmethod
+    def read(self, clip: str) -> MultiViewSequence:
+        """Reads one clip; a `ValueError` if there is no such."""
+
+    def __iter__(self) -> Iterator[MultiViewSequence]:
+        """Reads all clips, one after the other."""
+        return map(self.read, self.clips())
 
 
 # Every view of every instant of a clip, as arrays: what pairs and test views are drawn from.

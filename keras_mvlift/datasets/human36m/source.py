@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
@@ -26,7 +26,7 @@ PoseReader = release.CDFPoses | release.ArchivePoses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Human36MSource(configs.Checked):
+class Human36MSource(configs.Checked, sequences.Source):
     """Human3.6M's takes, one clip each, seen by the four cameras of its laboratory.
 
     The layouts of files are described in docs/human36m.md. Reading raises a `RecordingError` if a
@@ -80,10 +80,6 @@ class Human36MSource(configs.Checked):
     def clips(self) -> list[str]:
         """Returns the clips' names, sorted by subject, action and number."""
         return list(self._takes)
-
-    def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
-        """Reads all clips, one after the other."""
-        return (self.read(clip) for clip in self.clips())
 
     def read(self, clip: str) -> sequences.MultiViewSequence:
         """Reads a take; a `ValueError` if there is no such."""
@@ -190,7 +186,6 @@ class Human36MSource(configs.Checked):
         errors.require_in(root, holds, "shifted_takes", rule, str(self._detections))
 
     def _num_frames(self, views: list[rig.Detections], pose_world: np.ndarray | None) -> int:
-        """Returns the number of frames that poses and all views have."""
         lengths = [len(view.keypoints_2d) for view in views]
         num_frames, other = min(lengths), "another camera"
         if pose_world is not None:
