@@ -172,8 +172,6 @@ _LONGEST_VARINT = 10
 
 
 class _Values(NamedTuple):
-    """The bytes of a column."""
-
     tag: bytes  # The kind of list in `tf.train.Feature`.
     content: np.ndarray  # [N, K, longest], of each value; all floats of a row are one value.
     length: np.ndarray  # [N, K], how many of them count.

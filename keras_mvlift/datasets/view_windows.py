@@ -150,7 +150,6 @@ def _columns(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def _read(files: tf.Tensor) -> tf.Tensor:
-    """Reads all records of files, `[N]`."""
     chunks = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(_CHUNK)
     return chunks.reduce(
         tf.constant([], tf.string), lambda read, chunk: tf.concat([read, chunk], axis=0)

@@ -55,8 +55,6 @@ class Association(NamedTuple):
 
 
 class _Person:
-    """Somebody who is followed."""
-
     def __init__(self, num_views: int, num_frames: int, frame: int, seen: "_Seen") -> None:
         self.place = np.full((num_views, num_frames), -1)
         self.points, self.is_known = seen.points, seen.is_known
@@ -64,7 +62,6 @@ class _Person:
         self.start = self.middle
 
     def move(self, frame: int, seen: "_Seen") -> None:
-        """Notes where somebody is."""
         points, known = seen.points, seen.is_known
         # What is not seen now stays where it was relative to the others.
         both = known & self.is_known
@@ -80,7 +77,6 @@ class _Person:
 
     @property
     def num_frames(self) -> int:
-        """In how many frames they are seen."""
         return int((self.place >= 0).any(axis=0).sum())
 
 
@@ -212,7 +208,6 @@ class _Frame:
         return np.where(place >= 0, self._first + place, -1)
 
     def take(self, place: np.ndarray) -> None:
-        """Notes that detections, one of each view or -1, belong to somebody."""
         for view in np.flatnonzero(place >= 0):
             self.is_free[view, place[view]] = False
 

@@ -163,7 +163,6 @@ _FISHEYE_FLAGS = ("fisheye_model", "fisheye")
 
 
 def _opencv_contents(path: pathlib.Path) -> list[tuple[str, dict[str, Any]]]:
-    """Returns the cameras' names and mappings."""
     if not path.is_dir():
         return _opencv_cameras(path, _opencv_content(path))
     found = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
