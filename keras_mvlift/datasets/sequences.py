@@ -149,12 +149,11 @@ class Instants(NamedTuple):
     def select(self, index: np.ndarray) -> "Instants":
         """Returns the chosen instants."""
         camera = cameras.Camera(*(value[index] for value in self.camera))
-        return Instants(
-            self.frame[index],
-            self.camera_names,
-            self.keypoints_2d[index],
-            self.confidence[index],
-            camera,
+        return self._replace(
+            frame=self.frame[index],
+            keypoints_2d=self.keypoints_2d[index],
+            confidence=self.confidence[index],
+            camera=camera,
         )
 
 

@@ -70,21 +70,19 @@ def pair_columns(
 
 def instant_columns(seen: sequences.Instants) -> Columns:
     """Lays out instants with all of their views as columns, one row per instant."""
-    fields = {"keypoints_2d": seen.keypoints_2d, "confidence": seen.confidence}
-    fields |= {name: np.asarray(value) for name, value in seen.camera._asdict().items()}
-    return {f"views/{name}": values for name, values in fields.items()} | {"frame": seen.frame}
+    fields = {f"views/{name}": values for name, values in _fields(seen).items()}
+    return fields | {"frame": seen.frame}
 
 
 def view_columns(seen: sequences.Instants, instant: np.ndarray, view: np.ndarray) -> Columns:
     """Lays out single views as columns, one row per view; see `pair_columns`."""
-    return {
-        "keypoints_2d": seen.keypoints_2d[instant, view],
-        "confidence": seen.confidence[instant, view],
-        "intrinsics": np.asarray(seen.camera.intrinsics)[instant, view],
-        "rotation": np.asarray(seen.camera.rotation)[instant, view],
-        "center": np.asarray(seen.camera.center)[instant, view],
-        "camera": np.array(seen.camera_names, dtype=object)[view],
-    }
+    fields = {name: values[instant, view] for name, values in _fields(seen).items()}
+    return fields | {"camera": np.array(seen.camera_names, dtype=object)[view]}
+
+
+def _fields(seen: sequences.Instants) -> Columns:
+    fields = {"keypoints_2d": seen.keypoints_2d, "confidence": seen.confidence}
+    return fields | {name: np.asarray(value) for name, value in seen.camera._asdict().items()}
 
 
 def blocks(columns: Columns, num_rows: int) -> Iterator[Columns]:
@@ -300,11 +298,7 @@ _COUNTED = 4096  # Records that are counted at once.
 
 
 def load(
-    file_pattern: str | list[str],
-    batch_size: int,
-    *,
-    seed: int,
-    first_epoch: int = 0,
+    file_pattern: str | list[str], batch_size: int, *, seed: int, first_epoch: int = 0
 ) -> tf.data.Dataset:
     """Streams shuffled batches of pairs, epoch after epoch without end.
 
