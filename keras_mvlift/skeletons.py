@@ -449,9 +449,7 @@ def stature(pose: np.ndarray, joint_names: Sequence[str]) -> np.ndarray:
     References:
         Winter, Biomechanics and Motor Control of Human Movement, 4th ed., figure 4.1.
     """
-    trunk = [
-        name for name in ("pelvis", "spine", "thorax") if name != "spine" or name in joint_names
-    ]
+    trunk = ["pelvis", *(["spine"] if "spine" in joint_names else []), "thorax"]
     legs = [[f"{side}_{part}" for part in ("hip", "knee", "ankle")] for side in ("left", "right")]
     lacking = [name for chain in (trunk, *legs) for name in chain if name not in joint_names]
     if lacking:

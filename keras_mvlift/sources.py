@@ -95,9 +95,8 @@ def fingerprint(data_root: str) -> str:
         paths += [path for path in pose2sim.session_files(root) if path not in paths]
     for path in [root] if data_root and root.is_file() else paths:
         status = os.stat(path)
-        digest.update(
-            f"{os.path.relpath(path, root)} {status.st_size} {status.st_ctime_ns}\n".encode()
-        )
+        told = f"{os.path.relpath(path, root)} {status.st_size} {status.st_ctime_ns}\n".encode()
+        digest.update(told)
     return digest.hexdigest()
 
 

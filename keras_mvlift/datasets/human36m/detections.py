@@ -11,7 +11,6 @@ clip is found faster where its rows are together.
 Joints are those of `skeletons.H36M_17`; pixels are those of the video, lens distortion included.
 """
 
-import itertools
 import pathlib
 import re
 from typing import Any
@@ -84,11 +83,11 @@ class Archive(_File):
 
     def _views(self, subject: str, name: str) -> list[rig.Detections]:
         prefixes = [key(subject, name, camera) for camera in rig.CAMERAS]
-        names = [[f"{prefix}/{field}" for field in _ARRAYS] for prefix in prefixes]
-        arrays = reading.npz(self._path, tuple(itertools.chain(*names)))
+        names = [f"{prefix}/{field}" for prefix in prefixes for field in _ARRAYS]
+        found = reading.npz(self._path, names)
         return [
-            rig.check_detections(self._path, prefix, *(arrays[name] for name in pair))
-            for prefix, pair in zip(prefixes, names, strict=True)
+            rig.check_detections(self._path, prefix, *(found[f"{prefix}/{x}"] for x in _ARRAYS))
+            for prefix in prefixes
         ]
 
 
@@ -103,7 +102,8 @@ class Table(_File):
         of_first = key(subject, name, rig.CAMERAS[0])
         for field, width in zip(_ARRAYS, (2 * _NUM_JOINTS, _NUM_JOINTS), strict=True):
             lengths, values = found[f"{field}_length"], found[field]
-            if not (lengths == width).all() or len(values) != width * len(lengths):
+            fits = (lengths == width).all() and len(values) == width * len(lengths)
+            if not fits:
                 rule, received = (
                     f"have {width} values in every row",
                     f"{lengths.min()} to {lengths.max()}",

@@ -121,11 +121,7 @@ GROUND_TRUTH = "gt"  # The name under which exact projections go.
 _PREFIX = "data_2d_h36m_"
 
 
-LAYOUTS = {
-    "h36m": skeletons.H36M_17,
-    "coco": skeletons.COCO_17,
-    "mpii": protocol.HOURGLASS_16,
-}
+LAYOUTS = {"h36m": skeletons.H36M_17, "coco": skeletons.COCO_17, "mpii": protocol.HOURGLASS_16}
 """The joint sets that are understood, by the names that the archives give them."""
 
 

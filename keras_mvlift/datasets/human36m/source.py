@@ -85,10 +85,9 @@ class Human36MSource(configs.Checked, sequences.Source):
         """Reads a take; a `ValueError` if there is no such."""
         errors.require(clip in self._takes, "clip", "be one of `clips()`", repr(clip))
         subject, name = self._takes[clip]
-        action, label = release.CANONPOSE_TAKE, release.CANONPOSE_TAKE
+        action = label = release.CANONPOSE_TAKE
         if name != release.CANONPOSE_TAKE:
-            take = protocol.parse_take(name, pathlib.Path(self.root) / subject)
-            action, label = take.action, take.label
+            action, label = protocol.parse_take(name, pathlib.Path(self.root) / subject)
         pose_world = None if self._poses is None else self._poses.read(subject, name)
         is_shifted = f"{subject} {protocol.action_label(name)}" in protocol.SHIFTED_TAKES
         if pose_world is not None and is_shifted and self.shifted_takes == "correct":

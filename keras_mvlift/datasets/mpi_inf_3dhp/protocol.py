@@ -49,15 +49,9 @@ TEST_SUBJECTS = ("TS1", "TS2", "TS3", "TS4", "TS5", "TS6")
 
 TEST_FRAME_RATE = 25.0  # Nowhere stated; the valid frames are no series in time anyway.
 
-ACTIVITIES = {
-    1: "standing_walking",
-    2: "exercising",
-    3: "sitting",
-    4: "reaching_crouching",
-    5: "on_the_floor",
-    6: "sports",
-    7: "miscellaneous",
-}
+_ACTIVITIES = """standing_walking exercising sitting reaching_crouching on_the_floor sports
+    miscellaneous"""
+ACTIVITIES = dict(enumerate(_ACTIVITIES.split(), start=1))
 """What is done in the test set, by its number in the files."""
 
 CAMERA_SETS = {
