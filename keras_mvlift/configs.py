@@ -171,12 +171,9 @@ class Json(Checked):
         """
         values = json.loads(text)
         known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        unknown = set(values) - known
-        if unknown:
-            near = errors.nearest(min(unknown), known) or "."
-            raise ValueError(
-                f"`{cls.__name__}` has no such fields. Received: {sorted(unknown)}{near}"
-            )
+        if unknown := sorted({*values} - known):
+            near = errors.nearest(unknown[0], known) or "."
+            raise ValueError(f"`{cls.__name__}` has no such fields. Received: {unknown}{near}")
         frozen = {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
         return cls(**frozen)
 

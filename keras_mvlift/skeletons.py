@@ -9,7 +9,6 @@ A joint has the same name in every set, as far as the sets agree on where it is.
 
 import dataclasses
 import functools
-import itertools
 import math
 import re
 import warnings
@@ -27,17 +26,13 @@ class Skeleton:
 
     Attributes:
         name: The name it is known by in files and configs.
-        joints: The joints' names, in order.
+        joints: The joints' names, in order; those of a side have its name in theirs.
         parents: Each joint's parent as an index, -1 for the root; empty where no tree is defined.
-        left: The joints of the left side, as indices.
-        right: Their mirror images, in the same order.
     """
 
     name: str
     joints: tuple[str, ...]
     parents: tuple[int, ...] = ()
-    left: tuple[int, ...] = ()
-    right: tuple[int, ...] = ()
 
     @property
     def num_joints(self) -> int:
@@ -49,6 +44,29 @@ class Skeleton:
         """The bones as pairs (parent, child) of joint indices."""
         return tuple((parent, child) for child, parent in enumerate(self.parents) if parent >= 0)
 
+    @property
+    def left(self) -> tuple[int, ...]:
+        """The joints of the left side, as indices."""
+        return tuple(index for index, joint in enumerate(self.joints) if "left" in joint)
+
+    @property
+    def right(self) -> tuple[int, ...]:
+        """Their mirror images, in the same order."""
+        images = mirror_images(self.joints)
+        return tuple(images[index] for index in self.left)
+
+
+_ARM, _LEG, _FOOT = "shoulder elbow wrist", "hip knee ankle", "big_toe small_toe heel"
+_EYE = "eye_inner eye eye_outer"
+
+
+def _of(side: str, parts: str) -> tuple[str, ...]:
+    return tuple(f"{side}_{part}" for part in parts.split())
+
+
+def _of_both(parts: str) -> tuple[str, ...]:
+    return tuple(f"{side}_{part}" for part in parts.split() for side in ("left", "right"))
+
 
 ROOT = 0
 """The index of the pelvis in `H36M_17`."""
@@ -56,97 +74,39 @@ ROOT = 0
 H36M_17 = Skeleton(
     name="h36m_17",
     joints=(
-        *("pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee"),
-        *("left_ankle", "spine", "thorax", "nose", "head", "left_shoulder", "left_elbow"),
-        *("left_wrist", "right_shoulder", "right_elbow", "right_wrist"),
+        *("pelvis", *_of("right", _LEG), *_of("left", _LEG)),
+        *("spine", "thorax", "nose", "head", *_of("left", _ARM), *_of("right", _ARM)),
     ),
     parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
-    left=(4, 5, 6, 11, 12, 13),
-    right=(1, 2, 3, 14, 15, 16),
 )
 
-_COCO_JOINTS = (
-    *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
-    *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
-    *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
-)
-_FEET = (
-    *("left_big_toe", "left_small_toe", "left_heel"),
-    *("right_big_toe", "right_small_toe", "right_heel"),
-)
-
-
-def _detector(name: str, joints: tuple[str, ...], chains: tuple[str, ...] = ()) -> Skeleton:
-    """Makes a detector's set: the names tell the sides, chains of joints the tree."""
-    left = tuple(index for index, joint in enumerate(joints) if "left" in joint)
-    right = tuple(joints.index(joints[index].replace("left", "right")) for index in left)
-    bones = (bone for chain in chains for bone in itertools.pairwise(chain.split()))
-    parents = {child: joints.index(parent) for parent, child in bones}
-    tree = tuple(parents.get(joint, -1) for joint in joints) if chains else ()
-    return Skeleton(name=name, joints=joints, parents=tree, left=left, right=right)
-
-
-# The tree of the detectors whose sets have a pelvis and a neck.
-_CHAINS = (
-    "pelvis neck nose",
-    *("pelvis left_hip left_knee left_ankle left_heel", "left_ankle left_big_toe left_small_toe"),
-    *("neck left_shoulder left_elbow left_wrist", "nose left_eye left_ear"),
-    *("pelvis right_hip right_knee right_ankle right_heel", "nose right_eye right_ear"),
-    *("right_ankle right_big_toe right_small_toe", "neck right_shoulder right_elbow right_wrist"),
-)
-
-COCO_17 = _detector("coco_17", _COCO_JOINTS)
+COCO_17 = Skeleton("coco_17", ("nose", *_of_both(f"eye ear {_ARM} {_LEG}")))
 """COCO's keypoints, AlphaPose's and MMPose's default."""
 
-BODY_25 = _detector(
-    "body_25",
-    (
-        *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist"),
-        *("left_shoulder", "left_elbow", "left_wrist", "pelvis"),
-        *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
-        *("right_eye", "left_eye", "right_ear", "left_ear", *_FEET),
-    ),
-    _CHAINS,
-)
+_FEET = (*_of("left", _FOOT), *_of("right", _FOOT))
+_ARMS, _LEGS = ((*_of("right", limb), *_of("left", limb)) for limb in (_ARM, _LEG))
+_EYES_AND_EARS = ("right_eye", "left_eye", "right_ear", "left_ear")
+
+BODY_25 = Skeleton("body_25", ("nose", "neck", *_ARMS, "pelvis", *_LEGS, *_EYES_AND_EARS, *_FEET))
 """OpenPose's default."""
 
-BODY_25B = _detector("body_25b", (*_COCO_JOINTS, "neck", "head", *_FEET))
+BODY_25B = Skeleton("body_25b", (*COCO_17.joints, "neck", "head", *_FEET))
 """OpenPose's experimental set: COCO's, and neck, top of the head and feet."""
 
-HALPE_26 = _detector(
-    "halpe_26",
-    (
-        *(*_COCO_JOINTS, "head", "neck", "pelvis"),
-        *("left_big_toe", "right_big_toe", "left_small_toe", "right_small_toe"),
-        *("left_heel", "right_heel"),
-    ),
-    (*_CHAINS, "neck head"),
-)
+HALPE_26 = Skeleton("halpe_26", (*COCO_17.joints, "head", "neck", "pelvis", *_of_both(_FOOT)))
 """Halpe's body: COCO's, and head, neck, pelvis and feet; RTMPose's and AlphaPose's."""
 
-MEDIAPIPE_33 = _detector(
+MEDIAPIPE_33 = Skeleton(
     "mediapipe_33",
     (
-        *("nose", "left_eye_inner", "left_eye", "left_eye_outer"),
-        *("right_eye_inner", "right_eye", "right_eye_outer"),
+        *("nose", *_of("left", _EYE), *_of("right", _EYE)),
         *("left_ear", "right_ear", "mouth_left", "mouth_right"),
-        *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
-        *("left_wrist", "right_wrist", "left_pinky", "right_pinky"),
-        *("left_index", "right_index", "left_thumb", "right_thumb"),
-        *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
-        *("left_heel", "right_heel", "left_foot_index", "right_foot_index"),
+        *_of_both(f"{_ARM} pinky index thumb {_LEG} heel foot_index"),
     ),
 )
 """MediaPipe Pose's landmarks."""
 
-COCO_18 = _detector(
-    "coco_18",
-    (
-        *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist"),
-        *("left_shoulder", "left_elbow", "left_wrist", "right_hip", "right_knee", "right_ankle"),
-        *("left_hip", "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear"),
-    ),
-)
+COCO_18 = Skeleton("coco_18", ("nose", "neck", *_ARMS, *_LEGS, *_EYES_AND_EARS))
 """OpenPose's COCO model."""
 
 # Of which no joint of a body is made.
@@ -156,10 +116,10 @@ _FACE_AND_HANDS = tuple(
     for number in range(count)
 )
 
-COCO_133 = _detector("coco_133", (*_COCO_JOINTS, *_FEET, *_FACE_AND_HANDS))
+COCO_133 = Skeleton("coco_133", (*COCO_17.joints, *_FEET, *_FACE_AND_HANDS))
 """COCO-WholeBody: COCO's, feet, face and hands; RTMW's, DWPose's and Sapiens's."""
 
-HALPE_136 = _detector("halpe_136", (*HALPE_26.joints, *_FACE_AND_HANDS))
+HALPE_136 = Skeleton("halpe_136", (*HALPE_26.joints, *_FACE_AND_HANDS))
 """Halpe's whole body: `HALPE_26`, face and hands; AlphaPose's."""
 
 SKELETONS = {
@@ -489,9 +449,7 @@ def stature(pose: np.ndarray, joint_names: Sequence[str]) -> np.ndarray:
     References:
         Winter, Biomechanics and Motor Control of Human Movement, 4th ed., figure 4.1.
     """
-    trunk = [
-        name for name in ("pelvis", "spine", "thorax") if name != "spine" or name in joint_names
-    ]
+    trunk = ["pelvis", *(["spine"] if "spine" in joint_names else []), "thorax"]
     legs = [[f"{side}_{part}" for part in ("hip", "knee", "ankle")] for side in ("left", "right")]
     lacking = [name for chain in (trunk, *legs) for name in chain if name not in joint_names]
     if lacking:

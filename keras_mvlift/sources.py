@@ -5,8 +5,7 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from keras_mvlift import configs, errors
 from keras_mvlift.datasets import aistpp, preparation, sequences
@@ -14,20 +13,6 @@ from keras_mvlift.datasets.human36m import source as human36m_source
 from keras_mvlift.datasets.mpi_inf_3dhp import source as mpi_inf_3dhp_source
 from keras_mvlift.datasets.rigs import manifests, pose2sim, recordings
 from keras_mvlift.studio import synthetic
-
-
-class Source(Protocol):
-    """A set of clips; what every reader is behind its own format."""
-
-    def clips(self) -> list[str]:
-        """Returns the clips' names, in an order that does not change."""
-
-    def read(self, clip: str) -> sequences.MultiViewSequence:
-        """Reads one clip."""
-
-    def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
-        """Reads all clips."""
-
 
 SOURCES: dict[str, Any] = {
     "pose2sim": pose2sim.Pose2SimSource,
@@ -41,18 +26,8 @@ SOURCES: dict[str, Any] = {
 
 _MANIFEST_SUFFIXES = (".yaml", ".yml")
 
-# The argument by which a source takes the folder or file it reads; the studio reads none.
-_ROOTS = {
-    "aistpp": "root",
-    "human36m": "root",
-    "mpi_inf_3dhp": "root",
-    "motion_studio": "path",
-    "pose2sim": "root",
-    "rig": "root",
-}
 
-
-def open_source(config: configs.DataConfig, data_root: str) -> Source:
+def open_source(config: configs.DataConfig, data_root: str) -> sequences.Source:
     """Opens the configured source.
 
     Args:
@@ -63,12 +38,12 @@ def open_source(config: configs.DataConfig, data_root: str) -> Source:
         ValueError: If the source is unknown, or refuses an argument.
     """
     options = json.loads(config.source_options)
-    if config.source in _ROOTS:
-        options[_ROOTS[config.source]] = data_root
+    if config.source != "studio":
+        options["path" if config.source == "motion_studio" else "root"] = data_root
     return _make("source", SOURCES, config.source, options)
 
 
-def open_path(path: str, source: str | None = None, options: str = "{}") -> Source:
+def open_path(path: str, source: str | None = None, options: str = "{}") -> sequences.Source:
     """Opens a file or folder, whose kind is told from its files.
 
     Args:
@@ -120,24 +95,21 @@ def fingerprint(data_root: str) -> str:
         paths += [path for path in pose2sim.session_files(root) if path not in paths]
     for path in [root] if data_root and root.is_file() else paths:
         status = os.stat(path)
-        digest.update(
-            f"{os.path.relpath(path, root)} {status.st_size} {status.st_ctime_ns}\n".encode()
-        )
+        told = f"{os.path.relpath(path, root)} {status.st_size} {status.st_ctime_ns}\n".encode()
+        digest.update(told)
     return digest.hexdigest()
 
 
 def _make(field: str, registry: dict[str, Any], name: str, options: dict[str, Any]) -> Any:
-    if name not in registry:
-        raise ValueError(f"`{field}` must be one of {', '.join(registry)}. Received: {name!r}.")
+    errors.require_known(field, name, registry)
     arguments = {
         key: tuple(value) if isinstance(value, list) else value for key, value in options.items()
     }
     try:
         return registry[name](**arguments)
     except TypeError as error:
-        raise ValueError(
-            f"`{field}_options` must fit {name!r}. Received: {errors.met(error)}."
-        ) from error
+        received = errors.met(error)
+        raise errors.ArgumentError(f"{field}_options", f"fit {name!r}", received) from error
 
 
 # Which recording is the newest span, by TFX's `{SPAN}` and `{VERSION}` in a path.
@@ -183,28 +155,19 @@ def newest_span(data_root: str) -> Span:
         rule = "hold {SPAN} once, and {VERSION} once at most"
         raise errors.RecordingError(data_root, "data_root", rule, ", ".join(names) or "neither")
     path = pathlib.Path(data_root)
-    pattern = re.compile(_SPEC.sub(_digits, _escaped(path.as_posix())))
+    # Between texts, which stand for themselves, the names and widths of the two numbers.
+    pattern, *told = _SPEC.split(path.as_posix())
+    pattern = re.escape(pattern)
+    for name, width, text in zip(told[::3], told[1::3], told[2::3], strict=True):
+        many = f"{{{width}}}" if width else "+"
+        pattern += rf"(?P<{name}>\d{many})" + re.escape(text)
     anchor, parts = path.anchor or ".", path.relative_to(path.anchor).parts
     found = pathlib.Path(anchor).glob("/".join(_SPEC.sub("*", part) for part in parts))
     spans = [
         Span(int(match["SPAN"]), int(match.groupdict().get("VERSION", 0)), match[0])
-        for match in (pattern.fullmatch(one.as_posix()) for one in found)
+        for match in (re.fullmatch(pattern, one.as_posix()) for one in found)
         if match
     ]
     if not spans:
         raise errors.RecordingError(data_root, "data_root", "match a span at least", "none")
     return max(spans)
-
-
-def _escaped(path: str) -> str:
-    """Escapes all but the places of numbers."""
-    texts, last = [], 0
-    for match in _SPEC.finditer(path):
-        texts += [re.escape(path[last : match.start()]), match[0]]
-        last = match.end()
-    return "".join([*texts, re.escape(path[last:])])
-
-
-def _digits(match: re.Match[str]) -> str:
-    many = f"{{{match[2]}}}" if match[2] else "+"
-    return rf"(?P<{match[1]}>\d{many})"

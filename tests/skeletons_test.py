@@ -62,22 +62,6 @@ def test_left_and_right_are_mirror_images_by_name(skeleton):
     assert sides == [len(skeleton.left), len(skeleton.right)]
 
 
-@pytest.mark.parametrize("skeleton", [skeletons.BODY_25, skeletons.HALPE_26], ids=lambda s: s.name)
-def test_sets_with_a_pelvis_and_a_neck_are_trees_below_the_pelvis(skeleton):
-    joints = skeleton.joints
-    assert [joints[i] for i, parent in enumerate(skeleton.parents) if parent < 0] == ["pelvis"]
-    for joint in range(skeleton.num_joints):
-        steps = 0
-        while skeleton.parents[joint] >= 0:
-            joint, steps = skeleton.parents[joint], steps + 1
-            assert steps < skeleton.num_joints
-    bones = [(joints[parent], joints[child]) for parent, child in skeleton.bones]
-    assert {("pelvis", "left_hip"), ("right_knee", "right_ankle"), ("neck", "nose")} <= set(bones)
-    # A bone of the left has its mirror image on the right.
-    mirror = {(a.replace("left", "right"), b.replace("left", "right")) for a, b in bones}
-    assert mirror <= set(bones)
-
-
 @pytest.mark.parametrize(
     ("skeleton", "numbers"),
     [

@@ -92,7 +92,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             files.clear(root, [])
 
 
-def _choices(source: sources.Source) -> list[str]:
+def _choices(source: sequences.Source) -> list[str]:
     """Returns what the source chose of its field's protocol, and logs it."""
     choices = source.choices() if hasattr(source, "choices") else []
     for choice in choices:

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _read(
-    source: sources.Source, asked: set[str]
+    source: sequences.Source, asked: set[str]
 ) -> tuple[list[sequences.MultiViewSequence], list[str]]:
     """Reads the clips to fit, and names what is left out, to be tested on."""
     tested = {*asked}

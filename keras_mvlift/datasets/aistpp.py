@@ -16,7 +16,6 @@ import functools
 import itertools
 import pathlib
 import re
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -72,7 +71,7 @@ _NOSE = _JOINTS.index("nose")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AISTPPSource(configs.Checked):
+class AISTPPSource(configs.Checked, sequences.Source):
     """AIST++'s sequences, one clip each.
 
     The files' conventions and the reader's choices are described in docs/aistpp.md. Reading raises
@@ -104,10 +103,6 @@ class AISTPPSource(configs.Checked):
     def clips(self) -> list[str]:
         """Returns the clips' names, sorted: all sequences but those on the ignore list."""
         return list(self._clips)
-
-    def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
-        """Reads all clips, one after the other."""
-        return (self.read(clip) for clip in self.clips())
 
     def read(self, clip: str) -> sequences.MultiViewSequence:
         """Reads a sequence without cameras out of sync; a `ValueError` if there is no such."""
@@ -190,7 +185,6 @@ class AISTPPSource(configs.Checked):
 
     @functools.cached_property
     def _settings(self) -> dict[str, str]:
-        """Returns the name of each sequence's setting of the cameras."""
         path = self._mapping
         lines = files.read_text(path, "file").splitlines()
         rows = [line.split() for line in lines]
@@ -294,12 +288,10 @@ def epipolar_residuals(
 
 
 def _names(path: pathlib.Path) -> list[str]:
-    """Reads a list of sequences, a line each."""
     return files.read_text(path, "file").split()
 
 
 def _parse(path: pathlib.Path, name: str) -> tuple[str, str]:
-    """Returns the genre and the dancer of a sequence."""
     found = _NAME.fullmatch(name)
     genre, dancer = found.groups() if found else ("", "")
     rule = f"be like gBR_sBM_cAll_d04_mBR0_ch01, of a genre of {', '.join(GENRES)}"

@@ -1,7 +1,9 @@
 """The one type between readers and everything else, and its instants."""
 
+import abc
 import dataclasses
 import zlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -112,6 +114,22 @@ class MultiViewSequence:
         errors.require_in(f"Clip {self.name!r}", holds, field, rule, received)
 
 
+class Source(abc.ABC):
+    """A set of clips; what every reader is behind its own format."""
+
+    @abc.abstractmethod
+    def clips(self) -> list[str]:
+        """Returns the clips' names, in an order that does not change."""
+
+    @abc.abstractmethod
+    def read(self, clip: str) -> MultiViewSequence:
+        """Reads one clip; a `ValueError` if there is no such."""
+
+    def __iter__(self) -> Iterator[MultiViewSequence]:
+        """Reads all clips, one after the other."""
+        return map(self.read, self.clips())
+
+
 # Every view of every instant of a clip, as arrays: what pairs and test views are drawn from.
 
 
@@ -131,12 +149,11 @@ class Instants(NamedTuple):
     def select(self, index: np.ndarray) -> "Instants":
         """Returns the chosen instants."""
         camera = cameras.Camera(*(value[index] for value in self.camera))
-        return Instants(
-            self.frame[index],
-            self.camera_names,
-            self.keypoints_2d[index],
-            self.confidence[index],
-            camera,
+        return self._replace(
+            frame=self.frame[index],
+            keypoints_2d=self.keypoints_2d[index],
+            confidence=self.confidence[index],
+            camera=camera,
         )
 
 

@@ -70,21 +70,19 @@ def pair_columns(
 
 def instant_columns(seen: sequences.Instants) -> Columns:
     """Lays out instants with all of their views as columns, one row per instant."""
-    fields = {"keypoints_2d": seen.keypoints_2d, "confidence": seen.confidence}
-    fields |= {name: np.asarray(value) for name, value in seen.camera._asdict().items()}
-    return {f"views/{name}": values for name, values in fields.items()} | {"frame": seen.frame}
+    fields = {f"views/{name}": values for name, values in _fields(seen).items()}
+    return fields | {"frame": seen.frame}
 
 
 def view_columns(seen: sequences.Instants, instant: np.ndarray, view: np.ndarray) -> Columns:
     """Lays out single views as columns, one row per view; see `pair_columns`."""
-    return {
-        "keypoints_2d": seen.keypoints_2d[instant, view],
-        "confidence": seen.confidence[instant, view],
-        "intrinsics": np.asarray(seen.camera.intrinsics)[instant, view],
-        "rotation": np.asarray(seen.camera.rotation)[instant, view],
-        "center": np.asarray(seen.camera.center)[instant, view],
-        "camera": np.array(seen.camera_names, dtype=object)[view],
-    }
+    fields = {name: values[instant, view] for name, values in _fields(seen).items()}
+    return fields | {"camera": np.array(seen.camera_names, dtype=object)[view]}
+
+
+def _fields(seen: sequences.Instants) -> Columns:
+    fields = {"keypoints_2d": seen.keypoints_2d, "confidence": seen.confidence}
+    return fields | {name: np.asarray(value) for name, value in seen.camera._asdict().items()}
 
 
 def blocks(columns: Columns, num_rows: int) -> Iterator[Columns]:
@@ -157,8 +155,9 @@ def _view(parsed: Mapping[str, tf.Tensor], prefix: str) -> views.View:
 # Rows of columns as serialized `tf.train.Example`s, all rows of a block at once.
 #
 # Rows whose texts and integers take equally many bytes differ only in bytes at fixed places. Such
-# rows share a template, laid out once: tags, names and lengths. Their values are copied into it as
-# blocks of bytes. The bytes are those that protobuf's deterministic serialization writes.
+# rows are written together: once the tags, names and lengths that they share, and over copies of
+# these their values as blocks of bytes. The bytes are those that protobuf's deterministic
+# serialization writes.
 #
 # References:
 #     Protocol Buffers, Encoding; tensorflow/core/example/feature.proto.
@@ -171,19 +170,9 @@ _LONGEST_VARINT = 10
 
 
 class _Values(NamedTuple):
-    """The bytes of a column."""
-
     tag: bytes  # The kind of list in `tf.train.Feature`.
     content: np.ndarray  # [N, K, longest], of each value; all floats of a row are one value.
     length: np.ndarray  # [N, K], how many of them count.
-
-
-class _Layout(NamedTuple):
-    """What rows of equal lengths share: one row, `[size]`, with its values left blank."""
-
-    template: np.ndarray
-    # Of each value its column, its index there, where it begins and ends.
-    places: list[tuple[int, int, int, int]]
 
 
 def encode(columns: Mapping[str, np.ndarray]) -> list[bytes]:
@@ -203,11 +192,11 @@ def encode(columns: Mapping[str, np.ndarray]) -> list[bytes]:
     errors.require(len(set(num_rows.values())) <= 1, "columns", "have equally many rows", num_rows)
     if not names or not num_rows[names[0]]:
         return []
-    values = [_values(name, columns[name]) for name in names]
-    lengths = np.concatenate([column.length for column in values], axis=1)
+    values = {name: _values(name, columns[name]) for name in names}
+    lengths = np.concatenate([column.length for column in values.values()], axis=1)
     records = np.empty(len(lengths), dtype=object)
     for rows in _alike(lengths):
-        records[rows] = _fill(_layout(names, values, rows[0]), values, rows)
+        records[rows] = _written(values, rows)
     return records.tolist()
 
 
@@ -255,56 +244,44 @@ def _alike(lengths: np.ndarray) -> Iterator[np.ndarray]:
     yield from np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
 
 
-def _layout(names: list[str], values: list[_Values], row: int) -> _Layout:
-    """Lays out the message of a row: `Example(features=Features(feature={name: Feature}))`."""
-    features, places = b"", []
-    for column, (name, (tag, _, length)) in enumerate(zip(names, values, strict=True)):
-        blank, starts = _list(tag, length[row].tolist())
-        entry = _message(_FIRST, name.encode()) + _message(_SECOND, _message(tag, blank))
-        features += _message(_FIRST, entry)
-        begin = len(features) - len(blank)
-        for index, start in enumerate(starts):
-            size = int(length[row, index])
-            places.append((column, index, begin + start, begin + start + size))
-    example = _message(_FIRST, features)
-    ahead = len(example) - len(features)
-    moved = [(at, index, start + ahead, stop + ahead) for at, index, start, stop in places]
-    return _Layout(np.frombuffer(example, np.uint8), moved)
-
-
-def _list(tag: bytes, lengths: list[int]) -> tuple[bytes, list[int]]:
-    """Lays out a list of blank values; gives where each begins."""
-    blank, total = b"", sum(lengths)
-    starts: list[int] = []
-    if tag != _FIRST and total:
-        # Numbers are packed: one length before all of them.
-        blank = _message(_FIRST, bytes(total))
-        begin = len(blank) - total
-        return blank, [begin + sum(lengths[:index]) for index in range(len(lengths))]
-    for length in lengths if tag == _FIRST else []:
-        blank += _message(_FIRST, bytes(length))
-        starts.append(len(blank) - length)
-    return blank, starts
-
-
-def _message(tag: bytes, content: bytes) -> bytes:
-    content_length, length = _varints(np.array([len(content)], np.uint64))
-    return tag + content_length[0, : length[0]].tobytes() + content
-
-
-def _fill(layout: _Layout, values: list[_Values], rows: np.ndarray) -> np.ndarray:
-    """Copies the values of rows into their template; gives the records, `[N]` of objects."""
-    size, places = len(layout.template), layout.places
-    table = np.empty((len(rows), size), np.uint8)
-    table[:] = layout.template
-    is_every = len(rows) == len(values[0].content)
-    for column, index, start, stop in places:
-        content = values[column].content[:, index, : stop - start]
-        table[:, start:stop] = content if is_every else content[rows]
-    text = table.tobytes()
+def _written(values: Mapping[str, _Values], rows: np.ndarray) -> np.ndarray:
+    """Writes rows of equal lengths, `Example(features=Features(feature={name: Feature}))`."""
+    features: list[np.ndarray] = []
+    for name, (tag, content, length) in values.items():
+        # Whole columns are not copied.
+        chosen = content if len(rows) == len(content) else content[rows]
+        each = [chosen[:, index, :size] for index, size in enumerate(length[rows[0]])]
+        if tag == _FIRST:
+            told = [part for value in each for part in _message(_FIRST, [value])]
+        else:
+            # Numbers are packed: one length before all of them.
+            told = _message(_FIRST, each) if length[rows[0]].any() else []
+        key = _message(_FIRST, [_fixed(name.encode())])
+        features += _message(_FIRST, key + _message(_SECOND, _message(tag, told)))
+    parts = _message(_FIRST, features)
+    template = np.concatenate([part[0] for part in parts])
+    table, stop = np.tile(template, (len(rows), 1)), 0
+    for part in parts:
+        start, stop = stop, stop + part.shape[1]
+        if len(part) > 1:
+            table[:, start:stop] = part
+    text, size = table.tobytes(), table.shape[1]
     records = np.empty(len(rows), dtype=object)
     records[:] = [text[start : start + size] for start in range(0, len(text), size)]
     return records
+
+
+def _message(tag: bytes, parts: list[np.ndarray]) -> list[np.ndarray]:
+    """Puts the tag and the length of a field before its parts, `[N, size]` or `[1, size]`."""
+    head, size = bytearray(tag), sum(part.shape[1] for part in parts)
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= _BITS_PER_BYTE_OF_VARINT
+    return [_fixed(bytes([*head, size])), *parts]
+
+
+def _fixed(content: bytes) -> np.ndarray:
+    return np.frombuffer(content, np.uint8)[np.newaxis]
 
 
 # Records of view pairs as a `tf.data` pipeline.
@@ -321,11 +298,7 @@ _COUNTED = 4096  # Records that are counted at once.
 
 
 def load(
-    file_pattern: str | list[str],
-    batch_size: int,
-    *,
-    seed: int,
-    first_epoch: int = 0,
+    file_pattern: str | list[str], batch_size: int, *, seed: int, first_epoch: int = 0
 ) -> tf.data.Dataset:
     """Streams shuffled batches of pairs, epoch after epoch without end.
 

@@ -19,7 +19,7 @@ _NUM_CLIPS = 8  # Clips whose windows are mixed with each other, and which are i
 
 _CHUNK = 65_536  # Records of a clip that are read at once.
 
-_SIDES = views.ViewPair._fields
+_CAMERAS = tuple(f"{side}/camera" for side in views.ViewPair._fields)
 _VIRTUAL = "virtual_.*"
 
 
@@ -112,7 +112,7 @@ def _batches(group: _Group, batch_size: int, windows: Windows) -> tf.data.Datase
     offset = views.offsets(windows.num_frames, is_causal=windows.is_causal)
 
     def batch(cell: tf.Tensor) -> views.ViewPair:
-        sides = tf.unstack(cell, num=len(_SIDES), axis=1)
+        sides = tf.unstack(cell, num=len(_CAMERAS), axis=1)
         windowed: list[Any] = [views.window(group.tracks, side, offset) for side in sides]
         return views.ViewPair(*windowed)
 
@@ -122,35 +122,32 @@ def _batches(group: _Group, batch_size: int, windows: Windows) -> tf.data.Datase
 
 def _group(serialized: tf.Tensor, windows: Windows) -> _Group:
     pair, columns = tfrecords.decode_pairs(serialized), _columns(serialized)
-    tracks = [tf.strings.join([columns["clip"], columns[side]], "\n") for side in _SIDES]
+    tracks = [tf.strings.join([columns["clip"], columns[name]], "\n") for name in _CAMERAS]
     laid, cell = views.lay(
         tf.nest.map_structure(lambda *fields: tf.concat(fields, axis=0), *pair),
         tf.unique(tf.concat(tracks, axis=0)).idx,
-        tf.tile(columns["frame"], [len(_SIDES)]),
+        tf.tile(columns["frame"], [len(_CAMERAS)]),
         step=windows.step,
         max_gap=windows.max_gap,
     )
-    return _Group(laid, tf.transpose(tf.reshape(cell, [len(_SIDES), -1])))
+    return _Group(laid, tf.transpose(tf.reshape(cell, [len(_CAMERAS), -1])))
 
 
 def _real(serialized: tf.Tensor) -> tf.Tensor:
     """Leaves the records of virtual views out."""
     columns = _columns(serialized)
-    is_virtual = [tf.strings.regex_full_match(columns[side], _VIRTUAL) for side in _SIDES]
+    is_virtual = [tf.strings.regex_full_match(columns[name], _VIRTUAL) for name in _CAMERAS]
     return tf.boolean_mask(serialized, ~tf.reduce_any(is_virtual, axis=0))
 
 
 def _columns(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Parses the clips and frames of pairs, and by side the cameras."""
-    names = {"clip": "clip"} | {side: f"{side}/camera" for side in _SIDES}
-    features = {name: tf.io.FixedLenFeature((), tf.string) for name in names.values()}
+    """Parses the clips and frames of pairs, and the cameras of both sides."""
+    features = {name: tf.io.FixedLenFeature((), tf.string) for name in ("clip", *_CAMERAS)}
     features["frame"] = tf.io.FixedLenFeature((), tf.int64)
-    parsed = tf.io.parse_example(serialized, features)
-    return {"frame": parsed["frame"]} | {key: parsed[name] for key, name in names.items()}
+    return tf.io.parse_example(serialized, features)
 
 
 def _read(files: tf.Tensor) -> tf.Tensor:
-    """Reads all records of files, `[N]`."""
     chunks = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(_CHUNK)
     return chunks.reduce(
         tf.constant([], tf.string), lambda read, chunk: tf.concat([read, chunk], axis=0)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_mvlift import errors, skeletons, sources
+from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import recordings
 from keras_mvlift.diagnosis import footage as footages
@@ -94,7 +94,7 @@ MAX_CLIPS = 20
 
 
 def check_source(
-    source: sources.Source,
+    source: sequences.Source,
     clips: Sequence[str] | None = None,
     max_frames: int = footages.MAX_FRAMES,
 ) -> list[RigReport]:
@@ -114,18 +114,18 @@ def check_source(
     return check(read(), max_frames, up=_up(source), readings=_readings(source, names))
 
 
-def _read(source: sources.Source, names: Sequence[str]) -> list[sequences.MultiViewSequence]:
+def _read(source: sequences.Source, names: Sequence[str]) -> list[sequences.MultiViewSequence]:
     return [source.read(name) for name in names]
 
 
-def _up(source: sources.Source) -> str:
+def _up(source: sequences.Source) -> str:
     """Returns the axis that the calibration's file has up; what `calibrate` writes has z."""
     if isinstance(source, recordings.RigSource) and not source.calibration:
         return source.manifest.calibration.up
     return "z"
 
 
-def _readings(source: sources.Source, names: Sequence[str]) -> dict[str, Callable[[], Clips]]:
+def _readings(source: sequences.Source, names: Sequence[str]) -> dict[str, Callable[[], Clips]]:
     """Returns readers of the same clips in other joint sets of as many joints."""
     if not isinstance(source, recordings.RigSource):
         return {}

@@ -6,11 +6,10 @@ give errors of the size and with the tails that OpenPose and its kin show, and c
 good joints from bad ones only roughly, as theirs do.
 """
 
-import abc
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -360,7 +359,7 @@ def empty_folder(root: str | pathlib.Path) -> pathlib.Path:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FilmSet(Detector, abc.ABC):
+class FilmSet(Detector, sequences.Source):
     """The cameras, the detector and the seed of a studio.
 
     The arguments of `Detector`, and:
@@ -416,15 +415,3 @@ class FilmSet(Detector, abc.ABC):
             pose_world=pose_world,
             **about,
         )
-
-    @abc.abstractmethod
-    def clips(self) -> list[str]:
-        """Returns the clips' names, always in the same order."""
-
-    @abc.abstractmethod
-    def read(self, clip: str) -> sequences.MultiViewSequence:
-        """Films a clip; a `ValueError` if there is no such."""
-
-    def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
-        """Films all clips, one after the other."""
-        return (self.read(clip) for clip in self.clips())

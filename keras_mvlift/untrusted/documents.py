@@ -80,9 +80,12 @@ def _parquet(path: files.AnyPath) -> Any:
     return file
 
 
-def parquet_takes(path: files.AnyPath) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Reads what kind each of a table's columns is of, and its pairs of subject and take."""
+def parquet_takes(
+    path: files.AnyPath, required: Sequence[str], lists: Sequence[str], texts: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Reads a table's pairs of subject and take; its columns must be as of `parquet_views`."""
     file = _parquet(path)
+    _columns(file, required, lists, texts)
     pairs: set[tuple[str, str]] = set()
     for batch in file.iter_batches(columns=["subject", "take"], use_threads=False):
         columns = (batch.column(name).dictionary_encode() for name in ("subject", "take"))
@@ -90,7 +93,7 @@ def parquet_takes(path: files.AnyPath) -> tuple[dict[str, str], list[tuple[str, 
         for pair in np.unique(np.stack(codes), axis=1).T.tolist():
             subject, take = (str(word[code]) for word, code in zip(words, pair, strict=True))
             pairs.add((subject, take))
-    return {field.name: str(field.type) for field in file.schema_arrow}, sorted(pairs)
+    return sorted(pairs)
 
 
 def parquet_rows(path: files.AnyPath, subject: str, take: str) -> dict[str, Any]:
@@ -133,13 +136,7 @@ def parquet_views(
         text, with `codes` that number them, -1 for null; `values` and `is_null` of frames.
     """
     file = _parquet(path)
-    there = file.schema_arrow.names
-    for name in required:
-        received = f"the columns {', '.join(there)}"
-        errors.require_in("", name in there, name, "be a column", received)
-    names = [name for name in (*lists, *texts, "frame") if name in there]
-    for name in names:
-        _check_kind(file.schema_arrow.field(name), name in lists, name in texts)
+    names = _columns(file, required, lists, texts)
     batches = file.iter_batches(batch_size=batch_size, columns=names, use_threads=False)
     while True:
         with errors.parsing("", "rows", "be whole Parquet"):
@@ -152,6 +149,20 @@ def parquet_views(
                 take = _list if name in lists else _words_of if name in texts else _integers
                 found[name] = take(batch.column(name))
         yield found
+
+
+def _columns(
+    file: Any, required: Sequence[str], lists: Sequence[str], texts: Sequence[str]
+) -> list[str]:
+    """Returns those of the named columns that are there, each of its kind."""
+    there = file.schema_arrow.names
+    for name in required:
+        received = f"the columns {', '.join(there)}"
+        errors.require_in("", name in there, name, "be a column", received)
+    names = [name for name in (*lists, *texts, "frame") if name in there]
+    for name in names:
+        _check_kind(file.schema_arrow.field(name), name in lists, name in texts)
+    return names
 
 
 def _check_kind(field: Any, is_list: bool, is_text: bool) -> None:

@@ -178,7 +178,6 @@ class _Pool:
         process.end()
 
     def end(self) -> None:
-        """Ends those that wait."""
         while self._idle:
             self._idle.pop().end()
 

@@ -89,11 +89,18 @@ def table(tmp_path):
     return tmp_path / "table.parquet"
 
 
-def test_columns_subjects_and_takes_of_a_table_are_told(table):
-    kinds, takes = reading.parquet_takes(table)
-    assert kinds["frame"] == "int64"
-    assert kinds["keypoints_2d"].startswith("list<")
-    assert takes == [["S1", "Photo"], ["S9", "Eating 1"]]
+COLUMNS = ["frame"], ["keypoints_2d", "confidence"], ["subject", "take", "camera"]
+
+
+def test_subjects_and_takes_of_a_table_are_told(table):
+    assert reading.parquet_takes(table, *COLUMNS) == [["S1", "Photo"], ["S9", "Eating 1"]]
+
+
+def test_a_table_with_other_columns_has_no_takes(table):
+    message = r"`who` must be a column. Received: the columns subject, take"
+    refusals.refused(message, reading.parquet_takes, table, ["who"], [], [])
+    message = r"`subject` must hold lists of numbers. Received: string"
+    refusals.refused(message, reading.parquet_takes, table, [], ["subject"], [])
 
 
 def test_the_rows_of_a_take_are_read(table):
@@ -108,7 +115,7 @@ def test_a_table_whose_schema_would_run_code_is_refused_and_does_not_run(table, 
     ran = tmp_path / "ran"
     parquet_gadgets.rewrite(table, "confidence", f"touch {ran}")
     for read in (
-        lambda: reading.parquet_takes(table),
+        lambda: reading.parquet_takes(table, *COLUMNS),
         lambda: reading.parquet_rows(table, "S1", "Photo"),
         lambda: list(reading.parquet_views(str(table), 2, [], ["confidence"], [])),
     ):
@@ -118,7 +125,8 @@ def test_a_table_whose_schema_would_run_code_is_refused_and_does_not_run(table, 
 
 def test_what_is_no_table_is_refused(table):
     table.write_bytes(b"PAR1 and nothing else")
-    refusals.refused(r"`file` must be whole Parquet.*ArrowInvalid", reading.parquet_takes, table)
+    message = r"`file` must be whole Parquet.*ArrowInvalid"
+    refusals.refused(message, reading.parquet_takes, table, *COLUMNS)
 
 
 def test_what_is_no_film_to_be_opened_is_refused_before_a_frame_is_decoded(tmp_path):

@@ -11,7 +11,6 @@ clip is found faster where its rows are together.
 Joints are those of `skeletons.H36M_17`; pixels are those of the video, lens distortion included.
 """
 
-import itertools
 import pathlib
 import re
 from typing import Any
@@ -36,16 +35,7 @@ SCHEMA = pyarrow.schema(
 )
 """The table's columns; `keypoints_2d` has 34 values, x and y by turns, `confidence` 17."""
 
-# What kind a column is of, in words, and how to tell; any precision will do.
-_STRINGS = "strings", re.compile(r"(large_)?string")
-_INTEGERS = "integers", re.compile(r"u?int(8|16|32|64)")
-_LISTS = (
-    "lists of floats",
-    re.compile(r"(large_)?list<\w+: (halffloat|float|double)( not null)?>"),
-)
-_KINDS = (_STRINGS, _STRINGS, _STRINGS, _INTEGERS, _LISTS, _LISTS)
-
-_ARRAYS = ("keypoints_2d", "confidence")
+_TEXTS, _ARRAYS = ("subject", "take", "camera"), ("keypoints_2d", "confidence")
 _KEY = re.compile(r"(S\d+)/([^/]+)/(\d+)/(keypoints_2d|confidence)")
 
 
@@ -75,11 +65,9 @@ class _File(rig.DetectionReader):
         return f"{self._path.name}, with confidences"
 
     def subjects(self) -> list[str]:
-        """Returns the subjects of which there are detections."""
         return sorted({subject for subject, _ in self._index()})
 
     def takes(self, subject: str) -> list[str]:
-        """Returns the names of a subject's takes, as the file has them."""
         return sorted(take for owner, take in self._index() if owner == subject)
 
     def _index(self) -> frozenset[tuple[str, str]]:
@@ -95,11 +83,11 @@ class Archive(_File):
 
     def _views(self, subject: str, name: str) -> list[rig.Detections]:
         prefixes = [key(subject, name, camera) for camera in rig.CAMERAS]
-        names = [[f"{prefix}/{field}" for field in _ARRAYS] for prefix in prefixes]
-        arrays = reading.npz(self._path, tuple(itertools.chain(*names)))
+        names = [f"{prefix}/{field}" for prefix in prefixes for field in _ARRAYS]
+        found = reading.npz(self._path, names)
         return [
-            rig.check_detections(self._path, prefix, *(arrays[name] for name in pair))
-            for prefix, pair in zip(prefixes, names, strict=True)
+            rig.check_detections(self._path, prefix, *(found[f"{prefix}/{x}"] for x in _ARRAYS))
+            for prefix in prefixes
         ]
 
 
@@ -114,7 +102,8 @@ class Table(_File):
         of_first = key(subject, name, rig.CAMERAS[0])
         for field, width in zip(_ARRAYS, (2 * _NUM_JOINTS, _NUM_JOINTS), strict=True):
             lengths, values = found[f"{field}_length"], found[field]
-            if not (lengths == width).all() or len(values) != width * len(lengths):
+            fits = (lengths == width).all() and len(values) == width * len(lengths)
+            if not fits:
                 rule, received = (
                     f"have {width} values in every row",
                     f"{lengths.min()} to {lengths.max()}",
@@ -144,9 +133,5 @@ def archive_names(path: pathlib.Path) -> frozenset[str]:
 @files.PerVersion
 def table_takes(path: pathlib.Path) -> frozenset[tuple[str, str]]:
     """Checks a table's columns and gives its subjects and takes; known until the file changes."""
-    kinds, takes = reading.parquet_takes(path)
-    for name, (wanted, pattern) in zip(SCHEMA.names, _KINDS, strict=True):
-        received = kinds.get(name, "no such column")
-        is_kind = pattern.fullmatch(received)
-        errors.require_in(path, is_kind, name, f"be a column of {wanted}", received)
+    takes = reading.parquet_takes(path, SCHEMA.names, _ARRAYS, _TEXTS)
     return frozenset((subject, take) for subject, take in takes)

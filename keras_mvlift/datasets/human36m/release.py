@@ -9,7 +9,7 @@ The original release has motion capture and its projections in CDF files:
 """
 
 import pathlib
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -28,9 +28,9 @@ def cdf_keypoints_path(root: pathlib.Path, subject: str, name: str, camera: str)
     return root / subject / "MyPoseFeatures" / "D2_Positions" / f"{name}.{camera}.cdf"
 
 
-def cdf_subjects(root: pathlib.Path) -> list[str]:
-    """Returns the subjects that have poses."""
-    return [path.parts[-3] for path in sorted(root.glob("S*/MyPoseFeatures/D3_Positions"))]
+def cdf_subjects(root: pathlib.Path, folder: str = "D3_Positions") -> list[str]:
+    """Returns the subjects that have poses, or what else lies in a folder of that name."""
+    return [path.parts[-3] for path in sorted(root.glob(f"S*/MyPoseFeatures/{folder}"))]
 
 
 CDF_VARIABLE = "Pose"
@@ -85,8 +85,7 @@ class CDFProjections(rig.DetectionReader):
 
     def subjects(self) -> list[str]:
         """Returns the subjects that have projections."""
-        found = sorted(self._path.glob("S*/MyPoseFeatures/D2_Positions"))
-        return [path.parts[-3] for path in found]
+        return cdf_subjects(self._path, "D2_Positions")
 
     def takes(self, subject: str) -> list[str]:
         """Returns the names of a subject's takes, as the files have them."""
@@ -122,19 +121,7 @@ GROUND_TRUTH = "gt"  # The name under which exact projections go.
 _PREFIX = "data_2d_h36m_"
 
 
-class Layout(NamedTuple):
-    """A joint set as an archive's metadata describe it: `K`, and the joints of either side."""
-
-    num_joints: int
-    left: tuple[int, ...]
-    right: tuple[int, ...]
-
-
-LAYOUTS = {
-    "h36m": Layout(17, skeletons.H36M_17.left, skeletons.H36M_17.right),
-    "coco": Layout(17, (1, 3, 5, 7, 9, 11, 13, 15), (2, 4, 6, 8, 10, 12, 14, 16)),
-    "mpii": Layout(16, (3, 4, 5, 13, 14, 15), (0, 1, 2, 10, 11, 12)),
-}
+LAYOUTS = {"h36m": skeletons.H36M_17, "coco": skeletons.COCO_17, "mpii": protocol.HOURGLASS_16}
 """The joint sets that are understood, by the names that the archives give them."""
 
 
@@ -260,17 +247,18 @@ def _member(path: pathlib.Path, key: str, subject: str, name: str) -> Any:
 
 
 def _layout(path: pathlib.Path) -> str:
-    """Finds which joints an archive has, from its metadata."""
     metadata = _content(path, "metadata")
     with errors.parsing(path, "metadata", "have `num_joints` and `keypoints_symmetry`"):
-        left, right = (tuple(map(int, side)) for side in metadata["keypoints_symmetry"])
-        received = Layout(int(metadata["num_joints"]), left, right)
+        left, right = (sorted(map(int, side)) for side in metadata["keypoints_symmetry"])
+        received = int(metadata["num_joints"]), left, right
     name = metadata.get("layout_name")
-    for known, layout in LAYOUTS.items():
-        if received == layout and name in (None, known):
+    for known, joints in LAYOUTS.items():
+        described = joints.num_joints, sorted(joints.left), sorted(joints.right)
+        if received == described and name in (None, known):
             return known
     rule = f"describe the joints of {', '.join(LAYOUTS)}"
-    raise errors.RecordingError(path, "metadata", rule, f"{name!r} with {received}")
+    told = f"{name!r} with {received[0]} joints, {left} left and {right} right"
+    raise errors.RecordingError(path, "metadata", rule, told)
 
 
 # CanonPose's pickle of detections with confidences: 16 joints, four cameras, no poses.
@@ -300,12 +288,9 @@ class CanonPoseDetections(rig.DetectionReader):
 
     def takes(self, subject: str) -> list[str]:
         """Returns the one clip of a subject."""
-        known = self.subjects()
+        known, rule = self.subjects(), "name every subject asked for"
         received = f"{', '.join(known)} without {subject}"
-        is_there = subject in known
-        errors.require_in(
-            self._path, is_there, "subjects", "name every subject asked for", received
-        )
+        errors.require_in(self._path, subject in known, "subjects", rule, received)
         return [CANONPOSE_TAKE]
 
     def _views(self, subject: str, name: str) -> list[rig.Detections]:
@@ -316,20 +301,15 @@ class CanonPoseDetections(rig.DetectionReader):
         errors.require_in(self._path, is_there, "clip", rule, f"{subject} {name}")
         views = []
         for camera in rig.CAMERAS:
-            rows, confidence = (
-                self._array(field, camera, width, len(numbers))[index]
-                for field, width in (
-                    ("poses_2d_pred", 2 * _NUM_JOINTS),
-                    ("confidences", _NUM_JOINTS),
-                )
-            )
+            rows = self._array("poses_2d_pred", camera, 2 * _NUM_JOINTS, len(numbers))[index]
+            confidence = self._array("confidences", camera, _NUM_JOINTS, len(numbers))[index]
             keypoints_2d = rows.reshape(len(rows), 2, _NUM_JOINTS).swapaxes(-1, -2)
             joints = protocol.joints_from_hourglass(keypoints_2d, confidence)
             views.append(rig.check_detections(self._path, f"poses_2d_pred {camera}", *joints))
         return views
 
     def _array(self, field: str, camera: str, width: int, num_frames: int) -> np.ndarray:
-        views: Any = self._content().get(field)
+        views: Any = load_canonpose(self._path).get(field)
         about = f"{field} {camera}"
         is_there = isinstance(views, dict) and camera in views
         errors.require_in(self._path, is_there, about, "be there", "no such key")
@@ -340,21 +320,16 @@ class CanonPoseDetections(rig.DetectionReader):
 
     def _numbers(self) -> np.ndarray:
         with errors.parsing(self._path, "subjects", "be a list of numbers"):
-            numbers = np.asarray(self._content()["subjects"])
+            numbers = np.asarray(load_canonpose(self._path)["subjects"])
         is_list = numbers.ndim == 1 and len(numbers) and numbers.dtype.kind in "iu"
         received = f"{numbers.dtype} of shape {numbers.shape}"
         errors.require_in(self._path, is_list, "subjects", "be a list of numbers", received)
         return numbers
 
-    def _content(self) -> dict[str, Any]:
-        content = load_canonpose(self._path)
-        errors.require_in(
-            self._path, isinstance(content, dict), "file", "be a dictionary", type(content).__name__
-        )
-        return content
-
 
 @files.PerVersion
-def load_canonpose(path: pathlib.Path) -> Any:
+def load_canonpose(path: pathlib.Path) -> dict[str, Any]:
     """Reads a pickle whole; it stays in memory until the file changes."""
-    return reading.pickled(path)
+    content, rule = reading.pickled(path), "be a dictionary"
+    errors.require_in(path, isinstance(content, dict), "file", rule, type(content).__name__)
+    return content

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
@@ -26,7 +26,7 @@ PoseReader = release.CDFPoses | release.ArchivePoses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Human36MSource(configs.Checked):
+class Human36MSource(configs.Checked, sequences.Source):
     """Human3.6M's takes, one clip each, seen by the four cameras of its laboratory.
 
     The layouts of files are described in docs/human36m.md. Reading raises a `RecordingError` if a
@@ -81,18 +81,13 @@ class Human36MSource(configs.Checked):
         """Returns the clips' names, sorted by subject, action and number."""
         return list(self._takes)
 
-    def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
-        """Reads all clips, one after the other."""
-        return (self.read(clip) for clip in self.clips())
-
     def read(self, clip: str) -> sequences.MultiViewSequence:
         """Reads a take; a `ValueError` if there is no such."""
         errors.require(clip in self._takes, "clip", "be one of `clips()`", repr(clip))
         subject, name = self._takes[clip]
-        action, label = release.CANONPOSE_TAKE, release.CANONPOSE_TAKE
+        action = label = release.CANONPOSE_TAKE
         if name != release.CANONPOSE_TAKE:
-            take = protocol.parse_take(name, pathlib.Path(self.root) / subject)
-            action, label = take.action, take.label
+            action, label = protocol.parse_take(name, pathlib.Path(self.root) / subject)
         pose_world = None if self._poses is None else self._poses.read(subject, name)
         is_shifted = f"{subject} {protocol.action_label(name)}" in protocol.SHIFTED_TAKES
         if pose_world is not None and is_shifted and self.shifted_takes == "correct":
@@ -190,7 +185,6 @@ class Human36MSource(configs.Checked):
         errors.require_in(root, holds, "shifted_takes", rule, str(self._detections))
 
     def _num_frames(self, views: list[rig.Detections], pose_world: np.ndarray | None) -> int:
-        """Returns the number of frames that poses and all views have."""
         lengths = [len(view.keypoints_2d) for view in views]
         num_frames, other = min(lengths), "another camera"
         if pose_world is not None:

@@ -18,46 +18,40 @@ class Take(NamedTuple):
     frame_rate: float  # Frames per second.
 
 
-TAKES = {
-    ("S1", "Seq1"): Take(6416, 25.0),
-    ("S1", "Seq2"): Take(12430, 50.0),
-    ("S2", "Seq1"): Take(6502, 25.0),
-    ("S2", "Seq2"): Take(6081, 25.0),
-    ("S3", "Seq1"): Take(12488, 50.0),
-    ("S3", "Seq2"): Take(12283, 50.0),
-    ("S4", "Seq1"): Take(6171, 25.0),
-    ("S4", "Seq2"): Take(6675, 25.0),
-    ("S5", "Seq1"): Take(12820, 50.0),
-    ("S5", "Seq2"): Take(12312, 50.0),
-    ("S6", "Seq1"): Take(6188, 25.0),
-    ("S6", "Seq2"): Take(6145, 25.0),
-    ("S7", "Seq1"): Take(6239, 25.0),
-    ("S7", "Seq2"): Take(6320, 25.0),
-    ("S8", "Seq1"): Take(6468, 25.0),
-    ("S8", "Seq2"): Take(6054, 25.0),
+# Of both sequences of each subject.
+_NUM_FRAMES = {
+    "S1": (6416, 12430),
+    "S2": (6502, 6081),
+    "S3": (12488, 12283),
+    "S4": (6171, 6675),
+    "S5": (12820, 12312),
+    "S6": (6188, 6145),
+    "S7": (6239, 6320),
+    "S8": (6468, 6054),
 }
-"""The training set's sequences by subject and name, after the release's own table."""
+_AT_50_HZ = {("S1", "Seq2"), ("S3", "Seq1"), ("S3", "Seq2"), ("S5", "Seq1"), ("S5", "Seq2")}
 
-SUBJECTS = tuple(dict.fromkeys(subject for subject, _ in TAKES))
+SUBJECTS = tuple(_NUM_FRAMES)
 """Who is seen in the training set."""
 
 SEQUENCES = ("Seq1", "Seq2")
 """The two sequences of each of them."""
+
+TAKES = {
+    (subject, sequence): Take(num_frames, 50.0 if (subject, sequence) in _AT_50_HZ else 25.0)
+    for subject, both in _NUM_FRAMES.items()
+    for sequence, num_frames in zip(SEQUENCES, both, strict=True)
+}
+"""The training set's sequences by subject and name, after the release's own table."""
 
 TEST_SUBJECTS = ("TS1", "TS2", "TS3", "TS4", "TS5", "TS6")
 """The test set's clips, each of another person."""
 
 TEST_FRAME_RATE = 25.0  # Nowhere stated; the valid frames are no series in time anyway.
 
-ACTIVITIES = {
-    1: "standing_walking",
-    2: "exercising",
-    3: "sitting",
-    4: "reaching_crouching",
-    5: "on_the_floor",
-    6: "sports",
-    7: "miscellaneous",
-}
+_ACTIVITIES = """standing_walking exercising sitting reaching_crouching on_the_floor sports
+    miscellaneous"""
+ACTIVITIES = dict(enumerate(_ACTIVITIES.split(), start=1))
 """What is done in the test set, by its number in the files."""
 
 CAMERA_SETS = {

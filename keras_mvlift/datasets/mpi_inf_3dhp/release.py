@@ -287,7 +287,6 @@ def test_sequence(
 def _valid_and_activity(
     path: pathlib.Path, variables: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the indices of the valid frames and the activity of each."""
     valid = files.checked_array(path, "valid_frame", variables["valid_frame"], (1, None))[0]
     frame = valid_frames(path, "valid_frame", valid)
     name, known = "activity_annotation", list(protocol.ACTIVITIES)

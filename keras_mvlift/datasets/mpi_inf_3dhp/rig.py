@@ -20,15 +20,7 @@ from keras_mvlift.untrusted import files
 HEADER = "Skeletool Camera Calibration File V1.0"
 
 # How many values follow each key of a camera, in the order of the file.
-_NUM_VALUES = {
-    "name": 1,
-    "sensor": 2,
-    "size": 2,
-    "animated": 1,
-    "intrinsic": 16,
-    "extrinsic": 16,
-    "radial": 1,
-}
+_NUM_VALUES = dict(name=1, sensor=2, size=2, animated=1, intrinsic=16, extrinsic=16, radial=1)
 
 
 def read_calibration(

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import itertools
 import pathlib
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import numpy as np
@@ -27,7 +26,7 @@ _TEST_REFERENCES = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MPIINF3DHPSource(configs.Checked):
+class MPIINF3DHPSource(configs.Checked, sequences.Source):
     """The training and the test set, in either form.
 
     Reading raises a `RecordingError` if a file is missing or not as it must be, and so does listing
@@ -95,10 +94,6 @@ class MPIINF3DHPSource(configs.Checked):
             return found.sequence
         return release.replace_detections(pathlib.Path(self.root) / self.detections, found)
 
-    def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
-        """Reads all clips, one after the other."""
-        return (self.read(clip) for clip in self.clips())
-
     def choices(self) -> list[str]:
         """Says what of the protocol is chosen, a line each."""
         numbers = ", ".join(map(str, protocol.CAMERA_SETS[self.camera_set]))
@@ -129,7 +124,6 @@ class MPIINF3DHPSource(configs.Checked):
 
     @functools.cached_property
     def _castings(self) -> dict[str, str]:
-        """Returns the subject of each clip."""
         # First of all, as a folder that holds nothing has no clips.
         reader = self._reader
         takes = itertools.product(self.subjects, protocol.SEQUENCES)
@@ -204,7 +198,6 @@ class Archives:
 
 
 def _entry(path: pathlib.Path, key: str) -> Any:
-    """Returns what an archive holds of a clip."""
     found = reading.npz(path, ("data",))["data"]
     kind, rule = type(found).__name__, "be a pickled dictionary"
     errors.require_in(path, isinstance(found, dict), "data", rule, kind)
@@ -214,7 +207,6 @@ def _entry(path: pathlib.Path, key: str) -> Any:
 
 
 def _take(path: pathlib.Path, field: str, entry: Any) -> tuple[dict[Any, Any], float]:
-    """Returns a training entry's views by camera, and its frame rate."""
     is_pair = isinstance(entry, list | tuple | np.ndarray) and len(entry) == 2
     rule = "be a list of views by camera and a frame rate"
     holds = is_pair and isinstance(entry[0], dict)

@@ -55,8 +55,6 @@ class Association(NamedTuple):
 
 
 class _Person:
-    """Somebody who is followed."""
-
     def __init__(self, num_views: int, num_frames: int, frame: int, seen: "_Seen") -> None:
         self.place = np.full((num_views, num_frames), -1)
         self.points, self.is_known = seen.points, seen.is_known
@@ -64,7 +62,6 @@ class _Person:
         self.start = self.middle
 
     def move(self, frame: int, seen: "_Seen") -> None:
-        """Notes where somebody is."""
         points, known = seen.points, seen.is_known
         # What is not seen now stays where it was relative to the others.
         both = known & self.is_known
@@ -80,7 +77,6 @@ class _Person:
 
     @property
     def num_frames(self) -> int:
-        """In how many frames they are seen."""
         return int((self.place >= 0).any(axis=0).sum())
 
 
@@ -212,7 +208,6 @@ class _Frame:
         return np.where(place >= 0, self._first + place, -1)
 
     def take(self, place: np.ndarray) -> None:
-        """Notes that detections, one of each view or -1, belong to somebody."""
         for view in np.flatnonzero(place >= 0):
             self.is_free[view, place[view]] = False
 
@@ -290,25 +285,22 @@ def _met(image: _Frame, camera: cameras.Camera, place: np.ndarray) -> _Seen | No
 def _found(image: _Frame, camera: cameras.Camera) -> Iterator[_Seen]:
     """Finds people among what is free: those whom most views agree on, one after the other."""
     while True:
-        best = None
-        for first, second in itertools.combinations(range(len(image.rays)), 2):
-            for place in _pairs(image, first, second):
-                seen = _met(image, camera, place)
-                if seen is not None:
-                    seen = _extended(image, camera, seen)
-                    if best is None or _rank(seen) > _rank(best):
-                        best = seen
-        if best is None:
+        agreed = (_met(image, camera, place) for place in _pairs(image))
+        people = [_extended(image, camera, seen) for seen in agreed if seen is not None]
+        if not people:
             return
+        best = max(people, key=lambda seen: (np.count_nonzero(seen.place >= 0), -seen.error))
         image.take(best.place)
         yield best
 
 
-def _pairs(image: _Frame, first: int, second: int) -> Iterator[np.ndarray]:
-    for one, other in itertools.product(*map(np.flatnonzero, image.is_free[[first, second]])):
-        place = np.full(len(image.rays), -1)
-        place[first], place[second] = one, other
-        yield place
+def _pairs(image: _Frame) -> Iterator[np.ndarray]:
+    """Yields the places of what is free in two views, whoever it is."""
+    for views in map(list, itertools.combinations(range(len(image.rays)), 2)):
+        for pair in itertools.product(*map(np.flatnonzero, image.is_free[views])):
+            place = np.full(len(image.rays), -1)
+            place[views] = pair
+            yield place
 
 
 def _extended(image: _Frame, camera: cameras.Camera, seen: _Seen) -> _Seen:
@@ -318,10 +310,6 @@ def _extended(image: _Frame, camera: cameras.Camera, seen: _Seen) -> _Seen:
     is_near = cost[np.arange(len(cost)), nearest] <= 2 * _MAX_ERROR
     place = np.where((seen.place < 0) & is_near, nearest, seen.place)
     return _met(image, camera, place) or seen
-
-
-def _rank(seen: _Seen) -> tuple[int, float]:
-    return int((seen.place >= 0).sum()), -seen.error
 
 
 def _chained(people: list[_Person], num_people: int, frame_rate: float) -> list[list[_Person]]:

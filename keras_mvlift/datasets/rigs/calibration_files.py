@@ -74,14 +74,10 @@ def read(
     Raises:
         RecordingError: If the file is not such a calibration, or an argument does not fit.
     """
-    for field, value, known in (
-        ("format", file_format, FORMATS),
-        ("unit", unit, ("", *errors.UNITS)),
-        ("up", up, calibrations.UP_AXES),
-    ):
-        if value not in known:
-            near = f"{value}{errors.nearest(value, known)}"
-            raise errors.RecordingError(path, field, f"be one of {', '.join(known)}", near)
+    with errors.told_by(path, ("format", "unit", "up")):
+        errors.require_known("format", file_format, FORMATS)
+        errors.require_known("unit", unit, ("", *errors.UNITS))
+        errors.require_known("up", up, calibrations.UP_AXES)
     if file_format == "qualisys":
         if unit not in ("", errors.MILLIMETERS.name):
             raise errors.RecordingError(path, "unit", "be mm, as in all Qualisys files", unit)
@@ -163,7 +159,6 @@ _FISHEYE_FLAGS = ("fisheye_model", "fisheye")
 
 
 def _opencv_contents(path: pathlib.Path) -> list[tuple[str, dict[str, Any]]]:
-    """Returns the cameras' names and mappings."""
     if not path.is_dir():
         return _opencv_cameras(path, _opencv_content(path))
     found = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)

@@ -177,7 +177,6 @@ def _numbers(frames: Sequence[Frame]) -> np.ndarray:
 
 
 def _people(frames: Sequence[Frame], skeleton: skeletons.Skeleton) -> np.ndarray:
-    """Returns `[P, K, 3]`, frame after frame."""
     everybody = list(itertools.chain.from_iterable(frame.people for frame in frames))
     expected = (len(everybody), skeleton.num_joints, 3)
     try:

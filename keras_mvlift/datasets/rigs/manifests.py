@@ -137,21 +137,18 @@ def _validator_class() -> "type[jsonschema.protocols.Validator]":
     import jsonschema
 
     # To JSON Schema 12.0 is an integer, and NaN a number that is not too great.
-    types = {"number": _is_number, "integer": _is_integer}
+    def is_integer(_: Any, value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool)
+
+    def is_number(_: Any, value: Any) -> bool:
+        return is_integer(_, value) or (isinstance(value, float) and np.isfinite(value))
+
+    types = {"number": is_number, "integer": is_integer}
     base = jsonschema.Draft202012Validator
     return jsonschema.validators.extend(base, type_checker=base.TYPE_CHECKER.redefine_many(types))
 
 
-def _is_number(checker: "jsonschema.TypeChecker", value: Any) -> bool:
-    return checker.is_type(value, "integer") or (isinstance(value, float) and np.isfinite(value))
-
-
-def _is_integer(checker: "jsonschema.TypeChecker", value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _explain(error: "jsonschema.ValidationError") -> tuple[str, str, Any]:
-    """Returns field, rule and value of what breaks the schema."""
     field = re.sub(r"^\.", "", error.json_path.removeprefix("$")) or "manifest"
     limit = error.validator_value
     if error.validator == "additionalProperties":
@@ -163,8 +160,10 @@ def _explain(error: "jsonschema.ValidationError") -> tuple[str, str, Any]:
         missing = [name for name in limit if name not in error.instance]
         return f"{field}.{missing[0]}", "be there", "nothing"
     near = errors.nearest(error.instance, limit) if error.validator == "enum" else ""
-    rule = _RULES.get(error.validator, "fit the schema: {}").format(_words(limit))
-    return field, rule, _shortened(error.instance) + near
+    words = ", ".join(map(str, limit)) if isinstance(limit, list) else str(limit)
+    rule = _RULES.get(error.validator, "fit the schema: {}").format(words)
+    text = repr(error.instance)
+    return field, rule, (text if len(text) <= 200 else f"{text[:200]}...") + near
 
 
 _RULES = {
@@ -183,29 +182,19 @@ _RULES = {
 }
 
 
-def _words(limit: Any) -> str:
-    return ", ".join(map(str, limit)) if isinstance(limit, list) else str(limit)
-
-
-def _shortened(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
-
-
 def _check_names(manifest: Manifest) -> None:
     """Refuses clips of one name, and views of cameras that are not listed."""
     names: set[str] = set()
     for index, clip in enumerate(manifest.clips):
-        where = manifest.path, f"clips[{index}]"
-        if clip.people > 1 and clip.reference:
-            rule = "be left out where `people` is more than 1: it is of one person"
-            raise errors.RecordingError(where[0], f"{where[1]}.reference", rule, clip.reference)
-        if names & {clip.name, *clip.names}:
-            rule = "be each clip's own"
-            raise errors.RecordingError(where[0], f"{where[1]}.name", rule, clip.name)
+        path, field = manifest.path, f"clips[{index}]"
+        rule = "be left out where `people` is more than 1: it is of one person"
+        is_told = clip.people == 1 or not clip.reference
+        errors.require_in(path, is_told, f"{field}.reference", rule, clip.reference)
+        is_new = not names & {clip.name, *clip.names}
+        errors.require_in(path, is_new, f"{field}.name", "be each clip's own", clip.name)
         names |= {clip.name, *clip.names}
         unknown = [name for name in clip.views if manifest.cameras and name not in manifest.cameras]
         if unknown:
             rule = f"name some of the cameras {', '.join(manifest.cameras)}"
             received = unknown[0] + errors.nearest(unknown[0], manifest.cameras)
-            raise errors.RecordingError(where[0], f"{where[1]}.views", rule, received)
+            raise errors.RecordingError(path, f"{field}.views", rule, received)

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import pathlib
 import warnings
-from collections.abc import Iterator
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -31,7 +30,7 @@ def _known_set(field: str, name: str) -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RigSource(configs.Checked):
+class RigSource(configs.Checked, sequences.Source):
     """The clips of a manifest.
 
     Reading and listing raise a `RecordingError` if the manifest, the calibration or one of the
@@ -76,10 +75,6 @@ class RigSource(configs.Checked):
             f"detections: {detections}, {self.joint_set}",
             f"test clips: {', '.join(self.test_clips()) or 'none'}",
         ]
-
-    def __iter__(self) -> Iterator[sequences.MultiViewSequence]:
-        """Reads all clips, one after the other."""
-        return (self.read(clip) for clip in self.clips())
 
     def read(self, clip: str) -> sequences.MultiViewSequence:
         """Reads a clip, looking at no other's files; a `ValueError` if there is no such."""
@@ -167,7 +162,6 @@ class RigSource(configs.Checked):
     def _joints(
         self, views: list[detection_formats.Stream | None], chosen: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the 17 joints of one person of each image."""
         skeleton = skeletons.by_name(self.joint_set)
         bent, seen = detection_formats.side_by_side(views, chosen, skeleton.num_joints)
         straight, seen = lenses.undistort_detections(bent, seen, *self.rig.lens)
@@ -225,7 +219,6 @@ class RigSource(configs.Checked):
         return files.inside(self.manifest.path.parent, relative, self.manifest.path, field)
 
     def _streams(self, clip: manifests.Clip) -> list[detection_formats.Stream | None]:
-        """Reads the clip's views, in the order of the rig's cameras."""
         field = f"clips.{clip.name}.views"
         rule = f"name some of the cameras {', '.join(self.rig.names)}"
         for name in clip.views:
@@ -292,7 +285,12 @@ def read_reference(path: pathlib.Path, num_frames: int, frame_rate: float) -> np
     """
     errors.require_in(path, path.is_file(), "reference", "be a file", "nothing there")
     if path.suffix == ".npz":
-        return _of_arrays(path, num_frames)
+        content, shape = reading.npz(path, ("pose_world",)), (num_frames, 17, 3)
+        pose = files.checked_array(path, "pose_world", content["pose_world"], shape)
+        errors.require_in(
+            path, not np.isinf(pose).any(), "pose_world", "be finite or NaN", "infinity"
+        )
+        return pose
     markers = trc.read(path)
     if len(markers.points) != num_frames or markers.frame_rate != frame_rate:
         rule = f"have {num_frames} frames at {frame_rate} Hz, as the detections"
@@ -304,11 +302,3 @@ def read_reference(path: pathlib.Path, num_frames: int, frame_rate: float) -> np
         rule = "allow to build the joints of h36m_17"
         raise errors.RecordingError(path, "markers", rule, ", ".join(markers.names)) from error
     return converter.keypoints(markers.points)
-
-
-def _of_arrays(path: pathlib.Path, num_frames: int) -> np.ndarray:
-    content, shape = reading.npz(path, ("pose_world",)), (num_frames, 17, 3)
-    pose_world = files.checked_array(path, "pose_world", content["pose_world"], shape)
-    if np.isinf(pose_world).any():
-        raise errors.RecordingError(path, "pose_world", "be finite or NaN", "infinity")
-    return pose_world

@@ -91,8 +91,12 @@ TAKE, SURE = "S1/Directions 1/54138969", "S1/Directions 1/54138969 confidence"
 @pytest.mark.parametrize(
     ("change", "field", "message"),
     [
-        (lambda t: t.drop(["confidence"]), "confidence", "lists of floats. Received: no such"),
-        (lambda t: replaced(t, "frame", ["x"] * len(t)), "frame", "integers. Received: string"),
+        (lambda t: t.drop(["confidence"]), "confidence", "be a column. Received: the columns"),
+        (
+            lambda t: replaced(t, "frame", ["x"] * len(t)),
+            "frame",
+            "whole numbers. Received: str",
+        ),
         (first_row("frame", 1), f"{TAKE} frame", "have each frame from 0 on once"),
         (first_row("confidence", [0.5] * 16), SURE, "17 values in every row. Received: 16 to 17"),
         (first_row("confidence", None), SURE, "have 17 values in every row. Received: 0 to 17"),

@@ -38,7 +38,7 @@ def test_every_format_gives_the_same_rig(tmp_path, file_format, up):
     ("arguments", "field", "message"),
     [
         (("vicon",), "format", "be one of pose2sim, anipose, caliscope, opencv, qualisys"),
-        (("pose2sim", "inch"), "unit", "be one of , m, cm, mm. Received: inch"),
+        (("pose2sim", "inch"), "unit", "be one of , m, cm, mm. Received: .inch"),
         (("pose2sim", "m", "up"), "up", "be one of z, -z, y"),
         (("qualisys", "m"), "unit", "be mm, as in all Qualisys files. Received: m"),
     ],
