@@ -124,20 +124,13 @@ def _finding(
     """Makes a finding about views `[V, T]` bool; a majority of wrong frames makes it an error."""
     is_in = where.any(axis=1)
     views = dict(zip(footage.named(is_in), where[is_in], strict=True))
-    share = {name: float(frames.mean()) for name, frames in views.items()}
-    first = {name: int(footage.frame[frames.argmax()]) for name, frames in views.items()}
-    is_error = where.any(axis=0).mean() > MAX_ODD
-    return footages.Finding(
-        name=name,
-        severity=footages.ERROR if is_error else footages.WARNING,
-        cameras=tuple(views),
-        sentence=sentence,
-        remedy=remedy,
-        before=figures[0],
-        after=figures[1],
-        unit="share of the person's size",
-        details={"share": share, "first_frame": first, **details},
-    )
+    about: dict[str, object] = {
+        "share": {name: float(frames.mean()) for name, frames in views.items()},
+        "first_frame": {name: int(footage.frame[at.argmax()]) for name, at in views.items()},
+    }
+    severity = footages.ERROR if where.any(axis=0).mean() > MAX_ODD else footages.WARNING
+    told = name, tuple(views), sentence, remedy, *figures, "share of the person's size"
+    return footages.Finding(*told, about | details, severity=severity)
 
 
 def _is_noise(
@@ -249,16 +242,11 @@ def _frozen(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tr
     frames = still & (length[stretch] > MIN_STILL_SECONDS * footage.frame_rate)
     if frames.mean() < MIN_SHARE:
         return
-    where = _of_view(footage, view, frames)
-    finding = _finding(
-        "camera_frozen",
-        footage,
-        where,
-        f"{_in_frames(footage, view, frames)} shows the same picture again and again while the "
-        "person moves on.",
-        "Leave these frames out; look for a camera or a file that stalls.",
-        (float(np.nanmedian(seen.error[view][frames])), None),
-    )
+    where, told = _of_view(footage, view, frames), _in_frames(footage, view, frames)
+    sentence = f"{told} shows the same picture again and again while the person moves on."
+    remedy = "Leave these frames out; look for a camera or a file that stalls."
+    figures = float(np.nanmedian(seen.error[view][frames])), None
+    finding = _finding("camera_frozen", footage, where, sentence, remedy, figures)
     yield finding, footage.without(where)
 
 
@@ -462,18 +450,14 @@ def _moved(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tra
     far = float(np.linalg.norm(center[view] - stood[view]))
     told = f"turned by {np.degrees(angle):.1f} degrees" + (f" and {far:.2f} m away" if far else "")
     figures = float(np.median(seen.error[view][off])), float(np.median(error[off]))
-    finding = _finding(
-        "camera_moved",
-        footage,
-        where,
+    sentence = (
         f"{footage.camera_names[view]} fits until frame {footage.frame[off[0]]}; from there "
         f"on, in {stretch.mean():.0%} of its frames, it is {told}. Undoing it brings it "
-        f"from {figures[0]:.0%} of the person's size off to {figures[1]:.1%}.",
-        "Somebody bumped the camera: end the clip there, and calibrate anew for the rest.",
-        figures,
-        turned_degrees=float(np.degrees(angle)),
-        moved_m=far,
+        f"from {figures[0]:.0%} of the person's size off to {figures[1]:.1%}."
     )
+    remedy = "Somebody bumped the camera: end the clip there, and calibrate anew for the rest."
+    details = {"turned_degrees": float(np.degrees(angle)), "moved_m": far}
+    finding = _finding("camera_moved", footage, where, sentence, remedy, figures, **details)
     yield finding, footage.without(where)
 
 

@@ -107,12 +107,7 @@ CALIBRATION_MISTAKES = (
     ),
     # Of the first four: by ten, agreement tells nothing.
     *(
-        Mistake(
-            name,
-            wrong_unit(name),
-            f"Multiply the positions by {factor:g}.",
-            _scaled(factor),
-        )
+        Mistake(name, wrong_unit(name), f"Multiply the positions by {factor:g}.", _scaled(factor))
         for name, factor in list(UNITS.items())[:4]
     ),
 )
@@ -160,9 +155,8 @@ def swap_sides(footage: footages.Footage) -> footages.Footage:
     skeleton = skeletons.H36M_17
     order = np.arange(skeleton.num_joints)
     order[list(skeleton.left + skeleton.right)] = skeleton.right + skeleton.left
-    return footage.replace_images(
-        footage.keypoints_2d[:, :, order], footage.confidence[:, :, order]
-    )
+    keypoints_2d, confidence = footage.keypoints_2d[:, :, order], footage.confidence[:, :, order]
+    return footage.replace_images(keypoints_2d, confidence)
 
 
 _Move = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -222,13 +216,9 @@ _IMAGES: tuple[tuple[str, str, str, _Move], ...] = (
     ),
 )
 
+CHECK_ORDER = "Check the joint order of the detections."
 IMAGE_MISTAKES = (
-    Mistake(
-        "sides_swapped",
-        "left and right are swapped",
-        "Check the joint order of the detections.",
-        swap_sides,
-    ),
+    Mistake("sides_swapped", "left and right are swapped", CHECK_ORDER, swap_sides),
     *(
         Mistake(name, cause, remedy, _moved(move, rank, name == "image_mirrored"))
         for name, cause, remedy, move in _IMAGES
