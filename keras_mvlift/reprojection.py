@@ -134,8 +134,7 @@ def all_views_error(
     Returns:
         `[B, V]`, pixels times the unit of the weight.
     """
-    own = cameras.Camera(*(field[:, tf.newaxis] for field in camera))
-    rotation, center = cameras.relative_extrinsics(own, seen.camera)
+    rotation, center = cameras.relative_extrinsics(cameras.expand(camera, -1), seen.camera)
     num_views, num_joints = weight.shape[-2:]
     moved = tf.linalg.matmul(
         tf.reshape(rotation, [-1, 3 * num_views, 3]), pose_camera, transpose_b=True
@@ -188,29 +187,13 @@ DISTANCES = {"norm": norm, "squared_norm": squared_norm}
 """The ‖·‖ of the losses by name; the paper's figures cannot tell which one it used."""
 
 
-def weight_by_target(lifted_from: tf.Tensor, compared_with: tf.Tensor) -> tf.Tensor:
-    """Weights by the confidence in the view compared with."""
-    del lifted_from
-    return compared_with
-
-
-def weight_by_both(lifted_from: tf.Tensor, compared_with: tf.Tensor) -> tf.Tensor:
-    """Weights by both."""
-    return lifted_from * compared_with
-
-
-def weight_seen_alike(lifted_from: tf.Tensor, compared_with: tf.Tensor) -> tf.Tensor:
-    """Weights every joint seen there by one."""
-    del lifted_from
-    return tf.cast(compared_with > 0, compared_with.dtype)
-
-
-WEIGHTINGS = {
+WEIGHTINGS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
     "source": weight_by_source,
-    "target": weight_by_target,
-    "product": weight_by_both,
-    "none": weight_seen_alike,
+    "target": lambda lifted_from, compared_with: compared_with,
+    "product": lambda lifted_from, compared_with: lifted_from * compared_with,
+    "none": lambda lifted_from, compared_with: tf.cast(compared_with > 0, compared_with.dtype),
 }
+"""Weights of joints by name, of the confidences in the views lifted from and compared with."""
 
 
 def triangulated_pose_loss(

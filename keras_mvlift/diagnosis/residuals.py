@@ -73,11 +73,8 @@ def masked_median(values: np.ndarray, mask: np.ndarray | None = None) -> np.ndar
     What counts is what the mask says, or else what is finite.
     """
     mask = np.isfinite(values) if mask is None else mask
-    ordered = np.sort(np.where(mask, values, np.inf), axis=-1)
-    count = mask.sum(axis=-1)
-    middle = np.maximum(count - 1, 0)[..., np.newaxis] // 2
-    median = np.take_along_axis(ordered, middle, axis=-1)[..., 0]
-    return np.where(count > 0, median, np.nan)
+    median = triangulation.median(values[..., np.newaxis, :], mask[..., np.newaxis, :])[..., 0, 0]
+    return np.where(mask.any(axis=-1), median, np.nan)
 
 
 def mean_of_pairs(residuals: np.ndarray) -> np.ndarray:

@@ -198,12 +198,7 @@ def _sides(footage: footages.Footage) -> Checked:
         "the knees bend backwards. How far the body faces ahead, from -1 to 1, is "
         f"{before:.2f}; swapped, it is {after:.2f}."
     )
-    told = (
-        "sides_swapped",
-        footage.camera_names,
-        sentence,
-        mistakes.CHECK_ORDER,
-    )
+    told = "sides_swapped", footage.camera_names, sentence, mistakes.CHECK_ORDER
     yield footages.Finding(*told, before, after, severity=footages.ERROR), swapped
 
 

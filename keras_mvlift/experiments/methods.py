@@ -214,7 +214,9 @@ def source_of(
     """
     if not stages.takes_instants(config):
         return data.pair_source()
-    seen, needs_agreement = data.paired_instants(), stage_data.needs_agreement(config)
+    index = np.unique(data.pairs[:, 0])
+    seen: views.View = tf.nest.map_structure(lambda field: np.asarray(field)[index], data.seen)
+    needs_agreement = stage_data.needs_agreement(config)
     values: batches.Seen = objectives.agreed_beforehand(seen) if needs_agreement else seen
     return stage_data.Rows(values, num_pairs=len(data.pairs))
 

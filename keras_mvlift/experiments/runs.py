@@ -191,23 +191,19 @@ def _source_digest(root: pathlib.Path) -> str:
     return digest.hexdigest()[:16]
 
 
-# PCK and AUC as MPI-INF-3DHP's test code counts them, over 14 of the 17 joints, times 100.
-_JOINT_SHARES: dict[str, Callable[..., Any]] = {
-    "pck_150_14": pose_error.pck,
-    "auc_14": pose_error.pck_auc,
-}
 # The AUC compares each joint with 31 thresholds: as many poses at once take some 14 MB.
 _BATCH_SIZE = 8192
 
 
 def measure_joint_shares(pose_true: np.ndarray, pose_pred: np.ndarray) -> dict[str, float]:
-    """Returns the means of `_JOINT_SHARES` over poses `[N, 17, 3]`, meters; roots may be apart.
+    """Returns PCK and AUC as MPI-INF-3DHP's test code counts them, over 14 of 17 joints, times 100.
 
-    Poses that lack their root, or all joints that count, are left out.
+    They are means over poses `[N, 17, 3]`, meters; roots may be apart. Poses that lack their root,
+    or all joints that count, are left out.
     """
     rows = [slice(start, start + _BATCH_SIZE) for start in range(0, len(pose_true), _BATCH_SIZE)]
     joints, means = pose_error.OFFICIAL_JOINTS, {}
-    for name, share in _JOINT_SHARES.items():
+    for name, share in (("pck_150_14", pose_error.pck), ("auc_14", pose_error.pck_auc)):
         parts = [share(pose_true[part], pose_pred[part], joints=joints) for part in rows]
         mean = np.nanmean(np.concatenate(parts), dtype=np.float64)
         means[name] = pose_error.PERCENT * float(mean)

@@ -1,6 +1,6 @@
 """What a model is compared with: triangulation, the nearest training view, a constant pose."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,12 +37,16 @@ def decode_test_views(serialized: Sequence[bytes]) -> TestViews:
     records = tf.constant(serialized)
     view = tf.nest.map_structure(lambda value: value.numpy(), tfrecords.decode_views(records))
     about = {name: value.numpy() for name, value in tfrecords.decode_references(records).items()}
+    return of_columns(view, about)
+
+
+def of_columns(view: views.View, about: Mapping[str, np.ndarray]) -> TestViews:
+    """Tells which views are of one instant, by what records say about them."""
     clip, action, camera = (about[name].astype(str) for name in ("clip", "action", "camera"))
     keys = np.stack([clip, about["frame"].astype(str)], axis=1)
     _, instant = np.unique(keys, axis=0, return_inverse=True)
-    return TestViews(
-        view, about[tfrecords.REFERENCE_POSE], instant, action, camera, clip, about["frame"]
-    )
+    pose = about[tfrecords.REFERENCE_POSE]
+    return TestViews(view, pose, instant, action, camera, clip, about["frame"])
 
 
 def has_several_views(test: TestViews) -> bool:

@@ -3,7 +3,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_mvlift.diagnosis import footage
 from keras_mvlift.diagnosis import footage as footages
 from tests.diagnosis import planted
 
@@ -75,4 +74,5 @@ def test_clips_of_different_rigs_are_sorted():
     ],
 )
 def test_cameras_are_listed_as_one_says_them(names, every, expected):
-    assert footage.listed(tuple(names), tuple(every)) == expected
+    rig = dataclasses.replace(planted.footage(), camera_names=tuple(every))
+    assert rig.listed(np.array([name in names for name in every])) == expected
