@@ -63,14 +63,8 @@ def error(
     Returns:
         `[B]`, pixels times the unit of the weight.
     """
-    return tf.reduce_sum(weight * distance(residual(pose_camera, view, least_depth)), axis=-1)
-
-
-def residual(
-    pose_camera: tf.Tensor, view: views.View, least_depth: float = cameras.MIN_DEPTH
-) -> tf.Tensor:
-    """Computes the way from a pose's image to the keypoints of a view, `[B, J, 2]`, pixels."""
-    return view.keypoints_2d - cameras.project(pose_camera, view.camera.intrinsics, least_depth)
+    off = view.keypoints_2d - cameras.project(pose_camera, view.camera.intrinsics, least_depth)
+    return tf.reduce_sum(weight * distance(off), axis=-1)
 
 
 def weight_by_source(lifted_from: tf.Tensor, compared_with: tf.Tensor) -> tf.Tensor:
@@ -87,17 +81,8 @@ def transform_loss(
 ) -> tf.Tensor:
     """Computes `Σ_i w1_i ‖X2_i - ρ_2(τ_1to2(Ỹ1_i))‖ + w2_i ‖X1_i - ρ_1(τ_2to1(Ỹ2_i))‖`.
 
-    Args:
-        poses: Global poses lifted from source and target, `[B, J, 3]`, meters, each in its
-            own camera's frame.
-        pair: The two views.
-        distance: The ‖·‖.
-        weight: Makes a joint's weight from the confidences of the view it is lifted from and
-            of the view it is compared with.
-        least_depth: Meters, as of `cameras.project`.
-
-    Returns:
-        `[B]`, pixels times confidence.
+    `weight` makes a joint's weight from the confidences of the view it is lifted from and of the
+    view it is compared with; all else is as of `loss`.
 
     References:
         Li et al., eq. (5).
@@ -128,8 +113,8 @@ def all_views_error(
         camera: Fields `[B, ...]`.
         seen: Fields `[B, V, ...]`.
         weight: `[B, V, J]`.
-        distance: The ‖·‖.
-        least_depth: Meters, as of `cameras.project`.
+        distance: The ‖·‖, and so on as of `error`.
+        least_depth: Meters.
 
     Returns:
         `[B, V]`, pixels times the unit of the weight.
@@ -159,15 +144,7 @@ def pretraining_loss(poses: tuple[tf.Tensor, tf.Tensor], pair: views.ViewPair) -
 
     It leads to no valid poses by itself; it moves the roots away from the cameras, where the
     projection of eq. (1) is singular. τ keeps lengths, so that both terms are the same: one of
-    them is computed, and counts twice.
-
-    Args:
-        poses: Global poses lifted from source and target, `[B, J, 3]`, meters, each in its
-            own camera's frame.
-        pair: The two views.
-
-    Returns:
-        `[B]`, meters.
+    them is computed, and counts twice. Poses and pair are as of `loss`; it is `[B]`, meters.
 
     References:
         Li et al., eq. (6).

@@ -433,7 +433,16 @@ _MAX_FIT_FRAMES = 60
 def _moved(footage: footages.Footage, seen: moments.Consensus, view: int) -> Traced:
     stretch = _longest(seen.is_off[view])
     off = np.flatnonzero(stretch & seen.is_off[view])
-    if not _may_be_moved(footage, seen, view, stretch):
+    may_be_moved = (
+        footage.num_views > 2
+        and (seen.tolerance < moments.TOLERANCE[1]).all()
+        and seen.share_off[view] <= MAX_SHARE
+        # It fits before, and is off in this stretch, and hardly elsewhere.
+        and not stretch[0]
+        and len(off) >= max(MIN_SHARE * footage.num_frames, MIN_FOUND * seen.is_off[view].sum())
+        and len(off) >= MIN_MENDED * stretch.sum()
+    )
+    if not may_be_moved:
         return
     chosen = off[sequences.spread(len(off), _MAX_FIT_FRAMES)]
     for num_free in (3, 6):
@@ -459,21 +468,6 @@ def _moved(footage: footages.Footage, seen: moments.Consensus, view: int) -> Tra
     details = {"turned_degrees": float(np.degrees(angle)), "moved_m": far}
     finding = _finding("camera_moved", footage, where, sentence, remedy, figures, **details)
     yield finding, footage.without(where)
-
-
-def _may_be_moved(
-    footage: footages.Footage, seen: moments.Consensus, view: int, stretch: np.ndarray
-) -> bool:
-    """Tells whether a camera that fits before is off in a stretch `[T]`, and hardly elsewhere."""
-    num_off, num_in = seen.is_off[view].sum(), (stretch & seen.is_off[view]).sum()
-    return bool(
-        footage.num_views > 2
-        and (seen.tolerance < moments.TOLERANCE[1]).all()
-        and seen.share_off[view] <= MAX_SHARE
-        and not stretch[0]
-        and num_in >= max(MIN_SHARE * footage.num_frames, MIN_FOUND * num_off)
-        and num_in >= MIN_MENDED * stretch.sum()
-    )
 
 
 def _longest(is_off: np.ndarray) -> np.ndarray:

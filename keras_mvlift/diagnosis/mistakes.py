@@ -383,7 +383,12 @@ def _normal_equations(
     limit = _MAX_MEDIANS * residuals.masked_median(np.abs(off), seen)
     used = seen & (np.abs(off) < limit[:, np.newaxis])
     design = np.stack([by_first, by_second], axis=-1)
-    now, later = _lagged(footage)
+    # Each joint, by its number in a flat array, and itself some frames later.
+    frame = np.arange(max(0, footage.num_frames - _LAG_FRAMES))
+    frame = frame[footage.run[frame] == footage.run[frame + _LAG_FRAMES]]
+    num_joints = footage.confidence.shape[-1]
+    now = (frame[:, np.newaxis] * num_joints + np.arange(num_joints)).ravel()
+    later = now + _LAG_FRAMES * num_joints
     used = used[:, now] & used[:, later]
     left = np.zeros((_NUM_BLOCKS, footage.num_views, footage.num_views))
     right = np.zeros((_NUM_BLOCKS, footage.num_views))
@@ -394,15 +399,6 @@ def _normal_equations(
             left[number][np.ix_(views, views)] += instrument.T @ design[pair, now[rows]]
             right[number][views] -= instrument.T @ off[pair, now[rows]]
     return left, right
-
-
-def _lagged(footage: footages.Footage) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs each joint, by its number in a flat array, with itself some frames later."""
-    frame = np.arange(max(0, footage.num_frames - _LAG_FRAMES))
-    frame = frame[footage.run[frame] == footage.run[frame + _LAG_FRAMES]]
-    num_joints = footage.confidence.shape[-1]
-    now = (frame[:, np.newaxis] * num_joints + np.arange(num_joints)).ravel()
-    return now, now + _LAG_FRAMES * num_joints
 
 
 def _solve(left: np.ndarray, right: np.ndarray) -> np.ndarray:

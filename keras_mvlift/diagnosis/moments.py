@@ -40,8 +40,7 @@ class Consensus(NamedTuple):
     # [V, T], median distance from them, shares of the person's size; NaN where the camera or all
     # others see too little.
     error: np.ndarray
-    noise: np.ndarray  # [V], the error in a camera's better frames.
-    tolerance: np.ndarray  # [V], the error beyond which a camera is off.
+    tolerance: np.ndarray  # [V], the error beyond which a camera is off, by its better frames.
     is_off: np.ndarray  # [V, T]; with two cameras both are.
     fixes: np.ndarray  # [V, V, T], whether two cameras fix the person's place by themselves.
 
@@ -78,7 +77,7 @@ def consensus(footage: footages.Footage) -> Consensus:
     # Whoever is off is left out of the points.
     points = placed(footage, members, fixes)
     error = distances(footage, points)
-    return Consensus(points, error, noise, tolerance, error > tolerance[:, np.newaxis], fixes)
+    return Consensus(points, error, tolerance, error > tolerance[:, np.newaxis], fixes)
 
 
 def placed(footage: footages.Footage, members: np.ndarray, fixes: np.ndarray) -> np.ndarray:

@@ -325,29 +325,23 @@ def _pair_curves(footage: footages.Footage) -> np.ndarray:
     seen = footage.confidence[:, :, _LIMB_JOINTS] > 0
     views = footage.views(first), footage.views(second)
     curves = np.full((footage.num_views, footage.num_views, len(shifts)), np.nan)
+    # The same frames for all shifts, but for those that leave their run.
+    spread = sequences.spread(footage.num_frames, max_frames)
     for column, shift in enumerate(shifts):
-        here, there = _overlap(footage.run, shift, max_frames)
+        here = spread[(spread + shift >= 0) & (spread + shift < footage.num_frames)]
+        here = here[footage.run[here] == footage.run[here + shift]]
         near, far = (
             view._replace(
                 rays=rays[chosen][:, at].reshape(len(chosen), -1, 2),
                 is_seen=seen[chosen][:, at].reshape(len(chosen), -1),
             )
-            for view, chosen, at in zip(views, (first, second), (there, here), strict=True)
+            for view, chosen, at in zip(views, (first, second), (here + shift, here), strict=True)
         )
         residual = np.minimum(np.abs(line_distances(near, far)).mean(axis=0), _CAP)
         mean = mean_of_pairs(np.where(near.is_seen & far.is_seen, residual, np.nan))
         curves[first, second, column] = mean
         curves[second, first, len(shifts) - 1 - column] = mean
     return curves
-
-
-def _overlap(run: np.ndarray, shift: int, max_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns frames t, and t + shift, that lie in one run, evenly spread."""
-    # The same frames t for all shifts, but for those that leave the footage.
-    here = sequences.spread(len(run), max_frames)
-    here = here[(here + shift >= 0) & (here + shift < len(run))]
-    here = here[run[here] == run[here + shift]]
-    return here, here + shift
 
 
 def _fit(curves: np.ndarray) -> np.ndarray:
