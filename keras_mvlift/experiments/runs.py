@@ -258,10 +258,9 @@ class Experiments:
         """Returns what a row and a seed stand for."""
         return variants.Cell(variant=row.variant, budget=self.profile.budget, seed=seed)
 
-    def digest(self, cell: variants.Cell) -> str:
+    def digest(self, settings: Any) -> str:
         """Returns the name of a cell's files: of its settings, the data and the code."""
-        about = [dataclasses.asdict(cell), self.description, code_digest()]
-        return variants.digest(about)
+        return variants.digest([settings, self.description, code_digest()])
 
     def found(self) -> Found:
         """Reads the cells of this budget, these data and this code that lie in the folder."""
@@ -270,16 +269,14 @@ class Experiments:
         for digest in self.store.digests():
             record = self.store.read(digest) or {}
             settings = record.get("settings", {})
-            about = [settings, self.description, code_digest()]
-            if digest == variants.digest(about) and variants.digest(settings["budget"]) == budget:
+            if digest == self.digest(settings) and variants.digest(settings["budget"]) == budget:
                 by_seed = found.setdefault(variants.digest(settings["variant"]), {})
                 by_seed[settings["seed"]] = {"digest": digest, **record}
         return found
 
     def data_digest(self, settings: variants.DataSettings) -> str:
         """Returns the name of the file that keeps a test set's true poses."""
-        about = [dataclasses.asdict(settings), self.description, code_digest()]
-        return f"truth_{variants.digest(about)}"
+        return f"truth_{self.digest(settings)}"
 
     def to_do(self) -> list[variants.Cell]:
         """Returns the cells that are not finished; those of the same data follow each other."""

@@ -146,14 +146,6 @@ def _rest_directions() -> np.ndarray:
 _REST_DIRECTIONS = _rest_directions()
 
 
-def limited(angles: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Keeps angles, radians, within the limits of their degrees of freedom."""
-    unknown = sorted(set(angles) - set(DEGREES_OF_FREEDOM))
-    errors.require(not unknown, "angles", "be degrees of freedom by name", unknown)
-    limits = {name: np.radians(DEGREES_OF_FREEDOM[name][2:]) for name in angles}
-    return {name: np.clip(angle, *limits[name]) for name, angle in angles.items()}
-
-
 def pose_of_angles(
     angles: Mapping[str, np.ndarray], heading: np.ndarray, bone_lengths: np.ndarray
 ) -> np.ndarray:
@@ -170,15 +162,17 @@ def pose_of_angles(
     Raises:
         ValueError: If a name is not one of `DEGREES_OF_FREEDOM`.
     """
-    held = limited(angles)
+    unknown = sorted(set(angles) - set(DEGREES_OF_FREEDOM))
+    errors.require(not unknown, "angles", "be degrees of freedom by name", unknown)
     frames: list[np.ndarray] = []
     points = np.zeros((len(heading), len(_JOINTS), 3))
     upright = _turn(np.broadcast_to(np.eye(3), (len(heading), 3, 3)), "+z", heading)
     for index, (joint, parent) in enumerate(zip(_JOINTS, _PARENTS, strict=True)):
         frame = upright if parent < 0 else frames[parent]
         for name, degree in _BY_JOINT[joint]:
-            if name in held:
-                frame = _turn(frame, degree.axis, held[name])
+            if name in angles:
+                held = np.clip(angles[name], *np.radians([degree.low, degree.high]))
+                frame = _turn(frame, degree.axis, held)
         frames.append(frame)
         if parent >= 0:
             bone = frame @ (bone_lengths[index] * _REST_DIRECTIONS[index])
