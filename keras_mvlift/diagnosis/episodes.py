@@ -340,11 +340,9 @@ def _off(offset: float) -> str:
 def offsets_over_time(
     footage: footages.Footage, seen: moments.Consensus, view: int
 ) -> tuple[np.ndarray, float, float, float]:
-    """Follows a camera's time offset through the recording.
+    """Follows a camera's time offset through the recording; positive where the camera is late.
 
-    Returns:
-        The offset in each frame `[T]`, frames, positive where the camera is late; that at the start
-        and at the end of the recording; and the seconds between these.
+    It gives that in each frame, `[T]`, frames; at the start, at the end, and the seconds between.
     """
     members = ~seen.is_off & (np.arange(footage.num_views) != view)[:, np.newaxis]
     points = moments.placed(footage, members, seen.fixes)
@@ -379,8 +377,7 @@ def _costs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Measures how far a camera is off at `M` instants if moved by -reach ... reach frames.
 
-    Returns:
-        `[M, 2 reach + 1]`, shares of the person's size, and whether the frame was filmed.
+    It is `[M, 2 reach + 1]`, shares of the person's size; and whether the frame was filmed.
     """
     index = instants[:, np.newaxis] + np.arange(-reach, reach + 1)
     inside = (index >= frames[0]) & (index <= frames[-1])

@@ -255,10 +255,9 @@ _MAX_ORDER_FRAMES = 60  # Frames that are enough to tell orders apart.
 
 
 def best_order(footage: footages.Footage) -> tuple[tuple[int, ...], float]:
-    """Finds the order of the views in which the rig agrees best, on a few frames.
+    """Finds for each camera the view whose detections are its own, on a few frames.
 
-    Returns:
-        For each camera the view whose detections are its own, and the mean residual over pairs.
+    Beside this order, in which the rig agrees best, it gives the mean residual over pairs.
     """
     index = residuals.pairs_of_views(footage.num_views)
     residual = _order_residuals(footage.thinned(_MAX_ORDER_FRAMES), index)

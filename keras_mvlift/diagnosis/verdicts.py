@@ -272,9 +272,8 @@ camera's joints, this share may be."""
 def bias(footage: footages.Footage) -> np.ndarray:
     """Measures by how much each camera sees the person beside where all cameras put them.
 
-    Returns:
-        `[V, 2]`, pixels: the median over frames and joints of seen minus projected; 0 for a
-        camera that shares no joint with another.
+    It is `[V, 2]`, pixels, the median over frames and joints of seen minus projected; 0 for a
+    camera that shares no joint with another.
     """
     residual = _look(footage).residual.reshape(footage.num_views, -1, 2)
     return np.nan_to_num(residuals.masked_median(residual.swapaxes(-1, -2)))

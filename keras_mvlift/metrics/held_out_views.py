@@ -76,8 +76,7 @@ def errors(pose_world: tf.Tensor, seen: views.View, min_joints: int = 8) -> Erro
 def subject_depth(seen: views.View) -> tuple[tf.Tensor, tf.Tensor]:
     """Measures how far the subject is from each camera, by triangulation: no model has a say in it.
 
-    Returns:
-        `[..., V]`, meters along the optical axis, of the mean joint; and whether it is known.
+    It is `[..., V]`, meters along the optical axis, of the mean joint; and whether it is known.
     """
     points, is_seen = triangulation.triangulate(seen.keypoints_2d, seen.confidence, seen.camera)
     weight = tf.cast(is_seen, points.dtype)[..., tf.newaxis]
@@ -186,7 +185,10 @@ def summarize(found: list[Errors]) -> dict[str, float]:
     summary = {}
     for unit, values in zip(("px", "mm", "share"), measured, strict=True):
         summary[f"mean_{unit}"] = float(np.average(values, weights=weight))
-        summary[f"median_{unit}"] = _weighted_median(values, weight)
+        order = np.argsort(values)
+        cumulated = np.cumsum(weight[order])
+        middle = values[order][np.searchsorted(cumulated, cumulated[-1] / 2)]
+        summary[f"median_{unit}"] = float(middle)
     return summary
 
 
@@ -236,9 +238,3 @@ def score_test_views(
 def views_of_pairs(pair: views.ViewPair) -> views.View:
     """Returns pairs as instants of two views, fields `[B, 2, ...]`."""
     return tf.nest.map_structure(lambda *sides: tf.stack(sides, axis=1), *pair)
-
-
-def _weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
-    order = np.argsort(values)
-    cumulated = np.cumsum(weight[order])
-    return float(values[order][np.searchsorted(cumulated, cumulated[-1] / 2)])
