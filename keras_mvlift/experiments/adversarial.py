@@ -83,9 +83,7 @@ class AdversarialLifter(keras.Model):
     ) -> None:
         """Takes the optimizer of the lifter's networks, and the critic's if not the usual one."""
         super().compile(optimizer)
-        # Without momentum, as usual against a moving target.
-        adam = keras.optimizers.legacy.Adam(1e-3, beta_1=0.0, beta_2=0.9)
-        self.critic_optimizer = judge or adam
+        self.critic_optimizer = judge or critic_optimizer()
         # Made before the first step, so that checkpoints restore them and it is traced once.
         self.critic_optimizer._create_all_weights(self.critic.trainable_variables)
 
@@ -139,6 +137,11 @@ class AdversarialLifter(keras.Model):
 
     def _seed(self) -> tf.Tensor:
         return self.generator.make_seeds(1)[:, 0]
+
+
+def critic_optimizer() -> keras.optimizers.legacy.Optimizer:
+    """Returns the critic's Adam, without momentum, as usual against a moving target."""
+    return keras.optimizers.legacy.Adam(1e-3, beta_1=0.0, beta_2=0.9)
 
 
 def kinematic_chains(pose: tf.Tensor, bones: tuple[tuple[int, int], ...]) -> tf.Tensor:

@@ -308,7 +308,7 @@ def test_fit_learns_what_people_look_like(view, unpaired_poses):
 
 def test_the_critic_likes_real_poses_better_after_some_steps(view, unpaired_poses):
     adversary = against(unpaired_poses, num_critic_steps=20)
-    adversary.compile(SGD(0.0))
+    adversary.compile(SGD(0.0), adversarial.critic_optimizer())
     assert losses(adversary, view)["critic"] < -0.1
 
 
