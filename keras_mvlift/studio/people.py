@@ -127,23 +127,19 @@ _BY_JOINT = {
 }
 
 
-def _rest_directions() -> np.ndarray:
-    """Returns the direction of each bone in its frame, `[J, 3]`, unit length, 0 for the root."""
-    written = {
-        "spine": (-0.05, 0.0, 1.0),
-        "thorax": (0.0, 0.0, 1.0),
-        "nose": (0.45, 0.0, 1.0),
-        "head": (-0.3, 0.0, 1.0),
-        "hip": (0.0, 1.0, 0.0),
-        "shoulder": (0.0, 1.0, -0.1),
-    }
-    rest = np.array([written.get(joint.split("_")[-1], (0.0, 0.0, -1.0)) for joint in _JOINTS])
-    rest[list(skeletons.H36M_17.right), 1] *= -1.0
-    rest[skeletons.ROOT] = 0.0
-    return rest / np.maximum(np.linalg.norm(rest, axis=-1, keepdims=True), _MIN_LENGTH)
-
-
-_REST_DIRECTIONS = _rest_directions()
+# The direction of each bone in its frame, `[J, 3]`, of unit length, 0 for the root.
+_WRITTEN = {
+    "spine": (-0.05, 0.0, 1.0),
+    "thorax": (0.0, 0.0, 1.0),
+    "nose": (0.45, 0.0, 1.0),
+    "head": (-0.3, 0.0, 1.0),
+    "hip": (0.0, 1.0, 0.0),
+    "shoulder": (0.0, 1.0, -0.1),
+}
+_REST = np.array([_WRITTEN.get(joint.split("_")[-1], (0.0, 0.0, -1.0)) for joint in _JOINTS])
+_REST[list(skeletons.H36M_17.right), 1] *= -1.0
+_REST[skeletons.ROOT] = 0.0
+_REST /= np.maximum(np.linalg.norm(_REST, axis=-1, keepdims=True), _MIN_LENGTH)
 
 
 def pose_of_angles(
@@ -175,7 +171,7 @@ def pose_of_angles(
                 frame = _turn(frame, degree.axis, held)
         frames.append(frame)
         if parent >= 0:
-            bone = frame @ (bone_lengths[index] * _REST_DIRECTIONS[index])
+            bone = frame @ (bone_lengths[index] * _REST[index])
             points[:, index] = points[:, parent] + bone
     return points
 
