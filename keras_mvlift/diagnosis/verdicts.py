@@ -359,18 +359,14 @@ def _unexplained(footage: footages.Footage, matrix: np.ndarray) -> footages.Find
 def _calibration_off(
     footage: footages.Footage, shift: np.ndarray, is_off: np.ndarray, matrix: np.ndarray
 ) -> footages.Finding:
-    off = footages.listed(
-        tuple(
-            f"about {shift[view]:.0f} px in {footage.camera_names[view]}"
-            for view in np.flatnonzero(is_off)
-        )
-    )
+    names = footage.named(is_off)
+    off = [f"about {px:.0f} px in {name}" for px, name in zip(shift[is_off], names, strict=True)]
     sentence = (
-        f"The calibration is off by {off}: there the person is seen beside where all cameras put "
-        "them, always to the same side. No known mistake explains it."
+        f"The calibration is off by {footages.listed(tuple(off))}: there the person is seen beside "
+        "where all cameras put them, always to the same side. No known mistake explains it."
     )
     remedy = "Refine the calibration: keras-mvlift calibrate --refine."
-    told = "calibration_off", footage.named(is_off), sentence, remedy
+    told = "calibration_off", names, sentence, remedy
     severity = footages.ERROR if np.nanmax(matrix) > EXPLAINED else footages.WARNING
     return footages.Finding(*told, float(shift[is_off].max()), unit="px", severity=severity)
 
