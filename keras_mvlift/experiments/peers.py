@@ -49,6 +49,10 @@ def pose_loss(pose: tf.Tensor, pose_true: tf.Tensor, weight: tf.Tensor | None = 
     return tf.reduce_sum(error if weight is None else weight * error, axis=-1)
 
 
+# Instants that are triangulated at once: robust triangulation keeps every pair of views in memory.
+_BATCH_SIZE = 1024
+
+
 class Labels(NamedTuple):
     """Views, fields `[N, ...]`, and poses to train on, `[N, J, 3]`, meters, camera axes, root at 0.
 
@@ -72,8 +76,13 @@ def pseudo_labels(seen: views.View, min_confidence: float = 0.0) -> Labels:
     """
     confidence = np.asarray(seen.confidence)
     sure = np.where(confidence >= min_confidence, confidence, np.zeros_like(confidence))
-    agreed, _ = objectives.trusted_agreement(seen._replace(confidence=sure))
-    return labels_of(seen, *agreed)
+    parts = []
+    for start in range(0, len(sure), _BATCH_SIZE):
+        rows = slice(start, start + _BATCH_SIZE)
+        given = seen._replace(confidence=sure)
+        part = tf.nest.map_structure(lambda field, rows=rows: tf.constant(field[rows]), given)
+        parts.append(objectives.agreement_of(part))
+    return labels_of(seen, *(np.concatenate(fields) for fields in zip(*parts, strict=True)))
 
 
 def labels_of(
