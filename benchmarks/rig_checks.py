@@ -135,7 +135,7 @@ def turn_all(seen: footages.Footage, degrees: float, seed: int) -> footages.Foot
     """Has every camera face elsewhere than its calibration says, each about an axis of its own."""
     axes = np.random.default_rng(seed).normal(size=(seen.num_views, 3))
     axes /= np.linalg.norm(axes, axis=1, keepdims=True)
-    turns = cameras.from_axis_angle(axes, np.full(seen.num_views, np.radians(degrees)))
+    turns = cameras.from_rotation_vector(np.radians(degrees) * axes)
     return seen.replace_camera(rotation=np.asarray(turns) @ seen.camera.rotation)
 
 

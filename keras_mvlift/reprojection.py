@@ -63,14 +63,8 @@ def error(
     Returns:
         `[B]`, pixels times the unit of the weight.
     """
-    return tf.reduce_sum(weight * distance(residual(pose_camera, view, least_depth)), axis=-1)
-
-
-def residual(
-    pose_camera: tf.Tensor, view: views.View, least_depth: float = cameras.MIN_DEPTH
-) -> tf.Tensor:
-    """Computes the way from a pose's image to the keypoints of a view, `[B, J, 2]`, pixels."""
-    return view.keypoints_2d - cameras.project(pose_camera, view.camera.intrinsics, least_depth)
+    off = view.keypoints_2d - cameras.project(pose_camera, view.camera.intrinsics, least_depth)
+    return tf.reduce_sum(weight * distance(off), axis=-1)
 
 
 def weight_by_source(lifted_from: tf.Tensor, compared_with: tf.Tensor) -> tf.Tensor:
@@ -87,17 +81,8 @@ def transform_loss(
 ) -> tf.Tensor:
     """Computes `Σ_i w1_i ‖X2_i - ρ_2(τ_1to2(Ỹ1_i))‖ + w2_i ‖X1_i - ρ_1(τ_2to1(Ỹ2_i))‖`.
 
-    Args:
-        poses: Global poses lifted from source and target, `[B, J, 3]`, meters, each in its
-            own camera's frame.
-        pair: The two views.
-        distance: The ‖·‖.
-        weight: Makes a joint's weight from the confidences of the view it is lifted from and
-            of the view it is compared with.
-        least_depth: Meters, as of `cameras.project`.
-
-    Returns:
-        `[B]`, pixels times confidence.
+    `weight` makes a joint's weight from the confidences of the view it is lifted from and of the
+    view it is compared with; all else is as of `loss`.
 
     References:
         Li et al., eq. (5).
@@ -128,14 +113,13 @@ def all_views_error(
         camera: Fields `[B, ...]`.
         seen: Fields `[B, V, ...]`.
         weight: `[B, V, J]`.
-        distance: The ‖·‖.
-        least_depth: Meters, as of `cameras.project`.
+        distance: The ‖·‖, and so on as of `error`.
+        least_depth: Meters.
 
     Returns:
         `[B, V]`, pixels times the unit of the weight.
     """
-    own = cameras.Camera(*(field[:, tf.newaxis] for field in camera))
-    rotation, center = cameras.relative_extrinsics(own, seen.camera)
+    rotation, center = cameras.relative_extrinsics(cameras.expand(camera, -1), seen.camera)
     num_views, num_joints = weight.shape[-2:]
     moved = tf.linalg.matmul(
         tf.reshape(rotation, [-1, 3 * num_views, 3]), pose_camera, transpose_b=True
@@ -160,15 +144,7 @@ def pretraining_loss(poses: tuple[tf.Tensor, tf.Tensor], pair: views.ViewPair) -
 
     It leads to no valid poses by itself; it moves the roots away from the cameras, where the
     projection of eq. (1) is singular. τ keeps lengths, so that both terms are the same: one of
-    them is computed, and counts twice.
-
-    Args:
-        poses: Global poses lifted from source and target, `[B, J, 3]`, meters, each in its
-            own camera's frame.
-        pair: The two views.
-
-    Returns:
-        `[B]`, meters.
+    them is computed, and counts twice. Poses and pair are as of `loss`; it is `[B]`, meters.
 
     References:
         Li et al., eq. (6).
@@ -188,29 +164,13 @@ DISTANCES = {"norm": norm, "squared_norm": squared_norm}
 """The ‖·‖ of the losses by name; the paper's figures cannot tell which one it used."""
 
 
-def weight_by_target(lifted_from: tf.Tensor, compared_with: tf.Tensor) -> tf.Tensor:
-    """Weights by the confidence in the view compared with."""
-    del lifted_from
-    return compared_with
-
-
-def weight_by_both(lifted_from: tf.Tensor, compared_with: tf.Tensor) -> tf.Tensor:
-    """Weights by both."""
-    return lifted_from * compared_with
-
-
-def weight_seen_alike(lifted_from: tf.Tensor, compared_with: tf.Tensor) -> tf.Tensor:
-    """Weights every joint seen there by one."""
-    del lifted_from
-    return tf.cast(compared_with > 0, compared_with.dtype)
-
-
-WEIGHTINGS = {
+WEIGHTINGS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
     "source": weight_by_source,
-    "target": weight_by_target,
-    "product": weight_by_both,
-    "none": weight_seen_alike,
+    "target": lambda lifted_from, compared_with: compared_with,
+    "product": lambda lifted_from, compared_with: lifted_from * compared_with,
+    "none": lambda lifted_from, compared_with: tf.cast(compared_with > 0, compared_with.dtype),
 }
+"""Weights of joints by name, of the confidences in the views lifted from and compared with."""
 
 
 def triangulated_pose_loss(

@@ -6,7 +6,8 @@ import pytest
 
 from keras_mvlift import errors, inference, skeletons
 from keras_mvlift.geometry import cameras
-from keras_mvlift.studio import people, synthetic
+from keras_mvlift.studio import synthetic
+from tests import bodies
 
 JOINTS = skeletons.H36M_17.joints
 MEAN = np.diag([1000.0, 1000.0, 1.0]).astype(np.float32)
@@ -17,7 +18,7 @@ CLIP = synthetic.Studio(num_subjects=1, num_clips=1, num_frames=4).read("S01_wal
 def seen_as(name):
     """Returns the joints of a set, `[4, K, 2]`, pixels, as the studio's first camera sees them."""
     camera = cameras.Camera(*(np.asarray(field)[0] for field in CLIP.camera))
-    points = people.body_joints(np.asarray(CLIP.pose_world), skeletons.by_name(name))
+    points = bodies.joints(np.asarray(CLIP.pose_world), skeletons.by_name(name))
     points = cameras.camera_from_world(points, camera)
     return cameras.project(points, camera.intrinsics)
 

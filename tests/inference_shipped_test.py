@@ -13,7 +13,8 @@ from keras_mvlift.datasets.rigs import pose2sim
 from keras_mvlift.export import onnx, tflite
 from keras_mvlift.geometry import cameras
 from keras_mvlift.metrics import pose_error
-from keras_mvlift.studio import people, synthetic
+from keras_mvlift.studio import synthetic
+from tests import bodies
 
 PACKAGE = pathlib.Path(inference.__file__).parent
 MEGABYTE = 1e6
@@ -88,7 +89,7 @@ def test_people_lean_no_more_the_more_a_camera_looks_down(model, clip):
             target = walking[:, 0].mean(axis=0)
             center = target + 4.5 * (np.cos(rise) * ahead + np.sin(rise) * np.eye(3)[2])
             camera = cameras.look_at(intrinsics, center, target, np.eye(3)[2])
-            points = people.body_joints(walking, skeletons.COCO_17)
+            points = bodies.joints(walking, skeletons.COCO_17)
             seen = cameras.project(cameras.camera_from_world(points, camera), intrinsics)
             lifted = model.lift(seen, camera=intrinsics, skeleton="coco_17").root_relative_pose
             pose, true = lifted @ camera.rotation, walking - walking[:, :1]

@@ -157,7 +157,7 @@ def test_the_distance_is_the_one_asked_for():
     keypoints_2d[:, 4] += [3, -4]
     pair = pair._replace(target=pair.target._replace(keypoints_2d=keypoints_2d))
     for distance, expected in ((reprojection.norm, 5), (reprojection.squared_norm, 25)):
-        loss = reprojection.transform_loss(poses, pair, distance, reprojection.weight_seen_alike)
+        loss = reprojection.transform_loss(poses, pair, distance, reprojection.WEIGHTINGS["none"])
         np.testing.assert_allclose(loss, [expected] * 3)
 
 

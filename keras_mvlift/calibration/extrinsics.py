@@ -147,7 +147,10 @@ def place_cameras(
             raise _unreachable(set(range(len(names))) - set(placed), names, failures)
         pair, (rotation, center) = pairs[edge], placed[edge[0]]
         rays = cameras.rays(seen.keypoints_2d[list(edge)], intrinsics[list(edge)])
-        length = _baseline(pair, rays, (points - center) @ rotation[2])
+        # The length of the baseline, from the depths of points in the source's frame.
+        at_unit_length, *_ = epipolar.depths(pair.rotation, pair.center, *rays)
+        ratio = ((points - center) @ rotation[2] / at_unit_length)[pair.is_inlier]
+        length = float(np.median(ratio[ratio > 0]))
         placed[edge[1]] = pair.rotation @ rotation, center + length * pair.center @ rotation
     return _rig(placed, range(len(names)), intrinsics)
 
@@ -177,13 +180,6 @@ def _next(pairs: _Pairs, placed: Collection[int], is_known: np.ndarray) -> tuple
     shared = {edge: np.count_nonzero(pairs[edge].is_inlier & is_known) for edge in leading}
     usable = [edge for edge in leading if shared[edge] >= _MIN_SHARED]
     return max(usable, key=lambda edge: pairs[edge].quality, default=None)
-
-
-def _baseline(pair: relative_pose.RelativePose, rays: np.ndarray, depth: np.ndarray) -> float:
-    """Returns the length of a pair's baseline, from the depths of points in its source's frame."""
-    at_unit_length, *_ = epipolar.depths(pair.rotation, pair.center, *rays)
-    ratio = (depth / at_unit_length)[pair.is_inlier]
-    return float(np.median(ratio[ratio > 0]))
 
 
 def _rig(

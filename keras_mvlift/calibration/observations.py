@@ -52,25 +52,6 @@ def gather(
         ValueError: If there is no clip.
         RecordingError: If clips have other cameras, or no frame shows a point to two views.
     """
-    _require_one_rig(clips)
-    joints = np.array([skeletons.H36M_17.joints.index(name) for name in LIMBS])
-    keypoints_2d = np.concatenate([clip.keypoints_2d[:, :, joints] for clip in clips], axis=1)
-    confidence = np.concatenate([clip.confidence[:, :, joints] for clip in clips], axis=1)
-    weights = np.where(confidence > MIN_CONFIDENCE, confidence, 0.0)
-    is_shared = np.count_nonzero(weights, axis=0) >= 2
-    frames = np.flatnonzero(is_shared.any(axis=-1))
-    if not len(frames):
-        rule = f"be above {MIN_CONFIDENCE} for a joint in two views at once"
-        raise errors.RecordingError(f"Clip {clips[0].name!r}", "confidence", rule, "none")
-    frames = frames[sequences.spread(len(frames), max_frames)]
-    frame, joint = np.nonzero(is_shared[frames])
-    frame = frames[frame]
-    return Observations(
-        keypoints_2d[:, frame, joint], weights[:, frame, joint], frame, joints[joint]
-    )
-
-
-def _require_one_rig(clips: Sequence[sequences.MultiViewSequence]) -> None:
     errors.require(bool(clips), "clips", "hold one clip or more", "none")
     first = clips[0]
     for clip in clips[1:]:
@@ -79,13 +60,27 @@ def _require_one_rig(clips: Sequence[sequences.MultiViewSequence]) -> None:
         )
         rule, names = f"be those of clip {first.name!r}", ", ".join(clip.camera_names)
         errors.require_in(f"Clip {clip.name!r}", is_same, "camera", rule, names)
+    joints = np.array([skeletons.H36M_17.joints.index(name) for name in LIMBS])
+    keypoints_2d = np.concatenate([clip.keypoints_2d[:, :, joints] for clip in clips], axis=1)
+    confidence = np.concatenate([clip.confidence[:, :, joints] for clip in clips], axis=1)
+    weights = np.where(confidence > MIN_CONFIDENCE, confidence, 0.0)
+    is_shared = np.count_nonzero(weights, axis=0) >= 2
+    frames = np.flatnonzero(is_shared.any(axis=-1))
+    if not len(frames):
+        rule = f"be above {MIN_CONFIDENCE} for a joint in two views at once"
+        raise errors.RecordingError(f"Clip {first.name!r}", "confidence", rule, "none")
+    frames = frames[sequences.spread(len(frames), max_frames)]
+    frame, joint = np.nonzero(is_shared[frames])
+    frame = frames[frame]
+    return Observations(
+        keypoints_2d[:, frame, joint], weights[:, frame, joint], frame, joints[joint]
+    )
 
 
 def triangulate(camera: cameras.Camera, seen: Observations) -> np.ndarray:
     """Triangulates what a rig, fields `[V, ...]`, observed, weighted by confidence.
 
-    Returns:
-        `[N, 3]`, meters, world frame; NaN where fewer than two views saw the point.
+    Points are `[N, 3]`, meters, world frame; NaN where fewer than two views saw the point.
     """
     points, is_seen = triangulation.triangulate(seen.keypoints_2d, seen.weights, camera)
     return np.where(is_seen[:, np.newaxis], points, np.nan)
@@ -96,10 +91,8 @@ def errors_px(
 ) -> np.ndarray:
     """Measures the distance of each observation from the point's projection.
 
-    Points, `[N, 3]`, meters, world frame, are triangulated here where they are not given.
-
-    Returns:
-        `[V, N]`, pixels; NaN where a view did not see the point, or no two views did.
+    Points, `[N, 3]`, meters, world frame, are triangulated here where they are not given. Distances
+    are `[V, N]`, pixels; NaN where a view did not see the point, or no two views did.
     """
     points = triangulate(camera, seen) if points is None else points
     projected = cameras.project_from_world(points, camera)

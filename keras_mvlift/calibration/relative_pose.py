@@ -80,20 +80,18 @@ def motion(seen: observations.Observations) -> float:
     Both are medians, which gross errors do not move: of the joints' interquartile ranges over
     time, and over time of the joints' root mean square distance from their mean.
     """
-    return max(_motion(view, seen.frame, seen.joint) for view in seen.keypoints_2d)
-
-
-def _motion(keypoints_2d: np.ndarray, frame: np.ndarray, joint: np.ndarray) -> float:
-    ranges = [
-        np.linalg.norm(np.subtract(*np.percentile(keypoints_2d[joint == each], [75, 25], axis=0)))
-        for each in np.unique(joint)
-    ]
-    _, index = np.unique(frame, return_inverse=True)
+    _, index = np.unique(seen.frame, return_inverse=True)
     count = np.bincount(index)
-    mean = np.stack([np.bincount(index, axis) / count for axis in keypoints_2d.T], axis=-1)
-    squared = np.sum(np.square(keypoints_2d - mean[index]), axis=-1)
-    size = np.median(np.sqrt(np.bincount(index, squared) / count))
-    return float(np.median(ranges) / max(size, 1e-9))
+
+    def of(view: np.ndarray) -> float:
+        of_joints = (view[seen.joint == each] for each in np.unique(seen.joint))
+        ranges = [np.subtract(*np.percentile(part, [75, 25], axis=0)) for part in of_joints]
+        mean = np.stack([np.bincount(index, axis) / count for axis in view.T], axis=-1)
+        squared = np.sum(np.square(view - mean[index]), axis=-1)
+        size = np.median(np.sqrt(np.bincount(index, squared) / count))
+        return float(np.median(np.linalg.norm(ranges, axis=-1)) / max(size, 1e-9))
+
+    return max(map(of, seen.keypoints_2d))
 
 
 def _from_fundamental(

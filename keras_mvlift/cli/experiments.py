@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
 def write(measured: dict[str, Any], folder: pathlib.Path) -> None:
     """Writes `results.json`, of `results.gather`, `tables.md`, `figures/` and `report.html`."""
     from keras_mvlift.experiments import report
+    from keras_mvlift.visualization import pages
 
     folder.mkdir(parents=True, exist_ok=True)
     # Rows stay in their order, the published ones too.
@@ -70,7 +71,7 @@ def write(measured: dict[str, Any], folder: pathlib.Path) -> None:
     shown = json.loads(text)
     (folder / "tables.md").write_text(report.markdown(shown), encoding="utf-8")
     drawn = report.write_curves(shown, folder / "figures")
-    report.write(folder / "report.html", shown, drawn)
+    pages.save(folder / "report.html", report.render(shown, drawn))
 
 
 def _origin(profile: profiles.Profile, options: argparse.Namespace) -> origins.Origin:

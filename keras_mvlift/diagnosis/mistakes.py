@@ -107,12 +107,7 @@ CALIBRATION_MISTAKES = (
     ),
     # Of the first four: by ten, agreement tells nothing.
     *(
-        Mistake(
-            name,
-            wrong_unit(name),
-            f"Multiply the positions by {factor:g}.",
-            _scaled(factor),
-        )
+        Mistake(name, wrong_unit(name), f"Multiply the positions by {factor:g}.", _scaled(factor))
         for name, factor in list(UNITS.items())[:4]
     ),
 )
@@ -160,9 +155,8 @@ def swap_sides(footage: footages.Footage) -> footages.Footage:
     skeleton = skeletons.H36M_17
     order = np.arange(skeleton.num_joints)
     order[list(skeleton.left + skeleton.right)] = skeleton.right + skeleton.left
-    return footage.replace_images(
-        footage.keypoints_2d[:, :, order], footage.confidence[:, :, order]
-    )
+    keypoints_2d, confidence = footage.keypoints_2d[:, :, order], footage.confidence[:, :, order]
+    return footage.replace_images(keypoints_2d, confidence)
 
 
 _Move = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -222,13 +216,9 @@ _IMAGES: tuple[tuple[str, str, str, _Move], ...] = (
     ),
 )
 
+CHECK_ORDER = "Check the joint order of the detections."
 IMAGE_MISTAKES = (
-    Mistake(
-        "sides_swapped",
-        "left and right are swapped",
-        "Check the joint order of the detections.",
-        swap_sides,
-    ),
+    Mistake("sides_swapped", "left and right are swapped", CHECK_ORDER, swap_sides),
     *(
         Mistake(name, cause, remedy, _moved(move, rank, name == "image_mirrored"))
         for name, cause, remedy, move in _IMAGES
@@ -265,10 +255,9 @@ _MAX_ORDER_FRAMES = 60  # Frames that are enough to tell orders apart.
 
 
 def best_order(footage: footages.Footage) -> tuple[tuple[int, ...], float]:
-    """Finds the order of the views in which the rig agrees best, on a few frames.
+    """Finds for each camera the view whose detections are its own, on a few frames.
 
-    Returns:
-        For each camera the view whose detections are its own, and the mean residual over pairs.
+    Beside this order, in which the rig agrees best, it gives the mean residual over pairs.
     """
     index = residuals.pairs_of_views(footage.num_views)
     residual = _order_residuals(footage.thinned(_MAX_ORDER_FRAMES), index)
@@ -393,7 +382,12 @@ def _normal_equations(
     limit = _MAX_MEDIANS * residuals.masked_median(np.abs(off), seen)
     used = seen & (np.abs(off) < limit[:, np.newaxis])
     design = np.stack([by_first, by_second], axis=-1)
-    now, later = _lagged(footage)
+    # Each joint, by its number in a flat array, and itself some frames later.
+    frame = np.arange(max(0, footage.num_frames - _LAG_FRAMES))
+    frame = frame[footage.run[frame] == footage.run[frame + _LAG_FRAMES]]
+    num_joints = footage.confidence.shape[-1]
+    now = (frame[:, np.newaxis] * num_joints + np.arange(num_joints)).ravel()
+    later = now + _LAG_FRAMES * num_joints
     used = used[:, now] & used[:, later]
     left = np.zeros((_NUM_BLOCKS, footage.num_views, footage.num_views))
     right = np.zeros((_NUM_BLOCKS, footage.num_views))
@@ -404,15 +398,6 @@ def _normal_equations(
             left[number][np.ix_(views, views)] += instrument.T @ design[pair, now[rows]]
             right[number][views] -= instrument.T @ off[pair, now[rows]]
     return left, right
-
-
-def _lagged(footage: footages.Footage) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs each joint, by its number in a flat array, with itself some frames later."""
-    frame = np.arange(max(0, footage.num_frames - _LAG_FRAMES))
-    frame = frame[footage.run[frame] == footage.run[frame + _LAG_FRAMES]]
-    num_joints = footage.confidence.shape[-1]
-    now = (frame[:, np.newaxis] * num_joints + np.arange(num_joints)).ravel()
-    return now, now + _LAG_FRAMES * num_joints
 
 
 def _solve(left: np.ndarray, right: np.ndarray) -> np.ndarray:

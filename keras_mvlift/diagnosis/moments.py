@@ -40,8 +40,7 @@ class Consensus(NamedTuple):
     # [V, T], median distance from them, shares of the person's size; NaN where the camera or all
     # others see too little.
     error: np.ndarray
-    noise: np.ndarray  # [V], the error in a camera's better frames.
-    tolerance: np.ndarray  # [V], the error beyond which a camera is off.
+    tolerance: np.ndarray  # [V], the error beyond which a camera is off, by its better frames.
     is_off: np.ndarray  # [V, T]; with two cameras both are.
     fixes: np.ndarray  # [V, V, T], whether two cameras fix the person's place by themselves.
 
@@ -78,16 +77,14 @@ def consensus(footage: footages.Footage) -> Consensus:
     # Whoever is off is left out of the points.
     points = placed(footage, members, fixes)
     error = distances(footage, points)
-    return Consensus(points, error, noise, tolerance, error > tolerance[:, np.newaxis], fixes)
+    return Consensus(points, error, tolerance, error > tolerance[:, np.newaxis], fixes)
 
 
 def placed(footage: footages.Footage, members: np.ndarray, fixes: np.ndarray) -> np.ndarray:
     """Triangulates limb joints from members `[V, T]`, two of whom must see them at an angle.
 
-    Of two cameras, which have nothing but each other, all count.
-
-    Returns:
-        `[T, L, 3]`, meters, world frame; NaN where fewer than two saw a joint.
+    Of two cameras, which have nothing but each other, all count. Points are `[T, L, 3]`, meters,
+    world frame; NaN where fewer than two saw a joint.
     """
     is_told = (fixes & members & members[:, np.newaxis]).any(axis=(0, 1))
     counts = (members & is_told) | (footage.num_views == 2)
@@ -102,10 +99,9 @@ def project(footage: footages.Footage, points: np.ndarray) -> np.ndarray:
 
 
 def distances(footage: footages.Footage, points: np.ndarray) -> np.ndarray:
-    """Measures how far each camera sees limb joints from points `[..., T, L, 3]`.
+    """Measures how far each camera sees limb joints from points `[..., T, L, 3]`: `[..., V, T]`.
 
-    Returns:
-        `[..., V, T]`, the median over the joints, shares of the person's size; NaN if too few.
+    It is the median over the joints, a share of the person's size; NaN if they are too few.
     """
     image = project(footage, points)
     is_known = np.isfinite(points).all(axis=-1)[..., np.newaxis, :, :]

@@ -110,10 +110,20 @@ def check_source(
         source = dataclasses.replace(source, tells_apart=False)
     names = source.clips() if clips is None else [name for name in source.clips() if name in clips]
     names = [names[index] for index in sequences.spread(len(names), MAX_CLIPS)]
-    read = functools.partial(_read, source, names)
-    return check(read(), max_frames, up=_up(source), readings=_readings(source, names))
+    up, readings = "z", {}
+    if isinstance(source, recordings.RigSource):
+        # What `calibrate` writes has z up.
+        up = "z" if source.calibration else source.manifest.calibration.up
+        joints = skeletons.by_name(source.joint_set)
+        readings = {
+            name: functools.partial(_read, dataclasses.replace(source, skeleton=name), names)
+            for name, other in skeletons.SKELETONS.items()
+            if other.num_joints == joints.num_joints and name != joints.name
+        }
+    return check(_read(source, names), max_frames, up=up, readings=readings)
 
 
+<<<<<<< HEAD
 def _read(source: sequences.Source, names: Sequence[str]) -> list[sequences.MultiViewSequence]:
     return [source.read(name) for name in names]
 
@@ -137,6 +147,12 @@ def _readings(source: sequences.Source, names: Sequence[str]) -> dict[str, Calla
     }
 
 
+=======
+def _read(source: sources.Source, names: Sequence[str]) -> Clips:
+    return [source.read(name) for name in names]
+
+
+>>>>>>> w-house
 MAX_ASYMMETRY = 0.15
 """By so much left and right bones of people may differ, as they are detected; half is usual."""
 
@@ -148,19 +164,15 @@ def _asymmetry(report: RigReport) -> float:
 def _read_as(name: str, other: RigReport, report: RigReport) -> RigReport:
     before, after = _asymmetry(report), _asymmetry(other)
     height = (other.after or other.as_read).person.height
-    finding = footages.Finding(
-        name="joint_set",
-        severity=footages.ERROR,
-        cameras=report.footage.camera_names,
-        sentence=f"The joints are those of {name}: read so, bones of the left and the right differ "
-        f"by {after:.0%} instead of {before:.0%}, and the person is {height:.2f} m tall. All other "
-        "figures here are of that reading.",
-        remedy=f"Set `detections.skeleton` to {name!r}.",
-        before=before,
-        after=after,
-        unit="share of the bones' lengths",
-        details={"skeleton": name},
+    sentence = (
+        f"The joints are those of {name}: read so, bones of the left and the right differ by "
+        f"{after:.0%} instead of {before:.0%}, and the person is {height:.2f} m tall. All other "
+        "figures here are of that reading."
     )
+    remedy = f"Set `detections.skeleton` to {name!r}."
+    told = "joint_set", report.footage.camera_names, sentence, remedy
+    figures = before, after, "share of the bones' lengths"
+    finding = footages.Finding(*told, *figures, {"skeleton": name}, severity=footages.ERROR)
     return other._replace(found=[finding, *other.found])
 
 
@@ -175,13 +187,9 @@ def _check(clips: Clips, max_frames: int, up: str) -> RigReport:
 
 def as_data(reports: Sequence[RigReport]) -> dict[str, Any]:
     """Returns reports as JSON values, as docs/check_rig.schema.json describes them."""
-    return _finite(
-        {
-            "version": VERSION,
-            "is_healthy": not any(report.has_errors for report in reports),
-            "rigs": [_rig(report) for report in reports],
-        }
-    )
+    is_healthy = not any(report.has_errors for report in reports)
+    rigs = [_rig(report) for report in reports]
+    return _finite({"version": VERSION, "is_healthy": is_healthy, "rigs": rigs})
 
 
 def _rig(report: RigReport) -> dict[str, Any]:
@@ -222,7 +230,7 @@ def joint_errors(measured: Measures) -> np.ndarray:
 
 
 def _camera(footage: footages.Footage, measured: Measures, view: int) -> dict[str, Any]:
-    late = float(measured.offsets.refined[view]) if measured.is_offset_told[view] else float("nan")
+    late = float(measured.offsets.refined[view]) if measured.is_offset_told[view] else math.nan
     return {
         "reprojection_px": spread(measured.error[view]),
         "leave_one_out_px": spread(measured.left_out_error[view]),
@@ -255,7 +263,7 @@ def spread(error: np.ndarray) -> dict[str, float]:
 
 def _mean_confidence(confidence: np.ndarray) -> float:
     found = confidence[confidence > 0]
-    return float(found.mean()) if len(found) else float("nan")
+    return float(found.mean()) if len(found) else math.nan
 
 
 def _finite(value: Any) -> Any:
@@ -277,6 +285,8 @@ def measure(footage: footages.Footage) -> Measures:
     """Measures footage."""
     placed = residuals.reproject(footage)
     offsets = residuals.estimate_offsets(footage)
+    least = np.nan_to_num(offsets.curve, nan=np.inf).min(axis=-1)
+    most = np.nan_to_num(offsets.curve, nan=-np.inf).max(axis=-1)
     path = placed.points[:, skeletons.ROOT]
     away = np.linalg.norm(path - footage.camera.center[:, np.newaxis], axis=-1)
     nobody, too_few = verdicts.lost_frames(footage)
@@ -286,15 +296,10 @@ def measure(footage: footages.Footage) -> Measures:
         bias=verdicts.bias(footage),
         pair_error=residuals.residual_matrix(footage) * np.median(footage.person_size),
         offsets=offsets,
-        is_offset_told=_is_told(offsets),
+        is_offset_told=most >= MIN_DIP * least,
         nobody=nobody,
         too_few=too_few,
         distance=residuals.masked_median(away),
         path=path,
         person=residuals.person(placed),
     )
-
-
-def _is_told(offsets: residuals.TimeOffsets) -> np.ndarray:
-    least = np.nan_to_num(offsets.curve, nan=np.inf).min(axis=-1)
-    return np.nan_to_num(offsets.curve, nan=-np.inf).max(axis=-1) >= MIN_DIP * least

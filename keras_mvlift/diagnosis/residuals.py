@@ -31,8 +31,7 @@ def pairs_of_views(num_views: int) -> np.ndarray:
 def line_distances(first: footages.Views, second: footages.Views) -> tuple[np.ndarray, np.ndarray]:
     """Measures how far `P` pairs of views see joints from each other's epipolar lines.
 
-    Returns:
-        `[P, N]` in the first view and in the second, signed, shares of the person's size.
+    It is `[P, N]` in the first view and in the second, signed, shares of the person's size.
     """
     matrix = epipolar.essential_from_cameras(first.camera, second.camera)
     in_first, in_second = epipolar.line_distances(matrix, first.rays, second.rays)
@@ -41,11 +40,9 @@ def line_distances(first: footages.Views, second: footages.Views) -> tuple[np.nd
 
 
 def residuals_of_views(first: footages.Views, second: footages.Views) -> np.ndarray:
-    """Measures the median residual of `P` pairs of views, of the same frames.
+    """Measures the median residual `[P]` of pairs of views, of the same frames, at most `CAP`.
 
-    Returns:
-        `[P]`, shares of the person's size, at most `CAP`; `CAP` where two cameras stand in one
-        place, NaN where they have seen no joint at the same time.
+    It is `CAP` where two cameras stand in one place, NaN where no joint was seen by both at a time.
     """
     residual = np.abs(line_distances(first, second)).mean(axis=0)
     median = masked_median(residual, first.is_seen & second.is_seen)
@@ -73,11 +70,8 @@ def masked_median(values: np.ndarray, mask: np.ndarray | None = None) -> np.ndar
     What counts is what the mask says, or else what is finite.
     """
     mask = np.isfinite(values) if mask is None else mask
-    ordered = np.sort(np.where(mask, values, np.inf), axis=-1)
-    count = mask.sum(axis=-1)
-    middle = np.maximum(count - 1, 0)[..., np.newaxis] // 2
-    median = np.take_along_axis(ordered, middle, axis=-1)[..., 0]
-    return np.where(count > 0, median, np.nan)
+    median = triangulation.median(values[..., np.newaxis, :], mask[..., np.newaxis, :])[..., 0, 0]
+    return np.where(mask.any(axis=-1), median, np.nan)
 
 
 def mean_of_pairs(residuals: np.ndarray) -> np.ndarray:
@@ -119,10 +113,9 @@ def reproject(footage: footages.Footage, weights: np.ndarray | None = None) -> R
 def triangulate(
     footage: footages.Footage, weights: np.ndarray, joints: np.ndarray | None = None
 ) -> np.ndarray:
-    """Triangulates joints, all if none are named, by weights `[V, T, K]`.
+    """Triangulates joints, all if none are named, by weights `[V, T, K]`: `[T, K, 3]`, world frame.
 
-    Returns:
-        `[T, K, 3]`, meters, world frame; NaN where fewer than two cameras saw a joint.
+    They are in meters; NaN where fewer than two cameras saw a joint.
     """
     keypoints_2d = footage.keypoints_2d if joints is None else footage.keypoints_2d[:, :, joints]
     seen = keypoints_2d.swapaxes(0, 1), weights.swapaxes(0, 1)
@@ -145,11 +138,9 @@ def project(points: np.ndarray, camera: cameras.Camera) -> tuple[np.ndarray, np.
 
 
 def leaving_one_out(footage: footages.Footage) -> np.ndarray:
-    """Measures how far each camera sees joints from where the others put them.
+    """Measures how far each camera sees joints from where the others put them, `[V, T, J]`, pixels.
 
-    Returns:
-        `[V, T, J]`, pixels; NaN where the camera or two others did not see the joint, which is
-        everywhere with two cameras.
+    NaN where the camera or two others did not see the joint: with two cameras, everywhere.
     """
     errors = np.full(footage.confidence.shape, np.nan)
     for view in range(footage.num_views if footage.num_views > 2 else 0):
@@ -209,10 +200,9 @@ def _by_name(points: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def bone_lengths(points: np.ndarray) -> dict[str, float]:
-    """Measures the median length of each bone, of `[T, J, 3]`, NaN where unknown.
+    """Measures the median length of each bone, meters, by the name of its far joint.
 
-    Returns:
-        By the name of the bone's far joint, meters; bones never seen are left out.
+    Points are `[T, J, 3]`, NaN where unknown; bones never seen are left out.
     """
     lengths = {}
     for parent, child in skeletons.H36M_17.bones:
@@ -254,9 +244,7 @@ def facing(points: np.ndarray) -> float:
     """Tells whether a body, `[T, J, 3]`, bends and looks the way that its left and right say.
 
     Ahead is up cross right, from hips, pelvis and thorax. There the nose is, and there knees bend.
-
-    Returns:
-        From 1, always, to -1, never: left and right are swapped. 0 if nothing tells.
+    It goes from 1, always, to -1, never: left and right are swapped. 0 if nothing tells.
     """
     joint = _by_name(points)
     trunk = joint["thorax"] - joint["pelvis"]
@@ -328,29 +316,23 @@ def _pair_curves(footage: footages.Footage) -> np.ndarray:
     seen = footage.confidence[:, :, _LIMB_JOINTS] > 0
     views = footage.views(first), footage.views(second)
     curves = np.full((footage.num_views, footage.num_views, len(shifts)), np.nan)
+    # The same frames for all shifts, but for those that leave their run.
+    spread = sequences.spread(footage.num_frames, max_frames)
     for column, shift in enumerate(shifts):
-        here, there = _overlap(footage.run, shift, max_frames)
+        here = spread[(spread + shift >= 0) & (spread + shift < footage.num_frames)]
+        here = here[footage.run[here] == footage.run[here + shift]]
         near, far = (
             view._replace(
                 rays=rays[chosen][:, at].reshape(len(chosen), -1, 2),
                 is_seen=seen[chosen][:, at].reshape(len(chosen), -1),
             )
-            for view, chosen, at in zip(views, (first, second), (there, here), strict=True)
+            for view, chosen, at in zip(views, (first, second), (here + shift, here), strict=True)
         )
         residual = np.minimum(np.abs(line_distances(near, far)).mean(axis=0), _CAP)
         mean = mean_of_pairs(np.where(near.is_seen & far.is_seen, residual, np.nan))
         curves[first, second, column] = mean
         curves[second, first, len(shifts) - 1 - column] = mean
     return curves
-
-
-def _overlap(run: np.ndarray, shift: int, max_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns frames t, and t + shift, that lie in one run, evenly spread."""
-    # The same frames t for all shifts, but for those that leave the footage.
-    here = sequences.spread(len(run), max_frames)
-    here = here[(here + shift >= 0) & (here + shift < len(run))]
-    here = here[run[here] == run[here + shift]]
-    return here, here + shift
 
 
 def _fit(curves: np.ndarray) -> np.ndarray:

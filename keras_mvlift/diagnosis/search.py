@@ -122,9 +122,8 @@ def find(
 ) -> list[tuple[np.ndarray, float]]:
     """Tries a mistake in every subset of the cameras, on a few frames.
 
-    Returns:
-        The best subset and those within the tolerance, `[V]` bool, the best first, never the
-        empty one; and the mean residual of each once the mistake is undone there.
+    It gives the best subset and those within the tolerance, `[V]` bool, the best first, never the
+    empty one; and the mean residual of each once the mistake is undone there.
     """
     index = residuals.pairs_of_views(footage.num_views)
     versions = (footage, mistake.undo(footage))

@@ -139,9 +139,9 @@ class AdversarialLifter(keras.Model):
         return self.generator.make_seeds(1)[:, 0]
 
 
-def critic_optimizer(learning_rate: float = 1e-3) -> keras.optimizers.legacy.Optimizer:
+def critic_optimizer() -> keras.optimizers.legacy.Optimizer:
     """Returns the critic's Adam, without momentum, as usual against a moving target."""
-    return keras.optimizers.legacy.Adam(learning_rate, beta_1=0.0, beta_2=0.9)
+    return keras.optimizers.legacy.Adam(1e-3, beta_1=0.0, beta_2=0.9)
 
 
 def kinematic_chains(pose: tf.Tensor, bones: tuple[tuple[int, int], ...]) -> tf.Tensor:
@@ -230,13 +230,12 @@ def random_rotations(num: int | tf.Tensor, seed: tf.Tensor, max_tilt: float = 0.
 
     The angle by which the vertical axis leans, any way, is uniform up to `max_tilt`, radians.
     """
-    angles = tf.random.stateless_uniform([3, num], seed)
-    heading, direction = 2 * math.pi * angles[0], 2 * math.pi * angles[1]
+    heading, direction, tilt = tf.unstack(tf.random.stateless_uniform([3, num], seed))
+    heading, direction, tilt = 2 * math.pi * heading, 2 * math.pi * direction, max_tilt * tilt
     zero = tf.zeros_like(heading)
-    vertical = tf.stack([zero, zero, zero + 1.0], axis=-1)
-    level = tf.stack([tf.cos(direction), tf.sin(direction), zero], axis=-1)
-    turn = cameras.from_axis_angle(vertical, heading)
-    return tf.matmul(cameras.from_axis_angle(level, max_tilt * angles[2]), turn)
+    turn = tf.stack([zero, zero, heading], axis=-1)
+    lean = tf.stack([tilt * tf.cos(direction), tilt * tf.sin(direction), zero], axis=-1)
+    return tf.matmul(*map(cameras.from_rotation_vector, (lean, turn)))
 
 
 def turned(root_relative_pose: tf.Tensor, seed: tf.Tensor, max_tilt: float = 0.0) -> tf.Tensor:

@@ -155,11 +155,6 @@ class TrainingData:
         """Returns what pairs of views are drawn from."""
         return stage_data.Pairs(batches.pairs_of_instants(self.seen, self.pairs))
 
-    def paired_instants(self) -> views.View:
-        """Returns the instants that have two usable views or more."""
-        index = np.unique(self.pairs[:, 0])
-        return tf.nest.map_structure(lambda field: np.asarray(field)[index], self.seen)
-
     def _tables(
         self, clips: list[sequences.MultiViewSequence], split: preparation.Split, **changes: int
     ) -> list[tfrecords.Columns]:
@@ -196,23 +191,14 @@ def _test_views(tables: list[tfrecords.Columns]) -> baselines.TestViews:
         for name in tables[0]
         if name != "camera_confidence"
     }
-    number = {
+    columns |= {
         name: values.astype(np.float32)
         for name, values in columns.items()
         if np.issubdtype(values.dtype, np.floating)
     }
-    keys = np.stack([columns["clip"].astype(str), columns["frame"].astype(str)], axis=1)
-    _, instant = np.unique(keys, axis=0, return_inverse=True)
-    camera = cameras.Camera(*(number[field] for field in cameras.Camera._fields))
-    return baselines.TestViews(
-        views.View(number["keypoints_2d"], number["confidence"], camera),
-        number[tfrecords.REFERENCE_POSE],
-        instant,
-        columns["action"].astype(str),
-        columns["camera"].astype(str),
-        columns["clip"].astype(str),
-        columns["frame"],
-    )
+    camera = cameras.Camera(*(columns[field] for field in cameras.Camera._fields))
+    view = views.View(columns["keypoints_2d"], columns["confidence"], camera)
+    return baselines.of_columns(view, columns)
 
 
 class WindowedData:
@@ -290,7 +276,7 @@ class WindowedData:
     def _virtual(self, instant: tf.Tensor, camera: cameras.Camera) -> tuple[tf.Tensor, tf.Tensor]:
         cell = tf.maximum(tf.gather(self._point_cell, instant), 0)
         window = views.window(self._data.points.tracks, cell, self._offset)
-        still = tf.nest.map_structure(lambda field: field[:, tf.newaxis], camera)
+        still = cameras.expand(camera, -1)
         points_camera = cameras.camera_from_world(window.window_keypoints_2d, still)
         projected = cameras.project(points_camera, still.intrinsics)
         is_known = tf.reduce_any(window.window_keypoints_2d != 0, axis=-1)

@@ -214,7 +214,9 @@ def source_of(
     """
     if not stages.takes_instants(config):
         return data.pair_source()
-    seen, needs_agreement = data.paired_instants(), stage_data.needs_agreement(config)
+    index = np.unique(data.pairs[:, 0])
+    seen: views.View = tf.nest.map_structure(lambda field: np.asarray(field)[index], data.seen)
+    needs_agreement = stage_data.needs_agreement(config)
     values: batches.Seen = objectives.agreed_beforehand(seen) if needs_agreement else seen
     return stage_data.Rows(values, num_pairs=len(data.pairs))
 
@@ -260,8 +262,7 @@ def from_pseudo_labels(run: Run) -> np.ndarray:
 def halves(labeled: baselines.TestViews) -> tuple[views.View, np.ndarray]:
     """Parts views, clip by clip in turns: the one half's views, the other's poses.
 
-    Returns:
-        Views, fields `[N, ...]`, and poses `[M, J, 3]`, meters, world axes, root at 0.
+    Views have fields `[N, ...]`, poses are `[M, J, 3]`, meters, world axes, root at 0.
     """
     clips, index = np.unique(labeled.clip, return_inverse=True)
     errors.require(len(clips) >= 2, "labeled", "be of two training clips or more", len(clips))

@@ -1,6 +1,5 @@
 """Writes experiments as one HTML page: tables, figures, skeletons to turn; it needs no more."""
 
-import os
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -26,13 +25,6 @@ def render(results: Mapping[str, Any], figures: Mapping[str, str]) -> str:
         tables=[_table(table, figures.get(table["name"])) for table in results["tables"]],
         skeleton=pages.page_data({"bones": skeleton.bones, "sides": named}),
     )
-
-
-def write(
-    path: str | os.PathLike[str], results: Mapping[str, Any], figures: Mapping[str, str]
-) -> None:
-    """Writes results as an HTML file; see `render`."""
-    pages.save(path, render(results, figures))
 
 
 def _table(table: Mapping[str, Any], figure: str | None) -> dict[str, Any]:

@@ -191,23 +191,19 @@ def _source_digest(root: pathlib.Path) -> str:
     return digest.hexdigest()[:16]
 
 
-# PCK and AUC as MPI-INF-3DHP's test code counts them, over 14 of the 17 joints, times 100.
-_JOINT_SHARES: dict[str, Callable[..., Any]] = {
-    "pck_150_14": pose_error.pck,
-    "auc_14": pose_error.pck_auc,
-}
 # The AUC compares each joint with 31 thresholds: as many poses at once take some 14 MB.
 _BATCH_SIZE = 8192
 
 
 def measure_joint_shares(pose_true: np.ndarray, pose_pred: np.ndarray) -> dict[str, float]:
-    """Returns the means of `_JOINT_SHARES` over poses `[N, 17, 3]`, meters; roots may be apart.
+    """Returns PCK and AUC as MPI-INF-3DHP's test code counts them, over 14 of 17 joints, times 100.
 
-    Poses that lack their root, or all joints that count, are left out.
+    They are means over poses `[N, 17, 3]`, meters; roots may be apart. Poses that lack their root,
+    or all joints that count, are left out.
     """
     rows = [slice(start, start + _BATCH_SIZE) for start in range(0, len(pose_true), _BATCH_SIZE)]
     joints, means = pose_error.OFFICIAL_JOINTS, {}
-    for name, share in _JOINT_SHARES.items():
+    for name, share in (("pck_150_14", pose_error.pck), ("auc_14", pose_error.pck_auc)):
         parts = [share(pose_true[part], pose_pred[part], joints=joints) for part in rows]
         mean = np.nanmean(np.concatenate(parts), dtype=np.float64)
         means[name] = pose_error.PERCENT * float(mean)
@@ -262,10 +258,9 @@ class Experiments:
         """Returns what a row and a seed stand for."""
         return variants.Cell(variant=row.variant, budget=self.profile.budget, seed=seed)
 
-    def digest(self, cell: variants.Cell) -> str:
+    def digest(self, settings: Any) -> str:
         """Returns the name of a cell's files: of its settings, the data and the code."""
-        about = [dataclasses.asdict(cell), self.description, code_digest()]
-        return variants.digest(about)
+        return variants.digest([settings, self.description, code_digest()])
 
     def found(self) -> Found:
         """Reads the cells of this budget, these data and this code that lie in the folder."""
@@ -274,16 +269,14 @@ class Experiments:
         for digest in self.store.digests():
             record = self.store.read(digest) or {}
             settings = record.get("settings", {})
-            about = [settings, self.description, code_digest()]
-            if digest == variants.digest(about) and variants.digest(settings["budget"]) == budget:
+            if digest == self.digest(settings) and variants.digest(settings["budget"]) == budget:
                 by_seed = found.setdefault(variants.digest(settings["variant"]), {})
                 by_seed[settings["seed"]] = {"digest": digest, **record}
         return found
 
     def data_digest(self, settings: variants.DataSettings) -> str:
         """Returns the name of the file that keeps a test set's true poses."""
-        about = [dataclasses.asdict(settings), self.description, code_digest()]
-        return f"truth_{variants.digest(about)}"
+        return f"truth_{self.digest(settings)}"
 
     def to_do(self) -> list[variants.Cell]:
         """Returns the cells that are not finished; those of the same data follow each other."""

@@ -246,16 +246,7 @@ TABLE_4 = Table(
 
 TABLES: dict[str, Table] = {
     table.name: table
-    for table in (
-        TABLE_1,
-        TABLE_2,
-        PEERS,
-        ROBUSTNESS,
-        TABLE_4,
-        FIGURE_6,
-        GENERALIZATION,
-        LONG,
-    )
+    for table in (TABLE_1, TABLE_2, PEERS, ROBUSTNESS, TABLE_4, FIGURE_6, GENERALIZATION, LONG)
 }
 
 

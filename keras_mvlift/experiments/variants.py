@@ -110,7 +110,6 @@ class Cell:
 
 
 def digest(value: Any) -> str:
-    """Returns 16 letters that stand for a dataclass or JSON value."""
-    plain = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
-    text = json.dumps(plain, sort_keys=True)
+    """Returns 16 letters that stand for a JSON value, dataclasses in it included."""
+    text = json.dumps(value, sort_keys=True, default=dataclasses.asdict)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

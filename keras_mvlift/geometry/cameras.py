@@ -254,19 +254,10 @@ def is_rotation(matrix: np.ndarray, tolerance: float = _ROTATION_TOLERANCE) -> n
         return (off <= tolerance) & (np.linalg.det(matrix) > 0)
 
 
-def from_axis_angle(axis: arrays.Array, angle: arrays.Array) -> arrays.Array:
-    """Makes rotation matrices `[..., 3, 3]` from unit vectors `[..., 3]` and angles `[...]`.
-
-    Angles are in radians, counter-clockwise seen against the axis.
-    """
-    _, axis, angle = arrays.convert(axis, angle)
-    return from_rotation_vector(axis * angle[..., np.newaxis])
-
-
 def from_rotation_vector(vector: arrays.Array) -> arrays.Array:
     """Makes rotation matrices `[..., 3, 3]` from axes times radians `[..., 3]`: Rodrigues' formula.
 
-    Gradients are finite at no rotation, too.
+    They turn counter-clockwise, seen against the axis. Gradients are finite at no rotation, too.
     """
     xp, vector = arrays.convert(vector)
     squared = xp.sum(xp.square(vector), axis=-1)[..., np.newaxis, np.newaxis]

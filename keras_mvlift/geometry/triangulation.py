@@ -278,12 +278,8 @@ def triangulate_robustly(
     """Triangulates joints seen by two or more cameras, some of which may be wrong.
 
     Two views cannot outvote each other: what is robust needs three, and four to be sure. Errors
-    count for little that are much larger than the median one of all joints of an instant.
-
-    Args:
-        keypoints_2d: `[..., V, J, 2]`, pixels.
-        weights: `[..., V, J]`, for instance confidences; zero leaves a view's joint out.
-        camera: The rig, fields `[..., V, ...]`.
+    count for little that are much larger than the median one of all joints of an instant. Arguments
+    are as of `triangulate`.
 
     References:
         Geman and McClure, Statistical methods for tomographic image reconstruction, 1987;
@@ -316,15 +312,6 @@ class _Seen(NamedTuple):
     weights: arrays.Array
     camera: cameras.Camera
 
-    def for_hypotheses(self) -> "_Seen":
-        """Adds an axis before that of the views."""
-        xp = arrays.namespace(self.weights)
-        return _Seen(
-            xp.expand_dims(self.keypoints_2d, -4),
-            xp.expand_dims(self.weights, -3),
-            cameras.expand(self.camera, -2),
-        )
-
     def errors(self, points: arrays.Array) -> arrays.Array:
         """Returns the distances `[..., V, J]`, pixels, of points `[..., J, 3]` to the keypoints."""
         projected = cameras.project_from_world(points[..., np.newaxis, :, :], self.camera)
@@ -349,7 +336,10 @@ class _Seen(NamedTuple):
 def _start(seen: _Seen) -> arrays.Array:
     """Returns each joint's best hypothesis, `[..., J, 3]`."""
     hypotheses = _hypotheses(seen)
-    each = seen.for_hypotheses()
+    # An axis for them, before that of the views.
+    add = arrays.namespace(seen.weights).expand_dims
+    keypoints_2d, weights = add(seen.keypoints_2d, -4), add(seen.weights, -3)
+    each = _Seen(keypoints_2d, weights, cameras.expand(seen.camera, -2))
     errors = each.errors(hypotheses)
     # Before there is a scale, lengths choose, which need none.
     points = _best(hypotheses, each.weights * errors)

@@ -1,6 +1,6 @@
 """What a model is compared with: triangulation, the nearest training view, a constant pose."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,12 +37,16 @@ def decode_test_views(serialized: Sequence[bytes]) -> TestViews:
     records = tf.constant(serialized)
     view = tf.nest.map_structure(lambda value: value.numpy(), tfrecords.decode_views(records))
     about = {name: value.numpy() for name, value in tfrecords.decode_references(records).items()}
+    return of_columns(view, about)
+
+
+def of_columns(view: views.View, about: Mapping[str, np.ndarray]) -> TestViews:
+    """Tells which views are of one instant, by what records say about them."""
     clip, action, camera = (about[name].astype(str) for name in ("clip", "action", "camera"))
     keys = np.stack([clip, about["frame"].astype(str)], axis=1)
     _, instant = np.unique(keys, axis=0, return_inverse=True)
-    return TestViews(
-        view, about[tfrecords.REFERENCE_POSE], instant, action, camera, clip, about["frame"]
-    )
+    pose = about[tfrecords.REFERENCE_POSE]
+    return TestViews(view, pose, instant, action, camera, clip, about["frame"])
 
 
 def has_several_views(test: TestViews) -> bool:
@@ -77,10 +81,8 @@ def triangulated(test: TestViews, min_confidence: float, unplaced: float = 0.0) 
     """Triangulates each instant from all of its views, but for detections below `min_confidence`.
 
     Where a joint could not be placed its coordinates are `unplaced`: NaN leaves it out of figures,
-    0 puts it at the root, an error as large as the joint is far from it.
-
-    Returns:
-        `[N, J, 3]`, meters, camera axes, root at 0.
+    0 puts it at the root, an error as large as the joint is far from it. The poses are `[N, J, 3]`,
+    meters, camera axes, root at 0.
     """
     seen, _ = by_instant(test)
     pose = triangulated_poses(seen, min_confidence)[test.instant]
@@ -91,9 +93,8 @@ def triangulated(test: TestViews, min_confidence: float, unplaced: float = 0.0) 
 def triangulated_poses(seen: views.View, min_confidence: float) -> np.ndarray:
     """Triangulates instants, fields `[T, V, ...]`, but for detections below `min_confidence`.
 
-    Returns:
-        `[T, J, 3]`, meters, world axes, root at 0; NaN for a joint that fewer than two cameras
-        saw, and for all joints where they did not see the root.
+    The poses are `[T, J, 3]`, meters, world axes, root at 0; NaN for a joint that fewer than two
+    cameras saw, and for all joints where they did not see the root.
     """
     weights = np.where(seen.confidence >= min_confidence, seen.confidence, 0.0)
     points, is_seen = triangulation.triangulate(seen.keypoints_2d, weights, seen.camera)
@@ -105,10 +106,8 @@ def constant_pose(pose: np.ndarray) -> np.ndarray:
     """Averages poses in world axes: what is best answered without looking.
 
     An average in camera axes would mix what cameras see from all around into a pose of no size.
-    Poses are `[T, J, 3]`, as `triangulated_poses` gives them of training instants.
-
-    Returns:
-        `[J, 3]`, meters, world axes, root at 0; NaN for a joint that is never known.
+    Poses are `[T, J, 3]`, as `triangulated_poses` gives them of training instants, and the average
+    `[J, 3]`, meters, world axes, root at 0; NaN for a joint that is never known.
     """
     count = np.isfinite(pose).sum(axis=0)
     return np.where(count > 0, np.nansum(pose, axis=0) / np.maximum(count, 1), np.nan)
@@ -125,10 +124,7 @@ def nearest_views(
     Views are compared by the mean squared distance of the joints that both show, once both are
     centered at the root (at the mean of the joints where it was not seen) and scaled to the same
     mean square. Keypoints are `[N, J, 2]` and `[M, J, 2]`, pixels, of any cameras, confidences `[N,
-    J]` and `[M, J]`, 0 where not seen.
-
-    Returns:
-        `[N]`, indices into the known views.
+    J]` and `[M, J]`, 0 where not seen, and what is found indices `[N]` into the known views.
     """
     known, is_known = _normalized(known_keypoints_2d, known_confidence)
     shapes, is_seen = _normalized(keypoints_2d, confidence)
@@ -154,10 +150,7 @@ def nearest_poses(
 
     `pose`, `[T, J, 3]`, is what `triangulated_poses` gives of the training instants, `seen`, fields
     `[T, V, ...]`. Of views that show `min_joints` only those count of whose poses as many are
-    known.
-
-    Returns:
-        `[N, J, 3]`, meters, camera axes, root at 0, NaN where unknown.
+    known. The answers are `[N, J, 3]`, meters, camera axes, root at 0, NaN where unknown.
     """
     num_known = np.isfinite(pose).all(axis=-1).sum(axis=-1)
     is_shown = np.count_nonzero(seen.confidence, axis=-1) >= min_joints

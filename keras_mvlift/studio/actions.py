@@ -23,12 +23,6 @@ class Path(NamedTuple):
     feet: np.ndarray  # [T, 2], meters, world frame; the spot between the feet.
     lift: np.ndarray  # [T], meters, how far the lower foot is off the floor.
 
-    @property
-    def distance(self) -> np.ndarray:
-        """The length of the way so far, `[T]`, meters."""
-        steps = np.linalg.norm(np.diff(self.feet, axis=0, prepend=self.feet[:1]), axis=-1)
-        return np.cumsum(steps)
-
 
 Performance = tuple[people.Posture, Path]
 
@@ -42,7 +36,8 @@ def walking(clock: people.Clock) -> Performance:
     path = round_walk(clock)
     swing, arm_swing, bent = clock.uniform(18, 28), clock.uniform(8, 35), clock.uniform(8, 40)
     stride = 4 * _LEG_LENGTH * np.sin(np.radians(swing))
-    step = 2 * np.pi * path.distance / stride + clock.uniform(0, 2 * np.pi)
+    way = np.cumsum(np.linalg.norm(np.diff(path.feet, axis=0, prepend=path.feet[:1]), axis=-1))
+    step = 2 * np.pi * way / stride + clock.uniform(0, 2 * np.pi)
     posture: people.Posture = {"tilt": clock.uniform(0, 6), "upper_spine_twist": 8 * np.sin(step)}
     for side, phase in (("left", step), ("right", step + np.pi)):
         # The knee bends to carry the foot ahead, and a little under the weight.
@@ -233,17 +228,8 @@ def jumping_jacks(clock: people.Clock) -> Performance:
 ACTIONS: dict[str, Callable[[people.Clock], Performance]] = {
     action.__name__: action
     for action in (
-        walking,
-        turning,
-        waving,
-        reaching,
-        gesturing,
-        phoning,
-        boxing,
-        squatting,
-        sitting,
-        bending,
-        jumping_jacks,
+        *(walking, turning, waving, reaching, gesturing, phoning, boxing, squatting, sitting),
+        *(bending, jumping_jacks),
     )
 }
 """The actions by name."""
@@ -306,12 +292,8 @@ def perform(
 ) -> np.ndarray:
     """Lets a person perform an action of `ACTIONS`, for so many frames, `T`, at so many a second.
 
-    Returns:
-        `[T, J, 3]`, meters, world frame with z up, the floor at 0 and the room's center at the
-        origin. Bones keep their lengths and joints their anatomical limits.
-
-    Raises:
-        ValueError: If there is no such action.
+    The motion is `[T, J, 3]`, meters, world frame with z up, the floor at 0, the room's center at
+    the origin. Bones keep their lengths and joints their limits. No such action is a ValueError.
     """
     errors.require_known("action", action, ACTIONS)
     clock = people.Clock(num_frames, frame_rate, rng)

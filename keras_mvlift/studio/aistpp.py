@@ -33,6 +33,8 @@ _CONFIDENCES = (0.35, 1.025)
 # Of joints, which then have a confidence near 0, and of views, of which nothing is known then.
 _UNSURE_RATE, _MISSED_RATE = 0.03, 0.02
 _UNSURE_CONFIDENCE = 1e-4
+# What COCO has of a head beside the nose: how far ahead of it, to its own side and above, meters.
+_OFF_NOSE = {"eye": (0.0, 0.03, 0.04), "ear": (-0.09, 0.07, 0.02)}
 _POSE_NOISE = 0.01  # Meters; of the poses that were not smoothed, which nothing here reads.
 
 
@@ -145,7 +147,7 @@ def _film(
     rng = sequences.seeded_generator(seed, "aistpp", name)
     person = people.draw_person(seed, name.split("_")[3])
     motion = actions.perform(action, person, num_frames + late_frames, aistpp.FRAME_RATE, rng)
-    points = people.body_joints(motion.astype(np.float64), skeletons.COCO_17)
+    points = coco_joints(motion.astype(np.float64))
     exact = cameras.project_from_world(points, cameras.expand(rig.camera, -1))
     shown = exact[:, :num_frames].copy()
     late = aistpp.CAMERAS.index(LATE_CAMERA)
@@ -157,6 +159,19 @@ def _film(
     confidence = np.where(is_unsure, _UNSURE_CONFIDENCE, confidence)
     confidence = np.where(is_missed, np.nan, confidence)
     return SimulatedSequence(name, rig, points[:num_frames], ideal, confidence)
+
+
+def coco_joints(pose_world: np.ndarray) -> np.ndarray:
+    """Returns the joints of COCO, `[T, 17, 3]`, of a body of the studio's; meters, z up."""
+    joint = dict(zip(skeletons.H36M_17.joints, np.moveaxis(pose_world, 1, 0), strict=True))
+    across, up = joint["left_hip"] - joint["right_hip"], np.array([0.0, 0.0, 1.0])
+    left = across / np.linalg.norm(across, axis=-1, keepdims=True)
+    front = np.cross(left, up)
+    for part, (ahead, aside, above) in _OFF_NOSE.items():
+        for side, outward in (("left", aside), ("right", -aside)):
+            place = joint["nose"] + ahead * front + outward * left + above * up
+            joint[f"{side}_{part}"] = place
+    return np.stack([joint[name] for name in skeletons.COCO_17.joints], axis=1)
 
 
 def _write_sequence(folder: pathlib.Path, filmed: SimulatedSequence) -> None:

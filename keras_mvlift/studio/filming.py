@@ -25,6 +25,7 @@ FOCAL_LENGTH = 1145.0
 # Where Human3.6M's four cameras stand, to the nearest decimeter or two.
 _H36M_CENTERS = ((1.8, 5.0, 1.55), (1.8, -5.0, 1.6), (-1.8, 5.2, 1.5), (-1.8, -3.8, 1.55))
 NUM_H36M_CAMERAS = len(_H36M_CENTERS)
+RING_RADIUS, _RING_HEIGHT = 4.5, 1.5  # Meters.
 _AIM = (0.0, 0.0, 0.95)  # Cameras look at a standing person's hips, meters.
 # With jitter, cameras roll, and lenses differ, by these standard deviations.
 _ROLL_SPREAD = np.radians(1.0)
@@ -42,25 +43,16 @@ def h36m_like(jitter: float = 0.0, rng: np.random.Generator | None = None) -> ca
 
 
 def ring(
-    num_cameras: int,
-    *,
-    radius: float = 4.5,
-    height: float = 1.5,
-    jitter: float = 0.0,
-    rng: np.random.Generator | None = None,
+    num_cameras: int, jitter: float = 0.0, rng: np.random.Generator | None = None
 ) -> cameras.Camera:
     """Puts cameras on a circle around the room, evenly spaced, looking inwards; NumPy arrays.
 
-    Radius and height over the floor are in meters; `jitter` and `rng` are as of `h36m_like`.
-
-    Raises:
-        ValueError: If `num_cameras` or `radius` is not positive.
+    `jitter` and `rng` are as of `h36m_like`. A number that is not positive is a ValueError.
     """
     errors.require(num_cameras > 0, "num_cameras", "be positive", num_cameras)
-    errors.require(radius > 0, "radius", "be positive", radius)
     angle = 2 * np.pi * (np.arange(num_cameras) + 0.5) / num_cameras
-    around = radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    return _aimed(np.insert(around, 2, height, axis=-1), jitter, rng)
+    around = RING_RADIUS * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    return _aimed(np.insert(around, 2, _RING_HEIGHT, axis=-1), jitter, rng)
 
 
 def _aimed(center: np.ndarray, jitter: float, rng: np.random.Generator | None) -> cameras.Camera:
@@ -306,8 +298,6 @@ _CAPSULES = (
 )
 # Meters over which a joint goes from seen to hidden, across and along the line of sight.
 _SOFT_EDGE = 0.04
-# Meters. Joints nearer to the camera than this are out of any image anyway.
-_MIN_DEPTH = 0.1
 _MIN_SQUARED_LENGTH = 1e-8
 
 
@@ -319,7 +309,7 @@ def hidden_joints(points_camera: np.ndarray, girth: float = 1.0) -> np.ndarray:
     The answer is `[..., J]`: from 0, in full sight, to 1, float32.
     """
     points = np.ascontiguousarray(np.moveaxis(points_camera, -1, 0), dtype=np.float32)
-    depth = np.maximum(points[2], _MIN_DEPTH)
+    depth = np.maximum(points[2], cameras.MIN_DEPTH)
     rays = points[:2] / depth
     most = np.zeros_like(depth)
     for capsule in _CAPSULES:
@@ -393,7 +383,7 @@ class FilmSet(Detector, sequences.Source):
         """The rig, the same for all clips, fields `[V, ...]`, NumPy arrays."""
         rng = sequences.seeded_generator(self.seed, "rig")
         if self.rig == "ring":
-            return ring(self.num_cameras, jitter=self.rig_jitter, rng=rng)
+            return ring(self.num_cameras, self.rig_jitter, rng)
         return h36m_like(self.rig_jitter, rng)
 
     def film(

@@ -52,14 +52,10 @@ class SimulatedTake(NamedTuple):
 
     def videos(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Returns keypoints and confidence of each camera's video, in single precision."""
+        seen = self.keypoints_2d.astype(np.float32), self.confidence.astype(np.float32)
+        lengths = map(self.num_video_frames, range(4))
         return [
-            (keypoints_2d[:num].astype(np.float32), confidence[:num].astype(np.float32))
-            for keypoints_2d, confidence, num in zip(
-                self.keypoints_2d,
-                self.confidence,
-                map(self.num_video_frames, range(4)),
-                strict=True,
-            )
+            (points[:num], sure[:num]) for points, sure, num in zip(*seen, lengths, strict=True)
         ]
 
 
@@ -129,16 +125,12 @@ def _archives(root: pathlib.Path) -> Iterator[Adder]:
     yield add
     symmetry = [[*skeletons.H36M_17.left], [*skeletons.H36M_17.right]]
     metadata = {"num_joints": skeletons.H36M_17.num_joints, "keypoints_symmetry": symmetry}
+    true = {"positions_2d": exact, "metadata": metadata}
+    found = {"positions_2d": detected, "metadata": {"layout_name": "h36m", **metadata}}
     for path, content in (
         (release.archive_pose_path(root), {"positions_3d": poses}),
-        (
-            release.archive_keypoints_path(root, release.GROUND_TRUTH),
-            {"positions_2d": exact, "metadata": metadata},
-        ),
-        (
-            release.archive_keypoints_path(root, DETECTIONS),
-            {"positions_2d": detected, "metadata": {"layout_name": "h36m", **metadata}},
-        ),
+        (release.archive_keypoints_path(root, release.GROUND_TRUTH), true),
+        (release.archive_keypoints_path(root, DETECTIONS), found),
     ):
         np.savez_compressed(path, **{key: np.array(v, object) for key, v in content.items()})
 

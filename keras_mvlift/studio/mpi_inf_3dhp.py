@@ -117,7 +117,7 @@ def film(
         motion, camera, rng, girth=person.girth, image_size=image_size
     )
     camera = cameras.expand(camera, -1)
-    pose_camera = cameras.camera_from_world(with_28_joints(motion), camera)
+    pose_camera = cameras.camera_from_world(motion[:, ALL_28_FROM_17], camera)
     annot2 = cameras.project(pose_camera, camera.intrinsics)
     annot3 = errors.MILLIMETERS.from_meters(pose_camera)
     return Film(annot2, annot3, universal_pose(annot3, person), detected, turn)
@@ -240,10 +240,11 @@ _NEIGHBORS = {"spine2": "spine", "spine3": "neck", "spine4": "neck"}
 for _side in ("left", "right"):
     _NEIGHBORS |= {f"{_side}_clavicle": "neck", f"{_side}_hand": f"{_side}_wrist"}
     _NEIGHBORS |= dict.fromkeys((f"{_side}_foot", f"{_side}_toe"), f"{_side}_ankle")
-_OF_17 = [
+ALL_28_FROM_17 = [
     protocol.H36M_FROM_28.index(protocol.ALL_28.index(_NEIGHBORS.get(joint, joint)))
     for joint in protocol.ALL_28
 ]
+"""Which of the studio's joints each of the 28 is, or stands on."""
 
 
 def perform_sequence(
@@ -255,8 +256,8 @@ def perform_sequence(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lets a person perform actions one after the other, each for the same time.
 
-    Returns:
-        `[T, 17, 3]`, meters, world frame with z up, and the index of each frame's action, `[T]`.
+    The motion is `[T, 17, 3]`, meters, world frame with z up; beside it is each frame's action by
+    index, `[T]`.
     """
     turn = np.arange(num_frames) * len(actions) // num_frames
     parts = [
@@ -265,11 +266,6 @@ def perform_sequence(
         if length
     ]
     return np.concatenate(parts), turn
-
-
-def with_28_joints(pose: np.ndarray) -> np.ndarray:
-    """Lays `[T, 17, D]` joints out as those of `protocol.ALL_28`; the others repeat a neighbor."""
-    return pose[:, _OF_17]
 
 
 def universal_pose(pose_camera: np.ndarray, person: people.Person) -> np.ndarray:

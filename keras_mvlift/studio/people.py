@@ -1,6 +1,5 @@
 """The bodies of the studio's people, and how their joints turn."""
 
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -128,31 +127,19 @@ _BY_JOINT = {
 }
 
 
-def _rest_directions() -> np.ndarray:
-    """Returns the direction of each bone in its frame, `[J, 3]`, unit length, 0 for the root."""
-    written = {
-        "spine": (-0.05, 0.0, 1.0),
-        "thorax": (0.0, 0.0, 1.0),
-        "nose": (0.45, 0.0, 1.0),
-        "head": (-0.3, 0.0, 1.0),
-        "hip": (0.0, 1.0, 0.0),
-        "shoulder": (0.0, 1.0, -0.1),
-    }
-    rest = np.array([written.get(joint.split("_")[-1], (0.0, 0.0, -1.0)) for joint in _JOINTS])
-    rest[list(skeletons.H36M_17.right), 1] *= -1.0
-    rest[skeletons.ROOT] = 0.0
-    return rest / np.maximum(np.linalg.norm(rest, axis=-1, keepdims=True), _MIN_LENGTH)
-
-
-_REST_DIRECTIONS = _rest_directions()
-
-
-def limited(angles: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Keeps angles, radians, within the limits of their degrees of freedom."""
-    unknown = sorted(set(angles) - set(DEGREES_OF_FREEDOM))
-    errors.require(not unknown, "angles", "be degrees of freedom by name", unknown)
-    limits = {name: np.radians(DEGREES_OF_FREEDOM[name][2:]) for name in angles}
-    return {name: np.clip(angle, *limits[name]) for name, angle in angles.items()}
+# The direction of each bone in its frame, `[J, 3]`, of unit length, 0 for the root.
+_WRITTEN = {
+    "spine": (-0.05, 0.0, 1.0),
+    "thorax": (0.0, 0.0, 1.0),
+    "nose": (0.45, 0.0, 1.0),
+    "head": (-0.3, 0.0, 1.0),
+    "hip": (0.0, 1.0, 0.0),
+    "shoulder": (0.0, 1.0, -0.1),
+}
+_REST = np.array([_WRITTEN.get(joint.split("_")[-1], (0.0, 0.0, -1.0)) for joint in _JOINTS])
+_REST[list(skeletons.H36M_17.right), 1] *= -1.0
+_REST[skeletons.ROOT] = 0.0
+_REST /= np.maximum(np.linalg.norm(_REST, axis=-1, keepdims=True), _MIN_LENGTH)
 
 
 def pose_of_angles(
@@ -171,18 +158,20 @@ def pose_of_angles(
     Raises:
         ValueError: If a name is not one of `DEGREES_OF_FREEDOM`.
     """
-    held = limited(angles)
+    unknown = sorted(set(angles) - set(DEGREES_OF_FREEDOM))
+    errors.require(not unknown, "angles", "be degrees of freedom by name", unknown)
     frames: list[np.ndarray] = []
     points = np.zeros((len(heading), len(_JOINTS), 3))
     upright = _turn(np.broadcast_to(np.eye(3), (len(heading), 3, 3)), "+z", heading)
     for index, (joint, parent) in enumerate(zip(_JOINTS, _PARENTS, strict=True)):
         frame = upright if parent < 0 else frames[parent]
         for name, degree in _BY_JOINT[joint]:
-            if name in held:
-                frame = _turn(frame, degree.axis, held[name])
+            if name in angles:
+                held = np.clip(angles[name], *np.radians([degree.low, degree.high]))
+                frame = _turn(frame, degree.axis, held)
         frames.append(frame)
         if parent >= 0:
-            bone = frame @ (bone_lengths[index] * _REST_DIRECTIONS[index])
+            bone = frame @ (bone_lengths[index] * _REST[index])
             points[:, index] = points[:, parent] + bone
     return points
 
@@ -338,53 +327,3 @@ def smooth_step(share: np.ndarray) -> np.ndarray:
 def pulse(phase: np.ndarray, sharpness: float = 1.0) -> np.ndarray:
     """Goes from 0 at a phase of π to 1 at 0 and back; the sharper, the shorter at 1."""
     return (0.5 + 0.5 * np.cos(phase)) ** sharpness
-
-
-# The joints of any named set, put on a body of the studio's, which has `H36M_17`'s.
-
-# Joints that the studio's bodies lack: near which of theirs, and how far off, in meters to the
-# body's front, to its joint's own side and up. An asterisk stands for the side.
-_NEAR: dict[str, tuple[str, tuple[float, float, float]]] = {
-    "neck": ("thorax", (0.0, 0.0, 0.0)),
-    "*_eye_inner": ("nose", (0.0, 0.02, 0.04)),
-    "*_eye": ("nose", (0.0, 0.03, 0.04)),
-    "*_eye_outer": ("nose", (-0.01, 0.04, 0.04)),
-    "*_ear": ("nose", (-0.09, 0.07, 0.02)),
-    "mouth_*": ("nose", (-0.01, 0.02, -0.05)),
-    "*_pinky": ("*_wrist", (0.0, 0.02, -0.08)),
-    "*_index": ("*_wrist", (0.03, 0.0, -0.09)),
-    "*_thumb": ("*_wrist", (0.04, 0.0, -0.05)),
-    "*_heel": ("*_ankle", (-0.05, 0.0, -0.06)),
-    "*_big_toe": ("*_ankle", (0.15, -0.02, -0.06)),
-    "*_small_toe": ("*_ankle", (0.12, 0.05, -0.06)),
-    "*_foot_index": ("*_ankle", (0.15, 0.0, -0.06)),
-    "face": ("nose", (0.03, 0.0, 0.0)),
-    "*_hand": ("*_wrist", (0.05, 0.0, -0.05)),
-}
-# Meters between the numbered joints of a face or hand, which lie in rows of so many.
-_PITCH, _ROW = 0.007, 9
-_UP = np.array([0.0, 0.0, 1.0])
-
-
-def body_joints(pose_world: np.ndarray, skeleton: skeletons.Skeleton) -> np.ndarray:
-    """Puts the joints of a set of `skeletons.SKELETONS`, `[T, K, 3]`, on a body, `[T, 17, 3]`.
-
-    Both are in meters, z up.
-    """
-    index = skeletons.H36M_17.joints.index
-    across = pose_world[:, index("left_hip")] - pose_world[:, index("right_hip")]
-    left = across / np.linalg.norm(across, axis=-1, keepdims=True)
-    front = np.cross(left, _UP)
-
-    def place(joint: str) -> np.ndarray:
-        if joint in skeletons.H36M_17.joints:
-            return pose_world[:, index(joint)]
-        side = next((side for side in ("left", "right") if side in joint), "")
-        part, number = re.sub(r"_\d+$", "", joint), re.search(r"\d+$", joint)
-        row, column = divmod(int(number.group()) if number else 0, _ROW)
-        anchor, (ahead, aside, above) = _NEAR[re.sub("left|right", "*", part)]
-        aside, above = aside + _PITCH * column, above - _PITCH * row
-        outward = aside if side == "left" else -aside
-        return place(anchor.replace("*", side)) + ahead * front + outward * left + above * _UP
-
-    return np.stack([place(joint) for joint in skeleton.joints], axis=1)

@@ -77,7 +77,7 @@ def turned(clean, turn):
 
 
 def about(axis, angle):
-    return cameras.from_axis_angle(np.eye(3)["xyz".index(axis)], angle)
+    return cameras.from_rotation_vector(angle * np.eye(3)["xyz".index(axis)])
 
 
 def test_a_camera_turned_at_random_has_no_made_up_cause():

@@ -64,11 +64,6 @@ def test_pairs_are_drawn_as_the_pipeline_draws_them(data, tmp_path):
         tf.nest.map_structure(np.testing.assert_array_equal, one, other)
 
 
-def test_instants_are_those_of_a_pair(data):
-    usable = np.count_nonzero(data.seen.confidence > 0, axis=-1) >= 8
-    assert len(data.paired_instants().confidence) == np.count_nonzero(usable.sum(axis=-1) >= 2)
-
-
 def test_virtual_views_are_trained_on_but_neither_labeled_nor_tested(data):
     augmented = tiny_experiments.data(num_virtual_views=3)
     assert augmented.seen.confidence.shape[1] == 7

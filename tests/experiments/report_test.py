@@ -95,11 +95,6 @@ def test_the_best_of_each_figure_is_bold_and_cases_are_linked():
     assert '<h3 id="cameras-case-1">' in text
 
 
-def test_a_written_page_is_the_rendered_one(tmp_path):
-    report.write(tmp_path / "report.html", experiment_results.make(), {"cameras": SVG})
-    assert (tmp_path / "report.html").read_text(encoding="utf-8") == page()
-
-
 def lines(figure, panel):
     return {line.get_label(): line.get_xydata() for line in figure.axes[panel].lines}
 

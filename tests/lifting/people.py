@@ -5,8 +5,8 @@ import numpy as np
 from keras_mvlift import skeletons
 from keras_mvlift.geometry import cameras
 from keras_mvlift.lifting import mocap_files, pose_clip
-from keras_mvlift.studio import people as bodies
 from keras_mvlift.studio import synthetic
+from tests import bodies
 
 H36M = skeletons.H36M_17
 LENGTHS = np.linspace(0.15, 0.45, 17)
@@ -33,7 +33,7 @@ WALK_CAMERA = cameras.Camera(*(np.asarray(field)[0] for field in WALK.camera))
 
 def walking(name="coco_17"):
     """Returns the joints of a set, `[30, K, 2]`, pixels, of somebody who walks before a camera."""
-    points = bodies.body_joints(np.asarray(WALK.pose_world), skeletons.by_name(name))
+    points = bodies.joints(np.asarray(WALK.pose_world), skeletons.by_name(name))
     points = cameras.camera_from_world(points, WALK_CAMERA)
     return cameras.project(points, WALK_CAMERA.intrinsics)
 

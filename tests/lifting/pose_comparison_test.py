@@ -165,7 +165,7 @@ def test_errors_are_the_papers(tmp_path):
 
 def test_without_the_cameras_place_only_what_no_turn_changes_is_told(tmp_path):
     clip = seen("root")
-    turn = cameras.from_axis_angle(np.array([0.0, 0.0, 1.0]), np.array([0.7]))
+    turn = cameras.from_rotation_vector(np.array([[0.0, 0.0, 0.7]]))
     scaled = dataclasses.replace(clip.tracks[0], pose=1.1 * clip.tracks[0].pose @ np.array(turn))
     reference, has_axes = pose_comparison.read_reference(known(tmp_path), clip)
     assert not has_axes

@@ -1,8 +1,11 @@
 import numpy as np
 
+from keras_mvlift import skeletons
 from keras_mvlift.datasets import aistpp
 from keras_mvlift.studio import aistpp as studio_aistpp
+from keras_mvlift.studio import synthetic
 from keras_mvlift.untrusted import reading
+from tests import bodies
 
 
 def test_a_release_is_written_sequence_by_sequence(tmp_path):
@@ -53,3 +56,9 @@ def test_all_dancers_have_a_genre_and_a_test_dancer_each():
     tested = [name for name in names if name.split("_")[3] in aistpp.TEST_SUBJECTS]
     assert {name.split("_")[0] for name in tested} == {*aistpp.GENRES}
     assert "gBR_sBM_cAll_d04_mBR0_ch01" in names
+
+
+def test_joints_of_cocos_are_where_the_bodies_of_all_sets_have_them():
+    pose = synthetic.Studio(num_subjects=1, num_clips=1, num_frames=3).read("S01_walking_01")
+    expected = bodies.joints(pose.pose_world, skeletons.COCO_17)
+    np.testing.assert_array_equal(studio_aistpp.coco_joints(pose.pose_world), expected)

@@ -122,7 +122,7 @@ def test_joints_that_the_studio_has_stay_and_the_others_stand_on_their_neighbors
     names, person = ("walking", "boxing", "sitting"), people.draw_person(0, "S1")
     rng = sequences.seeded_generator(0, "clip")
     motion, _ = mpi_inf_3dhp.perform_sequence(names, person, 12, 25.0, rng)
-    filled = mpi_inf_3dhp.with_28_joints(motion)
+    filled = motion[:, mpi_inf_3dhp.ALL_28_FROM_17]
     np.testing.assert_array_equal(filled[:, protocol.H36M_FROM_28], motion)
     for joint, neighbor in (
         ("spine3", "neck"),

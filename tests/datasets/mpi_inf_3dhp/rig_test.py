@@ -166,7 +166,7 @@ def test_a_lens_that_does_not_fit_is_named(clip):
 
 def test_a_camera_turned_by_two_degrees_is_named(clip):
     rotation = clip.camera.rotation.copy()
-    rotation[3] = cameras.from_axis_angle(np.eye(3)[2], 0.035) @ rotation[3]
+    rotation[3] = cameras.from_rotation_vector(0.035 * np.eye(3)[2]) @ rotation[3]
     with pytest.raises(errors.RecordingError, match=r"camera d: .* mm from the other"):
         rig.require_equal_poses("file", NAMES, of(clip)[0], clip.camera._replace(rotation=rotation))
 

@@ -91,7 +91,8 @@ def test_everybody_is_followed_as_one_person(num_people, num_cameras, seed):
 
 def test_cameras_a_degree_off_still_tell_people_apart():
     made = room(3, 4)
-    turn = cameras.from_axis_angle(np.eye(3)[[0, 1, 0, 1]], np.radians([1.0, -1.0, -1.0, 1.0]))
+    degrees = np.array([[1.0], [-1.0], [-1.0], [1.0]])
+    turn = cameras.from_rotation_vector(np.radians(degrees) * np.eye(3)[[0, 1, 0, 1]])
     rotation = np.asarray(turn) @ made.camera.rotation
     found = made.associate(camera=made.camera._replace(rotation=rotation))
     counts = made.identities(found)

@@ -19,7 +19,8 @@ from keras_mvlift import errors, skeletons
 from keras_mvlift.datasets import sequences
 from keras_mvlift.datasets.rigs import calibration_files, calibrations, manifests
 from keras_mvlift.geometry import cameras, lenses
-from keras_mvlift.studio import filming, people, synthetic
+from keras_mvlift.studio import filming, synthetic
+from tests import bodies
 
 FRAME_RATE = 50.0
 EPOCH = 1.7e9
@@ -174,7 +175,7 @@ def write_clip(folder, settings, rig, filmed, is_last):
 
 def detect(filmed, skeleton, rng):
     """Returns keypoints `[V, T, K, 2]` of ideal lenses, and confidence, 0 where one is missed."""
-    points = people.body_joints(np.asarray(filmed.pose_world), skeleton)
+    points = bodies.joints(np.asarray(filmed.pose_world), skeleton)
     exact = cameras.project_from_world(points, cameras.expand(filmed.camera, -1))
     ideal = exact + rng.normal(0.0, NOISE_PX, exact.shape)
     confidence = rng.uniform(0.3, 0.95, exact.shape[:-1])
